@@ -1,0 +1,53 @@
+package pipeline
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Identity is what is decided once: one price of one product, from the moment
+// at which that price began. Keepa moves creationDate exactly when the requested
+// price moves, so a new price is a new identity.
+type Identity struct {
+	Domain       int    `json:"domain"`
+	ASIN         string `json:"asin"`
+	PriceType    int    `json:"price_type"`
+	CreationDate int64  `json:"creation_date"` // Keepa minutes
+}
+
+// Generation tells repeated decisions of one identity apart. It is empty for
+// live, gap and backfill, so that they coincide; the due hour for a refresh; the
+// attempt for a repair and a retry.
+type Generation string
+
+// FirstGeneration is what live, gap and backfill share.
+const FirstGeneration Generation = "0"
+
+// RefreshGeneration is the generation of a refresh that fell due at due.
+func RefreshGeneration(due time.Time) Generation {
+	return Generation("refresh-" + due.UTC().Format("2006010215"))
+}
+
+// AttemptGeneration is the generation of the nth repair or retry.
+func AttemptGeneration(source Source, attempt int) Generation {
+	return Generation(fmt.Sprintf("%s-%d", source, attempt))
+}
+
+// WorkID names one unit of work through every look: 24 hex digits of a hash over
+// the identity and its generation. Equal work has an equal WorkID in every
+// process, so the streams drop repeats.
+func (i Identity) WorkID(g Generation) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%s|%d|%d|%s", i.Domain, i.ASIN, i.PriceType, i.CreationDate, g))
+	return hex.EncodeToString(sum[:12])
+}
+
+// ValidASIN reports whether s has the shape of an ASIN: ten characters A–Z and
+// 0–9. Anything else may not enter a subject.
+func ValidASIN(s string) bool {
+	return len(s) == 10 && strings.IndexFunc(s, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z')
+	}) < 0
+}

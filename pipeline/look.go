@@ -1,0 +1,73 @@
+package pipeline
+
+// Look is what was looked at to reach a verdict.
+type Look string
+
+// The looks, cheapest first.
+const (
+	LookList   Look = "list"   // a page of the deal list
+	LookGlance Look = "glance" // the candidate's own row: 0 tokens
+	LookPeek   Look = "peek"   // statistics and history without offers: 1 token
+	LookCommit Look = "commit" // full history with offers: 6 tokens and more
+)
+
+// Stage is who spends tokens.
+type Stage string
+
+// The stages.
+const (
+	StageWatermarker Stage = "watermarker"
+	StagePeeker      Stage = "peeker"
+	StageCommitter   Stage = "committer"
+)
+
+// Stages lists every stage that may hold a grant, in the order in which a
+// candidate meets them.
+func Stages() []Stage { return []Stage{StageWatermarker, StagePeeker, StageCommitter} }
+
+// Source is why a candidate is looked at; it is also the peeker's lane.
+type Source string
+
+// The sources.
+const (
+	SourceLive     Source = "live"     // the incremental read of the deal list
+	SourceGap      Source = "gap"      // a span below the watermark that was owed
+	SourceBackfill Source = "backfill" // deep pages
+	SourceRefresh  Source = "refresh"  // a stored deal past its age
+	SourceRepair   Source = "repair"   // a stored deal with missing inputs
+	SourceRetry    Source = "retry"    // re-driven by an operator or a replay
+)
+
+// Sources lists every source.
+func Sources() []Source {
+	return []Source{SourceLive, SourceGap, SourceBackfill, SourceRefresh, SourceRepair, SourceRetry}
+}
+
+// Tier is the committer's lane: how much a survivor is expected to be worth.
+type Tier string
+
+// The tiers, best first.
+const (
+	TierA Tier = "a"
+	TierB Tier = "b"
+	TierC Tier = "c"
+)
+
+// Tiers lists the tiers, best first.
+func Tiers() []Tier { return []Tier{TierA, TierB, TierC} }
+
+// Outcome is what a verdict concluded.
+type Outcome string
+
+// The outcomes.
+const (
+	Survive Outcome = "survive" // the next look is worth its price
+	Accept  Outcome = "accept"  // it is a deal
+	Reject  Outcome = "reject"  // it is not, and the reason says why
+	Shed    Outcome = "shed"    // never looked at: more was listed than tokens can decide
+	Confirm Outcome = "confirm" // a refresh found nothing changed that matters
+	Fail    Outcome = "fail"    // it could not be decided, and the reason says why
+)
+
+// Final reports whether nothing further is looked at after this outcome.
+func (o Outcome) Final() bool { return o != Survive }

@@ -1,0 +1,157 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Candidate is an ASIN worth a look. Subject candidate.DOMAIN.SOURCE.ASIN.
+type Candidate struct {
+	Identity
+	Queries    []string        `json:"queries"`             // the deal queries that want it, each NAME@VERSION
+	Source     Source          `json:"source"`              // why it is looked at
+	ListSeenAt time.Time       `json:"list_seen_at"`        // when the list page arrived, pipeline time
+	Attempt    int             `json:"attempt"`             // 0 for the first; counts repairs and retries
+	NotBefore  time.Time       `json:"not_before,omitzero"` // do not decide earlier than this
+	Row        json.RawMessage `json:"row"`                 // Keepa's deal-list row, as it came
+}
+
+// Survivor is a candidate that a look let through. Subject
+// survivor.DOMAIN.LOOK.LANE.ASIN; the lane is the source after a glance and the
+// tier after a peek.
+type Survivor struct {
+	Candidate
+	Look               Look     `json:"look"`
+	RuleSet            string   `json:"rule_set"`
+	Tier               Tier     `json:"tier,omitempty"`       // set by a peek
+	ExpectedValueCents *int64   `json:"expected_value_cents"` // profit × probability; null when unknown
+	TokensSpent        int      `json:"tokens_spent"`         // on this work so far, list pages apart
+	ResponseIDs        []string `json:"response_ids"`         // the stored answers it rests on
+}
+
+// Verdict is what a look concluded. Subject verdict.DOMAIN.LOOK.OUTCOME.ASIN;
+// its identity is (run, Work-Id, look).
+type Verdict struct {
+	Identity
+	Look               Look            `json:"look"`
+	Outcome            Outcome         `json:"outcome"`
+	Reason             string          `json:"reason"`  // snake_case code; "ok" when nothing stood against it
+	RuleID             string          `json:"rule_id"` // the rule that decided; empty when none did
+	RuleSet            string          `json:"rule_set"`
+	Heuristic          bool            `json:"heuristic"` // decided by a rule that may be wrong
+	Inputs             map[string]any  `json:"inputs"`    // what the decision used; null means unknown
+	Unknown            []string        `json:"unknown"`   // names of inputs that were wanted and unknown
+	Source             Source          `json:"source"`
+	Tier               Tier            `json:"tier,omitempty"`
+	Queries            []string        `json:"queries"`
+	RootCategory       int64           `json:"root_category"` // Keepa's root category id; 0 when unknown
+	ListedAt           time.Time       `json:"listed_at"`     // when the list page arrived
+	DecidedAt          time.Time       `json:"decided_at"`
+	Tokens             int             `json:"tokens"`       // this look's own price, its share of a batch
+	TokensSpent        int             `json:"tokens_spent"` // all looks of this work so far
+	ExpectedValueCents *int64          `json:"expected_value_cents"`
+	ProfitCents        *int64          `json:"profit_cents"`
+	ResponseIDs        []string        `json:"response_ids"`
+	Title              string          `json:"title,omitempty"`
+	Deal               json.RawMessage `json:"deal,omitempty"` // on accept: the deal
+}
+
+// ID is the verdict's identity within a run: the Work-Id and the look.
+func (v Verdict) ID(run, workID string) string { return run + ":" + workID + ":" + string(v.Look) }
+
+// Kind is what a stored answer answers.
+type Kind string
+
+// The kinds of stored answers, which are also the price kinds of the ledger.
+const (
+	KindDeals  Kind = "deals"
+	KindPeek   Kind = "peek"
+	KindCommit Kind = "commit"
+	KindSeller Kind = "seller"
+	KindToken  Kind = "token" // the free /token call; never stored
+)
+
+// Event is what happened to tokens, modes or coverage. Subject
+// ledger.STAGE.EVENT.
+type Event string
+
+// The ledger's events.
+const (
+	EventIssue      Event = "issue"       // tokend raised a stage's grant
+	EventClaim      Event = "claim"       // a worker took part of a grant for one call
+	EventClose      Event = "close"       // the call ended; tokens is what Keepa reported
+	EventLost       Event = "lost"        // a claim whose worker died was given up
+	EventExpired    Event = "expired"     // tokens that vanished at a full bucket
+	EventDrift      Event = "drift"       // Keepa's balance moved by what no claim of ours explains
+	EventMode       Event = "mode"        // tokend's state or the operator's wish changed
+	EventPoll       Event = "poll"        // one page of the deal list was read
+	EventSweep      Event = "sweep"       // a full sweep ended
+	EventGapOpened  Event = "gap_opened"  // a span below the watermark is owed
+	EventGapFilled  Event = "gap_filled"  // it was read
+	EventGapExpired Event = "gap_expired" // its rows have left the list
+)
+
+// Entry is one line of the ledger. Absent fields do not apply to the event.
+type Entry struct {
+	Event        Event     `json:"event"`
+	Stage        Stage     `json:"stage"` // or "tokend" for what concerns the whole budget
+	At           time.Time `json:"at"`
+	Tokens       int       `json:"tokens"`               // claim: reserved; close: consumed; drift: signed
+	PriceKind    Kind      `json:"price_kind,omitempty"` // what was bought
+	Items        int       `json:"items,omitempty"`      // how many ASINs or rows the call was for
+	Claim        string    `json:"claim,omitempty"`      // the claim's id
+	API          *Reading  `json:"api,omitempty"`        // what Keepa said of the bucket
+	Query        string    `json:"query,omitempty"`
+	From         int64     `json:"from,omitempty"` // Keepa minutes
+	To           int64     `json:"to,omitempty"`   // Keepa minutes
+	RowsEstimate int       `json:"rows_estimate,omitempty"`
+	Note         string    `json:"note,omitempty"`
+}
+
+// Reading is what one of Keepa's answers said of the bucket.
+type Reading struct {
+	TS         int64   `json:"ts"`           // Unix ms of the server, when the request arrived
+	Left       int     `json:"left"`         // tokens after the request; negative in debt
+	Rate       int     `json:"rate"`         // tokens per tick of about a minute
+	RefillInMS int64   `json:"refill_in_ms"` // until the next tick, from the end of processing
+	TookMS     int64   `json:"took_ms"`      // the server's processing time
+	FlowRed    float64 `json:"flow_red"`     // tokens per minute that trackings eat
+}
+
+// Dead is what could not be processed. Subject dead.STAGE.KEY.
+type Dead struct {
+	Reason     string              `json:"reason"` // snake_case code
+	Error      string              `json:"error"`
+	Stream     string              `json:"stream"`   // where it came from
+	Sequence   uint64              `json:"sequence"` // and where in it
+	Subject    string              `json:"subject"`
+	Deliveries uint64              `json:"deliveries"`
+	Header     map[string][]string `json:"header"`
+	Body       []byte              `json:"body"`
+}
+
+// Memory is what SEEN keeps of an ASIN and price type: the last final decision.
+type Memory struct {
+	CreationDate int64     `json:"creation_date"` // Keepa minutes
+	Look         Look      `json:"look"`
+	Outcome      Outcome   `json:"outcome"`
+	Reason       string    `json:"reason"`
+	DecidedAt    time.Time `json:"decided_at"`
+	RuleSet      string    `json:"rule_set"`
+}
+
+// Heartbeat is what every daemon writes to STATUS and answers on its status
+// endpoint.
+type Heartbeat struct {
+	Daemon       string           `json:"daemon"`
+	Instance     string           `json:"instance"` // host.pid
+	Build        string           `json:"build"`
+	StartedAt    time.Time        `json:"started_at"`
+	At           time.Time        `json:"at"`
+	State        string           `json:"state"`                  // idle, working, waiting_for_tokens, standby, stuck
+	LastProgress time.Time        `json:"last_progress,omitzero"` // the last decision or write
+	LastPaid     time.Time        `json:"last_paid,omitzero"`     // the last paid call
+	LastError    string           `json:"last_error,omitempty"`   // the last thing that was settled again or never
+	Counters     map[string]int64 `json:"counters"`
+	Detail       map[string]any   `json:"detail,omitempty"`
+}

@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The streams. Limits retention throughout: what was processed stays for replay.
+const (
+	StreamCandidates = "CANDIDATES" // what to look at
+	StreamSurvivors  = "SURVIVORS"  // what a look let through
+	StreamResponses  = "RESPONSES"  // every paid answer, zstd, before it is used
+	StreamVerdicts   = "VERDICTS"   // every decision of every look
+	StreamDeals      = "DEALS"      // accepted deals, the newest readable by direct get
+	StreamLedger     = "LEDGER"     // every token movement, mode change, poll, sweep and gap
+	StreamDead       = "DEAD"       // what could not be processed
+)
+
+// The key-value buckets.
+const (
+	BucketTokens     = "TOKENS"     // grants, balance, policy, mode
+	BucketLeaders    = "TOKEND"     // leader keys with a TTL: tokend's, the watermarker's
+	BucketWatermarks = "WATERMARKS" // one key per DOMAIN.QUERY
+	BucketSeen       = "SEEN"       // what was decided about an ASIN
+	BucketStatus     = "STATUS"     // heartbeats with a TTL
+)
+
+// The keys of TOKENS and TOKEND.
+const (
+	KeyBalance           = "balance"
+	KeyMode              = "mode"
+	KeyPolicy            = "policy"
+	KeyLeader            = "leader"
+	KeyWatermarkerLeader = "watermarker"
+)
+
+// KeyGrant is the key of a stage's grant in TOKENS.
+func KeyGrant(s Stage) string { return "grant." + string(s) }
+
+// KeyWatermark is the key of a query's watermark in WATERMARKS.
+func KeyWatermark(domain int, query string) string { return strconv.Itoa(domain) + "." + query }
+
+// KeySeen is the key of an ASIN's memory in SEEN.
+func KeySeen(i Identity) string { return fmt.Sprintf("%d.%d.%s", i.Domain, i.PriceType, i.ASIN) }
+
+// DurableGlance is the peeker's free consumer on CANDIDATES.
+const DurableGlance = "glance"
+
+// DurablePeek is the peeker's paid consumer on the glance survivors of a source.
+func DurablePeek(s Source) string { return "peek-" + string(s) }
+
+// DurableCommit is the committer's paid consumer on the peek survivors of a tier.
+func DurableCommit(t Tier) string { return "commit-" + string(t) }
+
+// DurableRecorder is the recorder's consumer on a stream: recorder-verdicts …
+func DurableRecorder(stream string) string { return "recorder-" + strings.ToLower(stream) }
+
+// SubjectCandidate is candidate.DOMAIN.SOURCE.ASIN.
+func SubjectCandidate(domain int, s Source, asin string) string {
+	return fmt.Sprintf("candidate.%d.%s.%s", domain, s, asin)
+}
+
+// SubjectSurvivor is survivor.DOMAIN.LOOK.LANE.ASIN; the lane is a source after
+// a glance and a tier after a peek.
+func SubjectSurvivor(domain int, l Look, lane, asin string) string {
+	return fmt.Sprintf("survivor.%d.%s.%s.%s", domain, l, lane, asin)
+}
+
+// SubjectResponse is response.DOMAIN.KIND.KEY: an ASIN, a seller or QUERY-PAGE.
+func SubjectResponse(domain int, k Kind, key string) string {
+	return fmt.Sprintf("response.%d.%s.%s", domain, k, key)
+}
+
+// SubjectVerdict is verdict.DOMAIN.LOOK.OUTCOME.ASIN.
+func SubjectVerdict(domain int, l Look, o Outcome, asin string) string {
+	return fmt.Sprintf("verdict.%d.%s.%s.%s", domain, l, o, asin)
+}
+
+// SubjectDeal is deal.DOMAIN.PRICETYPE.ASIN.
+func SubjectDeal(domain, priceType int, asin string) string {
+	return fmt.Sprintf("deal.%d.%d.%s", domain, priceType, asin)
+}
+
+// SubjectLedger is ledger.STAGE.EVENT.
+func SubjectLedger(s Stage, e Event) string { return fmt.Sprintf("ledger.%s.%s", s, e) }
+
+// SubjectDead is dead.STAGE.KEY.
+func SubjectDead(stage, key string) string { return fmt.Sprintf("dead.%s.%s", stage, key) }
+
+// The headers that every message carries.
+const (
+	HeaderSchema      = "Schema"      // candidate.v1 …
+	HeaderWorkID      = "Work-Id"     // Identity.WorkID
+	HeaderRunID       = "Run-Id"      // "live" or a replay's name
+	HeaderAt          = "At"          // pipeline time, RFC 3339 with ms
+	HeaderMsgID       = "Nats-Msg-Id" // what makes a repeat recognisable
+	HeaderTraceparent = "traceparent" // W3C trace context, derived from the Work-Id
+	HeaderBuild       = "Build"       // the build that published it
+)
+
+// The further headers of a stored answer.
+const (
+	HeaderKind       = "Kind"             // Kind
+	HeaderRequest    = "Request"          // the request's path and query, without the key
+	HeaderRequestID  = "Request-Id"       // the claim under which it was paid
+	HeaderCost       = "Cost"             // this part's share of the price, tokens
+	HeaderAnsweredAt = "Answered-At"      // pipeline time at which the answer arrived
+	HeaderEncoding   = "Content-Encoding" // zstd
+)
+
+// The schemas of the message bodies.
+const (
+	SchemaCandidate = "candidate.v1"
+	SchemaSurvivor  = "survivor.v1"
+	SchemaResponse  = "response.v1"
+	SchemaVerdict   = "verdict.v1"
+	SchemaDeal      = "deal.v1"
+	SchemaLedger    = "ledger.v1"
+	SchemaDead      = "dead.v1"
+)
+
+// RunLive is the Run-Id of everything that is not a replay.
+const RunLive = "live"
+
+// TimeFormat is how At and Answered-At are written: RFC 3339 with milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
