@@ -1,0 +1,116 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrConflict means that the cell moved since it was read: read and decide again.
+var ErrConflict = errors.New("the cell has moved since it was read")
+
+// Cell is one key of a bucket: a value that several processes change, each only
+// from the revision that it read.
+type Cell struct {
+	kv  jetstream.KeyValue
+	key string
+}
+
+// NewCell is the cell of a key.
+func NewCell(kv jetstream.KeyValue, key string) Cell { return Cell{kv: kv, key: key} }
+
+// Key is the cell's key.
+func (c Cell) Key() string { return c.key }
+
+// Read is the value and its revision; an absent key is nil at the revision from
+// which Swap creates it.
+func (c Cell) Read(ctx context.Context) ([]byte, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	defer cancel()
+	e, err := c.kv.Get(ctx, c.key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read %s/%s: %w", c.kv.Bucket(), c.key, err)
+	}
+	return e.Value(), e.Revision(), nil
+}
+
+// Swap writes value if the cell still has revision rev (0: if it is absent). On
+// ErrConflict it has another. On any other error the write may have landed: read
+// back and look for yourself in the value.
+func (c Cell) Swap(ctx context.Context, rev uint64, value []byte) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	defer cancel()
+	var next uint64
+	var err error
+	if rev == 0 {
+		next, err = c.kv.Create(ctx, c.key, value)
+	} else {
+		next, err = c.kv.Update(ctx, c.key, value, rev)
+	}
+	switch {
+	case err == nil:
+		return next, nil
+	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch), wrongSequence(err):
+		return 0, ErrConflict
+	default:
+		return 0, fmt.Errorf("swap %s/%s: %w", c.kv.Bucket(), c.key, err)
+	}
+}
+
+// wrongSequence recognises the server's two refusals of a stale revision; the
+// second comes only from replicated streams.
+func wrongSequence(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164)
+}
+
+// Change reads the cell, lets f decide, and swaps, until it lands or ctx ends. f
+// must be pure, because it runs again on the newest value after a conflict and
+// after a write whose outcome is unknown; it returns false to leave the cell as
+// it is. A missing key is the zero value.
+func Change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, error) {
+	pause := time.Millisecond
+	for {
+		next, done, err := change(ctx, c, f)
+		if done || ctx.Err() != nil {
+			return next, err
+		}
+		pause = min(2*pause, 500*time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return next, fmt.Errorf("change %s: %w", c.key, ctx.Err())
+		case <-time.After(pause/2 + time.Duration(rand.Int64N(int64(pause)))):
+		}
+	}
+}
+
+// change is one attempt: done unless the attempt should be repeated.
+func change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (v T, done bool, err error) {
+	raw, rev, err := c.Read(ctx)
+	if err != nil {
+		return v, false, err
+	}
+	if raw != nil {
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return v, true, fmt.Errorf("decode %s: %w", c.key, err)
+		}
+	}
+	next, write, err := f(v)
+	if err != nil || !write {
+		return next, true, err
+	}
+	body, err := json.Marshal(next)
+	if err != nil {
+		return next, true, fmt.Errorf("encode %s: %w", c.key, err)
+	}
+	_, err = c.Swap(ctx, rev, body)
+	return next, err == nil, err
+}

@@ -1,0 +1,164 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+)
+
+// Message is one thing to publish.
+type Message struct {
+	Subject string
+	Schema  string            // pipeline.SchemaCandidate …
+	ID      string            // Nats-Msg-Id: equal effects have equal ids
+	WorkID  string            // the work it belongs to; empty for the ledger's own lines
+	Run     string            // empty means pipeline.RunLive
+	Header  map[string]string // further headers
+	Body    []byte
+}
+
+// Encode is a message whose body is v as JSON.
+func Encode(subject, schema, id, workID string, v any) (Message, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return Message{}, fmt.Errorf("encode %s: %w", schema, err)
+	}
+	return Message{Subject: subject, Schema: schema, ID: id, WorkID: workID, Body: body}, nil
+}
+
+// Publish returns once the stream has stored the message. After a timeout the
+// message may be stored or not; it is sent again under the same id, which the
+// stream drops when it has it, until ctx ends.
+func (b *Bus) Publish(ctx context.Context, m Message) (*jetstream.PubAck, error) {
+	msg := b.wire(m)
+	pause := 50 * time.Millisecond
+	for {
+		bounded, cancel := context.WithTimeout(ctx, ackWithin)
+		ack, err := b.JS.PublishMsg(bounded, msg)
+		cancel()
+		if err == nil {
+			return ack, nil
+		}
+		if ctx.Err() != nil || !transient(err) {
+			return nil, fmt.Errorf("publish %s: %w", m.Subject, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("publish %s: %w", m.Subject, err)
+		case <-time.After(pause):
+			pause = min(2*pause, 2*time.Second)
+		}
+	}
+}
+
+// PublishAll publishes every message and returns once all are stored; some may
+// be stored when it fails, and their ids drop the repeats.
+func (b *Bus) PublishAll(ctx context.Context, ms []Message) error {
+	const window = 64
+	for len(ms) > 0 {
+		n := min(window, len(ms))
+		if err := b.publishWindow(ctx, ms[:n]); err != nil {
+			return err
+		}
+		ms = ms[n:]
+	}
+	return nil
+}
+
+func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
+	futures := make([]jetstream.PubAckFuture, len(ms))
+	for i, m := range ms {
+		f, err := b.JS.PublishMsgAsync(b.wire(m), jetstream.WithStallWait(10*time.Second))
+		if err != nil {
+			// Not sent: the slow road repeats it until it is.
+			if _, err := b.Publish(ctx, m); err != nil {
+				return err
+			}
+			continue
+		}
+		futures[i] = f
+	}
+	for i, f := range futures {
+		if f == nil {
+			continue
+		}
+		select {
+		case <-f.Ok():
+		case <-f.Err():
+			if _, err := b.Publish(ctx, ms[i]); err != nil {
+				return err
+			}
+		case <-time.After(ackWithin):
+			if _, err := b.Publish(ctx, ms[i]); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("publish %s: %w", ms[i].Subject, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// wire adds the headers that every message carries.
+func (b *Bus) wire(m Message) *nats.Msg {
+	msg := &nats.Msg{Subject: m.Subject, Data: m.Body, Header: nats.Header{}}
+	for k, v := range m.Header {
+		msg.Header.Set(k, v)
+	}
+	run := m.Run
+	if run == "" {
+		run = pipeline.RunLive
+	}
+	msg.Header.Set(pipeline.HeaderSchema, m.Schema)
+	msg.Header.Set(pipeline.HeaderRunID, run)
+	msg.Header.Set(pipeline.HeaderBuild, b.build)
+	if msg.Header.Get(pipeline.HeaderAt) == "" {
+		msg.Header.Set(pipeline.HeaderAt, b.now().Format(pipeline.TimeFormat))
+	}
+	if m.ID != "" {
+		msg.Header.Set(pipeline.HeaderMsgID, m.ID)
+	}
+	if m.WorkID != "" {
+		msg.Header.Set(pipeline.HeaderWorkID, m.WorkID)
+	}
+	msg.Header.Set(pipeline.HeaderTraceparent, traceparent(m.WorkID, m.ID))
+	return msg
+}
+
+// traceparent is a W3C trace context whose trace is the work and whose span is
+// the message, so that every message of one work belongs to one trace.
+func traceparent(workID, id string) string {
+	const zeroes = "00000000000000000000000000000001"
+	trace := (hexOnly(workID) + zeroes)[:32]
+	return "00-" + trace + "-" + spanOf(id) + "-01"
+}
+
+// transient reports whether the message may be sent again: nothing answered, or
+// the server is on its way back.
+func transient(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code >= 500
+	}
+	return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubject)
+}
+
+// redactURL keeps user and password out of errors.
+func redactURL(raw string) string {
+	parts := strings.Split(raw, ",")
+	for i, p := range parts {
+		if u, err := url.Parse(strings.TrimSpace(p)); err == nil {
+			parts[i] = u.Redacted()
+		}
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,171 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+)
+
+const (
+	day      = 24 * time.Hour
+	gigabyte = int64(1) << 30
+
+	// dedupWindow is how long a repeated Nats-Msg-Id is dropped.
+	dedupWindow = day
+	// ackWait is longer than the longest call and a NATS outage that a worker
+	// should survive with its messages in hand.
+	ackWait = 5 * time.Minute
+	// maxDeliver is a net below the dead letters that stages write themselves.
+	maxDeliver = 20
+
+	// StatusTTL is how long a heartbeat outlives its daemon.
+	StatusTTL = 30 * time.Second
+	// LeaseTTL is how long a leader key outlives its holder.
+	LeaseTTL = 15 * time.Second
+)
+
+// Ensure creates every stream, bucket and durable that is missing and leaves the
+// rest as it is, so any daemon may start first and several at once.
+func (b *Bus) Ensure(ctx context.Context) error {
+	for _, s := range b.streams() {
+		if err := b.again(ctx, func(ctx context.Context) error {
+			_, err := b.JS.CreateOrUpdateStream(ctx, s)
+			return err
+		}); err != nil {
+			return fmt.Errorf("ensure stream %s: %w", s.Name, err)
+		}
+	}
+	for _, k := range b.buckets() {
+		if err := b.again(ctx, func(ctx context.Context) error {
+			_, err := b.JS.CreateOrUpdateKeyValue(ctx, k)
+			return err
+		}); err != nil {
+			return fmt.Errorf("ensure bucket %s: %w", k.Bucket, err)
+		}
+	}
+	for _, c := range durables() {
+		if err := b.again(ctx, func(ctx context.Context) error {
+			_, err := b.JS.CreateOrUpdateConsumer(ctx, c.stream, c.cfg)
+			return err
+		}); err != nil {
+			return fmt.Errorf("ensure consumer %s on %s: %w", c.cfg.Durable, c.stream, err)
+		}
+	}
+	return nil
+}
+
+// again repeats a request that timed out: creation is idempotent.
+func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
+	for try := 1; ; try++ {
+		bounded, cancel := context.WithTimeout(ctx, ackWithin)
+		err := f(bounded)
+		cancel()
+		if err == nil || ctx.Err() != nil || try == 6 || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+func (b *Bus) streams() []jetstream.StreamConfig {
+	stream := func(name, says string, age time.Duration, bytes int64, subjects ...string) jetstream.StreamConfig {
+		return jetstream.StreamConfig{
+			Name: name, Description: says, Subjects: subjects,
+			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: b.cfg.Replicas,
+			MaxAge: age, MaxBytes: bytes, Duplicates: dedupWindow,
+			AllowDirect: true, AllowAtomicPublish: true, Compression: jetstream.S2Compression,
+		}
+	}
+	responses := stream(pipeline.StreamResponses, "every paid answer, zstd, before it is used", 90*day, b.cfg.MaxStore, "response.>")
+	responses.Compression = jetstream.NoCompression // the bodies are zstd already
+	responses.DenyDelete = true
+	ledger := stream(pipeline.StreamLedger, "every token movement, mode change, poll, sweep and gap", 90*day, gigabyte, "ledger.>")
+	ledger.DenyDelete = true
+	return []jetstream.StreamConfig{
+		stream(pipeline.StreamCandidates, "what to look at, with its deal-list row", 30*day, 4*gigabyte, "candidate.>"),
+		stream(pipeline.StreamSurvivors, "what a look let through", 30*day, 4*gigabyte, "survivor.>"),
+		responses,
+		stream(pipeline.StreamVerdicts, "every decision of every look", 90*day, 10*gigabyte, "verdict.>"),
+		stream(pipeline.StreamDeals, "accepted deals; the newest of an ASIN by direct get", 90*day, 2*gigabyte, "deal.>"),
+		ledger,
+		stream(pipeline.StreamDead, "what could not be processed, ready to be re-driven", 180*day, gigabyte, "dead.>"),
+	}
+}
+
+func (b *Bus) buckets() []jetstream.KeyValueConfig {
+	bucket := func(name, says string, history uint8) jetstream.KeyValueConfig {
+		return jetstream.KeyValueConfig{
+			Bucket: name, Description: says, History: history,
+			Storage: jetstream.FileStorage, Replicas: b.cfg.Replicas,
+		}
+	}
+	// Keys with a TTL need history 1: with more, the server raises the TTL to the
+	// limit marker's.
+	leaders := bucket(pipeline.BucketLeaders, "who leads: tokend's and the watermarker's leases", 1)
+	leaders.LimitMarkerTTL = time.Minute
+	status := bucket(pipeline.BucketStatus, "heartbeats; a key that vanishes is a daemon that died", 1)
+	status.LimitMarkerTTL = time.Minute
+	seen := bucket(pipeline.BucketSeen, "what was decided about an ASIN", 1)
+	seen.TTL = 60 * day
+	return []jetstream.KeyValueConfig{
+		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
+		leaders, status, seen,
+		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
+	}
+}
+
+type durable struct {
+	stream string
+	cfg    jetstream.ConsumerConfig
+}
+
+func durables() []durable {
+	consumer := func(stream, name, filter string, maxPending int, metadata map[string]string) durable {
+		return durable{stream: stream, cfg: jetstream.ConsumerConfig{
+			Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy,
+			AckWait: ackWait, MaxDeliver: maxDeliver, MaxAckPending: maxPending, Metadata: metadata,
+		}}
+	}
+	out := []durable{
+		consumer(pipeline.StreamCandidates, pipeline.DurableGlance, "candidate.>", 2000, watched("50000")),
+	}
+	for _, s := range pipeline.Sources() {
+		out = append(out, consumer(pipeline.StreamSurvivors, pipeline.DurablePeek(s),
+			fmt.Sprintf("survivor.*.%s.%s.>", pipeline.LookGlance, s), 400, watched("50000")))
+	}
+	for _, t := range pipeline.Tiers() {
+		out = append(out, consumer(pipeline.StreamSurvivors, pipeline.DurableCommit(t),
+			fmt.Sprintf("survivor.*.%s.%s.>", pipeline.LookPeek, t), 100, watched("5000")))
+	}
+	for _, s := range []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead} {
+		out = append(out, consumer(s, pipeline.DurableRecorder(s), "", 20000, watched("100000")))
+	}
+	return out
+}
+
+// watched is the metadata by which `nats server check consumer` knows when to
+// call an operator.
+func watched(unprocessed string) map[string]string {
+	return map[string]string{
+		"io.nats.monitor.enabled":                  "true",
+		"io.nats.monitor.unprocessed-critical":     unprocessed,
+		"io.nats.monitor.redelivery-critical":      "50",
+		"io.nats.monitor.outstanding-ack-critical": "1900",
+	}
+}
+
+// Store opens a bucket that Ensure made.
+func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
+	kv, err := b.JS.KeyValue(ctx, bucket)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return kv, nil
+}
+
+// ReplicasOf is how many servers keep each stream.
+func (b *Bus) ReplicasOf() int { return b.cfg.Replicas }
