@@ -1,0 +1,320 @@
+package keepa
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestEveryCapturedDealPageDecodesWithoutLoss(t *testing.T) {
+	t.Parallel()
+	for name, body := range files(t, "deal/*.gz") {
+		page, err := DecodeDealPage(body)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !page.Listed() {
+			t.Errorf("%s: the list was not seen", name)
+		}
+		checkRows(t, name, body, page)
+	}
+}
+
+// checkRows compares every row with what encoding/json makes of it.
+func checkRows(t *testing.T, name string, body []byte, page DealPage) {
+	t.Helper()
+	var plain struct {
+		Deals struct {
+			DR []map[string]json.RawMessage `json:"dr"`
+		} `json:"deals"`
+	}
+	if err := json.Unmarshal(body, &plain); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(page.Rows), len(plain.Deals.DR); got != want {
+		t.Fatalf("%s: got %d rows, want %d", name, got, want)
+	}
+	for i, row := range page.Rows {
+		want := plain.Deals.DR[i]
+		same(t, name, want["asin"], row.ASIN)
+		same(t, name, want["rootCat"], row.RootCategory)
+		same(t, name, want["categories"], row.Categories)
+		same(t, name, want["current"], []int(row.Current))
+		same(t, name, want["currentSince"], []int(row.CurrentSince))
+		same(t, name, want["avg"], [][]int{row.Avg[0], row.Avg[1], row.Avg[2], row.Avg[3]})
+		same(t, name, want["creationDate"], int64(row.CreationDate))
+		same(t, name, want["lastUpdate"], int64(row.LastUpdate))
+		if raw, ok := want["salesRankDrops365"]; ok && string(raw) != "-1" {
+			same(t, name, raw, row.SalesRankDrops365)
+		}
+		again, err := DecodeDealRow(row.Raw)
+		if err != nil || !reflect.DeepEqual(again, row) {
+			t.Errorf("%s: row %s does not decode to itself from its raw bytes: %v", name, row.ASIN, err)
+		}
+		if row.Title == "" || strings.Contains(row.Title, "&amp;") {
+			t.Errorf("%s: title of %s is %q", name, row.ASIN, row.Title)
+		}
+	}
+}
+
+// same compares a decoded field with its JSON.
+func same(t *testing.T, name string, raw json.RawMessage, got any) {
+	t.Helper()
+	var want, have any
+	b, _ := json.Marshal(got)
+	if json.Unmarshal(raw, &want) != nil || json.Unmarshal(b, &have) != nil || !reflect.DeepEqual(want, have) {
+		t.Errorf("%s: got %s, want %s", name, b, raw)
+	}
+}
+
+func TestTheCategoryCountTellsTheSizeOfTheList(t *testing.T) {
+	t.Parallel()
+	body := readFile(t, captured(t)+"/deal/sweep-2025-09-16T1716Z-p0.json.gz")
+	page, err := DecodeDealPage(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, ok := page.CategoryCount(283155)
+	if !ok || n < 740 || n > 770 {
+		t.Errorf("books: got %d, %v", n, ok)
+	}
+	if _, ok := page.CategoryCount(42); ok {
+		t.Error("a category that is not listed has a count")
+	}
+	if n, ok := page.CategoryCount(9223372036854775807); !ok || n != 1 {
+		t.Errorf("the unknown root category: got %d, %v", n, ok)
+	}
+}
+
+func TestEveryCapturedProductDecodesWithoutLoss(t *testing.T) {
+	t.Parallel()
+	for name, body := range files(t, "product/*.gz") {
+		if bytes.Contains(body[:min(len(body), 400)], []byte(`"products"`)) || bytes.Contains(body, []byte(`"tokensLeft"`)) {
+			env, raws, err := SplitProducts(body)
+			if err != nil || len(raws) != 1 || env.TokensLeft == nil {
+				t.Fatalf("%s: split into %d, %v", name, len(raws), err)
+			}
+			body = raws[0].Body
+		}
+		checkProduct(t, name, body)
+	}
+}
+
+func checkProduct(t *testing.T, name string, body []byte) {
+	t.Helper()
+	p, err := DecodeProduct(body)
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	var want struct {
+		CSV   [][]int `json:"csv"`
+		Stats map[string]json.RawMessage
+		Fees  struct{ PickAndPackFee int }       `json:"fbaFees"`
+		Offer []struct{ OfferCSV []json.Number } `json:"offers"`
+		Live  []int                              `json:"liveOffersOrder"`
+		Ranks map[string][]int                   `json:"salesRanks"`
+		Pct   float64                            `json:"referralFeePercentage"`
+	}
+	if err := json.Unmarshal(body, &want); err != nil {
+		t.Fatal(err)
+	}
+	for i, flat := range want.CSV {
+		h, err := p.Series(PriceType(i))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := flatten(h, PriceType(i).Triple()); !reflect.DeepEqual(got, flat) && len(got)+len(flat) > 0 {
+			t.Errorf("%s: csv[%d] differs: %d against %d numbers", name, i, len(got), len(flat))
+		}
+	}
+	for cat, flat := range want.Ranks {
+		var id int64
+		_, _ = fmt.Sscan(cat, &id)
+		h, err := p.Ranks(id)
+		if err != nil || len(h) != len(flat)/2 {
+			t.Errorf("%s: ranks in %s: %d points of %d, %v", name, cat, len(h), len(flat)/2, err)
+		}
+	}
+	same(t, name, want.Stats["current"], []int(p.Stats.Current))
+	same(t, name, want.Stats["avg365"], []int(p.Stats.Avg365))
+	same(t, name, want.Stats["salesRankDrops365"], p.Stats.SalesRankDrops365)
+	if p.PickAndPackFee == nil || *p.PickAndPackFee != want.Fees.PickAndPackFee || p.ReferralFeePercent != want.Pct {
+		t.Errorf("%s: fees differ", name)
+	}
+	if len(p.Offers) != len(want.Offer) || !reflect.DeepEqual(p.LiveOffersOrder, want.Live) {
+		t.Errorf("%s: offers differ", name)
+	}
+}
+
+func flatten(h Series, triple bool) []int {
+	var flat []int
+	for _, p := range h {
+		flat = append(flat, int(p.At), p.Value)
+		if triple {
+			flat = append(flat, p.Shipping)
+		}
+	}
+	return flat
+}
+
+func TestEveryCapturedErrorAndEnvelopeDecodes(t *testing.T) {
+	t.Parallel()
+	for name, body := range files(t, "errors/*.json") {
+		env, err := DecodeEnvelope(body)
+		if err != nil || !env.Authoritative() && !strings.Contains(name, "2020") {
+			t.Errorf("%s: %v, authoritative %v", name, err, env.Authoritative())
+		}
+		if named := strings.HasPrefix(name, "400") || strings.Contains(name, "offers"); named != (env.Error != nil) {
+			t.Errorf("%s: error is %v", name, env.Error)
+		}
+	}
+	for i, line := range bytes.Split(bytes.TrimSpace(files(t, "envelopes.jsonl")["envelopes.jsonl"]), []byte("\n")) {
+		env, err := DecodeEnvelope(line)
+		if err != nil || env.TokensLeft == nil || env.RefillRate != 5 || env.NextRefill().Before(env.At()) {
+			t.Errorf("envelope %d: %+v, %v", i, env, err)
+		}
+	}
+}
+
+func TestAMissingBalanceStaysUnknown(t *testing.T) {
+	t.Parallel()
+	for body, known := range map[string]bool{
+		`{"timestamp":1,"refillRate":5}`:                     false,
+		`{"timestamp":1,"refillRate":5,"tokensLeft":null}`:   false,
+		`{"timestamp":1,"refillRate":5,"tokensLeft":0}`:      true,
+		`{"timestamp":1,"refillRate":5,"tokensLeft":-249.0}`: true,
+	} {
+		env, err := DecodeEnvelope([]byte(body))
+		if _, ok := env.Balance(); err != nil || ok != known {
+			t.Errorf("%s: known is %v, %v", body, ok, err)
+		}
+	}
+}
+
+func TestAnEnvelopeOfZeroesIsNotAuthoritative(t *testing.T) {
+	t.Parallel()
+	env, err := DecodeEnvelope([]byte(`{"timestamp":0,"tokensLeft":0,"refillIn":0,"refillRate":0,"tokenFlowReduction":0.0,` +
+		`"tokensConsumed":0,"processingTimeInMs":0,"error":{"type":"invalidParameter","message":"no","details":null}}`))
+	if err != nil || env.Authoritative() || env.Error == nil {
+		t.Errorf("got %+v, %v", env, err)
+	}
+}
+
+func TestMissingValuesAreAbsent(t *testing.T) {
+	t.Parallel()
+	row, err := DecodeDealRow([]byte(`{"asin":"B000000001","title":"A &amp; B &#39;c&#39;","current":[-1,-2,null,7],"new":{"x":[1]},"categories":[9223372036854775807]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for typ, want := range map[PriceType]Presence{Amazon: NoOffer, New: NoData, Used: NoData, Sales: Present, ListPrice: NoData, -1: NoData} {
+		if got := row.Current.Presence(typ); got != want {
+			t.Errorf("%v: got %v, want %v", typ, got, want)
+		}
+	}
+	if row.Title != "A & B 'c'" || row.Categories[0] != 9223372036854775807 || row.SalesRankDrops365 != nil {
+		t.Errorf("got %+v", row)
+	}
+}
+
+func TestAChangedTypeIsReportedWithItsPath(t *testing.T) {
+	t.Parallel()
+	for body, path := range map[string]string{
+		`{"deals":{"dr":[{"asin":"A","current":[1,"2"]}]}}`:    "deals.dr[0].current[1]",
+		`{"deals":{"dr":[{"asin":5}]}}`:                        "deals.dr[0].asin",
+		`{"deals":{"dr":[{"asin":"A"},{"asin":"B","avg":1}]}}`: "deals.dr[1].avg",
+		`{"deals":{"dr":{}}}`:                                  "deals.dr",
+		`{"tokensLeft":"many"}`:                                "tokensLeft",
+		`{"tokensLeft":1.5}`:                                   "tokensLeft",
+	} {
+		_, err := DecodeDealPage([]byte(body))
+		var typed *TypeError
+		if !errors.As(err, &typed) || typed.Path != path {
+			t.Errorf("%s: got %v, want a TypeError at %s", body, err, path)
+		}
+	}
+}
+
+func TestACutBodyIsAnErrorAtEveryByte(t *testing.T) {
+	t.Parallel()
+	body := `{"timestamp":1,"products":[{"asin":"A","csv":[[1,2],null],"stats":{"current":[1]},"offers":[{"offerCSV":[1,2,3]}]}],"tokensLeft":3}`
+	for n := range len(body) {
+		if _, _, err := DecodeProducts([]byte(body[:n])); err == nil {
+			t.Errorf("cut after %d bytes: no error", n)
+		}
+	}
+}
+
+func TestUnknownShippingIsNotFree(t *testing.T) {
+	t.Parallel()
+	p, err := DecodeProduct([]byte(`{"asin":"A","offers":[{"offerCSV":[1,500,399,2,400,-1],"condition":4,"lastSeen":9},` +
+		`{"offerCSV":[1,-2,0]},{"offerCSV":null}],"liveOffersOrder":[0,0,7]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, asked := p.LiveOffers()
+	if !asked || len(live) != 1 || live[0].Price == nil || *live[0].Price != 400 || live[0].Shipping != nil || !live[0].Condition.Used() {
+		t.Errorf("got %+v", live)
+	}
+	if p.Offers[1].Price != nil || p.Offers[2].Price != nil {
+		t.Error("an unknown price became a number")
+	}
+}
+
+func TestKeepaTimeBeginsIn2011(t *testing.T) {
+	t.Parallel()
+	for m, want := range map[Minute]string{0: "2011-01-01T00:00:00Z", 7732608: "2025-09-13T20:48:00Z", -1: "2010-12-31T23:59:00Z"} {
+		if got := m.Time().Format(time.RFC3339); got != want || FromTime(m.Time()) != m || FromTime(m.Time().Add(59*time.Second)) != m {
+			t.Errorf("%d: got %s, want %s", m, got, want)
+		}
+	}
+}
+
+func TestSellersDecode(t *testing.T) {
+	t.Parallel()
+	_, got, err := DecodeSellers([]byte(`{"tokensConsumed":1,"sellers":{"A1":{"sellerId":"A1","sellerName":"Books","currentRating":96,"currentRatingCount":5000,"csv":[[1,2]]},"A2":null}}`))
+	if err != nil || len(got) != 1 || *got["A1"].Rating != 96 || *got["A1"].Ratings != 5000 || got["A1"].Name != "Books" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, none, err := DecodeSellers([]byte(`{"tokensConsumed":0}`)); err != nil || none == nil || len(none) != 0 {
+		t.Errorf("no sellers: got %v, %v", none, err)
+	}
+}
+
+func BenchmarkDecodeProduct(b *testing.B) {
+	body := readFile(b, captured(b)+"/product/2025-05-1580626130-cost6-offers132.json.gz")
+	b.Run("ours", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		for b.Loop() {
+			p, err := DecodeProduct(body)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, t := range []PriceType{New, Used, Sales, CountNew, CountUsed} {
+				if _, err := p.Series(t); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
+	b.Run("encoding-json", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		for b.Loop() {
+			var p struct {
+				ASIN   string  `json:"asin"`
+				CSV    [][]int `json:"csv"`
+				Stats  struct{ Current, Avg90, Avg365 []int }
+				Offers []struct{ OfferCSV []int }
+			}
+			if err := json.Unmarshal(body, &p); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

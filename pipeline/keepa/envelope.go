@@ -1,0 +1,131 @@
+package keepa
+
+import (
+	"fmt"
+	"time"
+)
+
+// APIError is Keepa's own account of what was wrong with a request. It can come with HTTP 200.
+type APIError struct {
+	Type    string `json:"type"`
+	Message string `json:"message"`
+	Details string `json:"details,omitempty"` // often the name of the offending field
+}
+
+// Error is Keepa's message with its type and details.
+func (e *APIError) Error() string {
+	if e.Details == "" {
+		return fmt.Sprintf("keepa: %s (%s)", e.Message, e.Type)
+	}
+	return fmt.Sprintf("keepa: %s (%s: %s)", e.Message, e.Type, e.Details)
+}
+
+// Envelope is the token account that every answer carries.
+type Envelope struct {
+	Timestamp          int64     // Unix milliseconds at which the request arrived at Keepa; 0 unknown
+	TokensLeft         *int      // balance after this request, may be negative; nil unknown
+	RefillIn           int       // milliseconds until the next refill, measured at the end of processing
+	RefillRate         int       // tokens per minute
+	TokenFlowReduction float64   // tokens per minute taken by trackings
+	TokensConsumed     int       // what this request cost
+	ProcessingTimeInMs int       // Keepa's own time for the request
+	Error              *APIError // nil when Keepa was content
+}
+
+// Authoritative says whether the envelope may correct our idea of the account. A bad key is answered
+// with an envelope of zeroes, which says nothing about anybody's balance.
+func (e Envelope) Authoritative() bool {
+	return e.RefillRate > 0 || e.TokensLeft != nil && *e.TokensLeft != 0
+}
+
+// Balance is the balance after the request; false where Keepa did not say.
+func (e Envelope) Balance() (int, bool) {
+	if e.TokensLeft == nil {
+		return 0, false
+	}
+	return *e.TokensLeft, true
+}
+
+// At is the instant at which the request arrived at Keepa; the zero time where unknown.
+func (e Envelope) At() time.Time {
+	if e.Timestamp <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(e.Timestamp).UTC()
+}
+
+// NextRefill is the instant of the next refill: refillIn counts from the end of processing.
+func (e Envelope) NextRefill() time.Time {
+	if e.Timestamp <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(e.Timestamp + int64(e.ProcessingTimeInMs) + int64(e.RefillIn)).UTC()
+}
+
+// DecodeEnvelope reads the account of any answer and skips its payload.
+func DecodeEnvelope(body []byte) (Envelope, error) {
+	s := scanner{b: body}
+	env, err := s.envelope(func([]byte) (bool, error) { return false, nil })
+	return env, err
+}
+
+// envelope decodes a whole answer: payload is offered every key that is not the account's, and says
+// whether it consumed the value.
+func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, error) {
+	var env Envelope
+	if s.peek() != '{' {
+		return env, s.fail("an object")
+	}
+	err := s.object(func(key []byte) error {
+		switch string(key) {
+		case "timestamp":
+			return s.intoInt64(&env.Timestamp)
+		case "tokensLeft":
+			n, ok, err := s.integer()
+			if ok {
+				left := int(n)
+				env.TokensLeft = &left
+			}
+			return err
+		case "refillIn":
+			return s.intoInt(&env.RefillIn)
+		case "refillRate":
+			return s.intoInt(&env.RefillRate)
+		case "tokenFlowReduction":
+			return s.intoFloat(&env.TokenFlowReduction)
+		case "tokensConsumed":
+			return s.intoInt(&env.TokensConsumed)
+		case "processingTimeInMs":
+			return s.intoInt(&env.ProcessingTimeInMs)
+		case "error":
+			return s.apiError(&env.Error)
+		}
+		if done, err := payload(key); done || err != nil {
+			return err
+		}
+		return s.skip()
+	})
+	if err != nil {
+		return env, err
+	}
+	return env, s.end()
+}
+
+func (s *scanner) apiError(p **APIError) error {
+	if s.null() {
+		return nil
+	}
+	e := &APIError{}
+	*p = e
+	return s.object(func(key []byte) error {
+		switch string(key) {
+		case "type":
+			return s.intoText(&e.Type)
+		case "message":
+			return s.intoText(&e.Message)
+		case "details":
+			return s.intoText(&e.Details)
+		}
+		return s.skip()
+	})
+}

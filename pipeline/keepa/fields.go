@@ -1,0 +1,127 @@
+package keepa
+
+// The helpers below bind one JSON value to one field. null leaves the field as it is: absent.
+
+func (s *scanner) intoInt(p *int) error {
+	n, ok, err := s.integer()
+	if ok {
+		*p = int(n)
+	}
+	return err
+}
+
+func (s *scanner) intoInt64(p *int64) error {
+	n, ok, err := s.integer()
+	if ok {
+		*p = n
+	}
+	return err
+}
+
+func (s *scanner) intoMinute(p *Minute) error {
+	n, ok, err := s.integer()
+	if ok {
+		*p = Minute(n)
+	}
+	return err
+}
+
+// intoCount binds a number that is absent when it is negative.
+func (s *scanner) intoCount(p **int) error {
+	n, ok, err := s.integer()
+	if ok && n >= 0 {
+		v := int(n)
+		*p = &v
+	}
+	return err
+}
+
+func (s *scanner) intoFloat(p *float64) error {
+	f, ok, err := s.float()
+	if ok {
+		*p = f
+	}
+	return err
+}
+
+func (s *scanner) intoBool(p *bool) error {
+	v, ok, err := s.boolean()
+	if ok {
+		*p = v
+	}
+	return err
+}
+
+func (s *scanner) intoText(p *string) error {
+	t, err := s.text()
+	if err == nil {
+		*p = t
+	}
+	return err
+}
+
+func (s *scanner) intoRaw(p *[]byte) error {
+	raw, err := s.raw()
+	if err == nil {
+		*p = raw
+	}
+	return err
+}
+
+// values decodes an array of whole numbers in which null stands for "no data".
+func (s *scanner) values() (Values, error) {
+	if s.null() {
+		return nil, nil
+	}
+	v := make(Values, 0, 36)
+	err := s.array(func(int) error {
+		n, ok, err := s.integer()
+		if !ok {
+			n = noData
+		}
+		v = append(v, int(n))
+		return err
+	})
+	return v, err
+}
+
+func (s *scanner) intoValues(p *Values) error {
+	v, err := s.values()
+	if err == nil {
+		*p = v
+	}
+	return err
+}
+
+func (s *scanner) int64s() ([]int64, error) {
+	var v []int64
+	err := s.array(func(int) error {
+		n, ok, err := s.integer()
+		if ok {
+			v = append(v, n)
+		}
+		return err
+	})
+	return v, err
+}
+
+func (s *scanner) intoInt64s(p *[]int64) error {
+	v, err := s.int64s()
+	if err == nil {
+		*p = v
+	}
+	return err
+}
+
+// texts decodes an array of strings; null elements are left out.
+func (s *scanner) intoTexts(p *[]string) error {
+	*p = nil
+	return s.array(func(int) error {
+		if s.null() {
+			return nil
+		}
+		t, err := s.text()
+		*p = append(*p, t)
+		return err
+	})
+}

@@ -1,0 +1,320 @@
+package keepa
+
+import "html"
+
+// Product is what a product request returned. The histories stay encoded until Series or Ranks asks for
+// one; see the package comment about the bytes behind it.
+type Product struct {
+	ASIN         string
+	Domain       Domain
+	Title        string // html entities resolved
+	ParentASIN   string
+	Author       string
+	Brand        string
+	Manufacturer string
+	Binding      string
+	Format       string
+	ProductGroup string
+	Edition      string
+
+	RootCategory int64
+	Categories   []int64
+	CategoryTree []Category
+	EANs         []string
+
+	// ProductType is 0 for what can be sold; 1 download, 2 eBook, 3 unaccessible, 4 invalid, 5 parent. Nil unknown.
+	ProductType  *int
+	RedirectASIN bool
+	Adult        bool
+
+	PublicationDate int // YYYY[MM[DD]]; 0 or below unknown
+	ReleaseDate     int // the same
+	Pages           *int
+	ListedSince     Minute // may lie before 2011; 0 unknown
+	TrackingSince   Minute // 0 unknown
+
+	LastUpdate      Minute // 0 unknown, as for the three below
+	LastPriceChange Minute
+	LastRating      Minute
+	LastStock       Minute
+
+	PickAndPackFee       *int    // cents; nil unknown
+	ReferralFeePercent   float64 // 0 unknown
+	VariableClosingFee   *int    // cents, media only; nil unknown
+	PackageWeight        *int    // grams; nil unknown, as for the dimensions in millimetres
+	PackageLength        *int
+	PackageWidth         *int
+	PackageHeight        *int
+	ItemWeight           *int
+	MonthlySold          *int // nil unknown
+	AvailabilityAmazon   *int // 0 in stock, 1 preorder, 2 unknown, 3 back order, 4 delayed; nil no offer or unknown
+	SalesRankReference   int64
+	BuyBoxEligibleOffers Values
+
+	Stats *Stats // nil when not asked for
+
+	Offers           []Offer // nil when not asked for
+	OffersAsked      bool    // the answer has an offers field: the request asked for them
+	OffersSuccessful bool    // set even when the refresh failed: judge freshness by Stats.LastOffersUpdate
+	LiveOffersOrder  []int   // indices into Offers; may repeat; nil when not said
+
+	csv        [][]byte
+	salesRanks []byte
+	buyBox     []byte
+	buyBoxUsed []byte
+	monthly    []byte
+}
+
+// Category is one step from the root of the category tree to the product.
+type Category struct {
+	ID   int64
+	Name string
+}
+
+// RawProduct is one product of an answer, still encoded.
+type RawProduct struct {
+	ASIN string
+	Body []byte // the product's JSON object, a part of the answer
+}
+
+// SplitProducts cuts an answer into its products without decoding them, so that each can be stored alone.
+// Products that Keepa answers with null or without an ASIN are left out.
+func SplitProducts(body []byte) (Envelope, []RawProduct, error) {
+	var products []RawProduct
+	s := scanner{b: body}
+	env, err := s.envelope(func(key []byte) (bool, error) {
+		if string(key) != "products" {
+			return false, nil
+		}
+		return true, s.array(func(int) error {
+			raw, err := s.raw()
+			if err != nil || raw == nil {
+				return err
+			}
+			asin, err := productASIN(raw)
+			if err == nil && asin != "" {
+				products = append(products, RawProduct{ASIN: asin, Body: raw})
+			}
+			return err
+		})
+	})
+	return env, products, err
+}
+
+// productASIN finds the identity of an encoded product.
+func productASIN(raw []byte) (string, error) {
+	var asin string
+	s := scanner{b: raw}
+	if s.peek() != '{' {
+		return "", s.fail("an object")
+	}
+	err := s.object(func(key []byte) error {
+		if string(key) == "asin" {
+			return s.intoText(&asin)
+		}
+		return s.skip()
+	})
+	return asin, err
+}
+
+// DecodeProducts reads every product of an answer.
+func DecodeProducts(body []byte) (Envelope, []Product, error) {
+	env, raws, err := SplitProducts(body)
+	if err != nil {
+		return env, nil, err
+	}
+	products := make([]Product, 0, len(raws))
+	for _, raw := range raws {
+		p, err := DecodeProduct(raw.Body)
+		if err != nil {
+			return env, products, within("products."+raw.ASIN, err)
+		}
+		products = append(products, p)
+	}
+	return env, products, nil
+}
+
+// DecodeProduct reads one product object.
+func DecodeProduct(body []byte) (Product, error) {
+	var p Product
+	s := scanner{b: body}
+	if s.peek() != '{' {
+		return p, s.fail("an object")
+	}
+	if err := s.object(func(key []byte) error { return s.productField(&p, key) }); err != nil {
+		return p, err
+	}
+	if p.ASIN == "" {
+		return p, &TypeError{Path: "asin", Want: "a string", Got: "nothing"}
+	}
+	return p, s.end()
+}
+
+func (s *scanner) productField(p *Product, key []byte) error {
+	switch string(key) {
+	case "csv":
+		return s.histories(&p.csv)
+	case "salesRanks":
+		return s.intoRaw(&p.salesRanks)
+	case "buyBoxSellerIdHistory":
+		return s.intoRaw(&p.buyBox)
+	case "buyBoxUsedHistory":
+		return s.intoRaw(&p.buyBoxUsed)
+	case "monthlySoldHistory":
+		return s.intoRaw(&p.monthly)
+	case "stats":
+		return s.stats(&p.Stats)
+	case "offers":
+		return s.offers(p)
+	case "liveOffersOrder":
+		return s.intoInts(&p.LiveOffersOrder)
+	case "offersSuccessful":
+		return s.intoBool(&p.OffersSuccessful)
+	}
+	if done, err := s.identityField(p, key); done {
+		return err
+	}
+	if done, err := s.feeField(p, key); done {
+		return err
+	}
+	return s.skip()
+}
+
+// identityField decodes what the product is.
+func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
+	switch string(key) {
+	case "asin":
+		return true, s.intoText(&p.ASIN)
+	case "domainId":
+		var n int
+		err := s.intoInt(&n)
+		p.Domain = Domain(n)
+		return true, err
+	case "title":
+		err := s.intoText(&p.Title)
+		p.Title = html.UnescapeString(p.Title)
+		return true, err
+	case "parentAsin":
+		return true, s.intoText(&p.ParentASIN)
+	case "author":
+		return true, s.intoText(&p.Author)
+	case "brand":
+		return true, s.intoText(&p.Brand)
+	case "manufacturer":
+		return true, s.intoText(&p.Manufacturer)
+	case "binding":
+		return true, s.intoText(&p.Binding)
+	case "format":
+		return true, s.intoText(&p.Format)
+	case "productGroup":
+		return true, s.intoText(&p.ProductGroup)
+	case "edition":
+		return true, s.intoText(&p.Edition)
+	case "rootCategory":
+		return true, s.intoInt64(&p.RootCategory)
+	case "categories":
+		return true, s.intoInt64s(&p.Categories)
+	case "categoryTree":
+		return true, s.categoryTree(&p.CategoryTree)
+	case "eanList":
+		return true, s.intoTexts(&p.EANs)
+	case "productType":
+		return true, s.intoCount(&p.ProductType)
+	case "isRedirectASIN":
+		return true, s.intoBool(&p.RedirectASIN)
+	case "isAdultProduct":
+		return true, s.intoBool(&p.Adult)
+	case "publicationDate":
+		return true, s.intoInt(&p.PublicationDate)
+	case "releaseDate":
+		return true, s.intoInt(&p.ReleaseDate)
+	case "numberOfPages":
+		return true, s.intoCount(&p.Pages)
+	case "listedSince":
+		return true, s.intoMinute(&p.ListedSince)
+	case "trackingSince":
+		return true, s.intoMinute(&p.TrackingSince)
+	case "lastUpdate":
+		return true, s.intoMinute(&p.LastUpdate)
+	case "lastPriceChange":
+		return true, s.intoMinute(&p.LastPriceChange)
+	case "lastRatingUpdate":
+		return true, s.intoMinute(&p.LastRating)
+	case "lastStockUpdate":
+		return true, s.intoMinute(&p.LastStock)
+	}
+	return false, nil
+}
+
+// feeField decodes what selling the product costs and how it sells.
+func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
+	switch string(key) {
+	case "fbaFees":
+		return true, s.object(func(key []byte) error {
+			if string(key) == "pickAndPackFee" {
+				return s.intoCount(&p.PickAndPackFee)
+			}
+			return s.skip()
+		})
+	case "referralFeePercentage":
+		return true, s.intoFloat(&p.ReferralFeePercent)
+	case "referralFeePercent":
+		// The rounded twin serves only where the exact one is missing.
+		var twin float64
+		err := s.intoFloat(&twin)
+		if p.ReferralFeePercent == 0 {
+			p.ReferralFeePercent = twin
+		}
+		return true, err
+	case "variableClosingFee":
+		return true, s.intoCount(&p.VariableClosingFee)
+	case "packageWeight":
+		return true, s.intoCount(&p.PackageWeight)
+	case "packageLength":
+		return true, s.intoCount(&p.PackageLength)
+	case "packageWidth":
+		return true, s.intoCount(&p.PackageWidth)
+	case "packageHeight":
+		return true, s.intoCount(&p.PackageHeight)
+	case "itemWeight":
+		return true, s.intoCount(&p.ItemWeight)
+	case "monthlySold":
+		return true, s.intoCount(&p.MonthlySold)
+	case "availabilityAmazon":
+		return true, s.intoCount(&p.AvailabilityAmazon)
+	case "salesRankReference":
+		return true, s.intoInt64(&p.SalesRankReference)
+	case "buyBoxEligibleOfferCounts":
+		return true, s.intoValues(&p.BuyBoxEligibleOffers)
+	}
+	return false, nil
+}
+
+func (s *scanner) categoryTree(p *[]Category) error {
+	*p = nil
+	return s.array(func(int) error {
+		var c Category
+		err := s.object(func(key []byte) error {
+			switch string(key) {
+			case "catId":
+				return s.intoInt64(&c.ID)
+			case "name":
+				return s.intoText(&c.Name)
+			}
+			return s.skip()
+		})
+		*p = append(*p, c)
+		return err
+	})
+}
+
+func (s *scanner) intoInts(p *[]int) error {
+	*p = nil
+	return s.array(func(int) error {
+		n, ok, err := s.integer()
+		if ok {
+			*p = append(*p, int(n))
+		}
+		return err
+	})
+}

@@ -1,0 +1,84 @@
+package keepa
+
+// Seller is what Keepa knows of a marketplace seller.
+type Seller struct {
+	ID      string
+	Name    string
+	Rating  *int // percent of positive ratings, 0 to 100; nil unknown
+	Ratings *int // number of ratings; nil unknown
+	Scammer bool
+	HasFBA  bool
+}
+
+// DecodeSellers reads an answer about sellers, by id. A seller that Keepa does not know is not in the map,
+// and an answer with none is an empty map, not an error.
+func DecodeSellers(body []byte) (Envelope, map[string]Seller, error) {
+	sellers := map[string]Seller{}
+	s := scanner{b: body}
+	env, err := s.envelope(func(key []byte) (bool, error) {
+		if string(key) != "sellers" {
+			return false, nil
+		}
+		return true, s.object(func(id []byte) error {
+			if s.null() {
+				return nil
+			}
+			name := string(id)
+			seller, err := s.seller(name)
+			sellers[name] = seller
+			return err
+		})
+	})
+	return env, sellers, err
+}
+
+// DecodeSeller reads one seller object, as it is stored alone.
+func DecodeSeller(body []byte) (Seller, error) {
+	s := scanner{b: body}
+	seller, err := s.seller("")
+	if err != nil {
+		return seller, err
+	}
+	return seller, s.end()
+}
+
+// SplitSellers cuts an answer into its sellers without decoding them, by id.
+func SplitSellers(body []byte) (Envelope, map[string][]byte, error) {
+	raws := map[string][]byte{}
+	s := scanner{b: body}
+	env, err := s.envelope(func(key []byte) (bool, error) {
+		if string(key) != "sellers" {
+			return false, nil
+		}
+		return true, s.object(func(id []byte) error {
+			raw, err := s.raw()
+			if raw != nil {
+				raws[string(id)] = raw
+			}
+			return err
+		})
+	})
+	return env, raws, err
+}
+
+func (s *scanner) seller(id string) (Seller, error) {
+	v := Seller{ID: id}
+	err := s.object(func(key []byte) error {
+		switch string(key) {
+		case "sellerId":
+			return s.intoText(&v.ID)
+		case "sellerName":
+			return s.intoText(&v.Name)
+		case "currentRating":
+			return s.intoCount(&v.Rating)
+		case "currentRatingCount":
+			return s.intoCount(&v.Ratings)
+		case "isScammer":
+			return s.intoBool(&v.Scammer)
+		case "hasFBA":
+			return s.intoBool(&v.HasFBA)
+		}
+		return s.skip()
+	})
+	return v, err
+}

@@ -1,0 +1,146 @@
+package keepa
+
+import "sort"
+
+// Point is one change of a history: from this minute on the value was this one.
+type Point struct {
+	At       Minute
+	Value    int // below zero: nothing was offered from here on
+	Shipping int // triples only; below zero: unknown
+}
+
+// Known says whether there was a value.
+func (p Point) Known() bool { return p.Value >= 0 }
+
+// Landed is the price with shipping, unknown shipping counted as none; false where there was no offer.
+func (p Point) Landed() (int, bool) {
+	if p.Value < 0 {
+		return 0, false
+	}
+	return p.Value + max(p.Shipping, 0), true
+}
+
+// Series is the history of one type, oldest first; a value holds until the next change.
+type Series []Point
+
+// Last is the newest change; false for an empty history.
+func (h Series) Last() (Point, bool) {
+	if len(h) == 0 {
+		return Point{}, false
+	}
+	return h[len(h)-1], true
+}
+
+// Search is the index of the first change at or after the minute; len(h) when there is none.
+func (h Series) Search(m Minute) int {
+	return sort.Search(len(h), func(i int) bool { return h[i].At >= m })
+}
+
+// At is the change in force at the minute; false before the first.
+func (h Series) At(m Minute) (Point, bool) {
+	i := h.Search(m + 1)
+	if i == 0 {
+		return Point{}, false
+	}
+	return h[i-1], true
+}
+
+// HasHistory says whether the answer came with histories at all; without, Series is empty for every type
+// and says nothing about the product.
+func (p *Product) HasHistory() bool { return len(p.csv) > 0 }
+
+// Series decodes the history of one type: nil when Keepa has none. A point out of time order is put in order.
+func (p *Product) Series(t PriceType) (Series, error) {
+	if t < 0 || int(t) >= len(p.csv) || p.csv[t] == nil {
+		return nil, nil
+	}
+	width := 2
+	if t.Triple() {
+		width = 3
+	}
+	h, err := decodeSeries(p.csv[t], width)
+	if err != nil {
+		return nil, within("csv."+t.String(), err)
+	}
+	return h, nil
+}
+
+// MonthlySoldHistory decodes how many were sold a month, by Amazon's own coarse count.
+func (p *Product) MonthlySoldHistory() (Series, error) {
+	if p.monthly == nil {
+		return nil, nil
+	}
+	h, err := decodeSeries(p.monthly, 2)
+	return h, within("monthlySoldHistory", err)
+}
+
+// Ranks decodes the sales rank history in one category: nil when Keepa has none.
+func (p *Product) Ranks(category int64) (Series, error) {
+	if p.salesRanks == nil {
+		return nil, nil
+	}
+	var found Series
+	s := scanner{b: p.salesRanks}
+	err := s.object(func(key []byte) error {
+		if !sameNumber(key, category) {
+			return s.skip()
+		}
+		raw, err := s.raw()
+		if err == nil && raw != nil {
+			found, err = decodeSeries(raw, 2)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, within("salesRanks", err)
+	}
+	return found, nil
+}
+
+func sameNumber(key []byte, n int64) bool {
+	s := scanner{b: key}
+	v, ok, err := s.integer()
+	return err == nil && ok && v == n && s.i == len(key)
+}
+
+// decodeSeries reads a flat array of pairs or triples; an incomplete last group is dropped.
+func decodeSeries(raw []byte, width int) (Series, error) {
+	h := make(Series, 0, len(raw)/16)
+	var group [3]int64
+	ordered := true
+	s := scanner{b: raw}
+	err := s.array(func(n int) error {
+		v, ok, err := s.integer()
+		if !ok {
+			v = noData
+		}
+		group[n%width] = v
+		if n%width != width-1 || err != nil {
+			return err
+		}
+		p := Point{At: Minute(group[0]), Value: int(group[1]), Shipping: -1}
+		if width == 3 {
+			p.Shipping = int(group[2])
+		}
+		ordered = ordered && (len(h) == 0 || h[len(h)-1].At <= p.At)
+		h = append(h, p)
+		return nil
+	})
+	if !ordered {
+		sort.SliceStable(h, func(i, j int) bool { return h[i].At < h[j].At })
+	}
+	return h, err
+}
+
+// histories keeps every history encoded: an element is an array or null.
+func (s *scanner) histories(p *[][]byte) error {
+	*p = nil
+	return s.array(func(int) error {
+		if c := s.peek(); c != '[' && c != 'n' {
+			return s.fail("an array or null")
+		}
+		raw, err := s.raw()
+		*p = append(*p, raw)
+		return err
+	})
+}
