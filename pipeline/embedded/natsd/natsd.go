@@ -1,0 +1,161 @@
+// Package natsd is a NATS server with JetStream inside this process: file store,
+// every write synced, a listener for the nats CLI and a monitoring port.
+package natsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options say where the server keeps its data and where it listens.
+type Options struct {
+	Data    string // directory of the store; created
+	Addr    string // host:port for clients; empty: no listener, in-process only
+	Monitor string // host:port for monitoring; empty: none
+	Log     *slog.Logger
+}
+
+// Server is a running embedded NATS.
+type Server struct {
+	srv  *server.Server
+	lock *os.File
+}
+
+// ErrInUse means that another process holds the data directory.
+var ErrInUse = errors.New("another process is using this data directory")
+
+// Start runs the server and returns once it accepts connections. The directory
+// is locked first, because two servers on one store would both accept writes.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("create data directory %s: %w; choose another with --data", o.Data, err)
+	}
+	lock, err := lockDir(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := serverOptions(o)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("configure NATS: %w", err), lock.Close())
+	}
+	srv.SetLoggerV2(logger{o.Log}, false, false, false)
+	srv.Start()
+	s := &Server{srv: srv, lock: lock}
+	for deadline := time.Now().Add(30 * time.Second); !srv.ReadyForConnections(200 * time.Millisecond); {
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			s.Stop()
+			return nil, fmt.Errorf("start NATS in %s: not ready in time", o.Data)
+		}
+	}
+	return s, nil
+}
+
+// InProcess is the option that connects without a socket.
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
+
+// URL is the address for clients outside this process; empty without a listener.
+func (s *Server) URL() string {
+	if a := s.srv.Addr(); a != nil {
+		return "nats://" + a.String()
+	}
+	return ""
+}
+
+// Stop shuts the server down and releases the directory. What JetStream
+// acknowledged is on disk.
+func (s *Server) Stop() {
+	s.srv.Shutdown()
+	s.srv.WaitForShutdown()
+	_ = s.lock.Close() // closing releases the lock; nothing is left to do about an error
+}
+
+func serverOptions(o Options) (*server.Options, error) {
+	opts := &server.Options{
+		ServerName: "ratchet", StoreDir: o.Data, JetStream: true, SyncAlways: true, NoSigs: true,
+		MaxPayload: 8 << 20, JetStreamMaxStore: 80 << 30, JetStreamMaxMemory: 256 << 20,
+		DontListen: o.Addr == "",
+	}
+	if o.Addr != "" {
+		host, port, err := split(o.Addr, "--nats")
+		if err != nil {
+			return nil, err
+		}
+		opts.Host, opts.Port = host, port
+	}
+	if o.Monitor != "" {
+		host, port, err := split(o.Monitor, "--nats-monitor")
+		if err != nil {
+			return nil, err
+		}
+		opts.HTTPHost, opts.HTTPPort = host, port
+	}
+	return opts, nil
+}
+
+// split takes host:port apart and refuses a taken port before the server's own
+// fatal exit would. Port 0 picks a free one.
+func split(addr, flag string) (string, int, error) {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("%s: want host:port, got %q", flag, addr)
+	}
+	port, err := strconv.Atoi(p)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("%s: want a port from 0 to 65535, got %q", flag, p)
+	}
+	if port == 0 {
+		return host, server.RANDOM_PORT, nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return "", 0, fmt.Errorf("port %d on %s is taken; stop what uses it or choose another with %s", port, host, flag)
+		}
+		return "", 0, fmt.Errorf("listen on %s: %w; choose another address with %s", addr, err, flag)
+	}
+	return host, port, l.Close()
+}
+
+// lockDir takes an advisory lock that the kernel drops with the process, however
+// it ends.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock data directory %s: %w; choose another with --data", dir, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close() // the lock was not ours
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: %w; stop it or choose another directory with --data", dir, ErrInUse)
+		}
+		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+// logger hands the server's warnings to slog; its notices are noise here.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Noticef(f string, v ...any) { l.log.Debug("nats server", "says", fmt.Sprintf(f, v...)) }
+func (l logger) Warnf(f string, v ...any)   { l.log.Debug("nats server", "says", fmt.Sprintf(f, v...)) }
+func (l logger) Fatalf(f string, v ...any)  { l.log.Error("nats server", "says", fmt.Sprintf(f, v...)) }
+func (l logger) Errorf(f string, v ...any)  { l.log.Error("nats server", "says", fmt.Sprintf(f, v...)) }
+func (l logger) Debugf(string, ...any)      {}
+func (l logger) Tracef(string, ...any)      {}
