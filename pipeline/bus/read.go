@@ -1,0 +1,99 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Read is one stored message.
+type Read struct {
+	Subject  string
+	Sequence uint64
+	StoredAt time.Time // machine time of the server
+	Header   nats.Header
+	Body     []byte
+}
+
+// From says where a scan starts and what it passes over.
+type From struct {
+	Subjects []string // filters; none means all
+	Newest   bool     // only the newest message of each subject
+	Sequence uint64   // first sequence; 0 means the first that is stored
+}
+
+// Scan hands every message that the stream holds now to f, in order, and ends
+// at the last of them; what arrives meanwhile is left for the next scan.
+func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) error) error {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: from.Subjects, InactiveThreshold: time.Minute}
+	switch {
+	case from.Newest:
+		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	case from.Sequence > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Sequence
+	default:
+		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
+	}
+	c, err := b.JS.OrderedConsumer(ctx, stream, cfg)
+	if err != nil {
+		return fmt.Errorf("scan %s: %w", stream, err)
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("scan %s: %w", stream, err)
+	}
+	if info.NumPending == 0 {
+		return nil
+	}
+	it, err := c.Messages()
+	if err != nil {
+		return fmt.Errorf("scan %s: %w", stream, err)
+	}
+	defer it.Stop()
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer stop()
+	for left := info.NumPending; left > 0; left-- {
+		m, err := it.Next()
+		if err != nil {
+			return errors.Join(ctx.Err(), fmt.Errorf("scan %s: %w", stream, err))
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("scan %s: %w", stream, err)
+		}
+		if err := f(Read{Subject: m.Subject(), Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()}); err != nil {
+			return err
+		}
+		if meta.NumPending == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// ScanJSON is Scan with the body decoded.
+func ScanJSON[T any](ctx context.Context, b *Bus, stream string, from From, f func(Read, T) error) error {
+	return b.Scan(ctx, stream, from, func(r Read) error {
+		var v T
+		if err := json.Unmarshal(r.Body, &v); err != nil {
+			return fmt.Errorf("decode %s #%d: %w", stream, r.Sequence, err)
+		}
+		return f(r, v)
+	})
+}
+
+// Waiting is what a durable has not delivered and what it has delivered and not
+// settled.
+func (b *Bus) Waiting(ctx context.Context, stream, durable string) (pending, unsettled int, err error) {
+	c, err := b.JS.Consumer(ctx, stream, durable)
+	if err != nil {
+		return 0, 0, fmt.Errorf("look at consumer %s: %w", durable, err)
+	}
+	info := c.CachedInfo()
+	return int(info.NumPending), info.NumAckPending, nil
+}
