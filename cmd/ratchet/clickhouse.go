@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/embedded/clickhouse"
+	"ratchet/pipeline/onebox"
+)
+
+// clickhouseCmd is also what `ratchet up` runs as its child process.
+type clickhouseCmd struct {
+	Lib  string `help:"A libchdb.so got another way (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	Data string `help:"Data directory of the engine." placeholder:"DIR"`
+	Addr string `help:"Address to serve." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
+}
+
+// Run serves the embedded engine until a signal comes.
+func (c clickhouseCmd) Run(a *app) error {
+	lib, err := clickhouse.Fetch(a.ctx, clickhouse.FetchOptions{Lib: c.Lib, Log: a.env.Log, Progress: a.errOut})
+	if err != nil {
+		return err
+	}
+	if c.Data == "" {
+		root, err := onebox.DefaultData()
+		if err != nil {
+			return err
+		}
+		c.Data = filepath.Join(root, "clickhouse")
+	}
+	return clickhouse.Serve(a.ctx, clickhouse.ServeOptions{
+		Lib: lib, Data: c.Data, Addr: c.Addr, Log: a.env.Log,
+		Ready: func(u string) { fmt.Fprintln(a.out, "ready", console.RedactURL(u)) },
+	})
+}
+
+func parent(dir string) string { return filepath.Dir(dir) }
+
+// hostOf is the host:port of a URL; what cannot be read is itself.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return raw
+	}
+	if u.Port() == "" && u.Scheme == "nats" {
+		return u.Host + ":4222"
+	}
+	return u.Host
+}
+

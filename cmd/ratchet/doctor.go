@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/warehouse"
+)
+
+type doctorCmd struct {
+	natsFlags     `embed:""`
+	clickhouseURL `embed:""`
+	Data          string `help:"Data directory." placeholder:"DIR"`
+	Key           string `help:"" env:"KEEPA_API_KEY" hidden:""`
+	KeepaURL      string `help:"" env:"KEEPA_URL" hidden:"" default:"https://api.keepa.com"`
+}
+
+var errUnwell = errors.New("something is wrong; each line above says what to do")
+
+// Run looks at everything that a first start needs; it costs no token.
+func (c doctorCmd) Run(a *app) error {
+	well := true
+	check := func(what string, f func(context.Context) (string, error)) {
+		ctx, cancel := a.bounded(10 * time.Second)
+		defer cancel()
+		says, err := f(ctx)
+		mark := "ok  "
+		if err != nil {
+			well, mark, says = false, "BAD ", err.Error()
+		}
+		fmt.Fprintf(a.out, "%s %-11s %s\n", mark, what, says)
+	}
+	check("build", func(context.Context) (string, error) { return a.env.Version, nil })
+	check("data", c.disk)
+	check("keepa", func(ctx context.Context) (string, error) { return c.keepa(ctx, a.env) })
+	check("nats", func(ctx context.Context) (string, error) { return c.nats(ctx, a) })
+	check("clickhouse", c.clickhouse)
+	if !well {
+		return errUnwell
+	}
+	return nil
+}
+
+// leastDisk is what months of stored answers want at 5 tokens a minute.
+const leastDisk = 5 << 30
+
+func (c doctorCmd) disk(context.Context) (string, error) {
+	dir := c.Data
+	if dir == "" {
+		var err error
+		if dir, err = onebox.DefaultData(); err != nil {
+			return "", err
+		}
+	}
+	var fs unix.Statfs_t
+	for at := dir; ; at = parent(at) {
+		err := unix.Statfs(at, &fs)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.ENOENT) || at == parent(at) {
+			return "", fmt.Errorf("look at %s: %w; choose another directory with --data", at, err)
+		}
+	}
+	free := fs.Bavail * uint64(fs.Bsize)
+	says := fmt.Sprintf("%s, %.1f GB free", dir, float64(free)/1e9)
+	if free < leastDisk {
+		return "", fmt.Errorf("%s; want at least 5 GB: choose another directory with --data", says)
+	}
+	return says, nil
+}
+
+func (c doctorCmd) keepa(ctx context.Context, env daemon.Env) (string, error) {
+	if c.Key == "" {
+		return "KEEPA_API_KEY is not set: `ratchet up` uses the simulated Keepa", nil
+	}
+	g, err := gateway.New(gateway.Config{URL: c.KeepaURL, Key: daemon.Secret(c.Key), Timeout: 10 * time.Second}, env)
+	if err != nil {
+		return "", err
+	}
+	asked := time.Now()
+	r, err := g.Token(ctx)
+	if err != nil {
+		return "", err
+	}
+	offset := time.UnixMilli(r.TS).Sub(asked.Add(time.Since(asked) / 2)).Round(time.Second)
+	return fmt.Sprintf("%d tokens a minute, balance %d of %d, clock offset %s", r.Rate, r.Left, 60*r.Rate, offset), nil
+}
+
+func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
+	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.NATSURL))
+	if err != nil {
+		return "nothing listens at " + console.RedactURL(c.NATSURL) + ": `ratchet up` will start one", nil
+	}
+	_ = conn.Close() // it only had to open
+	b, err := c.connect(ctx, a)
+	if err != nil {
+		return "", err
+	}
+	defer b.Close()
+	s, err := console.Look(ctx, b)
+	if err != nil {
+		return console.RedactURL(c.NATSURL) + " answers; no pipeline has run on it yet", nil
+	}
+	return fmt.Sprintf("%s, %d daemons alive", console.RedactURL(c.NATSURL), len(s.Daemons)), nil
+}
+
+
+func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
+	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.URL))
+	if err != nil {
+		return "nothing listens at " + console.RedactURL(c.URL) + ": `ratchet up` will start the embedded engine", nil
+	}
+	_ = conn.Close() // it only had to open
+	w, err := warehouse.Open(ctx, c.URL)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = w.Close() }() // read only
+	return console.RedactURL(c.URL) + " answers", nil
+}

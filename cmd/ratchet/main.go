@@ -1,0 +1,98 @@
+// Command ratchet is the whole pipeline on one machine, and the operator's
+// commands.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"ratchet/pipeline/daemon"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// cli is the grammar: one field per command.
+type cli struct {
+	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
+
+	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
+	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
+	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
+	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; no name lists them."`
+	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
+	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN."`
+	Rules      rulesCmd      `cmd:"" help:"Check rule files."`
+	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`
+	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work goes on."`
+	Resume     resumeCmd     `cmd:"" help:"Spend again."`
+	Nospend    nospendCmd    `cmd:"" help:"Decide only what stored answers can decide."`
+	Doctor     doctorCmd     `cmd:"" help:"Key, plan, balance, clock, disk and ports, for 0 tokens."`
+	Clickhouse clickhouseCmd `cmd:"" help:"Run the embedded ClickHouse alone."`
+	Version    versionCmd    `cmd:"" help:"The build."`
+}
+
+// app is what every command is given.
+type app struct {
+	ctx    context.Context
+	env    daemon.Env
+	out    io.Writer
+	errOut io.Writer
+}
+
+// run is main with its edges as arguments.
+func run(args []string, out, errOut io.Writer) int {
+	var c cli
+	exited, code := false, 0
+	parser, err := kong.New(&c,
+		kong.Name("ratchet"),
+		kong.Description("Collects profitable Amazon deals through the Keepa API when tokens are scarce."),
+		kong.Writers(out, errOut), kong.UsageOnError(),
+		kong.Exit(func(n int) { exited, code = true, n }),
+	)
+	if err != nil {
+		fmt.Fprintf(errOut, "ratchet: %v\n", err)
+		return daemon.ExitFailed
+	}
+	k, err := parser.Parse(args)
+	if exited {
+		return code
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "ratchet: %v\nRun `ratchet --help` for the commands and their flags.\n", err)
+		return daemon.ExitUsage
+	}
+	env, err := daemon.OSEnv(errOut)
+	if err == nil {
+		env.Log, err = daemon.Logger(errOut, c.LogLevel)
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "ratchet: %v\n", err)
+		return daemon.ExitUsage
+	}
+	ctx, stop := daemon.SignalContext(context.Background())
+	defer stop()
+	err = k.Run(&app{ctx: ctx, env: env, out: out, errOut: errOut})
+	if code := daemon.ExitCode(err); code != daemon.ExitDone {
+		fmt.Fprintf(errOut, "ratchet: %v\n", err)
+		return code
+	}
+	return daemon.ExitDone
+}
+
+// bounded is the command's context with a limit for what should answer at once.
+func (a *app) bounded(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(a.ctx, d)
+}
+
+type versionCmd struct{}
+
+// Run prints the build.
+func (versionCmd) Run(a *app) error {
+	_, err := fmt.Fprintln(a.out, "ratchet", a.env.Version)
+	return err
+}

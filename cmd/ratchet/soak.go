@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/soak"
+)
+
+type soakCmd struct {
+	Scenario   string  `arg:"" help:"backlog400."`
+	JSON       bool    `help:"Print the figures as one JSON object."`
+	Data       string  `help:"Data directory; must be empty (default: a temporary one)." placeholder:"DIR"`
+	Speed      float64 `help:"Pipeline seconds per second." default:"60"`
+	Seed       uint64  `help:"Seed of the simulated catalogue." default:"1"`
+	NoPeek     bool    `help:"A commit for every candidate, to see what the peek saves."`
+	Clickhouse string  `help:"embedded, none, or the URL of a server." default:"embedded"`
+	CHLib      string  `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+}
+
+var errFellShort = errors.New("a figure fell short")
+
+// Run runs a scenario and exits 1 if a figure falls short.
+func (c soakCmd) Run(a *app) error {
+	if !slices.Contains(soak.Scenarios(), c.Scenario) {
+		return daemon.Usagef("scenario %q is unknown; there is: %s", c.Scenario, strings.Join(soak.Scenarios(), ", "))
+	}
+	if c.Speed < 1 {
+		return daemon.Usagef("--speed: want at least 1, got %g", c.Speed)
+	}
+	dir, cleanUp, err := c.directory()
+	if err != nil {
+		return err
+	}
+	defer cleanUp()
+	f, err := soak.Run(a.ctx, c.Scenario, soak.Options{
+		Data: dir, Speed: c.Speed, Seed: c.Seed, NoPeek: c.NoPeek, ClickHouse: c.Clickhouse, CHLib: c.CHLib,
+		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.print(a, f); err != nil {
+		return err
+	}
+	if !f.OK {
+		return fmt.Errorf("%s: %w: %s", f.Scenario, errFellShort, strings.Join(f.Failures, "; "))
+	}
+	return nil
+}
+
+// directory is --data, which must be empty, or a temporary one that is removed.
+func (c soakCmd) directory() (string, func(), error) {
+	if c.Data == "" {
+		dir, err := os.MkdirTemp("", "ratchet-soak-")
+		return dir, func() { _ = os.RemoveAll(dir) }, err // temporary: the system's cleaner gets what is left
+	}
+	entries, err := os.ReadDir(c.Data)
+	if err == nil && len(entries) > 0 {
+		return "", nil, daemon.Usagef("--data %s: not empty; a scenario starts from nothing", c.Data)
+	}
+	if err != nil && !os.IsNotExist(err) {
+		return "", nil, daemon.Usagef("--data: %w", err)
+	}
+	return c.Data, func() {}, nil
+}
+
+func (c soakCmd) print(a *app, f soak.Figures) error {
+	if c.JSON {
+		return json.NewEncoder(a.out).Encode(f)
+	}
+	_, err := fmt.Fprintf(a.out, `%s at speed %g, seed %d
+  decided                %d (%d undecided, %d rows unaccounted for)
+  hours to all           %.2f
+  tokens                 %d, %.2f per decision
+  paid for again         %d
+  expired while waiting  %d (used %.1f %%)
+  longest stall          %.1f min
+  lowest balance         %d, %d × 429, ledger drift %d
+  good deals visible     %d of %d (in %s)
+  rejected by look       %v
+`, f.Scenario, f.Speed, f.Seed, f.Decided, f.Undecided, f.RowsUnaccounted, f.HoursToAll, f.TokensSpent, f.TokensPerDecision,
+		f.RepeatPaid, f.TokensExpiredWhileWaiting, 100*f.TokensUsedShare, f.LongestStallMin, f.MinBalance, f.HTTP429, f.LedgerDrift,
+		f.GoodVisible, f.GoodTotal, f.VisibleIn, f.RejectedByLook)
+	return err
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/onebox"
+)
+
+type upCmd struct {
+	Data        string        `help:"Data directory (default: ~/.local/share/ratchet)." placeholder:"DIR"`
+	Simulate    bool          `help:"Use the simulated Keepa even if KEEPA_API_KEY is set."`
+	Captured    string        `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
+	Speed       float64       `help:"Pipeline seconds per second; simulated time only." default:"1"`
+	For         time.Duration `help:"Stop after this much pipeline time and print the report (24h, 90m …)." placeholder:"D"`
+	Clickhouse  string        `help:"embedded, none, or the URL of a server (CLICKHOUSE_URL)." env:"CLICKHOUSE_URL" default:"embedded"`
+	CHAddr      string        `name:"clickhouse-addr" help:"Address of the embedded ClickHouse." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
+	CHLib       string        `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	NATS        string        `name:"nats" help:"Address of the embedded NATS." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
+	NATSMonitor string        `name:"nats-monitor" help:"Address of its monitoring." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
+	Rate        int           `help:"Tokens a minute of the simulated plan." default:"5"`
+	Seed        uint64        `help:"Seed of the simulated catalogue." default:"1"`
+	NoPeek      bool          `help:"A commit for every candidate, to see what the peek saves."`
+	Key         string        `help:"" env:"KEEPA_API_KEY" hidden:""`
+	KeepaURL    string        `help:"" env:"KEEPA_URL" hidden:""`
+}
+
+// Run is the main job.
+func (c upCmd) Run(a *app) error {
+	o, err := c.options(a)
+	if err != nil {
+		return err
+	}
+	say := func(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
+	switch o.World {
+	case onebox.Real:
+		say("Keepa: the real API, with KEEPA_API_KEY.")
+	case onebox.Captured:
+		say("Keepa: captured answers from %s, served by the simulated Keepa.", c.Captured)
+	default:
+		say("Keepa: simulated, at %d tokens a minute and %g× time (set KEEPA_API_KEY for the real one).", o.Rate, o.Speed)
+	}
+	if c.For < 0 {
+		return daemon.Usagef("--for: want a positive duration, got %s", c.For)
+	}
+	box, err := onebox.Start(a.ctx, o)
+	if err != nil {
+		return err
+	}
+	say("Data:  %s", o.Data)
+	if box.NATSURL != "" {
+		say("NATS:  %s   monitoring http://%s", box.NATSURL, c.NATSMonitor)
+	}
+	if box.CHURL != "" {
+		say("SQL:   %s", console.RedactURL(box.CHURL))
+	} else {
+		say("SQL:   none; reports come from the streams")
+	}
+	say("Ready. Ctrl-C stops; a restart goes on where it was.\n")
+	return c.watch(a, box)
+}
+
+// watch shows the live summary until the time is up, a signal comes or a daemon
+// cannot go on; then it stops the box and, after --for, prints the report.
+func (c upCmd) watch(a *app, box *onebox.Box) error {
+	var timeUp <-chan time.Time
+	if c.For > 0 {
+		timeUp = box.Env.After(c.For)
+	}
+	summary := console.NewSummary(box.Bus, box.Env, a.out)
+	done := make(chan struct{})
+	finished := make(chan struct{})
+	go func() { defer close(finished); summary.Run(a.ctx, done) }()
+	var cause error
+	select {
+	case <-a.ctx.Done():
+		fmt.Fprintln(a.out, "\nstopping …")
+	case cause = <-box.Failed():
+	case <-timeUp:
+	}
+	close(done)
+	<-finished
+	stop := time.Now()
+	// The report reads the streams, so it comes before the server stops; the
+	// stages stop first so that it is complete.
+	box.StopStages()
+	var err error
+	if c.For > 0 && a.ctx.Err() == nil && cause == nil {
+		err = console.Report(a.ctx, box.Bus, a.out)
+	}
+	box.Stop(a.ctx)
+	if a.ctx.Err() != nil {
+		fmt.Fprintf(a.out, "stopped in %s; nothing is lost.\n", time.Since(stop).Round(10*time.Millisecond))
+	}
+	return errors.Join(cause, err)
+}
+
+func (c upCmd) options(a *app) (onebox.Options, error) {
+	o := onebox.Options{
+		Data: c.Data, Key: daemon.Secret(c.Key), KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
+		NATSAddr: c.NATS, Monitor: c.NATSMonitor, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
+		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: onebox.FullBucket, SkipPeek: c.NoPeek,
+		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
+	}
+	switch {
+	case c.Captured != "":
+		o.World = onebox.Captured
+		if fi, err := os.Stat(c.Captured); err != nil || !fi.IsDir() {
+			return o, daemon.Usagef("--captured: %s is not a directory", c.Captured)
+		}
+	case c.Simulate || c.Key == "":
+		o.World = onebox.Simulated
+	default:
+		o.World = onebox.Real
+	}
+	if o.ClickHouse == "" {
+		o.ClickHouse = onebox.Embedded
+	}
+	if o.Data == "" {
+		dir, err := onebox.DefaultData()
+		if err != nil {
+			return o, err
+		}
+		o.Data = dir
+	}
+	return o, o.Validate()
+}

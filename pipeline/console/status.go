@@ -1,0 +1,326 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+)
+
+// Status is the state of the whole pipeline as NATS knows it.
+type Status struct {
+	At         time.Time            `json:"at"` // pipeline time of the freshest heartbeat; else the machine's
+	Balance    *Balance             `json:"balance"`
+	Wish       string               `json:"wish"` // run, paused or nospend
+	Stages     []StageStatus        `json:"stages"`
+	Watermarks map[string]Watermark `json:"watermarks"`
+	Daemons    []pipeline.Heartbeat `json:"daemons"`
+	Streams    []StreamStatus       `json:"streams"`
+	Missing    []string             `json:"missing"` // daemons without a heartbeat
+}
+
+// Balance is what tokend last wrote about the bucket.
+type Balance struct {
+	Tokens   int               `json:"est"`
+	At       time.Time         `json:"at"`
+	State    string            `json:"state"`
+	Since    time.Time         `json:"since,omitzero"`
+	Target   int               `json:"target,omitempty"`
+	Deadline time.Time         `json:"deadline,omitzero"`
+	ETA      time.Time         `json:"eta,omitzero"`
+	EndedBy  string            `json:"ended_by,omitempty"`
+	Rate     int               `json:"rate"`
+	Capacity int               `json:"cap"`
+	Drift    int               `json:"drift"`
+	API      *pipeline.Reading `json:"api,omitempty"`
+	Next     time.Time         `json:"next_refill,omitzero"`
+	Note     string            `json:"note,omitempty"`
+}
+
+// StageStatus is what waits for a stage.
+type StageStatus struct {
+	Stage   pipeline.Stage `json:"stage"`
+	Free    int            `json:"free_waiting"` // waits for a look that costs nothing
+	Waiting int            `json:"waiting"`      // waits for a look that costs tokens
+	InWork  int            `json:"in_work"`      // delivered, not settled
+	Credit  int            `json:"credit"`       // tokens granted and not claimed
+	Open    int            `json:"open"`         // tokens in open claims
+}
+
+// Watermark is how far a query's list was read.
+type Watermark struct {
+	Mark      int64             `json:"mark"` // Keepa minutes
+	ReadAt    time.Time         `json:"read_at,omitzero"`
+	NextPoll  time.Time         `json:"next_poll,omitzero"`
+	IntervalS int               `json:"interval_s"`
+	Why       string            `json:"why"`
+	Gaps      []json.RawMessage `json:"gaps"`
+	LastSweep time.Time         `json:"last_sweep,omitzero"`
+}
+
+// StreamStatus is a stream's size.
+type StreamStatus struct {
+	Name     string `json:"name"`
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+}
+
+// Look reads the status. What cannot be read is left out, because a status that
+// fails when something is wrong is of no use; only NATS itself must answer.
+func Look(ctx context.Context, b *bus.Bus) (Status, error) {
+	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]Watermark{}}
+	if err := s.readTokens(ctx, b); err != nil {
+		return s, err
+	}
+	s.readWaiting(ctx, b)
+	s.readDaemons(ctx, b)
+	s.readWatermarks(ctx, b)
+	s.readStreams(ctx, b)
+	return s, nil
+}
+
+func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
+	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return fmt.Errorf("%w; no daemon has run on this NATS yet: start one with `ratchet up`", err)
+	}
+	if err != nil {
+		return err
+	}
+	var bal Balance
+	if decode(ctx, kv, pipeline.KeyBalance, &bal) {
+		s.Balance = &bal
+	}
+	if e, err := kv.Get(ctx, pipeline.KeyMode); err == nil {
+		s.Wish = wish(e.Value())
+	}
+	for _, stage := range pipeline.Stages() {
+		line := StageStatus{Stage: stage}
+		var g struct {
+			Issued  int `json:"issued"`
+			Claimed int `json:"claimed"`
+			Open    map[string]struct {
+				N int `json:"n"`
+			} `json:"open"`
+		}
+		if decode(ctx, kv, pipeline.KeyGrant(stage), &g) {
+			line.Credit = g.Issued - g.Claimed
+			for _, c := range g.Open {
+				line.Open += c.N
+			}
+		}
+		s.Stages = append(s.Stages, line)
+	}
+	return nil
+}
+
+// wish reads the operator's wish, which is a word or a JSON object with "mode".
+func wish(raw []byte) string {
+	var v struct {
+		Mode string `json:"mode"`
+	}
+	if json.Unmarshal(raw, &v) == nil && v.Mode != "" {
+		return v.Mode
+	}
+	return strings.Trim(strings.TrimSpace(string(raw)), `"`)
+}
+
+func decode(ctx context.Context, kv jetstream.KeyValue, key string, v any) bool {
+	e, err := kv.Get(ctx, key)
+	return err == nil && json.Unmarshal(e.Value(), v) == nil
+}
+
+func (s *Status) readWaiting(ctx context.Context, b *bus.Bus) {
+	add := func(stage pipeline.Stage, pending, work, free int) {
+		for i := range s.Stages {
+			if s.Stages[i].Stage == stage {
+				s.Stages[i].Waiting += pending
+				s.Stages[i].InWork += work
+				s.Stages[i].Free += free
+			}
+		}
+	}
+	if pending, work, err := b.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance); err == nil {
+		add(pipeline.StagePeeker, 0, work, pending)
+	}
+	for _, src := range pipeline.Sources() {
+		if pending, work, err := b.Waiting(ctx, pipeline.StreamSurvivors, pipeline.DurablePeek(src)); err == nil {
+			add(pipeline.StagePeeker, pending, work, 0)
+		}
+	}
+	for _, tier := range pipeline.Tiers() {
+		if pending, work, err := b.Waiting(ctx, pipeline.StreamSurvivors, pipeline.DurableCommit(tier)); err == nil {
+			add(pipeline.StageCommitter, pending, work, 0)
+		}
+	}
+}
+
+// expected is every daemon that a whole pipeline has.
+func expected() []string {
+	return []string{"tokend", "watermarker", "peeker", "committer", "recorder"}
+}
+
+func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
+	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) {
+		var h pipeline.Heartbeat
+		if json.Unmarshal(value, &h) == nil {
+			s.Daemons = append(s.Daemons, h)
+		}
+	})
+	slices.SortFunc(s.Daemons, func(a, b pipeline.Heartbeat) int {
+		return cmp.Or(cmp.Compare(slices.Index(expected(), a.Daemon), slices.Index(expected(), b.Daemon)), cmp.Compare(a.Instance, b.Instance))
+	})
+	if len(s.Daemons) > 0 {
+		s.At = time.Time{}
+	}
+	for _, name := range expected() {
+		if !slices.ContainsFunc(s.Daemons, func(h pipeline.Heartbeat) bool { return h.Daemon == name }) {
+			s.Missing = append(s.Missing, name)
+		}
+	}
+	for _, h := range s.Daemons {
+		if h.At.After(s.At) {
+			s.At = h.At
+		}
+	}
+}
+
+func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {
+	each(ctx, b, pipeline.BucketWatermarks, func(key string, value []byte) {
+		var w Watermark
+		if json.Unmarshal(value, &w) == nil {
+			s.Watermarks[key] = w
+		}
+	})
+}
+
+func (s *Status) readStreams(ctx context.Context, b *bus.Bus) {
+	for _, name := range []string{
+		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses,
+		pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead,
+	} {
+		st, err := b.JS.Stream(ctx, name)
+		if err != nil {
+			continue
+		}
+		state := st.CachedInfo().State
+		s.Streams = append(s.Streams, StreamStatus{Name: name, Messages: state.Msgs, Bytes: state.Bytes})
+	}
+}
+
+// each hands every key of a bucket to f.
+func each(ctx context.Context, b *bus.Bus, bucket string, f func(key string, value []byte)) {
+	kv, err := b.Store(ctx, bucket)
+	if err != nil {
+		return
+	}
+	keys, err := kv.ListKeys(ctx)
+	if err != nil {
+		return
+	}
+	defer func() { _ = keys.Stop() }() // a lister that ended needs no stop
+	for k := range keys.Keys() {
+		if e, err := kv.Get(ctx, k); err == nil {
+			f(k, e.Value())
+		}
+	}
+}
+
+// Write prints the status for people.
+func (s Status) Write(w io.Writer) error {
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	p.f("%s\n", s.budget())
+	p.f("\nSTAGE\tFREE WAITING\tPAID WAITING\tIN WORK\tCREDIT\tOPEN CLAIMS\n")
+	for _, st := range s.Stages {
+		p.f("%s\t%d\t%d\t%d\t%d\t%d\n", st.Stage, st.Free, st.Waiting, st.InWork, st.Credit, st.Open)
+	}
+	p.f("\nDAEMON\tSTATE\tLAST PROGRESS\tLAST PAID CALL\tLAST ERROR\n")
+	for _, h := range s.Daemons {
+		p.f("%s\t%s\t%s\t%s\t%s\n", h.Daemon, orDash(h.State), ago(s.At, h.LastProgress), ago(s.At, h.LastPaid), orDash(h.LastError))
+	}
+	if len(s.Missing) > 0 {
+		p.f("no heartbeat from: %s\n", strings.Join(s.Missing, ", "))
+	}
+	p.f("\nWATERMARK\tREAD\tNEXT POLL\tINTERVAL\tWHY\tGAPS OWED\n")
+	for _, k := range sortedKeys(s.Watermarks) {
+		m := s.Watermarks[k]
+		p.f("%s\t%s\t%s\t%s\t%s\t%d\n", k, ago(s.At, m.ReadAt), ahead(s.At, m.NextPoll),
+			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), len(m.Gaps))
+	}
+	return p.flush()
+}
+
+// budget is the balance in one sentence or two.
+func (s Status) budget() string {
+	if s.Balance == nil {
+		return fmt.Sprintf("Balance unknown: tokend has not written it yet. Wish: %s.", s.Wish)
+	}
+	b := s.Balance
+	out := fmt.Sprintf("Balance %d of %d (%s), %d a minute, state %s since %s; wish %s.",
+		b.Tokens, b.Capacity, ago(s.At, b.At), b.Rate, orDash(b.State), ago(s.At, b.Since), orDash(s.Wish))
+	if b.State == "recharge" {
+		out += fmt.Sprintf("\nRecharging to %d, ETA %s, at the latest %s.", b.Target, ahead(s.At, b.ETA), ahead(s.At, b.Deadline))
+	}
+	if b.EndedBy != "" {
+		out += fmt.Sprintf(" The last pause was ended by %s.", b.EndedBy)
+	}
+	if b.Note != "" {
+		out += "\n" + b.Note
+	}
+	return out
+}
+
+func sortedKeys(m map[string]Watermark) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ago is how long before now t was.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	d := now.Sub(t)
+	if d < time.Second {
+		return "now"
+	}
+	return brief(d) + " ago"
+}
+
+// ahead is how long after now t will be.
+func ahead(now, t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	d := t.Sub(now)
+	if d <= 0 {
+		return "due"
+	}
+	return "in " + brief(d)
+}
+
+func brief(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	default:
+		return fmt.Sprintf("%.0f d", d.Hours()/24)
+	}
+}

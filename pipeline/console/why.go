@@ -1,0 +1,130 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/tally"
+)
+
+// Story is everything the streams hold about one ASIN.
+type Story struct {
+	ASIN     string         `json:"asin"`
+	Verdicts []StoryVerdict `json:"verdicts"` // oldest first
+	Answers  []StoryAnswer  `json:"answers"`
+}
+
+// StoryVerdict is a verdict and where it stands.
+type StoryVerdict struct {
+	Sequence uint64           `json:"sequence"`
+	Run      string           `json:"run"`
+	WorkID   string           `json:"work_id"`
+	Verdict  pipeline.Verdict `json:"verdict"`
+}
+
+// StoryAnswer is a stored answer without its body.
+type StoryAnswer struct {
+	Sequence   uint64 `json:"sequence"`
+	Kind       string `json:"kind"`
+	AnsweredAt string `json:"answered_at"`
+	Cost       string `json:"cost"`
+	Bytes      int    `json:"bytes"`
+}
+
+// Why collects the story of one ASIN.
+func Why(ctx context.Context, b *bus.Bus, asin string) (Story, error) {
+	s := Story{ASIN: asin}
+	err := bus.ScanJSON(ctx, b, pipeline.StreamVerdicts, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
+		func(r bus.Read, v pipeline.Verdict) error {
+			s.Verdicts = append(s.Verdicts, StoryVerdict{
+				Sequence: r.Sequence, Run: r.Header.Get(pipeline.HeaderRunID),
+				WorkID: r.Header.Get(pipeline.HeaderWorkID), Verdict: v,
+			})
+			return nil
+		})
+	if err != nil {
+		return s, err
+	}
+	err = b.Scan(ctx, pipeline.StreamResponses, bus.From{Subjects: []string{"response.*.*." + asin}}, func(r bus.Read) error {
+		s.Answers = append(s.Answers, StoryAnswer{
+			Sequence: r.Sequence, Kind: r.Header.Get(pipeline.HeaderKind),
+			AnsweredAt: r.Header.Get(pipeline.HeaderAnsweredAt), Cost: r.Header.Get(pipeline.HeaderCost), Bytes: len(r.Body),
+		})
+		return nil
+	})
+	return s, err
+}
+
+// Write prints the story for people.
+func (s Story) Write(w io.Writer) error {
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	if len(s.Verdicts) == 0 && len(s.Answers) == 0 {
+		p.f("%s was never listed, or its messages have left the streams.\n", s.ASIN)
+		return p.flush()
+	}
+	for _, v := range s.Verdicts {
+		p.f("%s  %s: %s (%s)\t%d tokens\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
+			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, tally.Money(v.Verdict.ProfitCents),
+			orDash(v.Verdict.RuleID), orDash(v.Verdict.RuleSet), v.Run)
+		if in := inputs(v.Verdict); in != "" {
+			p.f("    %s\n", in)
+		}
+	}
+	for _, a := range s.Answers {
+		p.f("answer %s #%d\tat %s\t%s tokens\t%d bytes\n", a.Kind, a.Sequence, a.AnsweredAt, a.Cost, a.Bytes)
+	}
+	return p.flush()
+}
+
+// inputs are the numbers a verdict rests on, by name.
+func inputs(v pipeline.Verdict) string {
+	names := make([]string, 0, len(v.Inputs))
+	for n := range v.Inputs {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	parts := make([]string, 0, len(names))
+	for _, n := range names {
+		value := "unknown"
+		if v.Inputs[n] != nil {
+			if raw, err := json.Marshal(v.Inputs[n]); err == nil {
+				value = string(raw)
+			}
+		}
+		parts = append(parts, n+"="+value)
+	}
+	return strings.Join(parts, " ")
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
+}
+
+// lines keeps the first error of a table that is being written.
+type lines struct {
+	w   *tabwriter.Writer
+	err error
+}
+
+func (l *lines) f(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.w, format, args...)
+	}
+}
+
+func (l *lines) flush() error {
+	if l.err != nil {
+		return l.err
+	}
+	return l.w.Flush()
+}

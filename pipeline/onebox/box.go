@@ -1,0 +1,180 @@
+package onebox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/committer"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/clickhouse"
+	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/recorder"
+	"ratchet/pipeline/tokend"
+	"ratchet/pipeline/watermarker"
+)
+
+// readyWithin bounds the start of every daemon, on the machine's clock.
+const readyWithin = 60 * time.Second
+
+// Box is the running pipeline.
+type Box struct {
+	Bus     *bus.Bus      // a connection for whoever watches
+	Sim     *keepasim.Sim // nil in the real world
+	Env     daemon.Env    // pipeline time and the logger
+	T0      time.Time     // pipeline time at which every daemon was ready
+	NATSURL string        // for clients outside; empty without a listener
+	CHURL   string        // ClickHouse as clickhouse-go takes it; empty without one
+
+	o        Options
+	nats     *natsd.Server
+	ch       *clickhouse.Server
+	sim      *simServer
+	stages   *crew
+	recorder *crew
+	fatal    chan error
+}
+
+// Start opens everything in the order in which things need each other and
+// returns when every daemon is ready. A simulated Keepa answers from that
+// instant on, so that no simulated minute passes before.
+func Start(ctx context.Context, o Options) (_ *Box, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.dir(), 0o700); err != nil {
+		return nil, fmt.Errorf("create data directory: %w; choose another with --data", err)
+	}
+	b := &Box{o: o, fatal: make(chan error, 8)}
+	defer func() {
+		if err != nil {
+			b.Stop(context.WithoutCancel(ctx))
+		}
+	}()
+	if b.nats, err = natsd.Start(ctx, natsd.Options{Data: o.dir("nats"), Addr: o.NATSAddr, Monitor: o.Monitor, Log: o.Log}); err != nil {
+		return nil, err
+	}
+	b.NATSURL = b.nats.URL()
+	if err = b.openClickHouse(ctx); err != nil {
+		return nil, err
+	}
+	if err = b.openKeepa(); err != nil {
+		return nil, err
+	}
+	b.Env = daemon.Env{Log: o.Log, Lookup: b.lookup(), Clock: b.clock(), Version: o.Version}
+	b.Env.NATSOptions = append(b.Env.NATSOptions, b.nats.InProcess())
+	if b.Bus, err = bus.Connect(ctx, bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 50e9}, b.Env, "ratchet"); err != nil {
+		return nil, err
+	}
+	if err = b.Bus.Ensure(ctx); err != nil {
+		return nil, err
+	}
+	return b, b.startDaemons(ctx)
+}
+
+func (b *Box) startDaemons(ctx context.Context) error {
+	if b.CHURL != "" {
+		b.recorder = newCrew(b.Env, b.fatal)
+		if err := b.recorder.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"recorder": recorder.Run}); err != nil {
+			return err
+		}
+	}
+	b.stages = newCrew(b.Env, b.fatal)
+	if b.sim != nil {
+		// tokend is ready only when it knows the balance, so the simulator must
+		// answer /token before t0; its bucket starts when the daemons are ready.
+		b.sim.open()
+	}
+	err := b.stages.start(context.WithoutCancel(ctx), readyWithin, map[string]run{
+		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run,
+	})
+	b.T0 = b.Env.Now()
+	return err
+}
+
+func (b *Box) openClickHouse(ctx context.Context) error {
+	switch b.o.ClickHouse {
+	case None:
+		return nil
+	case Embedded:
+	default:
+		b.CHURL = b.o.ClickHouse
+		return nil
+	}
+	lib, err := clickhouse.Fetch(ctx, clickhouse.FetchOptions{Lib: b.o.CHLib, Log: b.o.Log, Progress: b.o.Progress})
+	if err != nil {
+		return err
+	}
+	if b.ch, err = clickhouse.Start(ctx, clickhouse.StartOptions{Lib: lib, Data: b.o.dir("clickhouse"), Addr: b.o.CHAddr, Log: b.o.Log}); err != nil {
+		return err
+	}
+	b.CHURL = b.ch.URL()
+	return nil
+}
+
+// lookup is the daemons' configuration: what the box knows, then the caller's
+// settings, then the environment.
+func (b *Box) lookup() envconfig.Lookuper {
+	set := map[string]string{
+		"NATS_URL":      "nats://in-process",
+		"KEEPA_API_KEY": b.o.Key.Reveal(),
+	}
+	if b.o.KeepaURL != "" {
+		set["KEEPA_URL"] = b.o.KeepaURL
+	}
+	if b.sim != nil {
+		set["KEEPA_URL"], set["KEEPA_API_KEY"] = b.sim.url, simKey
+	}
+	if b.CHURL != "" {
+		set["CLICKHOUSE_URL"] = b.CHURL
+	}
+	if b.o.SkipPeek {
+		set["PEEKER_SKIP"] = "true"
+	}
+	for k, v := range b.o.Settings {
+		set[k] = v
+	}
+	return envconfig.MultiLookuper(envconfig.MapLookuper(set), envconfig.OsLookuper())
+}
+
+// Failed delivers the error of a daemon that cannot be started again.
+func (b *Box) Failed() <-chan error { return b.fatal }
+
+// StopStages ends everything that spends; the streams and ClickHouse stay up, so
+// that a report can be read. Stopping twice does nothing.
+func (b *Box) StopStages() {
+	if b.stages != nil {
+		b.stages.stop()
+	}
+}
+
+// Stop ends the stages, then the recorder, then the engines: what was decided is
+// recorded, and what was not is still in its stream.
+func (b *Box) Stop(ctx context.Context) {
+	b.StopStages()
+	if b.sim != nil {
+		b.sim.close(b.o, b.Env)
+	}
+	if b.recorder != nil {
+		b.AwaitRecorder(ctx, 5*time.Second)
+		b.recorder.stop()
+	}
+	if b.ch != nil {
+		if err := b.ch.Stop(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			b.o.Log.Warn("stop ClickHouse", "err", err)
+		}
+	}
+	if b.Bus != nil {
+		b.Bus.Close()
+	}
+	if b.nats != nil {
+		b.nats.Stop()
+	}
+}

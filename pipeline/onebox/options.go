@@ -1,0 +1,105 @@
+// Package onebox is the whole pipeline in one process: an embedded NATS, an
+// embedded ClickHouse, a Keepa (the real one, or a simulated one on loopback)
+// and every daemon, wired as the separate processes are: same code, same
+// subjects, same tables.
+//
+//	natsd ◀── tokend, watermarker, peeker, committer ──▶ keepasim or api.keepa.com
+//	  ▲
+//	  └────── recorder ──▶ clickhouse (a supervised child process)
+package onebox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ratchet/pipeline/daemon"
+)
+
+// Embedded and None are the two values of Options.ClickHouse that are no URL.
+const (
+	Embedded = "embedded"
+	None     = "none"
+)
+
+// World is which Keepa the box talks to. Each has a directory of its own below
+// Options.Data, so that simulated deals never stand beside real ones.
+type World string
+
+// The worlds.
+const (
+	Real      World = "real"      // Keepa itself
+	Simulated World = "simulated" // a living catalogue, seeded
+	Captured  World = "captured"  // captured answers, served again
+	Backlog   World = "backlog400"
+)
+
+// Options say what to start.
+type Options struct {
+	Data        string        // root of the data directory
+	World       World         // which Keepa
+	Key         daemon.Secret // Keepa's key; needed in the real world
+	KeepaURL    string        // overrides Keepa's address
+	CapturedDir string        // where captured answers are
+	NATSAddr    string        // host:port for clients of the embedded NATS; empty: none
+	Monitor     string        // host:port of its monitoring; empty: none
+	ClickHouse  string        // Embedded, None or a URL
+	CHAddr      string        // host:port of the embedded ClickHouse
+	CHLib       string        // a libchdb.so got another way; empty: the one npm fetched
+	Speed       float64       // pipeline seconds per machine second; 1 in the real world
+	Seed        uint64        // of the simulated catalogue
+	Rate        int           // tokens a minute of the simulated plan
+	Balance     int           // at the start; negative debts are allowed; see FullBucket
+	Tick        time.Duration // between refills of the simulated plan; 0: Keepa's 60.2 s
+	SkipPeek    bool          // a commit for every candidate, to show what the peek saves
+	Settings    map[string]string
+	Log         *slog.Logger
+	Version     string
+	Progress    io.Writer // where a download shows its progress
+}
+
+// FullBucket asks for a simulated balance at capacity.
+const FullBucket = -1 << 31
+
+// DefaultData is the user's own data directory for Ratchet.
+func DefaultData() (string, error) {
+	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "ratchet"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find the home directory: %w; set --data", err)
+	}
+	return filepath.Join(home, ".local", "share", "ratchet"), nil
+}
+
+// Validate names the flag that is wrong.
+func (o Options) Validate() error {
+	switch {
+	case o.Data == "":
+		return daemon.Usagef("--data: must not be empty")
+	case o.Speed < 1 || o.Speed > 100000:
+		return daemon.Usagef("--speed: want 1 to 100000, got %g", o.Speed)
+	case o.World == Real && o.Speed != 1:
+		return daemon.Usagef("--speed %g: only simulated time can be scaled; add --simulate or leave --speed out", o.Speed)
+	case o.World == Real && o.Key == "":
+		return daemon.Usagef("KEEPA_API_KEY is not set; set it, or add --simulate")
+	case o.World == Captured && o.CapturedDir == "":
+		return daemon.Usagef("--captured: want a directory of captured answers")
+	case o.Rate < 1 || o.Rate > 5000:
+		return daemon.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", o.Rate)
+	}
+	return nil
+}
+
+// dir is the world's own directory.
+func (o Options) dir(parts ...string) string {
+	return filepath.Join(append([]string{o.Data, string(o.World)}, parts...)...)
+}
+
+// errNotReady means that a daemon did not open its doors in time.
+var errNotReady = errors.New("not ready in time")

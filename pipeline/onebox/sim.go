@@ -1,0 +1,142 @@
+package onebox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepasim"
+)
+
+// simKey is what the daemons present to the simulated Keepa.
+const simKey = "simulated"
+
+// simServer is the simulated Keepa on a loopback port, and the clock it lives by.
+type simServer struct {
+	clock   daemon.Clock
+	sim     *keepasim.Sim
+	http    *http.Server
+	url     string
+	balance int
+	stop    context.CancelFunc
+	done    chan struct{}
+}
+
+// openKeepa prepares the simulated Keepa and the clock that goes with it. In the
+// real world there is nothing to prepare.
+func (b *Box) openKeepa() error {
+	if b.o.World == Real {
+		return nil
+	}
+	cat, epoch, err := b.catalogue()
+	if err != nil {
+		return err
+	}
+	p, found, err := loadPlace(b.o.dir("place.json"))
+	if err != nil {
+		return err
+	}
+	balance := b.o.Balance
+	if found {
+		epoch, balance = p.At, p.Balance
+	}
+	if balance == FullBucket {
+		balance = 60 * b.o.Rate
+	}
+	s := &simServer{clock: daemon.NewClock(epoch, b.o.Speed), balance: balance, done: make(chan struct{})}
+	s.sim = keepasim.New(keepasim.Options{
+		Now: func() time.Time { return s.clock.Now() }, After: func(d time.Duration) <-chan time.Time { return s.clock.After(d) },
+		Seed: b.o.Seed, Key: simKey, Rate: b.o.Rate, Balance: balance, Tick: b.o.Tick, Catalogue: cat, Log: b.o.Log,
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for the simulated Keepa: %w", err)
+	}
+	s.url = "http://" + l.Addr().String()
+	s.http = &http.Server{Handler: s.sim, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			b.fatal <- fmt.Errorf("simulated Keepa: %w", err)
+		}
+	}()
+	b.sim, b.Sim = s, s.sim
+	return nil
+}
+
+// catalogue is what the simulated Keepa lists, and the pipeline time at which
+// its world begins.
+func (b *Box) catalogue() (keepasim.Catalogue, time.Time, error) {
+	now := time.Now().UTC().Truncate(time.Minute)
+	switch b.o.World {
+	case Captured:
+		c, err := keepasim.Captured(b.o.CapturedDir)
+		if err != nil {
+			return nil, now, fmt.Errorf("read captured answers in %s: %w; --captured wants the directory that holds deal/ and product/", b.o.CapturedDir, err)
+		}
+		return c, c.Epoch(), nil
+	case Backlog:
+		epoch := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+		return keepasim.Backlog400(b.o.Seed), epoch, nil
+	default:
+		return keepasim.Living(b.o.Seed, keepasim.LivingOptions{}), now, nil
+	}
+}
+
+func (b *Box) clock() daemon.Clock {
+	if b.sim == nil {
+		return daemon.RealClock()
+	}
+	return b.sim.clock
+}
+
+// open starts the bucket and remembers the place from now on.
+func (s *simServer) open() { s.sim.Start(s.clock.Now()) }
+
+// close stops answering and remembers where simulated time stood.
+func (s *simServer) close(o Options, env daemon.Env) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		_ = s.http.Close() // a call still hangs; its answer is lost as with the real one
+	}
+	if err := s.place(env).save(o.dir("place.json")); err != nil {
+		o.Log.Warn("simulated time is not remembered", "err", err)
+	}
+}
+
+func (s *simServer) place(env daemon.Env) place {
+	return place{At: env.Now(), Balance: s.sim.Books().Balance}
+}
+
+// AwaitRecorder waits until the recorder has nothing left, or for at most d of
+// machine time.
+func (b *Box) AwaitRecorder(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for ctx.Err() == nil {
+		left := uint64(0)
+		for _, stream := range []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead} {
+			c, err := b.Bus.JS.Consumer(ctx, stream, pipeline.DurableRecorder(stream))
+			if err != nil {
+				return
+			}
+			info, err := c.Info(ctx)
+			if err != nil {
+				return
+			}
+			left += info.NumPending + uint64(info.NumAckPending)
+		}
+		if left == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

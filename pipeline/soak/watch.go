@@ -1,0 +1,134 @@
+package soak
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/onebox"
+)
+
+// sampleEvery is how often the watcher looks, on the machine's clock: 3 s of
+// pipeline time at speed 60.
+const sampleEvery = 50 * time.Millisecond
+
+// watcher samples a running box and hears its final verdicts.
+type watcher struct {
+	box     *onebox.Box
+	mu      sync.Mutex
+	final   map[string]bool // Work-Ids
+	samples []sample
+	sub     *nats.Subscription
+	stop    chan struct{}
+	done    sync.WaitGroup
+}
+
+func watch(ctx context.Context, box *onebox.Box) (*watcher, error) {
+	w := &watcher{box: box, final: map[string]bool{}, stop: make(chan struct{})}
+	var err error
+	// A live tail only says when to stop; the figures come from the streams.
+	if w.sub, err = box.Bus.NC.Subscribe("verdict.>", w.hear); err != nil {
+		return nil, err
+	}
+	w.done.Go(func() { w.run(ctx) })
+	return w, nil
+}
+
+func (w *watcher) hear(m *nats.Msg) {
+	parts := strings.Split(m.Subject, ".")
+	if len(parts) < 5 || !pipeline.Outcome(parts[3]).Final() {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.final[m.Header.Get(pipeline.HeaderWorkID)] = true
+}
+
+// decided is how many works were heard to end.
+func (w *watcher) decided() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.final)
+}
+
+func (w *watcher) run(ctx context.Context) {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.stop:
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		waits, err := workWaits(ctx, w.box.Bus, w.box.Env.Now())
+		if err != nil {
+			continue // a look that failed says nothing
+		}
+		books := w.box.Sim.Books()
+		w.samples = append(w.samples, sample{at: w.box.Env.Now(), waits: waits, balance: books.Balance, expired: books.Expired})
+	}
+}
+
+// end stops sampling and returns what was seen.
+func (w *watcher) end() []sample {
+	close(w.stop)
+	w.done.Wait()
+	_ = w.sub.Unsubscribe() // the connection closes next
+	return w.samples
+}
+
+// workWaits reports whether something is pending or unsettled on a paid durable,
+// or a poll is due.
+func workWaits(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
+	s, err := b.JS.Stream(ctx, pipeline.StreamSurvivors)
+	if err != nil {
+		return false, err
+	}
+	list := s.ListConsumers(ctx)
+	waits := false
+	for info := range list.Info() {
+		waits = waits || info.NumPending > 0 || info.NumAckPending > 0
+	}
+	if waits || list.Err() != nil {
+		return waits, list.Err()
+	}
+	return pollDue(ctx, b, now)
+}
+
+func pollDue(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
+	kv, err := b.Store(ctx, pipeline.BucketWatermarks)
+	if err != nil {
+		return false, err
+	}
+	keys, err := kv.ListKeys(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = keys.Stop() }()
+	for k := range keys.Keys() {
+		e, err := kv.Get(ctx, k)
+		if err != nil {
+			continue // it moved or went; the next look sees it
+		}
+		if due(e, now) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func due(e jetstream.KeyValueEntry, now time.Time) bool {
+	var v struct {
+		NextPoll time.Time `json:"next_poll"`
+	}
+	return json.Unmarshal(e.Value(), &v) == nil && !v.NextPoll.IsZero() && !v.NextPoll.After(now)
+}
