@@ -24,11 +24,11 @@ type View struct {
 	Fees          Fees   // the least possible at a glance, the product's own later
 
 	// What the looks before the commit expect: default shipping, likely sale price, chance of selling.
-	LikelySale        *int64
-	LikelyLanded      *int64
-	LikelyProfit      *int64
-	ChanceOfSale      *float64
-	ProductType       *int64
+	LikelySale   *int64
+	LikelyLanded *int64
+	LikelyProfit *int64
+	ChanceOfSale *float64
+	ProductType  *int64
 
 	Evidence *Evidence // nil without histories
 	Purchase *Purchase // the commit's; nil before, and where nothing can be bought
@@ -113,9 +113,6 @@ func (s Settings) OfProduct(row View, p *keepa.Product, now time.Time) (View, er
 	v.Fees = s.FeesOf(p)
 	v.ofStats(p)
 	v.ProductType = widen(p.ProductType)
-	if v.HasUsed != nil && !*v.HasUsed {
-		v.Used = nil
-	}
 	ceilings := []int64{orZero(v.Amazon)}
 	if p.Stats != nil {
 		ceilings = append(ceilings, orZero(price(p.Stats.Avg180, keepa.Amazon)), orZero(price(p.Stats.Avg365, keepa.Amazon)))
