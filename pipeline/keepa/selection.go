@@ -1,0 +1,329 @@
+package keepa
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// MaxPages is how many pages of a deal query Keepa serves: 150 rows each, 10,000 rows at most.
+const MaxPages = 66
+
+// RowsPerPage is the size of a full page of the deal list.
+const RowsPerPage = 150
+
+// SortType is the order of the deal list; negative inverts.
+type SortType int
+
+// The orders. By age is newest first and cannot be inverted; no order is by lastUpdate.
+const (
+	SortByAge     SortType = 1
+	SortByDelta   SortType = 2
+	SortByRank    SortType = 3
+	SortByPercent SortType = 4
+)
+
+// Range is an interval with both ends included.
+type Range struct{ Low, High int }
+
+// Selection is a deal query: what Keepa is asked to list. The zero values of optional fields are left out of
+// what is sent, which Keepa reads as off. Page is not part of it: Encode takes it.
+type Selection struct {
+	Domain          Domain    `json:"domainId"`
+	PriceType       PriceType `json:"priceTypes"` // on the wire an array of exactly one
+	DateRange       Interval  `json:"dateRange"`
+	Sort            SortType  `json:"sortType"`
+	RangesEnabled   bool      `json:"isRangeEnabled"`
+	FiltersEnabled  bool      `json:"isFilterEnabled"`
+	Current         *Range    `json:"currentRange"`
+	Delta           *Range    `json:"deltaRange"`
+	DeltaPercent    *Range    `json:"deltaPercentRange"`
+	DeltaLast       *Range    `json:"deltaLastRange"`
+	SalesRank       *Range    `json:"salesRankRange"` // High -1 is open
+	MinRating       *int      `json:"minRating"`      // 0 to 50; -1 off
+	Include         []int64   `json:"includeCategories"`
+	Exclude         []int64   `json:"excludeCategories"`
+	Lowest          bool      `json:"isLowest"`
+	Lowest90        bool      `json:"isLowest90"`
+	LowestOffer     bool      `json:"isLowestOffer"`
+	Highest         bool      `json:"isHighest"`
+	OutOfStock      bool      `json:"isOutOfStock"`
+	BackInStock     bool      `json:"isBackInStock"`
+	HasReviews      bool      `json:"hasReviews"`
+	FilterErotic    bool      `json:"filterErotic"`
+	SingleVariation bool      `json:"singleVariation"`
+	Risers          bool      `json:"isRisers"`
+	PrimeExclusive  bool      `json:"isPrimeExclusive"`
+	MustAmazon      bool      `json:"mustHaveAmazonOffer"`
+	MustNotAmazon   bool      `json:"mustNotHaveAmazonOffer"`
+	Warehouse       []int     `json:"warehouseConditions"`
+	TitleSearch     string    `json:"titleSearch"`
+	Binding         []string  `json:"binding"`
+	Author          []string  `json:"author"`
+	Brand           []string  `json:"brand"`
+	Manufacturer    []string  `json:"manufacturer"`
+	ProductGroup    []string  `json:"productGroup"`
+	Languages       []string  `json:"languages"`
+	Format          []string  `json:"format"`
+	Edition         []string  `json:"edition"`
+}
+
+// ParseSelection reads a query file. It refuses what Keepa would silently ignore or misread - keys that Keepa
+// does not know, strings where numbers belong, ranges that nothing can be in - and names the field.
+func ParseSelection(data []byte) (Selection, error) {
+	var s Selection
+	fields := map[string]json.RawMessage{}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(&fields); err != nil {
+		return s, fmt.Errorf("read deal query: %w", err)
+	}
+	if d.More() {
+		return s, errors.New("read deal query: something follows the object")
+	}
+	known := selectionFields(&s)
+	var errs []error
+	names := make([]string, 0, len(fields))
+	for name := range fields {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		into, ok := known[name]
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: not a field of Keepa's deal query", name))
+			continue
+		}
+		if err := decodeField(fields[name], into); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	for _, name := range []string{"domainId", "priceTypes", "dateRange", "sortType"} {
+		if _, ok := fields[name]; !ok {
+			errs = append(errs, fmt.Errorf("%s: missing", name))
+		}
+	}
+	if len(errs) == 0 {
+		errs = append(errs, s.Validate())
+	}
+	return s, errors.Join(errs...)
+}
+
+// selectionFields maps the names on the wire to the fields.
+func selectionFields(s *Selection) map[string]any {
+	v := reflect.ValueOf(s).Elem()
+	fields := map[string]any{}
+	for i := range v.NumField() {
+		fields[v.Type().Field(i).Tag.Get("json")] = v.Field(i).Addr().Interface()
+	}
+	return fields
+}
+
+func decodeField(raw json.RawMessage, into any) error {
+	switch p := into.(type) {
+	case *PriceType:
+		var list []int
+		if json.Unmarshal(raw, &list) != nil || len(list) != 1 {
+			return fmt.Errorf("must be an array of exactly one price type number, got %s", clip(raw))
+		}
+		*p = PriceType(list[0])
+		return nil
+	case **Range:
+		var list []int
+		if json.Unmarshal(raw, &list) != nil || len(list) != 2 {
+			return fmt.Errorf("must be an array of two numbers, got %s", clip(raw))
+		}
+		*p = &Range{list[0], list[1]}
+		return nil
+	}
+	if bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+		return errors.New("must not be null; leave the field out")
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("must be %s, got %s", wanted(into), clip(raw))
+	}
+	return nil
+}
+
+func wanted(into any) string {
+	t := reflect.TypeOf(into).Elem()
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.String {
+			return "an array of strings"
+		}
+		return "an array of whole numbers"
+	default:
+		return "a whole number, not a string"
+	}
+}
+
+func clip(raw json.RawMessage) string {
+	const most = 60
+	if len(raw) > most {
+		return string(raw[:most]) + "…"
+	}
+	return string(raw)
+}
+
+// Validate names every field whose value Keepa refuses or that nothing can match.
+func (s Selection) Validate() error {
+	var errs []error
+	bad := func(name, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{name}, args...)...))
+	}
+	if !s.Domain.Valid() {
+		bad("domainId", "%d is no marketplace of the deal list (1-6, 8-11)", s.Domain)
+	}
+	if !s.PriceType.DealUsable() {
+		bad("priceTypes", "%d (%s) cannot be asked for", s.PriceType, s.PriceType)
+	}
+	if s.DateRange < Day || s.DateRange > NinetyDays {
+		bad("dateRange", "%d: must be 0 (day), 1 (week), 2 (month) or 3 (90 days)", s.DateRange)
+	}
+	if n := max(s.Sort, -s.Sort); n < SortByAge || n > SortByPercent || s.Sort == -SortByAge {
+		bad("sortType", "%d: must be 1 (newest first), 2, 3 or 4, or -2, -3 or -4", s.Sort)
+	}
+	for _, r := range []struct {
+		name       string
+		of         *Range
+		low, high  int
+		open, gate bool
+	}{
+		{"currentRange", s.Current, 0, math.MaxInt32, false, s.RangesEnabled},
+		{"deltaRange", s.Delta, 0, math.MaxInt32, false, s.RangesEnabled},
+		{"deltaPercentRange", s.DeltaPercent, s.leastPercent(), math.MaxInt32, false, s.RangesEnabled},
+		{"deltaLastRange", s.DeltaLast, 0, math.MaxInt32, false, s.RangesEnabled},
+		{"salesRankRange", s.SalesRank, 0, math.MaxInt32, true, s.RangesEnabled},
+	} {
+		if r.of == nil {
+			continue
+		}
+		open := r.open && r.of.High == -1
+		switch {
+		case !open && r.of.Low > r.of.High:
+			bad(r.name, "[%d, %d]: the lower end is above the upper", r.of.Low, r.of.High)
+		case r.of.Low < r.low || r.of.High > r.high:
+			bad(r.name, "[%d, %d]: must lie within %d and %d", r.of.Low, r.of.High, r.low, r.high)
+		case !r.gate:
+			bad(r.name, "has no effect while isRangeEnabled is false")
+		}
+	}
+	if s.MinRating != nil && (*s.MinRating < -1 || *s.MinRating > 50) {
+		bad("minRating", "%d: must be from 0 to 50, or -1 for off", *s.MinRating)
+	}
+	if len(s.Include) > 500 || len(s.Exclude) > 500 {
+		bad("includeCategories", "at most 500 categories, and as many excluded")
+	}
+	if s.MustAmazon && s.MustNotAmazon {
+		bad("mustHaveAmazonOffer", "contradicts mustNotHaveAmazonOffer")
+	}
+	if len(strings.Fields(s.TitleSearch)) > 50 {
+		bad("titleSearch", "at most 50 words")
+	}
+	for _, c := range s.Warehouse {
+		if c < 1 || c > 5 && c != 24 {
+			bad("warehouseConditions", "%d: must be 1 to 5, or 24", c)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// leastPercent is Keepa's own floor of the percentage filter.
+func (s Selection) leastPercent() int {
+	if s.PriceType == Sales {
+		return 80
+	}
+	return 10
+}
+
+// Encode is the query for one page, as Keepa wants it: the same bytes for the same query and page.
+func (s Selection) Encode(page int) []byte {
+	fields := s.wire()
+	fields["page"] = page
+	b, err := json.Marshal(fields) // sorts the keys
+	if err != nil {
+		panic("encode a deal query: " + err.Error()) // only plain values: cannot happen
+	}
+	return b
+}
+
+// wire is what is sent: required fields, and the optional ones that are set.
+func (s Selection) wire() map[string]any {
+	fields := map[string]any{}
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		name, f := v.Type().Field(i).Tag.Get("json"), v.Field(i)
+		switch value := f.Interface().(type) {
+		case PriceType:
+			fields[name] = []int{int(value)}
+		case Domain, Interval, SortType:
+			fields[name] = value
+		case *Range:
+			if value != nil {
+				fields[name] = []int{value.Low, value.High}
+			}
+		default:
+			if !f.IsZero() || name == "isRangeEnabled" || name == "isFilterEnabled" {
+				fields[name] = value
+			}
+		}
+	}
+	return fields
+}
+
+// Version is the short hash of what the query asks for; the order and spacing of its file do not matter.
+func (s Selection) Version() string {
+	b, err := json.Marshal(s.wire())
+	if err != nil {
+		panic("encode a deal query: " + err.Error()) // only plain values: cannot happen
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:4])
+}
+
+// Query is a deal query with the name of its file: what candidates say they were wanted by.
+type Query struct {
+	Name string // the file's name without .json
+	Selection
+}
+
+// ID is NAME@VERSION.
+func (q Query) ID() string { return q.Name + "@" + q.Version() }
+
+// ParseQuery reads a query file and names it. The name becomes part of subjects and keys.
+func ParseQuery(name string, data []byte) (Query, error) {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z')
+	}) {
+		return Query{}, fmt.Errorf("deal query %s: the name must be lower case letters, digits, - and _", strconv.Quote(name))
+	}
+	s, err := ParseSelection(data)
+	if err != nil {
+		return Query{}, fmt.Errorf("deal query %q: %w", name, err)
+	}
+	return Query{Name: name, Selection: s}, nil
+}
+
+// Root is the one root or other category that the query lists, by which CategoryCount tells its size; false
+// when it names none or several.
+func (s Selection) Root() (int64, bool) {
+	if !s.FiltersEnabled || len(s.Include) != 1 {
+		return 0, false
+	}
+	return s.Include[0], true
+}

@@ -1,0 +1,120 @@
+package keepa
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestTheDefaultQueryIsValidAndEncodesStably(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../schemas/queries-keepa/used-books.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := ParseQuery("used-books", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"currentRange":[2000,45100],"dateRange":3,"deltaLastRange":[0,1000000],"deltaPercentRange":[10,100],` +
+		`"deltaRange":[0,1000000],"domainId":1,"includeCategories":[283155],"isFilterEnabled":true,"isRangeEnabled":true,` +
+		`"minRating":10,"page":2,"priceTypes":[2],"salesRankRange":[10000,10000000],"singleVariation":true,"sortType":1,` +
+		`"warehouseConditions":[2,3,4,5]}`
+	if got := string(q.Encode(2)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if root, ok := q.Root(); !ok || root != 283155 {
+		t.Errorf("root is %d, %v", root, ok)
+	}
+	again, err := ParseSelection(q.Encode(0)[:0:0])
+	if err == nil {
+		t.Errorf("an empty query parsed: %+v", again)
+	}
+}
+
+func TestTheVersionIsOfTheMeaningNotOfTheBytes(t *testing.T) {
+	t.Parallel()
+	parse := func(text string) Selection {
+		s, err := ParseSelection([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	a := parse(`{"domainId":1,"priceTypes":[2],"dateRange":3,"sortType":1}`)
+	b := parse(`{ "sortType":1, "dateRange":3, "priceTypes":[2], "domainId":1, "isLowest":false }`)
+	c := parse(`{"domainId":1,"priceTypes":[2],"dateRange":2,"sortType":1}`)
+	if a.Version() != b.Version() || a.Version() == c.Version() {
+		t.Errorf("versions %s %s %s", a.Version(), b.Version(), c.Version())
+	}
+}
+
+func TestWhatKeepaWouldIgnoreIsRefusedWithTheFieldsName(t *testing.T) {
+	t.Parallel()
+	const base = `"domainId":1,"priceTypes":[2],"sortType":1`
+	for query, field := range map[string]string{
+		`{` + base + `,"dateRange":"3"}`:            "dateRange",
+		`{` + base + `,"dateRange":4}`:              "dateRange",
+		`{` + base + `}`:                            "dateRange: missing",
+		`{` + base + `,"dateRange":3,"sorttype":1}`: "sorttype",
+		`{` + base + `,"dateRange":3,"page":1}`:     "page",
+		`{` + base + `,"dateRange":3,"isRangeEnabled":true,"currentRange":[500,200]}`:           "currentRange",
+		`{` + base + `,"dateRange":3,"isRangeEnabled":true,"currentRange":["1","2"]}`:           "currentRange",
+		`{` + base + `,"dateRange":3,"isRangeEnabled":true,"deltaPercentRange":[5,100]}`:        "deltaPercentRange",
+		`{` + base + `,"dateRange":3,"currentRange":[200,500]}`:                                 "currentRange",
+		`{` + base + `,"dateRange":3,"minRating":60}`:                                           "minRating",
+		`{` + base + `,"dateRange":3,"isLowest":"yes"}`:                                         "isLowest",
+		`{` + base + `,"dateRange":3,"mustHaveAmazonOffer":true,"mustNotHaveAmazonOffer":true}`: "mustHaveAmazonOffer",
+		`{"domainId":7,"priceTypes":[2],"dateRange":3,"sortType":1}`:                            "domainId",
+		`{"domainId":1,"priceTypes":[4],"dateRange":3,"sortType":1}`:                            "priceTypes",
+		`{"domainId":1,"priceTypes":[1,2],"dateRange":3,"sortType":1}`:                          "priceTypes",
+		`{"domainId":1,"priceTypes":[2],"dateRange":3,"sortType":-1}`:                           "sortType",
+	} {
+		if _, err := ParseSelection([]byte(query)); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: got %v, want an error that names %s", query, err, field)
+		}
+	}
+	open := `{` + base + `,"dateRange":3,"isRangeEnabled":true,"salesRankRange":[10000,-1]}`
+	if _, err := ParseSelection([]byte(open)); err != nil {
+		t.Errorf("an open rank range: %v", err)
+	}
+}
+
+func FuzzDecoders(f *testing.F) {
+	for _, seed := range []string{
+		`{"timestamp":1,"tokensLeft":-3,"refillIn":5,"refillRate":5,"tokenFlowReduction":0.0,"error":{"type":"a","details":null}}`,
+		`{"deals":{"dr":[{"asin":"A","current":[1,-1,null],"avg":[[1],[2],null],"image":[65],"backInStock":[true]}],"categoryIds":[9223372036854775807],"categoryCount":[1]}}`,
+		`{"products":[{"asin":"A","csv":[[1,2],null,[1,2,3]],"stats":{"current":[1],"min":[null,[1,2]]},"offers":[{"offerCSV":[1,2,-1]}],"liveOffersOrder":[0,0,9],"salesRanks":{"1":[1,2]}}]}`,
+		`{"sellers":{"A":{"sellerName":"\u0041\"","currentRating":99}}}`,
+		`{"asin":"A","title":"&amp;\\","fbaFees":{"pickAndPackFee":-1},"referralFeePercent":15}`,
+		`{"domainId":1,"priceTypes":[2],"dateRange":3,"sortType":1}`, `[[[[`, `{"a":"\`, `{"a":1e999}`, "\x00",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		_, _ = DecodeEnvelope(body)
+		if page, err := DecodeDealPage(body); err == nil {
+			for _, row := range page.Rows {
+				if _, err := DecodeDealRow(row.Raw); err != nil {
+					t.Errorf("row %q does not decode again: %v", row.Raw, err)
+				}
+			}
+		}
+		_, _, _ = DecodeSellers(body)
+		_, _, _ = SplitSellers(body)
+		_, _ = DecodeSeller(body)
+		_, _ = ParseSelection(body)
+		_, products, _ := DecodeProducts(body)
+		if p, err := DecodeProduct(body); err == nil {
+			products = append(products, p)
+		}
+		for i := range products {
+			for typ := PriceType(-1); typ < 40; typ++ {
+				_, _ = products[i].Series(typ)
+			}
+			_, _ = products[i].Ranks(1)
+			_, _ = products[i].MonthlySoldHistory()
+			products[i].LiveOffers()
+		}
+	})
+}
