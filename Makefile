@@ -1,0 +1,44 @@
+# Thin names over plain commands; nothing here is needed to build or test.
+
+export KEEPA_FIXTURES ?= $(abspath ../shared/fixtures/keepa)
+
+tool := go tool -modfile=tools/go.mod
+FUZZTIME ?= 30s
+
+.PHONY: help up demo test race fuzz lint fmt bench soak golden check
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## run everything on this machine (Ctrl-C stops)
+	go run ./cmd/ratchet up
+
+demo: ## six simulated hours in half a minute, then the report
+	go run ./cmd/ratchet up --simulate --for 6h --speed 720
+
+test: ## the tests that take seconds
+	go test -short ./...
+
+race: ## the same under the race detector
+	go test -race -short -shuffle=on ./...
+
+fuzz: ## every fuzz target for FUZZTIME (default 30s)
+	.ci/fuzz $(FUZZTIME)
+
+lint: fmt ## every linter of .golangci.yaml
+	$(tool) golangci-lint run ./...
+
+fmt: ## one format for all files
+	$(tool) gofumpt -w .
+
+bench: ## every benchmark, once
+	go test -run '^$$' -bench . -benchmem ./...
+
+soak: ## the scenario every change is measured by
+	go run ./cmd/ratchet soak backlog400
+
+golden: ## write generated files anew; read the difference before you commit it
+	go test ./docs -update
+
+check: ## everything that CI runs, in the same order
+	.ci/run
