@@ -1,0 +1,165 @@
+package verdict
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/keepa"
+)
+
+var now = time.Date(2025, 9, 16, 12, 0, 0, 0, time.UTC)
+
+// drawn is a random product with offers, written as Keepa writes it and decoded again, and its row.
+type drawn struct {
+	used, amazon int
+	offers       []keepa.Offer
+	body         string
+}
+
+// drawSeries draws a flat history of pairs whose values are mostly within the range, sometimes -1.
+func drawSeries(t *rapid.T, name string, low, high int) string {
+	n := rapid.SampledFrom([]int{0, 1, 8, 12, 20, 30}).Draw(t, name+" points")
+	at := int64(keepa.FromTime(now)) - int64(rapid.IntRange(100, 1100).Draw(t, name+" days"))*1440
+	var parts []string
+	for range n {
+		at += int64(rapid.IntRange(1, 60*24*40).Draw(t, name+" step"))
+		v := rapid.IntRange(low, high).Draw(t, name)
+		if rapid.IntRange(0, 15).Draw(t, name+" missing") == 15 {
+			v = -1
+		}
+		parts = append(parts, strconv.FormatInt(at, 10), strconv.Itoa(v))
+	}
+	if n == 0 {
+		return "null"
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}
+
+func drawProduct(t *rapid.T) drawn {
+	maybe := func(name string, low, high int) int {
+		if rapid.IntRange(0, 9).Draw(t, name+" absent") == 9 {
+			return rapid.SampledFrom([]int{-1, -2, 0}).Draw(t, name)
+		}
+		return rapid.IntRange(low, high).Draw(t, name)
+	}
+	d := drawn{used: maybe("used", 500, 5000), amazon: -1}
+	if rapid.Bool().Draw(t, "amazon sells") {
+		d.amazon = maybe("amazon", 2500, 20000)
+	}
+	current := fmt.Sprintf("[%d,%d,%d,%d]", d.amazon, maybe("new", 500, 20000), d.used, maybe("rank", 1000, 3_000_000))
+	average := fmt.Sprintf("[%d,1,%d]", maybe("amazon average", 3000, 20000), maybe("used average", 500, 20000))
+	csv := []string{
+		"null", drawSeries(t, "new history", 1000, 20000), drawSeries(t, "used history", 1500, 20000), drawSeries(t, "ranks", 1000, 3_000_000),
+		"null", "null", "null", "null", "null", "null", "null", drawSeries(t, "new count", 0, 9), drawSeries(t, "used count", 0, 9),
+	}
+	history := "[" + strings.Join(csv, ",") + "]"
+	if rapid.IntRange(0, 12).Draw(t, "no history") == 12 {
+		history = "null"
+	}
+	var offers, live []string
+	for i := range rapid.IntRange(0, 4).Draw(t, "offers") {
+		price := max(d.used, 1) + rapid.IntRange(-300, 3000).Draw(t, "price")
+		offers = append(offers, fmt.Sprintf(`{"sellerId":"S%d","condition":%d,"lastSeen":%d,"isFBA":%v,"offerCSV":[%d,%d,%d]}`,
+			i, rapid.IntRange(1, 6).Draw(t, "condition"), keepa.FromTime(now)-60, rapid.Bool().Draw(t, "fba"),
+			keepa.FromTime(now)-900, price, rapid.SampledFrom([]int{-1, 0, 399, 3000}).Draw(t, "shipping")))
+		live = append(live, strconv.Itoa(i))
+	}
+	d.body = fmt.Sprintf(`{"asin":"B00000000X","domainId":1,"productType":%d,"csv":%s,"fbaFees":{"pickAndPackFee":%d},"referralFeePercentage":%d,`+
+		`"stats":{"current":%s,"avg90":%s,"avg180":%s,"avg365":%s,"salesRankDrops365":%d},"offers":[%s],"liveOffersOrder":[%s]}`,
+		rapid.SampledFrom([]int{0, 0, 0, 0, 5}).Draw(t, "type"), history, maybe("fba fee", 100, 900), maybe("referral", 8, 20),
+		current, average, average, average, rapid.SampledFrom([]int{-1, 0, 1, 3, 5, 9}).Draw(t, "drops"), strings.Join(offers, ","), strings.Join(live, ","))
+	return d
+}
+
+func decodeDrawn(t rapid.TB, body string) keepa.Product {
+	p, err := keepa.DecodeProduct([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// withoutOffers is the product as a peek sees it.
+func withoutOffers(p keepa.Product) keepa.Product {
+	p.Offers, p.OffersAsked, p.LiveOffersOrder = nil, false, nil
+	return p
+}
+
+// many checks a property often enough that some of the products are deals: about one in fifty is.
+func many(t *testing.T, property func(*rapid.T)) {
+	t.Helper()
+	for range 20 {
+		rapid.Check(t, property)
+	}
+}
+
+func TestWhatTheCommitAcceptsGlanceAndPeekAccept(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	accepted := 0
+	many(t, func(t *rapid.T) {
+		p := decodeDrawn(t, drawProduct(t).body)
+		row := rowOf(p)
+		glance, peek, commit := j.Glance(row, now), j.Peek(row, withoutOffers(p), now), j.Commit(row, p, nil, now)
+		for look, f := range map[string]Finding{"glance": glance, "peek": peek, "commit": commit} {
+			if f.Reason == "" || f.Outcome == "" || f.Tier == "" || (f.Outcome == pipeline.Reject) != (f.RuleID != "") {
+				t.Fatalf("%s: incomplete finding %+v", look, f)
+			}
+		}
+		if commit.Outcome != pipeline.Accept {
+			return
+		}
+		accepted++
+		if glance.Outcome != pipeline.Survive && !glance.Heuristic || peek.Outcome != pipeline.Survive && !peek.Heuristic {
+			t.Fatalf("accepted with %d cents, but glance %s and peek %s\n%v\n%v", commit.ProfitCents, glance.Reason, peek.Reason, glance.Inputs, peek.Inputs)
+		}
+		if commit.Deal == nil || commit.Deal.ProfitCents != commit.ProfitCents || commit.ProfitCents <= 0 || commit.Deal.ListPriceCents <= 0 {
+			t.Fatalf("a deal that is none: %+v", commit.Deal)
+		}
+	})
+	if accepted == 0 {
+		t.Error("no product was accepted: the law was not tested")
+	}
+	t.Logf("%d random products were accepted", accepted)
+}
+
+func TestALowerBuyPriceNeverTurnsADealIntoAReject(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	many(t, func(t *rapid.T) {
+		p := decodeDrawn(t, drawProduct(t).body)
+		before := j.Commit(rowOf(p), p, nil, now)
+		if before.Outcome != pipeline.Accept {
+			return
+		}
+		cut := rapid.IntRange(1, 400).Draw(t, "cut")
+		p.Stats.Current[keepa.Used] -= cut
+		for i := range p.Offers {
+			if p.Offers[i].Price != nil {
+				*p.Offers[i].Price -= cut
+			}
+		}
+		after := j.Commit(rowOf(p), p, nil, now)
+		if p.Stats.Current[keepa.Used] > 0 && (after.Outcome != pipeline.Accept || after.ProfitCents < before.ProfitCents) {
+			t.Fatalf("%d cents less: %s, profit from %d to %d", cut, after.Reason, before.ProfitCents, after.ProfitCents)
+		}
+	})
+}
+
+func TestTheSameInputsGiveTheSameFinding(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	rapid.Check(t, func(t *rapid.T) {
+		p := decodeDrawn(t, drawProduct(t).body)
+		a, b := j.Commit(rowOf(p), p, nil, now), j.Commit(rowOf(p), p, nil, now)
+		if fmt.Sprintf("%+v", a.Inputs) != fmt.Sprintf("%+v", b.Inputs) || a.Reason != b.Reason || a.ExpectedValueCents != b.ExpectedValueCents {
+			t.Fatalf("two findings:\n%+v\n%+v", a, b)
+		}
+	})
+}
