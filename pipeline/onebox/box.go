@@ -87,16 +87,19 @@ func (b *Box) startDaemons(ctx context.Context) error {
 		}
 	}
 	b.stages = newCrew(b.Env, b.fatal)
-	if b.sim != nil {
-		// tokend is ready only when it knows the balance, so the simulator must
-		// answer /token before t0; its bucket starts when the daemons are ready.
-		b.sim.open()
-	}
 	err := b.stages.start(context.WithoutCancel(ctx), readyWithin, map[string]run{
-		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run,
+		"watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run,
 	})
+	if err != nil {
+		return err
+	}
+	// Nobody can spend before tokend issues, so simulated time begins here: with
+	// everyone waiting for the first grant.
 	b.T0 = b.Env.Now()
-	return err
+	if b.sim != nil {
+		b.sim.sim.Start(b.T0)
+	}
+	return b.stages.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"tokend": tokend.Run})
 }
 
 func (b *Box) openClickHouse(ctx context.Context) error {

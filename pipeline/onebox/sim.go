@@ -23,8 +23,6 @@ type simServer struct {
 	http    *http.Server
 	url     string
 	balance int
-	stop    context.CancelFunc
-	done    chan struct{}
 }
 
 // openKeepa prepares the simulated Keepa and the clock that goes with it. In the
@@ -48,10 +46,10 @@ func (b *Box) openKeepa() error {
 	if balance == FullBucket {
 		balance = 60 * b.o.Rate
 	}
-	s := &simServer{clock: daemon.NewClock(epoch, b.o.Speed), balance: balance, done: make(chan struct{})}
+	s := &simServer{clock: daemon.NewClock(epoch, b.o.Speed), balance: balance}
 	s.sim = keepasim.New(keepasim.Options{
 		Now: func() time.Time { return s.clock.Now() }, After: func(d time.Duration) <-chan time.Time { return s.clock.After(d) },
-		Seed: b.o.Seed, Key: simKey, Rate: b.o.Rate, Balance: balance, Tick: b.o.Tick, Catalogue: cat, Log: b.o.Log,
+		Seed: b.o.Seed, Key: simKey, Rate: b.o.Rate, Balance: balance, StartEmpty: true, Tick: b.o.Tick, Catalogue: cat, Log: b.o.Log,
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -93,9 +91,6 @@ func (b *Box) clock() daemon.Clock {
 	}
 	return b.sim.clock
 }
-
-// open starts the bucket and remembers the place from now on.
-func (s *simServer) open() { s.sim.Start(s.clock.Now()) }
 
 // close stops answering and remembers where simulated time stood.
 func (s *simServer) close(o Options, env daemon.Env) {

@@ -20,16 +20,18 @@ type run func(context.Context, daemon.Env) error
 // that grows from 1 s to 30 s of machine time.
 type crew struct {
 	env    daemon.Env
-	cancel context.CancelFunc
+	cancel []context.CancelFunc
 	wait   sync.WaitGroup
 	fatal  chan error // a daemon whose configuration is wrong
 }
 
 func newCrew(env daemon.Env, fatal chan error) *crew { return &crew{env: env, fatal: fatal} }
 
-// start runs the daemons and returns when each has announced that it is ready.
+// start runs more daemons and returns when each of them has announced that it is
+// ready.
 func (c *crew) start(ctx context.Context, within time.Duration, daemons map[string]run) error {
-	ctx, c.cancel = context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	c.cancel = append(c.cancel, cancel)
 	ready := make(chan string, len(daemons))
 	early := make(chan error, len(daemons))
 	for name, f := range daemons {
@@ -96,8 +98,8 @@ func (c *crew) keep(ctx context.Context, name string, f run, ready chan<- string
 
 // stop ends the daemons and waits for them.
 func (c *crew) stop() {
-	if c.cancel != nil {
-		c.cancel()
+	for _, cancel := range c.cancel {
+		cancel()
 	}
 	c.wait.Wait()
 }

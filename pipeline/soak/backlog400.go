@@ -154,15 +154,15 @@ func (f *Figures) books(b keepasim.Books, samples []sample, sum *tally.Tally, la
 	if f.Decided > 0 {
 		f.TokensPerDecision = float64(f.TokensSpent) / float64(f.Decided)
 	}
-	f.RepeatPaid = b.Repeated
-	f.HTTP429 = b.Refused
-	f.MinBalance = b.MinBalance
-	f.LedgerDrift = b.Consumed - sum.Tokens()
+	f.RepeatPaid = len(b.Repeated())
+	f.HTTP429 = len(b.Refused)
+	f.MinBalance = b.Minimum
+	f.LedgerDrift = b.Consumed() - sum.Tokens()
 	f.TokensExpiredWhileWaiting = expiredWhileWaiting(samples)
 	f.LongestStallMin = longestStall(samples, paid).Minutes()
 	f.TokensUsedShare = 1
-	if all := b.Consumed + f.TokensExpiredWhileWaiting; all > 0 {
-		f.TokensUsedShare = float64(b.Consumed) / float64(all)
+	if all := b.Consumed() + f.TokensExpiredWhileWaiting; all > 0 {
+		f.TokensUsedShare = float64(b.Consumed()) / float64(all)
 	}
 }
 
