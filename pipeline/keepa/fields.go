@@ -73,6 +73,14 @@ func (s *scanner) values() (Values, error) {
 	if s.null() {
 		return nil, nil
 	}
+	var few [40]int64
+	if flat, ok := s.flatInts(few[:0]); ok {
+		v := make(Values, len(flat))
+		for i, n := range flat {
+			v[i] = int(n)
+		}
+		return v, nil
+	}
 	v := make(Values, 0, 36)
 	err := s.array(func(int) error {
 		n, ok, err := s.integer()
@@ -94,6 +102,12 @@ func (s *scanner) intoValues(p *Values) error {
 }
 
 func (s *scanner) int64s() ([]int64, error) {
+	if s.null() {
+		return nil, nil
+	}
+	if v, ok := s.flatInts(nil); ok {
+		return v, nil
+	}
 	var v []int64
 	err := s.array(func(int) error {
 		n, ok, err := s.integer()

@@ -139,23 +139,21 @@ func (s *scanner) offerField(o *Offer, key []byte) error {
 
 // lastOfferPrice keeps the last complete triple of an offer's history: what the offer costs now.
 func (s *scanner) lastOfferPrice(o *Offer) error {
-	var group [3]int64
-	seen := false
-	err := s.array(func(n int) error {
-		v, ok, err := s.integer()
-		if !ok {
-			v = noData
-		}
-		group[n%3] = v
-		if n%3 == 2 {
-			seen = true
-			o.ChangedAt = Minute(group[0])
-			o.Price, o.Shipping = absentBelowZero(group[1]), absentBelowZero(group[2])
-		}
+	o.Price, o.Shipping = nil, nil
+	if s.null() {
+		return nil
+	}
+	if s.peek() != '[' {
+		return s.fail("an array")
+	}
+	raw, err := s.raw()
+	if err != nil {
 		return err
-	})
-	if !seen {
-		o.Price, o.Shipping = nil, nil
+	}
+	numbers, err := decodeNumbers(raw)
+	if n := len(numbers) / 3 * 3; n > 0 {
+		o.ChangedAt = Minute(numbers[n-3])
+		o.Price, o.Shipping = absentBelowZero(numbers[n-2]), absentBelowZero(numbers[n-1])
 	}
 	return err
 }

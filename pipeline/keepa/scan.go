@@ -243,6 +243,9 @@ func (s *scanner) skip() error {
 
 // skipNested consumes an object or array by matching its brackets.
 func (s *scanner) skipNested() error {
+	if s.skipFlat() {
+		return nil
+	}
 	var open [maxDepth]byte
 	depth := 0
 	for s.i < len(s.b) {
@@ -253,6 +256,9 @@ func (s *scanner) skipNested() error {
 			}
 			continue
 		case '{', '[':
+			if depth > 0 && c == '[' && s.skipFlat() {
+				continue
+			}
 			if depth == maxDepth {
 				return s.fail("fewer levels of nesting")
 			}
@@ -270,6 +276,67 @@ func (s *scanner) skipNested() error {
 		s.i++
 	}
 	return s.fail("the end of an object or array")
+}
+
+// skipFlat consumes an array that holds neither strings nor other arrays or objects: a history, nearly
+// always. It looks for single bytes, which is many times faster than looking at each.
+func (s *scanner) skipFlat() bool {
+	if s.b[s.i] != '[' {
+		return false
+	}
+	rest := s.b[s.i+1:]
+	end := bytes.IndexByte(rest, ']')
+	if end < 0 {
+		return false
+	}
+	rest = rest[:end]
+	if bytes.IndexByte(rest, '[') >= 0 || bytes.IndexByte(rest, '"') >= 0 || bytes.IndexByte(rest, '{') >= 0 || bytes.IndexByte(rest, '}') >= 0 {
+		return false
+	}
+	s.i += end + 2
+	return true
+}
+
+// flatInts reads an array of nothing but plain whole numbers into dst, at a third of the price of array. It
+// consumes nothing and returns false where it meets anything else, white space included: array decides then.
+func (s *scanner) flatInts(dst []int64) ([]int64, bool) {
+	if s.peek() != '[' {
+		return dst, false
+	}
+	b, i := s.b, s.i+1
+	if i < len(b) && b[i] == ']' {
+		s.i = i + 1
+		return dst, true
+	}
+	for i < len(b) {
+		neg := b[i] == '-'
+		if neg {
+			i++
+		}
+		start := i
+		var n int64
+		for i < len(b) && b[i]-'0' <= 9 {
+			n = n*10 + int64(b[i]-'0')
+			i++
+		}
+		if i == start || i-start > 18 || i == len(b) {
+			return dst, false
+		}
+		if neg {
+			n = -n
+		}
+		dst = append(dst, n)
+		switch b[i] {
+		case ',':
+			i++
+		case ']':
+			s.i = i + 1
+			return dst, true
+		default:
+			return dst, false
+		}
+	}
+	return dst, false
 }
 
 // raw consumes one value and returns its bytes; nil for null.

@@ -1,6 +1,9 @@
 package keepa
 
-import "sort"
+import (
+	"bytes"
+	"sort"
+)
 
 // Point is one change of a history: from this minute on the value was this one.
 type Point struct {
@@ -105,31 +108,40 @@ func sameNumber(key []byte, n int64) bool {
 
 // decodeSeries reads a flat array of pairs or triples; an incomplete last group is dropped.
 func decodeSeries(raw []byte, width int) (Series, error) {
-	h := make(Series, 0, len(raw)/16)
-	var group [3]int64
+	numbers, err := decodeNumbers(raw)
+	h := make(Series, 0, len(numbers)/width)
 	ordered := true
-	s := scanner{b: raw}
-	err := s.array(func(n int) error {
-		v, ok, err := s.integer()
-		if !ok {
-			v = noData
-		}
-		group[n%width] = v
-		if n%width != width-1 || err != nil {
-			return err
-		}
-		p := Point{At: Minute(group[0]), Value: int(group[1]), Shipping: -1}
+	for i := 0; i+width <= len(numbers); i += width {
+		p := Point{At: Minute(numbers[i]), Value: int(numbers[i+1]), Shipping: -1}
 		if width == 3 {
-			p.Shipping = int(group[2])
+			p.Shipping = int(numbers[i+2])
 		}
 		ordered = ordered && (len(h) == 0 || h[len(h)-1].At <= p.At)
 		h = append(h, p)
-		return nil
-	})
+	}
 	if !ordered {
 		sort.SliceStable(h, func(i, j int) bool { return h[i].At < h[j].At })
 	}
 	return h, err
+}
+
+// decodeNumbers reads a flat array in which null stands for "no data".
+func decodeNumbers(raw []byte) ([]int64, error) {
+	s := scanner{b: raw}
+	numbers := make([]int64, 0, bytes.Count(raw, []byte{','})+1)
+	if flat, ok := s.flatInts(numbers); ok {
+		return flat, nil
+	}
+	numbers = numbers[:0]
+	err := s.array(func(int) error {
+		v, ok, err := s.integer()
+		if !ok {
+			v = noData
+		}
+		numbers = append(numbers, v)
+		return err
+	})
+	return numbers, err
 }
 
 // histories keeps every history encoded: an element is an array or null.
