@@ -1,0 +1,41 @@
+package keepasim
+
+import "sync"
+
+// bodies keeps the bodies that were encoded last, so that asking twice encodes once.
+type bodies struct {
+	mu   sync.Mutex
+	max  int
+	old  map[bodyKey][]byte
+	last map[bodyKey][]byte
+}
+
+type bodyKey struct {
+	asin string
+	q    question
+}
+
+func newBodies(n int) *bodies {
+	return &bodies{max: n, old: map[bodyKey][]byte{}, last: map[bodyKey][]byte{}}
+}
+
+// body returns the kept body or encodes it.
+func (b *bodies) body(k bodyKey, encode func() []byte) []byte {
+	b.mu.Lock()
+	body, ok := b.last[k]
+	if !ok {
+		body, ok = b.old[k]
+	}
+	b.mu.Unlock()
+	if ok {
+		return body
+	}
+	body = encode()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.last) >= b.max { // two generations: what was not asked for lately is dropped
+		b.old, b.last = b.last, map[bodyKey][]byte{}
+	}
+	b.last[k] = body
+	return body
+}

@@ -1,0 +1,163 @@
+package keepasim
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxBody bounds a posted query.
+const maxBody = 1 << 20
+
+// deals is the /deal endpoint: one page of the list.
+func (s *Sim) deals(r *http.Request, c call) result {
+	raw := r.URL.Query().Get("selection")
+	if r.Method == http.MethodPost {
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+		if err == nil && len(body) > 0 {
+			raw = string(body)
+		} else if raw == "" {
+			raw = r.PostForm.Get("selection")
+		}
+	}
+	sel, err := parseSelection(raw)
+	var field fieldError
+	switch {
+	case errors.As(err, &field):
+		e := invalid(http.StatusBadRequest, "The queryJSON is of invalid format.", text(string(field)))
+		return result{status: http.StatusBadRequest, err: e}
+	case err != nil:
+		e := invalid(http.StatusBadRequest, "The queryJSON is missing or invalid.", text(""))
+		return result{status: http.StatusBadRequest, err: e}
+	}
+	page, payload := s.page(&sel, c.arrived)
+	return result{cost: tokensDealPage, items: page, payload: payload, took: s.span(270*time.Millisecond, 800*time.Millisecond)}
+}
+
+// filterFree is a catalogue whose rows were filtered when they were captured.
+type filterFree interface{ filtered() bool }
+
+func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
+	all := s.o.Catalogue.list(now)
+	free, ok := s.o.Catalogue.(filterFree)
+	open := ok && free.filtered()
+	kept := make([]*row, 0, len(all))
+	totals := map[int64]int{}
+	for _, r := range all {
+		if !open && !sel.keeps(r) {
+			continue
+		}
+		totals[r.RootCat]++
+		if open || sel.inCategories(r) {
+			kept = append(kept, r)
+		}
+	}
+	s.order(kept, sel)
+	kept = kept[:min(len(kept), maxRows)]
+	from := min(max(0, sel.page*pageRows+s.drift(sel.page)), len(kept))
+	kept = kept[from:min(from+pageRows, len(kept))]
+	return len(kept), encodePage(kept, totals)
+}
+
+func (s *Sim) drift(page int) int {
+	if s.o.Faults.Drift == 0 || page == 0 {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rng.int(-s.o.Faults.Drift, s.o.Faults.Drift)
+}
+
+// order sorts as asked, or as the fault wants.
+func (s *Sim) order(rows []*row, sel *selection) {
+	by := sel.sortType
+	if s.o.Faults.Order == OrderPercent {
+		by = 4
+	}
+	slices.SortFunc(rows, comparer(by, sel))
+	switch s.o.Faults.Order {
+	case OrderReverse:
+		slices.Reverse(rows)
+	case OrderRandom:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	}
+}
+
+// comparer is the order of a sort type; ASINs break ties, so that paging is stable.
+func comparer(by int, sel *selection) func(a, b *row) int {
+	p, d := sel.priceType, sel.dateRange
+	var key func(*row) int
+	switch by {
+	case 1, -1: // the newest first; it cannot be inverted
+		return func(a, b *row) int {
+			return cmp.Or(cmp.Compare(b.CreationDate, a.CreationDate), strings.Compare(a.ASIN, b.ASIN))
+		}
+	case 2, -2:
+		key = func(r *row) int { return -value(r.Delta[d], p) }
+	case 3, -3:
+		key = func(r *row) int {
+			if rank := value(r.Current, pRank); rank > 0 {
+				return rank
+			}
+			return 1 << 40
+		}
+	default:
+		key = func(r *row) int { return -value(r.DeltaPercent[d], p) }
+	}
+	sign := 1
+	if by < 0 {
+		sign = -1
+	}
+	return func(a, b *row) int {
+		return cmp.Or(sign*cmp.Compare(key(a), key(b)), strings.Compare(a.ASIN, b.ASIN))
+	}
+}
+
+var rootNames = map[int64]string{
+	booksRoot: "Books", unknownRoot: "?", 5174: "CDs & Vinyl", 2625373011: "Movies & TV", 165793011: "Toys & Games",
+	1064954: "Office Products", 1055398: "Home & Kitchen", 3375251: "Sports & Outdoors", 172282: "Electronics",
+}
+
+func encodePage(rows []*row, totals map[int64]int) []byte {
+	var ids []int64
+	for id := range totals {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b int64) int { return cmp.Or(totals[a]-totals[b], cmp.Compare(a, b)) })
+	names, counts := make([]string, len(ids)), make([]int, len(ids))
+	for i, id := range ids {
+		names[i], counts[i] = rootNames[id], totals[id]
+	}
+	var b bytes.Buffer
+	b.WriteString(`"deals":{"dr":[`)
+	for i, r := range rows {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(r.body())
+	}
+	b.WriteString(`],"drDateIndex":[],"categoryIds":`)
+	b.Write(list(ids))
+	b.WriteString(`,"categoryNames":`)
+	b.Write(list(names))
+	b.WriteString(`,"categoryCount":`)
+	b.Write(list(counts))
+	b.WriteString(`},"dealsCached":false`)
+	return b.Bytes()
+}
+
+// list is a JSON array, empty rather than null.
+func list[T any](v []T) json.RawMessage {
+	if len(v) == 0 {
+		return json.RawMessage("[]")
+	}
+	return mustJSON(v)
+}

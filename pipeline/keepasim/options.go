@@ -1,0 +1,124 @@
+package keepasim
+
+import (
+	"log/slog"
+	"time"
+)
+
+// DefaultTick is the time between refills, as measured on a real account.
+const DefaultTick = 60200 * time.Millisecond
+
+// Options are what a simulated Keepa is made of. Now and Catalogue are needed.
+type Options struct {
+	// Now is pipeline time. The server's own time is Now + Faults.Skew.
+	Now func() time.Time
+	// After fires after a span of pipeline time. Nil: answers take no time.
+	After func(time.Duration) <-chan time.Time
+
+	Seed      uint64        // of faults and latencies; the catalogue has its own
+	Key       string        // the valid key; "" accepts any that is not empty
+	Rate      int           // tokens per minute; 0 is 5
+	Balance   int           // at the start; FullBucket or 0 is the capacity
+	Tick      time.Duration // between refills; 0 is DefaultTick
+	Catalogue Catalogue
+	Faults    Faults
+	Log       *slog.Logger // nil: silent
+
+	// Instant makes answers take no time although After is set.
+	Instant bool
+	// StartEmpty makes a Balance of 0 mean none instead of a full bucket.
+	StartEmpty bool
+}
+
+// FullBucket as Options.Balance is the capacity: 60 minutes of refill.
+const FullBucket = -1 << 31
+
+func (o Options) withDefaults() Options {
+	if o.Rate == 0 {
+		o.Rate = 5
+	}
+	if o.Balance == FullBucket || o.Balance == 0 && !o.StartEmpty {
+		o.Balance = capacity(o.Rate)
+	}
+	if o.Tick == 0 {
+		o.Tick = DefaultTick
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Action is what a fault does to a call.
+type Action string
+
+// The actions. Those marked "charged" happen after the work was done and paid.
+const (
+	Refuse      Action = "429"         // a bare 429 although the balance is positive
+	Fail        Action = "5xx"         // Rule.Status (default 500) without an envelope
+	Hang        Action = "hang"        // charged, then no answer until the client goes away
+	Cut         Action = "cut"         // charged, the connection breaks before the first byte of the body
+	Partial     Action = "partial"     // charged, the connection breaks in the middle of the body
+	Malformed   Action = "malformed"   // charged, 200 with a body that is not JSON
+	Empty       Action = "empty"       // charged, 200 without a body
+	NoBalance   Action = "nobalance"   // charged, the envelope lacks tokensLeft
+	ZeroBalance Action = "zerobalance" // charged, the envelope claims tokensLeft 0
+	Missing     Action = "missing"     // every second product is left out, and not charged
+	Stale       Action = "stale"       // the offers refresh fails: old offers, 1 token (2 with rating)
+	Overprice   Action = "overprice"   // Rule.Cost tokens instead of the listed price
+)
+
+// Rule is one scripted fault. The times are offsets from the start; a zero To
+// has no end.
+type Rule struct {
+	Kind        string // what was asked: KindDeal, KindPeek, KindCommit, KindToken, KindSeller; "" any
+	From, To    time.Duration
+	Probability float64 // of each matching call; 0 is always
+	Times       int     // at most this often; 0 is no limit
+	Do          Action
+	Status      int // of Fail; 0 is 500
+	Cost        int // of Overprice
+}
+
+// Drain is somebody else who spends on the same key: Tokens every Every.
+type Drain struct {
+	From, To time.Duration // offsets from the start; a zero To has no end
+	Every    time.Duration
+	Tokens   int
+}
+
+// RateChange is a change of plan at an offset from the start. The capacity
+// follows; a balance above it expires.
+type RateChange struct {
+	At   time.Duration
+	Rate int // tokens per minute; 0 refills nothing
+}
+
+// The orders in which the deal list can be served against the query's wish.
+const (
+	OrderAsked   = ""        // as asked
+	OrderReverse = "reverse" // the opposite of what was asked
+	OrderRandom  = "random"  // another order for each page
+	OrderPercent = "percent" // by percentage, whatever was asked
+)
+
+// Faults are what goes wrong, by script.
+type Faults struct {
+	Rules  []Rule
+	Drains []Drain
+	Rates  []RateChange
+	Order  string // of the deal list
+	// Drift moves the list by up to this many rows between two pages, so that
+	// rows at the seam are read twice or missed.
+	Drift int
+	// Skew is how far the server's clock is ahead of pipeline time.
+	Skew time.Duration
+	// SpuriousRate, if not 0, is reported as refillRate in every third answer
+	// while the true rate stays.
+	SpuriousRate int
+}
+
+// Outage is the rule for a /token endpoint that answers 503.
+func Outage(from, to time.Duration) Rule {
+	return Rule{Kind: KindToken, From: from, To: to, Do: Fail, Status: 503}
+}

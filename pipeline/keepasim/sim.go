@@ -1,0 +1,467 @@
+package keepasim
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Sim is a simulated Keepa. It serves HTTP and is safe for concurrent use.
+type Sim struct {
+	o       Options
+	started chan struct{}
+
+	mu       sync.Mutex
+	bucket   bucket
+	books    Books
+	told     told // what the callers have been told
+	inFlight int
+	drained  []int // tokens taken so far, by drain
+	changed  int   // rate changes applied
+	ruleUsed []int
+	rng      *source
+	answers  int
+
+	offersAt map[string]int64 // when an ASIN's offers were last refreshed, Keepa minutes
+	made     map[string]bool  // synthetic ASINs
+	cache    *bodies
+}
+
+// told is what a careful caller could know about the bucket.
+type told struct {
+	any     bool
+	balance int
+	next    time.Time // the refill that was promised
+	foreign bool      // somebody else spent since
+	hidden  bool      // an answer was withheld since
+}
+
+// startPatience is how long a request waits for Start, in pipeline time.
+const startPatience = 30 * time.Minute
+
+// New is a simulated Keepa that does not run yet: requests wait for Start.
+func New(o Options) *Sim {
+	o = o.withDefaults()
+	return &Sim{
+		o: o, started: make(chan struct{}), books: newBooks(), rng: newSource(o.Seed, "sim"),
+		bucket:  bucket{balance: o.Balance, rate: o.Rate, tick: o.Tick},
+		drained: make([]int, len(o.Faults.Drains)), ruleUsed: make([]int, len(o.Faults.Rules)),
+		offersAt: map[string]int64{}, made: map[string]bool{}, cache: newBodies(512),
+	}
+}
+
+// Start begins time: the bucket holds its balance at t0 and the first refill
+// comes a tick later. Only the first call counts.
+func (s *Sim) Start(t0 time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.books.Start.IsZero() {
+		return
+	}
+	t0 = t0.UTC()
+	s.o.Catalogue.begin(t0)
+	s.bucket.next = t0.Add(s.o.Tick)
+	s.books.Start, s.books.Opening, s.books.Minimum = t0, s.bucket.balance, s.bucket.balance
+	close(s.started)
+}
+
+// Books are the figures up to now.
+func (s *Sim) Books() Books {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle(s.o.Now())
+	b := s.books.clone()
+	b.Balance, b.Rate, b.Synthetic = s.bucket.balance, s.bucket.rate, len(s.made)
+	return b
+}
+
+// Spend takes n tokens as another user of the same key would, without asking
+// the balance.
+func (s *Sim) Spend(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle(s.o.Now())
+	s.foreign(n)
+}
+
+func (s *Sim) foreign(n int) {
+	s.bucket.balance -= n
+	s.books.Foreign += n
+	s.books.Minimum = min(s.books.Minimum, s.bucket.balance)
+	s.told.foreign = true
+}
+
+// settle brings the bucket to now: refills, foreign spending and changes of
+// plan, each at its own instant.
+func (s *Sim) settle(now time.Time) {
+	if s.books.Start.IsZero() {
+		return
+	}
+	for {
+		at, do := s.nextEvent(now)
+		if do == nil {
+			break
+		}
+		s.refillUntil(at)
+		do()
+	}
+	s.refillUntil(now)
+}
+
+func (s *Sim) refillUntil(now time.Time) {
+	s.bucket.advance(now, func(r refill) {
+		s.books.Refilled += r.added
+		if r.expired > 0 {
+			s.books.Expired += r.expired
+			s.books.Expiries = append(s.books.Expiries, Expiry{At: r.at, Tokens: r.expired})
+		}
+	})
+}
+
+// nextEvent is the earliest scripted event that is due and not yet applied.
+func (s *Sim) nextEvent(now time.Time) (at time.Time, do func()) {
+	t0 := s.books.Start
+	if s.changed < len(s.o.Faults.Rates) {
+		c := s.o.Faults.Rates[s.changed]
+		if t := t0.Add(c.At); !t.After(now) {
+			at, do = t, func() { s.changed++; s.books.Expired += s.bucket.setRate(c.Rate) }
+		}
+	}
+	for i, d := range s.o.Faults.Drains {
+		off := d.From + time.Duration(s.drained[i])*d.Every
+		if t := t0.Add(off); d.Every > 0 && !t.After(now) && (d.To == 0 || off < d.To) && (do == nil || t.Before(at)) {
+			at, do = t, func() { s.drained[i]++; s.foreign(d.Tokens) }
+		}
+	}
+	return at, do
+}
+
+// result is what an endpoint wants to answer.
+type result struct {
+	status  int
+	cost    int
+	items   int
+	payload []byte // members of the answer without the braces; nil for none
+	err     *apiError
+	// took is how long the work takes, in pipeline time.
+	took time.Duration
+	// done is called under the lock when the call is charged.
+	done func()
+}
+
+// call is one request on its way.
+type call struct {
+	kind    string
+	arrived time.Time
+	fault   Rule
+}
+
+// ServeHTTP answers one request as Keepa would.
+func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.awaitStart(r.Context()) {
+		http.Error(w, "not started", http.StatusServiceUnavailable)
+		return
+	}
+	if err := r.ParseForm(); err != nil {
+		s.answerZero(w, r)
+		return
+	}
+	key := r.URL.Query().Get("key")
+	if key == "" || s.o.Key != "" && key != s.o.Key {
+		s.answerZero(w, r)
+		return
+	}
+	c := call{kind: kindOf(r), arrived: s.o.Now().UTC()}
+	if c.kind == "" {
+		http.Error(w, "<html><body><h1>404 Not Found</h1></body></html>", http.StatusNotFound)
+		return
+	}
+	c.fault = s.draw(c)
+	switch c.fault.Do {
+	case Fail:
+		http.Error(w, "<html><body><h1>server error</h1></body></html>", orInt(c.fault.Status, http.StatusInternalServerError))
+		return
+	case Refuse:
+		s.refuse(w, r, c)
+		return
+	}
+	if c.kind != KindToken && !s.admit(c) {
+		s.refuse(w, r, c)
+		return
+	}
+	res := s.work(r, c)
+	if res.err == nil && c.kind != KindToken {
+		if !s.pass(r.Context(), res.took) {
+			res.took = 0 // the caller went away; the work is done and paid all the same
+		}
+	}
+	s.finish(w, r, c, res)
+}
+
+func kindOf(r *http.Request) string {
+	switch strings.Trim(r.URL.Path, "/") {
+	case "token":
+		return KindToken
+	case "deal":
+		return KindDeal
+	case "seller":
+		return KindSeller
+	case "product":
+		if r.Form.Has("offers") {
+			return KindCommit
+		}
+		return KindPeek
+	}
+	return ""
+}
+
+func (s *Sim) awaitStart(ctx context.Context) bool {
+	select {
+	case <-s.started:
+		return true
+	default:
+	}
+	var patience <-chan time.Time
+	if s.o.After != nil {
+		patience = s.o.After(startPatience)
+	}
+	select {
+	case <-s.started:
+		return true
+	case <-ctx.Done():
+	case <-patience:
+	}
+	return false
+}
+
+// pass lets d of pipeline time go by; false if the caller left before.
+func (s *Sim) pass(ctx context.Context, d time.Duration) bool {
+	if s.o.After == nil || s.o.Instant || d <= 0 {
+		return true
+	}
+	select {
+	case <-s.o.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// draw picks the fault that hits this call, if any.
+func (s *Sim) draw(c call) Rule {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since := c.arrived.Sub(s.books.Start)
+	for i, r := range s.o.Faults.Rules {
+		if r.Kind != "" && r.Kind != c.kind || since < r.From || r.To > 0 && since >= r.To {
+			continue
+		}
+		if r.Times > 0 && s.ruleUsed[i] >= r.Times || r.Probability > 0 && s.rng.float() >= r.Probability {
+			continue
+		}
+		s.ruleUsed[i]++
+		s.books.Faults[r.Do]++
+		return r
+	}
+	return Rule{}
+}
+
+// admit tells whether a call may run: the balance must be above zero. The cost
+// is not looked at.
+func (s *Sim) admit(c call) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle(c.arrived)
+	if s.bucket.balance > 0 {
+		s.inFlight++
+		return true
+	}
+	return false
+}
+
+func (s *Sim) refuse(w http.ResponseWriter, r *http.Request, c call) {
+	s.mu.Lock()
+	ref := Refusal{At: c.arrived, Kind: c.kind, Balance: s.bucket.balance, Avoidable: true}
+	switch {
+	case c.fault.Do == Refuse:
+		ref.Avoidable, ref.Reason = false, "scripted"
+	case !s.told.any:
+		ref.Avoidable, ref.Reason = false, "nothing was known yet"
+	case s.told.foreign:
+		ref.Avoidable, ref.Reason = false, "somebody else spent since the last answer"
+	case s.told.hidden:
+		ref.Avoidable, ref.Reason = false, "an answer was withheld"
+	case s.inFlight > 0:
+		ref.Reason = "other calls were in flight"
+	default:
+		ref.Reason = "the last answer said so: balance " + strconv.Itoa(s.told.balance)
+	}
+	s.books.Refused = append(s.books.Refused, ref)
+	env := s.envelope(c, 0, s.o.Now(), 0)
+	s.mu.Unlock()
+	s.write(w, r, http.StatusTooManyRequests, join(env, nil, nil))
+}
+
+// finish charges the call and answers it.
+func (s *Sim) finish(w http.ResponseWriter, r *http.Request, c call, res result) {
+	cost := res.cost
+	if c.fault.Do == Overprice && res.err == nil && cost > 0 {
+		cost = c.fault.Cost
+	}
+	now := s.o.Now().UTC()
+	s.mu.Lock()
+	s.settle(now)
+	if c.kind != KindToken {
+		s.inFlight--
+	}
+	if res.err == nil && c.kind != KindToken {
+		s.charge(c, res, cost, now)
+	}
+	took := min(res.took, now.Sub(c.arrived))
+	env := s.envelope(c, cost, now, took)
+	s.mu.Unlock()
+	s.deliver(w, r, c, orInt(res.status, http.StatusOK), join(env, res.payload, res.err))
+}
+
+func (s *Sim) charge(c call, res result, cost int, now time.Time) {
+	before := s.bucket.balance
+	s.bucket.balance -= cost
+	s.books.Minimum = min(s.books.Minimum, s.bucket.balance)
+	s.books.Calls[c.kind]++
+	s.books.Tokens[c.kind] += cost
+	s.books.Paid = append(s.books.Paid, PaidCall{
+		Asked: c.arrived, At: now, Kind: c.kind, Items: res.items, Cost: cost,
+		Before: before, After: s.bucket.balance, Fault: c.fault.Do,
+	})
+	if res.done != nil {
+		res.done()
+	}
+}
+
+// envelope is the token state at now; the caller holds the lock.
+func (s *Sim) envelope(c call, cost int, now time.Time, took time.Duration) envelope {
+	s.settle(now)
+	s.answers++
+	left := s.bucket.balance
+	env := envelope{
+		Timestamp: c.arrived.Add(s.o.Faults.Skew).UnixMilli(), TokensLeft: &left,
+		RefillIn: s.bucket.refillIn(now), RefillRate: s.bucket.rate, TokensConsumed: cost,
+		ProcessingTime: max(took, 0).Milliseconds(),
+	}
+	if s.o.Faults.SpuriousRate > 0 && s.answers%3 == 0 {
+		env.RefillRate = s.o.Faults.SpuriousRate
+	}
+	switch c.fault.Do {
+	case NoBalance:
+		env.TokensLeft = nil
+	case ZeroBalance:
+		zero := 0
+		env.TokensLeft = &zero
+	case Hang, Cut, Partial, Malformed, Empty:
+		s.told.hidden = true
+		return env
+	}
+	s.told = told{any: true, balance: left, next: s.bucket.next}
+	return env
+}
+
+// deliver sends the body, or what the fault leaves of it.
+func (s *Sim) deliver(w http.ResponseWriter, r *http.Request, c call, status int, body []byte) {
+	switch c.fault.Do {
+	case Hang:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	case Cut:
+		panic(http.ErrAbortHandler)
+	case Empty:
+		body = nil
+	case Malformed:
+		body = append([]byte("<html>"), body[:len(body)/2]...)
+	case Partial:
+		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(status)
+		_, _ = w.Write(body[:len(body)/2])
+		panic(http.ErrAbortHandler)
+	}
+	s.write(w, r, status, body)
+}
+
+// answerZero is the answer to a bad key: every token field is zero.
+func (s *Sim) answerZero(w http.ResponseWriter, r *http.Request) {
+	zero := 0
+	env := envelope{TokensLeft: &zero, Timestamp: s.o.Now().Add(s.o.Faults.Skew).UnixMilli()}
+	none := ""
+	s.write(w, r, http.StatusBadRequest, join(env, nil, invalid(400, "You used an invalid parameter for this API call.", &none)))
+}
+
+var zippers = sync.Pool{New: func() any { z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed); return z }}
+
+// write sends a body, compressed only when the caller asked for it.
+func (s *Sim) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	if len(body) > 0 && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		var buf bytes.Buffer
+		z := zippers.Get().(*gzip.Writer)
+		z.Reset(&buf)
+		_, _ = z.Write(body) // a bytes.Buffer takes everything
+		_ = z.Close()
+		zippers.Put(z)
+		w.Header().Set("Content-Encoding", "gzip")
+		body = buf.Bytes()
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err != nil {
+		s.o.Log.Debug("the caller left before the answer", "err", err)
+	}
+}
+
+// join is one answer: envelope, payload members, error.
+func join(env envelope, payload []byte, e *apiError) []byte {
+	body := mustJSON(env)
+	if e != nil {
+		payload = append([]byte(`"error":`), mustJSON(e)...)
+	}
+	if payload == nil {
+		return body
+	}
+	out := make([]byte, 0, len(body)+len(payload)+1)
+	out = append(out, body[:len(body)-1]...)
+	out = append(out, ',')
+	out = append(out, payload...)
+	return append(out, '}')
+}
+
+func (s *Sim) work(r *http.Request, c call) result {
+	switch c.kind {
+	case KindDeal:
+		return s.deals(r, c)
+	case KindPeek, KindCommit:
+		return s.products(r, c)
+	case KindSeller:
+		return s.sellers(r, c)
+	}
+	return result{}
+}
+
+// span is a reproducible duration between lo and hi.
+func (s *Sim) span(lo, hi time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return lo + time.Duration(s.rng.float()*float64(hi-lo))
+}
+
+func orInt(v, or int) int {
+	if v == 0 {
+		return or
+	}
+	return v
+}
+
+func text(s string) *string { return &s }
