@@ -45,6 +45,9 @@ type DealRow struct {
 	// Improvements of the sales rank within so many days; nil where Keepa does not know.
 	SalesRankDrops30, SalesRankDrops90, SalesRankDrops180, SalesRankDrops365 *int
 
+	// Changed are fields that no decision needs and whose type is not what it used to be; they are absent.
+	Changed []*TypeError
+
 	// Raw is the row as Keepa sent it: what a candidate carries, and what DecodeDealRow reads again.
 	Raw json.RawMessage
 }
@@ -153,48 +156,25 @@ func (s *scanner) dealRow() (DealRow, error) {
 	return r, nil
 }
 
+// dealField decodes a field that decisions need, or leaves it to tolerance.
 func (s *scanner) dealField(r *DealRow, key []byte) error {
 	switch string(key) {
 	case "asin":
 		return s.intoText(&r.ASIN)
-	case "title":
-		err := s.intoText(&r.Title)
-		r.Title = html.UnescapeString(r.Title)
-		return err
-	case "parentAsin":
-		return s.intoText(&r.ParentASIN)
 	case "rootCat":
 		return s.intoInt64(&r.RootCategory)
 	case "categories":
 		return s.intoInt64s(&r.Categories)
-	case "image":
-		return s.image(&r.Image)
 	case "current":
 		return s.intoValues(&r.Current)
 	case "currentSince":
 		return s.intoValues(&r.CurrentSince)
-	case "deltaLast":
-		return s.intoValues(&r.DeltaLast)
 	case "avg":
 		return s.byInterval(&r.Avg)
-	case "delta":
-		return s.byInterval(&r.Delta)
-	case "deltaPercent":
-		return s.byInterval(&r.DeltaPercent)
-	case "backInStock":
-		return s.bools(&r.BackInStock)
 	case "creationDate":
 		return s.intoMinute(&r.CreationDate)
 	case "lastUpdate":
 		return s.intoMinute(&r.LastUpdate)
-	case "lightningStart":
-		return s.intoMinute(&r.LightningFrom)
-	case "lightningEnd":
-		return s.intoMinute(&r.LightningTo)
-	case "warehouseCondition":
-		return s.intoInt(&r.WarehouseCondition)
-	case "warehouseConditionComment":
-		return s.intoText(&r.WarehouseComment)
 	case "salesRankDrops30":
 		return s.intoCount(&r.SalesRankDrops30)
 	case "salesRankDrops90":
@@ -203,6 +183,37 @@ func (s *scanner) dealField(r *DealRow, key []byte) error {
 		return s.intoCount(&r.SalesRankDrops180)
 	case "salesRankDrops365":
 		return s.intoCount(&r.SalesRankDrops365)
+	}
+	return s.tolerate(&r.Changed, key, func() error { return s.shownField(r, key) })
+}
+
+// shownField decodes what a row only shows.
+func (s *scanner) shownField(r *DealRow, key []byte) error {
+	switch string(key) {
+	case "title":
+		err := s.intoText(&r.Title)
+		r.Title = html.UnescapeString(r.Title)
+		return err
+	case "parentAsin":
+		return s.intoText(&r.ParentASIN)
+	case "image":
+		return s.image(&r.Image)
+	case "deltaLast":
+		return s.intoValues(&r.DeltaLast)
+	case "delta":
+		return s.byInterval(&r.Delta)
+	case "deltaPercent":
+		return s.byInterval(&r.DeltaPercent)
+	case "backInStock":
+		return s.bools(&r.BackInStock)
+	case "lightningStart":
+		return s.intoMinute(&r.LightningFrom)
+	case "lightningEnd":
+		return s.intoMinute(&r.LightningTo)
+	case "warehouseCondition":
+		return s.intoInt(&r.WarehouseCondition)
+	case "warehouseConditionComment":
+		return s.intoText(&r.WarehouseComment)
 	}
 	return s.skip()
 }

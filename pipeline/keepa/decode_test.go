@@ -57,6 +57,9 @@ func checkRows(t *testing.T, name string, body []byte, page DealPage) {
 		if err != nil || !reflect.DeepEqual(again, row) {
 			t.Errorf("%s: row %s does not decode to itself from its raw bytes: %v", name, row.ASIN, err)
 		}
+		if len(row.Changed) > 0 {
+			t.Errorf("%s: fields of %s changed: %v", name, row.ASIN, row.Changed)
+		}
 		if row.Title == "" || strings.Contains(row.Title, "&amp;") {
 			t.Errorf("%s: title of %s is %q", name, row.ASIN, row.Title)
 		}
@@ -112,6 +115,9 @@ func checkProduct(t *testing.T, name string, body []byte) {
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return
+	}
+	if len(p.Changed) > 0 {
+		t.Errorf("%s: fields changed: %v", name, p.Changed)
 	}
 	var want struct {
 		CSV   [][]int `json:"csv"`
@@ -238,6 +244,18 @@ func TestAChangedTypeIsReportedWithItsPath(t *testing.T) {
 		if !errors.As(err, &typed) || typed.Path != path {
 			t.Errorf("%s: got %v, want a TypeError at %s", body, err, path)
 		}
+	}
+}
+
+func TestAChangedFieldThatNoDecisionNeedsIsNotedAndTheRestDecodes(t *testing.T) {
+	t.Parallel()
+	p, err := DecodeProduct([]byte(`{"asin":"A","brand":["x",{"y":1}],"title":7,"author":"B","csv":[[1,2]]}`))
+	if err != nil || p.Author != "B" || !p.HasHistory() || len(p.Changed) != 2 || p.Changed[0].Path != "brand" || p.Changed[1].Path != "title" {
+		t.Errorf("product: got %v, %v", p.Changed, err)
+	}
+	row, err := DecodeDealRow([]byte(`{"asin":"A","image":{"url":1},"current":[5]}`))
+	if err != nil || len(row.Changed) != 1 || row.Changed[0].Path != "image" || len(row.Current) != 1 {
+		t.Errorf("row: got %v, %v", row.Changed, err)
 	}
 }
 

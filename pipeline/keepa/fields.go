@@ -1,5 +1,7 @@
 package keepa
 
+import "errors"
+
 // The helpers below bind one JSON value to one field. null leaves the field as it is: absent.
 
 func (s *scanner) intoInt(p *int) error {
@@ -138,4 +140,22 @@ func (s *scanner) intoTexts(p *[]string) error {
 		*p = append(*p, t)
 		return err
 	})
+}
+
+// tolerate decodes a field that no decision needs. If its type changed, the field stays absent, the change is
+// noted, and the rest is decoded: a new shape of a brand's name must not cost a deal.
+func (s *scanner) tolerate(changed *[]*TypeError, key []byte, decode func() error) error {
+	start := s.i
+	err := decode()
+	var typed *TypeError
+	if err == nil || !errors.As(err, &typed) {
+		return err
+	}
+	s.i = start
+	if err := s.skip(); err != nil {
+		return err
+	}
+	_ = within(string(key), typed)
+	*changed = append(*changed, typed)
+	return nil
 }

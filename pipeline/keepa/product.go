@@ -58,6 +58,9 @@ type Product struct {
 	OffersSuccessful bool    // set even when the refresh failed: judge freshness by Stats.LastOffersUpdate
 	LiveOffersOrder  []int   // indices into Offers; may repeat; nil when not said
 
+	// Changed are fields that no decision needs and whose type is not what it used to be; they are absent.
+	Changed []*TypeError
+
 	csv        [][]byte
 	salesRanks []byte
 	buyBox     []byte
@@ -171,7 +174,11 @@ func (s *scanner) productField(p *Product, key []byte) error {
 	case "offersSuccessful":
 		return s.intoBool(&p.OffersSuccessful)
 	}
-	if done, err := s.identityField(p, key); done {
+	if string(key) == "asin" {
+		return s.intoText(&p.ASIN)
+	}
+	done := false
+	if err := s.tolerate(&p.Changed, key, func() (err error) { done, err = s.identityField(p, key); return err }); done || err != nil {
 		return err
 	}
 	if done, err := s.feeField(p, key); done {
@@ -180,11 +187,9 @@ func (s *scanner) productField(p *Product, key []byte) error {
 	return s.skip()
 }
 
-// identityField decodes what the product is.
+// identityField decodes what the product is: nothing that a decision needs.
 func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 	switch string(key) {
-	case "asin":
-		return true, s.intoText(&p.ASIN)
 	case "domainId":
 		var n int
 		err := s.intoInt(&n)
@@ -218,8 +223,6 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 		return true, s.categoryTree(&p.CategoryTree)
 	case "eanList":
 		return true, s.intoTexts(&p.EANs)
-	case "productType":
-		return true, s.intoCount(&p.ProductType)
 	case "isRedirectASIN":
 		return true, s.intoBool(&p.RedirectASIN)
 	case "isAdultProduct":
@@ -246,7 +249,7 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 	return false, nil
 }
 
-// feeField decodes what selling the product costs and how it sells.
+// feeField decodes whether the product can be sold, what that costs and how it sells.
 func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 	switch string(key) {
 	case "fbaFees":
@@ -268,6 +271,8 @@ func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 		return true, err
 	case "variableClosingFee":
 		return true, s.intoCount(&p.VariableClosingFee)
+	case "productType":
+		return true, s.intoCount(&p.ProductType)
 	case "packageWeight":
 		return true, s.intoCount(&p.PackageWeight)
 	case "packageLength":
