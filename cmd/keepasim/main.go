@@ -1,0 +1,131 @@
+// Command keepasim is a simulated Keepa on a TCP address.
+//
+// It serves one of three worlds: living (rows come and go), backlog400 (a fixed
+// list of 400 rows) or, with --captured, answers captured from the real API.
+// Time is the clock of the environment, the machine's own where none is set.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepasim"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// flags are the command line.
+type flags struct {
+	addr, captured, world, key string
+	rate, balance              int
+	seed                       uint64
+	tick                       time.Duration
+}
+
+func parse(args []string) (flags, error) {
+	var f flags
+	set := flag.NewFlagSet("keepasim", flag.ContinueOnError)
+	set.StringVar(&f.addr, "addr", "127.0.0.1:8765", "address to listen on")
+	set.IntVar(&f.rate, "rate", 5, "tokens per minute")
+	set.IntVar(&f.balance, "balance", keepasim.FullBucket, "tokens at the start (default: a full bucket)")
+	set.Uint64Var(&f.seed, "seed", 1, "seed of the world")
+	set.StringVar(&f.captured, "captured", "", "directory of captured answers to serve")
+	set.StringVar(&f.world, "world", "living", "world to simulate: living or backlog400")
+	set.StringVar(&f.key, "key", "", "the valid key (default: any)")
+	set.DurationVar(&f.tick, "tick", keepasim.DefaultTick, "time between refills")
+	if err := set.Parse(args); err != nil {
+		return f, err
+	}
+	switch {
+	case set.NArg() > 0:
+		return f, fmt.Errorf("unexpected argument %q", set.Arg(0))
+	case f.rate < 1:
+		return f, fmt.Errorf("--rate: must be at least 1, got %d", f.rate)
+	case f.tick < time.Second:
+		return f, fmt.Errorf("--tick: must be at least 1s, got %s", f.tick)
+	case f.world != "living" && f.world != "backlog400":
+		return f, fmt.Errorf("--world: want living or backlog400, got %q", f.world)
+	}
+	return f, nil
+}
+
+func run(args []string) int {
+	f, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return daemon.ExitDone
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "keepasim:", err)
+		return daemon.ExitUsage
+	}
+	env, err := daemon.OSEnv(os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "keepasim:", err)
+		return daemon.ExitUsage
+	}
+	env = env.Named("keepasim")
+	ctx, stop := daemon.SignalContext(context.Background())
+	defer stop()
+	if err := serve(ctx, env, f); err != nil {
+		env.Log.Error("stopped", "err", err)
+		return daemon.ExitCode(err)
+	}
+	return daemon.ExitDone
+}
+
+// clockFor moves the clock of a captured world to its first capture, unless the
+// environment already set one.
+func clockFor(env daemon.Env, epoch time.Time) daemon.Env {
+	if !epoch.IsZero() && env.Clock.Start.IsZero() {
+		env.Clock = daemon.NewClock(epoch, 1)
+	}
+	return env
+}
+
+func catalogue(f flags) (keepasim.Catalogue, time.Time, error) {
+	switch {
+	case f.captured != "":
+		c, err := keepasim.Captured(f.captured)
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("read captured answers: %w", err)
+		}
+		return c, c.Epoch(), nil
+	case f.world == "backlog400":
+		return keepasim.Backlog400(f.seed), time.Time{}, nil
+	}
+	return keepasim.Living(f.seed, keepasim.LivingOptions{}), time.Time{}, nil
+}
+
+func serve(ctx context.Context, env daemon.Env, f flags) error {
+	cat, epoch, err := catalogue(f)
+	if err != nil {
+		return err
+	}
+	env = clockFor(env, epoch)
+	sim := keepasim.New(keepasim.Options{
+		Now: env.Now, After: env.After, Seed: f.seed, Key: f.key, Rate: f.rate, Balance: f.balance,
+		StartEmpty: true, Tick: f.tick, Catalogue: cat, Log: env.Log,
+	})
+	l, err := net.Listen("tcp", f.addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; choose another address with --addr", f.addr, err)
+	}
+	sim.Start(env.Now())
+	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	env.Log.Info("started", "addr", l.Addr().String(), "world", f.world, "rate", f.rate, "seed", f.seed)
+	env.AnnounceReady()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	b := sim.Books()
+	env.Log.Info("stopped", "balance", b.Balance, "tokens", b.Consumed(), "refused", len(b.Refused), "expired", b.Expired)
+	return nil
+}
