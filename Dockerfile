@@ -10,7 +10,8 @@ COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /out/ ./cmd/...
 
-FROM scratch
+# busybox, because a health check of the simulated Keepa wants wget.
+FROM busybox:1.37
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/ /bin/
 # Nobody in particular: there is no user database here, and nothing to own.

@@ -1,0 +1,51 @@
+package processes_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestTheSimulatedKeepaIsAProcessOfItsOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs a process")
+	}
+	bin := build(t, "cmd/keepasim")
+	addr := freeAddress(t)
+	p := start(t, "keepasim", filepath.Join(bin, "keepasim"), []string{"--addr", addr, "--rate", "7", "--balance", "42"}, nil)
+	var envelope struct{ TokensLeft, RefillRate int }
+	for over := time.Now().Add(30 * time.Second); ; {
+		res, err := http.Get("http://" + addr + "/token?key=any")
+		if err == nil {
+			err = json.NewDecoder(res.Body).Decode(&envelope)
+			res.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		if time.Now().After(over) {
+			t.Fatalf("nobody answers on %s: %v", addr, err)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	if envelope.TokensLeft != 42 || envelope.RefillRate != 7 {
+		t.Errorf("balance %d at %d a minute, want 42 at 7", envelope.TokensLeft, envelope.RefillRate)
+	}
+	p.terminate(t)
+	p.endsWell(t)
+}
+
+// freeAddress is a loopback address that nobody listens on now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
