@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+
+	"ratchet/pipeline"
+)
+
+// ErrorKind is how a call went wrong.
+type ErrorKind string
+
+// The kinds of errors.
+const (
+	InDebt     ErrorKind = "refused_in_debt" // 429 with nothing left: wait for the refill
+	Refused    ErrorKind = "refused"         // 429 although the balance is positive
+	Server     ErrorKind = "server"          // 5xx
+	Timeout    ErrorKind = "timeout"         // no answer in time: it may have cost tokens
+	Cut        ErrorKind = "cut"             // the connection broke: it may have cost tokens
+	Unreached  ErrorKind = "unreached"       // no connection came about: it cost nothing
+	Malformed  ErrorKind = "malformed"       // an answer that is no JSON: it may have cost tokens
+	Rejected   ErrorKind = "rejected"        // Keepa says the request is wrong
+	BadKey     ErrorKind = "bad_key"         // Keepa does not know the key
+	Payment    ErrorKind = "payment"         // 402: the subscription is over
+	Unexpected ErrorKind = "unexpected"      // a status nobody documented
+	TooLate    ErrorKind = "too_late"        // the claim was too old to start the call
+)
+
+// Error is a call that brought no answer to work with. It holds no URL and no key.
+type Error struct {
+	Kind     ErrorKind
+	Request  string // path and query without the key
+	Status   int    // HTTP; 0 without an answer
+	Says     string
+	Reading  *pipeline.Reading // the balance, where the answer told it
+	Consumed int               // tokens, where the answer told it
+}
+
+func (e *Error) Error() string {
+	endpoint, _, _ := strings.Cut(e.Request, "?")
+	out := fmt.Sprintf("keepa %s: %s", endpoint, e.Kind)
+	if e.Status != 0 {
+		out += fmt.Sprintf(" (HTTP %d)", e.Status)
+	}
+	if e.Says != "" {
+		out += ": " + e.Says
+	}
+	switch e.Kind {
+	case BadKey:
+		out += "; set the right KEEPA_API_KEY"
+	case Payment:
+		out += "; renew the subscription at Keepa"
+	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Rejected, Unexpected, TooLate:
+	}
+	return out
+}
+
+// Temporary reports whether the same request may succeed later.
+func (e *Error) Temporary() bool {
+	switch e.Kind {
+	case Rejected, BadKey, Payment:
+		return false
+	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Unexpected, TooLate:
+		return true
+	}
+	return true
+}
+
+// MayHaveCost reports whether tokens may be gone although no answer said so.
+func (e *Error) MayHaveCost() bool {
+	switch e.Kind {
+	case Timeout, Cut:
+		return true
+	case Malformed, Server, Unexpected:
+		return e.Reading == nil
+	case InDebt, Refused, Unreached, Rejected, BadKey, Payment, TooLate:
+		return false
+	}
+	return true
+}
+
+// transport types an error below HTTP and drops the URL that it carries.
+func transport(request string, err error) *Error {
+	e := &Error{Kind: Cut, Request: request}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		e.Kind, e.Says = Timeout, "no answer in time"
+	case errors.Is(err, context.Canceled):
+		e.Kind, e.Says = Cut, "stopped while waiting for the answer"
+	case errors.As(err, &op) && op.Op == "dial":
+		e.Kind, e.Says = Unreached, "no connection: "+op.Err.Error()
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		e.Says = "the connection broke"
+	default:
+		e.Says = "the connection broke"
+	}
+	return e
+}

@@ -1,0 +1,254 @@
+// Package gateway is the only door to Keepa. A paid call needs a claim in hand,
+// and every way in which a call can end has a type: none of them means "no data".
+//
+// The key is in the URL of every request, so no URL and no transport error leaves
+// this package.
+package gateway
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/purse"
+)
+
+// Config says where Keepa is and who we are.
+type Config struct {
+	// URL is Keepa's address.
+	URL string `env:"URL, default=https://api.keepa.com"`
+	// Key is the API key. It is never printed.
+	Key daemon.Secret `env:"API_KEY"`
+	// Timeout bounds a call, on the machine's clock; a claim's life bounds it too.
+	Timeout time.Duration `env:"TIMEOUT, default=120s"`
+}
+
+// Validate names the variable that is wrong.
+func (c Config) Validate() error {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("KEEPA_URL: want http(s)://host, got %q", c.URL)
+	}
+	if c.Key == "" {
+		return errors.New("KEEPA_API_KEY: must not be empty; use any word for a simulated Keepa")
+	}
+	if c.Timeout <= 0 {
+		return fmt.Errorf("KEEPA_TIMEOUT: want a positive duration, got %s", c.Timeout)
+	}
+	return nil
+}
+
+// Gateway talks to Keepa.
+type Gateway struct {
+	cfg  Config
+	env  daemon.Env
+	http *http.Client
+}
+
+// New is a gateway; it makes no call.
+func New(cfg Config, env daemon.Env) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, &daemon.UsageError{Err: err}
+	}
+	transport := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		MaxIdleConnsPerHost: 8, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 30 * time.Second,
+		DisableCompression: true, // we ask for gzip and read it ourselves, on errors too
+		Proxy:              http.ProxyFromEnvironment,
+	}
+	return &Gateway{cfg: cfg, env: env, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}}, nil
+}
+
+// noRedirect: a redirect would carry the key to another host.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// Answer is what Keepa said to a call that it executed.
+type Answer struct {
+	Body          []byte
+	Envelope      keepa.Envelope
+	Consumed      int  // tokens
+	ConsumedKnown bool // false when the envelope did not say
+	Reading       *pipeline.Reading
+	Request       string    // path and query, without the key
+	AnsweredAt    time.Time // pipeline time
+	HTTPStatus    int
+}
+
+// MaxASINs is how many products or sellers one call may ask for.
+const MaxASINs = 100
+
+// Deals asks for one page of the deal list; selection is Keepa's JSON.
+func (g *Gateway) Deals(ctx context.Context, c *purse.Claim, domain int, selection []byte) (Answer, error) {
+	q := url.Values{"selection": {string(selection)}}
+	return g.paid(ctx, c, "deal", q)
+}
+
+// Products asks for products: without offers statistics and history at 1 token
+// each, with offers the live offers too.
+func (g *Gateway) Products(ctx context.Context, c *purse.Claim, domain int, asins []string, offers bool) (Answer, error) {
+	if err := validate("ASINs", asins); err != nil {
+		return Answer{}, err
+	}
+	q := url.Values{
+		"domain": {strconv.Itoa(domain)}, "asin": {strings.Join(asins, ",")},
+		"stats": {"365"}, "history": {"1"},
+	}
+	if offers {
+		q.Set("offers", "20") // the documented minimum; fewer is refused
+	}
+	return g.paid(ctx, c, "product", q)
+}
+
+// Sellers asks for sellers at 1 token each that is found.
+func (g *Gateway) Sellers(ctx context.Context, c *purse.Claim, domain int, ids []string) (Answer, error) {
+	if err := validate("sellers", ids); err != nil {
+		return Answer{}, err
+	}
+	return g.paid(ctx, c, "seller", url.Values{"domain": {strconv.Itoa(domain)}, "seller": {strings.Join(ids, ",")}})
+}
+
+// Token asks for the balance. It is free, so it needs no claim.
+func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(g.cfg.Timeout, 20*time.Second))
+	defer cancel()
+	a, err := g.call(ctx, "token", url.Values{})
+	if err != nil {
+		return pipeline.Reading{}, err
+	}
+	if a.Reading == nil {
+		return pipeline.Reading{}, &Error{Kind: Malformed, Request: a.Request, Says: "no balance in the answer"}
+	}
+	return *a.Reading, nil
+}
+
+func validate(what string, ids []string) error {
+	if len(ids) == 0 || len(ids) > MaxASINs {
+		return fmt.Errorf("ask for %d %s: want 1 to %d", len(ids), what, MaxASINs)
+	}
+	for _, id := range ids {
+		if id == "" || strings.ContainsFunc(id, func(r rune) bool {
+			return (r < '0' || r > '9') && (r < 'A' || r > 'Z')
+		}) {
+			return fmt.Errorf("ask for %q: not an id of %s", id, what)
+		}
+	}
+	return nil
+}
+
+// paid makes a call under a claim, if it is still young enough.
+func (g *Gateway) paid(ctx context.Context, c *purse.Claim, endpoint string, q url.Values) (Answer, error) {
+	if c == nil {
+		return Answer{}, errors.New("call Keepa: no claim in hand")
+	}
+	if !time.Now().Before(c.StartBy()) {
+		return Answer{}, &Error{Kind: TooLate, Request: endpoint, Says: "the claim is too old to start a call"}
+	}
+	deadline := c.Deadline()
+	if d := time.Now().Add(g.cfg.Timeout); d.Before(deadline) {
+		deadline = d
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	return g.call(ctx, endpoint, q)
+}
+
+// maxBody bounds an answer: 100 products of 800 KB with room to spare.
+const maxBody = 256 << 20
+
+func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answer, error) {
+	a := Answer{Request: "/" + endpoint + "?" + q.Encode()}
+	q.Set("key", g.cfg.Key.Reveal())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(g.cfg.URL, "/")+"/"+endpoint+"?"+q.Encode(), http.NoBody)
+	if err != nil {
+		return a, &Error{Kind: Unexpected, Request: a.Request, Says: "the request cannot be built"}
+	}
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Header.Set("User-Agent", "ratchet/"+g.env.Version)
+	resp, err := g.http.Do(req)
+	if err != nil {
+		return a, transport(a.Request, err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to its end below, or given up
+	a.HTTPStatus = resp.StatusCode
+	if a.Body, err = read(resp); err != nil {
+		return a, transport(a.Request, err)
+	}
+	a.AnsweredAt = g.env.Now()
+	return judge(a)
+}
+
+func read(resp *http.Response) ([]byte, error) {
+	var r io.Reader = resp.Body
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, err
+		}
+		r = z
+	}
+	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if len(body) > maxBody {
+		return nil, fmt.Errorf("answer is larger than %d bytes", maxBody)
+	}
+	return body, err
+}
+
+// judge turns status and envelope into an answer or a typed error. An error in a
+// 200 is an error.
+func judge(a Answer) (Answer, error) {
+	env, decodeErr := keepa.DecodeEnvelope(a.Body)
+	if decodeErr == nil {
+		a.Envelope, a.Reading = env, reading(env)
+		a.Consumed, a.ConsumedKnown = env.TokensConsumed, env.Timestamp > 0
+	}
+	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed}
+	if env.Error != nil {
+		e.Says = env.Error.Error()
+	}
+	switch s := a.HTTPStatus; {
+	case s == http.StatusTooManyRequests && decodeErr == nil && a.Reading != nil && a.Reading.Left > 0:
+		e.Kind = Refused
+	case s == http.StatusTooManyRequests:
+		e.Kind = InDebt
+	case s == http.StatusPaymentRequired:
+		e.Kind = Payment
+	case s == http.StatusBadRequest && decodeErr == nil && !env.Authoritative():
+		e.Kind = BadKey
+	case s >= 500:
+		e.Kind = Server
+	case s >= 400:
+		e.Kind = Rejected
+	case s != http.StatusOK:
+		e.Kind = Unexpected
+	case decodeErr != nil:
+		e.Kind, e.Says = Malformed, decodeErr.Error()
+	case env.Error != nil:
+		e.Kind = Rejected
+	default:
+		return a, nil
+	}
+	return a, e
+}
+
+// reading is the bucket as the envelope tells it; nil where it tells nothing.
+func reading(e keepa.Envelope) *pipeline.Reading {
+	left, known := e.Balance()
+	if !known || !e.Authoritative() || e.RefillRate <= 0 {
+		return nil
+	}
+	return &pipeline.Reading{
+		TS: e.Timestamp, Left: left, Rate: e.RefillRate, RefillInMS: int64(e.RefillIn),
+		TookMS: int64(e.ProcessingTimeInMs), FlowRed: e.TokenFlowReduction,
+	}
+}

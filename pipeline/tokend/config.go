@@ -1,0 +1,72 @@
+package tokend
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/token"
+)
+
+// Config is everything tokend can be told. It is read from the environment once,
+// at start.
+type Config struct {
+	NATS  bus.Config     `env:", prefix=NATS_"`
+	Keepa gateway.Config `env:", prefix=KEEPA_"`
+
+	// Floor is the balance below which nothing is issued, in tokens.
+	Floor int `env:"TOKEND_FLOOR, default=0"`
+	// WeightWatermarker is discovery's weight in the division of the income.
+	WeightWatermarker int `env:"TOKEND_WEIGHT_WATERMARKER, default=10"`
+	// WeightPeeker is the peeks' weight.
+	WeightPeeker int `env:"TOKEND_WEIGHT_PEEKER, default=30"`
+	// WeightCommitter is the commits' weight.
+	WeightCommitter int `env:"TOKEND_WEIGHT_COMMITTER, default=60"`
+	// ListShare is the most that discovery may spend of the income, in percent.
+	ListShare int `env:"TOKEND_LIST_SHARE, default=15"`
+}
+
+// LoadConfig reads and validates the configuration.
+func LoadConfig(ctx context.Context, lookup envconfig.Lookuper) (Config, error) {
+	var c Config
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: lookup}); err != nil {
+		return c, daemon.Usagef("read configuration: %w", err)
+	}
+	if err := c.Validate(); err != nil {
+		return c, &daemon.UsageError{Err: err}
+	}
+	return c, nil
+}
+
+// Validate names the variable that is wrong.
+func (c Config) Validate() error {
+	for name, w := range map[string]int{
+		"TOKEND_WEIGHT_WATERMARKER": c.WeightWatermarker, "TOKEND_WEIGHT_PEEKER": c.WeightPeeker, "TOKEND_WEIGHT_COMMITTER": c.WeightCommitter,
+	} {
+		if w < 1 || w > 1000 {
+			return fmt.Errorf("%s: want 1 to 1000, got %d", name, w)
+		}
+	}
+	if c.ListShare < 1 || c.ListShare > 100 {
+		return fmt.Errorf("TOKEND_LIST_SHARE: want 1 to 100 percent, got %d", c.ListShare)
+	}
+	if err := c.NATS.Validate(); err != nil {
+		return err
+	}
+	return c.Keepa.Validate()
+}
+
+// shares is the configured division.
+func (c Config) shares() token.Shares {
+	s := token.DefaultShares()
+	s.Weight = map[pipeline.Stage]int{
+		pipeline.StageWatermarker: c.WeightWatermarker, pipeline.StagePeeker: c.WeightPeeker, pipeline.StageCommitter: c.WeightCommitter,
+	}
+	s.ListPart = c.ListShare
+	return s
+}
