@@ -23,6 +23,7 @@ type book struct {
 	brand    string
 	extra    int // tokens on top of the commit's price
 	released int
+	counted  *[4]int // rank drops in 30, 90, 180 and 365 days where they are known otherwise
 }
 
 // change is a change of the used price after the first listing.

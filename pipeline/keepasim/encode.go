@@ -206,6 +206,9 @@ func (k *book) statistics(all *[priceTypes]series, seen func(int) bool, q questi
 		TotalOfferCount: len(k.live), LastOffersUpdate: k.created, OOSCountAmazon30: 1, OOSCountAmazon90: 1,
 	}
 	s.arrays(all, seen, from, end, q.at)
+	if n := k.counted; n != nil {
+		s.Drops30, s.Drops90, s.Drops180, s.Drops365 = n[0], n[1], n[2], n[3]
+	}
 	if q.buybox && q.offers == 0 {
 		s.BuyBoxPrice, s.BuyBoxShipping = all[pBuyBox].current(true), 0
 	}

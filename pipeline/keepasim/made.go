@@ -17,6 +17,7 @@ func makeProduct(src *row) *madeProduct {
 	r := newSource(11, "made/"+src.ASIN)
 	k := &book{id: src.ASIN, root: src.RootCat, created: src.CreationDate, late: map[int]point{}, fba: r.int(320, 540)}
 	k.start = src.LastUpdate - int64(r.int(800, 1300))*day
+	k.counted = &[4]int{src.Drops30, src.Drops90, src.Drops180, src.Drops365}
 	k.describe(r)
 	k.title, k.cats = src.Title, src.Categories
 	if len(k.cats) == 0 {
