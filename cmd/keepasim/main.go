@@ -10,9 +10,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"ratchet/pipeline/daemon"
@@ -34,14 +36,26 @@ func parse(args []string) (flags, error) {
 	set := flag.NewFlagSet("keepasim", flag.ContinueOnError)
 	set.StringVar(&f.addr, "addr", "127.0.0.1:8765", "address to listen on")
 	set.IntVar(&f.rate, "rate", 5, "tokens per minute")
-	set.IntVar(&f.balance, "balance", keepasim.FullBucket, "tokens at the start (default: a full bucket)")
+	f.balance = keepasim.FullBucket
+	set.Func("balance", "tokens at the start, may be negative (default: a full bucket)", func(v string) (err error) {
+		f.balance, err = strconv.Atoi(v)
+		return err
+	})
 	set.Uint64Var(&f.seed, "seed", 1, "seed of the world")
 	set.StringVar(&f.captured, "captured", "", "directory of captured answers to serve")
 	set.StringVar(&f.world, "world", "living", "world to simulate: living or backlog400")
 	set.StringVar(&f.key, "key", "", "the valid key (default: any)")
 	set.DurationVar(&f.tick, "tick", keepasim.DefaultTick, "time between refills")
+	set.SetOutput(io.Discard) // the caller prints the error, once
 	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			set.SetOutput(os.Stderr)
+			set.Usage()
+		}
 		return f, err
+	}
+	if f.captured != "" {
+		f.world = "captured"
 	}
 	switch {
 	case set.NArg() > 0:
@@ -50,7 +64,7 @@ func parse(args []string) (flags, error) {
 		return f, fmt.Errorf("--rate: must be at least 1, got %d", f.rate)
 	case f.tick < time.Second:
 		return f, fmt.Errorf("--tick: must be at least 1s, got %s", f.tick)
-	case f.world != "living" && f.world != "backlog400":
+	case f.captured == "" && f.world != "living" && f.world != "backlog400":
 		return f, fmt.Errorf("--world: want living or backlog400, got %q", f.world)
 	}
 	return f, nil
