@@ -1,0 +1,88 @@
+// Package memory keeps what was decided about an ASIN, so that a list that names
+// it again a thousand times costs one decision.
+package memory
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+)
+
+const (
+	stream = "KV_" + pipeline.BucketSeen
+	prefix = "$KV." + pipeline.BucketSeen + "."
+)
+
+// Recall is what is remembered of each identity that is still the same: a price
+// that moved since has another creation date and is not remembered.
+func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Memory, error) {
+	out := map[pipeline.Identity]pipeline.Memory{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	bySubject := map[string][]pipeline.Identity{}
+	var subjects []string
+	for _, id := range ids {
+		s := prefix + pipeline.KeySeen(id)
+		if len(bySubject[s]) == 0 {
+			subjects = append(subjects, s)
+		}
+		bySubject[s] = append(bySubject[s], id)
+	}
+	msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, stream, subjects)
+	if errors.Is(err, jetstreamext.ErrNoMessages) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("recall %d ASINs: %w", len(ids), err)
+	}
+	for m, err := range msgs {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("recall %d ASINs: %w", len(ids), err)
+		}
+		keep(out, bySubject[m.Subject], m)
+	}
+	return out, nil
+}
+
+func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m *jetstream.RawStreamMsg) {
+	var v pipeline.Memory
+	if len(m.Data) == 0 || json.Unmarshal(m.Data, &v) != nil {
+		return // deleted, or not ours: not remembered, so it is decided again
+	}
+	for _, id := range ids {
+		if v.CreationDate == id.CreationDate {
+			out[id] = v
+		}
+	}
+}
+
+// Remember writes what was decided. It comes after the verdict was stored: dying
+// in between decides again from stored answers, and the repeat is dropped. A
+// memory of a later price is never replaced by one of an earlier.
+func Remember(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Memory) error {
+	kv, err := b.Store(ctx, pipeline.BucketSeen)
+	if err != nil {
+		return err
+	}
+	_, err = bus.Change(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Memory) (pipeline.Memory, bool, error) {
+		if old.CreationDate > m.CreationDate || old == m {
+			return old, false, nil
+		}
+		return m, true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("remember %s: %w", id.ASIN, err)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+// Package stage is the one loop of the daemons that work on messages:
+//
+//	take ─▶ gather ─▶ decide (pure) ─▶ apply ─▶ settle
+//
+// Work is settled last, in one of three ways: done, again, never. What fails
+// between take and settle is settled again, and every effect is safe to repeat.
+// A body that cannot be read is buried with the reason: poison is a decision.
+package stage
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/lmittmann/tint"
+)
+
+// Item is one piece of work as it was delivered.
+type Item struct {
+	Subject    string
+	Header     map[string][]string
+	Body       []byte
+	Stream     string
+	Sequence   uint64
+	Deliveries uint64 // 1 the first time
+	Settle     Settler
+}
+
+// Head is a header's first value; "" when it is absent.
+func (i Item) Head(name string) string {
+	if v := i.Header[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// Settler ends a delivery. Each may be lost or land although we are told that it
+// failed; work that comes again meets effects that it has made before.
+type Settler interface {
+	Done(ctx context.Context) error                       // never deliver it again
+	Again(ctx context.Context, after time.Duration) error // deliver it after this long, machine time
+	Never(ctx context.Context, why string) error          // it is buried; do not deliver it again
+}
+
+// Decision is what to do about one item. It is plain data.
+type Decision[Out any] struct {
+	Out   []Out         // applied, in order, before the item is settled
+	Again time.Duration // > 0: bring it back after this long, machine time
+	Never string        // != "": bury it, for this reason
+}
+
+// Loop is a stage: functions that touch the world around one that does not.
+type Loop[In, Fact, Out any] struct {
+	// Take returns work, or none after a bounded wait. It is the only verb that a
+	// stop interrupts; what was taken is finished.
+	Take func(ctx context.Context) ([]Item, error)
+	// Read decodes an item; an error buries it.
+	Read func(Item) (In, error)
+	// Gather returns one fact for each input, in order.
+	Gather func(ctx context.Context, in []In) ([]Fact, error)
+	// Decide is pure.
+	Decide func(in In, fact Fact, now time.Time) Decision[Out]
+	// Apply returns when every effect has landed.
+	Apply func(ctx context.Context, out []Out) error
+	// Bury stores a dead letter.
+	Bury func(ctx context.Context, item Item, reason string, cause error) error
+
+	Now   func() time.Time
+	Log   *slog.Logger
+	Grace time.Duration // how long a step may finish after a stop
+	Retry time.Duration // after a step that failed, machine time
+}
+
+// Run steps until ctx ends.
+func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
+	pause := l.Retry
+	for ctx.Err() == nil {
+		_, err := l.Step(ctx)
+		if err == nil {
+			pause = l.Retry
+			continue
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		l.Log.Warn("step failed, will retry", "pause", pause, tint.Err(err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			pause = min(2*pause, 30*time.Second)
+		}
+	}
+	return ctx.Err()
+}
+
+// Step is one turn; it returns how many items it settled.
+func (l Loop[In, Fact, Out]) Step(ctx context.Context) (int, error) {
+	items, err := l.Take(ctx)
+	if err != nil || len(items) == 0 {
+		return 0, err
+	}
+	// From here on a stop waits for us, for as long as the grace lasts.
+	ctx, cancel := Graceful(ctx, l.Grace)
+	defer cancel()
+	kept, ins, err := l.read(ctx, items)
+	if err != nil || len(ins) == 0 {
+		return len(items) - len(kept), err
+	}
+	facts, err := l.Gather(ctx, ins)
+	if err == nil && len(facts) != len(ins) {
+		err = fmt.Errorf("gathered %d facts for %d items", len(facts), len(ins))
+	}
+	if err != nil {
+		return 0, l.handBack(ctx, kept, fmt.Errorf("gather: %w", err))
+	}
+	return l.conclude(ctx, kept, ins, facts)
+}
+
+// read decodes what can be decoded and buries the rest.
+func (l Loop[In, Fact, Out]) read(ctx context.Context, items []Item) ([]Item, []In, error) {
+	var kept []Item
+	var ins []In
+	for _, item := range items {
+		in, err := l.Read(item)
+		if err == nil {
+			kept, ins = append(kept, item), append(ins, in)
+			continue
+		}
+		if err := l.bury(ctx, item, "unreadable", err); err != nil {
+			return kept, ins, err
+		}
+	}
+	return kept, ins, nil
+}
+
+// conclude decides about all, applies everything, and only then settles.
+func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []In, facts []Fact) (int, error) {
+	now := l.Now()
+	decisions := make([]Decision[Out], len(ins))
+	var out []Out
+	for i := range ins {
+		decisions[i] = l.Decide(ins[i], facts[i], now)
+		out = append(out, decisions[i].Out...)
+	}
+	if err := l.Apply(ctx, out); err != nil {
+		return 0, l.handBack(ctx, items, fmt.Errorf("apply: %w", err))
+	}
+	// If we crash here, everything comes again and its effects are dropped as
+	// repeats.
+	for i, d := range decisions {
+		if err := l.settle(ctx, items[i], d); err != nil {
+			return i, fmt.Errorf("settle: %w", err)
+		}
+	}
+	return len(items), nil
+}
+
+func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, d Decision[Out]) error {
+	switch {
+	case d.Never != "":
+		return l.bury(ctx, item, d.Never, nil)
+	case d.Again > 0:
+		return item.Settle.Again(ctx, d.Again)
+	default:
+		return item.Settle.Done(ctx)
+	}
+}
+
+// bury stores the dead letter first: dying in between delivers the item again,
+// and its letter is dropped as a repeat.
+func (l Loop[In, Fact, Out]) bury(ctx context.Context, item Item, reason string, cause error) error {
+	if err := l.Bury(ctx, item, reason, cause); err != nil {
+		return fmt.Errorf("bury: %w", err)
+	}
+	l.Log.Warn("settled never", "reason", reason, "subject", item.Subject, "sequence", item.Sequence, tint.Err(cause))
+	return item.Settle.Never(ctx, reason)
+}
+
+// handBack settles everything again after a failure and returns its cause.
+func (l Loop[In, Fact, Out]) handBack(ctx context.Context, items []Item, cause error) error {
+	for _, item := range items {
+		if err := item.Settle.Again(ctx, l.Retry); err != nil {
+			l.Log.Debug("hand back", tint.Err(err)) // it comes again by itself after AckWait
+		}
+	}
+	return cause
+}
+
+// Graceful is a context that outlives a stop by at most grace.
+func Graceful(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(grace, cancel)
+		context.AfterFunc(out, func() { t.Stop() })
+	})
+	return out, func() { stop(); cancel() }
+}
