@@ -1,0 +1,79 @@
+package peeker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/verdict"
+	"ratchet/schemas"
+)
+
+// Config is everything the peeker can be told. It is read from the environment
+// once, at start.
+type Config struct {
+	NATS  bus.Config     `env:", prefix=NATS_"`
+	Keepa gateway.Config `env:", prefix=KEEPA_"`
+
+	// Rules is the rule file; empty means the built-in rules for used books.
+	Rules string `env:"RULES"`
+	// Batch is the most candidates peeked at in one call, 1 to 100.
+	Batch int `env:"PEEKER_BATCH, default=100"`
+	// Fresh is how old a stored answer may be to serve other work than its own.
+	Fresh time.Duration `env:"PEEKER_FRESH, default=6h"`
+	// Grace is how long a step may finish after a stop.
+	Grace time.Duration `env:"PEEKER_GRACE, default=8s"`
+	// Skip forwards every candidate to the committer without a look, to measure
+	// what the looks save.
+	Skip bool `env:"PEEKER_SKIP, default=false"`
+}
+
+// LoadConfig reads and validates the configuration.
+func LoadConfig(ctx context.Context, lookup envconfig.Lookuper) (Config, error) {
+	var c Config
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: lookup}); err != nil {
+		return c, daemon.Usagef("read configuration: %w", err)
+	}
+	if err := c.Validate(); err != nil {
+		return c, &daemon.UsageError{Err: err}
+	}
+	return c, nil
+}
+
+// Validate names the variables that are wrong.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Batch < 1 || c.Batch > gateway.MaxASINs {
+		errs = append(errs, fmt.Errorf("PEEKER_BATCH: want 1 to %d, got %d", gateway.MaxASINs, c.Batch))
+	}
+	if c.Fresh <= 0 {
+		errs = append(errs, fmt.Errorf("PEEKER_FRESH: want a positive duration, got %s", c.Fresh))
+	}
+	if c.Grace <= 0 {
+		errs = append(errs, fmt.Errorf("PEEKER_GRACE: want a positive duration, got %s", c.Grace))
+	}
+	return errors.Join(append(errs, c.NATS.Validate(), c.Keepa.Validate())...)
+}
+
+// judge loads the rules.
+func (c Config) judge() (*verdict.Judge, error) {
+	body := schemas.UsedBooks
+	if c.Rules != "" {
+		var err error
+		if body, err = os.ReadFile(c.Rules); err != nil {
+			return nil, daemon.Usagef("RULES: %w", err)
+		}
+	}
+	j, err := verdict.NewJudge(body)
+	if err != nil {
+		return nil, daemon.Usagef("RULES: %w", err)
+	}
+	return j, nil
+}

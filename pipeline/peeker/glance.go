@@ -1,0 +1,104 @@
+package peeker
+
+import (
+	"context"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/memory"
+	"ratchet/pipeline/stage"
+	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/work"
+)
+
+// glanceBatch is how many candidates one step looks at; memory is asked once for
+// all of them.
+const glanceBatch = 200
+
+// recalled is what a glance knows beside the row.
+type recalled struct {
+	Memory pipeline.Memory
+	Known  bool
+}
+
+func (p *peeker) glanceLoop(ctx context.Context) (*stage.Loop[work.Unit, recalled, work.Effect], error) {
+	inlet, err := p.bus.Inlet(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
+	if err != nil {
+		return nil, err
+	}
+	return &stage.Loop[work.Unit, recalled, work.Effect]{
+		Take: func(ctx context.Context) ([]stage.Item, error) {
+			return inlet.Take(ctx, glanceBatch, time.Second)
+		},
+		Read:   work.Read(pipeline.SchemaCandidate),
+		Gather: p.recall,
+		Decide: p.glance,
+		Apply:  work.Apply(p.bus),
+		Bury: func(ctx context.Context, it stage.Item, reason string, cause error) error {
+			p.pulse.Count("dead", 1)
+			return p.bus.Bury(ctx, string(pipeline.StagePeeker), it, reason, cause)
+		},
+		Now: p.env.Now, Log: p.env.Log, Grace: p.cfg.Grace, Retry: 100 * time.Millisecond,
+	}, nil
+}
+
+// recall asks memory about every candidate at once.
+func (p *peeker) recall(ctx context.Context, units []work.Unit) ([]recalled, error) {
+	ids := make([]pipeline.Identity, len(units))
+	for i, u := range units {
+		ids[i] = u.Identity()
+	}
+	known, err := memory.Recall(ctx, p.bus, ids)
+	if err != nil {
+		p.pulse.Failed(err)
+		return nil, err
+	}
+	out := make([]recalled, len(units))
+	for i, id := range ids {
+		m, ok := known[id]
+		out[i] = recalled{Memory: m, Known: ok}
+	}
+	return out, nil
+}
+
+// glance decides about a candidate on its row. What was decided stays decided,
+// unless the source asks for it again.
+func (p *peeker) glance(u work.Unit, r recalled, now time.Time) stage.Decision[work.Effect] {
+	if wait := u.Survivor.NotBefore.Sub(now); wait > 0 {
+		return stage.Decision[work.Effect]{Again: p.env.Clock.Machine(wait)}
+	}
+	if r.Known && r.Memory.Outcome.Final() && once(u.Survivor.Source) {
+		p.pulse.Count("known", 1)
+		return stage.Decision[work.Effect]{}
+	}
+	if p.cfg.Skip {
+		return p.skip(u, now)
+	}
+	f := p.judge.Glance(u.Row, now)
+	v := u.Verdict(pipeline.LookGlance, f, p.judge.Version(), work.Paid{ResponseIDs: u.Survivor.ResponseIDs}, now)
+	e := work.Effect{ID: v.Identity, Memory: work.Memorable(v)}
+	if v.Outcome == pipeline.Survive {
+		e.Messages = append(e.Messages, u.Forward(v, string(u.Survivor.Source)))
+	}
+	e.Messages = append(e.Messages, work.Message(u.WorkID, v))
+	p.pulse.Count("glance_"+string(v.Outcome), 1)
+	return stage.Decision[work.Effect]{Out: []work.Effect{e}}
+}
+
+// once reports whether a source wants each identity decided only once.
+func once(s pipeline.Source) bool {
+	switch s {
+	case pipeline.SourceLive, pipeline.SourceGap, pipeline.SourceBackfill:
+		return true
+	case pipeline.SourceRefresh, pipeline.SourceRepair, pipeline.SourceRetry:
+		return false
+	}
+	return false
+}
+
+// skip lets a candidate through to the committer unseen.
+func (p *peeker) skip(u work.Unit, now time.Time) stage.Decision[work.Effect] {
+	f := verdict.Finding{Outcome: pipeline.Survive, Reason: "skipped", Tier: pipeline.TierB}
+	v := u.Verdict(pipeline.LookPeek, f, p.judge.Version(), work.Paid{}, now)
+	return stage.Decision[work.Effect]{Out: []work.Effect{{ID: v.Identity, Messages: []busMessage{u.Forward(v, string(pipeline.TierB)), work.Message(u.WorkID, v)}}}}
+}

@@ -1,0 +1,91 @@
+// Package peeker looks at candidates, first for nothing and then for a token,
+// and lets the good ones through.
+//
+//	CANDIDATES ─glance─▶ survivor.*.glance.SOURCE ─peek-SOURCE─▶ survivor.*.peek.TIER
+//	     │  0 tokens: the row, and memory          │ claim, stored answers, one call
+//	     └──────▶ verdict.*.glance.*               └──────▶ verdict.*.peek.*
+//
+// The glance loop takes no claim and never waits for tokens. The peek loop claims
+// first and takes exactly as much work as the claim pays for.
+package peeker
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/purse"
+	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/work"
+)
+
+// peeker is what both loops share.
+type peeker struct {
+	cfg   Config
+	env   daemon.Env
+	bus   *bus.Bus
+	judge *verdict.Judge
+	pulse *work.Pulse
+}
+
+// Run looks at candidates until ctx ends.
+func Run(ctx context.Context, env daemon.Env) error {
+	cfg, err := LoadConfig(ctx, env.Lookup)
+	if err != nil {
+		return err
+	}
+	judge, err := cfg.judge()
+	if err != nil {
+		return err
+	}
+	b, err := bus.Connect(ctx, cfg.NATS, env, "peeker")
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := b.Ensure(ctx); err != nil {
+		return err
+	}
+	p := &peeker{cfg: cfg, env: env, bus: b, judge: judge, pulse: work.NewPulse(env)}
+	stop, err := bus.StartService(ctx, b, env, "peeker", p.pulse.Beat)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	glance, err := p.glanceLoop(ctx)
+	if err != nil {
+		return err
+	}
+	peek, err := p.peekLoop(ctx)
+	if err != nil {
+		return err
+	}
+	env.AnnounceReady()
+	env.Log.Info("looks", "rule_set", judge.Version(), "skip", cfg.Skip)
+	loops, ctx := errgroup.WithContext(ctx)
+	loops.Go(func() error { return glance.Run(ctx) })
+	loops.Go(func() error { return peek.Run(ctx) })
+	return loops.Wait()
+}
+
+func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
+	g, err := gateway.New(p.cfg.Keepa, p.env)
+	if err != nil {
+		return nil, err
+	}
+	l := &peekLoop{peeker: p, keepa: g, inlets: map[pipeline.Source]*bus.Inlet{}}
+	for _, s := range pipeline.Sources() {
+		if l.inlets[s], err = p.bus.Inlet(ctx, pipeline.StreamSurvivors, pipeline.DurablePeek(s)); err != nil {
+			return nil, err
+		}
+	}
+	if l.purse, err = purse.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {
+		return nil, fmt.Errorf("open the grant: %w", err)
+	}
+	return l, nil
+}
