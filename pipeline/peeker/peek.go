@@ -29,8 +29,7 @@ type peekLoop struct {
 	inlets map[pipeline.Source]*bus.Inlet
 	served map[pipeline.Source]int // items taken, for the lanes' weights
 	claim  *purse.Claim            // of the step in hand; nil in nospend
-	broken int                     // calls that failed in a row
-	until  time.Time               // machine time before which no call is made
+	fuse   work.Fuse
 }
 
 // weights divide the stage's tokens among its lanes.
@@ -68,7 +67,7 @@ func (l *peekLoop) Run(ctx context.Context) error {
 // what the claim pays for. Nothing is held while waiting for tokens.
 func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
 	l.giveBack(ctx) // the step before ended without a gather
-	if time.Now().Before(l.until) {
+	if l.fuse.Blown() {
 		return nil, l.rest(ctx, "circuit_open")
 	}
 	pending, err := l.bus.Pending(ctx, pipeline.StreamSurvivors)
@@ -84,7 +83,7 @@ func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
 		return nil, err
 	}
 	n := min(waiting, l.cfg.Batch)
-	if l.broken > 0 {
+	if l.fuse.Doubtful() {
 		n = 1 // one item finds out whether Keepa answers again
 	}
 	if wish != token.Nospend {
@@ -208,7 +207,7 @@ func (l *peekLoop) buy(ctx context.Context, domain int, units []work.Unit, buy [
 		}
 		return l.refused(ctx, err)
 	}
-	l.broken, l.until = 0, time.Time{}
+	l.fuse.Worked()
 	l.pulse.Paid(answer.Consumed)
 	_, raw, err := keepa.SplitProducts(answer.Body)
 	if err != nil {
@@ -258,24 +257,11 @@ func (l *peekLoop) close(ctx context.Context, consumed int, r *pipeline.Reading)
 	return c.Close(ctx, consumed, r)
 }
 
-// refused ends a claim whose call failed, and keeps the next call back for longer
-// each time. The cause is logged once, here.
+// refused ends the step's claim after a call that failed.
 func (l *peekLoop) refused(ctx context.Context, cause error) error {
-	l.broken++
-	wait := time.Duration(1<<min(l.broken-1, 5)) * 10 * time.Second // pipeline time, at most 320 s
-	l.until = time.Now().Add(l.env.Clock.Machine(wait))
-	l.pulse.Failed(cause)
-	l.env.Log.Warn("keepa refused", "err", cause, "wait", wait)
 	c := l.claim
 	l.claim = nil
-	var e *gateway.Error
-	if errors.As(cause, &e) && e.MayHaveCost() {
-		return c.CloseUnknown(ctx, string(e.Kind))
-	}
-	if errors.As(cause, &e) {
-		return c.Close(ctx, e.Consumed, e.Reading)
-	}
-	return c.Close(ctx, 0, nil)
+	return work.Refused(ctx, l.env, l.pulse, &l.fuse, c, cause)
 }
 
 // missingTries is how often a product that Keepa left out is asked for.

@@ -1,0 +1,125 @@
+// Package committer fetches the full record of survivors, offers included, and
+// works out whether they are deals.
+//
+//	SURVIVORS ─commit-TIER─▶ claim ─▶ stored answer or one call ─▶ judge
+//	                                     │ RESPONSES                 ├─▶ deal.*.PRICETYPE.ASIN
+//	                                     └─ sellers of accepted      └─▶ verdict.*.commit.*
+//
+// One claim pays for one ASIN and for the sellers behind it.
+package committer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/purse"
+	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/work"
+)
+
+// committer is what its workers share.
+type committer struct {
+	cfg    Config
+	env    daemon.Env
+	bus    *bus.Bus
+	judge  *verdict.Judge
+	keepa  *gateway.Gateway
+	purse  *purse.Purse
+	pulse  *work.Pulse
+	inlets map[pipeline.Tier]*bus.Inlet
+	tiers  tiers
+	fuse   work.Fuse
+}
+
+// tiers remembers how often the best tier was served, so that the others are not
+// starved: every agingth step takes from the last one that waits.
+type tiers struct {
+	mu    sync.Mutex
+	turns int
+}
+
+// aging is how many commits of better tiers may pass before one of the worst
+// that waits.
+const aging = 10
+
+// Run commits survivors until ctx ends.
+func Run(ctx context.Context, env daemon.Env) error {
+	cfg, err := LoadConfig(ctx, env.Lookup)
+	if err != nil {
+		return err
+	}
+	judge, err := cfg.judge()
+	if err != nil {
+		return err
+	}
+	b, err := bus.Connect(ctx, cfg.NATS, env, "committer")
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := b.Ensure(ctx); err != nil {
+		return err
+	}
+	c, err := open(ctx, cfg, env, b, judge)
+	if err != nil {
+		return err
+	}
+	stop, err := bus.StartService(ctx, b, env, "committer", c.pulse.Beat)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	env.AnnounceReady()
+	env.Log.Info("commits", "rule_set", judge.Version(), "workers", cfg.Workers)
+	workers, ctx := errgroup.WithContext(ctx)
+	for range cfg.Workers {
+		workers.Go(func() error { return (&worker{committer: c}).run(ctx) })
+	}
+	return workers.Wait()
+}
+
+func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus, judge *verdict.Judge) (*committer, error) {
+	c := &committer{
+		cfg: cfg, env: env, bus: b, judge: judge, pulse: work.NewPulse(env), inlets: map[pipeline.Tier]*bus.Inlet{},
+	}
+	var err error
+	if c.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
+		return nil, err
+	}
+	for _, t := range pipeline.Tiers() {
+		if c.inlets[t], err = b.Inlet(ctx, pipeline.StreamSurvivors, pipeline.DurableCommit(t)); err != nil {
+			return nil, err
+		}
+	}
+	if c.purse, err = purse.Open(ctx, b, env, pipeline.StageCommitter); err != nil {
+		return nil, fmt.Errorf("open the grant: %w", err)
+	}
+	return c, nil
+}
+
+// next is the tier to take from: the best that waits, and now and then the worst.
+func (t *tiers) next(pending map[string]int) (pipeline.Tier, bool) {
+	var waiting []pipeline.Tier
+	for _, tier := range pipeline.Tiers() {
+		if pending[pipeline.DurableCommit(tier)] > 0 {
+			waiting = append(waiting, tier)
+		}
+	}
+	if len(waiting) == 0 {
+		return "", false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turns++
+	if t.turns%aging == 0 {
+		return waiting[len(waiting)-1], true
+	}
+	return waiting[0], true
+}
