@@ -1,0 +1,104 @@
+package watermarker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/watermark"
+	"ratchet/schemas"
+)
+
+// Config is everything the watermarker can be told. It is read from the
+// environment once, at start.
+type Config struct {
+	NATS  bus.Config     `env:", prefix=NATS_"`
+	Keepa gateway.Config `env:", prefix=KEEPA_"`
+
+	// Queries is a directory of deal queries (*.json); empty means the built-in
+	// query for used books.
+	Queries string `env:"QUERIES"`
+	// Shortest is the shortest time between two polls of one query.
+	Shortest time.Duration `env:"WATERMARKER_SHORTEST, default=15m"`
+	// Longest is the longest time between two polls of one query.
+	Longest time.Duration `env:"WATERMARKER_LONGEST, default=2h"`
+	// Sweep is the time between two full reads of a list.
+	Sweep time.Duration `env:"WATERMARKER_SWEEP, default=12h"`
+	// Backlog is how many candidates may wait before polling stops.
+	Backlog int `env:"WATERMARKER_BACKLOG, default=20000"`
+	// Grace is how long a page may be finished after a stop.
+	Grace time.Duration `env:"WATERMARKER_GRACE, default=8s"`
+}
+
+// LoadConfig reads and validates the configuration.
+func LoadConfig(ctx context.Context, lookup envconfig.Lookuper) (Config, error) {
+	var c Config
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: lookup}); err != nil {
+		return c, daemon.Usagef("read configuration: %w", err)
+	}
+	if err := c.Validate(); err != nil {
+		return c, &daemon.UsageError{Err: err}
+	}
+	return c, nil
+}
+
+// Validate names the variables that are wrong.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Shortest <= 0 || c.Longest < c.Shortest {
+		errs = append(errs, fmt.Errorf("WATERMARKER_SHORTEST, WATERMARKER_LONGEST: want 0 < shortest <= longest, got %s and %s", c.Shortest, c.Longest))
+	}
+	if c.Sweep <= 0 {
+		errs = append(errs, fmt.Errorf("WATERMARKER_SWEEP: want a positive duration, got %s", c.Sweep))
+	}
+	if c.Backlog < 1 {
+		errs = append(errs, fmt.Errorf("WATERMARKER_BACKLOG: want at least 1, got %d", c.Backlog))
+	}
+	if c.Grace <= 0 {
+		errs = append(errs, fmt.Errorf("WATERMARKER_GRACE: want a positive duration, got %s", c.Grace))
+	}
+	return errors.Join(append(errs, c.NATS.Validate(), c.Keepa.Validate())...)
+}
+
+func (c Config) plan() watermark.Plan {
+	p := watermark.DefaultPlan()
+	p.Shortest, p.Longest, p.SweepEvery = c.Shortest, c.Longest, c.Sweep
+	return p
+}
+
+// queries loads the deal queries, in the order of their names.
+func (c Config) queries() ([]keepa.Query, error) {
+	if c.Queries == "" {
+		q, err := keepa.ParseQuery("used-books", schemas.UsedBooksQuery)
+		return []keepa.Query{q}, err
+	}
+	files, err := filepath.Glob(filepath.Join(c.Queries, "*.json"))
+	if err != nil || len(files) == 0 {
+		return nil, daemon.Usagef("QUERIES: no *.json in %s", c.Queries)
+	}
+	slices.Sort(files)
+	var out []keepa.Query
+	for _, f := range files {
+		body, err := os.ReadFile(f)
+		if err != nil {
+			return nil, daemon.Usagef("QUERIES: %w", err)
+		}
+		q, err := keepa.ParseQuery(strings.TrimSuffix(filepath.Base(f), ".json"), body)
+		if err != nil {
+			return nil, daemon.Usagef("QUERIES: %s: %w", f, err)
+		}
+		out = append(out, q)
+	}
+	return out, nil
+}

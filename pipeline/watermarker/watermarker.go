@@ -1,0 +1,255 @@
+// Package watermarker reads the deal list and publishes what is new on it.
+//
+//	poll due ─▶ claim 5 ─▶ one page ─▶ RESPONSES ─▶ candidate.*.SOURCE.ASIN ─▶ WATERMARKS
+//	                                                 (acknowledged)        (only then)
+//
+// One instance leads; others stand by. The watermark passes a row only after the
+// stream has the candidate: dying before that reads the page again, and the
+// candidates' ids drop the repeats.
+package watermarker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/lmittmann/tint"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/purse"
+	"ratchet/pipeline/stage"
+	"ratchet/pipeline/token"
+	"ratchet/pipeline/watermark"
+	"ratchet/pipeline/work"
+)
+
+// watermarker reads every query's list.
+type watermarker struct {
+	cfg     Config
+	env     daemon.Env
+	bus     *bus.Bus
+	keepa   *gateway.Gateway
+	purse   *purse.Purse
+	lease   *bus.Lease
+	plan    watermark.Plan
+	pulse   *work.Pulse
+	fuse    work.Fuse
+	queries []query
+}
+
+// query is one list and where its state is kept.
+type query struct {
+	keepa.Query
+	cell bus.Cell
+}
+
+// Run reads the list until ctx ends.
+func Run(ctx context.Context, env daemon.Env) error {
+	cfg, err := LoadConfig(ctx, env.Lookup)
+	if err != nil {
+		return err
+	}
+	b, err := bus.Connect(ctx, cfg.NATS, env, "watermarker")
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := b.Ensure(ctx); err != nil {
+		return err
+	}
+	w, err := open(ctx, cfg, env, b)
+	if err != nil {
+		return err
+	}
+	stop, err := bus.StartService(ctx, b, env, "watermarker", w.pulse.Beat)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return w.run(ctx)
+}
+
+func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus) (*watermarker, error) {
+	qs, err := cfg.queries()
+	if err != nil {
+		return nil, err
+	}
+	w := &watermarker{
+		cfg: cfg, env: env, bus: b, plan: cfg.plan(), pulse: work.NewPulse(env),
+		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader),
+	}
+	if w.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
+		return nil, err
+	}
+	if w.purse, err = purse.Open(ctx, b, env, pipeline.StageWatermarker); err != nil {
+		return nil, fmt.Errorf("open the grant: %w", err)
+	}
+	kv, err := b.Store(ctx, pipeline.BucketWatermarks)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range qs {
+		w.queries = append(w.queries, query{Query: q, cell: bus.NewCell(kv, pipeline.KeyWatermark(int(q.Domain), q.Name))})
+	}
+	return w, nil
+}
+
+// run polls what is due, while it leads.
+func (w *watermarker) run(ctx context.Context) error {
+	defer w.lease.Release()
+	announced := false
+	for ctx.Err() == nil {
+		leads, _, err := w.lease.Hold(ctx)
+		if err == nil && leads {
+			err = w.introduce(ctx)
+		}
+		if err == nil && !announced {
+			announced = true
+			w.env.AnnounceReady()
+		}
+		busy := false
+		if err == nil && leads {
+			busy, err = w.round(ctx)
+		} else if err == nil {
+			w.pulse.State("standby")
+		}
+		if err != nil && ctx.Err() == nil {
+			w.pulse.Failed(err)
+			w.env.Log.Warn("step failed, will retry", tint.Err(err))
+			w.rest(ctx, 250*time.Millisecond)
+		} else if !busy {
+			w.rest(ctx, work.Nap(w.env))
+		}
+	}
+	return ctx.Err()
+}
+
+// introduce writes the state of a query that has none, due at once, so that
+// tokend sees the demand.
+func (w *watermarker) introduce(ctx context.Context) error {
+	for _, q := range w.queries {
+		_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
+			if !s.NextPoll.IsZero() {
+				return s, false, nil
+			}
+			s.NextPoll, s.Why, s.Gaps = w.env.Now(), "never read", []watermark.Gap{}
+			return s, true, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// round reads every list that is due; busy is true when something was read.
+func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
+	for _, q := range w.queries {
+		s, err := w.state(ctx, q)
+		if err != nil {
+			return busy, err
+		}
+		if !s.Due(w.env.Now()) {
+			continue
+		}
+		if w.fuse.Blown() {
+			w.pulse.State("circuit_open")
+			continue
+		}
+		did, err := w.poll(ctx, q, s)
+		busy = busy || did
+		if err != nil {
+			return busy, fmt.Errorf("read list of %s: %w", q.Name, err)
+		}
+	}
+	if !busy {
+		w.pulse.State("idle")
+	}
+	return busy, nil
+}
+
+func (w *watermarker) state(ctx context.Context, q query) (watermark.State, error) {
+	var s watermark.State
+	raw, _, err := q.cell.Read(ctx)
+	if err != nil || raw == nil {
+		return s, err
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return s, fmt.Errorf("decode %s: %w", q.cell.Key(), err)
+	}
+	return s, nil
+}
+
+// poll reads one list from its start, or postpones it while too much waits.
+func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (bool, error) {
+	full, err := w.backlogFull(ctx)
+	if err != nil {
+		return false, err
+	}
+	if full {
+		_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
+			s.NextPoll, s.Why = w.env.Now().Add(w.plan.Shortest), "the backlog is full"
+			return s, true, nil
+		})
+		return false, err
+	}
+	credit, err := w.purse.Credit(ctx)
+	if err != nil || credit < token.PricePage {
+		w.pulse.State("waiting_for_tokens")
+		return false, err
+	}
+	w.pulse.State("working")
+	r := &read{w: w, q: q, state: s, sweep: w.plan.Sweeps(s, w.env.Now()), seen: map[string]bool{}}
+	return true, r.run(ctx)
+}
+
+// backlogFull reports whether the peeker has more than enough to do.
+func (w *watermarker) backlogFull(ctx context.Context) (bool, error) {
+	n, _, err := w.bus.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
+	if err != nil {
+		return false, err
+	}
+	pending, err := w.bus.Pending(ctx, pipeline.StreamSurvivors)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range pipeline.Sources() {
+		n += pending[pipeline.DurablePeek(s)]
+	}
+	return n >= w.cfg.Backlog, nil
+}
+
+// rest waits for a hint, or at most d of machine time.
+func (w *watermarker) rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.purse.Changed():
+	case <-t.C:
+	}
+}
+
+// entry writes a line of the ledger about a list.
+func (w *watermarker) entry(ctx context.Context, e pipeline.Entry, id string) error {
+	e.Stage = pipeline.StageWatermarker
+	if e.At.IsZero() {
+		e.At = w.env.Now()
+	}
+	m, err := bus.Encode(pipeline.SubjectLedger(e.Stage, e.Event), pipeline.SchemaLedger, id, "", e)
+	if err != nil {
+		return err
+	}
+	_, err = w.bus.Publish(ctx, m)
+	return err
+}
+
+// graceful lets the page in hand be finished after a stop.
+func (w *watermarker) graceful(ctx context.Context) (context.Context, context.CancelFunc) {
+	return stage.Graceful(ctx, w.cfg.Grace)
+}
