@@ -1,0 +1,285 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"ratchet/schemas"
+)
+
+// Question is one file of schemas/clickhouse/queries.
+type Question struct {
+	Name    string // the file's name without .sql
+	Asks    string // the question in one sentence
+	Heading string // the whole comment: columns, units, parameters
+	Params  []Param
+	SQL     string // as it stands in the file
+}
+
+// Param is a parameter of a question, {name:Type} in its SQL.
+type Param struct {
+	Name    string
+	Type    string
+	Default string // a value, or -7d: that long before now, pipeline time
+	Says    string
+}
+
+// questions are read once: they are compiled in, and a test reads every one of them.
+var questions = must(readQuestions(schemas.ClickHouse))
+
+// Questions are the named questions, by name.
+func Questions() []Question { return slices.Clone(questions) }
+
+var (
+	headLine  = regexp.MustCompile(`^-- ([a-z-]+): (.+)$`)
+	paramLine = regexp.MustCompile(`^--   (\w+)\s+(\w+)\s+= (\S+)\s+(.+)$`)
+	sinceForm = regexp.MustCompile(`^-(\d+)([dhm])$`)
+)
+
+func readQuestions(files fs.FS) ([]Question, error) {
+	names, err := fs.Glob(files, "clickhouse/queries/*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("list questions: %w", err)
+	}
+	slices.Sort(names)
+	var out []Question
+	for _, name := range names {
+		body, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("read question: %w", err)
+		}
+		q, err := readQuestion(strings.TrimSuffix(path.Base(name), ".sql"), string(body))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, q)
+	}
+	return out, nil
+}
+
+func readQuestion(name, sql string) (Question, error) {
+	q := Question{Name: name, SQL: sql}
+	for line := range strings.Lines(sql) {
+		line = strings.TrimRight(line, "\n")
+		if !strings.HasPrefix(line, "--") {
+			break
+		}
+		q.Heading += strings.TrimPrefix(strings.TrimPrefix(line, "--"), " ") + "\n"
+		if m := paramLine.FindStringSubmatch(line); m != nil {
+			q.Params = append(q.Params, Param{Name: m[1], Type: m[2], Default: m[3], Says: m[4]})
+		}
+	}
+	first, _, _ := strings.Cut(sql, "\n")
+	m := headLine.FindStringSubmatch(first)
+	if m == nil || m[1] != name {
+		return q, fmt.Errorf("question %s: want the first line `-- %s: the question`", name, name)
+	}
+	q.Asks = m[2]
+	return q, nil
+}
+
+// Ask asks a named question. A parameter that params does not name has its default.
+func (w *Warehouse) Ask(ctx context.Context, name string, params map[string]string) (*Table, error) {
+	q, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	set := clickhouse.Parameters{}
+	for _, p := range q.Params {
+		value, given := params[p.Name]
+		if !given {
+			value = p.Default
+		}
+		if m := sinceForm.FindStringSubmatch(value); m != nil {
+			back, err := duration(m[1], m[2])
+			if err != nil {
+				return nil, fmt.Errorf("ask %s: %s: %w", name, p.Name, err)
+			}
+			if value, err = w.before(ctx, back); err != nil {
+				return nil, w.noTables(fmt.Errorf("ask %s: %w", name, err))
+			}
+		}
+		set[p.Name] = value
+	}
+	for given := range params {
+		if _, known := set[given]; !known {
+			return nil, fmt.Errorf("ask %s: it has no parameter %q; it has %s", name, given, strings.Join(slices.Sorted(maps.Keys(set)), ", "))
+		}
+	}
+	t, err := w.query(ctx, strings.TrimSuffix(strings.TrimSpace(q.SQL), ";"), set, readOnly())
+	if err != nil {
+		return nil, w.noTables(fmt.Errorf("ask %s: %w", name, err))
+	}
+	return t, nil
+}
+
+// AskSince asks a named question about the last d of pipeline time; a question without such a span is asked as it is.
+func (w *Warehouse) AskSince(ctx context.Context, name string, d time.Duration) (*Table, error) {
+	q, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(q.Params, func(p Param) bool { return p.Name == "since" }) {
+		return w.Ask(ctx, name, nil)
+	}
+	since, err := w.before(ctx, d)
+	if err != nil {
+		return nil, w.noTables(fmt.Errorf("ask %s: %w", name, err))
+	}
+	return w.Ask(ctx, name, map[string]string{"since": since})
+}
+
+// SQL asks anything. With readonly set, ClickHouse refuses what would change something.
+func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Table, error) {
+	query = strings.TrimSuffix(strings.TrimSpace(query), ";")
+	if query == "" {
+		return nil, fmt.Errorf("query: there is none")
+	}
+	var settings clickhouse.Settings
+	if readonly {
+		settings = readOnly()
+	} else if !answers(query) {
+		if err := w.exec(ctx, query); err != nil {
+			return nil, fmt.Errorf("query: %w", err)
+		}
+		return &Table{}, nil
+	}
+	t, err := w.query(ctx, query, nil, settings)
+	if code(err) == codeReadOnly {
+		return nil, fmt.Errorf("query: %w; it would change something: allow it with --write", err)
+	}
+	if err != nil {
+		return nil, w.noTables(fmt.Errorf("query: %w", err))
+	}
+	return t, nil
+}
+
+// readOnly refuses writes and still lets the driver pass its own settings.
+func readOnly() clickhouse.Settings { return clickhouse.Settings{"readonly": 2} }
+
+var answering = regexp.MustCompile(`(?is)^(\s|--[^\n]*\n|/\*.*?\*/|\()*(SELECT|WITH|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK|VALUES)\b`)
+
+// answers reports whether a statement returns rows.
+func answers(query string) bool { return answering.MatchString(query) }
+
+func find(name string) (Question, error) {
+	for _, q := range questions {
+		if q.Name == name {
+			return q, nil
+		}
+	}
+	var names []string
+	for _, q := range questions {
+		names = append(names, q.Name)
+	}
+	return Question{}, fmt.Errorf("no question is named %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// before is d before the pipeline's now, as ClickHouse reads it.
+func (w *Warehouse) before(ctx context.Context, d time.Duration) (string, error) {
+	t, err := w.query(ctx, "SELECT now FROM pipeline_clock", nil, readOnly())
+	if err != nil {
+		return "", fmt.Errorf("read the pipeline's clock: %w", err)
+	}
+	now := time.Time{}
+	if len(t.Rows) == 1 {
+		now, _ = t.Rows[0][0].(time.Time)
+	}
+	since := now.Add(-d).UTC()
+	if since.Before(time.Unix(0, 0)) {
+		since = time.Unix(0, 0).UTC()
+	}
+	return since.Format(time.DateTime), nil
+}
+
+func duration(n, unit string) (time.Duration, error) {
+	if unit == "d" {
+		hours, err := time.ParseDuration(n + "h")
+		return 24 * hours, err
+	}
+	return time.ParseDuration(n + unit)
+}
+
+// noTables says what to do about a database in which no recorder has been.
+func (w *Warehouse) noTables(err error) error {
+	if Classify(err) != NoSchema {
+		return err
+	}
+	return fmt.Errorf("%w; if database %s has no tables yet, start the recorder: `ratchet up`", err, w.database)
+}
+
+// query runs a statement that returns rows.
+func (w *Warehouse) query(ctx context.Context, sql string, params clickhouse.Parameters, settings clickhouse.Settings) (*Table, error) {
+	opts := []clickhouse.QueryOption{}
+	if params != nil {
+		opts = append(opts, clickhouse.WithParameters(params))
+	}
+	if settings != nil {
+		opts = append(opts, clickhouse.WithSettings(settings))
+	}
+	rows, err := w.conn.Query(clickhouse.Context(ctx, opts...), sql)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	t := &Table{Columns: rows.Columns()}
+	types := rows.ColumnTypes()
+	for _, c := range types {
+		t.Types = append(t.Types, c.DatabaseTypeName())
+	}
+	for rows.Next() {
+		row, err := scan(rows, types)
+		if err != nil {
+			return nil, err
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, rows.Err()
+}
+
+func scan(rows driver.Rows, types []driver.ColumnType) ([]any, error) {
+	into := make([]any, len(types))
+	for i, c := range types {
+		into[i] = reflect.New(c.ScanType()).Interface()
+	}
+	if err := rows.Scan(into...); err != nil {
+		return nil, err
+	}
+	for i := range into {
+		v := reflect.ValueOf(into[i]).Elem()
+		for v.Kind() == reflect.Pointer && !v.IsNil() {
+			v = v.Elem()
+		}
+		if into[i] = nil; v.Kind() != reflect.Pointer {
+			into[i] = v.Interface()
+		}
+	}
+	return into, nil
+}
+
+// exec runs a statement that returns nothing; pairs are parameters by name.
+func (w *Warehouse) exec(ctx context.Context, sql string, pairs ...string) error {
+	params := clickhouse.Parameters{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		params[pairs[i]] = pairs[i+1]
+	}
+	return w.conn.Exec(clickhouse.Context(ctx, clickhouse.WithParameters(params)), sql)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

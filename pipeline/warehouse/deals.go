@@ -1,0 +1,109 @@
+package warehouse
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"ratchet/pipeline/deal"
+)
+
+// dealKey are the members of a deal that its row holds by itself.
+var dealKey = []string{"domain", "asin", "price_type"}
+
+// dealColumns are the columns of deal_versions: one for each member of a deal, under its name on the wire, so a new
+// member of deal.Deal needs a migration and nothing else.
+var dealColumns = slices.Concat(originOf(func(r *DealRow) *Origin { return &r.Origin }),
+	[]column[DealRow]{
+		col("run", func(r *DealRow) string { return r.Run }),
+		col("work_id", func(r *DealRow) string { return r.WorkID }),
+		col("domain", func(r *DealRow) uint16 { return uint16(r.Domain) }),         //nolint:gosec // checked by fits
+		col("price_type", func(r *DealRow) uint16 { return uint16(r.PriceType) }), //nolint:gosec // checked by fits
+		col("asin", func(r *DealRow) string { return r.ASIN }),
+		col("message", func(r *DealRow) string { return r.Message }),
+	}, dealMembers())
+
+// dealMembers reads the members off the type.
+func dealMembers() []column[DealRow] {
+	var out []column[DealRow]
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[deal.Deal]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" || name == "-" || slices.Contains(dealKey, name) {
+			continue
+		}
+		out = append(out, dealMember(name, f.Type))
+	}
+	return out
+}
+
+func dealMember(name string, t reflect.Type) column[DealRow] {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		return member(name, func(v time.Time) time.Time { return v })
+	case t.Kind() == reflect.String:
+		return member(name, func(v string) string { return v })
+	case t.Kind() == reflect.Bool:
+		return member(name, func(v bool) bool { return v })
+	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
+		return member(name, func(v int64) int64 { return v })
+	case t.Kind() == reflect.Float64:
+		return member(name, func(v float64) float64 { return v })
+	case t.Kind() == reflect.Slice:
+		return col(name, func(r *DealRow) []string { return orEmpty(valueOf[[]string](r.Fields[name])) })
+	case t.Kind() == reflect.Map:
+		return col(name, func(r *DealRow) map[string]int64 { return orEmpty(valueOf[map[string]int64](r.Fields[name])) })
+	}
+	panic(fmt.Sprintf("deal.Deal: no column type for %s (%s)", name, t))
+}
+
+// member is a column that is NULL where the message does not have it.
+func member[V any](name string, of func(V) V) column[DealRow] {
+	return col(name, func(r *DealRow) *V {
+		v, err := valueOf[V](r.Fields[name])
+		if err != nil || v == nil {
+			return nil
+		}
+		*v = of(*v)
+		return v
+	})
+}
+
+func orEmpty[V any](v *V, err error) V {
+	var none V
+	if err != nil || v == nil {
+		return none
+	}
+	return *v
+}
+
+// ReadDeal reads a deal's message. A member of the wrong type is an error that names it, so that it never becomes a
+// column that says nothing.
+func ReadDeal(o Origin, body []byte) (DealRow, error) {
+	r := DealRow{Origin: o, Message: string(body)}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return r, fmt.Errorf("decode deal: %w", err)
+	}
+	var typed deal.Deal
+	if err := json.Unmarshal(body, &typed); err != nil {
+		return r, fmt.Errorf("decode deal: %w", err)
+	}
+	if typed.ASIN == "" || typed.Domain == 0 {
+		return r, fmt.Errorf("decode deal: it names no ASIN and domain")
+	}
+	r.Domain, r.ASIN, r.PriceType = typed.Domain, typed.ASIN, typed.PriceType
+	if !typed.DecidedAt.IsZero() {
+		r.At = typed.DecidedAt
+	}
+	r.Fields = make(map[string][]byte, len(fields))
+	for name, raw := range fields {
+		r.Fields[name] = raw
+	}
+	return r, nil
+}

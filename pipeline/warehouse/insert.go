@@ -1,0 +1,68 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+)
+
+// InsertVerdicts stores rows of verdicts. The token names the content: a batch that was stored under it already is
+// dropped, so the same batch may be inserted until it is known to have landed. Another batch needs another token.
+func (w *Warehouse) InsertVerdicts(ctx context.Context, rows []VerdictRow, token string) error {
+	return insert(ctx, w, "verdicts", verdictColumns, rows, token, (*VerdictRow).fits)
+}
+
+// InsertDeals stores versions of deals; the token as for InsertVerdicts.
+func (w *Warehouse) InsertDeals(ctx context.Context, rows []DealRow, token string) error {
+	return insert(ctx, w, "deal_versions", dealColumns, rows, token, (*DealRow).fits)
+}
+
+// InsertLedger stores entries of the ledger; the token as for InsertVerdicts.
+func (w *Warehouse) InsertLedger(ctx context.Context, rows []LedgerRow, token string) error {
+	return insert(ctx, w, "ledger", ledgerColumns, rows, token, (*LedgerRow).fits)
+}
+
+// InsertDead stores dead letters; the token as for InsertVerdicts.
+func (w *Warehouse) InsertDead(ctx context.Context, rows []DeadRow, token string) error {
+	return insert(ctx, w, "dead", deadColumns, rows, token, (*DeadRow).fits)
+}
+
+func insert[R any](ctx context.Context, w *Warehouse, table string, columns []column[R], rows []R, token string, fits func(*R) error) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	for i := range rows {
+		if err := fits(&rows[i]); err != nil {
+			return fmt.Errorf("insert %d rows into %s: %w", len(rows), table, err)
+		}
+	}
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.name
+	}
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"async_insert":               0, // an insert that returned is stored
+		"insert_deduplication_token": token,
+		"insert_deduplicate":         1,
+		"deduplicate_blocks_in_dependent_materialized_views": 1, // a repeat fills in what a view missed, once
+	}))
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+strings.Join(names, ", ")+")")
+	if err != nil {
+		return fmt.Errorf("insert %d rows into %s: %w", len(rows), table, err)
+	}
+	// A batch counts as sent even when sending fails, so the rows stay the caller's and a repeat builds a new one.
+	for i, c := range columns {
+		if err := batch.Column(i).Append(c.fill(rows)); err != nil {
+			return errors.Join(fmt.Errorf("insert %d rows into %s: column %s: %w", len(rows), table, c.name, &badRow{err}), batch.Abort())
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("insert %d rows into %s: %w", len(rows), table, err)
+	}
+	return nil
+}
+
+func bad(format string, args ...any) error { return &badRow{fmt.Errorf(format, args...)} }

@@ -1,0 +1,125 @@
+package warehouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"ratchet/schemas"
+)
+
+// migrationsTable remembers what was applied. Several processes may write the same line; the newest of equal lines is
+// as good as the first.
+const migrationsTable = `CREATE TABLE IF NOT EXISTS schema_migrations
+(
+    name       String,
+    checksum   String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(applied_at)
+ORDER BY name`
+
+// migration is one file of schemas/clickhouse.
+type migration struct {
+	name       string // 0001_verdicts
+	checksum   string
+	statements []string
+}
+
+// Migrate brings the tables up to what this build knows. Every statement may be run again, so several processes may
+// migrate at once and a crash between two statements is repaired by the next start. A migration that was applied with
+// other content is refused: history is not rewritten, a new file is added.
+func (w *Warehouse) Migrate(ctx context.Context) error {
+	all, err := migrations(schemas.ClickHouse)
+	if err != nil {
+		return err
+	}
+	if err := w.exec(ctx, migrationsTable); err != nil {
+		return fmt.Errorf("create schema_migrations: %w", err)
+	}
+	applied, err := w.applied(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		sum, done := applied[m.name]
+		if done && sum != m.checksum {
+			return fmt.Errorf("migration %s in database %s was applied with other content than this build has: run the build that applied it, or use an empty database", m.name, w.database)
+		}
+		if done {
+			continue
+		}
+		if err := w.apply(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Warehouse) apply(ctx context.Context, m migration) error {
+	for n, s := range m.statements {
+		if err := w.exec(ctx, s); err != nil {
+			return fmt.Errorf("apply migration %s, statement %d: %w", m.name, n+1, err)
+		}
+	}
+	// A crash on the line above: the next start runs the statements again, which changes nothing.
+	if err := w.exec(ctx, "INSERT INTO schema_migrations (name, checksum) SETTINGS async_insert = 0 VALUES ({name:String}, {sum:String})",
+		"name", m.name, "sum", m.checksum); err != nil {
+		return fmt.Errorf("note migration %s: %w", m.name, err)
+	}
+	return nil
+}
+
+func (w *Warehouse) applied(ctx context.Context) (map[string]string, error) {
+	t, err := w.query(ctx, "SELECT name, checksum FROM schema_migrations FINAL", nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read schema_migrations: %w", err)
+	}
+	out := make(map[string]string, len(t.Rows))
+	for _, r := range t.Rows {
+		out[r[0].(string)] = r[1].(string)
+	}
+	return out, nil
+}
+
+func migrations(files fs.FS) ([]migration, error) {
+	names, err := fs.Glob(files, "clickhouse/*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("list migrations: %w", err)
+	}
+	slices.Sort(names)
+	out := make([]migration, 0, len(names))
+	for _, name := range names {
+		body, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("read migration: %w", err)
+		}
+		sum := sha256.Sum256(body)
+		out = append(out, migration{
+			name:       strings.TrimSuffix(path.Base(name), ".sql"),
+			checksum:   hex.EncodeToString(sum[:]),
+			statements: statements(string(body)),
+		})
+	}
+	return out, nil
+}
+
+// statements cuts a file where a line ends with a semicolon. Lines of comment do not end anything and go with the
+// statement that follows them.
+func statements(sql string) []string {
+	var out, cur []string
+	for line := range strings.Lines(sql) {
+		text := strings.TrimSpace(line)
+		cur = append(cur, line)
+		if strings.HasSuffix(text, ";") && !strings.HasPrefix(text, "--") {
+			out = append(out, strings.TrimSuffix(strings.TrimSpace(strings.Join(cur, "")), ";"))
+			cur = nil
+		}
+	}
+	return out
+}

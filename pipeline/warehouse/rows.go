@@ -1,0 +1,59 @@
+package warehouse
+
+import (
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// Origin is where a row comes from. Its key is made of it and of the message alone, so that the same message is the
+// same row in every process and at any time.
+type Origin struct {
+	Stream   string    // VERDICTS …
+	Epoch    uint32    // when the stream was made, Unix seconds: tells it from a later one of that name
+	Sequence uint64    // in the stream; below 2^32
+	StoredAt time.Time // when the stream took it, machine time
+	At       time.Time // the message's own time, pipeline time
+	Run      string    // pipeline.RunLive, or a replay's name
+	WorkID   string
+	Build    string // the build that published it
+}
+
+// RowID is the origin as one number: unique over streams that were made anew, and dense.
+func (o Origin) RowID() uint64 { return uint64(o.Epoch)<<32 | o.Sequence&0xffffffff }
+
+// VerdictRow is one row of verdicts.
+type VerdictRow struct {
+	Origin
+	pipeline.Verdict
+
+	// InputsJSON is the verdict's inputs as they came; Verdict.Inputs is not read.
+	InputsJSON string
+}
+
+// LedgerRow is one row of ledger.
+type LedgerRow struct {
+	Origin
+	pipeline.Entry
+}
+
+// DeadRow is one row of dead.
+type DeadRow struct {
+	Origin
+	pipeline.Dead
+
+	Stage      string // who gave it up
+	Key        string // an ASIN where there is one
+	HeaderJSON string
+}
+
+// DealRow is one version of a deal. Fields holds every member of the message by its name, as JSON; a member that is
+// absent or null is a column that this version says nothing about.
+type DealRow struct {
+	Origin
+	Domain    int
+	ASIN      string
+	PriceType int
+	Fields    map[string][]byte
+	Message   string // the whole message
+}

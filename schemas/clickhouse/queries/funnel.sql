@@ -1,0 +1,54 @@
+-- funnel: How many candidates does each look let through, and what does a decision and a deal cost?
+--
+-- Columns:
+--   look                 glance, peek, commit, then all
+--   decided              verdicts of this look; for all: candidates with a final verdict
+--   survived             went on to the next look
+--   rejected             and the looks after were saved
+--   accepted             became deals
+--   other                shed, confirmed or failed
+--   reject_percent       rejected of decided, percent
+--   tokens               what the verdicts of this look cost; for all: everything the ledger says was consumed
+--   tokens_per_decision  tokens / decided
+--   tokens_per_deal      tokens / accepted; empty without a deal
+-- Parameters:
+--   since  DateTime  = -7d   from when, pipeline time, UTC
+--   run    String    = live  the run: live, or the name of a replay, which consumes nothing
+WITH
+    looks AS
+    (
+        SELECT
+            toString(look) AS look,
+            sum(c.verdicts) AS decided,
+            sumIf(c.verdicts, outcome = 'survive') AS survived,
+            sumIf(c.verdicts, outcome = 'reject') AS rejected,
+            sumIf(c.verdicts, outcome = 'accept') AS accepted,
+            sumIf(c.verdicts, outcome IN ('shed', 'confirm', 'fail')) AS other,
+            sum(c.tokens) AS tokens
+        FROM verdict_counts AS c
+        WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')})
+        GROUP BY look
+    ),
+    consumed AS
+    (
+        SELECT sum(c.tokens) AS tokens
+        FROM token_counts AS c
+        WHERE {run:String} = 'live' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND event IN ('close', 'lost', 'drift')
+    )
+SELECT
+    look, decided, survived, rejected, accepted, other,
+    if(decided = 0, NULL, round(100 * rejected / decided, 1)) AS reject_percent,
+    tokens,
+    if(decided = 0, NULL, round(tokens / decided, 2)) AS tokens_per_decision,
+    if(accepted = 0, NULL, round(tokens / accepted, 1)) AS tokens_per_deal
+FROM
+(
+    SELECT look, decided, survived, rejected, accepted, other, tokens, indexOf(['list', 'glance', 'peek', 'commit'], look) AS place
+    FROM looks
+    UNION ALL
+    SELECT
+        'all', sum(l.decided) - sum(l.survived), 0, sum(l.rejected), sum(l.accepted), sum(l.other),
+        (SELECT tokens FROM consumed), 9
+    FROM looks AS l
+)
+ORDER BY place;

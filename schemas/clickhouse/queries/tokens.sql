@@ -1,0 +1,24 @@
+-- tokens: Where did the tokens go?
+--
+-- Columns:
+--   stage       who spent; tokend for what concerns the whole budget
+--   price_kind  what was bought: deals, peek, commit, seller
+--   event       close (consumed by an answered call), lost (the caller died), drift (spent by nobody we know)
+--   calls       entries of the ledger
+--   items       ASINs, rows or sellers that the calls were for
+--   tokens      consumed; drift is signed
+--   percent     of all that was consumed, percent
+--   per_item    tokens / items; empty without items
+-- Parameters:
+--   since  DateTime  = -7d  from when, pipeline time, UTC
+SELECT
+    stage, price_kind, event,
+    sum(c.entries) AS calls,
+    sum(c.items) AS items,
+    sum(c.tokens) AS tokens,
+    round(100 * tokens / nullIf(sum(sum(c.tokens)) OVER (), 0), 1) AS percent,
+    if(items = 0, NULL, round(tokens / items, 2)) AS per_item
+FROM token_counts AS c
+WHERE hour >= toStartOfHour({since:DateTime('UTC')}) AND event IN ('close', 'lost', 'drift')
+GROUP BY stage, price_kind, event
+ORDER BY tokens DESC, stage, price_kind, event;
