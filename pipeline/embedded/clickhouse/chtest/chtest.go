@@ -1,0 +1,166 @@
+// Package chtest gives tests a real ClickHouse: the server that CLICKHOUSE_TEST_URL
+// names, or else one embedded engine for each test process, in a child of it.
+package chtest
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"ratchet/pipeline/embedded/clickhouse"
+)
+
+// childData tells a re-executed test binary that it is the engine, and where.
+const childData = "RATCHET_CHTEST_DATA"
+
+// The engine needs a process of its own and a test binary is the only program that a
+// test surely has. Doing this here saves every package that tests against ClickHouse
+// a TestMain.
+func init() {
+	data := os.Getenv(childData)
+	if data == "" {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		// The parent says nothing: its end, however it comes, ends us.
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	err := clickhouse.Serve(ctx, clickhouse.ServeOptions{
+		Lib: os.Getenv("CHDB_LIB_PATH"), Data: data, Addr: "127.0.0.1:0",
+		Ready: func(url string) { fmt.Println("ready", url) },
+	})
+	if e := os.RemoveAll(data); err == nil {
+		err = e
+	}
+	if err != nil {
+		fmt.Println("failed", strings.ReplaceAll(err.Error(), "\n", " "))
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+var shared struct {
+	once sync.Once
+	url  string
+	err  error
+	life io.Closer // the engine's stdin: it ends when this closes, with our process
+}
+
+// Server is the DSN of a ClickHouse that all tests of this process share. Where none
+// can be had the test is skipped, or fails if CI=true.
+func Server(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(func() { shared.url, shared.err = server() })
+	if shared.err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no ClickHouse to test against: %v", shared.err)
+		}
+		t.Skipf("no ClickHouse to test against: %v", shared.err)
+	}
+	return shared.url
+}
+
+// Embedded reports whether Server is the embedded engine.
+func Embedded() bool { return os.Getenv("CLICKHOUSE_TEST_URL") == "" }
+
+func server() (string, error) {
+	if set := os.Getenv("CLICKHOUSE_TEST_URL"); set != "" {
+		return set, nil
+	}
+	lib, err := clickhouse.Fetch(context.Background(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
+	if err != nil {
+		return "", err
+	}
+	data, err := os.MkdirTemp("", "ratchet-chtest-")
+	if err != nil {
+		return "", err
+	}
+	return run(lib, data)
+}
+
+// run starts this binary again as the engine and returns its address.
+func run(lib, data string) (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib)
+	if shared.life, err = cmd.StdinPipe(); err != nil {
+		return "", err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	// Not our own stderr: go test waits until nobody holds that any more.
+	words, err := os.Create(filepath.Join(data, "stderr"))
+	if err != nil {
+		return "", err
+	}
+	defer words.Close()
+	cmd.Stderr = words
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if ready, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return ready, nil
+		}
+		if failed, ok := strings.CutPrefix(lines.Text(), "failed "); ok {
+			return "", errors.New(failed)
+		}
+	}
+	said, _ := os.ReadFile(words.Name())
+	return "", fmt.Errorf("the engine ended before it was ready: %w; it said: %s", cmd.Wait(), said)
+}
+
+// Database is the DSN of a new, empty database, which goes away with the test.
+func Database(t testing.TB) string {
+	t.Helper()
+	base := Server(t)
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatalf("parse the test server's DSN: %v", err)
+	}
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	name := "t_" + hex.EncodeToString(b[:])
+	exec1(t, base, "CREATE DATABASE "+name)
+	t.Cleanup(func() { exec1(t, base, "DROP DATABASE IF EXISTS "+name+" SYNC") })
+	u.Path = "/" + name
+	return u.String()
+}
+
+func exec1(t testing.TB, dsn, sql string) {
+	t.Helper()
+	o, err := chgo.ParseDSN(dsn)
+	if err != nil {
+		t.Fatalf("parse the test server's DSN: %v", err)
+	}
+	conn, err := chgo.Open(o)
+	if err != nil {
+		t.Fatalf("open ClickHouse: %v", err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(context.Background(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}

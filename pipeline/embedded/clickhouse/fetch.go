@@ -1,0 +1,258 @@
+package clickhouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Version is the release of the npm package that Fetch installs.
+const Version = "26.7.3-stable.1"
+
+const (
+	librarySum  = "36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b8d15bf5" // sha256 of libchdb.so
+	librarySize = 566                                                                // MB on disk, as the user is told
+	download    = 178                                                                // MB
+	spaceNeeded = 1 << 30                                                            // bytes: unpacked, and npm's own copy
+)
+
+// manifests are what npm ci needs: the exact version and the hash of the package,
+// and no registry's address.
+//
+//go:embed npm/package.json npm/package-lock.json npm/npmrc
+var manifests embed.FS
+
+// FetchOptions say where the library may be.
+type FetchOptions struct {
+	Lib      string       // a library got another way (CHDB_LIB_PATH); taken as it is
+	Cache    string       // directory for the installed package; empty: ratchet/chdb/VERSION in the user's cache
+	Log      *slog.Logger // may be nil
+	Progress io.Writer    // where the download is announced and followed; may be nil
+}
+
+// Fetch is the path of libchdb: the one given, the one in the cache, or one that npm
+// installs into the cache now. Several processes may call it at once; one installs.
+// An installation that is cut short leaves the cache as it was. Errors are
+// *UnavailableError unless ctx ended.
+func Fetch(ctx context.Context, o FetchOptions) (string, error) {
+	if o.Lib != "" {
+		return given(o.Lib)
+	}
+	if o.Progress == nil {
+		o.Progress = io.Discard
+	}
+	if err := publishedHere(); err != nil {
+		return "", err
+	}
+	cache, err := cacheDir(o.Cache)
+	if err != nil {
+		return "", err
+	}
+	if installed(cache) {
+		return libraryIn(cache), nil
+	}
+	if err := os.MkdirAll(filepath.Dir(cache), 0o755); err != nil {
+		return "", &UnavailableError{Reason: "the cache cannot be created", Err: err}
+	}
+	unlock, err := alone(ctx, cache+".lock", o.Progress)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if installed(cache) { // by whoever held the lock
+		return libraryIn(cache), nil
+	}
+	if err := install(ctx, cache, o); err != nil {
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("fetch the ClickHouse engine: %w", context.Cause(ctx))
+		}
+		return "", err
+	}
+	return libraryIn(cache), nil
+}
+
+func given(lib string) (string, error) {
+	path, err := filepath.Abs(lib)
+	if err == nil {
+		var info os.FileInfo
+		if info, err = os.Stat(path); err == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("%s is not a file", path)
+		}
+	}
+	if err != nil {
+		return "", &UnavailableError{Reason: "the library that CHDB_LIB_PATH or --lib names cannot be used", Err: err}
+	}
+	return path, nil
+}
+
+// loader is the dynamic linker of glibc, which the library needs.
+const loader = "/lib64/ld-linux-x86-64.so.2"
+
+func publishedHere() error {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		return &UnavailableError{Reason: fmt.Sprintf("the engine is published for linux/amd64 only, and this is %s/%s", runtime.GOOS, runtime.GOARCH)}
+	}
+	if _, err := os.Stat(loader); err != nil {
+		return &UnavailableError{Reason: "the engine needs glibc, and this system has none", Err: err}
+	}
+	return nil
+}
+
+func cacheDir(set string) (string, error) {
+	if set != "" {
+		dir, err := filepath.Abs(set)
+		if err != nil {
+			return "", &UnavailableError{Reason: "the cache cannot be found", Err: err}
+		}
+		return dir, nil
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", &UnavailableError{Reason: "there is no cache directory", Err: err}
+	}
+	return filepath.Join(user, "ratchet", "chdb", Version), nil
+}
+
+func libraryIn(cache string) string {
+	return filepath.Join(cache, "node_modules", "@chdb", "lib-linux-x64-gnu", "libchdb.so")
+}
+
+// marker is written after the hash was checked, which takes a second: it is not
+// checked at every start.
+func marker(cache string) string { return filepath.Join(cache, "verified") }
+
+func installed(cache string) bool {
+	said, err := os.ReadFile(marker(cache))
+	if err != nil {
+		return false
+	}
+	info, err := os.Stat(libraryIn(cache))
+	return err == nil && string(said) == receipt(info.Size())
+}
+
+func receipt(size int64) string { return fmt.Sprintf("%s %d\n", librarySum, size) }
+
+// install makes the cache in a directory beside it and renames it when everything is
+// right, so that a crash on any line leaves no half cache.
+func install(ctx context.Context, cache string, o FetchOptions) error {
+	parent := filepath.Dir(cache)
+	if err := clearRemains(parent); err != nil {
+		return &UnavailableError{Reason: "what an interrupted download left cannot be removed", Err: err}
+	}
+	if err := enoughSpace(parent); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(parent, remains)
+	if err != nil {
+		return &UnavailableError{Reason: "the cache cannot be written", Err: err}
+	}
+	defer func() { _ = os.RemoveAll(temp) }() // gone after the rename; else the next install removes it
+	fmt.Fprintf(o.Progress, "fetching the ClickHouse engine once: %d MB to download, %d MB on disk in %s\n", download, librarySize, cache)
+	if err := npmCI(ctx, temp, o.Progress); err != nil {
+		return err
+	}
+	size, err := verify(ctx, libraryIn(temp))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(marker(temp), []byte(receipt(size)), 0o644); err != nil {
+		return &UnavailableError{Reason: "the cache cannot be written", Err: err}
+	}
+	if err := errors.Join(os.RemoveAll(cache), os.Rename(temp, cache)); err != nil {
+		return &UnavailableError{Reason: "the cache cannot be written", Err: err}
+	}
+	fmt.Fprintf(o.Progress, "ClickHouse engine %s is ready\n", Version)
+	return nil
+}
+
+// remains begins the name of a directory in which an installation takes place.
+const remains = ".fetch-"
+
+func clearRemains(parent string) error {
+	old, err := filepath.Glob(filepath.Join(parent, remains+"*"))
+	for _, dir := range old {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
+func enoughSpace(dir string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return nil //nolint:nilerr // a file system that does not tell may well have the space
+	}
+	if free := int64(st.Bavail) * int64(st.Bsize); free < spaceNeeded {
+		return &UnavailableError{Reason: fmt.Sprintf("%d MB are free in %s and %d MB are needed; make room or point XDG_CACHE_HOME elsewhere", free>>20, dir, spaceNeeded>>20)}
+	}
+	return nil
+}
+
+func verify(ctx context.Context, lib string) (int64, error) {
+	f, err := os.Open(lib)
+	if err != nil {
+		return 0, &UnavailableError{Reason: "npm reported success, but the library is not there", Err: err}
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, untilDone{ctx, f})
+	if err != nil {
+		return 0, &UnavailableError{Reason: "the library cannot be read", Err: err}
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != librarySum {
+		return 0, &UnavailableError{Reason: fmt.Sprintf("the downloaded library has the wrong hash: sha256 %s instead of %s", got, librarySum)}
+	}
+	return n, nil
+}
+
+// untilDone reads until the context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// alone waits until no other process installs into the same cache.
+func alone(ctx context.Context, path string, progress io.Writer) (func(), error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, &UnavailableError{Reason: "the cache cannot be locked", Err: err}
+	}
+	said := false
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // closing unlocks
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			_ = f.Close() // nothing was written
+			return nil, &UnavailableError{Reason: "the cache cannot be locked", Err: err}
+		}
+		if !said {
+			fmt.Fprintln(progress, "another process is fetching the ClickHouse engine; waiting for it")
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			_ = f.Close() // nothing was written
+			return nil, fmt.Errorf("wait for another process to fetch the ClickHouse engine: %w", context.Cause(ctx))
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"ratchet/pipeline/embedded/clickhouse/engine"
+	"ratchet/pipeline/embedded/clickhouse/shim"
+)
+
+// Database is where statements run whose request names no database, and the one in
+// URL. It is created at the start. The engine's own "default" also reads files by
+// name.
+const Database = "ratchet"
+
+// ServeOptions configure an engine in this process.
+type ServeOptions struct {
+	Lib  string // path of libchdb, from Fetch
+	Data string // directory; created
+	Addr string // host:port; port 0 picks a free one
+	User string // empty: default
+	// Password is what clients must send. Empty: the first line of the file
+	// "password" in Data; without it none is asked for.
+	Password  string
+	MaxMemory int64 // bytes the engine counts; 0: 90 % of the machine's. Real use may be 2.5 times that for seconds
+	Log       *slog.Logger
+	Ready     func(url string) // called once, when requests are answered; may be nil
+}
+
+// How long the end may take: running statements may finish, are then killed, and the
+// engine writes what it still holds.
+const (
+	drain     = 2 * time.Second
+	stopAfter = 15 * time.Second
+)
+
+// Serve runs the engine and its HTTP endpoint in this process until ctx is done. A
+// process can do this once at a time. After ErrHung the engine is beyond control and
+// the process should end.
+func Serve(ctx context.Context, o ServeOptions) error {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	password, err := readPassword(o.Data, o.Password)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(o.Addr, "--addr")
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	local := loopbackListener(listener)
+	if !local && password == "" {
+		return fmt.Errorf("listen on %s: other machines could read and change everything; set a password in %s or use 127.0.0.1", o.Addr, passwordFile(o.Data))
+	}
+	// The engine takes its time zone from here when it is loaded.
+	if err := os.Setenv("TZ", "UTC"); err != nil {
+		return fmt.Errorf("set the engine's time zone: %w", err)
+	}
+	eng, err := openEngine(o)
+	if err != nil {
+		return err
+	}
+	front, err := shim.New(shim.Options{
+		Engine: eng, Temp: filepath.Join(o.Data, "shim-tmp"), Database: Database,
+		User: o.User, Password: password, AnyHost: !local, Log: o.Log,
+	})
+	if err != nil {
+		return errors.Join(err, eng.Close())
+	}
+	return serve(ctx, o, listener, eng, front, serverURL(listener.Addr().String(), o.User, password))
+}
+
+func openEngine(o ServeOptions) (*engine.Engine, error) {
+	lib, err := engine.Load(o.Lib)
+	if err != nil {
+		return nil, &UnavailableError{Reason: "the library cannot be loaded", Err: err}
+	}
+	eng, err := lib.Open(engine.Options{Data: o.Data, MaxMemory: o.MaxMemory})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := eng.Connect()
+	if err == nil {
+		err = conn.Exec("CREATE DATABASE IF NOT EXISTS " + Database)
+		conn.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("create database %s: %w", Database, err), eng.Close())
+	}
+	return eng, nil
+}
+
+func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engine, front *shim.Server, url string) error {
+	srv := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	failed := make(chan error, 2)
+	go func() { failed <- srv.Serve(l) }()
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	go func() {
+		if err := front.Watch(watching, 10*time.Second, 5*time.Second); err != nil {
+			failed <- err
+		}
+	}()
+	if o.Ready != nil {
+		o.Ready(url)
+	}
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-failed:
+	}
+	stopWatching()
+	if errors.Is(cause, shim.ErrHung) {
+		return cause // closing would hang too
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopAfter)
+	defer cancel()
+	// New connections are refused at once; the shim ends what still runs.
+	down := make(chan error, 1)
+	go func() { down <- srv.Shutdown(stopping) }()
+	if err := front.Close(stopping, drain); err != nil {
+		return errors.Join(cause, err)
+	}
+	return errors.Join(cause, <-down, eng.Close())
+}
+
+// inherited names the environment variable in which Start tells its child the number
+// of the listening socket. The socket stays open while the child is restarted, so
+// clients wait instead of being refused.
+const inherited = "RATCHET_CLICKHOUSE_FD"
+
+// listen opens the address, or takes over the socket that Start opened.
+func listen(addr, flag string) (net.Listener, error) {
+	if fd, err := strconv.Atoi(os.Getenv(inherited)); err == nil {
+		f := os.NewFile(uintptr(fd), "listener")
+		defer f.Close()
+		l, err := net.FileListener(f)
+		if err != nil {
+			return nil, fmt.Errorf("take over the listening socket: %w", err)
+		}
+		return l, nil
+	}
+	return open(addr, flag)
+}
+
+func open(addr, flag string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: want host:port, got %q", flag, addr)
+	}
+	if host == "" {
+		host = "127.0.0.1" // ":0" is not meant for the world
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return nil, fmt.Errorf("%s: want a port from 0 to 65535, got %q", flag, port)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port %s on %s is taken; stop what uses it or choose another with %s", port, host, flag)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w; choose another address with %s", addr, err, flag)
+	}
+	return l, nil
+}
+
+func loopbackListener(l net.Listener) bool {
+	a, ok := l.Addr().(*net.TCPAddr)
+	return ok && a.IP.IsLoopback()
+}
+
+func passwordFile(data string) string { return filepath.Join(data, "password") }
+
+// readPassword is the given password or the one in the data directory.
+func readPassword(data, given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	b, err := os.ReadFile(passwordFile(data))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the ClickHouse password: %w", err)
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSpace(first), nil
+}
+
+// serverURL is what clickhouse-go's ParseDSN takes.
+func serverURL(hostport, user, password string) string {
+	if user == "" {
+		user = "default"
+	}
+	u := url.URL{Scheme: "http", Host: hostport, Path: "/" + Database, User: url.User(user)}
+	if password != "" {
+		u.User = url.UserPassword(user, password)
+	}
+	return u.String()
+}

@@ -1,0 +1,133 @@
+package shim
+
+import (
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/ClickHouse/ch-go/compress"
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// bodyOf is the request's body without its compressions: first the one of HTTP, then
+// ClickHouse's own, which decompress=1 announces.
+func bodyOf(r *http.Request, native bool) (io.Reader, error) {
+	body, err := decoded(r.Body, r.Header.Get("Content-Encoding"))
+	if err != nil {
+		return nil, refuse(cannotDecompress, "Cannot read the compressed body: %v", err)
+	}
+	if native {
+		body = nativeReader{compress.NewReader(body)}
+	}
+	return body, nil
+}
+
+func decoded(body io.Reader, encoding string) (io.Reader, error) {
+	switch strings.ToLower(encoding) {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+		return gzip.NewReader(body)
+	case "deflate":
+		return zlib.NewReader(body)
+	case "br":
+		return brotli.NewReader(body), nil
+	case "lz4":
+		return lz4.NewReader(body), nil
+	case "zstd":
+		d, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	default:
+		return nil, errors.New("unknown Content-Encoding " + encoding)
+	}
+}
+
+// nativeReader tells the end by io.EOF itself, which the library wraps.
+type nativeReader struct{ r *compress.Reader }
+
+func (n nativeReader) Read(p []byte) (int, error) {
+	k, err := n.r.Read(p)
+	if err != nil && errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return k, err
+}
+
+// A packer compresses an answer. Every Write can be read by the client as soon as it
+// arrives.
+type packer interface {
+	io.Writer
+	Close() error
+}
+
+type plain struct{ io.Writer }
+
+func (plain) Close() error { return nil }
+
+// nativePacker writes ClickHouse's own compressed blocks.
+type nativePacker struct {
+	to  io.Writer
+	enc *compress.Writer
+}
+
+// nativeBlock is the most a compressed block holds, as on a server.
+const nativeBlock = 1 << 20
+
+func (n nativePacker) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		k := min(len(rest), nativeBlock)
+		if err := n.enc.Compress(rest[:k]); err != nil {
+			return 0, err
+		}
+		if _, err := n.to.Write(n.enc.Data); err != nil {
+			return 0, err
+		}
+		rest = rest[k:]
+	}
+	return len(p), nil
+}
+
+func (nativePacker) Close() error { return nil }
+
+// gzipPacker flushes after every write, so that a slow query's rows arrive.
+type gzipPacker struct{ z *gzip.Writer }
+
+func (g gzipPacker) Write(p []byte) (int, error) {
+	n, err := g.z.Write(p)
+	if err == nil {
+		err = g.z.Flush()
+	}
+	return n, err
+}
+
+func (g gzipPacker) Close() error { return g.z.Close() }
+
+// packerFor picks the answer's compression by what the request asked for.
+func packerFor(w http.ResponseWriter, q *request) packer {
+	if q.compress {
+		method := compress.LZ4
+		switch strings.ToUpper(q.setting("network_compression_method")) {
+		case "ZSTD":
+			method = compress.ZSTD
+		case "NONE":
+			method = compress.None
+		}
+		return nativePacker{to: w, enc: compress.NewWriter(compress.LevelZero, method)}
+	}
+	if q.gzip {
+		w.Header().Set("Content-Encoding", "gzip")
+		z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		if err == nil {
+			return gzipPacker{z}
+		}
+	}
+	return plain{w}
+}

@@ -1,0 +1,170 @@
+package shim
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ratchet/pipeline/embedded/clickhouse/engine"
+)
+
+// A request is what the URL and the headers of one HTTP request say.
+type request struct {
+	user, password string
+	query          string // from the URL; the body follows it
+	database       string
+	format         string // of answers without a FORMAT clause
+	id             string // query_id; empty: made up
+	session        string
+	sessionTimeout string
+	sessionCheck   bool
+	revision       int    // of Native blocks that the client expects
+	agent          string // what the client calls itself
+	compress       bool
+	decompress     bool
+	gzip           bool
+	wait           bool // send nothing until the statement has ended
+	readonly       bool // GET may only read
+	params         []engine.Param
+	settings       []setting
+	tables         url.Values // NAME_structure, NAME_types and NAME_format of external tables
+}
+
+type setting struct{ name, value string }
+
+// setting is the value of a setting that the request brings; empty if it brings none.
+func (q *request) setting(name string) string {
+	for _, s := range q.settings {
+		if s.name == name {
+			return s.value
+		}
+	}
+	return ""
+}
+
+// inserts that wait in memory would be lost with the process, so these two have no
+// effect: an INSERT is durable when it is answered.
+var ignored = []string{"async_insert", "wait_for_async_insert"}
+
+// transport are parameters for the server's HTTP side that need nothing done here.
+var transport = []string{
+	"quota_key", "stacktrace", "buffer_size", "add_http_cors_header", "role", "close_session",
+	"http_native_compression_disable_checksumming_on_decompress",
+}
+
+// understandRequest sorts the parameters of the URL.
+func understandRequest(r *http.Request) *request {
+	q := &request{
+		user: "default", format: r.Header.Get("X-ClickHouse-Format"),
+		database: r.Header.Get("X-ClickHouse-Database"),
+		agent:    r.Header.Get("User-Agent"),
+		readonly: r.Method == http.MethodGet || r.Method == http.MethodHead,
+		tables:   url.Values{},
+	}
+	if q.format == "" {
+		q.format = "TabSeparated"
+	}
+	q.credentials(r)
+	values := r.URL.Query()
+	for _, key := range sortedKeys(values) {
+		q.take(key, values.Get(key), r)
+	}
+	return q
+}
+
+// credentials are taken from Basic authentication or ClickHouse's headers; those in
+// the URL come later and win.
+func (q *request) credentials(r *http.Request) {
+	if user, password, ok := r.BasicAuth(); ok {
+		q.user, q.password = user, password
+	}
+	if user := r.Header.Get("X-ClickHouse-User"); user != "" {
+		q.user = user
+	}
+	if key := r.Header.Get("X-ClickHouse-Key"); key != "" {
+		q.password = key
+	}
+}
+
+func (q *request) take(key, value string, r *http.Request) {
+	on := value == "1" || value == "true"
+	switch {
+	case key == "query":
+		q.query = value
+	case key == "user":
+		q.user = value
+	case key == "password":
+		q.password = value
+	case key == "database":
+		if value != "" {
+			q.database = value
+		}
+	case key == "default_format":
+		if r.Header.Get("X-ClickHouse-Format") == "" && value != "" {
+			q.format = value
+		}
+	case key == "query_id":
+		q.id = value
+	case key == "session_id":
+		q.session = value
+	case key == "session_timeout":
+		q.sessionTimeout = value
+	case key == "session_check":
+		q.sessionCheck = on
+	case key == "client_protocol_version":
+		q.revision, _ = strconv.Atoi(value) // not a number: the client expects nothing
+	case key == "compress":
+		q.compress = on
+	case key == "decompress":
+		q.decompress = on
+	case key == "wait_end_of_query":
+		q.wait = on
+	case key == "enable_http_compression":
+		q.gzip = on && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
+	case strings.HasPrefix(key, "param_"):
+		q.params = append(q.params, engine.Param{Name: key[len("param_"):], Value: value})
+	case describesTable(key) && strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/"):
+		q.tables.Set(key, value)
+	case slices.Contains(ignored, key), slices.Contains(transport, key):
+	default:
+		q.settings = append(q.settings, setting{key, value})
+	}
+}
+
+func describesTable(key string) bool {
+	return strings.HasSuffix(key, "_structure") || strings.HasSuffix(key, "_types") || strings.HasSuffix(key, "_format")
+}
+
+var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+
+// assignments is the SET statement of a request: its settings, after what the shim
+// always wants and before what only it may want.
+func (q *request) assignments(comment string) (string, error) {
+	list := []string{"implicit_select = 0", "async_insert = 0"}
+	for _, s := range q.settings {
+		if !settingName.MatchString(s.name) {
+			return "", refuse(unknownSetting, "Unknown setting %s", quote(s.name))
+		}
+		if s.name != "log_comment" {
+			list = append(list, name(s.name)+" = "+quote(s.value))
+		}
+	}
+	list = append(list, "log_comment = "+quote(comment))
+	if q.readonly && q.session == "" {
+		// A session would stay read-only: there the statement's first word decides.
+		list = append(list, "readonly = 2")
+	}
+	return "SET " + strings.Join(list, ", "), nil
+}
+
+func sortedKeys(v url.Values) []string {
+	keys := make([]string, 0, len(v))
+	for k := range v {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,280 @@
+package shim
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ratchet/pipeline/embedded/clickhouse/engine"
+)
+
+// Options configure a Server.
+type Options struct {
+	Engine *engine.Engine
+	// Temp is a directory of our own for the data of INSERTs. It is emptied at the
+	// start: what a killed predecessor left there was never acknowledged.
+	Temp string
+	// Database is where statements run whose request names none.
+	Database string
+	// User and Password are asked for; an empty password lets the user in with any.
+	User, Password string
+	// AnyHost accepts requests for names other than this machine's loopback ones.
+	// Without it, no page in a browser reaches the engine through a name of its own.
+	AnyHost bool
+	// Most is how many requests run at once; 0: 32. Others wait.
+	Most int
+	Log  *slog.Logger
+}
+
+// Server answers HTTP requests as a ClickHouse server would. It is an http.Handler.
+type Server struct {
+	o        Options
+	places   chan struct{}
+	sessions sessions
+
+	mu      sync.Mutex
+	running map[string]bool // by query id
+	closing bool
+	idle    chan struct{} // closed when closing and nothing runs
+	serial  atomic.Uint64
+}
+
+// New makes the server and its directory for bodies.
+func New(o Options) (*Server, error) {
+	if strings.ContainsAny(o.Temp, "*?{}'\\\n") {
+		return nil, fmt.Errorf("data directory %q: the engine takes * ? { } and quotes in file names as patterns; choose another with --data", o.Temp)
+	}
+	if err := os.RemoveAll(o.Temp); err != nil {
+		return nil, fmt.Errorf("empty %s: %w", o.Temp, err)
+	}
+	if err := os.MkdirAll(o.Temp, 0o700); err != nil {
+		return nil, fmt.Errorf("create %s: %w", o.Temp, err)
+	}
+	if o.Most <= 0 {
+		o.Most = 32
+	}
+	if o.User == "" {
+		o.User = "default"
+	}
+	if o.Database == "" {
+		o.Database = "default"
+	}
+	s := &Server{o: o, places: make(chan struct{}, o.Most), running: map[string]bool{}, idle: make(chan struct{})}
+	s.sessions.open = map[string]*session{}
+	return s, nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-ClickHouse-Server-Display-Name", "ratchet")
+	h.Set("X-ClickHouse-Timezone", "UTC")
+	if err := s.welcome(r); err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut:
+	default:
+		http.Error(w, "only GET, HEAD, POST and PUT are supported", http.StatusMethodNotAllowed)
+		return
+	}
+	switch r.URL.Path {
+	case "/ping", "/replicas_status":
+		fmt.Fprintln(w, "Ok.")
+		return
+	case "", "/", "/query":
+	default:
+		http.Error(w, "there is no resource "+r.URL.Path+" here; POST a query to /", http.StatusNotFound)
+		return
+	}
+	if r.URL.RawQuery == "" && r.Method == http.MethodGet {
+		fmt.Fprintln(w, "Ok.")
+		return
+	}
+	if err := s.answer(w, r); err != nil {
+		fail(w, err)
+	}
+}
+
+// welcome refuses what a page in a browser sends: it can reach this port, and a
+// name of its own may point here.
+func (s *Server) welcome(r *http.Request) error {
+	if r.Header.Get("Origin") != "" {
+		return errors.New("requests from web pages (with an Origin header) are refused")
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+	default:
+		return errors.New("requests from web pages of other sites are refused")
+	}
+	if !s.o.AnyHost && !loopback(r.Host) {
+		return fmt.Errorf("requests for host %q are refused: use 127.0.0.1 or localhost", r.Host)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// admit checks the user.
+func (s *Server) admit(q *request) error {
+	same := func(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+	if !same(q.user, s.o.User) || s.o.Password != "" && !same(q.password, s.o.Password) {
+		return refuse(authFailed, "%s: Authentication failed: password is incorrect, or there is no user with such name", q.user)
+	}
+	return nil
+}
+
+// answer runs the request. An error means that nothing of the answer was sent.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
+	q := understandRequest(r)
+	if err := s.admit(q); err != nil {
+		return err
+	}
+	if err := s.begin(r.Context(), q); err != nil {
+		return err
+	}
+	defer s.finish(q)
+	w.Header().Set("X-ClickHouse-Query-Id", q.id)
+
+	work, err := s.read(r, q)
+	if err != nil {
+		return err
+	}
+	defer work.forget()
+
+	conn, leave, err := s.enter(q)
+	if err != nil {
+		return err
+	}
+	spoilt := true // until the statement has ended as it should
+	defer func() { leave(spoilt) }()
+
+	comment := q.comment()
+	stop := s.killWhenDone(r.Context(), comment)
+	defer stop()
+	if err := s.prepare(conn, q, work, comment); err != nil {
+		spoilt = false
+		return err
+	}
+	spoilt, err = s.run(w, conn, q, work)
+	return err
+}
+
+// comment is what marks the request's statements in system.processes.
+func (q *request) comment() string {
+	if own := q.setting("log_comment"); own != "" {
+		return q.id + " " + own
+	}
+	return q.id
+}
+
+// prepare makes the session what the request asks for.
+func (s *Server) prepare(c *engine.Conn, q *request, w *work, comment string) error {
+	set, err := q.assignments(comment)
+	if err != nil {
+		return err
+	}
+	if q.database == "" && !w.continues {
+		q.database = s.o.Database
+	}
+	if q.database != "" {
+		if err := c.Exec("USE " + name(q.database)); err != nil {
+			return err
+		}
+	}
+	for _, t := range w.tables {
+		if err := c.Exec("CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"); err != nil {
+			return err
+		}
+		if err := c.Exec("INSERT INTO " + name(t.name) + infile(t.file) + "FORMAT " + t.format); err != nil {
+			return err
+		}
+	}
+	return c.Exec(set)
+}
+
+// begin waits for a place and claims the query id.
+func (s *Server) begin(ctx context.Context, q *request) error {
+	if q.id == "" {
+		q.id = fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), s.serial.Add(1))
+	}
+	select {
+	case s.places <- struct{}{}:
+	case <-ctx.Done():
+		return refuse(tooManyQueries, "The client left while waiting for a place")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := error(nil)
+	switch {
+	case s.closing:
+		err = refuse(shuttingDown, "The server is shutting down")
+	case s.running[q.id]:
+		err = refuse(sameQueryID, "Query with id = %s is already running", q.id)
+	default:
+		s.running[q.id] = true
+		return nil
+	}
+	<-s.places
+	return err
+}
+
+func (s *Server) finish(q *request) {
+	s.mu.Lock()
+	delete(s.running, q.id)
+	if s.closing && len(s.running) == 0 {
+		close(s.idle)
+	}
+	s.mu.Unlock()
+	<-s.places
+}
+
+// Close lets running requests end for as long as drain, kills those that are left and
+// waits for them until ctx is done. The engine may be closed after it returned nil.
+func (s *Server) Close(ctx context.Context, drain time.Duration) error {
+	s.mu.Lock()
+	if !s.closing {
+		s.closing = true
+		if len(s.running) == 0 {
+			close(s.idle)
+		}
+	}
+	s.mu.Unlock()
+	timer := time.NewTimer(drain)
+	defer timer.Stop()
+	select {
+	case <-s.idle:
+	case <-timer.C:
+		if err := s.execAside("KILL QUERY WHERE query_id != queryID() ASYNC"); err != nil {
+			return fmt.Errorf("kill running queries: %w", err)
+		}
+	}
+	select {
+	case <-s.idle:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for running queries: %w", ctx.Err())
+	}
+	s.sessions.closeAll()
+	return os.RemoveAll(filepath.Clean(s.o.Temp))
+}

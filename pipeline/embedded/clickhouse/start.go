@@ -1,0 +1,315 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// StartOptions configure a supervised engine.
+type StartOptions struct {
+	Lib  string // path of libchdb, from Fetch
+	Data string // directory; created
+	Addr string // host:port; port 0 picks a free one, which stays over restarts
+	// Exe is the program to run; empty: this one.
+	Exe string
+	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR.
+	Args []string
+	Env  []string // additions to this process's environment
+	Log  *slog.Logger
+}
+
+// Server is a supervised engine.
+type Server struct {
+	o        StartOptions
+	listener *os.File
+	addr     string
+	url      string
+
+	stop  context.CancelFunc // asks the child to end and ends the supervision
+	ended chan struct{}      // closed when no child runs any more
+
+	mu     sync.Mutex
+	up     bool  // the first child has answered
+	fate   error // why the first child died before that
+	child  *os.Process
+	deaths int
+}
+
+// readyWithin is how long a child may take until it answers. Tables with many parts
+// take seconds.
+const readyWithin = 60 * time.Second
+
+// Start opens the address, runs the child and returns when it answers. A child that
+// dies later is replaced.
+func Start(ctx context.Context, o StartOptions) (*Server, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{o: o, ended: make(chan struct{})}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	if err := s.complete(); err != nil {
+		return nil, errors.Join(err, s.listener.Close())
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	go s.supervise(running)
+	if err := s.firstAnswer(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start ClickHouse: %w", err), s.Stop(context.WithoutCancel(ctx)))
+	}
+	return s, nil
+}
+
+// firstAnswer waits for the first child to answer or to die.
+func (s *Server) firstAnswer(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() { answered <- ping(waiting, s.addr) }()
+	var err error
+	select {
+	case err = <-answered:
+	case <-s.ended:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fate != nil {
+		return s.fate
+	}
+	s.up = err == nil
+	return err
+}
+
+// ping asks until there is an answer. The socket is open already, so one question
+// usually waits for exactly as long as the child needs.
+func ping(ctx context.Context, addr string) error {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/ping", http.NoBody)
+		if err != nil {
+			return fmt.Errorf("ask ClickHouse whether it is ready: %w", err)
+		}
+		res, err := client.Do(req)
+		if err == nil {
+			_ = res.Body.Close() // the status says it all
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("ask ClickHouse whether it is ready: %w", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// URL is the server's address with user and database, as clickhouse-go takes it. It
+// holds the password if there is one: redact it before showing it.
+func (s *Server) URL() string { return s.url }
+
+// Restarts is how often a child died and was replaced.
+func (s *Server) Restarts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deaths
+}
+
+// Stop asks the child to finish and waits for it; at ctx's end, or after 20 seconds,
+// it is killed. What was acknowledged is on disk either way.
+func (s *Server) Stop(ctx context.Context) error {
+	s.stop()
+	select {
+	case <-s.ended:
+	case <-ctx.Done():
+		s.kill()
+		<-s.ended
+	}
+	return s.listener.Close()
+}
+
+func (s *Server) listen() error {
+	l, err := open(s.o.Addr, "--clickhouse-addr")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if !loopbackListener(l) {
+		if password, err := readPassword(s.o.Data, ""); err != nil || password == "" {
+			return errors.Join(err, fmt.Errorf("listen on %s: other machines could read and change everything; set a password in %s or use 127.0.0.1", s.o.Addr, passwordFile(s.o.Data)))
+		}
+	}
+	s.addr = l.Addr().String()
+	if s.listener, err = l.(*net.TCPListener).File(); err != nil {
+		return fmt.Errorf("keep the listening socket: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) complete() error {
+	password, err := readPassword(s.o.Data, "")
+	if err != nil {
+		return err
+	}
+	s.url = serverURL(s.addr, "", password)
+	if s.o.Exe == "" {
+		if s.o.Exe, err = os.Executable(); err != nil {
+			return fmt.Errorf("find this program: %w", err)
+		}
+	}
+	if s.o.Data, err = filepath.Abs(s.o.Data); err != nil {
+		return fmt.Errorf("find data directory: %w", err)
+	}
+	if s.o.Args == nil {
+		s.o.Args = []string{"clickhouse", "--lib", s.o.Lib, "--data", s.o.Data, "--addr", s.addr}
+	}
+	return nil
+}
+
+// Pauses before a new child, doubled from the first to the last and begun anew after a
+// child that lived for a minute.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 10 * time.Second
+	longLife   = time.Minute
+)
+
+// killAfter is how long a child that was asked to end may take. It needs less by its own
+// rules.
+const killAfter = stopAfter + 5*time.Second
+
+// supervise runs children one after the other until told to stop.
+func (s *Server) supervise(ctx context.Context) {
+	// The kernel ends a child with the thread that started it, so that thread must
+	// live as long as we do.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(s.ended)
+	pause := firstPause
+	for {
+		born := time.Now()
+		err := s.live(ctx)
+		if ctx.Err() != nil || !s.worthAnother(err) {
+			return
+		}
+		if time.Since(born) > longLife {
+			pause = firstPause
+		}
+		s.o.Log.Warn("embedded clickhouse died, restarting", "wait", pause, "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// worthAnother counts a death. A child that never answered would not do better a
+// second time.
+func (s *Server) worthAnother(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.up {
+		s.fate = err
+		return false
+	}
+	s.deaths++
+	return true
+}
+
+// live runs one child from its start to its end, which is always an error.
+func (s *Server) live(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, s.o.Exe, s.o.Args...)
+	cmd.Env = append(withoutKeys(cmd.Environ()), append(slices.Clone(s.o.Env), inherited+"=3")...)
+	cmd.ExtraFiles = []*os.File{s.listener}
+	cmd.SysProcAttr = childAttr()
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = killAfter
+	said := &tail{log: s.o.Log}
+	cmd.Stdout, cmd.Stderr = io.Discard, said
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("run %s: %w", s.o.Exe, err)
+	}
+	s.mu.Lock()
+	s.child = cmd.Process
+	s.mu.Unlock()
+	err := cmd.Wait()
+	if err == nil {
+		err = errors.New("it ended by itself")
+	}
+	return said.explain(err)
+}
+
+func (s *Server) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.child != nil {
+		_ = s.child.Kill() // it has ended if this fails
+	}
+}
+
+// withoutKeys is the environment without what the engine has no use for: Keepa's key
+// is not to be found in a process that runs other people's native code.
+func withoutKeys(env []string) []string {
+	return slices.DeleteFunc(env, func(v string) bool {
+		return strings.HasPrefix(v, "KEEPA_") || strings.HasPrefix(v, inherited+"=")
+	})
+}
+
+// tail passes a child's stderr on, line by line, and keeps the last lines for the day
+// it dies.
+type tail struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	part string
+	last []string
+}
+
+// keep is how many lines of a dead child are shown.
+const keep = 12
+
+// Write takes a piece of output.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	lines := strings.Split(t.part+string(p), "\n")
+	t.part = lines[len(lines)-1]
+	for _, line := range lines[:len(lines)-1] {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		t.log.Debug("embedded clickhouse", "says", line)
+		t.last = append(t.last, line)
+	}
+	if n := len(t.last); n > keep {
+		t.last = t.last[n-keep:]
+	}
+	return len(p), nil
+}
+
+func (t *tail) explain(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := t.last
+	if t.part != "" {
+		last = append(slices.Clone(last), t.part)
+	}
+	if len(last) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; its last words:\n%s", err, strings.Join(last, "\n"))
+}

@@ -1,0 +1,23 @@
+package clickhouse
+
+// UnavailableError means that the embedded engine cannot be had here, and names the
+// ways out.
+type UnavailableError struct {
+	Reason string // what is missing, as a sentence without its stop
+	Err    error  // the cause; nil if the reason says it all
+}
+
+// Error names the reason and the three ways out.
+func (e *UnavailableError) Error() string {
+	text := "the embedded ClickHouse is not available: " + e.Reason
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text + `; three ways out:
+  CHDB_LIB_PATH=/path/to/libchdb.so         use a library got another way
+  CLICKHOUSE_URL=http://user:pw@host:8123/db use a real server, nothing is fetched
+  ratchet up --clickhouse none              run everything else; a recorder started later catches up`
+}
+
+// Unwrap is the cause.
+func (e *UnavailableError) Unwrap() error { return e.Err }
