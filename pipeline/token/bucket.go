@@ -1,17 +1,26 @@
 package token
 
 import (
+	"math"
 	"time"
 
 	"ratchet/pipeline"
 )
 
-// Tick is the time between two refills, as measured on a real account. A plan
-// that ticks faster is underestimated for less than a tick.
+// Tick is the time between two refills, as measured on a real account, until
+// readings say otherwise.
 const Tick = 60200 * time.Millisecond
 
 // Minutes is how much refill the bucket holds: tokens older than an hour expire.
 const Minutes = 60
+
+// tickGuard is added to every refill after the first, whose instant Keepa told:
+// a refill that is believed too early lets a call go out before it is paid.
+const tickGuard = 100 * time.Millisecond
+
+// shortestRefill is the least that Keepa prints as refillIn, in milliseconds;
+// what prints it may be anything below.
+const shortestRefill = 522
 
 // Bucket is the balance as the newest answer told it, and when we heard it. The
 // zero value is unknown, which is not the same as 0 tokens.
@@ -19,42 +28,130 @@ type Bucket struct {
 	Known   bool
 	Reading pipeline.Reading
 	At      time.Time // pipeline time at which the reading was received
+	// Owed is what was spent, or may have been, without any reading that shows it.
+	Owed   int
+	OwedAt time.Time // pipeline time of the last such spending
+
+	rate   int           // the plan as we believe it
+	period time.Duration // between refills, learned; 0 before the second reading
 }
 
-// Heard is the bucket after a reading; an older reading, or one without a plan
-// (Keepa answers a bad key with zeroes), changes nothing.
+// End is the server's time at which an answer was finished, Unix ms. The balance
+// in it was measured then, so this orders readings, not the arrival of requests.
+func End(r pipeline.Reading) int64 { return r.TS + r.TookMS }
+
+// NextTick is the server's time of the refill that a reading announces, Unix ms.
+func NextTick(r pipeline.Reading) int64 { return End(r) + r.RefillInMS }
+
+// Says reports whether a reading says anything about an account: Keepa answers a
+// bad key with zeroes.
+func Says(r pipeline.Reading) bool { return r.Rate > 0 || r.Rate == 0 && r.Left != 0 }
+
+// Heard is the bucket after a reading that a worker brought. One that was
+// finished before the newest changes nothing, nor does one that says nothing.
 func (b Bucket) Heard(r pipeline.Reading, at time.Time) Bucket {
-	if r.Rate <= 0 || b.Known && r.TS < b.Reading.TS {
+	if !Says(r) || b.Known && (End(r) < End(b.Reading) || End(r) == End(b.Reading) && r.Left >= b.Reading.Left) {
 		return b
 	}
-	return Bucket{Known: true, Reading: r, At: at}
+	next := b.take(r, at)
+	// Answers to calls older than the debt may still be on their way; a claim's
+	// life later there are none.
+	if next.Owed = b.Owed; at.Sub(b.OwedAt) > ClaimLife {
+		next.Owed = 0
+	}
+	next.OwedAt = b.OwedAt
+	return next
 }
 
+// Probed is the bucket after our own question for the balance. It was asked
+// after everything that we know of, so it settles every doubt, whatever the
+// server's clock says.
+func (b Bucket) Probed(r pipeline.Reading, at time.Time) Bucket {
+	if !Says(r) {
+		return b
+	}
+	return b.take(r, at)
+}
+
+// Owe subtracts tokens that may be gone although no reading shows it.
+func (b Bucket) Owe(n int, now time.Time) Bucket {
+	if n > 0 {
+		b.Owed, b.OwedAt = b.Owed+n, now
+	}
+	return b
+}
+
+func (b Bucket) take(r pipeline.Reading, at time.Time) Bucket {
+	next := Bucket{Known: true, Reading: r, At: at, rate: r.Rate, period: b.learn(r)}
+	if b.Known {
+		// A plan that grew must say so twice: a single answer has been seen to
+		// report a rate that was not true.
+		next.rate = min(r.Rate, b.Reading.Rate)
+	}
+	return next
+}
+
+// learn refines the time between refills from two announced ones.
+func (b Bucket) learn(r pipeline.Reading) time.Duration {
+	period := b.Period()
+	if !b.Known || r.RefillInMS <= shortestRefill || b.Reading.RefillInMS <= shortestRefill {
+		return period
+	}
+	span := time.Duration(NextTick(r)-NextTick(b.Reading)) * time.Millisecond
+	k := (span + period/2) / period
+	if k < 1 || k > Minutes {
+		return period
+	}
+	if measured := span / k; (measured - period).Abs() <= period/50 {
+		return (3*period + measured) / 4
+	}
+	return period
+}
+
+// Period is the time between two refills.
+func (b Bucket) Period() time.Duration {
+	if b.period <= 0 {
+		return Tick
+	}
+	return b.period
+}
+
+// Rate is the plan as we believe it, tokens per refill.
+func (b Bucket) Rate() int { return b.rate }
+
 // Capacity is where the balance stops growing.
-func (b Bucket) Capacity() int { return Minutes * b.Reading.Rate }
+func (b Bucket) Capacity() int { return Minutes * b.rate }
 
 // Refill is what one tick adds: the plan's rate less what trackings eat.
-func (b Bucket) Refill() int { return max(0, b.Reading.Rate-int(b.Reading.FlowRed+0.999)) }
+func (b Bucket) Refill() int { return max(0, b.rate-int(math.Ceil(b.Reading.FlowRed))) }
 
-// Next is the first refill after now. refillIn counts from the end of the
-// server's work, so counting it from when we heard can only be late, never early.
-func (b Bucket) Next(now time.Time) time.Time {
-	first := b.At.Add(time.Duration(b.Reading.RefillInMS) * time.Millisecond)
-	if now.Before(first) {
-		return first
+// first is the refill that the reading announced. refillIn counts from the end of
+// the server's work, so counting it from when we heard is late, never early.
+func (b Bucket) first() time.Time {
+	return b.At.Add(time.Duration(b.Reading.RefillInMS) * time.Millisecond)
+}
+
+// ticks is how many refills the projection counts at now.
+func (b Bucket) ticks(now time.Time) int {
+	if !b.Known || now.Before(b.first()) {
+		return 0
 	}
-	return first.Add((now.Sub(first)/Tick + 1) * Tick)
+	return 1 + int(now.Sub(b.first())/(b.Period()+tickGuard))
+}
+
+// Next is the first refill after now.
+func (b Bucket) Next(now time.Time) time.Time {
+	return b.first().Add(time.Duration(b.ticks(now)) * (b.Period() + tickGuard))
 }
 
 // Balance is the projection: what the bucket holds at now if nobody spent since.
 // A clock that runs backwards refills nothing.
 func (b Bucket) Balance(now time.Time) int {
-	first := b.At.Add(time.Duration(b.Reading.RefillInMS) * time.Millisecond)
-	if !b.Known || now.Before(first) {
-		return b.Reading.Left
+	left := b.Reading.Left
+	if n := b.ticks(now); n > 0 {
+		left = max(left, min(b.Capacity(), left+n*b.Refill()))
 	}
-	ticks := 1 + int(now.Sub(first)/Tick)
-	return max(b.Reading.Left, min(b.Capacity(), b.Reading.Left+ticks*b.Refill()))
+	return left - b.Owed
 }
 
 // Affordable is the instant at which the projection reaches want; false if it
@@ -64,9 +161,42 @@ func (b Bucket) Affordable(want int, now time.Time) (time.Time, bool) {
 	if have >= want {
 		return now, true
 	}
-	if !b.Known || b.Refill() <= 0 || want > b.Capacity() {
+	if !b.Known || b.Refill() <= 0 || want > b.Capacity()-b.Owed {
 		return time.Time{}, false
 	}
-	ticks := (want - have + b.Refill() - 1) / b.Refill()
-	return b.Next(now).Add(time.Duration(ticks-1) * Tick), true
+	n := (want - have + b.Refill() - 1) / b.Refill()
+	return b.Next(now).Add(time.Duration(n-1) * (b.Period() + tickGuard)), true
 }
+
+// NearFull reports whether the next refills would not fit.
+func (b Bucket) NearFull(now time.Time) bool {
+	return b.Known && b.rate > 0 && b.Balance(now) >= b.Capacity()-2*b.Refill()
+}
+
+// Reconcile explains the way from one reading to a later one: settled is what our
+// own closed calls cost in between. What is missing beside them vanished at the
+// full bucket as far as that is possible; the rest is drift, negative when there
+// are more tokens than we can explain.
+func Reconcile(a, b pipeline.Reading, period time.Duration, settled int) (expired, drift int) {
+	span := time.Duration(NextTick(b)-NextTick(a)) * time.Millisecond
+	n := max(0, int((span+period/2)/period))
+	few, many := flow(a), flow(b)
+	if few > many {
+		few, many = many, few
+	}
+	capacity := Minutes * max(a.Rate, b.Rate)
+	missing := func(refill int) int { return a.Left + n*refill - settled - b.Left }
+	least, most := missing(few), missing(many)
+	switch {
+	case most < 0:
+		return 0, most
+	case least <= 0:
+		return 0, 0 // explained by the change of the plan
+	}
+	// Refills that met a full bucket: at most those that would not have fitted if
+	// all our spending had come last.
+	expired = min(least, max(0, a.Left+n*few-max(capacity, a.Left)))
+	return expired, least - expired
+}
+
+func flow(r pipeline.Reading) int { return max(0, r.Rate-int(math.Ceil(r.FlowRed))) }

@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	"ratchet/pipeline"
@@ -18,7 +19,16 @@ type Grant struct {
 	Lost    int               `json:"lost"`    // tokens of claims that were given up
 	Open    map[string]Hold   `json:"open"`    // by claim id
 	API     *pipeline.Reading `json:"api,omitempty"`
+	// Unsure counts tokens, ever, that closes could not tie to a reading: the answer
+	// never came, or it told no balance. tokend asks Keepa when it grows.
+	Unsure int `json:"unsure,omitempty"`
+	// Gone are the last claims that were given up, by id, and what they reserved: a
+	// worker that thaws still settles its claim, once.
+	Gone map[string]int `json:"gone,omitempty"`
 }
+
+// maxGone bounds Gone.
+const maxGone = 16
 
 // Hold is an open claim.
 type Hold struct {
@@ -78,14 +88,32 @@ func (g Grant) Take(id string, h Hold) (Grant, error) {
 	return g, nil
 }
 
-// Settle closes a claim at its real price. A claim that is not open (reaped, or
+// Settle closes a claim at its real price. A claim that was given up meanwhile is
+// settled all the same, once; one that is neither open nor given up (it was
 // settled before) changes nothing but the reading.
 func (g Grant) Settle(id string, cost int, r *pipeline.Reading) Grant {
-	if _, open := g.Open[id]; open {
-		g.Open = without(g.Open, id)
+	_, open := g.Open[id]
+	lost, gone := g.Gone[id]
+	if open || gone {
+		g.Open, g.Gone = without(g.Open, id), without(g.Gone, id)
 		g.Settled += cost
+		g.Lost -= lost
+		if !shows(g.API, r) {
+			g.Unsure += cost
+		}
 	}
 	g.API = Newer(g.API, r)
+	return g
+}
+
+// SettleUnknown closes a claim whose answer never came: all that it reserved may
+// be spent.
+func (g Grant) SettleUnknown(id string) Grant {
+	h, open := g.Open[id]
+	if open {
+		g.Open = without(g.Open, id)
+		g.Unsure += h.N
+	}
 	return g
 }
 
@@ -97,6 +125,10 @@ func (g Grant) Reap(epoch uint64, id string) (Grant, error) {
 	if h, open := g.Open[id]; open {
 		g.Open = without(g.Open, id)
 		g.Lost += h.N
+		for len(g.Gone) >= maxGone {
+			g.Gone = without(g.Gone, anyKey(g.Gone))
+		}
+		g.Gone = with(g.Gone, id, h.N)
 	}
 	return g, nil
 }
@@ -110,29 +142,45 @@ func (g Grant) Adopt(epoch uint64) (Grant, error) {
 	return g, nil
 }
 
-// Newer is the later of two readings by the server's clock; either may be nil.
+// Newer is the reading that was finished later by the server's clock, and of two
+// finished together the poorer; either may be nil.
 func Newer(a, b *pipeline.Reading) *pipeline.Reading {
-	if a == nil || b != nil && b.TS > a.TS {
+	if a == nil || b != nil && (End(*b) > End(*a) || End(*b) == End(*a) && b.Left < a.Left) {
 		return b
 	}
 	return a
 }
 
-func with(m map[string]Hold, id string, h Hold) map[string]Hold {
-	out := make(map[string]Hold, len(m)+1)
-	for k, v := range m {
-		out[k] = v
+// staleAfter is how much older than the newest an honest reading can be: calls
+// overlap for minutes, not longer. Beyond it the server's clock has jumped.
+const staleAfter = 10 * time.Minute
+
+// shows reports whether the newest of two readings includes what r's call cost.
+func shows(newest, r *pipeline.Reading) bool {
+	return r != nil && (newest == nil || End(*newest)-End(*r) < staleAfter.Milliseconds())
+}
+
+func with[V any](m map[string]V, id string, v V) map[string]V {
+	out := maps.Clone(m)
+	if out == nil {
+		out = map[string]V{}
 	}
-	out[id] = h
+	out[id] = v
 	return out
 }
 
-func without(m map[string]Hold, id string) map[string]Hold {
-	out := make(map[string]Hold, len(m))
-	for k, v := range m {
-		if k != id {
-			out[k] = v
-		}
+func without[V any](m map[string]V, id string) map[string]V {
+	if _, ok := m[id]; !ok {
+		return m
 	}
+	out := maps.Clone(m)
+	delete(out, id)
 	return out
+}
+
+func anyKey[V any](m map[string]V) string {
+	for k := range m {
+		return k
+	}
+	return ""
 }

@@ -301,7 +301,7 @@ func (t *tokend) readGrants(ctx context.Context) error {
 // listen takes the readings that workers left in their grants.
 func (t *tokend) listen(now time.Time) {
 	for _, g := range t.grants {
-		if g.API != nil && (!t.pos.Bucket.Known || g.API.TS > t.pos.Bucket.Reading.TS) {
+		if g.API != nil {
 			t.pos.Bucket = t.pos.Bucket.Heard(*g.API, now)
 		}
 	}
