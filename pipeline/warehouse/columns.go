@@ -55,7 +55,7 @@ var verdictColumns = append(originOf(func(r *VerdictRow) *Origin { return &r.Ori
 	col("look", func(r *VerdictRow) string { return string(r.Look) }),
 	col("outcome", func(r *VerdictRow) string { return string(r.Outcome) }),
 	col("reason", func(r *VerdictRow) string { return r.Reason }),
-	col("domain", func(r *VerdictRow) uint16 { return uint16(r.Domain) }),         //nolint:gosec // checked by fits
+	col("domain", func(r *VerdictRow) uint16 { return uint16(r.Domain) }),        //nolint:gosec // checked by fits
 	col("price_type", func(r *VerdictRow) uint16 { return uint16(r.PriceType) }), //nolint:gosec // checked by fits
 	col("asin", func(r *VerdictRow) string { return r.ASIN }),
 	col("creation_date", func(r *VerdictRow) int64 { return r.CreationDate }),
@@ -184,4 +184,3 @@ func valueOf[V any](raw []byte) (*V, error) {
 	}
 	return &v, nil
 }
-

@@ -20,7 +20,7 @@ var dealColumns = slices.Concat(originOf(func(r *DealRow) *Origin { return &r.Or
 	[]column[DealRow]{
 		col("run", func(r *DealRow) string { return r.Run }),
 		col("work_id", func(r *DealRow) string { return r.WorkID }),
-		col("domain", func(r *DealRow) uint16 { return uint16(r.Domain) }),         //nolint:gosec // checked by fits
+		col("domain", func(r *DealRow) uint16 { return uint16(r.Domain) }),        //nolint:gosec // checked by fits
 		col("price_type", func(r *DealRow) uint16 { return uint16(r.PriceType) }), //nolint:gosec // checked by fits
 		col("asin", func(r *DealRow) string { return r.ASIN }),
 		col("message", func(r *DealRow) string { return r.Message }),

@@ -11,17 +11,17 @@ SELECT
 FROM ledger FINAL
 WHERE event IN ('poll', 'sweep', 'gap_opened', 'gap_filled', 'gap_expired');
 
--- gaps: each span below the watermark that was owed, and what became of it. A gap is known by its query and its upper
--- end, which does not move while a gap is filled from one side.
+-- gaps: each span below the watermark that was owed, and what became of it. The note of a gap's entry is its id.
 CREATE OR REPLACE VIEW gaps AS
 SELECT
     query,
+    note AS gap,
     min(c.from_time) AS from_time,
-    to_time,
-    minIf(at, event = 'gap_opened') AS opened_at,
+    max(c.to_time) AS to_time,
+    min(c.at) AS opened_at,
     if(countIf(event IN ('gap_filled', 'gap_expired')) = 0, NULL, maxIf(at, event IN ('gap_filled', 'gap_expired'))) AS ended_at,
-    multiIf(countIf(event = 'gap_expired') > 0, 'expired', countIf(event = 'gap_filled') > 0, 'filled', 'owed') AS state,
+    multiIf(countIf(event = 'gap_filled') > 0, 'filled', countIf(event = 'gap_expired') > 0, 'expired', 'owed') AS state,
     max(c.rows_estimate) AS rows_estimate
 FROM coverage AS c
 WHERE event IN ('gap_opened', 'gap_filled', 'gap_expired')
-GROUP BY query, to_time;
+GROUP BY query, gap;

@@ -1,0 +1,143 @@
+package recorder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/stage"
+)
+
+// What the server says when it gives a message up, and the queue in which one recorder of several hears it.
+const (
+	adviseMaxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
+	adviseTerminated    = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>"
+	adviseQueue         = "recorder"
+)
+
+// advisory is what both of them say.
+type advisory struct {
+	Type       string `json:"type"`
+	Stream     string `json:"stream"`
+	Consumer   string `json:"consumer"`
+	Sequence   uint64 `json:"stream_seq"`
+	Deliveries uint64 `json:"deliveries"`
+	Reason     string `json:"reason"`
+}
+
+// graveyard copies what the server gave up into DEAD. It is a net below the stages, which bury what they refuse
+// themselves; where one did, the letter's id is the same and the copy is dropped. Advisories are not stored, so what
+// is given up while no recorder runs is not copied.
+type graveyard struct {
+	r     *recorder
+	heard chan *nats.Msg
+	subs  []*nats.Subscription
+}
+
+func (r *recorder) watchAdvisories() (*graveyard, error) {
+	g := &graveyard{r: r, heard: make(chan *nats.Msg, 1024)}
+	for _, subject := range []string{adviseMaxDeliveries, adviseTerminated} {
+		s, err := r.bus.NC.ChanQueueSubscribe(subject, adviseQueue, g.heard)
+		if err != nil {
+			return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
+		}
+		g.subs = append(g.subs, s)
+	}
+	return g, nil
+}
+
+func (g *graveyard) stop() {
+	for _, s := range g.subs {
+		_ = s.Unsubscribe() // the connection closes next
+	}
+}
+
+func (g *graveyard) run(ctx, working context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-g.heard:
+			if err := g.copy(working, m.Data); err != nil {
+				g.r.pulse.failed(err)
+				g.r.env.Log.Warn("advisory cannot be copied", "subject", m.Subject, "err", err)
+			}
+		}
+	}
+}
+
+func (g *graveyard) copy(ctx context.Context, raw []byte) error {
+	var a advisory
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return fmt.Errorf("decode advisory: %w", err)
+	}
+	if a.Stream == pipeline.StreamDead || !ours(a.Stream) {
+		return nil // a dead letter stays where it is
+	}
+	it, err := g.message(ctx, a)
+	if err != nil {
+		return err
+	}
+	reason := "max_deliveries"
+	if strings.HasSuffix(a.Type, ".terminated") {
+		reason = "terminated"
+	}
+	cause := fmt.Errorf("consumer %s gave it up after %d deliveries", a.Consumer, a.Deliveries)
+	if a.Reason != "" {
+		cause = fmt.Errorf("%w: %s", cause, a.Reason)
+	}
+	if err := g.r.inter(ctx, stageOf(a.Consumer), it, reason, cause); err != nil {
+		return fmt.Errorf("copy message %d of %s: %w", a.Sequence, a.Stream, err)
+	}
+	g.r.pulse.count("advisories", 1)
+	return nil
+}
+
+// message is what was given up, as its stream still has it; a message that has left the stream is buried without its
+// body.
+func (g *graveyard) message(ctx context.Context, a advisory) (stage.Item, error) {
+	it := stage.Item{Stream: a.Stream, Sequence: a.Sequence, Deliveries: a.Deliveries}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	s, err := g.r.bus.JS.Stream(ctx, a.Stream)
+	if err != nil {
+		return it, fmt.Errorf("look at stream %s: %w", a.Stream, err)
+	}
+	m, err := s.GetMsg(ctx, a.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return it, nil
+	}
+	if err != nil {
+		return it, fmt.Errorf("read message %d of %s: %w", a.Sequence, a.Stream, err)
+	}
+	it.Subject, it.Header, it.Body = m.Subject, m.Header, m.Data
+	return it, nil
+}
+
+// ours says that a stream is one of the pipeline's.
+func ours(stream string) bool {
+	switch stream {
+	case pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamResponses:
+		return true
+	}
+	return false
+}
+
+// stageOf is whose durable it is, under the name by which that daemon buries.
+func stageOf(durable string) string {
+	lane, _, _ := strings.Cut(durable, "-")
+	switch lane {
+	case pipeline.DurableGlance, "peek":
+		return string(pipeline.StagePeeker)
+	case "commit":
+		return string(pipeline.StageCommitter)
+	}
+	return lane
+}

@@ -1,0 +1,235 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/stage"
+	"ratchet/pipeline/warehouse"
+)
+
+// line records one stream: rows of type R.
+type line[R any] struct {
+	r       *recorder
+	stream  string
+	most    int // rows of a batch
+	read    func(warehouse.Origin, jetstream.Msg) (R, error)
+	insert  func(sink, context.Context, []R, string) error
+	durable jetstream.Consumer
+	epoch   uint32
+}
+
+// held is a message in hand and the row that it becomes.
+type held[R any] struct {
+	msg jetstream.Msg
+	seq uint64
+	row R
+}
+
+// grave is a message that cannot be recorded, and why.
+type grave struct {
+	msg    jetstream.Msg
+	seq    uint64
+	reason string
+	err    error
+}
+
+func newLine[R any](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, jetstream.Msg) (R, error),
+	insert func(sink, context.Context, []R, string) error,
+) (*line[R], error) {
+	l := &line[R]{r: r, stream: stream, most: most, read: read, insert: insert}
+	return l, l.bind(ctx)
+}
+
+// bind opens the durable and learns which stream of that name it belongs to.
+func (l *line[R]) bind(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	epoch, err := epochOf(ctx, l.r.bus.JS, l.stream)
+	if err != nil {
+		return err
+	}
+	name := pipeline.DurableRecorder(l.stream)
+	c, err := l.r.bus.JS.Consumer(ctx, l.stream, name)
+	if err != nil {
+		return fmt.Errorf("open consumer %s on %s: %w", name, l.stream, err)
+	}
+	l.durable, l.epoch = c, epoch
+	return nil
+}
+
+// run records until ctx ends; working ends a little later, for what is in hand then.
+func (l *line[R]) run(ctx, working context.Context) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		msgs, err := l.take(ctx)
+		if err != nil {
+			l.r.pulse.failed(err)
+			l.r.env.Log.Warn("take failed, will repeat", "stream", l.stream, "err", err)
+			if !rest(ctx, pause) {
+				return
+			}
+			pause = min(2*pause, longestPause)
+			l.rebind(ctx)
+			continue
+		}
+		pause = firstPause
+		if len(msgs) > 0 {
+			l.record(ctx, working, msgs)
+		}
+	}
+}
+
+// rebind opens the durable anew: it, or its stream, may have been deleted.
+func (l *line[R]) rebind(ctx context.Context) {
+	err := l.r.bus.Ensure(ctx)
+	if err == nil {
+		err = l.bind(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		l.r.pulse.failed(err)
+	}
+}
+
+// take fetches until the batch is full or its first message may be Flush old. The fetch itself is never cancelled:
+// what the server sent into a cancelled one would come again only after the consumer's AckWait.
+func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
+	var out []jetstream.Msg
+	for end := time.Now().Add(l.r.cfg.Flush); len(out) < l.most && ctx.Err() == nil; {
+		left := time.Until(end)
+		if left <= 0 {
+			break
+		}
+		batch, err := l.durable.Fetch(l.most-len(out), jetstream.FetchMaxWait(min(left, time.Second)))
+		if err != nil {
+			return out, fmt.Errorf("take from %s: %w", l.stream, err)
+		}
+		for m := range batch.Messages() {
+			out = append(out, m)
+		}
+		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && len(out) == 0 {
+			return nil, fmt.Errorf("take from %s: %w", l.stream, err)
+		} else if err != nil && !errors.Is(err, nats.ErrTimeout) {
+			break // record what there is; the next take says what is wrong
+		}
+	}
+	return out, nil
+}
+
+// record decodes, inserts, and settles. On return every message is acknowledged, buried, or on its way back.
+func (l *line[R]) record(ctx, working context.Context, msgs []jetstream.Msg) {
+	rows, graves := l.decode(msgs)
+	l.r.pulse.holds(l.stream, len(msgs))
+	defer l.r.pulse.holds(l.stream, 0)
+	poison, err := l.land(ctx, working, rows)
+	if err != nil {
+		// Told to stop before ClickHouse confirmed. Whether it landed or not, it comes again and is the same row.
+		for _, m := range msgs {
+			_ = m.Nak() // unsaid, it comes after AckWait
+		}
+		l.r.pulse.failed(err)
+		return
+	}
+	if bad := append(graves, poison...); len(bad) > 0 {
+		l.bury(working, bad)
+	}
+	l.acknowledge(working, rows, poison)
+}
+
+func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
+	rows := make([]held[R], 0, len(msgs))
+	var graves []grave
+	for _, m := range msgs {
+		o, err := originOf(m, l.stream, l.epoch)
+		if err != nil {
+			graves = append(graves, grave{msg: m, seq: o.Sequence, reason: "unknown_message", err: err})
+			continue
+		}
+		row, err := l.read(o, m)
+		switch {
+		case errors.Is(err, errUnknownSchema):
+			graves = append(graves, grave{msg: m, seq: o.Sequence, reason: "unknown_schema", err: err})
+		case err != nil:
+			graves = append(graves, grave{msg: m, seq: o.Sequence, reason: "bad_message", err: err})
+		default:
+			rows = append(rows, held[R]{msg: m, seq: o.Sequence, row: row})
+		}
+		if meta, err := m.Metadata(); err == nil {
+			l.r.pulse.saw(l.stream, meta.Sequence.Stream, meta.NumPending, o.At)
+		}
+	}
+	return rows, graves
+}
+
+// bury stores what cannot be recorded on DEAD, then ends its delivery. A dead letter that cannot be recorded stays
+// where it is, on DEAD.
+func (l *line[R]) bury(ctx context.Context, graves []grave) {
+	for _, g := range graves {
+		l.r.env.Log.Warn("message cannot be recorded", "stream", l.stream, "sequence", g.seq, "reason", g.reason, "err", g.err)
+		l.r.pulse.count("buried", 1)
+		if l.stream != pipeline.StreamDead {
+			if err := l.r.inter(ctx, "recorder", itemOf(g.msg, l.stream), g.reason, g.err); err != nil {
+				l.r.pulse.failed(err)
+				_ = g.msg.Nak() // unsaid, it comes after AckWait
+				continue
+			}
+		}
+		// A crash on the line above repeats the dead letter, whose id drops it.
+		if err := g.msg.TermWithReason(g.reason); err != nil {
+			l.r.pulse.failed(err)
+		}
+	}
+}
+
+// inter is a burial that makes do without the message's body where the letter would be too large; the letter still
+// says where the message is.
+func (r *recorder) inter(ctx context.Context, who string, it stage.Item, reason string, cause error) error {
+	err := r.bus.Bury(ctx, who, it, reason, cause)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		it.Body = nil
+		err = r.bus.Bury(ctx, who, it, reason, cause)
+	}
+	return err
+}
+
+// acknowledge settles what is stored. The last word waits for the server's answer, which covers the others: they went
+// before it on the same connection.
+func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []grave) {
+	dead := make(map[uint64]bool, len(poison))
+	for _, g := range poison {
+		dead[g.seq] = true
+	}
+	var last jetstream.Msg
+	for _, h := range rows {
+		if dead[h.seq] {
+			continue
+		}
+		if last != nil {
+			_ = last.Ack() // unsaid, it comes again and is the same row
+		}
+		last = h.msg
+	}
+	if last == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := last.DoubleAck(ctx); err != nil {
+		l.r.pulse.failed(fmt.Errorf("acknowledge %d of %s: %w", len(rows), l.stream, err))
+	}
+	l.r.pulse.recorded(l.stream, len(rows)-len(poison))
+}
+
+func itemOf(m jetstream.Msg, stream string) stage.Item {
+	it := stage.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1}
+	if meta, err := m.Metadata(); err == nil {
+		it.Sequence, it.Deliveries = meta.Sequence.Stream, meta.NumDelivered
+	}
+	return it
+}

@@ -1,0 +1,117 @@
+package recorder
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// pulse is what the recorder says of itself.
+type pulse struct {
+	now func() time.Time
+
+	mu        sync.Mutex
+	counters  map[string]int64
+	lines     map[string]progress
+	awaySince time.Time // pipeline time; zero while ClickHouse answers
+	lastError string
+	progress  time.Time
+	insert    time.Duration // the last insert, machine time
+}
+
+// progress is how far one stream is recorded.
+type progress struct {
+	Recorded int64     `json:"recorded"` // rows since the start
+	Held     int       `json:"held"`     // messages in hand
+	Pending  uint64    `json:"pending"`  // not delivered yet
+	Sequence uint64    `json:"sequence"` // the newest that was seen
+	At       time.Time `json:"at"`       // its time, pipeline
+}
+
+func newPulse(now func() time.Time) *pulse {
+	return &pulse{now: now, counters: map[string]int64{"recorded": 0, "buried": 0, "retries": 0, "failures": 0}, lines: map[string]progress{}}
+}
+
+func (p *pulse) beat() pipeline.Heartbeat {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := pipeline.Heartbeat{State: "idle", Counters: maps.Clone(p.counters), LastProgress: p.progress, LastError: p.lastError, Detail: map[string]any{}}
+	for stream, l := range p.lines {
+		h.Detail[stream] = l
+		if l.Held > 0 || l.Pending > 0 {
+			h.State = "working"
+		}
+	}
+	h.Detail["insert_ms"] = p.insert.Milliseconds()
+	h.Detail["clickhouse"] = "answers"
+	if !p.awaySince.IsZero() {
+		h.State = "stuck"
+		h.Detail["clickhouse"] = "unreachable since " + p.awaySince.Format(time.RFC3339)
+	}
+	return h
+}
+
+func (p *pulse) count(name string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counters[name] += int64(n)
+}
+
+// failed keeps the last error for people.
+func (p *pulse) failed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastError = err.Error()
+	p.counters["failures"]++
+}
+
+// away notes that ClickHouse does not take rows.
+func (p *pulse) away(err error) {
+	p.failed(err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.awaySince.IsZero() {
+		p.awaySince = p.now()
+	}
+}
+
+// back notes that it does.
+func (p *pulse) back() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.awaySince = time.Time{}
+}
+
+func (p *pulse) holds(stream string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[stream]
+	l.Held = n
+	p.lines[stream] = l
+}
+
+func (p *pulse) saw(stream string, sequence, pending uint64, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[stream]
+	l.Sequence, l.Pending, l.At = sequence, pending, at
+	p.lines[stream] = l
+}
+
+func (p *pulse) recorded(stream string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[stream]
+	l.Recorded += int64(n)
+	p.lines[stream] = l
+	p.counters["recorded"] += int64(n)
+	p.progress = p.now()
+}
+
+func (p *pulse) took(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.insert = d
+}

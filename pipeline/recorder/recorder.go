@@ -1,0 +1,176 @@
+// Package recorder writes what the streams say into ClickHouse.
+//
+//	VERDICTS ─▶ recorder-verdicts ─┐
+//	DEALS    ─▶ recorder-deals    ─┤  take a batch ─▶ decode ─▶ insert ─▶ acknowledge
+//	LEDGER   ─▶ recorder-ledger   ─┤                    │          │
+//	DEAD     ─▶ recorder-dead     ─┘                    └─ bad ────┴─▶ DEAD
+//
+// A message is acknowledged only when ClickHouse has said that its row is stored. A crash before that delivers it
+// again, in whatever batch, and it becomes the same row: the key of every table comes from the message.
+//
+// While ClickHouse is away the batch in hand is kept and tried again under the same token; the streams keep the rest,
+// and nobody else waits.
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/warehouse"
+)
+
+// grace is how long the rows in hand have to land once the recorder is told to stop.
+const grace = 5 * time.Second
+
+// Run records until ctx ends, then lands what it holds within grace. It starts whether ClickHouse can be reached or
+// not.
+func Run(ctx context.Context, env daemon.Env) error {
+	cfg, err := LoadConfig(ctx, env.Lookup)
+	if err != nil {
+		return err
+	}
+	b, err := bus.Connect(ctx, cfg.NATS, env, "recorder")
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := b.Ensure(ctx); err != nil {
+		return err
+	}
+	r := &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now)}
+	r.store = newStore(func(ctx context.Context) (sink, error) { return openWarehouse(ctx, cfg.ClickHouse) })
+	defer r.store.close()
+	stop, err := bus.StartService(ctx, b, env, "recorder", r.pulse.beat)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return r.run(ctx)
+}
+
+type recorder struct {
+	cfg   Config
+	env   daemon.Env
+	bus   *bus.Bus
+	pulse *pulse
+	store *store
+}
+
+// run owns one goroutine per stream and one for the server's advisories, and waits for all of them.
+func (r *recorder) run(ctx context.Context) error {
+	lines, err := r.lines(ctx)
+	if err != nil {
+		return err
+	}
+	graves, err := r.watchAdvisories()
+	if err != nil {
+		return err
+	}
+	defer graves.stop()
+	if _, err := r.store.open(ctx); err != nil && ctx.Err() == nil {
+		r.pulse.away(err)
+		r.env.Log.Warn("clickhouse is unreachable, the streams keep everything", "err", err)
+	}
+	r.env.AnnounceReady()
+
+	working, cancel := graceful(ctx, grace)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, l := range lines {
+		all.Go(func() { l.run(ctx, working) })
+	}
+	all.Go(func() { graves.run(ctx, working) })
+	all.Go(func() { r.keepOpen(ctx) })
+	all.Wait()
+	return ctx.Err()
+}
+
+// runner is a line, whatever its rows.
+type runner interface {
+	run(ctx, working context.Context)
+}
+
+func (r *recorder) lines(ctx context.Context) ([]runner, error) {
+	verdicts, err := newLine(ctx, r, pipeline.StreamVerdicts, r.cfg.Batch, readVerdict, sink.InsertVerdicts)
+	if err != nil {
+		return nil, err
+	}
+	deals, err := newLine(ctx, r, pipeline.StreamDeals, min(r.cfg.Batch, 1000), readDeal, sink.InsertDeals)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := newLine(ctx, r, pipeline.StreamLedger, r.cfg.Batch, readEntry, sink.InsertLedger)
+	if err != nil {
+		return nil, err
+	}
+	// A dead letter may hold a whole message, so fewer are held at a time.
+	dead, err := newLine(ctx, r, pipeline.StreamDead, min(r.cfg.Batch, 200), readDead, sink.InsertDead)
+	if err != nil {
+		return nil, err
+	}
+	return []runner{verdicts, deals, ledger, dead}, nil
+}
+
+// keepOpen goes on trying to reach ClickHouse while no row asks for it, so that the tables are there before the first.
+func (r *recorder) keepOpen(ctx context.Context) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		if _, err := r.store.open(ctx); err == nil {
+			r.pulse.back()
+			return
+		} else if ctx.Err() == nil {
+			r.pulse.away(err)
+		}
+		if !rest(ctx, pause) {
+			return
+		}
+	}
+}
+
+// graceful is a context that outlives ctx by d of machine time.
+func graceful(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return working, func() { stop(); cancel() }
+}
+
+// rest waits d of machine time; false when ctx ended.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// openWarehouse opens ClickHouse and brings its tables up to date.
+func openWarehouse(ctx context.Context, url string) (sink, error) {
+	w, err := warehouse.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("migrate: %w", err), w.Close())
+	}
+	return w, nil
+}
+
+// epochOf is when a stream was made, Unix seconds. A stream that was deleted and made anew numbers its messages from 1
+// again, and is told from the old one by it.
+func epochOf(ctx context.Context, js jetstream.JetStream, stream string) (uint32, error) {
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return 0, fmt.Errorf("look at stream %s: %w", stream, err)
+	}
+	return uint32(s.CachedInfo().Created.Unix()), nil //nolint:gosec // until 2106
+}

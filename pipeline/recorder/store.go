@@ -1,0 +1,71 @@
+package recorder
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"ratchet/pipeline/warehouse"
+)
+
+const (
+	openWithin   = 30 * time.Second // to connect and migrate
+	insertWithin = time.Minute      // one insert
+	firstPause   = time.Second      // after a first failure
+	longestPause = 30 * time.Second // between two attempts
+	holdEvery    = 30 * time.Second // how often JetStream is told that the messages in hand are being worked on
+)
+
+// sink is what the recorder needs of a warehouse. A batch inserted under a token that was seen is dropped.
+type sink interface {
+	InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow, token string) error
+	InsertDeals(ctx context.Context, rows []warehouse.DealRow, token string) error
+	InsertLedger(ctx context.Context, rows []warehouse.LedgerRow, token string) error
+	InsertDead(ctx context.Context, rows []warehouse.DeadRow, token string) error
+	Close() error
+}
+
+// store opens the warehouse when it is first needed, and again after forget.
+type store struct {
+	dial func(context.Context) (sink, error)
+
+	mu   sync.Mutex
+	sink sink
+}
+
+func newStore(dial func(context.Context) (sink, error)) *store { return &store{dial: dial} }
+
+// open is the warehouse with its tables in place.
+func (s *store) open(ctx context.Context) (sink, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sink != nil {
+		return s.sink, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	opened, err := s.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.sink = opened
+	return opened, nil
+}
+
+// forget makes the next open connect and migrate again: tables were missing.
+func (s *store) forget(old sink) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sink == old && old != nil {
+		s.sink = nil
+		_ = old.Close() // its inserts have returned or will fail and be repeated
+	}
+}
+
+func (s *store) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sink != nil {
+		_ = s.sink.Close() // every insert has returned
+	}
+}
