@@ -128,6 +128,10 @@ func (t *tokend) followDrift(ctx context.Context, s *State) error {
 	return t.entry(ctx, pipeline.Entry{Event: pipeline.EventDrift, Tokens: d, API: &r}, fmt.Sprintf("drift:%d", r.TS))
 }
 
+// refillFloorMS is the least that Keepa prints as refillIn, with some air: the
+// refill may come that much before it was announced.
+const refillFloorMS = 1000
+
 // unexplained is how many tokens vanished between two readings beside those that
 // our calls settled, refills counted on the server's own clock. Refills that a
 // full bucket lost and ticks that may or may not have fallen in between are
@@ -142,7 +146,7 @@ func unexplained(a, b pipeline.Reading, settled int) int {
 	if b.TS >= next {
 		few = 1 + int((b.TS-next)/60300)
 	}
-	if end := b.TS + b.TookMS; end >= next {
+	if end := b.TS + b.TookMS + refillFloorMS; end >= next {
 		many = 1 + int((end-next)/tickMS)
 	}
 	capacity := token.Minutes * a.Rate
