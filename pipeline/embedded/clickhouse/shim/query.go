@@ -17,7 +17,7 @@ import (
 var reads = []string{"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "SET", "USE", "CHECK", ""}
 
 // run runs the statement and sends its answer. An error means that nothing was sent.
-// spoilt means that the engine session broke off and cannot be used again.
+// spoilt means that the answer broke off, so the engine session is not clean.
 func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *work) (spoilt bool, err error) {
 	if q.readonly && q.session != "" && !slices.Contains(reads, job.verb) {
 		return false, refuse(readonly, "Cannot execute query in readonly mode: use POST to change data")
@@ -193,7 +193,13 @@ func (a *answer) lost(err error) error {
 
 // breakOff sends an exception inside an answer that has begun.
 func (a *answer) breakOff(err error) {
-	if _, e := io.WriteString(a.out, tagged(err, a.tag)); e != nil {
+	var to io.Writer = a.out
+	if native, ok := to.(nativePacker); ok {
+		// Between compressed blocks, not in one: the driver looks for the text in what
+		// came over the wire.
+		to = native.to
+	}
+	if _, e := io.WriteString(to, tagged(err, a.tag)); e != nil {
 		return // the client has left
 	}
 	_ = a.out.Close() // the same

@@ -27,7 +27,7 @@ const (
 )
 
 // enter is the request's engine session and what to call when it has ended: with
-// true if the session must not be used again.
+// true if its answer broke off.
 func (s *Server) enter(q *request) (*engine.Conn, func(spoilt bool), error) {
 	if q.session == "" {
 		c, err := s.o.Engine.Connect()
@@ -89,7 +89,7 @@ func (l *sessions) leave(id string, one *session, spoilt bool, timeout time.Dura
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one.busy = false
-	if spoilt {
+	if spoilt && !mended(one.conn) {
 		delete(l.open, id)
 		one.conn.Close()
 		return
@@ -102,6 +102,16 @@ func (l *sessions) leave(id string, one *session, spoilt bool, timeout time.Dura
 			one.conn.Close()
 		}
 	})
+}
+
+// mended clears what a broken answer left in the session, which the next answer would
+// begin with, and reports whether the one after that is clean.
+func mended(c *engine.Conn) bool {
+	if _, _, err := c.Query("SELECT 1", "TabSeparated", nil); err != nil {
+		return false
+	}
+	b, _, err := c.Query("SELECT 1", "TabSeparated", nil)
+	return err == nil && string(b) == "1\n"
 }
 
 func (l *sessions) closeAll() {
