@@ -1,0 +1,441 @@
+package recorder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/warehouse"
+)
+
+// world is a NATS and a ClickHouse of the test's own.
+type world struct {
+	t   *testing.T
+	b   *bus.Bus
+	env daemon.Env
+	dsn string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dsn: chtest.Database(t)}
+	log := slog.New(slog.DiscardHandler)
+	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
+	must(t, err)
+	t.Cleanup(srv.Stop)
+	w.env = daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
+	w.env.Lookup = envconfig.MapLookuper(map[string]string{
+		"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": w.dsn, "RECORDER_FLUSH": "50ms", "RECORDER_BATCH": "64",
+	})
+	w.b, err = bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, w.env, "test")
+	must(t, err)
+	t.Cleanup(w.b.Close)
+	must(t, w.b.Ensure(t.Context()))
+	return w
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start runs a recorder over the sink that wrap makes of the real one; stop ends it and waits.
+func (w *world) start(wrap func(sink) sink) (r *recorder, stop func()) {
+	w.t.Helper()
+	cfg, err := LoadConfig(w.t.Context(), w.env.Lookup)
+	must(w.t, err)
+	r = &recorder{cfg: cfg, env: w.env, bus: w.b, pulse: newPulse(w.env.Now)}
+	r.store = newStore(func(ctx context.Context) (sink, error) {
+		s, err := openWarehouse(ctx, w.dsn)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(s), nil
+	})
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.run(ctx)
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+		r.store.close()
+	})
+	w.t.Cleanup(stop)
+	return r, stop
+}
+
+func plainly(s sink) sink { return s }
+
+func (w *world) publish(m bus.Message) {
+	w.t.Helper()
+	_, err := w.b.Publish(w.t.Context(), m)
+	must(w.t, err)
+}
+
+// verdicts publishes verdicts number from to to.
+func (w *world) verdicts(from, to int) {
+	w.t.Helper()
+	var ms []bus.Message
+	for i := from; i <= to; i++ {
+		v := pipeline.Verdict{
+			Identity: pipeline.Identity{Domain: 1, ASIN: fmt.Sprintf("B%09d", i), PriceType: 2, CreationDate: int64(i)},
+			Look:     pipeline.LookPeek, Outcome: pipeline.Reject, Reason: "no_sale", RuleSet: "r1", Source: pipeline.SourceLive,
+			Inputs: map[string]any{"used_cents": 12.5, "rank": nil}, Tokens: 1,
+			ListedAt: w.env.Now().Add(-time.Minute), DecidedAt: w.env.Now(),
+		}
+		work := v.WorkID(pipeline.FirstGeneration)
+		m, err := bus.Encode(pipeline.SubjectVerdict(1, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict, "verdict:"+v.ID(pipeline.RunLive, work), work, v)
+		must(w.t, err)
+		ms = append(ms, m)
+	}
+	must(w.t, w.b.PublishAll(w.t.Context(), ms))
+}
+
+// settled waits until nothing of the recorder's streams waits or is unacknowledged.
+func (w *world) settled() {
+	w.t.Helper()
+	w.await("every message is settled", func() bool {
+		for _, s := range []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead} {
+			c, err := w.b.JS.Consumer(w.t.Context(), s, pipeline.DurableRecorder(s))
+			must(w.t, err)
+			if i := c.CachedInfo(); i.NumPending > 0 || i.NumAckPending > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (w *world) await(what string, is func() bool) {
+	w.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); !is(); <-tick.C {
+		if time.Now().After(end) {
+			w.t.Fatalf("after 30 s not yet: %s", what)
+		}
+	}
+}
+
+func (w *world) want(sql, answer string) {
+	w.t.Helper()
+	h, err := warehouse.Open(w.t.Context(), w.dsn)
+	must(w.t, err)
+	defer func() { _ = h.Close() }()
+	a, err := h.SQL(w.t.Context(), sql, true)
+	must(w.t, err)
+	var out strings.Builder
+	must(w.t, a.Write(&out, "csv"))
+	_, got, _ := strings.Cut(out.String(), "\n")
+	if got = strings.TrimSpace(got); got != answer {
+		w.t.Errorf("%s\ngot  %q\nwant %q", sql, got, answer)
+	}
+}
+
+// counts asserts that n verdicts are recorded once each, in the table and in the views.
+func (w *world) counts(n int) {
+	w.t.Helper()
+	w.want("SELECT count(), uniqExact(work_id), sum(tokens) FROM verdicts FINAL", fmt.Sprintf("%d,%d,%d", n, n, n))
+	w.want("SELECT sum(verdicts), sum(tokens) FROM verdict_counts", fmt.Sprintf("%d,%d", n, n))
+}
+
+func TestEveryStreamBecomesItsTable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.verdicts(1, 100)
+	deal := []byte(`{"domain":1,"asin":"B000000001","price_type":2,"profit_cents":500,"list_price_cents":4000,"one_year_average_cents":3000,"decided_at":"2026-03-05T12:00:00Z"}`)
+	w.publish(bus.Message{Subject: pipeline.SubjectDeal(1, 2, "B000000002"), Schema: pipeline.SchemaDeal, ID: "deal:1", WorkID: "w", Body: deal})
+	entry, err := bus.Encode(pipeline.SubjectLedger(pipeline.StagePeeker, pipeline.EventClose), pipeline.SchemaLedger, "c1", "", pipeline.Entry{
+		Event: pipeline.EventClose, Stage: pipeline.StagePeeker, At: w.env.Now(), Tokens: 3, PriceKind: pipeline.KindPeek, Items: 3, API: &pipeline.Reading{Left: 290, Rate: 5},
+	})
+	must(t, err)
+	w.publish(entry)
+	var stopped atomic.Bool
+	env := w.env
+	ready := make(chan struct{})
+	env.Ready = func() { close(ready) }
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, env); stopped.Store(true) }()
+	<-ready
+	w.settled()
+	w.counts(100)
+	w.want("SELECT inputs FROM verdicts LIMIT 1", `"{""rank"":null,""used_cents"":12.5}"`)
+	w.want("SELECT sum(tokens) FROM token_counts", "3")
+	w.want("SELECT balance FROM balance", "290")
+	w.want("SELECT hidden_because, profit_cents FROM deal_states", "no_sale,500") // its ASIN was rejected since
+	reply, err := w.b.NC.Request("svc.recorder.status", nil, 5*time.Second)
+	must(t, err)
+	var h pipeline.Heartbeat
+	must(t, json.Unmarshal(reply.Data, &h))
+	if h.Counters["recorded"] != 102 || h.Detail["clickhouse"] != "answers" {
+		t.Errorf("heartbeat: %+v", h)
+	}
+	began := time.Now()
+	cancel()
+	if err := <-done; daemon.ExitCode(err) != daemon.ExitDone {
+		t.Errorf("stopped with %v", err)
+	}
+	if took := time.Since(began); took > grace+2*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+}
+
+// fault fails chosen inserts of verdicts, with or without effect.
+type fault struct {
+	sink
+	calls  atomic.Int32
+	tokens sync.Map
+	fail   func(call int32) (lost, landed bool)
+}
+
+var errLine = errors.New("connection reset by peer")
+
+func (f *fault) InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow, token string) error {
+	n := f.calls.Add(1)
+	key := fmt.Sprint(rows[0].Sequence, "-", len(rows))
+	if before, seen := f.tokens.LoadOrStore(key, token); seen && before != token {
+		return fmt.Errorf("the same batch has tokens %v and %s", before, token)
+	}
+	lost, landed := f.fail(n)
+	if lost {
+		return errLine
+	}
+	err := f.sink.InsertVerdicts(ctx, rows, token)
+	if landed && err == nil {
+		return errLine
+	}
+	return err
+}
+
+func TestTheFaultTableLeavesExactCounts(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(int32) (lost, landed bool){
+		"insert lost once":                 func(n int32) (bool, bool) { return n == 1, false },
+		"insert lost twice":                func(n int32) (bool, bool) { return n <= 2, false },
+		"landed, reported lost":            func(n int32) (bool, bool) { return false, n == 1 },
+		"landed, reported lost twice":      func(n int32) (bool, bool) { return false, n <= 2 },
+		"lost, then landed, reported lost": func(n int32) (bool, bool) { return n == 1, n == 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.verdicts(1, 150)
+			r, _ := w.start(func(s sink) sink { return &fault{sink: s, fail: fail} })
+			w.settled()
+			w.counts(150)
+			if r.pulse.beat().Counters["retries"] == 0 {
+				t.Error("nothing was repeated: the fault did not bite")
+			}
+		})
+	}
+}
+
+func TestACrashBeforeTheAcknowledgementRecordsNothingTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.verdicts(1, 100)
+	// The crash: everything of a first recorder up to the acknowledgement, which it never says.
+	r := &recorder{cfg: Config{Batch: 64, Flush: 50 * time.Millisecond}, env: w.env, bus: w.b, pulse: newPulse(w.env.Now)}
+	r.store = newStore(func(ctx context.Context) (sink, error) { return openWarehouse(ctx, w.dsn) })
+	l, err := newLine(t.Context(), r, pipeline.StreamVerdicts, 64, readVerdict, sink.InsertVerdicts)
+	must(t, err)
+	msgs, err := l.take(t.Context())
+	must(t, err)
+	rows, _ := l.decode(msgs)
+	if _, err := l.land(t.Context(), t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	r.store.close()
+	w.counts(len(msgs))
+	for n, m := range msgs { // AckWait passes: they come again, some of them later than others
+		must(t, m.NakWithDelay(time.Duration(n%3)*100*time.Millisecond))
+	}
+	w.verdicts(101, 130)
+	w.start(plainly)
+	w.settled()
+	w.counts(130)
+}
+
+func TestTwoRecordersSideBySideRecordEverythingOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(plainly)
+	w.start(plainly)
+	for i := range 5 {
+		w.verdicts(i*100+1, i*100+100)
+	}
+	w.settled()
+	w.counts(500)
+}
+
+func TestWhatCannotBeRecordedIsBuriedAndTheRestIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.verdicts(1, 40)
+	w.publish(bus.Message{Subject: "verdict.1.peek.reject.B000000777", Schema: "verdict.v9", ID: "x1", Body: []byte(`{}`)})
+	w.publish(bus.Message{Subject: "verdict.1.peek.reject.B000000778", Schema: pipeline.SchemaVerdict, ID: "x2", Body: []byte(`{"look":`)})
+	wide := `{"domain":99999999,"asin":"B000000779","price_type":2,"look":"peek","outcome":"reject","reason":"x","decided_at":"2026-03-05T12:00:00Z"}`
+	w.publish(bus.Message{Subject: "verdict.1.peek.reject.B000000779", Schema: pipeline.SchemaVerdict, ID: "x3", Body: []byte(wide)})
+	w.publish(bus.Message{Subject: "deal.1.2.B000000780", Schema: pipeline.SchemaDeal, ID: "x4", Body: []byte(`{"domain":1,"asin":"B000000780","profit_cents":"12"}`)})
+	w.verdicts(41, 60)
+	w.start(plainly)
+	w.settled()
+	w.counts(60)
+	w.await("four letters on DEAD are recorded", func() bool {
+		s, err := w.b.JS.Stream(t.Context(), pipeline.StreamDead)
+		must(t, err)
+		w.settled()
+		return s.CachedInfo().State.Msgs == 4
+	})
+	w.want("SELECT stage, reason, key, origin_stream FROM dead FINAL ORDER BY key",
+		"recorder,unknown_schema,B000000777,VERDICTS\nrecorder,bad_message,B000000778,VERDICTS\nrecorder,bad_row,B000000779,VERDICTS\nrecorder,bad_message,B000000780,DEALS")
+	w.want("SELECT body FROM dead FINAL WHERE key = 'B000000778'", `"{""look"":"`)
+}
+
+func TestADeadLetterThatCannotBeRecordedStaysAndMakesNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(bus.Message{Subject: "dead.peeker.x", Schema: "nonsense", ID: "d1", Body: []byte(`nonsense`)})
+	w.start(plainly)
+	w.settled()
+	s, err := w.b.JS.Stream(t.Context(), pipeline.StreamDead)
+	must(t, err)
+	if n := s.CachedInfo().State.Msgs; n != 1 {
+		t.Errorf("%d letters on DEAD, want the first alone", n)
+	}
+}
+
+func TestItStartsWithoutClickHouseSaysSoAndCatchesUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var up atomic.Bool
+	cfg, err := LoadConfig(t.Context(), w.env.Lookup)
+	must(t, err)
+	env := w.env
+	ready := make(chan struct{})
+	env.Ready = func() { close(ready) }
+	r := &recorder{cfg: cfg, env: env, bus: w.b, pulse: newPulse(w.env.Now)}
+	r.store = newStore(func(ctx context.Context) (sink, error) {
+		if !up.Load() {
+			return nil, errors.New("connection refused")
+		}
+		return openWarehouse(ctx, w.dsn)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = r.run(ctx) }()
+	defer func() { cancel(); <-done; r.store.close() }()
+	<-ready
+	w.verdicts(1, 30)
+	w.await("the state says what is wrong", func() bool {
+		h := r.pulse.beat()
+		return h.State == "stuck" && strings.Contains(h.LastError, "refused") && h.Counters["retries"] > 0
+	})
+	up.Store(true)
+	w.settled()
+	w.counts(30)
+	if h := r.pulse.beat(); h.State == "stuck" {
+		t.Errorf("still stuck: %+v", h)
+	}
+}
+
+func TestStoppingWithClickHouseAwayLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.verdicts(1, 30)
+	r, stop := w.start(func(s sink) sink { return &fault{sink: s, fail: func(int32) (bool, bool) { return true, false }} })
+	w.await("a batch is held", func() bool { return r.pulse.beat().Counters["retries"] > 0 })
+	stop()
+	w.start(plainly)
+	w.settled()
+	w.counts(30)
+}
+
+func TestWhatTheServerGivesUpIsCopiedToDeadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(plainly)
+	w.publish(bus.Message{Subject: "candidate.1.live.B000000001", Schema: pipeline.SchemaCandidate, ID: "c1", WorkID: "w1", Body: []byte(`{"a":1}`)})
+	c, err := w.b.JS.CreateConsumer(t.Context(), pipeline.StreamCandidates, jetstream.ConsumerConfig{
+		Durable: "commit-x", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 2, AckWait: 100 * time.Millisecond,
+	})
+	must(t, err)
+	for range 2 {
+		batch, err := c.Fetch(1, jetstream.FetchMaxWait(5*time.Second))
+		must(t, err)
+		for m := range batch.Messages() {
+			must(t, m.Nak())
+		}
+	}
+	if _, err := c.Fetch(1, jetstream.FetchMaxWait(300*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	glance, err := w.b.JS.Consumer(t.Context(), pipeline.StreamCandidates, pipeline.DurableGlance)
+	must(t, err)
+	batch, err := glance.Fetch(1, jetstream.FetchMaxWait(5*time.Second))
+	must(t, err)
+	for m := range batch.Messages() {
+		must(t, w.b.Bury(t.Context(), string(pipeline.StagePeeker), itemOf(m, pipeline.StreamCandidates), "malformed", nil))
+		must(t, m.TermWithReason("malformed"))
+	}
+	s, err := w.b.JS.Stream(t.Context(), pipeline.StreamDead)
+	must(t, err)
+	w.await("two letters", func() bool {
+		i, err := s.Info(t.Context())
+		must(t, err)
+		return i.State.Msgs >= 2
+	})
+	w.settled()
+	w.want("SELECT stage, reason, key, body FROM dead FINAL ORDER BY stage",
+		`committer,max_deliveries,B000000001,"{""a"":1}"`+"\n"+`peeker,malformed,B000000001,"{""a"":1}"`)
+}
+
+func TestABatchWithHolesHasATokenOfItsOwn(t *testing.T) {
+	t.Parallel()
+	l := &line[int]{stream: "S", epoch: 7}
+	of := func(seqs ...uint64) string {
+		rows := make([]held[int], len(seqs))
+		for i, s := range seqs {
+			rows[i].seq = s
+		}
+		return l.token(rows)
+	}
+	if got := of(3, 4, 5); got != "S:7:3-5:3" {
+		t.Errorf("got %s", got)
+	}
+	if of(1, 2, 4) == of(1, 3, 4) {
+		t.Error("two batches share a token: ClickHouse would drop the second")
+	}
+}
+
+func TestTheConfigurationNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	_, err := LoadConfig(t.Context(), envconfig.MapLookuper(map[string]string{"RECORDER_BATCH": "0", "RECORDER_FLUSH": "0s", "CLICKHOUSE_URL": ""}))
+	for _, name := range []string{"RECORDER_BATCH", "RECORDER_FLUSH"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v, want %s named", err, name)
+		}
+	}
+}
