@@ -57,6 +57,34 @@ func StartService(ctx context.Context, b *Bus, env daemon.Env, name string, beat
 	}, nil
 }
 
+// AskAll asks every instance of the named daemons for its status and returns what
+// came back in time.
+func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration) [][]byte {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	inbox := b.NC.NewInbox()
+	sub, err := b.NC.SubscribeSync(inbox)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = sub.Unsubscribe() }() // the connection ends it too
+	for _, name := range daemons {
+		if b.NC.PublishRequest("svc."+name+".status", inbox, nil) != nil {
+			return nil
+		}
+	}
+	var out [][]byte
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return out
+		}
+		if len(m.Data) > 0 { // a subject without listeners answers with an empty message
+			out = append(out, m.Data)
+		}
+	}
+}
+
 // heart writes the heartbeat. Its key is renewed by a publish that carries the
 // TTL again: an ordinary put would erase it and leave a key that never dies.
 type heart struct {

@@ -26,7 +26,7 @@ type Deal struct {
 	ListCents     *int64    `json:"list_price_cents"`
 	ProfitCents   *int64    `json:"profit_cents"`
 	ROIPercent    *float64  `json:"roi_percent"`
-	SalesInferred *int      `json:"sales_inferred"`
+	SaleCount     *int      `json:"sale_count"`
 	Confidence    *float64  `json:"confidence_percent"`
 	DecidedAt     time.Time `json:"decided_at"`
 }
@@ -75,18 +75,18 @@ func writeTable(w io.Writer, deals []Deal) error {
 	p.f("PROFIT\tROI\tBUY\tSELL\tSALES\tLINK\tTITLE\n")
 	for _, d := range deals {
 		p.f("%s\t%s\t%s\t%s\t%s\t%s\t%s\n", tally.Money(d.ProfitCents), percent(d.ROIPercent), tally.Money(d.LandedCents),
-			tally.Money(d.ListCents), count(d.SalesInferred), d.Link, tally.Short(d.Title, 50))
+			tally.Money(d.ListCents), count(d.SaleCount), d.Link, tally.Short(d.Title, 50))
 	}
 	return p.flush()
 }
 
 func writeCSV(w io.Writer, deals []Deal) error {
 	c := csv.NewWriter(w)
-	rows := [][]string{{"asin", "link", "title", "landed_cents", "list_price_cents", "profit_cents", "roi_percent", "sales_inferred", "decided_at"}}
+	rows := [][]string{{"asin", "link", "title", "landed_cents", "list_price_cents", "profit_cents", "roi_percent", "sale_count", "decided_at"}}
 	for _, d := range deals {
 		rows = append(rows, []string{
 			d.ASIN, d.Link, d.Title, cents(d.LandedCents), cents(d.ListCents), cents(d.ProfitCents),
-			number(d.ROIPercent), count(d.SalesInferred), d.DecidedAt.Format(time.RFC3339),
+			number(d.ROIPercent), count(d.SaleCount), d.DecidedAt.Format(time.RFC3339),
 		})
 	}
 	return c.WriteAll(rows)

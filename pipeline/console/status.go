@@ -166,18 +166,31 @@ func (s *Status) readWaiting(ctx context.Context, b *bus.Bus) {
 	}
 }
 
+// answerWithin is how long the daemons have to answer for themselves.
+const answerWithin = 300 * time.Millisecond
+
 // expected is every daemon that a whole pipeline has.
 func expected() []string {
 	return []string{"tokend", "watermarker", "peeker", "committer", "recorder"}
 }
 
+// readDaemons takes the heartbeats, and newer words from whoever answers: a
+// heartbeat is up to ten seconds old, which is long in scaled time.
 func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
-	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) {
+	beats := map[string]pipeline.Heartbeat{}
+	keep := func(value []byte) {
 		var h pipeline.Heartbeat
-		if json.Unmarshal(value, &h) == nil {
-			s.Daemons = append(s.Daemons, h)
+		if json.Unmarshal(value, &h) == nil && !h.At.Before(beats[h.Daemon+h.Instance].At) {
+			beats[h.Daemon+h.Instance] = h
 		}
-	})
+	}
+	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) { keep(value) })
+	for _, answer := range b.AskAll(ctx, expected(), answerWithin) {
+		keep(answer)
+	}
+	for _, h := range beats {
+		s.Daemons = append(s.Daemons, h)
+	}
 	slices.SortFunc(s.Daemons, func(a, b pipeline.Heartbeat) int {
 		return cmp.Or(cmp.Compare(slices.Index(expected(), a.Daemon), slices.Index(expected(), b.Daemon)), cmp.Compare(a.Instance, b.Instance))
 	})
