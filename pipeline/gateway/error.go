@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
 	"strings"
-	"syscall"
 
 	"ratchet/pipeline"
 )
@@ -101,8 +99,8 @@ func transport(request string, err error) *Error {
 		e.Kind, e.Says = Cut, "stopped while waiting for the answer"
 	case errors.As(err, &op) && op.Op == "dial":
 		e.Kind, e.Says = Unreached, "no connection: "+op.Err.Error()
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		e.Says = "the connection broke"
+	case errors.Is(err, errTooLarge):
+		e.Kind, e.Says = Malformed, errTooLarge.Error()
 	default:
 		e.Says = "the connection broke"
 	}

@@ -8,6 +8,7 @@ package gateway
 import (
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -63,9 +64,12 @@ func New(cfg Config, env daemon.Env) (*Gateway, error) {
 	}
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
-		MaxIdleConnsPerHost: 8, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 30 * time.Second,
-		DisableCompression: true, // we ask for gzip and read it ourselves, on errors too
-		Proxy:              http.ProxyFromEnvironment,
+		TLSHandshakeTimeout: 30 * time.Second,
+		DisableCompression:  true, // we ask for gzip and read it ourselves, on errors too
+		// net/http silently sends a GET again when a reused connection breaks before
+		// the answer; Keepa would charge both.
+		DisableKeepAlives: true,
+		Proxy:             http.ProxyFromEnvironment,
 	}
 	return &Gateway{cfg: cfg, env: env, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}}, nil
 }
@@ -90,6 +94,15 @@ const MaxASINs = 100
 
 // Deals asks for one page of the deal list; selection is Keepa's JSON.
 func (g *Gateway) Deals(ctx context.Context, c *purse.Claim, domain int, selection []byte) (Answer, error) {
+	var sel struct {
+		Domain int `json:"domainId"`
+	}
+	if err := json.Unmarshal(selection, &sel); err != nil {
+		return Answer{}, fmt.Errorf("ask for deals: selection: %w", err)
+	}
+	if sel.Domain != domain || !lists(domain) {
+		return Answer{}, fmt.Errorf("ask for deals: selection wants domain %d, the caller %d; the deal list knows 1-6 and 8-11", sel.Domain, domain)
+	}
 	q := url.Values{"selection": {string(selection)}}
 	return g.paid(ctx, c, "deal", q)
 }
@@ -99,6 +112,9 @@ func (g *Gateway) Deals(ctx context.Context, c *purse.Claim, domain int, selecti
 func (g *Gateway) Products(ctx context.Context, c *purse.Claim, domain int, asins []string, offers bool) (Answer, error) {
 	if err := validate("ASINs", asins); err != nil {
 		return Answer{}, err
+	}
+	if !lists(domain) && domain != 12 {
+		return Answer{}, fmt.Errorf("ask for products: no domain %d", domain)
 	}
 	q := url.Values{
 		"domain": {strconv.Itoa(domain)}, "asin": {strings.Join(asins, ",")},
@@ -114,6 +130,9 @@ func (g *Gateway) Products(ctx context.Context, c *purse.Claim, domain int, asin
 func (g *Gateway) Sellers(ctx context.Context, c *purse.Claim, domain int, ids []string) (Answer, error) {
 	if err := validate("sellers", ids); err != nil {
 		return Answer{}, err
+	}
+	if !lists(domain) {
+		return Answer{}, fmt.Errorf("ask for sellers: no domain %d", domain)
 	}
 	return g.paid(ctx, c, "seller", url.Values{"domain": {strconv.Itoa(domain)}, "seller": {strings.Join(ids, ",")}})
 }
@@ -131,6 +150,9 @@ func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
 	}
 	return *a.Reading, nil
 }
+
+// lists reports whether Keepa serves this domain on every endpoint.
+func lists(domain int) bool { return domain >= 1 && domain <= 11 && domain != 7 }
 
 func validate(what string, ids []string) error {
 	if len(ids) == 0 || len(ids) > MaxASINs {
@@ -185,8 +207,16 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 		return a, transport(a.Request, err)
 	}
 	a.AnsweredAt = g.env.Now()
-	return judge(a)
+	a, err = judge(a)
+	var e *Error
+	if errors.As(err, &e) {
+		// Keepa's words are somebody else's: they might quote the request.
+		e.Says = strings.ReplaceAll(e.Says, g.cfg.Key.Reveal(), "[secret]")
+	}
+	return a, err
 }
+
+var errTooLarge = errors.New("the answer is larger than anything Keepa sends")
 
 func read(resp *http.Response) ([]byte, error) {
 	var r io.Reader = resp.Body
@@ -199,7 +229,7 @@ func read(resp *http.Response) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
 	if len(body) > maxBody {
-		return nil, fmt.Errorf("answer is larger than %d bytes", maxBody)
+		return nil, errTooLarge
 	}
 	return body, err
 }
@@ -244,7 +274,7 @@ func judge(a Answer) (Answer, error) {
 // reading is the bucket as the envelope tells it; nil where it tells nothing.
 func reading(e keepa.Envelope) *pipeline.Reading {
 	left, known := e.Balance()
-	if !known || !e.Authoritative() || e.RefillRate <= 0 {
+	if !known || !e.Authoritative() || e.RefillRate < 0 {
 		return nil
 	}
 	return &pipeline.Reading{

@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
@@ -49,33 +49,53 @@ func Open(ctx context.Context, b *bus.Bus, env daemon.Env, stage pipeline.Stage)
 		grant: bus.NewCell(kv, pipeline.KeyGrant(stage)), mode: bus.NewCell(kv, pipeline.KeyMode),
 		worker: string(stage) + "-" + strings.ReplaceAll(daemon.Instance(), ".", "-") + "-" + fmt.Sprintf("%x", time.Now().UnixNano()),
 	}
-	go p.watch(ctx, kv)
+	hints, err := p.listen()
+	if err != nil {
+		return nil, fmt.Errorf("listen to the grant of %s: %w", stage, err)
+	}
+	go p.watch(ctx, hints)
 	return p, nil
 }
 
-// watch turns changes of the bucket into hints. It goes deaf for seconds after a
-// server restart, so a hint also fires each second.
-func (p *Purse) watch(ctx context.Context, kv jetstream.KeyValue) {
+// listen subscribes to the writes of the grant and the mode themselves: a watcher
+// of the bucket would be deaf for seconds after a restart of the server.
+func (p *Purse) listen() (func(), error) {
+	var subs []*nats.Subscription
+	stop := func() {
+		for _, s := range subs {
+			_ = s.Unsubscribe() // the connection ends it too
+		}
+	}
+	for _, key := range []string{pipeline.KeyGrant(p.stage), pipeline.KeyMode} {
+		s, err := p.bus.NC.Subscribe("$KV."+pipeline.BucketTokens+"."+key, func(*nats.Msg) { p.poke() })
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		subs = append(subs, s)
+	}
+	return stop, nil
+}
+
+func (p *Purse) poke() {
+	select {
+	case p.hint <- struct{}{}:
+	default:
+	}
+}
+
+// watch fires a hint each second beside those that writes bring, which may be
+// lost.
+func (p *Purse) watch(ctx context.Context, stop func()) {
+	defer stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var updates <-chan jetstream.KeyValueEntry
-	if w, err := kv.WatchAll(ctx, jetstream.UpdatesOnly()); err == nil {
-		updates = w.Updates()
-		defer func() { _ = w.Stop() }() // the connection ends it too
-	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case _, ok := <-updates:
-			if !ok {
-				updates = nil
-			}
-		}
-		select {
-		case p.hint <- struct{}{}:
-		default:
+			p.poke()
 		}
 	}
 }
@@ -109,6 +129,10 @@ func (p *Purse) Wish(ctx context.Context) (token.Wish, error) {
 	return token.ParseWish(raw), nil
 }
 
+// Max is what a call of a kind about one item may cost at worst; a claim reserves
+// that much for each.
+func (p *Purse) Max(kind pipeline.Kind) int { return token.Price(kind) }
+
 // Claim is permission to spend up to Tokens on one call. It must be closed.
 type Claim struct {
 	p        *Purse
@@ -141,14 +165,28 @@ func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int)
 		_, landed := g.Open[c.id]
 		return next, !landed, err
 	})
-	if err != nil {
+	if errors.Is(err, ErrShort) {
 		return nil, err
 	}
-	e := c.entry(pipeline.EventClaim, n)
-	if _, err := p.bus.Publish(ctx, c.message(e, "claim:"+c.id)); err != nil {
-		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx), 0, nil))
+	if err == nil {
+		_, err = p.bus.Publish(ctx, c.message(c.entry(pipeline.EventClaim, n), "claim:"+c.id))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("claim %d tokens: %w", n, err), c.undo(ctx))
 	}
 	return c, nil
+}
+
+// undo gives a claim back that may have landed although we were told otherwise.
+// If it cannot, tokend reaps it: time is lost, no token.
+func (c *Claim) undo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_, err := bus.Change(ctx, c.p.grant, func(g token.Grant) (token.Grant, bool, error) {
+		_, landed := g.Open[c.id]
+		return g.Settle(c.id, 0, nil), landed, nil
+	})
+	return err
 }
 
 // ID names the claim in the grant, the ledger and the stored answers.
@@ -168,23 +206,30 @@ func (c *Claim) StartBy() time.Time { return c.deadline.Add(-claimLife(c.p.env) 
 // under the claim's id: dying in between leaves an open claim that tokend reaps,
 // never a spent token that no line explains.
 func (c *Claim) Close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	return c.close(ctx, consumed, r, "")
+	return c.close(ctx, consumed, r)
 }
 
-// CloseUnknown ends a claim whose answer never arrived. It settles nothing; what
-// the call cost shows as drift in Keepa's next answer.
+// CloseUnknown ends a claim whose answer never arrived. It settles nothing; tokend
+// asks Keepa for the balance, and what the call cost shows as drift.
 func (c *Claim) CloseUnknown(ctx context.Context, note string) error {
-	return c.close(ctx, 0, nil, "outcome unknown: "+note)
+	e := c.entry(pipeline.EventClose, 0)
+	e.Note = "outcome unknown: " + note
+	return c.end(ctx, e, func(g token.Grant) token.Grant { return g.SettleUnknown(c.id) })
 }
 
-func (c *Claim) close(ctx context.Context, consumed int, r *pipeline.Reading, note string) error {
+func (c *Claim) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
 	e := c.entry(pipeline.EventClose, consumed)
-	e.API, e.Note = r, note
+	e.API = r
+	return c.end(ctx, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
+}
+
+// end writes the ledger's line and then the grant; both may be repeated.
+func (c *Claim) end(ctx context.Context, e pipeline.Entry, f func(token.Grant) token.Grant) error {
 	if _, err := c.p.bus.Publish(ctx, c.message(e, c.id)); err != nil {
 		return fmt.Errorf("close claim %s: %w", c.id, err)
 	}
 	_, err := bus.Change(ctx, c.p.grant, func(g token.Grant) (token.Grant, bool, error) {
-		return g.Settle(c.id, consumed, r), true, nil
+		return f(g), true, nil
 	})
 	if err != nil {
 		return fmt.Errorf("close claim %s: %w", c.id, err)

@@ -152,8 +152,8 @@ func Newer(a, b *pipeline.Reading) *pipeline.Reading {
 }
 
 // staleAfter is how much older than the newest an honest reading can be: calls
-// overlap for minutes, not longer. Beyond it the server's clock has jumped.
-const staleAfter = 10 * time.Minute
+// overlap, but each is closed as soon as it ends. Beyond it the clock has jumped.
+const staleAfter = 30 * time.Second
 
 // shows reports whether the newest of two readings includes what r's call cost.
 func shows(newest, r *pipeline.Reading) bool {

@@ -15,7 +15,7 @@ type Demand struct {
 // Shares say how stages divide the income.
 type Shares struct {
 	Weight   map[pipeline.Stage]int
-	Burst    map[pipeline.Stage]int // most credit a stage may hold
+	Burst    map[pipeline.Stage]int // most credit a stage may hold on a small plan
 	ListPart int                    // percent of the income that discovery may spend at most
 }
 
@@ -28,15 +28,20 @@ func DefaultShares() Shares {
 	}
 }
 
+// patience is how long an expensive step may be saved for while a cheaper one
+// waits; it stays below the ten minutes after which a wait counts as a stall.
+const patience = 8 * time.Minute
+
 // Position is everything a plan is made from.
 type Position struct {
 	Bucket Bucket
 	Grants map[pipeline.Stage]Grant
 	Demand map[pipeline.Stage]Demand
 	Base   map[pipeline.Stage]int // used tokens that fairness has forgiven
-	Opened time.Time              // when tokend began
+	Opened time.Time              // when the books of discovery began
 	Start  int                    // the balance then
 	Listed int                    // what discovery had used then
+	Issued time.Time              // when something was last issued
 	Floor  int                    // balance below which nothing is issued
 }
 
@@ -44,7 +49,7 @@ type Position struct {
 func Used(g Grant) int { return g.Settled + g.Lost + g.Credit() + g.Held() }
 
 // Head is what may still be issued: the projected balance less every permission
-// that is outstanding, and the floor.
+// that is outstanding, and the floor. Below zero, permission must be taken back.
 func (p Position) Head(now time.Time) int {
 	if !p.Bucket.Known {
 		return 0
@@ -56,17 +61,45 @@ func (p Position) Head(now time.Time) int {
 	return head
 }
 
+// last is when something was last issued, or the beginning.
+func (p Position) last() time.Time {
+	if p.Issued.After(p.Opened) {
+		return p.Issued
+	}
+	return p.Opened
+}
+
+// Waiting reports whether any stage has work.
+func (p Position) Waiting() bool {
+	for _, d := range p.Demand {
+		if d.Tokens > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Plan is how much to issue to each stage now, and the stage that must wait for
 // the head to grow, with the head it needs. Its sum never exceeds the head.
+//
+// The stage furthest below its weight is next, and while its step is not
+// affordable the others wait too: a cheap stage cannot eat the savings of an
+// expensive one. Only where saving would outlast patience does the cheapest step
+// go first.
 func (s Shares) Plan(p Position, now time.Time) (issue map[pipeline.Stage]int, wait pipeline.Stage, need int) {
 	issue = map[pipeline.Stage]int{}
-	head := p.Head(now)
-	for {
+	if !p.Bucket.Known {
+		return issue, "", 0
+	}
+	for head := p.Head(now); ; {
 		stage, step := s.next(p, issue, now)
 		if stage == "" {
 			return issue, "", 0
 		}
 		if head < step {
+			if cheap, price := s.cheapest(p, issue, now); len(issue) == 0 && price <= head && s.outlasts(p, step-head, now) {
+				issue[cheap] = price
+			}
 			return issue, stage, step
 		}
 		issue[stage] += step
@@ -74,67 +107,132 @@ func (s Shares) Plan(p Position, now time.Time) (issue map[pipeline.Stage]int, w
 	}
 }
 
+// outlasts reports whether saving what is missing ends later than patience does.
+func (s Shares) outlasts(p Position, missing int, now time.Time) bool {
+	end := p.last().Add(patience)
+	if at, ok := p.Bucket.Affordable(p.Bucket.Balance(now)+missing, now); ok && !at.After(end) {
+		return false
+	}
+	return !now.Before(end)
+}
+
 // next is the stage furthest below its weight among those that want more, and
 // the step it wants.
 func (s Shares) next(p Position, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
 	var best pipeline.Stage
-	var bestStep int
-	var bestScore float64
+	var bestStep, bestUsed int
 	for _, stage := range pipeline.Stages() {
 		step := s.wants(p, stage, issued[stage], now)
 		if step == 0 {
 			continue
 		}
-		used := Used(p.Grants[stage]) - p.Base[stage] + issued[stage]
-		score := float64(used+step) / float64(max(1, s.Weight[stage]))
-		if best == "" || score < bestScore {
-			best, bestStep, bestScore = stage, step, score
+		used := Used(p.Grants[stage]) - p.Base[stage] + issued[stage] + step
+		if best == "" || used*s.weight(best) < bestUsed*s.weight(stage) {
+			best, bestStep, bestUsed = stage, step, used
 		}
 	}
 	return best, bestStep
+}
+
+func (s Shares) cheapest(p Position, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
+	var best pipeline.Stage
+	var bestStep int
+	for _, stage := range pipeline.Stages() {
+		if step := s.wants(p, stage, issued[stage], now); step > 0 && (best == "" || step < bestStep) {
+			best, bestStep = stage, step
+		}
+	}
+	return best, bestStep
+}
+
+func (s Shares) weight(stage pipeline.Stage) int { return max(1, s.Weight[stage]) }
+
+// burst is the most credit a stage may hold: some steps on a small plan, some
+// minutes of income on a large one.
+func (s Shares) burst(p Position, stage pipeline.Stage, step int) int {
+	return max(s.Burst[stage], 2*p.Bucket.Refill(), step)
 }
 
 // wants is the next step that a stage's demand justifies beyond its credit, or 0.
 func (s Shares) wants(p Position, stage pipeline.Stage, issued int, now time.Time) int {
 	d, g := p.Demand[stage], p.Grants[stage]
 	credit := g.Credit() + issued
-	if d.Tokens <= credit || d.Step <= 0 || credit+d.Step > max(s.Burst[stage], d.Step) {
+	if d.Step <= 0 || d.Tokens <= credit || credit+d.Step > s.burst(p, stage, d.Step) {
 		return 0
 	}
 	if stage == pipeline.StageWatermarker && !s.listAllows(p, issued+d.Step, now) {
 		return 0
 	}
+	// Credit that a claim cannot use as a whole step is completed first.
+	if rest := credit % d.Step; rest > 0 {
+		return d.Step - rest
+	}
 	return d.Step
 }
 
-// listAllows keeps discovery within its part of the income: of what time has
-// paid in since the start, and of the balance that the start found. A bucket
-// about to overflow is nobody's income.
+// listAllows keeps discovery within its part of the income, beside the balance
+// that the start found: that may go into the first sweep. Tokens that are about to
+// expire are nobody's, and neither are those that nobody else has wanted for long.
 func (s Shares) listAllows(p Position, more int, now time.Time) bool {
-	if p.Bucket.Balance(now) >= p.Bucket.Capacity()-p.Bucket.Refill() {
+	if p.Bucket.NearFull(now) || s.alone(p, pipeline.StageWatermarker) && now.Sub(p.last()) >= patience {
 		return true
 	}
-	income := max(0, p.Start) + int(now.Sub(p.Opened)/Tick)*p.Bucket.Refill()
+	income := int(now.Sub(p.Opened)/p.Bucket.Period()) * p.Bucket.Refill()
 	spent := Used(p.Grants[pipeline.StageWatermarker]) - p.Listed
-	return (spent+more)*100 <= income*s.ListPart
+	return (spent+more-max(0, p.Start))*100 <= income*s.ListPart
+}
+
+func (s Shares) alone(p Position, only pipeline.Stage) bool {
+	for stage, d := range p.Demand {
+		if stage != only && d.Tokens > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Forgive is the base of an idle stage: lowered so far that the stage is level
 // with the busy one that has used least of its weight. It comes back to its
 // share, not to everything that it left to others.
 func (s Shares) Forgive(p Position, idle pipeline.Stage) int {
-	level, found := 0.0, false
+	var level pipeline.Stage
+	levelUsed := 0
 	for _, stage := range pipeline.Stages() {
 		if stage == idle || p.Demand[stage].Tokens == 0 {
 			continue
 		}
-		score := float64(Used(p.Grants[stage])-p.Base[stage]) / float64(max(1, s.Weight[stage]))
-		if !found || score < level {
-			level, found = score, true
+		used := Used(p.Grants[stage]) - p.Base[stage]
+		if level == "" || used*s.weight(level) < levelUsed*s.weight(stage) {
+			level, levelUsed = stage, used
 		}
 	}
-	if !found {
+	if level == "" {
 		return p.Base[idle]
 	}
-	return min(p.Base[idle], Used(p.Grants[idle])-int(level*float64(s.Weight[idle])))
+	return min(p.Base[idle], Used(p.Grants[idle])-levelUsed*s.weight(idle)/s.weight(level))
+}
+
+// Keep is how much credit a stage may keep: all of it, unless spending is
+// forbidden, the stage has no use for it while others wait, or the balance that
+// it was issued against has gone.
+func (s Shares) Keep(p Position, stage pipeline.Stage, spend bool, now time.Time) int {
+	credit := p.Grants[stage].Credit()
+	if !spend || !p.Bucket.Known {
+		return 0
+	}
+	keep := credit
+	if !s.alone(p, stage) {
+		keep = min(keep, roundUp(p.Demand[stage]))
+	}
+	if head := p.Head(now); head < 0 {
+		keep = max(0, keep+head)
+	}
+	return keep
+}
+
+func roundUp(d Demand) int {
+	if d.Step <= 0 {
+		return 0
+	}
+	return (d.Tokens + d.Step - 1) / d.Step * d.Step
 }

@@ -10,37 +10,61 @@ import (
 	"ratchet/pipeline/token"
 )
 
-// balanceEvery is how often the balance is written when nothing changed, on the
-// machine's clock.
-const balanceEvery = 15 * time.Second
-
-// drift follows what moves Keepa's balance beside our own calls.
-type drift struct {
-	last    *pipeline.Reading // the reading up to which the books are closed
-	settled int               // settled tokens then
-	total   int
+// State is the balance key: what tokend knows, for people, other programs and its
+// successor. Only tokend writes it.
+type State struct {
+	Epoch    uint64                        `json:"epoch"`
+	Est      int                           `json:"est"` // projected balance, tokens
+	At       time.Time                     `json:"at"`  // pipeline time of the projection
+	API      *pipeline.Reading             `json:"api,omitempty"`
+	Heard    time.Time                     `json:"heard,omitzero"` // pipeline time at which api arrived
+	Owed     int                           `json:"owed,omitempty"` // tokens that may be gone and that api does not show
+	Rate     int                           `json:"rate"`           // tokens a minute
+	Cap      int                           `json:"cap"`
+	Next     time.Time                     `json:"next_refill,omitzero"`
+	State    string                        `json:"state"` // burst, recharge, paused, nospend, unknown
+	Since    time.Time                     `json:"since,omitzero"`
+	Target   int                           `json:"target,omitempty"`   // balance that is waited for
+	ETA      time.Time                     `json:"eta,omitzero"`       // when the projection reaches it
+	Deadline time.Time                     `json:"deadline,omitzero"`  // when the wait ends whatever the balance
+	EndedBy  string                        `json:"ended_by,omitempty"` // what ended the last pause
+	Stages   map[pipeline.Stage]StageState `json:"stages"`
+	Drift    int                           `json:"drift"`   // tokens that no claim of ours explains, ever
+	Expired  int                           `json:"expired"` // tokens that vanished at a full bucket, ever
+	Note     string                        `json:"note,omitempty"`
+	Phase    token.Phase                   `json:"phase"`
+	Books    Books                         `json:"books"`
 }
 
-// publish writes the balance when it says something new, and drift to the ledger.
-func (t *tokend) publish(ctx context.Context, wish token.Wish, now time.Time) error {
-	next := t.describe(wish, now)
-	if err := t.followDrift(ctx, &next); err != nil {
-		return err
-	}
-	t.note(func(h *pipeline.Heartbeat) {
-		h.State = next.State
-		h.Detail = map[string]any{"balance": next.Est, "rate": next.Rate, "epoch": t.epoch, "drift": next.Drift, "note": next.Note}
+// StageState is a stage's part of the balance, in tokens.
+type StageState struct {
+	Credit int `json:"credit"` // granted and not claimed
+	Open   int `json:"open"`   // in open claims
+	Demand int `json:"demand"` // worst price of what waits
+}
+
+// How often the balance is written, on the machine's clock: when nothing changed,
+// and when only figures did.
+const (
+	balanceEvery = 15 * time.Second
+	figuresEvery = 250 * time.Millisecond
+)
+
+// publish writes the balance when it says something new. Lines of the books are
+// stored in it before the ledger gets them: dying in between repeats them under
+// the same ids.
+func (t *tokend) publish(ctx context.Context, wish token.Wish, wait pipeline.Stage, need int, now time.Time) error {
+	next := t.describe(wish, wait, need, now)
+	t.tell(func(h *pipeline.Heartbeat) {
+		h.State = idleOr(next)
+		h.Detail = map[string]any{"balance": next.Est, "rate": next.Rate, "state": next.State, "epoch": t.epoch, "drift": next.Drift, "note": next.Note}
 	})
-	changed := t.state.differs(next)
-	if !changed && time.Since(t.wrote) < balanceEvery {
-		t.state = next
+	switch news := t.state.differs(next); {
+	case t.forced || news > figures:
+	case news == figures && time.Since(t.wrote) >= figuresEvery:
+	case time.Since(t.wrote) >= balanceEvery:
+	default:
 		return nil
-	}
-	if t.state.State != next.State {
-		e := pipeline.Entry{Event: pipeline.EventMode, Note: t.state.State + " → " + next.State, API: next.API}
-		if err := t.entry(ctx, e, fmt.Sprintf("mode:%d:%d", t.epoch, now.UnixMilli())); err != nil {
-			return err
-		}
 	}
 	_, err := bus.Change(ctx, bus.NewCell(t.kv, pipeline.KeyBalance), func(s State) (State, bool, error) {
 		if s.Epoch > t.epoch {
@@ -48,116 +72,106 @@ func (t *tokend) publish(ctx context.Context, wish token.Wish, now time.Time) er
 		}
 		return next, true, nil
 	})
+	if err != nil {
+		return fmt.Errorf("write the balance: %w", err)
+	}
+	before := t.state
 	t.state, t.wrote = next, time.Now()
-	return err
+	if t.forced {
+		if err := t.writeLines(ctx); err != nil {
+			return err
+		}
+		t.forced = false
+	}
+	if before.State == next.State {
+		return nil
+	}
+	e := pipeline.Entry{Event: pipeline.EventMode, Note: before.State + " to " + next.State, API: next.API}
+	if before.State == string(token.Recharge) {
+		e.Note += ", ended by " + next.EndedBy
+	}
+	return t.entry(ctx, e, fmt.Sprintf("mode:%d:%s:%d", t.epoch, next.State, next.Since.UnixMilli()))
 }
 
-// differs reports whether people would want to know; the clock alone is no news.
-func (s State) differs(n State) bool {
-	if s.Est != n.Est || s.State != n.State || s.Rate != n.Rate || s.Drift != n.Drift || s.Note != n.Note {
-		return true
-	}
-	for stage, a := range s.Stages {
-		if b := n.Stages[stage]; (a.Credit == 0) != (b.Credit == 0) || (a.Demand == 0) != (b.Demand == 0) {
-			return true
+func idleOr(s State) string {
+	for _, stage := range s.Stages {
+		switch {
+		case stage.Open > 0 || stage.Credit > 0:
+			return "working"
+		case stage.Demand > 0:
+			return "waiting_for_tokens"
 		}
 	}
-	return len(s.Stages) != len(n.Stages)
+	return "idle"
 }
 
-func (t *tokend) describe(wish token.Wish, now time.Time) State {
+// How much a change matters to those who read the balance.
+const (
+	nothing = iota
+	figures // a number moved
+	news    // a state did
+)
+
+// differs says how much n tells beyond s; the clock alone is no news.
+func (s State) differs(n State) int {
+	if s.State != n.State || s.Note != n.Note || s.Rate != n.Rate || s.Drift != n.Drift || s.EndedBy != n.EndedBy || s.Epoch != n.Epoch {
+		return news
+	}
+	if s.Est != n.Est || s.Target != n.Target || s.Owed != n.Owed || len(s.Stages) != len(n.Stages) {
+		return figures
+	}
+	for stage, a := range n.Stages {
+		if s.Stages[stage] != a {
+			return figures
+		}
+	}
+	return nothing
+}
+
+func (t *tokend) describe(wish token.Wish, wait pipeline.Stage, need int, now time.Time) State {
 	b := t.pos.Bucket
 	s := State{
-		Epoch: t.epoch, At: now, Est: b.Balance(now), Rate: b.Reading.Rate, Cap: b.Capacity(),
-		Drift: t.drift.total, Note: t.state.Note, EndedBy: t.state.EndedBy, Stages: map[pipeline.Stage]StageState{},
+		Epoch: t.epoch, At: now, Est: b.Balance(now), Owed: b.Owed, Rate: b.Rate(), Cap: b.Capacity(),
+		Drift: t.books.Drift, Expired: t.books.Expired, Note: t.note, EndedBy: t.phase.EndedBy,
+		Phase: t.phase, Books: t.books, Stages: map[pipeline.Stage]StageState{},
 	}
 	if b.Known {
 		r := b.Reading
 		s.API, s.Heard, s.Next = &r, b.At, b.Next(now)
+	} else {
+		s.API, s.Heard, s.Owed = t.state.API, t.state.Heard, t.state.Owed // what a successor may need
 	}
 	for stage, g := range t.grants {
 		s.Stages[stage] = StageState{Credit: g.Credit(), Open: g.Held(), Demand: t.pos.Demand[stage].Tokens}
 	}
 	switch {
-	case wish == token.Paused:
-		s.State = "paused"
-	case wish == token.Nospend:
-		s.State = "nospend"
+	case wish == token.Paused || wish == token.Nospend:
+		s.State = string(wish)
 	case !b.Known:
 		s.State = "unknown"
 	default:
-		s.State = "burst"
+		s.State = string(t.phase.Mode)
 	}
 	s.Since = t.state.Since
 	if s.State != t.state.State || s.Since.IsZero() {
 		s.Since = now
 	}
+	t.expect(&s, wait, need, now)
 	return s
 }
 
-// followDrift closes the books between two readings while no claim is open: what
-// the balance lost beside refill and settled calls is somebody else's.
-func (t *tokend) followDrift(ctx context.Context, s *State) error {
+// expect fills in what is waited for and until when.
+func (t *tokend) expect(s *State, wait pipeline.Stage, need int, now time.Time) {
 	b := t.pos.Bucket
-	if !b.Known {
-		return nil
-	}
-	settled, open := 0, 0
-	for _, g := range t.grants {
-		settled += g.Settled
-		open += len(g.Open)
-	}
-	if open > 0 {
-		return nil
-	}
-	r := b.Reading
-	last, before := t.drift.last, t.drift.settled
-	if last != nil && last.TS == r.TS {
-		return nil
-	}
-	t.drift.last, t.drift.settled = &r, settled
-	if last == nil {
-		return nil
-	}
-	d := unexplained(*last, r, settled-before)
-	if d == 0 {
-		return nil
-	}
-	t.drift.total += d
-	s.Drift = t.drift.total
-	return t.entry(ctx, pipeline.Entry{Event: pipeline.EventDrift, Tokens: d, API: &r}, fmt.Sprintf("drift:%d", r.TS))
-}
-
-// refillFloorMS is the least that Keepa prints as refillIn, with some air: the
-// refill may come that much before it was announced.
-const refillFloorMS = 1000
-
-// unexplained is how many tokens vanished between two readings beside those that
-// our calls settled, refills counted on the server's own clock. Refills that a
-// full bucket lost and ticks that may or may not have fallen in between are
-// explained in our favour.
-func unexplained(a, b pipeline.Reading, settled int) int {
-	if a.Rate != b.Rate || a.Rate <= 0 {
-		return 0
-	}
-	next := a.TS + a.TookMS + a.RefillInMS
-	const tickMS = 60000
-	few, many := 0, 0
-	if b.TS >= next {
-		few = 1 + int((b.TS-next)/60300)
-	}
-	if end := b.TS + b.TookMS + refillFloorMS; end >= next {
-		many = 1 + int((end-next)/tickMS)
-	}
-	capacity := token.Minutes * a.Rate
-	most := min(capacity, a.Left+many*a.Rate) - settled
-	least := min(capacity, a.Left+few*a.Rate-settled)
 	switch {
-	case b.Left < min(least, most):
-		return min(least, most) - b.Left
-	case b.Left > max(least, most):
-		return max(least, most) - b.Left
+	case s.State == string(token.Recharge):
+		s.Target, s.Deadline = t.phase.Target, t.phase.Deadline
+	case s.State == string(token.Burst) && wait != "":
+		s.Target = b.Balance(now) + need - t.pos.Head(now)
 	default:
-		return 0
+		return
+	}
+	if at, ok := b.Affordable(s.Target, now); ok {
+		s.ETA = at
 	}
 }

@@ -1,0 +1,222 @@
+package token
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// Mode is whether spending goes on or pauses so that the balance can grow.
+type Mode string
+
+// The modes.
+const (
+	Burst    Mode = "burst"
+	Recharge Mode = "recharge"
+)
+
+// Phase is a mode with its reasons. It is stored as it is, so that a pause keeps
+// its deadline through every restart.
+type Phase struct {
+	Mode     Mode      `json:"mode"`
+	Since    time.Time `json:"since,omitzero"`
+	Target   int       `json:"target,omitempty"`   // balance that ends a recharge
+	Deadline time.Time `json:"deadline,omitzero"`  // instant that ends it whatever the balance
+	EndedBy  string    `json:"ended_by,omitempty"` // what ended the last recharge: target, deadline, policy
+	Claimed  int       `json:"claimed,omitempty"`  // tokens ever claimed when the mode began
+	Owned    time.Time `json:"owned_by,omitzero"`  // the deadline that holds until work was done
+}
+
+// View is what a policy looks at.
+type View struct {
+	Bucket  Bucket
+	Claimed int // tokens ever claimed by all stages
+	Waiting bool
+}
+
+// Policy decides when to spend. Next is pure: the same phase, view and instant
+// give the same phase.
+type Policy interface {
+	Next(p Phase, v View, now time.Time) Phase
+}
+
+// Steady spends as soon as a useful call is affordable.
+type Steady struct{}
+
+// Next is burst, always.
+func (Steady) Next(p Phase, v View, now time.Time) Phase {
+	if p.Mode == Burst {
+		return p
+	}
+	ended := p.EndedBy
+	if p.Mode == Recharge {
+		ended = "policy"
+	}
+	return Phase{Mode: Burst, Since: now, EndedBy: ended, Claimed: v.Claimed}
+}
+
+// Heartbeat spends until the balance is low and then pauses until it is high, but
+// never longer than Pause.
+type Heartbeat struct {
+	Below  int           // tokens; 0 is the smaller of 20 and a tenth of the capacity
+	Target int           // tokens; 0 is 280
+	Pause  time.Duration // 0 is 60 minutes
+}
+
+func (h Heartbeat) pause() time.Duration {
+	if h.Pause <= 0 {
+		return time.Hour
+	}
+	return h.Pause
+}
+
+func (h Heartbeat) below(b Bucket) int {
+	below := h.Below
+	if below == 0 {
+		below = 20
+	}
+	return min(below, max(1, b.Capacity()/10))
+}
+
+// target is what a pause waits for: never more than the bucket can hold or the
+// deadline can reach.
+func (h Heartbeat) target(b Bucket, deadline, now time.Time) int {
+	target := h.Target
+	if target == 0 {
+		target = 280
+	}
+	ticks := int(max(0, deadline.Sub(now)) / (b.Period() + tickGuard))
+	return max(1, min(target, b.Capacity()*93/100, b.Balance(now)+ticks*b.Refill()))
+}
+
+// Next is the mode after what is seen now. A state that cannot be (no deadline,
+// or one further away than a pause is long) gets the deadline it should have had.
+func (h Heartbeat) Next(p Phase, v View, now time.Time) Phase {
+	if !v.Bucket.Known {
+		return p
+	}
+	balance := v.Bucket.Balance(now)
+	switch p.Mode {
+	case Recharge:
+		if p.Deadline.IsZero() || p.Deadline.Sub(now) > h.pause() {
+			p.Deadline = now.Add(h.pause())
+		}
+		switch {
+		case balance >= h.goal(p, v.Bucket):
+			return Phase{Mode: Burst, Since: now, EndedBy: "target", Claimed: v.Claimed, Owned: p.Deadline}
+		case !now.Before(p.Deadline):
+			return Phase{Mode: Burst, Since: now, EndedBy: "deadline", Claimed: v.Claimed, Owned: p.Deadline}
+		}
+		return p
+	case Burst:
+		worked := v.Claimed > p.Claimed
+		if balance >= h.below(v.Bucket) || !worked && v.Waiting {
+			return p // a burst in which nothing was bought yet goes on: it owes a call
+		}
+		deadline := now.Add(h.pause())
+		if !worked && !p.Owned.IsZero() && p.Owned.Before(deadline) {
+			deadline = p.Owned
+		}
+		return Phase{Mode: Recharge, Since: now, Target: h.target(v.Bucket, deadline, now), Deadline: deadline, EndedBy: p.EndedBy, Claimed: v.Claimed}
+	}
+	return Phase{Mode: Burst, Since: now, Claimed: v.Claimed}
+}
+
+// goal is the stored target, clamped again: the plan may have shrunk since.
+func (h Heartbeat) goal(p Phase, b Bucket) int {
+	if p.Target <= 0 {
+		return max(1, b.Capacity()*93/100)
+	}
+	return min(p.Target, max(1, b.Capacity()*93/100))
+}
+
+// Rules are what an operator may write to the key policy; absent fields keep the
+// defaults.
+type Rules struct {
+	Policy       string                 `json:"policy,omitempty"` // steady or heartbeat
+	Floor        *int                   `json:"floor,omitempty"`
+	Weights      map[pipeline.Stage]int `json:"weights,omitempty"`
+	ListShare    int                    `json:"list_share,omitempty"`    // percent
+	Below        int                    `json:"below,omitempty"`         // heartbeat: balance that begins a pause
+	Target       int                    `json:"target,omitempty"`        // heartbeat: balance that ends it
+	PauseMinutes int                    `json:"pause_minutes,omitempty"` // heartbeat: and its deadline
+}
+
+// ParseRules reads the key; nothing is no rules.
+func ParseRules(raw []byte) (Rules, error) {
+	var r Rules
+	if len(raw) == 0 {
+		return r, nil
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return Rules{}, fmt.Errorf("policy: want JSON like {\"policy\":\"steady\"}: %w", err)
+	}
+	var errs []error
+	if r.Policy != "" && r.Policy != "steady" && r.Policy != "heartbeat" {
+		errs = append(errs, fmt.Errorf("policy: want steady or heartbeat, got %q", r.Policy))
+	}
+	for stage, w := range r.Weights {
+		if w < 1 || w > 1000 {
+			errs = append(errs, fmt.Errorf("policy: weight of %s: want 1 to 1000, got %d", stage, w))
+		}
+	}
+	if r.ListShare < 0 || r.ListShare > 100 {
+		errs = append(errs, fmt.Errorf("policy: list_share: want 1 to 100 percent, got %d", r.ListShare))
+	}
+	if r.PauseMinutes < 0 || r.PauseMinutes > 60 {
+		errs = append(errs, fmt.Errorf("policy: pause_minutes: want 1 to 60, got %d", r.PauseMinutes))
+	}
+	if r.Below < 0 || r.Target < 0 || r.Target > 0 && r.Target <= r.Below {
+		errs = append(errs, fmt.Errorf("policy: want 0 <= below < target, got below %d and target %d", r.Below, r.Target))
+	}
+	return r, errors.Join(errs...)
+}
+
+// Check refuses what this plan can never reach, with the arithmetic.
+func (r Rules) Check(b Bucket) error {
+	capacity, minutes := b.Capacity(), r.PauseMinutes
+	if minutes == 0 {
+		minutes = 60
+	}
+	if !b.Known || capacity == 0 {
+		return nil
+	}
+	if r.Target > capacity {
+		return fmt.Errorf("policy: target %d can never be reached: the bucket holds %d × %d a minute = %d", r.Target, Minutes, b.Rate(), capacity)
+	}
+	if grows := minutes * b.Refill(); r.Target-r.Below > grows {
+		return fmt.Errorf("policy: target %d can never be reached from %d: a pause of %d min brings %d × %d = %d tokens",
+			r.Target, r.Below, minutes, minutes, b.Refill(), grows)
+	}
+	if r.Floor != nil && capacity-*r.Floor < PriceCommit {
+		return fmt.Errorf("policy: floor %d leaves %d - %d = %d tokens, and a commit may cost %d", *r.Floor, capacity, *r.Floor, capacity-*r.Floor, PriceCommit)
+	}
+	return nil
+}
+
+// Choose is the policy that the rules name.
+func (r Rules) Choose() Policy {
+	if r.Policy == "heartbeat" {
+		return Heartbeat{Below: r.Below, Target: r.Target, Pause: time.Duration(r.PauseMinutes) * time.Minute}
+	}
+	return Steady{}
+}
+
+// Over is the shares with the rules' values in place.
+func (r Rules) Over(s Shares) Shares {
+	weight := make(map[pipeline.Stage]int, len(s.Weight))
+	for stage, w := range s.Weight {
+		weight[stage] = w
+	}
+	for stage, w := range r.Weights {
+		weight[stage] = w
+	}
+	s.Weight = weight
+	if r.ListShare > 0 {
+		s.ListPart = r.ListShare
+	}
+	return s
+}
