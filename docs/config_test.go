@@ -34,6 +34,8 @@ var process = []variable{
 	{name: "RATCHET_CLOCK_START", doc: "Machine time at which the shared clock began, RFC 3339."},
 	{name: "RATCHET_CLOCK_SPEED", doc: "Pipeline seconds per second of the machine, at least 1. Only for a simulated Keepa."},
 	{name: "XDG_DATA_HOME", doc: "Where `ratchet` keeps its data, in a directory of its own; without it, below the home directory."},
+	{name: "CI", doc: "For tests: true makes a missing engine or missing captured answers a failure instead of a skip."},
+	{name: "CLICKHOUSE_TEST_URL", doc: "For tests: run the ClickHouse suites against this server as well as the embedded engine."},
 	{name: "XDG_CACHE_HOME", doc: "Where the fetched ClickHouse engine is kept; without it, below the home directory."},
 }
 

@@ -41,8 +41,9 @@ var floors = []floor{
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
 	{name: "doors", packages: []string{"pipeline/bus", "pipeline/warehouse", "pipeline/embedded/..."}},
-	{name: "money and memory", packages: []string{"pipeline/purse", "pipeline/answers"}},
+	{name: "money and memory", packages: []string{"pipeline/purse", "pipeline/answers", "pipeline/memory"}},
 	{name: "the way to Keepa", packages: []string{"pipeline/gateway"}},
+	{name: "what spenders share", packages: []string{"pipeline/work"}},
 	{name: "daemons", packages: []string{
 		"pipeline/tokend", "pipeline/watermarker", "pipeline/peeker", "pipeline/committer", "pipeline/recorder", "pipeline/keepasim",
 	}},
@@ -56,6 +57,7 @@ var floors = []floor{
 var sideways = map[string]string{
 	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/engine":      "the supervised child is the engine behind the shim",
 	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/shim":        "the supervised child is the engine behind the shim",
+	"pipeline/embedded/clickhouse/chtest -> pipeline/embedded/clickhouse":      "the test server is the supervised child itself",
 	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/engine": "the shim is the HTTP face of the engine",
 }
 

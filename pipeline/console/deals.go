@@ -19,16 +19,16 @@ import (
 
 // Deal is what `ratchet deals` shows of a deal. Absent money is null.
 type Deal struct {
-	ASIN          string    `json:"asin"`
-	Link          string    `json:"link"`
-	Title         string    `json:"title"`
-	LandedCents   *int64    `json:"landed_cents"`
-	ListCents     *int64    `json:"list_price_cents"`
-	ProfitCents   *int64    `json:"profit_cents"`
-	ROIPercent    *float64  `json:"roi_percent"`
-	SaleCount     *int      `json:"sale_count"`
-	Confidence    *float64  `json:"confidence_percent"`
-	DecidedAt     time.Time `json:"decided_at"`
+	ASIN        string    `json:"asin"`
+	Link        string    `json:"link"`
+	Title       string    `json:"title"`
+	LandedCents *int64    `json:"landed_cents"`
+	ListCents   *int64    `json:"list_price_cents"`
+	ProfitCents *int64    `json:"profit_cents"`
+	ROIPercent  *float64  `json:"roi_percent"`
+	SaleCount   *int      `json:"sale_count"`
+	Confidence  *float64  `json:"confidence_percent"`
+	DecidedAt   time.Time `json:"decided_at"`
 }
 
 // Deals are the newest deal of every ASIN decided since then, the most
