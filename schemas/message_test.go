@@ -1,0 +1,186 @@
+package schemas_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/watermark"
+	"ratchet/schemas"
+)
+
+// words are the messages and the Go values that they are. The headers of an answer are a map of text.
+var words = map[string]any{
+	"candidate.v1": pipeline.Candidate{},
+	"survivor.v1":  pipeline.Survivor{},
+	"verdict.v1":   pipeline.Verdict{},
+	"ledger.v1":    pipeline.Entry{},
+	"dead.v1":      pipeline.Dead{},
+	"response.v1":  map[string]string{},
+	"watermark.v1": watermark.State{},
+	"seen.v1":      pipeline.Memory{},
+	"heartbeat.v1": pipeline.Heartbeat{},
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	body, err := fs.ReadFile(schemas.Messages, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func parse(t *testing.T, body []byte) any {
+	t.Helper()
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func compile(t *testing.T, word string) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource(word, parse(t, read(t, "message/"+word+".json"))); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile(word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestEverySchemaHasAGoValueAndATrueExample(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Glob(schemas.Messages, "message/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, f := range files {
+		have = append(have, strings.TrimSuffix(path.Base(f), ".json"))
+	}
+	if want := slices.Sorted(maps.Keys(words)); !slices.Equal(have, want) {
+		t.Errorf("schemas %v, Go values %v", have, want)
+	}
+	for word := range words {
+		if err := compile(t, word).Validate(parse(t, read(t, "message/testdata/"+word+".json"))); err != nil {
+			t.Errorf("%s: %v", word, err)
+		}
+	}
+}
+
+func TestAnExampleDecodesStrictlyAndEncodesToItself(t *testing.T) {
+	t.Parallel()
+	for word, value := range words {
+		var golden bytes.Buffer
+		if err := json.Compact(&golden, read(t, "message/testdata/"+word+".json")); err != nil {
+			t.Fatal(err)
+		}
+		into := reflect.New(reflect.TypeOf(value))
+		d := json.NewDecoder(bytes.NewReader(golden.Bytes()))
+		d.DisallowUnknownFields()
+		if err := d.Decode(into.Interface()); err != nil {
+			t.Errorf("%s: %v", word, err)
+			continue
+		}
+		again, err := json.Marshal(into.Interface())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reflect.TypeOf(value).Kind() == reflect.Map { // a map has no order to keep
+			if !reflect.DeepEqual(parse(t, again), parse(t, golden.Bytes())) {
+				t.Errorf("%s: %s became %s", word, golden.Bytes(), again)
+			}
+			continue
+		}
+		// Encoders of JSON may escape & and <; what counts is the order and the values.
+		if got := bytes.ReplaceAll(again, []byte(`\u0026`), []byte("&")); !bytes.Equal(got, golden.Bytes()) {
+			t.Errorf("%s:\ngot  %s\nwant %s", word, got, golden.Bytes())
+		}
+	}
+}
+
+func TestTheSchemaNamesExactlyTheFieldsOfTheGoValueAndDescribesThem(t *testing.T) {
+	t.Parallel()
+	for word, value := range words {
+		var s struct {
+			Title      string                    `json:"title"`
+			Closed     *bool                     `json:"additionalProperties"`
+			Properties map[string]map[string]any `json:"properties"`
+			Required   []string                  `json:"required"`
+		}
+		if err := json.Unmarshal(read(t, "message/"+word+".json"), &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.Closed == nil || *s.Closed {
+			t.Errorf("%s is open", word)
+		}
+		if s.Title != "pipeline."+word {
+			t.Errorf("%s calls itself %q", word, s.Title)
+		}
+		for name, p := range s.Properties {
+			if p["description"] == nil {
+				t.Errorf("%s: %s has no description", word, name)
+			}
+		}
+		if reflect.TypeOf(value).Kind() == reflect.Map {
+			continue
+		}
+		all, must := fields(reflect.TypeOf(value))
+		if got := slices.Sorted(maps.Keys(s.Properties)); !slices.Equal(got, all) {
+			t.Errorf("%s: the schema has %v, the Go value %v", word, got, all)
+		}
+		if got := slices.Sorted(slices.Values(s.Required)); !slices.Equal(got, must) {
+			t.Errorf("%s: the schema requires %v, the Go value always has %v", word, got, must)
+		}
+	}
+}
+
+// fields are the names that a struct encodes to, and those that it never leaves out.
+func fields(t reflect.Type) (all, must []string) {
+	for _, f := range reflect.VisibleFields(t) {
+		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous || name == "" {
+			continue
+		}
+		all = append(all, name)
+		if !strings.Contains(opts, "omit") {
+			must = append(must, name)
+		}
+	}
+	slices.Sort(all)
+	slices.Sort(must)
+	return all, must
+}
+
+func TestASchemaRefusesWhatIsNotTheMessage(t *testing.T) {
+	t.Parallel()
+	for word, change := range map[string]func(map[string]any){
+		"candidate.v1": func(m map[string]any) { m["asin"] = "short" },
+		"verdict.v1":   func(m map[string]any) { m["outcome"] = "maybe" },
+		"ledger.v1":    func(m map[string]any) { m["extra"] = 1 },
+		"dead.v1":      func(m map[string]any) { delete(m, "reason") },
+		"response.v1":  func(m map[string]any) { m["Request"] = "/product?key=secret" },
+		"seen.v1":      func(m map[string]any) { m["decided_at"] = "yesterday" },
+	} {
+		v := parse(t, read(t, "message/testdata/"+word+".json"))
+		change(v.(map[string]any))
+		if err := compile(t, word).Validate(v); err == nil {
+			t.Errorf("%s accepts %v", word, v)
+		}
+	}
+}
