@@ -49,4 +49,3 @@ func hostOf(raw string) string {
 	}
 	return u.Host
 }
-

@@ -114,7 +114,6 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 	return fmt.Sprintf("%s, %d daemons alive", console.RedactURL(c.NATSURL), len(s.Daemons)), nil
 }
 
-
 func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.URL))
 	if err != nil {

@@ -91,3 +91,11 @@ func ClockFrom(lookup func(string) (string, bool)) (Clock, error) {
 	}
 	return c, nil
 }
+
+// MachineNow is the machine's own time, which is never scaled: for leases, claim
+// lives, circuit breakers and whatever else guards against processes and
+// networks, not for anything that Keepa or a user would date.
+func MachineNow() time.Time { return time.Now() }
+
+// MachineSince is how much machine time has passed since t.
+func MachineSince(t time.Time) time.Duration { return time.Since(t) }

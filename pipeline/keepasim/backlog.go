@@ -22,9 +22,14 @@ var backlogMix = []struct {
 	class Class
 	n     int
 }{
-	{AmazonCaps, 60}, {NoRankDrop, 60}, {NoUsedPrice, 70},
-	{NoInferredSale, 70}, {NoProfit, 75}, {NoRecentSale, 30},
-	{LandedPrice, 15}, {Good, 20},
+	{AmazonCaps, 60},
+	{NoRankDrop, 60},
+	{NoUsedPrice, 70},
+	{NoInferredSale, 70},
+	{NoProfit, 75},
+	{NoRecentSale, 30},
+	{LandedPrice, 15},
+	{Good, 20},
 }
 
 // backlogSpan is how far back the rows were listed; backlogYoungest the newest.

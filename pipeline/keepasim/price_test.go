@@ -208,8 +208,14 @@ func TestScriptedFaults(t *testing.T) {
 		status  int // 0: the call fails
 		charged bool
 	}{
-		{Refuse, 429, false}, {Fail, 500, false}, {Cut, 0, true},
-		{Partial, 0, true}, {Malformed, 200, true}, {Empty, 200, true}, {NoBalance, 200, true}, {ZeroBalance, 200, true},
+		{Refuse, 429, false},
+		{Fail, 500, false},
+		{Cut, 0, true},
+		{Partial, 0, true},
+		{Malformed, 200, true},
+		{Empty, 200, true},
+		{NoBalance, 200, true},
+		{ZeroBalance, 200, true},
 	} {
 		t.Run(string(c.do), func(t *testing.T) {
 			t.Parallel()

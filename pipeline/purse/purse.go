@@ -47,7 +47,7 @@ func Open(ctx context.Context, b *bus.Bus, env daemon.Env, stage pipeline.Stage)
 	p := &Purse{
 		bus: b, env: env, stage: stage, hint: make(chan struct{}, 1),
 		grant: bus.NewCell(kv, pipeline.KeyGrant(stage)), mode: bus.NewCell(kv, pipeline.KeyMode),
-		worker: string(stage) + "-" + strings.ReplaceAll(daemon.Instance(), ".", "-") + "-" + fmt.Sprintf("%x", time.Now().UnixNano()),
+		worker: string(stage) + "-" + strings.ReplaceAll(daemon.Instance(), ".", "-") + "-" + fmt.Sprintf("%x", daemon.MachineNow().UnixNano()),
 	}
 	hints, err := p.listen()
 	if err != nil {
@@ -157,7 +157,7 @@ func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int)
 	}
 	c := &Claim{
 		p: p, id: fmt.Sprintf("%s.%d", p.worker, p.seq.Add(1)), n: n, kind: kind, items: items,
-		deadline: time.Now().Add(claimLife(p.env)), // counted from before the write: early, never late
+		deadline: daemon.MachineNow().Add(claimLife(p.env)), // counted from before the write: early, never late
 	}
 	hold := token.Hold{N: n, Kind: kind, Items: items, Worker: p.worker, At: p.env.Now()}
 	_, err := bus.Change(ctx, p.grant, func(g token.Grant) (token.Grant, bool, error) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"ratchet/pipeline/daemon"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/gateway"
@@ -33,7 +35,7 @@ const (
 	probeWaiting = 5 * time.Minute
 )
 
-func (p probe) outage() bool { return !p.silent.IsZero() && time.Since(p.silent) > outage }
+func (p probe) outage() bool { return !p.silent.IsZero() && daemon.MachineSince(p.silent) > outage }
 
 // ask puts the free question where an answer is needed. Its failure is no error:
 // the projection stands.
@@ -43,7 +45,7 @@ func (t *tokend) ask(ctx context.Context, now time.Time) {
 	if b.Known && !t.probe.wanted && age < probeIdle && (age < probeWaiting || !t.pos.Waiting()) {
 		return
 	}
-	if time.Since(t.probe.last) < max(probeFirst, t.probe.wait) {
+	if daemon.MachineSince(t.probe.last) < max(probeFirst, t.probe.wait) {
 		return
 	}
 	t.question(ctx)
@@ -57,7 +59,7 @@ func (t *tokend) question(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	r, err := t.keepa.Token(ctx)
-	t.probe.last = time.Now()
+	t.probe.last = daemon.MachineNow()
 	if err != nil {
 		t.refused(err)
 		return false
@@ -71,6 +73,7 @@ func (t *tokend) question(ctx context.Context) bool {
 	if first && t.pos.Opened.IsZero() {
 		t.openDiscovery(r.Left, now)
 	}
+	t.openBooks()
 	return true
 }
 
@@ -127,10 +130,10 @@ func (t *tokend) reap(ctx context.Context, now time.Time) error {
 		for id, h := range g.Open {
 			at, known := t.seen[id]
 			if !known {
-				at = time.Now()
+				at = daemon.MachineNow()
 			}
 			seen[id] = at
-			if time.Since(at) <= life {
+			if daemon.MachineSince(at) <= life {
 				continue
 			}
 			told = told || t.due() && t.question(ctx)
@@ -151,7 +154,7 @@ func (t *tokend) reap(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (t *tokend) due() bool { return time.Since(t.probe.last) >= t.probe.wait }
+func (t *tokend) due() bool { return daemon.MachineSince(t.probe.last) >= t.probe.wait }
 
 func (t *tokend) giveUp(ctx context.Context, stage pipeline.Stage, id string, h token.Hold) error {
 	e := pipeline.Entry{

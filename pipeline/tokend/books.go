@@ -47,7 +47,7 @@ func (t *tokend) closeBooks(ctx context.Context) error {
 	}
 	before := t.books.Settled
 	if last == nil {
-		t.books.Reading, t.books.Settled = &r, settled
+		t.openBooks()
 		return nil
 	}
 	expired, drift := token.Reconcile(*last, r, b.Period(), settled-before)
@@ -70,6 +70,17 @@ func (t *tokend) closeBooks(ctx context.Context) error {
 	t.line(pipeline.Entry{Event: pipeline.EventDrift, Tokens: drift, API: &r, At: now})
 	t.forced = true
 	return nil
+}
+
+// openBooks begins with the first balance that was told, before anything is issued
+// against it; what was spent earlier is nobody's to explain.
+func (t *tokend) openBooks() {
+	settled, quiet := t.settled()
+	if t.books.Reading != nil || !t.pos.Bucket.Known || !quiet {
+		return
+	}
+	r := t.pos.Bucket.Reading
+	t.books.Reading, t.books.Settled, t.forced = &r, settled, true
 }
 
 func (t *tokend) line(e pipeline.Entry) {

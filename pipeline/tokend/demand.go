@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ratchet/pipeline/daemon"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
@@ -47,13 +49,13 @@ const (
 func (t *tokend) readDemand(ctx context.Context, now time.Time) error {
 	d := &t.demand
 	dirty := d.dirty.Swap(false)
-	if dirty || time.Since(d.read) >= lookAgain {
+	if dirty || daemon.MachineSince(d.read) >= lookAgain {
 		if err := t.readLanes(ctx); err != nil {
 			d.dirty.Store(true)
 			return err
 		}
 	}
-	if dirty || time.Since(d.polled) >= pollAgain {
+	if dirty || daemon.MachineSince(d.polled) >= pollAgain {
 		if err := t.readPolls(ctx); err != nil {
 			d.dirty.Store(true)
 			return err
@@ -91,9 +93,9 @@ func (l *lanes) waiting(claimed int) int {
 		return max(0, l.pending+surplus)
 	}
 	if l.since.IsZero() {
-		l.since = time.Now()
+		l.since = daemon.MachineNow()
 	}
-	if time.Since(l.since) < orphaned {
+	if daemon.MachineSince(l.since) < orphaned {
 		return l.pending
 	}
 	return l.pending + surplus
@@ -122,7 +124,7 @@ func (t *tokend) readLanes(ctx context.Context) error {
 	if err := list.Err(); err != nil {
 		return fmt.Errorf("look at what waits: %w", err)
 	}
-	t.demand.peeks, t.demand.commits, t.demand.read = peeks, commits, time.Now()
+	t.demand.peeks, t.demand.commits, t.demand.read = peeks, commits, daemon.MachineNow()
 	return nil
 }
 
@@ -150,7 +152,7 @@ func (t *tokend) readPolls(ctx context.Context) error {
 			polls[k] = v.NextPoll
 		}
 	}
-	t.demand.polls, t.demand.polled = polls, time.Now()
+	t.demand.polls, t.demand.polled = polls, daemon.MachineNow()
 	return nil
 }
 

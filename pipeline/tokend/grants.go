@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"ratchet/pipeline/daemon"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/token"
@@ -36,7 +38,7 @@ func (t *tokend) takeOver(ctx context.Context) error {
 	}
 	t.epoch, t.grants, t.state, t.forced = s.Epoch, grants, s, true
 	t.books, t.phase, t.note = s.Books, s.Phase, ""
-	t.seen, t.probe = map[string]time.Time{}, probe{silent: time.Now()}
+	t.seen, t.probe = map[string]time.Time{}, probe{silent: daemon.MachineNow()}
 	t.pos = token.Position{
 		Grants: grants, Base: map[pipeline.Stage]int{}, Opened: s.Books.Opened, Start: s.Books.Start, Listed: s.Books.Listed, Issued: s.Books.Issued,
 	}

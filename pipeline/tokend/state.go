@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"ratchet/pipeline/daemon"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/token"
@@ -61,8 +63,8 @@ func (t *tokend) publish(ctx context.Context, wish token.Wish, wait pipeline.Sta
 	})
 	switch news := t.state.differs(next); {
 	case t.forced || news > figures:
-	case news == figures && time.Since(t.wrote) >= figuresEvery:
-	case time.Since(t.wrote) >= balanceEvery:
+	case news == figures && daemon.MachineSince(t.wrote) >= figuresEvery:
+	case daemon.MachineSince(t.wrote) >= balanceEvery:
 	default:
 		return nil
 	}
@@ -76,7 +78,7 @@ func (t *tokend) publish(ctx context.Context, wish token.Wish, wait pipeline.Sta
 		return fmt.Errorf("write the balance: %w", err)
 	}
 	before := t.state
-	t.state, t.wrote = next, time.Now()
+	t.state, t.wrote = next, daemon.MachineNow()
 	if t.forced {
 		if err := t.writeLines(ctx); err != nil {
 			return err

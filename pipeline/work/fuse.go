@@ -19,7 +19,7 @@ type Fuse struct {
 func (f *Fuse) Blown() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return time.Now().Before(f.until)
+	return daemon.MachineNow().Before(f.until)
 }
 
 // Doubtful reports whether the last call failed: the next should be a small one.
@@ -35,7 +35,7 @@ func (f *Fuse) Failed(env daemon.Env) time.Duration {
 	defer f.mu.Unlock()
 	wait := time.Duration(1<<min(f.broken, 5)) * 10 * time.Second
 	f.broken++
-	f.until = time.Now().Add(env.Clock.Machine(wait))
+	f.until = daemon.MachineNow().Add(env.Clock.Machine(wait))
 	return wait
 }
 

@@ -154,8 +154,11 @@ func lockDir(dir string) (*os.File, error) {
 type logger struct{ log *slog.Logger }
 
 func (l logger) Noticef(f string, v ...any) { l.log.Debug("nats server", "says", fmt.Sprintf(f, v...)) }
-func (l logger) Warnf(f string, v ...any)   { l.log.Debug("nats server", "says", fmt.Sprintf(f, v...)) }
-func (l logger) Fatalf(f string, v ...any)  { l.log.Error("nats server", "says", fmt.Sprintf(f, v...)) }
-func (l logger) Errorf(f string, v ...any)  { l.log.Error("nats server", "says", fmt.Sprintf(f, v...)) }
-func (l logger) Debugf(string, ...any)      {}
-func (l logger) Tracef(string, ...any)      {}
+
+func (l logger) Warnf(f string, v ...any) { l.log.Debug("nats server", "says", fmt.Sprintf(f, v...)) }
+
+func (l logger) Fatalf(f string, v ...any) { l.log.Error("nats server", "says", fmt.Sprintf(f, v...)) }
+
+func (l logger) Errorf(f string, v ...any) { l.log.Error("nats server", "says", fmt.Sprintf(f, v...)) }
+func (l logger) Debugf(string, ...any)     {}
+func (l logger) Tracef(string, ...any)     {}
