@@ -172,9 +172,9 @@ func (s Shares) wants(p Position, stage pipeline.Stage, issued int, now time.Tim
 
 // listAllows keeps discovery within its part of the income, beside the balance
 // that the start found: that may go into the first sweep. Tokens that are about to
-// expire are nobody's, and neither are those that nobody else has wanted for long.
+// expire are nobody's, and when nobody could be paid for long, no wait comes first.
 func (s Shares) listAllows(p Position, more int, now time.Time) bool {
-	if p.Bucket.NearFull(now) || s.alone(p, pipeline.StageWatermarker) && now.Sub(p.last()) >= patience {
+	if p.Bucket.NearFull(now) || now.Sub(p.last()) >= patience {
 		return true
 	}
 	income := int(now.Sub(p.Opened)/p.Bucket.Period()) * p.Bucket.Refill()

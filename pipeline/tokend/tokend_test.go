@@ -1,0 +1,516 @@
+package tokend
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/purse"
+	"ratchet/pipeline/token"
+)
+
+const testKey = "the-key-that-nobody-may-print"
+
+// world is a real NATS, a simulated Keepa and a clock.
+type world struct {
+	t   *testing.T
+	env daemon.Env
+	bus *bus.Bus
+	sim *keepasim.Sim
+	asn []string
+	log *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func newWorld(t *testing.T, speed float64, o keepasim.Options) *world {
+	t.Helper()
+	w := &world{t: t, log: &lockedBuffer{}}
+	log := slog.New(slog.NewTextHandler(w.log, nil))
+	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Stop)
+	clock := daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed)
+	catalogue := keepasim.Backlog400(1)
+	o.Now, o.After, o.Catalogue, o.Key, o.Instant = clock.Now, clock.After, catalogue, testKey, true
+	w.sim, w.asn = keepasim.New(o), catalogue.ASINs()
+	w.sim.Start(clock.Now())
+	keepa := httptest.NewServer(w.sim)
+	t.Cleanup(keepa.Close)
+	w.env = daemon.Env{
+		Log: log, Clock: clock, Version: "test", NATSOptions: []nats.Option{srv.InProcess()},
+		Lookup: envconfig.MapLookuper(map[string]string{"NATS_URL": "nats://in-process", "KEEPA_URL": keepa.URL, "KEEPA_API_KEY": testKey}),
+	}
+	w.bus = w.connect()
+	if err := w.bus.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) connect() *bus.Bus {
+	w.t.Helper()
+	b, err := bus.Connect(w.t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, w.env, "test")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(b.Close)
+	return b
+}
+
+// tokend is one instance that the test turns by hand.
+func (w *world) tokend() *tokend {
+	w.t.Helper()
+	cfg, err := LoadConfig(w.t.Context(), w.env.Lookup)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	t, err := open(w.t.Context(), w.env, w.connect(), w.gateway(), cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return t
+}
+
+func (w *world) gateway() *gateway.Gateway {
+	w.t.Helper()
+	cfg, err := LoadConfig(w.t.Context(), w.env.Lookup)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g, err := gateway.New(cfg.Keepa, w.env)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return g
+}
+
+func (w *world) turn(d *tokend) {
+	w.t.Helper()
+	if _, err := d.turn(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) purse(s pipeline.Stage) *purse.Purse {
+	w.t.Helper()
+	p, err := purse.Open(w.t.Context(), w.connect(), w.env, s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// survivors makes n products wait for a look.
+func (w *world) survivors(l pipeline.Look, lane string, n int) {
+	w.t.Helper()
+	for i := range n {
+		subject := pipeline.SubjectSurvivor(1, l, lane, w.asn[i])
+		if _, err := w.bus.Publish(w.t.Context(), bus.Message{Subject: subject, ID: subject, Schema: pipeline.SchemaSurvivor, Body: []byte("{}")}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) grant(s pipeline.Stage) token.Grant {
+	w.t.Helper()
+	kv, err := w.bus.Store(w.t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var g token.Grant
+	read(w.t, kv, pipeline.KeyGrant(s), &g)
+	return g
+}
+
+func (w *world) state() State {
+	w.t.Helper()
+	kv, err := w.bus.Store(w.t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var s State
+	read(w.t, kv, pipeline.KeyBalance, &s)
+	return s
+}
+
+func (w *world) put(key, value string) {
+	w.t.Helper()
+	kv, err := w.bus.Store(w.t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := kv.Put(w.t.Context(), key, []byte(value)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, kv jetstream.KeyValue, key string, v any) {
+	t.Helper()
+	e, err := kv.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(e.Value(), v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ledger is every line so far, and the tokens by event.
+func (w *world) ledger() (lines []pipeline.Entry, tokens map[pipeline.Event]int) {
+	w.t.Helper()
+	tokens = map[pipeline.Event]int{}
+	err := bus.ScanJSON(w.t.Context(), w.bus, pipeline.StreamLedger, bus.From{}, func(_ bus.Read, e pipeline.Entry) error {
+		lines = append(lines, e)
+		tokens[e.Event] += e.Tokens
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return lines, tokens
+}
+
+func (w *world) spent() int {
+	n := 0
+	for _, v := range w.sim.Books().Tokens {
+		n += v
+	}
+	return n
+}
+
+// buy claims and pays for one product and settles it.
+func (w *world) buy(p *purse.Purse, g *gateway.Gateway, asin string, offers bool) error {
+	kind := pipeline.KindPeek
+	if offers {
+		kind = pipeline.KindCommit
+	}
+	c, err := p.Claim(w.t.Context(), p.Max(kind), kind, 1)
+	if err != nil {
+		return err
+	}
+	a, err := g.Products(w.t.Context(), c, 1, []string{asin}, offers)
+	var e *gateway.Error
+	switch {
+	case err == nil:
+		return c.Close(w.t.Context(), a.Consumed, a.Reading)
+	case errors.As(err, &e) && e.MayHaveCost():
+		return c.CloseUnknown(w.t.Context(), string(e.Kind))
+	case errors.As(err, &e):
+		return c.Close(w.t.Context(), e.Consumed, e.Reading)
+	default:
+		return err
+	}
+}
+
+func TestNothingIsIssuedBeforeTheFirstAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100, Faults: keepasim.Faults{Rules: []keepasim.Rule{keepasim.Outage(0, 0)}}})
+	w.survivors(pipeline.LookGlance, "live", 3)
+	d := w.tokend()
+	for range 3 {
+		w.turn(d)
+	}
+	if g := w.grant(pipeline.StagePeeker); g.Credit() != 0 {
+		t.Errorf("issued %d without knowing the balance", g.Credit())
+	}
+	if s := w.state(); s.State != "unknown" || s.Note == "" {
+		t.Errorf("state %q, note %q", s.State, s.Note)
+	}
+}
+
+func TestWhatWaitsIsIssuedForAndTheLedgerAgreesWithKeepa(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	w.survivors(pipeline.LookGlance, "live", 20)
+	w.survivors(pipeline.LookPeek, "a", 3)
+	d, g := w.tokend(), w.gateway()
+	peeker, committer := w.purse(pipeline.StagePeeker), w.purse(pipeline.StageCommitter)
+	w.turn(d)
+	for i := range 20 {
+		if err := w.buy(peeker, g, w.asn[i], false); err != nil {
+			t.Fatal(err)
+		}
+		w.turn(d)
+	}
+	for i := range 3 {
+		if err := w.buy(committer, g, w.asn[i], true); err != nil {
+			t.Fatal(err)
+		}
+		w.turn(d)
+	}
+	w.sim.Spend(7) // somebody else, on the same key
+	d.probe.wanted, d.probe.last = true, time.Time{}
+	w.turn(d)
+	w.turn(d)
+	_, tokens := w.ledger()
+	if want := w.spent() + 7; tokens[pipeline.EventClose]+tokens[pipeline.EventDrift] != want || tokens[pipeline.EventDrift] != 7 {
+		t.Errorf("ledger says %d closed and %d drift, Keepa %d and 7 by another", tokens[pipeline.EventClose], tokens[pipeline.EventDrift], w.spent())
+	}
+	b := w.sim.Books()
+	if b.Minimum < 0 || len(b.Refused) > 0 {
+		t.Errorf("balance fell to %d, %d refusals", b.Minimum, len(b.Refused))
+	}
+}
+
+func TestATimeoutThatCostTokensShowsAsDriftToTheToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100, Faults: keepasim.Faults{Rules: []keepasim.Rule{
+		{Kind: keepasim.KindCommit, Do: keepasim.Cut, Times: 1}, {Kind: keepasim.KindCommit, Do: keepasim.NoBalance, Times: 1},
+	}}})
+	w.survivors(pipeline.LookPeek, "a", 5)
+	d, g, p := w.tokend(), w.gateway(), w.purse(pipeline.StageCommitter)
+	w.turn(d)
+	for i := range 3 {
+		if err := w.buy(p, g, w.asn[i], true); err != nil {
+			t.Fatal(err)
+		}
+		d.probe.last = time.Time{} // the test does not wait between questions
+		w.turn(d)
+		w.turn(d)
+	}
+	_, tokens := w.ledger()
+	if got := tokens[pipeline.EventClose] + tokens[pipeline.EventDrift]; got != w.spent() {
+		t.Errorf("ledger explains %d tokens (%v), Keepa took %d", got, tokens, w.spent())
+	}
+	if n := w.sim.Books().Calls[keepasim.KindCommit]; n != 3 {
+		t.Errorf("%d calls reached Keepa, want 3: nothing may be sent twice behind our back", n)
+	}
+}
+
+func TestADeadClaimIsGivenUpAndAThawedWorkerSettlesItOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	w.survivors(pipeline.LookPeek, "a", 2)
+	d, p := w.tokend(), w.purse(pipeline.StageCommitter)
+	w.turn(d)
+	c, err := p.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.turn(d)
+	for id := range d.seen {
+		d.seen[id] = time.Now().Add(-time.Hour)
+	}
+	w.turn(d)
+	if g := w.grant(pipeline.StageCommitter); len(g.Open) != 0 || g.Lost != token.PriceCommit {
+		t.Fatalf("after the reap: %+v", g)
+	}
+	for range 2 { // a close may be repeated
+		if err := c.Close(t.Context(), 6, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g := w.grant(pipeline.StageCommitter); g.Settled != 6 || g.Lost != 0 {
+		t.Errorf("after the thaw: settled %d, lost %d; want 6 and 0", g.Settled, g.Lost)
+	}
+	lines, _ := w.ledger()
+	n := 0
+	for _, l := range lines {
+		if l.Event == pipeline.EventClose {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d close lines for one claim", n)
+	}
+}
+
+func TestTheSecondTokendStandsByAndAnOldOneIsFencedOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	first, second := w.tokend(), w.tokend()
+	w.turn(first)
+	w.turn(second)
+	if second.epoch != 0 || first.epoch == 0 {
+		t.Fatalf("epochs %d and %d: want the first to lead", first.epoch, second.epoch)
+	}
+	// The first freezes and its lease goes to the second.
+	first.lease.Release()
+	w.turn(second)
+	if second.epoch <= first.epoch {
+		t.Fatalf("epoch %d after %d", second.epoch, first.epoch)
+	}
+	// It thaws in the middle of a turn, with a plan made before.
+	w.survivors(pipeline.LookGlance, "live", 3)
+	err := first.grant(t.Context(), pipeline.StagePeeker, 50, w.env.Now())
+	if err == nil || first.fenced(err) == nil || first.epoch != 0 {
+		t.Errorf("the old tokend issued: %v", err)
+	}
+	if g := w.grant(pipeline.StagePeeker); g.Credit() != 0 {
+		t.Errorf("credit %d from a fenced tokend", g.Credit())
+	}
+}
+
+func TestASuccessorGoesOnFromTheBooks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	w.survivors(pipeline.LookGlance, "live", 20)
+	d, g, p := w.tokend(), w.gateway(), w.purse(pipeline.StagePeeker)
+	w.turn(d)
+	for i := range 5 {
+		if err := w.buy(p, g, w.asn[i], false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.turn(d)
+	// It dies; workers go on with the credit they have, and somebody else spends.
+	d.lease.Release()
+	for i := range 5 {
+		if err := w.buy(p, g, w.asn[5+i], false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.sim.Spend(3)
+	next := w.tokend()
+	w.turn(next)
+	w.turn(next)
+	_, tokens := w.ledger()
+	if got := tokens[pipeline.EventClose] + tokens[pipeline.EventDrift]; got != w.spent()+3 {
+		t.Errorf("ledger explains %d tokens (%v), Keepa took %d and 3 went elsewhere", got, tokens, w.spent())
+	}
+}
+
+func TestThePauseTakesBackCreditAndTheModeIsSeen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	w.survivors(pipeline.LookGlance, "live", 5)
+	d := w.tokend()
+	w.turn(d)
+	if w.grant(pipeline.StagePeeker).Credit() == 0 {
+		t.Fatal("nothing issued")
+	}
+	w.put(pipeline.KeyMode, "paused")
+	w.turn(d)
+	if c := w.grant(pipeline.StagePeeker).Credit(); c != 0 {
+		t.Errorf("credit %d while paused", c)
+	}
+	if s := w.state(); s.State != "paused" {
+		t.Errorf("state %q", s.State)
+	}
+	w.put(pipeline.KeyMode, `{"mode":"run"}`)
+	w.turn(d)
+	if c := w.grant(pipeline.StagePeeker).Credit(); c != 5 {
+		t.Errorf("credit %d after the pause, want 5", c)
+	}
+}
+
+func TestAPolicyThatCannotBeReachedIsRefusedWithTheArithmetic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	w.put(pipeline.KeyPolicy, `{"policy":"heartbeat","target":480}`)
+	d := w.tokend()
+	w.turn(d)
+	if s := w.state(); !strings.Contains(s.Note, "60 × 5 a minute = 300") {
+		t.Errorf("note %q", s.Note)
+	}
+}
+
+func TestABadKeyIsReportedAndNeverPrinted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	const wrong = "a-wrong-key-that-nobody-may-print"
+	g, err := gateway.New(gateway.Config{URL: mustURL(t, w), Key: wrong, Timeout: time.Second}, w.env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := w.tokend()
+	d.keepa = g
+	w.turn(d)
+	s := w.state()
+	if s.State != "unknown" || !strings.Contains(s.Note, "KEEPA_API_KEY") || !strings.Contains(d.heartbeat().LastError, "bad_key") {
+		t.Errorf("state %q, note %q, last error %q", s.State, s.Note, d.heartbeat().LastError)
+	}
+	if all := w.log.String() + fmt.Sprintf("%+v", s); strings.Contains(all, wrong) || strings.Contains(all, testKey) {
+		t.Errorf("the key is in: %s", all)
+	}
+}
+
+func mustURL(t *testing.T, w *world) string {
+	t.Helper()
+	u, _ := w.env.Lookup.Lookup("KEEPA_URL")
+	return u
+}
+
+func TestRunIssuesAtHighSpeedAndStopsWhenAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 600, keepasim.Options{Rate: 5, Balance: 20})
+	w.survivors(pipeline.LookGlance, "live", 100)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	env, ready := w.env, make(chan struct{})
+	env.Ready = func() { close(ready) }
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, env) }()
+	<-ready
+	p, g := w.purse(pipeline.StagePeeker), w.gateway()
+	consumer, err := w.bus.JS.Consumer(ctx, pipeline.StreamSurvivors, pipeline.DurablePeek(pipeline.SourceLive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bought := 0; bought < 60; {
+		if credit, err := p.Credit(ctx); err != nil || credit == 0 {
+			select {
+			case <-p.Changed():
+				continue
+			case <-ctx.Done():
+				t.Fatalf("bought %d of 60 in time; %+v", bought, w.state())
+			}
+		}
+		if err := w.buy(p, g, w.asn[bought], false); err != nil {
+			t.Fatal(err)
+		}
+		m, err := consumer.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.DoubleAck(ctx); err != nil {
+			t.Fatal(err)
+		}
+		bought++
+	}
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("did not stop")
+	}
+	if b := w.sim.Books(); b.Minimum < 0 || len(b.Refused) > 0 {
+		t.Errorf("balance fell to %d, %d refusals", b.Minimum, len(b.Refused))
+	}
+}
