@@ -11,21 +11,25 @@ import (
 	"ratchet/pipeline/warehouse"
 )
 
-// suspicious is from how many rows on a batch without a single good row is not believed: then something else is
-// wrong, and a wait loses less than a flood of dead letters.
-const suspicious = 16
+// A batch of at least suspicious rows without a single good one is not believed at once: something else may be wrong,
+// and a wait loses less than a flood of dead letters. After believed attempts, some two minutes, it is.
+const (
+	suspicious = 16
+	believed   = 8
+)
 
 // land returns when every row is stored or known to be poison, however long ClickHouse is away; an error only when
 // working ended first. Once ctx has ended it does not wait between attempts for longer than working lasts.
 func (l *line[R]) land(ctx, working context.Context, rows []held[R]) ([]grave, error) {
 	pause := firstPause
-	for {
+	for refused := 1; ; {
 		poison, err := l.halve(working, rows)
-		if err == nil && (len(rows) < suspicious || len(poison) < len(rows)) {
+		if err == nil && (len(rows) < suspicious || len(poison) < len(rows) || refused >= believed) {
 			l.r.pulse.back()
 			return poison, nil
 		}
 		if err == nil {
+			refused++
 			err = fmt.Errorf("every one of %d rows refused: %w", len(rows), poison[0].err)
 		}
 		if working.Err() != nil {
