@@ -44,6 +44,7 @@ var floors = []floor{
 	{name: "money and memory", packages: []string{"pipeline/purse", "pipeline/answers", "pipeline/memory"}},
 	{name: "the way to Keepa", packages: []string{"pipeline/gateway"}},
 	{name: "what spenders share", packages: []string{"pipeline/work"}},
+	{name: "what daemons share", packages: []string{"pipeline/work"}},
 	{name: "daemons", packages: []string{
 		"pipeline/tokend", "pipeline/watermarker", "pipeline/peeker", "pipeline/committer", "pipeline/recorder", "pipeline/keepasim",
 	}},

@@ -93,7 +93,8 @@ func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
 		}
 		select {
 		case <-f.Ok():
-		case <-f.Err():
+		case err := <-f.Err():
+			b.Log.Debug("publish again", "subject", ms[i].Subject, "err", err)
 			if _, err := b.Publish(ctx, ms[i]); err != nil {
 				return err
 			}

