@@ -1,0 +1,299 @@
+package token
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"ratchet/pipeline"
+)
+
+func at(left, rate int, refillIn time.Duration) Bucket {
+	return Bucket{}.Probed(pipeline.Reading{TS: t0.UnixMilli(), Left: left, Rate: rate, RefillInMS: refillIn.Milliseconds()}, t0)
+}
+
+func TestTheProjectionFollowsKeepasTicks(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		b    Bucket
+		at   time.Duration
+		want int
+	}{
+		{"nothing before the first refill", at(10, 5, 30*time.Second), 29 * time.Second, 10},
+		{"a lump at the refill", at(10, 5, 30*time.Second), 30 * time.Second, 15},
+		{"the next a tick later", at(10, 5, 30*time.Second), 91 * time.Second, 20},
+		{"debt is repaid by ordinary ticks", at(-231, 5, time.Minute), time.Hour, -231 + 59*5},
+		{"the bucket overflows at an hour of refill", at(290, 5, time.Minute), 10 * time.Hour, 300},
+		{"a balance above a smaller plan stays", at(1000, 5, time.Minute), time.Hour, 1000},
+		{"a clock that runs backwards refills nothing", at(10, 5, time.Minute), -time.Hour, 10},
+		{"what is owed is not there", at(10, 5, time.Minute).Owe(13, t0), 0, -3},
+	} {
+		if got := tc.b.Balance(t0.Add(tc.at)); got != tc.want {
+			t.Errorf("%s: got %d, want %d", tc.name, got, tc.want)
+		}
+	}
+	b := at(50, 5, time.Minute)
+	b.Reading.FlowRed = 0.9
+	if got := b.Balance(t0.Add(time.Minute)); got != 54 {
+		t.Errorf("trackings eat a part of the refill, rounded up: got %d, want 54", got)
+	}
+}
+
+func TestZeroIsAValueAndUnknownIsNot(t *testing.T) {
+	t.Parallel()
+	if (Bucket{}).Known || !at(0, 5, time.Minute).Known {
+		t.Error("0 and unknown are confused")
+	}
+	bad := pipeline.Reading{TS: t0.UnixMilli() + 1}
+	if got := at(42, 5, time.Minute).Heard(bad, t0).Probed(bad, t0); got.Reading.Left != 42 {
+		t.Errorf("the zeroes of a bad key were believed: %+v", got)
+	}
+}
+
+func TestReadingsAreOrderedByTheirEndNotTheirArrival(t *testing.T) {
+	t.Parallel()
+	late := pipeline.Reading{TS: 1000, TookMS: 20000, Left: 10, Rate: 5} // asked first, finished last
+	soon := pipeline.Reading{TS: 5000, TookMS: 100, Left: 16, Rate: 5}
+	b := Bucket{}.Heard(late, t0).Heard(soon, t0)
+	if b.Reading.Left != 10 || Newer(&soon, &late).Left != 10 || Newer(&late, &soon).Left != 10 {
+		t.Errorf("balance %d, want the 10 of the call that finished last", b.Reading.Left)
+	}
+}
+
+func TestASingleSpikeOfTheRateIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	b := at(10, 5, time.Minute)
+	spike := b.Reading
+	spike.TS, spike.Rate = spike.TS+1000, 12
+	b = b.Heard(spike, t0)
+	if b.Rate() != 5 {
+		t.Errorf("rate %d after one spike", b.Rate())
+	}
+	spike.TS += 1000
+	if b = b.Heard(spike, t0); b.Rate() != 12 {
+		t.Errorf("rate %d after the plan said so twice", b.Rate())
+	}
+	spike.TS, spike.Rate = spike.TS+1000, 5
+	if b = b.Heard(spike, t0); b.Rate() != 5 {
+		t.Errorf("a smaller plan holds at once, got %d", b.Rate())
+	}
+}
+
+func TestRefillIsAdditiveAndTheProjectionNeverExceedsTheTruth(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.IntRange(1, 5000).Draw(t, "rate")
+		left := rapid.IntRange(-350, Minutes*rate).Draw(t, "left")
+		in := time.Duration(rapid.IntRange(1, 60200).Draw(t, "refill in")) * time.Millisecond
+		b := at(left, rate, in)
+		one := time.Duration(rapid.IntRange(0, 7200).Draw(t, "first")) * time.Second
+		two := time.Duration(rapid.IntRange(0, 7200).Draw(t, "second")) * time.Second
+		truth := func(d time.Duration) int {
+			if d < in {
+				return left
+			}
+			return min(Minutes*rate, left+rate*(1+int((d-in)/Tick)))
+		}
+		mid, end := b.Balance(t0.Add(one)), b.Balance(t0.Add(one+two))
+		if mid > end || end > max(left, truth(one+two)) {
+			t.Fatalf("projected %d then %d, truth %d", mid, end, truth(one+two))
+		}
+		// The other way: it is never more than one refill behind within an hour.
+		if one+two < time.Hour && end < truth(one+two)-rate {
+			t.Fatalf("projected %d, truth %d", end, truth(one+two))
+		}
+		want := rapid.IntRange(1, Minutes*rate).Draw(t, "want")
+		if when, ok := b.Affordable(want, t0); ok && (b.Balance(when) < want || when.After(t0) && b.Balance(when.Add(-time.Millisecond)) >= want) {
+			t.Fatalf("affordable at %s, where the balance is %d of %d", when.Sub(t0), b.Balance(when), want)
+		}
+	})
+}
+
+func TestTheTickIsLearned(t *testing.T) {
+	t.Parallel()
+	b := at(10, 5, 30*time.Second)
+	r := b.Reading
+	for range 40 {
+		r.TS += 60000
+		b = b.Heard(r, t0)
+	}
+	if d := (b.Period() - time.Minute).Abs(); d > 20*time.Millisecond {
+		t.Errorf("period %s after forty ticks of a minute", b.Period())
+	}
+}
+
+func TestEveryTokenBetweenTwoReadingsIsExplained(t *testing.T) {
+	t.Parallel()
+	reading := func(at time.Duration, left int) pipeline.Reading {
+		into := at % Tick
+		return pipeline.Reading{TS: t0.Add(at).UnixMilli(), Left: left, Rate: 5, RefillInMS: (Tick - into).Milliseconds()}
+	}
+	a := reading(10*time.Second, 100)
+	for _, tc := range []struct {
+		name           string
+		a, b           pipeline.Reading
+		settled        int
+		expired, drift int
+	}{
+		{"our own call", a, reading(20*time.Second, 94), 6, 0, 0},
+		{"a refill and a call", a, reading(70*time.Second, 99), 6, 0, 0},
+		{"somebody else's seven", a, reading(70*time.Second, 92), 6, 0, 7},
+		{"tokens that came from nowhere", a, reading(70*time.Second, 102), 6, 0, -3},
+		{"a refill that had no room", reading(0, 298), reading(61*time.Second, 300), 0, 3, 0},
+		{"a full bucket, idle for three hours", reading(0, 300), reading(3*time.Hour, 300), 0, 895, 0},
+		{"a full bucket and somebody else", reading(0, 300), reading(61*time.Second, 290), 0, 5, 10},
+	} {
+		expired, drift := Reconcile(tc.a, tc.b, Tick, tc.settled)
+		if expired != tc.expired || drift != tc.drift {
+			t.Errorf("%s: %d expired, %d drift; want %d and %d", tc.name, expired, drift, tc.expired, tc.drift)
+		}
+	}
+}
+
+func TestAGrantMovesOnlyAsItMay(t *testing.T) {
+	t.Parallel()
+	g, err := Grant{Epoch: 3}.Issue(3, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Issue(2, 5); !errors.Is(err, ErrEpoch) {
+		t.Error("an older tokend issued")
+	}
+	if _, err := g.Adopt(2); !errors.Is(err, ErrEpoch) {
+		t.Error("an older tokend adopted the grant")
+	}
+	for range 2 { // taken twice is taken once: a write that landed although it was reported lost
+		if g, err = g.Take("a", Hold{N: 13}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g.Credit() != 7 || g.Held() != 13 {
+		t.Errorf("credit %d, held %d", g.Credit(), g.Held())
+	}
+	if _, err := g.Take("b", Hold{N: 8}); !errors.Is(err, ErrShort) {
+		t.Error("more was claimed than issued")
+	}
+	if g, err = g.Revoke(3, 2); err != nil || g.Credit() != 2 || g.Held() != 13 {
+		t.Errorf("revoking touched a claim: %+v", g)
+	}
+	if g, err = g.Reap(3, "a"); err != nil || g.Lost != 13 || g.Held() != 0 {
+		t.Errorf("reaped: %+v", g)
+	}
+	for range 2 { // the worker thaws and repeats itself
+		g = g.Settle("a", 6, nil)
+	}
+	if g.Settled != 6 || g.Lost != 0 || g.Unsure != 6 {
+		t.Errorf("settled late: %+v", g)
+	}
+}
+
+func TestAPauseEndsAtItsTargetOrItsDeadline(t *testing.T) {
+	t.Parallel()
+	h := Heartbeat{}
+	phase := h.Next(Phase{}, View{Bucket: at(200, 5, time.Minute)}, t0)
+	if phase.Mode != Burst {
+		t.Fatalf("begins in %s", phase.Mode)
+	}
+	low := View{Bucket: at(15, 5, time.Minute), Claimed: 185, Waiting: true}
+	phase = h.Next(phase, low, t0)
+	if phase.Mode != Recharge || phase.Deadline != t0.Add(time.Hour) || phase.Target > 279 || phase.Target < 200 {
+		t.Fatalf("after the burst: %+v", phase)
+	}
+	if p := h.Next(phase, View{Bucket: at(279, 5, time.Minute), Claimed: 185}, t0); p.Mode != Burst || p.EndedBy != "target" {
+		t.Errorf("at the target: %+v", p)
+	}
+	// The balance never comes; the deadline does.
+	end := t0.Add(time.Hour)
+	stuck := View{Bucket: Bucket{}.Probed(pipeline.Reading{TS: 1, Left: 15, Rate: 5, RefillInMS: 60000}, end), Claimed: 185, Waiting: true}
+	out := h.Next(phase, stuck, end)
+	if out.Mode != Burst || out.EndedBy != "deadline" {
+		t.Fatalf("at the deadline: %+v", out)
+	}
+	// Without a call in between it does not pause again.
+	if again := h.Next(out, stuck, end.Add(time.Second)); again.Mode != Burst {
+		t.Errorf("paused again before anything was bought: %+v", again)
+	}
+	stuck.Claimed++
+	if again := h.Next(out, stuck, end.Add(time.Second)); again.Mode != Recharge || again.Deadline.Before(end) {
+		t.Errorf("after a call: %+v", again)
+	}
+}
+
+func TestAStateThatCannotBeStillEnds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.IntRange(1, 100).Draw(t, "rate")
+		b := at(rapid.IntRange(1, Minutes*rate).Draw(t, "left"), rate, time.Minute)
+		offset := func(name string) time.Time {
+			return t0.Add(time.Duration(rapid.IntRange(-10000, 10000).Draw(t, name)) * time.Hour)
+		}
+		p := Phase{Mode: Mode(rapid.SampledFrom([]string{"", "burst", "recharge", "nonsense"}).Draw(t, "mode")), Since: offset("since"), Target: rapid.IntRange(-5, 100000).Draw(t, "target")}
+		if rapid.Bool().Draw(t, "has deadline") {
+			p.Deadline = offset("deadline")
+		}
+		now := t0
+		for range 61 {
+			if p = (Heartbeat{}).Next(p, View{Bucket: b, Waiting: true, Claimed: p.Claimed}, now); p.Mode == Burst {
+				return
+			}
+			now = now.Add(time.Minute)
+		}
+		t.Fatalf("still pausing after an hour: %+v", p)
+	})
+}
+
+func TestRulesThatCannotBeReachedAreRefusedWithTheArithmetic(t *testing.T) {
+	t.Parallel()
+	b := at(100, 5, time.Minute)
+	for raw, want := range map[string]string{
+		`{"policy":"heartbeat","target":400}`:                    "60 × 5 a minute = 300",
+		`{"policy":"heartbeat","target":280,"pause_minutes":30}`: "30 × 5 = 150",
+		`{"floor":295}`: "300 - 295 = 5",
+	} {
+		r, err := ParseRules([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Check(b); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+	for _, raw := range []string{`{"policy":"thrifty"}`, `{"weights":{"peeker":0}}`, `steady`, `{"below":50,"target":40}`} {
+		if _, err := ParseRules([]byte(raw)); err == nil {
+			t.Errorf("%s was accepted", raw)
+		}
+	}
+}
+
+func TestAnExpensiveStepIsNotStarvedByCheapOnes(t *testing.T) {
+	t.Parallel()
+	e := newEngine(5, 1)
+	e.waiting[pipeline.StagePeeker], e.waiting[pipeline.StageCommitter] = 1<<20, 1
+	for range 60 {
+		e.plan(t)
+		e.serve(realPrice)
+		if e.spent[pipeline.StageCommitter] > 0 {
+			return
+		}
+		e.pass(10 * time.Second)
+	}
+	t.Error("a commit starved behind peeks for ten minutes")
+}
+
+func TestForeignSpendingTakesPermissionBack(t *testing.T) {
+	t.Parallel()
+	e := newEngine(5, 100)
+	e.waiting[pipeline.StagePeeker] = 80
+	e.plan(t)
+	e.balance -= 60
+	e.now = e.now.Add(time.Second)
+	e.bucket = e.bucket.Probed(e.reading(), e.now)
+	e.plan(t)
+	if c := e.pos.Grants[pipeline.StagePeeker].Credit(); c > 40 {
+		t.Errorf("credit %d against a balance of 40", c)
+	}
+}
