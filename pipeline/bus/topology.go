@@ -20,8 +20,10 @@ const (
 	// ackWait is longer than the longest call and a NATS outage that a worker
 	// should survive with its messages in hand.
 	ackWait = 5 * time.Minute
-	// maxDeliver is a net below the dead letters that stages write themselves.
-	maxDeliver = 20
+	// unlimited deliveries: an outage of Keepa or ClickHouse hands the same work
+	// back for as long as it lasts, and that must not lose it. What cannot be read
+	// or decided is buried by the stage itself, with its reason.
+	unlimited = -1
 
 	// StatusTTL is how long a heartbeat outlives its daemon.
 	StatusTTL = 30 * time.Second
@@ -127,7 +129,7 @@ func durables() []durable {
 	consumer := func(stream, name, filter string, maxPending int, metadata map[string]string) durable {
 		return durable{stream: stream, cfg: jetstream.ConsumerConfig{
 			Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy,
-			AckWait: ackWait, MaxDeliver: maxDeliver, MaxAckPending: maxPending, Metadata: metadata,
+			AckWait: ackWait, MaxDeliver: unlimited, MaxAckPending: maxPending, Metadata: metadata,
 		}}
 	}
 	out := []durable{

@@ -140,7 +140,7 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 	decisions := make([]Decision[Out], len(ins))
 	var out []Out
 	for i := range ins {
-		decisions[i] = l.Decide(ins[i], facts[i], now)
+		decisions[i] = l.decide(ins[i], facts[i], now)
 		out = append(out, decisions[i].Out...)
 	}
 	if err := l.Apply(ctx, out); err != nil {
@@ -154,6 +154,17 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 		}
 	}
 	return len(items), nil
+}
+
+// decide guards the pure function: one that panics would do so at every delivery,
+// so its item is poison and not a reason to stop.
+func (l Loop[In, Fact, Out]) decide(in In, fact Fact, now time.Time) (d Decision[Out]) {
+	defer func() {
+		if p := recover(); p != nil {
+			d = Decision[Out]{Never: fmt.Sprintf("decision panicked: %v", p)}
+		}
+	}()
+	return l.Decide(in, fact, now)
 }
 
 func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, d Decision[Out]) error {
