@@ -36,21 +36,32 @@ type Bucket struct {
 	period time.Duration // between refills, learned; 0 before the second reading
 }
 
-// End is the server's time at which an answer was finished, Unix ms. The balance
-// in it was measured then, so this orders readings, not the arrival of requests.
+// End is the server's time at which an answer was finished, Unix ms.
 func End(r pipeline.Reading) int64 { return r.TS + r.TookMS }
 
 // NextTick is the server's time of the refill that a reading announces, Unix ms.
 func NextTick(r pipeline.Reading) int64 { return End(r) + r.RefillInMS }
 
+// Later reports whether reading a knows of more than b. Neither the arrival of a
+// request nor the time it is said to have taken tells when it was charged, but
+// between two refills a balance only falls: of two readings that announce the same
+// refill the poorer is the later.
+func Later(a, b pipeline.Reading) bool {
+	d := NextTick(a) - NextTick(b)
+	if half := Tick.Milliseconds() / 2; -half < d && d < half {
+		return a.Left < b.Left
+	}
+	return d > 0
+}
+
 // Says reports whether a reading says anything about an account: Keepa answers a
 // bad key with zeroes.
 func Says(r pipeline.Reading) bool { return r.Rate > 0 || r.Rate == 0 && r.Left != 0 }
 
-// Heard is the bucket after a reading that a worker brought. One that was
-// finished before the newest changes nothing, nor does one that says nothing.
+// Heard is the bucket after a reading that a worker brought. One that is not later
+// than the newest changes nothing, nor does one that says nothing.
 func (b Bucket) Heard(r pipeline.Reading, at time.Time) Bucket {
-	if !Says(r) || b.Known && (End(r) < End(b.Reading) || End(r) == End(b.Reading) && r.Left >= b.Reading.Left) {
+	if !Says(r) || b.Known && !Later(r, b.Reading) {
 		return b
 	}
 	next := b.take(r, at)

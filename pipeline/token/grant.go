@@ -142,10 +142,9 @@ func (g Grant) Adopt(epoch uint64) (Grant, error) {
 	return g, nil
 }
 
-// Newer is the reading that was finished later by the server's clock, and of two
-// finished together the poorer; either may be nil.
+// Newer is the later of two readings; either may be nil.
 func Newer(a, b *pipeline.Reading) *pipeline.Reading {
-	if a == nil || b != nil && (End(*b) > End(*a) || End(*b) == End(*a) && b.Left < a.Left) {
+	if a == nil || b != nil && Later(*b, *a) {
 		return b
 	}
 	return a

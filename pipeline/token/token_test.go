@@ -54,13 +54,18 @@ func TestZeroIsAValueAndUnknownIsNot(t *testing.T) {
 	}
 }
 
-func TestReadingsAreOrderedByTheirEndNotTheirArrival(t *testing.T) {
+func TestBetweenTwoRefillsThePoorerReadingIsTheLater(t *testing.T) {
 	t.Parallel()
-	late := pipeline.Reading{TS: 1000, TookMS: 20000, Left: 10, Rate: 5} // asked first, finished last
-	soon := pipeline.Reading{TS: 5000, TookMS: 100, Left: 16, Rate: 5}
-	b := Bucket{}.Heard(late, t0).Heard(soon, t0)
-	if b.Reading.Left != 10 || Newer(&soon, &late).Left != 10 || Newer(&late, &soon).Left != 10 {
-		t.Errorf("balance %d, want the 10 of the call that finished last", b.Reading.Left)
+	// The first was asked later and says that it took less, and yet it was charged last.
+	last := pipeline.Reading{TS: 541674, TookMS: 119, Left: 20, RefillInMS: 28329, Rate: 5}
+	first := pipeline.Reading{TS: 540185, TookMS: 2345, Left: 120, RefillInMS: 28803, Rate: 5}
+	after := pipeline.Reading{TS: 600000, TookMS: 100, Left: 25, RefillInMS: 31400, Rate: 5}
+	b := Bucket{}.Heard(last, t0).Heard(first, t0)
+	if b.Reading.Left != 20 || Newer(&last, &first).Left != 20 || Newer(&first, &last).Left != 20 {
+		t.Errorf("balance %d, want 20", b.Reading.Left)
+	}
+	if b = b.Heard(after, t0); b.Reading.Left != 25 {
+		t.Errorf("balance %d after the refill, want 25", b.Reading.Left)
 	}
 }
 
@@ -68,16 +73,16 @@ func TestASingleSpikeOfTheRateIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	b := at(10, 5, time.Minute)
 	spike := b.Reading
-	spike.TS, spike.Rate = spike.TS+1000, 12
+	spike.TS, spike.Rate = spike.TS+60200, 12
 	b = b.Heard(spike, t0)
 	if b.Rate() != 5 {
 		t.Errorf("rate %d after one spike", b.Rate())
 	}
-	spike.TS += 1000
+	spike.TS += 60200
 	if b = b.Heard(spike, t0); b.Rate() != 12 {
 		t.Errorf("rate %d after the plan said so twice", b.Rate())
 	}
-	spike.TS, spike.Rate = spike.TS+1000, 5
+	spike.TS, spike.Rate = spike.TS+60200, 5
 	if b = b.Heard(spike, t0); b.Rate() != 5 {
 		t.Errorf("a smaller plan holds at once, got %d", b.Rate())
 	}

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"ratchet/pipeline/daemon"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/token"
 )

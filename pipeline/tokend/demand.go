@@ -9,11 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ratchet/pipeline/daemon"
-
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/token"
 )
 

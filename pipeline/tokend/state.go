@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"ratchet/pipeline/daemon"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/token"
 )
 
