@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (c clickhouseURL) with(a *app, work func(context.Context, *warehouse.Wareho
 	defer cancel()
 	w, err := warehouse.Open(ctx, c.URL)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; start one with `ratchet up`, or set CLICKHOUSE_URL", err)
 	}
 	defer func() { _ = w.Close() }() // nothing was written that a close could lose
 	return work(ctx, w)
@@ -181,6 +182,9 @@ func (c reportCmd) Run(a *app) error {
 	}
 	if c.Since <= 0 {
 		return daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+	}
+	if !slices.ContainsFunc(warehouse.Questions(), func(q warehouse.Question) bool { return q.Name == c.Name }) {
+		return daemon.Usagef("no question is named %q; `ratchet report` lists them", c.Name)
 	}
 	return c.with(a, func(ctx context.Context, w *warehouse.Warehouse) error {
 		t, err := w.AskSince(ctx, c.Name, c.Since)

@@ -116,7 +116,10 @@ func (s *Summary) text(st Status) string {
 	defer s.mu.Unlock()
 	balance, state := "unknown", "unknown"
 	if st.Balance != nil {
-		balance, state = fmt.Sprintf("%d/%d", st.Balance.Tokens, st.Balance.Capacity), st.Balance.State
+		state = st.Balance.State
+		if st.Balance.Capacity > 0 {
+			balance = fmt.Sprintf("%d/%d", st.Balance.Tokens, st.Balance.Capacity)
+		}
 	}
 	var waiting []string
 	for _, g := range st.Stages {
@@ -125,6 +128,9 @@ func (s *Summary) text(st Status) string {
 	now := s.env.Now()
 	line := fmt.Sprintf("%s  +%s  balance %s (%s)  waiting: %s  decided %d  deals %d",
 		now.Format("15:04"), brief(now.Sub(s.began)), balance, state, strings.Join(waiting, ", "), s.decided, s.deals)
+	if st.Balance != nil && st.Balance.Note != "" {
+		line += "  " + st.Balance.Note
+	}
 	if !s.live {
 		if len(s.reasons) > 0 {
 			line += "  last: " + s.reasons[0]

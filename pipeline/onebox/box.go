@@ -24,6 +24,9 @@ import (
 // readyWithin bounds the start of every daemon, on the machine's clock.
 const readyWithin = 60 * time.Second
 
+// tokendWithin is how long the start waits for Keepa to tell the balance.
+const tokendWithin = 10 * time.Second
+
 // Box is the running pipeline.
 type Box struct {
 	Bus     *bus.Bus      // a connection for whoever watches
@@ -99,7 +102,14 @@ func (b *Box) startDaemons(ctx context.Context) error {
 	if b.sim != nil {
 		b.sim.sim.Start(b.T0)
 	}
-	return b.stages.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"tokend": tokend.Run})
+	err = b.stages.start(context.WithoutCancel(ctx), tokendWithin, map[string]run{"tokend": tokend.Run})
+	if errors.Is(err, errNotReady) {
+		// Keepa does not tell the balance yet. That is no reason not to run: what
+		// costs nothing goes on, and the summary and the status say what is wrong.
+		b.o.Log.Warn("keepa does not tell the balance yet; nothing is spent until it does")
+		return nil
+	}
+	return err
 }
 
 func (b *Box) openClickHouse(ctx context.Context) error {
