@@ -45,6 +45,32 @@ func TestTheTopologyIsMadeTwiceWithoutHarm(t *testing.T) {
 	}
 }
 
+func TestManyDaemonsMayMakeTheTopologyAtOnce(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Stop)
+	env := daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
+	var wait sync.WaitGroup
+	for range 7 {
+		wait.Go(func() {
+			b, err := bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 50e9}, env, "test")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer b.Close()
+			if err := b.Ensure(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+}
+
 func TestAMessagePublishedTwiceIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	b := open(t)

@@ -61,14 +61,21 @@ func (b *Bus) Ensure(ctx context.Context) error {
 	return nil
 }
 
-// again repeats a request that timed out: creation is idempotent.
+// again repeats a request that timed out, or that the server could not serve just
+// now: creation is idempotent, and two daemons that create the same stream at the
+// same instant both reserve its storage for a moment.
 func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
 	for try := 1; ; try++ {
 		bounded, cancel := context.WithTimeout(ctx, ackWithin)
 		err := f(bounded)
 		cancel()
-		if err == nil || ctx.Err() != nil || try == 6 || !errors.Is(err, context.DeadlineExceeded) {
+		if err == nil || ctx.Err() != nil || try == 8 || !errors.Is(err, context.DeadlineExceeded) && !transient(err) {
 			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
 		}
 	}
 }
