@@ -27,7 +27,7 @@ type Phase struct {
 	Deadline time.Time `json:"deadline,omitzero"`  // instant that ends it whatever the balance
 	EndedBy  string    `json:"ended_by,omitempty"` // what ended the last recharge: target, deadline, policy
 	Claimed  int       `json:"claimed,omitempty"`  // tokens ever claimed when the mode began
-	Owned    time.Time `json:"owned_by,omitzero"`  // the deadline that holds until work was done
+	CallDue  time.Time `json:"call_due,omitzero"`  // deadline that still holds, until something was bought
 }
 
 // View is what a policy looks at.
@@ -106,9 +106,9 @@ func (h Heartbeat) Next(p Phase, v View, now time.Time) Phase {
 		}
 		switch {
 		case balance >= h.goal(p, v.Bucket):
-			return Phase{Mode: Burst, Since: now, EndedBy: "target", Claimed: v.Claimed, Owned: p.Deadline}
+			return Phase{Mode: Burst, Since: now, EndedBy: "target", Claimed: v.Claimed, CallDue: p.Deadline}
 		case !now.Before(p.Deadline):
-			return Phase{Mode: Burst, Since: now, EndedBy: "deadline", Claimed: v.Claimed, Owned: p.Deadline}
+			return Phase{Mode: Burst, Since: now, EndedBy: "deadline", Claimed: v.Claimed, CallDue: p.Deadline}
 		}
 		return p
 	case Burst:
@@ -117,8 +117,8 @@ func (h Heartbeat) Next(p Phase, v View, now time.Time) Phase {
 			return p // a burst in which nothing was bought yet goes on: it owes a call
 		}
 		deadline := now.Add(h.pause())
-		if !worked && !p.Owned.IsZero() && p.Owned.Before(deadline) {
-			deadline = p.Owned
+		if !worked && !p.CallDue.IsZero() && p.CallDue.Before(deadline) {
+			deadline = p.CallDue
 		}
 		return Phase{Mode: Recharge, Since: now, Target: h.target(v.Bucket, deadline, now), Deadline: deadline, EndedBy: p.EndedBy, Claimed: v.Claimed}
 	}
