@@ -155,14 +155,3 @@ type Heartbeat struct {
 	Counters     map[string]int64 `json:"counters"`
 	Detail       map[string]any   `json:"detail,omitempty"`
 }
-
-// Ended is the server's time at the end of its work, Unix ms. Keepa charges
-// there, so it orders readings: TS is when a request arrived, and of two calls in
-// flight the one that arrived first may be charged last.
-func (r Reading) Ended() int64 { return r.TS + r.TookMS }
-
-// Later reports whether r knows of more charges than o: it ended later, or at
-// the same millisecond with less left.
-func (r Reading) Later(o Reading) bool {
-	return r.Ended() > o.Ended() || r.Ended() == o.Ended() && r.Left < o.Left
-}
