@@ -17,8 +17,6 @@ type engine struct {
 	balance int // Keepa's truth
 	tick    time.Time
 	expired int // vanished at a full bucket
-	idle    int // of which while something waited that credit or head could pay
-	drained int // by others
 
 	bucket  Bucket
 	pos     Position
@@ -32,7 +30,6 @@ type engine struct {
 	lastPay time.Time
 	longest time.Duration // between paid calls while something waited and the balance was positive
 	nextID  int
-	known   int // settled when the newest reading was made
 }
 
 type call struct {
