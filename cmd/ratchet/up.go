@@ -11,6 +11,13 @@ import (
 	"ratchet/pipeline/onebox"
 )
 
+// The plans of the simulated Keepa. On real rows most of what is listed survives
+// the cheap looks, and a plan of 5 a minute would take days to commit it all.
+const (
+	defaultRate  = 5
+	capturedRate = 60
+)
+
 type upCmd struct {
 	Data        string        `help:"Data directory (default: ~/.local/share/ratchet)." placeholder:"DIR"`
 	Simulate    bool          `help:"Use the simulated Keepa even if KEEPA_API_KEY is set."`
@@ -22,7 +29,7 @@ type upCmd struct {
 	CHLib       string        `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string        `name:"nats" help:"Address of the embedded NATS." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string        `name:"nats-monitor" help:"Address of its monitoring." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
-	Rate        int           `help:"Tokens a minute of the simulated plan." default:"5"`
+	Rate        int           `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
 	Seed        uint64        `help:"Seed of the simulated catalogue." default:"1"`
 	NoPeek      bool          `help:"A commit for every candidate, to see what the peek saves."`
 	Key         string        `help:"" env:"KEEPA_API_KEY" hidden:""`
@@ -40,7 +47,7 @@ func (c upCmd) Run(a *app) error {
 	case onebox.Real:
 		say("Keepa: the real API, with KEEPA_API_KEY.")
 	case onebox.Captured:
-		say("Keepa: captured answers from %s, served by the simulated Keepa.", c.Captured)
+		say("Keepa: captured answers from %s, served by the simulated Keepa at %d tokens a minute and %g× time.", c.Captured, o.Rate, o.Speed)
 	default:
 		say("Keepa: simulated, at %d tokens a minute and %g× time (set KEEPA_API_KEY for the real one).", o.Rate, o.Speed)
 	}
@@ -105,6 +112,12 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 		NATSAddr: c.NATS, Monitor: c.NATSMonitor, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
 		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: onebox.FullBucket, SkipPeek: c.NoPeek,
 		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
+	}
+	if o.Rate == 0 {
+		o.Rate = defaultRate
+		if c.Captured != "" {
+			o.Rate = capturedRate
+		}
 	}
 	switch {
 	case c.Captured != "":
