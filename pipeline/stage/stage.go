@@ -9,6 +9,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -148,12 +149,15 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 	}
 	// If we crash here, everything comes again and its effects are dropped as
 	// repeats.
+	// One that cannot be settled now comes again by itself; the rest is not kept
+	// waiting for it.
+	var errs []error
 	for i, d := range decisions {
 		if err := l.settle(ctx, items[i], d); err != nil {
-			return i, fmt.Errorf("settle: %w", err)
+			errs = append(errs, fmt.Errorf("settle %s #%d: %w", items[i].Stream, items[i].Sequence, err))
 		}
 	}
-	return len(items), nil
+	return len(items) - len(errs), errors.Join(errs...)
 }
 
 // decide guards the pure function: one that panics would do so at every delivery,

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
+	t.Setenv("KEEPA_API_KEY", "")
+	t.Setenv("NATS_URL", "nats://127.0.0.1:9")
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"nonsense"}, 2, "nonsense"},
+		{[]string{"up", "--nonsense"}, 2, "--nonsense"},
+		{[]string{"up", "--for", "banana"}, 2, "banana"},
+		{[]string{"up", "--speed", "0.5"}, 2, "--speed"},
+		{[]string{"up", "--rate", "-1"}, 2, "--rate"},
+		{[]string{"up", "--captured", "/no/such/directory"}, 2, "--captured"},
+		{[]string{"up", "--data", "/proc/nope", "--clickhouse", "none"}, 1, "--data"},
+		{[]string{"why", "xx"}, 2, "no ASIN"},
+		{[]string{"report", "nosuch"}, 2, "ratchet report"},
+		{[]string{"report", "funnel", "--since", "-1h"}, 2, "--since"},
+		{[]string{"report", "funnel", "--clickhouse-url", "http://127.0.0.1:9/ratchet"}, 1, "ratchet up"},
+		{[]string{"rules", "check", "usage_test.go"}, 2, "usage_test.go"},
+		{[]string{"soak", "nothing"}, 2, "backlog400"},
+		{[]string{"soak", "backlog400", "--data", "."}, 2, "not empty"},
+	} {
+		var out, errOut bytes.Buffer
+		if code := run(c.args, &out, &errOut); code != c.code || !strings.Contains(errOut.String(), c.says) {
+			t.Errorf("%v: exit %d, want %d; says %q, want %q in it", c.args, code, c.code, errOut.String(), c.says)
+		}
+	}
+}

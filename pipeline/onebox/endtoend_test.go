@@ -1,0 +1,187 @@
+package onebox_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/onebox"
+)
+
+// journal is a log that many goroutines write and the test reads.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) holds(s string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return bytes.Contains(j.b.Bytes(), []byte(s))
+}
+
+func start(t *testing.T, dir string, log *journal) *onebox.Box {
+	t.Helper()
+	box, err := onebox.Start(t.Context(), onebox.Options{
+		Data: dir, World: onebox.Backlog, ClickHouse: onebox.None, Speed: 300, Seed: 1, Rate: 5, Balance: 300, Tick: time.Minute,
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+// await polls a condition until it holds, or fails the test after a minute.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	over := time.After(time.Minute)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-over:
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+func TestABacklogIsDecidedOncePaidOnceAndPoisonIsBuried(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a whole backlog takes ten seconds")
+	}
+	t.Parallel()
+	log := &journal{}
+	box := start(t, t.TempDir(), log)
+	defer box.Stop(context.Background())
+	poison := bus.Message{Subject: "candidate.1.live.B00POISON0", Schema: "candidate.v999", ID: "poison", WorkID: "poison", Body: []byte("{")}
+	if _, err := box.Bus.Publish(t.Context(), poison); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "400 decided", func() bool {
+		sum, err := console.Tally(t.Context(), box.Bus)
+		return err == nil && sum.Decided() >= 400
+	})
+	box.StopStages()
+	sum, err := console.Tally(t.Context(), box.Bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	books := box.Sim.Books()
+	if got := sum.Decided(); got != 400 {
+		t.Errorf("decided %d, want 400", got)
+	}
+	if got := len(sum.Accepted()); got != 20 {
+		t.Errorf("accepted %d, want 20", got)
+	}
+	if again := books.Repeated(); len(again) != 0 {
+		t.Errorf("paid again for %v", again)
+	}
+	if got, want := sum.Tokens()+sum.Drift(), books.Consumed(); got != want {
+		t.Errorf("the ledger has %d tokens, Keepa's books %d", got, want)
+	}
+	finals := map[string]int{}
+	dead := 0
+	if err := box.Bus.Scan(t.Context(), pipeline.StreamVerdicts, bus.From{}, func(r bus.Read) error {
+		var v pipeline.Verdict
+		if err := json.Unmarshal(r.Body, &v); err != nil {
+			return err
+		}
+		if v.Outcome.Final() {
+			finals[v.ASIN]++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for asin, n := range finals {
+		if n != 1 {
+			t.Errorf("%s has %d final verdicts", asin, n)
+		}
+	}
+	if err := box.Bus.Scan(t.Context(), pipeline.StreamDead, bus.From{}, func(bus.Read) error { dead++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if dead != 1 {
+		t.Errorf("%d dead letters, want the poison alone", dead)
+	}
+	secretFree(t, box, log)
+}
+
+// secretFree looks for the key's own parameter in everything that was stored or
+// logged: it is in the URL of every request.
+func secretFree(t *testing.T, box *onebox.Box, log *journal) {
+	t.Helper()
+	const inURL = "key=simulated"
+	for _, stream := range []string{
+		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals,
+		pipeline.StreamLedger, pipeline.StreamDead, "KV_" + pipeline.BucketTokens, "KV_" + pipeline.BucketStatus,
+	} {
+		if err := box.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error {
+			for name, values := range r.Header {
+				for _, v := range values {
+					if bytes.Contains([]byte(v), []byte(inURL)) {
+						t.Errorf("%s #%d: header %s holds the key", stream, r.Sequence, name)
+					}
+				}
+			}
+			if bytes.Contains(r.Body, []byte(inURL)) {
+				t.Errorf("%s #%d holds the key", stream, r.Sequence)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if log.holds(inURL) {
+		t.Error("the log holds the key")
+	}
+}
+
+func TestARestartGoesOnWhereItWas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two starts of everything take seconds")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	first := start(t, dir, &journal{})
+	await(t, "something decided", func() bool {
+		sum, err := console.Tally(t.Context(), first.Bus)
+		return err == nil && sum.Decided() > 100
+	})
+	stopped := first.Env.Now()
+	first.StopStages()
+	before, err := console.Tally(t.Context(), first.Bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Stop(context.Background())
+	second := start(t, dir, &journal{})
+	defer second.Stop(context.Background())
+	if now := second.Env.Now(); now.Before(stopped) {
+		t.Errorf("time went back from %v to %v", stopped, now)
+	}
+	after, err := console.Tally(t.Context(), second.Bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, v := range before.Final() {
+		if w, ok := after.Final()[id]; !ok || w.Outcome != v.Outcome {
+			t.Errorf("%s was %s and is %s", v.ASIN, v.Outcome, w.Outcome)
+		}
+	}
+}
