@@ -177,14 +177,15 @@ func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int)
 	return c, nil
 }
 
-// undo gives a claim back that may have landed although we were told otherwise.
-// If it cannot, tokend reaps it: time is lost, no token.
+// undo gives a claim back that may have landed although we were told otherwise,
+// or may still land: it writes even where it finds no claim, so that a write that
+// is under way meets a newer revision and fails. If it cannot, tokend reaps the
+// claim: time is lost, no token.
 func (c *Claim) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	_, err := bus.Change(ctx, c.p.grant, func(g token.Grant) (token.Grant, bool, error) {
-		_, landed := g.Open[c.id]
-		return g.Settle(c.id, 0, nil), landed, nil
+		return g.Settle(c.id, 0, nil), true, nil
 	})
 	return err
 }
