@@ -11,19 +11,32 @@
 -- Parameters:
 --   since  DateTime  = -7d   from when, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay
+WITH
+    counts AS
+    (
+        -- whole days, and the hours of the first
+        SELECT root_category, outcome, reason, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
+        FROM category_days
+        WHERE run = {run:String} AND day > toDate({since:DateTime('UTC')})
+        GROUP BY day, root_category, outcome, reason, price
+        UNION ALL
+        SELECT root_category, outcome, reason, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
+        FROM verdict_hours
+        WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
+        GROUP BY root_category, outcome, reason, price
+    )
 SELECT
     root_category,
-    sum(n) AS decided,
-    sumIf(n, outcome = 'reject') AS rejected,
-    sumIf(n, outcome = 'accept') AS deals,
+    sum(v) AS decided,
+    sumIf(v, outcome = 'reject') AS rejected,
+    sumIf(v, outcome = 'accept') AS deals,
     round(100 * rejected / decided, 1) AS percent,
-    argMaxIf(reason, n, outcome = 'reject') AS top_reason,
+    argMaxIf(reason, (v, reason), outcome = 'reject') AS top_reason,
     sum(t) AS tokens
 FROM
 (
-    SELECT root_category, outcome, reason, sumIf(c.verdicts, outcome != 'survive') AS n, sum(c.tokens) AS t
-    FROM verdict_counts AS c
-    WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')})
+    SELECT root_category, outcome, reason, sumIf(n, outcome != 'survive') AS v, sum(n * price) AS t
+    FROM counts
     GROUP BY root_category, outcome, reason
 )
 GROUP BY root_category

@@ -15,18 +15,30 @@
 --   since  DateTime  = -7d   from when, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay, which consumes nothing
 WITH
+    counts AS
+    (
+        -- whole days, and the hours of the first
+        SELECT look, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
+        FROM verdict_days
+        WHERE run = {run:String} AND day > toDate({since:DateTime('UTC')})
+        GROUP BY day, look, outcome, price
+        UNION ALL
+        SELECT look, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
+        FROM verdict_hours
+        WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
+        GROUP BY look, outcome, price
+    ),
     looks AS
     (
         SELECT
             toString(look) AS look,
-            sum(c.verdicts) AS decided,
-            sumIf(c.verdicts, outcome = 'survive') AS survived,
-            sumIf(c.verdicts, outcome = 'reject') AS rejected,
-            sumIf(c.verdicts, outcome = 'accept') AS accepted,
-            sumIf(c.verdicts, outcome IN ('shed', 'confirm', 'fail')) AS other,
-            sum(c.tokens) AS tokens
-        FROM verdict_counts AS c
-        WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')})
+            sum(n) AS decided,
+            sumIf(n, outcome = 'survive') AS survived,
+            sumIf(n, outcome = 'reject') AS rejected,
+            sumIf(n, outcome = 'accept') AS accepted,
+            sumIf(n, outcome IN ('shed', 'confirm', 'fail')) AS other,
+            sum(n * price) AS tokens
+        FROM counts
         GROUP BY look
     ),
     consumed AS

@@ -1,25 +1,28 @@
 -- lag: How long does a candidate wait from being listed to each look's verdict?
 --
+-- The waits are kept in slots 12 % wide: a figure is at most 6 % from the truth. Counts are exact.
+--
 -- Columns:
 --   look, source   whose candidates
 --   verdicts       how many
 --   p50, p90, p99  minutes that half, nine tenths and all but a hundredth of them waited at most
 --   longest        minutes
 -- Parameters:
---   since  DateTime  = -7d   from when, pipeline time, UTC
+--   since  DateTime  = -7d   from the start of which day, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay
 SELECT
     look, source,
-    uniqExact(row_id) AS verdicts,
-    round(quantile(0.5)(waited), 1) AS p50,
-    round(quantile(0.9)(waited), 1) AS p90,
-    round(quantile(0.99)(waited), 1) AS p99,
-    round(max(waited), 1) AS longest
+    sum(n) AS verdicts,
+    round(quantileExactWeighted(0.5)(minutes, n), 2) AS p50,
+    round(quantileExactWeighted(0.9)(minutes, n), 2) AS p90,
+    round(quantileExactWeighted(0.99)(minutes, n), 2) AS p99,
+    round(max(minutes), 2) AS longest
 FROM
 (
-    SELECT look, source, row_id, dateDiff('millisecond', listed_at, at) / 60000 AS waited
-    FROM verdicts FINAL
-    WHERE run = {run:String} AND at >= {since:DateTime('UTC')} AND listed_at IS NOT NULL
+    SELECT look, source, (pow(10, slot / 20) - 1) / 60 AS minutes, toUInt64(groupBitmapMerge(ids)) AS n
+    FROM wait_days
+    WHERE run = {run:String} AND day >= toDate({since:DateTime('UTC')})
+    GROUP BY day, look, source, slot
 )
 GROUP BY look, source
 ORDER BY indexOf(['list', 'glance', 'peek', 'commit'], toString(look)), source;

@@ -1,33 +1,39 @@
--- unknown: Which inputs do the looks want and not know?
+-- unknown: Which inputs do the rules want and not know, and which rule then decided?
 --
 -- Columns:
 --   look, input  what was unknown, and when it was wanted
+--   rule_id      the rule that decided without it; empty when none did
 --   verdicts     that were reached without it
 --   percent      of the look's verdicts, percent
 --   rejected     of them
 -- Parameters:
---   since  DateTime  = -7d   from when, pipeline time, UTC
+--   since  DateTime  = -7d   from the start of which day, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay
+WITH
+    decided AS
+    (
+        SELECT look, sum(n) AS of
+        FROM
+        (
+            SELECT look, toInt64(groupBitmapMerge(ids)) AS n
+            FROM verdict_days
+            WHERE run = {run:String} AND day >= toDate({since:DateTime('UTC')})
+            GROUP BY day, look, outcome, reason, rule_set, tokens
+        )
+        GROUP BY look
+    )
 SELECT
-    look, input, verdicts,
-    round(100 * verdicts / of, 1) AS percent,
-    rejected
+    u.look AS look, u.input AS input, u.rule_id AS rule_id,
+    sum(u.n) AS verdicts,
+    round(100 * verdicts / any(d.of), 1) AS percent,
+    sumIf(u.n, u.outcome = 'reject') AS rejected
 FROM
 (
-    SELECT
-        toString(look) AS look, toString(arrayJoin(if(empty(unknown), [''], unknown))) AS input,
-        uniqExact(row_id) AS verdicts,
-        uniqExactIf(row_id, outcome = 'reject') AS rejected
-    FROM verdicts
-    WHERE run = {run:String} AND at >= {since:DateTime('UTC')}
-    GROUP BY look, input
+    SELECT look, input, rule_id, outcome, toInt64(groupBitmapMerge(ids)) AS n
+    FROM unknown_days
+    WHERE run = {run:String} AND day >= toDate({since:DateTime('UTC')})
+    GROUP BY day, look, input, rule_id, outcome
 ) AS u
-INNER JOIN
-(
-    SELECT toString(look) AS look, uniqExact(row_id) AS of
-    FROM verdicts
-    WHERE run = {run:String} AND at >= {since:DateTime('UTC')}
-    GROUP BY look
-) AS t USING (look)
-WHERE input != ''
-ORDER BY verdicts DESC, look, input;
+INNER JOIN decided AS d ON u.look = d.look
+GROUP BY look, input, rule_id
+ORDER BY verdicts DESC, look, input, rule_id;

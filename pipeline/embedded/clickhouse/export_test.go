@@ -1,0 +1,14 @@
+package clickhouse
+
+// Crash kills the child as the kernel would.
+func (s *Server) Crash() { s.kill() }
+
+// Child is the child's process id.
+func (s *Server) Child() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.child.Pid
+}
+
+// WithoutKeys is the child's environment.
+var WithoutKeys = withoutKeys
