@@ -5,10 +5,12 @@ export KEEPA_FIXTURES ?= $(abspath ../shared/fixtures/keepa)
 tool := go tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 
-.PHONY: help up demo test race fuzz lint fmt bench soak golden check
+BENCH_ROWS ?= 10000000
+
+.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse soak golden check
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## run everything on this machine (Ctrl-C stops)
 	go run ./cmd/ratchet up
@@ -33,6 +35,9 @@ fmt: ## one format for all files
 
 bench: ## every benchmark, once
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-warehouse: ## every named question over a year of BENCH_ROWS verdicts, against its bar
+	RATCHET_BENCH_ROWS=$(BENCH_ROWS) go test -run '^$$' -bench BenchmarkQuestions -benchtime 1x -timeout 30m ./pipeline/warehouse
 
 soak: ## the scenario every change is measured by
 	go run ./cmd/ratchet soak backlog400

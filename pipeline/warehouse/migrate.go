@@ -39,6 +39,10 @@ func (w *Warehouse) Migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return w.migrate(ctx, all)
+}
+
+func (w *Warehouse) migrate(ctx context.Context, all []migration) error {
 	if err := w.exec(ctx, migrationsTable); err != nil {
 		return fmt.Errorf("create schema_migrations: %w", err)
 	}

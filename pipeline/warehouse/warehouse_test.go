@@ -22,6 +22,11 @@ var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 // open is a warehouse with its tables on a database of its own.
 func open(t *testing.T) *warehouse.Warehouse {
 	t.Helper()
+	return openFor(t)
+}
+
+func openFor(t testing.TB) *warehouse.Warehouse {
+	t.Helper()
 	w, err := warehouse.Open(t.Context(), chtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
