@@ -1,17 +1,32 @@
--- rejections: Which share of the candidates did each reason reject, hour by hour and look by look?
+-- rejections: Which share of the candidates did each reason reject, hour by hour (day by day beyond a month) and look by look?
 --
 -- Columns:
---   hour        start of the hour, pipeline time, UTC
+--   hour        start of the hour, pipeline time, UTC; of the day when since is more than 31 days before the newest verdict
 --   look        glance, peek or commit
 --   reason      why
 --   heuristic   1 when a rule decided that may be wrong
 --   rejected    candidates
---   of          candidates that this look decided in this hour
+--   of          candidates that this look decided in this hour (or day)
 --   percent     rejected of those, percent
 --   tokens      what the rejected ones cost at this look
 -- Parameters:
 --   since  DateTime  = -7d   from when, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay
+WITH
+    (SELECT max(last_at) FROM run_sums WHERE run = {run:String}) AS newest,
+    newest > {since:DateTime('UTC')} + INTERVAL 31 DAY AS long,
+    counts AS
+    (
+        SELECT toDateTime(day, 'UTC') AS hour, look, reason, heuristic, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
+        FROM verdict_days
+        WHERE long AND run = {run:String} AND day >= toDate({since:DateTime('UTC')})
+        GROUP BY hour, look, reason, heuristic, outcome, price
+        UNION ALL
+        SELECT hour, look, reason, heuristic, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
+        FROM verdict_hours
+        WHERE NOT long AND run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')})
+        GROUP BY hour, look, reason, heuristic, outcome, price
+    )
 SELECT
     hour, look, reason, heuristic, rejected, of,
     round(100 * rejected / of, 1) AS percent,
@@ -20,11 +35,10 @@ FROM
 (
     SELECT
         hour, look, reason, heuristic,
-        sumIf(c.verdicts, outcome = 'reject') AS rejected,
-        sum(sum(c.verdicts)) OVER (PARTITION BY hour, look) AS of,
-        sumIf(c.tokens, outcome = 'reject') AS tokens
-    FROM verdict_counts AS c
-    WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')})
+        sumIf(n, outcome = 'reject') AS rejected,
+        sum(sum(n)) OVER (PARTITION BY hour, look) AS of,
+        sumIf(n * price, outcome = 'reject') AS tokens
+    FROM counts
     GROUP BY hour, look, reason, heuristic
 )
 WHERE rejected > 0
