@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"ratchet/pipeline"
@@ -281,7 +283,9 @@ func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.
 		}
 	}
 	sellers := map[string]keepa.Seller{}
-	for id, a := range f.Sellers {
+	// In order of their ids: a verdict's bytes must not depend on a map's order.
+	for _, id := range slices.Sorted(maps.Keys(f.Sellers)) {
+		a := f.Sellers[id]
 		if s, err := keepa.DecodeSeller(a.Body); err == nil && string(a.Body) != "null" {
 			sellers[id] = s
 			paid.ResponseIDs = append(paid.ResponseIDs, a.ID)
