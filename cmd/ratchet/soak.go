@@ -13,10 +13,10 @@ import (
 )
 
 type soakCmd struct {
-	Scenario   string  `arg:"" help:"backlog400."`
+	Scenario   string  `arg:"" optional:"" help:"Which one; without it they are listed."`
 	JSON       bool    `help:"Print the figures as one JSON object."`
 	Data       string  `help:"Data directory; must be empty (default: a temporary one)." placeholder:"DIR"`
-	Speed      float64 `help:"Pipeline seconds per second." default:"60"`
+	Speed      float64 `help:"Pipeline seconds per second (default: the scenario's own)." placeholder:"N"`
 	Seed       uint64  `help:"Seed of the simulated catalogue." default:"1"`
 	NoPeek     bool    `help:"A commit for every candidate, to see what the peek saves."`
 	Clickhouse string  `help:"embedded, none, or the URL of a server." default:"embedded"`
@@ -27,10 +27,13 @@ var errFellShort = errors.New("a figure fell short")
 
 // Run runs a scenario and exits 1 if a figure falls short.
 func (c soakCmd) Run(a *app) error {
+	if c.Scenario == "" {
+		return c.list(a)
+	}
 	if !slices.Contains(soak.Scenarios(), c.Scenario) {
 		return daemon.Usagef("scenario %q is unknown; there is: %s", c.Scenario, strings.Join(soak.Scenarios(), ", "))
 	}
-	if c.Speed < 1 {
+	if c.Speed != 0 && c.Speed < 1 {
 		return daemon.Usagef("--speed: want at least 1, got %g", c.Speed)
 	}
 	dir, cleanUp, err := c.directory()
@@ -50,6 +53,15 @@ func (c soakCmd) Run(a *app) error {
 	}
 	if !f.OK {
 		return fmt.Errorf("%s: %w: %s", f.Scenario, errFellShort, strings.Join(f.Failures, "; "))
+	}
+	return nil
+}
+
+func (c soakCmd) list(a *app) error {
+	for _, s := range soak.All() {
+		if _, err := fmt.Fprintf(a.out, "%-18s speed %-4g %s\n", s.Name, s.Speed, s.About); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -74,18 +86,5 @@ func (c soakCmd) print(a *app, f soak.Figures) error {
 	if c.JSON {
 		return json.NewEncoder(a.out).Encode(f)
 	}
-	_, err := fmt.Fprintf(a.out, `%s at speed %g, seed %d
-  decided                %d (%d undecided, %d rows unaccounted for)
-  hours to all           %.2f
-  tokens                 %d, %.2f per decision
-  paid for again         %d
-  expired while waiting  %d (used %.1f %%)
-  longest stall          %.1f min
-  lowest balance         %d, %d × 429, ledger drift %d
-  good deals visible     %d of %d (in %s)
-  rejected by look       %v
-`, f.Scenario, f.Speed, f.Seed, f.Decided, f.Undecided, f.RowsUnaccounted, f.HoursToAll, f.TokensSpent, f.TokensPerDecision,
-		f.RepeatPaid, f.TokensExpiredWhileWaiting, 100*f.TokensUsedShare, f.LongestStallMin, f.MinBalance, f.HTTP429, f.LedgerDrift,
-		f.GoodVisible, f.GoodTotal, f.VisibleIn, f.RejectedByLook)
-	return err
+	return f.Print(a.out)
 }

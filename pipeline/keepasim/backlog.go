@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Backlog is a fixed world: 400 rows that were all listed in the six hours
-// before the start, on three pages. Nothing is added or removed.
+// Backlog is a fixed world: rows that were all listed in the six hours before the
+// start. Nothing is added or removed.
 type Backlog struct {
 	seed uint64
 	plan []birth // by position in the list, newest first
@@ -41,17 +41,25 @@ const (
 // Backlog400 is the world of the scenario backlog400: 380 bad rows and 20 good
 // ones, spread over the pages. Commits cost 6 tokens for 85 %, 8 for 10 % and
 // 12 for 5 % of them.
-func Backlog400(seed uint64) *Backlog {
+func Backlog400(seed uint64) *Backlog { return BacklogOf(seed, backlogRows) }
+
+// backlogRows is the size of Backlog400.
+const backlogRows = 400
+
+// BacklogOf is the same mix at another size: rows is rounded up to a multiple of
+// 400.
+func BacklogOf(seed uint64, rows int) *Backlog {
+	times := max(1, (rows+backlogRows-1)/backlogRows)
 	b := &Backlog{seed: seed, books: map[string]*book{}, class: map[string]Class{}}
 	r := newSource(seed, "backlog400")
 	var bad []Class
 	good := 0
 	for _, m := range backlogMix {
 		if m.class == Good {
-			good = m.n
+			good = times * m.n
 			continue
 		}
-		for range m.n {
+		for range times * m.n {
 			bad = append(bad, m.class)
 		}
 	}

@@ -25,6 +25,9 @@ type PaidCall struct {
 	Cost   int
 	Before int // balance just before the charge
 	After  int // balance just after
+	// Unseen are the tokens that others took since the last answer the caller had
+	// when it asked: it could not know of them.
+	Unseen int
 	Fault  Action
 }
 
@@ -60,6 +63,7 @@ type Books struct {
 	Minimum  int // lowest balance
 	Refilled int // tokens paid in
 	Expired  int // tokens that found the bucket full
+	Clipped  int // tokens that a smaller plan had no room for
 	Foreign  int // tokens spent by somebody else on the same key
 
 	Calls  map[string]int // executed calls by kind
@@ -72,7 +76,8 @@ type Books struct {
 	Peeks     map[string]int // executed peeks by ASIN
 	Commits   map[string]int // executed commits by ASIN
 	Questions map[Question]int
-	Synthetic int // products made from a captured row, distinct ASINs
+	Withheld  map[Question]int // those of them whose answer a fault kept back
+	Synthetic int              // products made from a captured row, distinct ASINs
 	Faults    map[Action]int
 }
 
@@ -85,16 +90,20 @@ func (b Books) Consumed() int {
 	return sum
 }
 
-// Repeated are the questions that were executed more than once.
+// Repeated are the questions that were executed more than once although their
+// answer was sent, and how often.
 func (b Books) Repeated() map[Question]int {
 	again := map[Question]int{}
 	for q, n := range b.Questions {
-		if n > 1 {
+		if n -= b.Withheld[q]; n > 1 {
 			again[q] = n
 		}
 	}
 	return again
 }
+
+// Gross is what the plan promised since the start: paid in, and what found no room.
+func (b Books) Gross() int { return b.Refilled + b.Expired }
 
 // Avoidable are the refusals that the caller could have foreseen.
 func (b Books) Avoidable() int {
@@ -121,14 +130,14 @@ func (b Books) ExpiredBetween(from, to time.Time) int {
 func newBooks() Books {
 	return Books{
 		Calls: map[string]int{}, Tokens: map[string]int{}, Peeks: map[string]int{}, Commits: map[string]int{},
-		Questions: map[Question]int{}, Faults: map[Action]int{},
+		Questions: map[Question]int{}, Withheld: map[Question]int{}, Faults: map[Action]int{},
 	}
 }
 
 func (b Books) clone() Books {
 	b.Calls, b.Tokens = maps.Clone(b.Calls), maps.Clone(b.Tokens)
 	b.Peeks, b.Commits = maps.Clone(b.Peeks), maps.Clone(b.Commits)
-	b.Questions, b.Faults = maps.Clone(b.Questions), maps.Clone(b.Faults)
+	b.Questions, b.Withheld, b.Faults = maps.Clone(b.Questions), maps.Clone(b.Withheld), maps.Clone(b.Faults)
 	b.Refused, b.Paid, b.Expiries = slices.Clone(b.Refused), slices.Clone(b.Paid), slices.Clone(b.Expiries)
 	return b
 }

@@ -66,16 +66,18 @@ func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
 }
 
 func (s *Sim) drift(page int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.o.Faults.Drift == 0 || page == 0 {
 		return 0
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	return s.rng.int(-s.o.Faults.Drift, s.o.Faults.Drift)
 }
 
 // order sorts as asked, or as the fault wants.
 func (s *Sim) order(rows []*row, sel *selection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	by := sel.sortType
 	if s.o.Faults.Order == OrderPercent {
 		by = 4
@@ -85,8 +87,6 @@ func (s *Sim) order(rows []*row, sel *selection) {
 	case OrderReverse:
 		slices.Reverse(rows)
 	case OrderRandom:
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
 	}
 }

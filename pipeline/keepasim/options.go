@@ -68,6 +68,15 @@ const (
 	Overprice   Action = "overprice"   // Rule.Cost tokens instead of the listed price
 )
 
+// withholds tells that the caller pays and learns nothing.
+func (a Action) withholds() bool {
+	switch a {
+	case Hang, Cut, Partial, Malformed, Empty:
+		return true
+	}
+	return false
+}
+
 // Rule is one scripted fault. The times are offsets from the start; a zero To
 // has no end.
 type Rule struct {

@@ -54,7 +54,11 @@ func (s *Sim) products(r *http.Request, c call) result {
 			s.offersAt[asin] = at
 		}
 		for _, a := range all {
-			s.books.Questions[Question{Kind: c.kind, ASIN: a.asin, Creation: a.creation}]++
+			q := Question{Kind: c.kind, ASIN: a.asin, Creation: a.creation}
+			s.books.Questions[q]++
+			if c.fault.Do.withholds() {
+				s.books.Withheld[q]++
+			}
 			if c.kind == KindPeek {
 				s.books.Peeks[a.asin]++
 			} else {

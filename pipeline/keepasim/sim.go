@@ -39,6 +39,7 @@ type told struct {
 	next    time.Time // the refill that was promised
 	foreign bool      // somebody else spent since
 	hidden  bool      // an answer was withheld since
+	others  int       // tokens that somebody else had taken by then, ever
 }
 
 // startPatience is how long a request waits for Start, in pipeline time.
@@ -89,6 +90,17 @@ func (s *Sim) Spend(n int) {
 	s.foreign(n)
 }
 
+// Change alters what goes wrong from now on. The rules, drains and rates that
+// were there keep their count, so append, do not reorder.
+func (s *Sim) Change(f func(*Faults)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle(s.o.Now())
+	f(&s.o.Faults)
+	s.drained = append(s.drained, make([]int, max(0, len(s.o.Faults.Drains)-len(s.drained)))...)
+	s.ruleUsed = append(s.ruleUsed, make([]int, max(0, len(s.o.Faults.Rules)-len(s.ruleUsed)))...)
+}
+
 func (s *Sim) foreign(n int) {
 	s.bucket.balance -= n
 	s.books.Foreign += n
@@ -129,7 +141,7 @@ func (s *Sim) nextEvent(now time.Time) (at time.Time, do func()) {
 	if s.changed < len(s.o.Faults.Rates) {
 		c := s.o.Faults.Rates[s.changed]
 		if t := t0.Add(c.At); !t.After(now) {
-			at, do = t, func() { s.changed++; s.books.Expired += s.bucket.setRate(c.Rate) }
+			at, do = t, func() { s.changed++; s.books.Clipped += s.bucket.setRate(c.Rate) }
 		}
 	}
 	for i, d := range s.o.Faults.Drains {
@@ -159,6 +171,7 @@ type call struct {
 	kind    string
 	arrived time.Time
 	fault   Rule
+	others  int // tokens that somebody else had taken at the last answer before it
 }
 
 // ServeHTTP answers one request as Keepa would.
@@ -181,7 +194,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "<html><body><h1>404 Not Found</h1></body></html>", http.StatusNotFound)
 		return
 	}
-	c.fault = s.draw(c)
+	c.fault, c.others = s.draw(c)
 	switch c.fault.Do {
 	case Fail:
 		http.Error(w, "<html><body><h1>server error</h1></body></html>", orInt(c.fault.Status, http.StatusInternalServerError))
@@ -252,8 +265,9 @@ func (s *Sim) pass(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// draw picks the fault that hits this call, if any.
-func (s *Sim) draw(c call) Rule {
+// draw picks the fault that hits this call, if any, and notes what the caller
+// could know of others when it asked.
+func (s *Sim) draw(c call) (Rule, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	since := c.arrived.Sub(s.books.Start)
@@ -266,9 +280,9 @@ func (s *Sim) draw(c call) Rule {
 		}
 		s.ruleUsed[i]++
 		s.books.Faults[r.Do]++
-		return r
+		return r, s.told.others
 	}
-	return Rule{}
+	return Rule{}, s.told.others
 }
 
 // admit tells whether a call may run: the balance must be above zero. The cost
@@ -336,7 +350,7 @@ func (s *Sim) charge(c call, res result, cost int, now time.Time) {
 	s.books.Tokens[c.kind] += cost
 	s.books.Paid = append(s.books.Paid, PaidCall{
 		Asked: c.arrived, At: now, Kind: c.kind, Items: res.items, Cost: cost,
-		Before: before, After: s.bucket.balance, Fault: c.fault.Do,
+		Before: before, After: s.bucket.balance, Unseen: s.books.Foreign - c.others, Fault: c.fault.Do,
 	})
 	if res.done != nil {
 		res.done()
@@ -362,11 +376,13 @@ func (s *Sim) envelope(c call, cost int, now time.Time, took time.Duration) enve
 	case ZeroBalance:
 		zero := 0
 		env.TokensLeft = &zero
-	case Hang, Cut, Partial, Malformed, Empty:
-		s.told.hidden = true
-		return env
+	default:
+		if c.fault.Do.withholds() {
+			s.told.hidden = true
+			return env
+		}
 	}
-	s.told = told{any: true, balance: left, next: s.bucket.next}
+	s.told = told{any: true, balance: left, next: s.bucket.next, others: s.books.Foreign}
 	return env
 }
 
@@ -395,7 +411,9 @@ func (s *Sim) deliver(w http.ResponseWriter, r *http.Request, c call, status int
 // answerZero is the answer to a bad key: every token field is zero.
 func (s *Sim) answerZero(w http.ResponseWriter, r *http.Request) {
 	zero := 0
+	s.mu.Lock()
 	env := envelope{TokensLeft: &zero, Timestamp: s.o.Now().Add(s.o.Faults.Skew).UnixMilli()}
+	s.mu.Unlock()
 	none := ""
 	s.write(w, r, http.StatusBadRequest, join(env, nil, invalid(400, "You used an invalid parameter for this API call.", &none)))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/daemon"
@@ -40,7 +41,8 @@ type Box struct {
 	nats     *natsd.Server
 	ch       *clickhouse.Server
 	sim      *simServer
-	stages   *crew
+	stages   *crew // who spends
+	tokends  *crew
 	recorder *crew
 	fatal    chan error
 }
@@ -89,6 +91,9 @@ func (b *Box) startDaemons(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.setPolicy(ctx); err != nil {
+		return err
+	}
 	b.stages = newCrew(b.Env, b.fatal)
 	err := b.stages.start(context.WithoutCancel(ctx), readyWithin, map[string]run{
 		"watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run,
@@ -102,7 +107,12 @@ func (b *Box) startDaemons(ctx context.Context) error {
 	if b.sim != nil {
 		b.sim.sim.Start(b.T0)
 	}
-	err = b.stages.start(context.WithoutCancel(ctx), tokendWithin, map[string]run{"tokend": tokend.Run})
+	issuers := map[string]run{"tokend": tokend.Run}
+	for n := 2; n <= b.o.Tokends; n++ {
+		issuers[fmt.Sprintf("tokend-%d", n)] = tokend.Run
+	}
+	b.tokends = newCrew(b.Env, b.fatal)
+	err = b.tokends.start(context.WithoutCancel(ctx), tokendWithin, issuers)
 	if errors.Is(err, errNotReady) {
 		// Keepa does not tell the balance yet. That is no reason not to run: what
 		// costs nothing goes on, and the summary and the status say what is wrong.
@@ -110,6 +120,21 @@ func (b *Box) startDaemons(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// setPolicy tells tokend how to spend before it starts.
+func (b *Box) setPolicy(ctx context.Context) error {
+	if b.o.Policy == "" {
+		return nil
+	}
+	kv, err := b.Bus.Store(ctx, pipeline.BucketTokens)
+	if err != nil {
+		return err
+	}
+	if _, err := kv.Put(ctx, pipeline.KeyPolicy, []byte(b.o.Policy)); err != nil {
+		return fmt.Errorf("write the policy: %w", err)
+	}
+	return nil
 }
 
 func (b *Box) openClickHouse(ctx context.Context) error {
@@ -160,11 +185,20 @@ func (b *Box) lookup() envconfig.Lookuper {
 // Failed delivers the error of a daemon that cannot be started again.
 func (b *Box) Failed() <-chan error { return b.fatal }
 
-// StopStages ends everything that spends; the streams and ClickHouse stay up, so
-// that a report can be read. Stopping twice does nothing.
-func (b *Box) StopStages() {
+// StopWorkers ends everything that spends; tokend goes on, so that it can explain
+// the last answers. Stopping twice does nothing.
+func (b *Box) StopWorkers() {
 	if b.stages != nil {
 		b.stages.stop()
+	}
+}
+
+// StopStages ends the workers and tokend; the streams and ClickHouse stay up, so
+// that a report can be read. Stopping twice does nothing.
+func (b *Box) StopStages() {
+	b.StopWorkers()
+	if b.tokends != nil {
+		b.tokends.stop()
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepasim"
 )
 
 // Embedded and None are the two values of Options.ClickHouse that are no URL.
@@ -36,26 +37,31 @@ const (
 	Simulated World = "simulated" // a living catalogue, seeded
 	Captured  World = "captured"  // captured answers, served again
 	Backlog   World = "backlog400"
+	Given     World = "given" // Options.Catalogue, from a fixed instant on
 )
 
 // Options say what to start.
 type Options struct {
-	Data        string        // root of the data directory
-	World       World         // which Keepa
-	Key         daemon.Secret // Keepa's key; needed in the real world
-	KeepaURL    string        // overrides Keepa's address
-	CapturedDir string        // where captured answers are
-	NATSAddr    string        // host:port for clients of the embedded NATS; empty: none
-	Monitor     string        // host:port of its monitoring; empty: none
-	ClickHouse  string        // Embedded, None or a URL
-	CHAddr      string        // host:port of the embedded ClickHouse
-	CHLib       string        // a libchdb.so got another way; empty: the one npm fetched
-	Speed       float64       // pipeline seconds per machine second; 1 in the real world
-	Seed        uint64        // of the simulated catalogue
-	Rate        int           // tokens a minute of the simulated plan
-	Balance     int           // at the start; negative debts are allowed; see FullBucket
-	Tick        time.Duration // between refills of the simulated plan; 0: Keepa's 60.2 s
-	SkipPeek    bool          // a commit for every candidate, to show what the peek saves
+	Data        string             // root of the data directory
+	World       World              // which Keepa
+	Key         daemon.Secret      // Keepa's key; needed in the real world
+	KeepaURL    string             // overrides Keepa's address
+	CapturedDir string             // where captured answers are
+	NATSAddr    string             // host:port for clients of the embedded NATS; empty: none
+	Monitor     string             // host:port of its monitoring; empty: none
+	ClickHouse  string             // Embedded, None or a URL
+	CHAddr      string             // host:port of the embedded ClickHouse
+	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
+	Speed       float64            // pipeline seconds per machine second; 1 in the real world
+	Seed        uint64             // of the simulated catalogue
+	Rate        int                // tokens a minute of the simulated plan
+	Balance     int                // at the start; negative debts are allowed; see FullBucket
+	Tick        time.Duration      // between refills of the simulated plan; 0: Keepa's 60.2 s
+	Catalogue   keepasim.Catalogue // of a Given world
+	Faults      keepasim.Faults    // of a simulated Keepa
+	Policy      string             // written to TOKENS as the policy, JSON; empty: the default
+	Tokends     int                // how many tokends contend; 0 is one
+	SkipPeek    bool               // a commit for every candidate, to show what the peek saves
 	Settings    map[string]string
 	Log         *slog.Logger
 	Version     string

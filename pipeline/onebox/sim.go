@@ -49,7 +49,7 @@ func (b *Box) openKeepa() error {
 	s := &simServer{clock: daemon.NewClock(epoch, b.o.Speed), balance: balance}
 	s.sim = keepasim.New(keepasim.Options{
 		Now: func() time.Time { return s.clock.Now() }, After: func(d time.Duration) <-chan time.Time { return s.clock.After(d) },
-		Seed: b.o.Seed, Key: simKey, Rate: b.o.Rate, Balance: balance, StartEmpty: true, Tick: b.o.Tick, Catalogue: cat, Log: b.o.Log,
+		Seed: b.o.Seed, Key: simKey, Rate: b.o.Rate, Balance: balance, StartEmpty: true, Tick: b.o.Tick, Catalogue: cat, Faults: b.o.Faults, Log: b.o.Log,
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -66,6 +66,9 @@ func (b *Box) openKeepa() error {
 	return nil
 }
 
+// fixedEpoch is where the time of a scenario begins, so that a seed repeats a run.
+var fixedEpoch = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
 // catalogue is what the simulated Keepa lists, and the pipeline time at which
 // its world begins.
 func (b *Box) catalogue() (keepasim.Catalogue, time.Time, error) {
@@ -78,8 +81,9 @@ func (b *Box) catalogue() (keepasim.Catalogue, time.Time, error) {
 		}
 		return c, c.Epoch(), nil
 	case Backlog:
-		epoch := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
-		return keepasim.Backlog400(b.o.Seed), epoch, nil
+		return keepasim.Backlog400(b.o.Seed), fixedEpoch, nil
+	case Given:
+		return b.o.Catalogue, fixedEpoch, nil
 	default:
 		return keepasim.Living(b.o.Seed, keepasim.LivingOptions{}), now, nil
 	}

@@ -1,10 +1,8 @@
-// Package soak runs named scenarios of the whole pipeline on a simulated Keepa
-// and judges them by the figures that an operator would: decided, tokens per
-// decision, stalls, losses. Nothing in here is simulated but Keepa and time.
 package soak
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"ratchet/pipeline"
@@ -19,64 +17,111 @@ type Figures struct {
 	Seed                      uint64                `json:"seed"`
 	Hours                     float64               `json:"hours"` // how long it ran
 	Decided                   int                   `json:"decided"`
-	Undecided                 int                   `json:"undecided"`
+	Undecided                 int                   `json:"undecided"`    // listed as a candidate, without a final verdict
 	HoursToAll                float64               `json:"hours_to_all"` // t0 to the last final verdict
 	TokensSpent               int                   `json:"tokens_spent"` // what Keepa consumed until that verdict
 	TokensPerDecision         float64               `json:"tokens_per_decision"`
-	RepeatPaid                int                   `json:"repeat_paid"` // answers paid for again
+	RepeatPaid                int                   `json:"repeat_paid"` // answers paid for again that nothing excuses
 	TokensExpiredWhileWaiting int                   `json:"tokens_expired_while_waiting"`
-	TokensUsedShare           float64               `json:"tokens_used_share"`
+	TokensUsedShare           float64               `json:"tokens_used_share"` // while work waited
 	LongestStallMin           float64               `json:"longest_stall_min"`
-	MinBalance                int                   `json:"min_balance"`
+	MinBalance                int                   `json:"min_balance"` // the lowest to which a call of ours took what it could know of
 	HTTP429                   int                   `json:"http_429"`
-	LedgerDrift               int                   `json:"ledger_drift"` // Keepa's books less the ledger's
+	HTTP429Avoidable          int                   `json:"http_429_avoidable"` // those that the last answer foretold
+	LedgerDrift               int                   `json:"ledger_drift"`       // tokens gone from Keepa's books that no line of the ledger explains
+	DriftSeries               int                   `json:"drift_series"`       // the ledger's drift: others on the key, and answers that never came
+	Foreign                   int                   `json:"foreign"`            // what others took, by Keepa's books
+	GrantWritesPerCall        float64               `json:"grant_writes_per_call"`
+	ListShare                 float64               `json:"list_share"` // discovery's part of the tokens
 	RowsUnaccounted           int                   `json:"rows_unaccounted"`
 	GoodTotal                 int                   `json:"good_total"`
 	GoodVisible               int                   `json:"good_visible"`
 	RejectedByLook            map[pipeline.Look]int `json:"rejected_by_look"`
 	VisibleIn                 string                `json:"visible_in"` // clickhouse, or streams where there is none
+	DecisionsPerHour          map[int]float64       `json:"decisions_per_hour,omitempty"`
+	Notes                     []string              `json:"notes,omitempty"`
 }
 
-// bars are what a scenario must reach; a zero bar is not judged.
-type bars struct {
-	decided           int
-	hoursToAll        float64
-	tokensPerDecision float64
-	stallMin          float64
-	good              int
+// Bars are what a scenario must reach; a zero bar is not judged. What holds in
+// every scenario is judged in all of them.
+type Bars struct {
+	HoursToAll        float64
+	TokensPerDecision float64
+	StallMin          float64
+	Good              int     // good deals that the user must see
+	UsedShare         float64 // 0 is 0.99
+	GrantWrites       float64 // writes of grants per paid call
+	ListShare         float64 // discovery's part of the tokens
+	MayWait           bool    // a fixed world need not be decided to the end
+	Repeats           int     // answers that may be paid for again: one per kill
+	// Floor is the policy's floor.
+	Floor int
 }
 
-// judge fills OK and Failures: the invariants hold in every scenario, the bars
-// in theirs.
-func (f *Figures) judge(b bars) {
-	f.Failures = []string{}
+// judge fills OK and Failures.
+func (f *Figures) judge(b Bars, rows int) {
+	if f.Failures == nil {
+		f.Failures = []string{}
+	}
 	miss := func(bad bool, format string, args ...any) {
 		if bad {
 			f.Failures = append(f.Failures, fmt.Sprintf(format, args...))
 		}
 	}
-	miss(f.Undecided != 0, "undecided: %d, want 0", f.Undecided)
+	used := b.UsedShare
+	if used == 0 {
+		used = 0.99
+	}
+	miss(rows > 0 && !b.MayWait && f.Decided != rows, "decided: %d, want %d", f.Decided, rows)
+	miss(f.Decided == 0, "decided: nothing")
 	miss(f.RowsUnaccounted != 0, "rows_unaccounted: %d, want 0", f.RowsUnaccounted)
-	miss(f.RepeatPaid != 0, "repeat_paid: %d, want 0", f.RepeatPaid)
+	miss(f.RepeatPaid > b.Repeats, "repeat_paid: %d, want at most %d", f.RepeatPaid, b.Repeats)
 	miss(f.TokensExpiredWhileWaiting != 0, "tokens_expired_while_waiting: %d, want 0", f.TokensExpiredWhileWaiting)
-	miss(f.HTTP429 != 0, "http_429: %d, want 0", f.HTTP429)
+	miss(f.TokensUsedShare < used, "tokens_used_share: %.4f, want at least %.2f", f.TokensUsedShare, used)
+	miss(f.HTTP429Avoidable != 0, "http_429_avoidable: %d, want 0", f.HTTP429Avoidable)
 	miss(f.LedgerDrift != 0, "ledger_drift: %d, want 0", f.LedgerDrift)
-	miss(f.MinBalance < 0, "min_balance: %d, want 0 or more", f.MinBalance)
-	miss(b.decided > 0 && f.Decided != b.decided, "decided: %d, want %d", f.Decided, b.decided)
-	miss(b.hoursToAll > 0 && f.HoursToAll > b.hoursToAll, "hours_to_all: %.2f, want at most %.2f", f.HoursToAll, b.hoursToAll)
-	miss(b.tokensPerDecision > 0 && f.TokensPerDecision > b.tokensPerDecision,
-		"tokens_per_decision: %.2f, want at most %.2f", f.TokensPerDecision, b.tokensPerDecision)
-	miss(b.stallMin > 0 && f.LongestStallMin > b.stallMin, "longest_stall_min: %.1f, want at most %.0f", f.LongestStallMin, b.stallMin)
-	miss(b.good > 0 && f.GoodVisible != b.good, "good_visible: %d, want %d", f.GoodVisible, b.good)
+	miss(f.MinBalance < b.Floor, "min_balance: %d, want %d or more", f.MinBalance, b.Floor)
+	miss(b.HoursToAll > 0 && f.HoursToAll > b.HoursToAll, "hours_to_all: %.3f, want at most %.2f", f.HoursToAll, b.HoursToAll)
+	miss(b.TokensPerDecision > 0 && f.TokensPerDecision > b.TokensPerDecision,
+		"tokens_per_decision: %.3f, want at most %.2f", f.TokensPerDecision, b.TokensPerDecision)
+	miss(b.StallMin > 0 && f.LongestStallMin > b.StallMin, "longest_stall_min: %.1f, want at most %.0f", f.LongestStallMin, b.StallMin)
+	miss(b.Good > 0 && f.GoodVisible != b.Good, "good_visible: %d, want %d", f.GoodVisible, b.Good)
+	miss(b.GrantWrites > 0 && f.GrantWritesPerCall > b.GrantWrites, "grant_writes_per_call: %.2f, want at most %.2f", f.GrantWritesPerCall, b.GrantWrites)
+	miss(b.ListShare > 0 && f.ListShare > b.ListShare, "list_share: %.3f, want at most %.2f", f.ListShare, b.ListShare)
 	f.OK = len(f.Failures) == 0
+}
+
+// Print shows the figures to people.
+func (f Figures) Print(w io.Writer) error {
+	_, err := fmt.Fprintf(w, `%s at speed %g, seed %d, %.2f h
+  decided                %d (%d undecided, %d rows unaccounted for)
+  hours to all           %.2f
+  tokens                 %d, %.3f per decision, %.1f %% for the list
+  paid for again         %d
+  expired while waiting  %d (used %.2f %%)
+  longest stall          %.1f min
+  lowest balance         %d, %d × 429 (%d avoidable), ledger drift %d (others took %d, drift says %d)
+  grant writes per call  %.2f
+  good deals visible     %d of %d (in %s)
+  rejected by look       %v
+`, f.Scenario, f.Speed, f.Seed, f.Hours, f.Decided, f.Undecided, f.RowsUnaccounted, f.HoursToAll, f.TokensSpent, f.TokensPerDecision, 100*f.ListShare,
+		f.RepeatPaid, f.TokensExpiredWhileWaiting, 100*f.TokensUsedShare, f.LongestStallMin, f.MinBalance, f.HTTP429, f.HTTP429Avoidable, f.LedgerDrift,
+		f.Foreign, f.DriftSeries, f.GrantWritesPerCall, f.GoodVisible, f.GoodTotal, f.VisibleIn, f.RejectedByLook)
+	for _, n := range f.Notes {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "  %s\n", n)
+		}
+	}
+	return err
 }
 
 // sample is what was true of the pipeline at an instant.
 type sample struct {
-	at      time.Time
-	waits   bool // work waits and the mode allows spending
-	balance int
-	expired int // tokens expired so far
+	at       time.Time
+	waits    bool // work waits and the mode allows spending
+	balance  int
+	expired  int // tokens expired so far
+	consumed int // tokens charged to us so far
 }
 
 // longestStall is the longest span between paid calls during which work waited
@@ -104,13 +149,15 @@ func longestStall(samples []sample, paid []time.Time) time.Duration {
 	return longest
 }
 
-// expiredWhileWaiting is what expired between samples that both saw work wait.
-func expiredWhileWaiting(samples []sample) int {
-	n := 0
+// whileWaiting is what was consumed and what expired between samples that both
+// saw work wait. As the plan's income is consumed, expires or stays in the
+// balance, consumed / (consumed + expired) is the share that was used.
+func whileWaiting(samples []sample) (consumed, expired int) {
 	for i := 1; i < len(samples); i++ {
 		if samples[i-1].waits && samples[i].waits {
-			n += samples[i].expired - samples[i-1].expired
+			consumed += samples[i].consumed - samples[i-1].consumed
+			expired += samples[i].expired - samples[i-1].expired
 		}
 	}
-	return n
+	return consumed, expired
 }

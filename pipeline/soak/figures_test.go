@@ -28,17 +28,36 @@ func TestAStallIsTheLongestSpanBetweenPaidCallsWhileWorkWaits(t *testing.T) {
 
 func TestTokensThatExpireWhileNothingWaitsAreNobodysFault(t *testing.T) {
 	t.Parallel()
-	samples := []sample{{waits: true}, {waits: true, expired: 3}, {waits: false, expired: 8}, {waits: true, expired: 20}}
-	if got, want := expiredWhileWaiting(samples), 3; got != want {
-		t.Errorf("expired while waiting %d, want %d", got, want)
+	samples := []sample{{waits: true}, {waits: true, expired: 3, consumed: 7}, {expired: 8, consumed: 9}, {waits: true, expired: 20, consumed: 30}}
+	if consumed, expired := whileWaiting(samples); consumed != 7 || expired != 3 {
+		t.Errorf("while waiting consumed %d, expired %d; want 7 and 3", consumed, expired)
 	}
 }
 
 func TestAMissedBarIsNamedWithBothFigures(t *testing.T) {
 	t.Parallel()
-	f := Figures{Decided: 399, Undecided: 1, TokensPerDecision: 2.5}
-	f.judge(bars{decided: 400, tokensPerDecision: 2})
-	if f.OK || len(f.Failures) != 3 {
-		t.Errorf("got %v, want three failures", f.Failures)
+	f := Figures{Decided: 399, Undecided: 1, TokensPerDecision: 2.5, TokensUsedShare: 1}
+	f.judge(Bars{TokensPerDecision: 2}, 400)
+	if f.OK || len(f.Failures) != 2 {
+		t.Errorf("got %v, want two failures", f.Failures)
+	}
+}
+
+func TestEveryScenarioSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	names := map[string]bool{}
+	for _, s := range All() {
+		if s.Name == "" || s.About == "" || s.Speed == 0 || names[s.Name] {
+			t.Errorf("scenario %q: want a name of its own, a sentence and a speed", s.Name)
+		}
+		if s.Drive == nil && (s.World == nil || s.Limit == 0 || s.Box.Rate == 0) {
+			t.Errorf("scenario %q: want a world, a limit and a plan, or a drive of its own", s.Name)
+		}
+		for i := 1; i < len(s.Steps); i++ {
+			if s.Steps[i].At < s.Steps[i-1].At {
+				t.Errorf("scenario %q: step %d comes before the one in front of it", s.Name, i)
+			}
+		}
+		names[s.Name] = true
 	}
 }

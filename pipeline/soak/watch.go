@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -13,29 +14,42 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/token"
 )
 
 // sampleEvery is how often the watcher looks, on the machine's clock: 3 s of
 // pipeline time at speed 60.
 const sampleEvery = 50 * time.Millisecond
 
+// seen is what a watcher saw.
+type seen struct {
+	samples     []sample
+	grantWrites int // of all stages together
+}
+
 // watcher samples a running box and hears its final verdicts.
 type watcher struct {
-	box     *onebox.Box
-	mu      sync.Mutex
-	final   map[string]bool // Work-Ids
-	samples []sample
-	sub     *nats.Subscription
-	stop    chan struct{}
-	done    sync.WaitGroup
+	box   *onebox.Box
+	mu    sync.Mutex
+	final map[string]bool // Work-Ids
+	seen  seen
+	subs  []*nats.Subscription
+	stop  chan struct{}
+	done  sync.WaitGroup
 }
 
 func watch(ctx context.Context, box *onebox.Box) (*watcher, error) {
 	w := &watcher{box: box, final: map[string]bool{}, stop: make(chan struct{})}
-	var err error
-	// A live tail only says when to stop; the figures come from the streams.
-	if w.sub, err = box.Bus.NC.Subscribe("verdict.>", w.hear); err != nil {
-		return nil, err
+	// Live tails: one says when to stop, the other counts. The other figures come
+	// from the streams.
+	for subject, f := range map[string]nats.MsgHandler{
+		"verdict.>": w.hear, "$KV." + pipeline.BucketTokens + ".grant.>": w.count,
+	} {
+		sub, err := box.Bus.NC.Subscribe(subject, f)
+		if err != nil {
+			return nil, err
+		}
+		w.subs = append(w.subs, sub)
 	}
 	w.done.Go(func() { w.run(ctx) })
 	return w, nil
@@ -49,6 +63,12 @@ func (w *watcher) hear(m *nats.Msg) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.final[m.Header.Get(pipeline.HeaderWorkID)] = true
+}
+
+func (w *watcher) count(*nats.Msg) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen.grantWrites++
 }
 
 // decided is how many works were heard to end.
@@ -74,21 +94,33 @@ func (w *watcher) run(ctx context.Context) {
 			continue // a look that failed says nothing
 		}
 		books := w.box.Sim.Books()
-		w.samples = append(w.samples, sample{at: w.box.Env.Now(), waits: waits, balance: books.Balance, expired: books.Expired})
+		at := w.box.Env.Now()
+		w.mu.Lock()
+		w.seen.samples = append(w.seen.samples, sample{
+			at: at, waits: waits, balance: books.Balance, expired: books.Expired, consumed: books.Consumed(),
+		})
+		w.mu.Unlock()
 	}
 }
 
 // end stops sampling and returns what was seen.
-func (w *watcher) end() []sample {
+func (w *watcher) end() seen {
 	close(w.stop)
 	w.done.Wait()
-	_ = w.sub.Unsubscribe() // the connection closes next
-	return w.samples
+	for _, sub := range w.subs {
+		_ = sub.Unsubscribe() // the connection closes next
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen
 }
 
-// workWaits reports whether something is pending or unsettled on a paid durable,
-// or a poll is due.
+// workWaits reports whether spending is allowed and something is pending or
+// unsettled on a paid durable, or a poll is due.
 func workWaits(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
+	if spends, err := maySpend(ctx, b); !spends {
+		return false, err
+	}
 	s, err := b.JS.Stream(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return false, err
@@ -102,6 +134,22 @@ func workWaits(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
 		return waits, list.Err()
 	}
 	return pollDue(ctx, b, now)
+}
+
+// maySpend reports whether the operator lets us.
+func maySpend(ctx context.Context, b *bus.Bus) (bool, error) {
+	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	if err != nil {
+		return false, err
+	}
+	e, err := kv.Get(ctx, pipeline.KeyMode)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return token.ParseWish(e.Value()) == token.Run, nil
 }
 
 func pollDue(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {

@@ -1,0 +1,283 @@
+package soak
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/tally"
+	"ratchet/pipeline/token"
+	"ratchet/pipeline/warehouse"
+)
+
+// settleWithin is how long tokend has, on the machine's clock, to explain the last
+// answers after the workers ended: a claim that died lives 10 s.
+const settleWithin = 30 * time.Second
+
+// measure fills in the figures from Keepa's books and the streams.
+func (f *Figures) measure(ctx context.Context, box *onebox.Box, seen seen, truth keepasim.Catalogue, rows int) error {
+	f.Hours = box.Env.Now().Sub(box.T0).Hours()
+	books := box.Sim.Books() // before the workers end: what expires from here on is nobody's fault
+	box.StopWorkers()
+	if err := f.settle(ctx, box); err != nil {
+		return err
+	}
+	box.StopStages()
+	sum, err := console.Tally(ctx, box.Bus)
+	if err != nil {
+		return err
+	}
+	w, err := works(ctx, box.Bus, sum)
+	if err != nil {
+		return err
+	}
+	_, last := sum.Span()
+	f.Decided, f.HoursToAll = sum.Decided(), last.Sub(box.T0).Hours()
+	f.Undecided = max(rows, len(w.listed)) - f.Decided
+	f.RowsUnaccounted = max(0, w.lost)
+	if rows > 0 && f.Hours > 1 {
+		f.RowsUnaccounted += max(0, rows-len(w.listed)) // the list does not change: it was read to its end long ago
+	}
+	f.RejectedByLook = map[pipeline.Look]int{}
+	for _, v := range sum.Final() {
+		if v.Outcome == pipeline.Reject {
+			f.RejectedByLook[v.Look]++
+		}
+	}
+	f.repeats(box.Sim.Books(), w)
+	f.books(books, seen, last)
+	end := box.Sim.Books()
+	f.Foreign, f.DriftSeries = end.Foreign, sum.Drift()
+	f.LedgerDrift = end.Consumed() + end.Foreign - sum.Tokens() - sum.Drift()
+	return f.good(ctx, box, truth, w)
+}
+
+// settle waits until tokend's books explain all that Keepa charged. Where they
+// never do, the figures show it.
+func (f *Figures) settle(ctx context.Context, box *onebox.Box) error {
+	kv, err := box.Bus.Store(ctx, pipeline.BucketTokens)
+	if err != nil {
+		return err
+	}
+	over := time.NewTimer(settleWithin)
+	defer over.Stop()
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		b := box.Sim.Books()
+		if explained(ctx, kv) == b.Consumed()+b.Foreign {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-over.C:
+			return nil
+		case <-look.C:
+		}
+	}
+}
+
+// explained is what the grants and tokend's books account for, in tokens.
+func explained(ctx context.Context, kv jetstream.KeyValue) int {
+	var balance struct {
+		Books struct {
+			Drift int `json:"drift"`
+		} `json:"books"`
+	}
+	read(ctx, kv, pipeline.KeyBalance, &balance)
+	n := balance.Books.Drift
+	for _, stage := range pipeline.Stages() {
+		var g token.Grant
+		read(ctx, kv, pipeline.KeyGrant(stage), &g)
+		n += g.Settled
+	}
+	return n
+}
+
+// read leaves v as it is where the key is not there yet.
+func read(ctx context.Context, kv jetstream.KeyValue, key string, v any) {
+	if e, err := kv.Get(ctx, key); err == nil {
+		_ = json.Unmarshal(e.Value(), v) // a key of another version explains nothing
+	}
+}
+
+// books fills in what Keepa's own books say of the time that was watched.
+func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
+	var paid []time.Time
+	listed := 0
+	for _, c := range b.Paid {
+		paid = append(paid, c.At)
+		if !c.At.After(last) {
+			f.TokensSpent += c.Cost
+		}
+		if c.Kind == keepasim.KindDeal {
+			listed += c.Cost
+		}
+		if c.Cost > 0 && c.Before > 0 {
+			f.MinBalance = min(f.MinBalance, c.After+c.Unseen)
+		}
+	}
+	if f.Decided > 0 {
+		f.TokensPerDecision = float64(f.TokensSpent) / float64(f.Decided)
+	}
+	f.HTTP429, f.HTTP429Avoidable = len(b.Refused), b.Avoidable()
+	f.LongestStallMin = longestStall(seen.samples, paid).Minutes()
+	f.TokensUsedShare = 1
+	consumed, expired := whileWaiting(seen.samples)
+	f.TokensExpiredWhileWaiting = expired
+	if consumed+expired > 0 {
+		f.TokensUsedShare = float64(consumed) / float64(consumed+expired)
+	}
+	if n := len(paid); n > 0 {
+		f.GrantWritesPerCall = float64(seen.grantWrites) / float64(n)
+	}
+	if income := b.Gross(); income > 0 {
+		f.ListShare = float64(listed) / float64(income+max(0, b.Opening))
+	}
+}
+
+// repeats counts what was paid for again although the answer had come and nobody
+// had asked for a new look.
+func (f *Figures) repeats(b keepasim.Books, w workSet) {
+	for q, n := range b.Repeated() {
+		f.RepeatPaid += max(0, n-1-w.again[q.ASIN])
+	}
+}
+
+// workSet is what the candidates say.
+type workSet struct {
+	listed map[string]bool // Work-Ids
+	asins  map[string]bool
+	again  map[string]int // by ASIN: works that ask for a new look on purpose
+	lost   int            // works that are neither decided nor waiting
+}
+
+// works follows every Work-Id: decided, waiting in front of a durable, buried, or
+// lost.
+func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
+	w := workSet{listed: map[string]bool{}, asins: map[string]bool{}, again: map[string]int{}}
+	final, waiting := sum.Final(), map[string]bool{}
+	glanced, err := settledUpTo(ctx, b, pipeline.StreamCandidates)
+	if err != nil {
+		return w, err
+	}
+	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{}, func(r bus.Read, c pipeline.Candidate) error {
+		id := r.Header.Get(pipeline.HeaderWorkID)
+		if !w.listed[id] && (c.Source == pipeline.SourceRefresh || c.Source == pipeline.SourceRepair || c.Source == pipeline.SourceRetry) {
+			w.again[c.ASIN]++
+		}
+		w.listed[id], w.asins[c.ASIN] = true, true
+		if r.Sequence > glanced[pipeline.DurableGlance] {
+			waiting[id] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return w, err
+	}
+	paid, err := settledUpTo(ctx, b, pipeline.StreamSurvivors)
+	if err != nil {
+		return w, err
+	}
+	err = bus.ScanJSON(ctx, b, pipeline.StreamSurvivors, bus.From{}, func(r bus.Read, s pipeline.Survivor) error {
+		durable := pipeline.DurablePeek(s.Source)
+		if s.Look == pipeline.LookPeek {
+			durable = pipeline.DurableCommit(s.Tier)
+		}
+		if r.Sequence > paid[durable] {
+			waiting[r.Header.Get(pipeline.HeaderWorkID)] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return w, err
+	}
+	err = bus.ScanJSON(ctx, b, pipeline.StreamDead, bus.From{}, func(_ bus.Read, d pipeline.Dead) error {
+		for _, id := range d.Header[pipeline.HeaderWorkID] {
+			waiting[id] = true // buried with its reason, ready to be driven again
+		}
+		return nil
+	})
+	for id := range w.listed {
+		if _, ok := final[id]; !ok && !waiting[id] {
+			w.lost++
+		}
+	}
+	return w, err
+}
+
+// settledUpTo is, for each durable of a stream, the sequence up to which all its
+// messages were settled.
+func settledUpTo(ctx context.Context, b *bus.Bus, stream string) (map[string]uint64, error) {
+	s, err := b.JS.Stream(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", stream, err)
+	}
+	floors := map[string]uint64{}
+	list := s.ListConsumers(ctx)
+	for info := range list.Info() {
+		floors[info.Name] = info.AckFloor.Stream
+	}
+	return floors, list.Err()
+}
+
+// good counts the good candidates and those of them that a user sees: in
+// ClickHouse's view of visible deals, or on the stream where there is none.
+func (f *Figures) good(ctx context.Context, box *onebox.Box, truth keepasim.Catalogue, w workSet) error {
+	for asin := range w.asins {
+		if truth.Truth(asin) == keepasim.Good {
+			f.GoodTotal++
+		}
+	}
+	shown, err := visible(ctx, box, f)
+	if err != nil {
+		return err
+	}
+	for _, asin := range shown {
+		if truth.Truth(asin) == keepasim.Good {
+			f.GoodVisible++
+		}
+	}
+	return nil
+}
+
+func visible(ctx context.Context, box *onebox.Box, f *Figures) ([]string, error) {
+	if box.CHURL != "" {
+		f.VisibleIn = "clickhouse"
+		box.AwaitRecorder(ctx, settleWithin)
+		return visibleASINs(ctx, box.CHURL)
+	}
+	f.VisibleIn = "streams"
+	deals, err := console.Deals(ctx, box.Bus, time.Time{})
+	var shown []string
+	for _, d := range deals {
+		shown = append(shown, d.ASIN)
+	}
+	return shown, err
+}
+
+func visibleASINs(ctx context.Context, url string) ([]string, error) {
+	w, err := warehouse.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = w.Close() }() // read only; nothing to lose
+	t, err := w.SQL(ctx, "SELECT toString(asin) AS asin FROM visible_deals", true)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(t.Rows))
+	for _, r := range t.Rows {
+		out = append(out, fmt.Sprint(r[0]))
+	}
+	return out, nil
+}
