@@ -33,6 +33,7 @@ type cli struct {
 	Nospend    nospendCmd    `cmd:"" help:"Decide only what stored answers can decide."`
 	Doctor     doctorCmd     `cmd:"" help:"Key, plan, balance, clock, disk and ports, for 0 tokens."`
 	Clickhouse clickhouseCmd `cmd:"" help:"Run the embedded ClickHouse alone."`
+	Daemon     daemonCmd     `cmd:"" hidden:"" help:"One daemon as a process of its own, configured by the environment."`
 	Version    versionCmd    `cmd:"" help:"The build."`
 }
 

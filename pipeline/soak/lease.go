@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/onebox"
 )
 
 // loseTheLease deletes tokend's leader key again and again, as its expiry would:
@@ -19,8 +18,8 @@ func loseTheLease(from, every time.Duration, times int) []Step {
 	return steps
 }
 
-func dropLease(ctx context.Context, box *onebox.Box) error {
-	kv, err := box.Bus.Store(ctx, pipeline.BucketLeaders)
+func dropLease(ctx context.Context, r *Rig) error {
+	kv, err := r.Bus.Store(ctx, pipeline.BucketLeaders)
 	if err != nil {
 		return err
 	}

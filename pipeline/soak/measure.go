@@ -12,7 +12,6 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/keepasim"
-	"ratchet/pipeline/onebox"
 	"ratchet/pipeline/tally"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/warehouse"
@@ -23,24 +22,24 @@ import (
 const settleWithin = 30 * time.Second
 
 // measure fills in the figures from Keepa's books and the streams.
-func (f *Figures) measure(ctx context.Context, box *onebox.Box, seen seen, truth keepasim.Catalogue, rows int) error {
-	f.Hours = box.Env.Now().Sub(box.T0).Hours()
-	books := box.Sim.Books() // before the workers end: what expires from here on is nobody's fault
-	box.StopWorkers()
-	if err := f.settle(ctx, box); err != nil {
+func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, truth keepasim.Catalogue, rows int) error {
+	f.Hours = r.Env.Now().Sub(r.T0).Hours()
+	books := r.Sim.Books() // before the workers end: what expires from here on is nobody's fault
+	r.stopWorkers()
+	if err := f.settle(ctx, r); err != nil {
 		return err
 	}
-	box.StopStages()
-	sum, err := console.Tally(ctx, box.Bus)
+	r.stopStages()
+	sum, err := console.Tally(ctx, r.Bus)
 	if err != nil {
 		return err
 	}
-	w, err := works(ctx, box.Bus, sum)
+	w, err := works(ctx, r.Bus, sum)
 	if err != nil {
 		return err
 	}
 	_, last := sum.Span()
-	f.Decided, f.HoursToAll = sum.Decided(), last.Sub(box.T0).Hours()
+	f.Decided, f.HoursToAll = sum.Decided(), last.Sub(r.T0).Hours()
 	f.Undecided = max(rows, len(w.listed)) - f.Decided
 	f.RowsUnaccounted = max(0, w.lost)
 	if rows > 0 && f.Hours > 1 {
@@ -52,18 +51,21 @@ func (f *Figures) measure(ctx context.Context, box *onebox.Box, seen seen, truth
 			f.RejectedByLook[v.Look]++
 		}
 	}
-	f.repeats(box.Sim.Books(), w)
+	f.repeats(r.Sim.Books(), w)
+	if r.Ps != nil {
+		f.Kills = r.Ps.killed()
+	}
 	f.books(books, seen, last)
-	end := box.Sim.Books()
+	end := r.Sim.Books()
 	f.Foreign, f.DriftSeries = end.Foreign, sum.Drift()
 	f.LedgerDrift = end.Consumed() + end.Foreign - sum.Tokens() - sum.Drift()
-	return f.good(ctx, box, truth, w)
+	return f.good(ctx, r, truth, w)
 }
 
 // settle waits until tokend's books explain all that Keepa charged. Where they
 // never do, the figures show it.
-func (f *Figures) settle(ctx context.Context, box *onebox.Box) error {
-	kv, err := box.Bus.Store(ctx, pipeline.BucketTokens)
+func (f *Figures) settle(ctx context.Context, r *Rig) error {
+	kv, err := r.Bus.Store(ctx, pipeline.BucketTokens)
 	if err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func (f *Figures) settle(ctx context.Context, box *onebox.Box) error {
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
 	for {
-		b := box.Sim.Books()
+		b := r.Sim.Books()
 		if explained(ctx, kv) == b.Consumed()+b.Foreign {
 			return nil
 		}
@@ -232,13 +234,13 @@ func settledUpTo(ctx context.Context, b *bus.Bus, stream string) (map[string]uin
 
 // good counts the good candidates and those of them that a user sees: in
 // ClickHouse's view of visible deals, or on the stream where there is none.
-func (f *Figures) good(ctx context.Context, box *onebox.Box, truth keepasim.Catalogue, w workSet) error {
+func (f *Figures) good(ctx context.Context, r *Rig, truth keepasim.Catalogue, w workSet) error {
 	for asin := range w.asins {
 		if truth.Truth(asin) == keepasim.Good {
 			f.GoodTotal++
 		}
 	}
-	shown, err := visible(ctx, box, f)
+	shown, err := visible(ctx, r, f)
 	if err != nil {
 		return err
 	}
@@ -250,14 +252,14 @@ func (f *Figures) good(ctx context.Context, box *onebox.Box, truth keepasim.Cata
 	return nil
 }
 
-func visible(ctx context.Context, box *onebox.Box, f *Figures) ([]string, error) {
-	if box.CHURL != "" {
+func visible(ctx context.Context, r *Rig, f *Figures) ([]string, error) {
+	if r.CH != "" {
 		f.VisibleIn = "clickhouse"
-		box.AwaitRecorder(ctx, settleWithin)
-		return visibleASINs(ctx, box.CHURL)
+		r.awaitRecorder(ctx, settleWithin)
+		return visibleASINs(ctx, r.CH)
 	}
 	f.VisibleIn = "streams"
-	deals, err := console.Deals(ctx, box.Bus, time.Time{})
+	deals, err := console.Deals(ctx, r.Bus, time.Time{})
 	var shown []string
 	for _, d := range deals {
 		shown = append(shown, d.ASIN)

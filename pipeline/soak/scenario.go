@@ -53,13 +53,15 @@ type Scenario struct {
 
 	// Drive runs a scenario that is not one box on one world.
 	Drive func(context.Context, Options) (Figures, error)
+
+	quiet func() // ends what disturbs, before anything is measured
 }
 
 // Step is something that happens during a run.
 type Step struct {
 	At   time.Duration // pipeline time since t0
 	Name string        // for the progress line
-	Do   func(context.Context, *onebox.Box) error
+	Do   func(context.Context, *Rig) error
 }
 
 // All are the scenarios in the order in which people should meet them.
@@ -67,7 +69,7 @@ func All() []Scenario {
 	return []Scenario{
 		backlog400(),
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
-		heartbeatDay(),
+		heartbeatDay(), storm(), thaw(),
 	}
 }
 
@@ -105,7 +107,12 @@ func (s Scenario) run(ctx context.Context, o Options) (Figures, error) {
 		return Figures{}, err
 	}
 	defer box.Stop(context.WithoutCancel(ctx))
-	w, err := watch(ctx, box)
+	return s.follow(ctx, o, boxed(box), world)
+}
+
+// follow watches a running pipeline to its end and measures it.
+func (s Scenario) follow(ctx context.Context, o Options, r *Rig, world keepasim.Catalogue) (Figures, error) {
+	w, err := watch(ctx, r)
 	if err != nil {
 		return Figures{}, err
 	}
@@ -115,12 +122,15 @@ func (s Scenario) run(ctx context.Context, o Options) (Figures, error) {
 		limit, bars = 4*limit, Bars{Good: bars.Good, StallMin: bars.StallMin}
 		f.Scenario += " --no-peek"
 	}
-	err = s.await(ctx, o, box, w, limit)
+	err = s.await(ctx, o, r, w, limit)
+	if s.quiet != nil {
+		s.quiet()
+	}
 	seen := w.end()
 	if err != nil {
 		return f, err
 	}
-	if err := f.measure(ctx, box, seen, world, s.Rows); err != nil {
+	if err := f.measure(ctx, r, seen, world, s.Rows); err != nil {
 		return f, err
 	}
 	f.judge(bars, s.Rows)
@@ -141,32 +151,33 @@ func (s Scenario) options(world keepasim.Catalogue, o Options) onebox.Options {
 
 // await waits until everything is decided, the limit of pipeline time has passed
 // or the box fails; it takes the steps and says now and then how far it is.
-func (s Scenario) await(ctx context.Context, o Options, box *onebox.Box, w *watcher, limit time.Duration) error {
-	over := box.Env.After(limit)
+func (s Scenario) await(ctx context.Context, o Options, r *Rig, w *watcher, limit time.Duration) error {
+	over := r.Env.After(limit)
 	tell := time.NewTicker(5 * time.Second)
 	defer tell.Stop()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	steps := s.Steps
 	for {
-		since := box.Env.Now().Sub(box.T0)
+		since := r.Env.Now().Sub(r.T0)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case err := <-box.Failed():
+		case err := <-r.failed:
 			return err
 		case <-over:
 			return nil
 		case <-tell.C:
 			fmt.Fprintf(o.Progress, "%6.2f of %.0f h  decided %d%s  balance %d\n",
-				since.Hours(), limit.Hours(), w.decided(), of(s.Rows), box.Sim.Books().Balance)
+				since.Hours(), limit.Hours(), w.decided(), of(s.Rows), r.Sim.Books().Balance)
+			w.recount(ctx)
 		case <-look.C:
 			if s.Rows > 0 && w.decided() >= s.Rows {
 				return nil
 			}
 			for len(steps) > 0 && steps[0].At <= since {
 				fmt.Fprintf(o.Progress, "%6.2f h  %s\n", since.Hours(), steps[0].Name)
-				if err := steps[0].Do(ctx, box); err != nil {
+				if err := steps[0].Do(ctx, r); err != nil {
 					return fmt.Errorf("%s at %v: %w", steps[0].Name, steps[0].At, err)
 				}
 				steps = steps[1:]

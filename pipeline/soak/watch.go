@@ -13,7 +13,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
-	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/console"
 	"ratchet/pipeline/token"
 )
 
@@ -29,7 +29,7 @@ type seen struct {
 
 // watcher samples a running box and hears its final verdicts.
 type watcher struct {
-	box   *onebox.Box
+	rig   *Rig
 	mu    sync.Mutex
 	final map[string]bool // Work-Ids
 	seen  seen
@@ -38,14 +38,14 @@ type watcher struct {
 	done  sync.WaitGroup
 }
 
-func watch(ctx context.Context, box *onebox.Box) (*watcher, error) {
-	w := &watcher{box: box, final: map[string]bool{}, stop: make(chan struct{})}
+func watch(ctx context.Context, r *Rig) (*watcher, error) {
+	w := &watcher{rig: r, final: map[string]bool{}, stop: make(chan struct{})}
 	// Live tails: one says when to stop, the other counts. The other figures come
 	// from the streams.
 	for subject, f := range map[string]nats.MsgHandler{
 		"verdict.>": w.hear, "$KV." + pipeline.BucketTokens + ".grant.>": w.count,
 	} {
-		sub, err := box.Bus.NC.Subscribe(subject, f)
+		sub, err := r.Bus.NC.Subscribe(subject, f)
 		if err != nil {
 			return nil, err
 		}
@@ -71,6 +71,19 @@ func (w *watcher) count(*nats.Msg) {
 	w.seen.grantWrites++
 }
 
+// recount reads the stream: a live tail is deaf while its server is away.
+func (w *watcher) recount(ctx context.Context) {
+	sum, err := console.Tally(ctx, w.rig.Bus)
+	if err != nil {
+		return // the next one sees it
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range sum.Final() {
+		w.final[id] = true
+	}
+}
+
 // decided is how many works were heard to end.
 func (w *watcher) decided() int {
 	w.mu.Lock()
@@ -89,12 +102,12 @@ func (w *watcher) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		waits, err := workWaits(ctx, w.box.Bus, w.box.Env.Now())
+		waits, err := workWaits(ctx, w.rig.Bus, w.rig.Env.Now())
 		if err != nil {
 			continue // a look that failed says nothing
 		}
-		books := w.box.Sim.Books()
-		at := w.box.Env.Now()
+		books := w.rig.Sim.Books()
+		at := w.rig.Env.Now()
 		w.mu.Lock()
 		w.seen.samples = append(w.seen.samples, sample{
 			at: at, waits: waits, balance: books.Balance, expired: books.Expired, consumed: books.Consumed(),

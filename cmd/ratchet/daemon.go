@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ratchet/pipeline/committer"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/recorder"
+	"ratchet/pipeline/tokend"
+	"ratchet/pipeline/watermarker"
+)
+
+// daemonCmd runs one daemon as its own command does. The scenarios that kill
+// processes use it, so that a soak needs no binary but this one.
+type daemonCmd struct {
+	Name string `arg:"" help:"tokend, watermarker, peeker, committer, recorder or natsd."`
+}
+
+// Run runs the daemon until a signal comes.
+func (c daemonCmd) Run(a *app) error {
+	daemons := map[string]func(context.Context, daemon.Env) error{
+		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run,
+		"natsd": a.natsd,
+	}
+	run, ok := daemons[c.Name]
+	if !ok {
+		names := make([]string, 0, len(daemons))
+		for name := range daemons {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return daemon.Usagef("daemon %q is unknown; there is: %s", c.Name, strings.Join(names, ", "))
+	}
+	return run(a.ctx, a.env.Named(c.Name))
+}
+
+// natsd serves NATS from NATSD_DATA on NATSD_ADDR and prints its address.
+func (a *app) natsd(ctx context.Context, env daemon.Env) error {
+	data, ok := env.Lookup.Lookup("NATSD_DATA")
+	if !ok {
+		return daemon.Usagef("NATSD_DATA: must name a directory")
+	}
+	addr, ok := env.Lookup.Lookup("NATSD_ADDR")
+	if !ok {
+		addr = "127.0.0.1:0"
+	}
+	s, err := natsd.Start(ctx, natsd.Options{Data: data, Addr: addr, Log: env.Log})
+	if err != nil {
+		return err
+	}
+	defer s.Stop()
+	if _, err := fmt.Fprintln(a.out, s.URL()); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
