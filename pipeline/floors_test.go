@@ -93,6 +93,7 @@ var web = map[string]string{
 	"pipeline/embedded/clickhouse":      "waits for the engine's endpoint",
 	"pipeline/embedded/clickhouse/shim": "serves the engine's endpoint",
 	"pipeline/console":                  "posts new deals to a webhook",
+	"pipeline/soak":                     "serves the simulated Keepa to processes",
 	"cmd/keepasim":                      "listens for the simulated Keepa",
 }
 

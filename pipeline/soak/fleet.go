@@ -182,7 +182,7 @@ func (f *fleet) run(p *proc) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
-	defer func() { _ = log.Close() }() // the child has its own
+	defer func() { _ = log.Close() }()                                            // the child has its own
 	cmd := exec.CommandContext(context.Background(), f.self, "daemon", p.command) // it ends when we say so
 	cmd.Env, cmd.Stderr = p.env, log
 	for _, keep := range []string{"PATH", "HOME", "TMPDIR"} {
