@@ -39,6 +39,7 @@ var floors = []floor{
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark"}},
 	{name: "economics", pure: true, packages: []string{"pipeline/deal"}},
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict"}},
+	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
 	{name: "doors", packages: []string{"pipeline/bus", "pipeline/warehouse", "pipeline/embedded/..."}},
 	{name: "money and memory", packages: []string{"pipeline/purse", "pipeline/answers", "pipeline/memory"}},
@@ -95,6 +96,7 @@ var web = map[string]string{
 	"pipeline/console":                  "posts new deals to a webhook",
 	"pipeline/soak":                     "serves the simulated Keepa to processes",
 	"cmd/keepasim":                      "listens for the simulated Keepa",
+	"test/desk":                         "serves the simulated Keepa to tests",
 }
 
 // keepaHost is Keepa's address, and knowers are the packages that may name it.

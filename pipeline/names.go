@@ -24,6 +24,7 @@ const (
 	BucketWatermarks = "WATERMARKS" // one key per DOMAIN.QUERY
 	BucketSeen       = "SEEN"       // what was decided about an ASIN
 	BucketStatus     = "STATUS"     // heartbeats with a TTL
+	BucketOrders     = "ORDERS"     // who is buying which answer just now
 )
 
 // The keys of TOKENS and TOKEND.
@@ -43,6 +44,9 @@ func KeyWatermark(domain int, query string) string { return strconv.Itoa(domain)
 
 // KeySeen is the key of an ASIN's memory in SEEN.
 func KeySeen(i Identity) string { return fmt.Sprintf("%d.%d.%s", i.Domain, i.PriceType, i.ASIN) }
+
+// KeyOrder is the key in ORDERS of an answer that is being bought.
+func KeyOrder(domain int, k Kind, key string) string { return fmt.Sprintf("%d.%s.%s", domain, k, key) }
 
 // DurableGlance is the peeker's free consumer on CANDIDATES.
 const DurableGlance = "glance"
@@ -97,6 +101,7 @@ const (
 	HeaderMsgID       = "Nats-Msg-Id" // what makes a repeat recognisable
 	HeaderTraceparent = "traceparent" // W3C trace context, derived from the Work-Id
 	HeaderBuild       = "Build"       // the build that published it
+	HeaderOrigin      = "Origin"      // STREAM/SEQUENCE of what it was made from; on verdicts
 )
 
 // The further headers of a stored answer.

@@ -1,21 +1,23 @@
 // Package answers keeps what was paid for: every answer on RESPONSES before
-// anything interprets it, and the newest of many in one request.
+// anything interprets it, and one request to find what is there already.
+//
+// An answer serves the work that it was bought for as long as it is stored, and
+// other work while it is young. Before a call its worker places an order, so that
+// two workers with the same ASIN do not both pay.
 package answers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/ruling"
 )
 
 // Answer is one stored answer: a product, a seller, or a page of the deal list.
@@ -27,7 +29,7 @@ type Answer struct {
 	Body       []byte // Keepa's JSON
 	Request    string // path and query without the key
 	RequestID  string // the claim that paid for it
-	WorkID     string // the work it was bought for; empty for pages and sellers
+	WorkID     string // the work it was bought for; empty for pages
 	Cost       int    // tokens, this part's share
 	AnsweredAt time.Time
 }
@@ -37,6 +39,17 @@ type Answer struct {
 func (a Answer) Fresh(workID string, limit time.Duration, now time.Time) bool {
 	return workID != "" && a.WorkID == workID || now.Sub(a.AnsweredAt) < limit
 }
+
+// CostTo is what the answer cost this work: nothing, if other work paid for it.
+func (a Answer) CostTo(workID string) int {
+	if a.WorkID != workID {
+		return 0
+	}
+	return a.Cost
+}
+
+// Evidence is the answer as a decision sees it.
+func (a Answer) Evidence() ruling.Answer { return ruling.Answer{ID: a.ID, Key: a.Key, Body: a.Body} }
 
 var (
 	encoder = sync.OnceValue(func() *zstd.Encoder {
@@ -63,7 +76,7 @@ func Put(ctx context.Context, b *bus.Bus, all []Answer) ([]Answer, error) {
 	for i, a := range all {
 		ack, err := b.Publish(ctx, bus.Message{
 			Subject: pipeline.SubjectResponse(a.Domain, a.Kind, a.Key), Schema: pipeline.SchemaResponse,
-			ID: a.RequestID + ":" + a.Key, WorkID: a.WorkID, Body: encoder().EncodeAll(a.Body, nil),
+			ID: a.RequestID + ":" + a.Key, WorkID: a.WorkID, Body: Pack(a.Body),
 			Header: map[string]string{
 				pipeline.HeaderKind: string(a.Kind), pipeline.HeaderRequest: a.Request, pipeline.HeaderRequestID: a.RequestID,
 				pipeline.HeaderCost: strconv.Itoa(a.Cost), pipeline.HeaderAnsweredAt: a.AnsweredAt.Format(pipeline.TimeFormat),
@@ -79,55 +92,8 @@ func Put(ctx context.Context, b *bus.Bus, all []Answer) ([]Answer, error) {
 	return out, nil
 }
 
-// Find is the newest stored answer of a kind for each key that has one.
-func Find(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys []string) (map[string]Answer, error) {
-	out := map[string]Answer{}
-	if len(keys) == 0 {
-		return out, nil
-	}
-	subjects := make([]string, len(keys))
-	key := make(map[string]string, len(keys))
-	for i, k := range keys {
-		subjects[i] = pipeline.SubjectResponse(domain, kind, k)
-		key[subjects[i]] = k
-	}
-	msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, pipeline.StreamResponses, subjects)
-	if errors.Is(err, jetstreamext.ErrNoMessages) {
-		return out, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for %d stored answers: %w", len(keys), err)
-	}
-	for m, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look for %d stored answers: %w", len(keys), err)
-		}
-		a, err := open(m)
-		if err != nil {
-			return nil, err
-		}
-		a.Domain, a.Kind, a.Key = domain, kind, key[m.Subject]
-		out[a.Key] = a
-	}
-	return out, nil
-}
+// Pack compresses an answer's body as RESPONSES holds it.
+func Pack(body []byte) []byte { return encoder().EncodeAll(body, nil) }
 
-func open(m *jetstream.RawStreamMsg) (Answer, error) {
-	body, err := decoder().DecodeAll(m.Data, nil)
-	if err != nil {
-		return Answer{}, fmt.Errorf("decompress stored answer %d: %w", m.Sequence, err)
-	}
-	at, err := time.Parse(pipeline.TimeFormat, m.Header.Get(pipeline.HeaderAnsweredAt))
-	if err != nil {
-		return Answer{}, fmt.Errorf("read stored answer %d: %w", m.Sequence, err)
-	}
-	cost, _ := strconv.Atoi(m.Header.Get(pipeline.HeaderCost)) // absent is 0: it is for people
-	return Answer{
-		ID: strconv.FormatUint(m.Sequence, 10), Body: body, AnsweredAt: at, Cost: cost,
-		Request: m.Header.Get(pipeline.HeaderRequest), RequestID: m.Header.Get(pipeline.HeaderRequestID),
-		WorkID: m.Header.Get(pipeline.HeaderWorkID),
-	}, nil
-}
+// Unpack is what Pack compressed.
+func Unpack(packed []byte) ([]byte, error) { return decoder().DecodeAll(packed, nil) }

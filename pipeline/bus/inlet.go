@@ -102,16 +102,35 @@ func (b *Bus) Bury(ctx context.Context, stageName string, it stage.Item, reason 
 	return err
 }
 
-// Pending is what waits on every durable of a stream, by name: one request.
-func (b *Bus) Pending(ctx context.Context, stream string) (map[string]int, error) {
+// Backlog is what a durable holds.
+type Backlog struct {
+	Pending   int // never delivered
+	Unsettled int // delivered and not settled: in hand, handed back, or its worker died
+}
+
+// Backlogs is what every durable of a stream holds, by name: one request.
+func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, error) {
 	s, err := b.JS.Stream(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", stream, err)
 	}
-	out := map[string]int{}
+	out := map[string]Backlog{}
 	list := s.ListConsumers(ctx)
 	for info := range list.Info() {
-		out[info.Name] = int(info.NumPending)
+		out[info.Name] = Backlog{Pending: int(info.NumPending), Unsettled: info.NumAckPending}
 	}
 	return out, list.Err()
+}
+
+// Pending is what was never delivered on every durable of a stream, by name.
+func (b *Bus) Pending(ctx context.Context, stream string) (map[string]int, error) {
+	all, err := b.Backlogs(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int{}
+	for name, l := range all {
+		out[name] = l.Pending
+	}
+	return out, nil
 }

@@ -25,12 +25,13 @@ type From struct {
 	Subjects []string // filters; none means all
 	Newest   bool     // only the newest message of each subject
 	Sequence uint64   // first sequence; 0 means the first that is stored
+	Headers  bool     // only headers: the bodies stay where they are
 }
 
 // Scan hands every message that the stream holds now to f, in order, and ends
 // at the last of them; what arrives meanwhile is left for the next scan.
 func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) error) error {
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: from.Subjects, InactiveThreshold: time.Minute}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: from.Subjects, InactiveThreshold: time.Minute, HeadersOnly: from.Headers}
 	switch {
 	case from.Newest:
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy

@@ -29,6 +29,10 @@ const (
 	StatusTTL = 30 * time.Second
 	// LeaseTTL is how long a leader key outlives its holder.
 	LeaseTTL = 15 * time.Second
+
+	// orderAge bounds what is left of an order: its value carries a TTL of its own,
+	// the mark that it was withdrawn does not.
+	orderAge = 10 * time.Minute
 )
 
 // Ensure creates every stream, bucket and durable that is missing and leaves the
@@ -118,11 +122,13 @@ func (b *Bus) buckets() []jetstream.KeyValueConfig {
 	leaders.LimitMarkerTTL = time.Minute
 	status := bucket(pipeline.BucketStatus, "heartbeats; a key that vanishes is a daemon that died", 1)
 	status.LimitMarkerTTL = time.Minute
+	orders := bucket(pipeline.BucketOrders, "who is buying which answer just now", 1)
+	orders.TTL, orders.LimitMarkerTTL = orderAge, time.Minute
 	seen := bucket(pipeline.BucketSeen, "what was decided about an ASIN", 1)
 	seen.TTL = 60 * day
 	return []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
-		leaders, status, seen,
+		leaders, status, seen, orders,
 		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
 	}
 }

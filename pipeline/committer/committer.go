@@ -26,16 +26,17 @@ import (
 
 // committer is what its workers share.
 type committer struct {
-	cfg    Config
-	env    daemon.Env
-	bus    *bus.Bus
-	judge  *verdict.Judge
-	keepa  *gateway.Gateway
-	purse  *purse.Purse
-	pulse  *work.Pulse
-	inlets map[pipeline.Tier]*bus.Inlet
-	tiers  tiers
-	fuse   work.Fuse
+	cfg     Config
+	env     daemon.Env
+	bus     *bus.Bus
+	judge   *verdict.Judge
+	keepa   *gateway.Gateway
+	purse   *purse.Purse
+	pulse   *work.Pulse
+	inlets  map[pipeline.Tier]*bus.Inlet
+	tiers   tiers
+	fuse    work.Fuse
+	returns work.Returns
 }
 
 // tiers remembers how often the best tier was served, so that the others are not
@@ -105,10 +106,10 @@ func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus, judge *ve
 }
 
 // next is the tier to take from: the best that waits, and now and then the worst.
-func (t *tiers) next(pending map[string]int) (pipeline.Tier, bool) {
+func (t *tiers) next(waits func(pipeline.Tier) bool) (pipeline.Tier, bool) {
 	var waiting []pipeline.Tier
 	for _, tier := range pipeline.Tiers() {
-		if pending[pipeline.DurableCommit(tier)] > 0 {
+		if waits(tier) {
 			waiting = append(waiting, tier)
 		}
 	}

@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
-	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/purse"
+	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/stage"
 	"ratchet/pipeline/token"
-	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/work"
 )
 
@@ -28,10 +26,10 @@ type worker struct {
 // fact is the full record of a survivor, or why there is none.
 type fact struct {
 	Product answers.Answer
-	Sellers map[string]answers.Answer
-	Spent   int // tokens of this look, sellers included
-	Missing bool
-	Err     error
+	Sellers []answers.Answer // those that are known, in the order of their ids
+	Spent   int              // tokens, where Keepa charged and knows no such product
+	Missing bool             // Keepa answered and left it out
+	Err     error            // not now
 }
 
 func (w *worker) run(ctx context.Context) error {
@@ -52,11 +50,13 @@ func (w *worker) take(ctx context.Context) ([]stage.Item, error) {
 	if w.fuse.Blown() {
 		return nil, w.rest(ctx, "circuit_open")
 	}
-	pending, err := w.bus.Pending(ctx, pipeline.StreamSurvivors)
+	backlogs, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return nil, err
 	}
-	tier, waits := w.tiers.next(pending)
+	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
+		return w.returns.Waits(w.env, pipeline.DurableCommit(t), backlogs[pipeline.DurableCommit(t)]) > 0
+	})
 	if !waits {
 		return nil, w.rest(ctx, "idle")
 	}
@@ -74,7 +74,9 @@ func (w *worker) take(ctx context.Context) ([]stage.Item, error) {
 		}
 	}
 	w.pulse.State("working")
-	return w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
+	items, err := w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
+	w.returns.Took(pipeline.DurableCommit(tier), 1, items)
+	return items, err
 }
 
 // rest waits for a hint or a nap.
@@ -123,29 +125,55 @@ func (w *worker) gather(ctx context.Context, units []work.Unit) ([]fact, error) 
 	return facts, nil
 }
 
+// fetch is the full record of one survivor and its sellers. Both are looked for
+// in RESPONSES first and ordered before they are bought.
 func (w *worker) fetch(ctx context.Context, u work.Unit) (fact, error) {
-	stored, err := answers.Find(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []string{u.Survivor.ASIN})
+	stored, err := w.stored(ctx, u)
 	if err != nil {
 		return fact{}, err
 	}
-	if a, ok := stored[u.Survivor.ASIN]; ok && a.Fresh(u.WorkID, w.limit(u), w.env.Now()) {
-		f := fact{Product: a}
-		if a.WorkID == u.WorkID {
-			f.Spent = a.Cost
-		}
-		var reading *pipeline.Reading
-		spent := 0
-		f.Sellers, spent, reading = w.sellers(ctx, u, a, 0)
-		f.Spent += spent
-		return f, w.close(ctx, spent, reading)
+	if stored != nil {
+		return w.enrich(ctx, u, *stored, 0, nil)
 	}
 	if w.claim == nil {
 		return fact{Err: errNoSpend}, nil
 	}
+	mine, done, err := answers.Order(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []string{u.Survivor.ASIN}, w.life())
+	if err != nil {
+		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
+	}
+	defer done()
+	if !mine[0] {
+		return fact{Err: errOrdered}, w.close(ctx, 0, nil)
+	}
+	// Whoever ordered before us may have bought it since we looked.
+	if stored, err = w.stored(ctx, u); err != nil {
+		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
+	}
+	if stored != nil {
+		return w.enrich(ctx, u, *stored, 0, nil)
+	}
 	return w.buy(ctx, u)
 }
 
-var errNoSpend = errors.New("the operator's wish is nospend, and no stored answer serves")
+// stored is the full record that serves the work without a call; nil without one.
+func (w *worker) stored(ctx context.Context, u work.Unit) (*answers.Answer, error) {
+	want := answers.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Limit: w.limit(u)}
+	found, err := answers.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []answers.Want{want}, w.env.Now())
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// life is how long an order of ours may last: as long as the claim.
+func (w *worker) life() time.Duration { return -daemon.MachineSince(w.claim.Deadline()) }
+
+// The reasons for which work comes back although no call failed.
+var (
+	errNoSpend = errors.New("the operator's wish is nospend, and no stored answer serves")
+	errOrdered = errors.New("another worker is buying this answer")
+)
 
 // limit is how old another work's answer may be: a refresh wants news, and an
 // answer from before the price began knows nothing of it.
@@ -175,14 +203,12 @@ func (w *worker) buy(ctx context.Context, u work.Unit) (fact, error) {
 	// the next line buys it again.
 	kept, err := answers.Put(ctx, w.bus, []answers.Answer{{
 		Domain: domain, Kind: pipeline.KindCommit, Key: asin, Body: raw[0].Body, Request: answer.Request,
-		RequestID: w.claim.ID(), WorkID: u.WorkID, Cost: answer.Consumed, AnsweredAt: answer.AnsweredAt,
+		RequestID: w.claim.ID(), WorkID: u.ID, Cost: answer.Consumed, AnsweredAt: answer.AnsweredAt,
 	}})
 	if err != nil {
 		return fact{}, errors.Join(err, w.close(ctx, answer.Consumed, answer.Reading))
 	}
-	sellers, spent, reading := w.sellers(ctx, u, kept[0], answer.Consumed)
-	f := fact{Product: kept[0], Sellers: sellers, Spent: answer.Consumed + spent}
-	return f, w.close(ctx, f.Spent, token.Newer(answer.Reading, reading))
+	return w.enrich(ctx, u, kept[0], answer.Consumed, answer.Reading)
 }
 
 func (w *worker) refused(ctx context.Context, cause error) error {
@@ -191,105 +217,32 @@ func (w *worker) refused(ctx context.Context, cause error) error {
 	return work.Refused(ctx, w.env, w.pulse, &w.fuse, c, cause)
 }
 
-// sellers finds or buys the sellers behind an accepted deal, within what is left
-// of the claim. Their failure never loses the commit: the deal then says that its
-// seller is unknown.
-func (w *worker) sellers(ctx context.Context, u work.Unit, product answers.Answer, spent int) (map[string]answers.Answer, int, *pipeline.Reading) {
-	p, err := keepa.DecodeProduct(product.Body)
-	if err != nil || !w.cfg.Sellers {
-		return nil, 0, nil
-	}
-	now := w.env.Now()
-	if f := w.judge.Commit(u.Row, p, nil, now); f.Outcome != pipeline.Accept {
-		return nil, 0, nil
-	}
-	ids := w.judge.SellersWanted(p, now)
-	found, err := answers.Find(ctx, w.bus, u.Survivor.Domain, pipeline.KindSeller, ids)
-	if err != nil {
-		w.pulse.Failed(err)
-		return nil, 0, nil
-	}
-	var buy []string
-	for _, id := range ids {
-		if a, ok := found[id]; !ok || !a.Fresh("", w.cfg.SellerFresh, now) {
-			buy = append(buy, id)
-		}
-	}
-	if w.claim == nil || len(buy) == 0 || spent+len(buy)*token.PriceSeller > w.claim.Tokens() {
-		return found, 0, nil
-	}
-	cost, reading := w.buySellers(ctx, u.Survivor.Domain, buy, found)
-	return found, cost, reading
-}
-
-func (w *worker) buySellers(ctx context.Context, domain int, ids []string, found map[string]answers.Answer) (int, *pipeline.Reading) {
-	answer, err := w.keepa.Sellers(ctx, w.claim, domain, ids)
-	if err != nil {
-		w.pulse.Failed(err)
-		w.env.Log.Warn("sellers stay unknown", "err", err)
-		var e *gateway.Error
-		if errors.As(err, &e) {
-			return e.Consumed, e.Reading
-		}
-		return 0, nil
-	}
-	w.pulse.Paid(answer.Consumed)
-	_, raw, err := keepa.SplitSellers(answer.Body)
-	if err != nil {
-		w.pulse.Failed(err)
-		return answer.Consumed, answer.Reading
-	}
-	var keep []answers.Answer
-	for _, id := range ids {
-		body, ok := raw[id]
-		cost := token.PriceSeller
-		if !ok {
-			body, cost = []byte("null"), 0 // Keepa knows no such seller: remembered, so that it is not asked again
-		}
-		keep = append(keep, answers.Answer{
-			Domain: domain, Kind: pipeline.KindSeller, Key: id, Body: body, Request: answer.Request,
-			RequestID: w.claim.ID() + ".s", Cost: cost, AnsweredAt: answer.AnsweredAt,
-		})
-	}
-	kept, err := answers.Put(ctx, w.bus, keep)
-	if err != nil {
-		w.pulse.Failed(err)
-		return answer.Consumed, answer.Reading
-	}
-	for _, a := range kept {
-		found[a.Key] = a
-	}
-	return answer.Consumed, answer.Reading
-}
-
 // missingTries is how often a product that Keepa left out is asked for.
 const missingTries = 3
 
 // decide translates a fact into effects.
 func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.Effect] {
-	paid := work.Paid{Tokens: f.Spent, ResponseIDs: u.Survivor.ResponseIDs}
 	switch {
 	case f.Err != nil, f.Missing && u.Deliveries < missingTries:
 		return stage.Decision[work.Effect]{Again: work.Postpone(w.env)}
 	case f.Missing:
-		return w.conclude(u, verdict.Finding{Outcome: pipeline.Fail, Reason: "not_found"}, paid, now)
+		return w.conclude(u, ruling.NotFound(w.judge, pipeline.LookCommit, u.Work, f.Spent, now))
 	}
-	paid.ResponseIDs = append(paid.ResponseIDs[:len(paid.ResponseIDs):len(paid.ResponseIDs)], f.Product.ID)
-	product, err := keepa.DecodeProduct(f.Product.Body)
-	if err != nil {
-		return stage.Decision[work.Effect]{
-			Never: fmt.Sprintf("product_unreadable: %v", err),
-			Out:   w.conclude(u, verdict.Finding{Outcome: pipeline.Fail, Reason: "product_unreadable"}, paid, now).Out,
-		}
+	// What it cost is read off the answers, so that a repeat says the same.
+	cost := f.Product.CostTo(u.ID)
+	sellers := make([]ruling.Answer, len(f.Sellers))
+	for i, s := range f.Sellers {
+		sellers[i] = s.Evidence()
+		cost += s.CostTo(u.ID)
 	}
-	sellers := map[string]keepa.Seller{}
-	// In order of their ids: a verdict's bytes must not depend on a map's order.
-	for _, id := range slices.Sorted(maps.Keys(f.Sellers)) {
-		a := f.Sellers[id]
-		if s, err := keepa.DecodeSeller(a.Body); err == nil && string(a.Body) != "null" {
-			sellers[id] = s
-			paid.ResponseIDs = append(paid.ResponseIDs, a.ID)
-		}
+	return w.conclude(u, ruling.Commit(w.judge, u.Work, f.Product.Evidence(), sellers, cost, now))
+}
+
+func (w *worker) conclude(u work.Unit, r ruling.Ruling) stage.Decision[work.Effect] {
+	w.pulse.Count("commit_"+string(r.Verdict.Outcome), 1)
+	d := stage.Decision[work.Effect]{Out: []work.Effect{u.Conclude(r.Verdict, "")}}
+	if r.Unreadable != nil {
+		d.Never = fmt.Sprintf("%s: %v", r.Verdict.Reason, r.Unreadable)
 	}
-	return w.conclude(u, w.judge.Commit(u.Row, product, sellers, now), paid, now)
+	return d
 }

@@ -6,8 +6,8 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/memory"
+	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/stage"
-	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/work"
 )
 
@@ -72,17 +72,20 @@ func (p *peeker) glance(u work.Unit, r recalled, now time.Time) stage.Decision[w
 		return stage.Decision[work.Effect]{}
 	}
 	if p.cfg.Skip {
-		return p.skip(u, now)
+		return p.conclude(u, ruling.Skip(p.judge, u.Work, now).Verdict)
 	}
-	f := p.judge.Glance(u.Row, now)
-	v := u.Verdict(pipeline.LookGlance, f, p.judge.Version(), work.Paid{ResponseIDs: u.Survivor.ResponseIDs}, now)
-	e := work.Effect{ID: v.Identity, Memory: work.Memorable(v)}
-	if v.Outcome == pipeline.Survive {
-		e.Messages = append(e.Messages, u.Forward(v, string(u.Survivor.Source)))
+	return p.conclude(u, ruling.Glance(p.judge, u.Work, now).Verdict)
+}
+
+// conclude counts a ruling and makes it happen; a survivor of the glance keeps its
+// source as its lane, one of the peek has its tier.
+func (p *peeker) conclude(u work.Unit, v pipeline.Verdict) stage.Decision[work.Effect] {
+	lane := string(v.Source)
+	if v.Look == pipeline.LookPeek {
+		lane = string(v.Tier)
 	}
-	e.Messages = append(e.Messages, work.Message(u.WorkID, v))
-	p.pulse.Count("glance_"+string(v.Outcome), 1)
-	return stage.Decision[work.Effect]{Out: []work.Effect{e}}
+	p.pulse.Count(string(v.Look)+"_"+string(v.Outcome), 1)
+	return stage.Decision[work.Effect]{Out: []work.Effect{u.Conclude(v, lane)}}
 }
 
 // once reports whether a source wants each identity decided only once.
@@ -94,11 +97,4 @@ func once(s pipeline.Source) bool {
 		return false
 	}
 	return false
-}
-
-// skip lets a candidate through to the committer unseen.
-func (p *peeker) skip(u work.Unit, now time.Time) stage.Decision[work.Effect] {
-	f := verdict.Finding{Outcome: pipeline.Survive, Reason: "skipped", Tier: pipeline.TierB}
-	v := u.Verdict(pipeline.LookPeek, f, p.judge.Version(), work.Paid{}, now)
-	return stage.Decision[work.Effect]{Out: []work.Effect{{ID: v.Identity, Messages: []busMessage{u.Forward(v, string(pipeline.TierB)), work.Message(u.WorkID, v)}}}}
 }

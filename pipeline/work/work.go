@@ -16,15 +16,14 @@ import (
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/memory"
+	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/stage"
-	"ratchet/pipeline/verdict"
 )
 
 // Unit is one candidate or survivor in hand.
 type Unit struct {
-	WorkID     string
-	Survivor   pipeline.Survivor // a candidate is a survivor of nothing
-	Row        keepa.DealRow
+	ruling.Work
+	Origin     string // where it stands: STREAM/SEQUENCE
 	Deliveries uint64
 }
 
@@ -34,25 +33,34 @@ func (u Unit) Identity() pipeline.Identity { return u.Survivor.Identity }
 // Read decodes a candidate or a survivor.
 func Read(schema string) func(stage.Item) (Unit, error) {
 	return func(it stage.Item) (Unit, error) {
-		if got := it.Head(pipeline.HeaderSchema); got != schema {
-			return Unit{}, fmt.Errorf("schema is %q, want %s", got, schema)
-		}
-		u := Unit{WorkID: it.Head(pipeline.HeaderWorkID), Deliveries: it.Deliveries}
-		if u.WorkID == "" {
-			return u, fmt.Errorf("header %s is missing", pipeline.HeaderWorkID)
-		}
-		if err := json.Unmarshal(it.Body, &u.Survivor); err != nil {
-			return u, fmt.Errorf("decode %s: %w", schema, err)
-		}
-		if !pipeline.ValidASIN(u.Survivor.ASIN) {
-			return u, fmt.Errorf("%q is no ASIN", u.Survivor.ASIN)
-		}
+		u := Unit{Deliveries: it.Deliveries, Origin: fmt.Sprintf("%s/%d", it.Stream, it.Sequence)}
 		var err error
-		if u.Row, err = keepa.DecodeDealRow(u.Survivor.Row); err != nil {
-			return u, fmt.Errorf("decode row of %s: %w", u.Survivor.ASIN, err)
-		}
-		return u, nil
+		u.Work, err = Decode(schema, it.Header, it.Body)
+		return u, err
 	}
+}
+
+// Decode reads a candidate or a survivor from a message's headers and body.
+func Decode(schema string, header map[string][]string, body []byte) (ruling.Work, error) {
+	head := stage.Item{Header: header}
+	w := ruling.Work{ID: head.Head(pipeline.HeaderWorkID)}
+	if got := head.Head(pipeline.HeaderSchema); got != schema {
+		return w, fmt.Errorf("schema is %q, want %s", got, schema)
+	}
+	if w.ID == "" {
+		return w, fmt.Errorf("header %s is missing", pipeline.HeaderWorkID)
+	}
+	if err := json.Unmarshal(body, &w.Survivor); err != nil {
+		return w, fmt.Errorf("decode %s: %w", schema, err)
+	}
+	if !pipeline.ValidASIN(w.Survivor.ASIN) {
+		return w, fmt.Errorf("%q is no ASIN", w.Survivor.ASIN)
+	}
+	var err error
+	if w.Row, err = keepa.DecodeDealRow(w.Survivor.Row); err != nil {
+		return w, fmt.Errorf("decode row of %s: %w", w.Survivor.ASIN, err)
+	}
+	return w, nil
 }
 
 // Effect is what a look makes happen, in this order: messages, then memory.
@@ -84,44 +92,24 @@ func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 	}
 }
 
-// Paid is what a look cost and rests on.
-type Paid struct {
-	Tokens      int
-	ResponseIDs []string // all answers that the work rests on, this look's last
+// Message is the verdict as it is published; its id is the verdict's identity
+// within the run. origin names what was decided.
+func Message(run, workID, origin string, v pipeline.Verdict) bus.Message {
+	m := must(bus.Encode(pipeline.SubjectVerdict(v.Domain, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict,
+		v.ID(run, workID), workID, v))
+	m.Run = run
+	if origin != "" {
+		m.Header = map[string]string{pipeline.HeaderOrigin: origin}
+	}
+	return m
 }
 
-// Verdict is the verdict of a finding about a unit.
-func (u Unit) Verdict(look pipeline.Look, f verdict.Finding, ruleSet string, p Paid, now time.Time) pipeline.Verdict {
-	v := pipeline.Verdict{
-		Identity: u.Identity(), Look: look, Outcome: f.Outcome, Reason: f.Reason, RuleID: f.RuleID, RuleSet: ruleSet,
-		Heuristic: f.Heuristic, Inputs: f.Inputs, Unknown: f.Unknown, Source: u.Survivor.Source, Tier: f.Tier,
-		Queries: u.Survivor.Queries, RootCategory: u.Row.RootCategory, ListedAt: u.Survivor.ListSeenAt, DecidedAt: now,
-		Tokens: p.Tokens, TokensSpent: u.Survivor.TokensSpent + p.Tokens, ResponseIDs: nonNil(p.ResponseIDs), Title: u.Row.Title,
+// Deal is the deal of an accepting live verdict as it is published.
+func Deal(workID string, v pipeline.Verdict) bus.Message {
+	return bus.Message{
+		Subject: pipeline.SubjectDeal(v.Domain, v.PriceType, v.ASIN), Schema: pipeline.SchemaDeal,
+		ID: "deal:" + workID, WorkID: workID, Body: v.Deal,
 	}
-	if f.Inputs == nil {
-		v.Inputs = map[string]any{}
-	}
-	v.Unknown = nonNil(f.Unknown)
-	if f.ExpectedKnown {
-		v.ExpectedValueCents = &f.ExpectedValueCents
-	}
-	if f.ProfitKnown {
-		v.ProfitCents = &f.ProfitCents
-	}
-	return v
-}
-
-func nonNil(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return s
-}
-
-// Message is the verdict as it is published; its id is the verdict's identity.
-func Message(workID string, v pipeline.Verdict) bus.Message {
-	return must(bus.Encode(pipeline.SubjectVerdict(v.Domain, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict,
-		v.ID(pipeline.RunLive, workID), workID, v))
 }
 
 // Memorable is what memory keeps of a final verdict; nil when it is not final.
@@ -135,12 +123,29 @@ func Memorable(v pipeline.Verdict) *pipeline.Memory {
 }
 
 // Forward is the survivor that v lets through to the next look, on its lane.
-func (u Unit) Forward(v pipeline.Verdict, lane string) bus.Message {
+func (u Unit) Forward(run string, v pipeline.Verdict, lane string) bus.Message {
 	s := u.Survivor
 	s.Look, s.RuleSet, s.Tier, s.ExpectedValueCents = v.Look, v.RuleSet, v.Tier, v.ExpectedValueCents
 	s.TokensSpent, s.ResponseIDs = v.TokensSpent, v.ResponseIDs
-	return must(bus.Encode(pipeline.SubjectSurvivor(v.Domain, v.Look, lane, v.ASIN), pipeline.SchemaSurvivor,
-		"survivor:"+v.ID(pipeline.RunLive, u.WorkID), u.WorkID, s))
+	m := must(bus.Encode(pipeline.SubjectSurvivor(v.Domain, v.Look, lane, v.ASIN), pipeline.SchemaSurvivor,
+		"survivor:"+v.ID(run, u.ID), u.ID, s))
+	m.Run = run
+	return m
+}
+
+// Conclude is everything that a live ruling makes happen: the survivor or the
+// deal, then the verdict, then memory. Whoever reads the verdict finds what it
+// led to. lane is where a survivor goes.
+func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
+	e := Effect{ID: v.Identity, Memory: Memorable(v)}
+	switch {
+	case v.Outcome == pipeline.Survive:
+		e.Messages = append(e.Messages, u.Forward(pipeline.RunLive, v, lane))
+	case v.Deal != nil:
+		e.Messages = append(e.Messages, Deal(u.ID, v))
+	}
+	e.Messages = append(e.Messages, Message(pipeline.RunLive, u.ID, u.Origin, v))
+	return e
 }
 
 // must panics on what cannot happen: our own structs always encode.

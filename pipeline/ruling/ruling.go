@@ -1,0 +1,194 @@
+// Package ruling turns what a look knows about a unit of work into its verdict.
+//
+// It is the one place where live daemons and a replay decide: both hand in the
+// candidate, the stored answers and the instant, and equal arguments give equal
+// bytes. Instants are whole milliseconds, as headers and ClickHouse keep them.
+package ruling
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/deal"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/verdict"
+)
+
+// Work is one candidate or survivor in hand.
+type Work struct {
+	ID       string
+	Survivor pipeline.Survivor // a candidate is a survivor of nothing
+	Row      keepa.DealRow
+}
+
+// Answer is a stored answer as a decision sees it.
+type Answer struct {
+	ID   string // its sequence in RESPONSES
+	Key  string // ASIN or seller id
+	Body []byte // Keepa's JSON; null where Keepa knows no such seller
+}
+
+// Ruling is a verdict and what comes with it.
+type Ruling struct {
+	Verdict pipeline.Verdict
+	// Unreadable is why a stored answer could not be read; the verdict is then fail.
+	Unreadable error
+}
+
+// ReasonNotFound is why a product that Keepa does not know fails.
+const ReasonNotFound = "not_found"
+
+// reasonUnreadable is why a product fails whose JSON is not what it used to be.
+const reasonUnreadable = "product_unreadable"
+
+// reasonConfirmed is why a refreshed deal ends at its peek.
+const reasonConfirmed = "unchanged"
+
+// Glance decides on the row alone.
+func Glance(j *verdict.Judge, w Work, now time.Time) Ruling {
+	now = Instant(now)
+	return Ruling{Verdict: w.verdict(pipeline.LookGlance, j.Glance(w.Row, now), j.Version(), 0, w.Survivor.ResponseIDs, now)}
+}
+
+// Skip lets a candidate through to the commit unseen.
+func Skip(j *verdict.Judge, w Work, now time.Time) Ruling {
+	f := verdict.Finding{Outcome: pipeline.Survive, Reason: "skipped", Tier: pipeline.TierB}
+	return Ruling{Verdict: w.verdict(pipeline.LookPeek, f, j.Version(), 0, nil, Instant(now))}
+}
+
+// NotFound is the verdict of a paid look at a product that Keepa does not know.
+func NotFound(j *verdict.Judge, look pipeline.Look, w Work, tokens int, now time.Time) Ruling {
+	f := verdict.Finding{Outcome: pipeline.Fail, Reason: ReasonNotFound}
+	return Ruling{Verdict: w.paid(look, f, j.Version(), tokens, w.Survivor.ResponseIDs, Instant(now))}
+}
+
+// Peek decides on a product without offers, for which this work paid so many
+// tokens. stored is the newest deal of the ASIN, nil without one: a refresh that
+// finds it unchanged ends here.
+func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now time.Time) Ruling {
+	now = Instant(now)
+	ids := append(w.Survivor.ResponseIDs[:len(w.Survivor.ResponseIDs):len(w.Survivor.ResponseIDs)], a.ID)
+	product, err := keepa.DecodeProduct(a.Body)
+	if err != nil {
+		return Ruling{Verdict: w.paid(pipeline.LookPeek, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
+	}
+	f := j.Peek(w.Row, product, now)
+	if f.Outcome == pipeline.Survive && w.Survivor.Source == pipeline.SourceRefresh && stored != nil && j.Confirms(stored, w.Row, product, now) {
+		f.Outcome, f.Reason = pipeline.Confirm, reasonConfirmed
+	}
+	return Ruling{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now)}
+}
+
+// Commit decides on a product with offers and on the sellers that are known, in
+// the order of their ids. tokens is what the look cost, sellers included.
+func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, now time.Time) Ruling {
+	now = Instant(now)
+	ids := append(w.Survivor.ResponseIDs[:len(w.Survivor.ResponseIDs):len(w.Survivor.ResponseIDs)], a.ID)
+	product, err := keepa.DecodeProduct(a.Body)
+	if err != nil {
+		return Ruling{Verdict: w.paid(pipeline.LookCommit, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
+	}
+	known := make(map[string]keepa.Seller, len(sellers))
+	for _, s := range sellers {
+		// Also that Keepa knows no such seller is an answer that the deal rests on.
+		ids = append(ids, s.ID)
+		if seller, err := keepa.DecodeSeller(s.Body); err == nil && !Nobody(s.Body) {
+			known[s.Key] = seller
+		}
+	}
+	f := j.Commit(w.Row, product, known, now)
+	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), tokens, ids, now)}
+	if f.Outcome == pipeline.Accept && f.Deal != nil {
+		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
+	}
+	return r
+}
+
+// SellersWanted are the sellers behind the deal that a product would make, in the
+// order of their ids; none if it would make none.
+func SellersWanted(j *verdict.Judge, w Work, body []byte, now time.Time) []string {
+	now = Instant(now)
+	product, err := keepa.DecodeProduct(body)
+	if err != nil || j.Commit(w.Row, product, nil, now).Outcome != pipeline.Accept {
+		return nil
+	}
+	return j.SellersWanted(product, now)
+}
+
+// Nobody reports whether an answer says that there is no such seller.
+func Nobody(body []byte) bool { return string(body) == "null" }
+
+// Instant is t as it is stored: UTC, whole milliseconds.
+func Instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+func unreadable() verdict.Finding {
+	return verdict.Finding{Outcome: pipeline.Fail, Reason: reasonUnreadable}
+}
+
+// paid is a verdict of a look that costs tokens. A survivor of the peek has a
+// lane, and a commit carries what the peek expected.
+func (w Work) paid(look pipeline.Look, f verdict.Finding, ruleSet string, tokens int, ids []string, now time.Time) pipeline.Verdict {
+	v := w.verdict(look, f, ruleSet, tokens, ids, now)
+	switch look {
+	case pipeline.LookPeek:
+		if v.Outcome == pipeline.Survive && v.Tier == "" {
+			v.Tier = pipeline.TierC
+		}
+	case pipeline.LookCommit:
+		v.Tier, v.ExpectedValueCents = w.Survivor.Tier, w.Survivor.ExpectedValueCents
+	case pipeline.LookList, pipeline.LookGlance:
+	}
+	return v
+}
+
+func (w Work) verdict(look pipeline.Look, f verdict.Finding, ruleSet string, tokens int, ids []string, now time.Time) pipeline.Verdict {
+	v := pipeline.Verdict{
+		Identity: w.Survivor.Identity, Look: look, Outcome: f.Outcome, Reason: f.Reason, RuleID: f.RuleID, RuleSet: ruleSet,
+		Heuristic: f.Heuristic, Inputs: f.Inputs, Unknown: orNone(f.Unknown), Source: w.Survivor.Source, Tier: f.Tier,
+		Queries: w.Survivor.Queries, RootCategory: w.Row.RootCategory, ListedAt: Instant(w.Survivor.ListSeenAt), DecidedAt: now,
+		Tokens: tokens, TokensSpent: w.Survivor.TokensSpent + tokens, ResponseIDs: orNone(ids), Title: w.Row.Title,
+	}
+	if f.Inputs == nil {
+		v.Inputs = map[string]any{}
+	}
+	if f.ExpectedKnown {
+		v.ExpectedValueCents = &f.ExpectedValueCents
+	}
+	if f.ProfitKnown {
+		v.ProfitCents = &f.ProfitCents
+	}
+	return v
+}
+
+func orNone(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+// Found is a deal as it is published: the economics, and what they rest on.
+type Found struct {
+	*deal.Deal
+	WorkID             string          `json:"work_id"`
+	Queries            []string        `json:"queries"`
+	Source             pipeline.Source `json:"source"`
+	ListedAt           time.Time       `json:"listed_at"`
+	ExpectedValueCents *int64          `json:"expected_value_cents"` // before the commit
+	RuleSet            string          `json:"rule_set"`
+	Tokens             int             `json:"tokens"` // all looks of this work
+	ResponseIDs        []string        `json:"response_ids"`
+}
+
+func found(d *deal.Deal, workID string, v pipeline.Verdict) json.RawMessage {
+	body, err := json.Marshal(Found{
+		Deal: d, WorkID: workID, Queries: v.Queries, Source: v.Source, ListedAt: v.ListedAt,
+		ExpectedValueCents: v.ExpectedValueCents, RuleSet: v.RuleSet, Tokens: v.TokensSpent, ResponseIDs: v.ResponseIDs,
+	})
+	if err != nil {
+		panic(fmt.Sprintf("encode deal of %s: %v", v.ASIN, err)) // it holds nothing that JSON cannot
+	}
+	return body
+}

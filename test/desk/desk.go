@@ -1,0 +1,365 @@
+// Package desk is a work place for tests of the daemons that spend: a real NATS in
+// the process, a simulated Keepa that can be held up, grants without a tokend, and
+// work to decide about.
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/answers"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/token"
+	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/work"
+	"ratchet/schemas"
+)
+
+// T0 is pipeline time at the start of every test.
+var T0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+// Desk is what a test works with.
+type Desk struct {
+	Bus   *bus.Bus
+	Env   daemon.Env
+	Sim   *keepasim.Sim
+	World *keepasim.Backlog
+
+	keepa *httptest.Server
+	calls chan string
+	hold  sync.Mutex
+	held  chan struct{} // nil: calls pass
+	rows  map[string]json.RawMessage
+}
+
+// New opens a desk whose pipeline time runs speed times as fast as the machine's.
+func New(t testing.TB, speed float64) *Desk {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Stop)
+	d := &Desk{
+		Env:   daemon.Env{Log: log, Clock: daemon.NewClock(T0, speed), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}},
+		World: keepasim.Backlog400(1), calls: make(chan string, 1000), rows: map[string]json.RawMessage{},
+	}
+	d.Sim = keepasim.New(keepasim.Options{Now: d.Env.Now, Seed: 1, Rate: 5000, Catalogue: d.World, Instant: true})
+	d.Sim.Start(T0)
+	d.keepa = httptest.NewServer(http.HandlerFunc(d.serve))
+	t.Cleanup(d.keepa.Close)
+	t.Cleanup(d.Release)
+	if d.Bus, err = bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, d.Env, "test"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Bus.Close)
+	if err := d.Bus.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.list(t)
+	return d
+}
+
+// serve is the simulated Keepa behind a gate.
+func (d *Desk) serve(w http.ResponseWriter, r *http.Request) {
+	select {
+	case d.calls <- r.URL.Path:
+	default: // a test that counts calls reads them
+	}
+	d.hold.Lock()
+	held := d.held
+	d.hold.Unlock()
+	if held != nil {
+		<-held
+	}
+	d.Sim.ServeHTTP(w, r)
+}
+
+// Hold makes every call to Keepa wait until Release.
+func (d *Desk) Hold() {
+	d.hold.Lock()
+	defer d.hold.Unlock()
+	if d.held == nil {
+		d.held = make(chan struct{})
+	}
+}
+
+// Release lets the calls pass.
+func (d *Desk) Release() {
+	d.hold.Lock()
+	defer d.hold.Unlock()
+	if d.held != nil {
+		close(d.held)
+		d.held = nil
+	}
+}
+
+// Call waits for the next call to Keepa and returns its path.
+func (d *Desk) Call(t testing.TB) string {
+	t.Helper()
+	select {
+	case path := <-d.calls:
+		return path
+	case <-time.After(time.Minute):
+		t.Fatal("no call to Keepa within a minute")
+		return ""
+	}
+}
+
+// list reads the simulated deal list.
+func (d *Desk) list(t testing.TB) {
+	t.Helper()
+	query, err := keepa.ParseQuery("used-books", schemas.UsedBooksQuery)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; len(d.rows) < 400 && n < 10; n++ {
+		page, err := keepa.DecodeDealPage(d.ask(t, "/deal", url.Values{"selection": {string(query.Encode(n))}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range page.Rows {
+			d.rows[row.ASIN] = row.Raw
+		}
+	}
+}
+
+func (d *Desk) ask(t testing.TB, path string, form url.Values) []byte {
+	t.Helper()
+	form.Set("key", "k")
+	form.Set("domain", "1")
+	w := httptest.NewRecorder()
+	d.Sim.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path+"?"+form.Encode(), nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("%s: status %d: %.300s", path, w.Code, w.Body)
+	}
+	return w.Body.Bytes()
+}
+
+// Product is what Keepa says of an ASIN now, with or without offers.
+func (d *Desk) Product(t testing.TB, asin string, offers bool) []byte {
+	t.Helper()
+	form := url.Values{"asin": {asin}, "stats": {"365"}, "history": {"1"}}
+	if offers {
+		form.Set("offers", "20")
+	}
+	_, raw, err := keepa.SplitProducts(d.ask(t, "/product", form))
+	if err != nil || len(raw) != 1 {
+		t.Fatalf("product %s: %d, %v", asin, len(raw), err)
+	}
+	return raw[0].Body
+}
+
+// ASINs are the books of a class, sorted.
+func (d *Desk) ASINs(class keepasim.Class) []string {
+	var out []string
+	for _, asin := range d.World.ASINs() {
+		if d.World.Truth(asin) == class {
+			out = append(out, asin)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Grant issues credit to a stage, as tokend would.
+func (d *Desk) Grant(t testing.TB, stage pipeline.Stage, tokens int) {
+	t.Helper()
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bus.Change(t.Context(), bus.NewCell(kv, pipeline.KeyGrant(stage)), func(g token.Grant) (token.Grant, bool, error) {
+		g.Epoch, g.Issued = 1, g.Issued+tokens
+		return g, true, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Wish sets the operator's wish.
+func (d *Desk) Wish(t testing.TB, wish token.Wish) {
+	t.Helper()
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyMode, []byte(wish)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Work is a unit of work about a listed book.
+func (d *Desk) Work(t testing.TB, asin string, source pipeline.Source, generation pipeline.Generation) ruling.Work {
+	t.Helper()
+	raw, ok := d.rows[asin]
+	if !ok {
+		t.Fatalf("%s is not listed", asin)
+	}
+	row, err := keepa.DecodeDealRow(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := pipeline.Identity{Domain: 1, ASIN: asin, PriceType: int(keepa.Used), CreationDate: int64(row.CreationDate)}
+	return ruling.Work{ID: id.WorkID(generation), Row: row, Survivor: pipeline.Survivor{
+		Candidate: pipeline.Candidate{Identity: id, Queries: []string{"used-books@1"}, Source: source, ListSeenAt: T0, Row: raw},
+		RuleSet:   "test", ResponseIDs: []string{},
+	}}
+}
+
+// Survives publishes work as a survivor of a look on a lane.
+func (d *Desk) Survives(t testing.TB, w ruling.Work, look pipeline.Look, lane string) {
+	t.Helper()
+	s := w.Survivor
+	s.Look = look
+	if look == pipeline.LookPeek {
+		s.Tier = pipeline.Tier(lane)
+	}
+	m, err := bus.Encode(pipeline.SubjectSurvivor(s.Domain, look, lane, s.ASIN), pipeline.SchemaSurvivor,
+		fmt.Sprintf("survivor:%s:%s", w.ID, look), w.ID, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Bus.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Store puts an answer on RESPONSES as if it had been bought, and returns its id.
+func (d *Desk) Store(t testing.TB, kind pipeline.Kind, key, workID string, body []byte, age time.Duration) string {
+	t.Helper()
+	kept, err := answers.Put(t.Context(), d.Bus, []answers.Answer{{
+		Domain: 1, Kind: kind, Key: key, Body: body, Request: "/stored", RequestID: fmt.Sprintf("stored-%s-%s-%s", kind, workID, age),
+		WorkID: workID, Cost: 1, AnsweredAt: d.Env.Now().Add(-age),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kept[0].ID
+}
+
+// Run starts a daemon and returns what stops it and waits for its end.
+func (d *Desk) Run(t testing.TB, run func(context.Context, daemon.Env) error, settings map[string]string) (stop func()) {
+	t.Helper()
+	set := map[string]string{"NATS_URL": "nats://in-process", "KEEPA_URL": d.keepa.URL, "KEEPA_API_KEY": "k"}
+	for k, v := range settings {
+		set[k] = v
+	}
+	env := d.Env
+	env.Lookup = envconfig.MapLookuper(set)
+	ready := make(chan struct{})
+	env.Ready = sync.OnceFunc(func() { close(ready) })
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, env) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatalf("daemon ended early: %v", err)
+	case <-time.After(time.Minute):
+		t.Fatal("daemon is not ready within a minute")
+	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; daemon.ExitCode(err) != daemon.ExitDone {
+			t.Errorf("daemon ended: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// Verdict is a stored verdict, its headers and its bytes.
+type Verdict struct {
+	pipeline.Verdict
+	WorkID string
+	Run    string
+	Body   string
+}
+
+// Verdicts are all verdicts in the order of the stream.
+func (d *Desk) Verdicts(t testing.TB) []Verdict {
+	t.Helper()
+	var out []Verdict
+	if err := bus.ScanJSON(t.Context(), d.Bus, pipeline.StreamVerdicts, bus.From{}, func(r bus.Read, v pipeline.Verdict) error {
+		out = append(out, Verdict{
+			Verdict: v, WorkID: r.Header.Get(pipeline.HeaderWorkID), Run: r.Header.Get(pipeline.HeaderRunID), Body: string(r.Body),
+		})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// AwaitVerdicts waits until n verdicts are stored and returns them.
+func (d *Desk) AwaitVerdicts(t testing.TB, n int) []Verdict {
+	t.Helper()
+	var out []Verdict
+	Await(t, fmt.Sprintf("%d verdicts", n), func() bool { out = d.Verdicts(t); return len(out) >= n })
+	return out
+}
+
+// Await polls a condition until it holds, or fails the test after a minute.
+func Await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	over := time.After(time.Minute)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-over:
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// Spent are the tokens on the ledger's closes.
+func (d *Desk) Spent(t testing.TB) int {
+	t.Helper()
+	sum := 0
+	if err := bus.ScanJSON(t.Context(), d.Bus, pipeline.StreamLedger, bus.From{Subjects: []string{"ledger.*.close"}}, func(_ bus.Read, e pipeline.Entry) error {
+		sum += e.Tokens
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// Accepted publishes the deal that a commit of the book makes now.
+func (d *Desk) Accepted(t testing.TB, asin string) {
+	t.Helper()
+	j, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+	r := ruling.Commit(j, w, ruling.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now())
+	if r.Verdict.Deal == nil {
+		t.Fatalf("%s is no deal: %s", asin, r.Verdict.Reason)
+	}
+	if _, err := d.Bus.Publish(t.Context(), work.Deal(w.ID, r.Verdict)); err != nil {
+		t.Fatal(err)
+	}
+}
