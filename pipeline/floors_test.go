@@ -37,7 +37,7 @@ type floor struct {
 var floors = []floor{
 	{name: "words and files", pure: true, packages: []string{"pipeline", "schemas"}},
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark"}},
-	{name: "economics", pure: true, packages: []string{"pipeline/deal"}},
+	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial"}},
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},

@@ -47,6 +47,7 @@ type Bus struct {
 	Log *slog.Logger
 
 	cfg   Config
+	wait  time.Duration // AckWait of the durables that this connection creates
 	now   func() time.Time
 	build string
 	name  string
@@ -89,7 +90,8 @@ func Connect(ctx context.Context, cfg Config, env daemon.Env, name string) (*Bus
 		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &Bus{NC: nc, JS: js, Log: env.Log, cfg: cfg, now: env.Now, build: env.Version, name: name}, nil
+	wait := max(env.Clock.Machine(ackWaitPipeline), ackWaitMachine)
+	return &Bus{NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name}, nil
 }
 
 // connectWithin tries for as long as a container next door may take to start.

@@ -17,9 +17,12 @@ const (
 
 	// dedupWindow is how long a repeated Nats-Msg-Id is dropped.
 	dedupWindow = day
-	// ackWait is longer than the longest call and a NATS outage that a worker
-	// should survive with its messages in hand.
-	ackWait = 5 * time.Minute
+	// ackWaitPipeline is longer than the longest call and a NATS outage that a worker
+	// should survive with its messages in hand; ackWaitMachine is the least that the
+	// server's clock makes of it. Work whose worker died is dealt again after it, so it
+	// bounds a stall.
+	ackWaitPipeline = 5 * time.Minute
+	ackWaitMachine  = 30 * time.Second
 	// unlimited deliveries: an outage of Keepa or ClickHouse hands the same work
 	// back for as long as it lasts, and that must not lose it. What cannot be read
 	// or decided is buried by the stage itself, with its reason.
@@ -54,7 +57,7 @@ func (b *Bus) Ensure(ctx context.Context) error {
 			return fmt.Errorf("ensure bucket %s: %w", k.Bucket, err)
 		}
 	}
-	for _, c := range durables() {
+	for _, c := range durables(b.wait) {
 		if err := b.again(ctx, func(ctx context.Context) error {
 			_, err := b.JS.CreateOrUpdateConsumer(ctx, c.stream, c.cfg)
 			return err
@@ -138,7 +141,7 @@ type durable struct {
 	cfg    jetstream.ConsumerConfig
 }
 
-func durables() []durable {
+func durables(ackWait time.Duration) []durable {
 	consumer := func(stream, name, filter string, maxPending int, metadata map[string]string) durable {
 		return durable{stream: stream, cfg: jetstream.ConsumerConfig{
 			Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy,

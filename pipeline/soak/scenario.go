@@ -69,7 +69,7 @@ func All() []Scenario {
 	return []Scenario{
 		backlog400(),
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
-		heartbeatDay(), storm(), thaw(),
+		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
 	}
 }
 

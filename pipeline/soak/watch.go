@@ -73,6 +73,8 @@ func (w *watcher) count(*nats.Msg) {
 
 // recount reads the stream: a live tail is deaf while its server is away.
 func (w *watcher) recount(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	sum, err := console.Tally(ctx, w.rig.Bus)
 	if err != nil {
 		return // the next one sees it

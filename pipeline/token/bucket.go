@@ -130,6 +130,10 @@ func (b Bucket) Period() time.Duration {
 // Rate is the plan as we believe it, tokens per refill.
 func (b Bucket) Rate() int { return b.rate }
 
+// Settled reports whether the newest reading reports the plan that we believe in.
+// One that does not may be a slip of Keepa's; nothing is explained with it.
+func (b Bucket) Settled() bool { return b.Known && b.Reading.Rate == b.rate }
+
 // Capacity is where the balance stops growing.
 func (b Bucket) Capacity() int { return Minutes * b.rate }
 

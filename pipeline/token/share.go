@@ -30,7 +30,7 @@ func DefaultShares() Shares {
 
 // patience is how long an expensive step may be saved for while a cheaper one
 // waits; it stays below the ten minutes after which a wait counts as a stall.
-const patience = 8 * time.Minute
+const patience = 7 * time.Minute
 
 // Position is everything a plan is made from.
 type Position struct {

@@ -111,10 +111,13 @@ func (t *tokend) standIn() {
 	if newest == nil {
 		return // nothing was ever heard: nothing may be issued
 	}
-	now := t.env.Now()
-	t.pos.Bucket = token.Bucket{}.Probed(*newest, now).Owe(owed, now)
+	now, r := t.env.Now(), *newest
+	if t.state.Rate > 0 {
+		r.Rate = min(r.Rate, t.state.Rate) // a slip of one answer is not believed now either
+	}
+	t.pos.Bucket = token.Bucket{}.Probed(r, now).Owe(owed, now)
 	t.probe.wanted = true
-	t.env.Log.Warn("keepa is silent, the last known balance stands in", "balance", newest.Left, "owed", owed)
+	t.env.Log.Warn("keepa is silent, the last known balance stands in", "balance", r.Left, "owed", owed)
 }
 
 // reap gives up claims that have outlived their life, counted from when this

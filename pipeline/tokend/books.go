@@ -38,7 +38,7 @@ type Line struct {
 func (t *tokend) closeBooks(ctx context.Context) error {
 	b := t.pos.Bucket
 	settled, quiet := t.settled()
-	if !b.Known || !quiet || b.Owed > 0 {
+	if !b.Settled() || !quiet || b.Owed > 0 {
 		return nil
 	}
 	last, r := t.books.Reading, b.Reading

@@ -1,0 +1,318 @@
+package trial
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/token"
+)
+
+// long asks for runs of thousands of steps instead of hundreds: `make laws`.
+var long = flag.Bool("long", false, "long runs of the laws")
+
+var t0 = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
+func steps(t *rapid.T) int {
+	if *long {
+		return rapid.IntRange(500, 3000).Draw(t, "steps")
+	}
+	return rapid.IntRange(20, 250).Draw(t, "steps")
+}
+
+func drawRate(t *rapid.T) int {
+	return rapid.OneOf(rapid.IntRange(1, 30), rapid.IntRange(31, 5000)).Draw(t, "rate")
+}
+
+func drawRules(t *rapid.T) token.Rules {
+	return rapid.SampledFrom([]token.Rules{{}, {Policy: "heartbeat"}}).Draw(t, "rules")
+}
+
+func drawStage(t *rapid.T) pipeline.Stage {
+	return rapid.SampledFrom(pipeline.Stages()).Draw(t, "stage")
+}
+
+// anyOpen is an open claim whose worker lives.
+func (e *Engine) anyOpen(t *rapid.T) (string, bool) {
+	var ids []string
+	for id, c := range e.Open {
+		if !c.Dead {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return "", false
+	}
+	return rapid.SampledFrom(sorted(ids)).Draw(t, "claim"), true
+}
+
+func sorted(ids []string) []string {
+	for i := range ids {
+		for j := i; j > 0 && ids[j] < ids[j-1]; j-- {
+			ids[j], ids[j-1] = ids[j-1], ids[j]
+		}
+	}
+	return ids
+}
+
+// disturb is one random thing that happens to the pipeline or around it.
+func disturb(t *rapid.T, e *Engine) {
+	switch rapid.IntRange(0, 15).Draw(t, "what") {
+	case 0:
+		e.Waiting[drawStage(t)] += rapid.IntRange(1, 50).Draw(t, "work")
+	case 1, 2, 3, 4:
+		e.Pass(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second)
+	case 5, 6, 7:
+		e.Take(drawStage(t))
+	case 8, 9, 10:
+		if id, ok := e.anyOpen(t); ok {
+			how := rapid.SampledFrom([]Outcome{Told, Told, Told, ToldTwice, Unheard, Undone, DiesAfter, DiesFirst}).Draw(t, "how")
+			e.End(id, rapid.IntRange(0, e.Open[id].N).Draw(t, "cost"), how)
+		}
+	case 11:
+		e.TakeOver()
+	case 12:
+		e.Silent = rapid.Bool().Draw(t, "silent")
+	case 13: // Keepa's clock jumps
+		e.Skew = time.Duration(rapid.IntRange(-1440, 1440).Draw(t, "skew")) * time.Minute
+	case 14: // one answer reports a rate that is not true
+		if e.Bucket.Reading.Rate != e.Rate {
+			return // twice in a row cannot be told from a new plan
+		}
+		r := e.reading()
+		r.Rate *= rapid.IntRange(1, 6).Draw(t, "spike")
+		e.hear(r)
+	default:
+		turn(t, e)
+	}
+}
+
+func turn(t *rapid.T, e *Engine) {
+	if err := e.Turn(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNoCallOverspendsWhateverIsLost(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rate := drawRate(t)
+		start := rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance")
+		e := New(t0, rate, start, drawRules(t))
+		for range steps(t) {
+			disturb(t, e)
+			if s := drawStage(t); e.Fenced(s, 1) {
+				t.Fatalf("a tokend of an earlier epoch moved the grant of %s", s)
+			}
+		}
+		if e.Lowest < min(0, start) {
+			t.Fatalf("a call took the balance to %d", e.Lowest)
+		}
+		if e.Refused > 0 {
+			t.Fatalf("%d calls were refused that the plan could have avoided", e.Refused)
+		}
+	})
+}
+
+func TestEveryTokenIsExplained(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rate := drawRate(t)
+		e := New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), drawRules(t))
+		for range steps(t) {
+			disturb(t, e)
+			if e.Skew = 0; rapid.IntRange(0, 30).Draw(t, "drain") == 0 {
+				e.Drain(rapid.IntRange(1, 40).Draw(t, "others"))
+			}
+		}
+		calm(t, e)
+		// At a full bucket what others took cannot be told from what expired, so only
+		// their sum is law; where nothing could expire, each is.
+		if got, want := e.Explained()+e.Vanished, e.Spent()+e.Foreign+e.Expired; got != want {
+			t.Fatalf("books explain %d tokens, %d are gone (ours %d, others %d, expired %d; drift %d, vanished %d)",
+				got, want, e.Spent(), e.Foreign, e.Expired, e.Drift, e.Vanished)
+		}
+		if e.Vanished == 0 && e.Explained() != e.Spent()+e.Foreign {
+			t.Fatalf("books explain %d tokens, Keepa took %d", e.Explained(), e.Spent()+e.Foreign)
+		}
+	})
+}
+
+// calm lets dead claims be given up and the last reading be explained.
+func calm(t *rapid.T, e *Engine) {
+	for {
+		id, ok := e.anyOpen(t)
+		if !ok {
+			break
+		}
+		e.End(id, 0, Told)
+	}
+	e.Silent, e.Waiting = false, map[pipeline.Stage]int{}
+	e.Pass(token.ClaimLife + time.Second)
+	turn(t, e)
+	e.wanted = true
+	turn(t, e)
+}
+
+func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.OneOf(rapid.IntRange(1, 100), rapid.IntRange(1, 5000)).Draw(t, "rate")
+		rules := drawRules(t)
+		e := New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), rules)
+		cheapest := 0
+		for _, s := range pipeline.Stages() {
+			if rapid.Bool().Draw(t, string(s)) {
+				e.Waiting[s] = 1 << 20
+				if cheapest == 0 || token.StepOf(s) < cheapest {
+					cheapest = token.StepOf(s)
+				}
+			}
+		}
+		for range 60 {
+			turn(t, e)
+			e.Serve(realPrice)
+			switch rapid.IntRange(0, 9).Draw(t, "what") {
+			case 0:
+				e.TakeOver()
+			case 1:
+				e.Silent = !e.Silent
+			case 2:
+				if id, ok := e.Take(drawStage(t)); ok {
+					e.End(id, 1, rapid.SampledFrom([]Outcome{Unheard, DiesAfter, DiesFirst}).Draw(t, "how"))
+				}
+			}
+			for range 4 {
+				e.Pass(15 * time.Second)
+				turn(t, e)
+				e.Serve(realPrice)
+			}
+		}
+		// A claim that died holds its tokens for its life, and what it may have cost while
+		// /token is silent has to come in again.
+		refill := time.Duration((cheapest+e.MostOwed)/rate+2)*token.Tick + token.ClaimLife
+		bound := max(10*time.Minute, refill)
+		if e.Lost > 0 {
+			bound = max(bound, 10*time.Minute+token.ClaimLife)
+		}
+		if rules.Policy == "heartbeat" {
+			bound = max(bound, time.Hour+refill)
+		}
+		if e.Longest > bound {
+			t.Fatalf("no paid call for %s at rate %d (balance %d, phase %+v)", e.Longest, rate, e.Balance, e.Phase)
+		}
+		if cheapest == 0 && e.Calls > 0 {
+			t.Fatalf("%d calls although nothing waited", e.Calls)
+		}
+	})
+}
+
+func realPrice(s pipeline.Stage) int {
+	if s == pipeline.StageCommitter {
+		return 6
+	}
+	return token.StepOf(s)
+}
+
+func TestNothingExpiresWhileWorkWaitsAndOnlyThenMayIt(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rate := drawRate(t)
+		e := New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), token.Rules{})
+		busy := rapid.Bool().Draw(t, "busy")
+		if busy {
+			e.Waiting[pipeline.StagePeeker], e.Waiting[pipeline.StageCommitter] = 1<<20, 1<<20
+		}
+		for range 300 {
+			turn(t, e)
+			e.Serve(realPrice)
+			e.Pass(15 * time.Second)
+		}
+		if busy && e.Expired > 0 {
+			t.Fatalf("%d tokens expired while work waited", e.Expired)
+		}
+		if !busy && e.Spent() > 0 {
+			t.Fatalf("%d tokens spent on nothing", e.Spent())
+		}
+	})
+}
+
+func TestAnyTwoBusyStagesGetTheirWeightOverSixHours(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []int{1, 2, 3, 5, 8, 13, 25, 60, 100} {
+		e := New(t0, rate, 0, token.Rules{})
+		for _, s := range pipeline.Stages() {
+			e.Waiting[s] = 1 << 22
+		}
+		spent := []map[pipeline.Stage]int{}
+		for e.Now.Before(t0.Add(24 * time.Hour)) {
+			if err := e.Turn(); err != nil {
+				t.Fatal(err)
+			}
+			e.Serve(realPrice)
+			e.Pass(token.Tick / 3)
+			at := map[pipeline.Stage]int{}
+			for s, n := range e.Consumed {
+				at[s] = n
+			}
+			spent = append(spent, at)
+		}
+		window := int(6 * time.Hour / (token.Tick / 3))
+		for i := window; i < len(spent); i += 30 {
+			total := 0
+			for s := range spent[i] {
+				total += spent[i][s] - spent[i-window][s]
+			}
+			for s, w := range e.Shares.Weight {
+				slack := max(5.0, 100*float64(token.PriceCommit)/float64(max(1, total)))
+				got := 100 * float64(spent[i][s]-spent[i-window][s]) / float64(max(1, total))
+				if got < float64(w)-slack || got > float64(w)+slack {
+					t.Errorf("rate %d: %s got %.1f %% of %d tokens, weight %d, slack %.1f", rate, s, got, total, w, slack)
+				}
+			}
+		}
+	}
+}
+
+func TestAnIdleStageLeavesItsPartToTheOthers(t *testing.T) {
+	t.Parallel()
+	e := New(t0, 5, 0, token.Rules{})
+	e.Waiting[pipeline.StagePeeker] = 1 << 20
+	for range 6 * 60 * 4 {
+		if err := e.Turn(); err != nil {
+			t.Fatal(err)
+		}
+		e.Serve(realPrice)
+		e.Pass(15 * time.Second)
+	}
+	if left := e.Refilled - e.Spent(); left > 5 {
+		t.Errorf("%d tokens lie idle while the only busy stage waits", left)
+	}
+}
+
+func TestAWeekAtFivePerMinuteUnderEitherPolicy(t *testing.T) {
+	t.Parallel()
+	for _, rules := range []token.Rules{{}, {Policy: "heartbeat"}} {
+		rng := rand.New(rand.NewPCG(1, 2))
+		e, err := Week(t0, 5, rules, rng.IntN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bound := 10 * time.Minute
+		if rules.Policy == "heartbeat" {
+			bound = time.Hour + 5*time.Minute
+		}
+		if e.Longest > bound || e.Lowest < 0 || e.Refused > 0 {
+			t.Errorf("%q: longest %v, lowest %d, refused %d", rules.Policy, e.Longest, e.Lowest, e.Refused)
+		}
+		if d := e.Spent() + e.Foreign + e.Expired - e.Explained() - e.Vanished; d != 0 {
+			t.Errorf("%q: %d tokens unexplained", rules.Policy, d)
+		}
+		t.Log(rules.Policy, e.Calls, "calls", e.Spent(), "spent", e.Foreign, "others", e.Expired, "expired", e.Wasted, "wasted", e.Longest, "longest", e.Pauses, "pauses", fmt.Sprint(e.Ended), e.LongPause, "drift", e.Drift, "vanished", e.Vanished)
+	}
+}
