@@ -48,6 +48,14 @@ func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) e
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", stream, err)
 	}
+	// A consumer that nobody reads any more would live on for a minute; whoever scans
+	// in a loop would fill the server with them. Ordered consumers change their name
+	// when they recover, so it is asked for at the end.
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = b.JS.DeleteConsumer(ctx, stream, c.CachedInfo().Name) // else it goes by itself
+	}()
 	if info.NumPending == 0 {
 		return nil
 	}

@@ -22,6 +22,10 @@ import (
 // speed makes what is postponed for 30 to 120 s of pipeline time come back at once.
 const speed = 300
 
+// credit is more than any test claims: without a tokend nobody issues again what a
+// claim reserved and did not use.
+const credit = 100_000
+
 // sellerOf is the seller behind the deal that a good book makes.
 func sellerOf(t *testing.T, d *desk.Desk, asin string) string {
 	t.Helper()
@@ -58,7 +62,7 @@ func TestASellersAnswerBelongsToItsWorkAndIsPaidForOnce(t *testing.T) {
 	asin := d.ASINs(keepasim.Good)[0]
 	seller := sellerOf(t, d, asin)
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	d.Grant(t, pipeline.StageCommitter, 100)
+	d.Grant(t, pipeline.StageCommitter, credit)
 	d.Survives(t, w, pipeline.LookPeek, "a")
 	stop := d.Run(t, committer.Run, nil)
 	first := d.AwaitVerdicts(t, 1)[0]
@@ -118,7 +122,7 @@ func TestASellerThatKeepaDoesNotKnowIsAnAnswerThatTheVerdictRestsOn(t *testing.T
 	d := desk.New(t, speed)
 	asin := d.ASINs(keepasim.Good)[0]
 	nobody := d.Store(t, pipeline.KindSeller, sellerOf(t, d, asin), "another", []byte("null"), time.Hour)
-	d.Grant(t, pipeline.StageCommitter, 100)
+	d.Grant(t, pipeline.StageCommitter, credit)
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	d.Run(t, committer.Run, nil)
 	v := d.AwaitVerdicts(t, 1)[0]
@@ -155,7 +159,7 @@ func TestASellersAnswerThatCannotBeStoredYetIsKeptUntilItCan(t *testing.T) {
 	asin := d.ASINs(keepasim.Good)[0]
 	sellerOf(t, d, asin)
 	subjects(t, d, "response.*.peek.>", "response.*.commit.>", "response.*.deals.>")
-	d.Grant(t, pipeline.StageCommitter, 100)
+	d.Grant(t, pipeline.StageCommitter, credit)
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	d.Run(t, committer.Run, nil)
 	desk.Await(t, "the seller is paid for", func() bool { return d.Sim.Books().Tokens[keepasim.KindSeller] == 1 })
@@ -203,7 +207,7 @@ func TestTwoWorkersWithOneSellerPayOnce(t *testing.T) {
 		d.Store(t, pipeline.KindCommit, asin, w.ID, d.Product(t, asin, true), time.Minute)
 		d.Survives(t, w, pipeline.LookPeek, "a")
 	}
-	d.Grant(t, pipeline.StageCommitter, 100)
+	d.Grant(t, pipeline.StageCommitter, credit)
 	d.Hold()
 	d.Run(t, committer.Run, nil)
 	d.Call(t)
@@ -229,7 +233,7 @@ func TestACommitThatIsDeliveredToTwoWorkersAtOnceIsPaidOnce(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)
 	asin := d.ASINs(keepasim.Good)[0]
-	d.Grant(t, pipeline.StageCommitter, 100)
+	d.Grant(t, pipeline.StageCommitter, credit)
 	d.Hold()
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	d.Run(t, committer.Run, nil)

@@ -15,6 +15,10 @@ import (
 // speed makes what is postponed for 30 to 120 s of pipeline time come back at once.
 const speed = 300
 
+// credit is more than any test claims: without a tokend nobody issues again what a
+// claim reserved and did not use.
+const credit = 100_000
+
 func TestARedeliveredRefreshIsServedByItsOwnAnswerAlthoughAnotherIsNewer(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)
@@ -24,7 +28,7 @@ func TestARedeliveredRefreshIsServedByItsOwnAnswerAlthoughAnotherIsNewer(t *test
 	before := d.Sim.Books().Peeks[asin]
 	own := d.Store(t, pipeline.KindPeek, asin, w.ID, body, 2*time.Hour)
 	d.Store(t, pipeline.KindPeek, asin, "another", body, time.Hour)
-	d.Grant(t, pipeline.StagePeeker, 100)
+	d.Grant(t, pipeline.StagePeeker, credit)
 	d.Survives(t, w, pipeline.LookGlance, "refresh")
 	d.Run(t, peeker.Run, nil)
 	v := d.AwaitVerdicts(t, 1)[0]
@@ -43,7 +47,7 @@ func TestTwoWorksOfOneASINInABatchShareOneAnswer(t *testing.T) {
 	for _, g := range []pipeline.Generation{"retry-1", "retry-2"} {
 		d.Survives(t, d.Work(t, asin, pipeline.SourceRetry, g), pipeline.LookGlance, "retry")
 	}
-	d.Grant(t, pipeline.StagePeeker, 100)
+	d.Grant(t, pipeline.StagePeeker, credit)
 	d.Run(t, peeker.Run, nil)
 	vs := d.AwaitVerdicts(t, 2)
 	if n := d.Sim.Books().Peeks[asin]; n != 1 {
@@ -58,7 +62,7 @@ func TestTwoWorkersWithOneASINPayOnce(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)
 	asin := d.ASINs(keepasim.Good)[0]
-	d.Grant(t, pipeline.StagePeeker, 100)
+	d.Grant(t, pipeline.StagePeeker, credit)
 	d.Hold()
 	d.Survives(t, d.Work(t, asin, pipeline.SourceRetry, "retry-1"), pipeline.LookGlance, "retry")
 	d.Run(t, peeker.Run, nil)
@@ -88,7 +92,7 @@ func TestAConsumerThatIsResetPaysNothingAgain(t *testing.T) {
 		source := []pipeline.Source{pipeline.SourceLive, pipeline.SourceRefresh}[i%2]
 		d.Survives(t, d.Work(t, asin, source, pipeline.FirstGeneration), pipeline.LookGlance, string(source))
 	}
-	d.Grant(t, pipeline.StagePeeker, 1000)
+	d.Grant(t, pipeline.StagePeeker, credit)
 	stop := d.Run(t, peeker.Run, nil)
 	before := d.AwaitVerdicts(t, len(asins))
 	stop()
@@ -136,7 +140,7 @@ func TestNospendDecidesFromStoredAnswersAndRefusesEveryCall(t *testing.T) {
 	}
 	stored := (len(asins) + 1) / 2
 	calls := len(d.Sim.Books().Paid)
-	d.Grant(t, pipeline.StagePeeker, 1000)
+	d.Grant(t, pipeline.StagePeeker, credit)
 	d.Wish(t, token.Nospend)
 	d.Run(t, peeker.Run, nil)
 	d.AwaitVerdicts(t, stored)
@@ -158,8 +162,8 @@ func TestNospendDecidesFromStoredAnswersAndRefusesEveryCall(t *testing.T) {
 func TestARefreshThatFindsItsDealUnchangedIsConfirmedForOneToken(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)
-	d.Grant(t, pipeline.StagePeeker, 100)
-	d.Grant(t, pipeline.StageCommitter, 100)
+	d.Grant(t, pipeline.StagePeeker, credit)
+	d.Grant(t, pipeline.StageCommitter, credit)
 	asin := d.ASINs(keepasim.Good)[0]
 	d.Accepted(t, asin)
 	d.Survives(t, d.Work(t, asin, pipeline.SourceRefresh, pipeline.RefreshGeneration(desk.T0)), pipeline.LookGlance, "refresh")
