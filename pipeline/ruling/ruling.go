@@ -150,7 +150,10 @@ func (w Work) verdict(look pipeline.Look, f verdict.Finding, ruleSet string, tok
 		Queries: w.Survivor.Queries, RootCategory: w.Row.RootCategory, ListedAt: Instant(w.Survivor.ListSeenAt), DecidedAt: now,
 		Tokens: tokens, TokensSpent: w.Survivor.TokensSpent + tokens, ResponseIDs: orNone(ids), Title: w.Row.Title,
 	}
-	if f.Inputs == nil {
+	if f.Kept != nil {
+		v.Inputs = f.Kept
+	}
+	if v.Inputs == nil {
 		v.Inputs = map[string]any{}
 	}
 	if f.ExpectedKnown {

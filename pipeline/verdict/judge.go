@@ -31,10 +31,10 @@ func NewJudge(rules []byte) (*Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Judge{file: f, version: version(rules), constants: f.constants()}, nil
+	return &Judge{file: f, version: fingerprint(f.Settings) + version(rules), constants: f.constants()}, nil
 }
 
-// Version is the short hash of the rule file, the name of the rule set on every verdict.
+// Version is the name of the rule set on every verdict: a hash of what its inputs rest on and one of the rule file.
 func (j *Judge) Version() string { return j.version }
 
 // Name is what the rule file calls itself.
@@ -57,6 +57,8 @@ type Finding struct {
 	// Inputs are what the deciding rule used; for a survivor or a deal what all rules used. nil is unknown.
 	Inputs  map[string]any
 	Unknown []string // inputs that were wanted and unknown, sorted
+	// Kept are the inputs of every rule of a paid look, so that other rules can decide on them; nil at a glance.
+	Kept map[string]any
 
 	ExpectedValueCents int64 // profit × chance of a sale; see ExpectedKnown
 	ExpectedKnown      bool
@@ -120,10 +122,13 @@ func (j *Judge) find(look pipeline.Look, f *facts) Finding {
 		found.Outcome = pipeline.Accept
 	}
 	j.value(&found, f)
+	if look != pipeline.LookGlance {
+		found.Kept = j.kept(look, f)
+	}
 	env := maps.Clone(j.constants)
 	for i := range j.file.Rules {
 		r := &j.file.Rules[i]
-		if !r.On() || slices.Index(looks, r.Look) > slices.Index(looks, look) {
+		if !r.runsAt(look) {
 			continue
 		}
 		o := r.run(look, f, env)
@@ -183,22 +188,27 @@ func (r *Rule) run(look pipeline.Look, f *facts, env map[string]any) RuleOutcome
 		}
 		env[in.Name] = v
 	}
-	if len(o.Unknown) == 0 {
-		result, err := vm.Run(r.program, env)
-		if err == nil {
-			o.Rejects, _ = result.(bool)
-			if o.Rejects {
-				o.Reason = r.Reason
-			}
-			return o
-		}
-		o.Error = err.Error()
-	}
-	o.Rejects = r.Unknown == RejectIt || r.Unknown == NeedALook && look == pipeline.LookCommit
-	if o.Rejects {
-		o.Reason = r.Reason + unknownMark
-	}
+	o.Rejects, o.Reason, o.Error = r.eval(&vm.VM{}, look, len(o.Unknown) > 0, env)
 	return o
+}
+
+// eval evaluates the rule over env, which holds its inputs unless one is unknown. An expression that cannot be
+// evaluated is as good as an unknown input.
+func (r *Rule) eval(machine *vm.VM, look pipeline.Look, unknown bool, env map[string]any) (rejects bool, reason, failed string) {
+	if !unknown {
+		result, err := machine.Run(r.program, env)
+		if err == nil {
+			if rejects, _ = result.(bool); rejects {
+				reason = r.Reason
+			}
+			return rejects, reason, ""
+		}
+		failed = err.Error()
+	}
+	if r.Unknown == RejectIt || r.Unknown == NeedALook && look == pipeline.LookCommit {
+		return true, r.Reason + unknownMark, failed
+	}
+	return false, "", failed
 }
 
 // Explain runs every rule that is switched on and belongs to the look or an earlier one, and tells what each
@@ -215,7 +225,7 @@ func (j *Judge) Explain(look pipeline.Look, row keepa.DealRow, p *keepa.Product,
 	var outcomes []RuleOutcome
 	for i := range j.file.Rules {
 		r := &j.file.Rules[i]
-		if r.On() && slices.Index(looks, r.Look) <= slices.Index(looks, look) {
+		if r.runsAt(look) {
 			outcomes = append(outcomes, r.run(look, f, env))
 		}
 	}

@@ -186,5 +186,5 @@ func zero(k Kind) any {
 // version is the short hash of a rule file.
 func version(data []byte) string {
 	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:6])
+	return hex.EncodeToString(sum[:])[:12-fingerprintDigits]
 }
