@@ -42,6 +42,7 @@ var floors = []floor{
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
 	{name: "doors", packages: []string{"pipeline/bus", "pipeline/warehouse", "pipeline/embedded/..."}},
+	{name: "messages", packages: []string{"pipeline/post"}},
 	{name: "money and memory", packages: []string{"pipeline/purse", "pipeline/answers", "pipeline/memory"}},
 	{name: "the way to Keepa", packages: []string{"pipeline/gateway"}},
 	{name: "what spenders share", packages: []string{"pipeline/work"}},
@@ -49,6 +50,7 @@ var floors = []floor{
 	{name: "daemons", packages: []string{
 		"pipeline/tokend", "pipeline/watermarker", "pipeline/peeker", "pipeline/committer", "pipeline/recorder", "pipeline/keepasim",
 	}},
+	{name: "reprocessing", packages: []string{"pipeline/replay"}},
 	{name: "counts", packages: []string{"pipeline/tally"}},
 	{name: "one box and the operator", packages: []string{"pipeline/onebox", "pipeline/console"}},
 	{name: "scenarios", packages: []string{"pipeline/soak"}},

@@ -36,6 +36,10 @@ func AttemptGeneration(source Source, attempt int) Generation {
 	return Generation(fmt.Sprintf("%s-%d", source, attempt))
 }
 
+// ReplayGeneration is the generation of what a replay offers anew: an attempt that
+// bears the run's name, so that each run re-opens an identity once.
+func ReplayGeneration(run string) Generation { return Generation("retry-" + run) }
+
 // WorkID names one unit of work through every look: 24 hex digits of a hash over
 // the identity and its generation. Equal work has an equal WorkID in every
 // process, so the streams drop repeats.

@@ -25,6 +25,7 @@ const (
 	BucketSeen       = "SEEN"       // what was decided about an ASIN
 	BucketStatus     = "STATUS"     // heartbeats with a TTL
 	BucketOrders     = "ORDERS"     // who is buying which answer just now
+	BucketRuns       = "RUNS"       // replays: what each decides again, how far it is, what it found
 )
 
 // The keys of TOKENS and TOKEND.
@@ -102,6 +103,7 @@ const (
 	HeaderTraceparent = "traceparent" // W3C trace context, derived from the Work-Id
 	HeaderBuild       = "Build"       // the build that published it
 	HeaderOrigin      = "Origin"      // STREAM/SEQUENCE of what it was made from; on verdicts
+	HeaderWas         = "Was"         // OUTCOME REASON of the live verdict; on those of a replay
 )
 
 // The further headers of a stored answer.

@@ -24,6 +24,7 @@ type cli struct {
 	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
 	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
 	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; no name lists them."`
+	Replay     replayCmd     `cmd:"" help:"Decide again what was decided before, under other rules; costs no token."`
 	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
 	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN."`
 	Rules      rulesCmd      `cmd:"" help:"Check rule files."`

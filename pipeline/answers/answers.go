@@ -97,3 +97,6 @@ func Pack(body []byte) []byte { return encoder().EncodeAll(body, nil) }
 
 // Unpack is what Pack compressed.
 func Unpack(packed []byte) ([]byte, error) { return decoder().DecodeAll(packed, nil) }
+
+// UnpackInto is Unpack into buf, which grows as needed.
+func UnpackInto(buf, packed []byte) ([]byte, error) { return decoder().DecodeAll(packed, buf[:0]) }

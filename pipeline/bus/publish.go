@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
 )
@@ -70,6 +72,34 @@ func (b *Bus) PublishAll(ctx context.Context, ms []Message) error {
 			return err
 		}
 		ms = ms[n:]
+	}
+	return nil
+}
+
+// batchMost is how many messages the server takes in one atomic batch.
+const batchMost = 1000
+
+// PublishBatch is PublishAll in batches that are stored whole, in their order,
+// with one sync of the disk each: the way to store much. All subjects must belong
+// to one stream. A batch that the server refuses, because it knows one of the ids
+// or for any other reason, is published message by message.
+func (b *Bus) PublishBatch(ctx context.Context, ms []Message) error {
+	for part := range slices.Chunk(ms, batchMost) {
+		wire := make([]*nats.Msg, len(part))
+		for i, m := range part {
+			wire[i] = b.wire(m)
+		}
+		bounded, cancel := context.WithTimeout(ctx, 4*ackWithin)
+		_, err := jetstreamext.PublishMsgBatch(bounded, b.JS, wire)
+		cancel()
+		if err == nil {
+			continue
+		}
+		// It may have landed all the same: then every message is a repeat.
+		b.Log.Debug("publish one by one", "messages", len(part), "err", err)
+		if err := b.PublishAll(ctx, part); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -132,6 +132,7 @@ func (b *Bus) buckets() []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
 		leaders, status, seen, orders,
+		bucket(pipeline.BucketRuns, "replays: what each decides again, how far it is, what it found", 1),
 		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
 	}
 }

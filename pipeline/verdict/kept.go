@@ -76,10 +76,11 @@ func (r *Rule) runsAt(look pipeline.Look) bool {
 type Second struct {
 	look  pipeline.Look
 	rules []secondRule
-	slots []slot
+	slots []slot // sorted by name
 	env   map[string]any
 	vm    vm.VM
 	set   []bool // which slots env holds
+	named int    // how many inputs the object had
 }
 
 type secondRule struct {
@@ -92,7 +93,6 @@ type slot struct {
 	name  string
 	kind  Kind
 	value any
-	found bool
 }
 
 // Second is this rule set over kept inputs of a look.
@@ -186,25 +186,25 @@ func (s *Second) unknown(slots []int, to []string) []string {
 	return to
 }
 
-// Kept is the part of a verdict's inputs that this rule set keeps, encoded; valid after a Decide that said true.
-func (s *Second) Kept() []byte {
+// Kept is the part of the verdict's inputs that this rule set keeps; valid after a Decide that said true.
+func (s *Second) Kept() map[string]any {
 	m := make(map[string]any, len(s.slots))
 	for i := range s.slots {
 		m[s.slots[i].name] = s.slots[i].value
 	}
-	body, err := json.Marshal(m)
-	if err != nil {
-		panic(err) // numbers, booleans and nulls
-	}
-	return body
+	return m
 }
+
+// AllKept reports whether this rule set keeps just the inputs that the verdict kept; valid as Kept is.
+func (s *Second) AllKept() bool { return s.named == len(s.slots) }
 
 // read fills the slots from a JSON object; false unless it names all of them.
 func (s *Second) read(b []byte) bool {
 	for i := range s.slots {
-		s.slots[i].value, s.slots[i].found, s.set[i] = nil, false, false
+		s.slots[i].value, s.set[i] = nil, false
 	}
 	next, found, at := 0, 0, 0
+	s.named = 0
 	if len(b) < 2 || b[0] != '{' {
 		return false
 	}
@@ -234,6 +234,7 @@ func (s *Second) read(b []byte) bool {
 			found++
 			next++
 		}
+		s.named++
 		at = end
 	}
 	return found == len(s.slots)
@@ -254,7 +255,6 @@ func quoted(b []byte, at int) ([]byte, int, bool) {
 
 // fill reads a value of the slot's kind; false if it is of another.
 func (l *slot) fill(raw []byte) bool {
-	l.found = true
 	switch {
 	case string(raw) == "null":
 		l.value = nil

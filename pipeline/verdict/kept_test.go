@@ -52,7 +52,7 @@ func sameThought(t rapid.TB, name string, s *Second, kept map[string]any, want F
 		!slices.Equal(got.Unknown, want.Unknown) {
 		t.Fatalf("%s: from kept inputs %+v, from the answer %s %s %s %v", name, got, want.Outcome, want.Reason, want.RuleID, want.Unknown)
 	}
-	if again := s.Kept(); !bytes.Equal(again, encode(t, want.Kept)) {
+	if again := encode(t, s.Kept()); !bytes.Equal(again, encode(t, want.Kept)) {
 		t.Fatalf("%s: keeps %s, want %s", name, again, encode(t, want.Kept))
 	}
 }

@@ -1,11 +1,9 @@
-// Package work is what peeker and committer share: reading candidates and
-// survivors, publishing what a look concluded, and the counters of a daemon.
+// Package work is what peeker and committer share: units of work and what their
+// verdicts make happen, when work comes back, and the counters of a daemon.
 package work
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -14,8 +12,8 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/memory"
+	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/stage"
 )
@@ -33,34 +31,9 @@ func (u Unit) Identity() pipeline.Identity { return u.Survivor.Identity }
 // Read decodes a candidate or a survivor.
 func Read(schema string) func(stage.Item) (Unit, error) {
 	return func(it stage.Item) (Unit, error) {
-		u := Unit{Deliveries: it.Deliveries, Origin: fmt.Sprintf("%s/%d", it.Stream, it.Sequence)}
-		var err error
-		u.Work, err = Decode(schema, it.Header, it.Body)
-		return u, err
+		w, err := post.Work(schema, it.Header, it.Body)
+		return Unit{Work: w, Origin: post.Origin(it.Stream, it.Sequence), Deliveries: it.Deliveries}, err
 	}
-}
-
-// Decode reads a candidate or a survivor from a message's headers and body.
-func Decode(schema string, header map[string][]string, body []byte) (ruling.Work, error) {
-	head := stage.Item{Header: header}
-	w := ruling.Work{ID: head.Head(pipeline.HeaderWorkID)}
-	if got := head.Head(pipeline.HeaderSchema); got != schema {
-		return w, fmt.Errorf("schema is %q, want %s", got, schema)
-	}
-	if w.ID == "" {
-		return w, fmt.Errorf("header %s is missing", pipeline.HeaderWorkID)
-	}
-	if err := json.Unmarshal(body, &w.Survivor); err != nil {
-		return w, fmt.Errorf("decode %s: %w", schema, err)
-	}
-	if !pipeline.ValidASIN(w.Survivor.ASIN) {
-		return w, fmt.Errorf("%q is no ASIN", w.Survivor.ASIN)
-	}
-	var err error
-	if w.Row, err = keepa.DecodeDealRow(w.Survivor.Row); err != nil {
-		return w, fmt.Errorf("decode row of %s: %w", w.Survivor.ASIN, err)
-	}
-	return w, nil
 }
 
 // Effect is what a look makes happen, in this order: messages, then memory.
@@ -92,26 +65,6 @@ func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 	}
 }
 
-// Message is the verdict as it is published; its id is the verdict's identity
-// within the run. origin names what was decided.
-func Message(run, workID, origin string, v pipeline.Verdict) bus.Message {
-	m := must(bus.Encode(pipeline.SubjectVerdict(v.Domain, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict,
-		v.ID(run, workID), workID, v))
-	m.Run = run
-	if origin != "" {
-		m.Header = map[string]string{pipeline.HeaderOrigin: origin}
-	}
-	return m
-}
-
-// Deal is the deal of an accepting live verdict as it is published.
-func Deal(workID string, v pipeline.Verdict) bus.Message {
-	return bus.Message{
-		Subject: pipeline.SubjectDeal(v.Domain, v.PriceType, v.ASIN), Schema: pipeline.SchemaDeal,
-		ID: "deal:" + workID, WorkID: workID, Body: v.Deal,
-	}
-}
-
 // Memorable is what memory keeps of a final verdict; nil when it is not final.
 func Memorable(v pipeline.Verdict) *pipeline.Memory {
 	if !v.Outcome.Final() {
@@ -122,17 +75,6 @@ func Memorable(v pipeline.Verdict) *pipeline.Memory {
 	}
 }
 
-// Forward is the survivor that v lets through to the next look, on its lane.
-func (u Unit) Forward(run string, v pipeline.Verdict, lane string) bus.Message {
-	s := u.Survivor
-	s.Look, s.RuleSet, s.Tier, s.ExpectedValueCents = v.Look, v.RuleSet, v.Tier, v.ExpectedValueCents
-	s.TokensSpent, s.ResponseIDs = v.TokensSpent, v.ResponseIDs
-	m := must(bus.Encode(pipeline.SubjectSurvivor(v.Domain, v.Look, lane, v.ASIN), pipeline.SchemaSurvivor,
-		"survivor:"+v.ID(run, u.ID), u.ID, s))
-	m.Run = run
-	return m
-}
-
 // Conclude is everything that a live ruling makes happen: the survivor or the
 // deal, then the verdict, then memory. Whoever reads the verdict finds what it
 // led to. lane is where a survivor goes.
@@ -140,20 +82,12 @@ func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
 	e := Effect{ID: v.Identity, Memory: Memorable(v)}
 	switch {
 	case v.Outcome == pipeline.Survive:
-		e.Messages = append(e.Messages, u.Forward(pipeline.RunLive, v, lane))
+		e.Messages = append(e.Messages, post.Survivor(u.Work, v, lane))
 	case v.Deal != nil:
-		e.Messages = append(e.Messages, Deal(u.ID, v))
+		e.Messages = append(e.Messages, post.Deal(u.ID, v))
 	}
-	e.Messages = append(e.Messages, Message(pipeline.RunLive, u.ID, u.Origin, v))
+	e.Messages = append(e.Messages, post.Verdict(pipeline.RunLive, u.ID, u.Origin, v))
 	return e
-}
-
-// must panics on what cannot happen: our own structs always encode.
-func must(m bus.Message, err error) bus.Message {
-	if err != nil {
-		panic(err)
-	}
-	return m
 }
 
 // Postpone is a delay of 30 to 120 s of pipeline time, as machine time: calls

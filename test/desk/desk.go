@@ -26,10 +26,10 @@ import (
 	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/verdict"
-	"ratchet/pipeline/work"
 	"ratchet/schemas"
 )
 
@@ -359,7 +359,7 @@ func (d *Desk) Accepted(t testing.TB, asin string) {
 	if r.Verdict.Deal == nil {
 		t.Fatalf("%s is no deal: %s", asin, r.Verdict.Reason)
 	}
-	if _, err := d.Bus.Publish(t.Context(), work.Deal(w.ID, r.Verdict)); err != nil {
+	if _, err := d.Bus.Publish(t.Context(), post.Deal(w.ID, r.Verdict)); err != nil {
 		t.Fatal(err)
 	}
 }

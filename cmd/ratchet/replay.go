@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/replay"
+)
+
+type replayCmd struct {
+	natsFlags  `embed:""`
+	Look       string        `help:"Which look to decide again: peek or commit." placeholder:"LOOK"`
+	Rules      string        `help:"The rule file to decide with." type:"path" placeholder:"FILE"`
+	RunName    string        `name:"run" required:"" help:"Name of the run; its verdicts carry it as Run-Id." placeholder:"NAME"`
+	Since      time.Duration `help:"Only what was decided within this much pipeline time." placeholder:"D" xor:"span"`
+	From       string        `help:"Only what was decided from this time on (RFC 3339 or 2006-01-02)." placeholder:"T" xor:"span"`
+	To         string        `help:"Only what was decided before this time." placeholder:"T"`
+	ASIN       string        `help:"Only this ASIN." placeholder:"A"`
+	Source     string        `help:"Only this source: live, gap, backfill, refresh, repair or retry." placeholder:"S"`
+	Reason     string        `help:"Only what was decided for this reason." placeholder:"R"`
+	Resume     bool          `help:"Go on with a run that was interrupted."`
+	Publish    bool          `help:"Offer what newly passes to the live pipeline, once."`
+	Depth      string        `help:"inputs or answers, instead of what the replay would choose." placeholder:"DEPTH"`
+	ClickHouse string        `name:"clickhouse-url" help:"ClickHouse to read kept inputs from; none reads VERDICTS." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
+}
+
+// Run decides again what was decided before, and compares.
+func (c replayCmd) Run(a *app) error {
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
+	b, err := c.connect(a.ctx, a)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if c.Since > 0 {
+		if o.From, err = c.since(a, b); err != nil {
+			return err
+		}
+	}
+	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
+	r, err := replay.Open(a.ctx, b, nil, o, bar.Show)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out, r.Says())
+	err = r.Run(a.ctx, nil)
+	bar.End()
+	if a.ctx.Err() != nil {
+		fmt.Fprintf(a.out, "Interrupted after %d; go on with: ratchet replay --run %s --resume\n", r.Sums.Selected, o.Run)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Publish {
+		if err := r.Publish(a.ctx); err != nil {
+			return err
+		}
+	}
+	return r.Write(a.out)
+}
+
+func (c replayCmd) options() (replay.Options, error) {
+	o := replay.Options{
+		Look: pipeline.Look(c.Look), Run: c.RunName, Depth: replay.Depth(c.Depth), ASIN: c.ASIN,
+		Source: pipeline.Source(c.Source), Reason: c.Reason, Resume: c.Resume,
+	}
+	if c.Rules != "" {
+		var err error
+		if o.Rules, err = os.ReadFile(c.Rules); err != nil {
+			return o, daemon.Usagef("--rules: %w", err)
+		}
+	}
+	var err error
+	if o.From, err = instant("--from", c.From); err != nil {
+		return o, err
+	}
+	if o.To, err = instant("--to", c.To); err != nil {
+		return o, err
+	}
+	if c.Since < 0 {
+		return o, daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+	}
+	switch {
+	case c.Since > 0:
+		o.Span = "since " + c.Since.String()
+	case c.From != "" || c.To != "":
+		o.Span = "from " + c.From + " to " + c.To
+	}
+	if err := o.Validate(); err != nil {
+		return o, &daemon.UsageError{Err: err}
+	}
+	return o, nil
+}
+
+// since is the pipeline's now less the span that was asked for.
+func (c replayCmd) since(a *app, b *bus.Bus) (time.Time, error) {
+	ctx, cancel := a.bounded(answerWithin)
+	defer cancel()
+	s, err := console.Look(ctx, b)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return s.At.Add(-c.Since), nil
+}
+
+// instant reads a time as people write it, UTC where they do not say.
+func instant(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, form := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime, time.DateOnly} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, daemon.Usagef("%s: want a time like 2026-11-01T00:00Z or 2026-11-01, got %q", flag, text)
+}
+
+// isTerminal reports whether somebody watches.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0
+}

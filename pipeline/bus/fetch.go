@@ -1,0 +1,148 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// farApart is how many messages that nobody wants a run of wanted ones may carry
+	// between two of them.
+	farApart = 4
+	// runsAtOnce is how many runs are asked for at the same time.
+	runsAtOnce = 8
+)
+
+// Shelf reads stored messages of a stream by their sequences.
+type Shelf struct {
+	b    *Bus
+	name string
+	s    jetstream.Stream
+}
+
+// Shelf opens a stream for reading by sequence.
+func (b *Bus) Shelf(ctx context.Context, stream string) (*Shelf, error) {
+	s, err := b.JS.Stream(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", stream, err)
+	}
+	return &Shelf{b: b, name: stream, s: s}, nil
+}
+
+// Span is what a stream holds.
+type Span struct {
+	First, Last uint64 // sequences; Last is First-1 where nothing is stored
+	Made        uint32 // when the stream was made, Unix seconds: tells it from a later one of that name
+	Messages    uint64
+	Bytes       uint64
+}
+
+// Span asks what the stream holds now.
+func (s *Shelf) Span(ctx context.Context) (Span, error) {
+	i, err := s.s.Info(ctx)
+	if err != nil {
+		return Span{}, fmt.Errorf("look at %s: %w", s.name, err)
+	}
+	return Span{
+		First: i.State.FirstSeq, Last: i.State.LastSeq, Messages: i.State.Msgs, Bytes: i.State.Bytes,
+		Made: uint32(i.Created.Unix()), //nolint:gosec // until 2106
+	}, nil
+}
+
+// Read returns the messages with these sequences, by sequence; one that the
+// stream does not hold is missing. Sequences that lie close together cost one
+// request.
+func (s *Shelf) Read(ctx context.Context, seqs []uint64) (map[uint64]Read, error) {
+	seqs = slices.Clone(seqs)
+	slices.Sort(seqs)
+	seqs = slices.Compact(seqs)
+	runs := runsOf(seqs)
+	parts := make([][]Read, len(runs))
+	var all errgroup.Group
+	all.SetLimit(runsAtOnce)
+	for i, run := range runs {
+		all.Go(func() (err error) {
+			parts[i], err = s.run(ctx, run)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	out := make(map[uint64]Read, len(seqs))
+	for _, part := range parts {
+		for _, r := range part {
+			out[r.Sequence] = r
+		}
+	}
+	return out, nil
+}
+
+// runsOf cuts sorted sequences where they lie far apart.
+func runsOf(seqs []uint64) [][]uint64 {
+	var out [][]uint64
+	for i, start := 1, 0; i <= len(seqs); i++ {
+		if i == len(seqs) || seqs[i]-seqs[i-1] > farApart {
+			out = append(out, seqs[start:i])
+			start = i
+		}
+	}
+	return out
+}
+
+func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
+	if len(seqs) == 1 {
+		m, err := s.s.GetMsg(ctx, seqs[0])
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], err)
+		}
+		return []Read{readOf(m)}, nil
+	}
+	var out []Read
+	for len(seqs) > 1 {
+		last := uint64(0)
+		msgs, err := jetstreamext.GetBatch(ctx, s.b.JS, s.name, int(seqs[len(seqs)-1]-seqs[0])+1, jetstreamext.GetBatchSeq(seqs[0])) //nolint:gosec // a run is short
+		if err != nil {
+			return nil, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], err)
+		}
+		for m, err := range msgs {
+			if errors.Is(err, jetstreamext.ErrNoMessages) {
+				return out, nil
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], err)
+			}
+			last = m.Sequence
+			if _, wanted := slices.BinarySearch(seqs, m.Sequence); wanted {
+				out = append(out, readOf(m))
+			}
+		}
+		if last == 0 {
+			return out, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], errNothing)
+		}
+		// The server ends a batch early when it grows large.
+		rest, _ := slices.BinarySearch(seqs, last+1)
+		seqs = seqs[rest:]
+	}
+	if len(seqs) == 1 {
+		rest, err := s.run(ctx, seqs)
+		return append(out, rest...), err
+	}
+	return out, nil
+}
+
+// errNothing is a server that ended a batch without a message and without a word.
+var errNothing = errors.New("the server sent nothing")
+
+func readOf(m *jetstream.RawStreamMsg) Read {
+	return Read{Subject: m.Subject, Sequence: m.Sequence, StoredAt: m.Time, Header: m.Header, Body: m.Data}
+}

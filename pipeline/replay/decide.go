@@ -1,0 +1,270 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/answers"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/deal"
+	"ratchet/pipeline/post"
+	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/verdict"
+)
+
+// decided is what a replay makes of one live verdict.
+type decided struct {
+	outcome    pipeline.Outcome
+	reason     string
+	profit     *int64
+	fromInputs bool
+	lost       string // why it was not decided again
+	message    bus.Message
+}
+
+// Why a verdict is not decided again.
+const (
+	lostRow    = "the survivor that was decided has left SURVIVORS"
+	lostAnswer = "an answer it rests on has left RESPONSES"
+	lostLook   = "it rests on no answer: nothing was asked"
+	lostBroken = "the verdict or what it rests on cannot be read"
+)
+
+// bench is what one worker decides with; its buffers are used again.
+type bench struct {
+	run    string
+	look   pipeline.Look
+	judge  *verdict.Judge
+	second *verdict.Second
+	body   []byte
+}
+
+func newBench(o Options, j *verdict.Judge) *bench {
+	return &bench{run: o.Run, look: o.Look, judge: j, second: j.Second(o.Look)}
+}
+
+// fromInputs decides from what the verdict kept; false where that does not suffice.
+func (b *bench) fromInputs(p *past) (decided, bool) {
+	if !verdict.SameInputs(p.ruleSet, b.judge.Version()) {
+		return decided{}, false
+	}
+	t, ok := b.second.Decide(p.inputs)
+	switch {
+	case !ok, b.look == pipeline.LookPeek && p.source == pipeline.SourceRefresh && t.Outcome == pipeline.Survive:
+		return decided{}, false // a refresh is confirmed against its deal
+	case t.Outcome == pipeline.Accept && p.outcome != pipeline.Accept:
+		return decided{}, false // a new deal is made from the product
+	}
+	return b.thought(p, t), true
+}
+
+// thought writes the verdict of a decision from inputs.
+func (b *bench) thought(p *past, t verdict.Thought) decided {
+	d := decided{outcome: t.Outcome, reason: t.Reason, profit: p.profit, fromInputs: true}
+	if p.full == nil && t.Outcome == p.outcome && t.Reason == p.reason && t.RuleID == p.ruleID && t.Heuristic == p.heuristic &&
+		b.second.AllKept() && same(t.Unknown, p.unknown) {
+		// The same but for the name of the rules, which a deal repeats.
+		d.message = b.message(p, t.Outcome, p.body)
+		if p.ruleSet != b.judge.Version() {
+			d.message.Body = bytes.ReplaceAll(p.body, ruleSetMember(p.ruleSet), ruleSetMember(b.judge.Version()))
+		}
+		return d
+	}
+	v, err := p.verdict()
+	if err != nil {
+		return decided{lost: lostBroken}
+	}
+	if t.Outcome != v.Outcome {
+		v.Deal = nil
+	}
+	v.Deal = bytes.ReplaceAll(v.Deal, ruleSetMember(p.ruleSet), ruleSetMember(b.judge.Version()))
+	v.Outcome, v.Reason, v.RuleID, v.Heuristic, v.RuleSet = t.Outcome, t.Reason, t.RuleID, t.Heuristic, b.judge.Version()
+	v.Inputs, v.Unknown = b.second.Kept(), orNone(t.Unknown)
+	return b.ruled(p, v, d)
+}
+
+func ruleSetMember(version string) []byte { return []byte(`"rule_set":"` + version + `"`) }
+
+func orNone(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func same(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// verdict is all of the live verdict but its inputs.
+func (p *past) verdict() (pipeline.Verdict, error) {
+	if p.full != nil {
+		return *p.full, nil
+	}
+	var v pipeline.Verdict
+	err := json.Unmarshal(p.body, &v)
+	v.Inputs = nil
+	return v, err
+}
+
+// ruled encodes a verdict of the run.
+func (b *bench) ruled(p *past, v pipeline.Verdict, d decided) decided {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return decided{lost: lostBroken}
+	}
+	d.outcome, d.reason, d.profit = v.Outcome, v.Reason, v.ProfitCents
+	d.message = b.message(p, v.Outcome, body)
+	return d
+}
+
+// message is a verdict of the run: as of the same instant as the live one, about the
+// same survivor, under an id of the run.
+func (b *bench) message(p *past, outcome pipeline.Outcome, body []byte) bus.Message {
+	return bus.Message{
+		Subject: pipeline.SubjectVerdict(p.domain, b.look, outcome, p.asin), Schema: pipeline.SchemaVerdict,
+		ID: pipeline.Verdict{Look: b.look}.ID(b.run, p.work), WorkID: p.work, Run: b.run, Body: body,
+		Header: map[string]string{pipeline.HeaderAt: p.at, pipeline.HeaderOrigin: p.origin, pipeline.HeaderWas: p.was()},
+	}
+}
+
+// evidence is what a live verdict rested on, as the streams hold it.
+type evidence struct {
+	work   ruling.Work
+	lost   string
+	answer *bus.Read // the product; nil where Keepa knew none
+	more   []bus.Read
+	deal   *deal.Deal // that a refresh was compared with
+}
+
+// fromAnswers decides from the answers that the live verdict rested on.
+func (b *bench) fromAnswers(ctx context.Context, p *past, e evidence, find sellerFinder) (decided, error) {
+	if e.lost != "" {
+		return decided{lost: e.lost}, nil
+	}
+	if e.answer == nil {
+		return b.ruled(p, ruling.NotFound(b.judge, b.look, e.work, p.tokens, p.decidedAt).Verdict, decided{}), nil
+	}
+	product, err := b.open(e.answer, &b.body)
+	if err != nil {
+		return decided{lost: lostBroken}, nil //nolint:nilerr // it is counted
+	}
+	if b.look == pipeline.LookPeek {
+		return b.ruled(p, ruling.Peek(b.judge, e.work, product, p.tokens, e.deal, p.decidedAt).Verdict, decided{}), nil
+	}
+	var sellers []ruling.Answer
+	for i := range e.more {
+		var own []byte
+		s, err := b.open(&e.more[i], &own)
+		if err != nil {
+			return decided{lost: lostBroken}, nil //nolint:nilerr // it is counted
+		}
+		sellers = append(sellers, s)
+	}
+	r := ruling.Commit(b.judge, e.work, product, sellers, p.tokens, p.decidedAt)
+	if r.Verdict.Outcome == pipeline.Accept && p.outcome != pipeline.Accept && len(sellers) == 0 {
+		// Nobody asked for the seller of what was rejected; another deal's may be there.
+		if sellers, err = b.sellers(ctx, p, e.work, product, find); err != nil {
+			return decided{}, err
+		}
+		if len(sellers) > 0 {
+			r = ruling.Commit(b.judge, e.work, product, sellers, p.tokens, p.decidedAt)
+		}
+	}
+	return b.ruled(p, r.Verdict, decided{}), nil
+}
+
+// open decompresses an answer into buf.
+func (b *bench) open(r *bus.Read, buf *[]byte) (ruling.Answer, error) {
+	body, err := answers.UnpackInto(*buf, r.Body)
+	if err != nil {
+		return ruling.Answer{}, err
+	}
+	*buf = body
+	return ruling.Answer{
+		ID: strconv.FormatUint(r.Sequence, 10), Key: r.Subject[strings.LastIndexByte(r.Subject, '.')+1:], Body: body,
+	}, nil
+}
+
+// sellerFinder is the newest stored answers about sellers, as of the run's begin.
+type sellerFinder func(ctx context.Context, domain int, ids []string) ([]bus.Read, error)
+
+// sellerFresh is how old an answer about a seller may be to serve a deal.
+const sellerFresh = 7 * 24 * time.Hour
+
+// sellers are those behind a newly found deal that are known and were fresh.
+func (b *bench) sellers(ctx context.Context, p *past, w ruling.Work, product ruling.Answer, find sellerFinder) ([]ruling.Answer, error) {
+	found, err := find(ctx, p.domain, ruling.SellersWanted(b.judge, w, product.Body, p.decidedAt))
+	if err != nil {
+		return nil, err
+	}
+	var out []ruling.Answer
+	for i := range found {
+		at, err := time.Parse(pipeline.TimeFormat, found[i].Header.Get(pipeline.HeaderAnsweredAt))
+		if err != nil || p.decidedAt.Sub(at) >= sellerFresh {
+			continue
+		}
+		var own []byte
+		if a, err := b.open(&found[i], &own); err == nil {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+// storedSellers asks RESPONSES as it was at a sequence.
+func storedSellers(b *bus.Bus, until uint64) sellerFinder {
+	return func(ctx context.Context, domain int, ids []string) ([]bus.Read, error) {
+		var subjects []string
+		for _, id := range ids {
+			subjects = append(subjects, pipeline.SubjectResponse(domain, pipeline.KindSeller, id))
+		}
+		if len(subjects) == 0 {
+			return nil, nil
+		}
+		msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, pipeline.StreamResponses, subjects, jetstreamext.GetLastMsgsUpToSeq(until))
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for %d sellers: %w", len(ids), err)
+		}
+		var out []bus.Read
+		for m, err := range msgs {
+			if errors.Is(err, jetstreamext.ErrNoMessages) {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("look for %d sellers: %w", len(ids), err)
+			}
+			out = append(out, bus.Read{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Body: m.Data})
+		}
+		return out, nil
+	}
+}
+
+// readWork decodes the survivor that was decided.
+func readWork(r bus.Read, p *past) (ruling.Work, string) {
+	w, err := post.Work(pipeline.SchemaSurvivor, r.Header, r.Body)
+	if err != nil || w.ID != p.work {
+		return w, lostBroken
+	}
+	return w, ""
+}

@@ -1,0 +1,89 @@
+// Package replay decides again what was decided before: from stored answers, or
+// from the inputs that verdicts keep, under the same rules or others. It has no way
+// to Keepa, so it costs no token.
+//
+//	VERDICTS (or ClickHouse) ─▶ what was decided, in its order
+//	SURVIVORS, RESPONSES     ─▶ the row and the answers it rested on     ─▶ ruling ─▶ VERDICTS, Run-Id RUN
+//
+// The live verdict is the unit: each that the span and the filters select gets one
+// verdict of the run, in the same order, as of the same instant. A run's progress is
+// a record in RUNS; what was stored after the last record is recognised by its ids,
+// so a run that was interrupted and resumed is the same as one that was not.
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// Options say what to decide again, and how.
+type Options struct {
+	Look  pipeline.Look // peek or commit
+	Rules []byte        // the rule file
+	Run   string        // the run's name
+	Depth Depth         // "" lets the replay choose
+
+	// The live verdicts to decide again. The zero value of each selects all.
+	Span     string    // the span as the user wrote it, kept with the run
+	From, To time.Time // pipeline time; From is in it, To is not
+	ASIN     string
+	Source   pipeline.Source
+	Reason   string
+
+	Resume  bool // go on with a run that was begun
+	Workers int  // goroutines that decide; 0 is one for each core
+	Batch   int  // verdicts in one step, which bounds the memory; 0 is 128
+}
+
+// Depth is what a replay decides from.
+type Depth string
+
+// The depths.
+const (
+	Inputs  Depth = "inputs"  // the inputs that verdicts keep
+	Answers Depth = "answers" // the answers on RESPONSES
+)
+
+// runForm is what a run may be called: it is part of message ids and a KV key.
+var runForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+
+// Validate names the option that is wrong.
+func (o Options) Validate() error {
+	var errs []error
+	switch {
+	case o.Run == pipeline.RunLive:
+		errs = append(errs, fmt.Errorf("--run: %q is the name of what the daemons decide; choose another", o.Run))
+	case !runForm.MatchString(o.Run):
+		errs = append(errs, fmt.Errorf("--run: want up to 63 letters, digits, _ and -, got %q", o.Run))
+	}
+	if o.Look != pipeline.LookPeek && o.Look != pipeline.LookCommit && (o.Look != "" || !o.Resume) {
+		errs = append(errs, fmt.Errorf("--look: want peek or commit, got %q", o.Look))
+	}
+	if len(o.Rules) == 0 && !o.Resume {
+		errs = append(errs, errors.New("--rules: want a rule file; the built-in one is schemas/rules/used-books.yaml"))
+	}
+	if o.Depth != "" && o.Depth != Inputs && o.Depth != Answers {
+		errs = append(errs, fmt.Errorf("--depth: want inputs or answers, got %q", o.Depth))
+	}
+	if o.ASIN != "" && !pipeline.ValidASIN(o.ASIN) {
+		errs = append(errs, fmt.Errorf("--asin: %q is no ASIN", o.ASIN))
+	}
+	if o.Source != "" && !slices.Contains(pipeline.Sources(), o.Source) {
+		errs = append(errs, fmt.Errorf("--source: want one of %v, got %q", pipeline.Sources(), o.Source))
+	}
+	if !o.From.IsZero() && !o.To.IsZero() && !o.From.Before(o.To) {
+		errs = append(errs, fmt.Errorf("--to: want a time after --from, got %s", o.To.Format(time.RFC3339)))
+	}
+	return errors.Join(errs...)
+}
+
+// selects reports whether a live verdict is one of those to decide again.
+func (o Options) selects(p *past) bool {
+	return (o.Source == "" || p.source == o.Source) && (o.Reason == "" || p.reason == o.Reason) && (o.ASIN == "" || p.asin == o.ASIN) &&
+		(o.From.IsZero() || !p.decidedAt.Before(o.From)) && (o.To.IsZero() || p.decidedAt.Before(o.To))
+}

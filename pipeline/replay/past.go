@@ -1,0 +1,229 @@
+package replay
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+)
+
+// past is a live verdict as a replay reads it: only what is needed is decoded.
+type past struct {
+	seq    uint64 // in VERDICTS; the order of the replay
+	work   string
+	at     string // its header At
+	origin string // SURVIVORS/SEQUENCE of what was decided; empty if it is not known
+	stored time.Time
+	body   []byte            // as it was published; nil if it comes from ClickHouse
+	full   *pipeline.Verdict // all of it but the inputs; nil if it comes from VERDICTS
+	lost   string            // why it cannot be decided again
+
+	domain    int
+	asin      string
+	outcome   pipeline.Outcome
+	reason    string
+	ruleID    string
+	ruleSet   string
+	heuristic bool
+	source    pipeline.Source
+	decidedAt time.Time
+	tokens    int
+	responses []string
+	unknown   []string
+	inputs    []byte
+	profit    *int64
+	title     string
+}
+
+// was is the header that a replay's verdict carries.
+func (p *past) was() string { return string(p.outcome) + " " + p.reason }
+
+// readPast reads a message of VERDICTS.
+func readPast(r bus.Read) (past, error) {
+	p := past{
+		seq: r.Sequence, stored: r.StoredAt, body: r.Body, work: r.Header.Get(pipeline.HeaderWorkID),
+		at: r.Header.Get(pipeline.HeaderAt), origin: r.Header.Get(pipeline.HeaderOrigin),
+	}
+	if got := r.Header.Get(pipeline.HeaderSchema); got != pipeline.SchemaVerdict {
+		return p, fmt.Errorf("read verdict %d: schema is %q, want %s", r.Sequence, got, pipeline.SchemaVerdict)
+	}
+	err := members(r.Body, func(name, value []byte) error { return p.member(name, value) })
+	if err != nil {
+		return p, fmt.Errorf("read verdict %d: %w", r.Sequence, err)
+	}
+	return p, nil
+}
+
+func (p *past) member(name, value []byte) (err error) {
+	switch string(name) {
+	case "domain":
+		p.domain, err = strconv.Atoi(string(value))
+	case "asin":
+		p.asin, err = text(value)
+	case "outcome":
+		var s string
+		s, err = text(value)
+		p.outcome = pipeline.Outcome(s)
+	case "reason":
+		p.reason, err = text(value)
+	case "rule_id":
+		p.ruleID, err = text(value)
+	case "rule_set":
+		p.ruleSet, err = text(value)
+	case "heuristic":
+		p.heuristic = string(value) == "true"
+	case "source":
+		var s string
+		s, err = text(value)
+		p.source = pipeline.Source(s)
+	case "title":
+		p.title, err = text(value)
+	case "decided_at":
+		err = p.decidedAt.UnmarshalJSON(value)
+	case "tokens":
+		p.tokens, err = strconv.Atoi(string(value))
+	case "profit_cents":
+		p.profit, err = cents(value)
+	case "response_ids":
+		p.responses, err = texts(value)
+	case "unknown":
+		p.unknown, err = texts(value)
+	case "inputs":
+		p.inputs = value
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// text decodes a string; most have no escapes.
+func text(value []byte) (string, error) {
+	if n := len(value); n >= 2 && value[0] == '"' && bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : n-1]), nil
+	}
+	var s string
+	err := json.Unmarshal(value, &s)
+	return s, err
+}
+
+func texts(value []byte) ([]string, error) {
+	if string(value) == "[]" || string(value) == "null" {
+		return nil, nil
+	}
+	var out []string
+	err := json.Unmarshal(value, &out)
+	return out, err
+}
+
+func cents(value []byte) (*int64, error) {
+	if string(value) == "null" {
+		return nil, nil
+	}
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	return &n, err
+}
+
+var errNoObject = errors.New("no JSON object")
+
+// members calls f for every member of a JSON object, with the value as it stands.
+func members(b []byte, f func(name, value []byte) error) error {
+	i := space(b, 0)
+	if i >= len(b) || b[i] != '{' {
+		return errNoObject
+	}
+	for i = space(b, i+1); i < len(b) && b[i] != '}'; {
+		if b[i] == ',' {
+			i = space(b, i+1)
+		}
+		end := valueEnd(b, i)
+		if end <= i+1 || b[i] != '"' {
+			return errNoObject
+		}
+		name := b[i+1 : end-1]
+		if i = space(b, end); i >= len(b) || b[i] != ':' {
+			return errNoObject
+		}
+		i = space(b, i+1)
+		if end = valueEnd(b, i); end <= i {
+			return errNoObject
+		}
+		if err := f(name, b[i:end]); err != nil {
+			return err
+		}
+		i = space(b, end)
+	}
+	if i >= len(b) {
+		return errNoObject
+	}
+	return nil
+}
+
+// space is the first position from i on that is not white space.
+func space(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// valueEnd is where the value at i ends; i if there is none.
+func valueEnd(b []byte, i int) int {
+	depth := 0
+	for j := i; j < len(b); j++ {
+		switch b[j] {
+		case '"':
+			if j = stringEnd(b, j); j >= len(b) {
+				return i
+			}
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			depth--
+		case ',', ':', ' ', '\n', '\t', '\r':
+			if depth == 0 {
+				return j
+			}
+			continue
+		default:
+			continue
+		}
+		switch {
+		case depth == 0:
+			return j + 1
+		case depth < 0:
+			return j // the bracket of what surrounds a plain value
+		}
+	}
+	return i
+}
+
+// stringEnd is the closing quote of the string at i; len(b) without one.
+func stringEnd(b []byte, i int) int {
+	for j := i + 1; j < len(b); j++ {
+		switch b[j] {
+		case '\\':
+			j++
+		case '"':
+			return j
+		}
+	}
+	return len(b)
+}
+
+// originOf is the sequence in SURVIVORS of what was decided.
+func (p *past) originOf() (uint64, bool) {
+	seq, ok := strings.CutPrefix(p.origin, pipeline.StreamSurvivors+"/")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(seq, 10, 64)
+	return n, err == nil
+}

@@ -1,0 +1,362 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/verdict"
+)
+
+// Replay is a run that was begun or resumed.
+type Replay struct {
+	b     *bus.Bus
+	o     Options
+	judge *verdict.Judge
+	ledger
+	step func(Step)
+}
+
+// Step is how far a run is.
+type Step struct {
+	Seen, Total int // verdicts looked at, of so many in the span
+	Decided     int // of those the options select
+}
+
+// Open begins a run, or goes on with one. ch is ClickHouse, nil without; progress
+// is told of every step.
+func Open(ctx context.Context, b *bus.Bus, ch Warehouse, o Options, progress func(Step)) (*Replay, error) {
+	if err := o.Validate(); err != nil {
+		return nil, &daemon.UsageError{Err: err}
+	}
+	l, err := openLedger(ctx, b, o.Run)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replay{b: b, o: o, ledger: *l, step: progress}
+	if r.step == nil {
+		r.step = func(Step) {}
+	}
+	if err := r.choose(); err != nil {
+		return nil, &daemon.UsageError{Err: err}
+	}
+	if r.exists() {
+		r.o = r.options(r.o)
+	} else if err := r.begin(ctx, ch); err != nil {
+		return nil, err
+	}
+	if r.o.Workers == 0 {
+		r.o.Workers = runtime.GOMAXPROCS(0)
+	}
+	return r, nil
+}
+
+// choose loads the rules and refuses a name that is taken or unknown.
+func (r *Replay) choose() error {
+	rules := r.o.Rules
+	switch {
+	case r.exists() && !r.o.Resume:
+		return fmt.Errorf("--run: there is a run %s already (%s); add --resume to go on with it, or choose another name", r.o.Run, r.state())
+	case !r.exists() && r.o.Resume:
+		return fmt.Errorf("--resume: there is no run %s", r.o.Run)
+	case r.exists() && len(rules) == 0:
+		rules = []byte(r.Rules)
+	}
+	var err error
+	if r.judge, err = verdict.NewJudge(rules); err != nil {
+		return fmt.Errorf("--rules: %w", err)
+	}
+	if r.exists() {
+		return r.agrees(r.o, r.judge.Version())
+	}
+	return nil
+}
+
+func (r *Record) state() string {
+	if r.Done {
+		return fmt.Sprintf("complete, %d decided again", r.Sums.Same+r.Sums.Changed)
+	}
+	return fmt.Sprintf("interrupted after %d", r.Sums.Selected)
+}
+
+// begin notes what there is, so that what comes later does not change the run.
+func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
+	v, err := r.verdicts(ctx)
+	if err != nil {
+		return err
+	}
+	responses, err := r.b.Shelf(ctx, pipeline.StreamResponses)
+	if err != nil {
+		return err
+	}
+	a, err := responses.Span(ctx)
+	if err != nil {
+		return err
+	}
+	o := r.o
+	r.Record = Record{
+		Run: o.Run, Look: o.Look, RuleSet: r.judge.Version(), Rules: string(o.Rules), Span: o.Span, From: o.From, To: o.To,
+		ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, Made: v.Made, Until: v.Last, Answers: a.Last, Stored: v.Last,
+		Began: daemon.MachineNow().UTC(),
+	}
+	if err := r.chooseDepth(ctx, ch); err != nil {
+		return err
+	}
+	return r.write(ctx, daemon.MachineNow().UTC())
+}
+
+// batch is some of the verdicts on their way through the steps.
+type batch struct {
+	ps   []past
+	at   place
+	seen int
+	last bool
+	rest []int // of ps: those that need their answers
+	ev   []evidence
+	out  []decided
+}
+
+// Run decides everything that is left, in order, and returns when it is stored. A
+// stop, or a crash anywhere, leaves a run that can be resumed.
+func (r *Replay) Run(ctx context.Context, ch Warehouse) error {
+	if r.Done {
+		return nil
+	}
+	if err := r.sameStream(ctx); err != nil {
+		return err
+	}
+	src, err := r.source(ctx, ch)
+	if err != nil {
+		return err
+	}
+	defer src.stop()
+	known, err := r.storedSince(ctx, pipeline.StreamVerdicts, fmt.Sprintf("verdict.*.%s.>", r.o.Look), r.Stored)
+	if err != nil {
+		return err
+	}
+	a, err := openArchive(ctx, r.b, r.o.Look)
+	if err != nil {
+		return err
+	}
+	steps, ctx := errgroup.WithContext(ctx)
+	read, thought, found, ready := make(chan *batch), make(chan *batch), make(chan *batch), make(chan *batch)
+	steps.Go(func() error { defer close(read); return r.read(ctx, src, read) })
+	steps.Go(func() error { defer close(thought); return r.think(ctx, read, thought) })
+	steps.Go(func() error { defer close(found); return r.gather(ctx, a, thought, found) })
+	steps.Go(func() error { defer close(ready); return r.decide(ctx, found, ready) })
+	steps.Go(func() error { return r.store(ctx, src.total(), known, ready) })
+	return steps.Wait()
+}
+
+func (r *Replay) read(ctx context.Context, src source, to chan<- *batch) error {
+	for more := true; more; {
+		w := &batch{}
+		var err error
+		if w.ps, w.at, w.seen, more, err = src.next(ctx); err != nil {
+			return err
+		}
+		w.last = !more
+		if err := send(ctx, to, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func send(ctx context.Context, to chan<- *batch, w *batch) error {
+	select {
+	case to <- w:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// think decides what kept inputs can decide.
+func (r *Replay) think(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
+	benches := r.benches()
+	for w := range from {
+		w.out = make([]decided, len(w.ps))
+		done := make([]bool, len(w.ps))
+		if r.Depth == Inputs {
+			_ = parallel(len(w.ps), benches, func(b *bench, i int) error { // it asks nobody, so it cannot fail
+				if w.ps[i].lost == "" {
+					w.out[i], done[i] = b.fromInputs(&w.ps[i])
+				}
+				return nil
+			})
+		}
+		for i, d := range done {
+			if !d {
+				w.rest = append(w.rest, i)
+			}
+		}
+		if err := send(ctx, to, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Replay) gather(ctx context.Context, a *archive, from <-chan *batch, to chan<- *batch) error {
+	for w := range from {
+		ps := make([]*past, len(w.rest))
+		for k, i := range w.rest {
+			ps[k] = &w.ps[i]
+		}
+		var err error
+		if w.ev, err = a.gather(ctx, ps); err != nil {
+			return err
+		}
+		if err := send(ctx, to, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decide decides from answers what inputs could not.
+func (r *Replay) decide(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
+	benches := r.benches()
+	find := storedSellers(r.b, r.Answers)
+	for w := range from {
+		err := parallel(len(w.rest), benches, func(b *bench, k int) (err error) {
+			i := w.rest[k]
+			w.out[i], err = b.fromAnswers(ctx, &w.ps[i], w.ev[k], find)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		w.ev = nil // its memory is the largest part
+		if err := send(ctx, to, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Replay) benches() []*bench {
+	out := make([]*bench, r.o.Workers)
+	for i := range out {
+		out[i] = newBench(r.o, r.judge)
+	}
+	return out
+}
+
+// parallel calls f for 0 to n-1, on one goroutine for each bench.
+func parallel(n int, benches []*bench, f func(b *bench, i int) error) error {
+	var next atomic.Int64
+	var all errgroup.Group
+	for _, b := range benches[:min(n, len(benches))] {
+		all.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := f(b, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return all.Wait()
+}
+
+const (
+	// together is how many verdicts are stored at once.
+	together = 1000
+	// recordEvery is how often a run's record is written, machine time.
+	recordEvery = time.Second
+	// graceful is how long a stop may take to record where it stopped.
+	graceful = 5 * time.Second
+)
+
+// store publishes in order and records how far the run is.
+func (r *Replay) store(ctx context.Context, total int, known map[string]bool, from <-chan *batch) error {
+	var ms []bus.Message
+	seen, recorded := 0, daemon.MachineNow()
+	for w := range from {
+		for i := range w.ps {
+			d := &w.out[i]
+			r.Sums.add(&w.ps[i], *d)
+			if d.lost == "" && !known[d.message.ID] {
+				ms = append(ms, d.message)
+			}
+		}
+		seen += w.seen
+		if w.at != (place{}) {
+			r.Place = w.at
+		}
+		due := w.last || daemon.MachineSince(recorded) >= recordEvery
+		if len(ms) >= together || due {
+			if err := r.b.PublishBatch(ctx, ms); err != nil {
+				return err
+			}
+			ms = ms[:0]
+		}
+		if due {
+			if err := r.record(ctx, w.last); err != nil {
+				return err
+			}
+			recorded = daemon.MachineNow()
+		}
+		r.step(Step{Seen: min(seen, total), Total: total, Decided: r.Sums.Selected})
+	}
+	if ctx.Err() == nil {
+		return nil
+	}
+	// Stopped: what is decided and counted is kept. If that fails too, it is repeated.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
+	defer cancel()
+	if err := r.b.PublishBatch(last, ms); err != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	return errors.Join(ctx.Err(), r.record(last, false))
+}
+
+// record writes how far the run is. If we crash before it, what was published since
+// the last record comes again and is known by its ids.
+func (r *Replay) record(ctx context.Context, done bool) error {
+	span, err := r.verdicts(ctx)
+	if err != nil {
+		return err
+	}
+	r.Stored, r.Done = span.Last, done
+	return r.write(ctx, daemon.MachineNow().UTC())
+}
+
+func (r *Replay) verdicts(ctx context.Context) (bus.Span, error) {
+	s, err := r.b.Shelf(ctx, pipeline.StreamVerdicts)
+	if err != nil {
+		return bus.Span{}, err
+	}
+	return s.Span(ctx)
+}
+
+// sameStream refuses to go on where the sequences of the record mean nothing.
+func (r *Replay) sameStream(ctx context.Context) error {
+	span, err := r.verdicts(ctx)
+	if err == nil && span.Made != r.Made {
+		err = fmt.Errorf("resume run %s: VERDICTS was made anew since; begin another run", r.o.Run)
+	}
+	return err
+}
+
+// storedSince are the ids that this run has stored after a sequence.
+func (r *Replay) storedSince(ctx context.Context, stream, subject string, seq uint64) (map[string]bool, error) {
+	ids := map[string]bool{}
+	err := r.b.Scan(ctx, stream, bus.From{Subjects: []string{subject}, Sequence: seq + 1, Headers: true}, func(m bus.Read) error {
+		if id := m.Header.Get(pipeline.HeaderMsgID); m.Header.Get(pipeline.HeaderRunID) == r.o.Run {
+			ids[id] = true
+		}
+		return nil
+	})
+	return ids, err
+}
