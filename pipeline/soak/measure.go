@@ -147,26 +147,25 @@ func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
 	}
 }
 
-// repeats counts what was paid for again although the answer had come and nobody
-// had asked for a new look.
+// repeats counts what was paid for more often than there were works that asked: an
+// answer of the same work always serves, one of another work until it is too old.
 func (f *Figures) repeats(b keepasim.Books, w workSet) {
 	for q, n := range b.Repeated() {
-		f.RepeatPaid += max(0, n-1-w.again[q.ASIN])
+		f.RepeatPaid += max(0, n-max(1, w.works[q.ASIN]))
 	}
 }
 
 // workSet is what the candidates say.
 type workSet struct {
 	listed map[string]bool // Work-Ids
-	asins  map[string]bool
-	again  map[string]int // by ASIN: works that ask for a new look on purpose
-	lost   int            // works that are neither decided nor waiting
+	works  map[string]int  // by ASIN: a new price, a refresh and a retry are works of their own
+	lost   int             // works that are neither decided nor waiting
 }
 
 // works follows every Work-Id: decided, waiting in front of a durable, buried, or
 // lost.
 func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
-	w := workSet{listed: map[string]bool{}, asins: map[string]bool{}, again: map[string]int{}}
+	w := workSet{listed: map[string]bool{}, works: map[string]int{}}
 	final, waiting := sum.Final(), map[string]bool{}
 	glanced, err := settledUpTo(ctx, b, pipeline.StreamCandidates)
 	if err != nil {
@@ -174,10 +173,10 @@ func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
 	}
 	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{}, func(r bus.Read, c pipeline.Candidate) error {
 		id := r.Header.Get(pipeline.HeaderWorkID)
-		if !w.listed[id] && (c.Source == pipeline.SourceRefresh || c.Source == pipeline.SourceRepair || c.Source == pipeline.SourceRetry) {
-			w.again[c.ASIN]++
+		if !w.listed[id] {
+			w.works[c.ASIN]++
 		}
-		w.listed[id], w.asins[c.ASIN] = true, true
+		w.listed[id] = true
 		if r.Sequence > glanced[pipeline.DurableGlance] {
 			waiting[id] = true
 		}
@@ -235,7 +234,7 @@ func settledUpTo(ctx context.Context, b *bus.Bus, stream string) (map[string]uin
 // good counts the good candidates and those of them that a user sees: in
 // ClickHouse's view of visible deals, or on the stream where there is none.
 func (f *Figures) good(ctx context.Context, r *Rig, truth keepasim.Catalogue, w workSet) error {
-	for asin := range w.asins {
+	for asin := range w.works {
 		if truth.Truth(asin) == keepasim.Good {
 			f.GoodTotal++
 		}
