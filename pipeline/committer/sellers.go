@@ -22,8 +22,13 @@ func (w *worker) enrich(ctx context.Context, u work.Unit, product answers.Answer
 	if w.cfg.Sellers {
 		ids = ruling.SellersWanted(w.judge, u.Work, product.Body, w.env.Now())
 	}
+	w.doubt = false
 	cost, reading, err := w.sellers(ctx, u, ids, spent, &f)
-	return f, errors.Join(err, w.close(ctx, spent+cost, token.Newer(last, reading)))
+	newest := token.Newer(last, reading)
+	if w.doubt {
+		newest = nil // no reading shows what that call cost: tokend asks
+	}
+	return f, errors.Join(err, w.close(ctx, spent+cost, newest))
 }
 
 // sellers finds the sellers in RESPONSES or buys them. One that is too old and
@@ -87,6 +92,7 @@ func (w *worker) buySellers(ctx context.Context, u work.Unit, ids []string) (int
 		w.env.Log.Warn("sellers stay unknown", "err", err)
 		var e *gateway.Error
 		if errors.As(err, &e) {
+			w.doubt = e.MayHaveCost()
 			return e.Consumed, e.Reading, nil
 		}
 		return 0, nil, nil

@@ -21,6 +21,7 @@ import (
 type worker struct {
 	*committer
 	claim *purse.Claim // of the step in hand; nil in nospend
+	doubt bool         // a call for sellers may have cost tokens that no reading shows
 }
 
 // fact is the full record of a survivor, or why there is none.

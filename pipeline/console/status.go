@@ -46,6 +46,10 @@ type Balance struct {
 	API      *pipeline.Reading `json:"api,omitempty"`
 	Next     time.Time         `json:"next_refill,omitzero"`
 	Note     string            `json:"note,omitempty"`
+	Stages   map[pipeline.Stage]struct {
+		Price float64 `json:"price"`
+		Worst int     `json:"worst"`
+	} `json:"stages,omitempty"`
 }
 
 // StageStatus is what waits for a stage.
@@ -56,6 +60,8 @@ type StageStatus struct {
 	InWork  int            `json:"in_work"`      // delivered, not settled
 	Credit  int            `json:"credit"`       // tokens granted and not claimed
 	Open    int            `json:"open"`         // tokens in open claims
+	Price   float64        `json:"price"`        // tokens for one, on average; 0 before the first call
+	Worst   int            `json:"worst"`        // tokens for one, at most so far
 }
 
 // Watermark is how far a query's list was read.
@@ -106,7 +112,7 @@ func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
 		s.Wish = wish(e.Value())
 	}
 	for _, stage := range pipeline.Stages() {
-		line := StageStatus{Stage: stage}
+		line := StageStatus{Stage: stage, Price: bal.Stages[stage].Price, Worst: bal.Stages[stage].Worst}
 		var g struct {
 			Issued  int `json:"issued"`
 			Claimed int `json:"claimed"`
@@ -250,13 +256,21 @@ func each(ctx context.Context, b *bus.Bus, bucket string, f func(key string, val
 	}
 }
 
+// price is what one call for one item costs: the mean, and the most in brackets.
+func (s StageStatus) price() string {
+	if s.Worst == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f (%d)", s.Price, s.Worst)
+}
+
 // Write prints the status for people.
 func (s Status) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("%s\n", s.budget())
-	p.f("\nSTAGE\tFREE WAITING\tPAID WAITING\tIN WORK\tCREDIT\tOPEN CLAIMS\n")
+	p.f("\nSTAGE\tFREE WAITING\tPAID WAITING\tIN WORK\tCREDIT\tOPEN CLAIMS\tPRICE (MOST)\n")
 	for _, st := range s.Stages {
-		p.f("%s\t%d\t%d\t%d\t%d\t%d\n", st.Stage, st.Free, st.Waiting, st.InWork, st.Credit, st.Open)
+		p.f("%s\t%d\t%d\t%d\t%d\t%d\t%s\n", st.Stage, st.Free, st.Waiting, st.InWork, st.Credit, st.Open, st.price())
 	}
 	p.f("\nDAEMON\tSTATE\tLAST PROGRESS\tLAST PAID CALL\tLAST ERROR\n")
 	for _, h := range s.Daemons {

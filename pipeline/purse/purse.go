@@ -129,10 +129,6 @@ func (p *Purse) Wish(ctx context.Context) (token.Wish, error) {
 	return token.ParseWish(raw), nil
 }
 
-// Max is what a call of a kind about one item may cost at worst; a claim reserves
-// that much for each.
-func (p *Purse) Max(kind pipeline.Kind) int { return token.Price(kind) }
-
 // Claim is permission to spend up to Tokens on one call. It must be closed.
 type Claim struct {
 	p        *Purse
@@ -161,6 +157,8 @@ func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int)
 	}
 	hold := token.Hold{N: n, Kind: kind, Items: items, Worker: p.worker, At: p.env.Now()}
 	_, err := bus.Change(ctx, p.grant, func(g token.Grant) (token.Grant, bool, error) {
+		hold.N = max(n, items*g.Ceiling(kind)) // the operator's ceiling may be above the caller's
+		c.n = hold.N
 		next, err := g.Take(c.id, hold)
 		_, landed := g.Open[c.id]
 		return next, !landed, err
@@ -169,7 +167,7 @@ func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int)
 		return nil, err
 	}
 	if err == nil {
-		_, err = p.bus.Publish(ctx, c.message(c.entry(pipeline.EventClaim, n), "claim:"+c.id))
+		_, err = p.bus.Publish(ctx, c.message(c.entry(pipeline.EventClaim, c.n), "claim:"+c.id))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("claim %d tokens: %w", n, err), c.undo(ctx))

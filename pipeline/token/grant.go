@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -25,6 +26,10 @@ type Grant struct {
 	// Gone are the last claims that were given up, by id, and what they reserved: a
 	// worker that thaws still settles its claim, once.
 	Gone map[string]int `json:"gone,omitempty"`
+	// Learned is what the closed claims of each kind really cost.
+	Learned map[pipeline.Kind]Learned `json:"learned,omitempty"`
+	// Ceilings are the operator's worst prices where they are not the documented ones.
+	Ceilings map[pipeline.Kind]int `json:"ceilings,omitempty"`
 }
 
 // maxGone bounds Gone.
@@ -43,6 +48,9 @@ type Hold struct {
 var (
 	ErrShort = errors.New("the grant has less credit than the claim wants")
 	ErrEpoch = errors.New("another tokend owns this grant")
+	// ErrStopped is an ErrShort: for this kind there is no credit until the operator
+	// raises its ceiling.
+	ErrStopped = fmt.Errorf("a call of this kind cost more than its ceiling, so the kind is stopped: %w", ErrShort)
 )
 
 // Credit is what may still be claimed.
@@ -80,6 +88,9 @@ func (g Grant) Take(id string, h Hold) (Grant, error) {
 	if _, mine := g.Open[id]; mine {
 		return g, nil
 	}
+	if g.Stopped(h.Kind) {
+		return g, ErrStopped
+	}
 	if g.Credit() < h.N {
 		return g, ErrShort
 	}
@@ -92,8 +103,11 @@ func (g Grant) Take(id string, h Hold) (Grant, error) {
 // settled all the same, once; one that is neither open nor given up (it was
 // settled before) changes nothing but the reading.
 func (g Grant) Settle(id string, cost int, r *pipeline.Reading) Grant {
-	_, open := g.Open[id]
+	h, open := g.Open[id]
 	lost, gone := g.Gone[id]
+	if open && cost > 0 {
+		g.Learned = with(g.Learned, h.Kind, g.Learned[h.Kind].after(h, cost))
+	}
 	if open || gone {
 		g.Open, g.Gone = without(g.Open, id), without(g.Gone, id)
 		g.Settled += cost
@@ -159,10 +173,10 @@ func shows(newest, r *pipeline.Reading) bool {
 	return r != nil && (newest == nil || End(*newest)-End(*r) < staleAfter.Milliseconds())
 }
 
-func with[V any](m map[string]V, id string, v V) map[string]V {
+func with[K comparable, V any](m map[K]V, id K, v V) map[K]V {
 	out := maps.Clone(m)
 	if out == nil {
-		out = map[string]V{}
+		out = map[K]V{}
 	}
 	out[id] = v
 	return out

@@ -143,6 +143,7 @@ type Rules struct {
 	Below        int                    `json:"below,omitempty"`         // heartbeat: balance that begins a pause
 	Target       int                    `json:"target,omitempty"`        // heartbeat: balance that ends it
 	PauseMinutes int                    `json:"pause_minutes,omitempty"` // heartbeat: and its deadline
+	Ceilings     map[pipeline.Kind]int  `json:"ceilings,omitempty"`      // worst prices above the documented ones
 }
 
 // ParseRules reads the key; nothing is no rules.
@@ -161,6 +162,11 @@ func ParseRules(raw []byte) (Rules, error) {
 	for stage, w := range r.Weights {
 		if w < 1 || w > 1000 {
 			errs = append(errs, fmt.Errorf("policy: weight of %s: want 1 to 1000, got %d", stage, w))
+		}
+	}
+	for kind, n := range r.Ceilings {
+		if worst := Price(kind); worst == 0 || n < worst || n > 1000 {
+			errs = append(errs, fmt.Errorf("policy: ceiling of %s: want deals, peek, commit or seller, and from its documented price (%d) to 1000, got %d", kind, worst, n))
 		}
 	}
 	if r.ListShare < 0 || r.ListShare > 100 {

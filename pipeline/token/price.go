@@ -39,3 +39,55 @@ func StepOf(s pipeline.Stage) int {
 	}
 	return 0
 }
+
+// Learned is what the calls of a kind really cost, from tokensConsumed.
+type Learned struct {
+	Calls  int `json:"calls"`
+	Items  int `json:"items"`  // products, pages: what the price is for
+	Tokens int `json:"tokens"` // of all of them
+	Worst  int `json:"worst"`  // the dearest call's price for one item, rounded up
+	// Broke is the price for one item of the dearest call that cost more than its
+	// claim reserved; 0 while none did.
+	Broke int `json:"broke,omitempty"`
+}
+
+// Mean is the price of one item; 0 before the first.
+func (l Learned) Mean() float64 {
+	if l.Items == 0 {
+		return 0
+	}
+	return float64(l.Tokens) / float64(l.Items)
+}
+
+func (l Learned) after(h Hold, cost int) Learned {
+	items := max(1, h.Items)
+	each := (cost + items - 1) / items
+	l.Calls, l.Items, l.Tokens = l.Calls+1, l.Items+items, l.Tokens+cost
+	l.Worst = max(l.Worst, each)
+	if cost > h.N {
+		l.Broke = max(l.Broke, each)
+	}
+	return l
+}
+
+// Ceiling is what a claim reserves for one item of a kind: the documented worst
+// price, or the operator's where it is higher. What was learned is not less: the
+// next call may be the dear one.
+func (g Grant) Ceiling(k pipeline.Kind) int { return max(Price(k), g.Ceilings[k]) }
+
+// Stopped reports whether a call of the kind cost more than could be reserved, so
+// that the next one might overspend. Raising its ceiling to what it cost lifts it.
+func (g Grant) Stopped(k pipeline.Kind) bool { return g.Learned[k].Broke > g.Ceiling(k) }
+
+// KindOf is what a stage's claims are for.
+func KindOf(s pipeline.Stage) pipeline.Kind {
+	switch s {
+	case pipeline.StageWatermarker:
+		return pipeline.KindDeals
+	case pipeline.StagePeeker:
+		return pipeline.KindPeek
+	case pipeline.StageCommitter:
+		return pipeline.KindCommit
+	}
+	return ""
+}

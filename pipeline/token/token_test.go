@@ -302,3 +302,24 @@ func TestForeignSpendingTakesPermissionBack(t *testing.T) {
 		t.Errorf("credit %d against a balance of 40", c)
 	}
 }
+
+func TestTheOperatorsCeilingIsReservedAndLiftsAStop(t *testing.T) {
+	t.Parallel()
+	g := Grant{Epoch: 1, Issued: 40}
+	g, err := g.Take("a", Hold{N: 13, Kind: pipeline.KindCommit, Items: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g = g.Settle("a", 15, nil); !g.Stopped(pipeline.KindCommit) || g.Stopped(pipeline.KindPeek) {
+		t.Errorf("learned %+v: want commit stopped and peek not", g.Learned)
+	}
+	if _, err := g.Take("b", Hold{N: 13, Kind: pipeline.KindCommit, Items: 1}); !errors.Is(err, ErrShort) {
+		t.Errorf("a stopped kind can be claimed: %v", err)
+	}
+	if g.Ceilings = map[pipeline.Kind]int{pipeline.KindCommit: 15}; g.Stopped(pipeline.KindCommit) || g.Ceiling(pipeline.KindCommit) != 15 {
+		t.Errorf("a raised ceiling does not lift the stop")
+	}
+	if m := g.Learned[pipeline.KindCommit].Mean(); m != 15 {
+		t.Errorf("mean price %v, want 15", m)
+	}
+}

@@ -63,10 +63,15 @@ func (t *tokend) readDemand(ctx context.Context, now time.Time) error {
 	peeks := d.peeks.waiting(t.items(pipeline.StagePeeker, pipeline.KindPeek))
 	commits := d.commits.waiting(t.items(pipeline.StageCommitter, pipeline.KindCommit))
 	polls := max(0, d.due(now)-len(t.grants[pipeline.StageWatermarker].Open))
-	t.pos.Demand = map[pipeline.Stage]token.Demand{
-		pipeline.StageWatermarker: {Tokens: polls * token.PricePage, Step: token.PricePage},
-		pipeline.StagePeeker:      {Tokens: peeks * token.PricePeek, Step: token.PricePeek},
-		pipeline.StageCommitter:   {Tokens: commits * token.PriceCommit, Step: token.PriceCommit},
+	t.pos.Demand = map[pipeline.Stage]token.Demand{}
+	for stage, steps := range map[pipeline.Stage]int{
+		pipeline.StageWatermarker: polls, pipeline.StagePeeker: peeks, pipeline.StageCommitter: commits,
+	} {
+		g, kind := t.grants[stage], token.KindOf(stage)
+		if g.Stopped(kind) {
+			continue // what could overspend gets nothing; the others share its part
+		}
+		t.pos.Demand[stage] = token.Demand{Tokens: steps * g.Ceiling(kind), Step: g.Ceiling(kind)}
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package tokend
 import (
 	"context"
 	"fmt"
+	"math"
+	"strings"
 	"time"
 
 	"ratchet/pipeline"
@@ -42,6 +44,10 @@ type StageState struct {
 	Credit int `json:"credit"` // granted and not claimed
 	Open   int `json:"open"`   // in open claims
 	Demand int `json:"demand"` // worst price of what waits
+	// Price is what one item of the stage's kind cost on average, in tokens, and Worst
+	// the most; 0 before the first call.
+	Price float64 `json:"price,omitempty"`
+	Worst int     `json:"worst,omitempty"`
 }
 
 // How often the balance is written, on the machine's clock: when nothing changed,
@@ -133,7 +139,7 @@ func (t *tokend) describe(wish token.Wish, wait pipeline.Stage, need int, now ti
 	b := t.pos.Bucket
 	s := State{
 		Epoch: t.epoch, At: now, Est: b.Balance(now), Owed: b.Owed, Rate: b.Rate(), Cap: b.Capacity(),
-		Drift: t.books.Drift, Expired: t.books.Expired, Note: t.note, EndedBy: t.phase.EndedBy,
+		Drift: t.books.Drift, Expired: t.books.Expired, Note: strings.Trim(t.note+"; "+t.stopped, "; "), EndedBy: t.phase.EndedBy,
 		Phase: t.phase, Books: t.books, Stages: map[pipeline.Stage]StageState{},
 	}
 	if b.Known {
@@ -143,7 +149,11 @@ func (t *tokend) describe(wish token.Wish, wait pipeline.Stage, need int, now ti
 		s.API, s.Heard, s.Owed = t.state.API, t.state.Heard, t.state.Owed // what a successor may need
 	}
 	for stage, g := range t.grants {
-		s.Stages[stage] = StageState{Credit: g.Credit(), Open: g.Held(), Demand: t.pos.Demand[stage].Tokens}
+		l := g.Learned[token.KindOf(stage)]
+		s.Stages[stage] = StageState{
+			Credit: g.Credit(), Open: g.Held(), Demand: t.pos.Demand[stage].Tokens,
+			Price: math.Round(100*l.Mean()) / 100, Worst: l.Worst,
+		}
 	}
 	switch {
 	case wish == token.Paused || wish == token.Nospend:

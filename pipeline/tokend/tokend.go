@@ -82,8 +82,12 @@ type tokend struct {
 	wrote  time.Time // machine time of that
 	forced bool      // write the next state although it looks the same
 	note   string
-	ready  bool
-	moaned string // the last failure that was logged
+	// stopped is the note on kinds that broke their ceiling; alarmed are the prices
+	// that were told of.
+	stopped string
+	alarmed map[pipeline.Kind]int
+	ready   bool
+	moaned  string // the last failure that was logged
 
 	mu   sync.Mutex
 	beat pipeline.Heartbeat
@@ -100,7 +104,7 @@ func open(ctx context.Context, env daemon.Env, b *bus.Bus, g *gateway.Gateway, c
 	}
 	t := &tokend{
 		cfg: cfg, env: env, bus: b, keepa: g, kv: kv, marks: marks, hint: make(chan struct{}, 1),
-		lease: bus.NewLease(b, pipeline.KeyLeader),
+		lease: bus.NewLease(b, pipeline.KeyLeader), alarmed: map[pipeline.Kind]int{},
 	}
 	return t, t.listen()
 }
@@ -203,6 +207,12 @@ func (t *tokend) lead(ctx context.Context) (time.Duration, error) {
 	}
 	wish, err := t.readWish(ctx)
 	if err != nil {
+		return 0, err
+	}
+	if err := t.ceilings(ctx); err != nil {
+		return 0, err
+	}
+	if err := t.alarm(ctx); err != nil {
 		return 0, err
 	}
 	if err := t.readDemand(ctx, now); err != nil {

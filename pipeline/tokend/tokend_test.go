@@ -220,7 +220,7 @@ func (w *world) buy(p *purse.Purse, g *gateway.Gateway, asin string, offers bool
 	if offers {
 		kind = pipeline.KindCommit
 	}
-	c, err := p.Claim(w.t.Context(), p.Max(kind), kind, 1)
+	c, err := p.Claim(w.t.Context(), token.Price(kind), kind, 1)
 	if err != nil {
 		return err
 	}
