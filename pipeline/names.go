@@ -95,15 +95,16 @@ func SubjectDead(stage, key string) string { return fmt.Sprintf("dead.%s.%s", st
 
 // The headers that every message carries.
 const (
-	HeaderSchema      = "Schema"      // candidate.v1 …
-	HeaderWorkID      = "Work-Id"     // Identity.WorkID
-	HeaderRunID       = "Run-Id"      // "live" or a replay's name
-	HeaderAt          = "At"          // pipeline time, RFC 3339 with ms
-	HeaderMsgID       = "Nats-Msg-Id" // what makes a repeat recognisable
-	HeaderTraceparent = "traceparent" // W3C trace context, derived from the Work-Id
-	HeaderBuild       = "Build"       // the build that published it
-	HeaderOrigin      = "Origin"      // STREAM/SEQUENCE of what it was made from; on verdicts
-	HeaderWas         = "Was"         // OUTCOME REASON of the live verdict; on those of a replay
+	HeaderSchema      = "Schema"        // candidate.v1 …
+	HeaderWorkID      = "Work-Id"       // Identity.WorkID
+	HeaderRunID       = "Run-Id"        // "live" or a replay's name
+	HeaderAt          = "At"            // pipeline time, RFC 3339 with ms
+	HeaderMsgID       = "Nats-Msg-Id"   // what makes a repeat recognisable
+	HeaderTraceparent = "traceparent"   // W3C trace context, derived from the Work-Id
+	HeaderBuild       = "Build"         // the build that published it
+	HeaderOrigin      = "Origin"        // STREAM/SEQUENCE of what it was made from; on verdicts
+	HeaderAgain       = "Decides-Again" // STREAM/SEQUENCE of the live verdict; on those of a replay
+	HeaderWas         = "Was"           // OUTCOME REASON of the live verdict; on those of a replay
 )
 
 // The further headers of a stored answer.

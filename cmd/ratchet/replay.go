@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/replay"
+	"ratchet/pipeline/warehouse"
 )
 
 type replayCmd struct {
@@ -26,6 +27,7 @@ type replayCmd struct {
 	Resume     bool          `help:"Go on with a run that was interrupted."`
 	Publish    bool          `help:"Offer what newly passes to the live pipeline, once."`
 	Depth      string        `help:"inputs or answers, instead of what the replay would choose." placeholder:"DEPTH"`
+	Changed    bool          `name:"changed-only" help:"Store only the verdicts that are decided otherwise; the others are counted."`
 	ClickHouse string        `name:"clickhouse-url" help:"ClickHouse to read kept inputs from; none reads VERDICTS." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
 }
 
@@ -45,13 +47,15 @@ func (c replayCmd) Run(a *app) error {
 			return err
 		}
 	}
+	ch, closeCH := c.warehouse(a)
+	defer closeCH()
 	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
-	r, err := replay.Open(a.ctx, b, nil, o, bar.Show)
+	r, err := replay.Open(a.ctx, b, ch, o, bar.Show)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(a.out, r.Says())
-	err = r.Run(a.ctx, nil)
+	err = r.Run(a.ctx, ch)
 	bar.End()
 	if a.ctx.Err() != nil {
 		fmt.Fprintf(a.out, "Interrupted after %d; go on with: ratchet replay --run %s --resume\n", r.Sums.Selected, o.Run)
@@ -67,10 +71,26 @@ func (c replayCmd) Run(a *app) error {
 	return r.Write(a.out)
 }
 
+// warehouse is ClickHouse, or nil where there is none: VERDICTS has it all for as
+// long as it is kept.
+func (c replayCmd) warehouse(a *app) (replay.Warehouse, func()) {
+	if c.ClickHouse == "none" {
+		return nil, func() {}
+	}
+	ctx, cancel := a.bounded(answerWithin)
+	defer cancel()
+	w, err := warehouse.Open(ctx, c.ClickHouse)
+	if err != nil {
+		fmt.Fprintf(a.errOut, "ClickHouse is not used: %v\n", err)
+		return nil, func() {}
+	}
+	return w, func() { _ = w.Close() } // nothing was written through it
+}
+
 func (c replayCmd) options() (replay.Options, error) {
 	o := replay.Options{
 		Look: pipeline.Look(c.Look), Run: c.RunName, Depth: replay.Depth(c.Depth), ASIN: c.ASIN,
-		Source: pipeline.Source(c.Source), Reason: c.Reason, Resume: c.Resume,
+		Source: pipeline.Source(c.Source), Reason: c.Reason, Resume: c.Resume, ChangedOnly: c.Changed,
 	}
 	if c.Rules != "" {
 		var err error
@@ -89,6 +109,8 @@ func (c replayCmd) options() (replay.Options, error) {
 		return o, daemon.Usagef("--since: want a positive duration, got %s", c.Since)
 	}
 	switch {
+	case c.Since > 0 && c.To != "":
+		return o, daemon.Usagef("--to: goes with --from; --since reaches to now")
 	case c.Since > 0:
 		o.Span = "since " + c.Since.String()
 	case c.From != "" || c.To != "":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -41,6 +42,9 @@ type Span struct {
 	Made        uint32 // when the stream was made, Unix seconds: tells it from a later one of that name
 	Messages    uint64
 	Bytes       uint64
+	Limit       int64         // of the bytes; below 1 there is none
+	Oldest      time.Time     // when the first was stored; zero without one
+	Age         time.Duration // the most a message may have; 0: no limit
 }
 
 // Span asks what the stream holds now.
@@ -51,7 +55,8 @@ func (s *Shelf) Span(ctx context.Context) (Span, error) {
 	}
 	return Span{
 		First: i.State.FirstSeq, Last: i.State.LastSeq, Messages: i.State.Msgs, Bytes: i.State.Bytes,
-		Made: uint32(i.Created.Unix()), //nolint:gosec // until 2106
+		Made:  uint32(i.Created.Unix()), //nolint:gosec // until 2106
+		Limit: i.Config.MaxBytes, Oldest: i.State.FirstTime, Age: i.Config.MaxAge,
 	}, nil
 }
 

@@ -54,17 +54,32 @@ func newBench(o Options, j *verdict.Judge) *bench {
 
 // fromInputs decides from what the verdict kept; false where that does not suffice.
 func (b *bench) fromInputs(p *past) (decided, bool) {
-	if !verdict.SameInputs(p.ruleSet, b.judge.Version()) {
-		return decided{}, false
+	t, ok := b.think(p)
+	return decided{outcome: t.Outcome, reason: t.Reason, profit: p.profit, fromInputs: true}, ok
+}
+
+func (b *bench) think(p *past) (verdict.Thought, bool) {
+	if p.lost != "" || !verdict.SameInputs(p.ruleSet, b.judge.Version()) {
+		return verdict.Thought{}, false
 	}
 	t, ok := b.second.Decide(p.inputs)
 	switch {
 	case !ok, b.look == pipeline.LookPeek && p.source == pipeline.SourceRefresh && t.Outcome == pipeline.Survive:
-		return decided{}, false // a refresh is confirmed against its deal
+		return t, false // a refresh is confirmed against its deal
 	case t.Outcome == pipeline.Accept && p.outcome != pipeline.Accept:
-		return decided{}, false // a new deal is made from the product
+		return t, false // a new deal is made from the product
 	}
-	return b.thought(p, t), true
+	return t, true
+}
+
+// writeInputs writes the verdict of a decision from inputs, once all of the live
+// verdict is there.
+func (b *bench) writeInputs(p *past) decided {
+	t, ok := b.think(p)
+	if !ok {
+		return decided{lost: lostBroken}
+	}
+	return b.thought(p, t)
 }
 
 // thought writes the verdict of a decision from inputs.
@@ -141,7 +156,10 @@ func (b *bench) message(p *past, outcome pipeline.Outcome, body []byte) bus.Mess
 	return bus.Message{
 		Subject: pipeline.SubjectVerdict(p.domain, b.look, outcome, p.asin), Schema: pipeline.SchemaVerdict,
 		ID: pipeline.Verdict{Look: b.look}.ID(b.run, p.work), WorkID: p.work, Run: b.run, Body: body,
-		Header: map[string]string{pipeline.HeaderAt: p.at, pipeline.HeaderOrigin: p.origin, pipeline.HeaderWas: p.was()},
+		Header: map[string]string{
+			pipeline.HeaderAt: p.decidedAt.Format(pipeline.TimeFormat), pipeline.HeaderWas: p.was(),
+			pipeline.HeaderOrigin: p.origin, pipeline.HeaderAgain: post.Origin(pipeline.StreamVerdicts, p.seq),
+		},
 	}
 }
 

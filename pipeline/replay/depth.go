@@ -14,8 +14,11 @@ import (
 // the live rules did and need no others; a verdict for which that does not hold is
 // decided from its answers all the same.
 func (r *Replay) chooseDepth(ctx context.Context, ch Warehouse) error {
-	sample, err := r.sample(ctx)
+	sample, total, err := r.sample(ctx)
 	if err != nil {
+		return err
+	}
+	if err := r.room(ctx, total); err != nil {
 		return err
 	}
 	depth, why := r.fitting(sample)
@@ -26,24 +29,46 @@ func (r *Replay) chooseDepth(ctx context.Context, ch Warehouse) error {
 		why = "you asked for it, and " + why
 	}
 	r.Depth, r.Why = depth, why
-	r.ReadsCH = depth == Inputs && ch != nil
-	return nil
+	if depth != Inputs || ch == nil {
+		return nil
+	}
+	if r.ReadsCH, err = r.recorded(ctx); err == nil && !r.ReadsCH {
+		r.Why += "; ClickHouse has not recorded all of them yet"
+	}
+	return err
 }
 
-// sample are the first verdicts of the span.
-func (r *Replay) sample(ctx context.Context) ([]past, error) {
+// sample are the first verdicts of the span, and how many there are to look at.
+func (r *Replay) sample(ctx context.Context) ([]past, int, error) {
 	s, err := openStream(ctx, r.b, r.o, &r.Record)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer s.stop()
 	for more := true; more; {
 		var ps []past
 		if ps, _, _, more, err = s.next(ctx); err != nil || len(ps) > 0 {
-			return ps, err
+			return ps, s.total(), err
 		}
 	}
-	return nil, nil
+	return nil, s.total(), nil
+}
+
+// room refuses a run whose verdicts would push live ones out of VERDICTS.
+func (r *Replay) room(ctx context.Context, total int) error {
+	if r.o.ChangedOnly {
+		return nil
+	}
+	span, err := r.verdicts(ctx)
+	if err != nil || span.Messages == 0 || span.Limit <= 0 {
+		return err
+	}
+	need := span.Bytes / span.Messages * uint64(total)                                 //nolint:gosec // a count
+	if left := uint64(span.Limit) - min(span.Bytes, uint64(span.Limit)); need > left { //nolint:gosec // above zero
+		return fmt.Errorf("replay %d verdicts: they would take about %d MB, VERDICTS has %d MB left, and live verdicts would fall out of it; "+
+			"choose a shorter span or add --changed-only", total, need>>20, left>>20)
+	}
+	return nil
 }
 
 // fitting is the depth that fits the sample, and why.

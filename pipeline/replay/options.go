@@ -35,6 +35,8 @@ type Options struct {
 	Source   pipeline.Source
 	Reason   string
 
+	ChangedOnly bool // store only the verdicts that are decided otherwise
+
 	Resume  bool // go on with a run that was begun
 	Workers int  // goroutines that decide; 0 is one for each core
 	Batch   int  // verdicts in one step, which bounds the memory; 0 is 128

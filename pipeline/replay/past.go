@@ -15,13 +15,13 @@ import (
 
 // past is a live verdict as a replay reads it: only what is needed is decoded.
 type past struct {
+	made   uint32 // when its VERDICTS was made, where it comes from ClickHouse
 	seq    uint64 // in VERDICTS; the order of the replay
 	work   string
-	at     string // its header At
 	origin string // SURVIVORS/SEQUENCE of what was decided; empty if it is not known
 	stored time.Time
-	body   []byte            // as it was published; nil if it comes from ClickHouse
-	full   *pipeline.Verdict // all of it but the inputs; nil if it comes from VERDICTS
+	body   []byte            // as it was published; nil while only the inputs were read
+	full   *pipeline.Verdict // all of it but the inputs; nil unless it comes from ClickHouse
 	lost   string            // why it cannot be decided again
 
 	domain    int
@@ -48,7 +48,7 @@ func (p *past) was() string { return string(p.outcome) + " " + p.reason }
 func readPast(r bus.Read) (past, error) {
 	p := past{
 		seq: r.Sequence, stored: r.StoredAt, body: r.Body, work: r.Header.Get(pipeline.HeaderWorkID),
-		at: r.Header.Get(pipeline.HeaderAt), origin: r.Header.Get(pipeline.HeaderOrigin),
+		origin: r.Header.Get(pipeline.HeaderOrigin),
 	}
 	if got := r.Header.Get(pipeline.HeaderSchema); got != pipeline.SchemaVerdict {
 		return p, fmt.Errorf("read verdict %d: schema is %q, want %s", r.Sequence, got, pipeline.SchemaVerdict)
@@ -227,3 +227,6 @@ func (p *past) originOf() (uint64, bool) {
 	n, err := strconv.ParseUint(seq, 10, 64)
 	return n, err == nil
 }
+
+// whole reports whether all of the verdict was read, not its inputs alone.
+func (p *past) whole() bool { return p.body != nil || p.full != nil }

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,11 +36,19 @@ func (r *Replay) Publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var origins []uint64
+	verdicts, err := r.b.Shelf(ctx, pipeline.StreamVerdicts)
+	if err != nil {
+		return err
+	}
+	var ps []past
 	flush := func() error {
+		origins, err := originsOf(ctx, verdicts, ps)
+		if err != nil {
+			return err
+		}
 		n, err := r.offer(ctx, survivors, origins, known)
 		published += n
-		origins = origins[:0]
+		ps = ps[:0]
 		return err
 	}
 	from := bus.From{Subjects: []string{fmt.Sprintf("verdict.*.%s.%s.>", r.o.Look, r.passing())}, Headers: true}
@@ -48,11 +57,8 @@ func (r *Replay) Publish(ctx context.Context) error {
 		if m.Header.Get(pipeline.HeaderRunID) != r.o.Run || passes(pipeline.Outcome(was)) {
 			return nil
 		}
-		p := past{origin: m.Header.Get(pipeline.HeaderOrigin)}
-		if seq, ok := p.originOf(); ok {
-			origins = append(origins, seq)
-		}
-		if len(origins) < chunk {
+		ps = append(ps, past{origin: m.Header.Get(pipeline.HeaderOrigin), seq: sequenceOf(m.Header.Get(pipeline.HeaderAgain))})
+		if len(ps) < chunk {
 			return nil
 		}
 		return flush()
@@ -65,6 +71,41 @@ func (r *Replay) Publish(ctx context.Context) error {
 	}
 	r.AllOut, r.Published = true, published
 	return r.write(ctx, daemon.MachineNow().UTC())
+}
+
+// originsOf are the sequences of the survivors behind verdicts. Those decided from
+// ClickHouse do not name theirs; the live verdict does, while VERDICTS holds it.
+func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []past) ([]uint64, error) {
+	var ask, out []uint64
+	for i := range ps {
+		if _, ok := ps[i].originOf(); !ok {
+			ask = append(ask, ps[i].seq)
+		}
+	}
+	live, err := verdicts.Read(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	for i := range ps {
+		p := &ps[i]
+		if m, ok := live[p.seq]; ok {
+			p.origin = m.Header.Get(pipeline.HeaderOrigin)
+		}
+		if seq, ok := p.originOf(); ok {
+			out = append(out, seq)
+		}
+	}
+	return out, nil
+}
+
+// sequenceOf is the sequence of a STREAM/SEQUENCE.
+func sequenceOf(origin string) uint64 {
+	_, seq, _ := strings.Cut(origin, "/")
+	n, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // passing is the outcome of what a run lets through.

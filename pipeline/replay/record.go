@@ -26,6 +26,7 @@ type Record struct {
 	ASIN    string          `json:"asin,omitempty"`
 	Source  pipeline.Source `json:"source,omitempty"`
 	Reason  string          `json:"reason,omitempty"`
+	Changed bool            `json:"changed_only,omitempty"` // alike verdicts are counted and not stored
 	Depth   Depth           `json:"depth"`
 	Why     string          `json:"why"`      // the depth was chosen
 	ReadsCH bool            `json:"reads_ch"` // inputs come from ClickHouse
@@ -53,8 +54,12 @@ type Record struct {
 // place is a position in what is decided again.
 type place struct {
 	Next uint64    `json:"next"`          // sequence of VERDICTS
-	Hour time.Time `json:"hour,omitzero"` // of the span that ClickHouse is asked for
+	From time.Time `json:"from,omitzero"` // the window that ClickHouse was asked about
+	To   time.Time `json:"to,omitzero"`
 }
+
+// begun reports whether it is anywhere.
+func (p place) begun() bool { return p.Next > 0 || !p.From.IsZero() }
 
 // ErrTaken means that another process goes on with the run.
 var ErrTaken = errors.New("another process has gone on with this run")
@@ -142,6 +147,6 @@ func (l *ledger) agrees(o Options, ruleSet string) error {
 // options are those with which the run was begun.
 func (l *ledger) options(o Options) Options {
 	o.Look, o.Rules, o.Span, o.From, o.To = l.Look, []byte(l.Rules), l.Span, l.From, l.To
-	o.ASIN, o.Source, o.Reason, o.Depth = l.ASIN, l.Source, l.Reason, l.Depth
+	o.ASIN, o.Source, o.Reason, o.Depth, o.ChangedOnly = l.ASIN, l.Source, l.Reason, l.Depth, l.Changed
 	return o
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +17,10 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
+	"ratchet/pipeline/embedded/clickhouse/chtest"
 	"ratchet/pipeline/onebox"
 	"ratchet/pipeline/replay"
+	"ratchet/pipeline/warehouse"
 	"ratchet/schemas"
 )
 
@@ -94,24 +97,32 @@ func counts(t *testing.T, b *bus.Bus) map[string]uint64 {
 	return out
 }
 
-func TestAReplayOfALiveRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a whole backlog takes ten seconds")
-	}
-	t.Parallel()
+// start is a box that has decided its backlog, with nobody spending any more.
+func start(t *testing.T, clickhouse string) *onebox.Box {
+	t.Helper()
 	box, err := onebox.Start(t.Context(), onebox.Options{
-		Data: t.TempDir(), World: onebox.Backlog, ClickHouse: onebox.None, Speed: 300, Seed: 1, Rate: 60, Balance: 3000, Tick: time.Minute,
-		Log: slog.New(slog.DiscardHandler), Version: "test",
+		Data: t.TempDir(), World: onebox.Backlog, ClickHouse: clickhouse, Speed: 300, Seed: 1, Rate: 60, Balance: 3000, Tick: time.Minute,
+		Settings: map[string]string{"RECORDER_FLUSH": "50ms"},
+		Log:      slog.New(slog.DiscardHandler), Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer box.Stop(context.Background())
 	await(t, "400 decided", func() bool {
 		sum, err := console.Tally(t.Context(), box.Bus)
 		return err == nil && sum.Decided() >= 400
 	})
 	box.StopStages()
+	return box
+}
+
+func TestAReplayOfALiveRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a whole backlog takes ten seconds")
+	}
+	t.Parallel()
+	box := start(t, onebox.None)
+	defer box.Stop(context.Background())
 	before := counts(t, box.Bus)
 	tally, err := console.Tally(t.Context(), box.Bus)
 	if err != nil {
@@ -123,6 +134,7 @@ func TestAReplayOfALiveRun(t *testing.T) {
 	t.Run("what was interrupted and resumed is what was not", func(t *testing.T) { interrupted(t, box.Bus) })
 	t.Run("two processes with one run do not double it", func(t *testing.T) { twoAtOnce(t, box.Bus) })
 	t.Run("a crash before the record repeats nothing", func(t *testing.T) { crashed(t, box.Bus) })
+	t.Run("a run that would push live verdicts out is refused", func(t *testing.T) { crowded(t, box.Bus) })
 	t.Run("filters select", func(t *testing.T) { filters(t, box.Bus) })
 	t.Run("a run's name belongs to its options", func(t *testing.T) { names(t, box.Bus) })
 
@@ -168,6 +180,113 @@ func firstDifference(a, b []string) string {
 		}
 	}
 	return ""
+}
+
+// A run with a recorder: the inputs come from ClickHouse.
+func TestAReplayFromClickHouse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a whole backlog takes ten seconds")
+	}
+	t.Parallel()
+	url := chtest.Database(t)
+	box := start(t, url)
+	defer box.Stop(context.Background())
+	w, err := warehouse.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }() // nothing is written through it
+	for _, look := range []pipeline.Look{pipeline.LookPeek, pipeline.LookCommit} {
+		for name, rules := range map[string][]byte{
+			"same":  schemas.UsedBooks,
+			"other": changed(t, "min_roi_percent: 0", "min_roi_percent: 60", "min_sales_in_year: 1", "min_sales_in_year: 0"),
+		} {
+			fromHouse(t, box, w, look, name, rules)
+		}
+	}
+	pieces(t, box, w)
+	box.AwaitRecorder(t.Context(), time.Minute)
+	for _, run := range []string{"same-peek-house", "same-commit-house", "pieces"} {
+		var n int
+		if rows, err := w.SQL(t.Context(), "SELECT uniqExact(work_id) FROM verdicts WHERE run = '"+run+"'", true); err != nil {
+			t.Fatal(err)
+		} else if n, err = strconv.Atoi(fmt.Sprint(rows.Rows[0][0])); err != nil {
+			t.Fatal(err)
+		}
+		if want := len(verdicts(t, box.Bus, run, pipeline.LookPeek)) + len(verdicts(t, box.Bus, run, pipeline.LookCommit)); n != want || n == 0 {
+			t.Errorf("ClickHouse has %d verdicts of run %s, want %d", n, run, want)
+		}
+	}
+	visible, err := w.Ask(t.Context(), "deal-counts", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := slices.Index(visible.Columns, "visible"); i < 0 || fmt.Sprint(visible.Rows[0][i]) != "20" {
+		t.Errorf("after the replays %v deals are visible: %v, want 20", visible.Columns, visible.Rows)
+	}
+}
+
+func fromHouse(t *testing.T, box *onebox.Box, w *warehouse.Warehouse, look pipeline.Look, name string, rules []byte) {
+	t.Helper()
+	stream := fmt.Sprintf("%s-%s-stream", name, look)
+	run(t, box.Bus, replay.Options{Look: look, Rules: rules, Run: stream, Depth: replay.Answers})
+	want := bodies(verdicts(t, box.Bus, stream, look))
+	if name == "same" {
+		want = bodies(verdicts(t, box.Bus, pipeline.RunLive, look))
+	}
+	for _, only := range []bool{false, true} {
+		house := fmt.Sprintf("%s-%s-house", name, look)
+		if only {
+			house += "-changed"
+		}
+		r, err := replay.Open(t.Context(), box.Bus, w, replay.Options{Look: look, Rules: rules, Run: house, Batch: 16, ChangedOnly: only}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(r.Says(), "from ClickHouse") {
+			t.Errorf("%s: %s", house, r.Says())
+		}
+		if err := r.Run(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		got := bodies(verdicts(t, box.Bus, house, look))
+		if only {
+			if len(got) != r.Sums.Changed || r.Sums.Same+r.Sums.Changed != len(want) || (name == "same") != (len(got) == 0) {
+				t.Errorf("%s: stored %d of %d changed and %d alike, want all of %d looked at", house, len(got), r.Sums.Changed, r.Sums.Same, len(want))
+			}
+			continue
+		}
+		if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%s: %d verdicts are not the %d that answers give%s", house, len(got), len(want), firstDifference(got, slices.Sorted(slices.Values(want))))
+		}
+	}
+}
+
+// pieces interrupts a run over ClickHouse again and again.
+func pieces(t *testing.T, box *onebox.Box, w *warehouse.Warehouse) {
+	t.Helper()
+	cut := 0
+	for done := false; !done && cut < 200; cut++ {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		steps := 0
+		r, err := replay.Open(ctx, box.Bus, w, replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: "pieces", Batch: 8, Resume: cut > 0}, func(replay.Step) {
+			if steps++; steps == 3 {
+				cancel(errPower)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Run(ctx, w); err == nil != r.Done {
+			t.Fatalf("run ended with %v, done %t", err, r.Done)
+		}
+		cancel(nil)
+		done = r.Done
+	}
+	got, want := bodies(verdicts(t, box.Bus, "pieces", pipeline.LookPeek)), bodies(verdicts(t, box.Bus, "same-peek-house", pipeline.LookPeek))
+	if cut < 3 || !slices.Equal(got, want) {
+		t.Errorf("%d verdicts in %d pieces, want %d%s", len(got), cut, len(want), firstDifference(got, want))
+	}
 }
 
 func sameDepths(t *testing.T, b *bus.Bus) {
@@ -271,6 +390,30 @@ func crashed(t *testing.T, b *bus.Bus) {
 	}
 	if encode(t, again.Sums) != encode(t, r.Sums) {
 		t.Errorf("found\n%s, then\n%s", encode(t, r.Sums), encode(t, again.Sums))
+	}
+}
+
+// A replay must not cost the live verdicts their place.
+func crowded(t *testing.T, b *bus.Bus) {
+	s, err := b.JS.Stream(t.Context(), pipeline.StreamVerdicts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.CachedInfo().Config
+	roomy := cfg.MaxBytes
+	cfg.MaxBytes = int64(s.CachedInfo().State.Bytes) + 1000 //nolint:gosec // small
+	if _, err := b.JS.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	o := replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: "crowded"}
+	if _, err := replay.Open(t.Context(), b, nil, o, nil); err == nil || !strings.Contains(err.Error(), "--changed-only") {
+		t.Errorf("opened in a full stream: %v", err)
+	}
+	o.ChangedOnly = true
+	run(t, b, o)
+	cfg.MaxBytes = roomy
+	if _, err := b.JS.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -104,7 +104,7 @@ func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
 	o := r.o
 	r.Record = Record{
 		Run: o.Run, Look: o.Look, RuleSet: r.judge.Version(), Rules: string(o.Rules), Span: o.Span, From: o.From, To: o.To,
-		ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, Made: v.Made, Until: v.Last, Answers: a.Last, Stored: v.Last,
+		ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, Changed: o.ChangedOnly, Made: v.Made, Until: v.Last, Answers: a.Last, Stored: v.Last,
 		Began: daemon.MachineNow().UTC(),
 	}
 	if err := r.chooseDepth(ctx, ch); err != nil {
@@ -119,9 +119,17 @@ type batch struct {
 	at   place
 	seen int
 	last bool
-	rest []int // of ps: those that need their answers
-	ev   []evidence
 	out  []decided
+	done []bool     // decided from inputs
+	rest []int      // of ps: those that need their answers
+	ev   []evidence // of rest
+}
+
+// stores reports whether the verdict at i is stored. What is decided from answers
+// is not known yet, so all of it is made ready.
+func (w *batch) stores(i int, changedOnly bool) bool {
+	p, d := &w.ps[i], &w.out[i]
+	return d.lost == "" && (!changedOnly || d.outcome != p.outcome || d.reason != p.reason)
 }
 
 // Run decides everything that is left, in order, and returns when it is stored. A
@@ -146,11 +154,15 @@ func (r *Replay) Run(ctx context.Context, ch Warehouse) error {
 	if err != nil {
 		return err
 	}
+	c := completer{look: r.o.Look, made: r.Made, ch: ch}
+	if c.verdicts, err = r.b.Shelf(ctx, pipeline.StreamVerdicts); err != nil {
+		return err
+	}
 	steps, ctx := errgroup.WithContext(ctx)
 	read, thought, found, ready := make(chan *batch), make(chan *batch), make(chan *batch), make(chan *batch)
 	steps.Go(func() error { defer close(read); return r.read(ctx, src, read) })
 	steps.Go(func() error { defer close(thought); return r.think(ctx, read, thought) })
-	steps.Go(func() error { defer close(found); return r.gather(ctx, a, thought, found) })
+	steps.Go(func() error { defer close(found); return r.gather(ctx, a, c, thought, found) })
 	steps.Go(func() error { defer close(ready); return r.decide(ctx, found, ready) })
 	steps.Go(func() error { return r.store(ctx, src.total(), known, ready) })
 	return steps.Wait()
@@ -184,17 +196,14 @@ func send(ctx context.Context, to chan<- *batch, w *batch) error {
 func (r *Replay) think(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
 	benches := r.benches()
 	for w := range from {
-		w.out = make([]decided, len(w.ps))
-		done := make([]bool, len(w.ps))
+		w.out, w.done = make([]decided, len(w.ps)), make([]bool, len(w.ps))
 		if r.Depth == Inputs {
 			_ = parallel(len(w.ps), benches, func(b *bench, i int) error { // it asks nobody, so it cannot fail
-				if w.ps[i].lost == "" {
-					w.out[i], done[i] = b.fromInputs(&w.ps[i])
-				}
+				w.out[i], w.done[i] = b.fromInputs(&w.ps[i])
 				return nil
 			})
 		}
-		for i, d := range done {
+		for i, d := range w.done {
 			if !d {
 				w.rest = append(w.rest, i)
 			}
@@ -206,13 +215,23 @@ func (r *Replay) think(ctx context.Context, from <-chan *batch, to chan<- *batch
 	return nil
 }
 
-func (r *Replay) gather(ctx context.Context, a *archive, from <-chan *batch, to chan<- *batch) error {
+// gather completes what must be written and finds what the rest rested on.
+func (r *Replay) gather(ctx context.Context, a *archive, c completer, from <-chan *batch, to chan<- *batch) error {
 	for w := range from {
+		var incomplete []*past
+		for i := range w.ps {
+			if p := &w.ps[i]; !p.whole() && (!w.done[i] || w.stores(i, r.o.ChangedOnly)) {
+				incomplete = append(incomplete, p)
+			}
+		}
+		err := c.complete(ctx, incomplete)
+		if err != nil {
+			return err
+		}
 		ps := make([]*past, len(w.rest))
 		for k, i := range w.rest {
 			ps[k] = &w.ps[i]
 		}
-		var err error
 		if w.ev, err = a.gather(ctx, ps); err != nil {
 			return err
 		}
@@ -223,16 +242,24 @@ func (r *Replay) gather(ctx context.Context, a *archive, from <-chan *batch, to 
 	return nil
 }
 
-// decide decides from answers what inputs could not.
+// decide writes what was decided from inputs and decides the rest from answers.
 func (r *Replay) decide(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
 	benches := r.benches()
 	find := storedSellers(r.b, r.Answers)
 	for w := range from {
-		err := parallel(len(w.rest), benches, func(b *bench, k int) (err error) {
-			i := w.rest[k]
-			w.out[i], err = b.fromAnswers(ctx, &w.ps[i], w.ev[k], find)
-			return err
+		err := parallel(len(w.ps), benches, func(b *bench, i int) error {
+			if w.done[i] && w.stores(i, r.o.ChangedOnly) {
+				w.out[i] = b.writeInputs(&w.ps[i])
+			}
+			return nil
 		})
+		if err == nil {
+			err = parallel(len(w.rest), benches, func(b *bench, k int) (err error) {
+				i := w.rest[k]
+				w.out[i], err = b.fromAnswers(ctx, &w.ps[i], w.ev[k], find)
+				return err
+			})
+		}
 		if err != nil {
 			return err
 		}
@@ -284,14 +311,13 @@ func (r *Replay) store(ctx context.Context, total int, known map[string]bool, fr
 	seen, recorded := 0, daemon.MachineNow()
 	for w := range from {
 		for i := range w.ps {
-			d := &w.out[i]
-			r.Sums.add(&w.ps[i], *d)
-			if d.lost == "" && !known[d.message.ID] {
-				ms = append(ms, d.message)
+			r.Sums.add(&w.ps[i], w.out[i])
+			if m := w.out[i].message; w.stores(i, r.o.ChangedOnly) && !known[m.ID] {
+				ms = append(ms, m)
 			}
 		}
 		seen += w.seen
-		if w.at != (place{}) {
+		if w.at.begun() {
 			r.Place = w.at
 		}
 		due := w.last || daemon.MachineSince(recorded) >= recordEvery
