@@ -27,6 +27,7 @@ type cli struct {
 	Replay     replayCmd     `cmd:"" help:"Decide again what was decided before, under other rules; costs no token."`
 	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
 	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN."`
+	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
 	Rules      rulesCmd      `cmd:"" help:"Check rule files."`
 	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`
 	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work goes on."`

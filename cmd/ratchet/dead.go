@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+)
+
+type deadCmd struct {
+	Ls    deadLsCmd    `cmd:"" help:"List what could not be processed, oldest first."`
+	Show  deadShowCmd  `cmd:"" help:"Everything about one dead letter."`
+	Retry deadRetryCmd `cmd:"" help:"Drive dead letters again, each once."`
+}
+
+// deadFlags select dead letters.
+type deadFlags struct {
+	Stage  string `help:"Only what this stage gave up: peeker, committer, recorder …" placeholder:"S"`
+	Reason string `help:"Only what was given up for this reason." placeholder:"R"`
+}
+
+type deadLsCmd struct {
+	natsFlags `embed:""`
+	deadFlags `embed:""`
+	Open      bool   `help:"Only those that were not retried."`
+	Format    string `help:"table or json." enum:"table,json" default:"table"`
+}
+
+// Run lists dead letters.
+func (c deadLsCmd) Run(a *app) error {
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		ls, err := console.DeadLetters(ctx, b, console.DeadFilter{Stage: c.Stage, Reason: c.Reason, Open: c.Open})
+		if err != nil {
+			return err
+		}
+		return console.WriteLetters(a.out, ls, c.Format)
+	})
+}
+
+type deadShowCmd struct {
+	natsFlags `embed:""`
+	Letter    uint64 `arg:"" help:"The letter's number, as ls shows it."`
+	JSON      bool   `help:"One JSON object; the body is in base64."`
+}
+
+// Run prints one dead letter.
+func (c deadShowCmd) Run(a *app) error {
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		l, err := console.DeadLetter(ctx, b, c.Letter)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(a, l)
+		}
+		return l.Write(a.out)
+	})
+}
+
+type deadRetryCmd struct {
+	natsFlags `embed:""`
+	deadFlags `embed:""`
+	Letters   []uint64 `arg:"" optional:"" help:"The letters' numbers."`
+	All       bool     `help:"All that were not retried; --stage and --reason narrow it down."`
+}
+
+// Run drives dead letters again. One that cannot be driven does not keep the others
+// back.
+func (c deadRetryCmd) Run(a *app) error {
+	if c.All == (len(c.Letters) > 0) {
+		return daemon.Usagef("dead retry: want the letters' numbers, or --all; `ratchet dead ls` lists them")
+	}
+	if !c.All && (c.Stage != "" || c.Reason != "") {
+		return daemon.Usagef("dead retry: --stage and --reason go with --all")
+	}
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		letters, err := c.letters(ctx, b)
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, l := range letters {
+			subject, err := console.Retry(ctx, b, l)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			fmt.Fprintf(a.out, "letter %d: again on %s\n", l.Sequence, subject)
+		}
+		if len(letters) == 0 {
+			fmt.Fprintln(a.out, "No dead letters to retry.")
+		}
+		return errors.Join(errs...)
+	})
+}
+
+func (c deadRetryCmd) letters(ctx context.Context, b *bus.Bus) ([]console.Letter, error) {
+	if c.All {
+		return console.DeadLetters(ctx, b, console.DeadFilter{Stage: c.Stage, Reason: c.Reason, Open: true})
+	}
+	var out []console.Letter
+	for _, n := range c.Letters {
+		l, err := console.DeadLetter(ctx, b, n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
