@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse soak laws golden check
+.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse soak laws bench-grant golden check
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: ## the tests that take seconds
 
 race: ## the same under the race detector
 	go test -race -short -shuffle=on ./...
+
+bench-grant: ## from affordable to claimed, p50 and p99, against the bar of 250 ms (3 minutes)
+	go test -run '^$$' -bench BenchmarkAffordableToClaim -benchtime 100x ./pipeline/tokend
 
 laws: ## the laws of the tokens over millions of steps (minutes)
 	go test -count=1 -timeout 30m ./pipeline/trial -long -rapid.nofailfile -rapid.checks=5000

@@ -67,7 +67,7 @@ func (p *Purse) listen() (func(), error) {
 		}
 	}
 	for _, key := range []string{pipeline.KeyGrant(p.stage), pipeline.KeyMode} {
-		s, err := p.bus.NC.Subscribe("$KV."+pipeline.BucketTokens+"."+key, func(*nats.Msg) { p.poke() })
+		s, err := p.bus.NC.Subscribe("$KV."+pipeline.BucketTokens+"."+key, func(*nats.Msg) { p.heard() })
 		if err != nil {
 			stop()
 			return nil, err
@@ -75,6 +75,17 @@ func (p *Purse) listen() (func(), error) {
 		subs = append(subs, s)
 	}
 	return stop, nil
+}
+
+// readable are the delays after which a write that was heard is looked at again: a
+// subscriber hears it before the stream has stored it.
+var readable = []time.Duration{3 * time.Millisecond, 30 * time.Millisecond}
+
+func (p *Purse) heard() {
+	p.poke()
+	for _, d := range readable {
+		time.AfterFunc(d, p.poke)
+	}
 }
 
 func (p *Purse) poke() {

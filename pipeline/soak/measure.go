@@ -42,8 +42,8 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, truth keepasim
 	f.Decided, f.HoursToAll = sum.Decided(), last.Sub(r.T0).Hours()
 	f.Undecided = max(rows, len(w.listed)) - f.Decided
 	f.RowsUnaccounted = max(0, w.lost)
-	if rows > 0 && f.Hours > 1 {
-		f.RowsUnaccounted += max(0, rows-len(w.listed)) // the list does not change: it was read to its end long ago
+	if rows > 0 && swept(ctx, r.Bus) {
+		f.RowsUnaccounted += max(0, rows-len(w.listed)) // the list does not change, and it was read to its end
 	}
 	f.RejectedByLook = map[pipeline.Look]int{}
 	for _, v := range sum.Final() {
@@ -145,6 +145,21 @@ func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
 	if income := b.Gross(); income > 0 {
 		f.ListShare = float64(listed) / float64(income+max(0, b.Opening))
 	}
+}
+
+// swept reports whether every list was read to its end at least once; until then
+// the rows that were not read are owed.
+func swept(ctx context.Context, b *bus.Bus) bool {
+	status, err := console.Look(ctx, b)
+	if err != nil || len(status.Watermarks) == 0 {
+		return false
+	}
+	for _, w := range status.Watermarks {
+		if w.LastSweep.IsZero() {
+			return false
+		}
+	}
+	return true
 }
 
 // repeats counts what was paid for more often than there were works that asked: an

@@ -146,6 +146,10 @@ func (b Bucket) first() time.Time {
 	return b.At.Add(time.Duration(b.Reading.RefillInMS) * time.Millisecond)
 }
 
+// Announced is the refill that the newest answer promised: up to it the balance is
+// told, beyond it is a projection.
+func (b Bucket) Announced() time.Time { return b.first() }
+
 // ticks is how many refills the projection counts at now.
 func (b Bucket) ticks(now time.Time) int {
 	if !b.Known || now.Before(b.first()) {

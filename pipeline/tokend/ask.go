@@ -32,6 +32,8 @@ const (
 	// while nothing waits and while something does.
 	probeIdle    = time.Hour
 	probeWaiting = 5 * time.Minute
+	// refillGuard is how long after a refill it is asked for, pipeline time.
+	refillGuard = 20 * time.Millisecond
 )
 
 func (p probe) outage() bool { return !p.silent.IsZero() && daemon.MachineSince(p.silent) > outage }
@@ -41,7 +43,10 @@ func (p probe) outage() bool { return !p.silent.IsZero() && daemon.MachineSince(
 func (t *tokend) ask(ctx context.Context, now time.Time) {
 	b := t.pos.Bucket
 	age := now.Sub(b.At)
-	if b.Known && !t.probe.wanted && age < probeIdle && (age < probeWaiting || !t.pos.Waiting()) {
+	// Who waits for more than one refill is told of each of them: the question is
+	// free, and what others took shows at once.
+	refilled := t.short && now.After(b.Announced().Add(refillGuard))
+	if b.Known && !t.probe.wanted && !refilled && age < probeIdle && (age < probeWaiting || !t.pos.Waiting()) {
 		return
 	}
 	if daemon.MachineSince(t.probe.last) < max(probeFirst, t.probe.wait) {

@@ -82,6 +82,7 @@ type tokend struct {
 	wrote  time.Time // machine time of that
 	forced bool      // write the next state although it looks the same
 	note   string
+	short  bool // somebody waits for the balance to grow
 	// stopped is the note on kinds that broke their ceiling; alarmed are the prices
 	// that were told of.
 	stopped string
@@ -109,15 +110,23 @@ func open(ctx context.Context, env daemon.Env, b *bus.Bus, g *gateway.Gateway, c
 	return t, t.listen()
 }
 
+// readable is when a write that was heard is looked at again: a subscriber hears it
+// before the stream has stored it.
+const readable = 5 * time.Millisecond
+
 // listen turns every write that may matter into a hint. It hears the publishes
 // themselves: a watcher of a bucket would be deaf for seconds after a restart of
 // the server. A hint that is lost costs a quarter of a second.
 func (t *tokend) listen() error {
-	poke := func(*nats.Msg) {
+	hint := func() {
 		select {
 		case t.hint <- struct{}{}:
 		default:
 		}
+	}
+	poke := func(*nats.Msg) {
+		hint()
+		time.AfterFunc(readable, hint)
 	}
 	dirty := func(m *nats.Msg) {
 		t.demand.dirty.Store(true)
@@ -223,6 +232,7 @@ func (t *tokend) lead(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	t.short = wait != ""
 	if err := t.publish(ctx, wish, wait, need, now); err != nil {
 		return 0, err
 	}
@@ -268,6 +278,9 @@ func (t *tokend) pause(wait pipeline.Stage, need int, now time.Time) time.Durati
 	if wait != "" {
 		missing := need - t.pos.Head(now)
 		if at, ok := t.pos.Bucket.Affordable(t.pos.Bucket.Balance(now)+missing, now); ok {
+			next = min(next, t.env.Clock.Machine(at.Sub(now)))
+		}
+		if at := t.pos.Bucket.Announced().Add(refillGuard); at.After(now) {
 			next = min(next, t.env.Clock.Machine(at.Sub(now)))
 		}
 	}

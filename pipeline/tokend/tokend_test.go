@@ -31,7 +31,7 @@ const testKey = "the-key-that-nobody-may-print"
 
 // world is a real NATS, a simulated Keepa and a clock.
 type world struct {
-	t   *testing.T
+	t   testing.TB
 	env daemon.Env
 	bus *bus.Bus
 	sim *keepasim.Sim
@@ -56,7 +56,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-func newWorld(t *testing.T, speed float64, o keepasim.Options) *world {
+func newWorld(t testing.TB, speed float64, o keepasim.Options) *world {
 	t.Helper()
 	w := &world{t: t, log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
@@ -180,7 +180,7 @@ func (w *world) put(key, value string) {
 	}
 }
 
-func read(t *testing.T, kv jetstream.KeyValue, key string, v any) {
+func read(t testing.TB, kv jetstream.KeyValue, key string, v any) {
 	t.Helper()
 	e, err := kv.Get(t.Context(), key)
 	if err != nil {
