@@ -22,6 +22,7 @@ type cli struct {
 
 	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
 	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
+	Forecast   forecastCmd   `cmd:"" help:"What a plan would find in a day, on the simulated Keepa, within a minute."`
 	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
 	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; no name lists them."`
 	Replay     replayCmd     `cmd:"" help:"Decide again what was decided before, under other rules; costs no token."`

@@ -29,6 +29,7 @@ type Figures struct {
 	HTTP429                   int                   `json:"http_429"`
 	HTTP429Avoidable          int                   `json:"http_429_avoidable"` // those that the last answer foretold
 	LedgerDrift               int                   `json:"ledger_drift"`       // tokens gone from Keepa's books that no line of the ledger explains
+	StageDrift                int                   `json:"stage_drift"`        // tokens that the ledger has under the wrong stage
 	DriftSeries               int                   `json:"drift_series"`       // the ledger's drift: others on the key, and answers that never came
 	Foreign                   int                   `json:"foreign"`            // what others took, by Keepa's books
 	GrantWritesPerCall        float64               `json:"grant_writes_per_call"`
@@ -81,6 +82,7 @@ func (f *Figures) judge(b Bars, rows int) {
 	miss(f.TokensUsedShare < used, "tokens_used_share: %.4f, want at least %.2f", f.TokensUsedShare, used)
 	miss(f.HTTP429Avoidable != 0, "http_429_avoidable: %d, want 0", f.HTTP429Avoidable)
 	miss(f.LedgerDrift != 0, "ledger_drift: %d, want 0", f.LedgerDrift)
+	miss(f.StageDrift != 0, "stage_drift: %d, want 0", f.StageDrift)
 	miss(f.MinBalance < b.Floor, "min_balance: %d, want %d or more", f.MinBalance, b.Floor)
 	miss(b.HoursToAll > 0 && f.HoursToAll > b.HoursToAll, "hours_to_all: %.3f, want at most %.2f", f.HoursToAll, b.HoursToAll)
 	miss(b.TokensPerDecision > 0 && f.TokensPerDecision > b.TokensPerDecision,

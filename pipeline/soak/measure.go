@@ -59,6 +59,7 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, truth keepasim
 	end := r.Sim.Books()
 	f.Foreign, f.DriftSeries = end.Foreign, sum.Drift()
 	f.LedgerDrift = end.Consumed() + end.Foreign - sum.Tokens() - sum.Drift()
+	f.StageDrift = astray(end, sum)
 	return f.good(ctx, r, truth, w)
 }
 
@@ -145,6 +146,17 @@ func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
 	if income := b.Gross(); income > 0 {
 		f.ListShare = float64(listed) / float64(income+max(0, b.Opening))
 	}
+}
+
+// astray are tokens that the ledger put under a stage that did not spend them.
+func astray(b keepasim.Books, sum *tally.Tally) int {
+	closed := map[pipeline.Stage]int{}
+	for _, s := range sum.Spent() {
+		closed[s.Stage] += s.Tokens
+	}
+	return max(0, closed[pipeline.StageWatermarker]-b.Tokens[keepasim.KindDeal]) +
+		max(0, closed[pipeline.StagePeeker]-b.Tokens[keepasim.KindPeek]) +
+		max(0, closed[pipeline.StageCommitter]-b.Tokens[keepasim.KindCommit]-b.Tokens[keepasim.KindSeller])
 }
 
 // swept reports whether every list was read to its end at least once; until then
