@@ -314,6 +314,7 @@ func (e *Engine) End(id string, cost int, how Outcome) {
 		e.idle = e.Now // the deadline runs from the last thing that was lost
 		e.Waiting[c.Stage]++
 		return
+	case Told, ToldTwice, Unheard, DiesAfter:
 	}
 	if !e.pay(c, id, cost) {
 		return
