@@ -22,7 +22,7 @@ func steps(t *rapid.T) int {
 	if *long {
 		return rapid.IntRange(500, 3000).Draw(t, "steps")
 	}
-	return rapid.IntRange(20, 250).Draw(t, "steps")
+	return rapid.IntRange(20, 120).Draw(t, "steps")
 }
 
 func drawRate(t *rapid.T) int {
@@ -174,7 +174,11 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 				}
 			}
 		}
-		for range 60 {
+		rounds := 30
+		if *long {
+			rounds = 240
+		}
+		for range rounds {
 			turn(t, e)
 			e.Serve(realPrice)
 			switch rapid.IntRange(0, 9).Draw(t, "what") {
