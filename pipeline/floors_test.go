@@ -54,7 +54,7 @@ var floors = []floor{
 	{name: "counts", packages: []string{"pipeline/tally"}},
 	{name: "one box and the operator", packages: []string{"pipeline/onebox", "pipeline/console"}},
 	{name: "scenarios", packages: []string{"pipeline/soak"}},
-	{name: "processes", packages: []string{"cmd/...", "test/...", "docs"}},
+	{name: "processes", packages: []string{"cmd/...", "test/...", "examples/...", "docs"}},
 }
 
 // sideways are the imports within a floor that are allowed, each with its reason.
@@ -172,6 +172,35 @@ func TestOnlyTheGatewayKnowsKeepasAddressAndHTTPHasFewUsers(t *testing.T) {
 		for _, s := range p.strings() {
 			if strings.Contains(s, keepaHost) {
 				t.Errorf("%s names Keepa's address; whoever needs it goes through pipeline/gateway", p.path)
+			}
+		}
+	}
+}
+
+// penniless are packages that must not be able to spend a token, however indirectly.
+var penniless = []string{"pipeline/replay", "pipeline/console", "pipeline/warehouse", "pipeline/recorder"}
+
+func TestWhatDecidesAgainCannotSpend(t *testing.T) {
+	imports := map[string][]string{}
+	for _, p := range building(t) {
+		imports[p.path] = p.imports()
+	}
+	for _, p := range penniless {
+		if imports[p] == nil {
+			t.Errorf("%s is not there any more", p)
+		}
+		reached := map[string]bool{}
+		for next := []string{p}; len(next) > 0; {
+			for _, to := range imports[next[0]] {
+				if !reached[to] {
+					reached[to], next = true, append(next, to)
+				}
+			}
+			next = next[1:]
+		}
+		for _, spender := range []string{"pipeline/gateway", "pipeline/purse"} {
+			if reached[spender] {
+				t.Errorf("%s reaches %s: it must not be able to spend a token", p, spender)
 			}
 		}
 	}

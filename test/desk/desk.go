@@ -53,8 +53,20 @@ type Desk struct {
 // New opens a desk whose pipeline time runs speed times as fast as the machine's.
 func New(t testing.TB, speed float64) *Desk {
 	t.Helper()
+	d, _ := open(t, speed, "")
+	return d
+}
+
+// Listening is a desk at real time whose NATS other processes reach at the address.
+func Listening(t testing.TB) (*Desk, string) {
+	t.Helper()
+	return open(t, 1, "127.0.0.1:0")
+}
+
+func open(t testing.TB, speed float64, listen string) (*Desk, string) {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
+	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Addr: listen, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +88,7 @@ func New(t testing.TB, speed float64) *Desk {
 		t.Fatal(err)
 	}
 	d.list(t)
-	return d
+	return d, srv.URL()
 }
 
 // serve is the simulated Keepa behind a gate.
