@@ -1,0 +1,477 @@
+package replay_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/answers"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/post"
+	"ratchet/pipeline/recorder"
+	"ratchet/pipeline/replay"
+	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/verdict"
+	"ratchet/schemas"
+)
+
+// The bars of the replay, against the limits measured in the same run.
+const (
+	barOfRaw      = 0.5       // of the messages/s of a loop that fetches, acknowledges and decompresses
+	barOfPlain    = 5.0       // times the messages/s of the same loop with encoding/json
+	barInputs     = 200_000.0 // decisions/s from kept inputs
+	barMemory     = 300 << 20 // bytes beside the server and the engine
+	barStorage    = 0.35      // of the JSON's size, on captured products
+	benchProducts = 1500      // distinct products
+	benchRounds   = 4         // works of each
+)
+
+// shop is a NATS with a past: every product was peeked at.
+type shop struct {
+	b   *bus.Bus
+	env daemon.Env
+	n   int
+	raw int64 // bytes of JSON
+	zip int64 // bytes stored
+}
+
+// BenchmarkReplay measures, on the same products of 20 to 800 KB: the raw loop, the
+// plain loop, and our replay from answers to verdicts and rows in ClickHouse.
+func BenchmarkReplay(b *testing.B) {
+	s := open(b)
+	s.fill(b)
+	b.Logf("%d answers, %.0f KB of JSON on average, stored at %.2f of it", s.n, float64(s.raw)/float64(s.n)/1000, float64(s.zip)/float64(s.raw))
+	raw := best(b, 3, func() float64 { return s.loop(b, "raw", func([]byte) error { return nil }) })
+	plain := best(b, 2, func() float64 { return s.loop(b, "plain", plainly) })
+	stop := s.record(b)
+	defer stop()
+	runs := 0
+	var peak uint64
+	ours := best(b, 3, func() float64 {
+		runs++
+		rate, most := s.replay(b, fmt.Sprintf("answers-%d", runs), replay.Answers)
+		peak = max(peak, most)
+		return rate
+	})
+	b.ReportMetric(raw, "raw/s")
+	b.ReportMetric(plain, "plain/s")
+	b.ReportMetric(ours, "ours/s")
+	b.ReportMetric(ours/raw, "ours/raw")
+	b.ReportMetric(ours/plain, "ours/plain")
+	b.ReportMetric(float64(peak)/(1<<20), "MB-peak")
+	if ours < barOfRaw*raw {
+		b.Errorf("ours %.0f/s is %.2f of the raw loop's %.0f/s, want %.2f", ours, ours/raw, raw, barOfRaw)
+	}
+	if ours < barOfPlain*plain {
+		b.Errorf("ours %.0f/s is %.1f times the plain loop's %.0f/s, want %.1f", ours, ours/plain, plain, barOfPlain)
+	}
+	if peak > barMemory {
+		b.Errorf("the heap grew by %d MB, want at most %d", peak>>20, barMemory>>20)
+	}
+}
+
+// best is the best of n measurements: what the machine can do.
+func best(b *testing.B, n int, f func() float64) float64 {
+	b.Helper()
+	most := 0.0
+	for range n {
+		most = max(most, f())
+	}
+	return most
+}
+
+func open(b *testing.B) *shop {
+	b.Helper()
+	srv, err := natsd.Start(b.Context(), natsd.Options{Data: b.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(srv.Stop)
+	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Version: "bench", NATSOptions: []nats.Option{srv.InProcess()}}
+	bu, err := bus.Connect(b.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 50e9}, env, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(bu.Close)
+	if err := bu.Ensure(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return &shop{b: bu, env: env}
+}
+
+// fill makes the past: survivors of a glance, their answers, and the verdicts that
+// the peek made of them.
+func (s *shop) fill(b *testing.B) {
+	b.Helper()
+	judge, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	rows, bodies := products(b, now)
+	for round := range benchRounds {
+		var puts []answers.Answer
+		var works []ruling.Work
+		for i, row := range rows {
+			var r keepa.DealRow
+			if r, err = keepa.DecodeDealRow(row); err != nil {
+				b.Fatal(err)
+			}
+			w := ruling.Work{ID: fmt.Sprintf("work-%d-%d", round, i), Row: r}
+			w.Survivor = pipeline.Survivor{
+				Candidate: pipeline.Candidate{
+					Identity: pipeline.Identity{Domain: 1, ASIN: r.ASIN, PriceType: 2, CreationDate: int64(r.CreationDate) + int64(round)},
+					Queries:  []string{"used-books@bench"}, Source: pipeline.SourceLive, ListSeenAt: now, Row: row,
+				},
+				Look: pipeline.LookGlance,
+			}
+			works = append(works, w)
+			puts = append(puts, answers.Answer{
+				Domain: 1, Kind: pipeline.KindPeek, Key: r.ASIN, Body: bodies[i], Request: "/product", RequestID: fmt.Sprintf("claim-%d-%d", round, i),
+				WorkID: w.ID, Cost: 1, AnsweredAt: now,
+			})
+			s.raw += int64(len(bodies[i]))
+			s.zip += int64(len(answers.Pack(bodies[i])))
+		}
+		s.publish(b, judge, works, puts, now)
+	}
+	s.n = len(rows) * benchRounds
+}
+
+func (s *shop) publish(b *testing.B, judge *verdict.Judge, works []ruling.Work, puts []answers.Answer, now time.Time) {
+	b.Helper()
+	for from := 0; from < len(works); from += 100 {
+		to := min(from+100, len(works))
+		kept, err := answers.Put(b.Context(), s.b, puts[from:to])
+		if err != nil {
+			b.Fatal(err)
+		}
+		var verdicts []bus.Message
+		for i, w := range works[from:to] {
+			m, err := bus.Encode(pipeline.SubjectSurvivor(1, pipeline.LookGlance, "live", w.Survivor.ASIN), pipeline.SchemaSurvivor, "s:"+w.ID, w.ID, w.Survivor)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ack, err := s.b.Publish(b.Context(), m)
+			if err != nil {
+				b.Fatal(err)
+			}
+			v := ruling.Peek(judge, w, kept[i].Evidence(), 1, nil, now)
+			verdicts = append(verdicts, post.Verdict(pipeline.RunLive, w.ID, post.Origin(pipeline.StreamSurvivors, ack.Sequence), v.Verdict))
+		}
+		if err := s.b.PublishAll(b.Context(), verdicts); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// products are rows and their products, made large as the real ones are: the
+// histories begin earlier.
+func products(b *testing.B, now time.Time) (rows []json.RawMessage, bodies [][]byte) {
+	b.Helper()
+	world := keepasim.BacklogOf(1, 2*benchProducts) // a page lists 150 rows, a call asks for 100
+	sim := keepasim.New(keepasim.Options{Now: func() time.Time { return now }, Instant: true, Rate: 5000, Catalogue: world, Key: "k"})
+	sim.Start(now)
+	server := httptest.NewServer(sim)
+	defer server.Close()
+	ask := func(path string, q url.Values) []byte {
+		q.Set("key", "k")
+		res, err := http.Get(server.URL + path + "?" + q.Encode())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		var body bytes.Buffer
+		if _, err := body.ReadFrom(res.Body); err != nil {
+			b.Fatal(err)
+		}
+		return body.Bytes()
+	}
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // sizes are no secret
+	for page := 0; len(rows) < benchProducts; page++ {
+		sel := fmt.Sprintf(`{"page":%d,"domainId":1,"priceTypes":[2],"dateRange":0,"sortType":1}`, page)
+		list, err := keepa.DecodeDealPage(ask("/deal", url.Values{"selection": {sel}}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(list.Rows) == 0 {
+			b.Fatalf("page %d is empty after %d rows", page, len(rows))
+		}
+		var ids []string
+		for i := range list.Rows {
+			ids = append(ids, list.Rows[i].ASIN)
+		}
+		_, raw, err := keepa.SplitProducts(ask("/product", url.Values{"domain": {"1"}, "asin": {strings.Join(ids[:min(100, len(ids))], ",")}, "stats": {"365"}, "history": {"1"}}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		byASIN := map[string]json.RawMessage{}
+		for i := range list.Rows {
+			byASIN[list.Rows[i].ASIN] = list.Rows[i].Raw
+		}
+		for _, p := range raw {
+			rows = append(rows, byASIN[p.ASIN])
+			bodies = append(bodies, enlarge(b, p.Body, size(rng), rng))
+		}
+	}
+	return rows, bodies
+}
+
+// size is 20 to 800 KB, 200 on average.
+func size(rng *rand.Rand) int {
+	if rng.IntN(5) > 0 {
+		return 20_000 + rng.IntN(200_000)
+	}
+	return 200_000 + rng.IntN(600_000)
+}
+
+// enlarge begins the histories of a product earlier until it has the size.
+func enlarge(b *testing.B, body []byte, size int, rng *rand.Rand) []byte {
+	b.Helper()
+	var product map[string]json.RawMessage
+	if err := json.Unmarshal(body, &product); err != nil {
+		b.Fatal(err)
+	}
+	var csv [][]int64
+	if err := json.Unmarshal(product["csv"], &csv); err != nil {
+		b.Fatal(err)
+	}
+	missing := (size - len(body)) / 15 // bytes of a minute and a value
+	for i, series := range csv {
+		if i > 3 || len(series) < 2 || missing <= 0 {
+			continue
+		}
+		n := missing / 4
+		older := make([]int64, 0, 2*n+len(series))
+		at := series[0] - int64(n)*3
+		for range n {
+			at += 2
+			older = append(older, at, 500+rng.Int64N(900_000))
+		}
+		csv[i] = append(older, series...)
+	}
+	var err error
+	if product["csv"], err = json.Marshal(csv); err != nil {
+		b.Fatal(err)
+	}
+	out, err := json.Marshal(product)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return out
+}
+
+// loop fetches and acknowledges every stored answer and decompresses it, on every
+// core, and hands it to f. It returns messages a second.
+func (s *shop) loop(b *testing.B, name string, f func([]byte) error) float64 {
+	b.Helper()
+	c, err := s.b.JS.CreateConsumer(b.Context(), pipeline.StreamResponses, jetstream.ConsumerConfig{
+		Name: "bench-" + name, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 1000, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.b.JS.DeleteConsumer(b.Context(), pipeline.StreamResponses, "bench-"+name) }()
+	var done atomic.Int64
+	errs := make(chan error, runtime.GOMAXPROCS(0))
+	began := time.Now()
+	for range cap(errs) {
+		go func() { errs <- s.fetch(c, &done, f) }()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			b.Fatal(err)
+		}
+	}
+	return float64(done.Load()) / time.Since(began).Seconds()
+}
+
+func (s *shop) fetch(c jetstream.Consumer, done *atomic.Int64, f func([]byte) error) error {
+	var buf []byte
+	for done.Load() < int64(s.n) {
+		got, err := c.Fetch(100, jetstream.FetchMaxWait(time.Second))
+		if err != nil {
+			return err
+		}
+		for m := range got.Messages() {
+			if buf, err = answers.UnpackInto(buf[:0], m.Data()); err != nil {
+				return err
+			}
+			if err := f(buf); err != nil {
+				return err
+			}
+			if err := m.Ack(); err != nil {
+				return err
+			}
+			done.Add(1)
+		}
+	}
+	return nil
+}
+
+// plainly decodes as the obvious program does.
+func plainly(body []byte) error {
+	var product map[string]any
+	return json.Unmarshal(body, &product)
+}
+
+// record runs the recorder, so that a replay ends as rows.
+func (s *shop) record(b *testing.B) (stop func()) {
+	b.Helper()
+	env := s.env
+	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": chtest.Database(b), "RECORDER_FLUSH": "200ms"})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
+	done := make(chan error, 1)
+	go func() { done <- recorder.Run(ctx, env) }()
+	s.recorded(b)
+	return func() { cancel(); <-done }
+}
+
+// recorded waits until the recorder has every verdict.
+func (s *shop) recorded(b *testing.B) {
+	b.Helper()
+	for over := time.Now().Add(time.Minute); time.Now().Before(over); time.Sleep(5 * time.Millisecond) {
+		c, err := s.b.JS.Consumer(b.Context(), pipeline.StreamVerdicts, pipeline.DurableRecorder(pipeline.StreamVerdicts))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if i := c.CachedInfo(); i.NumPending == 0 && i.NumAckPending == 0 {
+			return
+		}
+	}
+	b.Fatal("the recorder does not catch up")
+}
+
+// replay decides everything again and returns verdicts a second, rows included,
+// and by how much the heap grew at most.
+func (s *shop) replay(b *testing.B, name string, depth replay.Depth) (rate float64, most uint64) {
+	b.Helper()
+	runtime.GC()
+	before := heap()
+	stop, peak := watchHeap()
+	began := time.Now()
+	r, err := replay.Open(b.Context(), s.b, nil, replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: name, Depth: depth}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := r.Run(b.Context(), nil); err != nil {
+		b.Fatal(err)
+	}
+	if sums := r.Sums; sums.Same != s.n {
+		b.Fatalf("%d of %d were decided alike: %+v", sums.Same, s.n, sums)
+	}
+	if depth == replay.Answers {
+		s.recorded(b)
+	}
+	took := time.Since(began)
+	stop()
+	return float64(s.n) / took.Seconds(), peak() - min(peak(), before)
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
+}
+
+// watchHeap looks at the heap 20 times a second.
+func watchHeap() (stop func(), peak func() uint64) {
+	var most atomic.Uint64
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+				most.Store(max(most.Load(), heap()))
+			}
+		}
+	}()
+	return func() { close(end); <-ended }, most.Load
+}
+
+// BenchmarkReplayInputs is the replay from the inputs that verdicts keep.
+func BenchmarkReplayInputs(b *testing.B) {
+	s := open(b)
+	s.fill(b)
+	runs := 0
+	rate := best(b, 3, func() float64 {
+		runs++
+		r, _ := s.replay(b, fmt.Sprintf("inputs-%d", runs), replay.Inputs)
+		return r
+	})
+	b.ReportMetric(rate, "decisions/s")
+	b.ReportMetric(rate/barInputs, "of-bar")
+	if rate < barInputs {
+		b.Errorf("%.0f decisions/s from inputs, want %.0f", rate, barInputs)
+	}
+}
+
+// BenchmarkStorage is how much of its JSON a captured product takes on RESPONSES.
+func BenchmarkStorage(b *testing.B) {
+	dir := os.Getenv("KEEPA_FIXTURES")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "fixtures", "keepa")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "product", "*.gz"))
+	if err != nil || len(files) == 0 {
+		b.Skipf("no captured products in %s", dir)
+	}
+	raw, packed := 0, 0
+	for _, file := range files {
+		body := unzipped(b, file)
+		raw, packed = raw+len(body), packed+len(answers.Pack(body))
+	}
+	share := float64(packed) / float64(max(1, raw))
+	b.ReportMetric(share, "of-JSON")
+	if raw == 0 || share > barStorage {
+		b.Errorf("%d bytes of JSON are stored in %d, %.2f of it; want at most %.2f", raw, packed, share, barStorage)
+	}
+}
+
+func unzipped(b *testing.B, file string) []byte {
+	b.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = f.Close() }() // read only
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		b.Fatal(err)
+	}
+	body, err := io.ReadAll(z)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return body
+}
