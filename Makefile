@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse soak laws bench-grant bench-replay golden check
+.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse soak laws bench-grant bench-replay golden check kill
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-warehouse: ## every named question over a year of BENCH_ROWS verdicts, aga
 
 soak: ## the scenario every change is measured by
 	go run ./cmd/ratchet soak backlog400
+
+kill: ## kill -9 every daemon around each of its statements; minutes
+	RATCHET_KILL=all go test -count=1 -timeout 30m ./test/kill
 
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update

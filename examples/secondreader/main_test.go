@@ -28,7 +28,7 @@ func TestASecondConsumerIsSixtyLinesAndReadsFromAPointInTime(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	d, url := desk.Listening(t)
+	d, url := desk.Listening(t, 1)
 	for i, run := range []string{pipeline.RunLive, "a-replay", pipeline.RunLive} {
 		v := pipeline.Verdict{
 			Identity: pipeline.Identity{Domain: 1, ASIN: "B00000000" + string(rune('0'+i))},

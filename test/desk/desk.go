@@ -57,10 +57,21 @@ func New(t testing.TB, speed float64) *Desk {
 	return d
 }
 
-// Listening is a desk at real time whose NATS other processes reach at the address.
-func Listening(t testing.TB) (*Desk, string) {
+// Listening is a desk whose NATS other processes reach at the address.
+func Listening(t testing.TB, speed float64) (*Desk, string) {
 	t.Helper()
-	return open(t, 1, "127.0.0.1:0")
+	return open(t, speed, "127.0.0.1:0")
+}
+
+// Keepa is the address of the simulated Keepa.
+func (d *Desk) Keepa() string { return d.keepa.URL }
+
+// Offer publishes work as a candidate.
+func (d *Desk) Offer(t testing.TB, w ruling.Work) {
+	t.Helper()
+	if _, err := d.Bus.Publish(t.Context(), post.Candidate("candidate", w.ID, w.Survivor.Candidate)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func open(t testing.TB, speed float64, listen string) (*Desk, string) {

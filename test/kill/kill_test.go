@@ -1,0 +1,390 @@
+// Package kill_test kills daemons with SIGKILL around each of their statements and
+// shows that what was paid for once is not paid for again: at most the one call whose
+// answer had arrived and was not yet stored.
+package kill_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/committer"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/peeker"
+	"ratchet/test/desk"
+)
+
+// speed makes what is postponed come back at once.
+const speed = 300
+
+// credit is more than any test claims: there is no tokend.
+const credit = 100_000
+
+// all runs every point of every daemon; without it each daemon dies at a few.
+var all = os.Getenv("RATCHET_KILL") == "all"
+
+// scene is one daemon and the work it has.
+type scene struct {
+	daemon string
+	env    []string
+	set    func(t *testing.T, d *desk.Desk)
+	done   func(t *testing.T, d *desk.Desk) bool
+	check  func(t *testing.T, d *desk.Desk)
+	// paid is how often each answer was paid for.
+	paid func(d *desk.Desk) map[string]int
+	// beside are the daemons that work on while this one dies.
+	beside []func(context.Context, daemon.Env) error
+	// leases are the keys of TOKEND that a dead process leaves for a while.
+	leases []string
+}
+
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// binary builds the daemons once.
+func binary(t *testing.T, name string) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "ratchet-kill-"); built.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-o", built.dir+"/", "./cmd/peeker", "./cmd/committer", "./cmd/watermarker", "./cmd/tokend")
+		cmd.Dir = filepath.Join("..", "..")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return filepath.Join(built.dir, name)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
+// outcome is what a run with a trap came to.
+type outcome struct {
+	statements []string
+	paid       map[string]int // answers, by what was asked
+}
+
+// run starts the daemon into the trap. When it has been killed, everything that only
+// time would end is ended (leases, orders, deliveries), and a second one finishes.
+func (s scene) run(t *testing.T, at point) outcome {
+	t.Helper()
+	d, address := desk.Listening(t, speed)
+	s.set(t, d)
+	for _, b := range s.beside {
+		defer d.Run(t, b, nil)()
+	}
+	tr := &trap{spring: at}
+	dead := make(chan struct{})
+	first := s.start(t, d, tr.nats(t, address), tr.keepa(t, d.Keepa()), dead, func(kill func()) { tr.kill = kill })
+	if at.n == 0 {
+		desk.Await(t, s.daemon+" is done", func() bool { return s.done(t, d) })
+		first()
+	} else {
+		select {
+		case <-dead:
+		case <-time.After(time.Minute):
+			first()
+			t.Fatalf("the trap at %s did not spring; statements: %v", at, tr.seen)
+		}
+		s.expire(t, d)
+		second := s.start(t, d, address, d.Keepa(), make(chan struct{}), func(func()) {})
+		desk.Await(t, s.daemon+" is done after its kill", func() bool { return s.done(t, d) })
+		second()
+	}
+	s.check(t, d)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return outcome{statements: slices.Clone(tr.seen), paid: s.paid(d)}
+}
+
+// start runs the daemon and returns what kills it and waits for its end.
+func (s scene) start(t *testing.T, d *desk.Desk, nats, keepa string, dead chan struct{}, arm func(kill func())) (stop func()) {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary(t, s.daemon))
+	cmd.Env = append(d.Env.Clock.Environ(), append([]string{
+		"NATS_URL=" + nats, "KEEPA_URL=" + keepa, "KEEPA_API_KEY=k", "LOG_LEVEL=warn", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
+	}, s.env...)...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	ready := make(chan struct{})
+	arm(func() { <-ready; _ = cmd.Process.Kill() })
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	close(ready)
+	go func() {
+		_ = cmd.Wait() // it is killed
+		close(dead)
+	}()
+	stop = func() { _ = cmd.Process.Kill(); <-dead }
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", s.daemon, said.String())
+		}
+	})
+	return stop
+}
+
+// expire ends what would end by itself with time: the deliveries in the dead
+// worker's hands, its orders, its lease.
+func (s scene) expire(t *testing.T, d *desk.Desk) {
+	t.Helper()
+	for _, name := range []string{pipeline.StreamCandidates, pipeline.StreamSurvivors} {
+		if s.beside != nil {
+			break // the work is in the hands of those that live
+		}
+		stream, err := d.Bus.JS.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := stream.ListConsumers(t.Context())
+		for c := range list.Info() {
+			if c.NumAckPending == 0 {
+				continue
+			}
+			if _, err := stream.ResetConsumer(t.Context(), c.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for bucket, keys := range map[string][]string{pipeline.BucketOrders: nil, pipeline.BucketLeaders: s.leases} {
+		kv, err := d.Bus.Store(t.Context(), bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bucket == pipeline.BucketOrders {
+			held, err := kv.ListKeys(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k := range held.Keys() {
+				keys = append(keys, k)
+			}
+		}
+		for _, k := range keys {
+			if err := kv.Delete(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// mayRepeat reports whether a kill at this point may cost a call again: only between
+// the answer's arrival and its acknowledgement by the stream.
+func mayRepeat(name string, ph phase) bool {
+	return strings.HasPrefix(name, "call ") && ph != before || name == "response"
+}
+
+// points are where the daemon is killed: around every statement, or around a few,
+// with those that matter most always among them.
+func (s scene) points(statements []string) []point {
+	many := 3 // of each kind of statement
+	if s.beside != nil {
+		many = 1
+	}
+	var out []point
+	seen := map[string]int{}
+	for i, name := range statements {
+		seen[name]++
+		phases := []phase{before, landed}
+		if strings.HasPrefix(name, "call ") {
+			phases = append(phases, heard)
+		}
+		for _, ph := range phases {
+			if all && seen[name] <= many || mayRepeat(name, ph) && seen[name] == 1 {
+				out = append(out, point{i + 1, ph})
+			}
+		}
+	}
+	return out
+}
+
+func (s scene) test(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("kills processes many times over")
+	}
+	if s.beside != nil && !all {
+		t.Skip("set RATCHET_KILL=all (make kill) to kill every daemon at every statement")
+	}
+	t.Parallel()
+	unharmed := s.run(t, point{})
+	if len(unharmed.paid) == 0 {
+		t.Fatal("nothing is paid for, so this proves nothing")
+	}
+	t.Logf("%d statements: %v", len(unharmed.statements), unharmed.statements)
+	for _, at := range s.points(unharmed.statements) {
+		t.Run(fmt.Sprintf("%s %s", unharmed.statements[at.n-1], at), func(t *testing.T) {
+			got := s.run(t, at)
+			if len(got.statements) < at.n {
+				t.Fatalf("killed at %s of %d", at, len(got.statements))
+			}
+			name := got.statements[at.n-1]
+			for what, n := range unharmed.paid {
+				switch again := got.paid[what] - n; {
+				case again > 1, again == 1 && (s.beside != nil || !mayRepeat(name, at.phase)):
+					t.Errorf("killed at %q, %s: %s was paid for %d times", name, at.phase, what, got.paid[what])
+				case again < 0:
+					t.Errorf("killed at %q, %s: %s was paid for %d times, unharmed %d", name, at.phase, what, got.paid[what], n)
+				}
+			}
+			if len(got.paid) != len(unharmed.paid) {
+				t.Errorf("killed at %q, %s: paid for %v, unharmed %v", name, at.phase, got.paid, unharmed.paid)
+			}
+		})
+	}
+}
+
+// decided are the verdicts that end what is to be done, by work; no work may have
+// two. What survives last is not looked at further.
+func decided(t *testing.T, d *desk.Desk, last pipeline.Look) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for _, v := range d.Verdicts(t) {
+		if v.Outcome.Final() || v.Look == last {
+			out[v.WorkID]++
+		}
+	}
+	return out
+}
+
+// all reports whether n works are decided and none is in anybody's hands.
+func decidedAll(n int, last pipeline.Look) func(t *testing.T, d *desk.Desk) bool {
+	return func(t *testing.T, d *desk.Desk) bool { return len(decided(t, d, last)) == n && settled(t, d) }
+}
+
+func once(n int, last pipeline.Look) func(t *testing.T, d *desk.Desk) {
+	return func(t *testing.T, d *desk.Desk) {
+		t.Helper()
+		got := decided(t, d, last)
+		if len(got) != n {
+			t.Errorf("%d works are decided, want %d", len(got), n)
+		}
+		for work, times := range got {
+			if times != 1 {
+				t.Errorf("work %s is decided %d times", work, times)
+			}
+		}
+	}
+}
+
+func TestThePeekerDies(t *testing.T) {
+	scene{
+		daemon: "peeker",
+		set: func(t *testing.T, d *desk.Desk) {
+			d.Grant(t, pipeline.StagePeeker, credit)
+			for _, asin := range slices.Concat(d.ASINs(keepasim.Good)[:1], d.ASINs(keepasim.NoProfit)[:1], d.ASINs(keepasim.AmazonCaps)[:1]) {
+				d.Offer(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration))
+			}
+		},
+		done:  decidedAll(3, pipeline.LookPeek),
+		check: once(3, pipeline.LookPeek),
+		paid:  func(d *desk.Desk) map[string]int { return d.Sim.Books().Peeks },
+	}.test(t)
+}
+
+func TestTheCommitterDies(t *testing.T) {
+	scene{
+		daemon: "committer", env: []string{"COMMITTER_WORKERS=1"},
+		set: func(t *testing.T, d *desk.Desk) {
+			d.Grant(t, pipeline.StageCommitter, credit)
+			for _, asin := range slices.Concat(d.ASINs(keepasim.Good)[:1], d.ASINs(keepasim.LandedPrice)[:1]) {
+				d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
+			}
+		},
+		done: decidedAll(2, pipeline.LookCommit),
+		check: func(t *testing.T, d *desk.Desk) {
+			once(2, pipeline.LookCommit)(t, d)
+			deals := 0
+			if err := d.Bus.Scan(t.Context(), pipeline.StreamDeals, bus.From{}, func(bus.Read) error { deals++; return nil }); err != nil || deals != 1 {
+				t.Errorf("%d deals (%v), want one", deals, err)
+			}
+		},
+		paid: func(d *desk.Desk) map[string]int {
+			out := d.Sim.Books().Commits
+			out["the seller"] = d.Sim.Books().Tokens[keepasim.KindSeller]
+			return out
+		},
+	}.test(t)
+}
+
+// products are the paid looks by ASIN.
+func products(d *desk.Desk) map[string]int {
+	out := map[string]int{}
+	books := d.Sim.Books()
+	for asin, n := range books.Peeks {
+		out["peek "+asin] = n
+	}
+	for asin, n := range books.Commits {
+		out["commit "+asin] = n
+	}
+	return out
+}
+
+func TestTokendDies(t *testing.T) {
+	scene{
+		daemon: "tokend", leases: []string{pipeline.KeyLeader},
+		beside: []func(context.Context, daemon.Env) error{peeker.Run, committer.Run},
+		set: func(t *testing.T, d *desk.Desk) {
+			for _, asin := range slices.Concat(d.ASINs(keepasim.Good)[:3], d.ASINs(keepasim.NoProfit)[:3], d.ASINs(keepasim.LandedPrice)[:2]) {
+				d.Offer(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration))
+			}
+		},
+		done: decidedAll(8, pipeline.LookCommit), check: once(8, pipeline.LookCommit), paid: products,
+	}.test(t)
+}
+
+func TestTheWatermarkerDies(t *testing.T) {
+	scene{
+		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader},
+		beside: []func(context.Context, daemon.Env) error{peeker.Run, committer.Run},
+		set: func(t *testing.T, d *desk.Desk) {
+			for _, s := range pipeline.Stages() {
+				d.Grant(t, s, credit)
+			}
+		},
+		done: decidedAll(400, pipeline.LookCommit), check: once(400, pipeline.LookCommit), paid: products,
+	}.test(t)
+}
+
+// settled reports whether no work is in anybody's hands.
+func settled(t *testing.T, d *desk.Desk) bool {
+	t.Helper()
+	for _, name := range []string{pipeline.StreamCandidates, pipeline.StreamSurvivors} {
+		backlogs, err := d.Bus.Backlogs(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range backlogs {
+			if b.Unsettled > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
