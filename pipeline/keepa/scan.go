@@ -339,6 +339,59 @@ func (s *scanner) flatInts(dst []int64) ([]int64, bool) {
 	return dst, false
 }
 
+// flatPoints is flatInts for the groups of a history: without it every number is kept twice for a while, and
+// histories are nearly all of a product. False, with nothing consumed, where the array holds anything else.
+func (s *scanner) flatPoints(h Series, width int) (Series, bool) {
+	if s.peek() != '[' {
+		return h, false
+	}
+	b, i := s.b, s.i+1
+	if i < len(b) && b[i] == ']' {
+		s.i = i + 1
+		return h, true
+	}
+	p, k := Point{Shipping: -1}, 0
+	for i < len(b) {
+		neg := b[i] == '-'
+		if neg {
+			i++
+		}
+		start := i
+		var n int64
+		for i < len(b) && b[i]-'0' <= 9 {
+			n = n*10 + int64(b[i]-'0')
+			i++
+		}
+		if i == start || i-start > 18 || i == len(b) {
+			return h, false
+		}
+		if neg {
+			n = -n
+		}
+		switch k {
+		case 0:
+			p.At = Minute(n)
+		case 1:
+			p.Value = int(n)
+		default:
+			p.Shipping = int(n)
+		}
+		if k++; k == width {
+			h, k = append(h, p), 0
+		}
+		switch b[i] {
+		case ',':
+			i++
+		case ']':
+			s.i = i + 1
+			return h, true
+		default:
+			return h, false
+		}
+	}
+	return h, false
+}
+
 // raw consumes one value and returns its bytes; nil for null.
 func (s *scanner) raw() ([]byte, error) {
 	if s.null() {

@@ -108,21 +108,33 @@ func sameNumber(key []byte, n int64) bool {
 
 // decodeSeries reads a flat array of pairs or triples; an incomplete last group is dropped.
 func decodeSeries(raw []byte, width int) (Series, error) {
-	numbers, err := decodeNumbers(raw)
-	h := make(Series, 0, len(numbers)/width)
-	ordered := true
+	s := scanner{b: raw}
+	h, flat := s.flatPoints(make(Series, 0, (bytes.Count(raw, []byte{','})+1)/width), width)
+	var err error
+	if !flat {
+		var numbers []int64
+		numbers, err = decodeNumbers(raw)
+		h = points(h[:0], numbers, width)
+	}
+	for i := 1; i < len(h); i++ {
+		if h[i].At < h[i-1].At {
+			sort.SliceStable(h, func(i, j int) bool { return h[i].At < h[j].At })
+			break
+		}
+	}
+	return h, err
+}
+
+// points appends the whole groups of numbers to h.
+func points(h Series, numbers []int64, width int) Series {
 	for i := 0; i+width <= len(numbers); i += width {
 		p := Point{At: Minute(numbers[i]), Value: int(numbers[i+1]), Shipping: -1}
 		if width == 3 {
 			p.Shipping = int(numbers[i+2])
 		}
-		ordered = ordered && (len(h) == 0 || h[len(h)-1].At <= p.At)
 		h = append(h, p)
 	}
-	if !ordered {
-		sort.SliceStable(h, func(i, j int) bool { return h[i].At < h[j].At })
-	}
-	return h, err
+	return h
 }
 
 // decodeNumbers reads a flat array in which null stands for "no data".
