@@ -33,6 +33,7 @@ const (
 	KeyBalance           = "balance"
 	KeyMode              = "mode"
 	KeyPolicy            = "policy"
+	KeyShed              = "shed" // the lines below which work is shed
 	KeyLeader            = "leader"
 	KeyWatermarkerLeader = "watermarker"
 )

@@ -104,8 +104,10 @@ func (b *Bus) Bury(ctx context.Context, stageName string, it stage.Item, reason 
 
 // Backlog is what a durable holds.
 type Backlog struct {
-	Pending   int // never delivered
-	Unsettled int // delivered and not settled: in hand, handed back, or its worker died
+	Pending   int    // never delivered
+	Unsettled int    // delivered and not settled: in hand, handed back, or its worker died
+	Delivered uint64 // the last sequence that was delivered
+	Settled   uint64 // the last sequence up to which everything is settled
 }
 
 // Backlogs is what every durable of a stream holds, by name: one request.
@@ -117,7 +119,9 @@ func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, 
 	out := map[string]Backlog{}
 	list := s.ListConsumers(ctx)
 	for info := range list.Info() {
-		out[info.Name] = Backlog{Pending: int(info.NumPending), Unsettled: info.NumAckPending}
+		out[info.Name] = Backlog{
+			Pending: int(info.NumPending), Unsettled: info.NumAckPending, Delivered: info.Delivered.Stream, Settled: info.AckFloor.Stream,
+		}
 	}
 	return out, list.Err()
 }

@@ -17,6 +17,7 @@ import (
 	"ratchet/pipeline/deal"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/shed"
 	"ratchet/pipeline/stage"
 	"ratchet/pipeline/work"
 )
@@ -26,6 +27,7 @@ type fact struct {
 	Answer  answers.Answer
 	Stored  *deal.Deal // the deal that a refresh is about; nil without one
 	Missing bool       // Keepa answered and left it out
+	Line    *shed.Line // it is not worth what it would cost
 	Err     error      // not now
 }
 
@@ -53,6 +55,9 @@ func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error
 	}
 	missing, err := l.serve(ctx, domain, units, here, facts)
 	if err != nil {
+		return nil, err
+	}
+	if missing, err = l.flood.split(ctx, units, missing, facts); err != nil {
 		return nil, err
 	}
 	if len(missing) == 0 {
@@ -252,10 +257,13 @@ func (l *peekLoop) decide(u work.Unit, f fact, now time.Time) stage.Decision[wor
 	switch {
 	case f.Err != nil, f.Missing && u.Deliveries < missingTries:
 		return stage.Decision[work.Effect]{Again: work.Postpone(l.env)}
+	case f.Line != nil:
+		return l.conclude(u, ruling.Shed(l.judge, u.Work, *f.Line, now).Verdict)
 	case f.Missing:
 		return l.conclude(u, ruling.NotFound(l.judge, pipeline.LookPeek, u.Work, 0, now).Verdict)
 	}
 	r := ruling.Peek(l.judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
+	l.flood.saw(r.Verdict.Outcome)
 	d := l.conclude(u, r.Verdict)
 	if r.Unreadable != nil {
 		d.Never = fmt.Sprintf("%s: %v", r.Verdict.Reason, r.Unreadable)

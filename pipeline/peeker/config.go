@@ -28,6 +28,12 @@ type Config struct {
 	Batch int `env:"PEEKER_BATCH, default=100"`
 	// Fresh is how old a stored answer may be to serve other work than its own.
 	Fresh time.Duration `env:"PEEKER_FRESH, default=6h"`
+	// Shed says whether the least valuable work is given up, with a verdict of its
+	// own, while more waits than tokens can decide within the patience.
+	Shed bool `env:"PEEKER_SHED, default=true"`
+	// Patience is how long a listed row may wait for its look before the look is
+	// worth nothing: rows leave Keepa's list after half a day or so.
+	Patience time.Duration `env:"PEEKER_PATIENCE, default=12h"`
 	// Grace is how long a step may finish after a stop.
 	Grace time.Duration `env:"PEEKER_GRACE, default=8s"`
 	// Skip forwards every candidate to the committer without a look, to measure
@@ -55,6 +61,9 @@ func (c Config) Validate() error {
 	}
 	if c.Fresh <= 0 {
 		errs = append(errs, fmt.Errorf("PEEKER_FRESH: want a positive duration, got %s", c.Fresh))
+	}
+	if c.Patience <= 0 {
+		errs = append(errs, fmt.Errorf("PEEKER_PATIENCE: want a positive duration, got %s; PEEKER_SHED=false sheds nothing", c.Patience))
 	}
 	if c.Grace <= 0 {
 		errs = append(errs, fmt.Errorf("PEEKER_GRACE: want a positive duration, got %s", c.Grace))

@@ -25,6 +25,7 @@ type peekLoop struct {
 	claim   *purse.Claim            // of the step in hand; nil in nospend
 	fuse    work.Fuse
 	returns work.Returns
+	flood   *flood
 }
 
 // weights divide the stage's tokens among its lanes.
@@ -61,13 +62,19 @@ func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	lane, waiting := l.lane(backlogs)
-	if waiting == 0 {
-		return nil, l.rest(ctx, "idle")
-	}
 	wish, err := l.purse.Wish(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if err := l.flood.look(ctx, backlogs, wish); err != nil {
+		return nil, err
+	}
+	if lane, n := l.flood.doomed(); n > 0 {
+		return l.from(ctx, lane, n)
+	}
+	lane, waiting := l.lane(backlogs)
+	if waiting == 0 {
+		return nil, l.rest(ctx, "idle")
 	}
 	n := min(waiting, l.cfg.Batch)
 	if l.fuse.Doubtful() {
@@ -88,10 +95,21 @@ func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
 			return nil, err
 		}
 	}
+	items, err := l.from(ctx, lane, n)
+	l.served[lane] += len(items)
+	return items, err
+}
+
+// from takes up to n items of a lane.
+func (l *peekLoop) from(ctx context.Context, lane pipeline.Source, n int) ([]stage.Item, error) {
 	l.pulse.State("working")
 	items, err := l.inlets[lane].Take(ctx, n, 200*time.Millisecond)
 	l.returns.Took(pipeline.DurablePeek(lane), n, items)
-	l.served[lane] += len(items)
+	last := uint64(0)
+	for _, it := range items {
+		last = max(last, it.Sequence)
+	}
+	l.flood.taken(lane, last)
 	return items, err
 }
 

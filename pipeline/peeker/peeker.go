@@ -84,6 +84,9 @@ func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
 			return nil, err
 		}
 	}
+	if l.flood, err = p.flood(ctx); err != nil {
+		return nil, err
+	}
 	if l.purse, err = purse.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}

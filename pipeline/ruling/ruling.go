@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/deal"
 	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/shed"
 	"ratchet/pipeline/verdict"
 )
 
@@ -40,6 +41,9 @@ type Ruling struct {
 // ReasonNotFound is why a product that Keepa does not know fails.
 const ReasonNotFound = "not_found"
 
+// ReasonShed is why work is given up that nobody looked at.
+const ReasonShed = "shed_over_capacity"
+
 // reasonUnreadable is why a product fails whose JSON is not what it used to be.
 const reasonUnreadable = "product_unreadable"
 
@@ -62,6 +66,17 @@ func Skip(j *verdict.Judge, w Work, now time.Time) Ruling {
 func NotFound(j *verdict.Judge, look pipeline.Look, w Work, tokens int, now time.Time) Ruling {
 	f := verdict.Finding{Outcome: pipeline.Fail, Reason: ReasonNotFound}
 	return Ruling{Verdict: w.paid(look, f, j.Version(), tokens, w.Survivor.ResponseIDs, Instant(now))}
+}
+
+// Shed is the verdict on work that lies under a line: it is not looked at, because
+// tokens suffice only for what is worth more.
+func Shed(j *verdict.Judge, w Work, l shed.Line, now time.Time) Ruling {
+	f := verdict.Finding{Outcome: pipeline.Shed, Reason: ReasonShed, Inputs: map[string]any{
+		"line_cents": l.BelowCents, "waiting": l.Waiting, "decidable": l.Decidable, "patience_s": l.PatienceS,
+	}}
+	v := w.paid(pipeline.LookPeek, f, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))
+	v.ExpectedValueCents = w.Survivor.ExpectedValueCents
+	return Ruling{Verdict: v}
 }
 
 // Peek decides on a product without offers, for which this work paid so many

@@ -18,6 +18,7 @@ type Figures struct {
 	Hours                     float64               `json:"hours"` // how long it ran
 	Decided                   int                   `json:"decided"`
 	Undecided                 int                   `json:"undecided"`    // listed as a candidate, without a final verdict
+	Shed                      int                   `json:"shed"`         // given up for 0 tokens, each with a verdict; among the decided
 	HoursToAll                float64               `json:"hours_to_all"` // t0 to the last final verdict
 	TokensSpent               int                   `json:"tokens_spent"` // what Keepa consumed until that verdict
 	TokensPerDecision         float64               `json:"tokens_per_decision"`
@@ -40,7 +41,9 @@ type Figures struct {
 	RejectedByLook            map[pipeline.Look]int `json:"rejected_by_look"`
 	VisibleIn                 string                `json:"visible_in"` // clickhouse, or streams where there is none
 	DecisionsPerHour          map[int]float64       `json:"decisions_per_hour,omitempty"`
-	Kills                     int                   `json:"kills,omitempty"` // of processes; each may cost one answer paid for again
+	PaidWorthCents            int64                 `json:"paid_worth_cents,omitempty"` // of what was paid for, at the median; where something was shed
+	ShedWorthCents            int64                 `json:"shed_worth_cents,omitempty"` // of what was shed
+	Kills                     int                   `json:"kills,omitempty"`            // of processes; each may cost one answer paid for again
 	Notes                     []string              `json:"notes,omitempty"`
 }
 
@@ -55,6 +58,7 @@ type Bars struct {
 	GrantWrites       float64 // writes of grants per paid call
 	ListShare         float64 // discovery's part of the tokens
 	MayWait           bool    // a fixed world need not be decided to the end
+	Sheds             bool    // there is more than tokens can decide: the least valuable is shed
 	Repeats           int     // answers that may be paid for again, beside one per kill
 	// Floor is the policy's floor.
 	Floor int
@@ -91,6 +95,9 @@ func (f *Figures) judge(b Bars, rows int) {
 	miss(b.Good > 0 && f.GoodVisible != b.Good, "good_visible: %d, want %d", f.GoodVisible, b.Good)
 	miss(b.GrantWrites > 0 && f.GrantWritesPerCall > b.GrantWrites, "grant_writes_per_call: %.2f, want at most %.2f", f.GrantWritesPerCall, b.GrantWrites)
 	miss(b.ListShare > 0 && f.ListShare > b.ListShare, "list_share: %.3f, want at most %.2f", f.ListShare, b.ListShare)
+	miss(b.Sheds && f.Shed == 0, "shed: nothing, although more was listed than tokens can decide")
+	miss(!b.Sheds && !b.MayWait && f.Shed > 0, "shed: %d, although all of it can be decided", f.Shed)
+	miss(b.Sheds && f.PaidWorthCents <= f.ShedWorthCents, "paid_worth_cents: %d, want more than the %d of what was shed", f.PaidWorthCents, f.ShedWorthCents)
 	f.OK = len(f.Failures) == 0
 }
 

@@ -52,6 +52,7 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, truth keepasim
 		}
 	}
 	f.repeats(r.Sim.Books(), w)
+	defer f.flood(sum, w, truth)
 	if r.Ps != nil {
 		f.Kills = r.Ps.killed()
 	}
@@ -184,15 +185,16 @@ func (f *Figures) repeats(b keepasim.Books, w workSet) {
 
 // workSet is what the candidates say.
 type workSet struct {
-	listed map[string]bool // Work-Ids
-	works  map[string]int  // by ASIN: a new price, a refresh and a retry are works of their own
-	lost   int             // works that are neither decided nor waiting
+	listed map[string]bool  // Work-Ids
+	works  map[string]int   // by ASIN: a new price, a refresh and a retry are works of their own
+	lost   int              // works that are neither decided nor waiting
+	worth  map[string]int64 // by Work-Id: what the glance expected
 }
 
 // works follows every Work-Id: decided, waiting in front of a durable, buried, or
 // lost.
 func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
-	w := workSet{listed: map[string]bool{}, works: map[string]int{}}
+	w := workSet{listed: map[string]bool{}, works: map[string]int{}, worth: map[string]int64{}}
 	final, waiting := sum.Final(), map[string]bool{}
 	glanced, err := settledUpTo(ctx, b, pipeline.StreamCandidates)
 	if err != nil {
@@ -218,6 +220,9 @@ func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
 	}
 	err = bus.ScanJSON(ctx, b, pipeline.StreamSurvivors, bus.From{}, func(r bus.Read, s pipeline.Survivor) error {
 		durable := pipeline.DurablePeek(s.Source)
+		if s.Look == pipeline.LookGlance && s.ExpectedValueCents != nil {
+			w.worth[r.Header.Get(pipeline.HeaderWorkID)] = *s.ExpectedValueCents
+		}
 		if s.Look == pipeline.LookPeek {
 			durable = pipeline.DurableCommit(s.Tier)
 		}

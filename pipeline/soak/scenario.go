@@ -70,6 +70,7 @@ func All() []Scenario {
 		backlog400(),
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
 		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
+		flood10k(),
 	}
 }
 

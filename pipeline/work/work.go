@@ -22,6 +22,7 @@ import (
 type Unit struct {
 	ruling.Work
 	Origin     string // where it stands: STREAM/SEQUENCE
+	Sequence   uint64
 	Deliveries uint64
 }
 
@@ -32,7 +33,7 @@ func (u Unit) Identity() pipeline.Identity { return u.Survivor.Identity }
 func Read(schema string) func(stage.Item) (Unit, error) {
 	return func(it stage.Item) (Unit, error) {
 		w, err := post.Work(schema, it.Header, it.Body)
-		return Unit{Work: w, Origin: post.Origin(it.Stream, it.Sequence), Deliveries: it.Deliveries}, err
+		return Unit{Work: w, Origin: post.Origin(it.Stream, it.Sequence), Sequence: it.Sequence, Deliveries: it.Deliveries}, err
 	}
 }
 

@@ -1,0 +1,257 @@
+package peeker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/shed"
+	"ratchet/pipeline/token"
+	"ratchet/pipeline/work"
+)
+
+// flood is what the peek loop knows of too much work: the lines that any peeker
+// drew, and what nobody has taken yet of the lanes that may be shed.
+type flood struct {
+	*peeker
+	cell     bus.Cell // of the lines
+	balance  bus.Cell // tokend's
+	lines    shed.Lines
+	lanes    map[pipeline.Source][]shed.Waiting // by sequence; only while there is too much
+	scanned  uint64                             // up to where the lanes were read
+	lookedAt time.Time
+
+	looked, survived int // peeks of this process, for the price of a decision
+}
+
+const (
+	// lookEvery is how often, in pipeline time, a peeker asks whether too much waits.
+	lookEvery = 2 * time.Minute
+	// deciding is the part of the income that looks may spend; the rest is the list's.
+	deciding = 0.85
+	// usualCommit stands in until a commit was paid for.
+	usualCommit = 6.5
+	// doomedBatch is how much is shed in one step.
+	doomedBatch = 100
+)
+
+func (p *peeker) flood(ctx context.Context) (*flood, error) {
+	kv, err := p.bus.Store(ctx, pipeline.BucketTokens)
+	if err != nil {
+		return nil, err
+	}
+	return &flood{
+		peeker: p, cell: bus.NewCell(kv, pipeline.KeyShed), balance: bus.NewCell(kv, pipeline.KeyBalance),
+		lanes: map[pipeline.Source][]shed.Waiting{},
+	}, nil
+}
+
+// look reads the lines now and then, and draws one if more waits than tokens can
+// decide within the patience.
+func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish token.Wish) error {
+	now := f.env.Now()
+	if !f.lookedAt.IsZero() && now.Sub(f.lookedAt) < lookEvery {
+		return nil
+	}
+	if err := f.readLines(ctx); err != nil {
+		return err
+	}
+	waiting := 0
+	for _, s := range pipeline.Sources() {
+		if once(s) {
+			waiting += backlogs[pipeline.DurablePeek(s)].Pending
+		}
+	}
+	means, known, err := f.means(ctx, backlogs)
+	if err != nil {
+		return err
+	}
+	tooMuch := f.cfg.Shed && known && wish == token.Run && means.Exceeded(waiting)
+	if !tooMuch && len(f.lines.Lines) == 0 {
+		clear(f.lanes)
+		f.scanned, f.lookedAt = 0, now
+		return nil
+	}
+	if err := f.scan(ctx, backlogs); err != nil {
+		return err
+	}
+	if tooMuch {
+		if err := f.draw(ctx, backlogs, means, now); err != nil {
+			return err
+		}
+	}
+	f.lookedAt = now
+	return nil
+}
+
+func (f *flood) readLines(ctx context.Context) error {
+	raw, _, err := f.cell.Read(ctx)
+	if err != nil || raw == nil {
+		return err
+	}
+	var ls shed.Lines
+	if err := json.Unmarshal(raw, &ls); err != nil {
+		return fmt.Errorf("decode %s: %w", f.cell.Key(), err)
+	}
+	f.lines = ls
+	return nil
+}
+
+// means is what deciding can spend, by what tokend last wrote; false while that is
+// unknown.
+func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (shed.Means, bool, error) {
+	var b struct {
+		Est    int `json:"est"`
+		Rate   int `json:"rate"`
+		Stages map[pipeline.Stage]struct {
+			Price float64 `json:"price"`
+		} `json:"stages"`
+	}
+	raw, _, err := f.balance.Read(ctx)
+	if err != nil || raw == nil || json.Unmarshal(raw, &b) != nil || b.Rate <= 0 {
+		return shed.Means{}, false, err
+	}
+	commit := b.Stages[pipeline.StageCommitter].Price
+	if commit <= 0 {
+		commit = usualCommit
+	}
+	hand := float64(max(0, b.Est))
+	for _, t := range pipeline.Tiers() {
+		l := backlogs[pipeline.DurableCommit(t)]
+		hand -= commit * float64(l.Pending+l.Unsettled)
+	}
+	return shed.Means{
+		PerHour: deciding * 60 * float64(b.Rate), Hand: int(hand), Patience: f.cfg.Patience,
+		Price: shed.Price(token.PricePeek, commit, f.looked, f.survived),
+	}, true, nil
+}
+
+// scan reads what came to the lanes since the last look, and drops what others
+// have taken.
+func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error {
+	var subjects []string
+	from := uint64(math.MaxUint64)
+	for _, s := range pipeline.Sources() {
+		if !once(s) {
+			continue
+		}
+		subjects = append(subjects, fmt.Sprintf("survivor.*.%s.%s.>", pipeline.LookGlance, s))
+		if l := backlogs[pipeline.DurablePeek(s)]; l.Pending > 0 {
+			from = min(from, l.Delivered+1)
+		}
+		f.taken(s, backlogs[pipeline.DurablePeek(s)].Delivered)
+	}
+	if from == math.MaxUint64 {
+		return nil // nothing waits
+	}
+	return f.bus.Scan(ctx, pipeline.StreamSurvivors, bus.From{Subjects: subjects, Sequence: max(from, f.scanned+1)}, func(r bus.Read) error {
+		f.scanned = r.Sequence
+		var s struct {
+			Source pipeline.Source `json:"source"`
+			Cents  *int64          `json:"expected_value_cents"`
+		}
+		if json.Unmarshal(r.Body, &s) == nil && r.Sequence > backlogs[pipeline.DurablePeek(s.Source)].Delivered {
+			f.lanes[s.Source] = append(f.lanes[s.Source], shed.Waiting{Seq: r.Sequence, Cents: s.Cents})
+		}
+		return nil // the loop itself buries what cannot be read
+	})
+}
+
+// draw adds a line, stored before anybody applies it.
+func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shed.Means, now time.Time) error {
+	floor := uint64(math.MaxUint64)
+	for s := range f.lanes {
+		if l := backlogs[pipeline.DurablePeek(s)]; l.Pending+l.Unsettled > 0 {
+			floor = min(floor, l.Settled)
+		}
+	}
+	drawn := false
+	var line shed.Line
+	ls, err := bus.Change(ctx, f.cell, func(ls shed.Lines) (shed.Lines, bool, error) {
+		var waiting []shed.Waiting
+		for _, lane := range f.lanes {
+			for _, w := range lane {
+				if _, is := ls.Find(w.Seq, w.Cents); !is {
+					waiting = append(waiting, w)
+				}
+			}
+		}
+		if line, drawn = shed.Draw(waiting, m, now); !drawn {
+			return ls, false, nil
+		}
+		return ls.With(line, floor), true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("draw a line through what waits: %w", err)
+	}
+	f.lines = ls
+	if drawn {
+		f.pulse.Count("lines", 1)
+		f.env.Log.Warn("more waits than tokens can decide, the least valuable is shed", "waiting", line.Waiting,
+			"decidable", line.Decidable, "below_cents", line.BelowCents, "patience", m.Patience, "price", math.Round(100*m.Price)/100)
+	}
+	return nil
+}
+
+// doomed is a lane whose next work is under a line, and how much of it in a row:
+// it is shed without a claim, whatever the balance.
+func (f *flood) doomed() (pipeline.Source, int) {
+	for _, s := range pipeline.Sources() {
+		n := 0
+		for _, w := range f.lanes[s] {
+			if _, is := f.lines.Find(w.Seq, w.Cents); !is || n == doomedBatch {
+				break
+			}
+			n++
+		}
+		if n > 0 {
+			return s, n
+		}
+	}
+	return "", 0
+}
+
+// taken drops what was taken of a lane up to a sequence.
+func (f *flood) taken(s pipeline.Source, upTo uint64) {
+	f.lanes[s] = slices.DeleteFunc(f.lanes[s], func(w shed.Waiting) bool { return w.Seq <= upTo })
+}
+
+// split takes out of the work that would have to be paid for what is under a line.
+// Work that comes again is held against the newest lines: whoever had it before
+// may have shed it under one of them.
+func (f *flood) split(ctx context.Context, units []work.Unit, of []int, facts []fact) ([]int, error) {
+	for _, i := range of {
+		if units[i].Deliveries > 1 && once(units[i].Survivor.Source) {
+			if err := f.readLines(ctx); err != nil {
+				return nil, err
+			}
+			break
+		}
+	}
+	var pay []int
+	for _, i := range of {
+		l, is := f.lines.Find(units[i].Sequence, units[i].Survivor.ExpectedValueCents)
+		if is && once(units[i].Survivor.Source) {
+			facts[i].Line = &l
+		} else {
+			pay = append(pay, i)
+		}
+	}
+	return pay, nil
+}
+
+// saw counts a verdict of a paid peek.
+func (f *flood) saw(o pipeline.Outcome) {
+	switch o {
+	case pipeline.Survive:
+		f.looked, f.survived = f.looked+1, f.survived+1
+	case pipeline.Reject:
+		f.looked++
+	case pipeline.Accept, pipeline.Confirm, pipeline.Fail, pipeline.Shed:
+	}
+}
