@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
@@ -143,19 +145,48 @@ func Find(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys 
 	return out, nil
 }
 
-func open(m *jetstream.RawStreamMsg) (Answer, error) {
-	body, err := Unpack(m.Data)
+// Beyond hands every answer of a kind that was stored after a sequence to f, in the
+// order in which they were stored.
+func Beyond(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, sequence uint64, f func(Answer) error) error {
+	prefix := pipeline.SubjectResponse(domain, kind, "")
+	from := bus.From{Subjects: []string{prefix + ">"}, Sequence: sequence + 1}
+	err := b.Scan(ctx, pipeline.StreamResponses, from, func(r bus.Read) error {
+		a, err := unwrap(r.Sequence, r.Header, r.Body)
+		if err != nil {
+			return err
+		}
+		a.Domain, a.Kind, a.Key = domain, kind, strings.TrimPrefix(r.Subject, prefix)
+		return f(a)
+	})
 	if err != nil {
-		return Answer{}, fmt.Errorf("decompress stored answer %d: %w", m.Sequence, err)
+		return fmt.Errorf("look for stored answers beyond %d: %w", sequence, err)
 	}
-	at, err := time.Parse(pipeline.TimeFormat, m.Header.Get(pipeline.HeaderAnsweredAt))
+	return nil
+}
+
+// Sequence is where the last stored answer stands.
+func Sequence(ctx context.Context, b *bus.Bus) (uint64, error) {
+	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
 	if err != nil {
-		return Answer{}, fmt.Errorf("read stored answer %d: %w", m.Sequence, err)
+		return 0, fmt.Errorf("look at stored answers: %w", err)
 	}
-	cost, _ := strconv.Atoi(m.Header.Get(pipeline.HeaderCost)) // absent is 0: it is for people
+	return s.CachedInfo().State.LastSeq, nil
+}
+
+func open(m *jetstream.RawStreamMsg) (Answer, error) { return unwrap(m.Sequence, m.Header, m.Data) }
+
+func unwrap(sequence uint64, h nats.Header, packed []byte) (Answer, error) {
+	body, err := Unpack(packed)
+	if err != nil {
+		return Answer{}, fmt.Errorf("decompress stored answer %d: %w", sequence, err)
+	}
+	at, err := time.Parse(pipeline.TimeFormat, h.Get(pipeline.HeaderAnsweredAt))
+	if err != nil {
+		return Answer{}, fmt.Errorf("read stored answer %d: %w", sequence, err)
+	}
+	cost, _ := strconv.Atoi(h.Get(pipeline.HeaderCost)) // absent is 0: it is for people
 	return Answer{
-		ID: strconv.FormatUint(m.Sequence, 10), Body: body, AnsweredAt: at, Cost: cost,
-		Request: m.Header.Get(pipeline.HeaderRequest), RequestID: m.Header.Get(pipeline.HeaderRequestID),
-		WorkID: m.Header.Get(pipeline.HeaderWorkID),
+		ID: strconv.FormatUint(sequence, 10), Body: body, AnsweredAt: at, Cost: cost,
+		Request: h.Get(pipeline.HeaderRequest), RequestID: h.Get(pipeline.HeaderRequestID), WorkID: h.Get(pipeline.HeaderWorkID),
 	}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -28,31 +30,66 @@ func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipel
 		return out, nil
 	}
 	bySubject := map[string][]pipeline.Identity{}
-	var subjects []string
 	for _, id := range ids {
 		s := prefix + pipeline.KeySeen(id)
-		if len(bySubject[s]) == 0 {
-			subjects = append(subjects, s)
-		}
 		bySubject[s] = append(bySubject[s], id)
 	}
-	msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, stream, subjects)
-	if errors.Is(err, jetstreamext.ErrNoMessages) {
-		return out, nil
-	}
+	err := newest(ctx, b, stream, bySubject, func(ids []pipeline.Identity, m *jetstream.RawStreamMsg) { keep(out, ids, m) })
 	if err != nil {
 		return nil, fmt.Errorf("recall %d ASINs: %w", len(ids), err)
 	}
-	for m, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
+	return out, nil
+}
+
+// Offered are those identities whose first look was offered already and is not
+// forgotten: they wait, or are being decided. It does not rest on the window in
+// which the stream drops repeats.
+func Offered(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]bool, error) {
+	out := map[pipeline.Identity]bool{}
+	bySubject := map[string][]pipeline.Identity{}
+	for _, id := range ids {
+		for _, source := range []pipeline.Source{pipeline.SourceLive, pipeline.SourceGap, pipeline.SourceBackfill} {
+			s := pipeline.SubjectCandidate(id.Domain, source, id.ASIN)
+			bySubject[s] = append(bySubject[s], id)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("recall %d ASINs: %w", len(ids), err)
+	}
+	err := newest(ctx, b, pipeline.StreamCandidates, bySubject, func(ids []pipeline.Identity, m *jetstream.RawStreamMsg) {
+		for _, id := range ids {
+			if m.Header.Get(pipeline.HeaderWorkID) == id.WorkID(pipeline.FirstGeneration) {
+				out[id] = true
+			}
 		}
-		keep(out, bySubject[m.Subject], m)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for %d candidates: %w", len(ids), err)
 	}
 	return out, nil
+}
+
+// most is how many subjects one request asks for; the server takes 1,024.
+const most = 1000
+
+// newest hands the newest message of each subject to f.
+func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipeline.Identity, f func([]pipeline.Identity, *jetstream.RawStreamMsg)) error {
+	for subjects := range slices.Chunk(slices.Sorted(maps.Keys(of)), most) {
+		msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, stream, subjects)
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for m, err := range msgs {
+			if errors.Is(err, jetstreamext.ErrNoMessages) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			f(of[m.Subject], m)
+		}
+	}
+	return nil
 }
 
 func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m *jetstream.RawStreamMsg) {

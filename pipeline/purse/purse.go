@@ -131,6 +131,23 @@ func (p *Purse) Credit(ctx context.Context) (int, error) {
 	return g.Credit(), nil
 }
 
+// Income is the plan's tokens a minute as the stage's last answer told it; 0 when
+// none has told it yet.
+func (p *Purse) Income(ctx context.Context) (int, error) {
+	raw, _, err := p.grant.Read(ctx)
+	if err != nil || raw == nil {
+		return 0, err
+	}
+	var g token.Grant
+	if err := json.Unmarshal(raw, &g); err != nil {
+		return 0, fmt.Errorf("decode %s: %w", p.grant.Key(), err)
+	}
+	if g.API == nil {
+		return 0, nil
+	}
+	return g.API.Rate, nil
+}
+
 // Wish is what the operator wants; an absent key is run.
 func (p *Purse) Wish(ctx context.Context) (token.Wish, error) {
 	raw, _, err := p.mode.Read(ctx)

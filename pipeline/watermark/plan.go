@@ -11,82 +11,88 @@ type Plan struct {
 	Shortest   time.Duration // between polls
 	Longest    time.Duration // between polls
 	Margin     Mark          // minutes below the mark that a read still covers
-	Window     time.Duration // how long the list shows a row; older gaps expire
+	Window     time.Duration // for how long a row surely stays listed: what is owed for longer expires
+	Patience   time.Duration // after so long without a page a read is not continued
+	Most       int           // pages that Keepa serves
+	Price      float64       // tokens a page
+	Income     float64       // tokens a minute; 0 unknown
 }
+
+// The parts of the income that discovery leaves itself: while much is new, while
+// nothing is, and for sweeps.
+const (
+	busyPart  = 0.10
+	idlePart  = 0.01
+	sweepPart = 0.02
+)
 
 // DefaultPlan follows the measured list: a fifth of the new rows enter with an
 // old date, and rows leave after half a day or so.
 func DefaultPlan() Plan {
-	return Plan{SweepEvery: 12 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 60, Window: 24 * time.Hour}
+	return Plan{
+		SweepEvery: 12 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 60,
+		Window: 10 * time.Hour, Patience: time.Hour, Most: 66, Price: 5,
+	}
 }
 
 // Due reports whether a poll is due.
 func (s State) Due(now time.Time) bool { return !s.NextPoll.After(now) }
 
-// Sweeps reports whether the next read is a full sweep: nothing is known yet, one
-// was cut short, or the last is long ago.
+// Sweeps reports whether the next read is a full sweep: nothing is known yet, the
+// last is long ago, or so much time went by since the list was read that what
+// came meanwhile may have gone from its top.
 func (p Plan) Sweeps(s State, now time.Time) bool {
-	return s.Mark == 0 || s.Sweep != nil || now.Sub(s.LastSweep) >= p.SweepEvery
+	return s.Mark == 0 || now.Sub(s.LastSweep) >= p.sweepEvery(s) || now.Sub(s.ReadAt) >= p.Window
 }
 
-// Page is what one page said.
-type Page struct {
-	Rows  []Mark // creation dates, in the list's order
-	Index int    // 0-based
-	Total int    // rows of the whole list; negative when it did not say
+// sweepEvery is the time between two sweeps that the income allows.
+func (p Plan) sweepEvery(s State) time.Duration {
+	return max(p.SweepEvery, p.afford(float64(max(1, s.Pages))*p.Price, sweepPart))
 }
 
-// RowsPerPage is how many rows a full page has.
-const RowsPerPage = 150
-
-// Last reports whether no further page has rows. The list tells its own size, so
-// the empty page is never bought.
-func (p Page) Last() bool {
-	if p.Total >= 0 {
-		return (p.Index+1)*RowsPerPage >= p.Total || len(p.Rows) == 0
+// afford is how long a part of the income takes to pay for so many tokens.
+func (p Plan) afford(tokens, part float64) time.Duration {
+	if p.Income <= 0 {
+		return 0
 	}
-	return len(p.Rows) < RowsPerPage
+	return time.Duration(tokens / (part * p.Income) * float64(time.Minute)).Round(time.Second)
 }
 
-// Descends reports whether the page's dates never rise by more than a minute,
-// which is what a list sorted by creation date looks like.
-func (p Page) Descends() bool {
-	for i := 1; i < len(p.Rows); i++ {
-		if p.Rows[i] > p.Rows[i-1]+1 {
-			return false
-		}
-	}
-	return true
-}
-
-// Below reports whether every row of the page lies below the bottom: no single
-// row, and no order within the page, ends a read.
-func (p Page) Below(bottom Mark) bool {
-	for _, m := range p.Rows {
-		if m > bottom {
-			return false
-		}
-	}
-	return true
-}
-
-// Next is the interval after a read that brought fresh new rows of listed, and
-// why. It shrinks while gaps are owed or much is new, and grows while little is.
-func (p Plan) Next(s State, fresh, listed int) (time.Duration, string) {
+// Next is the interval after a read, and why. It shrinks while gaps are owed or
+// much is new, grows while little is, and never costs more than a part of the
+// income.
+func (p Plan) Next(s State, r *Read) (time.Duration, string) {
 	last := time.Duration(s.IntervalS) * time.Second
-	if last == 0 {
-		return p.Shortest, "first read"
+	pages := 1
+	if !r.Ordered() {
+		pages = r.Pages // each read goes through all of it
+	}
+	cost := float64(pages) * p.Price
+	shortest := max(p.Shortest, p.afford(cost, busyPart))
+	longest := max(p.Longest, p.afford(cost, idlePart), shortest)
+	clamp := func(d time.Duration) time.Duration { return max(shortest, min(d, longest)) }
+	fresh := r.Fresh + r.Late
+	why := fmt.Sprintf("%d of %d were new", fresh, r.Listed)
+	var next time.Duration
+	switch {
+	case r.Odd != "":
+		return longest, "list shape anomaly: " + r.Odd
+	case last == 0:
+		next, why = shortest, "first read"
+	case s.Driving() > 0:
+		next, why = shortest, fmt.Sprintf("%d gaps are owed", s.Driving())
+	case fresh == 0:
+		next, why = clamp(2*last), "nothing was new"
+	case fresh*4 > RowsPerPage:
+		next = clamp(last / 2)
+	default:
+		next = clamp(last * 5 / 4)
 	}
 	switch {
-	case len(s.Gaps) > 0:
-		return p.Shortest, fmt.Sprintf("%d gaps are owed", len(s.Gaps))
-	case fresh == 0:
-		return p.clamp(2 * last), "nothing was new"
-	case fresh*4 > listed:
-		return p.clamp(last / 2), fmt.Sprintf("%d of %d were new", fresh, listed)
-	default:
-		return p.clamp(last * 5 / 4), fmt.Sprintf("%d of %d were new", fresh, listed)
+	case next == shortest && shortest > p.Shortest:
+		why += ", as often as the income allows"
+	case next == longest:
+		why += ", the longest"
 	}
+	return next, why
 }
-
-func (p Plan) clamp(d time.Duration) time.Duration { return max(p.Shortest, min(d, p.Longest)) }

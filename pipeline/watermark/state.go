@@ -2,9 +2,12 @@
 // was read, what is still owed, and when to look again. It is pure.
 //
 // Four laws hold. A mark never goes back, never passes what was seen, and never
-// lies in the future of Keepa's own clock. Observing is idempotent, commutative
-// and associative. What a read did not fetch is owed as a gap until it was read
-// or has expired. Nothing rests on the order of the list.
+// lies in the future of Keepa's own clock. Coverage is idempotent, commutative
+// and associative. What a read did not prove to have seen is owed as a gap until
+// it was read or has expired. Nothing rests on the order of the list.
+//
+//	State ──Begin──▶ State with Read ──Take page…──▶ Read ──End──▶ State, what opened, filled, expired
+//	                    └─ dies here: the stored pages make the same Read again
 package watermark
 
 import (
@@ -18,30 +21,43 @@ type Mark int64
 
 // State is what is known of one query's list. The zero value has seen nothing.
 type State struct {
+	Query     string    `json:"query,omitempty"`    // NAME@VERSION that it is about
 	Mark      Mark      `json:"mark"`               // every row up to here was read, or is owed in a gap
-	ReadAt    time.Time `json:"read_at,omitzero"`   // when the last read ended
+	ReadAt    time.Time `json:"read_at,omitzero"`   // when the last read that went as far as it had to ended
 	NextPoll  time.Time `json:"next_poll,omitzero"` // due when it is not after now
 	IntervalS int       `json:"interval_s"`
 	Why       string    `json:"why"` // the reason for the interval
 	Gaps      []Gap     `json:"gaps"`
 	LastSweep time.Time `json:"last_sweep,omitzero"` // when a full sweep last ended
-	Sweep     *Progress `json:"sweep,omitempty"`     // a full sweep that was cut short
+	Read      *Progress `json:"read,omitempty"`      // a read that has not ended
+	Covered   Spans     `json:"covered,omitempty"`   // what the last read proved to have seen
+
+	Rows       int     `json:"rows,omitempty"`            // of the whole list, when it was last told
+	Pages      int     `json:"pages,omitempty"`           // that the last sweep took
+	Overstates int     `json:"overstates,omitempty"`      // by how many rows the list counts too many
+	PerHour    float64 `json:"per_hour,omitempty"`        // rows that come or change their price
+	Unseen     float64 `json:"unseen_estimate,omitempty"` // rows that came and went between two reads, so far; estimated
 }
 
-// Gap is a span below the mark that was not fetched and is owed.
+// Gap is a span below the mark that was not proven to be seen and is owed.
 type Gap struct {
 	ID           string    `json:"id"`
-	From         Mark      `json:"from"` // exclusive: read before
+	From         Mark      `json:"from"` // exclusive; 0 is the list's end
 	To           Mark      `json:"to"`   // inclusive
 	Opened       time.Time `json:"opened"`
 	RowsEstimate int       `json:"rows_estimate"`
+	Deep         bool      `json:"deep,omitempty"` // only a full sweep goes down there: a seam between two pages
 }
 
-// Progress is where a sweep goes on after it was cut short.
+// Progress is a read that has begun. Its pages are the stored answers to its
+// query beyond Since, so a crash loses none of them.
 type Progress struct {
-	Page  int       `json:"page"` // the next to read
-	Top   Mark      `json:"top"`  // the newest row seen so far
+	ID    string    `json:"id"`
 	Begun time.Time `json:"begun"`
+	Since uint64    `json:"since"` // sequence in RESPONSES
+	Sweep bool      `json:"sweep"`
+	Down  Mark      `json:"down"` // an incremental read ends below it
+	Cut   bool      `json:"cut"`  // it was cut short, and what it did not read is owed
 }
 
 // Ceiling is how far a row's date may lie ahead of Keepa's clock and still move
@@ -66,27 +82,17 @@ func Newest(rows []Mark, keepaNow Mark) Mark {
 	return top
 }
 
-// Oldest is the oldest of the rows; 0 for none.
-func Oldest(rows []Mark) Mark {
-	if len(rows) == 0 {
-		return 0
+// span is the minutes that a gap owes.
+func (g Gap) span() Span {
+	if g.From <= 0 {
+		return Span{Begin, g.To}
 	}
-	return slices.Min(rows)
+	return Span{g.From + 1, g.To}
 }
 
-// Merge joins what two readers saw of the same list.
-func (s State) Merge(o State) State {
-	s.Mark = max(s.Mark, o.Mark)
-	if o.ReadAt.After(s.ReadAt) {
-		s.ReadAt = o.ReadAt
-	}
-	if o.LastSweep.After(s.LastSweep) {
-		s.LastSweep = o.LastSweep
-	}
-	for _, g := range o.Gaps {
-		s = s.Owe(g)
-	}
-	return s
+// Owes reports whether a row of that date is owed.
+func (s State) Owes(m Mark) bool {
+	return slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.span().Has(m) })
 }
 
 // Owe opens a gap; the same gap twice is one, and an empty one none.
@@ -95,50 +101,29 @@ func (s State) Owe(g Gap) State {
 		return s
 	}
 	s.Gaps = append(slices.Clone(s.Gaps), g)
-	slices.SortFunc(s.Gaps, func(a, b Gap) int { return int(a.From - b.From) })
+	slices.SortStableFunc(s.Gaps, func(a, b Gap) int { return int(max(-1, min(1, a.From-b.From))) })
 	return s
 }
 
-// Filled is the state after everything newer than down was read, and the gaps
-// that this ended. A gap that was read in part shrinks.
-func (s State) Filled(down Mark) (State, []Gap) {
-	var filled, owed []Gap
+// Driving is how many gaps an incremental read goes down for.
+func (s State) Driving() int {
+	n := 0
 	for _, g := range s.Gaps {
-		switch {
-		case down <= g.From:
-			filled = append(filled, g)
-		case down < g.To:
-			g.To = down
-			owed = append(owed, g)
-		default:
-			owed = append(owed, g)
+		if !g.Deep {
+			n++
 		}
 	}
-	s.Gaps = owed
-	return s, filled
-}
-
-// Expired is the state without the gaps that have been owed for longer than the
-// list shows its rows, and those gaps.
-func (s State) Expired(now time.Time, window time.Duration) (State, []Gap) {
-	var gone, owed []Gap
-	for _, g := range s.Gaps {
-		if now.Sub(g.Opened) > window {
-			gone = append(gone, g)
-		} else {
-			owed = append(owed, g)
-		}
-	}
-	s.Gaps = owed
-	return s, gone
+	return n
 }
 
 // Bottom is down to where the next incremental read must go: the mark, or the
-// oldest gap, less the margin.
+// oldest gap that is not left to a sweep, less the margin.
 func (s State) Bottom(margin Mark) Mark {
 	bottom := s.Mark
 	for _, g := range s.Gaps {
-		bottom = min(bottom, g.From)
+		if !g.Deep {
+			bottom = min(bottom, g.From)
+		}
 	}
 	return bottom - margin
 }

@@ -4,70 +4,140 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"strconv"
+	"strings"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/memory"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/watermark"
 	"ratchet/pipeline/work"
 )
 
-// read is one movement over a list: an incremental read, newest first, or a full
-// sweep.
+// read is one movement over a list: its pages as they are bought, or found stored
+// by whoever read before it died.
+//
+//	WATERMARKS: read begun ─▶ [ claim ─▶ page ─▶ RESPONSES ─▶ candidates ─▶ LEDGER poll ]… ─▶ LEDGER gaps, sweep ─▶ WATERMARKS: read ended
+//
+// Dying anywhere in the brackets loses at most a page that was bought and not yet
+// stored. What comes after is repeated under the same ids.
 type read struct {
-	w      *watermarker
-	q      query
-	state  watermark.State // as it was when the read began
-	sweep  bool
-	seen   map[string]bool // ASINs of this read: the list moves while it is read
-	top    watermark.Mark  // the newest row seen
-	bottom watermark.Mark  // the oldest row of the last page
-	pages  int
-	listed int
-	fresh  int // rows that became candidates
+	w     *watermarker
+	q     query
+	state watermark.State // with this read under way
+	moves *watermark.Read
+	seen  map[pipeline.Identity]bool // in this read: the list moves while it is read
+	buys  bool                       // a page was bought
+}
+
+// begin takes up the read that is under way, or begins one.
+func (w *watermarker) begin(ctx context.Context, q query, s watermark.State) (*read, error) {
+	plan, err := w.means(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.Read != nil && s.Query == q.ID() {
+		r, err := w.resume(ctx, q, s, plan)
+		if r != nil || err != nil {
+			return r, err
+		}
+	}
+	since, err := answers.Sequence(ctx, w.bus)
+	if err != nil {
+		return nil, err
+	}
+	now := w.env.Now()
+	s, err = bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
+		return s.Begin(q.ID(), since, plan, now), true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w.over(q, s, plan), nil
+}
+
+func (w *watermarker) over(q query, s watermark.State, plan watermark.Plan) *read {
+	return &read{w: w, q: q, state: s, moves: s.Reader(plan), seen: map[pipeline.Identity]bool{}}
+}
+
+// means is the plan with the income that Keepa last told.
+func (w *watermarker) means(ctx context.Context) (watermark.Plan, error) {
+	plan := w.plan
+	income, err := w.purse.Income(ctx)
+	plan.Income, plan.Price, plan.Most = float64(income), token.PricePage, keepa.MaxPages
+	return plan, err
+}
+
+// resume makes the read that is under way from its stored pages, whose candidates
+// may or may not be out yet. Nil when it is too old to go on: what it did not read
+// is owed then.
+func (w *watermarker) resume(ctx context.Context, q query, s watermark.State, plan watermark.Plan) (*read, error) {
+	r := w.over(q, s, plan)
+	last := s.Read.Begun
+	err := answers.Beyond(ctx, w.bus, int(q.Domain), pipeline.KindDeals, s.Read.Since, func(a answers.Answer) error {
+		index, ours := q.pageOf(a.Key)
+		if _, more := r.moves.Next(); !ours || !more {
+			return nil
+		}
+		list, err := keepa.DecodeDealPage(a.Body)
+		if err != nil || !list.Listed() {
+			return nil //nolint:nilerr // it could not be read then either, and was bought again
+		}
+		last = a.AnsweredAt
+		return r.take(ctx, index, &list, a.RequestID)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("go on with a read: %w", err)
+	}
+	_, more := r.moves.Next()
+	if !more || w.env.Now().Sub(last) < plan.Patience {
+		return r, nil
+	}
+	if r.moves.Pages == 0 {
+		return nil, nil
+	}
+	return nil, r.end(ctx)
+}
+
+// pageOf is the number of a page of this query's list from its answer's key.
+func (q query) pageOf(key string) (int, bool) {
+	number, ours := strings.CutPrefix(key, q.Name+"-")
+	index, err := strconv.Atoi(number)
+	return index, ours && err == nil
 }
 
 // run reads page after page. However it ends, what was published counts: the mark
-// moves, and what was not fetched is owed.
+// moves, and what was not read is owed.
 func (r *read) run(ctx context.Context) error {
-	first := 0
-	if r.sweep && r.state.Sweep != nil {
-		first, r.top = r.state.Sweep.Page, r.state.Sweep.Top
-	}
-	bottom := r.state.Bottom(r.w.plan.Margin)
-	for index := first; ; index++ {
-		page, err := r.page(ctx, index)
-		if err != nil {
-			return errors.Join(err, r.cutShort(ctx, index))
+	for {
+		index, more := r.moves.Next()
+		if !more {
+			return r.end(ctx)
 		}
-		if !r.sweep && !page.Descends() {
-			r.sweep = true // the list is in another order: only all of it is enough
+		if err := r.page(ctx, index); err != nil {
+			if r.moves.Pages == 0 || r.state.Read.Cut && !r.buys {
+				return err // nothing was read that is not told yet; it is still due
+			}
+			return errors.Join(err, r.end(ctx))
 		}
-		if page.Last() || !r.sweep && page.Below(bottom) {
-			return r.finish(ctx, page)
-		}
-		if index+1 >= keepa.MaxPages {
-			return r.finish(ctx, page) // Keepa serves no more
-		}
+		r.buys = true
 	}
 }
 
-// page buys one page under a claim of its own and publishes what is new on it.
-func (r *read) page(ctx context.Context, index int) (watermark.Page, error) {
+// page buys one page under a claim of its own, stores it and takes it.
+func (r *read) page(ctx context.Context, index int) error {
 	claim, err := r.claim(ctx)
 	if err != nil {
-		return watermark.Page{}, err
+		return err
 	}
 	ctx, cancel := r.w.graceful(ctx)
 	defer cancel()
 	answer, err := r.w.keepa.Deals(ctx, claim, int(r.q.Domain), r.q.Encode(index))
 	if err != nil {
-		return watermark.Page{}, errors.Join(err, work.Refused(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, err))
+		return errors.Join(err, work.Refused(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, err))
 	}
 	r.w.fuse.Worked()
 	r.w.pulse.Paid(answer.Consumed)
@@ -76,17 +146,23 @@ func (r *read) page(ctx context.Context, index int) (watermark.Page, error) {
 		Request: answer.Request, RequestID: claim.ID(), Cost: answer.Consumed, AnsweredAt: answer.AnsweredAt,
 	}})
 	if err := errors.Join(err, claim.Close(ctx, answer.Consumed, answer.Reading)); err != nil {
-		return watermark.Page{}, err
+		return err
 	}
 	list, err := keepa.DecodeDealPage(answer.Body)
+	if err == nil && !list.Listed() {
+		err = errNoList
+	}
 	if err != nil {
 		// The answer is stored, but what it says cannot be read: another one may
 		// differ, so it is asked for again, later and later.
 		r.w.fuse.Failed(r.w.env)
-		return watermark.Page{}, fmt.Errorf("decode page %d: %w", index, err)
+		return fmt.Errorf("decode page %d: %w", index, err)
 	}
-	return r.publish(ctx, index, &list, claim.ID())
+	return r.take(ctx, index, &list, claim.ID())
 }
+
+// errNoList means that an answer held no list at all: it is not a list of no rows.
+var errNoList = errors.New("the answer holds no list")
 
 // claim waits for a page's tokens; it holds nothing meanwhile.
 func (r *read) claim(ctx context.Context) (*purse.Claim, error) {
@@ -97,8 +173,12 @@ func (r *read) claim(ctx context.Context) (*purse.Claim, error) {
 		}
 		r.w.pulse.State("waiting_for_tokens")
 		r.w.rest(ctx, work.Nap(r.w.env))
-		if _, _, err := r.w.lease.Hold(ctx); err != nil {
+		leads, _, err := r.w.lease.Hold(ctx)
+		if err != nil {
 			return nil, err
+		}
+		if !leads {
+			return nil, errDeposed
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -106,171 +186,75 @@ func (r *read) claim(ctx context.Context) (*purse.Claim, error) {
 	}
 }
 
-// publish makes candidates of the rows that are not decided yet, and returns when
-// the stream has them.
-func (r *read) publish(ctx context.Context, index int, list *keepa.DealPage, claim string) (watermark.Page, error) {
-	page := watermark.Page{Index: index, Total: -1}
-	if root, ok := r.q.Root(); ok {
-		if n, ok := list.CategoryCount(root); ok {
-			page.Total = n
+// errDeposed means that another instance leads: it goes on with this read.
+var errDeposed = errors.New("another watermarker leads now")
+
+// take makes candidates of a page's rows and adds it to the read. Nothing is made
+// of a page whose shape is strange.
+func (r *read) take(ctx context.Context, index int, list *keepa.DealPage, claim string) error {
+	page := r.q.page(index, list)
+	fresh := 0
+	if odd := page.Odd(); odd != "" {
+		r.w.pulse.Count("list_shape_anomaly", 1)
+		r.w.env.Log.Warn("list has a strange shape, nothing is concluded from it", "query", r.q.ID(), "why", odd)
+	} else {
+		var err error
+		if fresh, err = r.publish(ctx, list.Rows); err != nil {
+			return err
 		}
 	}
-	now := r.w.env.Now()
-	var ids []pipeline.Identity
+	r.moves.Take(page)
+	r.w.pulse.Count("rows", len(list.Rows))
+	r.w.pulse.Count("candidates", fresh)
+	return r.w.entry(ctx, r.polled(page, fresh, claim), "poll:"+claim)
+}
+
+// page is an answer as the ledger of what was seen reads it.
+func (q query) page(index int, list *keepa.DealPage) watermark.Page {
+	p := watermark.Page{Index: index, Total: -1, Now: watermark.Mark(keepa.FromTime(list.At()))}
+	if root, ok := q.Root(); ok {
+		if n, ok := list.CategoryCount(root); ok {
+			p.Total = n
+		}
+	}
 	for i := range list.Rows {
 		row := &list.Rows[i]
-		page.Rows = append(page.Rows, watermark.Mark(row.CreationDate))
-		ids = append(ids, r.identity(row))
+		p.Rows = append(p.Rows, watermark.Row{ASIN: row.ASIN, At: watermark.Mark(row.CreationDate)})
+		p.Updated = max(p.Updated, watermark.Mark(row.LastUpdate))
 	}
-	known, err := memory.Recall(ctx, r.w.bus, ids)
-	if err != nil {
-		return page, err
-	}
-	var ms []bus.Message
-	for i := range list.Rows {
-		m, ok, err := r.candidate(ctx, &list.Rows[i], ids[i], known, now)
-		if err != nil {
-			return page, err
-		}
-		if ok {
-			ms = append(ms, m)
-		}
-	}
-	if err := r.w.bus.PublishAll(ctx, ms); err != nil {
-		return page, err
-	}
-	r.pages, r.listed, r.fresh = r.pages+1, r.listed+len(list.Rows), r.fresh+len(ms)
-	r.top = max(r.top, watermark.Newest(page.Rows, watermark.Mark(keepa.FromTime(list.At()))))
-	if len(page.Rows) > 0 {
-		r.bottom = watermark.Oldest(page.Rows)
-	}
-	r.w.pulse.Count("rows", len(list.Rows))
-	r.w.pulse.Count("candidates", len(ms))
-	e := pipeline.Entry{
-		Event: pipeline.EventPoll, At: now, Query: r.q.ID(), From: int64(r.bottom), To: int64(r.top), RowsEstimate: len(list.Rows),
-		Claim: claim, Note: fmt.Sprintf("page %d, %d new", index, len(ms)),
-	}
-	return page, r.w.entry(ctx, e, "poll:"+claim)
+	return p
 }
 
-func (r *read) identity(row *keepa.DealRow) pipeline.Identity {
-	return pipeline.Identity{Domain: int(r.q.Domain), ASIN: row.ASIN, PriceType: int(r.q.PriceType), CreationDate: int64(row.CreationDate)}
-}
-
-// candidate is a row as a candidate; false when it was seen in this read or
-// decided before. A row without a proper ASIN is buried, because it may not
-// enter a subject.
-func (r *read) candidate(ctx context.Context, row *keepa.DealRow, id pipeline.Identity, known map[pipeline.Identity]pipeline.Memory, now time.Time) (bus.Message, bool, error) {
-	if !pipeline.ValidASIN(row.ASIN) {
-		return bus.Message{}, false, r.bury(ctx, row)
-	}
-	if r.seen[row.ASIN] || known[id].Outcome.Final() && known[id].CreationDate == id.CreationDate {
-		return bus.Message{}, false, nil
-	}
-	r.seen[row.ASIN] = true
-	workID := id.WorkID(pipeline.FirstGeneration)
-	m, err := bus.Encode(pipeline.SubjectCandidate(id.Domain, pipeline.SourceLive, id.ASIN), pipeline.SchemaCandidate,
-		"candidate:"+workID, workID, pipeline.Candidate{
-			Identity: id, Queries: []string{r.q.ID()}, Source: pipeline.SourceLive, ListSeenAt: now, Row: row.Raw,
-		})
-	return m, err == nil, err
-}
-
-func (r *read) bury(ctx context.Context, row *keepa.DealRow) error {
-	r.w.pulse.Count("dead", 1)
-	key := fmt.Sprintf("row-%x", row.ASIN)
-	if len(key) > 64 {
-		key = key[:64]
-	}
-	m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StageWatermarker), key), pipeline.SchemaDead, "dead:"+key+":"+fmt.Sprint(row.CreationDate), "",
-		pipeline.Dead{Reason: "bad_asin", Error: fmt.Sprintf("%q is no ASIN", row.ASIN), Body: row.Raw})
+// end tells what the read did to what is owed, and then writes the state, if this
+// read is still the one under way there. Dying in between tells the same again.
+func (r *read) end(ctx context.Context) error {
+	ctx, cancel := r.w.graceful(ctx)
+	defer cancel()
+	plan, err := r.w.means(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = r.w.bus.Publish(ctx, m)
-	return err
-}
-
-// finish ratchets after a read that went as far as it had to.
-func (r *read) finish(ctx context.Context, last watermark.Page) error {
-	down := r.bottom
-	if last.Last() {
-		down = 0 // nothing of the list lies below
-	}
-	var filled, gone []watermark.Gap
 	now := r.w.env.Now()
-	_, err := bus.Change(ctx, r.q.cell, func(s watermark.State) (watermark.State, bool, error) {
-		s = s.Observe([]watermark.Mark{r.top}, r.top)
-		s, filled = s.Filled(down)
-		s, gone = s.Expired(now, r.w.plan.Window)
-		if r.sweep && last.Last() {
-			s.LastSweep, s.Sweep = now, nil
+	s, err := r.w.state(ctx, r.q)
+	if err != nil || !r.still(s) {
+		return err
+	}
+	_, change := s.End(r.moves, plan, now)
+	if err := r.tell(ctx, change, now); err != nil {
+		return err
+	}
+	_, err = bus.Change(ctx, r.q.cell, func(s watermark.State) (watermark.State, bool, error) {
+		if !r.still(s) {
+			return s, false, nil
 		}
-		d, why := r.w.plan.Next(s, r.fresh, r.listed)
-		s.ReadAt, s.NextPoll, s.IntervalS, s.Why = now, now.Add(d), int(d/time.Second), why
+		s, _ = s.End(r.moves, plan, now)
 		if s.Gaps == nil {
 			s.Gaps = []watermark.Gap{}
 		}
 		return s, true, nil
 	})
-	if err != nil {
-		return err
-	}
-	return r.tell(ctx, filled, gone, now)
+	return err
 }
 
-// tell writes what the read did to coverage.
-func (r *read) tell(ctx context.Context, filled, gone []watermark.Gap, now time.Time) error {
-	for _, g := range filled {
-		if err := r.w.entry(ctx, r.gap(pipeline.EventGapFilled, g), "gap_filled:"+g.ID); err != nil {
-			return err
-		}
-	}
-	for _, g := range gone {
-		if err := r.w.entry(ctx, r.gap(pipeline.EventGapExpired, g), "gap_expired:"+g.ID); err != nil {
-			return err
-		}
-	}
-	if !r.sweep {
-		return nil
-	}
-	e := pipeline.Entry{
-		Event: pipeline.EventSweep, At: now, Query: r.q.ID(), To: int64(r.top), RowsEstimate: r.listed,
-		Note: fmt.Sprintf("%d pages, %d new", r.pages, r.fresh),
-	}
-	return r.w.entry(ctx, e, fmt.Sprintf("sweep:%s:%d", r.q.ID(), now.UnixMilli()))
-}
-
-func (r *read) gap(event pipeline.Event, g watermark.Gap) pipeline.Entry {
-	return pipeline.Entry{Event: event, Query: r.q.ID(), From: int64(g.From), To: int64(g.To), RowsEstimate: g.RowsEstimate, Note: g.ID}
-}
-
-// cutShort keeps what a read achieved before it ended early: a sweep goes on at
-// its page, an incremental read moves the mark and owes the span below.
-func (r *read) cutShort(ctx context.Context, index int) error {
-	ctx, cancel := r.w.graceful(ctx)
-	defer cancel()
-	if r.pages == 0 {
-		return nil // nothing was read, nothing moved; it is still due
-	}
-	now := r.w.env.Now()
-	g := watermark.Gap{
-		ID:   fmt.Sprintf("%s-%d-%d", r.q.Name, r.state.Mark, r.bottom),
-		From: r.state.Mark, To: r.bottom, Opened: now, RowsEstimate: watermark.RowsPerPage,
-	}
-	opened := false
-	_, err := bus.Change(ctx, r.q.cell, func(s watermark.State) (watermark.State, bool, error) {
-		if r.sweep {
-			s.Sweep = &watermark.Progress{Page: index, Top: r.top, Begun: now}
-			return s, true, nil
-		}
-		before := len(s.Gaps)
-		s = s.Observe([]watermark.Mark{r.top}, r.top).Owe(g)
-		opened = len(s.Gaps) > before
-		return s, true, nil
-	})
-	if err != nil || !opened {
-		return err
-	}
-	return r.w.entry(ctx, r.gap(pipeline.EventGapOpened, g), "gap_opened:"+g.ID)
-}
+// still reports whether the read under way is this one.
+func (r *read) still(s watermark.State) bool { return s.Read != nil && s.Read.ID == r.state.Read.ID }

@@ -185,7 +185,7 @@ func (w *watermarker) state(ctx context.Context, q query) (watermark.State, erro
 	return s, nil
 }
 
-// poll reads one list from its start, or postpones it while too much waits.
+// poll reads one list, or postpones it while too much waits.
 func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (bool, error) {
 	full, err := w.backlogFull(ctx)
 	if err != nil {
@@ -204,7 +204,10 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 		return false, err
 	}
 	w.pulse.State("working")
-	r := &read{w: w, q: q, state: s, sweep: w.plan.Sweeps(s, w.env.Now()), seen: map[string]bool{}}
+	r, err := w.begin(ctx, q, s)
+	if r == nil || err != nil {
+		return true, err
+	}
 	return true, r.run(ctx)
 }
 
@@ -233,20 +236,6 @@ func (w *watermarker) rest(ctx context.Context, d time.Duration) {
 	case <-w.purse.Changed():
 	case <-t.C:
 	}
-}
-
-// entry writes a line of the ledger about a list.
-func (w *watermarker) entry(ctx context.Context, e pipeline.Entry, id string) error {
-	e.Stage = pipeline.StageWatermarker
-	if e.At.IsZero() {
-		e.At = w.env.Now()
-	}
-	m, err := bus.Encode(pipeline.SubjectLedger(e.Stage, e.Event), pipeline.SchemaLedger, id, "", e)
-	if err != nil {
-		return err
-	}
-	_, err = w.bus.Publish(ctx, m)
-	return err
 }
 
 // graceful lets the page in hand be finished after a stop.

@@ -1,0 +1,96 @@
+package watermark
+
+import (
+	"slices"
+	"time"
+)
+
+// Claim is what one read says it has seen: every row of these dates that was
+// listed from its beginning to its end.
+type Claim struct {
+	Begun, Ended time.Time
+	Covered      Spans
+}
+
+// Claimed is the claim that the step from one state to the next makes; false when
+// no read ended or was cut short in between.
+func Claimed(before, after State, at time.Time) (Claim, bool) {
+	ended := before.Read != nil && (after.Read == nil || after.Read.Cut && !before.Read.Cut)
+	if !ended || len(after.Covered) == 0 {
+		return Claim{}, false
+	}
+	return Claim{Begun: before.Read.Begun, Ended: at, Covered: after.Covered}, true
+}
+
+// Sighting is a row as the list really held it.
+type Sighting struct {
+	Row
+	First, Last time.Time
+	Listed      bool // it still is
+}
+
+// Fate is what became of a row that was listed.
+type Fate string
+
+// The fates. The first four are of rows that were found.
+const (
+	Decided Fate = "decided"
+	Waiting Fate = "waiting"
+	Shed    Fate = "shed"
+	Lost    Fate = "lost" // found, and nobody has it any more
+
+	Owed        Fate = "owed"        // in a gap
+	Gone        Fate = "expired"     // left the list while it was owed in a gap
+	Coming      Fate = "coming"      // listed, and no read has had the chance yet
+	Unseen      Fate = "unseen"      // came and went between two reads; nobody claimed it
+	Unaccounted Fate = "unaccounted" // a read claims to have seen it, and nobody has it
+)
+
+// Books are everything that the row by row balance is made of.
+type Books struct {
+	Claims []Claim
+	Owed   []Gap
+	Gone   []Gap // that have expired
+	Found  func(Row) (Fate, bool)
+}
+
+// Balance is how many rows met each fate, and those that are nowhere: their sum is
+// what was listed.
+func (b Books) Balance(rows []Sighting) (map[Fate]int, []Sighting) {
+	sum := map[Fate]int{}
+	var missing []Sighting
+	for _, r := range rows {
+		f := b.fate(r)
+		sum[f]++
+		if f == Unaccounted || f == Lost {
+			missing = append(missing, r)
+		}
+	}
+	return sum, missing
+}
+
+func (b Books) fate(r Sighting) Fate {
+	if f, found := b.Found(r.Row); found {
+		return f
+	}
+	had := func(gs []Gap) bool {
+		return slices.ContainsFunc(gs, func(g Gap) bool { return g.span().Has(r.At) && (r.Listed || !r.Last.Before(g.Opened)) })
+	}
+	switch {
+	case slices.ContainsFunc(b.Claims, func(c Claim) bool { return c.saw(r) }):
+		return Unaccounted
+	case had(b.Owed):
+		return Owed
+	case had(b.Gone):
+		return Gone
+	case r.Listed:
+		return Coming
+	}
+	return Unseen
+}
+
+// saw reports whether the claim covers a row: its date, and its whole stay on the
+// list while the read went on.
+func (c Claim) saw(r Sighting) bool {
+	return c.Covered.Has(r.At) && !r.First.After(c.Begun) && (r.Listed || r.Last.After(c.Ended))
+}

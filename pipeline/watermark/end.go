@@ -1,0 +1,209 @@
+package watermark
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Begin is the state with a read under way. A query that changed lists other rows:
+// what was known of the old one is no help, and what it owed is void.
+func (s State) Begin(query string, since uint64, p Plan, now time.Time) State {
+	if s.Query != "" && s.Query != query {
+		s = State{NextPoll: s.NextPoll, IntervalS: s.IntervalS, Why: s.Why, Unseen: s.Unseen}
+	}
+	s.Query = query
+	s.Read = &Progress{
+		ID: fmt.Sprintf("%s.%d", query, since), Begun: now, Since: since,
+		Sweep: p.Sweeps(s, now), Down: s.Bottom(p.Margin),
+	}
+	return s
+}
+
+// Reader is the read under way, without its pages.
+func (s State) Reader(p Plan) *Read {
+	return NewRead(s.Read.Sweep, s.Read.Down, p.Most, s.Overstates)
+}
+
+// Change is what a read did to what is owed.
+type Change struct {
+	Opened  []Gap
+	Filled  []Gap
+	Expired []Gap // RowsEstimate is what was missed
+	Missed  int   // rows that came and went since the read before, estimated
+}
+
+// End is the state after a read, however it ended. What it did not prove to have
+// seen is owed; what it proved is not owed any more. A read that was cut short
+// stays under way, so that it goes on where it was.
+func (s State) End(r *Read, p Plan, now time.Time) (State, Change) {
+	var c Change
+	begun := s.Read.Begun
+	if r.Odd != "" {
+		d, why := p.Next(s, r)
+		s.NextPoll, s.IntervalS, s.Why, s.Read, s.Covered = now.Add(d), int(d/time.Second), why, nil, nil
+		return s, c
+	}
+	covered := r.Covered()
+	since := begun.Sub(s.ReadAt)
+	if s.Mark > 0 && !s.ReadAt.IsZero() && since >= p.Window {
+		s = s.owe(&c, Gap{From: s.Mark, To: max(s.Mark, r.Top), Opened: s.ReadAt, RowsEstimate: int(s.PerHour * since.Hours())})
+	}
+	was := s.Mark
+	s.Mark = max(s.Mark, r.Top)
+	s = s.fill(covered, p, now, &c)
+	s = s.owes(r, covered, was, now, &c)
+	s = s.expire(p, now, &c)
+	s.Covered = covered.Within(Span{0, r.Top})
+	if r.Total >= 0 {
+		s.Rows = r.Total
+	} else if r.Whole() {
+		s.Rows = r.Distinct()
+	}
+	if !r.Done {
+		s.Read = &Progress{ID: s.Read.ID, Begun: begun, Since: s.Read.Since, Sweep: s.Read.Sweep, Down: s.Read.Down, Cut: true}
+		return s, c
+	}
+	return s.ended(r, p, was, now, &c), c
+}
+
+// ended is what only a read that went as far as it had to changes.
+func (s State) ended(r *Read, p Plan, was Mark, now time.Time, c *Change) State {
+	since, swept := s.Read.Begun.Sub(s.ReadAt), s.Read.Begun.Sub(s.LastSweep)
+	if was > 0 && !s.ReadAt.IsZero() {
+		s = s.churned(r.Fresh, since)
+		missed := s.missed(r.Fresh, since)
+		if r.Sweep && !s.LastSweep.IsZero() {
+			missed += s.missed(r.Late, swept)
+		}
+		s.Unseen = math.Round(10*(s.Unseen+missed)) / 10
+		c.Missed = int(math.Round(missed))
+	}
+	if r.Whole() {
+		s.LastSweep, s.Pages, s.Overstates = now, r.Pages/r.Rounds(), r.overstated()
+	}
+	d, why := p.Next(s, r)
+	s.ReadAt, s.IntervalS, s.Why, s.Read = now, int(d/time.Second), why, nil
+	s.NextPoll = now.Add(d)
+	if sweep := s.LastSweep.Add(p.sweepEvery(s)); sweep.Before(s.NextPoll) && sweep.After(now) {
+		s.NextPoll = sweep
+	}
+	return s
+}
+
+// owe opens a gap under a name that says what it is.
+func (s State) owe(c *Change, g Gap) State {
+	g.ID = fmt.Sprintf("%s.%d-%d", s.Read.ID, g.From, g.To)
+	n := len(s.Gaps)
+	if s = s.Owe(g); len(s.Gaps) > n {
+		c.Opened = append(c.Opened, g)
+	}
+	return s
+}
+
+// fill takes from what is owed what was covered. What was owed for longer than
+// rows stay listed did not only wait: some of it has gone.
+func (s State) fill(covered Spans, p Plan, now time.Time, c *Change) State {
+	owed := s.Gaps
+	s.Gaps = nil
+	for _, g := range owed {
+		rest := covered.Missing(g.span())
+		if len(rest) == 0 {
+			if missed := s.gone(g.RowsEstimate, now.Sub(g.Opened)); now.Sub(g.Opened) >= p.Window && missed > 0 {
+				g.RowsEstimate = missed
+				c.Expired = append(c.Expired, g)
+			} else {
+				c.Filled = append(c.Filled, g)
+			}
+			continue
+		}
+		for i, m := range rest {
+			part := g
+			part.From, part.To = from(m), m.Hi
+			part.RowsEstimate = g.RowsEstimate * int(m.Hi-m.Lo+1) / max(1, int(g.To-g.From))
+			if m.Lo == Begin {
+				part.RowsEstimate = g.RowsEstimate
+			}
+			if i == 0 {
+				s = s.Owe(part)
+			} else {
+				s = s.owe(c, part)
+			}
+		}
+	}
+	return s
+}
+
+// from is a span's lower end as a gap writes it.
+func from(m Span) Mark {
+	if m.Lo == Begin {
+		return 0
+	}
+	return m.Lo - 1
+}
+
+// owes opens the gaps of this read: everything that it had to see, does not prove
+// to have seen, and nobody owed yet.
+func (s State) owes(r *Read, covered Spans, was Mark, now time.Time, c *Change) State {
+	need := Span{was + 1, s.Mark}
+	if was == 0 || r.Sweep && r.Done {
+		need.Lo = Begin
+	}
+	known := covered
+	for _, g := range s.Gaps {
+		known = known.Add(g.span())
+	}
+	for _, m := range known.Missing(need) {
+		g := Gap{From: from(m), To: m.Hi, Opened: now, Deep: true}
+		switch {
+		case !r.Done && m.Lo == need.Lo: // from here down nothing was read
+			g.Deep, g.RowsEstimate = false, max(1, r.within(m))
+		case m.Lo == Begin:
+			g.RowsEstimate = r.within(m)
+		}
+		s = s.owe(c, g)
+	}
+	return s
+}
+
+// within is how many rows lie in a span that was not covered, going by how close
+// the rows lay that were.
+func (r *Read) within(m Span) int {
+	oldest := End
+	for _, p := range r.shown {
+		oldest = min(oldest, p.oldest)
+	}
+	if m.Lo == Begin {
+		return max(0, r.Total-len(r.seen), r.most-r.least)
+	}
+	if r.disorder || oldest >= r.Top {
+		return 0
+	}
+	return int(float64(m.Hi-m.Lo) * float64(len(r.seen)) / float64(r.Top-oldest))
+}
+
+// expire ends what has been owed for too long. A gap that an incremental read was
+// to go down for leaves the rest to a full sweep.
+func (s State) expire(p Plan, now time.Time, c *Change) State {
+	limit := func(g Gap) time.Duration {
+		if g.Deep {
+			return 2*p.sweepEvery(s) + p.Window
+		}
+		return p.Window
+	}
+	owed := s.Gaps
+	s.Gaps = nil
+	for _, g := range owed {
+		if now.Sub(g.Opened) < limit(g) {
+			s.Gaps = append(s.Gaps, g)
+			continue
+		}
+		c.Expired = append(c.Expired, g)
+		if !g.Deep {
+			s.LastSweep = time.Time{}
+		}
+	}
+	s.Gaps = slices.Clip(s.Gaps)
+	return s
+}

@@ -1,0 +1,210 @@
+package watermark
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var t0 = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
+func mark(t *rapid.T, name string) Mark { return Mark(rapid.Int64Range(1, 400).Draw(t, name)) }
+
+func marks() *rapid.Generator[[]Mark] {
+	return rapid.SliceOf(rapid.Map(rapid.Int64Range(1, 5000), func(n int64) Mark { return Mark(n) }))
+}
+
+func drawSpans(t *rapid.T, name string) Spans {
+	var s Spans
+	for range rapid.IntRange(0, 8).Draw(t, name) {
+		lo := mark(t, "lo")
+		s = s.Add(Span{lo, lo + Mark(rapid.Int64Range(-2, 60).Draw(t, "len"))})
+	}
+	return s
+}
+
+func TestCoverageIsIdempotentCommutativeAndAssociative(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := drawSpans(t, "a"), drawSpans(t, "b"), drawSpans(t, "c")
+		if !reflect.DeepEqual(a.Union(b), b.Union(a)) {
+			t.Fatalf("order matters: %v, %v", a.Union(b), b.Union(a))
+		}
+		if !reflect.DeepEqual(a.Union(b).Union(c), a.Union(b.Union(c))) {
+			t.Fatal("grouping matters")
+		}
+		if !reflect.DeepEqual(a.Union(a), a) {
+			t.Fatalf("seeing it again changed %v to %v", a, a.Union(a))
+		}
+		for i := 1; i < len(a); i++ {
+			if a[i-1].Hi+1 >= a[i].Lo {
+				t.Fatalf("%v is not the one way to write it", a)
+			}
+		}
+	})
+}
+
+func TestWhatIsMissingAndWhatIsCoveredAreAllOfASpanAndShareNothing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSpans(t, "s")
+		lo := mark(t, "from")
+		x := Span{lo, lo + Mark(rapid.Int64Range(0, 200).Draw(t, "len"))}
+		missing := s.Missing(x)
+		for m := x.Lo - 3; m <= x.Hi+3; m++ {
+			want := x.Has(m) && !s.Has(m)
+			if missing.Has(m) != want {
+				t.Fatalf("minute %d: missing %v, covered %v, in the span %v", m, missing.Has(m), s.Has(m), x.Has(m))
+			}
+			if s.Within(x).Has(m) != (x.Has(m) && s.Has(m)) {
+				t.Fatalf("minute %d within %v", m, x)
+			}
+		}
+	})
+}
+
+func TestObservingIsIdempotentCommutativeAndAssociative(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, now := marks().Draw(t, "a"), marks().Draw(t, "b"), Mark(rapid.Int64Range(0, 6000).Draw(t, "now"))
+		s := State{Mark: Mark(rapid.Int64Range(0, 4000).Draw(t, "mark"))}
+		ab, ba := s.Observe(a, now).Observe(b, now), s.Observe(b, now).Observe(a, now)
+		if !reflect.DeepEqual(ab, ba) {
+			t.Fatalf("order matters: %v, %v", ab, ba)
+		}
+		if again := ab.Observe(a, now); !reflect.DeepEqual(again, ab) {
+			t.Fatalf("seeing it again moved %v to %v", ab, again)
+		}
+		if one := s.Observe(slices.Concat(a, b), now); !reflect.DeepEqual(one, ab) {
+			t.Fatalf("in one go %v, in two %v", one, ab)
+		}
+	})
+}
+
+// drawPages are pages as a list in any state of disorder might answer.
+func drawPages(t *rapid.T) []Page {
+	n := rapid.IntRange(1, 6).Draw(t, "pages")
+	total := n * RowsPerPage
+	var out []Page
+	for i := range n {
+		p := Page{Index: i, Total: total, Now: mark(t, "now") + 300, Updated: 300}
+		at := Mark(400 - 50*i)
+		for j := range rapid.IntRange(0, 12).Draw(t, "rows") {
+			at -= Mark(rapid.Int64Range(-1, 9).Draw(t, "step"))
+			p.Rows = append(p.Rows, Row{ASIN: fmt.Sprintf("%d-%d", i, j), At: max(1, at)})
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func drawState(t *rapid.T) State {
+	s := State{Mark: mark(t, "mark"), ReadAt: t0.Add(-time.Duration(rapid.IntRange(0, 3000).Draw(t, "idle")) * time.Minute), IntervalS: 900}
+	s.LastSweep = t0.Add(-time.Duration(rapid.IntRange(0, 20).Draw(t, "swept")) * time.Hour)
+	for range rapid.IntRange(0, 3).Draw(t, "gaps") {
+		from := min(mark(t, "from"), s.Mark-1)
+		to := min(s.Mark, from+Mark(rapid.Int64Range(1, 80).Draw(t, "span")))
+		if slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.From <= to && from <= g.To }) {
+			continue
+		}
+		s = s.Owe(Gap{ID: fmt.Sprintf("%d-%d", from, to), From: from, To: to, Opened: t0.Add(-time.Duration(rapid.IntRange(0, 40).Draw(t, "age")) * time.Hour), Deep: rapid.Bool().Draw(t, "deep")})
+	}
+	return s.Begin("q@1", 7, DefaultPlan(), t0)
+}
+
+// after is the state after a read of some of the pages.
+func after(t *rapid.T, s State, pages []Page) (State, *Read, Change) {
+	r := s.Reader(DefaultPlan())
+	for _, p := range pages {
+		if _, more := r.Next(); !more {
+			break
+		}
+		r.Take(p)
+	}
+	next, c := s.End(r, DefaultPlan(), t0.Add(time.Minute))
+	return next, r, c
+}
+
+func TestAMarkNeverGoesBackNeverPassesWhatWasSeenAndNeverLiesInTheFuture(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s, pages := drawState(t), drawPages(t)
+		next, r, _ := after(t, s, pages)
+		if next.Mark < s.Mark {
+			t.Fatalf("went back from %d to %d", s.Mark, next.Mark)
+		}
+		if next.Mark == s.Mark {
+			return
+		}
+		for _, p := range pages[:r.Pages] {
+			for _, row := range p.Rows {
+				if row.At == next.Mark && row.At <= p.Now+Ceiling {
+					return
+				}
+			}
+		}
+		t.Fatalf("moved to %d, which was not seen or lies in the future", next.Mark)
+	})
+}
+
+func TestWhatAReadDoesNotProveIsOwedAndWhatWasOwedIsProvenOwedOrExpired(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s, pages := drawState(t), drawPages(t)
+		next, r, c := after(t, s, pages)
+		covered := r.Covered()
+		ended := func(m Mark) bool {
+			return slices.ContainsFunc(c.Expired, func(g Gap) bool { return g.span().Has(m) })
+		}
+		for m := Mark(1); m <= next.Mark; m++ {
+			mustSee := m > s.Mark || s.Owes(m)
+			switch {
+			case mustSee && !covered.Has(m) && !next.Owes(m) && !ended(m):
+				t.Fatalf("minute %d was to be seen, is not covered by %v, and nobody owes it: %+v", m, covered, next)
+			case covered.Has(m) && next.Owes(m):
+				t.Fatalf("minute %d was covered and is owed: %+v", m, next.Gaps)
+			}
+		}
+		for i, g := range next.Gaps {
+			for _, h := range next.Gaps[i+1:] {
+				if g.ID == h.ID || g.span().Lo <= h.span().Hi && h.span().Lo <= g.span().Hi {
+					t.Fatalf("owed twice: %+v and %+v", g, h)
+				}
+			}
+		}
+	})
+}
+
+func TestAReadThatDiedGoesOnFromItsStoredPages(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s, pages := drawState(t), drawPages(t)
+		whole, r, _ := after(t, s, pages)
+		died := rapid.IntRange(0, r.Pages).Draw(t, "died after")
+		cut, _, _ := after(t, s, pages[:min(died, len(pages))])
+		if cut.Read == nil {
+			return // it had ended by then
+		}
+		again, _, _ := after(t, cut, pages)
+		if again.Mark != whole.Mark || !reflect.DeepEqual(again.Covered, whole.Covered) {
+			t.Fatalf("at once %+v\nin two  %+v", whole, again)
+		}
+		for m := Mark(1); m <= whole.Mark; m++ {
+			if again.Owes(m) != whole.Owes(m) && whole.Read == nil {
+				t.Fatalf("minute %d: owed %v at once, %v in two", m, whole.Owes(m), again.Owes(m))
+			}
+		}
+	})
+}
+
+func TestTheSameGapIsOwedOnce(t *testing.T) {
+	t.Parallel()
+	g := Gap{ID: "g", From: 1, To: 9, Opened: t0}
+	if s := (State{}).Owe(g).Owe(g); len(s.Gaps) != 1 {
+		t.Fatalf("owed %d times", len(s.Gaps))
+	}
+}

@@ -1,0 +1,185 @@
+package watermark
+
+// Read is one movement over the list, page after page: an incremental read from
+// the newest row down, or a full sweep. It is made of the pages it took and of
+// nothing else, so a read that died goes on from the pages that were stored.
+//
+// What it covers rests on the dates of what it saw. Between two pages the list
+// moves, and a row may slip from the one that comes to the one that was read: so
+// a page covers the dates between its first and its last row, and a seam is
+// covered only where two neighbours show a row in common. In a list without order
+// dates prove nothing, and only the count of the rows does.
+type Read struct {
+	Sweep      bool // all of the list is wanted
+	Bottom     Mark // an incremental read ends below it
+	Most       int  // how many pages Keepa serves
+	Overstates int  // by how many rows the list is known to count too many
+
+	Pages  int
+	Listed int    // rows on them
+	Top    Mark   // the newest row that does not lie in the future
+	Total  int    // rows of the list when last told; negative: never told
+	Done   bool   // it went as far as it had to
+	Odd    string // what is wrong with the list's shape; nothing may be concluded
+
+	// Fresh and Late are the rows that became candidates, newer than the mark and
+	// older; whoever publishes them counts.
+	Fresh, Late int
+
+	seen     map[string]bool // ASINs
+	shown    map[int]shown   // what each page showed last
+	spans    Spans
+	disorder bool
+	least    int // totals told
+	most     int
+	round    int
+	news     int // ASINs that this round showed first
+	next     int
+}
+
+// shown is what the next page is compared with.
+type shown struct {
+	rows   map[Row]bool
+	oldest Mark
+	hi     Mark // up to where the stretch of joined pages that it ends covers the list
+}
+
+// rounds is how often a sweep goes through a list that keeps showing rows it had
+// not shown before.
+const rounds = 16
+
+// NewRead is a read that has taken no page yet.
+func NewRead(sweep bool, bottom Mark, most, overstates int) *Read {
+	return &Read{
+		Sweep: sweep, Bottom: bottom, Most: most, Overstates: overstates, Total: -1,
+		seen: map[string]bool{}, shown: map[int]shown{}, least: -1, most: -1,
+	}
+}
+
+// Next is the page to read next; false when the read has ended.
+func (r *Read) Next() (index int, more bool) { return r.next, !r.Done }
+
+// Ordered reports whether every page so far descended.
+func (r *Read) Ordered() bool { return !r.disorder }
+
+// Distinct is how many products were seen.
+func (r *Read) Distinct() int { return len(r.seen) }
+
+// Take is the read after one more page.
+func (r *Read) Take(p Page) {
+	r.Pages, r.Listed = r.Pages+1, r.Listed+len(p.Rows)
+	if r.Odd = p.Odd(); r.Odd != "" {
+		r.Done = true
+		return
+	}
+	for _, row := range p.Rows {
+		if !r.seen[row.ASIN] {
+			r.seen[row.ASIN] = true
+			r.news++
+		}
+	}
+	r.Top = max(r.Top, Newest(p.dates(), p.Now))
+	r.count(p.Total)
+	if !p.Descends() {
+		r.disorder, r.Sweep = true, true // in another order only all of it is enough
+	}
+	r.cover(p)
+	r.turn(p)
+}
+
+func (r *Read) count(total int) {
+	if total < 0 {
+		return
+	}
+	if r.Total < 0 {
+		r.least = total
+	}
+	r.Total, r.least, r.most = total, min(r.least, total), max(r.most, total)
+}
+
+// cover adds what the page proves. Pages that are joined are one stretch of the
+// list: it covers the dates between its first row and its last, but not the minutes
+// of these two, which may go on beyond it, unless the list ends there.
+func (r *Read) cover(p Page) {
+	d := p.dates()
+	now := shown{rows: make(map[Row]bool, len(p.Rows)), oldest: End, hi: Begin}
+	lo := End
+	for _, m := range d {
+		now.hi, lo = max(now.hi, m-1-slack), min(lo, m+1+slack)
+		now.oldest = min(now.oldest, m)
+	}
+	joined := false
+	above, read := r.shown[p.Index-1]
+	for _, row := range p.Rows {
+		now.rows[row] = true
+		joined = joined || read && above.rows[row]
+	}
+	switch {
+	case p.Index == 0:
+		now.hi = End
+	case joined:
+		now.hi = above.hi
+	}
+	if p.Last() && (len(p.Rows) < RowsPerPage || len(r.seen) >= r.most) {
+		lo = Begin // a full page may be followed by more, whatever the list counts
+	}
+	r.shown[p.Index] = now
+	r.spans = r.spans.Add(Span{lo, now.hi})
+}
+
+// turn decides where to go on.
+func (r *Read) turn(p Page) {
+	r.next = p.Index + 1
+	switch {
+	case !r.Sweep && p.Below(r.Bottom):
+		r.Done = true
+	case p.Last() || r.next >= r.Most:
+		r.Done = !r.Sweep || !r.again()
+		r.next = 0
+		r.round, r.news = r.round+1, 0
+	}
+}
+
+// again reports whether the list must be gone through once more: it counts more
+// rows than it showed, and the last round was not in vain.
+func (r *Read) again() bool {
+	return r.Lacks() > 0 && r.round+1 < rounds && (r.round == 0 || r.news > 0)
+}
+
+// Lacks is how many rows the list counts beyond those that it showed. Rows that
+// came after the read began are not expected.
+func (r *Read) Lacks() int {
+	if r.least < 0 {
+		return 0
+	}
+	return max(0, min(r.least, r.Most*RowsPerPage)-len(r.seen)-r.Overstates)
+}
+
+// Rounds is how often the list was gone through to its end.
+func (r *Read) Rounds() int { return r.round }
+
+// Covered is what the read proves to have seen. A list without order proves
+// itself only by its count, and only while that stands still.
+func (r *Read) Covered() Spans {
+	switch {
+	case r.Odd != "":
+		return nil
+	case !r.disorder:
+		return r.spans
+	case r.Done && r.least >= 0 && r.least == r.most && r.Lacks() == 0 && r.most <= r.Most*RowsPerPage:
+		return Spans{{Begin, End}}
+	}
+	return nil
+}
+
+// Whole reports whether the read went through the list to its end.
+func (r *Read) Whole() bool { return r.Done && r.Odd == "" && r.round > 0 }
+
+// overstated is by how many rows the list counts too many, going by this read: as
+// many as a whole second round could not find, and never more than are missing.
+func (r *Read) overstated() int {
+	if r.round > 1 && !r.disorder {
+		return r.Overstates + r.Lacks()
+	}
+	return max(0, min(r.Overstates, r.least-len(r.seen)))
+}

@@ -1,0 +1,253 @@
+package watermark
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// keepaNow is Keepa's clock in these tests.
+const keepaNow = Mark(8_000_000)
+
+// page is a page of rows, newest first, whose ages in minutes are from, from+1, …
+func page(index, total int, from Mark, n int) Page {
+	p := Page{Index: index, Total: total, Now: keepaNow, Updated: keepaNow}
+	for i := range n {
+		p.Rows = append(p.Rows, Row{ASIN: fmt.Sprintf("A%d", from+Mark(i)), At: keepaNow - from - Mark(i)})
+	}
+	return p
+}
+
+// state is one that has read everything older than an hour, an hour ago.
+func state() State {
+	return State{
+		Query: "q@1", Mark: keepaNow - 60, ReadAt: t0.Add(-time.Hour), LastSweep: t0.Add(-time.Hour), IntervalS: 3600, Rows: 450, PerHour: 40, Pages: 3,
+	}
+}
+
+func read(s State, pages ...Page) (State, *Read, Change) {
+	s = s.Begin("q@1", 1, DefaultPlan(), t0)
+	r := s.Reader(DefaultPlan())
+	for _, p := range pages {
+		r.Take(p)
+	}
+	next, c := s.End(r, DefaultPlan(), t0.Add(time.Minute))
+	return next, r, c
+}
+
+func TestTheEmptyPageIsNeverBought(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		index, rows, total int
+		last               bool
+	}{
+		{0, 150, 150, true},
+		{0, 150, 151, false},
+		{2, 150, 450, true},
+		{2, 150, -1, false}, // the list did not say
+		{2, 149, -1, true},
+	} {
+		if got := page(c.index, c.total, 0, c.rows).Last(); got != c.last {
+			t.Errorf("page %d of %d rows with %d: last %v, want %v", c.index, c.total, c.rows, got, c.last)
+		}
+	}
+}
+
+func TestNoSingleRowEndsARead(t *testing.T) {
+	t.Parallel()
+	p := page(0, 450, 500, 150)
+	p.Rows[149].At = keepaNow
+	if p.Below(keepaNow - 400) {
+		t.Error("a page with a new row ended the read")
+	}
+	if !page(0, 450, 500, 150).Below(keepaNow - 400) {
+		t.Error("a page of old rows did not end the read")
+	}
+}
+
+func TestAnIncrementalReadEndsBelowTheWatermarkAndItsMargin(t *testing.T) {
+	t.Parallel()
+	next, r, c := read(state(), page(0, 450, 0, 150), page(1, 450, 149, 150))
+	if !r.Done || r.Pages != 2 || next.Mark != keepaNow || len(next.Gaps) != 0 || next.Read != nil {
+		t.Errorf("read %+v, %+v", r, next)
+	}
+	if len(c.Opened) != 0 {
+		t.Errorf("opened %v", c.Opened)
+	}
+}
+
+func TestASeamWithoutACommonRowIsOwed(t *testing.T) {
+	t.Parallel()
+	s := state()
+	s.Mark = keepaNow - 250
+	next, _, c := read(s, page(0, 450, 0, 150), page(1, 450, 151, 150), page(2, 450, 400, 150))
+	if len(c.Opened) != 1 || !next.Owes(keepaNow-150) || next.Owes(keepaNow-100) || !next.Gaps[0].Deep {
+		t.Errorf("opened %+v", c.Opened)
+	}
+	if got := next.Bottom(60); got != keepaNow-60 {
+		t.Errorf("the next read goes down %d minutes for a seam", keepaNow-got)
+	}
+}
+
+func TestAReadCutShortRatchetsAndOwesTheRest(t *testing.T) {
+	t.Parallel()
+	s := state()
+	s.Mark = keepaNow - 400
+	next, _, c := read(s, page(0, 450, 0, 150))
+	if next.Mark != keepaNow || len(c.Opened) != 1 || next.Read == nil || !next.Read.Cut {
+		t.Fatalf("cut short: %+v, %+v", next, c)
+	}
+	if g := c.Opened[0]; g.From != s.Mark || g.Deep || g.RowsEstimate < 200 || g.RowsEstimate > 300 {
+		t.Errorf("owes %+v, want about 250 rows from %d", g, s.Mark)
+	}
+	if next.Bottom(60) != s.Mark-60 {
+		t.Error("the next read does not go down to what is owed")
+	}
+	// The read goes on where it was.
+	r := next.Reader(DefaultPlan())
+	r.Take(page(0, 450, 0, 150))
+	if i, _ := r.Next(); i != 1 {
+		t.Errorf("goes on at page %d", i)
+	}
+	r.Take(page(1, 450, 149, 150))
+	r.Take(page(2, 450, 298, 152))
+	last, c := next.End(r, DefaultPlan(), t0.Add(time.Hour))
+	if len(last.Gaps) != 0 || len(c.Filled) != 1 || last.Read != nil {
+		t.Errorf("after it went on: %+v, %+v", last, c)
+	}
+}
+
+func TestAnOutageIsOneGapRecordAndNoFalseCaughtUp(t *testing.T) {
+	t.Parallel()
+	for _, away := range []time.Duration{time.Hour, 13 * time.Hour, 48 * time.Hour} {
+		s := state()
+		s.ReadAt, s.LastSweep, s.Mark = t0.Add(-away), t0.Add(-away), keepaNow-Mark(away/time.Minute)
+		next, r, c := read(s, page(0, 450, 0, 150), page(1, 450, 149, 150), page(2, 450, 298, 152))
+		if away < 10*time.Hour {
+			if len(c.Opened) != 0 {
+				t.Errorf("away for %v: %+v", away, c)
+			}
+			continue
+		}
+		if !r.Whole() || len(c.Opened) != 1 || len(c.Expired) != 1 || len(c.Filled) != 0 || len(next.Gaps) != 0 {
+			t.Errorf("away for %v: %+v", away, c)
+			continue
+		}
+		if g := c.Expired[0]; g.From != s.Mark || g.To != keepaNow || g.RowsEstimate < 100 {
+			t.Errorf("away for %v: %+v", away, g)
+		}
+	}
+}
+
+func TestARowFromTheFutureMovesNothing(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []Mark{60, 24 * 60, 365 * 24 * 60} {
+		p := page(0, 450, 0, 150)
+		p.Rows[0].At = keepaNow + ahead
+		next, _, _ := read(state(), p, page(1, 450, 149, 150))
+		if next.Mark != keepaNow-1 {
+			t.Errorf("%d minutes ahead: the mark is %d minutes after the newest row", ahead, next.Mark-keepaNow+1)
+		}
+	}
+}
+
+func TestAListOfAStrangeShapeMovesNothing(t *testing.T) {
+	t.Parallel()
+	old := page(0, 450, 11*365*24*60, 150)
+	old.Updated = keepaNow - 11*365*24*60
+	ahead := page(0, 450, -11*365*24*60, 150)
+	bare := page(0, 450, 0, 150)
+	for i := range bare.Rows {
+		bare.Rows[i].At = 0
+	}
+	for name, p := range map[string]Page{"years old": old, "years ahead": ahead, "without dates": bare} {
+		s := state()
+		next, r, c := read(s, p)
+		if r.Odd == "" || next.Mark != s.Mark || len(c.Opened) > 0 || next.ReadAt != s.ReadAt || !strings.HasPrefix(next.Why, "list shape anomaly") {
+			t.Errorf("%s: %+v, %+v", name, next, c)
+		}
+	}
+	quiet := page(0, 30, 5*24*60, 30) // nothing moved for days, but Keepa visits it
+	if odd := quiet.Odd(); odd != "" {
+		t.Errorf("a quiet list is %s", odd)
+	}
+}
+
+func TestAnotherOrderTurnsAReadIntoASweepThatEndsByItsCount(t *testing.T) {
+	t.Parallel()
+	mixed := page(0, 300, 0, 150)
+	mixed.Rows[3], mixed.Rows[90] = mixed.Rows[90], mixed.Rows[3]
+	next, r, c := read(state(), mixed, page(1, 300, 100, 150))
+	if !r.Sweep || r.Done || len(c.Opened) != 1 || next.LastSweep != state().LastSweep {
+		t.Fatalf("50 rows were never shown: %+v, %+v", r, c)
+	}
+	_, r, _ = read(state(), mixed, page(1, 300, 100, 150), mixed, page(1, 300, 150, 150))
+	if !r.Whole() || r.Lacks() != 0 {
+		t.Errorf("all 300 were shown: %+v", r)
+	}
+}
+
+func TestAListThatCountsTooManyIsGoneThroughTwiceOnlyOnce(t *testing.T) {
+	t.Parallel()
+	s := state()
+	s.LastSweep = time.Time{}
+	pages := []Page{page(0, 303, 0, 150), page(1, 303, 149, 150), page(2, 303, 298, 2)}
+	next, r, _ := read(s, append(pages, pages...)...)
+	if !r.Done || next.Overstates != 3 {
+		t.Fatalf("done %v, overstates %d, want 3", r.Done, next.Overstates)
+	}
+	next.LastSweep = t0.Add(-13 * time.Hour)
+	next = next.Begin("q@1", 2, DefaultPlan(), t0)
+	again := next.Reader(DefaultPlan())
+	for _, p := range pages {
+		again.Take(p)
+	}
+	if !again.Done {
+		t.Error("it is gone through again")
+	}
+}
+
+func TestAQueryThatChangedIsReadAnew(t *testing.T) {
+	t.Parallel()
+	s := state().Owe(Gap{ID: "g", From: 1, To: 9})
+	if next := s.Begin("q@2", 1, DefaultPlan(), t0); next.Mark != 0 || len(next.Gaps) != 0 || !next.Read.Sweep {
+		t.Errorf("%+v", next)
+	}
+	if next := s.Begin("q@1", 1, DefaultPlan(), t0); next.Mark != s.Mark || next.Read.Sweep {
+		t.Errorf("%+v", next)
+	}
+}
+
+func TestTheIntervalFollowsWhatIsNewAndStaysWithinTheIncome(t *testing.T) {
+	t.Parallel()
+	p := DefaultPlan()
+	p.Income = 5
+	fresh := func(n int) *Read {
+		r := NewRead(false, 0, 66, 0)
+		r.Listed, r.Fresh, r.Pages = 150, n, 1
+		return r
+	}
+	for _, c := range []struct {
+		name   string
+		income float64
+		state  State
+		fresh  int
+		want   time.Duration
+	}{
+		{"nothing new", 5, State{IntervalS: 1800}, 0, time.Hour},
+		{"bounded above", 5, State{IntervalS: 7200}, 0, 2 * time.Hour},
+		{"a few new", 5, State{IntervalS: 1800}, 20, 37*time.Minute + 30*time.Second},
+		{"much new", 5, State{IntervalS: 3600}, 60, 30 * time.Minute},
+		{"bounded below", 5, State{IntervalS: 1000}, 60, 15 * time.Minute},
+		{"a gap is owed", 5, State{IntervalS: 7200, Gaps: []Gap{{ID: "g"}}}, 0, 15 * time.Minute},
+		{"a seam is owed", 5, State{IntervalS: 3600, Gaps: []Gap{{ID: "g", Deep: true}}}, 0, 2 * time.Hour},
+		{"little income, much new", 0.2, State{IntervalS: 3600}, 60, 250 * time.Minute},
+		{"little income, nothing new", 0.2, State{IntervalS: 90000}, 0, 2500 * time.Minute},
+	} {
+		p.Income = c.income
+		if got, why := p.Next(c.state, fresh(c.fresh)); got != c.want || why == "" {
+			t.Errorf("%s: %v (%s), want %v", c.name, got, why, c.want)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package watermark
+
+import (
+	"math"
+	"slices"
+)
+
+// Begin and End lie beyond every date of a list. They are far enough from the
+// ends of the type that a minute may be added or taken away.
+const (
+	Begin = Mark(math.MinInt64 / 4)
+	End   = Mark(math.MaxInt64 / 4)
+)
+
+// Span is the minutes from Lo to Hi, both included; empty when Lo is above Hi.
+type Span struct {
+	Lo Mark `json:"lo"`
+	Hi Mark `json:"hi"`
+}
+
+// Has reports whether a minute lies in the span.
+func (s Span) Has(m Mark) bool { return s.Lo <= m && m <= s.Hi }
+
+// Spans are minutes that were covered: sorted, and neither overlapping nor
+// touching, so that equal coverage is an equal value.
+type Spans []Span
+
+// Add is the union with a span.
+func (s Spans) Add(x Span) Spans {
+	if x.Lo > x.Hi {
+		return s
+	}
+	out := make(Spans, 0, len(s)+1)
+	for _, y := range s {
+		if y.Hi+1 < x.Lo || x.Hi+1 < y.Lo {
+			out = append(out, y)
+			continue
+		}
+		x = Span{min(x.Lo, y.Lo), max(x.Hi, y.Hi)}
+	}
+	out = append(out, x)
+	slices.SortFunc(out, func(a, b Span) int { return int(max(-1, min(1, a.Lo-b.Lo))) })
+	return out
+}
+
+// Union is everything that either covers.
+func (s Spans) Union(o Spans) Spans {
+	for _, x := range o {
+		s = s.Add(x)
+	}
+	return s
+}
+
+// Missing is what of a span is not covered.
+func (s Spans) Missing(x Span) Spans {
+	var out Spans
+	for _, y := range s {
+		if y.Hi < x.Lo {
+			continue
+		}
+		if y.Lo > x.Hi {
+			break
+		}
+		if y.Lo > x.Lo {
+			out = append(out, Span{x.Lo, y.Lo - 1})
+		}
+		x.Lo = y.Hi + 1
+	}
+	if x.Lo <= x.Hi {
+		out = append(out, x)
+	}
+	return out
+}
+
+// Within is what of the coverage lies inside a span.
+func (s Spans) Within(x Span) Spans {
+	var out Spans
+	for _, y := range s {
+		if y = (Span{max(x.Lo, y.Lo), min(x.Hi, y.Hi)}); y.Lo <= y.Hi {
+			out = append(out, y)
+		}
+	}
+	return out
+}
+
+// Has reports whether a minute is covered.
+func (s Spans) Has(m Mark) bool {
+	return slices.ContainsFunc(s, func(x Span) bool { return x.Has(m) })
+}
