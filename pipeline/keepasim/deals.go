@@ -36,6 +36,9 @@ func (s *Sim) deals(r *http.Request, c call) result {
 		e := invalid(http.StatusBadRequest, "The queryJSON is missing or invalid.", text(""))
 		return result{status: http.StatusBadRequest, err: e}
 	}
+	s.mu.Lock()
+	s.asked = &sel
+	s.mu.Unlock()
 	page, payload := s.page(&sel, c.arrived)
 	return result{cost: tokensDealPage, items: page, payload: payload, took: s.span(270*time.Millisecond, 800*time.Millisecond)}
 }
@@ -44,6 +47,17 @@ func (s *Sim) deals(r *http.Request, c call) result {
 type filterFree interface{ filtered() bool }
 
 func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
+	kept, totals := s.kept(sel, now)
+	s.order(kept, sel)
+	kept = kept[:min(len(kept), maxRows)]
+	from := min(max(0, sel.page*pageRows+s.drift(sel.page)), len(kept))
+	kept = s.disturbed(kept[from:min(from+pageRows, len(kept))])
+	return len(kept), encodePage(kept, totals)
+}
+
+// kept are the rows that a query lists, and how many there are in each root
+// category without the query's own.
+func (s *Sim) kept(sel *selection, now time.Time) ([]*row, map[int64]int) {
 	all := s.o.Catalogue.list(now)
 	free, ok := s.o.Catalogue.(filterFree)
 	open := ok && free.filtered()
@@ -58,11 +72,52 @@ func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
 			kept = append(kept, r)
 		}
 	}
-	s.order(kept, sel)
-	kept = kept[:min(len(kept), maxRows)]
-	from := min(max(0, sel.page*pageRows+s.drift(sel.page)), len(kept))
-	kept = kept[from:min(from+pageRows, len(kept))]
-	return len(kept), encodePage(kept, totals)
+	return kept, totals
+}
+
+// Standing is a row that the list holds.
+type Standing struct {
+	ASIN         string
+	CreationDate int64 // Keepa minutes
+}
+
+// Census are the rows that the query last asked holds now, faults aside: the
+// truth that whoever reads the list is measured by. It costs nobody a token.
+func (s *Sim) Census() []Standing {
+	s.mu.Lock()
+	sel := s.asked
+	s.mu.Unlock()
+	if sel == nil {
+		return nil
+	}
+	kept, _ := s.kept(sel, s.o.Now())
+	out := make([]Standing, len(kept))
+	for i, r := range kept {
+		out[i] = Standing{ASIN: r.ASIN, CreationDate: r.CreationDate}
+	}
+	return out
+}
+
+// disturbed is a page with the faults of its rows.
+func (s *Sim) disturbed(rows []*row) []*row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if off := int64(s.o.Faults.RowsOff / time.Minute); off != 0 {
+		shifted := make([]*row, len(rows))
+		for i, r := range rows {
+			shifted[i] = r.shifted(off)
+		}
+		rows = shifted
+	}
+	if s.o.Faults.Duplicates == 0 || len(rows) == 0 {
+		return rows
+	}
+	rows = slices.Clone(rows)
+	for range s.rng.int(1, s.o.Faults.Duplicates) {
+		i := s.rng.int(0, len(rows)-1)
+		rows = slices.Insert(rows, i, rows[i])
+	}
+	return rows
 }
 
 func (s *Sim) drift(page int) int {

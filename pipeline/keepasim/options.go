@@ -120,11 +120,20 @@ type Faults struct {
 	// Drift moves the list by up to this many rows between two pages, so that
 	// rows at the seam are read twice or missed.
 	Drift int
+	// Duplicates is how many rows of a page are named twice, at most.
+	Duplicates int
+	// RowsOff shifts every date of the list's rows: the answer to another question.
+	RowsOff time.Duration
 	// Skew is how far the server's clock is ahead of pipeline time.
 	Skew time.Duration
 	// SpuriousRate, if not 0, is reported as refillRate in every third answer
 	// while the true rate stays.
 	SpuriousRate int
+}
+
+// ListOutage is the rule for a deal list that answers 503.
+func ListOutage(from, to time.Duration) Rule {
+	return Rule{Kind: KindDeal, From: from, To: to, Do: Fail, Status: 503}
 }
 
 // Outage is the rule for a /token endpoint that answers 503.

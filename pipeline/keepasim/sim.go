@@ -26,6 +26,7 @@ type Sim struct {
 	ruleUsed []int
 	rng      *source
 	answers  int
+	asked    *selection // the last deal query
 
 	offersAt map[string]int64 // when an ASIN's offers were last refreshed, Keepa minutes
 	made     map[string]bool  // synthetic ASINs

@@ -108,6 +108,16 @@ func (r *row) body() []byte {
 	return r.raw
 }
 
+// shifted is the row with its dates off by so many minutes.
+func (r *row) shifted(off int64) *row {
+	var next row
+	if err := json.Unmarshal(r.body(), &next); err != nil {
+		panic("keepasim: decode: " + err.Error()) // our own encoding
+	}
+	next.CreationDate, next.LastUpdate = next.CreationDate+off, next.LastUpdate+off
+	return &next
+}
+
 // value is v[i], or -2 where the array is too short.
 func value(v []int, i int) int {
 	if i < len(v) {

@@ -120,7 +120,7 @@ func (r *Read) cover(p Page) {
 	case joined:
 		now.hi = above.hi
 	}
-	if p.Last() && (len(p.Rows) < RowsPerPage || len(r.seen) >= r.most) {
+	if p.Last() && len(p.Rows) < RowsPerPage {
 		lo = Begin // a full page may be followed by more, whatever the list counts
 	}
 	r.shown[p.Index] = now
