@@ -7,7 +7,6 @@ import (
 	"time"
 )
 
-
 func (b *bench) dealRows(page string) []map[string]any {
 	b.t.Helper()
 	a := b.ask("/deal", "selection", `{"domainId":1,"priceTypes":[2],"dateRange":3,"sortType":1,"isFilterEnabled":true,"includeCategories":[283155],"page":`+page+`}`)

@@ -41,9 +41,9 @@ type List struct {
 
 	rows   []*standing
 	sorted []*standing // rows as they are answered; nil after a change
-	past []watermark.Sighting
-	n    int
-	draw Draw
+	past   []watermark.Sighting
+	n      int
+	draw   Draw
 }
 
 // standing is a row that is on the list.

@@ -20,14 +20,14 @@ func balanced(t *testing.T, name string, w *Reader) map[watermark.Fate]int {
 	if listed = len(w.Sightings()); n != listed {
 		t.Errorf("%s: %d rows were listed, the fates are of %d: %v", name, listed, n, sum)
 	}
-	for _, m := range missing {
+	if len(missing) > 0 {
+		m := missing[0]
 		t.Errorf("%s: %s dated %d, listed %s to %s (%v): %v", name, m.ASIN, m.At, m.First.Sub(t0), m.Last.Sub(t0), m.Listed, sum)
 		for _, c := range w.Claims {
 			if c.Covered.Has(m.At) && !m.First.After(c.Begun) {
 				t.Logf("  claim %s to %s", c.Begun.Sub(t0), c.Ended.Sub(t0))
 			}
 		}
-		break
 	}
 	return sum
 }

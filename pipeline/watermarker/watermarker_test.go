@@ -67,6 +67,9 @@ func state(t *testing.T, d *desk.Desk) watermark.State {
 }
 
 func TestAHundredReadingsOfAnUnchangingListCostThePagesAndNothingMore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads a list many times over")
+	}
 	t.Parallel()
 	d := desk.New(t, speed)
 	d.Grant(t, pipeline.StageWatermarker, credit)
@@ -131,6 +134,9 @@ func TestAReadThatFailsGoesOnAtItsPageAndBuysNoneTwice(t *testing.T) {
 }
 
 func TestEveryOrderOfTheListGivesTheSameCandidates(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads a list many times over")
+	}
 	t.Parallel()
 	for name, faults := range map[string]keepasim.Faults{
 		"reverse": {Order: keepasim.OrderReverse}, "percent": {Order: keepasim.OrderPercent}, "random for each page": {Order: keepasim.OrderRandom},
