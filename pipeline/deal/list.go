@@ -139,32 +139,38 @@ func Trend(h Histories, rank *int64) (Direction, bool) {
 	case rank != nil && *rank <= 1_000_000:
 		keep = 5
 	}
-	prices := lastDistinct(positiveOnly(h.New), positiveOnly(h.Used), keep)
+	prices := lastDistinct(h.New, h.Used, keep)
 	if len(prices) < 2 {
 		return "", false
 	}
 	return direction(int64(prices[len(prices)-1]), int64(prices[0])), true // newest first
 }
 
-// lastDistinct merges two series from their ends and returns up to n values, newest first, without
-// consecutive duplicates.
+// lastDistinct merges the prices of two series from their ends and returns up to n values, newest first,
+// without consecutive duplicates.
 func lastDistinct(a, b keepa.Series, n int) []int {
 	var values []int
-	i, j := len(a)-1, len(b)-1
+	i, j := lastPrice(a, len(a)-1), lastPrice(b, len(b)-1)
 	for (i >= 0 || j >= 0) && len(values) < n {
 		var v int
 		if j < 0 || i >= 0 && a[i].At > b[j].At {
-			v = a[i].Value
-			i--
+			v, i = a[i].Value, lastPrice(a, i-1)
 		} else {
-			v = b[j].Value
-			j--
+			v, j = b[j].Value, lastPrice(b, j-1)
 		}
 		if len(values) == 0 || values[len(values)-1] != v {
 			values = append(values, v)
 		}
 	}
 	return values
+}
+
+// lastPrice is the index of the last price up to i; -1 without one.
+func lastPrice(h keepa.Series, i int) int {
+	for i >= 0 && h[i].Value < 1 {
+		i--
+	}
+	return i
 }
 
 func direction(from, to int64) Direction {

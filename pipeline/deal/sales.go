@@ -17,20 +17,7 @@ type Histories struct {
 }
 
 // ReadHistories decodes the five series of a product.
-func ReadHistories(p *keepa.Product) (Histories, error) {
-	h := Histories{Known: p.HasHistory()}
-	for t, into := range map[keepa.PriceType]*keepa.Series{
-		keepa.Sales: &h.Rank, keepa.New: &h.New, keepa.Used: &h.Used,
-		keepa.CountNew: &h.CountNew, keepa.CountUsed: &h.CountUsed,
-	} {
-		series, err := p.Series(t)
-		if err != nil {
-			return h, err
-		}
-		*into = series
-	}
-	return h, nil
-}
+func ReadHistories(p *keepa.Product) (Histories, error) { return new(scratch).histories(p) }
 
 // Sale is a sale that the histories imply: an offer vanished and the sales rank improved soon after.
 type Sale struct {
@@ -53,14 +40,19 @@ type Sales struct {
 // rank after it, not later than the late limit, is better than the last one before. Its price is the price
 // of that kind nearest in time. Prices beyond the outlier fences are dropped.
 func (s Settings) InferSales(h Histories, now time.Time) Sales {
+	return s.inferSales(h, new(scratch), now)
+}
+
+func (s Settings) inferSales(h Histories, mem *scratch, now time.Time) Sales {
 	to := keepa.FromTime(now)
 	from := to.Add(-time.Duration(s.SaleWindowDays) * 24 * time.Hour)
-	ranks := knownOnly(h.Rank)
+	ranks := mem.ranks.positive(h.Rank)
 	if len(ranks) == 0 {
 		return Sales{}
 	}
-	better := improvements(ranks)
-	used, fresh := positiveOnly(h.Used), positiveOnly(h.New)
+	mem.better = improvements(mem.better[:0], ranks)
+	better := mem.better
+	used, fresh := mem.used.positive(h.Used), mem.fresh.positive(h.New)
 	if len(fresh) == 0 {
 		fresh = used
 	}
@@ -108,9 +100,8 @@ func falls(counts keepa.Series, from, to keepa.Minute) []keepa.Minute {
 	return at
 }
 
-// improvements are the minutes at which the rank became better (smaller).
-func improvements(ranks keepa.Series) []keepa.Minute {
-	var at []keepa.Minute
+// improvements appends the minutes at which the rank became better (smaller).
+func improvements(at []keepa.Minute, ranks keepa.Series) []keepa.Minute {
 	for i := 1; i < len(ranks); i++ {
 		if ranks[i].Value < ranks[i-1].Value {
 			at = append(at, ranks[i].At)
@@ -143,23 +134,6 @@ func nearest(prices keepa.Series, at keepa.Minute) (int64, bool) {
 		i--
 	}
 	return int64(prices[i].Value), true
-}
-
-func knownOnly(h keepa.Series) keepa.Series    { return atLeast(h, 1) }
-func positiveOnly(h keepa.Series) keepa.Series { return atLeast(h, 1) }
-
-// atLeast keeps the points with at least this value, without copying where all have it.
-func atLeast(h keepa.Series, least int) keepa.Series {
-	if !slices.ContainsFunc(h, func(p keepa.Point) bool { return p.Value < least }) {
-		return h
-	}
-	kept := make(keepa.Series, 0, len(h))
-	for _, p := range h {
-		if p.Value >= least {
-			kept = append(kept, p)
-		}
-	}
-	return kept
 }
 
 // withoutOutliers keeps the prices within the outlier factor times the interquartile range of the quartiles.

@@ -118,13 +118,15 @@ func (s Settings) OfProduct(row View, p *keepa.Product, now time.Time) (View, er
 		ceilings = append(ceilings, orZero(price(p.Stats.Avg180, keepa.Amazon)), orZero(price(p.Stats.Avg365, keepa.Amazon)))
 	}
 	v.AmazonCeiling = s.AmazonCeiling(ceilings...)
-	h, err := ReadHistories(p)
+	mem := scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer scratches.Put(mem)
+	h, err := mem.histories(p)
 	if err != nil {
 		return v, err
 	}
 	v.LikelySale, v.LikelyLanded, v.LikelyProfit, v.ChanceOfSale = nil, nil, nil, nil
 	if h.Known {
-		v.Evidence = s.evidence(h, v, now)
+		v.Evidence = s.evidence(h, mem, v, now)
 		s.likelyOfEvidence(&v)
 	}
 	return v, nil
@@ -156,8 +158,8 @@ func (v *View) ofStats(p *keepa.Product) {
 	v.UsedAvg90, v.UsedAvg365 = price(st.Avg90, keepa.Used), price(st.Avg365, keepa.Used)
 }
 
-func (s Settings) evidence(h Histories, v View, now time.Time) *Evidence {
-	e := &Evidence{Sales: s.InferSales(h, now)}
+func (s Settings) evidence(h Histories, mem *scratch, v View, now time.Time) *Evidence {
+	e := &Evidence{Sales: s.inferSales(h, mem, now)}
 	if len(h.Rank) > 0 {
 		e.HistoryFrom = h.Rank[0].At
 	}

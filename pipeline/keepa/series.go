@@ -2,6 +2,7 @@ package keepa
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 )
 
@@ -53,7 +54,10 @@ func (h Series) At(m Minute) (Point, bool) {
 func (p *Product) HasHistory() bool { return len(p.csv) > 0 }
 
 // Series decodes the history of one type: nil when Keepa has none. A point out of time order is put in order.
-func (p *Product) Series(t PriceType) (Series, error) {
+func (p *Product) Series(t PriceType) (Series, error) { return p.SeriesInto(nil, t) }
+
+// SeriesInto is Series in the memory of buf, if it is large enough.
+func (p *Product) SeriesInto(buf Series, t PriceType) (Series, error) {
 	if t < 0 || int(t) >= len(p.csv) || p.csv[t] == nil {
 		return nil, nil
 	}
@@ -61,7 +65,7 @@ func (p *Product) Series(t PriceType) (Series, error) {
 	if t.Triple() {
 		width = 3
 	}
-	h, err := decodeSeries(p.csv[t], width)
+	h, err := decodeSeries(buf, p.csv[t], width)
 	if err != nil {
 		return nil, within("csv."+t.String(), err)
 	}
@@ -73,7 +77,7 @@ func (p *Product) MonthlySoldHistory() (Series, error) {
 	if p.monthly == nil {
 		return nil, nil
 	}
-	h, err := decodeSeries(p.monthly, 2)
+	h, err := decodeSeries(nil, p.monthly, 2)
 	return h, within("monthlySoldHistory", err)
 }
 
@@ -90,7 +94,7 @@ func (p *Product) Ranks(category int64) (Series, error) {
 		}
 		raw, err := s.raw()
 		if err == nil && raw != nil {
-			found, err = decodeSeries(raw, 2)
+			found, err = decodeSeries(nil, raw, 2)
 		}
 		return err
 	})
@@ -106,10 +110,10 @@ func sameNumber(key []byte, n int64) bool {
 	return err == nil && ok && v == n && s.i == len(key)
 }
 
-// decodeSeries reads a flat array of pairs or triples; an incomplete last group is dropped.
-func decodeSeries(raw []byte, width int) (Series, error) {
+// decodeSeries reads a flat array of pairs or triples, into buf if it has room; an incomplete last group is dropped.
+func decodeSeries(buf Series, raw []byte, width int) (Series, error) {
 	s := scanner{b: raw}
-	h, flat := s.flatPoints(make(Series, 0, (bytes.Count(raw, []byte{','})+1)/width), width)
+	h, flat := s.flatPoints(slices.Grow(buf[:0], (bytes.Count(raw, []byte{','})+1)/width), width)
 	var err error
 	if !flat {
 		var numbers []int64

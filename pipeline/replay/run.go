@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -183,9 +182,9 @@ func (r *Replay) read(ctx context.Context, src source, to chan<- *batch) error {
 	return nil
 }
 
-func send(ctx context.Context, to chan<- *batch, w *batch) error {
+func send[T any](ctx context.Context, to chan<- T, v T) error {
 	select {
-	case to <- w:
+	case to <- v:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -194,25 +193,18 @@ func send(ctx context.Context, to chan<- *batch, w *batch) error {
 
 // think decides what kept inputs can decide.
 func (r *Replay) think(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
-	benches := r.benches()
-	for w := range from {
+	return r.eachInOrder(ctx, from, to, func(b *bench, w *batch) error {
 		w.out, w.done = make([]decided, len(w.ps)), make([]bool, len(w.ps))
-		if r.Depth == Inputs {
-			_ = parallel(len(w.ps), benches, func(b *bench, i int) error { // it asks nobody, so it cannot fail
+		for i := range w.ps {
+			if r.Depth == Inputs {
 				w.out[i], w.done[i] = b.fromInputs(&w.ps[i])
-				return nil
-			})
-		}
-		for i, d := range w.done {
-			if !d {
+			}
+			if !w.done[i] {
 				w.rest = append(w.rest, i)
 			}
 		}
-		if err := send(ctx, to, w); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // gather completes what must be written and finds what the rest rested on.
@@ -244,55 +236,73 @@ func (r *Replay) gather(ctx context.Context, a *archive, c completer, from <-cha
 
 // decide writes what was decided from inputs and decides the rest from answers.
 func (r *Replay) decide(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
-	benches := r.benches()
 	find := storedSellers(r.b, r.Answers)
-	for w := range from {
-		err := parallel(len(w.ps), benches, func(b *bench, i int) error {
-			if w.done[i] && w.stores(i, r.o.ChangedOnly) {
+	return r.eachInOrder(ctx, from, to, func(b *bench, w *batch) error {
+		for i, done := range w.done {
+			if done && w.stores(i, r.o.ChangedOnly) {
 				w.out[i] = b.writeInputs(&w.ps[i])
 			}
-			return nil
-		})
-		if err == nil {
-			err = parallel(len(w.rest), benches, func(b *bench, k int) (err error) {
-				i := w.rest[k]
-				w.out[i], err = b.fromAnswers(ctx, &w.ps[i], w.ev[k], find)
-				return err
-			})
 		}
-		if err != nil {
-			return err
+		for k, i := range w.rest {
+			var err error
+			if w.out[i], err = b.fromAnswers(ctx, &w.ps[i], w.ev[k], find); err != nil {
+				return err
+			}
 		}
 		w.ev = nil // its memory is the largest part
-		if err := send(ctx, to, w); err != nil {
-			return err
+		return nil
+	})
+}
+
+// eachInOrder has every batch worked on by one of the workers, several at a time, and
+// passes them on in their order. A batch stays with one worker: its verdicts differ in
+// size, and to wait for the slowest of each batch would leave the others idle.
+func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- *batch, f func(*bench, *batch) error) error {
+	type job struct {
+		w    *batch
+		done chan struct{}
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	jobs, inOrder := make(chan job), make(chan job, r.o.Workers)
+	all.Go(func() error {
+		defer close(jobs)
+		defer close(inOrder)
+		for w := range from {
+			j := job{w, make(chan struct{})}
+			if err := send(ctx, inOrder, j); err != nil {
+				return err
+			}
+			if err := send(ctx, jobs, j); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
-}
-
-func (r *Replay) benches() []*bench {
-	out := make([]*bench, r.o.Workers)
-	for i := range out {
-		out[i] = newBench(r.o, r.judge)
-	}
-	return out
-}
-
-// parallel calls f for 0 to n-1, on one goroutine for each bench.
-func parallel(n int, benches []*bench, f func(b *bench, i int) error) error {
-	var next atomic.Int64
-	var all errgroup.Group
-	for _, b := range benches[:min(n, len(benches))] {
+		return nil
+	})
+	for range r.o.Workers {
+		b := newBench(r.o, r.judge)
 		all.Go(func() error {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				if err := f(b, i); err != nil {
+			for j := range jobs {
+				if err := f(b, j.w); err != nil {
 					return err
 				}
+				close(j.done)
 			}
 			return nil
 		})
 	}
+	all.Go(func() error {
+		for j := range inOrder {
+			select {
+			case <-j.done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if err := send(ctx, to, j.w); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return all.Wait()
 }
 
