@@ -2,7 +2,6 @@ package keepa
 
 import (
 	"bytes"
-	"slices"
 	"sort"
 )
 
@@ -56,7 +55,7 @@ func (p *Product) HasHistory() bool { return len(p.csv) > 0 }
 // Series decodes the history of one type: nil when Keepa has none. A point out of time order is put in order.
 func (p *Product) Series(t PriceType) (Series, error) { return p.SeriesInto(nil, t) }
 
-// SeriesInto is Series in the memory of buf, if it is large enough.
+// SeriesInto is Series in the memory of buf, which grows when it has to.
 func (p *Product) SeriesInto(buf Series, t PriceType) (Series, error) {
 	if t < 0 || int(t) >= len(p.csv) || p.csv[t] == nil {
 		return nil, nil
@@ -110,10 +109,13 @@ func sameNumber(key []byte, n int64) bool {
 	return err == nil && ok && v == n && s.i == len(key)
 }
 
-// decodeSeries reads a flat array of pairs or triples, into buf if it has room; an incomplete last group is dropped.
+// decodeSeries reads a flat array of pairs or triples, into buf if there is one; an incomplete last group is dropped.
 func decodeSeries(buf Series, raw []byte, width int) (Series, error) {
 	s := scanner{b: raw}
-	h, flat := s.flatPoints(slices.Grow(buf[:0], (bytes.Count(raw, []byte{','})+1)/width), width)
+	if buf == nil {
+		buf = make(Series, 0, (bytes.Count(raw, []byte{','})+1)/width)
+	}
+	h, flat := s.flatPoints(buf[:0], width)
 	var err error
 	if !flat {
 		var numbers []int64

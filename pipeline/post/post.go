@@ -16,6 +16,40 @@ import (
 
 // Work decodes a candidate or a survivor from a message's headers and body.
 func Work(schema string, header map[string][]string, body []byte) (ruling.Work, error) {
+	return work(schema, header, func(s *pipeline.Survivor) error { return json.Unmarshal(body, s) })
+}
+
+// Decided decodes a survivor that was decided already. Its row, most of the message, was
+// found to be JSON then and is not checked once more.
+func Decided(header map[string][]string, body []byte) (ruling.Work, error) {
+	return work(pipeline.SchemaSurvivor, header, func(s *pipeline.Survivor) error { return allButRow(body, s) })
+}
+
+// allButRow decodes a survivor and leaves its row as it stands.
+func allButRow(body []byte, s *pipeline.Survivor) error {
+	rest := append(make([]byte, 0, 1024), '{')
+	var row []byte
+	err := Members(body, func(name, value []byte) error {
+		if string(name) == "row" {
+			row = value
+			return nil
+		}
+		if len(rest) > 1 {
+			rest = append(rest, ',')
+		}
+		rest = append(append(append(rest, '"'), name...), '"', ':')
+		rest = append(rest, value...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = json.Unmarshal(append(rest, '}'), s)
+	s.Row = row
+	return err
+}
+
+func work(schema string, header map[string][]string, decode func(*pipeline.Survivor) error) (ruling.Work, error) {
 	head := stage.Item{Header: header}
 	w := ruling.Work{ID: head.Head(pipeline.HeaderWorkID)}
 	if got := head.Head(pipeline.HeaderSchema); got != schema {
@@ -24,7 +58,7 @@ func Work(schema string, header map[string][]string, body []byte) (ruling.Work, 
 	if w.ID == "" {
 		return w, fmt.Errorf("header %s is missing", pipeline.HeaderWorkID)
 	}
-	if err := json.Unmarshal(body, &w.Survivor); err != nil {
+	if err := decode(&w.Survivor); err != nil {
 		return w, fmt.Errorf("decode %s: %w", schema, err)
 	}
 	if !pipeline.ValidASIN(w.Survivor.ASIN) {

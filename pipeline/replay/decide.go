@@ -280,7 +280,7 @@ func storedSellers(b *bus.Bus, until uint64) sellerFinder {
 
 // readWork decodes the survivor that was decided.
 func readWork(r bus.Read, p *past) (ruling.Work, string) {
-	w, err := post.Work(pipeline.SchemaSurvivor, r.Header, r.Body)
+	w, err := post.Decided(r.Header, r.Body)
 	if err != nil || w.ID != p.work {
 		return w, lostBroken
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ratchet/pipeline/post"
 	"ratchet/pipeline/verdict"
 )
 
@@ -111,7 +112,7 @@ func (r *Replay) fitting(sample []past) (Depth, string) {
 // lacks are the inputs that the rules need and a verdict does not keep.
 func (r *Replay) lacks(p *past) []string {
 	kept := map[string]bool{}
-	if err := members(p.inputs, func(name, _ []byte) error { kept[string(name)] = true; return nil }); err != nil {
+	if err := post.Members(p.inputs, func(name, _ []byte) error { kept[string(name)] = true; return nil }); err != nil {
 		return r.judge.Needs(r.o.Look)
 	}
 	var out []string

@@ -3,7 +3,6 @@ package replay
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/post"
 )
 
 // past is a live verdict as a replay reads it: only what is needed is decoded.
@@ -53,7 +53,7 @@ func readPast(r bus.Read) (past, error) {
 	if got := r.Header.Get(pipeline.HeaderSchema); got != pipeline.SchemaVerdict {
 		return p, fmt.Errorf("read verdict %d: schema is %q, want %s", r.Sequence, got, pipeline.SchemaVerdict)
 	}
-	err := members(r.Body, func(name, value []byte) error { return p.member(name, value) })
+	err := post.Members(r.Body, func(name, value []byte) error { return p.member(name, value) })
 	if err != nil {
 		return p, fmt.Errorf("read verdict %d: %w", r.Sequence, err)
 	}
@@ -128,94 +128,6 @@ func cents(value []byte) (*int64, error) {
 	}
 	n, err := strconv.ParseInt(string(value), 10, 64)
 	return &n, err
-}
-
-var errNoObject = errors.New("no JSON object")
-
-// members calls f for every member of a JSON object, with the value as it stands.
-func members(b []byte, f func(name, value []byte) error) error {
-	i := space(b, 0)
-	if i >= len(b) || b[i] != '{' {
-		return errNoObject
-	}
-	for i = space(b, i+1); i < len(b) && b[i] != '}'; {
-		if b[i] == ',' {
-			i = space(b, i+1)
-		}
-		end := valueEnd(b, i)
-		if end <= i+1 || b[i] != '"' {
-			return errNoObject
-		}
-		name := b[i+1 : end-1]
-		if i = space(b, end); i >= len(b) || b[i] != ':' {
-			return errNoObject
-		}
-		i = space(b, i+1)
-		if end = valueEnd(b, i); end <= i {
-			return errNoObject
-		}
-		if err := f(name, b[i:end]); err != nil {
-			return err
-		}
-		i = space(b, end)
-	}
-	if i >= len(b) {
-		return errNoObject
-	}
-	return nil
-}
-
-// space is the first position from i on that is not white space.
-func space(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// valueEnd is where the value at i ends; i if there is none.
-func valueEnd(b []byte, i int) int {
-	depth := 0
-	for j := i; j < len(b); j++ {
-		switch b[j] {
-		case '"':
-			if j = stringEnd(b, j); j >= len(b) {
-				return i
-			}
-		case '{', '[':
-			depth++
-			continue
-		case '}', ']':
-			depth--
-		case ',', ':', ' ', '\n', '\t', '\r':
-			if depth == 0 {
-				return j
-			}
-			continue
-		default:
-			continue
-		}
-		switch {
-		case depth == 0:
-			return j + 1
-		case depth < 0:
-			return j // the bracket of what surrounds a plain value
-		}
-	}
-	return i
-}
-
-// stringEnd is the closing quote of the string at i; len(b) without one.
-func stringEnd(b []byte, i int) int {
-	for j := i + 1; j < len(b); j++ {
-		switch b[j] {
-		case '\\':
-			j++
-		case '"':
-			return j
-		}
-	}
-	return len(b)
 }
 
 // originOf is the sequence in SURVIVORS of what was decided.

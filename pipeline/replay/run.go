@@ -158,7 +158,8 @@ func (r *Replay) Run(ctx context.Context, ch Warehouse) error {
 		return err
 	}
 	steps, ctx := errgroup.WithContext(ctx)
-	read, thought, found, ready := make(chan *batch), make(chan *batch), make(chan *batch), make(chan *batch)
+	read, thought, found := make(chan *batch), make(chan *batch), make(chan *batch)
+	ready := make(chan *batch, 2*together/chunk) // deciding goes on while a batch is stored
 	steps.Go(func() error { defer close(read); return r.read(ctx, src, read) })
 	steps.Go(func() error { defer close(thought); return r.think(ctx, read, thought) })
 	steps.Go(func() error { defer close(found); return r.gather(ctx, a, c, thought, found) })
@@ -207,31 +208,27 @@ func (r *Replay) think(ctx context.Context, from <-chan *batch, to chan<- *batch
 	})
 }
 
-// gather completes what must be written and finds what the rest rested on.
+// gather completes what must be written and finds what the rest rested on. It asks
+// for several batches at a time: the server reads one while another is on its way.
 func (r *Replay) gather(ctx context.Context, a *archive, c completer, from <-chan *batch, to chan<- *batch) error {
-	for w := range from {
+	return r.eachInOrder(ctx, from, to, func(_ *bench, w *batch) error {
 		var incomplete []*past
 		for i := range w.ps {
 			if p := &w.ps[i]; !p.whole() && (!w.done[i] || w.stores(i, r.o.ChangedOnly)) {
 				incomplete = append(incomplete, p)
 			}
 		}
-		err := c.complete(ctx, incomplete)
-		if err != nil {
+		if err := c.complete(ctx, incomplete); err != nil {
 			return err
 		}
 		ps := make([]*past, len(w.rest))
 		for k, i := range w.rest {
 			ps[k] = &w.ps[i]
 		}
-		if w.ev, err = a.gather(ctx, ps); err != nil {
-			return err
-		}
-		if err := send(ctx, to, w); err != nil {
-			return err
-		}
-	}
-	return nil
+		var err error
+		w.ev, err = a.gather(ctx, ps)
+		return err
+	})
 }
 
 // decide writes what was decided from inputs and decides the rest from answers.
