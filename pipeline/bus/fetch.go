@@ -18,6 +18,9 @@ const (
 	farApart = 4
 	// runsAtOnce is how many runs are asked for at the same time.
 	runsAtOnce = 8
+	// silentMost is how many batches in a row may bring nothing. Each is followed by a
+	// request for one message, which waits until what was under way has arrived.
+	silentMost = 10
 )
 
 // Shelf reads stored messages of a stream by their sequences.
@@ -113,7 +116,7 @@ func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 		return []Read{readOf(m)}, nil
 	}
 	var out []Read
-	for len(seqs) > 1 {
+	for silent := 0; len(seqs) > 1; {
 		last := uint64(0)
 		msgs, err := jetstreamext.GetBatch(ctx, s.b.JS, s.name, int(seqs[len(seqs)-1]-seqs[0])+1, jetstreamext.GetBatchSeq(seqs[0])) //nolint:gosec // a run is short
 		if err != nil {
@@ -132,8 +135,18 @@ func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 			}
 		}
 		if last == 0 {
-			return out, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], errNothing)
+			// What the server still had to send to us was too much already.
+			if silent++; silent == silentMost {
+				return out, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], errNothing)
+			}
+			one, err := s.run(ctx, seqs[:1])
+			if err != nil {
+				return out, err
+			}
+			out, seqs = append(out, one...), seqs[1:]
+			continue
 		}
+		silent = 0
 		// The server ends a batch early when it grows large.
 		rest, _ := slices.BinarySearch(seqs, last+1)
 		seqs = seqs[rest:]
