@@ -287,7 +287,7 @@ func enlarge(b *testing.B, body []byte, size int, rng *rand.Rand) []byte {
 	if err := json.Unmarshal(product["csv"], &csv); err != nil {
 		b.Fatal(err)
 	}
-	missing := (size - len(body)) / 15 // bytes of a minute and a value
+	missing := (size - len(body)) / 13 // bytes of a minute and a value
 	for i, series := range csv {
 		if i > 3 || len(series) < 2 || missing <= 0 {
 			continue
