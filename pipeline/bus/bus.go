@@ -25,8 +25,10 @@ type Config struct {
 	URL string `env:"URL, default=nats://127.0.0.1:4222"`
 	// Replicas is how many servers keep each stream and bucket: 1 alone, 3 in a cluster.
 	Replicas int `env:"REPLICAS, default=1"`
-	// MaxStore bounds the stored answers, in bytes; the oldest leave first.
+	// MaxStore bounds the stored answers, in bytes; the oldest leave first. 0: no limit.
 	MaxStore int64 `env:"MAX_RESPONSES, default=50000000000"`
+	// MaxAge is how long an answer is kept. What has left is paid for again, and cannot be replayed. 0: no limit.
+	MaxAge time.Duration `env:"RESPONSES_AGE, default=2160h"`
 }
 
 // Validate names the variable that is wrong.
@@ -36,6 +38,12 @@ func (c Config) Validate() error {
 	}
 	if c.Replicas < 1 || c.Replicas > 5 {
 		return fmt.Errorf("NATS_REPLICAS: want 1 to 5, got %d", c.Replicas)
+	}
+	if c.MaxStore < 1e6 && c.MaxStore != 0 {
+		return fmt.Errorf("NATS_MAX_RESPONSES: want at least 1000000 bytes, or 0 for no limit, got %d", c.MaxStore)
+	}
+	if c.MaxAge < time.Hour && c.MaxAge != 0 {
+		return fmt.Errorf("NATS_RESPONSES_AGE: want at least 1h, or 0 for no limit, got %s", c.MaxAge)
 	}
 	return nil
 }

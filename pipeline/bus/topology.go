@@ -96,7 +96,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 			AllowDirect: true, AllowAtomicPublish: true, Compression: jetstream.S2Compression,
 		}
 	}
-	responses := stream(pipeline.StreamResponses, "every paid answer, zstd, before it is used", 90*day, b.cfg.MaxStore, "response.>")
+	responses := stream(pipeline.StreamResponses, "every paid answer, zstd, before it is used", b.cfg.MaxAge, b.cfg.MaxStore, "response.>")
 	responses.Compression = jetstream.NoCompression // the bodies are zstd already
 	responses.DenyDelete = true
 	ledger := stream(pipeline.StreamLedger, "every token movement, mode change, poll, sweep and gap", 90*day, gigabyte, "ledger.>")

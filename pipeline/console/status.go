@@ -75,13 +75,6 @@ type Watermark struct {
 	LastSweep time.Time         `json:"last_sweep,omitzero"`
 }
 
-// StreamStatus is a stream's size.
-type StreamStatus struct {
-	Name     string `json:"name"`
-	Messages uint64 `json:"messages"`
-	Bytes    uint64 `json:"bytes"`
-}
-
 // Look reads the status. What cannot be read is left out, because a status that
 // fails when something is wrong is of no use; only NATS itself must answer.
 func Look(ctx context.Context, b *bus.Bus) (Status, error) {
@@ -224,20 +217,6 @@ func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {
 	})
 }
 
-func (s *Status) readStreams(ctx context.Context, b *bus.Bus) {
-	for _, name := range []string{
-		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses,
-		pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead,
-	} {
-		st, err := b.JS.Stream(ctx, name)
-		if err != nil {
-			continue
-		}
-		state := st.CachedInfo().State
-		s.Streams = append(s.Streams, StreamStatus{Name: name, Messages: state.Msgs, Bytes: state.Bytes})
-	}
-}
-
 // each hands every key of a bucket to f.
 func each(ctx context.Context, b *bus.Bus, bucket string, f func(key string, value []byte)) {
 	kv, err := b.Store(ctx, bucket)
@@ -285,6 +264,7 @@ func (s Status) Write(w io.Writer) error {
 		p.f("%s\t%s\t%s\t%s\t%s\t%d\n", k, ago(s.At, m.ReadAt), ahead(s.At, m.NextPoll),
 			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), len(m.Gaps))
 	}
+	s.writeStreams(p)
 	return p.flush()
 }
 

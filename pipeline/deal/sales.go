@@ -17,7 +17,7 @@ type Histories struct {
 }
 
 // ReadHistories decodes the five series of a product.
-func ReadHistories(p *keepa.Product) (Histories, error) { return new(scratch).histories(p) }
+func ReadHistories(p *keepa.Product) (Histories, error) { return new(Memory).histories(p) }
 
 // Sale is a sale that the histories imply: an offer vanished and the sales rank improved soon after.
 type Sale struct {
@@ -40,10 +40,10 @@ type Sales struct {
 // rank after it, not later than the late limit, is better than the last one before. Its price is the price
 // of that kind nearest in time. Prices beyond the outlier fences are dropped.
 func (s Settings) InferSales(h Histories, now time.Time) Sales {
-	return s.inferSales(h, new(scratch), now)
+	return s.inferSales(h, new(Memory), now)
 }
 
-func (s Settings) inferSales(h Histories, mem *scratch, now time.Time) Sales {
+func (s Settings) inferSales(h Histories, mem *Memory, now time.Time) Sales {
 	to := keepa.FromTime(now)
 	from := to.Add(-time.Duration(s.SaleWindowDays) * 24 * time.Hour)
 	ranks := mem.ranks.positive(h.Rank)

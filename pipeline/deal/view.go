@@ -109,6 +109,11 @@ func (s Settings) likelyOfRow(v *View, row *keepa.DealRow) {
 
 // OfProduct is the view of a product without offers. What the product does not say is taken from the row.
 func (s Settings) OfProduct(row View, p *keepa.Product, now time.Time) (View, error) {
+	return s.OfProductIn(new(Memory), row, p, now)
+}
+
+// OfProductIn is OfProduct with the histories read into mem.
+func (s Settings) OfProductIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, error) {
 	v := row
 	v.Fees = s.FeesOf(p)
 	v.ofStats(p)
@@ -118,8 +123,6 @@ func (s Settings) OfProduct(row View, p *keepa.Product, now time.Time) (View, er
 		ceilings = append(ceilings, orZero(price(p.Stats.Avg180, keepa.Amazon)), orZero(price(p.Stats.Avg365, keepa.Amazon)))
 	}
 	v.AmazonCeiling = s.AmazonCeiling(ceilings...)
-	mem := scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
-	defer scratches.Put(mem)
 	h, err := mem.histories(p)
 	if err != nil {
 		return v, err
@@ -158,7 +161,7 @@ func (v *View) ofStats(p *keepa.Product) {
 	v.UsedAvg90, v.UsedAvg365 = price(st.Avg90, keepa.Used), price(st.Avg365, keepa.Used)
 }
 
-func (s Settings) evidence(h Histories, mem *scratch, v View, now time.Time) *Evidence {
+func (s Settings) evidence(h Histories, mem *Memory, v View, now time.Time) *Evidence {
 	e := &Evidence{Sales: s.inferSales(h, mem, now)}
 	if len(h.Rank) > 0 {
 		e.HistoryFrom = h.Rank[0].At
@@ -196,7 +199,12 @@ func (s Settings) likelyOfEvidence(v *View) {
 
 // OfOffers is the view of a product with offers: OfProduct and the offer to buy.
 func (s Settings) OfOffers(row View, p *keepa.Product, now time.Time) (View, error) {
-	v, err := s.OfProduct(row, p, now)
+	return s.OfOffersIn(new(Memory), row, p, now)
+}
+
+// OfOffersIn is OfOffers with the histories read into mem.
+func (s Settings) OfOffersIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, error) {
+	v, err := s.OfProductIn(mem, row, p, now)
 	if err != nil {
 		return v, err
 	}

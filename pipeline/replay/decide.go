@@ -49,7 +49,7 @@ type bench struct {
 }
 
 func newBench(o Options, j *verdict.Judge) *bench {
-	return &bench{run: o.Run, look: o.Look, judge: j, second: j.Second(o.Look)}
+	return &bench{run: o.Run, look: o.Look, judge: j.Alone(), second: j.Second(o.Look)}
 }
 
 // fromInputs decides from what the verdict kept; false where that does not suffice.

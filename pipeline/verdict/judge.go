@@ -23,6 +23,15 @@ type Judge struct {
 	file      file
 	version   string
 	constants map[string]any
+	mem       *deal.Memory // nil: every product is read into memory of its own
+}
+
+// Alone is the judge for one goroutine that decides on many products: it reads all of
+// them into the same memory.
+func (j *Judge) Alone() *Judge {
+	alone := *j
+	alone.mem = new(deal.Memory)
+	return &alone
 }
 
 // NewJudge reads, checks and compiles a rule file. Its error names everything that is wrong with it.
@@ -105,12 +114,15 @@ func unreadable() Finding {
 
 // facts gathers what a paid look knows.
 func (j *Judge) facts(look pipeline.Look, row *keepa.DealRow, p *keepa.Product, now time.Time) (*facts, error) {
-	s := j.file.Settings
+	s, mem := j.file.Settings, j.mem
+	if mem == nil {
+		mem = new(deal.Memory)
+	}
 	view, err := s.OfRow(row), error(nil)
 	if look == pipeline.LookCommit {
-		view, err = s.OfOffers(view, p, now)
+		view, err = s.OfOffersIn(mem, view, p, now)
 	} else {
-		view, err = s.OfProduct(view, p, now)
+		view, err = s.OfProductIn(mem, view, p, now)
 	}
 	return &facts{view: view, s: s}, err
 }

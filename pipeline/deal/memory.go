@@ -2,24 +2,21 @@ package deal
 
 import (
 	"slices"
-	"sync"
 
 	"ratchet/pipeline/keepa"
 )
 
-// scratch is the memory in which one product's histories are read. They are by far
-// the most that a decision looks at, and nothing that it concludes points into them,
-// so the next product is read into the same memory.
-type scratch struct {
+// Memory is where one product's histories are read. They are by far the most that a
+// decision looks at, and nothing that it concludes points into them, so the next
+// product can be read into the same memory. It serves one goroutine.
+type Memory struct {
 	series             [5]keepa.Series
 	ranks, used, fresh kept
 	better             []keepa.Minute
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
-
 // histories decodes the five series of a product. They are overwritten by the next.
-func (m *scratch) histories(p *keepa.Product) (Histories, error) {
+func (m *Memory) histories(p *keepa.Product) (Histories, error) {
 	for i, t := range []keepa.PriceType{keepa.Sales, keepa.New, keepa.Used, keepa.CountNew, keepa.CountUsed} {
 		series, err := p.SeriesInto(m.series[i], t)
 		if err != nil {
