@@ -36,7 +36,7 @@ type floor struct {
 // floors, lowest first.
 var floors = []floor{
 	{name: "words and files", pure: true, packages: []string{"pipeline", "schemas"}},
-	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed"}},
+	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock"}},
 	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial"}},
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
@@ -46,7 +46,7 @@ var floors = []floor{
 	{name: "money and memory", packages: []string{"pipeline/purse", "pipeline/answers", "pipeline/memory"}},
 	{name: "the way to Keepa", packages: []string{"pipeline/gateway"}},
 	{name: "what spenders share", packages: []string{"pipeline/work"}},
-	{name: "what daemons share", packages: []string{"pipeline/work"}},
+	{name: "what daemons share", packages: []string{"pipeline/keeper"}},
 	{name: "daemons", packages: []string{
 		"pipeline/tokend", "pipeline/watermarker", "pipeline/peeker", "pipeline/committer", "pipeline/recorder", "pipeline/keepasim",
 	}},

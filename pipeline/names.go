@@ -25,10 +25,11 @@ const (
 	BucketSeen       = "SEEN"       // what was decided about an ASIN
 	BucketStatus     = "STATUS"     // heartbeats with a TTL
 	BucketOrders     = "ORDERS"     // who is buying which answer just now
+	BucketStock      = "STOCK"      // the deals that we hold, one key each, and the keeper's books
 	BucketRuns       = "RUNS"       // replays: what each decides again, how far it is, what it found
 )
 
-// The keys of TOKENS and TOKEND.
+// The keys of TOKENS, TOKEND and STOCK that are not made of an identity.
 const (
 	KeyBalance           = "balance"
 	KeyMode              = "mode"
@@ -36,6 +37,8 @@ const (
 	KeyShed              = "shed" // the lines below which work is shed
 	KeyLeader            = "leader"
 	KeyWatermarkerLeader = "watermarker"
+	KeyKeeperLeader      = "keeper"
+	KeyBooks             = "books" // of STOCK
 )
 
 // KeyGrant is the key of a stage's grant in TOKENS.

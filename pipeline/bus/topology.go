@@ -121,7 +121,7 @@ func (b *Bus) buckets() []jetstream.KeyValueConfig {
 	}
 	// Keys with a TTL need history 1: with more, the server raises the TTL to the
 	// limit marker's.
-	leaders := bucket(pipeline.BucketLeaders, "who leads: tokend's and the watermarker's leases", 1)
+	leaders := bucket(pipeline.BucketLeaders, "who leads: tokend's, the watermarker's and the keeper's leases", 1)
 	leaders.LimitMarkerTTL = time.Minute
 	status := bucket(pipeline.BucketStatus, "heartbeats; a key that vanishes is a daemon that died", 1)
 	status.LimitMarkerTTL = time.Minute
@@ -129,9 +129,11 @@ func (b *Bus) buckets() []jetstream.KeyValueConfig {
 	orders.TTL, orders.LimitMarkerTTL = orderAge, time.Minute
 	seen := bucket(pipeline.BucketSeen, "what was decided about an ASIN", 1)
 	seen.TTL = 60 * day
+	stock := bucket(pipeline.BucketStock, "the deals that we hold: when each was checked, confirmed and offered again", 1)
+	stock.TTL = 60 * day // a deal that is refreshed is written in every period
 	return []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
-		leaders, status, seen, orders,
+		leaders, status, seen, orders, stock,
 		bucket(pipeline.BucketRuns, "replays: what each decides again, how far it is, what it found", 1),
 		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
 	}

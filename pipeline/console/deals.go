@@ -29,15 +29,25 @@ type Deal struct {
 	SaleCount   *int      `json:"sale_count"`
 	Confidence  *float64  `json:"confidence_percent"`
 	DecidedAt   time.Time `json:"decided_at"`
+	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`   // the last look that found it to be a deal
+	Stale       string    `json:"stale_because,omitempty"` // why it was not confirmed in time
 }
 
 // Deals are the newest deal of every ASIN decided since then, the most
 // profitable first.
 func Deals(ctx context.Context, b *bus.Bus, since time.Time) ([]Deal, error) {
 	var out []Deal
-	err := bus.ScanJSON(ctx, b, pipeline.StreamDeals, bus.From{Newest: true}, func(_ bus.Read, d Deal) error {
-		if d.DecidedAt.Before(since) {
+	held, err := states(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	err = bus.ScanJSON(ctx, b, pipeline.StreamDeals, bus.From{Newest: true}, func(_ bus.Read, d Deal) error {
+		h, known := held[d.ASIN]
+		if d.DecidedAt.Before(since) || known && !h.State.Shown() {
 			return nil
+		}
+		if known {
+			d.ConfirmedAt, d.Stale = h.Confirmed, h.Why
 		}
 		d.Link = "https://www.amazon.com/dp/" + d.ASIN
 		out = append(out, d)
@@ -72,21 +82,21 @@ func writeTable(w io.Writer, deals []Deal) error {
 		return err
 	}
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	p.f("PROFIT\tROI\tBUY\tSELL\tSALES\tLINK\tTITLE\n")
+	p.f("PROFIT\tROI\tBUY\tSELL\tSALES\tLINK\tTITLE\tSTALE\n")
 	for _, d := range deals {
-		p.f("%s\t%s\t%s\t%s\t%s\t%s\t%s\n", tally.Money(d.ProfitCents), percent(d.ROIPercent), tally.Money(d.LandedCents),
-			tally.Money(d.ListCents), count(d.SaleCount), d.Link, tally.Short(d.Title, 50))
+		p.f("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", tally.Money(d.ProfitCents), percent(d.ROIPercent), tally.Money(d.LandedCents),
+			tally.Money(d.ListCents), count(d.SaleCount), d.Link, tally.Short(d.Title, 50), d.Stale)
 	}
 	return p.flush()
 }
 
 func writeCSV(w io.Writer, deals []Deal) error {
 	c := csv.NewWriter(w)
-	rows := [][]string{{"asin", "link", "title", "landed_cents", "list_price_cents", "profit_cents", "roi_percent", "sale_count", "decided_at"}}
+	rows := [][]string{{"asin", "link", "title", "landed_cents", "list_price_cents", "profit_cents", "roi_percent", "sale_count", "decided_at", "stale_because"}}
 	for _, d := range deals {
 		rows = append(rows, []string{
 			d.ASIN, d.Link, d.Title, cents(d.LandedCents), cents(d.ListCents), cents(d.ProfitCents),
-			number(d.ROIPercent), count(d.SaleCount), d.DecidedAt.Format(time.RFC3339),
+			number(d.ROIPercent), count(d.SaleCount), d.DecidedAt.Format(time.RFC3339), d.Stale,
 		})
 	}
 	return c.WriteAll(rows)

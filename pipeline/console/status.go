@@ -27,6 +27,7 @@ type Status struct {
 	Watermarks map[string]Watermark `json:"watermarks"`
 	Daemons    []pipeline.Heartbeat `json:"daemons"`
 	Streams    []StreamStatus       `json:"streams"`
+	Stock      *Stock               `json:"stock,omitempty"`
 	Missing    []string             `json:"missing"` // daemons without a heartbeat
 }
 
@@ -86,6 +87,7 @@ func Look(ctx context.Context, b *bus.Bus) (Status, error) {
 	s.readDaemons(ctx, b)
 	s.readWatermarks(ctx, b)
 	s.readStreams(ctx, b)
+	s.readStock(ctx, b)
 	return s, nil
 }
 
@@ -265,6 +267,7 @@ func (s Status) Write(w io.Writer) error {
 			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), len(m.Gaps))
 	}
 	s.writeStreams(p)
+	p.f("%s", s.Stock.sentence(s.At))
 	return p.flush()
 }
 

@@ -84,7 +84,7 @@ func (s *Summary) hear(m *nats.Msg) {
 	look, outcome, asin := parts[2], pipeline.Outcome(parts[3]), parts[4]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !outcome.Final() {
+	if !outcome.Final() || look == string(pipeline.LookList) {
 		return
 	}
 	s.decided++

@@ -57,7 +57,7 @@ func watch(ctx context.Context, r *Rig) (*watcher, error) {
 
 func (w *watcher) hear(m *nats.Msg) {
 	parts := strings.Split(m.Subject, ".")
-	if len(parts) < 5 || !pipeline.Outcome(parts[3]).Final() {
+	if len(parts) < 5 || parts[2] == string(pipeline.LookList) || !pipeline.Outcome(parts[3]).Final() {
 		return
 	}
 	w.mu.Lock()

@@ -60,7 +60,7 @@ func (t *Tally) Verdict(workID string, v pipeline.Verdict) {
 	if v.DecidedAt.After(t.last) {
 		t.last = v.DecidedAt
 	}
-	if v.Outcome.Final() {
+	if v.Outcome.Final() && v.Look != pipeline.LookList { // a state of a stored deal is no decision
 		t.final[workID] = v
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/keeper"
 	"ratchet/pipeline/watermark"
 	"ratchet/schemas"
 )
@@ -37,6 +38,8 @@ type Config struct {
 	Sweep time.Duration `env:"WATERMARKER_SWEEP, default=12h"`
 	// Backlog is how many candidates may wait before polling stops.
 	Backlog int `env:"WATERMARKER_BACKLOG, default=20000"`
+	// Keeper is how stored deals are kept.
+	Keeper keeper.Config
 	// Grace is how long a page may be finished after a stop.
 	Grace time.Duration `env:"WATERMARKER_GRACE, default=8s"`
 }
@@ -68,7 +71,7 @@ func (c Config) Validate() error {
 	if c.Grace <= 0 {
 		errs = append(errs, fmt.Errorf("WATERMARKER_GRACE: want a positive duration, got %s", c.Grace))
 	}
-	return errors.Join(append(errs, c.NATS.Validate(), c.Keepa.Validate())...)
+	return errors.Join(append(errs, c.NATS.Validate(), c.Keepa.Validate(), c.Keeper.Validate())...)
 }
 
 func (c Config) plan() watermark.Plan {

@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/keeper"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/stage"
 	"ratchet/pipeline/token"
@@ -71,7 +73,11 @@ func Run(ctx context.Context, env daemon.Env) error {
 		return err
 	}
 	defer stop()
-	return w.run(ctx)
+	// The reader waits for tokens for as long as it takes; stored deals must not.
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return w.run(ctx) })
+	both.Go(func() error { return keeper.Run(ctx, env, b, cfg.Keeper, w.pulse) })
+	return both.Wait()
 }
 
 func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus) (*watermarker, error) {

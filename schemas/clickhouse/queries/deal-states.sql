@@ -1,18 +1,22 @@
--- deal-states: How many of the stored deals are visible, and why are the others hidden?
+-- deal-states: How many of the stored deals are visible, which are stale, and why are the others hidden?
 --
 -- Columns:
---   state            visible, or why it is hidden
+--   state            visible, why it is stale (still visible), or why it is hidden
+--   shown            whether users see it
 --   deals            how many
 --   profit           their profit together, dollars
 --   newest_check     the last verdict about one of them, pipeline time, UTC
 --   oldest_check     of the one that was not looked at for longest
+--   oldest_confirmed of the one that was not found to be a deal for longest
 -- Parameters: none
 SELECT
-    if(hidden_because = '', 'visible', hidden_because) AS state,
+    multiIf(hidden_because != '', hidden_because, stale_because != '', stale_because, 'visible') AS state,
+    hidden_because = '' AS shown,
     count() AS deals,
     round(sum(d.profit_cents) / 100, 2) AS profit,
     max(d.last_checked_at) AS newest_check,
-    min(d.last_checked_at) AS oldest_check
+    min(d.last_checked_at) AS oldest_check,
+    min(d.last_confirmed_at) AS oldest_confirmed
 FROM deal_states AS d
-GROUP BY state
-ORDER BY state = 'visible' DESC, deals DESC, state;
+GROUP BY state, shown
+ORDER BY state = 'visible' DESC, shown DESC, deals DESC, state;

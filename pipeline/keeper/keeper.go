@@ -1,0 +1,235 @@
+// Package keeper keeps the stock of deals: it hears what was decided about them,
+// offers them again, and says what is stale or expired and why.
+//
+//	VERDICTS ─hear─▶ STOCK (one key a deal) ─round─▶ verdict.*.list.*   (stale, expired)
+//	                                           └───▶ candidate.*.refresh|repair.*
+//	                                                 (acknowledged)  ─swap─▶ STOCK
+//
+// It spends nothing: what it offers passes glance and peek like everything else, on
+// lanes of its own. One instance leads; others stand by. It runs beside the reader
+// of the list, which waits for tokens for hours.
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/lmittmann/tint"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/stock"
+	"ratchet/pipeline/work"
+)
+
+// keeper is the leader's view of the stock.
+type keeper struct {
+	cfg   Config
+	env   daemon.Env
+	bus   *bus.Bus
+	pulse *work.Pulse
+	lease *bus.Lease
+
+	books   bus.Cell
+	state   stock.Books
+	all     map[string]stock.Holding // by key; as STOCK holds them
+	stepped time.Time                // pipeline time
+}
+
+// stepEvery is how often the stock is looked through, in pipeline time.
+const stepEvery = time.Minute
+
+// errMoved means that somebody else changed the stock: it is read again.
+var errMoved = errors.New("the stock was changed by another keeper")
+
+// Run keeps the stock until ctx ends.
+func Run(ctx context.Context, env daemon.Env, b *bus.Bus, cfg Config, pulse *work.Pulse) error {
+	k, err := open(ctx, env, b, cfg, pulse)
+	if err != nil {
+		return err
+	}
+	defer k.lease.Release()
+	for ctx.Err() == nil {
+		leads, fresh, err := k.lease.Hold(ctx)
+		if err == nil && leads && (fresh || k.all == nil) {
+			err = k.load(ctx)
+		}
+		if err == nil && leads && env.Now().Sub(k.stepped) >= stepEvery {
+			err = k.step(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			k.all = nil // what is in memory may not be what is stored
+			pulse.Failed(err)
+			env.Log.Warn("the stock could not be kept, will retry", tint.Err(err))
+		}
+		nap(ctx, env)
+	}
+	return ctx.Err()
+}
+
+// nap is a minute of pipeline time, but never so long that the lease is lost.
+func nap(ctx context.Context, env daemon.Env) {
+	t := time.NewTimer(min(max(env.Clock.Machine(stepEvery), 50*time.Millisecond), bus.LeaseTTL/5))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func open(ctx context.Context, env daemon.Env, b *bus.Bus, cfg Config, pulse *work.Pulse) (*keeper, error) {
+	kv, err := b.Store(ctx, pipeline.BucketStock)
+	if err != nil {
+		return nil, err
+	}
+	return &keeper{
+		cfg: cfg, env: env, bus: b, pulse: pulse, lease: bus.NewLease(b, pipeline.KeyKeeperLeader),
+		books: bus.NewCell(kv, pipeline.KeyBooks),
+	}, nil
+}
+
+// load reads the stock.
+func (k *keeper) load(ctx context.Context) error {
+	all, state := map[string]stock.Holding{}, stock.Books{}
+	err := k.bus.Scan(ctx, "KV_"+pipeline.BucketStock, bus.From{Newest: true}, func(r bus.Read) error {
+		key := r.Subject[len("$KV."+pipeline.BucketStock+"."):]
+		switch {
+		case len(r.Body) == 0:
+			return nil // deleted by hand
+		case key == pipeline.KeyBooks:
+			return json.Unmarshal(r.Body, &state)
+		}
+		var h stock.Holding
+		if err := json.Unmarshal(r.Body, &h); err != nil {
+			return fmt.Errorf("decode %s: %w", key, err)
+		}
+		all[key] = h
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the stock: %w", err)
+	}
+	k.all, k.state = all, state
+	return nil
+}
+
+// step hears, decides, publishes, and only then stores. Dying between any two of
+// these repeats them to the same effect.
+func (k *keeper) step(ctx context.Context) error {
+	now := k.env.Now()
+	heard, err := k.hear(ctx)
+	if err != nil {
+		return err
+	}
+	signs, rate, err := k.signs(ctx)
+	if err != nil {
+		return err
+	}
+	next := k.state
+	next.Clock, next.Seq, next.Made = next.Tick(signs.Stalled(now), now), heard.seq, heard.made
+	round := k.round(rate, next.Clock, heard.changed, now)
+	if err := k.publish(ctx, round, now); err != nil {
+		return err
+	}
+	if err := k.swap(ctx, round); err != nil {
+		return err
+	}
+	next.Summary = k.cfg.plan(rate).Sum(slices.Collect(maps.Values(k.all)))
+	if err := k.keep(ctx, next); err != nil {
+		return err
+	}
+	k.stepped = now
+	return nil
+}
+
+// round is what one step is about: holdings to store, and what to publish before.
+type round struct {
+	stock.Round
+	gaveUp []stock.Holding
+	store  map[string]stock.Holding
+}
+
+// round decides about the stock as it is after what was heard.
+func (k *keeper) round(rate int, c stock.Clock, heard map[string]stock.Holding, now time.Time) round {
+	r := round{store: maps.Clone(heard)}
+	all := make([]stock.Holding, 0, len(k.all)+len(heard))
+	for _, key := range slices.Sorted(maps.Keys(k.all)) {
+		if _, newer := heard[key]; !newer {
+			all = append(all, k.all[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(heard)) {
+		all = append(all, heard[key])
+	}
+	if rate <= 0 {
+		return r // nothing is known of the budget yet: what it can refresh is unknown too
+	}
+	p := k.cfg.plan(rate)
+	r.Round = p.Round(all, c, now)
+	for _, h := range r.Change {
+		r.store[pipeline.KeySeen(h.Identity)] = h
+	}
+	for _, w := range r.Offer {
+		r.store[pipeline.KeySeen(w.Holding.Identity)] = w.Holding
+	}
+	for _, h := range p.GiveUp(all, now) {
+		if _, busy := r.store[pipeline.KeySeen(h.Identity)]; !busy {
+			r.gaveUp = append(r.gaveUp, h)
+			r.store[pipeline.KeySeen(h.Identity)] = h
+		}
+	}
+	return r
+}
+
+// swap stores what changed. A holding that another keeper moved on is not written.
+func (k *keeper) swap(ctx context.Context, r round) error {
+	kv, err := k.bus.Store(ctx, pipeline.BucketStock)
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.store)) {
+		was, h := k.all[key], r.store[key]
+		_, err := bus.Change(ctx, bus.NewCell(kv, key), func(old stock.Holding) (stock.Holding, bool, error) {
+			switch {
+			case same(old, h):
+				return h, false, nil // our own write, whose answer was lost
+			case !same(old, was):
+				return old, false, errMoved
+			}
+			return h, true, nil
+		})
+		if err != nil {
+			return fmt.Errorf("store %s: %w", key, err)
+		}
+		k.all[key] = h
+	}
+	return nil
+}
+
+// same compares what is stored of two holdings.
+func same(a, b stock.Holding) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// keep stores the books: up to where verdicts were heard, the clock, the sums.
+func (k *keeper) keep(ctx context.Context, next stock.Books) error {
+	_, err := bus.Change(ctx, k.books, func(old stock.Books) (stock.Books, bool, error) {
+		if old.Made == next.Made && (old.Seq > next.Seq || old.At.After(next.At)) {
+			return old, false, errMoved
+		}
+		return next, true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("store the books of the stock: %w", err)
+	}
+	k.state = next
+	return nil
+}

@@ -1,0 +1,271 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/committer"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/post"
+	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/stock"
+	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/work"
+	"ratchet/schemas"
+	"ratchet/test/desk"
+)
+
+var settings = Config{Period: 24 * time.Hour, Share: 0.15, Repairs: 2, Sellers: true}
+
+// budget puts what tokend would say of it.
+func budget(t *testing.T, d *desk.Desk, text string) {
+	t.Helper()
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyBalance, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// accept publishes that a book is a deal, as a committer would, at T0.
+func accept(t *testing.T, d *desk.Desk, asin string) ruling.Work {
+	t.Helper()
+	j, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+	d.Survives(t, w, pipeline.LookPeek, "a")
+	s, err := d.Bus.Shelf(t.Context(), pipeline.StreamSurvivors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	span, err := s.Span(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Store(t, pipeline.KindSeller, "any", w.ID, []byte("null"), 0)
+	v := ruling.Commit(j, w, ruling.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, desk.T0).Verdict
+	if v.Outcome != pipeline.Accept {
+		t.Fatalf("%s is no deal: %s", asin, v.Reason)
+	}
+	if _, err := d.Bus.Publish(t.Context(), post.Verdict(pipeline.RunLive, w.ID, post.Origin(pipeline.StreamSurvivors, span.Last), v)); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// at is a keeper that starts at an instant.
+func at(t *testing.T, d *desk.Desk, now time.Time) *keeper {
+	t.Helper()
+	env := d.Env
+	env.Clock = daemon.NewClock(now, 1)
+	cfg := settings
+	cfg.Sellers = false
+	k, err := open(t.Context(), env, d.Bus, cfg, work.NewPulse(env))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func candidates(t *testing.T, d *desk.Desk, asin string) []pipeline.Candidate {
+	t.Helper()
+	var out []pipeline.Candidate
+	if err := bus.ScanJSON(t.Context(), d.Bus, pipeline.StreamCandidates, bus.From{Subjects: []string{"candidate.*.*." + asin}},
+		func(_ bus.Read, c pipeline.Candidate) error { out = append(out, c); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// half is a step that dies after so many of its statements.
+func half(ctx context.Context, k *keeper, statements int) error {
+	now := k.env.Now()
+	heard, err := k.hear(ctx)
+	if err != nil {
+		return err
+	}
+	signs, rate, err := k.signs(ctx)
+	if err != nil {
+		return err
+	}
+	r := k.round(rate, k.state.Tick(signs.Stalled(now), now), heard.changed, now)
+	for _, statement := range []func() error{
+		func() error { return k.publish(ctx, r, now) },
+		func() error { return k.swap(ctx, r) },
+	}[:statements] {
+		if err := statement(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestWorkIsOfferedOnceWhereverTheKeeperDies(t *testing.T) {
+	t.Parallel()
+	due := desk.T0.Add(25 * time.Hour)
+	for name, disturb := range map[string]func(context.Context, *testing.T, *desk.Desk) error{
+		"nothing happens":          func(context.Context, *testing.T, *desk.Desk) error { return nil },
+		"killed before publishing": func(ctx context.Context, t *testing.T, d *desk.Desk) error { return half(ctx, at(t, d, due), 0) },
+		"killed between publish and swap": func(ctx context.Context, t *testing.T, d *desk.Desk) error {
+			return half(ctx, at(t, d, due), 1)
+		},
+		"killed between swap and books": func(ctx context.Context, t *testing.T, d *desk.Desk) error { return half(ctx, at(t, d, due), 2) },
+		"publish landed and was reported lost, twice": func(ctx context.Context, t *testing.T, d *desk.Desk) error {
+			k := at(t, d, due)
+			return errors.Join(half(ctx, k, 1), half(ctx, k, 1))
+		},
+		"swap landed and was reported lost": func(ctx context.Context, t *testing.T, d *desk.Desk) error {
+			k := at(t, d, due)
+			before := k.all
+			err := half(ctx, k, 2)
+			k.all = before
+			return errors.Join(err, half(ctx, k, 2))
+		},
+		"two keepers at once": func(ctx context.Context, t *testing.T, d *desk.Desk) error {
+			a, b := at(t, d, due), at(t, d, due.Add(time.Minute))
+			if err := a.step(ctx); err != nil {
+				return err
+			}
+			if err := b.step(ctx); !errors.Is(err, errMoved) {
+				t.Errorf("the second keeper: %v, want %v", err, errMoved)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := desk.New(t, 1)
+			budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+			asin := d.ASINs(keepasim.Good)[0]
+			w := accept(t, d, asin)
+			if err := at(t, d, desk.T0.Add(time.Minute)).step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(candidates(t, d, asin)); n != 0 {
+				t.Fatalf("offered %d times before it was due", n)
+			}
+			if err := disturb(t.Context(), t, d); err != nil {
+				t.Fatal(err)
+			}
+			k := at(t, d, due.Add(5*time.Minute))
+			if err := k.step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := candidates(t, d, asin)
+			if len(got) != 1 || got[0].Source != pipeline.SourceRefresh || got[0].Identity != w.Survivor.Identity || string(got[0].Row) != string(w.Survivor.Row) {
+				t.Errorf("offered %d times, want its row once as a refresh", len(got))
+			}
+			if h := k.all[pipeline.KeySeen(w.Survivor.Identity)]; !h.Due.Equal(desk.T0.Add(24*time.Hour)) || h.State != stock.Held {
+				t.Errorf("the holding is %s, due %v", h.State, h.Due)
+			}
+		})
+	}
+}
+
+func TestAnOutageMakesDealsStaleWithTheReasonAndExpiresNone(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	asins := d.ASINs(keepasim.Good)
+	for _, asin := range asins {
+		accept(t, d, asin)
+	}
+	for _, hours := range []int{1, 25, 27, 49, 60, 80, 100, 120} {
+		if err := at(t, d, desk.T0.Add(time.Duration(hours)*time.Hour)).step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := 0
+	for _, v := range d.Verdicts(t) {
+		if v.Look == pipeline.LookList {
+			told++
+			if v.Outcome != pipeline.Fail || v.Reason != "stale_no_answers" {
+				t.Errorf("%s: %s because %s", v.ASIN, v.Outcome, v.Reason)
+			}
+		}
+	}
+	k := at(t, d, desk.T0.Add(121*time.Hour))
+	if s := k.state.Summary; told != len(asins) || s.Stale != len(asins) || s.Expired != 0 {
+		t.Errorf("told of %d, %d are stale, %d expired; want %d stale", told, s.Stale, s.Expired, len(asins))
+	}
+	if k.state.Stalled != stock.StalledSilent {
+		t.Errorf("looks stand still because %q", k.state.Stalled)
+	}
+}
+
+func TestADealThatALookRejectedIsGoneAndIsNotOfferedAgain(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	w := accept(t, d, d.ASINs(keepasim.Good)[0])
+	_, err := d.Bus.Publish(t.Context(), post.Verdict(pipeline.RunLive, "later", "", pipeline.Verdict{
+		Identity: w.Survivor.Identity, Look: pipeline.LookPeek, Outcome: pipeline.Reject, Reason: "no_profit", DecidedAt: desk.T0.Add(time.Hour),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := at(t, d, desk.T0.Add(30*time.Hour))
+	if err := k.step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h := k.all[pipeline.KeySeen(w.Survivor.Identity)]; h.State != stock.Gone || h.Why != "no_profit" || !h.Confirmed.Equal(desk.T0) {
+		t.Errorf("got %s because %s, confirmed %v", h.State, h.Why, h.Confirmed)
+	}
+	if n := len(candidates(t, d, w.Survivor.ASIN)); n != 0 {
+		t.Errorf("offered %d times", n)
+	}
+}
+
+func TestADealThatTheListNeverNamesAgainIsConfirmedForOneTokenInEveryPeriod(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 3600) // two hours are two seconds
+	budget(t, d, `{"est":100,"rate":100,"state":"burst"}`)
+	asin := d.ASINs(keepasim.Good)[0]
+	d.Grant(t, pipeline.StagePeeker, 100_000)
+	d.Grant(t, pipeline.StageCommitter, 100_000)
+	d.Offer(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration))
+	d.Run(t, peeker.Run, nil)
+	d.Run(t, committer.Run, nil)
+	cfg := Config{Period: 2 * time.Hour, Share: 0.15}
+	d.Run(t, func(ctx context.Context, env daemon.Env) error {
+		env.AnnounceReady()
+		return Run(ctx, env, d.Bus, cfg, work.NewPulse(env))
+	}, nil)
+	var confirmed []desk.Verdict
+	desk.Await(t, "three confirmations", func() bool {
+		confirmed = confirmed[:0]
+		for _, v := range d.Verdicts(t) {
+			switch {
+			case v.Outcome == pipeline.Confirm:
+				confirmed = append(confirmed, v)
+			case v.Source == pipeline.SourceRefresh && v.Look != pipeline.LookList && v.Outcome != pipeline.Survive:
+				t.Fatalf("a refresh ended at %s: %s because %s", v.Look, v.Outcome, v.Reason)
+			}
+		}
+		return len(confirmed) >= 3
+	})
+	for i, v := range confirmed {
+		if v.Tokens != 1 || v.Look != pipeline.LookPeek {
+			t.Errorf("confirmed at %s for %d tokens", v.Look, v.Tokens)
+		}
+		if i > 0 && v.WorkID == confirmed[i-1].WorkID {
+			t.Error("two confirmations of one due hour")
+		}
+	}
+	if n := d.Sim.Books().Peeks[asin]; n < 4 || n > 1+len(confirmed)+2 {
+		t.Errorf("%d peeks for %d confirmations", n, len(confirmed))
+	}
+}

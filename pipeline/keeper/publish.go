@@ -1,0 +1,127 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/post"
+	"ratchet/pipeline/stock"
+)
+
+// signs are what tells whether looks are being decided, and the plan's rate; 0 while
+// nothing is known of the budget.
+func (k *keeper) signs(ctx context.Context) (stock.Signs, int, error) {
+	var s stock.Signs
+	kv, err := k.bus.Store(ctx, pipeline.BucketTokens)
+	if err != nil {
+		return s, 0, err
+	}
+	var b struct {
+		State string `json:"state"`
+		Rate  int    `json:"rate"`
+	}
+	raw, _, err := bus.NewCell(kv, pipeline.KeyBalance).Read(ctx)
+	if err != nil {
+		return s, 0, err
+	}
+	if raw != nil && json.Unmarshal(raw, &b) != nil {
+		return s, 0, fmt.Errorf("decode the balance: %.80q", raw)
+	}
+	s.Mode = b.State
+	for _, h := range k.all {
+		if h.State.Shown() && !h.Offered.IsZero() && (s.Oldest.IsZero() || h.Offered.Before(s.Oldest)) {
+			s.Oldest = h.Offered
+		}
+	}
+	s.Answered, err = k.answered(ctx)
+	return s, b.Rate, err
+}
+
+// answered is when the newest paid answer was stored, pipeline time.
+func (k *keeper) answered(ctx context.Context) (time.Time, error) {
+	stream, err := k.bus.JS.Stream(ctx, pipeline.StreamResponses)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look at %s: %w", pipeline.StreamResponses, err)
+	}
+	last := stream.CachedInfo().State.LastSeq
+	if last == 0 {
+		return time.Time{}, nil
+	}
+	m, err := stream.GetMsg(ctx, last)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look at the newest answer: %w", err)
+	}
+	at, err := time.Parse(pipeline.TimeFormat, m.Header.Get(pipeline.HeaderAt))
+	if err != nil {
+		return time.Time{}, nil //nolint:nilerr // put there by hand: it tells nothing
+	}
+	return at, nil
+}
+
+// publish says what changed and offers what is due. Each message has an identity
+// that follows from the holding, so that a repeat is dropped.
+func (k *keeper) publish(ctx context.Context, r round, now time.Time) error {
+	var ms []bus.Message
+	for _, h := range r.Change {
+		if h.State == stock.Stale || h.State == stock.Expired {
+			ms = append(ms, state(h, outcome(h.State), h.Why, now))
+			k.pulse.Count(string(h.State), 1)
+		}
+	}
+	for _, h := range r.gaveUp {
+		ms = append(ms, state(h, pipeline.Fail, h.GaveUp, now))
+		k.pulse.Count("gave_up", 1)
+	}
+	for _, w := range r.Offer {
+		ms = append(ms, offer(w))
+		k.pulse.Count("offered_"+string(w.Source), 1)
+	}
+	if len(ms) == 0 {
+		return nil
+	}
+	if err := k.bus.PublishAll(ctx, ms); err != nil {
+		return fmt.Errorf("offer %d deals again: %w", len(r.Offer), err)
+	}
+	return nil
+}
+
+// outcome is what a state means to those who count verdicts: a stale deal could not
+// be decided in time, an expired one is no longer shown.
+func outcome(s stock.State) pipeline.Outcome {
+	if s == stock.Expired {
+		return pipeline.Reject
+	}
+	return pipeline.Fail
+}
+
+// offer is a deal as work to be looked at again.
+func offer(w stock.Work) bus.Message {
+	h := w.Holding
+	return post.Candidate("candidate", h.WorkID(w.Generation()), pipeline.Candidate{
+		Identity: h.Identity, Queries: h.Queries, Source: w.Source, ListSeenAt: h.ListedAt, Attempt: w.Attempt, Row: h.Row,
+	})
+}
+
+// state is the verdict that tells of a holding's state. Nothing was looked at, so
+// the look is the list's; its work is the state since the last confirmation.
+func state(h stock.Holding, o pipeline.Outcome, why string, now time.Time) bus.Message {
+	cents := h.Cents
+	workID := h.WorkID(pipeline.Generation(fmt.Sprintf("%s-%d", why, h.Confirmed.UnixMilli())))
+	return post.Verdict(pipeline.RunLive, workID, "", pipeline.Verdict{
+		Identity: h.Identity, Look: pipeline.LookList, Outcome: o, Reason: why, Source: pipeline.SourceRefresh, Queries: h.Queries,
+		Inputs: map[string]any{
+			"confirmed_at": h.Confirmed, "checked_at": h.Checked, "failed": h.Failed, "attempts": h.Attempt, "missing": h.Missing,
+		},
+		Unknown: []string{}, ResponseIDs: []string{}, ListedAt: h.ListedAt, DecidedAt: now.UTC().Truncate(time.Millisecond), ExpectedValueCents: &cents,
+	})
+}

@@ -1,0 +1,126 @@
+package stock
+
+import (
+	"encoding/json"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// State is what a deal that we hold is to a user.
+type State string
+
+// The states.
+const (
+	Held    State = "held"    // confirmed within the plan
+	Stale   State = "stale"   // not confirmed in time; shown, with the reason
+	Expired State = "expired" // given up without a look that says it is gone
+	Gone    State = "gone"    // a look rejected it
+)
+
+// Shown reports whether users still see the deal.
+func (s State) Shown() bool { return s == Held || s == Stale }
+
+// Holding is a deal that we hold: one ASIN and price type, and the newest price for
+// which it was accepted.
+type Holding struct {
+	pipeline.Identity
+	State State     `json:"state"`
+	Why   string    `json:"why,omitempty"` // the reason for the state; empty when held
+	Since time.Time `json:"since"`         // of the state
+
+	Found     time.Time `json:"found"`     // first accepted for this price
+	Confirmed time.Time `json:"confirmed"` // the last look that found it to be a deal
+	Checked   time.Time `json:"checked"`   // the last look that ended, whatever it found
+	Cents     int64     `json:"cents"`     // what it is worth
+
+	Due     time.Time     `json:"due,omitzero"`     // the due hour of a refresh that is under way; zero: none is
+	Offered time.Time     `json:"offered,omitzero"` // when it was offered
+	Failed  int           `json:"failed,omitempty"` // looks since the last confirmation that said nothing
+	Ran     time.Duration `json:"ran"`              // the clock of looks (Clock.Ran) at the confirmation
+
+	Missing  []string  `json:"missing,omitempty"`  // inputs that the deal was made without
+	Attempt  int       `json:"attempt,omitempty"`  // repairs offered so far
+	Repaired time.Time `json:"repaired,omitzero"`  // when the last was offered
+	GaveUp   string    `json:"gave_up,omitempty"`  // why no repair follows by itself
+	Seq      uint64    `json:"seq"`                // in VERDICTS, of the last verdict heard
+	Queries  []string  `json:"queries"`            // the deal queries that want it
+	ListedAt time.Time `json:"listed_at,omitzero"` // when the list last named it
+
+	Row json.RawMessage `json:"row"` // Keepa's list row, as it came
+}
+
+// Heard is a verdict about an ASIN, as far as its holding is concerned.
+type Heard struct {
+	pipeline.Identity
+	Seq     uint64 // in VERDICTS
+	Outcome pipeline.Outcome
+	Reason  string
+	At      time.Time
+	Source  pipeline.Source
+	Deal    *Deal // on accept
+}
+
+// Deal is what the holding keeps of an accepted deal.
+type Deal struct {
+	Cents    int64
+	Missing  []string
+	Queries  []string
+	ListedAt time.Time
+	Row      json.RawMessage
+}
+
+// Hear is the holding after a verdict. What was heard before, or concerns an older
+// price, changes nothing. The zero holding is no deal yet: only an accept makes it
+// one. ran is the clock of looks.
+func (h Holding) Hear(v Heard, ran time.Duration) (Holding, bool) {
+	known := h.State != ""
+	if known && (v.Seq <= h.Seq || v.CreationDate < h.CreationDate) || !known && v.Deal == nil {
+		return h, false
+	}
+	was := h.CreationDate
+	h.Seq, h.Checked, h.Due, h.Offered = v.Seq, v.At, time.Time{}, time.Time{}
+	switch v.Outcome {
+	case pipeline.Accept:
+		h.accept(v, was)
+		h.confirm(v.At, ran)
+	case pipeline.Confirm:
+		h.confirm(v.At, ran)
+	case pipeline.Reject:
+		h.CreationDate = v.CreationDate
+		h = h.to(Gone, v.Reason, v.At)
+	case pipeline.Fail:
+		h.Failed++
+	case pipeline.Survive, pipeline.Shed:
+	}
+	return h, true
+}
+
+// accept takes over what a deal says. A new price begins anew, its repairs too.
+func (h *Holding) accept(v Heard, was int64) {
+	if h.State == "" || v.CreationDate != was {
+		h.Found, h.Attempt, h.Repaired, h.GaveUp = v.At, 0, time.Time{}, ""
+	}
+	h.Identity = v.Identity
+	if v.Deal == nil {
+		return
+	}
+	h.Cents, h.Missing, h.Queries, h.ListedAt, h.Row = v.Deal.Cents, v.Deal.Missing, v.Deal.Queries, v.Deal.ListedAt, v.Deal.Row
+	if len(h.Missing) == 0 {
+		h.GaveUp = ""
+	}
+}
+
+func (h *Holding) confirm(at time.Time, ran time.Duration) {
+	h.Confirmed, h.Ran, h.Failed = at, ran, 0
+	*h = h.to(Held, "", at)
+}
+
+// to changes the state and remembers since when.
+func (h Holding) to(s State, why string, at time.Time) Holding {
+	if h.State != s {
+		h.Since = at
+	}
+	h.State, h.Why = s, why
+	return h
+}
