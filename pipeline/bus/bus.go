@@ -59,6 +59,8 @@ type Bus struct {
 	now   func() time.Time
 	build string
 	name  string
+
+	batches chan struct{} // one for each batch of stored messages that is under way
 }
 
 // ackWithin bounds every request to JetStream, so that a put sent to a dead
@@ -99,7 +101,10 @@ func Connect(ctx context.Context, cfg Config, env daemon.Env, name string) (*Bus
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	wait := max(env.Clock.Machine(ackWaitPipeline), ackWaitMachine)
-	return &Bus{NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name}, nil
+	return &Bus{
+		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name,
+		batches: make(chan struct{}, batchesAtOnce),
+	}, nil
 }
 
 // connectWithin tries for as long as a container next door may take to start.

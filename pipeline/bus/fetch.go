@@ -18,6 +18,11 @@ const (
 	farApart = 4
 	// runsAtOnce is how many runs are asked for at the same time.
 	runsAtOnce = 8
+	// batchBytes is how much one batch may bring, and batchesAtOnce how many may be under
+	// way on one connection: together less than the 64 MB at which a server drops a
+	// client that does not read fast enough.
+	batchBytes    = 12 << 20
+	batchesAtOnce = 3
 	// silentMost is how many batches in a row may bring nothing. Each is followed by a
 	// request for one message, which waits until what was under way has arrived.
 	silentMost = 10
@@ -117,22 +122,12 @@ func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 	}
 	var out []Read
 	for silent := 0; len(seqs) > 1; {
-		last := uint64(0)
-		msgs, err := jetstreamext.GetBatch(ctx, s.b.JS, s.name, int(seqs[len(seqs)-1]-seqs[0])+1, jetstreamext.GetBatchSeq(seqs[0])) //nolint:gosec // a run is short
+		part, last, over, err := s.batch(ctx, seqs)
 		if err != nil {
-			return nil, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], err)
+			return nil, err
 		}
-		for m, err := range msgs {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return out, nil
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], err)
-			}
-			last = m.Sequence
-			if _, wanted := slices.BinarySearch(seqs, m.Sequence); wanted {
-				out = append(out, readOf(m))
-			}
+		if out = append(out, part...); over {
+			return out, nil
 		}
 		if last == 0 {
 			// What the server still had to send to us was too much already.
@@ -156,6 +151,36 @@ func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 		return append(out, rest...), err
 	}
 	return out, nil
+}
+
+// batch asks for everything from the first to the last sequence and keeps what is
+// wanted. It returns the last sequence that came, 0 if none did; over means that the
+// stream holds nothing further.
+func (s *Shelf) batch(ctx context.Context, seqs []uint64) (out []Read, last uint64, over bool, err error) {
+	select {
+	case s.b.batches <- struct{}{}:
+		defer func() { <-s.b.batches }()
+	case <-ctx.Done():
+		return nil, 0, false, ctx.Err()
+	}
+	many := int(seqs[len(seqs)-1]-seqs[0]) + 1 //nolint:gosec // a run is short
+	msgs, err := jetstreamext.GetBatch(ctx, s.b.JS, s.name, many, jetstreamext.GetBatchSeq(seqs[0]), jetstreamext.GetBatchMaxBytes(batchBytes))
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], err)
+	}
+	for m, err := range msgs {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return out, last, true, nil
+		}
+		if err != nil {
+			return nil, 0, false, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], err)
+		}
+		last = m.Sequence
+		if _, wanted := slices.BinarySearch(seqs, m.Sequence); wanted {
+			out = append(out, readOf(m))
+		}
+	}
+	return out, last, false, nil
 }
 
 // errNothing is a server that ended a batch without a message and without a word.
