@@ -39,6 +39,8 @@ type Figures struct {
 	GoodTotal                 int                   `json:"good_total"`
 	GoodVisible               int                   `json:"good_visible"`
 	RejectedByLook            map[pipeline.Look]int `json:"rejected_by_look"`
+	Quality                                         // of the decisions, by the truth of the simulated books
+	NoPeekTokens              int                   `json:"no_peek_tokens,omitempty"` // of the same backlog with a commit for every candidate
 	VisibleIn                 string                `json:"visible_in"` // clickhouse, or streams where there is none
 	DecisionsPerHour          map[int]float64       `json:"decisions_per_hour,omitempty"`
 	PaidWorthCents            int64                 `json:"paid_worth_cents,omitempty"` // of what was paid for, at the median; where something was shed
@@ -57,6 +59,9 @@ type Bars struct {
 	UsedShare         float64 // 0 is 0.99
 	GrantWrites       float64 // writes of grants per paid call
 	ListShare         float64 // discovery's part of the tokens
+	Recall, Precision float64 // of the deals, by the truth
+	BadAtGlance       float64 // share of the bad that no token is spent on
+	BadBeforeOffers   float64 // share of the bad that no offers are bought of
 	MayWait           bool    // a fixed world need not be decided to the end
 	Sheds             bool    // there is more than tokens can decide: the least valuable is shed
 	Repeats           int     // answers that may be paid for again, beside one per kill
@@ -88,9 +93,9 @@ func (f *Figures) judge(b Bars, rows int) {
 	miss(f.LedgerDrift != 0, "ledger_drift: %d, want 0", f.LedgerDrift)
 	miss(f.StageDrift != 0, "stage_drift: %d, want 0", f.StageDrift)
 	miss(f.MinBalance < b.Floor, "min_balance: %d, want %d or more", f.MinBalance, b.Floor)
-	miss(b.HoursToAll > 0 && f.HoursToAll > b.HoursToAll, "hours_to_all: %.3f, want at most %.2f", f.HoursToAll, b.HoursToAll)
+	miss(b.HoursToAll > 0 && f.HoursToAll > b.HoursToAll, "hours_to_all: %.4f, want at most %.2f", f.HoursToAll, b.HoursToAll)
 	miss(b.TokensPerDecision > 0 && f.TokensPerDecision > b.TokensPerDecision,
-		"tokens_per_decision: %.3f, want at most %.2f", f.TokensPerDecision, b.TokensPerDecision)
+		"tokens_per_decision: %.4f, want at most %.2f", f.TokensPerDecision, b.TokensPerDecision)
 	miss(b.StallMin > 0 && f.LongestStallMin > b.StallMin, "longest_stall_min: %.1f, want at most %.0f", f.LongestStallMin, b.StallMin)
 	miss(b.Good > 0 && f.GoodVisible != b.Good, "good_visible: %d, want %d", f.GoodVisible, b.Good)
 	miss(b.GrantWrites > 0 && f.GrantWritesPerCall > b.GrantWrites, "grant_writes_per_call: %.2f, want at most %.2f", f.GrantWritesPerCall, b.GrantWrites)
@@ -98,6 +103,13 @@ func (f *Figures) judge(b Bars, rows int) {
 	miss(b.Sheds && f.Shed == 0, "shed: nothing, although more was listed than tokens can decide")
 	miss(!b.Sheds && !b.MayWait && f.Shed > 0, "shed: %d, although all of it can be decided", f.Shed)
 	miss(b.Sheds && f.PaidWorthCents <= f.ShedWorthCents, "paid_worth_cents: %d, want more than the %d of what was shed", f.PaidWorthCents, f.ShedWorthCents)
+	atLeast := func(want, got float64, name string) {
+		miss(got < want, "%s: %.4f, want at least %.2f", name, got, want)
+	}
+	atLeast(b.Recall, f.Recall, "recall")
+	atLeast(b.Precision, f.Precision, "precision")
+	atLeast(b.BadAtGlance, f.BadAtGlance, "bad_rejected_at_glance")
+	atLeast(b.BadBeforeOffers, f.BadBeforeOffers, "bad_rejected_before_offers")
 	f.OK = len(f.Failures) == 0
 }
 
@@ -117,7 +129,11 @@ func (f Figures) Print(w io.Writer) error {
 `, f.Scenario, f.Speed, f.Seed, f.Hours, f.Decided, f.Undecided, f.RowsUnaccounted, f.HoursToAll, f.TokensSpent, f.TokensPerDecision, 100*f.ListShare,
 		f.RepeatPaid, f.TokensExpiredWhileWaiting, 100*f.TokensUsedShare, f.LongestStallMin, f.MinBalance, f.HTTP429, f.HTTP429Avoidable, f.LedgerDrift,
 		f.Foreign, f.DriftSeries, f.GrantWritesPerCall, f.GoodVisible, f.GoodTotal, f.VisibleIn, f.RejectedByLook)
-	for _, n := range f.Notes {
+	notes := f.Notes
+	if len(f.Classes) > 0 {
+		notes = append(f.lines(), notes...)
+	}
+	for _, n := range notes {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "  %s\n", n)
 		}

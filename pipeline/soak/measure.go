@@ -45,8 +45,10 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, truth keepasim
 	if rows > 0 && swept(ctx, r.Bus) {
 		f.RowsUnaccounted += max(0, rows-len(w.listed)) // the list does not change, and it was read to its end
 	}
+	final := sum.Final()
+	f.Quality = tell(final, truth.Truth)
 	f.RejectedByLook = map[pipeline.Look]int{}
-	for _, v := range sum.Final() {
+	for _, v := range final {
 		if v.Outcome == pipeline.Reject {
 			f.RejectedByLook[v.Look]++
 		}

@@ -67,7 +67,7 @@ type Step struct {
 // All are the scenarios in the order in which people should meet them.
 func All() []Scenario {
 	return []Scenario{
-		backlog400(),
+		backlog400(), saves(),
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
 		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
 		flood10k(),
@@ -120,7 +120,7 @@ func (s Scenario) follow(ctx context.Context, o Options, r *Rig, world keepasim.
 	limit, bars := s.Limit, s.Bars
 	f := Figures{Scenario: s.Name, Speed: o.Speed, Seed: o.Seed}
 	if o.NoPeek {
-		limit, bars = 4*limit, Bars{Good: bars.Good, StallMin: bars.StallMin}
+		limit, bars = 4*limit, Bars{Good: bars.Good, StallMin: bars.StallMin, Recall: bars.Recall, Precision: bars.Precision}
 		f.Scenario += " --no-peek"
 	}
 	err = s.await(ctx, o, r, w, limit)
