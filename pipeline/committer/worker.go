@@ -241,6 +241,7 @@ func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.
 
 func (w *worker) conclude(u work.Unit, r ruling.Ruling) stage.Decision[work.Effect] {
 	w.pulse.Count("commit_"+string(r.Verdict.Outcome), 1)
+	w.pulse.Changed(w.env.Log, r.Changed)
 	d := stage.Decision[work.Effect]{Out: []work.Effect{u.Conclude(r.Verdict, "")}}
 	if r.Unreadable != nil {
 		d.Never = fmt.Sprintf("%s: %v", r.Verdict.Reason, r.Unreadable)

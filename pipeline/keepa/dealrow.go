@@ -144,10 +144,12 @@ func (s *scanner) dealRow() (DealRow, error) {
 		return r, s.fail("an object")
 	}
 	start := s.i
+	s.changed = nil
 	err := s.object(func(key []byte) error { return s.dealField(&r, key) })
 	if err != nil {
 		return r, err
 	}
+	r.Changed, s.changed = s.changed, nil
 	if r.ASIN == "" {
 		return r, &TypeError{Path: "asin", Want: "a string", Got: "nothing"}
 	}
@@ -184,7 +186,7 @@ func (s *scanner) dealField(r *DealRow, key []byte) error {
 	case "salesRankDrops365":
 		return s.intoCount(&r.SalesRankDrops365)
 	}
-	return s.tolerate(&r.Changed, key, func() error { return s.shownField(r, key) })
+	return s.tolerate("", key, func() error { return s.shownField(r, key) })
 }
 
 // shownField decodes what a row only shows.

@@ -256,6 +256,30 @@ func TestAChangedFieldThatNoDecisionNeedsIsNotedAndTheRestDecodes(t *testing.T) 
 	if err != nil || p.Author != "B" || !p.HasHistory() || len(p.Changed) != 2 || p.Changed[0].Path != "brand" || p.Changed[1].Path != "title" {
 		t.Errorf("product: got %v, %v", p.Changed, err)
 	}
+	p, err = DecodeProduct([]byte(`{"asin":"A","packageWeight":"1 kg","csv":[null,{"a":1},[3,4]],"stats":{"current":[1],"buyBoxSellerId":{},"min":7},` +
+		`"offers":[{"sellerId":"S","conditionComment":["x"],"offerCSV":[1,2,3]}],"liveOffersOrder":[0]}`))
+	var paths []string
+	for _, c := range p.Changed {
+		paths = append(paths, c.Path)
+	}
+	want := []string{"packageWeight", "csv.new", "stats.buyBoxSellerId", "stats.min", "offers.conditionComment"}
+	if err != nil || !reflect.DeepEqual(paths, want) {
+		t.Errorf("nested: got %v, %v, want %v", paths, err, want)
+	}
+	if live, ok := p.LiveOffers(); !ok || len(live) != 1 || live[0].SellerID != "S" || *live[0].Price != 2 {
+		t.Errorf("the offer beside the changed field is %+v", live)
+	}
+	var typed *TypeError
+	if _, err := p.Series(New); !errors.As(err, &typed) || typed.Path != "csv.new" {
+		t.Errorf("whoever needs the changed history: %v", err)
+	}
+	if h, err := p.Series(Used); err != nil || len(h) != 1 {
+		t.Errorf("the history beside it: %v, %v", h, err)
+	}
+	seller, err := DecodeSeller([]byte(`{"sellerId":"S","currentRating":"97 %","sellerName":"N"}`))
+	if err != nil || len(seller.Changed) != 1 || seller.Changed[0].Path != "currentRating" || seller.Name != "N" {
+		t.Errorf("seller: %+v, %v", seller, err)
+	}
 	row, err := DecodeDealRow([]byte(`{"asin":"A","image":{"url":1},"current":[5]}`))
 	if err != nil || len(row.Changed) != 1 || row.Changed[0].Path != "image" || len(row.Current) != 1 {
 		t.Errorf("row: got %v, %v", row.Changed, err)

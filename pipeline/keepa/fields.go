@@ -143,19 +143,19 @@ func (s *scanner) intoTexts(p *[]string) error {
 }
 
 // tolerate decodes a field that no decision needs. If its type changed, the field stays absent, the change is
-// noted, and the rest is decoded: a new shape of a brand's name must not cost a deal.
-func (s *scanner) tolerate(changed *[]*TypeError, key []byte, decode func() error) error {
-	start := s.i
+// noted under its path, and the rest is decided on: a new shape of a brand's name must not cost a deal.
+func (s *scanner) tolerate(in string, key []byte, decode func() error) error {
+	start, depth := s.i, s.depth
 	err := decode()
 	var typed *TypeError
 	if err == nil || !errors.As(err, &typed) {
 		return err
 	}
-	s.i = start
+	s.i, s.depth = start, depth
 	if err := s.skip(); err != nil {
 		return err
 	}
-	_ = within(string(key), typed)
-	*changed = append(*changed, typed)
+	_ = within(in+string(key), typed)
+	s.changed = append(s.changed, typed)
 	return nil
 }

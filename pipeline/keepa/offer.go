@@ -100,10 +100,9 @@ func (s *scanner) offers(p *Product) error {
 	})
 }
 
+// offerField decodes what tells an offer's price and whether it can be bought; the rest is left to tolerance.
 func (s *scanner) offerField(o *Offer, key []byte) error {
 	switch string(key) {
-	case "offerId":
-		return s.intoInt(&o.ID)
 	case "sellerId":
 		return s.intoText(&o.SellerID)
 	case "condition":
@@ -111,22 +110,31 @@ func (s *scanner) offerField(o *Offer, key []byte) error {
 		err := s.intoInt(&n)
 		o.Condition = Condition(n)
 		return err
-	case "conditionComment":
-		return s.intoText(&o.Comment)
 	case "lastSeen":
 		return s.intoMinute(&o.LastSeen)
 	case "offerCSV":
 		return s.lastOfferPrice(o)
 	case "isFBA":
 		return s.intoBool(&o.FBA)
+	case "isScam":
+		return s.intoBool(&o.Scam)
+	}
+	return s.tolerate("offers.", key, func() error { return s.shownOfferField(o, key) })
+}
+
+// shownOfferField decodes what an offer only shows.
+func (s *scanner) shownOfferField(o *Offer, key []byte) error {
+	switch string(key) {
+	case "offerId":
+		return s.intoInt(&o.ID)
+	case "conditionComment":
+		return s.intoText(&o.Comment)
 	case "isPrime":
 		return s.intoBool(&o.Prime)
 	case "isAmazon":
 		return s.intoBool(&o.Amazon)
 	case "isWarehouseDeal":
 		return s.intoBool(&o.Warehouse)
-	case "isScam":
-		return s.intoBool(&o.Scam)
 	case "isShippable":
 		return s.intoBool(&o.Shippable)
 	case "isPreorder":

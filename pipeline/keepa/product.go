@@ -147,16 +147,36 @@ func DecodeProduct(body []byte) (Product, error) {
 	if err := s.object(func(key []byte) error { return s.productField(&p, key) }); err != nil {
 		return p, err
 	}
+	p.Changed = s.changed
 	if p.ASIN == "" {
 		return p, &TypeError{Path: "asin", Want: "a string", Got: "nothing"}
 	}
 	return p, s.end()
 }
 
+// productField decodes a field that decisions need, or leaves it to tolerance.
 func (s *scanner) productField(p *Product, key []byte) error {
 	switch string(key) {
+	case "asin":
+		return s.intoText(&p.ASIN)
 	case "csv":
 		return s.histories(&p.csv)
+	case "stats":
+		return s.stats(&p.Stats)
+	case "offers":
+		return s.offers(p)
+	case "liveOffersOrder":
+		return s.intoInts(&p.LiveOffersOrder)
+	}
+	if done, err := s.feeField(p, key); done {
+		return err
+	}
+	return s.tolerate("", key, func() error { return s.shownProductField(p, key) })
+}
+
+// shownProductField decodes what a product only shows.
+func (s *scanner) shownProductField(p *Product, key []byte) error {
+	switch string(key) {
 	case "salesRanks":
 		return s.intoRaw(&p.salesRanks)
 	case "buyBoxSellerIdHistory":
@@ -165,23 +185,13 @@ func (s *scanner) productField(p *Product, key []byte) error {
 		return s.intoRaw(&p.buyBoxUsed)
 	case "monthlySoldHistory":
 		return s.intoRaw(&p.monthly)
-	case "stats":
-		return s.stats(&p.Stats)
-	case "offers":
-		return s.offers(p)
-	case "liveOffersOrder":
-		return s.intoInts(&p.LiveOffersOrder)
 	case "offersSuccessful":
 		return s.intoBool(&p.OffersSuccessful)
 	}
-	if string(key) == "asin" {
-		return s.intoText(&p.ASIN)
-	}
-	done := false
-	if err := s.tolerate(&p.Changed, key, func() (err error) { done, err = s.identityField(p, key); return err }); done || err != nil {
+	if done, err := s.identityField(p, key); done {
 		return err
 	}
-	if done, err := s.feeField(p, key); done {
+	if done, err := s.measureField(p, key); done {
 		return err
 	}
 	return s.skip()
@@ -249,7 +259,7 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 	return false, nil
 }
 
-// feeField decodes whether the product can be sold, what that costs and how it sells.
+// feeField decodes whether the product can be sold and what that costs.
 func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 	switch string(key) {
 	case "fbaFees":
@@ -273,6 +283,13 @@ func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 		return true, s.intoCount(&p.VariableClosingFee)
 	case "productType":
 		return true, s.intoCount(&p.ProductType)
+	}
+	return false, nil
+}
+
+// measureField decodes how large the product is and how it sells.
+func (s *scanner) measureField(p *Product, key []byte) (bool, error) {
+	switch string(key) {
 	case "packageWeight":
 		return true, s.intoCount(&p.PackageWeight)
 	case "packageLength":

@@ -25,9 +25,10 @@ func (e *TypeError) Error() string {
 
 // scanner walks JSON once, decoding what it is asked for and skipping the rest.
 type scanner struct {
-	b     []byte
-	i     int
-	depth int
+	b       []byte
+	i       int
+	depth   int
+	changed []*TypeError // fields that no decision needs and that are not what they used to be
 }
 
 // fail is the error for what stands at the scanner's position.

@@ -8,6 +8,9 @@ type Seller struct {
 	Ratings *int // number of ratings; nil unknown
 	Scammer bool
 	HasFBA  bool
+
+	// Changed are fields whose type is not what it used to be; they are absent.
+	Changed []*TypeError
 }
 
 // DecodeSellers reads an answer about sellers, by id. A seller that Keepa does not know is not in the map,
@@ -61,24 +64,31 @@ func SplitSellers(body []byte) (Envelope, map[string][]byte, error) {
 	return env, raws, err
 }
 
+// seller decodes a seller. Nothing of it decides, so every field of another type is tolerated.
 func (s *scanner) seller(id string) (Seller, error) {
 	v := Seller{ID: id}
+	s.changed = nil
 	err := s.object(func(key []byte) error {
-		switch string(key) {
-		case "sellerId":
-			return s.intoText(&v.ID)
-		case "sellerName":
-			return s.intoText(&v.Name)
-		case "currentRating":
-			return s.intoCount(&v.Rating)
-		case "currentRatingCount":
-			return s.intoCount(&v.Ratings)
-		case "isScammer":
-			return s.intoBool(&v.Scammer)
-		case "hasFBA":
-			return s.intoBool(&v.HasFBA)
-		}
-		return s.skip()
+		return s.tolerate("", key, func() error { return s.sellerField(&v, key) })
 	})
+	v.Changed, s.changed = s.changed, nil
 	return v, err
+}
+
+func (s *scanner) sellerField(v *Seller, key []byte) error {
+	switch string(key) {
+	case "sellerId":
+		return s.intoText(&v.ID)
+	case "sellerName":
+		return s.intoText(&v.Name)
+	case "currentRating":
+		return s.intoCount(&v.Rating)
+	case "currentRatingCount":
+		return s.intoCount(&v.Ratings)
+	case "isScammer":
+		return s.intoBool(&v.Scammer)
+	case "hasFBA":
+		return s.intoBool(&v.HasFBA)
+	}
+	return s.skip()
 }

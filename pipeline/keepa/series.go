@@ -162,12 +162,14 @@ func decodeNumbers(raw []byte) ([]int64, error) {
 	return numbers, err
 }
 
-// histories keeps every history encoded: an element is an array or null.
+// histories keeps every history encoded. One that is no array is noted here; whoever needs it fails on it, the
+// others never look.
 func (s *scanner) histories(p *[][]byte) error {
 	*p = nil
-	return s.array(func(int) error {
+	return s.array(func(n int) error {
 		if c := s.peek(); c != '[' && c != 'n' {
-			return s.fail("an array or null")
+			typed := &TypeError{Path: "csv." + PriceType(n).String(), Want: "an array or null", Got: s.describe()}
+			s.changed = append(s.changed, typed)
 		}
 		raw, err := s.raw()
 		*p = append(*p, raw)

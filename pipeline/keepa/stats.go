@@ -50,30 +50,50 @@ func (s *scanner) stats(p **Stats) error {
 	st := &Stats{}
 	*p = st
 	return s.object(func(key []byte) error {
-		if done, err := s.statsArray(st, key); done {
+		if done, err := s.statsField(st, key); done {
 			return err
 		}
-		if done, err := s.statsCount(st, key); done {
-			return err
-		}
-		return s.skip()
+		return s.tolerate("stats.", key, func() error {
+			if done, err := s.shownStatsArray(st, key); done {
+				return err
+			}
+			return s.shownStatsField(st, key)
+		})
 	})
 }
 
-func (s *scanner) statsArray(st *Stats, key []byte) (bool, error) {
+// statsField decodes the statistics that decisions need.
+func (s *scanner) statsField(st *Stats, key []byte) (bool, error) {
 	switch string(key) {
 	case "current":
 		return true, s.intoValues(&st.Current)
-	case "avg":
-		return true, s.intoValues(&st.Avg)
-	case "avg30":
-		return true, s.intoValues(&st.Avg30)
 	case "avg90":
 		return true, s.intoValues(&st.Avg90)
 	case "avg180":
 		return true, s.intoValues(&st.Avg180)
 	case "avg365":
 		return true, s.intoValues(&st.Avg365)
+	case "salesRankDrops30":
+		return true, s.intoCount(&st.SalesRankDrops30)
+	case "salesRankDrops90":
+		return true, s.intoCount(&st.SalesRankDrops90)
+	case "salesRankDrops180":
+		return true, s.intoCount(&st.SalesRankDrops180)
+	case "salesRankDrops365":
+		return true, s.intoCount(&st.SalesRankDrops365)
+	case "lastOffersUpdate":
+		return true, s.intoMinute(&st.LastOffersUpdate)
+	}
+	return false, nil
+}
+
+// shownStatsArray decodes the statistics by type that are only shown.
+func (s *scanner) shownStatsArray(st *Stats, key []byte) (bool, error) {
+	switch string(key) {
+	case "avg":
+		return true, s.intoValues(&st.Avg)
+	case "avg30":
+		return true, s.intoValues(&st.Avg30)
 	case "outOfStockPercentage30":
 		return true, s.intoValues(&st.OutOfStock30)
 	case "outOfStockPercentage90":
@@ -94,46 +114,37 @@ func (s *scanner) statsArray(st *Stats, key []byte) (bool, error) {
 	return false, nil
 }
 
-func (s *scanner) statsCount(st *Stats, key []byte) (bool, error) {
+// shownStatsField decodes the single statistics that are only shown.
+func (s *scanner) shownStatsField(st *Stats, key []byte) error {
 	switch string(key) {
-	case "salesRankDrops30":
-		return true, s.intoCount(&st.SalesRankDrops30)
-	case "salesRankDrops90":
-		return true, s.intoCount(&st.SalesRankDrops90)
-	case "salesRankDrops180":
-		return true, s.intoCount(&st.SalesRankDrops180)
-	case "salesRankDrops365":
-		return true, s.intoCount(&st.SalesRankDrops365)
 	case "totalOfferCount":
-		return true, s.intoCount(&st.TotalOfferCount)
+		return s.intoCount(&st.TotalOfferCount)
 	case "retrievedOfferCount":
-		return true, s.intoCount(&st.RetrievedOfferCount)
+		return s.intoCount(&st.RetrievedOfferCount)
 	case "offerCountFBA":
-		return true, s.intoCount(&st.OfferCountFBA)
+		return s.intoCount(&st.OfferCountFBA)
 	case "offerCountFBM":
-		return true, s.intoCount(&st.OfferCountFBM)
-	case "lastOffersUpdate":
-		return true, s.intoMinute(&st.LastOffersUpdate)
+		return s.intoCount(&st.OfferCountFBM)
 	case "lastBuyBoxUpdate":
-		return true, s.intoMinute(&st.LastBuyBoxUpdate)
+		return s.intoMinute(&st.LastBuyBoxUpdate)
 	case "buyBoxPrice":
-		return true, s.intoCount(&st.BuyBoxPrice)
+		return s.intoCount(&st.BuyBoxPrice)
 	case "buyBoxShipping":
-		return true, s.intoCount(&st.BuyBoxShipping)
+		return s.intoCount(&st.BuyBoxShipping)
 	case "buyBoxSellerId":
-		return true, s.intoText(&st.BuyBoxSellerID)
+		return s.intoText(&st.BuyBoxSellerID)
 	case "buyBoxIsAmazon":
-		return true, s.intoBool(&st.BuyBoxIsAmazon)
+		return s.intoBool(&st.BuyBoxIsAmazon)
 	case "buyBoxUsedPrice":
-		return true, s.intoCount(&st.BuyBoxUsedPrice)
+		return s.intoCount(&st.BuyBoxUsedPrice)
 	case "buyBoxUsedShipping":
-		return true, s.intoCount(&st.BuyBoxUsedShipping)
+		return s.intoCount(&st.BuyBoxUsedShipping)
 	case "buyBoxUsedSellerId":
-		return true, s.intoText(&st.BuyBoxUsedSellerID)
+		return s.intoText(&st.BuyBoxUsedSellerID)
 	case "buyBoxUsedIsFBA":
-		return true, s.intoBool(&st.BuyBoxUsedIsFBA)
+		return s.intoBool(&st.BuyBoxUsedIsFBA)
 	}
-	return false, nil
+	return s.skip()
 }
 
 // extremes decodes an array of [time, value] or null.

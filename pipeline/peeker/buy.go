@@ -258,13 +258,13 @@ func (l *peekLoop) decide(u work.Unit, f fact, now time.Time) stage.Decision[wor
 	case f.Err != nil, f.Missing && u.Deliveries < missingTries:
 		return stage.Decision[work.Effect]{Again: work.Postpone(l.env)}
 	case f.Line != nil:
-		return l.conclude(u, ruling.Shed(l.judge, u.Work, *f.Line, now).Verdict)
+		return l.conclude(u, ruling.Shed(l.judge, u.Work, *f.Line, now))
 	case f.Missing:
-		return l.conclude(u, ruling.NotFound(l.judge, pipeline.LookPeek, u.Work, 0, now).Verdict)
+		return l.conclude(u, ruling.NotFound(l.judge, pipeline.LookPeek, u.Work, 0, now))
 	}
 	r := ruling.Peek(l.judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
 	l.flood.saw(r.Verdict.Outcome)
-	d := l.conclude(u, r.Verdict)
+	d := l.conclude(u, r)
 	if r.Unreadable != nil {
 		d.Never = fmt.Sprintf("%s: %v", r.Verdict.Reason, r.Unreadable)
 	}

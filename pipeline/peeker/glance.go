@@ -72,14 +72,16 @@ func (p *peeker) glance(u work.Unit, r recalled, now time.Time) stage.Decision[w
 		return stage.Decision[work.Effect]{}
 	}
 	if p.cfg.Skip {
-		return p.conclude(u, ruling.Skip(p.judge, u.Work, now).Verdict)
+		return p.conclude(u, ruling.Skip(p.judge, u.Work, now))
 	}
-	return p.conclude(u, ruling.Glance(p.judge, u.Work, now).Verdict)
+	return p.conclude(u, ruling.Glance(p.judge, u.Work, now))
 }
 
 // conclude counts a ruling and makes it happen; a survivor of the glance keeps its
 // source as its lane, one of the peek has its tier.
-func (p *peeker) conclude(u work.Unit, v pipeline.Verdict) stage.Decision[work.Effect] {
+func (p *peeker) conclude(u work.Unit, r ruling.Ruling) stage.Decision[work.Effect] {
+	v := r.Verdict
+	p.pulse.Changed(p.env.Log, r.Changed)
 	lane := string(v.Source)
 	if v.Look == pipeline.LookPeek {
 		lane = string(v.Tier)

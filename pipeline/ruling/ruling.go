@@ -36,6 +36,8 @@ type Ruling struct {
 	Verdict pipeline.Verdict
 	// Unreadable is why a stored answer could not be read; the verdict is then fail.
 	Unreadable error
+	// Changed are fields whose type is not what it used to be and that no rule needed.
+	Changed []*keepa.TypeError
 }
 
 // ReasonNotFound is why a product that Keepa does not know fails.
@@ -53,7 +55,7 @@ const reasonConfirmed = "unchanged"
 // Glance decides on the row alone.
 func Glance(j *verdict.Judge, w Work, now time.Time) Ruling {
 	now = Instant(now)
-	return Ruling{Verdict: w.verdict(pipeline.LookGlance, j.Glance(w.Row, now), j.Version(), 0, w.Survivor.ResponseIDs, now)}
+	return Ruling{Verdict: w.verdict(pipeline.LookGlance, j.Glance(w.Row, now), j.Version(), 0, w.Survivor.ResponseIDs, now), Changed: w.Row.Changed}
 }
 
 // Skip lets a candidate through to the commit unseen.
@@ -93,7 +95,7 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 	if f.Outcome == pipeline.Survive && w.Survivor.Source == pipeline.SourceRefresh && stored != nil && j.Confirms(stored, w.Row, product, now) {
 		f.Outcome, f.Reason = pipeline.Confirm, reasonConfirmed
 	}
-	return Ruling{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now)}
+	return Ruling{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now), Changed: product.Changed}
 }
 
 // Commit decides on a product with offers and on the sellers that are known, in
@@ -111,10 +113,11 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 		ids = append(ids, s.ID)
 		if seller, err := keepa.DecodeSeller(s.Body); err == nil && !Nobody(s.Body) {
 			known[s.Key] = seller
+			product.Changed = append(product.Changed, seller.Changed...)
 		}
 	}
 	f := j.Commit(w.Row, product, known, now)
-	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), tokens, ids, now)}
+	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), tokens, ids, now), Changed: product.Changed}
 	if f.Outcome == pipeline.Accept && f.Deal != nil {
 		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
 	}
