@@ -26,6 +26,7 @@ const (
 	BucketStatus     = "STATUS"     // heartbeats with a TTL
 	BucketOrders     = "ORDERS"     // who is buying which answer just now
 	BucketStock      = "STOCK"      // the deals that we hold, one key each, and the keeper's books
+	BucketPosted     = "POSTED"     // which deals a webhook was told of
 	BucketRuns       = "RUNS"       // replays: what each decides again, how far it is, what it found
 )
 
@@ -53,6 +54,11 @@ func KeySeen(i Identity) string { return fmt.Sprintf("%d.%d.%s", i.Domain, i.Pri
 // KeyOrder is the key in ORDERS of an answer that is being bought.
 func KeyOrder(domain int, k Kind, key string) string { return fmt.Sprintf("%d.%s.%s", domain, k, key) }
 
+// KeyPosted is the key in POSTED of what a webhook knows of an ASIN.
+func KeyPosted(webhook string, i Identity) string {
+	return fmt.Sprintf("%s.%d.%d.%s", webhook, i.Domain, i.PriceType, i.ASIN)
+}
+
 // DurableGlance is the peeker's free consumer on CANDIDATES.
 const DurableGlance = "glance"
 
@@ -61,6 +67,10 @@ func DurablePeek(s Source) string { return "peek-" + string(s) }
 
 // DurableCommit is the committer's paid consumer on the peek survivors of a tier.
 func DurableCommit(t Tier) string { return "commit-" + string(t) }
+
+// DurableNotify is the consumer on DEALS of those who tell a webhook; webhook is a
+// hash of its address, which may hold a secret.
+func DurableNotify(webhook string) string { return "notify-" + webhook }
 
 // DurableRecorder is the recorder's consumer on a stream: recorder-verdicts …
 func DurableRecorder(stream string) string { return "recorder-" + strings.ToLower(stream) }

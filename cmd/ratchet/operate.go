@@ -4,16 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -51,58 +48,6 @@ type statusCmd struct {
 func (c statusCmd) Run(a *app) error {
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
 		s, err := console.Look(ctx, b)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return writeJSON(a, s)
-		}
-		return s.Write(a.out)
-	})
-}
-
-type dealsCmd struct {
-	natsFlags `embed:""`
-	Since     time.Duration `help:"Only deals decided within this much pipeline time." placeholder:"D"`
-	Format    string        `help:"table, json or csv." enum:"table,json,csv" default:"table"`
-}
-
-// Run prints the deals.
-func (c dealsCmd) Run(a *app) error {
-	if c.Since < 0 {
-		return daemon.Usagef("--since: want a positive duration, got %s", c.Since)
-	}
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		since := time.Time{}
-		if c.Since > 0 {
-			s, err := console.Look(ctx, b)
-			if err != nil {
-				return err
-			}
-			since = s.At.Add(-c.Since)
-		}
-		deals, err := console.Deals(ctx, b, since)
-		if err != nil {
-			return err
-		}
-		return console.WriteDeals(a.out, deals, c.Format)
-	})
-}
-
-type whyCmd struct {
-	natsFlags `embed:""`
-	ASIN      string `arg:"" help:"The ASIN."`
-	JSON      bool   `help:"One JSON object."`
-}
-
-// Run prints the story of one ASIN.
-func (c whyCmd) Run(a *app) error {
-	asin := strings.ToUpper(strings.TrimSpace(c.ASIN))
-	if !pipeline.ValidASIN(asin) {
-		return daemon.Usagef("%q is no ASIN: want ten letters and digits", c.ASIN)
-	}
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		s, err := console.Why(ctx, b, asin)
 		if err != nil {
 			return err
 		}
@@ -211,28 +156,6 @@ func (c sqlCmd) Run(a *app) error {
 		}
 		return t.Write(a.out, c.Format)
 	})
-}
-
-type rulesCmd struct {
-	Check rulesCheckCmd `cmd:"" help:"Load and type-check a rule file."`
-}
-
-type rulesCheckCmd struct {
-	File string `arg:"" help:"The rule file." type:"path"`
-}
-
-// Run loads a rule file as a daemon would.
-func (c rulesCheckCmd) Run(a *app) error {
-	body, err := os.ReadFile(c.File)
-	if err != nil {
-		return daemon.Usagef("read rules: %w", err)
-	}
-	j, err := verdict.NewJudge(body)
-	if err != nil {
-		return daemon.Usagef("%s: %w", c.File, err)
-	}
-	_, err = fmt.Fprintf(a.out, "%s: fine, version %s\n", c.File, j.Version())
-	return err
 }
 
 func writeJSON(a *app, v any) error {

@@ -190,3 +190,28 @@ func unwrap(sequence uint64, h nats.Header, packed []byte) (Answer, error) {
 		Request: h.Get(pipeline.HeaderRequest), RequestID: h.Get(pipeline.HeaderRequestID), WorkID: h.Get(pipeline.HeaderWorkID),
 	}, nil
 }
+
+// Load is the stored answer of an id; nil where it has left the stream.
+func Load(ctx context.Context, b *bus.Bus, id string) (*Answer, error) {
+	sequence, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("read stored answer %q: want the number of a message in RESPONSES", id)
+	}
+	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
+	if err != nil {
+		return nil, fmt.Errorf("look for stored answers: %w", err)
+	}
+	m, err := s.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil //nolint:nilnil // it is no failure that an old answer is gone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read stored answer %d: %w", sequence, err)
+	}
+	a, err := open(m)
+	if err != nil {
+		return nil, err
+	}
+	a.Kind = pipeline.Kind(m.Header.Get(pipeline.HeaderKind))
+	return &a, nil
+}

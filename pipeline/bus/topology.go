@@ -131,9 +131,11 @@ func (b *Bus) buckets() []jetstream.KeyValueConfig {
 	seen.TTL = 60 * day
 	stock := bucket(pipeline.BucketStock, "the deals that we hold: when each was checked, confirmed and offered again", 1)
 	stock.TTL = 60 * day // a deal that is refreshed is written in every period
+	posted := bucket(pipeline.BucketPosted, "which deals a webhook was told of", 1)
+	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is told of twice
 	return []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
-		leaders, status, seen, orders, stock,
+		leaders, status, seen, orders, stock, posted,
 		bucket(pipeline.BucketRuns, "replays: what each decides again, how far it is, what it found", 1),
 		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
 	}

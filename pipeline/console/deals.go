@@ -3,103 +3,111 @@ package console
 import (
 	"cmp"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
-	"ratchet/pipeline/tally"
 )
 
-// Deal is what `ratchet deals` shows of a deal. Absent money is null.
+// Deal is what `ratchet deals` shows of a deal: what to do, what it earns, and what
+// that rests on. The names are those of the message; absent is null.
 type Deal struct {
-	ASIN        string    `json:"asin"`
-	Link        string    `json:"link"`
-	Title       string    `json:"title"`
-	LandedCents *int64    `json:"landed_cents"`
-	ListCents   *int64    `json:"list_price_cents"`
-	ProfitCents *int64    `json:"profit_cents"`
-	ROIPercent  *float64  `json:"roi_percent"`
-	SaleCount   *int      `json:"sale_count"`
-	Confidence  *float64  `json:"confidence_percent"`
-	DecidedAt   time.Time `json:"decided_at"`
+	Domain        int             `json:"domain"`
+	ASIN          string          `json:"asin"`
+	PriceType     int             `json:"price_type"`
+	CreationDate  int64           `json:"creation_date"` // Keepa minutes: when the used price began
+	URL           string          `json:"url"`
+	KeepaURL      string          `json:"keepa_url"`
+	Title         string          `json:"title"`
+	LandedCents   *int64          `json:"landed_cents"`
+	ShippingKnown *bool           `json:"shipping_known"`
+	Condition     string          `json:"condition"`
+	SellerName    string          `json:"seller_name"`
+	SellerQuality *float64        `json:"seller_quality"`
+	ListCents     *int64          `json:"list_price_cents"`
+	ListSource    string          `json:"list_price_source"`
+	ProfitCents   *int64          `json:"profit_cents"`
+	ROIPercent    *float64        `json:"roi_percent"`
+	MinimumCents  *int64          `json:"minimum_price_cents"`
+	Rank          *int64          `json:"rank"`
+	SellingPeriod string          `json:"selling_period"`
+	DecidedAt     time.Time       `json:"decided_at"`
+	Source        pipeline.Source `json:"source"`
+	ExpectedCents *int64          `json:"expected_value_cents"`
+
+	// What it rests on.
+	SaleCount   *int     `json:"sale_count"` // sales that the histories imply
+	SalesInYear *int     `json:"sales_in_year"`
+	Triggers    *int     `json:"trigger_count"`
+	Confidence  *float64 `json:"confidence_percent"`
+	RuleSet     string   `json:"rule_set"`
+	Tokens      int      `json:"tokens"`       // what all looks of it cost
+	ResponseIDs []string `json:"response_ids"` // the stored answers: nats stream get RESPONSES ID
+	WorkID      string   `json:"work_id"`
+
+	// What became of it since.
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`   // the last look that found it to be a deal
 	Stale       string    `json:"stale_because,omitempty"` // why it was not confirmed in time
 }
 
-// Deals are the newest deal of every ASIN decided since then, the most
-// profitable first.
+// Deals are the visible deals decided since then, the most profitable first: the
+// newest of every ASIN that no later look rejected.
 func Deals(ctx context.Context, b *bus.Bus, since time.Time) ([]Deal, error) {
-	var out []Deal
+	var all []Deal
+	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(r bus.Read) error {
+		d, err := readDeal(r)
+		if err == nil && !d.DecidedAt.Before(since) {
+			all = append(all, d)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	hidden, err := rejectedSince(ctx, b, all)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(all, func(d Deal) bool { return hidden[d.place()] != "" })
 	held, err := states(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamDeals, bus.From{Newest: true}, func(_ bus.Read, d Deal) error {
-		h, known := held[d.ASIN]
-		if d.DecidedAt.Before(since) || known && !h.State.Shown() {
-			return nil
+	for i := range out {
+		if h, known := held[out[i].ASIN]; known && h.State.Shown() {
+			out[i].ConfirmedAt, out[i].Stale = h.Confirmed, h.Why
 		}
-		if known {
-			d.ConfirmedAt, d.Stale = h.Confirmed, h.Why
-		}
-		d.Link = "https://www.amazon.com/dp/" + d.ASIN
-		out = append(out, d)
-		return nil
-	})
+	}
 	slices.SortFunc(out, func(a, b Deal) int {
 		return cmp.Or(-cmp.Compare(deref(a.ProfitCents), deref(b.ProfitCents)), cmp.Compare(a.ASIN, b.ASIN))
 	})
-	return out, err
+	return out, nil
 }
 
-// WriteDeals prints deals as table, json or csv.
-func WriteDeals(w io.Writer, deals []Deal, format string) error {
-	switch format {
-	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		if deals == nil {
-			deals = []Deal{}
-		}
-		return e.Encode(deals)
-	case "csv":
-		return writeCSV(w, deals)
-	default:
-		return writeTable(w, deals)
+// readDeal decodes a message of DEALS.
+func readDeal(r bus.Read) (Deal, error) {
+	var d Deal
+	if err := json.Unmarshal(r.Body, &d); err != nil {
+		return d, fmt.Errorf("decode %s #%d: %w", pipeline.StreamDeals, r.Sequence, err)
 	}
+	return d, nil
 }
 
-func writeTable(w io.Writer, deals []Deal) error {
-	if len(deals) == 0 {
-		_, err := fmt.Fprintln(w, "No deals yet. `ratchet status` shows what is being worked on.")
-		return err
-	}
-	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	p.f("PROFIT\tROI\tBUY\tSELL\tSALES\tLINK\tTITLE\tSTALE\n")
-	for _, d := range deals {
-		p.f("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", tally.Money(d.ProfitCents), percent(d.ROIPercent), tally.Money(d.LandedCents),
-			tally.Money(d.ListCents), count(d.SaleCount), d.Link, tally.Short(d.Title, 50), d.Stale)
-	}
-	return p.flush()
+// place is what a deal is about, whatever its price.
+type place struct {
+	domain, priceType int
+	asin              string
 }
 
-func writeCSV(w io.Writer, deals []Deal) error {
-	c := csv.NewWriter(w)
-	rows := [][]string{{"asin", "link", "title", "landed_cents", "list_price_cents", "profit_cents", "roi_percent", "sale_count", "decided_at", "stale_because"}}
-	for _, d := range deals {
-		rows = append(rows, []string{
-			d.ASIN, d.Link, d.Title, cents(d.LandedCents), cents(d.ListCents), cents(d.ProfitCents),
-			number(d.ROIPercent), count(d.SaleCount), d.DecidedAt.Format(time.RFC3339), d.Stale,
-		})
-	}
-	return c.WriteAll(rows)
+func (d Deal) place() place { return place{d.Domain, d.PriceType, d.ASIN} }
+
+// identity is the price that the deal is about: a refresh finds the same one again,
+// a new price is another.
+func (d Deal) identity() pipeline.Identity {
+	return pipeline.Identity{Domain: d.Domain, ASIN: d.ASIN, PriceType: d.PriceType, CreationDate: d.CreationDate}
 }
 
 func deref(c *int64) int64 {
@@ -107,32 +115,4 @@ func deref(c *int64) int64 {
 		return 0
 	}
 	return *c
-}
-
-func percent(f *float64) string {
-	if f == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%.0f %%", *f)
-}
-
-func number(f *float64) string {
-	if f == nil {
-		return ""
-	}
-	return strconv.FormatFloat(*f, 'f', 1, 64)
-}
-
-func count(n *int) string {
-	if n == nil {
-		return ""
-	}
-	return strconv.Itoa(*n)
-}
-
-func cents(c *int64) string {
-	if c == nil {
-		return ""
-	}
-	return strconv.FormatInt(*c, 10)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -12,6 +13,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/tally"
+	"ratchet/pipeline/verdict"
 )
 
 // Story is everything the streams hold about one ASIN.
@@ -27,6 +29,9 @@ type StoryVerdict struct {
 	Run      string           `json:"run"`
 	WorkID   string           `json:"work_id"`
 	Verdict  pipeline.Verdict `json:"verdict"`
+	Says     string           `json:"says,omitempty"` // the deciding rule's sentence, where its rule set is known
+
+	decided []string // the inputs of the deciding rule
 }
 
 // StoryAnswer is a stored answer without its body.
@@ -73,7 +78,10 @@ func (s Story) Write(w io.Writer) error {
 		p.f("%s  %s: %s (%s)\t%d tokens\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
 			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, tally.Money(v.Verdict.ProfitCents),
 			orDash(v.Verdict.RuleID), orDash(v.Verdict.RuleSet), v.Run)
-		if in := inputs(v.Verdict); in != "" {
+		if v.Says != "" {
+			p.f("    %s\n", v.Says)
+		}
+		if in := v.inputs(); in != "" {
 			p.f("    %s\n", in)
 		}
 	}
@@ -83,24 +91,40 @@ func (s Story) Write(w io.Writer) error {
 	return p.flush()
 }
 
-// inputs are the numbers a verdict rests on, by name.
-func inputs(v pipeline.Verdict) string {
-	names := make([]string, 0, len(v.Inputs))
-	for n := range v.Inputs {
-		names = append(names, n)
+// Tell adds the sentences of the rules that decided, to verdicts of that rule set.
+func (s *Story) Tell(j *verdict.Judge) {
+	for i := range s.Verdicts {
+		v := &s.Verdicts[i]
+		if r, ok := j.Rule(v.Verdict.RuleID); ok && v.Verdict.RuleSet == j.Version() {
+			v.Says, v.decided = r.Says, r.Inputs()
+		}
 	}
-	slices.Sort(names)
+}
+
+// inputs are the numbers a verdict rests on, by name: those of the rule that
+// decided, where it is known, else all that were kept.
+func (v StoryVerdict) inputs() string {
+	names := v.decided
+	if names == nil {
+		names = slices.Sorted(maps.Keys(v.Verdict.Inputs))
+	}
 	parts := make([]string, 0, len(names))
 	for _, n := range names {
-		value := "unknown"
-		if v.Inputs[n] != nil {
-			if raw, err := json.Marshal(v.Inputs[n]); err == nil {
-				value = string(raw)
-			}
-		}
-		parts = append(parts, n+"="+value)
+		parts = append(parts, n+"="+valueOf(v.Verdict.Inputs[n]))
 	}
 	return strings.Join(parts, " ")
+}
+
+// valueOf is an input for people; nil is unknown.
+func valueOf(v any) string {
+	if v == nil {
+		return "unknown"
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return "unreadable"
+	}
+	return string(raw)
 }
 
 func orDash(s string) string {

@@ -223,8 +223,8 @@ func (r *Rule) eval(machine *vm.VM, look pipeline.Look, unknown bool, env map[st
 	return false, "", failed
 }
 
-// Explain runs every rule that is switched on and belongs to the look or an earlier one, and tells what each
-// made of its inputs. p is nil at a glance.
+// Explain runs every rule that belongs to the look or an earlier one, those that are switched off included, and
+// tells what each made of its inputs. p is nil at a glance.
 func (j *Judge) Explain(look pipeline.Look, row keepa.DealRow, p *keepa.Product, now time.Time) ([]RuleOutcome, error) {
 	f := &facts{view: j.file.Settings.OfRow(&row), s: j.file.Settings}
 	if p != nil && look != pipeline.LookGlance {
@@ -236,12 +236,27 @@ func (j *Judge) Explain(look pipeline.Look, row keepa.DealRow, p *keepa.Product,
 	env := maps.Clone(j.constants)
 	var outcomes []RuleOutcome
 	for i := range j.file.Rules {
-		r := &j.file.Rules[i]
-		if r.runsAt(look) {
+		if r := &j.file.Rules[i]; r.known(look) {
 			outcomes = append(outcomes, r.run(look, f, env))
 		}
 	}
 	return outcomes, nil
+}
+
+// Rule is the rule of that id; false where there is none.
+func (j *Judge) Rule(id string) (Rule, bool) {
+	for _, r := range j.file.Rules {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}
+
+// Threshold is a number of the rule file by its name; false where it has none.
+func (j *Judge) Threshold(name string) (int64, bool) {
+	n, ok := j.constants[name].(int64)
+	return n, ok
 }
 
 // SellersWanted are the sellers worth a token: the one that the deal would be bought from, where known.

@@ -68,8 +68,11 @@ func (j *Judge) kept(look pipeline.Look, f *facts) map[string]any {
 }
 
 // runsAt says whether the rule is evaluated at a look.
-func (r *Rule) runsAt(look pipeline.Look) bool {
-	return r.On() && slices.Index(looks, r.Look) <= slices.Index(looks, look)
+func (r *Rule) runsAt(look pipeline.Look) bool { return r.On() && r.known(look) }
+
+// known says whether a look knows what the rule needs.
+func (r *Rule) known(look pipeline.Look) bool {
+	return slices.Index(looks, r.Look) <= slices.Index(looks, look)
 }
 
 // Second decides again from kept inputs. It is not safe for use by several goroutines.

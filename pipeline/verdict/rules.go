@@ -39,12 +39,25 @@ type Rule struct {
 	Enabled   *bool         `yaml:"enabled"` // nil means true
 	Says      string        `yaml:"says"`
 
-	program *vm.Program
-	inputs  []Input
+	program    *vm.Program
+	inputs     []Input
+	thresholds []string
 }
 
 // On says whether the rule is used.
 func (r *Rule) On() bool { return r.Enabled == nil || *r.Enabled }
+
+// Inputs are the names of what the rule looks at, in the order of its condition.
+func (r *Rule) Inputs() []string {
+	names := make([]string, len(r.inputs))
+	for i, in := range r.inputs {
+		names[i] = in.Name
+	}
+	return names
+}
+
+// Thresholds are the names of the file's numbers that the rule compares with.
+func (r *Rule) Thresholds() []string { return slices.Clone(r.thresholds) }
 
 // Tolerances are how far a stored deal may move and still be confirmed by a peek, in percent.
 type Tolerances struct {
@@ -138,6 +151,9 @@ func (r *Rule) check(constants map[string]any) error {
 	}
 	for _, name := range names.used {
 		in, ok := inputNamed(name)
+		if _, threshold := constants[name]; !ok && threshold {
+			r.thresholds = append(r.thresholds, name)
+		}
 		if !ok {
 			continue // a threshold, or a function of the expression language
 		}

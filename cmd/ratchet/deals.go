@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+)
+
+// notifyPatience is how long `deals --notify` without --follow tries to reach a
+// webhook that does not take a deal.
+const notifyPatience = time.Minute
+
+type dealsCmd struct {
+	natsFlags `embed:""`
+	Since     time.Duration `help:"Only deals decided within this much pipeline time." placeholder:"D"`
+	Follow    bool          `help:"Go on and print every new deal, until Ctrl-C."`
+	Format    string        `help:"table, json (with --follow an object a line) or csv." enum:"table,json,csv" default:"table"`
+	Notify    string        `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL"`
+}
+
+// Run prints the deals and tells the webhook.
+func (c dealsCmd) Run(a *app) error {
+	if c.Since < 0 {
+		return daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+	}
+	b, err := c.connect(a.ctx, a)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	since, err := c.from(a.ctx, b)
+	if err != nil {
+		return err
+	}
+	var teller *console.Notifier
+	if c.Notify != "" {
+		if teller, err = console.NewNotifier(a.ctx, b, a.env, c.Notify); err != nil {
+			return err
+		}
+	}
+	work, ctx := errgroup.WithContext(a.ctx)
+	work.Go(func() error { return c.print(ctx, a, b, since) })
+	if teller != nil {
+		work.Go(func() error { return teller.Run(ctx, since, c.Follow, notifyPatience) })
+	}
+	err = work.Wait()
+	if teller != nil {
+		fmt.Fprintf(a.errOut, "posted %d deals to %s\n", teller.Told, teller.Host())
+	}
+	return err
+}
+
+// from is the instant before which nothing is shown; zero for everything.
+func (c dealsCmd) from(ctx context.Context, b *bus.Bus) (time.Time, error) {
+	if c.Since == 0 {
+		return time.Time{}, nil
+	}
+	s, err := console.Look(ctx, b)
+	return s.At.Add(-c.Since), err
+}
+
+func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time) error {
+	if c.Follow {
+		return console.Follow(ctx, b, since, c.Format, a.out)
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	deals, err := console.Deals(ctx, b, since)
+	if err != nil {
+		return err
+	}
+	return console.WriteDeals(a.out, deals, c.Format)
+}
+
+type whyCmd struct {
+	natsFlags `embed:""`
+	rulesFlag `embed:""`
+	ASIN      string `arg:"" help:"The ASIN."`
+	JSON      bool   `help:"One JSON object."`
+}
+
+// Run prints the story of one ASIN.
+func (c whyCmd) Run(a *app) error {
+	asin, err := asinOf(c.ASIN)
+	if err != nil {
+		return err
+	}
+	judge, err := c.judge()
+	if err != nil {
+		return err
+	}
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		s, err := console.Why(ctx, b, asin)
+		if err != nil {
+			return err
+		}
+		s.Tell(judge)
+		if c.JSON {
+			return writeJSON(a, s)
+		}
+		return s.Write(a.out)
+	})
+}
+
+// asinOf is an argument as an ASIN.
+func asinOf(arg string) (string, error) {
+	asin := strings.ToUpper(strings.TrimSpace(arg))
+	if !pipeline.ValidASIN(asin) {
+		return "", daemon.Usagef("%q is no ASIN: want ten letters and digits", arg)
+	}
+	return asin, nil
+}

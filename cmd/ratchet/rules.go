@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/verdict"
+	"ratchet/schemas"
+)
+
+type rulesCmd struct {
+	Check   rulesCheckCmd   `cmd:"" help:"Load and type-check a rule file."`
+	Explain rulesExplainCmd `cmd:"" help:"Every rule, its inputs and its outcome for one ASIN, from stored answers; costs no token."`
+}
+
+// rulesFlag says which rules a command speaks of.
+type rulesFlag struct {
+	Rules string `help:"The rule file (default: the built-in rules for used books)." env:"RULES" type:"path" placeholder:"FILE"`
+}
+
+// judge loads the rules as a daemon would.
+func (f rulesFlag) judge() (*verdict.Judge, error) {
+	body := schemas.UsedBooks
+	if f.Rules != "" {
+		var err error
+		if body, err = os.ReadFile(f.Rules); err != nil {
+			return nil, daemon.Usagef("--rules: %w", err)
+		}
+	}
+	j, err := verdict.NewJudge(body)
+	if err != nil {
+		return nil, daemon.Usagef("--rules %s: %w; `ratchet rules check FILE` tells the same", f.Rules, err)
+	}
+	return j, nil
+}
+
+type rulesCheckCmd struct {
+	File string `arg:"" help:"The rule file." type:"path"`
+}
+
+// Run loads a rule file as a daemon would.
+func (c rulesCheckCmd) Run(a *app) error {
+	body, err := os.ReadFile(c.File)
+	if err != nil {
+		return daemon.Usagef("read rules: %w", err)
+	}
+	j, err := verdict.NewJudge(body)
+	if err != nil {
+		return daemon.Usagef("%s: %w", c.File, err)
+	}
+	return console.WriteRules(a.out, c.File, j)
+}
+
+type rulesExplainCmd struct {
+	natsFlags `embed:""`
+	rulesFlag `embed:""`
+	ASIN      string `arg:"" help:"The ASIN."`
+	JSON      bool   `help:"One JSON object."`
+}
+
+// Run explains what the rules make of what is stored about an ASIN.
+func (c rulesExplainCmd) Run(a *app) error {
+	asin, err := asinOf(c.ASIN)
+	if err != nil {
+		return err
+	}
+	judge, err := c.judge()
+	if err != nil {
+		return err
+	}
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		e, err := console.Explain(ctx, b, judge, asin)
+		if err != nil {
+			return fmt.Errorf("explain %s: %w", asin, err)
+		}
+		if c.JSON {
+			return writeJSON(a, e)
+		}
+		return e.Write(a.out)
+	})
+}

@@ -1,0 +1,78 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// followAgain is how long a follower waits after a failure before it looks again.
+const followAgain = time.Second
+
+// Follow hands every message of the stream from a sequence on to f, in order, and
+// waits for more until ctx ends or f fails. It disturbs no consumer. A server that
+// goes away is waited for: it goes on behind the last message that f was given.
+func (b *Bus) Follow(ctx context.Context, stream string, from uint64, f func(Read) error) error {
+	for next := max(1, from); ; {
+		err := b.follow(ctx, stream, &next, f)
+		var refused refusedError
+		switch {
+		case errors.As(err, &refused):
+			return refused.error
+		case ctx.Err() != nil:
+			return nil
+		}
+		b.Log.Debug("follow again", "stream", stream, "from", next, "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(followAgain):
+		}
+	}
+}
+
+// refusedError is what f returned: it is the caller's, and ends the following.
+type refusedError struct{ error }
+
+// follow reads until something breaks; next is where to go on.
+func (b *Bus) follow(ctx context.Context, stream string, next *uint64, f func(Read) error) error {
+	c, err := b.JS.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *next, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", stream, err)
+	}
+	it, err := c.Messages()
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", stream, err)
+	}
+	defer it.Stop()
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer stop()
+	for {
+		m, err := it.Next()
+		if err != nil {
+			return fmt.Errorf("follow %s: %w", stream, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("follow %s: %w", stream, err)
+		}
+		if err := f(Read{Subject: m.Subject(), Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()}); err != nil {
+			return refusedError{err}
+		}
+		*next = meta.Sequence.Stream + 1
+	}
+}
+
+// Last is the sequence of the newest message of a stream; 0 where there is none.
+func (b *Bus) Last(ctx context.Context, stream string) (uint64, error) {
+	s, err := b.JS.Stream(ctx, stream)
+	if err != nil {
+		return 0, fmt.Errorf("look at %s: %w", stream, err)
+	}
+	return s.CachedInfo().State.LastSeq, nil
+}
