@@ -53,7 +53,7 @@ func TestADealThatALaterLookRejectedIsHidden(t *testing.T) {
 		judged(t, d, asin, pipeline.RunLive, pipeline.LookCommit, pipeline.Accept)
 	}
 	judged(t, d, good[0], pipeline.RunLive, pipeline.LookPeek, pipeline.Reject)
-	judged(t, d, good[1], "a-replay", pipeline.LookPeek, pipeline.Reject)      // hides nothing
+	judged(t, d, good[1], "a-replay", pipeline.LookPeek, pipeline.Reject)       // hides nothing
 	judged(t, d, good[2], pipeline.RunLive, pipeline.LookGlance, pipeline.Shed) // says nothing
 	judged(t, d, good[3], pipeline.RunLive, pipeline.LookPeek, pipeline.Reject)
 	judged(t, d, good[3], pipeline.RunLive, pipeline.LookPeek, pipeline.Confirm)

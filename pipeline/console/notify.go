@@ -229,7 +229,7 @@ func (n *Notifier) post(ctx context.Context, d Deal, message []byte) error {
 		}
 		return fmt.Errorf("post: %w", err)
 	}
-	defer func() { _ = res.Body.Close() }()                       // nothing was written that a close could lose
+	defer func() { _ = res.Body.Close() }()                      // nothing was written that a close could lose
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // read, so that the connection serves again
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("post: the webhook answered %s", res.Status)

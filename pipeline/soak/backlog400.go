@@ -13,7 +13,7 @@ func backlog400() Scenario {
 		Name:  "backlog400",
 		About: "400 candidates wait at the start, 95 % of them bad, 5 tokens a minute",
 		Speed: 60, Limit: 6 * time.Hour, Rows: 400, World: backlog(400),
-		Box:  onebox.Options{Rate: 5, Balance: 300},
+		Box: onebox.Options{Rate: 5, Balance: 300},
 		Bars: Bars{
 			HoursToAll: 0.6, TokensPerDecision: 1.2, StallMin: 10, Good: 20, GrantWrites: 3,
 			Recall: 0.99, Precision: 0.99, BadAtGlance: 0.5, BadBeforeOffers: 0.96,

@@ -41,7 +41,7 @@ type Figures struct {
 	RejectedByLook            map[pipeline.Look]int `json:"rejected_by_look"`
 	Quality                                         // of the decisions, by the truth of the simulated books
 	NoPeekTokens              int                   `json:"no_peek_tokens,omitempty"` // of the same backlog with a commit for every candidate
-	VisibleIn                 string                `json:"visible_in"` // clickhouse, or streams where there is none
+	VisibleIn                 string                `json:"visible_in"`               // clickhouse, or streams where there is none
 	DecisionsPerHour          map[int]float64       `json:"decisions_per_hour,omitempty"`
 	PaidWorthCents            int64                 `json:"paid_worth_cents,omitempty"` // of what was paid for, at the median; where something was shed
 	ShedWorthCents            int64                 `json:"shed_worth_cents,omitempty"` // of what was shed
