@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse soak laws bench-grant bench-replay golden check kill
+.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse soak laws bench-decide bench-grant bench-replay golden check kill
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ race: ## the same under the race detector
 
 bench-grant: ## from affordable to claimed, p50 and p99, against the bar of 250 ms (3 minutes)
 	go test -run '^$$' -bench BenchmarkAffordableToClaim -benchtime 100x ./pipeline/tokend
+
+bench-decide: ## decisions a second on one core, against the bars of 20,000 glances and 2,000 peeks
+	go test -run '^$$' -bench BenchmarkDecisions -cpu 1 ./pipeline/verdict
 
 bench-replay: ## a replay against the raw loop and the plain one, and how answers are stored (minutes)
 	go test -run '^$$' -bench 'Replay|Storage' -benchtime 1x -timeout 30m ./pipeline/replay

@@ -8,6 +8,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/soak"
 	"ratchet/pipeline/verdict"
 	"ratchet/schemas"
 )
@@ -39,7 +40,8 @@ func (f rulesFlag) judge() (*verdict.Judge, error) {
 }
 
 type rulesCheckCmd struct {
-	File string `arg:"" help:"The rule file." type:"path"`
+	File    string `arg:"" help:"The rule file." type:"path"`
+	Measure bool   `help:"Also decide 400 simulated books by the rules: what they find, what they miss, and what each heuristic rule costs."`
 }
 
 // Run loads a rule file as a daemon would.
@@ -52,7 +54,14 @@ func (c rulesCheckCmd) Run(a *app) error {
 	if err != nil {
 		return daemon.Usagef("%s: %w", c.File, err)
 	}
-	return console.WriteRules(a.out, c.File, j)
+	if err := console.WriteRules(a.out, c.File, j); err != nil || !c.Measure {
+		return err
+	}
+	books, err := soak.NewBooks(1)
+	if err != nil {
+		return fmt.Errorf("make simulated books: %w", err)
+	}
+	return books.WriteMeasure(a.out, j)
 }
 
 type rulesExplainCmd struct {

@@ -19,6 +19,7 @@ type soakCmd struct {
 	Speed      float64 `help:"Pipeline seconds per second (default: the scenario's own)." placeholder:"N"`
 	Seed       uint64  `help:"Seed of the simulated catalogue." default:"1"`
 	NoPeek     bool    `help:"A commit for every candidate, to see what the peek saves."`
+	Rules      string  `help:"Decide by this rule file (default: the built-in rules)." type:"path" placeholder:"FILE"`
 	Clickhouse string  `help:"embedded, none, or the URL of a server." default:"embedded"`
 	CHLib      string  `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 }
@@ -36,6 +37,9 @@ func (c soakCmd) Run(a *app) error {
 	if c.Speed != 0 && c.Speed < 1 {
 		return daemon.Usagef("--speed: want at least 1, got %g", c.Speed)
 	}
+	if _, err := (rulesFlag{Rules: c.Rules}).judge(); err != nil {
+		return err
+	}
 	dir, cleanUp, err := c.directory()
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func (c soakCmd) Run(a *app) error {
 	defer cleanUp()
 	f, err := soak.Run(a.ctx, c.Scenario, soak.Options{
 		Data: dir, Speed: c.Speed, Seed: c.Seed, NoPeek: c.NoPeek, ClickHouse: c.Clickhouse, CHLib: c.CHLib,
-		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
+		Rules: c.Rules, Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	})
 	if err != nil {
 		return err

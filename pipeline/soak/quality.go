@@ -20,11 +20,18 @@ type Quality struct {
 	BadAtGlance     float64 `json:"bad_rejected_at_glance"`
 	BadBeforeOffers float64 `json:"bad_rejected_before_offers"`
 	// Heuristic counts rejections by rules that may be wrong, HeuristicCost the good ones
-	// among them.
-	Heuristic     int `json:"heuristic_rejects"`
-	HeuristicCost int `json:"heuristic_cost_good"`
+	// among them; ByThumb has both by rule.
+	Heuristic     int             `json:"heuristic_rejects"`
+	HeuristicCost int             `json:"heuristic_cost_good"`
+	ByThumb       map[string]Cost `json:"heuristic_rules,omitempty"`
 	// Classes is where the books of each class ended.
 	Classes map[keepasim.Class]map[string]int `json:"classes,omitempty"`
+}
+
+// Cost is what a heuristic rule did.
+type Cost struct {
+	Rejects int `json:"rejects"`
+	Good    int `json:"good"` // of the rejected
 }
 
 // tell judges final verdicts by the truth. What was shed or failed was not decided by
@@ -40,15 +47,13 @@ func tell(final map[string]pipeline.Verdict, truth func(asin string) keepasim.Cl
 		q.count(class, v)
 		rejects := v.Outcome == pipeline.Reject
 		if rejects && v.Heuristic {
-			q.Heuristic++
+			q.thumb(v.RuleID, !class.Bad())
 		}
 		switch {
 		case !class.Bad():
 			good++
 			if !rejects {
 				found++
-			} else if v.Heuristic {
-				q.HeuristicCost++
 			}
 			continue
 		case !rejects:
@@ -65,6 +70,21 @@ func tell(final map[string]pipeline.Verdict, truth func(asin string) keepasim.Cl
 	share(&q.BadAtGlance, free, bad)
 	share(&q.BadBeforeOffers, free+cheap, bad)
 	return q
+}
+
+// thumb counts a rejection by a rule that may be wrong.
+func (q *Quality) thumb(rule string, good bool) {
+	if q.ByThumb == nil {
+		q.ByThumb = map[string]Cost{}
+	}
+	c := q.ByThumb[rule]
+	c.Rejects++
+	q.Heuristic++
+	if good {
+		c.Good++
+		q.HeuristicCost++
+	}
+	q.ByThumb[rule] = c
 }
 
 func (q *Quality) count(class keepasim.Class, v pipeline.Verdict) {
@@ -85,8 +105,8 @@ func share(ratio *float64, part, whole int) {
 func (q Quality) lines() []string {
 	out := []string{fmt.Sprintf("recall %.1f %%, precision %.1f %%; of the bad %.1f %% rejected at the glance, %.1f %% before any offers were bought",
 		100*q.Recall, 100*q.Precision, 100*q.BadAtGlance, 100*q.BadBeforeOffers)}
-	if q.Heuristic > 0 {
-		out = append(out, fmt.Sprintf("heuristic rules rejected %d, %d of them good", q.Heuristic, q.HeuristicCost))
+	for _, rule := range slices.Sorted(maps.Keys(q.ByThumb)) {
+		out = append(out, fmt.Sprintf("heuristic rule %s rejected %d, %d of them good", rule, q.ByThumb[rule].Rejects, q.ByThumb[rule].Good))
 	}
 	for _, class := range slices.Sorted(maps.Keys(q.Classes)) {
 		line := fmt.Sprintf("%-17s", class)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,6 +25,7 @@ type Options struct {
 	Speed      float64 // pipeline seconds per machine second; 0 is the scenario's own
 	Seed       uint64
 	NoPeek     bool   // a commit for every candidate
+	Rules      string // a rule file; empty means the built-in rules
 	ClickHouse string // onebox.Embedded, onebox.None or a URL
 	CHLib      string
 	Log        *slog.Logger
@@ -144,6 +146,13 @@ func (s Scenario) options(world keepasim.Catalogue, o Options) onebox.Options {
 	b.Data, b.World, b.Catalogue, b.Speed, b.Seed = o.Data, onebox.Given, world, o.Speed, o.Seed
 	b.ClickHouse, b.CHAddr, b.CHLib = o.ClickHouse, "127.0.0.1:0", o.CHLib
 	b.Log, b.Version, b.Progress, b.SkipPeek = o.Log, o.Version, o.Progress, o.NoPeek
+	if o.Rules != "" {
+		b.Settings = maps.Clone(b.Settings)
+		if b.Settings == nil {
+			b.Settings = map[string]string{}
+		}
+		b.Settings["RULES"] = o.Rules
+	}
 	if b.Tick == 0 {
 		b.Tick = time.Minute
 	}

@@ -253,6 +253,19 @@ func (j *Judge) Rule(id string) (Rule, bool) {
 	return Rule{}, false
 }
 
+// Switched is this rule set with one rule on or off, to measure what the rule does. No verdict bears its version.
+func (j *Judge) Switched(id string, on bool) *Judge {
+	other := *j
+	other.file.Rules = slices.Clone(j.file.Rules)
+	for i := range other.file.Rules {
+		if other.file.Rules[i].ID == id {
+			other.file.Rules[i].Enabled = &on
+		}
+	}
+	other.version = j.version + "+" + id
+	return &other
+}
+
 // Threshold is a number of the rule file by its name; false where it has none.
 func (j *Judge) Threshold(name string) (int64, bool) {
 	n, ok := j.constants[name].(int64)
