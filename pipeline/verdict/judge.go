@@ -16,6 +16,7 @@ import (
 const (
 	ReasonOK         = "ok"                 // nothing stood against it
 	ReasonUnreadable = "product_unreadable" // a history is not what it used to be
+	ReasonNoDeal     = "no_deal"            // the rules accept what cannot be bought, or was never sold
 )
 
 // Judge is a rule set, ready to decide. It holds no state and may be shared.
@@ -103,6 +104,12 @@ func (j *Judge) Commit(row keepa.DealRow, p keepa.Product, sellers map[string]ke
 	found := j.find(pipeline.LookCommit, f)
 	if found.Outcome == pipeline.Accept {
 		found.Deal = j.file.Settings.Make(&row, &p, f.view, sellers, now)
+		if found.Deal == nil {
+			// A rule file that somebody thinned out. Not a reject: no rule decided.
+			found.Outcome, found.Reason = pipeline.Fail, ReasonNoDeal
+			found.Says = "No rule rejects it, but there is nothing to buy, or no sale that a list price could rest on."
+			return found
+		}
 		found.Deal.RuleSet = j.version
 	}
 	return found

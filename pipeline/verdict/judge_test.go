@@ -102,3 +102,15 @@ func TestAMissingHistoryIsNotDecidedBeforeTheCommit(t *testing.T) {
 		t.Errorf("commit: %+v", f)
 	}
 }
+
+func TestARuleFileThatLetsEverythingThroughMakesNoDealOfNothing(t *testing.T) {
+	t.Parallel()
+	j, err := NewJudge([]byte(oneRule("glance", "rank < 0", "pass")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := j.Commit(keepa.DealRow{ASIN: "A"}, keepa.Product{ASIN: "A"}, nil, now)
+	if f.Outcome != pipeline.Fail || f.Reason != ReasonNoDeal || f.Deal != nil || f.Says == "" {
+		t.Errorf("got %+v", f)
+	}
+}
