@@ -47,10 +47,17 @@ func (p Page) Descends() bool {
 	return true
 }
 
-// Below reports whether every row of the page lies below the bottom: no single
-// row, and no order within the page, ends a read.
+// tailRows is how many rows at the end of a page must lie below the bottom: a run
+// of rows, so that no single one ends a read, and not the whole page, because that
+// buys a second page, of nothing but old rows, at nearly every poll.
+const tailRows = RowsPerPage / 3
+
+// Below reports whether the page's last rows all lie below the bottom; of a page
+// with fewer rows, all of it. It speaks of a page that descends: a list in another
+// order is read to its end.
 func (p Page) Below(bottom Mark) bool {
-	return !slices.ContainsFunc(p.Rows, func(r Row) bool { return r.At > bottom })
+	tail := p.Rows[max(0, len(p.Rows)-tailRows):]
+	return !slices.ContainsFunc(tail, func(r Row) bool { return r.At > bottom })
 }
 
 // dates are the creation dates that the page knows, in its order.

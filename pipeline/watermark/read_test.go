@@ -66,6 +66,22 @@ func TestNoSingleRowEndsARead(t *testing.T) {
 	}
 }
 
+func TestARunOfOldRowsAtTheEndOfAPageEndsARead(t *testing.T) {
+	t.Parallel()
+	p := page(0, 450, 0, 150) // ages 0 to 149
+	for bottom, want := range map[Mark]bool{keepaNow - 100: true, keepaNow - 99: true, keepaNow - 101: false, keepaNow - 149: false} {
+		if p.Below(bottom) != want {
+			t.Errorf("with a bottom %d minutes ago: %v, want %v", keepaNow-bottom, !want, want)
+		}
+	}
+	if few := page(0, 20, 0, 20); few.Below(keepaNow-1) || !few.Below(keepaNow) {
+		t.Error("of a page with few rows not all were judged")
+	}
+	if _, r, _ := read(State{Query: "q@1", Mark: keepaNow - 10, ReadAt: t0.Add(-time.Hour), LastSweep: t0.Add(-time.Hour), IntervalS: 3600, Rows: 450, Pages: 3}, p); !r.Done || r.Pages != 1 {
+		t.Errorf("the second page of a quiet list is bought: %+v", r)
+	}
+}
+
 func TestAnIncrementalReadEndsBelowTheWatermarkAndItsMargin(t *testing.T) {
 	t.Parallel()
 	next, r, c := read(state(), page(0, 450, 0, 150), page(1, 450, 149, 150))
