@@ -151,7 +151,7 @@ func TestThePredecessorsMistakesStayAway(t *testing.T) {
 	h := book(day(100), time.Hour)
 	h.Used = keepa.Series{at(day(200), 70_000)}
 	used := int64(2000)
-	if e := s.evidence(h, View{Used: &used}, now); e.Listing == nil || !e.SuspectRatio {
+	if e := s.evidence(h, &Memory{}, View{Used: &used}, now); e.Listing == nil || !e.SuspectRatio {
 		t.Errorf("35 times the used price is not suspicious: %+v", e.Listing)
 	}
 	// Fees and prices of -1, null or zero are unknown, not money.
