@@ -10,7 +10,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
@@ -121,21 +120,12 @@ func Find(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys 
 			key[s], subjects = k, append(subjects, s)
 		}
 	}
-	msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, pipeline.StreamResponses, subjects)
-	if errors.Is(err, jetstreamext.ErrNoMessages) {
-		return out, nil
-	}
+	stored, err := b.Newest(ctx, pipeline.StreamResponses, subjects, bus.Until{})
 	if err != nil {
-		return nil, fmt.Errorf("look for %d stored answers: %w", len(keys), err)
+		return nil, err
 	}
-	for m, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look for %d stored answers: %w", len(keys), err)
-		}
-		a, err := open(m)
+	for _, m := range stored {
+		a, err := unwrap(m.Sequence, m.Header, m.Body)
 		if err != nil {
 			return nil, err
 		}

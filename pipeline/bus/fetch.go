@@ -19,13 +19,10 @@ const (
 	// runsAtOnce is how many runs are asked for at the same time.
 	runsAtOnce = 8
 	// batchBytes is how much one batch may bring, and batchesAtOnce how many may be under
-	// way on one connection: together less than the 64 MB at which a server drops a
-	// client that does not read fast enough.
-	batchBytes    = 12 << 20
-	batchesAtOnce = 3
-	// silentMost is how many batches in a row may bring nothing. Each is followed by a
-	// request for one message, which waits until what was under way has arrived.
-	silentMost = 10
+	// way on one connection. A server drops a client for which 64 MB wait, and a batch
+	// that has arrived counts for a moment longer: three of 12 MB were too much.
+	batchBytes    = 8 << 20
+	batchesAtOnce = 2
 )
 
 // Shelf reads stored messages of a stream by their sequences.
@@ -121,7 +118,7 @@ func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 		return []Read{readOf(m)}, nil
 	}
 	var out []Read
-	for silent := 0; len(seqs) > 1; {
+	for len(seqs) > 1 {
 		part, last, over, err := s.batch(ctx, seqs)
 		if err != nil {
 			return nil, err
@@ -130,18 +127,8 @@ func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 			return out, nil
 		}
 		if last == 0 {
-			// What the server still had to send to us was too much already.
-			if silent++; silent == silentMost {
-				return out, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], errNothing)
-			}
-			one, err := s.run(ctx, seqs[:1])
-			if err != nil {
-				return out, err
-			}
-			out, seqs = append(out, one...), seqs[1:]
-			continue
+			return nil, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], ErrBrokeOff)
 		}
-		silent = 0
 		// The server ends a batch early when it grows large.
 		rest, _ := slices.BinarySearch(seqs, last+1)
 		seqs = seqs[rest:]
@@ -163,6 +150,8 @@ func (s *Shelf) batch(ctx context.Context, seqs []uint64) (out []Read, last uint
 	case <-ctx.Done():
 		return nil, 0, false, ctx.Err()
 	}
+	ctx, cancel := context.WithTimeout(ctx, batchWithin)
+	defer cancel()
 	many := int(seqs[len(seqs)-1]-seqs[0]) + 1 //nolint:gosec // a run is short
 	msgs, err := jetstreamext.GetBatch(ctx, s.b.JS, s.name, many, jetstreamext.GetBatchSeq(seqs[0]), jetstreamext.GetBatchMaxBytes(batchBytes))
 	if err != nil {
@@ -180,11 +169,11 @@ func (s *Shelf) batch(ctx context.Context, seqs []uint64) (out []Read, last uint
 			out = append(out, readOf(m))
 		}
 	}
+	if ctx.Err() != nil {
+		return nil, 0, false, fmt.Errorf("read %s #%d: %w", s.name, seqs[0], errors.Join(ErrBrokeOff, ctx.Err()))
+	}
 	return out, last, false, nil
 }
-
-// errNothing is a server that ended a batch without a message and without a word.
-var errNothing = errors.New("the server sent nothing")
 
 func readOf(m *jetstream.RawStreamMsg) Read {
 	return Read{Subject: m.Subject, Sequence: m.Sequence, StoredAt: m.Time, Header: m.Header, Body: m.Data}

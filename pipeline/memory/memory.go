@@ -5,13 +5,9 @@ package memory
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
@@ -34,7 +30,7 @@ func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipel
 		s := prefix + pipeline.KeySeen(id)
 		bySubject[s] = append(bySubject[s], id)
 	}
-	err := newest(ctx, b, stream, bySubject, func(ids []pipeline.Identity, m *jetstream.RawStreamMsg) { keep(out, ids, m) })
+	err := newest(ctx, b, stream, bySubject, func(ids []pipeline.Identity, m bus.Read) { keep(out, ids, m) })
 	if err != nil {
 		return nil, fmt.Errorf("recall %d ASINs: %w", len(ids), err)
 	}
@@ -53,7 +49,7 @@ func Offered(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipe
 			bySubject[s] = append(bySubject[s], id)
 		}
 	}
-	err := newest(ctx, b, pipeline.StreamCandidates, bySubject, func(ids []pipeline.Identity, m *jetstream.RawStreamMsg) {
+	err := newest(ctx, b, pipeline.StreamCandidates, bySubject, func(ids []pipeline.Identity, m bus.Read) {
 		for _, id := range ids {
 			if m.Header.Get(pipeline.HeaderWorkID) == id.WorkID(pipeline.FirstGeneration) {
 				out[id] = true
@@ -66,35 +62,21 @@ func Offered(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipe
 	return out, nil
 }
 
-// most is how many subjects one request asks for; the server takes 1,024.
-const most = 1000
-
 // newest hands the newest message of each subject to f.
-func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipeline.Identity, f func([]pipeline.Identity, *jetstream.RawStreamMsg)) error {
-	for subjects := range slices.Chunk(slices.Sorted(maps.Keys(of)), most) {
-		msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, stream, subjects)
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for m, err := range msgs {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			f(of[m.Subject], m)
-		}
+func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipeline.Identity, f func([]pipeline.Identity, bus.Read)) error {
+	stored, err := b.Newest(ctx, stream, slices.Sorted(maps.Keys(of)), bus.Until{})
+	if err != nil {
+		return err
+	}
+	for _, m := range stored {
+		f(of[m.Subject], m)
 	}
 	return nil
 }
 
-func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m *jetstream.RawStreamMsg) {
+func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m bus.Read) {
 	var v pipeline.Memory
-	if len(m.Data) == 0 || json.Unmarshal(m.Data, &v) != nil {
+	if len(m.Body) == 0 || json.Unmarshal(m.Body, &v) != nil {
 		return // deleted, or not ours: not remembered, so it is decided again
 	}
 	for _, id := range ids {

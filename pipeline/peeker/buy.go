@@ -8,11 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
+	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/deal"
 	"ratchet/pipeline/keepa"
@@ -218,20 +216,11 @@ func (l *peekLoop) deals(ctx context.Context, units []work.Unit, facts []fact) e
 	if len(subjects) == 0 {
 		return nil
 	}
-	msgs, err := jetstreamext.GetLastMsgsFor(ctx, l.bus.JS, pipeline.StreamDeals, subjects)
-	if errors.Is(err, jetstreamext.ErrNoMessages) {
-		return nil
-	}
+	stored, err := l.bus.Newest(ctx, pipeline.StreamDeals, subjects, bus.Until{})
 	if err != nil {
-		return fmt.Errorf("look for %d deals: %w", len(subjects), err)
+		return err
 	}
-	for m, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("look for %d deals: %w", len(subjects), err)
-		}
+	for _, m := range stored {
 		d := dealOf(m)
 		for _, i := range of[m.Subject] {
 			facts[i].Stored = d
@@ -241,9 +230,9 @@ func (l *peekLoop) deals(ctx context.Context, units []work.Unit, facts []fact) e
 }
 
 // dealOf decodes a deal; one that this build cannot read confirms nothing.
-func dealOf(m *jetstream.RawStreamMsg) *deal.Deal {
+func dealOf(m bus.Read) *deal.Deal {
 	var d deal.Deal
-	if json.Unmarshal(m.Data, &d) != nil {
+	if json.Unmarshal(m.Body, &d) != nil {
 		return nil
 	}
 	return &d

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
@@ -254,27 +250,7 @@ func storedSellers(b *bus.Bus, until uint64) sellerFinder {
 		for _, id := range ids {
 			subjects = append(subjects, pipeline.SubjectResponse(domain, pipeline.KindSeller, id))
 		}
-		if len(subjects) == 0 {
-			return nil, nil
-		}
-		msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, pipeline.StreamResponses, subjects, jetstreamext.GetLastMsgsUpToSeq(until))
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look for %d sellers: %w", len(ids), err)
-		}
-		var out []bus.Read
-		for m, err := range msgs {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				break
-			}
-			if err != nil {
-				return nil, fmt.Errorf("look for %d sellers: %w", len(ids), err)
-			}
-			out = append(out, bus.Read{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Body: m.Data})
-		}
-		return out, nil
+		return b.Newest(ctx, pipeline.StreamResponses, subjects, bus.Until{Sequence: until})
 	}
 }
 

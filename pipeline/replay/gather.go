@@ -3,11 +3,7 @@ package replay
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"strconv"
-
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
@@ -141,24 +137,15 @@ func ownAnswers(p *past, w ruling.Work) ([]uint64, string) {
 // dealAt is the deal that was the newest when the verdict was stored; nil without.
 func (a *archive) dealAt(ctx context.Context, p *past, w ruling.Work) (*deal.Deal, error) {
 	subject := pipeline.SubjectDeal(p.domain, w.Survivor.PriceType, p.asin)
-	msgs, err := jetstreamext.GetLastMsgsFor(ctx, a.b.JS, pipeline.StreamDeals, []string{subject}, jetstreamext.GetLastMsgsUpToTime(p.stored))
-	if errors.Is(err, jetstreamext.ErrNoMessages) {
-		return nil, nil //nolint:nilnil // no deal is no error
-	}
+	found, err := a.b.Newest(ctx, pipeline.StreamDeals, []string{subject}, bus.Until{Time: p.stored})
 	if err != nil {
-		return nil, fmt.Errorf("look for the deal of %s: %w", p.asin, err)
+		return nil, err
 	}
 	var d *deal.Deal
-	for m, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look for the deal of %s: %w", p.asin, err)
-		}
-		var found deal.Deal
-		if json.Unmarshal(m.Data, &found) == nil {
-			d = &found
+	for _, m := range found {
+		var one deal.Deal
+		if json.Unmarshal(m.Body, &one) == nil {
+			d = &one
 		}
 	}
 	return d, nil
