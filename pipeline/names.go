@@ -25,6 +25,7 @@ const (
 	BucketSeen       = "SEEN"       // what was decided about an ASIN
 	BucketStatus     = "STATUS"     // heartbeats with a TTL
 	BucketOrders     = "ORDERS"     // who is buying which answer just now
+	BucketWants      = "WANTS"      // which queries want an ASIN, where there are several
 	BucketStock      = "STOCK"      // the deals that we hold, one key each, and the keeper's books
 	BucketPosted     = "POSTED"     // which deals a webhook was told of
 	BucketRuns       = "RUNS"       // replays: what each decides again, how far it is, what it found

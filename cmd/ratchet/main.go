@@ -30,6 +30,7 @@ type cli struct {
 	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN."`
 	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
 	Rules      rulesCmd      `cmd:"" help:"Check rule files."`
+	Queries    queriesCmd    `cmd:"" help:"Check deal query files."`
 	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`
 	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work goes on."`
 	Resume     resumeCmd     `cmd:"" help:"Spend again."`

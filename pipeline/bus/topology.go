@@ -129,13 +129,15 @@ func (b *Bus) buckets() []jetstream.KeyValueConfig {
 	orders.TTL, orders.LimitMarkerTTL = orderAge, time.Minute
 	seen := bucket(pipeline.BucketSeen, "what was decided about an ASIN", 1)
 	seen.TTL = 60 * day
+	wants := bucket(pipeline.BucketWants, "which deal queries want an ASIN, where there are several", 1)
+	wants.TTL = 60 * day
 	stock := bucket(pipeline.BucketStock, "the deals that we hold: when each was checked, confirmed and offered again", 1)
 	stock.TTL = 60 * day // a deal that is refreshed is written in every period
 	posted := bucket(pipeline.BucketPosted, "which deals a webhook was told of", 1)
 	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is told of twice
 	return []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
-		leaders, status, seen, orders, stock, posted,
+		leaders, status, seen, orders, stock, posted, wants,
 		bucket(pipeline.BucketRuns, "replays: what each decides again, how far it is, what it found", 1),
 		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
 	}

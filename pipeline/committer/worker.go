@@ -115,6 +115,9 @@ func (w *worker) close(ctx context.Context, consumed int, r *pipeline.Reading) e
 // gather finds or buys the full record, and then the sellers that an accepted
 // deal wants. A step has one unit.
 func (w *worker) gather(ctx context.Context, units []work.Unit) ([]fact, error) {
+	if err := work.Name(ctx, w.bus, units); err != nil {
+		return nil, err
+	}
 	facts := make([]fact, len(units))
 	for i, u := range units {
 		f, err := w.fetch(ctx, u)

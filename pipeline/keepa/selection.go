@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -66,14 +67,33 @@ type Selection struct {
 	MustNotAmazon   bool      `json:"mustNotHaveAmazonOffer"`
 	Warehouse       []int     `json:"warehouseConditions"`
 	TitleSearch     string    `json:"titleSearch"`
-	Binding         []string  `json:"binding"`
-	Author          []string  `json:"author"`
-	Brand           []string  `json:"brand"`
-	Manufacturer    []string  `json:"manufacturer"`
-	ProductGroup    []string  `json:"productGroup"`
-	Languages       []string  `json:"languages"`
-	Format          []string  `json:"format"`
-	Edition         []string  `json:"edition"`
+
+	// The attributes: a product matches when it has one of the values.
+	Binding         []string `json:"binding"`
+	Author          []string `json:"author"`
+	Brand           []string `json:"brand"`
+	BrandStore      []string `json:"brandStoreName"`
+	BrandStoreURL   []string `json:"brandStoreUrlName"`
+	Manufacturer    []string `json:"manufacturer"`
+	ProductGroup    []string `json:"productGroup"`
+	DisplayGroup    []string `json:"websiteDisplayGroup"`
+	DisplayGroupAs  []string `json:"websiteDisplayGroupName"`
+	RankGroup       []string `json:"salesRankDisplayGroup"`
+	Languages       []string `json:"languages"`
+	Format          []string `json:"format"`
+	Edition         []string `json:"edition"`
+	Material        []string `json:"material"`
+	Type            []string `json:"type"`
+	Model           []string `json:"model"`
+	Color           []string `json:"color"`
+	Size            []string `json:"size"`
+	UnitType        []string `json:"unitType"`
+	Scent           []string `json:"scent"`
+	ItemForm        []string `json:"itemForm"`
+	Pattern         []string `json:"pattern"`
+	Style           []string `json:"style"`
+	ItemKeywords    []string `json:"itemTypeKeyword"`
+	AudienceKeyword []string `json:"targetAudienceKeyword"`
 }
 
 // ParseSelection reads a query file. It refuses what Keepa would silently ignore or misread - keys that Keepa
@@ -89,7 +109,7 @@ func ParseSelection(data []byte) (Selection, error) {
 		return s, errors.New("read deal query: something follows the object")
 	}
 	known := selectionFields(&s)
-	var errs []error
+	errs := twice(data)
 	names := make([]string, 0, len(fields))
 	for name := range fields {
 		names = append(names, name)
@@ -114,6 +134,38 @@ func ParseSelection(data []byte) (Selection, error) {
 		errs = append(errs, s.Validate())
 	}
 	return s, errors.Join(errs...)
+}
+
+// twice names the fields that a query has more than once: of those Keepa, and a
+// decoder, would take one without a word.
+func twice(data []byte) []error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	seen := map[string]int{}
+	var errs []error
+	for depth, key := 0, true; ; {
+		t, err := d.Token()
+		if err != nil {
+			return errs // the object was decoded before: this is its end
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+			continue
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth != 1 {
+			continue
+		}
+		if name, ok := t.(string); ok && key {
+			if seen[name]++; seen[name] == 2 {
+				errs = append(errs, fmt.Errorf("%s: there twice", name))
+			}
+			key = false
+			continue
+		}
+		key = true
+	}
 }
 
 // selectionFields maps the names on the wire to the fields.
@@ -219,8 +271,18 @@ func (s Selection) Validate() error {
 			bad(r.name, "[%d, %d]: the lower end is above the upper", r.of.Low, r.of.High)
 		case r.of.Low < r.low || r.of.High > r.high:
 			bad(r.name, "[%d, %d]: must lie within %d and %d", r.of.Low, r.of.High, r.low, r.high)
+		case r.name == "deltaPercentRange" && r.of.Low > 100:
+			bad(r.name, "[%d, %d]: nothing falls by more than 100 %%", r.of.Low, r.of.High)
 		case !r.gate:
 			bad(r.name, "has no effect while isRangeEnabled is false")
+		}
+	}
+	for _, name := range s.idle() {
+		bad(name, "has no effect while isFilterEnabled is false")
+	}
+	for _, c := range s.Include {
+		if slices.Contains(s.Exclude, c) {
+			bad("excludeCategories", "%d is included as well: nothing can match", c)
 		}
 	}
 	if s.MinRating != nil && (*s.MinRating < -1 || *s.MinRating > 50) {
@@ -241,6 +303,26 @@ func (s Selection) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// idle are the filters that are set although filters are off.
+func (s Selection) idle() []string {
+	if s.FiltersEnabled {
+		return nil
+	}
+	var out []string
+	for name, set := range map[string]bool{
+		"minRating": s.MinRating != nil && *s.MinRating >= 0, "includeCategories": len(s.Include) > 0, "excludeCategories": len(s.Exclude) > 0,
+		"isLowest": s.Lowest, "isLowest90": s.Lowest90, "isLowestOffer": s.LowestOffer, "isHighest": s.Highest, "isOutOfStock": s.OutOfStock,
+		"isBackInStock": s.BackInStock, "hasReviews": s.HasReviews, "filterErotic": s.FilterErotic, "singleVariation": s.SingleVariation,
+		"isRisers": s.Risers, "isPrimeExclusive": s.PrimeExclusive, "mustHaveAmazonOffer": s.MustAmazon, "mustNotHaveAmazonOffer": s.MustNotAmazon,
+	} {
+		if set {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // leastPercent is Keepa's own floor of the percentage filter.

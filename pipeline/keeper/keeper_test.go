@@ -15,9 +15,7 @@ import (
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/stock"
-	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/work"
-	"ratchet/schemas"
 	"ratchet/test/desk"
 )
 
@@ -35,33 +33,8 @@ func budget(t *testing.T, d *desk.Desk, text string) {
 	}
 }
 
-// accept publishes that a book is a deal, as a committer would, at T0.
-func accept(t *testing.T, d *desk.Desk, asin string) ruling.Work {
-	t.Helper()
-	j, err := verdict.NewJudge(schemas.UsedBooks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	d.Survives(t, w, pipeline.LookPeek, "a")
-	s, err := d.Bus.Shelf(t.Context(), pipeline.StreamSurvivors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	span, err := s.Span(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Store(t, pipeline.KindSeller, "any", w.ID, []byte("null"), 0)
-	v := ruling.Commit(j, w, ruling.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, desk.T0).Verdict
-	if v.Outcome != pipeline.Accept {
-		t.Fatalf("%s is no deal: %s", asin, v.Reason)
-	}
-	if _, err := d.Bus.Publish(t.Context(), post.Verdict(pipeline.RunLive, w.ID, post.Origin(pipeline.StreamSurvivors, span.Last), v)); err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
+// accept publishes that a book is a deal, at T0.
+func accept(t *testing.T, d *desk.Desk, asin string) ruling.Work { return d.Accepts(t, asin, desk.T0) }
 
 // at is a keeper that starts at an instant.
 func at(t *testing.T, d *desk.Desk, now time.Time) *keeper {

@@ -11,6 +11,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/memory"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/stock"
 )
@@ -82,7 +83,12 @@ func (k *keeper) publish(ctx context.Context, r round, now time.Time) error {
 		ms = append(ms, state(h, pipeline.Fail, h.GaveUp, now))
 		k.pulse.Count("gave_up", 1)
 	}
+	wanted, err := k.wanted(ctx, r.Offer)
+	if err != nil {
+		return err
+	}
 	for _, w := range r.Offer {
+		w.Holding.Queries = memory.Union(w.Holding.Queries, wanted[w.Holding.Identity])
 		ms = append(ms, offer(w))
 		k.pulse.Count("offered_"+string(w.Source), 1)
 	}
@@ -93,6 +99,15 @@ func (k *keeper) publish(ctx context.Context, r round, now time.Time) error {
 		return fmt.Errorf("offer %d deals again: %w", len(r.Offer), err)
 	}
 	return nil
+}
+
+// wanted is which queries want what is offered, where there are several.
+func (k *keeper) wanted(ctx context.Context, offers []stock.Work) (map[pipeline.Identity][]string, error) {
+	ids := make([]pipeline.Identity, len(offers))
+	for i, w := range offers {
+		ids[i] = w.Holding.Identity
+	}
+	return memory.Wanted(ctx, k.bus, ids)
 }
 
 // outcome is what a state means to those who count verdicts: a stale deal could not

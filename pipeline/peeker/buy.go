@@ -48,6 +48,9 @@ func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error
 			facts[i].Err = errElsewhere
 		}
 	}
+	if err := work.Name(ctx, l.bus, units); err != nil {
+		return nil, err
+	}
 	if err := l.deals(ctx, units, facts); err != nil {
 		return nil, err
 	}

@@ -49,6 +49,9 @@ func (p *peeker) recall(ctx context.Context, units []work.Unit) ([]recalled, err
 		ids[i] = u.Identity()
 	}
 	known, err := memory.Recall(ctx, p.bus, ids)
+	if err == nil {
+		err = work.Name(ctx, p.bus, units)
+	}
 	if err != nil {
 		p.pulse.Failed(err)
 		return nil, err

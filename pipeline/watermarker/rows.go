@@ -36,6 +36,10 @@ func (r *read) publish(ctx context.Context, rows []keepa.DealRow) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	wants, err := r.want(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
 	var ms []bus.Message
 	for i, row := range fresh {
 		r.seen[ids[i]] = true
@@ -43,7 +47,7 @@ func (r *read) publish(ctx context.Context, rows []keepa.DealRow) (int, error) {
 			continue
 		}
 		known[ids[i]] = true // a page may name a row twice
-		m, err := r.candidate(row, ids[i], now)
+		m, err := r.candidate(row, ids[i], wants[ids[i]], now)
 		if err != nil {
 			return 0, err
 		}
@@ -83,15 +87,18 @@ func (r *read) identity(row *keepa.DealRow) pipeline.Identity {
 	return pipeline.Identity{Domain: int(r.q.Domain), ASIN: row.ASIN, PriceType: int(r.q.PriceType), CreationDate: int64(row.CreationDate)}
 }
 
-// candidate is a row as a candidate; one that was owed comes by the lane of gaps.
-func (r *read) candidate(row *keepa.DealRow, id pipeline.Identity, now time.Time) (bus.Message, error) {
+// candidate is a row as a candidate; one that was owed comes by the lane of gaps,
+// one from before our time by that of the backfill.
+func (r *read) candidate(row *keepa.DealRow, id pipeline.Identity, queries []string, now time.Time) (bus.Message, error) {
 	source := pipeline.SourceLive
 	if r.state.Owes(watermark.Mark(row.CreationDate)) {
 		source = pipeline.SourceGap
+	} else if r.state.Before(watermark.Mark(row.CreationDate), watermark.Mark(keepa.FromTime(now)), r.w.plan) {
+		source = pipeline.SourceBackfill
 	}
 	workID := id.WorkID(pipeline.FirstGeneration)
 	return bus.Encode(pipeline.SubjectCandidate(id.Domain, source, id.ASIN), pipeline.SchemaCandidate, "candidate:"+workID, workID,
-		pipeline.Candidate{Identity: id, Queries: []string{r.q.ID()}, Source: source, ListSeenAt: now, Row: row.Raw})
+		pipeline.Candidate{Identity: id, Queries: queries, Source: source, ListSeenAt: now, Row: row.Raw})
 }
 
 // bury puts aside a row without a proper ASIN, because it may not enter a subject.

@@ -37,6 +37,25 @@ func Read(schema string) func(stage.Item) (Unit, error) {
 	}
 }
 
+// Name gives every unit the names of all queries that want it by now, so that what
+// is decided names those too that listed it after it was offered.
+func Name(ctx context.Context, b *bus.Bus, units []Unit) error {
+	ids := make([]pipeline.Identity, len(units))
+	for i, u := range units {
+		ids[i] = u.Identity()
+	}
+	wanted, err := memory.Wanted(ctx, b, ids)
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if more := wanted[id]; len(more) > 0 {
+			units[i].Survivor.Queries = memory.Union(units[i].Survivor.Queries, more)
+		}
+	}
+	return nil
+}
+
 // Effect is what a look makes happen, in this order: messages, then memory.
 type Effect struct {
 	Messages []bus.Message

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -280,15 +281,19 @@ func (d *Desk) Store(t testing.TB, kind pipeline.Kind, key, workID string, body 
 	return kept[0].ID
 }
 
+// Settings is the environment of a daemon on this desk, with these variables.
+func (d *Desk) Settings(settings map[string]string) daemon.Env {
+	set := map[string]string{"NATS_URL": "nats://in-process", "KEEPA_URL": d.keepa.URL, "KEEPA_API_KEY": "k"}
+	maps.Copy(set, settings)
+	env := d.Env
+	env.Lookup = envconfig.MapLookuper(set)
+	return env
+}
+
 // Run starts a daemon and returns what stops it and waits for its end.
 func (d *Desk) Run(t testing.TB, run func(context.Context, daemon.Env) error, settings map[string]string) (stop func()) {
 	t.Helper()
-	set := map[string]string{"NATS_URL": "nats://in-process", "KEEPA_URL": d.keepa.URL, "KEEPA_API_KEY": "k"}
-	for k, v := range settings {
-		set[k] = v
-	}
-	env := d.Env
-	env.Lookup = envconfig.MapLookuper(set)
+	env := d.Settings(settings)
 	ready := make(chan struct{})
 	env.Ready = sync.OnceFunc(func() { close(ready) })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -368,6 +373,36 @@ func (d *Desk) Spent(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return sum
+}
+
+// Accepts publishes that a book is a deal, as a committer would have at an instant:
+// the deal, and then the verdict with the survivor that it is about.
+func (d *Desk) Accepts(t testing.TB, asin string, at time.Time) ruling.Work {
+	t.Helper()
+	j, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+	v := ruling.Commit(j, w, ruling.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, at).Verdict
+	if v.Deal == nil {
+		t.Fatalf("%s is no deal: %s", asin, v.Reason)
+	}
+	s := w.Survivor
+	s.Look, s.Tier = pipeline.LookPeek, pipeline.TierA
+	m, err := bus.Encode(pipeline.SubjectSurvivor(s.Domain, s.Look, string(s.Tier), s.ASIN), pipeline.SchemaSurvivor, "survivor:"+w.ID+":peek", w.ID, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack, err := d.Bus.Publish(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := post.Origin(pipeline.StreamSurvivors, ack.Sequence)
+	if err := d.Bus.PublishAll(t.Context(), []bus.Message{post.Deal(w.ID, v), post.Verdict(pipeline.RunLive, w.ID, origin, v)}); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // Accepted publishes the deal that a commit of the book makes now.

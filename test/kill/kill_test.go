@@ -361,7 +361,7 @@ func TestTokendDies(t *testing.T) {
 
 func TestTheWatermarkerDies(t *testing.T) {
 	scene{
-		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader},
+		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyKeeperLeader},
 		beside: []func(context.Context, daemon.Env) error{peeker.Run, committer.Run},
 		set: func(t *testing.T, d *desk.Desk) {
 			for _, s := range pipeline.Stages() {
@@ -370,6 +370,54 @@ func TestTheWatermarkerDies(t *testing.T) {
 		},
 		done: decidedAll(400, pipeline.LookCommit), check: once(400, pipeline.LookCommit), paid: products,
 	}.test(t)
+}
+
+// TestTheKeeperDies kills the keeper of the stock, which runs in the watermarker: a
+// deal whose refresh is due is offered once and paid for once. The list is not read,
+// for that has no tokens.
+func TestTheKeeperDies(t *testing.T) {
+	scene{
+		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyKeeperLeader},
+		env:    []string{"REPAIR_ATTEMPTS=0"},
+		beside: []func(context.Context, daemon.Env) error{peeker.Run},
+		set: func(t *testing.T, d *desk.Desk) {
+			kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
+			if err == nil {
+				_, err = kv.Put(t.Context(), pipeline.KeyBalance, []byte(`{"est":100,"rate":5,"state":"burst"}`))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Grant(t, pipeline.StagePeeker, credit)
+			d.Accepts(t, d.ASINs(keepasim.Good)[0], desk.T0.Add(-30*time.Hour))
+		},
+		done: func(t *testing.T, d *desk.Desk) bool { return len(refreshed(t, d)) > 0 },
+		check: func(t *testing.T, d *desk.Desk) {
+			if n := len(refreshed(t, d)); n != 1 {
+				t.Errorf("%d verdicts of refreshes, want 1", n)
+			}
+			s, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamCandidates)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := s.CachedInfo().State.Msgs; n != 1 {
+				t.Errorf("%d candidates, want 1", n)
+			}
+		},
+		paid: products,
+	}.test(t)
+}
+
+// refreshed are the verdicts that end a refresh.
+func refreshed(t *testing.T, d *desk.Desk) []desk.Verdict {
+	t.Helper()
+	var out []desk.Verdict
+	for _, v := range d.Verdicts(t) {
+		if v.Source == pipeline.SourceRefresh && v.Look == pipeline.LookPeek {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // settled reports whether no work is in anybody's hands.
