@@ -54,6 +54,9 @@ func wanters(t *testing.T, d *desk.Desk) map[string]string {
 }
 
 func TestWhatSeveralQueriesWantIsDecidedOnceAndNamesThemAllAlsoWhenTheSecondComesLate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides 400 rows with every daemon")
+	}
 	t.Parallel()
 	d := desk.New(t, 300)
 	for _, s := range pipeline.Stages() {
