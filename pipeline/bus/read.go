@@ -5,15 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
-
-	"ratchet/pipeline"
 )
 
 // Read is one stored message.
@@ -111,32 +106,3 @@ func (b *Bus) Waiting(ctx context.Context, stream, durable string) (pending, uns
 	info := c.CachedInfo()
 	return int(info.NumPending), info.NumAckPending, nil
 }
-
-// Newest hands the newest message of each subject to f, with what the caller knows
-// of the subject; a subject without one is passed over.
-func (b *Bus) Newest(ctx context.Context, stream string, of map[string]pipeline.Identity, f func(pipeline.Identity, Read) error) error {
-	for subjects := range slices.Chunk(slices.Sorted(maps.Keys(of)), mostSubjects) {
-		msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, stream, subjects)
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read the newest of %d subjects of %s: %w", len(subjects), stream, err)
-		}
-		for m, err := range msgs {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				break
-			}
-			if err != nil {
-				return fmt.Errorf("read the newest of %d subjects of %s: %w", len(subjects), stream, err)
-			}
-			if err := f(of[m.Subject], readOf(m)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// mostSubjects is how many subjects one request asks for; the server takes 1,024.
-const mostSubjects = 1000

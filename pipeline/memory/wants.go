@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 )
@@ -34,9 +32,9 @@ func Wanted(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipel
 		s := wantsPrefix + pipeline.KeySeen(id)
 		bySubject[s] = append(bySubject[s], id)
 	}
-	err := newest(ctx, b, wantsStream, bySubject, func(ids []pipeline.Identity, m *jetstream.RawStreamMsg) {
+	err := newest(ctx, b, wantsStream, bySubject, func(ids []pipeline.Identity, m bus.Read) {
 		var w Wants
-		if len(m.Data) == 0 || json.Unmarshal(m.Data, &w) != nil {
+		if len(m.Body) == 0 || json.Unmarshal(m.Body, &w) != nil {
 			return // deleted, or not ours
 		}
 		for _, id := range ids {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"ratchet/pipeline"
@@ -55,15 +56,19 @@ func (r *read) name(ctx context.Context, ids []pipeline.Identity, wants map[pipe
 		subjects[pipeline.SubjectDeal(id.Domain, id.PriceType, id.ASIN)] = id
 	}
 	var ms []bus.Message
-	err := r.w.bus.Newest(ctx, pipeline.StreamDeals, subjects, func(id pipeline.Identity, read bus.Read) error {
-		m, again, err := named(read, id, wants[id])
+	deals, err := r.w.bus.Newest(ctx, pipeline.StreamDeals, slices.Sorted(maps.Keys(subjects)), bus.Until{})
+	if err != nil {
+		return err
+	}
+	for _, d := range deals {
+		id := subjects[d.Subject]
+		m, again, err := named(d, id, wants[id])
+		if err != nil {
+			return err
+		}
 		if again {
 			ms = append(ms, m)
 		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("look for the deals of %d rows: %w", len(ids), err)
 	}
 	return r.w.bus.PublishAll(ctx, ms)
 }
