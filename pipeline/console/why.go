@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -119,6 +120,9 @@ func (v StoryVerdict) inputs() string {
 func valueOf(v any) string {
 	if v == nil {
 		return "unknown"
+	}
+	if f, ok := v.(float64); ok {
+		v = math.Round(100*f) / 100
 	}
 	raw, err := json.Marshal(v)
 	if err != nil {

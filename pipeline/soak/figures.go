@@ -41,6 +41,7 @@ type Figures struct {
 	RejectedByLook            map[pipeline.Look]int `json:"rejected_by_look"`
 	Quality                                         // of the decisions, by the truth of the simulated books
 	NoPeekTokens              int                   `json:"no_peek_tokens,omitempty"` // of the same backlog with a commit for every candidate
+	VisibleDiffer             int                   `json:"visible_differ"`           // deals that ClickHouse shows and ratchet deals does not, or the other way round
 	VisibleIn                 string                `json:"visible_in"`               // clickhouse, or streams where there is none
 	DecisionsPerHour          map[int]float64       `json:"decisions_per_hour,omitempty"`
 	PaidWorthCents            int64                 `json:"paid_worth_cents,omitempty"` // of what was paid for, at the median; where something was shed
@@ -60,6 +61,7 @@ type Bars struct {
 	GrantWrites       float64 // writes of grants per paid call
 	ListShare         float64 // discovery's part of the tokens
 	Recall, Precision float64 // of the deals, by the truth
+	OneView           bool    // ClickHouse and ratchet deals show the same deals
 	BadAtGlance       float64 // share of the bad that no token is spent on
 	BadBeforeOffers   float64 // share of the bad that no offers are bought of
 	MayWait           bool    // a fixed world need not be decided to the end
@@ -106,6 +108,7 @@ func (f *Figures) judge(b Bars, rows int) {
 	atLeast := func(want, got float64, name string) {
 		miss(got < want, "%s: %.4f, want at least %.2f", name, got, want)
 	}
+	miss(b.OneView && f.VisibleDiffer != 0, "visible_differ: %d, want 0", f.VisibleDiffer)
 	atLeast(b.Recall, f.Recall, "recall")
 	atLeast(b.Precision, f.Precision, "precision")
 	atLeast(b.BadAtGlance, f.BadAtGlance, "bad_rejected_at_glance")

@@ -282,6 +282,22 @@ func (f *Figures) good(ctx context.Context, r *Rig, truth keepasim.Catalogue, w 
 			f.GoodVisible++
 		}
 	}
+	deals, err := console.Deals(ctx, r.Bus, time.Time{})
+	if err != nil {
+		return err
+	}
+	both := map[string]int{}
+	for _, asin := range shown {
+		both[asin]++
+	}
+	for _, d := range deals {
+		both[d.ASIN]--
+	}
+	for _, n := range both {
+		if n != 0 {
+			f.VisibleDiffer++
+		}
+	}
 	return nil
 }
 
