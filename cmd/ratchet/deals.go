@@ -31,6 +31,11 @@ func (c dealsCmd) Run(a *app) error {
 	if c.Since < 0 {
 		return daemon.Usagef("--since: want a positive duration, got %s", c.Since)
 	}
+	if c.Notify != "" {
+		if _, err := console.Webhook(c.Notify); err != nil {
+			return err
+		}
+	}
 	b, err := c.connect(a.ctx, a)
 	if err != nil {
 		return err

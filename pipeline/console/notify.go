@@ -57,11 +57,21 @@ const (
 	longestPause = 5 * time.Minute
 )
 
-// NewNotifier opens the way to a webhook. An address that is none is wrong usage.
-func NewNotifier(ctx context.Context, b *bus.Bus, env daemon.Env, address string) (*Notifier, error) {
+// Webhook is the address of a webhook. What is none is wrong usage, and not repeated:
+// it may hold a secret.
+func Webhook(address string) (*url.URL, error) {
 	target, err := url.Parse(address)
 	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
 		return nil, daemon.Usagef("--notify: want an address like https://host/path")
+	}
+	return target, nil
+}
+
+// NewNotifier opens the way to a webhook. An address that is none is wrong usage.
+func NewNotifier(ctx context.Context, b *bus.Bus, env daemon.Env, address string) (*Notifier, error) {
+	target, err := Webhook(address)
+	if err != nil {
+		return nil, err
 	}
 	sum := sha256.Sum256([]byte(address))
 	n := &Notifier{
