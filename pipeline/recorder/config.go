@@ -21,6 +21,8 @@ type Config struct {
 	Batch int `env:"RECORDER_BATCH, default=5000"`
 	// Flush is how long a row waits for a batch to fill, on the machine's clock.
 	Flush time.Duration `env:"RECORDER_FLUSH, default=1s"`
+	// KeepDays is how many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay.
+	KeepDays int `env:"RECORDER_KEEP_DAYS, default=400"`
 }
 
 // LoadConfig reads and checks the configuration.
@@ -46,6 +48,9 @@ func (c Config) Validate() error {
 	}
 	if c.Flush < 10*time.Millisecond || c.Flush > time.Minute {
 		faults = append(faults, fmt.Errorf("RECORDER_FLUSH: want 10ms to 1m, got %s", c.Flush))
+	}
+	if c.KeepDays < 1 || c.KeepDays > 36500 {
+		faults = append(faults, fmt.Errorf("RECORDER_KEEP_DAYS: want 1 to 36500, got %d", c.KeepDays))
 	}
 	return errors.Join(faults...)
 }

@@ -21,8 +21,10 @@ type line[R any] struct {
 	most    int // rows of a batch
 	read    func(warehouse.Origin, jetstream.Msg) (R, error)
 	insert  func(sink, context.Context, []R, string) error
+	once    bool // a row is one by its identity, also when it was published again after the stream's dedup window
 	durable jetstream.Consumer
 	epoch   uint32
+	window  time.Duration // the stream's dedup window
 }
 
 // held is a message in hand and the row that it becomes.
@@ -51,16 +53,16 @@ func newLine[R any](ctx context.Context, r *recorder, stream string, most int, r
 func (l *line[R]) bind(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	epoch, err := epochOf(ctx, l.r.bus.JS, l.stream)
+	s, err := l.r.bus.JS.Stream(ctx, l.stream)
 	if err != nil {
-		return err
+		return fmt.Errorf("look at stream %s: %w", l.stream, err)
 	}
 	name := pipeline.DurableRecorder(l.stream)
 	c, err := l.r.bus.JS.Consumer(ctx, l.stream, name)
 	if err != nil {
 		return fmt.Errorf("open consumer %s on %s: %w", name, l.stream, err)
 	}
-	l.durable, l.epoch = c, epoch
+	l.durable, l.epoch, l.window = c, epochOf(s.CachedInfo()), s.CachedInfo().Config.Duplicates
 	return nil
 }
 
@@ -80,6 +82,9 @@ func (l *line[R]) run(ctx, working context.Context) {
 			continue
 		}
 		pause = firstPause
+		if l.once {
+			msgs = l.ripe(ctx, msgs)
+		}
 		if len(msgs) > 0 {
 			l.record(ctx, working, msgs)
 		}

@@ -46,7 +46,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 		return err
 	}
 	r := &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now)}
-	r.store = newStore(func(ctx context.Context) (sink, error) { return openWarehouse(ctx, cfg.ClickHouse) })
+	r.store = newStore(func(ctx context.Context) (sink, error) { return openWarehouse(ctx, cfg) })
 	defer r.store.close()
 	stop, err := bus.StartService(ctx, b, env, "recorder", r.pulse.beat)
 	if err != nil {
@@ -99,10 +99,11 @@ type runner interface {
 }
 
 func (r *recorder) lines(ctx context.Context) ([]runner, error) {
-	verdicts, err := newLine(ctx, r, pipeline.StreamVerdicts, r.cfg.Batch, readVerdict, sink.InsertVerdicts)
+	verdicts, err := newLine(ctx, r, pipeline.StreamVerdicts, r.cfg.Batch, readVerdict, r.insertVerdicts)
 	if err != nil {
 		return nil, err
 	}
+	verdicts.once = true
 	deals, err := newLine(ctx, r, pipeline.StreamDeals, min(r.cfg.Batch, 1000), readDeal, sink.InsertDeals)
 	if err != nil {
 		return nil, err
@@ -154,23 +155,20 @@ func rest(ctx context.Context, d time.Duration) bool {
 }
 
 // openWarehouse opens ClickHouse and brings its tables up to date.
-func openWarehouse(ctx context.Context, url string) (sink, error) {
-	w, err := warehouse.Open(ctx, url)
+func openWarehouse(ctx context.Context, cfg Config) (sink, error) {
+	w, err := warehouse.Open(ctx, cfg.ClickHouse)
 	if err != nil {
 		return nil, err
 	}
 	if err := w.Migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate: %w", err), w.Close())
 	}
+	if err := w.Keep(ctx, cfg.KeepDays); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
 	return w, nil
 }
 
 // epochOf is when a stream was made, Unix seconds. A stream that was deleted and made anew numbers its messages from 1
 // again, and is told from the old one by it.
-func epochOf(ctx context.Context, js jetstream.JetStream, stream string) (uint32, error) {
-	s, err := js.Stream(ctx, stream)
-	if err != nil {
-		return 0, fmt.Errorf("look at stream %s: %w", stream, err)
-	}
-	return uint32(s.CachedInfo().Created.Unix()), nil //nolint:gosec // until 2106
-}
+func epochOf(s *jetstream.StreamInfo) uint32 { return uint32(s.Created.Unix()) } //nolint:gosec // until 2106

@@ -64,7 +64,7 @@ func (w *world) start(wrap func(sink) sink) (r *recorder, stop func()) {
 	must(w.t, err)
 	r = &recorder{cfg: cfg, env: w.env, bus: w.b, pulse: newPulse(w.env.Now)}
 	r.store = newStore(func(ctx context.Context) (sink, error) {
-		s, err := openWarehouse(ctx, w.dsn)
+		s, err := w.open(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -86,6 +86,10 @@ func (w *world) start(wrap func(sink) sink) (r *recorder, stop func()) {
 }
 
 func plainly(s sink) sink { return s }
+
+func (w *world) open(ctx context.Context) (sink, error) {
+	return openWarehouse(ctx, Config{ClickHouse: w.dsn, KeepDays: warehouse.KeepDays})
+}
 
 func (w *world) publish(m bus.Message) {
 	w.t.Helper()
@@ -202,82 +206,6 @@ func TestEveryStreamBecomesItsTable(t *testing.T) {
 	}
 }
 
-// fault fails chosen inserts of verdicts, with or without effect.
-type fault struct {
-	sink
-	calls  atomic.Int32
-	tokens sync.Map
-	fail   func(call int32) (lost, landed bool)
-}
-
-var errLine = errors.New("connection reset by peer")
-
-func (f *fault) InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow, token string) error {
-	n := f.calls.Add(1)
-	key := fmt.Sprint(rows[0].Sequence, "-", len(rows))
-	if before, seen := f.tokens.LoadOrStore(key, token); seen && before != token {
-		return fmt.Errorf("the same batch has tokens %v and %s", before, token)
-	}
-	lost, landed := f.fail(n)
-	if lost {
-		return errLine
-	}
-	err := f.sink.InsertVerdicts(ctx, rows, token)
-	if landed && err == nil {
-		return errLine
-	}
-	return err
-}
-
-func TestTheFaultTableLeavesExactCounts(t *testing.T) {
-	t.Parallel()
-	for name, fail := range map[string]func(int32) (lost, landed bool){
-		"insert lost once":                 func(n int32) (bool, bool) { return n == 1, false },
-		"insert lost twice":                func(n int32) (bool, bool) { return n <= 2, false },
-		"landed, reported lost":            func(n int32) (bool, bool) { return false, n == 1 },
-		"landed, reported lost twice":      func(n int32) (bool, bool) { return false, n <= 2 },
-		"lost, then landed, reported lost": func(n int32) (bool, bool) { return n == 1, n == 2 },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			w.verdicts(1, 150)
-			r, _ := w.start(func(s sink) sink { return &fault{sink: s, fail: fail} })
-			w.settled()
-			w.counts(150)
-			if r.pulse.beat().Counters["retries"] == 0 {
-				t.Error("nothing was repeated: the fault did not bite")
-			}
-		})
-	}
-}
-
-func TestACrashBeforeTheAcknowledgementRecordsNothingTwice(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.verdicts(1, 100)
-	// The crash: everything of a first recorder up to the acknowledgement, which it never says.
-	r := &recorder{cfg: Config{Batch: 64, Flush: 50 * time.Millisecond}, env: w.env, bus: w.b, pulse: newPulse(w.env.Now)}
-	r.store = newStore(func(ctx context.Context) (sink, error) { return openWarehouse(ctx, w.dsn) })
-	l, err := newLine(t.Context(), r, pipeline.StreamVerdicts, 64, readVerdict, sink.InsertVerdicts)
-	must(t, err)
-	msgs, err := l.take(t.Context())
-	must(t, err)
-	rows, _ := l.decode(msgs)
-	if _, err := l.land(t.Context(), t.Context(), rows); err != nil {
-		t.Fatal(err)
-	}
-	r.store.close()
-	w.counts(len(msgs))
-	for n, m := range msgs { // AckWait passes: they come again, some of them later than others
-		must(t, m.NakWithDelay(time.Duration(n%3)*100*time.Millisecond))
-	}
-	w.verdicts(101, 130)
-	w.start(plainly)
-	w.settled()
-	w.counts(130)
-}
-
 func TestTwoRecordersSideBySideRecordEverythingOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -341,7 +269,7 @@ func TestItStartsWithoutClickHouseSaysSoAndCatchesUp(t *testing.T) {
 		if !up.Load() {
 			return nil, errors.New("connection refused")
 		}
-		return openWarehouse(ctx, w.dsn)
+		return w.open(ctx)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -365,7 +293,7 @@ func TestStoppingWithClickHouseAwayLosesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.verdicts(1, 30)
-	r, stop := w.start(func(s sink) sink { return &fault{sink: s, fail: func(int32) (bool, bool) { return true, false }} })
+	r, stop := w.start(func(s sink) sink { return &fault{sink: s, fail: func(int32) effect { return lost }} })
 	w.await("a batch is held", func() bool { return r.pulse.beat().Counters["retries"] > 0 })
 	stop()
 	w.start(plainly)

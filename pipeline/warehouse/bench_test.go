@@ -2,59 +2,114 @@ package warehouse_test
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
 
+	"ratchet/pipeline/embedded/clickhouse/chtest"
 	"ratchet/pipeline/warehouse"
 )
 
-// year makes n verdicts between two offsets of seconds before now, as a year of operation leaves them.
+// year makes verdicts number from, from+1 … of a year of total, as a year of operation leaves them: six of ten are
+// glances and keep the two numbers they had, a third are peeks and keep the inputs of every rule, one in a hundred is a
+// deal. The numbers are drawn each for itself, so that they compress no better than real ones, and the titles are of
+// eight words.
 const year = `INSERT INTO verdicts (run, look, outcome, reason, at, row_id, stored_at, work_id, build, domain, asin, price_type, creation_date,
-	rule_id, rule_set, heuristic, source, tier, queries, root_category, listed_at, tokens, tokens_spent, expected_value_cents, profit_cents, unknown, inputs)
+	rule_id, rule_set, heuristic, source, tier, queries, root_category, listed_at, tokens, tokens_spent, expected_value_cents, profit_cents, unknown, inputs,
+	response_ids, title, deal)
+WITH
+	['the', 'of', 'and', 'a', 'History', 'Guide', 'Modern', 'Field', 'Practical', 'Introduction', 'to', 'Theory', 'Applied', 'Medieval', 'Law', 'Art',
+	 'Watercolor', 'Glass', 'Ferns', 'Salt', 'Road', 'Beginners', 'Volume', 'Edition', 'Novel', 'Collected', 'Letters', 'War', 'Garden', 'Physics', 'River', 'House'] AS words,
+	toString(1000 + h % 9000) AS landed, toString(2000 + h2 % 30000) AS list_price, toString(toInt64(h % 9000) - 3000) AS profit,
+	toString((toInt64(h % 9000) - 3000) / (1000 + h2 % 9000) * 100) AS roi, toString(h2 % 60) AS sales, toString(h3 % 90) AS drops, toString(toInt64(h3 % 20000) - 9000) AS ceiling,
+	concat('{"best_profit_cents":', profit, ',"best_roi_percent":', roi, ',"has_history":true,"has_used":true,"list_price_cents":', list_price,
+		',"product_type":0,"profit_at_amazon_ceiling_cents":', if(h % 5 = 0, 'null', ceiling), ',"profit_at_hard_ceiling_cents":', toString(100000 + h3 % 30000),
+		',"rank_drops_365":', drops, ',"sale_count":', sales, ',"sales_in_year":', toString(h % 20)) AS peeked
 SELECT
 	'live', ['glance','peek','commit'][1 + (k >= 60) + (k >= 95)],
 	multiIf(k < 25 OR (k >= 60 AND k < 65), 'survive', k = 99, 'accept', 'reject'),
 	multiIf(k < 25 OR (k >= 60 AND k < 65), 'ok', k = 99, 'ok', concat('reason_', toString(intDiv(k, 6)))),
 	toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMillisecond(toInt64(number * 31536000000. / {total:UInt64})) AS at_,
-	bitShiftLeft(1700000000::UInt64, 32) + number, now64(3),
-	hex(sipHash64(number)), 'b1', 1, concat('B', leftPad(toString(number % 3000000), 9, '0')), 2, 7900000 + intDiv(number, 20),
-	concat('rule_', toString(intDiv(k, 6))), concat('r', toString(intDiv(number * 8, {total:UInt64}))), 0, if(h % 10 = 0, 'gap', 'live'), if(k < 60, '', 'a'),
-	['used-books@1'], 283155 + h % 12,
-	at_ - toIntervalSecond(30 + h % 7200), [0,1,6][1 + (k >= 60) + (k >= 95)], 1, if(k >= 60, 100 * (h % 40), NULL), if(k = 99, 100 * (h % 50), NULL),
-	if(h % 5 = 0, ['amazon_cents'], []),
-	concat('{"used_cents":', toString(1000 + h % 3000), ',"rank_drops_365":', toString(h % 90), ',"amazon_cents":', if(h % 5 = 0, 'null', toString(2000 + h % 4000)), '}')
-FROM (SELECT number, cityHash64(number) AS h, cityHash64(number, 1) % 100 AS k FROM numbers({from:UInt64}, {many:UInt64}))
+	bitShiftLeft(1700000000::UInt64, 32) + number, at_ + toIntervalSecond(dateDiff('second', toDateTime('2026-03-05', 'UTC'), now())) + toIntervalMillisecond(h2 % 50),
+	lower(hex(substring(MD5(toString(number)), 1, 12))), 'b1', 1, leftPad(toString(cityHash64(number % 3000000) % 10000000000), 10, '0'), 2, 7900000 + intDiv(number, 20) - h2 % 600,
+	if(k < 25 OR k IN (60, 61, 62, 63, 64, 99), '', concat('rule_', toString(intDiv(k, 6)))), concat('r', toString(intDiv(number * 8, {total:UInt64}))), 0, if(h % 10 = 0, 'gap', 'live'), if(k < 60, '', 'a'),
+	['used-books@bbe23728'], 283155 + h % 12,
+	at_ - toIntervalMillisecond(30000 + h3 % 7200000), [0,1,6][1 + (k >= 60) + (k >= 95)], [0,1,7][1 + (k >= 60) + (k >= 95)],
+	if(k >= 60, h % 4000, NULL), if(k >= 60, toInt64(h % 9000) - 3000, NULL),
+	if(h % 5 = 0, ['profit_at_amazon_ceiling_cents'], []),
+	multiIf(k >= 95, concat(peeked, ',"landed_cents":', landed, ',"profit_cents":', profit, ',"roi_percent":', roi, '}'), k >= 60, concat(peeked, '}'),
+		k < 25, concat('{"has_used":true,"profit_at_amazon_ceiling_cents":', if(h % 5 = 0, 'null', ceiling), ',"profit_at_hard_ceiling_cents":', toString(100000 + h3 % 30000), ',"rank_drops_365":', drops, '}'),
+		concat('{"profit_at_amazon_ceiling_cents":', ceiling, '}')),
+	multiIf(k >= 95, [toString(intDiv(number, 3)), toString(intDiv(number, 3) + 2)], k >= 60, [toString(intDiv(number, 3))], []),
+	arrayStringConcat(arrayMap(i -> words[1 + bitAnd(bitShiftRight(cityHash64(number % 3000000), 5 * i), 31)], range(8)), ' '),
+	if(k = 99, concat('{', arrayStringConcat(arrayMap(i -> concat('"number_', toString(i), '_cents":', toString(cityHash64(number, i) % 10000)), range(80)), ','), '}'), '')
+FROM (SELECT number, cityHash64(number) AS h, cityHash64(number, 1) % 100 AS k, cityHash64(number, 2) AS h2, cityHash64(number, 3) AS h3 FROM numbers({from:UInt64}, {many:UInt64}))
 SETTINGS async_insert = 0, max_insert_threads = 1`
 
-// The books of that year: a call for every twenty verdicts, a poll every ten minutes, and a deal for every thousandth.
+// books is what a year leaves beside its verdicts: a call for every twenty of them, a poll every ten minutes, and a version
+// of a deal for every accept.
 var books = []string{
 	`INSERT INTO ledger (stage, event, at, row_id, stored_at, run, tokens, price_kind, items, api_left, api_rate, api_took_ms)
-	SELECT if(number % 3 = 0, 'committer', 'peeker'), 'close', toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMillisecond(toInt64(number * 31536000000. / 500000)),
+	SELECT if(number % 3 = 0, 'committer', 'peeker'), 'close', toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMillisecond(toInt64(number * 31536000000. / 500000)) AS at_,
 	bitShiftLeft(1700000000::UInt64, 32) + number, now64(3), 'live', 1 + number % 20, if(number % 3 = 0, 'commit', 'peek'), 1 + number % 20, cityHash64(number) % 300, 5, 20 + cityHash64(number) % 300
 	FROM numbers(500000) SETTINGS async_insert = 0`,
 	`INSERT INTO ledger (stage, event, at, row_id, stored_at, run, tokens, price_kind, items, query, from_minute, to_minute, rows_estimate, note)
-	SELECT 'watermarker', ['poll','gap_opened','gap_filled'][1 + (number % 100 = 0) + (number % 100 = 1)], toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMinute(number * 10),
+	SELECT 'watermarker', ['poll','gap_opened','gap_filled'][1 + (number % 100 = 0) + (number % 100 = 1)], toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMinute(number * 10) AS at_,
 	bitShiftLeft(1700000000::UInt64, 32) + 1000000 + number, now64(3), 'live', 5, 'deals', 150, 'used-books@1', 7500000, 7500060, 20, toString(intDiv(number, 100))
 	FROM numbers(52560) SETTINGS async_insert = 0`,
-	`INSERT INTO deal_versions (domain, asin, price_type, row_id, at, stored_at, run, work_id, title, landed_cents, list_price_cents, one_year_average_cents, profit_cents, roi_percent, message)
-	SELECT 1, concat('B', leftPad(toString(number * 300), 9, '0')), 2, bitShiftLeft(1700000000::UInt64, 32) + number,
-	toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMillisecond(toInt64(number * 31536000000. / 10000)), now64(3), 'live', toString(number), 'A book', 1000, 5000, 4500, 900, 40, '{}'
+	`INSERT INTO deal_versions (domain, asin, price_type, row_id, at, stored_at, run, work_id, title, url, condition, seller_id, seller_name, found_at, landed_cents, list_price_cents,
+		one_year_average_cents, profit_cents, roi_percent, sale_count, confidence_percent, message)
+	SELECT domain, asin, price_type, row_id, at, stored_at, run, work_id, title, concat('https://www.amazon.com/dp/', asin), 'used, good', concat('A', toString(row_id % 5000)), 'A seller', at, 1000 + row_id % 5000,
+		5000 + row_id % 9000, 4500, toInt64(1 + row_id % 5000), 40, 12, 70, deal
+	FROM verdicts WHERE outcome = 'accept' SETTINGS async_insert = 0`,
+	`INSERT INTO dead (stage, reason, at, row_id, stored_at, key, error, origin_stream, origin_sequence, header, body)
+	SELECT ['peeker','committer','recorder'][1 + number % 3], concat('reason_', toString(number % 7)), toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMinute(number * 50) AS at_,
+	bitShiftLeft(1700000000::UInt64, 32) + number, now64(3), toString(number), 'it could not be read', 'CANDIDATES', number, '{}', repeat('x', 400)
 	FROM numbers(10000) SETTINGS async_insert = 0`,
 }
 
-// BenchmarkQuestions asks every named question of a year of verdicts, RATCHET_BENCH_ROWS of them (default a million),
-// five times for the last week and five times for the year, and says for each median whether it is within its bar.
-func BenchmarkQuestions(b *testing.B) {
-	total := 1_000_000
-	if set, err := strconv.Atoi(os.Getenv("RATCHET_BENCH_ROWS")); err == nil {
-		total = set
+// benchRows is how many verdicts a benchmark is over: RATCHET_BENCH_ROWS, or a million.
+func benchRows(b *testing.B) int {
+	b.Helper()
+	if set, err := strconv.Atoi(os.Getenv("RATCHET_BENCH_ROWS")); err == nil && set > 0 {
+		return set
 	}
-	w := openFor(b)
+	return 1_000_000
+}
+
+// seedYear is a warehouse with a year in it. RATCHET_BENCH_KEEP names a database on the server under test that is kept:
+// the first benchmark fills it, later ones find it.
+func seedYear(b *testing.B, total int) *warehouse.Warehouse {
+	b.Helper()
+	at, err := url.Parse(chtest.Server(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if keep := os.Getenv("RATCHET_BENCH_KEEP"); keep != "" {
+		at.Path = "/" + keep
+	} else if at, err = url.Parse(chtest.Database(b)); err != nil {
+		b.Fatal(err)
+	}
+	w, err := warehouse.Open(b.Context(), at.String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = w.Close() })
+	if err := w.Migrate(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	have, err := w.SQL(b.Context(), "SELECT toInt64(count()), (SELECT count() FROM dead) FROM verdicts", true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if have.Rows[0][1].(uint64) > 0 {
+		return w
+	}
 	const step = 100_000 // a few days: the sums of one insert are held in memory
-	for from := 0; from < total; from += step {
+	for from := int(have.Rows[0][0].(int64)); from < total; from += step {
 		if err := w.Exec(b.Context(), year, "total", strconv.Itoa(total), "from", strconv.Itoa(from), "many", strconv.Itoa(min(step, total-from))); err != nil {
 			b.Fatal(err)
 		}
@@ -64,13 +119,21 @@ func BenchmarkQuestions(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	return w
+}
+
+// BenchmarkQuestions asks every named question of a year of verdicts, RATCHET_BENCH_ROWS of them (default a million),
+// five times for the last week and five times for the year, and says for each median whether it is within its bar.
+func BenchmarkQuestions(b *testing.B) {
+	total := benchRows(b)
+	w := seedYear(b, total)
 	for b.Loop() {
 		for _, q := range warehouse.Questions() {
 			report(b, w, q, "week", "2026-02-26 00:00:00", 100*time.Millisecond)
 			report(b, w, q, "year", "2025-03-05 00:00:00", 300*time.Millisecond)
 		}
 	}
-	size, err := w.SQL(b.Context(), "SELECT sum(data_compressed_bytes), sumIf(data_compressed_bytes, table = 'verdicts') FROM system.parts WHERE active AND database = currentDatabase() AND table NOT IN ('ledger', 'deal_versions')", true)
+	size, err := w.SQL(b.Context(), "SELECT sum(bytes_on_disk), sumIf(bytes_on_disk, table = 'verdicts') FROM system.parts WHERE active AND database = currentDatabase() AND table NOT IN ('ledger', 'deal_versions', 'dead')", true)
 	if err != nil {
 		b.Fatal(err)
 	}

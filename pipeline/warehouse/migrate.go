@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -59,7 +60,12 @@ func (w *Warehouse) migrate(ctx context.Context, all []migration) error {
 			continue
 		}
 		if err := w.apply(ctx, m); err != nil {
-			return err
+			// Another process may be ahead: a later migration of its removes what this one fills.
+			now, e := w.applied(ctx)
+			if e != nil || now[m.name] != m.checksum {
+				return errors.Join(err, e)
+			}
+			applied = now
 		}
 	}
 	return nil

@@ -1,0 +1,296 @@
+package recorder
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/warehouse"
+)
+
+// The bars of the recorder.
+const (
+	barOfSlower  = 0.5 // of the rows/s of the slower of its two halves alone, in the same run
+	barVisible   = 2 * time.Second
+	benchRows    = 50_000
+	benchBatch   = 5_000
+	benchRepeats = 5
+)
+
+// station is a NATS and the means to start over with an empty ClickHouse.
+type station struct {
+	b   *bus.Bus
+	env daemon.Env
+}
+
+func newStation(b *testing.B) *station {
+	b.Helper()
+	log := slog.New(slog.DiscardHandler)
+	srv, err := natsd.Start(b.Context(), natsd.Options{Data: b.TempDir(), Log: log})
+	check(b, err)
+	b.Cleanup(srv.Stop)
+	s := &station{env: daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "bench", NATSOptions: []nats.Option{srv.InProcess()}}}
+	s.b, err = bus.Connect(b.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, s.env, "bench")
+	check(b, err)
+	b.Cleanup(s.b.Close)
+	check(b, s.b.Ensure(b.Context()))
+	return s
+}
+
+func check(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// verdictNumber is a verdict of a kind and size as they come: of ten, six glances, three peeks and a commit.
+func verdictNumber(i int, at time.Time) (pipeline.Verdict, string) {
+	r := rand.New(rand.NewPCG(uint64(i), 1))
+	v := pipeline.Verdict{
+		Identity: pipeline.Identity{Domain: 1, ASIN: fmt.Sprintf("%010d", r.IntN(3_000_000)), PriceType: 2, CreationDate: int64(8_000_000 + i)},
+		Look:     pipeline.LookGlance, Outcome: pipeline.Reject, Reason: fmt.Sprintf("reason_%d", i%12), RuleSet: "e06c79a12ba8", Source: pipeline.SourceLive,
+		Queries: []string{"used-books@bbe23728"}, RootCategory: 283155 + int64(i%12), Title: fmt.Sprintf("A History of Glass, Volume %d", r.IntN(1000)),
+		Inputs: map[string]any{"profit_at_amazon_ceiling_cents": r.IntN(9000) - 3000}, ListedAt: at.Add(-time.Minute), DecidedAt: at,
+	}
+	if i%10 >= 6 {
+		value := int64(r.IntN(4000))
+		v.Look, v.Tokens, v.TokensSpent, v.Tier, v.ExpectedValueCents, v.ResponseIDs = pipeline.LookPeek, 1, 1, "b", &value, []string{fmt.Sprint(i)}
+		v.Inputs = map[string]any{
+			"best_profit_cents": r.IntN(9000) - 3000, "best_roi_percent": r.Float64() * 100, "has_history": true, "has_used": true, "list_price_cents": r.IntN(20000), "product_type": 0,
+			"profit_at_amazon_ceiling_cents": nil, "profit_at_hard_ceiling_cents": r.IntN(200000), "rank_drops_365": r.IntN(90), "sale_count": r.IntN(60), "sales_in_year": r.IntN(20),
+		}
+		v.Unknown = []string{"profit_at_amazon_ceiling_cents"}
+	}
+	if i%10 == 9 {
+		v.Look, v.Tokens, v.TokensSpent = pipeline.LookCommit, 6, 7
+	}
+	return v, v.WorkID(pipeline.FirstGeneration)
+}
+
+// publish stores n verdicts on the stream.
+func (s *station) publish(b *testing.B, n int) {
+	b.Helper()
+	at := time.Now().UTC().Add(-time.Hour).Truncate(time.Millisecond)
+	for from := 0; from < n; from += 1000 {
+		var ms []bus.Message
+		for i := from; i < min(from+1000, n); i++ {
+			v, work := verdictNumber(i, at.Add(time.Duration(i)*50*time.Millisecond))
+			m, err := bus.Encode(pipeline.SubjectVerdict(1, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict, "verdict:"+v.ID(pipeline.RunLive, work), work, v)
+			check(b, err)
+			ms = append(ms, m)
+		}
+		check(b, s.b.PublishBatch(b.Context(), ms))
+	}
+}
+
+// again makes the durable begin at the first message.
+func (s *station) again(b *testing.B) jetstream.Consumer {
+	b.Helper()
+	name := pipeline.DurableRecorder(pipeline.StreamVerdicts)
+	check(b, s.b.JS.DeleteConsumer(b.Context(), pipeline.StreamVerdicts, name))
+	check(b, s.b.Ensure(b.Context()))
+	c, err := s.b.JS.Consumer(b.Context(), pipeline.StreamVerdicts, name)
+	check(b, err)
+	return c
+}
+
+// empty is a ClickHouse with its tables and nothing in them.
+func empty(b *testing.B) (*warehouse.Warehouse, string) {
+	b.Helper()
+	dsn := chtest.Database(b)
+	w, err := warehouse.Open(b.Context(), dsn)
+	check(b, err)
+	b.Cleanup(func() { _ = w.Close() })
+	check(b, w.Migrate(b.Context()))
+	return w, dsn
+}
+
+// raw is the seconds of a loop that fetches and acknowledges, and nothing else; it gives what it fetched.
+func (s *station) raw(b *testing.B) (float64, []jetstream.Msg) {
+	b.Helper()
+	c := s.again(b)
+	var all []jetstream.Msg
+	began := time.Now()
+	for len(all) < benchRows {
+		batch, err := c.Fetch(benchBatch, jetstream.FetchMaxWait(time.Second))
+		check(b, err)
+		for m := range batch.Messages() {
+			check(b, m.Ack())
+			all = append(all, m)
+		}
+	}
+	check(b, s.b.NC.FlushWithContext(b.Context()))
+	return time.Since(began).Seconds(), all
+}
+
+// plain is the seconds of inserting rows that are decoded already, with nothing but clickhouse-go, a row at a time into
+// batches of the same size: into the table with its views, or into a bare one of the same columns.
+func plain(b *testing.B, rows []warehouse.VerdictRow, bare bool) float64 {
+	b.Helper()
+	_, dsn := empty(b)
+	o, err := clickhouse.ParseDSN(dsn)
+	check(b, err)
+	conn, err := clickhouse.Open(o)
+	check(b, err)
+	defer func() { _ = conn.Close() }()
+	table := "verdicts"
+	if bare {
+		table = "bare"
+		check(b, conn.Exec(b.Context(), "CREATE TABLE bare AS verdicts"))
+	}
+	ctx := clickhouse.Context(b.Context(), clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0}))
+	began := time.Now()
+	for from := 0; from < len(rows); from += benchBatch {
+		batch, err := conn.PrepareBatch(ctx, "INSERT INTO "+table+` (row_id, at, stored_at, build, run, work_id, look, outcome, reason, domain, price_type, asin, creation_date,
+			rule_id, rule_set, heuristic, source, tier, queries, root_category, listed_at, tokens, tokens_spent, expected_value_cents, profit_cents, unknown, inputs, response_ids, title, deal)`)
+		check(b, err)
+		for i := from; i < min(from+benchBatch, len(rows)); i++ {
+			r := &rows[i]
+			check(b, batch.Append(r.RowID(), r.At, r.StoredAt, r.Build, r.Run, r.WorkID, string(r.Look), string(r.Outcome), r.Reason, uint16(r.Domain), uint16(r.PriceType), r.ASIN, r.CreationDate,
+				r.RuleID, r.RuleSet, r.Heuristic, string(r.Source), string(r.Tier), r.Queries, r.RootCategory, r.ListedAt, int32(r.Tokens), int32(r.TokensSpent), r.ExpectedValueCents, r.ProfitCents,
+				r.Unknown, r.InputsJSON, r.ResponseIDs, r.Title, string(r.Deal)))
+		}
+		check(b, batch.Send())
+	}
+	return time.Since(began).Seconds()
+}
+
+// whole is the seconds that the recorder takes for the same messages, from the first fetch to the last acknowledgement.
+func (s *station) whole(b *testing.B) float64 {
+	b.Helper()
+	s.again(b)
+	w, dsn := empty(b)
+	r := &recorder{cfg: Config{ClickHouse: dsn, Batch: benchBatch, Flush: time.Second}, env: s.env, bus: s.b, pulse: newPulse(s.env.Now)}
+	r.store = newStore(func(context.Context) (sink, error) { return w, nil })
+	l, err := newLine(b.Context(), r, pipeline.StreamVerdicts, benchBatch, readVerdict, r.insertVerdicts)
+	check(b, err)
+	l.once = true
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	began := time.Now()
+	go func() { defer close(done); l.run(ctx, b.Context()) }()
+	for {
+		info, err := l.durable.Info(b.Context())
+		check(b, err)
+		if info.NumPending == 0 && info.NumAckPending == 0 && info.AckFloor.Stream >= benchRows {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	took := time.Since(began).Seconds()
+	cancel()
+	<-done
+	have, err := w.SQL(b.Context(), "SELECT toInt64(count()) FROM verdicts FINAL", true)
+	check(b, err)
+	if have.Rows[0][0] != int64(benchRows) {
+		b.Fatalf("%v rows, want %d", have.Rows[0][0], benchRows)
+	}
+	return took
+}
+
+// BenchmarkRecorder compares the recorder with its two halves alone: a loop that fetches and acknowledges, and an insert of the
+// same rows with nothing but clickhouse-go. Medians of five, in turn, in one run.
+func BenchmarkRecorder(b *testing.B) {
+	s := newStation(b)
+	s.publish(b, benchRows)
+	_, msgs := s.raw(b)
+	rows := make([]warehouse.VerdictRow, len(msgs))
+	for i, m := range msgs {
+		o, err := originOf(m, pipeline.StreamVerdicts, 1_700_000_000)
+		check(b, err)
+		rows[i], err = readVerdict(o, m)
+		check(b, err)
+	}
+	var raws, plains, bares, wholes []float64
+	for b.Loop() {
+		for range benchRepeats {
+			took, _ := s.raw(b)
+			raws = append(raws, benchRows/took)
+			plains = append(plains, benchRows/plain(b, rows, false))
+			bares = append(bares, benchRows/plain(b, rows, true))
+			wholes = append(wholes, benchRows/s.whole(b))
+		}
+	}
+	raw, into, bare, got := median(raws), median(plains), median(bares), median(wholes)
+	word := "ok"
+	if got < barOfSlower*min(raw, into) {
+		word = "short"
+	}
+	fmt.Printf("rows/s  fetch and acknowledge %.0f  insert %.0f  (into a table without views %.0f)  recorder %.0f: %.2f of the slower  bar %.1f  %s\n",
+		raw, into, bare, got, got/min(raw, into), barOfSlower, word)
+}
+
+func median(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/2]
+}
+
+// BenchmarkVisible publishes a verdict every 20 ms for a while and says how long after each it is in an answer.
+func BenchmarkVisible(b *testing.B) {
+	const many, every = 1500, 20 * time.Millisecond
+	s := newStation(b)
+	w, dsn := empty(b)
+	env := s.env
+	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": dsn})
+	ready := make(chan struct{})
+	env.Ready = func() { close(ready) }
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, env) }()
+	<-ready
+	for b.Loop() {
+		born := make([]time.Time, many)
+		finished := make(chan struct{})
+		var waits []time.Duration
+		go func() {
+			defer close(finished)
+			for seen := 0; seen < many; {
+				t, err := w.SQL(ctx, "SELECT toInt64(count()) FROM verdicts", true)
+				if err != nil {
+					return
+				}
+				now := time.Now()
+				for n := int(t.Rows[0][0].(int64)); seen < n; seen++ {
+					waits = append(waits, now.Sub(born[seen]))
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+		tick := time.NewTicker(every)
+		for i := range many {
+			<-tick.C
+			v, work := verdictNumber(i, s.env.Now())
+			m, err := bus.Encode(pipeline.SubjectVerdict(1, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict, "verdict:"+v.ID(pipeline.RunLive, work), work, v)
+			check(b, err)
+			born[i] = time.Now()
+			_, err = s.b.Publish(b.Context(), m)
+			check(b, err)
+		}
+		tick.Stop()
+		<-finished
+		slices.Sort(waits)
+		word := "ok"
+		if waits[len(waits)*99/100] > barVisible {
+			word = "short"
+		}
+		fmt.Printf("visible in SQL after  p50 %v  p99 %v  longest %v  bar %v  %s\n",
+			waits[len(waits)/2].Round(time.Millisecond), waits[len(waits)*99/100].Round(time.Millisecond), waits[len(waits)-1].Round(time.Millisecond), barVisible, word)
+	}
+	cancel()
+	<-done
+}
