@@ -134,7 +134,7 @@ func (s *station) raw(b *testing.B) (float64, []jetstream.Msg) {
 			all = append(all, m)
 		}
 	}
-	check(b, s.b.NC.FlushWithContext(b.Context()))
+	check(b, s.b.NC.Flush())
 	return time.Since(began).Seconds(), all
 }
 

@@ -130,7 +130,7 @@ func TestAVerdictThatIsPublishedAgainAfterTheDedupWindowIsTheSameRow(t *testing.
 	w.verdicts(1, 60)
 	_, stop := w.start(plainly)
 	w.settled()
-	w.verdicts(31, 90) // 31 to 60 are messages anew
+	w.anew(t, 31, 90)
 	w.settled()
 	w.messages(t, 120)
 	w.counts(90)
@@ -151,8 +151,7 @@ func TestTwoRecordersDoNotDoubleAVerdictWhoseTwoMessagesTheyHoldAtOnce(t *testin
 	w := newWorld(t)
 	w.forgetful(t)
 	for range 6 {
-		w.verdicts(1, 100)
-		time.Sleep(forgetAfter + 20*time.Millisecond) // until the stream has forgotten their ids
+		w.anew(t, 1, 100)
 	}
 	w.messages(t, 600)
 	w.start(plainly)
@@ -174,6 +173,19 @@ func (w *world) forgetful(t *testing.T) {
 	cfg.Duplicates = forgetAfter
 	_, err = w.b.JS.UpdateStream(t.Context(), cfg)
 	must(t, err)
+}
+
+// anew publishes verdicts until the stream takes each for new, which it does once it has forgotten the last of that id.
+func (w *world) anew(t *testing.T, from, to int) {
+	t.Helper()
+	for i := from; i <= to; i++ {
+		m := w.verdict(i)
+		w.await("the stream forgets", func() bool {
+			ack, err := w.b.Publish(t.Context(), m)
+			must(t, err)
+			return !ack.Duplicate
+		})
+	}
 }
 
 func (w *world) messages(t *testing.T, want uint64) {

@@ -97,21 +97,27 @@ func (w *world) publish(m bus.Message) {
 	must(w.t, err)
 }
 
+// verdict is verdict number i as it is published.
+func (w *world) verdict(i int) bus.Message {
+	w.t.Helper()
+	v := pipeline.Verdict{
+		Identity: pipeline.Identity{Domain: 1, ASIN: fmt.Sprintf("B%09d", i), PriceType: 2, CreationDate: int64(i)},
+		Look:     pipeline.LookPeek, Outcome: pipeline.Reject, Reason: "no_sale", RuleSet: "r1", Source: pipeline.SourceLive,
+		Inputs: map[string]any{"used_cents": 12.5, "rank": nil}, Tokens: 1,
+		ListedAt: w.env.Now().Add(-time.Minute), DecidedAt: w.env.Now(),
+	}
+	work := v.WorkID(pipeline.FirstGeneration)
+	m, err := bus.Encode(pipeline.SubjectVerdict(1, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict, "verdict:"+v.ID(pipeline.RunLive, work), work, v)
+	must(w.t, err)
+	return m
+}
+
 // verdicts publishes verdicts number from to to.
 func (w *world) verdicts(from, to int) {
 	w.t.Helper()
 	var ms []bus.Message
 	for i := from; i <= to; i++ {
-		v := pipeline.Verdict{
-			Identity: pipeline.Identity{Domain: 1, ASIN: fmt.Sprintf("B%09d", i), PriceType: 2, CreationDate: int64(i)},
-			Look:     pipeline.LookPeek, Outcome: pipeline.Reject, Reason: "no_sale", RuleSet: "r1", Source: pipeline.SourceLive,
-			Inputs: map[string]any{"used_cents": 12.5, "rank": nil}, Tokens: 1,
-			ListedAt: w.env.Now().Add(-time.Minute), DecidedAt: w.env.Now(),
-		}
-		work := v.WorkID(pipeline.FirstGeneration)
-		m, err := bus.Encode(pipeline.SubjectVerdict(1, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict, "verdict:"+v.ID(pipeline.RunLive, work), work, v)
-		must(w.t, err)
-		ms = append(ms, m)
+		ms = append(ms, w.verdict(i))
 	}
 	must(w.t, w.b.PublishAll(w.t.Context(), ms))
 }
@@ -135,9 +141,9 @@ func (w *world) await(what string, is func() bool) {
 	w.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); !is(); <-tick.C {
+	for end := time.Now().Add(90 * time.Second); !is(); <-tick.C {
 		if time.Now().After(end) {
-			w.t.Fatalf("after 30 s not yet: %s", what)
+			w.t.Fatalf("after 90 s not yet: %s", what)
 		}
 	}
 }

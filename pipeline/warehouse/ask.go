@@ -257,15 +257,31 @@ func scan(rows driver.Rows, types []driver.ColumnType) ([]any, error) {
 		return nil, err
 	}
 	for i := range into {
-		v := reflect.ValueOf(into[i]).Elem()
-		for v.Kind() == reflect.Pointer && !v.IsNil() {
-			v = v.Elem()
-		}
-		if into[i] = nil; v.Kind() != reflect.Pointer {
-			into[i] = v.Interface()
-		}
+		into[i] = bare(reflect.ValueOf(into[i]).Elem())
 	}
 	return into, nil
+}
+
+// bare is a value without pointers, also inside of tuples and arrays; what is NULL is nil.
+func bare(v reflect.Value) any {
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Slice || !mayHoldPointers(v.Type().Elem()) {
+		return v.Interface()
+	}
+	out := make([]any, v.Len())
+	for i := range out {
+		out[i] = bare(v.Index(i))
+	}
+	return out
+}
+
+func mayHoldPointers(t reflect.Type) bool {
+	return t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || t.Kind() == reflect.Slice
 }
 
 // exec runs a statement that returns nothing; pairs are parameters by name.

@@ -142,6 +142,12 @@ func plain(v any) any {
 		return plain(float64(v))
 	case time.Time:
 		return v.UTC().Format(time.RFC3339Nano)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = plain(v[i])
+		}
+		return out
 	}
 	return v
 }
@@ -164,6 +170,12 @@ func cell(v any) string {
 		return strings.TrimSuffix(v.UTC().Format("2006-01-02 15:04:05.000"), ".000")
 	case []string:
 		return strings.Join(v, " ")
+	case []any:
+		cells := make([]string, len(v))
+		for i := range v {
+			cells[i] = cell(v[i])
+		}
+		return strings.Join(cells, " ")
 	}
 	return fmt.Sprint(v)
 }

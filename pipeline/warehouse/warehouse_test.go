@@ -365,6 +365,7 @@ func TestAReadOnlyQueryChangesNothing(t *testing.T) {
 	for _, format := range []string{"table", "json", "csv"} {
 		must(t, a.Write(&bytes.Buffer{}, format))
 	}
+	want(t, w, "SELECT (1, NULL::Nullable(Int32), 'x'), [2, NULL, 3]", "1  x,2  3")
 	if err := a.Write(&bytes.Buffer{}, "xml"); err == nil {
 		t.Error("xml was written")
 	}
