@@ -107,7 +107,7 @@ func (l *line[R]) token(rows []held[R]) string {
 	for _, h := range rows {
 		first, last = min(first, h.seq), max(last, h.seq)
 	}
-	token := fmt.Sprintf("%s:%d:%d-%d:%d", l.stream, l.epoch, first, last, len(rows))
+	token := fmt.Sprintf("%s:%d:%d-%d:%d", l.stream, rows[0].epoch, first, last, len(rows))
 	if last-first+1 == uint64(len(rows)) {
 		return token
 	}

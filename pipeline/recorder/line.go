@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,14 +25,15 @@ type line[R any] struct {
 	once    bool // a row is one by its identity, also when it was published again after the stream's dedup window
 	durable jetstream.Consumer
 	epoch   uint32
-	window  time.Duration // the stream's dedup window
+	inHand  atomic.Int64 // messages taken and not settled
 }
 
 // held is a message in hand and the row that it becomes.
 type held[R any] struct {
-	msg jetstream.Msg
-	seq uint64
-	row R
+	msg   jetstream.Msg
+	seq   uint64
+	epoch uint32 // of the stream that it came from
+	row   R
 }
 
 // grave is a message that cannot be recorded, and why.
@@ -62,12 +64,32 @@ func (l *line[R]) bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open consumer %s on %s: %w", name, l.stream, err)
 	}
-	l.durable, l.epoch, l.window = c, epochOf(s.CachedInfo()), s.CachedInfo().Config.Duplicates
+	l.durable, l.epoch = c, epochOf(s.CachedInfo())
 	return nil
 }
 
-// run records until ctx ends; working ends a little later, for what is in hand then.
+// run records until ctx ends; working ends a little later, for what is in hand then. It owns a second goroutine, which takes and
+// decodes the next batch while ClickHouse stores this one: each of the two keeps one processor busy. It is waited for by the end
+// of batches.
 func (l *line[R]) run(ctx, working context.Context) {
+	batches := make(chan batch[R])
+	go func() {
+		defer close(batches)
+		l.takeAll(ctx, batches)
+	}()
+	for b := range batches {
+		l.record(ctx, working, b)
+	}
+}
+
+// batch is messages in hand, and what became of them.
+type batch[R any] struct {
+	msgs   []jetstream.Msg
+	rows   []held[R]
+	graves []grave
+}
+
+func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		msgs, err := l.take(ctx)
@@ -82,12 +104,13 @@ func (l *line[R]) run(ctx, working context.Context) {
 			continue
 		}
 		pause = firstPause
-		if l.once {
-			msgs = l.ripe(ctx, msgs)
+		if len(msgs) == 0 {
+			continue
 		}
-		if len(msgs) > 0 {
-			l.record(ctx, working, msgs)
-		}
+		l.r.pulse.holds(l.stream, int(l.inHand.Add(int64(len(msgs)))))
+		b := batch[R]{msgs: msgs}
+		b.rows, b.graves = l.decode(msgs)
+		batches <- b
 	}
 }
 
@@ -127,24 +150,25 @@ func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 	return out, nil
 }
 
-// record decodes, inserts, and settles. On return every message is acknowledged, buried, or on its way back.
-func (l *line[R]) record(ctx, working context.Context, msgs []jetstream.Msg) {
-	rows, graves := l.decode(msgs)
-	l.r.pulse.holds(l.stream, len(msgs))
-	defer l.r.pulse.holds(l.stream, 0)
-	poison, err := l.land(ctx, working, rows)
+// record inserts and settles. On return every message is acknowledged, buried, or on its way back.
+func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
+	defer func() { l.r.pulse.holds(l.stream, int(l.inHand.Add(-int64(len(b.msgs))))) }()
+	if l.once {
+		b.rows = l.ripe(working, b.rows)
+	}
+	poison, err := l.land(ctx, working, b.rows)
 	if err != nil {
 		// Told to stop before ClickHouse confirmed. Whether it landed or not, it comes again and is the same row.
-		for _, m := range msgs {
+		for _, m := range b.msgs {
 			_ = m.Nak() // unsaid, it comes after AckWait
 		}
 		l.r.pulse.failed(err)
 		return
 	}
-	if bad := append(graves, poison...); len(bad) > 0 {
+	if bad := append(b.graves, poison...); len(bad) > 0 {
 		l.bury(working, bad)
 	}
-	l.acknowledge(working, rows, poison)
+	l.acknowledge(working, b.rows, poison)
 }
 
 func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
@@ -163,7 +187,7 @@ func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
 		case err != nil:
 			graves = append(graves, grave{msg: m, seq: o.Sequence, reason: "bad_message", err: err})
 		default:
-			rows = append(rows, held[R]{msg: m, seq: o.Sequence, row: row})
+			rows = append(rows, held[R]{msg: m, seq: o.Sequence, epoch: o.Epoch, row: row})
 		}
 		if meta, err := m.Metadata(); err == nil {
 			l.r.pulse.saw(l.stream, meta.Sequence.Stream, meta.NumPending, o.At)

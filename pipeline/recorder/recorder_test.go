@@ -348,11 +348,11 @@ func TestWhatTheServerGivesUpIsCopiedToDeadOnce(t *testing.T) {
 
 func TestABatchWithHolesHasATokenOfItsOwn(t *testing.T) {
 	t.Parallel()
-	l := &line[int]{stream: "S", epoch: 7}
+	l := &line[int]{stream: "S"}
 	of := func(seqs ...uint64) string {
 		rows := make([]held[int], len(seqs))
 		for i, s := range seqs {
-			rows[i].seq = s
+			rows[i].seq, rows[i].epoch = s, 7
 		}
 		return l.token(rows)
 	}

@@ -48,6 +48,7 @@ func insert[R any](ctx context.Context, w *Warehouse, table string, columns []co
 		"insert_deduplication_token": token,
 		"insert_deduplicate":         1,
 		"deduplicate_blocks_in_dependent_materialized_views": 1, // a repeat fills in what a view missed, once
+		"parallel_view_processing":                           1, // the sums side by side
 	}))
 	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+strings.Join(names, ", ")+")")
 	if err != nil {
