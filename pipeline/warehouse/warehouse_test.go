@@ -240,6 +240,17 @@ func TestNothingInvalidIsVisibleAndWhatIsHiddenSaysWhy(t *testing.T) {
 	want(t, w, "SELECT asin, hidden_because FROM deal_states WHERE hidden_because != '' ORDER BY asin",
 		"GONE,price_rose\nLOSS,no_profit\nNOLIST,no_list_price\nNOYEAR,no_one_year_average")
 	want(t, w, "SELECT countIf(hidden_because = '') = (SELECT count() FROM visible_deals) FROM deal_states", "1")
+
+	// The list, the counts and the states are one number.
+	list, err := w.Ask(t.Context(), "deals", map[string]string{"since": "2026-01-01 00:00:00"})
+	must(t, err)
+	counts, err := w.Ask(t.Context(), "deal-counts", nil)
+	must(t, err)
+	states, err := w.Ask(t.Context(), "deal-states", nil)
+	must(t, err)
+	if got := fmt.Sprintln(len(list.Rows), counts.Rows[0][1], states.Rows[0][0], states.Rows[0][1]); got != "2 2 visible 2\n" {
+		t.Errorf("list, visible of the counts, first of the states: %s", got)
+	}
 }
 
 func TestEveryMemberOfADealHasItsColumn(t *testing.T) {
