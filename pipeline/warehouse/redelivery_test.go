@@ -108,11 +108,14 @@ func TestEverySumEqualsTheSameQuestionAskedOfTheRowsAfterAnyRedelivery(t *testin
 		redeliver(t, r, fmt.Sprint("deals", seq), deals, w.InsertDeals)
 		for name, pair := range sums {
 			rows, sum := ask(t, w, pair[0]), ask(t, w, pair[1])
-			if rows != sum || rows == "" && left == 0 {
+			if rows != sum {
 				r.Errorf("%s: the rows say\n%s\nthe sum says\n%s", name, rows, sum)
 			}
 		}
 	})
+	if ask(t, w, sums["verdict_hours"][0]) == "" {
+		t.Error("nothing was inserted")
+	}
 }
 
 // redeliver inserts every row at least once and many of them again. round tells the tokens of one round from another's.

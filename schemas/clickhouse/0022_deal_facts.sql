@@ -61,34 +61,37 @@ GROUP BY deal
 SETTINGS async_insert = 0;
 
 -- deal_rejects: which verdict last rejected what a deal is, or may one day be, about? The newest reject of each, since any
--- ASIN may have a deal. The key is the deal's hash, since it is only ever joined to deal_facts.
+-- ASIN may have a deal; an expiry (a reject of the look list) beside it, because it hides the deal and is no check. The key
+-- begins with the deal's hash, since it is only ever joined to deal_facts.
 CREATE TABLE IF NOT EXISTS deal_rejects
 (
     deal   UInt64 COMMENT 'cityHash64(domain, asin, price_type)' CODEC(NONE),
+    expiry Bool COMMENT 'said without a look',
     row_id UInt64 CODEC(T64, ZSTD(1)),
     at     DateTime64(3, 'UTC') CODEC(T64, ZSTD(1)),
     reason LowCardinality(String)
 )
 ENGINE = ReplacingMergeTree(row_id)
-ORDER BY deal
+ORDER BY (deal, expiry)
 SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS deal_rejects_mv TO deal_rejects AS
-SELECT cityHash64(v.domain, v.asin, v.price_type) AS deal, v.row_id AS row_id, v.at AS at, v.reason AS reason
+SELECT cityHash64(v.domain, v.asin, v.price_type) AS deal, v.look = 'list' AS expiry, v.row_id AS row_id, v.at AS at, v.reason AS reason
 FROM verdicts AS v
 WHERE v.run = 'live' AND v.outcome = 'reject';
 
 INSERT INTO deal_rejects
-SELECT cityHash64(v.domain, v.asin, v.price_type), v.row_id, v.at, v.reason
+SELECT cityHash64(v.domain, v.asin, v.price_type), v.look = 'list', v.row_id, v.at, v.reason
 FROM verdicts AS v
 WHERE v.run = 'live' AND v.outcome = 'reject'
 SETTINGS async_insert = 0;
 
--- deal_states: every deal with what was last decided about it and, when it is hidden, why.
+-- deal_states: every deal with what was last decided about it, why it is hidden, and why it is stale.
 --
 -- THE definition of what is visible: lists, counts, status and diagnostics all go through it. hidden_because is empty
 -- for a visible deal. A look that rejected the ASIN after the deal hides it under the reject's reason; expiry is such
--- a reject. A shed or failed look hides nothing. The deal's other columns are in the views deals and visible_deals.
+-- a reject, and no check. A shed or failed look hides nothing. A stale deal is visible: it was not confirmed in time, and
+-- stale_because says why; a confirmation ends that. The deal's other columns are in the views deals and visible_deals.
 CREATE OR REPLACE VIEW deal_states AS
 SELECT
     f.deal AS deal,
@@ -106,7 +109,8 @@ SELECT
         f.profit_cents IS NULL OR f.profit_cents <= 0, 'no_profit',
         f.list_price_cents IS NULL OR f.list_price_cents <= 0, 'no_list_price',
         f.one_year_average_cents IS NULL OR f.one_year_average_cents <= 0, 'no_one_year_average',
-        r.reason) AS hidden_because
+        r.reason) AS hidden_because,
+    if(m.mark.2 > f.last_confirmed_at, m.mark.1, '') AS stale_because
 FROM
 (
     SELECT
@@ -123,7 +127,7 @@ FROM
 ) AS f
 LEFT JOIN
 (
-    SELECT j.deal AS deal, argMax(j.reason, j.row_id) AS reason, max(j.at) AS rejected_at
+    SELECT j.deal AS deal, argMax(j.reason, j.row_id) AS reason, maxIf(j.at, NOT j.expiry) AS rejected_at
     FROM deal_rejects AS j
     INNER JOIN
     (
@@ -133,11 +137,17 @@ LEFT JOIN
     ) AS c ON j.deal = c.deal
     WHERE j.row_id > c.confirmed_id
     GROUP BY j.deal
-) AS r ON f.deal = r.deal;
+) AS r ON f.deal = r.deal
+LEFT JOIN
+(
+    SELECT cityHash64(domain, asin, price_type) AS deal, argMaxMerge(newest) AS mark
+    FROM deal_marks
+    GROUP BY domain, asin, price_type
+) AS m ON f.deal = m.deal;
 
 -- visible_deals: what the user sees.
 CREATE OR REPLACE VIEW visible_deals AS
-SELECT d.*, s.last_checked_at AS last_checked_at, s.last_confirmed_at AS last_confirmed_at
+SELECT d.*, s.last_checked_at AS last_checked_at, s.last_confirmed_at AS last_confirmed_at, s.stale_because AS stale_because
 FROM deals AS d
 INNER JOIN deal_states AS s ON d.domain = s.domain AND d.asin = s.asin AND d.price_type = s.price_type
 WHERE s.hidden_because = '';
