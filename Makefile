@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse soak laws bench-decide bench-grant bench-replay golden check kill
+.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check kill
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: ## every benchmark, once
 
 bench-warehouse: ## every named question over a year of BENCH_ROWS verdicts, against its bar
 	RATCHET_BENCH_ROWS=$(BENCH_ROWS) go test -run '^$$' -bench BenchmarkQuestions -benchtime 1x -timeout 30m ./pipeline/warehouse
+
+bench-recorder: ## the recorder against a raw loop and a plain insert, and how long until a verdict is in SQL (a minute)
+	go test -run '^$$' -bench 'BenchmarkRecorder|BenchmarkVisible' -benchtime 1x -timeout 10m ./pipeline/recorder
 
 soak: ## the scenario every change is measured by
 	go run ./cmd/ratchet soak backlog400
