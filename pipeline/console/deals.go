@@ -77,7 +77,7 @@ func Deals(ctx context.Context, b *bus.Bus, since time.Time) ([]Deal, error) {
 		return nil, err
 	}
 	for i := range out {
-		if h, known := held[out[i].ASIN]; known && h.State.Shown() {
+		if h, known := held[pipeline.KeySeen(out[i].identity())]; known && h.State.Shown() {
 			out[i].ConfirmedAt, out[i].Stale = h.Confirmed, h.Why
 		}
 	}

@@ -64,13 +64,13 @@ func (s *Stock) sentence(now time.Time) string {
 	return out.String()
 }
 
-// states are the holdings by ASIN and price type, as the keeper last stored them.
+// states are the holdings by domain, price type and ASIN, as the keeper last stored them.
 func states(ctx context.Context, b *bus.Bus) (map[string]stock.Holding, error) {
 	out := map[string]stock.Holding{}
 	err := b.Scan(ctx, "KV_"+pipeline.BucketStock, bus.From{Newest: true, Subjects: []string{"$KV." + pipeline.BucketStock + ".*.*.*"}}, func(r bus.Read) error {
 		var h stock.Holding
 		if json.Unmarshal(r.Body, &h) == nil {
-			out[h.ASIN] = h
+			out[pipeline.KeySeen(h.Identity)] = h
 		}
 		return nil // a key that was deleted by hand says nothing
 	})

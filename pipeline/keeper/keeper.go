@@ -132,6 +132,10 @@ func (k *keeper) step(ctx context.Context) error {
 		return err
 	}
 	next := k.state
+	if rate <= 0 {
+		rate = k.state.Rate // a budget of which nothing is known just now: the plan is still the plan
+	}
+	next.Rate = rate
 	next.Clock, next.Seq, next.Made = next.Tick(signs.Stalled(now), now), heard.seq, heard.made
 	round := k.round(rate, next.Clock, heard.changed, now)
 	if err := k.publish(ctx, round, now); err != nil {
@@ -168,7 +172,7 @@ func (k *keeper) round(rate int, c stock.Clock, heard map[string]stock.Holding, 
 		all = append(all, heard[key])
 	}
 	if rate <= 0 {
-		return r // nothing is known of the budget yet: what it can refresh is unknown too
+		return r // nothing was ever known of the budget: what it can refresh is unknown too
 	}
 	p := k.cfg.plan(rate)
 	r.Round = p.Round(all, c, now)

@@ -179,6 +179,23 @@ func TestAnOutageMakesDealsStaleWithTheReasonAndExpiresNone(t *testing.T) {
 	}
 }
 
+func TestDealsGoStaleAlsoWhileNoBalanceIsKnown(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	accept(t, d, d.ASINs(keepasim.Good)[0])
+	for _, hours := range []int{1, 49} {
+		if err := at(t, d, desk.T0.Add(time.Duration(hours)*time.Hour)).step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		budget(t, d, `{"est":0,"rate":0,"state":"unknown"}`) // tokend began anew, and Keepa says nothing
+	}
+	vs := d.Verdicts(t)
+	if last := vs[len(vs)-1]; last.Reason != "stale_no_balance" || last.Outcome != pipeline.Fail {
+		t.Errorf("the last verdict is %s because %s", last.Outcome, last.Reason)
+	}
+}
+
 func TestADealThatALookRejectedIsGoneAndIsNotOfferedAgain(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)

@@ -117,6 +117,23 @@ func TestWhatWasPaidForIsNotShed(t *testing.T) {
 	}
 }
 
+func TestARowThatWasShedAndIsListedWithANewPriceIsDecided(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, speed)
+	works := flooded(t, d, 60)
+	d.Run(t, peeker.Run, anHour)
+	d.AwaitVerdicts(t, len(works))
+	w := works[0] // worth nothing: it was shed
+	w.Survivor.CreationDate++
+	w.ID = w.Survivor.WorkID(pipeline.FirstGeneration)
+	d.Survives(t, w, pipeline.LookGlance, "live")
+	for _, v := range d.AwaitVerdicts(t, len(works)+1) {
+		if v.WorkID == w.ID && (v.Outcome == pipeline.Shed || v.Tokens != 1) {
+			t.Errorf("its new price: %s for %d tokens", v.Outcome, v.Tokens)
+		}
+	}
+}
+
 func TestRefreshesAreNeverShed(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)

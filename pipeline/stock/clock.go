@@ -34,6 +34,7 @@ type Books struct {
 	Clock
 	Seq     uint64  `json:"seq"`  // in VERDICTS: heard up to here
 	Made    uint32  `json:"made"` // when that stream was made: tells it from a later one
+	Rate    int     `json:"rate"` // tokens a minute, when they were last known
 	Summary Summary `json:"summary"`
 }
 
