@@ -2,6 +2,7 @@ package keepa
 
 import (
 	"encoding/json"
+	"fmt"
 	"html"
 )
 
@@ -60,10 +61,18 @@ func (r *DealRow) Since(t PriceType) (Minute, bool) {
 	return Minute(r.CurrentSince[t]), true
 }
 
+// UnreadRow is a row of which a field that is needed is missing or of another type.
+type UnreadRow struct {
+	Raw json.RawMessage // as Keepa sent it
+	Err error           // names the field
+}
+
 // DealPage is one page of the deal list.
 type DealPage struct {
 	Envelope
 	Rows []DealRow
+	// Unread are rows that cannot be decided on; they are not among Rows.
+	Unread []UnreadRow
 	// Cached says that Keepa answered from its own cache of identical queries.
 	Cached     bool
 	categories map[int64]int
@@ -107,11 +116,7 @@ func (s *scanner) deals(page *DealPage) error {
 		switch string(key) {
 		case "dr":
 			page.listed = s.peek() == '['
-			return s.array(func(int) error {
-				row, err := s.dealRow()
-				page.Rows = append(page.Rows, row)
-				return err
-			})
+			return s.array(func(i int) error { return s.listed(page, i) })
 		case "categoryIds":
 			return s.intoInt64s(&ids)
 		case "categoryCount":
@@ -126,6 +131,24 @@ func (s *scanner) deals(page *DealPage) error {
 		}
 	}
 	return err
+}
+
+// listed reads one row of a page. A row with a field that is needed and is not what it
+// used to be is put aside: the others are read all the same.
+func (s *scanner) listed(page *DealPage, i int) error {
+	start := s.i
+	row, err := s.dealRow()
+	if err == nil {
+		page.Rows = append(page.Rows, row)
+		return nil
+	}
+	s.i, s.changed = start, nil
+	if err := s.skip(); err != nil {
+		return err // no JSON: nothing behind it can be read either
+	}
+	raw := append(json.RawMessage(nil), s.b[start:s.i]...)
+	page.Unread = append(page.Unread, UnreadRow{Raw: raw, Err: within(fmt.Sprintf("deals.dr[%d]", i), err)})
+	return nil
 }
 
 // DecodeDealRow reads one row, as the deal list sent it or as a candidate carries it.

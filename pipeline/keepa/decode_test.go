@@ -242,7 +242,10 @@ func TestAChangedTypeIsReportedWithItsPath(t *testing.T) {
 		`{"tokensLeft":"many"}`:                                "tokensLeft",
 		`{"tokensLeft":1.5}`:                                   "tokensLeft",
 	} {
-		_, err := DecodeDealPage([]byte(body))
+		page, err := DecodeDealPage([]byte(body))
+		for _, row := range page.Unread {
+			err = row.Err // a row is put aside alone
+		}
 		var typed *TypeError
 		if !errors.As(err, &typed) || typed.Path != path {
 			t.Errorf("%s: got %v, want a TypeError at %s", body, err, path)
@@ -367,4 +370,21 @@ func BenchmarkDecodeProduct(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestARowWithAFieldOfAnotherTypeIsPutAsideAndTheOthersAreRead(t *testing.T) {
+	t.Parallel()
+	page, err := DecodeDealPage([]byte(`{"deals":{"dr":[{"asin":"A"},{"asin":"B","current":{"x":[1]}},{"asin":7},{"asin":"D"}],"categoryIds":[1],"categoryCount":[4]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Rows) != 2 || page.Rows[1].ASIN != "D" || len(page.Unread) != 2 || string(page.Unread[1].Raw) != `{"asin":7}` {
+		t.Errorf("read %+v, put aside %+v", page.Rows, page.Unread)
+	}
+	if n, ok := page.CategoryCount(1); !ok || n != 4 {
+		t.Errorf("%d rows are counted, want 4", n)
+	}
+	if _, err := DecodeDealPage([]byte(`{"deals":{"dr":[{"asin":"A"},{"asin":`)); err == nil {
+		t.Error("a body that was cut off is read")
+	}
 }

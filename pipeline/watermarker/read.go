@@ -199,6 +199,9 @@ func (r *read) take(ctx context.Context, index int, list *keepa.DealPage, claim 
 		r.w.env.Log.Warn("list has a strange shape, nothing is concluded from it", "query", r.q.ID(), "why", odd)
 	} else {
 		var err error
+		if err = r.buryUnread(ctx, list.Unread); err != nil {
+			return err
+		}
 		if fresh, err = r.publish(ctx, list.Rows); err != nil {
 			return err
 		}
@@ -221,6 +224,9 @@ func (q query) page(index int, list *keepa.DealPage) watermark.Page {
 		row := &list.Rows[i]
 		p.Rows = append(p.Rows, watermark.Row{ASIN: row.ASIN, At: watermark.Mark(row.CreationDate)})
 		p.Updated = max(p.Updated, watermark.Mark(row.LastUpdate))
+	}
+	for _, row := range list.Unread {
+		p.Rows = append(p.Rows, watermark.Row{ASIN: unreadKey(row)}) // it takes a place on the page
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package watermarker
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -103,13 +104,37 @@ func (r *read) candidate(row *keepa.DealRow, id pipeline.Identity, queries []str
 
 // bury puts aside a row without a proper ASIN, because it may not enter a subject.
 func (r *read) bury(ctx context.Context, row *keepa.DealRow) error {
-	r.w.pulse.Count("dead", 1)
 	key := fmt.Sprintf("row-%x", row.ASIN)
 	if len(key) > 64 {
 		key = key[:64]
 	}
-	m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StageWatermarker), key), pipeline.SchemaDead, "dead:"+key+":"+fmt.Sprint(row.CreationDate), "",
-		pipeline.Dead{Reason: "bad_asin", Error: fmt.Sprintf("%q is no ASIN", row.ASIN), Body: row.Raw})
+	return r.dead(ctx, key, "dead:"+key+":"+fmt.Sprint(row.CreationDate), pipeline.Dead{
+		Reason: "bad_asin", Error: fmt.Sprintf("%q is no ASIN", row.ASIN), Body: row.Raw,
+	})
+}
+
+// buryUnread puts aside rows that cannot be decided on: one of them costs the others
+// nothing.
+func (r *read) buryUnread(ctx context.Context, rows []keepa.UnreadRow) error {
+	for _, row := range rows {
+		key := unreadKey(row)
+		err := r.dead(ctx, key, "dead:"+key, pipeline.Dead{Reason: "unreadable_row", Error: row.Err.Error(), Body: row.Raw})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unreadKey names a row by what it says, so that the same row is buried once.
+func unreadKey(row keepa.UnreadRow) string {
+	sum := sha256.Sum256(row.Raw)
+	return fmt.Sprintf("row-%x", sum[:12])
+}
+
+func (r *read) dead(ctx context.Context, key, id string, d pipeline.Dead) error {
+	r.w.pulse.Count("dead", 1)
+	m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StageWatermarker), key), pipeline.SchemaDead, id, "", d)
 	if err != nil {
 		return err
 	}
