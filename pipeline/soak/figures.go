@@ -39,6 +39,7 @@ type Figures struct {
 	GoodTotal                 int                   `json:"good_total"`
 	GoodVisible               int                   `json:"good_visible"`
 	RejectedByLook            map[pipeline.Look]int `json:"rejected_by_look"`
+	Discovered                                      // of the list, by its truth
 	Quality                                         // of the decisions, by the truth of the simulated books
 	NoPeekTokens              int                   `json:"no_peek_tokens,omitempty"` // of the same backlog with a commit for every candidate
 	VisibleDiffer             int                   `json:"visible_differ"`           // deals that ClickHouse shows and ratchet deals does not, or the other way round
@@ -64,6 +65,9 @@ type Bars struct {
 	OneView           bool    // ClickHouse and ratchet deals show the same deals
 	BadAtGlance       float64 // share of the bad that no token is spent on
 	BadBeforeOffers   float64 // share of the bad that no offers are bought of
+	FoundPolls        float64 // polling intervals until a new price is found, p95
+	FoundOldHours     float64 // until a row with an old date is found
+	Outages           int     // gaps of ten hours and more, exactly
 	MayWait           bool    // a fixed world need not be decided to the end
 	Sheds             bool    // there is more than tokens can decide: the least valuable is shed
 	Repeats           int     // answers that may be paid for again, beside one per kill
@@ -113,6 +117,9 @@ func (f *Figures) judge(b Bars, rows int) {
 	atLeast(b.Precision, f.Precision, "precision")
 	atLeast(b.BadAtGlance, f.BadAtGlance, "bad_rejected_at_glance")
 	atLeast(b.BadBeforeOffers, f.BadBeforeOffers, "bad_rejected_before_offers")
+	miss(b.FoundPolls > 0 && f.FoundPolls > b.FoundPolls, "found_p95_polls: %.2f, want at most %.2f", f.FoundPolls, b.FoundPolls)
+	miss(b.FoundOldHours > 0 && f.FoundOldHours > b.FoundOldHours, "found_old_max_hours: %.2f, want at most %.2f", f.FoundOldHours, b.FoundOldHours)
+	miss(b.Outages > 0 && f.Outages != b.Outages, "outages: %d gap records, want %d", f.Outages, b.Outages)
 	f.OK = len(f.Failures) == 0
 }
 
@@ -129,9 +136,12 @@ func (f Figures) Print(w io.Writer) error {
   grant writes per call  %.2f
   good deals visible     %d of %d (in %s)
   rejected by look       %v
+  rows of the list       %v, unseen by estimate %.0f, %v
+  found                  a new price within %.2f polling intervals (p95), an old date within %.1f h (at most)
 `, f.Scenario, f.Speed, f.Seed, f.Hours, f.Decided, f.Undecided, f.RowsUnaccounted, f.HoursToAll, f.TokensSpent, f.TokensPerDecision, 100*f.ListShare,
 		f.RepeatPaid, f.TokensExpiredWhileWaiting, 100*f.TokensUsedShare, f.LongestStallMin, f.MinBalance, f.HTTP429, f.HTTP429Avoidable, f.LedgerDrift,
-		f.Foreign, f.DriftSeries, f.GrantWritesPerCall, f.GoodVisible, f.GoodTotal, f.VisibleIn, f.RejectedByLook)
+		f.Foreign, f.DriftSeries, f.GrantWritesPerCall, f.GoodVisible, f.GoodTotal, f.VisibleIn, f.RejectedByLook,
+		f.Rows, f.UnseenEstimate, f.Gaps, f.FoundPolls, f.FoundOldHours)
 	notes := f.Notes
 	if len(f.Classes) > 0 {
 		notes = append(f.lines(), notes...)

@@ -15,6 +15,7 @@ import (
 	"ratchet/pipeline/tally"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/watermark"
 )
 
 // settleWithin is how long tokend has, on the machine's clock, to explain the last
@@ -22,7 +23,7 @@ import (
 const settleWithin = 30 * time.Second
 
 // measure fills in the figures from Keepa's books and the streams.
-func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, truth keepasim.Catalogue, rows int) error {
+func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discovery, truth keepasim.Catalogue, rows int) error {
 	f.Hours = r.Env.Now().Sub(r.T0).Hours()
 	books := r.Sim.Books() // before the workers end: what expires from here on is nobody's fault
 	r.stopWorkers()
@@ -42,8 +43,8 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, truth keepasim
 	f.Decided, f.HoursToAll = sum.Decided(), last.Sub(r.T0).Hours()
 	f.Undecided = max(rows, len(w.listed)) - f.Decided
 	f.RowsUnaccounted = max(0, w.lost)
-	if rows > 0 && swept(ctx, r.Bus) {
-		f.RowsUnaccounted += max(0, rows-len(w.listed)) // the list does not change, and it was read to its end
+	if err := f.balance(ctx, r, list, w); err != nil {
+		return err
 	}
 	final := sum.Final()
 	f.Quality = tell(final, truth.Truth)
@@ -162,21 +163,6 @@ func astray(b keepasim.Books, sum *tally.Tally) int {
 		max(0, closed[pipeline.StageCommitter]-b.Tokens[keepasim.KindCommit]-b.Tokens[keepasim.KindSeller])
 }
 
-// swept reports whether every list was read to its end at least once; until then
-// the rows that were not read are owed.
-func swept(ctx context.Context, b *bus.Bus) bool {
-	status, err := console.Look(ctx, b)
-	if err != nil || len(status.Watermarks) == 0 {
-		return false
-	}
-	for _, w := range status.Watermarks {
-		if w.LastSweep.IsZero() {
-			return false
-		}
-	}
-	return true
-}
-
 // repeats counts what was paid for more often than there were works that asked: an
 // answer of the same work always serves, one of another work until it is too old.
 func (f *Figures) repeats(b keepasim.Books, w workSet) {
@@ -191,12 +177,19 @@ type workSet struct {
 	works  map[string]int   // by ASIN: a new price, a refresh and a retry are works of their own
 	lost   int              // works that are neither decided nor waiting
 	worth  map[string]int64 // by Work-Id: what the glance expected
+
+	first   map[string]watermark.Row         // the row of each first look, by Work-Id
+	offered map[watermark.Row]time.Time      // when it was found
+	fates   map[watermark.Row]watermark.Fate // and what became of it
 }
 
 // works follows every Work-Id: decided, waiting in front of a durable, buried, or
 // lost.
 func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
-	w := workSet{listed: map[string]bool{}, works: map[string]int{}, worth: map[string]int64{}}
+	w := workSet{
+		listed: map[string]bool{}, works: map[string]int{}, worth: map[string]int64{},
+		first: map[string]watermark.Row{}, offered: map[watermark.Row]time.Time{}, fates: map[watermark.Row]watermark.Fate{},
+	}
 	final, waiting := sum.Final(), map[string]bool{}
 	glanced, err := settledUpTo(ctx, b, pipeline.StreamCandidates)
 	if err != nil {
@@ -208,6 +201,13 @@ func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
 			w.works[c.ASIN]++
 		}
 		w.listed[id] = true
+		if id == c.WorkID(pipeline.FirstGeneration) {
+			row := watermark.Row{ASIN: c.ASIN, At: watermark.Mark(c.CreationDate)}
+			w.first[id] = row
+			if at, again := w.offered[row]; !again || c.ListSeenAt.Before(at) {
+				w.offered[row] = c.ListSeenAt
+			}
+		}
 		if r.Sequence > glanced[pipeline.DurableGlance] {
 			waiting[id] = true
 		}
@@ -243,8 +243,19 @@ func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
 		return nil
 	})
 	for id := range w.listed {
-		if _, ok := final[id]; !ok && !waiting[id] {
+		v, decided := final[id]
+		fate := watermark.Decided
+		switch {
+		case decided && v.Outcome == pipeline.Shed:
+			fate = watermark.Shed
+		case !decided && waiting[id]:
+			fate = watermark.Waiting
+		case !decided:
+			fate = watermark.Lost
 			w.lost++
+		}
+		if row, first := w.first[id]; first {
+			w.fates[row] = fate
 		}
 	}
 	return w, err

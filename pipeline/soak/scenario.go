@@ -71,6 +71,7 @@ func All() []Scenario {
 	return []Scenario{
 		backlog400(), saves(),
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
+		discoveryWeek(), churnWeek(), listOutage13h(), orderChaos(),
 		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
 		flood10k(),
 	}
@@ -133,7 +134,7 @@ func (s Scenario) follow(ctx context.Context, o Options, r *Rig, world keepasim.
 	if err != nil {
 		return f, err
 	}
-	if err := f.measure(ctx, r, seen, world, s.Rows); err != nil {
+	if err := f.measure(ctx, r, seen, w.list, world, s.Rows); err != nil {
 		return f, err
 	}
 	f.judge(bars, s.Rows)

@@ -34,16 +34,17 @@ type watcher struct {
 	final map[string]bool // Work-Ids
 	seen  seen
 	subs  []*nats.Subscription
+	list  *discovery
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
 
 func watch(ctx context.Context, r *Rig) (*watcher, error) {
-	w := &watcher{rig: r, final: map[string]bool{}, stop: make(chan struct{})}
+	w := &watcher{rig: r, final: map[string]bool{}, stop: make(chan struct{}), list: newDiscovery(r)}
 	// Live tails: one says when to stop, the other counts. The other figures come
 	// from the streams.
 	for subject, f := range map[string]nats.MsgHandler{
-		"verdict.>": w.hear, "$KV." + pipeline.BucketTokens + ".grant.>": w.count,
+		"verdict.>": w.hear, "$KV." + pipeline.BucketTokens + ".grant.>": w.count, "$KV." + pipeline.BucketWatermarks + ".>": w.list.hear,
 	} {
 		sub, err := r.Bus.NC.Subscribe(subject, f)
 		if err != nil {
@@ -52,6 +53,7 @@ func watch(ctx context.Context, r *Rig) (*watcher, error) {
 		w.subs = append(w.subs, sub)
 	}
 	w.done.Go(func() { w.run(ctx) })
+	w.done.Go(func() { w.list.run(ctx, w.stop) })
 	return w, nil
 }
 

@@ -3,6 +3,7 @@ package trial
 import (
 	"time"
 
+	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/watermark"
 )
 
@@ -28,7 +29,8 @@ type Reader struct {
 	Claims []watermark.Claim
 	Gone   []watermark.Gap
 	Events map[string]int
-	Swept  []time.Time
+	Broken int // reads that were gone on with
+	told   []watermark.Told
 
 	stored []stored
 	open   map[string]bool
@@ -104,6 +106,7 @@ func (w *Reader) Poll() {
 // resume is the read that is under way, with its pages; else a new one.
 func (w *Reader) resume() *watermark.Read {
 	if w.State.Read != nil {
+		w.Broken++
 		r := w.State.Reader(w.Plan)
 		last := w.State.Read.Begun
 		for _, s := range w.stored[w.State.Read.Since:] {
@@ -183,10 +186,8 @@ func (w *Reader) swap(next watermark.State) {
 		c.Begun = c.Begun.Add(-w.Ours)
 		w.Claims = append(w.Claims, c)
 	}
-	if next.LastSweep.After(w.State.LastSweep) {
-		w.Swept = append(w.Swept, w.Now)
-	}
 	w.State = next
+	w.told = append(w.told, watermark.Told{State: next, At: w.clock()})
 }
 
 // Balanced is the row by row balance of everything that was ever listed.
@@ -200,4 +201,16 @@ func (w *Reader) Balanced() (map[watermark.Fate]int, []watermark.Sighting) {
 		Claims: w.Claims, Owed: w.State.Gaps, Gone: gone,
 		Found: func(r watermark.Row) (watermark.Fate, bool) { _, ok := w.Known[r]; return watermark.Waiting, ok },
 	}.Balance(w.Sightings())
+}
+
+// Latency is how long rows stood on the list before they were found; our clock must
+// be right for it.
+func (w *Reader) Latency() (polls float64, old time.Duration) {
+	var found []watermark.Found
+	for _, s := range w.Sightings() {
+		if at, ok := w.Known[s.Row]; ok {
+			found = append(found, watermark.Found{Sighting: s, At: at})
+		}
+	}
+	return watermark.Latency(found, w.told, func(t time.Time) watermark.Mark { return watermark.Mark(keepa.FromTime(t)) })
 }

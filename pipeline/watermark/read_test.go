@@ -2,6 +2,7 @@ package watermark
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,13 +57,20 @@ func TestTheEmptyPageIsNeverBought(t *testing.T) {
 
 func TestNoSingleRowEndsARead(t *testing.T) {
 	t.Parallel()
-	p := page(0, 450, 500, 150)
-	p.Rows[149].At = keepaNow
-	if p.Below(keepaNow - 400) {
-		t.Error("a page with a new row ended the read")
-	}
-	if !page(0, 450, 500, 150).Below(keepaNow - 400) {
-		t.Error("a page of old rows did not end the read")
+	bottom := keepaNow - 400
+	for name, c := range map[string]struct {
+		rows  func() Page
+		below bool
+	}{
+		"all of it is older":              {func() Page { return page(0, 450, 500, 150) }, true},
+		"its last rows are older":         {func() Page { return page(0, 450, 300, 150) }, true},
+		"its last row alone is older":     {func() Page { return page(0, 450, 252, 150) }, false},
+		"a new row stands among old ones": {func() Page { p := page(0, 450, 500, 150); p.Rows[149].At = keepaNow; return p }, false},
+		"old rows stand above the newest": {func() Page { p := page(0, 450, 300, 150); slices.Reverse(p.Rows); return p }, false},
+	} {
+		if got := c.rows().Below(bottom); got != c.below {
+			t.Errorf("%s: the read ends %v, want %v", name, got, c.below)
+		}
 	}
 }
 
@@ -84,8 +92,8 @@ func TestARunOfOldRowsAtTheEndOfAPageEndsARead(t *testing.T) {
 
 func TestAnIncrementalReadEndsBelowTheWatermarkAndItsMargin(t *testing.T) {
 	t.Parallel()
-	next, r, c := read(state(), page(0, 450, 0, 150), page(1, 450, 149, 150))
-	if !r.Done || r.Pages != 2 || next.Mark != keepaNow || len(next.Gaps) != 0 || next.Read != nil {
+	next, r, c := read(state(), page(0, 450, 0, 150))
+	if !r.Done || r.Pages != 1 || next.Mark != keepaNow || len(next.Gaps) != 0 || next.Read != nil {
 		t.Errorf("read %+v, %+v", r, next)
 	}
 	if len(c.Opened) != 0 {

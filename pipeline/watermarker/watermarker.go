@@ -11,6 +11,7 @@ package watermarker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,6 +43,7 @@ type watermarker struct {
 	pulse   *work.Pulse
 	fuse    work.Fuse
 	queries []query
+	failed  map[string]int // reads that failed in a row, by query
 }
 
 // query is one list and where its state is kept.
@@ -86,7 +88,7 @@ func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus) (*waterma
 		return nil, err
 	}
 	w := &watermarker{
-		cfg: cfg, env: env, bus: b, plan: cfg.plan(), pulse: work.NewPulse(env),
+		cfg: cfg, env: env, bus: b, plan: cfg.plan(), failed: map[string]int{}, pulse: work.NewPulse(env),
 		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader),
 	}
 	if w.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
@@ -214,7 +216,30 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 	if r == nil || err != nil {
 		return true, err
 	}
-	return true, r.run(ctx)
+	if err := r.run(ctx); err != nil {
+		return true, errors.Join(err, w.postpone(ctx, q))
+	}
+	w.failed[q.Name] = 0
+	return true, nil
+}
+
+// postpone lets a list that does not answer rest, longer each time: what cannot be
+// read is not work that waits.
+func (w *watermarker) postpone(ctx context.Context, q query) error {
+	ctx, cancel := w.graceful(ctx)
+	defer cancel()
+	n := w.failed[q.Name]
+	w.failed[q.Name]++
+	wait := min(w.plan.Shortest, 20*time.Second<<min(n, 10))
+	now := w.env.Now()
+	_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
+		if s.Read == nil || s.NextPoll.After(now) {
+			return s, false, nil
+		}
+		s.NextPoll, s.Why = now.Add(wait), fmt.Sprintf("the last read was cut short, %d in a row", n+1)
+		return s, true, nil
+	})
+	return err
 }
 
 // backlogFull reports whether the peeker has more than enough to do.

@@ -1,0 +1,59 @@
+package watermark
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Found is when a row that the list held was found.
+type Found struct {
+	Sighting
+	At time.Time
+}
+
+// Told is a state and when it was written.
+type Told struct {
+	State
+	At time.Time
+}
+
+// Latency is how long rows stood on the list before they were found: those whose
+// price had just begun, in polling intervals as they were in force (the 95th
+// percentile), and those that came with an old date, at most. Rows that were there
+// before the first read are not counted.
+func Latency(found []Found, states []Told, minute func(time.Time) Mark) (polls float64, old time.Duration) {
+	var waited []float64
+	for _, f := range found {
+		interval, known := inForce(states, f.First)
+		if !known {
+			continue
+		}
+		late := max(0, f.At.Sub(f.First))
+		if minute(f.First)-f.Row.At > recent {
+			old = max(old, late)
+			continue
+		}
+		waited = append(waited, float64(late)/float64(interval))
+	}
+	if len(waited) == 0 {
+		return 0, old
+	}
+	slices.Sort(waited)
+	return math.Round(100*waited[(len(waited)*95)/100]) / 100, old
+}
+
+// recent is how old a price may be, in minutes, for its row to have come or moved
+// just now.
+const recent = Mark(15)
+
+// inForce is the interval between polls at an instant.
+func inForce(states []Told, at time.Time) (time.Duration, bool) {
+	i, _ := slices.BinarySearchFunc(states, at, func(t Told, at time.Time) int { return t.At.Compare(at) })
+	for i--; i >= 0; i-- {
+		if s := states[i]; !s.ReadAt.IsZero() && s.NextPoll.After(s.ReadAt) {
+			return s.NextPoll.Sub(s.ReadAt), true
+		}
+	}
+	return 0, false
+}
