@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/watermark"
 )
 
 // Status is the state of the whole pipeline as NATS knows it.
@@ -24,7 +26,7 @@ type Status struct {
 	Balance    *Balance             `json:"balance"`
 	Wish       string               `json:"wish"` // run, paused or nospend
 	Stages     []StageStatus        `json:"stages"`
-	Watermarks map[string]Watermark `json:"watermarks"`
+	Watermarks map[string]watermark.State `json:"watermarks"`
 	Daemons    []pipeline.Heartbeat `json:"daemons"`
 	Streams    []StreamStatus       `json:"streams"`
 	Stock      *Stock               `json:"stock,omitempty"`
@@ -65,21 +67,10 @@ type StageStatus struct {
 	Worst   int            `json:"worst"`        // tokens for one, at most so far
 }
 
-// Watermark is how far a query's list was read.
-type Watermark struct {
-	Mark      int64             `json:"mark"` // Keepa minutes
-	ReadAt    time.Time         `json:"read_at,omitzero"`
-	NextPoll  time.Time         `json:"next_poll,omitzero"`
-	IntervalS int               `json:"interval_s"`
-	Why       string            `json:"why"`
-	Gaps      []json.RawMessage `json:"gaps"`
-	LastSweep time.Time         `json:"last_sweep,omitzero"`
-}
-
 // Look reads the status. What cannot be read is left out, because a status that
 // fails when something is wrong is of no use; only NATS itself must answer.
 func Look(ctx context.Context, b *bus.Bus) (Status, error) {
-	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]Watermark{}}
+	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}}
 	if err := s.readTokens(ctx, b); err != nil {
 		return s, err
 	}
@@ -212,7 +203,7 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 
 func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {
 	each(ctx, b, pipeline.BucketWatermarks, func(key string, value []byte) {
-		var w Watermark
+		var w watermark.State
 		if json.Unmarshal(value, &w) == nil {
 			s.Watermarks[key] = w
 		}
@@ -260,16 +251,43 @@ func (s Status) Write(w io.Writer) error {
 	if len(s.Missing) > 0 {
 		p.f("no heartbeat from: %s\n", strings.Join(s.Missing, ", "))
 	}
-	p.f("\nWATERMARK\tREAD\tNEXT POLL\tINTERVAL\tWHY\tGAPS OWED\n")
+	p.f("\nWATERMARK\tREAD\tNEXT POLL\tINTERVAL\tWHY\tGAPS OWED\tLAST SWEEP\tROWS\tCAME AND WENT\n")
 	for _, k := range sortedKeys(s.Watermarks) {
 		m := s.Watermarks[k]
-		p.f("%s\t%s\t%s\t%s\t%s\t%d\n", k, ago(s.At, m.ReadAt), ahead(s.At, m.NextPoll),
-			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), len(m.Gaps))
+		p.f("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", k, ago(s.At, m.ReadAt), next(s.At, m),
+			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), owed(m), ago(s.At, m.LastSweep), m.Rows, about(m.Unseen))
 	}
 	s.writeStreams(p)
 	p.f("%s", s.Stock.sentence(s.At))
 	return p.flush()
 }
+
+// next is when the list is read again, or what is being read.
+func next(now time.Time, m watermark.State) string {
+	if m.Read == nil {
+		return ahead(now, m.NextPoll)
+	}
+	kind := "reading"
+	if m.Read.Sweep {
+		kind = "sweeping"
+	}
+	if m.NextPoll.After(now) {
+		return kind + ", goes on " + ahead(now, m.NextPoll)
+	}
+	return kind + " since " + strings.TrimSuffix(ago(now, m.Read.Begun), " ago")
+}
+
+// owed is how many gaps the next reads go down for, and how many seams wait for a sweep.
+func owed(m watermark.State) string {
+	out := strconv.Itoa(m.Driving())
+	if seams := len(m.Gaps) - m.Driving(); seams > 0 {
+		out += fmt.Sprintf(" and %d seams", seams)
+	}
+	return out
+}
+
+// about is an estimate of rows that nobody saw.
+func about(rows float64) string { return fmt.Sprintf("about %.0f", rows) }
 
 // budget is the balance in one sentence or two.
 func (s Status) budget() string {
@@ -291,7 +309,7 @@ func (s Status) budget() string {
 	return out
 }
 
-func sortedKeys(m map[string]Watermark) []string {
+func sortedKeys(m map[string]watermark.State) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {
 		out = append(out, k)

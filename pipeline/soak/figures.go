@@ -189,11 +189,17 @@ func longestStall(samples []sample, paid []time.Time) time.Duration {
 }
 
 // whileWaiting is what was consumed and what expired between samples that both
-// saw work wait. As the plan's income is consumed, expires or stays in the
-// balance, consumed / (consumed + expired) is the share that was used.
-func whileWaiting(samples []sample) (consumed, expired int) {
+// saw work wait, after it had waited for so many samples before. As the plan's income
+// is consumed, expires or stays in the balance, consumed / (consumed + expired) is the
+// share that was used.
+func whileWaiting(samples []sample, reaction int) (consumed, expired int) {
+	waited := 0
 	for i := 1; i < len(samples); i++ {
-		if samples[i-1].waits && samples[i].waits {
+		if !samples[i-1].waits || !samples[i].waits {
+			waited = 0
+			continue
+		}
+		if waited++; waited > reaction {
 			consumed += samples[i].consumed - samples[i-1].consumed
 			expired += samples[i].expired - samples[i-1].expired
 		}

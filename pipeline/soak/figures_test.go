@@ -29,7 +29,7 @@ func TestAStallIsTheLongestSpanBetweenPaidCallsWhileWorkWaits(t *testing.T) {
 func TestTokensThatExpireWhileNothingWaitsAreNobodysFault(t *testing.T) {
 	t.Parallel()
 	samples := []sample{{waits: true}, {waits: true, expired: 3, consumed: 7}, {expired: 8, consumed: 9}, {waits: true, expired: 20, consumed: 30}}
-	if consumed, expired := whileWaiting(samples); consumed != 7 || expired != 3 {
+	if consumed, expired := whileWaiting(samples, 0); consumed != 7 || expired != 3 {
 		t.Errorf("while waiting consumed %d, expired %d; want 7 and 3", consumed, expired)
 	}
 }

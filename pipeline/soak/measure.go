@@ -139,7 +139,7 @@ func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
 	f.HTTP429, f.HTTP429Avoidable = len(b.Refused), b.Avoidable()
 	f.LongestStallMin = longestStall(seen.samples, paid).Minutes()
 	f.TokensUsedShare = 1
-	consumed, expired := whileWaiting(seen.samples)
+	consumed, expired := whileWaiting(seen.samples, seen.reaction)
 	f.TokensExpiredWhileWaiting = expired
 	if consumed+expired > 0 {
 		f.TokensUsedShare = float64(consumed) / float64(consumed+expired)

@@ -52,6 +52,11 @@ type Scenario struct {
 	// Steps disturb the run, each at its own instant, in order.
 	Steps []Step
 	Bars  Bars
+	// Idle says that the plan has more tokens than the list has work: the bucket is
+	// full for most of the run, and whenever a row comes, the machine's own quarter of a
+	// second is minutes of pipeline time in which a refill finds it full. What expires
+	// counts after that.
+	Idle bool
 
 	// Drive runs a scenario that is not one box on one world.
 	Drive func(context.Context, Options) (Figures, error)
@@ -131,6 +136,9 @@ func (s Scenario) follow(ctx context.Context, o Options, r *Rig, world keepasim.
 		s.quiet()
 	}
 	seen := w.end()
+	if s.Idle {
+		seen.reaction = int(250 * time.Millisecond / sampleEvery)
+	}
 	if err != nil {
 		return f, err
 	}

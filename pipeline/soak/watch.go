@@ -25,6 +25,7 @@ const sampleEvery = 50 * time.Millisecond
 type seen struct {
 	samples     []sample
 	grantWrites int // of all stages together
+	reaction    int // samples for which work may wait before what expires counts
 }
 
 // watcher samples a running box and hears its final verdicts.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// memory is over how long the churn is averaged.
+// churnOver is over how long the churn is averaged.
 const churnOver = 12 * time.Hour
 
 // churned is the churn after a read found so many rows that were new since an
@@ -44,7 +44,14 @@ func (s State) missed(left int, since time.Duration) float64 {
 	return float64(left) * (x/(1-math.Exp(-x)) - 1)
 }
 
-// gone is how many of so many rows will have gone after a while.
-func (s State) gone(rows int, after time.Duration) int {
-	return int(math.Round(float64(rows) * (1 - math.Exp(-s.goes()*after.Hours()))))
+// gone is how many of a gap's rows will have gone by now: of one that spans more
+// than the window they came evenly while nobody looked, of any other they were
+// there when it opened.
+func (s State) gone(g Gap, p Plan, now time.Time) int {
+	x := s.goes() * now.Sub(g.Opened).Hours()
+	left := math.Exp(-x)
+	if x > 0 && g.From > 0 && time.Duration(g.To-g.From)*time.Minute >= p.Window {
+		left = (1 - math.Exp(-x)) / x
+	}
+	return int(math.Round(float64(g.RowsEstimate) * (1 - left)))
 }

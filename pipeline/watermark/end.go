@@ -53,8 +53,10 @@ func (s State) End(r *Read, p Plan, now time.Time) (State, Change) {
 	was := s.Mark
 	s.Mark = max(s.Mark, r.Top)
 	s = s.fill(covered, p, now, &c)
+	if r.Done {
+		s = s.expire(p, now, &c)
+	}
 	s = s.owes(r, covered, was, now, &c)
-	s = s.expire(p, now, &c)
 	s.Covered = covered.Within(Span{0, r.Top})
 	if r.Total >= 0 {
 		s.Rows = r.Total
@@ -110,7 +112,7 @@ func (s State) fill(covered Spans, p Plan, now time.Time, c *Change) State {
 	for _, g := range owed {
 		rest := covered.Missing(g.span())
 		if len(rest) == 0 {
-			if missed := s.gone(g.RowsEstimate, now.Sub(g.Opened)); now.Sub(g.Opened) >= p.Window && missed > 0 {
+			if missed := s.gone(g, p, now); now.Sub(g.Opened) >= p.Window && missed > 0 {
 				g.RowsEstimate = missed
 				c.Expired = append(c.Expired, g)
 			} else {
@@ -122,8 +124,8 @@ func (s State) fill(covered Spans, p Plan, now time.Time, c *Change) State {
 			part := g
 			part.From, part.To = from(m), m.Hi
 			part.RowsEstimate = g.RowsEstimate * int(m.Hi-m.Lo+1) / max(1, int(g.To-g.From))
-			if m.Lo == Begin {
-				part.RowsEstimate = g.RowsEstimate
+			if m.Lo <= 0 {
+				part.RowsEstimate = g.RowsEstimate // there is no telling how far down it goes
 			}
 			if i == 0 {
 				s = s.Owe(part)
@@ -137,10 +139,7 @@ func (s State) fill(covered Spans, p Plan, now time.Time, c *Change) State {
 
 // from is a span's lower end as a gap writes it.
 func from(m Span) Mark {
-	if m.Lo == Begin {
-		return 0
-	}
-	return m.Lo - 1
+	return max(0, m.Lo-1)
 }
 
 // owes opens the gaps of this read: everything that it had to see, does not prove
@@ -159,7 +158,7 @@ func (s State) owes(r *Read, covered Spans, was Mark, now time.Time, c *Change) 
 		switch {
 		case !r.Done && m.Lo == need.Lo: // from here down nothing was read
 			g.Deep, g.RowsEstimate = false, max(1, r.within(m))
-		case m.Lo == Begin:
+		case m.Lo <= 0:
 			g.RowsEstimate = r.within(m)
 		}
 		s = s.owe(c, g)
@@ -174,7 +173,7 @@ func (r *Read) within(m Span) int {
 	for _, p := range r.shown {
 		oldest = min(oldest, p.oldest)
 	}
-	if m.Lo == Begin {
+	if m.Lo <= 0 {
 		return max(0, r.Total-len(r.seen), r.most-r.least)
 	}
 	if r.disorder || oldest >= r.Top {
