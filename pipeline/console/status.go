@@ -22,15 +22,15 @@ import (
 
 // Status is the state of the whole pipeline as NATS knows it.
 type Status struct {
-	At         time.Time            `json:"at"` // pipeline time of the freshest heartbeat; else the machine's
-	Balance    *Balance             `json:"balance"`
-	Wish       string               `json:"wish"` // run, paused or nospend
-	Stages     []StageStatus        `json:"stages"`
+	At         time.Time                  `json:"at"` // pipeline time of the freshest heartbeat; else the machine's
+	Balance    *Balance                   `json:"balance"`
+	Wish       string                     `json:"wish"` // run, paused or nospend
+	Stages     []StageStatus              `json:"stages"`
 	Watermarks map[string]watermark.State `json:"watermarks"`
-	Daemons    []pipeline.Heartbeat `json:"daemons"`
-	Streams    []StreamStatus       `json:"streams"`
-	Stock      *Stock               `json:"stock,omitempty"`
-	Missing    []string             `json:"missing"` // daemons without a heartbeat
+	Daemons    []pipeline.Heartbeat       `json:"daemons"`
+	Streams    []StreamStatus             `json:"streams"`
+	Stock      *Stock                     `json:"stock,omitempty"`
+	Missing    []string                   `json:"missing"` // daemons without a heartbeat
 }
 
 // Balance is what tokend last wrote about the bucket.

@@ -1,0 +1,99 @@
+package onebox_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/onebox"
+)
+
+// fixtures is where the captured answers are, which belong to others and are not
+// part of this repository.
+func fixtures(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("KEEPA_FIXTURES")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "fixtures", "keepa")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
+		}
+		t.Skipf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
+	}
+	return dir
+}
+
+func TestOfTheCapturedSweepsExactlyTheNewAndChangedRowsAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("an hour of captured time takes seconds")
+	}
+	t.Parallel()
+	dir := fixtures(t)
+	captured, err := keepasim.Captured(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sweeps := captured.Sweeps()
+	if len(sweeps) < 2 {
+		t.Skip("there is one captured sweep alone")
+	}
+	box, err := onebox.Start(t.Context(), onebox.Options{
+		Data: t.TempDir(), World: onebox.Captured, CapturedDir: dir, ClickHouse: onebox.None, Speed: 600, Seed: 1, Rate: 20, Balance: 1000,
+		Settings: map[string]string{"WATERMARKER_SHORTEST": "10m", "WATERMARKER_LONGEST": "20m", "WATERMARKER_SWEEP": "20m"},
+		Log:      slog.New(slog.DiscardHandler), Version: "test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Stop(context.Background())
+	swept := func(after time.Time) bool {
+		found := false
+		err := bus.ScanJSON(t.Context(), box.Bus, pipeline.StreamLedger, bus.From{Subjects: []string{pipeline.SubjectLedger(pipeline.StageWatermarker, pipeline.EventSweep)}},
+			func(_ bus.Read, e pipeline.Entry) error {
+				found = found || e.At.After(after)
+				return nil
+			})
+		return err == nil && found
+	}
+	await(t, "the first sweep", func() bool { return swept(sweeps[0]) })
+	listed := map[keepasim.Standing]int{}
+	for _, row := range box.Sim.Census() {
+		listed[row]++
+	}
+	first := len(listed)
+	await(t, "a sweep after the second capture", func() bool { return swept(sweeps[1].Add(20 * time.Minute)) })
+	again := box.Sim.Census()
+	for _, row := range again {
+		listed[row]++
+	}
+	if first == len(listed) || len(listed) == first+len(again) {
+		t.Fatalf("%d rows, then %d of which %d are new or changed: this proves nothing", first, len(again), len(listed)-first)
+	}
+	t.Logf("%d rows, then %d of which %d are new or changed", first, len(again), len(listed)-first)
+	box.StopStages()
+	err = bus.ScanJSON(t.Context(), box.Bus, pipeline.StreamCandidates, bus.From{}, func(_ bus.Read, c pipeline.Candidate) error {
+		row := keepasim.Standing{ASIN: c.ASIN, CreationDate: c.CreationDate}
+		if listed[row] == 0 {
+			t.Errorf("%s dated %d was offered twice, or was never listed", c.ASIN, c.CreationDate)
+		}
+		delete(listed, row)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(listed) > 0 {
+		t.Errorf("%d rows were never offered", len(listed))
+	}
+	if twice := box.Sim.Books().Repeated(); len(twice) > 0 {
+		t.Errorf("paid again for %v", twice)
+	}
+}
