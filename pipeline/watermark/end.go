@@ -3,7 +3,6 @@ package watermark
 import (
 	"fmt"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -52,10 +51,7 @@ func (s State) End(r *Read, p Plan, now time.Time) (State, Change) {
 	}
 	was := s.Mark
 	s.Mark = max(s.Mark, r.Top)
-	s = s.fill(covered, p, now, &c)
-	if r.Done {
-		s = s.expire(p, now, &c)
-	}
+	s = s.fill(r, covered, p, now, &c)
 	s = s.owes(r, covered, was, now, &c)
 	s.Covered = covered.Within(Span{0, r.Top})
 	if r.Total >= 0 {
@@ -104,34 +100,53 @@ func (s State) owe(c *Change, g Gap) State {
 	return s
 }
 
-// fill takes from what is owed what was covered. What was owed for longer than
-// rows stay listed did not only wait: some of it has gone.
-func (s State) fill(covered Spans, p Plan, now time.Time, c *Change) State {
+// fill takes from what is owed what was covered. What was owed for longer than rows
+// stay listed did not only wait: some of it has gone, and a read that went as far as
+// it had to ends it. What of it was not covered even then is left to a sweep.
+func (s State) fill(r *Read, covered Spans, p Plan, now time.Time, c *Change) State {
 	owed := s.Gaps
 	s.Gaps = nil
 	for _, g := range owed {
-		rest := covered.Missing(g.span())
-		if len(rest) == 0 {
-			if missed := s.gone(g, p, now); now.Sub(g.Opened) >= p.Window && missed > 0 {
-				g.RowsEstimate = missed
-				c.Expired = append(c.Expired, g)
-			} else {
-				c.Filled = append(c.Filled, g)
+		rest, old := covered.Missing(g.span()), now.Sub(g.Opened) >= p.Window
+		missed := s.gone(g, p, now)
+		switch {
+		case len(rest) == 0 && (!old || missed == 0):
+			c.Filled = append(c.Filled, g)
+		case len(rest) == 0, r.Done && now.Sub(g.Opened) >= p.patienceWith(s, g):
+			g.RowsEstimate = missed
+			c.Expired = append(c.Expired, g)
+			if len(rest) > 0 && !g.Deep {
+				s.LastSweep = time.Time{}
 			}
-			continue
+		default:
+			s = s.shrink(g, rest, c)
 		}
-		for i, m := range rest {
-			part := g
-			part.From, part.To = from(m), m.Hi
-			part.RowsEstimate = g.RowsEstimate * int(m.Hi-m.Lo+1) / max(1, int(g.To-g.From))
-			if m.Lo <= 0 {
-				part.RowsEstimate = g.RowsEstimate // there is no telling how far down it goes
-			}
-			if i == 0 {
-				s = s.Owe(part)
-			} else {
-				s = s.owe(c, part)
-			}
+	}
+	return s
+}
+
+// patienceWith is how long a gap is owed at most: one that only a sweep fills waits
+// for the second.
+func (p Plan) patienceWith(s State, g Gap) time.Duration {
+	if g.Deep {
+		return 2*p.sweepEvery(s) + p.Window
+	}
+	return p.Window
+}
+
+// shrink leaves of a gap what was not covered: the lowest part under its name.
+func (s State) shrink(g Gap, rest Spans, c *Change) State {
+	for i, m := range rest {
+		part := g
+		part.From, part.To = from(m), m.Hi
+		part.RowsEstimate = g.RowsEstimate * int(m.Hi-m.Lo+1) / max(1, int(g.To-g.From))
+		if m.Lo <= 0 {
+			part.RowsEstimate = g.RowsEstimate // there is no telling how far down it goes
+		}
+		if i == 0 {
+			s = s.Owe(part)
+		} else {
+			s = s.owe(c, part)
 		}
 	}
 	return s
@@ -180,29 +195,4 @@ func (r *Read) within(m Span) int {
 		return 0
 	}
 	return int(float64(m.Hi-m.Lo) * float64(len(r.seen)) / float64(r.Top-oldest))
-}
-
-// expire ends what has been owed for too long. A gap that an incremental read was
-// to go down for leaves the rest to a full sweep.
-func (s State) expire(p Plan, now time.Time, c *Change) State {
-	limit := func(g Gap) time.Duration {
-		if g.Deep {
-			return 2*p.sweepEvery(s) + p.Window
-		}
-		return p.Window
-	}
-	owed := s.Gaps
-	s.Gaps = nil
-	for _, g := range owed {
-		if now.Sub(g.Opened) < limit(g) {
-			s.Gaps = append(s.Gaps, g)
-			continue
-		}
-		c.Expired = append(c.Expired, g)
-		if !g.Deep {
-			s.LastSweep = time.Time{}
-		}
-	}
-	s.Gaps = slices.Clip(s.Gaps)
-	return s
 }

@@ -164,6 +164,19 @@ func TestAnOutageIsOneGapRecordAndNoFalseCaughtUp(t *testing.T) {
 	}
 }
 
+func TestAnOutageWhoseSweepHasASeamIsStillOneRecordOfAllThatWasMissed(t *testing.T) {
+	t.Parallel()
+	s := state()
+	s.ReadAt, s.LastSweep, s.Mark = t0.Add(-13*time.Hour), t0.Add(-13*time.Hour), keepaNow-780
+	next, _, c := read(s, page(0, 446, 0, 150), page(1, 446, 151, 150), page(2, 446, 300, 147))
+	if len(c.Expired) != 1 || c.Expired[0].From != s.Mark || c.Expired[0].To != keepaNow || c.Expired[0].RowsEstimate < 100 {
+		t.Errorf("expired %+v", c.Expired)
+	}
+	if len(next.Gaps) != 1 || !next.Gaps[0].Deep || !next.Owes(keepaNow-150) {
+		t.Errorf("owes %+v", next.Gaps)
+	}
+}
+
 func TestARowFromTheFutureMovesNothing(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []Mark{60, 24 * 60, 365 * 24 * 60} {
