@@ -92,9 +92,9 @@ func TestARunOfOldRowsAtTheEndOfAPageEndsARead(t *testing.T) {
 
 func TestAnIncrementalReadEndsBelowTheWatermarkAndItsMargin(t *testing.T) {
 	t.Parallel()
-	next, r, c := read(state(), page(0, 450, 0, 150))
-	if !r.Done || r.Pages != 1 || next.Mark != keepaNow || len(next.Gaps) != 0 || next.Read != nil {
-		t.Errorf("read %+v, %+v", r, next)
+	next, r, c := read(state(), page(0, 450, 0, 150), page(1, 450, 149, 150))
+	if !r.Done || r.Pages != 2 || next.Mark != keepaNow || len(next.Gaps) != 0 || next.Read != nil {
+		t.Errorf("%d pages, done %v: %+v", r.Pages, r.Done, next)
 	}
 	if len(c.Opened) != 0 {
 		t.Errorf("opened %v", c.Opened)
