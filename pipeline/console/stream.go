@@ -81,6 +81,18 @@ func (s Status) writeStreams(p *lines) {
 	}
 }
 
+// writeLag says how far behind ClickHouse is, if it is.
+func (s Status) writeLag(p *lines) {
+	for _, h := range s.Daemons {
+		for _, st := range s.Streams {
+			line, _ := h.Detail[st.Name].(map[string]any)
+			if lag, _ := line["lag_s"].(float64); h.Daemon == "recorder" && lag >= 1 {
+				p.f("ClickHouse is %s behind %s; %v messages wait\n", brief(time.Duration(lag*float64(time.Second))), st.Name, line["pending"])
+			}
+		}
+	}
+}
+
 // bytesOf is a size as people read it, in powers of ten as the limits are written.
 func bytesOf(n uint64) string {
 	for _, u := range []struct {

@@ -3,11 +3,7 @@ package console
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
-
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
@@ -20,28 +16,23 @@ type standing struct {
 	reason   string
 }
 
-// askAtOnce is how many deals one request asks about.
-const askAtOnce = 100
-
 // rejectedSince is, for the deals that a later look rejected, the reason. It is the
 // definition of ClickHouse's view visible_deals, read from the streams: of a deal's
 // live verdicts that accept, reject or confirm the newest counts; what was shed or
 // failed says nothing.
 func rejectedSince(ctx context.Context, b *bus.Bus, deals []Deal) (map[place]string, error) {
 	last := map[place]standing{}
-	for part := range slices.Chunk(deals, askAtOnce) {
-		var subjects []string
-		for _, d := range part {
-			subjects = append(subjects, telling(d)...)
-		}
-		replayed, err := newest(ctx, b, subjects, last)
-		if err != nil {
-			return nil, err
-		}
-		// A replay's verdict stands in front of live ones: all of these are read.
-		if err := allOf(ctx, b, replayed, last); err != nil {
-			return nil, err
-		}
+	var subjects []string
+	for _, d := range deals {
+		subjects = append(subjects, telling(d)...)
+	}
+	replayed, err := newest(ctx, b, subjects, last)
+	if err != nil {
+		return nil, err
+	}
+	// A replay's verdict stands in front of live ones: all of these are read.
+	if err := allOf(ctx, b, replayed, last); err != nil {
+		return nil, err
 	}
 	out := map[place]string{}
 	for p, s := range last {
@@ -67,25 +58,16 @@ func telling(d Deal) []string {
 // newest reads the newest verdict of each subject, and returns the subjects on which
 // that is a replay's.
 func newest(ctx context.Context, b *bus.Bus, subjects []string, last map[place]standing) (replayed []string, err error) {
-	msgs, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, pipeline.StreamVerdicts, subjects)
-	if errors.Is(err, jetstreamext.ErrNoMessages) {
-		return nil, nil
-	}
+	stored, err := b.Newest(ctx, pipeline.StreamVerdicts, subjects, bus.Until{})
 	if err != nil {
-		return nil, fmt.Errorf("look for verdicts on deals: %w", err)
+		return nil, err
 	}
-	for m, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look for verdicts on deals: %w", err)
-		}
+	for _, m := range stored {
 		if m.Header.Get(pipeline.HeaderRunID) != pipeline.RunLive {
 			replayed = append(replayed, m.Subject)
 			continue
 		}
-		if err := stand(last, m.Sequence, m.Data); err != nil {
+		if err := stand(last, m.Sequence, m.Body); err != nil {
 			return nil, err
 		}
 	}

@@ -28,6 +28,7 @@ type progress struct {
 	Pending  uint64    `json:"pending"`  // not delivered yet
 	Sequence uint64    `json:"sequence"` // the newest that was seen
 	At       time.Time `json:"at"`       // its time, pipeline
+	LagS     float64   `json:"lag_s"`    // how long before now that was, while more waits; 0 when nothing does
 }
 
 func newPulse(now func() time.Time) *pulse {
@@ -39,10 +40,13 @@ func (p *pulse) beat() pipeline.Heartbeat {
 	defer p.mu.Unlock()
 	h := pipeline.Heartbeat{State: "idle", Counters: maps.Clone(p.counters), LastProgress: p.progress, LastError: p.lastError, Detail: map[string]any{}}
 	for stream, l := range p.lines {
-		h.Detail[stream] = l
 		if l.Held > 0 || l.Pending > 0 {
 			h.State = "working"
+			if !l.At.IsZero() {
+				l.LagS = max(0, p.now().Sub(l.At).Seconds())
+			}
 		}
+		h.Detail[stream] = l
 	}
 	h.Detail["insert_ms"] = p.insert.Milliseconds()
 	h.Detail["clickhouse"] = "answers"
