@@ -7,13 +7,16 @@ FUZZTIME ?= 30s
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: help up demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check kill
+.PHONY: help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check kill
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## run everything on this machine (Ctrl-C stops)
 	go run ./cmd/ratchet up
+
+build: ## every command as a binary in bin/
+	go build -o bin/ ./cmd/...
 
 demo: ## six simulated hours in half a minute, then the report
 	go run ./cmd/ratchet up --simulate --for 6h --speed 720
