@@ -71,8 +71,8 @@ func (b *Bus) newestOf(ctx context.Context, stream string, subjects []string, un
 	}
 	last := ""
 	for m, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return out, 0, nil
+		if errors.Is(err, jetstreamext.ErrNoMessages) && len(out) == 0 {
+			return nil, 0, nil
 		}
 		if err != nil {
 			return nil, 0, err
