@@ -104,11 +104,12 @@ func (s scene) run(t *testing.T, at point) outcome {
 		desk.Await(t, s.daemon+" is done", func() bool { return s.done(t, d) })
 		first()
 	} else {
-		select {
-		case <-dead:
-		case <-time.After(time.Minute):
+		if !s.sprung(t, d, dead) {
 			first()
-			t.Fatalf("the trap at %s did not spring; statements: %v", at, tr.seen)
+			if at.n == 1 {
+				t.Fatalf("the trap at %s did not spring; statements: %v", at, tr.seen)
+			}
+			t.Skipf("this run had fewer statements than %s; statements: %v", at, tr.seen)
 		}
 		s.expire(t, d)
 		second := s.start(t, d, address, d.Keepa(), make(chan struct{}), func(func()) {})
@@ -119,6 +120,25 @@ func (s scene) run(t *testing.T, at point) outcome {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return outcome{statements: slices.Clone(tr.seen), paid: s.paid(d)}
+}
+
+// sprung waits for the kill; false when all is done and there is nothing left to kill
+// at. The first statement of a name always comes.
+func (s scene) sprung(t *testing.T, d *desk.Desk, dead chan struct{}) bool {
+	t.Helper()
+	over, patience := time.Now().Add(time.Minute), 10*time.Second
+	for {
+		select {
+		case <-dead:
+			return true
+		case <-time.After(50 * time.Millisecond):
+		}
+		if now := time.Now(); patience > 0 && s.done(t, d) {
+			over, patience = now.Add(patience), 0
+		} else if now.After(over) {
+			return false
+		}
+	}
 }
 
 // start runs the daemon and returns what kills it and waits for its end.
@@ -209,7 +229,7 @@ func (s scene) points(statements []string) []point {
 	}
 	var out []point
 	seen := map[string]int{}
-	for i, name := range statements {
+	for _, name := range statements {
 		seen[name]++
 		phases := []phase{before, landed}
 		if strings.HasPrefix(name, "call ") {
@@ -217,7 +237,7 @@ func (s scene) points(statements []string) []point {
 		}
 		for _, ph := range phases {
 			if all && seen[name] <= many || mayRepeat(name, ph) && seen[name] == 1 {
-				out = append(out, point{i + 1, ph})
+				out = append(out, point{name, seen[name], ph})
 			}
 		}
 	}
@@ -239,12 +259,9 @@ func (s scene) test(t *testing.T) {
 	}
 	t.Logf("%d statements: %v", len(unharmed.statements), unharmed.statements)
 	for _, at := range s.points(unharmed.statements) {
-		t.Run(fmt.Sprintf("%s %s", unharmed.statements[at.n-1], at), func(t *testing.T) {
+		t.Run(at.String(), func(t *testing.T) {
 			got := s.run(t, at)
-			if len(got.statements) < at.n {
-				t.Fatalf("killed at %s of %d", at, len(got.statements))
-			}
-			name := got.statements[at.n-1]
+			name := at.name
 			for what, n := range unharmed.paid {
 				switch again := got.paid[what] - n; {
 				case again > 1, again == 1 && (s.beside != nil || !mayRepeat(name, at.phase)):

@@ -21,15 +21,18 @@ import (
 type trap struct {
 	mu     sync.Mutex
 	seen   []string // statements by name, in order
+	times  map[string]int
 	spring point
 	kill   func()
 	sprung bool
 	await  string // the reply whose message springs it
 }
 
-// point is where a trap springs.
+// point is where a trap springs: at the how-manieth statement of a name, because what
+// a daemon does at once, and so the order of all statements, differs from run to run.
 type point struct {
-	n     int   // number of the statement; 0: never
+	name  string
+	n     int   // 0: never
 	phase phase // of it
 }
 
@@ -42,15 +45,24 @@ const (
 	heard  phase = "answered" // of a call alone: a message's answer is heard before the next statement
 )
 
-// reach counts a statement and reports whether the trap springs in this phase of it.
-// It springs once; then the daemon is dead.
-func (tr *trap) reach(name string, ph phase, first bool) bool {
+// begin counts a statement and returns which one of its name it is.
+func (tr *trap) begin(name string) int {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	if first {
-		tr.seen = append(tr.seen, name)
+	if tr.times == nil {
+		tr.times = map[string]int{}
 	}
-	if tr.sprung || tr.spring.n == 0 || tr.spring.n != len(tr.seen) || tr.spring.phase != ph {
+	tr.seen = append(tr.seen, name)
+	tr.times[name]++
+	return tr.times[name]
+}
+
+// reach reports whether the trap springs here. It springs once; then the daemon is
+// dead.
+func (tr *trap) reach(at point) bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if tr.sprung || tr.spring != at {
 		return false
 	}
 	tr.sprung = true
@@ -160,18 +172,20 @@ func (tr *trap) sent(_, subject, reply string) (forward, goOn bool) {
 	if !isStatement(subject) {
 		return true, true
 	}
-	if tr.reach(kind(subject), before, true) {
+	name := kind(subject)
+	nth := tr.begin(name)
+	if tr.reach(point{name, nth, before}) {
 		return false, false
 	}
 	tr.mu.Lock()
-	mine := !tr.sprung && tr.spring.n == len(tr.seen) && tr.spring.phase == landed
+	mine := !tr.sprung && tr.spring == point{name, nth, landed}
 	if mine && reply != "" {
 		tr.await = reply
 	}
 	tr.mu.Unlock()
 	if mine && reply == "" {
 		// Nobody answers it. It is on its way; whether it lands is the server's to say.
-		defer tr.reach("", landed, false)
+		defer tr.reach(point{name, nth, landed})
 	}
 	return true, true
 }
@@ -205,12 +219,13 @@ func (tr *trap) keepa(t *testing.T, server string) string {
 			return
 		}
 		name := "call " + strings.TrimPrefix(r.URL.Path, "/")
-		if tr.reach(name, before, true) {
+		nth := tr.begin(name)
+		if tr.reach(point{name, nth, before}) {
 			return
 		}
 		rec := httptest.NewRecorder()
 		tr.forward(rec, r, u)
-		if tr.reach(name, landed, false) {
+		if tr.reach(point{name, nth, landed}) {
 			return
 		}
 		for k, v := range rec.Header() {
@@ -221,7 +236,7 @@ func (tr *trap) keepa(t *testing.T, server string) string {
 		if f, ok := w.(http.Flusher); ok {
 			f.Flush()
 		}
-		tr.reach(name, heard, false)
+		tr.reach(point{name, nth, heard})
 	}))
 	t.Cleanup(proxy.Close)
 	return proxy.URL
@@ -247,4 +262,4 @@ func (tr *trap) forward(w http.ResponseWriter, r *http.Request, to *url.URL) {
 	_, _ = io.Copy(w, res.Body) // the daemon may be dead
 }
 
-func (p point) String() string { return fmt.Sprintf("statement %d, %s", p.n, p.phase) }
+func (p point) String() string { return fmt.Sprintf("%s number %d, %s", p.name, p.n, p.phase) }
