@@ -16,9 +16,6 @@ type Histories struct {
 	Known bool
 }
 
-// ReadHistories decodes the five series of a product.
-func ReadHistories(p *keepa.Product) (Histories, error) { return new(Memory).histories(p) }
-
 // Sale is a sale that the histories imply: an offer vanished and the sales rank improved soon after.
 type Sale struct {
 	At    keepa.Minute
