@@ -175,11 +175,10 @@ func (s *station) whole(b *testing.B) float64 {
 	b.Helper()
 	s.again(b)
 	w, dsn := empty(b)
-	r := &recorder{cfg: Config{ClickHouse: dsn, Batch: benchBatch, Flush: time.Second}, env: s.env, bus: s.b, pulse: newPulse(s.env.Now)}
-	r.store = newStore(func(context.Context) (sink, error) { return w, nil })
-	l, err := newLine(b.Context(), r, pipeline.StreamVerdicts, benchBatch, readVerdict, r.insertVerdicts)
+	cfg := Config{ClickHouse: dsn, Batch: benchBatch, Flush: time.Second}
+	r := newRecorder(cfg, s.env, s.b, func(context.Context) (sink, error) { return w, nil })
+	l, err := newLine(b.Context(), r, pipeline.StreamVerdicts, benchBatch, readVerdict, sink.InsertVerdicts)
 	check(b, err)
-	l.once = true
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan struct{})
 	began := time.Now()

@@ -21,7 +21,7 @@ const (
 // land returns when every row is stored or known to be poison, however long ClickHouse is away; an error only when
 // working ended first. Once ctx has ended it does not wait between attempts for longer than working lasts.
 func (l *line[R]) land(ctx, working context.Context, rows []held[R]) ([]grave, error) {
-	pause := firstPause
+	pause := l.r.pause
 	for refused := 1; ; {
 		poison, err := l.halve(working, rows)
 		if err == nil && (len(rows) < suspicious || len(poison) < len(rows) || refused >= believed) {
@@ -48,7 +48,7 @@ func (l *line[R]) land(ctx, working context.Context, rows []held[R]) ([]grave, e
 // pauseNow is short once the recorder is stopping: there is little time left.
 func (l *line[R]) pauseNow(ctx context.Context, pause time.Duration) time.Duration {
 	if ctx.Err() != nil {
-		return min(pause, firstPause)
+		return min(pause, l.r.pause)
 	}
 	return pause
 }
@@ -89,7 +89,7 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 	bounded, cancel := context.WithTimeout(ctx, insertWithin)
 	defer cancel()
 	began := time.Now()
-	err = l.insert(s, bounded, rows, l.token(in))
+	err = l.insertAnew(bounded, s, rows, l.token(in))
 	if err != nil && warehouse.Classify(err) == warehouse.NoSchema {
 		l.r.store.forget(s)
 	}

@@ -16,20 +16,19 @@ import (
 )
 
 // line records one stream: rows of type R.
-type line[R any] struct {
+type line[R warehouse.Row] struct {
 	r       *recorder
 	stream  string
 	most    int // rows of a batch
 	read    func(warehouse.Origin, jetstream.Msg) (R, error)
 	insert  func(sink, context.Context, []R, string) error
-	once    bool // a row is one by its identity, also when it was published again after the stream's dedup window
 	durable jetstream.Consumer
 	epoch   uint32
 	inHand  atomic.Int64 // messages taken and not settled
 }
 
 // held is a message in hand and the row that it becomes.
-type held[R any] struct {
+type held[R warehouse.Row] struct {
 	msg   jetstream.Msg
 	seq   uint64
 	epoch uint32 // of the stream that it came from
@@ -44,7 +43,7 @@ type grave struct {
 	err    error
 }
 
-func newLine[R any](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, jetstream.Msg) (R, error),
+func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, jetstream.Msg) (R, error),
 	insert func(sink, context.Context, []R, string) error,
 ) (*line[R], error) {
 	l := &line[R]{r: r, stream: stream, most: most, read: read, insert: insert}
@@ -83,14 +82,14 @@ func (l *line[R]) run(ctx, working context.Context) {
 }
 
 // batch is messages in hand, and what became of them.
-type batch[R any] struct {
+type batch[R warehouse.Row] struct {
 	msgs   []jetstream.Msg
 	rows   []held[R]
 	graves []grave
 }
 
 func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
-	pause := firstPause
+	pause := l.r.pause
 	for ctx.Err() == nil {
 		msgs, err := l.take(ctx)
 		if err != nil {
@@ -103,7 +102,7 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 			l.rebind(ctx)
 			continue
 		}
-		pause = firstPause
+		pause = l.r.pause
 		if len(msgs) == 0 {
 			continue
 		}
@@ -153,9 +152,7 @@ func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 // record inserts and settles. On return every message is acknowledged, buried, or on its way back.
 func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
 	defer func() { l.r.pulse.holds(l.stream, int(l.inHand.Add(-int64(len(b.msgs))))) }()
-	if l.once {
-		b.rows = l.ripe(working, b.rows)
-	}
+	b.rows = l.ripe(working, b.rows)
 	poison, err := l.land(ctx, working, b.rows)
 	if err != nil {
 		// Told to stop before ClickHouse confirmed. Whether it landed or not, it comes again and is the same row.

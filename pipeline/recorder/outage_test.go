@@ -73,8 +73,8 @@ func TestTwoHoursWithoutClickHouseUnderLoadLoseNothing(t *testing.T) {
 	const verdicts = 2300 // two hours of 10 million a year
 	for from := 500; from < 500+verdicts; from += 100 {
 		w.verdicts(from+1, from+100)
-		w.entries(t, from+1, from+20)
-		w.deals(t, from/10+1, from/10+2)
+		w.publishEach(w.entry, from+1, from+20)
+		w.publishEach(w.deal, from/10+1, from/10+2)
 	}
 	w.await("the state says what is wrong", func() bool {
 		h := r.pulse.beat()

@@ -27,7 +27,7 @@ import (
 	"ratchet/pipeline/warehouse"
 )
 
-// grace is how long the rows in hand have to land once the recorder is told to stop.
+// grace is how long the rows in hand have to land by default.
 const grace = 5 * time.Second
 
 // Run records until ctx ends, then lands what it holds within grace. It starts whether ClickHouse can be reached or
@@ -45,8 +45,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err := b.Ensure(ctx); err != nil {
 		return err
 	}
-	r := &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now)}
-	r.store = newStore(func(ctx context.Context) (sink, error) { return openWarehouse(ctx, cfg) })
+	r := newRecorder(cfg, env, b, func(ctx context.Context) (sink, error) { return openWarehouse(ctx, cfg) })
 	defer r.store.close()
 	stop, err := bus.StartService(ctx, b, env, "recorder", r.pulse.beat)
 	if err != nil {
@@ -62,6 +61,12 @@ type recorder struct {
 	bus   *bus.Bus
 	pulse *pulse
 	store *store
+	pause time.Duration // after a first failure
+	grace time.Duration // for the rows in hand, once the recorder is told to stop
+}
+
+func newRecorder(cfg Config, env daemon.Env, b *bus.Bus, dial func(context.Context) (sink, error)) *recorder {
+	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace}
 }
 
 // run owns one goroutine per stream and one for the server's advisories, and waits for all of them.
@@ -81,7 +86,7 @@ func (r *recorder) run(ctx context.Context) error {
 	}
 	r.env.AnnounceReady()
 
-	working, cancel := graceful(ctx, grace)
+	working, cancel := graceful(ctx, r.grace)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, l := range lines {
@@ -99,11 +104,10 @@ type runner interface {
 }
 
 func (r *recorder) lines(ctx context.Context) ([]runner, error) {
-	verdicts, err := newLine(ctx, r, pipeline.StreamVerdicts, r.cfg.Batch, readVerdict, r.insertVerdicts)
+	verdicts, err := newLine(ctx, r, pipeline.StreamVerdicts, r.cfg.Batch, readVerdict, sink.InsertVerdicts)
 	if err != nil {
 		return nil, err
 	}
-	verdicts.once = true
 	deals, err := newLine(ctx, r, pipeline.StreamDeals, min(r.cfg.Batch, 1000), readDeal, sink.InsertDeals)
 	if err != nil {
 		return nil, err
@@ -122,7 +126,7 @@ func (r *recorder) lines(ctx context.Context) ([]runner, error) {
 
 // keepOpen goes on trying to reach ClickHouse while no row asks for it, so that the tables are there before the first.
 func (r *recorder) keepOpen(ctx context.Context) {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	for pause := r.pause; ; pause = min(2*pause, longestPause) {
 		if _, err := r.store.open(ctx); err == nil {
 			r.pulse.back()
 			return

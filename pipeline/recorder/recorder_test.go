@@ -4,171 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/warehouse"
 )
-
-// world is a NATS and a ClickHouse of the test's own.
-type world struct {
-	t   *testing.T
-	b   *bus.Bus
-	env daemon.Env
-	dsn string
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := &world{t: t, dsn: chtest.Database(t)}
-	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
-	must(t, err)
-	t.Cleanup(srv.Stop)
-	w.env = daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
-	w.env.Lookup = envconfig.MapLookuper(map[string]string{
-		"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": w.dsn, "RECORDER_FLUSH": "50ms", "RECORDER_BATCH": "64",
-	})
-	w.b, err = bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, w.env, "test")
-	must(t, err)
-	t.Cleanup(w.b.Close)
-	must(t, w.b.Ensure(t.Context()))
-	return w
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// start runs a recorder over the sink that wrap makes of the real one; stop ends it and waits.
-func (w *world) start(wrap func(sink) sink) (r *recorder, stop func()) {
-	w.t.Helper()
-	cfg, err := LoadConfig(w.t.Context(), w.env.Lookup)
-	must(w.t, err)
-	r = &recorder{cfg: cfg, env: w.env, bus: w.b, pulse: newPulse(w.env.Now)}
-	r.store = newStore(func(ctx context.Context) (sink, error) {
-		s, err := w.open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return wrap(s), nil
-	})
-	ctx, cancel := context.WithCancel(w.t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = r.run(ctx)
-	}()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		<-done
-		r.store.close()
-	})
-	w.t.Cleanup(stop)
-	return r, stop
-}
-
-func plainly(s sink) sink { return s }
-
-func (w *world) open(ctx context.Context) (sink, error) {
-	return openWarehouse(ctx, Config{ClickHouse: w.dsn, KeepDays: warehouse.KeepDays})
-}
-
-func (w *world) publish(m bus.Message) {
-	w.t.Helper()
-	_, err := w.b.Publish(w.t.Context(), m)
-	must(w.t, err)
-}
-
-// verdict is verdict number i as it is published.
-func (w *world) verdict(i int) bus.Message {
-	w.t.Helper()
-	v := pipeline.Verdict{
-		Identity: pipeline.Identity{Domain: 1, ASIN: fmt.Sprintf("B%09d", i), PriceType: 2, CreationDate: int64(i)},
-		Look:     pipeline.LookPeek, Outcome: pipeline.Reject, Reason: "no_sale", RuleSet: "r1", Source: pipeline.SourceLive,
-		Inputs: map[string]any{"used_cents": 12.5, "rank": nil}, Tokens: 1,
-		ListedAt: w.env.Now().Add(-time.Minute), DecidedAt: w.env.Now(),
-	}
-	work := v.WorkID(pipeline.FirstGeneration)
-	m, err := bus.Encode(pipeline.SubjectVerdict(1, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict, "verdict:"+v.ID(pipeline.RunLive, work), work, v)
-	must(w.t, err)
-	return m
-}
-
-// verdicts publishes verdicts number from to to.
-func (w *world) verdicts(from, to int) {
-	w.t.Helper()
-	var ms []bus.Message
-	for i := from; i <= to; i++ {
-		ms = append(ms, w.verdict(i))
-	}
-	must(w.t, w.b.PublishAll(w.t.Context(), ms))
-}
-
-// settled waits until nothing of the recorder's streams waits or is unacknowledged.
-func (w *world) settled() {
-	w.t.Helper()
-	w.await("every message is settled", func() bool {
-		for _, s := range []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead} {
-			c, err := w.b.JS.Consumer(w.t.Context(), s, pipeline.DurableRecorder(s))
-			must(w.t, err)
-			if i := c.CachedInfo(); i.NumPending > 0 || i.NumAckPending > 0 {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-func (w *world) await(what string, is func() bool) {
-	w.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(90 * time.Second); !is(); <-tick.C {
-		if time.Now().After(end) {
-			w.t.Fatalf("after 90 s not yet: %s", what)
-		}
-	}
-}
-
-func (w *world) want(sql, answer string) {
-	w.t.Helper()
-	h, err := warehouse.Open(w.t.Context(), w.dsn)
-	must(w.t, err)
-	defer func() { _ = h.Close() }()
-	a, err := h.SQL(w.t.Context(), sql, true)
-	must(w.t, err)
-	var out strings.Builder
-	must(w.t, a.Write(&out, "csv"))
-	_, got, _ := strings.Cut(out.String(), "\n")
-	if got = strings.TrimSpace(got); got != answer {
-		w.t.Errorf("%s\ngot  %q\nwant %q", sql, got, answer)
-	}
-}
-
-// counts asserts that n verdicts are recorded once each, in the table and in the views.
-func (w *world) counts(n int) {
-	w.t.Helper()
-	w.want("SELECT count(), uniqExact(work_id), sum(tokens) FROM verdicts FINAL", fmt.Sprintf("%d,%d,%d", n, n, n))
-	w.want("SELECT sum(verdicts), sum(tokens) FROM verdict_counts", fmt.Sprintf("%d,%d", n, n))
-}
 
 func TestEveryStreamBecomesItsTable(t *testing.T) {
 	t.Parallel()
@@ -270,8 +118,7 @@ func TestItStartsWithoutClickHouseSaysSoAndCatchesUp(t *testing.T) {
 	env := w.env
 	ready := make(chan struct{})
 	env.Ready = func() { close(ready) }
-	r := &recorder{cfg: cfg, env: env, bus: w.b, pulse: newPulse(w.env.Now)}
-	r.store = newStore(func(ctx context.Context) (sink, error) {
+	r := newRecorder(cfg, env, w.b, func(ctx context.Context) (sink, error) {
 		if !up.Load() {
 			return nil, errors.New("connection refused")
 		}
@@ -299,7 +146,7 @@ func TestStoppingWithClickHouseAwayLosesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.verdicts(1, 30)
-	r, stop := w.start(func(s sink) sink { return &fault{sink: s, fail: func(int32) effect { return lost }} })
+	r, stop := w.start(faulty(func(int32) effect { return lost }))
 	w.await("a batch is held", func() bool { return r.pulse.beat().Counters["retries"] > 0 })
 	stop()
 	w.start(plainly)
@@ -348,9 +195,9 @@ func TestWhatTheServerGivesUpIsCopiedToDeadOnce(t *testing.T) {
 
 func TestABatchWithHolesHasATokenOfItsOwn(t *testing.T) {
 	t.Parallel()
-	l := &line[int]{stream: "S"}
+	l := &line[warehouse.DeadRow]{stream: "S"}
 	of := func(seqs ...uint64) string {
-		rows := make([]held[int], len(seqs))
+		rows := make([]held[warehouse.DeadRow], len(seqs))
 		for i, s := range seqs {
 			rows[i].seq, rows[i].epoch = s, 7
 		}

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,27 +12,35 @@ import (
 	"ratchet/pipeline/warehouse"
 )
 
-// A verdict is one row by its identity (run, work, look), although it may be two messages: the stream drops a repeat only
-// within its dedup window. So a batch is looked up before it is inserted, and what is stored under another row id already is
-// left out.
+// An event is one row (warehouse.Row says which messages are the same), although it may be two messages: the stream drops a
+// repeat only within its dedup window. So a batch is looked up before it is inserted, and what is stored under another row
+// id already is left out.
 //
-// That is exact if of two messages of one verdict the first is settled before the second is looked up, whoever holds them and
+// That is exact if of two messages of one event the first is settled before the second is looked up, whoever holds them and
 // however long he has been frozen. The two lie at least the window apart. So a message that was stored the window or more after
 // the oldest message that is not settled is not ripe, and is left for later: what is looked up and inserted at any time lies
-// within one window. Where a batch holds less than a day of verdicts, all of it is ripe.
+// within one window. Where a batch holds less than a day of messages, all of it is ripe.
+//
+// Who was frozen in between holds messages that are settled by now. He inserts them under the row ids under which they
+// are stored, which changes nothing.
 
-// insertVerdicts stores the rows that are not stored yet.
-func (r *recorder) insertVerdicts(s sink, ctx context.Context, rows []warehouse.VerdictRow, token string) error {
-	anew, err := s.WithoutRepeats(ctx, rows)
+// insertAnew stores the rows that are not stored yet.
+func (l *line[R]) insertAnew(ctx context.Context, s sink, rows []R, token string) error {
+	events := make([]uint64, len(rows))
+	for i := range rows {
+		events[i] = rows[i].EventID()
+	}
+	stored, err := s.Stored(ctx, l.stream, events)
 	if err != nil {
 		return err
 	}
+	anew := warehouse.WithoutRepeats(rows, stored)
 	// The token names the whole batch: which of its rows are repeats does not change from one attempt to the next.
-	if err := s.InsertVerdicts(ctx, anew, token); err != nil {
+	if err := l.insert(s, ctx, anew, token); err != nil {
 		return err
 	}
 	if n := len(rows) - len(anew); n > 0 {
-		r.pulse.count("repeats", n)
+		l.r.pulse.count("repeats", n)
 	}
 	return nil
 }
@@ -42,6 +51,9 @@ const unripeFor = time.Second
 // ripe are the rows that may be recorded now. The others come again.
 func (l *line[R]) ripe(ctx context.Context, rows []held[R]) []held[R] {
 	limit, err := l.limit(ctx)
+	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return rows // the stream has nothing more that could come again: these are the last of it
+	}
 	if err != nil {
 		l.r.pulse.failed(err)
 		l.r.env.Log.Warn("take failed, will repeat", "stream", l.stream, "err", err)

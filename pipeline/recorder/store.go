@@ -18,7 +18,7 @@ const (
 
 // sink is what the recorder needs of a warehouse. A batch inserted under a token that was seen is dropped.
 type sink interface {
-	WithoutRepeats(ctx context.Context, rows []warehouse.VerdictRow) ([]warehouse.VerdictRow, error)
+	Stored(ctx context.Context, stream string, events []uint64) (map[uint64]uint64, error)
 	InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow, token string) error
 	InsertDeals(ctx context.Context, rows []warehouse.DealRow, token string) error
 	InsertLedger(ctx context.Context, rows []warehouse.LedgerRow, token string) error

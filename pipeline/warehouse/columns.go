@@ -23,6 +23,11 @@ func col[R, V any](name string, of func(*R) V) column[R] {
 	}}
 }
 
+// msgID is the column by which a repeat is known where the table has it.
+func msgID[R any](o func(*R) *Origin) column[R] {
+	return col("msg_id", func(r *R) uint64 { return o(r).MsgID })
+}
+
 // originOf are the columns that every table has.
 func originOf[R any](o func(*R) *Origin) []column[R] {
 	return []column[R]{
@@ -79,6 +84,7 @@ var verdictColumns = append(originOf(func(r *VerdictRow) *Origin { return &r.Ori
 )
 
 var ledgerColumns = append(originOf(func(r *LedgerRow) *Origin { return &r.Origin }),
+	msgID(func(r *LedgerRow) *Origin { return &r.Origin }),
 	col("run", func(r *LedgerRow) string { return r.Run }),
 	col("stage", func(r *LedgerRow) string { return string(r.Stage) }),
 	col("event", func(r *LedgerRow) string { return string(r.Event) }),
@@ -116,6 +122,7 @@ func reading[V any](name string, of func(*LedgerRow) V) column[LedgerRow] {
 }
 
 var deadColumns = append(originOf(func(r *DeadRow) *Origin { return &r.Origin }),
+	msgID(func(r *DeadRow) *Origin { return &r.Origin }),
 	col("stage", func(r *DeadRow) string { return r.Stage }),
 	col("reason", func(r *DeadRow) string { return r.Reason }),
 	col("key", func(r *DeadRow) string { return r.Key }),

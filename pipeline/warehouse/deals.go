@@ -18,6 +18,7 @@ var dealKey = []string{"domain", "asin", "price_type"}
 // member of deal.Deal needs a migration and nothing else.
 var dealColumns = slices.Concat(originOf(func(r *DealRow) *Origin { return &r.Origin }),
 	[]column[DealRow]{
+		msgID(func(r *DealRow) *Origin { return &r.Origin }),
 		col("run", func(r *DealRow) string { return r.Run }),
 		col("work_id", func(r *DealRow) string { return r.WorkID }),
 		col("domain", func(r *DealRow) uint16 { return uint16(r.Domain) }),        //nolint:gosec // checked by fits

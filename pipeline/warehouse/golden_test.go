@@ -56,33 +56,46 @@ func seedDeals(t *testing.T, w *warehouse.Warehouse) {
 			"title":"T%d","landed_cents":1000,"list_price_cents":5000,"one_year_average_cents":4500,"profit_cents":%d,"roi_percent":42.5,
 			"decided_at":"2026-03-05T12:0%d:00Z"}`, 3*i+2, i, profit, i)))
 	}
+	for i := range deals {
+		deals[i].MsgID = warehouse.MessageID(deals[i].Epoch, "deal:"+deals[i].WorkID)
+	}
 	must(t, w.InsertDeals(t.Context(), deals, "deals"))
 }
 
 func seedLedger(t *testing.T, w *warehouse.Warehouse) {
 	t.Helper()
 	paid := func(seq uint64, after time.Duration, left int) warehouse.LedgerRow {
-		return entry(seq, noon.Add(after), pipeline.Entry{
-			Event: pipeline.EventClose, Stage: pipeline.StagePeeker, Tokens: 1, PriceKind: pipeline.KindPeek, Items: 1,
+		claim := fmt.Sprintf("peeker-1.%d", seq)
+		return published(claim, entry(seq, noon.Add(after), pipeline.Entry{
+			Event: pipeline.EventClose, Stage: pipeline.StagePeeker, Tokens: 1, PriceKind: pipeline.KindPeek, Items: 1, Claim: claim,
 			API: &pipeline.Reading{TS: noon.UnixMilli(), Left: left, Rate: 5, TookMS: 40},
-		})
+		}))
 	}
 	span := func(seq uint64, after time.Duration, event pipeline.Event, gap string) warehouse.LedgerRow {
-		return entry(seq, noon.Add(after), pipeline.Entry{Event: event, Stage: pipeline.StageWatermarker, Query: "q@1", From: 7900000, To: 7900060, RowsEstimate: 20, Note: gap})
+		return published(string(event)+":"+gap, entry(seq, noon.Add(after),
+			pipeline.Entry{Event: event, Stage: pipeline.StageWatermarker, Query: "q@1", From: 7900000, To: 7900060, RowsEstimate: 20, Note: gap}))
 	}
 	must(t, w.InsertLedger(t.Context(), []warehouse.LedgerRow{
 		paid(1, 0, 10), paid(2, 90*time.Minute, 10), paid(3, 26*time.Hour, 3),
-		entry(4, noon, pipeline.Entry{Event: pipeline.EventPoll, Stage: pipeline.StageWatermarker, Tokens: 5, Items: 150, Query: "q@1", From: 7900000, To: 7900060}),
+		published("poll:w.1", entry(4, noon, pipeline.Entry{Event: pipeline.EventPoll, Stage: pipeline.StageWatermarker, Tokens: 5, Items: 150, Query: "q@1", From: 7900000, To: 7900060, Claim: "w.1"})),
 		span(5, 0, pipeline.EventGapOpened, "g1"), span(6, 3*time.Hour, pipeline.EventGapExpired, "g1"), span(7, 0, pipeline.EventGapOpened, "g2"),
 	}, "ledger"))
 }
 
 func seedDead(t *testing.T, w *warehouse.Warehouse) {
 	t.Helper()
-	must(t, w.InsertDead(t.Context(), []warehouse.DeadRow{{
+	letter := warehouse.DeadRow{
 		Origin: origin(pipeline.StreamDead, 1, noon), Stage: "peeker", Key: "B000000001", HeaderJSON: `{}`,
 		Dead: pipeline.Dead{Reason: "bad_row", Error: "no", Stream: pipeline.StreamCandidates, Sequence: 9},
-	}}, "dead"))
+	}
+	letter.MsgID = warehouse.MessageID(letter.Epoch, "dead:peeker:CANDIDATES-9")
+	must(t, w.InsertDead(t.Context(), []warehouse.DeadRow{letter}, "dead"))
+}
+
+// published is an entry under the id of its message.
+func published(id string, r warehouse.LedgerRow) warehouse.LedgerRow {
+	r.MsgID = warehouse.MessageID(r.Epoch, id)
+	return r
 }
 
 // answer is what a question says about the day of the seed, as CSV.
@@ -161,9 +174,19 @@ func TestADatabaseOfAnyEarlierBuildIsBroughtUpWithItsRows(t *testing.T) {
 		for _, table := range strings.Fields(ask(t, w, "SELECT name FROM system.tables WHERE database = currentDatabase()")) {
 			there[table] = true
 		}
-		seedTables(t, w, func(table string) bool { return there[table] })
+		for _, table := range []string{"verdicts", "deal_versions", "ledger", "dead"} {
+			if there[table] {
+				recordedBy(t, w, whole, table)
+			}
+		}
 		must(t, w.Migrate(t.Context()))
 		seedTables(t, w, func(table string) bool { return !there[table] })
+		for _, table := range []string{"deal_versions", "ledger", "dead"} {
+			ids := "SELECT row_id, msg_id FROM " + table + " FINAL ORDER BY row_id"
+			if got, should := ask(t, w, ids), ask(t, whole, ids); got != should {
+				t.Errorf("the ids of %s, upgraded from migration %d:\n%s\nwant\n%s", table, n, got, should)
+			}
+		}
 		for _, q := range warehouse.Questions() {
 			if got, should := answer(t, w, q), answer(t, whole, q); !bytes.Equal(got, should) {
 				t.Errorf("%s, upgraded from migration %d:\ngot\n%swant\n%s", q.Name, n, got, should)
@@ -172,4 +195,12 @@ func TestADatabaseOfAnyEarlierBuildIsBroughtUpWithItsRows(t *testing.T) {
 		want(t, w, "SELECT count() FROM verdict_ids", "120")
 		must(t, w.Close())
 	}
+}
+
+// recordedBy gives a table of an earlier build the rows of whole, as that build recorded them: with the columns that it had.
+func recordedBy(t *testing.T, w, whole *warehouse.Warehouse, table string) {
+	t.Helper()
+	columns := strings.Join(strings.Fields(ask(t, w, "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '"+table+"' AND default_kind = '' ORDER BY position")), ", ")
+	must(t, exec(t.Context(), w, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s.%s SETTINGS async_insert = 0",
+		table, columns, columns, ask(t, whole, "SELECT currentDatabase()"), table)))
 }

@@ -9,64 +9,107 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ratchet/pipeline"
 )
+
+// Row is a row of any stream: what happened, and the message that says so. The same event in two messages is two row ids.
+type Row interface {
+	EventID() uint64
+	RowID() uint64
+}
+
+// MessageID is a message's Nats-Msg-Id as a row holds it: 64 bits of a hash. Such an id means something within its stream
+// alone, so the stream's epoch is part of it. 0: the message has none.
+func MessageID(epoch uint32, id string) uint64 {
+	if id == "" {
+		return 0
+	}
+	return hash(fmt.Sprintf("%d:%s", epoch, id))
+}
+
+// hash is the first 8 bytes of SHA-256, least first.
+func hash(s string) uint64 {
+	sum := sha256.Sum256([]byte(s))
+	return binary.LittleEndian.Uint64(sum[:8])
+}
+
+// WithoutRepeats is the rows without those whose event is stored under another row id, or stands twice among them: it was
+// published again after the stream had forgotten its id. What is stored stays, and of two rows that are not, the one with
+// the lesser row id. A row whose event nobody can tell stays.
+func WithoutRepeats[R Row](rows []R, stored map[uint64]uint64) []R {
+	first := make(map[uint64]uint64, len(rows)) // of each event the row that stays
+	for i := range rows {
+		event, row := rows[i].EventID(), rows[i].RowID()
+		if at, is := stored[event]; is {
+			first[event] = at
+		} else if at, seen := first[event]; !seen || row < at {
+			first[event] = row
+		}
+	}
+	out := make([]R, 0, len(rows))
+	for i := range rows {
+		if event := rows[i].EventID(); event == 0 || first[event] == rows[i].RowID() {
+			out = append(out, rows[i])
+		}
+	}
+	return out
+}
 
 // idsInAQuery is how many ids are asked for at once: with more, the query's text would be too long.
 const idsInAQuery = 10_000
 
-// WithoutRepeats is the rows without verdicts that are stored already under another row id: the same verdict, published
-// again after the stream had forgotten its id. Of two rows of one verdict the one with the lesser row id stays. It is right only
-// while nobody else inserts a row of the same verdict; the recorder sees to that.
-func (w *Warehouse) WithoutRepeats(ctx context.Context, rows []VerdictRow) ([]VerdictRow, error) {
-	ids := make([]uint64, len(rows))
-	first := make(map[uint64]uint64, len(rows)) // of each verdict the row that stays
-	for i := range rows {
-		ids[i] = rows[i].verdictID()
-		if at, seen := first[ids[i]]; !seen || rows[i].RowID() < at {
-			first[ids[i]] = rows[i].RowID()
-		}
+// stored is where each stream's events are found. Verdicts are so many that their ids have a table of their own; the other
+// tables are small enough to be gone through.
+var stored = map[string]string{
+	pipeline.StreamVerdicts: "SELECT id, min(row_id) FROM verdict_ids WHERE id IN (%s) GROUP BY id",
+	pipeline.StreamDeals:    "SELECT msg_id, min(row_id) FROM deal_versions WHERE msg_id IN (%s) GROUP BY msg_id",
+	pipeline.StreamLedger:   "SELECT msg_id, min(row_id) FROM ledger WHERE msg_id IN (%s) GROUP BY msg_id",
+	pipeline.StreamDead:     "SELECT msg_id, min(row_id) FROM dead WHERE msg_id IN (%s) GROUP BY msg_id",
+}
+
+// Stored is the row id under which each event of a stream is stored; an event that is not is missing, and so is 0. It is
+// of use only while nobody else stores the same event under another row id; the recorder sees to that.
+func (w *Warehouse) Stored(ctx context.Context, stream string, events []uint64) (map[uint64]uint64, error) {
+	sql, is := stored[stream]
+	if !is {
+		return nil, fmt.Errorf("look for %d events: stream %q has no table", len(events), stream)
 	}
-	for from := 0; from < len(ids); from += idsInAQuery {
-		if err := w.recorded(ctx, ids[from:min(from+idsInAQuery, len(ids))], first); err != nil {
-			return nil, fmt.Errorf("look for %d verdicts: %w", len(rows), err)
-		}
-	}
-	out := make([]VerdictRow, 0, len(rows))
-	for i := range rows {
-		if rows[i].WorkID == "" || first[ids[i]] == rows[i].RowID() {
-			out = append(out, rows[i])
+	out := map[uint64]uint64{}
+	for from := 0; from < len(events); from += idsInAQuery {
+		if err := w.lookUp(ctx, sql, events[from:min(from+idsInAQuery, len(events))], out); err != nil {
+			return nil, fmt.Errorf("look for %d events of %s: %w", len(events), stream, err)
 		}
 	}
 	return out, nil
 }
 
-// recorded replaces in first what is stored.
-func (w *Warehouse) recorded(ctx context.Context, ids []uint64, first map[uint64]uint64) error {
+// lookUp adds to out which of the events are stored.
+func (w *Warehouse) lookUp(ctx context.Context, sql string, events []uint64, out map[uint64]uint64) error {
 	var list strings.Builder
-	for i, id := range ids {
-		if i > 0 {
+	for _, e := range events {
+		if e == 0 {
+			continue
+		}
+		if list.Len() > 0 {
 			list.WriteByte(',')
 		}
-		list.WriteString(strconv.FormatUint(id, 10))
+		list.WriteString(strconv.FormatUint(e, 10))
 	}
-	rows, err := w.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(readOnly())),
-		"SELECT id, min(row_id) FROM verdict_ids WHERE id IN ("+list.String()+") GROUP BY id")
+	if list.Len() == 0 {
+		return nil
+	}
+	rows, err := w.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(readOnly())), fmt.Sprintf(sql, list.String()))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }() // its error is that of Err below
-	var id, rowID uint64
+	var event, rowID uint64
 	for rows.Next() {
-		if err := rows.Scan(&id, &rowID); err != nil {
+		if err := rows.Scan(&event, &rowID); err != nil {
 			return err
 		}
-		first[id] = rowID
+		out[event] = rowID
 	}
 	return rows.Err()
-}
-
-// verdictID is what table verdict_ids calls the verdict.
-func (r *VerdictRow) verdictID() uint64 {
-	sum := sha256.Sum256([]byte(r.ID(r.Run, r.WorkID)))
-	return binary.LittleEndian.Uint64(sum[:8])
 }

@@ -17,10 +17,14 @@ type Origin struct {
 	Run      string    // pipeline.RunLive, or a replay's name
 	WorkID   string
 	Build    string // the build that published it
+	MsgID    uint64 // MessageID of its Nats-Msg-Id; 0 without one
 }
 
 // RowID is the origin as one number: unique over streams that were made anew, and dense.
 func (o Origin) RowID() uint64 { return uint64(o.Epoch)<<32 | o.Sequence&0xffffffff }
+
+// EventID tells what happened from whatever else did, however often it was published; 0: nobody can tell.
+func (o Origin) EventID() uint64 { return o.MsgID }
 
 // VerdictRow is one row of verdicts.
 type VerdictRow struct {
@@ -29,6 +33,15 @@ type VerdictRow struct {
 
 	// InputsJSON is the verdict's inputs as they came; Verdict.Inputs is not read.
 	InputsJSON string
+}
+
+// EventID is that of the run, the work and the look, whatever the message's id: a verdict is one of these. It is what
+// table verdict_ids calls the verdict.
+func (r VerdictRow) EventID() uint64 {
+	if r.WorkID == "" {
+		return 0 // published by hand
+	}
+	return hash(r.ID(r.Run, r.WorkID))
 }
 
 // LedgerRow is one row of ledger.
