@@ -26,15 +26,12 @@ import (
 
 // insertAnew stores the rows that are not stored yet.
 func (l *line[R]) insertAnew(ctx context.Context, s sink, rows []R, token string) error {
-	events := make([]uint64, len(rows))
-	for i := range rows {
-		events[i] = rows[i].EventID()
-	}
+	events := warehouse.Events(rows)
 	stored, err := s.Stored(ctx, l.stream, events)
 	if err != nil {
 		return err
 	}
-	anew := warehouse.WithoutRepeats(rows, stored)
+	anew := warehouse.WithoutRepeats(rows, events, stored)
 	// The token names the whole batch: which of its rows are repeats does not change from one attempt to the next.
 	if err := l.insert(s, ctx, anew, token); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
 	"ratchet/pipeline/warehouse"
 )
@@ -52,9 +53,9 @@ SETTINGS async_insert = 0, max_insert_threads = 1`
 // books is what a year leaves beside its verdicts: a call for every twenty of them, a poll every ten minutes, and a version
 // of a deal for every accept.
 var books = []string{
-	`INSERT INTO ledger (stage, event, at, row_id, stored_at, run, tokens, price_kind, items, api_left, api_rate, api_took_ms)
+	`INSERT INTO ledger (stage, event, at, row_id, stored_at, msg_id, run, tokens, price_kind, items, api_left, api_rate, api_took_ms)
 	SELECT if(number % 3 = 0, 'committer', 'peeker'), 'close', toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMillisecond(toInt64(number * 31536000000. / 500000)) AS at_,
-	bitShiftLeft(1700000000::UInt64, 32) + number, now64(3), 'live', 1 + number % 20, if(number % 3 = 0, 'commit', 'peek'), 1 + number % 20, cityHash64(number) % 300, 5, 20 + cityHash64(number) % 300
+	bitShiftLeft(1700000000::UInt64, 32) + number, now64(3), cityHash64(number), 'live', 1 + number % 20, if(number % 3 = 0, 'commit', 'peek'), 1 + number % 20, cityHash64(number) % 300, 5, 20 + cityHash64(number) % 300
 	FROM numbers(500000) SETTINGS async_insert = 0`,
 	`INSERT INTO ledger (stage, event, at, row_id, stored_at, run, tokens, price_kind, items, query, from_minute, to_minute, rows_estimate, note)
 	SELECT 'watermarker', ['poll','gap_opened','gap_filled'][1 + (number % 100 = 0) + (number % 100 = 1)], toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMinute(number * 10) AS at_,
@@ -160,4 +161,42 @@ func report(b *testing.B, w *warehouse.Warehouse, q warehouse.Question, span, si
 		word = "short"
 	}
 	fmt.Printf("%-14s %-5s median %8.1f ms  bar %3d ms  ratio %.2f  %s\n", q.Name, span, float64(took[2].Microseconds())/1000, bar.Milliseconds(), float64(took[2])/float64(bar), word)
+}
+
+// BenchmarkStored asks which of some events are among a year's entries of the ledger, half of them are, and says what their ids take on disk.
+func BenchmarkStored(b *testing.B) {
+	w := openFor(b)
+	if err := w.Exec(b.Context(), books[0]); err != nil {
+		b.Fatal(err)
+	}
+	ids, err := w.SQL(b.Context(), "SELECT msg_id, row_id FROM ledger ORDER BY cityHash64(msg_id) LIMIT 2500", true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var events []uint64
+	for i, r := range ids.Rows {
+		events = append(events, r[0].(uint64), uint64(i+1))
+	}
+	for b.Loop() {
+		for _, n := range []int{2, 100, len(events)} {
+			var took []time.Duration
+			for range 5 {
+				began := time.Now()
+				found, err := w.Stored(b.Context(), pipeline.StreamLedger, events[:n])
+				if err != nil || len(found) != n/2 {
+					b.Fatalf("%d of %d events found: %v", len(found), n, err)
+				}
+				took = append(took, time.Since(began))
+			}
+			slices.Sort(took)
+			fmt.Printf("%5d events of the ledger looked up among 500,000: median %.1f ms\n", n, float64(took[2].Microseconds())/1000)
+		}
+	}
+	size, err := w.SQL(b.Context(), `SELECT (SELECT sum(column_data_compressed_bytes) FROM system.parts_columns WHERE active AND database = currentDatabase() AND table = 'ledger' AND column = 'msg_id'),
+		(SELECT sum(secondary_indices_compressed_bytes) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'ledger')`, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	fmt.Printf("their ids take %v bytes and their filter %v: %.2f bytes per verdict, of which there are twenty to an entry\n", size.Rows[0][0], size.Rows[0][1],
+		float64(size.Rows[0][0].(uint64)+size.Rows[0][1].(uint64))/10_000_000)
 }

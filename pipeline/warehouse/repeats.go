@@ -34,13 +34,22 @@ func hash(s string) uint64 {
 	return binary.LittleEndian.Uint64(sum[:8])
 }
 
-// WithoutRepeats is the rows without those whose event is stored under another row id, or stands twice among them: it was
-// published again after the stream had forgotten its id. What is stored stays, and of two rows that are not, the one with
-// the lesser row id. A row whose event nobody can tell stays.
-func WithoutRepeats[R Row](rows []R, stored map[uint64]uint64) []R {
-	first := make(map[uint64]uint64, len(rows)) // of each event the row that stays
+// Events is the event of each row.
+func Events[R Row](rows []R) []uint64 {
+	events := make([]uint64, len(rows))
 	for i := range rows {
-		event, row := rows[i].EventID(), rows[i].RowID()
+		events[i] = rows[i].EventID()
+	}
+	return events
+}
+
+// WithoutRepeats is the rows, of such events, without those whose event is stored under another row id, or stands twice
+// among them: it was published again after the stream had forgotten its id. What is stored stays, and of two rows that are
+// not, the one with the lesser row id. A row whose event nobody can tell stays.
+func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) []R {
+	first := make(map[uint64]uint64, len(rows)) // of each event the row that stays
+	for i, event := range events {
+		row := rows[i].RowID()
 		if at, is := stored[event]; is {
 			first[event] = at
 		} else if at, seen := first[event]; !seen || row < at {
@@ -48,8 +57,8 @@ func WithoutRepeats[R Row](rows []R, stored map[uint64]uint64) []R {
 		}
 	}
 	out := make([]R, 0, len(rows))
-	for i := range rows {
-		if event := rows[i].EventID(); event == 0 || first[event] == rows[i].RowID() {
+	for i, event := range events {
+		if event == 0 || first[event] == rows[i].RowID() {
 			out = append(out, rows[i])
 		}
 	}

@@ -32,8 +32,8 @@ func TestOfTheRowsOfOneEventOneIsStoredWhateverTheBatches(t *testing.T) {
 				}
 				rows, all[of[row]] = append(rows, said{of[row], row}), true
 			}
-			anew := warehouse.WithoutRepeats(rows, stored)
-			if again := warehouse.WithoutRepeats(anew, stored); len(again) != len(anew) {
+			anew := warehouse.WithoutRepeats(rows, warehouse.Events(rows), stored)
+			if again := warehouse.WithoutRepeats(anew, warehouse.Events(anew), stored); len(again) != len(anew) {
 				r.Fatalf("%v of %v the first time, %v the second", anew, rows, again)
 			}
 			for _, s := range anew {

@@ -19,22 +19,26 @@ ALTER TABLE dead
     ADD COLUMN IF NOT EXISTS msg_id UInt64 COMMENT 'as in ledger' CODEC(NONE),
     ADD INDEX IF NOT EXISTS msg_id_bloom msg_id TYPE bloom_filter(0.01) GRANULARITY 1;
 
--- What an earlier build recorded, where its columns say what the id was: everything that moves tokens, and gaps; the first version
--- of each deal; letters about a message. The rest is known by its row id alone, until its stream is recorded anew.
-ALTER TABLE ledger
-    UPDATE msg_id = reinterpretAsUInt64(substring(SHA256(concat(toString(bitShiftRight(row_id, 32)), ':', multiIf(
-        event = 'close', claim,
-        event IN ('claim', 'lost', 'poll'), concat(event, ':', claim),
-        concat(event, ':', note)))), 1, 8))
-    WHERE msg_id = 0 AND (event IN ('close', 'claim', 'lost', 'poll') AND claim != '' OR event IN ('gap_opened', 'gap_filled', 'gap_expired') AND note != '')
-    SETTINGS mutations_sync = 1;
+-- What an earlier build recorded, where its columns say what the id was: everything that moves tokens, and gaps; the first
+-- version of each deal; letters about a message. The rest is known by its row id alone, until its stream is recorded anew. The rows are
+-- inserted again under their keys, since that changes no sum.
+INSERT INTO ledger
+SELECT * REPLACE (reinterpretAsUInt64(substring(SHA256(concat(toString(bitShiftRight(row_id, 32)), ':', multiIf(
+    event = 'close', claim,
+    event IN ('claim', 'lost', 'poll'), concat(event, ':', claim),
+    concat(event, ':', note)))), 1, 8)) AS msg_id)
+FROM ledger FINAL
+WHERE ledger.msg_id = 0 AND (event IN ('close', 'claim', 'lost', 'poll') AND claim != '' OR event IN ('gap_opened', 'gap_filled', 'gap_expired') AND note != '')
+SETTINGS async_insert = 0;
 
-ALTER TABLE deal_versions
-    UPDATE msg_id = reinterpretAsUInt64(substring(SHA256(concat(toString(bitShiftRight(row_id, 32)), ':deal:', work_id)), 1, 8))
-    WHERE msg_id = 0 AND work_id != '' AND row_id IN (SELECT min(v.row_id) FROM deal_versions AS v GROUP BY v.work_id)
-    SETTINGS mutations_sync = 1;
+INSERT INTO deal_versions
+SELECT * REPLACE (reinterpretAsUInt64(substring(SHA256(concat(toString(bitShiftRight(row_id, 32)), ':deal:', work_id)), 1, 8)) AS msg_id)
+FROM deal_versions FINAL
+WHERE deal_versions.msg_id = 0 AND work_id != '' AND row_id IN (SELECT min(v.row_id) FROM deal_versions AS v GROUP BY v.work_id)
+SETTINGS async_insert = 0;
 
-ALTER TABLE dead
-    UPDATE msg_id = reinterpretAsUInt64(substring(SHA256(concat(toString(bitShiftRight(row_id, 32)), ':dead:', stage, ':', origin_stream, '-', toString(origin_sequence))), 1, 8))
-    WHERE msg_id = 0 AND origin_stream != ''
-    SETTINGS mutations_sync = 1;
+INSERT INTO dead
+SELECT * REPLACE (reinterpretAsUInt64(substring(SHA256(concat(toString(bitShiftRight(row_id, 32)), ':dead:', stage, ':', origin_stream, '-', toString(origin_sequence))), 1, 8)) AS msg_id)
+FROM dead FINAL
+WHERE dead.msg_id = 0 AND origin_stream != ''
+SETTINGS async_insert = 0;
