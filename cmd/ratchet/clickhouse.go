@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/embedded/clickhouse"
@@ -12,9 +13,10 @@ import (
 
 // clickhouseCmd is also what `ratchet up` runs as its child process.
 type clickhouseCmd struct {
-	Lib  string `help:"A libchdb.so got another way (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
-	Data string `help:"Data directory of the engine." placeholder:"DIR"`
-	Addr string `help:"Address to serve." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
+	Lib    string `help:"A libchdb.so got another way (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	Data   string `help:"Data directory of the engine." placeholder:"DIR"`
+	Addr   string `help:"Address to serve." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
+	Native string `help:"Address of the native protocol, for clickhouse-client and clickhouse://; empty: none." default:"" placeholder:"HOST:PORT"`
 }
 
 // Run serves the embedded engine until a signal comes.
@@ -31,8 +33,10 @@ func (c clickhouseCmd) Run(a *app) error {
 		c.Data = filepath.Join(root, "clickhouse")
 	}
 	return clickhouse.Serve(a.ctx, clickhouse.ServeOptions{
-		Lib: lib, Data: c.Data, Addr: c.Addr, Log: a.env.Log,
-		Ready: func(u string) { fmt.Fprintln(a.out, "ready", console.RedactURL(u)) },
+		Lib: lib, Data: c.Data, Addr: c.Addr, Native: c.Native, Log: a.env.Log,
+		Ready: func(u, native string) {
+			fmt.Fprintln(a.out, strings.TrimSpace("ready "+console.RedactURL(u)+" "+console.RedactURL(native)))
+		},
 	})
 }
 

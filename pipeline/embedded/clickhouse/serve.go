@@ -29,13 +29,17 @@ type ServeOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one
-	User string // empty: default
+	// Native is where the native protocol is spoken, host:port as Addr; empty: nowhere.
+	Native string
+	User   string // empty: default
 	// Password is what clients must send. Empty: the first line of the file
 	// "password" in Data; without it none is asked for.
 	Password  string
 	MaxMemory int64 // bytes the engine counts; 0: 90 % of the machine's. Real use may be 2.5 times that for seconds
 	Log       *slog.Logger
-	Ready     func(url string) // called once, when requests are answered; may be nil
+	// Ready is called once, when requests are answered, with the addresses of both doors as clickhouse-go takes them;
+	// native is empty if there is none. It may be nil.
+	Ready func(url, native string)
 }
 
 // How long the end may take: running statements may finish, are then killed, and the
@@ -45,7 +49,7 @@ const (
 	stopAfter = 15 * time.Second
 )
 
-// Serve runs the engine and its HTTP endpoint in this process until ctx is done. A
+// Serve runs the engine and its endpoints in this process until ctx is done. A
 // process can do this once at a time. After ErrHung the engine is beyond control and
 // the process should end.
 func Serve(ctx context.Context, o ServeOptions) error {
@@ -56,15 +60,11 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen(o.Addr, "--addr")
+	at, err := listenBoth(o, password)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = listener.Close() }() // the server closed it first, or nothing listened
-	local := loopbackListener(listener)
-	if !local && password == "" {
-		return fmt.Errorf("listen on %s: other machines could read and change everything; set a password in %s or use 127.0.0.1", o.Addr, passwordFile(o.Data))
-	}
+	defer at.close()
 	// The engine takes its time zone from here when it is loaded.
 	if err := os.Setenv("TZ", "UTC"); err != nil {
 		return fmt.Errorf("set the engine's time zone: %w", err)
@@ -75,12 +75,47 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	}
 	front, err := shim.New(shim.Options{
 		Engine: eng, Temp: filepath.Join(o.Data, "shim-tmp"), Database: Database,
-		User: o.User, Password: password, AnyHost: !local, Log: o.Log,
+		User: o.User, Password: password, AnyHost: !loopbackListener(at.http), Log: o.Log,
 	})
 	if err != nil {
 		return errors.Join(err, eng.Close())
 	}
-	return serve(ctx, o, listener, eng, front, serverURL(listener.Addr().String(), o.User, password))
+	return serve(ctx, o, at, eng, front, password)
+}
+
+// listeners are the sockets of the two doors.
+type listeners struct{ http, native net.Listener } // native may be nil
+
+func (l listeners) close() {
+	_ = l.http.Close() // the server closed it first, or nothing listened
+	if l.native != nil {
+		_ = l.native.Close() // the same
+	}
+}
+
+func listenBoth(o ServeOptions, password string) (listeners, error) {
+	var at listeners
+	var err error
+	if at.http, err = listen(inherited, o.Addr, "--addr"); err != nil {
+		return at, err
+	}
+	if err = mayListen(at.http, o.Data, password); err == nil && o.Native != "" {
+		if at.native, err = listen(inheritedNative, o.Native, "--native"); err == nil {
+			err = mayListen(at.native, o.Data, password)
+		}
+	}
+	if err != nil {
+		at.close()
+	}
+	return at, err
+}
+
+// mayListen refuses to stand open to other machines.
+func mayListen(l net.Listener, data, password string) error {
+	if loopbackListener(l) || password != "" {
+		return nil
+	}
+	return fmt.Errorf("listen on %s: other machines could read and change everything; set a password in %s or use 127.0.0.1", l.Addr(), passwordFile(data))
 }
 
 func openEngine(o ServeOptions) (*engine.Engine, error) {
@@ -103,10 +138,19 @@ func openEngine(o ServeOptions) (*engine.Engine, error) {
 	return eng, nil
 }
 
-func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engine, front *shim.Server, url string) error {
+func serve(ctx context.Context, o ServeOptions, at listeners, eng *engine.Engine, front *shim.Server, password string) error {
 	srv := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
-	failed := make(chan error, 2)
-	go func() { failed <- srv.Serve(l) }()
+	failed := make(chan error, 3)
+	door, err := front.OpenDoor()
+	if err != nil {
+		return errors.Join(err, eng.Close())
+	}
+	go func() { failed <- srv.Serve(at.http) }()
+	url, nativeURL := serverURL("http", at.http.Addr().String(), o.User, password), ""
+	if at.native != nil {
+		nativeURL = serverURL("clickhouse", at.native.Addr().String(), o.User, password)
+		go func() { failed <- door.Serve(at.native) }()
+	}
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	go func() {
@@ -115,7 +159,7 @@ func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engi
 		}
 	}()
 	if o.Ready != nil {
-		o.Ready(url)
+		o.Ready(url, nativeURL)
 	}
 	var cause error
 	select {
@@ -129,22 +173,26 @@ func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engi
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopAfter)
 	defer cancel()
 	// New connections are refused at once; the shim ends what still runs.
-	down := make(chan error, 1)
+	down := make(chan error, 2)
 	go func() { down <- srv.Shutdown(stopping) }()
+	go func() { down <- door.Close(stopping, at.native, drain) }()
 	if err := front.Close(stopping, drain); err != nil {
 		return errors.Join(cause, err)
 	}
-	return errors.Join(cause, <-down, eng.Close())
+	return errors.Join(cause, <-down, <-down, eng.Close())
 }
 
-// inherited names the environment variable in which Start tells its child the number
-// of the listening socket. The socket stays open while the child is restarted, so
-// clients wait instead of being refused.
-const inherited = "RATCHET_CLICKHOUSE_FD"
+// inherited and inheritedNative name the environment variables in which Start tells
+// its child the numbers of the listening sockets. The sockets stay open while the
+// child is restarted, so clients wait instead of being refused.
+const (
+	inherited       = "RATCHET_CLICKHOUSE_FD"
+	inheritedNative = "RATCHET_CLICKHOUSE_NATIVE_FD"
+)
 
 // listen opens the address, or takes over the socket that Start opened.
-func listen(addr, flag string) (net.Listener, error) {
-	if fd, err := strconv.Atoi(os.Getenv(inherited)); err == nil {
+func listen(env, addr, flag string) (net.Listener, error) {
+	if fd, err := strconv.Atoi(os.Getenv(env)); err == nil {
 		f := os.NewFile(uintptr(fd), "listener")
 		defer f.Close()
 		l, err := net.FileListener(f)
@@ -201,11 +249,11 @@ func readPassword(data, given string) (string, error) {
 }
 
 // serverURL is what clickhouse-go's ParseDSN takes.
-func serverURL(hostport, user, password string) string {
+func serverURL(scheme, hostport, user, password string) string {
 	if user == "" {
 		user = "default"
 	}
-	u := url.URL{Scheme: "http", Host: hostport, Path: "/" + Database, User: url.User(user)}
+	u := url.URL{Scheme: scheme, Host: hostport, Path: "/" + Database, User: url.User(user)}
 	if password != "" {
 		u.User = url.UserPassword(user, password)
 	}

@@ -24,9 +24,11 @@ type StartOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one, which stays over restarts
+	// Native is where the native protocol is spoken, as Addr; empty: nowhere.
+	Native string
 	// Exe is the program to run; empty: this one.
 	Exe string
-	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR.
+	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR --native ADDR.
 	Args []string
 	Env  []string // additions to this process's environment
 	Log  *slog.Logger
@@ -34,10 +36,12 @@ type StartOptions struct {
 
 // Server is a supervised engine.
 type Server struct {
-	o        StartOptions
-	listener *os.File
-	addr     string
-	url      string
+	o         StartOptions
+	sockets   []*os.File // HTTP's, then the native one if there is one
+	addr      string
+	native    string // empty: none
+	url       string
+	nativeURL string
 
 	stop  context.CancelFunc // asks the child to end and ends the supervision
 	ended chan struct{}      // closed when no child runs any more
@@ -61,10 +65,10 @@ func Start(ctx context.Context, o StartOptions) (*Server, error) {
 	}
 	s := &Server{o: o, ended: make(chan struct{})}
 	if err := s.listen(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.close())
 	}
 	if err := s.complete(); err != nil {
-		return nil, errors.Join(err, s.listener.Close())
+		return nil, errors.Join(err, s.close())
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -121,6 +125,9 @@ func ping(ctx context.Context, addr string) error {
 // holds the password if there is one: redact it before showing it.
 func (s *Server) URL() string { return s.url }
 
+// NativeURL is the same for the native protocol; empty if it is not spoken.
+func (s *Server) NativeURL() string { return s.nativeURL }
+
 // Restarts is how often a child died and was replaced.
 func (s *Server) Restarts() int {
 	s.mu.Lock()
@@ -138,25 +145,45 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.kill()
 		<-s.ended
 	}
-	return s.listener.Close()
+	return s.close()
+}
+
+func (s *Server) close() error {
+	var errs []error
+	for _, f := range s.sockets {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Server) listen() error {
-	l, err := open(s.o.Addr, "--clickhouse-addr")
+	var err error
+	if s.addr, err = s.socket(s.o.Addr, "--clickhouse-addr"); err == nil && s.o.Native != "" {
+		s.native, err = s.socket(s.o.Native, "--clickhouse-native")
+	}
+	return err
+}
+
+// socket opens an address and keeps it for the children.
+func (s *Server) socket(addr, flag string) (string, error) {
+	l, err := open(addr, flag)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = l.Close() }() // it only kept the port until the child takes it
-	if !loopbackListener(l) {
-		if password, err := readPassword(s.o.Data, ""); err != nil || password == "" {
-			return errors.Join(err, fmt.Errorf("listen on %s: other machines could read and change everything; set a password in %s or use 127.0.0.1", s.o.Addr, passwordFile(s.o.Data)))
-		}
+	password, err := readPassword(s.o.Data, "")
+	if err != nil {
+		return "", err
 	}
-	s.addr = l.Addr().String()
-	if s.listener, err = l.(*net.TCPListener).File(); err != nil {
-		return fmt.Errorf("keep the listening socket: %w", err)
+	if err := mayListen(l, s.o.Data, password); err != nil {
+		return "", err
 	}
-	return nil
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return "", fmt.Errorf("keep the listening socket: %w", err)
+	}
+	s.sockets = append(s.sockets, f)
+	return l.Addr().String(), nil
 }
 
 func (s *Server) complete() error {
@@ -164,7 +191,10 @@ func (s *Server) complete() error {
 	if err != nil {
 		return err
 	}
-	s.url = serverURL(s.addr, "", password)
+	s.url = serverURL("http", s.addr, "", password)
+	if s.native != "" {
+		s.nativeURL = serverURL("clickhouse", s.native, "", password)
+	}
 	if s.o.Exe == "" {
 		if s.o.Exe, err = os.Executable(); err != nil {
 			return fmt.Errorf("find this program: %w", err)
@@ -174,7 +204,7 @@ func (s *Server) complete() error {
 		return fmt.Errorf("find data directory: %w", err)
 	}
 	if s.o.Args == nil {
-		s.o.Args = []string{"clickhouse", "--lib", s.o.Lib, "--data", s.o.Data, "--addr", s.addr}
+		s.o.Args = []string{"clickhouse", "--lib", s.o.Lib, "--data", s.o.Data, "--addr", s.addr, "--native", s.native}
 	}
 	return nil
 }
@@ -235,7 +265,10 @@ func (s *Server) worthAnother(err error) bool {
 func (s *Server) live(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, s.o.Exe, s.o.Args...)
 	cmd.Env = append(withoutKeys(cmd.Environ()), append(slices.Clone(s.o.Env), inherited+"=3")...)
-	cmd.ExtraFiles = []*os.File{s.listener}
+	if s.native != "" {
+		cmd.Env = append(cmd.Env, inheritedNative+"=4")
+	}
+	cmd.ExtraFiles = s.sockets
 	cmd.SysProcAttr = childAttr()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killAfter
@@ -266,7 +299,7 @@ func (s *Server) kill() {
 // is not to be found in a process that runs other people's native code.
 func withoutKeys(env []string) []string {
 	return slices.DeleteFunc(env, func(v string) bool {
-		return strings.HasPrefix(v, "KEEPA_") || strings.HasPrefix(v, inherited+"=")
+		return strings.HasPrefix(v, "KEEPA_") || strings.HasPrefix(v, inherited+"=") || strings.HasPrefix(v, inheritedNative+"=")
 	})
 }
 

@@ -43,6 +43,7 @@ func beEngine() int {
 	f.StringVar(&o.Lib, "lib", "", "")
 	f.StringVar(&o.Data, "data", "", "")
 	f.StringVar(&o.Addr, "addr", "", "")
+	f.StringVar(&o.Native, "native", "", "")
 	if err := f.Parse(os.Args[2:]); err != nil {
 		return 2
 	}

@@ -41,8 +41,8 @@ func init() {
 		cancel()
 	}()
 	err := clickhouse.Serve(ctx, clickhouse.ServeOptions{
-		Lib: os.Getenv("CHDB_LIB_PATH"), Data: data, Addr: "127.0.0.1:0",
-		Ready: func(url string) { fmt.Fprintln(os.Stdout, "ready", url) },
+		Lib: os.Getenv("CHDB_LIB_PATH"), Data: data, Addr: "127.0.0.1:0", Native: "127.0.0.1:0",
+		Ready: func(url, native string) { fmt.Fprintln(os.Stdout, "ready", url, native) },
 	})
 	if e := os.RemoveAll(data); err == nil {
 		err = e
@@ -55,17 +55,18 @@ func init() {
 }
 
 var shared struct {
-	once sync.Once
-	url  string
-	err  error
-	life io.Closer // the engine's stdin: it ends when this closes, with our process
+	once   sync.Once
+	url    string
+	native string // the same by clickhouse://; empty: not known
+	err    error
+	life   io.Closer // the engine's stdin: it ends when this closes, with our process
 }
 
 // Server is the DSN of a ClickHouse that all tests of this process share. Where none
 // can be had the test is skipped, or fails if CI=true.
 func Server(t testing.TB) string {
 	t.Helper()
-	shared.once.Do(func() { shared.url, shared.err = server() })
+	shared.once.Do(func() { shared.url, shared.native, shared.err = server() })
 	if shared.err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("no ClickHouse to test against: %v", shared.err)
@@ -75,67 +76,102 @@ func Server(t testing.TB) string {
 	return shared.url
 }
 
+// Native is the DSN of Server by the native protocol. Where a server is tested of which only HTTP's address is known,
+// the test is skipped.
+func Native(t testing.TB) string {
+	t.Helper()
+	Server(t)
+	if shared.native == "" {
+		t.Skip("CLICKHOUSE_TEST_URL names HTTP, and not where this server speaks its native protocol")
+	}
+	return shared.native
+}
+
 // Embedded reports whether Server is the embedded engine.
 func Embedded() bool { return os.Getenv("CLICKHOUSE_TEST_URL") == "" }
 
-func server() (string, error) {
+func server() (url, native string, err error) {
 	if set := os.Getenv("CLICKHOUSE_TEST_URL"); set != "" {
-		return set, nil
+		if strings.HasPrefix(set, "http") {
+			return set, "", nil
+		}
+		return set, set, nil
 	}
 	lib, err := clickhouse.Fetch(context.Background(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	data, err := os.MkdirTemp("", "ratchet-chtest-")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	return run(lib, data)
 }
 
-// run starts this binary again as the engine and returns its address.
-func run(lib, data string) (string, error) {
+// run starts this binary again as the engine and returns its addresses.
+func run(lib, data string) (url, native string, err error) {
 	exe, err := os.Executable()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	cmd := exec.CommandContext(context.Background(), exe) // it ends with its stdin
 	cmd.Env = append(cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib)
 	if shared.life, err = cmd.StdinPipe(); err != nil {
-		return "", err
+		return "", "", err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	// Not our own stderr: go test waits until nobody holds that any more.
 	words, err := os.Create(filepath.Join(data, "stderr"))
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer words.Close()
 	cmd.Stderr = words
 	if err := cmd.Start(); err != nil {
-		return "", err
+		return "", "", err
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if ready, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
 			go func() { _, _ = io.Copy(io.Discard, out) }()
-			return ready, nil
+			url, native, _ = strings.Cut(ready, " ")
+			return url, native, nil
 		}
 		if failed, ok := strings.CutPrefix(lines.Text(), "failed "); ok {
-			return "", errors.New(failed)
+			return "", "", errors.New(failed)
 		}
 	}
 	said, _ := os.ReadFile(words.Name())
-	return "", fmt.Errorf("the engine ended before it was ready: %w; it said: %s", cmd.Wait(), said)
+	return "", "", fmt.Errorf("the engine ended before it was ready: %w; it said: %s", cmd.Wait(), said)
 }
 
 // Database is the DSN of a new, empty database, which goes away with the test.
 func Database(t testing.TB) string {
 	t.Helper()
-	base := Server(t)
+	return databaseAt(t, Server(t))
+}
+
+// Both are the DSNs of one new database, by whichever protocol the tests use and by the native one.
+func Both(t testing.TB) (dsn, native string) {
+	t.Helper()
+	dsn = databaseAt(t, Server(t))
+	at, err := url.Parse(Native(t))
+	if err != nil {
+		t.Fatalf("parse the test server's DSN: %v", err)
+	}
+	to, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatalf("parse the test server's DSN: %v", err)
+	}
+	at.Path = to.Path
+	return dsn, at.String()
+}
+
+func databaseAt(t testing.TB, base string) string {
+	t.Helper()
 	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatalf("parse the test server's DSN: %v", err)

@@ -113,14 +113,7 @@ func (g gzipPacker) Close() error { return g.z.Close() }
 // packerFor picks the answer's compression by what the request asked for.
 func packerFor(w http.ResponseWriter, q *request) packer {
 	if q.compress {
-		method := compress.LZ4
-		switch strings.ToUpper(q.setting("network_compression_method")) {
-		case "ZSTD":
-			method = compress.ZSTD
-		case "NONE":
-			method = compress.None
-		}
-		return nativePacker{to: w, enc: compress.NewWriter(compress.LevelZero, method)}
+		return nativePacker{to: w, enc: compress.NewWriter(compress.LevelZero, methodOf(q))}
 	}
 	if q.gzip {
 		w.Header().Set("Content-Encoding", "gzip")
@@ -130,4 +123,15 @@ func packerFor(w http.ResponseWriter, q *request) packer {
 		}
 	}
 	return plain{w}
+}
+
+// methodOf is how ClickHouse's own compressed blocks are packed.
+func methodOf(q *request) compress.Method {
+	switch strings.ToUpper(q.setting("network_compression_method")) {
+	case "ZSTD":
+		return compress.ZSTD
+	case "NONE":
+		return compress.None
+	}
+	return compress.LZ4
 }

@@ -15,6 +15,7 @@ const (
 	unsupported      = 1
 	badArguments     = 36
 	unknownDatabase  = 81
+	unexpectedPacket = 101
 	unknownSetting   = 115
 	readonly         = 164
 	tooManyQueries   = 202
@@ -26,10 +27,12 @@ const (
 	sessionLocked    = 373
 	authFailed       = 516
 	shuttingDown     = 394
+
+	cancelledByClient = 394
 )
 
 var codeNames = map[int]string{
-	unsupported: "UNSUPPORTED_METHOD", badArguments: "BAD_ARGUMENTS", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
+	unsupported: "UNSUPPORTED_METHOD", badArguments: "BAD_ARGUMENTS", unexpectedPacket: "UNEXPECTED_PACKET_FROM_CLIENT", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
 	tooManyQueries: "TOO_MANY_SIMULTANEOUS_QUERIES", networkError: "NETWORK_ERROR",
 	sameQueryID: "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", noSpace: "NOT_ENOUGH_SPACE", cannotDecompress: "CANNOT_DECOMPRESS",
 	sessionNotFound: "SESSION_NOT_FOUND", sessionLocked: "SESSION_IS_LOCKED", authFailed: "AUTHENTICATION_FAILED",
@@ -51,13 +54,10 @@ var statuses = map[int]int{
 
 // fail answers with an exception. Nothing of the answer may have been sent.
 func fail(w http.ResponseWriter, err error) {
-	code, status := 0, http.StatusInternalServerError
-	var e *engine.Error
-	if errors.As(err, &e) {
-		code = e.Code
-		if s, ok := statuses[code]; ok {
-			status = s
-		}
+	code, text := codeOf(err)
+	status := http.StatusInternalServerError
+	if s, ok := statuses[code]; ok {
+		status = s
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
@@ -67,7 +67,16 @@ func fail(w http.ResponseWriter, err error) {
 		h.Set("X-ClickHouse-Exception-Code", strconv.Itoa(code))
 	}
 	w.WriteHeader(status)
-	fmt.Fprintln(w, strings.TrimRight(err.Error(), "\n"))
+	fmt.Fprintln(w, strings.TrimRight(text, "\n"))
+}
+
+// codeOf is an error's code, 0 where ClickHouse has none, and its text.
+func codeOf(err error) (int, string) {
+	var e *engine.Error
+	if errors.As(err, &e) {
+		return e.Code, err.Error()
+	}
+	return 0, err.Error()
 }
 
 // tagged is an exception in the middle of an answer, framed so that a client can

@@ -25,7 +25,10 @@ type work struct {
 }
 
 // table is an external table that a request brings along.
-type table struct{ name, structure, format, file string }
+type table struct {
+	name, structure, format, file string
+	more                          bool // rows for a table that is there already
+}
 
 // forget removes the files. They are worthless once the statement has ended.
 func (w *work) forget() {

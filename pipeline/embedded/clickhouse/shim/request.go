@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -33,7 +34,10 @@ type request struct {
 	tables         url.Values // NAME_structure, NAME_types and NAME_format of external tables
 }
 
-type setting struct{ name, value string }
+type setting struct {
+	name, value string
+	optional    bool // an engine that does not know it leaves it out, as a server does
+}
 
 // setting is the value of a setting that the request brings; empty if it brings none.
 func (q *request) setting(name string) string {
@@ -130,7 +134,7 @@ func (q *request) take(key, value string, r *http.Request) {
 		q.tables.Set(key, value)
 	case slices.Contains(ignored, key), slices.Contains(transport, key):
 	default:
-		q.settings = append(q.settings, setting{key, value})
+		q.settings = append(q.settings, setting{name: key, value: value})
 	}
 }
 
@@ -148,7 +152,7 @@ func (q *request) assignments(comment string) (string, error) {
 		if !settingName.MatchString(s.name) {
 			return "", refuse(unknownSetting, "Unknown setting %s", quote(s.name))
 		}
-		if s.name != "log_comment" {
+		if s.name != "log_comment" && !s.optional {
 			list = append(list, name(s.name)+" = "+quote(s.value))
 		}
 	}
@@ -158,6 +162,21 @@ func (q *request) assignments(comment string) (string, error) {
 		list = append(list, "readonly = 2")
 	}
 	return "SET " + strings.Join(list, ", "), nil
+}
+
+// setOptional makes the settings that a client sends without insisting on them.
+func setOptional(c *engine.Conn, q *request) error {
+	for _, s := range q.settings {
+		if !s.optional || !settingName.MatchString(s.name) || s.name == "log_comment" {
+			continue
+		}
+		err := c.Exec("SET " + name(s.name) + " = " + quote(s.value))
+		var e *engine.Error
+		if err != nil && (!errors.As(err, &e) || e.Code != unknownSetting) {
+			return err
+		}
+	}
+	return nil
 }
 
 func sortedKeys(v url.Values) []string {

@@ -36,7 +36,7 @@ type Options struct {
 	Log  *slog.Logger
 }
 
-// Server answers HTTP requests as a ClickHouse server would. It is an http.Handler.
+// Server answers requests as a ClickHouse server would. It is an http.Handler; a Door serves the native protocol.
 type Server struct {
 	o        Options
 	places   chan struct{}
@@ -148,16 +148,25 @@ func (s *Server) admit(q *request) error {
 // answer runs the request. An error means that nothing of the answer was sent.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	q := understandRequest(r)
+	read := func() (*work, error) {
+		w.Header().Set("X-ClickHouse-Query-Id", q.id)
+		return s.read(r, q)
+	}
+	return s.do(r.Context(), q, read, func(c *engine.Conn, job *work) (bool, error) { return s.run(w, c, q, job) })
+}
+
+// do runs one request from whichever door: read brings the statement, run runs it and sends its answer. When ctx is
+// done the client has left, and the statement is killed.
+func (s *Server) do(ctx context.Context, q *request, read func() (*work, error), run func(*engine.Conn, *work) (spoilt bool, err error)) error {
 	if err := s.admit(q); err != nil {
 		return err
 	}
-	if err := s.begin(r.Context(), q); err != nil {
+	if err := s.begin(ctx, q); err != nil {
 		return err
 	}
 	defer s.finish(q)
-	w.Header().Set("X-ClickHouse-Query-Id", q.id)
 
-	work, err := s.read(r, q)
+	work, err := read()
 	if err != nil {
 		return err
 	}
@@ -171,13 +180,13 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	defer func() { leave(spoilt) }()
 
 	comment := q.comment()
-	stop := s.killWhenDone(r.Context(), comment)
+	stop := s.killWhenDone(ctx, comment)
 	defer stop()
 	if err := s.prepare(conn, q, work, comment); err != nil {
 		spoilt = false
 		return err
 	}
-	spoilt, err = s.run(w, conn, q, work)
+	spoilt, err = run(conn, work)
 	return err
 }
 
@@ -204,12 +213,17 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work, comment string) er
 		}
 	}
 	for _, t := range w.tables {
-		if err := c.Exec("CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"); err != nil {
-			return err
+		if !t.more {
+			if err := c.Exec("CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"); err != nil {
+				return err
+			}
 		}
 		if err := c.Exec("INSERT INTO " + name(t.name) + infile(t.file) + "FORMAT " + t.format); err != nil {
 			return err
 		}
+	}
+	if err := setOptional(c, q); err != nil {
+		return err
 	}
 	return c.Exec(set)
 }

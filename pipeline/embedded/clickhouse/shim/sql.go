@@ -5,10 +5,14 @@ import "strings"
 // A statement is as much of SQL as the shim must understand: where the data of an
 // INSERT begins, and what a server would refuse.
 type statement struct {
-	verb   string // first word, upper case
-	format string // of the last FORMAT clause; empty if there is none
-	files  bool   // reads or writes the client's files: INTO OUTFILE, FROM INFILE
-	insert insert
+	verb       string // first word, upper case
+	format     string // of the last FORMAT clause; empty if there is none
+	files      bool   // reads or writes the client's files: INTO OUTFILE, FROM INFILE
+	insert     insert
+	selects    bool // somewhere
+	stated     int  // where the text ends, without blanks, comments and the last semicolon
+	formatFrom int  // text[formatFrom:formatTo] is the FORMAT clause of what is no INSERT
+	formatTo   int
 }
 
 // insert is where the parts of an INSERT with data are: text[:head] names table and
@@ -31,12 +35,18 @@ func understand(text string) statement {
 	var s statement
 	l := lexer{text: text}
 	var words int // so far, at depth 0
-	depth, previous, selects := 0, "", false
+	depth, previous := 0, ""
 	settings := -1
 	for {
 		t := l.next()
 		if t.kind == end {
+			if s.insert = (insert{head: s.stated, settings: s.stated, format: s.stated, data: s.stated}); settings >= 0 {
+				s.insert.head, s.insert.settings = settings, settings
+			}
 			return s
+		}
+		if text[t.start:t.end] != ";" {
+			s.stated = t.end
 		}
 		word := ""
 		if t.kind == bare {
@@ -53,11 +63,11 @@ func understand(text string) statement {
 		case word == "OUTFILE" && previous == "INTO", word == "INFILE" && previous == "FROM":
 			s.files = true
 		case word == "SELECT", depth == 0 && word == "WITH":
-			selects = true
+			s.selects = true
 		case depth != 0:
-		case s.verb == "INSERT" && !selects && word == "SETTINGS" && words > 1:
+		case s.verb == "INSERT" && !s.selects && word == "SETTINGS" && words > 1:
 			settings = t.start
-		case s.verb == "INSERT" && !selects && word == "VALUES" && words > 1:
+		case s.verb == "INSERT" && !s.selects && word == "VALUES" && words > 1:
 			s.insert = insert{kind: valuesData, head: t.start, settings: t.start, format: t.start, data: t.end}
 			if settings >= 0 {
 				s.insert.head, s.insert.settings = settings, settings
@@ -69,7 +79,8 @@ func understand(text string) statement {
 				break
 			}
 			s.format = text[name.start:name.end]
-			if s.verb == "INSERT" && !selects {
+			s.formatFrom, s.formatTo, s.stated = t.start, name.end, name.end
+			if s.verb == "INSERT" && !s.selects {
 				s.insert = insert{kind: formatData, head: t.start, settings: t.start, format: t.start, data: afterFormat(text, name.end)}
 				if settings >= 0 {
 					s.insert.head, s.insert.settings = settings, settings

@@ -1,0 +1,282 @@
+package shim
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/ch-go/compress"
+	"github.com/ClickHouse/ch-go/proto"
+
+	"ratchet/pipeline/embedded/clickhouse/engine"
+	"ratchet/pipeline/embedded/clickhouse/native"
+)
+
+// query answers one statement. An error means that the connection is of no more use; one of the statement itself is
+// told to the client, and the connection goes on.
+func (p *peer) query() error {
+	sent, err := native.ReadQuery(p.in, p.revision)
+	if err != nil {
+		return err
+	}
+	job := &work{}
+	defer job.forget()
+	if err := p.tables(job, sent.Compress); err != nil {
+		return err
+	}
+	q := p.request()
+	q.id, q.compress = sent.ID, sent.Compress
+	for _, s := range sent.Settings {
+		if !slices.Contains(ignored, s.Name) {
+			q.settings = append(q.settings, setting{s.Name, s.Value, s.Optional})
+		}
+	}
+	for _, s := range sent.Params {
+		q.params = append(q.params, engine.Param{Name: s.Name, Value: s.Value})
+	}
+	err = p.shape(job, q, sent.Text)
+	var broken *lineError
+	if errors.As(err, &broken) {
+		return broken.err
+	}
+	cancelled := false
+	if err == nil {
+		cancelled, err = p.do(q, job)
+	}
+	if errors.As(err, &broken) {
+		return broken.err
+	}
+	if err != nil && (!cancelled || job.insert) { // who calls a SELECT off wants no error
+		exception(&p.small, err)
+	} else {
+		proto.ServerCodeEndOfStream.Encode(&p.small)
+	}
+	return p.send()
+}
+
+// lineError is a fault of the connection, not of a statement.
+type lineError struct{ err error }
+
+func (e *lineError) Error() string { return e.err.Error() }
+func (e *lineError) Unwrap() error { return e.err }
+
+func onLine(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &lineError{err}
+}
+
+// do runs the statement and sends its blocks, while somebody listens whether the client calls it off or leaves.
+func (p *peer) do(q *request, job *work) (cancelled bool, err error) {
+	ctx, cancel := context.WithCancel(p.door.ctx)
+	defer cancel()
+	stop := p.listen(cancel)
+	err = p.door.s.do(ctx, q, func() (*work, error) { return job, nil }, func(c *engine.Conn, job *work) (bool, error) {
+		spoilt, err := p.run(c, q, job)
+		if err == nil && job.verb == "USE" {
+			err = p.moved(c)
+		}
+		return spoilt, err
+	})
+	cancelled, left := stop()
+	if left {
+		return false, onLine(io.EOF)
+	}
+	return cancelled, err
+}
+
+// listen waits for the client to cancel or to leave, and calls cancel then. The returned function ends that and says
+// which it was.
+func (p *peer) listen(cancel func()) func() (cancelled, left bool) {
+	var cancelled, left, stopping bool
+	heard, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(heard)
+		b, err := p.in.Peek(1)
+		select {
+		case <-stop:
+			stopping = true
+		default:
+		}
+		switch {
+		case err != nil && stopping: // told to stop, by the deadline
+		case err != nil:
+			left = true
+			cancel()
+		case b[0] == byte(proto.ClientCodeCancel):
+			_, _ = p.in.Discard(1) // it was just peeked at
+			cancelled = true
+			cancel()
+		}
+	}()
+	return func() (bool, bool) {
+		close(stop)
+		_ = p.conn.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is gone
+		<-heard
+		_ = p.conn.SetReadDeadline(time.Time{}) // the same
+		return cancelled, left
+	}
+}
+
+// run runs the statement and sends what it yields.
+func (p *peer) run(c *engine.Conn, q *request, job *work) (spoilt bool, err error) {
+	var n engine.Counts
+	blocks := 0
+	if !job.insert {
+		stream, err := c.Stream(job.text, "Native", q.params)
+		if err == nil {
+			blocks, err = p.stream(q, stream)
+			n = stream.Counts()
+			stream.Close()
+			if err != nil {
+				return true, err
+			}
+			return false, p.finish(c, q, job, blocks, n)
+		}
+		if !engine.NotStreamable(err) {
+			return false, err
+		}
+	}
+	b, n, err := c.Query(job.text, "Native", q.params)
+	if err != nil {
+		return false, err
+	}
+	if blocks, err = p.blocks(q, b); err != nil {
+		return false, err
+	}
+	return false, p.finish(c, q, job, blocks, n)
+}
+
+func (p *peer) stream(q *request, stream *engine.Stream) (blocks int, err error) {
+	for {
+		piece, err := stream.Next()
+		if err != nil || piece == nil {
+			return blocks, err
+		}
+		k, err := p.blocks(q, piece)
+		if err != nil {
+			return blocks, err
+		}
+		blocks += k
+	}
+}
+
+// blocks sends what the engine wrote, as the client's revision has it.
+func (p *peer) blocks(q *request, b []byte) (n int, err error) {
+	in := bufio.NewReaderSize(bytes.NewReader(b), 4<<10)
+	for {
+		if _, err := in.Peek(1); err != nil {
+			return n, onLine(p.out.Flush()) // a slow statement's rows arrive
+		}
+		p.block.Reset()
+		if _, err := native.Recode(&p.block, in, 0, p.revision); err != nil {
+			var wrong *native.ProtocolError
+			if errors.As(err, &wrong) {
+				return n, refuse(unsupported, "%s", wrong.Text)
+			}
+			return n, err
+		}
+		if err := p.sendBlock(q); err != nil {
+			return n, onLine(err)
+		}
+		n++
+	}
+}
+
+// most is how large the buffer for blocks stays.
+const mostBlock = 16 << 20
+
+func (p *peer) sendBlock(q *request) error {
+	native.Data(&p.small)
+	if err := p.send(); err != nil {
+		return err
+	}
+	var to io.Writer = p.out
+	if q.compress {
+		to = nativePacker{to: p.out, enc: compress.NewWriter(compress.LevelZero, methodOf(q))}
+	}
+	_, err := to.Write(p.block.Bytes())
+	if p.block.Reset(); p.block.Cap() > mostBlock {
+		p.block = bytes.Buffer{}
+	}
+	return err
+}
+
+// finish sends the columns of an answer without rows, and what was read and written.
+func (p *peer) finish(c *engine.Conn, q *request, job *work, blocks int, n engine.Counts) error {
+	if blocks == 0 && !job.insert && slices.Contains(answers, job.verb) {
+		columns, err := headings(c, job, q.params)
+		if err != nil {
+			return err
+		}
+		if err := p.heading(q, columns); err != nil {
+			return onLine(err)
+		}
+	}
+	native.Progress(&p.small, n.RowsRead, n.BytesRead, n.RowsWritten, n.BytesWritten, p.revision)
+	return onLine(p.send())
+}
+
+func (p *peer) heading(q *request, columns []native.Column) error {
+	var b proto.Buffer
+	native.Header(&b, columns, p.revision)
+	p.block.Reset()
+	p.block.Write(b.Buf)
+	return p.sendBlock(q)
+}
+
+// answers are the first words of statements that have columns also when they have no rows.
+var answers = []string{"SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK"}
+
+// headings are the columns of a statement that yielded no rows, for which the engine writes nothing. Describing a SELECT
+// does not run it; the others are run once more.
+func headings(c *engine.Conn, job *work, params []engine.Param) ([]native.Column, error) {
+	switch job.verb {
+	case "SELECT", "WITH", "FROM":
+		return describe(c, job.text, params)
+	}
+	b, _, err := c.Query(job.text, "JSONCompact", params)
+	if err != nil {
+		return nil, err
+	}
+	var said struct{ Meta []native.Column }
+	if err := json.Unmarshal(b, &said); err != nil {
+		return nil, refuse(unsupported, "The columns of this statement cannot be told: %v", err)
+	}
+	return said.Meta, nil
+}
+
+// describe asks for the columns of a SELECT.
+func describe(c *engine.Conn, sql string, params []engine.Param) ([]native.Column, error) {
+	b, _, err := c.Query("DESCRIBE ("+sql+"\n)", "JSONEachRow", params)
+	if err != nil {
+		return nil, err
+	}
+	var columns []native.Column
+	for d := json.NewDecoder(bytes.NewReader(b)); ; {
+		var one native.Column
+		switch err := d.Decode(&one); {
+		case errors.Is(err, io.EOF):
+			return columns, nil
+		case err != nil:
+			return nil, refuse(unsupported, "The columns of this statement cannot be told: %v", err)
+		}
+		columns = append(columns, one)
+	}
+}
+
+// moved keeps the database that a USE chose: it holds for the connection.
+func (p *peer) moved(c *engine.Conn) error {
+	b, _, err := c.Query("SELECT currentDatabase()", "TabSeparatedRaw", nil)
+	if err == nil {
+		p.database = strings.TrimSuffix(string(b), "\n")
+	}
+	return err
+}
