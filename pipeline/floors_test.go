@@ -62,8 +62,8 @@ var sideways = map[string]string{
 	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/engine":      "the supervised child is the engine behind the shim",
 	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/shim":        "the supervised child is the engine behind the shim",
 	"pipeline/embedded/clickhouse/chtest -> pipeline/embedded/clickhouse":      "the test server is the supervised child itself",
-	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/engine": "the shim is the HTTP face of the engine",
-	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/native": "the shim is its native face too",
+	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/engine": "the shim is the engine's face",
+	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/native": "the shim speaks the native protocol too",
 }
 
 // aside are packages for tests: only _test.go files may import them.

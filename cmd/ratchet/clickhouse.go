@@ -16,7 +16,7 @@ type clickhouseCmd struct {
 	Lib    string `help:"A libchdb.so got another way (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	Data   string `help:"Data directory of the engine." placeholder:"DIR"`
 	Addr   string `help:"Address to serve." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
-	Native string `help:"Address of the native protocol, for clickhouse-client and clickhouse://; empty: none." default:"" placeholder:"HOST:PORT"`
+	Native string `help:"Address of the native protocol, for clickhouse-client and clickhouse:// (default: HTTP only)." placeholder:"HOST:PORT"`
 }
 
 // Run serves the embedded engine until a signal comes.

@@ -51,6 +51,7 @@ type Options struct {
 	Monitor     string             // host:port of its monitoring; empty: none
 	ClickHouse  string             // Embedded, None or a URL
 	CHAddr      string             // host:port of the embedded ClickHouse
+	CHNative    string             // host:port of its native protocol; empty: HTTP only
 	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
 	Speed       float64            // pipeline seconds per machine second; 1 in the real world
 	Seed        uint64             // of the simulated catalogue

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -682,6 +683,22 @@ func TestCurlSpeaksToItAsToAServer(t *testing.T) {
 			t.Errorf("%s: status %d, %d bytes", format, r.status, len(r.body))
 		}
 		want(t, "header of "+format, r.header.Get("X-ClickHouse-Format"), format)
+	}
+	// The head and the foot of an answer come once, however many blocks it has.
+	blocks := url.Values{"max_block_size": {"1000"}, "max_threads": {"1"}}
+	for format, once := range map[string]string{
+		"JSON": "\"meta\"", "JSONCompact": "\"rows\": 10000", "CSVWithNames": "\"n\"", "TSVWithNamesAndTypes": "UInt64", "XML": "</result>",
+		"JSONCompactEachRowWithNames": "[\"n\"]", "Markdown": "| n |", "Vertical": "Row 1:",
+	} {
+		r := post(blocks, "SELECT number AS n FROM numbers(10000) FORMAT "+format)
+		if n := strings.Count(r.body, once); r.status != 200 || n != 1 {
+			t.Errorf("%s: %s %d times", format, once, n)
+		}
+	}
+	var document struct{ Data [][]any }
+	whole := call(t, dsn, "GET", url.Values{"query": {"SELECT number FROM system.numbers LIMIT 200000"}, "default_format": {"JSONCompact"}}, "")
+	if err := json.Unmarshal([]byte(whole.body), &document); err != nil || len(document.Data) != 200000 {
+		t.Errorf("a JSON answer of many blocks: %d rows, %v", len(document.Data), err)
 	}
 	want(t, "query id", post(url.Values{"query_id": {"q1"}}, "SELECT 1").header.Get("X-ClickHouse-Query-Id"), "q1")
 }

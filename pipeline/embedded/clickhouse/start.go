@@ -28,7 +28,8 @@ type StartOptions struct {
 	Native string
 	// Exe is the program to run; empty: this one.
 	Exe string
-	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR --native ADDR.
+	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR, and --native ADDR
+	// if Native is set.
 	Args []string
 	Env  []string // additions to this process's environment
 	Log  *slog.Logger
@@ -204,7 +205,10 @@ func (s *Server) complete() error {
 		return fmt.Errorf("find data directory: %w", err)
 	}
 	if s.o.Args == nil {
-		s.o.Args = []string{"clickhouse", "--lib", s.o.Lib, "--data", s.o.Data, "--addr", s.addr, "--native", s.native}
+		s.o.Args = []string{"clickhouse", "--lib", s.o.Lib, "--data", s.o.Data, "--addr", s.addr}
+		if s.native != "" {
+			s.o.Args = append(s.o.Args, "--native", s.native)
+		}
 	}
 	return nil
 }

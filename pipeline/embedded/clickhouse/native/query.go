@@ -32,9 +32,7 @@ const (
 func ReadQuery(in *bufio.Reader, revision int) (Query, error) {
 	w := wire{in: in}
 	q := Query{ID: w.text(mostWords)}
-	if proto.FeatureClientWriteInfo.In(revision) {
-		w.clientInfo(revision)
-	}
+	w.clientInfo(revision)
 	q.Settings = w.settings(revision)
 	if proto.FeatureInterServerSecret.In(revision) && w.text(mostWords) != "" && w.err == nil {
 		w.err = bad("queries between servers are not served")

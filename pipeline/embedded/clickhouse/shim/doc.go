@@ -1,9 +1,13 @@
-// Package shim is the HTTP face of the embedded ClickHouse: what clickhouse-go over
-// HTTP, curl and Grafana ask of a server on port 8123, answered by the engine.
+// Package shim is the face of the embedded ClickHouse: what curl, Grafana and
+// clickhouse-go over HTTP ask of a server on port 8123, and what clickhouse-client and
+// clickhouse:// ask on port 9000, answered by the engine.
 //
 //	request ─▶ Host and Origin, user ─▶ body read ─▶ engine session: USE, SET
 //	        ─▶ INSERT with data: body to a file, INSERT … FROM INFILE
 //	        └▶ anything else: streamed; what cannot be streamed is run whole
+//
+//	Door ─▶ peer: hello ─▶ packet ─▶ statement, blocks of an INSERT to a file
+//	     ─▶ as above ─▶ blocks, recoded by package native
 //
 // What differs from a server, and why:
 //   - Inserted data never travels in the statement's text: the engine would end it at
@@ -13,5 +17,9 @@
 //   - clickhouse-go is told that the server speaks protocol revision 0, because that
 //     is how the engine writes its Native blocks.
 //   - An INSERT is durable when it is answered; async_insert has no effect.
-//   - There is one user, no TLS, no native protocol, no query_log.
+//   - The engine gives every piece of an answer the head and the foot of a whole one,
+//     so only formats that have neither are streamed over HTTP.
+//   - Natively a statement has an engine session of its own too; what a USE chose is
+//     kept for the connection.
+//   - There is one user, no TLS, no query_log.
 package shim

@@ -144,6 +144,10 @@ func (d *Door) Close(ctx context.Context, l net.Listener, drain time.Duration) e
 
 // exception is an error as a packet.
 func exception(b *proto.Buffer, err error) {
+	var wrong *native.ProtocolError
+	if errors.As(err, &wrong) {
+		err = refuse(unexpectedPacket, "%s", wrong.Text)
+	}
 	code, text := codeOf(err)
 	native.Exception(b, code, text)
 }

@@ -32,7 +32,7 @@ func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *wor
 		q.revision = 0 // the block has its info already
 		return false, a.whole(b, engine.Counts{})
 	}
-	if !job.insert {
+	if !job.insert && inPieces(a.format) {
 		stream, err := c.Stream(job.text, q.format, q.params)
 		if err == nil {
 			return s.stream(a, stream)
@@ -47,6 +47,16 @@ func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *wor
 	}
 	return false, a.whole(b, n)
 }
+
+// piecewise are the formats in which an answer may be written piece by piece. The engine gives every piece the head and
+// the foot of an answer of its own, so a JSON document or a line of names would come several times; those formats are
+// sent when the statement has ended.
+var piecewise = []string{
+	"native", "tabseparated", "tsv", "tabseparatedraw", "tsvraw", "raw", "csv", "tskv", "rowbinary", "null", "lineasstring", "rawblob",
+	"jsoneachrow", "jsonlines", "ndjson", "jsoncompacteachrow", "jsonstringseachrow", "jsoncompactstringseachrow",
+}
+
+func inPieces(format string) bool { return slices.Contains(piecewise, strings.ToLower(format)) }
 
 // stream sends the pieces as they come. The first one decides the status: an error
 // after it travels inside the answer.

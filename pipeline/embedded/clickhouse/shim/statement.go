@@ -220,6 +220,9 @@ func (p *peer) finish(c *engine.Conn, q *request, job *work, blocks int, n engin
 			return onLine(err)
 		}
 	}
+	if job.insert {
+		return nil // clients wait for the end and nothing else
+	}
 	native.Progress(&p.small, n.RowsRead, n.BytesRead, n.RowsWritten, n.BytesWritten, p.revision)
 	return onLine(p.send())
 }
