@@ -203,17 +203,16 @@ func (c *copier) prefix(k *kind) *node {
 	case low:
 		c.u64()
 		n.inner = []*node{{kind: k.inner[0]}} // a dictionary has no heading of its own
-		return n
-	case variant:
-		c.u64()
 	case dynamic:
 		c.dynamicPrefix(n)
-		return n
 	case object:
 		c.objectPrefix(n)
-		return n
+	case variant:
+		c.u64()
+		c.prefixes(n, k.inner)
+	case fixed, str, null, array, tuple:
+		c.prefixes(n, k.inner)
 	}
-	c.prefixes(n, k.inner)
 	return n
 }
 

@@ -90,8 +90,9 @@ func (p *peer) packet(code proto.ClientCode) error {
 		return nil // of a statement that has ended meanwhile
 	case proto.ClientCodeQuery:
 		return p.query()
+	default:
+		return refuse(unexpectedPacket, "Packet %d is not expected here", code)
 	}
-	return refuse(unexpectedPacket, "Packet %d is not expected here", code)
 }
 
 // hello lets the client in, if it is who it says and its database is there.
