@@ -36,28 +36,29 @@ ALTER TABLE deal_facts DROP COLUMN IF EXISTS profit, DROP COLUMN IF EXISTS list_
 -- with a compression on top, and read faster.
 ALTER TABLE deal_rejects MODIFY COLUMN row_id UInt64 CODEC(T64), MODIFY COLUMN at DateTime64(3, 'UTC') CODEC(T64);
 
--- deal_states: the same definition. Of a deal's rejects the newest counts, if it is newer than what confirmed the deal; which
--- rejects are of deals is asked of the key alone, since one in thirty is.
+-- deal_states: the same definition. Of a deal's rejects the newest counts, if it is newer than what confirmed the deal. Facts,
+-- rejects and marks are added up in one aggregation by the deal, and not joined: how long a join of these takes depends on
+-- which condition an optimiser pushes through it. Which rejects are of deals is asked of the key alone, since one in thirty is.
 CREATE OR REPLACE VIEW deal_states AS
 SELECT
-    f.deal AS deal,
-    f.domain AS domain,
-    f.asin AS asin,
-    f.price_type AS price_type,
-    if(f.newest_profit = 0, NULL, toInt64(f.newest_profit)) AS profit_cents,
-    if(f.newest_list_price = 0, NULL, toInt64(f.newest_list_price)) AS list_price_cents,
-    if(f.newest_year_average = 0, NULL, toInt64(f.newest_year_average)) AS one_year_average_cents,
-    f.first_seen_at AS first_seen_at,
-    f.last_seen_at AS last_seen_at,
-    greatest(f.last_confirmed_at, r.rejected_at) AS last_checked_at,
-    f.last_confirmed_at AS last_confirmed_at,
+    deal,
+    domain,
+    asin,
+    price_type,
+    if(newest_profit = 0, NULL, toInt64(newest_profit)) AS profit_cents,
+    if(newest_list_price = 0, NULL, toInt64(newest_list_price)) AS list_price_cents,
+    if(newest_year_average = 0, NULL, toInt64(newest_year_average)) AS one_year_average_cents,
+    first_seen_at,
+    last_seen_at,
+    greatest(last_confirmed_at, last_rejected_at) AS last_checked_at,
+    last_confirmed_at,
     multiIf(
-        toInt64(f.newest_profit) <= 0, 'no_profit', -- 0 where it was never said
-        toInt64(f.newest_list_price) <= 0, 'no_list_price',
-        toInt64(f.newest_year_average) <= 0, 'no_one_year_average',
-        r.reject_id > f.confirmed_id, r.reason,
+        toInt64(newest_profit) <= 0, 'no_profit', -- 0 where no version said it
+        toInt64(newest_list_price) <= 0, 'no_list_price',
+        toInt64(newest_year_average) <= 0, 'no_one_year_average',
+        newest_reject > newest_confirmation, toString(reject_reason),
         '') AS hidden_because,
-    if(m.mark.2 > f.last_confirmed_at, m.mark.1, '') AS stale_because
+    if(marked_at > last_confirmed_at, mark, '') AS stale_because
 FROM
 (
     SELECT
@@ -67,22 +68,35 @@ FROM
         max(d.newest_year_average) AS newest_year_average,
         min(d.first_at) AS first_seen_at,
         max(d.last_at) AS last_seen_at,
+        max(d.confirmed_id) AS newest_confirmation,
         max(d.confirmed_at) AS last_confirmed_at,
-        max(d.confirmed_id) AS confirmed_id
-    FROM deal_facts AS d
+        max(d.reject_id) AS newest_reject,
+        argMax(d.reason, d.reject_id) AS reject_reason,
+        max(d.rejected_at) AS last_rejected_at,
+        argMax(d.mark, d.marked_at) AS mark,
+        max(d.marked_at) AS marked_at
+    FROM
+    (
+        SELECT
+            deal, domain, asin, price_type, newest_profit, newest_list_price, newest_year_average, first_at, last_at, confirmed_id, confirmed_at,
+            toUInt64(0) AS reject_id, toLowCardinality('') AS reason, toDateTime64(0, 3, 'UTC') AS rejected_at,
+            '' AS mark, toDateTime64(0, 3, 'UTC') AS marked_at
+        FROM deal_facts
+        UNION ALL
+        SELECT
+            deal, 0, '', 0, 0, 0, 0, toDateTime64('2200-01-01 00:00:00', 3, 'UTC'), toDateTime64(0, 3, 'UTC'), 0, toDateTime64(0, 3, 'UTC'),
+            row_id, reason, if(expiry, toDateTime64(0, 3, 'UTC'), at), -- an expiry is no check
+            '', toDateTime64(0, 3, 'UTC')
+        FROM deal_rejects
+        WHERE deal IN (SELECT deal FROM deal_facts)
+        UNION ALL
+        SELECT
+            cityHash64(domain, asin, price_type), 0, '', 0, 0, 0, 0, toDateTime64('2200-01-01 00:00:00', 3, 'UTC'), toDateTime64(0, 3, 'UTC'), 0, toDateTime64(0, 3, 'UTC'),
+            0, '', toDateTime64(0, 3, 'UTC'),
+            argMaxMerge(newest).1, argMaxMerge(newest).2
+        FROM deal_marks
+        GROUP BY domain, asin, price_type
+    ) AS d
     GROUP BY deal
     HAVING last_seen_at > toDateTime64(0, 3, 'UTC')
-) AS f
-LEFT JOIN
-(
-    SELECT j.deal AS deal, argMax(j.reason, j.row_id) AS reason, max(j.row_id) AS reject_id, maxIf(j.at, NOT j.expiry) AS rejected_at
-    FROM deal_rejects AS j
-    WHERE j.deal IN (SELECT deal FROM deal_facts)
-    GROUP BY j.deal
-) AS r ON f.deal = r.deal
-LEFT JOIN
-(
-    SELECT cityHash64(domain, asin, price_type) AS deal, argMaxMerge(newest) AS mark
-    FROM deal_marks
-    GROUP BY domain, asin, price_type
-) AS m ON f.deal = m.deal;
+);
