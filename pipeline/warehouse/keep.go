@@ -10,8 +10,8 @@ import (
 const KeepDays = 400
 
 // keptTables are those whose rows leave by age: what was recorded, row by row. The sums over them stay for ever, and so do
-// the deals.
-var keptTables = []string{"verdicts", "verdict_ids", "ledger", "balance_points", "dead"}
+// the deals; the ids of verdicts have an age of their own.
+var keptTables = []string{"verdicts", "ledger", "balance_points", "dead"}
 
 // Keep makes rows leave so many days after they were stored, machine time. It asks for a change only where there is one,
 // and of several processes with different wishes the last has its way. Fewer days than before: ClickHouse removes what

@@ -61,6 +61,12 @@ var sums = map[string][2]string{
 		`SELECT asin, max(at) FROM verdicts FINAL WHERE run = 'live' AND outcome IN ('accept', 'confirm') AND asin IN (SELECT asin FROM deal_versions) GROUP BY ALL ORDER BY ALL`,
 		"SELECT asin, last_confirmed_at FROM deal_states WHERE last_confirmed_at > '1970-01-02' ORDER BY ALL",
 	},
+	"checked": {
+		`SELECT asin, greatest(maxIf(at, outcome != 'reject'), argMaxIf(at, row_id, (outcome = 'reject' AND look != 'list') AND row_id > confirmed)) AS checked
+			FROM (SELECT *, max(if(outcome != 'reject', row_id, 0)) OVER (PARTITION BY domain, asin, price_type) AS confirmed FROM verdicts FINAL
+				WHERE run = 'live' AND outcome IN ('accept', 'confirm', 'reject') AND asin IN (SELECT asin FROM deal_versions WHERE run = 'live')) GROUP BY asin ORDER BY ALL`,
+		"SELECT asin, last_checked_at FROM deal_states WHERE asin IN (SELECT asin FROM verdicts WHERE run = 'live' AND outcome IN ('accept', 'confirm', 'reject')) ORDER BY ALL",
+	},
 	"token_hours": {
 		"SELECT toStartOfHour(at) AS h, stage, event, price_kind, count(), sum(tokens), sum(items) FROM ledger FINAL GROUP BY ALL ORDER BY ALL",
 		"SELECT hour, stage, event, price_kind, entries, tokens, items FROM token_counts ORDER BY ALL",

@@ -36,29 +36,29 @@ ALTER TABLE deal_facts DROP COLUMN IF EXISTS profit, DROP COLUMN IF EXISTS list_
 -- with a compression on top, and read faster.
 ALTER TABLE deal_rejects MODIFY COLUMN row_id UInt64 CODEC(T64), MODIFY COLUMN at DateTime64(3, 'UTC') CODEC(T64);
 
--- deal_states: the same definition. Of a deal's rejects the newest counts, if it is newer than what confirmed the deal. Facts,
--- rejects and marks are added up in one aggregation by the deal, and not joined: how long a join of these takes depends on
--- which condition an optimiser pushes through it. Which rejects are of deals is asked of the key alone, since one in thirty is.
+-- deal_states: the same definition. Of a deal's rejects the newest counts, if it is newer than what confirmed the deal. Facts
+-- and rejects are added up in one aggregation by the deal, and not joined: how long a join of these takes depends on which
+-- condition an optimiser pushes through it. Which rejects are of deals is asked of the key alone, since one in thirty is.
 CREATE OR REPLACE VIEW deal_states AS
 SELECT
-    deal,
-    domain,
-    asin,
-    price_type,
-    if(newest_profit = 0, NULL, toInt64(newest_profit)) AS profit_cents,
-    if(newest_list_price = 0, NULL, toInt64(newest_list_price)) AS list_price_cents,
-    if(newest_year_average = 0, NULL, toInt64(newest_year_average)) AS one_year_average_cents,
-    first_seen_at,
-    last_seen_at,
-    greatest(last_confirmed_at, last_rejected_at) AS last_checked_at,
-    last_confirmed_at,
+    f.deal AS deal,
+    f.domain AS domain,
+    f.asin AS asin,
+    f.price_type AS price_type,
+    if(f.newest_profit = 0, NULL, toInt64(f.newest_profit)) AS profit_cents,
+    if(f.newest_list_price = 0, NULL, toInt64(f.newest_list_price)) AS list_price_cents,
+    if(f.newest_year_average = 0, NULL, toInt64(f.newest_year_average)) AS one_year_average_cents,
+    f.first_seen_at AS first_seen_at,
+    f.last_seen_at AS last_seen_at,
+    if(f.newest_check > f.newest_confirmation, greatest(f.last_confirmed_at, f.rejected_at), f.last_confirmed_at) AS last_checked_at,
+    f.last_confirmed_at AS last_confirmed_at,
     multiIf(
-        toInt64(newest_profit) <= 0, 'no_profit', -- 0 where no version said it
-        toInt64(newest_list_price) <= 0, 'no_list_price',
-        toInt64(newest_year_average) <= 0, 'no_one_year_average',
-        newest_reject > newest_confirmation, toString(reject_reason),
+        toInt64(f.newest_profit) <= 0, 'no_profit', -- 0 where no version said it
+        toInt64(f.newest_list_price) <= 0, 'no_list_price',
+        toInt64(f.newest_year_average) <= 0, 'no_one_year_average',
+        f.newest_reject > f.newest_confirmation, toString(f.reject_reason),
         '') AS hidden_because,
-    if(marked_at > last_confirmed_at, mark, '') AS stale_because
+    if(m.mark.2 > f.last_confirmed_at, m.mark.1, '') AS stale_because
 FROM
 (
     SELECT
@@ -72,31 +72,27 @@ FROM
         max(d.confirmed_at) AS last_confirmed_at,
         max(d.reject_id) AS newest_reject,
         argMax(d.reason, d.reject_id) AS reject_reason,
-        max(d.rejected_at) AS last_rejected_at,
-        argMax(d.mark, d.marked_at) AS mark,
-        max(d.marked_at) AS marked_at
+        max(d.check_id) AS newest_check,
+        argMax(d.rejected_at, d.check_id) AS rejected_at
     FROM
     (
         SELECT
             deal, domain, asin, price_type, newest_profit, newest_list_price, newest_year_average, first_at, last_at, confirmed_id, confirmed_at,
-            toUInt64(0) AS reject_id, toLowCardinality('') AS reason, toDateTime64(0, 3, 'UTC') AS rejected_at,
-            '' AS mark, toDateTime64(0, 3, 'UTC') AS marked_at
+            toUInt64(0) AS reject_id, toLowCardinality('') AS reason, toUInt64(0) AS check_id, toDateTime64(0, 3, 'UTC') AS rejected_at
         FROM deal_facts
         UNION ALL
         SELECT
             deal, 0, '', 0, 0, 0, 0, toDateTime64('2200-01-01 00:00:00', 3, 'UTC'), toDateTime64(0, 3, 'UTC'), 0, toDateTime64(0, 3, 'UTC'),
-            row_id, reason, if(expiry, toDateTime64(0, 3, 'UTC'), at), -- an expiry is no check
-            '', toDateTime64(0, 3, 'UTC')
+            row_id, reason, if(expiry, 0, row_id), at -- an expiry is no check
         FROM deal_rejects
         WHERE deal IN (SELECT deal FROM deal_facts)
-        UNION ALL
-        SELECT
-            cityHash64(domain, asin, price_type), 0, '', 0, 0, 0, 0, toDateTime64('2200-01-01 00:00:00', 3, 'UTC'), toDateTime64(0, 3, 'UTC'), 0, toDateTime64(0, 3, 'UTC'),
-            0, '', toDateTime64(0, 3, 'UTC'),
-            argMaxMerge(newest).1, argMaxMerge(newest).2
-        FROM deal_marks
-        GROUP BY domain, asin, price_type
     ) AS d
     GROUP BY deal
     HAVING last_seen_at > toDateTime64(0, 3, 'UTC')
-);
+) AS f
+LEFT ANY JOIN
+(
+    SELECT cityHash64(domain, asin, price_type) AS deal, argMaxMerge(newest) AS mark
+    FROM deal_marks
+    GROUP BY domain, asin, price_type
+) AS m ON f.deal = m.deal;

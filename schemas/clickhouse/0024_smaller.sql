@@ -1,4 +1,4 @@
--- verdicts, verdict_hours: the same, in less room.
+-- verdicts, verdict_hours, verdict_ids: the same, in less room.
 --
 -- A verdict with its inputs takes a seventh less: numbers of a narrow range are packed to their width (T64), whose neighbours
 -- in the key's order are not like each other. Parts that are there already change as they are merged.
@@ -15,3 +15,9 @@ ALTER TABLE verdicts
 ALTER TABLE verdict_hours
     MODIFY COLUMN ids AggregateFunction(groupBitmap, UInt64) CODEC(ZSTD(1)),
     MODIFY COLUMN root_category Int64 CODEC(T64, ZSTD(1));
+
+-- verdict_ids: kept for 100 days, however long the verdicts are. Nothing from which a verdict could be made again lasts longer:
+-- a candidate and a survivor wait for 30 days each, and the stream itself keeps a verdict for 90.
+ALTER TABLE verdict_ids
+    MODIFY COLUMN stored_at SimpleAggregateFunction(max, DateTime('UTC')) CODEC(ZSTD(1)),
+    MODIFY TTL stored_at + INTERVAL 100 DAY;

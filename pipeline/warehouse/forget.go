@@ -1,0 +1,53 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// rejectMemory is how long a reject of what is no deal is remembered, on the stream's clock.
+const rejectMemory = 7 * 24 * time.Hour
+
+// WorthForgetting is how many rejects should have become useless before they are removed: that rewrites the table.
+const WorthForgetting = 20_000
+
+// ForgetRejects removes rejects that can hide no deal any more, once there are so many of them, and returns how many. Table deal_rejects remembers the newest
+// reject of everything, because a deal may be recorded after a later look has rejected it; without this it would grow with
+// every ASIN ever seen, although one in thirty is a deal.
+//
+// A reject is useless when nothing is known of a deal of it and what confirms one can only come later in the stream. That is
+// so once verdicts stored rejectMemory after it are recorded, because the recorder never has anything in hand that is
+// older by a dedup window (a day) than what it has recorded: see there, "ripe". A deal that is found later is confirmed by a
+// later verdict, which no earlier reject hides.
+func (w *Warehouse) ForgetRejects(ctx context.Context, worth int) (int, error) {
+	last, err := w.number(ctx, `SELECT max(row_id) FROM verdicts WHERE run = 'live'
+		AND stored_at < (SELECT max(stored_at) FROM verdicts WHERE run = 'live') - toIntervalSecond({memory:UInt32})`,
+		map[string]string{"memory": strconv.Itoa(int(rejectMemory.Seconds()))})
+	if err != nil {
+		return 0, fmt.Errorf("look for the last reject to forget: %w", err)
+	}
+	useless := "row_id <= " + strconv.FormatUint(last, 10) + " AND deal NOT IN (SELECT deal FROM deal_facts)"
+	n, err := w.number(ctx, "SELECT count() FROM deal_rejects WHERE "+useless, nil)
+	if err != nil {
+		return 0, fmt.Errorf("count rejects to forget: %w", err)
+	}
+	if n < uint64(max(worth, 1)) { //nolint:gosec // positive
+		return 0, nil
+	}
+	if err := w.exec(ctx, "ALTER TABLE deal_rejects DELETE WHERE "+useless+" SETTINGS mutations_sync = 1"); err != nil {
+		return 0, fmt.Errorf("forget %d rejects: %w", n, err)
+	}
+	return int(n), nil //nolint:gosec // a count of rows
+}
+
+// number is the answer to a question with one.
+func (w *Warehouse) number(ctx context.Context, sql string, params map[string]string) (uint64, error) {
+	t, err := w.query(ctx, sql, params, readOnly())
+	if err != nil {
+		return 0, err
+	}
+	n, _ := t.Rows[0][0].(uint64)
+	return n, nil
+}
