@@ -93,7 +93,7 @@ func (r *recorder) run(ctx context.Context) error {
 		all.Go(func() { l.run(ctx, working) })
 	}
 	all.Go(func() { graves.run(ctx, working) })
-	all.Go(func() { r.keepOpen(ctx) })
+	all.Go(func() { r.keepOpen(ctx); r.tidyUp(ctx) })
 	all.Wait()
 	return ctx.Err()
 }

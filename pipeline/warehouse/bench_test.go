@@ -120,8 +120,8 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 			b.Fatal(err)
 		}
 	}
-	// What a year of running has removed: the recorder forgets every hour, ClickHouse merges in the background.
-	if _, err := w.ForgetRejects(b.Context(), warehouse.WorthForgetting); err != nil {
+	// What a year of running has removed: the recorder tidies up every hour, ClickHouse merges in the background.
+	if _, err := w.Tidy(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	if err := w.Exec(b.Context(), "OPTIMIZE TABLE verdict_ids FINAL"); err != nil {

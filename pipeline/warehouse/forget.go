@@ -10,8 +10,8 @@ import (
 // rejectMemory is how long a reject of what is no deal is remembered, on the stream's clock.
 const rejectMemory = 7 * 24 * time.Hour
 
-// WorthForgetting is how many rejects should have become useless before they are removed: that rewrites the table.
-const WorthForgetting = 20_000
+// worthForgetting is how many rejects should have become useless before they are removed: that rewrites the table.
+const worthForgetting = 20_000
 
 // ForgetRejects removes rejects that can hide no deal any more, once there are so many of them, and returns how many. Table deal_rejects remembers the newest
 // reject of everything, because a deal may be recorded after a later look has rejected it; without this it would grow with
@@ -40,6 +40,20 @@ func (w *Warehouse) ForgetRejects(ctx context.Context, worth int) (int, error) {
 		return 0, fmt.Errorf("forget %d rejects: %w", n, err)
 	}
 	return int(n), nil //nolint:gosec // a count of rows
+}
+
+// Tidy does what ClickHouse does not do by itself: it forgets rejects (ForgetRejects) and merges the two small tables
+// through which all deals are counted, so that each deal is one row in them. A count is right without it, and half as fast.
+func (w *Warehouse) Tidy(ctx context.Context) (forgotten int, err error) {
+	if forgotten, err = w.ForgetRejects(ctx, worthForgetting); err != nil {
+		return 0, err
+	}
+	for _, table := range []string{"deal_facts", "deal_rejects"} {
+		if err := w.exec(ctx, "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
+			return forgotten, fmt.Errorf("merge %s: %w", table, err)
+		}
+	}
+	return forgotten, nil
 }
 
 // number is the answer to a question with one.
