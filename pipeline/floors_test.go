@@ -38,7 +38,7 @@ var floors = []floor{
 	{name: "words and files", pure: true, packages: []string{"pipeline", "schemas"}},
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock"}},
 	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial"}},
-	{name: "rules", pure: true, packages: []string{"pipeline/verdict"}},
+	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
 	{name: "doors", packages: []string{"pipeline/bus", "pipeline/warehouse", "pipeline/embedded/..."}},

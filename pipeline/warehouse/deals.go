@@ -1,7 +1,6 @@
 package warehouse
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/standing"
 )
 
 // dealKey are the members of a deal that its row holds by itself.
@@ -87,23 +87,13 @@ func orEmpty[V any](v *V, err error) V {
 // column that says nothing.
 func ReadDeal(o Origin, body []byte) (DealRow, error) {
 	r := DealRow{Origin: o, Message: string(body)}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return r, fmt.Errorf("decode deal: %w", err)
+	v, err := standing.ReadVersion(body, o.At)
+	if err != nil {
+		return r, err
 	}
-	var typed deal.Deal
-	if err := json.Unmarshal(body, &typed); err != nil {
-		return r, fmt.Errorf("decode deal: %w", err)
-	}
-	if typed.ASIN == "" || typed.Domain == 0 {
-		return r, fmt.Errorf("decode deal: it names no ASIN and domain")
-	}
-	r.Domain, r.ASIN, r.PriceType = typed.Domain, typed.ASIN, typed.PriceType
-	if !typed.DecidedAt.IsZero() {
-		r.At = typed.DecidedAt
-	}
-	r.Fields = make(map[string][]byte, len(fields))
-	for name, raw := range fields {
+	r.Domain, r.ASIN, r.PriceType, r.At = v.Domain, v.ASIN, v.PriceType, v.At
+	r.Fields = make(map[string][]byte, len(v.Members))
+	for name, raw := range v.Members {
 		r.Fields[name] = raw
 	}
 	return r, nil

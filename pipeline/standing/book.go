@@ -1,0 +1,152 @@
+package standing
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// Book is what was heard of deals. The zero value is an empty one.
+type Book struct {
+	records map[Place]*record
+}
+
+// record is what was heard of one deal.
+type record struct {
+	versions map[uint64]Version
+	words    map[word]heard
+}
+
+// word is what makes two verdicts one: the work and the look; of a verdict without a
+// Work-Id, its place in the stream.
+type word struct {
+	work string
+	look pipeline.Look
+	id   uint64
+}
+
+// heard is as much of a verdict as concerns a deal.
+type heard struct {
+	id      uint64
+	look    pipeline.Look
+	outcome pipeline.Outcome
+	reason  string
+	at      time.Time
+}
+
+// Origin is where a message stands, and whose it is.
+type Origin struct {
+	ID     uint64 // its place in the stream
+	Run    string // pipeline.RunLive, or a replay's name
+	WorkID string
+}
+
+func (b *Book) record(p Place) *record {
+	if b.records == nil {
+		b.records = map[Place]*record{}
+	}
+	r := b.records[p]
+	if r == nil {
+		r = &record{versions: map[uint64]Version{}, words: map[word]heard{}}
+		b.records[p] = r
+	}
+	return r
+}
+
+// Version hears a version of a deal.
+func (b *Book) Version(o Origin, v Version) {
+	if o.Run != pipeline.RunLive {
+		return
+	}
+	v.id, v.WorkID, v.At = o.ID, o.WorkID, v.At.Truncate(time.Millisecond)
+	b.record(v.Place).versions[o.ID] = v
+}
+
+// Verdict hears a verdict. Those that say nothing are kept as well: one that was
+// published again is what it was at first.
+func (b *Book) Verdict(o Origin, v pipeline.Verdict) {
+	if o.Run != pipeline.RunLive {
+		return
+	}
+	w := word{work: o.WorkID, look: v.Look}
+	if o.WorkID == "" {
+		w.id = o.ID
+	}
+	r := b.record(PlaceOf(v.Identity))
+	if first, known := r.words[w]; !known || o.ID < first.id {
+		r.words[w] = heard{id: o.ID, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.DecidedAt.Truncate(time.Millisecond)}
+	}
+}
+
+// States are the deals of which a version was heard, in order.
+func (b *Book) States() []State {
+	var out []State
+	for _, p := range slices.SortedFunc(maps.Keys(b.records), Place.Compare) {
+		if r := b.records[p]; len(r.versions) > 0 {
+			out = append(out, r.state(p))
+		}
+	}
+	return out
+}
+
+// Visible are the deals that are shown, with what is shown of them, of those with a
+// version since then.
+func (b *Book) Visible(since time.Time) []Shown {
+	var out []Shown
+	for _, s := range b.States() {
+		if s.HiddenBecause == "" && !s.LastSeen.Before(since) {
+			out = append(out, b.records[s.Place].shown(s))
+		}
+	}
+	return out
+}
+
+// Winner is the verdict that decides over a deal about which verdicts disagree: the
+// newest that accepts, confirms or rejects. A reader who saw only the newest verdict of
+// each subject looks behind it, because that may be one that was published again.
+func (b *Book) Winner(p Place) (look pipeline.Look, o pipeline.Outcome, contested bool) {
+	yes, no := b.record(p).newest()
+	if yes.id == 0 || no.id == 0 {
+		return "", "", false
+	}
+	if no.id > yes.id {
+		yes = no
+	}
+	return yes.look, yes.outcome, true
+}
+
+// Awaits reports whether a deal that was decided then is hidden only because the
+// verdict that accepts it has not been heard: it is published after the deal.
+func (b *Book) Awaits(p Place, decided time.Time) bool {
+	yes, no := b.record(p).newest()
+	return no.id > yes.id && no.at.Before(decided) && b.record(p).confirmed().Before(decided)
+}
+
+// newest are the newest word for a deal and the newest against it.
+func (r *record) newest() (yes, no heard) {
+	for _, h := range r.words {
+		switch h.outcome {
+		case pipeline.Accept, pipeline.Confirm:
+			yes = later(yes, h)
+		case pipeline.Reject:
+			no = later(no, h)
+		case pipeline.Survive, pipeline.Shed, pipeline.Fail:
+		}
+	}
+	return yes, no
+}
+
+func later(a, b heard) heard {
+	if b.id > a.id {
+		return b
+	}
+	return a
+}
+
+// Compare orders places by domain, ASIN and price type.
+func (p Place) Compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.Domain, q.Domain), cmp.Compare(p.ASIN, q.ASIN), cmp.Compare(p.PriceType, q.PriceType))
+}

@@ -1,0 +1,118 @@
+package standing
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// State is how a deal stands. It is a row of the view deal_states, under its names.
+type State struct {
+	Place
+	FirstSeen     time.Time `json:"first_seen_at"`     // of its versions
+	LastSeen      time.Time `json:"last_seen_at"`      // of its versions
+	LastConfirmed time.Time `json:"last_confirmed_at"` // the last accept or confirm; zero without one
+	HiddenBecause string    `json:"hidden_because"`    // empty: it is visible
+	StaleBecause  string    `json:"stale_because"`     // why it was not confirmed in time; it is visible all the same
+}
+
+// Shown is a visible deal and what is shown of it.
+type Shown struct {
+	State
+	WorkID  string                     // of the newest version
+	Members map[string]json.RawMessage // what its versions say together, by name
+}
+
+// The reasons for which a deal is hidden whatever verdicts say.
+const (
+	NoProfit         = "no_profit"
+	NoListPrice      = "no_list_price"
+	NoOneYearAverage = "no_one_year_average"
+)
+
+// Counts are how many deals stand how. Every deal is visible, expired or invalid.
+type Counts struct {
+	Stored  int `json:"stored"`  // deals ever found
+	Visible int `json:"visible"` // shown now
+	Stale   int `json:"stale"`   // of the visible, marked as not confirmed in time
+	Expired int `json:"expired"` // hidden by a later look that rejected them, or by the keeper
+	Invalid int `json:"invalid"` // hidden because profit, list price or yearly average is missing
+}
+
+// Count counts the states.
+func Count(states []State) Counts {
+	c := Counts{Stored: len(states)}
+	for _, s := range states {
+		switch s.HiddenBecause {
+		case "":
+			c.Visible++
+			if s.StaleBecause != "" {
+				c.Stale++
+			}
+		case NoProfit, NoListPrice, NoOneYearAverage:
+			c.Invalid++
+		default:
+			c.Expired++
+		}
+	}
+	return c
+}
+
+func (r *record) state(p Place) State {
+	versions := r.byAge()
+	s := State{Place: p, FirstSeen: versions[0].At, LastSeen: versions[0].At, LastConfirmed: r.confirmed()}
+	for _, v := range versions {
+		if v.At.Before(s.FirstSeen) {
+			s.FirstSeen = v.At
+		}
+		if v.At.After(s.LastSeen) {
+			s.LastSeen = v.At
+		}
+	}
+	s.HiddenBecause, s.StaleBecause = r.hidden(versions), r.stale()
+	return s
+}
+
+func (r *record) hidden(versions []Version) string {
+	for _, need := range []struct{ name, reason string }{
+		{"profit_cents", NoProfit}, {"list_price_cents", NoListPrice}, {"one_year_average_cents", NoOneYearAverage},
+	} {
+		if c := cents(versions, need.name); c == nil || *c <= 0 {
+			return need.reason
+		}
+	}
+	if yes, no := r.newest(); no.id > yes.id {
+		return no.reason
+	}
+	return ""
+}
+
+// confirmed is when a look last found it to be a deal; zero where none did.
+func (r *record) confirmed() time.Time {
+	var at time.Time
+	for _, h := range r.words {
+		if (h.outcome == pipeline.Accept || h.outcome == pipeline.Confirm) && h.at.After(at) {
+			at = h.at
+		}
+	}
+	return at
+}
+
+// staleMark begins the reasons for which the keeper of the stock calls a deal stale.
+const staleMark = "stale_"
+
+// stale is the newest mark, unless a look has found the deal since.
+func (r *record) stale() string {
+	var mark heard
+	for _, h := range r.words {
+		if h.look == pipeline.LookList && h.outcome == pipeline.Fail && strings.HasPrefix(h.reason, staleMark) {
+			mark = later(mark, h)
+		}
+	}
+	if mark.at.After(r.confirmed()) {
+		return mark.reason
+	}
+	return ""
+}

@@ -1,0 +1,211 @@
+package warehouse_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/standing"
+	"ratchet/pipeline/warehouse"
+)
+
+// shownMembers are members of every kind: with a column and without, texts, numbers, times, lists, and of the seller.
+var shownMembers = []string{
+	"title", "condition", "profit_cents", "list_price_cents", "one_year_average_cents", "roi_percent", "shipping_known", "decided_at",
+	"response_ids", "categories", "seller_id", "seller_name", "seller_quality", "rule_set", "tokens", "source",
+}
+
+// TestTheStreamsSayOfEveryDealWhatTheViewSays draws versions and verdicts of a few deals, partial ones, repeated ones, of replays
+// and of other price types, gives them to ClickHouse in any order and batch and to the definition in Go, and compares how every
+// deal stands, what is listed and what is counted. Every round has a domain of its own.
+func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	left := 60
+	if testing.Short() {
+		left = 8
+	}
+	domain, hidden := 0, map[string]bool{}
+	rapid.Check(t, func(r *rapid.T) {
+		if left--; left < 0 {
+			return // a round is many statements: of rapid's hundred, as many as take seconds
+		}
+		domain++
+		var book standing.Book
+		n := rapid.IntRange(1, 60).Draw(r, "messages")
+		deals, verdicts := drawHistory(t, r, domain, n)
+		hear(r, &book, deals, verdicts)
+		redeliver(t, r, fmt.Sprint("standing deals ", domain), deals, w.InsertDeals)
+		once, err := w.WithoutRepeats(t.Context(), verdicts) // as the recorder does
+		must(t, err)
+		redeliver(t, r, fmt.Sprint("standing verdicts ", domain), once, w.InsertVerdicts)
+
+		states, err := w.States(t.Context())
+		must(t, err)
+		states = slices.DeleteFunc(states, func(s standing.State) bool { return s.Domain != domain })
+		if want := book.States(); !reflect.DeepEqual(states, want) && len(states)+len(want) > 0 {
+			r.Errorf("the view says\n%+v\nthe streams say\n%+v", states, want)
+		}
+		since := noon.Add(time.Duration(rapid.IntRange(0, 40).Draw(r, "since")) * time.Minute)
+		if got, want := listed(t, w, domain, since), shownOf(book.Visible(since)); got != want {
+			r.Errorf("the view lists\n%s\nthe streams list\n%s", got, want)
+		}
+		counts := standing.Count(book.States())
+		if all := book.Visible(time.Time{}); len(all) != counts.Visible || counts.Visible+counts.Expired+counts.Invalid != counts.Stored {
+			r.Errorf("%d are listed and counted are %+v", len(all), counts)
+		}
+		for _, s := range states {
+			hidden[s.HiddenBecause], hidden[s.StaleBecause+"!"] = true, true
+		}
+	})
+	for _, want := range []string{"", standing.NoProfit, standing.NoListPrice, standing.NoOneYearAverage, "low_roi", "!", "stale_waiting!"} {
+		if !hidden[want] {
+			t.Errorf("no deal was ever %q", want)
+		}
+	}
+	counts, err := w.Counts(t.Context())
+	must(t, err)
+	states, err := w.States(t.Context())
+	must(t, err)
+	if want := standing.Count(states); counts != want || counts.Stored == 0 {
+		t.Errorf("the view counts %+v, its states are %+v", counts, want)
+	}
+	want(t, w, "SELECT count() FROM visible_deals", fmt.Sprint(counts.Visible))
+	a, err := w.Ask(t.Context(), "deal-counts", map[string]string{"since": "2026-01-01 00:00:00"})
+	must(t, err)
+	if got, want := fmt.Sprint(a.Rows[0][0], a.Rows[0][1], a.Rows[0][4], a.Rows[0][5]), fmt.Sprint(counts.Stored, counts.Visible, counts.Expired, counts.Invalid); got != want {
+		t.Errorf("deal-counts says %s, want %s", got, want)
+	}
+}
+
+// drawHistory is what the streams hold of a few deals.
+func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.DealRow, verdicts []warehouse.VerdictRow) {
+	t.Helper()
+	works := map[string]int{}
+	for i := range n {
+		// Sequences go on over rounds, since the origin of a row is its key.
+		seq, at := uint64(domain*1000+i), noon.Add(time.Duration(i)*time.Minute)
+		if rapid.IntRange(0, 4).Draw(r, "late") == 0 {
+			at = at.Add(-time.Duration(rapid.IntRange(1, 30).Draw(r, "by")) * time.Minute)
+		}
+		asin, priceType := asinOf(rapid.IntRange(0, 3).Draw(r, "asin")), rapid.SampledFrom([]int{2, 2, 2, 0}).Draw(r, "price type")
+		run := rapid.SampledFrom([]string{pipeline.RunLive, pipeline.RunLive, pipeline.RunLive, pipeline.RunLive, "lax"}).Draw(r, "run")
+		if rapid.IntRange(0, 2).Draw(r, "kind") == 0 {
+			d := dealRow(t, seq, at, drawDeal(r, domain, asin, priceType, at))
+			d.Run = run
+			deals = append(deals, d)
+			continue
+		}
+		v := warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, seq, at), InputsJSON: `{}`}
+		v.Run, v.WorkID = run, fmt.Sprintf("%d/%s/%d/%d", domain, asin, priceType, i)
+		if again := fmt.Sprint(asin, priceType); rapid.IntRange(0, 5).Draw(r, "published again") == 0 && works[again] > 0 {
+			v.WorkID = fmt.Sprintf("%d/%s/%d/%d", domain, asin, priceType, works[again])
+		} else {
+			works[again] = i
+		}
+		if rapid.IntRange(0, 9).Draw(r, "without work") == 0 {
+			v.WorkID = ""
+		}
+		v.Identity = pipeline.Identity{Domain: domain, ASIN: asin, PriceType: priceType, CreationDate: int64(i)}
+		said := rapid.SampledFrom([]struct {
+			look    pipeline.Look
+			outcome pipeline.Outcome
+			reason  string
+		}{
+			{pipeline.LookCommit, pipeline.Accept, "ok"}, {pipeline.LookCommit, pipeline.Accept, "ok"}, {pipeline.LookPeek, pipeline.Confirm, "unchanged"},
+			{pipeline.LookGlance, pipeline.Reject, "no_rank"}, {pipeline.LookPeek, pipeline.Reject, "low_roi"}, {pipeline.LookCommit, pipeline.Reject, "low_roi"},
+			{pipeline.LookList, pipeline.Reject, "expired_over_capacity"}, {pipeline.LookList, pipeline.Fail, "stale_waiting"},
+			{pipeline.LookList, pipeline.Fail, "stale_waiting"}, {pipeline.LookList, pipeline.Fail, "repair_gave_up"}, {pipeline.LookPeek, pipeline.Fail, "stale_not_a_mark"},
+			{pipeline.LookPeek, pipeline.Survive, "ok"}, {pipeline.LookGlance, pipeline.Shed, "shed_below_line"},
+		}).Draw(r, "said")
+		v.Look, v.Outcome, v.Reason, v.DecidedAt = said.look, said.outcome, said.reason, at
+		verdicts = append(verdicts, v)
+	}
+	return deals, verdicts
+}
+
+// drawDeal is a version of a deal that says some of its members.
+func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) string {
+	m := map[string]any{"domain": domain, "asin": asin, "price_type": priceType, "decided_at": at}
+	say := func(name string, values ...any) {
+		if n := rapid.IntRange(-1, len(values)-1).Draw(r, name); n >= 0 {
+			m[name] = values[n]
+		}
+	}
+	for _, name := range []string{"profit_cents", "list_price_cents", "one_year_average_cents"} {
+		say(name, 5, 7, 9, 0, nil, 5)
+	}
+	say("title", "A", "B", "", nil)
+	say("condition", "good", "")
+	say("roi_percent", 42.5, 0.1, nil)
+	say("shipping_known", true, false)
+	say("response_ids", []string{"1"}, []string{"2", "3"}, []string{})
+	say("categories", []string{"Books"}, []string{})
+	say("seller_id", "S1", "S2", nil)
+	say("seller_name", "One", "Two", "")
+	say("seller_quality", 0.5, 1.0)
+	say("rule_set", "r1", "r2")
+	say("tokens", 0, 8)
+	say("source", "live", "refresh")
+	raw, err := json.Marshal(m)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(raw)
+}
+
+// hear gives the book every message at least once, in any order.
+func hear(r *rapid.T, book *standing.Book, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow) {
+	var tell []func()
+	for _, d := range deals {
+		tell = append(tell, func() {
+			v, err := standing.ReadVersion([]byte(d.Message), d.At)
+			if err != nil {
+				r.Fatal(err)
+			}
+			book.Version(standing.Origin{ID: d.Sequence, Run: d.Run, WorkID: d.WorkID}, v)
+		})
+	}
+	for _, v := range verdicts {
+		tell = append(tell, func() {
+			book.Verdict(standing.Origin{ID: v.Sequence, Run: v.Run, WorkID: v.WorkID}, v.Verdict)
+		})
+	}
+	order := rapid.Permutation(tell).Draw(r, "heard")
+	order = append(order, order[:rapid.IntRange(0, len(order)).Draw(r, "heard twice")]...)
+	for _, say := range order {
+		say()
+	}
+}
+
+// listed is what the view lists of a domain, as text.
+func listed(t *testing.T, w *warehouse.Warehouse, domain int, since time.Time) string {
+	t.Helper()
+	all, err := w.Visible(t.Context(), since, shownMembers)
+	must(t, err)
+	return shownOf(slices.DeleteFunc(all, func(s standing.Shown) bool { return s.Domain != domain }))
+}
+
+// shownOf is a list as text, whatever its order.
+func shownOf(all []standing.Shown) string {
+	slices.SortFunc(all, func(a, b standing.Shown) int { return a.Compare(b.Place) })
+	text := ""
+	for _, s := range all {
+		text += fmt.Sprint(s.Place, " ", s.LastSeen, s.LastConfirmed, s.StaleBecause, " ", s.WorkID)
+		for _, name := range shownMembers {
+			if raw := s.Members[name]; raw != nil {
+				var v any
+				_ = json.Unmarshal(raw, &v) // a number is one however it is written
+				text += fmt.Sprint(" ", name, "=", v)
+			}
+		}
+		text += "\n"
+	}
+	return text
+}
