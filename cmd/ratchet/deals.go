@@ -19,11 +19,12 @@ import (
 const notifyPatience = time.Minute
 
 type dealsCmd struct {
-	natsFlags `embed:""`
-	Since     time.Duration `help:"Only deals decided within this much pipeline time." placeholder:"D"`
-	Follow    bool          `help:"Go on and print every new deal, until Ctrl-C."`
-	Format    string        `help:"table, json (with --follow an object a line) or csv." enum:"table,json,csv" default:"table"`
-	Notify    string        `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL"`
+	natsFlags     `embed:""`
+	clickhouseURL `embed:""`
+	Since         time.Duration `help:"Only deals decided within this much pipeline time; a confirmation decides nothing anew." placeholder:"D"`
+	Follow        bool          `help:"Go on and print every new deal, until Ctrl-C."`
+	Format        string        `help:"table, json (with --follow an object a line) or csv." enum:"table,json,csv" default:"table"`
+	Notify        string        `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL"`
 }
 
 // Run prints the deals and tells the webhook.
@@ -73,15 +74,24 @@ func (c dealsCmd) from(ctx context.Context, b *bus.Bus) (time.Time, error) {
 }
 
 func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time) error {
+	visible := console.NewVisible(b, c.URL)
+	defer visible.Close()
+	// Only what is not as usual is said, and beside the deals, which may be read by a program.
+	say := func(from console.Source) {
+		if from.Because != "" {
+			fmt.Fprintf(a.errOut, "deals come %s\n", from)
+		}
+	}
 	if c.Follow {
-		return console.Follow(ctx, b, since, c.Format, a.out)
+		return visible.Follow(ctx, since, c.Format, a.out, say)
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	deals, err := console.Deals(ctx, b, since)
+	deals, from, err := visible.List(ctx, since)
 	if err != nil {
 		return err
 	}
+	say(from)
 	return console.WriteDeals(a.out, deals, c.Format)
 }
 

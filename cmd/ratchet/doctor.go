@@ -44,6 +44,7 @@ func (c doctorCmd) Run(a *app) error {
 	check("keepa", func(ctx context.Context) (string, error) { return c.keepa(ctx, a.env) })
 	check("nats", func(ctx context.Context) (string, error) { return c.nats(ctx, a) })
 	check("clickhouse", c.clickhouse)
+	check("deals", func(ctx context.Context) (string, error) { return c.deals(ctx, a) })
 	if !well {
 		return errUnwell
 	}
@@ -126,4 +127,17 @@ func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 	}
 	defer func() { _ = w.Close() }() // read only
 	return console.RedactURL(c.URL) + " answers", nil
+}
+
+// deals counts the visible deals as everybody does, and holds the two that can count
+// them against each other.
+func (c doctorCmd) deals(ctx context.Context, a *app) (string, error) {
+	b, err := c.connect(ctx, a)
+	if err != nil {
+		return "not counted: NATS does not answer", nil //nolint:nilerr // it was said above
+	}
+	defer b.Close()
+	visible := console.NewVisible(b, c.URL)
+	defer visible.Close()
+	return visible.Examine(ctx)
 }

@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/onebox"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -40,17 +41,21 @@ func (f natsFlags) with(a *app, work func(context.Context, *bus.Bus) error) erro
 }
 
 type statusCmd struct {
-	natsFlags `embed:""`
-	JSON      bool `help:"One JSON object."`
+	natsFlags     `embed:""`
+	clickhouseURL `embed:""`
+	JSON          bool `help:"One JSON object."`
 }
 
 // Run prints the status.
 func (c statusCmd) Run(a *app) error {
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+	return c.natsFlags.with(a, func(ctx context.Context, b *bus.Bus) error {
 		s, err := console.Look(ctx, b)
 		if err != nil {
 			return err
 		}
+		visible := console.NewVisible(b, c.URL)
+		defer visible.Close()
+		s.Count(ctx, visible)
 		if c.JSON {
 			return writeJSON(a, s)
 		}
@@ -95,6 +100,17 @@ func (f natsFlags) wish(a *app, mode string) error {
 
 type clickhouseURL struct {
 	URL string `name:"clickhouse-url" help:"ClickHouse to ask." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
+}
+
+// embeddedURL is where the embedded engine listens unless it is told otherwise.
+const embeddedURL = "http://127.0.0.1:8123/ratchet"
+
+// AfterApply takes the words that `up` takes in place of an address.
+func (c *clickhouseURL) AfterApply() error {
+	if c.URL == onebox.Embedded {
+		c.URL = embeddedURL
+	}
+	return nil
 }
 
 func (c clickhouseURL) with(a *app, work func(context.Context, *warehouse.Warehouse) error) error {

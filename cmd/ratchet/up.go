@@ -67,7 +67,7 @@ func (c upCmd) Run(a *app) error {
 	if box.CHURL != "" {
 		say("SQL:   %s", strings.TrimSpace(console.RedactURL(box.CHURL)+"   "+console.RedactURL(box.CHNativeURL)))
 	} else {
-		say("SQL:   none; reports come from the streams")
+		say("SQL:   none; reports and deals come from the streams")
 	}
 	say("Ready. Ctrl-C stops; a restart goes on where it was.\n")
 	return c.watch(a, box)
@@ -80,7 +80,9 @@ func (c upCmd) watch(a *app, box *onebox.Box) error {
 	if c.For > 0 {
 		timeUp = box.Env.After(c.For)
 	}
-	summary := console.NewSummary(box.Bus, box.Env, a.out)
+	visible := console.NewVisible(box.Bus, box.CHURL)
+	defer visible.Close()
+	summary := console.NewSummary(box.Bus, box.Env, visible, a.out)
 	done := make(chan struct{})
 	finished := make(chan struct{})
 	go func() { defer close(finished); summary.Run(a.ctx, done) }()
@@ -94,12 +96,12 @@ func (c upCmd) watch(a *app, box *onebox.Box) error {
 	close(done)
 	<-finished
 	stop := time.Now()
-	// The report reads the streams, so it comes before the server stops; the
+	// The report asks the streams and ClickHouse, so it comes before these stop; the
 	// stages stop first so that it is complete.
 	box.StopStages()
 	var err error
 	if c.For > 0 && a.ctx.Err() == nil && cause == nil {
-		err = console.Report(a.ctx, box.Bus, a.out)
+		err = console.Report(a.ctx, box.Bus, visible, a.out)
 	}
 	box.Stop(a.ctx)
 	if a.ctx.Err() != nil {

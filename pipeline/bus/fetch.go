@@ -46,6 +46,7 @@ type Span struct {
 	First, Last uint64 // sequences; Last is First-1 where nothing is stored
 	Made        uint32 // when the stream was made, Unix seconds: tells it from a later one of that name
 	Messages    uint64
+	Subjects    uint64 // on which something is stored
 	Bytes       uint64
 	Limit       int64         // of the bytes; below 1 there is none
 	Oldest      time.Time     // when the first was stored; zero without one
@@ -59,7 +60,7 @@ func (s *Shelf) Span(ctx context.Context) (Span, error) {
 		return Span{}, fmt.Errorf("look at %s: %w", s.name, err)
 	}
 	return Span{
-		First: i.State.FirstSeq, Last: i.State.LastSeq, Messages: i.State.Msgs, Bytes: i.State.Bytes,
+		First: i.State.FirstSeq, Last: i.State.LastSeq, Messages: i.State.Msgs, Subjects: i.State.NumSubjects, Bytes: i.State.Bytes,
 		Made:  uint32(i.Created.Unix()), //nolint:gosec // until 2106
 		Limit: i.Config.MaxBytes, Oldest: i.State.FirstTime, Age: i.Config.MaxAge,
 	}, nil

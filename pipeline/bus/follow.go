@@ -12,12 +12,13 @@ import (
 // followAgain is how long a follower waits after a failure before it looks again.
 const followAgain = time.Second
 
-// Follow hands every message of the stream from a sequence on to f, in order, and
-// waits for more until ctx ends or f fails. It disturbs no consumer. A server that
-// goes away is waited for: it goes on behind the last message that f was given.
-func (b *Bus) Follow(ctx context.Context, stream string, from uint64, f func(Read) error) error {
-	for next := max(1, from); ; {
-		err := b.follow(ctx, stream, &next, f)
+// Follow hands every message of the stream on one of the subjects (none means all)
+// from a sequence on to f, in order, and waits for more until ctx ends or f fails. It
+// disturbs no consumer. A server that goes away is waited for: it goes on behind the
+// last message that f was given.
+func (b *Bus) Follow(ctx context.Context, stream string, from From, f func(Read) error) error {
+	for next := max(1, from.Sequence); ; {
+		err := b.follow(ctx, stream, from.Subjects, &next, f)
 		var refused refusedError
 		switch {
 		case errors.As(err, &refused):
@@ -38,9 +39,9 @@ func (b *Bus) Follow(ctx context.Context, stream string, from uint64, f func(Rea
 type refusedError struct{ error }
 
 // follow reads until something breaks; next is where to go on.
-func (b *Bus) follow(ctx context.Context, stream string, next *uint64, f func(Read) error) error {
+func (b *Bus) follow(ctx context.Context, stream string, subjects []string, next *uint64, f func(Read) error) error {
 	c, err := b.JS.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *next, InactiveThreshold: time.Minute,
+		FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *next, InactiveThreshold: time.Minute,
 	})
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", stream, err)

@@ -106,3 +106,20 @@ func (b *Bus) Waiting(ctx context.Context, stream, durable string) (pending, uns
 	info := c.CachedInfo()
 	return int(info.NumPending), info.NumAckPending, nil
 }
+
+// Settled is the sequence up to which a durable has settled everything, and the
+// stream's last. Where nothing waits the two are equal.
+func (b *Bus) Settled(ctx context.Context, stream, durable string) (settled, last uint64, err error) {
+	if last, err = b.Last(ctx, stream); err != nil {
+		return 0, 0, err
+	}
+	c, err := b.JS.Consumer(ctx, stream, durable)
+	if err != nil {
+		return 0, last, fmt.Errorf("look at consumer %s: %w", durable, err)
+	}
+	info := c.CachedInfo()
+	if info.NumPending == 0 && info.NumAckPending == 0 {
+		return last, last, nil // also what was removed unread
+	}
+	return info.AckFloor.Stream, last, nil
+}

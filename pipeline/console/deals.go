@@ -2,14 +2,15 @@ package console
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
+	"ratchet/pipeline/standing"
 )
 
 // Deal is what `ratchet deals` shows of a deal: what to do, what it earns, and what
@@ -53,56 +54,47 @@ type Deal struct {
 	Stale       string    `json:"stale_because,omitempty"` // why it was not confirmed in time
 }
 
-// Deals are the visible deals decided since then, the most profitable first: the
-// newest of every ASIN that no later look rejected.
-func Deals(ctx context.Context, b *bus.Bus, since time.Time) ([]Deal, error) {
-	var all []Deal
-	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(r bus.Read) error {
-		d, err := readDeal(r)
-		if err == nil && !d.DecidedAt.Before(since) {
-			all = append(all, d)
+// members are those of a deal's message that are shown.
+var members = func() (names []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Deal]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}()
+
+// dealsOf are visible deals as they are shown, the most profitable first.
+func dealsOf(shown []standing.Shown) ([]Deal, error) {
+	var out []Deal
+	for _, s := range shown {
+		d, err := dealOf(s)
+		if err != nil {
+			return nil, err
 		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	hidden, err := rejectedSince(ctx, b, all)
-	if err != nil {
-		return nil, err
-	}
-	out := slices.DeleteFunc(all, func(d Deal) bool { return hidden[d.place()] != "" })
-	held, err := states(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	for i := range out {
-		if h, known := held[pipeline.KeySeen(out[i].identity())]; known && h.State.Shown() {
-			out[i].ConfirmedAt, out[i].Stale = h.Confirmed, h.Why
-		}
+		out = append(out, d)
 	}
 	slices.SortFunc(out, func(a, b Deal) int {
-		return cmp.Or(-cmp.Compare(deref(a.ProfitCents), deref(b.ProfitCents)), cmp.Compare(a.ASIN, b.ASIN))
+		return cmp.Or(-cmp.Compare(deref(a.ProfitCents), deref(b.ProfitCents)), cmp.Compare(a.ASIN, b.ASIN), a.place().Compare(b.place()))
 	})
 	return out, nil
 }
 
-// readDeal decodes a message of DEALS.
-func readDeal(r bus.Read) (Deal, error) {
-	var d Deal
-	if err := json.Unmarshal(r.Body, &d); err != nil {
-		return d, fmt.Errorf("decode %s #%d: %w", pipeline.StreamDeals, r.Sequence, err)
+func dealOf(s standing.Shown) (Deal, error) {
+	d := Deal{}
+	raw, err := json.Marshal(s.Members)
+	if err == nil {
+		err = json.Unmarshal(raw, &d)
 	}
+	if err != nil {
+		return d, fmt.Errorf("decode the deal of %s: %w", s.ASIN, err)
+	}
+	d.Domain, d.ASIN, d.PriceType, d.WorkID = s.Domain, s.ASIN, s.PriceType, s.WorkID
+	d.ConfirmedAt, d.Stale = s.LastConfirmed, s.StaleBecause
 	return d, nil
 }
 
 // place is what a deal is about, whatever its price.
-type place struct {
-	domain, priceType int
-	asin              string
-}
-
-func (d Deal) place() place { return place{d.Domain, d.PriceType, d.ASIN} }
+func (d Deal) place() standing.Place { return standing.PlaceOf(d.identity()) }
 
 // identity is the price that the deal is about: a refresh finds the same one again,
 // a new price is another.

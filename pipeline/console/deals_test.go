@@ -1,12 +1,9 @@
 package console_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/csv"
 	"encoding/json"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +29,7 @@ func judged(t *testing.T, d *desk.Desk, asin, run string, look pipeline.Look, o 
 // shown are the ASINs of the visible deals, sorted.
 func shown(t *testing.T, d *desk.Desk) []string {
 	t.Helper()
-	deals, err := console.Deals(t.Context(), d.Bus, time.Time{})
+	deals, _, err := console.NewVisible(d.Bus, "").List(t.Context(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +65,7 @@ func TestADealSaysWhatItRestsOnInEveryFormat(t *testing.T) {
 	t.Parallel()
 	d, asins := worked(t, keepasim.Good)
 	asin := asins[keepasim.Good]
-	deals, err := console.Deals(t.Context(), d.Bus, time.Time{})
+	deals, _, err := console.NewVisible(d.Bus, "").List(t.Context(), time.Time{})
 	if err != nil || len(deals) != 1 {
 		t.Fatalf("%d deals, %v", len(deals), err)
 	}
@@ -99,50 +96,5 @@ func TestADealSaysWhatItRestsOnInEveryFormat(t *testing.T) {
 		if err := console.WriteDeals(&out, nil, format); err != nil || !strings.HasPrefix(out.String(), want) {
 			t.Errorf("%s without deals: %q, %v", format, out.String(), err)
 		}
-	}
-}
-
-func TestFollowingShowsEachDealOnceAndEndsCleanly(t *testing.T) {
-	t.Parallel()
-	d := desk.New(t, speed)
-	good := d.ASINs(keepasim.Good)
-	d.Accepted(t, good[0])
-	ctx, cancel := context.WithCancel(t.Context())
-	read, write := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		err := console.Follow(ctx, d.Bus, time.Time{}, "json", write)
-		_ = write.Close()
-		ended <- err
-	}()
-	lines := bufio.NewScanner(read)
-	next := func() string {
-		if !lines.Scan() {
-			return "the end"
-		}
-		var deal console.Deal
-		if err := json.Unmarshal(lines.Bytes(), &deal); err != nil {
-			t.Error(err)
-		}
-		return deal.ASIN
-	}
-	if got := next(); got != good[0] {
-		t.Errorf("first %s, want what is there: %s", got, good[0])
-	}
-	refound(t, d, good[0], "again", 0) // a refresh that finds it again
-	d.Accepted(t, good[1])
-	if got := next(); got != good[1] {
-		t.Errorf("then %s, want the new one: %s", got, good[1])
-	}
-	refound(t, d, good[0], "cheaper", 60) // a new price
-	if got := next(); got != good[0] {
-		t.Errorf("then %s, want the one with a new price: %s", got, good[0])
-	}
-	cancel()
-	if got := next(); got != "the end" {
-		t.Errorf("after the end: %s", got)
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("ended with %v", err)
 	}
 }

@@ -130,7 +130,7 @@ func (n *Notifier) Run(ctx context.Context, since time.Time, follow bool, patien
 		case err != nil || waits == 0:
 			return err
 		case daemon.MachineSince(over) > 0:
-			return fmt.Errorf("%d deals wait for the webhook at %s, which does not take them; the next run posts them", waits, n.target.Host)
+			return fmt.Errorf("%d deals are not told to the webhook at %s yet; the next run posts them", waits, n.target.Host)
 		}
 	}
 	return nil
@@ -145,16 +145,19 @@ func (n *Notifier) waits(ctx context.Context) (int, error) {
 // tell settles one deal: told, not worth telling, or later. Once the webhook was
 // asked, what came of it is written although ctx may have ended.
 func (n *Notifier) tell(ctx context.Context, it stage.Item, since time.Time) error {
-	d, err := readDeal(bus.Read{Sequence: it.Sequence, Body: it.Body})
-	if err != nil {
-		return errors.Join(err, it.Settle.Never(ctx, "unreadable"))
+	var d Deal
+	if err := json.Unmarshal(it.Body, &d); err != nil {
+		return errors.Join(fmt.Errorf("decode %s #%d: %w", pipeline.StreamDeals, it.Sequence, err), it.Settle.Never(ctx, "unreadable"))
 	}
-	skip, err := n.skips(ctx, d, since)
+	skip, early, err := n.skips(ctx, d, since)
 	if err == nil && !skip {
 		err = n.post(ctx, d, it.Body)
 	}
 	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), postWithin)
 	defer cancel()
+	if err == nil && early {
+		return it.Settle.Again(settled, acceptWithin)
+	}
 	if err == nil && !skip {
 		n.broken, n.Told = 0, n.Told+1
 		err = n.remember(settled, d)
@@ -175,15 +178,24 @@ func (n *Notifier) tell(ctx context.Context, it stage.Item, since time.Time) err
 	return err
 }
 
+// acceptWithin is how long after a deal its verdict may come: they are published one
+// after the other.
+const acceptWithin = time.Second
+
 // skips reports whether the webhook need not be told: it knows, the deal is too old,
-// or a later look rejected it.
-func (n *Notifier) skips(ctx context.Context, d Deal, since time.Time) (bool, error) {
+// or it is hidden. A deal is early while the verdict that makes it visible is on its
+// way.
+func (n *Notifier) skips(ctx context.Context, d Deal, since time.Time) (skip, early bool, err error) {
 	known, err := n.knows(ctx, d)
 	if err != nil || known || d.DecidedAt.Before(since) {
-		return true, err
+		return true, false, err
 	}
-	hidden, err := rejectedSince(ctx, n.b, []Deal{d})
-	return hidden[d.place()] != "", err
+	book, err := hearOf(ctx, n.b, d.place())
+	if err != nil {
+		return true, false, err
+	}
+	hidden := len(book.Visible(time.Time{})) == 0
+	return hidden, hidden && book.Awaits(d.place(), d.DecidedAt), nil
 }
 
 // told is what POSTED keeps.

@@ -1,25 +1,53 @@
 // Package console is what an operator sees: the live summary, status, reports
-// from the streams, deals, and the story of one ASIN. It reads NATS alone, so it
-// works when a daemon, Keepa or ClickHouse is down.
+// from the streams, deals, and the story of one ASIN. NATS is enough for all of it,
+// so it works when a daemon, Keepa or ClickHouse is down; which deals are visible
+// ClickHouse says where it can (Visible).
 package console
 
 import (
 	"context"
 	"io"
 	"net/url"
+	"text/tabwriter"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/tally"
 )
 
-// Report prints funnel, reasons, tokens and deals from the streams.
-func Report(ctx context.Context, b *bus.Bus, w io.Writer) error {
+// dealsShown is how many deals the report lists; `ratchet deals` has them all.
+const dealsShown = 15
+
+// Report prints funnel, reasons and tokens from the streams, and the visible deals.
+func Report(ctx context.Context, b *bus.Bus, v *Visible, w io.Writer) error {
 	sum, err := Tally(ctx, b)
 	if err != nil {
 		return err
 	}
-	return sum.Write(w)
+	counts, _, err := v.Count(ctx)
+	if err != nil {
+		return err
+	}
+	deals, from, err := v.List(ctx, time.Time{})
+	if err != nil {
+		return err
+	}
+	if err := sum.Write(w); err != nil {
+		return err
+	}
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	p.f("Deals: %d found, of %d stored %d are visible (%s)\n", len(sum.Accepted()), counts.Stored, len(deals), from)
+	if len(deals) > 0 {
+		p.f("  ASIN\tprofit\ttitle\n")
+	}
+	for _, d := range deals[:min(len(deals), dealsShown)] {
+		p.f("  %s\t%s\t%s\n", d.ASIN, tally.Money(d.ProfitCents), tally.Short(d.Title, 60))
+	}
+	if n := len(deals) - dealsShown; n > 0 {
+		p.f("  … and %d more: ratchet deals\n", n)
+	}
+	return p.flush()
 }
 
 // Tally adds up the live run from the streams.

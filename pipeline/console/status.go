@@ -29,6 +29,7 @@ type Status struct {
 	Watermarks map[string]watermark.State `json:"watermarks"`
 	Daemons    []pipeline.Heartbeat       `json:"daemons"`
 	Streams    []StreamStatus             `json:"streams"`
+	Deals      *Standing                  `json:"deals,omitempty"`
 	Stock      *Stock                     `json:"stock,omitempty"`
 	Missing    []string                   `json:"missing"` // daemons without a heartbeat
 }
@@ -259,7 +260,7 @@ func (s Status) Write(w io.Writer) error {
 			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), owed(m), ago(s.At, m.LastSweep), m.Rows, about(m.Unseen))
 	}
 	s.writeStreams(p)
-	p.f("%s", s.Stock.sentence(s.At))
+	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
 	return p.flush()
 }
 

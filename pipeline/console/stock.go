@@ -2,22 +2,48 @@ package console
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/shed"
+	"ratchet/pipeline/standing"
 	"ratchet/pipeline/stock"
 )
 
-// Stock is what the keeper last wrote about the deals that we hold, and the newest
-// line under which waiting work is shed.
+// Standing is how many deals are visible, why the others are not, and who says so.
+type Standing struct {
+	standing.Counts
+	Source
+}
+
+// Count adds how the deals stand. Where nobody can tell, the status says nothing of
+// them: it shows what it can.
+func (s *Status) Count(ctx context.Context, v *Visible) {
+	if counts, from, err := v.Count(ctx); err == nil {
+		s.Deals = &Standing{Counts: counts, Source: from}
+	}
+}
+
+// sentence is the counts for people; empty while nobody counted.
+func (s *Standing) sentence() string {
+	if s == nil {
+		return ""
+	}
+	return fmt.Sprintf("\nDeals: %s\n", s)
+}
+
+// String is the counts in one line.
+func (s *Standing) String() string {
+	return fmt.Sprintf("%d visible, %d of them stale; %d expired and %d invalid are hidden; %d stored (%s).",
+		s.Visible, s.Stale, s.Expired, s.Invalid, s.Stored, s.Source)
+}
+
+// Stock is what the keeper last wrote about the deals that it has looked at again, and
+// the newest line under which waiting work is shed. Its sums are the keeper's work
+// list as of its last step; how many deals are visible is Standing's to say.
 type Stock struct {
 	stock.Books
 	Line *shed.Line `json:"line,omitempty"`
@@ -48,8 +74,8 @@ func (s *Stock) sentence(now time.Time) string {
 	}
 	var out strings.Builder
 	if n := s.Summary; n.Held+n.Stale+n.Expired+n.Gone > 0 {
-		fmt.Fprintf(&out, "\nDeals: %d held, %d stale, %d expired, %d gone; %d under way, next refresh %s; %.1f refreshes an hour wanted, %.1f paid for.\n",
-			n.Held, n.Stale, n.Expired, n.Gone, n.UnderWay, ahead(now, n.Next), n.Demand, n.PerHour)
+		fmt.Fprintf(&out, "\nRefresh: the keeper looks after %d deals, %d of them late; %d under way, next %s; %.1f an hour wanted, %.1f paid for.\n",
+			n.Held+n.Stale, n.Stale, n.UnderWay, ahead(now, n.Next), n.Demand, n.PerHour)
 		if n.Broken > 0 {
 			fmt.Fprintf(&out, "%d were made without an input, %d of them are not repaired any more.\n", n.Broken, n.GaveUp)
 		}
@@ -62,20 +88,4 @@ func (s *Stock) sentence(now time.Time) string {
 			ago(now, l.At), l.BelowCents, l.Waiting, l.Decidable, time.Duration(l.PatienceS)*time.Second)
 	}
 	return out.String()
-}
-
-// states are the holdings by domain, price type and ASIN, as the keeper last stored them.
-func states(ctx context.Context, b *bus.Bus) (map[string]stock.Holding, error) {
-	out := map[string]stock.Holding{}
-	err := b.Scan(ctx, "KV_"+pipeline.BucketStock, bus.From{Newest: true, Subjects: []string{"$KV." + pipeline.BucketStock + ".*.*.*"}}, func(r bus.Read) error {
-		var h stock.Holding
-		if json.Unmarshal(r.Body, &h) == nil {
-			out[pipeline.KeySeen(h.Identity)] = h
-		}
-		return nil // a key that was deleted by hand says nothing
-	})
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return out, nil // no keeper has run on this NATS yet
-	}
-	return out, err
 }

@@ -21,26 +21,32 @@ const (
 	redrawEvery = time.Second
 	lineEvery   = 10 * time.Second
 	lastReasons = 4
+	countWithin = 5 * time.Second // the view stands still meanwhile
 )
 
 // Summary is the calm view of a running pipeline.
 type Summary struct {
-	b     *bus.Bus
-	env   daemon.Env
-	w     io.Writer
-	began time.Time
-	live  bool // w is a terminal
+	b       *bus.Bus
+	env     daemon.Env
+	visible *Visible
+	w       io.Writer
+	began   time.Time
+	live    bool // w is a terminal
+
+	standing string    // how many deals are visible
+	counted  time.Time // when that was asked, machine time
 
 	mu      sync.Mutex
 	decided int
-	deals   int
+	found   int
 	reasons []string // the newest first
 	drawn   int      // lines on the terminal
 }
 
-// NewSummary is a summary of what happens from now on.
-func NewSummary(b *bus.Bus, env daemon.Env, w io.Writer) *Summary {
-	s := &Summary{b: b, env: env, w: w, began: env.Now()}
+// NewSummary is a summary of what happens from now on, and of the deals that are
+// visible.
+func NewSummary(b *bus.Bus, env daemon.Env, v *Visible, w io.Writer) *Summary {
+	s := &Summary{b: b, env: env, visible: v, w: w, began: env.Now()}
 	if f, ok := w.(*os.File); ok {
 		fi, err := f.Stat()
 		s.live = err == nil && fi.Mode()&os.ModeCharDevice != 0
@@ -89,13 +95,14 @@ func (s *Summary) hear(m *nats.Msg) {
 	}
 	s.decided++
 	if outcome == pipeline.Accept {
-		s.deals++
+		s.found++
 	}
 	reason := fmt.Sprintf("%s %s at %s: %s", asin, outcome, look, reasonOf(m.Data))
 	s.reasons = append([]string{reason}, s.reasons[:min(len(s.reasons), lastReasons-1)]...)
 }
 
 func (s *Summary) show(ctx context.Context) {
+	s.count(ctx)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	st, err := Look(ctx, s.b)
@@ -108,6 +115,19 @@ func (s *Summary) show(ctx context.Context) {
 	}
 	fmt.Fprint(s.w, out)
 	s.drawn = strings.Count(out, "\n")
+}
+
+// count asks how many deals are visible, at most every lineEvery.
+func (s *Summary) count(ctx context.Context) {
+	if daemon.MachineSince(s.counted) < lineEvery {
+		return
+	}
+	s.counted = daemon.MachineNow()
+	ctx, cancel := context.WithTimeout(ctx, countWithin)
+	defer cancel()
+	if counts, _, err := s.visible.Count(ctx); err == nil {
+		s.standing = fmt.Sprintf("  visible %d", counts.Visible)
+	}
 }
 
 // text is the summary: two lines of figures and the last reasons.
@@ -126,8 +146,8 @@ func (s *Summary) text(st Status) string {
 		waiting = append(waiting, fmt.Sprintf("%s %d", g.Stage, g.Free+g.Waiting+g.InWork))
 	}
 	now := s.env.Now()
-	line := fmt.Sprintf("%s  +%s  balance %s (%s)  waiting: %s  decided %d  deals %d",
-		now.Format("15:04"), brief(now.Sub(s.began)), balance, state, strings.Join(waiting, ", "), s.decided, s.deals)
+	line := fmt.Sprintf("%s  +%s  balance %s (%s)  waiting: %s  decided %d  deals found %d%s",
+		now.Format("15:04"), brief(now.Sub(s.began)), balance, state, strings.Join(waiting, ", "), s.decided, s.found, s.standing)
 	if st.Balance != nil && st.Balance.Note != "" {
 		line += "  " + st.Balance.Note
 	}

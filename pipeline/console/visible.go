@@ -2,99 +2,231 @@ package console
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/standing"
+	"ratchet/pipeline/warehouse"
 )
 
-// standing is the newest live verdict that says something about a deal.
-type standing struct {
-	sequence uint64
-	outcome  pipeline.Outcome
-	reason   string
+// Visible is where everybody asks for the visible deals: lists, counts, status, the
+// summary and the doctor.
+//
+//	ClickHouse answers, holds these streams' deals,      ─yes─▶ views deal_states, visible_deals
+//	and has what they held when it was asked               │
+//	                                                       no
+//	                                                       └───▶ package standing over DEALS and VERDICTS
+//
+// The two say the same of the same messages, and who asks is told which of them it was.
+type Visible struct {
+	b   *bus.Bus
+	url string
+	w   *warehouse.Warehouse // nil before it was reached
+
+	// Patience is how long to wait for the recorder to store what the streams hold.
+	Patience time.Duration
 }
 
-// rejectedSince is, for the deals that a later look rejected, the reason. It is the
-// definition of ClickHouse's view visible_deals, read from the streams: of a deal's
-// live verdicts that accept, reject or confirm the newest counts; what was shed or
-// failed says nothing.
-func rejectedSince(ctx context.Context, b *bus.Bus, deals []Deal) (map[place]string, error) {
-	last := map[place]standing{}
-	var subjects []string
-	for _, d := range deals {
-		subjects = append(subjects, telling(d)...)
+const (
+	// reachWithin bounds the first connection to ClickHouse.
+	reachWithin = 3 * time.Second
+	// recordWithin is longer than a row is under way to ClickHouse.
+	recordWithin = 2500 * time.Millisecond
+	// recordedEvery is how often the recorder's progress is looked at meanwhile.
+	recordedEvery = 50 * time.Millisecond
+)
+
+// NewVisible asks the ClickHouse at the URL; none where it is empty or "none". It is
+// reached when it is first needed. Close it.
+func NewVisible(b *bus.Bus, clickhouse string) *Visible {
+	if clickhouse == "none" {
+		clickhouse = ""
 	}
-	replayed, err := newest(ctx, b, subjects, last)
+	return &Visible{b: b, url: clickhouse, Patience: recordWithin}
+}
+
+// Close ends the connections to ClickHouse.
+func (v *Visible) Close() {
+	if v.w != nil {
+		_ = v.w.Close() // it was only read
+	}
+}
+
+// Source says who answered.
+type Source struct {
+	From    string `json:"from"`              // clickhouse or streams
+	Because string `json:"because,omitempty"` // why not ClickHouse
+}
+
+// The two that answer.
+const (
+	fromClickHouse = "clickhouse"
+	fromStreams    = "streams"
+)
+
+// String is the source for people.
+func (s Source) String() string {
+	if s.From == fromClickHouse {
+		return "from ClickHouse"
+	}
+	return "from the streams, since " + s.Because
+}
+
+// List are the visible deals with a version since then, the most profitable first.
+func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, error) {
+	shown, from, err := ask(ctx, v,
+		func(w *warehouse.Warehouse) ([]standing.Shown, error) { return w.Visible(ctx, since, members) },
+		func(book *standing.Book) []standing.Shown { return book.Visible(since) })
 	if err != nil {
-		return nil, err
+		return nil, from, err
 	}
-	// A replay's verdict stands in front of live ones: all of these are read.
-	if err := allOf(ctx, b, replayed, last); err != nil {
-		return nil, err
-	}
-	out := map[place]string{}
-	for p, s := range last {
-		if s.outcome == pipeline.Reject {
-			out[p] = s.reason
+	deals, err := dealsOf(shown)
+	return deals, from, err
+}
+
+// Count is how many deals stand how.
+func (v *Visible) Count(ctx context.Context) (standing.Counts, Source, error) {
+	return ask(ctx, v,
+		func(w *warehouse.Warehouse) (standing.Counts, error) { return w.Counts(ctx) },
+		func(book *standing.Book) standing.Counts { return standing.Count(book.States()) })
+}
+
+// ask asks ClickHouse, or the streams where it cannot answer.
+func ask[T any](ctx context.Context, v *Visible, view func(*warehouse.Warehouse) (T, error), streams func(*standing.Book) T) (T, Source, error) {
+	var answer T
+	why := v.ready(ctx)
+	if why == nil {
+		if answer, why = view(v.w); why == nil {
+			return answer, Source{From: fromClickHouse}, nil
 		}
 	}
-	return out, nil
-}
-
-// telling are the subjects of the verdicts that say something about a deal.
-func telling(d Deal) []string {
-	return []string{
-		pipeline.SubjectVerdict(d.Domain, pipeline.LookList, pipeline.Reject, d.ASIN), // it expired
-		pipeline.SubjectVerdict(d.Domain, pipeline.LookGlance, pipeline.Reject, d.ASIN),
-		pipeline.SubjectVerdict(d.Domain, pipeline.LookPeek, pipeline.Reject, d.ASIN),
-		pipeline.SubjectVerdict(d.Domain, pipeline.LookCommit, pipeline.Reject, d.ASIN),
-		pipeline.SubjectVerdict(d.Domain, pipeline.LookPeek, pipeline.Confirm, d.ASIN),
-		pipeline.SubjectVerdict(d.Domain, pipeline.LookCommit, pipeline.Accept, d.ASIN),
-	}
-}
-
-// newest reads the newest verdict of each subject, and returns the subjects on which
-// that is a replay's.
-func newest(ctx context.Context, b *bus.Bus, subjects []string, last map[place]standing) (replayed []string, err error) {
-	stored, err := b.Newest(ctx, pipeline.StreamVerdicts, subjects, bus.Until{})
+	from := Source{From: fromStreams, Because: why.Error()}
+	book, err := hear(ctx, v.b)
 	if err != nil {
-		return nil, err
+		return answer, from, err
 	}
-	for _, m := range stored {
-		if m.Header.Get(pipeline.HeaderRunID) != pipeline.RunLive {
-			replayed = append(replayed, m.Subject)
-			continue
-		}
-		if err := stand(last, m.Sequence, m.Body); err != nil {
-			return nil, err
-		}
-	}
-	return replayed, nil
+	return streams(book), from, nil
 }
 
-// allOf reads every live verdict of the subjects.
-func allOf(ctx context.Context, b *bus.Bus, subjects []string, last map[place]standing) error {
-	if len(subjects) == 0 {
-		return nil
+var errNone = errors.New("there is no ClickHouse")
+
+// ready reports why ClickHouse cannot answer for these streams; nil if it can.
+func (v *Visible) ready(ctx context.Context) error {
+	if v.url == "" {
+		return errNone
 	}
-	return b.Scan(ctx, pipeline.StreamVerdicts, bus.From{Subjects: subjects}, func(r bus.Read) error {
-		if r.Header.Get(pipeline.HeaderRunID) != pipeline.RunLive {
-			return nil
+	if v.w == nil {
+		bounded, cancel := context.WithTimeout(ctx, reachWithin)
+		defer cancel()
+		w, err := warehouse.Reach(bounded, v.url)
+		if err != nil {
+			return err
 		}
-		return stand(last, r.Sequence, r.Body)
-	})
+		v.w = w
+	}
+	if err := v.recorded(ctx); err != nil {
+		return err
+	}
+	return v.ours(ctx)
 }
 
-func stand(last map[place]standing, sequence uint64, body []byte) error {
-	var v pipeline.Verdict
-	if err := json.Unmarshal(body, &v); err != nil {
-		return fmt.Errorf("decode %s #%d: %w", pipeline.StreamVerdicts, sequence, err)
-	}
-	p := place{v.Domain, v.PriceType, v.ASIN}
-	if s := last[p]; sequence > s.sequence {
-		last[p] = standing{sequence, v.Outcome, v.Reason}
+// recorded waits until ClickHouse has what the streams hold now.
+func (v *Visible) recorded(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, v.Patience)
+	defer cancel()
+	for _, stream := range []string{pipeline.StreamDeals, pipeline.StreamVerdicts} {
+		if err := v.recordedOf(ctx, stream); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (v *Visible) recordedOf(ctx context.Context, stream string) error {
+	settled, until, err := v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream))
+	for err == nil && settled < until {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("ClickHouse is %d messages behind %s; see the recorder in `ratchet status`", until-settled, stream)
+		case <-time.After(recordedEvery):
+		}
+		var now uint64
+		if now, _, err = v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream)); err == nil {
+			settled = now
+		} else if ctx.Err() != nil {
+			err = nil // the time is up: what was last seen counts
+		}
+	}
+	return err
+}
+
+// ours reports what speaks against ClickHouse holding the deals of these streams.
+func (v *Visible) ours(ctx context.Context) error {
+	shelf, err := v.b.Shelf(ctx, pipeline.StreamDeals)
+	if err != nil {
+		return err
+	}
+	span, err := shelf.Span(ctx)
+	if err != nil {
+		return err
+	}
+	newest, deals, err := v.w.Filled(ctx)
+	switch {
+	case err != nil:
+		return err
+	case newest>>32 != uint64(span.Made) && newest > 0:
+		return errors.New("ClickHouse holds the deals of other streams; see CLICKHOUSE_URL and NATS_URL")
+	case deals < int(span.Subjects): //nolint:gosec // a count
+		return fmt.Errorf("ClickHouse holds %d deals and the streams %d; to fill it again see \"Visible deals\" in docs/runbook.md", deals, span.Subjects)
+	}
+	return nil
+}
+
+// examineMost is how many deals an examination names.
+const examineMost = 5
+
+// examineTimes is how often the two are compared before a difference is believed: a
+// deal may change between the two answers.
+const examineTimes = 3
+
+// Examine counts the deals, and holds ClickHouse and the streams against each other
+// where both can be asked: they say the same of every deal that both hold.
+func (v *Visible) Examine(ctx context.Context) (string, error) {
+	var odd []string
+	for range examineTimes {
+		book, err := hear(ctx, v.b)
+		if err != nil {
+			return "not counted: no pipeline has run on this NATS yet", nil //nolint:nilerr // as the status says
+		}
+		if why := v.ready(ctx); why != nil {
+			return (&Standing{Counts: standing.Count(book.States()), Source: Source{From: fromStreams, Because: why.Error()}}).String(), nil
+		}
+		states, err := v.w.States(ctx)
+		if err != nil {
+			return "", err
+		}
+		if odd = differing(states, book.States()); len(odd) == 0 {
+			return (&Standing{Counts: standing.Count(states), Source: Source{From: fromClickHouse}}).String() + " The streams agree.", nil
+		}
+	}
+	return "", fmt.Errorf("ClickHouse and the streams differ about %d deals, as %s; see \"Visible deals\" in docs/runbook.md",
+		len(odd), strings.Join(odd[:min(len(odd), examineMost)], ", "))
+}
+
+// differing are the deals of the streams that stand otherwise in ClickHouse.
+func differing(view, streams []standing.State) (asins []string) {
+	has := map[standing.Place]standing.State{}
+	for _, s := range view {
+		has[s.Place] = s
+	}
+	for _, s := range streams {
+		if in := has[s.Place]; in.HiddenBecause != s.HiddenBecause || in.Place != s.Place {
+			asins = append(asins, s.ASIN)
+		}
+	}
+	return asins
 }

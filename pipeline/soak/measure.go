@@ -293,7 +293,7 @@ func (f *Figures) good(ctx context.Context, r *Rig, truth keepasim.Catalogue, w 
 			f.GoodVisible++
 		}
 	}
-	deals, err := console.Deals(ctx, r.Bus, time.Time{})
+	deals, err := onStreams(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -319,12 +319,18 @@ func visible(ctx context.Context, r *Rig, f *Figures) ([]string, error) {
 		return visibleASINs(ctx, r.CH)
 	}
 	f.VisibleIn = "streams"
-	deals, err := console.Deals(ctx, r.Bus, time.Time{})
+	deals, err := onStreams(ctx, r)
 	var shown []string
 	for _, d := range deals {
 		shown = append(shown, d.ASIN)
 	}
 	return shown, err
+}
+
+// onStreams are the visible deals as the streams have them.
+func onStreams(ctx context.Context, r *Rig) ([]console.Deal, error) {
+	deals, _, err := console.NewVisible(r.Bus, "").List(ctx, time.Time{})
+	return deals, err
 }
 
 func visibleASINs(ctx context.Context, url string) ([]string, error) {

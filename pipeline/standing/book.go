@@ -28,6 +28,13 @@ type word struct {
 	id   uint64
 }
 
+func wordOf(o Origin, v pipeline.Verdict) word {
+	if o.WorkID == "" {
+		return word{look: v.Look, id: o.ID}
+	}
+	return word{work: o.WorkID, look: v.Look}
+}
+
 // heard is as much of a verdict as concerns a deal.
 type heard struct {
 	id      uint64
@@ -71,11 +78,7 @@ func (b *Book) Verdict(o Origin, v pipeline.Verdict) {
 	if o.Run != pipeline.RunLive {
 		return
 	}
-	w := word{work: o.WorkID, look: v.Look}
-	if o.WorkID == "" {
-		w.id = o.ID
-	}
-	r := b.record(PlaceOf(v.Identity))
+	w, r := wordOf(o, v), b.record(PlaceOf(v.Identity))
 	if first, known := r.words[w]; !known || o.ID < first.id {
 		r.words[w] = heard{id: o.ID, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.DecidedAt.Truncate(time.Millisecond)}
 	}
@@ -104,18 +107,22 @@ func (b *Book) Visible(since time.Time) []Shown {
 	return out
 }
 
-// Winner is the verdict that decides over a deal about which verdicts disagree: the
-// newest that accepts, confirms or rejects. A reader who saw only the newest verdict of
-// each subject looks behind it, because that may be one that was published again.
-func (b *Book) Winner(p Place) (look pipeline.Look, o pipeline.Outcome, contested bool) {
-	yes, no := b.record(p).newest()
-	if yes.id == 0 || no.id == 0 {
-		return "", "", false
+// Repeats reports whether a live verdict that was heard is one that was published
+// before, so that it says nothing.
+func (b *Book) Repeats(o Origin, v pipeline.Verdict) bool {
+	return b.record(PlaceOf(v.Identity)).words[wordOf(o, v)].id != o.ID
+}
+
+// Decisive is the look of the verdict that decides over a deal that was rejected or
+// marked. A reader who heard only the newest verdict of each subject looks behind it,
+// because it may have been published again.
+func (b *Book) Decisive(p Place) (pipeline.Look, bool) {
+	r := b.record(p)
+	yes, no := r.newest()
+	if no.id == 0 && yes.id > 0 {
+		no = r.mark()
 	}
-	if no.id > yes.id {
-		yes = no
-	}
-	return yes.look, yes.outcome, true
+	return later(yes, no).look, no.id > 0
 }
 
 // Awaits reports whether a deal that was decided then is hidden only because the

@@ -100,19 +100,25 @@ func (r *record) confirmed() time.Time {
 	return at
 }
 
-// staleMark begins the reasons for which the keeper of the stock calls a deal stale.
-const staleMark = "stale_"
+// Marks reports whether a fail of the look list for that reason says that a deal is
+// stale. The keeper of the stock has others, which say something else.
+func Marks(reason string) bool { return strings.HasPrefix(reason, "stale_") }
 
 // stale is the newest mark, unless a look has found the deal since.
 func (r *record) stale() string {
-	var mark heard
-	for _, h := range r.words {
-		if h.look == pipeline.LookList && h.outcome == pipeline.Fail && strings.HasPrefix(h.reason, staleMark) {
-			mark = later(mark, h)
-		}
-	}
-	if mark.at.After(r.confirmed()) {
+	if mark := r.mark(); mark.at.After(r.confirmed()) {
 		return mark.reason
 	}
 	return ""
+}
+
+// mark is the newest verdict that says that the deal is stale.
+func (r *record) mark() heard {
+	var mark heard
+	for _, h := range r.words {
+		if h.look == pipeline.LookList && h.outcome == pipeline.Fail && Marks(h.reason) {
+			mark = later(mark, h)
+		}
+	}
+	return mark
 }

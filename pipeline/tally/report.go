@@ -8,13 +8,12 @@ import (
 	"ratchet/pipeline"
 )
 
-// Write prints the report: funnel, rejection reasons, tokens by stage, deals.
+// Write prints the report: funnel, rejection reasons, tokens by stage.
 func (t *Tally) Write(w io.Writer) error {
 	p := &printer{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	t.writeFunnel(p)
 	t.writeReasons(p)
 	t.writeTokens(p)
-	t.writeDeals(p)
 	if p.err != nil {
 		return p.err
 	}
@@ -77,24 +76,6 @@ func (t *Tally) writeTokens(p *printer) {
 		}
 	}
 	p.f("\n")
-}
-
-// dealsShown is how many deals the report lists; `ratchet deals` has them all.
-const dealsShown = 15
-
-func (t *Tally) writeDeals(p *printer) {
-	deals := t.Accepted()
-	p.f("Deals: %d\n", len(deals))
-	if len(deals) == 0 {
-		return
-	}
-	p.f("  ASIN\tprofit\ttitle\n")
-	for _, v := range deals[:min(len(deals), dealsShown)] {
-		p.f("  %s\t%s\t%s\n", v.ASIN, Money(v.ProfitCents), Short(v.Title, 60))
-	}
-	if n := len(deals) - dealsShown; n > 0 {
-		p.f("  … and %d more: ratchet deals\n", n)
-	}
 }
 
 // Money is cents as dollars; absent is a dash.

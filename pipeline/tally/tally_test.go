@@ -46,7 +46,7 @@ func TestTheReportNamesEveryReasonAndStage(t *testing.T) {
 	if err := feed().Write(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"no_profit", "no_used_price", "peeker", "committer", "Deals: 1", "per decision"} {
+	for _, want := range []string{"no_profit", "no_used_price", "peeker", "committer", "per decision", "per deal"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("report lacks %q:\n%s", want, out.String())
 		}

@@ -38,6 +38,17 @@ type Warehouse struct {
 // Open connects to ClickHouse at a URL (http://user:password@host:8123/database, https:// or clickhouse://) and creates
 // the database if it is missing. Its tables are Migrate's.
 func Open(ctx context.Context, rawURL string) (*Warehouse, error) {
+	return open(ctx, rawURL, createDatabase)
+}
+
+// Reach is Open for who only reads: it creates nothing.
+func Reach(ctx context.Context, rawURL string) (*Warehouse, error) {
+	return open(ctx, rawURL, func(context.Context, clickhouse.Options) error { return errNoDatabase })
+}
+
+var errNoDatabase = errors.New("there is no such database yet: start the recorder with `ratchet up`")
+
+func open(ctx context.Context, rawURL string, missing func(context.Context, clickhouse.Options) error) (*Warehouse, error) {
 	opts, err := options(rawURL)
 	if err != nil {
 		return nil, err
@@ -48,7 +59,7 @@ func Open(ctx context.Context, rawURL string) (*Warehouse, error) {
 	}
 	err = w.conn.Ping(ctx)
 	if code(err) == codeUnknownDatabase {
-		if err = createDatabase(ctx, *opts); err == nil {
+		if err = missing(ctx, *opts); err == nil {
 			err = w.conn.Ping(ctx)
 		}
 	}
