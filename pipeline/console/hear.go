@@ -166,7 +166,7 @@ func telling(of product) []string {
 // originOf is where a message stands. What names no run was published by hand, and is
 // live to the recorder too.
 func originOf(r bus.Read) standing.Origin {
-	o := standing.Origin{ID: r.Sequence, Run: r.Header.Get(pipeline.HeaderRunID), WorkID: r.Header.Get(pipeline.HeaderWorkID)}
+	o := standing.Origin{ID: r.Sequence, Run: r.Header.Get(pipeline.HeaderRunID), WorkID: r.Header.Get(pipeline.HeaderWorkID), MsgID: r.Header.Get(pipeline.HeaderMsgID)}
 	if o.Run == "" {
 		o.Run = pipeline.RunLive
 	}

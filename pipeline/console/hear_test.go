@@ -117,7 +117,7 @@ func heardWhole(t *testing.T, d *desk.Desk) *standing.Book {
 	scan := func(stream string, hear func(standing.Origin, bus.Read) error) {
 		t.Helper()
 		err := d.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error {
-			o := standing.Origin{ID: r.Sequence, Run: r.Header.Get(pipeline.HeaderRunID), WorkID: r.Header.Get(pipeline.HeaderWorkID)}
+			o := standing.Origin{ID: r.Sequence, Run: r.Header.Get(pipeline.HeaderRunID), WorkID: r.Header.Get(pipeline.HeaderWorkID), MsgID: r.Header.Get(pipeline.HeaderMsgID)}
 			if o.Run == "" {
 				o.Run = pipeline.RunLive
 			}

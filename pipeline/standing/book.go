@@ -16,8 +16,15 @@ type Book struct {
 
 // record is what was heard of one deal.
 type record struct {
-	versions map[uint64]Version
+	versions map[event]Version
 	words    map[word]heard
+}
+
+// event is what makes two versions one: the message's id; of a version without one, its
+// place in the stream.
+type event struct {
+	msg string
+	id  uint64
 }
 
 // word is what makes two verdicts one: the work and the look; of a verdict without a
@@ -49,6 +56,7 @@ type Origin struct {
 	ID     uint64 // its place in the stream
 	Run    string // pipeline.RunLive, or a replay's name
 	WorkID string
+	MsgID  string // its Nats-Msg-Id
 }
 
 func (b *Book) record(p Place) *record {
@@ -57,7 +65,7 @@ func (b *Book) record(p Place) *record {
 	}
 	r := b.records[p]
 	if r == nil {
-		r = &record{versions: map[uint64]Version{}, words: map[word]heard{}}
+		r = &record{versions: map[event]Version{}, words: map[word]heard{}}
 		b.records[p] = r
 	}
 	return r
@@ -69,7 +77,13 @@ func (b *Book) Version(o Origin, v Version) {
 		return
 	}
 	v.id, v.WorkID, v.At = o.ID, o.WorkID, v.At.Truncate(time.Millisecond)
-	b.record(v.Place).versions[o.ID] = v
+	e, r := event{msg: o.MsgID}, b.record(v.Place)
+	if o.MsgID == "" {
+		e.id = o.ID
+	}
+	if first, known := r.versions[e]; !known || o.ID < first.id {
+		r.versions[e] = v
+	}
 }
 
 // Verdict hears a verdict. Those that say nothing are kept as well: one that was

@@ -14,8 +14,8 @@
 //	                accept and confirm; a stale deal is visible
 //
 // What is shed, fails or survives says nothing, and neither does what a replay
-// decided. Newer means later in its stream. A verdict that was published again is the
-// one that it was at first.
+// decided. Newer means later in its stream. What was published again is what it was at
+// first.
 //
 // The laws, each a property test: neither the order nor the repetition of messages
 // matters; a list and a count agree; what the view says is said here.

@@ -27,7 +27,7 @@ var shownMembers = []string{
 func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	left := 60
+	left := 30
 	if testing.Short() {
 		left = 8
 	}
@@ -41,10 +41,8 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 		n := rapid.IntRange(1, 60).Draw(r, "messages")
 		deals, verdicts := drawHistory(t, r, domain, n)
 		hear(r, &book, deals, verdicts)
-		redeliver(t, r, fmt.Sprint("standing deals ", domain), deals, w.InsertDeals)
-		once, err := w.WithoutRepeats(t.Context(), verdicts) // as the recorder does
-		must(t, err)
-		redeliver(t, r, fmt.Sprint("standing verdicts ", domain), once, w.InsertVerdicts)
+		redeliver(t, r, fmt.Sprint("standing deals ", domain), once(t, w, pipeline.StreamDeals, deals), w.InsertDeals)
+		redeliver(t, r, fmt.Sprint("standing verdicts ", domain), once(t, w, pipeline.StreamVerdicts, verdicts), w.InsertVerdicts)
 
 		states, err := w.States(t.Context())
 		must(t, err)
@@ -84,6 +82,15 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 	}
 }
 
+// once is the rows without repeats, as the recorder stores them.
+func once[R warehouse.Row](t *testing.T, w *warehouse.Warehouse, stream string, rows []R) []R {
+	t.Helper()
+	events := warehouse.Events(rows)
+	stored, err := w.Stored(t.Context(), stream, events)
+	must(t, err)
+	return warehouse.WithoutRepeats(rows, events, stored)
+}
+
 // drawHistory is what the streams hold of a few deals.
 func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.DealRow, verdicts []warehouse.VerdictRow) {
 	t.Helper()
@@ -98,7 +105,11 @@ func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.Dea
 		run := rapid.SampledFrom([]string{pipeline.RunLive, pipeline.RunLive, pipeline.RunLive, pipeline.RunLive, "lax"}).Draw(r, "run")
 		if rapid.IntRange(0, 2).Draw(r, "kind") == 0 {
 			d := dealRow(t, seq, at, drawDeal(r, domain, asin, priceType, at))
-			d.Run = run
+			d.Run, d.WorkID = run, messageOf(run, asin, priceType, rapid.IntRange(0, 20).Draw(r, "version"))
+			if rapid.IntRange(0, 9).Draw(r, "without id") == 0 {
+				d.WorkID = ""
+			}
+			d.MsgID = warehouse.MessageID(uint32(domain), d.WorkID) //nolint:gosec // small
 			deals = append(deals, d)
 			continue
 		}
@@ -118,17 +129,28 @@ func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.Dea
 			outcome pipeline.Outcome
 			reason  string
 		}{
-			{pipeline.LookCommit, pipeline.Accept, "ok"}, {pipeline.LookCommit, pipeline.Accept, "ok"}, {pipeline.LookPeek, pipeline.Confirm, "unchanged"},
-			{pipeline.LookGlance, pipeline.Reject, "no_rank"}, {pipeline.LookPeek, pipeline.Reject, "low_roi"}, {pipeline.LookCommit, pipeline.Reject, "low_roi"},
-			{pipeline.LookList, pipeline.Reject, "expired_over_capacity"}, {pipeline.LookList, pipeline.Fail, "stale_waiting"},
-			{pipeline.LookList, pipeline.Fail, "stale_waiting"}, {pipeline.LookList, pipeline.Fail, "repair_gave_up"}, {pipeline.LookPeek, pipeline.Fail, "stale_not_a_mark"},
-			{pipeline.LookPeek, pipeline.Survive, "ok"}, {pipeline.LookGlance, pipeline.Shed, "shed_below_line"},
+			{pipeline.LookCommit, pipeline.Accept, "ok"},
+			{pipeline.LookCommit, pipeline.Accept, "ok"},
+			{pipeline.LookPeek, pipeline.Confirm, "unchanged"},
+			{pipeline.LookGlance, pipeline.Reject, "no_rank"},
+			{pipeline.LookPeek, pipeline.Reject, "low_roi"},
+			{pipeline.LookCommit, pipeline.Reject, "low_roi"},
+			{pipeline.LookList, pipeline.Reject, "expired_over_capacity"},
+			{pipeline.LookList, pipeline.Fail, "stale_waiting"},
+			{pipeline.LookList, pipeline.Fail, "stale_waiting"},
+			{pipeline.LookList, pipeline.Fail, "repair_gave_up"},
+			{pipeline.LookPeek, pipeline.Fail, "stale_not_a_mark"},
+			{pipeline.LookPeek, pipeline.Survive, "ok"},
+			{pipeline.LookGlance, pipeline.Shed, "shed_below_line"},
 		}).Draw(r, "said")
 		v.Look, v.Outcome, v.Reason, v.DecidedAt = said.look, said.outcome, said.reason, at
 		verdicts = append(verdicts, v)
 	}
 	return deals, verdicts
 }
+
+// messageOf is a version's message id, which is its work's as well.
+func messageOf(run, asin string, priceType, n int) string { return fmt.Sprint(run, asin, priceType, n) }
 
 // drawDeal is a version of a deal that says some of its members.
 func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) string {
@@ -169,7 +191,7 @@ func hear(r *rapid.T, book *standing.Book, deals []warehouse.DealRow, verdicts [
 			if err != nil {
 				r.Fatal(err)
 			}
-			book.Version(standing.Origin{ID: d.Sequence, Run: d.Run, WorkID: d.WorkID}, v)
+			book.Version(standing.Origin{ID: d.Sequence, Run: d.Run, WorkID: d.WorkID, MsgID: d.WorkID}, v)
 		})
 	}
 	for _, v := range verdicts {
