@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
@@ -93,43 +91,4 @@ func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time
 	}
 	say(from)
 	return console.WriteDeals(a.out, deals, c.Format)
-}
-
-type whyCmd struct {
-	natsFlags `embed:""`
-	rulesFlag `embed:""`
-	ASIN      string `arg:"" help:"The ASIN."`
-	JSON      bool   `help:"One JSON object."`
-}
-
-// Run prints the story of one ASIN.
-func (c whyCmd) Run(a *app) error {
-	asin, err := asinOf(c.ASIN)
-	if err != nil {
-		return err
-	}
-	judge, err := c.judge()
-	if err != nil {
-		return err
-	}
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		s, err := console.Why(ctx, b, asin)
-		if err != nil {
-			return err
-		}
-		s.Tell(judge)
-		if c.JSON {
-			return writeJSON(a, s)
-		}
-		return s.Write(a.out)
-	})
-}
-
-// asinOf is an argument as an ASIN.
-func asinOf(arg string) (string, error) {
-	asin := strings.ToUpper(strings.TrimSpace(arg))
-	if !pipeline.ValidASIN(asin) {
-		return "", daemon.Usagef("%q is no ASIN: want ten letters and digits", arg)
-	}
-	return asin, nil
 }

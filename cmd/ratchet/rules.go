@@ -65,30 +65,16 @@ func (c rulesCheckCmd) Run(a *app) error {
 }
 
 type rulesExplainCmd struct {
-	natsFlags `embed:""`
-	rulesFlag `embed:""`
-	ASIN      string `arg:"" help:"The ASIN."`
-	JSON      bool   `help:"One JSON object."`
+	asinCmd `embed:""`
 }
 
 // Run explains what the rules make of what is stored about an ASIN.
 func (c rulesExplainCmd) Run(a *app) error {
-	asin, err := asinOf(c.ASIN)
-	if err != nil {
-		return err
-	}
-	judge, err := c.judge()
-	if err != nil {
-		return err
-	}
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		e, err := console.Explain(ctx, b, judge, asin)
+	return c.tell(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error) {
+		e, err := console.Explain(ctx, b, j, asin)
 		if err != nil {
-			return fmt.Errorf("explain %s: %w", asin, err)
+			return nil, fmt.Errorf("explain %s: %w", asin, err)
 		}
-		if c.JSON {
-			return writeJSON(a, e)
-		}
-		return e.Write(a.out)
+		return e, nil
 	})
 }
