@@ -3,6 +3,7 @@ package soak
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"ratchet/pipeline"
@@ -41,6 +42,7 @@ type Figures struct {
 	RejectedByLook            map[pipeline.Look]int `json:"rejected_by_look"`
 	Discovered                                      // of the list, by its truth
 	Quality                                         // of the decisions, by the truth of the simulated books
+	Recorded                                        // in ClickHouse, by the streams
 	NoPeekTokens              int                   `json:"no_peek_tokens,omitempty"` // of the same backlog with a commit for every candidate
 	VisibleDiffer             int                   `json:"visible_differ"`           // deals that ClickHouse shows and ratchet deals does not, or the other way round
 	VisibleIn                 string                `json:"visible_in"`               // clickhouse, or streams where there is none
@@ -112,6 +114,9 @@ func (f *Figures) judge(b Bars, rows int) {
 	atLeast := func(want, got float64, name string) {
 		miss(got < want, "%s: %.4f, want at least %.2f", name, got, want)
 	}
+	miss(f.Unrecorded != 0, "unrecorded: %d of %d messages, want 0", f.Unrecorded, f.Messages)
+	miss(f.RecordedTwice != 0, "recorded_twice: %d rows, want 0", f.RecordedTwice)
+	miss(len(f.SumsAstray) != 0, "sums_astray: %s", strings.Join(f.SumsAstray, "; "))
 	miss(b.OneView && f.VisibleDiffer != 0, "visible_differ: %d, want 0", f.VisibleDiffer)
 	atLeast(b.Recall, f.Recall, "recall")
 	atLeast(b.Precision, f.Precision, "precision")
@@ -135,12 +140,13 @@ func (f Figures) Print(w io.Writer) error {
   lowest balance         %d, %d × 429 (%d avoidable), ledger drift %d (others took %d, drift says %d)
   grant writes per call  %.2f
   good deals visible     %d of %d (in %s)
+  recorded               %d messages, %d without a row, %d rows too many
   rejected by look       %v
   rows of the list       %v, unseen by estimate %.0f, %v
   found                  a new price within %.2f polling intervals (p95), an old date within %.1f h (at most)
 `, f.Scenario, f.Speed, f.Seed, f.Hours, f.Decided, f.Undecided, f.RowsUnaccounted, f.HoursToAll, f.TokensSpent, f.TokensPerDecision, 100*f.ListShare,
 		f.RepeatPaid, f.TokensExpiredWhileWaiting, 100*f.TokensUsedShare, f.LongestStallMin, f.MinBalance, f.HTTP429, f.HTTP429Avoidable, f.LedgerDrift,
-		f.Foreign, f.DriftSeries, f.GrantWritesPerCall, f.GoodVisible, f.GoodTotal, f.VisibleIn, f.RejectedByLook,
+		f.Foreign, f.DriftSeries, f.GrantWritesPerCall, f.GoodVisible, f.GoodTotal, f.VisibleIn, f.Messages, f.Unrecorded, f.RecordedTwice, f.RejectedByLook,
 		f.Rows, f.UnseenEstimate, f.Gaps, f.FoundPolls, f.FoundOldHours)
 	notes := f.Notes
 	if len(f.Classes) > 0 {

@@ -64,7 +64,10 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 	f.Foreign, f.DriftSeries = end.Foreign, sum.Drift()
 	f.LedgerDrift = end.Consumed() + end.Foreign - sum.Tokens() - sum.Drift()
 	f.StageDrift = astray(end, sum)
-	return f.good(ctx, r, truth, w)
+	if err := f.good(ctx, r, truth, w); err != nil {
+		return err
+	}
+	return f.recorded(ctx, r)
 }
 
 // settle waits until tokend's books explain all that Keepa charged. Where they
