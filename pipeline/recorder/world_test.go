@@ -148,9 +148,9 @@ func (w *world) await(what string, is func() bool) {
 	w.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(90 * time.Second); !is(); <-tick.C {
+	for end := time.Now().Add(3 * time.Minute); !is(); <-tick.C {
 		if time.Now().After(end) {
-			w.t.Fatalf("after 90 s not yet: %s", what)
+			w.t.Fatalf("after 3 min not yet: %s", what)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (t *tokend) line(e pipeline.Entry) {
 	}
 	e.Stage = "tokend"
 	t.books.Count++
-	t.books.Lines = append(t.books.Lines, Line{ID: fmt.Sprintf("books:%d:%s", t.books.Count, e.Event), Entry: e})
+	t.books.Lines = append(t.books.Lines, Line{ID: fmt.Sprintf("books:%d:%d:%s", t.epoch, t.books.Count, e.Event), Entry: e})
 }
 
 // writeLines repeats the last lines; the ledger drops those that it has.

@@ -17,8 +17,11 @@ import (
 // a slower tokend's swaps fail. Nothing that this process believed from an
 // earlier turn in office survives: the balance is unknown until Keepa is asked.
 func (t *tokend) takeOver(ctx context.Context) error {
+	// No epoch is used twice, not even where the bucket was made anew beside an old LEDGER: the ids of its lines bear it, and
+	// a line under an id that was recorded would not be recorded again.
+	least := uint64(max(0, t.env.Now().Unix())) //nolint:gosec // not negative
 	s, err := bus.Change(ctx, bus.NewCell(t.kv, pipeline.KeyBalance), func(s State) (State, bool, error) {
-		s.Epoch++
+		s.Epoch = max(s.Epoch+1, least)
 		return s, true, nil
 	})
 	if err != nil {
