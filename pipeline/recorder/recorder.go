@@ -69,7 +69,7 @@ func newRecorder(cfg Config, env daemon.Env, b *bus.Bus, dial func(context.Conte
 	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace}
 }
 
-// run owns one goroutine per stream and one for the server's advisories, and waits for all of them.
+// run owns one goroutine per stream, one for the server's advisories and one that opens ClickHouse, and waits for all of them.
 func (r *recorder) run(ctx context.Context) error {
 	lines, err := r.lines(ctx)
 	if err != nil {
@@ -80,20 +80,24 @@ func (r *recorder) run(ctx context.Context) error {
 		return err
 	}
 	defer graves.stop()
-	if _, err := r.store.open(ctx); err != nil && ctx.Err() == nil {
-		r.pulse.away(err)
-		r.env.Log.Warn("clickhouse is unreachable, the streams keep everything", "err", err)
+	var all sync.WaitGroup
+	tried := make(chan struct{})
+	all.Go(func() { r.keepOpen(ctx, tried); r.tidyUp(ctx) })
+	waiting, waited := context.WithTimeout(ctx, openWithin)
+	select {
+	case <-tried:
+	case <-waiting.Done():
+		r.env.Log.Info("the tables of clickhouse are being brought up to date, the streams keep everything")
 	}
+	waited()
 	r.env.AnnounceReady()
 
 	working, cancel := graceful(ctx, r.grace)
 	defer cancel()
-	var all sync.WaitGroup
 	for _, l := range lines {
 		all.Go(func() { l.run(ctx, working) })
 	}
 	all.Go(func() { graves.run(ctx, working) })
-	all.Go(func() { r.keepOpen(ctx); r.tidyUp(ctx) })
 	all.Wait()
 	return ctx.Err()
 }
@@ -124,15 +128,23 @@ func (r *recorder) lines(ctx context.Context) ([]runner, error) {
 	return []runner{verdicts, deals, ledger, dead}, nil
 }
 
-// keepOpen goes on trying to reach ClickHouse while no row asks for it, so that the tables are there before the first.
-func (r *recorder) keepOpen(ctx context.Context) {
+// keepOpen goes on trying to reach ClickHouse while no row asks for it, so that the tables are there before the first. It
+// closes tried after its first attempt.
+func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
+	first := sync.OnceFunc(func() { close(tried) })
+	defer first()
+	var warned sync.Once
 	for pause := r.pause; ; pause = min(2*pause, longestPause) {
-		if _, err := r.store.open(ctx); err == nil {
+		_, err := r.store.open(ctx)
+		if err == nil {
 			r.pulse.back()
 			return
-		} else if ctx.Err() == nil {
-			r.pulse.away(err)
 		}
+		if ctx.Err() == nil {
+			r.pulse.away(err)
+			warned.Do(func() { r.env.Log.Warn("clickhouse is unreachable, the streams keep everything", "err", err) })
+		}
+		first()
 		if !rest(ctx, pause) {
 			return
 		}
@@ -160,10 +172,14 @@ func rest(ctx context.Context, d time.Duration) bool {
 
 // openWarehouse opens ClickHouse and brings its tables up to date.
 func openWarehouse(ctx context.Context, cfg Config) (sink, error) {
-	w, err := warehouse.Open(ctx, cfg.ClickHouse)
+	connecting, connected := context.WithTimeout(ctx, openWithin)
+	w, err := warehouse.Open(connecting, cfg.ClickHouse)
+	connected()
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, migrateWithin)
+	defer cancel()
 	if err := w.Migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate: %w", err), w.Close())
 	}

@@ -9,11 +9,12 @@ import (
 )
 
 const (
-	openWithin   = 30 * time.Second // to connect and migrate
-	insertWithin = time.Minute      // one insert
-	firstPause   = time.Second      // after a first failure
-	longestPause = 30 * time.Second // between two attempts
-	holdEvery    = 30 * time.Second // how often JetStream is told that the messages in hand are being worked on
+	openWithin    = 30 * time.Second // to connect
+	migrateWithin = 30 * time.Minute // to bring the tables up to date; one that is cut off begins anew, and years of rows take minutes
+	insertWithin  = time.Minute      // one insert
+	firstPause    = time.Second      // after a first failure
+	longestPause  = 30 * time.Second // between two attempts
+	holdEvery     = 30 * time.Second // how often JetStream is told that the messages in hand are being worked on
 )
 
 // sink is what the recorder needs of a warehouse. A batch inserted under a token that was seen is dropped.
@@ -44,8 +45,6 @@ func (s *store) open(ctx context.Context) (sink, error) {
 	if s.sink != nil {
 		return s.sink, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
-	defer cancel()
 	opened, err := s.dial(ctx)
 	if err != nil {
 		return nil, err

@@ -25,9 +25,9 @@ func clickhouseOut2h() Scenario {
 	s := Scenario{
 		Name:  "clickhouse-out-2h",
 		About: "ClickHouse is killed after half an hour of work and comes back two hours later",
-		Speed: 60, Limit: 8 * time.Hour, Rows: 1600, World: backlog(1600),
+		Speed: 60, Limit: 6 * time.Hour, Rows: 1200, World: backlog(1200),
 		Box:  onebox.Options{Rate: 5, Balance: 300},
-		Bars: Bars{TokensPerDecision: 1.2, StallMin: 10, Good: 80, GrantWrites: 3, OneView: true},
+		Bars: Bars{TokensPerDecision: 1.7, StallMin: 10, Good: 60, GrantWrites: 3, OneView: true},
 	}
 	s.Drive = func(ctx context.Context, o Options) (Figures, error) {
 		if o.ClickHouse != onebox.Embedded {
