@@ -245,7 +245,33 @@ func (w *Warehouse) query(ctx context.Context, sql string, params clickhouse.Par
 		}
 		t.Rows = append(t.Rows, row)
 	}
-	return t, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if len(t.Columns) == 0 && selecting.MatchString(sql) {
+		return t, w.describe(ctx, t, sql, opts)
+	}
+	return t, nil
+}
+
+var selecting = regexp.MustCompile(`(?is)^(\s|--[^\n]*\n|/\*.*?\*/|\()*(SELECT|WITH)\b`)
+
+// describe adds the columns of an answer without rows, of which HTTP tells nothing.
+func (w *Warehouse) describe(ctx context.Context, t *Table, sql string, opts []clickhouse.QueryOption) error {
+	rows, err := w.conn.Query(clickhouse.Context(ctx, opts...), "DESCRIBE ("+sql+"\n)")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	types := rows.ColumnTypes()
+	for rows.Next() {
+		row, err := scan(rows, types)
+		if err != nil {
+			return err
+		}
+		t.Columns, t.Types = append(t.Columns, fmt.Sprint(row[0])), append(t.Types, fmt.Sprint(row[1]))
+	}
+	return rows.Err()
 }
 
 func scan(rows driver.Rows, types []driver.ColumnType) ([]any, error) {

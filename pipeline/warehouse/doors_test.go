@@ -142,6 +142,13 @@ func TestTheNativeProtocolStoresAndAnswersWhatHTTPDoes(t *testing.T) {
 			t.Errorf("%s natively:\n%swant\n%s", q.Name, got, golden)
 		}
 	}
+	for _, door := range []*warehouse.Warehouse{w, n} {
+		none, err := door.SQL(t.Context(), "WITH 1 AS x SELECT x AS a, 'y' AS b WHERE 0 -- nothing", true)
+		must(t, err)
+		if strings.Join(none.Columns, " ") != "a b" || len(none.Types) != 2 || len(none.Rows) != 0 {
+			t.Errorf("an answer without rows: got %+v", none)
+		}
+	}
 	for _, wrong := range []string{"SELECT * FROM nope", "SELECT nope", "SELEC 1", "DROP TABLE verdicts"} {
 		_, byHTTP := w.SQL(t.Context(), wrong, true)
 		_, natively := n.SQL(t.Context(), wrong, true)
