@@ -60,6 +60,7 @@ var shared struct {
 	native string // the same by clickhouse://; empty: not known
 	err    error
 	life   io.Closer // the engine's stdin: it ends when this closes, with our process
+	pid    int       // the engine's; 0 where it is not ours
 }
 
 // Server is the DSN of a ClickHouse that all tests of this process share. Where none
@@ -133,6 +134,7 @@ func run(lib, data string) (url, native string, err error) {
 	if err := cmd.Start(); err != nil {
 		return "", "", err
 	}
+	shared.pid = cmd.Process.Pid
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if ready, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
@@ -146,6 +148,25 @@ func run(lib, data string) (url, native string, err error) {
 	}
 	said, _ := os.ReadFile(words.Name())
 	return "", "", fmt.Errorf("the engine ended before it was ready: %w; it said: %s", cmd.Wait(), said)
+}
+
+// Resident is the memory that the engine holds and the most that it held since it started, bytes; zero where the engine is
+// not ours or the system does not say.
+func Resident() (now, most int64) {
+	said, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", shared.pid))
+	if err != nil {
+		return 0, 0
+	}
+	for line := range strings.Lines(string(said)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
+			now = kib << 10
+		}
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
+			most = kib << 10
+		}
+	}
+	return now, most
 }
 
 // Database is the DSN of a new, empty database, which goes away with the test.
