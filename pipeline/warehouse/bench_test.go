@@ -50,13 +50,9 @@ SELECT
 FROM (SELECT number, cityHash64(number) AS h, cityHash64(number, 1) % 100 AS k, cityHash64(number, 2) AS h2, cityHash64(number, 3) AS h3 FROM numbers({from:UInt64}, {many:UInt64}))
 SETTINGS async_insert = 0, max_insert_threads = 1`
 
-// books is what a year leaves beside its verdicts: a call for every twenty of them, a poll every ten minutes, and dead letters.
-// With versions it has a version of a deal for every accept.
+// books is what a year leaves beside its verdicts: a poll every ten minutes, and dead letters; with calls and versions also a
+// call for every twenty of them, and a version of a deal for every accept.
 var books = []string{
-	`INSERT INTO ledger (stage, event, at, row_id, stored_at, msg_id, run, tokens, price_kind, items, api_left, api_rate, api_took_ms)
-	SELECT if(number % 3 = 0, 'committer', 'peeker'), 'close', toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMillisecond(toInt64(number * 31536000000. / 500000)) AS at_,
-	bitShiftLeft(1700000000::UInt64, 32) + number, now64(3), cityHash64(number), 'live', 1 + number % 20, if(number % 3 = 0, 'commit', 'peek'), 1 + number % 20, cityHash64(number) % 300, 5, 20 + cityHash64(number) % 300
-	FROM numbers(500000) SETTINGS async_insert = 0`,
 	`INSERT INTO ledger (stage, event, at, row_id, stored_at, run, tokens, price_kind, items, query, from_minute, to_minute, rows_estimate, note)
 	SELECT 'watermarker', ['poll','gap_opened','gap_filled'][1 + (number % 100 = 0) + (number % 100 = 1)], toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMinute(number * 10) AS at_,
 	bitShiftLeft(1700000000::UInt64, 32) + 1000000 + number, now64(3), 'live', 5, 'deals', 150, 'used-books@1', 7500000, 7500060, 20, toString(intDiv(number, 100))
@@ -67,8 +63,13 @@ var books = []string{
 	FROM numbers(10000) SETTINGS async_insert = 0`,
 }
 
-// versions is a twentieth of the deals: the recorder inserts a thousand at a time, and as many columns of all at once would
-// not fit into the engine's memory.
+// calls and versions are each a twentieth of theirs: the recorder inserts some thousands at a time, and as many columns and
+// sums of all at once would not fit into the engine's memory.
+const calls = `INSERT INTO ledger (stage, event, at, row_id, stored_at, msg_id, run, tokens, price_kind, items, api_left, api_rate, api_took_ms)
+	SELECT if(number % 3 = 0, 'committer', 'peeker'), 'close', toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMillisecond(toInt64(number * 31536000000. / 500000)) AS at_,
+	bitShiftLeft(1700000000::UInt64, 32) + number, now64(3), cityHash64(number), 'live', 1 + number % 20, if(number % 3 = 0, 'commit', 'peek'), 1 + number % 20, cityHash64(number) % 300, 5, 20 + cityHash64(number) % 300
+	FROM numbers({part:UInt64} * 25000, 25000) SETTINGS async_insert = 0`
+
 const versions = `INSERT INTO deal_versions (domain, asin, price_type, row_id, at, stored_at, run, work_id, title, url, condition, seller_id, seller_name, found_at, landed_cents, list_price_cents,
 		one_year_average_cents, profit_cents, roi_percent, sale_count, confidence_percent, message)
 	SELECT domain, asin, price_type, row_id, at, stored_at, run, work_id, title, concat('https://www.amazon.com/dp/', asin), 'used, good', concat('A', toString(row_id % 5000)), 'A seller', at, 1000 + row_id % 5000,
@@ -124,8 +125,10 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 		}
 	}
 	for part := range 20 {
-		if err := w.Exec(b.Context(), versions, "part", strconv.Itoa(part)); err != nil {
-			b.Fatal(err)
+		for _, sql := range []string{calls, versions} {
+			if err := w.Exec(b.Context(), sql, "part", strconv.Itoa(part)); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 	// What a year of running has removed: the recorder tidies up every hour, ClickHouse merges in the background.
