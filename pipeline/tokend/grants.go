@@ -38,7 +38,7 @@ func (t *tokend) takeOver(ctx context.Context) error {
 		}
 		grants[stage] = g
 	}
-	t.epoch, t.grants, t.state, t.forced = s.Epoch, grants, s, true
+	t.epoch, t.grants, t.state, t.forced, t.untold = s.Epoch, grants, s, true, true
 	t.books, t.phase, t.note = s.Books, s.Phase, ""
 	t.seen, t.probe = map[string]time.Time{}, probe{silent: daemon.MachineNow()}
 	t.pos = token.Position{
@@ -50,6 +50,9 @@ func (t *tokend) takeOver(ctx context.Context) error {
 	t.env.Log.Info("leads", "epoch", s.Epoch)
 	// The predecessor may have died between storing its lines and writing them.
 	if err := t.writeLines(ctx); err != nil {
+		return err
+	}
+	if err := t.tellMode(ctx); err != nil {
 		return err
 	}
 	return t.entry(ctx, pipeline.Entry{Event: pipeline.EventMode, Note: "tokend leads"}, fmt.Sprintf("mode:lead:%d", s.Epoch))

@@ -37,6 +37,7 @@ type State struct {
 	Note     string                        `json:"note,omitempty"`
 	Phase    token.Phase                   `json:"phase"`
 	Books    Books                         `json:"books"`
+	Told     *Line                         `json:"told,omitempty"` // the ledger's line about state: stored here before the ledger has it
 }
 
 // StageState is a stage's part of the balance, in tokens.
@@ -61,6 +62,9 @@ const (
 // stored in it before the ledger gets them: dying in between repeats them under
 // the same ids.
 func (t *tokend) publish(ctx context.Context, wish token.Wish, wait pipeline.Stage, need int, now time.Time) error {
+	if err := t.tellMode(ctx); err != nil {
+		return err // the next change would take the place of this one
+	}
 	next := t.describe(wish, wait, need, now)
 	t.tell(func(h *pipeline.Heartbeat) {
 		h.State = idleOr(next)
@@ -82,7 +86,7 @@ func (t *tokend) publish(ctx context.Context, wish token.Wish, wait pipeline.Sta
 	if err != nil {
 		return fmt.Errorf("write the balance: %w", err)
 	}
-	before := t.state
+	t.untold = t.untold || next.State != t.state.State
 	t.state, t.wrote = next, daemon.MachineNow()
 	if t.forced {
 		if err := t.writeLines(ctx); err != nil {
@@ -90,14 +94,31 @@ func (t *tokend) publish(ctx context.Context, wish token.Wish, wait pipeline.Sta
 		}
 		t.forced = false
 	}
-	if before.State == next.State {
-		return nil
+	return t.tellMode(ctx)
+}
+
+// told is the line about a state that another follows.
+func (t *tokend) told(next State) *Line {
+	if t.state.State == next.State {
+		return t.state.Told
 	}
-	e := pipeline.Entry{Event: pipeline.EventMode, Note: before.State + " to " + next.State, API: next.API}
-	if before.State == string(token.Recharge) {
+	e := pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", At: next.Since, Note: t.state.State + " to " + next.State, API: next.API}
+	if t.state.State == string(token.Recharge) {
 		e.Note += ", ended by " + next.EndedBy
 	}
-	return t.entry(ctx, e, fmt.Sprintf("mode:%d:%s:%d", t.epoch, next.State, next.Since.UnixMilli()))
+	return &Line{ID: fmt.Sprintf("mode:%d:%s:%d", t.epoch, next.State, next.Since.UnixMilli()), Entry: e}
+}
+
+// tellMode writes the line about the state until the ledger has it: what operators paused is left out of the stalls by it.
+func (t *tokend) tellMode(ctx context.Context) error {
+	if !t.untold || t.state.Told == nil {
+		return nil
+	}
+	if err := t.entry(ctx, t.state.Told.Entry, t.state.Told.ID); err != nil {
+		return err
+	}
+	t.untold = false
+	return nil
 }
 
 func idleOr(s State) string {
@@ -168,6 +189,7 @@ func (t *tokend) describe(wish token.Wish, wait pipeline.Stage, need int, now ti
 		s.Since = now
 	}
 	t.expect(&s, wait, need, now)
+	s.Told = t.told(s)
 	return s
 }
 

@@ -81,6 +81,7 @@ type tokend struct {
 	state  State     // as last written
 	wrote  time.Time // machine time of that
 	forced bool      // write the next state although it looks the same
+	untold bool      // the ledger may not have the line about the state
 	note   string
 	short  bool // somebody waits for the balance to grow
 	// stopped is the note on kinds that broke their ceiling; alarmed are the prices

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -427,6 +428,52 @@ func TestThePauseTakesBackCreditAndTheModeIsSeen(t *testing.T) {
 	w.turn(d)
 	if c := w.grant(pipeline.StagePeeker).Credit(); c != 5 {
 		t.Errorf("credit %d after the pause, want 5", c)
+	}
+}
+
+func TestAChangeOfModeIsToldOnceWhoeverDiesBetweenItsTwoWrites(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	d := w.tokend()
+	w.turn(d)
+	w.put(pipeline.KeyMode, "paused")
+	w.turn(d)
+	w.turn(d)
+	changes := func() (notes []string) {
+		lines, _ := w.ledger()
+		for _, e := range lines {
+			if e.Event == pipeline.EventMode && strings.Contains(e.Note, " to ") {
+				notes = append(notes, e.Note)
+			}
+		}
+		return notes
+	}
+	if got := changes(); len(got) == 0 || got[len(got)-1] != "burst to paused" {
+		t.Fatalf("changes told: %q, want burst to paused at the end", got)
+	}
+	told := len(changes())
+	// It writes the next change into its state, dies, and the line is not out.
+	died := w.state()
+	died.State, died.Since = "burst", died.Since.Add(time.Minute)
+	died.Told = &Line{ID: "mode:died", Entry: pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", At: died.Since, Note: "paused to burst"}}
+	raw, err := json.Marshal(died)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put(pipeline.KeyBalance, string(raw))
+	w.put(pipeline.KeyMode, "run")
+	d.lease.Release()
+	next := w.tokend()
+	w.turn(next)
+	w.turn(next)
+	got := changes()
+	if n := slices.Index(got, "paused to burst"); n != told {
+		t.Errorf("changes told: %q, want paused to burst in place %d", got, told)
+	}
+	next.untold = true // as after a publish that was reported lost
+	w.turn(next)
+	if again := changes(); len(again) != len(got) {
+		t.Errorf("changes told: %q after a repeat, want %q", again, got)
 	}
 }
 

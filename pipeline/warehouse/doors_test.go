@@ -31,6 +31,8 @@ func given(q warehouse.Question) map[string]string {
 		switch p.Name {
 		case "since":
 			set[p.Name] = "2026-03-05 00:00:00"
+		case "until":
+			set[p.Name] = "2026-03-07 00:00:00"
 		case "other":
 			set[p.Name] = "stricter"
 		default:

@@ -106,6 +106,8 @@ func answer(t *testing.T, w *warehouse.Warehouse, q warehouse.Question) []byte {
 		switch p.Name {
 		case "since":
 			params["since"] = "2026-03-05 00:00:00"
+		case "until":
+			params["until"] = "2026-03-07 00:00:00"
 		case "other":
 			params["other"] = "stricter"
 		}

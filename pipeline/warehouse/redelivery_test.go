@@ -44,10 +44,40 @@ var sums = map[string][2]string{
 		`SELECT v.run, v.work_id, v.look, min(i.row_id) FROM verdicts AS v FINAL
 			INNER JOIN verdict_ids AS i ON reinterpretAsUInt64(substring(SHA256(concat(v.run, ':', v.work_id, ':', v.look)), 1, 8)) = i.id GROUP BY ALL ORDER BY ALL`,
 	},
-	"paid_slots": {
-		`SELECT toStartOfFiveMinutes(toDateTime(at, 'UTC')) AS slot, min(at), argMin(assumeNotNull(listed_at), (at, row_id))
-			FROM verdicts FINAL WHERE run = 'live' AND tokens > 0 AND listed_at IS NOT NULL GROUP BY ALL ORDER BY ALL`,
-		"SELECT slot, min(first_at), argMinMerge(listed) FROM paid_slots GROUP BY ALL ORDER BY ALL",
+	"work_slots of calls": {
+		`SELECT toStartOfFiveMinutes(toDateTime(at, 'UTC')) AS slot, min((at, indexOf(['peeker', 'committer', 'watermarker'], toString(stage)))), max((at, ifNull(api_left, -2097152), ifNull(api_rate, 0)))
+			FROM ledger FINAL WHERE event = 'close' AND tokens > 0 GROUP BY ALL ORDER BY ALL`,
+		`SELECT slot, (addMilliseconds(toDateTime64(slot, 3, 'UTC'), intDiv(min(first_call), 4)), min(first_call) % 4), (addMilliseconds(toDateTime64(slot, 3, 'UTC'), toInt64(bitShiftRight(max(last_call), 44)) - 1),
+				toInt64(bitAnd(bitShiftRight(max(last_call), 22), 4194303)) - 2097152, bitAnd(max(last_call), 4194303))
+			FROM work_slots GROUP BY slot HAVING max(last_call) > 0 ORDER BY ALL`,
+	},
+	"work_slots of polls": {
+		`SELECT toStartOfFiveMinutes(toDateTime(at, 'UTC')) AS slot, min(toDateTime(at, 'UTC')) - 600, max(toDateTime(at, 'UTC')) + 600 FROM ledger FINAL WHERE event = 'poll' AND note LIKE '%due%' GROUP BY ALL ORDER BY ALL`,
+		"SELECT slot, min(due_at), max(next_due_at) FROM work_slots GROUP BY slot HAVING min(due_at) < '2100-01-01' ORDER BY ALL",
+	},
+	"work_slots of decisions": {
+		`SELECT toStartOfFiveMinutes(toDateTime(at, 'UTC')) AS slot, min((at, look = 'glance')), max(at) FROM verdicts FINAL WHERE run = 'live' AND look != 'list' AND outcome != 'survive' GROUP BY ALL ORDER BY ALL`,
+		`SELECT slot, (addMilliseconds(toDateTime64(slot, 3, 'UTC'), intDiv(min(first_decision), 2)), min(first_decision) % 2), addMilliseconds(toDateTime64(slot, 3, 'UTC'), toInt64(max(last_decision)) - 1)
+			FROM work_slots GROUP BY slot HAVING max(last_decision) > 0 ORDER BY ALL`,
+	},
+	"work_slots of survivors": {
+		"SELECT toStartOfFiveMinutes(toDateTime(at, 'UTC')) AS slot, min(at), max(at) FROM verdicts FINAL WHERE run = 'live' AND look != 'list' AND outcome = 'survive' GROUP BY ALL ORDER BY ALL",
+		`SELECT slot, addMilliseconds(toDateTime64(slot, 3, 'UTC'), min(first_survivor)), addMilliseconds(toDateTime64(slot, 3, 'UTC'), toInt64(max(last_survivor)) - 1)
+			FROM work_slots GROUP BY slot HAVING max(last_survivor) > 0 ORDER BY ALL`,
+	},
+	"work_slots of the list": {
+		`SELECT toStartOfFiveMinutes(toDateTime(at, 'UTC')) AS slot, min(toDateTime(assumeNotNull(listed_at), 'UTC'))
+			FROM verdicts FINAL WHERE run = 'live' AND look != 'list' AND tokens > 0 AND source = 'live' AND listed_at IS NOT NULL GROUP BY ALL ORDER BY ALL`,
+		"SELECT slot, min(w.listed_at) FROM work_slots AS w GROUP BY slot HAVING min(w.listed_at) < '2100-01-01' ORDER BY ALL",
+	},
+	"work_days": {
+		`SELECT day, sum(c), sum(d) FROM (SELECT toDate(at) AS day, 1 AS c, 0 AS d FROM ledger FINAL WHERE event = 'close' AND tokens > 0
+			UNION ALL SELECT toDate(at), 0, 1 FROM verdicts FINAL WHERE run = 'live' AND look != 'list' AND outcome != 'survive') GROUP BY ALL ORDER BY ALL`,
+		"SELECT day, groupBitmapMerge(calls), groupBitmapMerge(decisions) FROM work_days GROUP BY ALL ORDER BY ALL",
+	},
+	"modes": {
+		"SELECT at, row_id, replaceOne(note, 'burst to ', '') AS m FROM ledger FINAL WHERE event = 'mode' AND note LIKE '% to %' ORDER BY ALL",
+		"SELECT at, row_id, mode FROM modes FINAL ORDER BY ALL",
 	},
 	"deal_states": {
 		`SELECT d.asin, d.first_seen_at, d.last_seen_at, multiIf(ifNull(d.profit_cents, 0) <= 0, 'no_profit', ifNull(d.list_price_cents, 0) <= 0, 'no_list_price',
@@ -79,11 +109,6 @@ var sums = map[string][2]string{
 		`SELECT toDate(at) AS d, stage, price_kind, toUInt8(least(200, round(20 * log10(1 + greatest(0, assumeNotNull(api_took_ms)))))) AS slot, count()
 			FROM ledger FINAL WHERE event = 'close' AND api_took_ms IS NOT NULL GROUP BY ALL ORDER BY ALL`,
 		"SELECT day, stage, price_kind, slot, groupBitmapMerge(ids) FROM call_days GROUP BY ALL ORDER BY ALL",
-	},
-	"call_slots": {
-		`SELECT toStartOfFiveMinutes(toDateTime(at, 'UTC')) AS slot, min(at), max(at), argMin(toString(stage), (at, row_id)), argMax((api_left, api_rate), (at, row_id))
-			FROM ledger FINAL WHERE event = 'close' AND tokens > 0 GROUP BY ALL ORDER BY ALL`,
-		"SELECT slot, min(first_at), max(last_at), argMinMerge(first), argMaxMerge(last) FROM call_slots GROUP BY ALL ORDER BY ALL",
 	},
 	"pipeline_clock": {
 		"SELECT argMax((at, stored_at), row_id) FROM ledger FINAL",
@@ -171,7 +196,7 @@ func drawVerdicts(r *rapid.T, seq uint64, n int) []warehouse.VerdictRow {
 		v := warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, s, at), InputsJSON: `{}`}
 		v.Run = rapid.SampledFrom([]string{pipeline.RunLive, pipeline.RunLive, pipeline.RunLive, "lax"}).Draw(r, "run")
 		v.Identity = pipeline.Identity{Domain: 1, ASIN: asinOf(rapid.IntRange(0, 9).Draw(r, "asin")), PriceType: 2, CreationDate: int64(s)}
-		v.Look = rapid.SampledFrom([]pipeline.Look{pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit}).Draw(r, "look")
+		v.Look = rapid.SampledFrom([]pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit}).Draw(r, "look")
 		v.Outcome = rapid.SampledFrom([]pipeline.Outcome{pipeline.Survive, pipeline.Accept, pipeline.Reject, pipeline.Shed, pipeline.Confirm, pipeline.Fail}).Draw(r, "outcome")
 		v.Reason = rapid.SampledFrom([]string{"ok", "no_sale", "low_roi"}).Draw(r, "reason")
 		v.RuleSet = rapid.SampledFrom([]string{"r1", "r2"}).Draw(r, "rules")
@@ -195,8 +220,8 @@ func drawEntries(r *rapid.T, seq uint64, n int) []warehouse.LedgerRow {
 	for i := range rows {
 		s := seq + uint64(i) + 1
 		e := pipeline.Entry{
-			Event:     rapid.SampledFrom([]pipeline.Event{pipeline.EventClose, pipeline.EventClose, pipeline.EventLost, pipeline.EventPoll, pipeline.EventDrift}).Draw(r, "event"),
-			Stage:     rapid.SampledFrom([]pipeline.Stage{pipeline.StagePeeker, pipeline.StageCommitter}).Draw(r, "stage"),
+			Event:     rapid.SampledFrom([]pipeline.Event{pipeline.EventClose, pipeline.EventClose, pipeline.EventLost, pipeline.EventPoll, pipeline.EventDrift, pipeline.EventMode}).Draw(r, "event"),
+			Stage:     rapid.SampledFrom(pipeline.Stages()).Draw(r, "stage"),
 			Tokens:    rapid.IntRange(-3, 20).Draw(r, "amount"),
 			PriceKind: rapid.SampledFrom([]pipeline.Kind{pipeline.KindPeek, pipeline.KindCommit}).Draw(r, "kind"),
 			Items:     rapid.IntRange(0, 5).Draw(r, "items"),
@@ -204,7 +229,14 @@ func drawEntries(r *rapid.T, seq uint64, n int) []warehouse.LedgerRow {
 		if rapid.Bool().Draw(r, "answered") {
 			e.API = &pipeline.Reading{TS: noon.UnixMilli(), Left: rapid.IntRange(-9, 300).Draw(r, "left"), Rate: 5, TookMS: int64(rapid.IntRange(0, 9000).Draw(r, "took"))}
 		}
-		rows[i] = entry(s, drawAt(r, s), e)
+		at := drawAt(r, s)
+		switch {
+		case e.Event == pipeline.EventPoll && rapid.Bool().Draw(r, "due"):
+			e.Note = fmt.Sprintf("page 0, 3 new, due %s, every 300 s", at.Add(-10*time.Minute).Format(time.RFC3339))
+		case e.Event == pipeline.EventMode:
+			e.Note = rapid.SampledFrom([]string{"burst to paused", "burst to nospend", "burst to burst", "tokend leads"}).Draw(r, "mode")
+		}
+		rows[i] = entry(s, at, e)
 	}
 	return rows
 }

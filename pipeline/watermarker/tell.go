@@ -10,7 +10,8 @@ import (
 	"ratchet/pipeline/watermark"
 )
 
-// polled is the ledger's line about one page.
+// polled is the ledger's line about one page. The note ends with since when the read had been due and after how long the
+// one before it had wanted another: a poll that is due is work that waits, and the question stalls reads it there.
 func (r *read) polled(p watermark.Page, fresh int, claim string) pipeline.Entry {
 	e := pipeline.Entry{
 		Event: pipeline.EventPoll, At: r.w.env.Now(), Query: r.q.ID(), To: int64(r.moves.Top), RowsEstimate: len(p.Rows),
@@ -23,6 +24,9 @@ func (r *read) polled(p watermark.Page, fresh int, claim string) pipeline.Entry 
 	}
 	if r.moves.Odd != "" {
 		e.Note = fmt.Sprintf("page %d, list shape anomaly: %s", p.Index, r.moves.Odd)
+	}
+	if due := r.state.NextPoll; !due.IsZero() {
+		e.Note += fmt.Sprintf(", due %s, every %d s", due.UTC().Format(time.RFC3339), r.state.IntervalS)
 	}
 	return e
 }
