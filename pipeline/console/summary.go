@@ -20,6 +20,7 @@ import (
 const (
 	redrawEvery = time.Second
 	lineEvery   = 10 * time.Second
+	countEvery  = lineEvery / 2 // the visible deals
 	lastReasons = 4
 	countWithin = 5 * time.Second // the view stands still meanwhile
 )
@@ -117,9 +118,10 @@ func (s *Summary) show(ctx context.Context) {
 	s.drawn = strings.Count(out, "\n")
 }
 
-// count asks how many deals are visible, at most every lineEvery.
+// count asks how many deals are visible: for every line, and now and then on a
+// terminal.
 func (s *Summary) count(ctx context.Context) {
-	if daemon.MachineSince(s.counted) < lineEvery {
+	if daemon.MachineSince(s.counted) < countEvery {
 		return
 	}
 	s.counted = daemon.MachineNow()

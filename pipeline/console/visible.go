@@ -34,6 +34,8 @@ type Visible struct {
 const (
 	// reachWithin bounds the first connection to ClickHouse.
 	reachWithin = 3 * time.Second
+	// viewWithin bounds a ClickHouse that takes connections and does not answer.
+	viewWithin = 10 * time.Second
 	// recordWithin is longer than a row is under way to ClickHouse.
 	recordWithin = 2500 * time.Millisecond
 	// recordedEvery is how often the recorder's progress is looked at meanwhile.
@@ -79,7 +81,9 @@ func (s Source) String() string {
 // List are the visible deals with a version since then, the most profitable first.
 func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, error) {
 	shown, from, err := ask(ctx, v,
-		func(w *warehouse.Warehouse) ([]standing.Shown, error) { return w.Visible(ctx, since, members) },
+		func(ctx context.Context, w *warehouse.Warehouse) ([]standing.Shown, error) {
+			return w.Visible(ctx, since, members)
+		},
 		func(book *standing.Book) []standing.Shown { return book.Visible(since) })
 	if err != nil {
 		return nil, from, err
@@ -91,16 +95,20 @@ func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, er
 // Count is how many deals stand how.
 func (v *Visible) Count(ctx context.Context) (standing.Counts, Source, error) {
 	return ask(ctx, v,
-		func(w *warehouse.Warehouse) (standing.Counts, error) { return w.Counts(ctx) },
+		func(ctx context.Context, w *warehouse.Warehouse) (standing.Counts, error) { return w.Counts(ctx) },
 		func(book *standing.Book) standing.Counts { return standing.Count(book.States()) })
 }
 
 // ask asks ClickHouse, or the streams where it cannot answer.
-func ask[T any](ctx context.Context, v *Visible, view func(*warehouse.Warehouse) (T, error), streams func(*standing.Book) T) (T, Source, error) {
+func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *warehouse.Warehouse) (T, error),
+	streams func(*standing.Book) T,
+) (T, Source, error) {
+	bounded, cancel := context.WithTimeout(ctx, viewWithin)
+	defer cancel()
 	var answer T
-	why := v.ready(ctx)
+	why := v.ready(bounded)
 	if why == nil {
-		if answer, why = view(v.w); why == nil {
+		if answer, why = view(bounded, v.w); why == nil {
 			return answer, Source{From: fromClickHouse}, nil
 		}
 	}
@@ -134,34 +142,28 @@ func (v *Visible) ready(ctx context.Context) error {
 	return v.ours(ctx)
 }
 
-// recorded waits until ClickHouse has what the streams hold now.
+// recorded waits until ClickHouse has what the streams hold now, or until patience is
+// over.
 func (v *Visible) recorded(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, v.Patience)
-	defer cancel()
+	over := time.NewTimer(v.Patience)
+	defer over.Stop()
 	for _, stream := range []string{pipeline.StreamDeals, pipeline.StreamVerdicts} {
-		if err := v.recordedOf(ctx, stream); err != nil {
+		settled, until, err := v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream))
+		for err == nil && settled < until {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-over.C:
+				return fmt.Errorf("ClickHouse is %d messages behind %s; see the recorder in `ratchet status`", until-settled, stream)
+			case <-time.After(recordedEvery):
+				settled, _, err = v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream))
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (v *Visible) recordedOf(ctx context.Context, stream string) error {
-	settled, until, err := v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream))
-	for err == nil && settled < until {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("ClickHouse is %d messages behind %s; see the recorder in `ratchet status`", until-settled, stream)
-		case <-time.After(recordedEvery):
-		}
-		var now uint64
-		if now, _, err = v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream)); err == nil {
-			settled = now
-		} else if ctx.Err() != nil {
-			err = nil // the time is up: what was last seen counts
-		}
-	}
-	return err
 }
 
 // ours reports what speaks against ClickHouse holding the deals of these streams.
