@@ -63,7 +63,7 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 		}
 	})
 	for _, want := range []string{"", standing.NoProfit, standing.NoListPrice, standing.NoOneYearAverage, "low_roi", "!", "stale_waiting!"} {
-		if !hidden[want] {
+		if !hidden[want] && !testing.Short() {
 			t.Errorf("no deal was ever %q", want)
 		}
 	}
@@ -161,7 +161,7 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 		}
 	}
 	for _, name := range []string{"profit_cents", "list_price_cents", "one_year_average_cents"} {
-		say(name, 5, 7, 9, 0, nil, 5)
+		say(name, 5, 7, 9, 0, nil, 5, 5, 7, 9)
 	}
 	say("title", "A", "B", "", nil)
 	say("condition", "good", "")
