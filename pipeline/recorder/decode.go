@@ -27,7 +27,7 @@ func originOf(m jetstream.Msg, stream string, epoch uint32) (warehouse.Origin, e
 	h := m.Headers()
 	o.Sequence, o.StoredAt = meta.Sequence.Stream, meta.Timestamp.UTC()
 	o.WorkID, o.Build = h.Get(pipeline.HeaderWorkID), h.Get(pipeline.HeaderBuild)
-	o.MsgID = warehouse.MessageID(epoch, h.Get(pipeline.HeaderMsgID))
+	o.MsgID = h.Get(pipeline.HeaderMsgID)
 	if o.Run = h.Get(pipeline.HeaderRunID); o.Run == "" {
 		o.Run = pipeline.RunLive
 	}

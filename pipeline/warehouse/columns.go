@@ -25,7 +25,7 @@ func col[R, V any](name string, of func(*R) V) column[R] {
 
 // msgID is the column by which a repeat is known where the table has it.
 func msgID[R any](o func(*R) *Origin) column[R] {
-	return col("msg_id", func(r *R) uint64 { return o(r).MsgID })
+	return col("msg_id", func(r *R) uint64 { return o(r).EventID() })
 }
 
 // originOf are the columns that every table has.

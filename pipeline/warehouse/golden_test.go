@@ -57,7 +57,7 @@ func seedDeals(t *testing.T, w *warehouse.Warehouse) {
 			"decided_at":"2026-03-05T12:0%d:00Z"}`, 3*i+2, i, profit, i)))
 	}
 	for i := range deals {
-		deals[i].MsgID = warehouse.MessageID(deals[i].Epoch, "deal:"+deals[i].WorkID)
+		deals[i].MsgID = "deal:" + deals[i].WorkID
 	}
 	must(t, w.InsertDeals(t.Context(), deals, "deals"))
 }
@@ -88,13 +88,13 @@ func seedDead(t *testing.T, w *warehouse.Warehouse) {
 		Origin: origin(pipeline.StreamDead, 1, noon), Stage: "peeker", Key: "B000000001", HeaderJSON: `{}`,
 		Dead: pipeline.Dead{Reason: "bad_row", Error: "no", Stream: pipeline.StreamCandidates, Sequence: 9},
 	}
-	letter.MsgID = warehouse.MessageID(letter.Epoch, "dead:peeker:CANDIDATES-9")
+	letter.MsgID = "dead:peeker:CANDIDATES-9"
 	must(t, w.InsertDead(t.Context(), []warehouse.DeadRow{letter}, "dead"))
 }
 
 // published is an entry under the id of its message.
 func published(id string, r warehouse.LedgerRow) warehouse.LedgerRow {
-	r.MsgID = warehouse.MessageID(r.Epoch, id)
+	r.MsgID = id
 	return r
 }
 

@@ -68,7 +68,7 @@ func TestARowIsFoundByTheIdOfItsMessage(t *testing.T) {
 	ids := make([]uint64, many)
 	for i := range rows {
 		rows[i] = entry(uint64(i+1), noon, pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StagePeeker, Tokens: 1, Claim: fmt.Sprint("c", i)})
-		rows[i].MsgID = warehouse.MessageID(rows[i].Epoch, rows[i].Claim)
+		rows[i].MsgID = rows[i].Claim
 		ids[i] = rows[i].EventID()
 	}
 	must(t, w.InsertLedger(t.Context(), rows[:many-1], "l"))

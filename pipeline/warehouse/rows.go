@@ -17,14 +17,14 @@ type Origin struct {
 	Run      string    // pipeline.RunLive, or a replay's name
 	WorkID   string
 	Build    string // the build that published it
-	MsgID    uint64 // MessageID of its Nats-Msg-Id; 0 without one
+	MsgID    string // its Nats-Msg-Id; empty without one
 }
 
 // RowID is the origin as one number: unique over streams that were made anew, and dense.
 func (o Origin) RowID() uint64 { return uint64(o.Epoch)<<32 | o.Sequence&0xffffffff }
 
 // EventID tells what happened from whatever else did, however often it was published; 0: nobody can tell.
-func (o Origin) EventID() uint64 { return o.MsgID }
+func (o Origin) EventID() uint64 { return MessageID(o.Epoch, o.MsgID) }
 
 // VerdictRow is one row of verdicts.
 type VerdictRow struct {

@@ -106,10 +106,10 @@ func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.Dea
 		if rapid.IntRange(0, 2).Draw(r, "kind") == 0 {
 			d := dealRow(t, seq, at, drawDeal(r, domain, asin, priceType, at))
 			d.Run, d.WorkID = run, messageOf(run, asin, priceType, rapid.IntRange(0, 20).Draw(r, "version"))
+			d.MsgID = fmt.Sprintf("%d/%s", domain, d.WorkID) // the rounds share a database
 			if rapid.IntRange(0, 9).Draw(r, "without id") == 0 {
-				d.WorkID = ""
+				d.WorkID, d.MsgID = "", ""
 			}
-			d.MsgID = warehouse.MessageID(uint32(domain), d.WorkID) //nolint:gosec // small
 			deals = append(deals, d)
 			continue
 		}
