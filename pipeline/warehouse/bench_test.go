@@ -63,18 +63,20 @@ var books = []string{
 	FROM numbers(10000) SETTINGS async_insert = 0`,
 }
 
-// calls and versions are each a twentieth of theirs: the recorder inserts some thousands at a time, and as many columns and
-// sums of all at once would not fit into the engine's memory.
+// parts is in how many inserts calls and versions come: the recorder inserts some thousands of rows at a time, and as many
+// columns and sums of all at once would not fit into the engine's memory.
+const parts = 50
+
 const calls = `INSERT INTO ledger (stage, event, at, row_id, stored_at, msg_id, run, tokens, price_kind, items, api_left, api_rate, api_took_ms)
 	SELECT if(number % 3 = 0, 'committer', 'peeker'), 'close', toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMillisecond(toInt64(number * 31536000000. / 500000)) AS at_,
 	bitShiftLeft(1700000000::UInt64, 32) + number, now64(3), cityHash64(number), 'live', 1 + number % 20, if(number % 3 = 0, 'commit', 'peek'), 1 + number % 20, cityHash64(number) % 300, 5, 20 + cityHash64(number) % 300
-	FROM numbers({part:UInt64} * 25000, 25000) SETTINGS async_insert = 0`
+	FROM numbers({part:UInt64} * 10000, 10000) SETTINGS async_insert = 0`
 
 const versions = `INSERT INTO deal_versions (domain, asin, price_type, row_id, at, stored_at, run, work_id, title, url, condition, seller_id, seller_name, found_at, landed_cents, list_price_cents,
 		one_year_average_cents, profit_cents, roi_percent, sale_count, confidence_percent, message)
 	SELECT domain, asin, price_type, row_id, at, stored_at, run, work_id, title, concat('https://www.amazon.com/dp/', asin), 'used, good', concat('A', toString(row_id % 5000)), 'A seller', at, 1000 + row_id % 5000,
 		5000 + row_id % 9000, 4500, toInt64(1 + row_id % 5000), 40, 12, 70, deal
-	FROM verdicts WHERE outcome = 'accept' AND row_id % 20 = {part:UInt32} SETTINGS async_insert = 0`
+	FROM verdicts WHERE outcome = 'accept' AND row_id % 50 = {part:UInt32} SETTINGS async_insert = 0`
 
 // benchRows is how many verdicts a benchmark is over: RATCHET_BENCH_ROWS, or a million.
 func benchRows(b *testing.B) int {
@@ -113,7 +115,7 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 	if have.Rows[0][1].(uint64) > 0 {
 		return w
 	}
-	const step = 100_000 // a few days: the sums of one insert are held in memory
+	const step = 50_000 // a day or two: the sums of one insert are held in memory
 	for from := int(have.Rows[0][0].(int64)); from < total; from += step {
 		if err := w.Exec(b.Context(), year, "total", strconv.Itoa(total), "from", strconv.Itoa(from), "many", strconv.Itoa(min(step, total-from))); err != nil {
 			b.Fatal(err)
@@ -124,7 +126,7 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 			b.Fatal(err)
 		}
 	}
-	for part := range 20 {
+	for part := range parts {
 		for _, sql := range []string{calls, versions} {
 			if err := w.Exec(b.Context(), sql, "part", strconv.Itoa(part)); err != nil {
 				b.Fatal(err)
@@ -137,6 +139,14 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 	}
 	if err := w.Exec(b.Context(), "OPTIMIZE TABLE verdict_ids FINAL"); err != nil {
 		b.Fatal(err)
+	}
+	// Merging what came in within a minute is not part of a year's questions.
+	for merging := uint64(1); merging > 0; time.Sleep(time.Second) {
+		t, err := w.SQL(b.Context(), "SELECT count() FROM system.merges WHERE database = currentDatabase()", true)
+		if err != nil {
+			b.Fatal(err)
+		}
+		merging = t.Rows[0][0].(uint64)
 	}
 	return w
 }
@@ -189,8 +199,10 @@ func report(b *testing.B, w *warehouse.Warehouse, q warehouse.Question, span, si
 // BenchmarkStored asks which of some events are among a year's entries of the ledger, half of them are, and says what their ids take on disk.
 func BenchmarkStored(b *testing.B) {
 	w := openFor(b)
-	if err := w.Exec(b.Context(), books[0]); err != nil {
-		b.Fatal(err)
+	for part := range parts {
+		if err := w.Exec(b.Context(), calls, "part", strconv.Itoa(part)); err != nil {
+			b.Fatal(err)
+		}
 	}
 	ids, err := w.SQL(b.Context(), "SELECT msg_id, row_id FROM ledger ORDER BY cityHash64(msg_id) LIMIT 2500", true)
 	if err != nil {

@@ -27,10 +27,15 @@ type Engine struct {
 }
 
 // config is what the engine reads as its configuration file. Without one of ours it
-// would silently take a config.xml from the working directory.
+// would silently take a config.xml from the working directory. The caches have room
+// for the marks and keys of some ten million verdicts; by default they may grow to
+// gigabytes over months.
 const config = `<clickhouse>
     <mlock_executable>false</mlock_executable>
     <display_name>ratchet</display_name>
+    <mark_cache_size>134217728</mark_cache_size>
+    <primary_index_cache_size>134217728</primary_index_cache_size>
+    <index_mark_cache_size>33554432</index_mark_cache_size>
 </clickhouse>
 `
 
