@@ -96,4 +96,16 @@ func TestARejectOfADealOrOfTheLastWeekIsNotForgotten(t *testing.T) {
 	}
 	want(t, w, "SELECT count() FROM deal_rejects WHERE deal = cityHash64(toUInt16(1), '"+asinOf(0)+"', toUInt16(2))", "0")
 	want(t, w, "SELECT count() FROM deal_rejects", "3")
+	want(t, w, "SELECT hidden_because FROM deal_states", "no_list_price")
+
+	// A version and its accept come by two streams; tidied up, they are one row.
+	accept := rows[1]
+	accept.Sequence, accept.Outcome, accept.Look, accept.WorkID = 9, pipeline.Accept, pipeline.LookCommit, "w9"
+	must(t, w.InsertVerdicts(t.Context(), []warehouse.VerdictRow{accept}, "a"))
+	before := ask(t, w, "SELECT * FROM deal_states")
+	_, err = w.Tidy(t.Context())
+	must(t, err)
+	want(t, w, "SELECT count() FROM deal_facts", "1")
+	want(t, w, "SELECT count() FROM deal_rejects", "3")
+	want(t, w, "SELECT * FROM deal_states", before)
 }
