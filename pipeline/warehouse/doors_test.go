@@ -288,3 +288,46 @@ func TestREADMEsClientExamplesRunAsWritten(t *testing.T) {
 		must(t, conn.Close())
 	}
 }
+
+// TestEveryQuestionRunsAsGrafanasDatasourceSendsIt opens ClickHouse as that does: by database/sql over HTTP, gzipped, what the
+// user calls custom settings on every request. A question's parameters are param_NAME among them.
+func TestEveryQuestionRunsAsGrafanasDatasourceSendsIt(t *testing.T) {
+	t.Parallel()
+	dsn := chtest.Database(t)
+	if !strings.HasPrefix(dsn, "http") {
+		t.Skip("parameters among the settings are a way of HTTP")
+	}
+	w, err := warehouse.Open(t.Context(), dsn)
+	must(t, err)
+	defer func() { _ = w.Close() }()
+	must(t, w.Migrate(t.Context()))
+	seed(t, w)
+	for _, q := range warehouse.Questions() {
+		o, err := clickhouse.ParseDSN(dsn)
+		must(t, err)
+		o.Compression, o.Settings = &clickhouse.Compression{Method: clickhouse.CompressionGZIP}, clickhouse.Settings{}
+		for name, value := range given(q) {
+			o.Settings["param_"+name] = value
+		}
+		db := clickhouse.OpenDB(o)
+		rows, err := db.QueryContext(t.Context(), q.SQL)
+		if err != nil {
+			t.Errorf("%s: %v", q.Name, err)
+			_ = db.Close()
+			continue
+		}
+		columns, err := rows.Columns()
+		must(t, err)
+		lines := 1 // the head
+		for rows.Next() {
+			lines++
+		}
+		must(t, rows.Err())
+		must(t, rows.Close())
+		must(t, db.Close())
+		report := string(answer(t, w, q))
+		if head := strings.Join(columns, ","); !strings.HasPrefix(report, head+"\n") || strings.Count(report, "\n") != lines {
+			t.Errorf("%s as Grafana asks has %d lines under %s; report says\n%s", q.Name, lines, head, report)
+		}
+	}
+}
