@@ -36,10 +36,30 @@ func (w *Warehouse) ForgetRejects(ctx context.Context, worth int) (int, error) {
 	if n < uint64(max(worth, 1)) { //nolint:gosec // positive
 		return 0, nil
 	}
-	if err := w.exec(ctx, "ALTER TABLE deal_rejects DELETE WHERE "+useless+" SETTINGS mutations_sync = 1"); err != nil {
+	if err := w.exec(ctx, "ALTER TABLE deal_rejects DELETE WHERE "+useless+" SETTINGS mutations_sync = 0"); err != nil {
 		return 0, fmt.Errorf("forget %d rejects: %w", n, err)
 	}
-	return int(n), nil //nolint:gosec // a count of rows
+	return int(n), w.mutated(ctx, "deal_rejects") //nolint:gosec // a count of rows
+}
+
+// mutatedEvery is how often it is looked whether a mutation has ended.
+const mutatedEvery = 50 * time.Millisecond
+
+// mutated waits until the mutations of a table have ended. It asks again and again, so that no connection is held and the
+// wait ends with ctx, whatever the engine does.
+func (w *Warehouse) mutated(ctx context.Context, table string) error {
+	for {
+		left, err := w.number(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = {table:String} AND NOT is_done",
+			map[string]string{"table": table})
+		if err != nil || left == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d mutations of %s: %w", left, table, ctx.Err())
+		case <-time.After(mutatedEvery):
+		}
+	}
 }
 
 // Tidy does what ClickHouse does not do by itself: it forgets rejects (ForgetRejects) and merges the two small tables
