@@ -50,10 +50,7 @@ func TestEveryQuestionsFileAsItStandsAnswersByHTTPWhatReportSays(t *testing.T) {
 	if !strings.HasPrefix(at.Scheme, "http") {
 		t.Skip("this server is reached by its native protocol")
 	}
-	w, err := warehouse.Open(t.Context(), dsn)
-	must(t, err)
-	defer func() { _ = w.Close() }()
-	must(t, w.Migrate(t.Context()))
+	w := openAt(t, dsn)
 	seed(t, w)
 	for _, q := range warehouse.Questions() {
 		set := url.Values{"database": {strings.Trim(at.Path, "/")}, "default_format": {"JSONCompact"}}
@@ -210,10 +207,7 @@ func TestREADMEsCurlExamplesRunAsWritten(t *testing.T) {
 	if at.Scheme != "http" || at.User.String() != "default" {
 		t.Skip("README's examples name neither a password nor another protocol, and this server wants one")
 	}
-	w, err := warehouse.Open(t.Context(), dsn)
-	must(t, err)
-	defer func() { _ = w.Close() }()
-	must(t, w.Migrate(t.Context()))
+	w := openAt(t, dsn)
 	seed(t, w)
 	for _, command := range examples(t, "curl") {
 		out := shell(t, command, "127.0.0.1:8123", at.Host, "database=ratchet", "database="+strings.Trim(at.Path, "/"))
@@ -245,10 +239,7 @@ func TestREADMEsClientExamplesRunAsWritten(t *testing.T) {
 	dsn, native := chtest.Both(t)
 	at, err := url.Parse(native)
 	must(t, err)
-	w, err := warehouse.Open(t.Context(), dsn)
-	must(t, err)
-	defer func() { _ = w.Close() }()
-	must(t, w.Migrate(t.Context()))
+	w := openAt(t, dsn)
 	seed(t, w)
 	modern := modernClient(t)
 	for _, command := range examples(t, "clickhouse-client") {
@@ -297,10 +288,7 @@ func TestEveryQuestionRunsAsGrafanasDatasourceSendsIt(t *testing.T) {
 	if !strings.HasPrefix(dsn, "http") {
 		t.Skip("parameters among the settings are a way of HTTP")
 	}
-	w, err := warehouse.Open(t.Context(), dsn)
-	must(t, err)
-	defer func() { _ = w.Close() }()
-	must(t, w.Migrate(t.Context()))
+	w := openAt(t, dsn)
 	seed(t, w)
 	for _, q := range warehouse.Questions() {
 		o, err := clickhouse.ParseDSN(dsn)

@@ -27,7 +27,12 @@ func open(t *testing.T) *warehouse.Warehouse {
 
 func openFor(t testing.TB) *warehouse.Warehouse {
 	t.Helper()
-	w, err := warehouse.Open(t.Context(), chtest.Database(t))
+	return openAt(t, chtest.Database(t))
+}
+
+func openAt(t testing.TB, dsn string) *warehouse.Warehouse {
+	t.Helper()
+	w, err := warehouse.Open(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
