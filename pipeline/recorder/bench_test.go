@@ -3,14 +3,12 @@ package recorder
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 
@@ -18,7 +16,6 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -39,23 +36,9 @@ type station struct {
 
 func newStation(b *testing.B) *station {
 	b.Helper()
-	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(b.Context(), natsd.Options{Data: b.TempDir(), Log: log})
-	check(b, err)
-	b.Cleanup(srv.Stop)
-	s := &station{env: daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "bench", NATSOptions: []nats.Option{srv.InProcess()}}}
-	s.b, err = bus.Connect(b.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, s.env, "bench")
-	check(b, err)
-	b.Cleanup(s.b.Close)
-	check(b, s.b.Ensure(b.Context()))
+	s := &station{}
+	s.env, s.b = natsFor(b)
 	return s
-}
-
-func check(b *testing.B, err error) {
-	b.Helper()
-	if err != nil {
-		b.Fatal(err)
-	}
 }
 
 // verdictNumber is a verdict of a kind and size as they come: of ten, six glances, three peeks and a commit.
@@ -91,10 +74,10 @@ func (s *station) publish(b *testing.B, n int) {
 		for i := from; i < min(from+1000, n); i++ {
 			v, work := verdictNumber(i, at.Add(time.Duration(i)*50*time.Millisecond))
 			m, err := bus.Encode(pipeline.SubjectVerdict(1, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict, "verdict:"+v.ID(pipeline.RunLive, work), work, v)
-			check(b, err)
+			must(b, err)
 			ms = append(ms, m)
 		}
-		check(b, s.b.PublishBatch(b.Context(), ms))
+		must(b, s.b.PublishBatch(b.Context(), ms))
 	}
 }
 
@@ -102,10 +85,10 @@ func (s *station) publish(b *testing.B, n int) {
 func (s *station) again(b *testing.B) jetstream.Consumer {
 	b.Helper()
 	name := pipeline.DurableRecorder(pipeline.StreamVerdicts)
-	check(b, s.b.JS.DeleteConsumer(b.Context(), pipeline.StreamVerdicts, name))
-	check(b, s.b.Ensure(b.Context()))
+	must(b, s.b.JS.DeleteConsumer(b.Context(), pipeline.StreamVerdicts, name))
+	must(b, s.b.Ensure(b.Context()))
 	c, err := s.b.JS.Consumer(b.Context(), pipeline.StreamVerdicts, name)
-	check(b, err)
+	must(b, err)
 	return c
 }
 
@@ -114,9 +97,9 @@ func empty(b *testing.B) (*warehouse.Warehouse, string) {
 	b.Helper()
 	dsn := chtest.Database(b)
 	w, err := warehouse.Open(b.Context(), dsn)
-	check(b, err)
+	must(b, err)
 	b.Cleanup(func() { _ = w.Close() })
-	check(b, w.Migrate(b.Context()))
+	must(b, w.Migrate(b.Context()))
 	return w, dsn
 }
 
@@ -128,13 +111,13 @@ func (s *station) raw(b *testing.B) (float64, []jetstream.Msg) {
 	began := time.Now()
 	for len(all) < benchRows {
 		batch, err := c.Fetch(benchBatch, jetstream.FetchMaxWait(time.Second))
-		check(b, err)
+		must(b, err)
 		for m := range batch.Messages() {
-			check(b, m.Ack())
+			must(b, m.Ack())
 			all = append(all, m)
 		}
 	}
-	check(b, s.b.NC.Flush())
+	must(b, s.b.NC.Flush())
 	return time.Since(began).Seconds(), all
 }
 
@@ -144,28 +127,28 @@ func plain(b *testing.B, rows []warehouse.VerdictRow, bare bool) float64 {
 	b.Helper()
 	_, dsn := empty(b)
 	o, err := clickhouse.ParseDSN(dsn)
-	check(b, err)
+	must(b, err)
 	conn, err := clickhouse.Open(o)
-	check(b, err)
+	must(b, err)
 	defer func() { _ = conn.Close() }()
 	table := "verdicts"
 	if bare {
 		table = "bare"
-		check(b, conn.Exec(b.Context(), "CREATE TABLE bare AS verdicts"))
+		must(b, conn.Exec(b.Context(), "CREATE TABLE bare AS verdicts"))
 	}
 	ctx := clickhouse.Context(b.Context(), clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0}))
 	began := time.Now()
 	for from := 0; from < len(rows); from += benchBatch {
 		batch, err := conn.PrepareBatch(ctx, "INSERT INTO "+table+` (row_id, at, stored_at, build, run, work_id, look, outcome, reason, domain, price_type, asin, creation_date,
 			rule_id, rule_set, heuristic, source, tier, queries, root_category, listed_at, tokens, tokens_spent, expected_value_cents, profit_cents, unknown, inputs, response_ids, title, deal)`)
-		check(b, err)
+		must(b, err)
 		for i := from; i < min(from+benchBatch, len(rows)); i++ {
 			r := &rows[i]
-			check(b, batch.Append(r.RowID(), r.At, r.StoredAt, r.Build, r.Run, r.WorkID, string(r.Look), string(r.Outcome), r.Reason, uint16(r.Domain), uint16(r.PriceType), r.ASIN, r.CreationDate,
+			must(b, batch.Append(r.RowID(), r.At, r.StoredAt, r.Build, r.Run, r.WorkID, string(r.Look), string(r.Outcome), r.Reason, uint16(r.Domain), uint16(r.PriceType), r.ASIN, r.CreationDate,
 				r.RuleID, r.RuleSet, r.Heuristic, string(r.Source), string(r.Tier), r.Queries, r.RootCategory, r.ListedAt, int32(r.Tokens), int32(r.TokensSpent), r.ExpectedValueCents, r.ProfitCents,
 				r.Unknown, r.InputsJSON, r.ResponseIDs, r.Title, string(r.Deal)))
 		}
-		check(b, batch.Send())
+		must(b, batch.Send())
 	}
 	return time.Since(began).Seconds()
 }
@@ -178,14 +161,14 @@ func (s *station) whole(b *testing.B) float64 {
 	cfg := Config{ClickHouse: dsn, Batch: benchBatch, Flush: time.Second}
 	r := newRecorder(cfg, s.env, s.b, func(context.Context) (sink, error) { return w, nil })
 	l, err := newLine(b.Context(), r, pipeline.StreamVerdicts, benchBatch, readVerdict, sink.InsertVerdicts)
-	check(b, err)
+	must(b, err)
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan struct{})
 	began := time.Now()
 	go func() { defer close(done); l.run(ctx, b.Context()) }()
 	for {
 		info, err := l.durable.Info(b.Context())
-		check(b, err)
+		must(b, err)
 		if info.NumPending == 0 && info.NumAckPending == 0 && info.AckFloor.Stream >= benchRows {
 			break
 		}
@@ -195,7 +178,7 @@ func (s *station) whole(b *testing.B) float64 {
 	cancel()
 	<-done
 	have, err := w.SQL(b.Context(), "SELECT toInt64(count()) FROM verdicts FINAL", true)
-	check(b, err)
+	must(b, err)
 	if have.Rows[0][0] != int64(benchRows) {
 		b.Fatalf("%v rows, want %d", have.Rows[0][0], benchRows)
 	}
@@ -211,9 +194,9 @@ func BenchmarkRecorder(b *testing.B) {
 	rows := make([]warehouse.VerdictRow, len(msgs))
 	for i, m := range msgs {
 		o, err := originOf(m, pipeline.StreamVerdicts, 1_700_000_000)
-		check(b, err)
+		must(b, err)
 		rows[i], err = readVerdict(o, m)
-		check(b, err)
+		must(b, err)
 	}
 	var raws, plains, bares, wholes []float64
 	for b.Loop() {
@@ -275,10 +258,10 @@ func BenchmarkVisible(b *testing.B) {
 			<-tick.C
 			v, work := verdictNumber(i, s.env.Now())
 			m, err := bus.Encode(pipeline.SubjectVerdict(1, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict, "verdict:"+v.ID(pipeline.RunLive, work), work, v)
-			check(b, err)
+			must(b, err)
 			born[i] = time.Now()
 			_, err = s.b.Publish(b.Context(), m)
-			check(b, err)
+			must(b, err)
 		}
 		tick.Stop()
 		<-finished

@@ -35,22 +35,29 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dsn: chtest.Database(t)}
+	w.env, w.b = natsFor(t)
+	w.env.Lookup = envconfig.MapLookuper(map[string]string{
+		"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": w.dsn, "RECORDER_FLUSH": "50ms", "RECORDER_BATCH": "64",
+	})
+	return w
+}
+
+// natsFor is a NATS of the test's own with every stream and bucket in it.
+func natsFor(t testing.TB) (daemon.Env, *bus.Bus) {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
 	must(t, err)
 	t.Cleanup(srv.Stop)
-	w.env = daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
-	w.env.Lookup = envconfig.MapLookuper(map[string]string{
-		"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": w.dsn, "RECORDER_FLUSH": "50ms", "RECORDER_BATCH": "64",
-	})
-	w.b, err = bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, w.env, "test")
+	env := daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
+	b, err := bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, env, "test")
 	must(t, err)
-	t.Cleanup(w.b.Close)
-	must(t, w.b.Ensure(t.Context()))
-	return w
+	t.Cleanup(b.Close)
+	must(t, b.Ensure(t.Context()))
+	return env, b
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
