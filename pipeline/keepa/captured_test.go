@@ -6,28 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-)
 
-// captured is the directory of real answers; the test is skipped on a laptop without them and fails in CI.
-func captured(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("KEEPA_FIXTURES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "fixtures", "keepa")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
-		}
-		t.Skipf("captured answers are not here (%v): set KEEPA_FIXTURES to run this test", err)
-	}
-	return dir
-}
+	"ratchet/test/captured"
+)
 
 // files are the captured answers that match a pattern, decompressed, by name.
 func files(t testing.TB, pattern string) map[string][]byte {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(captured(t), pattern))
+	names, err := filepath.Glob(filepath.Join(captured.Dir(t), pattern))
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no captured answer matches %q (%v)", pattern, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	fixtures "ratchet/test/captured"
 )
 
 func TestTheBucketRefillsInLumpsAndClips(t *testing.T) {
@@ -77,7 +79,7 @@ func TestARefusalAfterForeignSpendingIsNotAvoidable(t *testing.T) {
 // answer promises.
 func TestRealTicksFallWhereTheModelPredicts(t *testing.T) {
 	t.Parallel()
-	f, err := os.Open(filepath.Join(fixtures(t), "envelopes.jsonl"))
+	f, err := os.Open(filepath.Join(fixtures.Dir(t), "envelopes.jsonl"))
 	if err != nil {
 		t.Skip(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	fixtures "ratchet/test/captured"
 )
 
 var t0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -88,26 +90,10 @@ func productsOf(a answer) []map[string]any {
 	return out
 }
 
-// fixtures is the directory of captured answers, or the test skips; in CI it fails.
-func fixtures(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("KEEPA_FIXTURES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "fixtures", "keepa")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
-		}
-		t.Skipf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
-	}
-	return dir
-}
-
 // captured reads one captured file as plain JSON.
 func captured(t *testing.T, parts ...string) map[string]any {
 	t.Helper()
-	matches, err := filepath.Glob(filepath.Join(append([]string{fixtures(t)}, parts...)...))
+	matches, err := filepath.Glob(filepath.Join(append([]string{fixtures.Dir(t)}, parts...)...))
 	if err != nil || len(matches) == 0 {
 		t.Skipf("no capture matches %q", strings.Join(parts, "/"))
 	}

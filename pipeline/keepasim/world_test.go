@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	fixtures "ratchet/test/captured"
 )
 
 // TestStatisticsComeFromTheHistories recomputes them minute by minute from the
@@ -207,7 +209,7 @@ func TestAnISBNLeadsBackToItsNumber(t *testing.T) {
 
 func TestCapturedSweepsAreServedFromTheirCaptureOn(t *testing.T) {
 	t.Parallel()
-	c, err := Captured(fixtures(t))
+	c, err := Captured(fixtures.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

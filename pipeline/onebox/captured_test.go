@@ -3,8 +3,6 @@ package onebox_test
 import (
 	"context"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,31 +10,16 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/onebox"
-)
 
-// fixtures is where the captured answers are, which belong to others and are not
-// part of this repository.
-func fixtures(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("KEEPA_FIXTURES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "fixtures", "keepa")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
-		}
-		t.Skipf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
-	}
-	return dir
-}
+	"ratchet/test/captured"
+)
 
 func TestOfTheCapturedSweepsExactlyTheNewAndChangedRowsAreFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("an hour of captured time takes seconds")
 	}
 	t.Parallel()
-	dir := fixtures(t)
+	dir := captured.Dir(t)
 	captured, err := keepasim.Captured(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/keepa"
 	"ratchet/schemas"
+
+	"ratchet/test/captured"
 )
 
 func defaultJudge(t testing.TB) *Judge {
@@ -28,10 +30,7 @@ func defaultJudge(t testing.TB) *Judge {
 // capturedFiles are the real answers that match a pattern, by name.
 func capturedFiles(t testing.TB, pattern string) map[string][]byte {
 	t.Helper()
-	dir := os.Getenv("KEEPA_FIXTURES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "fixtures", "keepa")
-	}
+	dir := captured.Dir(t)
 	names, _ := filepath.Glob(filepath.Join(dir, pattern))
 	if len(names) == 0 {
 		if os.Getenv("CI") == "true" {
