@@ -11,7 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -127,9 +126,9 @@ func serve(ctx context.Context, env daemon.Env, f flags) error {
 		Now: env.Now, After: env.After, Seed: f.seed, Key: f.key, Rate: f.rate, Balance: f.balance,
 		StartEmpty: true, Tick: f.tick, Catalogue: cat, Log: env.Log,
 	})
-	l, err := net.Listen("tcp", f.addr)
+	l, err := daemon.Listen("--addr", f.addr)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w; choose another address with --addr", f.addr, err)
+		return err
 	}
 	sim.Start(env.Now())
 	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}

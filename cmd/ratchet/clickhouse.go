@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse"
 	"ratchet/pipeline/onebox"
 )
@@ -21,6 +22,9 @@ type clickhouseCmd struct {
 
 // Run serves the embedded engine until a signal comes.
 func (c clickhouseCmd) Run(a *app) error {
+	if err := c.check(); err != nil {
+		return err // before minutes of download
+	}
 	lib, err := clickhouse.Fetch(a.ctx, clickhouse.FetchOptions{Lib: c.Lib, Log: a.env.Log, Progress: a.errOut})
 	if err != nil {
 		return err
@@ -38,6 +42,14 @@ func (c clickhouseCmd) Run(a *app) error {
 			fmt.Fprintln(a.out, strings.TrimSpace("ready "+console.RedactURL(u)+" "+console.RedactURL(native)))
 		},
 	})
+}
+
+func (c clickhouseCmd) check() error {
+	_, _, err := daemon.Address("--addr", c.Addr)
+	if err == nil && c.Native != "" {
+		_, _, err = daemon.Address("--native", c.Native)
+	}
+	return err
 }
 
 func parent(dir string) string { return filepath.Dir(dir) }

@@ -100,6 +100,16 @@ func (o Options) Validate() error {
 	case o.Rate < 1 || o.Rate > 5000:
 		return daemon.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", o.Rate)
 	}
+	for _, a := range [][2]string{
+		{"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr}, {"--clickhouse-native", o.CHNative},
+	} {
+		if a[1] == "" {
+			continue // not asked for
+		}
+		if _, _, err := daemon.Address(a[0], a[1]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -42,6 +42,7 @@ import (
 	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/warehouse"
 	"ratchet/schemas"
+	"ratchet/test/captured"
 )
 
 // The bars of the replay, against the limits measured in the same run.
@@ -553,13 +554,9 @@ func (s *shop) again(b *testing.B, w *warehouse.Warehouse) float64 {
 
 // BenchmarkStorage is how much of its JSON a captured product takes on RESPONSES.
 func BenchmarkStorage(b *testing.B) {
-	dir := os.Getenv("KEEPA_FIXTURES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "fixtures", "keepa")
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "product", "*.gz"))
+	files, err := filepath.Glob(filepath.Join(captured.Dir(b), "product", "*.gz"))
 	if err != nil || len(files) == 0 {
-		b.Skipf("no captured products in %s", dir)
+		b.Fatalf("no captured products among the captured answers: %v", err)
 	}
 	raw, packed := 0, 0
 	for _, file := range files {

@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse/engine"
 	"ratchet/pipeline/embedded/clickhouse/shim"
 )
@@ -201,28 +201,7 @@ func listen(env, addr, flag string) (net.Listener, error) {
 		}
 		return l, nil
 	}
-	return open(addr, flag)
-}
-
-func open(addr, flag string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("%s: want host:port, got %q", flag, addr)
-	}
-	if host == "" {
-		host = "127.0.0.1" // ":0" is not meant for the world
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return nil, fmt.Errorf("%s: want a port from 0 to 65535, got %q", flag, port)
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("port %s on %s is taken; stop what uses it or choose another with %s", port, host, flag)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %s: %w; choose another address with %s", addr, err, flag)
-	}
-	return l, nil
+	return daemon.Listen(flag, addr)
 }
 
 func loopbackListener(l net.Listener) bool {

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"ratchet/pipeline/daemon"
 )
 
 // StartOptions configure a supervised engine.
@@ -167,7 +169,7 @@ func (s *Server) listen() error {
 
 // socket opens an address and keeps it for the children.
 func (s *Server) socket(addr, flag string) (string, error) {
-	l, err := open(addr, flag)
+	l, err := daemon.Listen(flag, addr)
 	if err != nil {
 		return "", err
 	}

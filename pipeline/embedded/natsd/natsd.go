@@ -7,17 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"golang.org/x/sys/unix"
+
+	"ratchet/pipeline/daemon"
 )
 
 // Options say where the server keeps its data and where it listens.
@@ -93,14 +92,14 @@ func serverOptions(o Options) (*server.Options, error) {
 		DontListen: o.Addr == "",
 	}
 	if o.Addr != "" {
-		host, port, err := split(o.Addr, "--nats")
+		host, port, err := free("--nats", o.Addr)
 		if err != nil {
 			return nil, err
 		}
 		opts.Host, opts.Port = host, port
 	}
 	if o.Monitor != "" {
-		host, port, err := split(o.Monitor, "--nats-monitor")
+		host, port, err := free("--nats-monitor", o.Monitor)
 		if err != nil {
 			return nil, err
 		}
@@ -109,26 +108,19 @@ func serverOptions(o Options) (*server.Options, error) {
 	return opts, nil
 }
 
-// split takes host:port apart and refuses a taken port before the server's own
+// free takes host:port apart and refuses a taken port before the server's own
 // fatal exit would. Port 0 picks a free one.
-func split(addr, flag string) (string, int, error) {
-	host, p, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", 0, fmt.Errorf("%s: want host:port, got %q", flag, addr)
-	}
-	port, err := strconv.Atoi(p)
-	if err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("%s: want a port from 0 to 65535, got %q", flag, p)
-	}
-	if port == 0 {
+func free(flag, addr string) (string, int, error) {
+	host, port, err := daemon.Address(flag, addr)
+	switch {
+	case err != nil:
+		return "", 0, err
+	case port == 0:
 		return host, server.RANDOM_PORT, nil
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := daemon.Listen(flag, addr)
 	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return "", 0, fmt.Errorf("port %d on %s is taken; stop what uses it or choose another with %s", port, host, flag)
-		}
-		return "", 0, fmt.Errorf("listen on %s: %w; choose another address with %s", addr, err, flag)
+		return "", 0, err
 	}
 	return host, port, l.Close()
 }
