@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/soak"
 	"ratchet/pipeline/verdict"
-	"ratchet/schemas"
+	"ratchet/pipeline/work"
 )
 
 type rulesCmd struct {
@@ -25,16 +24,9 @@ type rulesFlag struct {
 
 // judge loads the rules as a daemon would.
 func (f rulesFlag) judge() (*verdict.Judge, error) {
-	body := schemas.UsedBooks
-	if f.Rules != "" {
-		var err error
-		if body, err = os.ReadFile(f.Rules); err != nil {
-			return nil, daemon.Usagef("--rules: %w", err)
-		}
-	}
-	j, err := verdict.NewJudge(body)
+	j, err := work.Judge(f.Rules)
 	if err != nil {
-		return nil, daemon.Usagef("--rules %s: %w; `ratchet rules check FILE` tells the same", f.Rules, err)
+		return nil, daemon.Usagef("--rules: %w; `ratchet rules check FILE` tells the same", err)
 	}
 	return j, nil
 }
@@ -46,13 +38,9 @@ type rulesCheckCmd struct {
 
 // Run loads a rule file as a daemon would.
 func (c rulesCheckCmd) Run(a *app) error {
-	body, err := os.ReadFile(c.File)
+	j, err := work.Judge(c.File)
 	if err != nil {
-		return daemon.Usagef("read rules: %w", err)
-	}
-	j, err := verdict.NewJudge(body)
-	if err != nil {
-		return daemon.Usagef("%s: %w", c.File, err)
+		return &daemon.UsageError{Err: err}
 	}
 	if err := console.WriteRules(a.out, c.File, j); err != nil || !c.Measure {
 		return err

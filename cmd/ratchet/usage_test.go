@@ -60,3 +60,29 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		}
 	}
 }
+
+func TestADaemonNamesTheVariableThatIsWrongAndExitsWithItsCode(t *testing.T) {
+	t.Setenv("KEEPA_API_KEY", "k")
+	for _, c := range []struct{ daemon, variable, value string }{
+		{"tokend", "TOKEND_LIST_SHARE", "0"},
+		{"watermarker", "WATERMARKER_BACKLOG", "0"},
+		{"watermarker", "QUERIES", "/no/such/directory"},
+		{"peeker", "PEEKER_BATCH", "many"},
+		{"peeker", "RULES", "/no/such/file"},
+		{"committer", "COMMITTER_WORKERS", "65"},
+		{"committer", "RULES", "usage_test.go"},
+		{"recorder", "RECORDER_FLUSH", "1h"},
+		{"recorder", "NATS_MAX_RESPONSES", "-1"},
+	} {
+		t.Run(c.daemon+" "+c.variable, func(t *testing.T) {
+			t.Setenv(c.variable, c.value)
+			var out, errOut bytes.Buffer
+			code := run([]string{"daemon", c.daemon}, &out, &errOut)
+			for _, says := range []string{c.variable, c.value} {
+				if code != 2 || !strings.Contains(errOut.String(), says) {
+					t.Errorf("exit %d, want 2; says %q, want %q in it", code, errOut.String(), says)
+				}
+			}
+		})
+	}
+}

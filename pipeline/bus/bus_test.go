@@ -8,32 +8,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
+	"ratchet/test/streams"
 )
 
-// open starts a real server without a socket and makes the topology.
+// open is a connection to a real server with the topology made.
 func open(t *testing.T) *bus.Bus {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Stop)
-	env := daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
-	b, err := bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, env, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.Ensure(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	_, b := streams.Open(t)
 	return b
 }
 
@@ -47,17 +31,11 @@ func TestTheTopologyIsMadeTwiceWithoutHarm(t *testing.T) {
 
 func TestManyDaemonsMayMakeTheTopologyAtOnce(t *testing.T) {
 	t.Parallel()
-	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Stop)
-	env := daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
+	env, _ := streams.Start(t, "")
 	var wait sync.WaitGroup
 	for range 7 {
 		wait.Go(func() {
-			b, err := bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 50e9}, env, "test")
+			b, err := bus.Connect(t.Context(), bus.Config{URL: streams.URL, Replicas: 1, MaxStore: 50e9}, env, "test")
 			if err != nil {
 				t.Error(err)
 				return

@@ -52,13 +52,13 @@ const aging = 10
 
 // Run commits survivors until ctx ends.
 func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := LoadConfig(ctx, env.Lookup)
+	cfg, err := daemon.Load[Config](ctx, env.Lookup)
 	if err != nil {
 		return err
 	}
-	judge, err := cfg.judge()
+	judge, err := work.Judge(cfg.Rules)
 	if err != nil {
-		return err
+		return daemon.Usagef("RULES: %w", err)
 	}
 	b, err := bus.Connect(ctx, cfg.NATS, env, "committer")
 	if err != nil {

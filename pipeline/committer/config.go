@@ -1,19 +1,12 @@
 package committer
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
 	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/verdict"
-	"ratchet/schemas"
 )
 
 // Config is everything the committer can be told. It is read from the environment
@@ -36,18 +29,6 @@ type Config struct {
 	Grace time.Duration `env:"COMMITTER_GRACE, default=8s"`
 }
 
-// LoadConfig reads and validates the configuration.
-func LoadConfig(ctx context.Context, lookup envconfig.Lookuper) (Config, error) {
-	var c Config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: lookup}); err != nil {
-		return c, daemon.Usagef("read configuration: %w", err)
-	}
-	if err := c.Validate(); err != nil {
-		return c, &daemon.UsageError{Err: err}
-	}
-	return c, nil
-}
-
 // Validate names the variables that are wrong.
 func (c Config) Validate() error {
 	var errs []error
@@ -62,20 +43,4 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(append(errs, c.NATS.Validate(), c.Keepa.Validate())...)
-}
-
-// judge loads the rules.
-func (c Config) judge() (*verdict.Judge, error) {
-	body := schemas.UsedBooks
-	if c.Rules != "" {
-		var err error
-		if body, err = os.ReadFile(c.Rules); err != nil {
-			return nil, daemon.Usagef("RULES: %w", err)
-		}
-	}
-	j, err := verdict.NewJudge(body)
-	if err != nil {
-		return nil, daemon.Usagef("RULES: %w", err)
-	}
-	return j, nil
 }

@@ -14,14 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/token"
+	"ratchet/test/streams"
 )
 
 const key = "k3y+with/odd=characters&that-nobody-may-print"
@@ -31,21 +28,7 @@ const envelope = `{"timestamp":1767614400000,"tokensLeft":42,"refillIn":30000,"r
 // claim is a real claim on a real grant: only the purse can make one.
 func claim(t *testing.T) *purse.Claim {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Stop)
-	env := daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
-	b, err := bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, env, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.Ensure(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	env, b := streams.Open(t)
 	kv, err := b.Store(t.Context(), pipeline.BucketTokens)
 	if err != nil {
 		t.Fatal(err)

@@ -1,19 +1,12 @@
 package peeker
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
 	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/verdict"
-	"ratchet/schemas"
 )
 
 // Config is everything the peeker can be told. It is read from the environment
@@ -41,18 +34,6 @@ type Config struct {
 	Skip bool `env:"PEEKER_SKIP, default=false"`
 }
 
-// LoadConfig reads and validates the configuration.
-func LoadConfig(ctx context.Context, lookup envconfig.Lookuper) (Config, error) {
-	var c Config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: lookup}); err != nil {
-		return c, daemon.Usagef("read configuration: %w", err)
-	}
-	if err := c.Validate(); err != nil {
-		return c, &daemon.UsageError{Err: err}
-	}
-	return c, nil
-}
-
 // Validate names the variables that are wrong.
 func (c Config) Validate() error {
 	var errs []error
@@ -69,20 +50,4 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("PEEKER_GRACE: want a positive duration, got %s", c.Grace))
 	}
 	return errors.Join(append(errs, c.NATS.Validate(), c.Keepa.Validate())...)
-}
-
-// judge loads the rules.
-func (c Config) judge() (*verdict.Judge, error) {
-	body := schemas.UsedBooks
-	if c.Rules != "" {
-		var err error
-		if body, err = os.ReadFile(c.Rules); err != nil {
-			return nil, daemon.Usagef("RULES: %w", err)
-		}
-	}
-	j, err := verdict.NewJudge(body)
-	if err != nil {
-		return nil, daemon.Usagef("RULES: %w", err)
-	}
-	return j, nil
 }

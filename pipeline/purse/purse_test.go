@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/token"
+	"ratchet/test/streams"
 )
 
 type desk struct {
@@ -28,21 +28,8 @@ type desk struct {
 
 func newDesk(t *testing.T, credit int) *desk {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Stop)
-	env := daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
-	b, err := bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, env, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.Ensure(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	env, srv := streams.Start(t, "")
+	b := streams.Connect(t, env)
 	kv, err := b.Store(t.Context(), pipeline.BucketTokens)
 	if err != nil {
 		t.Fatal(err)

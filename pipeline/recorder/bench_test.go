@@ -17,6 +17,7 @@ import (
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
 	"ratchet/pipeline/warehouse"
+	"ratchet/test/streams"
 )
 
 // The bars of the recorder.
@@ -37,7 +38,7 @@ type station struct {
 func newStation(b *testing.B) *station {
 	b.Helper()
 	s := &station{}
-	s.env, s.b = natsFor(b)
+	s.env, s.b = streams.Open(b)
 	return s
 }
 
@@ -228,7 +229,7 @@ func BenchmarkVisible(b *testing.B) {
 	s := newStation(b)
 	w, dsn := empty(b)
 	env := s.env
-	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": dsn})
+	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": streams.URL, "CLICKHOUSE_URL": dsn})
 	ready := make(chan struct{})
 	env.Ready = func() { close(ready) }
 	ctx, cancel := context.WithCancel(b.Context())

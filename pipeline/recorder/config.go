@@ -1,12 +1,9 @@
 package recorder
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline/bus"
 )
@@ -23,15 +20,6 @@ type Config struct {
 	Flush time.Duration `env:"RECORDER_FLUSH, default=1s"`
 	// KeepDays is how many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay.
 	KeepDays int `env:"RECORDER_KEEP_DAYS, default=400"`
-}
-
-// LoadConfig reads and checks the configuration.
-func LoadConfig(ctx context.Context, lookup envconfig.Lookuper) (Config, error) {
-	var c Config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: lookup}); err != nil {
-		return c, fmt.Errorf("read configuration: %w", err)
-	}
-	return c, c.Validate()
 }
 
 // Validate names every variable that is wrong.

@@ -33,7 +33,7 @@ const grace = 5 * time.Second
 // Run records until ctx ends, then lands what it holds within grace. It starts whether ClickHouse can be reached or
 // not.
 func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := LoadConfig(ctx, env.Lookup)
+	cfg, err := daemon.Load[Config](ctx, env.Lookup)
 	if err != nil {
 		return err
 	}

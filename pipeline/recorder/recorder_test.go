@@ -113,7 +113,7 @@ func TestItStartsWithoutClickHouseSaysSoAndCatchesUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var up atomic.Bool
-	cfg, err := LoadConfig(t.Context(), w.env.Lookup)
+	cfg, err := daemon.Load[Config](t.Context(), w.env.Lookup)
 	must(t, err)
 	env := w.env
 	ready := make(chan struct{})
@@ -213,7 +213,7 @@ func TestABatchWithHolesHasATokenOfItsOwn(t *testing.T) {
 
 func TestTheConfigurationNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, err := LoadConfig(t.Context(), envconfig.MapLookuper(map[string]string{"RECORDER_BATCH": "0", "RECORDER_FLUSH": "0s", "CLICKHOUSE_URL": ""}))
+	_, err := daemon.Load[Config](t.Context(), envconfig.MapLookuper(map[string]string{"RECORDER_BATCH": "0", "RECORDER_FLUSH": "0s", "CLICKHOUSE_URL": ""}))
 	for _, name := range []string{"RECORDER_BATCH", "RECORDER_FLUSH"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want %s named", err, name)

@@ -3,13 +3,11 @@ package recorder
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 
@@ -17,8 +15,8 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/warehouse"
+	"ratchet/test/streams"
 )
 
 // recorded are the streams that the recorder records.
@@ -35,26 +33,11 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dsn: chtest.Database(t)}
-	w.env, w.b = natsFor(t)
+	w.env, w.b = streams.Open(t)
 	w.env.Lookup = envconfig.MapLookuper(map[string]string{
-		"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": w.dsn, "RECORDER_FLUSH": "50ms", "RECORDER_BATCH": "64",
+		"NATS_URL": streams.URL, "CLICKHOUSE_URL": w.dsn, "RECORDER_FLUSH": "50ms", "RECORDER_BATCH": "64",
 	})
 	return w
-}
-
-// natsFor is a NATS of the test's own with every stream and bucket in it.
-func natsFor(t testing.TB) (daemon.Env, *bus.Bus) {
-	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: log})
-	must(t, err)
-	t.Cleanup(srv.Stop)
-	env := daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
-	b, err := bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, env, "test")
-	must(t, err)
-	t.Cleanup(b.Close)
-	must(t, b.Ensure(t.Context()))
-	return env, b
 }
 
 func must(t testing.TB, err error) {
@@ -67,7 +50,7 @@ func must(t testing.TB, err error) {
 // recorder is one that does not run yet, over the sink that wrap makes of the real one.
 func (w *world) recorder(wrap func(sink) sink) *recorder {
 	w.t.Helper()
-	cfg, err := LoadConfig(w.t.Context(), w.env.Lookup)
+	cfg, err := daemon.Load[Config](w.t.Context(), w.env.Lookup)
 	must(w.t, err)
 	r := newRecorder(cfg, w.env, w.b, func(ctx context.Context) (sink, error) {
 		s, err := w.open(ctx)

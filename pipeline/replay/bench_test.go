@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -22,7 +21,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 	"golang.org/x/sync/errgroup"
@@ -32,7 +30,6 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/post"
@@ -43,6 +40,7 @@ import (
 	"ratchet/pipeline/warehouse"
 	"ratchet/schemas"
 	"ratchet/test/captured"
+	"ratchet/test/streams"
 )
 
 // The bars of the replay, against the limits measured in the same run.
@@ -125,21 +123,8 @@ func best(b *testing.B, n int, f func() float64) float64 {
 
 func open(b *testing.B) *shop {
 	b.Helper()
-	srv, err := natsd.Start(b.Context(), natsd.Options{Data: b.TempDir(), Addr: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(srv.Stop)
-	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Version: "bench", NATSOptions: []nats.Option{srv.InProcess()}}
-	bu, err := bus.Connect(b.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 50e9}, env, "bench")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(bu.Close)
-	if err := bu.Ensure(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	return &shop{b: bu, env: env, url: srv.URL()}
+	env, srv := streams.Start(b, "127.0.0.1:0")
+	return &shop{b: streams.Connect(b, env), env: env, url: srv.URL()}
 }
 
 // fill makes the past: survivors of a glance, their answers, and the verdicts that
@@ -386,7 +371,7 @@ func (s *shop) record(b *testing.B) (stop func()) {
 	b.Helper()
 	env := s.env
 	s.ch = chtest.Database(b)
-	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": "nats://in-process", "CLICKHOUSE_URL": s.ch})
+	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": streams.URL, "CLICKHOUSE_URL": s.ch})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
 	done := make(chan error, 1)
 	go func() { done <- recorder.Run(ctx, env) }()

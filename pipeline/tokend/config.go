@@ -1,14 +1,10 @@
 package tokend
 
 import (
-	"context"
 	"fmt"
-
-	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/token"
 )
@@ -29,18 +25,6 @@ type Config struct {
 	WeightCommitter int `env:"TOKEND_WEIGHT_COMMITTER, default=60"`
 	// ListShare is the most that discovery may spend of the income, in percent.
 	ListShare int `env:"TOKEND_LIST_SHARE, default=15"`
-}
-
-// LoadConfig reads and validates the configuration.
-func LoadConfig(ctx context.Context, lookup envconfig.Lookuper) (Config, error) {
-	var c Config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: lookup}); err != nil {
-		return c, daemon.Usagef("read configuration: %w", err)
-	}
-	if err := c.Validate(); err != nil {
-		return c, &daemon.UsageError{Err: err}
-	}
-	return c, nil
 }
 
 // Validate names the variable that is wrong.

@@ -29,7 +29,7 @@ import (
 
 // Run issues tokens until ctx ends.
 func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := LoadConfig(ctx, env.Lookup)
+	cfg, err := daemon.Load[Config](ctx, env.Lookup)
 	if err != nil {
 		return err
 	}

@@ -14,18 +14,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/token"
+	"ratchet/test/streams"
 )
 
 const testKey = "the-key-that-nobody-may-print"
@@ -61,11 +60,7 @@ func newWorld(t testing.TB, speed float64, o keepasim.Options) *world {
 	t.Helper()
 	w := &world{t: t, log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Stop)
+	env, _ := streams.Start(t, "")
 	clock := daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed)
 	catalogue := keepasim.Backlog400(1)
 	o.Now, o.After, o.Catalogue, o.Key, o.Instant = clock.Now, clock.After, catalogue, testKey, true
@@ -73,35 +68,21 @@ func newWorld(t testing.TB, speed float64, o keepasim.Options) *world {
 	w.sim.Start(clock.Now())
 	keepa := httptest.NewServer(w.sim)
 	t.Cleanup(keepa.Close)
-	w.env = daemon.Env{
-		Log: log, Clock: clock, Version: "test", NATSOptions: []nats.Option{srv.InProcess()},
-		Lookup: envconfig.MapLookuper(map[string]string{"NATS_URL": "nats://in-process", "KEEPA_URL": keepa.URL, "KEEPA_API_KEY": testKey}),
-	}
-	w.bus = w.connect()
-	if err := w.bus.Ensure(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	env.Log, env.Clock = log, clock
+	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": streams.URL, "KEEPA_URL": keepa.URL, "KEEPA_API_KEY": testKey})
+	w.env = env
+	w.bus = streams.Connect(t, env)
 	return w
-}
-
-func (w *world) connect() *bus.Bus {
-	w.t.Helper()
-	b, err := bus.Connect(w.t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, w.env, "test")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(b.Close)
-	return b
 }
 
 // tokend is one instance that the test turns by hand.
 func (w *world) tokend() *tokend {
 	w.t.Helper()
-	cfg, err := LoadConfig(w.t.Context(), w.env.Lookup)
+	cfg, err := daemon.Load[Config](w.t.Context(), w.env.Lookup)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	t, err := open(w.t.Context(), w.env, w.connect(), w.gateway(), cfg)
+	t, err := open(w.t.Context(), w.env, streams.Connect(w.t, w.env), w.gateway(), cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -110,7 +91,7 @@ func (w *world) tokend() *tokend {
 
 func (w *world) gateway() *gateway.Gateway {
 	w.t.Helper()
-	cfg, err := LoadConfig(w.t.Context(), w.env.Lookup)
+	cfg, err := daemon.Load[Config](w.t.Context(), w.env.Lookup)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -130,7 +111,7 @@ func (w *world) turn(d *tokend) {
 
 func (w *world) purse(s pipeline.Stage) *purse.Purse {
 	w.t.Helper()
-	p, err := purse.Open(w.t.Context(), w.connect(), w.env, s)
+	p, err := purse.Open(w.t.Context(), streams.Connect(w.t, w.env), w.env, s)
 	if err != nil {
 		w.t.Fatal(err)
 	}

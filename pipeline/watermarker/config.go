@@ -1,7 +1,6 @@
 package watermarker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
@@ -42,18 +39,6 @@ type Config struct {
 	Keeper keeper.Config
 	// Grace is how long a page may be finished after a stop.
 	Grace time.Duration `env:"WATERMARKER_GRACE, default=8s"`
-}
-
-// LoadConfig reads and validates the configuration.
-func LoadConfig(ctx context.Context, lookup envconfig.Lookuper) (Config, error) {
-	var c Config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: lookup}); err != nil {
-		return c, daemon.Usagef("read configuration: %w", err)
-	}
-	if err := c.Validate(); err != nil {
-		return c, &daemon.UsageError{Err: err}
-	}
-	return c, nil
 }
 
 // Validate names the variables that are wrong.

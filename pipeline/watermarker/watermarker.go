@@ -54,7 +54,11 @@ type query struct {
 
 // Run reads the list until ctx ends.
 func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := LoadConfig(ctx, env.Lookup)
+	cfg, err := daemon.Load[Config](ctx, env.Lookup)
+	if err != nil {
+		return err
+	}
+	queries, err := cfg.queries()
 	if err != nil {
 		return err
 	}
@@ -66,7 +70,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err := b.Ensure(ctx); err != nil {
 		return err
 	}
-	w, err := open(ctx, cfg, env, b)
+	w, err := open(ctx, cfg, env, b, queries)
 	if err != nil {
 		return err
 	}
@@ -82,15 +86,12 @@ func Run(ctx context.Context, env daemon.Env) error {
 	return both.Wait()
 }
 
-func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus) (*watermarker, error) {
-	qs, err := cfg.queries()
-	if err != nil {
-		return nil, err
-	}
+func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus, queries []keepa.Query) (*watermarker, error) {
 	w := &watermarker{
 		cfg: cfg, env: env, bus: b, plan: cfg.plan(), failed: map[string]int{}, pulse: work.NewPulse(env),
 		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader),
 	}
+	var err error
 	if w.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus) (*waterma
 	if err != nil {
 		return nil, err
 	}
-	for _, q := range qs {
+	for _, q := range queries {
 		w.queries = append(w.queries, query{Query: q, cell: bus.NewCell(kv, pipeline.KeyWatermark(int(q.Domain), q.Name))})
 	}
 	return w, nil

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -17,14 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/post"
@@ -32,10 +29,15 @@ import (
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/verdict"
 	"ratchet/schemas"
+	"ratchet/test/streams"
 )
 
 // T0 is pipeline time at the start of every test.
 var T0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+// patience is how long something may take before a test says that it does not happen. It
+// is much longer than anything takes on a busy machine.
+const patience = 3 * time.Minute
 
 // Desk is what a test works with.
 type Desk struct {
@@ -77,28 +79,17 @@ func (d *Desk) Offer(t testing.TB, w ruling.Work) {
 
 func open(t testing.TB, speed float64, listen string) (*Desk, string) {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Addr: listen, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Stop)
+	env, srv := streams.Start(t, listen)
+	env.Clock = daemon.NewClock(T0, speed)
 	d := &Desk{
-		Env:   daemon.Env{Log: log, Clock: daemon.NewClock(T0, speed), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}},
-		World: keepasim.Backlog400(1), calls: make(chan string, 1000), rows: map[string]json.RawMessage{},
+		Env: env, World: keepasim.Backlog400(1), calls: make(chan string, 1000), rows: map[string]json.RawMessage{},
 	}
 	d.Sim = keepasim.New(keepasim.Options{Now: d.Env.Now, Seed: 1, Rate: 5000, Catalogue: d.World, Instant: true})
 	d.Sim.Start(T0)
 	d.keepa = httptest.NewServer(http.HandlerFunc(d.serve))
 	t.Cleanup(d.keepa.Close)
 	t.Cleanup(d.Release)
-	if d.Bus, err = bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 1 << 30}, d.Env, "test"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Bus.Close)
-	if err := d.Bus.Ensure(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	d.Bus = streams.Connect(t, env)
 	d.list(t)
 	return d, srv.URL()
 }
@@ -143,8 +134,8 @@ func (d *Desk) Call(t testing.TB) string {
 	select {
 	case path := <-d.calls:
 		return path
-	case <-time.After(time.Minute):
-		t.Fatal("no call to Keepa within a minute")
+	case <-time.After(patience):
+		t.Fatalf("no call to Keepa within %s", patience)
 		return ""
 	}
 }
@@ -283,7 +274,7 @@ func (d *Desk) Store(t testing.TB, kind pipeline.Kind, key, workID string, body 
 
 // Settings is the environment of a daemon on this desk, with these variables.
 func (d *Desk) Settings(settings map[string]string) daemon.Env {
-	set := map[string]string{"NATS_URL": "nats://in-process", "KEEPA_URL": d.keepa.URL, "KEEPA_API_KEY": "k"}
+	set := map[string]string{"NATS_URL": streams.URL, "KEEPA_URL": d.keepa.URL, "KEEPA_API_KEY": "k"}
 	maps.Copy(set, settings)
 	env := d.Env
 	env.Lookup = envconfig.MapLookuper(set)
@@ -303,8 +294,8 @@ func (d *Desk) Run(t testing.TB, run func(context.Context, daemon.Env) error, se
 	case <-ready:
 	case err := <-ended:
 		t.Fatalf("daemon ended early: %v", err)
-	case <-time.After(time.Minute):
-		t.Fatal("daemon is not ready within a minute")
+	case <-time.After(patience):
+		t.Fatalf("daemon is not ready within %s", patience)
 	}
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -347,17 +338,17 @@ func (d *Desk) AwaitVerdicts(t testing.TB, n int) []Verdict {
 	return out
 }
 
-// Await polls a condition until it holds, or fails the test after a minute.
+// Await polls a condition until it holds, or fails the test when patience is at its end.
 func Await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	over := time.After(time.Minute)
+	over := time.After(patience)
 	for !holds() {
 		select {
 		case <-tick.C:
 		case <-over:
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestSeparateProcessesDecideEveryCandidateOnceAndPayForNothingTwice(t *testi
 	if testing.Short() {
 		t.Skip("builds and runs eight processes")
 	}
-	bin := build(t, "cmd/tokend", "cmd/watermarker", "cmd/peeker", "cmd/committer", "cmd/recorder", "cmd/ratchet", "test/natsd")
+	bin := build(t, "cmd/tokend", "cmd/watermarker", "cmd/peeker", "cmd/committer", "cmd/recorder", "cmd/ratchet")
 	w := newWorld(t, bin)
 
 	var running []*process
@@ -102,7 +102,7 @@ func newWorld(t *testing.T, bin string) *world {
 	t.Cleanup(server.CloseClientConnections)
 	w.keepa = server.URL
 
-	natsd := start(t, "natsd", filepath.Join(bin, "natsd"), nil, []string{"NATSD_DATA=" + t.TempDir(), "LOG_LEVEL=error"})
+	natsd := start(t, "natsd", filepath.Join(bin, "ratchet"), []string{"daemon", "natsd"}, []string{"NATSD_DATA=" + t.TempDir(), "LOG_LEVEL=error"})
 	w.nats = natsd.hears(t, "nats://", 30*time.Second)
 	w.nats = "nats://" + w.nats
 	w.clickhouse = clickHouse(t, bin)

@@ -1,0 +1,25 @@
+package work
+
+import (
+	"fmt"
+	"os"
+
+	"ratchet/pipeline/verdict"
+	"ratchet/schemas"
+)
+
+// Judge loads a rule file; an empty name is the built-in rules for used books.
+func Judge(file string) (*verdict.Judge, error) {
+	if file == "" {
+		return verdict.NewJudge(schemas.UsedBooks)
+	}
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read rules: %w", err)
+	}
+	j, err := verdict.NewJudge(body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return j, nil
+}

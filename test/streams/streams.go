@@ -1,0 +1,52 @@
+// Package streams gives a test a real NATS of its own, inside the process, with every
+// stream and bucket in it.
+package streams
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/natsd"
+)
+
+// URL is what a configuration names as NATS; the way there is in the Env.
+const URL = "nats://in-process"
+
+// Start starts a server that stops with the test, and an Env that reaches it and logs
+// nothing. An empty address: it does not listen.
+func Start(t testing.TB, addr string) (daemon.Env, *natsd.Server) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Addr: addr, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Stop)
+	return daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}, srv
+}
+
+// Connect connects as a daemon does, until the test ends, and sees to the streams and
+// buckets.
+func Connect(t testing.TB, env daemon.Env) *bus.Bus {
+	t.Helper()
+	b, err := bus.Connect(t.Context(), bus.Config{URL: URL, Replicas: 1, MaxStore: 50e9}, env, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if err := b.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Open is Start and Connect.
+func Open(t testing.TB) (daemon.Env, *bus.Bus) {
+	t.Helper()
+	env, _ := Start(t, "")
+	return env, Connect(t, env)
+}
