@@ -168,9 +168,15 @@ func Newer(a, b *pipeline.Reading) *pipeline.Reading {
 // overlap, but each is closed as soon as it ends. Beyond it the clock has jumped.
 const staleAfter = 30 * time.Second
 
+// WentBack reports whether a reading that came after newest is so much older that the
+// server's clock must have gone back: then no order of readings can be trusted.
+func WentBack(newest, r pipeline.Reading) bool {
+	return End(newest)-End(r) >= staleAfter.Milliseconds()
+}
+
 // shows reports whether the newest of two readings includes what r's call cost.
 func shows(newest, r *pipeline.Reading) bool {
-	return r != nil && (newest == nil || End(*newest)-End(*r) < staleAfter.Milliseconds())
+	return r != nil && (newest == nil || !WentBack(*newest, *r))
 }
 
 func with[K comparable, V any](m map[K]V, id K, v V) map[K]V {

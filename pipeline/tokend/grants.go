@@ -111,8 +111,8 @@ func (t *tokend) hear(before, after token.Grant, now time.Time) {
 	}
 	owed := after.Unsure - before.Unsure
 	if r := after.API; r != nil && (before.API == nil || *before.API != *r) && t.pos.Bucket.Known {
-		if newest := t.pos.Bucket.Reading; token.End(newest)-token.End(*r) > jumped.Milliseconds() {
-			owed += after.Settled - before.Settled // the server's clock went back: no order can be trusted
+		if token.WentBack(t.pos.Bucket.Reading, *r) {
+			owed += after.Settled - before.Settled
 		} else {
 			t.pos.Bucket = t.pos.Bucket.Heard(*r, now)
 		}
@@ -122,9 +122,6 @@ func (t *tokend) hear(before, after token.Grant, now time.Time) {
 		t.probe.wanted = true
 	}
 }
-
-// jumped is how much older than the newest a fresh reading can honestly be.
-const jumped = 30 * time.Second
 
 // issue publishes what the plan gives, and takes back credit that has no use or
 // no balance behind it. It returns the stage that must wait and the head it needs.
