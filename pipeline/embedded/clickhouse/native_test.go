@@ -291,6 +291,22 @@ func TestNativelyAQueryCanBeCalledOffAndTheConnectionGoesOn(t *testing.T) {
 	}
 }
 
+func TestNativelyASilentStatementIsHeardOfAllTheSame(t *testing.T) {
+	t.Parallel()
+	embeddedOnly(t, "it sends the columns first")
+	r := dial(t, nativeOf(t))
+	r.hello(rawRevision)
+	r.query("SELECT toUInt8(sleep(0.3))")
+	want(t, "the first packet", r.code(), proto.ServerCodeProgress)
+	var p proto.Progress
+	if err := p.DecodeAware(r.in, rawRevision); err != nil {
+		t.Fatal(err)
+	}
+	if rows, fault := r.ends(); rows != 1 || fault != nil {
+		t.Errorf("got %d rows, %v", rows, fault)
+	}
+}
+
 func TestNativelySettingsThatNobodyInsistsOnMayBeUnknown(t *testing.T) {
 	t.Parallel()
 	r := dial(t, nativeOf(t))

@@ -28,9 +28,10 @@ func Progress(b *proto.Buffer, readRows, readBytes, wroteRows, wroteBytes uint64
 	p.EncodeAware(b, revision)
 }
 
-// Data begins a block of an answer; the block itself follows, compressed if the client asked for that.
-func Data(b *proto.Buffer) {
-	proto.ServerCodeData.Encode(b)
+// Data begins a block of an answer, of rows, totals or extremes; the block itself follows, compressed if the client asked
+// for that.
+func Data(b *proto.Buffer, kind proto.ServerCode) {
+	kind.Encode(b)
 	b.PutString("") // no table's name
 }
 

@@ -5,6 +5,7 @@
 //	wire.go    numbers and texts, each with a limit
 //	hello.go   who the client is, and who we are
 //	query.go   a statement with its settings and parameters
+//	status.go  which tables are there, for a server that reads one of them
 //	kind.go    a column's type, as far as its bytes go
 //	recode.go  blocks, copied byte by byte between two revisions
 //	answer.go  exception, progress and the other small packets

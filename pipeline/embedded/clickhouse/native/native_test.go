@@ -75,6 +75,86 @@ func TestAQueryArrivesAsTheDriverSentIt(t *testing.T) {
 	})
 }
 
+// A server says of its own client how that one came; what comes after depends on it.
+func TestAQueryArrivesWholeWhicheverWayItsFirstClientCame(t *testing.T) {
+	t.Parallel()
+	for name, by := range map[string]struct {
+		way  byte
+		says func(*proto.Buffer)
+	}{
+		"natively": {1, func(b *proto.Buffer) {
+			b.PutString("user")
+			b.PutString("host")
+			b.PutString("a client")
+			b.PutInt(26)
+			b.PutInt(7)
+			b.PutInt(54513)
+		}},
+		"by HTTP": {2, func(b *proto.Buffer) {
+			b.PutByte(2) // POST
+			b.PutString("curl")
+			b.PutString("forwarded")
+			b.PutString("referer")
+		}},
+		"in the same process": {6, func(*proto.Buffer) {}},
+	} {
+		var b proto.Buffer
+		b.PutString("id")
+		b.PutByte(byte(proto.ClientQuerySecondary))
+		b.PutString("first user")
+		b.PutString("first id")
+		b.PutString("[::1]:1")
+		b.PutInt64(1)
+		b.PutByte(by.way)
+		by.says(&b)
+		b.PutString("quota")
+		b.PutInt(1) // depth
+		if by.way == 1 {
+			b.PutInt(3) // patch
+		}
+		b.PutByte(0) // no trace
+		b.PutInt(0)
+		b.PutInt(0)
+		b.PutInt(0)
+		b.PutString("") // no settings
+		b.PutString("") // no secret
+		b.PutInt(int(proto.StageComplete))
+		b.PutInt(1)
+		b.PutString("SELECT 1")
+		b.PutString("") // no parameters
+		in := reader(append(b.Buf, "rest"...))
+		got, err := native.ReadQuery(in, native.Revision)
+		if want := (native.Query{ID: "id", Text: "SELECT 1", Compress: true}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+		if rest, _ := io.ReadAll(in); string(rest) != "rest" {
+			t.Errorf("%s: it left %q", name, rest)
+		}
+	}
+}
+
+func TestWhoAsksForTablesIsToldWhichAreThere(t *testing.T) {
+	t.Parallel()
+	var b proto.Buffer
+	b.PutInt(2)
+	for _, word := range []string{"a", "b", "", "c"} {
+		b.PutString(word)
+	}
+	asked, err := native.ReadTablesStatus(reader(b.Buf))
+	if want := []native.Table{{Database: "a", Name: "b"}, {Name: "c"}}; err != nil || !reflect.DeepEqual(asked, want) {
+		t.Fatalf("got %v, %v", asked, err)
+	}
+	var said proto.Buffer
+	native.TablesStatus(&said, asked[:1])
+	if want := "\x09\x01\x01a\x01b\x00"; string(said.Buf) != want {
+		t.Errorf("said %q, want %q", said.Buf, want)
+	}
+	var wrong *native.ProtocolError
+	if _, err := native.ReadTablesStatus(reader([]byte{0xff, 0xff, 0xff, 0x7f})); !errors.As(err, &wrong) {
+		t.Errorf("too many: got %v", err)
+	}
+}
+
 // columns are types and values as the driver takes them.
 var columns = []struct {
 	kind   string

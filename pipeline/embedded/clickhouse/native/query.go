@@ -48,10 +48,10 @@ func ReadQuery(in *bufio.Reader, revision int) (Query, error) {
 	return q, w.err
 }
 
-// clientInfo passes over what a client says about itself.
+// clientInfo passes over what a client says about itself. A server that asks for its own client says the same about that
+// one, whichever way it came.
 func (w *wire) clientInfo(revision int) {
-	kind := w.byte()
-	if kind == byte(proto.ClientQueryNone) {
+	if kind := w.byte(); kind == byte(proto.ClientQueryNone) {
 		return
 	}
 	w.text(mostWords) // initial user, query id, address
@@ -60,22 +60,17 @@ func (w *wire) clientInfo(revision int) {
 	if proto.FeatureQueryStartTime.In(revision) {
 		w.skip(8)
 	}
-	if by := w.byte(); w.err == nil && (by != byte(proto.InterfaceTCP) || kind != byte(proto.ClientQueryInitial)) {
-		w.err = bad("queries between servers are not served")
-	}
-	w.text(mostWords) // user of the system, host, program
-	w.text(mostWords)
-	w.text(mostWords)
-	w.uvarint() // its version and revision
-	w.uvarint()
-	w.uvarint()
+	by := proto.Interface(w.byte())
+	w.cameBy(by, revision)
 	if proto.FeatureQuotaKeyInClientInfo.In(revision) {
 		w.text(mostWords)
 	}
 	if proto.FeatureDistributedDepth.In(revision) {
 		w.uvarint()
 	}
-	w.uvarint() // patch
+	if by == proto.InterfaceTCP {
+		w.uvarint() // patch
+	}
 	if proto.FeatureOpenTelemetry.In(revision) && w.byte() != 0 {
 		w.skip(16 + 8) // trace, span
 		w.text(mostWords)
@@ -85,6 +80,28 @@ func (w *wire) clientInfo(revision int) {
 		w.uvarint()
 		w.uvarint()
 		w.uvarint()
+	}
+}
+
+// cameBy passes over what depends on how the first client came. Of other ways than these two nothing is said.
+func (w *wire) cameBy(by proto.Interface, revision int) {
+	switch by {
+	case proto.InterfaceTCP:
+		w.text(mostWords) // user of the system, host, program
+		w.text(mostWords)
+		w.text(mostWords)
+		w.uvarint() // its version and revision
+		w.uvarint()
+		w.uvarint()
+	case proto.InterfaceHTTP:
+		w.byte()          // method
+		w.text(mostWords) // program
+		if proto.FeatureXForwardedForInClientInfo.In(revision) {
+			w.text(mostWords)
+		}
+		if proto.FeatureRefererInClientInfo.In(revision) {
+			w.text(mostWords)
+		}
 	}
 }
 

@@ -14,15 +14,21 @@ import (
 	"ratchet/pipeline/embedded/clickhouse/native"
 )
 
-// tables reads the blocks that follow a statement, up to the empty one: external tables. Several blocks of one name
-// are one table.
-func (p *peer) tables(job *work, compressed bool) error {
+// tables reads the blocks that follow a statement, up to the empty one: external tables, and scalars of the statement.
+// Several blocks of one name are one table.
+func (p *peer) tables(job *work, sent *native.Query) error {
 	for {
-		called, err := p.dataName()
+		code, called, err := p.dataName()
 		if err != nil {
 			return err
 		}
-		file, done, columns, err := p.keep(job, compressed)
+		if code == scalarPacket {
+			if err := p.scalar(job, sent, called); err != nil {
+				return err
+			}
+			continue
+		}
+		file, done, columns, err := p.keep(job, sent.Compress)
 		switch {
 		case err != nil:
 			return err
@@ -43,15 +49,17 @@ func structureOf(columns []native.Column) string {
 }
 
 // dataName reads the beginning of a block's packet.
-func (p *peer) dataName() (string, error) {
-	code, err := p.in.ReadByte()
+func (p *peer) dataName() (proto.ClientCode, string, error) {
+	b, err := p.in.ReadByte()
 	if err != nil {
-		return "", err
+		return 0, "", err
 	}
-	if proto.ClientCode(code) != proto.ClientCodeData {
-		return "", refuse(unexpectedPacket, "Packet %d is not expected here, but a block", code)
+	code := proto.ClientCode(b)
+	if code != proto.ClientCodeData && code != scalarPacket {
+		return code, "", refuse(unexpectedPacket, "Packet %d is not expected here, but a block", code)
 	}
-	return native.ReadName(p.in)
+	called, err := native.ReadName(p.in)
+	return code, called, err
 }
 
 // keep reads one block into a file of its own, unless it is the empty one.
@@ -116,6 +124,9 @@ func (s *Server) file(job *work) (*os.File, error) {
 func (p *peer) shape(job *work, q *request, text string) error {
 	st := understand(text)
 	job.verb, job.format = st.verb, "Native"
+	if describable(st.verb) {
+		job.totals, job.extremes = st.totals, st.extremes || q.on("extremes")
+	}
 	switch {
 	case st.files:
 		return refuse(unsupported, "INTO OUTFILE and FROM INFILE are for clients: a server does not touch files")
@@ -163,7 +174,6 @@ func (p *peer) invite(q *request, columns []native.Column) error {
 func (p *peer) columns(q *request, text string) (columns []native.Column, err error) {
 	ask := p.request()
 	ask.settings, ask.params = q.settings, q.params
-	nothing := func() (*work, error) { return &work{}, nil }
 	err = p.door.s.do(p.door.ctx, ask, nothing, func(c *engine.Conn, _ *work) (bool, error) {
 		columns, err = describe(c, sample(text), q.params)
 		return err != nil, err

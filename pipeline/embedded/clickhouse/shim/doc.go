@@ -21,5 +21,9 @@
 //     so only formats that have neither are streamed over HTTP.
 //   - Natively a statement has an engine session of its own too; what a USE chose is
 //     kept for the connection.
+//   - Totals and extremes are missing in the engine's Native answers: such a statement
+//     is run as text and read back.
+//   - Another server may read and write by remote(), but is given whole answers only,
+//     no states to merge.
 //   - There is one user, no TLS, no query_log.
 package shim

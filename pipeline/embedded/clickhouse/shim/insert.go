@@ -20,6 +20,8 @@ type work struct {
 	continues bool // in a session that has a database already
 	format    string
 	verb      string
+	totals    bool // natively: they travel apart from the rows
+	extremes  bool // the same
 	tables    []table
 	files     []string
 }

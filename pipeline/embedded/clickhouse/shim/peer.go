@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/ClickHouse/ch-go/compress"
@@ -30,6 +31,8 @@ type peer struct {
 
 	small proto.Buffer // for packets
 	block bytes.Buffer // for blocks
+
+	sending sync.Mutex // a packet goes out whole, also while the pulse beats
 }
 
 // How long a client may take to introduce itself, and to be silent between two statements.
@@ -90,6 +93,8 @@ func (p *peer) packet(code proto.ClientCode) error {
 		return nil // of a statement that has ended meanwhile
 	case proto.ClientCodeQuery:
 		return p.query()
+	case proto.ClientTablesStatusRequest:
+		return p.tablesStatus()
 	default:
 		return refuse(unexpectedPacket, "Packet %d is not expected here", code)
 	}
@@ -141,6 +146,12 @@ func (p *peer) request() *request {
 
 // send writes the small packet.
 func (p *peer) send() error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	return p.write()
+}
+
+func (p *peer) write() error {
 	_, err := p.out.Write(p.small.Buf)
 	p.small.Reset()
 	return err

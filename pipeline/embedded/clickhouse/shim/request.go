@@ -49,6 +49,11 @@ func (q *request) setting(name string) string {
 	return ""
 }
 
+// on reports whether the request switches a setting on.
+func (q *request) on(name string) bool { return truth(q.setting(name)) }
+
+func truth(value string) bool { return value == "1" || strings.EqualFold(value, "true") }
+
 // inserts that wait in memory would be lost with the process, so these two have no
 // effect: an INSERT is durable when it is answered.
 var ignored = []string{"async_insert", "wait_for_async_insert"}

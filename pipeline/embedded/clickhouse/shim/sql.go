@@ -10,6 +10,8 @@ type statement struct {
 	files      bool   // reads or writes the client's files: INTO OUTFILE, FROM INFILE
 	insert     insert
 	selects    bool // somewhere
+	totals     bool // WITH TOTALS
+	extremes   bool // SETTINGS extremes = 1
 	stated     int  // where the text ends, without blanks, comments and the last semicolon
 	formatFrom int  // text[formatFrom:formatTo] is the FORMAT clause of what is no INSERT
 	formatTo   int
@@ -65,6 +67,10 @@ func understand(text string) statement {
 		case word == "SELECT", depth == 0 && word == "WITH":
 			s.selects = true
 		case depth != 0:
+		case word == "TOTALS" && previous == "WITH":
+			s.totals = true
+		case word == "EXTREMES":
+			s.extremes = l.switchedOn()
 		case s.verb == "INSERT" && !s.selects && word == "SETTINGS" && words > 1:
 			settings = t.start
 		case s.verb == "INSERT" && !s.selects && word == "VALUES" && words > 1:
@@ -184,6 +190,14 @@ func (l *lexer) next() token {
 		l.at++
 	}
 	return token{kind, start, l.at}
+}
+
+// switchedOn reports whether = 1 comes next, or the like.
+func (l *lexer) switchedOn() bool {
+	ahead := *l
+	sign := ahead.next()
+	value := ahead.next()
+	return l.text[sign.start:sign.end] == "=" && truth(l.text[value.start:value.end])
 }
 
 func (l *lexer) skip() {

@@ -27,7 +27,7 @@ func (p *peer) query() error {
 	}
 	job := &work{}
 	defer job.forget()
-	if err := p.tables(job, sent.Compress); err != nil {
+	if err := p.tables(job, &sent); err != nil {
 		return err
 	}
 	q := p.request()
@@ -46,6 +46,9 @@ func (p *peer) query() error {
 		return broken.err
 	}
 	cancelled := false
+	if job.totals || job.extremes {
+		q.settings = plainly(q.settings)
+	}
 	if err == nil {
 		cancelled, err = p.do(q, job)
 	}
@@ -78,6 +81,9 @@ func (p *peer) do(q *request, job *work) (cancelled bool, err error) {
 	ctx, cancel := context.WithCancel(p.door.ctx)
 	defer cancel()
 	stop := p.listen(cancel)
+	if !job.insert { // clients wait for its end and nothing else
+		defer p.pulse()()
+	}
 	err = p.door.s.do(ctx, q, func() (*work, error) { return job, nil }, func(c *engine.Conn, job *work) (bool, error) {
 		spoilt, err := p.run(c, q, job)
 		if err == nil && job.verb == "USE" {
@@ -129,6 +135,12 @@ func (p *peer) listen(cancel func()) func() (cancelled, left bool) {
 func (p *peer) run(c *engine.Conn, q *request, job *work) (spoilt bool, err error) {
 	var n engine.Counts
 	blocks := 0
+	if job.totals || job.extremes {
+		if blocks, n, err = p.inParts(c, q, job); err != nil {
+			return true, err
+		}
+		return false, p.finish(c, q, job, blocks, n)
+	}
 	if !job.insert {
 		stream, err := c.Stream(job.text, "Native", q.params)
 		if err == nil {
@@ -148,7 +160,7 @@ func (p *peer) run(c *engine.Conn, q *request, job *work) (spoilt bool, err erro
 	if err != nil {
 		return false, err
 	}
-	if blocks, err = p.blocks(q, b); err != nil {
+	if blocks, err = p.blocks(q, proto.ServerCodeData, b); err != nil {
 		return false, err
 	}
 	return false, p.finish(c, q, job, blocks, n)
@@ -160,7 +172,7 @@ func (p *peer) stream(q *request, stream *engine.Stream) (blocks int, err error)
 		if err != nil || piece == nil {
 			return blocks, err
 		}
-		k, err := p.blocks(q, piece)
+		k, err := p.blocks(q, proto.ServerCodeData, piece)
 		if err != nil {
 			return blocks, err
 		}
@@ -168,12 +180,12 @@ func (p *peer) stream(q *request, stream *engine.Stream) (blocks int, err error)
 	}
 }
 
-// blocks sends what the engine wrote, as the client's revision has it.
-func (p *peer) blocks(q *request, b []byte) (n int, err error) {
+// blocks sends what the engine wrote, as the client's revision has it: rows, or another kind of block.
+func (p *peer) blocks(q *request, kind proto.ServerCode, b []byte) (n int, err error) {
 	in := bufio.NewReaderSize(bytes.NewReader(b), 4<<10)
 	for {
 		if _, err := in.Peek(1); err != nil {
-			return n, onLine(p.out.Flush()) // a slow statement's rows arrive
+			return n, onLine(p.flush()) // a slow statement's rows arrive
 		}
 		p.block.Reset()
 		if _, err := native.Recode(&p.block, in, 0, p.revision); err != nil {
@@ -183,7 +195,7 @@ func (p *peer) blocks(q *request, b []byte) (n int, err error) {
 			}
 			return n, err
 		}
-		if err := p.sendBlock(q); err != nil {
+		if err := p.sendBlock(q, kind); err != nil {
 			return n, onLine(err)
 		}
 		n++
@@ -193,9 +205,11 @@ func (p *peer) blocks(q *request, b []byte) (n int, err error) {
 // most is how large the buffer for blocks stays.
 const mostBlock = 16 << 20
 
-func (p *peer) sendBlock(q *request) error {
-	native.Data(&p.small)
-	if err := p.send(); err != nil {
+func (p *peer) sendBlock(q *request, kind proto.ServerCode) error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	native.Data(&p.small, kind)
+	if err := p.write(); err != nil {
 		return err
 	}
 	var to io.Writer = p.out
@@ -207,6 +221,12 @@ func (p *peer) sendBlock(q *request) error {
 		p.block = bytes.Buffer{}
 	}
 	return err
+}
+
+func (p *peer) flush() error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	return p.out.Flush()
 }
 
 // finish sends the columns of an answer without rows, and what was read and written.
@@ -232,7 +252,7 @@ func (p *peer) heading(q *request, columns []native.Column) error {
 	native.Header(&b, columns, p.revision)
 	p.block.Reset()
 	p.block.Write(b.Buf)
-	return p.sendBlock(q)
+	return p.sendBlock(q, proto.ServerCodeData)
 }
 
 // answers are the first words of statements that have columns also when they have no rows.
@@ -241,8 +261,7 @@ var answers = []string{"SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EX
 // headings are the columns of a statement that yielded no rows, for which the engine writes nothing. Describing a SELECT
 // does not run it; the others are run once more.
 func headings(c *engine.Conn, job *work, params []engine.Param) ([]native.Column, error) {
-	switch job.verb {
-	case "SELECT", "WITH", "FROM":
+	if describable(job.verb) {
 		return describe(c, job.text, params)
 	}
 	b, _, err := c.Query(job.text, "JSONCompact", params)
@@ -255,6 +274,9 @@ func headings(c *engine.Conn, job *work, params []engine.Param) ([]native.Column
 	}
 	return said.Meta, nil
 }
+
+// describable reports whether a statement may stand in DESCRIBE.
+func describable(verb string) bool { return verb == "SELECT" || verb == "WITH" || verb == "FROM" }
 
 // describe asks for the columns of a SELECT.
 func describe(c *engine.Conn, sql string, params []engine.Param) ([]native.Column, error) {
