@@ -53,24 +53,31 @@ func TestEveryQuestionsFileAsItStandsAnswersByHTTPWhatReportSays(t *testing.T) {
 	w := openAt(t, dsn)
 	seed(t, w)
 	for _, q := range warehouse.Questions() {
-		set := url.Values{"database": {strings.Trim(at.Path, "/")}, "default_format": {"JSONCompact"}}
-		for name, value := range given(q) {
-			set.Set("param_"+name, value)
-		}
-		to := *at
-		to.Path, to.RawQuery = "/", set.Encode()
-		r, err := http.Post(to.String(), "text/plain", strings.NewReader(q.SQL))
-		must(t, err)
-		body, err := io.ReadAll(r.Body)
-		must(t, err)
-		if _ = r.Body.Close(); r.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s: %s", q.Name, r.Status, body)
-			continue
-		}
+		body := posted(t, at, q.SQL, given(q))
 		if got, report := asReport(t, body), answer(t, w, q); !bytes.Equal(got, report) {
 			t.Errorf("%s by HTTP:\n%sby report:\n%s", q.Name, got, report)
 		}
 	}
+}
+
+// posted is the answer to a question that is sent as curl would.
+func posted(t *testing.T, at *url.URL, sql string, params map[string]string) []byte {
+	t.Helper()
+	set := url.Values{"database": {strings.Trim(at.Path, "/")}, "default_format": {"JSONCompact"}}
+	for name, value := range params {
+		set.Set("param_"+name, value)
+	}
+	to := *at
+	to.Path, to.RawQuery = "/", set.Encode()
+	r, err := http.Post(to.String(), "text/plain", strings.NewReader(sql))
+	must(t, err)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	must(t, err)
+	if r.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s: %s", sql, r.Status, body)
+	}
+	return body
 }
 
 // asReport writes ClickHouse's JSON as ratchet report writes CSV.

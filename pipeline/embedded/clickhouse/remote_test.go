@@ -169,6 +169,12 @@ func TestClickHousesOwnConnectionGetsTotalsAndExtremes(t *testing.T) {
 	}
 }
 
+func TestClickHousesOwnConnectionWaitsForAStatementThatIsSilentForLongerThanItsTimeout(t *testing.T) {
+	t.Parallel()
+	o := elsewhere(t)
+	want(t, "the answer", o.says(t, "SELECT sleep(1.5) FROM "+o.function("numbers(1)")+" SETTINGS receive_timeout = 1"), "0\n")
+}
+
 func TestClickHousesOwnConnectionStopsWhatNobodyWaitsForAnyMore(t *testing.T) {
 	t.Parallel()
 	o := elsewhere(t)

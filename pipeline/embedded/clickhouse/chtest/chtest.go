@@ -23,8 +23,11 @@ import (
 	"ratchet/pipeline/embedded/clickhouse"
 )
 
-// childData tells a re-executed test binary that it is the engine, and where.
-const childData = "RATCHET_CHTEST_DATA"
+// childData tells a re-executed test binary that it is the engine, and where; childKeeps that what it stored stays.
+const (
+	childData  = "RATCHET_CHTEST_DATA"
+	childKeeps = "RATCHET_CHTEST_KEEPS"
+)
 
 // The engine needs a process of its own and a test binary is the only program that a
 // test surely has. Doing this here saves every package that tests against ClickHouse
@@ -44,8 +47,10 @@ func init() {
 		Lib: os.Getenv("CHDB_LIB_PATH"), Data: data, Addr: "127.0.0.1:0", Native: "127.0.0.1:0",
 		Ready: func(url, native string) { fmt.Fprintln(os.Stdout, "ready", url, native) },
 	})
-	if e := os.RemoveAll(data); err == nil {
-		err = e
+	if os.Getenv(childKeeps) == "" {
+		if e := os.RemoveAll(data); err == nil {
+			err = e
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stdout, "failed", strings.ReplaceAll(err.Error(), "\n", " "))
@@ -59,8 +64,16 @@ var shared struct {
 	url    string
 	native string // the same by clickhouse://; empty: not known
 	err    error
-	life   io.Closer // the engine's stdin: it ends when this closes, with our process
-	pid    int       // the engine's; 0 where it is not ours
+	engine *Engine // nil where it is not ours
+}
+
+// An Engine is an embedded engine in a child of this process.
+type Engine struct {
+	URL, Native string // DSNs of its database
+
+	lib, data string
+	cmd       *exec.Cmd
+	life      io.Closer // its stdin: it ends when this closes, with our process
 }
 
 // Server is the DSN of a ClickHouse that all tests of this process share. Where none
@@ -98,7 +111,7 @@ func server() (url, native string, err error) {
 		}
 		return set, set, nil
 	}
-	lib, err := clickhouse.Fetch(context.Background(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
+	lib, err := library()
 	if err != nil {
 		return "", "", err
 	}
@@ -106,54 +119,92 @@ func server() (url, native string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	return run(lib, data)
+	if shared.engine, err = start(lib, data); err != nil {
+		return "", "", err
+	}
+	return shared.engine.URL, shared.engine.Native, nil
 }
 
-// run starts this binary again as the engine and returns its addresses.
-func run(lib, data string) (url, native string, err error) {
+func library() (string, error) {
+	return clickhouse.Fetch(context.Background(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
+}
+
+// Own is an engine that this test alone uses, and may stop. Where none can be had the test is skipped, or fails if CI=true.
+func Own(t testing.TB) *Engine {
+	t.Helper()
+	lib, err := library()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no ClickHouse engine: %v", err)
+		}
+		t.Skipf("no ClickHouse engine: %v", err)
+	}
+	e, err := start(lib, t.TempDir(), childKeeps+"=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Stop() })
+	return e
+}
+
+// Stop ends the engine, once its data is on disk.
+func (e *Engine) Stop() error {
+	if e.cmd == nil {
+		return nil
+	}
+	cmd := e.cmd
+	e.cmd = nil
+	return errors.Join(e.life.Close(), cmd.Wait())
+}
+
+// start runs this binary again as the engine.
+func start(lib, data string, env ...string) (*Engine, error) {
 	exe, err := os.Executable()
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	cmd := exec.CommandContext(context.Background(), exe) // it ends with its stdin
-	cmd.Env = append(cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib)
-	if shared.life, err = cmd.StdinPipe(); err != nil {
-		return "", "", err
+	e := &Engine{lib: lib, data: data}
+	e.cmd = exec.CommandContext(context.Background(), exe) // it ends with its stdin
+	e.cmd.Env = append(append(e.cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib), env...)
+	if e.life, err = e.cmd.StdinPipe(); err != nil {
+		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
+	out, err := e.cmd.StdoutPipe()
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	// Not our own stderr: go test waits until nobody holds that any more.
 	words, err := os.Create(filepath.Join(data, "stderr"))
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	defer words.Close()
-	cmd.Stderr = words
-	if err := cmd.Start(); err != nil {
-		return "", "", err
+	e.cmd.Stderr = words
+	if err := e.cmd.Start(); err != nil {
+		return nil, err
 	}
-	shared.pid = cmd.Process.Pid
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if ready, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
 			go func() { _, _ = io.Copy(io.Discard, out) }()
-			url, native, _ = strings.Cut(ready, " ")
-			return url, native, nil
+			e.URL, e.Native, _ = strings.Cut(ready, " ")
+			return e, nil
 		}
 		if failed, ok := strings.CutPrefix(lines.Text(), "failed "); ok {
-			return "", "", errors.New(failed)
+			return nil, errors.New(failed)
 		}
 	}
 	said, _ := os.ReadFile(words.Name())
-	return "", "", fmt.Errorf("the engine ended before it was ready: %w; it said: %s", cmd.Wait(), said)
+	return nil, fmt.Errorf("the engine ended before it was ready: %w; it said: %s", e.cmd.Wait(), said)
 }
 
 // Resident is the memory that the engine holds and the most that it held since it started, bytes; zero where the engine is
 // not ours or the system does not say.
 func Resident() (now, most int64) {
-	said, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", shared.pid))
+	if shared.engine == nil {
+		return 0, 0
+	}
+	said, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", shared.engine.cmd.Process.Pid))
 	if err != nil {
 		return 0, 0
 	}

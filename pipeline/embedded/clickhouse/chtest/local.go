@@ -1,0 +1,97 @@
+package chtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+// childLocal tells a re-executed test binary that it is clickhouse-local: its arguments are that program's.
+const childLocal = "RATCHET_CHTEST_LOCAL"
+
+func init() {
+	if lib := os.Getenv(childLocal); lib != "" {
+		os.Exit(beLocal(lib)) //nolint:forbidigo // this is the main of the child
+	}
+}
+
+// Local runs ClickHouse's own client on what a stopped engine has left: clickhouse-local, whose main the library has. It
+// shares its command line, the reading of files of queries, parameters and output with clickhouse-client; what it talks
+// to is an engine in its own process and no server. dir is the working directory. What it
+// writes to stderr is an error.
+func (e *Engine) Local(t testing.TB, dir string, args ...string) (string, error) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args = append([]string{"--path=" + filepath.Join(e.data, "store"), "--config-file=" + filepath.Join(e.data, "engine.xml")}, args...)
+	cmd := exec.CommandContext(t.Context(), exe, args...)
+	cmd.Dir = dir
+	cmd.Env = append(cmd.Environ(), childLocal+"="+e.lib, "TZ=UTC")
+	var out, words bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &words
+	err = cmd.Run()
+	if err != nil || words.Len() > 0 { // of what its main returned the library says nothing
+		err = fmt.Errorf("clickhouse local: %w", errors.Join(err, errors.New(strings.TrimSpace(words.String()))))
+	}
+	return out.String(), err
+}
+
+// beLocal is the main of clickhouse-local. The library collects what it would print.
+func beLocal(lib string) int {
+	out, err := local(lib, append([]string{"clickhouse-local"}, os.Args[1:]...))
+	if _, e := os.Stdout.Write(out); err == nil {
+		err = e
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func local(lib string, args []string) ([]byte, error) {
+	handle, err := purego.Dlopen(lib, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		setSignals func(enabled int32)
+		run        func(argc int32, argv unsafe.Pointer) unsafe.Pointer
+		buffer     func(result unsafe.Pointer) unsafe.Pointer
+		length     func(result unsafe.Pointer) uintptr
+		fault      func(result unsafe.Pointer) string
+	)
+	purego.RegisterLibFunc(&setSignals, handle, "chdb_set_signal_handlers_enabled")
+	purego.RegisterLibFunc(&run, handle, "chdb_query_cmdline")
+	purego.RegisterLibFunc(&buffer, handle, "chdb_result_buffer")
+	purego.RegisterLibFunc(&length, handle, "chdb_result_length")
+	purego.RegisterLibFunc(&fault, handle, "chdb_result_error")
+	setSignals(0)
+	argv := make([]*byte, 0, len(args)+1)
+	for _, a := range args {
+		argv = append(argv, &append([]byte(a), 0)[0])
+	}
+	argv = append(argv, nil)
+	r := run(int32(len(args)), unsafe.Pointer(&argv[0])) //nolint:gosec // a handful
+	if r == nil {
+		return nil, errors.New("the library gives no answer")
+	}
+	var out []byte
+	if n, p := length(r), buffer(r); n > 0 && p != nil {
+		out = unsafe.Slice((*byte)(p), n)
+	}
+	if text := fault(r); text != "" {
+		return out, errors.New(text)
+	}
+	return out, nil
+}
