@@ -130,6 +130,29 @@ func TestNativelyAnInsertTakesItsDataFromItsTextToo(t *testing.T) {
 		"1a\n\nb2 2c3 3d4 4x5 5y6 5y6 6z7 6z7")
 }
 
+// clickhouse-client reads JSON and CSV itself and works out what they leave out, by what it is told before it is asked for blocks.
+func TestNativelyAnInsertIsToldTheDefaultsOfItsTable(t *testing.T) {
+	t.Parallel()
+	dsn := nativeOf(t)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := strings.Trim(u.Path, "/") + ".t"
+	exec(t, open(t, dsn), "CREATE TABLE "+table+" (a UInt32, `b c` Enum8('x y' = 1), s String DEFAULT 'it''s' || toString(a), m UInt32 MATERIALIZED a + 1) ENGINE = MergeTree ORDER BY a")
+	r := dial(t, dsn)
+	r.hello(rawRevision)
+	r.query("INSERT INTO " + table + " (a, s) FORMAT JSONEachRow")
+	want(t, "the packet before the block", r.code(), proto.ServerCodeTableColumns)
+	var told proto.TableColumns
+	if err := told.DecodeAware(r.in, rawRevision); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "the table", told.Second, "columns format version: 1\n4 columns:\n`a` UInt32\n`b c` Enum8(\\'x y\\' = 1)\n"+
+		"`s` String\tDEFAULT\tconcat(\\'it\\\\\\'s\\', toString(a))\n`m` UInt32\tMATERIALIZED\ta + 1\n")
+	want(t, "then the block", r.code(), proto.ServerCodeData)
+}
+
 func TestNativelyAnAbandonedBatchInsertsNothing(t *testing.T) {
 	t.Parallel()
 	c := open(t, nativeOf(t))

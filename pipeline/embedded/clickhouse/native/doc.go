@@ -2,13 +2,14 @@
 // writes what they expect, and carries blocks from one protocol revision to another. What ch-go can write it writes;
 // what comes from a client is read here, because a length that a stranger sends must not become an allocation.
 //
-//	wire.go    numbers and texts, each with a limit
-//	hello.go   who the client is, and who we are
-//	query.go   a statement with its settings and parameters
-//	status.go  which tables are there, for a server that reads one of them
-//	kind.go    a column's type, as far as its bytes go
-//	recode.go  blocks, copied byte by byte between two revisions
-//	answer.go  exception, progress and the other small packets
+//	wire.go      numbers and texts, each with a limit
+//	hello.go     who the client is, and who we are
+//	query.go     a statement with its settings and parameters
+//	status.go    which tables are there, for a server that reads one of them
+//	defaults.go  what an INSERT may leave out
+//	kind.go      a column's type, as far as its bytes go
+//	recode.go    blocks, copied byte by byte between two revisions
+//	answer.go    exception, progress and the other small packets
 package native
 
 import "github.com/ClickHouse/ch-go/proto"

@@ -10,7 +10,6 @@ import (
 
 	"github.com/ClickHouse/ch-go/proto"
 
-	"ratchet/pipeline/embedded/clickhouse/engine"
 	"ratchet/pipeline/embedded/clickhouse/native"
 )
 
@@ -141,11 +140,11 @@ func (p *peer) shape(job *work, q *request, text string) error {
 		return p.door.s.shape(job, q, strings.NewReader(""))
 	}
 	in := st.insert
-	columns, err := p.columns(q, text[:in.head])
+	columns, all, err := p.columns(q, targetOf(text[:in.head]))
 	if err != nil {
 		return err
 	}
-	if err := p.invite(q, columns); err != nil {
+	if err := p.invite(q, columns, all); err != nil {
 		return onLine(err)
 	}
 	file, err := p.data(job, q.compress)
@@ -163,57 +162,6 @@ func clause(rest string) bool {
 	t := l.next()
 	word := rest[t.start:t.end]
 	return t.kind == end || word == ";" || strings.EqualFold(word, "SETTINGS")
-}
-
-// invite tells the client which columns to send.
-func (p *peer) invite(q *request, columns []native.Column) error {
-	return errors.Join(p.heading(q, columns), p.out.Flush())
-}
-
-// columns are what an INSERT takes: text is its head, INSERT INTO table (columns).
-func (p *peer) columns(q *request, text string) (columns []native.Column, err error) {
-	ask := p.request()
-	ask.settings, ask.params = q.settings, q.params
-	err = p.door.s.do(p.door.ctx, ask, nothing, func(c *engine.Conn, _ *work) (bool, error) {
-		columns, err = describe(c, sample(text), q.params)
-		return err != nil, err
-	})
-	return columns, err
-}
-
-// sample is a SELECT with the columns of an INSERT's head.
-func sample(text string) string {
-	l := lexer{text: text}
-	function, from, depth := false, len(text), 0
-	var lists [][2]int // what stands in parentheses, outermost
-	for t := l.next(); t.kind != end; t = l.next() {
-		switch word := strings.ToUpper(text[t.start:t.end]); {
-		case t.kind == open:
-			if depth == 0 {
-				lists = append(lists, [2]int{t.start, len(text)})
-			}
-			depth++
-		case t.kind == shut:
-			if depth--; depth == 0 && len(lists) > 0 {
-				lists[len(lists)-1][1] = t.end
-			}
-		case from < len(text):
-		case word == "INSERT", word == "INTO", word == "TABLE":
-		case word == "FUNCTION":
-			function = true
-		default:
-			from = t.start
-		}
-	}
-	own := 0 // the parentheses that belong to the table
-	if function {
-		own = 1
-	}
-	if len(lists) <= own {
-		return "SELECT * FROM " + text[from:]
-	}
-	list := lists[own]
-	return "SELECT " + text[list[0]+1:max(list[0]+1, list[1]-1)] + " FROM " + text[from:max(from, list[0])]
 }
 
 // data reads an INSERT's blocks into one file, up to the empty one. What cannot be written is read all the same, so

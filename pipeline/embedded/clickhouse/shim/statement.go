@@ -262,7 +262,7 @@ var answers = []string{"SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EX
 // does not run it; the others are run once more.
 func headings(c *engine.Conn, job *work, params []engine.Param) ([]native.Column, error) {
 	if describable(job.verb) {
-		return describe(c, job.text, params)
+		return describe[native.Column](c, "("+job.text+"\n)", params)
 	}
 	b, _, err := c.Query(job.text, "JSONCompact", params)
 	if err != nil {
@@ -278,15 +278,15 @@ func headings(c *engine.Conn, job *work, params []engine.Param) ([]native.Column
 // describable reports whether a statement may stand in DESCRIBE.
 func describable(verb string) bool { return verb == "SELECT" || verb == "WITH" || verb == "FROM" }
 
-// describe asks for the columns of a SELECT.
-func describe(c *engine.Conn, sql string, params []engine.Param) ([]native.Column, error) {
-	b, _, err := c.Query("DESCRIBE ("+sql+"\n)", "JSONEachRow", params)
+// describe asks for the columns of a table, or of a SELECT in parentheses.
+func describe[Column any](c *engine.Conn, what string, params []engine.Param) ([]Column, error) {
+	b, _, err := c.Query("DESCRIBE "+what, "JSONEachRow", params)
 	if err != nil {
 		return nil, err
 	}
-	var columns []native.Column
+	var columns []Column
 	for d := json.NewDecoder(bytes.NewReader(b)); ; {
-		var one native.Column
+		var one Column
 		switch err := d.Decode(&one); {
 		case errors.Is(err, io.EOF):
 			return columns, nil

@@ -7,6 +7,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 
 	"ratchet/pipeline/embedded/clickhouse/engine"
+	"ratchet/pipeline/embedded/clickhouse/native"
 )
 
 // The engine leaves totals and extremes out of Native answers, and clients expect them in blocks of their own. So such a
@@ -21,7 +22,7 @@ var textSettings = []string{
 
 // inParts runs the statement and sends its rows, totals and extremes.
 func (p *peer) inParts(c *engine.Conn, q *request, job *work) (blocks int, n engine.Counts, err error) {
-	columns, err := describe(c, job.text, q.params)
+	columns, err := describe[native.Column](c, "("+job.text+"\n)", q.params)
 	if err != nil {
 		return 0, n, err
 	}
