@@ -319,7 +319,7 @@ func TestNativelyASilentStatementIsHeardOfAllTheSame(t *testing.T) {
 	embeddedOnly(t, "it sends the columns first")
 	r := dial(t, nativeOf(t))
 	r.hello(rawRevision)
-	r.query("SELECT toUInt8(sleep(0.3))")
+	r.query("SELECT toUInt8(sleep(1))")
 	want(t, "the first packet", r.code(), proto.ServerCodeProgress)
 	var p proto.Progress
 	if err := p.DecodeAware(r.in, rawRevision); err != nil {
@@ -327,6 +327,39 @@ func TestNativelyASilentStatementIsHeardOfAllTheSame(t *testing.T) {
 	}
 	if rows, fault := r.ends(); rows != 1 || fault != nil {
 		t.Errorf("got %d rows, %v", rows, fault)
+	}
+}
+
+func TestNativelyTotalsComeApartFromTheRows(t *testing.T) {
+	t.Parallel()
+	c := open(t, nativeOf(t))
+	iso := chgo.Context(t.Context(), chgo.WithSettings(chgo.Settings{"date_time_output_format": "iso"})) // how clients like to see times
+	for sql, lines := range map[string]int{
+		"SELECT toDateTime(intDiv(number, 4), 'UTC') AS k, count() FROM numbers(10) GROUP BY k WITH TOTALS ORDER BY k":             3,
+		"SELECT toDateTime(number, 'UTC') AS k, count() FROM numbers(100000) GROUP BY k WITH TOTALS ORDER BY k":                    100000,
+		"SELECT toDateTime(number, 'UTC') AS k, count() + 10 FROM numbers(10) WHERE number > 99 GROUP BY k WITH TOTALS ORDER BY k": 0,
+	} {
+		rows, err := c.Query(iso, sql)
+		if err != nil {
+			t.Errorf("%s: %v", sql, err)
+			continue
+		}
+		count := 0
+		var k time.Time
+		var n, sum uint64
+		for ; rows.Next(); count++ {
+			if err := rows.Scan(&k, &n); err != nil || k.Unix() != int64(count) {
+				t.Fatalf("%s: row %d is of %s, %v", sql, count, k, err)
+			}
+			sum += n
+		}
+		want(t, sql, count, lines)
+		if err := rows.Totals(&k, &n); err != nil || k.Unix() != 0 || n != max(sum, 10) {
+			t.Errorf("%s: got totals %s and %d, %v; want %d", sql, k, n, err, sum)
+		}
+		if err := rows.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -173,7 +173,7 @@ func TestClickHousesOwnConnectionGetsTotalsAndExtremes(t *testing.T) {
 func TestClickHousesOwnConnectionWaitsForAStatementThatIsSilentForLongerThanItsTimeout(t *testing.T) {
 	t.Parallel()
 	o := elsewhere(t)
-	want(t, "the answer", o.says(t, "SELECT sleep(1.5) FROM "+o.function("numbers(1)")+" SETTINGS receive_timeout = 1"), "0\n")
+	want(t, "the answer", o.says(t, "SELECT sleep(3) FROM "+o.function("numbers(1)")+" SETTINGS receive_timeout = 2"), "0\n")
 }
 
 func TestClickHousesOwnConnectionStopsWhatNobodyWaitsForAnyMore(t *testing.T) {

@@ -136,10 +136,10 @@ func (p *peer) run(c *engine.Conn, q *request, job *work) (spoilt bool, err erro
 	var n engine.Counts
 	blocks := 0
 	if job.totals || job.extremes {
-		if blocks, n, err = p.inParts(c, q, job); err != nil {
+		if n, err = p.inParts(c, q, job); err != nil {
 			return true, err
 		}
-		return false, p.finish(c, q, job, blocks, n)
+		return false, p.finish(c, q, job, 1, n)
 	}
 	if !job.insert {
 		stream, err := c.Stream(job.text, "Native", q.params)

@@ -20,43 +20,42 @@ var textSettings = []string{
 	"bool_true_representation", "bool_false_representation",
 }
 
-// inParts runs the statement and sends its rows, totals and extremes.
-func (p *peer) inParts(c *engine.Conn, q *request, job *work) (blocks int, n engine.Counts, err error) {
+// inParts runs the statement and sends its columns, rows, totals and extremes.
+func (p *peer) inParts(c *engine.Conn, q *request, job *work) (n engine.Counts, err error) {
 	columns, err := describe[native.Column](c, "("+job.text+"\n)", q.params)
 	if err != nil {
-		return 0, n, err
+		return n, err
 	}
 	text, n, err := c.Query(job.text, "TabSeparated", q.params)
 	if err != nil {
-		return 0, n, err
+		return n, err
 	}
 	back, err := p.door.s.o.Engine.Connect() // without the client's settings
 	if err != nil {
-		return 0, n, err
+		return n, err
 	}
 	defer back.Close()
 	parts := partsOf(string(text), job.totals, job.extremes)
+	if err := p.heading(q, columns); err != nil { // before everything else, also where there are no rows
+		return n, onLine(err)
+	}
 	for i, kind := range []proto.ServerCode{proto.ServerCodeData, proto.ServerCodeTotals, proto.ServerCodeExtremes} {
 		if parts[i] == "" {
 			continue
 		}
 		file, err := p.door.s.store(job, strings.NewReader(parts[i]))
 		if err != nil {
-			return blocks, n, err
+			return n, err
 		}
 		b, _, err := back.Query("SELECT * FROM file("+quote(file)+", 'TabSeparated', "+quote(structureOf(columns))+")", "Native", nil)
 		if err != nil {
-			return blocks, n, err
+			return n, err
 		}
-		sent, err := p.blocks(q, kind, b)
-		if err != nil {
-			return blocks, n, err
-		}
-		if kind == proto.ServerCodeData {
-			blocks = sent
+		if _, err := p.blocks(q, kind, b); err != nil {
+			return n, err
 		}
 	}
-	return blocks, n, nil
+	return n, nil
 }
 
 // partsOf takes an answer apart: rows; after an empty line the totals, one line; after another one the extremes, two
