@@ -57,7 +57,7 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]stage.It
 func item(stream string, m jetstream.Msg) stage.Item {
 	it := stage.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1, Settle: settler{m}}
 	if meta, err := m.Metadata(); err == nil {
-		it.Sequence, it.Deliveries = meta.Sequence.Stream, meta.NumDelivered
+		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
 	}
 	return it
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
 )
 
 // Read is one stored message.
@@ -18,6 +20,11 @@ type Read struct {
 	StoredAt time.Time // machine time of the server
 	Header   nats.Header
 	Body     []byte
+}
+
+// Stored is the message for those who read what it says.
+func (r Read) Stored() pipeline.Stored {
+	return pipeline.Stored{Subject: r.Subject, Sequence: r.Sequence, StoredAt: r.StoredAt, Header: r.Header, Body: r.Body}
 }
 
 // From says where a scan starts and what it passes over.

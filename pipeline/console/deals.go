@@ -54,11 +54,15 @@ type Deal struct {
 	Stale       string    `json:"stale_because,omitempty"` // why it was not confirmed in time
 }
 
+// notOfMessage are what is shown beside the members of the message.
+var notOfMessage = []string{"work_id", "confirmed_at", "stale_because"}
+
 // members are those of a deal's message that are shown.
 var members = func() (names []string) {
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Deal]()) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		names = append(names, name)
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !slices.Contains(notOfMessage, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }()
@@ -81,7 +85,13 @@ func dealsOf(shown []standing.Shown) ([]Deal, error) {
 
 func dealOf(s standing.Shown) (Deal, error) {
 	d := Deal{}
-	raw, err := json.Marshal(s.Members)
+	shown := map[string]json.RawMessage{}
+	for _, name := range members {
+		if raw, ok := s.Members[name]; ok {
+			shown[name] = raw
+		}
+	}
+	raw, err := json.Marshal(shown)
 	if err == nil {
 		err = json.Unmarshal(raw, &d)
 	}
@@ -89,6 +99,7 @@ func dealOf(s standing.Shown) (Deal, error) {
 		return d, fmt.Errorf("decode the deal of %s: %w", s.ASIN, err)
 	}
 	d.Domain, d.ASIN, d.PriceType, d.WorkID = s.Domain, s.ASIN, s.PriceType, s.WorkID
+	d.DecidedAt = d.DecidedAt.UTC().Truncate(time.Millisecond) // as a column holds it
 	d.ConfirmedAt, d.Stale = s.LastConfirmed, s.StaleBecause
 	return d, nil
 }

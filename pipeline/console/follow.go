@@ -70,8 +70,8 @@ func (f follower) run(ctx context.Context, deals, verdicts uint64) error {
 	}
 	work.Go(func() error {
 		return f.b.Follow(ctx, pipeline.StreamDeals, bus.From{Sequence: deals}, func(r bus.Read) error {
-			if d, ok := version(r); ok {
-				return touch(d.Place)
+			if v, err := standing.ReadVersion(r.Stored()); err == nil {
+				return touch(v.Place)
 			}
 			return nil
 		})
@@ -79,7 +79,7 @@ func (f follower) run(ctx context.Context, deals, verdicts uint64) error {
 	work.Go(func() error {
 		from := bus.From{Sequence: verdicts, Subjects: []string{"verdict.*.*.accept.>", "verdict.*.*.confirm.>"}}
 		return f.b.Follow(ctx, pipeline.StreamVerdicts, from, func(r bus.Read) error {
-			if v, ok := readVerdict(r); ok && originOf(r).Run == pipeline.RunLive {
+			if v, err := standing.ReadVerdict(r.Stored()); err == nil && v.Run == pipeline.RunLive {
 				return touch(standing.PlaceOf(v.Identity))
 			}
 			return nil

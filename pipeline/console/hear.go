@@ -2,12 +2,10 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
@@ -23,12 +21,13 @@ func hearOf(ctx context.Context, b *bus.Bus, p standing.Place) (*standing.Book, 
 }
 
 // hearOn reads every version on a subject of DEALS, and of the verdicts about these
-// deals as many as decide how they stand. What the recorder buries is passed over.
+// deals as many as decide how they stand. What the recorder buries is passed over: it
+// reads them in the same way.
 func hearOn(ctx context.Context, b *bus.Bus, subject string) (*standing.Book, error) {
 	e := ear{b: b, places: map[product][]standing.Place{}, whole: map[string]bool{}}
 	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{subject}}, func(r bus.Read) error {
-		if v, ok := version(r); ok {
-			e.book.Version(originOf(r), v)
+		if v, err := standing.ReadVersion(r.Stored()); err == nil {
+			e.book.Version(v)
 			e.about(v.Place)
 		}
 		return nil
@@ -47,6 +46,30 @@ func hearOn(ctx context.Context, b *bus.Bus, subject string) (*standing.Book, er
 		}
 	}
 	return &e.book, nil
+}
+
+// readable is how many deals DEALS holds.
+func readable(ctx context.Context, b *bus.Bus) (int, error) {
+	places := map[standing.Place]bool{}
+	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{}, func(r bus.Read) error {
+		if v, err := standing.ReadVersion(r.Stored()); err == nil && v.Run == pipeline.RunLive {
+			places[v.Place] = true
+		}
+		return nil
+	})
+	return len(places), err
+}
+
+// newestReadable is the last version on a subject of DEALS before a sequence, and its
+// body; nil where none can be read.
+func newestReadable(ctx context.Context, b *bus.Bus, subject string, before uint64) (newest standing.Version, body []byte, err error) {
+	err = b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{subject}}, func(r bus.Read) error {
+		if v, err := standing.ReadVersion(r.Stored()); err == nil && r.Sequence < before {
+			newest, body = v, r.Body
+		}
+		return nil
+	})
+	return newest, body, err
 }
 
 // product is what verdicts are about as far as their subjects tell.
@@ -93,17 +116,19 @@ func (e *ear) newest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range stored {
-		if v, ok := readVerdict(r); ok {
-			e.book.Verdict(originOf(r), v)
+	read := make([]standing.Verdict, len(stored))
+	for i, r := range stored {
+		if v, err := standing.ReadVerdict(r.Stored()); err == nil {
+			e.book.Verdict(v)
+			read[i] = v
 		}
 	}
-	for _, r := range stored {
+	for i, r := range stored {
 		of, look, known := productOf(r.Subject)
-		v, ok := readVerdict(r)
-		o := originOf(r)
+		v := read[i]
+		unread := v.Outcome == ""
 		others := func(p standing.Place) bool { return p != standing.PlaceOf(v.Identity) }
-		if known && (!ok || o.Run != pipeline.RunLive || v.Outcome == pipeline.Fail || e.book.Repeats(o, v) || slices.ContainsFunc(e.places[of], others)) {
+		if known && (unread || v.Run != pipeline.RunLive || v.Outcome == pipeline.Fail || e.book.Repeats(v) || slices.ContainsFunc(e.places[of], others)) {
 			e.lookBehind(of, look)
 		}
 	}
@@ -129,8 +154,8 @@ const filtersAtOnce = 500
 func (e *ear) all(ctx context.Context) error {
 	for part := range slices.Chunk(e.behind, filtersAtOnce) {
 		err := e.b.Scan(ctx, pipeline.StreamVerdicts, bus.From{Subjects: part}, func(r bus.Read) error {
-			if v, ok := readVerdict(r); ok {
-				e.book.Verdict(originOf(r), v)
+			if v, err := standing.ReadVerdict(r.Stored()); err == nil {
+				e.book.Verdict(v)
 			}
 			return nil
 		})
@@ -161,32 +186,4 @@ func telling(of product) []string {
 		}
 	}
 	return out
-}
-
-// originOf is where a message stands. What names no run was published by hand, and is
-// live to the recorder too.
-func originOf(r bus.Read) standing.Origin {
-	o := standing.Origin{ID: r.Sequence, Run: r.Header.Get(pipeline.HeaderRunID), WorkID: r.Header.Get(pipeline.HeaderWorkID), MsgID: r.Header.Get(pipeline.HeaderMsgID)}
-	if o.Run == "" {
-		o.Run = pipeline.RunLive
-	}
-	return o
-}
-
-// version reads a message of DEALS; false for what the recorder buries.
-func version(r bus.Read) (standing.Version, bool) {
-	at, err := time.Parse(time.RFC3339Nano, r.Header.Get(pipeline.HeaderAt))
-	if err != nil {
-		at = r.StoredAt
-	}
-	v, err := standing.ReadVersion(r.Body, at)
-	return v, err == nil && r.Header.Get(pipeline.HeaderSchema) == pipeline.SchemaDeal
-}
-
-// readVerdict reads a message of VERDICTS; false for what the recorder buries.
-func readVerdict(r bus.Read) (pipeline.Verdict, bool) {
-	var v pipeline.Verdict
-	err := json.Unmarshal(r.Body, &v)
-	return v, err == nil && v.ASIN != "" && v.Look != "" && v.Outcome != "" && !v.DecidedAt.IsZero() &&
-		r.Header.Get(pipeline.HeaderSchema) == pipeline.SchemaVerdict
 }

@@ -114,32 +114,21 @@ func drawMessage(r *rapid.T, round int, n noise, at time.Time) bus.Message {
 func heardWhole(t *testing.T, d *desk.Desk) *standing.Book {
 	t.Helper()
 	var book standing.Book
-	scan := func(stream string, hear func(standing.Origin, bus.Read) error) {
+	scan := func(stream string, hear func(pipeline.Stored)) {
 		t.Helper()
-		err := d.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error {
-			o := standing.Origin{ID: r.Sequence, Run: r.Header.Get(pipeline.HeaderRunID), WorkID: r.Header.Get(pipeline.HeaderWorkID), MsgID: r.Header.Get(pipeline.HeaderMsgID)}
-			if o.Run == "" {
-				o.Run = pipeline.RunLive
-			}
-			return hear(o, r)
-		})
-		if err != nil {
+		if err := d.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error { hear(r.Stored()); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	scan(pipeline.StreamDeals, func(o standing.Origin, r bus.Read) error {
-		if v, err := standing.ReadVersion(r.Body, desk.T0); err == nil {
-			book.Version(o, v)
+	scan(pipeline.StreamDeals, func(m pipeline.Stored) {
+		if v, err := standing.ReadVersion(m); err == nil {
+			book.Version(v)
 		}
-		return nil
 	})
-	scan(pipeline.StreamVerdicts, func(o standing.Origin, r bus.Read) error {
-		var v pipeline.Verdict
-		err := json.Unmarshal(r.Body, &v)
-		if err == nil && r.Header.Get(pipeline.HeaderSchema) == pipeline.SchemaVerdict {
-			book.Verdict(o, v)
+	scan(pipeline.StreamVerdicts, func(m pipeline.Stored) {
+		if v, err := standing.ReadVerdict(m); err == nil {
+			book.Verdict(v)
 		}
-		return err
 	})
 	return &book
 }

@@ -20,6 +20,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/stage"
+	"ratchet/pipeline/standing"
 	"ratchet/pipeline/tally"
 )
 
@@ -145,13 +146,16 @@ func (n *Notifier) waits(ctx context.Context) (int, error) {
 // tell settles one deal: told, not worth telling, or later. Once the webhook was
 // asked, what came of it is written although ctx may have ended.
 func (n *Notifier) tell(ctx context.Context, it stage.Item, since time.Time) error {
-	var d Deal
-	if err := json.Unmarshal(it.Body, &d); err != nil {
-		return errors.Join(fmt.Errorf("decode %s #%d: %w", pipeline.StreamDeals, it.Sequence, err), it.Settle.Never(ctx, "unreadable"))
+	d, body, err := n.read(ctx, it)
+	if err == nil && body == nil {
+		return it.Settle.Never(ctx, "unreadable") // the recorder buries it
 	}
-	skip, early, err := n.skips(ctx, d, since)
+	var skip, early bool
+	if err == nil {
+		skip, early, err = n.skips(ctx, d, since)
+	}
 	if err == nil && !skip {
-		err = n.post(ctx, d, it.Body)
+		err = n.post(ctx, d, body)
 	}
 	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), postWithin)
 	defer cancel()
@@ -176,6 +180,21 @@ func (n *Notifier) tell(ctx context.Context, it stage.Item, since time.Time) err
 	err = it.Settle.Again(settled, again)
 	n.wait(ctx, rest)
 	return err
+}
+
+// read is the deal of a delivery and the message that says it. What cannot be read hides nothing: the last version
+// before it that can be stands for it; nil where there is none.
+func (n *Notifier) read(ctx context.Context, it stage.Item) (d Deal, body []byte, err error) {
+	m := it.Stored()
+	v, why := standing.ReadVersion(m)
+	if why != nil {
+		n.env.Log.Warn("deal cannot be read, the version before it counts", "subject", it.Subject, "sequence", it.Sequence, "err", why)
+		if v, m.Body, err = newestReadable(ctx, n.b, it.Subject, it.Sequence); err != nil || m.Body == nil {
+			return d, nil, err
+		}
+	}
+	d, err = dealOf(standing.Shown{State: standing.State{Place: v.Place}, WorkID: v.WorkID, Members: v.Members})
+	return d, m.Body, err
 }
 
 // acceptWithin is how long after a deal its verdict may come: they are published one

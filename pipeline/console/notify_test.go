@@ -253,6 +253,34 @@ func TestANotifierThatIsKilledWhileTheWebhookThinksLosesNoDeal(t *testing.T) {
 	}
 }
 
+func TestWhatTheRecorderBuriesIsNotToldAndHidesNothing(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, speed)
+	good := d.ASINs(keepasim.Good)[:2]
+	d.Accepted(t, good[0])
+	for _, asin := range good {
+		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+		m, err := bus.Encode(pipeline.SubjectDeal(1, w.Survivor.PriceType, asin), "deal.v2", "later:"+asin, w.ID, map[string]any{
+			"domain": 1, "asin": asin, "price_type": w.Survivor.PriceType, "profit_cents": 1, "creation_date": 1 << 30,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Bus.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := newHook(t, always(200))
+	for range 2 {
+		if err := notifier(t, d, d.Env, h.URL).Run(t.Context(), time.Time{}, false, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := h.taken(); !slices.Equal(got, good[:1]) {
+		t.Errorf("it took %v, want %v", got, good[:1])
+	}
+}
+
 func TestHiddenAndOldDealsAreNotTold(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)

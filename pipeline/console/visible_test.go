@@ -197,13 +197,15 @@ func TestWhereClickHouseCannotAnswerTheStreamsDoAndItIsSaidWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked(other, empty, "ClickHouse holds 0 deals and the streams 2")
-	foreign, err := warehouse.ReadDeal(warehouse.Origin{
-		Stream: pipeline.StreamDeals, Epoch: 1_700_000_000, Sequence: 1, StoredAt: desk.T0, At: desk.T0, Run: pipeline.RunLive,
-	}, []byte(`{"domain":1,"asin":"B000000000","price_type":2}`))
+	body := []byte(`{"domain":1,"asin":"B000000000","price_type":2}`)
+	foreign, err := standing.ReadVersion(pipeline.Stored{
+		Sequence: 1, StoredAt: desk.T0, Body: body, Header: map[string][]string{pipeline.HeaderSchema: {pipeline.SchemaDeal}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.InsertDeals(t.Context(), []warehouse.DealRow{foreign}, "foreign"); err != nil {
+	row := warehouse.DealOf(warehouse.Origin{Stream: pipeline.StreamDeals, Epoch: 1_700_000_000}, foreign, body)
+	if err := w.InsertDeals(t.Context(), []warehouse.DealRow{row}, "foreign"); err != nil {
 		t.Fatal(err)
 	}
 	asked(other, empty, "the deals of other streams")

@@ -145,7 +145,7 @@ func plain(b *testing.B, rows []warehouse.VerdictRow, bare bool) float64 {
 		must(b, err)
 		for i := from; i < min(from+benchBatch, len(rows)); i++ {
 			r := &rows[i]
-			must(b, batch.Append(r.RowID(), r.At, r.StoredAt, r.Build, r.Run, r.WorkID, string(r.Look), string(r.Outcome), r.Reason, uint16(r.Domain), uint16(r.PriceType), r.ASIN, r.CreationDate,
+			must(b, batch.Append(r.RowID(), r.At, r.StoredAt, r.Build, r.Run, r.Origin.WorkID, string(r.Look), string(r.Outcome), r.Reason, uint16(r.Domain), uint16(r.PriceType), r.ASIN, r.CreationDate,
 				r.RuleID, r.RuleSet, r.Heuristic, string(r.Source), string(r.Tier), r.Queries, r.RootCategory, r.ListedAt, int32(r.Tokens), int32(r.TokensSpent), r.ExpectedValueCents, r.ProfitCents,
 				r.Unknown, r.InputsJSON, r.ResponseIDs, r.Title, string(r.Deal)))
 		}
@@ -194,9 +194,9 @@ func BenchmarkRecorder(b *testing.B) {
 	_, msgs := s.raw(b)
 	rows := make([]warehouse.VerdictRow, len(msgs))
 	for i, m := range msgs {
-		o, err := originOf(m, pipeline.StreamVerdicts, 1_700_000_000)
+		stored, _, err := storedOf(m)
 		must(b, err)
-		rows[i], err = readVerdict(o, m)
+		rows[i], err = readVerdict(warehouse.Origin{Stream: pipeline.StreamVerdicts, Epoch: 1_700_000_000}, stored)
 		must(b, err)
 	}
 	var raws, plains, bares, wholes []float64

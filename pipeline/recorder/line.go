@@ -20,7 +20,7 @@ type line[R warehouse.Row] struct {
 	r       *recorder
 	stream  string
 	most    int // rows of a batch
-	read    func(warehouse.Origin, jetstream.Msg) (R, error)
+	read    func(warehouse.Origin, pipeline.Stored) (R, error)
 	insert  func(sink, context.Context, []R, string) error
 	durable jetstream.Consumer
 	epoch   uint32
@@ -43,7 +43,7 @@ type grave struct {
 	err    error
 }
 
-func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, jetstream.Msg) (R, error),
+func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, pipeline.Stored) (R, error),
 	insert func(sink, context.Context, []R, string) error,
 ) (*line[R], error) {
 	l := &line[R]{r: r, stream: stream, most: most, read: read, insert: insert}
@@ -168,27 +168,29 @@ func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
 	l.acknowledge(working, b.rows, poison)
 }
 
+// decode makes rows of messages, and graves of those that never will be one.
 func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
 	rows := make([]held[R], 0, len(msgs))
 	var graves []grave
+	var newest pipeline.Stored
+	var pending uint64
+	in := warehouse.Origin{Stream: l.stream, Epoch: l.epoch}
 	for _, m := range msgs {
-		o, err := originOf(m, l.stream, l.epoch)
+		stored, behind, err := storedOf(m)
+		var row R
+		if err == nil {
+			newest, pending = stored, behind
+			row, err = l.read(in, stored)
+		}
 		if err != nil {
-			graves = append(graves, grave{msg: m, seq: o.Sequence, reason: "unknown_message", err: err})
+			graves = append(graves, grave{msg: m, seq: stored.Sequence, reason: reasonOf(err), err: err})
 			continue
 		}
-		row, err := l.read(o, m)
-		switch {
-		case errors.Is(err, errUnknownSchema):
-			graves = append(graves, grave{msg: m, seq: o.Sequence, reason: "unknown_schema", err: err})
-		case err != nil:
-			graves = append(graves, grave{msg: m, seq: o.Sequence, reason: "bad_message", err: err})
-		default:
-			rows = append(rows, held[R]{msg: m, seq: o.Sequence, epoch: o.Epoch, row: row})
-		}
-		if meta, err := m.Metadata(); err == nil {
-			l.r.pulse.saw(l.stream, meta.Sequence.Stream, meta.NumPending, o.At)
-		}
+		rows = append(rows, held[R]{msg: m, seq: stored.Sequence, epoch: l.epoch, row: row})
+	}
+	if newest.Sequence > 0 {
+		o, _ := newest.Origin() // what cannot be read is in its grave
+		l.r.pulse.saw(l.stream, newest.Sequence, pending, o.At)
 	}
 	return rows, graves
 }
@@ -255,7 +257,7 @@ func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []grav
 func itemOf(m jetstream.Msg, stream string) stage.Item {
 	it := stage.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1}
 	if meta, err := m.Metadata(); err == nil {
-		it.Sequence, it.Deliveries = meta.Sequence.Stream, meta.NumDelivered
+		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
 	}
 	return it
 }

@@ -118,7 +118,7 @@ func (f *frozen) InsertDead(ctx context.Context, rows []warehouse.DeadRow, token
 }
 
 // freeze takes a batch of a stream and stands still with it; thaw lets it go on and waits for its end.
-func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Origin, jetstream.Msg) (R, error),
+func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Origin, pipeline.Stored) (R, error),
 	insert func(sink, context.Context, []R, string) error,
 ) (held []jetstream.Msg, thaw func()) {
 	w.t.Helper()

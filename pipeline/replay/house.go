@@ -167,7 +167,7 @@ func (s *houseSource) stop() { s.cancel() }
 
 // rowID is a verdict's row id in ClickHouse.
 func rowID(made uint32, seq uint64) uint64 {
-	return warehouse.Origin{Epoch: made, Sequence: seq}.RowID()
+	return warehouse.Origin{Epoch: made, Origin: pipeline.Origin{Sequence: seq}}.RowID()
 }
 
 // readLine reads one line of kept inputs.

@@ -33,7 +33,9 @@ func (q *seqs) origin(stream string, at time.Time) warehouse.Origin {
 	}
 	*n++
 	return warehouse.Origin{
-		Stream: stream, Epoch: 1_700_000_000, Sequence: *n, StoredAt: time.Now().UTC().Truncate(time.Millisecond), At: at, Run: pipeline.RunLive, Build: "test",
+		Stream: stream, Epoch: 1_700_000_000, Origin: pipeline.Origin{
+			Sequence: *n, StoredAt: time.Now().UTC().Truncate(time.Millisecond), At: at, Run: pipeline.RunLive, Build: "test",
+		},
 	}
 }
 
@@ -47,7 +49,7 @@ func dream(r *rand.Rand, q *seqs, from time.Time) (n night) {
 	balance, wish, stuck := 100, "burst", 0
 	tell := func(at time.Time, w work, l pipeline.Look, o pipeline.Outcome, tokens int) {
 		v := warehouse.VerdictRow{Origin: q.origin(pipeline.StreamVerdicts, at), InputsJSON: `{}`}
-		v.WorkID, v.Look, v.Outcome, v.Reason, v.Source, v.Tokens, v.ListedAt, v.DecidedAt = w.id, l, o, "ok", pipeline.SourceLive, tokens, w.listed, at
+		v.Origin.WorkID, v.Look, v.Outcome, v.Reason, v.Source, v.Tokens, v.ListedAt, v.DecidedAt = w.id, l, o, "ok", pipeline.SourceLive, tokens, w.listed, at
 		n.verdicts = append(n.verdicts, v)
 	}
 	enter := func(at time.Time, e pipeline.Entry) {

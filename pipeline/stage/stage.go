@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+
+	"ratchet/pipeline"
 )
 
 // Item is one piece of work as it was delivered.
@@ -24,7 +26,8 @@ type Item struct {
 	Body       []byte
 	Stream     string
 	Sequence   uint64
-	Deliveries uint64 // 1 the first time
+	StoredAt   time.Time // machine time of the server
+	Deliveries uint64    // 1 the first time
 	Settle     Settler
 }
 
@@ -34,6 +37,11 @@ func (i Item) Head(name string) string {
 		return v[0]
 	}
 	return ""
+}
+
+// Stored is the message for those who read what it says.
+func (i Item) Stored() pipeline.Stored {
+	return pipeline.Stored{Subject: i.Subject, Sequence: i.Sequence, StoredAt: i.StoredAt, Header: i.Header, Body: i.Body}
 }
 
 // Settler ends a delivery. Each may be lost or land although we are told that it

@@ -35,11 +35,11 @@ type word struct {
 	id   uint64
 }
 
-func wordOf(o Origin, v pipeline.Verdict) word {
-	if o.WorkID == "" {
-		return word{look: v.Look, id: o.ID}
+func wordOf(v Verdict) word {
+	if v.WorkID == "" {
+		return word{look: v.Look, id: v.Sequence}
 	}
-	return word{work: o.WorkID, look: v.Look}
+	return word{work: v.WorkID, look: v.Look}
 }
 
 // heard is as much of a verdict as concerns a deal.
@@ -49,14 +49,6 @@ type heard struct {
 	outcome pipeline.Outcome
 	reason  string
 	at      time.Time
-}
-
-// Origin is where a message stands, and whose it is.
-type Origin struct {
-	ID     uint64 // its place in the stream
-	Run    string // pipeline.RunLive, or a replay's name
-	WorkID string
-	MsgID  string // its Nats-Msg-Id
 }
 
 func (b *Book) record(p Place) *record {
@@ -72,29 +64,29 @@ func (b *Book) record(p Place) *record {
 }
 
 // Version hears a version of a deal.
-func (b *Book) Version(o Origin, v Version) {
-	if o.Run != pipeline.RunLive {
+func (b *Book) Version(v Version) {
+	if v.Run != pipeline.RunLive {
 		return
 	}
-	v.id, v.WorkID, v.At = o.ID, o.WorkID, v.At.Truncate(time.Millisecond)
-	e, r := event{msg: o.MsgID}, b.record(v.Place)
-	if o.MsgID == "" {
-		e.id = o.ID
+	v.At = v.At.Truncate(time.Millisecond)
+	e, r := event{msg: v.MsgID}, b.record(v.Place)
+	if v.MsgID == "" {
+		e.id = v.Sequence
 	}
-	if first, known := r.versions[e]; !known || o.ID < first.id {
+	if first, known := r.versions[e]; !known || v.Sequence < first.Sequence {
 		r.versions[e] = v
 	}
 }
 
 // Verdict hears a verdict. Those that say nothing are kept as well: one that was
 // published again is what it was at first.
-func (b *Book) Verdict(o Origin, v pipeline.Verdict) {
-	if o.Run != pipeline.RunLive {
+func (b *Book) Verdict(v Verdict) {
+	if v.Run != pipeline.RunLive {
 		return
 	}
-	w, r := wordOf(o, v), b.record(PlaceOf(v.Identity))
-	if first, known := r.words[w]; !known || o.ID < first.id {
-		r.words[w] = heard{id: o.ID, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.DecidedAt.Truncate(time.Millisecond)}
+	w, r := wordOf(v), b.record(PlaceOf(v.Identity))
+	if first, known := r.words[w]; !known || v.Sequence < first.id {
+		r.words[w] = heard{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
 	}
 }
 
@@ -123,8 +115,8 @@ func (b *Book) Visible(since time.Time) []Shown {
 
 // Repeats reports whether a live verdict that was heard is one that was published
 // before, so that it says nothing.
-func (b *Book) Repeats(o Origin, v pipeline.Verdict) bool {
-	return b.record(PlaceOf(v.Identity)).words[wordOf(o, v)].id != o.ID
+func (b *Book) Repeats(v Verdict) bool {
+	return b.record(PlaceOf(v.Identity)).words[wordOf(v)].id != v.Sequence
 }
 
 // Decisive is the look of the verdict that decides over a deal that was rejected or

@@ -13,6 +13,9 @@
 //	stale because   of the newest mark stale_… of the keeper that is later than every
 //	                accept and confirm; a stale deal is visible
 //
+// Which messages say anything at all is decided by ReadVersion and ReadVerdict, for the
+// book and for the recorder alike.
+//
 // What is shed, fails or survives says nothing, and neither does what a replay
 // decided. Newer means later in its stream. What was published again is what it was at
 // first.

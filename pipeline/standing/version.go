@@ -1,14 +1,12 @@
 package standing
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/deal"
@@ -26,36 +24,9 @@ func PlaceOf(i pipeline.Identity) Place { return Place{i.Domain, i.ASIN, i.Price
 
 // Version is one message of DEALS.
 type Version struct {
+	pipeline.Origin // its time is when it was decided, where it says so
 	Place
-	At      time.Time                  // when it was decided; the message's own time where it does not say
-	WorkID  string                     // the header's
 	Members map[string]json.RawMessage // of the message, by name
-
-	id uint64
-}
-
-// ErrNoDeal means that a message names no ASIN and domain.
-var ErrNoDeal = errors.New("it names no ASIN and domain")
-
-// ReadVersion reads a deal's message, whose own time is at. A member of the wrong type is an error, so that it never
-// becomes a column that says nothing.
-func ReadVersion(body []byte, at time.Time) (Version, error) {
-	v := Version{At: at}
-	if err := json.Unmarshal(body, &v.Members); err != nil {
-		return v, fmt.Errorf("decode deal: %w", err)
-	}
-	var typed deal.Deal
-	if err := json.Unmarshal(body, &typed); err != nil {
-		return v, fmt.Errorf("decode deal: %w", err)
-	}
-	if typed.ASIN == "" || typed.Domain == 0 {
-		return v, fmt.Errorf("decode deal: %w", ErrNoDeal)
-	}
-	v.Place = Place{typed.Domain, typed.ASIN, typed.PriceType}
-	if !typed.DecidedAt.IsZero() {
-		v.At = typed.DecidedAt
-	}
-	return v, nil
 }
 
 // merged are the members of which the newest version that says something counts; every other member is the newest
@@ -74,9 +45,12 @@ var ofSeller = []string{"seller_name", "seller_rating", "seller_rating_count", "
 
 // says reports whether a version says something about a member: null and empty lists do not.
 func (v Version) says(name string) bool {
-	switch raw := strings.TrimSpace(string(v.Members[name])); raw {
-	case "", "null", "[]", "{}":
+	raw := v.Members[name]
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
 		return false
+	case raw[0] == '[' || raw[0] == '{':
+		return len(bytes.TrimSpace(raw[1:len(raw)-1])) > 0
 	}
 	return true
 }
@@ -84,7 +58,7 @@ func (v Version) says(name string) bool {
 // byAge are the versions, the newest first.
 func (r *record) byAge() []Version {
 	return slices.SortedFunc(maps.Values(r.versions), func(a, b Version) int {
-		if a.id > b.id {
+		if a.Sequence > b.Sequence {
 			return -1
 		}
 		return 1

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"math"
 	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/standing"
 )
 
 // column is one column of a table and how a batch of rows fills it.
@@ -56,7 +59,7 @@ func instant(t time.Time) *time.Time {
 
 var verdictColumns = append(originOf(func(r *VerdictRow) *Origin { return &r.Origin }),
 	col("run", func(r *VerdictRow) string { return r.Run }),
-	col("work_id", func(r *VerdictRow) string { return r.WorkID }),
+	col("work_id", func(r *VerdictRow) string { return r.Origin.WorkID }),
 	col("look", func(r *VerdictRow) string { return string(r.Look) }),
 	col("outcome", func(r *VerdictRow) string { return string(r.Outcome) }),
 	col("reason", func(r *VerdictRow) string { return r.Reason }),
@@ -138,46 +141,25 @@ var deadColumns = append(originOf(func(r *DeadRow) *Origin { return &r.Origin })
 
 // fits names the first number of a row that its column cannot hold.
 func (r *VerdictRow) fits() error {
-	return firstOutside(r.Origin,
-		bound{"domain", r.Domain, 0, math.MaxUint16}, bound{"price_type", r.PriceType, 0, math.MaxUint16},
-		bound{"tokens", r.Tokens, math.MinInt32, math.MaxInt32}, bound{"tokens_spent", r.TokensSpent, math.MinInt32, math.MaxInt32})
+	numbers := r.Numbers()
+	return r.Fits(numbers[:]...)
 }
 
 func (r *LedgerRow) fits() error {
-	bounds := []bound{{"items", r.Items, 0, math.MaxUint32}}
+	numbers := []pipeline.Bound{{Name: "items", Value: r.Items, Most: math.MaxUint32}}
 	if r.API != nil {
-		bounds = append(bounds, bound{"api.left", r.API.Left, math.MinInt32, math.MaxInt32}, bound{"api.rate", r.API.Rate, math.MinInt32, math.MaxInt32})
+		numbers = append(numbers,
+			pipeline.Bound{Name: "api.left", Value: r.API.Left, Least: math.MinInt32, Most: math.MaxInt32},
+			pipeline.Bound{Name: "api.rate", Value: r.API.Rate, Least: math.MinInt32, Most: math.MaxInt32})
 	}
-	return firstOutside(r.Origin, bounds...)
+	return r.Fits(numbers...)
 }
 
-func (r *DeadRow) fits() error { return firstOutside(r.Origin) }
+func (r *DeadRow) fits() error { return r.Fits() }
 
 func (r *DealRow) fits() error {
-	return firstOutside(r.Origin, bound{"domain", r.Domain, 0, math.MaxUint16}, bound{"price_type", r.PriceType, 0, math.MaxUint16})
-}
-
-type bound struct {
-	name        string
-	value       int
-	least, most int
-}
-
-func firstOutside(o Origin, bounds ...bound) error {
-	if o.Sequence > math.MaxUint32 {
-		return bad("stream sequence %d: want less than 2^32", o.Sequence)
-	}
-	for _, t := range []time.Time{o.At, o.StoredAt} {
-		if y := t.Year(); y < 1971 || y > 2105 {
-			return bad("time %s: want 1971 to 2105", t.Format(time.RFC3339))
-		}
-	}
-	for _, b := range bounds {
-		if b.value < b.least || b.value > b.most {
-			return bad("%s %d: want %d to %d", b.name, b.value, b.least, b.most)
-		}
-	}
-	return nil
+	numbers := standing.Place{Domain: r.Domain, ASIN: r.ASIN, PriceType: r.PriceType}.Numbers()
+	return r.Fits(numbers[:]...)
 }
 
 // valueOf decodes a member of a deal; absent and null are nil.

@@ -83,18 +83,13 @@ func orEmpty[V any](v *V, err error) V {
 	return *v
 }
 
-// ReadDeal reads a deal's message. A member of the wrong type is an error that names it, so that it never becomes a
-// column that says nothing.
-func ReadDeal(o Origin, body []byte) (DealRow, error) {
-	r := DealRow{Origin: o, Message: string(body)}
-	v, err := standing.ReadVersion(body, o.At)
-	if err != nil {
-		return r, err
-	}
-	r.Domain, r.ASIN, r.PriceType, r.At = v.Domain, v.ASIN, v.PriceType, v.At
+// DealOf is the row of a message of a stream, of which in names the making, and the body.
+func DealOf(in Origin, v standing.Version, body []byte) DealRow {
+	in.Origin = v.Origin
+	r := DealRow{Origin: in, Domain: v.Domain, ASIN: v.ASIN, PriceType: v.PriceType, Message: string(body)}
 	r.Fields = make(map[string][]byte, len(v.Members))
 	for name, raw := range v.Members {
 		r.Fields[name] = raw
 	}
-	return r, nil
+	return r
 }

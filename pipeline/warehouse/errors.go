@@ -6,6 +6,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	chcolumn "github.com/ClickHouse/clickhouse-go/v2/lib/column"
+
+	"ratchet/pipeline"
 )
 
 // ClickHouse's codes that mean something to us.
@@ -37,7 +39,7 @@ var (
 func Classify(err error) Class {
 	var convert *chcolumn.ColumnConverterError
 	var value *chcolumn.Error
-	var row *badRow
+	var row *pipeline.Unrecordable
 	switch {
 	case errors.As(err, &convert), errors.As(err, &value), errors.As(err, &row):
 		return BadData
@@ -57,9 +59,3 @@ func code(err error) int32 {
 	}
 	return codeNone
 }
-
-// badRow is a value that no column can hold.
-type badRow struct{ err error }
-
-func (e *badRow) Error() string { return e.err.Error() }
-func (e *badRow) Unwrap() error { return e.err }

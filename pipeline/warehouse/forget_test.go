@@ -100,7 +100,7 @@ func TestARejectOfADealOrOfTheLastWeekIsNotForgotten(t *testing.T) {
 
 	// A version and its accept come by two streams; tidied up, they are one row.
 	accept := rows[1]
-	accept.Sequence, accept.Outcome, accept.Look, accept.WorkID = 9, pipeline.Accept, pipeline.LookCommit, "w9"
+	accept.Sequence, accept.Outcome, accept.Look, accept.Origin.WorkID = 9, pipeline.Accept, pipeline.LookCommit, "w9"
 	must(t, w.InsertVerdicts(t.Context(), []warehouse.VerdictRow{accept}, "a"))
 	before := ask(t, w, "SELECT * FROM deal_states")
 	_, err = w.Tidy(t.Context())

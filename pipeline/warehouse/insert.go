@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ratchet/pipeline"
 )
 
 // InsertVerdicts stores rows of verdicts. The token names the content: a batch that was stored under it already is
@@ -57,7 +59,7 @@ func insert[R any](ctx context.Context, w *Warehouse, table string, columns []co
 	// A batch counts as sent even when sending fails, so the rows stay the caller's and a repeat builds a new one.
 	for i, c := range columns {
 		if err := batch.Column(i).Append(c.fill(rows)); err != nil {
-			return errors.Join(fmt.Errorf("insert %d rows into %s: column %s: %w", len(rows), table, c.name, &badRow{err}), batch.Abort())
+			return errors.Join(fmt.Errorf("insert %d rows into %s: column %s: %w", len(rows), table, c.name, &pipeline.Unrecordable{Reason: pipeline.BadRow, Err: err}), batch.Abort())
 		}
 	}
 	if err := batch.Send(); err != nil {
@@ -65,5 +67,3 @@ func insert[R any](ctx context.Context, w *Warehouse, table string, columns []co
 	}
 	return nil
 }
-
-func bad(format string, args ...any) error { return &badRow{fmt.Errorf(format, args...)} }

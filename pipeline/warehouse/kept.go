@@ -152,7 +152,7 @@ AND row_id IN (`+list.String()+`)`)
 		var tokens, spent int32
 		var listed *time.Time
 		var outcome, source, tier, dealJSON string
-		err := rows.Scan(&rowID, &r.At, &r.StoredAt, &r.Build, &r.WorkID, &outcome, &r.Reason, &domain, &priceType, &r.ASIN, &r.CreationDate, &r.RuleID, &r.RuleSet,
+		err := rows.Scan(&rowID, &r.At, &r.StoredAt, &r.Build, &r.Origin.WorkID, &outcome, &r.Reason, &domain, &priceType, &r.ASIN, &r.CreationDate, &r.RuleID, &r.RuleSet,
 			&r.Heuristic, &source, &tier, &r.Queries, &r.RootCategory, &listed, &tokens, &spent, &r.ExpectedValueCents, &r.ProfitCents, &r.Unknown,
 			&r.InputsJSON, &r.ResponseIDs, &r.Title, &dealJSON)
 		if err != nil {

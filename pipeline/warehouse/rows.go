@@ -1,23 +1,16 @@
 package warehouse
 
 import (
-	"time"
-
 	"ratchet/pipeline"
+	"ratchet/pipeline/standing"
 )
 
-// Origin is where a row comes from. Its key is made of it and of the message alone, so that the same message is the
-// same row in every process and at any time.
+// Origin is where a row comes from: a message of a stream. Its key is made of it and of the message alone, so that the
+// same message is the same row in every process and at any time.
 type Origin struct {
-	Stream   string    // VERDICTS …
-	Epoch    uint32    // when the stream was made, Unix seconds: tells it from a later one of that name
-	Sequence uint64    // in the stream; below 2^32
-	StoredAt time.Time // when the stream took it, machine time
-	At       time.Time // the message's own time, pipeline time
-	Run      string    // pipeline.RunLive, or a replay's name
-	WorkID   string
-	Build    string // the build that published it
-	MsgID    string // its Nats-Msg-Id; empty without one
+	Stream string // VERDICTS …
+	Epoch  uint32 // when the stream was made, Unix seconds: tells it from a later one of that name
+	pipeline.Origin
 }
 
 // RowID is the origin as one number: unique over streams that were made anew, and dense.
@@ -35,13 +28,19 @@ type VerdictRow struct {
 	InputsJSON string
 }
 
+// VerdictOf is the row of a message of a stream, of which in names the making.
+func VerdictOf(in Origin, v standing.Verdict) VerdictRow {
+	in.Origin = v.Origin
+	return VerdictRow{Origin: in, Verdict: v.Verdict, InputsJSON: string(v.Inputs)}
+}
+
 // EventID is that of the run, the work and the look, whatever the message's id: a verdict is one of these. It is what
 // table verdict_ids calls the verdict.
 func (r VerdictRow) EventID() uint64 {
-	if r.WorkID == "" {
+	if r.Origin.WorkID == "" {
 		return 0 // published by hand
 	}
-	return hash(r.ID(r.Run, r.WorkID))
+	return hash(r.ID(r.Run, r.Origin.WorkID))
 }
 
 // LedgerRow is one row of ledger.

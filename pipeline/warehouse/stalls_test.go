@@ -53,7 +53,7 @@ func (p *past) mode(at, note string) {
 // verdict is one of a work, whose candidate the list named then.
 func (p *past) verdict(at, work string, look pipeline.Look, o pipeline.Outcome, listed string) {
 	v := warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, uint64(len(p.verdicts)+1), clock(at)), InputsJSON: `{}`}
-	v.WorkID = work
+	v.Origin.WorkID = work
 	v.Identity = pipeline.Identity{Domain: 1, ASIN: "B000000001", PriceType: 2, CreationDate: 1}
 	v.Look, v.Outcome, v.Reason, v.Source, v.DecidedAt, v.ListedAt = look, o, "ok", pipeline.SourceLive, clock(at), clock(listed)
 	v.Tokens = map[pipeline.Look]int{pipeline.LookPeek: 1, pipeline.LookCommit: 6}[look]

@@ -117,14 +117,14 @@ func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.Dea
 			continue
 		}
 		v := warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, seq, at), InputsJSON: `{}`}
-		v.Run, v.WorkID = run, fmt.Sprintf("%d/%s/%d/%d", domain, asin, priceType, i)
+		v.Run, v.Origin.WorkID = run, fmt.Sprintf("%d/%s/%d/%d", domain, asin, priceType, i)
 		if again := fmt.Sprint(asin, priceType); rapid.IntRange(0, 5).Draw(r, "published again") == 0 && works[again] > 0 {
-			v.WorkID = fmt.Sprintf("%d/%s/%d/%d", domain, asin, priceType, works[again])
+			v.Origin.WorkID = fmt.Sprintf("%d/%s/%d/%d", domain, asin, priceType, works[again])
 		} else {
 			works[again] = i
 		}
 		if rapid.IntRange(0, 9).Draw(r, "without work") == 0 {
-			v.WorkID = ""
+			v.Origin.WorkID = ""
 		}
 		v.Identity = pipeline.Identity{Domain: domain, ASIN: asin, PriceType: priceType, CreationDate: int64(i)}
 		said := rapid.SampledFrom([]struct {
@@ -176,7 +176,7 @@ func oneOfEach(t *testing.T, domain, n int) (deals []warehouse.DealRow, verdicts
 		deals = append(deals, d)
 		say := func(seq uint64, look pipeline.Look, outcome pipeline.Outcome, reason string) {
 			v := warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, seq, at), InputsJSON: `{}`}
-			v.WorkID = fmt.Sprintf("%d/%s/%s", domain, asin, look)
+			v.Origin.WorkID = fmt.Sprintf("%d/%s/%s", domain, asin, look)
 			v.Identity = pipeline.Identity{Domain: domain, ASIN: asin, PriceType: 2, CreationDate: int64(seq)}
 			v.Look, v.Outcome, v.Reason, v.DecidedAt = look, outcome, reason, at.Add(time.Duration(seq)*time.Millisecond)
 			v.At = v.DecidedAt
@@ -228,16 +228,20 @@ func hear(r *rapid.T, book *standing.Book, deals []warehouse.DealRow, verdicts [
 	var tell []func()
 	for _, d := range deals {
 		tell = append(tell, func() {
-			v, err := standing.ReadVersion([]byte(d.Message), d.At)
+			v, err := standing.ReadVersion(pipeline.Stored{
+				Sequence: d.Sequence, StoredAt: d.StoredAt, Body: []byte(d.Message), Header: map[string][]string{pipeline.HeaderSchema: {pipeline.SchemaDeal}},
+			})
 			if err != nil {
 				r.Fatal(err)
 			}
-			book.Version(standing.Origin{ID: d.Sequence, Run: d.Run, WorkID: d.WorkID, MsgID: d.WorkID}, v)
+			v.Origin = d.Origin.Origin
+			v.MsgID = d.WorkID
+			book.Version(v)
 		})
 	}
 	for _, v := range verdicts {
 		tell = append(tell, func() {
-			book.Verdict(standing.Origin{ID: v.Sequence, Run: v.Run, WorkID: v.WorkID}, v.Verdict)
+			book.Verdict(standing.Verdict{Origin: v.Origin.Origin, Verdict: v.Verdict})
 		})
 	}
 	order := rapid.Permutation(tell).Draw(r, "heard")

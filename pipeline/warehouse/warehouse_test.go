@@ -14,6 +14,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/deal"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/standing"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -45,8 +46,10 @@ func openAt(t testing.TB, dsn string) *warehouse.Warehouse {
 
 func origin(stream string, seq uint64, at time.Time) warehouse.Origin {
 	return warehouse.Origin{
-		Stream: stream, Epoch: 1_700_000_000, Sequence: seq, StoredAt: time.Now().UTC().Truncate(time.Millisecond), At: at,
-		Run: pipeline.RunLive, WorkID: fmt.Sprintf("w%d", seq), Build: "test",
+		Stream: stream, Epoch: 1_700_000_000, Origin: pipeline.Origin{
+			Sequence: seq, StoredAt: time.Now().UTC().Truncate(time.Millisecond), At: at,
+			Run: pipeline.RunLive, WorkID: fmt.Sprintf("w%d", seq), Build: "test",
+		},
 	}
 }
 
@@ -80,11 +83,14 @@ func entry(seq uint64, at time.Time, e pipeline.Entry) warehouse.LedgerRow {
 
 func dealRow(t *testing.T, seq uint64, at time.Time, message string) warehouse.DealRow {
 	t.Helper()
-	r, err := warehouse.ReadDeal(origin(pipeline.StreamDeals, seq, at), []byte(message))
+	in := origin(pipeline.StreamDeals, seq, at)
+	v, err := standing.ReadVersion(pipeline.Stored{Sequence: seq, StoredAt: in.StoredAt, Body: []byte(message), Header: map[string][]string{
+		pipeline.HeaderSchema: {pipeline.SchemaDeal}, pipeline.HeaderAt: {at.Format(time.RFC3339Nano)}, pipeline.HeaderWorkID: {in.WorkID}, pipeline.HeaderBuild: {in.Build},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return warehouse.DealOf(in, v, []byte(message))
 }
 
 // ask is the answer of a query as text, a line per row.
