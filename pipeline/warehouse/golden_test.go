@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,9 @@ func seedLedger(t *testing.T, w *warehouse.Warehouse) {
 	}
 	must(t, w.InsertLedger(t.Context(), []warehouse.LedgerRow{
 		paid(1, 0, 10), paid(2, 90*time.Minute, 10), paid(3, 26*time.Hour, 3),
-		published("poll:w.1", entry(4, noon, pipeline.Entry{Event: pipeline.EventPoll, Stage: pipeline.StageWatermarker, Tokens: 5, Items: 150, Query: "q@1", From: 7900000, To: 7900060, Claim: "w.1"})),
+		// As the watermarker tells of a page: its rows are the estimate, and what it cost is told by the call.
+		published("w.1", entry(8, noon, pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StageWatermarker, Tokens: 5, PriceKind: pipeline.KindDeals, Items: 1, Claim: "w.1"})),
+		published("poll:w.1", entry(4, noon, pipeline.Entry{Event: pipeline.EventPoll, Stage: pipeline.StageWatermarker, RowsEstimate: 150, Query: "q@1", From: 7900000, To: 7900060, Claim: "w.1"})),
 		span(5, 0, pipeline.EventGapOpened, "g1"), span(6, 3*time.Hour, pipeline.EventGapExpired, "g1"), span(7, 0, pipeline.EventGapOpened, "g2"),
 	}, "ledger"))
 }
@@ -143,6 +146,38 @@ func TestEveryQuestionHasItsGoldenAnswerAlsoWhenEverythingIsInsertedAgain(t *tes
 		must(t, err)
 		if got := answer(t, w, q); !bytes.Equal(got, golden) {
 			t.Errorf("%s after a repeat:\ngot\n%swant\n%s", q.Name, got, golden)
+		}
+	}
+}
+
+func TestWhatTheKeeperSaysOfStoredDealsIsNoDecisionAboutCandidates(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	seed(t, w)
+	asked := []string{"funnel", "categories", "gaps", "lag", "reasons", "rejections", "slowest"}
+	before := map[string]string{}
+	for _, q := range warehouse.Questions() {
+		if slices.Contains(asked, q.Name) {
+			before[q.Name] = string(answer(t, w, q))
+		}
+	}
+	// Of the first day, which is counted by hours, and of the second, which is counted as a whole.
+	states := verdicts(6)
+	for i := range states {
+		r := &states[i]
+		r.Origin = origin(pipeline.StreamVerdicts, uint64(500+i), noon.Add(time.Duration(i)*12*time.Hour))
+		r.DecidedAt, r.Look, r.Source = r.StoredAt, pipeline.LookList, pipeline.SourceRefresh
+		r.Outcome, r.Reason = pipeline.Fail, []string{"stale_waiting", "repair_gave_up"}[i%2]
+		if i%3 == 0 {
+			r.Outcome, r.Reason = pipeline.Reject, "expired_look_failed"
+		}
+	}
+	must(t, w.InsertVerdicts(t.Context(), states, "states"))
+	for _, q := range warehouse.Questions() {
+		if was, asked := before[q.Name]; asked {
+			if is := string(answer(t, w, q)); is != was {
+				t.Errorf("%s:\ngot\n%swant\n%s", q.Name, is, was)
+			}
 		}
 	}
 }

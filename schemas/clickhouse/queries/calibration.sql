@@ -4,7 +4,7 @@
 -- accept_percent rises from band to band.
 --
 -- Columns:
---   band            expected value, dollars: 5 is from 5 to below 10; empty where none was computed
+--   band            expected value, dollars: 5 is from 5 to below 10, 0 all below 5; empty where none was computed
 --   verdicts        of the commit
 --   accepted        of them, became deals
 --   accept_percent  accepted of verdicts, percent

@@ -9,20 +9,21 @@
 --   top_reason     the most frequent reason for a rejection
 --   tokens         what all looks at them cost
 -- Parameters:
---   since  DateTime  = -7d   from when, pipeline time, UTC
+--   since  DateTime  = -7d   from the start of which hour, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay
 WITH
     counts AS
     (
-        -- whole days, and the hours of the first
+        -- whole days, and the hours of the first; without what the keeper of the stored deals says, which is no decision (in
+        -- days known by its reasons)
         SELECT root_category, outcome, reason, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM category_days
-        WHERE run = {run:String} AND day > toDate({since:DateTime('UTC')})
+        WHERE run = {run:String} AND NOT (startsWith(reason, 'stale_') OR startsWith(reason, 'expired_') OR reason = 'repair_gave_up') AND day > toDate({since:DateTime('UTC')})
         GROUP BY day, root_category, outcome, reason, price
         UNION ALL
         SELECT root_category, outcome, reason, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_hours
-        WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
+        WHERE run = {run:String} AND look != 'list' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
         GROUP BY root_category, outcome, reason, price
     )
 SELECT

@@ -8,7 +8,7 @@
 --   list_price        price to list it at, dollars
 --   year_average      mean of the last year's inferred sales, dollars
 --   sales             inferred sales that this rests on
---   confidence        how regular they are, percent
+--   confidence        sales of the offers that vanished, percent
 --   condition, seller of the offer to buy
 --   found_at          when the price began, UTC
 --   confirmed_at      last verdict that said so, pipeline time, UTC

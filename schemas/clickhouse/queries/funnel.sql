@@ -1,5 +1,7 @@
 -- funnel: How many candidates does each look let through, and what does a decision and a deal cost?
 --
+-- What the keeper of the stored deals says without a look (stale, expired) is no decision: ask deal-states.
+--
 -- Columns:
 --   look                 glance, peek, commit, then all
 --   decided              verdicts of this look; for all: candidates with a final verdict
@@ -12,7 +14,7 @@
 --   tokens_per_decision  tokens / decided
 --   tokens_per_deal      tokens / accepted; empty without a deal
 -- Parameters:
---   since  DateTime  = -7d   from when, pipeline time, UTC
+--   since  DateTime  = -7d   from the start of which hour, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay, which consumes nothing
 WITH
     counts AS
@@ -20,12 +22,12 @@ WITH
         -- whole days, and the hours of the first
         SELECT look, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_days
-        WHERE run = {run:String} AND day > toDate({since:DateTime('UTC')})
+        WHERE run = {run:String} AND look != 'list' AND day > toDate({since:DateTime('UTC')})
         GROUP BY day, look, outcome, price
         UNION ALL
         SELECT look, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_hours
-        WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
+        WHERE run = {run:String} AND look != 'list' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
         GROUP BY look, outcome, price
     ),
     looks AS
@@ -55,7 +57,7 @@ SELECT
     if(accepted = 0, NULL, round(tokens / accepted, 1)) AS tokens_per_deal
 FROM
 (
-    SELECT look, decided, survived, rejected, accepted, other, tokens, indexOf(['list', 'glance', 'peek', 'commit'], look) AS place
+    SELECT look, decided, survived, rejected, accepted, other, tokens, indexOf(['glance', 'peek', 'commit'], look) AS place
     FROM looks
     UNION ALL
     SELECT

@@ -18,12 +18,12 @@ WITH
         -- whole days, and the hours of the first
         SELECT outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_days
-        WHERE run = 'live' AND day > toDate({since:DateTime('UTC')})
+        WHERE run = 'live' AND look != 'list' AND day > toDate({since:DateTime('UTC')})
         GROUP BY day, outcome, price
         UNION ALL
         SELECT outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_hours
-        WHERE run = 'live' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
+        WHERE run = 'live' AND look != 'list' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
         GROUP BY outcome, price
     ),
     (SELECT sumIf(n, outcome = 'accept') / greatest(sumIf(n, outcome != 'survive'), 1) FROM counts) AS deals_per_decision,

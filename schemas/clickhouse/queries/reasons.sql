@@ -9,7 +9,7 @@
 --   tokens      what they cost at this look
 --   newest      the last day on which it happened, pipeline time, UTC
 -- Parameters:
---   since  DateTime  = -7d   from when, pipeline time, UTC
+--   since  DateTime  = -7d   from the start of which hour, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay
 --   limit  UInt32    = 30    rows at most
 WITH
@@ -18,12 +18,12 @@ WITH
         -- whole days, and the hours of the first
         SELECT day, look, reason, heuristic, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_days
-        WHERE run = {run:String} AND day > toDate({since:DateTime('UTC')})
+        WHERE run = {run:String} AND look != 'list' AND day > toDate({since:DateTime('UTC')})
         GROUP BY day, look, reason, heuristic, outcome, price
         UNION ALL
         SELECT toDate(hour) AS day, look, reason, heuristic, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_hours
-        WHERE run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
+        WHERE run = {run:String} AND look != 'list' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
         GROUP BY day, look, reason, heuristic, outcome, price
     )
 SELECT

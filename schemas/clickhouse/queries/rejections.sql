@@ -10,7 +10,7 @@
 --   percent     rejected of those, percent
 --   tokens      what the rejected ones cost at this look
 -- Parameters:
---   since  DateTime  = -7d   from when, pipeline time, UTC
+--   since  DateTime  = -7d   from the start of which hour (or day), pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay
 WITH
     (SELECT max(last_at) FROM run_sums WHERE run = {run:String}) AS newest,
@@ -19,12 +19,12 @@ WITH
     (
         SELECT toDateTime(day, 'UTC') AS hour, look, reason, heuristic, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_days
-        WHERE long AND run = {run:String} AND day >= toDate({since:DateTime('UTC')})
+        WHERE long AND run = {run:String} AND look != 'list' AND day >= toDate({since:DateTime('UTC')})
         GROUP BY hour, look, reason, heuristic, outcome, price
         UNION ALL
         SELECT hour, look, reason, heuristic, outcome, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM verdict_hours
-        WHERE NOT long AND run = {run:String} AND hour >= toStartOfHour({since:DateTime('UTC')})
+        WHERE NOT long AND run = {run:String} AND look != 'list' AND hour >= toStartOfHour({since:DateTime('UTC')})
         GROUP BY hour, look, reason, heuristic, outcome, price
     )
 SELECT

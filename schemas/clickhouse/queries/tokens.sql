@@ -10,7 +10,7 @@
 --   percent     of all that was consumed, percent
 --   per_item    tokens / items; empty without items
 -- Parameters:
---   since  DateTime  = -7d  from when, pipeline time, UTC
+--   since  DateTime  = -7d  from the start of which hour, pipeline time, UTC
 SELECT
     stage, price_kind, event,
     sum(c.entries) AS calls,
