@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,8 +16,8 @@ import (
 // clickhouseCmd is also what `ratchet up` runs as its child process.
 type clickhouseCmd struct {
 	Lib    string `help:"A libchdb.so got another way (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
-	Data   string `help:"Data directory of the engine." placeholder:"DIR"`
-	Addr   string `help:"Address to serve." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
+	Data   string `help:"Data directory of the engine (default: ~/.local/share/ratchet/clickhouse). That of ratchet up --data DIR is DIR/real/clickhouse or DIR/simulated/clickhouse." placeholder:"DIR"`
+	Addr   string `help:"Address to serve (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
 	Native string `help:"Address of the native protocol, for clickhouse-client and clickhouse:// (default: HTTP only)." placeholder:"HOST:PORT"`
 }
 
@@ -25,16 +26,12 @@ func (c clickhouseCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return err // before minutes of download
 	}
+	if err := c.choose(); err != nil {
+		return err
+	}
 	lib, err := clickhouse.Fetch(a.ctx, clickhouse.FetchOptions{Lib: c.Lib, Log: a.env.Log, Progress: a.errOut})
 	if err != nil {
 		return err
-	}
-	if c.Data == "" {
-		root, err := onebox.DefaultData()
-		if err != nil {
-			return err
-		}
-		c.Data = filepath.Join(root, "clickhouse")
 	}
 	return clickhouse.Serve(a.ctx, clickhouse.ServeOptions{
 		Lib: lib, Data: c.Data, Addr: c.Addr, Native: c.Native, Log: a.env.Log,
@@ -50,6 +47,26 @@ func (c clickhouseCmd) check() error {
 		_, _, err = daemon.Address("--native", c.Native)
 	}
 	return err
+}
+
+// choose takes the data directory that is meant. An empty engine beside that of `ratchet up`, or in the middle of its
+// data, is what nobody wants.
+func (c *clickhouseCmd) choose() error {
+	root := c.Data
+	if c.Data == "" {
+		var err error
+		if root, err = onebox.DefaultData(); err != nil {
+			return err
+		}
+		c.Data = filepath.Join(root, "clickhouse")
+		if _, err := os.Stat(c.Data); err == nil {
+			return nil
+		}
+	}
+	if engines := onebox.Engines(root); len(engines) > 0 {
+		return daemon.Usagef("--data: %s is the data of `ratchet up`; name its engine: --data %s", root, strings.Join(engines, ", or --data "))
+	}
+	return nil
 }
 
 func parent(dir string) string { return filepath.Dir(dir) }

@@ -19,16 +19,19 @@ const notifyPatience = time.Minute
 type dealsCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
-	Since         time.Duration `help:"Only deals decided within this much pipeline time; a confirmation decides nothing anew." placeholder:"D"`
-	Follow        bool          `help:"Go on and print every new deal, until Ctrl-C."`
-	Format        string        `help:"table, json (with --follow an object a line) or csv." enum:"table,json,csv" default:"table"`
-	Notify        string        `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL"`
+	Since         span   `help:"Only deals decided within this much pipeline time (24h, 7d …); a confirmation decides nothing anew." placeholder:"D"`
+	Follow        bool   `help:"Go on and print every new deal, until Ctrl-C."`
+	Format        string `help:"table, json (with --follow an object a line) or csv." enum:"table,json,csv" default:"table"`
+	Notify        string `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL"`
 }
 
 // Run prints the deals and tells the webhook.
 func (c dealsCmd) Run(a *app) error {
 	if c.Since < 0 {
 		return daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+	}
+	if err := c.check(); err != nil {
+		return err
 	}
 	if c.Notify != "" {
 		if _, err := console.Webhook(c.Notify); err != nil {
@@ -59,6 +62,9 @@ func (c dealsCmd) Run(a *app) error {
 	if teller != nil {
 		fmt.Fprintf(a.errOut, "posted %d deals to %s\n", teller.Told, teller.Host())
 	}
+	if !c.Follow {
+		return a.whole(err)
+	}
 	return err
 }
 
@@ -68,7 +74,7 @@ func (c dealsCmd) from(ctx context.Context, b *bus.Bus) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	s, err := console.Look(ctx, b)
-	return s.At.Add(-c.Since), err
+	return s.At.Add(-time.Duration(c.Since)), err
 }
 
 func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time) error {

@@ -28,6 +28,9 @@ var errUnwell = errors.New("something is wrong; each line above says what to do"
 
 // Run looks at everything that a first start needs; it costs no token.
 func (c doctorCmd) Run(a *app) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	well := true
 	check := func(what string, f func(context.Context) (string, error)) {
 		ctx, cancel := a.bounded(10 * time.Second)
@@ -91,7 +94,7 @@ func (c doctorCmd) keepa(ctx context.Context, env daemon.Env) (string, error) {
 	asked := time.Now()
 	r, err := g.Token(ctx)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w; look at the network, at KEEPA_API_KEY, and at KEEPA_URL if it is set", err)
 	}
 	offset := time.UnixMilli(r.TS).Sub(asked.Add(time.Since(asked) / 2)).Round(time.Second)
 	return fmt.Sprintf("%d tokens a minute, balance %d of %d, clock offset %s", r.Rate, r.Left, 60*r.Rate, offset), nil
@@ -116,12 +119,18 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 }
 
 func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
+	if c.URL == onebox.None {
+		return "none is used: reports and deals come from the streams", nil
+	}
 	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.URL))
 	if err != nil {
 		return "nothing listens at " + console.RedactURL(c.URL) + ": `ratchet up` will start the embedded engine", nil
 	}
 	_ = conn.Close() // it only had to open
-	w, err := warehouse.Open(ctx, c.URL)
+	w, err := warehouse.Reach(ctx, c.URL)
+	if errors.Is(err, warehouse.ErrNoDatabase) {
+		return console.RedactURL(c.URL) + " answers; `ratchet up` will make the database", nil
+	}
 	if err != nil {
 		return "", err
 	}

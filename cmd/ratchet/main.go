@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,6 +93,17 @@ func run(args []string, out, errOut io.Writer) int {
 // bounded is the command's context with a limit for what should answer at once.
 func (a *app) bounded(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(a.ctx, d)
+}
+
+// errInterrupted is what a command ends with that was stopped before its answer was whole.
+var errInterrupted = errors.New("interrupted; the answer is not whole")
+
+// whole is err, or errInterrupted where a signal is the cause: half an answer is no success.
+func (a *app) whole(err error) error {
+	if err != nil && a.ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
 }
 
 type versionCmd struct{}

@@ -3,8 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"time"
 
 	"ratchet/pipeline"
@@ -20,7 +21,7 @@ const answerWithin = 30 * time.Second
 
 // natsFlags say which NATS a command asks.
 type natsFlags struct {
-	NATSURL string `name:"nats-url" help:"NATS to ask." env:"NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
+	NATSURL string `name:"nats-url" help:"NATS to ask (default: ${default})." env:"NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
 }
 
 // connect opens the bus for a command.
@@ -37,7 +38,7 @@ func (f natsFlags) with(a *app, work func(context.Context, *bus.Bus) error) erro
 		return err
 	}
 	defer b.Close()
-	return work(ctx, b)
+	return a.whole(work(ctx, b))
 }
 
 type statusCmd struct {
@@ -48,6 +49,9 @@ type statusCmd struct {
 
 // Run prints the status.
 func (c statusCmd) Run(a *app) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	return c.natsFlags.with(a, func(ctx context.Context, b *bus.Bus) error {
 		s, err := console.Look(ctx, b)
 		if err != nil {
@@ -99,7 +103,7 @@ func (f natsFlags) wish(a *app, mode string) error {
 }
 
 type clickhouseURL struct {
-	URL string `name:"clickhouse-url" help:"ClickHouse to ask." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
+	URL string `name:"clickhouse-url" help:"ClickHouse to ask (default: ${default})." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
 }
 
 // embeddedURL is where the embedded engine listens unless it is told otherwise.
@@ -113,22 +117,42 @@ func (c *clickhouseURL) AfterApply() error {
 	return nil
 }
 
+// check says what is wrong with the URL; none is none.
+func (c clickhouseURL) check() error {
+	if c.URL == onebox.None {
+		return nil
+	}
+	return warehouse.CheckURL(c.URL)
+}
+
+// askWithin bounds a question to ClickHouse.
+const askWithin = 2 * time.Minute
+
 func (c clickhouseURL) with(a *app, work func(context.Context, *warehouse.Warehouse) error) error {
-	ctx, cancel := a.bounded(2 * time.Minute)
+	if c.URL == onebox.None {
+		return daemon.Usagef("--clickhouse-url: %s is no ClickHouse; want a URL like %s", onebox.None, embeddedURL)
+	}
+	ctx, cancel := a.bounded(askWithin)
 	defer cancel()
-	w, err := warehouse.Open(ctx, c.URL)
+	w, err := warehouse.Reach(ctx, c.URL)
 	if err != nil {
-		return fmt.Errorf("%w; start one with `ratchet up`, or set CLICKHOUSE_URL", err)
+		return a.whole(err)
 	}
 	defer func() { _ = w.Close() }() // nothing was written that a close could lose
-	return work(ctx, w)
+	err = a.whole(work(ctx, w))
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("ClickHouse did not answer within %s; ask for a shorter span or less: %w", askWithin, err)
+	}
+	return err
 }
 
 type reportCmd struct {
 	clickhouseURL `embed:""`
-	Name          string        `arg:"" optional:"" help:"The question; none lists them."`
-	Since         time.Duration `help:"Look back this far." default:"168h" placeholder:"D"`
-	Format        string        `help:"table, json or csv." enum:"table,json,csv" default:"table"`
+	Name          string            `arg:"" optional:"" help:"The question; none lists them."`
+	Since         *span             `help:"Look back this far (90m, 24h, 7d …), short for --param since=-D." placeholder:"D"`
+	Param         map[string]string `short:"p" mapsep:"none" help:"A parameter of the question, as often as wanted (other=lax, limit=10, since=2026-11-01); --about lists them." placeholder:"NAME=VALUE"`
+	About         bool              `help:"What the question's columns, units and parameters are, instead of its answer."`
+	Format        string            `help:"table, json or csv." enum:"table,json,csv" default:"table"`
 }
 
 // Run asks a named question.
@@ -141,14 +165,23 @@ func (c reportCmd) Run(a *app) error {
 		}
 		return nil
 	}
-	if c.Since <= 0 {
-		return daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+	q, err := warehouse.Find(c.Name)
+	if err != nil {
+		return fmt.Errorf("%w; `ratchet report` lists them", err)
 	}
-	if !slices.ContainsFunc(warehouse.Questions(), func(q warehouse.Question) bool { return q.Name == c.Name }) {
-		return daemon.Usagef("no question is named %q; `ratchet report` lists them", c.Name)
+	if c.About {
+		_, err := fmt.Fprint(a.out, q.Heading)
+		return err
+	}
+	params, err := c.params()
+	if err != nil {
+		return err
+	}
+	if err := q.Check(params); err != nil {
+		return fmt.Errorf("%w; `ratchet report %s --about` says more", err, q.Name)
 	}
 	return c.with(a, func(ctx context.Context, w *warehouse.Warehouse) error {
-		t, err := w.AskSince(ctx, c.Name, c.Since)
+		t, err := w.Ask(ctx, c.Name, params)
 		if err != nil {
 			return err
 		}
@@ -156,9 +189,26 @@ func (c reportCmd) Run(a *app) error {
 	})
 }
 
+// params are the parameters that were given.
+func (c reportCmd) params() (map[string]string, error) {
+	params := map[string]string{}
+	maps.Copy(params, c.Param)
+	if c.Since == nil {
+		return params, nil
+	}
+	if *c.Since <= 0 {
+		return nil, daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+	}
+	if _, twice := params["since"]; twice {
+		return nil, daemon.Usagef("--since: --param since=… says it already")
+	}
+	params["since"] = fmt.Sprintf("-%ds", int64(time.Duration(*c.Since).Seconds()))
+	return params, nil
+}
+
 type sqlCmd struct {
 	clickhouseURL `embed:""`
-	Query         string `arg:"" help:"The query."`
+	Query         string `arg:"" help:"The query; after -- where it begins with a comment."`
 	Write         bool   `help:"Allow statements that change something."`
 	Format        string `help:"table, json or csv." enum:"table,json,csv" default:"table"`
 }

@@ -15,26 +15,29 @@ import (
 
 type replayCmd struct {
 	natsFlags  `embed:""`
-	Look       string        `help:"Which look to decide again: peek or commit." placeholder:"LOOK"`
-	Rules      string        `help:"The rule file to decide with." type:"path" placeholder:"FILE"`
-	RunName    string        `name:"run" required:"" help:"Name of the run; its verdicts carry it as Run-Id." placeholder:"NAME"`
-	Since      time.Duration `help:"Only what was decided within this much pipeline time." placeholder:"D" xor:"span"`
-	From       string        `help:"Only what was decided from this time on (RFC 3339 or 2006-01-02)." placeholder:"T" xor:"span"`
-	To         string        `help:"Only what was decided before this time." placeholder:"T"`
-	ASIN       string        `help:"Only this ASIN." placeholder:"A"`
-	Source     string        `help:"Only this source: live, gap, backfill, refresh, repair or retry." placeholder:"S"`
-	Reason     string        `help:"Only what was decided for this reason." placeholder:"R"`
-	Resume     bool          `help:"Go on with a run that was interrupted."`
-	Publish    bool          `help:"Offer what newly passes to the live pipeline, once."`
-	Depth      string        `help:"inputs or answers, instead of what the replay would choose." placeholder:"DEPTH"`
-	Changed    bool          `name:"changed-only" help:"Store only the verdicts that are decided otherwise; the others are counted."`
-	ClickHouse string        `name:"clickhouse-url" help:"ClickHouse to read kept inputs from; none reads VERDICTS." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
+	Look       string `help:"Which look to decide again: peek or commit." placeholder:"LOOK"`
+	Rules      string `help:"The rule file to decide with." type:"path" placeholder:"FILE"`
+	RunName    string `name:"run" required:"" help:"Name of the run; its verdicts carry it as Run-Id." placeholder:"NAME"`
+	Since      span   `help:"Only what was decided within this much pipeline time (24h, 30d …)." placeholder:"D" xor:"span"`
+	From       string `help:"Only what was decided from this time on (RFC 3339 or 2006-01-02)." placeholder:"T" xor:"span"`
+	To         string `help:"Only what was decided before this time." placeholder:"T"`
+	ASIN       string `help:"Only this ASIN." placeholder:"A"`
+	Source     string `help:"Only this source: live, gap, backfill, refresh, repair or retry." placeholder:"S"`
+	Reason     string `help:"Only what was decided for this reason." placeholder:"R"`
+	Resume     bool   `help:"Go on with a run that was interrupted."`
+	Publish    bool   `help:"Offer what newly passes to the live pipeline, once."`
+	Depth      string `help:"inputs or answers, instead of what the replay would choose." placeholder:"DEPTH"`
+	Changed    bool   `name:"changed-only" help:"Store only the verdicts that are decided otherwise; the others are counted."`
+	ClickHouse string `name:"clickhouse-url" help:"ClickHouse to read kept inputs from; none reads VERDICTS." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
 }
 
 // Run decides again what was decided before, and compares.
 func (c replayCmd) Run(a *app) error {
 	o, err := c.options()
 	if err != nil {
+		return err
+	}
+	if err := (clickhouseURL{URL: c.ClickHouse}).check(); err != nil {
 		return err
 	}
 	b, err := c.connect(a.ctx, a)
@@ -57,8 +60,8 @@ func (c replayCmd) Run(a *app) error {
 	fmt.Fprintln(a.out, r.Says())
 	err = r.Run(a.ctx, ch)
 	bar.End()
-	if a.ctx.Err() != nil {
-		fmt.Fprintf(a.out, "Interrupted after %d; go on with: ratchet replay --run %s --resume\n", r.Sums.Selected, o.Run)
+	if err != nil && a.ctx.Err() != nil {
+		return fmt.Errorf("interrupted after %d; go on with: ratchet replay --run %s --resume", r.Sums.Selected, o.Run)
 	}
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func (c replayCmd) warehouse(a *app) (replay.Warehouse, func()) {
 	}
 	ctx, cancel := a.bounded(answerWithin)
 	defer cancel()
-	w, err := warehouse.Open(ctx, c.ClickHouse)
+	w, err := warehouse.Reach(ctx, c.ClickHouse)
 	if err != nil {
 		fmt.Fprintf(a.errOut, "ClickHouse is not used: %v\n", err)
 		return nil, func() {}
@@ -130,7 +133,7 @@ func (c replayCmd) since(a *app, b *bus.Bus) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	return s.At.Add(-c.Since), nil
+	return s.At.Add(-time.Duration(c.Since)), nil
 }
 
 // instant reads a time as people write it, UTC where they do not say.

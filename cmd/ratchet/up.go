@@ -20,22 +20,22 @@ const (
 )
 
 type upCmd struct {
-	Data        string        `help:"Data directory (default: ~/.local/share/ratchet)." placeholder:"DIR"`
-	Simulate    bool          `help:"Use the simulated Keepa even if KEEPA_API_KEY is set."`
-	Captured    string        `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
-	Speed       float64       `help:"Pipeline seconds per second; simulated time only." default:"1"`
-	For         time.Duration `help:"Stop after this much pipeline time and print the report (24h, 90m …)." placeholder:"D"`
-	Clickhouse  string        `help:"embedded, none, or the URL of a server (CLICKHOUSE_URL)." env:"CLICKHOUSE_URL" default:"embedded"`
-	CHAddr      string        `name:"clickhouse-addr" help:"Address of the embedded ClickHouse." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
-	CHNative    string        `name:"clickhouse-native" help:"Address of its native protocol, for clickhouse-client and clickhouse://; none: HTTP only." default:"127.0.0.1:9000" placeholder:"HOST:PORT"`
-	CHLib       string        `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
-	NATS        string        `name:"nats" help:"Address of the embedded NATS." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
-	NATSMonitor string        `name:"nats-monitor" help:"Address of its monitoring." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
-	Rate        int           `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
-	Seed        uint64        `help:"Seed of the simulated catalogue." default:"1"`
-	NoPeek      bool          `help:"A commit for every candidate, to see what the peek saves."`
-	Key         string        `help:"" env:"KEEPA_API_KEY" hidden:""`
-	KeepaURL    string        `help:"" env:"KEEPA_URL" hidden:""`
+	Data        string  `help:"Data directory (default: ~/.local/share/ratchet)." placeholder:"DIR"`
+	Simulate    bool    `help:"Use the simulated Keepa even if KEEPA_API_KEY is set."`
+	Captured    string  `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
+	Speed       float64 `help:"Pipeline seconds per second; simulated time only." default:"1"`
+	For         span    `help:"Stop after this much pipeline time and print the report (90m, 24h, 7d …)." placeholder:"D"`
+	Clickhouse  string  `help:"embedded, none, or the URL of a server (CLICKHOUSE_URL)." env:"CLICKHOUSE_URL" default:"embedded"`
+	CHAddr      string  `name:"clickhouse-addr" help:"Address of the embedded ClickHouse (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
+	CHNative    string  `name:"clickhouse-native" help:"Address of its native protocol, for clickhouse-client and clickhouse:// (default: ${default}); none: HTTP only." default:"127.0.0.1:9000" placeholder:"HOST:PORT"`
+	CHLib       string  `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
+	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
+	Rate        int     `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
+	Seed        uint64  `help:"Seed of the simulated catalogue." default:"1"`
+	NoPeek      bool    `help:"A commit for every candidate, to see what the peek saves."`
+	Key         string  `help:"" env:"KEEPA_API_KEY" hidden:""`
+	KeepaURL    string  `help:"" env:"KEEPA_URL" hidden:""`
 }
 
 // Run is the main job.
@@ -78,7 +78,7 @@ func (c upCmd) Run(a *app) error {
 func (c upCmd) watch(a *app, box *onebox.Box) error {
 	var timeUp <-chan time.Time
 	if c.For > 0 {
-		timeUp = box.Env.After(c.For)
+		timeUp = box.Env.After(time.Duration(c.For))
 	}
 	visible := console.NewVisible(box.Bus, box.CHURL)
 	defer visible.Close()

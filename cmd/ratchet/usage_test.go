@@ -2,8 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"ratchet/pipeline/daemon"
 )
 
 func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
@@ -38,7 +44,23 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		{[]string{"rules", "check", "/no/such/file"}, 2, "/no/such/file"},
 		{[]string{"soak", "backlog400", "--rules", "usage_test.go"}, 2, "--rules"},
 		{[]string{"report", "nosuch"}, 2, "ratchet report"},
+		{[]string{"report", "nosuch", "--about"}, 2, "ratchet report"},
 		{[]string{"report", "funnel", "--since", "-1h"}, 2, "--since"},
+		{[]string{"report", "funnel", "--since", "banana"}, 2, "90m, 24h or 7d"},
+		{[]string{"report", "funnel", "--since", "0"}, 2, "--since"},
+		{[]string{"report", "funnel", "--since", "7d", "--param", "since=2026-01-01"}, 2, "--since"},
+		{[]string{"report", "funnel", "--param", "since=banana"}, 2, "want a time"},
+		{[]string{"report", "funnel", "--param", "nosuch=1"}, 2, "since, run"},
+		{[]string{"report", "deals", "--param", "limit=-1"}, 2, "want a number"},
+		{[]string{"report", "runs", "--since", "7d"}, 2, "no parameters"},
+		{[]string{"report", "funnel", "--since", "7d", "--clickhouse-url", "http://127.0.0.1:9/ratchet"}, 1, "ratchet up"},
+		{[]string{"report", "funnel", "--clickhouse-url", "127.0.0.1:8123"}, 2, "CLICKHOUSE_URL"},
+		{[]string{"report", "funnel", "--clickhouse-url", "none"}, 2, "none is no ClickHouse"},
+		{[]string{"sql", "SELECT 1", "--clickhouse-url", "ftp://h/x"}, 2, "ftp"},
+		{[]string{"status", "--clickhouse-url", "x"}, 2, "CLICKHOUSE_URL"},
+		{[]string{"deals", "--clickhouse-url", "x"}, 2, "CLICKHOUSE_URL"},
+		{[]string{"deals", "--since", "7 days"}, 2, "90m, 24h or 7d"},
+		{[]string{"up", "--clickhouse", "127.0.0.1:8123"}, 2, "--clickhouse: want embedded, none or the URL"},
 		{[]string{"report", "funnel", "--clickhouse-url", "http://127.0.0.1:9/ratchet"}, 1, "ratchet up"},
 		{[]string{"rules", "check", "usage_test.go"}, 2, "usage_test.go"},
 		{[]string{"replay", "--look", "glance", "--rules", "usage_test.go", "--run", "r"}, 2, "--look"},
@@ -61,6 +83,46 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 	}
 }
 
+func TestAnEngineBesideTheDataOfUpIsRefused(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	engine := filepath.Join(data, "simulated", "clickhouse")
+	if err := os.MkdirAll(engine, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var out, errOut bytes.Buffer
+	if code := run([]string{"clickhouse", "--data", data}, &out, &errOut); code != 2 || !strings.Contains(errOut.String(), "--data "+engine) {
+		t.Errorf("exit %d, want 2; says %q, want %q in it", code, errOut.String(), engine)
+	}
+}
+
+func TestAQuestionTellsOfItself(t *testing.T) {
+	t.Parallel()
+	var out, errOut bytes.Buffer
+	code := run([]string{"report", "funnel", "--about"}, &out, &errOut)
+	for _, says := range []string{"tokens_per_deal", "Parameters:", "since  DateTime"} {
+		if code != 0 || !strings.Contains(out.String(), says) {
+			t.Errorf("exit %d, want 0; says %q, want %q in it", code, out.String(), says)
+		}
+	}
+}
+
+func TestHalfAnAnswerIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	a := &app{ctx: ctx}
+	if err := a.whole(errUnwell); !errors.Is(err, errUnwell) {
+		t.Errorf("got %v, want the cause", err)
+	}
+	stop()
+	if err := a.whole(ctx.Err()); daemon.ExitCode(err) != daemon.ExitFailed {
+		t.Errorf("a stopped command ends with %d (%v), want %d", daemon.ExitCode(err), err, daemon.ExitFailed)
+	}
+	if err := a.whole(nil); err != nil {
+		t.Errorf("got %v of an answer that was whole", err)
+	}
+}
+
 func TestADaemonNamesTheVariableThatIsWrongAndExitsWithItsCode(t *testing.T) {
 	t.Setenv("KEEPA_API_KEY", "k")
 	for _, c := range []struct{ daemon, variable, value string }{
@@ -72,6 +134,7 @@ func TestADaemonNamesTheVariableThatIsWrongAndExitsWithItsCode(t *testing.T) {
 		{"committer", "COMMITTER_WORKERS", "65"},
 		{"committer", "RULES", "usage_test.go"},
 		{"recorder", "RECORDER_FLUSH", "1h"},
+		{"recorder", "CLICKHOUSE_URL", "not a URL"},
 		{"recorder", "NATS_MAX_RESPONSES", "-1"},
 	} {
 		t.Run(c.daemon+" "+c.variable, func(t *testing.T) {

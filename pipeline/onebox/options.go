@@ -19,6 +19,7 @@ import (
 
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/warehouse"
 )
 
 // Embedded and None are the two values of Options.ClickHouse that are no URL.
@@ -97,6 +98,8 @@ func (o Options) Validate() error {
 		return daemon.Usagef("KEEPA_API_KEY is not set; set it, or add --simulate")
 	case o.World == Captured && o.CapturedDir == "":
 		return daemon.Usagef("--captured: want a directory of captured answers")
+	case o.ClickHouse != Embedded && o.ClickHouse != None && o.ClickHouse != "" && warehouse.CheckURL(o.ClickHouse) != nil:
+		return daemon.Usagef("--clickhouse: want %s, %s or the URL of a server: %w", Embedded, None, warehouse.CheckURL(o.ClickHouse))
 	case o.Rate < 1 || o.Rate > 5000:
 		return daemon.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", o.Rate)
 	}
@@ -111,6 +114,18 @@ func (o Options) Validate() error {
 		}
 	}
 	return nil
+}
+
+// Engines are the ClickHouse directories below a data directory: one for each world that has run in it.
+func Engines(data string) []string {
+	var found []string
+	for _, w := range []World{Real, Simulated, Captured} {
+		dir := Options{Data: data, World: w}.dir("clickhouse")
+		if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+			found = append(found, dir)
+		}
+	}
+	return found
 }
 
 // dir is the world's own directory.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/warehouse"
 )
 
 // Config is everything the recorder can be told. It is read from the environment once, at its start.
@@ -28,8 +29,8 @@ func (c Config) Validate() error {
 	if err := c.NATS.Validate(); err != nil {
 		faults = append(faults, err)
 	}
-	if c.ClickHouse == "" {
-		faults = append(faults, errors.New("CLICKHOUSE_URL: must not be empty"))
+	if err := warehouse.CheckURL(c.ClickHouse); err != nil {
+		faults = append(faults, err)
 	}
 	if c.Batch < 1 || c.Batch > 20000 {
 		faults = append(faults, fmt.Errorf("RECORDER_BATCH: want 1 to 20000, got %d", c.Batch))

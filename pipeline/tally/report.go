@@ -3,7 +3,9 @@ package tally
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"ratchet/pipeline"
 )
@@ -90,11 +92,16 @@ func Money(cents *int64) string {
 	return fmt.Sprintf("%s$%d.%02d", sign, c/100, c%100)
 }
 
-// Short is s cut to n runes.
+// Short is s cut to n runes, on one line: what Amazon calls a product tells a terminal nothing.
 func Short(s string, n int) string {
-	r := []rune(s)
+	r := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s))
 	if len(r) <= n {
-		return s
+		return string(r)
 	}
 	return string(r[:n-1]) + "…"
 }

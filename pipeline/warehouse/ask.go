@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"maps"
+	"math/big"
 	"path"
 	"reflect"
 	"regexp"
@@ -15,6 +15,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"ratchet/pipeline/daemon"
 	"ratchet/schemas"
 )
 
@@ -31,7 +32,7 @@ type Question struct {
 type Param struct {
 	Name    string
 	Type    string
-	Default string // a value, or -7d: that long before now, pipeline time
+	Default string // a value as Check takes it
 	Says    string
 }
 
@@ -44,7 +45,6 @@ func Questions() []Question { return slices.Clone(questions) }
 var (
 	headLine  = regexp.MustCompile(`^-- ([a-z-]+): (.+)$`)
 	paramLine = regexp.MustCompile(`^--   (\w+)\s+(\w+)\s+= (\S+)\s+(.+)$`)
-	sinceForm = regexp.MustCompile(`^-(\d+)([dhm])$`)
 )
 
 func readQuestions(files fs.FS) ([]Question, error) {
@@ -89,65 +89,47 @@ func readQuestion(name, sql string) (Question, error) {
 	return q, nil
 }
 
-// Ask asks a named question. A parameter that params does not name has its default.
+// Ask asks a named question. A parameter that params does not name has its default; a value is checked as Check does.
 func (w *Warehouse) Ask(ctx context.Context, name string, params map[string]string) (*Table, error) {
-	q, err := find(name)
+	q, err := Find(name)
+	if err != nil {
+		return nil, err
+	}
+	values, err := q.values(params)
 	if err != nil {
 		return nil, err
 	}
 	set := clickhouse.Parameters{}
-	for _, p := range q.Params {
-		value, given := params[p.Name]
-		if !given {
-			value = p.Default
-		}
-		if m := sinceForm.FindStringSubmatch(value); m != nil {
-			back, err := duration(m[1], m[2])
-			if err != nil {
-				return nil, fmt.Errorf("ask %s: %s: %w", name, p.Name, err)
-			}
-			if value, err = w.before(ctx, back); err != nil {
-				return nil, w.noTables(fmt.Errorf("ask %s: %w", name, err))
+	for name, v := range values {
+		set[name] = v.text
+		if v.ago {
+			if set[name], err = w.before(ctx, v.back); err != nil {
+				return nil, w.noTables(ctx, fmt.Errorf("ask %s: %w", q.Name, err))
 			}
 		}
-		set[p.Name] = value
 	}
-	for given := range params {
-		if _, known := set[given]; !known {
-			return nil, fmt.Errorf("ask %s: it has no parameter %q; it has %s", name, given, strings.Join(slices.Sorted(maps.Keys(set)), ", "))
-		}
+	if err := w.knows(ctx, q, set); err != nil {
+		return nil, err
 	}
 	t, err := w.query(ctx, strings.TrimSuffix(strings.TrimSpace(q.SQL), ";"), set, readOnly())
 	if err != nil {
-		return nil, w.noTables(fmt.Errorf("ask %s: %w", name, err))
+		return nil, w.noTables(ctx, fmt.Errorf("ask %s: %w", name, err))
 	}
 	return t, nil
 }
 
-// AskSince asks a named question about the last d of pipeline time; a question without such a span is asked as it is.
-func (w *Warehouse) AskSince(ctx context.Context, name string, d time.Duration) (*Table, error) {
-	q, err := find(name)
-	if err != nil {
-		return nil, err
-	}
-	if !slices.ContainsFunc(q.Params, func(p Param) bool { return p.Name == "since" }) {
-		return w.Ask(ctx, name, nil)
-	}
-	since, err := w.before(ctx, d)
-	if err != nil {
-		return nil, w.noTables(fmt.Errorf("ask %s: %w", name, err))
-	}
-	return w.Ask(ctx, name, map[string]string{"since": since})
-}
-
-// SQL asks anything. With readonly set, ClickHouse refuses what would change something.
+// SQL asks anything. With readonly set, what would change something is refused: by ClickHouse, and before that by its words,
+// since to ClickHouse INSERT INTO FUNCTION file(…) changes nothing.
 func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Table, error) {
 	query = strings.TrimSuffix(strings.TrimSpace(query), ";")
 	if query == "" {
-		return nil, fmt.Errorf("query: there is none")
+		return nil, daemon.Usagef("query: there is none; want a statement like SELECT count() FROM verdicts")
 	}
 	var settings clickhouse.Settings
 	if readonly {
+		if !answers(query) || inserts(query) {
+			return nil, fmt.Errorf("query: want a statement that only reads (SELECT, WITH, FROM, SHOW, DESCRIBE, EXPLAIN, EXISTS, CHECK, VALUES); allow one that changes something with --write")
+		}
 		settings = readOnly()
 	} else if !answers(query) {
 		if err := w.exec(ctx, query); err != nil {
@@ -159,8 +141,11 @@ func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Tabl
 	if code(err) == codeReadOnly {
 		return nil, fmt.Errorf("query: %w; it would change something: allow it with --write", err)
 	}
+	if err != nil && ownFormat.MatchString(query) {
+		return nil, fmt.Errorf("query: %w; leave FORMAT out of the statement: --format says how the answer is written", err)
+	}
 	if err != nil {
-		return nil, w.noTables(fmt.Errorf("query: %w", err))
+		return nil, w.noTables(ctx, fmt.Errorf("query: %w", err))
 	}
 	return t, nil
 }
@@ -168,12 +153,30 @@ func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Tabl
 // readOnly refuses writes and still lets the driver pass its own settings.
 func readOnly() clickhouse.Settings { return clickhouse.Settings{"readonly": 2} }
 
-var answering = regexp.MustCompile(`(?is)^(\s|--[^\n]*\n|/\*.*?\*/|\()*(SELECT|WITH|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK|VALUES)\b`)
+var answering = regexp.MustCompile(`(?is)^(\s|--[^\n]*\n|#[ !][^\n]*\n|/\*.*?\*/|\()*(SELECT|WITH|FROM|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK|VALUES)\b`)
+
+var ownFormat = regexp.MustCompile(`(?is)\bFORMAT\s+\w+\s*$`)
 
 // answers reports whether a statement returns rows.
 func answers(query string) bool { return answering.MatchString(query) }
 
-func find(name string) (Question, error) {
+var (
+	quoted    = regexp.MustCompile("(?s)'(?:[^'\\\\]|\\\\.)*'|\"(?:[^\"\\\\]|\\\\.)*\"|`(?:[^`\\\\]|\\\\.)*`|--[^\n]*|#[ !][^\n]*|/\\*.*?\\*/")
+	dollars   = regexp.MustCompile(`\$\w*\$`) // another way to quote
+	inserting = regexp.MustCompile(`(?i)\bINSERT\b`)
+)
+
+// inserts reports whether a statement says INSERT outside of texts, names and comments: after WITH or EXPLAIN too. It keeps
+// people from accidents; rights are the server's to give.
+func inserts(query string) bool {
+	if !dollars.MatchString(query) {
+		query = quoted.ReplaceAllString(query, " ")
+	}
+	return inserting.MatchString(query)
+}
+
+// Find is the question of a name.
+func Find(name string) (Question, error) {
 	for _, q := range questions {
 		if q.Name == name {
 			return q, nil
@@ -183,7 +186,7 @@ func find(name string) (Question, error) {
 	for _, q := range questions {
 		names = append(names, q.Name)
 	}
-	return Question{}, fmt.Errorf("no question is named %q; there are %s", name, strings.Join(names, ", "))
+	return Question{}, daemon.Usagef("no question is named %q; there are %s", name, strings.Join(names, ", "))
 }
 
 // before is d before the pipeline's now, as ClickHouse reads it.
@@ -203,20 +206,15 @@ func (w *Warehouse) before(ctx context.Context, d time.Duration) (string, error)
 	return since.Format(time.DateTime), nil
 }
 
-func duration(n, unit string) (time.Duration, error) {
-	if unit == "d" {
-		hours, err := time.ParseDuration(n + "h")
-		return 24 * hours, err
-	}
-	return time.ParseDuration(n + unit)
-}
-
 // noTables says what to do about a database in which no recorder has been.
-func (w *Warehouse) noTables(err error) error {
+func (w *Warehouse) noTables(ctx context.Context, err error) error {
 	if Classify(err) != NoSchema {
 		return err
 	}
-	return fmt.Errorf("%w; if database %s has no tables yet, start the recorder: `ratchet up`", err, w.database)
+	if t, e := w.query(ctx, "EXISTS TABLE schema_migrations", nil, readOnly()); e != nil || len(t.Rows) != 1 || fmt.Sprint(t.Rows[0][0]) != "0" {
+		return err
+	}
+	return fmt.Errorf("database %s at %s has no tables yet: start the recorder with `ratchet up`, or let CLICKHOUSE_URL name the database it records into (%w)", w.database, w.address, err)
 }
 
 // query runs a statement that returns rows.
@@ -254,7 +252,7 @@ func (w *Warehouse) query(ctx context.Context, sql string, params clickhouse.Par
 	return t, nil
 }
 
-var selecting = regexp.MustCompile(`(?is)^(\s|--[^\n]*\n|/\*.*?\*/|\()*(SELECT|WITH)\b`)
+var selecting = regexp.MustCompile(`(?is)^(\s|--[^\n]*\n|#[ !][^\n]*\n|/\*.*?\*/|\()*(SELECT|WITH)\b`)
 
 // describe adds the columns of an answer without rows, of which HTTP tells nothing.
 func (w *Warehouse) describe(ctx context.Context, t *Table, sql string, opts []clickhouse.QueryOption) error {
@@ -293,6 +291,9 @@ func bare(v reflect.Value) any {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
 			return nil
+		}
+		if _, ok := v.Interface().(*big.Int); ok { // which is a value: it is printed by its pointer alone
+			return v.Interface()
 		}
 		v = v.Elem()
 	}

@@ -37,7 +37,7 @@ func (w *Warehouse) KeptDays(ctx context.Context, q KeptQuery) ([]KeptDay, error
 WHERE run = 'live' AND look = {look:String} AND day >= toDate({from:DateTime('UTC')}) AND day <= toDate({to:DateTime('UTC')})
 GROUP BY day ORDER BY day`, clickhouse.Parameters{"look": string(q.Look), "from": second(q.From, false), "to": second(q.To, true)}, readOnly())
 	if err != nil {
-		return nil, w.noTables(fmt.Errorf("count kept inputs: %w", err))
+		return nil, w.noTables(ctx, fmt.Errorf("count kept inputs: %w", err))
 	}
 	var out []KeptDay
 	for _, r := range t.Rows {
@@ -102,7 +102,7 @@ func (w *Warehouse) KeptInputs(ctx context.Context, q KeptQuery, from, to time.T
 FROM verdicts WHERE ` + strings.Join(where, " AND ") + ` ORDER BY row_id`
 	rows, err := w.conn.Query(clickhouse.Context(ctx, clickhouse.WithParameters(params), clickhouse.WithSettings(readOnly())), sql)
 	if err != nil {
-		return w.noTables(fmt.Errorf("read kept inputs: %w", err))
+		return w.noTables(ctx, fmt.Errorf("read kept inputs: %w", err))
 	}
 	defer func() { _ = rows.Close() }() // its error is that of Err below
 	var line string
@@ -142,7 +142,7 @@ func (w *Warehouse) KeptVerdicts(ctx context.Context, look pipeline.Look, from, 
 FROM verdicts WHERE run = 'live' AND look = {look:String} AND at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND at <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
 AND row_id IN (`+list.String()+`)`)
 	if err != nil {
-		return nil, w.noTables(fmt.Errorf("read %d kept verdicts: %w", len(ids), err))
+		return nil, w.noTables(ctx, fmt.Errorf("read %d kept verdicts: %w", len(ids), err))
 	}
 	defer func() { _ = rows.Close() }() // its error is that of Err below
 	for rows.Next() {

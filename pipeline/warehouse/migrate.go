@@ -34,7 +34,8 @@ type migration struct {
 
 // Migrate brings the tables up to what this build knows. Every statement may be run again, so several processes may
 // migrate at once and a crash between two statements is repaired by the next start. A migration that was applied with
-// other content is refused: history is not rewritten, a new file is added.
+// other content is refused: history is not rewritten, a new file is added. So is one of a newer build, whose tables may
+// mean something else.
 func (w *Warehouse) Migrate(ctx context.Context) error {
 	all, err := migrations(schemas.ClickHouse)
 	if err != nil {
@@ -50,6 +51,11 @@ func (w *Warehouse) migrate(ctx context.Context, all []migration) error {
 	applied, err := w.applied(ctx)
 	if err != nil {
 		return err
+	}
+	for name := range applied {
+		if name > all[len(all)-1].name {
+			return fmt.Errorf("database %s has migration %s, which this build does not know: a newer build made it; run that one, or let CLICKHOUSE_URL name another database", w.database, name)
+		}
 	}
 	for _, m := range all {
 		sum, done := applied[m.name]

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -40,7 +42,7 @@ func (t *Table) writeText(w io.Writer) error {
 	for _, r := range t.Rows {
 		line := make([]string, len(r))
 		for i, v := range r {
-			line[i] = shorten(cell(v), 60)
+			line[i] = shorten(cell(t.day(i, v)), 60)
 		}
 		cells = append(cells, line)
 	}
@@ -69,12 +71,25 @@ func (t *Table) writeText(w io.Writer) error {
 	return err
 }
 
+// kind is a column's type without Nullable and LowCardinality.
+func (t *Table) kind(i int) string {
+	if i >= len(t.Types) {
+		return ""
+	}
+	return strings.Trim(strings.NewReplacer("Nullable(", "", "LowCardinality(", "").Replace(t.Types[i]), ")")
+}
+
+// day is a value, as a text without a time of day where the column is a Date.
+func (t *Table) day(i int, v any) any {
+	if at, ok := v.(time.Time); ok && strings.HasPrefix(t.kind(i), "Date") && !strings.HasPrefix(t.kind(i), "DateTime") {
+		return at.Format(time.DateOnly)
+	}
+	return v
+}
+
 // numeric says that a column is read from its right end.
 func (t *Table) numeric(i int) bool {
-	if i >= len(t.Types) {
-		return false
-	}
-	name := strings.NewReplacer("Nullable(", "", "LowCardinality(", "").Replace(t.Types[i])
+	name := t.kind(i)
 	return strings.HasPrefix(name, "Int") || strings.HasPrefix(name, "UInt") ||
 		strings.HasPrefix(name, "Float") || strings.HasPrefix(name, "Decimal")
 }
@@ -92,7 +107,7 @@ func (t *Table) writeJSON(w io.Writer) error {
 			if err != nil {
 				return fmt.Errorf("encode column %q: %w", t.Columns[i], err)
 			}
-			value, err := json.Marshal(plain(v))
+			value, err := json.Marshal(plain(t.day(i, v)))
 			if err != nil {
 				return fmt.Errorf("encode %s: %w", t.Columns[i], err)
 			}
@@ -121,7 +136,7 @@ func (t *Table) writeCSV(w io.Writer) error {
 	for _, r := range t.Rows {
 		line := make([]string, len(r))
 		for i, v := range r {
-			line[i] = cell(v)
+			line[i] = cell(t.day(i, v))
 		}
 		if err := out.Write(line); err != nil {
 			return err
@@ -139,7 +154,9 @@ func plain(v any) any {
 			return nil
 		}
 	case float32:
-		return plain(float64(v))
+		if plain(float64(v)) == nil {
+			return nil
+		}
 	case time.Time:
 		return v.UTC().Format(time.RFC3339Nano)
 	case []any:
@@ -165,8 +182,14 @@ func cell(v any) string {
 		}
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case float32:
+		if plain(v) == nil {
+			return ""
+		}
 		return strconv.FormatFloat(float64(v), 'f', -1, 32)
 	case time.Time:
+		if v.Nanosecond()%int(time.Millisecond) != 0 {
+			return v.UTC().Format("2006-01-02 15:04:05.999999999")
+		}
 		return strings.TrimSuffix(v.UTC().Format("2006-01-02 15:04:05.000"), ".000")
 	case []string:
 		return strings.Join(v, " ")
@@ -177,13 +200,18 @@ func cell(v any) string {
 		}
 		return strings.Join(cells, " ")
 	}
+	if reflect.ValueOf(v).Kind() == reflect.Map {
+		if text, err := json.Marshal(v); err == nil {
+			return string(text)
+		}
+	}
 	return fmt.Sprint(v)
 }
 
-// shorten keeps a cell of a table for people on one line.
+// shorten keeps a cell of a table for people on one line, and from telling the terminal anything.
 func shorten(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || r == '\r' {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r

@@ -21,7 +21,7 @@ func (w *Warehouse) States(ctx context.Context) ([]standing.State, error) {
 	t, err := w.query(ctx, `SELECT domain, asin, price_type, first_seen_at, last_seen_at, last_confirmed_at, hidden_because, stale_because
 		FROM deal_states ORDER BY domain, asin, price_type`, nil, readOnly())
 	if err != nil {
-		return nil, w.noTables(fmt.Errorf("read how deals stand: %w", err))
+		return nil, w.noTables(ctx, fmt.Errorf("read how deals stand: %w", err))
 	}
 	out := make([]standing.State, 0, len(t.Rows))
 	for _, row := range t.Rows {
@@ -39,7 +39,7 @@ func (w *Warehouse) Counts(ctx context.Context) (standing.Counts, error) {
 	t, err := w.query(ctx, `SELECT count(), countIf(hidden_because = ''), countIf(hidden_because = '' AND stale_because != ''),
 		countIf(hidden_because NOT IN `+invalid+` AND hidden_because != ''), countIf(hidden_because IN `+invalid+`) FROM deal_states`, nil, readOnly())
 	if err != nil || len(t.Rows) != 1 {
-		return standing.Counts{}, w.noTables(fmt.Errorf("count deals: %w", err))
+		return standing.Counts{}, w.noTables(ctx, fmt.Errorf("count deals: %w", err))
 	}
 	n := make([]int, len(t.Rows[0]))
 	for i, v := range t.Rows[0] {
@@ -63,7 +63,7 @@ func (w *Warehouse) Visible(ctx context.Context, since time.Time, members []stri
 	t, err := w.query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM visible_deals WHERE last_seen_at >= {since:DateTime64(3, 'UTC')}",
 		clickhouse.Parameters{"since": since.UTC().Format("2006-01-02 15:04:05.000")}, readOnly())
 	if err != nil {
-		return nil, w.noTables(fmt.Errorf("read visible deals: %w", err))
+		return nil, w.noTables(ctx, fmt.Errorf("read visible deals: %w", err))
 	}
 	out := make([]standing.Shown, 0, len(t.Rows))
 	for _, row := range t.Rows {
@@ -107,7 +107,7 @@ func membersIn(message string, columns []string, values []any, members []string)
 func (w *Warehouse) Filled(ctx context.Context) (newest uint64, deals int, err error) {
 	t, err := w.query(ctx, "SELECT max(row_id), uniqExact(domain, asin, price_type) FROM deal_versions WHERE run = 'live'", nil, readOnly())
 	if err != nil || len(t.Rows) != 1 {
-		return 0, 0, w.noTables(fmt.Errorf("read the newest deal: %w", err))
+		return 0, 0, w.noTables(ctx, fmt.Errorf("read the newest deal: %w", err))
 	}
 	return number(t.Rows[0][0]), int(number(t.Rows[0][1])), nil //nolint:gosec // a count
 }

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"regexp"
 	"strings"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"ratchet/pipeline/daemon"
 )
 
 // Database is the database where the URL names none.
@@ -43,10 +46,17 @@ func Open(ctx context.Context, rawURL string) (*Warehouse, error) {
 
 // Reach is Open for who only reads: it creates nothing.
 func Reach(ctx context.Context, rawURL string) (*Warehouse, error) {
-	return open(ctx, rawURL, func(context.Context, clickhouse.Options) error { return errNoDatabase })
+	return open(ctx, rawURL, func(context.Context, clickhouse.Options) error { return ErrNoDatabase })
 }
 
-var errNoDatabase = errors.New("there is no such database yet: start the recorder with `ratchet up`")
+// ErrNoDatabase is a server that answers and has not the database: no recorder has been there.
+var ErrNoDatabase = errors.New("there is no such database yet: start the recorder with `ratchet up`, or let CLICKHOUSE_URL name one that exists")
+
+// CheckURL says what is wrong with a URL before anything is asked of it; a UsageError.
+func CheckURL(rawURL string) error {
+	_, err := options(rawURL)
+	return err
+}
 
 func open(ctx context.Context, rawURL string, missing func(context.Context, clickhouse.Options) error) (*Warehouse, error) {
 	opts, err := options(rawURL)
@@ -79,24 +89,28 @@ func options(rawURL string) (*clickhouse.Options, error) {
 	const want = "want http://user:password@host:8123/database, https://… or clickhouse://…"
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("CLICKHOUSE_URL: not a URL with a host; %s", want)
+		return nil, daemon.Usagef("CLICKHOUSE_URL: not a URL with a host; %s", want)
 	}
 	switch u.Scheme {
 	case "http", "https", "clickhouse", "tcp":
 	default:
-		return nil, fmt.Errorf("CLICKHOUSE_URL: unknown scheme %q; %s", u.Scheme, want)
+		return nil, daemon.Usagef("CLICKHOUSE_URL: unknown scheme %q; %s", u.Scheme, want)
 	}
 	if name := strings.Trim(u.Path, "/"); name == "" {
 		u.Path = "/" + Database
 	} else if !plainName.MatchString(name) {
-		return nil, fmt.Errorf("CLICKHOUSE_URL: database %q: want letters, digits and _", name)
+		return nil, daemon.Usagef("CLICKHOUSE_URL: database %q: want letters, digits and _", name)
 	}
 	if u.Port() == "" {
 		u.Host += map[string]string{"http": ":8123", "https": ":8443", "clickhouse": ":9000", "tcp": ":9000"}[u.Scheme]
 	}
+	if set := u.Query(); u.Scheme == "https" && !set.Has("secure") { // the driver wants both
+		set.Set("secure", "true")
+		u.RawQuery = set.Encode()
+	}
 	opts, err := clickhouse.ParseDSN(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("CLICKHOUSE_URL: bad parameter: %s; %s", redact(err.Error(), u), want)
+		return nil, daemon.Usagef("CLICKHOUSE_URL: bad parameter: %s; %s", redact(err.Error(), u), want)
 	}
 	if opts.DialTimeout == 0 || opts.DialTimeout > dialWithin {
 		opts.DialTimeout = dialWithin
@@ -139,6 +153,13 @@ func (w *Warehouse) unreachable(err error) error {
 	case codeUnknownDatabase:
 		step = "create database " + w.database + ", or let CLICKHOUSE_URL name one that exists"
 	case codeNone:
+		if errors.Is(err, ErrNoDatabase) {
+			return fmt.Errorf("open database %s of ClickHouse at %s: %w", w.database, w.address, err)
+		}
+		var dialing *net.OpError
+		if errors.As(err, &dialing) && dialing.Op == "dial" {
+			err = dialing // without the driver's own request around it
+		}
 	default:
 		step = "ask the server's operator"
 	}

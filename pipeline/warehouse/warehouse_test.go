@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -348,7 +352,7 @@ func TestEveryQuestionHasAHeadingAndAnAnswerWithAndWithoutRows(t *testing.T) {
 	if fmt.Sprintln(last[0], last[1], last[4], last[7]) != "all 90 30 2\n" {
 		t.Errorf("the funnel ends in %v, want 90 decided, 30 accepted, 2 tokens", last)
 	}
-	stalls, err := w.AskSince(t.Context(), "stalls", 24*time.Hour)
+	stalls, err := w.Ask(t.Context(), "stalls", map[string]string{"since": "-24h"})
 	must(t, err)
 	if got := stalls.Rows[len(stalls.Rows)-1][3]; got != 8.0 {
 		t.Errorf("longest stall %v min, want 8: the candidate paid for next had been listed 8 minutes before", got)
@@ -368,7 +372,7 @@ func TestSinceCountsBackFromThePipelinesTime(t *testing.T) {
 		entry(1, noon.Add(-2*time.Hour), pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StagePeeker, Tokens: 3}),
 		entry(2, noon, pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StageCommitter, Tokens: 6}),
 	}, "l"))
-	a, err := w.AskSince(t.Context(), "tokens", time.Hour)
+	a, err := w.Ask(t.Context(), "tokens", map[string]string{"since": "-60m"})
 	must(t, err)
 	if len(a.Rows) != 1 || a.Rows[0][0] != "committer" {
 		t.Errorf("got %v, want the committer's row alone", a.Rows)
@@ -378,8 +382,27 @@ func TestSinceCountsBackFromThePipelinesTime(t *testing.T) {
 func TestAReadOnlyQueryChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	if _, err := w.SQL(t.Context(), "DROP TABLE verdicts", true); err == nil {
-		t.Error("DROP was allowed")
+	file := filepath.Join(t.TempDir(), "written.csv")
+	for _, changes := range []string{
+		"DROP TABLE verdicts", "INSERT INTO verdicts (run) VALUES ('x')", "SET readonly = 0", "SELECT 1 SETTINGS readonly = 0", "SELECT 1; DROP TABLE verdicts",
+		"OPTIMIZE TABLE verdicts", "KILL QUERY WHERE 1", "SYSTEM FLUSH LOGS", "TRUNCATE TABLE verdicts", "/* c */ DROP TABLE verdicts", "-- c\nDROP TABLE verdicts",
+		"INSERT INTO FUNCTION file('" + file + "', 'CSV', 'a Int') VALUES (1)", "WITH 1 AS x INSERT INTO FUNCTION file('" + file + "', 'CSV', 'a Int') SELECT x",
+		"SELECT 1 INTO OUTFILE '" + file + "'", "EXPLAIN ANALYZE INSERT INTO FUNCTION file('" + file + "', 'CSV', 'a Int') SELECT 1",
+	} {
+		if _, err := w.SQL(t.Context(), changes, true); err == nil {
+			t.Errorf("%s was allowed", changes)
+		}
+		if err := os.Remove(file); err == nil {
+			t.Errorf("%s wrote a file", changes)
+		}
+	}
+	for _, reads := range []string{
+		"SELECT 'INSERT', \"INSERT\" FROM (SELECT 1 AS `INSERT`) -- INSERT", "(SELECT 1 /* INSERT */)", "WITH 1 AS x SELECT x", "FROM verdicts SELECT count()",
+		"SHOW TABLES", "DESCRIBE verdicts", "EXPLAIN SELECT 1", "EXISTS verdicts", "SELECT 'it''s \\' INSERT'", "# INSERT\nSELECT 1",
+	} {
+		if _, err := w.SQL(t.Context(), reads, true); err != nil {
+			t.Errorf("%s was refused: %v", reads, err)
+		}
 	}
 	want(t, w, "SELECT count() FROM verdicts", "0")
 	a, err := w.SQL(t.Context(), "SELECT NULL AS n, [1,2] AS a, toDateTime64('2026-01-01 00:00:00', 3, 'UTC') AS t, toDecimal64(1.5, 2) AS d, 'x\ny' AS s", true)
@@ -388,8 +411,50 @@ func TestAReadOnlyQueryChangesNothing(t *testing.T) {
 		must(t, a.Write(&bytes.Buffer{}, format))
 	}
 	want(t, w, "SELECT (1, NULL::Nullable(Int32), 'x'), [2, NULL, 3]", "1  x,2  3")
+	want(t, w, "SELECT toDate('2026-11-25') AS d, toNullable(toDate32('2026-11-25')) AS e, toInt128('-170141183460469231731687303715884105728') AS i, toUInt256(7) AS u",
+		"2026-11-25,2026-11-25,-170141183460469231731687303715884105728,7")
+	want(t, w, "SELECT map('a', 1) AS m, toDateTime64('2026-11-25 12:00:00.000001', 6, 'UTC') AS t, nan AS n, toFloat32(0.1) AS f, toFloat32(-inf) AS g",
+		`"{""a"":1}",2026-11-25 12:00:00.000001,,0.1,`)
+	if got := written(t, w, "SELECT toDate('2026-11-25') AS d, toInt128(1) AS i, map('a', 1) AS m, toFloat32(0.1) AS f, toFloat32(inf) AS g", "json"); got != "[\n  {\"d\": \"2026-11-25\", \"i\": 1, \"m\": {\"a\":1}, \"f\": 0.1, \"g\": null}\n]\n" {
+		t.Errorf("got %s", got)
+	}
+	if got := written(t, w, "SELECT 'a\\x1b[31mb\\nc\\x00' AS title", "table"); got != "title\na [31mb c\n" {
+		t.Errorf("got %q, want nothing that a terminal obeys", got)
+	}
+	if _, err := w.SQL(t.Context(), "SELECT 1 FORMAT JSON", true); err == nil || !strings.Contains(err.Error(), "--format") {
+		t.Errorf("got %v, want --format named", err)
+	}
 	if err := a.Write(&bytes.Buffer{}, "xml"); err == nil {
 		t.Error("xml was written")
+	}
+}
+
+// written is an answer in a format.
+func written(t *testing.T, w *warehouse.Warehouse, sql, format string) string {
+	t.Helper()
+	a, err := w.SQL(t.Context(), sql, true)
+	must(t, err)
+	var out bytes.Buffer
+	must(t, a.Write(&out, format))
+	return out.String()
+}
+
+func TestADatabaseOfANewerBuildIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	must(t, exec(t.Context(), w, "INSERT INTO schema_migrations (name, checksum) VALUES ('9000_later', 'x')"))
+	if err := w.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "9000_later") || !strings.Contains(err.Error(), "newer build") {
+		t.Errorf("got %v, want a refusal that names the migration", err)
+	}
+}
+
+func TestWhoOnlyReadsMakesNoDatabase(t *testing.T) {
+	t.Parallel()
+	at, err := url.Parse(chtest.Database(t))
+	must(t, err)
+	at.Path += "_missing"
+	if _, err := warehouse.Reach(t.Context(), at.String()); !errors.Is(err, warehouse.ErrNoDatabase) || !strings.Contains(err.Error(), "ratchet up") {
+		t.Errorf("got %v, want that there is none", err)
 	}
 }
 
