@@ -7,8 +7,8 @@
 --   look, outcome, reason   what was decided
 --   rule_set_a, rule_set_b  which rules decided; more than one when they changed
 --   a, b                    verdicts of each run
---   percent_a, percent_b    of the run's verdicts of this look, percent
---   change                  percent_b - percent_a, percentage points
+--   percent_a, percent_b    of the run's verdicts of this look, percent; empty where the run has none of this look
+--   change                  percent_b - percent_a, percentage points; empty where one of them is
 --   tokens_a, tokens_b      what they cost
 -- Parameters:
 --   since  DateTime  = -7d   from the start of which day, pipeline time, UTC
@@ -20,8 +20,8 @@ SELECT
     arrayStringConcat(arraySort(groupUniqArrayIf(toString(rule_set), n_b > 0)), ' ') AS rule_set_b,
     sum(n_a) AS a,
     sum(n_b) AS b,
-    round(ifNull(100 * a / nullIf(sum(sum(n_a)) OVER (PARTITION BY look), 0), 0), 1) AS percent_a,
-    round(ifNull(100 * b / nullIf(sum(sum(n_b)) OVER (PARTITION BY look), 0), 0), 1) AS percent_b,
+    round(100 * a / nullIf(sum(sum(n_a)) OVER (PARTITION BY look), 0), 1) AS percent_a,
+    round(100 * b / nullIf(sum(sum(n_b)) OVER (PARTITION BY look), 0), 1) AS percent_b,
     round(percent_b - percent_a, 1) AS change,
     sum(n_a * price) AS tokens_a,
     sum(n_b * price) AS tokens_b
@@ -35,4 +35,4 @@ FROM
     GROUP BY run, day, look, outcome, reason, rule_set, price
 )
 GROUP BY look, outcome, reason
-ORDER BY indexOf(['list', 'glance', 'peek', 'commit'], toString(look)), abs(change) DESC, a DESC, outcome, reason;
+ORDER BY indexOf(['list', 'glance', 'peek', 'commit'], toString(look)), abs(change) DESC NULLS LAST, a DESC, outcome, reason;
