@@ -92,12 +92,13 @@ func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) e
 	return nil
 }
 
-// ScanJSON is Scan with the body decoded.
+// ScanJSON is Scan with the body decoded. What cannot be decoded is passed over: who
+// takes from the stream buries it, and one message must not hide the others.
 func ScanJSON[T any](ctx context.Context, b *Bus, stream string, from From, f func(Read, T) error) error {
 	return b.Scan(ctx, stream, from, func(r Read) error {
 		var v T
-		if err := json.Unmarshal(r.Body, &v); err != nil {
-			return fmt.Errorf("decode %s #%d: %w", stream, r.Sequence, err)
+		if json.Unmarshal(r.Body, &v) != nil {
+			return nil
 		}
 		return f(r, v)
 	})

@@ -10,7 +10,9 @@ import (
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/standing"
 	"ratchet/pipeline/verdict"
 )
 
@@ -126,9 +128,9 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 // decided is what the pipeline decided about a unit of work, by look.
 func decided(ctx context.Context, b *bus.Bus, asin, workID string) (map[pipeline.Look]*LiveVerdict, error) {
 	out := map[pipeline.Look]*LiveVerdict{}
-	err := bus.ScanJSON(ctx, b, pipeline.StreamVerdicts, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
-		func(r bus.Read, v pipeline.Verdict) error {
-			if r.Header.Get(pipeline.HeaderRunID) == pipeline.RunLive && r.Header.Get(pipeline.HeaderWorkID) == workID {
+	err := post.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
+		func(_ bus.Read, v standing.Verdict) error {
+			if v.Run == pipeline.RunLive && v.WorkID == workID {
 				out[v.Look] = &LiveVerdict{Outcome: v.Outcome, Reason: v.Reason, RuleSet: v.RuleSet, answers: v.ResponseIDs, at: v.DecidedAt}
 			}
 			return nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/keepasim"
@@ -164,5 +165,34 @@ func TestTheStoryTellsTheRulesSentenceAndItsNumbers(t *testing.T) {
 	if at < 0 || !strings.Contains(lines[at+1], "costs more than its sale leaves") || !strings.HasPrefix(strings.TrimSpace(lines[at+2]), "best_profit_cents=") ||
 		strings.Contains(lines[at+2], "sale_count") {
 		t.Errorf("got\n%s", text.String())
+	}
+}
+
+func TestWhatCannotBeReadHidesNothingElse(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, speed)
+	asin := d.ASINs(keepasim.Good)[0]
+	w := d.Accepts(t, asin, desk.T0)
+	d.Offer(t, w)
+	d.Litter(t, asin)
+	for _, subject := range []string{"candidate.1.live." + asin, "ledger.peeker.close", "dead.peeker." + asin} {
+		if _, err := d.Bus.Publish(t.Context(), bus.Message{Subject: subject, Schema: "some.v1", ID: "litter " + subject, Body: []byte("{")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := console.Why(t.Context(), d.Bus, asin)
+	if err != nil || len(s.Verdicts) == 0 || s.Verdicts[0].WorkID != w.ID || len(s.Verdicts[0].Verdict.Inputs) == 0 {
+		t.Errorf("the story: %+v, %v", s, err)
+	}
+	e, err := console.Explain(t.Context(), d.Bus, builtIn(t), asin)
+	if err != nil || e.WorkID != w.ID || e.Looks[2].Live == nil || e.Looks[2].Live.Outcome != pipeline.Accept {
+		t.Errorf("the rules explained: %+v, %v", e, err)
+	}
+	sum, err := console.Tally(t.Context(), d.Bus)
+	if err != nil || len(sum.Accepted()) != 2 { // one of the litter is an accept whose deal alone cannot be read
+		t.Errorf("%d accepts are counted, want 2: %v", len(sum.Accepted()), err)
+	}
+	if _, err := console.DeadLetters(t.Context(), d.Bus, console.DeadFilter{}); err != nil {
+		t.Errorf("dead letters: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/post"
 	"ratchet/pipeline/standing"
 )
 
@@ -153,10 +154,8 @@ const filtersAtOnce = 500
 // all hears every verdict on the subjects behind.
 func (e *ear) all(ctx context.Context) error {
 	for part := range slices.Chunk(e.behind, filtersAtOnce) {
-		err := e.b.Scan(ctx, pipeline.StreamVerdicts, bus.From{Subjects: part}, func(r bus.Read) error {
-			if v, err := standing.ReadVerdict(r.Stored()); err == nil {
-				e.book.Verdict(v)
-			}
+		err := post.ScanVerdicts(ctx, e.b, bus.From{Subjects: part}, func(_ bus.Read, v standing.Verdict) error {
+			e.book.Verdict(v)
 			return nil
 		})
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/post"
+	"ratchet/pipeline/standing"
 	"ratchet/pipeline/tally"
 )
 
@@ -53,9 +55,9 @@ func Report(ctx context.Context, b *bus.Bus, v *Visible, w io.Writer) error {
 // Tally adds up the live run from the streams.
 func Tally(ctx context.Context, b *bus.Bus) (*tally.Tally, error) {
 	sum := tally.New()
-	err := bus.ScanJSON(ctx, b, pipeline.StreamVerdicts, bus.From{}, func(r bus.Read, v pipeline.Verdict) error {
-		if r.Header.Get(pipeline.HeaderRunID) == pipeline.RunLive {
-			sum.Verdict(r.Header.Get(pipeline.HeaderWorkID), v)
+	err := post.ScanVerdicts(ctx, b, bus.From{}, func(_ bus.Read, v standing.Verdict) error {
+		if v.Run == pipeline.RunLive {
+			sum.Verdict(v.WorkID, v.Verdict)
 		}
 		return nil
 	})

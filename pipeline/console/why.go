@@ -13,6 +13,8 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/post"
+	"ratchet/pipeline/standing"
 	"ratchet/pipeline/tally"
 	"ratchet/pipeline/verdict"
 )
@@ -47,12 +49,9 @@ type StoryAnswer struct {
 // Why collects the story of one ASIN.
 func Why(ctx context.Context, b *bus.Bus, asin string) (Story, error) {
 	s := Story{ASIN: asin}
-	err := bus.ScanJSON(ctx, b, pipeline.StreamVerdicts, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
-		func(r bus.Read, v pipeline.Verdict) error {
-			s.Verdicts = append(s.Verdicts, StoryVerdict{
-				Sequence: r.Sequence, Run: r.Header.Get(pipeline.HeaderRunID),
-				WorkID: r.Header.Get(pipeline.HeaderWorkID), Verdict: v,
-			})
+	err := post.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
+		func(_ bus.Read, v standing.Verdict) error {
+			s.Verdicts = append(s.Verdicts, StoryVerdict{Sequence: v.Sequence, Run: v.Run, WorkID: v.WorkID, Verdict: v.Whole()})
 			return nil
 		})
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/post"
+	"ratchet/pipeline/standing"
 	"ratchet/pipeline/stock"
 )
 
@@ -25,8 +27,17 @@ type rung struct {
 	stock.Heard
 	key    string
 	origin uint64 // in SURVIVORS; of an accept
-	deal   json.RawMessage
+	deal   *accepted
 	body   pipeline.Verdict
+}
+
+// accepted is what the keeper reads of an accepted deal.
+type accepted struct {
+	Matched  bool   `json:"offer_matched"`
+	Unknown  bool   `json:"seller_unknown"`
+	SellerID string `json:"seller_id"`
+	Expected *int64 `json:"expected_value_cents"`
+	Profit   int64  `json:"profit_cents"`
 }
 
 // hear takes in the verdicts about deals since the last step: those that make one,
@@ -80,23 +91,26 @@ func (k *keeper) listen(ctx context.Context, seq uint64) ([]rung, error) {
 	}
 	var out []rung
 	held := map[string]bool{}
-	err := bus.ScanJSON(ctx, k.bus, pipeline.StreamVerdicts, bus.From{Subjects: subjects, Sequence: seq + 1}, func(r bus.Read, v pipeline.Verdict) error {
-		if r.Header.Get(pipeline.HeaderRunID) != pipeline.RunLive || v.Outcome == pipeline.Accept && v.Deal == nil {
+	err := post.ScanVerdicts(ctx, k.bus, bus.From{Subjects: subjects, Sequence: seq + 1}, func(r bus.Read, v standing.Verdict) error {
+		if v.Run != pipeline.RunLive || v.Outcome == pipeline.Accept && v.Verdict.Deal == nil {
 			return nil
 		}
 		key := pipeline.KeySeen(v.Identity)
 		if _, known := k.all[key]; !known && !held[key] && v.Outcome != pipeline.Accept {
 			return nil // no deal of ours
 		}
-		held[key] = true
-		n := rung{key: key, body: v, Heard: stock.Heard{
+		n := rung{key: key, body: v.Verdict, Heard: stock.Heard{
 			Identity: v.Identity, Seq: r.Sequence, Outcome: v.Outcome, Reason: v.Reason, At: v.DecidedAt, Source: v.Source,
 		}}
 		if v.Outcome == pipeline.Accept {
-			n.deal = v.Deal
+			if err := json.Unmarshal(v.Verdict.Deal, &n.deal); err != nil || n.deal == nil {
+				k.env.Log.Warn("accept whose deal cannot be read is passed over", "asin", v.ASIN, "sequence", r.Sequence, "err", err)
+				return nil
+			}
 			_, at, _ := strings.Cut(r.Header.Get(pipeline.HeaderOrigin), "/")
 			n.origin, _ = strconv.ParseUint(at, 10, 64) // without one there is no row
 		}
+		held[key] = true
 		out = append(out, n)
 		return nil
 	})
@@ -136,16 +150,7 @@ func (k *keeper) rows(ctx context.Context, rungs []rung) (map[uint64]pipeline.Su
 // stream is replaced by as much of it as a candidate needs: the look asks Keepa
 // anyway.
 func (k *keeper) dealOf(ctx context.Context, r rung, s pipeline.Survivor) (*stock.Deal, error) {
-	var d struct {
-		Matched  bool   `json:"offer_matched"`
-		Unknown  bool   `json:"seller_unknown"`
-		SellerID string `json:"seller_id"`
-		Expected *int64 `json:"expected_value_cents"`
-		Profit   int64  `json:"profit_cents"`
-	}
-	if err := json.Unmarshal(r.deal, &d); err != nil {
-		return nil, fmt.Errorf("decode the deal of %s: %w", r.ASIN, err)
-	}
+	d := r.deal
 	out := &stock.Deal{Cents: d.Profit, Queries: r.body.Queries, ListedAt: r.body.ListedAt, Row: s.Row}
 	if d.Expected != nil {
 		out.Cents = *d.Expected

@@ -219,6 +219,27 @@ func TestADealThatALookRejectedIsGoneAndIsNotOfferedAgain(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeReadHidesNoDeal(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	asins := d.ASINs(keepasim.Good)
+	d.Litter(t, asins[0])
+	w := accept(t, d, asins[1])
+	d.Litter(t, asins[1])
+	k := at(t, d, desk.T0.Add(time.Hour))
+	if err := k.step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h := k.all[pipeline.KeySeen(w.Survivor.Identity)]; h.State != stock.Held || len(k.all) != 1 {
+		t.Errorf("the deal is %q of %d, want it held and nothing else", h.State, len(k.all))
+	}
+	last, err := d.Bus.Last(t.Context(), pipeline.StreamVerdicts)
+	if err != nil || k.state.Seq != last {
+		t.Errorf("heard up to %d of %d: %v", k.state.Seq, last, err)
+	}
+}
+
 func TestADealThatTheListNeverNamesAgainIsConfirmedForOneTokenInEveryPeriod(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 3600) // two hours are two seconds

@@ -23,6 +23,15 @@ type Verdict struct {
 	Inputs json.RawMessage
 }
 
+// Whole is the verdict with its inputs, as far as they are an object.
+func (v Verdict) Whole() pipeline.Verdict {
+	out := v.Verdict
+	if json.Unmarshal(v.Inputs, &out.Inputs) != nil {
+		out.Inputs = nil
+	}
+	return out
+}
+
 // ReadVerdict reads a message of VERDICTS.
 func ReadVerdict(m pipeline.Stored) (Verdict, error) {
 	var v Verdict

@@ -412,3 +412,22 @@ func (d *Desk) Accepted(t testing.TB, asin string) {
 		t.Fatal(err)
 	}
 }
+
+// Litter publishes what no reader can read, on the subjects of verdicts about a book:
+// published by hand, or by a build that is no more.
+func (d *Desk) Litter(t testing.TB, asin string) {
+	t.Helper()
+	for n, body := range []string{
+		`{`, `null`, `[]`, `{"asin":5}`, `{"look":"commit","outcome":"accept","asin":"` + asin + `"}`,
+		`{"look":"commit","outcome":"accept","asin":"` + asin + `","domain":1,"decided_at":"2026-03-02T09:00:00Z","deal":5}`,
+		`{"look":"commit","outcome":"accept","asin":"` + asin + `","domain":1,"decided_at":"2026-03-02T09:00:00Z","deal":null}`,
+	} {
+		_, err := d.Bus.Publish(t.Context(), bus.Message{
+			Subject: pipeline.SubjectVerdict(1, pipeline.LookCommit, pipeline.Accept, asin), Schema: pipeline.SchemaVerdict,
+			ID: fmt.Sprintf("litter %s %d", asin, n), Run: pipeline.RunLive, Body: []byte(body),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
