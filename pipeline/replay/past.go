@@ -44,7 +44,8 @@ type past struct {
 // was is the header that a replay's verdict carries.
 func (p *past) was() string { return string(p.outcome) + " " + p.reason }
 
-// readPast reads a message of VERDICTS.
+// readPast reads a message of VERDICTS. On an error it is no verdict; the recorder has
+// buried it.
 func readPast(r bus.Read) (past, error) {
 	p := past{
 		seq: r.Sequence, stored: r.StoredAt, body: r.Body, work: r.Header.Get(pipeline.HeaderWorkID),
@@ -56,6 +57,9 @@ func readPast(r bus.Read) (past, error) {
 	err := post.Members(r.Body, func(name, value []byte) error { return p.member(name, value) })
 	if err != nil {
 		return p, fmt.Errorf("read verdict %d: %w", r.Sequence, err)
+	}
+	if p.asin == "" || p.outcome == "" || p.decidedAt.IsZero() {
+		return p, fmt.Errorf("read verdict %d: want asin, outcome and decided_at", r.Sequence)
 	}
 	return p, nil
 }

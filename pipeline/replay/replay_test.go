@@ -146,6 +146,7 @@ func TestAReplayOfALiveRun(t *testing.T) {
 		t.Errorf("live counts moved from %d/%d to %d/%d (%v)", tally.Decided(), len(tally.Accepted()), again.Decided(), len(again.Accepted()), err)
 	}
 	t.Run("what newly passes is published once", func(t *testing.T) { publish(t, box.Bus) })
+	t.Run("what is no verdict is passed over", func(t *testing.T) { littered(t, box.Bus) })
 }
 
 func sameBytes(t *testing.T, b *bus.Bus) {
@@ -169,6 +170,28 @@ func sameBytes(t *testing.T, b *bus.Bus) {
 					t.Fatalf("%s: id %q, want %q", name, v.id, want)
 				}
 			}
+		}
+	}
+}
+
+// littered puts on the subjects of verdicts what is none: published by hand, or by a build that is no more.
+func littered(t *testing.T, b *bus.Bus) {
+	live := len(verdicts(t, b, pipeline.RunLive, pipeline.LookPeek))
+	for _, schema := range []string{pipeline.SchemaVerdict, "verdict.v999"} {
+		for n, body := range []string{`{`, `null`, `{}`, `{"asin":5}`, `{"asin":"0006120725","decided_at":"yesterday"}`, `{"asin":"0006120725","look":"peek","outcome":"reject"}`} {
+			_, err := b.Publish(t.Context(), bus.Message{
+				Subject: pipeline.SubjectVerdict(1, pipeline.LookPeek, pipeline.Reject, "0006120725"), Schema: schema,
+				ID: fmt.Sprintf("litter %s %d", schema, n), Body: []byte(body),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, depth := range []replay.Depth{replay.Inputs, replay.Answers} {
+		r := run(t, b, replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: "littered-" + string(depth), Depth: depth})
+		if r.Sums.Selected != live || r.Sums.Same != live {
+			t.Errorf("from %s %d are selected and %d decided alike, want all %d: %+v", depth, r.Sums.Selected, r.Sums.Same, live, r.Sums)
 		}
 	}
 }

@@ -140,7 +140,7 @@ func (s *streamSource) next(ctx context.Context) (ps []past, at place, seen int,
 		}
 		p, err := readPast(bus.Read{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()})
 		if err != nil {
-			return nil, at, seen, false, err
+			continue
 		}
 		if !s.late.IsZero() && p.decidedAt.After(s.late) {
 			s.ended = true
