@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -655,6 +656,20 @@ func TestCurlSpeaksToItAsToAServer(t *testing.T) {
 	if r := call(t, dsn, "GET", url.Values{"query": {"INSERT INTO t VALUES (1, 'x')"}}, ""); r.status == 200 {
 		t.Error("a GET changed data")
 	}
+	file := filepath.Join(t.TempDir(), "written.csv")
+	into := "INSERT INTO FUNCTION file('" + file + "', 'CSV', 'a Int') "
+	for _, text := range []string{into + "VALUES (1)", into + "SELECT 1", "WITH 1 AS x " + into + "SELECT x", "/* c */ " + into + "FORMAT CSV\n1\n"} {
+		if r := call(t, dsn, "GET", url.Values{"query": {text}}, ""); r.status == 200 {
+			t.Errorf("a GET ran %s", text)
+		}
+		if r := post(url.Values{"readonly": {"2"}}, text); r.status == 200 {
+			t.Errorf("readonly let through %s", text)
+		}
+		if _, err := os.Stat(file); err == nil {
+			t.Fatalf("%s wrote a file", text)
+		}
+	}
+	want(t, "INSERT in a text", call(t, dsn, "GET", url.Values{"query": {"SELECT 'INSERT' -- INSERT"}}, "").body, "INSERT\n")
 	for what, in := range map[string][2]string{
 		"values in the text":      {"", "INSERT INTO t VALUES (1, 'a\n\nb')\n\n, (2, 'c')"},
 		"values in the body":      {"INSERT INTO t VALUES", "(1, 'a\n\nb'),\n\n(2, 'c')"},

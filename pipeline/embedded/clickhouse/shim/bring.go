@@ -122,6 +122,9 @@ func (s *Server) file(job *work) (*os.File, error) {
 // its columns; a FORMAT clause is the client's affair.
 func (p *peer) shape(job *work, q *request, text string) error {
 	st := understand(text)
+	if st.inserts && q.readsOnly() {
+		return errInserts
+	}
 	job.verb, job.format = st.verb, "Native"
 	if describable(st.verb) {
 		job.totals, job.extremes = st.totals, st.extremes || q.on("extremes")

@@ -84,6 +84,9 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 	}
 	st := understand(text)
 	w.verb, w.format = st.verb, st.format
+	if st.inserts && q.readsOnly() {
+		return errInserts
+	}
 	if st.files {
 		return refuse(unsupported, "INTO OUTFILE and FROM INFILE are for clients: a server does not touch files")
 	}

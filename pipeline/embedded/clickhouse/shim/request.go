@@ -147,6 +147,14 @@ func describesTable(key string) bool {
 	return strings.HasSuffix(key, "_structure") || strings.HasSuffix(key, "_types") || strings.HasSuffix(key, "_format")
 }
 
+// readsOnly reports whether the request may change nothing.
+func (q *request) readsOnly() bool {
+	return q.readonly || slices.ContainsFunc(q.settings, func(s setting) bool { return s.name == "readonly" && s.value != "0" })
+}
+
+// errInserts is for what the engine would do in spite of readonly: INSERT INTO FUNCTION file(…) writes a file.
+var errInserts = refuse(readonly, "Cannot execute query in readonly mode: it says INSERT")
+
 var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 // assignments is the SET statement of a request: its settings, after what the shim

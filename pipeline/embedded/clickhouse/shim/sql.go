@@ -10,6 +10,7 @@ type statement struct {
 	files      bool   // reads or writes the client's files: INTO OUTFILE, FROM INFILE
 	insert     insert
 	selects    bool // somewhere
+	inserts    bool // says INSERT somewhere: after WITH or EXPLAIN too
 	totals     bool // WITH TOTALS
 	extremes   bool // SETTINGS extremes = 1
 	stated     int  // where the text ends, without blanks, comments and the last semicolon
@@ -53,6 +54,7 @@ func understand(text string) statement {
 		word := ""
 		if t.kind == bare {
 			word = strings.ToUpper(text[t.start:t.end])
+			s.inserts = s.inserts || word == "INSERT"
 		}
 		switch {
 		case t.kind == open:
