@@ -82,6 +82,9 @@ func open(ctx context.Context, rawURL string, missing func(context.Context, clic
 // Close ends the connections.
 func (w *Warehouse) Close() error { return w.conn.Close() }
 
+// errSilent is what the driver says of its pool, or of a deadline, in words about the server.
+var errSilent = errors.New("something listens there and does not answer")
+
 var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // options reads the URL. No error of it repeats the URL, which may hold a password.
@@ -157,8 +160,11 @@ func (w *Warehouse) unreachable(err error) error {
 			return fmt.Errorf("open database %s of ClickHouse at %s: %w", w.database, w.address, err)
 		}
 		var dialing *net.OpError
-		if errors.As(err, &dialing) && dialing.Op == "dial" {
+		switch {
+		case errors.As(err, &dialing) && dialing.Op == "dial":
 			err = dialing // without the driver's own request around it
+		case errors.Is(err, clickhouse.ErrAcquireConnTimeout), errors.Is(err, context.DeadlineExceeded):
+			err, step = errSilent, "look at what keeps it busy, or let CLICKHOUSE_URL name the right port"
 		}
 	default:
 		step = "ask the server's operator"

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -445,6 +446,17 @@ func TestADatabaseOfANewerBuildIsLeftAlone(t *testing.T) {
 	must(t, exec(t.Context(), w, "INSERT INTO schema_migrations (name, checksum) VALUES ('9000_later', 'x')"))
 	if err := w.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "9000_later") || !strings.Contains(err.Error(), "newer build") {
 		t.Errorf("got %v, want a refusal that names the migration", err)
+	}
+}
+
+func TestAPortThatSaysNothingIsSaidSo(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { _ = l.Close() }()
+	_, err = warehouse.Reach(t.Context(), "http://u:hunter2@"+l.Addr().String()+"/x?dial_timeout=100ms")
+	if err == nil || !strings.Contains(err.Error(), "does not answer") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v, want that nothing answers", err)
 	}
 }
 
