@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
@@ -103,7 +104,7 @@ func (c doctorCmd) keepa(ctx context.Context, env daemon.Env) (string, error) {
 func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.NATSURL))
 	if err != nil {
-		return "nothing listens at " + console.RedactURL(c.NATSURL) + ": `ratchet up` will start one", nil
+		return "nothing listens at " + bus.RedactURL(c.NATSURL) + ": `ratchet up` will start one", nil
 	}
 	_ = conn.Close() // it only had to open
 	b, err := c.connect(ctx, a)
@@ -113,9 +114,9 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 	defer b.Close()
 	s, err := console.Look(ctx, b)
 	if err != nil {
-		return console.RedactURL(c.NATSURL) + " answers; no pipeline has run on it yet", nil
+		return bus.RedactURL(c.NATSURL) + " answers; no pipeline has run on it yet", nil
 	}
-	return fmt.Sprintf("%s, %d daemons alive", console.RedactURL(c.NATSURL), len(s.Daemons)), nil
+	return fmt.Sprintf("%s, %d daemons alive", bus.RedactURL(c.NATSURL), len(s.Daemons)), nil
 }
 
 func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {

@@ -58,6 +58,8 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		{[]string{"report", "funnel", "--clickhouse-url", "none"}, 2, "none is no ClickHouse"},
 		{[]string{"sql", "SELECT 1", "--clickhouse-url", "ftp://h/x"}, 2, "ftp"},
 		{[]string{"status", "--clickhouse-url", "x"}, 2, "CLICKHOUSE_URL"},
+		{[]string{"status", "--nats-url", ""}, 2, "NATS_URL: not an address"},
+		{[]string{"status", "--nats-url", "nats://u:hunter2@bad host"}, 2, "NATS_URL: not an address"},
 		{[]string{"deals", "--clickhouse-url", "x"}, 2, "CLICKHOUSE_URL"},
 		{[]string{"deals", "--since", "7 days"}, 2, "90m, 24h or 7d"},
 		{[]string{"up", "--clickhouse", "127.0.0.1:8123"}, 2, "--clickhouse: want embedded, none or the URL"},
@@ -79,6 +81,9 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		var out, errOut bytes.Buffer
 		if code := run(c.args, &out, &errOut); code != c.code || !strings.Contains(errOut.String(), c.says) {
 			t.Errorf("%v: exit %d, want %d; says %q, want %q in it", c.args, code, c.code, errOut.String(), c.says)
+		}
+		if strings.Contains(errOut.String()+out.String(), "hunter2") {
+			t.Errorf("%v: says the password: %s", c.args, errOut.String())
 		}
 	}
 }

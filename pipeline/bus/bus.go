@@ -11,6 +11,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,8 +35,8 @@ type Config struct {
 
 // Validate names the variable that is wrong.
 func (c Config) Validate() error {
-	if c.URL == "" {
-		return fmt.Errorf("NATS_URL: must not be empty")
+	if err := checkURL(c.URL); err != nil {
+		return err
 	}
 	if c.Replicas < 1 || c.Replicas > 5 {
 		return fmt.Errorf("NATS_REPLICAS: want 1 to 5, got %d", c.Replicas)
@@ -46,6 +48,25 @@ func (c Config) Validate() error {
 		return fmt.Errorf("NATS_RESPONSES_AGE: want at least 1h, or 0 for no limit, got %s", c.MaxAge)
 	}
 	return nil
+}
+
+// checkURL says what no client could connect to. It does not repeat the URL, which may hold a password that nobody finds
+// in what cannot be read.
+func checkURL(servers string) error {
+	for one := range strings.SplitSeq(servers, ",") {
+		if u, err := url.Parse(schemed(one)); err != nil || u.Host == "" {
+			return daemon.Usagef("NATS_URL: not an address; want nats://host:4222, nats://user:password@host:4222, or several with commas between")
+		}
+	}
+	return nil
+}
+
+// schemed is one address with its scheme, which clients may leave out.
+func schemed(address string) string {
+	if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
+		return "nats://" + address
+	}
+	return address
 }
 
 // Bus is one connection of one daemon.
@@ -93,7 +114,7 @@ func Connect(ctx context.Context, cfg Config, env daemon.Env, name string) (*Bus
 	}
 	nc, err := connectWithin(ctx, cfg.URL, append(opts, env.NATSOptions...))
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w; start one with `ratchet up` or set NATS_URL", redactURL(cfg.URL), err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w; start one with `ratchet up` or set NATS_URL", RedactURL(cfg.URL), err)
 	}
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(ackWithin))
 	if err != nil {

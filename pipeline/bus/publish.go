@@ -183,13 +183,19 @@ func transient(err error) bool {
 	return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubject)
 }
 
-// redactURL keeps user and password out of errors.
-func redactURL(raw string) string {
+// RedactURL keeps passwords and tokens out of what is said.
+func RedactURL(raw string) string {
 	parts := strings.Split(raw, ",")
 	for i, p := range parts {
-		if u, err := url.Parse(strings.TrimSpace(p)); err == nil {
-			parts[i] = u.Redacted()
+		u, err := url.Parse(schemed(p))
+		if err != nil {
+			parts[i] = "[unreadable URL]"
+			continue
 		}
+		if _, two := u.User.Password(); u.User != nil && !two {
+			u.User = url.User("xxxxx") // alone it is a token
+		}
+		parts[i] = u.Redacted()
 	}
 	return strings.Join(parts, ",")
 }
