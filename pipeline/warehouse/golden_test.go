@@ -81,6 +81,8 @@ func seedLedger(t *testing.T, w *warehouse.Warehouse) {
 		// As the watermarker tells of a page: its rows are the estimate, and what it cost is told by the call.
 		published("w.1", entry(8, noon, pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StageWatermarker, Tokens: 5, PriceKind: pipeline.KindDeals, Items: 1, Claim: "w.1"})),
 		published("poll:w.1", entry(4, noon, pipeline.Entry{Event: pipeline.EventPoll, Stage: pipeline.StageWatermarker, RowsEstimate: 150, Query: "q@1", From: 7900000, To: 7900060, Claim: "w.1"})),
+		// A claim that was given back: no call.
+		published("c.1", entry(9, noon, pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StageCommitter, PriceKind: pipeline.KindCommit, Items: 1, Claim: "c.1"})),
 		span(5, 0, pipeline.EventGapOpened, "g1"), span(6, 3*time.Hour, pipeline.EventGapExpired, "g1"), span(7, 0, pipeline.EventGapOpened, "g2"),
 	}, "ledger"))
 }

@@ -38,7 +38,9 @@ func (t *Table) Write(w io.Writer, format string) error {
 func (t *Table) writeText(w io.Writer) error {
 	widths := make([]int, len(t.Columns))
 	cells := make([][]string, 0, len(t.Rows)+1)
-	cells = append(cells, t.Columns)
+	if len(t.Columns) > 0 {
+		cells = append(cells, t.Columns)
+	}
 	for _, r := range t.Rows {
 		line := make([]string, len(r))
 		for i, v := range r {
