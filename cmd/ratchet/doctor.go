@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
@@ -116,7 +117,21 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 	if err != nil {
 		return bus.RedactURL(c.NATSURL) + " answers; no pipeline has run on it yet", nil
 	}
+	if err := stuck(s.Daemons); err != nil {
+		return "", err
+	}
 	return fmt.Sprintf("%s, %d daemons alive", bus.RedactURL(c.NATSURL), len(s.Daemons)), nil
+}
+
+// stuck names the daemons that say of themselves that they cannot go on.
+func stuck(daemons []pipeline.Heartbeat) error {
+	var all []error
+	for _, h := range daemons {
+		if h.State == "stuck" {
+			all = append(all, fmt.Errorf("%s is stuck: %s; docs/runbook.md has the warnings of its log", h.Daemon, h.LastError))
+		}
+	}
+	return errors.Join(all...)
 }
 
 func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {

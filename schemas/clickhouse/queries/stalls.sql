@@ -24,7 +24,7 @@
 --   waiting              works that wait at until while a stall goes on
 -- Parameters:
 --   since  DateTime  = -7d  from the start of which day, pipeline time, UTC
---   until  DateTime  = -0m  up to when, pipeline time, UTC
+--   until  DateTime  = -0m  up to when, pipeline time, UTC; not after now, where nothing is known
 WITH
     -- Milliseconds since 1970, 0 for none: the slot's start; the first call, who paid it, the last one; the balance after
     -- it, and from when it is above zero where it is not; the first decision, whether a paid look made it, the last one; the
