@@ -50,23 +50,6 @@ func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, m
 	return l, l.bind(ctx)
 }
 
-// bind opens the durable and learns which stream of that name it belongs to.
-func (l *line[R]) bind(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	s, err := l.r.bus.JS.Stream(ctx, l.stream)
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", l.stream, err)
-	}
-	name := pipeline.DurableRecorder(l.stream)
-	c, err := l.r.bus.JS.Consumer(ctx, l.stream, name)
-	if err != nil {
-		return fmt.Errorf("open consumer %s on %s: %w", name, l.stream, err)
-	}
-	l.durable, l.epoch = c, epochOf(s.CachedInfo())
-	return nil
-}
-
 // run records until ctx ends; working ends a little later, for what is in hand then. It owns a second goroutine, which takes and
 // decodes the next batch while ClickHouse stores this one: each of the two keeps one processor busy. It is waited for by the end
 // of batches.
@@ -83,6 +66,7 @@ func (l *line[R]) run(ctx, working context.Context) {
 
 // batch is messages in hand, and what became of them.
 type batch[R warehouse.Row] struct {
+	epoch  uint32 // of the stream that they came from
 	msgs   []jetstream.Msg
 	rows   []held[R]
 	graves []grave
@@ -92,6 +76,9 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 	pause := l.r.pause
 	for ctx.Err() == nil {
 		msgs, err := l.take(ctx)
+		if err == nil && len(msgs) > 0 {
+			err = l.still(context.WithoutCancel(ctx), l.epoch, msgs) // bounded; what is in hand at the end is recorded
+		}
 		if err != nil {
 			l.r.pulse.failed(err)
 			l.r.env.Log.Warn("take failed, will repeat", "stream", l.stream, "err", err)
@@ -107,20 +94,9 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 			continue
 		}
 		l.r.pulse.holds(l.stream, int(l.inHand.Add(int64(len(msgs)))))
-		b := batch[R]{msgs: msgs}
+		b := batch[R]{epoch: l.epoch, msgs: msgs}
 		b.rows, b.graves = l.decode(msgs)
 		batches <- b
-	}
-}
-
-// rebind opens the durable anew: it, or its stream, may have been deleted.
-func (l *line[R]) rebind(ctx context.Context) {
-	err := l.r.bus.Ensure(ctx)
-	if err == nil {
-		err = l.bind(ctx)
-	}
-	if err != nil && ctx.Err() == nil {
-		l.r.pulse.failed(err)
 	}
 }
 
@@ -149,7 +125,7 @@ func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 	return out, nil
 }
 
-// record inserts and settles. On return every message is acknowledged, buried, or on its way back.
+// record inserts and settles. On return every message is acknowledged, buried, or on its way back, or has no stream any more.
 func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
 	defer func() { l.r.pulse.holds(l.stream, int(l.inHand.Add(-int64(len(b.msgs))))) }()
 	b.rows = l.ripe(working, b.rows)
@@ -162,8 +138,14 @@ func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
 		l.r.pulse.failed(err)
 		return
 	}
+	err = l.still(working, b.epoch, nil)
 	if bad := append(b.graves, poison...); len(bad) > 0 {
-		l.bury(working, bad)
+		l.bury(working, bad, err == nil)
+	}
+	if err != nil {
+		// Unsaid, what is recorded comes again and is the same row. Of a stream that is gone there is nothing to settle.
+		l.r.pulse.failed(err)
+		return
 	}
 	l.acknowledge(working, b.rows, poison)
 }
@@ -195,9 +177,9 @@ func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
 	return rows, graves
 }
 
-// bury stores what cannot be recorded on DEAD, then ends its delivery. A dead letter that cannot be recorded stays
-// where it is, on DEAD.
-func (l *line[R]) bury(ctx context.Context, graves []grave) {
+// bury stores what cannot be recorded on DEAD, then ends its delivery if the stream is still there that delivered it. A dead
+// letter that cannot be recorded stays where it is, on DEAD.
+func (l *line[R]) bury(ctx context.Context, graves []grave, there bool) {
 	for _, g := range graves {
 		l.r.env.Log.Warn("message cannot be recorded", "stream", l.stream, "sequence", g.seq, "reason", g.reason, "err", g.err)
 		l.r.pulse.count("buried", 1)
@@ -207,6 +189,9 @@ func (l *line[R]) bury(ctx context.Context, graves []grave) {
 				_ = g.msg.Nak() // unsaid, it comes after AckWait
 				continue
 			}
+		}
+		if !there {
+			continue
 		}
 		// A crash on the line above repeats the dead letter, whose id drops it.
 		if err := g.msg.TermWithReason(g.reason); err != nil {

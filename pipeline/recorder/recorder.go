@@ -19,8 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
@@ -188,7 +186,3 @@ func openWarehouse(ctx context.Context, cfg Config) (sink, error) {
 	}
 	return w, nil
 }
-
-// epochOf is when a stream was made, Unix seconds. A stream that was deleted and made anew numbers its messages from 1
-// again, and is told from the old one by it.
-func epochOf(s *jetstream.StreamInfo) uint32 { return uint32(s.Created.Unix()) } //nolint:gosec // until 2106

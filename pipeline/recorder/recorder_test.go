@@ -220,3 +220,72 @@ func TestTheConfigurationNamesWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// remake deletes a stream and makes it anew, as an operator or a lost disk does; the new one is told from the old by the
+// second in which it was made.
+func (w *world) remake(stream string) {
+	w.t.Helper()
+	s, err := w.b.JS.Stream(w.t.Context(), stream)
+	must(w.t, err)
+	made := s.CachedInfo().Created.Unix()
+	w.await("another second", func() bool { return time.Now().Unix() > made })
+	must(w.t, w.b.JS.DeleteStream(w.t.Context(), stream))
+	must(w.t, w.b.Ensure(w.t.Context()))
+}
+
+// TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne remakes the stream while no fetch of the recorder waits, as while
+// ClickHouse is away: the next fetch succeeds, on another stream whose sequences begin at 1 again.
+func TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.verdicts(1, 10)
+	away := make(chan struct{})
+	r, _ := w.start(func(s sink) sink { return &behind{sink: s, until: away} })
+	w.await("a batch is in hand and another waits", func() bool {
+		return r.pulse.beat().Detail[pipeline.StreamVerdicts] != nil
+	})
+	w.verdicts(11, 20)
+	w.verdicts(21, 30)
+	w.await("the recorder has taken all that it takes while ClickHouse is away", func() bool {
+		c, err := w.b.JS.Consumer(t.Context(), pipeline.StreamVerdicts, pipeline.DurableRecorder(pipeline.StreamVerdicts))
+		must(t, err)
+		return c.CachedInfo().NumWaiting == 0 && c.CachedInfo().NumAckPending == 30
+	})
+	w.remake(pipeline.StreamVerdicts)
+	w.verdicts(31, 40)
+	close(away)
+	w.settled()
+	w.counts(40)
+}
+
+// behind does not answer until it may.
+type behind struct {
+	sink
+	until chan struct{}
+}
+
+func (b *behind) InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow, token string) error {
+	<-b.until
+	return b.sink.InsertVerdicts(ctx, rows, token)
+}
+
+// TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne has a message recorded whose stream was deleted meanwhile. Its
+// acknowledgement names a stream and a sequence, which are another message's now.
+func TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publishEach(w.entry, 1, 10)
+	_, thaw := freeze(w, "insert", pipeline.StreamLedger, readEntry, sink.InsertLedger)
+	w.remake(pipeline.StreamLedger)
+	w.publishEach(w.entry, 11, 20)
+	// Another takes the new ones, and dies with them in hand.
+	_, dead := freeze(w, "look-up", pipeline.StreamLedger, readEntry, sink.InsertLedger)
+	defer dead()
+	thaw()
+	c, err := w.b.JS.Consumer(t.Context(), pipeline.StreamLedger, pipeline.DurableRecorder(pipeline.StreamLedger))
+	must(t, err)
+	if n := c.CachedInfo().NumAckPending; n != 10 {
+		t.Errorf("%d messages of the new stream are unsettled, want all 10 that nobody has recorded", n)
+	}
+	w.want("SELECT count() FROM ledger FINAL", "10")
+}

@@ -132,7 +132,7 @@ func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Or
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.record(w.t.Context(), w.t.Context(), batch[R]{msgs: msgs, rows: rows, graves: graves})
+		l.record(w.t.Context(), w.t.Context(), batch[R]{epoch: l.epoch, msgs: msgs, rows: rows, graves: graves})
 	}()
 	<-f.reached
 	return msgs, func() {
@@ -227,7 +227,7 @@ func TestWhatIsInHandIsRecordedAlthoughItsStreamWasPurged(t *testing.T) {
 	s, err := w.b.JS.Stream(t.Context(), pipeline.StreamLedger)
 	must(t, err)
 	must(t, s.Purge(t.Context()))
-	l.record(t.Context(), t.Context(), batch[warehouse.LedgerRow]{msgs: msgs, rows: rows})
+	l.record(t.Context(), t.Context(), batch[warehouse.LedgerRow]{epoch: l.epoch, msgs: msgs, rows: rows})
 	r.store.close()
 	w.want("SELECT count() FROM ledger FINAL", fmt.Sprint(len(msgs)))
 }
