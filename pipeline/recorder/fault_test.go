@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/warehouse"
 )
@@ -220,4 +222,29 @@ func TestACrashBeforeTheAcknowledgementRecordsNothingTwice(t *testing.T) {
 	w.settled()
 	w.want("SELECT count(), uniqExact(work_id) FROM verdicts FINAL", "130,130")
 	w.want("SELECT sum(verdicts) FROM verdict_counts", "130")
+}
+
+// narrow has memory for so many rows at once, and says of more what ClickHouse says.
+type narrow struct {
+	sink
+	most int
+}
+
+func (n narrow) InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow, token string) error {
+	if len(rows) > n.most {
+		return fmt.Errorf("insert %d rows into verdicts: %w", len(rows), &clickhouse.Exception{Code: 241, Message: "memory limit exceeded"})
+	}
+	return n.sink.InsertVerdicts(ctx, rows, token)
+}
+
+func TestABatchThatIsTooMuchForTheMemoryIsStoredInParts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.verdicts(1, 100)
+	r, _ := w.start(func(s sink) sink { return narrow{s, 7} })
+	w.settled()
+	w.counts(100)
+	if n := r.pulse.beat().Counters["buried"]; n != 0 {
+		t.Errorf("%d verdicts buried, want none: nothing is wrong with them", n)
+	}
 }

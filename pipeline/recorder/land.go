@@ -53,14 +53,16 @@ func (l *line[R]) pauseNow(ctx context.Context, pause time.Duration) time.Durati
 	return pause
 }
 
-// halve inserts the rows; where the data is at fault it inserts the halves, until a bad row is alone. Halves have
-// tokens of their own, so a row that was stored with its batch after all is stored twice, as the same row.
+// halve inserts the rows; where the data is at fault it inserts the halves, until a bad row is alone; where they are too much for
+// the memory of ClickHouse, until they are not. Halves have tokens of their own, so a row that was stored with its batch after all
+// is stored twice, as the same row.
 func (l *line[R]) halve(ctx context.Context, rows []held[R]) ([]grave, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
 	err := l.insertOnce(ctx, rows)
-	if err == nil || warehouse.Classify(err) != warehouse.BadData {
+	class := warehouse.Classify(err)
+	if err == nil || class != warehouse.BadData && (class != warehouse.TooMuch || len(rows) == 1) {
 		return nil, err
 	}
 	if len(rows) == 1 {

@@ -17,6 +17,7 @@ const (
 	codeUnknownDatabase = 81
 	codeAuthentication  = 516
 	codeReadOnly        = 164
+	codeMemory          = 241
 )
 
 // Class is what an error asks for.
@@ -27,6 +28,7 @@ const (
 	Again    Class = iota // the same batch with the same token, later: nothing says that it did not land
 	BadData               // a row of the batch cannot be stored: halve it until the row is alone
 	NoSchema              // a table or column is missing: migrate, then again
+	TooMuch               // more at once than ClickHouse has memory for: the halves; of a single row, again
 )
 
 var (
@@ -47,6 +49,8 @@ func Classify(err error) Class {
 		return NoSchema
 	case slices.Contains(dataCodes, code(err)):
 		return BadData
+	case code(err) == codeMemory:
+		return TooMuch
 	}
 	return Again
 }

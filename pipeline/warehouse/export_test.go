@@ -18,3 +18,11 @@ func (w *Warehouse) MigrateTo(ctx context.Context, n int) error {
 func (w *Warehouse) Exec(ctx context.Context, sql string, pairs ...string) error {
 	return w.exec(ctx, sql, pairs...)
 }
+
+// Late are the statements of the migrations, by the migration's name.
+func Late() (names []string, statements [][]string) {
+	for _, m := range must(migrations(schemas.ClickHouse)) {
+		names, statements = append(names, m.name), append(statements, m.statements)
+	}
+	return names, statements
+}

@@ -46,9 +46,10 @@ func insert[R any](ctx context.Context, w *Warehouse, table string, columns []co
 		names[i] = c.name
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
-		"async_insert":               0, // an insert that returned is stored
-		"insert_deduplication_token": token,
-		"insert_deduplicate":         1,
+		"async_insert":                                       0, // an insert that returned is stored
+		"max_partitions_per_insert_block":                    0, // however many months a batch holds: a limit would refuse the same batch for ever
+		"insert_deduplication_token":                         token,
+		"insert_deduplicate":                                 1,
 		"deduplicate_blocks_in_dependent_materialized_views": 1, // a repeat fills in what a view missed, once
 		"parallel_view_processing":                           1, // the sums side by side
 	}))

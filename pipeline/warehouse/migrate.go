@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -57,7 +58,19 @@ func (w *Warehouse) migrate(ctx context.Context, all []migration) error {
 			return fmt.Errorf("database %s has migration %s, which this build does not know: a newer build made it; run that one, or let CLICKHOUSE_URL name another database", w.database, name)
 		}
 	}
+	return w.bring(ctx, all, applied)
+}
+
+// bring applies what is not applied. Before each migration it asks again what is, since another process may have been faster.
+func (w *Warehouse) bring(ctx context.Context, all []migration, applied map[string]string) error {
 	for _, m := range all {
+		if _, done := applied[m.name]; !done {
+			now, err := w.applied(ctx)
+			if err != nil {
+				return err
+			}
+			applied = now
+		}
 		sum, done := applied[m.name]
 		if done && sum != m.checksum {
 			return fmt.Errorf("migration %s in database %s was applied with other content than this build has: run the build that applied it, or use an empty database", m.name, w.database)
@@ -74,7 +87,73 @@ func (w *Warehouse) migrate(ctx context.Context, all []migration) error {
 			applied = now
 		}
 	}
+	return w.settle(ctx, all)
+}
+
+// settle says the last word on every view, and on all that was dropped, once more. Who is frozen before a statement and thaws when another
+// process has applied everything replaces a view by an earlier definition, or makes again what a later migration dropped; then he comes here. If he
+// dies first, the next start comes here. The rest of the statements change nothing when they are late: what they make is there, what they fill is
+// a set, a maximum or a newest value, or the table or column is gone and they fail.
+func (w *Warehouse) settle(ctx context.Context, all []migration) error {
+	applied, err := w.applied(ctx)
+	if err != nil {
+		return err
+	}
+	for name := range applied {
+		if name > all[len(all)-1].name {
+			return nil // a newer build was faster: the last word is not ours
+		}
+	}
+	for _, s := range lastWords(all) {
+		if err := w.exec(ctx, s); err != nil {
+			return fmt.Errorf("say once more what the migrations came to: %w", err)
+		}
+	}
 	return nil
+}
+
+// What makes or unmakes a table or view by its name.
+var aboutName = regexp.MustCompile(`^(CREATE OR REPLACE VIEW|DROP (?:VIEW|TABLE) IF EXISTS|CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS) (\w+)`)
+
+// lastWords are the statements that replace or drop something of which no later statement says anything, in the order in which these things
+// were first made: one that reads another comes after it.
+func lastWords(all []migration) []string {
+	var names []string
+	last := map[string]string{}
+	for _, m := range all {
+		for _, s := range m.statements {
+			sql := withoutHeading(s)
+			said := aboutName.FindStringSubmatch(sql)
+			if said == nil {
+				continue
+			}
+			name := said[2]
+			if _, seen := last[name]; !seen {
+				names = append(names, name)
+			}
+			if last[name] = sql; strings.HasSuffix(said[1], "IF NOT EXISTS") {
+				last[name] = ""
+			}
+		}
+	}
+	var out []string
+	for _, name := range names {
+		if last[name] != "" {
+			out = append(out, last[name])
+		}
+	}
+	return out
+}
+
+// withoutHeading is a statement without the lines of comment before it.
+func withoutHeading(s string) string {
+	for {
+		s = strings.TrimSpace(s)
+		if !strings.HasPrefix(s, "--") {
+			return s
+		}
+		_, s, _ = strings.Cut(s, "\n")
+	}
 }
 
 func (w *Warehouse) apply(ctx context.Context, m migration) error {

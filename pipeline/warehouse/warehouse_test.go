@@ -195,6 +195,20 @@ func TestRowsInsertedAgainInAnyBatchAreTheSameRowsAndTheViewsAgree(t *testing.T)
 	want(t, w, "SELECT balance, rate, stage FROM balance", "-3,5,peeker")
 }
 
+// TestABatchOverManyMonthsIsStored: verdicts are partitioned by the month of their pipeline time, which is what their messages
+// say. ClickHouse refuses an insert into more than a hundred partitions by default, and would refuse the same batch for ever.
+func TestABatchOverManyMonthsIsStored(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	rows := verdicts(150)
+	for i := range rows {
+		rows[i].At = noon.AddDate(0, -i, 0)
+	}
+	must(t, w.InsertVerdicts(t.Context(), rows, "a"))
+	want(t, w, "SELECT count(), uniqExact(toYYYYMM(at)) FROM verdicts FINAL", "150,150")
+	want(t, w, "SELECT sum(verdicts) FROM verdict_counts", "150")
+}
+
 func TestARestartedStreamWithTheSameSequencesIsNotTheOldOne(t *testing.T) {
 	t.Parallel()
 	w := open(t)
