@@ -24,7 +24,8 @@ const migrationsTable = `CREATE TABLE IF NOT EXISTS schema_migrations
     applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree(applied_at)
-ORDER BY name`
+ORDER BY name
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`
 
 // migration is one file of schemas/clickhouse.
 type migration struct {
