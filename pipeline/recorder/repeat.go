@@ -31,13 +31,16 @@ func (l *line[R]) insertAnew(ctx context.Context, s sink, rows []R, token string
 	if err != nil {
 		return err
 	}
-	anew := warehouse.WithoutRepeats(rows, events, stored)
+	anew, seen := warehouse.WithoutRepeats(rows, events, stored)
 	// The token names the whole batch: which of its rows are repeats does not change from one attempt to the next.
 	if err := l.insert(s, ctx, anew, token); err != nil {
 		return err
 	}
-	if n := len(rows) - len(anew); n > 0 {
-		l.r.pulse.count("repeats", n)
+	if len(seen) > 0 {
+		if err := s.Remember(ctx, l.stream, seen); err != nil {
+			return err
+		}
+		l.r.pulse.count("repeats", len(seen))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -34,12 +35,27 @@ func TestWhatIsPublishedAgainAfterTheDedupWindowIsTheSameRow(t *testing.T) {
 	stop()
 	w.forgetAfter(day)
 	w.rewind()
-	r, _ := w.start(plainly)
+	var remembered atomic.Int64
+	r, _ := w.start(func(s sink) sink { return remembers{s, &remembered} })
 	w.settled()
 	w.happened(90)
+	if n := remembered.Load(); n != 4*30 {
+		t.Errorf("%d repeats remembered, want 30 of each stream: their events must be known as long as they are there", n)
+	}
 	if n := r.pulse.beat().Counters["repeats"]; n != 4*30 {
 		t.Errorf("%d repeats counted, want 30 of each stream", n)
 	}
+}
+
+// remembers counts what it is told to remember.
+type remembers struct {
+	sink
+	told *atomic.Int64
+}
+
+func (r remembers) Remember(ctx context.Context, stream string, seen []warehouse.Seen) error {
+	r.told.Add(int64(len(seen)))
+	return r.sink.Remember(ctx, stream, seen)
 }
 
 func TestRecordersDoNotDoubleAnEventWhoseMessagesTheyHoldAtOnce(t *testing.T) {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -17,6 +19,7 @@ import (
 type Row interface {
 	EventID() uint64
 	RowID() uint64
+	StoredOn() time.Time // when the stream stored it, machine time
 }
 
 // MessageID is a message's Nats-Msg-Id as a row holds it: 64 bits of a hash. Such an id means something within its stream
@@ -45,8 +48,8 @@ func Events[R Row](rows []R) []uint64 {
 
 // WithoutRepeats is the rows, of such events, without those whose event is stored under another row id, or stands twice
 // among them: it was published again after the stream had forgotten its id. What is stored stays, and of two rows that are
-// not, the one with the lesser row id. A row whose event nobody can tell stays.
-func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) []R {
+// not, the one with the lesser row id. A row whose event nobody can tell stays. seen says of each that is left out where its event is.
+func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) (anew []R, seen []Seen) {
 	first := make(map[uint64]uint64, len(rows)) // of each event the row that stays
 	for i, event := range events {
 		row := rows[i].RowID()
@@ -56,24 +59,64 @@ func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) 
 			first[event] = row
 		}
 	}
-	out := make([]R, 0, len(rows))
+	anew = make([]R, 0, len(rows))
 	for i, event := range events {
 		if event == 0 || first[event] == rows[i].RowID() {
-			out = append(out, rows[i])
+			anew = append(anew, rows[i])
+		} else {
+			seen = append(seen, Seen{Event: event, Row: first[event], At: rows[i].StoredOn()})
 		}
 	}
-	return out
+	return anew, seen
+}
+
+// Seen is an event of which another message was stored at that time than the one whose row stays.
+type Seen struct {
+	Event uint64
+	Row   uint64
+	At    time.Time
+}
+
+// ids are the tables in which events are remembered for a time, whatever becomes of their rows.
+var ids = map[string]string{pipeline.StreamVerdicts: "verdict_ids", pipeline.StreamLedger: "entry_ids"}
+
+// Remember keeps events of a stream in mind for as long as their last message may come again, and not only their first. Elsewhere an
+// event is remembered as long as its row. It may be said again.
+func (w *Warehouse) Remember(ctx context.Context, stream string, seen []Seen) error {
+	table, is := ids[stream]
+	if !is || len(seen) == 0 {
+		return nil
+	}
+	events, rows, months := make([]uint64, len(seen)), make([]uint64, len(seen)), make([]time.Time, len(seen))
+	for i, s := range seen {
+		at := s.At.UTC()
+		events[i], rows[i], months[i] = s.Event, s.Row, time.Date(at.Year(), at.Month()+1, 0, 0, 0, 0, 0, time.UTC)
+	}
+	batch, err := w.conn.PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0})),
+		"INSERT INTO "+table+" (id, row_id, stored_at)")
+	if err != nil {
+		return fmt.Errorf("remember %d events of %s: %w", len(seen), stream, err)
+	}
+	for i, column := range []any{events, rows, months} {
+		if err := batch.Column(i).Append(column); err != nil {
+			return errors.Join(fmt.Errorf("remember %d events of %s: %w", len(seen), stream, err), batch.Abort())
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("remember %d events of %s: %w", len(seen), stream, err)
+	}
+	return nil
 }
 
 // idsInAQuery is how many ids are asked for at once: with more, the query's text would be too long.
 const idsInAQuery = 10_000
 
-// stored is where each stream's events are found. Verdicts are so many that their ids have a table of their own; the other
-// tables are small enough to be gone through.
+// stored is where each stream's events are found. Where sums outlive the rows, the ids have a table of their own; the other tables are
+// small enough to be gone through.
 var stored = map[string]string{
 	pipeline.StreamVerdicts: "SELECT id, min(row_id) FROM verdict_ids WHERE id IN (%s) GROUP BY id",
 	pipeline.StreamDeals:    "SELECT msg_id, min(row_id) FROM deal_versions WHERE msg_id IN (%s) GROUP BY msg_id",
-	pipeline.StreamLedger:   "SELECT msg_id, min(row_id) FROM ledger WHERE msg_id IN (%s) GROUP BY msg_id",
+	pipeline.StreamLedger:   "SELECT id, min(row_id) FROM entry_ids WHERE id IN (%s) GROUP BY id",
 	pipeline.StreamDead:     "SELECT msg_id, min(row_id) FROM dead WHERE msg_id IN (%s) GROUP BY msg_id",
 }
 

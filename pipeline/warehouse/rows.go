@@ -1,6 +1,8 @@
 package warehouse
 
 import (
+	"time"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/standing"
 )
@@ -18,6 +20,9 @@ func (o Origin) RowID() uint64 { return uint64(o.Epoch)<<32 | o.Sequence&0xfffff
 
 // EventID tells what happened from whatever else did, however often it was published; 0: nobody can tell.
 func (o Origin) EventID() uint64 { return MessageID(o.Epoch, o.MsgID) }
+
+// StoredOn is when the stream stored the message.
+func (o Origin) StoredOn() time.Time { return o.StoredAt }
 
 // VerdictRow is one row of verdicts.
 type VerdictRow struct {
