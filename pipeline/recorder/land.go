@@ -103,13 +103,15 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 
 // token names the content of a batch: stream, its epoch, first and last sequence, count. Where sequences are missing
 // in between, the same four could name another batch, which ClickHouse would then drop without a word: a digest of
-// all sequences tells them apart.
+// all sequences tells them apart. And it names the taking: who has a batch in hand repeats it under its token until it is
+// known to have landed, but what is delivered anew is stored anew. ClickHouse remembers tokens longer than rows that somebody or their age
+// has removed, and would say of those that they are stored.
 func (l *line[R]) token(rows []held[R]) string {
 	first, last := rows[0].seq, rows[0].seq
 	for _, h := range rows {
 		first, last = min(first, h.seq), max(last, h.seq)
 	}
-	token := fmt.Sprintf("%s:%d:%d-%d:%d", l.stream, rows[0].epoch, first, last, len(rows))
+	token := fmt.Sprintf("%s:%d:%d-%d:%d:%s", l.stream, rows[0].epoch, first, last, len(rows), rows[0].taking)
 	if last-first+1 == uint64(len(rows)) {
 		return token
 	}

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -33,6 +34,8 @@ type held[R warehouse.Row] struct {
 	seq   uint64
 	epoch uint32 // of the stream that it came from
 	row   R
+
+	taking string // tells a batch from the same messages, delivered at another time
 }
 
 // grave is a message that cannot be recorded, and why.
@@ -156,7 +159,7 @@ func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
 	var graves []grave
 	var newest pipeline.Stored
 	var pending uint64
-	in := warehouse.Origin{Stream: l.stream, Epoch: l.epoch}
+	in, taking := warehouse.Origin{Stream: l.stream, Epoch: l.epoch}, rand.Text()
 	for _, m := range msgs {
 		stored, behind, err := storedOf(m)
 		var row R
@@ -168,7 +171,7 @@ func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
 			graves = append(graves, grave{msg: m, seq: stored.Sequence, reason: reasonOf(err), err: err})
 			continue
 		}
-		rows = append(rows, held[R]{msg: m, seq: stored.Sequence, epoch: l.epoch, row: row})
+		rows = append(rows, held[R]{msg: m, seq: stored.Sequence, epoch: l.epoch, row: row, taking: taking})
 	}
 	if newest.Sequence > 0 {
 		o, _ := newest.Origin() // what cannot be read is in its grave

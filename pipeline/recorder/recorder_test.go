@@ -199,11 +199,11 @@ func TestABatchWithHolesHasATokenOfItsOwn(t *testing.T) {
 	of := func(seqs ...uint64) string {
 		rows := make([]held[warehouse.DeadRow], len(seqs))
 		for i, s := range seqs {
-			rows[i].seq, rows[i].epoch = s, 7
+			rows[i].seq, rows[i].epoch, rows[i].taking = s, 7, "T"
 		}
 		return l.token(rows)
 	}
-	if got := of(3, 4, 5); got != "S:7:3-5:3" {
+	if got := of(3, 4, 5); got != "S:7:3-5:3:T" {
 		t.Errorf("got %s", got)
 	}
 	if of(1, 2, 4) == of(1, 3, 4) {

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -72,6 +73,29 @@ func TestRecordersDoNotDoubleAnEventWhoseMessagesTheyHoldAtOnce(t *testing.T) {
 	w.start(plainly)
 	w.settled()
 	w.happened(60)
+}
+
+// TestWhatWasRemovedIsRecordedAnew removes rows, as their age or somebody does, and records their stream anew, in the same batches. ClickHouse remembers
+// an insert's token when its rows are gone; it must not say of them that they are stored.
+func TestWhatWasRemovedIsRecordedAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.verdicts(1, 60)
+	_, stop := w.start(plainly)
+	w.settled()
+	stop()
+	for range 2 {
+		h, err := warehouse.Open(t.Context(), w.dsn)
+		must(t, err)
+		_, err = h.SQL(t.Context(), "ALTER TABLE verdicts DELETE WHERE 1 SETTINGS mutations_sync = 2", false)
+		must(t, errors.Join(err, h.Close()))
+		w.want("SELECT count() FROM verdicts", "0")
+		w.rewind()
+		_, stop = w.start(plainly)
+		w.settled()
+		w.counts(60)
+		stop()
+	}
 }
 
 func TestMessagesWithoutAnIdAreNoRepeatsOfEachOther(t *testing.T) {
