@@ -441,10 +441,10 @@ func TestNativelyManyClientsAskAtOnce(t *testing.T) {
 	want(t, "rows", one[uint64](t, c, "SELECT uniqExact(a) FROM t"), 50)
 }
 
-func startBoth(t *testing.T, data string) *clickhouse.Server {
+func startBoth(t *testing.T, data string, env ...string) *clickhouse.Server {
 	t.Helper()
 	s, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{
-		Lib: library(t), Data: data, Addr: "127.0.0.1:0", Native: "127.0.0.1:0", Env: []string{role + "=engine"},
+		Lib: library(t), Data: data, Addr: "127.0.0.1:0", Native: "127.0.0.1:0", Env: append(env, role+"=engine"),
 	})
 	if err != nil {
 		t.Fatal(err)

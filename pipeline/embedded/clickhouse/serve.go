@@ -36,7 +36,9 @@ type ServeOptions struct {
 	// "password" in Data; without it none is asked for.
 	Password  string
 	MaxMemory int64 // bytes the engine counts; 0: 90 % of the machine's. Real use may be 2.5 times that for seconds
-	Log       *slog.Logger
+	// Silence is how long a client may neither send nor read in the middle of something; 0: 5 minutes.
+	Silence time.Duration
+	Log     *slog.Logger
 	// Ready is called once, when requests are answered, with the addresses of both doors as clickhouse-go takes them;
 	// native is empty if there is none. It may be nil.
 	Ready func(url, native string)
@@ -75,7 +77,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	}
 	front, err := shim.New(shim.Options{
 		Engine: eng, Temp: filepath.Join(o.Data, "shim-tmp"), Database: Database,
-		User: o.User, Password: password, AnyHost: !loopbackListener(at.http), Log: o.Log,
+		User: o.User, Password: password, AnyHost: !loopbackListener(at.http), Silence: o.Silence, Log: o.Log,
 	})
 	if err != nil {
 		return errors.Join(err, eng.Close())
@@ -139,13 +141,13 @@ func openEngine(o ServeOptions) (*engine.Engine, error) {
 }
 
 func serve(ctx context.Context, o ServeOptions, at listeners, eng *engine.Engine, front *shim.Server, password string) error {
-	srv := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	srv := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 3)
 	door, err := front.OpenDoor()
 	if err != nil {
 		return errors.Join(err, eng.Close())
 	}
-	go func() { failed <- srv.Serve(at.http) }()
+	go func() { failed <- srv.Serve(shim.Patient(at.http, o.Silence)) }()
 	url, nativeURL := serverURL("http", at.http.Addr().String(), o.User, password), ""
 	if at.native != nil {
 		nativeURL = serverURL("clickhouse", at.native.Addr().String(), o.User, password)
@@ -174,12 +176,23 @@ func serve(ctx context.Context, o ServeOptions, at listeners, eng *engine.Engine
 	defer cancel()
 	// New connections are refused at once; the shim ends what still runs.
 	down := make(chan error, 2)
-	go func() { down <- srv.Shutdown(stopping) }()
+	go func() { down <- shutdown(stopping, srv) }()
 	go func() { down <- door.Close(stopping, at.native, drain) }()
 	if err := front.Close(stopping, drain); err != nil {
 		return errors.Join(cause, err)
 	}
 	return errors.Join(cause, <-down, <-down, eng.Close())
+}
+
+// shutdown ends HTTP: requests that run may end, and what was killed may be told; then connections are cut, also of a
+// client that neither sends nor reads.
+func shutdown(ctx context.Context, srv *http.Server) error {
+	soft, cancel := context.WithTimeout(ctx, drain+time.Second)
+	defer cancel()
+	if err := srv.Shutdown(soft); err == nil || ctx.Err() != nil {
+		return err
+	}
+	return srv.Close()
 }
 
 // inherited and inheritedNative name the environment variables in which Start tells

@@ -26,6 +26,9 @@ import (
 // role tells this binary, run again, what to be.
 const role = "RATCHET_TEST_ROLE"
 
+// silence tells the engine how long its clients may be silent.
+const silence = "RATCHET_TEST_SILENCE"
+
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "engine":
@@ -47,6 +50,7 @@ func beEngine() int {
 	if err := f.Parse(os.Args[2:]); err != nil {
 		return 2
 	}
+	o.Silence, _ = time.ParseDuration(os.Getenv(silence)) // empty: as it is
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	if err := clickhouse.Serve(ctx, o); err != nil {

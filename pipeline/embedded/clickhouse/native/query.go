@@ -12,6 +12,7 @@ type Query struct {
 	ID       string
 	Text     string
 	Compress bool // blocks come and go compressed
+	Inner    bool // another server's, as a part of one of its own
 	Settings []Setting
 	Params   []Setting
 }
@@ -32,7 +33,7 @@ const (
 func ReadQuery(in *bufio.Reader, revision int) (Query, error) {
 	w := wire{in: in}
 	q := Query{ID: w.text(mostWords)}
-	w.clientInfo(revision)
+	q.Inner = w.clientInfo(revision) == proto.ClientQuerySecondary
 	q.Settings = w.settings(revision)
 	if proto.FeatureInterServerSecret.In(revision) && w.text(mostWords) != "" && w.err == nil {
 		w.err = bad("queries between servers are not served")
@@ -50,9 +51,9 @@ func ReadQuery(in *bufio.Reader, revision int) (Query, error) {
 
 // clientInfo passes over what a client says about itself. A server that asks for its own client says the same about that
 // one, whichever way it came.
-func (w *wire) clientInfo(revision int) {
-	if kind := w.byte(); kind == byte(proto.ClientQueryNone) {
-		return
+func (w *wire) clientInfo(revision int) (kind proto.ClientQueryKind) {
+	if kind = proto.ClientQueryKind(w.byte()); kind == proto.ClientQueryNone {
+		return kind
 	}
 	w.text(mostWords) // initial user, query id, address
 	w.text(mostWords)
@@ -81,6 +82,7 @@ func (w *wire) clientInfo(revision int) {
 		w.uvarint()
 		w.uvarint()
 	}
+	return kind
 }
 
 // cameBy passes over what depends on how the first client came. Of other ways than these two nothing is said.

@@ -66,7 +66,7 @@ func (d *Door) Serve(l net.Listener) error {
 			time.Sleep(10 * time.Millisecond) // usually out of file descriptors
 			continue
 		}
-		d.welcome(conn)
+		d.welcome(&patientConn{Conn: conn, sending: d.s.o.Silence})
 	}
 }
 
@@ -77,9 +77,14 @@ func (d *Door) isClosing() bool {
 }
 
 // welcome gives the client a goroutine, or says why not.
-func (d *Door) welcome(conn net.Conn) {
-	p := newPeer(d, conn)
+func (d *Door) welcome(conn *patientConn) {
 	d.mu.Lock()
+	if d.closing { // since it was accepted; Close no longer waits for it
+		d.mu.Unlock()
+		_ = conn.Close() // nobody was promised anything
+		return
+	}
+	p := newPeer(d, conn)
 	full := len(d.peers) >= mostPeers
 	if !full {
 		d.peers[p] = false

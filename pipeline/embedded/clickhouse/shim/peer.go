@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -21,7 +20,7 @@ import (
 // A peer is one client of the native protocol. Its goroutine reads a packet, answers it and reads the next.
 type peer struct {
 	door *Door
-	conn net.Conn
+	conn *patientConn
 	in   *bufio.Reader
 	raw  *bufio.Reader // in, decompressed
 	out  *bufio.Writer
@@ -41,7 +40,7 @@ const (
 	idleFor     = time.Hour
 )
 
-func newPeer(d *Door, conn net.Conn) *peer {
+func newPeer(d *Door, conn *patientConn) *peer {
 	in := bufio.NewReaderSize(conn, 64<<10)
 	return &peer{
 		door: d, conn: conn, in: in,
@@ -71,10 +70,10 @@ func (p *peer) live() {
 		if err != nil || !p.door.busy(p, true) {
 			return
 		}
-		if err := p.conn.SetReadDeadline(time.Time{}); err != nil {
-			return
-		}
-		if err := p.packet(proto.ClientCode(code)); err != nil {
+		p.conn.receiving = p.door.s.o.Silence
+		err = p.packet(proto.ClientCode(code))
+		p.conn.receiving = 0
+		if err != nil {
 			p.refuse(err)
 			return
 		}
@@ -168,7 +167,7 @@ func (p *peer) refuse(err error) {
 	if p.out.Flush() != nil {
 		return // whoever left does not read
 	}
-	if half, ok := p.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+	if p.conn.CloseWrite() == nil {
 		_ = p.conn.SetReadDeadline(time.Now().Add(time.Second)) // the end comes either way
 		_, _ = io.Copy(io.Discard, p.conn)                      // the same
 	}

@@ -14,8 +14,9 @@ const beat = 100 * time.Millisecond
 
 // pulse tells the client that its statement still runs, until the returned function is called. What the engine has read
 // meanwhile it does not say, so these are steps of nothing. Clients need them all the same: one that hears nothing for its
-// receive_timeout gives up, and remote() heeds that it is to stop only between two packets.
-func (p *peer) pulse() (stop func()) {
+// receive_timeout gives up, and remote() heeds that it is to stop only between two packets. When the client can no longer
+// be told, it is called lost.
+func (p *peer) pulse(lost func()) (stop func()) {
 	var step proto.Buffer
 	native.Progress(&step, 0, 0, 0, 0, p.revision)
 	over, ended := make(chan struct{}), make(chan struct{})
@@ -30,7 +31,8 @@ func (p *peer) pulse() (stop func()) {
 			case <-tick.C:
 			}
 			if p.sendStep(step.Buf) != nil {
-				return // whoever listens hears that the client has left
+				lost()
+				return
 			}
 		}
 	}()

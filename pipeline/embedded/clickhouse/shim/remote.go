@@ -20,6 +20,7 @@ func (p *peer) tablesStatus() error {
 	}
 	var there []native.Table
 	q := p.request()
+	q.inner = true
 	err = p.door.s.do(p.door.ctx, q, nothing, func(c *engine.Conn, _ *work) (bool, error) {
 		for _, t := range asked {
 			called := name(t.Name)

@@ -29,6 +29,7 @@ type request struct {
 	gzip           bool
 	wait           bool // send nothing until the statement has ended
 	readonly       bool // GET may only read
+	inner          bool // another server's, as a part of one of its own; or ours, which is short
 	params         []engine.Param
 	settings       []setting
 	tables         url.Values // NAME_structure, NAME_types and NAME_format of external tables
@@ -155,6 +156,10 @@ func (q *request) readsOnly() bool {
 // errInserts is for what the engine would do in spite of readonly: INSERT INTO FUNCTION file(…) writes a file.
 var errInserts = refuse(readonly, "Cannot execute query in readonly mode: it says INSERT")
 
+// marker is the setting by which a request's statement is found when it is to be killed. The comment for logs, which says
+// the same to people, may be another one in the statement's own text; this one is about engines that are not here.
+const marker = "stream_like_engine_insert_queue"
+
 var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 // assignments is the SET statement of a request: its settings, after what the shim
@@ -165,11 +170,11 @@ func (q *request) assignments(comment string) (string, error) {
 		if !settingName.MatchString(s.name) {
 			return "", refuse(unknownSetting, "Unknown setting %s", quote(s.name))
 		}
-		if s.name != "log_comment" && !s.optional {
+		if s.name != "log_comment" && s.name != marker && !s.optional {
 			list = append(list, name(s.name)+" = "+quote(s.value))
 		}
 	}
-	list = append(list, "log_comment = "+quote(comment))
+	list = append(list, "log_comment = "+quote(comment), marker+" = "+quote(q.id))
 	if q.readonly && q.session == "" {
 		// A session would stay read-only: there the statement's first word decides.
 		list = append(list, "readonly = 2")
@@ -180,7 +185,7 @@ func (q *request) assignments(comment string) (string, error) {
 // setOptional makes the settings that a client sends without insisting on them.
 func setOptional(c *engine.Conn, q *request) error {
 	for _, s := range q.settings {
-		if !s.optional || !settingName.MatchString(s.name) || s.name == "log_comment" {
+		if !s.optional || !settingName.MatchString(s.name) || s.name == "log_comment" || s.name == marker {
 			continue
 		}
 		err := c.Exec("SET " + name(s.name) + " = " + quote(s.value))

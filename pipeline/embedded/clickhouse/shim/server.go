@@ -33,7 +33,9 @@ type Options struct {
 	AnyHost bool
 	// Most is how many requests run at once; 0: 32. Others wait.
 	Most int
-	Log  *slog.Logger
+	// Silence is how long a client may neither send nor read in the middle of something; 0: Silence.
+	Silence time.Duration
+	Log     *slog.Logger
 }
 
 // Server answers requests as a ClickHouse server would. It is an http.Handler; a Door serves the native protocol.
@@ -62,6 +64,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Most <= 0 {
 		o.Most = 32
+	}
+	if o.Silence <= 0 {
+		o.Silence = Silence
 	}
 	if o.User == "" {
 		o.User = "default"
@@ -148,6 +153,9 @@ func (s *Server) admit(q *request) error {
 // answer runs the request. An error means that nothing of the answer was sent.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	q := understandRequest(r)
+	body := &patientBody{ReadCloser: r.Body, conn: http.NewResponseController(w), silence: s.o.Silence}
+	defer body.leave()
+	r.Body = body
 	read := func() (*work, error) {
 		w.Header().Set("X-ClickHouse-Query-Id", q.id)
 		return s.read(r, q)
@@ -161,7 +169,7 @@ func (s *Server) do(ctx context.Context, q *request, read func() (*work, error),
 	if err := s.admit(q); err != nil {
 		return err
 	}
-	if err := s.begin(ctx, q); err != nil {
+	if err := s.begin(q); err != nil {
 		return err
 	}
 	defer s.finish(q)
@@ -172,6 +180,12 @@ func (s *Server) do(ctx context.Context, q *request, read func() (*work, error),
 	}
 	defer work.forget()
 
+	giveBack, err := s.place(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+
 	conn, leave, err := s.enter(q)
 	if err != nil {
 		return err
@@ -180,7 +194,7 @@ func (s *Server) do(ctx context.Context, q *request, read func() (*work, error),
 	defer func() { leave(spoilt) }()
 
 	comment := q.comment()
-	stop := s.killWhenDone(ctx, comment)
+	stop := s.killWhenDone(ctx, q.id)
 	defer stop()
 	if err := s.prepare(conn, q, work, comment); err != nil {
 		spoilt = false
@@ -228,30 +242,35 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work, comment string) er
 	return c.Exec(set)
 }
 
-// begin waits for a place and claims the query id.
-func (s *Server) begin(ctx context.Context, q *request) error {
-	if q.id == "" {
-		q.id = fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), s.serial.Add(1))
+// place waits until another statement may run. One that another server sends takes none: that server may be ourselves,
+// where the statement that waits for it has one already, and all of them could wait for each other.
+func (s *Server) place(ctx context.Context, q *request) (giveBack func(), err error) {
+	if q.inner {
+		return func() {}, nil
 	}
 	select {
 	case s.places <- struct{}{}:
+		return func() { <-s.places }, nil
 	case <-ctx.Done():
-		return refuse(tooManyQueries, "The client left while waiting for a place")
+		return nil, refuse(tooManyQueries, "The client left while waiting for a place")
+	}
+}
+
+// begin claims the query id.
+func (s *Server) begin(q *request) error {
+	if q.id == "" {
+		q.id = fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), s.serial.Add(1))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := error(nil)
 	switch {
 	case s.closing:
-		err = refuse(shuttingDown, "The server is shutting down")
+		return refuse(shuttingDown, "The server is shutting down")
 	case s.running[q.id]:
-		err = refuse(sameQueryID, "Query with id = %s is already running", q.id)
-	default:
-		s.running[q.id] = true
-		return nil
+		return refuse(sameQueryID, "Query with id = %s is already running", q.id)
 	}
-	<-s.places
-	return err
+	s.running[q.id] = true
+	return nil
 }
 
 func (s *Server) finish(q *request) {
@@ -261,7 +280,24 @@ func (s *Server) finish(q *request) {
 		close(s.idle)
 	}
 	s.mu.Unlock()
-	<-s.places
+}
+
+// killAll kills until nothing runs: some statements may not have begun yet.
+func (s *Server) killAll(ctx context.Context) error {
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if err := s.execAside("KILL QUERY WHERE query_id != queryID() ASYNC"); err != nil {
+			return fmt.Errorf("kill running queries: %w", err)
+		}
+		select {
+		case <-s.idle:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("wait for running queries: %w", ctx.Err())
+		case <-again.C:
+		}
+	}
 }
 
 // Close lets running requests end for as long as drain, kills those that are left and
@@ -280,14 +316,9 @@ func (s *Server) Close(ctx context.Context, drain time.Duration) error {
 	select {
 	case <-s.idle:
 	case <-timer.C:
-		if err := s.execAside("KILL QUERY WHERE query_id != queryID() ASYNC"); err != nil {
-			return fmt.Errorf("kill running queries: %w", err)
+		if err := s.killAll(ctx); err != nil {
+			return err
 		}
-	}
-	select {
-	case <-s.idle:
-	case <-ctx.Done():
-		return fmt.Errorf("wait for running queries: %w", ctx.Err())
 	}
 	s.sessions.closeAll()
 	return os.RemoveAll(filepath.Clean(s.o.Temp))

@@ -31,7 +31,7 @@ func (p *peer) query() error {
 		return err
 	}
 	q := p.request()
-	q.id, q.compress = sent.ID, sent.Compress
+	q.id, q.compress, q.inner = sent.ID, sent.Compress, sent.Inner
 	for _, s := range sent.Settings {
 		if !slices.Contains(ignored, s.Name) {
 			q.settings = append(q.settings, setting{s.Name, s.Value, s.Optional})
@@ -82,7 +82,7 @@ func (p *peer) do(q *request, job *work) (cancelled bool, err error) {
 	defer cancel()
 	stop := p.listen(cancel)
 	if !job.insert { // clients wait for its end and nothing else
-		defer p.pulse()()
+		defer p.pulse(cancel)()
 	}
 	err = p.door.s.do(ctx, q, func() (*work, error) { return job, nil }, func(c *engine.Conn, job *work) (bool, error) {
 		spoilt, err := p.run(c, q, job)
@@ -91,18 +91,21 @@ func (p *peer) do(q *request, job *work) (cancelled bool, err error) {
 		}
 		return spoilt, err
 	})
-	cancelled, left := stop()
-	if left {
-		return false, onLine(io.EOF)
+	cancelled, fault := stop()
+	if fault != nil {
+		return false, onLine(fault)
 	}
 	return cancelled, err
 }
 
-// listen waits for the client to cancel or to leave, and calls cancel then. The returned function ends that and says
-// which it was.
-func (p *peer) listen(cancel func()) func() (cancelled, left bool) {
-	var cancelled, left, stopping bool
+// listen waits for the client to cancel, to leave or to break the rules, and calls cancel then. The returned function ends
+// that and says which it was.
+func (p *peer) listen(cancel func()) func() (cancelled bool, fault error) {
+	var cancelled, stopping bool
+	var fault error
 	heard, stop := make(chan struct{}), make(chan struct{})
+	p.conn.receiving = 0 // it may be silent for as long as its statement takes
+	_ = p.conn.SetReadDeadline(time.Time{})
 	go func() {
 		defer close(heard)
 		b, err := p.in.Peek(1)
@@ -114,20 +117,25 @@ func (p *peer) listen(cancel func()) func() (cancelled, left bool) {
 		switch {
 		case err != nil && stopping: // told to stop, by the deadline
 		case err != nil:
-			left = true
+			fault = io.EOF
+			_ = p.conn.Close() // who has closed one half may leave us waiting to write into the other
 			cancel()
 		case b[0] == byte(proto.ClientCodeCancel):
 			_, _ = p.in.Discard(1) // it was just peeked at
 			cancelled = true
 			cancel()
+		default: // as on a server: nothing but that may be said, and behind it a departure would not be heard
+			fault = refuse(unexpectedPacket, "Packet %d is not expected here: the statement has not ended", b[0])
+			cancel()
 		}
 	}()
-	return func() (bool, bool) {
+	return func() (bool, error) {
 		close(stop)
 		_ = p.conn.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is gone
 		<-heard
 		_ = p.conn.SetReadDeadline(time.Time{}) // the same
-		return cancelled, left
+		p.conn.receiving = p.door.s.o.Silence
+		return cancelled, fault
 	}
 }
 

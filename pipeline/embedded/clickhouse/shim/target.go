@@ -54,7 +54,7 @@ func targetOf(text string) target {
 // columns are what the INSERT takes, and all columns of its table if some of them have defaults.
 func (p *peer) columns(q *request, to target) (takes []native.Column, all []native.Described, err error) {
 	ask := p.request()
-	ask.settings, ask.params = q.settings, q.params
+	ask.settings, ask.params, ask.inner = q.settings, q.params, true
 	err = p.door.s.do(p.door.ctx, ask, nothing, func(c *engine.Conn, _ *work) (bool, error) {
 		if takes, err = describe[native.Column](c, "(SELECT "+to.columns+" FROM "+to.table+"\n)", q.params); err != nil || to.function {
 			return err != nil, err

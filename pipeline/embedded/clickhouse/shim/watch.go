@@ -17,9 +17,9 @@ func (s *Server) execAside(sql string) error {
 	return c.Exec(sql)
 }
 
-// killWhenDone kills the request's statement when its client has left. The returned
+// killWhenDone kills the statement of the request with the id when its client has left. The returned
 // function ends the watch and returns once no kill is under way.
-func (s *Server) killWhenDone(ctx context.Context, comment string) func() {
+func (s *Server) killWhenDone(ctx context.Context, id string) func() {
 	over, ended := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -32,7 +32,7 @@ func (s *Server) killWhenDone(ctx context.Context, comment string) func() {
 				return
 			default:
 			}
-			if err := s.execAside("KILL QUERY WHERE Settings['log_comment'] = " + quote(comment) + " ASYNC"); err != nil {
+			if err := s.execAside("KILL QUERY WHERE Settings['" + marker + "'] = " + quote(id) + " ASYNC"); err != nil {
 				s.o.Log.Warn("query of a departed client not killed", "err", err)
 			}
 			select {

@@ -1,0 +1,183 @@
+package clickhouse_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
+)
+
+// Clients that do not behave. None of them may keep a statement, a place or the shutdown.
+
+// endless never ends and yields nothing; flood never ends and yields more than a socket takes. The word tells them apart.
+const (
+	endless = "SELECT toUInt8(count()) FROM system.numbers WHERE number % 7 = 8 AND 'WORD' != ''"
+	flood   = "SELECT toUInt8(number) FROM system.numbers WHERE 'WORD' != ''"
+)
+
+// wantGone waits until nothing with the word runs.
+func wantGone(t *testing.T, what, dsn, word string) {
+	t.Helper()
+	c := open(t, dsn)
+	for until := time.Now().Add(10 * time.Second); one[uint64](t, c, "SELECT count() FROM system.processes WHERE query LIKE '%"+word+"%' AND query NOT LIKE '%processes%'") != 0; {
+		if time.Now().After(until) {
+			t.Fatalf("%s: the statement still runs", what)
+		}
+	}
+}
+
+// post begins a request over HTTP and leaves it there.
+func post(t *testing.T, dsn, sql, body string, announced int) net.Conn {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(conn, "POST /?query=%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s", url.QueryEscape(sql), announced, body); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestAStatementEndsWhateverItsNativeClientDoesInsteadOfWaiting(t *testing.T) {
+	t.Parallel()
+	dsn := nativeOf(t)
+	for word, c := range map[string]struct {
+		sql string
+		do  func(*raw)
+	}{
+		"has its own log comment": {endless + " SETTINGS log_comment = 'mine'", func(r *raw) { _ = r.conn.Close() }},
+		"talks on and leaves":     {endless, func(r *raw) { r.send(proto.ClientCodePing.Encode); _ = r.conn.Close() }},
+		"asks again meanwhile":    {endless, func(r *raw) { r.query("SELECT toUInt8(1)") }},
+		"closes one half":         {flood, func(r *raw) { _ = r.conn.(*net.TCPConn).CloseWrite() }},
+		"leaves in the flood":     {flood, func(r *raw) { _ = r.conn.Close() }},
+	} {
+		r := dial(t, dsn)
+		r.hello(rawRevision)
+		r.query(strings.Replace(c.sql, "WORD", word, 1))
+		awaitQuery(t, dsn, word)
+		c.do(r)
+		wantGone(t, "a client that "+word, dsn, word)
+	}
+}
+
+func TestNativelyASecondStatementBeforeTheFirstHasEndedIsRefused(t *testing.T) {
+	t.Parallel()
+	embeddedOnly(t, "it has words of its own for that")
+	dsn := nativeOf(t)
+	r := dial(t, dsn)
+	r.hello(rawRevision)
+	r.query(strings.Replace(endless, "WORD", "second comes", 1))
+	awaitQuery(t, dsn, "second comes")
+	r.query("SELECT toUInt8(1)")
+	if _, fault := r.ends(); fault == nil || fault.Code != 101 {
+		t.Errorf("got %v", fault)
+	}
+	if _, err := r.in.ReadByte(); err == nil {
+		t.Error("the connection goes on")
+	}
+}
+
+func TestAClientThatNeitherSendsNorReadsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s := startBoth(t, t.TempDir(), silence+"=1s")
+	r := dialAs(t, s.NativeURL())
+	r.query(strings.Replace(flood, "WORD", "natively unread", 1))
+	awaitQuery(t, s.URL(), "natively unread")
+	wantGone(t, "a native client that does not read", s.URL(), "natively unread")
+	called := dialAs(t, s.NativeURL())
+	called.query(strings.Replace(flood, "WORD", "called off, unread", 1))
+	awaitQuery(t, s.URL(), "called off, unread")
+	called.send(proto.ClientCodeCancel.Encode)
+	wantGone(t, "a native client that calls off and does not read", s.URL(), "called off, unread")
+
+	post(t, s.URL(), strings.Replace(flood, "WORD", "unread", 1), "", 0)
+	awaitQuery(t, s.URL(), "unread")
+	wantGone(t, "a client that does not read", s.URL(), "unread")
+
+	slow := post(t, s.URL(), "", "SELECT 1", 100)
+	b, _ := io.ReadAll(slow) // the end is enough
+	if !strings.Contains(string(b), "NETWORK_ERROR") {
+		t.Errorf("a body that does not come: it says %q", b)
+	}
+	half := dialAs(t, s.NativeURL())
+	half.send(func(b *proto.Buffer) { proto.ClientCodeQuery.Encode(b); b.PutInt(100) })
+	if _, err := half.in.ReadByte(); err == nil {
+		t.Error("half a packet got an answer")
+	}
+	patient := dialAs(t, s.NativeURL())
+	patient.query("SELECT toUInt8(sleep(2))")
+	if rows, fault := patient.ends(); rows != 1 || fault != nil {
+		t.Errorf("a client may be silent while its statement runs: got %d rows, %v", rows, fault)
+	}
+	want(t, "the same by HTTP", call(t, s.URL(), "POST", nil, "SELECT sleep(2)").body, "0\n")
+}
+
+func TestBodiesThatDoNotComeTakeNoPlaces(t *testing.T) {
+	t.Parallel()
+	s := startBoth(t, t.TempDir())
+	for range 40 {
+		post(t, s.URL(), "", "SELECT 1", 100)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := try(ctx, s.URL(), "POST", nil, strings.NewReader("SELECT 1"))
+	if err != nil || r.body != "1\n" {
+		t.Errorf("got %q, %v", r.body, err)
+	}
+}
+
+// Each of them has a place and waits for another one behind the door.
+func TestAsManyRemotesToItselfAsThereArePlacesDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	s := startBoth(t, t.TempDir())
+	u, err := url.Parse(s.NativeURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	for range 40 {
+		all.Go(func() {
+			r, err := try(ctx, s.URL(), "POST", nil, strings.NewReader("SELECT sleep(0.5) FROM remote('"+u.Host+"', numbers(1))"))
+			if err != nil || r.body != "0\n" {
+				t.Errorf("got %q, %v", r.body, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestTheEndDoesNotWaitForAClientThatNeitherSendsNorReads(t *testing.T) {
+	t.Parallel()
+	s := startBoth(t, t.TempDir())
+	r := dialAs(t, s.NativeURL())
+	r.query(strings.Replace(flood, "WORD", "natively until the end", 1))
+	post(t, s.URL(), strings.Replace(flood, "WORD", "until the end", 1), "", 0)
+	post(t, s.URL(), "", "SELECT 1", 100)
+	awaitQuery(t, s.URL(), "natively until")
+	awaitQuery(t, s.URL(), "until the end")
+	began := time.Now()
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}

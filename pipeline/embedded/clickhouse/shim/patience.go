@@ -1,0 +1,100 @@
+package shim
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Silence is how long a client may neither send nor read in the middle of something: a server's receive_timeout and
+// send_timeout.
+const Silence = 5 * time.Minute
+
+// Patient makes a listener whose connections give up a client that reads nothing for so long. Its statement would hold
+// its place for ever.
+func Patient(l net.Listener, silence time.Duration) net.Listener {
+	if silence <= 0 {
+		silence = Silence
+	}
+	return patientListener{l, silence}
+}
+
+type patientListener struct {
+	net.Listener
+	silence time.Duration
+}
+
+func (l patientListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &patientConn{Conn: c, sending: l.silence}, nil
+}
+
+// A patientConn waits for its client, but not for ever.
+type patientConn struct {
+	net.Conn
+	sending   time.Duration // a piece may take so long
+	receiving time.Duration // and the next bytes so long; 0: whatever SetReadDeadline said
+}
+
+// gulp is how much must be read within the time: a slow client is not a dead one.
+const gulp = 256 << 10
+
+func (c *patientConn) Write(b []byte) (n int, err error) {
+	for {
+		if err := c.SetWriteDeadline(time.Now().Add(c.sending)); err != nil {
+			return n, err
+		}
+		k, err := c.Conn.Write(b[n:min(len(b), n+gulp)])
+		if n += k; err != nil || n == len(b) {
+			return n, err
+		}
+	}
+}
+
+func (c *patientConn) Read(b []byte) (int, error) {
+	if c.receiving > 0 {
+		if err := c.SetReadDeadline(time.Now().Add(c.receiving)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(b)
+}
+
+// CloseWrite tells the client that nothing more comes.
+func (c *patientConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// patientBody reads a request's body in the same way.
+type patientBody struct {
+	io.ReadCloser
+	conn    *http.ResponseController
+	silence time.Duration
+	ended   bool
+}
+
+// Deadlines that cannot be set are those of a connection that is gone.
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(b.silence))
+	n, err := b.ReadCloser.Read(p)
+	if b.ended = errors.Is(err, io.EOF); err == nil || b.ended {
+		_ = b.conn.SetReadDeadline(time.Time{}) // while the statement runs nothing is expected
+	}
+	return n, err
+}
+
+// leave lets the rest of a body that nobody wants come, for as long as a client may be silent at most.
+func (b *patientBody) leave() {
+	if !b.ended {
+		_ = b.conn.SetReadDeadline(time.Now().Add(min(b.silence, helloWithin)))
+	}
+}
