@@ -124,7 +124,7 @@ func TestAQueryArrivesWholeWhicheverWayItsFirstClientCame(t *testing.T) {
 		b.PutString("") // no parameters
 		in := reader(append(b.Buf, "rest"...))
 		got, err := native.ReadQuery(in, native.Revision)
-		if want := (native.Query{ID: "id", Text: "SELECT 1", Compress: true}); err != nil || !reflect.DeepEqual(got, want) {
+		if want := (native.Query{ID: "id", Text: "SELECT 1", Compress: true, Inner: true}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
 		if rest, _ := io.ReadAll(in); string(rest) != "rest" {

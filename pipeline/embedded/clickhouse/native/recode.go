@@ -29,8 +29,8 @@ const (
 
 // Recode copies one block from one revision to another. Between the revisions that are spoken here the columns' bytes
 // are the same and only what stands around them differs; but where a column ends only its type says. The engine writes
-// and reads revision 0.
-func Recode(out io.Writer, in *bufio.Reader, from, to int) (Block, error) {
+// and reads revision 0. The columns get the names, if there are any.
+func Recode(out io.Writer, in *bufio.Reader, from, to int, names ...string) (Block, error) {
 	c := copier{wire: wire{in: in}, out: out}
 	if from > 0 {
 		c.passInfo()
@@ -55,6 +55,9 @@ func Recode(out io.Writer, in *bufio.Reader, from, to int) (Block, error) {
 		col := Column{Name: c.wire.text(mostWords), Type: c.wire.text(mostWords)}
 		if proto.FeatureCustomSerialization.In(from) && c.byte() != 0 && c.err == nil {
 			c.err = bad("column %.100s comes in a special encoding", col.Name)
+		}
+		if i := len(b.Columns); i < len(names) {
+			col.Name = names[i]
 		}
 		b.Columns = append(b.Columns, col)
 		c.column(col, b.Rows, to)

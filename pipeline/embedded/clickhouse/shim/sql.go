@@ -1,6 +1,9 @@
 package shim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A statement is as much of SQL as the shim must understand: where the data of an
 // INSERT begins, and what a server would refuse.
@@ -66,13 +69,13 @@ func understand(text string) statement {
 			s.verb = word
 		case word == "OUTFILE" && previous == "INTO", word == "INFILE" && previous == "FROM":
 			s.files = true
+		case word == "TOTALS" && previous == "WITH": // they come out of an inner SELECT too
+			s.totals = s.totals || !l.followedBy("AS", "(")
+		case word == "EXTREMES":
+			s.extremes = s.extremes || l.switchedOn()
 		case word == "SELECT", depth == 0 && word == "WITH":
 			s.selects = true
 		case depth != 0:
-		case word == "TOTALS" && previous == "WITH":
-			s.totals = true
-		case word == "EXTREMES":
-			s.extremes = l.switchedOn()
 		case s.verb == "INSERT" && !s.selects && word == "SETTINGS" && words > 1:
 			settings = t.start
 		case s.verb == "INSERT" && !s.selects && word == "VALUES" && words > 1:
@@ -199,7 +202,14 @@ func (l *lexer) switchedOn() bool {
 	ahead := *l
 	sign := ahead.next()
 	value := ahead.next()
-	return l.text[sign.start:sign.end] == "=" && truth(l.text[value.start:value.end])
+	return l.text[sign.start:sign.end] == "=" && truth(strings.Trim(l.text[value.start:value.end], "'"))
+}
+
+// followedBy reports whether one of the words comes next.
+func (l *lexer) followedBy(words ...string) bool {
+	ahead := *l
+	t := ahead.next()
+	return slices.Contains(words, strings.ToUpper(l.text[t.start:t.end]))
 }
 
 func (l *lexer) skip() {

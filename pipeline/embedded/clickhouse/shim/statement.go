@@ -188,15 +188,16 @@ func (p *peer) stream(q *request, stream *engine.Stream) (blocks int, err error)
 	}
 }
 
-// blocks sends what the engine wrote, as the client's revision has it: rows, or another kind of block.
-func (p *peer) blocks(q *request, kind proto.ServerCode, b []byte) (n int, err error) {
+// blocks sends what the engine wrote, as the client's revision has it: rows, or another kind of block; with other names of
+// the columns, if there are any.
+func (p *peer) blocks(q *request, kind proto.ServerCode, b []byte, names ...string) (n int, err error) {
 	in := bufio.NewReaderSize(bytes.NewReader(b), 4<<10)
 	for {
 		if _, err := in.Peek(1); err != nil {
 			return n, onLine(p.flush()) // a slow statement's rows arrive
 		}
 		p.block.Reset()
-		if _, err := native.Recode(&p.block, in, 0, p.revision); err != nil {
+		if _, err := native.Recode(&p.block, in, 0, p.revision, names...); err != nil {
 			var wrong *native.ProtocolError
 			if errors.As(err, &wrong) {
 				return n, refuse(unsupported, "%s", wrong.Text)

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -17,7 +18,8 @@ import (
 // textSettings change how values look as text. Here they are none of the client's business: it writes its own text.
 var textSettings = []string{
 	"date_time_output_format", "interval_output_format", "format_tsv_null_representation", "output_format_tsv_crlf_end_of_line",
-	"bool_true_representation", "bool_false_representation",
+	"bool_true_representation", "bool_false_representation", "format_csv_delimiter", "format_csv_null_representation", "output_format_csv_crlf_end_of_line",
+	"output_format_csv_serialize_tuple_into_separate_columns", "format_csv_allow_single_quotes",
 }
 
 // inParts runs the statement and sends its columns, rows, totals and extremes.
@@ -26,7 +28,11 @@ func (p *peer) inParts(c *engine.Conn, q *request, job *work) (n engine.Counts, 
 	if err != nil {
 		return n, err
 	}
-	text, n, err := c.Query(job.text, "TabSeparated", q.params)
+	format := "TabSeparated"
+	if len(columns) == 1 {
+		format = "CSV" // where no row is an empty line
+	}
+	text, n, err := c.Query(job.text, format, q.params)
 	if err != nil {
 		return n, err
 	}
@@ -35,7 +41,11 @@ func (p *peer) inParts(c *engine.Conn, q *request, job *work) (n engine.Counts, 
 		return n, err
 	}
 	defer back.Close()
-	parts := partsOf(string(text), job.totals, job.extremes)
+	parts := partsOf(linesOf(string(text), format == "CSV"), job.totals, job.extremes)
+	names, plain := make([]string, len(columns)), slices.Clone(columns) // a file's columns have names of their own each
+	for i, c := range columns {
+		names[i], plain[i].Name = c.Name, "c"+strconv.Itoa(i)
+	}
 	if err := p.heading(q, columns); err != nil { // before everything else, also where there are no rows
 		return n, onLine(err)
 	}
@@ -47,11 +57,11 @@ func (p *peer) inParts(c *engine.Conn, q *request, job *work) (n engine.Counts, 
 		if err != nil {
 			return n, err
 		}
-		b, _, err := back.Query("SELECT * FROM file("+quote(file)+", 'TabSeparated', "+quote(structureOf(columns))+")", "Native", nil)
+		b, _, err := back.Query("SELECT * FROM file("+quote(file)+", "+quote(format)+", "+quote(structureOf(plain))+")", "Native", nil)
 		if err != nil {
 			return n, err
 		}
-		if _, err := p.blocks(q, kind, b); err != nil {
+		if _, err := p.blocks(q, kind, b, names...); err != nil {
 			return n, err
 		}
 	}
@@ -59,10 +69,8 @@ func (p *peer) inParts(c *engine.Conn, q *request, job *work) (n engine.Counts, 
 }
 
 // partsOf takes an answer apart: rows; after an empty line the totals, one line; after another one the extremes, two
-// lines, which an answer without rows has not. A value is never longer than its line.
-func partsOf(text string, totals, extremes bool) (parts [3]string) {
-	lines := strings.SplitAfter(text, "\n")
-	lines = lines[:len(lines)-1] // behind the last line end is nothing
+// lines, which an answer without rows has not.
+func partsOf(lines []string, totals, extremes bool) (parts [3]string) {
 	last := func(count int) string {
 		at := len(lines) - count
 		if at < 1 || lines[at-1] != "\n" {
@@ -80,6 +88,22 @@ func partsOf(text string, totals, extremes bool) (parts [3]string) {
 	}
 	parts[0] = strings.Join(lines, "")
 	return parts
+}
+
+// linesOf are the lines of a text, each with its end. In CSV a value in quotes may have several.
+func linesOf(text string, csv bool) []string {
+	var lines []string
+	from, within := 0, false
+	for i := range len(text) {
+		switch {
+		case csv && text[i] == '"':
+			within = !within // twice where it stands for itself
+		case text[i] == '\n' && !within:
+			lines = append(lines, text[from:i+1])
+			from = i + 1
+		}
+	}
+	return lines
 }
 
 // plainly leaves out what would change the text.
