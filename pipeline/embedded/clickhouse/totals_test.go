@@ -12,7 +12,7 @@ func TestNativelyTotalsAreToldFromRowsWhateverTheStatementLooksLike(t *testing.T
 	for sql, told := range map[string]string{
 		"WITH totals AS (SELECT arrayJoin(['a', '', 'b']) AS s) SELECT s FROM totals":                                          "a||b",
 		"SELECT s FROM (SELECT arrayJoin(['a', '', 'b', 'c']) AS s, 1 AS extremes) WHERE extremes = 1":                         "a||b|c",
-		"SELECT s FROM (SELECT arrayJoin(['a', '', 'b', 'c']) AS s) WHERE s NOT IN (SELECT 'z' AS z GROUP BY z WITH TOTALS)":              "a||b|c",
+		"SELECT s FROM (SELECT arrayJoin(['a', '', 'b', 'c']) AS s) WHERE s NOT IN (SELECT 'z' AS z GROUP BY z WITH TOTALS)":   "a||b|c",
 		"SELECT arrayJoin(['a\n\nb', '', 'it\"s']) AS s GROUP BY s WITH TOTALS ORDER BY s":                                     "|a\n\nb|it\"s totals ",
 		"(SELECT toString(count()) AS s FROM numbers(5) GROUP BY number % 2 WITH TOTALS ORDER BY s)":                           "2|3 totals 5",
 		"SELECT * FROM (SELECT toString(count()) FROM numbers(5) GROUP BY number % 2 WITH TOTALS) ORDER BY 1":                  "2|3 totals 5",
