@@ -208,7 +208,7 @@ func (c reportCmd) params() (map[string]string, error) {
 
 type sqlCmd struct {
 	clickhouseURL `embed:""`
-	Query         string `arg:"" help:"The query; after -- where it begins with a comment."`
+	Query         string `arg:"" help:"The query; after -- where it begins with a comment. Its answer is held whole: ask with curl for millions of rows."`
 	Write         bool   `help:"Allow statements that change something."`
 	Format        string `help:"table, json or csv." enum:"table,json,csv" default:"table"`
 }

@@ -57,6 +57,8 @@ type Question struct {
 // Books are everything that the simulated Keepa counted since the start.
 type Books struct {
 	Start    time.Time // zero before Start
+	At       time.Time // up to when these are the figures
+	Next     time.Time // the next refill
 	Balance  int
 	Rate     int // tokens per minute
 	Opening  int // balance at the start

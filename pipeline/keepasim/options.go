@@ -20,6 +20,7 @@ type Options struct {
 	Rate      int           // tokens per minute; 0 is 5
 	Balance   int           // at the start; FullBucket or 0 is the capacity
 	Tick      time.Duration // between refills; 0 is DefaultTick
+	Next      time.Time     // the next refill, also one that is past; zero: a tick after the start
 	Catalogue Catalogue
 	Faults    Faults
 	Log       *slog.Logger // nil: silent

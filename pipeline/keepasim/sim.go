@@ -57,8 +57,8 @@ func New(o Options) *Sim {
 	}
 }
 
-// Start begins time: the bucket holds its balance at t0 and the first refill
-// comes a tick later. Only the first call counts.
+// Start begins time: the bucket holds its balance at t0, and the first refill comes
+// at Options.Next. Only the first call counts.
 func (s *Sim) Start(t0 time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,6 +68,9 @@ func (s *Sim) Start(t0 time.Time) {
 	t0 = t0.UTC()
 	s.o.Catalogue.begin(t0)
 	s.bucket.next = t0.Add(s.o.Tick)
+	if !s.o.Next.IsZero() {
+		s.bucket.next = s.o.Next
+	}
 	s.books.Start, s.books.Opening, s.books.Minimum = t0, s.bucket.balance, s.bucket.balance
 	close(s.started)
 }
@@ -76,8 +79,10 @@ func (s *Sim) Start(t0 time.Time) {
 func (s *Sim) Books() Books {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settle(s.o.Now())
+	now := s.o.Now()
+	s.settle(now)
 	b := s.books.clone()
+	b.At, b.Next = now, s.bucket.next
 	b.Balance, b.Rate, b.Synthetic = s.bucket.balance, s.bucket.rate, len(s.made)
 	return b
 }

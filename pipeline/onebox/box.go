@@ -208,7 +208,7 @@ func (b *Box) StopStages() {
 func (b *Box) Stop(ctx context.Context) {
 	b.StopStages()
 	if b.sim != nil {
-		b.sim.close(b.o, b.Env)
+		b.sim.close(b.o)
 	}
 	if b.recorder != nil {
 		b.AwaitRecorder(ctx, 5*time.Second)

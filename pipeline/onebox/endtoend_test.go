@@ -185,3 +185,39 @@ func TestARestartGoesOnWhereItWas(t *testing.T) {
 		}
 	}
 }
+
+// TestARestartLosesNoToken has the box stop at any instant between two refills.
+func TestARestartLosesNoToken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("several starts of everything take seconds")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	decided := 0
+	for range 6 {
+		box := start(t, dir, &journal{})
+		await(t, "more decided, or all", func() bool {
+			sum, err := console.Tally(t.Context(), box.Bus)
+			more := err == nil && sum.Decided() >= min(decided+10, 400)
+			if more {
+				decided = sum.Decided()
+			}
+			return more
+		})
+		kv, err := box.Bus.Store(t.Context(), pipeline.BucketTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := kv.Get(t.Context(), pipeline.KeyBalance)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var balance struct {
+			Drift int `json:"drift"`
+		}
+		if err := json.Unmarshal(e.Value(), &balance); err != nil || balance.Drift != 0 {
+			t.Errorf("after %d decisions %d tokens are nobody's: %v", decided, balance.Drift, err)
+		}
+		box.Stop(context.Background())
+	}
+}

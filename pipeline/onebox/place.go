@@ -14,6 +14,7 @@ import (
 type place struct {
 	At      time.Time `json:"at"`      // pipeline time
 	Balance int       `json:"balance"` // tokens of the simulated bucket
+	Next    time.Time `json:"next"`    // its next refill; zero in the file of an earlier build
 }
 
 // load reads the place, if there is one.

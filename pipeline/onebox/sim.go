@@ -49,7 +49,7 @@ func (b *Box) openKeepa() error {
 	s := &simServer{clock: daemon.NewClock(epoch, b.o.Speed), balance: balance}
 	s.sim = keepasim.New(keepasim.Options{
 		Now: func() time.Time { return s.clock.Now() }, After: func(d time.Duration) <-chan time.Time { return s.clock.After(d) },
-		Seed: b.o.Seed, Key: simKey, Rate: b.o.Rate, Balance: balance, StartEmpty: true, Tick: b.o.Tick, Catalogue: cat, Faults: b.o.Faults, Log: b.o.Log,
+		Seed: b.o.Seed, Key: simKey, Rate: b.o.Rate, Balance: balance, StartEmpty: true, Tick: b.o.Tick, Next: p.Next, Catalogue: cat, Faults: b.o.Faults, Log: b.o.Log,
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,19 +97,20 @@ func (b *Box) clock() daemon.Clock {
 }
 
 // close stops answering and remembers where simulated time stood.
-func (s *simServer) close(o Options, env daemon.Env) {
+func (s *simServer) close(o Options) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		_ = s.http.Close() // a call still hangs; its answer is lost as with the real one
 	}
-	if err := s.place(env).save(o.dir("place.json")); err != nil {
+	if err := s.place().save(o.dir("place.json")); err != nil {
 		o.Log.Warn("simulated time is not remembered", "err", err)
 	}
 }
 
-func (s *simServer) place(env daemon.Env) place {
-	return place{At: env.Now(), Balance: s.sim.Books().Balance}
+func (s *simServer) place() place {
+	books := s.sim.Books()
+	return place{At: books.At, Balance: books.Balance, Next: books.Next}
 }
 
 // AwaitRecorder waits until the recorder has nothing left, or for at most d of
