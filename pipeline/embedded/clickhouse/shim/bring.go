@@ -27,7 +27,7 @@ func (p *peer) tables(job *work, sent *native.Query) error {
 			}
 			continue
 		}
-		file, done, columns, err := p.keep(job, sent.Compress)
+		file, done, columns, err := p.keepBlock(job, sent.Compress)
 		switch {
 		case err != nil:
 			return err
@@ -61,8 +61,8 @@ func (p *peer) dataName() (proto.ClientCode, string, error) {
 	return code, called, err
 }
 
-// keep reads one block into a file of its own, unless it is the empty one.
-func (p *peer) keep(job *work, compressed bool) (file string, done bool, columns []native.Column, err error) {
+// keepBlock reads one block into a file of its own, unless it is the empty one.
+func (p *peer) keepBlock(job *work, compressed bool) (file string, done bool, columns []native.Column, err error) {
 	f := &late{s: p.door.s, job: job}
 	to := bufio.NewWriter(f)
 	b, err := native.Recode(to, p.blocksIn(compressed), p.revision, 0)

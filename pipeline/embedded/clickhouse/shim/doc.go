@@ -19,8 +19,8 @@
 //   - An INSERT is durable when it is answered; async_insert has no effect.
 //   - The engine gives every piece of an answer the head and the foot of a whole one,
 //     so only formats that have neither are streamed over HTTP.
-//   - Natively a statement has an engine session of its own too; what a USE chose is
-//     kept for the connection.
+//   - Natively a statement has an engine session of its own too; what a USE or
+//     a SET said is kept for the connection.
 //   - Totals and extremes are missing in the engine's Native answers: such a statement
 //     is run as text and read back.
 //   - Another server may read and write by remote(), but is given whole answers only,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type peer struct {
 
 	revision                 int
 	user, password, database string
+	kept                     []setting // by SET
 
 	small proto.Buffer // for packets
 	block bytes.Buffer // for blocks
@@ -140,7 +142,7 @@ func (p *peer) hello() error {
 
 // request is what holds for every statement of this client.
 func (p *peer) request() *request {
-	return &request{user: p.user, password: p.password, database: p.database, format: "Native"}
+	return &request{user: p.user, password: p.password, database: p.database, format: "Native", settings: slices.Clone(p.kept)}
 }
 
 // send writes the small packet.

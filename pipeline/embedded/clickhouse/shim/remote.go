@@ -58,7 +58,7 @@ func (p *peer) scalar(job *work, sent *native.Query, called string) error {
 		_, err := native.Recode(io.Discard, p.blocksIn(sent.Compress), p.revision, 0)
 		return err
 	}
-	file, _, columns, err := p.keep(job, sent.Compress)
+	file, _, columns, err := p.keepBlock(job, sent.Compress)
 	if err != nil {
 		return err
 	}

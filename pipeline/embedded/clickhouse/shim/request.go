@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -40,9 +39,9 @@ type setting struct {
 	optional    bool // an engine that does not know it leaves it out, as a server does
 }
 
-// setting is the value of a setting that the request brings; empty if it brings none.
+// setting is the value of a setting that the request brings, the last one of several; empty if it brings none.
 func (q *request) setting(name string) string {
-	for _, s := range q.settings {
+	for _, s := range slices.Backward(q.settings) {
 		if s.name == name {
 			return s.value
 		}
@@ -163,14 +162,15 @@ const marker = "stream_like_engine_insert_queue"
 var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 // assignments is the SET statement of a request: its settings, after what the shim
-// always wants and before what only it may want.
-func (q *request) assignments(comment string) (string, error) {
+// always wants and before what only it may want. It is one statement, since nothing can be set after a readonly among them.
+// Settings on which the client does not insist are those that the engine knows.
+func (q *request) assignments(comment string, known map[string]bool) (string, error) {
 	list := []string{"implicit_select = 0", "async_insert = 0"}
 	for _, s := range q.settings {
 		if !settingName.MatchString(s.name) {
 			return "", refuse(unknownSetting, "Unknown setting %s", quote(s.name))
 		}
-		if s.name != "log_comment" && s.name != marker && !s.optional {
+		if s.name != "log_comment" && s.name != marker && (!s.optional || known[s.name]) {
 			list = append(list, name(s.name)+" = "+quote(s.value))
 		}
 	}
@@ -180,21 +180,6 @@ func (q *request) assignments(comment string) (string, error) {
 		list = append(list, "readonly = 2")
 	}
 	return "SET " + strings.Join(list, ", "), nil
-}
-
-// setOptional makes the settings that a client sends without insisting on them.
-func setOptional(c *engine.Conn, q *request) error {
-	for _, s := range q.settings {
-		if !s.optional || !settingName.MatchString(s.name) || s.name == "log_comment" || s.name == marker {
-			continue
-		}
-		err := c.Exec("SET " + name(s.name) + " = " + quote(s.value))
-		var e *engine.Error
-		if err != nil && (!errors.As(err, &e) || e.Code != unknownSetting) {
-			return err
-		}
-	}
-	return nil
 }
 
 func sortedKeys(v url.Values) []string {

@@ -43,6 +43,8 @@ type Server struct {
 	o        Options
 	places   chan struct{}
 	sessions sessions
+	known    map[string]bool   // the engine's settings
+	initial  map[string]string // those of them that are not at their defaults from the start
 
 	mu      sync.Mutex
 	running map[string]bool // by query id
@@ -76,6 +78,9 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{o: o, places: make(chan struct{}, o.Most), running: map[string]bool{}, idle: make(chan struct{})}
 	s.sessions.open = map[string]*session{}
+	if err := s.askSettings(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -214,7 +219,7 @@ func (q *request) comment() string {
 
 // prepare makes the session what the request asks for.
 func (s *Server) prepare(c *engine.Conn, q *request, w *work, comment string) error {
-	set, err := q.assignments(comment)
+	set, err := q.assignments(comment, s.known)
 	if err != nil {
 		return err
 	}
@@ -235,9 +240,6 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work, comment string) er
 		if err := c.Exec("INSERT INTO " + name(t.name) + infile(t.file) + "FORMAT " + t.format); err != nil {
 			return err
 		}
-	}
-	if err := setOptional(c, q); err != nil {
-		return err
 	}
 	return c.Exec(set)
 }

@@ -86,8 +86,12 @@ func (p *peer) do(q *request, job *work) (cancelled bool, err error) {
 	}
 	err = p.door.s.do(ctx, q, func() (*work, error) { return job, nil }, func(c *engine.Conn, job *work) (bool, error) {
 		spoilt, err := p.run(c, q, job)
-		if err == nil && job.verb == "USE" {
+		switch {
+		case err != nil:
+		case job.verb == "USE":
 			err = p.moved(c)
+		case job.verb == "SET":
+			err = p.keep(c, q)
 		}
 		return spoilt, err
 	})
