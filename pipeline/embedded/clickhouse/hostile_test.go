@@ -1,9 +1,11 @@
 package clickhouse_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net"
 	"net/url"
 	"strings"
@@ -179,5 +181,27 @@ func TestTheEndDoesNotWaitForAClientThatNeitherSendsNorReads(t *testing.T) {
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("stopping took %s", took)
+	}
+}
+
+func TestALongParameterOfAFormArrivesWhole(t *testing.T) {
+	t.Parallel()
+	dsn := byHTTP(t)
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	_ = form.WriteField("query", "SELECT length({p:String})") // a buffer takes it
+	_ = form.WriteField("param_p", strings.Repeat("x", 3<<20))
+	_ = form.Close()
+	r := call(t, dsn, "POST", nil, b.String(), "Content-Type", form.FormDataContentType())
+	want(t, "its length", r.body, "3145728\n")
+}
+
+func TestABodyInZstdTakesNoMemoryByWhatItsHeadClaims(t *testing.T) {
+	t.Parallel()
+	embeddedOnly(t, "it takes larger windows")
+	head := "\x28\xb5\x2f\xfd\x00\x98" // a window of 512 MiB
+	r := call(t, byHTTP(t), "POST", nil, head+"\x41\x00\x00SELECT 1", "Content-Encoding", "zstd")
+	if r.status != 400 || !strings.Contains(r.body, "window") {
+		t.Errorf("got %d %s", r.status, r.body)
 	}
 }

@@ -15,14 +15,17 @@ type Hello struct {
 	Database, User, Password string
 }
 
+// mostIntro is how long each text of a hello may be: who sends it is not known yet.
+const mostIntro = 64 << 10
+
 // ReadHello reads what follows the packet's number.
 func ReadHello(in *bufio.Reader) (Hello, error) {
 	w := wire{in: in}
-	h := Hello{Client: w.text(mostWords)}
+	h := Hello{Client: w.text(mostIntro)}
 	w.uvarint() // its version
 	w.uvarint()
 	revision := w.uvarint()
-	h.Database, h.User, h.Password = w.text(mostWords), w.text(mostWords), w.text(mostWords)
+	h.Database, h.User, h.Password = w.text(mostIntro), w.text(mostIntro), w.text(mostIntro)
 	if w.err != nil {
 		return h, w.err
 	}

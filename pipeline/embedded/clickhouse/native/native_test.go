@@ -355,3 +355,32 @@ func FuzzRecode(f *testing.F) {
 		}
 	})
 }
+
+func TestAPacketOfManyTextsIsRefusedBeforeTheyFillTheMemory(t *testing.T) {
+	t.Parallel()
+	var b proto.Buffer
+	b.PutInt(9000) // columns
+	b.PutInt(0)
+	long := strings.Repeat("x", 1<<20)
+	name := append([]byte(nil), b.Buf...)
+	b.Reset()
+	b.PutString(long)
+	texts := io.MultiReader(bytes.NewReader(name), &endlessly{b.Buf, 0})
+	_, err := native.Recode(io.Discard, bufio.NewReader(texts), 0, 0)
+	var wrong *native.ProtocolError
+	if !errors.As(err, &wrong) || !strings.Contains(wrong.Text, "texts") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// endlessly repeats itself.
+type endlessly struct {
+	text []byte
+	at   int
+}
+
+func (e *endlessly) Read(p []byte) (int, error) {
+	n := copy(p, e.text[e.at:])
+	e.at = (e.at + n) % len(e.text)
+	return n, nil
+}

@@ -13,6 +13,8 @@ const (
 	mostText  = 64 << 20 // the statement
 	mostWords = 1 << 20  // any other text
 	mostItems = 4096     // settings, parameters
+	mostTaken = 96 << 20 // all texts of a packet together, with what remembering each costs
+	perText   = 64
 )
 
 // A ProtocolError means that what came is no packet that we know. Where the next one begins is unknown too, so the
@@ -26,8 +28,9 @@ func bad(format string, args ...any) error { return &ProtocolError{Text: fmt.Spr
 
 // wire reads numbers and texts. The first error stays, so that fields can be read without asking after each.
 type wire struct {
-	in  *bufio.Reader
-	err error
+	in    *bufio.Reader
+	taken uint64 // by texts
+	err   error
 }
 
 func (w *wire) uvarint() uint64 {
@@ -60,6 +63,9 @@ func (w *wire) text(most uint64) string {
 	n := w.uvarint()
 	if w.err == nil && n > most {
 		w.err = bad("a text of %d bytes where at most %d are taken", n, most)
+	}
+	if w.taken += n + perText; w.err == nil && w.taken > mostTaken {
+		w.err = bad("a packet with more than %d MiB of texts", mostTaken>>20)
 	}
 	if w.err != nil {
 		return ""

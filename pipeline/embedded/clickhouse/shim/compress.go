@@ -22,10 +22,13 @@ func bodyOf(r *http.Request, native bool) (io.Reader, error) {
 		return nil, refuse(cannotDecompress, "Cannot read the compressed body: %v", err)
 	}
 	if native {
-		body = nativeReader{compress.NewReader(body)}
+		body = unpacked(body)
 	}
 	return body, nil
 }
+
+// mostWindow is how far back a body in zstd may refer, for which memory is taken as its head announces: RFC 9659.
+const mostWindow = 8 << 20
 
 func decoded(body io.Reader, encoding string) (io.Reader, error) {
 	switch strings.ToLower(encoding) {
@@ -40,7 +43,7 @@ func decoded(body io.Reader, encoding string) (io.Reader, error) {
 	case "lz4":
 		return lz4.NewReader(body), nil
 	case "zstd":
-		d, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1))
+		d, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(mostWindow))
 		if err != nil {
 			return nil, err
 		}

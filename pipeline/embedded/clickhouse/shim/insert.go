@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -42,6 +43,9 @@ func (w *work) forget() {
 // headRead is how much of a body is read as text. A longer statement is refused by
 // the engine; longer data goes to a file.
 const headRead = 1 << 20
+
+// mostStatement is how long a statement may be, behind its head.
+const mostStatement = 64 << 20
 
 // read takes the request's body: the statement, and the data of an INSERT into a
 // file.
@@ -92,9 +96,12 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 	}
 	switch in := st.insert; {
 	case in.kind == noData || in.kind == valuesData && whole:
-		rest, err := io.ReadAll(io.LimitReader(body, 64<<20))
+		rest, err := io.ReadAll(io.LimitReader(body, mostStatement+1))
 		if err != nil {
 			return brokenBody(err)
+		}
+		if len(rest) > mostStatement {
+			return refuse(tooLong, "The statement is longer than %d MiB", mostStatement>>20)
 		}
 		w.text = text + string(rest)
 		if in.kind == valuesData {
@@ -131,9 +138,12 @@ func (s *Server) readForm(w *work, q *request, form *multipart.Reader) error {
 		}
 		switch field := part.FormName(); {
 		case field == "query", strings.HasPrefix(field, "param_"):
-			value, err := io.ReadAll(io.LimitReader(part, headRead))
+			value, err := io.ReadAll(io.LimitReader(part, mostStatement+1))
 			if err != nil {
 				return brokenBody(err)
+			}
+			if len(value) > mostStatement {
+				return refuse(tooLong, "Field %s is longer than %d MiB", quote(field), mostStatement>>20)
 			}
 			if field == "query" {
 				q.query += string(value)
@@ -155,7 +165,7 @@ func (s *Server) external(w *work, q *request, part *multipart.Part) (table, err
 	if t.structure == "" {
 		var columns []string
 		for i, kind := range strings.Split(q.tables.Get(t.name+"_types"), ",") {
-			columns = append(columns, "_"+string(rune('1'+i))+" "+kind)
+			columns = append(columns, "_"+strconv.Itoa(i+1)+" "+kind)
 		}
 		t.structure = strings.Join(columns, ", ")
 	}

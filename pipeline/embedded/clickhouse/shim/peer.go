@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ClickHouse/ch-go/compress"
 	"github.com/ClickHouse/ch-go/proto"
 
 	"ratchet/pipeline/embedded/clickhouse/engine"
@@ -24,6 +23,7 @@ type peer struct {
 	conn *patientConn
 	in   *bufio.Reader
 	raw  *bufio.Reader // in, decompressed
+	from *frames       // raw's
 	out  *bufio.Writer
 
 	revision                 int
@@ -44,11 +44,15 @@ const (
 
 func newPeer(d *Door, conn *patientConn) *peer {
 	in := bufio.NewReaderSize(conn, 64<<10)
-	return &peer{
-		door: d, conn: conn, in: in,
-		raw: bufio.NewReaderSize(nativeReader{compress.NewReader(in)}, 64<<10),
-		out: bufio.NewWriterSize(conn, 64<<10),
-	}
+	p := &peer{door: d, conn: conn, in: in, out: bufio.NewWriterSize(conn, 64<<10)}
+	p.unpack()
+	return p
+}
+
+// unpack begins to read compressed blocks.
+func (p *peer) unpack() {
+	p.from = &frames{in: p.in}
+	p.raw = bufio.NewReaderSize(p.from.unpacked(), 64<<10)
 }
 
 // live serves the client until it leaves or breaks the rules.

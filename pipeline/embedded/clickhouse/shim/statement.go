@@ -27,6 +27,9 @@ func (p *peer) query() error {
 	}
 	job := &work{}
 	defer job.forget()
+	if p.from.large {
+		p.unpack() // without the memory that took
+	}
 	if err := p.tables(job, &sent); err != nil {
 		return err
 	}

@@ -1,0 +1,84 @@
+package shim
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ClickHouse/ch-go/compress"
+)
+
+// The library that unpacks ClickHouse's compressed blocks takes memory by the lengths that a block announces, before its
+// bytes are there. So they are brought here first, and what they announce must be possible.
+
+// What stands before a compressed block: a checksum, the method, both lengths.
+const (
+	frameMethod = 16
+	framePacked = 17
+	framePlain  = 21
+	frameHead   = 25
+	mostFrame   = 128 << 20 // the library's limit for either length
+)
+
+// frames passes on compressed blocks, each once it is there as a whole.
+type frames struct {
+	in    io.Reader
+	block bytes.Buffer
+	large bool // one was, so whoever unpacks has taken much memory
+}
+
+// unpacked reads what ClickHouse's compressed blocks hold.
+func unpacked(in io.Reader) io.Reader { return (&frames{in: in}).unpacked() }
+
+func (f *frames) unpacked() io.Reader { return nativeReader{compress.NewReader(f)} }
+
+func (f *frames) Read(p []byte) (int, error) {
+	if f.block.Len() == 0 {
+		if err := f.next(); err != nil {
+			return 0, err
+		}
+	}
+	return f.block.Read(p)
+}
+
+func (f *frames) next() error {
+	if f.block.Cap() > mostBlock>>4 {
+		f.block = bytes.Buffer{} // one large block is not kept for ever
+	}
+	f.block.Reset()
+	if _, err := io.CopyN(&f.block, f.in, frameHead); err != nil {
+		if f.block.Len() > 0 && errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		f.block.Reset()
+		return err
+	}
+	head := f.block.Bytes()
+	method := head[frameMethod]
+	packed := int64(binary.LittleEndian.Uint32(head[framePacked:])) - (frameHead - frameMethod)
+	plain := int64(binary.LittleEndian.Uint32(head[framePlain:]))
+	if packed < 0 || packed > mostFrame || plain > largest(method, packed) {
+		f.block.Reset()
+		return fmt.Errorf("a compressed block of %d bytes that claims to hold %d", packed, plain)
+	}
+	f.large = f.large || max(packed, plain) > mostBlock>>2
+	_, err := io.CopyN(&f.block, f.in, packed)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// largest is how much a block of so many bytes can hold.
+func largest(method byte, packed int64) int64 {
+	switch method {
+	case 0x82: // LZ4: a byte of length stands for 255
+		return min(mostFrame, 255*packed)
+	case 0x90: // ZSTD: four bytes stand for a block of 128 KiB
+		return min(mostFrame, (packed/4+1)<<17)
+	default: // as it is
+		return min(mostFrame, packed)
+	}
+}
