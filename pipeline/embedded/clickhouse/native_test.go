@@ -549,3 +549,21 @@ func TestANativePortThatIsTakenIsNamedWithItsFlag(t *testing.T) {
 	_, err = clickhouse.Start(t.Context(), clickhouse.StartOptions{Lib: library(t), Data: t.TempDir(), Addr: "127.0.0.1:0", Native: "0.0.0.0:0"})
 	wantWords(t, err, "other machines", "password")
 }
+
+func TestNativelyAnInsertOfColumnsThatTakeNothingIsRefusedBeforeItsData(t *testing.T) {
+	t.Parallel()
+	c := open(t, nativeOf(t))
+	exec(t, c, "CREATE TABLE t (a UInt32, m UInt32 MATERIALIZED a + 1, l UInt32 ALIAS a, e UInt32 EPHEMERAL, d UInt32 DEFAULT e) ENGINE = MergeTree ORDER BY a")
+	for _, column := range []string{"m", "l"} {
+		_, err := c.PrepareBatch(t.Context(), "INSERT INTO t (a, "+column+")")
+		wantCode(t, column, err, 44)
+	}
+	b, err := c.PrepareBatch(t.Context(), "INSERT INTO t (a, e)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Append(uint32(1), uint32(7)), b.Send()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "what became of the ephemeral one", one[uint32](t, c, "SELECT d FROM t"), 7)
+}

@@ -31,6 +31,12 @@ type Door struct {
 // mostPeers is how many connections are open at once. Each costs little; a client that leaks them is told.
 const mostPeers = 256
 
+// Pauses after a client that could not be let in, doubled from the first to the last.
+const (
+	firstPause = 10 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
 // OpenDoor makes a door to the server's engine.
 func (s *Server) OpenDoor() (*Door, error) {
 	conn, err := s.o.Engine.Connect()
@@ -51,6 +57,7 @@ func (s *Server) OpenDoor() (*Door, error) {
 func (d *Door) Serve(l net.Listener) error {
 	stop := context.AfterFunc(d.ctx, func() { _ = l.Close() }) // it may be closed already
 	defer stop()
+	pause := firstPause
 	for {
 		conn, err := l.Accept()
 		switch {
@@ -63,9 +70,11 @@ func (d *Door) Serve(l net.Listener) error {
 			return fmt.Errorf("accept native clients: %w", err)
 		case err != nil:
 			d.s.o.Log.Warn("native client not accepted", "err", err)
-			time.Sleep(10 * time.Millisecond) // usually out of file descriptors
+			time.Sleep(pause) // usually out of file descriptors, which may take a while
+			pause = min(2*pause, lastPause)
 			continue
 		}
+		pause = firstPause
 		d.welcome(&patientConn{Conn: conn, sending: d.s.o.Silence})
 	}
 }

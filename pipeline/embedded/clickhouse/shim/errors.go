@@ -14,6 +14,7 @@ import (
 const (
 	unsupported      = 1
 	badArguments     = 36
+	illegalColumn    = 44
 	tooLong          = 62
 	unknownDatabase  = 81
 	unexpectedPacket = 101
@@ -33,7 +34,7 @@ const (
 )
 
 var codeNames = map[int]string{
-	unsupported: "UNSUPPORTED_METHOD", tooLong: "SYNTAX_ERROR", badArguments: "BAD_ARGUMENTS", unexpectedPacket: "UNEXPECTED_PACKET_FROM_CLIENT", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
+	unsupported: "UNSUPPORTED_METHOD", tooLong: "SYNTAX_ERROR", illegalColumn: "ILLEGAL_COLUMN", badArguments: "BAD_ARGUMENTS", unexpectedPacket: "UNEXPECTED_PACKET_FROM_CLIENT", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
 	tooManyQueries: "TOO_MANY_SIMULTANEOUS_QUERIES", networkError: "NETWORK_ERROR",
 	sameQueryID: "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", noSpace: "NOT_ENOUGH_SPACE", cannotDecompress: "CANNOT_DECOMPRESS",
 	sessionNotFound: "SESSION_NOT_FOUND", sessionLocked: "SESSION_IS_LOCKED", authFailed: "AUTHENTICATION_FAILED",

@@ -62,6 +62,11 @@ func (p *peer) columns(q *request, to target) (takes []native.Column, all []nati
 		all, err = describe[native.Described](c, "TABLE "+to.table, q.params)
 		return err != nil, err
 	})
+	for _, d := range all {
+		if (d.Kind == "MATERIALIZED" || d.Kind == "ALIAS") && slices.ContainsFunc(takes, func(c native.Column) bool { return c.Name == d.Name }) {
+			return nil, nil, refuse(illegalColumn, "Cannot insert column %s, because it is %s column", d.Name, d.Kind)
+		}
+	}
 	if !slices.ContainsFunc(all, func(d native.Described) bool { return d.Kind != "" }) {
 		all = nil
 	}
