@@ -198,6 +198,12 @@ func (s *Server) do(ctx context.Context, q *request, read func() (*work, error),
 	spoilt := true // until the statement has ended as it should
 	defer func() { leave(spoilt) }()
 
+	restore, err := s.borrow(conn, q)
+	if err != nil {
+		return err
+	}
+	defer func() { restore(spoilt, work.verb) }()
+
 	comment := q.comment()
 	stop := s.killWhenDone(ctx, q.id)
 	defer stop()
