@@ -92,3 +92,42 @@ func TestTwoHoursWithoutClickHouseUnderLoadLoseNothing(t *testing.T) {
 		t.Errorf("still stuck: %+v", h)
 	}
 }
+
+// TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts kills the engine again and again, first while it migrates, then while it is
+// given rows, merges and forgets.
+func TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills an engine twenty times")
+	}
+	t.Parallel()
+	lib, err := clickhouse.Fetch(t.Context(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
+	if err != nil {
+		t.Skip(err)
+	}
+	data := filepath.Join(t.TempDir(), "clickhouse")
+	s := engine(t, lib, data, "127.0.0.1:0")
+	at, err := url.Parse(s.URL())
+	must(t, err)
+	w := newWorld(t)
+	w.dsn = s.URL()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	const kills, each = 20, 60
+	r, _ := w.start(plainly)
+	for n := range kills {
+		w.happens(n*each+1, (n+1)*each)
+		// Machine time: where the engine is then is chance, and a little later each time.
+		rest(t.Context(), time.Duration(20+40*n)*time.Millisecond)
+		must(t, s.Stop(gone))
+		s = engine(t, lib, data, at.Host)
+		if n == kills/2 {
+			w.settled()
+		}
+		if n > kills/2 {
+			go func() { _ = r.tidyOnce(t.Context()) }() // is killed in the midst of it
+		}
+	}
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	w.settled()
+	w.happened(kills * each)
+}
