@@ -18,10 +18,15 @@ const (
 	believed   = 8
 )
 
+// heldFor is how long JetStream is told that messages are being worked on which ClickHouse does not take. Then another recorder may
+// have them, which may reach it; without another they stay here. Nobody may keep them for ever: others record only what was
+// stored within a dedup window of the oldest message that is not settled.
+const heldFor = 10 * time.Minute
+
 // land returns when every row is stored or known to be poison, however long ClickHouse is away; an error only when
 // working ended first. Once ctx has ended it does not wait between attempts for longer than working lasts.
 func (l *line[R]) land(ctx, working context.Context, rows []held[R]) ([]grave, error) {
-	pause := l.r.pause
+	pause, began := l.r.pause, time.Now()
 	for refused := 1; ; {
 		poison, err := l.halve(working, rows)
 		if err == nil && (len(rows) < suspicious || len(poison) < len(rows) || refused >= believed) {
@@ -38,10 +43,14 @@ func (l *line[R]) land(ctx, working context.Context, rows []held[R]) ([]grave, e
 		l.r.pulse.away(err)
 		l.r.pulse.count("retries", 1)
 		l.r.env.Log.Warn("insert failed, will repeat", "stream", l.stream, "rows", len(rows), "pause", pause, "err", err)
-		if !l.hold(working, rows, l.pauseNow(ctx, pause)) {
+		kept := rows
+		if time.Since(began) > l.r.heldFor {
+			kept = nil
+		}
+		if !l.hold(working, kept, l.pauseNow(ctx, pause)) {
 			return nil, err
 		}
-		pause = min(2*pause, longestPause)
+		pause = min(2*pause, l.r.longest)
 	}
 }
 

@@ -61,10 +61,13 @@ type recorder struct {
 	store *store
 	pause time.Duration // after a first failure
 	grace time.Duration // for the rows in hand, once the recorder is told to stop
+
+	longest time.Duration // between two inserts of the same rows
+	heldFor time.Duration // for the rows in hand, while ClickHouse does not take them
 }
 
 func newRecorder(cfg Config, env daemon.Env, b *bus.Bus, dial func(context.Context) (sink, error)) *recorder {
-	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace}
+	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace, longest: longestPause, heldFor: heldFor}
 }
 
 // run owns one goroutine per stream, one for the server's advisories and one that opens ClickHouse, and waits for all of them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -254,6 +255,32 @@ func TestARepeatIsLeftForLaterWhileWhatItRepeatsIsInAnothersHand(t *testing.T) {
 	w.want("SELECT sum(entries), sum(tokens) FROM token_counts", "10,10")
 }
 
+// TestARecorderThatCannotReachClickHouseKeepsNothingFromOneThatCan: the first holds the oldest messages, and the second may record nothing that
+// was stored a window later.
+func TestARecorderThatCannotReachClickHouseKeepsNothingFromOneThatCan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publishEach(w.entry, 1, 10)
+	r := w.recorder(faulty(func(int32) effect { return lost }))
+	r.longest, r.heldFor = r.pause, 3*time.Second // it goes on saying that it has them, until then
+	l, err := newLine(t.Context(), r, pipeline.StreamLedger, 64, readEntry, sink.InsertLedger)
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.run(ctx, ctx)
+	}()
+	defer func() { cancel(); <-done; r.store.close() }()
+	w.await("it holds them", func() bool { return r.pulse.beat().Counters["retries"] > 0 })
+	w.forgetAfter(forgetful)
+	w.soon(pipeline.StreamLedger)
+	w.publishEach(w.entry, 11, 20)
+	w.start(plainly)
+	w.settled()
+	w.want("SELECT count(), sum(tokens) FROM ledger FINAL", "20,20")
+}
+
 func TestWhatIsInHandIsRecordedAlthoughItsStreamWasPurged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -270,4 +297,15 @@ func TestWhatIsInHandIsRecordedAlthoughItsStreamWasPurged(t *testing.T) {
 	l.record(t.Context(), t.Context(), batch[warehouse.LedgerRow]{epoch: l.epoch, msgs: msgs, rows: rows})
 	r.store.close()
 	w.want("SELECT count() FROM ledger FINAL", fmt.Sprint(len(msgs)))
+}
+
+// soon makes AckWait of a stream's durable short.
+func (w *world) soon(stream string) {
+	w.t.Helper()
+	c, err := w.b.JS.Consumer(w.t.Context(), stream, pipeline.DurableRecorder(stream))
+	must(w.t, err)
+	cfg := c.CachedInfo().Config
+	cfg.AckWait = 500 * time.Millisecond
+	_, err = w.b.JS.UpdateConsumer(w.t.Context(), stream, cfg)
+	must(w.t, err)
 }
