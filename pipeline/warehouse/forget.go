@@ -22,13 +22,14 @@ const worthForgetting = 20_000
 // older by a dedup window (a day) than what it has recorded: see there, "ripe". A deal that is found later is confirmed by a
 // later verdict, which no earlier reject hides.
 func (w *Warehouse) ForgetRejects(ctx context.Context, worth int) (int, error) {
-	last, err := w.number(ctx, `SELECT max(row_id) FROM verdicts WHERE run = 'live'
-		AND stored_at < (SELECT max(stored_at) FROM verdicts WHERE run = 'live') - toIntervalSecond({memory:UInt32})`,
+	// The first that is remembered, and not the last that is not: after a time with the clock ahead everything would be old.
+	first, err := w.number(ctx, `SELECT min(row_id) FROM verdicts WHERE run = 'live'
+		AND stored_at >= (SELECT max(stored_at) FROM verdicts WHERE run = 'live') - toIntervalSecond({memory:UInt32})`,
 		map[string]string{"memory": strconv.Itoa(int(rejectMemory.Seconds()))})
 	if err != nil {
-		return 0, fmt.Errorf("look for the last reject to forget: %w", err)
+		return 0, fmt.Errorf("look for the first reject to remember: %w", err)
 	}
-	useless := "row_id <= " + strconv.FormatUint(last, 10) + " AND deal NOT IN (SELECT deal FROM deal_facts)"
+	useless := "row_id < " + strconv.FormatUint(first, 10) + " AND deal NOT IN (SELECT deal FROM deal_facts)"
 	n, err := w.number(ctx, "SELECT count() FROM deal_rejects WHERE "+useless, nil)
 	if err != nil {
 		return 0, fmt.Errorf("count rejects to forget: %w", err)

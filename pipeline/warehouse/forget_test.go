@@ -109,3 +109,22 @@ func TestARejectOfADealOrOfTheLastWeekIsNotForgotten(t *testing.T) {
 	want(t, w, "SELECT count() FROM deal_rejects", "3")
 	want(t, w, "SELECT * FROM deal_states", before)
 }
+
+// TestAClockThatWasAheadForgetsNoReject: for an hour the machine said that it was years later. What it stores since then is no older for it.
+func TestAClockThatWasAheadForgetsNoReject(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	rows := verdicts(30)
+	at := time.Now().UTC()
+	for i := range rows {
+		rows[i].ASIN, rows[i].Outcome, rows[i].Reason, rows[i].Run = asinOf(i), pipeline.Reject, "no_sale", pipeline.RunLive
+		rows[i].StoredAt = at.Add(time.Duration(i) * time.Minute)
+		if i >= 10 && i < 15 {
+			rows[i].StoredAt = rows[i].StoredAt.AddDate(4, 0, 0)
+		}
+	}
+	must(t, w.InsertVerdicts(t.Context(), rows, "a"))
+	_, err := w.ForgetRejects(t.Context(), 1)
+	must(t, err)
+	want(t, w, "SELECT count(), min(row_id) = (SELECT row_id FROM verdicts ORDER BY row_id LIMIT 1 OFFSET 10) FROM deal_rejects FINAL", "20,1")
+}
