@@ -128,7 +128,7 @@ func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Tabl
 	var settings clickhouse.Settings
 	if readonly {
 		if !answers(query) || inserts(query) {
-			return nil, fmt.Errorf("query: want a statement that only reads (SELECT, WITH, FROM, SHOW, DESCRIBE, EXPLAIN, EXISTS, CHECK, VALUES); allow one that changes something with --write")
+			return nil, daemon.Usagef("query: want a statement that only reads (SELECT, WITH, FROM, SHOW, DESCRIBE, EXPLAIN, EXISTS, CHECK, VALUES); allow one that changes something with --write")
 		}
 		settings = readOnly()
 	} else if !answers(query) {
