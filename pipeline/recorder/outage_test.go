@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/embedded/clickhouse"
+	"ratchet/pipeline/embedded/clickhouse/chtest"
 )
 
 // role tells this binary, run again, to be an engine that the test may kill; chtest's is everybody's.
@@ -52,10 +53,7 @@ func TestTwoHoursWithoutClickHouseUnderLoadLoseNothing(t *testing.T) {
 		t.Skip("stops an engine for seconds")
 	}
 	t.Parallel()
-	lib, err := clickhouse.Fetch(t.Context(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
-	if err != nil {
-		t.Skip(err)
-	}
+	lib := chtest.Library(t)
 	data := filepath.Join(t.TempDir(), "clickhouse")
 	s := engine(t, lib, data, "127.0.0.1:0")
 	w := newWorld(t)
@@ -100,10 +98,7 @@ func TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts(t *testing.T) {
 		t.Skip("kills an engine twenty times")
 	}
 	t.Parallel()
-	lib, err := clickhouse.Fetch(t.Context(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
-	if err != nil {
-		t.Skip(err)
-	}
+	lib := chtest.Library(t)
 	data := filepath.Join(t.TempDir(), "clickhouse")
 	s := engine(t, lib, data, "127.0.0.1:0")
 	at, err := url.Parse(s.URL())

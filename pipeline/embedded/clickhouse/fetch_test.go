@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/embedded/clickhouse"
+	"ratchet/pipeline/embedded/clickhouse/chtest"
 )
 
 // fakeNPM puts a script in npm's place, and nothing else but a shell's commands.
@@ -111,7 +112,7 @@ func TestAnInterruptedFetchLeavesNothing(t *testing.T) {
 }
 
 func TestOfTwoFetchesOneInstalls(t *testing.T) {
-	lib := library(t)
+	lib := chtest.Library(t)
 	calls := filepath.Join(t.TempDir(), "calls")
 	fakeNPM(t, "echo call >> "+calls+"; "+unpack+"ln -s "+lib+" node_modules/@chdb/lib-linux-x64-gnu/libchdb.so")
 	cache := filepath.Join(t.TempDir(), "cache")

@@ -38,18 +38,7 @@ func wantGone(t *testing.T, what, dsn, word string) {
 // post begins a request over HTTP and leaves it there.
 func post(t *testing.T, dsn, sql, body string, announced int) net.Conn {
 	t.Helper()
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.Dial("tcp", u.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
+	conn := connect(t, dsn)
 	if _, err := fmt.Fprintf(conn, "POST /?query=%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s", url.QueryEscape(sql), announced, body); err != nil {
 		t.Fatal(err)
 	}

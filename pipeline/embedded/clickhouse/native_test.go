@@ -176,6 +176,13 @@ type raw struct {
 
 func dial(t *testing.T, dsn string) *raw {
 	t.Helper()
+	conn := connect(t, dsn)
+	return &raw{t, conn, proto.NewReader(conn)}
+}
+
+// connect is a bare connection to a door, for twenty seconds at most.
+func connect(t *testing.T, dsn string) net.Conn {
+	t.Helper()
 	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +195,7 @@ func dial(t *testing.T, dsn string) *raw {
 	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	return &raw{t, conn, proto.NewReader(conn)}
+	return conn
 }
 
 func (r *raw) send(fill func(*proto.Buffer)) {
@@ -444,7 +451,7 @@ func TestNativelyManyClientsAskAtOnce(t *testing.T) {
 func startBoth(t *testing.T, data string, env ...string) *clickhouse.Server {
 	t.Helper()
 	s, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{
-		Lib: library(t), Data: data, Addr: "127.0.0.1:0", Native: "127.0.0.1:0", Env: append(env, role+"=engine"),
+		Lib: chtest.Library(t), Data: data, Addr: "127.0.0.1:0", Native: "127.0.0.1:0", Env: append(env, role+"=engine"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -543,10 +550,10 @@ func TestANativePortThatIsTakenIsNamedWithItsFlag(t *testing.T) {
 	}
 	defer taken.Close()
 	_, err = clickhouse.Start(t.Context(), clickhouse.StartOptions{
-		Lib: library(t), Data: t.TempDir(), Addr: "127.0.0.1:0", Native: taken.Addr().String(), Env: []string{role + "=engine"},
+		Lib: chtest.Library(t), Data: t.TempDir(), Addr: "127.0.0.1:0", Native: taken.Addr().String(), Env: []string{role + "=engine"},
 	})
 	wantWords(t, err, "is taken", "--clickhouse-native")
-	_, err = clickhouse.Start(t.Context(), clickhouse.StartOptions{Lib: library(t), Data: t.TempDir(), Addr: "127.0.0.1:0", Native: "0.0.0.0:0"})
+	_, err = clickhouse.Start(t.Context(), clickhouse.StartOptions{Lib: chtest.Library(t), Data: t.TempDir(), Addr: "127.0.0.1:0", Native: "0.0.0.0:0"})
 	wantWords(t, err, "other machines", "password")
 }
 

@@ -21,6 +21,7 @@ import (
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 
 	"ratchet/pipeline/embedded/clickhouse"
+	"ratchet/pipeline/embedded/clickhouse/chtest"
 )
 
 // role tells this binary, run again, what to be.
@@ -73,24 +74,10 @@ func beParent() int {
 	select {}
 }
 
-// library is libchdb, or the end of the test where there is none.
-func library(t *testing.T) string {
-	t.Helper()
-	lib, err := clickhouse.Fetch(t.Context(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
-	if err == nil {
-		return lib
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	}
-	t.Skip(err)
-	return ""
-}
-
 func start(t *testing.T, data string) *clickhouse.Server {
 	t.Helper()
 	s, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{
-		Lib: library(t), Data: data, Addr: "127.0.0.1:0", Env: []string{role + "=engine"},
+		Lib: chtest.Library(t), Data: data, Addr: "127.0.0.1:0", Env: []string{role + "=engine"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +116,7 @@ func TestTheEngineEndsWithItsParent(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		t.Skip("the kernel ends children with their parents on Linux only")
 	}
-	lib := library(t)
+	lib := chtest.Library(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +158,7 @@ func running(pid int) bool {
 
 func TestStartFailsWithAReason(t *testing.T) {
 	t.Parallel()
-	lib := library(t)
+	lib := chtest.Library(t)
 	engine := []string{role + "=engine"}
 	t.Run("taken port", func(t *testing.T) {
 		t.Parallel()

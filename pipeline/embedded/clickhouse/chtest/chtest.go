@@ -129,8 +129,8 @@ func library() (string, error) {
 	return clickhouse.Fetch(context.Background(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
 }
 
-// Own is an engine that this test alone uses, and may stop. Where none can be had the test is skipped, or fails if CI=true.
-func Own(t testing.TB) *Engine {
+// Library is the path of the engine's library. Where none can be had the test is skipped, or fails if CI=true.
+func Library(t testing.TB) string {
 	t.Helper()
 	lib, err := library()
 	if err != nil {
@@ -139,6 +139,13 @@ func Own(t testing.TB) *Engine {
 		}
 		t.Skipf("no ClickHouse engine: %v", err)
 	}
+	return lib
+}
+
+// Own is an engine that this test alone uses, and may stop. Where none can be had the test is skipped, or fails if CI=true.
+func Own(t testing.TB) *Engine {
+	t.Helper()
+	lib := Library(t)
 	e, err := start(lib, t.TempDir(), childKeeps+"=1")
 	if err != nil {
 		t.Fatal(err)
