@@ -58,14 +58,14 @@ func (b *Bus) follow(ctx context.Context, stream string, subjects []string, next
 		if err != nil {
 			return fmt.Errorf("follow %s: %w", stream, err)
 		}
-		meta, err := m.Metadata()
+		r, _, err := ReadOf(m)
 		if err != nil {
 			return fmt.Errorf("follow %s: %w", stream, err)
 		}
-		if err := f(Read{Subject: m.Subject(), Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()}); err != nil {
+		if err := f(r); err != nil {
 			return refusedError{err}
 		}
-		*next = meta.Sequence.Stream + 1
+		*next = r.Sequence + 1
 	}
 }
 

@@ -22,6 +22,15 @@ type Read struct {
 	Body     []byte
 }
 
+// ReadOf is a message in hand as its stream holds it, and how many are to come after it.
+func ReadOf(m jetstream.Msg) (r Read, pending uint64, err error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return r, 0, fmt.Errorf("read metadata: %w", err)
+	}
+	return Read{Subject: m.Subject(), Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()}, meta.NumPending, nil
+}
+
 // Stored is the message for those who read what it says.
 func (r Read) Stored() pipeline.Stored {
 	return pipeline.Stored{Subject: r.Subject, Sequence: r.Sequence, StoredAt: r.StoredAt, Header: r.Header, Body: r.Body}
@@ -78,14 +87,14 @@ func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) e
 		if err != nil {
 			return errors.Join(ctx.Err(), fmt.Errorf("scan %s: %w", stream, err))
 		}
-		meta, err := m.Metadata()
+		r, pending, err := ReadOf(m)
 		if err != nil {
 			return fmt.Errorf("scan %s: %w", stream, err)
 		}
-		if err := f(Read{Subject: m.Subject(), Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()}); err != nil {
+		if err := f(r); err != nil {
 			return err
 		}
-		if meta.NumPending == 0 {
+		if pending == 0 {
 			return nil
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/onebox"
-
 	"ratchet/test/captured"
+	"ratchet/test/desk"
 )
 
 func TestOfTheCapturedSweepsExactlyTheNewAndChangedRowsAreFound(t *testing.T) {
@@ -46,13 +46,13 @@ func TestOfTheCapturedSweepsExactlyTheNewAndChangedRowsAreFound(t *testing.T) {
 			})
 		return err == nil && found
 	}
-	await(t, "the first sweep", func() bool { return swept(sweeps[0]) })
+	desk.Await(t, "the first sweep", func() bool { return swept(sweeps[0]) })
 	listed := map[keepasim.Standing]int{}
 	for _, row := range box.Sim.Census() {
 		listed[row]++
 	}
 	first := len(listed)
-	await(t, "a sweep after the second capture", func() bool { return swept(sweeps[1].Add(20 * time.Minute)) })
+	desk.Await(t, "a sweep after the second capture", func() bool { return swept(sweeps[1].Add(20 * time.Minute)) })
 	again := box.Sim.Census()
 	for _, row := range again {
 		listed[row]++

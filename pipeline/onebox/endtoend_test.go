@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/onebox"
+	"ratchet/test/desk"
 )
 
 // journal is a log that many goroutines write and the test reads.
@@ -45,21 +46,6 @@ func start(t *testing.T, dir string, log *journal) *onebox.Box {
 	return box
 }
 
-// await polls a condition until it holds, or fails the test after a minute.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	over := time.After(time.Minute)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-over:
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
-
 func TestABacklogIsDecidedOncePaidOnceAndPoisonIsBuried(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a whole backlog takes ten seconds")
@@ -72,7 +58,7 @@ func TestABacklogIsDecidedOncePaidOnceAndPoisonIsBuried(t *testing.T) {
 	if _, err := box.Bus.Publish(t.Context(), poison); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "400 decided", func() bool {
+	desk.Await(t, "400 decided", func() bool {
 		sum, err := console.Tally(t.Context(), box.Bus)
 		return err == nil && sum.Decided() >= 400
 	})
@@ -159,7 +145,7 @@ func TestARestartGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir, &journal{})
-	await(t, "something decided", func() bool {
+	desk.Await(t, "something decided", func() bool {
 		sum, err := console.Tally(t.Context(), first.Bus)
 		return err == nil && sum.Decided() > 100
 	})
@@ -196,7 +182,7 @@ func TestARestartLosesNoToken(t *testing.T) {
 	decided := 0
 	for range 6 {
 		box := start(t, dir, &journal{})
-		await(t, "more decided, or all", func() bool {
+		desk.Await(t, "more decided, or all", func() bool {
 			sum, err := console.Tally(t.Context(), box.Bus)
 			more := err == nil && sum.Decided() >= min(decided+10, 400)
 			if more {

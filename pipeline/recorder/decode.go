@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
 	"ratchet/pipeline/standing"
 	"ratchet/pipeline/warehouse"
 )
@@ -18,13 +19,11 @@ import (
 
 // storedOf is a message in hand as its stream holds it, and how many are to come after it.
 func storedOf(m jetstream.Msg) (s pipeline.Stored, pending uint64, err error) {
-	meta, err := m.Metadata()
+	r, pending, err := bus.ReadOf(m)
 	if err != nil {
-		return s, 0, &pipeline.Unrecordable{Reason: pipeline.UnknownMessage, Err: fmt.Errorf("read metadata: %w", err)}
+		return s, 0, &pipeline.Unrecordable{Reason: pipeline.UnknownMessage, Err: err}
 	}
-	return pipeline.Stored{
-		Subject: m.Subject(), Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data(),
-	}, meta.NumPending, nil
+	return r.Stored(), pending, nil
 }
 
 // reasonOf is why a message is buried.

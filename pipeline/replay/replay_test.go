@@ -22,6 +22,7 @@ import (
 	"ratchet/pipeline/replay"
 	"ratchet/pipeline/warehouse"
 	"ratchet/schemas"
+	"ratchet/test/desk"
 )
 
 // row is a stored verdict.
@@ -108,7 +109,7 @@ func start(t *testing.T, clickhouse string) *onebox.Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "400 decided", func() bool {
+	desk.Await(t, "400 decided", func() bool {
 		sum, err := console.Tally(t.Context(), box.Bus)
 		return err == nil && sum.Decided() >= 400
 	})
@@ -564,21 +565,6 @@ func publish(t *testing.T, b *bus.Bus) {
 	for _, want := range []string{"What changed", "reject no_sale_in_year", "Candidates that would have gone on to the commit"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the comparison has no %q:\n%s", want, out.String())
-		}
-	}
-}
-
-// await polls a condition until it holds, or fails the test after a minute.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	over := time.After(time.Minute)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-over:
-			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

@@ -124,21 +124,21 @@ func (s *streamSource) next(ctx context.Context) (ps []past, at place, seen int,
 		if err != nil {
 			return nil, at, seen, false, errors.Join(ctx.Err(), fmt.Errorf("read %s: %w", pipeline.StreamVerdicts, err))
 		}
-		meta, err := m.Metadata()
+		r, pending, err := bus.ReadOf(m)
 		if err != nil {
 			return nil, at, seen, false, fmt.Errorf("read %s: %w", pipeline.StreamVerdicts, err)
 		}
-		if meta.Sequence.Stream > s.until {
+		if r.Sequence > s.until {
 			s.ended = true
 			break
 		}
 		seen++
-		s.ended = meta.NumPending == 0 || meta.Sequence.Stream == s.until
-		at.Next = meta.Sequence.Stream + 1
-		if run := m.Headers().Get(pipeline.HeaderRunID); run != pipeline.RunLive && run != "" {
+		s.ended = pending == 0 || r.Sequence == s.until
+		at.Next = r.Sequence + 1
+		if run := r.Header.Get(pipeline.HeaderRunID); run != pipeline.RunLive && run != "" {
 			continue
 		}
-		p, err := readPast(bus.Read{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()})
+		p, err := readPast(r)
 		if err != nil {
 			continue
 		}

@@ -54,12 +54,20 @@ func (w *Warehouse) migrate(ctx context.Context, all []migration) error {
 	if err != nil {
 		return err
 	}
-	for name := range applied {
-		if name > all[len(all)-1].name {
-			return fmt.Errorf("database %s has migration %s, which this build does not know: a newer build made it; run that one, or let CLICKHOUSE_URL name another database", w.database, name)
-		}
+	if name, is := newer(applied, all); is {
+		return fmt.Errorf("database %s has migration %s, which this build does not know: a newer build made it; run that one, or let CLICKHOUSE_URL name another database", w.database, name)
 	}
 	return w.bring(ctx, all, applied)
+}
+
+// newer is a migration that was applied and comes after all that this build knows.
+func newer(applied map[string]string, all []migration) (name string, is bool) {
+	for name := range applied {
+		if name > all[len(all)-1].name {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // bring applies what is not applied. Before each migration it asks again what is, since another process may have been faster.
@@ -100,10 +108,8 @@ func (w *Warehouse) settle(ctx context.Context, all []migration) error {
 	if err != nil {
 		return err
 	}
-	for name := range applied {
-		if name > all[len(all)-1].name {
-			return nil // a newer build was faster: the last word is not ours
-		}
+	if _, is := newer(applied, all); is {
+		return nil // a newer build was faster: the last word is not ours
 	}
 	for _, s := range lastWords(all) {
 		if err := w.exec(ctx, s); err != nil {
