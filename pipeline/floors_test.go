@@ -92,15 +92,16 @@ var libraries = map[string]map[string]string{
 // web are the packages that may import net/http, and what for. Only the gateway
 // talks to Keepa, so that no paid call escapes its claim.
 var web = map[string]string{
-	"pipeline/gateway":                  "calls Keepa",
-	"pipeline/keepasim":                 "serves the simulated Keepa",
-	"pipeline/onebox":                   "listens for the simulated Keepa",
-	"pipeline/embedded/clickhouse":      "waits for the engine's endpoint",
-	"pipeline/embedded/clickhouse/shim": "serves the engine's endpoint",
-	"pipeline/console":                  "posts new deals to a webhook",
-	"pipeline/soak":                     "serves the simulated Keepa to processes",
-	"cmd/keepasim":                      "listens for the simulated Keepa",
-	"test/desk":                         "serves the simulated Keepa to tests",
+	"pipeline/gateway":                    "calls Keepa",
+	"pipeline/keepasim":                   "serves the simulated Keepa",
+	"pipeline/onebox":                     "listens for the simulated Keepa",
+	"pipeline/embedded/clickhouse":        "waits for the engine's endpoint",
+	"pipeline/embedded/clickhouse/shim":   "serves the engine's endpoint",
+	"pipeline/embedded/clickhouse/chtest": "asks a hanging engine what it does",
+	"pipeline/console":                    "posts new deals to a webhook",
+	"pipeline/soak":                       "serves the simulated Keepa to processes",
+	"cmd/keepasim":                        "listens for the simulated Keepa",
+	"test/desk":                           "serves the simulated Keepa to tests",
 }
 
 // keepaHost is Keepa's address, and knowers are the packages that may name it.

@@ -34,7 +34,10 @@ type StartOptions struct {
 	// if Native is set.
 	Args []string
 	Env  []string // additions to this process's environment
-	Log  *slog.Logger
+	// ReadyWithin is how long a child that replaces another may take until it answers, before it is replaced too;
+	// 0: 5 minutes. One that died in the middle of something may have much to repair.
+	ReadyWithin time.Duration
+	Log         *slog.Logger
 }
 
 // Server is a supervised engine.
@@ -56,15 +59,20 @@ type Server struct {
 	deaths int
 }
 
-// readyWithin is how long a child may take until it answers. Tables with many parts
-// take seconds.
-const readyWithin = 60 * time.Second
+// How long the first child and the later ones may take until they answer. Tables with many parts take seconds.
+const (
+	firstReady = 60 * time.Second
+	laterReady = 5 * time.Minute
+)
 
 // Start opens the address, runs the child and returns when it answers. A child that
 // dies later is replaced.
 func Start(ctx context.Context, o StartOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.ReadyWithin <= 0 {
+		o.ReadyWithin = laterReady
 	}
 	s := &Server{o: o, ended: make(chan struct{})}
 	if err := s.listen(); err != nil {
@@ -84,7 +92,7 @@ func Start(ctx context.Context, o StartOptions) (*Server, error) {
 
 // firstAnswer waits for the first child to answer or to die.
 func (s *Server) firstAnswer(ctx context.Context) error {
-	waiting, cancel := context.WithTimeout(ctx, readyWithin)
+	waiting, cancel := context.WithTimeout(ctx, firstReady)
 	defer cancel()
 	answered := make(chan error, 1)
 	go func() { answered <- ping(waiting, s.addr) }()
@@ -285,12 +293,39 @@ func (s *Server) live(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.child = cmd.Process
+	later := s.up
 	s.mu.Unlock()
+	mute := func() error { return nil } // who started us waits for the first child's answer
+	if later {
+		mute = s.killMute(cmd.Process)
+	}
 	err := cmd.Wait()
-	if err == nil {
+	switch late := mute(); {
+	case late != nil:
+		err = late
+	case err == nil:
 		err = errors.New("it ended by itself")
 	}
 	return said.explain(err)
+}
+
+// killMute kills a child that does not answer in time: what watches the engine runs in the child, and only once it is
+// open. The returned function ends the watch and says whether it came to that.
+func (s *Server) killMute(child *os.Process) func() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.o.ReadyWithin)
+	done := make(chan error, 1)
+	go func() {
+		if ping(ctx, s.addr) == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			done <- nil
+			return
+		}
+		_ = child.Kill() // it has ended if this fails
+		done <- fmt.Errorf("it did not answer within %s", s.o.ReadyWithin)
+	}()
+	return func() error {
+		cancel()
+		return <-done
+	}
 }
 
 func (s *Server) kill() {

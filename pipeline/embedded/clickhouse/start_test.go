@@ -27,6 +27,9 @@ import (
 // role tells this binary, run again, what to be.
 const role = "RATCHET_TEST_ROLE"
 
+// hangs names a file: an engine that starts while it is there never answers.
+const hangs = "RATCHET_TEST_HANGS"
+
 // silence tells the engine how long its clients may be silent.
 const silence = "RATCHET_TEST_SILENCE"
 
@@ -50,6 +53,9 @@ func beEngine() int {
 	f.StringVar(&o.Native, "native", "", "")
 	if err := f.Parse(os.Args[2:]); err != nil {
 		return 2
+	}
+	for _, err := os.Stat(os.Getenv(hangs)); err == nil; _, err = os.Stat(os.Getenv(hangs)) {
+		time.Sleep(10 * time.Millisecond) // it is killed
 	}
 	o.Silence, _ = time.ParseDuration(os.Getenv(silence)) // empty: as it is
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -109,6 +115,36 @@ func TestWhatWasAcknowledgedSurvivesAKilledEngine(t *testing.T) {
 	}
 	want(t, "rows", n, 20000)
 	want(t, "restarts", s.Restarts(), 1)
+}
+
+func TestAnEngineThatHangsWhileItComesBackIsReplacedToo(t *testing.T) {
+	t.Parallel()
+	hang := filepath.Join(t.TempDir(), "hang")
+	s, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{
+		Lib: chtest.Library(t), Data: t.TempDir(), Addr: "127.0.0.1:0", Env: []string{role + "=engine", hangs + "=" + hang}, ReadyWithin: 5 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	if err := os.WriteFile(hang, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Crash()
+	for until := time.Now().Add(time.Minute); s.Restarts() < 2; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it was not replaced")
+		}
+	}
+	if err := os.Remove(hang); err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, s.URL())
+	for until := time.Now().Add(time.Minute); c.Ping(t.Context()) != nil; {
+		if time.Now().After(until) {
+			t.Fatal("the next one does not answer")
+		}
+	}
 }
 
 func TestTheEngineEndsWithItsParent(t *testing.T) {

@@ -80,7 +80,7 @@ type Engine struct {
 // can be had the test is skipped, or fails if CI=true.
 func Server(t testing.TB) string {
 	t.Helper()
-	shared.once.Do(func() { shared.url, shared.native, shared.err = server() })
+	shared.once.Do(func() { shared.url, shared.native, shared.err = server(t) })
 	if shared.err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("no ClickHouse to test against: %v", shared.err)
@@ -104,7 +104,7 @@ func Native(t testing.TB) string {
 // Embedded reports whether Server is the embedded engine.
 func Embedded() bool { return os.Getenv("CLICKHOUSE_TEST_URL") == "" }
 
-func server() (url, native string, err error) {
+func server(t testing.TB) (url, native string, err error) {
 	if set := os.Getenv("CLICKHOUSE_TEST_URL"); set != "" {
 		if strings.HasPrefix(set, "http") {
 			return set, "", nil
@@ -122,6 +122,7 @@ func server() (url, native string, err error) {
 	if shared.engine, err = start(lib, data); err != nil {
 		return "", "", err
 	}
+	shared.engine.tellBefore(t, os.Stderr)
 	return shared.engine.URL, shared.engine.Native, nil
 }
 
