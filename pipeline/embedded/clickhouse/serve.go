@@ -38,7 +38,9 @@ type ServeOptions struct {
 	MaxMemory int64 // bytes the engine counts; 0: 90 % of the machine's. Real use may be 2.5 times that for seconds
 	// Silence is how long a client may neither send nor read in the middle of something; 0: 5 minutes.
 	Silence time.Duration
-	Log     *slog.Logger
+	// Standstill is how long a merge may do nothing before the engine is given up; 0: 15 minutes.
+	Standstill time.Duration
+	Log        *slog.Logger
 	// Ready is called once, when requests are answered, with the addresses of both doors as clickhouse-go takes them;
 	// native is empty if there is none. It may be nil.
 	Ready func(url, native string)
@@ -51,12 +53,19 @@ const (
 	stopAfter = 15 * time.Second
 )
 
+// standstill is how long a merge may do nothing. What moves its counts takes moments; writing a large part to a slow disk
+// at its end may take minutes.
+const standstill = 15 * time.Minute
+
 // Serve runs the engine and its endpoints in this process until ctx is done. A
 // process can do this once at a time. After ErrHung the engine is beyond control and
 // the process should end.
 func Serve(ctx context.Context, o ServeOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Standstill <= 0 {
+		o.Standstill = standstill
 	}
 	password, err := readPassword(o.Data, o.Password)
 	if err != nil {
@@ -156,7 +165,7 @@ func serve(ctx context.Context, o ServeOptions, at listeners, eng *engine.Engine
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	go func() {
-		if err := front.Watch(watching, 10*time.Second, 5*time.Second); err != nil {
+		if err := front.Watch(watching, shim.Patience{Every: min(10*time.Second, o.Standstill), Answer: 5 * time.Second, Merge: o.Standstill}); err != nil {
 			failed <- err
 		}
 	}()

@@ -27,6 +27,9 @@ import (
 // role tells this binary, run again, what to be.
 const role = "RATCHET_TEST_ROLE"
 
+// standstill tells the engine how long a merge may do nothing.
+const standstill = "RATCHET_TEST_STANDSTILL"
+
 // hangs names a file: an engine that starts while it is there never answers.
 const hangs = "RATCHET_TEST_HANGS"
 
@@ -57,7 +60,8 @@ func beEngine() int {
 	for _, err := os.Stat(os.Getenv(hangs)); err == nil; _, err = os.Stat(os.Getenv(hangs)) {
 		time.Sleep(10 * time.Millisecond) // it is killed
 	}
-	o.Silence, _ = time.ParseDuration(os.Getenv(silence)) // empty: as it is
+	o.Silence, _ = time.ParseDuration(os.Getenv(silence))       // empty: as it is
+	o.Standstill, _ = time.ParseDuration(os.Getenv(standstill)) // the same
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	if err := clickhouse.Serve(ctx, o); err != nil {
@@ -143,6 +147,21 @@ func TestAnEngineThatHangsWhileItComesBackIsReplacedToo(t *testing.T) {
 	for until := time.Now().Add(time.Minute); c.Ping(t.Context()) != nil; {
 		if time.Now().After(until) {
 			t.Fatal("the next one does not answer")
+		}
+	}
+}
+
+func TestAnEngineWhoseMergeStandsStillIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := startBoth(t, t.TempDir(), standstill+"=2s")
+	c := open(t, s.URL())
+	exec(t, c, "CREATE TABLE t (a UInt64, s String) ENGINE = MergeTree ORDER BY a")
+	exec(t, c, "INSERT INTO t SELECT number, '' FROM numbers(100)")
+	slow := "sleepEachRow(0.029)" // 2.9 s a block, which is as much as may be
+	exec(t, c, "ALTER TABLE t UPDATE s = toString("+slow+" + -"+slow+" + "+slow+" * 2 + "+slow+" * 3) WHERE 1 SETTINGS mutations_sync = 0")
+	for until := time.Now().Add(time.Minute); s.Restarts() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it goes on")
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,17 @@ func (s *Server) execAside(sql string) error {
 	}
 	defer c.Close()
 	return c.Exec(sql)
+}
+
+// askAside asks in a session of its own.
+func (s *Server) askAside(sql string) (string, error) {
+	c, err := s.o.Engine.Connect()
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	b, _, err := c.Query(sql, "TabSeparated", nil)
+	return string(b), err
 }
 
 // killWhenDone kills the statement of the request with the id when its client has left. The returned
@@ -50,34 +62,81 @@ func (s *Server) killWhenDone(ctx context.Context, id string) func() {
 	}
 }
 
-// ErrHung means that the engine no longer answers. Only a new process helps.
-var ErrHung = errors.New("the ClickHouse engine does not answer")
+// ErrHung means that the engine no longer does its work. Only a new process helps.
+var ErrHung = errors.New("the ClickHouse engine hangs")
 
-// Watch asks the engine for a sign of life every interval, and returns ErrHung when
-// none comes within the limit; nil when ctx is done.
-func (s *Server) Watch(ctx context.Context, interval, limit time.Duration) error {
-	tick := time.NewTicker(interval)
+// Patience is how long the engine may take for what takes moments.
+type Patience struct {
+	Every  time.Duration // how often it is asked
+	Answer time.Duration // how long it may take to answer
+	// Merge is how long a merge or a mutation may be there and do nothing. One that stands still is never finished, keeps
+	// its place, and parts gather until inserts are refused; releases up to 26.7 are known for it.
+	Merge time.Duration
+}
+
+// merging asks for what runs in the background: a name and, behind a tab, how far it is.
+const merging = "SELECT database || '.' || table || ' ' || result_part_name, progress, rows_read, rows_written, bytes_written_uncompressed, columns_written FROM system.merges"
+
+// Watch asks the engine for a sign of life, and returns ErrHung when it loses patience; nil when ctx is done.
+func (s *Server) Watch(ctx context.Context, p Patience) error {
+	tick := time.NewTicker(p.Every)
 	defer tick.Stop()
+	seen := merges{}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		alive := make(chan error, 1)
-		go func() { alive <- s.execAside("SELECT 1") }()
-		timer := time.NewTimer(limit)
+		type answer struct {
+			said string
+			err  error
+		}
+		alive := make(chan answer, 1)
+		go func() {
+			said, err := s.askAside(merging)
+			alive <- answer{said, err}
+		}()
+		timer := time.NewTimer(p.Answer)
 		select {
-		case err := <-alive:
+		case a := <-alive:
 			timer.Stop()
-			if err != nil {
-				s.o.Log.Warn("engine answers with an error", "err", err)
+			if a.err != nil {
+				s.o.Log.Warn("engine answers with an error", "err", a.err)
+				continue
+			}
+			var still string
+			if seen, still = seen.next(a.said, time.Now(), p.Merge); still != "" {
+				return fmt.Errorf("%w: the merge to %s has done nothing for %s", ErrHung, still, p.Merge)
 			}
 		case <-timer.C:
-			return fmt.Errorf("%w within %s", ErrHung, limit)
+			return fmt.Errorf("%w: no answer within %s", ErrHung, p.Answer)
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
 		}
 	}
+}
+
+// merges are those under way, by name: how far each was seen, and since when it has not gone on.
+type merges map[string]struct {
+	far   string
+	since time.Time
+}
+
+// next are the merges after one more look, and the name of one that has stood still for as long as the limit, if any.
+func (m merges) next(said string, now time.Time, limit time.Duration) (after merges, still string) {
+	after = merges{}
+	for line := range strings.Lines(said) {
+		name, far, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		one, known := m[name]
+		if !known || one.far != far {
+			one.far, one.since = far, now
+		}
+		after[name] = one
+		if now.Sub(one.since) >= limit {
+			still = name
+		}
+	}
+	return after, still
 }
