@@ -21,12 +21,17 @@ type line[R warehouse.Row] struct {
 	r       *recorder
 	stream  string
 	most    int // rows of a batch
+	heavy   int // bytes from which on a batch is full, whatever its rows
+	largest int // bytes of a message, at most
 	read    func(warehouse.Origin, pipeline.Stored) (R, error)
 	insert  func(sink, context.Context, []R, string) error
 	durable jetstream.Consumer
 	epoch   uint32
 	inHand  atomic.Int64 // messages taken and not settled
 }
+
+// largestMessage is more than any NATS server takes, with its subjects and headers.
+const largestMessage = 65 << 20
 
 // held is a message in hand and the row that it becomes.
 type held[R warehouse.Row] struct {
@@ -49,7 +54,7 @@ type grave struct {
 func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, pipeline.Stored) (R, error),
 	insert func(sink, context.Context, []R, string) error,
 ) (*line[R], error) {
-	l := &line[R]{r: r, stream: stream, most: most, read: read, insert: insert}
+	l := &line[R]{r: r, stream: stream, most: most, heavy: 32 << 20, largest: largestMessage, read: read, insert: insert}
 	return l, l.bind(ctx)
 }
 
@@ -103,21 +108,24 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 	}
 }
 
-// take fetches until the batch is full or its first message may be Flush old. The fetch itself is never cancelled:
+// take fetches until the batch is full or its first message may be Flush old. Full is also a batch of large messages, which
+// would take more memory than there is: what is asked for at once leaves room for one of any size, so that it never waits. The fetch itself is never cancelled:
 // what the server sent into a cancelled one would come again only after the consumer's AckWait.
 func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 	var out []jetstream.Msg
-	for end := time.Now().Add(l.r.cfg.Flush); len(out) < l.most && ctx.Err() == nil; {
+	size := 0
+	for end := time.Now().Add(l.r.cfg.Flush); len(out) < l.most && size < l.heavy && ctx.Err() == nil; {
 		left := time.Until(end)
 		if left <= 0 {
 			break
 		}
-		batch, err := l.durable.Fetch(l.most-len(out), jetstream.FetchMaxWait(min(left, time.Second)))
+		batch, err := l.durable.Fetch(l.most-len(out), jetstream.FetchMaxWait(min(left, time.Second)), jetstream.FetchMaxBytes(l.heavy+l.largest-size))
 		if err != nil {
 			return out, fmt.Errorf("take from %s: %w", l.stream, err)
 		}
 		for m := range batch.Messages() {
 			out = append(out, m)
+			size += len(m.Data())
 		}
 		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && len(out) == 0 {
 			return nil, fmt.Errorf("take from %s: %w", l.stream, err)

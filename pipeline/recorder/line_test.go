@@ -1,0 +1,46 @@
+package recorder
+
+import (
+	"bytes"
+	"strconv"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+)
+
+// Dead letters may hold whole messages, and two hundred of the largest would be more than a gigabyte.
+func TestABatchOfLargeMessagesIsFullBeforeItTakesAllMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	body := bytes.Repeat([]byte("x"), 75_000) // 100,000 bytes in a letter
+	w.publishEach(func(i int) bus.Message {
+		key := strconv.Itoa(i)
+		m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StagePeeker), key), pipeline.SchemaDead, "dead:peeker:"+key, "", pipeline.Dead{
+			Reason: "malformed", Stream: pipeline.StreamCandidates, Sequence: uint64(i), Subject: "candidate.1.live.B000000001", Body: body, //nolint:gosec // small
+		})
+		must(t, err)
+		return m
+	}, 1, 40)
+	r := w.recorder(plainly)
+	r.cfg.Flush = time.Minute // what ends a batch here is its size
+	l, err := newLine(t.Context(), r, pipeline.StreamDead, 200, readDead, sink.InsertDead)
+	must(t, err)
+	l.heavy, l.largest = 1_000_000, 150_000
+	for taken := 0; taken < 40; {
+		msgs, err := l.take(t.Context())
+		must(t, err)
+		size := 0
+		for _, m := range msgs {
+			size += len(m.Data())
+			must(t, m.Ack())
+		}
+		if taken += len(msgs); size > l.heavy+l.largest || size < l.heavy && taken < 40 {
+			t.Errorf("a batch of %d messages has %d bytes", len(msgs), size)
+		}
+		if taken > 30 {
+			r.cfg.Flush = time.Second // the last one does not fill
+		}
+	}
+}
