@@ -1,12 +1,15 @@
 package clickhouse_test
 
 import (
+	"bufio"
 	"bytes"
+	"compress/zlib"
 	"context"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -117,6 +120,45 @@ func TestAClientThatNeitherSendsNorReadsIsGivenUp(t *testing.T) {
 		t.Errorf("a client may be silent while its statement runs: got %d rows, %v", rows, fault)
 	}
 	want(t, "the same by HTTP", call(t, s.URL(), "POST", nil, "SELECT sleep(2)").body, "0\n")
+}
+
+// Whoever unpacks a body, or takes a form apart, is done before the request is.
+func TestABodyOfWhichOnlyTheEndDoesNotComeIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s := startBoth(t, t.TempDir(), silence+"=1s")
+	var packed bytes.Buffer
+	z := zlib.NewWriter(&packed)
+	_, _ = z.Write([]byte("SELECT 1")) // a buffer takes it
+	_ = z.Close()
+	form := "--b\r\nContent-Disposition: form-data; name=\"query\"\r\n\r\nSELECT 1\r\n--b--\r\n"
+	for what, body := range map[string]struct{ header, sent string }{
+		"packed": {"Content-Encoding: deflate", packed.String()},
+		"a form": {"Content-Type: multipart/form-data; boundary=b", form},
+	} {
+		for end, says := range map[string]string{"": "NETWORK_ERROR", "0\r\n\r\n": "200 OK", fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20)): "NETWORK_ERROR"} {
+			conn := connect(t, s.URL())
+			_, _ = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%s", body.header, len(body.sent), body.sent, end)
+			if got := answered(conn); !strings.Contains(got, says) {
+				t.Errorf("%s, then %.9q: it says %q", what, end, got)
+			}
+		}
+	}
+	refused := connect(t, s.URL())
+	_, _ = fmt.Fprint(refused, "POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n") // the answer tells
+	if got := answered(refused); !strings.Contains(got, "404") {
+		t.Errorf("what nobody reads: it says %q", got)
+	}
+}
+
+// answered is an answer by HTTP, or why there is none.
+func answered(conn net.Conn) string {
+	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Body.Close()
+	b, _ := io.ReadAll(r.Body) // what came is enough
+	return r.Status + " " + string(b)
 }
 
 func TestBodiesThatDoNotComeTakeNoPlaces(t *testing.T) {

@@ -47,11 +47,14 @@ const headRead = 1 << 20
 // mostStatement is how long a statement may be, behind its head.
 const mostStatement = 64 << 20
 
-// read takes the request's body: the statement, and the data of an INSERT into a
+// read takes the request's body, up to its end: the statement, and the data of an INSERT into a
 // file.
-func (s *Server) read(r *http.Request, q *request) (*work, error) {
+func (s *Server) read(r *http.Request, q *request, end func() error) (*work, error) {
 	w := &work{continues: q.session != ""}
 	err := s.readInto(w, r, q)
+	if err == nil {
+		err = end()
+	}
 	if err != nil {
 		w.forget()
 		return nil, err

@@ -81,6 +81,13 @@ type patientBody struct {
 	ended   bool
 }
 
+// patient makes the request's body a patient one.
+func patient(w http.ResponseWriter, r *http.Request, silence time.Duration) *patientBody {
+	b := &patientBody{ReadCloser: r.Body, conn: http.NewResponseController(w), silence: silence, ended: r.Body == http.NoBody}
+	r.Body = b
+	return b
+}
+
 // Deadlines that cannot be set are those of a connection that is gone.
 
 func (b *patientBody) Read(p []byte) (int, error) {
@@ -90,6 +97,27 @@ func (b *patientBody) Read(p []byte) (int, error) {
 		_ = b.conn.SetReadDeadline(time.Time{}) // while the statement runs nothing is expected
 	}
 	return n, err
+}
+
+// mostRest is how much may follow what a body says is its end.
+const mostRest = 256 << 10
+
+// end reads what follows the end that the body itself has: a compressed one, a form. The server would do so before it sends
+// the first word of an answer, but without a deadline, and the statement would have its place by then. Nor does it hear a
+// client leave whose body has not ended.
+func (b *patientBody) end() error {
+	if b.ended {
+		return nil
+	}
+	n, err := io.CopyN(io.Discard, b, mostRest)
+	switch {
+	case n == mostRest:
+		return brokenBody(errors.New("it goes on behind its end"))
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
+		return brokenBody(err)
+	}
 }
 
 // leave lets the rest of a body that nobody wants come, for as long as a client may be silent at most.

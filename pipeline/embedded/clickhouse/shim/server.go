@@ -89,6 +89,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-ClickHouse-Server-Display-Name", "ratchet")
 	h.Set("X-ClickHouse-Timezone", "UTC")
+	body := patient(w, r, s.o.Silence)
+	body.leave() // of what is refused before it is read
 	if err := s.welcome(r); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
@@ -112,7 +114,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "Ok.")
 		return
 	}
-	if err := s.answer(w, r); err != nil {
+	if err := s.answer(w, r, body); err != nil {
 		fail(w, err)
 	}
 }
@@ -156,14 +158,12 @@ func (s *Server) admit(q *request) error {
 }
 
 // answer runs the request. An error means that nothing of the answer was sent.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
-	q := understandRequest(r)
-	body := &patientBody{ReadCloser: r.Body, conn: http.NewResponseController(w), silence: s.o.Silence}
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBody) error {
 	defer body.leave()
-	r.Body = body
+	q := understandRequest(r)
 	read := func() (*work, error) {
 		w.Header().Set("X-ClickHouse-Query-Id", q.id)
-		return s.read(r, q)
+		return s.read(r, q, body.end)
 	}
 	return s.do(r.Context(), q, read, func(c *engine.Conn, job *work) (bool, error) { return s.run(w, c, q, job) })
 }
