@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -164,6 +165,53 @@ func TestAnEngineWhoseMergeStandsStillIsReplaced(t *testing.T) {
 			t.Fatal("it goes on")
 		}
 	}
+}
+
+// The library would take it for every INSERT's data, and wait for more.
+func TestWhatComesOnTheStandardInputIsNobodysData(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	engine := osexec.Command(exe, "clickhouse", "--lib", chtest.Library(t), "--data", t.TempDir(), "--addr", l.Addr().String())
+	engine.Env = append(engine.Environ(), role+"=engine", "RATCHET_CLICKHOUSE_FD=3")
+	engine.ExtraFiles = []*os.File{socket}
+	in, err := engine.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = engine.Process.Kill() // it has ended if this fails
+		_ = engine.Wait()
+	})
+	if _, err := io.WriteString(in, "7\n"); err != nil {
+		t.Fatal(err)
+	}
+	dsn := "http://" + l.Addr().String() + "/" + clickhouse.Database
+	c := open(t, dsn)
+	exec(t, c, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := try(ctx, dsn, "POST", url.Values{"query": {"INSERT INTO t FORMAT TSV"}}, strings.NewReader("1\n"))
+	if err != nil || r.status != 200 {
+		t.Fatalf("it waits: %d %s %v", r.status, r.body, err)
+	}
+	want(t, "rows", one[uint64](t, c, "SELECT count() FROM t WHERE a = 1"), 1)
+	want(t, "all of them", one[uint64](t, c, "SELECT count() FROM t"), 1)
 }
 
 func TestTheEngineEndsWithItsParent(t *testing.T) {

@@ -29,6 +29,9 @@ const (
 	childKeeps = "RATCHET_CHTEST_KEEPS"
 )
 
+// lifeline is the number of the descriptor by which the engine learns that it is to end: it reads, and we close.
+const lifeline = 3
+
 // The engine needs a process of its own and a test binary is the only program that a
 // test surely has. Doing this here saves every package that tests against ClickHouse
 // a TestMain.
@@ -40,7 +43,7 @@ func init() {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		// The parent says nothing: its end, however it comes, ends us.
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		_, _ = io.Copy(io.Discard, os.NewFile(lifeline, "lifeline"))
 		cancel()
 	}()
 	err := clickhouse.Serve(ctx, clickhouse.ServeOptions{
@@ -73,7 +76,7 @@ type Engine struct {
 
 	lib, data string
 	cmd       *exec.Cmd
-	life      io.Closer // its stdin: it ends when this closes, with our process
+	life      io.Closer // it ends when this closes, with our process
 }
 
 // Server is the DSN of a ClickHouse that all tests of this process share. Where none
@@ -172,11 +175,14 @@ func start(lib, data string, env ...string) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{lib: lib, data: data}
-	e.cmd = exec.CommandContext(context.Background(), exe) // it ends with its stdin
+	e.cmd = exec.CommandContext(context.Background(), exe) // it ends with its lifeline
 	e.cmd.Env = append(append(e.cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib), env...)
-	if e.life, err = e.cmd.StdinPipe(); err != nil {
+	end, life, err := os.Pipe()
+	if err != nil {
 		return nil, err
 	}
+	defer end.Close() // the engine has its own
+	e.life, e.cmd.ExtraFiles = life, []*os.File{end}
 	out, err := e.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

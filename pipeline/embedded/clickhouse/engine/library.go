@@ -45,8 +45,8 @@ var loaded struct {
 	lib *Library
 }
 
-// Load maps the library at path and keeps the Go runtime's signal handlers in
-// place. It may be called again with the same path.
+// Load maps the library at path, keeps the Go runtime's signal handlers in place
+// and empties the standard input. It may be called again with the same path.
 func Load(path string) (*Library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
@@ -68,6 +68,9 @@ func Load(path string) (*Library, error) {
 func (l *Library) Version() string { return l.c.version() }
 
 func (l *Library) open() error {
+	if err := emptyStdin(); err != nil {
+		return err
+	}
 	handle, err := purego.Dlopen(l.path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return err
