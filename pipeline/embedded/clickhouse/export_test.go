@@ -12,3 +12,6 @@ func (s *Server) Child() int {
 
 // WithoutKeys is the child's environment.
 var WithoutKeys = withoutKeys
+
+// Inherited is the variable in which a child is told the number of its socket.
+const Inherited = inherited

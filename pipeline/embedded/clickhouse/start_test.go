@@ -185,7 +185,7 @@ func TestWhatComesOnTheStandardInputIsNobodysData(t *testing.T) {
 	}
 	defer socket.Close()
 	engine := osexec.Command(exe, "clickhouse", "--lib", chtest.Library(t), "--data", t.TempDir(), "--addr", l.Addr().String())
-	engine.Env = append(engine.Environ(), role+"=engine", "RATCHET_CLICKHOUSE_FD=3")
+	engine.Env = append(engine.Environ(), role+"=engine", clickhouse.Inherited+"=3")
 	engine.ExtraFiles = []*os.File{socket}
 	in, err := engine.StdinPipe()
 	if err != nil {
