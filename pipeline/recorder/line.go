@@ -109,8 +109,9 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 }
 
 // take fetches until the batch is full or its first message may be Flush old. Full is also a batch of large messages, which
-// would take more memory than there is: what is asked for at once leaves room for one of any size, so that it never waits. The fetch itself is never cancelled:
-// what the server sent into a cancelled one would come again only after the consumer's AckWait.
+// would take more memory than there is; each fetch leaves room for a message of any size, so none is waited for in vain.
+// The fetch itself is never cancelled: what the server sent into a cancelled one would come again only after the
+// consumer's AckWait.
 func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 	var out []jetstream.Msg
 	size := 0

@@ -69,8 +69,8 @@ var ErrHung = errors.New("the ClickHouse engine hangs")
 type Patience struct {
 	Every  time.Duration // how often it is asked
 	Answer time.Duration // how long it may take to answer
-	// Merge is how long a merge or a mutation may be there and do nothing. One that stands still is never finished, keeps
-	// its place, and parts gather until inserts are refused; releases up to 26.7 are known for it.
+	// Merge is how long a merge or a mutation may be there and do nothing. One that stands still keeps its place, and parts
+	// gather until inserts are refused; ClickHouse's issue 110772 tells of merges of 26.6 that never end.
 	Merge time.Duration
 }
 
