@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
 	"ratchet/pipeline/warehouse"
@@ -140,7 +142,7 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 	if err := w.Exec(b.Context(), "OPTIMIZE TABLE verdict_ids FINAL"); err != nil {
 		b.Fatal(err)
 	}
-	// Merging what came in within a minute is not part of a year's questions.
+	// Merging what came in within a minute, and writing it to the disk, is not part of a year's questions.
 	for merging := uint64(1); merging > 0; time.Sleep(time.Second) {
 		t, err := w.SQL(b.Context(), "SELECT count() FROM system.merges WHERE database = currentDatabase()", true)
 		if err != nil {
@@ -148,6 +150,7 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 		}
 		merging = t.Rows[0][0].(uint64)
 	}
+	unix.Sync()
 	return w
 }
 
