@@ -30,8 +30,12 @@ type line[R warehouse.Row] struct {
 	inHand  atomic.Int64 // messages taken and not settled
 }
 
-// largestMessage is more than any NATS server takes, with its subjects and headers.
-const largestMessage = 65 << 20
+// heavyBatch is from how many bytes on a batch is full; largestMessage is more than any NATS server takes, with subject
+// and headers.
+const (
+	heavyBatch     = 32 << 20
+	largestMessage = 65 << 20
+)
 
 // held is a message in hand and the row that it becomes.
 type held[R warehouse.Row] struct {
@@ -54,7 +58,7 @@ type grave struct {
 func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, pipeline.Stored) (R, error),
 	insert func(sink, context.Context, []R, string) error,
 ) (*line[R], error) {
-	l := &line[R]{r: r, stream: stream, most: most, heavy: 32 << 20, largest: largestMessage, read: read, insert: insert}
+	l := &line[R]{r: r, stream: stream, most: most, heavy: heavyBatch, largest: largestMessage, read: read, insert: insert}
 	return l, l.bind(ctx)
 }
 

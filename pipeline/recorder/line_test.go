@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"bytes"
-	"strconv"
 	"testing"
 	"time"
 
@@ -15,14 +14,7 @@ func TestABatchOfLargeMessagesIsFullBeforeItTakesAllMemory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	body := bytes.Repeat([]byte("x"), 75_000) // 100,000 bytes in a letter
-	w.publishEach(func(i int) bus.Message {
-		key := strconv.Itoa(i)
-		m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StagePeeker), key), pipeline.SchemaDead, "dead:peeker:"+key, "", pipeline.Dead{
-			Reason: "malformed", Stream: pipeline.StreamCandidates, Sequence: uint64(i), Subject: "candidate.1.live.B000000001", Body: body, //nolint:gosec // small
-		})
-		must(t, err)
-		return m
-	}, 1, 40)
+	w.publishEach(func(i int) bus.Message { return w.letterWith(i, body) }, 1, 40)
 	r := w.recorder(plainly)
 	r.cfg.Flush = time.Minute // what ends a batch here is its size
 	l, err := newLine(t.Context(), r, pipeline.StreamDead, 200, readDead, sink.InsertDead)

@@ -185,11 +185,14 @@ func (w *world) deal(i int) bus.Message {
 }
 
 // letter is dead letter number i as it is published.
-func (w *world) letter(i int) bus.Message {
+func (w *world) letter(i int) bus.Message { return w.letterWith(i, []byte("{")) }
+
+// letterWith is the same about a message of such a body.
+func (w *world) letterWith(i int, body []byte) bus.Message {
 	w.t.Helper()
 	key := fmt.Sprintf("CANDIDATES-%d", i)
 	m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StagePeeker), key), pipeline.SchemaDead, "dead:peeker:"+key, "", pipeline.Dead{
-		Reason: "malformed", Stream: pipeline.StreamCandidates, Sequence: uint64(i), Subject: fmt.Sprintf("candidate.1.live.L%09d", i), Body: []byte("{"), //nolint:gosec // small
+		Reason: "malformed", Stream: pipeline.StreamCandidates, Sequence: uint64(i), Subject: fmt.Sprintf("candidate.1.live.L%09d", i), Body: body, //nolint:gosec // small
 	})
 	must(w.t, err)
 	return m

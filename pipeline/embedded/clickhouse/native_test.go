@@ -1,7 +1,6 @@
 package clickhouse_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -450,14 +449,7 @@ func TestNativelyManyClientsAskAtOnce(t *testing.T) {
 
 func startBoth(t *testing.T, data string, env ...string) *clickhouse.Server {
 	t.Helper()
-	s, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{
-		Lib: chtest.Library(t), Data: data, Addr: "127.0.0.1:0", Native: "127.0.0.1:0", Env: append(env, role+"=engine"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Stop(context.Background()) })
-	return s
+	return startAs(t, clickhouse.StartOptions{Data: data, Native: "127.0.0.1:0", Env: env})
 }
 
 func TestBothDoorsCloseTogetherAndComeBackAfterACrash(t *testing.T) {

@@ -58,8 +58,8 @@ func beEngine() int {
 	if err := f.Parse(os.Args[2:]); err != nil {
 		return 2
 	}
-	for _, err := os.Stat(os.Getenv(hangs)); err == nil; _, err = os.Stat(os.Getenv(hangs)) {
-		time.Sleep(10 * time.Millisecond) // it is killed
+	if _, err := os.Stat(os.Getenv(hangs)); err == nil {
+		time.Sleep(time.Hour) // it is killed
 	}
 	o.Silence, _ = time.ParseDuration(os.Getenv(silence))       // empty: as it is
 	o.Standstill, _ = time.ParseDuration(os.Getenv(standstill)) // the same
@@ -87,9 +87,14 @@ func beParent() int {
 
 func start(t *testing.T, data string) *clickhouse.Server {
 	t.Helper()
-	s, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{
-		Lib: chtest.Library(t), Data: data, Addr: "127.0.0.1:0", Env: []string{role + "=engine"},
-	})
+	return startAs(t, clickhouse.StartOptions{Data: data})
+}
+
+// startAs is an engine of this binary, at addresses of its own.
+func startAs(t *testing.T, o clickhouse.StartOptions) *clickhouse.Server {
+	t.Helper()
+	o.Lib, o.Addr, o.Env = chtest.Library(t), "127.0.0.1:0", append(o.Env, role+"=engine")
+	s, err := clickhouse.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,13 +130,7 @@ func TestWhatWasAcknowledgedSurvivesAKilledEngine(t *testing.T) {
 func TestAnEngineThatHangsWhileItComesBackIsReplacedToo(t *testing.T) {
 	t.Parallel()
 	hang := filepath.Join(t.TempDir(), "hang")
-	s, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{
-		Lib: chtest.Library(t), Data: t.TempDir(), Addr: "127.0.0.1:0", Env: []string{role + "=engine", hangs + "=" + hang}, ReadyWithin: 5 * time.Second,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	s := startAs(t, clickhouse.StartOptions{Data: t.TempDir(), Env: []string{hangs + "=" + hang}, ReadyWithin: 5 * time.Second})
 	if err := os.WriteFile(hang, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

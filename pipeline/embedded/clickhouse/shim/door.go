@@ -39,16 +39,11 @@ const (
 
 // OpenDoor makes a door to the server's engine.
 func (s *Server) OpenDoor() (*Door, error) {
-	conn, err := s.o.Engine.Connect()
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	version, _, err := conn.Query("SELECT version()", "TabSeparatedRaw", nil)
+	version, err := s.askAside("SELECT version()", "TabSeparatedRaw")
 	if err != nil {
 		return nil, fmt.Errorf("ask the engine's version: %w", err)
 	}
-	d := &Door{s: s, version: strings.TrimSpace(string(version)), peers: map[*peer]bool{}}
+	d := &Door{s: s, version: strings.TrimSpace(version), peers: map[*peer]bool{}}
 	d.ctx, d.cut = context.WithCancel(context.Background())
 	return d, nil
 }

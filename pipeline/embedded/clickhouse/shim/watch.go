@@ -10,22 +10,18 @@ import (
 
 // execAside runs a statement in a session of its own.
 func (s *Server) execAside(sql string) error {
-	c, err := s.o.Engine.Connect()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	return c.Exec(sql)
+	_, err := s.askAside(sql, "Null")
+	return err
 }
 
 // askAside asks in a session of its own.
-func (s *Server) askAside(sql string) (string, error) {
+func (s *Server) askAside(sql, format string) (string, error) {
 	c, err := s.o.Engine.Connect()
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	b, _, err := c.Query(sql, "TabSeparated", nil)
+	b, _, err := c.Query(sql, format, nil)
 	return string(b), err
 }
 
@@ -88,33 +84,42 @@ func (s *Server) Watch(ctx context.Context, p Patience) error {
 			return nil
 		case <-tick.C:
 		}
-		type answer struct {
-			said string
-			err  error
-		}
-		alive := make(chan answer, 1)
-		go func() {
-			said, err := s.askAside(merging)
-			alive <- answer{said, err}
-		}()
-		timer := time.NewTimer(p.Answer)
-		select {
-		case a := <-alive:
-			timer.Stop()
-			if a.err != nil {
-				s.o.Log.Warn("engine answers with an error", "err", a.err)
-				continue
-			}
-			var still string
-			if seen, still = seen.next(a.said, time.Now(), p.Merge); still != "" {
-				return fmt.Errorf("%w: the merge to %s has done nothing for %s", ErrHung, still, p.Merge)
-			}
-		case <-timer.C:
-			return fmt.Errorf("%w: no answer within %s", ErrHung, p.Answer)
-		case <-ctx.Done():
-			timer.Stop()
+		said, err := s.look(ctx, p.Answer)
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, ErrHung):
+			return err
+		case err != nil:
+			s.o.Log.Warn("engine answers with an error", "err", err)
+			continue
 		}
+		var still string
+		if seen, still = seen.next(said, time.Now(), p.Merge); still != "" {
+			return fmt.Errorf("%w: the merge to %s has done nothing for %s", ErrHung, still, p.Merge)
+		}
+	}
+}
+
+// look asks what merges, and waits for the answer until ctx is done, but not for longer than within: ErrHung then. A call
+// into an engine that hangs never returns, so it is left behind.
+func (s *Server) look(ctx context.Context, within time.Duration) (said string, err error) {
+	answered := make(chan struct{})
+	var answer string
+	var fault error
+	go func() {
+		defer close(answered)
+		answer, fault = s.askAside(merging, "TabSeparated")
+	}()
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-answered:
+		return answer, fault
+	case <-timer.C:
+		return "", fmt.Errorf("%w: no answer within %s", ErrHung, within)
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 }
 
