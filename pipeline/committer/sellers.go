@@ -3,6 +3,7 @@ package committer
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
@@ -18,17 +19,45 @@ import (
 // a seller never loses the commit: the deal then says that its seller is unknown.
 func (w *worker) enrich(ctx context.Context, u work.Unit, product answers.Answer, spent int, last *pipeline.Reading) (fact, error) {
 	f := fact{Product: product}
-	var ids []string
-	if w.cfg.Sellers {
-		ids = ruling.SellersWanted(w.judge, u.Work, product.Body, w.env.Now())
-	}
 	w.doubt = false
-	cost, reading, err := w.sellers(ctx, u, ids, spent, &f)
-	newest := token.Newer(last, reading)
+	cost, newest, err := w.askSellers(ctx, u, spent, last, &f)
 	if w.doubt {
 		newest = nil // no reading shows what that call cost: tokend asks
 	}
 	return f, errors.Join(err, w.close(ctx, spent+cost, newest))
+}
+
+// sellerRounds is how many sellers one commit asks for at most: a seller that the rules refuse leaves the next
+// copy to be looked at, and its seller.
+const sellerRounds = 3
+
+// askSellers finds or buys the seller of the copy that the deal would buy, and again while what is known of it
+// makes another copy the best.
+func (w *worker) askSellers(ctx context.Context, u work.Unit, spent int, last *pipeline.Reading, f *fact) (int, *pipeline.Reading, error) {
+	if !w.cfg.Sellers {
+		return 0, last, nil
+	}
+	cost, newest := 0, last
+	var ids []string
+	for range sellerRounds {
+		evidence := make([]ruling.Answer, len(f.Sellers))
+		for i, s := range f.Sellers {
+			evidence[i] = s.Evidence()
+		}
+		id := ruling.SellerWanted(w.judge, u.Work, f.Product.Body, evidence, w.env.Now())
+		if id == "" {
+			break
+		}
+		ids = append(ids, id)
+		slices.Sort(ids)
+		before := len(f.Sellers)
+		c, reading, err := w.sellers(ctx, u, ids, spent+cost, f)
+		cost, newest = cost+c, token.Newer(newest, reading)
+		if err != nil || f.Err != nil || len(f.Sellers) == before {
+			return cost, newest, err
+		}
+	}
+	return cost, newest, nil
 }
 
 // sellers finds the sellers in RESPONSES or buys them. One that is too old and

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/deal"
 	"ratchet/pipeline/standing"
 )
 
@@ -27,27 +28,40 @@ type Deal struct {
 	ShippingKnown *bool           `json:"shipping_known"`
 	Condition     string          `json:"condition"`
 	SellerName    string          `json:"seller_name"`
+	SellerRating  *int64          `json:"seller_rating"`
+	SellerRatings *int64          `json:"seller_rating_count"`
 	SellerQuality *float64        `json:"seller_quality"`
-	ListCents     *int64          `json:"list_price_cents"`
-	ListSource    string          `json:"list_price_source"`
+	BuyFBA        *bool           `json:"buy_fba"`
+	SaleCents     *int64          `json:"sale_price_cents"`
+	SaleLow       *int64          `json:"sale_price_low_cents"`
+	SaleHigh      *int64          `json:"sale_price_high_cents"`
 	ProfitCents   *int64          `json:"profit_cents"`
+	ProfitLow     *int64          `json:"profit_low_cents"`
+	ProfitHigh    *int64          `json:"profit_high_cents"`
+	LossChance    *float64        `json:"loss_chance"` // 0 to 1
+	MonthsToSell  *float64        `json:"months_to_sell"`
+	SaleChance6M  *float64        `json:"sale_chance_6m"` // 0 to 1
 	ROIPercent    *float64        `json:"roi_percent"`
-	MinimumCents  *int64          `json:"minimum_price_cents"`
 	Rank          *int64          `json:"rank"`
-	SellingPeriod string          `json:"selling_period"`
 	DecidedAt     time.Time       `json:"decided_at"`
 	Source        pipeline.Source `json:"source"`
 	ExpectedCents *int64          `json:"expected_value_cents"`
 
 	// What it rests on.
-	SaleCount   *int     `json:"sale_count"` // sales that the histories imply
-	SalesInYear *int     `json:"sales_in_year"`
-	Triggers    *int     `json:"trigger_count"`
-	Confidence  *float64 `json:"confidence_percent"`
-	RuleSet     string   `json:"rule_set"`
-	Tokens      int      `json:"tokens"`       // what all looks of it cost
-	ResponseIDs []string `json:"response_ids"` // the stored answers: nats stream get RESPONSES ID
-	WorkID      string   `json:"work_id"`
+	SaleCount   *int        `json:"sale_count"` // sales that the histories imply
+	SalesInYear *int        `json:"sales_in_year"`
+	NEff        *float64    `json:"n_eff"` // how many sales of today they are worth
+	LastSales   []deal.Sale `json:"last_sales"`
+	NextBest    *int64      `json:"next_best_cents"`
+	LowestNew   *int64      `json:"lowest_new_cents"`
+	UsedBuyBox  *int64      `json:"used_buy_box_cents"`
+	AllInCents  *int64      `json:"all_in_cost_cents"`
+	AmazonFees  *int64      `json:"amazon_fees_cents"`
+	FeesAssumed *bool       `json:"fees_assumed"`
+	RuleSet     string      `json:"rule_set"`
+	Tokens      int         `json:"tokens"`       // what all looks of it cost
+	ResponseIDs []string    `json:"response_ids"` // the stored answers: nats stream get RESPONSES ID
+	WorkID      string      `json:"work_id"`
 
 	// What became of it since.
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`   // the last look that found it to be a deal

@@ -19,6 +19,7 @@ import (
 // Explanation is what rules make of everything that is stored about one ASIN. It
 // costs no token: a look of which no answer is stored is not explained.
 type Explanation struct {
+	Domain  int             `json:"domain"`
 	ASIN    string          `json:"asin"`
 	Title   string          `json:"title"`
 	RuleSet string          `json:"rule_set"` // the version of the rules that explain
@@ -55,19 +56,19 @@ type LiveVerdict struct {
 
 // ExplainedRule is one rule at one look.
 type ExplainedRule struct {
-	ID         string           `json:"id"`
-	Look       pipeline.Look    `json:"look"` // the first look that runs it
-	When       string           `json:"when"`
-	Reason     string           `json:"reason"`
-	Says       string           `json:"says"`
-	Heuristic  bool             `json:"heuristic"`
-	Enabled    bool             `json:"enabled"`
-	Outcome    RuleSays         `json:"outcome"`
-	Decides    bool             `json:"decides"` // it is the one that rejected
-	Inputs     map[string]any   `json:"inputs"`  // null is unknown
-	Thresholds map[string]int64 `json:"thresholds"`
-	Unknown    []string         `json:"unknown,omitempty"`
-	Error      string           `json:"error,omitempty"`
+	ID         string             `json:"id"`
+	Look       pipeline.Look      `json:"look"` // the first look that runs it
+	When       string             `json:"when"`
+	Reason     string             `json:"reason"`
+	Says       string             `json:"says"`
+	Heuristic  bool               `json:"heuristic"`
+	Enabled    bool               `json:"enabled"`
+	Outcome    RuleSays           `json:"outcome"`
+	Decides    bool               `json:"decides"` // it is the one that rejected
+	Inputs     map[string]any     `json:"inputs"`  // null is unknown
+	Thresholds map[string]float64 `json:"thresholds"`
+	Unknown    []string           `json:"unknown,omitempty"`
+	Error      string             `json:"error,omitempty"`
 }
 
 // RuleSays is what a rule makes of its inputs.
@@ -101,7 +102,7 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 	if err != nil {
 		return e, fmt.Errorf("decode its row: %w", err)
 	}
-	e.Title, e.Listed = row.Title, newest.ListSeenAt
+	e.Title, e.Listed, e.Domain = row.Title, newest.ListSeenAt, newest.Domain
 	live, err := decided(ctx, b, asin, e.WorkID)
 	if err != nil {
 		return e, err
@@ -117,7 +118,11 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 		if l.Live != nil {
 			l.At = l.Live.at
 		}
-		if err := l.explain(j, row, product); err != nil {
+		sellers, err := l.sellers(ctx, b)
+		if err != nil {
+			return e, err
+		}
+		if err := l.explain(j, row, product, sellers); err != nil {
 			return e, fmt.Errorf("%s: %w", look, err)
 		}
 		e.Looks = append(e.Looks, l)
@@ -185,8 +190,29 @@ func (l *ExplainedLook) decidedOn(ctx context.Context, b *bus.Bus, kind pipeline
 	return nil, nil //nolint:nilnil // it has left the stream
 }
 
+// sellers are those that the live verdict rests on.
+func (l *ExplainedLook) sellers(ctx context.Context, b *bus.Bus) (map[string]keepa.Seller, error) {
+	if l.Live == nil || l.Look != pipeline.LookCommit {
+		return nil, nil
+	}
+	sellers := map[string]keepa.Seller{}
+	for _, id := range l.Live.answers {
+		a, err := answers.Load(ctx, b, id)
+		if err != nil {
+			return nil, err
+		}
+		if a == nil || a.Kind != pipeline.KindSeller || ruling.Nobody(a.Body) {
+			continue
+		}
+		if seller, err := keepa.DecodeSeller(a.Body); err == nil {
+			sellers[a.Key] = seller
+		}
+	}
+	return sellers, nil
+}
+
 // explain fills in the finding and what every rule says.
-func (l *ExplainedLook) explain(j *verdict.Judge, row keepa.DealRow, p *keepa.Product) error {
+func (l *ExplainedLook) explain(j *verdict.Judge, row keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller) error {
 	at := ruling.Instant(l.At)
 	var f verdict.Finding
 	switch {
@@ -199,7 +225,7 @@ func (l *ExplainedLook) explain(j *verdict.Judge, row keepa.DealRow, p *keepa.Pr
 	case l.Look == pipeline.LookPeek:
 		f = j.Peek(row, *p, at)
 	default:
-		f = j.Commit(row, *p, nil, at)
+		f = j.Commit(row, *p, sellers, at)
 	}
 	l.Outcome, l.Reason, l.Tier = f.Outcome, f.Reason, f.Tier
 	if f.ProfitKnown {
@@ -208,7 +234,7 @@ func (l *ExplainedLook) explain(j *verdict.Judge, row keepa.DealRow, p *keepa.Pr
 	if f.ExpectedKnown {
 		l.Expected = &f.ExpectedValueCents
 	}
-	outcomes, err := j.Explain(l.Look, row, p, at)
+	outcomes, err := j.Explain(l.Look, row, p, sellers, at)
 	for _, o := range outcomes {
 		l.Rules = append(l.Rules, explained(j, o, l.Look, f.RuleID))
 	}
@@ -227,7 +253,7 @@ func (l *ExplainedLook) unexplained(j *verdict.Judge) {
 func ruleOf(j *verdict.Judge, r verdict.Rule) ExplainedRule {
 	out := ExplainedRule{
 		ID: r.ID, Look: r.Look, When: r.When, Reason: r.Reason, Says: r.Says, Heuristic: r.Heuristic, Enabled: r.On(),
-		Inputs: map[string]any{}, Thresholds: map[string]int64{},
+		Inputs: map[string]any{}, Thresholds: map[string]float64{},
 	}
 	for _, name := range r.Thresholds() {
 		out.Thresholds[name], _ = j.Threshold(name)

@@ -22,7 +22,7 @@ func (e Explanation) Write(w io.Writer) error {
 	}
 	for _, l := range e.Looks {
 		p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-		l.write(p)
+		l.write(p, e.Domain)
 		if err := p.flush(); err != nil {
 			return err
 		}
@@ -30,8 +30,8 @@ func (e Explanation) Write(w io.Writer) error {
 	return nil
 }
 
-func (l ExplainedLook) write(p *lines) {
-	p.f("\n%s\n", l.headline())
+func (l ExplainedLook) write(p *lines, domain int) {
+	p.f("\n%s\n", l.headline(domain))
 	p.f("  rule\toutcome\twhen\tinputs\n")
 	for _, r := range l.Rules {
 		outcome := string(r.Outcome)
@@ -55,16 +55,16 @@ func (l ExplainedLook) write(p *lines) {
 }
 
 // headline is the look, what comes of it and what it rests on.
-func (l ExplainedLook) headline() string {
+func (l ExplainedLook) headline(domain int) string {
 	if l.Missing != "" {
 		return fmt.Sprintf("%s: %s", l.Look, l.Missing)
 	}
 	parts := []string{fmt.Sprintf("%s: %s (%s)", l.Look, l.Outcome, l.Reason)}
 	if l.Profit != nil {
-		parts = append(parts, "profit "+tally.Money(l.Profit))
+		parts = append(parts, "profit "+tally.Money(domain, l.Profit))
 	}
 	if l.Expected != nil {
-		parts = append(parts, fmt.Sprintf("expected value %s, tier %s", tally.Money(l.Expected), l.Tier))
+		parts = append(parts, fmt.Sprintf("expected value %s, tier %s", tally.Money(domain, l.Expected), l.Tier))
 	}
 	if l.Answer != "" {
 		parts = append(parts, fmt.Sprintf("answer #%s of %s", l.Answer, l.Answered.Format("2006-01-02 15:04:05")))
@@ -82,7 +82,7 @@ func (r ExplainedRule) numbers() string {
 		out = append(out, name+"="+valueOf(r.Inputs[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Thresholds)) {
-		out = append(out, fmt.Sprintf("%s=%d", name, r.Thresholds[name]))
+		out = append(out, name+"="+valueOf(r.Thresholds[name]))
 	}
 	if r.Error != "" {
 		out = append(out, "error: "+r.Error)

@@ -249,8 +249,9 @@ func (n *Notifier) remember(ctx context.Context, d Deal) error {
 
 // post tells the webhook. Chat services show the text; programs read the deal.
 func (n *Notifier) post(ctx context.Context, d Deal, message []byte) error {
-	text := fmt.Sprintf("%s profit (%s) · buy %s, sell %s · %s sales inferred · %s · %s",
-		tally.Money(d.ProfitCents), percent(d.ROIPercent), tally.Money(d.LandedCents), tally.Money(d.ListCents), orDash(number(d.SaleCount)), tally.Short(d.Title, 80), d.URL)
+	text := fmt.Sprintf("%s profit (%s to %s, %s odds of a loss) · buy %s, %s · sells for %s (%s to %s) in about %s months · %s · %s",
+		d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance), d.money(d.LandedCents), orDash(d.Condition),
+		d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(decimal(d.MonthsToSell)), tally.Short(d.Title, 80), d.URL)
 	body, err := json.Marshal(map[string]any{"text": text, "content": text, "deal": json.RawMessage(message)})
 	if err != nil {
 		return fmt.Errorf("encode deal of %s: %w", d.ASIN, err)

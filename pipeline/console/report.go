@@ -44,7 +44,7 @@ func Report(ctx context.Context, b *bus.Bus, v *Visible, w io.Writer) error {
 		p.f("  ASIN\tprofit\ttitle\n")
 	}
 	for _, d := range deals[:min(len(deals), dealsShown)] {
-		p.f("  %s\t%s\t%s\n", d.ASIN, tally.Money(d.ProfitCents), tally.Short(d.Title, 60))
+		p.f("  %s\t%s\t%s\n", d.ASIN, tally.Money(d.Domain, d.ProfitCents), tally.Short(d.Title, 60))
 	}
 	if n := len(deals) - dealsShown; n > 0 {
 		p.f("  … and %d more: ratchet deals\n", n)

@@ -23,17 +23,28 @@ var dealColumns = []struct {
 	{"title", func(d Deal) string { return d.Title }},
 	{"condition", func(d Deal) string { return d.Condition }},
 	{"landed_cents", func(d Deal) string { return number(d.LandedCents) }},
-	{"list_price_cents", func(d Deal) string { return number(d.ListCents) }},
+	{"sale_price_cents", func(d Deal) string { return number(d.SaleCents) }},
+	{"sale_price_low_cents", func(d Deal) string { return number(d.SaleLow) }},
+	{"sale_price_high_cents", func(d Deal) string { return number(d.SaleHigh) }},
 	{"profit_cents", func(d Deal) string { return number(d.ProfitCents) }},
+	{"profit_low_cents", func(d Deal) string { return number(d.ProfitLow) }},
+	{"profit_high_cents", func(d Deal) string { return number(d.ProfitHigh) }},
+	{"loss_chance", func(d Deal) string { return decimal(d.LossChance) }},
+	{"months_to_sell", func(d Deal) string { return decimal(d.MonthsToSell) }},
 	{"roi_percent", func(d Deal) string { return decimal(d.ROIPercent) }},
-	{"minimum_price_cents", func(d Deal) string { return number(d.MinimumCents) }},
+	{"all_in_cost_cents", func(d Deal) string { return number(d.AllInCents) }},
+	{"amazon_fees_cents", func(d Deal) string { return number(d.AmazonFees) }},
+	{"next_best_cents", func(d Deal) string { return number(d.NextBest) }},
+	{"lowest_new_cents", func(d Deal) string { return number(d.LowestNew) }},
+	{"used_buy_box_cents", func(d Deal) string { return number(d.UsedBuyBox) }},
 	{"rank", func(d Deal) string { return number(d.Rank) }},
 	{"seller_name", func(d Deal) string { return d.SellerName }},
+	{"seller_rating", func(d Deal) string { return number(d.SellerRating) }},
+	{"seller_rating_count", func(d Deal) string { return number(d.SellerRatings) }},
 	{"seller_quality", func(d Deal) string { return decimal(d.SellerQuality) }},
 	{"sale_count", func(d Deal) string { return number(d.SaleCount) }},
 	{"sales_in_year", func(d Deal) string { return number(d.SalesInYear) }},
-	{"trigger_count", func(d Deal) string { return number(d.Triggers) }},
-	{"confidence_percent", func(d Deal) string { return decimal(d.Confidence) }},
+	{"n_eff", func(d Deal) string { return decimal(d.NEff) }},
 	{"rule_set", func(d Deal) string { return d.RuleSet }},
 	{"tokens", func(d Deal) string { return strconv.Itoa(d.Tokens) }},
 	{"response_ids", func(d Deal) string { return strings.Join(d.ResponseIDs, " ") }},
@@ -86,17 +97,28 @@ func writeCSV(w io.Writer, deals []Deal, head bool) error {
 }
 
 // tableHead is the head of the table; under it stands what a person acts on.
-var tableHead = []string{"PROFIT", "ROI", "BUY", "SELL", "SALES", "TRUST", "TOKENS", "LINK", "TITLE", "STALE"}
+var tableHead = []string{"PROFIT", "FROM..TO", "LOSS", "MONTHS", "BUY", "SELL", "COND", "SALES", "LINK", "TITLE", "STALE"}
 
 func tableRow(d Deal) []string {
 	return []string{
-		tally.Money(d.ProfitCents), percent(d.ROIPercent), tally.Money(d.LandedCents), tally.Money(d.ListCents),
-		orDash(number(d.SaleCount)), percent(d.Confidence), strconv.Itoa(d.Tokens), d.URL, tally.Short(d.Title, 50), d.Stale,
+		d.money(d.ProfitCents), d.money(d.ProfitLow) + ".." + d.money(d.ProfitHigh), chance(d.LossChance), orDash(decimal(d.MonthsToSell)),
+		d.money(d.LandedCents), d.money(d.SaleCents), orDash(d.Condition), orDash(number(d.SaleCount)), d.URL, tally.Short(d.Title, 50), d.Stale,
 	}
 }
 
+// money is an amount of the deal in its marketplace's currency.
+func (d Deal) money(units *int64) string { return tally.Money(d.Domain, units) }
+
+// chance is a chance in percent.
+func chance(p *float64) string {
+	if p == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100**p)
+}
+
 // tableWidths are the columns' widths where rows come one by one.
-var tableWidths = []int{9, 7, 9, 9, 6, 7, 7, 37, 50}
+var tableWidths = []int{9, 18, 5, 6, 9, 9, 10, 5, 37, 50}
 
 // stream prints deals one by one, as they come.
 type stream struct {

@@ -76,7 +76,7 @@ func (s Story) Write(w io.Writer) error {
 	}
 	for _, v := range s.Verdicts {
 		p.f("%s  %s: %s (%s)\t%d tokens\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
-			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, tally.Money(v.Verdict.ProfitCents),
+			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, tally.Money(v.Verdict.Domain, v.Verdict.ProfitCents),
 			orDash(v.Verdict.RuleID), orDash(v.Verdict.RuleSet), v.Run)
 		if v.Says != "" {
 			p.f("    %s\n", v.Says)
@@ -85,6 +85,7 @@ func (s Story) Write(w io.Writer) error {
 			p.f("    %s\n", in)
 		}
 	}
+	s.writeSum(p)
 	for _, a := range s.Answers {
 		p.f("answer %s #%d\tat %s\t%s tokens\t%d bytes\n", a.Kind, a.Sequence, a.AnsweredAt, a.Cost, a.Bytes)
 	}

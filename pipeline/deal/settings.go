@@ -4,34 +4,33 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"ratchet/pipeline/keepa"
 )
 
 // Settings are the constants of the economics. The rule file sets them; Defaults is what it starts from.
 type Settings struct {
-	PrepCents       int64   `yaml:"prep_cents"`       // preparing one book for the warehouse
-	ShippingCents   int64   `yaml:"shipping_cents"`   // what a seller charges where he does not say
-	TaxPercent      float64 `yaml:"tax_percent"`      // on the landed price; 0 for the exempt
-	MarkupPercent   float64 `yaml:"markup_percent"`   // of the minimum listing price
-	FBAFeeCents     int64   `yaml:"fba_fee_cents"`    // where Keepa does not know the product's
-	ReferralPercent float64 `yaml:"referral_percent"` // where Keepa does not know the product's
+	// Marketplace is the Amazon marketplace that the amounts below belong to, as the end of its host name.
+	Marketplace string `yaml:"marketplace"`
+
+	PrepCents     int64   `yaml:"prep_cents"`     // preparing one book for the warehouse
+	InboundCents  int64   `yaml:"inbound_cents"`  // sending one book to the warehouse
+	OtherCents    int64   `yaml:"other_cents"`    // whatever else one book costs
+	ShippingCents int64   `yaml:"shipping_cents"` // what a seller charges who does not say; also the ship credit of a sale
+	TaxPercent    float64 `yaml:"tax_percent"`    // on the landed price; 0 for the exempt
+	VATPercent    float64 `yaml:"vat_percent"`    // contained in the sale price; the referral fee and the revenue are net of it
+
+	FBAFeeCents     int64   `yaml:"fba_fee_cents"`     // where Keepa does not know the product's
+	ReferralPercent float64 `yaml:"referral_percent"`  // where Keepa does not know the product's
+	ClosingFeeCents int64   `yaml:"closing_fee_cents"` // of media, where Keepa does not know the product's
 
 	// The least that Amazon's fees can be. Keepa's figures are raised to them, so that a look which
 	// does not know the fees yet can still bound the profit.
 	LeastFBAFeeCents     int64   `yaml:"least_fba_fee_cents"`
 	LeastReferralPercent float64 `yaml:"least_referral_percent"`
 
-	// CountClosingFee adds the closing fee of media to Amazon's fees. Off, it is only shown.
+	// CountClosingFee adds the closing fee of media to Amazon's fees.
 	CountClosingFee bool `yaml:"count_closing_fee"`
-
-	AmazonCeilingPercent int64   `yaml:"amazon_ceiling_percent"` // of Amazon's lowest price: the most a listing can bring
-	HardCeilingCents     int64   `yaml:"hard_ceiling_cents"`     // no list price above this is believed
-	SuspiciousRatio      float64 `yaml:"suspicious_ratio"`       // list price over used price above which a deal is flagged
-
-	SaleWindowDays   int     `yaml:"sale_window_days"`   // how far back sales are inferred
-	ConfirmHours     int     `yaml:"confirm_hours"`      // a rank improvement this soon after an offer vanished confirms a sale
-	LateConfirmDays  int     `yaml:"late_confirm_days"`  // or the first rank after it, if it is better and not later than this
-	SeasonalMinSales int     `yaml:"seasonal_min_sales"` // fewer sales than this tell no season
-	OutlierFactor    float64 `yaml:"outlier_factor"`     // times the interquartile range beyond the quartiles
 
 	TierACents int64 `yaml:"tier_a_cents"` // expected value from which a survivor is in tier a
 	TierBCents int64 `yaml:"tier_b_cents"` // and in tier b
@@ -40,11 +39,11 @@ type Settings struct {
 // Defaults are the constants for used books on amazon.com.
 func Defaults() Settings {
 	return Settings{
-		PrepCents: 275, ShippingCents: 399, TaxPercent: 5, MarkupPercent: 10, FBAFeeCents: 550, ReferralPercent: 15,
-		LeastFBAFeeCents: 229, LeastReferralPercent: 14,
-		AmazonCeilingPercent: 90, HardCeilingCents: 150_000, SuspiciousRatio: 3,
-		SaleWindowDays: 1095, ConfirmHours: 240, LateConfirmDays: 30, SeasonalMinSales: 3, OutlierFactor: 1.5,
-		TierACents: 1500, TierBCents: 500,
+		Marketplace: keepa.DomainCom.Suffix(),
+		PrepCents:   275, InboundCents: 50, ShippingCents: 399, TaxPercent: 5,
+		FBAFeeCents: 550, ReferralPercent: 15, ClosingFeeCents: 180,
+		LeastFBAFeeCents: 229, LeastReferralPercent: 14, CountClosingFee: true,
+		TierACents: 600, TierBCents: 200,
 	}
 }
 
@@ -57,24 +56,27 @@ func (s Settings) Validate() error {
 		}
 	}
 	percent := func(v float64) bool { return v >= 0 && v < 100 }
+	_, known := keepa.DomainOf(s.Marketplace)
+	check(known, "marketplace", "the end of an Amazon host name: "+keepa.Suffixes())
 	check(s.PrepCents >= 0, "prep_cents", "0 or more")
+	check(s.InboundCents >= 0, "inbound_cents", "0 or more")
+	check(s.OtherCents >= 0, "other_cents", "0 or more")
 	check(s.ShippingCents >= 0, "shipping_cents", "0 or more")
 	check(percent(s.TaxPercent), "tax_percent", "from 0 to below 100")
-	check(percent(s.MarkupPercent), "markup_percent", "from 0 to below 100")
+	check(percent(s.VATPercent), "vat_percent", "from 0 to below 100")
 	check(percent(s.ReferralPercent), "referral_percent", "from 0 to below 100")
 	check(percent(s.LeastReferralPercent), "least_referral_percent", "from 0 to below 100")
 	check(s.FBAFeeCents >= 0, "fba_fee_cents", "0 or more")
+	check(s.ClosingFeeCents >= 0, "closing_fee_cents", "0 or more")
 	check(s.LeastFBAFeeCents >= 0, "least_fba_fee_cents", "0 or more")
-	check(s.AmazonCeilingPercent > 0 && s.AmazonCeilingPercent <= 100, "amazon_ceiling_percent", "from 1 to 100")
-	check(s.HardCeilingCents > 0, "hard_ceiling_cents", "above 0")
-	check(s.SuspiciousRatio > 1, "suspicious_ratio", "above 1")
-	check(s.SaleWindowDays >= 365, "sale_window_days", "at least 365")
-	check(s.ConfirmHours > 0, "confirm_hours", "above 0")
-	check(s.LateConfirmDays >= 0, "late_confirm_days", "0 or more")
-	check(s.SeasonalMinSales >= 1, "seasonal_min_sales", "at least 1")
-	check(s.OutlierFactor > 0, "outlier_factor", "above 0")
 	check(s.TierACents >= s.TierBCents && s.TierBCents >= 0, "tier_a_cents", "at least tier_b_cents")
 	return errors.Join(errs...)
+}
+
+// Domain is the marketplace that the settings are for.
+func (s Settings) Domain() keepa.Domain {
+	d, _ := keepa.DomainOf(s.Marketplace)
+	return d
 }
 
 // basisPoints turns a percentage into hundredths of a percent, the unit of all integer arithmetic here.

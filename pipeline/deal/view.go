@@ -1,6 +1,7 @@
 package deal
 
 import (
+	"math"
 	"time"
 
 	"ratchet/pipeline/keepa"
@@ -8,51 +9,51 @@ import (
 
 // View is what is known of a candidate at some look. A nil pointer is unknown or absent; every amount is cents.
 type View struct {
-	HasUsed *bool  // a used offer is on sale; nil when Keepa does not say
-	Used    *int64 // its lowest price without shipping
-	Amazon  *int64 // Amazon's own price; nil when Amazon does not sell it
-	New     *int64
-	Rank    *int64
-	Drops   Drops
+	HasUsed      *bool  // a used offer is on sale; nil when Keepa does not say
+	Used         *int64 // its lowest price
+	Amazon       *int64 // Amazon's own price; nil when Amazon does not sell it
+	New          *int64
+	NewLanded    *int64 // the lowest new price at the door
+	Rank         *int64
+	RankAvg      Averages
+	Drops        Drops
+	RootCategory *int64
 
 	CountNew, CountUsed *int64
 	UsedAvg90           *int64
 	UsedAvg365          *int64
 
-	// The most a sale can bring and the least a purchase can cost, whatever the commit finds.
-	AmazonCeiling *int64 // share of Amazon's lowest price; nil where Amazon has none
-	Fees          Fees   // the least possible at a glance, the product's own later
-
-	// What the looks before the commit expect: default shipping, likely sale price, chance of selling.
-	LikelySale   *int64
-	LikelyLanded *int64
-	LikelyProfit *int64
-	ChanceOfSale *float64
-	ProductType  *int64
+	ProductType    *int64
+	MonthlySold    *int64
+	AmazonInStock  *int64  // percent of the last 90 days in which Amazon sold it
+	UsedBuyBox     *int64  // the used Buy Box, landed; offers answers only
+	OffersAgeHours *int64  // since Keepa last visited the offers
+	OffersOK       *bool   // Keepa says that the visit to the offers succeeded
+	Fees           Fees    // the least possible at a glance, the product's own later
+	Likely         *Likely // the row's estimate; nil once histories are known
 
 	Evidence *Evidence // nil without histories
-	Purchase *Purchase // the commit's; nil before, and where nothing can be bought
+	Copy     *Copy     // the commit's; nil before, and where nothing can be bought
+	Outcome  *Outcome  // bounds before the commit; nil where nothing tells a price
+	Seller   *keepa.Seller
+
+	buyBox *int64
 }
 
 // Drops are improvements of the sales rank by window; nil unknown.
 type Drops struct{ D30, D90, D180, D365 *int64 }
 
-// Evidence is what the histories say of the sell side.
-type Evidence struct {
-	Sales        Sales
-	Listing      *Listing // nil without a sale
-	OneYear      *int64   // mean of the last year's sales; nil without one
-	SalesInYear  int
-	Trend        Direction // "" unknown
-	LastSale     *Sale     // nil without one
-	HistoryFrom  keepa.Minute
-	SuspectRatio bool // the list price is suspiciously many times the used price
+// Averages are means over windows that end now; nil unknown.
+type Averages struct{ D30, D90, D180, D365 *int64 }
+
+// Likely is what a row lets expect. It orders work and never rejects.
+type Likely struct {
+	SaleCents, ProfitCents int64
+	Chance                 float64 // of a sale within six months
 }
 
-// BestLanded is the least that the book can cost at the door: the used price with free shipping.
-func (v View) BestLanded() *int64 { return v.Used }
-
-// ProfitAt is the most that a sale at the price can leave; nil where nothing used is on sale.
+// ProfitAt is the most that a sale at the price can leave; nil where nothing used is on sale. The least that a
+// copy costs at the door is the used price with free shipping.
 func (v View) ProfitAt(s Settings, sale *int64) *int64 {
 	if v.Used == nil || sale == nil {
 		return nil
@@ -61,50 +62,85 @@ func (v View) ProfitAt(s Settings, sale *int64) *int64 {
 	return &profit
 }
 
+// ProfitCents is the profit to expect: the outcome's, or the row's estimate; nil unknown.
+func (v View) ProfitCents() *int64 {
+	switch {
+	case v.Outcome != nil:
+		return &v.Outcome.ProfitCents
+	case v.Likely != nil:
+		return &v.Likely.ProfitCents
+	}
+	return nil
+}
+
+// ExpectedValueCents is profit × chance of a sale, never below zero; nil where either is unknown.
+func (v View) ExpectedValueCents() *int64 {
+	var expected int64
+	switch {
+	case v.Outcome != nil:
+		expected = v.Outcome.ExpectedValueCents()
+	case v.Likely != nil:
+		expected = int64(float64(max(v.Likely.ProfitCents, 0)) * v.Likely.Chance)
+	default:
+		return nil
+	}
+	return &expected
+}
+
 // OfRow is the view of a deal-list row: only bounds and averages, for no token.
-func (s Settings) OfRow(row *keepa.DealRow) View {
-	v := View{Fees: s.LeastFees()}
+func (s Settings) OfRow(row *keepa.DealRow, now time.Time) View {
+	v := View{Fees: s.Selling().LeastFees()}
 	v.setUsed(priceIn(row.Current, keepa.Used))
 	v.Amazon = price(row.Current, keepa.Amazon)
 	v.New = price(row.Current, keepa.New)
+	v.NewLanded = s.Selling().NewLanded(v.New, now)
 	v.Rank = price(row.Current, keepa.Sales)
+	v.RankAvg.D30, v.RankAvg.D90 = price(row.Avg[keepa.Month], keepa.Sales), price(row.Avg[keepa.NinetyDays], keepa.Sales)
 	v.CountNew, v.CountUsed = count(row.Current, keepa.CountNew), count(row.Current, keepa.CountUsed)
 	v.Drops = Drops{
 		D30: widen(row.SalesRankDrops30), D90: widen(row.SalesRankDrops90),
 		D180: widen(row.SalesRankDrops180), D365: widen(row.SalesRankDrops365),
 	}
 	v.UsedAvg90 = price(row.Avg[keepa.NinetyDays], keepa.Used)
-	v.AmazonCeiling = s.AmazonCeiling(orZero(v.Amazon))
-	s.likelyOfRow(&v, row)
+	if row.RootCategory != 0 {
+		v.RootCategory = &row.RootCategory
+	}
+	v.Likely = s.likely(&v, row)
 	return v
 }
 
-// likelyOfRow estimates profit and chance from averages: good enough to order survivors, not to reject.
-func (s Settings) likelyOfRow(v *View, row *keepa.DealRow) {
-	var sale int64
-	for _, t := range []keepa.PriceType{keepa.Used, keepa.UsedVeryGood, keepa.UsedGood, keepa.BuyBoxUsed} {
-		sale = max(sale, orZero(price(row.Avg[keepa.NinetyDays], t)))
+// likely estimates profit and chance from a row. What the book was asked for before the drop stands for the
+// next-best offer, as the estimate's walk-forward does.
+func (s Settings) likely(v *View, row *keepa.DealRow) *Likely {
+	if v.Used == nil || v.UsedAvg90 == nil {
+		return nil
 	}
-	if sale == 0 || v.Used == nil {
-		return
+	sale := *v.UsedAvg90 + s.ShippingCents
+	if before, ok := usedBefore(row); ok {
+		sale = min(sale, before+s.ShippingCents)
 	}
-	if v.AmazonCeiling != nil {
-		sale = min(sale, *v.AmazonCeiling)
+	if lowest, _ := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon}); lowest != nil {
+		sale = min(sale, *lowest)
 	}
-	sale = min(sale, s.HardCeilingCents)
-	landed := *v.Used + s.ShippingCents
-	for _, t := range []keepa.PriceType{keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable} {
-		if p := price(row.Current, t); p != nil && *p >= *v.Used {
-			landed = min(landed, *p)
-		}
-	}
-	profit := s.Profit(sale, landed, s.AssumedFees())
-	v.LikelySale, v.LikelyLanded, v.LikelyProfit = &sale, &landed, &profit
+	l := &Likely{SaleCents: sale, ProfitCents: s.Profit(sale, *v.Used+s.ShippingCents, s.Selling().AssumedFees(media(row.RootCategory)))}
 	if v.Drops.D365 != nil {
-		// One improvement of the rank a month is taken for an even chance.
-		chance := float64(*v.Drops.D365) / float64(*v.Drops.D365+12)
-		v.ChanceOfSale = &chance
+		// One drop of the rank in about three is a sale of a used copy (captured books).
+		l.Chance = 1 - math.Exp(-6*ourShare*(float64(*v.Drops.D365)/dropsPerSale+priorSales)/12)
 	}
+	return l
+}
+
+// dropsPerSale is how many drops of the rank in Keepa's count go with one used sale.
+const dropsPerSale = 3
+
+// usedBefore is the used price before the newest change, from what the row says of it; false where unknown.
+func usedBefore(row *keepa.DealRow) (int64, bool) {
+	if int(keepa.Used) >= len(row.DeltaLast) {
+		return 0, false
+	}
+	current, ok := row.Current.Price(keepa.Used)
+	before := current + int64(row.DeltaLast[keepa.Used])
+	return before, ok && before > 0
 }
 
 // OfProduct is the view of a product without offers. What the product does not say is taken from the row.
@@ -114,25 +150,39 @@ func (s Settings) OfProduct(row View, p *keepa.Product, now time.Time) (View, er
 
 // OfProductIn is OfProduct with the histories read into mem.
 func (s Settings) OfProductIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, error) {
-	v := row
-	v.Fees = s.FeesOf(p)
-	v.ofStats(p)
-	v.ProductType = widen(p.ProductType)
-	ceilings := []int64{orZero(v.Amazon)}
-	if p.Stats != nil {
-		ceilings = append(ceilings, orZero(price(p.Stats.Avg180, keepa.Amazon)), orZero(price(p.Stats.Avg365, keepa.Amazon)))
+	v, err := s.known(mem, row, p, ShippingUnknown, now)
+	if err == nil && v.Evidence != nil && v.Used != nil {
+		v.Outcome = s.bound(v)
 	}
-	v.AmazonCeiling = s.AmazonCeiling(ceilings...)
+	return v, err
+}
+
+// known is what a product says whatever copy is bought.
+func (s Settings) known(mem *Memory, row View, p *keepa.Product, f Finding, now time.Time) (View, error) {
+	v := row
+	v.ofStats(p)
+	v.NewLanded = s.Selling().NewLanded(v.New, now)
+	if p.RootCategory != 0 {
+		v.RootCategory = &p.RootCategory
+	}
+	v.Fees = s.Selling().FeesOf(p, orZero(v.RootCategory))
+	v.ProductType, v.MonthlySold = widen(p.ProductType), widen(p.MonthlySold)
 	h, err := mem.histories(p)
 	if err != nil {
 		return v, err
 	}
-	v.LikelySale, v.LikelyLanded, v.LikelyProfit, v.ChanceOfSale = nil, nil, nil, nil
+	v.Likely = nil
 	if h.Known {
-		v.Evidence = s.evidence(h, mem, v, now)
-		s.likelyOfEvidence(&v)
+		v.Evidence = mem.gather(h, Credit{Cents: s.ShippingCents, Finding: f}, now)
 	}
 	return v, nil
+}
+
+// bound is the best that a commit could find: a copy in the best condition at the used price with free
+// shipping, and no other used offer.
+func (s Settings) bound(v View) *Outcome {
+	ceiling, by := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon})
+	return s.outcome(v.Evidence, factor(keepa.ConditionUnknown), ceiling, by, *v.Used, v.Fees)
 }
 
 // ofStats replaces what the row said by what the newer statistics say.
@@ -157,84 +207,52 @@ func (v *View) ofStats(p *keepa.Product) {
 	newer(&v.Drops.D90, st.SalesRankDrops90)
 	newer(&v.Drops.D180, st.SalesRankDrops180)
 	newer(&v.Drops.D365, st.SalesRankDrops365)
+	v.RankAvg = Averages{
+		D30: price(st.Avg30, keepa.Sales), D90: price(st.Avg90, keepa.Sales),
+		D180: price(st.Avg180, keepa.Sales), D365: price(st.Avg365, keepa.Sales),
+	}
 	v.CountNew, v.CountUsed = count(st.Current, keepa.CountNew), count(st.Current, keepa.CountUsed)
 	v.UsedAvg90, v.UsedAvg365 = price(st.Avg90, keepa.Used), price(st.Avg365, keepa.Used)
-}
-
-func (s Settings) evidence(h Histories, mem *Memory, v View, now time.Time) *Evidence {
-	e := &Evidence{Sales: s.inferSales(h, mem, now)}
-	if len(h.Rank) > 0 {
-		e.HistoryFrom = h.Rank[0].At
-	}
-	if l, ok := s.ListAt(e.Sales.Kept, v.AmazonCeiling); ok {
-		e.Listing = &l
-		e.SuspectRatio = v.Used != nil && float64(l.Cents) > s.SuspiciousRatio*float64(*v.Used)
-	}
-	if avg, ok := OneYearAverage(e.Sales, now); ok {
-		e.OneYear = &avg
-	}
-	e.SalesInYear = len(e.Sales.Since(365*24*time.Hour, now))
-	if n := len(e.Sales.Kept); n > 0 {
-		e.LastSale = &e.Sales.Kept[n-1]
-	}
-	e.Trend, _ = Trend(h, v.Rank)
-	return e
-}
-
-// likelyOfEvidence is the pessimistic view of a peek: the used price with default shipping.
-func (s Settings) likelyOfEvidence(v *View) {
-	e := v.Evidence
-	if e.Listing == nil || v.Used == nil {
-		return
-	}
-	sale, landed := e.Listing.Cents, *v.Used+s.ShippingCents
-	profit := s.Profit(sale, landed, v.Fees)
-	v.LikelySale, v.LikelyLanded, v.LikelyProfit = &sale, &landed, &profit
-	if confidence, ok := e.Sales.Confidence(); ok {
-		// Two sales a year are taken for an even chance that ours is among the next.
-		chance := confidence / 100 * float64(e.SalesInYear) / float64(e.SalesInYear+2)
-		v.ChanceOfSale = &chance
+	if out := count(st.OutOfStock90, keepa.Amazon); out != nil {
+		in := 100 - *out
+		v.AmazonInStock = &in
 	}
 }
 
-// OfOffers is the view of a product with offers: OfProduct and the offer to buy.
-func (s Settings) OfOffers(row View, p *keepa.Product, now time.Time) (View, error) {
+// OfOffers is the view of a product with offers, before a copy is chosen, and the copies that can be bought.
+func (s Settings) OfOffers(row View, p *keepa.Product, now time.Time) (View, []Copy, error) {
 	return s.OfOffersIn(new(Memory), row, p, now)
 }
 
 // OfOffersIn is OfOffers with the histories read into mem.
-func (s Settings) OfOffersIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, error) {
-	v, err := s.OfProductIn(mem, row, p, now)
+func (s Settings) OfOffersIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, []Copy, error) {
+	finding := s.Buying().ShippingIn(p, now)
+	v, err := s.known(mem, row, p, finding, now)
 	if err != nil {
-		return v, err
+		return v, nil, err
 	}
-	if c, ok := s.Buy(p, now); ok {
-		v.Purchase = &c
+	v.buyBox = buyBox(p, now)
+	if p.OffersAsked {
+		v.OffersOK = &p.OffersSuccessful
 	}
-	return v, nil
+	if p.Stats != nil {
+		v.UsedBuyBox = price(p.Stats.Current, keepa.BuyBoxUsed)
+		if at := p.Stats.LastOffersUpdate; at > 0 {
+			hours := int64(now.Sub(at.Time()) / time.Hour)
+			v.OffersAgeHours = &hours
+		}
+	}
+	return v, s.Buying().Copies(p, finding, now), nil
 }
 
-// Profit is what the purchase leaves when the book sells at the list price; nil where either is unknown.
-func (v View) Profit(s Settings) *int64 {
-	if v.Purchase == nil || v.Evidence == nil || v.Evidence.Listing == nil {
-		return nil
+// With is the view of a copy in hand: what it comes to, and who sells it (nil unknown).
+func (v View) With(s Settings, c Copy, seller *keepa.Seller) View {
+	v.Copy, v.Seller, v.Outcome = &c, seller, nil
+	if v.Evidence != nil {
+		ceiling, by := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon, ByBuyBox: v.buyBox, ByNext: c.NextBestCents})
+		v.Outcome = s.outcome(v.Evidence, factor(c.Condition), ceiling, by, c.LandedCents, v.Fees)
 	}
-	profit := s.Profit(v.Evidence.Listing.Cents, v.Purchase.LandedCents, v.Fees)
-	return &profit
-}
-
-// Expected is profit × chance of a sale, never below zero; nil where either is unknown. After the commit the
-// real profit stands in for the likely one.
-func (v View) Expected(s Settings) *int64 {
-	profit := v.Profit(s)
-	if profit == nil {
-		profit = v.LikelyProfit
-	}
-	if profit == nil || v.ChanceOfSale == nil {
-		return nil
-	}
-	e := int64(float64(max(*profit, 0)) * *v.ChanceOfSale)
-	return &e
+	return v
 }
 
 func (v *View) setUsed(cents int64, p keepa.Presence) {

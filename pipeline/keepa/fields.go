@@ -54,6 +54,15 @@ func (s *scanner) intoBool(p *bool) error {
 	return err
 }
 
+// intoTruth binds a truth that may be unknown.
+func (s *scanner) intoTruth(p **bool) error {
+	v, ok, err := s.boolean()
+	if ok {
+		*p = &v
+	}
+	return err
+}
+
 func (s *scanner) intoText(p *string) error {
 	t, err := s.text()
 	if err == nil {

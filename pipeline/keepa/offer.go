@@ -17,6 +17,16 @@ const (
 // Used says whether the condition is one of the four used ones.
 func (c Condition) Used() bool { return c >= ConditionLikeNew && c <= ConditionAcceptable }
 
+// ConditionOf is the used condition of that name, as String writes it; ConditionUnknown for anything else.
+func ConditionOf(name string) Condition {
+	for c := ConditionLikeNew; c.Used(); c++ {
+		if c.String() == name {
+			return c
+		}
+	}
+	return ConditionUnknown
+}
+
 // String is the condition in words.
 func (c Condition) String() string {
 	switch c {
@@ -53,8 +63,11 @@ type Offer struct {
 	Price     *int
 	Shipping  *int
 
-	FBA, Prime, Amazon, Warehouse, Scam, Shippable, Preorder bool
-	MinOrderQuantity                                         int // 0 unknown
+	FBA       *bool // nil unknown, as for Shippable
+	Shippable *bool
+
+	Prime, Amazon, Warehouse, Preorder, PrimeExclusive bool
+	MinOrderQuantity                                   int // 0 unknown
 }
 
 // LiveOffers are the offers that are on sale: those that liveOffersOrder names (once each), or without it
@@ -115,9 +128,7 @@ func (s *scanner) offerField(o *Offer, key []byte) error {
 	case "offerCSV":
 		return s.lastOfferPrice(o)
 	case "isFBA":
-		return s.intoBool(&o.FBA)
-	case "isScam":
-		return s.intoBool(&o.Scam)
+		return s.intoTruth(&o.FBA)
 	}
 	return s.tolerate("offers.", key, func() error { return s.shownOfferField(o, key) })
 }
@@ -136,7 +147,9 @@ func (s *scanner) shownOfferField(o *Offer, key []byte) error {
 	case "isWarehouseDeal":
 		return s.intoBool(&o.Warehouse)
 	case "isShippable":
-		return s.intoBool(&o.Shippable)
+		return s.intoTruth(&o.Shippable)
+	case "isPrimeExcl":
+		return s.intoBool(&o.PrimeExclusive)
 	case "isPreorder":
 		return s.intoBool(&o.Preorder)
 	case "minOrderQty":

@@ -2,40 +2,6 @@ package keepa
 
 import "strconv"
 
-// Domain is Keepa's number of an Amazon marketplace.
-type Domain int
-
-// The marketplaces that the deal list serves; 7 is unused.
-const (
-	DomainCom Domain = 1
-	DomainUK  Domain = 2
-	DomainDE  Domain = 3
-	DomainFR  Domain = 4
-	DomainJP  Domain = 5
-	DomainCA  Domain = 6
-	DomainIT  Domain = 8
-	DomainES  Domain = 9
-	DomainIN  Domain = 10
-	DomainMX  Domain = 11
-)
-
-// domainHosts maps a marketplace to the suffix of its web address.
-var domainHosts = map[Domain]string{
-	DomainCom: "com", DomainUK: "co.uk", DomainDE: "de", DomainFR: "fr", DomainJP: "co.jp",
-	DomainCA: "ca", DomainIT: "it", DomainES: "es", DomainIN: "in", DomainMX: "com.mx",
-}
-
-// Valid says whether the deal list serves the marketplace.
-func (d Domain) Valid() bool { return domainHosts[d] != "" }
-
-// Suffix is the end of the marketplace's host name ("com", "co.uk"); "com" for an unknown one.
-func (d Domain) Suffix() string {
-	if s := domainHosts[d]; s != "" {
-		return s
-	}
-	return "com"
-}
-
 // PriceType is the index of a value in every array that Keepa keeps by type: csv, stats and deal rows.
 type PriceType int
 

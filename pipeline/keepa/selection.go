@@ -238,7 +238,7 @@ func (s Selection) Validate() error {
 	bad := func(name, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{name}, args...)...))
 	}
-	if !s.Domain.Valid() {
+	if !s.Domain.Listed() {
 		bad("domainId", "%d is no marketplace of the deal list (1-6, 8-11)", s.Domain)
 	}
 	if !s.PriceType.DealUsable() {

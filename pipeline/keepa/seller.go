@@ -6,7 +6,6 @@ type Seller struct {
 	Name    string
 	Rating  *int // percent of positive ratings, 0 to 100; nil unknown
 	Ratings *int // number of ratings; nil unknown
-	Scammer bool
 	HasFBA  bool
 
 	// Changed are fields whose type is not what it used to be; they are absent.
@@ -85,8 +84,6 @@ func (s *scanner) sellerField(v *Seller, key []byte) error {
 		return s.intoCount(&v.Rating)
 	case "currentRatingCount":
 		return s.intoCount(&v.Ratings)
-	case "isScammer":
-		return s.intoBool(&v.Scammer)
 	case "hasFBA":
 		return s.intoBool(&v.HasFBA)
 	}

@@ -102,6 +102,9 @@ func (k *keeper) listen(ctx context.Context, seq uint64) ([]rung, error) {
 		n := rung{key: key, body: v.Verdict, Heard: stock.Heard{
 			Identity: v.Identity, Seq: r.Sequence, Outcome: v.Outcome, Reason: v.Reason, At: v.DecidedAt, Source: v.Source,
 		}}
+		if v.Outcome == pipeline.Confirm {
+			n.Cents = v.ExpectedValueCents
+		}
 		if v.Outcome == pipeline.Accept {
 			if err := json.Unmarshal(v.Verdict.Deal, &n.deal); err != nil || n.deal == nil {
 				k.env.Log.Warn("accept whose deal cannot be read is passed over", "asin", v.ASIN, "sequence", r.Sequence, "err", err)

@@ -223,13 +223,32 @@ type sellerFinder func(ctx context.Context, domain int, ids []string) ([]bus.Rea
 // sellerFresh is how old an answer about a seller may be to serve a deal.
 const sellerFresh = 7 * 24 * time.Hour
 
+// sellerRounds is how many sellers a commit asks for at most, as the committer does.
+const sellerRounds = 3
+
 // sellers are those behind a newly found deal that are known and were fresh.
 func (b *bench) sellers(ctx context.Context, p *past, w ruling.Work, product ruling.Answer, find sellerFinder) ([]ruling.Answer, error) {
-	found, err := find(ctx, p.domain, ruling.SellersWanted(b.judge, w, product.Body, p.decidedAt))
-	if err != nil {
-		return nil, err
-	}
 	var out []ruling.Answer
+	for range sellerRounds {
+		id := ruling.SellerWanted(b.judge, w, product.Body, out, p.decidedAt)
+		if id == "" {
+			break
+		}
+		found, err := find(ctx, p.domain, []string{id})
+		if err != nil {
+			return nil, err
+		}
+		fresh, ok := b.freshSeller(p, found)
+		if !ok {
+			break
+		}
+		out = append(out, fresh)
+	}
+	return out, nil
+}
+
+// freshSeller is the answer about a seller that served at the time of the decision; false without one.
+func (b *bench) freshSeller(p *past, found []bus.Read) (ruling.Answer, bool) {
 	for i := range found {
 		at, err := time.Parse(pipeline.TimeFormat, found[i].Header.Get(pipeline.HeaderAnsweredAt))
 		if err != nil || p.decidedAt.Sub(at) >= sellerFresh {
@@ -237,10 +256,10 @@ func (b *bench) sellers(ctx context.Context, p *past, w ruling.Work, product rul
 		}
 		var own []byte
 		if a, err := b.open(&found[i], &own); err == nil {
-			out = append(out, a)
+			return a, true
 		}
 	}
-	return out, nil
+	return ruling.Answer{}, false
 }
 
 // storedSellers asks RESPONSES as it was at a sequence.

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/keepa"
 )
 
 const (
@@ -42,6 +43,7 @@ type Change struct {
 
 // Example is one decision.
 type Example struct {
+	Domain int    `json:"domain"`
 	ASIN   string `json:"asin"`
 	Title  string `json:"title,omitempty"`
 	Profit *int64 `json:"profit_cents,omitempty"`
@@ -70,7 +72,7 @@ func (s *Sums) add(p *past, d decided) {
 		return
 	}
 	s.Changed++
-	e := Example{ASIN: p.asin, Title: p.title, Profit: d.profit}
+	e := Example{Domain: p.domain, ASIN: p.asin, Title: p.title, Profit: d.profit}
 	before, after := p.was(), string(d.outcome)+" "+d.reason
 	if s.Changes == nil {
 		s.Changes = map[string]*Change{}
@@ -144,7 +146,7 @@ func (r *Record) Write(w io.Writer) error {
 		}
 		fmt.Fprintf(out, "\n%s: %d%s\n  ASIN\tprofit\ttitle\n", what, s.NewCount, firstOf(len(s.New), s.NewCount))
 		for _, e := range s.New {
-			fmt.Fprintf(out, "  %s\t%s\t%s\n", e.ASIN, money(e.Profit), e.Title)
+			fmt.Fprintf(out, "  %s\t%s\t%s\n", e.ASIN, money(e.Domain, e.Profit), e.Title)
 		}
 	}
 	if r.AllOut {
@@ -170,7 +172,7 @@ func shown(es []Example) string {
 	for _, e := range es {
 		part := e.ASIN
 		if e.Profit != nil {
-			part += " (" + money(e.Profit) + ")"
+			part += " (" + money(e.Domain, e.Profit) + ")"
 		}
 		parts = append(parts, part)
 	}
@@ -200,13 +202,9 @@ func sorted(m map[string]int) []string {
 	return out
 }
 
-func money(cents *int64) string {
-	if cents == nil {
+func money(domain int, units *int64) string {
+	if units == nil {
 		return "–"
 	}
-	n, sign := *cents, ""
-	if n < 0 {
-		n, sign = -n, "-"
-	}
-	return fmt.Sprintf("%s$%d.%02d", sign, n/100, n%100)
+	return keepa.Domain(domain).Currency().Format(*units)
 }

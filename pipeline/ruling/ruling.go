@@ -92,10 +92,17 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 		return Ruling{Verdict: w.paid(pipeline.LookPeek, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
 	}
 	f := j.Peek(w.Row, product, now)
-	if f.Outcome == pipeline.Survive && w.Survivor.Source == pipeline.SourceRefresh && stored != nil && j.Confirms(stored, w.Row, product, now) {
-		f.Outcome, f.Reason = pipeline.Confirm, reasonConfirmed
+	if f.Outcome == pipeline.Survive && w.Survivor.Source == pipeline.SourceRefresh && stored != nil {
+		if confirmed, ok := j.Confirm(stored, w.Row, product, now); ok {
+			confirmed.Reason, confirmed.Kept = reasonConfirmed, f.Kept
+			f = confirmed
+		}
 	}
-	return Ruling{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now), Changed: product.Changed}
+	r := Ruling{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now), Changed: product.Changed}
+	if f.Deal != nil {
+		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
+	}
+	return r
 }
 
 // Commit decides on a product with offers and on the sellers that are known, in
@@ -107,16 +114,11 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 	if err != nil {
 		return Ruling{Verdict: w.paid(pipeline.LookCommit, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
 	}
-	known := make(map[string]keepa.Seller, len(sellers))
 	for _, s := range sellers {
 		// Also that Keepa knows no such seller is an answer that the deal rests on.
 		ids = append(ids, s.ID)
-		if seller, err := keepa.DecodeSeller(s.Body); err == nil && !Nobody(s.Body) {
-			known[s.Key] = seller
-			product.Changed = append(product.Changed, seller.Changed...)
-		}
 	}
-	f := j.Commit(w.Row, product, known, now)
+	f := j.Commit(w.Row, product, known(sellers, &product.Changed), now)
 	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), tokens, ids, now), Changed: product.Changed}
 	if f.Outcome == pipeline.Accept && f.Deal != nil {
 		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
@@ -124,15 +126,34 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 	return r
 }
 
-// SellersWanted are the sellers behind the deal that a product would make, in the
-// order of their ids; none if it would make none.
-func SellersWanted(j *verdict.Judge, w Work, body []byte, now time.Time) []string {
-	now = Instant(now)
+// SellerWanted is the seller of the copy that a product's deal would buy, if neither known nor asked for yet; ""
+// where there is no deal, or its seller is known. sellers are the answers so far.
+func SellerWanted(j *verdict.Judge, w Work, body []byte, sellers []Answer, now time.Time) string {
 	product, err := keepa.DecodeProduct(body)
-	if err != nil || j.Commit(w.Row, product, nil, now).Outcome != pipeline.Accept {
-		return nil
+	if err != nil {
+		return ""
 	}
-	return j.SellersWanted(product, now)
+	var asked []string
+	for _, s := range sellers {
+		asked = append(asked, s.Key)
+	}
+	return j.SellerWanted(w.Row, product, known(sellers, nil), asked, Instant(now))
+}
+
+// known are the sellers that answers tell of. Fields of another type are noted in changed, if it is given.
+func known(answers []Answer, changed *[]*keepa.TypeError) map[string]keepa.Seller {
+	sellers := make(map[string]keepa.Seller, len(answers))
+	for _, a := range answers {
+		seller, err := keepa.DecodeSeller(a.Body)
+		if err != nil || Nobody(a.Body) {
+			continue
+		}
+		sellers[a.Key] = seller
+		if changed != nil {
+			*changed = append(*changed, seller.Changed...)
+		}
+	}
+	return sellers
 }
 
 // Nobody reports whether an answer says that there is no such seller.
@@ -193,20 +214,19 @@ func orNone(s []string) []string {
 // Found is a deal as it is published: the economics, and what they rest on.
 type Found struct {
 	*deal.Deal
-	WorkID             string          `json:"work_id"`
-	Queries            []string        `json:"queries"`
-	Source             pipeline.Source `json:"source"`
-	ListedAt           time.Time       `json:"listed_at"`
-	ExpectedValueCents *int64          `json:"expected_value_cents"` // before the commit
-	RuleSet            string          `json:"rule_set"`
-	Tokens             int             `json:"tokens"` // all looks of this work
-	ResponseIDs        []string        `json:"response_ids"`
+	WorkID      string          `json:"work_id"`
+	Queries     []string        `json:"queries"`
+	Source      pipeline.Source `json:"source"`
+	ListedAt    time.Time       `json:"listed_at"`
+	RuleSet     string          `json:"rule_set"`
+	Tokens      int             `json:"tokens"` // all looks of this work
+	ResponseIDs []string        `json:"response_ids"`
 }
 
 func found(d *deal.Deal, workID string, v pipeline.Verdict) json.RawMessage {
 	body, err := json.Marshal(Found{
 		Deal: d, WorkID: workID, Queries: v.Queries, Source: v.Source, ListedAt: v.ListedAt,
-		ExpectedValueCents: v.ExpectedValueCents, RuleSet: v.RuleSet, Tokens: v.TokensSpent, ResponseIDs: v.ResponseIDs,
+		RuleSet: v.RuleSet, Tokens: v.TokensSpent, ResponseIDs: v.ResponseIDs,
 	})
 	if err != nil {
 		panic(fmt.Sprintf("encode deal of %s: %v", v.ASIN, err)) // it holds nothing that JSON cannot

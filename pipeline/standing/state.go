@@ -27,9 +27,8 @@ type Shown struct {
 
 // The reasons for which a deal is hidden whatever verdicts say.
 const (
-	NoProfit         = "no_profit"
-	NoListPrice      = "no_list_price"
-	NoOneYearAverage = "no_one_year_average"
+	NoProfit    = "no_profit"
+	OldEstimate = "old_estimate" // it was decided before sale prices were estimated, and not again since
 )
 
 // Counts are how many deals stand how. Every deal is visible, expired or invalid.
@@ -38,7 +37,7 @@ type Counts struct {
 	Visible int `json:"visible"` // shown now
 	Stale   int `json:"stale"`   // of the visible, marked as not confirmed in time
 	Expired int `json:"expired"` // hidden by a later look that rejected them, or by the keeper
-	Invalid int `json:"invalid"` // hidden because profit, list price or yearly average is missing
+	Invalid int `json:"invalid"` // hidden because it has no profit, or none by the present estimate
 }
 
 // Count counts the states.
@@ -51,7 +50,7 @@ func Count(states []State) Counts {
 			if s.StaleBecause != "" {
 				c.Stale++
 			}
-		case NoProfit, NoListPrice, NoOneYearAverage:
+		case NoProfit, OldEstimate:
 			c.Invalid++
 		default:
 			c.Expired++
@@ -77,7 +76,7 @@ func (r *record) state(p Place) State {
 
 func (r *record) hidden(versions []Version) string {
 	for _, need := range []struct{ name, reason string }{
-		{"profit_cents", NoProfit}, {"list_price_cents", NoListPrice}, {"one_year_average_cents", NoOneYearAverage},
+		{"sale_price_cents", OldEstimate}, {"profit_cents", NoProfit},
 	} {
 		if c := cents(versions, need.name); c == nil || *c <= 0 {
 			return need.reason

@@ -58,7 +58,8 @@ type Heard struct {
 	Reason  string
 	At      time.Time
 	Source  pipeline.Source
-	Deal    *Deal // on accept
+	Deal    *Deal  // on accept
+	Cents   *int64 // on confirm: what the deal is worth by today's numbers; nil unknown
 }
 
 // Deal is what the holding keeps of an accepted deal.
@@ -86,6 +87,9 @@ func (h Holding) Hear(v Heard, ran time.Duration) (Holding, bool) {
 		h.confirm(v.At, ran)
 	case pipeline.Confirm:
 		h.confirm(v.At, ran)
+		if v.Cents != nil {
+			h.Cents = *v.Cents
+		}
 	case pipeline.Reject:
 		h.CreationDate = v.CreationDate
 		h = h.to(Gone, v.Reason, v.At)

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/keepa"
 )
 
 // Write prints the report: funnel, rejection reasons, tokens by stage.
@@ -80,16 +81,12 @@ func (t *Tally) writeTokens(p *printer) {
 	p.f("\n")
 }
 
-// Money is cents as dollars; absent is a dash.
-func Money(cents *int64) string {
-	if cents == nil {
+// Money is an amount in the currency of a marketplace, by Keepa's number of it; absent is a dash.
+func Money(domain int, units *int64) string {
+	if units == nil {
 		return "–"
 	}
-	sign, c := "", *cents
-	if c < 0 {
-		sign, c = "-", -c
-	}
-	return fmt.Sprintf("%s$%d.%02d", sign, c/100, c%100)
+	return keepa.Domain(domain).Currency().Format(*units)
 }
 
 // Short is s cut to n runes, on one line: what Amazon calls a product tells a terminal nothing.

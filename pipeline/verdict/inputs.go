@@ -15,12 +15,23 @@ const (
 	Boolean Kind = "boolean"
 )
 
+// Bound says which way an input before the commit may err: what the commit finds is never better for us.
+type Bound string
+
+// The bounds. A rule before the commit that is not heuristic rejects only where even the bound is too bad.
+const (
+	Exact   Bound = ""
+	AtMost  Bound = "at most"  // the commit finds this or less
+	AtLeast Bound = "at least" // the commit finds this or more
+)
+
 // Input is something that rules can use.
 type Input struct {
-	Name string
-	Kind Kind
-	From pipeline.Look // the first look that knows it
-	Says string
+	Name  string
+	Kind  Kind
+	From  pipeline.Look // the first look that knows it
+	Bound Bound         // of looks before the commit
+	Says  string        // what it is, with its unit
 
 	// value is the input of a view; nil where unknown.
 	value func(f *facts) any
@@ -40,42 +51,62 @@ func Inputs() []Input {
 }
 
 var catalogue = []Input{
-	{"has_used", Boolean, pipeline.LookGlance, "a used offer is on sale", func(f *facts) any { return opt(f.view.HasUsed) }},
-	{"used_cents", Integer, pipeline.LookGlance, "lowest used price without shipping", func(f *facts) any { return opt(f.view.Used) }},
-	{"amazon_cents", Integer, pipeline.LookGlance, "Amazon's own price", func(f *facts) any { return opt(f.view.Amazon) }},
-	{"new_cents", Integer, pipeline.LookGlance, "lowest new price", func(f *facts) any { return opt(f.view.New) }},
-	{"rank", Integer, pipeline.LookGlance, "sales rank", func(f *facts) any { return opt(f.view.Rank) }},
-	{"rank_drops_30", Integer, pipeline.LookGlance, "rank improvements in 30 days", func(f *facts) any { return opt(f.view.Drops.D30) }},
-	{"rank_drops_90", Integer, pipeline.LookGlance, "rank improvements in 90 days", func(f *facts) any { return opt(f.view.Drops.D90) }},
-	{"rank_drops_180", Integer, pipeline.LookGlance, "rank improvements in 180 days", func(f *facts) any { return opt(f.view.Drops.D180) }},
-	{"rank_drops_365", Integer, pipeline.LookGlance, "rank improvements in 365 days", func(f *facts) any { return opt(f.view.Drops.D365) }},
-	{"count_new", Integer, pipeline.LookGlance, "new offers", func(f *facts) any { return opt(f.view.CountNew) }},
-	{"count_used", Integer, pipeline.LookGlance, "used offers", func(f *facts) any { return opt(f.view.CountUsed) }},
-	{"used_avg90_cents", Integer, pipeline.LookGlance, "used price, mean of 90 days", func(f *facts) any { return opt(f.view.UsedAvg90) }},
-	{"amazon_ceiling_cents", Integer, pipeline.LookGlance, "the most a listing can bring beside Amazon", func(f *facts) any { return opt(f.view.AmazonCeiling) }},
-	{"profit_at_amazon_ceiling_cents", Integer, pipeline.LookGlance, "profit of a sale at that ceiling, at the least cost", profitAtAmazonCeiling},
-	{"profit_at_hard_ceiling_cents", Integer, pipeline.LookGlance, "profit of a sale at the hard ceiling, at the least cost", profitAtHardCeiling},
-	{"likely_profit_cents", Integer, pipeline.LookGlance, "profit to expect, with default shipping", func(f *facts) any { return opt(f.view.LikelyProfit) }},
+	{"has_used", Boolean, pipeline.LookGlance, Exact, "a used offer is on sale", func(f *facts) any { return opt(f.view.HasUsed) }},
+	{"used_cents", Integer, pipeline.LookGlance, Exact, "lowest used price, in cents without shipping", func(f *facts) any { return opt(f.view.Used) }},
+	{"amazon_cents", Integer, pipeline.LookGlance, Exact, "Amazon's own price, in cents", func(f *facts) any { return opt(f.view.Amazon) }},
+	{"new_cents", Integer, pipeline.LookGlance, Exact, "lowest new price, in cents", func(f *facts) any { return opt(f.view.New) }},
+	{"lowest_new_cents", Integer, pipeline.LookGlance, Exact, "lowest new price at the door, in cents with shipping", func(f *facts) any { return opt(f.view.NewLanded) }},
+	{"rank", Integer, pipeline.LookGlance, Exact, "sales rank", func(f *facts) any { return opt(f.view.Rank) }},
+	{"rank_avg_30", Integer, pipeline.LookGlance, Exact, "sales rank, mean of 30 days", func(f *facts) any { return opt(f.view.RankAvg.D30) }},
+	{"rank_avg_90", Integer, pipeline.LookGlance, Exact, "sales rank, mean of 90 days", func(f *facts) any { return opt(f.view.RankAvg.D90) }},
+	{"rank_drops_30", Integer, pipeline.LookGlance, Exact, "improvements of the rank in 30 days", func(f *facts) any { return opt(f.view.Drops.D30) }},
+	{"rank_drops_90", Integer, pipeline.LookGlance, Exact, "improvements of the rank in 90 days", func(f *facts) any { return opt(f.view.Drops.D90) }},
+	{"rank_drops_180", Integer, pipeline.LookGlance, Exact, "improvements of the rank in 180 days", func(f *facts) any { return opt(f.view.Drops.D180) }},
+	{"rank_drops_365", Integer, pipeline.LookGlance, Exact, "improvements of the rank in 365 days", func(f *facts) any { return opt(f.view.Drops.D365) }},
+	{"root_category", Integer, pipeline.LookGlance, Exact, "Keepa's number of the root category; books are 283155", func(f *facts) any { return opt(f.view.RootCategory) }},
+	{"count_new", Integer, pipeline.LookGlance, Exact, "new offers", func(f *facts) any { return opt(f.view.CountNew) }},
+	{"count_used", Integer, pipeline.LookGlance, Exact, "used offers", func(f *facts) any { return opt(f.view.CountUsed) }},
+	{"used_avg90_cents", Integer, pipeline.LookGlance, Exact, "used price, mean of 90 days in cents", func(f *facts) any { return opt(f.view.UsedAvg90) }},
+	{"profit_at_new_cents", Integer, pipeline.LookGlance, AtMost, "profit in cents of a sale at the lowest new landed price, at the least cost", profitAtNew},
+	{"profit_at_amazon_cents", Integer, pipeline.LookGlance, AtMost, "profit in cents of a sale at Amazon's price, at the least cost", profitAtAmazon},
+	{"likely_profit_cents", Integer, pipeline.LookGlance, Exact, "profit in cents that averages let expect; a guess, for heuristic rules", func(f *facts) any { return opt(f.view.ProfitCents()) }},
 
-	{"product_type", Integer, pipeline.LookPeek, "0 for what can be sold", func(f *facts) any { return opt(f.view.ProductType) }},
-	{"used_avg365_cents", Integer, pipeline.LookPeek, "used price, mean of 365 days", func(f *facts) any { return opt(f.view.UsedAvg365) }},
-	{"has_history", Boolean, pipeline.LookPeek, "the answer came with histories", func(f *facts) any { return f.view.Evidence != nil }},
-	{"trigger_count", Integer, pipeline.LookPeek, "offers that vanished, sold or not", evidence(func(e *deal.Evidence) any { return int64(e.Sales.Triggers) })},
-	{"sale_count", Integer, pipeline.LookPeek, "sales that the histories imply", evidence(func(e *deal.Evidence) any { return int64(len(e.Sales.Kept)) })},
-	{"sales_in_year", Integer, pipeline.LookPeek, "such sales in the last 365 days", evidence(func(e *deal.Evidence) any { return int64(e.SalesInYear) })},
-	{"confidence_percent", Number, pipeline.LookPeek, "sales per vanished offer", evidence(confidence)},
-	{"one_year_average_cents", Integer, pipeline.LookPeek, "mean price of the last year's sales", evidence(func(e *deal.Evidence) any { return opt(e.OneYear) })},
-	{"list_price_cents", Integer, pipeline.LookPeek, "what the book can be listed at", evidence(listPrice)},
-	{"suspicious_ratio", Boolean, pipeline.LookPeek, "the list price is suspiciously many times the used price", evidence(func(e *deal.Evidence) any { return e.SuspectRatio })},
-	{"fees_assumed", Boolean, pipeline.LookPeek, "a default stands in for a fee", func(f *facts) any { return f.view.Fees.Assumed }},
-	{"best_profit_cents", Integer, pipeline.LookPeek, "profit at the list price with free shipping", bestProfit},
-	{"best_roi_percent", Number, pipeline.LookPeek, "return on the cost with free shipping", bestROI},
+	{"product_type", Integer, pipeline.LookPeek, Exact, "0 for what can be sold", func(f *facts) any { return opt(f.view.ProductType) }},
+	{"rank_avg_180", Integer, pipeline.LookPeek, Exact, "sales rank, mean of 180 days", func(f *facts) any { return opt(f.view.RankAvg.D180) }},
+	{"rank_avg_365", Integer, pipeline.LookPeek, Exact, "sales rank, mean of 365 days", func(f *facts) any { return opt(f.view.RankAvg.D365) }},
+	{"used_avg365_cents", Integer, pipeline.LookPeek, Exact, "used price, mean of 365 days in cents", func(f *facts) any { return opt(f.view.UsedAvg365) }},
+	{"amazon_in_stock_90_percent", Integer, pipeline.LookPeek, Exact, "percent of the last 90 days in which Amazon sold it", func(f *facts) any { return opt(f.view.AmazonInStock) }},
+	{"monthly_sold", Integer, pipeline.LookPeek, Exact, "units sold a month by Amazon's own coarse count", func(f *facts) any { return opt(f.view.MonthlySold) }},
+	{"has_history", Boolean, pipeline.LookPeek, Exact, "the answer came with histories", func(f *facts) any { return f.view.Evidence != nil }},
+	{"fall_count", Integer, pipeline.LookPeek, Exact, "how often the used count fell, sold or not", evidence(func(e *deal.Evidence) any { return int64(e.Falls) })},
+	{"sale_count", Integer, pipeline.LookPeek, Exact, "sales that the histories imply, of all years", evidence(func(e *deal.Evidence) any { return int64(e.SaleCount) })},
+	{"sales_in_year", Integer, pipeline.LookPeek, Exact, "such sales in the last 365 days", evidence(func(e *deal.Evidence) any { return int64(e.SalesInYear) })},
+	{"sale_days_180", Integer, pipeline.LookPeek, Exact, "days of the last 180 with such a sale (the eScore of other tools)", evidence(func(e *deal.Evidence) any { return int64(e.SaleDays180) })},
+	{"n_eff", Number, pipeline.LookPeek, Exact, "how many sales of today the known sales are worth; each counts half after 180 days", outcome(func(o *deal.Outcome) any { return o.NEffective })},
+	{"sale_price_cents", Integer, pipeline.LookPeek, AtMost, "the middle of what the copy may sell for, in cents", outcome(func(o *deal.Outcome) any { return o.SaleCents })},
+	{"sale_price_low_cents", Integer, pipeline.LookPeek, AtMost, "the sale price in cents that one in ten falls short of", outcome(func(o *deal.Outcome) any { return o.LowCents })},
+	{"sale_price_high_cents", Integer, pipeline.LookPeek, AtMost, "the sale price in cents that one in ten exceeds", outcome(func(o *deal.Outcome) any { return o.HighCents })},
+	{"expected_profit_cents", Integer, pipeline.LookPeek, AtMost, "profit in cents at the middle sale price", outcome(func(o *deal.Outcome) any { return o.ProfitCents })},
+	{"profit_low_cents", Integer, pipeline.LookPeek, AtMost, "profit in cents at the low sale price", outcome(func(o *deal.Outcome) any { return o.ProfitLow })},
+	{"profit_high_cents", Integer, pipeline.LookPeek, AtMost, "profit in cents at the high sale price", outcome(func(o *deal.Outcome) any { return o.ProfitHigh })},
+	{"loss_chance", Number, pipeline.LookPeek, AtLeast, "chance from 0 to 1 that it sells below break-even", outcome(func(o *deal.Outcome) any { return o.LossChance })},
+	{"roi_percent", Number, pipeline.LookPeek, AtMost, "expected profit in percent of the all-in cost", roi},
+	{"sale_chance_6m", Number, pipeline.LookPeek, Exact, "chance from 0 to 1 that ours sells within six months", evidence(func(e *deal.Evidence) any { return e.SaleChance6M() })},
+	{"months_to_sell", Number, pipeline.LookPeek, Exact, "months that ours waits for its sale on average", evidence(func(e *deal.Evidence) any { return e.MonthsToSell() })},
+	{"fees_assumed", Boolean, pipeline.LookPeek, Exact, "a default stands in for a fee that Keepa does not know", func(f *facts) any { return f.view.Fees.Assumed() }},
 
-	{"landed_cents", Integer, pipeline.LookCommit, "price of the offer to buy, with shipping", purchase(func(c *deal.Purchase) any { return c.LandedCents })},
-	{"shipping_known", Boolean, pipeline.LookCommit, "the seller states his shipping", purchase(func(c *deal.Purchase) any { return c.ShippingKnown })},
-	{"offer_matched", Boolean, pipeline.LookCommit, "a live offer carries the price", purchase(func(c *deal.Purchase) any { return c.Matched })},
-	{"profit_cents", Integer, pipeline.LookCommit, "profit at the list price", func(f *facts) any { return opt(f.view.Profit(f.s)) }},
-	{"roi_percent", Number, pipeline.LookCommit, "return on the cost", realROI},
+	{"has_offer", Boolean, pipeline.LookCommit, Exact, "a used copy can be bought", func(f *facts) any { return f.view.Copy != nil }},
+	{"landed_cents", Integer, pipeline.LookCommit, Exact, "price of the copy at the door, in cents with shipping", bought(func(c *deal.Copy) any { return c.LandedCents })},
+	{"shipping_known", Boolean, pipeline.LookCommit, Exact, "the seller states the shipping", bought(func(c *deal.Copy) any { return c.ShippingKnown })},
+	{"offer_matched", Boolean, pipeline.LookCommit, Exact, "a live offer carries the price", bought(func(c *deal.Copy) any { return c.Matched })},
+	{"condition", Integer, pipeline.LookCommit, Exact, "condition of the copy: 2 like new, 3 very good, 4 good, 5 acceptable", bought(condition)},
+	{"buy_fba", Boolean, pipeline.LookCommit, Exact, "Amazon ships the copy for its seller", bought(func(c *deal.Copy) any { return opt(c.FBA) })},
+	{"seller_rating", Integer, pipeline.LookCommit, Exact, "percent of the seller's ratings that are positive", func(f *facts) any { return rating(f).percent }},
+	{"seller_rating_count", Integer, pipeline.LookCommit, Exact, "how many ratings the seller has", func(f *facts) any { return rating(f).count }},
+	{"next_best_cents", Integer, pipeline.LookCommit, Exact, "landed price in cents of the cheapest other used offer in this condition or a better one", bought(func(c *deal.Copy) any { return opt(c.NextBestCents) })},
+	{"used_buy_box_cents", Integer, pipeline.LookCommit, Exact, "the used Buy Box at the door, in cents", func(f *facts) any { return opt(f.view.UsedBuyBox) }},
+	{"offers_age_hours", Integer, pipeline.LookCommit, Exact, "hours since Keepa last visited the offers", func(f *facts) any { return opt(f.view.OffersAgeHours) }},
+	{"offers_ok", Boolean, pipeline.LookCommit, Exact, "Keepa says that this visit succeeded", func(f *facts) any { return opt(f.view.OffersOK) }},
 }
 
 // opt turns a pointer into a value or nil.
@@ -95,53 +126,61 @@ func evidence(value func(*deal.Evidence) any) func(*facts) any {
 	}
 }
 
-func purchase(value func(*deal.Purchase) any) func(*facts) any {
+func outcome(value func(*deal.Outcome) any) func(*facts) any {
 	return func(f *facts) any {
-		if f.view.Purchase == nil {
+		if f.view.Outcome == nil {
 			return nil
 		}
-		return value(f.view.Purchase)
+		return value(f.view.Outcome)
 	}
 }
 
-func profitAtAmazonCeiling(f *facts) any { return opt(f.view.ProfitAt(f.s, f.view.AmazonCeiling)) }
-func profitAtHardCeiling(f *facts) any   { return opt(f.view.ProfitAt(f.s, &f.s.HardCeilingCents)) }
+func bought(value func(*deal.Copy) any) func(*facts) any {
+	return func(f *facts) any {
+		if f.view.Copy == nil {
+			return nil
+		}
+		return value(f.view.Copy)
+	}
+}
 
-func listPrice(e *deal.Evidence) any {
-	if e.Listing == nil {
+func condition(c *deal.Copy) any {
+	if !c.Matched {
 		return nil
 	}
-	return e.Listing.Cents
+	return int64(c.Condition)
 }
 
-func confidence(e *deal.Evidence) any {
-	if c, ok := e.Sales.Confidence(); ok {
-		return c
+func profitAtNew(f *facts) any    { return opt(f.view.ProfitAt(f.s, f.view.NewLanded)) }
+func profitAtAmazon(f *facts) any { return opt(f.view.ProfitAt(f.s, f.view.Amazon)) }
+
+// ratings are what is known of a seller; nil unknown.
+type ratings struct{ percent, count any }
+
+func rating(f *facts) ratings {
+	if f.view.Seller == nil {
+		return ratings{}
 	}
-	return nil
+	return ratings{wide(f.view.Seller.Rating), wide(f.view.Seller.Ratings)}
 }
 
-func bestProfit(f *facts) any {
-	if e := f.view.Evidence; e != nil && e.Listing != nil {
-		return opt(f.view.ProfitAt(f.s, &e.Listing.Cents))
-	}
-	return nil
-}
-
-func bestROI(f *facts) any {
-	profit, ok := bestProfit(f).(int64)
-	if !ok {
+func wide(n *int) any {
+	if n == nil {
 		return nil
 	}
-	return ratio(profit, f.s.AllInCost(*f.view.Used))
+	return int64(*n)
 }
 
-func realROI(f *facts) any {
-	profit := f.view.Profit(f.s)
-	if profit == nil {
+// roi is the return on what the copy costs; before the commit, on the least that it can cost.
+func roi(f *facts) any {
+	o := f.view.Outcome
+	switch {
+	case o == nil:
 		return nil
+	case f.view.Copy != nil:
+		return ratio(o.ProfitCents, f.s.AllInCost(f.view.Copy.LandedCents))
 	}
-	return ratio(*profit, f.s.AllInCost(f.view.Purchase.LandedCents))
+	return ratio(o.ProfitCents, f.s.AllInCost(*f.view.Used))
 }
 
 // ratio is part of whole in percent; nil where the whole is not positive.

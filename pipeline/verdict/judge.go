@@ -77,61 +77,113 @@ type Finding struct {
 	ProfitCents int64 // likely before the commit, real at it; see ProfitKnown
 	ProfitKnown bool
 
-	Deal *deal.Deal // on accept
+	Deal *deal.Deal // on accept and confirm
+
+	Estimate *deal.Outcome // of a Walker's copy; nil elsewhere, and where nothing tells a price
 }
 
-// Glance judges a deal-list row, for no token. now is not used by any bound of a row; it is here so that all
-// looks read alike.
-func (j *Judge) Glance(row keepa.DealRow, _ time.Time) Finding {
-	return j.find(pipeline.LookGlance, &facts{view: j.file.Settings.OfRow(&row), s: j.file.Settings})
+// Glance judges a deal-list row, for no token.
+func (j *Judge) Glance(row keepa.DealRow, now time.Time) Finding {
+	return j.find(pipeline.LookGlance, &facts{view: j.file.Settings.OfRow(&row, now), s: j.file.Settings})
 }
 
 // Peek judges a product without offers.
 func (j *Judge) Peek(row keepa.DealRow, p keepa.Product, now time.Time) Finding {
-	f, err := j.facts(pipeline.LookPeek, &row, &p, now)
+	f, err := j.peeked(&row, &p, now)
 	if err != nil {
 		return unreadable()
 	}
 	return j.find(pipeline.LookPeek, f)
 }
 
-// Commit judges a product with offers. sellers may lack the seller of the deal: it then says so.
+// Commit judges a product with offers. Of the copies that the rules accept it buys the one with the highest
+// expected profit; without one, the cheapest explains the reject. sellers may lack a copy's seller: what the
+// rules want to know of it is then unknown.
 func (j *Judge) Commit(row keepa.DealRow, p keepa.Product, sellers map[string]keepa.Seller, now time.Time) Finding {
-	f, err := j.facts(pipeline.LookCommit, &row, &p, now)
+	views, err := j.copies(&row, &p, sellers, now)
 	if err != nil {
 		return unreadable()
 	}
-	found := j.find(pipeline.LookCommit, f)
+	found, view := j.best(views)
 	if found.Outcome == pipeline.Accept {
-		found.Deal = j.file.Settings.Make(&row, &p, f.view, sellers, now)
-		if found.Deal == nil {
-			// A rule file that somebody thinned out. Not a reject: no rule decided.
-			found.Outcome, found.Reason = pipeline.Fail, ReasonNoDeal
-			found.Says = "No rule rejects it, but there is nothing to buy, or no sale that a list price could rest on."
-			return found
-		}
-		found.Deal.RuleSet = j.version
+		j.deal(&found, j.file.Settings.Make(&row, &p, view, now))
 	}
 	return found
+}
+
+// deal puts the deal of an accepted copy into the finding.
+func (j *Judge) deal(found *Finding, d *deal.Deal) {
+	if found.Deal = d; d == nil {
+		// A rule file that somebody thinned out. Not a reject: no rule decided.
+		found.Outcome, found.Reason = pipeline.Fail, ReasonNoDeal
+		found.Says = "No rule rejects it, but there is nothing to buy, or nothing that a sale price could rest on."
+		return
+	}
+	d.RuleSet = j.version
+}
+
+// best judges the views of all copies, the cheapest first.
+func (j *Judge) best(views []deal.View) (Finding, deal.View) {
+	var best Finding
+	var of deal.View
+	for i, v := range views {
+		found := j.find(pipeline.LookCommit, &facts{view: v, s: j.file.Settings})
+		better := found.Outcome == pipeline.Accept && (best.Outcome != pipeline.Accept || found.ProfitCents > best.ProfitCents)
+		if i == 0 || better {
+			best, of = found, v
+		}
+	}
+	return best, of
+}
+
+// copies are the views of the copies that can be bought, the cheapest first; one view without a copy where none can.
+func (j *Judge) copies(row *keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller, now time.Time) ([]deal.View, error) {
+	s := j.file.Settings
+	view, copies, err := s.OfOffersIn(j.memory(), s.OfRow(row, now), p, now)
+	if err != nil || len(copies) == 0 {
+		return []deal.View{view}, err
+	}
+	views := make([]deal.View, len(copies))
+	for i, c := range copies {
+		var seller *keepa.Seller
+		if known, ok := sellers[c.SellerID]; ok {
+			seller = &known
+		}
+		views[i] = view.With(s, c, seller)
+	}
+	return views, nil
 }
 
 func unreadable() Finding {
 	return Finding{Outcome: pipeline.Fail, Reason: ReasonUnreadable, Says: "A history is not what it used to be.", Tier: pipeline.TierC}
 }
 
-// facts gathers what a paid look knows.
-func (j *Judge) facts(look pipeline.Look, row *keepa.DealRow, p *keepa.Product, now time.Time) (*facts, error) {
-	s, mem := j.file.Settings, j.mem
-	if mem == nil {
-		mem = new(deal.Memory)
+// memory is the scratch space of this judge, or a new one where it has none.
+func (j *Judge) memory() *deal.Memory {
+	if j.mem != nil {
+		return j.mem
 	}
-	view, err := s.OfRow(row), error(nil)
-	if look == pipeline.LookCommit {
-		view, err = s.OfOffersIn(mem, view, p, now)
-	} else {
-		view, err = s.OfProductIn(mem, view, p, now)
-	}
+	return new(deal.Memory)
+}
+
+// peeked is what a peek knows.
+func (j *Judge) peeked(row *keepa.DealRow, p *keepa.Product, now time.Time) (*facts, error) {
+	s := j.file.Settings
+	view, err := s.OfProductIn(j.memory(), s.OfRow(row, now), p, now)
 	return &facts{view: view, s: s}, err
+}
+
+// Walker judges copies that might have been on offer in a product's past, as the commit would have judged them then.
+func (j *Judge) Walker(p keepa.Product) (func(at time.Time, c deal.Copy) Finding, error) {
+	w, err := j.file.Settings.NewWalk(&p)
+	if err != nil {
+		return nil, err
+	}
+	return func(at time.Time, c deal.Copy) Finding {
+		found, view := j.best([]deal.View{w.At(at, c)})
+		found.Estimate = view.Outcome
+		return found
+	}, nil
 }
 
 // find runs the rules until one rejects.
@@ -166,14 +218,10 @@ func (j *Judge) find(look pipeline.Look, f *facts) Finding {
 
 // value fills in what the candidate is worth.
 func (j *Judge) value(found *Finding, f *facts) {
-	profit := f.view.Profit(f.s)
-	if profit == nil {
-		profit = f.view.LikelyProfit
-	}
-	if profit != nil {
+	if profit := f.view.ProfitCents(); profit != nil {
 		found.ProfitCents, found.ProfitKnown = *profit, true
 	}
-	expected := f.view.Expected(f.s)
+	expected := f.view.ExpectedValueCents()
 	if expected == nil {
 		return
 	}
@@ -231,14 +279,11 @@ func (r *Rule) eval(machine *vm.VM, look pipeline.Look, unknown bool, env map[st
 }
 
 // Explain runs every rule that belongs to the look or an earlier one, those that are switched off included, and
-// tells what each made of its inputs. p is nil at a glance.
-func (j *Judge) Explain(look pipeline.Look, row keepa.DealRow, p *keepa.Product, now time.Time) ([]RuleOutcome, error) {
-	f := &facts{view: j.file.Settings.OfRow(&row), s: j.file.Settings}
-	if p != nil && look != pipeline.LookGlance {
-		var err error
-		if f, err = j.facts(look, &row, p, now); err != nil {
-			return nil, err
-		}
+// says what each made of its inputs: at the commit those of the copy that decides. p is nil at a glance.
+func (j *Judge) Explain(look pipeline.Look, row keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller, now time.Time) ([]RuleOutcome, error) {
+	f, err := j.explained(look, &row, p, sellers, now)
+	if err != nil {
+		return nil, err
 	}
 	env := maps.Clone(j.constants)
 	var outcomes []RuleOutcome
@@ -248,6 +293,22 @@ func (j *Judge) Explain(look pipeline.Look, row keepa.DealRow, p *keepa.Product,
 		}
 	}
 	return outcomes, nil
+}
+
+func (j *Judge) explained(look pipeline.Look, row *keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller, now time.Time) (*facts, error) {
+	s := j.file.Settings
+	switch {
+	case p == nil || look == pipeline.LookGlance:
+		return &facts{view: s.OfRow(row, now), s: s}, nil
+	case look == pipeline.LookPeek:
+		return j.peeked(row, p, now)
+	}
+	views, err := j.copies(row, p, sellers, now)
+	if err != nil {
+		return nil, err
+	}
+	_, view := j.best(views)
+	return &facts{view: view, s: s}, nil
 }
 
 // Rule is the rule of that id; false where there is none.
@@ -274,37 +335,56 @@ func (j *Judge) Switched(id string, on bool) *Judge {
 }
 
 // Threshold is a number of the rule file by its name; false where it has none.
-func (j *Judge) Threshold(name string) (int64, bool) {
-	n, ok := j.constants[name].(int64)
-	return n, ok
+func (j *Judge) Threshold(name string) (float64, bool) {
+	switch n := j.constants[name].(type) {
+	case int64:
+		return float64(n), true
+	case float64:
+		return n, true
+	}
+	return 0, false
 }
 
-// SellersWanted are the sellers worth a token: the one that the deal would be bought from, where known.
-func (j *Judge) SellersWanted(p keepa.Product, now time.Time) []string {
-	c, ok := j.file.Settings.Buy(&p, now)
-	if !ok || c.SellerID == "" {
-		return nil
+// SellerWanted is the seller worth a token: of the copy that the deal would be bought from, if nothing is known of
+// it yet; "" for none.
+func (j *Judge) SellerWanted(row keepa.DealRow, p keepa.Product, known map[string]keepa.Seller, asked []string, now time.Time) string {
+	f := j.Commit(row, p, known, now)
+	if f.Deal == nil || slices.Contains(asked, f.Deal.SellerID) {
+		return ""
 	}
-	return []string{c.SellerID}
+	return f.Deal.SellerID
 }
 
-// Confirms says whether a peek leaves a stored deal as it was: used price, rank and Amazon's price moved by
-// no more than the rule file tolerates, and what appeared or vanished is neither of the prices.
-func (j *Judge) Confirms(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) bool {
-	f, err := j.facts(pipeline.LookPeek, &row, &p, now)
-	if err != nil || j.find(pipeline.LookPeek, f).Outcome != pipeline.Survive {
-		return false
+// Confirm judges a stored deal again from a peek: its own copy, at the price, in the condition and beside the
+// next-best offer that the commit found, over today's histories. It is a confirm if every rule of the commit
+// accepts it, and used price, Amazon's price and rank have moved by no more than the rule file tolerates; it then
+// carries the deal with today's numbers. False where only another commit can tell.
+func (j *Judge) Confirm(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) (Finding, bool) {
+	f, err := j.peeked(&row, &p, now)
+	if err != nil || stored.Extraction != deal.Extraction || !j.unmoved(stored, f.view) {
+		return Finding{}, false
 	}
+	f.view = f.view.With(j.file.Settings, stored.Copy(), stored.Seller())
+	found := j.find(pipeline.LookCommit, f)
+	if found.Outcome != pipeline.Accept {
+		return Finding{}, false
+	}
+	found.Outcome = pipeline.Confirm
+	j.deal(&found, j.file.Settings.Renew(*stored, &p, f.view, now))
+	return found, found.Deal != nil
+}
+
+// unmoved says whether what the deal rests on is still there.
+func (j *Judge) unmoved(stored *deal.Deal, v deal.View) bool {
 	t := j.file.Confirm
-	was := func(name string) *int64 {
-		if n, ok := stored.MarketCents[name]; ok {
+	was := func(t keepa.PriceType) *int64 {
+		if n, ok := stored.MarketCents[t.String()]; ok {
 			return &n
 		}
 		return nil
 	}
-	return within(was(keepa.Used.String()), f.view.Used, t.PricePercent) &&
-		within(was(keepa.Amazon.String()), f.view.Amazon, t.AmazonPercent) &&
-		(stored.Rank == nil || f.view.Rank == nil || within(stored.Rank, f.view.Rank, t.RankPercent))
+	return within(was(keepa.Used), v.Used, t.PricePercent) && within(was(keepa.Amazon), v.Amazon, t.AmazonPercent) &&
+		(stored.Rank == nil || v.Rank == nil || within(stored.Rank, v.Rank, t.RankPercent))
 }
 
 // within says whether two values differ by at most so many percent of the first; both may be absent.

@@ -14,10 +14,6 @@ import (
 	"ratchet/pipeline/deal"
 )
 
-// Extraction is the version of how inputs are read off Keepa's answers. Raise it when an input of the same name
-// becomes another number for the same answer: kept inputs of another extraction are then not used any more.
-const Extraction = 1
-
 // fingerprintDigits is how much of a version names the settings and the extraction behind its inputs.
 const fingerprintDigits = 6
 
@@ -27,7 +23,7 @@ func fingerprint(s deal.Settings) string {
 	if err != nil {
 		panic(err) // settings are numbers
 	}
-	sum := sha256.Sum256(fmt.Appendf(body, "|%d", Extraction))
+	sum := sha256.Sum256(fmt.Appendf(body, "|%d", deal.Extraction))
 	return hex.EncodeToString(sum[:])[:fingerprintDigits]
 }
 

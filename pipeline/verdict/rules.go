@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 
@@ -71,7 +72,7 @@ type file struct {
 	Name       string           `yaml:"name"`
 	Settings   deal.Settings    `yaml:"settings"`
 	Confirm    Tolerances       `yaml:"confirm"`
-	Thresholds map[string]int64 `yaml:"thresholds"`
+	Thresholds map[string]any   `yaml:"thresholds"`
 	Rules      []Rule           `yaml:"rules"`
 }
 
@@ -93,7 +94,10 @@ func parse(data []byte) (file, error) {
 	if len(f.Rules) == 0 {
 		errs = append(errs, errors.New("rules: none"))
 	}
-	for name := range f.Thresholds {
+	for name, value := range f.Thresholds {
+		if f.Thresholds[name] = number(value); f.Thresholds[name] == nil {
+			errs = append(errs, fmt.Errorf("threshold %q: must be a number, got %v", name, value))
+		}
 		if _, taken := inputNamed(name); taken || !nameForm.MatchString(name) {
 			errs = append(errs, fmt.Errorf("threshold %q: must be a name in snake_case that no input has", name))
 		}
@@ -114,11 +118,26 @@ func parse(data []byte) (file, error) {
 
 // constants are the numbers of the file that expressions can use.
 func (f *file) constants() map[string]any {
-	c := map[string]any{"hard_ceiling_cents": f.Settings.HardCeilingCents, "shipping_cents": f.Settings.ShippingCents}
+	c := map[string]any{"shipping_cents": f.Settings.ShippingCents}
 	for name, value := range f.Thresholds {
 		c[name] = value
 	}
 	return c
+}
+
+// number is a threshold as expressions see it: a whole number or one with a fraction; nil for anything else.
+func number(value any) any {
+	switch n := value.(type) {
+	case int64:
+		return n
+	case uint64:
+		if n <= math.MaxInt64 {
+			return int64(n)
+		}
+	case float64:
+		return n
+	}
+	return nil
 }
 
 // check validates a rule and compiles it for its look.

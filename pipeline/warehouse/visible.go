@@ -35,7 +35,7 @@ func (w *Warehouse) States(ctx context.Context) ([]standing.State, error) {
 
 // Counts are how many deals stand how.
 func (w *Warehouse) Counts(ctx context.Context) (standing.Counts, error) {
-	invalid := "('" + strings.Join([]string{standing.NoProfit, standing.NoListPrice, standing.NoOneYearAverage}, "', '") + "')"
+	invalid := "('" + strings.Join([]string{standing.NoProfit, standing.OldEstimate}, "', '") + "')"
 	t, err := w.query(ctx, `SELECT count(), countIf(hidden_because = ''), countIf(hidden_because = '' AND stale_because != ''),
 		countIf(hidden_because NOT IN `+invalid+` AND hidden_because != ''), countIf(hidden_because IN `+invalid+`) FROM deal_states`, nil, readOnly())
 	if err != nil || len(t.Rows) != 1 {

@@ -1,0 +1,116 @@
+package keepa
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Domain is Keepa's number of an Amazon marketplace.
+type Domain int
+
+// The marketplaces; 7 is unused. The deal list serves all of them but Brazil.
+const (
+	DomainCom Domain = 1
+	DomainUK  Domain = 2
+	DomainDE  Domain = 3
+	DomainFR  Domain = 4
+	DomainJP  Domain = 5
+	DomainCA  Domain = 6
+	DomainIT  Domain = 8
+	DomainES  Domain = 9
+	DomainIN  Domain = 10
+	DomainMX  Domain = 11
+	DomainBR  Domain = 12
+)
+
+// Currency is what a marketplace's prices are in. Keepa counts its smallest unit.
+type Currency struct {
+	Code     string // ISO 4217
+	Symbol   string
+	Decimals int // of the unit that people write
+}
+
+var domains = map[Domain]struct {
+	suffix   string
+	currency Currency
+}{
+	DomainCom: {"com", Currency{"USD", "$", 2}},
+	DomainUK:  {"co.uk", Currency{"GBP", "£", 2}},
+	DomainDE:  {"de", Currency{"EUR", "€", 2}},
+	DomainFR:  {"fr", Currency{"EUR", "€", 2}},
+	DomainJP:  {"co.jp", Currency{"JPY", "¥", 0}},
+	DomainCA:  {"ca", Currency{"CAD", "CA$", 2}},
+	DomainIT:  {"it", Currency{"EUR", "€", 2}},
+	DomainES:  {"es", Currency{"EUR", "€", 2}},
+	DomainIN:  {"in", Currency{"INR", "₹", 2}},
+	DomainMX:  {"com.mx", Currency{"MXN", "MX$", 2}},
+	DomainBR:  {"com.br", Currency{"BRL", "R$", 2}},
+}
+
+// Valid says whether there is such a marketplace.
+func (d Domain) Valid() bool { return domains[d].suffix != "" }
+
+// Listed says whether the deal list serves the marketplace; Brazil has products alone.
+func (d Domain) Listed() bool { return d.Valid() && d != DomainBR }
+
+// Suffix is the end of the marketplace's host name ("com", "co.uk"); "com" for an unknown one.
+func (d Domain) Suffix() string {
+	if known, ok := domains[d]; ok {
+		return known.suffix
+	}
+	return domains[DomainCom].suffix
+}
+
+// DomainOf is the marketplace whose host name ends so; false where there is none.
+func DomainOf(suffix string) (Domain, bool) {
+	for d, known := range domains {
+		if known.suffix == suffix {
+			return d, true
+		}
+	}
+	return 0, false
+}
+
+// Suffixes names the ends of all host names, for messages.
+func Suffixes() string {
+	var all []string
+	for _, known := range domains {
+		all = append(all, known.suffix)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
+// Currency is what the marketplace's prices are in; dollars for an unknown one.
+func (d Domain) Currency() Currency {
+	if known, ok := domains[d]; ok {
+		return known.currency
+	}
+	return domains[DomainCom].currency
+}
+
+// Amount writes an amount of the smallest unit without its symbol: "1250.05", "-3.00", "4980".
+func (c Currency) Amount(units int64) string {
+	sign, n := "", uint64(units)
+	if units < 0 {
+		sign, n = "-", -n
+	}
+	digits := strconv.FormatUint(n, 10)
+	if c.Decimals == 0 {
+		return sign + digits
+	}
+	if missing := c.Decimals + 1 - len(digits); missing > 0 {
+		digits = strings.Repeat("0", missing) + digits
+	}
+	at := len(digits) - c.Decimals
+	return sign + digits[:at] + "." + digits[at:]
+}
+
+// Format writes an amount with its symbol in front: "$12.50", "-£3.00", "¥4980".
+func (c Currency) Format(units int64) string {
+	if units < 0 {
+		return "-" + c.Symbol + strings.TrimPrefix(c.Amount(units), "-")
+	}
+	return c.Symbol + c.Amount(units)
+}
