@@ -51,8 +51,8 @@ func buyable(o keepa.Offer) bool {
 //
 // Keepa's current used price is the lowest that can be bought: an offer below it is not (any more) for
 // everybody, so it is left out. Shipping that the seller does not state is free when Amazon ships, else the
-// default. Where the answer names no live used offer at all, the used price with default shipping stands,
-// unmatched. Where it names only offers that cannot be bought, the used price is theirs, and no price.
+// default. Where no live used offer carries the used price, it stands with default shipping, unmatched. Where
+// there are only offers that cannot be bought, the used price is theirs, and no price.
 func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
 	base, known := usedPrice(p)
 	if !known {
@@ -63,11 +63,19 @@ func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
 		return []Copy{u.unmatched(base, f)}
 	}
 	var copies []Copy
+	forSale := false
 	for i, o := range offers {
-		if c := u.landed(o); buyable(o) && c.atLeast(base, f) {
+		if !buyable(o) {
+			continue
+		}
+		forSale = true
+		if c := u.landed(o); c.atLeast(base, f) {
 			c.NextBestCents = u.nextBest(offers, i)
 			copies = append(copies, c)
 		}
+	}
+	if forSale && len(copies) == 0 {
+		return []Copy{u.unmatched(base, f)}
 	}
 	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(a.LandedCents, b.LandedCents) })
 	return copies

@@ -33,7 +33,8 @@ type View struct {
 	Likely         *Likely // the row's estimate; nil once histories are known
 
 	Evidence *Evidence // nil without histories
-	Copy     *Copy     // the commit's; nil before, and where nothing can be bought
+	Copies   int       // how many can be bought; of the commit
+	Copy     *Copy     // the one in hand; nil before the commit, and where nothing can be bought
 	Outcome  *Outcome  // bounds before the commit; nil where nothing tells a price
 	Seller   *keepa.Seller
 
@@ -48,8 +49,9 @@ type Averages struct{ D30, D90, D180, D365 *int64 }
 
 // Likely is what a row lets expect. It orders work and never rejects.
 type Likely struct {
-	SaleCents, ProfitCents int64
-	Chance                 float64 // of a sale within six months
+	ProfitCents int64   // in the middle
+	GainCents   float64 // of the cases that earn anything, over all
+	Chance      float64 // of a sale within six months
 }
 
 // ProfitAt is the most that a sale at the price can leave; nil where nothing used is on sale. The least that a
@@ -73,14 +75,15 @@ func (v View) ProfitCents() *int64 {
 	return nil
 }
 
-// ExpectedValueCents is profit × chance of a sale, never below zero; nil where either is unknown.
+// ExpectedValueCents is profit × chance of a sale, never below zero; nil where either is unknown. Of a row it is
+// what a further look may gain.
 func (v View) ExpectedValueCents() *int64 {
 	var expected int64
 	switch {
 	case v.Outcome != nil:
 		expected = v.Outcome.ExpectedValueCents()
 	case v.Likely != nil:
-		expected = int64(float64(max(v.Likely.ProfitCents, 0)) * v.Likely.Chance)
+		expected = int64(v.Likely.GainCents * v.Likely.Chance)
 	default:
 		return nil
 	}
@@ -109,38 +112,45 @@ func (s Settings) OfRow(row *keepa.DealRow, now time.Time) View {
 	return v
 }
 
-// likely estimates profit and chance from a row. What the book was asked for before the drop stands for the
-// next-best offer, as the estimate's walk-forward does.
+// likely estimates profit and chance from a row. Asking prices of the last month and quarter stand for what is
+// paid, as far as nothing caps it.
 func (s Settings) likely(v *View, row *keepa.DealRow) *Likely {
-	if v.Used == nil || v.UsedAvg90 == nil {
+	asked := v.UsedAvg90
+	if month := price(row.Avg[keepa.Month], keepa.Used); asked == nil || month != nil && *month < *asked {
+		asked = month
+	}
+	if v.Used == nil || asked == nil {
 		return nil
 	}
-	sale := *v.UsedAvg90 + s.ShippingCents
-	if before, ok := usedBefore(row); ok {
-		sale = min(sale, before+s.ShippingCents)
-	}
+	sale := float64(*asked+s.ShippingCents) * paidOfAsked
 	if lowest, _ := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon}); lowest != nil {
-		sale = min(sale, *lowest)
+		sale = min(sale, float64(*lowest))
 	}
-	l := &Likely{SaleCents: sale, ProfitCents: s.Profit(sale, *v.Used+s.ShippingCents, s.Selling().AssumedFees(media(row.RootCategory)))}
+	landed, f := *v.Used+s.ShippingCents, s.Selling().AssumedFees(media(row.RootCategory))
+	l := &Likely{ProfitCents: s.Profit(int64(sale), landed, f)}
+	l.GainCents = s.gain(sale, landed, f)
 	if v.Drops.D365 != nil {
-		// One drop of the rank in about three is a sale of a used copy (captured books).
 		l.Chance = 1 - math.Exp(-6*ourShare*(float64(*v.Drops.D365)/dropsPerSale+priorSales)/12)
 	}
 	return l
 }
 
-// dropsPerSale is how many drops of the rank in Keepa's count go with one used sale.
-const dropsPerSale = 3
+// What a row's numbers are worth, measured on captured books.
+const (
+	paidOfAsked  = 0.80 // what is paid, of the lower of the month's and the quarter's mean of asking prices
+	dropsPerSale = 3    // drops of the rank in Keepa's count that go with one used sale
+	rowSpread    = 0.5  // of the logarithm of a sale price around what the row says
+)
 
-// usedBefore is the used price before the newest change, from what the row says of it; false where unknown.
-func usedBefore(row *keepa.DealRow) (int64, bool) {
-	if int(keepa.Used) >= len(row.DeltaLast) {
-		return 0, false
-	}
-	current, ok := row.Current.Price(keepa.Used)
-	before := current + int64(row.DeltaLast[keepa.Used])
-	return before, ok && before > 0
+// gain is the mean profit of those sale prices around the middle one that earn anything: what a further look may
+// bring, since it rejects the others.
+func (s Settings) gain(sale float64, landed int64, f Fees) float64 {
+	even := float64(s.Breakeven(landed, f))
+	kept := (1 - float64(f.ReferralBP)/10_000) / (1 + s.VATPercent/100)
+	below := func(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
+	d := math.Log(sale/even) / rowSpread
+	mean := sale * math.Exp(rowSpread*rowSpread/2)
+	return kept * (mean*below(d+rowSpread) - even*below(d))
 }
 
 // OfProduct is the view of a product without offers. What the product does not say is taken from the row.

@@ -132,9 +132,9 @@ func TestEveryCapturedProductGetsExactlyOneFinding(t *testing.T) {
 		}
 		t.Logf("%-70s glance %s/%s peek %s/%s (likely %d) commit %s/%s (%d) ev %d tier %s", names[i], glance.Outcome, glance.Reason,
 			peek.Outcome, peek.Reason, peek.ProfitCents, commit.Outcome, commit.Reason, commit.ProfitCents, commit.ExpectedValueCents, commit.Tier)
-		if e, err := j.facts(pipeline.LookCommit, &row, &p, now); err == nil && e.view.Evidence != nil {
-			ev := e.view.Evidence
-			t.Logf("    sales %d of %d triggers, %d in a year, listing %+v, purchase %+v", len(ev.Sales.Kept), ev.Sales.Triggers, ev.SalesInYear, ev.Listing, e.view.Purchase)
+		if views, err := j.copies(&row, &p, nil, now); err == nil && views[0].Evidence != nil {
+			ev := views[0].Evidence
+			t.Logf("    sales %d of %d falls, %d in a year, n_eff %.2f, outcome %+v, copy %+v of %d", ev.SaleCount, ev.Falls, ev.SalesInYear, ev.NEff, views[0].Outcome, views[0].Copy, views[0].Copies)
 		}
 		checkSuperset(t, names[i], glance, peek, commit)
 	}

@@ -46,7 +46,7 @@ func FuzzKept(f *testing.F) {
 	for _, name := range j.Needs(pipeline.LookPeek) {
 		whole[name] = nil
 	}
-	whole["has_used"], whole["sale_count"], whole["best_roi_percent"] = true, 3, 12.5
+	whole["has_used"], whole["sale_count"], whole["roi_percent"] = true, 3, 12.5
 	body, err := json.Marshal(whole)
 	if err != nil {
 		f.Fatal(err)

@@ -62,12 +62,12 @@ func decidedProducts(t *testing.T, j *Judge) map[string]string {
 		parts := []string{line(pipeline.LookGlance, j.Glance(row, at)), line(pipeline.LookPeek, j.Peek(row, withoutOffers(p), at))}
 		commit := j.Commit(row, p, nil, at)
 		parts = append(parts, line(pipeline.LookCommit, commit))
-		if view, err := j.facts(pipeline.LookCommit, &row, &p, at); err == nil && view.view.Evidence != nil {
-			e := view.view.Evidence
-			parts = append(parts, fmt.Sprintf("sales=%d/%d year=%d", len(e.Sales.Kept), e.Sales.Triggers, e.SalesInYear))
-			if e.Listing != nil {
-				parts = append(parts, fmt.Sprintf("list=%s capped=%v", e.Listing.Source, e.Listing.Capped))
-			}
+		if views, err := j.copies(&row, &p, nil, at); err == nil && views[0].Evidence != nil {
+			e := views[0].Evidence
+			parts = append(parts, fmt.Sprintf("copies=%d sales=%d/%d year=%d n_eff=%.2f", views[0].Copies, e.SaleCount, e.Falls, e.SalesInYear, e.NEff))
+		}
+		if d := commit.Deal; d != nil {
+			parts = append(parts, fmt.Sprintf("sale=%d..%d..%d loss=%.4f cap=%s", d.SalePriceLowCents, d.SalePriceCents, d.SalePriceHighCents, d.LossChance, d.CapBy))
 		}
 		out["product "+mark(body)] = strings.Join(parts, "; ")
 	}

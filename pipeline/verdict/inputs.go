@@ -50,6 +50,9 @@ func Inputs() []Input {
 	return all
 }
 
+// copyCount is an input that every verdict of a commit keeps: it was about one copy of so many.
+const copyCount = "copy_count"
+
 var catalogue = []Input{
 	{"has_used", Boolean, pipeline.LookGlance, Exact, "a used offer is on sale", func(f *facts) any { return opt(f.view.HasUsed) }},
 	{"used_cents", Integer, pipeline.LookGlance, Exact, "lowest used price, in cents without shipping", func(f *facts) any { return opt(f.view.Used) }},
@@ -96,6 +99,7 @@ var catalogue = []Input{
 	{"fees_assumed", Boolean, pipeline.LookPeek, Exact, "a default stands in for a fee that Keepa does not know", func(f *facts) any { return f.view.Fees.Assumed() }},
 
 	{"has_offer", Boolean, pipeline.LookCommit, Exact, "a used copy can be bought", func(f *facts) any { return f.view.Copy != nil }},
+	{copyCount, Integer, pipeline.LookCommit, Exact, "how many copies can be bought", func(f *facts) any { return int64(f.view.Copies) }},
 	{"landed_cents", Integer, pipeline.LookCommit, Exact, "price of the copy at the door, in cents with shipping", bought(func(c *deal.Copy) any { return c.LandedCents })},
 	{"shipping_known", Boolean, pipeline.LookCommit, Exact, "the seller states the shipping", bought(func(c *deal.Copy) any { return c.ShippingKnown })},
 	{"offer_matched", Boolean, pipeline.LookCommit, Exact, "a live offer carries the price", bought(func(c *deal.Copy) any { return c.Matched })},

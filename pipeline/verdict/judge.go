@@ -24,7 +24,8 @@ type Judge struct {
 	file      file
 	version   string
 	constants map[string]any
-	mem       *deal.Memory // nil: every product is read into memory of its own
+	needed    map[pipeline.Look][]Input // that verdicts keep
+	mem       *deal.Memory              // nil: every product is read into memory of its own
 }
 
 // Alone is the judge for one goroutine that decides on many products: it reads all of
@@ -41,7 +42,7 @@ func NewJudge(rules []byte) (*Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Judge{file: f, version: fingerprint(f.Settings) + version(rules), constants: f.constants()}, nil
+	return Judge{file: f, version: fingerprint(f.Settings) + version(rules), constants: f.constants()}.prepared(), nil
 }
 
 // Version is the name of the rule set on every verdict: a hash of what its inputs rest on and one of the rule file.
@@ -143,6 +144,7 @@ func (j *Judge) copies(row *keepa.DealRow, p *keepa.Product, sellers map[string]
 	if err != nil || len(copies) == 0 {
 		return []deal.View{view}, err
 	}
+	view.Copies = len(copies)
 	views := make([]deal.View, len(copies))
 	for i, c := range copies {
 		var seller *keepa.Seller
@@ -331,7 +333,7 @@ func (j *Judge) Switched(id string, on bool) *Judge {
 		}
 	}
 	other.version = j.version + "+" + id
-	return &other
+	return other.prepared()
 }
 
 // Threshold is a number of the rule file by its name; false where it has none.

@@ -5,24 +5,33 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/deal"
 	"ratchet/pipeline/keepa"
 )
 
-// aDeal is the first captured product that the commit accepts and whose seller is known, with the row that the
-// list would show.
+// aDeal is the first captured product that the commit accepts once it is cheap enough, and whose seller is known,
+// with the row that the list would show.
 func aDeal(t testing.TB) (keepa.DealRow, keepa.Product) {
 	t.Helper()
 	j := defaultJudge(t)
 	_, products := capturedProducts(t)
 	for _, p := range products {
-		row := rowOf(p)
-		if f := j.Commit(row, p, nil, p.LastUpdate.Time()); f.Deal != nil && f.Deal.SellerID != "" {
-			return row, p
+		if p.Stats == nil {
+			continue
+		}
+		used, ok := p.Stats.Current.Price(keepa.Used)
+		for price := used; ok && price > 100; price -= 100 {
+			cheap := cheaperBy(p, int(used-price))
+			row := rowOf(cheap)
+			if f := j.Commit(row, cheap, nil, cheap.LastUpdate.Time()); f.Deal != nil && f.Deal.SellerID != "" {
+				return row, cheap
+			}
 		}
 	}
-	t.Skip("none of the captured products is a deal")
+	t.Fatal("none of the captured products is a deal at any price")
 	return keepa.DealRow{}, keepa.Product{}
 }
 
@@ -31,24 +40,21 @@ func TestADealSaysWhoSellsItAndWhatItRestsOn(t *testing.T) {
 	j := defaultJudge(t)
 	row, p := aDeal(t)
 	at := p.LastUpdate.Time()
-	wanted := j.SellersWanted(p, at)
-	if len(wanted) != 1 {
-		t.Fatalf("sellers wanted: %v", wanted)
-	}
+	wanted := j.SellerWanted(row, p, nil, nil, at)
 	alone := j.Commit(row, p, nil, at)
-	if alone.Deal == nil || !alone.Deal.SellerUnknown || alone.Deal.SellerID != wanted[0] {
-		t.Fatalf("without sellers: %+v", alone.Deal)
+	if alone.Deal == nil || !alone.Deal.SellerUnknown || alone.Deal.SellerID != wanted {
+		t.Fatalf("without sellers, wanted %q: %+v", wanted, alone.Deal)
 	}
 	rating, ratings := 98, 1000
-	d := j.Commit(row, p, map[string]keepa.Seller{wanted[0]: {ID: wanted[0], Name: "Books", Rating: &rating, Ratings: &ratings}}, at).Deal
+	d := j.Commit(row, p, map[string]keepa.Seller{wanted: {ID: wanted, Name: "Books", Rating: &rating, Ratings: &ratings}}, at).Deal
 	if d.SellerUnknown || d.SellerName != "Books" || d.SellerQuality == nil || *d.SellerQuality != 0.969 {
 		t.Errorf("with sellers: %+v", d)
 	}
-	if d.LandedCents != d.PriceCents+d.ShippingCents || !d.OfferMatched || d.AllInCostCents != d.LandedCents+d.TaxCents+275 ||
-		d.ProfitCents != d.ListPriceCents-d.AllInCostCents-d.AmazonFeesCents || d.AmazonFeesCents != d.ReferralCents+d.FBAFeeCents {
+	if d.LandedCents != d.PriceCents+d.ShippingCents || !d.OfferMatched || d.AllInCostCents != d.LandedCents+d.TaxCents+275+50 ||
+		d.ProfitCents != d.SalePriceCents-d.AllInCostCents-d.AmazonFeesCents || d.AmazonFeesCents != d.ReferralCents+d.FBAFeeCents+d.ClosingFeeCents {
 		t.Errorf("money: %+v", d)
 	}
-	if d.SaleCount == 0 || d.TriggerCount < d.SaleCount || d.RuleSet != j.Version() || d.OneYearAverageCents == 0 {
+	if d.SaleCount == 0 || d.FallCount < d.SaleCount || d.RuleSet != j.Version() || len(d.LastSales) == 0 || d.Extraction != deal.Extraction {
 		t.Errorf("evidence: %+v", d)
 	}
 	b, err := json.Marshal(d)
@@ -71,21 +77,42 @@ func TestAHistoryOfAnotherTypeFailsAndIsNotARejection(t *testing.T) {
 	}
 }
 
-func TestARefreshConfirmsADealWhoseInputsStayed(t *testing.T) {
+func TestARefreshConfirmsADealThatTodaysHistoriesStillSupport(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)
 	row, p := aDeal(t)
 	at := p.LastUpdate.Time()
 	d := j.Commit(row, p, nil, at).Deal
-	if !j.Confirms(d, row, withoutOffers(p), at) {
-		t.Error("nothing moved, and the deal is not confirmed")
+	peek := withoutOffers(p)
+	f, ok := j.Confirm(d, row, peek, at)
+	if !ok || f.Outcome != pipeline.Confirm || f.Deal == nil || f.Deal.LandedCents != d.LandedCents || f.Deal.SellerID != d.SellerID {
+		t.Fatalf("nothing moved, and the deal is not confirmed: %+v", f)
 	}
-	moved := *p.Stats
-	moved.Current = slices.Clone(moved.Current)
-	moved.Current[keepa.Used]++
-	p.Stats = &moved
-	if j.Confirms(d, row, withoutOffers(p), at) {
-		t.Error("the used price moved, and the deal is confirmed")
+	with := func(change func(values keepa.Values)) keepa.Product {
+		moved := *peek.Stats
+		moved.Current = slices.Clone(moved.Current)
+		change(moved.Current)
+		other := peek
+		other.Stats = &moved
+		return other
+	}
+	old := *d
+	old.Extraction--
+	for name, c := range map[string]struct {
+		stored *deal.Deal
+		p      keepa.Product
+		at     time.Time
+	}{
+		"the used price moved":            {d, with(func(v keepa.Values) { v[keepa.Used]++ }), at},
+		"Amazon came in":                  {d, with(func(v keepa.Values) { v[keepa.Amazon] = int(d.LandedCents) }), at},
+		"the lowest new price fell":       {d, with(func(v keepa.Values) { v[keepa.New] = int(d.LandedCents) }), at},
+		"the rank collapsed":              {d, with(func(v keepa.Values) { v[keepa.Sales] *= 3 }), at},
+		"nothing was sold for two years":  {d, peek, at.AddDate(2, 0, 0)},
+		"it rests on an earlier estimate": {&old, peek, at},
+	} {
+		if f, ok := j.Confirm(c.stored, row, c.p, c.at); ok {
+			t.Errorf("%s, and the deal is confirmed with a profit of %d", name, f.ProfitCents)
+		}
 	}
 }
 

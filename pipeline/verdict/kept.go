@@ -37,6 +37,9 @@ func SameInputs(a, b string) bool {
 // that other rules over the same inputs need no answer.
 func (j *Judge) Needs(look pipeline.Look) []string {
 	var names []string
+	if look == pipeline.LookCommit {
+		names = append(names, copyCount)
+	}
 	for i := range j.file.Rules {
 		if r := &j.file.Rules[i]; r.runsAt(look) {
 			for _, in := range r.inputs {
@@ -50,17 +53,23 @@ func (j *Judge) Needs(look pipeline.Look) []string {
 
 // kept are the inputs that a verdict keeps.
 func (j *Judge) kept(look pipeline.Look, f *facts) map[string]any {
-	all := map[string]any{}
-	for i := range j.file.Rules {
-		if r := &j.file.Rules[i]; r.runsAt(look) {
-			for _, in := range r.inputs {
-				if _, done := all[in.Name]; !done {
-					all[in.Name] = in.value(f)
-				}
-			}
-		}
+	all := make(map[string]any, len(j.needed[look]))
+	for _, in := range j.needed[look] {
+		all[in.Name] = in.value(f)
 	}
 	return all
+}
+
+// prepared is the judge with the inputs that its verdicts keep looked up.
+func (j Judge) prepared() *Judge {
+	j.needed = map[pipeline.Look][]Input{}
+	for _, look := range looks {
+		for _, name := range j.Needs(look) {
+			in, _ := inputNamed(name)
+			j.needed[look] = append(j.needed[look], in)
+		}
+	}
+	return &j
 }
 
 // runsAt says whether the rule is evaluated at a look.
@@ -142,9 +151,10 @@ type Thought struct {
 }
 
 // Decide decides on inputs as a verdict keeps them: a JSON object of numbers, booleans and nulls. False where the
-// rules need an input that is not kept, or the object is none.
+// rules need an input that is not kept, where the object is none, and where the commit chose among several copies:
+// other rules may choose another.
 func (s *Second) Decide(inputs []byte) (Thought, bool) {
-	if !s.read(inputs) {
+	if !s.read(inputs) || s.look == pipeline.LookCommit && s.severalCopies() {
 		return Thought{}, false
 	}
 	t := Thought{Outcome: pipeline.Survive, Reason: ReasonOK}
@@ -173,6 +183,11 @@ func (s *Second) Decide(inputs []byte) (Thought, bool) {
 	slices.Sort(t.Unknown)
 	t.Unknown = slices.Compact(t.Unknown)
 	return t, true
+}
+
+func (s *Second) severalCopies() bool {
+	n, ok := s.slots[s.slot(copyCount)].value.(int64)
+	return !ok || n > 1
 }
 
 // unknown appends the names of a rule's unknown inputs.

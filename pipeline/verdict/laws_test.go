@@ -41,6 +41,36 @@ func drawSeries(t *rapid.T, name string, low, high int) string {
 	return "[" + strings.Join(parts, ",") + "]"
 }
 
+// drawSelling draws the histories of a book of which copies are sold now and then: the count falls, mostly for good,
+// the rank jumps near most falls, and the used price changes when a copy goes.
+func drawSelling(t *rapid.T, level int) (used, ranks, counts string) {
+	at := int64(keepa.FromTime(now)) - int64(rapid.IntRange(500, 1000).Draw(t, "history days"))*1440
+	var u, r, c []string
+	put := func(to *[]string, at int64, v int) {
+		*to = append(*to, strconv.FormatInt(at, 10), strconv.Itoa(v))
+	}
+	n, rank := 5, 800_000
+	put(&u, at, level)
+	put(&r, at, rank)
+	put(&c, at, n)
+	for at += 1440; at < int64(keepa.FromTime(now))-4*1440; at += int64(rapid.IntRange(4, 70).Draw(t, "between sales")) * 1440 {
+		put(&u, at, max(1, level*rapid.IntRange(70, 125).Draw(t, "asked")/100))
+		put(&r, at-500, rank)
+		put(&c, at+1500, n-1)
+		if rapid.IntRange(0, 5).Draw(t, "no jump") > 0 {
+			put(&r, at+1500+int64(rapid.IntRange(-360, 1440).Draw(t, "jump after")), rank/2)
+		}
+		put(&r, at+3*1440, rank)
+		if rapid.IntRange(0, 4).Draw(t, "flicker") == 4 {
+			put(&c, at+1500+int64(rapid.IntRange(1, 1440).Draw(t, "back after")), n)
+		} else {
+			put(&c, at+4*1440, n)
+		}
+	}
+	join := func(parts []string) string { return "[" + strings.Join(parts, ",") + "]" }
+	return join(u), join(r), join(c)
+}
+
 func drawProduct(t *rapid.T) drawn {
 	maybe := func(name string, low, high int) int {
 		if rapid.IntRange(0, 9).Draw(t, name+" absent") == 9 {
@@ -49,14 +79,23 @@ func drawProduct(t *rapid.T) drawn {
 		return rapid.IntRange(low, high).Draw(t, name)
 	}
 	d := drawn{used: maybe("used", 500, 5000), amazon: -1}
-	if rapid.Bool().Draw(t, "amazon sells") {
+	if rapid.IntRange(0, 3).Draw(t, "amazon sells") == 3 {
 		d.amazon = maybe("amazon", 2500, 20000)
 	}
-	current := fmt.Sprintf("[%d,%d,%d,%d]", d.amazon, maybe("new", 500, 20000), d.used, maybe("rank", 1000, 3_000_000))
+	current := fmt.Sprintf("[%d,%d,%d,%d]", d.amazon, maybe("new", 2500, 20000), d.used, maybe("rank", 1000, 3_000_000))
 	average := fmt.Sprintf("[%d,1,%d]", maybe("amazon average", 3000, 20000), maybe("used average", 500, 20000))
+	used, ranks, counts := drawSeries(t, "used history", 1500, 20000), drawSeries(t, "ranks", 1000, 3_000_000), drawSeries(t, "used count", 0, 9)
+	if rapid.IntRange(0, 3).Draw(t, "sells") > 0 {
+		used, ranks, counts = drawSelling(t, rapid.IntRange(3000, 15000).Draw(t, "level"))
+	}
+	box := "null"
+	if rapid.IntRange(0, 3).Draw(t, "buy box") == 3 {
+		box = fmt.Sprintf("[%d,%d,%d]", int64(keepa.FromTime(now))-int64(rapid.IntRange(1, 200).Draw(t, "buy box days"))*1440, maybe("buy box", 2500, 20000), maybe("its shipping", 0, 600))
+	}
 	csv := []string{
-		"null", drawSeries(t, "new history", 1000, 20000), drawSeries(t, "used history", 1500, 20000), drawSeries(t, "ranks", 1000, 3_000_000),
-		"null", "null", "null", "null", "null", "null", "null", drawSeries(t, "new count", 0, 9), drawSeries(t, "used count", 0, 9),
+		"null", drawSeries(t, "new history", 1000, 20000), used, ranks,
+		"null", "null", "null", "null", "null", "null", "null", drawSeries(t, "new count", 0, 9), counts,
+		"null", "null", "null", "null", "null", box,
 	}
 	history := "[" + strings.Join(csv, ",") + "]"
 	if rapid.IntRange(0, 12).Draw(t, "no history") == 12 {
@@ -65,7 +104,11 @@ func drawProduct(t *rapid.T) drawn {
 	var offers, live []string
 	for i := range rapid.IntRange(0, 4).Draw(t, "offers") {
 		price := max(d.used, 1) + rapid.IntRange(-300, 3000).Draw(t, "price")
-		offers = append(offers, fmt.Sprintf(`{"sellerId":"S%d","condition":%d,"lastSeen":%d,"isFBA":%v,"offerCSV":[%d,%d,%d]}`,
+		if i == 0 {
+			price = max(d.used, 1)
+		}
+		odd := rapid.SampledFrom([]string{"", "", "", "", `"isShippable":false,`, `"isPreorder":true,`, `"isPrimeExcl":true,`, `"minOrderQty":2,`}).Draw(t, "odd")
+		offers = append(offers, fmt.Sprintf(`{%s"sellerId":"S%d","condition":%d,"lastSeen":%d,"isFBA":%v,"offerCSV":[%d,%d,%d]}`, odd,
 			i, rapid.IntRange(1, 6).Draw(t, "condition"), keepa.FromTime(now)-60, rapid.Bool().Draw(t, "fba"),
 			keepa.FromTime(now)-900, price, rapid.SampledFrom([]int{-1, 0, 399, 3000}).Draw(t, "shipping")))
 		live = append(live, strconv.Itoa(i))
@@ -112,6 +155,7 @@ func TestWhatTheCommitAcceptsGlanceAndPeekAccept(t *testing.T) {
 				t.Fatalf("%s: incomplete finding %+v", look, f)
 			}
 		}
+		checkBounds(t, j, row, p)
 		if commit.Outcome != pipeline.Accept {
 			return
 		}
@@ -119,7 +163,7 @@ func TestWhatTheCommitAcceptsGlanceAndPeekAccept(t *testing.T) {
 		if glance.Outcome != pipeline.Survive && !glance.Heuristic || peek.Outcome != pipeline.Survive && !peek.Heuristic {
 			t.Fatalf("accepted with %d cents, but glance %s and peek %s\n%v\n%v", commit.ProfitCents, glance.Reason, peek.Reason, glance.Inputs, peek.Inputs)
 		}
-		if commit.Deal == nil || commit.Deal.ProfitCents != commit.ProfitCents || commit.ProfitCents <= 0 || commit.Deal.ListPriceCents <= 0 {
+		if commit.Deal == nil || commit.Deal.ProfitCents != commit.ProfitCents || commit.ProfitCents < 300 || commit.Deal.LossChance > 0.4 {
 			t.Fatalf("a deal that is none: %+v", commit.Deal)
 		}
 	})
@@ -127,6 +171,33 @@ func TestWhatTheCommitAcceptsGlanceAndPeekAccept(t *testing.T) {
 		t.Error("no product was accepted: the law was not tested")
 	}
 	t.Logf("%d random products were accepted", accepted)
+}
+
+// checkBounds is the law that what the peek says of a copy is the best that the commit can find, and that what does
+// not depend on the copy is the same at both.
+func checkBounds(t rapid.TB, j *Judge, row keepa.DealRow, p keepa.Product) {
+	alone := withoutOffers(p)
+	peek, err := j.peeked(&row, &alone, now)
+	if err != nil || peek.view.Outcome == nil {
+		return
+	}
+	views, err := j.copies(&row, &p, nil, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range views {
+		if v.Outcome == nil {
+			continue
+		}
+		bound, found := peek.view.Outcome, v.Outcome
+		if found.ProfitCents > bound.ProfitCents || found.ProfitLow > bound.ProfitLow || found.ProfitHigh > bound.ProfitHigh ||
+			found.LossChance < bound.LossChance || found.SaleCents > bound.SaleCents {
+			t.Fatalf("the commit finds better than the peek's bound:\n%+v\n%+v", *bound, *found)
+		}
+		if found.NEffective != bound.NEffective || found.SaleChance6M != bound.SaleChance6M || found.MonthsToSell != bound.MonthsToSell {
+			t.Fatalf("peek and commit differ in what no copy changes:\n%+v\n%+v", *bound, *found)
+		}
+	}
 }
 
 // cheaperBy is the product with every used price of today lower by so many cents; its history stays.

@@ -69,11 +69,11 @@ type Tolerances struct {
 
 // file is a rule file as it is written.
 type file struct {
-	Name       string           `yaml:"name"`
-	Settings   deal.Settings    `yaml:"settings"`
-	Confirm    Tolerances       `yaml:"confirm"`
-	Thresholds map[string]any   `yaml:"thresholds"`
-	Rules      []Rule           `yaml:"rules"`
+	Name       string         `yaml:"name"`
+	Settings   deal.Settings  `yaml:"settings"`
+	Confirm    Tolerances     `yaml:"confirm"`
+	Thresholds map[string]any `yaml:"thresholds"`
+	Rules      []Rule         `yaml:"rules"`
 }
 
 // looks in the order in which they come.

@@ -70,7 +70,7 @@ func TestSettingsLeftOutKeepTheirDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := j.Settings(); s.PrepCents != 300 || s.ShippingCents != 399 || s.HardCeilingCents != 150_000 {
+	if s := j.Settings(); s.PrepCents != 300 || s.ShippingCents != 399 || s.ClosingFeeCents != 180 {
 		t.Errorf("got %+v", s)
 	}
 }
@@ -85,7 +85,7 @@ func TestExplainTellsWhatEveryRuleMadeOfItsInputs(t *testing.T) {
 			want++ // those that are switched off are told of too
 		}
 	}
-	outcomes, err := j.Explain(pipeline.LookGlance, row, nil, now)
+	outcomes, err := j.Explain(pipeline.LookGlance, row, nil, nil, now)
 	if err != nil || len(outcomes) != want {
 		t.Fatalf("got %d outcomes, %v", len(outcomes), err)
 	}
