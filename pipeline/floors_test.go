@@ -64,6 +64,7 @@ var sideways = map[string]string{
 	"pipeline/embedded/clickhouse/chtest -> pipeline/embedded/clickhouse":      "the test server is the supervised child itself",
 	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/engine": "the shim is the engine's face",
 	"test/desk -> test/streams": "the desk's NATS is every test's",
+	"test/captured/decoded -> test/captured": "decoded answers are captured ones",
 	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/native": "the shim speaks the native protocol too",
 }
 

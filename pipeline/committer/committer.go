@@ -80,6 +80,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 	env.AnnounceReady()
 	env.Log.Info("commits", "rule_set", judge.Version(), "workers", cfg.Workers)
 	workers, ctx := errgroup.WithContext(ctx)
+	workers.Go(func() error { return c.renewed(ctx) })
 	for range cfg.Workers {
 		workers.Go(func() error { return (&worker{committer: c}).run(ctx) })
 	}

@@ -33,11 +33,11 @@ func sellerOf(t *testing.T, d *desk.Desk, asin string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := ruling.SellersWanted(j, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), d.Product(t, asin, true), d.Env.Now())
-	if len(ids) != 1 {
-		t.Fatalf("%s wants sellers %v, want one", asin, ids)
+	id := ruling.SellerWanted(j, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), d.Product(t, asin, true), nil, d.Env.Now())
+	if id == "" {
+		t.Fatalf("%s wants no seller", asin)
 	}
-	return ids[0]
+	return id
 }
 
 // commits is the deal of a verdict.

@@ -27,7 +27,7 @@ func BenchmarkTheStreamsListAndCount(b *testing.B) {
 	say := func(i int, look pipeline.Look, o pipeline.Outcome, n int) {
 		v := pipeline.Verdict{
 			Identity: pipeline.Identity{Domain: 1, ASIN: asin(i), PriceType: 2}, Look: look, Outcome: o, Reason: "r",
-			DecidedAt: desk.T0.Add(time.Duration(n) * time.Second), Inputs: map[string]any{"used_cents": 1000, "list_price_cents": 4000},
+			DecidedAt: desk.T0.Add(time.Duration(n) * time.Second), Inputs: map[string]any{"used_cents": 1000, "sale_price_cents": 4000},
 		}
 		body, err := json.Marshal(v)
 		if err != nil {
@@ -39,7 +39,7 @@ func BenchmarkTheStreamsListAndCount(b *testing.B) {
 	for i := range deals {
 		ms = append(ms, bus.Message{
 			Subject: pipeline.SubjectDeal(1, 2, asin(i)), Schema: pipeline.SchemaDeal, ID: fmt.Sprint("deal", i), WorkID: "w",
-			Body: fmt.Appendf(nil, `{"domain":1,"asin":%q,"price_type":2,"profit_cents":5,"list_price_cents":5,"one_year_average_cents":5,"title":"%0200d"}`, asin(i), i),
+			Body: fmt.Appendf(nil, `{"domain":1,"asin":%q,"price_type":2,"profit_cents":5,"sale_price_cents":5,"title":"%0200d"}`, asin(i), i),
 		})
 		say(i, pipeline.LookCommit, pipeline.Accept, i)
 		if len(ms) >= 500 {

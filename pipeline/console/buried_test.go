@@ -147,7 +147,7 @@ func oddly(asin, schema string, made []flaw) *nats.Msg {
 	d := draft{last: func(s string) string { return s }, members: map[string]json.RawMessage{
 		"domain": json.RawMessage(`1`), "asin": fmt.Appendf(nil, "%q", asin), "price_type": json.RawMessage(`2`), "creation_date": json.RawMessage(`7`),
 		"title": json.RawMessage(`"Glass"`), "source": json.RawMessage(`"live"`), "tokens": json.RawMessage(`6`), kind: json.RawMessage(`900`),
-		"list_price_cents": json.RawMessage(`5000`), "one_year_average_cents": json.RawMessage(`4000`), "decided_at": json.RawMessage(`"2026-03-02T21:00:00Z"`),
+		"sale_price_cents": json.RawMessage(`5000`), "decided_at": json.RawMessage(`"2026-03-02T21:00:00Z"`),
 	}}
 	if schema == pipeline.SchemaVerdict {
 		subject = pipeline.SubjectVerdict(1, pipeline.LookPeek, pipeline.Reject, asin)

@@ -71,7 +71,7 @@ func TestADealSaysWhatItRestsOnInEveryFormat(t *testing.T) {
 	}
 	deal := deals[0]
 	if deal.ASIN != asin || deal.RuleSet != builtIn(t).Version() || deal.Tokens != d.Spent(t) || len(deal.ResponseIDs) < 2 ||
-		deal.SaleCount == nil || *deal.SaleCount == 0 || deal.Triggers == nil || deal.WorkID == "" || deal.Source != pipeline.SourceLive ||
+		deal.SaleCount == nil || *deal.SaleCount == 0 || deal.NEff == nil || deal.LossChance == nil || len(deal.LastSales) == 0 || deal.WorkID == "" || deal.Source != pipeline.SourceLive ||
 		deal.URL != "https://www.amazon.com/dp/"+asin || deal.ExpectedCents == nil {
 		t.Errorf("got %+v, %d tokens spent", deal, d.Spent(t))
 	}

@@ -82,7 +82,7 @@ func drawMessage(r *rapid.T, round int, n noise, at time.Time) bus.Message {
 	broken := n.broken && one(8, "broken")
 	if one(5, "deal") {
 		m := bus.Message{Subject: pipeline.SubjectDeal(1, priceType, asin), Schema: pipeline.SchemaDeal}
-		m.Body = fmt.Appendf(nil, `{"domain":1,"asin":%q,"price_type":%d,"profit_cents":%d,"list_price_cents":5,"one_year_average_cents":5}`,
+		m.Body = fmt.Appendf(nil, `{"domain":1,"asin":%q,"price_type":%d,"profit_cents":%d,"sale_price_cents":5}`,
 			asin, priceType, rapid.SampledFrom([]int{5, 5, 5, 5, 0}).Draw(r, "profit"))
 		if broken {
 			m.Body = []byte(`{"domain":1`)

@@ -55,7 +55,7 @@ func verdictNumber(i int, at time.Time) (pipeline.Verdict, string) {
 		value := int64(r.IntN(4000))
 		v.Look, v.Tokens, v.TokensSpent, v.Tier, v.ExpectedValueCents, v.ResponseIDs = pipeline.LookPeek, 1, 1, "b", &value, []string{fmt.Sprint(i)}
 		v.Inputs = map[string]any{
-			"best_profit_cents": r.IntN(9000) - 3000, "best_roi_percent": r.Float64() * 100, "has_history": true, "has_used": true, "list_price_cents": r.IntN(20000), "product_type": 0,
+			"best_profit_cents": r.IntN(9000) - 3000, "best_roi_percent": r.Float64() * 100, "has_history": true, "has_used": true, "sale_price_cents": r.IntN(20000), "product_type": 0,
 			"profit_at_amazon_ceiling_cents": nil, "profit_at_hard_ceiling_cents": r.IntN(200000), "rank_drops_365": r.IntN(90), "sale_count": r.IntN(60), "sales_in_year": r.IntN(20),
 		}
 		v.Unknown = []string{"profit_at_amazon_ceiling_cents"}

@@ -23,7 +23,7 @@ func TestEveryStreamBecomesItsTable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.verdicts(1, 100)
-	deal := []byte(`{"domain":1,"asin":"B000000001","price_type":2,"profit_cents":500,"list_price_cents":4000,"one_year_average_cents":3000,"decided_at":"2026-03-05T12:00:00Z"}`)
+	deal := []byte(`{"domain":1,"asin":"B000000001","price_type":2,"profit_cents":500,"sale_price_cents":4000,"decided_at":"2026-03-05T12:00:00Z"}`)
 	w.publish(bus.Message{Subject: pipeline.SubjectDeal(1, 2, "B000000002"), Schema: pipeline.SchemaDeal, ID: "deal:1", WorkID: "w", Body: deal})
 	entry, err := bus.Encode(pipeline.SubjectLedger(pipeline.StagePeeker, pipeline.EventClose), pipeline.SchemaLedger, "c1", "", pipeline.Entry{
 		Event: pipeline.EventClose, Stage: pipeline.StagePeeker, At: w.env.Now(), Tokens: 3, PriceKind: pipeline.KindPeek, Items: 3, API: &pipeline.Reading{Left: 290, Rate: 5},

@@ -180,7 +180,7 @@ func (w *world) entry(i int) bus.Message {
 // deal is deal number i as it is published.
 func (w *world) deal(i int) bus.Message {
 	asin := fmt.Sprintf("D%09d", i)
-	body := fmt.Appendf(nil, `{"domain":1,"asin":%q,"price_type":2,"profit_cents":%d,"list_price_cents":4000,"one_year_average_cents":3000,"decided_at":"2026-03-05T12:00:00Z"}`, asin, i)
+	body := fmt.Appendf(nil, `{"domain":1,"asin":%q,"price_type":2,"profit_cents":%d,"sale_price_cents":4000,"decided_at":"2026-03-05T12:00:00Z"}`, asin, i)
 	return bus.Message{Subject: pipeline.SubjectDeal(1, 2, asin), Schema: pipeline.SchemaDeal, ID: "deal:" + asin, WorkID: "w" + asin, Body: body}
 }
 

@@ -223,6 +223,11 @@ type Found struct {
 	ResponseIDs []string        `json:"response_ids"`
 }
 
+// Identity is the price that the deal is about.
+func (f Found) Identity() pipeline.Identity {
+	return pipeline.Identity{Domain: f.Domain, ASIN: f.ASIN, PriceType: f.PriceType, CreationDate: f.CreationDate}
+}
+
 func found(d *deal.Deal, workID string, v pipeline.Verdict) json.RawMessage {
 	body, err := json.Marshal(Found{
 		Deal: d, WorkID: workID, Queries: v.Queries, Source: v.Source, ListedAt: v.ListedAt,

@@ -42,7 +42,7 @@ func tale(t *testing.T, lines ...string) standing.Book {
 	return b
 }
 
-const good = `deal "profit_cents":5,"list_price_cents":50,"one_year_average_cents":40`
+const good = `deal "profit_cents":5,"sale_price_cents":50`
 
 func TestHowADealStands(t *testing.T) {
 	t.Parallel()
@@ -61,9 +61,10 @@ func TestHowADealStands(t *testing.T) {
 		{"a confirmation ends that", []string{good, "commit accept ok", "list fail stale_waiting", "peek confirm unchanged"}, "", ""},
 		{"expired", []string{good, "commit accept ok", "list fail stale_waiting", "list reject expired"}, "expired", "stale_waiting"},
 		{"published again it is what it was at first", []string{good, "commit accept ok of w", "peek reject low_roi", "commit accept ok of w"}, "low_roi", ""},
-		{"without a profit it is invalid, whatever was decided", []string{`deal "list_price_cents":50,"one_year_average_cents":40`, "commit accept ok"}, standing.NoProfit, ""},
+		{"without a profit it is invalid, whatever was decided", []string{`deal "sale_price_cents":50`, "commit accept ok"}, standing.NoProfit, ""},
 		{"what a partial version leaves out stands", []string{good, `deal "title":"T","profit_cents":null`}, "", ""},
-		{"what it says counts", []string{good, `deal "one_year_average_cents":0`}, standing.NoOneYearAverage, ""},
+		{"what it says counts", []string{good, `deal "profit_cents":0`}, standing.NoProfit, ""},
+		{"it was decided before sale prices were estimated", []string{`deal "profit_cents":5,"list_price_cents":50`, "commit accept ok"}, standing.OldEstimate, ""},
 	} {
 		b := tale(t, c.lines...)
 		all := b.States()

@@ -53,10 +53,10 @@ func TestTheReportNamesEveryReasonAndStage(t *testing.T) {
 	}
 }
 
-func TestMoneyIsReadAsDollars(t *testing.T) {
+func TestMoneyIsInTheMarketplacesCurrency(t *testing.T) {
 	t.Parallel()
-	minus := int64(-205)
-	for want, got := range map[string]string{"–": tally.Money(nil), "-$2.05": tally.Money(&minus)} {
+	minus, yen := int64(-205), int64(4980)
+	for want, got := range map[string]string{"–": tally.Money(1, nil), "-$2.05": tally.Money(1, &minus), "¥4980": tally.Money(5, &yen)} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -36,7 +36,7 @@ func TestForgettingRejectsChangesNoStateOfAnyDeal(t *testing.T) {
 		var deals []warehouse.DealRow // an accept has its version of the deal
 		for _, v := range rows {
 			if v.Outcome == pipeline.Accept && v.Run == pipeline.RunLive {
-				deals = append(deals, dealRow(t, v.Sequence, v.DecidedAt, fmt.Sprintf(`{"domain":1,"asin":%q,"price_type":2,"profit_cents":5,"list_price_cents":9,"one_year_average_cents":7}`, v.ASIN)))
+				deals = append(deals, dealRow(t, v.Sequence, v.DecidedAt, fmt.Sprintf(`{"domain":1,"asin":%q,"price_type":2,"profit_cents":5,"sale_price_cents":9}`, v.ASIN)))
 			}
 		}
 		early := rapid.Bool().Draw(r, "deals before verdicts")

@@ -54,7 +54,7 @@ func seedDeals(t *testing.T, w *warehouse.Warehouse) {
 	var deals []warehouse.DealRow
 	for i, profit := range []int{900, 0, 500} {
 		deals = append(deals, dealRow(t, uint64(i+1), noon.Add(time.Duration(i)*time.Minute), fmt.Sprintf(`{"domain":1,"asin":"B00000000%d","price_type":2,
-			"title":"T%d","landed_cents":1000,"list_price_cents":5000,"one_year_average_cents":4500,"profit_cents":%d,"roi_percent":42.5,
+			"title":"T%d","landed_cents":1000,"sale_price_cents":5000,"profit_cents":%d,"roi_percent":42.5,
 			"decided_at":"2026-03-05T12:0%d:00Z"}`, 3*i+2, i, profit, i)))
 	}
 	for i := range deals {

@@ -13,7 +13,7 @@ func TestAStaleDealIsShownWithItsReasonAnExpiredOneIsHiddenAndNeitherIsACheck(t 
 	w := open(t)
 	var deals []warehouse.DealRow
 	for i, asin := range []string{"FRESH", "STALE", "AGAIN", "EXPIRED", "CAMEBACK"} {
-		deals = append(deals, dealRow(t, uint64(i+1), noon, `{"domain":1,"asin":"`+asin+`","price_type":2,"list_price_cents":5000,"one_year_average_cents":1,"profit_cents":5}`))
+		deals = append(deals, dealRow(t, uint64(i+1), noon, `{"domain":1,"asin":"`+asin+`","price_type":2,"sale_price_cents":5000,"profit_cents":5}`))
 	}
 	must(t, w.InsertDeals(t.Context(), deals, "d"))
 	seq := uint64(0)

@@ -17,7 +17,7 @@ import (
 
 // shownMembers are members of every kind: with a column and without, texts, numbers, times, lists, and of the seller.
 var shownMembers = []string{
-	"title", "condition", "profit_cents", "list_price_cents", "one_year_average_cents", "roi_percent", "shipping_known", "decided_at",
+	"title", "condition", "profit_cents", "sale_price_cents", "one_year_average_cents", "roi_percent", "shipping_known", "decided_at",
 	"response_ids", "categories", "seller_id", "seller_name", "seller_quality", "rule_set", "tokens", "source",
 }
 
@@ -170,7 +170,7 @@ func oneOfEach(t *testing.T, domain, n int) (deals []warehouse.DealRow, verdicts
 		{5, 7, 9, pipeline.LookList, pipeline.Fail, "stale_waiting"},
 	} {
 		asin, seq, at := asinOf(4+i), uint64(domain*1000+n+3*i), noon.Add(time.Duration(100+i)*time.Minute)
-		d := dealRow(t, seq, at, fmt.Sprintf(`{"domain":%d,"asin":%q,"price_type":2,"profit_cents":%d,"list_price_cents":%d,"one_year_average_cents":%d}`,
+		d := dealRow(t, seq, at, fmt.Sprintf(`{"domain":%d,"asin":%q,"price_type":2,"profit_cents":%d,"sale_price_cents":%d,"one_year_average_cents":%d}`,
 			domain, asin, c.profit, c.list, c.average))
 		d.WorkID = fmt.Sprintf("%d/%s", domain, asin)
 		d.MsgID = d.WorkID
@@ -202,7 +202,7 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 			m[name] = values[n]
 		}
 	}
-	for _, name := range []string{"profit_cents", "list_price_cents", "one_year_average_cents"} {
+	for _, name := range []string{"profit_cents", "sale_price_cents", "one_year_average_cents"} {
 		say(name, 5, 7, 9, 0, nil, 5, 5, 7, 9)
 	}
 	say("title", "A", "B", "", nil)

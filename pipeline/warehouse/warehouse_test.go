@@ -222,8 +222,7 @@ func TestARestartedStreamWithTheSameSequencesIsNotTheOldOne(t *testing.T) {
 	want(t, w, "SELECT sum(verdicts) FROM verdict_counts", "6")
 }
 
-const full = `{"domain":1,"asin":"B000000002","price_type":2,"creation_date":7900000,"title":"T","landed_cents":1000,"list_price_cents":5000,
-	"one_year_average_cents":4500,"profit_cents":900,"roi_percent":42.5,"seller_id":"S1","seller_name":"Books","categories":["Books","Law"],
+const full = `{"domain":1,"asin":"B000000002","price_type":2,"creation_date":7900000,"title":"T","landed_cents":1000,"sale_price_cents":5000,"profit_cents":900,"roi_percent":42.5,"seller_id":"S1","seller_name":"Books","categories":["Books","Law"],
 	"market_cents":{"new":6000},"decided_at":"2026-03-05T12:00:00Z","shipping_known":false,"tokens":7,"something_new":{"a":1}}`
 
 func TestAPartialRefreshChangesWhatItMeasuredAndNullsNothing(t *testing.T) {
@@ -247,12 +246,12 @@ func TestNothingInvalidIsVisibleAndWhatIsHiddenSaysWhy(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	deals := []warehouse.DealRow{
-		dealRow(t, 1, noon, `{"domain":1,"asin":"GOOD","price_type":2,"list_price_cents":5000,"one_year_average_cents":1,"profit_cents":1}`),
-		dealRow(t, 2, noon, `{"domain":1,"asin":"LOSS","price_type":2,"list_price_cents":5000,"one_year_average_cents":1,"profit_cents":0}`),
-		dealRow(t, 3, noon, `{"domain":1,"asin":"NOLIST","price_type":2,"one_year_average_cents":1,"profit_cents":5}`),
-		dealRow(t, 4, noon, `{"domain":1,"asin":"NOYEAR","price_type":2,"list_price_cents":5000,"profit_cents":5}`),
-		dealRow(t, 5, noon, `{"domain":1,"asin":"GONE","price_type":2,"list_price_cents":5000,"one_year_average_cents":1,"profit_cents":5}`),
-		dealRow(t, 6, noon, `{"domain":1,"asin":"BACK","price_type":2,"list_price_cents":5000,"one_year_average_cents":1,"profit_cents":5}`),
+		dealRow(t, 1, noon, `{"domain":1,"asin":"GOOD","price_type":2,"sale_price_cents":5000,"profit_cents":1}`),
+		dealRow(t, 2, noon, `{"domain":1,"asin":"LOSS","price_type":2,"sale_price_cents":5000,"profit_cents":0}`),
+		dealRow(t, 3, noon, `{"domain":1,"asin":"NOLIST","price_type":2,"profit_cents":5}`),
+		dealRow(t, 4, noon, `{"domain":1,"asin":"NOYEAR","price_type":2,"sale_price_cents":5000,"profit_cents":5}`),
+		dealRow(t, 5, noon, `{"domain":1,"asin":"GONE","price_type":2,"sale_price_cents":5000,"profit_cents":5}`),
+		dealRow(t, 6, noon, `{"domain":1,"asin":"BACK","price_type":2,"sale_price_cents":5000,"profit_cents":5}`),
 	}
 	must(t, w.InsertDeals(t.Context(), deals, "d"))
 	look := func(seq uint64, asin string, o pipeline.Outcome, reason string) warehouse.VerdictRow {

@@ -1,0 +1,126 @@
+package committer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/answers"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/deal"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/memory"
+	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/work"
+)
+
+// stored is a deal of an earlier extraction.
+type stored struct {
+	deal   ruling.Found
+	origin string
+}
+
+// generation is what deciding a deal again under this build's extraction is called.
+func generation() pipeline.Generation {
+	return pipeline.Generation(fmt.Sprintf("estimate-%d", deal.Extraction))
+}
+
+// renew decides deals again that rest on an earlier extraction, from the answers that they were decided on, for no
+// token. A deal whose answers have left the stream stays hidden as an old estimate. Dying anywhere repeats what is
+// not done: every message has an identity.
+func (c *committer) renew(ctx context.Context) error {
+	old, err := c.oldDeals(ctx)
+	if err != nil || len(old) == 0 {
+		return err
+	}
+	outcomes := map[pipeline.Outcome]int{}
+	for _, s := range old {
+		outcome, err := c.renewOne(ctx, s)
+		if err != nil {
+			return fmt.Errorf("decide %s again: %w", s.deal.ASIN, err)
+		}
+		outcomes[outcome]++
+	}
+	c.env.Log.Info("deals of an earlier estimate decided again", "deals", len(old), "accepted", outcomes[pipeline.Accept],
+		"rejected", outcomes[pipeline.Reject], "without_answer", outcomes[""])
+	return nil
+}
+
+// renewed renews once, beside the workers. What fails is left for the next start.
+func (c *committer) renewed(ctx context.Context) error {
+	if err := c.renew(ctx); err != nil && ctx.Err() == nil {
+		c.env.Log.Warn("deals of an earlier estimate stay hidden until the next start", "err", err)
+	}
+	return nil
+}
+
+// oldDeals are the newest versions of earlier extractions that these rules have not decided yet.
+func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
+	var old []stored
+	var ids []pipeline.Identity
+	err := c.bus.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(r bus.Read) error {
+		var f ruling.Found
+		if json.Unmarshal(r.Body, &f) != nil || f.Deal == nil || f.Extraction >= deal.Extraction {
+			return nil
+		}
+		old = append(old, stored{deal: f, origin: fmt.Sprintf("%s/%d", pipeline.StreamDeals, r.Sequence)})
+		ids = append(ids, f.Identity())
+		return nil
+	})
+	if err != nil || len(old) == 0 {
+		return nil, err
+	}
+	known, err := memory.Recall(ctx, c.bus, ids)
+	if err != nil {
+		return nil, err
+	}
+	var left []stored
+	for i, s := range old {
+		if m, ok := known[ids[i]]; !ok || m.RuleSet != c.judge.Version() {
+			left = append(left, s)
+		}
+	}
+	return left, nil
+}
+
+// renewOne decides one deal again; "" where its answer is gone.
+func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, error) {
+	product, sellers, err := c.evidence(ctx, s.deal.ResponseIDs)
+	if err != nil || product == nil {
+		return "", err
+	}
+	id := s.deal.Identity()
+	u := work.Unit{Origin: s.origin, Work: ruling.Work{
+		ID: id.WorkID(generation()),
+		Row: keepa.DealRow{
+			ASIN: id.ASIN, Title: s.deal.Title, RootCategory: s.deal.RootCategory, CreationDate: keepa.Minute(id.CreationDate),
+		},
+		Survivor: pipeline.Survivor{
+			Candidate: pipeline.Candidate{Identity: id, Queries: s.deal.Queries, Source: s.deal.Source, ListSeenAt: s.deal.ListedAt},
+			Look:      pipeline.LookPeek, TokensSpent: s.deal.Tokens,
+		},
+	}}
+	r := ruling.Commit(c.judge, u.Work, *product, sellers, 0, s.deal.DecidedAt)
+	return r.Verdict.Outcome, work.Apply(c.bus)(ctx, []work.Effect{u.Conclude(r.Verdict, "")})
+}
+
+// evidence are the stored answers that a deal was decided on: the full record, nil where it is gone, and sellers.
+func (c *committer) evidence(ctx context.Context, ids []string) (*ruling.Answer, []ruling.Answer, error) {
+	var product *ruling.Answer
+	var sellers []ruling.Answer
+	for _, id := range ids {
+		a, err := answers.Load(ctx, c.bus, id)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case a == nil:
+		case a.Kind == pipeline.KindCommit:
+			e := a.Evidence()
+			product = &e
+		case a.Kind == pipeline.KindSeller:
+			sellers = append(sellers, a.Evidence())
+		}
+	}
+	return product, sellers, nil
+}
