@@ -112,7 +112,15 @@ func drawHistories(t *rapid.T) Histories {
 	add := func(s *keepa.Series, v int) { *s = append(*s, keepa.Point{At: at, Value: v, Shipping: -1}) }
 	for range rapid.IntRange(0, 60).Draw(t, "events") {
 		at += keepa.Minute(rapid.SampledFrom([]int{1, 30, 300, 400, 1439, 1440, 1441, 9 * days, 40 * days}).Draw(t, "step"))
-		switch rapid.IntRange(0, 3).Draw(t, "what") {
+		switch rapid.IntRange(0, 4).Draw(t, "what") {
+		case 4: // a sale, unless what follows undoes it
+			add(&h.Used, 3000)
+			add(&h.Rank, 900_000)
+			add(&h.CountUsed, 5)
+			at += days + 1
+			add(&h.CountUsed, 4)
+			add(&h.Rank, 400_000)
+			n = 4
 		case 0:
 			n = max(-1, n+rapid.IntRange(-2, 2).Draw(t, "count"))
 			add(&h.CountUsed, n)

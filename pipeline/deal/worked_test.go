@@ -197,3 +197,36 @@ func TestADealThatIsRenewedKeepsItsCopyAndTakesTodaysNumbers(t *testing.T) {
 		t.Errorf("old numbers: %+v", d)
 	}
 }
+
+func TestWhatACopySellsForDependsOnItsConditionAndOnWhatCapsIt(t *testing.T) {
+	t.Parallel()
+	s, p := Defaults(), workedBook(t)
+	view, copies, err := s.OfOffers(View{}, &p, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := copies[0]
+	c.NextBestCents = nil
+	sale := func(v View, cond keepa.Condition) int64 {
+		c.Condition = cond
+		return v.With(s, c, nil).Outcome.SaleCents
+	}
+	good := sale(view, keepa.ConditionGood)
+	for cond, k := range map[keepa.Condition]float64{keepa.ConditionAcceptable: 0.92, keepa.ConditionVeryGood: 1.05, keepa.ConditionLikeNew: 1.10} {
+		// Only the cap of 7399 for a new copy makes the factor smaller.
+		if got := sale(view, cond); float64(got) < float64(good)*min(k, 1)-float64(good)/50 || (got < good) != (k < 1) {
+			t.Errorf("%s sells for %d, good for %d", cond, got, good)
+		}
+	}
+	for name, change := range map[string]func(*View){
+		"the Buy Box":         func(v *View) { v.buyBox = ptr(int64(3000)) },
+		"Amazon":              func(v *View) { v.Amazon = ptr(int64(3000)) },
+		"the lowest new copy": func(v *View) { v.NewLanded = ptr(int64(3000)) },
+	} {
+		capped := view
+		change(&capped)
+		if got := sale(capped, keepa.ConditionGood); got > 3000 {
+			t.Errorf("%s costs 3000, and ours sells for %d", name, got)
+		}
+	}
+}
