@@ -10,30 +10,27 @@ import (
 
 // Settings are the constants of the economics. The rule file sets them; Defaults is what it starts from.
 type Settings struct {
-	// Marketplace is the Amazon marketplace that the amounts below belong to, as the end of its host name.
-	Marketplace string `yaml:"marketplace"`
+	Marketplace string `yaml:"marketplace"` // the marketplace that the amounts belong to: the end of its host name
 
 	PrepCents     int64   `yaml:"prep_cents"`     // preparing one book for the warehouse
 	InboundCents  int64   `yaml:"inbound_cents"`  // sending one book to the warehouse
 	OtherCents    int64   `yaml:"other_cents"`    // whatever else one book costs
-	ShippingCents int64   `yaml:"shipping_cents"` // what a seller charges who does not say; also the ship credit of a sale
-	TaxPercent    float64 `yaml:"tax_percent"`    // on the landed price; 0 for the exempt
-	VATPercent    float64 `yaml:"vat_percent"`    // contained in the sale price; the referral fee and the revenue are net of it
+	ShippingCents int64   `yaml:"shipping_cents"` // shipping where a seller does not state it; also the ship credit of a sale
+	TaxPercent    float64 `yaml:"tax_percent"`    // sales tax on the landed price; 0 for the exempt
+	VATPercent    float64 `yaml:"vat_percent"`    // contained in the sale price; referral fee and revenue are net of it
 
-	FBAFeeCents     int64   `yaml:"fba_fee_cents"`     // where Keepa does not know the product's
-	ReferralPercent float64 `yaml:"referral_percent"`  // where Keepa does not know the product's
-	ClosingFeeCents int64   `yaml:"closing_fee_cents"` // of media, where Keepa does not know the product's
+	FBAFeeCents     int64   `yaml:"fba_fee_cents"`     // pick and pack where Keepa does not know the product's
+	ReferralPercent float64 `yaml:"referral_percent"`  // referral fee where Keepa does not know the product's
+	CountClosingFee bool    `yaml:"count_closing_fee"` // add the closing fee of media to Amazon's fees
+	ClosingFeeCents int64   `yaml:"closing_fee_cents"` // closing fee of media where Keepa does not know the product's
 
 	// The least that Amazon's fees can be. Keepa's figures are raised to them, so that a look which
 	// does not know the fees yet can still bound the profit.
-	LeastFBAFeeCents     int64   `yaml:"least_fba_fee_cents"`
-	LeastReferralPercent float64 `yaml:"least_referral_percent"`
+	LeastFBAFeeCents     int64   `yaml:"least_fba_fee_cents"`    // the least that Amazon takes to pick, pack and ship
+	LeastReferralPercent float64 `yaml:"least_referral_percent"` // the least referral fee
 
-	// CountClosingFee adds the closing fee of media to Amazon's fees.
-	CountClosingFee bool `yaml:"count_closing_fee"`
-
-	TierACents int64 `yaml:"tier_a_cents"` // expected value from which a survivor is in tier a
-	TierBCents int64 `yaml:"tier_b_cents"` // and in tier b
+	TierACents int64 `yaml:"tier_a_cents"` // expected value from which a survivor goes first
+	TierBCents int64 `yaml:"tier_b_cents"` // expected value from which a survivor goes second
 }
 
 // Defaults are the constants for used books on amazon.com.
