@@ -87,20 +87,16 @@ func post(t *testing.T, dsn, sql, body string, announced int) net.Conn {
 	return conn
 }
 
-func TestAStatementEndsWhateverItsClientDoesInsteadOfWaiting(t *testing.T) {
+func TestAStatementEndsWithItsClientWhateverItIs(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
-	for word, c := range map[string]struct {
-		sql string
-		do  func(net.Conn)
-	}{
-		"has its own log comment": {endless + " SETTINGS log_comment = 'mine'", func(c net.Conn) { _ = c.Close() }},
-		"closes one half":         {flood, func(c net.Conn) { _ = c.(*net.TCPConn).CloseWrite() }},
-		"leaves in the flood":     {flood, func(c net.Conn) { _ = c.Close() }},
+	for word, sql := range map[string]string{
+		"has its own log comment": endless + " SETTINGS log_comment = 'mine'",
+		"leaves in the flood":     flood,
 	} {
-		conn := post(t, dsn, strings.Replace(c.sql, "WORD", word, 1), "", 0)
+		conn := post(t, dsn, strings.Replace(sql, "WORD", word, 1), "", 0)
 		awaitQuery(t, dsn, word)
-		c.do(conn)
+		_ = conn.Close()
 		wantGone(t, "a client that "+word, dsn, word)
 	}
 }

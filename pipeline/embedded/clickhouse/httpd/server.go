@@ -31,12 +31,13 @@ type Options struct {
 	// AnyHost accepts requests for names other than this machine's loopback ones.
 	// Without it, no page in a browser reaches the engine through a name of its own.
 	AnyHost bool
-	// Most is how many requests run at once; 0: 32. Others wait.
-	Most int
 	// Silence is how long a client may neither send nor read in the middle of something; 0: Silence.
 	Silence time.Duration
 	Log     *slog.Logger
 }
+
+// mostStatements is how many statements run at once. Others wait.
+const mostStatements = 32
 
 // Server answers requests as a ClickHouse server would. It is an http.Handler.
 type Server struct {
@@ -62,9 +63,6 @@ func New(o Options) (*Server, error) {
 	if err := os.MkdirAll(o.Temp, 0o700); err != nil {
 		return nil, fmt.Errorf("create %s: %w", o.Temp, err)
 	}
-	if o.Most <= 0 {
-		o.Most = 32
-	}
 	if o.Silence <= 0 {
 		o.Silence = Silence
 	}
@@ -74,7 +72,7 @@ func New(o Options) (*Server, error) {
 	if o.Database == "" {
 		o.Database = "default"
 	}
-	s := &Server{o: o, places: make(chan struct{}, o.Most), running: map[string]bool{}, idle: make(chan struct{})}
+	s := &Server{o: o, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
 	s.sessions.open = map[string]*session{}
 	return s, nil
 }
