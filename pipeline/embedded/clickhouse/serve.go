@@ -72,7 +72,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	defer l.Close() // the server closed it first, or nothing was accepted
+	defer func() { _ = l.Close() }() // the server closed it first, or nothing was accepted
 	if err := mayListen(l, o.Data, password); err != nil {
 		return err
 	}
