@@ -59,13 +59,12 @@ var floors = []floor{
 
 // sideways are the imports within a floor that are allowed, each with its reason.
 var sideways = map[string]string{
-	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/engine":      "the supervised child is the engine behind the shim",
-	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/shim":        "the supervised child is the engine behind the shim",
-	"pipeline/embedded/clickhouse/chtest -> pipeline/embedded/clickhouse":      "the test server is the supervised child itself",
-	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/engine": "the shim is the engine's face",
+	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/engine":       "the supervised child is the engine behind its HTTP interface",
+	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/httpd":        "the supervised child is the engine behind its HTTP interface",
+	"pipeline/embedded/clickhouse/chtest -> pipeline/embedded/clickhouse":       "the test server is the supervised child itself",
+	"pipeline/embedded/clickhouse/httpd -> pipeline/embedded/clickhouse/engine": "requests are answered by the engine",
 	"test/desk -> test/streams": "the desk's NATS is every test's",
 	"test/captured/decoded -> test/captured": "decoded answers are captured ones",
-	"pipeline/embedded/clickhouse/shim -> pipeline/embedded/clickhouse/native": "the shim speaks the native protocol too",
 }
 
 // aside are packages for tests: only _test.go files may import them.
@@ -97,7 +96,7 @@ var web = map[string]string{
 	"pipeline/keepasim":                   "serves the simulated Keepa",
 	"pipeline/onebox":                     "listens for the simulated Keepa",
 	"pipeline/embedded/clickhouse":        "waits for the engine's endpoint",
-	"pipeline/embedded/clickhouse/shim":   "serves the engine's endpoint",
+	"pipeline/embedded/clickhouse/httpd":  "serves the engine's endpoint",
 	"pipeline/embedded/clickhouse/chtest": "asks a hanging engine what it does",
 	"pipeline/console":                    "posts new deals to a webhook",
 	"pipeline/soak":                       "serves the simulated Keepa to processes",

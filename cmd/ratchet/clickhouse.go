@@ -15,15 +15,14 @@ import (
 
 // clickhouseCmd is also what `ratchet up` runs as its child process.
 type clickhouseCmd struct {
-	Lib    string `help:"A libchdb.so got another way (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
-	Data   string `help:"Data directory of the engine (default: ~/.local/share/ratchet/clickhouse). That of ratchet up --data DIR is DIR/real/clickhouse or DIR/simulated/clickhouse." placeholder:"DIR"`
-	Addr   string `help:"Address to serve (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
-	Native string `help:"Address of the native protocol, for clickhouse-client and clickhouse:// (default: HTTP only)." placeholder:"HOST:PORT"`
+	Lib  string `help:"A libchdb.so got another way (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	Data string `help:"Data directory of the engine (default: ~/.local/share/ratchet/clickhouse). That of ratchet up --data DIR is DIR/real/clickhouse or DIR/simulated/clickhouse." placeholder:"DIR"`
+	Addr string `help:"Address to serve (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
 }
 
 // Run serves the embedded engine until a signal comes.
 func (c clickhouseCmd) Run(a *app) error {
-	if err := c.check(); err != nil {
+	if _, _, err := daemon.Address("--addr", c.Addr); err != nil {
 		return err // before minutes of download
 	}
 	if err := c.choose(); err != nil {
@@ -34,19 +33,9 @@ func (c clickhouseCmd) Run(a *app) error {
 		return err
 	}
 	return clickhouse.Serve(a.ctx, clickhouse.ServeOptions{
-		Lib: lib, Data: c.Data, Addr: c.Addr, Native: c.Native, Log: a.env.Log,
-		Ready: func(u, native string) {
-			fmt.Fprintln(a.out, strings.TrimSpace("ready "+console.RedactURL(u)+" "+console.RedactURL(native)))
-		},
+		Lib: lib, Data: c.Data, Addr: c.Addr, Log: a.env.Log,
+		Ready: func(u string) { fmt.Fprintln(a.out, "ready", console.RedactURL(u)) },
 	})
-}
-
-func (c clickhouseCmd) check() error {
-	_, _, err := daemon.Address("--addr", c.Addr)
-	if err == nil && c.Native != "" {
-		_, _, err = daemon.Address("--native", c.Native)
-	}
-	return err
 }
 
 // choose takes the data directory that is meant. An empty engine beside that of `ratchet up`, or in the middle of its

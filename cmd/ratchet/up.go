@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"ratchet/pipeline/console"
@@ -27,7 +26,6 @@ type upCmd struct {
 	For         span    `help:"Stop after this much pipeline time and print the report (90m, 24h, 7d …)." placeholder:"D"`
 	Clickhouse  string  `help:"embedded, none, or the URL of a server (CLICKHOUSE_URL)." env:"CLICKHOUSE_URL" default:"embedded"`
 	CHAddr      string  `name:"clickhouse-addr" help:"Address of the embedded ClickHouse (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
-	CHNative    string  `name:"clickhouse-native" help:"Address of its native protocol, for clickhouse-client and clickhouse:// (default: ${default}); none: HTTP only." default:"127.0.0.1:9000" placeholder:"HOST:PORT"`
 	CHLib       string  `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
@@ -65,7 +63,7 @@ func (c upCmd) Run(a *app) error {
 		say("NATS:  %s   monitoring http://%s", box.NATSURL, c.NATSMonitor)
 	}
 	if box.CHURL != "" {
-		say("SQL:   %s", strings.TrimSpace(console.RedactURL(box.CHURL)+"   "+console.RedactURL(box.CHNativeURL)))
+		say("SQL:   %s", console.RedactURL(box.CHURL))
 	} else {
 		say("SQL:   none; reports and deals come from the streams")
 	}
@@ -113,7 +111,7 @@ func (c upCmd) watch(a *app, box *onebox.Box) error {
 func (c upCmd) options(a *app) (onebox.Options, error) {
 	o := onebox.Options{
 		Data: c.Data, Key: daemon.Secret(c.Key), KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
-		NATSAddr: c.NATS, Monitor: c.NATSMonitor, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHNative: c.CHNative, CHLib: c.CHLib,
+		NATSAddr: c.NATS, Monitor: c.NATSMonitor, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
 		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: onebox.FullBucket, SkipPeek: c.NoPeek,
 		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	}
@@ -133,9 +131,6 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 		o.World = onebox.Simulated
 	default:
 		o.World = onebox.Real
-	}
-	if o.CHNative == onebox.None {
-		o.CHNative = ""
 	}
 	if o.ClickHouse == "" {
 		o.ClickHouse = onebox.Embedded

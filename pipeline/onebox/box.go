@@ -30,13 +30,12 @@ const tokendWithin = 10 * time.Second
 
 // Box is the running pipeline.
 type Box struct {
-	Bus         *bus.Bus      // a connection for whoever watches
-	Sim         *keepasim.Sim // nil in the real world
-	Env         daemon.Env    // pipeline time and the logger
-	T0          time.Time     // pipeline time at which every daemon was ready
-	NATSURL     string        // for clients outside; empty without a listener
-	CHURL       string        // ClickHouse as clickhouse-go takes it; empty without one
-	CHNativeURL string        // the embedded one by its native protocol; empty without that
+	Bus     *bus.Bus      // a connection for whoever watches
+	Sim     *keepasim.Sim // nil in the real world
+	Env     daemon.Env    // pipeline time and the logger
+	T0      time.Time     // pipeline time at which every daemon was ready
+	NATSURL string        // for clients outside; empty without a listener
+	CHURL   string        // ClickHouse as clickhouse-go takes it; empty without one
 
 	o        Options
 	nats     *natsd.Server
@@ -151,10 +150,10 @@ func (b *Box) openClickHouse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.ch, err = clickhouse.Start(ctx, clickhouse.StartOptions{Lib: lib, Data: b.o.dir("clickhouse"), Addr: b.o.CHAddr, Native: b.o.CHNative, Log: b.o.Log}); err != nil {
+	if b.ch, err = clickhouse.Start(ctx, clickhouse.StartOptions{Lib: lib, Data: b.o.dir("clickhouse"), Addr: b.o.CHAddr, Log: b.o.Log}); err != nil {
 		return err
 	}
-	b.CHURL, b.CHNativeURL = b.ch.URL(), b.ch.NativeURL()
+	b.CHURL = b.ch.URL()
 	return nil
 }
 

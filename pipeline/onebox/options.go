@@ -52,7 +52,6 @@ type Options struct {
 	Monitor     string             // host:port of its monitoring; empty: none
 	ClickHouse  string             // Embedded, None or a URL
 	CHAddr      string             // host:port of the embedded ClickHouse
-	CHNative    string             // host:port of its native protocol; empty: HTTP only
 	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
 	Speed       float64            // pipeline seconds per machine second; 1 in the real world
 	Seed        uint64             // of the simulated catalogue
@@ -104,7 +103,7 @@ func (o Options) Validate() error {
 		return daemon.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", o.Rate)
 	}
 	for _, a := range [][2]string{
-		{"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr}, {"--clickhouse-native", o.CHNative},
+		{"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr},
 	} {
 		if a[1] == "" {
 			continue // not asked for

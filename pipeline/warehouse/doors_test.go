@@ -2,7 +2,6 @@ package warehouse_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -22,7 +20,8 @@ import (
 	"ratchet/pipeline/warehouse"
 )
 
-// The questions' files are for everybody: ratchet report, curl, clickhouse-client and Grafana send them as they are.
+// The questions' files are for everybody: ratchet report, curl, Grafana and, against a server, clickhouse-client send them
+// as they are.
 
 // given are the parameters with which answer asks a question.
 func given(q warehouse.Question) map[string]string {
@@ -122,42 +121,13 @@ func asValue(v any) any {
 	return v
 }
 
-// The driver speaks another language to the same tables: migrations, inserts with their tokens, questions.
-func TestTheNativeProtocolStoresAndAnswersWhatHTTPDoes(t *testing.T) {
+func TestAnAnswerWithoutRowsHasItsColumns(t *testing.T) {
 	t.Parallel()
-	dsn, native := chtest.Both(t)
-	w, err := warehouse.Open(t.Context(), dsn)
+	w := openAt(t, chtest.Database(t))
+	none, err := w.SQL(t.Context(), "WITH 1 AS x SELECT x AS a, 'y' AS b WHERE 0 -- nothing", true)
 	must(t, err)
-	defer func() { _ = w.Close() }()
-	n, err := warehouse.Open(t.Context(), native)
-	must(t, err)
-	defer func() { _ = n.Close() }()
-	must(t, n.Migrate(t.Context()))
-	must(t, w.Migrate(t.Context()))
-	seed(t, n)
-	seed(t, n) // under the same tokens, so it is dropped on its way in
-	seed(t, w) // by the other door too
-	want(t, n, "SELECT count() FROM verdicts", "120")
-	for _, q := range warehouse.Questions() {
-		golden, err := os.ReadFile(filepath.Join("testdata", "answers", q.Name+".csv"))
-		must(t, err)
-		if got := answer(t, n, q); !bytes.Equal(got, golden) {
-			t.Errorf("%s natively:\n%swant\n%s", q.Name, got, golden)
-		}
-	}
-	for _, door := range []*warehouse.Warehouse{w, n} {
-		none, err := door.SQL(t.Context(), "WITH 1 AS x SELECT x AS a, 'y' AS b WHERE 0 -- nothing", true)
-		must(t, err)
-		if strings.Join(none.Columns, " ") != "a b" || len(none.Types) != 2 || len(none.Rows) != 0 {
-			t.Errorf("an answer without rows: got %+v", none)
-		}
-	}
-	for _, wrong := range []string{"SELECT * FROM nope", "SELECT nope", "SELEC 1", "DROP TABLE verdicts"} {
-		_, byHTTP := w.SQL(t.Context(), wrong, true)
-		_, natively := n.SQL(t.Context(), wrong, true)
-		if byHTTP == nil || natively == nil || warehouse.Classify(byHTTP) != warehouse.Classify(natively) {
-			t.Errorf("%s: by HTTP %v, natively %v", wrong, byHTTP, natively)
-		}
+	if strings.Join(none.Columns, " ") != "a b" || len(none.Types) != 2 || len(none.Rows) != 0 {
+		t.Errorf("got %+v", none)
 	}
 }
 
@@ -218,69 +188,6 @@ func TestREADMEsCurlExamplesRunAsWritten(t *testing.T) {
 		if !strings.Contains(out, "glance") || !strings.Contains(out, "commit") {
 			t.Errorf("%s\nprinted\n%s", command, out)
 		}
-	}
-}
-
-// modernClient reports whether a clickhouse-client is at hand that knows parameters.
-func modernClient(t *testing.T) bool {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	said, err := osexec.CommandContext(ctx, "clickhouse-client", "--version").Output()
-	m := regexp.MustCompile(`version (\d+)\.`).FindSubmatch(said)
-	if err != nil || m == nil {
-		return false
-	}
-	major, err := strconv.Atoi(string(m[1]))
-	return err == nil && major >= 22
-}
-
-var clientFlag = regexp.MustCompile(`--(\S+) ('[^']*'|"[^"]*"|\S+)`)
-
-// Where no clickhouse-client of these years is at hand, the driver sends what the client would.
-func TestREADMEsClientExamplesRunAsWritten(t *testing.T) {
-	t.Parallel()
-	dsn, native := chtest.Both(t)
-	at, err := url.Parse(native)
-	must(t, err)
-	w := openAt(t, dsn)
-	seed(t, w)
-	modern := modernClient(t)
-	for _, command := range examples(t, "clickhouse-client") {
-		if modern {
-			out := shell(t, command, "--database ratchet", "--port "+at.Port()+" --database "+strings.Trim(at.Path, "/"))
-			if !strings.Contains(out, "glance") {
-				t.Errorf("%s\nprinted\n%s", command, out)
-			}
-			continue
-		}
-		sql, params := "", clickhouse.Parameters{}
-		for _, flag := range clientFlag.FindAllStringSubmatch(command, -1) {
-			value := strings.Trim(flag[2], `'"`)
-			switch name, isParam := strings.CutPrefix(flag[1], "param_"); {
-			case isParam:
-				params[name] = value
-			case flag[1] == "query":
-				sql = value
-			case flag[1] == "queries-file":
-				text, err := os.ReadFile(filepath.Join("..", "..", value))
-				must(t, err)
-				sql = string(text)
-			case flag[1] != "database" || value != "ratchet":
-				t.Errorf("%s: the test does not know --%s %s", command, flag[1], value)
-			}
-		}
-		o, err := clickhouse.ParseDSN(native)
-		must(t, err)
-		conn, err := clickhouse.Open(o)
-		must(t, err)
-		rows, err := conn.Query(clickhouse.Context(t.Context(), clickhouse.WithParameters(params)), sql)
-		must(t, err)
-		if !rows.Next() {
-			t.Errorf("%s: no rows; %v", command, rows.Err())
-		}
-		must(t, rows.Close())
-		must(t, conn.Close())
 	}
 }
 

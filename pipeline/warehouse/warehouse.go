@@ -6,7 +6,7 @@
 // we were told that it failed is dropped when it comes again. Nothing is inserted asynchronously, so an insert that
 // returned is stored.
 //
-// It speaks HTTP or the native protocol, to the embedded engine or to a server; nothing here knows which.
+// It speaks HTTP to the embedded engine, and HTTP or the native protocol to a server; nothing here knows which.
 package warehouse
 
 import (

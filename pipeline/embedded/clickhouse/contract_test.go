@@ -37,7 +37,8 @@ func embeddedOnly(t *testing.T, why string) {
 	}
 }
 
-// byHTTP is a database reached by HTTP. Where the server under test is reached natively there is nothing to test.
+// byHTTP is a database reached by HTTP, the one way into the embedded engine. Where the server under test is reached by its
+// native protocol there is nothing to test.
 func byHTTP(t *testing.T) string {
 	t.Helper()
 	dsn := chtest.Database(t)
@@ -45,29 +46,6 @@ func byHTTP(t *testing.T) string {
 		t.Skip("CLICKHOUSE_TEST_URL names the native protocol, and this is about HTTP")
 	}
 	return dsn
-}
-
-// byBoth runs a test by HTTP and by the native protocol, each in a database of its own.
-func byBoth(t *testing.T, test func(t *testing.T, dsn string)) {
-	t.Helper()
-	t.Parallel()
-	t.Run("http", func(t *testing.T) {
-		t.Parallel()
-		test(t, byHTTP(t))
-	})
-	t.Run("native", func(t *testing.T) {
-		t.Parallel()
-		_, native := chtest.Both(t)
-		test(t, native)
-	})
-}
-
-// onlyHTTP skips what is about HTTP.
-func onlyHTTP(t *testing.T, dsn string) {
-	t.Helper()
-	if !strings.HasPrefix(dsn, "http") {
-		t.Skip("this is about HTTP")
-	}
 }
 
 func open(t *testing.T, dsn string, change ...func(*chgo.Options)) driver.Conn {
@@ -166,271 +144,266 @@ func try(ctx context.Context, dsn, method string, params url.Values, body io.Rea
 }
 
 func TestTheDriverConnectsAndAsks(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		if err := c.Ping(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		v, err := c.ServerVersion()
-		if err != nil || v.Version.Major < 24 {
-			t.Errorf("version: %v, %v", v, err)
-		}
-		want(t, "one value", one[uint8](t, c, "SELECT 1"), 1)
-		want(t, "? bind", one[string](t, c, "SELECT ?", "it's"), "it's")
-		want(t, "$1 bind", one[string](t, c, "SELECT $1", `a\b`), `a\b`)
-		want(t, "@name bind", one[string](t, c, "SELECT @x", chgo.Named("x", "y\n\nz")), "y\n\nz")
-		ctx := chgo.Context(t.Context(), chgo.WithParameters(chgo.Parameters{"x": "7", "s": "a'b"}))
-		var n int32
-		var s string
-		if err := c.QueryRow(ctx, "SELECT {x:Int32}, {s:String}").Scan(&n, &s); err != nil || n != 7 || s != "a'b" {
-			t.Errorf("server-side parameters: got %d %q %v", n, s, err)
-		}
-		var none uint8
-		if err := c.QueryRow(t.Context(), "SELECT 1 WHERE 0").Scan(&none); !errors.Is(err, sql.ErrNoRows) {
-			t.Errorf("no rows: got %v", err)
-		}
-		var rows []struct {
-			N uint64 `ch:"number"`
-		}
-		if err := c.Select(t.Context(), &rows, "SELECT number FROM numbers(3)"); err != nil || len(rows) != 3 || rows[2].N != 2 {
-			t.Errorf("select into structs: got %v, %v", rows, err)
-		}
-		want(t, "time zone", one[string](t, c, "SELECT timezone()"), "UTC")
-	})
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	if err := c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v, err := c.ServerVersion()
+	if err != nil || v.Version.Major < 24 {
+		t.Errorf("version: %v, %v", v, err)
+	}
+	want(t, "one value", one[uint8](t, c, "SELECT 1"), 1)
+	want(t, "? bind", one[string](t, c, "SELECT ?", "it's"), "it's")
+	want(t, "$1 bind", one[string](t, c, "SELECT $1", `a\b`), `a\b`)
+	want(t, "@name bind", one[string](t, c, "SELECT @x", chgo.Named("x", "y\n\nz")), "y\n\nz")
+	ctx := chgo.Context(t.Context(), chgo.WithParameters(chgo.Parameters{"x": "7", "s": "a'b"}))
+	var n int32
+	var s string
+	if err := c.QueryRow(ctx, "SELECT {x:Int32}, {s:String}").Scan(&n, &s); err != nil || n != 7 || s != "a'b" {
+		t.Errorf("server-side parameters: got %d %q %v", n, s, err)
+	}
+	var none uint8
+	if err := c.QueryRow(t.Context(), "SELECT 1 WHERE 0").Scan(&none); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("no rows: got %v", err)
+	}
+	var rows []struct {
+		N uint64 `ch:"number"`
+	}
+	if err := c.Select(t.Context(), &rows, "SELECT number FROM numbers(3)"); err != nil || len(rows) != 3 || rows[2].N != 2 {
+		t.Errorf("select into structs: got %v, %v", rows, err)
+	}
+	want(t, "time zone", one[string](t, c, "SELECT timezone()"), "UTC")
 }
 
 func TestAnAnswerOfManyBlocksArrivesWhole(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		rows, err := c.Query(t.Context(), "SELECT number, toString(number) FROM numbers(1000000)")
-		if err != nil {
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	rows, err := c.Query(t.Context(), "SELECT number, toString(number) FROM numbers(1000000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var n, sum uint64
+	for rows.Next() {
+		var v uint64
+		var s string
+		if err := rows.Scan(&v, &s); err != nil {
 			t.Fatal(err)
 		}
-		defer rows.Close()
-		var n, sum uint64
-		for rows.Next() {
-			var v uint64
-			var s string
-			if err := rows.Scan(&v, &s); err != nil {
-				t.Fatal(err)
-			}
-			n, sum = n+1, sum+v
-		}
-		if rows.Err() != nil || n != 1000000 || sum != 499999500000 {
-			t.Errorf("got %d rows, sum %d, %v", n, sum, rows.Err())
-		}
-	})
+		n, sum = n+1, sum+v
+	}
+	if rows.Err() != nil || n != 1000000 || sum != 499999500000 {
+		t.Errorf("got %d rows, sum %d, %v", n, sum, rows.Err())
+	}
 }
 
 func TestStatementsWithoutAResultRun(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		for _, sql := range []string{
-			"CREATE TABLE t (a UInt32, s String) ENGINE = MergeTree ORDER BY a",
-			"INSERT INTO t VALUES (1, 'x'), (2, 'y')",
-			"INSERT INTO t SELECT number, 'n' FROM numbers(10)",
-			"ALTER TABLE t ADD COLUMN b UInt8 DEFAULT 3",
-			"OPTIMIZE TABLE t FINAL",
-			"CREATE VIEW v AS SELECT a FROM t",
-			"CREATE TABLE hourly (a UInt32, n AggregateFunction(groupBitmap, UInt64)) ENGINE = AggregatingMergeTree ORDER BY a",
-			"CREATE MATERIALIZED VIEW mv TO hourly AS SELECT a, groupBitmapState(toUInt64(a)) AS n FROM t GROUP BY a",
-			"DROP VIEW v",
-			"TRUNCATE TABLE t",
-			"DROP TABLE t SYNC",
-		} {
-			exec(t, c, sql)
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	for _, sql := range []string{
+		"CREATE TABLE t (a UInt32, s String) ENGINE = MergeTree ORDER BY a",
+		"INSERT INTO t VALUES (1, 'x'), (2, 'y')",
+		"INSERT INTO t SELECT number, 'n' FROM numbers(10)",
+		"ALTER TABLE t ADD COLUMN b UInt8 DEFAULT 3",
+		"OPTIMIZE TABLE t FINAL",
+		"CREATE VIEW v AS SELECT a FROM t",
+		"CREATE TABLE hourly (a UInt32, n AggregateFunction(groupBitmap, UInt64)) ENGINE = AggregatingMergeTree ORDER BY a",
+		"CREATE MATERIALIZED VIEW mv TO hourly AS SELECT a, groupBitmapState(toUInt64(a)) AS n FROM t GROUP BY a",
+		"DROP VIEW v",
+		"TRUNCATE TABLE t",
+		"DROP TABLE t SYNC",
+	} {
+		exec(t, c, sql)
+	}
+	for sql, columns := range map[string]int{
+		"SHOW TABLES": 1, "SHOW DATABASES": 1, "EXPLAIN SELECT 1": 1, "DESCRIBE TABLE hourly": 7,
+		"SHOW CREATE TABLE hourly": 1, "EXISTS hourly": 1,
+	} {
+		rows, err := c.Query(t.Context(), sql)
+		if err != nil {
+			t.Errorf("%s: %v", sql, err)
+			continue
 		}
-		for sql, columns := range map[string]int{
-			"SHOW TABLES": 1, "SHOW DATABASES": 1, "EXPLAIN SELECT 1": 1, "DESCRIBE TABLE hourly": 7,
-			"SHOW CREATE TABLE hourly": 1, "EXISTS hourly": 1,
-		} {
-			rows, err := c.Query(t.Context(), sql)
-			if err != nil {
-				t.Errorf("%s: %v", sql, err)
-				continue
-			}
-			if !rows.Next() || len(rows.Columns()) < columns {
-				t.Errorf("%s: got columns %v", sql, rows.Columns())
-			}
-			_ = rows.Close()
+		if !rows.Next() || len(rows.Columns()) < columns {
+			t.Errorf("%s: got columns %v", sql, rows.Columns())
 		}
-	})
+		_ = rows.Close()
+	}
 }
 
 // Every type goes from the engine to the driver, from the driver into a second table,
 // and both tables must read the same.
 func TestEveryTypeGoesThroughTheDriverAndBack(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		types := []struct{ kind, value string }{
-			{"UInt8", "255"},
-			{"UInt16", "65535"},
-			{"UInt32", "4294967295"},
-			{"UInt64", "18446744073709551615"},
-			{"UInt128", "toUInt128('340282366920938463463374607431768211455')"},
-			{"UInt256", "pow(2, 200)::UInt256"},
-			{"Int8", "-128"},
-			{"Int16", "-32768"},
-			{"Int32", "-2147483648"},
-			{"Int64", "-9223372036854775808"},
-			{"Int128", "toInt128('-170141183460469231731687303715884105728')"},
-			{"Int256", "toInt256(-1)"},
-			{"Float32", "1.5"},
-			{"Float64", "-0.1"},
-			{"BFloat16", "2.5"},
-			{"Bool", "true"},
-			{"String", `'a\n\nb\0ü'`},
-			{"FixedString(10)", "'B000000001'"},
-			{"Date", "'2024-02-29'"},
-			{"Date32", "'1925-01-01'"},
-			{"DateTime", "'2024-02-29 23:59:59'"},
-			{"DateTime64(3, 'UTC')", "'2024-02-29 23:59:59.123'"},
-			{"DateTime64(3, 'Asia/Tokyo')", "'2024-02-29 23:59:59.123'"},
-			{"Decimal(18, 4)", "'12.3456'"},
-			{"Decimal(38, 10)", "'-1.0000000001'"},
-			{"UUID", "'61f0c404-5cb3-11e7-907b-a6006ad3dba0'"},
-			{"IPv4", "'1.2.3.4'"},
-			{"IPv6", "'2001:db8::1'"},
-			{"Enum8('a' = 1, 'b' = 2)", "'b'"},
-			{"Enum16('x' = 1000)", "'x'"},
-			{"LowCardinality(String)", "'low'"},
-			{"LowCardinality(Nullable(String))", "NULL"},
-			{"Nullable(UInt32)", "NULL"},
-			{"Nullable(String)", "'n'"},
-			{"Array(UInt16)", "[1, 2, 3]"},
-			{"Array(Array(String))", "[['a'], [], ['b', 'c']]"},
-			{"Array(Nullable(Int8))", "[1, NULL]"},
-			{"Map(String, UInt64)", "map('k', 1)"},
-			{"Map(String, Array(String))", "map('k', ['v'])"},
-			{"Tuple(UInt8, String)", "(1, 'x')"},
-			{"Tuple(a UInt8, b String)", "(1, 'x')"},
-			{"SimpleAggregateFunction(max, UInt32)", "9"},
-			{"Point", "(1.5, 2.5)"},
-			{"Variant(String, UInt64)", "42::UInt64"},
-			{"Dynamic", "'text'"},
-			{"JSON", `'{"a":{"b":1},"c":["x","y"],"d":"e"}'`},
-		}
-		for i, tc := range types {
-			t.Run(tc.kind, func(t *testing.T) {
-				from, to := fmt.Sprintf("f%d", i), fmt.Sprintf("t%d", i)
-				exec(t, c, "CREATE TABLE "+from+" (v "+tc.kind+") ENGINE = MergeTree ORDER BY tuple()")
-				exec(t, c, "CREATE TABLE "+to+" AS "+from)
-				exec(t, c, "INSERT INTO "+from+" SELECT "+tc.value)
-				rows, err := c.Query(t.Context(), "SELECT v FROM "+from)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !rows.Next() {
-					t.Fatalf("no row: %v", rows.Err())
-				}
-				v := reflect.New(rows.ColumnTypes()[0].ScanType())
-				if err := rows.Scan(v.Interface()); err != nil {
-					t.Fatal(err)
-				}
-				_ = rows.Close()
-				b, err := c.PrepareBatch(t.Context(), "INSERT INTO "+to)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := b.Append(v.Elem().Interface()); err != nil {
-					t.Fatal(err)
-				}
-				if err := b.Send(); err != nil {
-					t.Fatal(err)
-				}
-				text := "SELECT toString(v) || dumpColumnStructure(v) FROM "
-				if strings.HasPrefix(tc.kind, "LowCardinality(Null") || strings.HasPrefix(tc.kind, "Nullable") {
-					text = "SELECT ifNull(toString(v), 'null') FROM "
-				}
-				want(t, tc.kind, one[string](t, c, text+to), one[string](t, c, text+from))
-			})
-		}
-	})
-}
-
-func TestBatchesOfEverySizeAndShapeArrive(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		exec(t, c, "CREATE TABLE t (a UInt32, s String, d UInt8 DEFAULT 5) ENGINE = MergeTree ORDER BY a")
-		total := uint64(0)
-		for _, n := range []int{1, 1000, 100000} {
-			b, err := c.PrepareBatch(t.Context(), "INSERT INTO t (a, s) SETTINGS max_insert_block_size = 1000")
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	types := []struct{ kind, value string }{
+		{"UInt8", "255"},
+		{"UInt16", "65535"},
+		{"UInt32", "4294967295"},
+		{"UInt64", "18446744073709551615"},
+		{"UInt128", "toUInt128('340282366920938463463374607431768211455')"},
+		{"UInt256", "pow(2, 200)::UInt256"},
+		{"Int8", "-128"},
+		{"Int16", "-32768"},
+		{"Int32", "-2147483648"},
+		{"Int64", "-9223372036854775808"},
+		{"Int128", "toInt128('-170141183460469231731687303715884105728')"},
+		{"Int256", "toInt256(-1)"},
+		{"Float32", "1.5"},
+		{"Float64", "-0.1"},
+		{"BFloat16", "2.5"},
+		{"Bool", "true"},
+		{"String", `'a\n\nb\0ü'`},
+		{"FixedString(10)", "'B000000001'"},
+		{"Date", "'2024-02-29'"},
+		{"Date32", "'1925-01-01'"},
+		{"DateTime", "'2024-02-29 23:59:59'"},
+		{"DateTime64(3, 'UTC')", "'2024-02-29 23:59:59.123'"},
+		{"DateTime64(3, 'Asia/Tokyo')", "'2024-02-29 23:59:59.123'"},
+		{"Decimal(18, 4)", "'12.3456'"},
+		{"Decimal(38, 10)", "'-1.0000000001'"},
+		{"UUID", "'61f0c404-5cb3-11e7-907b-a6006ad3dba0'"},
+		{"IPv4", "'1.2.3.4'"},
+		{"IPv6", "'2001:db8::1'"},
+		{"Enum8('a' = 1, 'b' = 2)", "'b'"},
+		{"Enum16('x' = 1000)", "'x'"},
+		{"LowCardinality(String)", "'low'"},
+		{"LowCardinality(Nullable(String))", "NULL"},
+		{"Nullable(UInt32)", "NULL"},
+		{"Nullable(String)", "'n'"},
+		{"Array(UInt16)", "[1, 2, 3]"},
+		{"Array(Array(String))", "[['a'], [], ['b', 'c']]"},
+		{"Array(Nullable(Int8))", "[1, NULL]"},
+		{"Map(String, UInt64)", "map('k', 1)"},
+		{"Map(String, Array(String))", "map('k', ['v'])"},
+		{"Tuple(UInt8, String)", "(1, 'x')"},
+		{"Tuple(a UInt8, b String)", "(1, 'x')"},
+		{"SimpleAggregateFunction(max, UInt32)", "9"},
+		{"Point", "(1.5, 2.5)"},
+		{"Variant(String, UInt64)", "42::UInt64"},
+		{"Dynamic", "'text'"},
+		{"JSON", `'{"a":{"b":1},"c":["x","y"],"d":"e"}'`},
+	}
+	for i, tc := range types {
+		t.Run(tc.kind, func(t *testing.T) {
+			from, to := fmt.Sprintf("f%d", i), fmt.Sprintf("t%d", i)
+			exec(t, c, "CREATE TABLE "+from+" (v "+tc.kind+") ENGINE = MergeTree ORDER BY tuple()")
+			exec(t, c, "CREATE TABLE "+to+" AS "+from)
+			exec(t, c, "INSERT INTO "+from+" SELECT "+tc.value)
+			rows, err := c.Query(t.Context(), "SELECT v FROM "+from)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i := range n {
-				// Two line ends in the data once ended it, and ran the rest as SQL.
-				if err := b.Append(uint32(i)|0x0A0A, "x\n\nDROP TABLE t\n\n"); err != nil {
-					t.Fatal(err)
-				}
+			if !rows.Next() {
+				t.Fatalf("no row: %v", rows.Err())
+			}
+			v := reflect.New(rows.ColumnTypes()[0].ScanType())
+			if err := rows.Scan(v.Interface()); err != nil {
+				t.Fatal(err)
+			}
+			_ = rows.Close()
+			b, err := c.PrepareBatch(t.Context(), "INSERT INTO "+to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Append(v.Elem().Interface()); err != nil {
+				t.Fatal(err)
 			}
 			if err := b.Send(); err != nil {
 				t.Fatal(err)
 			}
-			total += uint64(n)
-			want(t, "rows", one[uint64](t, c, "SELECT count() FROM t WHERE d = 5 AND s = 'x\\n\\nDROP TABLE t\\n\\n'"), total)
-		}
-		b, err := c.PrepareBatch(t.Context(), "INSERT INTO t")
+			text := "SELECT toString(v) || dumpColumnStructure(v) FROM "
+			if strings.HasPrefix(tc.kind, "LowCardinality(Null") || strings.HasPrefix(tc.kind, "Nullable") {
+				text = "SELECT ifNull(toString(v), 'null') FROM "
+			}
+			want(t, tc.kind, one[string](t, c, text+to), one[string](t, c, text+from))
+		})
+	}
+}
+
+func TestBatchesOfEverySizeAndShapeArrive(t *testing.T) {
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	exec(t, c, "CREATE TABLE t (a UInt32, s String, d UInt8 DEFAULT 5) ENGINE = MergeTree ORDER BY a")
+	total := uint64(0)
+	for _, n := range []int{1, 1000, 100000} {
+		b, err := c.PrepareBatch(t.Context(), "INSERT INTO t (a, s) SETTINGS max_insert_block_size = 1000")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, column := range []any{[]uint32{1, 2}, []string{"a", "b"}, []uint8{7, 7}} {
-			if err := b.Column(i).Append(column); err != nil {
+		for i := range n {
+			// Two line ends in the data once ended it, and ran the rest as SQL.
+			if err := b.Append(uint32(i)|0x0A0A, "x\n\nDROP TABLE t\n\n"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if err := b.Send(); err != nil {
 			t.Fatal(err)
 		}
-		want(t, "columnar", one[uint64](t, c, "SELECT count() FROM t WHERE d = 7"), 2)
-		s, err := c.PrepareBatch(t.Context(), "INSERT INTO t (a, s)")
-		if err != nil {
+		total += uint64(n)
+		want(t, "rows", one[uint64](t, c, "SELECT count() FROM t WHERE d = 5 AND s = 'x\\n\\nDROP TABLE t\\n\\n'"), total)
+	}
+	b, err := c.PrepareBatch(t.Context(), "INSERT INTO t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, column := range []any{[]uint32{1, 2}, []string{"a", "b"}, []uint8{7, 7}} {
+		if err := b.Column(i).Append(column); err != nil {
 			t.Fatal(err)
 		}
-		row := struct {
-			A uint32 `ch:"a"`
-			S string `ch:"s"`
-		}{9, "struct"}
-		if err := errors.Join(s.AppendStruct(&row), s.Send()); err != nil {
-			t.Fatal(err)
-		}
-		want(t, "struct", one[uint64](t, c, "SELECT count() FROM t WHERE s = 'struct'"), 1)
-		async := chgo.Context(t.Context(), chgo.WithAsync(false))
-		if err := c.Exec(async, "INSERT INTO t (a, s) VALUES (10, 'async')"); err != nil {
-			t.Fatal(err)
-		}
-		if chtest.Embedded() { // a server may still hold it
-			want(t, "async is durable at once", one[uint64](t, c, "SELECT count() FROM t WHERE s = 'async'"), 1)
-		}
-		if !strings.HasPrefix(dsn, "http") {
-			return // the driver converts no formats, and natively the server does not either
-		}
-		if err := c.InsertFormat(t.Context(), "JSONEachRow", "INSERT INTO t", strings.NewReader("{\"a\":11,\"s\":\"fmt\"}\n\n{\"a\":12,\"s\":\"fmt\"}\n")); err != nil {
-			t.Fatal(err)
-		}
-		want(t, "InsertFormat", one[uint64](t, c, "SELECT count() FROM t WHERE s = 'fmt'"), 2)
-		r, err := c.QueryFormat(t.Context(), "CSV", "SELECT a FROM t WHERE s = 'fmt' ORDER BY a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		csv, err := io.ReadAll(r)
-		want(t, "QueryFormat", string(csv), "11\n12\n")
-		if err != nil {
-			t.Error(err)
-		}
-	})
+	}
+	if err := b.Send(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "columnar", one[uint64](t, c, "SELECT count() FROM t WHERE d = 7"), 2)
+	s, err := c.PrepareBatch(t.Context(), "INSERT INTO t (a, s)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := struct {
+		A uint32 `ch:"a"`
+		S string `ch:"s"`
+	}{9, "struct"}
+	if err := errors.Join(s.AppendStruct(&row), s.Send()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "struct", one[uint64](t, c, "SELECT count() FROM t WHERE s = 'struct'"), 1)
+	async := chgo.Context(t.Context(), chgo.WithAsync(false))
+	if err := c.Exec(async, "INSERT INTO t (a, s) VALUES (10, 'async')"); err != nil {
+		t.Fatal(err)
+	}
+	if chtest.Embedded() { // a server may still hold it
+		want(t, "async is durable at once", one[uint64](t, c, "SELECT count() FROM t WHERE s = 'async'"), 1)
+	}
+	if err := c.InsertFormat(t.Context(), "JSONEachRow", "INSERT INTO t", strings.NewReader("{\"a\":11,\"s\":\"fmt\"}\n\n{\"a\":12,\"s\":\"fmt\"}\n")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "InsertFormat", one[uint64](t, c, "SELECT count() FROM t WHERE s = 'fmt'"), 2)
+	r, err := c.QueryFormat(t.Context(), "CSV", "SELECT a FROM t WHERE s = 'fmt' ORDER BY a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	csv, err := io.ReadAll(r)
+	want(t, "QueryFormat", string(csv), "11\n12\n")
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func TestCompressionWorksBothWays(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		methods := []chgo.CompressionMethod{chgo.CompressionNone, chgo.CompressionLZ4, chgo.CompressionZSTD}
-		if strings.HasPrefix(dsn, "http") {
-			methods = append(methods, chgo.CompressionGZIP, chgo.CompressionDeflate, chgo.CompressionBrotli)
-		}
-		for _, method := range methods {
-			t.Run(method.String(), func(t *testing.T) { compresses(t, method, dsn) })
-		}
-	})
+	t.Parallel()
+	dsn := byHTTP(t)
+	for _, method := range []chgo.CompressionMethod{
+		chgo.CompressionNone, chgo.CompressionLZ4, chgo.CompressionZSTD, chgo.CompressionGZIP, chgo.CompressionDeflate, chgo.CompressionBrotli,
+	} {
+		t.Run(method.String(), func(t *testing.T) { compresses(t, method, dsn) })
+	}
 }
 
 func compresses(t *testing.T, method chgo.CompressionMethod, dsn string) {
@@ -610,34 +583,34 @@ func TestSettingsEndWithTheirRequestAndSessionsKeepThem(t *testing.T) {
 }
 
 func TestAQueryStopsWhenItsClientLeaves(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		defer cancel()
-		begin := time.Now()
-		// Yields nothing until its end: only a kill stops it.
-		rows, err := c.Query(ctx, "SELECT count() FROM system.numbers WHERE number % 7 = 8 AND 'departed' != ''")
-		if err == nil {
-			for rows.Next() {
-			}
-			err = rows.Err()
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	// Yields nothing until its end: only a kill stops it.
+	rows, err := c.Query(ctx, "SELECT count() FROM system.numbers WHERE number % 7 = 8 AND 'departed' != ''")
+	if err == nil {
+		for rows.Next() {
 		}
-		if err == nil {
-			t.Error("an endless query ended")
+		err = rows.Err()
+	}
+	if err == nil {
+		t.Error("an endless query ended")
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("the client waited %s after its deadline", took)
+	}
+	for until := time.Now().Add(5 * time.Second); ; {
+		n := one[uint64](t, c, "SELECT count() FROM system.processes WHERE query LIKE '%departed%' AND query NOT LIKE '%processes%'")
+		if n == 0 {
+			return
 		}
-		if took := time.Since(begin); took > 3*time.Second {
-			t.Errorf("the client waited %s after its deadline", took)
+		if time.Now().After(until) {
+			t.Fatal("the query still runs")
 		}
-		for until := time.Now().Add(5 * time.Second); ; {
-			n := one[uint64](t, c, "SELECT count() FROM system.processes WHERE query LIKE '%departed%' AND query NOT LIKE '%processes%'")
-			if n == 0 {
-				return
-			}
-			if time.Now().After(until) {
-				t.Fatal("the query still runs")
-			}
-		}
-	})
+	}
 }
 
 func TestCurlSpeaksToItAsToAServer(t *testing.T) {
@@ -719,148 +692,146 @@ func TestCurlSpeaksToItAsToAServer(t *testing.T) {
 }
 
 func TestExternalTablesComeAlong(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		table, err := ext.NewTable("asins", ext.Column("asin", "String"), ext.Column("n", "UInt32"))
-		if err != nil {
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	table, err := ext.NewTable("asins", ext.Column("asin", "String"), ext.Column("n", "UInt32"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := table.Append(fmt.Sprint("B", i), uint32(i)); err != nil {
 			t.Fatal(err)
 		}
-		for i := range 3 {
-			if err := table.Append(fmt.Sprint("B", i), uint32(i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var n uint64
-		ctx := chgo.Context(t.Context(), chgo.WithExternalTable(table))
-		if err := c.QueryRow(ctx, "SELECT sum(n) FROM asins").Scan(&n); err != nil || n != 3 {
-			t.Errorf("got %d, %v", n, err)
-		}
-	})
+	}
+	var n uint64
+	ctx := chgo.Context(t.Context(), chgo.WithExternalTable(table))
+	if err := c.QueryRow(ctx, "SELECT sum(n) FROM asins").Scan(&n); err != nil || n != 3 {
+		t.Errorf("got %d, %v", n, err)
+	}
 }
 
 func TestDatabaseSQLWorks(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		db, err := sql.Open("clickhouse", dsn+"?max_threads=2")
-		if err != nil {
+	t.Parallel()
+	dsn := byHTTP(t)
+	db, err := sql.Open("clickhouse", dsn+"?max_threads=2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE t (a UInt32, s String) ENGINE = MergeTree ORDER BY a"); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := tx.PrepareContext(t.Context(), "INSERT INTO t") //nolint:sqlclosecheck // the driver sends the batch with Commit; closing first would drop it
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		if _, err := st.ExecContext(t.Context(), uint32(i), "x"); err != nil {
 			t.Fatal(err)
 		}
-		defer db.Close()
-		if _, err := db.ExecContext(t.Context(), "CREATE TABLE t (a UInt32, s String) ENGINE = MergeTree ORDER BY a"); err != nil {
-			t.Fatal(err)
-		}
-		tx, err := db.BeginTx(t.Context(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		st, err := tx.PrepareContext(t.Context(), "INSERT INTO t") //nolint:sqlclosecheck // the driver sends the batch with Commit; closing first would drop it
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	var n, threads uint64
+	if err := db.QueryRowContext(t.Context(), "SELECT count(), getSetting('max_threads') FROM t").Scan(&n, &threads); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "rows", n, 10)
+	want(t, "a setting of the DSN", threads, 2)
+}
+
+func TestARepeatedInsertIsDroppedByItsToken(t *testing.T) {
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	exec(t, c, "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = 100")
+	exec(t, c, "CREATE TABLE h (n AggregateFunction(groupBitmap, UInt64), c SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100")
+	exec(t, c, "CREATE MATERIALIZED VIEW mv TO h AS SELECT groupBitmapState(a) AS n, count() AS c FROM t")
+	for range 3 {
+		ctx := chgo.Context(t.Context(), chgo.WithSettings(chgo.Settings{"insert_deduplication_token": "verdicts:1:1-10:10"}))
+		b, err := c.PrepareBatch(ctx, "INSERT INTO t")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range 10 {
-			if _, err := st.ExecContext(t.Context(), uint32(i), "x"); err != nil {
+			if err := b.Append(uint64(i)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := tx.Commit(); err != nil {
+		if err := b.Send(); err != nil {
 			t.Fatal(err)
 		}
-		var n, threads uint64
-		if err := db.QueryRowContext(t.Context(), "SELECT count(), getSetting('max_threads') FROM t").Scan(&n, &threads); err != nil {
-			t.Fatal(err)
-		}
-		want(t, "rows", n, 10)
-		want(t, "a setting of the DSN", threads, 2)
-	})
+	}
+	want(t, "rows", one[uint64](t, c, "SELECT count() FROM t"), 10)
+	want(t, "rows in the view", one[uint64](t, c, "SELECT groupBitmapMerge(n) FROM h"), 10)
+	want(t, "count in the view", one[uint64](t, c, "SELECT sum(c) FROM h"), 10)
 }
 
-func TestARepeatedInsertIsDroppedByItsToken(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		exec(t, c, "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = 100")
-		exec(t, c, "CREATE TABLE h (n AggregateFunction(groupBitmap, UInt64), c SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100")
-		exec(t, c, "CREATE MATERIALIZED VIEW mv TO h AS SELECT groupBitmapState(a) AS n, count() AS c FROM t")
-		for range 3 {
-			ctx := chgo.Context(t.Context(), chgo.WithSettings(chgo.Settings{"insert_deduplication_token": "verdicts:1:1-10:10"}))
-			b, err := c.PrepareBatch(ctx, "INSERT INTO t")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range 10 {
-				if err := b.Append(uint64(i)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := b.Send(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want(t, "rows", one[uint64](t, c, "SELECT count() FROM t"), 10)
-		want(t, "rows in the view", one[uint64](t, c, "SELECT groupBitmapMerge(n) FROM h"), 10)
-		want(t, "count in the view", one[uint64](t, c, "SELECT sum(c) FROM h"), 10)
-	})
-}
-
-// Faults of the engine that the shim works round; each was seen.
+// Faults of the engine that are worked round; each was seen.
 func TestFaultsOfTheEngineDoNotReachUs(t *testing.T) {
-	byBoth(t, func(t *testing.T, dsn string) {
-		c := open(t, dsn)
-		t.Run("dropping a table at once does not hang", func(t *testing.T) {
-			exec(t, c, "CREATE TABLE d (a UInt8) ENGINE = MergeTree ORDER BY a")
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			if err := c.Exec(ctx, "DROP TABLE d SYNC"); err != nil {
-				t.Error(err)
-			}
-		})
-		t.Run("a view with a scalar subquery gets the rows too", func(t *testing.T) {
-			exec(t, c, "CREATE TABLE src (a UInt64) ENGINE = MergeTree ORDER BY a")
-			exec(t, c, "CREATE TABLE dst (a UInt64, k UInt64) ENGINE = MergeTree ORDER BY a")
-			exec(t, c, "CREATE TABLE dim (k UInt64) ENGINE = MergeTree ORDER BY k")
-			exec(t, c, "INSERT INTO dim VALUES (4)")
-			exec(t, c, "CREATE MATERIALIZED VIEW scalar TO dst AS SELECT a, (SELECT max(k) FROM dim) AS k FROM src")
-			b, err := c.PrepareBatch(t.Context(), "INSERT INTO src")
+	t.Parallel()
+	dsn := byHTTP(t)
+	c := open(t, dsn)
+	t.Run("dropping a table at once does not hang", func(t *testing.T) {
+		exec(t, c, "CREATE TABLE d (a UInt8) ENGINE = MergeTree ORDER BY a")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := c.Exec(ctx, "DROP TABLE d SYNC"); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a view with a scalar subquery gets the rows too", func(t *testing.T) {
+		exec(t, c, "CREATE TABLE src (a UInt64) ENGINE = MergeTree ORDER BY a")
+		exec(t, c, "CREATE TABLE dst (a UInt64, k UInt64) ENGINE = MergeTree ORDER BY a")
+		exec(t, c, "CREATE TABLE dim (k UInt64) ENGINE = MergeTree ORDER BY k")
+		exec(t, c, "INSERT INTO dim VALUES (4)")
+		exec(t, c, "CREATE MATERIALIZED VIEW scalar TO dst AS SELECT a, (SELECT max(k) FROM dim) AS k FROM src")
+		b, err := c.PrepareBatch(t.Context(), "INSERT INTO src")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(b.Append(uint64(1)), b.Send()); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "rows", one[uint64](t, c, "SELECT count() FROM dst WHERE k = 4"), 1)
+	})
+	t.Run("an answer cut short by the client leaves nothing behind", func(t *testing.T) {
+		for range 5 {
+			rows, err := c.Query(t.Context(), "SELECT number FROM numbers(5000000)")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(b.Append(uint64(1)), b.Send()); err != nil {
-				t.Fatal(err)
-			}
-			want(t, "rows", one[uint64](t, c, "SELECT count() FROM dst WHERE k = 4"), 1)
-		})
-		t.Run("an answer cut short by the client leaves nothing behind", func(t *testing.T) {
-			for range 5 {
-				rows, err := c.Query(t.Context(), "SELECT number FROM numbers(5000000)")
-				if err != nil {
-					t.Fatal(err)
-				}
-				rows.Next()
-				_ = rows.Close()
-				want(t, "the next answer", one[uint8](t, c, "SELECT 9"), 9)
-			}
-		})
-		t.Run("in a session too", func(t *testing.T) {
-			onlyHTTP(t, dsn)
-			in := url.Values{"session_id": {"cut" + fmt.Sprint(time.Now().UnixNano())}}
-			_ = call(t, dsn, "POST", in, "SELECT throwIf(number = 100000) FROM numbers(200000)")
-			want(t, "the next answer", call(t, dsn, "POST", in, "SELECT 9").body, "9\n")
-		})
-		t.Run("a body cut by the client inserts nothing", func(t *testing.T) {
-			onlyHTTP(t, dsn)
-			exec(t, c, "CREATE TABLE cut (a UInt64) ENGINE = MergeTree ORDER BY a")
-			broken := io.MultiReader(strings.NewReader(strings.Repeat("1\n", 1<<20)), failing{})
-			if r, err := try(t.Context(), dsn, "POST", url.Values{"query": {"INSERT INTO cut FORMAT TSV"}}, broken); err == nil && r.status == 200 {
-				t.Error("a broken body was accepted")
-			}
-			if chtest.Embedded() { // a server inserts block by block
-				want(t, "rows", one[uint64](t, c, "SELECT count() FROM cut"), 0)
-			}
-		})
-		t.Run("deep nesting is an error", func(t *testing.T) {
-			if err := c.Exec(t.Context(), "SELECT "+strings.Repeat("(", 5000)+"1"+strings.Repeat(")", 5000)); err == nil {
-				t.Error("accepted")
-			}
+			rows.Next()
+			_ = rows.Close()
 			want(t, "the next answer", one[uint8](t, c, "SELECT 9"), 9)
-		})
+		}
+	})
+	t.Run("in a session too", func(t *testing.T) {
+		in := url.Values{"session_id": {"cut" + fmt.Sprint(time.Now().UnixNano())}}
+		_ = call(t, dsn, "POST", in, "SELECT throwIf(number = 100000) FROM numbers(200000)")
+		want(t, "the next answer", call(t, dsn, "POST", in, "SELECT 9").body, "9\n")
+	})
+	t.Run("a body cut by the client inserts nothing", func(t *testing.T) {
+		exec(t, c, "CREATE TABLE cut (a UInt64) ENGINE = MergeTree ORDER BY a")
+		broken := io.MultiReader(strings.NewReader(strings.Repeat("1\n", 1<<20)), failing{})
+		if r, err := try(t.Context(), dsn, "POST", url.Values{"query": {"INSERT INTO cut FORMAT TSV"}}, broken); err == nil && r.status == 200 {
+			t.Error("a broken body was accepted")
+		}
+		if chtest.Embedded() { // a server inserts block by block
+			want(t, "rows", one[uint64](t, c, "SELECT count() FROM cut"), 0)
+		}
+	})
+	t.Run("deep nesting is an error", func(t *testing.T) {
+		if err := c.Exec(t.Context(), "SELECT "+strings.Repeat("(", 5000)+"1"+strings.Repeat(")", 5000)); err == nil {
+			t.Error("accepted")
+		}
+		want(t, "the next answer", one[uint8](t, c, "SELECT 9"), 9)
 	})
 }
 

@@ -1,10 +1,11 @@
 // Package clickhouse is a ClickHouse server without installing one: the real engine
-// in a child process of our own, behind endpoints on the loopback interface that
-// clickhouse-go, curl, clickhouse-client and Grafana use like a server's.
+// in a child process of our own, behind an HTTP endpoint on the loopback interface
+// that clickhouse-go, curl, JDBC and Grafana use like a server's. It does not speak
+// the native protocol: clickhouse-client and clickhouse:// need a server.
 //
 //	Fetch   finds libchdb: one given, the cache, or npm ci into the cache
 //	Start   runs and restarts a child process that calls
-//	Serve   the engine and its endpoints in this process, until told to stop
+//	Serve   the engine and its endpoint in this process, until told to stop
 //
 // The engine may take its process with it, so only Serve touches it and whoever
 // needs an answer uses Start. What was acknowledged survives a killed child.

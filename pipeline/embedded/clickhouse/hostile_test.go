@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -16,7 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/ch-go/proto"
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"ratchet/pipeline/embedded/clickhouse"
 )
 
 // Clients that do not behave. None of them may keep a statement, a place or the shutdown.
@@ -27,11 +31,46 @@ const (
 	flood   = "SELECT toUInt8(number) FROM system.numbers WHERE 'WORD' != ''"
 )
 
+// connect is a bare connection to the server, for twenty seconds at most.
+func connect(t *testing.T, dsn string) net.Conn {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// awaitQuery waits until a query with the word runs.
+func awaitQuery(t *testing.T, dsn, word string) {
+	t.Helper()
+	c := open(t, dsn)
+	for until := time.Now().Add(10 * time.Second); running(t, c, word) == 0; {
+		if time.Now().After(until) {
+			t.Fatal("the query never began")
+		}
+	}
+}
+
+// running is how many queries with the word run.
+func running(t *testing.T, c driver.Conn, word string) uint64 {
+	t.Helper()
+	return one[uint64](t, c, "SELECT count() FROM system.processes WHERE query LIKE '%"+word+"%' AND query NOT LIKE '%processes%'")
+}
+
 // wantGone waits until nothing with the word runs.
 func wantGone(t *testing.T, what, dsn, word string) {
 	t.Helper()
 	c := open(t, dsn)
-	for until := time.Now().Add(10 * time.Second); one[uint64](t, c, "SELECT count() FROM system.processes WHERE query LIKE '%"+word+"%' AND query NOT LIKE '%processes%'") != 0; {
+	for until := time.Now().Add(10 * time.Second); running(t, c, word) != 0; {
 		if time.Now().After(until) {
 			t.Fatalf("%s: the statement still runs", what)
 		}
@@ -48,58 +87,23 @@ func post(t *testing.T, dsn, sql, body string, announced int) net.Conn {
 	return conn
 }
 
-func TestAStatementEndsWhateverItsNativeClientDoesInsteadOfWaiting(t *testing.T) {
+func TestAStatementEndsWithItsClientWhateverItIs(t *testing.T) {
 	t.Parallel()
-	dsn := nativeOf(t)
-	for word, c := range map[string]struct {
-		sql string
-		do  func(*raw)
-	}{
-		"has its own log comment": {endless + " SETTINGS log_comment = 'mine'", func(r *raw) { _ = r.conn.Close() }},
-		"talks on and leaves":     {endless, func(r *raw) { r.send(proto.ClientCodePing.Encode); _ = r.conn.Close() }},
-		"asks again meanwhile":    {endless, func(r *raw) { r.query("SELECT toUInt8(1)") }},
-		"closes one half":         {flood, func(r *raw) { _ = r.conn.(*net.TCPConn).CloseWrite() }},
-		"leaves in the flood":     {flood, func(r *raw) { _ = r.conn.Close() }},
+	dsn := byHTTP(t)
+	for word, sql := range map[string]string{
+		"has its own log comment": endless + " SETTINGS log_comment = 'mine'",
+		"leaves in the flood":     flood,
 	} {
-		r := dial(t, dsn)
-		r.hello(rawRevision)
-		r.query(strings.Replace(c.sql, "WORD", word, 1))
+		conn := post(t, dsn, strings.Replace(sql, "WORD", word, 1), "", 0)
 		awaitQuery(t, dsn, word)
-		c.do(r)
+		_ = conn.Close()
 		wantGone(t, "a client that "+word, dsn, word)
-	}
-}
-
-func TestNativelyASecondStatementBeforeTheFirstHasEndedIsRefused(t *testing.T) {
-	t.Parallel()
-	embeddedOnly(t, "it has words of its own for that")
-	dsn := nativeOf(t)
-	r := dial(t, dsn)
-	r.hello(rawRevision)
-	r.query(strings.Replace(endless, "WORD", "second comes", 1))
-	awaitQuery(t, dsn, "second comes")
-	r.query("SELECT toUInt8(1)")
-	if _, fault := r.ends(); fault == nil || fault.Code != 101 {
-		t.Errorf("got %v", fault)
-	}
-	if _, err := r.in.ReadByte(); err == nil {
-		t.Error("the connection goes on")
 	}
 }
 
 func TestAClientThatNeitherSendsNorReadsIsGivenUp(t *testing.T) {
 	t.Parallel()
-	s := startBoth(t, t.TempDir(), silence+"=1s")
-	r := dialAs(t, s.NativeURL())
-	r.query(strings.Replace(flood, "WORD", "natively unread", 1))
-	awaitQuery(t, s.URL(), "natively unread")
-	wantGone(t, "a native client that does not read", s.URL(), "natively unread")
-	called := dialAs(t, s.NativeURL())
-	called.query(strings.Replace(flood, "WORD", "called off, unread", 1))
-	awaitQuery(t, s.URL(), "called off, unread")
-	called.send(proto.ClientCodeCancel.Encode)
-	wantGone(t, "a native client that calls off and does not read", s.URL(), "called off, unread")
-
+	s := startAs(t, clickhouse.StartOptions{Data: t.TempDir(), Env: []string{silence + "=1s"}})
 	post(t, s.URL(), strings.Replace(flood, "WORD", "unread", 1), "", 0)
 	awaitQuery(t, s.URL(), "unread")
 	wantGone(t, "a client that does not read", s.URL(), "unread")
@@ -109,23 +113,13 @@ func TestAClientThatNeitherSendsNorReadsIsGivenUp(t *testing.T) {
 	if !strings.Contains(string(b), "NETWORK_ERROR") {
 		t.Errorf("a body that does not come: it says %q", b)
 	}
-	half := dialAs(t, s.NativeURL())
-	half.send(func(b *proto.Buffer) { proto.ClientCodeQuery.Encode(b); b.PutInt(100) })
-	if _, err := half.in.ReadByte(); err == nil {
-		t.Error("half a packet got an answer")
-	}
-	patient := dialAs(t, s.NativeURL())
-	patient.query("SELECT toUInt8(sleep(2))")
-	if rows, fault := patient.ends(); rows != 1 || fault != nil {
-		t.Errorf("a client may be silent while its statement runs: got %d rows, %v", rows, fault)
-	}
-	want(t, "the same by HTTP", call(t, s.URL(), "POST", nil, "SELECT sleep(2)").body, "0\n")
+	want(t, "a client may be silent while its statement runs", call(t, s.URL(), "POST", nil, "SELECT sleep(2)").body, "0\n")
 }
 
 // Whoever unpacks a body, or takes a form apart, is done before the request is.
 func TestABodyOfWhichOnlyTheEndDoesNotComeIsGivenUp(t *testing.T) {
 	t.Parallel()
-	s := startBoth(t, t.TempDir(), silence+"=1s")
+	s := startAs(t, clickhouse.StartOptions{Data: t.TempDir(), Env: []string{silence + "=1s"}})
 	var packed bytes.Buffer
 	z := zlib.NewWriter(&packed)
 	_, _ = z.Write([]byte("SELECT 1")) // a buffer takes it
@@ -163,7 +157,7 @@ func answered(conn net.Conn) string {
 
 func TestBodiesThatDoNotComeTakeNoPlaces(t *testing.T) {
 	t.Parallel()
-	s := startBoth(t, t.TempDir())
+	s := start(t, t.TempDir())
 	for range 40 {
 		post(t, s.URL(), "", "SELECT 1", 100)
 	}
@@ -175,36 +169,11 @@ func TestBodiesThatDoNotComeTakeNoPlaces(t *testing.T) {
 	}
 }
 
-// Each of them has a place and waits for another one behind the door.
-func TestAsManyRemotesToItselfAsThereArePlacesDoNotWaitForEachOther(t *testing.T) {
-	t.Parallel()
-	s := startBoth(t, t.TempDir())
-	u, err := url.Parse(s.NativeURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	var all sync.WaitGroup
-	for range 40 {
-		all.Go(func() {
-			r, err := try(ctx, s.URL(), "POST", nil, strings.NewReader("SELECT sleep(0.5) FROM remote('"+u.Host+"', numbers(1))"))
-			if err != nil || r.body != "0\n" {
-				t.Errorf("got %q, %v", r.body, err)
-			}
-		})
-	}
-	all.Wait()
-}
-
 func TestTheEndDoesNotWaitForAClientThatNeitherSendsNorReads(t *testing.T) {
 	t.Parallel()
-	s := startBoth(t, t.TempDir())
-	r := dialAs(t, s.NativeURL())
-	r.query(strings.Replace(flood, "WORD", "natively until the end", 1))
+	s := start(t, t.TempDir())
 	post(t, s.URL(), strings.Replace(flood, "WORD", "until the end", 1), "", 0)
 	post(t, s.URL(), "", "SELECT 1", 100)
-	awaitQuery(t, s.URL(), "natively until")
 	awaitQuery(t, s.URL(), "until the end")
 	began := time.Now()
 	if err := s.Stop(t.Context()); err != nil {
@@ -235,4 +204,28 @@ func TestABodyInZstdTakesNoMemoryByWhatItsHeadClaims(t *testing.T) {
 	if r.status != 400 || !strings.Contains(r.body, "window") {
 		t.Errorf("got %d %s", r.status, r.body)
 	}
+}
+
+func TestManyClientsAskAtOnce(t *testing.T) {
+	t.Parallel()
+	c := open(t, byHTTP(t), func(o *chgo.Options) { o.MaxOpenConns, o.MaxIdleConns = 50, 50 })
+	exec(t, c, "CREATE TABLE t (a UInt32) ENGINE = MergeTree ORDER BY a")
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			b, err := c.PrepareBatch(t.Context(), "INSERT INTO t")
+			if err == nil {
+				err = errors.Join(b.Append(uint32(i)), b.Send())
+			}
+			var n uint32
+			if err == nil {
+				err = c.QueryRow(t.Context(), "SELECT a FROM t WHERE a = ?", i).Scan(&n)
+			}
+			if err != nil || n != uint32(i) {
+				t.Errorf("client %d: got %d, %v", i, n, err)
+			}
+		})
+	}
+	all.Wait()
+	want(t, "rows", one[uint64](t, c, "SELECT uniqExact(a) FROM t"), 50)
 }

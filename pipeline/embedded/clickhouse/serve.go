@@ -16,7 +16,7 @@ import (
 
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse/engine"
-	"ratchet/pipeline/embedded/clickhouse/shim"
+	"ratchet/pipeline/embedded/clickhouse/httpd"
 )
 
 // Database is where statements run whose request names no database, and the one in
@@ -29,9 +29,7 @@ type ServeOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one
-	// Native is where the native protocol is spoken, host:port as Addr; empty: nowhere.
-	Native string
-	User   string // empty: default
+	User string // empty: default
 	// Password is what clients must send. Empty: the first line of the file
 	// "password" in Data; without it none is asked for.
 	Password  string
@@ -41,9 +39,8 @@ type ServeOptions struct {
 	// Standstill is how long a merge may do nothing before the engine is given up; 0: 15 minutes.
 	Standstill time.Duration
 	Log        *slog.Logger
-	// Ready is called once, when requests are answered, with the addresses of both doors as clickhouse-go takes them;
-	// native is empty if there is none. It may be nil.
-	Ready func(url, native string)
+	// Ready is called once, when requests are answered, with the address as clickhouse-go takes it. It may be nil.
+	Ready func(url string)
 }
 
 // How long the end may take: running statements may finish, are then killed, and the
@@ -57,7 +54,7 @@ const (
 // at its end may take minutes.
 const standstill = 15 * time.Minute
 
-// Serve runs the engine and its endpoints in this process until ctx is done. A
+// Serve runs the engine and its HTTP interface in this process until ctx is done. A
 // process can do this once at a time. After ErrHung the engine is beyond control and
 // the process should end.
 func Serve(ctx context.Context, o ServeOptions) error {
@@ -71,11 +68,14 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	at, err := listenBoth(o, password)
+	l, err := listen(o.Addr)
 	if err != nil {
 		return err
 	}
-	defer at.close()
+	defer func() { _ = l.Close() }() // the server closed it first, or nothing was accepted
+	if err := mayListen(l, o.Data, password); err != nil {
+		return err
+	}
 	// The engine takes its time zone from here when it is loaded.
 	if err := os.Setenv("TZ", "UTC"); err != nil {
 		return fmt.Errorf("set the engine's time zone: %w", err)
@@ -84,41 +84,14 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	front, err := shim.New(shim.Options{
-		Engine: eng, Temp: filepath.Join(o.Data, "shim-tmp"), Database: Database,
-		User: o.User, Password: password, AnyHost: !loopbackListener(at.http), Silence: o.Silence, Log: o.Log,
+	front, err := httpd.New(httpd.Options{
+		Engine: eng, Temp: filepath.Join(o.Data, "http-tmp"), Database: Database,
+		User: o.User, Password: password, AnyHost: !loopbackListener(l), Silence: o.Silence, Log: o.Log,
 	})
 	if err != nil {
 		return errors.Join(err, eng.Close())
 	}
-	return serve(ctx, o, at, eng, front, password)
-}
-
-// listeners are the sockets of the two doors.
-type listeners struct{ http, native net.Listener } // native may be nil
-
-func (l listeners) close() {
-	_ = l.http.Close() // the server closed it first, or nothing listened
-	if l.native != nil {
-		_ = l.native.Close() // the same
-	}
-}
-
-func listenBoth(o ServeOptions, password string) (listeners, error) {
-	var at listeners
-	var err error
-	if at.http, err = listen(inherited, o.Addr, "--addr"); err != nil {
-		return at, err
-	}
-	if err = mayListen(at.http, o.Data, password); err == nil && o.Native != "" {
-		if at.native, err = listen(inheritedNative, o.Native, "--native"); err == nil {
-			err = mayListen(at.native, o.Data, password)
-		}
-	}
-	if err != nil {
-		at.close()
-	}
-	return at, err
+	return serve(ctx, o, l, eng, front, password)
 }
 
 // mayListen refuses to stand open to other machines.
@@ -149,28 +122,19 @@ func openEngine(o ServeOptions) (*engine.Engine, error) {
 	return eng, nil
 }
 
-func serve(ctx context.Context, o ServeOptions, at listeners, eng *engine.Engine, front *shim.Server, password string) error {
+func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engine, front *httpd.Server, password string) error {
 	srv := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
-	failed := make(chan error, 3)
-	door, err := front.OpenDoor()
-	if err != nil {
-		return errors.Join(err, eng.Close())
-	}
-	go func() { failed <- srv.Serve(shim.Patient(at.http, o.Silence)) }()
-	url, nativeURL := serverURL("http", at.http.Addr().String(), o.User, password), ""
-	if at.native != nil {
-		nativeURL = serverURL("clickhouse", at.native.Addr().String(), o.User, password)
-		go func() { failed <- door.Serve(at.native) }()
-	}
+	failed := make(chan error, 2)
+	go func() { failed <- srv.Serve(httpd.Patient(l, o.Silence)) }()
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	go func() {
-		if err := front.Watch(watching, shim.Patience{Every: min(10*time.Second, o.Standstill), Answer: 5 * time.Second, Merge: o.Standstill}); err != nil {
+		if err := front.Watch(watching, httpd.Patience{Every: min(10*time.Second, o.Standstill), Answer: 5 * time.Second, Merge: o.Standstill}); err != nil {
 			failed <- err
 		}
 	}()
 	if o.Ready != nil {
-		o.Ready(url, nativeURL)
+		o.Ready(serverURL(l.Addr().String(), o.User, password))
 	}
 	var cause error
 	select {
@@ -178,19 +142,18 @@ func serve(ctx context.Context, o ServeOptions, at listeners, eng *engine.Engine
 	case cause = <-failed:
 	}
 	stopWatching()
-	if errors.Is(cause, shim.ErrHung) {
+	if errors.Is(cause, httpd.ErrHung) {
 		return cause // closing would hang too
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopAfter)
 	defer cancel()
-	// New connections are refused at once; the shim ends what still runs.
-	down := make(chan error, 2)
+	// New connections are refused at once; front ends what still runs.
+	down := make(chan error, 1)
 	go func() { down <- shutdown(stopping, srv) }()
-	go func() { down <- door.Close(stopping, at.native, drain) }()
 	if err := front.Close(stopping, drain); err != nil {
 		return errors.Join(cause, err)
 	}
-	return errors.Join(cause, <-down, <-down, eng.Close())
+	return errors.Join(cause, <-down, eng.Close())
 }
 
 // shutdown ends HTTP: requests that run may end, and what was killed may be told; then connections are cut, also of a
@@ -204,17 +167,14 @@ func shutdown(ctx context.Context, srv *http.Server) error {
 	return srv.Close()
 }
 
-// inherited and inheritedNative name the environment variables in which Start tells
-// its child the numbers of the listening sockets. The sockets stay open while the
-// child is restarted, so clients wait instead of being refused.
-const (
-	inherited       = "RATCHET_CLICKHOUSE_FD"
-	inheritedNative = "RATCHET_CLICKHOUSE_NATIVE_FD"
-)
+// inherited names the environment variable in which Start tells its child the number
+// of the listening socket. It stays open while the child is restarted, so clients wait
+// instead of being refused.
+const inherited = "RATCHET_CLICKHOUSE_FD"
 
 // listen opens the address, or takes over the socket that Start opened.
-func listen(env, addr, flag string) (net.Listener, error) {
-	if fd, err := strconv.Atoi(os.Getenv(env)); err == nil {
+func listen(addr string) (net.Listener, error) {
+	if fd, err := strconv.Atoi(os.Getenv(inherited)); err == nil {
 		f := os.NewFile(uintptr(fd), "listener")
 		defer f.Close()
 		l, err := net.FileListener(f)
@@ -223,7 +183,7 @@ func listen(env, addr, flag string) (net.Listener, error) {
 		}
 		return l, nil
 	}
-	return daemon.Listen(flag, addr)
+	return daemon.Listen("--addr", addr)
 }
 
 func loopbackListener(l net.Listener) bool {
@@ -250,11 +210,11 @@ func readPassword(data, given string) (string, error) {
 }
 
 // serverURL is what clickhouse-go's ParseDSN takes.
-func serverURL(scheme, hostport, user, password string) string {
+func serverURL(hostport, user, password string) string {
 	if user == "" {
 		user = "default"
 	}
-	u := url.URL{Scheme: scheme, Host: hostport, Path: "/" + Database, User: url.User(user)}
+	u := url.URL{Scheme: "http", Host: hostport, Path: "/" + Database, User: url.User(user)}
 	if password != "" {
 		u.User = url.UserPassword(user, password)
 	}

@@ -26,12 +26,9 @@ type StartOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one, which stays over restarts
-	// Native is where the native protocol is spoken, as Addr; empty: nowhere.
-	Native string
 	// Exe is the program to run; empty: this one.
 	Exe string
-	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR, and --native ADDR
-	// if Native is set.
+	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR.
 	Args []string
 	Env  []string // additions to this process's environment
 	// ReadyWithin is how long a child that replaces another may take until it answers, before it is replaced too;
@@ -42,12 +39,10 @@ type StartOptions struct {
 
 // Server is a supervised engine.
 type Server struct {
-	o         StartOptions
-	sockets   []*os.File // HTTP's, then the native one if there is one
-	addr      string
-	native    string // empty: none
-	url       string
-	nativeURL string
+	o      StartOptions
+	socket *os.File // for the children
+	addr   string
+	url    string
 
 	stop  context.CancelFunc // asks the child to end and ends the supervision
 	ended chan struct{}      // closed when no child runs any more
@@ -76,10 +71,10 @@ func Start(ctx context.Context, o StartOptions) (*Server, error) {
 	}
 	s := &Server{o: o, ended: make(chan struct{})}
 	if err := s.listen(); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, err
 	}
 	if err := s.complete(); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.socket.Close())
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -136,9 +131,6 @@ func ping(ctx context.Context, addr string) error {
 // holds the password if there is one: redact it before showing it.
 func (s *Server) URL() string { return s.url }
 
-// NativeURL is the same for the native protocol; empty if it is not spoken.
-func (s *Server) NativeURL() string { return s.nativeURL }
-
 // Restarts is how often a child died and was replaced.
 func (s *Server) Restarts() int {
 	s.mu.Lock()
@@ -156,45 +148,28 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.kill()
 		<-s.ended
 	}
-	return s.close()
+	return s.socket.Close()
 }
 
-func (s *Server) close() error {
-	var errs []error
-	for _, f := range s.sockets {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
-}
-
+// listen opens the address and keeps it for the children.
 func (s *Server) listen() error {
-	var err error
-	if s.addr, err = s.socket(s.o.Addr, "--clickhouse-addr"); err == nil && s.o.Native != "" {
-		s.native, err = s.socket(s.o.Native, "--clickhouse-native")
-	}
-	return err
-}
-
-// socket opens an address and keeps it for the children.
-func (s *Server) socket(addr, flag string) (string, error) {
-	l, err := daemon.Listen(flag, addr)
+	l, err := daemon.Listen("--clickhouse-addr", s.o.Addr)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { _ = l.Close() }() // it only kept the port until the child takes it
 	password, err := readPassword(s.o.Data, "")
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := mayListen(l, s.o.Data, password); err != nil {
-		return "", err
+		return err
 	}
-	f, err := l.(*net.TCPListener).File()
-	if err != nil {
-		return "", fmt.Errorf("keep the listening socket: %w", err)
+	if s.socket, err = l.(*net.TCPListener).File(); err != nil {
+		return fmt.Errorf("keep the listening socket: %w", err)
 	}
-	s.sockets = append(s.sockets, f)
-	return l.Addr().String(), nil
+	s.addr = l.Addr().String()
+	return nil
 }
 
 func (s *Server) complete() error {
@@ -202,10 +177,7 @@ func (s *Server) complete() error {
 	if err != nil {
 		return err
 	}
-	s.url = serverURL("http", s.addr, "", password)
-	if s.native != "" {
-		s.nativeURL = serverURL("clickhouse", s.native, "", password)
-	}
+	s.url = serverURL(s.addr, "", password)
 	if s.o.Exe == "" {
 		if s.o.Exe, err = os.Executable(); err != nil {
 			return fmt.Errorf("find this program: %w", err)
@@ -216,9 +188,6 @@ func (s *Server) complete() error {
 	}
 	if s.o.Args == nil {
 		s.o.Args = []string{"clickhouse", "--lib", s.o.Lib, "--data", s.o.Data, "--addr", s.addr}
-		if s.native != "" {
-			s.o.Args = append(s.o.Args, "--native", s.native)
-		}
 	}
 	return nil
 }
@@ -279,10 +248,7 @@ func (s *Server) worthAnother(err error) bool {
 func (s *Server) live(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, s.o.Exe, s.o.Args...)
 	cmd.Env = append(withoutKeys(cmd.Environ()), append(slices.Clone(s.o.Env), inherited+"=3")...)
-	if s.native != "" {
-		cmd.Env = append(cmd.Env, inheritedNative+"=4")
-	}
-	cmd.ExtraFiles = s.sockets
+	cmd.ExtraFiles = []*os.File{s.socket}
 	cmd.SysProcAttr = childAttr()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killAfter
@@ -340,7 +306,7 @@ func (s *Server) kill() {
 // is not to be found in a process that runs other people's native code.
 func withoutKeys(env []string) []string {
 	return slices.DeleteFunc(env, func(v string) bool {
-		return strings.HasPrefix(v, "KEEPA_") || strings.HasPrefix(v, inherited+"=") || strings.HasPrefix(v, inheritedNative+"=")
+		return strings.HasPrefix(v, "KEEPA_") || strings.HasPrefix(v, inherited+"=")
 	})
 }
 

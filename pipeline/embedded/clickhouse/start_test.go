@@ -54,7 +54,6 @@ func beEngine() int {
 	f.StringVar(&o.Lib, "lib", "", "")
 	f.StringVar(&o.Data, "data", "", "")
 	f.StringVar(&o.Addr, "addr", "", "")
-	f.StringVar(&o.Native, "native", "", "")
 	if err := f.Parse(os.Args[2:]); err != nil {
 		return 2
 	}
@@ -90,7 +89,7 @@ func start(t *testing.T, data string) *clickhouse.Server {
 	return startAs(t, clickhouse.StartOptions{Data: data})
 }
 
-// startAs is an engine of this binary, at addresses of its own.
+// startAs is an engine of this binary, at an address of its own.
 func startAs(t *testing.T, o clickhouse.StartOptions) *clickhouse.Server {
 	t.Helper()
 	o.Lib, o.Addr, o.Env = chtest.Library(t), "127.0.0.1:0", append(o.Env, role+"=engine")
@@ -153,7 +152,7 @@ func TestAnEngineThatHangsWhileItComesBackIsReplacedToo(t *testing.T) {
 
 func TestAnEngineWhoseMergeStandsStillIsReplaced(t *testing.T) {
 	t.Parallel()
-	s := startBoth(t, t.TempDir(), standstill+"=2s")
+	s := startAs(t, clickhouse.StartOptions{Data: t.TempDir(), Env: []string{standstill + "=2s"}})
 	c := open(t, s.URL())
 	exec(t, c, "CREATE TABLE t (a UInt64, s String) ENGINE = MergeTree ORDER BY a")
 	exec(t, c, "INSERT INTO t SELECT number, '' FROM numbers(100)")
@@ -241,15 +240,15 @@ func TestTheEngineEndsWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = parent.Wait()
-	for until := time.Now().Add(60 * time.Second); running(pid); {
+	for until := time.Now().Add(60 * time.Second); alive(pid); {
 		if time.Now().After(until) {
 			t.Fatalf("process %d outlived its parent", pid)
 		}
 	}
 }
 
-// running reports whether a process exists and is no zombie.
-func running(pid int) bool {
+// alive reports whether a process exists and is no zombie.
+func alive(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
@@ -334,7 +333,11 @@ func TestAPasswordIsAskedForWhereOneIsSet(t *testing.T) {
 	want(t, "headers", call(t, bare, "POST", nil, "SELECT 1", "X-ClickHouse-User", "default", "X-ClickHouse-Key", "s3cret").status, 200)
 	want(t, "parameters", call(t, bare, "POST", url.Values{"user": {"default"}, "password": {"s3cret"}}, "SELECT 1").status, 200)
 	wrong := open(t, bare, func(o *chgo.Options) { o.Auth.Username, o.Auth.Password = "default", "no" })
-	wantCode(t, "the driver", wrong.Ping(t.Context()), 516)
+	err = wrong.Ping(t.Context())
+	wantCode(t, "the driver", err, 516)
+	if strings.Contains(fmt.Sprint(err), "s3cret") {
+		t.Errorf("it says the password: %v", err)
+	}
 }
 
 func TestTheKeyOfKeepaIsNotInTheChildsEnvironment(t *testing.T) {

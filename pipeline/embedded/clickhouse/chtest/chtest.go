@@ -47,8 +47,8 @@ func init() {
 		cancel()
 	}()
 	err := clickhouse.Serve(ctx, clickhouse.ServeOptions{
-		Lib: os.Getenv("CHDB_LIB_PATH"), Data: data, Addr: "127.0.0.1:0", Native: "127.0.0.1:0",
-		Ready: func(url, native string) { fmt.Fprintln(os.Stdout, "ready", url, native) },
+		Lib: os.Getenv("CHDB_LIB_PATH"), Data: data, Addr: "127.0.0.1:0",
+		Ready: func(url string) { fmt.Fprintln(os.Stdout, "ready", url) },
 	})
 	if os.Getenv(childKeeps) == "" {
 		if e := os.RemoveAll(data); err == nil {
@@ -65,14 +65,13 @@ func init() {
 var shared struct {
 	once   sync.Once
 	url    string
-	native string // the same by clickhouse://; empty: not known
 	err    error
 	engine *Engine // nil where it is not ours
 }
 
 // An Engine is an embedded engine in a child of this process.
 type Engine struct {
-	URL, Native string // DSNs of its database
+	URL string // DSN of its database
 
 	lib, data string
 	cmd       *exec.Cmd
@@ -83,7 +82,7 @@ type Engine struct {
 // can be had the test is skipped, or fails if CI=true.
 func Server(t testing.TB) string {
 	t.Helper()
-	shared.once.Do(func() { shared.url, shared.native, shared.err = server(t) })
+	shared.once.Do(func() { shared.url, shared.err = server(t) })
 	if shared.err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("no ClickHouse to test against: %v", shared.err)
@@ -93,40 +92,26 @@ func Server(t testing.TB) string {
 	return shared.url
 }
 
-// Native is the DSN of Server by the native protocol. Where a server is tested of which only HTTP's address is known,
-// the test is skipped.
-func Native(t testing.TB) string {
-	t.Helper()
-	Server(t)
-	if shared.native == "" {
-		t.Skip("CLICKHOUSE_TEST_URL names HTTP, and not where this server speaks its native protocol")
-	}
-	return shared.native
-}
-
 // Embedded reports whether Server is the embedded engine.
 func Embedded() bool { return os.Getenv("CLICKHOUSE_TEST_URL") == "" }
 
-func server(t testing.TB) (url, native string, err error) {
+func server(t testing.TB) (url string, err error) {
 	if set := os.Getenv("CLICKHOUSE_TEST_URL"); set != "" {
-		if strings.HasPrefix(set, "http") {
-			return set, "", nil
-		}
-		return set, set, nil
+		return set, nil
 	}
 	lib, err := library()
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	data, err := os.MkdirTemp("", "ratchet-chtest-")
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	if shared.engine, err = start(lib, data); err != nil {
-		return "", "", err
+		return "", err
 	}
 	shared.engine.tellBefore(t, os.Stderr)
-	return shared.engine.URL, shared.engine.Native, nil
+	return shared.engine.URL, nil
 }
 
 func library() (string, error) {
@@ -201,7 +186,7 @@ func start(lib, data string, env ...string) (*Engine, error) {
 	for lines.Scan() {
 		if ready, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
 			go func() { _, _ = io.Copy(io.Discard, out) }()
-			e.URL, e.Native, _ = strings.Cut(ready, " ")
+			e.URL = ready
 			return e, nil
 		}
 		if failed, ok := strings.CutPrefix(lines.Text(), "failed "); ok {
@@ -237,27 +222,7 @@ func Resident() (now, most int64) {
 // Database is the DSN of a new, empty database, which goes away with the test.
 func Database(t testing.TB) string {
 	t.Helper()
-	return databaseAt(t, Server(t))
-}
-
-// Both are the DSNs of one new database, by whichever protocol the tests use and by the native one.
-func Both(t testing.TB) (dsn, native string) {
-	t.Helper()
-	dsn = databaseAt(t, Server(t))
-	at, err := url.Parse(Native(t))
-	if err != nil {
-		t.Fatalf("parse the test server's DSN: %v", err)
-	}
-	to, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatalf("parse the test server's DSN: %v", err)
-	}
-	at.Path = to.Path
-	return dsn, at.String()
-}
-
-func databaseAt(t testing.TB, base string) string {
-	t.Helper()
+	base := Server(t)
 	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatalf("parse the test server's DSN: %v", err)

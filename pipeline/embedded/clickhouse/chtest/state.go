@@ -49,7 +49,7 @@ var states = []string{
 	"SELECT database, table, log_name, elapsed_ms, scheduled, delayed, executing FROM system.background_schedule_pool FORMAT TSVWithNames",
 }
 
-// tell writes what the engine does: by its own account, its threads, and the stacks of its doors.
+// tell writes what the engine does: by its own account, its threads, and the stacks of its requests.
 func (e *Engine) tell(w io.Writer) {
 	say := func(what, said string) {
 		for line := range strings.Lines(said) {
@@ -76,7 +76,7 @@ func (e *Engine) tell(w io.Writer) {
 		return
 	}
 	for stack := range strings.SplitSeq(string(b), "\n\n") {
-		if strings.Contains(stack, "/shim.") {
+		if strings.Contains(stack, "/httpd.") {
 			say("stack", calls(stack))
 		}
 	}

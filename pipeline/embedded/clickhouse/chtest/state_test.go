@@ -25,7 +25,7 @@ func TestAnEngineTellsWhatItDoes(t *testing.T) {
 	var said bytes.Buffer
 	e.tell(&said)
 	<-ended
-	for _, words := range []string{"system.processes: query:", "endless", "system.merges: database", "shim.(*Server).stream < "} {
+	for _, words := range []string{"system.processes: query:", "endless", "system.merges: database", "httpd.(*Server).stream < "} {
 		if !strings.Contains(said.String(), words) {
 			t.Errorf("no %q in what it says:\n%s", words, said.String())
 		}

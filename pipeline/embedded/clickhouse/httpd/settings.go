@@ -1,32 +1,12 @@
-package shim
+package httpd
 
 import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"ratchet/pipeline/embedded/clickhouse/engine"
 )
-
-// askSettings asks the engine for its settings.
-func (s *Server) askSettings() error {
-	c, err := s.o.Engine.Connect()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	names, _, err := c.Query("SELECT name FROM system.settings", "TabSeparatedRaw", nil)
-	if err != nil {
-		return fmt.Errorf("ask the engine's settings: %w", err)
-	}
-	s.known = map[string]bool{}
-	for name := range strings.Lines(string(names)) {
-		s.known[strings.TrimSuffix(name, "\n")] = true
-	}
-	s.initial, err = changed(c)
-	return err
-}
 
 // changed are the settings of an engine session that are not at their defaults.
 func changed(c *engine.Conn) (map[string]string, error) {
@@ -61,7 +41,7 @@ func (s *Server) borrow(c *engine.Conn, q *request) (restore func(spoilt bool, v
 			return
 		}
 		for _, one := range q.settings {
-			if slices.Contains(ours, one.name) || !s.known[one.name] {
+			if slices.Contains(ours, one.name) {
 				continue
 			}
 			to := "DEFAULT"
@@ -77,22 +57,3 @@ func (s *Server) borrow(c *engine.Conn, q *request) (restore func(spoilt bool, v
 
 // ours are settings that every request makes anew.
 var ours = []string{"implicit_select", "async_insert", "log_comment", marker}
-
-// keep remembers what a SET made of the settings: it holds for the connection. What came with its request does not.
-func (p *peer) keep(c *engine.Conn, q *request) error {
-	now, err := changed(c)
-	if err != nil {
-		return err
-	}
-	var kept []setting
-	for name, value := range now {
-		with := slices.ContainsFunc(q.settings[len(p.kept):], func(s setting) bool { return s.name == name })
-		if before, ok := p.door.s.initial[name]; slices.Contains(ours, name) || ok && before == value || with {
-			continue
-		}
-		kept = append(kept, setting{name: name, value: value})
-	}
-	slices.SortFunc(kept, func(a, b setting) int { return strings.Compare(a.name, b.name) })
-	p.kept = kept
-	return nil
-}

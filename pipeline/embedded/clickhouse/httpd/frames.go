@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"bytes"
@@ -20,19 +20,17 @@ const (
 	framePlain  = 21
 	frameHead   = 25
 	mostFrame   = 128 << 20 // the library's limit for either length
+	keptBlock   = 1 << 20   // a larger buffer is not kept
 )
 
 // frames passes on compressed blocks, each once it is there as a whole.
 type frames struct {
 	in    io.Reader
 	block bytes.Buffer
-	large bool // one was, so whoever unpacks has taken much memory
 }
 
 // unpacked reads what ClickHouse's compressed blocks hold.
-func unpacked(in io.Reader) io.Reader { return (&frames{in: in}).unpacked() }
-
-func (f *frames) unpacked() io.Reader { return nativeReader{compress.NewReader(f)} }
+func unpacked(in io.Reader) io.Reader { return blockReader{compress.NewReader(&frames{in: in})} }
 
 func (f *frames) Read(p []byte) (int, error) {
 	if f.block.Len() == 0 {
@@ -44,8 +42,8 @@ func (f *frames) Read(p []byte) (int, error) {
 }
 
 func (f *frames) next() error {
-	if f.block.Cap() > mostBlock>>4 {
-		f.block = bytes.Buffer{} // one large block is not kept for ever
+	if f.block.Cap() > keptBlock {
+		f.block = bytes.Buffer{}
 	}
 	f.block.Reset()
 	if _, err := io.CopyN(&f.block, f.in, frameHead); err != nil {
@@ -63,7 +61,6 @@ func (f *frames) next() error {
 		f.block.Reset()
 		return fmt.Errorf("a compressed block of %d bytes that claims to hold %d", packed, plain)
 	}
-	f.large = f.large || max(packed, plain) > mostBlock>>2
 	_, err := io.CopyN(&f.block, f.in, packed)
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF

@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"context"

@@ -1,24 +1,15 @@
-package shim
+package httpd
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// A statement is as much of SQL as the shim must understand: where the data of an
+// A statement is as much of SQL as must be understood here: where the data of an
 // INSERT begins, and what a server would refuse.
 type statement struct {
-	verb       string // first word, upper case
-	format     string // of the last FORMAT clause; empty if there is none
-	files      bool   // reads or writes the client's files: INTO OUTFILE, FROM INFILE
-	insert     insert
-	selects    bool // somewhere
-	inserts    bool // says INSERT somewhere: after WITH or EXPLAIN too
-	totals     bool // WITH TOTALS
-	extremes   bool // SETTINGS extremes = 1
-	stated     int  // where the text ends, without blanks, comments and the last semicolon
-	formatFrom int  // text[formatFrom:formatTo] is the FORMAT clause of what is no INSERT
-	formatTo   int
+	verb    string // first word, upper case
+	format  string // of the last FORMAT clause; empty if there is none
+	files   bool   // reads or writes the client's files: INTO OUTFILE, FROM INFILE
+	inserts bool   // says INSERT somewhere: after WITH or EXPLAIN too
+	insert  insert
 }
 
 // insert is where the parts of an INSERT with data are: text[:head] names table and
@@ -41,18 +32,12 @@ func understand(text string) statement {
 	var s statement
 	l := lexer{text: text}
 	var words int // so far, at depth 0
-	depth, previous := 0, ""
+	depth, previous, selects := 0, "", false
 	settings := -1
 	for {
 		t := l.next()
 		if t.kind == end {
-			if s.insert = (insert{head: s.stated, settings: s.stated, format: s.stated, data: s.stated}); settings >= 0 {
-				s.insert.head, s.insert.settings = settings, settings
-			}
 			return s
-		}
-		if text[t.start:t.end] != ";" {
-			s.stated = t.end
 		}
 		word := ""
 		if t.kind == bare {
@@ -69,16 +54,12 @@ func understand(text string) statement {
 			s.verb = word
 		case word == "OUTFILE" && previous == "INTO", word == "INFILE" && previous == "FROM":
 			s.files = true
-		case word == "TOTALS" && previous == "WITH": // they come out of an inner SELECT too
-			s.totals = s.totals || !l.followedBy("AS", "(")
-		case word == "EXTREMES":
-			s.extremes = s.extremes || l.switchedOn()
 		case word == "SELECT", depth == 0 && word == "WITH":
-			s.selects = true
+			selects = true
 		case depth != 0:
-		case s.verb == "INSERT" && !s.selects && word == "SETTINGS" && words > 1:
+		case s.verb == "INSERT" && !selects && word == "SETTINGS" && words > 1:
 			settings = t.start
-		case s.verb == "INSERT" && !s.selects && word == "VALUES" && words > 1:
+		case s.verb == "INSERT" && !selects && word == "VALUES" && words > 1:
 			s.insert = insert{kind: valuesData, head: t.start, settings: t.start, format: t.start, data: t.end}
 			if settings >= 0 {
 				s.insert.head, s.insert.settings = settings, settings
@@ -90,8 +71,7 @@ func understand(text string) statement {
 				break
 			}
 			s.format = text[name.start:name.end]
-			s.formatFrom, s.formatTo, s.stated = t.start, name.end, name.end
-			if s.verb == "INSERT" && !s.selects {
+			if s.verb == "INSERT" && !selects {
 				s.insert = insert{kind: formatData, head: t.start, settings: t.start, format: t.start, data: afterFormat(text, name.end)}
 				if settings >= 0 {
 					s.insert.head, s.insert.settings = settings, settings
@@ -195,21 +175,6 @@ func (l *lexer) next() token {
 		l.at++
 	}
 	return token{kind, start, l.at}
-}
-
-// switchedOn reports whether = 1 comes next, or the like.
-func (l *lexer) switchedOn() bool {
-	ahead := *l
-	sign := ahead.next()
-	value := ahead.next()
-	return l.text[sign.start:sign.end] == "=" && truth(strings.Trim(l.text[value.start:value.end], "'"))
-}
-
-// followedBy reports whether one of the words comes next.
-func (l *lexer) followedBy(words ...string) bool {
-	ahead := *l
-	t := ahead.next()
-	return slices.Contains(words, strings.ToUpper(l.text[t.start:t.end]))
 }
 
 func (l *lexer) skip() {

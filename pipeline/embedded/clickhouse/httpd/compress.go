@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"compress/gzip"
@@ -16,12 +16,12 @@ import (
 
 // bodyOf is the request's body without its compressions: first the one of HTTP, then
 // ClickHouse's own, which decompress=1 announces.
-func bodyOf(r *http.Request, native bool) (io.Reader, error) {
+func bodyOf(r *http.Request, packed bool) (io.Reader, error) {
 	body, err := decoded(r.Body, r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return nil, refuse(cannotDecompress, "Cannot read the compressed body: %v", err)
 	}
-	if native {
+	if packed {
 		body = unpacked(body)
 	}
 	return body, nil
@@ -53,11 +53,11 @@ func decoded(body io.Reader, encoding string) (io.Reader, error) {
 	}
 }
 
-// nativeReader tells the end by io.EOF itself, which the library wraps.
-type nativeReader struct{ r *compress.Reader }
+// blockReader tells the end by io.EOF itself, which the library wraps.
+type blockReader struct{ r *compress.Reader }
 
-func (n nativeReader) Read(p []byte) (int, error) {
-	k, err := n.r.Read(p)
+func (b blockReader) Read(p []byte) (int, error) {
+	k, err := b.r.Read(p)
 	if err != nil && errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		err = io.EOF
 	}
@@ -75,22 +75,22 @@ type plain struct{ io.Writer }
 
 func (plain) Close() error { return nil }
 
-// nativePacker writes ClickHouse's own compressed blocks.
-type nativePacker struct {
+// blockPacker writes ClickHouse's own compressed blocks.
+type blockPacker struct {
 	to  io.Writer
 	enc *compress.Writer
 }
 
-// nativeBlock is the most a compressed block holds, as on a server.
-const nativeBlock = 1 << 20
+// mostBlock is the most a compressed block holds, as on a server.
+const mostBlock = 1 << 20
 
-func (n nativePacker) Write(p []byte) (int, error) {
+func (b blockPacker) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
-		k := min(len(rest), nativeBlock)
-		if err := n.enc.Compress(rest[:k]); err != nil {
+		k := min(len(rest), mostBlock)
+		if err := b.enc.Compress(rest[:k]); err != nil {
 			return 0, err
 		}
-		if _, err := n.to.Write(n.enc.Data); err != nil {
+		if _, err := b.to.Write(b.enc.Data); err != nil {
 			return 0, err
 		}
 		rest = rest[k:]
@@ -98,7 +98,7 @@ func (n nativePacker) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (nativePacker) Close() error { return nil }
+func (blockPacker) Close() error { return nil }
 
 // gzipPacker flushes after every write, so that a slow query's rows arrive.
 type gzipPacker struct{ z *gzip.Writer }
@@ -116,7 +116,7 @@ func (g gzipPacker) Close() error { return g.z.Close() }
 // packerFor picks the answer's compression by what the request asked for.
 func packerFor(w http.ResponseWriter, q *request) packer {
 	if q.compress {
-		return nativePacker{to: w, enc: compress.NewWriter(compress.LevelZero, methodOf(q))}
+		return blockPacker{to: w, enc: compress.NewWriter(compress.LevelZero, methodOf(q))}
 	}
 	if q.gzip {
 		w.Header().Set("Content-Encoding", "gzip")

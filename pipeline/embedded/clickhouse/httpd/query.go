@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"crypto/rand"
@@ -204,10 +204,10 @@ func (a *answer) lost(err error) error {
 // breakOff sends an exception inside an answer that has begun.
 func (a *answer) breakOff(err error) {
 	var to io.Writer = a.out
-	if native, ok := to.(nativePacker); ok {
+	if blocks, ok := to.(blockPacker); ok {
 		// Between compressed blocks, not in one: the driver looks for the text in what
 		// came over the wire.
-		to = native.to
+		to = blocks.to
 	}
 	if _, e := io.WriteString(to, tagged(err, a.tag)); e != nil {
 		return // the client has left

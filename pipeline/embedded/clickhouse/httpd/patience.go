@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"errors"
@@ -31,14 +31,13 @@ func (l patientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{Conn: c, sending: l.silence}, nil
+	return &patientConn{c, l.silence}, nil
 }
 
-// A patientConn waits for its client, but not for ever.
+// A patientConn waits for its client to read, but not for ever.
 type patientConn struct {
 	net.Conn
-	sending   time.Duration // a piece may take so long
-	receiving time.Duration // and the next bytes so long; 0: whatever SetReadDeadline said
+	silence time.Duration // a piece may take so long
 }
 
 // gulp is how much must be read within the time: a slow client is not a dead one.
@@ -46,7 +45,7 @@ const gulp = 256 << 10
 
 func (c *patientConn) Write(b []byte) (n int, err error) {
 	for {
-		if err := c.SetWriteDeadline(time.Now().Add(c.sending)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(c.silence)); err != nil {
 			return n, err
 		}
 		k, err := c.Conn.Write(b[n:min(len(b), n+gulp)])
@@ -56,16 +55,7 @@ func (c *patientConn) Write(b []byte) (n int, err error) {
 	}
 }
 
-func (c *patientConn) Read(b []byte) (int, error) {
-	if c.receiving > 0 {
-		if err := c.SetReadDeadline(time.Now().Add(c.receiving)); err != nil {
-			return 0, err
-		}
-	}
-	return c.Conn.Read(b)
-}
-
-// CloseWrite tells the client that nothing more comes.
+// CloseWrite tells the client that nothing more comes: net/http asks for it by this name.
 func (c *patientConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -120,9 +110,12 @@ func (b *patientBody) end() error {
 	}
 }
 
+// leftovers is how long the rest of a body may take of which nobody needs the end.
+const leftovers = 10 * time.Second
+
 // leave lets the rest of a body that nobody wants come, for as long as a client may be silent at most.
 func (b *patientBody) leave() {
 	if !b.ended {
-		_ = b.conn.SetReadDeadline(time.Now().Add(min(b.silence, helloWithin)))
+		_ = b.conn.SetReadDeadline(time.Now().Add(min(b.silence, leftovers)))
 	}
 }

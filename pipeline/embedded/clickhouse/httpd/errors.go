@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"errors"
@@ -10,14 +10,11 @@ import (
 	"ratchet/pipeline/embedded/clickhouse/engine"
 )
 
-// ClickHouse's codes for what the shim itself refuses.
+// ClickHouse's codes for what is refused here and not by the engine.
 const (
 	unsupported      = 1
 	badArguments     = 36
-	illegalColumn    = 44
 	tooLong          = 62
-	unknownDatabase  = 81
-	unexpectedPacket = 101
 	unknownSetting   = 115
 	readonly         = 164
 	tooManyQueries   = 202
@@ -29,12 +26,10 @@ const (
 	sessionLocked    = 373
 	authFailed       = 516
 	shuttingDown     = 394
-
-	cancelledByClient = 394
 )
 
 var codeNames = map[int]string{
-	unsupported: "UNSUPPORTED_METHOD", tooLong: "SYNTAX_ERROR", illegalColumn: "ILLEGAL_COLUMN", badArguments: "BAD_ARGUMENTS", unexpectedPacket: "UNEXPECTED_PACKET_FROM_CLIENT", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
+	unsupported: "UNSUPPORTED_METHOD", tooLong: "SYNTAX_ERROR", badArguments: "BAD_ARGUMENTS", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
 	tooManyQueries: "TOO_MANY_SIMULTANEOUS_QUERIES", networkError: "NETWORK_ERROR",
 	sameQueryID: "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", noSpace: "NOT_ENOUGH_SPACE", cannotDecompress: "CANNOT_DECOMPRESS",
 	sessionNotFound: "SESSION_NOT_FOUND", sessionLocked: "SESSION_IS_LOCKED", authFailed: "AUTHENTICATION_FAILED",
@@ -56,7 +51,11 @@ var statuses = map[int]int{
 
 // fail answers with an exception. Nothing of the answer may have been sent.
 func fail(w http.ResponseWriter, err error) {
-	code, text := codeOf(err)
+	code := 0 // ClickHouse has none for it
+	var e *engine.Error
+	if errors.As(err, &e) {
+		code = e.Code
+	}
 	status := http.StatusInternalServerError
 	if s, ok := statuses[code]; ok {
 		status = s
@@ -69,16 +68,7 @@ func fail(w http.ResponseWriter, err error) {
 		h.Set("X-ClickHouse-Exception-Code", strconv.Itoa(code))
 	}
 	w.WriteHeader(status)
-	fmt.Fprintln(w, strings.TrimRight(text, "\n"))
-}
-
-// codeOf is an error's code, 0 where ClickHouse has none, and its text.
-func codeOf(err error) (int, string) {
-	var e *engine.Error
-	if errors.As(err, &e) {
-		return e.Code, err.Error()
-	}
-	return 0, err.Error()
+	fmt.Fprintln(w, strings.TrimRight(err.Error(), "\n"))
 }
 
 // tagged is an exception in the middle of an answer, framed so that a client can

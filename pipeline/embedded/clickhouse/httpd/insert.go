@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"errors"
@@ -21,17 +21,12 @@ type work struct {
 	continues bool // in a session that has a database already
 	format    string
 	verb      string
-	totals    bool // natively: they travel apart from the rows
-	extremes  bool // the same
 	tables    []table
 	files     []string
 }
 
 // table is an external table that a request brings along.
-type table struct {
-	name, structure, format, file string
-	more                          bool // rows for a table that is there already
-}
+type table struct{ name, structure, format, file string }
 
 // forget removes the files. They are worthless once the statement has ended.
 func (w *work) forget() {

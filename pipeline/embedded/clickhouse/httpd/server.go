@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"context"
@@ -31,20 +31,19 @@ type Options struct {
 	// AnyHost accepts requests for names other than this machine's loopback ones.
 	// Without it, no page in a browser reaches the engine through a name of its own.
 	AnyHost bool
-	// Most is how many requests run at once; 0: 32. Others wait.
-	Most int
 	// Silence is how long a client may neither send nor read in the middle of something; 0: Silence.
 	Silence time.Duration
 	Log     *slog.Logger
 }
 
-// Server answers requests as a ClickHouse server would. It is an http.Handler; a Door serves the native protocol.
+// mostStatements is how many statements run at once. Others wait.
+const mostStatements = 32
+
+// Server answers requests as a ClickHouse server would. It is an http.Handler.
 type Server struct {
 	o        Options
 	places   chan struct{}
 	sessions sessions
-	known    map[string]bool   // the engine's settings
-	initial  map[string]string // those of them that are not at their defaults from the start
 
 	mu      sync.Mutex
 	running map[string]bool // by query id
@@ -64,9 +63,6 @@ func New(o Options) (*Server, error) {
 	if err := os.MkdirAll(o.Temp, 0o700); err != nil {
 		return nil, fmt.Errorf("create %s: %w", o.Temp, err)
 	}
-	if o.Most <= 0 {
-		o.Most = 32
-	}
 	if o.Silence <= 0 {
 		o.Silence = Silence
 	}
@@ -76,11 +72,8 @@ func New(o Options) (*Server, error) {
 	if o.Database == "" {
 		o.Database = "default"
 	}
-	s := &Server{o: o, places: make(chan struct{}, o.Most), running: map[string]bool{}, idle: make(chan struct{})}
+	s := &Server{o: o, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
 	s.sessions.open = map[string]*session{}
-	if err := s.askSettings(); err != nil {
-		return nil, err
-	}
 	return s, nil
 }
 
@@ -161,16 +154,6 @@ func (s *Server) admit(q *request) error {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBody) error {
 	defer body.leave()
 	q := understandRequest(r)
-	read := func() (*work, error) {
-		w.Header().Set("X-ClickHouse-Query-Id", q.id)
-		return s.read(r, q, body.end)
-	}
-	return s.do(r.Context(), q, read, func(c *engine.Conn, job *work) (bool, error) { return s.run(w, c, q, job) })
-}
-
-// do runs one request from whichever door: read brings the statement, run runs it and sends its answer. When ctx is
-// done the client has left, and the statement is killed.
-func (s *Server) do(ctx context.Context, q *request, read func() (*work, error), run func(*engine.Conn, *work) (spoilt bool, err error)) error {
 	if err := s.admit(q); err != nil {
 		return err
 	}
@@ -179,13 +162,14 @@ func (s *Server) do(ctx context.Context, q *request, read func() (*work, error),
 	}
 	defer s.finish(q)
 
-	work, err := read()
+	w.Header().Set("X-ClickHouse-Query-Id", q.id)
+	job, err := s.read(r, q, body.end)
 	if err != nil {
 		return err
 	}
-	defer work.forget()
+	defer job.forget()
 
-	giveBack, err := s.place(ctx, q)
+	giveBack, err := s.place(r.Context())
 	if err != nil {
 		return err
 	}
@@ -202,30 +186,22 @@ func (s *Server) do(ctx context.Context, q *request, read func() (*work, error),
 	if err != nil {
 		return err
 	}
-	defer func() { restore(spoilt, work.verb) }()
+	defer func() { restore(spoilt, job.verb) }()
 
-	comment := q.comment()
-	stop := s.killWhenDone(ctx, q.id)
+	// When the request's context is done the client has left.
+	stop := s.killWhenDone(r.Context(), q.id)
 	defer stop()
-	if err := s.prepare(conn, q, work, comment); err != nil {
+	if err := s.prepare(conn, q, job); err != nil {
 		spoilt = false
 		return err
 	}
-	spoilt, err = run(conn, work)
+	spoilt, err = s.run(w, conn, q, job)
 	return err
 }
 
-// comment is what marks the request's statements in system.processes.
-func (q *request) comment() string {
-	if own := q.setting("log_comment"); own != "" {
-		return q.id + " " + own
-	}
-	return q.id
-}
-
 // prepare makes the session what the request asks for.
-func (s *Server) prepare(c *engine.Conn, q *request, w *work, comment string) error {
-	set, err := q.assignments(comment, s.known)
+func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
+	set, err := q.assignments()
 	if err != nil {
 		return err
 	}
@@ -238,10 +214,8 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work, comment string) er
 		}
 	}
 	for _, t := range w.tables {
-		if !t.more {
-			if err := c.Exec("CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"); err != nil {
-				return err
-			}
+		if err := c.Exec("CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"); err != nil {
+			return err
 		}
 		if err := c.Exec("INSERT INTO " + name(t.name) + infile(t.file) + "FORMAT " + t.format); err != nil {
 			return err
@@ -250,12 +224,8 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work, comment string) er
 	return c.Exec(set)
 }
 
-// place waits until another statement may run. One that another server sends takes none: that server may be ourselves,
-// where the statement that waits for it has one already, and all of them could wait for each other.
-func (s *Server) place(ctx context.Context, q *request) (giveBack func(), err error) {
-	if q.inner {
-		return func() {}, nil
-	}
+// place waits until another statement may run.
+func (s *Server) place(ctx context.Context) (giveBack func(), err error) {
 	select {
 	case s.places <- struct{}{}:
 		return func() { <-s.places }, nil

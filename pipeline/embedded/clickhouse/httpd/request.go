@@ -1,4 +1,4 @@
-package shim
+package httpd
 
 import (
 	"net/http"
@@ -28,16 +28,12 @@ type request struct {
 	gzip           bool
 	wait           bool // send nothing until the statement has ended
 	readonly       bool // GET may only read
-	inner          bool // another server's, as a part of one of its own; or ours, which is short
 	params         []engine.Param
 	settings       []setting
 	tables         url.Values // NAME_structure, NAME_types and NAME_format of external tables
 }
 
-type setting struct {
-	name, value string
-	optional    bool // an engine that does not know it leaves it out, as a server does
-}
+type setting struct{ name, value string }
 
 // setting is the value of a setting that the request brings, the last one of several; empty if it brings none.
 func (q *request) setting(name string) string {
@@ -48,11 +44,6 @@ func (q *request) setting(name string) string {
 	}
 	return ""
 }
-
-// on reports whether the request switches a setting on.
-func (q *request) on(name string) bool { return truth(q.setting(name)) }
-
-func truth(value string) bool { return value == "1" || strings.EqualFold(value, "true") }
 
 // inserts that wait in memory would be lost with the process, so these two have no
 // effect: an INSERT is durable when it is answered.
@@ -161,20 +152,27 @@ const marker = "stream_like_engine_insert_queue"
 
 var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
-// assignments is the SET statement of a request: its settings, after what the shim
-// always wants and before what only it may want. It is one statement, since nothing can be set after a readonly among them.
-// Settings on which the client does not insist are those that the engine knows.
-func (q *request) assignments(comment string, known map[string]bool) (string, error) {
+// comment is what marks the request's statements in system.processes.
+func (q *request) comment() string {
+	if own := q.setting("log_comment"); own != "" {
+		return q.id + " " + own
+	}
+	return q.id
+}
+
+// assignments is the SET statement of a request: its settings, between what every request starts from and what the client
+// may not choose. It is one statement, since nothing can be set after a readonly among them.
+func (q *request) assignments() (string, error) {
 	list := []string{"implicit_select = 0", "async_insert = 0"}
 	for _, s := range q.settings {
 		if !settingName.MatchString(s.name) {
 			return "", refuse(unknownSetting, "Unknown setting %s", quote(s.name))
 		}
-		if s.name != "log_comment" && s.name != marker && (!s.optional || known[s.name]) {
+		if s.name != "log_comment" && s.name != marker {
 			list = append(list, name(s.name)+" = "+quote(s.value))
 		}
 	}
-	list = append(list, "log_comment = "+quote(comment), marker+" = "+quote(q.id))
+	list = append(list, "log_comment = "+quote(q.comment()), marker+" = "+quote(q.id))
 	if q.readonly && q.session == "" {
 		// A session would stay read-only: there the statement's first word decides.
 		list = append(list, "readonly = 2")
