@@ -55,19 +55,19 @@ type LiveVerdict struct {
 
 // ExplainedRule is one rule at one look.
 type ExplainedRule struct {
-	ID         string           `json:"id"`
-	Look       pipeline.Look    `json:"look"` // the first look that runs it
-	When       string           `json:"when"`
-	Reason     string           `json:"reason"`
-	Says       string           `json:"says"`
-	Heuristic  bool             `json:"heuristic"`
-	Enabled    bool             `json:"enabled"`
-	Outcome    RuleSays         `json:"outcome"`
-	Decides    bool             `json:"decides"` // it is the one that rejected
-	Inputs     map[string]any   `json:"inputs"`  // null is unknown
-	Thresholds map[string]int64 `json:"thresholds"`
-	Unknown    []string         `json:"unknown,omitempty"`
-	Error      string           `json:"error,omitempty"`
+	ID         string             `json:"id"`
+	Look       pipeline.Look      `json:"look"` // the first look that runs it
+	When       string             `json:"when"`
+	Reason     string             `json:"reason"`
+	Says       string             `json:"says"`
+	Heuristic  bool               `json:"heuristic"`
+	Enabled    bool               `json:"enabled"`
+	Outcome    RuleSays           `json:"outcome"`
+	Decides    bool               `json:"decides"` // it is the one that rejected
+	Inputs     map[string]any     `json:"inputs"`  // null is unknown
+	Thresholds map[string]float64 `json:"thresholds"`
+	Unknown    []string           `json:"unknown,omitempty"`
+	Error      string             `json:"error,omitempty"`
 }
 
 // RuleSays is what a rule makes of its inputs.
@@ -227,7 +227,7 @@ func (l *ExplainedLook) unexplained(j *verdict.Judge) {
 func ruleOf(j *verdict.Judge, r verdict.Rule) ExplainedRule {
 	out := ExplainedRule{
 		ID: r.ID, Look: r.Look, When: r.When, Reason: r.Reason, Says: r.Says, Heuristic: r.Heuristic, Enabled: r.On(),
-		Inputs: map[string]any{}, Thresholds: map[string]int64{},
+		Inputs: map[string]any{}, Thresholds: map[string]float64{},
 	}
 	for _, name := range r.Thresholds() {
 		out.Thresholds[name], _ = j.Threshold(name)

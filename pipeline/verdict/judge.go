@@ -274,9 +274,14 @@ func (j *Judge) Switched(id string, on bool) *Judge {
 }
 
 // Threshold is a number of the rule file by its name; false where it has none.
-func (j *Judge) Threshold(name string) (int64, bool) {
-	n, ok := j.constants[name].(int64)
-	return n, ok
+func (j *Judge) Threshold(name string) (float64, bool) {
+	switch n := j.constants[name].(type) {
+	case int64:
+		return float64(n), true
+	case float64:
+		return n, true
+	}
+	return 0, false
 }
 
 // SellersWanted are the sellers worth a token: the one that the deal would be bought from, where known.
