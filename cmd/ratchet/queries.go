@@ -57,7 +57,7 @@ func (c queriesCheckCmd) Run(a *app) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return &daemon.UsageError{Err: err}
+		return a.whole(&daemon.UsageError{Err: err})
 	}
 	return nil
 }
@@ -82,7 +82,7 @@ func (c queriesImportCmd) Run(a *app) error {
 func importQuery(a *app, file string) (keepa.Query, error) {
 	body, err := daemon.ReadFile(a.ctx, file)
 	if err != nil {
-		return keepa.Query{}, daemon.Usagef("read deal query: %w", err)
+		return keepa.Query{}, a.whole(daemon.Usagef("read deal query: %w", err))
 	}
 	name := filepath.Base(file)
 	if file == daemon.Stdin {

@@ -40,7 +40,7 @@ type rulesCheckCmd struct {
 func (c rulesCheckCmd) Run(a *app) error {
 	j, err := work.JudgeIn(a.ctx, c.File)
 	if err != nil {
-		return &daemon.UsageError{Err: err}
+		return a.whole(&daemon.UsageError{Err: err})
 	}
 	if err := console.WriteRules(a.out, c.File, j); err != nil || !c.Measure {
 		return err

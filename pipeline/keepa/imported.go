@@ -17,7 +17,7 @@ import (
 func ImportSelection(data []byte) (_ Selection, notes []string, _ error) {
 	r := reader{}
 	if !r.split(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))) {
-		return Selection{}, nil, r.failed()
+		return Selection{}, nil, r.Err()
 	}
 	m := importer{fields: map[string]json.RawMessage{}}
 	for _, f := range r.fields {
@@ -31,7 +31,7 @@ func ImportSelection(data []byte) (_ Selection, notes []string, _ error) {
 	}
 	r.fields = kept
 	s := r.selection()
-	return s, m.notes, r.failed()
+	return s, m.notes, r.Err()
 }
 
 // importer turns fields as the web page writes them into those of a query file.
@@ -95,11 +95,7 @@ func (m *importer) shaped(name string, raw json.RawMessage, into any) json.RawMe
 	case **Range:
 		return m.ranged(name, numeric(raw))
 	}
-	t := reflect.TypeOf(into).Elem()
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch t.Kind() {
+	switch kindOf(into) {
 	case reflect.Bool:
 		switch text := strings.ToLower(unquoted(compact(raw))); text {
 		case "true", "1":
@@ -112,7 +108,8 @@ func (m *importer) shaped(name string, raw json.RawMessage, into any) json.RawMe
 			return json.RawMessage("3") // the web page's widest choice, which the API does not document
 		}
 	case reflect.Slice:
-		if raw = listed(raw); t.Elem().Kind() != reflect.String {
+		raw = listed(raw)
+		if _, texts := into.(*[]string); !texts {
 			return numeric(raw)
 		}
 	}

@@ -32,18 +32,10 @@ type reader struct {
 func ParseSelection(data []byte) (Selection, error) {
 	var r reader
 	if !r.split(data) {
-		return Selection{}, r.failed()
+		return Selection{}, r.Err()
 	}
 	s := r.selection()
-	return s, r.failed()
-}
-
-// failed is what is wrong with the query; nil where nothing is.
-func (r *reader) failed() error {
-	if err := r.Err(); err != nil {
-		return fmt.Errorf("read deal query: %w", err)
-	}
-	return nil
+	return s, r.Err()
 }
 
 // split finds the fields of the object that a query is; false where the file is none.
@@ -218,6 +210,10 @@ func decodeField(name string, raw json.RawMessage, into any) error {
 		return errors.New("must not be null; leave the field out")
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
+		if text := string(bytes.TrimSpace(raw)); kindOf(into) == reflect.Int && strings.ContainsAny(text[:1], "-0123456789") {
+			_, wrong := complaint.Whole(text, false)
+			return errors.New(wrong)
+		}
 		return fmt.Errorf("must be %s, got %s%s", wanted(into), clip(raw), complaint.DidYouMean(proposal(raw, into)))
 	}
 	return nil
@@ -229,6 +225,15 @@ func says(list string, element error) error {
 		return element
 	}
 	return errors.New(list)
+}
+
+// kindOf is the kind of what a field holds where it is set.
+func kindOf(into any) reflect.Kind {
+	t := reflect.TypeOf(into).Elem()
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.Kind()
 }
 
 // numbers reads an array of whole numbers.
@@ -269,11 +274,7 @@ func proposal(raw json.RawMessage, into any) string {
 	if json.Unmarshal(raw, &text) != nil {
 		return ""
 	}
-	t := reflect.TypeOf(into).Elem()
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch t.Kind() {
+	switch kindOf(into) {
 	case reflect.Bool:
 		if low := strings.ToLower(text); low == "true" || low == "false" {
 			return low
@@ -281,7 +282,7 @@ func proposal(raw json.RawMessage, into any) string {
 	case reflect.Int:
 		return whole(text)
 	case reflect.Slice:
-		if t.Elem().Kind() == reflect.String {
+		if _, texts := into.(*[]string); texts {
 			return string(append(append([]byte("["), raw...), ']'))
 		}
 	}
