@@ -186,10 +186,10 @@ func TestAFileThatIsTooLongIsRefusedUnread(t *testing.T) {
 	}
 }
 
-// TestAHostileFileIsReadWithinASecond keeps the check interruptible without a context.
-func TestAHostileFileIsReadWithinASecond(t *testing.T) {
+// TestAHostileFileIsReadInTime: each takes some 50 ms on an idle core. The limit is for a machine that others use.
+func TestAHostileFileIsReadInTime(t *testing.T) {
 	t.Parallel()
-	const size = 60_000
+	const size, limit = 60_000, 5 * time.Second
 	for name, text := range map[string]string{
 		"open brackets":  strings.Repeat("[", size),
 		"open maps":      strings.Repeat("{", size),
@@ -212,12 +212,12 @@ func TestAHostileFileIsReadWithinASecond(t *testing.T) {
 		"block literals": strings.Repeat("|\n  a\n", size/6),
 	} {
 		took, err := time.Hour, error(nil)
-		for try := 0; took > time.Second && try < 3; try++ { // others may use the machine
+		for try := 0; took > limit && try < 3; try++ { // others may use the machine
 			begin := time.Now()
 			_, err = NewJudge([]byte(text))
 			took = time.Since(begin)
 		}
-		if took > time.Second {
+		if took > limit {
 			t.Errorf("%s: %s", name, took)
 		}
 		if err == nil && name != "many ways" && name != "parentheses" {
