@@ -127,7 +127,7 @@ func distance(a, b string) int {
 		for j := range len(b) + 1 {
 			switch {
 			case i == 0 || j == 0:
-				rows[i][j] = uint8(i + j) //nolint:gosec // at most twice the longest
+				rows[i][j] = uint8(i + j)
 				continue
 			case a[i-1] == b[j-1]:
 				rows[i][j] = rows[i-1][j-1]
