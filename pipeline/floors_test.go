@@ -35,7 +35,7 @@ type floor struct {
 
 // floors, lowest first.
 var floors = []floor{
-	{name: "words and files", pure: true, packages: []string{"pipeline", "schemas"}},
+	{name: "words and files", pure: true, packages: []string{"pipeline", "pipeline/complaint", "schemas"}},
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock"}},
 	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial"}},
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing"}},
@@ -83,9 +83,13 @@ var libraries = map[string]map[string]string{
 		"github.com/expr-lang/expr":         "rules are expressions",
 		"github.com/expr-lang/expr/ast":     "rules are expressions",
 		"github.com/expr-lang/expr/builtin": "rules are expressions",
+		"github.com/expr-lang/expr/file":    "rules are expressions",
 		"github.com/expr-lang/expr/parser":  "rules are expressions",
 		"github.com/expr-lang/expr/vm":      "rules are expressions",
 		"github.com/goccy/go-yaml":          "rules are written in YAML",
+		"github.com/goccy/go-yaml/ast":      "the line of each field is in the tree",
+		"github.com/goccy/go-yaml/parser":   "the line of each field is in the tree",
+		"github.com/goccy/go-yaml/token":    "the line of each field is in the tree",
 	},
 }
 

@@ -1,68 +1,146 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/watermarker"
+	"ratchet/pipeline/work"
 )
 
 type queriesCmd struct {
-	Check queriesCheckCmd `cmd:"" help:"Check deal query files, or a directory of them, as the watermarker reads them."`
+	Check  queriesCheckCmd  `cmd:"" help:"Check deal query files, or a directory of them, as the watermarker reads them."`
+	Import queriesImportCmd `cmd:"" help:"Print as a query file what Keepa's web page shows as \"Show API query\"; what changed goes to standard error."`
+}
+
+// builtInRules says which rules will decide what queries list.
+type builtInRules struct {
+	Rules string `help:"The rule file in use (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
+}
+
+// serves says why the rules in use may not decide what a query lists; nil where they may.
+func (r builtInRules) serves(a *app, q keepa.Query) error {
+	judge, err := work.JudgeIn(a.ctx, r.Rules)
+	if err != nil {
+		return fmt.Errorf("RULES: %w", err)
+	}
+	return judge.Serves(q.Selection)
+}
+
+// assumes prints what the built-in rules assume, where they are in use and the query is for something else.
+func (r builtInRules) assumes(a *app, q keepa.Query) {
+	if says := verdict.Assumes(q.Selection); says != "" && r.Rules == "" {
+		fmt.Fprintf(a.errOut, "%s: %s\n", q.Name, says)
+	}
 }
 
 type queriesCheckCmd struct {
-	Files []string `arg:"" help:"Files or directories." type:"path"`
+	Files        []string `arg:"" help:"Files or directories." type:"path"`
+	builtInRules `embed:""`
 }
 
 // Run reads deal queries as the watermarker would, and tells everything that is wrong
 // with any of them.
 func (c queriesCheckCmd) Run(a *app) error {
-	files, err := c.expand()
-	if err != nil {
-		return err
-	}
 	var errs []error
-	for _, f := range files {
-		body, err := os.ReadFile(f)
+	for _, path := range c.Files {
+		files, err := watermarker.QueryFiles(path)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("read deal query: %w", err))
-			continue
+			return daemon.Usagef("%s: %w", path, err)
 		}
-		q, err := keepa.ParseQuery(strings.TrimSuffix(filepath.Base(f), ".json"), body)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", f, err))
-			continue
-		}
-		if _, err := fmt.Fprintf(a.out, "%s: fine, %s: domain %d, price type %s, newest first: %t\n", f, q.ID(), q.Domain, q.PriceType, q.Sort == keepa.SortByAge); err != nil {
-			return err
+		for _, f := range files {
+			q, err := watermarker.ReadQuery(a.ctx, f)
+			if err == nil {
+				if err = c.serves(a, q); err != nil {
+					err = fmt.Errorf("%s: %w", f, err)
+				}
+			}
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if _, err := fmt.Fprintf(a.out, "%s: fine, %s: domain %d, price type %s, newest first: %t\n", f, q.ID(), q.Domain, q.PriceType, q.Sort == keepa.SortByAge); err != nil {
+				return err
+			}
+			c.assumes(a, q)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return &daemon.UsageError{Err: err}
+		return a.whole(&daemon.UsageError{Err: err})
 	}
 	return nil
 }
 
-// expand replaces a directory by its query files.
-func (c queriesCheckCmd) expand() ([]string, error) {
-	var out []string
-	for _, f := range c.Files {
-		if i, err := os.Stat(f); err != nil || !i.IsDir() {
-			out = append(out, f)
-			continue
-		}
-		inside, err := filepath.Glob(filepath.Join(f, "*.json"))
-		if err != nil || len(inside) == 0 {
-			return nil, daemon.Usagef("%s: no *.json in it", f)
-		}
-		slices.Sort(inside)
-		out = append(out, inside...)
+type queriesImportCmd struct {
+	File         string `arg:"" help:"The pasted query; - reads the standard input."`
+	builtInRules `embed:""`
+}
+
+// Run prints what a pasted query becomes.
+func (c queriesImportCmd) Run(a *app) error {
+	q, err := importQuery(a, c.File)
+	if err != nil {
+		return err
 	}
-	return out, nil
+	if err := c.serves(a, q); err != nil {
+		fmt.Fprintln(a.errOut, err)
+	}
+	c.assumes(a, q)
+	_, err = a.out.Write(q.File())
+	return err
+}
+
+// importQuery reads a query as Keepa's web page shows it, and says on standard error what of it changed.
+func importQuery(a *app, file string) (keepa.Query, error) {
+	body, err := daemon.ReadFile(a.ctx, file)
+	if err != nil {
+		return keepa.Query{}, a.whole(daemon.Usagef("read deal query: %w", err))
+	}
+	name := filepath.Base(file)
+	if file == daemon.Stdin {
+		name = "" // it has none
+	}
+	q, notes, err := keepa.ImportQuery(name, body)
+	if err == nil {
+		err = verdict.Decides(q.Selection)
+	}
+	if err != nil {
+		return q, daemon.Usagef("%s: %w", file, err)
+	}
+	for _, note := range notes {
+		fmt.Fprintln(a.errOut, note)
+	}
+	return q, nil
+}
+
+// queryFile takes the pasted query of `up --query` into the data directory, from where the watermarker reads it.
+func queryFile(a *app, file, data string) (string, error) {
+	q, err := importQuery(a, file)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(a.out, "Query %s:\n%s", q.ID(), q.File())
+	path := filepath.Join(data, "query", q.Name+".json")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fmt.Errorf("create data directory: %w; choose another with --data", err)
+	}
+	if err := os.WriteFile(path, q.File(), 0o600); err != nil {
+		return "", fmt.Errorf("keep the query: %w; choose another directory with --data", err)
+	}
+	return path, nil
+}
+
+// checkQueries refuses queries before anything is started, and says what the built-in rules assume of them.
+func checkQueries(ctx context.Context, a *app, path, rules string) error {
+	queries, err := watermarker.Queries(ctx, path)
+	for _, q := range queries {
+		builtInRules{rules}.assumes(a, q)
+	}
+	return err
 }

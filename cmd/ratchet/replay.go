@@ -33,7 +33,7 @@ type replayCmd struct {
 
 // Run decides again what was decided before, and compares.
 func (c replayCmd) Run(a *app) error {
-	o, err := c.options()
+	o, err := c.options(a)
 	if err != nil {
 		return err
 	}
@@ -90,14 +90,14 @@ func (c replayCmd) warehouse(a *app) (replay.Warehouse, func()) {
 	return w, func() { _ = w.Close() } // nothing was written through it
 }
 
-func (c replayCmd) options() (replay.Options, error) {
+func (c replayCmd) options(a *app) (replay.Options, error) {
 	o := replay.Options{
 		Look: pipeline.Look(c.Look), Run: c.RunName, Depth: replay.Depth(c.Depth), ASIN: c.ASIN,
 		Source: pipeline.Source(c.Source), Reason: c.Reason, Resume: c.Resume, ChangedOnly: c.Changed,
 	}
 	if c.Rules != "" {
 		var err error
-		if o.Rules, err = os.ReadFile(c.Rules); err != nil {
+		if o.Rules, err = daemon.ReadFile(a.ctx, c.Rules); err != nil {
 			return o, daemon.Usagef("--rules: %w", err)
 		}
 	}

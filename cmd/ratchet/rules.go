@@ -38,9 +38,9 @@ type rulesCheckCmd struct {
 
 // Run loads a rule file as a daemon would.
 func (c rulesCheckCmd) Run(a *app) error {
-	j, err := work.Judge(c.File)
+	j, err := work.JudgeIn(a.ctx, c.File)
 	if err != nil {
-		return &daemon.UsageError{Err: err}
+		return a.whole(&daemon.UsageError{Err: err})
 	}
 	if err := console.WriteRules(a.out, c.File, j); err != nil || !c.Measure {
 		return err
@@ -49,7 +49,7 @@ func (c rulesCheckCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("make simulated books: %w", err)
 	}
-	return books.WriteMeasure(a.out, j)
+	return a.whole(books.WriteMeasure(a.ctx, a.out, j))
 }
 
 type rulesExplainCmd struct {

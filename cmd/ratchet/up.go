@@ -31,9 +31,12 @@ type upCmd struct {
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
 	Rate        int     `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
 	Seed        uint64  `help:"Seed of the simulated catalogue." default:"1"`
+	Query       string  `help:"A deal query for this start, as a file or as Keepa's web page shows it; - reads the standard input (default: QUERIES, else used books)." placeholder:"FILE"`
 	NoPeek      bool    `help:"A commit for every candidate, to see what the peek saves."`
 	Key         string  `help:"" env:"KEEPA_API_KEY" hidden:""`
 	KeepaURL    string  `help:"" env:"KEEPA_URL" hidden:""`
+	Queries     string  `help:"" env:"QUERIES" hidden:""`
+	Rules       string  `help:"" env:"RULES" hidden:""`
 }
 
 // Run is the main job.
@@ -142,5 +145,16 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 		}
 		o.Data = dir
 	}
-	return o, o.Validate()
+	if err := o.Validate(); err != nil {
+		return o, err
+	}
+	queries := c.Queries
+	if c.Query != "" {
+		var err error
+		if queries, err = queryFile(a, c.Query, o.Data); err != nil {
+			return o, err
+		}
+		o.Settings = map[string]string{"QUERIES": queries}
+	}
+	return o, checkQueries(a.ctx, a, queries, c.Rules)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -82,7 +83,7 @@ func (r ExplainedRule) numbers() string {
 		out = append(out, name+"="+valueOf(r.Inputs[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Thresholds)) {
-		out = append(out, name+"="+valueOf(r.Thresholds[name]))
+		out = append(out, name+"="+strconv.FormatFloat(r.Thresholds[name], 'f', -1, 64))
 	}
 	if r.Error != "" {
 		out = append(out, "error: "+r.Error)

@@ -248,7 +248,7 @@ func (s Settings) OfOffersIn(mem *Memory, row View, p *keepa.Product, now time.T
 	if p.Stats != nil {
 		v.UsedBuyBox = price(p.Stats.Current, keepa.BuyBoxUsed)
 		if at := p.Stats.LastOffersUpdate; at > 0 {
-			hours := int64(now.Sub(at.Time()) / time.Hour)
+			hours := max(0, int64(now.Sub(at.Time())/time.Hour))
 			v.OffersAgeHours = &hours
 		}
 	}

@@ -249,7 +249,13 @@ func FuzzSellers(f *testing.F) {
 
 func FuzzSelection(f *testing.F) {
 	seeds(f, `{"domainId":1,"priceTypes":[2],"dateRange":3,"sortType":1}`, `{"domainId":"1","priceTypes":2}`)
+	f.Add([]byte(pasted))
 	f.Fuzz(func(t *testing.T, body []byte) {
+		if s, _, err := ImportSelection(body); err == nil {
+			if again, err := ParseSelection(s.File()); err != nil || again.Version() != s.Version() {
+				t.Errorf("what it became is not read as it is: %v\n%s", err, s.File())
+			}
+		}
 		s, err := ParseSelection(body)
 		if err != nil {
 			return

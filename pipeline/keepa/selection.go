@@ -1,7 +1,6 @@
 package keepa
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 )
@@ -96,78 +94,6 @@ type Selection struct {
 	AudienceKeyword []string `json:"targetAudienceKeyword"`
 }
 
-// ParseSelection reads a query file. It refuses what Keepa would silently ignore or misread - keys that Keepa
-// does not know, strings where numbers belong, ranges that nothing can be in - and names the field.
-func ParseSelection(data []byte) (Selection, error) {
-	var s Selection
-	fields := map[string]json.RawMessage{}
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(&fields); err != nil {
-		return s, fmt.Errorf("read deal query: %w", err)
-	}
-	if d.More() {
-		return s, errors.New("read deal query: something follows the object")
-	}
-	known := selectionFields(&s)
-	errs := twice(data)
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		into, ok := known[name]
-		if !ok {
-			errs = append(errs, fmt.Errorf("%s: not a field of Keepa's deal query", name))
-			continue
-		}
-		if err := decodeField(fields[name], into); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-		}
-	}
-	for _, name := range []string{"domainId", "priceTypes", "dateRange", "sortType"} {
-		if _, ok := fields[name]; !ok {
-			errs = append(errs, fmt.Errorf("%s: missing", name))
-		}
-	}
-	if len(errs) == 0 {
-		errs = append(errs, s.Validate())
-	}
-	return s, errors.Join(errs...)
-}
-
-// twice names the fields that a query has more than once: of those Keepa, and a
-// decoder, would take one without a word.
-func twice(data []byte) []error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	seen := map[string]int{}
-	var errs []error
-	for depth, key := 0, true; ; {
-		t, err := d.Token()
-		if err != nil {
-			return errs // the object was decoded before: this is its end
-		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-			continue
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth != 1 {
-			continue
-		}
-		if name, ok := t.(string); ok && key {
-			if seen[name]++; seen[name] == 2 {
-				errs = append(errs, fmt.Errorf("%s: there twice", name))
-			}
-			key = false
-			continue
-		}
-		key = true
-	}
-}
-
 // selectionFields maps the names on the wire to the fields.
 func selectionFields(s *Selection) map[string]any {
 	v := reflect.ValueOf(s).Elem()
@@ -176,32 +102,6 @@ func selectionFields(s *Selection) map[string]any {
 		fields[v.Type().Field(i).Tag.Get("json")] = v.Field(i).Addr().Interface()
 	}
 	return fields
-}
-
-func decodeField(raw json.RawMessage, into any) error {
-	switch p := into.(type) {
-	case *PriceType:
-		var list []int
-		if json.Unmarshal(raw, &list) != nil || len(list) != 1 {
-			return fmt.Errorf("must be an array of exactly one price type number, got %s", clip(raw))
-		}
-		*p = PriceType(list[0])
-		return nil
-	case **Range:
-		var list []int
-		if json.Unmarshal(raw, &list) != nil || len(list) != 2 {
-			return fmt.Errorf("must be an array of two numbers, got %s", clip(raw))
-		}
-		*p = &Range{list[0], list[1]}
-		return nil
-	}
-	if bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
-		return errors.New("must not be null; leave the field out")
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("must be %s, got %s", wanted(into), clip(raw))
-	}
-	return nil
 }
 
 func wanted(into any) string {

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -59,10 +60,13 @@ func NewBooks(seed uint64) (Books, error) {
 	return b, err
 }
 
-// Decide takes every book through the looks.
-func (b Books) Decide(j *verdict.Judge) Quality {
+// Decide takes every book through the looks, until ctx ends.
+func (b Books) Decide(ctx context.Context, j *verdict.Judge) Quality {
 	final := map[string]pipeline.Verdict{}
 	for _, row := range b.rows {
+		if ctx.Err() != nil {
+			break
+		}
 		look, f := pipeline.LookGlance, j.Glance(row, b.now)
 		if f.Outcome == pipeline.Survive {
 			look, f = pipeline.LookPeek, j.Peek(row, b.cheap[row.ASIN], b.now)
@@ -88,16 +92,16 @@ type Thumb struct {
 }
 
 // Thumbs measures each heuristic rule alone, those that are switched off included.
-func (b Books) Thumbs(j *verdict.Judge) []Thumb {
+func (b Books) Thumbs(ctx context.Context, j *verdict.Judge) []Thumb {
 	rules := slices.DeleteFunc(j.Rules(), func(r verdict.Rule) bool { return !r.Heuristic })
 	none := j
 	for _, r := range rules {
 		none = none.Switched(r.ID, false)
 	}
-	without := b.Decide(none)
+	without := b.Decide(ctx, none)
 	var out []Thumb
 	for _, r := range rules {
-		q := b.Decide(none.Switched(r.ID, true))
+		q := b.Decide(ctx, none.Switched(r.ID, true))
 		out = append(out, Thumb{
 			Rule: r.ID, On: r.On(), Rejects: q.ByThumb[r.ID].Rejects, Good: q.ByThumb[r.ID].Good,
 			Peeks: reached(without, "peek") - reached(q, "peek"), Commits: reached(without, "commit") - reached(q, "commit"),
@@ -119,19 +123,22 @@ func reached(q Quality, look pipeline.Look) int {
 }
 
 // WriteMeasure prints what a rule set makes of the books.
-func (b Books) WriteMeasure(w io.Writer, j *verdict.Judge) error {
-	q := b.Decide(j)
+func (b Books) WriteMeasure(ctx context.Context, w io.Writer, j *verdict.Judge) error {
+	q := b.Decide(ctx, j)
 	text := fmt.Sprintf("On %d simulated books, %d of them good:\n", len(b.rows), b.good())
 	for _, l := range q.lines() {
 		text += "  " + strings.TrimRight(l, " ") + "\n"
 	}
-	for _, t := range b.Thumbs(j) {
+	for _, t := range b.Thumbs(ctx, j) {
 		state := "off"
 		if t.On {
 			state = "on"
 		}
 		text += fmt.Sprintf("  heuristic rule %s (%s): alone it rejects %d books, %d of them good deals; it saves %d peeks and %d commits\n",
 			t.Rule, state, t.Rejects, t.Good, t.Peeks, t.Commits)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	_, err := io.WriteString(w, text)
 	return err

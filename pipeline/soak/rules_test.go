@@ -27,16 +27,16 @@ func TestTheDefaultRulesFindTheGoodAndOnlyTheGoodAndThumbsShowTheirCost(t *testi
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := b.Decide(j)
+		q := b.Decide(t.Context(), j)
 		if q.Recall < 0.99 || q.Precision < 0.99 || q.BadAtGlance < 0.5 || q.BadBeforeOffers < 0.96 || q.Heuristic != 0 {
 			t.Errorf("seed %d: %+v", seed, q)
 		}
 		t.Logf("seed %d: %s", seed, strings.Join(q.lines(), "\n    "))
-		for _, c := range b.Thumbs(j) {
+		for _, c := range b.Thumbs(t.Context(), j) {
 			sum := cost[c.Rule]
 			sum.Rejects, sum.Good, sum.Peeks, sum.Commits = sum.Rejects+c.Rejects, sum.Good+c.Good, sum.Peeks+c.Peeks, sum.Commits+c.Commits
 			cost[c.Rule] = sum
-			with := b.Decide(j.Switched(c.Rule, true))
+			with := b.Decide(t.Context(), j.Switched(c.Rule, true))
 			if lost := q.Classes["good"]["commit accept"] - with.Classes["good"]["commit accept"]; lost != c.Good || with.HeuristicCost != c.Good {
 				t.Errorf("seed %d: %s loses %d good deals and is blamed for %d", seed, c.Rule, lost, c.Good)
 			}
@@ -62,7 +62,7 @@ func TestARuleOfThumbThatIsWrongIsBlamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	if err := b.WriteMeasure(&text, j); err != nil {
+	if err := b.WriteMeasure(t.Context(), &text, j); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(text.String(), "low_gross_roi (off): alone it rejects") || !strings.Contains(text.String(), "20 of them good deals") {

@@ -85,7 +85,7 @@ var catalogue = []Input{
 	{"sale_count", Integer, pipeline.LookPeek, Exact, "sales that the histories imply, of all years", evidence(func(e *deal.Evidence) any { return int64(e.SaleCount) })},
 	{"sales_in_year", Integer, pipeline.LookPeek, Exact, "such sales in the last 365 days", evidence(func(e *deal.Evidence) any { return int64(e.SalesInYear) })},
 	{"sale_days_180", Integer, pipeline.LookPeek, Exact, "days of the last 180 with such a sale (the eScore of other tools)", evidence(func(e *deal.Evidence) any { return int64(e.SaleDays180) })},
-	{"n_eff", Number, pipeline.LookPeek, Exact, "how many sales of today the known sales are worth; each counts half after 180 days", outcome(func(o *deal.Outcome) any { return o.NEffective })},
+	{"n_eff", Number, pipeline.LookPeek, Exact, "how many sales of today the known sales are worth; each counts half after 180 days", evidence(nEff)},
 	{"sale_price_cents", Integer, pipeline.LookPeek, AtMost, "the middle of what the copy may sell for, in cents", outcome(func(o *deal.Outcome) any { return o.SaleCents })},
 	{"sale_price_low_cents", Integer, pipeline.LookPeek, AtMost, "the sale price in cents that one in ten falls short of", outcome(func(o *deal.Outcome) any { return o.LowCents })},
 	{"sale_price_high_cents", Integer, pipeline.LookPeek, AtMost, "the sale price in cents that one in ten exceeds", outcome(func(o *deal.Outcome) any { return o.HighCents })},
@@ -103,7 +103,7 @@ var catalogue = []Input{
 	{"landed_cents", Integer, pipeline.LookCommit, Exact, "price of the copy at the door, in cents with shipping", bought(func(c *deal.Copy) any { return c.LandedCents })},
 	{"shipping_known", Boolean, pipeline.LookCommit, Exact, "the seller states the shipping", bought(func(c *deal.Copy) any { return c.ShippingKnown })},
 	{"offer_matched", Boolean, pipeline.LookCommit, Exact, "a live offer carries the price", bought(func(c *deal.Copy) any { return c.Matched })},
-	{"condition", Integer, pipeline.LookCommit, Exact, "condition of the copy: 2 like new, 3 very good, 4 good, 5 acceptable", bought(condition)},
+	{"condition", Integer, pipeline.LookCommit, Exact, "condition of the copy: 2 like new, 3 very good, 4 good, 5 acceptable", bought(conditionOf)},
 	{"buy_fba", Boolean, pipeline.LookCommit, Exact, "Amazon ships the copy for its seller", bought(func(c *deal.Copy) any { return opt(c.FBA) })},
 	{"seller_rating", Integer, pipeline.LookCommit, Exact, "percent of the seller's ratings that are positive", func(f *facts) any { return rating(f).percent }},
 	{"seller_rating_count", Integer, pipeline.LookCommit, Exact, "how many ratings the seller has", func(f *facts) any { return rating(f).count }},
@@ -148,7 +148,15 @@ func bought(value func(*deal.Copy) any) func(*facts) any {
 	}
 }
 
-func condition(c *deal.Copy) any {
+// nEff is unknown where nothing tells a price.
+func nEff(e *deal.Evidence) any {
+	if !e.Known() {
+		return nil
+	}
+	return e.NEff
+}
+
+func conditionOf(c *deal.Copy) any {
 	if !c.Matched {
 		return nil
 	}

@@ -211,7 +211,7 @@ func cheaperBy(p keepa.Product, cut int) keepa.Product {
 	p.Offers = slices.Clone(p.Offers)
 	for i := range p.Offers {
 		if price := p.Offers[i].Price; price != nil && p.Offers[i].Condition.Used() {
-			lower := *price - cut
+			lower := max(1, *price-cut)
 			p.Offers[i].Price = &lower
 		}
 	}

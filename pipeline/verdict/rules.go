@@ -3,18 +3,15 @@ package verdict
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
+	"strings"
 
-	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/vm"
-	"github.com/goccy/go-yaml"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/complaint"
 	"ratchet/pipeline/deal"
 )
 
@@ -72,7 +69,7 @@ type file struct {
 	Name       string         `yaml:"name"`
 	Settings   deal.Settings  `yaml:"settings"`
 	Confirm    Tolerances     `yaml:"confirm"`
-	Thresholds map[string]any `yaml:"thresholds"`
+	Thresholds map[string]any `yaml:"thresholds"` // int64, or float64 where it has a fraction
 	Rules      []Rule         `yaml:"rules"`
 }
 
@@ -83,119 +80,109 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
 // parse reads a rule file and checks all of it; the error names everything that is wrong.
 func parse(data []byte) (file, error) {
-	f := file{Settings: deal.Defaults()}
-	if err := yaml.UnmarshalWithOptions(data, &f, yaml.Strict()); err != nil {
-		return f, fmt.Errorf("read rules: %w", err)
+	f, d := file{Settings: deal.Defaults()}, &decoder{}
+	if !d.read(data, &f) {
+		return f, d.Err()
 	}
-	errs := []error{f.Settings.Validate()}
+	d.Join(f.Settings.Validate(), d.at)
+	f.check(d)
+	d.Rename(f.called)
+	return f, d.Err()
+}
+
+// check validates what the file says beyond its settings, and compiles its rules.
+func (f *file) check(d *decoder) {
 	if f.Name == "" {
-		errs = append(errs, errors.New("name: missing"))
+		d.unlessTold("name", "missing")
 	}
 	if len(f.Rules) == 0 {
-		errs = append(errs, errors.New("rules: none"))
+		d.unlessTold("rules", "none")
 	}
-	for name, value := range f.Thresholds {
-		if f.Thresholds[name] = number(value); f.Thresholds[name] == nil {
-			errs = append(errs, fmt.Errorf("threshold %q: must be a number, got %v", name, value))
-		}
-		if _, taken := inputNamed(name); taken || !nameForm.MatchString(name) {
-			errs = append(errs, fmt.Errorf("threshold %q: must be a name in snake_case that no input has", name))
+	for name, value := range map[string]float64{
+		"price_percent": f.Confirm.PricePercent, "rank_percent": f.Confirm.RankPercent, "amazon_percent": f.Confirm.AmazonPercent,
+	} {
+		if value < 0 {
+			d.unlessTold("confirm."+name, "%g: must be 0 or more", value)
 		}
 	}
-	seen := map[string]bool{}
+	own := f.own()
+	for name := range f.Thresholds {
+		_, input := inputNamed(name)
+		_, setting := own[name]
+		if input || setting || !nameForm.MatchString(name) || slices.Contains(functions, name) {
+			d.unlessTold("thresholds."+name, "must be a name in snake_case that no input, setting or function has")
+		}
+	}
+	seen, constants := map[string]bool{}, f.constants()
+	for name := range f.Thresholds {
+		if _, input := inputNamed(name); input {
+			delete(constants, name)
+		}
+	}
 	for i := range f.Rules {
-		r := &f.Rules[i]
-		if seen[r.ID] {
-			errs = append(errs, fmt.Errorf("rule %q: there are two of this name", r.ID))
+		r, path := &f.Rules[i], fmt.Sprintf("rules[%d]", i)
+		if seen[r.ID] && r.ID != "" {
+			d.unlessTold(path+".id", "there are two rules %q: rename one", r.ID)
 		}
 		seen[r.ID] = true
-		if err := r.check(f.constants()); err != nil {
-			errs = append(errs, fmt.Errorf("rule %q: %w", r.ID, err))
-		}
+		r.check(d, path, constants)
 	}
-	return f, errors.Join(errs...)
+}
+
+// called is what a message calls a field: rules by their id.
+func (f *file) called(path string) string {
+	for i := range f.Rules {
+		in, ok := strings.CutPrefix(path, fmt.Sprintf("rules[%d]", i))
+		if !ok || f.Rules[i].ID == "" {
+			continue
+		}
+		return strings.Replace(fmt.Sprintf("rule %q%s", f.Rules[i].ID, in), `".`, `": `, 1)
+	}
+	return path
+}
+
+// own are the settings that expressions can use.
+func (f *file) own() map[string]any {
+	return map[string]any{"shipping_cents": f.Settings.ShippingCents}
 }
 
 // constants are the numbers of the file that expressions can use.
 func (f *file) constants() map[string]any {
-	c := map[string]any{"shipping_cents": f.Settings.ShippingCents}
+	c := f.own()
 	for name, value := range f.Thresholds {
-		c[name] = value
+		if value != nil {
+			c[name] = value
+		}
 	}
 	return c
 }
 
-// number is a threshold as expressions see it: a whole number or one with a fraction; nil for anything else.
-func number(value any) any {
-	switch n := value.(type) {
-	case int64:
-		return n
-	case uint64:
-		if n <= math.MaxInt64 {
-			return int64(n)
-		}
-	case float64:
-		return n
-	}
-	return nil
-}
-
 // check validates a rule and compiles it for its look.
-func (r *Rule) check(constants map[string]any) error {
-	switch {
-	case !nameForm.MatchString(r.ID):
-		return errors.New("id: must be a name in snake_case")
-	case !nameForm.MatchString(r.Reason):
-		return fmt.Errorf("reason %q: must be a name in snake_case", r.Reason)
-	case !slices.Contains(looks, r.Look):
-		return fmt.Errorf("look %q: must be glance, peek or commit", r.Look)
-	case r.Unknown != Pass && r.Unknown != RejectIt && r.Unknown != NeedALook:
-		return fmt.Errorf("unknown %q: must be pass, reject or need", r.Unknown)
-	case r.Says == "":
-		return errors.New("says: missing; tell a person why the rule rejects")
-	case r.When == "":
-		return errors.New("when: missing")
-	}
-	names := &names{}
-	env := map[string]any{}
-	for name, value := range constants {
-		env[name] = value
-	}
-	for _, in := range catalogue {
-		env[in.Name] = zero(in.Kind)
-	}
-	program, err := expr.Compile(r.When, expr.Env(env), expr.AsBool(), expr.Patch(names))
-	if err != nil {
-		return fmt.Errorf("when: %w", err)
-	}
-	for _, name := range names.used {
-		in, ok := inputNamed(name)
-		if _, threshold := constants[name]; !ok && threshold {
-			r.thresholds = append(r.thresholds, name)
+func (r *Rule) check(d *decoder, path string, constants map[string]any) {
+	for _, name := range [][2]string{{"id", r.ID}, {"reason", r.Reason}} {
+		switch {
+		case name[1] == "":
+			d.unlessTold(path+"."+name[0], "missing: write a name in snake_case")
+		case !nameForm.MatchString(name[1]):
+			d.unlessTold(path+"."+name[0], "%q: must be a name in snake_case%s", name[1], complaint.DidYouMean(snake(name[1])))
 		}
-		if !ok {
-			continue // a threshold, or a function of the expression language
-		}
-		if slices.Index(looks, in.From) > slices.Index(looks, r.Look) {
-			return fmt.Errorf("uses %s at the %s, but it is first known at the %s", in.Name, r.Look, in.From)
-		}
-		r.inputs = append(r.inputs, in)
 	}
-	if len(r.inputs) == 0 {
-		return errors.New("when: uses no input, so it would decide the same for every candidate")
+	d.oneOf(path+".look", string(r.Look), string(pipeline.LookGlance), string(pipeline.LookPeek), string(pipeline.LookCommit))
+	d.oneOf(path+".unknown", string(r.Unknown), string(Pass), string(RejectIt), string(NeedALook))
+	if r.Says == "" {
+		d.unlessTold(path+".says", "missing; tell a person why the rule rejects")
 	}
-	r.program = program
-	return nil
+	if r.When == "" {
+		d.unlessTold(path+".when", "missing; write the condition under which the rule rejects")
+	}
+	if !d.Has(path + ".when") {
+		r.compile(d, path+".when", constants)
+	}
 }
 
-// names collects the identifiers of an expression, each once.
-type names struct{ used []string }
-
-// Visit is called for every node of the expression.
-func (n *names) Visit(node *ast.Node) {
-	if id, ok := (*node).(*ast.IdentifierNode); ok && !slices.Contains(n.used, id.Value) {
-		n.used = append(n.used, id.Value)
-	}
+// snake is a name as it would be in snake_case.
+func snake(name string) string {
+	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "_"), "_0123456789")
 }
 
 func inputNamed(name string) (Input, bool) {
@@ -218,8 +205,10 @@ func zero(k Kind) any {
 	}
 }
 
-// version is the short hash of a rule file.
+// version is the short hash of a rule file. Line ends are no part of it: a copy that passed through another system says
+// the same.
 func version(data []byte) string {
-	sum := sha256.Sum256(data)
+	text, _ := complaint.Text(data, &complaint.List{})
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])[:12-fingerprintDigits]
 }

@@ -3,19 +3,12 @@ package watermarker
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/keeper"
 	"ratchet/pipeline/watermark"
-	"ratchet/schemas"
 )
 
 // Config is everything the watermarker can be told. It is read from the
@@ -24,9 +17,11 @@ type Config struct {
 	NATS  bus.Config     `env:", prefix=NATS_"`
 	Keepa gateway.Config `env:", prefix=KEEPA_"`
 
-	// Queries is a directory of deal queries (*.json); empty means the built-in
-	// query for used books.
+	// Queries is a directory of deal queries (*.json), or one such file; empty means
+	// the built-in query for used books.
 	Queries string `env:"QUERIES"`
+	// Rules is the rule file; empty means the built-in rules for used books.
+	Rules string `env:"RULES"`
 	// Shortest is the shortest time between two polls of one query.
 	Shortest time.Duration `env:"WATERMARKER_SHORTEST, default=15m"`
 	// Longest is the longest time between two polls of one query.
@@ -63,30 +58,4 @@ func (c Config) plan() watermark.Plan {
 	p := watermark.DefaultPlan()
 	p.Shortest, p.Longest, p.SweepEvery = c.Shortest, c.Longest, c.Sweep
 	return p
-}
-
-// queries loads the deal queries, in the order of their names.
-func (c Config) queries() ([]keepa.Query, error) {
-	if c.Queries == "" {
-		q, err := keepa.ParseQuery("used-books", schemas.UsedBooksQuery)
-		return []keepa.Query{q}, err
-	}
-	files, err := filepath.Glob(filepath.Join(c.Queries, "*.json"))
-	if err != nil || len(files) == 0 {
-		return nil, daemon.Usagef("QUERIES: no *.json in %s", c.Queries)
-	}
-	slices.Sort(files)
-	var out []keepa.Query
-	for _, f := range files {
-		body, err := os.ReadFile(f)
-		if err != nil {
-			return nil, daemon.Usagef("QUERIES: %w", err)
-		}
-		q, err := keepa.ParseQuery(strings.TrimSuffix(filepath.Base(f), ".json"), body)
-		if err != nil {
-			return nil, daemon.Usagef("QUERIES: %s: %w", f, err)
-		}
-		out = append(out, q)
-	}
-	return out, nil
 }

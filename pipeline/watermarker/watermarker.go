@@ -27,6 +27,7 @@ import (
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/stage"
 	"ratchet/pipeline/token"
+	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/watermark"
 	"ratchet/pipeline/work"
 )
@@ -58,9 +59,21 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err != nil {
 		return err
 	}
-	queries, err := cfg.queries()
+	queries, err := Queries(ctx, cfg.Queries)
 	if err != nil {
 		return err
+	}
+	judge, err := work.JudgeIn(ctx, cfg.Rules)
+	if err != nil {
+		return daemon.Usagef("RULES: %w", err)
+	}
+	for _, q := range queries {
+		if err := judge.Serves(q.Selection); err != nil {
+			return daemon.Usagef("QUERIES: %s: %w", q.ID(), err)
+		}
+		if assumes := verdict.Assumes(q.Selection); assumes != "" && cfg.Rules == "" {
+			env.Log.Warn("query is for another list than the rules", "query", q.ID(), "assumes", assumes)
+		}
 	}
 	b, err := bus.Connect(ctx, cfg.NATS, env, "watermarker")
 	if err != nil {

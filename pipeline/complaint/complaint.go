@@ -1,0 +1,144 @@
+package complaint
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// shown is how many complaints an error prints: more are of no use to a reader.
+const shown = 50
+
+// Complaint is one mistake.
+type Complaint struct {
+	Line  int    // from 1; 0 is the file as a whole
+	Field string // as a path, "settings.prep_cents"; "" is the file as a whole
+	Says  string // what is wrong and what to write instead
+}
+
+// Error is the complaint on one line.
+func (c Complaint) Error() string {
+	var s strings.Builder
+	if c.Line > 0 {
+		fmt.Fprintf(&s, "line %d: ", c.Line)
+	}
+	if c.Field != "" {
+		s.WriteString(c.Field + ": ")
+	}
+	return s.String() + c.Says
+}
+
+// List collects the complaints about one file.
+type List struct{ all []Complaint }
+
+// Add notes a mistake.
+func (l *List) Add(line int, field, format string, args ...any) {
+	l.all = append(l.all, Complaint{Line: line, Field: field, Says: fmt.Sprintf(format, args...)})
+}
+
+// Has says whether there is a complaint about a field or a part of it, so that a consequence of that mistake need not be told too.
+func (l *List) Has(field string) bool {
+	return slices.ContainsFunc(l.all, func(c Complaint) bool {
+		return c.Field == field || strings.HasPrefix(c.Field, field+".") || strings.HasPrefix(c.Field, field+"[")
+	})
+}
+
+// Empty says that there is nothing to complain about.
+func (l *List) Empty() bool { return len(l.all) == 0 }
+
+// Rename changes how fields are called.
+func (l *List) Rename(name func(field string) string) {
+	for i := range l.all {
+		l.all[i].Field = name(l.all[i].Field)
+	}
+}
+
+// Join adds what a validation says of fields, "FIELD: what is wrong", each with the line that at knows of the field.
+// It leaves out fields that have a complaint already.
+func (l *List) Join(err error, at func(field string) int) {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		for _, e := range many.Unwrap() {
+			l.Join(e, at)
+		}
+		return
+	}
+	if err == nil {
+		return
+	}
+	field, says, ok := strings.Cut(err.Error(), ": ")
+	if !ok {
+		field, says = "", err.Error()
+	}
+	if !l.Has(field) || field == "" {
+		l.Add(at(field), field, "%s", says)
+	}
+}
+
+// Err is all complaints in the order of their lines, one a line; nil where there are none.
+func (l *List) Err() error {
+	if l.Empty() {
+		return nil
+	}
+	sorted := slices.Clone(l.all)
+	slices.SortStableFunc(sorted, func(a, b Complaint) int { return cmp.Compare(a.Line, b.Line) })
+	var errs []error
+	for _, c := range sorted[:min(len(sorted), shown)] {
+		errs = append(errs, c)
+	}
+	if n := len(sorted) - shown; n > 0 {
+		errs = append(errs, fmt.Errorf("and %d more", n))
+	}
+	return errors.Join(errs...)
+}
+
+// DidYouMean is the question that proposes what to write; nothing where there is no proposal.
+func DidYouMean(proposal string) string {
+	if proposal == "" {
+		return ""
+	}
+	return ": did you mean " + proposal + "?"
+}
+
+// Nearest is the name that somebody who wrote name most likely meant; "" where none is near.
+func Nearest(name string, names []string) string {
+	best, least := "", 1+len(name)/4
+	for _, n := range names {
+		if len(n) > len(name)+least || len(name) > len(n)+least {
+			continue // too far for certain
+		}
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d <= least && (best == "" || d < least) {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters must be changed, added, removed or swapped with their neighbour to turn a into b.
+func distance(a, b string) int {
+	const longest = 64
+	if len(a) > longest || len(b) > longest {
+		return longest
+	}
+	var rows [longest + 1][longest + 1]uint8
+	for i := range len(a) + 1 {
+		for j := range len(b) + 1 {
+			switch {
+			case i == 0 || j == 0:
+				rows[i][j] = uint8(i + j)
+				continue
+			case a[i-1] == b[j-1]:
+				rows[i][j] = rows[i-1][j-1]
+				continue
+			}
+			d := 1 + min(rows[i-1][j-1], rows[i-1][j], rows[i][j-1])
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d = min(d, 1+rows[i-2][j-2])
+			}
+			rows[i][j] = d
+		}
+	}
+	return int(rows[len(a)][len(b)])
+}

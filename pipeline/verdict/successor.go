@@ -1,0 +1,33 @@
+package verdict
+
+// successors says of each input, setting or threshold that earlier versions had what stands in its place. A name that
+// is still there is not looked up, so an entry can come before the name goes.
+var successors = map[string]string{
+	"amazon_ceiling_percent":         builtInCaps,
+	"amazon_ceiling_cents":           "use amazon_cents: " + builtInCaps,
+	"profit_at_amazon_ceiling_cents": "use profit_at_amazon_cents, the profit of a sale at Amazon's price",
+	"profit_at_hard_ceiling_cents":   "use profit_at_new_cents, the profit of a sale at the lowest new landed price",
+	"hard_ceiling_cents":             builtInCaps,
+	"list_price_cents":               "use sale_price_cents, what a used copy is expected to sell for",
+	"one_year_average_cents":         "use sale_price_cents, what a used copy is expected to sell for",
+	"best_profit_cents":              "use expected_profit_cents: before the commit it is the most that the commit can find",
+	"profit_cents":                   "use expected_profit_cents, the profit at the middle of what the copy may sell for",
+	"best_roi_percent":               "use roi_percent: before the commit it is the most that the commit can find",
+	"confidence_percent":             "use loss_chance, or n_eff for how many sales the estimate rests on",
+	"trigger_count":                  "use fall_count, how often the used count fell",
+	"suspicious_ratio":               "removed: " + builtInCaps + "; leave the line out",
+	"markup_percent":                 "removed: a deal says at which sale price it breaks even; leave the line out",
+	"sale_window_days":               sharpSales,
+	"confirm_hours":                  sharpSales,
+	"late_confirm_days":              sharpSales,
+	"seasonal_min_sales":             "removed: the estimate has no seasons; leave the line out",
+	"outlier_factor":                 "removed: the estimate has no outlier fences; leave the line out",
+}
+
+const (
+	builtInCaps = "caps are built in: a copy cannot bring more than Amazon's or the lowest new landed price"
+	sharpSales  = "removed: how a sale is told from other falls of the used count was measured and is fixed; leave the line out"
+)
+
+// gone is what to use in place of a name that earlier versions had; "" for any other name.
+func gone(name string) string { return successors[name] }
