@@ -45,9 +45,9 @@ WITH
     ),
     consumed AS
     (
-        SELECT sum(c.tokens) AS tokens
-        FROM token_counts AS c
-        WHERE {run:String} = 'live' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND event IN ('close', 'lost', 'drift')
+        SELECT sum(s.tokens) AS tokens
+        FROM spending AS s
+        WHERE {run:String} = 'live' AND hour >= toStartOfHour({since:DateTime('UTC')})
     )
 SELECT
     look, decided, survived, rejected, accepted, other,
