@@ -96,7 +96,7 @@ GROUP BY hour, stage, event, price_kind;
 
 -- spending: THE definition of what was spent. Consumed are the tokens of an answered call (close), of a call whose caller
 -- died (lost) and those that left the bucket without us (drift); the rest of the ledger is permission, not spending. A claim
--- that was given back unused cost nothing and is not a call.
+-- that was given back unused cost nothing and is not a call. A row for each price and size of call: read sums of it.
 CREATE OR REPLACE VIEW spending
 (
     hour       DateTime('UTC') COMMENT 'start of the hour, pipeline time',
@@ -107,20 +107,15 @@ CREATE OR REPLACE VIEW spending
     items      Int64 COMMENT 'ASINs, rows or sellers that these calls were for',
     tokens     Int64 COMMENT 'consumed; drift is signed. Its sum is what was spent'
 )
-COMMENT 'What was spent, by whom, on what, hour by hour? sum(tokens) is what left the bucket' AS
+COMMENT 'What was spent, by which stage, on what, hour by hour? sum(tokens) is what left the bucket' AS
 SELECT
     hour, stage, price_kind, event,
-    sum(n) AS calls,
-    sum(size * n) AS items,
-    sum(amount * n) AS tokens
-FROM
-(
-    SELECT hour, stage, price_kind, event, amount, items AS size, toInt64(groupBitmapMerge(ids)) AS n
-    FROM token_hours
-    WHERE event IN ('close', 'lost', 'drift') AND amount != 0
-    GROUP BY hour, stage, price_kind, event, amount, size
-)
-GROUP BY hour, stage, price_kind, event;
+    toInt64(groupBitmapMerge(ids)) AS calls,
+    calls * h.items AS items,
+    calls * amount AS tokens
+FROM token_hours AS h
+WHERE event IN ('close', 'lost', 'drift') AND amount != 0
+GROUP BY hour, stage, price_kind, event, amount, h.items;
 
 -- balance_points: how full was the bucket at each instant? Every entry that carries an answer of Keepa is a point of the
 -- series. Ordered by time, because a chart reads a span of it; row_id makes a repeated insert the same point.

@@ -684,7 +684,7 @@ CREATE VIEW deals
     `last_seen_at` DateTime64(3, 'UTC'),
     `versions` UInt64
 )
-COMMENT 'The newest that is known of every deal, hidden ones too. Columns as in deal_versions, and first_seen_at, last_seen_at: pipeline time of its first and last version; versions: how many'
+COMMENT 'The newest that is known of every deal, hidden ones too. Columns as in deal_versions, whose comments explain them; besides first_seen_at, last_seen_at (its first and last version, pipeline time) and versions (how many)'
 AS SELECT
     v.domain AS domain,
     v.asin AS asin,
@@ -1049,40 +1049,24 @@ CREATE VIEW spending
     `items` Int64 COMMENT 'ASINs, rows or sellers that these calls were for',
     `tokens` Int64 COMMENT 'consumed; drift is signed. Its sum is what was spent'
 )
-COMMENT 'What was spent, by whom, on what, hour by hour? sum(tokens) is what left the bucket'
+COMMENT 'What was spent, by which stage, on what, hour by hour? sum(tokens) is what left the bucket'
 AS SELECT
     hour,
     stage,
     price_kind,
     event,
-    sum(n) AS calls,
-    sum(size * n) AS items,
-    sum(amount * n) AS tokens
-FROM
-(
-    SELECT
-        hour,
-        stage,
-        price_kind,
-        event,
-        amount,
-        items AS size,
-        toInt64(groupBitmapMerge(ids)) AS n
-    FROM token_hours
-    WHERE (event IN ('close', 'lost', 'drift')) AND (amount != 0)
-    GROUP BY
-        hour,
-        stage,
-        price_kind,
-        event,
-        amount,
-        size
-)
+    toInt64(groupBitmapMerge(ids)) AS calls,
+    calls * h.items AS items,
+    calls * amount AS tokens
+FROM token_hours AS h
+WHERE (event IN ('close', 'lost', 'drift')) AND (amount != 0)
 GROUP BY
     hour,
     stage,
     price_kind,
-    event;
+    event,
+    amount,
+    h.items;
 
 CREATE VIEW token_counts
 (
@@ -1579,7 +1563,7 @@ CREATE VIEW visible_deals
     `last_confirmed_at` DateTime64(3, 'UTC'),
     `stale_because` String
 )
-COMMENT 'The deals that are visible. Columns as in deals, and last_checked_at, last_confirmed_at, stale_because as in deal_states'
+COMMENT 'The deals that are visible. Columns as in deal_versions, whose comments explain them; besides first_seen_at, last_seen_at (its first and last version, pipeline time), versions (how many), and last_checked_at, last_confirmed_at, stale_because as in deal_states'
 AS SELECT
     d.*,
     s.last_checked_at AS last_checked_at,
