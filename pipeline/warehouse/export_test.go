@@ -6,23 +6,18 @@ import (
 	"ratchet/schemas"
 )
 
-// Migrations is how many there are.
-func Migrations() int { return len(must(migrations(schemas.ClickHouse))) }
-
-// MigrateTo applies the first n migrations, as an earlier build did.
-func (w *Warehouse) MigrateTo(ctx context.Context, n int) error {
-	return w.migrate(ctx, must(migrations(schemas.ClickHouse))[:n])
+// Statements are those of all migrations, in their order, and Cut cuts a file into its own.
+func Statements() (all []string) {
+	for _, m := range must(migrations(schemas.ClickHouse)) {
+		all = append(all, m.statements...)
+	}
+	return all
 }
+
+// Cut is a file of statements, one by one.
+func Cut(sql string) []string { return statements(sql) }
 
 // Exec runs a statement with its parameters, name and value in turn.
 func (w *Warehouse) Exec(ctx context.Context, sql string, pairs ...string) error {
 	return w.exec(ctx, sql, pairs...)
-}
-
-// Late are the statements of the migrations, by the migration's name.
-func Late() (names []string, statements [][]string) {
-	for _, m := range must(migrations(schemas.ClickHouse)) {
-		names, statements = append(names, m.name), append(statements, m.statements)
-	}
-	return names, statements
 }

@@ -7,12 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/embedded/clickhouse/chtest"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -21,19 +19,10 @@ var update = flag.Bool("update", false, "write the golden answers anew")
 // seed stores the data that the golden answers are about.
 func seed(t *testing.T, w *warehouse.Warehouse) {
 	t.Helper()
-	seedTables(t, w, func(string) bool { return true })
-}
-
-// seedTables stores what belongs into some of the tables.
-func seedTables(t *testing.T, w *warehouse.Warehouse, into func(table string) bool) {
-	t.Helper()
-	for table, store := range map[string]func(*testing.T, *warehouse.Warehouse){
-		"verdicts": seedVerdicts, "deal_versions": seedDeals, "ledger": seedLedger, "dead": seedDead,
-	} {
-		if into(table) {
-			store(t, w)
-		}
-	}
+	seedVerdicts(t, w)
+	seedDeals(t, w)
+	seedLedger(t, w)
+	seedDead(t, w)
 }
 
 func seedVerdicts(t *testing.T, w *warehouse.Warehouse) {
@@ -195,51 +184,4 @@ func seeded() []warehouse.VerdictRow {
 		}
 	}
 	return rows
-}
-
-func TestADatabaseOfAnyEarlierBuildIsBroughtUpWithItsRows(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("one database for each migration")
-	}
-	whole := open(t)
-	seed(t, whole)
-	for n := 1; n < warehouse.Migrations(); n++ {
-		w, err := warehouse.Open(t.Context(), chtest.Database(t))
-		must(t, err)
-		must(t, w.MigrateTo(t.Context(), n))
-		// Each table has its rows from the migration on that made it; every sum over them, of whatever migration, must find them.
-		there := map[string]bool{}
-		for _, table := range strings.Fields(ask(t, w, "SELECT name FROM system.tables WHERE database = currentDatabase()")) {
-			there[table] = true
-		}
-		for _, table := range []string{"verdicts", "deal_versions", "ledger", "dead"} {
-			if there[table] {
-				recordedBy(t, w, whole, table)
-			}
-		}
-		must(t, w.Migrate(t.Context()))
-		seedTables(t, w, func(table string) bool { return !there[table] })
-		for _, table := range []string{"deal_versions", "ledger", "dead"} {
-			ids := "SELECT row_id, msg_id FROM " + table + " FINAL ORDER BY row_id"
-			if got, should := ask(t, w, ids), ask(t, whole, ids); got != should {
-				t.Errorf("the ids of %s, upgraded from migration %d:\n%s\nwant\n%s", table, n, got, should)
-			}
-		}
-		for _, q := range warehouse.Questions() {
-			if got, should := answer(t, w, q), answer(t, whole, q); !bytes.Equal(got, should) {
-				t.Errorf("%s, upgraded from migration %d:\ngot\n%swant\n%s", q.Name, n, got, should)
-			}
-		}
-		want(t, w, "SELECT count() FROM verdict_ids", "120")
-		must(t, w.Close())
-	}
-}
-
-// recordedBy gives a table of an earlier build the rows of whole, as that build recorded them: with the columns that it had.
-func recordedBy(t *testing.T, w, whole *warehouse.Warehouse, table string) {
-	t.Helper()
-	columns := strings.Join(strings.Fields(ask(t, w, "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '"+table+"' AND default_kind = '' ORDER BY position")), ", ")
-	must(t, exec(t.Context(), w, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s.%s SETTINGS async_insert = 0",
-		table, columns, columns, ask(t, whole, "SELECT currentDatabase()"), table)))
 }

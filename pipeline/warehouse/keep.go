@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// KeepDays is how long rows are kept where nobody says otherwise, as the migrations have it.
+// KeepDays is how long rows are kept where nobody says otherwise, as the tables' TTL has it.
 const KeepDays = 400
 
 // keptTables are those whose rows leave by age: what was recorded, row by row. The sums over them stay for ever, and so do

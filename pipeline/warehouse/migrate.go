@@ -4,49 +4,51 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ratchet/schemas"
 )
 
-// migrationsTable remembers what was applied. Several processes may write the same line; the newest of equal lines is
+// migrationsTable records what was applied. Several processes may write the same line; the newest of equal lines is
 // as good as the first.
 const migrationsTable = `CREATE TABLE IF NOT EXISTS schema_migrations
 (
-    name       String,
-    checksum   String,
-    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
+    name       String COMMENT 'file of schemas/clickhouse, without .sql',
+    checksum   String COMMENT 'SHA-256 of the file, hexadecimal',
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'machine time'
 )
 ENGINE = ReplacingMergeTree(applied_at)
 ORDER BY name
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Which migrations were applied to this database?'`
+
+// The baseline replaced the migrations up to lastBefore. A database that has them all is adopted: the migration adoption
+// is for it alone, and the baseline after it finds the tables and replaces the views.
+const (
+	lastBefore = "0029_entry_ids"
+	adoption   = "0030_adopt"
+)
 
 // migration is one file of schemas/clickhouse.
 type migration struct {
-	name       string // 0001_verdicts
+	name       string // 0031_verdicts
 	checksum   string
 	statements []string
 }
 
-// Migrate brings the tables up to what this build knows. Every statement may be run again, so several processes may
-// migrate at once and a crash between two statements is repaired by the next start. A migration that was applied with
-// other content is refused: history is not rewritten, a new file is added. So is one of a newer build, whose tables may
-// mean something else.
+// Migrate brings the tables up to what this build knows. Every statement may be run again, so a crash between two
+// statements is repaired by the next start, and several processes of one build may start at once. A migration that was
+// applied with other content is refused: history is not rewritten, a new file is added. So is a database of a newer build,
+// whose tables may mean something else, and one that an earlier build left before lastBefore.
 func (w *Warehouse) Migrate(ctx context.Context) error {
 	all, err := migrations(schemas.ClickHouse)
 	if err != nil {
 		return err
 	}
-	return w.migrate(ctx, all)
-}
-
-func (w *Warehouse) migrate(ctx context.Context, all []migration) error {
 	if err := w.exec(ctx, migrationsTable); err != nil {
 		return fmt.Errorf("create schema_migrations: %w", err)
 	}
@@ -54,113 +56,41 @@ func (w *Warehouse) migrate(ctx context.Context, all []migration) error {
 	if err != nil {
 		return err
 	}
-	if name, is := newer(applied, all); is {
-		return fmt.Errorf("database %s has migration %s, which this build does not know: a newer build made it; run that one, or let CLICKHOUSE_URL name another database", w.database, name)
-	}
-	return w.bring(ctx, all, applied)
-}
-
-// newer is a migration that was applied and comes after all that this build knows.
-func newer(applied map[string]string, all []migration) (name string, is bool) {
-	for name := range applied {
-		if name > all[len(all)-1].name {
-			return name, true
-		}
-	}
-	return "", false
-}
-
-// bring applies what is not applied. Before each migration it asks again what is, since another process may have been faster.
-func (w *Warehouse) bring(ctx context.Context, all []migration, applied map[string]string) error {
-	for _, m := range all {
-		if _, done := applied[m.name]; !done {
-			now, err := w.applied(ctx)
-			if err != nil {
-				return err
-			}
-			applied = now
-		}
-		sum, done := applied[m.name]
-		if done && sum != m.checksum {
-			return fmt.Errorf("migration %s in database %s was applied with other content than this build has: run the build that applied it, or use an empty database", m.name, w.database)
-		}
-		if done {
-			continue
-		}
-		if err := w.apply(ctx, m); err != nil {
-			// Another process may be ahead: a later migration of its removes what this one fills.
-			now, e := w.applied(ctx)
-			if e != nil || now[m.name] != m.checksum {
-				return errors.Join(err, e)
-			}
-			applied = now
-		}
-	}
-	return w.settle(ctx, all)
-}
-
-// settle says the last word on every view, and on all that was dropped, once more. Who is frozen before a statement and thaws when another
-// process has applied everything replaces a view by an earlier definition, or makes again what a later migration dropped; then he comes here. If he
-// dies first, the next start comes here. The rest of the statements change nothing when they are late: what they make is there, what they fill is
-// a set, a maximum or a newest value, or the table or column is gone and they fail.
-func (w *Warehouse) settle(ctx context.Context, all []migration) error {
-	applied, err := w.applied(ctx)
+	todo, err := pending(all, applied)
 	if err != nil {
-		return err
+		return fmt.Errorf("database %s %w", w.database, err)
 	}
-	if _, is := newer(applied, all); is {
-		return nil // a newer build was faster: the last word is not ours
-	}
-	for _, s := range lastWords(all) {
-		if err := w.exec(ctx, s); err != nil {
-			return fmt.Errorf("say once more what the migrations came to: %w", err)
+	for _, m := range todo {
+		if err := w.apply(ctx, m); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// What makes or unmakes a table or view by its name.
-var aboutName = regexp.MustCompile(`^(CREATE OR REPLACE VIEW|DROP (?:VIEW|TABLE) IF EXISTS|CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS) (\w+)`)
-
-// lastWords are the statements that replace or drop something of which no later statement says anything, in the order in which these things
-// were first made: one that reads another comes after it.
-func lastWords(all []migration) []string {
-	var names []string
-	last := map[string]string{}
+// pending are the migrations that a database still needs. The error says what the database has.
+func pending(all []migration, applied map[string]string) (todo []migration, err error) {
+	last := ""
+	for name := range applied {
+		last = max(last, name)
+	}
+	switch _, whole := applied[lastBefore]; {
+	case last > all[len(all)-1].name:
+		return nil, fmt.Errorf("has migration %s, which this build does not know: a newer build made it; run that one, or let CLICKHOUSE_URL name another database", last)
+	case last != "" && last < lastBefore:
+		return nil, fmt.Errorf("has migrations up to %s, and this build upgrades from %s: run the build that has that one once, or let CLICKHOUSE_URL name another database", last, lastBefore)
+	case !whole:
+		all = slices.DeleteFunc(slices.Clone(all), func(m migration) bool { return m.name == adoption })
+	}
 	for _, m := range all {
-		for _, s := range m.statements {
-			sql := withoutHeading(s)
-			said := aboutName.FindStringSubmatch(sql)
-			if said == nil {
-				continue
-			}
-			name := said[2]
-			if _, seen := last[name]; !seen {
-				names = append(names, name)
-			}
-			if last[name] = sql; strings.HasSuffix(said[1], "IF NOT EXISTS") {
-				last[name] = ""
-			}
+		switch sum, done := applied[m.name]; {
+		case !done:
+			todo = append(todo, m)
+		case sum != m.checksum:
+			return nil, fmt.Errorf("has migration %s with other content than this build: run the build that applied it, or let CLICKHOUSE_URL name another database", m.name)
 		}
 	}
-	var out []string
-	for _, name := range names {
-		if last[name] != "" {
-			out = append(out, last[name])
-		}
-	}
-	return out
-}
-
-// withoutHeading is a statement without the lines of comment before it.
-func withoutHeading(s string) string {
-	for {
-		s = strings.TrimSpace(s)
-		if !strings.HasPrefix(s, "--") {
-			return s
-		}
-		_, s, _ = strings.Cut(s, "\n")
-	}
+	return todo, nil
 }
 
 func (w *Warehouse) apply(ctx context.Context, m migration) error {

@@ -101,6 +101,11 @@ var sums = map[string][2]string{
 		"SELECT toStartOfHour(at) AS h, stage, event, price_kind, count(), sum(tokens), sum(items) FROM ledger FINAL GROUP BY ALL ORDER BY ALL",
 		"SELECT hour, stage, event, price_kind, entries, tokens, items FROM token_counts ORDER BY ALL",
 	},
+	"spending": {
+		`SELECT toStartOfHour(at) AS h, stage, price_kind, event, count(), sum(items), sum(tokens)
+			FROM ledger FINAL WHERE event IN ('close', 'lost', 'drift') AND tokens != 0 GROUP BY ALL ORDER BY ALL`,
+		"SELECT hour, stage, price_kind, event, sum(s.calls), sum(s.items), sum(s.tokens) FROM spending AS s GROUP BY ALL ORDER BY ALL",
+	},
 	"balance": {
 		"SELECT at, api_left, api_rate, stage FROM ledger FINAL WHERE api_left IS NOT NULL ORDER BY ALL",
 		"SELECT at, balance, rate, stage FROM balance ORDER BY ALL",

@@ -29,40 +29,26 @@ WITH
         FROM verdict_hours
         WHERE run = {run:String} AND look != 'list' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
         GROUP BY look, outcome, price
+        UNION ALL
+        SELECT '', '', 0, 0 -- so that there is a row for all where nothing was decided
     ),
-    looks AS
     (
-        SELECT
-            toString(look) AS look,
-            sum(n) AS decided,
-            sumIf(n, outcome = 'survive') AS survived,
-            sumIf(n, outcome = 'reject') AS rejected,
-            sumIf(n, outcome = 'accept') AS accepted,
-            sumIf(n, outcome IN ('shed', 'confirm', 'fail')) AS other,
-            sum(n * price) AS tokens
-        FROM counts
-        GROUP BY look
-    ),
-    consumed AS
-    (
-        SELECT sum(c.tokens) AS tokens
-        FROM token_counts AS c
-        WHERE {run:String} = 'live' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND event IN ('close', 'lost', 'drift')
-    )
+        SELECT sum(s.tokens)
+        FROM spending AS s
+        WHERE {run:String} = 'live' AND hour >= toStartOfHour({since:DateTime('UTC')})
+    ) AS consumed
 SELECT
-    look, decided, survived, rejected, accepted, other,
+    of AS look,
+    sumIf(n, of != 'all' OR outcome != 'survive') AS decided,
+    sumIf(n, of != 'all' AND outcome = 'survive') AS survived,
+    sumIf(n, outcome = 'reject') AS rejected,
+    sumIf(n, outcome = 'accept') AS accepted,
+    sumIf(n, outcome IN ('shed', 'confirm', 'fail')) AS other,
     if(decided = 0, NULL, round(100 * rejected / decided, 1)) AS reject_percent,
-    tokens,
+    if(of = 'all', consumed, sum(n * price)) AS tokens,
     if(decided = 0, NULL, round(tokens / decided, 2)) AS tokens_per_decision,
     if(accepted = 0, NULL, round(tokens / accepted, 1)) AS tokens_per_deal
-FROM
-(
-    SELECT look, decided, survived, rejected, accepted, other, tokens, indexOf(['glance', 'peek', 'commit'], look) AS place
-    FROM looks
-    UNION ALL
-    SELECT
-        'all', sum(l.decided) - sum(l.survived), 0, sum(l.rejected), sum(l.accepted), sum(l.other),
-        (SELECT tokens FROM consumed), 9
-    FROM looks AS l
-)
-ORDER BY place;
+FROM counts
+ARRAY JOIN if(look = '', ['all'], [toString(look), 'all']) AS of
+GROUP BY of
+ORDER BY indexOf(['glance', 'peek', 'commit', 'all'], of);

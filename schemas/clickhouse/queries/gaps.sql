@@ -26,12 +26,12 @@ WITH
         WHERE run = 'live' AND look != 'list' AND hour >= toStartOfHour({since:DateTime('UTC')}) AND hour < toStartOfDay({since:DateTime('UTC')}) + INTERVAL 1 DAY
         GROUP BY outcome, price
     ),
-    (SELECT sumIf(n, outcome = 'accept') / greatest(sumIf(n, outcome != 'survive'), 1) FROM counts) AS deals_per_decision,
-    (SELECT sum(n * price) / greatest(sumIf(n, outcome != 'survive'), 1) FROM counts) AS tokens_per_decision
+    -- deals and tokens per decision
+    (SELECT (sumIf(n, outcome = 'accept'), sum(n * price)) / greatest(sumIf(n, outcome != 'survive'), 1) FROM counts) AS each
 SELECT
     query, state, from_time, to_time, opened_at, ended_at, rows_estimate,
-    if(state = 'expired', round(rows_estimate * deals_per_decision, 2), NULL) AS deals_missed,
-    if(state = 'owed', round(rows_estimate * tokens_per_decision), NULL) AS tokens_owed
+    if(state = 'expired', round(rows_estimate * each.1, 2), NULL) AS deals_missed,
+    if(state = 'owed', round(rows_estimate * each.2), NULL) AS tokens_owed
 FROM gaps
 WHERE state = 'owed' OR opened_at >= {since:DateTime('UTC')} OR ended_at >= {since:DateTime('UTC')}
 ORDER BY opened_at DESC, query, to_time DESC;

@@ -13,17 +13,12 @@
 --   since  DateTime  = -7d  from the start of which hour, pipeline time, UTC
 SELECT
     stage, price_kind, event,
-    sum(c.n) AS calls,
-    sum(c.size * c.n) AS items,
-    sum(c.amount * c.n) AS tokens,
-    round(100 * tokens / nullIf(sum(sum(c.amount * c.n)) OVER (), 0), 1) AS percent,
+    sum(s.calls) AS calls,
+    sum(s.items) AS items,
+    sum(s.tokens) AS tokens,
+    round(100 * tokens / nullIf(sum(sum(s.tokens)) OVER (), 0), 1) AS percent,
     if(items = 0, NULL, round(tokens / items, 2)) AS per_item
-FROM
-(
-    SELECT stage, event, price_kind, amount, h.items AS size, toInt64(groupBitmapMerge(h.ids)) AS n
-    FROM token_hours AS h
-    WHERE hour >= toStartOfHour({since:DateTime('UTC')}) AND event IN ('close', 'lost', 'drift') AND amount != 0
-    GROUP BY hour, stage, event, price_kind, amount, size
-) AS c
+FROM spending AS s
+WHERE hour >= toStartOfHour({since:DateTime('UTC')})
 GROUP BY stage, price_kind, event
 ORDER BY tokens DESC, stage, price_kind, event;

@@ -1,0 +1,448 @@
+-- Deals: what is known of every deal, which are visible, and why are the others hidden?
+--
+-- deal_versions holds the rows. deals is the newest of each column. What decides whether a deal is shown is kept apart, in
+-- three small tables (deal_facts, deal_rejects, deal_marks), because lists and counts go through all deals; deal_states
+-- makes the decision of them, and visible_deals shows what is visible.
+
+-- deal_versions: the history from which the view deals takes the newest. A reader wants all versions of one ASIN, so the key
+-- is the deal's own; row_id orders the versions and makes a repeated insert the same row. Not partitioned: deals are few, and
+-- every question reads all of them.
+--
+-- Every column but the key may be NULL, and NULL means "this version did not say". The names are those of the message. The
+-- whole message is kept beside them, so that nothing is lost which has no column yet. msg_id stands beside the row, as in
+-- dead: deals stay for ever, and their ids with them.
+--
+-- Parts are merged column by column, whatever their size. ClickHouse does so from 131,072 rows on; with a hundred columns and
+-- a whole message in a row, smaller parts took several hundred megabytes to merge at once.
+CREATE TABLE IF NOT EXISTS deal_versions
+(
+    domain     UInt16 COMMENT 'Keepa domain id; 1 is amazon.com',
+    asin       String COMMENT 'the ASIN',
+    price_type UInt16 COMMENT 'Keepa price type; 2 is used',
+    row_id     UInt64 COMMENT 'stream creation time << 32 | stream sequence' CODEC(Delta, ZSTD(1)),
+    at         DateTime64(3, 'UTC') COMMENT 'when it was decided, pipeline time' CODEC(Delta, ZSTD(1)),
+    stored_at  DateTime64(3, 'UTC') COMMENT 'when the stream stored it, machine time' CODEC(Delta, ZSTD(1)),
+    run        LowCardinality(String) COMMENT 'live, or the name of a replay',
+    work_id    String COMMENT 'the unit of work that decided it',
+    build      LowCardinality(String) COMMENT 'the build that decided',
+
+    -- Identity
+    creation_date          Nullable(Int64) COMMENT 'when this price began, Keepa minutes',
+    url                    Nullable(String) COMMENT 'page of the product at Amazon',
+    keepa_url              Nullable(String) COMMENT 'page of the product at Keepa',
+    title                  Nullable(String) COMMENT 'title of the product',
+    author                 Nullable(String) COMMENT 'author',
+    brand                  Nullable(String) COMMENT 'brand',
+    manufacturer           Nullable(String) COMMENT 'manufacturer',
+    binding                LowCardinality(Nullable(String)) COMMENT 'Paperback, Hardcover and so on',
+    root_category          Nullable(Int64) COMMENT 'Keepa category id',
+    categories             Array(String) COMMENT 'names of the categories from the root down; empty: not said',
+    publication_date       Nullable(Int64) COMMENT 'YYYYMMDD, YYYYMM or YYYY, as Keepa says it',
+    package_weight_g       Nullable(Int64) COMMENT 'weight of the package, grams; that of the item where it is unknown',
+    package_length_mm      Nullable(Int64) COMMENT 'length of the package, millimetres',
+    package_width_mm       Nullable(Int64) COMMENT 'width of the package, millimetres',
+    package_height_mm      Nullable(Int64) COMMENT 'height of the package, millimetres',
+
+    -- Timing
+    found_at               Nullable(DateTime64(3, 'UTC')) COMMENT 'when the current used price began',
+    updated_at             Nullable(DateTime64(3, 'UTC')) COMMENT 'last visit of Keepa',
+    offers_updated_at      Nullable(DateTime64(3, 'UTC')) COMMENT 'last visit of Keepa to the offers',
+    price_changed_at       Nullable(DateTime64(3, 'UTC')) COMMENT 'last change of any price, as Keepa says',
+    decided_at             Nullable(DateTime64(3, 'UTC')) COMMENT 'when this version was decided, pipeline time',
+
+    -- Buy side
+    landed_cents           Nullable(Int64) COMMENT 'price of the offer to buy, at the door',
+    price_cents            Nullable(Int64) COMMENT 'price of the offer to buy, without shipping',
+    shipping_cents         Nullable(Int64) COMMENT 'shipping of the offer to buy; the default where it is unknown',
+    shipping_known         Nullable(Bool) COMMENT 'whether Keepa told the shipping',
+    offer_matched          Nullable(Bool) COMMENT 'whether a live offer carries the price; false: it is the current used price of an unknown seller',
+    condition              LowCardinality(Nullable(String)) COMMENT 'condition of the offer to buy',
+    buy_fba                Nullable(Bool) COMMENT 'whether Amazon ships the offer to buy',
+    seller_id              Nullable(String) COMMENT 'seller of the offer to buy',
+    seller_name            Nullable(String) COMMENT 'name of the seller',
+    seller_rating          Nullable(Int64) COMMENT 'positive ratings of the seller, percent',
+    seller_rating_count    Nullable(Int64) COMMENT 'ratings of the seller',
+    seller_quality         Nullable(Float64) COMMENT 'lower end of the 95 % interval of the share of positive ratings, 0 to 1',
+    seller_unknown         Nullable(Bool) COMMENT 'whether Keepa knows nothing of the seller',
+
+    -- Sell side
+    list_price_cents       Nullable(Int64) COMMENT 'price to list it at',
+    list_price_source      LowCardinality(Nullable(String)) COMMENT 'which of the inferred sales the list price rests on',
+    list_price_capped      Nullable(Bool) COMMENT 'whether the price of Amazon capped it',
+    uncapped_list_cents    Nullable(Int64) COMMENT 'list price without that cap',
+    amazon_ceiling_cents   Nullable(Int64) COMMENT 'the most a listing can bring while Amazon sells it itself',
+    suspicious_ratio       Nullable(Bool) COMMENT 'whether the list price is suspiciously many times the used price',
+    peak_month             Nullable(Int64) COMMENT 'month with the highest prices, 1 to 12',
+    trough_month           Nullable(Int64) COMMENT 'month with the lowest prices, 1 to 12',
+    trough_price_cents     Nullable(Int64) COMMENT 'price in the lowest month',
+    selling_period         LowCardinality(Nullable(String)) COMMENT 'name of the month to sell in',
+    last_sale_cents        Nullable(Int64) COMMENT 'price of the last inferred sale',
+    last_sale_at           Nullable(Int64) COMMENT 'when it was, Keepa minutes',
+    one_year_average_cents Nullable(Int64) COMMENT 'mean of the inferred sales of the last year',
+    percent_down           Nullable(Float64) COMMENT 'how far the landed price is below that mean, percent',
+    trend                  LowCardinality(Nullable(String)) COMMENT 'direction of the last few distinct prices',
+    confidence_percent     Nullable(Float64) COMMENT 'inferred sales of the offers that vanished, percent',
+    sale_count             Nullable(Int64) COMMENT 'inferred sales that the figures rest on',
+    sales_in_year          Nullable(Int64) COMMENT 'inferred sales of the last year',
+    sale_outliers          Nullable(Int64) COMMENT 'inferred sales left out as outliers',
+    trigger_count          Nullable(Int64) COMMENT 'offers that vanished, sold or not',
+    expected_value_cents   Nullable(Int64) COMMENT 'profit times chance of sale',
+    chance_of_sale         Nullable(Float64) COMMENT '0 to 1',
+    estimated_profit_cents Nullable(Int64) COMMENT 'profit with default shipping, as the peek saw it',
+
+    -- Money
+    all_in_cost_cents      Nullable(Int64) COMMENT 'landed price, tax and preparation',
+    tax_cents              Nullable(Int64) COMMENT 'tax on the purchase',
+    prep_cents             Nullable(Int64) COMMENT 'preparation',
+    referral_cents         Nullable(Int64) COMMENT 'referral fee at the list price',
+    referral_percent       Nullable(Float64) COMMENT 'referral fee, percent',
+    fba_fee_cents          Nullable(Int64) COMMENT 'fulfilment fee',
+    closing_fee_cents      Nullable(Int64) COMMENT 'closing fee as Keepa says it; counted only if the settings say so',
+    fees_assumed           Nullable(Bool) COMMENT 'whether a default stands in for a fee that Keepa does not know',
+    amazon_fees_cents      Nullable(Int64) COMMENT 'all fees of Amazon at the list price',
+    profit_cents           Nullable(Int64) COMMENT 'what is left when it sells at the list price',
+    margin_percent         Nullable(Float64) COMMENT 'profit of the list price, percent',
+    roi_percent            Nullable(Float64) COMMENT 'profit of the all-in cost, percent',
+    minimum_price_cents    Nullable(Int64) COMMENT 'lowest price to sell at without a loss',
+
+    -- Demand
+    rank                   Nullable(Int64) COMMENT 'sales rank now',
+    rank_avg30             Nullable(Int64) COMMENT 'mean sales rank of 30 days',
+    rank_avg90             Nullable(Int64) COMMENT 'mean sales rank of 90 days',
+    rank_avg180            Nullable(Int64) COMMENT 'mean sales rank of 180 days',
+    rank_avg365            Nullable(Int64) COMMENT 'mean sales rank of 365 days',
+    rank_trend_percent     Nullable(Float64) COMMENT 'change of the sales rank, percent',
+    rank_drops30           Nullable(Int64) COMMENT 'drops of the sales rank in 30 days',
+    rank_drops90           Nullable(Int64) COMMENT 'drops of the sales rank in 90 days',
+    rank_drops180          Nullable(Int64) COMMENT 'drops of the sales rank in 180 days',
+    rank_drops365          Nullable(Int64) COMMENT 'drops of the sales rank in 365 days',
+    monthly_sold           Nullable(Int64) COMMENT 'units sold a month, as Amazon says',
+    used_offers            Nullable(Int64) COMMENT 'used offers now',
+    used_offers_avg30      Nullable(Int64) COMMENT 'mean of used offers in 30 days',
+    used_offers_avg90      Nullable(Int64) COMMENT 'mean of used offers in 90 days',
+    used_offers_avg180     Nullable(Int64) COMMENT 'mean of used offers in 180 days',
+    used_offers_avg365     Nullable(Int64) COMMENT 'mean of used offers in 365 days',
+    offers_direction30     LowCardinality(Nullable(String)) COMMENT 'direction of the number of used offers in 30 days; rising is bad',
+    new_offers             Nullable(Int64) COMMENT 'new offers now',
+
+    -- Market prices now and their 365-day averages
+    market_cents           Map(LowCardinality(String), Int64) COMMENT 'market prices now by price type name; empty: not said',
+    market_avg_cents       Map(LowCardinality(String), Int64) COMMENT 'market prices by price type name, mean of 365 days; empty: not said',
+    amazon_selling         Nullable(Bool) COMMENT 'whether Amazon itself sells it',
+
+    -- Provenance; the tokens and the answers are the committer's to add
+    rule_set               LowCardinality(Nullable(String)) COMMENT 'version of the rules',
+    tokens                 Nullable(Int64) COMMENT 'what the looks that led to it cost',
+    response_ids           Array(String) COMMENT 'the stored answers it rests on; empty: not said',
+
+    message    String COMMENT 'JSON: the message as it came' CODEC(ZSTD(3)),
+    stream_seq UInt64 ALIAS bitAnd(row_id, 4294967295) COMMENT 'sequence in the stream DEALS',
+    msg_id     UInt64 COMMENT 'as in ledger' CODEC(NONE),
+    INDEX msg_id_bloom msg_id TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (domain, asin, price_type, row_id)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1,
+    vertical_merge_algorithm_min_rows_to_activate = 1
+COMMENT 'What was each deal, every time it was decided? A row per message of the stream DEALS; NULL: this version did not say. Money is cents';
+
+-- deals: column by column the newest version that said something: argMax passes over NULL, so a refresh that measured only
+-- the price leaves the rest as it was. What describes the seller is taken only from versions with the seller that is
+-- shown. Versions are compared by their place in the stream, so neither order nor repetition of inserts matters.
+CREATE OR REPLACE VIEW deals
+COMMENT 'The newest that is known of every deal, hidden ones too. Columns as in deal_versions, whose comments explain them; besides first_seen_at, last_seen_at (its first and last version, pipeline time) and versions (how many)' AS
+SELECT
+    v.domain AS domain,
+    v.asin AS asin,
+    v.price_type AS price_type,
+    argMax(v.creation_date, v.row_id) AS creation_date,
+    argMax(v.url, v.row_id) AS url,
+    argMax(v.keepa_url, v.row_id) AS keepa_url,
+    argMax(v.title, v.row_id) AS title,
+    argMax(v.author, v.row_id) AS author,
+    argMax(v.brand, v.row_id) AS brand,
+    argMax(v.manufacturer, v.row_id) AS manufacturer,
+    argMax(v.binding, v.row_id) AS binding,
+    argMax(v.root_category, v.row_id) AS root_category,
+    argMaxIf(v.categories, v.row_id, notEmpty(v.categories)) AS categories,
+    argMax(v.publication_date, v.row_id) AS publication_date,
+    argMax(v.package_weight_g, v.row_id) AS package_weight_g,
+    argMax(v.package_length_mm, v.row_id) AS package_length_mm,
+    argMax(v.package_width_mm, v.row_id) AS package_width_mm,
+    argMax(v.package_height_mm, v.row_id) AS package_height_mm,
+    argMax(v.found_at, v.row_id) AS found_at,
+    argMax(v.updated_at, v.row_id) AS updated_at,
+    argMax(v.offers_updated_at, v.row_id) AS offers_updated_at,
+    argMax(v.price_changed_at, v.row_id) AS price_changed_at,
+    argMax(v.decided_at, v.row_id) AS decided_at,
+    argMax(v.landed_cents, v.row_id) AS landed_cents,
+    argMax(v.price_cents, v.row_id) AS price_cents,
+    argMax(v.shipping_cents, v.row_id) AS shipping_cents,
+    argMax(v.shipping_known, v.row_id) AS shipping_known,
+    argMax(v.offer_matched, v.row_id) AS offer_matched,
+    argMax(v.condition, v.row_id) AS condition,
+    argMax(v.buy_fba, v.row_id) AS buy_fba,
+    any(s.seller_id) AS seller_id,
+    argMaxIf(v.seller_name, v.row_id, v.seller_id = s.seller_id) AS seller_name,
+    argMaxIf(v.seller_rating, v.row_id, v.seller_id = s.seller_id) AS seller_rating,
+    argMaxIf(v.seller_rating_count, v.row_id, v.seller_id = s.seller_id) AS seller_rating_count,
+    argMaxIf(v.seller_quality, v.row_id, v.seller_id = s.seller_id) AS seller_quality,
+    argMax(v.seller_unknown, v.row_id) AS seller_unknown,
+    argMax(v.list_price_cents, v.row_id) AS list_price_cents,
+    argMax(v.list_price_source, v.row_id) AS list_price_source,
+    argMax(v.list_price_capped, v.row_id) AS list_price_capped,
+    argMax(v.uncapped_list_cents, v.row_id) AS uncapped_list_cents,
+    argMax(v.amazon_ceiling_cents, v.row_id) AS amazon_ceiling_cents,
+    argMax(v.suspicious_ratio, v.row_id) AS suspicious_ratio,
+    argMax(v.peak_month, v.row_id) AS peak_month,
+    argMax(v.trough_month, v.row_id) AS trough_month,
+    argMax(v.trough_price_cents, v.row_id) AS trough_price_cents,
+    argMax(v.selling_period, v.row_id) AS selling_period,
+    argMax(v.last_sale_cents, v.row_id) AS last_sale_cents,
+    argMax(v.last_sale_at, v.row_id) AS last_sale_at,
+    argMax(v.one_year_average_cents, v.row_id) AS one_year_average_cents,
+    argMax(v.percent_down, v.row_id) AS percent_down,
+    argMax(v.trend, v.row_id) AS trend,
+    argMax(v.confidence_percent, v.row_id) AS confidence_percent,
+    argMax(v.sale_count, v.row_id) AS sale_count,
+    argMax(v.sales_in_year, v.row_id) AS sales_in_year,
+    argMax(v.sale_outliers, v.row_id) AS sale_outliers,
+    argMax(v.trigger_count, v.row_id) AS trigger_count,
+    argMax(v.expected_value_cents, v.row_id) AS expected_value_cents,
+    argMax(v.chance_of_sale, v.row_id) AS chance_of_sale,
+    argMax(v.estimated_profit_cents, v.row_id) AS estimated_profit_cents,
+    argMax(v.all_in_cost_cents, v.row_id) AS all_in_cost_cents,
+    argMax(v.tax_cents, v.row_id) AS tax_cents,
+    argMax(v.prep_cents, v.row_id) AS prep_cents,
+    argMax(v.referral_cents, v.row_id) AS referral_cents,
+    argMax(v.referral_percent, v.row_id) AS referral_percent,
+    argMax(v.fba_fee_cents, v.row_id) AS fba_fee_cents,
+    argMax(v.closing_fee_cents, v.row_id) AS closing_fee_cents,
+    argMax(v.fees_assumed, v.row_id) AS fees_assumed,
+    argMax(v.amazon_fees_cents, v.row_id) AS amazon_fees_cents,
+    argMax(v.profit_cents, v.row_id) AS profit_cents,
+    argMax(v.margin_percent, v.row_id) AS margin_percent,
+    argMax(v.roi_percent, v.row_id) AS roi_percent,
+    argMax(v.minimum_price_cents, v.row_id) AS minimum_price_cents,
+    argMax(v.rank, v.row_id) AS rank,
+    argMax(v.rank_avg30, v.row_id) AS rank_avg30,
+    argMax(v.rank_avg90, v.row_id) AS rank_avg90,
+    argMax(v.rank_avg180, v.row_id) AS rank_avg180,
+    argMax(v.rank_avg365, v.row_id) AS rank_avg365,
+    argMax(v.rank_trend_percent, v.row_id) AS rank_trend_percent,
+    argMax(v.rank_drops30, v.row_id) AS rank_drops30,
+    argMax(v.rank_drops90, v.row_id) AS rank_drops90,
+    argMax(v.rank_drops180, v.row_id) AS rank_drops180,
+    argMax(v.rank_drops365, v.row_id) AS rank_drops365,
+    argMax(v.monthly_sold, v.row_id) AS monthly_sold,
+    argMax(v.used_offers, v.row_id) AS used_offers,
+    argMax(v.used_offers_avg30, v.row_id) AS used_offers_avg30,
+    argMax(v.used_offers_avg90, v.row_id) AS used_offers_avg90,
+    argMax(v.used_offers_avg180, v.row_id) AS used_offers_avg180,
+    argMax(v.used_offers_avg365, v.row_id) AS used_offers_avg365,
+    argMax(v.offers_direction30, v.row_id) AS offers_direction30,
+    argMax(v.new_offers, v.row_id) AS new_offers,
+    argMaxIf(v.market_cents, v.row_id, notEmpty(v.market_cents)) AS market_cents,
+    argMaxIf(v.market_avg_cents, v.row_id, notEmpty(v.market_avg_cents)) AS market_avg_cents,
+    argMax(v.amazon_selling, v.row_id) AS amazon_selling,
+    argMax(v.rule_set, v.row_id) AS rule_set,
+    argMax(v.tokens, v.row_id) AS tokens,
+    argMaxIf(v.response_ids, v.row_id, notEmpty(v.response_ids)) AS response_ids,
+    argMax(v.work_id, v.row_id) AS work_id,
+    argMax(v.message, v.row_id) AS message,
+    min(v.at) AS first_seen_at,
+    max(v.at) AS last_seen_at,
+    uniqExact(v.row_id) AS versions
+FROM deal_versions AS v
+LEFT JOIN
+(
+    SELECT domain, asin, price_type, argMax(seller_id, row_id) AS seller_id
+    FROM deal_versions
+    WHERE run = 'live'
+    GROUP BY domain, asin, price_type
+) AS s ON v.domain = s.domain AND v.asin = s.asin AND v.price_type = s.price_type
+WHERE v.run = 'live'
+GROUP BY v.domain, v.asin, v.price_type;
+
+-- deal_facts: what is known of each deal that decides whether it is shown?
+--
+-- One row per deal: when it was first and last seen, the numbers without which it is not shown, and the newest verdict that
+-- confirmed it. Minima and maxima, so that neither order nor repetition of inserts matters. The newest number that a version
+-- said is the greatest of UInt128: the version's row id in the upper half, the number in the lower, 0 where no version said
+-- one; toInt64 of it is the lower half, with its sign. Maxima of plain numbers need no states and add up several times faster.
+--
+-- deal is a hash of domain, ASIN and price type: counting goes through hundreds of thousands of deals and millions of
+-- rejects, and numbers join several times faster than texts. Among three million the chance that two share a hash is one in
+-- four million. The key is the hash, because the tables are only ever joined by it.
+CREATE TABLE IF NOT EXISTS deal_facts
+(
+    deal                UInt64 COMMENT 'cityHash64(domain, asin, price_type)' CODEC(NONE),
+    domain              SimpleAggregateFunction(max, UInt16) COMMENT 'Keepa domain id; 1 is amazon.com',
+    asin                SimpleAggregateFunction(max, String) COMMENT 'the ASIN',
+    price_type          SimpleAggregateFunction(max, UInt16) COMMENT 'Keepa price type; 2 is used',
+    first_at            SimpleAggregateFunction(min, DateTime64(3, 'UTC')) COMMENT 'of its versions, pipeline time; 2200 without one',
+    last_at             SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'of its versions, pipeline time; 1970 without one',
+    confirmed_id        SimpleAggregateFunction(max, UInt64) COMMENT 'row id of the newest accept or confirm; 0 without one',
+    confirmed_at        SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'the latest accept or confirm, pipeline time; 1970 without one',
+    newest_profit       SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | profit_cents; 0 without one' CODEC(ZSTD(1)),
+    newest_list_price   SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | list_price_cents; 0 without one' CODEC(ZSTD(1)),
+    newest_year_average SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | one_year_average_cents; 0 without one' CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+ORDER BY deal
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'What is known of each deal that decides whether it is shown; read it through the view deal_states';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS deal_facts_versions_mv TO deal_facts COMMENT 'Keeps deal_facts, from deal_versions' AS
+SELECT
+    cityHash64(v.domain, v.asin, v.price_type) AS deal, max(v.domain) AS domain, max(v.asin) AS asin, max(v.price_type) AS price_type,
+    min(v.at) AS first_at, max(v.at) AS last_at,
+    maxIf(bitOr(bitShiftLeft(toUInt128(v.row_id), 64), toUInt128(toUInt64(assumeNotNull(v.profit_cents)))), isNotNull(v.profit_cents)) AS newest_profit,
+    maxIf(bitOr(bitShiftLeft(toUInt128(v.row_id), 64), toUInt128(toUInt64(assumeNotNull(v.list_price_cents)))), isNotNull(v.list_price_cents)) AS newest_list_price,
+    maxIf(bitOr(bitShiftLeft(toUInt128(v.row_id), 64), toUInt128(toUInt64(assumeNotNull(v.one_year_average_cents)))), isNotNull(v.one_year_average_cents)) AS newest_year_average
+FROM deal_versions AS v
+WHERE v.run = 'live'
+GROUP BY deal;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS deal_facts_verdicts_mv TO deal_facts COMMENT 'Keeps deal_facts, from verdicts' AS
+SELECT
+    cityHash64(v.domain, v.asin, v.price_type) AS deal, max(v.domain) AS domain, max(v.asin) AS asin, max(v.price_type) AS price_type,
+    toDateTime64('2200-01-01 00:00:00', 3, 'UTC') AS first_at, max(v.row_id) AS confirmed_id, max(v.at) AS confirmed_at
+FROM verdicts AS v
+WHERE v.run = 'live' AND v.outcome IN ('accept', 'confirm')
+GROUP BY deal;
+
+-- deal_rejects: which verdict last rejected what a deal is, or may one day be, about? The newest reject of each, since any
+-- ASIN may have a deal; an expiry (a reject of the look list) beside it, because it hides the deal and is not a check. The key
+-- begins with the deal's hash, since it is only ever joined to deal_facts. Rejects lie in the order of a hash, so these columns
+-- have no neighbours that are like them: packed to their width they are as small as with a compression on top, and read faster.
+CREATE TABLE IF NOT EXISTS deal_rejects
+(
+    deal   UInt64 COMMENT 'cityHash64(domain, asin, price_type)' CODEC(NONE),
+    expiry Bool COMMENT 'whether it expired, without a look',
+    row_id UInt64 COMMENT 'of the verdict' CODEC(T64),
+    at     DateTime64(3, 'UTC') COMMENT 'when it was decided, pipeline time' CODEC(T64),
+    reason LowCardinality(String) COMMENT 'reason code'
+)
+ENGINE = ReplacingMergeTree(row_id)
+ORDER BY (deal, expiry)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Which verdict last rejected what a deal is about? Read it through the view deal_states';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS deal_rejects_mv TO deal_rejects COMMENT 'Keeps deal_rejects' AS
+SELECT cityHash64(v.domain, v.asin, v.price_type) AS deal, v.look = 'list' AS expiry, v.row_id AS row_id, v.at AS at, v.reason AS reason
+FROM verdicts AS v
+WHERE v.run = 'live' AND v.outcome = 'reject';
+
+-- deal_marks: which deals did the refresher mark without a look: as stale, or as not repaired? Only verdicts of the look list
+-- are marks. Expiry is a reject among them: deal_rejects keeps it, here it is not a mark. The key is the deal's own, and the
+-- newest is the last of the stream, so an insert that is repeated changes nothing.
+CREATE TABLE IF NOT EXISTS deal_marks
+(
+    domain     UInt16 COMMENT 'Keepa domain id; 1 is amazon.com',
+    asin       String COMMENT 'the ASIN',
+    price_type UInt16 COMMENT 'Keepa price type; 2 is used',
+    newest     AggregateFunction(argMax, Tuple(String, DateTime64(3, 'UTC')), UInt64) COMMENT 'reason and time of the newest mark, by row id'
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (domain, asin, price_type)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Why was a deal last marked as stale?';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS deal_marks_mv TO deal_marks COMMENT 'Keeps deal_marks' AS
+SELECT domain, asin, price_type, argMaxState((toString(reason), at), row_id) AS newest
+FROM verdicts
+WHERE run = 'live' AND look = 'list' AND outcome = 'fail' AND startsWith(reason, 'stale_')
+GROUP BY domain, asin, price_type;
+
+-- deal_states: every deal with what was last decided about it, why it is hidden, and why it is stale.
+--
+-- THE definition of what is visible: lists, counts, status and diagnostics all go through it. hidden_because is empty
+-- for a visible deal. A look that rejected the ASIN after the deal hides it under the reject's reason; expiry is such
+-- a reject, and not a check. A shed or failed look hides nothing. A stale deal is visible: it was not confirmed in time, and
+-- stale_because says why; a confirmation ends that. Of a deal's rejects the newest counts, if it is newer than what confirmed
+-- the deal.
+--
+-- Facts and rejects are added up in one aggregation by the deal, and not joined: how long a join of these takes depends on
+-- which condition an optimiser pushes through it. Which rejects are of deals is asked of the key alone, since one in thirty is.
+CREATE OR REPLACE VIEW deal_states
+(
+    deal                   UInt64 COMMENT 'cityHash64(domain, asin, price_type)',
+    domain                 UInt16 COMMENT 'Keepa domain id; 1 is amazon.com',
+    asin                   String COMMENT 'the ASIN',
+    price_type             UInt16 COMMENT 'Keepa price type; 2 is used',
+    profit_cents           Nullable(Int64) COMMENT 'newest that a version said; NULL without one',
+    list_price_cents       Nullable(Int64) COMMENT 'newest that a version said; NULL without one',
+    one_year_average_cents Nullable(Int64) COMMENT 'newest that a version said; NULL without one',
+    first_seen_at          DateTime64(3, 'UTC') COMMENT 'its first version, pipeline time',
+    last_seen_at           DateTime64(3, 'UTC') COMMENT 'its last version, pipeline time',
+    last_checked_at        DateTime64(3, 'UTC') COMMENT 'the last look that accepted, confirmed or rejected it, pipeline time; 1970 without one',
+    last_confirmed_at      DateTime64(3, 'UTC') COMMENT 'the last look that accepted or confirmed it, pipeline time; 1970 without one',
+    hidden_because         String COMMENT 'empty: visible; no_profit, no_list_price, no_one_year_average, or the reason of the reject that hides it',
+    stale_because          String COMMENT 'why it was not confirmed in time; empty: it was. Stale deals are visible'
+)
+COMMENT 'Is each deal visible, why not, and when was it last checked? THE definition of visible' AS
+SELECT
+    f.deal AS deal,
+    f.domain AS domain,
+    f.asin AS asin,
+    f.price_type AS price_type,
+    if(f.newest_profit = 0, NULL, toInt64(f.newest_profit)) AS profit_cents,
+    if(f.newest_list_price = 0, NULL, toInt64(f.newest_list_price)) AS list_price_cents,
+    if(f.newest_year_average = 0, NULL, toInt64(f.newest_year_average)) AS one_year_average_cents,
+    f.first_seen_at AS first_seen_at,
+    f.last_seen_at AS last_seen_at,
+    if(f.newest_check > f.newest_confirmation, greatest(f.last_confirmed_at, f.rejected_at), f.last_confirmed_at) AS last_checked_at,
+    f.last_confirmed_at AS last_confirmed_at,
+    multiIf(
+        toInt64(f.newest_profit) <= 0, 'no_profit', -- 0 where no version said it
+        toInt64(f.newest_list_price) <= 0, 'no_list_price',
+        toInt64(f.newest_year_average) <= 0, 'no_one_year_average',
+        f.newest_reject > f.newest_confirmation, toString(f.reject_reason),
+        '') AS hidden_because,
+    if(m.mark.2 > f.last_confirmed_at, m.mark.1, '') AS stale_because
+FROM
+(
+    SELECT
+        deal, max(d.domain) AS domain, max(d.asin) AS asin, max(d.price_type) AS price_type,
+        max(d.newest_profit) AS newest_profit,
+        max(d.newest_list_price) AS newest_list_price,
+        max(d.newest_year_average) AS newest_year_average,
+        min(d.first_at) AS first_seen_at,
+        max(d.last_at) AS last_seen_at,
+        max(d.confirmed_id) AS newest_confirmation,
+        max(d.confirmed_at) AS last_confirmed_at,
+        max(d.reject_id) AS newest_reject,
+        argMax(d.reason, d.reject_id) AS reject_reason,
+        max(d.check_id) AS newest_check,
+        argMax(d.rejected_at, d.check_id) AS rejected_at
+    FROM
+    (
+        SELECT
+            deal, domain, asin, price_type, newest_profit, newest_list_price, newest_year_average, first_at, last_at, confirmed_id, confirmed_at,
+            toUInt64(0) AS reject_id, toLowCardinality('') AS reason, toUInt64(0) AS check_id, toDateTime64(0, 3, 'UTC') AS rejected_at
+        FROM deal_facts
+        UNION ALL
+        SELECT
+            deal, 0, '', 0, 0, 0, 0, toDateTime64('2200-01-01 00:00:00', 3, 'UTC'), toDateTime64(0, 3, 'UTC'), 0, toDateTime64(0, 3, 'UTC'),
+            row_id, reason, if(expiry, 0, row_id), at -- an expiry is no check
+        FROM deal_rejects
+        WHERE deal IN (SELECT deal FROM deal_facts)
+    ) AS d
+    GROUP BY deal
+    HAVING last_seen_at > toDateTime64(0, 3, 'UTC')
+) AS f
+LEFT ANY JOIN
+(
+    SELECT cityHash64(domain, asin, price_type) AS deal, argMaxMerge(newest) AS mark
+    FROM deal_marks
+    GROUP BY domain, asin, price_type
+) AS m ON f.deal = m.deal;
+
+-- visible_deals: what the user sees.
+CREATE OR REPLACE VIEW visible_deals
+COMMENT 'The deals that are visible. Columns as in deal_versions, whose comments explain them; besides first_seen_at, last_seen_at (its first and last version, pipeline time), versions (how many), and last_checked_at, last_confirmed_at, stale_because as in deal_states' AS
+SELECT d.*, s.last_checked_at AS last_checked_at, s.last_confirmed_at AS last_confirmed_at, s.stale_because AS stale_because
+FROM deals AS d
+INNER JOIN deal_states AS s ON d.domain = s.domain AND d.asin = s.asin AND d.price_type = s.price_type
+WHERE s.hidden_because = '';
