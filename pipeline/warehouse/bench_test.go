@@ -28,7 +28,7 @@ WITH
 	 'Watercolor', 'Glass', 'Ferns', 'Salt', 'Road', 'Beginners', 'Volume', 'Edition', 'Novel', 'Collected', 'Letters', 'War', 'Garden', 'Physics', 'River', 'House'] AS words,
 	toString(1000 + h % 9000) AS landed, toString(2000 + h2 % 30000) AS list_price, toString(toInt64(h % 9000) - 3000) AS profit,
 	toString((toInt64(h % 9000) - 3000) / (1000 + h2 % 9000) * 100) AS roi, toString(h2 % 60) AS sales, toString(h3 % 90) AS drops, toString(toInt64(h3 % 20000) - 9000) AS ceiling,
-	concat('{"best_profit_cents":', profit, ',"best_roi_percent":', roi, ',"has_history":true,"has_used":true,"sale_price_cents":', list_price,
+	concat('{"expected_profit_cents":', profit, ',"roi_percent":', roi, ',"has_history":true,"has_used":true,"sale_price_cents":', list_price,
 		',"product_type":0,"profit_at_amazon_ceiling_cents":', if(h % 5 = 0, 'null', ceiling), ',"profit_at_hard_ceiling_cents":', toString(100000 + h3 % 30000),
 		',"rank_drops_365":', drops, ',"sale_count":', sales, ',"sales_in_year":', toString(h % 20)) AS peeked
 SELECT
@@ -75,9 +75,9 @@ const calls = `INSERT INTO ledger (stage, event, at, row_id, stored_at, msg_id, 
 	FROM numbers({part:UInt64} * 10000, 10000) SETTINGS async_insert = 0`
 
 const versions = `INSERT INTO deal_versions (domain, asin, price_type, row_id, at, stored_at, run, work_id, title, url, condition, seller_id, seller_name, found_at, landed_cents, sale_price_cents,
-		one_year_average_cents, profit_cents, roi_percent, sale_count, confidence_percent, message)
+		profit_cents, roi_percent, sale_count, loss_chance, message)
 	SELECT domain, asin, price_type, row_id, at, stored_at, run, work_id, title, concat('https://www.amazon.com/dp/', asin), 'used, good', concat('A', toString(row_id % 5000)), 'A seller', at, 1000 + row_id % 5000,
-		5000 + row_id % 9000, 4500, toInt64(1 + row_id % 5000), 40, 12, 70, deal
+		5000 + row_id % 9000, toInt64(1 + row_id % 5000), 40, 12, 0.2, deal
 	FROM verdicts WHERE outcome = 'accept' AND row_id % 50 = {part:UInt32} SETTINGS async_insert = 0`
 
 // benchRows is how many verdicts a benchmark is over: RATCHET_BENCH_ROWS, or a million.

@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -55,12 +56,27 @@ func dealMember(name string, t reflect.Type) column[DealRow] {
 		return member(name, func(v int64) int64 { return v })
 	case t.Kind() == reflect.Float64:
 		return member(name, func(v float64) float64 { return v })
+	case t == reflect.TypeFor[[]deal.Sale]():
+		return col(name, func(r *DealRow) [][]any { return sales(r.Fields[name]) })
 	case t.Kind() == reflect.Slice:
 		return col(name, func(r *DealRow) []string { return orEmpty(valueOf[[]string](r.Fields[name])) })
 	case t.Kind() == reflect.Map:
 		return col(name, func(r *DealRow) map[string]int64 { return orEmpty(valueOf[map[string]int64](r.Fields[name])) })
 	}
 	panic(fmt.Sprintf("deal.Deal: no column type for %s (%s)", name, t))
+}
+
+// sales are tuples of minute and price.
+func sales(raw json.RawMessage) [][]any {
+	var out [][]any
+	all, _ := valueOf[[]deal.Sale](raw)
+	if all == nil {
+		return [][]any{}
+	}
+	for _, s := range *all {
+		out = append(out, []any{int64(s.At), s.Cents})
+	}
+	return out
 }
 
 // member is a column that is NULL where the message does not have it.

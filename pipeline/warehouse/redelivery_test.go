@@ -80,8 +80,8 @@ var sums = map[string][2]string{
 		"SELECT at, row_id, mode FROM modes FINAL ORDER BY ALL",
 	},
 	"deal_states": {
-		`SELECT d.asin, d.first_seen_at, d.last_seen_at, multiIf(ifNull(d.profit_cents, 0) <= 0, 'no_profit', ifNull(d.sale_price_cents, 0) <= 0, 'no_list_price',
-				ifNull(d.one_year_average_cents, 0) <= 0, 'no_one_year_average', c.last.1 = 'reject', c.last.2, '') AS hidden
+		`SELECT d.asin, d.first_seen_at, d.last_seen_at, multiIf(ifNull(d.sale_price_cents, 0) <= 0, 'old_estimate', ifNull(d.profit_cents, 0) <= 0, 'no_profit',
+				c.last.1 = 'reject', c.last.2, '') AS hidden
 			FROM deals AS d LEFT JOIN (SELECT domain, asin, price_type, argMax((toString(outcome), toString(reason)), row_id) AS last
 				FROM verdicts FINAL WHERE run = 'live' AND outcome IN ('accept', 'reject', 'confirm') GROUP BY ALL) AS c
 			ON d.domain = c.domain AND d.asin = c.asin AND d.price_type = c.price_type ORDER BY ALL`,
@@ -252,7 +252,7 @@ func drawDeals(t *testing.T, r *rapid.T, seq uint64, n int) []warehouse.DealRow 
 	for i := range n {
 		s := seq + uint64(i) + 1
 		body := fmt.Sprintf(`{"domain":1,"asin":%q,"price_type":2`, asinOf(rapid.IntRange(0, 9).Draw(r, "asin")))
-		for _, member := range []string{"profit_cents", "sale_price_cents", "one_year_average_cents"} {
+		for _, member := range []string{"profit_cents", "sale_price_cents"} {
 			if rapid.IntRange(0, 3).Draw(r, member+" said") > 0 {
 				body += fmt.Sprintf(`,%q:%d`, member, rapid.IntRange(-1, 5).Draw(r, member))
 			}

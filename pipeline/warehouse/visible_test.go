@@ -17,7 +17,7 @@ import (
 
 // shownMembers are members of every kind: with a column and without, texts, numbers, times, lists, and of the seller.
 var shownMembers = []string{
-	"title", "condition", "profit_cents", "sale_price_cents", "one_year_average_cents", "roi_percent", "shipping_known", "decided_at",
+	"title", "condition", "profit_cents", "sale_price_cents", "last_sales", "roi_percent", "shipping_known", "decided_at",
 	"response_ids", "categories", "seller_id", "seller_name", "seller_quality", "rule_set", "tokens", "source",
 }
 
@@ -32,7 +32,7 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 		left = 8
 	}
 	domain, hidden := 0, map[string]bool{}
-	all := []string{"", standing.NoProfit, standing.NoListPrice, standing.NoOneYearAverage, "low_roi", "!", "stale_waiting!"}
+	all := []string{"", standing.NoProfit, standing.OldEstimate, "low_roi", "!", "stale_waiting!"}
 	rapid.Check(t, func(r *rapid.T) {
 		if left--; left < 0 {
 			return // a round is many statements: of rapid's hundred, as many as take seconds
@@ -157,21 +157,20 @@ func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.Dea
 func oneOfEach(t *testing.T, domain, n int) (deals []warehouse.DealRow, verdicts []warehouse.VerdictRow) {
 	t.Helper()
 	for i, c := range []struct {
-		profit, list, average int
-		look                  pipeline.Look // of the verdict after the accept, if there is one
-		outcome               pipeline.Outcome
-		reason                string
+		profit, sale int
+		look         pipeline.Look // of the verdict after the accept, if there is one
+		outcome      pipeline.Outcome
+		reason       string
 	}{
-		{profit: 5, list: 7, average: 9},
-		{list: 7, average: 9},
-		{profit: 5, average: 9},
-		{profit: 5, list: 7},
-		{5, 7, 9, pipeline.LookPeek, pipeline.Reject, "low_roi"},
-		{5, 7, 9, pipeline.LookList, pipeline.Fail, "stale_waiting"},
+		{profit: 5, sale: 7},
+		{sale: 7},
+		{profit: 5},
+		{5, 7, pipeline.LookPeek, pipeline.Reject, "low_roi"},
+		{5, 7, pipeline.LookList, pipeline.Fail, "stale_waiting"},
 	} {
 		asin, seq, at := asinOf(4+i), uint64(domain*1000+n+3*i), noon.Add(time.Duration(100+i)*time.Minute)
-		d := dealRow(t, seq, at, fmt.Sprintf(`{"domain":%d,"asin":%q,"price_type":2,"profit_cents":%d,"sale_price_cents":%d,"one_year_average_cents":%d}`,
-			domain, asin, c.profit, c.list, c.average))
+		d := dealRow(t, seq, at, fmt.Sprintf(`{"domain":%d,"asin":%q,"price_type":2,"profit_cents":%d,"sale_price_cents":%d}`,
+			domain, asin, c.profit, c.sale))
 		d.WorkID = fmt.Sprintf("%d/%s", domain, asin)
 		d.MsgID = d.WorkID
 		deals = append(deals, d)
@@ -202,7 +201,7 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 			m[name] = values[n]
 		}
 	}
-	for _, name := range []string{"profit_cents", "sale_price_cents", "one_year_average_cents"} {
+	for _, name := range []string{"profit_cents", "sale_price_cents"} {
 		say(name, 5, 7, 9, 0, nil, 5, 5, 7, 9)
 	}
 	say("title", "A", "B", "", nil)

@@ -248,8 +248,8 @@ func TestNothingInvalidIsVisibleAndWhatIsHiddenSaysWhy(t *testing.T) {
 	deals := []warehouse.DealRow{
 		dealRow(t, 1, noon, `{"domain":1,"asin":"GOOD","price_type":2,"sale_price_cents":5000,"profit_cents":1}`),
 		dealRow(t, 2, noon, `{"domain":1,"asin":"LOSS","price_type":2,"sale_price_cents":5000,"profit_cents":0}`),
-		dealRow(t, 3, noon, `{"domain":1,"asin":"NOLIST","price_type":2,"profit_cents":5}`),
-		dealRow(t, 4, noon, `{"domain":1,"asin":"NOYEAR","price_type":2,"sale_price_cents":5000,"profit_cents":5}`),
+		dealRow(t, 3, noon, `{"domain":1,"asin":"OLD","price_type":2,"list_price_cents":5000,"one_year_average_cents":4000,"profit_cents":5}`),
+		dealRow(t, 4, noon, `{"domain":1,"asin":"NOTHING","price_type":2,"sale_price_cents":5000}`),
 		dealRow(t, 5, noon, `{"domain":1,"asin":"GONE","price_type":2,"sale_price_cents":5000,"profit_cents":5}`),
 		dealRow(t, 6, noon, `{"domain":1,"asin":"BACK","price_type":2,"sale_price_cents":5000,"profit_cents":5}`),
 	}
@@ -267,7 +267,7 @@ func TestNothingInvalidIsVisibleAndWhatIsHiddenSaysWhy(t *testing.T) {
 	}, "v"))
 	want(t, w, "SELECT asin FROM visible_deals ORDER BY asin", "BACK\nGOOD")
 	want(t, w, "SELECT asin, hidden_because FROM deal_states WHERE hidden_because != '' ORDER BY asin",
-		"GONE,price_rose\nLOSS,no_profit\nNOLIST,no_list_price\nNOYEAR,no_one_year_average")
+		"GONE,price_rose\nLOSS,no_profit\nNOTHING,no_profit\nOLD,old_estimate")
 	want(t, w, "SELECT countIf(hidden_because = '') = (SELECT count() FROM visible_deals) FROM deal_states", "1")
 
 	// The list, the counts and the states are one number.
@@ -299,11 +299,11 @@ func TestEveryMemberOfADealHasItsColumn(t *testing.T) {
 			t.Errorf("deal.Deal has %q: add a migration that gives it a column in deal_versions and in the view deals", name)
 		}
 	}
-	filled := deal.Deal{Domain: 1, ASIN: "B000000009", PriceType: 2, ProfitCents: 1, ListPriceCents: 2, OneYearAverageCents: 3, DecidedAt: noon}
+	filled := deal.Deal{Domain: 1, ASIN: "B000000009", PriceType: 2, ProfitCents: 1, SalePriceCents: 2, DecidedAt: noon, LastSales: []deal.Sale{{At: 7900000, Cents: 5}}}
 	body, err := json.Marshal(filled)
 	must(t, err)
 	must(t, w.InsertDeals(t.Context(), []warehouse.DealRow{dealRow(t, 1, noon, string(body))}, "x"))
-	want(t, w, "SELECT asin FROM visible_deals", "B000000009")
+	want(t, w, "SELECT asin, last_sales[1].at, last_sales[1].cents FROM visible_deals", "B000000009,7900000,5")
 }
 
 func TestEveryQuestionHasAHeadingAndAnAnswerWithAndWithoutRows(t *testing.T) {

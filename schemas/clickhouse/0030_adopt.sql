@@ -1,8 +1,85 @@
 -- Adoption: what a database that the migrations 0001 to 0029 made lacks of the baseline, which follows in 0031 to 0037.
 --
--- It is applied where 0029 was, and nowhere else: a new database gets the comments from the baseline. The tables and
--- materialized views are those of the baseline already, with their rows; what they lack is comments. The other views are
--- replaced by the baseline. Every statement may be run again.
+-- It is applied where 0029 was, and nowhere else: a new database gets all of it from the baseline. The tables and
+-- materialized views hold their rows; they get the columns of the estimate and comments. The other views are replaced by the
+-- baseline. Every statement may be run again.
+
+-- What the estimate of sale prices brought, and what went with list prices. Deals of before have none and are hidden as old_estimate
+-- until they are decided again.
+ALTER TABLE deal_versions
+    ADD COLUMN IF NOT EXISTS offers_age_hours Nullable(Int64) COMMENT 'hours since Keepa last visited the offers, as the rules saw it' AFTER offers_updated_at,
+    ADD COLUMN IF NOT EXISTS offers_ok Nullable(Bool) COMMENT 'whether Keepa says that this visit succeeded' AFTER offers_age_hours,
+    ADD COLUMN IF NOT EXISTS sale_price_cents Nullable(Int64) COMMENT 'middle of what the copy may sell for' AFTER seller_unknown,
+    ADD COLUMN IF NOT EXISTS sale_price_low_cents Nullable(Int64) COMMENT 'one in ten sells for less' AFTER sale_price_cents,
+    ADD COLUMN IF NOT EXISTS sale_price_high_cents Nullable(Int64) COMMENT 'one in ten sells for more' AFTER sale_price_low_cents,
+    ADD COLUMN IF NOT EXISTS breakeven_cents Nullable(Int64) COMMENT 'sale price that leaves nothing' AFTER sale_price_high_cents,
+    ADD COLUMN IF NOT EXISTS loss_chance Nullable(Float64) COMMENT 'chance that it sells below break-even, 0 to 1' AFTER breakeven_cents,
+    ADD COLUMN IF NOT EXISTS n_eff Nullable(Float64) COMMENT 'how many sales of today the known sales are worth' AFTER loss_chance,
+    ADD COLUMN IF NOT EXISTS sale_chance_6m Nullable(Float64) COMMENT 'chance that ours sells within six months, 0 to 1' AFTER n_eff,
+    ADD COLUMN IF NOT EXISTS months_to_sell Nullable(Float64) COMMENT 'months that ours waits for its sale on average' AFTER sale_chance_6m,
+    ADD COLUMN IF NOT EXISTS sale_days_180 Nullable(Int64) COMMENT 'days of the last 180 with an inferred sale' AFTER sales_in_year,
+    ADD COLUMN IF NOT EXISTS last_sales Array(Tuple(at Int64, cents Int64)) COMMENT 'the newest inferred sales, three at most, newest first: Keepa minutes and price; empty: not said' AFTER sale_days_180,
+    ADD COLUMN IF NOT EXISTS fall_count Nullable(Int64) COMMENT 'how often the used count fell, sold or not' AFTER last_sales,
+    ADD COLUMN IF NOT EXISTS cap_cents Nullable(Int64) COMMENT 'what caps the sale price' AFTER fall_count,
+    ADD COLUMN IF NOT EXISTS cap_by LowCardinality(Nullable(String)) COMMENT 'what that is: new, amazon, buy_box or next_best' AFTER cap_cents,
+    ADD COLUMN IF NOT EXISTS next_best_cents Nullable(Int64) COMMENT 'cheapest other used offer in this condition or a better one, at the door' AFTER cap_by,
+    ADD COLUMN IF NOT EXISTS lowest_new_cents Nullable(Int64) COMMENT 'lowest new price at the door' AFTER next_best_cents,
+    ADD COLUMN IF NOT EXISTS used_buy_box_cents Nullable(Int64) COMMENT 'used Buy Box at the door' AFTER lowest_new_cents,
+    ADD COLUMN IF NOT EXISTS used_includes_shipping LowCardinality(Nullable(String)) COMMENT 'whether the used price of Keepa includes shipping: yes, no or unknown' AFTER used_buy_box_cents,
+    ADD COLUMN IF NOT EXISTS profit_low_cents Nullable(Int64) COMMENT 'what is left at the low sale price' AFTER profit_cents,
+    ADD COLUMN IF NOT EXISTS profit_high_cents Nullable(Int64) COMMENT 'what is left at the high sale price' AFTER profit_low_cents,
+    ADD COLUMN IF NOT EXISTS inbound_cents Nullable(Int64) COMMENT 'the way to the warehouse' AFTER prep_cents,
+    ADD COLUMN IF NOT EXISTS other_cents Nullable(Int64) COMMENT 'whatever else a book costs' AFTER inbound_cents,
+    ADD COLUMN IF NOT EXISTS vat_cents Nullable(Int64) COMMENT 'VAT contained in the sale price' AFTER other_cents,
+    ADD COLUMN IF NOT EXISTS referral_assumed Nullable(Bool) COMMENT 'whether a default stands in for the referral fee' AFTER fees_assumed,
+    ADD COLUMN IF NOT EXISTS fba_fee_assumed Nullable(Bool) COMMENT 'whether a default stands in for the fulfilment fee' AFTER referral_assumed,
+    ADD COLUMN IF NOT EXISTS closing_fee_assumed Nullable(Bool) COMMENT 'whether a default stands in for the closing fee' AFTER fba_fee_assumed,
+    ADD COLUMN IF NOT EXISTS fba_fee_other_band Nullable(Bool) COMMENT 'whether the fulfilment fee is for another band of prices than the sale price' AFTER closing_fee_assumed,
+    ADD COLUMN IF NOT EXISTS amazon_in_stock_90_percent Nullable(Int64) COMMENT 'percent of the last 90 days in which Amazon sold it' AFTER amazon_selling,
+    ADD COLUMN IF NOT EXISTS extraction Nullable(Int64) COMMENT 'version of how the numbers are read off the answers' AFTER rule_set;
+
+ALTER TABLE deal_facts
+    ADD COLUMN IF NOT EXISTS newest_sale_price SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | sale_price_cents; 0 without one' CODEC(ZSTD(1)) AFTER newest_profit;
+
+ALTER TABLE deal_facts_versions_mv MODIFY QUERY
+SELECT
+    cityHash64(v.domain, v.asin, v.price_type) AS deal, max(v.domain) AS domain, max(v.asin) AS asin, max(v.price_type) AS price_type,
+    min(v.at) AS first_at, max(v.at) AS last_at,
+    maxIf(bitOr(bitShiftLeft(toUInt128(v.row_id), 64), toUInt128(toUInt64(assumeNotNull(v.profit_cents)))), isNotNull(v.profit_cents)) AS newest_profit,
+    maxIf(bitOr(bitShiftLeft(toUInt128(v.row_id), 64), toUInt128(toUInt64(assumeNotNull(v.sale_price_cents)))), isNotNull(v.sale_price_cents)) AS newest_sale_price
+FROM deal_versions AS v
+WHERE v.run = 'live'
+GROUP BY deal;
+
+ALTER TABLE deal_facts_versions_mv MODIFY COMMENT 'Keeps deal_facts, from deal_versions';
+
+ALTER TABLE deal_facts
+    DROP COLUMN IF EXISTS newest_list_price,
+    DROP COLUMN IF EXISTS newest_year_average;
+
+ALTER TABLE deal_versions
+    DROP COLUMN IF EXISTS list_price_cents,
+    DROP COLUMN IF EXISTS list_price_source,
+    DROP COLUMN IF EXISTS list_price_capped,
+    DROP COLUMN IF EXISTS uncapped_list_cents,
+    DROP COLUMN IF EXISTS amazon_ceiling_cents,
+    DROP COLUMN IF EXISTS suspicious_ratio,
+    DROP COLUMN IF EXISTS peak_month,
+    DROP COLUMN IF EXISTS trough_month,
+    DROP COLUMN IF EXISTS trough_price_cents,
+    DROP COLUMN IF EXISTS selling_period,
+    DROP COLUMN IF EXISTS last_sale_cents,
+    DROP COLUMN IF EXISTS last_sale_at,
+    DROP COLUMN IF EXISTS one_year_average_cents,
+    DROP COLUMN IF EXISTS percent_down,
+    DROP COLUMN IF EXISTS trend,
+    DROP COLUMN IF EXISTS confidence_percent,
+    DROP COLUMN IF EXISTS sale_outliers,
+    DROP COLUMN IF EXISTS trigger_count,
+    DROP COLUMN IF EXISTS chance_of_sale,
+    DROP COLUMN IF EXISTS estimated_profit_cents,
+    DROP COLUMN IF EXISTS minimum_price_cents,
+    DROP COLUMN IF EXISTS offers_direction30;
 
 ALTER TABLE balance_points
     COMMENT COLUMN row_id 'of the ledger',
@@ -54,8 +131,6 @@ ALTER TABLE deal_facts
     COMMENT COLUMN first_at 'of its versions, pipeline time; 2200 without one',
     COMMENT COLUMN last_at 'of its versions, pipeline time; 1970 without one',
     COMMENT COLUMN confirmed_at 'the latest accept or confirm, pipeline time; 1970 without one',
-    COMMENT COLUMN newest_list_price 'row id << 64 | list_price_cents; 0 without one',
-    COMMENT COLUMN newest_year_average 'row id << 64 | one_year_average_cents; 0 without one',
     MODIFY COMMENT 'What is known of each deal that decides whether it is shown; read it through the view deal_states';
 
 ALTER TABLE deal_marks
@@ -109,42 +184,21 @@ ALTER TABLE deal_versions
     COMMENT COLUMN seller_rating_count 'ratings of the seller',
     COMMENT COLUMN seller_quality 'lower end of the 95 % interval of the share of positive ratings, 0 to 1',
     COMMENT COLUMN seller_unknown 'whether Keepa knows nothing of the seller',
-    COMMENT COLUMN list_price_cents 'price to list it at',
-    COMMENT COLUMN list_price_source 'which of the inferred sales the list price rests on',
-    COMMENT COLUMN list_price_capped 'whether the price of Amazon capped it',
-    COMMENT COLUMN uncapped_list_cents 'list price without that cap',
-    COMMENT COLUMN amazon_ceiling_cents 'the most a listing can bring while Amazon sells it itself',
-    COMMENT COLUMN suspicious_ratio 'whether the list price is suspiciously many times the used price',
-    COMMENT COLUMN peak_month 'month with the highest prices, 1 to 12',
-    COMMENT COLUMN trough_month 'month with the lowest prices, 1 to 12',
-    COMMENT COLUMN trough_price_cents 'price in the lowest month',
-    COMMENT COLUMN selling_period 'name of the month to sell in',
-    COMMENT COLUMN last_sale_cents 'price of the last inferred sale',
-    COMMENT COLUMN last_sale_at 'when it was, Keepa minutes',
-    COMMENT COLUMN one_year_average_cents 'mean of the inferred sales of the last year',
-    COMMENT COLUMN percent_down 'how far the landed price is below that mean, percent',
-    COMMENT COLUMN trend 'direction of the last few distinct prices',
-    COMMENT COLUMN confidence_percent 'inferred sales of the offers that vanished, percent',
-    COMMENT COLUMN sale_count 'inferred sales that the figures rest on',
+    COMMENT COLUMN sale_count 'inferred sales of all years',
     COMMENT COLUMN sales_in_year 'inferred sales of the last year',
-    COMMENT COLUMN sale_outliers 'inferred sales left out as outliers',
-    COMMENT COLUMN trigger_count 'offers that vanished, sold or not',
-    COMMENT COLUMN expected_value_cents 'profit times chance of sale',
-    COMMENT COLUMN chance_of_sale '0 to 1',
-    COMMENT COLUMN estimated_profit_cents 'profit with default shipping, as the peek saw it',
-    COMMENT COLUMN all_in_cost_cents 'landed price, tax and preparation',
+    COMMENT COLUMN expected_value_cents 'profit times chance of a sale within six months',
+    COMMENT COLUMN all_in_cost_cents 'landed price, tax, preparation, inbound and other',
     COMMENT COLUMN tax_cents 'tax on the purchase',
     COMMENT COLUMN prep_cents 'preparation',
-    COMMENT COLUMN referral_cents 'referral fee at the list price',
+    COMMENT COLUMN referral_cents 'referral fee at the middle sale price',
     COMMENT COLUMN referral_percent 'referral fee, percent',
     COMMENT COLUMN fba_fee_cents 'fulfilment fee',
-    COMMENT COLUMN closing_fee_cents 'closing fee as Keepa says it; counted only if the settings say so',
+    COMMENT COLUMN closing_fee_cents 'closing fee of media',
     COMMENT COLUMN fees_assumed 'whether a default stands in for a fee that Keepa does not know',
-    COMMENT COLUMN amazon_fees_cents 'all fees of Amazon at the list price',
-    COMMENT COLUMN profit_cents 'what is left when it sells at the list price',
-    COMMENT COLUMN margin_percent 'profit of the list price, percent',
+    COMMENT COLUMN amazon_fees_cents 'all fees of Amazon at the middle sale price',
+    COMMENT COLUMN profit_cents 'what is left at the middle sale price',
+    COMMENT COLUMN margin_percent 'profit of the sale price, percent',
     COMMENT COLUMN roi_percent 'profit of the all-in cost, percent',
-    COMMENT COLUMN minimum_price_cents 'lowest price to sell at without a loss',
     COMMENT COLUMN rank 'sales rank now',
     COMMENT COLUMN rank_avg30 'mean sales rank of 30 days',
     COMMENT COLUMN rank_avg90 'mean sales rank of 90 days',
@@ -161,7 +215,6 @@ ALTER TABLE deal_versions
     COMMENT COLUMN used_offers_avg90 'mean of used offers in 90 days',
     COMMENT COLUMN used_offers_avg180 'mean of used offers in 180 days',
     COMMENT COLUMN used_offers_avg365 'mean of used offers in 365 days',
-    COMMENT COLUMN offers_direction30 'direction of the number of used offers in 30 days; rising is bad',
     COMMENT COLUMN new_offers 'new offers now',
     COMMENT COLUMN market_cents 'market prices now by price type name; empty: not said',
     COMMENT COLUMN market_avg_cents 'market prices by price type name, mean of 365 days; empty: not said',
@@ -300,7 +353,6 @@ ALTER TABLE call_days_mv MODIFY COMMENT 'Keeps call_days';
 ALTER TABLE category_days_mv MODIFY COMMENT 'Keeps category_days';
 ALTER TABLE clock_readings_mv MODIFY COMMENT 'Keeps clock_readings';
 ALTER TABLE deal_facts_verdicts_mv MODIFY COMMENT 'Keeps deal_facts, from verdicts';
-ALTER TABLE deal_facts_versions_mv MODIFY COMMENT 'Keeps deal_facts, from deal_versions';
 ALTER TABLE deal_marks_mv MODIFY COMMENT 'Keeps deal_marks';
 ALTER TABLE deal_rejects_mv MODIFY COMMENT 'Keeps deal_rejects';
 ALTER TABLE entry_ids_mv MODIFY COMMENT 'Keeps entry_ids';

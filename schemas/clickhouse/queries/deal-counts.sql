@@ -8,7 +8,7 @@
 --   new          of the visible, first found since
 --   stale        of the visible, marked as not confirmed in time; deal-states says why
 --   expired      hidden by a later look that rejected them
---   invalid      hidden because profit, list price or yearly average is missing
+--   invalid      hidden because profit is missing
 --   unconfirmed  of the visible, neither decided nor confirmed since
 --   profit       of the visible together, dollars
 -- Parameters:
@@ -18,8 +18,8 @@ SELECT
     countIf(hidden_because = '') AS visible,
     countIf(hidden_because = '' AND d.first_seen_at >= {since:DateTime('UTC')}) AS new,
     countIf(hidden_because = '' AND stale_because != '') AS stale,
-    countIf(hidden_because NOT IN ('', 'no_profit', 'no_list_price', 'no_one_year_average')) AS expired,
-    countIf(hidden_because IN ('no_profit', 'no_list_price', 'no_one_year_average')) AS invalid,
+    countIf(hidden_because NOT IN ('', 'no_profit', 'old_estimate')) AS expired,
+    countIf(hidden_because IN ('no_profit', 'old_estimate')) AS invalid,
     countIf(hidden_because = '' AND greatest(d.last_seen_at, d.last_confirmed_at) < {since:DateTime('UTC')}) AS unconfirmed,
     round(sumIf(d.profit_cents, hidden_because = '') / 100, 2) AS profit
 FROM deal_states AS d;

@@ -2,17 +2,20 @@
 --
 -- Columns:
 --   asin, title       what
---   profit            what is left when it sells at the list price, dollars
+--   profit            what is left when it sells at the middle sale price
+--   profit_from, profit_to   the same at the low and at the high sale price
+--   loss_percent      odds that it sells at a loss, percent
+--   months            months that ours waits for its sale on average
 --   roi_percent       profit of the all-in cost, percent
---   landed            price at the door, dollars
---   list_price        price to list it at, dollars
---   year_average      mean of the last year's inferred sales, dollars
---   sales             inferred sales that this rests on
---   confidence        sales of the offers that vanished, percent
+--   landed            price at the door
+--   sale_price, sale_from, sale_to   the middle of what it may sell for, low and high
+--   next_best, lowest_new   what competes: the cheapest other used offer, the lowest new one, at the door
+--   sales             inferred sales that this rests on; n_eff: how many of today they are worth
 --   condition, seller of the offer to buy
 --   found_at          when the price began, UTC
 --   confirmed_at      last verdict that said so, pipeline time, UTC
---   url               the offer's page
+--   url               the page of the offer
+-- Amounts are in the currency of the marketplace.
 -- Parameters:
 --   since  DateTime  = -60d  decided or confirmed since, pipeline time, UTC
 --   limit  UInt32    = 100   rows at most
@@ -31,13 +34,20 @@ WITH
     ) AS shown
 SELECT
     asin, title,
-    round(profit_cents / 100, 2) AS profit,
+    round(profit_cents / unit, 2) AS profit,
+    round(profit_low_cents / unit, 2) AS profit_from,
+    round(profit_high_cents / unit, 2) AS profit_to,
+    round(100 * loss_chance, 1) AS loss_percent,
+    months_to_sell AS months,
     roi_percent,
-    round(landed_cents / 100, 2) AS landed,
-    round(list_price_cents / 100, 2) AS list_price,
-    round(one_year_average_cents / 100, 2) AS year_average,
+    round(landed_cents / unit, 2) AS landed,
+    round(sale_price_cents / unit, 2) AS sale_price,
+    round(sale_price_low_cents / unit, 2) AS sale_from,
+    round(sale_price_high_cents / unit, 2) AS sale_to,
+    round(next_best_cents / unit, 2) AS next_best,
+    round(lowest_new_cents / unit, 2) AS lowest_new,
     sales,
-    confidence,
+    n_eff,
     condition,
     seller,
     found_at,
@@ -53,10 +63,18 @@ FROM
         argMax(v.profit_cents, v.row_id) AS profit_cents,
         argMax(v.roi_percent, v.row_id) AS roi_percent,
         argMax(v.landed_cents, v.row_id) AS landed_cents,
-        argMax(v.list_price_cents, v.row_id) AS list_price_cents,
-        argMax(v.one_year_average_cents, v.row_id) AS one_year_average_cents,
+        if(domain = 5, 1, 100) AS unit, -- yen have no decimals
+        argMax(v.profit_low_cents, v.row_id) AS profit_low_cents,
+        argMax(v.profit_high_cents, v.row_id) AS profit_high_cents,
+        argMax(v.loss_chance, v.row_id) AS loss_chance,
+        argMax(v.months_to_sell, v.row_id) AS months_to_sell,
+        argMax(v.sale_price_cents, v.row_id) AS sale_price_cents,
+        argMax(v.sale_price_low_cents, v.row_id) AS sale_price_low_cents,
+        argMax(v.sale_price_high_cents, v.row_id) AS sale_price_high_cents,
+        argMax(v.next_best_cents, v.row_id) AS next_best_cents,
+        argMax(v.lowest_new_cents, v.row_id) AS lowest_new_cents,
         argMax(v.sale_count, v.row_id) AS sales,
-        argMax(v.confidence_percent, v.row_id) AS confidence,
+        argMax(v.n_eff, v.row_id) AS n_eff,
         argMax(v.condition, v.row_id) AS condition,
         argMaxIf(coalesce(v.seller_name, v.seller_id), v.row_id, v.seller_id IS NOT NULL) AS seller,
         argMax(v.found_at, v.row_id) AS found_at,
