@@ -37,8 +37,8 @@ type floor struct {
 var floors = []floor{
 	{name: "words and files", pure: true, packages: []string{"pipeline", "pipeline/complaint", "schemas"}},
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock"}},
-	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial"}},
-	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing"}},
+	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial", "pipeline/target"}},
+	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing", "pipeline/backtest"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
 	{name: "doors", packages: []string{"pipeline/bus", "pipeline/warehouse", "pipeline/embedded/..."}},
