@@ -1,62 +1,30 @@
-package target
+package target_test
 
 import (
-	"compress/gzip"
-	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"ratchet/pipeline/keepa"
-	"ratchet/test/captured"
+	"ratchet/pipeline/target"
+	"ratchet/test/reference"
 )
 
+// day is in Keepa's minutes.
+const day = 24 * 60
+
 // books are the captured products with a history of used offers, by ASIN; of several answers the newest.
-func books(t *testing.T) map[string]History {
+func books(t *testing.T) map[string]target.History {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(captured.Dir(t), "product", "*.json.gz"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no captured product: %v", err)
-	}
-	out := map[string]History{}
-	for _, f := range files {
-		for _, p := range products(t, f) {
-			h, err := Read(&p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(h.Count) > 0 && p.Domain == keepa.DomainCom && h.End >= out[p.ASIN].End {
-				out[p.ASIN] = h
-			}
+	out := map[string]target.History{}
+	for _, p := range reference.Captured(t) {
+		h, err := target.Read(&p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(h.Count) > 0 && h.End >= out[p.ASIN].End {
+			out[p.ASIN] = h
 		}
 	}
 	return out
-}
-
-func products(t *testing.T, file string) []keepa.Product {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ps, err := keepa.DecodeProducts(body); err == nil && len(ps) > 0 {
-		return ps
-	}
-	p, err := keepa.DecodeProduct(body)
-	if err != nil {
-		return nil // an answer without a product
-	}
-	return []keepa.Product{p}
 }
 
 func TestTheCapturedBooksHaveTheSalesThatEconomicsSays(t *testing.T) {
@@ -77,7 +45,7 @@ func TestTheCapturedBooksHaveTheSalesThatEconomicsSays(t *testing.T) {
 		sales, inYear, nEff := h.Sales(), 0, 0.0
 		for _, s := range sales {
 			age := h.End - s.At
-			if age < year {
+			if age < 365*day {
 				inYear++
 			}
 			if age < 1095*day {
@@ -95,7 +63,7 @@ const bestseller = "0593655036"
 
 func TestFallsMovedInTimeAreSeldomConfirmed(t *testing.T) {
 	t.Parallel()
-	var all Control
+	var all target.Control
 	for asin, h := range books(t) {
 		if asin == bestseller {
 			continue
