@@ -14,9 +14,9 @@ type Book struct {
 	Fees    target.Fees // what the purchases of this book are charged
 }
 
-// Read makes a book of an answer.
-func Read(p *keepa.Product, fees target.Fees) (*Book, error) {
-	h, err := target.Read(p)
+// Read makes a book of an answer. Its FBA fee takes the place of the given one, where it says one.
+func Read(p *keepa.Product, fees target.Fees, creditCents int64) (*Book, error) {
+	h, err := target.Read(p, creditCents)
 	return &Book{Product: p, History: h, Fees: fees.Of(p)}, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline/backtest"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/target"
+	"ratchet/test/captured/decoded"
 	"ratchet/test/reference"
 )
 
@@ -33,15 +34,16 @@ func textbook(b *backtest.Book, at time.Time, c backtest.Copy) backtest.Judgemen
 func walked(t *testing.T, s *backtest.Suite) []backtest.Record {
 	t.Helper()
 	newest := map[string]*backtest.Book{}
-	for _, p := range reference.Captured(t) {
-		b, err := backtest.Read(&p, target.DefaultFees())
+	decoded.Products(t, func(_ string, p keepa.Product) {
+		b, err := backtest.Read(&p, target.DefaultFees(), target.CreditCents)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if was := newest[p.ASIN]; p.ASIN != bestseller && (was == nil || was.History.End <= b.History.End) {
+		was := newest[p.ASIN]
+		if p.Domain == keepa.DomainCom && p.ASIN != bestseller && (was == nil || was.History.End <= b.History.End) {
 			newest[p.ASIN] = b
 		}
-	}
+	})
 	var records []backtest.Record
 	for _, b := range newest {
 		records = append(records, s.Walk(b))

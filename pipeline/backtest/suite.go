@@ -79,21 +79,22 @@ func (s *Suite) Walk(b *Book) Record {
 	return r
 }
 
-// Apart adds the decision on an earlier answer of the same product, scored against the later history.
-func (s *Suite) Apart(r *Record, earlier, later *Book) {
+// Apart adds the decision on a copy at the time of an earlier answer of the same product, scored against the later one.
+func (s *Suite) Apart(r *Record, earlier, later *Book, c Copy) {
 	at := earlier.History.End
-	price, ok := earlier.History.Used.At(at)
-	if later.History.End < at+apart || !ok || price.Value <= 0 {
+	if later.History.End < at+apart || c.LandedCents <= 0 {
 		return
 	}
-	landed := int64(price.Value) + earlier.History.Credit(at)
-	bought := target.Purchase{At: at, LandedCents: landed, NextBestCents: landed}
-	outcome := later.History.Outcome(bought, later.History.Sales())
+	bought := target.Purchase{At: at, LandedCents: c.LandedCents, NextBestCents: c.NextBestCents}
+	then := bought
+	if then.NextBestCents == 0 {
+		then.NextBestCents = then.LandedCents // the price then is at least one's own
+	}
+	outcome := later.History.Outcome(then, later.History.Sales())
 	if !outcome.Known() {
 		r.Open++
 		return
 	}
-	bought.NextBestCents = 0 // the offers of that answer say it, or nothing does
 	r.cases = append(r.cases, score(between, earlier, bought, outcome, s.say(earlier, bought)))
 }
 

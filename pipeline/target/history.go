@@ -10,7 +10,7 @@ const (
 	day  = keepa.Minute(24 * 60)
 	year = 365 * day
 
-	// CreditCents is the shipping that a used price of amazon.com leaves out.
+	// CreditCents is the shipping that a used price of amazon.com leaves out, unless the user says otherwise.
 	CreditCents = 399
 )
 
@@ -22,12 +22,13 @@ type History struct {
 	Used, New, Amazon, Count, Rank keepa.Series
 	BuyBox                         keepa.Series
 	End                            keepa.Minute // Keepa's last visit: nothing is known after it
-	LaterCreditCents               int64        // the ship credit from 2026-02-16 on
+
+	CreditCents, LaterCreditCents int64 // the ship credit before 2026-02-16, and from then on
 }
 
 // Read decodes what the target needs. A product without histories has an empty one.
-func Read(p *keepa.Product) (History, error) {
-	h := History{End: p.LastUpdate, LaterCreditCents: CreditCents}
+func Read(p *keepa.Product, creditCents int64) (History, error) {
+	h := History{End: p.LastUpdate, CreditCents: creditCents, LaterCreditCents: creditCents}
 	for t, s := range map[keepa.PriceType]*keepa.Series{
 		keepa.Used: &h.Used, keepa.New: &h.New, keepa.Amazon: &h.Amazon,
 		keepa.CountUsed: &h.Count, keepa.Sales: &h.Rank, keepa.BuyBox: &h.BuyBox,
@@ -60,16 +61,16 @@ func includesShipping(p *keepa.Product) bool {
 	if !ok {
 		return false
 	}
+	live, _ := p.LiveOffers()
 	found := false
-	for _, i := range p.LiveOffersOrder {
-		if i < 0 || i >= len(p.Offers) || p.Offers[i].Price == nil {
-			continue
-		}
-		o := p.Offers[i]
-		if int64(*o.Price) == used {
+	for _, o := range live {
+		switch {
+		case o.Price == nil:
+		case int64(*o.Price) == used:
 			return false
+		case o.Shipping != nil && *o.Shipping > 0 && int64(*o.Price+*o.Shipping) == used:
+			found = true
 		}
-		found = found || o.Shipping != nil && *o.Shipping > 0 && int64(*o.Price+*o.Shipping) == used
 	}
 	return found
 }
@@ -88,7 +89,7 @@ func above(s keepa.Series) keepa.Series {
 // Credit is the shipping to add to a used price of that minute.
 func (h *History) Credit(at keepa.Minute) int64 {
 	if at < announced {
-		return CreditCents
+		return h.CreditCents
 	}
 	return h.LaterCreditCents
 }

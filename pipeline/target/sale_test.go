@@ -4,8 +4,9 @@ import (
 	"math"
 	"testing"
 
+	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/target"
-	"ratchet/test/reference"
+	"ratchet/test/captured/decoded"
 )
 
 // day is in Keepa's minutes.
@@ -15,15 +16,15 @@ const day = 24 * 60
 func books(t *testing.T) map[string]target.History {
 	t.Helper()
 	out := map[string]target.History{}
-	for _, p := range reference.Captured(t) {
-		h, err := target.Read(&p)
+	decoded.Products(t, func(_ string, p keepa.Product) {
+		h, err := target.Read(&p, target.CreditCents)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(h.Count) > 0 && h.End >= out[p.ASIN].End {
+		if p.Domain == keepa.DomainCom && len(h.Count) > 0 && h.End >= out[p.ASIN].End {
 			out[p.ASIN] = h
 		}
-	}
+	})
 	return out
 }
 
