@@ -58,6 +58,9 @@ type Record struct {
 	cases   []scored
 }
 
+// Cases is how many cases the record holds.
+func (r *Record) Cases() int { return len(r.cases) }
+
 // Walk decides on a book as of every occasion of its history.
 func (s *Suite) Walk(b *Book) Record {
 	sales := b.History.Sales()
