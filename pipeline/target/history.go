@@ -62,17 +62,12 @@ func includesShipping(p *keepa.Product) bool {
 		return false
 	}
 	live, _ := p.LiveOffers()
-	found := false
 	for _, o := range live {
-		switch {
-		case o.Price == nil:
-		case int64(*o.Price) == used:
-			return false
-		case o.Shipping != nil && *o.Shipping > 0 && int64(*o.Price+*o.Shipping) == used:
-			found = true
+		if o.Price != nil && o.Shipping != nil && *o.Shipping > 0 && int64(*o.Price+*o.Shipping) == used {
+			return true
 		}
 	}
-	return found
+	return false
 }
 
 // above are the points with a value.

@@ -3,6 +3,7 @@ package reference_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -135,4 +136,71 @@ func TestTheEstimateIsThatOfTheText(t *testing.T) {
 		t.Errorf("compared %d, accepted %d, capped %d: too few to tell", compared, accepted, capped)
 	}
 	t.Logf("compared %d, accepted %d, capped %d", compared, accepted, capped)
+}
+
+// cheaper is the product with its offers and its used price at a share of what they are. Averages stay.
+func cheaper(p keepa.Product, share float64) keepa.Product {
+	scaled := func(cents int) int { return int(math.Round(float64(cents) * share)) }
+	p.Offers = slices.Clone(p.Offers)
+	for i := range p.Offers {
+		if price := p.Offers[i].Price; price != nil {
+			less := scaled(*price)
+			p.Offers[i].Price = &less
+		}
+	}
+	stats := *p.Stats
+	stats.Current = slices.Clone(stats.Current)
+	if stats.Current[keepa.Used] > 0 {
+		stats.Current[keepa.Used] = scaled(stats.Current[keepa.Used])
+	}
+	p.Stats = &stats
+	return p
+}
+
+func TestTheWholeDecisionIsThatOfTheText(t *testing.T) {
+	t.Parallel()
+	rules, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := rules.Settings()
+	decided, accepted := 0, 0
+	decoded.Products(t, func(name string, whole keepa.Product) {
+		if !whole.HasHistory() || !whole.OffersAsked || whole.Stats == nil || whole.Domain != settings.Domain() {
+			return
+		}
+		h, err := target.Read(&whole, settings.ShippingCents)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		f := settings.Selling().FeesOf(&whole, whole.RootCategory)
+		fees := target.Fees{
+			ReferralBP: f.ReferralBP, TaxBP: int64(math.Round(settings.TaxPercent * 100)), ClosingCents: f.ClosingCents, FBACents: f.FBACents,
+			PrepCents: settings.PrepCents, InboundCents: settings.InboundCents, Other: settings.OtherCents,
+		}
+		for percent := 4; percent <= 100; percent += 4 {
+			p := cheaper(whole, float64(percent)/100)
+			want := reference.Decide(&p, &h, fees, settings.ShippingCents)
+			got := rules.Commit(keepa.DealRow{ASIN: p.ASIN}, p, nil, h.End.Time())
+			decided++
+			at := fmt.Sprintf("%s at %d %%: %s %s by %q", name, percent, got.Outcome, got.Reason, got.RuleID)
+			switch {
+			case (got.Outcome == pipeline.Accept) != want.Accepted && (want.Accepted == false || estimates[got.RuleID] || got.RuleID == "no_offer"):
+				t.Errorf("%s, want accepted %v: %+v", at, want.Accepted, want)
+			case got.RuleID == "no_offer" && want.Offered:
+				t.Errorf("%s, want %+v", at, want)
+			case got.Outcome == pipeline.Accept:
+				accepted++
+				d := got.Deal
+				if d.LandedCents != want.Copy.LandedCents || math.Abs(float64(d.ProfitCents)-want.Profit) > 2 ||
+					math.Abs(d.LossChance-want.Loss) > 0.002 || math.Abs(d.NEff-want.NEff) > 0.01 {
+					t.Errorf("%s: landed %d, profit %d, loss %.3f, n_eff %.2f; want %+v", at, d.LandedCents, d.ProfitCents, d.LossChance, d.NEff, want)
+				}
+			}
+		}
+	})
+	if decided < 100 || accepted < 10 {
+		t.Errorf("decided %d, accepted %d: too few to tell", decided, accepted)
+	}
+	t.Logf("decided %d, accepted %d", decided, accepted)
 }
