@@ -17,10 +17,10 @@ type Decision struct {
 
 // Decide buys the copy with the highest expected profit among those that the default rule accepts. credit is what a
 // seller charges for shipping who does not say.
-func Decide(p *keepa.Product, h *target.History, fees target.Fees, credit int64) Decision {
+func Decide(p *keepa.Product, h *target.History, credit int64) Decision {
 	var best Decision
 	for _, c := range offered(p, credit) {
-		e := Of(h, h.End, c, fees)
+		e := Of(h, h.End, c, Fees(p))
 		d := Decision{Accepted: e.Accepted(), Offered: true, Estimate: e, Copy: c}
 		switch {
 		case !best.Offered,
@@ -34,6 +34,28 @@ func Decide(p *keepa.Product, h *target.History, fees target.Fees, credit int64)
 
 var factors = map[keepa.Condition]float64{
 	keepa.ConditionLikeNew: 1.10, keepa.ConditionVeryGood: 1.05, keepa.ConditionGood: 1.00, keepa.ConditionAcceptable: 0.92,
+}
+
+// books is the category of books on amazon.com.
+const books = 283155
+
+// Fees are a product's: Keepa's, and where it says nothing 15 %, 550, and for a book 180. The rest are the defaults.
+// A referral fee below 14 % and an FBA fee below 229 are not believed.
+func Fees(p *keepa.Product) target.Fees {
+	f := target.Fees{ReferralBP: 1500, TaxBP: 500, FBACents: 550, PrepCents: 275, InboundCents: 50}
+	if p.ReferralFeePercent > 0 {
+		f.ReferralBP = max(int64(math.Round(p.ReferralFeePercent*100)), 1400)
+	}
+	if p.PickAndPackFee != nil && *p.PickAndPackFee > 0 {
+		f.FBACents = max(int64(*p.PickAndPackFee), 229)
+	}
+	switch {
+	case p.VariableClosingFee != nil:
+		f.ClosingCents = int64(*p.VariableClosingFee)
+	case p.RootCategory == books || p.RootCategory == 0:
+		f.ClosingCents = 180
+	}
+	return f
 }
 
 // offered are the copies that can be bought: no cheaper than Keepa's used price, which is the lowest that anybody can

@@ -88,11 +88,6 @@ func TestTheEstimateIsThatOfTheText(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		f := settings.Selling().FeesOf(&p, p.RootCategory)
-		fees := target.Fees{
-			ReferralBP: f.ReferralBP, TaxBP: int64(math.Round(settings.TaxPercent * 100)), ClosingCents: f.ClosingCents, FBACents: f.FBACents,
-			PrepCents: settings.PrepCents, InboundCents: settings.InboundCents, Other: settings.OtherCents,
-		}
 		// Prime numbers of days and minutes: no instant of the day and no day of the week is preferred.
 		first := h.End.Time()
 		for _, s := range []keepa.Series{h.Used, h.Count, h.Rank} {
@@ -118,7 +113,7 @@ func TestTheEstimateIsThatOfTheText(t *testing.T) {
 				next := used + settings.ShippingCents
 				bought.NextBestCents, asked.NextBestCents = &next, next
 			}
-			e := reference.Of(&h, keepa.FromTime(at), asked, fees)
+			e := reference.Of(&h, keepa.FromTime(at), asked, reference.Fees(&p))
 			found := walk(at, bought)
 			for what, says := range differ(e, found) {
 				t.Errorf("%s, %s at %s, %+v: %s %s", name, p.ASIN, at.Format(time.RFC3339), c, what, says)
@@ -173,14 +168,9 @@ func TestTheWholeDecisionIsThatOfTheText(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		f := settings.Selling().FeesOf(&whole, whole.RootCategory)
-		fees := target.Fees{
-			ReferralBP: f.ReferralBP, TaxBP: int64(math.Round(settings.TaxPercent * 100)), ClosingCents: f.ClosingCents, FBACents: f.FBACents,
-			PrepCents: settings.PrepCents, InboundCents: settings.InboundCents, Other: settings.OtherCents,
-		}
 		for percent := 4; percent <= 100; percent += 4 {
 			p := cheaper(whole, float64(percent)/100)
-			want := reference.Decide(&p, &h, fees, settings.ShippingCents)
+			want := reference.Decide(&p, &h, settings.ShippingCents)
 			got := rules.Commit(keepa.DealRow{ASIN: p.ASIN}, p, nil, h.End.Time())
 			decided++
 			at := fmt.Sprintf("%s at %d %%: %s %s by %q", name, percent, got.Outcome, got.Reason, got.RuleID)
