@@ -123,15 +123,18 @@ func (t *table) ratio(f *Figures, times []int) {
 		}
 	}
 	f.MeanAbsLn, f.NoSale95 = share(ln, all), share(without, all)
-	sum := 0.0
-	for i := range t.byRatio {
+	sum, next := 0.0, 0
+	quantiles := [...]struct {
+		share float64
+		at    **float64
+	}{{0.1, &f.RatioP10}, {0.5, &f.RatioP50}, {0.9, &f.RatioP90}}
+	for i := 0; i < len(t.byRatio) && next < len(quantiles) && all > 0; i++ {
 		r := &t.byRatio[i]
 		sum += weight(r)
-		for q, at := range map[float64]**float64{0.1: &f.RatioP10, 0.5: &f.RatioP50, 0.9: &f.RatioP90} {
-			if *at == nil && sum >= q*all-1e-9 {
-				ratio := r.key
-				*at = &ratio
-			}
+		for next < len(quantiles) && sum >= quantiles[next].share*all-1e-9 {
+			ratio := r.key
+			*quantiles[next].at = &ratio
+			next++
 		}
 	}
 }

@@ -13,7 +13,7 @@ const (
 	enoughBooks    = 10
 	enoughAccepted = 20
 
-	resamples = 400
+	resamples = 200
 	tail      = 0.05 // of a distribution, on either side of what is given
 )
 

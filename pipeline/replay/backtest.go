@@ -63,18 +63,19 @@ func (t Backtest) Run(ctx context.Context, held []Held, progress func(Step)) (Sc
 		workers.Go(func() error {
 			for h := range next {
 				r, err := t.score(ctx, suite, h)
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
+				var never *Unreadable
 				mu.Lock()
 				switch seen++; {
-				case errors.Is(err, errNoHistory):
-					s.NoHistory++
-				case err != nil:
-					s.Unreadable++
-				default:
+				case err == nil:
 					records = append(records, r)
 					decided += r.Cases()
+				case errors.Is(err, errNoHistory):
+					s.NoHistory++
+				case errors.As(err, &never):
+					s.Unreadable++
+				default:
+					mu.Unlock()
+					return err
 				}
 				progress(Step{Seen: seen, Total: len(held), Decided: decided})
 				mu.Unlock()
@@ -113,31 +114,48 @@ func (t Backtest) score(ctx context.Context, suite *backtest.Suite, h Held) (bac
 		return backtest.Record{}, err
 	}
 	r := suite.Walk(newest)
+	if n == 0 {
+		return r, nil
+	}
 	oldest, m, err := t.first(ctx, h, 0, 1)
 	if err == nil && m < n {
 		suite.Apart(&r, oldest, newest, t.offered(oldest))
 	}
-	return r, nil
+	return r, err
 }
 
 // first is the first readable answer with histories from one on, and which it is.
 func (t Backtest) first(ctx context.Context, h Held, from, step int) (*backtest.Book, int, error) {
 	found := errNoHistory
 	for n := from; n >= 0 && n < len(h.Answers); n += step {
-		p, err := h.Answers[n](ctx)
-		if err == nil && !p.HasHistory() {
-			continue
-		}
-		var b *backtest.Book
-		if err == nil {
-			b, err = backtest.Read(&p, feesOf(t.Rules.Settings(), &p), t.Rules.Settings().ShippingCents)
-		}
-		if err == nil {
+		b, err := t.read(ctx, h.Answers[n])
+		var never *Unreadable
+		switch {
+		case err == nil:
 			return b, n, nil
+		case errors.As(err, &never):
+			found = err
+		case !errors.Is(err, errNoHistory):
+			return nil, 0, err
 		}
-		found = err
 	}
 	return nil, 0, found
+}
+
+func (t Backtest) read(ctx context.Context, answer func(context.Context) (keepa.Product, error)) (*backtest.Book, error) {
+	p, err := answer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !p.HasHistory() {
+		return nil, errNoHistory
+	}
+	s := t.Rules.Settings()
+	b, err := backtest.Read(&p, feesOf(s), s.ShippingCents)
+	if err != nil {
+		return nil, &Unreadable{err}
+	}
+	return b, nil
 }
 
 // offered is the cheapest copy of an answer.
@@ -155,9 +173,9 @@ func (t Backtest) offered(b *backtest.Book) backtest.Copy {
 }
 
 // feesOf are the user's fees as the target takes them.
-func feesOf(s deal.Settings, p *keepa.Product) target.Fees {
+func feesOf(s deal.Settings) target.Fees {
 	f := target.Fees{
-		ReferralBP: int64(math.Round(s.ReferralPercent * 100)), TaxBP: int64(math.Round(s.TaxPercent * 100)),
+		ReferralBP: int64(math.Round(s.ReferralPercent * 100)), TaxBP: int64(math.Round(s.TaxPercent * 100)), VATBP: int64(math.Round(s.VATPercent * 100)),
 		FBACents: s.FBAFeeCents, PrepCents: s.PrepCents, InboundCents: s.InboundCents, Other: s.OtherCents,
 	}
 	if s.CountClosingFee {

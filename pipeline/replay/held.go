@@ -27,8 +27,22 @@ type Held struct {
 	Answers []func(context.Context) (keepa.Product, error) // the oldest first; each reads its answer when it is called
 }
 
-// ErrNoAnswer is what an answer ends with that is not stored any more.
-var ErrNoAnswer = errors.New("the answer is not stored any more")
+// Unreadable is the error of an answer that can never be read. Others say that it could not be read now.
+type Unreadable struct{ Err error }
+
+func (e *Unreadable) Error() string { return e.Err.Error() }
+func (e *Unreadable) Unwrap() error { return e.Err }
+
+// errGone is what an answer ends with that is not stored any more.
+var errGone = &Unreadable{errors.New("the answer is not stored any more")}
+
+func decode(body []byte) (keepa.Product, error) {
+	p, err := keepa.DecodeProduct(body)
+	if err != nil {
+		return p, &Unreadable{err}
+	}
+	return p, nil
+}
 
 // HeldOn are the products of a marketplace of which RESPONSES holds peeks or commits. Only headers are read; the
 // answers stay where they are until they are called for.
@@ -58,13 +72,13 @@ func fromShelf(ctx context.Context, shelf *bus.Shelf, seq uint64) (keepa.Product
 	}
 	m, ok := found[seq]
 	if !ok {
-		return keepa.Product{}, ErrNoAnswer
+		return keepa.Product{}, errGone
 	}
 	body, err := answers.Unpack(m.Body)
 	if err != nil {
-		return keepa.Product{}, fmt.Errorf("unpack answer %d: %w", seq, err)
+		return keepa.Product{}, &Unreadable{fmt.Errorf("unpack answer %d: %w", seq, err)}
 	}
-	return keepa.DecodeProduct(body)
+	return decode(body)
 }
 
 // collection gathers answers by product, the products in the order in which they came.
@@ -121,10 +135,13 @@ func HeldIn(dir string, domain keepa.Domain) ([]Held, error) {
 	for _, f := range all {
 		held.add(f.asin, func(context.Context) (keepa.Product, error) {
 			products, err := productsIn(f.file)
-			if err != nil || f.n >= len(products) {
-				return keepa.Product{}, errors.Join(err, ErrNoAnswer)
+			if err != nil {
+				return keepa.Product{}, err
 			}
-			return keepa.DecodeProduct(products[f.n].Body)
+			if f.n >= len(products) {
+				return keepa.Product{}, errGone
+			}
+			return decode(products[f.n].Body)
 		})
 	}
 	return held.all, nil

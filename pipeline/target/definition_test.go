@@ -114,6 +114,11 @@ func TestTheOutcomeIsTheNextSaleFromThreeWeeksOn(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
+	taxed := target.DefaultFees()
+	taxed.VATBP = 1900 // 5950 are 5000 and 950 of VAT
+	if got := taxed.Profit(5950, 2000); got != 1095 {
+		t.Errorf("profit %d with VAT, want 1095", got)
+	}
 	// 5000·0.85 - 2000·1.05 - 180 - 550 - 275 - 50
 	if got := target.DefaultFees().Profit(5000, 2000); got != 1095 {
 		t.Errorf("profit %d, want 1095", got)

@@ -18,7 +18,7 @@ const (
 
 // Fees are what a purchase and its sale cost beside the price. Money is cents, shares are basis points.
 type Fees struct {
-	ReferralBP, TaxBP              int64
+	ReferralBP, TaxBP, VATBP       int64 // VAT is contained in the sale price
 	ClosingCents, FBACents         int64
 	PrepCents, InboundCents, Other int64
 }
@@ -38,7 +38,7 @@ func (f Fees) Of(p *keepa.Product) Fees {
 
 // Profit is what is left of a sale at that price of a copy bought for so much.
 func (f Fees) Profit(saleCents, landedCents int64) int64 {
-	kept := float64(saleCents) * (1 - float64(f.ReferralBP)/basisPoints)
+	kept := float64(saleCents) / (1 + float64(f.VATBP)/basisPoints) * (1 - float64(f.ReferralBP)/basisPoints)
 	paid := float64(landedCents) * (1 + float64(f.TaxBP)/basisPoints)
 	return int64(math.Round(kept-paid)) - f.ClosingCents - f.FBACents - f.PrepCents - f.InboundCents - f.Other
 }
