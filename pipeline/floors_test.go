@@ -63,7 +63,7 @@ var sideways = map[string]string{
 	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/httpd":        "the supervised child is the engine behind its HTTP interface",
 	"pipeline/embedded/clickhouse/chtest -> pipeline/embedded/clickhouse":       "the test server is the supervised child itself",
 	"pipeline/embedded/clickhouse/httpd -> pipeline/embedded/clickhouse/engine": "requests are answered by the engine",
-	"test/desk -> test/streams": "the desk's NATS is every test's",
+	"test/desk -> test/streams":              "the desk's NATS is every test's",
 	"test/captured/decoded -> test/captured": "decoded answers are captured ones",
 }
 
