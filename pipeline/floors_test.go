@@ -37,8 +37,8 @@ type floor struct {
 var floors = []floor{
 	{name: "words and files", pure: true, packages: []string{"pipeline", "pipeline/complaint", "schemas"}},
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock"}},
-	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial"}},
-	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing"}},
+	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial", "pipeline/target"}},
+	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing", "pipeline/backtest"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
 	{name: "doors", packages: []string{"pipeline/bus", "pipeline/warehouse", "pipeline/embedded/..."}},
@@ -63,7 +63,7 @@ var sideways = map[string]string{
 	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/httpd":        "the supervised child is the engine behind its HTTP interface",
 	"pipeline/embedded/clickhouse/chtest -> pipeline/embedded/clickhouse":       "the test server is the supervised child itself",
 	"pipeline/embedded/clickhouse/httpd -> pipeline/embedded/clickhouse/engine": "requests are answered by the engine",
-	"test/desk -> test/streams": "the desk's NATS is every test's",
+	"test/desk -> test/streams":              "the desk's NATS is every test's",
 	"test/captured/decoded -> test/captured": "decoded answers are captured ones",
 }
 

@@ -27,6 +27,7 @@ type cli struct {
 	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
 	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; no name lists them."`
 	Replay     replayCmd     `cmd:"" help:"Decide again what was decided before, under other rules; costs no token."`
+	Backtest   backtestCmd   `cmd:"" help:"Score the rules on stored histories: what they would have bought, and what that made; costs no token."`
 	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
 	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN."`
 	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"os"
+
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/replay"
+	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/work"
+)
+
+type backtestCmd struct {
+	natsFlags `embed:""`
+	rulesFlag `embed:""`
+	Captures  string   `help:"Score the answers in the files of DIR (.json, .json.gz) instead of the stored ones." placeholder:"DIR"`
+	Previous  string   `help:"Another rule file, to be scored on the same cases." type:"path" placeholder:"FILE"`
+	Without   []string `help:"ASINs to leave out." placeholder:"ASIN"`
+	Most      int      `help:"Score this many products at most; of more, a sample that is the same every time. 0: all." default:"20000" placeholder:"N"`
+	JSON      bool     `help:"One JSON object."`
+}
+
+// Run scores the rules on stored histories. It costs no token.
+func (c backtestCmd) Run(a *app) error {
+	test, err := c.test()
+	if err != nil {
+		return err
+	}
+	if c.Captures != "" {
+		held, err := c.captured(test.Rules.Settings().Domain())
+		if err != nil {
+			return err
+		}
+		return c.score(a, test, held)
+	}
+	b, err := c.connect(a.ctx, a)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	held, err := replay.HeldOn(a.ctx, b, test.Rules.Settings().Domain())
+	if err != nil {
+		return a.whole(err)
+	}
+	return c.score(a, test, held)
+}
+
+func (c backtestCmd) score(a *app, test replay.Backtest, held []replay.Held) error {
+	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
+	scored, err := test.Run(a.ctx, held, bar.Show)
+	bar.End()
+	if err != nil {
+		return a.whole(err)
+	}
+	if c.JSON {
+		return writeJSON(a, scored)
+	}
+	return scored.Write(a.out, test.Rules.Settings().Domain().Currency())
+}
+
+func (c backtestCmd) test() (replay.Backtest, error) {
+	t := replay.Backtest{Most: c.Most}
+	if c.Most < 0 {
+		return t, daemon.Usagef("--most: want a number of products or 0, got %d", c.Most)
+	}
+	for _, arg := range c.Without {
+		asin, err := asinOf(arg)
+		if err != nil {
+			return t, daemon.Usagef("--without: %w", err)
+		}
+		t.Without = append(t.Without, asin)
+	}
+	var err error
+	if t.Rules, err = c.judge(); err != nil || c.Previous == "" {
+		return t, err
+	}
+	t.Previous, err = previous(c.Previous)
+	return t, err
+}
+
+// previous loads the other rule file.
+func previous(file string) (*verdict.Judge, error) {
+	j, err := work.Judge(file)
+	if err != nil {
+		return nil, daemon.Usagef("--previous: %w; `ratchet rules check %s` tells what to change", err, file)
+	}
+	return j, nil
+}
+
+// captured are the products in the files.
+func (c backtestCmd) captured(domain keepa.Domain) ([]replay.Held, error) {
+	if info, err := os.Stat(c.Captures); err != nil || !info.IsDir() {
+		return nil, daemon.Usagef("--captures: %s is not a directory", c.Captures)
+	}
+	held, err := replay.HeldIn(c.Captures, domain)
+	if err != nil {
+		return nil, daemon.Usagef("--captures: %w; want answers of Keepa or product objects, .json or .json.gz", err)
+	}
+	if len(held) == 0 {
+		return nil, daemon.Usagef("--captures: %s has no product of amazon.%s in .json or .json.gz files", c.Captures, domain.Suffix())
+	}
+	return held, nil
+}
