@@ -139,6 +139,9 @@ func (c *CapturedCatalogue) Sweeps() []time.Time {
 // Truth is Unknown: these are real books.
 func (c *CapturedCatalogue) Truth(string) Class { return Unknown }
 
+// Sells is false: nobody knows.
+func (c *CapturedCatalogue) Sells(string, time.Time) (Sale, bool) { return Sale{}, false }
+
 func (c *CapturedCatalogue) filtered() bool { return true }
 
 func (c *CapturedCatalogue) begin(time.Time) {}
