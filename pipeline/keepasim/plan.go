@@ -39,7 +39,7 @@ func (k *book) plan(r *source, b birth) plan {
 		p.drift = r.between(-0.08, 0.15)
 	}
 	k.level(r, &p)
-	p.ask = max(float64(p.buy)*r.between(2.16, 2.30), p.level*r.between(1.06, 1.15))
+	p.ask = max(float64(p.buy)*r.between(2.16, 2.75), p.level*r.between(1.06, 1.15))
 	k.trap(r, &p)
 	switch {
 	case b.class == AmazonCaps:
@@ -104,7 +104,7 @@ func (k *book) trap(r *source, p *plan) {
 		p.near = r.int(1, 2)
 	case Unbuyable:
 		p.level = k.needed(buy*r.between(0.25, 0.5), p.buy+standardShipping)
-		p.ask = max(buy*r.between(2.16, 2.30), p.level*r.between(1.06, 1.15))
+		p.ask = max(buy*r.between(2.16, 2.75), p.level*r.between(1.06, 1.15))
 		p.fault = pick(r, []func(*offer){
 			func(o *offer) { o.unshippable = true }, func(o *offer) { o.preorder = true },
 			func(o *offer) { o.primeOnly = true }, func(o *offer) { o.minOrder = 2 + r.int(0, 8) },

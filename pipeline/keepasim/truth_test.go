@@ -103,7 +103,7 @@ func (o *outcomes) count(class keepasim.Class, passed string, f verdict.Finding,
 	if o.table == nil {
 		o.table = map[string]int{}
 	}
-	o.table[fmt.Sprintf("%-16s %s %s", class, passed, f.Outcome)]++
+	o.table[fmt.Sprintf("%-16s %-6s %s", class, passed, f.Reason)]++
 	accepted := f.Outcome == pipeline.Accept
 	if !class.Bad() {
 		o.good++
