@@ -125,7 +125,6 @@ func (k *book) newHistory(r *source, p plan) {
 		k.prices[pNewFBA].add(k.start, int(level*1.06))
 		k.prices[pCountNewFBA].add(k.start, 1)
 		k.prices[pCountNewFBM].add(k.start, p.fresh-1)
-		k.prices[pBuyBox].addLanded(k.start, int(level*1.06), 0)
 		return
 	}
 	k.prices[pCountNewFBM].add(k.start, p.fresh)

@@ -20,6 +20,7 @@ type market struct {
 	live []offer
 	gone []offer // the last that were sold or withdrawn, oldest first
 	hide int     // copies that Keepa misses for now
+	wild bool    // some copies cannot be had by anybody
 }
 
 // trade is what happens on a market at an instant.
@@ -110,7 +111,16 @@ func (m *market) comes(at int64, o offer) {
 func (m *market) dear(ask float64) offer {
 	o := offer{price: int(ask * m.r.between(1.02, 1.55)), shipping: pick(m.r, []int{standardShipping, standardShipping, standardShipping, 0, -1, 450})}
 	o.fba = o.shipping == 0 && m.r.chance(0.6)
+	if m.wild && m.r.chance(0.04) {
+		pick(m.r, faults)(&o)
+	}
 	return o
+}
+
+// faults are why not anybody can have one copy of an offer.
+var faults = []func(*offer){
+	func(o *offer) { o.unshippable = true }, func(o *offer) { o.preorder = true },
+	func(o *offer) { o.primeOnly = true }, func(o *offer) { o.minOrder = 5 },
 }
 
 // goes takes copy i off the market.

@@ -111,10 +111,26 @@ func (k *book) makeOffers(m *market, p plan) {
 	if p.amazon > 0 {
 		k.list(r, m.zipf, offer{condition: 1, price: p.amazon, fba: true, amazon: true, seller: amazonSeller})
 	}
+	k.newBuyBox(m)
 	for _, o := range m.gone {
 		k.take(o)
 	}
 	k.order(r)
+}
+
+// newBuyBox follows the lowest new price, and ends at the cheapest of the new offers at the door.
+func (k *book) newBuyBox(m *market) {
+	h := &k.prices[pBuyBox]
+	for _, p := range k.prices[pNew] {
+		h.addLanded(p.at, p.value, standardShipping*b2i(p.value >= 0))
+	}
+	best := offer{price: -1}
+	for _, o := range k.offers {
+		if o.condition == 1 && (best.price < 0 || o.landed() < best.landed()) {
+			best = o
+		}
+	}
+	h.addLanded(k.created-m.r.minutes(60, day), best.price, best.shipping)
 }
 
 // order shuffles the offers and names the live ones, used ones first, the cheapest first.

@@ -105,10 +105,7 @@ func (k *book) trap(r *source, p *plan) {
 	case Unbuyable:
 		p.level = k.needed(buy*r.between(0.25, 0.5), p.buy+standardShipping)
 		p.ask = max(buy*r.between(2.16, 2.75), p.level*r.between(1.06, 1.15))
-		p.fault = pick(r, []func(*offer){
-			func(o *offer) { o.unshippable = true }, func(o *offer) { o.preorder = true },
-			func(o *offer) { o.primeOnly = true }, func(o *offer) { o.minOrder = 2 + r.int(0, 8) },
-		})
+		p.fault = pick(r, faults)
 	}
 }
 
@@ -132,8 +129,8 @@ func (k *book) script(r *source, p *plan) *script {
 		s.place(r, dip, over(r.between(3, 9), 12, 1100), 12, 1100)
 	case Flicker:
 		p.rate = r.between(0.3, 1.5)
-		s.rates.withdrawals, s.rates.flickers = r.between(30, 45), r.between(15, 25)
-		k.busy(r, s, p.rate, r.between(25, 40), over)
+		s.rates.withdrawals, s.rates.flickers = r.between(60, 80), r.between(10, 18)
+		k.busy(r, s, p.rate, r.between(40, 60), over)
 	default:
 		p.rate = float64(r.int(6, 12))
 		if p.wild {

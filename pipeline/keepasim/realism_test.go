@@ -189,6 +189,9 @@ func TestOffersAgreeWithTheHistories(t *testing.T) {
 		for _, i := range k.live {
 			o := k.offers[i]
 			if o.condition < 2 {
+				if v, ok := landed[pBuyBox]; !ok || o.landed() < v {
+					landed[pBuyBox] = o.landed()
+				}
 				continue
 			}
 			count++
@@ -207,7 +210,7 @@ func TestOffersAgreeWithTheHistories(t *testing.T) {
 		if got := k.prices[pUsed].current(false); got != least {
 			t.Errorf("%s of %s: used price %d, cheapest offer %d", k.id, k.class, got, least)
 		}
-		for _, p := range landedTypes {
+		for _, p := range append([]int{pBuyBox}, landedTypes[:]...) {
 			want, ok := landed[p]
 			if !ok {
 				want = -1

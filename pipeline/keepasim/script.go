@@ -71,6 +71,7 @@ func (s *script) rest(r *source) {
 // usedHistory plays the used market up to the last price.
 func (k *book) usedHistory(r *source, p *plan, s *script) *market {
 	m := k.newMarket(r)
+	m.wild = p.wild
 	for i := range p.used - 1 {
 		o := m.dear(p.ask)
 		if i == 0 {
