@@ -27,6 +27,8 @@ type book struct {
 	counted  *[4]int // rank drops in 30, 90, 180 and 365 days where they are known otherwise
 	truth    truth
 	sold     []sold // what was truly sold
+
+	coincided []int64 // when a copy went unsold and the rank jumped all the same
 }
 
 // change is a change of the used price after the first listing.

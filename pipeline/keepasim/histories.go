@@ -16,17 +16,21 @@ type fall struct {
 // offer vanishes or after it, as Keepa visits them.
 func (k *book) falls(r *source, s *script) []fall {
 	var falls []fall
+	together := k.coincided
 	for _, c := range k.sold {
-		falls = append(falls, fall{c.at + pick(r, []int64{-5 * 60, -60, 0, 45, 3 * 60, 9 * 60, 20 * 60}), jumpShare(r)})
+		together = append(together, c.at)
+	}
+	for _, at := range together {
+		falls = append(falls, fall{at + pick(r, []int64{-5 * 60, -60, 0, 45, 3 * 60, 9 * 60, 20 * 60}), jumpShare(r)})
 	}
 	for i, what := range s.slots {
-		at := s.begin(i) + r.minutes(13*day/10, 2*day)
+		at := s.within(r, i)
 		switch what {
 		case jump:
 			falls = append(falls, fall{at, jumpShare(r)})
 		case dip:
 			falls = append(falls, fall{at, r.between(0.92, 0.99)})
-		case quiet, sale, withdrawal, flickering, undercut:
+		case quiet, sale, withdrawal, flickering, undercut, coincidence:
 		}
 	}
 	slices.SortFunc(falls, func(a, b fall) int { return cmp.Compare(a.at, b.at) })

@@ -125,7 +125,7 @@ func (w *World) class(asin string) Class {
 
 // livingMix is how many bad ones there are of each class: those of the backlog, and traps.
 var livingMix = append(slices.DeleteFunc(slices.Clone(backlogMix), func(s share) bool { return s.class == Good }),
-	share{Flicker, 8}, share{Spike, 16}, share{Undercut, 24}, share{Unbuyable, 8})
+	share{Flicker, 6}, share{Spike, 16}, share{Undercut, 24}, share{Unbuyable, 8})
 
 func (w *World) begin(time.Time) {}
 

@@ -112,8 +112,9 @@ func (k *book) trap(r *source, p *plan) {
 // script decides what happens in the book's history, and how often.
 func (k *book) script(r *source, p *plan) *script {
 	s := newScript(k.created, k.start)
+	s.wild = p.wild
 	span := float64(slotDays * len(s.slots))
-	s.rates.withdrawals, s.rates.flickers, s.rates.undercuts = r.between(20, 40), r.between(4, 13), r.between(2, 5)
+	s.rates.withdrawals, s.rates.flickers, s.rates.undercuts = r.between(22, 40), r.between(7, 18), r.between(2, 5)
 	over := func(perYear, youngest, oldest float64) int {
 		return int(perYear*(min(oldest, span)-youngest)/365 + 0.5)
 	}
@@ -128,15 +129,18 @@ func (k *book) script(r *source, p *plan) *script {
 		s.place(r, jump, over(r.between(3, 9), 12, 1100), 12, 1100)
 		s.place(r, dip, over(r.between(3, 9), 12, 1100), 12, 1100)
 	case Flicker:
-		p.rate = r.between(0.3, 1.5)
-		s.rates.withdrawals, s.rates.flickers = r.between(60, 80), r.between(10, 18)
-		k.busy(r, s, p.rate, r.between(40, 60), over)
+		p.rate = r.between(0.7, 2.5)
+		s.rates.withdrawals, s.rates.flickers = r.between(30, 45), r.between(15, 25)
+		s.place(r, sale, over(p.rate, 8, 1090), 8, 1090)
+		s.place(r, coincidence, over(r.between(1.5, 5), 8, 1090), 8, 1090)
+		s.place(r, jump, over(r.between(15, 30), 4, 1090), 4, 1090)
 	default:
 		p.rate = float64(r.int(6, 12))
 		if p.wild {
 			p.rate = r.between(4, 14)
+			s.place(r, coincidence, over(r.between(0, 3), 4, 1090), 4, 1090)
 		}
-		k.busy(r, s, p.rate, p.rate*r.between(0.9, 1.8), over)
+		k.busy(r, s, p.rate, p.rate*r.between(1, 2), over)
 	}
 	s.rest(r)
 	return s

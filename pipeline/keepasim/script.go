@@ -13,19 +13,21 @@ const slotDays = 4
 type happening uint8
 
 const (
-	quiet      happening = iota
-	sale                 // the cheapest copy sells, and the rank jumps
-	jump                 // the rank jumps and no used copy went: a new one was sold
-	dip                  // the rank improves a little
-	withdrawal           // a copy goes unsold
-	flickering           // Keepa misses a copy for some hours
-	undercut             // a copy is offered below the others and does not sell
+	quiet       happening = iota
+	sale                  // the cheapest copy sells, and the rank jumps
+	jump                  // the rank jumps and no used copy went: a new one was sold
+	dip                   // the rank improves a little
+	withdrawal            // a copy goes unsold
+	flickering            // Keepa misses a copy for some hours
+	undercut              // a copy is offered below the others and does not sell
+	coincidence           // a copy goes unsold while the rank jumps for a new one: it looks like a sale
 )
 
 // script are the slots of a book's history, the youngest first.
 type script struct {
 	created int64
 	slots   []happening
+	wild    bool                                               // events happen whenever they like in their slots
 	rates   struct{ withdrawals, flickers, undercuts float64 } // a year
 }
 
@@ -35,6 +37,14 @@ func newScript(created, start int64) *script {
 
 // begin is when slot i begins. The youngest ends two days before the last price.
 func (s *script) begin(i int) int64 { return s.created - (2+slotDays*int64(i+1))*day }
+
+// within is when what happens in slot i happens: where nothing of a neighbour is near, or in a wild book anywhere.
+func (s *script) within(r *source, i int) int64 {
+	if s.wild {
+		return s.begin(i) + r.minutes(0, 39*day/10)
+	}
+	return s.begin(i) + r.minutes(13*day/10, 2*day)
+}
 
 // place puts n happenings evenly into the slots between two ages in days, each in one of its own.
 func (s *script) place(r *source, what happening, n int, youngest, oldest float64) {
@@ -82,7 +92,7 @@ func (k *book) usedHistory(r *source, p *plan, s *script) *market {
 	m.write(k.start, 0)
 	trades := make([]trade, 0, 2*len(s.slots))
 	for i, what := range slices.Backward(s.slots) { // the oldest first
-		trades = append(trades, k.slotTrades(r, p, what, s.begin(i))...)
+		trades = append(trades, k.slotTrades(r, p, what, s, i)...)
 	}
 	if p.spike > 0 {
 		trades = append(trades, trade{at: k.created - p.spike, do: func(m *market, at int64) {
@@ -98,19 +108,24 @@ func (k *book) usedHistory(r *source, p *plan, s *script) *market {
 // slotTrades is what a slot does to the used market.
 //
 //	slot  0 d        1.3 d  event  2 d          3.3 d  a copy comes for one that went  3.9 d
-func (k *book) slotTrades(r *source, p *plan, what happening, begin int64) []trade {
+func (k *book) slotTrades(r *source, p *plan, what happening, s *script, i int) []trade {
+	begin := s.begin(i)
 	at := begin + r.minutes(13*day/10, 2*day)
 	back := begin + r.minutes(33*day/10, 39*day/10)
+	if what == withdrawal {
+		at = s.within(r, i)
+		back = max(back, at+r.minutes(26*60, 2*day))
+	}
 	ask := p.askAt(k.created - begin)
 	again := comes(back, func(m *market) offer { return m.dear(ask) })
-	if p.wild && what == withdrawal {
-		at = begin + r.minutes(0, 39*day/10)
-	}
 	switch what {
 	case sale:
 		return k.saleTrades(r, p, at, ask, again)
 	case withdrawal:
 		return []trade{withdrawn(at, r.chance(0.2)), again, repriced(back+60, ask)}
+	case coincidence:
+		k.coincided = append(k.coincided, at)
+		return []trade{withdrawn(at, r.chance(0.5)), again, repriced(back+60, ask)}
 	case flickering:
 		return missed(at, at+min(20*60, 40+int64(r.exp(5*60))))
 	case undercut:
