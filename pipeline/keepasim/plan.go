@@ -73,7 +73,7 @@ func (k *book) level(r *source, p *plan) {
 	case NoProfit:
 		// Even in the best condition and without shipping it would sell for less than it costs.
 		p.level = k.needed(0, p.buy) / worth(2) * r.between(0.65, 0.9)
-		if p.wild && r.chance(0.25) { // it looks like a deal until its own price and condition are known
+		if p.wild && r.chance(0.15) { // it looks like a deal until its own price and condition are known
 			p.level = k.needed(-buy*r.between(0.02, 0.3), landed) / worth(p.condition)
 		}
 	case LandedPrice:
