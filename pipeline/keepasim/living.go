@@ -126,7 +126,7 @@ func (w *World) class(asin string) Class {
 // livingMix is how many bad ones there are of each class: those of the backlog, and traps. What looks good until its
 // offers are known is as frequent as in the backlog, counting the traps of that kind.
 var livingMix = append(slices.DeleteFunc(slices.Clone(backlogMix), func(s share) bool { return s.class == Good || s.class == LandedPrice }),
-	share{LandedPrice, 6}, share{Flicker, 5}, share{Spike, 16}, share{Undercut, 18}, share{Unbuyable, 4})
+	share{LandedPrice, 6}, share{Flicker, 3}, share{Spike, 16}, share{Undercut, 18}, share{Unbuyable, 4})
 
 func (w *World) begin(time.Time) {}
 

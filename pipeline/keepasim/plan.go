@@ -132,7 +132,7 @@ func (k *book) script(r *source, p *plan) *script {
 		p.rate = r.between(0.7, 2.5)
 		s.rates.withdrawals, s.rates.flickers = r.between(30, 45), r.between(15, 25)
 		s.place(r, sale, over(p.rate, 8, 1090), 8, 1090)
-		s.place(r, coincidence, over(r.between(1.5, 5), 8, 1090), 8, 1090)
+		s.place(r, coincidence, over(r.between(1, 4), 8, 1090), 8, 1090)
 		s.place(r, jump, over(r.between(15, 30), 4, 1090), 4, 1090)
 	default:
 		p.rate = float64(r.int(6, 12))
