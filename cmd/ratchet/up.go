@@ -102,7 +102,11 @@ func (c upCmd) watch(a *app, box *onebox.Box) error {
 	box.StopStages()
 	var err error
 	if c.For > 0 && a.ctx.Err() == nil && cause == nil {
-		err = console.Report(a.ctx, box.Bus, visible, a.out)
+		var made func(asin string) bool
+		if c.Captured != "" {
+			made = box.Sim.Made
+		}
+		err = console.Report(a.ctx, box.Bus, visible, made, a.out)
 	}
 	box.Stop(a.ctx)
 	if a.ctx.Err() != nil {

@@ -6,8 +6,10 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -21,8 +23,10 @@ import (
 // dealsShown is how many deals the report lists; `ratchet deals` has them all.
 const dealsShown = 15
 
-// Report prints funnel, reasons and tokens from the streams, and the visible deals.
-func Report(ctx context.Context, b *bus.Bus, v *Visible, w io.Writer) error {
+// Report prints funnel, reasons and tokens from the streams, and the visible deals. made tells which products were
+// made up around a captured row, nil where there are none: their deals are counted and not listed, since nobody knows
+// what such a book sells for.
+func Report(ctx context.Context, b *bus.Bus, v *Visible, made func(asin string) bool, w io.Writer) error {
 	sum, err := Tally(ctx, b)
 	if err != nil {
 		return err
@@ -39,17 +43,49 @@ func Report(ctx context.Context, b *bus.Bus, v *Visible, w io.Writer) error {
 		return err
 	}
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	if made != nil {
+		p.f("%s", restOf(sum, made))
+		deals = slices.DeleteFunc(deals, func(d Deal) bool { return made(d.ASIN) })
+		p.f("Deals on captured products: %d visible (%s)\n", len(deals), from)
+		p.deals(deals)
+		return p.flush()
+	}
 	p.f("Deals: %d found, of %d stored %d are visible (%s)\n", len(sum.Accepted()), counts.Stored, len(deals), from)
-	if len(deals) > 0 {
+	p.deals(deals)
+	return p.flush()
+}
+
+// deals are the first of the deals, and how many more there are.
+func (p *lines) deals(all []Deal) {
+	if len(all) > 0 {
 		p.f("  ASIN\tprofit\ttitle\n")
 	}
-	for _, d := range deals[:min(len(deals), dealsShown)] {
+	for _, d := range all[:min(len(all), dealsShown)] {
 		p.f("  %s\t%s\t%s\n", d.ASIN, tally.Money(d.Domain, d.ProfitCents), tally.Short(d.Title, 60))
 	}
-	if n := len(deals) - dealsShown; n > 0 {
+	if n := len(all) - dealsShown; n > 0 {
 		p.f("  … and %d more: ratchet deals\n", n)
 	}
-	return p.flush()
+}
+
+// restOf says what the decisions of a run over captured answers rest on.
+func restOf(sum *tally.Tally, made func(asin string) bool) string {
+	var row, captured, invented, accepted int
+	for _, v := range sum.Final() {
+		switch {
+		case v.Look == pipeline.LookGlance:
+			row++
+		case !made(v.ASIN):
+			captured++
+		default:
+			invented++
+			if v.Outcome == pipeline.Accept {
+				accepted++
+			}
+		}
+	}
+	return fmt.Sprintf("What the decisions rest on\n  a captured row alone\t%d\n  a captured product\t%d\n  a product made from a row\t%d"+
+		"\tits histories and offers are invented; %d were accepted and are no deals\n\n", row, captured, invented, accepted)
 }
 
 // Tally adds up the live run from the streams.

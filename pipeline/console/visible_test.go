@@ -144,7 +144,7 @@ func checkSummary(t *testing.T, d *desk.Desk, v *console.Visible, want standing.
 		t.Errorf("the summary says %s", out.String())
 	}
 	out.Reset()
-	if err := console.Report(t.Context(), d.Bus, v, &out); err != nil || !strings.Contains(out.String(), "of 9 stored 5 are visible (from ") {
+	if err := console.Report(t.Context(), d.Bus, v, nil, &out); err != nil || !strings.Contains(out.String(), "of 9 stored 5 are visible (from ") {
 		t.Errorf("the report says %v\n%s", err, out.String())
 	}
 }

@@ -17,11 +17,14 @@ type Backlog struct {
 	class map[string]Class
 }
 
-// backlogMix is how many of each class there are.
-var backlogMix = []struct {
+// share is how many of a class there are.
+type share struct {
 	class Class
 	n     int
-}{
+}
+
+// backlogMix is how many of each class there are.
+var backlogMix = []share{
 	{AmazonCaps, 60},
 	{NoRankDrop, 60},
 	{NoUsedPrice, 70},
@@ -94,6 +97,14 @@ func BacklogOf(seed uint64, rows int) *Backlog {
 
 // Truth is the class of a row; Unknown for an ASIN that is not one.
 func (b *Backlog) Truth(asin string) Class { return b.class[asin] }
+
+// Sells is what the cheapest copy of a row truly sells on for.
+func (b *Backlog) Sells(asin string, _ time.Time) (Sale, bool) {
+	if k := b.books[asin]; k != nil {
+		return k.sells(b.seed)
+	}
+	return Sale{}, false
+}
 
 // ASINs are all rows, newest first.
 func (b *Backlog) ASINs() []string {

@@ -139,6 +139,12 @@ func (c *CapturedCatalogue) Sweeps() []time.Time {
 // Truth is Unknown: these are real books.
 func (c *CapturedCatalogue) Truth(string) Class { return Unknown }
 
+// Sells is false: nobody knows.
+func (c *CapturedCatalogue) Sells(string, time.Time) (Sale, bool) { return Sale{}, false }
+
+// makes tells that the product was not captured: what is said of it is made from its row.
+func (c *CapturedCatalogue) makes(asin string) bool { return c.products[asin] == nil }
+
 func (c *CapturedCatalogue) filtered() bool { return true }
 
 func (c *CapturedCatalogue) begin(time.Time) {}

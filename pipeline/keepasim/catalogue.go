@@ -6,7 +6,8 @@ import "time"
 type Class string
 
 // The classes. The first three can be decided on the row of the deal list, the
-// next three on a product without offers, LandedPrice only with offers.
+// next three on a product without offers, LandedPrice only with offers. The traps
+// are in the living world alone, and look like good ones.
 const (
 	AmazonCaps     Class = "amazon_caps"      // Amazon's own price is below what the used book costs
 	NoRankDrop     Class = "no_rank_drop"     // the rank did not improve once in a year
@@ -15,8 +16,12 @@ const (
 	NoProfit       Class = "no_profit"        // it sells below what it costs
 	NoRecentSale   Class = "no_recent_sale"   // the last inferred sale is more than a year old
 	LandedPrice    Class = "landed_price"     // only the shipping of the live offers kills the profit
-	Good           Class = "good"
-	Unknown        Class = "" // nobody knows: captured, or not of this world
+	Flicker        Class = "flicker"          // a trap: counts fall all the time, hardly ever because of a sale
+	Spike          Class = "spike"            // a trap: an ordinary price beside absurd ones
+	Undercut       Class = "undercut"         // a trap: the market falls, and others are as cheap
+	Unbuyable      Class = "unbuyable"        // a trap: the cheap copy cannot be bought by everybody
+	Good           Class = "good"             // the copy truly sells for more than it costs
+	Unknown        Class = ""                 // nobody knows: captured, or not of this world
 )
 
 // Bad tells whether a product of the class must not become a deal.
@@ -26,6 +31,8 @@ func (c Class) Bad() bool { return c != Good && c != Unknown }
 type Catalogue interface {
 	// Truth is what is true of the product.
 	Truth(asin string) Class
+	// Sells is what the cheapest copy of the product truly sells on for; false where nobody knows.
+	Sells(asin string, now time.Time) (Sale, bool)
 
 	// begin tells the instant at which the bucket starts.
 	begin(t0 time.Time)

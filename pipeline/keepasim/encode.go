@@ -124,7 +124,6 @@ type wireOffer struct {
 	IsShip     bool    `json:"isShippable"`
 	IsPre      bool    `json:"isPreorder"`
 	IsWare     bool    `json:"isWarehouseDeal"`
-	IsScam     bool    `json:"isScam"`
 	IsAddon    bool    `json:"isAddonItem"`
 	FromChina  bool    `json:"shipsFromChina"`
 	IsAmazon   bool    `json:"isAmazon"`
@@ -278,7 +277,7 @@ func (o offer) wire(q question) wireOffer {
 	}
 	w := wireOffer{
 		OfferID: o.id, LastSeen: o.lastSeen, SellerID: o.seller, Condition: o.condition, CSV: h.flat(false), IsPrime: o.fba,
-		IsShip: true, IsAmazon: o.amazon, IsFBA: o.fba, MinOrder: 1,
+		IsShip: !o.unshippable, IsPre: o.preorder, IsPrimeX: o.primeOnly, IsAmazon: o.amazon, IsFBA: o.fba, MinOrder: max(1, o.minOrder),
 	}
 	w.CSV = w.CSV[:0]
 	for _, p := range h {

@@ -1,83 +1,70 @@
 package keepasim
 
-import "slices"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
-// usedHistory writes the used price and the used offer count. A sold offer is
-// the cheapest for some hours before it vanishes, so that its price is the one
-// nearest to the sale.
-func (k *book) usedHistory(r *source, p plan) {
-	price, count := &k.prices[pUsed], &k.prices[pCountUsed]
-	level := max(1, p.used-1)
-	near := func(v int, lo, hi float64) int { return int(float64(v) * r.between(lo, hi)) }
-	price.add(k.start, near(p.ask, 0.98, 1.02))
-	count.add(k.start, level)
-	at := k.start
-	sales := slices.Sorted(slices.Values(p.sales))
-	drift := func(until int64) { // asking prices wander between sales
-		for at += r.minutes(9*day, 40*day); at < until; at += r.minutes(9*day, 40*day) {
-			price.add(at, near(p.ask, 0.98, 1.05))
-		}
-	}
-	for _, s := range sales {
-		drift(s - 3*day)
-		listed := s - r.minutes(2*60, 20*60)
-		count.add(s-r.minutes(2*day, 3*day), level+1)
-		price.add(listed, near(p.sale, 0.985, 1.03))
-		count.add(s, level)
-		at = s + r.minutes(30*60, 60*60)
-		price.add(at, near(p.ask, 0.98, 1.04))
-	}
-	for _, q := range p.quiet {
-		drift(q - 3*day)
-		count.add(q-2*day, level+1)
-		count.add(q, level)
-		at = q
-	}
-	drift(k.created - day)
-	if k.class == NoUsedPrice {
-		price.add(k.created, -1)
-		count.add(k.created, 0)
-		return
-	}
-	price.add(k.created, p.buy)
-	count.add(k.created, p.used)
+// fall is an improvement of the rank, to a share of the rank before.
+type fall struct {
+	at    int64
+	share float64
 }
 
-// rankHistory climbs slowly and falls only at sales and drops.
-func (k *book) rankHistory(r *source, p plan) {
-	var falls []int64
-	for _, s := range p.sales {
-		falls = append(falls, s+pick(r, []int64{0, 45, 3 * 60, 9 * 60, 20 * 60, 44 * 60}))
+// falls are the improvements that the script asks for. Where a copy sells, the rank jumps some hours before its
+// offer vanishes or after it, as Keepa visits them.
+func (k *book) falls(r *source, s *script) []fall {
+	var falls []fall
+	together := k.coincided
+	for _, c := range k.sold {
+		together = append(together, c.at)
 	}
-	falls = append(falls, p.drops...)
-	slices.Sort(falls)
-	top := r.between(420_000, 1_300_000)
+	for _, at := range together {
+		falls = append(falls, fall{at + pick(r, []int64{-5 * 60, -60, 0, 45, 3 * 60, 9 * 60, 20 * 60}), jumpShare(r)})
+	}
+	for i, what := range s.slots {
+		at := s.within(r, i)
+		switch what {
+		case jump:
+			falls = append(falls, fall{at, jumpShare(r)})
+		case dip:
+			falls = append(falls, fall{at, r.between(0.92, 0.99)})
+		case quiet, sale, withdrawal, flickering, undercut, coincidence:
+		}
+	}
+	slices.SortFunc(falls, func(a, b fall) int { return cmp.Compare(a.at, b.at) })
+	return falls
+}
+
+// jumpShare is how far the rank jumps at a sale, as in captured histories: to a quarter at the median.
+func jumpShare(r *source) float64 { return math.Exp(r.between(math.Log(0.09), math.Log(0.75))) }
+
+// rankHistory climbs and falls only where something sold. Before a jump it stood high, so that a book that sells
+// seldom jumps from far.
+func (k *book) rankHistory(r *source, s *script) {
+	top := r.between(1_500_000, 3_500_000)
+	pace := r.between(0.15, 0.35)
 	rank := top * r.between(0.4, 0.8)
-	pace := r.between(0.015, 0.04)
 	h := &k.prices[pRank]
 	h.add(k.start, int(rank))
-	at, mean := k.start, r.between(2.0, 4.0)*day
-	end := k.created
+	at, mean := k.start, r.between(2.5, 4.5)*day
 	climb := func(until int64) {
 		for at += int64(mean * r.between(0.4, 1.6)); at < until; at += int64(mean * r.between(0.4, 1.6)) {
-			rank += (top-rank)*pace*r.between(0.3, 1.7) + 1
+			rank += max(0, top-rank)*pace*r.between(0.3, 1.7) + 1
 			h.add(at, int(rank))
 		}
 	}
-	for _, f := range falls {
-		climb(f)
-		last := rank
-		rank = max(rank*r.between(0.35, 0.65), 62_000+r.between(0, 9000))
-		if int(rank) >= int(last) {
-			rank = last - 900 - r.between(0, 900)
-		}
-		h.add(f, int(rank))
-		at = f
+	for _, f := range k.falls(r, s) {
+		climb(f.at)
+		rank = max(rank*f.share, 25_000+r.between(0, 9000))
+		h.add(f.at, int(rank))
+		at = f.at
 	}
-	climb(end)
+	climb(k.created)
 	inner := rank * 0.02 // the rank within the leaf category
 	k.sub.add(k.start, int(inner)+1)
-	for t := k.start + 20*day; t < end; t += r.minutes(15*day, 40*day) {
+	for t := k.start + 20*day; t < k.created; t += r.minutes(15*day, 40*day) {
 		k.sub.add(t, int(inner*r.between(0.7, 1.5))+1)
 	}
 }
@@ -86,7 +73,7 @@ func (k *book) rankHistory(r *source, p plan) {
 func (k *book) otherHistories(r *source, p plan) {
 	k.amazonHistory(r, p)
 	k.newHistory(r, p)
-	list := max(p.ask, p.sale) + r.int(500, 2500)
+	list := int(max(p.ask, p.level)) + r.int(500, 2500)
 	k.prices[pList].add(k.start, list-list%100+95)
 	k.prices[pCollectible].add(k.start, -1)
 	k.prices[pExtraInfo].add(k.created, p.used+p.fresh)
@@ -126,7 +113,7 @@ func (k *book) newHistory(r *source, p plan) {
 		count.add(k.start, 0)
 		return
 	}
-	level := float64(max(p.sale, p.ask)) * r.between(1.08, 1.4)
+	level := max(p.level, p.ask) * r.between(1.08, 1.4)
 	price.add(k.start, int(level))
 	for at := k.start + 12*day; at < k.created-day; at += r.minutes(12*day, 60*day) {
 		price.add(at, int(level*r.between(0.96, 1.05)))
@@ -142,7 +129,6 @@ func (k *book) newHistory(r *source, p plan) {
 		k.prices[pNewFBA].add(k.start, int(level*1.06))
 		k.prices[pCountNewFBA].add(k.start, 1)
 		k.prices[pCountNewFBM].add(k.start, p.fresh-1)
-		k.prices[pBuyBox].addLanded(k.start, int(level*1.06), 0)
 		return
 	}
 	k.prices[pCountNewFBM].add(k.start, p.fresh)

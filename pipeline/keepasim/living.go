@@ -2,6 +2,7 @@ package keepasim
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -86,6 +87,14 @@ func (w *World) Truth(asin string) Class {
 	return w.class(asin)
 }
 
+// Sells is what the cheapest copy of a book truly sells on for, as of now.
+func (w *World) Sells(asin string, now time.Time) (Sale, bool) {
+	if p, ok := w.find(asin, now); ok {
+		return p.(*book).sells(w.seed)
+	}
+	return Sale{}, false
+}
+
 // Listed are the ASINs in the list at an instant.
 func (w *World) Listed(now time.Time) []string {
 	var out []string
@@ -95,24 +104,29 @@ func (w *World) Listed(now time.Time) []string {
 	return out
 }
 
-// class is drawn with the proportions of the backlog, and the good share on top.
+// class is drawn with the proportions of the mix, and the good share on top.
 func (w *World) class(asin string) Class {
 	r := newSource(w.seed, "class/"+asin)
 	if r.chance(w.o.Good) {
 		return Good
 	}
 	bad := 0
-	for _, m := range backlogMix[:7] {
+	for _, m := range livingMix {
 		bad += m.n
 	}
 	x := r.IntN(bad)
-	for _, m := range backlogMix[:7] {
+	for _, m := range livingMix {
 		if x -= m.n; x < 0 {
 			return m.class
 		}
 	}
 	return NoProfit
 }
+
+// livingMix is how many bad ones there are of each class: those of the backlog, and traps. What looks good until its
+// offers are known is as frequent as in the backlog, counting the traps of that kind.
+var livingMix = append(slices.DeleteFunc(slices.Clone(backlogMix), func(s share) bool { return s.class == Good || s.class == LandedPrice }),
+	share{LandedPrice, 6}, share{Flicker, 3}, share{Spike, 16}, share{Undercut, 18}, share{Unbuyable, 4})
 
 func (w *World) begin(time.Time) {}
 
@@ -208,7 +222,7 @@ func (w *World) phase(i int64) int64 {
 func (w *World) fill(l *life, i int64, gap float64) {
 	asin := isbn(w.seed, l.number)
 	r := newSource(w.seed, "life/"+asin)
-	b := birth{seed: w.seed, asin: asin, class: w.class(asin), root: booksRoot, created: l.begin}
+	b := birth{seed: w.seed, asin: asin, class: w.class(asin), root: booksRoot, created: l.begin, wild: true}
 	if i < int64(w.o.Other) {
 		roots := []int64{unknownRoot, 5174, 2625373011, 165793011, 1064954, 1055398, 3375251, 172282}
 		b.root = roots[i%int64(len(roots))]

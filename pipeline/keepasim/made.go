@@ -15,7 +15,7 @@ func (p *madeProduct) synthetic() bool { return true }
 // averages over 2, 7, 31 and 90 days come out as the row says.
 func makeProduct(src *row) *madeProduct {
 	r := newSource(11, "made/"+src.ASIN)
-	k := &book{id: src.ASIN, root: src.RootCat, created: src.CreationDate, late: map[int]point{}, fba: r.int(320, 540)}
+	k := &book{id: src.ASIN, root: src.RootCat, created: src.CreationDate, late: map[int]point{}, bargain: -1, fba: r.int(320, 540)}
 	k.start = src.LastUpdate - int64(r.int(800, 1300))*day
 	k.counted = &[4]int{src.Drops30, src.Drops90, src.Drops180, src.Drops365}
 	k.describe(r)

@@ -20,9 +20,15 @@ type offer struct {
 	history   series
 	lastSeen  int64 // 0: live, seen at every look
 	stock     int
+
+	unshippable, preorder, primeOnly bool
+	minOrder                         int // 0 is 1
 }
 
 func (o offer) landed() int { return o.price + max(o.shipping, 0) }
+
+// unbuyable tells that not anybody can have one copy of it.
+func (o offer) unbuyable() bool { return o.unshippable || o.preorder || o.primeOnly || o.minOrder > 1 }
 
 // sellerCount is the size of the seller population; a few sell most books.
 const sellerCount = 2500
@@ -47,53 +53,111 @@ var comments = []string{
 	"Some underlining and notes in the margins.", "Spine creased, text unaffected.", "May not include supplementary materials.",
 }
 
-// makeOffers puts the live offers beside the counts: the cheapest used one at
-// the current used price, every other dearer at the door.
-func (k *book) makeOffers(r *source, p plan) {
-	zipf := rand.NewZipf(r.Rand, 1.25, 6, sellerCount-1)
-	used := p.used
+// listBargain lists the copy that makes the book a row of the list, or takes all of them off.
+func (k *book) listBargain(m *market, p *plan) {
 	if k.class == NoUsedPrice {
-		used = 0
+		m.live = nil
+		m.write(k.created, 0)
+		return
 	}
-	for i := range used {
-		o := offer{condition: r.int(3, 5), price: p.buy, shipping: p.shipping}
-		if i > 0 {
-			floor := p.buy + max(p.shipping, 399)
-			o.condition = r.int(2, 5)
-			o.price = int(float64(floor) * r.between(1.05, 1.2+0.15*float64(i)))
-			o.shipping = pick(r, []int{399, 399, 0, -1, 450})
-			if k.class == LandedPrice {
-				o.shipping = 399
-			}
+	for i := range p.near {
+		if i < len(m.live) {
+			m.priced(i, k.created-m.r.minutes(60, 20*60), int(float64(p.buy)*m.r.between(1.1, 1.25)))
 		}
-		o.fba = o.shipping == 0 && r.chance(0.6)
-		k.list(r, zipf, o)
+	}
+	o := offer{condition: p.condition, price: p.buy, shipping: p.shipping, seller: k.sellerFor(m)}
+	o.fba = o.shipping == 0 && m.r.chance(0.6)
+	if p.fault != nil {
+		p.fault(&o)
+	}
+	m.comes(k.created, o)
+	k.prices[pUsed].add(k.created, p.buy)
+	k.prices[pCountUsed].add(k.created, len(m.live))
+	k.writeLate(m, k.created)
+}
+
+// sellerFor is who sells the cheapest copy: of a good one, not somebody whom buyers complain of.
+func (k *book) sellerFor(m *market) string {
+	id := sellerID(int(m.zipf.Uint64()))
+	for k.class == Good && ratingOf(id) < leastRating {
+		id = sellerID(int(m.zipf.Uint64()))
+	}
+	return id
+}
+
+// leastRating is the share of positive ratings that buyers expect, in percent.
+const leastRating = 85
+
+// keptOffers is how many offers that are gone Keepa still names.
+const keptOffers = 6
+
+// makeOffers puts the used copies, new ones, Amazon's and some that are gone into the answer.
+func (k *book) makeOffers(m *market, p plan) {
+	r := m.r
+	for i, o := range m.live {
+		k.take(o)
+		if i == len(m.live)-1 {
+			k.bargain = len(k.offers) - 1
+		}
 	}
 	for i := range p.fresh {
 		last, _ := k.prices[pNew].last()
-		o := offer{condition: 1, price: last.value + i*r.int(50, 300), shipping: 399}
+		o := offer{condition: 1, price: last.value + i*r.int(50, 300), shipping: standardShipping}
 		if i == 1 {
 			o.shipping, o.fba = 0, true
 		}
-		k.list(r, zipf, o)
+		k.list(r, m.zipf, o)
 	}
 	if p.amazon > 0 {
-		k.list(r, zipf, offer{condition: 1, price: p.amazon, fba: true, amazon: true, seller: amazonSeller})
+		k.list(r, m.zipf, offer{condition: 1, price: p.amazon, fba: true, amazon: true, seller: amazonSeller})
 	}
-	for range r.int(3, 9) { // gone long ago
-		o := offer{condition: r.int(2, 5), price: p.ask, shipping: 399, lastSeen: k.created - r.minutes(20*day, 500*day)}
-		k.list(r, zipf, o)
+	k.newBuyBox(m)
+	for _, o := range m.gone {
+		k.take(o)
+	}
+	k.order(r)
+}
+
+// newBuyBox follows the lowest new price, and ends at the cheapest of the new offers at the door.
+func (k *book) newBuyBox(m *market) {
+	h := &k.prices[pBuyBox]
+	for _, p := range k.prices[pNew] {
+		h.addLanded(p.at, p.value, standardShipping*b2i(p.value >= 0))
+	}
+	best := offer{price: -1}
+	for _, o := range k.offers {
+		if o.condition == 1 && (best.price < 0 || o.landed() < best.landed()) {
+			best = o
+		}
+	}
+	h.addLanded(k.created-m.r.minutes(60, day), best.price, best.shipping)
+}
+
+// order shuffles the offers and names the live ones, used ones first, the cheapest first.
+func (k *book) order(r *source) {
+	bought := 0
+	if k.bargain >= 0 {
+		bought = k.offers[k.bargain].id
 	}
 	r.Shuffle(len(k.offers), func(i, j int) { k.offers[i], k.offers[j] = k.offers[j], k.offers[i] })
 	for i, o := range k.offers {
 		if o.lastSeen == 0 {
 			k.live = append(k.live, i)
 		}
+		if o.id == bought {
+			k.bargain = i
+		}
 	}
 	slices.SortStableFunc(k.live, func(a, b int) int {
 		x, y := k.offers[a], k.offers[b]
 		return cmp.Or(cmp.Compare(b2i(x.condition == 1), b2i(y.condition == 1)), cmp.Compare(x.price, y.price))
 	})
+}
+
+// take stores an offer with its own history.
+func (k *book) take(o offer) {
+	o.id = len(k.offers) + 1
+	k.offers = append(k.offers, o)
 }
 
 func b2i(b bool) int {
@@ -124,44 +188,5 @@ func (k *book) list(r *source, zipf *rand.Zipf, o offer) {
 		at += r.minutes(2*day, 3*day)
 	}
 	o.history.addLanded(max(at, until-r.minutes(0, 1)), o.price, o.shipping)
-	if o.lastSeen == 0 && o.condition > 1 && o.price == k.currentUsed() {
-		o.history[len(o.history)-1].at = k.created
-	}
 	k.offers = append(k.offers, o)
-}
-
-func (k *book) currentUsed() int { return k.prices[pUsed].current(false) }
-
-// conditions writes the landed histories of the used conditions and of the used
-// Buy Box from the live offers.
-func (k *book) conditions(r *source, p plan) {
-	best := map[int]offer{}
-	for _, i := range k.live {
-		o := k.offers[i]
-		if o.condition < 2 {
-			continue
-		}
-		for _, t := range []int{pUsedLikeNew + o.condition - 2, pBuyBoxUsed} {
-			if b, ok := best[t]; !ok || o.landed() < b.landed() {
-				best[t] = o
-			}
-		}
-	}
-	for _, t := range []int{pUsedLikeNew, pUsedVeryGood, pUsedGood, pUsedAcceptable, pBuyBoxUsed} {
-		h := &k.prices[t]
-		h.addLanded(k.start, -1, 0)
-		for at := k.start + r.minutes(20*day, 200*day); at < k.created-day; at += r.minutes(40*day, 150*day) {
-			h.addLanded(at, int(float64(p.ask)*r.between(1, 1.1)), 399)
-		}
-		o, ok := best[t]
-		switch {
-		case !ok:
-			h.addLanded(k.created, -1, 0)
-		case k.class == LandedPrice: // nobody looked at the offers since the price fell
-			h.addLanded(k.created, -1, 0)
-			k.late[t] = point{at: k.created + 1, value: o.price, ship: o.shipping}
-		default:
-			h.addLanded(k.created, o.price, o.shipping)
-		}
-	}
 }

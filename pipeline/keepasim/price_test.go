@@ -56,7 +56,8 @@ func TestWhatAProductCosts(t *testing.T) {
 		{"offers with a rating", []string{"asin", plain, "offers", "20", "rating", "1"}, 6},
 		{"offers that are fresh enough", []string{"asin", plain, "offers", "20", "update", "2"}, 5},
 		{"offers with stock", []string{"asin", plain, "offers", "20", "stock", "1"}, 8},
-		{"an unknown product", []string{"asin", "B000000000"}, 0},
+		{"an unknown product", []string{"asin", "B000000000", "stats", "365"}, 1},
+		{"an unknown product, not to be looked up", []string{"asin", "B000000000", "update", "-1"}, 0},
 		{"a malformed ASIN", []string{"asin", `="0006120725"`}, 0},
 	} {
 		before := b.sim.Books().Balance

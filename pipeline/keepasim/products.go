@@ -33,14 +33,19 @@ func (s *Sim) products(r *http.Request, c call) result {
 		}
 		if !ok {
 			all = append(all, asked{asin: asin})
-			continue
+			if !wellFormed(asin) || q.hasUpdate && q.update < 0 {
+				continue // Keepa does not look it up, and says nothing of it
+			}
+			p = unknownProduct(asin)
 		}
 		each, cost, fresh := s.price(q, p, asin, now, c)
 		res.cost += cost
 		if fresh {
 			refreshed[asin] = now
 		}
-		all = append(all, asked{asin, p.creation(), p.synthetic()})
+		if ok {
+			all = append(all, asked{asin, p.creation(), p.synthetic()})
+		}
 		if body.Bytes()[body.Len()-1] != '[' {
 			body.WriteByte(',')
 		}

@@ -2,6 +2,7 @@ package keepasim
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 )
 
@@ -55,9 +56,35 @@ func TestAProductWithOffersLooksLikeARealOne(t *testing.T) {
 		"buyBoxUsedPrice", "buyBoxUsedShipping", "buyBoxUsedSellerId", "buyBoxUsedIsFBA", "buyBoxUsedCondition",
 		"buyBoxStats", "buyBoxIsPrimePantry", "buyBoxMaxOrderQuantity", "buyBoxMinOrderQuantity", "stockPerConditionFBM")
 	sameShape(t, "offer", real["offers"].([]any)[0].(map[string]any), p["offers"].([]any)[0].(map[string]any),
-		"conditionComment", "minOrderQty", "stockCSV", "couponHistory")
+		"conditionComment", "minOrderQty", "stockCSV", "couponHistory",
+		"isScam") // Keepa removed it in February 2026
 	if p["csv"] != nil {
 		t.Error("history=0 keeps the csv")
+	}
+}
+
+func TestAnUnknownProductLooksLikeARealOne(t *testing.T) {
+	t.Parallel()
+	env := captured(t, "product", "us-B08N5WRWNW-envelope-unknown*")
+	real := env["products"].([]any)[0].(map[string]any)
+	got := newBench(t, Options{}).ask("/product", "asin", "B000000000", "stats", "365")
+	if got.num("tokensConsumed") != int(env["tokensConsumed"].(float64)) {
+		t.Errorf("costs %d tokens", got.num("tokensConsumed"))
+	}
+	p := productsOf(got)[0]
+	for k, v := range real {
+		ours, ok := p[k]
+		if a, b := fmt.Sprint(v), fmt.Sprint(ours); k != "stats" && k != "csv" && k != "asin" && ok && v != nil && kind(v) != "number" && a != b {
+			t.Errorf("%q is %s, really %s", k, b, a)
+		}
+	}
+	if p["productType"] != real["productType"] || p["csv"] != nil {
+		t.Errorf("product type %v, csv %v", p["productType"], p["csv"])
+	}
+	for k, v := range real["stats"].(map[string]any) {
+		if list, ok := v.([]any); ok && kind(list[0]) != "array" && fmt.Sprint(list[:30]) != fmt.Sprint(p["stats"].(map[string]any)[k].([]any)[:30]) {
+			t.Errorf("stats.%s is %v, really %v", k, p["stats"].(map[string]any)[k], v)
+		}
 	}
 }
 

@@ -87,6 +87,12 @@ func (s *Sim) Books() Books {
 	return b
 }
 
+// Made tells that a product of a captured world was not captured itself, but made from its row.
+func (s *Sim) Made(asin string) bool {
+	c, ok := s.o.Catalogue.(*CapturedCatalogue)
+	return ok && c.makes(asin)
+}
+
 // Spend takes n tokens as another user of the same key would, without asking
 // the balance.
 func (s *Sim) Spend(n int) {

@@ -63,7 +63,6 @@ type wireSeller struct {
 	Tracked     int64     `json:"trackedSince"`
 	LastUpdate  int64     `json:"lastUpdate"`
 	CSV         [][]int64 `json:"csv"`
-	Scammer     bool      `json:"isScammer"`
 	HasFBA      bool      `json:"hasFBA"`
 	Rating      int       `json:"currentRating"`
 	RatingCount int       `json:"currentRatingCount"`
@@ -83,7 +82,7 @@ func encodeSeller(id string, now time.Time) []byte {
 	w := wireSeller{
 		ID: id, Name: pick(r, surnames) + " " + pick(r, []string{"Books", "Media", "& Sons", "Book Barn", "Textbooks"}), Domain: 1,
 		Tracked: at - 2000*day, LastUpdate: at - at%day, HasFBA: r.chance(0.4),
-		Rating: 100 - min(40, int(r.exp(6))), RatingCount: 3 + int(r.exp(900)),
+		Rating: ratingOf(id), RatingCount: 3 + int(r.exp(900)),
 	}
 	if id == amazonSeller {
 		w.Name, w.HasFBA = "Amazon.com", true
@@ -92,3 +91,6 @@ func encodeSeller(id string, now time.Time) []byte {
 	w.CSV = [][]int64{{w.Tracked, int64(w.Rating)}, {w.Tracked, int64(w.RatingCount)}}
 	return mustJSON(w)
 }
+
+// ratingOf is the share of a seller's ratings that are positive, in percent.
+func ratingOf(id string) int { return 100 - min(40, int(newSource(7, "rating/"+id).exp(6))) }

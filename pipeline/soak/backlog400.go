@@ -16,7 +16,7 @@ func backlog400() Scenario {
 		Box: onebox.Options{Rate: 5, Balance: 300},
 		Bars: Bars{
 			HoursToAll: 0.6, TokensPerDecision: 1.2, StallMin: 10, Good: 20, GrantWrites: 3,
-			Recall: 0.99, Precision: 0.99, BadAtGlance: 0.5, BadBeforeOffers: 0.96, OneView: true,
+			Recall: 0.99, Precision: 0.99, Losing: 1.0 / 3, BadAtGlance: 0.5, BadBeforeOffers: 0.96, OneView: true,
 		},
 	}
 }

@@ -49,7 +49,8 @@ type Figures struct {
 	DecisionsPerHour          map[int]float64       `json:"decisions_per_hour,omitempty"`
 	PaidWorthCents            int64                 `json:"paid_worth_cents,omitempty"` // of what was paid for, at the median; where something was shed
 	ShedWorthCents            int64                 `json:"shed_worth_cents,omitempty"` // of what was shed
-	Kills                     int                   `json:"kills,omitempty"`            // of processes; each may cost one answer paid for again
+	Orders                                          // of the work, by the truth; where something was shed
+	Kills                     int                   `json:"kills,omitempty"` // of processes; each may cost one answer paid for again
 	Notes                     []string              `json:"notes,omitempty"`
 }
 
@@ -64,6 +65,8 @@ type Bars struct {
 	GrantWrites       float64 // writes of grants per paid call
 	ListShare         float64 // discovery's part of the tokens
 	Recall, Precision float64 // of the deals, by the truth
+	Losing            float64 // share of the deals that may lose
+	Covered           float64 // share of what separates the order of the work from random order, in truth
 	OneView           bool    // ClickHouse and ratchet deals show the same deals
 	BadAtGlance       float64 // share of the bad that no token is spent on
 	BadBeforeOffers   float64 // share of the bad that no offers are bought of
@@ -122,6 +125,8 @@ func (f *Figures) judge(b Bars, rows int) {
 	atLeast(b.Precision, f.Precision, "precision")
 	atLeast(b.BadAtGlance, f.BadAtGlance, "bad_rejected_at_glance")
 	atLeast(b.BadBeforeOffers, f.BadBeforeOffers, "bad_rejected_before_offers")
+	miss(b.Losing > 0 && f.LosingShare > b.Losing, "losing_share: %.2f, want at most %.2f", f.LosingShare, b.Losing)
+	atLeast(b.Covered, f.Covered, "order_covered")
 	miss(b.FoundPolls > 0 && f.FoundPolls > b.FoundPolls, "found_p95_polls: %.2f, want at most %.2f", f.FoundPolls, b.FoundPolls)
 	miss(b.FoundOldHours > 0 && f.FoundOldHours > b.FoundOldHours, "found_old_max_hours: %.2f, want at most %.2f", f.FoundOldHours, b.FoundOldHours)
 	miss(b.Outages > 0 && f.Outages != b.Outages, "outages: %d gap records, want %d", f.Outages, b.Outages)

@@ -47,7 +47,7 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 		return err
 	}
 	final := sum.Final()
-	f.Quality = tell(final, truth.Truth)
+	f.Quality = tell(final, truth)
 	f.RejectedByLook = map[pipeline.Look]int{}
 	for _, v := range final {
 		if v.Outcome == pipeline.Reject {
@@ -55,7 +55,7 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 		}
 	}
 	f.repeats(r.Sim.Books(), w)
-	defer f.flood(sum, w, truth)
+	defer f.flood(sum, w, truth, r.Sim.Books())
 	if r.Ps != nil {
 		f.Kills = r.Ps.killed()
 	}

@@ -26,13 +26,13 @@ type Books struct {
 	rows  []keepa.DealRow
 	cheap map[string]keepa.Product // without offers
 	full  map[string]keepa.Product
-	truth func(asin string) keepasim.Class
+	truth keepasim.Catalogue
 }
 
 // NewBooks are the 400 books of backlog400 at a seed.
 func NewBooks(seed uint64) (Books, error) {
 	world := keepasim.Backlog400(seed)
-	b := Books{now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), truth: world.Truth}
+	b := Books{now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), truth: world}
 	sim := keepasim.New(keepasim.Options{Now: func() time.Time { return b.now }, Seed: seed, Rate: 10_000, Catalogue: world, Instant: true})
 	sim.Start(b.now)
 	query, err := keepa.ParseQuery("used-books", schemas.UsedBooksQuery)
@@ -76,6 +76,7 @@ func (b Books) Decide(ctx context.Context, j *verdict.Judge) Quality {
 		}
 		final[row.ASIN] = pipeline.Verdict{
 			Identity: pipeline.Identity{ASIN: row.ASIN}, Look: look, Outcome: f.Outcome, Reason: f.Reason, RuleID: f.RuleID, Heuristic: f.Heuristic,
+			DecidedAt: b.now, ProfitCents: &f.ProfitCents,
 		}
 	}
 	return tell(final, b.truth)
@@ -147,7 +148,7 @@ func (b Books) WriteMeasure(ctx context.Context, w io.Writer, j *verdict.Judge) 
 func (b Books) good() int {
 	n := 0
 	for _, row := range b.rows {
-		if b.truth(row.ASIN) == keepasim.Good {
+		if b.truth.Truth(row.ASIN) == keepasim.Good {
 			n++
 		}
 	}

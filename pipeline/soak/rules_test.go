@@ -28,7 +28,7 @@ func TestTheDefaultRulesFindTheGoodAndOnlyTheGoodAndThumbsShowTheirCost(t *testi
 			t.Fatal(err)
 		}
 		q := b.Decide(t.Context(), j)
-		if q.Recall < 0.99 || q.Precision < 0.99 || q.BadAtGlance < 0.5 || q.BadBeforeOffers < 0.96 || q.Heuristic != 0 {
+		if q.Recall < 0.99 || q.Precision < 0.99 || q.BadAtGlance < 0.5 || q.BadBeforeOffers < 0.96 || q.Heuristic != 0 || q.LosingShare > 1.0/3 || q.Judged < 20 {
 			t.Errorf("seed %d: %+v", seed, q)
 		}
 		t.Logf("seed %d: %s", seed, strings.Join(q.lines(), "\n    "))
@@ -52,7 +52,7 @@ func TestTheDefaultRulesFindTheGoodAndOnlyTheGoodAndThumbsShowTheirCost(t *testi
 
 func TestARuleOfThumbThatIsWrongIsBlamed(t *testing.T) {
 	t.Parallel()
-	body := strings.Replace(string(schemas.UsedBooks), "min_gross_roi_percent: 20", "min_gross_roi_percent: 100000", 1)
+	body := strings.Replace(string(schemas.UsedBooks), "min_reference_cents: 1200", "min_reference_cents: 10000000", 1)
 	j, err := verdict.NewJudge([]byte(body))
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestARuleOfThumbThatIsWrongIsBlamed(t *testing.T) {
 	if err := b.WriteMeasure(t.Context(), &text, j); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(text.String(), "low_gross_roi (off): alone it rejects") || !strings.Contains(text.String(), "20 of them good deals") {
+	if !strings.Contains(text.String(), "low_reference (off): alone it rejects") || !strings.Contains(text.String(), "20 of them good deals") {
 		t.Errorf("got\n%s", text.String())
 	}
 }

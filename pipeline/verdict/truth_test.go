@@ -146,3 +146,34 @@ func decide(judge *verdict.Judge, row keepa.DealRow, peeked, committed keepa.Pro
 	}
 	return "commit", f
 }
+
+// TestNoCheaperLookRejectsWhatTheCommitAcceptsInALivingWorld: the law of bounds, over books that are as close to the
+// thresholds as in life.
+func TestNoCheaperLookRejectsWhatTheCommitAcceptsInALivingWorld(t *testing.T) {
+	t.Parallel()
+	judge, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := 0
+	for seed := range uint64(3) {
+		world := keepasim.Living(seed+1, keepasim.LivingOptions{Rows: 300, Good: 0.3})
+		sim := keepasim.New(keepasim.Options{Now: func() time.Time { return t0 }, Rate: 10_000, Catalogue: world, Instant: true})
+		sim.Start(t0)
+		rows := listed(t, sim)
+		peeked := bought(t, sim, rows, url.Values{"stats": {"365"}, "history": {"1"}})
+		committed := bought(t, sim, rows, url.Values{"stats": {"365"}, "history": {"1"}, "offers": {"20"}, "only-live-offers": {"1"}})
+		for _, row := range rows {
+			if judge.Commit(row, committed[row.ASIN], nil, t0).Outcome != pipeline.Accept {
+				continue
+			}
+			accepted++
+			if at, found := decide(judge, row, peeked[row.ASIN], committed[row.ASIN]); at != "accept" {
+				t.Errorf("%s of class %s is a deal to the commit, but the %s rejects it: %s", row.ASIN, world.Truth(row.ASIN), at, found.Reason)
+			}
+		}
+	}
+	if accepted < 150 {
+		t.Errorf("only %d deals: this proves little", accepted)
+	}
+}
