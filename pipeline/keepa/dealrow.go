@@ -72,6 +72,8 @@ type UnreadRow struct {
 type DealPage struct {
 	Envelope
 	Rows []DealRow
+	// Positions are the places of Rows in the answer.
+	Positions []int
 	// Unread are rows that cannot be decided on; they are not among Rows.
 	Unread []UnreadRow
 	// Cached says that Keepa answered from its own cache of identical queries.
@@ -165,7 +167,7 @@ func (s *scanner) listed(page *DealPage, i int) error {
 		row, why = DecodeDealRow(raw)
 	}
 	if why == nil {
-		page.Rows = append(page.Rows, row)
+		page.Rows, page.Positions = append(page.Rows, row), append(page.Positions, i)
 		return nil
 	}
 	raw = append(json.RawMessage(nil), raw...)

@@ -32,6 +32,7 @@ type Envelope struct {
 	Charged            bool      // the answer says what it cost
 	ProcessingTimeInMs int       // Keepa's own time for the request
 	Error              *APIError // nil when Keepa was content
+	Payload            bool      // deals, products or sellers stand in the answer and are not null
 }
 
 // Authoritative says whether the envelope may correct our idea of the account. A bad key is answered
@@ -84,6 +85,10 @@ func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, er
 			return s.accountField(&env, string(key))
 		case "error":
 			return s.apiError(&env.Error)
+		}
+		switch string(key) {
+		case "deals", "products", "sellers":
+			env.Payload = env.Payload || s.peek() != 'n'
 		}
 		if done, err := payload(key); done || err != nil {
 			return err
