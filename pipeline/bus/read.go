@@ -38,10 +38,10 @@ func (r Read) Stored() pipeline.Stored {
 
 // From says where a scan starts and what it passes over.
 type From struct {
-	Subjects []string // filters; none means all
-	Newest   bool     // only the newest message of each subject
-	Sequence uint64   // first sequence; 0 means the first that is stored
-	Headers  bool     // only headers: the bodies stay where they are
+	Subjects []string  // filters; none means all
+	Newest   bool      // only the newest message of each subject
+	Sequence uint64    // first sequence; 0 means the first that is stored
+	Headers  bool      // only headers: the bodies stay where they are
 	Since    time.Time // stored at or after this instant, machine time; where Sequence is 0
 }
 

@@ -217,7 +217,7 @@ func (w *worker) keep(ctx context.Context, u work.Unit, f fact, bought *work.Pur
 	if extra > 0 {
 		w.pulse.Count("products_not_asked_for", extra)
 	}
-	bought.Odd = !all.Whole()
+	bought.Odd = !all.Whole() || len(found) == 0
 	var parts []answers.Answer
 	e, ok := found[u.Survivor.ASIN]
 	if ok {

@@ -85,11 +85,11 @@ type Answer struct {
 	Consumed      int  // tokens
 	ConsumedKnown bool // false when the envelope did not say
 	// Part is why the answer came in part; nil for a whole one. What came was paid for.
-	Part error
-	Reading       *pipeline.Reading
-	Request       string    // path and query, without the key
-	AnsweredAt    time.Time // pipeline time
-	HTTPStatus    int
+	Part       error
+	Reading    *pipeline.Reading
+	Request    string    // path and query, without the key
+	AnsweredAt time.Time // pipeline time
+	HTTPStatus int
 }
 
 // MaxASINs is how many products or sellers one call may ask for.

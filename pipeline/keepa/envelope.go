@@ -93,7 +93,8 @@ func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, er
 		if done, err := payload(key); done || err != nil {
 			return err
 		}
-		return s.skip()
+		_, _, err := s.element() // what it holds is for others to read
+		return err
 	})
 	if err != nil {
 		return env, err

@@ -225,7 +225,7 @@ func (l *peekLoop) sort(
 		case all.Part != nil:
 			facts[i].Err = work.ErrPart
 		default:
-			facts[i].Missing = true
+			facts[i].Missing, bought.Odd = true, true
 		}
 	}
 	return keep, at

@@ -263,6 +263,9 @@ func (r *read) take(ctx context.Context, index int, list *keepa.DealPage, claim 
 	if odd := page.Odd(); odd != "" {
 		r.w.pulse.Count("list_shape_anomaly", 1)
 		r.w.env.Log.Warn("list has a strange shape, nothing is concluded from it", "query", r.q.ID(), "why", odd)
+		if _, err := r.putAside(ctx, list, claim); err != nil {
+			return err
+		}
 	} else {
 		var err error
 		if fresh, err = r.publish(ctx, list, claim); err != nil {

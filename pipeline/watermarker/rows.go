@@ -18,25 +18,17 @@ import (
 // when the stream has them, and counts them.
 // What cannot be decided on is put aside.
 func (r *read) publish(ctx context.Context, list *keepa.DealPage, call string) (int, error) {
-	if err := r.buryUnread(ctx, list.Unread, call); err != nil {
+	rows, err := r.putAside(ctx, list, call)
+	if err != nil {
 		return 0, err
 	}
-	rows, now := list.Rows, r.w.env.Now()
+	now := r.w.env.Now()
 	var fresh []*keepa.DealRow
 	var ids []pipeline.Identity
-	for i := range rows {
-		row := &rows[i]
-		id := r.identity(row)
-		if r.seen[id] {
-			continue
+	for _, row := range rows {
+		if id := r.identity(row); !r.seen[id] {
+			fresh, ids = append(fresh, row), append(ids, id)
 		}
-		if !pipeline.ValidASIN(row.ASIN) || row.CreationDate <= 0 {
-			if err := r.bury(ctx, row, call, list.Positions[i]); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		fresh, ids = append(fresh, row), append(ids, id)
 	}
 	known, err := r.known(ctx, ids)
 	if err != nil {
@@ -65,6 +57,25 @@ func (r *read) publish(ctx context.Context, list *keepa.DealPage, call string) (
 		}
 	}
 	return len(ms), r.w.bus.PublishAll(ctx, ms)
+}
+
+// putAside buries the rows of a page that nobody can decide on, and returns the others.
+func (r *read) putAside(ctx context.Context, list *keepa.DealPage, call string) ([]*keepa.DealRow, error) {
+	if err := r.buryUnread(ctx, list.Unread, call); err != nil {
+		return nil, err
+	}
+	var rows []*keepa.DealRow
+	for i := range list.Rows {
+		row := &list.Rows[i]
+		if pipeline.ValidASIN(row.ASIN) && row.CreationDate > 0 {
+			rows = append(rows, row)
+			continue
+		}
+		if err := r.bury(ctx, row, call, list.Positions[i]); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // known are the identities that were decided, or offered and wait.

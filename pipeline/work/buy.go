@@ -20,7 +20,7 @@ type Purchase struct {
 	Call   string // the claim's id
 	Domain int
 	Kind   pipeline.Kind
-	// Odd says that a part of the answer cannot be told apart or read: all of its bytes are stored too.
+	// Odd says that a part of the answer cannot be told apart or read, or is missing: all of its bytes are stored too.
 	Odd bool
 }
 
@@ -42,7 +42,7 @@ func (p *Purchase) Part(key, workID string, e keepa.Element, cost int) answers.A
 
 // Keep stores the whole answer if a part of it is odd, and then its parts.
 func (p *Purchase) Keep(ctx context.Context, b *bus.Bus, parts []answers.Answer) ([]answers.Answer, error) {
-	if p.Odd {
+	if p.Odd && (p.Consumed > 0 || !p.ConsumedKnown) {
 		if err := p.keepWhole(ctx, b, p.Body); err != nil {
 			return nil, err
 		}
