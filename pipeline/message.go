@@ -14,7 +14,16 @@ type Candidate struct {
 	Attempt    int             `json:"attempt"`             // 0 for the first; counts repairs and retries
 	NotBefore  time.Time       `json:"not_before,omitzero"` // do not decide earlier than this
 	Row        json.RawMessage `json:"row"`                 // Keepa's deal-list row, as it came
+
+	// AnswersOf is the work whose stored answers serve this one at any age: a dead letter driven again.
+	AnswersOf string `json:"answers_of,omitempty"`
+	// Pay says that no stored answer of other work serves: the operator wants to pay again.
+	Pay bool `json:"pay,omitempty"`
 }
+
+// MaxPaid is how often the same work is paid for at most, ever, whatever the reason: then it is a verdict and a dead
+// letter. A call that cost nothing does not count.
+const MaxPaid = 3
 
 // Survivor is a candidate that a look let through. Subject
 // survivor.DOMAIN.LOOK.LANE.ASIN; the lane is the source after a glance and the

@@ -92,6 +92,16 @@ func SubjectResponse(domain int, k Kind, key string) string {
 	return fmt.Sprintf("response.%d.%s.%s", domain, k, key)
 }
 
+// SubjectAttempt is response.DOMAIN.attempt.KIND-WORK: the calls that were begun for a unit of work, one message each.
+func SubjectAttempt(domain int, k Kind, workID string) string {
+	return fmt.Sprintf("response.%d.attempt.%s-%s", domain, k, workID)
+}
+
+// SubjectWhole is response.DOMAIN.whole.CALL: the bytes of a paid answer of which a part cannot be told apart or read.
+func SubjectWhole(domain int, call string) string {
+	return fmt.Sprintf("response.%d.whole.%s", domain, strings.ReplaceAll(call, ".", "-"))
+}
+
 // SubjectVerdict is verdict.DOMAIN.LOOK.OUTCOME.ASIN.
 func SubjectVerdict(domain int, l Look, o Outcome, asin string) string {
 	return fmt.Sprintf("verdict.%d.%s.%s.%s", domain, l, o, asin)
@@ -130,6 +140,11 @@ const (
 	HeaderCost       = "Cost"             // this part's share of the price, tokens
 	HeaderAnsweredAt = "Answered-At"      // pipeline time at which the answer arrived
 	HeaderEncoding   = "Content-Encoding" // zstd
+	HeaderPosition   = "Position"         // its place in the answer, from 0; absent where it came alone
+	HeaderQuery      = "Query"            // the deal query, NAME@VERSION; on the letter of a row or page
+	HeaderDomain     = "Domain"           // Keepa's domain id; as above
+	HeaderPriceType  = "Price-Type"       // as above
+	HeaderPart       = "Part"             // N/M: a whole answer that is too large for one message
 )
 
 // The schemas of the message bodies.
@@ -137,6 +152,7 @@ const (
 	SchemaCandidate = "candidate.v1"
 	SchemaSurvivor  = "survivor.v1"
 	SchemaResponse  = "response.v1"
+	SchemaAttempt   = "attempt.v1"
 	SchemaVerdict   = "verdict.v1"
 	SchemaDeal      = "deal.v1"
 	SchemaLedger    = "ledger.v1"

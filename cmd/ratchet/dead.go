@@ -65,6 +65,7 @@ type deadRetryCmd struct {
 	deadFlags `embed:""`
 	Letters   []uint64 `arg:"" optional:"" help:"The letters' numbers."`
 	All       bool     `help:"All that were not retried; --stage and --reason narrow it down."`
+	Pay       bool     `help:"Ask Keepa again, for tokens. Without it the stored answers are read again, for none."`
 }
 
 // Run drives dead letters again. One that cannot be driven does not keep the others
@@ -83,7 +84,7 @@ func (c deadRetryCmd) Run(a *app) error {
 		}
 		var errs []error
 		for _, l := range letters {
-			subject, err := console.Retry(ctx, b, l)
+			subject, err := console.Retry(ctx, b, l, c.Pay)
 			if err != nil {
 				errs = append(errs, err)
 				continue

@@ -32,12 +32,18 @@ type Answer struct {
 	WorkID     string // the work it was bought for; empty for pages
 	Cost       int    // tokens, this part's share
 	AnsweredAt time.Time
+	Position   int // its place in the answer to the call, from 0
 }
 
 // Fresh reports whether the answer may serve work instead of a call: one that
 // was bought for the same work always, another while it is younger than limit.
 func (a Answer) Fresh(workID string, limit time.Duration, now time.Time) bool {
 	return workID != "" && a.WorkID == workID || now.Sub(a.AnsweredAt) < limit
+}
+
+// serves reports whether the answer serves a want.
+func (a Answer) serves(w Want, now time.Time) bool {
+	return a.Fresh(w.WorkID, w.Limit, now) || a.Fresh(w.Also, 0, now)
 }
 
 // CostTo is what the answer cost this work: nothing, if other work paid for it.
@@ -76,14 +82,11 @@ var (
 func Put(ctx context.Context, b *bus.Bus, all []Answer) ([]Answer, error) {
 	out := make([]Answer, len(all))
 	for i, a := range all {
+		a.Body, _ = Fit(a.Body)
 		ack, err := b.Publish(ctx, bus.Message{
 			Subject: pipeline.SubjectResponse(a.Domain, a.Kind, a.Key), Schema: pipeline.SchemaResponse,
 			ID: a.RequestID + ":" + a.Key, WorkID: a.WorkID, Body: Pack(a.Body),
-			Header: map[string]string{
-				pipeline.HeaderKind: string(a.Kind), pipeline.HeaderRequest: a.Request, pipeline.HeaderRequestID: a.RequestID,
-				pipeline.HeaderCost: strconv.Itoa(a.Cost), pipeline.HeaderAnsweredAt: a.AnsweredAt.Format(pipeline.TimeFormat),
-				pipeline.HeaderEncoding: "zstd",
-			},
+			Header: a.header(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("store answer %s: %w", a.Key, err)

@@ -19,6 +19,7 @@ import (
 type Want struct {
 	Key    string        // ASIN or seller id
 	WorkID string        // an answer that was bought for this work always serves
+	Also   string        // one of this work too; empty for none
 	Limit  time.Duration // how old another work's answer may be
 }
 
@@ -41,10 +42,14 @@ func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wa
 	for i, w := range wants {
 		a, stored := newest[w.Key]
 		switch {
-		case stored && a.Fresh(w.WorkID, w.Limit, now):
+		case stored && a.serves(w, now):
 			out[i] = &a
-		case stored && w.WorkID != "":
-			older[w.WorkID] = w.Key
+		case stored:
+			for _, work := range []string{w.WorkID, w.Also} {
+				if work != "" {
+					older[work] = w.Key
+				}
+			}
 		}
 	}
 	if len(older) == 0 {
@@ -55,7 +60,11 @@ func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wa
 		return nil, err
 	}
 	for i, w := range wants {
-		if a, ok := own[w.WorkID]; ok && out[i] == nil {
+		a, ok := own[w.WorkID]
+		if !ok {
+			a, ok = own[w.Also]
+		}
+		if ok && out[i] == nil {
 			out[i] = &a
 		}
 	}
@@ -175,8 +184,9 @@ func unwrap(sequence uint64, h nats.Header, packed []byte) (Answer, error) {
 		return Answer{}, fmt.Errorf("read stored answer %d: %w", sequence, err)
 	}
 	cost, _ := strconv.Atoi(h.Get(pipeline.HeaderCost)) // absent is 0: it is for people
+	position, _ := strconv.Atoi(h.Get(pipeline.HeaderPosition))
 	return Answer{
-		ID: strconv.FormatUint(sequence, 10), Body: body, AnsweredAt: at, Cost: cost,
+		ID: strconv.FormatUint(sequence, 10), Body: body, AnsweredAt: at, Cost: cost, Position: position,
 		Request: h.Get(pipeline.HeaderRequest), RequestID: h.Get(pipeline.HeaderRequestID), WorkID: h.Get(pipeline.HeaderWorkID),
 	}, nil
 }

@@ -38,10 +38,11 @@ func (r Read) Stored() pipeline.Stored {
 
 // From says where a scan starts and what it passes over.
 type From struct {
-	Subjects []string // filters; none means all
-	Newest   bool     // only the newest message of each subject
-	Sequence uint64   // first sequence; 0 means the first that is stored
-	Headers  bool     // only headers: the bodies stay where they are
+	Subjects []string  // filters; none means all
+	Newest   bool      // only the newest message of each subject
+	Sequence uint64    // first sequence; 0 means the first that is stored
+	Headers  bool      // only headers: the bodies stay where they are
+	Since    time.Time // stored at or after this instant, machine time; where Sequence is 0
 }
 
 // Scan hands every message that the stream holds now to f, in order, and ends
@@ -53,6 +54,8 @@ func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) e
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
 	case from.Sequence > 0:
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Sequence
+	case !from.Since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
 	default:
 		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
 	}

@@ -3,10 +3,12 @@ package committer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
+	"ratchet/pipeline/bus"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/ruling"
@@ -21,6 +23,7 @@ func (w *worker) enrich(ctx context.Context, u work.Unit, product answers.Answer
 	f := fact{Product: product}
 	w.doubt = false
 	cost, newest, err := w.askSellers(ctx, u, spent, last, &f)
+	f.Letters = w.unreadSellers(u, f.Sellers)
 	if w.doubt {
 		newest = nil // no reading shows what that call cost: tokend asks
 	}
@@ -75,7 +78,7 @@ func (w *worker) sellers(ctx context.Context, u work.Unit, ids []string, spent i
 	for _, ordered := range mine {
 		if !ordered {
 			// The product is stored: coming back costs nothing.
-			f.Err = errOrdered
+			f.Err = work.ErrOrdered
 			return 0, nil, nil
 		}
 	}
@@ -94,7 +97,7 @@ func (w *worker) sellers(ctx context.Context, u work.Unit, ids []string, spent i
 func (w *worker) knownSellers(ctx context.Context, u work.Unit, ids []string, f *fact) ([]string, error) {
 	wants := make([]answers.Want, len(ids))
 	for i, id := range ids {
-		wants[i] = answers.Want{Key: id, WorkID: u.ID, Limit: w.cfg.SellerFresh}
+		wants[i] = answers.Want{Key: id, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: w.cfg.SellerFresh}
 	}
 	stored, err := answers.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindSeller, wants, w.env.Now())
 	if err != nil {
@@ -113,38 +116,73 @@ func (w *worker) knownSellers(ctx context.Context, u work.Unit, ids []string, f 
 }
 
 // buySellers asks Keepa and stores what it says. An error means that something
-// paid for is not stored.
+// paid for is not stored. Sellers that were paid for as often as work may be stay unknown.
 func (w *worker) buySellers(ctx context.Context, u work.Unit, ids []string) (int, *pipeline.Reading, error) {
-	answer, err := w.keepa.Sellers(ctx, w.claim, u.Survivor.Domain, ids)
+	domain := u.Survivor.Domain
+	tallies, err := answers.Tallies(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID})
+	if err != nil || tallies[u.ID].Paid >= pipeline.MaxPaid {
+		return 0, nil, err
+	}
+	if err := answers.Begin(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID}, w.claim.ID()); err != nil {
+		return 0, nil, err
+	}
+	answer, err := w.keepa.Sellers(ctx, w.claim, domain, ids)
+	bought := work.Bought(w.claim, domain, pipeline.KindSeller, answer)
+	bought.Call += ".s" // beside the product's under the same claim
 	if err != nil {
 		w.pulse.Failed(err)
 		w.env.Log.Warn("sellers stay unknown", "err", err)
 		var e *gateway.Error
 		if errors.As(err, &e) {
 			w.doubt = e.MayHaveCost()
-			return e.Consumed, e.Reading, nil
+			return e.Consumed, e.Reading, work.KeepRefused(ctx, w.bus, bought, err)
 		}
 		return 0, nil, nil
 	}
+	w.doubt = !answer.ConsumedKnown
 	w.pulse.Paid(answer.Consumed)
-	_, raw, err := keepa.SplitSellers(answer.Body)
-	if err != nil {
-		w.pulse.Failed(err)
-		return answer.Consumed, answer.Reading, nil
-	}
-	var keep []answers.Answer
-	share := (answer.Consumed + max(1, len(raw)) - 1) / max(1, len(raw))
-	for _, id := range ids {
-		body, cost := raw[id], share
-		if body == nil {
-			body, cost = []byte("null"), 0 // Keepa knows no such seller: remembered, so that it is not asked again
-		}
-		keep = append(keep, answers.Answer{
-			Domain: u.Survivor.Domain, Kind: pipeline.KindSeller, Key: id, Body: body, Request: answer.Request,
-			RequestID: w.claim.ID() + ".s", WorkID: u.ID, Cost: cost, AnsweredAt: answer.AnsweredAt,
-		})
-	}
-	// Paid for and only in memory: dying on the next line buys them again.
-	_, err = answers.Put(ctx, w.bus, keep)
+	_, err = bought.Keep(ctx, w.bus, sellerParts(u, bought, ids))
 	return answer.Consumed, answer.Reading, err
+}
+
+// sellerParts is what of an answer about sellers is stored for each of them: also that
+// Keepa knows no such seller, so that it is not asked again, and what cannot be read.
+func sellerParts(u work.Unit, bought *work.Purchase, ids []string) []answers.Answer {
+	all := keepa.CutSellers(bought.Body)
+	bought.Odd = !all.Whole()
+	found, _ := all.For(ids)
+	var keep []answers.Answer
+	share := (bought.Consumed + max(1, len(found)) - 1) / max(1, len(found))
+	for _, id := range ids {
+		e, ok := found[id]
+		switch {
+		case ok:
+			keep = append(keep, bought.Part(id, u.ID, e, share))
+		case all.Part == nil:
+			keep = append(keep, bought.Part(id, u.ID, keepa.Element{Body: []byte("null")}, 0))
+		}
+	}
+	return keep
+}
+
+// unreadSellers are the dead letters of sellers whose answer cannot be read. The deal says that its seller is unknown;
+// the letter holds the work, which can be driven again from the stored bytes.
+func (w *worker) unreadSellers(u work.Unit, found []answers.Answer) []bus.Message {
+	var out []bus.Message
+	for _, a := range found {
+		_, err := keepa.DecodeSeller(a.Body)
+		if err == nil || a.WorkID != u.ID {
+			continue
+		}
+		key := fmt.Sprintf("seller-%s-%s", a.Key, u.ID)
+		m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StageCommitter), key), pipeline.SchemaDead, "dead:"+key, u.ID, pipeline.Dead{
+			Reason: "seller_unreadable", Error: a.Place() + ": " + err.Error(), Stream: pipeline.StreamSurvivors, Sequence: u.Sequence,
+			Deliveries: u.Deliveries, Subject: u.Subject, Header: u.Header, Body: u.Body,
+		})
+		if err == nil {
+			out = append(out, m)
+			w.pulse.Count("dead", 1)
+		}
+	}
+	return out
 }

@@ -3,12 +3,13 @@ package committer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
+	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/ruling"
@@ -30,6 +31,8 @@ type fact struct {
 	Sellers []answers.Answer // those that are known, in the order of their ids
 	Spent   int              // tokens, where Keepa charged and knows no such product
 	Missing bool             // Keepa answered and left it out
+	Tally   token.Tally      // of earlier calls
+	Letters []bus.Message    // dead letters of sellers that cannot be read
 	Err     error            // not now
 }
 
@@ -140,7 +143,7 @@ func (w *worker) fetch(ctx context.Context, u work.Unit) (fact, error) {
 		return w.enrich(ctx, u, *stored, 0, nil)
 	}
 	if w.claim == nil {
-		return fact{Err: errNoSpend}, nil
+		return fact{Err: work.ErrNoSpend}, nil
 	}
 	mine, done, err := answers.Order(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []string{u.Survivor.ASIN}, w.life())
 	if err != nil {
@@ -148,7 +151,7 @@ func (w *worker) fetch(ctx context.Context, u work.Unit) (fact, error) {
 	}
 	defer done()
 	if !mine[0] {
-		return fact{Err: errOrdered}, w.close(ctx, 0, nil)
+		return fact{Err: work.ErrOrdered}, w.close(ctx, 0, nil)
 	}
 	// Whoever ordered before us may have bought it since we looked.
 	if stored, err = w.stored(ctx, u); err != nil {
@@ -162,7 +165,7 @@ func (w *worker) fetch(ctx context.Context, u work.Unit) (fact, error) {
 
 // stored is the full record that serves the work without a call; nil without one.
 func (w *worker) stored(ctx context.Context, u work.Unit) (*answers.Answer, error) {
-	want := answers.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Limit: w.limit(u)}
+	want := answers.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: w.limit(u)}
 	found, err := answers.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []answers.Want{want}, w.env.Now())
 	if err != nil {
 		return nil, err
@@ -173,46 +176,77 @@ func (w *worker) stored(ctx context.Context, u work.Unit) (*answers.Answer, erro
 // life is how long an order of ours may last: as long as the claim.
 func (w *worker) life() time.Duration { return -daemon.MachineSince(w.claim.Deadline()) }
 
-// The reasons for which work comes back although no call failed.
-var (
-	errNoSpend = errors.New("the operator's wish is nospend, and no stored answer serves")
-	errOrdered = errors.New("another worker is buying this answer")
-)
-
 // limit is how old another work's answer may be: a refresh wants news, and an
 // answer from before the price began knows nothing of it.
 func (w *worker) limit(u work.Unit) time.Duration {
-	if s := u.Survivor.Source; s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
+	if s := u.Survivor.Source; u.Survivor.Pay || s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
 		return 0
 	}
 	return max(0, min(w.cfg.Fresh, w.env.Now().Sub(u.Row.CreationDate.Time())))
 }
 
+// buy asks Keepa for the full record, unless this work was paid for as often as work may be.
 func (w *worker) buy(ctx context.Context, u work.Unit) (fact, error) {
 	domain, asin := u.Survivor.Domain, u.Survivor.ASIN
+	tallies, err := answers.Tallies(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID})
+	if err != nil {
+		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
+	}
+	f := fact{Tally: tallies[u.ID]}
+	if f.Tally.Paid >= pipeline.MaxPaid {
+		return f, w.close(ctx, 0, nil)
+	}
+	if err := answers.Begin(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID}, w.claim.ID()); err != nil {
+		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
+	}
 	answer, err := w.keepa.Products(ctx, w.claim, domain, []string{asin}, true)
+	bought := work.Bought(w.claim, domain, pipeline.KindCommit, answer)
 	if err != nil {
-		return fact{Err: err}, w.refused(ctx, err)
+		f.Err = err
+		return f, errors.Join(work.KeepRefused(ctx, w.bus, bought, err), w.refused(ctx, err))
 	}
-	w.fuse.Worked()
 	w.pulse.Paid(answer.Consumed)
-	_, raw, err := keepa.SplitProducts(answer.Body)
-	if err != nil {
-		return fact{Err: err}, w.close(ctx, answer.Consumed, answer.Reading)
+	return w.keep(ctx, u, f, bought)
+}
+
+// keep stores the full record and goes on to its sellers. It is paid for and only in memory: stored before anything
+// looks at it. Dying before that buys it again.
+func (w *worker) keep(ctx context.Context, u work.Unit, f fact, bought *work.Purchase) (fact, error) {
+	all := keepa.CutProducts(bought.Body)
+	found, extra := all.For([]string{u.Survivor.ASIN})
+	if extra > 0 {
+		w.pulse.Count("products_not_asked_for", extra)
 	}
-	if len(raw) == 0 || raw[0].ASIN != asin {
-		return fact{Missing: true, Spent: answer.Consumed}, w.close(ctx, answer.Consumed, answer.Reading)
+	bought.Odd = !all.Whole() || len(found) == 0
+	var parts []answers.Answer
+	e, ok := found[u.Survivor.ASIN]
+	if ok {
+		parts = append(parts, bought.Part(u.Survivor.ASIN, u.ID, e, bought.Consumed))
 	}
-	// Paid for and only in memory: stored before anything looks at it. Dying on
-	// the next line buys it again.
-	kept, err := answers.Put(ctx, w.bus, []answers.Answer{{
-		Domain: domain, Kind: pipeline.KindCommit, Key: asin, Body: raw[0].Body, Request: answer.Request,
-		RequestID: w.claim.ID(), WorkID: u.ID, Cost: answer.Consumed, AnsweredAt: answer.AnsweredAt,
-	}})
-	if err != nil {
-		return fact{}, errors.Join(err, w.close(ctx, answer.Consumed, answer.Reading))
+	kept, err := bought.Keep(ctx, w.bus, parts)
+	switch {
+	case err != nil:
+		return f, errors.Join(err, w.end(ctx, bought.Answer))
+	case ok && bought.ConsumedKnown && bought.Answer.Part == nil:
+		w.fuse.Worked()
+		got, err := w.enrich(ctx, u, kept[0], bought.Consumed, bought.Reading)
+		return got, err
+	case ok:
+		// What is left of the claim is not known: the product is stored, and its sellers are asked for under the next one.
+		f.Err = work.ErrPrice
+	case all.Part != nil:
+		f.Err = work.ErrPart
+	default:
+		f.Missing, f.Spent = true, bought.Consumed
 	}
-	return w.enrich(ctx, u, kept[0], answer.Consumed, answer.Reading)
+	return f, w.end(ctx, bought.Answer)
+}
+
+// end ends the claim at the price of an answer.
+func (w *worker) end(ctx context.Context, answer gateway.Answer) error {
+	c := w.claim
+	w.claim = nil
+	return work.End(ctx, w.env, w.pulse, &w.fuse, c, answer)
 }
 
 func (w *worker) refused(ctx context.Context, cause error) error {
@@ -221,16 +255,22 @@ func (w *worker) refused(ctx context.Context, cause error) error {
 	return work.Refused(ctx, w.env, w.pulse, &w.fuse, c, cause)
 }
 
-// missingTries is how often a product that Keepa left out is asked for.
-const missingTries = 3
-
 // decide translates a fact into effects.
 func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.Effect] {
+	cause := f.Err
+	if f.Missing && f.Tally.Answered+1 < pipeline.MaxPaid {
+		cause = work.ErrLeftOut
+	}
 	switch {
-	case f.Err != nil, f.Missing && u.Deliveries < missingTries:
+	case cause != nil:
+		w.pulse.Again(w.env.Log, u.ID, cause)
 		return stage.Decision[work.Effect]{Again: work.Postpone(w.env)}
 	case f.Missing:
-		return w.conclude(u, ruling.NotFound(w.judge, pipeline.LookCommit, u.Work, f.Spent, now))
+		return work.Dead(w.conclude(u, ruling.NotFound(w.judge, pipeline.LookCommit, u.Work, f.Spent, now), f),
+			ruling.ReasonNotFound, "the answers came without it")
+	case f.Tally.Paid >= pipeline.MaxPaid:
+		return work.Dead(w.conclude(u, ruling.NoAnswer(w.judge, pipeline.LookCommit, u.Work, now), f), ruling.ReasonNoAnswer,
+			"paid for as often as work may be, and no answer came whole")
 	}
 	// What it cost is read off the answers, so that a repeat says the same.
 	cost := f.Product.CostTo(u.ID)
@@ -239,15 +279,18 @@ func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.
 		sellers[i] = s.Evidence()
 		cost += s.CostTo(u.ID)
 	}
-	return w.conclude(u, ruling.Commit(w.judge, u.Work, f.Product.Evidence(), sellers, cost, now))
+	return w.conclude(u, ruling.Commit(w.judge, u.Work, f.Product.Evidence(), sellers, cost, now), f)
 }
 
-func (w *worker) conclude(u work.Unit, r ruling.Ruling) stage.Decision[work.Effect] {
+func (w *worker) conclude(u work.Unit, r ruling.Ruling, f fact) stage.Decision[work.Effect] {
 	w.pulse.Count("commit_"+string(r.Verdict.Outcome), 1)
+	w.pulse.Decided(u.ID)
 	w.pulse.Changed(w.env.Log, r.Changed)
-	d := stage.Decision[work.Effect]{Out: []work.Effect{u.Conclude(r.Verdict, "")}}
+	e := u.Conclude(r.Verdict, "")
+	e.Messages = append(e.Messages, f.Letters...)
+	d := stage.Decision[work.Effect]{Out: []work.Effect{e}}
 	if r.Unreadable != nil {
-		d.Never = fmt.Sprintf("%s: %v", r.Verdict.Reason, r.Unreadable)
+		d = work.Dead(d, r.Verdict.Reason, f.Product.Place()+": "+r.Unreadable.Error())
 	}
 	return d
 }

@@ -16,6 +16,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/post"
+	"ratchet/pipeline/ruling"
 )
 
 // Letter is a dead letter and where it stands.
@@ -106,9 +107,13 @@ func DeadLetter(ctx context.Context, b *bus.Bus, sequence uint64) (Letter, error
 
 // Retry drives a letter again and returns the subject on which. What can be read as
 // work becomes a candidate of source retry and a further attempt: a new unit of
-// work, so that its verdicts are new ones. What cannot be read is published as it
-// was, for a build that can. Retrying a letter twice drives it once.
-func Retry(ctx context.Context, b *bus.Bus, l Letter) (string, error) {
+// work, so that its verdicts are new ones. The answers that were stored for the work
+// serve it, so that it costs no token; with pay none does. What cannot be read is
+// published as it was, for a build that can. Retrying a letter twice drives it once.
+func Retry(ctx context.Context, b *bus.Bus, l Letter, pay bool) (string, error) {
+	if len(l.Dead.Header[pipeline.HeaderQuery]) > 0 {
+		return retryRows(ctx, b, l)
+	}
 	d, err := withBody(ctx, b, l.Dead)
 	if err != nil {
 		return "", err
@@ -116,9 +121,12 @@ func Retry(ctx context.Context, b *bus.Bus, l Letter) (string, error) {
 	var m bus.Message
 	switch d.Stream {
 	case pipeline.StreamCandidates:
-		m = again(l, d, pipeline.SchemaCandidate)
+		m = again(l, d, pipeline.SchemaCandidate, pay)
 	case pipeline.StreamSurvivors:
-		m = again(l, d, pipeline.SchemaSurvivor)
+		if err := storedFor(l, pay); err != nil {
+			return "", err
+		}
+		m = again(l, d, pipeline.SchemaSurvivor, pay)
 	case "":
 		return "", fmt.Errorf("retry letter %d: it came from no stream", l.Sequence)
 	default:
@@ -131,6 +139,14 @@ func Retry(ctx context.Context, b *bus.Bus, l Letter) (string, error) {
 		return "", fmt.Errorf("retry letter %d: %w", l.Sequence, err)
 	}
 	return m.Subject, nil
+}
+
+// storedFor fails where work was paid for and no answer came of which it could be decided: only paying again helps.
+func storedFor(l Letter, pay bool) error {
+	if pay || l.Dead.Reason != ruling.ReasonNotFound && l.Dead.Reason != ruling.ReasonNoAnswer {
+		return nil
+	}
+	return fmt.Errorf("retry letter %d: no answer is stored that it could be decided from; `ratchet dead retry --pay %d` asks Keepa again", l.Sequence, l.Sequence)
 }
 
 // withBody fetches a body that was too large for the letter from where it stands.
@@ -154,7 +170,7 @@ func withBody(ctx context.Context, b *bus.Bus, d pipeline.Dead) (pipeline.Dead, 
 }
 
 // again is what drives a letter again.
-func again(l Letter, d pipeline.Dead, schema string) bus.Message {
+func again(l Letter, d pipeline.Dead, schema string, pay bool) bus.Message {
 	origin := map[string]string{pipeline.HeaderOrigin: post.Origin(pipeline.StreamDead, l.Sequence)}
 	w, err := post.Work(schema, d.Header, d.Body)
 	if err != nil {
@@ -171,7 +187,13 @@ func again(l Letter, d pipeline.Dead, schema string) bus.Message {
 	}
 	c := w.Survivor.Candidate
 	c.Source, c.Attempt, c.NotBefore = pipeline.SourceRetry, c.Attempt+1, time.Time{}
-	m := post.Candidate("retry", c.WorkID(pipeline.AttemptGeneration(pipeline.SourceRetry, c.Attempt)), c)
+	generation := pipeline.AttemptGeneration(pipeline.SourceRetry, c.Attempt)
+	if c.Pay = pay; pay {
+		c.AnswersOf, generation = "", pipeline.AttemptGeneration("pay", c.Attempt)
+	} else if c.AnswersOf == "" {
+		c.AnswersOf = w.ID
+	}
+	m := post.Candidate("retry", c.WorkID(generation), c)
 	m.Header = origin
 	return m
 }

@@ -64,7 +64,7 @@ func TestPoisonIsShownAndDrivenAgainAsItWasOnce(t *testing.T) {
 		}
 	}
 	for range 2 {
-		subject, err := console.Retry(t.Context(), d.Bus, l)
+		subject, err := console.Retry(t.Context(), d.Bus, l, false)
 		if err != nil || subject != poison.Subject {
 			t.Errorf("driven again on %q: %v", subject, err)
 		}
@@ -98,7 +98,7 @@ func TestADeadSurvivorBecomesACandidateOfAFurtherAttempt(t *testing.T) {
 	}
 	l := letters(t, d, 1)[0]
 	for range 2 {
-		if _, err := console.Retry(t.Context(), d.Bus, l); err != nil {
+		if _, err := console.Retry(t.Context(), d.Bus, l, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -122,7 +122,7 @@ func TestWhatCouldNotBeRecordedIsNotPublishedTwice(t *testing.T) {
 	if err := d.Bus.Bury(t.Context(), "recorder", it, "bad_message", errors.New("want look")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := console.Retry(t.Context(), d.Bus, letters(t, d, 1)[0])
+	_, err := console.Retry(t.Context(), d.Bus, letters(t, d, 1)[0], false)
 	if err == nil || !strings.Contains(err.Error(), "nats consumer reset VERDICTS recorder-verdicts --sequence 9 -f") {
 		t.Errorf("says %v, want the command that sends the recorder back", err)
 	}

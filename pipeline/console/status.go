@@ -249,6 +249,7 @@ func (s Status) Write(w io.Writer) error {
 	for _, h := range s.Daemons {
 		p.f("%s\t%s\t%s\t%s\t%s\n", h.Daemon, orDash(h.State), ago(s.At, h.LastProgress), ago(s.At, h.LastPaid), orDash(h.LastError))
 	}
+	s.writeAgain(p)
 	s.writeLag(p)
 	if len(s.Missing) > 0 {
 		p.f("no heartbeat from: %s\n", strings.Join(s.Missing, ", "))

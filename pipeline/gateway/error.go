@@ -39,6 +39,7 @@ type Error struct {
 	Says     string
 	Reading  *pipeline.Reading // the balance, where the answer told it
 	Consumed int               // tokens, where the answer told it
+	Body     []byte            // what came with status 200: it may have been paid for
 }
 
 func (e *Error) Error() string {

@@ -6,6 +6,7 @@
 package gateway
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -83,10 +84,12 @@ type Answer struct {
 	Envelope      keepa.Envelope
 	Consumed      int  // tokens
 	ConsumedKnown bool // false when the envelope did not say
-	Reading       *pipeline.Reading
-	Request       string    // path and query, without the key
-	AnsweredAt    time.Time // pipeline time
-	HTTPStatus    int
+	// Part is why the answer came in part; nil for a whole one. What came was paid for.
+	Part       error
+	Reading    *pipeline.Reading
+	Request    string    // path and query, without the key
+	AnsweredAt time.Time // pipeline time
+	HTTPStatus int
 }
 
 // MaxASINs is how many products or sellers one call may ask for.
@@ -203,10 +206,11 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end below, or given up
 	a.HTTPStatus = resp.StatusCode
-	if a.Body, err = read(resp); err != nil {
-		return a, transport(a.Request, err)
-	}
+	a.Body, err = read(resp)
 	a.AnsweredAt = g.env.Now()
+	if err != nil {
+		a.Part = transport(a.Request, err)
+	}
 	a, err = judge(a)
 	var e *Error
 	if errors.As(err, &e) {
@@ -219,8 +223,10 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 var errTooLarge = errors.New("the answer is larger than anything Keepa sends")
 
 func read(resp *http.Response) ([]byte, error) {
-	var r io.Reader = resp.Body
-	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+	b := bufio.NewReader(resp.Body)
+	var r io.Reader = b
+	// A proxy may say gzip of what it has unpacked: what came is read as it is.
+	if head, _ := b.Peek(2); strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") && string(head) == "\x1f\x8b" {
 		z, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, err
@@ -235,17 +241,22 @@ func read(resp *http.Response) ([]byte, error) {
 }
 
 // judge turns status and envelope into an answer or a typed error. An error in a
-// 200 is an error.
+// 200 is an error. An answer that came in part is an answer: what came of it was paid
+// for.
 func judge(a Answer) (Answer, error) {
 	env, decodeErr := keepa.DecodeEnvelope(a.Body)
-	if decodeErr == nil {
+	if decodeErr == nil || env.Payload && env.Charged { // behind the account: its numbers are whole
 		a.Envelope, a.Reading = env, reading(env)
-		a.Consumed, a.ConsumedKnown = env.TokensConsumed, env.Timestamp > 0
+		a.Consumed, a.ConsumedKnown = env.TokensConsumed, env.Charged
 	}
 	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed}
+	if a.HTTPStatus == http.StatusOK {
+		e.Body = a.Body
+	}
 	if env.Error != nil {
 		e.Says = env.Error.Error()
 	}
+	var cut *Error
 	switch s := a.HTTPStatus; {
 	case s == http.StatusTooManyRequests && decodeErr == nil && a.Reading != nil && a.Reading.Left > 0:
 		e.Kind = Refused
@@ -261,6 +272,13 @@ func judge(a Answer) (Answer, error) {
 		e.Kind = Rejected
 	case s != http.StatusOK:
 		e.Kind = Unexpected
+	case decodeErr != nil && env.Payload && env.Error == nil:
+		if a.Part == nil {
+			a.Part = fmt.Errorf("the answer breaks off: %w", decodeErr)
+		}
+		return a, nil
+	case errors.As(a.Part, &cut):
+		e.Kind, e.Says = cut.Kind, cut.Says
 	case decodeErr != nil:
 		e.Kind, e.Says = Malformed, decodeErr.Error()
 	case env.Error != nil:

@@ -3,7 +3,6 @@ package keepa
 import (
 	"encoding/json"
 	"fmt"
-	"html"
 )
 
 // Interval is a window over which the deal list averages: the first index of avg, delta and deltaPercent.
@@ -49,7 +48,8 @@ type DealRow struct {
 	// Changed are fields that no decision needs and whose type is not what it used to be; they are absent.
 	Changed []*TypeError
 
-	// Raw is the row as Keepa sent it: what a candidate carries, and what DecodeDealRow reads again.
+	// Raw is the row as Keepa sent it, or as JSON where that is none: what a candidate carries, and what DecodeDealRow
+	// reads again.
 	Raw json.RawMessage
 }
 
@@ -63,14 +63,17 @@ func (r *DealRow) Since(t PriceType) (Minute, bool) {
 
 // UnreadRow is a row of which a field that is needed is missing or of another type.
 type UnreadRow struct {
-	Raw json.RawMessage // as Keepa sent it
-	Err error           // names the field
+	Position int             // in the list of its page
+	Raw      json.RawMessage // as Keepa sent it
+	Err      error           // names the field
 }
 
 // DealPage is one page of the deal list.
 type DealPage struct {
 	Envelope
 	Rows []DealRow
+	// Positions are the places of Rows in the answer.
+	Positions []int
 	// Unread are rows that cannot be decided on; they are not among Rows.
 	Unread []UnreadRow
 	// Cached says that Keepa answered from its own cache of identical queries.
@@ -99,7 +102,7 @@ func DecodeDealPage(body []byte) (DealPage, error) {
 		case "deals":
 			return true, s.deals(&page)
 		case "dealsCached":
-			return true, s.intoBool(&page.Cached)
+			return true, s.tolerate("", key, func() error { return s.intoBool(&page.Cached) })
 		}
 		return false, nil
 	})
@@ -115,12 +118,11 @@ func (s *scanner) deals(page *DealPage) error {
 	err := s.object(func(key []byte) error {
 		switch string(key) {
 		case "dr":
-			page.listed = s.peek() == '['
-			return s.array(func(i int) error { return s.listed(page, i) })
+			return s.rows(page)
 		case "categoryIds":
-			return s.intoInt64s(&ids)
+			return s.tolerate("deals.", key, func() error { return s.intoInt64s(&ids) })
 		case "categoryCount":
-			return s.intoInt64s(&counts)
+			return s.tolerate("deals.", key, func() error { return s.intoInt64s(&counts) })
 		}
 		return s.skip()
 	})
@@ -133,21 +135,43 @@ func (s *scanner) deals(page *DealPage) error {
 	return err
 }
 
+// rows reads the list, an array as a rule; an object is read as its values.
+func (s *scanner) rows(page *DealPage) error {
+	n := 0
+	switch s.peek() {
+	case '[':
+		page.listed = true
+		return s.array(func(i int) error { return s.listed(page, i) })
+	case '{':
+		return s.object(func([]byte) error {
+			page.listed = true
+			n++
+			return s.listed(page, n-1)
+		})
+	}
+	if s.null() {
+		return nil
+	}
+	return s.fail("an array")
+}
+
 // listed reads one row of a page. A row with a field that is needed and is not what it
 // used to be is put aside: the others are read all the same.
 func (s *scanner) listed(page *DealPage, i int) error {
-	start := s.i
-	row, err := s.dealRow()
-	if err == nil {
-		page.Rows = append(page.Rows, row)
+	raw, why, err := s.element()
+	if err != nil {
+		return err // nobody can tell where it ends: nothing behind it can be read either
+	}
+	var row DealRow
+	if why == nil {
+		row, why = DecodeDealRow(raw)
+	}
+	if why == nil {
+		page.Rows, page.Positions = append(page.Rows, row), append(page.Positions, i)
 		return nil
 	}
-	s.i, s.changed = start, nil
-	if err := s.skip(); err != nil {
-		return err // no JSON: nothing behind it can be read either
-	}
-	raw := append(json.RawMessage(nil), s.b[start:s.i]...)
-	page.Unread = append(page.Unread, UnreadRow{Raw: raw, Err: within(fmt.Sprintf("deals.dr[%d]", i), err)})
+	raw = append(json.RawMessage(nil), raw...)
+	page.Unread = append(page.Unread, UnreadRow{Position: i, Raw: raw, Err: within(fmt.Sprintf("deals.dr[%d]", i), why)})
 	return nil
 }
 
@@ -177,7 +201,11 @@ func (s *scanner) dealRow() (DealRow, error) {
 		return r, &TypeError{Path: "asin", Want: "a string", Got: "nothing"}
 	}
 	// A copy, so that keeping one row does not keep its page.
-	r.Raw = append(json.RawMessage(nil), s.b[start:s.i]...)
+	raw, ok := strictRow(s.b[start:s.i])
+	if !ok {
+		return r, &TypeError{Want: fmt.Sprintf("a JSON object of at most %d bytes", mostRow), Got: "another"}
+	}
+	r.Raw = raw
 	return r, nil
 }
 
@@ -186,12 +214,19 @@ func (s *scanner) dealField(r *DealRow, key []byte) error {
 	switch string(key) {
 	case "asin":
 		return s.intoText(&r.ASIN)
+	case "current":
+		return s.intoValues(&r.Current)
+	}
+	return s.tolerate("", key, func() error { return s.defaultField(r, key) })
+}
+
+// defaultField decodes what decisions use where it is there.
+func (s *scanner) defaultField(r *DealRow, key []byte) error {
+	switch string(key) {
 	case "rootCat":
 		return s.intoInt64(&r.RootCategory)
 	case "categories":
 		return s.intoInt64s(&r.Categories)
-	case "current":
-		return s.intoValues(&r.Current)
 	case "currentSince":
 		return s.intoValues(&r.CurrentSince)
 	case "avg":
@@ -209,7 +244,7 @@ func (s *scanner) dealField(r *DealRow, key []byte) error {
 	case "salesRankDrops365":
 		return s.intoCount(&r.SalesRankDrops365)
 	}
-	return s.tolerate("", key, func() error { return s.shownField(r, key) })
+	return s.shownField(r, key)
 }
 
 // shownField decodes what a row only shows.
@@ -217,7 +252,7 @@ func (s *scanner) shownField(r *DealRow, key []byte) error {
 	switch string(key) {
 	case "title":
 		err := s.intoText(&r.Title)
-		r.Title = html.UnescapeString(r.Title)
+		r.Title = title(r.Title)
 		return err
 	case "parentAsin":
 		return s.intoText(&r.ParentASIN)
@@ -249,7 +284,7 @@ func (s *scanner) byInterval(p *[intervals]Values) error {
 		if n >= int(intervals) {
 			return s.skip()
 		}
-		return s.intoValues(&p[n])
+		return s.tolerate("avg", fmt.Appendf(nil, "[%d]", n), func() error { return s.intoValues(&p[n]) })
 	})
 }
 

@@ -238,12 +238,10 @@ func TestMissingValuesAreAbsent(t *testing.T) {
 func TestAChangedTypeIsReportedWithItsPath(t *testing.T) {
 	t.Parallel()
 	for body, path := range map[string]string{
-		`{"deals":{"dr":[{"asin":"A","current":[1,"2"]}]}}`:    "deals.dr[0].current[1]",
-		`{"deals":{"dr":[{"asin":5}]}}`:                        "deals.dr[0].asin",
-		`{"deals":{"dr":[{"asin":"A"},{"asin":"B","avg":1}]}}`: "deals.dr[1].avg",
-		`{"deals":{"dr":{}}}`:                                  "deals.dr",
-		`{"tokensLeft":"many"}`:                                "tokensLeft",
-		`{"tokensLeft":1.5}`:                                   "tokensLeft",
+		`{"deals":{"dr":[{"asin":"A","current":"twelve"}]}}`:             "deals.dr[0].current",
+		`{"deals":{"dr":[{"asin":5}]}}`:                                  "deals.dr[0].asin",
+		`{"deals":{"dr":[{"asin":"A"},{"asin":"B","current":[1e400]}]}}`: "deals.dr[1].current[0]",
+		`{"deals":{"dr":"none"}}`:                                        "deals.dr",
 	} {
 		page, err := DecodeDealPage([]byte(body))
 		for _, row := range page.Unread {
@@ -263,7 +261,7 @@ func TestAChangedFieldThatNoDecisionNeedsIsNotedAndTheRestDecodes(t *testing.T) 
 		t.Errorf("product: got %v, %v", p.Changed, err)
 	}
 	p, err = DecodeProduct([]byte(`{"asin":"A","packageWeight":"1 kg","csv":[null,{"a":1},[3,4]],"stats":{"current":[1],"buyBoxSellerId":{},"min":7},` +
-		`"offers":[{"sellerId":"S","conditionComment":["x"],"offerCSV":[1,2,3]}],"liveOffersOrder":[0]}`))
+		`"offers":[{"sellerId":"S","lastSeen":9,"conditionComment":["x"],"offerCSV":[1,2,3]}],"liveOffersOrder":[0]}`))
 	var paths []string
 	for _, c := range p.Changed {
 		paths = append(paths, c.Path)

@@ -2,6 +2,7 @@ package keepa
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -28,8 +29,10 @@ type Envelope struct {
 	RefillRate         int       // tokens per minute
 	TokenFlowReduction float64   // tokens per minute taken by trackings
 	TokensConsumed     int       // what this request cost
+	Charged            bool      // the answer says what it cost
 	ProcessingTimeInMs int       // Keepa's own time for the request
 	Error              *APIError // nil when Keepa was content
+	Payload            bool      // deals, products or sellers stand in the answer and are not null
 }
 
 // Authoritative says whether the envelope may correct our idea of the account. A bad key is answered
@@ -78,32 +81,20 @@ func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, er
 	}
 	err := s.object(func(key []byte) error {
 		switch string(key) {
-		case "timestamp":
-			return s.intoInt64(&env.Timestamp)
-		case "tokensLeft":
-			n, ok, err := s.integer()
-			if ok {
-				left := int(n)
-				env.TokensLeft = &left
-			}
-			return err
-		case "refillIn":
-			return s.intoInt(&env.RefillIn)
-		case "refillRate":
-			return s.intoInt(&env.RefillRate)
-		case "tokenFlowReduction":
-			return s.intoFloat(&env.TokenFlowReduction)
-		case "tokensConsumed":
-			return s.intoInt(&env.TokensConsumed)
-		case "processingTimeInMs":
-			return s.intoInt(&env.ProcessingTimeInMs)
+		case "timestamp", "tokensLeft", "refillIn", "refillRate", "tokenFlowReduction", "tokensConsumed", "processingTimeInMs":
+			return s.accountField(&env, string(key))
 		case "error":
 			return s.apiError(&env.Error)
+		}
+		switch string(key) {
+		case "deals", "products", "sellers":
+			env.Payload = env.Payload || s.peek() != 'n'
 		}
 		if done, err := payload(key); done || err != nil {
 			return err
 		}
-		return s.skip()
+		_, _, err := s.element() // what it holds is for others to read
+		return err
 	})
 	if err != nil {
 		return env, err
@@ -111,21 +102,78 @@ func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, er
 	return env, s.end()
 }
 
-func (s *scanner) apiError(p **APIError) error {
-	if s.null() {
+// accountField reads one number of the account. Fractions are rounded so that nobody believes in more tokens than there
+// are; what cannot be read is absent.
+func (s *scanner) accountField(env *Envelope, key string) error {
+	if key == "tokenFlowReduction" {
+		start := s.i
+		if err := s.intoFloat(&env.TokenFlowReduction); err != nil {
+			s.i = start
+			return s.skip()
+		}
 		return nil
 	}
+	round := math.Floor
+	if key == "tokensConsumed" {
+		round = math.Ceil
+	}
+	n, known, err := s.account(round)
+	if !known {
+		return err
+	}
+	switch key {
+	case "timestamp":
+		env.Timestamp = n
+	case "tokensLeft":
+		left := int(n)
+		env.TokensLeft = &left
+	case "refillIn":
+		env.RefillIn = int(n)
+	case "refillRate":
+		env.RefillRate = int(n)
+	case "tokensConsumed":
+		env.TokensConsumed, env.Charged = int(n), true
+	case "processingTimeInMs":
+		env.ProcessingTimeInMs = int(n)
+	}
+	return nil
+}
+
+// apiError decodes what Keepa says was wrong, an object as a rule. An empty one says nothing.
+func (s *scanner) apiError(p **APIError) error {
 	e := &APIError{}
-	*p = e
-	return s.object(func(key []byte) error {
-		switch string(key) {
-		case "type":
-			return s.intoText(&e.Type)
-		case "message":
-			return s.intoText(&e.Message)
-		case "details":
-			return s.intoText(&e.Details)
+	switch s.peek() {
+	case '"':
+		if err := s.intoText(&e.Message); err != nil {
+			return err
 		}
-		return s.skip()
-	})
+	case '{':
+		if err := s.object(func(key []byte) error { return s.tolerate("error.", key, func() error { return s.errorField(e, key) }) }); err != nil {
+			return err
+		}
+	default:
+		if s.null() || s.emptyList() {
+			return nil
+		}
+		e.Type, e.Message = "unreadable", "an error that is "+s.describe()
+		if err := s.skip(); err != nil {
+			return err
+		}
+	}
+	if e.Type != "" || e.Message != "" || e.Details != "" {
+		*p = e
+	}
+	return nil
+}
+
+func (s *scanner) errorField(e *APIError, key []byte) error {
+	switch string(key) {
+	case "type":
+		return s.intoText(&e.Type)
+	case "message":
+		return s.intoText(&e.Message)
+	case "details":
+		return s.intoText(&e.Details)
+	}
+	return s.skip()
 }

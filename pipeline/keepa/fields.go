@@ -22,7 +22,7 @@ func (s *scanner) intoInt64(p *int64) error {
 
 func (s *scanner) intoMinute(p *Minute) error {
 	n, ok, err := s.integer()
-	if ok {
+	if ok && n >= earliest && n <= latest {
 		*p = Minute(n)
 	}
 	return err
@@ -34,6 +34,27 @@ func (s *scanner) intoCount(p **int) error {
 	if ok && n >= 0 {
 		v := int(n)
 		*p = &v
+	}
+	return err
+}
+
+// intoFee binds an amount of cents of which 0 is no amount either.
+func (s *scanner) intoFee(p **int) error {
+	err := s.intoCount(p)
+	if *p != nil && **p == 0 {
+		*p = nil
+	}
+	return err
+}
+
+// mostPercent is the largest part of a price that a fee may take to be believed.
+const mostPercent = 60
+
+// intoPercent binds a share of the price; one that is not plausible is absent.
+func (s *scanner) intoPercent(p *float64) error {
+	f, ok, err := s.float()
+	if ok && f > 0 && f <= mostPercent {
+		*p = f
 	}
 	return err
 }
@@ -94,7 +115,7 @@ func (s *scanner) values() (Values, error) {
 	}
 	v := make(Values, 0, 36)
 	err := s.array(func(int) error {
-		n, ok, err := s.integer()
+		n, ok, err := s.value()
 		if !ok {
 			n = noData
 		}
@@ -157,7 +178,7 @@ func (s *scanner) tolerate(in string, key []byte, decode func() error) error {
 	start, depth := s.i, s.depth
 	err := decode()
 	var typed *TypeError
-	if err == nil || !errors.As(err, &typed) {
+	if err == nil || !errors.As(err, &typed) || typed.hard() {
 		return err
 	}
 	s.i, s.depth = start, depth

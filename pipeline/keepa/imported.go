@@ -152,7 +152,7 @@ func listed(raw json.RawMessage) json.RawMessage {
 func numeric(raw json.RawMessage) json.RawMessage {
 	var elements []json.RawMessage
 	if json.Unmarshal(raw, &elements) != nil || elements == nil {
-		if text := unquoted(compact(raw)); whole(text) != "" {
+		if text := unquoted(compact(raw)); wholeNumber(text) != "" {
 			return json.RawMessage(text)
 		}
 		return raw

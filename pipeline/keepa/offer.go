@@ -1,5 +1,11 @@
 package keepa
 
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
 // Condition is Keepa's number of an offer's condition.
 type Condition int
 
@@ -68,6 +74,9 @@ type Offer struct {
 
 	Prime, Amazon, Warehouse, Preorder, PrimeExclusive bool
 	MinOrderQuantity                                   int // 0 unknown
+
+	// Unread says that what makes an offer could not be read: it keeps its place and is never live.
+	Unread bool
 }
 
 // LiveOffers are the offers that are on sale: those that liveOffersOrder names (once each), or without it
@@ -80,7 +89,7 @@ func (p *Product) LiveOffers() ([]Offer, bool) {
 		seen := make(map[int]bool, len(p.LiveOffersOrder))
 		live := make([]Offer, 0, len(p.LiveOffersOrder))
 		for _, i := range p.LiveOffersOrder {
-			if i >= 0 && i < len(p.Offers) && !seen[i] {
+			if i >= 0 && i < len(p.Offers) && !seen[i] && p.Offers[i].usable() {
 				seen[i] = true
 				live = append(live, p.Offers[i])
 			}
@@ -89,12 +98,15 @@ func (p *Product) LiveOffers() ([]Offer, bool) {
 	}
 	var live []Offer
 	for _, o := range p.Offers {
-		if p.Stats == nil || o.LastSeen >= p.Stats.LastOffersUpdate-offerSlack {
+		if o.usable() && (p.Stats == nil || o.LastSeen >= p.Stats.LastOffersUpdate-offerSlack) {
 			live = append(live, o)
 		}
 	}
 	return live, true
 }
+
+// usable says whether the offer can be live at all: one that nobody saw is not.
+func (o Offer) usable() bool { return !o.Unread && o.LastSeen > 0 }
 
 // offerSlack is how many minutes the offers of one update may lie apart.
 const offerSlack = 60
@@ -104,42 +116,53 @@ func (s *scanner) offers(p *Product) error {
 	if s.null() {
 		return nil
 	}
-	p.OffersAsked = true
-	return s.array(func(int) error {
+	err := s.array(func(n int) error {
 		var o Offer
+		start := s.i
 		err := s.object(func(key []byte) error { return s.offerField(&o, key) })
+		var typed *TypeError
+		if errors.As(err, &typed) && !typed.hard() {
+			// What tells its price is not what it used to be: the offer is left out, the others are not.
+			s.i, o = start, Offer{Unread: true}
+			s.changed = append(s.changed, within(fmt.Sprintf("offers[%d]", n), typed).(*TypeError)) //nolint:errorlint,forcetypeassert // typed
+			err = s.skip()
+		}
 		p.Offers = append(p.Offers, o)
 		return err
 	})
+	p.OffersAsked = err == nil
+	return err
 }
 
 // offerField decodes what tells an offer's price and whether it can be bought; the rest is left to tolerance.
 func (s *scanner) offerField(o *Offer, key []byte) error {
 	switch string(key) {
-	case "sellerId":
-		return s.intoText(&o.SellerID)
 	case "condition":
 		var n int
 		err := s.intoInt(&n)
 		o.Condition = Condition(n)
 		return err
-	case "lastSeen":
-		return s.intoMinute(&o.LastSeen)
 	case "offerCSV":
 		return s.lastOfferPrice(o)
-	case "isFBA":
-		return s.intoTruth(&o.FBA)
 	}
 	return s.tolerate("offers.", key, func() error { return s.shownOfferField(o, key) })
 }
 
-// shownOfferField decodes what an offer only shows.
+// shownOfferField decodes what an offer can do without.
 func (s *scanner) shownOfferField(o *Offer, key []byte) error {
 	switch string(key) {
+	case "sellerId":
+		return s.sellerID(&o.SellerID)
+	case "lastSeen":
+		return s.intoMinute(&o.LastSeen)
+	case "isFBA":
+		return s.intoTruth(&o.FBA)
 	case "offerId":
 		return s.intoInt(&o.ID)
 	case "conditionComment":
-		return s.intoText(&o.Comment)
+		err := s.intoText(&o.Comment)
+		o.Comment = short(o.Comment, maxTitle)
+		return err
 	case "isPrime":
 		return s.intoBool(&o.Prime)
 	case "isAmazon":
@@ -156,6 +179,19 @@ func (s *scanner) shownOfferField(o *Offer, key []byte) error {
 		return s.intoInt(&o.MinOrderQuantity)
 	}
 	return s.skip()
+}
+
+// sellerID decodes a seller's id; one that Keepa could not be asked for is unknown.
+func (s *scanner) sellerID(p *string) error {
+	var id string
+	if err := s.intoText(&id); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(id, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') }) || len(id) > 20 {
+		id = ""
+	}
+	*p = id
+	return nil
 }
 
 // lastOfferPrice keeps the last complete triple of an offer's history: what the offer costs now.

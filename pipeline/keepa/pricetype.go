@@ -54,6 +54,9 @@ var priceTypeNames = [...]string{
 	"trade_in", "rent", "buy_box_used", "prime_exclusive", "count_new_fba", "count_new_fbm",
 }
 
+// PriceTypes is how many types we have names for.
+const PriceTypes = len(priceTypeNames)
+
 // String is the type's name in snake case; a number for a type we have no name for.
 func (t PriceType) String() string {
 	if t >= 0 && int(t) < len(priceTypeNames) {

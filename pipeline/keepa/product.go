@@ -1,7 +1,5 @@
 package keepa
 
-import "html"
-
 // Product is what a product request returned. The histories stay encoded until Series or Ranks asks for
 // one; see the package comment about the bytes behind it.
 type Product struct {
@@ -80,44 +78,17 @@ type RawProduct struct {
 	Body []byte // the product's JSON object, a part of the answer
 }
 
-// SplitProducts cuts an answer into its products without decoding them, so that each can be stored alone.
-// Products that Keepa answers with null or without an ASIN are left out.
+// SplitProducts cuts an answer into its products without decoding them. Products that Keepa answers with null or
+// without an ASIN are left out.
 func SplitProducts(body []byte) (Envelope, []RawProduct, error) {
+	all := CutProducts(body)
 	var products []RawProduct
-	s := scanner{b: body}
-	env, err := s.envelope(func(key []byte) (bool, error) {
-		if string(key) != "products" {
-			return false, nil
+	for _, e := range all.All {
+		if e.Key != "" && e.Body != nil {
+			products = append(products, RawProduct{ASIN: e.Key, Body: e.Body})
 		}
-		return true, s.array(func(int) error {
-			raw, err := s.raw()
-			if err != nil || raw == nil {
-				return err
-			}
-			asin, err := productASIN(raw)
-			if err == nil && asin != "" {
-				products = append(products, RawProduct{ASIN: asin, Body: raw})
-			}
-			return err
-		})
-	})
-	return env, products, err
-}
-
-// productASIN finds the identity of an encoded product.
-func productASIN(raw []byte) (string, error) {
-	var asin string
-	s := scanner{b: raw}
-	if s.peek() != '{' {
-		return "", s.fail("an object")
 	}
-	err := s.object(func(key []byte) error {
-		if string(key) == "asin" {
-			return s.intoText(&asin)
-		}
-		return s.skip()
-	})
-	return asin, err
+	return all.Envelope, products, all.Part
 }
 
 // DecodeProducts reads every product of an answer.
@@ -161,6 +132,13 @@ func (s *scanner) productField(p *Product, key []byte) error {
 		return s.intoText(&p.ASIN)
 	case "csv":
 		return s.histories(&p.csv)
+	}
+	return s.tolerate("", key, func() error { return s.defaultProductField(p, key) })
+}
+
+// defaultProductField decodes what decisions use where it is there: each has a default, or another field that says it.
+func (s *scanner) defaultProductField(p *Product, key []byte) error {
+	switch string(key) {
 	case "stats":
 		return s.stats(&p.Stats)
 	case "offers":
@@ -171,7 +149,7 @@ func (s *scanner) productField(p *Product, key []byte) error {
 	if done, err := s.feeField(p, key); done {
 		return err
 	}
-	return s.tolerate("", key, func() error { return s.shownProductField(p, key) })
+	return s.shownProductField(p, key)
 }
 
 // shownProductField decodes what a product only shows.
@@ -207,7 +185,7 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 		return true, err
 	case "title":
 		err := s.intoText(&p.Title)
-		p.Title = html.UnescapeString(p.Title)
+		p.Title = title(p.Title)
 		return true, err
 	case "parentAsin":
 		return true, s.intoText(&p.ParentASIN)
@@ -265,16 +243,16 @@ func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 	case "fbaFees":
 		return true, s.object(func(key []byte) error {
 			if string(key) == "pickAndPackFee" {
-				return s.intoCount(&p.PickAndPackFee)
+				return s.tolerate("fbaFees.", key, func() error { return s.intoFee(&p.PickAndPackFee) })
 			}
 			return s.skip()
 		})
 	case "referralFeePercentage":
-		return true, s.intoFloat(&p.ReferralFeePercent)
+		return true, s.intoPercent(&p.ReferralFeePercent)
 	case "referralFeePercent":
 		// The rounded twin serves only where the exact one is missing.
 		var twin float64
-		err := s.intoFloat(&twin)
+		err := s.intoPercent(&twin)
 		if p.ReferralFeePercent == 0 {
 			p.ReferralFeePercent = twin
 		}
@@ -332,11 +310,15 @@ func (s *scanner) categoryTree(p *[]Category) error {
 
 func (s *scanner) intoInts(p *[]int) error {
 	*p = nil
-	return s.array(func(int) error {
+	err := s.array(func(int) error {
 		n, ok, err := s.integer()
 		if ok {
 			*p = append(*p, int(n))
 		}
 		return err
 	})
+	if err != nil {
+		*p = nil // a part of an order is none
+	}
+	return err
 }

@@ -8,8 +8,11 @@ import (
 	"strconv"
 )
 
-// maxDepth bounds nesting, so that hostile input cannot exhaust the stack.
+// maxDepth bounds nesting, so that hostile input cannot exhaust the stack; what is nested deeper costs its element.
 const maxDepth = 64
+
+// wantShallow is what nesting beyond maxDepth is not.
+const wantShallow = "fewer levels of nesting"
 
 // TypeError says that a field we need is not what it used to be, or that the JSON around it is broken.
 type TypeError struct {
@@ -53,6 +56,8 @@ func (s *scanner) describe() string {
 		return "null"
 	case c == '-' || c >= '0' && c <= '9':
 		return "a number"
+	case c|0x20 >= 'a' && c|0x20 <= 'z':
+		return "a bare word"
 	default:
 		return fmt.Sprintf("the byte %q", c)
 	}
@@ -95,16 +100,16 @@ func (s *scanner) null() bool {
 	return false
 }
 
-// object calls f once per key, with the scanner on the value; f must consume it. A null is an empty object.
+// object calls f once per key, with the scanner on the value; f must consume it. A null and an empty array are empty objects.
 func (s *scanner) object(f func(key []byte) error) error {
-	if s.null() {
+	if s.null() || s.emptyList() {
 		return nil
 	}
 	if s.peek() != '{' {
 		return s.fail("an object")
 	}
 	if s.depth++; s.depth > maxDepth {
-		return s.fail("fewer levels of nesting")
+		return s.fail(wantShallow)
 	}
 	defer func() { s.depth-- }()
 	s.i++
@@ -166,7 +171,7 @@ func (s *scanner) array(f func(n int) error) error {
 		return s.fail("an array")
 	}
 	if s.depth++; s.depth > maxDepth {
-		return s.fail("fewer levels of nesting")
+		return s.fail(wantShallow)
 	}
 	defer func() { s.depth-- }()
 	s.i++
@@ -226,20 +231,31 @@ func (s *scanner) skip() error {
 		return err
 	case c == '{' || c == '[':
 		return s.skipNested()
-	case c == 't' || c == 'f':
-		_, _, err := s.boolean()
-		return err
-	case c == 'n':
-		if !s.null() {
-			return s.fail("null")
-		}
-		return nil
 	case c == '-' || c >= '0' && c <= '9':
-		s.number()
+		return s.skipNumber()
+	case c|0x20 >= 'a' && c|0x20 <= 'z':
+		s.word() // true, false and null, and NaN as some servers print it
 		return nil
 	default:
 		return s.fail("a value")
 	}
+}
+
+// skipNumber consumes a number, or -Infinity. One that no double holds makes its element unreadable.
+func (s *scanner) skipNumber() error {
+	start := s.i
+	text := s.number()
+	if len(text) == 1 && text[0] == '-' {
+		s.word()
+		return nil
+	}
+	if len(text) > 15 || bytes.IndexByte(text, 'e') >= 0 || bytes.IndexByte(text, 'E') >= 0 {
+		if f, err := strconv.ParseFloat(string(text), 64); err != nil && math.IsInf(f, 0) {
+			s.i = start
+			return &TypeError{Want: wantDouble, Got: "a larger one"}
+		}
+	}
+	return nil
 }
 
 // skipNested consumes an object or array by matching its brackets.
@@ -261,7 +277,7 @@ func (s *scanner) skipNested() error {
 				continue
 			}
 			if depth == maxDepth {
-				return s.fail("fewer levels of nesting")
+				return s.fail(wantShallow)
 			}
 			open[depth] = c + 2 // '{' and '}' differ by 2, and so do '[' and ']'
 			depth++
@@ -455,20 +471,38 @@ func (s *scanner) numberGoesOn() bool {
 }
 
 func (s *scanner) slowInteger() (int64, bool, error) {
-	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
+	start, c := s.i, s.peek()
+	if c == '"' {
+		f, n, ok, err := s.textNumber()
+		if err != nil {
+			return 0, false, err
+		}
+		if ok && n == 0 {
+			n, ok = whole(f)
+		}
+		if !ok {
+			s.i = start
+			return 0, false, s.fail("a whole number")
+		}
+		return n, true, nil
+	}
+	if c != '-' && (c < '0' || c > '9') {
 		return 0, false, s.fail("a whole number")
 	}
-	start := s.i
 	text := string(s.number())
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true, nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+	if err != nil && math.IsInf(f, 0) {
 		s.i = start
-		return 0, false, &TypeError{Want: "a whole number", Got: "another number"}
+		return 0, false, &TypeError{Want: wantDouble, Got: "a larger one"}
 	}
-	return int64(f), true, nil
+	if n, ok := whole(f); ok && err == nil {
+		return n, true, nil
+	}
+	s.i = start
+	return 0, false, &TypeError{Want: "a whole number", Got: "another number"}
 }
 
 // float consumes a number; false for null.
@@ -476,21 +510,43 @@ func (s *scanner) float() (float64, bool, error) {
 	if s.null() {
 		return 0, false, nil
 	}
-	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
+	start, c := s.i, s.peek()
+	if c == '"' {
+		f, _, ok, err := s.textNumber()
+		if err == nil && !ok {
+			s.i = start
+			err = s.fail("a number")
+		}
+		return f, ok, err
+	}
+	if c != '-' && (c < '0' || c > '9') {
 		return 0, false, s.fail("a number")
 	}
 	f, err := strconv.ParseFloat(string(s.number()), 64)
+	if err != nil && math.IsInf(f, 0) {
+		return 0, false, &TypeError{Want: wantDouble, Got: "a larger one"}
+	}
 	if err != nil {
 		return 0, false, &TypeError{Want: "a number", Got: "something that only begins like one"}
 	}
 	return f, true, nil
 }
 
-// boolean consumes a boolean; the second result is false for null.
+// boolean consumes a boolean, also one that came as 0, 1 or text; the second result is false for null.
 func (s *scanner) boolean() (value, known bool, err error) {
-	switch {
+	if s.peek() == '"' {
+		raw, err := s.rawString()
+		if t := string(raw); err == nil && (t == `"true"` || t == `"false"`) {
+			return t == `"true"`, true, nil
+		}
+		s.i -= len(raw)
+	}
+	switch c := s.peek(); {
 	case s.null():
 		return false, false, nil
+	case (c == '0' || c == '1') && !(&scanner{b: s.b, i: s.i + 1}).numberGoesOn():
+		s.i++
+		return c == '1', true, nil
 	case bytes.HasPrefix(s.b[s.i:], []byte("true")):
 		s.i += 4
 		return true, true, nil
@@ -514,13 +570,16 @@ func (s *scanner) text() (string, error) {
 		return "", err
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1]), nil
+		return clean(string(raw[1 : len(raw)-1])), nil
 	}
 	text, err := unquote(raw)
 	if err != nil {
-		return "", &TypeError{Want: "a valid string", Got: "a broken escape"}
+		var ok bool
+		if text, ok = unquoteOdd(raw); !ok {
+			return "", &TypeError{Want: "a valid string", Got: "a broken escape"}
+		}
 	}
-	return text, nil
+	return clean(text), nil
 }
 
 // end checks that nothing but white space follows.

@@ -46,21 +46,14 @@ func DecodeSeller(body []byte) (Seller, error) {
 
 // SplitSellers cuts an answer into its sellers without decoding them, by id.
 func SplitSellers(body []byte) (Envelope, map[string][]byte, error) {
+	all := CutSellers(body)
 	raws := map[string][]byte{}
-	s := scanner{b: body}
-	env, err := s.envelope(func(key []byte) (bool, error) {
-		if string(key) != "sellers" {
-			return false, nil
+	for _, e := range all.All {
+		if e.Key != "" && e.Body != nil {
+			raws[e.Key] = e.Body
 		}
-		return true, s.object(func(id []byte) error {
-			raw, err := s.raw()
-			if raw != nil {
-				raws[string(id)] = raw
-			}
-			return err
-		})
-	})
-	return env, raws, err
+	}
+	return all.Envelope, raws, all.Part
 }
 
 // seller decodes a seller. Nothing of it decides, so every field of another type is tolerated.

@@ -2,6 +2,8 @@ package keepa
 
 import (
 	"bytes"
+	"math"
+	"slices"
 	"sort"
 )
 
@@ -122,6 +124,7 @@ func decodeSeries(buf Series, raw []byte, width int) (Series, error) {
 		numbers, err = decodeNumbers(raw)
 		h = points(h[:0], numbers, width)
 	}
+	h = slices.DeleteFunc(h, func(p Point) bool { return p.At < earliest || p.At > latest })
 	for i := 1; i < len(h); i++ {
 		if h[i].At < h[i-1].At {
 			sort.SliceStable(h, func(i, j int) bool { return h[i].At < h[j].At })
@@ -131,9 +134,15 @@ func decodeSeries(buf Series, raw []byte, width int) (Series, error) {
 	return h, err
 }
 
+// unread stands for an element of an array that is no number: its group says nothing.
+const unread = math.MinInt64
+
 // points appends the whole groups of numbers to h.
 func points(h Series, numbers []int64, width int) Series {
 	for i := 0; i+width <= len(numbers); i += width {
+		if slices.Contains(numbers[i:i+width], unread) {
+			continue
+		}
 		p := Point{At: Minute(numbers[i]), Value: int(numbers[i+1]), Shipping: -1}
 		if width == 3 {
 			p.Shipping = int(numbers[i+2])
@@ -143,7 +152,7 @@ func points(h Series, numbers []int64, width int) Series {
 	return h
 }
 
-// decodeNumbers reads a flat array in which null stands for "no data".
+// decodeNumbers reads a flat array in which null stands for "no data"; a fraction or NaN is unread.
 func decodeNumbers(raw []byte) ([]int64, error) {
 	s := scanner{b: raw}
 	numbers := make([]int64, 0, bytes.Count(raw, []byte{','})+1)
@@ -152,9 +161,20 @@ func decodeNumbers(raw []byte) ([]int64, error) {
 	}
 	numbers = numbers[:0]
 	err := s.array(func(int) error {
-		v, ok, err := s.integer()
-		if !ok {
+		c := s.peek()
+		if c == '[' || c == '{' {
+			return s.fail("a whole number")
+		}
+		start := s.i
+		v, ok, err := s.value()
+		switch {
+		case !ok && c == '"': // a history of words is no history
+			s.i = start
+			return s.fail("a whole number")
+		case !ok && c == 'n':
 			v = noData
+		case !ok:
+			v = unread
 		}
 		numbers = append(numbers, v)
 		return err

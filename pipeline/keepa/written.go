@@ -71,7 +71,7 @@ func (r *reader) split(data []byte) bool {
 	return true
 }
 
-// whole says whether the text can be read as JSON, and tells where it stops to be.
+// wholeNumber says whether the text can be read as JSON, and tells where it stops to be.
 func (r *reader) whole(text []byte) bool {
 	var all json.RawMessage
 	err := json.Unmarshal(text, &all)
@@ -190,7 +190,7 @@ func decodeField(name string, raw json.RawMessage, into any) error {
 	case *PriceType:
 		list, err := numbers(raw, false)
 		if err != nil || len(list) != 1 {
-			alone := whole(unquoted(strings.TrimSpace(string(raw))))
+			alone := wholeNumber(unquoted(strings.TrimSpace(string(raw))))
 			if alone != "" {
 				alone = "[" + alone + "]"
 			}
@@ -246,7 +246,7 @@ func numbers(raw json.RawMessage, cents bool) ([]int, error) {
 	for _, e := range elements {
 		text := strings.TrimSpace(string(e))
 		if inner, err := strconv.Unquote(text); err == nil {
-			return nil, fmt.Errorf("must be an array of numbers, and %s is text%s", clip(e), complaint.DidYouMean(whole(inner)))
+			return nil, fmt.Errorf("must be an array of numbers, and %s is text%s", clip(e), complaint.DidYouMean(wholeNumber(inner)))
 		}
 		if text == "null" || strings.ContainsAny(text[:1], "[{tf") {
 			return nil, nil
@@ -260,8 +260,8 @@ func numbers(raw json.RawMessage, cents bool) ([]int, error) {
 	return out, nil
 }
 
-// whole is the text of a whole number that somebody may have meant; "" where it is none.
-func whole(text string) string {
+// wholeNumber is the text of a whole number that somebody may have meant; "" where it is none.
+func wholeNumber(text string) string {
 	if _, wrong := complaint.Whole(text, false); wrong != "" {
 		return ""
 	}
@@ -280,7 +280,7 @@ func proposal(raw json.RawMessage, into any) string {
 			return low
 		}
 	case reflect.Int:
-		return whole(text)
+		return wholeNumber(text)
 	case reflect.Slice:
 		if _, texts := into.(*[]string); texts {
 			return string(append(append([]byte("["), raw...), ']'))

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -52,7 +53,7 @@ func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
 	kept = kept[:min(len(kept), maxRows)]
 	from := min(max(0, sel.page*pageRows+s.drift(sel.page)), len(kept))
 	kept = s.disturbed(kept[from:min(from+pageRows, len(kept))])
-	return len(kept), encodePage(kept, totals)
+	return len(kept), s.encodePage(kept, totals)
 }
 
 // kept are the rows that a query lists, and how many there are in each root
@@ -181,7 +182,7 @@ var rootNames = map[int64]string{
 	1064954: "Office Products", 1055398: "Home & Kitchen", 3375251: "Sports & Outdoors", 172282: "Electronics",
 }
 
-func encodePage(rows []*row, totals map[int64]int) []byte {
+func (s *Sim) encodePage(rows []*row, totals map[int64]int) []byte {
 	var ids []int64
 	for id := range totals {
 		ids = append(ids, id)
@@ -197,7 +198,7 @@ func encodePage(rows []*row, totals map[int64]int) []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.Write(r.body())
+		b.Write(s.odd(oddRows, fmt.Sprint(r.ASIN, r.CreationDate), r.body()))
 	}
 	b.WriteString(`],"drDateIndex":[],"categoryIds":`)
 	b.Write(list(ids))

@@ -125,6 +125,8 @@ type Faults struct {
 	Duplicates int
 	// RowsOff shifts every date of the list's rows: the answer to another question.
 	RowsOff time.Duration
+	// Odd is how many of every thousand rows, products and sellers are odd, each in one of the ways.
+	Odd int
 	// Skew is how far the server's clock is ahead of pipeline time.
 	Skew time.Duration
 	// SpuriousRate, if not 0, is reported as refillRate in every third answer

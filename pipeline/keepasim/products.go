@@ -2,6 +2,7 @@ package keepasim
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -49,7 +50,7 @@ func (s *Sim) products(r *http.Request, c call) result {
 		if body.Bytes()[body.Len()-1] != '[' {
 			body.WriteByte(',')
 		}
-		body.Write(s.cache.body(bodyKey{asin, each}, func() []byte { return p.encode(each) }))
+		body.Write(s.odd(oddProducts, fmt.Sprint(asin, p.creation()), s.cache.body(bodyKey{asin, each}, func() []byte { return p.encode(each) })))
 	}
 	body.WriteByte(']')
 	res.payload = body.Bytes()
@@ -228,7 +229,7 @@ func (s *Sim) sellers(r *http.Request, c call) result {
 		n++
 		b.Write(mustJSON(id))
 		b.WriteByte(':')
-		b.Write(body)
+		b.Write(s.odd(oddSellers, id, body))
 	}
 	b.WriteByte('}')
 	return result{cost: n, items: len(ids), payload: b.Bytes(), took: s.span(20*time.Millisecond, 200*time.Millisecond)}

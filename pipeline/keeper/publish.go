@@ -46,27 +46,26 @@ func (k *keeper) signs(ctx context.Context) (stock.Signs, int, error) {
 }
 
 // answered is when the newest paid answer was stored, pipeline time.
-func (k *keeper) answered(ctx context.Context) (time.Time, error) {
+func (k *keeper) answered(ctx context.Context) (newest time.Time, err error) {
 	stream, err := k.bus.JS.Stream(ctx, pipeline.StreamResponses)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look at %s: %w", pipeline.StreamResponses, err)
+		return newest, fmt.Errorf("look at %s: %w", pipeline.StreamResponses, err)
 	}
-	last := stream.CachedInfo().State.LastSeq
-	if last == 0 {
-		return time.Time{}, nil
+	// Not the stream's last message: that may be an attempt which nobody answered.
+	for _, kind := range []pipeline.Kind{pipeline.KindDeals, pipeline.KindPeek, pipeline.KindCommit, pipeline.KindSeller} {
+		m, err := stream.GetLastMsgForSubject(ctx, fmt.Sprintf("response.*.%s.>", kind))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return newest, fmt.Errorf("look at the newest answer: %w", err)
+		}
+		at, err := time.Parse(pipeline.TimeFormat, m.Header.Get(pipeline.HeaderAt))
+		if err == nil && at.After(newest) { // else put there by hand: it tells nothing
+			newest = at
+		}
 	}
-	m, err := stream.GetMsg(ctx, last)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("look at the newest answer: %w", err)
-	}
-	at, err := time.Parse(pipeline.TimeFormat, m.Header.Get(pipeline.HeaderAt))
-	if err != nil {
-		return time.Time{}, nil //nolint:nilerr // put there by hand: it tells nothing
-	}
-	return at, nil
+	return newest, nil
 }
 
 // publish says what changed and offers what is due. Each message has an identity

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -13,10 +12,12 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/shed"
 	"ratchet/pipeline/stage"
+	"ratchet/pipeline/token"
 	"ratchet/pipeline/work"
 )
 
@@ -25,16 +26,10 @@ type fact struct {
 	Answer  answers.Answer
 	Stored  *deal.Deal // the deal that a refresh is about; nil without one
 	Missing bool       // Keepa answered and left it out
+	Tally   token.Tally
 	Line    *shed.Line // it is not worth what it would cost
 	Err     error      // not now
 }
-
-// The reasons for which work comes back although no call failed.
-var (
-	errNoSpend   = errors.New("the operator's wish is nospend, and no stored answer serves")
-	errOrdered   = errors.New("another worker is buying this answer")
-	errElsewhere = errors.New("another domain: one call asks one")
-)
 
 // gather finds stored answers and buys the rest under the step's claim.
 func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error) {
@@ -45,7 +40,7 @@ func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error
 		if u.Survivor.Domain == domain {
 			here = append(here, i)
 		} else {
-			facts[i].Err = errElsewhere
+			facts[i].Err = work.ErrElsewhere
 		}
 	}
 	if err := work.Name(ctx, l.bus, units); err != nil {
@@ -66,7 +61,7 @@ func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error
 	}
 	if l.claim == nil {
 		for _, i := range missing {
-			facts[i].Err = errNoSpend
+			facts[i].Err = work.ErrNoSpend
 		}
 		return facts, nil
 	}
@@ -77,7 +72,8 @@ func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error
 func (l *peekLoop) serve(ctx context.Context, domain int, units []work.Unit, of []int, facts []fact) ([]int, error) {
 	wants := make([]answers.Want, len(of))
 	for k, i := range of {
-		wants[k] = answers.Want{Key: units[i].Survivor.ASIN, WorkID: units[i].ID, Limit: l.limit(units[i])}
+		u := units[i]
+		wants[k] = answers.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: l.limit(u)}
 	}
 	stored, err := answers.Serving(ctx, l.bus, domain, pipeline.KindPeek, wants, l.env.Now())
 	if err != nil {
@@ -96,6 +92,9 @@ func (l *peekLoop) serve(ctx context.Context, domain int, units []work.Unit, of 
 
 // limit is how old another work's answer may be: a refresh wants news.
 func (l *peekLoop) limit(u work.Unit) time.Duration {
+	if u.Survivor.Pay {
+		return 0
+	}
 	switch u.Survivor.Source {
 	case pipeline.SourceRefresh, pipeline.SourceRepair:
 		return 0
@@ -131,7 +130,7 @@ func (l *peekLoop) order(ctx context.Context, domain int, units []work.Unit, mis
 			continue
 		}
 		for _, i := range byASIN[asin] {
-			facts[i].Err = errOrdered
+			facts[i].Err = work.ErrOrdered
 		}
 	}
 	if ours, err = l.serve(ctx, domain, units, ours, facts); err != nil {
@@ -140,66 +139,103 @@ func (l *peekLoop) order(ctx context.Context, domain int, units []work.Unit, mis
 	if len(ours) == 0 {
 		return l.close(ctx, 0, nil)
 	}
+	if ours, err = l.payable(ctx, domain, units, ours, facts); err != nil || len(ours) == 0 {
+		return errors.Join(err, l.close(ctx, 0, nil))
+	}
 	return l.buy(ctx, domain, units, ours, facts)
+}
+
+// payable fills in what became of earlier calls and returns the units that may be paid for once more.
+func (l *peekLoop) payable(ctx context.Context, domain int, units []work.Unit, of []int, facts []fact) ([]int, error) {
+	works := make([]string, len(of))
+	for k, i := range of {
+		works[k] = units[i].ID
+	}
+	tallies, err := answers.Tallies(ctx, l.bus, domain, pipeline.KindPeek, works)
+	if err != nil {
+		return nil, err
+	}
+	var ours []int
+	for _, i := range of {
+		if facts[i].Tally = tallies[units[i].ID]; facts[i].Tally.Paid < pipeline.MaxPaid {
+			ours = append(ours, i)
+		}
+	}
+	return ours, nil
 }
 
 // buy asks Keepa. It stores what was bought before anything interprets it, under
 // the first work that wants it.
 func (l *peekLoop) buy(ctx context.Context, domain int, units []work.Unit, buy []int, facts []fact) error {
-	var wanted []string
+	var wanted, works []string
 	for _, i := range buy {
+		works = append(works, units[i].ID)
 		if asin := units[i].Survivor.ASIN; !slices.Contains(wanted, asin) {
 			wanted = append(wanted, asin)
 		}
 	}
+	if err := answers.Begin(ctx, l.bus, domain, pipeline.KindPeek, works, l.claim.ID()); err != nil {
+		return errors.Join(err, l.close(ctx, 0, nil))
+	}
 	answer, err := l.keepa.Products(ctx, l.claim, domain, wanted, false)
+	bought := work.Bought(l.claim, domain, pipeline.KindPeek, answer)
 	if err != nil {
 		for _, i := range buy {
 			facts[i].Err = err
 		}
-		return l.refused(ctx, err)
+		return errors.Join(work.KeepRefused(ctx, l.bus, bought, err), l.refused(ctx, err))
 	}
-	l.fuse.Worked()
 	l.pulse.Paid(answer.Consumed)
-	_, raw, err := keepa.SplitProducts(answer.Body)
-	if err != nil {
-		for _, i := range buy {
-			facts[i].Err = err
-		}
-		return l.close(ctx, answer.Consumed, answer.Reading)
-	}
-	body := map[string][]byte{}
-	for _, r := range raw {
-		body[r.ASIN] = r.Body
-	}
-	var keep []answers.Answer
-	at := map[string]int{} // in keep, by ASIN
-	share := (answer.Consumed + max(1, len(raw)) - 1) / max(1, len(raw))
-	for _, i := range buy {
-		asin := units[i].Survivor.ASIN
-		got, ok := body[asin]
-		if _, kept := at[asin]; kept || !ok {
-			facts[i].Missing = !ok
-			continue
-		}
-		at[asin] = len(keep)
-		keep = append(keep, answers.Answer{
-			Domain: domain, Kind: pipeline.KindPeek, Key: asin, Body: got, Request: answer.Request,
-			RequestID: l.claim.ID(), WorkID: units[i].ID, Cost: share, AnsweredAt: answer.AnsweredAt,
-		})
-	}
+	keep, at := l.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
 	// The answer is paid for and only in memory: it is stored before anything
 	// looks at it. Dying on the next line buys it again.
-	kept, err := answers.Put(ctx, l.bus, keep)
+	kept, err := bought.Keep(ctx, l.bus, keep)
 	if err != nil {
-		return errors.Join(err, l.close(ctx, answer.Consumed, answer.Reading))
+		return errors.Join(err, l.end(ctx, answer))
 	}
 	for _, i := range buy {
 		if k, ok := at[units[i].Survivor.ASIN]; ok {
 			facts[i].Answer = kept[k]
 		}
 	}
-	return l.close(ctx, answer.Consumed, answer.Reading)
+	return l.end(ctx, answer)
+}
+
+// sort says what of an answer is stored for which ASIN, and marks the units for which there is nothing.
+func (l *peekLoop) sort(
+	units []work.Unit, buy []int, facts []fact, bought *work.Purchase, all keepa.Elements, wanted []string,
+) ([]answers.Answer, map[string]int) {
+	found, extra := all.For(wanted)
+	if extra > 0 {
+		l.pulse.Count("products_not_asked_for", extra)
+	}
+	bought.Odd = !all.Whole()
+	var keep []answers.Answer
+	at := map[string]int{} // in keep, by ASIN
+	share := (bought.Consumed + max(1, len(found)) - 1) / max(1, len(found))
+	for _, i := range buy {
+		asin := units[i].Survivor.ASIN
+		e, ok := found[asin]
+		_, kept := at[asin]
+		switch {
+		case kept:
+		case ok:
+			at[asin] = len(keep)
+			keep = append(keep, bought.Part(asin, units[i].ID, e, share))
+		case all.Part != nil:
+			facts[i].Err = work.ErrPart
+		default:
+			facts[i].Missing, bought.Odd = true, true
+		}
+	}
+	return keep, at
+}
+
+// end ends the step's claim at the price of an answer.
+func (l *peekLoop) end(ctx context.Context, answer gateway.Answer) error {
+	c := l.claim
+	l.claim = nil
+	return work.End(ctx, l.env, l.pulse, &l.fuse, c, answer)
 }
 
 // deals finds the newest deal of every refresh, which its peek may confirm.
@@ -241,24 +277,29 @@ func dealOf(m bus.Read) *deal.Deal {
 	return &d
 }
 
-// missingTries is how often a product that Keepa left out is asked for.
-const missingTries = 3
-
 // decide translates a fact into effects.
 func (l *peekLoop) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.Effect] {
+	cause := f.Err
+	if f.Missing && f.Tally.Answered+1 < pipeline.MaxPaid {
+		cause = work.ErrLeftOut
+	}
 	switch {
-	case f.Err != nil, f.Missing && u.Deliveries < missingTries:
+	case cause != nil:
+		l.pulse.Again(l.env.Log, u.ID, cause)
 		return stage.Decision[work.Effect]{Again: work.Postpone(l.env)}
 	case f.Line != nil:
 		return l.conclude(u, ruling.Shed(l.judge, u.Work, *f.Line, now))
 	case f.Missing:
-		return l.conclude(u, ruling.NotFound(l.judge, pipeline.LookPeek, u.Work, 0, now))
+		return work.Dead(l.conclude(u, ruling.NotFound(l.judge, pipeline.LookPeek, u.Work, 0, now)), ruling.ReasonNotFound, "the answers came without it")
+	case f.Tally.Paid >= pipeline.MaxPaid:
+		return work.Dead(l.conclude(u, ruling.NoAnswer(l.judge, pipeline.LookPeek, u.Work, now)), ruling.ReasonNoAnswer,
+			"paid for as often as work may be, and no answer came whole")
 	}
 	r := ruling.Peek(l.judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
 	l.flood.saw(r.Verdict.Outcome)
 	d := l.conclude(u, r)
 	if r.Unreadable != nil {
-		d.Never = fmt.Sprintf("%s: %v", r.Verdict.Reason, r.Unreadable)
+		d = work.Dead(d, r.Verdict.Reason, f.Answer.Place()+": "+r.Unreadable.Error())
 	}
 	return d
 }

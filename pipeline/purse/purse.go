@@ -236,11 +236,18 @@ func (c *Claim) Close(ctx context.Context, consumed int, r *pipeline.Reading) er
 	return c.close(ctx, consumed, r)
 }
 
+// CloseFailed ends a claim whose call brought no answer and whose price is known.
+func (c *Claim) CloseFailed(ctx context.Context, consumed int, r *pipeline.Reading, note string) error {
+	e := c.entry(pipeline.EventClose, consumed)
+	e.API, e.Note = r, "failed: "+note
+	return c.end(ctx, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
+}
+
 // CloseUnknown ends a claim whose answer never arrived. It settles nothing; tokend
 // asks Keepa for the balance, and what the call cost shows as drift.
 func (c *Claim) CloseUnknown(ctx context.Context, note string) error {
 	e := c.entry(pipeline.EventClose, 0)
-	e.Note = "outcome unknown: " + note
+	e.Note = token.NoteUnknown + ": " + note
 	return c.end(ctx, e, func(g token.Grant) token.Grant { return g.SettleUnknown(c.id) })
 }
 

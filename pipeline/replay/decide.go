@@ -173,6 +173,9 @@ func (b *bench) fromAnswers(ctx context.Context, p *past, e evidence, find selle
 	if e.lost != "" {
 		return decided{lost: e.lost}, nil
 	}
+	if e.answer == nil && p.reason == ruling.ReasonNoAnswer {
+		return b.ruled(p, ruling.NoAnswer(b.judge, b.look, e.work, p.decidedAt).Verdict, decided{}), nil
+	}
 	if e.answer == nil {
 		return b.ruled(p, ruling.NotFound(b.judge, b.look, e.work, p.tokens, p.decidedAt).Verdict, decided{}), nil
 	}

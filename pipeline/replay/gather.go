@@ -120,7 +120,7 @@ func ownAnswers(p *past, w ruling.Work) ([]uint64, string) {
 		return nil, lostBroken
 	}
 	rest := p.responses[len(before):]
-	if len(rest) == 0 && p.reason != ruling.ReasonNotFound {
+	if len(rest) == 0 && p.reason != ruling.ReasonNotFound && p.reason != ruling.ReasonNoAnswer {
 		return nil, lostLook
 	}
 	var out []uint64

@@ -7,6 +7,7 @@ package ruling
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,6 +65,15 @@ func Skip(j *verdict.Judge, w Work, now time.Time) Ruling {
 	return Ruling{Verdict: w.verdict(pipeline.LookPeek, f, j.Version(), 0, nil, Instant(now))}
 }
 
+// ReasonNoAnswer is why work fails that was paid for as often as work may be, and no answer came whole.
+const ReasonNoAnswer = "no_answer"
+
+// NoAnswer is the verdict on work that may not be paid for again.
+func NoAnswer(j *verdict.Judge, look pipeline.Look, w Work, now time.Time) Ruling {
+	f := verdict.Finding{Outcome: pipeline.Fail, Reason: ReasonNoAnswer}
+	return Ruling{Verdict: w.paid(look, f, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))}
+}
+
 // NotFound is the verdict of a paid look at a product that Keepa does not know.
 func NotFound(j *verdict.Judge, look pipeline.Look, w Work, tokens int, now time.Time) Ruling {
 	f := verdict.Finding{Outcome: pipeline.Fail, Reason: ReasonNotFound}
@@ -98,7 +108,7 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 			f = confirmed
 		}
 	}
-	r := Ruling{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now), Changed: product.Changed}
+	r := Ruling{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now), Changed: product.Changed, Unreadable: unread(f, product)}
 	if f.Deal != nil {
 		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
 	}
@@ -119,7 +129,7 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 		ids = append(ids, s.ID)
 	}
 	f := j.Commit(w.Row, product, known(sellers, &product.Changed), now)
-	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), tokens, ids, now), Changed: product.Changed}
+	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), tokens, ids, now), Changed: product.Changed, Unreadable: unread(f, product)}
 	if f.Outcome == pipeline.Accept && f.Deal != nil {
 		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
 	}
@@ -161,6 +171,19 @@ func Nobody(body []byte) bool { return string(body) == "null" }
 
 // Instant is t as it is stored: UTC, whole milliseconds.
 func Instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// unread is why a rule could not read a history that it needs; nil where it could.
+func unread(f verdict.Finding, p keepa.Product) error {
+	if f.Outcome != pipeline.Fail || f.Reason != verdict.ReasonUnreadable {
+		return nil
+	}
+	for t := range keepa.PriceTypes {
+		if _, err := p.Series(keepa.PriceType(t)); err != nil {
+			return err
+		}
+	}
+	return errors.New(f.Says)
+}
 
 func unreadable() verdict.Finding {
 	return verdict.Finding{Outcome: pipeline.Fail, Reason: reasonUnreadable}

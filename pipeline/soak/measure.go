@@ -243,6 +243,9 @@ func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
 		for _, id := range d.Header[pipeline.HeaderWorkID] {
 			waiting[id] = true // buried with its reason, ready to be driven again
 		}
+		if row, ok := buriedRow(d); ok {
+			w.fates[row] = watermark.Decided
+		}
 		return nil
 	})
 	for id := range w.listed {
@@ -262,6 +265,16 @@ func works(ctx context.Context, b *bus.Bus, sum *tally.Tally) (workSet, error) {
 		}
 	}
 	return w, err
+}
+
+// buriedRow is the row of the deal list that a dead letter holds.
+func buriedRow(d pipeline.Dead) (watermark.Row, bool) {
+	var row struct {
+		ASIN         string         `json:"asin"`
+		CreationDate watermark.Mark `json:"creationDate"`
+	}
+	ok := len(d.Header[pipeline.HeaderQuery]) > 0 && json.Unmarshal(d.Body, &row) == nil && row.ASIN != ""
+	return watermark.Row{ASIN: row.ASIN, At: row.CreationDate}, ok
 }
 
 // settledUpTo is, for each durable of a stream, the sequence up to which all its

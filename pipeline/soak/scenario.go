@@ -78,7 +78,7 @@ func All() []Scenario {
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
 		discoveryWeek(), churnWeek(), listOutage13h(), orderChaos(),
 		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
-		flood10k(), clickhouseOut2h(),
+		flood10k(), clickhouseOut2h(), oddFeed(7 * 24 * time.Hour),
 	}
 }
 

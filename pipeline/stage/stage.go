@@ -56,7 +56,8 @@ type Settler interface {
 type Decision[Out any] struct {
 	Out   []Out         // applied, in order, before the item is settled
 	Again time.Duration // > 0: bring it back after this long, machine time
-	Never string        // != "": bury it, for this reason
+	Never string        // != "": bury it, for this reason, a code
+	Cause string        // of Never, for people
 }
 
 // Loop is a stage: functions that touch the world around one that does not.
@@ -173,7 +174,7 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 func (l Loop[In, Fact, Out]) decide(in In, fact Fact, now time.Time) (d Decision[Out]) {
 	defer func() {
 		if p := recover(); p != nil {
-			d = Decision[Out]{Never: fmt.Sprintf("decision panicked: %v", p)}
+			d = Decision[Out]{Never: "panic", Cause: fmt.Sprintf("the decision panicked: %v", p)}
 		}
 	}()
 	return l.Decide(in, fact, now)
@@ -182,7 +183,11 @@ func (l Loop[In, Fact, Out]) decide(in In, fact Fact, now time.Time) (d Decision
 func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, d Decision[Out]) error {
 	switch {
 	case d.Never != "":
-		return l.bury(ctx, item, d.Never, nil)
+		var cause error
+		if d.Cause != "" {
+			cause = errors.New(d.Cause)
+		}
+		return l.bury(ctx, item, d.Never, cause)
 	case d.Again > 0:
 		return item.Settle.Again(ctx, d.Again)
 	default:

@@ -35,6 +35,7 @@ type Read struct {
 	round    int
 	news     int // ASINs that this round showed first
 	next     int
+	skipped  bool // the page before could not be read
 }
 
 // shown is what the next page is compared with.
@@ -67,7 +68,7 @@ func (r *Read) Distinct() int { return len(r.seen) }
 
 // Take is the read after one more page.
 func (r *Read) Take(p Page) {
-	r.Pages, r.Listed = r.Pages+1, r.Listed+len(p.Rows)
+	r.Pages, r.Listed, r.skipped = r.Pages+1, r.Listed+len(p.Rows), false
 	if r.Odd = p.Odd(); r.Odd != "" {
 		r.Done = true
 		return
@@ -85,6 +86,17 @@ func (r *Read) Take(p Page) {
 	}
 	r.cover(p)
 	r.turn(p)
+}
+
+// Skip is the read without a page that was paid for and cannot be read: the seam that it leaves is owed. A list that
+// begins with such a page, or has two in a row, is no list that anything may be concluded from.
+func (r *Read) Skip(index int, why string) {
+	r.Pages++
+	if index == 0 || r.skipped || index+1 >= r.Most {
+		r.Odd, r.Done = why, true
+		return
+	}
+	r.skipped, r.next = true, index+1
 }
 
 func (r *Read) count(total int) {

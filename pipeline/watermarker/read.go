@@ -2,6 +2,7 @@ package watermarker
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -82,12 +83,15 @@ func (w *watermarker) resume(ctx context.Context, q query, s watermark.State, pl
 		if _, more := r.moves.Next(); !ours || !more {
 			return nil
 		}
-		list, err := keepa.DecodeDealPage(a.Body)
-		if err != nil || !list.Listed() {
-			return nil //nolint:nilerr // it could not be read then either, and was bought again
+		list, why, odd := decodePage(a.Body)
+		switch {
+		case why == nil:
+			last = a.AnsweredAt
+			return r.take(ctx, index, &list, a.RequestID)
+		case odd:
+			return r.skip(ctx, index, a, why)
 		}
-		last = a.AnsweredAt
-		return r.take(ctx, index, &list, a.RequestID)
+		return nil // it came in part, or without a list: it was or is bought again
 	})
 	if err != nil {
 		return nil, fmt.Errorf("go on with a read: %w", err)
@@ -135,34 +139,96 @@ func (r *read) page(ctx context.Context, index int) error {
 	}
 	ctx, cancel := r.w.graceful(ctx)
 	defer cancel()
-	answer, err := r.w.keepa.Deals(ctx, claim, int(r.q.Domain), r.q.Encode(index))
-	if err != nil {
-		return errors.Join(err, work.Refused(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, err))
+	spent, err := r.begin(ctx, index, claim)
+	if err != nil || spent {
+		return errors.Join(err, claim.Close(ctx, 0, nil))
 	}
-	r.w.fuse.Worked()
+	domain := int(r.q.Domain)
+	answer, err := r.w.keepa.Deals(ctx, claim, domain, r.q.Encode(index))
+	bought := work.Bought(claim, domain, pipeline.KindDeals, answer)
+	if err != nil {
+		return errors.Join(err, work.KeepRefused(ctx, r.w.bus, bought, err), work.Refused(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, err))
+	}
 	r.w.pulse.Paid(answer.Consumed)
-	_, err = answers.Put(ctx, r.w.bus, []answers.Answer{{
-		Domain: int(r.q.Domain), Kind: pipeline.KindDeals, Key: fmt.Sprintf("%s-%d", r.q.Name, index), Body: answer.Body,
-		Request: answer.Request, RequestID: claim.ID(), Cost: answer.Consumed, AnsweredAt: answer.AnsweredAt,
-	}})
-	if err := errors.Join(err, claim.Close(ctx, answer.Consumed, answer.Reading)); err != nil {
+	key := fmt.Sprintf("%s-%d", r.q.Name, index)
+	_, fits := answers.Fit(answer.Body)
+	bought.Odd = !fits
+	kept, err := bought.Keep(ctx, r.w.bus, []answers.Answer{bought.Part(key, "", keepa.Element{Body: answer.Body}, answer.Consumed)})
+	if err := errors.Join(err, work.End(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, answer)); err != nil {
 		return err
 	}
-	list, err := keepa.DecodeDealPage(answer.Body)
-	if err == nil && !list.Listed() {
-		err = errNoList
+	list, why, odd := decodePage(answer.Body)
+	switch {
+	case why == nil:
+		return r.take(ctx, index, &list, claim.ID())
+	case odd:
+		return r.skip(ctx, index, kept[0], why)
 	}
+	// It came in part: its rows are worked on, and the page is bought again.
+	if _, err := r.publish(ctx, &list, claim.ID()); err != nil {
+		return err
+	}
+	r.w.pulse.Again(r.w.env.Log, key, why)
+	return fmt.Errorf("decode page %d: %w", index, why)
+}
+
+// decodePage decodes a page. why is set where it is no whole list; odd says that the answer is complete all the same, so
+// that another would say the same.
+func decodePage(body []byte) (list keepa.DealPage, why error, odd bool) {
+	list, err := keepa.DecodeDealPage(body)
+	switch {
+	case err != nil:
+		_, cut := keepa.DecodeEnvelope(body)
+		if cut == nil {
+			return list, err, true
+		}
+		return list, fmt.Errorf("%w: %w", work.ErrPart, err), false
+	case !list.Listed():
+		return list, errNoList, false
+	}
+	return list, nil, false
+}
+
+// begin says that a page of this read is about to be bought. A page that was paid for as often as work may be is
+// skipped, with a dead letter.
+func (r *read) begin(ctx context.Context, index int, claim *purse.Claim) (spent bool, err error) {
+	domain, id := int(r.q.Domain), r.workOf(index)
+	tallies, err := answers.Tallies(ctx, r.w.bus, domain, pipeline.KindDeals, []string{id})
 	if err != nil {
-		// The answer is stored, but what it says cannot be read: another one may
-		// differ, so it is asked for again, later and later.
-		r.w.fuse.Failed(r.w.env)
-		return fmt.Errorf("decode page %d: %w", index, err)
+		return false, err
 	}
-	return r.take(ctx, index, &list, claim.ID())
+	if tallies[id].Paid < pipeline.MaxPaid {
+		return false, answers.Begin(ctx, r.w.bus, domain, pipeline.KindDeals, []string{id}, claim.ID())
+	}
+	why := fmt.Sprintf("page %d was paid for %d times and never came whole", index, pipeline.MaxPaid)
+	key := fmt.Sprintf("page-%s-%d", r.q.Name, index)
+	err = r.dead(ctx, key, "dead:"+key+":"+id, pipeline.Dead{Reason: "no_answer", Error: why, Header: r.head("", 0)})
+	r.moves.Skip(index, why)
+	return true, err
+}
+
+// workOf names a page of this read as work.
+func (r *read) workOf(index int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%d", r.state.Read.ID, index))
+	return fmt.Sprintf("%x", sum[:12])
+}
+
+// skip goes on without a page that is stored and cannot be read. Its dead letter names it, and drives it again from
+// the stored bytes.
+func (r *read) skip(ctx context.Context, index int, a answers.Answer, why error) error {
+	sequence, _ := strconv.ParseUint(a.ID, 10, 64) // ours
+	key := fmt.Sprintf("page-%s-%d", r.q.Name, index)
+	err := r.dead(ctx, key, "dead:"+key+":"+a.RequestID, pipeline.Dead{
+		Reason: "unreadable_page", Error: fmt.Sprintf("call %s, page %d: %v", a.RequestID, index, why),
+		Stream: pipeline.StreamResponses, Sequence: sequence, Subject: pipeline.SubjectResponse(int(r.q.Domain), pipeline.KindDeals, a.Key),
+		Header: r.head(a.RequestID, index),
+	})
+	r.moves.Skip(index, fmt.Sprintf("page %d cannot be read", index))
+	return err
 }
 
 // errNoList means that an answer held no list at all: it is not a list of no rows.
-var errNoList = errors.New("the answer holds no list")
+var errNoList = fmt.Errorf("%w: no list in it", work.ErrLeftOut)
 
 // claim waits for a page's tokens; it holds nothing meanwhile.
 func (r *read) claim(ctx context.Context) (*purse.Claim, error) {
@@ -197,12 +263,12 @@ func (r *read) take(ctx context.Context, index int, list *keepa.DealPage, claim 
 	if odd := page.Odd(); odd != "" {
 		r.w.pulse.Count("list_shape_anomaly", 1)
 		r.w.env.Log.Warn("list has a strange shape, nothing is concluded from it", "query", r.q.ID(), "why", odd)
-	} else {
-		var err error
-		if err = r.buryUnread(ctx, list.Unread); err != nil {
+		if _, err := r.putAside(ctx, list, claim); err != nil {
 			return err
 		}
-		if fresh, err = r.publish(ctx, list.Rows); err != nil {
+	} else {
+		var err error
+		if fresh, err = r.publish(ctx, list, claim); err != nil {
 			return err
 		}
 	}
@@ -226,7 +292,7 @@ func (q query) page(index int, list *keepa.DealPage) watermark.Page {
 		p.Updated = max(p.Updated, watermark.Mark(row.LastUpdate))
 	}
 	for _, row := range list.Unread {
-		p.Rows = append(p.Rows, watermark.Row{ASIN: unreadKey(row)}) // it takes a place on the page
+		p.Rows = append(p.Rows, watermark.Row{ASIN: rowKey(row.Raw)}) // it takes a place on the page
 	}
 	return p
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"time"
 
 	"ratchet/pipeline"
@@ -15,23 +16,19 @@ import (
 
 // publish makes candidates of the rows that nobody decided or offered yet, returns
 // when the stream has them, and counts them.
-func (r *read) publish(ctx context.Context, rows []keepa.DealRow) (int, error) {
+// What cannot be decided on is put aside.
+func (r *read) publish(ctx context.Context, list *keepa.DealPage, call string) (int, error) {
+	rows, err := r.putAside(ctx, list, call)
+	if err != nil {
+		return 0, err
+	}
 	now := r.w.env.Now()
 	var fresh []*keepa.DealRow
 	var ids []pipeline.Identity
-	for i := range rows {
-		row := &rows[i]
-		id := r.identity(row)
-		if r.seen[id] {
-			continue
+	for _, row := range rows {
+		if id := r.identity(row); !r.seen[id] {
+			fresh, ids = append(fresh, row), append(ids, id)
 		}
-		if !pipeline.ValidASIN(row.ASIN) {
-			if err := r.bury(ctx, row); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		fresh, ids = append(fresh, row), append(ids, id)
 	}
 	known, err := r.known(ctx, ids)
 	if err != nil {
@@ -60,6 +57,25 @@ func (r *read) publish(ctx context.Context, rows []keepa.DealRow) (int, error) {
 		}
 	}
 	return len(ms), r.w.bus.PublishAll(ctx, ms)
+}
+
+// putAside buries the rows of a page that nobody can decide on, and returns the others.
+func (r *read) putAside(ctx context.Context, list *keepa.DealPage, call string) ([]*keepa.DealRow, error) {
+	if err := r.buryUnread(ctx, list.Unread, call); err != nil {
+		return nil, err
+	}
+	var rows []*keepa.DealRow
+	for i := range list.Rows {
+		row := &list.Rows[i]
+		if pipeline.ValidASIN(row.ASIN) && row.CreationDate > 0 {
+			rows = append(rows, row)
+			continue
+		}
+		if err := r.bury(ctx, row, call, list.Positions[i]); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // known are the identities that were decided, or offered and wait.
@@ -102,34 +118,57 @@ func (r *read) candidate(row *keepa.DealRow, id pipeline.Identity, queries []str
 		pipeline.Candidate{Identity: id, Queries: queries, Source: source, ListSeenAt: now, Row: row.Raw})
 }
 
-// bury puts aside a row without a proper ASIN, because it may not enter a subject.
-func (r *read) bury(ctx context.Context, row *keepa.DealRow) error {
-	key := fmt.Sprintf("row-%x", row.ASIN)
-	if len(key) > 64 {
-		key = key[:64]
+// bury puts aside a row without a proper ASIN, because it may not enter a subject, or without a date, because it has
+// no identity.
+func (r *read) bury(ctx context.Context, row *keepa.DealRow, call string, position int) error {
+	reason, why := "no_date", "creationDate is no time"
+	if !pipeline.ValidASIN(row.ASIN) {
+		reason, why = "bad_asin", fmt.Sprintf("%q is no ASIN", short(row.ASIN))
 	}
-	return r.dead(ctx, key, "dead:"+key+":"+fmt.Sprint(row.CreationDate), pipeline.Dead{
-		Reason: "bad_asin", Error: fmt.Sprintf("%q is no ASIN", row.ASIN), Body: row.Raw,
-	})
+	return r.buryRow(ctx, reason, why, row.Raw, call, position)
 }
+
+// short is a text as a letter shows it.
+func short(s string) string { return s[:min(len(s), 40)] }
 
 // buryUnread puts aside rows that cannot be decided on: one of them costs the others
 // nothing.
-func (r *read) buryUnread(ctx context.Context, rows []keepa.UnreadRow) error {
+func (r *read) buryUnread(ctx context.Context, rows []keepa.UnreadRow, call string) error {
 	for _, row := range rows {
-		key := unreadKey(row)
-		err := r.dead(ctx, key, "dead:"+key, pipeline.Dead{Reason: "unreadable_row", Error: row.Err.Error(), Body: row.Raw})
-		if err != nil {
+		if err := r.buryRow(ctx, "unreadable_row", row.Err.Error(), row.Raw, call, row.Position); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unreadKey names a row by what it says, so that the same row is buried once.
-func unreadKey(row keepa.UnreadRow) string {
-	sum := sha256.Sum256(row.Raw)
+// mostRow is how much of a row a letter holds; its page is stored whole.
+const mostRow = 1 << 20
+
+// buryRow writes the letter of a row, unless an earlier page has listed the same row.
+func (r *read) buryRow(ctx context.Context, reason, why string, raw []byte, call string, position int) error {
+	key := rowKey(raw)
+	subject := pipeline.SubjectDead(string(pipeline.StageWatermarker), key)
+	if there, err := r.w.bus.Newest(ctx, pipeline.StreamDead, []string{subject}, bus.Until{}); err != nil || len(there) > 0 {
+		return err
+	}
+	return r.dead(ctx, key, "dead:"+key, pipeline.Dead{
+		Reason: reason, Error: fmt.Sprintf("%s (call %s, position %d)", why, call, position), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
+	})
+}
+
+// rowKey names a row by what it says, so that the same row is buried once.
+func rowKey(raw []byte) string {
+	sum := sha256.Sum256(raw)
 	return fmt.Sprintf("row-%x", sum[:12])
+}
+
+// head is what a letter needs so that its row can be offered after all.
+func (r *read) head(call string, position int) map[string][]string {
+	return map[string][]string{
+		pipeline.HeaderRequestID: {call}, pipeline.HeaderPosition: {strconv.Itoa(position)}, pipeline.HeaderQuery: {r.q.ID()},
+		pipeline.HeaderDomain: {strconv.Itoa(int(r.q.Domain))}, pipeline.HeaderPriceType: {strconv.Itoa(int(r.q.PriceType))},
+	}
 }
 
 func (r *read) dead(ctx context.Context, key, id string, d pipeline.Dead) error {

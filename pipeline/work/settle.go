@@ -22,5 +22,5 @@ func Refused(ctx context.Context, env daemon.Env, pulse *Pulse, fuse *Fuse, c *p
 	if e.MayHaveCost() {
 		return c.CloseUnknown(ctx, string(e.Kind))
 	}
-	return c.Close(ctx, e.Consumed, e.Reading)
+	return c.CloseFailed(ctx, e.Consumed, e.Reading, string(e.Kind))
 }

@@ -24,6 +24,11 @@ type Unit struct {
 	Origin     string // where it stands: STREAM/SEQUENCE
 	Sequence   uint64
 	Deliveries uint64
+
+	// The message as it was delivered, for dead letters.
+	Subject string
+	Header  map[string][]string
+	Body    []byte
 }
 
 // Identity is what is being decided.
@@ -33,7 +38,10 @@ func (u Unit) Identity() pipeline.Identity { return u.Survivor.Identity }
 func Read(schema string) func(stage.Item) (Unit, error) {
 	return func(it stage.Item) (Unit, error) {
 		w, err := post.Work(schema, it.Header, it.Body)
-		return Unit{Work: w, Origin: post.Origin(it.Stream, it.Sequence), Sequence: it.Sequence, Deliveries: it.Deliveries}, err
+		return Unit{
+			Work: w, Origin: post.Origin(it.Stream, it.Sequence), Sequence: it.Sequence, Deliveries: it.Deliveries,
+			Subject: it.Subject, Header: it.Header, Body: it.Body,
+		}, err
 	}
 }
 
@@ -125,9 +133,10 @@ func Nap(env daemon.Env) time.Duration {
 
 // Pulse is a daemon's heartbeat, kept by its loops.
 type Pulse struct {
-	mu  sync.Mutex
-	now func() time.Time
-	h   pipeline.Heartbeat
+	mu   sync.Mutex
+	now  func() time.Time
+	h    pipeline.Heartbeat
+	back map[string]back // work that was handed back
 }
 
 // NewPulse is a pulse on pipeline time.
@@ -139,6 +148,9 @@ func NewPulse(env daemon.Env) *Pulse {
 func (p *Pulse) Beat() pipeline.Heartbeat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.back) > 0 {
+		p.show()
+	}
 	h := p.h
 	h.Counters = maps.Clone(h.Counters)
 	return h

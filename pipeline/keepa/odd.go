@@ -1,0 +1,269 @@
+package keepa
+
+import (
+	"bytes"
+	"encoding/json"
+	"html"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// One policy for values whose type wanders, for every decoder:
+//
+//   - a number may come as text or as a whole float, NaN and Infinity are values that nobody can read;
+//   - a flag may come as 0 or 1 or as text, an optional object as [] or null;
+//   - a time that no calendar of ours holds is absent;
+//   - text is cleaned of control characters and invalid UTF-8;
+//   - a number that no double holds, and nesting beyond maxDepth, make the element around it unreadable.
+
+// wantDouble is what a number is that Keepa can have meant.
+const wantDouble = "a number that a double holds"
+
+// hard says whether an error makes its whole element unreadable, whichever field it came from.
+func (e *TypeError) hard() bool { return e.Want == wantDouble || e.Want == wantShallow }
+
+// word consumes what stands unquoted where a value should be: NaN, Infinity, None.
+func (s *scanner) word() []byte {
+	start := s.i
+	for s.i < len(s.b) && (s.b[s.i]|0x20 >= 'a' && s.b[s.i]|0x20 <= 'z') {
+		s.i++
+	}
+	return s.b[start:s.i]
+}
+
+// textNumber reads a number that came as text; false where it is no number.
+func (s *scanner) textNumber() (float64, int64, bool, error) {
+	raw, err := s.rawString()
+	if err != nil {
+		return 0, 0, false, err
+	}
+	text := strings.TrimSpace(string(raw[1 : len(raw)-1]))
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return float64(n), n, true, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0, 0, false, nil
+	}
+	return f, 0, true, nil
+}
+
+// whole is a float without a fraction as an integer; false for any other.
+func whole(f float64) (int64, bool) {
+	if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// value is one number of an array. What is no whole number is noData, so that the others keep their places.
+func (s *scanner) value() (int64, bool, error) {
+	start := s.i
+	n, ok, err := s.integer()
+	if err == nil {
+		return n, ok, nil
+	}
+	typed, soft := err.(*TypeError) //nolint:errorlint // made by integer, never wrapped
+	if !soft || typed.hard() {
+		return 0, false, err
+	}
+	s.i = start
+	return 0, false, s.skip()
+}
+
+// account reads a number of the envelope: what is not one is absent, since a paid answer is never refused for its account.
+func (s *scanner) account(round func(float64) float64) (int64, bool, error) {
+	start := s.i
+	f, ok, err := s.float()
+	if err != nil {
+		s.i = start
+		return 0, false, s.skip()
+	}
+	if f = round(f); !ok || math.Abs(f) > 1<<53 {
+		return 0, false, nil
+	}
+	return int64(f), true, nil
+}
+
+// emptyList consumes an empty array that stands where an optional object should be.
+func (s *scanner) emptyList() bool {
+	if s.peek() != '[' {
+		return false
+	}
+	t := scanner{b: s.b, i: s.i + 1}
+	if t.peek() != ']' {
+		return false
+	}
+	s.i = t.i + 1
+	return true
+}
+
+// element consumes one element of an answer and returns its bytes, as far as its brackets tell where it ends. why is
+// set where it cannot be read; err where nobody can tell where it ends, and what follows is lost with it.
+func (s *scanner) element() (raw []byte, why, err error) {
+	s.peek()
+	start := s.i
+	if why = s.skip(); why != nil {
+		s.i = start
+		if !s.leap() {
+			return nil, nil, why
+		}
+	}
+	return s.b[start:s.i:s.i], why, nil
+}
+
+// leap consumes an object or array by counting its brackets, whatever their kind and depth.
+func (s *scanner) leap() bool {
+	if c := s.peek(); c != '{' && c != '[' {
+		for s.i < len(s.b) && bytes.IndexByte([]byte(",]}"), s.b[s.i]) < 0 {
+			s.i++ // a value of no kind: it ends where the next begins
+		}
+		return s.i < len(s.b)
+	}
+	for depth := 0; s.i < len(s.b); {
+		switch s.b[s.i] {
+		case '"':
+			if _, err := s.rawString(); err != nil {
+				return false
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				s.i++
+				return true
+			}
+		}
+		s.i++
+	}
+	return false
+}
+
+// earliest and latest are the times that Keepa can mean: 1800 and 2200. What lies beyond is no time.
+const (
+	earliest = -111_000_000
+	latest   = 99_400_000
+)
+
+// maxTitle bounds what a title may show.
+const maxTitle = 1000
+
+// clean drops what no text should hold: control characters, and bytes that are not UTF-8.
+func clean(text string) string {
+	plain := true
+	for i := 0; i < len(text) && plain; i++ {
+		plain = text[i] >= ' ' && text[i] != 0x7f && text[i] < utf8.RuneSelf
+	}
+	if plain {
+		return text
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ' || r >= 0x7f && r < 0xa0:
+			return ' '
+		case r == utf8.RuneError:
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// short cuts a text that is longer than anything a person reads.
+func short(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most-1]) + "…"
+}
+
+// title is a title as people may see it: entities resolved, cleaned and cut.
+func title(text string) string { return short(clean(html.UnescapeString(text)), maxTitle) }
+
+// unquoteOdd decodes a string that is no JSON: control characters stand in it, or an escape that does not exist.
+func unquoteOdd(raw []byte) (string, bool) {
+	var text string
+	err := json.Unmarshal(repairString(nil, raw), &text)
+	return text, err == nil
+}
+
+// repairString appends a string with its quotes as JSON has it.
+func repairString(out, raw []byte) []byte {
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c < ' ':
+			out = append(out, ' ')
+		case c != '\\':
+			out = append(out, c)
+		case i+1 < len(raw) && bytes.IndexByte([]byte(`"\/bfnrt`), raw[i+1]) >= 0, i+5 < len(raw) && raw[i+1] == 'u' && hex4(raw[i+2:i+6]):
+			out = append(out, c, raw[i+1])
+			i++
+		}
+	}
+	return out
+}
+
+func hex4(b []byte) bool {
+	_, err := strconv.ParseUint(string(b), 16, 16)
+	return err == nil && b[0] != '+' && b[0] != '-'
+}
+
+const (
+	// maxRow is how large a row may be before its texts are cut, and mostRow how large at all: a row travels in messages.
+	maxRow  = 64 << 10
+	mostRow = 512 << 10
+	// maxText is the longest text of a row that is cut.
+	maxText = 2 << 10
+)
+
+// strictRow is a row as JSON that every reader takes: what is no JSON becomes null, and texts that are longer than
+// anything a person reads are cut where the row is too large. False where nothing helps.
+func strictRow(raw []byte) ([]byte, bool) {
+	if len(raw) <= maxRow && json.Valid(raw) {
+		return append([]byte(nil), raw...), true
+	}
+	out := make([]byte, 0, min(len(raw), mostRow))
+	s := scanner{b: raw}
+	for s.i < len(raw) {
+		switch c := raw[s.i]; {
+		case c == '"':
+			text, err := s.rawString()
+			if err != nil {
+				return nil, false
+			}
+			out = repairString(out, cutText(text, len(raw) > maxRow))
+		case c|0x20 >= 'a' && c|0x20 <= 'z':
+			if w := s.word(); string(w) == "true" || string(w) == "false" {
+				out = append(out, w...)
+			} else {
+				out = append(out, "null"...)
+			}
+		case c == '-' && s.i+1 < len(raw) && raw[s.i+1]|0x20 >= 'a':
+			s.i++ // -Infinity: the word behind it becomes null
+		default:
+			out = append(out, c)
+			s.i++
+		}
+	}
+	return out, len(out) <= mostRow && json.Valid(out)
+}
+
+// cutText cuts a quoted text, not within an escape.
+func cutText(raw []byte, cut bool) []byte {
+	if !cut || len(raw) <= maxText {
+		return raw
+	}
+	end := maxText
+	for back := end - 1; back >= 0 && raw[back] == '\\'; back-- {
+		end = back
+	}
+	if u := bytes.LastIndex(raw[max(0, end-6):end], []byte(`\u`)); u >= 0 {
+		end = max(0, end-6) + u
+	}
+	for end > 0 && !utf8.RuneStart(raw[end]) {
+		end--
+	}
+	return append(append([]byte(nil), raw[:end]...), '"')
+}

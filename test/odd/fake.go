@@ -1,0 +1,351 @@
+// Package odd is a Keepa that answers as strangely as a test wants: any shape, for any
+// endpoint, at any place of a batch. What it charges is what the simulated Keepa behind it
+// charges, and it keeps the books of every call.
+package odd
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Edit makes an odd element of a good one; nil leaves it out. Elements need not be JSON.
+type Edit func(good []byte) (odd []byte)
+
+// Call is one call as it was answered.
+type Call struct {
+	Path   string
+	Offers bool
+	Keys   []string // ASINs or sellers that were asked for; the page of a list
+	Tokens int
+}
+
+// Keepa is the odd one.
+type Keepa struct {
+	URL string
+
+	sim   http.Handler
+	mu    sync.Mutex
+	edits map[string]Edit // by kind and key
+	rows  [][]byte        // of the list, in order; nil: as it is
+	wrap  map[string]wrap // of the whole answer, by kind and key
+	calls []Call
+	fail  int // so many calls to come are answered with 503, for nothing
+}
+
+// wrap edits a whole answer, so many times.
+type wrap struct {
+	edit  Edit
+	times int
+}
+
+// The kinds of what is edited.
+const (
+	Row    = "row"
+	Peek   = "peek"
+	Commit = "commit"
+	Seller = "seller"
+)
+
+// Serve is an odd Keepa before a good one, until the test ends.
+func Serve(t testing.TB, sim http.Handler) *Keepa {
+	t.Helper()
+	k := &Keepa{sim: sim, edits: map[string]Edit{}, wrap: map[string]wrap{}}
+	server := httptest.NewServer(k)
+	t.Cleanup(server.Close)
+	k.URL = server.URL
+	return k
+}
+
+// Edit makes the element of a key odd, whenever a call of a kind asks for it.
+func (k *Keepa) Edit(kind, key string, e Edit) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.edits[kind+" "+key] = e
+}
+
+// Wrap makes the next answers odd, as a whole, that a call of a kind gets in which the key is asked for.
+func (k *Keepa) Wrap(kind, key string, times int, e Edit) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.wrap[kind+" "+key] = wrap{e, times}
+}
+
+// List makes the deal list one page of these rows.
+func (k *Keepa) List(rows [][]byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.rows = rows
+}
+
+// Fail answers the next calls with 503, for nothing.
+func (k *Keepa) Fail(times int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fail = times
+}
+
+// failing says whether this call fails.
+func (k *Keepa) failing() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fail > 0 {
+		k.fail--
+		return true
+	}
+	return false
+}
+
+// Calls are all calls that were answered, in their order.
+func (k *Keepa) Calls() []Call {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.calls)
+}
+
+// Paid is how many calls of a kind that cost something asked for a key.
+func (k *Keepa) Paid(kind, key string) int {
+	n := 0
+	for _, c := range k.Calls() {
+		if c.kind() == kind && c.Tokens > 0 && slices.Contains(c.Keys, key) {
+			n++
+		}
+	}
+	return n
+}
+
+// Tokens is what all calls cost.
+func (k *Keepa) Tokens() int {
+	n := 0
+	for _, c := range k.Calls() {
+		n += c.Tokens
+	}
+	return n
+}
+
+func (c Call) kind() string {
+	switch {
+	case c.Path == "/deal":
+		return Row
+	case c.Path == "/seller":
+		return Seller
+	case c.Offers:
+		return Commit
+	}
+	return Peek
+}
+
+// ServeHTTP asks the good Keepa and makes its answer odd.
+func (k *Keepa) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if k.failing() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	r.Header.Del("Accept-Encoding")
+	said := httptest.NewRecorder()
+	k.sim.ServeHTTP(said, r)
+	body, envelope := said.Body.Bytes(), map[string]json.RawMessage{}
+	if json.Unmarshal(body, &envelope) != nil || r.URL.Path == "/token" {
+		w.WriteHeader(said.Code)
+		_, _ = w.Write(body) // the caller may have gone
+		return
+	}
+	c := call(r)
+	_ = json.Unmarshal(envelope["tokensConsumed"], &c.Tokens) // the simulated Keepa says a number
+	out := k.answer(c, envelope)
+	w.WriteHeader(said.Code)
+	_, _ = w.Write(out) // the caller may have gone
+}
+
+func call(r *http.Request) Call {
+	q := r.URL.Query()
+	c := Call{Path: r.URL.Path, Offers: q.Has("offers")}
+	switch c.Path {
+	case "/deal":
+		c.Keys = []string{"list"}
+	case "/seller":
+		c.Keys = strings.Split(q.Get("seller"), ",")
+	default:
+		c.Keys = strings.Split(q.Get("asin"), ",")
+	}
+	return c
+}
+
+// answer is the odd answer to a call, which is written into the books.
+func (k *Keepa) answer(c Call, envelope map[string]json.RawMessage) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.calls = append(k.calls, c)
+	switch c.kind() {
+	case Row:
+		k.list(envelope)
+	case Seller:
+		k.sellers(envelope)
+	default:
+		k.products(c.kind(), envelope)
+	}
+	out := Object(envelope)
+	for _, key := range c.Keys {
+		if w := k.wrap[c.kind()+" "+key]; w.times > 0 {
+			k.wrap[c.kind()+" "+key] = wrap{w.edit, w.times - 1}
+			out = w.edit(out)
+		}
+	}
+	return out
+}
+
+func (k *Keepa) list(envelope map[string]json.RawMessage) {
+	var deals map[string]json.RawMessage
+	var rows []json.RawMessage
+	if json.Unmarshal(envelope["deals"], &deals) != nil || json.Unmarshal(deals["dr"], &rows) != nil {
+		return
+	}
+	var out [][]byte
+	if k.rows == nil {
+		for _, row := range rows {
+			out = k.edited(out, Row, name(row), row)
+		}
+		deals["dr"] = Array(out)
+		envelope["deals"] = Object(deals)
+		return
+	}
+	for _, row := range k.rows {
+		out = k.edited(out, Row, name(row), row)
+	}
+	deals["dr"] = Array(out)
+	deals["categoryIds"], deals["categoryCount"] = json.RawMessage("[283155]"), json.RawMessage(fmt.Sprintf("[%d]", len(k.rows)))
+	envelope["deals"] = Object(deals)
+}
+
+func (k *Keepa) products(kind string, envelope map[string]json.RawMessage) {
+	var products []json.RawMessage
+	if json.Unmarshal(envelope["products"], &products) != nil {
+		return
+	}
+	var out [][]byte
+	for _, p := range products {
+		out = k.edited(out, kind, name(p), p)
+	}
+	envelope["products"] = Array(out)
+}
+
+func (k *Keepa) sellers(envelope map[string]json.RawMessage) {
+	var sellers map[string]json.RawMessage
+	if json.Unmarshal(envelope["sellers"], &sellers) != nil {
+		return
+	}
+	for id, s := range sellers {
+		if got := k.edited(nil, Seller, id, s); len(got) > 0 {
+			sellers[id] = got[0]
+		} else {
+			delete(sellers, id)
+		}
+	}
+	envelope["sellers"] = Object(sellers)
+}
+
+func (k *Keepa) edited(out [][]byte, kind, key string, good []byte) [][]byte {
+	edit := k.edits[kind+" "+key]
+	if edit != nil {
+		good = edit(good)
+	}
+	if good == nil {
+		return out
+	}
+	return append(out, good)
+}
+
+func name(raw []byte) string {
+	var v struct {
+		ASIN string `json:"asin"`
+	}
+	_ = json.Unmarshal(raw, &v) // the simulated Keepa names everything
+	return v.ASIN
+}
+
+// Object writes an object whose values need not be JSON, its keys in their order.
+func Object(m map[string]json.RawMessage) []byte {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	out := []byte{'{'}
+	for i, key := range keys {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		name, _ := json.Marshal(key) //nolint:errchkjson // a string
+		out = append(append(append(out, name...), ':'), m[key]...)
+	}
+	return append(out, '}')
+}
+
+// Array writes an array whose elements need not be JSON.
+func Array(elements [][]byte) []byte {
+	out := []byte{'['}
+	for i, e := range elements {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, e...)
+	}
+	return append(out, ']')
+}
+
+// Set is the edit that puts a value at a path of keys, raw.
+func Set(value string, path ...string) Edit {
+	return func(good []byte) []byte {
+		var m map[string]json.RawMessage
+		if json.Unmarshal(good, &m) != nil || m == nil {
+			return good
+		}
+		if len(path) > 1 {
+			m[path[0]] = Set(value, path[1:]...)(m[path[0]])
+		} else {
+			m[path[0]] = json.RawMessage(value)
+		}
+		return Object(m)
+	}
+}
+
+// Drop is the edit that removes a key.
+func Drop(path ...string) Edit {
+	return func(good []byte) []byte {
+		var m map[string]json.RawMessage
+		if json.Unmarshal(good, &m) != nil || m == nil {
+			return good
+		}
+		if len(path) > 1 {
+			m[path[0]] = Drop(path[1:]...)(m[path[0]])
+		} else {
+			delete(m, path[0])
+		}
+		return Object(m)
+	}
+}
+
+// Whole is the edit that puts something else in the place of all of it.
+func Whole(value string) Edit { return func([]byte) []byte { return []byte(value) } }
+
+// Each is the edit of every element of an array at a path.
+func Each(path string, e Edit) Edit {
+	return func(good []byte) []byte {
+		var m map[string]json.RawMessage
+		var all []json.RawMessage
+		if json.Unmarshal(good, &m) != nil || json.Unmarshal(m[path], &all) != nil {
+			return good
+		}
+		out := make([][]byte, len(all))
+		for i, one := range all {
+			out[i] = e(one)
+		}
+		m[path] = Array(out)
+		return Object(m)
+	}
+}
