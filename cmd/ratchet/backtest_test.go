@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -12,9 +13,33 @@ import (
 // bestseller sells so often, new, that its rank confirms anything.
 const bestseller = "0593655036"
 
+// atHand is a directory with the captured books for which the bars were set; other captures may lie beside them.
+func atHand(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, asin := range []string{
+		"0135048761", "1496849574", "1580626130", "1593694512", "184297291X", "193288436X", "1954966032", "B0CS6RL7D6", bestseller,
+	} {
+		files, err := filepath.Glob(filepath.Join(captured.Dir(t), "product", "*"+asin+"*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s was not captured: %v", asin, err)
+		}
+		for _, f := range files {
+			full, err := filepath.Abs(f)
+			if err == nil {
+				err = os.Symlink(full, filepath.Join(dir, filepath.Base(f)))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
 func TestTheRulesEarnOnTheCapturedBooks(t *testing.T) {
 	var out, errOut bytes.Buffer
-	args := []string{"backtest", "--captures", filepath.Join(captured.Dir(t), "product"), "--without", bestseller, "--json"}
+	args := []string{"backtest", "--captures", atHand(t), "--without", bestseller, "--json"}
 	if code := run(args, &out, &errOut); code != 0 {
 		t.Fatalf("exit %d: %s", code, &errOut)
 	}
