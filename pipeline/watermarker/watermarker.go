@@ -10,7 +10,6 @@ package watermarker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -139,10 +138,14 @@ func (w *watermarker) run(ctx context.Context) error {
 }
 
 // introduce writes the state of a query that has none, due at once, so that
-// tokend sees the demand.
+// tokend sees the demand. One that cannot be read stops its query alone.
 func (w *watermarker) introduce(ctx context.Context) error {
 	for _, q := range w.queries {
-		_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
+		s, err := w.state(ctx, q)
+		if badCell(err) || err == nil && !s.NextPoll.IsZero() {
+			continue
+		}
+		_, err = bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
 			if !s.NextPoll.IsZero() {
 				return s, false, nil
 			}
@@ -160,6 +163,9 @@ func (w *watermarker) introduce(ctx context.Context) error {
 func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 	for _, q := range w.queries {
 		s, err := w.state(ctx, q)
+		if w.pulse.Cell(q.cell.Key(), err); badCell(err) {
+			continue // its watermark is named in the status; the other lists are read
+		}
 		if err != nil {
 			return busy, err
 		}
@@ -183,15 +189,23 @@ func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 }
 
 func (w *watermarker) state(ctx context.Context, q query) (watermark.State, error) {
-	var s watermark.State
 	raw, _, err := q.cell.Read(ctx)
 	if err != nil || raw == nil {
+		return watermark.State{}, err
+	}
+	s, err := bus.Decode[watermark.State](q.cell, raw)
+	if err != nil {
 		return s, err
 	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, fmt.Errorf("decode %s: %w", q.cell.Key(), err)
+	if err := s.Possible(watermark.Mark(keepa.FromTime(w.env.Now())), w.env.Now()); err != nil {
+		return s, &bus.BadCell{Bucket: pipeline.BucketWatermarks, Key: q.cell.Key(), Err: err}
 	}
 	return s, nil
+}
+
+func badCell(err error) bool {
+	var bad *bus.BadCell
+	return errors.As(err, &bad)
 }
 
 // poll reads one list, or postpones it while too much waits.

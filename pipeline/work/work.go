@@ -128,6 +128,8 @@ type Pulse struct {
 	mu  sync.Mutex
 	now func() time.Time
 	h   pipeline.Heartbeat
+
+	still standstill
 }
 
 // NewPulse is a pulse on pipeline time.
@@ -141,6 +143,7 @@ func (p *Pulse) Beat() pipeline.Heartbeat {
 	defer p.mu.Unlock()
 	h := p.h
 	h.Counters = maps.Clone(h.Counters)
+	p.still.show(&h, p.now())
 	return h
 }
 
@@ -172,6 +175,6 @@ func (p *Pulse) Paid(tokens int) {
 func (p *Pulse) Failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.h.LastError = err.Error()
+	p.h.LastError, p.still.failed = err.Error(), err.Error()
 	p.h.Counters["failures"]++
 }

@@ -211,7 +211,9 @@ func aged(c *server.StreamConfig, oldest, now time.Time) bool {
 
 // Floor is up to where everything was settled on a consumer when that was last noted; 0 if it
 // never was.
-func (s *Server) Floor(stream, durable string) uint64 { return s.before.Streams[stream].Floors[durable] }
+func (s *Server) Floor(stream, durable string) uint64 {
+	return s.before.Streams[stream].Floors[durable]
+}
 
 // SetAside moves the state of a consumer that the server cannot read to the directory damaged of
 // the store, so that the consumer can be created again. It returns where it went.

@@ -132,9 +132,9 @@ func surveyConsumer(dir, stream, name string) Part {
 
 // The marks of the server's files. They are the formats of nats-server 2.15.
 const (
-	stateMagic    = 22      // first byte of a consumer's state and of a stream's index
-	recordHeader  = 22      // length, sequence, time and subject's length before a stored message
-	recordHash    = 8       // its checksum
+	stateMagic    = 22 // first byte of a consumer's state and of a stream's index
+	recordHeader  = 22 // length, sequence, time and subject's length before a stored message
+	recordHash    = 8  // its checksum
 	recordMost    = 32 << 20
 	hasHeaders    = 1 << 31 // in the length
 	erased        = 1 << 63 // in the sequence: the message was removed
