@@ -91,14 +91,16 @@ func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish 
 
 func (f *flood) readLines(ctx context.Context) error {
 	raw, _, err := f.cell.Read(ctx)
-	if err != nil || raw == nil {
+	if err != nil {
 		return err
 	}
 	ls, err := bus.Decode[shed.Lines](f.cell, raw)
 	if f.pulse.Cell(pipeline.KeyShed, err); err != nil {
 		return nil // the lines that were read before hold; the next one that is drawn replaces all
 	}
-	f.lines = ls
+	if raw != nil {
+		f.lines = ls
+	}
 	return nil
 }
 

@@ -25,6 +25,7 @@ import (
 	"ratchet/pipeline/keeper"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/stage"
+	"ratchet/pipeline/stall"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/watermark"
 	"ratchet/pipeline/work"
@@ -125,6 +126,7 @@ func (w *watermarker) run(ctx context.Context) error {
 			busy, err = w.round(ctx)
 		} else if err == nil {
 			w.pulse.State("standby")
+			w.pulse.See(loopList, stall.Sight{}) // what waits is for the leader to do
 		}
 		if err != nil && ctx.Err() == nil {
 			w.pulse.Failed(err)
@@ -208,6 +210,9 @@ func badCell(err error) bool {
 	return errors.As(err, &bad)
 }
 
+// loopList is the reader's loop in the heartbeat.
+const loopList = "list"
+
 // poll reads one list, or postpones it while too much waits.
 func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (bool, error) {
 	full, err := w.backlogFull(ctx)
@@ -222,12 +227,18 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 		return false, err
 	}
 	credit, err := w.purse.Credit(ctx)
+	if err == nil {
+		w.pulse.See(loopList, stall.Sight{Work: true, Tokens: credit >= token.PricePage, Wish: true}) // paused is no credit
+	}
 	if err != nil || credit < token.PricePage {
 		w.pulse.State("waiting_for_tokens")
 		return false, err
 	}
 	w.pulse.State("working")
 	r, err := w.begin(ctx, q, s)
+	if r == nil && err == nil {
+		w.pulse.Stepped(loopList) // it was somebody else's to read
+	}
 	if r == nil || err != nil {
 		return true, err
 	}
@@ -235,6 +246,7 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 		return true, errors.Join(err, w.postpone(ctx, q))
 	}
 	w.failed[q.Name] = 0
+	w.pulse.Stepped(loopList)
 	return true, nil
 }
 
