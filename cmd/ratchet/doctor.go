@@ -140,11 +140,9 @@ func (c doctorCmd) dataDir() (string, error) {
 // running is what the tokend that runs says of Keepa; false where none does. It knows the key and the plan that are in
 // use, which the environment of this shell may not.
 func (c doctorCmd) running(ctx context.Context, a *app) (says string, err error, runs bool) {
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.NATSURL))
-	if err != nil {
+	if !listens(ctx, c.NATSURL) {
 		return "", nil, false
 	}
-	_ = conn.Close() // it only had to open
 	b, err := c.connect(ctx, a)
 	if err != nil {
 		return "", nil, false
@@ -181,12 +179,20 @@ func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
 	return fmt.Sprintf("%d tokens a minute, balance %d of %d, clock offset %s", r.Rate, r.Left, 60*r.Rate, offset), nil
 }
 
-func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.NATSURL))
+// listens reports whether something takes connections at a server's address.
+func listens(ctx context.Context, url string) bool {
+	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(url))
 	if err != nil {
-		return "nothing listens at " + bus.RedactURL(c.NATSURL) + ": `ratchet up` will start one", nil
+		return false
 	}
 	_ = conn.Close() // it only had to open
+	return true
+}
+
+func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
+	if !listens(ctx, c.NATSURL) {
+		return "nothing listens at " + bus.RedactURL(c.NATSURL) + ": `ratchet up` will start one", nil
+	}
 	b, err := c.connect(ctx, a)
 	if err != nil {
 		return "", err
@@ -210,11 +216,9 @@ func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 	if c.URL == onebox.None {
 		return "none is used: reports and deals come from the streams", nil
 	}
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.URL))
-	if err != nil {
+	if !listens(ctx, c.URL) {
 		return "nothing listens at " + console.RedactURL(c.URL) + ": `ratchet up` will start the embedded engine", nil
 	}
-	_ = conn.Close() // it only had to open
 	w, err := warehouse.Reach(ctx, c.URL)
 	if errors.Is(err, warehouse.ErrNoDatabase) {
 		return console.RedactURL(c.URL) + " answers; `ratchet up` will make the database", nil
@@ -229,6 +233,9 @@ func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 // deals counts the visible deals as everybody does, and holds the two that can count
 // them against each other.
 func (c doctorCmd) deals(ctx context.Context, a *app) (string, error) {
+	if !listens(ctx, c.NATSURL) {
+		return "not counted: NATS does not answer", nil
+	}
 	b, err := c.connect(ctx, a)
 	if err != nil {
 		return "not counted: NATS does not answer", nil //nolint:nilerr // it was said above
