@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -179,14 +180,16 @@ func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
 	return fmt.Sprintf("%d tokens a minute, balance %d of %d, clock offset %s", r.Rate, r.Left, 60*r.Rate, offset), nil
 }
 
-// listens reports whether something takes connections at a server's address.
-func listens(ctx context.Context, url string) bool {
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(url))
-	if err != nil {
-		return false
+// listens reports whether something takes connections at a server's address, or at one of several with commas between.
+func listens(ctx context.Context, urls string) bool {
+	for one := range strings.SplitSeq(urls, ",") {
+		conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(strings.TrimSpace(one)))
+		if err == nil {
+			_ = conn.Close() // it only had to open
+			return true
+		}
 	}
-	_ = conn.Close() // it only had to open
-	return true
+	return false
 }
 
 func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
