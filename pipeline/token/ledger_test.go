@@ -28,8 +28,10 @@ func TestAGrantIsMadeAgainFromItsLinesInTheLedger(t *testing.T) {
 		line(pipeline.EventClaim, 6, "w.2"), line(pipeline.EventLost, 6, "w.2"),
 		line(pipeline.EventClaim, 7, "w.3"), unknown,
 		line(pipeline.EventClaim, 8, "w.4"),
-		{Event: pipeline.EventDrift, Stage: "tokend", Tokens: 2}, {Event: pipeline.EventExpired, Stage: "tokend", Tokens: 4},
-		{Event: pipeline.EventMode, Note: "burst to paused"}, {Event: pipeline.EventMode, Note: "tokend leads"},
+		{Event: pipeline.EventDrift, Stage: "tokend", Tokens: 2},
+		{Event: pipeline.EventExpired, Stage: "tokend", Tokens: 4},
+		{Event: pipeline.EventMode, Note: "burst to paused"},
+		{Event: pipeline.EventMode, Note: "tokend leads"},
 	} {
 		a.Add(e)
 	}

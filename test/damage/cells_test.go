@@ -101,9 +101,12 @@ func skipped(at [2]string, how string) bool {
 func keys(t *testing.T, box *onebox.Box) [][2]string {
 	t.Helper()
 	out := [][2]string{
-		{pipeline.BucketTokens, pipeline.KeyBalance}, {pipeline.BucketTokens, pipeline.KeyMode}, {pipeline.BucketTokens, pipeline.KeyPolicy},
+		{pipeline.BucketTokens, pipeline.KeyBalance},
+		{pipeline.BucketTokens, pipeline.KeyMode},
+		{pipeline.BucketTokens, pipeline.KeyPolicy},
 		{pipeline.BucketTokens, pipeline.KeyShed},
-		{pipeline.BucketLeaders, pipeline.KeyLeader}, {pipeline.BucketStock, pipeline.KeyBooks},
+		{pipeline.BucketLeaders, pipeline.KeyLeader},
+		{pipeline.BucketStock, pipeline.KeyBooks},
 	}
 	for _, s := range pipeline.Stages() {
 		out = append(out, [2]string{pipeline.BucketTokens, pipeline.KeyGrant(s)})

@@ -195,7 +195,7 @@ func hashOf(key string, parts ...[]byte) []byte {
 		panic(err) // the key has 32 bytes
 	}
 	for _, p := range parts {
-		h.Write(p)
+		_, _ = h.Write(p) // a hash takes everything
 	}
 	return h.Sum(nil)
 }
