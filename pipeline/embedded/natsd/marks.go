@@ -32,9 +32,10 @@ type mark struct {
 	First    uint64            `json:"first"`
 	Last     uint64            `json:"last"`
 	Messages uint64            `json:"messages"`
-	Oldest   time.Time         `json:"oldest,omitzero"` // machine time at which the first was stored
-	Meta     []byte            `json:"meta,omitempty"`  // the stream's configuration as it is on disk
-	Sum      []byte            `json:"sum,omitempty"`   // and its checksum
+	Deleted  int               `json:"deleted,omitempty"` // behind the first
+	Oldest   time.Time         `json:"oldest,omitzero"`   // machine time at which the first was stored
+	Meta     []byte            `json:"meta,omitempty"`    // the stream's configuration as it is on disk
+	Sum      []byte            `json:"sum,omitempty"`     // and its checksum
 	Floors   map[string]uint64 `json:"floors,omitempty"`
 }
 
@@ -88,7 +89,7 @@ func (s *Server) mark() error {
 	next := marks{Streams: map[string]mark{}}
 	for name, d := range held {
 		k := mark{
-			First: d.State.FirstSeq, Last: d.State.LastSeq, Messages: d.State.Msgs, Oldest: d.State.FirstTime,
+			First: d.State.FirstSeq, Last: d.State.LastSeq, Messages: d.State.Msgs, Oldest: d.State.FirstTime, Deleted: d.State.NumDeleted,
 			Floors: map[string]uint64{}, Meta: s.marks.Streams[name].Meta, Sum: s.marks.Streams[name].Sum,
 		}
 		for _, c := range d.Consumer {
@@ -190,7 +191,8 @@ func (m mark) lost(d server.StreamDetail, there bool, now time.Time) uint64 {
 		}
 		return 0
 	case d.Config != nil && d.Config.MaxBytes > 0 && d.State.Bytes > uint64(d.Config.MaxBytes)/2: //nolint:gosec // above 0
-		return uint64(d.State.NumDeleted) //nolint:gosec // not negative
+		// Its oldest messages may have left for want of room; behind the first none leaves.
+		return uint64(max(0, d.State.NumDeleted-m.Deleted)) //nolint:gosec // not negative
 	}
 	return m.Messages - min(m.Messages, m.still(d))
 }
