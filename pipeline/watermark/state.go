@@ -137,7 +137,7 @@ const farAhead = 48 * time.Hour
 func (s State) Possible(keepaNow Mark, now time.Time) error {
 	switch {
 	case s.Mark < 0 || s.Mark > keepaNow+Mark(farAhead/time.Minute):
-		return fmt.Errorf("mark %d: want 0 to Keepa's now, %d", s.Mark, keepaNow)
+		return fmt.Errorf("mark %d: want 0 to now, %d; is this machine's clock behind?", s.Mark, keepaNow)
 	case s.NextPoll.After(now.Add(farAhead)):
 		return fmt.Errorf("next_poll %s: want at most %s ahead", s.NextPoll.Format(time.RFC3339), farAhead)
 	case s.IntervalS < 0 || s.Rows < 0 || s.Pages < 0:
