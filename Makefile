@@ -63,6 +63,9 @@ soak: ## the scenario every change is measured by
 kill: ## kill -9 every daemon around each of its statements; minutes
 	RATCHET_KILL=all go test -count=1 -timeout 30m ./test/kill
 
+damage: ## every file of a store and every kind of key, damaged in every way, one and two at a time; most of an hour
+	RATCHET_DAMAGE=all go test -count=1 -timeout 120m -v ./test/damage
+
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update
 

@@ -161,6 +161,7 @@ type Heartbeat struct {
 	LastProgress time.Time        `json:"last_progress,omitzero"` // the last decision or write
 	LastPaid     time.Time        `json:"last_paid,omitzero"`     // the last paid call
 	LastError    string           `json:"last_error,omitempty"`   // the last thing that was settled again or never
+	Stuck        string           `json:"stuck,omitempty"`        // why nothing gets done although work, tokens and the wish to run are there
 	Counters     map[string]int64 `json:"counters"`
 	Detail       map[string]any   `json:"detail,omitempty"`
 }

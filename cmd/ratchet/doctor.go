@@ -5,16 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/token"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -46,7 +48,8 @@ func (c doctorCmd) Run(a *app) error {
 	}
 	check("build", func(context.Context) (string, error) { return a.env.Version, nil })
 	check("data", c.disk)
-	check("keepa", func(ctx context.Context) (string, error) { return c.keepa(ctx, a.env) })
+	well = c.stores(a) && well
+	check("keepa", func(ctx context.Context) (string, error) { return c.keepa(ctx, a) })
 	check("nats", func(ctx context.Context) (string, error) { return c.nats(ctx, a) })
 	check("clickhouse", c.clickhouse)
 	check("deals", func(ctx context.Context) (string, error) { return c.deals(ctx, a) })
@@ -60,12 +63,9 @@ func (c doctorCmd) Run(a *app) error {
 const leastDisk = 5 << 30
 
 func (c doctorCmd) disk(context.Context) (string, error) {
-	dir := c.Data
-	if dir == "" {
-		var err error
-		if dir, err = onebox.DefaultData(); err != nil {
-			return "", err
-		}
+	dir, err := c.dataDir()
+	if err != nil {
+		return "", err
 	}
 	var fs unix.Statfs_t
 	for at := dir; ; at = parent(at) {
@@ -85,7 +85,82 @@ func (c doctorCmd) disk(context.Context) (string, error) {
 	return says, nil
 }
 
-func (c doctorCmd) keepa(ctx context.Context, env daemon.Env) (string, error) {
+// stores looks at every stream, consumer and bucket of the stores in the data directory, while nothing runs on them. It
+// reports whether all of them are intact, and names each one only where --data asks for it or it is not.
+func (c doctorCmd) stores(a *app) bool {
+	dir, err := c.dataDir()
+	if err != nil {
+		return true // the check before said so
+	}
+	well := true
+	for _, store := range onebox.Stores(dir) {
+		parts, err := natsd.Survey(store)
+		if errors.Is(err, natsd.ErrInUse) {
+			fmt.Fprintf(a.out, "ok   %-11s %s is in use: what runs on it is asked below; stop it to have every file looked at\n", "store", store)
+			continue
+		}
+		if err != nil {
+			fmt.Fprintf(a.out, "BAD  %-11s %v\n", "store", err)
+			well = false
+			continue
+		}
+		well = c.parts(a, store, parts) && well
+	}
+	return well
+}
+
+// parts prints what a store holds.
+func (c doctorCmd) parts(a *app, store string, parts []natsd.Part) bool {
+	intact, lost := 0, 0
+	for _, p := range parts {
+		switch {
+		case p.Err != nil:
+			lost++
+			fmt.Fprintf(a.out, "BAD  %-11s %s: %v\n", "store", p.Name, p.Err)
+		case p.Heals != "":
+			fmt.Fprintf(a.out, "heal %-11s %s: %s; the next start does it\n", "store", p.Name, p.Heals)
+		default:
+			intact++
+			if c.Data != "" {
+				fmt.Fprintf(a.out, "ok   %-11s %s: %s\n", "store", p.Name, p.Says)
+			}
+		}
+	}
+	fmt.Fprintf(a.out, "%s %-11s %s: %d of %d streams, consumers and buckets are intact\n", map[bool]string{true: "ok  ", false: "BAD "}[lost == 0], "store", store, intact, len(parts))
+	return lost == 0
+}
+
+// dataDir is the data directory, the user's own unless another is named.
+func (c doctorCmd) dataDir() (string, error) {
+	if c.Data != "" {
+		return c.Data, nil
+	}
+	return onebox.DefaultData()
+}
+
+// running is what the tokend that runs says of Keepa; false where none does. It knows the key and the plan that are in
+// use, which the environment of this shell may not.
+func (c doctorCmd) running(ctx context.Context, a *app) (says string, err error, runs bool) {
+	if !listens(ctx, c.NATSURL) {
+		return "", nil, false
+	}
+	b, err := c.connect(ctx, a)
+	if err != nil {
+		return "", nil, false
+	}
+	defer b.Close()
+	s, err := console.Look(ctx, b)
+	if err != nil {
+		return "", nil, false
+	}
+	return s.Keepa()
+}
+
+func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
+	if says, err, runs := c.running(ctx, a); runs {
+		return says, err
+	}
+	env := a.env
 	if c.Key == "" {
 		return "KEEPA_API_KEY is not set: `ratchet up` uses the simulated Keepa", nil
 	}
@@ -98,16 +173,29 @@ func (c doctorCmd) keepa(ctx context.Context, env daemon.Env) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w; look at the network, at KEEPA_API_KEY, and at KEEPA_URL if it is set", err)
 	}
+	if why := token.Starved(r); why != "" {
+		return "", errors.New(why)
+	}
 	offset := time.UnixMilli(r.TS).Sub(asked.Add(time.Since(asked) / 2)).Round(time.Second)
 	return fmt.Sprintf("%d tokens a minute, balance %d of %d, clock offset %s", r.Rate, r.Left, 60*r.Rate, offset), nil
 }
 
+// listens reports whether something takes connections at a server's address, or at one of several with commas between.
+func listens(ctx context.Context, urls string) bool {
+	for one := range strings.SplitSeq(urls, ",") {
+		conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(strings.TrimSpace(one)))
+		if err == nil {
+			_ = conn.Close() // it only had to open
+			return true
+		}
+	}
+	return false
+}
+
 func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.NATSURL))
-	if err != nil {
+	if !listens(ctx, c.NATSURL) {
 		return "nothing listens at " + bus.RedactURL(c.NATSURL) + ": `ratchet up` will start one", nil
 	}
-	_ = conn.Close() // it only had to open
 	b, err := c.connect(ctx, a)
 	if err != nil {
 		return "", err
@@ -117,32 +205,23 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 	if err != nil {
 		return bus.RedactURL(c.NATSURL) + " answers; no pipeline has run on it yet", nil
 	}
-	if err := stuck(s.Daemons); err != nil {
-		return "", err
+	if len(s.Stuck) > 0 {
+		all := make([]error, len(s.Stuck))
+		for i, st := range s.Stuck {
+			all[i] = fmt.Errorf("%s is stuck: %s", st.Daemon, st.Reason)
+		}
+		return "", fmt.Errorf("%w; docs/runbook.md says what to do", errors.Join(all...))
 	}
 	return fmt.Sprintf("%s, %d daemons alive", bus.RedactURL(c.NATSURL), len(s.Daemons)), nil
-}
-
-// stuck names the daemons that say of themselves that they cannot go on.
-func stuck(daemons []pipeline.Heartbeat) error {
-	var all []error
-	for _, h := range daemons {
-		if h.State == "stuck" {
-			all = append(all, fmt.Errorf("%s is stuck: %s; docs/runbook.md has the warnings of its log", h.Daemon, h.LastError))
-		}
-	}
-	return errors.Join(all...)
 }
 
 func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 	if c.URL == onebox.None {
 		return "none is used: reports and deals come from the streams", nil
 	}
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(c.URL))
-	if err != nil {
+	if !listens(ctx, c.URL) {
 		return "nothing listens at " + console.RedactURL(c.URL) + ": `ratchet up` will start the embedded engine", nil
 	}
-	_ = conn.Close() // it only had to open
 	w, err := warehouse.Reach(ctx, c.URL)
 	if errors.Is(err, warehouse.ErrNoDatabase) {
 		return console.RedactURL(c.URL) + " answers; `ratchet up` will make the database", nil
@@ -157,6 +236,9 @@ func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 // deals counts the visible deals as everybody does, and holds the two that can count
 // them against each other.
 func (c doctorCmd) deals(ctx context.Context, a *app) (string, error) {
+	if !listens(ctx, c.NATSURL) {
+		return "not counted: NATS does not answer", nil
+	}
 	b, err := c.connect(ctx, a)
 	if err != nil {
 		return "not counted: NATS does not answer", nil //nolint:nilerr // it was said above

@@ -45,6 +45,7 @@ type statusCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
 	JSON          bool `help:"One JSON object."`
+	Check         bool `help:"Say only whether something is stuck: exit code 0 if nothing is, 1 and one line with the stage and the reason if something is."`
 }
 
 // Run prints the status.
@@ -57,6 +58,9 @@ func (c statusCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		if c.Check {
+			return c.fine(a, s)
+		}
 		visible := console.NewVisible(b, c.URL)
 		defer visible.Close()
 		s.Count(ctx, visible)
@@ -65,6 +69,15 @@ func (c statusCmd) Run(a *app) error {
 		}
 		return s.Write(a.out)
 	})
+}
+
+// fine is the answer of --check.
+func (statusCmd) fine(a *app, s console.Status) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(a.out, "fine")
+	return err
 }
 
 type (

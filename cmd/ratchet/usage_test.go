@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"ratchet/pipeline"
 	"ratchet/pipeline/daemon"
 )
 
@@ -117,17 +116,6 @@ func TestAQuestionTellsOfItself(t *testing.T) {
 		if code != 0 || !strings.Contains(out.String(), says) {
 			t.Errorf("exit %d, want 0; says %q, want %q in it", code, out.String(), says)
 		}
-	}
-}
-
-func TestTheDoctorNamesWhoIsStuck(t *testing.T) {
-	t.Parallel()
-	if err := stuck([]pipeline.Heartbeat{{Daemon: "peeker", State: "waiting_for_tokens", LastError: "old"}}); err != nil {
-		t.Errorf("got %v of a daemon that waits for tokens", err)
-	}
-	err := stuck([]pipeline.Heartbeat{{Daemon: "tokend", State: "idle"}, {Daemon: "recorder", State: "stuck", LastError: "no such table"}})
-	if err == nil || !strings.Contains(err.Error(), "recorder is stuck: no such table") {
-		t.Errorf("got %v, want the recorder named", err)
 	}
 }
 

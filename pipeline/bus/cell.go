@@ -72,14 +72,55 @@ func wrongSequence(err error) bool {
 	return errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164)
 }
 
+// BadCell is a key whose value cannot be what was written there: somebody else wrote it, or it was
+// damaged. What depends on it stops until it is right again.
+type BadCell struct {
+	Bucket, Key string
+	Err         error
+}
+
+func (e *BadCell) Error() string {
+	return fmt.Sprintf("%s/%s cannot be read: %v; nats kv history %s %s shows what it was", e.Bucket, e.Key, e.Err, e.Bucket, e.Key)
+}
+func (e *BadCell) Unwrap() error { return e.Err }
+
+// Decode reads a value of the cell; an absent one is the zero value. A type that knows what cannot
+// be says so with Sane. Its error is a BadCell.
+func Decode[T any](c Cell, raw []byte) (T, error) {
+	var v T
+	if raw == nil {
+		return v, nil
+	}
+	err := json.Unmarshal(raw, &v)
+	if s, ok := any(v).(interface{ Sane() error }); ok && err == nil {
+		err = s.Sane()
+	}
+	if err != nil {
+		var none T
+		return none, &BadCell{Bucket: c.kv.Bucket(), Key: c.key, Err: err}
+	}
+	return v, nil
+}
+
+// ChangeOwn is Change for a cell that is ours alone and can be made again from nothing: a value
+// that cannot be read is as good as none.
+func ChangeOwn[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, error) {
+	return repeat(ctx, c, f, true)
+}
+
 // Change reads the cell, lets f decide, and swaps, until it lands or ctx ends. f
 // must be pure, because it runs again on the newest value after a conflict and
 // after a write whose outcome is unknown; it returns false to leave the cell as
 // it is. A missing key is the zero value.
 func Change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, error) {
+	return repeat(ctx, c, f, false)
+}
+
+// repeat is Change; own takes what cannot be read for nothing.
+func repeat[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own bool) (T, error) {
 	pause := time.Millisecond
 	for {
-		next, done, err := change(ctx, c, f)
+		next, done, err := change(ctx, c, f, own)
 		if done || ctx.Err() != nil {
 			return next, err
 		}
@@ -93,15 +134,13 @@ func Change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, 
 }
 
 // change is one attempt: done unless the attempt should be repeated.
-func change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (v T, done bool, err error) {
+func change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own bool) (v T, done bool, err error) {
 	raw, rev, err := c.Read(ctx)
 	if err != nil {
 		return v, false, err
 	}
-	if raw != nil {
-		if err := json.Unmarshal(raw, &v); err != nil {
-			return v, true, fmt.Errorf("decode %s: %w", c.key, err)
-		}
+	if v, err = Decode[T](c, raw); err != nil && !own {
+		return v, true, err
 	}
 	next, write, err := f(v)
 	if err != nil || !write {

@@ -79,7 +79,7 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 		l.sawRev, l.sawAt = e.Revision(), time.Now()
 	}
 	mine := l.owns(e.Value())
-	if !mine && time.Since(l.sawAt) < 3*LeaseTTL {
+	if !mine && held(e.Value()) && time.Since(l.sawAt) < 3*LeaseTTL {
 		return false, false, nil
 	}
 	if err := l.renew(ctx, e.Revision()); err != nil {
@@ -131,6 +131,12 @@ func (l *Lease) body() []byte {
 		panic(err) // a string always encodes
 	}
 	return raw
+}
+
+// held reports whether a value names a holder: what nobody can have written is nobody's.
+func held(raw []byte) bool {
+	var h holder
+	return json.Unmarshal(raw, &h) == nil && h.ID != ""
 }
 
 func (l *Lease) owns(raw []byte) bool {

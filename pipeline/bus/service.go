@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
@@ -76,10 +77,11 @@ func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration
 	var out [][]byte
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
+		switch {
+		case errors.Is(err, nats.ErrNoResponders): // a daemon that does not run; the others answer
+		case err != nil:
 			return out
-		}
-		if len(m.Data) > 0 { // a subject without listeners answers with an empty message
+		case len(m.Data) > 0:
 			out = append(out, m.Data)
 		}
 	}

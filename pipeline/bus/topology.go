@@ -41,12 +41,16 @@ const (
 // Ensure creates every stream, bucket and durable that is missing and leaves the
 // rest as it is, so any daemon may start first and several at once.
 func (b *Bus) Ensure(ctx context.Context) error {
+	last := map[string]uint64{}
 	for _, s := range b.streams() {
 		if err := b.again(ctx, func(ctx context.Context) error {
-			_, err := b.JS.CreateOrUpdateStream(ctx, s)
+			made, err := b.ensureStream(ctx, s)
+			if err == nil {
+				last[s.Name] = made.CachedInfo().State.LastSeq
+			}
 			return err
 		}); err != nil {
-			return fmt.Errorf("ensure stream %s: %w", s.Name, err)
+			return &DamagedStream{Stream: s.Name, Err: err}
 		}
 	}
 	for _, k := range b.buckets() {
@@ -54,18 +58,39 @@ func (b *Bus) Ensure(ctx context.Context) error {
 			_, err := b.JS.CreateOrUpdateKeyValue(ctx, k)
 			return err
 		}); err != nil {
-			return fmt.Errorf("ensure bucket %s: %w", k.Bucket, err)
+			return &DamagedStream{Stream: "KV_" + k.Bucket, Err: err}
 		}
 	}
 	for _, c := range durables(b.wait) {
 		if err := b.again(ctx, func(ctx context.Context) error {
-			_, err := b.JS.CreateOrUpdateConsumer(ctx, c.stream, c.cfg)
-			return err
+			made, err := b.JS.CreateOrUpdateConsumer(ctx, c.stream, c.cfg)
+			if err != nil {
+				return err
+			}
+			return b.behind(ctx, c, made.CachedInfo(), last[c.stream])
 		}); err != nil {
+			if damagedStore(err) {
+				return &DamagedConsumer{Stream: c.stream, Durable: c.cfg.Durable, Err: err}
+			}
 			return fmt.Errorf("ensure consumer %s on %s: %w", c.cfg.Durable, c.stream, err)
 		}
 	}
 	return nil
+}
+
+// ensureStream creates a stream or gives it the configuration of this build. A replicated stream
+// that is compressed stays so: that is for the operator to change, one server at a time.
+func (b *Bus) ensureStream(ctx context.Context, s jetstream.StreamConfig) (jetstream.Stream, error) {
+	if b.cfg.Replicas > 1 {
+		old, err := b.JS.Stream(ctx, s.Name)
+		switch {
+		case err == nil:
+			s.Compression = old.CachedInfo().Config.Compression
+		case !errors.Is(err, jetstream.ErrStreamNotFound):
+			return nil, err
+		}
+	}
+	return b.JS.CreateOrUpdateStream(ctx, s)
 }
 
 // again repeats a request that timed out, or that the server could not serve just
@@ -76,7 +101,7 @@ func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
 		bounded, cancel := context.WithTimeout(ctx, ackWithin)
 		err := f(bounded)
 		cancel()
-		if err == nil || ctx.Err() != nil || try == 8 || !errors.Is(err, context.DeadlineExceeded) && !transient(err) {
+		if err == nil || ctx.Err() != nil || try == 8 || damagedStore(err) || !errors.Is(err, context.DeadlineExceeded) && !transient(err) {
 			return err
 		}
 		select {
@@ -88,12 +113,18 @@ func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
 }
 
 func (b *Bus) streams() []jetstream.StreamConfig {
+	// A replicated stream is not compressed: servers that replay its log were seen to cut a
+	// compressed block in the middle and to lose all of it.
+	compression := jetstream.S2Compression
+	if b.cfg.Replicas > 1 {
+		compression = jetstream.NoCompression
+	}
 	stream := func(name, says string, age time.Duration, bytes int64, subjects ...string) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
 			Name: name, Description: says, Subjects: subjects,
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: b.cfg.Replicas,
 			MaxAge: age, MaxBytes: bytes, Duplicates: dedupWindow,
-			AllowDirect: true, AllowAtomicPublish: true, Compression: jetstream.S2Compression,
+			AllowDirect: true, AllowAtomicPublish: true, Compression: compression,
 		}
 	}
 	responses := stream(pipeline.StreamResponses, "every paid answer, zstd, before it is used", b.cfg.MaxAge, b.cfg.MaxStore, "response.>")

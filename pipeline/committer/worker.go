@@ -14,6 +14,7 @@ import (
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/stage"
+	"ratchet/pipeline/stall"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/work"
 )
@@ -44,9 +45,13 @@ func (w *worker) run(ctx context.Context) error {
 			w.pulse.Count("dead", 1)
 			return w.bus.Bury(ctx, string(pipeline.StageCommitter), it, reason, cause)
 		},
-		Now: w.env.Now, Log: w.env.Log, Grace: w.cfg.Grace, Retry: 100 * time.Millisecond,
+		Progress: func() { w.pulse.Stepped(loopCommit) },
+		Now:      w.env.Now, Log: w.env.Log, Grace: w.cfg.Grace, Retry: 100 * time.Millisecond,
 	}.Run(ctx)
 }
+
+// loopCommit is the committer's loop in its heartbeat.
+const loopCommit = "commit"
 
 // take claims the worst price of one commit and then takes one survivor.
 func (w *worker) take(ctx context.Context) ([]stage.Item, error) {
@@ -61,15 +66,18 @@ func (w *worker) take(ctx context.Context) ([]stage.Item, error) {
 	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
 		return w.returns.Waits(w.env, pipeline.DurableCommit(t), backlogs[pipeline.DurableCommit(t)]) > 0
 	})
-	if !waits {
-		return nil, w.rest(ctx, "idle")
-	}
 	wish, err := w.purse.Wish(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if !waits {
+		// Work that a failed call handed back still waits.
+		w.pulse.See(loopCommit, stall.Sight{Work: w.fuse.Doubtful(), Tokens: true, Wish: wish == token.Run})
+		return nil, w.rest(ctx, "idle")
+	}
 	if wish != token.Nospend {
 		w.claim, err = w.purse.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
+		w.pulse.See(loopCommit, stall.Sight{Work: true, Tokens: !errors.Is(err, purse.ErrShort), Wish: wish == token.Run})
 		if errors.Is(err, purse.ErrShort) {
 			return nil, w.rest(ctx, "waiting_for_tokens")
 		}

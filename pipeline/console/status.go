@@ -17,6 +17,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/token"
 	"ratchet/pipeline/watermark"
 )
 
@@ -31,7 +32,9 @@ type Status struct {
 	Streams    []StreamStatus             `json:"streams"`
 	Deals      *Standing                  `json:"deals,omitempty"`
 	Stock      *Stock                     `json:"stock,omitempty"`
-	Missing    []string                   `json:"missing"` // daemons without a heartbeat
+	Missing    []string                   `json:"missing"`         // daemons without a heartbeat
+	Bad        []BadKey                   `json:"bad,omitempty"`   // keys that cannot be read
+	Stuck      []Stuck                    `json:"stuck,omitempty"` // what gets nothing done and is not idle
 }
 
 // Balance is what tokend last wrote about the bucket.
@@ -50,6 +53,8 @@ type Balance struct {
 	API      *pipeline.Reading `json:"api,omitempty"`
 	Next     time.Time         `json:"next_refill,omitzero"`
 	Note     string            `json:"note,omitempty"`
+	Wish     string            `json:"wish,omitempty"`
+	Refused  string            `json:"refused,omitempty"` // why what the operator wrote does not hold
 	Stages   map[pipeline.Stage]struct {
 		Price float64 `json:"price"`
 		Worst int     `json:"worst"`
@@ -80,6 +85,7 @@ func Look(ctx context.Context, b *bus.Bus) (Status, error) {
 	s.readWatermarks(ctx, b)
 	s.readStreams(ctx, b)
 	s.readStock(ctx, b)
+	s.Stuck = s.stuck()
 	return s, nil
 }
 
@@ -92,11 +98,11 @@ func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
 		return err
 	}
 	var bal Balance
-	if decode(ctx, kv, pipeline.KeyBalance, &bal) {
+	if s.decode(ctx, kv, pipeline.KeyBalance, &bal) {
 		s.Balance = &bal
 	}
 	if e, err := kv.Get(ctx, pipeline.KeyMode); err == nil {
-		s.Wish = wish(e.Value())
+		s.readWish(e.Value())
 	}
 	for _, stage := range pipeline.Stages() {
 		line := StageStatus{Stage: stage, Price: bal.Stages[stage].Price, Worst: bal.Stages[stage].Worst}
@@ -107,7 +113,7 @@ func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
 				N int `json:"n"`
 			} `json:"open"`
 		}
-		if decode(ctx, kv, pipeline.KeyGrant(stage), &g) {
+		if s.decode(ctx, kv, pipeline.KeyGrant(stage), &g) {
 			line.Credit = g.Issued - g.Claimed
 			for _, c := range g.Open {
 				line.Open += c.N
@@ -118,20 +124,29 @@ func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
 	return nil
 }
 
-// wish reads the operator's wish, which is a word or a JSON object with "mode".
-func wish(raw []byte) string {
-	var v struct {
-		Mode string `json:"mode"`
+// readWish reads the operator's wish; of one that cannot be read the last that could holds.
+func (s *Status) readWish(raw []byte) {
+	wish, err := token.ParseWish(raw)
+	if s.Wish = string(wish); err == nil {
+		return
 	}
-	if json.Unmarshal(raw, &v) == nil && v.Mode != "" {
-		return v.Mode
+	if s.Balance != nil && s.Balance.Wish != "" {
+		s.Wish = s.Balance.Wish
 	}
-	return strings.Trim(strings.TrimSpace(string(raw)), `"`)
+	s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketTokens, Key: pipeline.KeyMode, Says: err.Error()})
 }
 
-func decode(ctx context.Context, kv jetstream.KeyValue, key string, v any) bool {
+// decode reads a key and notes one that cannot be read.
+func (s *Status) decode(ctx context.Context, kv jetstream.KeyValue, key string, v any) bool {
 	e, err := kv.Get(ctx, key)
-	return err == nil && json.Unmarshal(e.Value(), v) == nil
+	if err != nil {
+		return false
+	}
+	if err := json.Unmarshal(e.Value(), v); err != nil {
+		s.Bad = append(s.Bad, BadKey{Bucket: kv.Bucket(), Key: key, Says: err.Error()})
+		return false
+	}
+	return true
 }
 
 func (s *Status) readWaiting(ctx context.Context, b *bus.Bus) {
@@ -205,9 +220,11 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {
 	each(ctx, b, pipeline.BucketWatermarks, func(key string, value []byte) {
 		var w watermark.State
-		if json.Unmarshal(value, &w) == nil {
-			s.Watermarks[key] = w
+		if err := json.Unmarshal(value, &w); err != nil {
+			s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketWatermarks, Key: key, Says: err.Error()})
+			return
 		}
+		s.Watermarks[key] = w
 	})
 }
 
@@ -241,6 +258,9 @@ func (s StageStatus) price() string {
 func (s Status) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("%s\n", s.budget())
+	for _, st := range s.Stuck {
+		p.f("STUCK: %s\n", st)
+	}
 	p.f("\nSTAGE\tFREE WAITING\tPAID WAITING\tIN WORK\tCREDIT\tOPEN CLAIMS\tPRICE (MOST)\n")
 	for _, st := range s.Stages {
 		p.f("%s\t%d\t%d\t%d\t%d\t%d\t%s\n", st.Stage, st.Free, st.Waiting, st.InWork, st.Credit, st.Open, st.price())

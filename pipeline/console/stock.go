@@ -52,13 +52,13 @@ type Stock struct {
 func (s *Status) readStock(ctx context.Context, b *bus.Bus) {
 	if kv, err := b.Store(ctx, pipeline.BucketStock); err == nil {
 		var books stock.Books
-		if decode(ctx, kv, pipeline.KeyBooks, &books) {
+		if s.decode(ctx, kv, pipeline.KeyBooks, &books) {
 			s.Stock = &Stock{Books: books}
 		}
 	}
 	if kv, err := b.Store(ctx, pipeline.BucketTokens); err == nil {
 		var ls shed.Lines
-		if decode(ctx, kv, pipeline.KeyShed, &ls) && len(ls.Lines) > 0 {
+		if s.decode(ctx, kv, pipeline.KeyShed, &ls) && len(ls.Lines) > 0 {
 			if s.Stock == nil {
 				s.Stock = &Stock{}
 			}

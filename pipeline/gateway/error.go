@@ -28,6 +28,7 @@ const (
 	BadKey     ErrorKind = "bad_key"         // Keepa does not know the key
 	Payment    ErrorKind = "payment"         // 402: the subscription is over
 	Unexpected ErrorKind = "unexpected"      // a status nobody documented
+	NoIncome   ErrorKind = "no_income"       // the plan yields no tokens
 	TooLate    ErrorKind = "too_late"        // the claim was too old to start the call
 )
 
@@ -56,7 +57,7 @@ func (e *Error) Error() string {
 		out += "; set the right KEEPA_API_KEY"
 	case Payment:
 		out += "; renew the subscription at Keepa"
-	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Rejected, Unexpected, TooLate:
+	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Rejected, Unexpected, NoIncome, TooLate:
 	}
 	return out
 }
@@ -66,7 +67,7 @@ func (e *Error) Temporary() bool {
 	switch e.Kind {
 	case Rejected, BadKey, Payment:
 		return false
-	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Unexpected, TooLate:
+	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Unexpected, NoIncome, TooLate:
 		return true
 	}
 	return true
@@ -79,7 +80,7 @@ func (e *Error) MayHaveCost() bool {
 		return true
 	case Malformed, Server, Unexpected:
 		return e.Reading == nil
-	case InDebt, Refused, Unreached, Rejected, BadKey, Payment, TooLate:
+	case InDebt, Refused, Unreached, Rejected, BadKey, Payment, NoIncome, TooLate:
 		return false
 	}
 	return true

@@ -24,6 +24,7 @@ import (
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/purse"
+	"ratchet/pipeline/token"
 )
 
 // Config says where Keepa is and who we are.
@@ -147,6 +148,11 @@ func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
 	a, err := g.call(ctx, "token", url.Values{})
 	if err != nil {
 		return pipeline.Reading{}, err
+	}
+	if a.Reading == nil && a.Envelope.Timestamp > 0 {
+		// Zeroes with a time are an answer about this account: its plan brings nothing.
+		plan := pipeline.Reading{TS: a.Envelope.Timestamp, Rate: a.Envelope.RefillRate, FlowRed: a.Envelope.TokenFlowReduction}
+		return pipeline.Reading{}, &Error{Kind: NoIncome, Request: a.Request, Status: a.HTTPStatus, Says: token.Starved(plan)}
 	}
 	if a.Reading == nil {
 		return pipeline.Reading{}, &Error{Kind: Malformed, Request: a.Request, Says: "no balance in the answer"}

@@ -274,3 +274,23 @@ func zipped(t *testing.T, s string) []byte {
 	}
 	return buf.Bytes()
 }
+
+func TestAPlanThatYieldsNothingIsNamedWithTheTrackingsThatTakeIt(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"timestamp":1767614400000,"tokensLeft":0,"refillIn":30000,"refillRate":0,"tokenFlowReduction":5.0,"tokensConsumed":0}`:   "yields 0 tokens a minute, of which trackings take 5 (tokenFlowReduction)",
+		`{"timestamp":1767614400000,"tokensLeft":-9,"refillIn":30000,"refillRate":-2,"tokenFlowReduction":7.0,"tokensConsumed":0}`: "yields -2 tokens a minute, of which trackings take 7 (tokenFlowReduction)",
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+		defer srv.Close()
+		g, err := New(Config{URL: srv.URL, Key: key, Timeout: time.Minute}, daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: daemon.RealClock(), Version: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = g.Token(t.Context())
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != NoIncome || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s: %s", err, NoIncome, want)
+		}
+	}
+}

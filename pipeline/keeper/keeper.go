@@ -11,6 +11,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,13 +41,17 @@ type keeper struct {
 	state   stock.Books
 	all     map[string]stock.Holding // by key; as STOCK holds them
 	stepped time.Time                // pipeline time
+	bad     map[string]error         // keys that cannot be read; they are left as they are
 }
 
 // stepEvery is how often the stock is looked through, in pipeline time.
 const stepEvery = time.Minute
 
-// errMoved means that somebody else changed the stock: it is read again.
-var errMoved = errors.New("the stock was changed by another keeper")
+var (
+	// errMoved means that somebody else changed the stock: it is read again.
+	errMoved   = errors.New("the stock was changed by another keeper")
+	errForeign = errors.New("it is not about the deal of its key")
+)
 
 // Run keeps the stock until ctx ends.
 func Run(ctx context.Context, env daemon.Env, b *bus.Bus, cfg Config, pulse *work.Pulse) error {
@@ -57,7 +62,7 @@ func Run(ctx context.Context, env daemon.Env, b *bus.Bus, cfg Config, pulse *wor
 	defer k.lease.Release()
 	for ctx.Err() == nil {
 		leads, fresh, err := k.lease.Hold(ctx)
-		if err == nil && leads && (fresh || k.all == nil) {
+		if err == nil && leads && (fresh || k.all == nil || len(k.bad) > 0) {
 			err = k.load(ctx)
 		}
 		if err == nil && leads && env.Now().Sub(k.stepped) >= stepEvery {
@@ -96,18 +101,22 @@ func open(ctx context.Context, env daemon.Env, b *bus.Bus, cfg Config, pulse *wo
 
 // load reads the stock.
 func (k *keeper) load(ctx context.Context) error {
-	all, state := map[string]stock.Holding{}, stock.Books{}
+	all, state, bad := map[string]stock.Holding{}, stock.Books{}, map[string]error{}
 	err := k.bus.Scan(ctx, "KV_"+pipeline.BucketStock, bus.From{Newest: true}, func(r bus.Read) error {
 		key := r.Subject[len("$KV."+pipeline.BucketStock+"."):]
 		switch {
 		case len(r.Body) == 0:
 			return nil // deleted by hand
 		case key == pipeline.KeyBooks:
-			return json.Unmarshal(r.Body, &state)
+			if json.Unmarshal(r.Body, &state) != nil || state.Rate < 0 {
+				state = stock.Books{} // ours alone: what was heard is heard again
+			}
+			return nil
 		}
 		var h stock.Holding
-		if err := json.Unmarshal(r.Body, &h); err != nil {
-			return fmt.Errorf("decode %s: %w", key, err)
+		if err := json.Unmarshal(r.Body, &h); err != nil || pipeline.KeySeen(h.Identity) != key {
+			bad[key] = &bus.BadCell{Bucket: pipeline.BucketStock, Key: key, Err: cmp.Or(err, errForeign)}
+			return nil
 		}
 		all[key] = h
 		return nil
@@ -116,7 +125,21 @@ func (k *keeper) load(ctx context.Context) error {
 		return fmt.Errorf("read the stock: %w", err)
 	}
 	k.all, k.state = all, state
+	k.name(bad)
 	return nil
+}
+
+// name says which deals are not looked after because what is kept of them cannot be read.
+func (k *keeper) name(bad map[string]error) {
+	for key := range k.bad {
+		if bad[key] == nil {
+			k.pulse.Cell(key, nil)
+		}
+	}
+	for key, err := range bad {
+		k.pulse.Cell(key, err)
+	}
+	k.bad = bad
 }
 
 // step hears, decides, publishes, and only then stores. Dying between any two of
@@ -198,6 +221,9 @@ func (k *keeper) swap(ctx context.Context, r round) error {
 		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.store)) {
+		if k.bad[key] != nil {
+			continue
+		}
 		was, h := k.all[key], r.store[key]
 		_, err := bus.Change(ctx, bus.NewCell(kv, key), func(old stock.Holding) (stock.Holding, bool, error) {
 			switch {
@@ -225,7 +251,7 @@ func same(a, b stock.Holding) bool {
 
 // keep stores the books: up to where verdicts were heard, the clock, the sums.
 func (k *keeper) keep(ctx context.Context, next stock.Books) error {
-	_, err := bus.Change(ctx, k.books, func(old stock.Books) (stock.Books, bool, error) {
+	_, err := bus.ChangeOwn(ctx, k.books, func(old stock.Books) (stock.Books, bool, error) {
 		if old.Made == next.Made && (old.Seq > next.Seq || old.At.After(next.At)) {
 			return old, false, errMoved
 		}

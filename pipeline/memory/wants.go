@@ -56,11 +56,11 @@ func Want(ctx context.Context, b *bus.Bus, id pipeline.Identity, query string) e
 	if err != nil {
 		return err
 	}
-	_, err = bus.Change(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(w Wants) (Wants, bool, error) {
+	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(w Wants) (Wants, bool, error) {
 		switch {
-		case w.CreationDate > id.CreationDate:
+		case w.CreationDate > id.CreationDate && w.CreationDate < beyond:
 			return w, false, nil
-		case w.CreationDate < id.CreationDate:
+		case w.CreationDate != id.CreationDate:
 			w = Wants{CreationDate: id.CreationDate}
 		}
 		all := Union(w.Queries, []string{query})

@@ -78,7 +78,7 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if b.Bus, err = bus.Connect(ctx, bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 50e9}, b.Env, "ratchet"); err != nil {
 		return nil, err
 	}
-	if err = b.Bus.Ensure(ctx); err != nil {
+	if err = b.ensure(ctx); err != nil {
 		return nil, err
 	}
 	return b, b.startDaemons(ctx)

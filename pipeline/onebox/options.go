@@ -127,6 +127,20 @@ func Engines(data string) []string {
 	return found
 }
 
+// Stores are the NATS stores below a data directory: one for each world that has run in it, or the directory itself where
+// it is the store of another NATS.
+func Stores(data string) []string {
+	var found []string
+	for _, dir := range []string{
+		Options{Data: data, World: Real}.dir("nats"), Options{Data: data, World: Simulated}.dir("nats"), Options{Data: data, World: Captured}.dir("nats"), data,
+	} {
+		if fi, err := os.Stat(filepath.Join(dir, "jetstream")); err == nil && fi.IsDir() {
+			found = append(found, dir)
+		}
+	}
+	return found
+}
+
 // dir is the world's own directory.
 func (o Options) dir(parts ...string) string {
 	return filepath.Join(append([]string{o.Data, string(o.World)}, parts...)...)

@@ -91,14 +91,16 @@ func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish 
 
 func (f *flood) readLines(ctx context.Context) error {
 	raw, _, err := f.cell.Read(ctx)
-	if err != nil || raw == nil {
+	if err != nil {
 		return err
 	}
-	var ls shed.Lines
-	if err := json.Unmarshal(raw, &ls); err != nil {
-		return fmt.Errorf("decode %s: %w", f.cell.Key(), err)
+	ls, err := bus.Decode[shed.Lines](f.cell, raw)
+	if f.pulse.Cell(pipeline.KeyShed, err); err != nil {
+		return nil // the lines that were read before hold; the next one that is drawn replaces all
 	}
-	f.lines = ls
+	if raw != nil {
+		f.lines = ls
+	}
 	return nil
 }
 
@@ -172,7 +174,7 @@ func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m she
 	}
 	drawn := false
 	var line shed.Line
-	ls, err := bus.Change(ctx, f.cell, func(ls shed.Lines) (shed.Lines, bool, error) {
+	ls, err := bus.ChangeOwn(ctx, f.cell, func(ls shed.Lines) (shed.Lines, bool, error) {
 		var waiting []shed.Waiting
 		for _, lane := range f.lanes {
 			for _, w := range lane {

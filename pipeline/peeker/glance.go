@@ -8,6 +8,7 @@ import (
 	"ratchet/pipeline/memory"
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/stage"
+	"ratchet/pipeline/stall"
 	"ratchet/pipeline/work"
 )
 
@@ -28,12 +29,22 @@ func (p *peeker) glanceLoop(ctx context.Context) (*stage.Loop[work.Unit, recalle
 	}
 	return &stage.Loop[work.Unit, recalled, work.Effect]{
 		Take: func(ctx context.Context) ([]stage.Item, error) {
-			return inlet.Take(ctx, glanceBatch, time.Second)
+			items, err := inlet.Take(ctx, glanceBatch, time.Second)
+			if len(items) > 0 {
+				p.pulse.See(loopGlance, stall.Sight{Work: true, Tokens: true, Wish: true})
+			}
+			return items, err
 		},
 		Read:   work.Read(pipeline.SchemaCandidate),
 		Gather: p.recall,
 		Decide: p.glance,
-		Apply:  work.Apply(p.bus),
+		Apply: func(ctx context.Context, out []work.Effect) error {
+			err := work.Apply(p.bus)(ctx, out)
+			if err == nil {
+				p.pulse.Stepped(loopGlance) // also when all of it is to come back later
+			}
+			return err
+		},
 		Bury: func(ctx context.Context, it stage.Item, reason string, cause error) error {
 			p.pulse.Count("dead", 1)
 			return p.bus.Bury(ctx, string(pipeline.StagePeeker), it, reason, cause)

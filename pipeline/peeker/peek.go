@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/stage"
+	"ratchet/pipeline/stall"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/work"
 )
@@ -28,6 +29,12 @@ type peekLoop struct {
 	flood   *flood
 }
 
+// loopPeek and loopGlance are the peeker's loops in its heartbeat.
+const (
+	loopPeek   = "peek"
+	loopGlance = "glance"
+)
+
 // weights divide the stage's tokens among its lanes.
 func weights() map[pipeline.Source]int {
 	return map[pipeline.Source]int{
@@ -45,7 +52,8 @@ func (l *peekLoop) Run(ctx context.Context) error {
 			l.pulse.Count("dead", 1)
 			return l.bus.Bury(ctx, string(pipeline.StagePeeker), it, reason, cause)
 		},
-		Now: l.env.Now, Log: l.env.Log, Grace: l.cfg.Grace, Retry: 100 * time.Millisecond,
+		Progress: func() { l.pulse.Stepped(loopPeek) },
+		Now:      l.env.Now, Log: l.env.Log, Grace: l.cfg.Grace, Retry: 100 * time.Millisecond,
 	}
 	defer l.giveBack(context.WithoutCancel(ctx))
 	return loop.Run(ctx)
@@ -74,6 +82,8 @@ func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
 	}
 	lane, waiting := l.lane(backlogs)
 	if waiting == 0 {
+		// Work that a failed call handed back still waits.
+		l.pulse.See(loopPeek, stall.Sight{Work: l.fuse.Doubtful(), Tokens: true, Wish: wish == token.Run})
 		return nil, l.rest(ctx, "idle")
 	}
 	n := min(waiting, l.cfg.Batch)
@@ -85,6 +95,7 @@ func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
 		if err != nil {
 			return nil, err
 		}
+		l.pulse.See(loopPeek, stall.Sight{Work: true, Tokens: credit >= token.PricePeek, Wish: wish == token.Run})
 		if n = min(n, credit/token.PricePeek); n == 0 {
 			return nil, l.rest(ctx, "waiting_for_tokens")
 		}

@@ -28,14 +28,16 @@ var ErrShort = token.ErrShort
 
 // Purse is one worker's hold on its stage's grant.
 type Purse struct {
-	bus    *bus.Bus
-	env    daemon.Env
-	stage  pipeline.Stage
-	grant  bus.Cell
-	mode   bus.Cell
-	worker string
-	seq    atomic.Uint64
-	hint   chan struct{}
+	bus     *bus.Bus
+	env     daemon.Env
+	stage   pipeline.Stage
+	grant   bus.Cell
+	mode    bus.Cell
+	balance bus.Cell
+	good    atomic.Pointer[token.Wish] // the last one that could be read
+	worker  string
+	seq     atomic.Uint64
+	hint    chan struct{}
 }
 
 // Open watches the stage's grant as a hint; every decision reads it anew.
@@ -46,7 +48,7 @@ func Open(ctx context.Context, b *bus.Bus, env daemon.Env, stage pipeline.Stage)
 	}
 	p := &Purse{
 		bus: b, env: env, stage: stage, hint: make(chan struct{}, 1),
-		grant: bus.NewCell(kv, pipeline.KeyGrant(stage)), mode: bus.NewCell(kv, pipeline.KeyMode),
+		grant: bus.NewCell(kv, pipeline.KeyGrant(stage)), mode: bus.NewCell(kv, pipeline.KeyMode), balance: bus.NewCell(kv, pipeline.KeyBalance),
 		worker: string(stage) + "-" + strings.ReplaceAll(daemon.Instance(), ".", "-") + "-" + fmt.Sprintf("%x", daemon.MachineNow().UnixNano()),
 	}
 	hints, err := p.listen()
@@ -120,41 +122,57 @@ func (p *Purse) Credit(ctx context.Context) (int, error) {
 	if err != nil || wish != token.Run {
 		return 0, err
 	}
-	raw, _, err := p.grant.Read(ctx)
-	if err != nil || raw == nil {
-		return 0, err
-	}
-	var g token.Grant
-	if err := json.Unmarshal(raw, &g); err != nil {
-		return 0, fmt.Errorf("decode %s: %w", p.grant.Key(), err)
-	}
-	return g.Credit(), nil
+	g, err := p.read(ctx)
+	return g.Credit(), err
 }
 
 // Income is the plan's tokens a minute as the stage's last answer told it; 0 when
 // none has told it yet.
 func (p *Purse) Income(ctx context.Context) (int, error) {
-	raw, _, err := p.grant.Read(ctx)
-	if err != nil || raw == nil {
+	g, err := p.read(ctx)
+	if err != nil || g.API == nil {
 		return 0, err
-	}
-	var g token.Grant
-	if err := json.Unmarshal(raw, &g); err != nil {
-		return 0, fmt.Errorf("decode %s: %w", p.grant.Key(), err)
-	}
-	if g.API == nil {
-		return 0, nil
 	}
 	return g.API.Rate, nil
 }
 
-// Wish is what the operator wants; an absent key is run.
+// read is the grant as it is; tokend mends one that cannot be read.
+func (p *Purse) read(ctx context.Context) (token.Grant, error) {
+	raw, _, err := p.grant.Read(ctx)
+	if err != nil {
+		return token.Grant{}, err
+	}
+	return bus.Decode[token.Grant](p.grant, raw)
+}
+
+// Wish is what the operator wants; an absent key is run. Of a wish that cannot be read the last one
+// that could holds, here or by what tokend wrote.
 func (p *Purse) Wish(ctx context.Context) (token.Wish, error) {
 	raw, _, err := p.mode.Read(ctx)
 	if err != nil {
 		return token.Run, err
 	}
-	return token.ParseWish(raw), nil
+	wish, err := token.ParseWish(raw)
+	if err == nil {
+		p.good.Store(&wish)
+		return wish, nil
+	}
+	if good := p.good.Load(); good != nil {
+		return *good, nil
+	}
+	return p.told(ctx)
+}
+
+// told is the wish that tokend follows; paused where it has not said.
+func (p *Purse) told(ctx context.Context) (token.Wish, error) {
+	var v struct {
+		Wish token.Wish `json:"wish"`
+	}
+	raw, _, err := p.balance.Read(ctx)
+	if err != nil || raw == nil || json.Unmarshal(raw, &v) != nil || v.Wish == "" {
+		return token.Paused, err
+	}
+	return v.Wish, nil
 }
 
 // Claim is permission to spend up to Tokens on one call. It must be closed.

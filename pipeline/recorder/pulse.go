@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -53,6 +54,7 @@ func (p *pulse) beat() pipeline.Heartbeat {
 	if !p.awaySince.IsZero() {
 		h.State = "stuck"
 		h.Detail["clickhouse"] = "unreachable since " + p.awaySince.Format(time.RFC3339)
+		h.Stuck = fmt.Sprintf("clickhouse is %s: %s", h.Detail["clickhouse"], p.lastError)
 	}
 	return h
 }

@@ -167,7 +167,8 @@ func maySpend(ctx context.Context, b *bus.Bus) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return token.ParseWish(e.Value()) == token.Run, nil
+	wish, err := token.ParseWish(e.Value())
+	return wish == token.Run, err
 }
 
 func pollDue(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {

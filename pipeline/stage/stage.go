@@ -76,6 +76,9 @@ type Loop[In, Fact, Out any] struct {
 	// Bury stores a dead letter.
 	Bury func(ctx context.Context, item Item, reason string, cause error) error
 
+	// Progress is called after a step that ended at least one item for good; may be nil.
+	Progress func()
+
 	Now   func() time.Time
 	Log   *slog.Logger
 	Grace time.Duration // how long a step may finish after a stop
@@ -161,10 +164,16 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 	// One that cannot be settled now comes again by itself; the rest is not kept
 	// waiting for it.
 	var errs []error
+	ended := false
 	for i, d := range decisions {
 		if err := l.settle(ctx, items[i], d); err != nil {
 			errs = append(errs, fmt.Errorf("settle %s #%d: %w", items[i].Stream, items[i].Sequence, err))
+			continue
 		}
+		ended = ended || d.Again == 0
+	}
+	if ended && l.Progress != nil {
+		l.Progress()
 	}
 	return len(items) - len(errs), errors.Join(errs...)
 }

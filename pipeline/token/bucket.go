@@ -1,6 +1,7 @@
 package token
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -57,6 +58,21 @@ func Later(a, b pipeline.Reading) bool {
 // Says reports whether a reading says anything about an account: Keepa answers a
 // bad key with zeroes.
 func Says(r pipeline.Reading) bool { return r.Rate > 0 || r.Rate == 0 && r.Left != 0 }
+
+// Starved says that a plan brings nothing, and what takes it; empty for one that brings tokens, and
+// for a reading that says nothing.
+func Starved(r pipeline.Reading) string {
+	if r == (pipeline.Reading{}) || float64(r.Rate)-r.FlowRed > 0 {
+		return ""
+	}
+	out := fmt.Sprintf("the plan yields %d tokens a minute", r.Rate)
+	if r.FlowRed > 0 {
+		out += fmt.Sprintf(", of which trackings take %g (tokenFlowReduction): remove trackings at Keepa, or take a larger plan", r.FlowRed)
+	} else {
+		out += ": look at the subscription at Keepa"
+	}
+	return out
+}
 
 // Heard is the bucket after a reading that a worker brought. One that is not later
 // than the newest changes nothing, nor does one that says nothing.

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,13 +147,18 @@ type Rules struct {
 	Ceilings     map[pipeline.Kind]int  `json:"ceilings,omitempty"`      // worst prices above the documented ones
 }
 
+// MostFloor bounds an operator's floor: no bucket of Keepa's goes further from zero.
+const MostFloor = 300_000
+
 // ParseRules reads the key; nothing is no rules.
 func ParseRules(raw []byte) (Rules, error) {
 	var r Rules
 	if len(raw) == 0 {
 		return r, nil
 	}
-	if err := json.Unmarshal(raw, &r); err != nil {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields() // a slip of the pen must not pass for a default
+	if err := d.Decode(&r); err != nil {
 		return Rules{}, fmt.Errorf("policy: want JSON like {\"policy\":\"steady\"}: %w", err)
 	}
 	var errs []error
@@ -168,6 +174,9 @@ func ParseRules(raw []byte) (Rules, error) {
 		if worst := Price(kind); worst == 0 || n < worst || n > 1000 {
 			errs = append(errs, fmt.Errorf("policy: ceiling of %s: want deals, peek, commit or seller, and from its documented price (%d) to 1000, got %d", kind, worst, n))
 		}
+	}
+	if r.Floor != nil && (*r.Floor < -MostFloor || *r.Floor > MostFloor) {
+		errs = append(errs, fmt.Errorf("policy: floor: want %d to %d tokens, got %d", -MostFloor, MostFloor, *r.Floor))
 	}
 	if r.ListShare < 0 || r.ListShare > 100 {
 		errs = append(errs, fmt.Errorf("policy: list_share: want 1 to 100 percent, got %d", r.ListShare))

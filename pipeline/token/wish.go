@@ -2,6 +2,7 @@ package token
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -16,11 +17,11 @@ const (
 	Nospend Wish = "nospend" // decide what stored answers can decide
 )
 
-// ParseWish reads a word or {"mode": word}; anything unknown, and nothing, is run
-// for absence and paused for nonsense: a wish that cannot be read must not spend.
-func ParseWish(raw []byte) Wish {
+// ParseWish reads a word or {"mode": word}; nothing is run. An error leaves the last wish that
+// could be read in force.
+func ParseWish(raw []byte) (Wish, error) {
 	if len(raw) == 0 {
-		return Run
+		return Run, nil
 	}
 	var v struct {
 		Mode string `json:"mode"`
@@ -31,10 +32,19 @@ func ParseWish(raw []byte) Wish {
 	}
 	switch w := Wish(word); w {
 	case Run, Paused, Nospend:
-		return w
+		return w, nil
 	default:
-		return Paused
+		return Paused, fmt.Errorf("mode: want run, paused or nospend, got %q; `ratchet resume`, `pause` and `nospend` write it", cut(word))
 	}
+}
+
+// cut keeps what somebody wrote short enough to be shown.
+func cut(s string) string {
+	const most = 40
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
 }
 
 // How long a claim lives: the longer of the two, pipeline and machine time.

@@ -2,7 +2,6 @@ package tokend
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -20,6 +19,9 @@ func (t *tokend) takeOver(ctx context.Context) error {
 	// No epoch is used twice, not even where the bucket was made anew beside an old LEDGER: the ids of its lines bear it, and
 	// a line under an id that was recorded would not be recorded again.
 	least := uint64(max(0, t.env.Now().Unix())) //nolint:gosec // not negative
+	if _, err := t.recall(ctx); err != nil {
+		return fmt.Errorf("take over: %w", err)
+	}
 	s, err := bus.Change(ctx, bus.NewCell(t.kv, pipeline.KeyBalance), func(s State) (State, bool, error) {
 		s.Epoch = max(s.Epoch+1, least)
 		return s, true, nil
@@ -28,7 +30,11 @@ func (t *tokend) takeOver(ctx context.Context) error {
 		return fmt.Errorf("take over: %w", err)
 	}
 	grants := map[pipeline.Stage]token.Grant{}
+	t.reopen = false
 	for _, stage := range pipeline.Stages() {
+		if err := t.mend(ctx, stage, 0); err != nil {
+			return fmt.Errorf("take over the grant of %s: %w", stage, err)
+		}
 		g, err := bus.Change(ctx, t.cell(stage), func(g token.Grant) (token.Grant, bool, error) {
 			g, err := g.Adopt(s.Epoch)
 			return g, true, err
@@ -40,6 +46,13 @@ func (t *tokend) takeOver(ctx context.Context) error {
 	}
 	t.epoch, t.grants, t.state, t.forced, t.untold = s.Epoch, grants, s, true, true
 	t.books, t.phase, t.note = s.Books, s.Phase, ""
+	t.wish, t.rules = s.Wish, s.Rules
+	if t.wish == "" {
+		t.wish = token.Run
+	}
+	if t.reopen {
+		t.books.Reading = nil
+	}
 	t.seen, t.probe = map[string]time.Time{}, probe{silent: daemon.MachineNow()}
 	t.pos = token.Position{
 		Grants: grants, Base: map[pipeline.Stage]int{}, Opened: s.Books.Opened, Start: s.Books.Start, Listed: s.Books.Listed, Issued: s.Books.Issued,
@@ -76,6 +89,11 @@ func (t *tokend) readGrants(ctx context.Context) error {
 	now := t.env.Now()
 	for _, stage := range pipeline.Stages() {
 		g, err := t.readGrant(ctx, stage)
+		if badCell(err) {
+			if err = t.mend(ctx, stage, t.epoch); err == nil {
+				g, err = t.readGrant(ctx, stage)
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -87,15 +105,13 @@ func (t *tokend) readGrants(ctx context.Context) error {
 }
 
 func (t *tokend) readGrant(ctx context.Context, stage pipeline.Stage) (token.Grant, error) {
-	var g token.Grant
 	raw, _, err := t.cell(stage).Read(ctx)
 	if err != nil {
-		return g, err
+		return token.Grant{}, err
 	}
-	if raw != nil {
-		if err := json.Unmarshal(raw, &g); err != nil {
-			return g, fmt.Errorf("decode the grant of %s: %w", stage, err)
-		}
+	g, err := bus.Decode[token.Grant](t.cell(stage), raw)
+	if err != nil {
+		return g, err
 	}
 	if g.Epoch != t.epoch {
 		return g, fmt.Errorf("read the grant of %s: %w", stage, token.ErrEpoch)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ type State struct {
 	Drift    int                           `json:"drift"`   // tokens that no claim of ours explains, ever
 	Expired  int                           `json:"expired"` // tokens that vanished at a full bucket, ever
 	Note     string                        `json:"note,omitempty"`
+	Wish     token.Wish                    `json:"wish,omitempty"`    // the operator's last that could be read
+	Rules    token.Rules                   `json:"rules,omitzero"`    // and the last policy that could be
+	Refused  string                        `json:"refused,omitempty"` // why what the operator wrote since does not hold
 	Phase    token.Phase                   `json:"phase"`
 	Books    Books                         `json:"books"`
 	Told     *Line                         `json:"told,omitempty"` // the ledger's line about state: stored here before the ledger has it
@@ -68,7 +72,7 @@ func (t *tokend) publish(ctx context.Context, wish token.Wish, wait pipeline.Sta
 	next := t.describe(wish, wait, need, now)
 	t.tell(func(h *pipeline.Heartbeat) {
 		h.State = idleOr(next)
-		h.Detail = map[string]any{"balance": next.Est, "rate": next.Rate, "state": next.State, "epoch": t.epoch, "drift": next.Drift, "note": next.Note}
+		h.Detail = map[string]any{"balance": next.Est, "rate": next.Rate, "state": next.State, "epoch": t.epoch, "drift": next.Drift, "note": next.Note, "refused": next.Refused}
 	})
 	switch news := t.state.differs(next); {
 	case t.forced || news > figures:
@@ -77,7 +81,7 @@ func (t *tokend) publish(ctx context.Context, wish token.Wish, wait pipeline.Sta
 	default:
 		return nil
 	}
-	_, err := bus.Change(ctx, bus.NewCell(t.kv, pipeline.KeyBalance), func(s State) (State, bool, error) {
+	_, err := bus.ChangeOwn(ctx, bus.NewCell(t.kv, pipeline.KeyBalance), func(s State) (State, bool, error) {
 		if s.Epoch > t.epoch {
 			return s, false, token.ErrEpoch
 		}
@@ -121,6 +125,11 @@ func (t *tokend) tellMode(ctx context.Context) error {
 	return nil
 }
 
+// noted joins what is to be said.
+func noted(all ...string) string {
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), "; ")
+}
+
 func idleOr(s State) string {
 	for _, stage := range s.Stages {
 		switch {
@@ -160,7 +169,7 @@ func (t *tokend) describe(wish token.Wish, wait pipeline.Stage, need int, now ti
 	b := t.pos.Bucket
 	s := State{
 		Epoch: t.epoch, At: now, Est: b.Balance(now), Owed: b.Owed, Rate: b.Rate(), Cap: b.Capacity(),
-		Drift: t.books.Drift, Expired: t.books.Expired, Note: strings.Trim(t.note+"; "+t.stopped, "; "), EndedBy: t.phase.EndedBy,
+		Drift: t.books.Drift, Expired: t.books.Expired, Note: noted(t.denied, token.Starved(b.Reading), t.note, t.stopped), Wish: t.wish, Rules: t.rules, Refused: t.denied, EndedBy: t.phase.EndedBy,
 		Phase: t.phase, Books: t.books, Stages: map[pipeline.Stage]StageState{},
 	}
 	if b.Known {

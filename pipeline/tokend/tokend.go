@@ -24,6 +24,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/stall"
 	"ratchet/pipeline/token"
 )
 
@@ -90,6 +91,11 @@ type tokend struct {
 	alarmed map[pipeline.Kind]int
 	ready   bool
 	moaned  string // the last failure that was logged
+	// wish is the operator's last that could be read; denied says why a newer one does not hold.
+	wish   token.Wish
+	denied string
+	reopen bool        // a grant was rebuilt, so the books begin again
+	watch  stall.Watch // of turns that succeed
 
 	mu   sync.Mutex
 	beat pipeline.Heartbeat
@@ -175,10 +181,30 @@ func (t *tokend) moan(err error) {
 		h.LastError = err.Error()
 		h.Counters = counted(h.Counters, "failed_turns")
 	})
+	t.standstill(err)
 	if err.Error() != t.moaned {
 		t.moaned = err.Error()
 		t.env.Log.Warn("turn failed, will retry", tint.Err(err))
 	}
+}
+
+// standstill says in the heartbeat that turns fail: at once where a key cannot be read, after a while
+// for any other reason.
+func (t *tokend) standstill(err error) {
+	now := t.env.Now()
+	t.watch = t.watch.See(stall.Sight{Work: true, Tokens: true, Wish: true}, now)
+	d := t.watch.Stuck(now)
+	if d == 0 && !badCell(err) {
+		return
+	}
+	t.tell(func(h *pipeline.Heartbeat) { h.State, h.Stuck = "stuck", "no turn succeeds: "+err.Error() })
+}
+
+// turned says that a turn succeeded.
+func (t *tokend) turned() {
+	t.watch = t.watch.Step()
+	t.moaned = ""
+	t.tell(func(h *pipeline.Heartbeat) { h.Stuck = "" })
 }
 
 // turn is one step: it returns how long nothing is due, on the machine's clock.
@@ -237,38 +263,11 @@ func (t *tokend) lead(ctx context.Context) (time.Duration, error) {
 	if err := t.publish(ctx, wish, wait, need, now); err != nil {
 		return 0, err
 	}
+	t.turned()
 	if t.pos.Bucket.Known {
 		t.announce()
 	}
 	return t.pause(wait, need, now), nil
-}
-
-// readWish reads what the operator wants: the mode, and the policy's values.
-func (t *tokend) readWish(ctx context.Context) (token.Wish, error) {
-	raw, _, err := bus.NewCell(t.kv, pipeline.KeyMode).Read(ctx)
-	if err != nil {
-		return token.Paused, err
-	}
-	wish := token.ParseWish(raw)
-	if raw, _, err = bus.NewCell(t.kv, pipeline.KeyPolicy).Read(ctx); err != nil {
-		return wish, err
-	}
-	rules, err := token.ParseRules(raw)
-	if err == nil {
-		err = rules.Check(t.pos.Bucket)
-	}
-	// Rules that cannot be are refused as a whole: the defaults spend, and the
-	// status says why.
-	if err != nil {
-		rules = token.Rules{}
-		t.note = err.Error()
-	}
-	t.rules = rules
-	t.pos.Floor = t.cfg.Floor
-	if rules.Floor != nil {
-		t.pos.Floor = *rules.Floor
-	}
-	return wish, nil
 }
 
 // pause is how long nothing is due on the machine's clock: until the projection

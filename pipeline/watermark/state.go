@@ -11,6 +11,7 @@
 package watermark
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -126,4 +127,21 @@ func (s State) Bottom(margin Mark) Mark {
 		}
 	}
 	return bottom - margin
+}
+
+// farAhead is more than any list rests, and more than Keepa's clock and ours differ.
+const farAhead = 48 * time.Hour
+
+// Possible reports what cannot be in a state that this package made: a mark or a poll that lies
+// days ahead would let rows pass unread, and nobody would look.
+func (s State) Possible(keepaNow Mark, now time.Time) error {
+	switch {
+	case s.Mark < 0 || s.Mark > keepaNow+Mark(farAhead/time.Minute):
+		return fmt.Errorf("mark %d: want 0 to now, %d; is this machine's clock behind?", s.Mark, keepaNow)
+	case s.NextPoll.After(now.Add(farAhead)):
+		return fmt.Errorf("next_poll %s: want at most %s ahead", s.NextPoll.Format(time.RFC3339), farAhead)
+	case s.IntervalS < 0 || s.Rows < 0 || s.Pages < 0:
+		return fmt.Errorf("interval_s %d, rows %d, pages %d: want no negative number", s.IntervalS, s.Rows, s.Pages)
+	}
+	return nil
 }

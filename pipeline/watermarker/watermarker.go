@@ -10,7 +10,6 @@ package watermarker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"ratchet/pipeline/keeper"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/stage"
+	"ratchet/pipeline/stall"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/watermark"
@@ -139,6 +139,7 @@ func (w *watermarker) run(ctx context.Context) error {
 			busy, err = w.round(ctx)
 		} else if err == nil {
 			w.pulse.State("standby")
+			w.pulse.See(loopList, stall.Sight{}) // what waits is for the leader to do
 		}
 		if err != nil && ctx.Err() == nil {
 			w.pulse.Failed(err)
@@ -152,10 +153,14 @@ func (w *watermarker) run(ctx context.Context) error {
 }
 
 // introduce writes the state of a query that has none, due at once, so that
-// tokend sees the demand.
+// tokend sees the demand. One that cannot be read stops its query alone.
 func (w *watermarker) introduce(ctx context.Context) error {
 	for _, q := range w.queries {
-		_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
+		s, err := w.state(ctx, q)
+		if badCell(err) || err == nil && !s.NextPoll.IsZero() {
+			continue
+		}
+		_, err = bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
 			if !s.NextPoll.IsZero() {
 				return s, false, nil
 			}
@@ -173,6 +178,9 @@ func (w *watermarker) introduce(ctx context.Context) error {
 func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 	for _, q := range w.queries {
 		s, err := w.state(ctx, q)
+		if w.pulse.Cell(q.cell.Key(), err); badCell(err) {
+			continue // its watermark is named in the status; the other lists are read
+		}
 		if err != nil {
 			return busy, err
 		}
@@ -196,16 +204,27 @@ func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 }
 
 func (w *watermarker) state(ctx context.Context, q query) (watermark.State, error) {
-	var s watermark.State
 	raw, _, err := q.cell.Read(ctx)
 	if err != nil || raw == nil {
+		return watermark.State{}, err
+	}
+	s, err := bus.Decode[watermark.State](q.cell, raw)
+	if err != nil {
 		return s, err
 	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, fmt.Errorf("decode %s: %w", q.cell.Key(), err)
+	if err := s.Possible(watermark.Mark(keepa.FromTime(w.env.Now())), w.env.Now()); err != nil {
+		return s, &bus.BadCell{Bucket: pipeline.BucketWatermarks, Key: q.cell.Key(), Err: err}
 	}
 	return s, nil
 }
+
+func badCell(err error) bool {
+	var bad *bus.BadCell
+	return errors.As(err, &bad)
+}
+
+// loopList is the reader's loop in the heartbeat.
+const loopList = "list"
 
 // poll reads one list, or postpones it while too much waits.
 func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (bool, error) {
@@ -221,12 +240,18 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 		return false, err
 	}
 	credit, err := w.purse.Credit(ctx)
+	if err == nil {
+		w.pulse.See(loopList, stall.Sight{Work: true, Tokens: credit >= token.PricePage, Wish: true}) // paused is no credit
+	}
 	if err != nil || credit < token.PricePage {
 		w.pulse.State("waiting_for_tokens")
 		return false, err
 	}
 	w.pulse.State("working")
 	r, err := w.begin(ctx, q, s)
+	if r == nil && err == nil {
+		w.pulse.Stepped(loopList) // it was somebody else's to read
+	}
 	if r == nil || err != nil {
 		return true, err
 	}
@@ -234,6 +259,7 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 		return true, errors.Join(err, w.postpone(ctx, q))
 	}
 	w.failed[q.Name] = 0
+	w.pulse.Stepped(loopList)
 	return true, nil
 }
 

@@ -137,6 +137,8 @@ type Pulse struct {
 	now  func() time.Time
 	h    pipeline.Heartbeat
 	back map[string]back // work that was handed back
+
+	still standstill
 }
 
 // NewPulse is a pulse on pipeline time.
@@ -153,6 +155,7 @@ func (p *Pulse) Beat() pipeline.Heartbeat {
 	}
 	h := p.h
 	h.Counters = maps.Clone(h.Counters)
+	p.still.show(&h, p.now())
 	return h
 }
 
@@ -184,6 +187,6 @@ func (p *Pulse) Paid(tokens int) {
 func (p *Pulse) Failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.h.LastError = err.Error()
+	p.h.LastError, p.still.failed = err.Error(), err.Error()
 	p.h.Counters["failures"]++
 }

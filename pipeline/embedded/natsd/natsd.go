@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -29,8 +30,15 @@ type Options struct {
 
 // Server is a running embedded NATS.
 type Server struct {
-	srv  *server.Server
-	lock *os.File
+	srv    *server.Server
+	lock   *os.File
+	data   string
+	before marks // of what the store held when the server last ran
+
+	mu    sync.Mutex
+	marks marks
+	done  chan struct{}
+	wait  sync.WaitGroup
 }
 
 // ErrInUse means that another process holds the data directory.
@@ -50,19 +58,28 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	before := readMarks(o.Data)
+	restored, err := before.restore(o.Data)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	for _, name := range restored {
+		o.Log.Warn("a stream's configuration could not be read, it was restored", "stream", name, "dir", streamDir(o.Data, name))
+	}
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("configure NATS: %w", err), lock.Close())
 	}
 	srv.SetLoggerV2(logger{o.Log}, false, false, false)
 	srv.Start()
-	s := &Server{srv: srv, lock: lock}
+	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, done: make(chan struct{})}
 	for deadline := time.Now().Add(30 * time.Second); !srv.ReadyForConnections(200 * time.Millisecond); {
 		if ctx.Err() != nil || time.Now().After(deadline) {
 			s.Stop()
 			return nil, fmt.Errorf("start NATS in %s: not ready in time", o.Data)
 		}
 	}
+	s.wait.Go(func() { s.keepMarks(func(err error) { o.Log.Debug("marks not written", "err", err) }) })
 	return s, nil
 }
 
@@ -80,6 +97,11 @@ func (s *Server) URL() string {
 // Stop shuts the server down and releases the directory. What JetStream
 // acknowledged is on disk.
 func (s *Server) Stop() {
+	close(s.done)
+	s.wait.Wait()
+	if s.srv.JetStreamEnabled() {
+		_ = s.mark() // the marks of before are older, and as true
+	}
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
 	_ = s.lock.Close() // closing releases the lock; nothing is left to do about an error

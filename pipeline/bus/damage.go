@@ -1,0 +1,93 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// DamagedStream means that a stream or bucket can be neither opened nor created.
+type DamagedStream struct {
+	Stream string
+	Err    error
+}
+
+func (e *DamagedStream) Error() string { return fmt.Sprintf("ensure stream %s: %v", e.Stream, e.Err) }
+func (e *DamagedStream) Unwrap() error { return e.Err }
+
+// DamagedConsumer means that the server has a consumer's state and cannot read it. No request can
+// remove it: the server knows no such consumer.
+type DamagedConsumer struct {
+	Stream, Durable string
+	Err             error
+}
+
+func (e *DamagedConsumer) Error() string {
+	return fmt.Sprintf("ensure consumer %s on %s: its state cannot be read: %v; stop NATS, move the directory streams/%s/obs/%s of its store away and start it again: the consumer is recreated and repeats its work, which is paid for already",
+		e.Durable, e.Stream, e.Err, e.Stream, e.Durable)
+}
+func (e *DamagedConsumer) Unwrap() error { return e.Err }
+
+// badConsumerStore is the server's code for a consumer whose state it cannot open.
+const badConsumerStore = 10012
+
+func damagedStore(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == badConsumerStore
+}
+
+// behind starts a consumer again that stands beyond the end of its stream, which therefore lost
+// messages: what is stored next would pass it by.
+func (b *Bus) behind(ctx context.Context, d durable, c *jetstream.ConsumerInfo, last uint64) error {
+	at := max(c.Delivered.Stream, c.AckFloor.Stream)
+	if at <= last {
+		return nil
+	}
+	// Others may have published, and the consumer delivered, since the stream was looked at.
+	if last, err := b.Last(ctx, d.stream); err != nil || at <= last {
+		return err
+	}
+	b.Log.Warn("a consumer stands beyond the end of its stream, it starts again", "consumer", d.cfg.Durable, "stream", d.stream,
+		"at", at, "last", last)
+	return b.Rewind(ctx, d.stream, d.cfg.Durable, 1)
+}
+
+// Create creates one durable of the topology.
+func (b *Bus) Create(ctx context.Context, stream, name string) error {
+	for _, d := range durables(b.wait) {
+		if d.stream != stream || d.cfg.Durable != name {
+			continue
+		}
+		if _, err := b.JS.CreateOrUpdateConsumer(ctx, stream, d.cfg); err != nil {
+			return fmt.Errorf("create consumer %s on %s: %w", name, stream, err)
+		}
+	}
+	return nil
+}
+
+// Rewind lets a consumer deliver again from a sequence on. What was settled is decided again from
+// stored answers and memory, and costs nothing.
+func (b *Bus) Rewind(ctx context.Context, stream, durable string, sequence uint64) error {
+	s, err := b.JS.Stream(ctx, stream)
+	if err == nil {
+		_, err = s.ResetConsumerToSequence(ctx, durable, sequence)
+	}
+	if err != nil {
+		return fmt.Errorf("rewind %s on %s: %w", durable, stream, err)
+	}
+	return nil
+}
+
+// Raise lets an empty stream continue after a sequence that it had reached: none is used twice.
+func (b *Bus) Raise(ctx context.Context, stream string, last uint64) error {
+	s, err := b.JS.Stream(ctx, stream)
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSequence(last+1))
+	}
+	if err != nil {
+		return fmt.Errorf("raise %s to #%d: %w", stream, last, err)
+	}
+	return nil
+}

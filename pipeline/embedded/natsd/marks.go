@@ -1,0 +1,239 @@
+package natsd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// The server starts on a store with damaged files and says little: a block that cannot be read is
+// an empty one, and a stream without its configuration is not there. So we note what the store
+// held, next to it, and compare when it opens.
+
+// marksFile is in the data directory.
+const marksFile = "marks.json"
+
+// marksEvery is how often the marks are written while the server runs, machine time.
+const marksEvery = 15 * time.Second
+
+// marks is what the store held at an instant.
+type marks struct {
+	Streams map[string]mark `json:"streams"`
+}
+
+// mark is what one stream held. It may be older than the store, never newer.
+type mark struct {
+	First    uint64            `json:"first"`
+	Last     uint64            `json:"last"`
+	Messages uint64            `json:"messages"`
+	Deleted  int               `json:"deleted,omitempty"` // behind the first
+	Oldest   time.Time         `json:"oldest,omitzero"`   // machine time at which the first was stored
+	Meta     []byte            `json:"meta,omitempty"`    // the stream's configuration as it is on disk
+	Sum      []byte            `json:"sum,omitempty"`     // and its checksum
+	Floors   map[string]uint64 `json:"floors,omitempty"`
+}
+
+// readMarks reads the marks; without any, or without ones that can be read, nothing is compared.
+func readMarks(data string) marks {
+	var m marks
+	raw, err := os.ReadFile(filepath.Join(data, marksFile))
+	if err != nil || json.Unmarshal(raw, &m) != nil {
+		return marks{}
+	}
+	return m
+}
+
+// write replaces the marks as a whole, so that a crash leaves the old ones.
+func (m marks) write(data string) error {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(data, marksFile)
+	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+// look is what the running server holds.
+func (s *Server) look() (map[string]server.StreamDetail, error) {
+	z, err := s.srv.Jsz(&server.JSzOptions{Streams: true, Consumer: true, Config: true, Limit: 1024})
+	if err != nil {
+		return nil, fmt.Errorf("look at the streams: %w", err)
+	}
+	out := map[string]server.StreamDetail{}
+	for _, account := range z.AccountDetails {
+		for _, d := range account.Streams {
+			out[d.Name] = d
+		}
+	}
+	return out, nil
+}
+
+// mark notes what the store holds now. A configuration that cannot be read does not replace one
+// that can.
+func (s *Server) mark() error {
+	held, err := s.look()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := marks{Streams: map[string]mark{}}
+	for name, d := range held {
+		k := mark{
+			First: d.State.FirstSeq, Last: d.State.LastSeq, Messages: d.State.Msgs, Oldest: d.State.FirstTime, Deleted: d.State.NumDeleted,
+			Floors: map[string]uint64{}, Meta: s.marks.Streams[name].Meta, Sum: s.marks.Streams[name].Sum,
+		}
+		for _, c := range d.Consumer {
+			k.Floors[c.Name] = c.AckFloor.Stream
+		}
+		if meta, sum, err := readMeta(streamDir(s.data, name), name); err == nil {
+			k.Meta, k.Sum = meta, sum
+		}
+		next.Streams[name] = k
+	}
+	s.marks = next
+	return next.write(s.data)
+}
+
+// keepMarks writes the marks now and then until the server stops.
+func (s *Server) keepMarks(warn func(error)) {
+	tick := time.NewTicker(marksEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-tick.C:
+			if err := s.mark(); err != nil {
+				warn(err)
+			}
+		}
+	}
+}
+
+// restore puts the configuration of streams back that lost theirs: created again, a stream would
+// be another one for everybody who notes its sequences.
+func (m marks) restore(data string) ([]string, error) {
+	var restored []string
+	for name, k := range m.Streams {
+		dir := streamDir(data, name)
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || len(k.Meta) == 0 {
+			continue
+		}
+		if _, _, err := readMeta(dir, name); err == nil {
+			continue
+		}
+		if err := errors.Join(
+			os.WriteFile(filepath.Join(dir, server.JetStreamMetaFile), k.Meta, 0o600),
+			os.WriteFile(filepath.Join(dir, server.JetStreamMetaFileSum), k.Sum, 0o600),
+		); err != nil {
+			return restored, fmt.Errorf("restore the configuration of %s in %s: %w", name, dir, err)
+		}
+		restored = append(restored, name)
+	}
+	return restored, nil
+}
+
+// Loss is what a stream held when the server last ran and does not hold now.
+type Loss struct {
+	Stream   string
+	Dir      string
+	Messages uint64 // at least
+	Last     uint64 // the sequence that the stream had reached
+	Now      uint64 // and the one that it has now; below Last it would use sequences again
+	Empty    bool   // nothing is left in it
+}
+
+// Losses compares what the store holds with what it held when the server last ran.
+func (s *Server) Losses() ([]Loss, error) {
+	held, err := s.look()
+	if err != nil {
+		return nil, err
+	}
+	var out []Loss
+	for name, before := range s.before.Streams {
+		d, there := held[name]
+		lost := before.lost(d, there, time.Now())
+		if lost == 0 && (!there || d.State.LastSeq >= before.Last) {
+			continue
+		}
+		out = append(out, Loss{
+			Stream: name, Dir: streamDir(s.data, name), Messages: lost,
+			Last: before.Last, Now: d.State.LastSeq, Empty: d.State.Msgs == 0,
+		})
+	}
+	return out, nil
+}
+
+// lost is how many messages are missing that no limit has removed. Only streams whose messages
+// leave from the front say how many; of a bucket, where a new value removes the old one, it is
+// known only that all of them left.
+func (m mark) lost(d server.StreamDetail, there bool, now time.Time) uint64 {
+	switch {
+	case m.Messages == 0:
+		return 0
+	case !there:
+		return m.Messages
+	case d.Config != nil && (d.Config.AllowMsgTTL || aged(d.Config, m.Oldest, now)):
+		return 0 // its messages leave by themselves
+	case d.Config != nil && d.Config.MaxMsgsPer > 0:
+		if d.State.FirstSeq > m.Last || d.State.Msgs == 0 {
+			return m.Messages
+		}
+		return 0
+	case d.Config != nil && d.Config.MaxBytes > 0 && d.State.Bytes > uint64(d.Config.MaxBytes)/2: //nolint:gosec // above 0
+		// Its oldest messages may have left for want of room; behind the first none leaves.
+		return uint64(max(0, d.State.NumDeleted-m.Deleted)) //nolint:gosec // not negative
+	}
+	return m.Messages - min(m.Messages, m.still(d))
+}
+
+// still is how many of the messages that the mark saw are there.
+func (m mark) still(d server.StreamDetail) uint64 {
+	if d.State.LastSeq <= m.Last {
+		return d.State.Msgs
+	}
+	later := d.State.LastSeq - m.Last // stored after the mark
+	return d.State.Msgs - min(d.State.Msgs, later)
+}
+
+// aged reports whether the oldest message of the mark was due to leave.
+func aged(c *server.StreamConfig, oldest, now time.Time) bool {
+	return c.MaxAge > 0 && now.Sub(oldest) >= c.MaxAge
+}
+
+// Floor is up to where everything was settled on a consumer when that was last noted; 0 if it
+// never was.
+func (s *Server) Floor(stream, durable string) uint64 {
+	return s.before.Streams[stream].Floors[durable]
+}
+
+// SetAside moves the state of a consumer that the server cannot read to the directory damaged of
+// the store, so that the consumer can be created again. It returns where it went.
+func (s *Server) SetAside(stream, durable string) (string, error) {
+	from := filepath.Join(streamDir(s.data, stream), "obs", durable)
+	to := filepath.Join(s.data, "damaged", fmt.Sprintf("%s-%s-%d", stream, durable, time.Now().UnixNano()))
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return "", fmt.Errorf("set aside %s: %w", from, err)
+	}
+	if err := os.Rename(from, to); err != nil {
+		return "", fmt.Errorf("set aside %s: %w; stop Ratchet and move it away by hand", from, err)
+	}
+	return to, nil
+}
+
+// StreamDir is where a stream's files are.
+func (s *Server) StreamDir(stream string) string { return streamDir(s.data, stream) }
+
+func streamDir(data, stream string) string {
+	return filepath.Join(data, "jetstream", "$G", "streams", stream)
+}

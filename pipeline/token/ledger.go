@@ -1,0 +1,116 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"ratchet/pipeline"
+)
+
+// insane is more than any account counts in its life; beyondTime is an epoch of the year 2200.
+const (
+	insane     = 1 << 40
+	beyondTime = 7_258_118_400
+)
+
+// Sane reports what cannot be in a grant, whoever wrote it.
+func (g Grant) Sane() error {
+	var errs []error
+	for _, n := range []struct {
+		name string
+		n    int
+	}{
+		{"issued", g.Issued}, {"claimed", g.Claimed}, {"settled", g.Settled}, {"unsure", g.Unsure},
+	} {
+		if n.n < 0 || n.n > insane {
+			errs = append(errs, fmt.Errorf("%s: want 0 to %d tokens, got %d", n.name, insane, n.n))
+		}
+	}
+	if g.Epoch > beyondTime {
+		errs = append(errs, fmt.Errorf("epoch %d is beyond the year 2200", g.Epoch))
+	}
+	for id, h := range g.Open {
+		if h.N < 0 || h.N > insane {
+			errs = append(errs, fmt.Errorf("claim %s: want 0 to %d tokens, got %d", cut(id), insane, h.N))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// SaneEpoch reports whether a tokend may have had this epoch.
+func SaneEpoch(epoch uint64) error {
+	if epoch > beyondTime {
+		return fmt.Errorf("epoch %d is beyond the year 2200", epoch)
+	}
+	return nil
+}
+
+// Account is what the ledger says of all stages: what a grant that cannot be read is made from.
+type Account struct {
+	grants  map[pipeline.Stage]Grant
+	Drift   int
+	Expired int
+	Wish    Wish // by the last change of state that the ledger has; empty without one
+}
+
+// Add takes in the next line, in the ledger's order.
+func (a *Account) Add(e pipeline.Entry) {
+	if a.grants == nil {
+		a.grants = map[pipeline.Stage]Grant{}
+	}
+	switch e.Event {
+	case pipeline.EventDrift:
+		a.Drift += e.Tokens
+	case pipeline.EventExpired:
+		a.Expired += e.Tokens
+	case pipeline.EventMode:
+		a.mode(e.Note)
+	default:
+		a.grants[e.Stage] = a.grants[e.Stage].after(e)
+	}
+}
+
+// mode reads "FROM to TO", with what ended a recharge behind it.
+func (a *Account) mode(note string) {
+	_, to, changed := strings.Cut(note, " to ")
+	if !changed {
+		return
+	}
+	to, _, _ = strings.Cut(to, ",")
+	switch w := Wish(to); w {
+	case Paused, Nospend:
+		a.Wish = w
+	default:
+		a.Wish = Run
+	}
+}
+
+// Grant is the stage's grant as the ledger tells it, without credit: what was issued and not
+// claimed is issued again.
+func (a *Account) Grant(stage pipeline.Stage) Grant {
+	g := a.grants[stage]
+	g.Issued = g.Claimed
+	return g
+}
+
+// after is the grant after a line about it.
+func (g Grant) after(e pipeline.Entry) Grant {
+	switch e.Event {
+	case pipeline.EventClaim:
+		g.Claimed += e.Tokens
+		worker, _, _ := strings.Cut(e.Claim, ".")
+		g.Open = with(g.Open, e.Claim, Hold{N: e.Tokens, Kind: e.PriceKind, Items: e.Items, Worker: worker, At: e.At})
+	case pipeline.EventClose:
+		if strings.HasPrefix(e.Note, "outcome unknown") {
+			return g.SettleUnknown(e.Claim)
+		}
+		return g.Settle(e.Claim, e.Tokens, e.API)
+	case pipeline.EventLost:
+		if next, err := g.Reap(g.Epoch, e.Claim); err == nil {
+			return next
+		}
+	default: // issues are not needed, and the rest is not about a grant
+	}
+	return g
+}
