@@ -106,6 +106,7 @@ var web = map[string]string{
 	"pipeline/soak":                       "serves the simulated Keepa to processes",
 	"cmd/keepasim":                        "listens for the simulated Keepa",
 	"test/desk":                           "serves the simulated Keepa to tests",
+	"test/odd":                            "serves a Keepa of any shape to tests",
 }
 
 // keepaHost is Keepa's address, and knowers are the packages that may name it.

@@ -97,7 +97,7 @@ func TestEveryRuleIsExplainedFromStoredAnswersForNoToken(t *testing.T) {
 	if sale.Outcome != console.Passes || sale.Inputs["sale_count"] == nil || sale.Thresholds["min_sales"] != 1 || sale.When == "" || sale.Says == "" {
 		t.Errorf("a rule's inputs and thresholds: %+v", sale)
 	}
-	if thumb := ruleAt(t, good, pipeline.LookPeek, "low_gross_roi"); thumb.Enabled || !thumb.Heuristic || thumb.Outcome == "" {
+	if thumb := ruleAt(t, good, pipeline.LookPeek, "low_reference"); thumb.Enabled || !thumb.Heuristic || thumb.Outcome == "" {
 		t.Errorf("a rule of thumb that is switched off: %+v", thumb)
 	}
 
@@ -115,7 +115,7 @@ func TestEveryRuleIsExplainedFromStoredAnswersForNoToken(t *testing.T) {
 	if err := capped.Write(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"amazon_caps_sale", "REJECTS", "min_profit_cents=0", "peek: no answer is stored", "not run", j.Version()} {
+	for _, want := range []string{"amazon_caps_sale", "REJECTS", "min_profit_cents=300", "peek: no answer is stored", "not run", j.Version()} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}
@@ -162,7 +162,7 @@ func TestTheStoryTellsTheRulesSentenceAndItsNumbers(t *testing.T) {
 	}
 	lines := strings.Split(text.String(), "\n")
 	at := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "peek: reject (no_profit)") })
-	if at < 0 || !strings.Contains(lines[at+1], "costs more than its sale leaves") || !strings.HasPrefix(strings.TrimSpace(lines[at+2]), "best_profit_cents=") ||
+	if at < 0 || !strings.Contains(lines[at+1], "the copy earns too little") || !strings.HasPrefix(strings.TrimSpace(lines[at+2]), "expected_profit_cents=") ||
 		strings.Contains(lines[at+2], "sale_count") {
 		t.Errorf("got\n%s", text.String())
 	}

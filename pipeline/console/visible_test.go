@@ -61,7 +61,7 @@ func stocked(t *testing.T, d *desk.Desk) (visible []string, want standing.Counts
 	judged(t, d, good[5], "lax", pipeline.LookPeek, pipeline.Reject)
 	versioned(t, d, good[6], map[string]any{"profit_cents": 0})
 	versioned(t, d, good[7], map[string]any{"title": "Another title", "rank": nil, "response_ids": []string{}}) // a partial refresh
-	versioned(t, d, good[8], map[string]any{"profit_cents": 900, "sale_price_cents": 5000})                     // without a yearly average
+	versioned(t, d, good[8], map[string]any{"profit_cents": 900, "list_price_cents": 5000})                     // of an earlier estimate
 	return []string{good[0], good[1], good[4], good[5], good[7]}, standing.Counts{Stored: 9, Visible: 5, Stale: 1, Expired: 2, Invalid: 2}
 }
 
