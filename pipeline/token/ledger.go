@@ -102,7 +102,7 @@ func (g Grant) after(e pipeline.Entry) Grant {
 		worker, _, _ := strings.Cut(e.Claim, ".")
 		g.Open = with(g.Open, e.Claim, Hold{N: e.Tokens, Kind: e.PriceKind, Items: e.Items, Worker: worker, At: e.At})
 	case pipeline.EventClose:
-		if strings.HasPrefix(e.Note, "outcome unknown") {
+		if strings.HasPrefix(e.Note, NoteUnknown) {
 			return g.SettleUnknown(e.Claim)
 		}
 		return g.Settle(e.Claim, e.Tokens, e.API)
