@@ -36,6 +36,8 @@ func ordersOf(ours int64, asins []string, truth keepasim.Catalogue, books keepas
 			l = outlook{tokens: 1 + commit, cents: float64(sold.Profit)}
 		case keepasim.LandedPrice:
 			l.tokens += commit
+		case keepasim.NoInferredSale, keepasim.NoProfit, keepasim.NoRecentSale, keepasim.Unknown,
+			keepasim.Flicker, keepasim.Spike, keepasim.Undercut, keepasim.Unbuyable: // a peek; no backlog has traps
 		}
 		tokens, cents = tokens+l.tokens, cents+l.cents
 		all = append(all, l)
