@@ -27,9 +27,9 @@ import (
 type Config struct {
 	// URL is the address of NATS, or several with commas.
 	URL string `env:"URL, default=nats://127.0.0.1:4222"`
-	// User is who connects with Password.
+	// User names the role that connects, with NATS_PASSWORD.
 	User string `env:"USER"`
-	// Password belongs to User; NATS_PASSWORD_FILE names a file that holds it.
+	// Password belongs to NATS_USER; NATS_PASSWORD_FILE names a file that holds it.
 	Password daemon.Secret `env:"PASSWORD"`
 	// Creds names a credentials file.
 	Creds string `env:"CREDS"`
