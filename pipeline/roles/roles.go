@@ -70,6 +70,7 @@ func spender(r Role) Role {
 	r.Serves = true
 	r.Publishes = append(r.Publishes,
 		"ledger."+r.Name+".>", "dead."+r.Name+".>",
+		"response.*.attempt.>", "response.*.whole.>", // calls that were begun, and answers that cannot be told apart
 		key(pipeline.BucketTokens, grant), key(pipeline.BucketOrders, ">"), key(pipeline.BucketSeen, ">"), key(pipeline.BucketStatus, r.Name+".>"))
 	r.Gets = append(r.Gets, Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketOrders), Bucket(pipeline.BucketSeen), Bucket(pipeline.BucketWants),
 		pipeline.StreamCandidates)
@@ -82,10 +83,10 @@ func watermarker() Role {
 	return spender(Role{
 		Name: "watermarker", Does: "reads the deal list; offers stored deals again (the keeper)",
 		Publishes: []string{
-			"candidate.>", "response.*.deals.>", key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketWants, ">"), key(pipeline.BucketStock, ">"),
+			"candidate.>", "response.*.deals.>", "verdict.*.list.>", key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketWants, ">"), key(pipeline.BucketStock, ">"),
 			key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyKeeperLeader),
 		},
-		Gets: []string{Bucket(pipeline.BucketWatermarks), Bucket(pipeline.BucketLeaders), pipeline.StreamDeals},
+		Gets: []string{Bucket(pipeline.BucketWatermarks), Bucket(pipeline.BucketLeaders), pipeline.StreamDeals, pipeline.StreamDead},
 		Scans: []string{
 			pipeline.StreamVerdicts, pipeline.StreamSurvivors, Bucket(pipeline.BucketStock),
 		},
@@ -100,8 +101,7 @@ func peeker() Role {
 	return spender(Role{
 		Name: "peeker", Does: "glances and peeks",
 		Publishes: []string{
-			"survivor.>", "response.*.peek.>", "verdict.*.glance.>", "verdict.*.peek.>", "candidate.*.*.*", "deal.>",
-			key(pipeline.BucketTokens, pipeline.KeyShed), key(pipeline.BucketWants, ">"),
+			"survivor.>", "response.*.peek.>", "verdict.*.glance.>", "verdict.*.peek.>", "deal.>", key(pipeline.BucketTokens, pipeline.KeyShed),
 		},
 		Gets:  []string{pipeline.StreamDeals},
 		Scans: []string{pipeline.StreamSurvivors},
@@ -117,7 +117,7 @@ func committer() Role {
 	return spender(Role{
 		Name: "committer", Does: "fetches the full record of survivors and publishes deals",
 		Publishes: []string{
-			"deal.>", "response.*.commit.>", "response.*.seller.>", "verdict.*.commit.>", "candidate.*.*.*", key(pipeline.BucketWants, ">"),
+			"deal.>", "response.*.commit.>", "response.*.seller.>", "verdict.*.commit.>",
 		},
 		Gets:  []string{pipeline.StreamDeals, pipeline.StreamSurvivors},
 		Takes: takes,

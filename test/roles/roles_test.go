@@ -5,8 +5,10 @@ package roles_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -28,9 +30,11 @@ import (
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/recorder"
+	"ratchet/pipeline/replay"
 	"ratchet/pipeline/roles"
 	"ratchet/pipeline/tokend"
 	"ratchet/pipeline/watermarker"
+	"ratchet/schemas"
 )
 
 // violations are what a server refused and logged.
@@ -134,9 +138,9 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 		t.Skip("decides a few hundred candidates")
 	}
 	s, refused := serve(t)
-	clock := daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), 10)
+	clock := daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), 240)
 	sim := keepasim.New(keepasim.Options{
-		Now: clock.Now, After: clock.After, Seed: 1, Key: "a-key", Rate: 300, Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
+		Now: clock.Now, After: clock.After, Seed: 1, Key: "a-key", Rate: 60, Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
 	})
 	sim.Start(clock.Now())
 	keepa := httptest.NewServer(sim)
@@ -160,8 +164,9 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 		})
 	}
 	reader := connect(t, s, env, roles.Reader)
-	decided := func() int {
-		n := 0
+	// All are decided, and a stored deal was offered again.
+	over := func() bool {
+		n, again := 0, 0
 		if err := bus.ScanJSON(ctx, reader, pipeline.StreamVerdicts, bus.From{}, func(_ bus.Read, v pipeline.Verdict) error {
 			if v.Outcome.Final() {
 				n++
@@ -170,29 +175,91 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
-		return n
+		if err := reader.Scan(ctx, pipeline.StreamCandidates, bus.From{Subjects: []string{"candidate.*.refresh.*"}, Headers: true}, func(bus.Read) error {
+			again++
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		return n >= 400 && again > 0
 	}
-	for over := time.Now().Add(4 * time.Minute); decided() < 400 && !t.Failed() && len(refused.all()) == 0; <-time.After(time.Second) {
-		if time.Now().After(over) {
-			t.Errorf("%d of 400 candidates are decided", decided())
-			break
+	for late := time.Now().Add(4 * time.Minute); !over() && !t.Failed() && len(refused.all()) == 0; <-time.After(time.Second) {
+		if time.Now().After(late) {
+			t.Fatal("not all candidates are decided, or no stored deal was offered again")
 		}
 	}
-	if _, err := console.Look(ctx, reader); err != nil {
-		t.Errorf("status as reader: %v", err)
-	}
-	operator := connect(t, s, env, roles.Operator)
-	kv, err := operator.Store(ctx, pipeline.BucketTokens)
-	if err == nil {
-		_, err = kv.Put(ctx, pipeline.KeyMode, []byte("paused"))
-	}
-	if err != nil {
-		t.Errorf("pause as operator: %v", err)
-	}
+	looks(t, reader)
+	intervenes(t, connect(t, s, env, roles.Operator), reader, env)
 	cancel()
 	running.Wait()
 	for _, line := range refused.all() {
 		t.Errorf("refused: %s", line)
+	}
+}
+
+// looks does what a reader's commands do.
+func looks(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	if _, err := console.Look(t.Context(), b); err != nil {
+		t.Errorf("status: %v", err)
+	}
+	visible := console.NewVisible(b, "")
+	defer visible.Close()
+	if err := console.Report(t.Context(), b, visible, io.Discard); err != nil {
+		t.Errorf("report: %v", err)
+	}
+	if _, err := b.Differences(t.Context()); err != nil {
+		t.Errorf("topology diff: %v", err)
+	}
+	for _, asin := range keepasim.Backlog400(1).ASINs()[:3] {
+		if _, err := console.Why(t.Context(), b, asin); err != nil {
+			t.Errorf("why %s: %v", asin, err)
+		}
+	}
+}
+
+// intervenes does what an operator's commands do.
+func intervenes(t *testing.T, b, reader *bus.Bus, env daemon.Env) {
+	t.Helper()
+	ctx := t.Context()
+	if _, err := b.Publish(ctx, bus.Message{Subject: "candidate.1.live.B000000000", Schema: pipeline.SchemaCandidate, ID: "bad", Body: []byte("bad")}); err != nil {
+		t.Fatal(err)
+	}
+	var letters []console.Letter
+	for over := time.Now().Add(time.Minute); len(letters) == 0 && time.Now().Before(over); <-time.After(100 * time.Millisecond) {
+		var err error
+		if letters, err = console.DeadLetters(ctx, reader, console.DeadFilter{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(letters) == 0 {
+		t.Fatal("what cannot be read is not on DEAD")
+	}
+	if _, err := console.Retry(ctx, b, letters[0]); err != nil {
+		t.Errorf("dead retry: %v", err)
+	}
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer hook.Close()
+	notifier, err := console.NewNotifier(ctx, b, env, hook.URL)
+	if err == nil {
+		err = notifier.Run(ctx, time.Time{}, false, time.Minute)
+	}
+	if err != nil {
+		t.Errorf("deals --notify: %v", err)
+	}
+	run, err := replay.Open(ctx, b, nil, replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: "roles"}, nil)
+	if err == nil {
+		err = run.Run(ctx, nil)
+	}
+	if err != nil {
+		t.Errorf("replay: %v", err)
+	}
+	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	if err == nil {
+		_, err = kv.Put(ctx, pipeline.KeyMode, []byte("paused"))
+	}
+	if err != nil {
+		t.Errorf("pause: %v", err)
 	}
 }
 
