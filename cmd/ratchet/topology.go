@@ -63,7 +63,7 @@ type topologyApplyCmd struct {
 	clickhouseURL `embed:""`
 	Lower         bool          `help:"Also lower replicas, ages and sizes: what is beyond them is lost."`
 	KeepDays      int           `help:"How many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay." env:"RECORDER_KEEP_DAYS" default:"400" placeholder:"DAYS"`
-	Wait          time.Duration `help:"How long to wait for NATS and ClickHouse; 0: as long as it takes." default:"0s" placeholder:"D"`
+	Wait          time.Duration `help:"How long to wait for NATS and ClickHouse; 0: as long as it takes." env:"NATS_WAIT" default:"0s" placeholder:"D"`
 }
 
 // Run provisions NATS, then ClickHouse.

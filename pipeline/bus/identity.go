@@ -31,6 +31,9 @@ func (c Config) checkIdentity() error {
 // identity are the options by which a server knows who connects, and an inbox that no other role may
 // listen to.
 func (c Config) identity(name string) ([]nats.Option, error) {
+	if roles.Inbox(c.User) != roles.Inbox("") {
+		name = c.User // whoever connects as a role has its inbox
+	}
 	opts := []nats.Option{nats.CustomInboxPrefix(roles.Inbox(name))}
 	switch {
 	case c.User != "":

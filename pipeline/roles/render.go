@@ -73,7 +73,7 @@ is given ` + "`NATS_USER`" + ` (the role's name) and ` + "`NATS_PASSWORD_FILE`" 
 their own, ` + "`_INBOX_ROLE`" + `, that no other role can listen to.
 
 A worker writes the whole grant of its stage and could issue tokens to itself. It holds the Keepa key,
-so that is no boundary; tokend takes back what it did not issue.
+so that is no boundary; tokend revokes credit that is beyond its plan.
 `)
 	for _, r := range Table() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n| | |\n|---|---|\n", r.Name, strings.ToUpper(r.Does[:1])+r.Does[1:])

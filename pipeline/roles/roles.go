@@ -53,7 +53,8 @@ func tokend() Role {
 	return Role{
 		Name: "tokend", Does: "issues tokens", Serves: true,
 		Publishes: []string{
-			"ledger.>", key(pipeline.BucketTokens, ">"), key(pipeline.BucketLeaders, pipeline.KeyLeader), key(pipeline.BucketStatus, "tokend.>"),
+			"ledger.>", key(pipeline.BucketTokens, "grant.*"), key(pipeline.BucketTokens, pipeline.KeyBalance), key(pipeline.BucketTokens, pipeline.KeyMode),
+			key(pipeline.BucketLeaders, pipeline.KeyLeader), key(pipeline.BucketStatus, "tokend.>"),
 		},
 		Gets:  []string{Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketLeaders), Bucket(pipeline.BucketWatermarks)},
 		Scans: []string{pipeline.StreamLedger, Bucket(pipeline.BucketWatermarks)},

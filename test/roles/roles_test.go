@@ -197,6 +197,21 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 	}
 }
 
+func TestTheProvisionerMayAskUnderAnyName(t *testing.T) {
+	s, refused := serve(t)
+	b, err := bus.Connect(t.Context(), as(s, roles.Provisioner), daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: daemon.RealClock()}, "ratchet-cli")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if found, err := b.Differences(t.Context()); err != nil || len(found) == 0 {
+		t.Errorf("topology diff: %v, %v, want what is missing", found, err)
+	}
+	for _, line := range refused.all() {
+		t.Errorf("refused: %s", line)
+	}
+}
+
 // looks does what a reader's commands do.
 func looks(t *testing.T, b *bus.Bus) {
 	t.Helper()
