@@ -167,14 +167,15 @@ func refused(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == 10052
 }
 
+// unready are the codes of a cluster that is not whole: no suitable peers, no leader of the servers, replicas > 1 without
+// a cluster.
+var unready = []jetstream.ErrorCode{10005, 10008, 10074}
+
 // forming recognises a cluster whose servers have not all joined yet.
 func forming(err error) bool {
 	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		switch api.ErrorCode {
-		case 10005, 10008, 10074: // no suitable peers; no meta leader; replicas > 1 without a cluster
-			return true
-		}
+	if errors.As(err, &api) && slices.Contains(unready, api.ErrorCode) {
+		return true
 	}
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }
