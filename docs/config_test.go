@@ -28,6 +28,9 @@ var daemons = []string{"tokend", "watermarker", "peeker", "committer", "recorder
 
 // process are the variables that every process reads before its Config.
 var process = []variable{
+	{name: "CLICKHOUSE_PASSWORD_FILE", doc: "Names a file that holds CLICKHOUSE_PASSWORD."},
+	{name: "KEEPA_API_KEY_FILE", doc: "Names a file that holds KEEPA_API_KEY; for the daemons."},
+	{name: "NATS_PASSWORD_FILE", doc: "Names a file that holds NATS_PASSWORD."},
 	{name: "LOG_LEVEL", preset: "info", doc: "The least a log line must matter: debug, info, warn or error. `ratchet` starts at warn."},
 	{name: "NO_COLOR", doc: "Set to anything: no colours on a terminal."},
 	{name: "RATCHET_CLOCK_EPOCH", doc: "Pipeline time at RATCHET_CLOCK_START, RFC 3339. Unset: pipeline time is the machine's."},
@@ -123,6 +126,7 @@ func collect(t *testing.T) []variable {
 		s := scope{t: t, dir: "pipeline/" + d, by: d}
 		all = append(all, s.section("Config", "")...)
 	}
+	all = append(all, scope{t: t, dir: "pipeline/bus", by: "ratchet"}.section("Configured", "")...)
 	for _, v := range commandVariables(t) {
 		v.by = []string{"ratchet"}
 		if i := slices.IndexFunc(all, func(o variable) bool { return o.name == v.name }); i >= 0 {

@@ -37,6 +37,7 @@ type cli struct {
 	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work goes on."`
 	Resume     resumeCmd     `cmd:"" help:"Spend again."`
 	Nospend    nospendCmd    `cmd:"" help:"Decide only what stored answers can decide."`
+	Topology   topologyCmd   `cmd:"" help:"Create and change streams, consumers, buckets and tables, or show what differs: daemons only check."`
 	Doctor     doctorCmd     `cmd:"" help:"Key, plan, balance, clock, disk and ports, for 0 tokens."`
 	Clickhouse clickhouseCmd `cmd:"" help:"Run the embedded ClickHouse alone."`
 	Daemon     daemonCmd     `cmd:"" hidden:"" help:"One daemon as a process of its own, configured by the environment."`

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/sethvargo/go-envconfig"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
@@ -24,9 +26,25 @@ type natsFlags struct {
 	NATSURL string `name:"nats-url" help:"NATS to ask (default: ${default})." env:"NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
 }
 
+// connectWithin is how long a command waits for NATS.
+const connectWithin = 10 * time.Second
+
+// config is the configuration of NATS in the environment, at the address of the flag.
+func (f natsFlags) config(ctx context.Context, a *app) (bus.Config, error) {
+	c, err := daemon.Load[bus.Configured](ctx, a.env.Lookup)
+	c.NATS.URL = f.NATSURL
+	return c.NATS, err
+}
+
 // connect opens the bus for a command.
 func (f natsFlags) connect(ctx context.Context, a *app) (*bus.Bus, error) {
-	return bus.Connect(ctx, bus.Config{URL: f.NATSURL, Replicas: 1}, a.env, "ratchet-cli")
+	cfg, err := f.config(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	return bus.Connect(ctx, cfg, a.env, "ratchet-cli")
 }
 
 // with runs f with an open bus and a limit.
@@ -119,6 +137,14 @@ type clickhouseURL struct {
 	URL string `name:"clickhouse-url" help:"ClickHouse to ask (default: ${default})." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
 }
 
+// clickhouseLogin is what an address does not hold.
+type clickhouseLogin struct {
+	Password daemon.Secret `env:"CLICKHOUSE_PASSWORD"`
+}
+
+// Validate accepts any password.
+func (clickhouseLogin) Validate() error { return nil }
+
 // embeddedURL is where the embedded engine listens unless it is told otherwise.
 const embeddedURL = "http://127.0.0.1:8123/ratchet"
 
@@ -127,7 +153,11 @@ func (c *clickhouseURL) AfterApply() error {
 	if c.URL == onebox.Embedded {
 		c.URL = embeddedURL
 	}
-	return nil
+	login, err := daemon.Load[clickhouseLogin](context.Background(), envconfig.OsLookuper())
+	if c.URL != onebox.None {
+		c.URL = warehouse.Login(c.URL, login.Password.Reveal())
+	}
+	return err
 }
 
 // check says what is wrong with the URL; none is none.

@@ -9,10 +9,12 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,8 +27,24 @@ import (
 type Config struct {
 	// URL is the address of NATS, or several with commas.
 	URL string `env:"URL, default=nats://127.0.0.1:4222"`
-	// Replicas is how many servers keep each stream and bucket: 1 alone, 3 in a cluster.
-	Replicas int `env:"REPLICAS, default=1"`
+	// User names the role that connects, with NATS_PASSWORD.
+	User string `env:"USER"`
+	// Password belongs to NATS_USER; NATS_PASSWORD_FILE names a file that holds it.
+	Password daemon.Secret `env:"PASSWORD"`
+	// Creds names a credentials file.
+	Creds string `env:"CREDS"`
+	// NKey names a file that holds the seed of an NKEY.
+	NKey string `env:"NKEY"`
+	// CA names a file of certificates that the server's is checked against; without it the system's are.
+	CA string `env:"CA"`
+	// Cert names the client's certificate, and asks for TLS.
+	Cert string `env:"CERT"`
+	// Key names the file with the private key of NATS_CERT.
+	Key string `env:"KEY"`
+	// Wait is how long a daemon waits at its start for NATS and the topology. 0: as long as it takes.
+	Wait time.Duration `env:"WAIT, default=0s"`
+	// Replicas is how many servers keep each stream and bucket: 1 alone, 3 in a cluster. 0: as many as now, and 1 for a new one.
+	Replicas int `env:"REPLICAS, default=0"`
 	// MaxStore bounds the stored answers, in bytes; the oldest leave first. 0: no limit.
 	MaxStore int64 `env:"MAX_RESPONSES, default=50000000000"`
 	// MaxAge is how long an answer is kept. What has left is paid for again, and cannot be replayed. 0: no limit.
@@ -38,8 +56,14 @@ func (c Config) Validate() error {
 	if err := checkURL(c.URL); err != nil {
 		return err
 	}
-	if c.Replicas < 1 || c.Replicas > 5 {
-		return fmt.Errorf("NATS_REPLICAS: want 1 to 5, got %d", c.Replicas)
+	if err := c.checkIdentity(); err != nil {
+		return err
+	}
+	if c.Wait < 0 {
+		return fmt.Errorf("NATS_WAIT: want a duration, or 0s for as long as it takes, got %s", c.Wait)
+	}
+	if c.Replicas < 0 || c.Replicas > 5 {
+		return fmt.Errorf("NATS_REPLICAS: want 1 to 5, or 0 for as many as now, got %d", c.Replicas)
 	}
 	if c.MaxStore < 1e6 && c.MaxStore != 0 {
 		return fmt.Errorf("NATS_MAX_RESPONSES: want at least 1000000 bytes, or 0 for no limit, got %d", c.MaxStore)
@@ -82,37 +106,34 @@ type Bus struct {
 	name  string
 
 	batches chan struct{} // one for each batch of stored messages that is under way
+
+	unguard context.CancelFunc
+	guards  sync.WaitGroup
 }
 
 // ackWithin bounds every request to JetStream, so that a put sent to a dead
 // server is repeated instead of waited for.
 const ackWithin = 5 * time.Second
 
-// Connect opens a connection named daemon@host.pid. It does not wait for ever:
-// an unreachable server is an error that says so; a server lost later is
+// A server that hangs is left after two pings without an answer.
+const (
+	pingEvery   = 2 * time.Second
+	pingsAtMost = 2
+)
+
+// Connect opens a connection named daemon@host.pid. It waits for a server until ctx ends, and logs
+// one line if it has to; a server that refuses us is an error at once. A server lost later is
 // reconnected to without end.
 func Connect(ctx context.Context, cfg Config, env daemon.Env, name string) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	opts := []nats.Option{
-		nats.Name(name + "@" + daemon.Instance()),
-		nats.MaxReconnects(-1),
-		nats.ReconnectWait(250 * time.Millisecond),
-		nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),
-		// Publishes during an outage fail at once. Buffered ones would land after
-		// we had been told that they had not.
-		nats.ReconnectBufSize(-1),
-		nats.PingInterval(10 * time.Second),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				env.Log.Warn("nats connection lost, reconnecting", "err", err)
-			}
-		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { env.Log.Info("nats connection restored", "url", c.ConnectedUrlRedacted()) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { env.Log.Warn("nats client", "err", err) }),
+	identity, err := cfg.identity(name)
+	if err != nil {
+		return nil, err
 	}
-	nc, err := connectWithin(ctx, cfg.URL, append(opts, env.NATSOptions...))
+	opts := append(connection(env, name), identity...)
+	nc, err := connectWhenUp(ctx, cfg.URL, append(opts, env.NATSOptions...), env.Log)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w; start one with `ratchet up` or set NATS_URL", RedactURL(cfg.URL), err)
 	}
@@ -122,24 +143,54 @@ func Connect(ctx context.Context, cfg Config, env daemon.Env, name string) (*Bus
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	wait := max(env.Clock.Machine(ackWaitPipeline), ackWaitMachine)
-	return &Bus{
+	b := &Bus{
 		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name,
 		batches: make(chan struct{}, batchesAtOnce),
-	}, nil
+	}
+	guarded, unguard := context.WithCancel(context.WithoutCancel(ctx))
+	b.unguard = unguard
+	b.guards.Go(func() { b.guard(guarded) })
+	return b, nil
 }
 
-// connectWithin tries for as long as a container next door may take to start.
-func connectWithin(ctx context.Context, url string, opts []nats.Option) (*nats.Conn, error) {
-	const patience = 15 * time.Second
-	deadline := time.Now().Add(patience)
-	for {
+func connection(env daemon.Env, name string) []nats.Option {
+	return []nats.Option{
+		nats.Name(name + "@" + daemon.Instance()),
+		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // a password that is being changed must not end a daemon
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),
+		// Publishes during an outage fail at once. Buffered ones would land after
+		// we had been told that they had not.
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(pingsAtMost),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				env.Log.Warn("nats connection lost, reconnecting", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) { env.Log.Info("nats connection restored", "url", c.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { env.Log.Warn("nats client", "err", err) }),
+	}
+}
+
+// connectWhenUp tries until a server answers or ctx ends.
+func connectWhenUp(ctx context.Context, url string, opts []nats.Option, log *slog.Logger) (*nats.Conn, error) {
+	for waiting := false; ; {
 		nc, err := nats.Connect(url, opts...)
-		if err == nil || time.Now().After(deadline) || ctx.Err() != nil {
-			return nc, err
+		switch {
+		case err == nil:
+			return nc, nil
+		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+			return nil, daemon.Usagef("the server refuses this identity: %w; set NATS_USER and NATS_PASSWORD_FILE, NATS_CREDS or NATS_NKEY", err)
+		case !waiting && ctx.Err() == nil:
+			waiting = true
+			log.Warn("waiting for NATS", "url", RedactURL(url), "err", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, errors.Join(context.Cause(ctx), err)
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
@@ -147,6 +198,8 @@ func connectWithin(ctx context.Context, url string, opts []nats.Option) (*nats.C
 
 // Close flushes and closes the connection.
 func (b *Bus) Close() {
+	b.unguard()
+	b.guards.Wait()
 	if err := b.NC.FlushTimeout(2 * time.Second); err != nil && !b.NC.IsClosed() {
 		b.Log.Debug("nats flush at close", "err", err)
 	}

@@ -40,13 +40,16 @@ func damagedStore(err error) bool {
 
 // behind starts a consumer again that stands beyond the end of its stream, which therefore lost
 // messages: what is stored next would pass it by.
-func (b *Bus) behind(ctx context.Context, d durable, c *jetstream.ConsumerInfo, last uint64) error {
-	at := max(c.Delivered.Stream, c.AckFloor.Stream)
-	if at <= last {
-		return nil
+func (b *Bus) behind(ctx context.Context, d durable) error {
+	c, err := b.JS.Consumer(ctx, d.stream, d.cfg.Durable)
+	if err != nil {
+		return err
 	}
-	// Others may have published, and the consumer delivered, since the stream was looked at.
-	if last, err := b.Last(ctx, d.stream); err != nil || at <= last {
+	info := c.CachedInfo()
+	at := max(info.Delivered.Stream, info.AckFloor.Stream)
+	// Asked for after the consumer: others may publish, and it may deliver, meanwhile.
+	last, err := b.Last(ctx, d.stream)
+	if err != nil || at <= last {
 		return err
 	}
 	b.Log.Warn("a consumer stands beyond the end of its stream, it starts again", "consumer", d.cfg.Durable, "stream", d.stream,

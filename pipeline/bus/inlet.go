@@ -22,7 +22,7 @@ type Inlet struct {
 	c       jetstream.Consumer
 }
 
-// Inlet opens a durable that Ensure made.
+// Inlet opens a durable of the topology.
 func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error) {
 	c, err := b.JS.Consumer(ctx, stream, durable)
 	if err != nil {

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -38,96 +37,35 @@ const (
 	orderAge = 10 * time.Minute
 )
 
-// Ensure creates every stream, bucket and durable that is missing and leaves the
-// rest as it is, so any daemon may start first and several at once.
-func (b *Bus) Ensure(ctx context.Context) error {
-	last := map[string]uint64{}
-	for _, s := range b.streams() {
-		if err := b.again(ctx, func(ctx context.Context) error {
-			made, err := b.ensureStream(ctx, s)
-			if err == nil {
-				last[s.Name] = made.CachedInfo().State.LastSeq
-			}
-			return err
-		}); err != nil {
-			return &DamagedStream{Stream: s.Name, Err: err}
-		}
-	}
-	for _, k := range b.buckets() {
-		if err := b.again(ctx, func(ctx context.Context) error {
-			_, err := b.JS.CreateOrUpdateKeyValue(ctx, k)
-			return err
-		}); err != nil {
-			return &DamagedStream{Stream: "KV_" + k.Bucket, Err: err}
-		}
-	}
-	for _, c := range durables(b.wait) {
-		if err := b.again(ctx, func(ctx context.Context) error {
-			made, err := b.JS.CreateOrUpdateConsumer(ctx, c.stream, c.cfg)
-			if err != nil {
-				return err
-			}
-			return b.behind(ctx, c, made.CachedInfo(), last[c.stream])
-		}); err != nil {
-			if damagedStore(err) {
-				return &DamagedConsumer{Stream: c.stream, Durable: c.cfg.Durable, Err: err}
-			}
-			return fmt.Errorf("ensure consumer %s on %s: %w", c.cfg.Durable, c.stream, err)
-		}
-	}
-	return nil
-}
-
-// ensureStream creates a stream or gives it the configuration of this build. A replicated stream
-// that is compressed stays so: that is for the operator to change, one server at a time.
-func (b *Bus) ensureStream(ctx context.Context, s jetstream.StreamConfig) (jetstream.Stream, error) {
-	if b.cfg.Replicas > 1 {
-		old, err := b.JS.Stream(ctx, s.Name)
-		switch {
-		case err == nil:
-			s.Compression = old.CachedInfo().Config.Compression
-		case !errors.Is(err, jetstream.ErrStreamNotFound):
-			return nil, err
-		}
-	}
-	return b.JS.CreateOrUpdateStream(ctx, s)
-}
-
-// again repeats a request that timed out, or that the server could not serve just
-// now: creation is idempotent, and two daemons that create the same stream at the
-// same instant both reserve its storage for a moment.
-func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
-	for try := 1; ; try++ {
-		bounded, cancel := context.WithTimeout(ctx, ackWithin)
-		err := f(bounded)
-		cancel()
-		if err == nil || ctx.Err() != nil || try == 8 || damagedStore(err) || !errors.Is(err, context.DeadlineExceeded) && !transient(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
-		}
-	}
-}
-
+// streams are the streams and, as the streams that they are, the buckets.
 func (b *Bus) streams() []jetstream.StreamConfig {
+	all := b.cfg.streams()
+	for _, k := range b.cfg.buckets() {
+		all = append(all, bucketStream(k))
+	}
+	return all
+}
+
+func (c Config) streams() []jetstream.StreamConfig {
 	// A replicated stream is not compressed: servers that replay its log were seen to cut a
 	// compressed block in the middle and to lose all of it.
 	compression := jetstream.S2Compression
-	if b.cfg.Replicas > 1 {
+	if c.Replicas > 1 {
 		compression = jetstream.NoCompression
 	}
 	stream := func(name, says string, age time.Duration, bytes int64, subjects ...string) jetstream.StreamConfig {
+		dedup := dedupWindow
+		if age > 0 {
+			dedup = min(dedup, age) // the server takes no longer one
+		}
 		return jetstream.StreamConfig{
 			Name: name, Description: says, Subjects: subjects,
-			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: b.cfg.Replicas,
-			MaxAge: age, MaxBytes: bytes, Duplicates: dedupWindow,
+			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: c.Replicas,
+			MaxAge: age, MaxBytes: bytes, Duplicates: dedup,
 			AllowDirect: true, AllowAtomicPublish: true, Compression: compression,
 		}
 	}
-	responses := stream(pipeline.StreamResponses, "every paid answer, zstd, before it is used", b.cfg.MaxAge, b.cfg.MaxStore, "response.>")
+	responses := stream(pipeline.StreamResponses, "every paid answer, zstd, before it is used", c.MaxAge, c.MaxStore, "response.>")
 	responses.Compression = jetstream.NoCompression // the bodies are zstd already
 	responses.DenyDelete = true
 	ledger := stream(pipeline.StreamLedger, "every token movement, mode change, poll, sweep and gap", 90*day, gigabyte, "ledger.>")
@@ -143,11 +81,11 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 	}
 }
 
-func (b *Bus) buckets() []jetstream.KeyValueConfig {
+func (c Config) buckets() []jetstream.KeyValueConfig {
 	bucket := func(name, says string, history uint8) jetstream.KeyValueConfig {
 		return jetstream.KeyValueConfig{
 			Bucket: name, Description: says, History: history,
-			Storage: jetstream.FileStorage, Replicas: b.cfg.Replicas,
+			Storage: jetstream.FileStorage, Replicas: c.Replicas,
 		}
 	}
 	// Keys with a TTL need history 1: with more, the server raises the TTL to the
@@ -171,6 +109,23 @@ func (b *Bus) buckets() []jetstream.KeyValueConfig {
 		leaders, status, seen, orders, stock, posted, wants,
 		bucket(pipeline.BucketRuns, "replays: what each decides again, how far it is, what it found", 1),
 		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
+	}
+}
+
+// bucketPrefix is what the stream of a bucket is named with.
+const bucketPrefix = "KV_"
+
+// bucketStream is the stream that the NATS clients make of a bucket.
+func bucketStream(k jetstream.KeyValueConfig) jetstream.StreamConfig {
+	dedup := 2 * time.Minute
+	if k.TTL > 0 {
+		dedup = min(dedup, k.TTL)
+	}
+	return jetstream.StreamConfig{
+		Name: bucketPrefix + k.Bucket, Description: k.Description, Subjects: []string{"$KV." + k.Bucket + ".>"},
+		MaxMsgsPerSubject: int64(k.History), MaxAge: k.TTL, Storage: k.Storage, Replicas: k.Replicas, Duplicates: dedup,
+		AllowRollup: true, DenyDelete: true, AllowDirect: true, Discard: jetstream.DiscardNew,
+		AllowMsgTTL: k.LimitMarkerTTL > 0, SubjectDeleteMarkerTTL: k.LimitMarkerTTL,
 	}
 }
 
@@ -214,7 +169,7 @@ func watched(unprocessed string) map[string]string {
 	}
 }
 
-// Store opens a bucket that Ensure made.
+// Store opens a bucket of the topology.
 func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
 	kv, err := b.JS.KeyValue(ctx, bucket)
 	if err != nil {
@@ -222,6 +177,3 @@ func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, err
 	}
 	return kv, nil
 }
-
-// ReplicasOf is how many servers keep each stream.
-func (b *Bus) ReplicasOf() int { return b.cfg.Replicas }

@@ -60,14 +60,11 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err != nil {
 		return daemon.Usagef("RULES: %w", err)
 	}
-	b, err := bus.Connect(ctx, cfg.NATS, env, "committer")
+	b, err := bus.Open(ctx, cfg.NATS, env, "committer")
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	if err := b.Ensure(ctx); err != nil {
-		return err
-	}
 	c, err := open(ctx, cfg, env, b, judge)
 	if err != nil {
 		return err

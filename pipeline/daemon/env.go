@@ -25,6 +25,8 @@ type Env struct {
 
 	// NATSOptions are added to every connection: an in-process server's.
 	NATSOptions []nats.Option
+	// Check says that the daemon opens its doors, writes nothing and returns ErrChecked.
+	Check bool
 	// Ready is called once the daemon has opened its doors and is about to work;
 	// nil when nobody asks.
 	Ready func()

@@ -2,6 +2,10 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/sethvargo/go-envconfig"
 )
@@ -10,9 +14,13 @@ import (
 // that names the variable.
 func Load[C interface{ Validate() error }](ctx context.Context, lookup envconfig.Lookuper) (C, error) {
 	var c C
-	from := &naming{Lookuper: lookup}
+	var failed error
+	from := &naming{Lookuper: withFiles{Lookuper: lookup, failed: &failed}}
 	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: from}); err != nil {
 		return c, Usagef("%s: %w", from.last, err)
+	}
+	if failed != nil {
+		return c, &UsageError{Err: failed}
 	}
 	if err := c.Validate(); err != nil {
 		return c, &UsageError{Err: err}
@@ -31,4 +39,30 @@ type naming struct {
 func (n *naming) Lookup(key string) (string, bool) {
 	n.last = key
 	return n.Lookuper.Lookup(key)
+}
+
+// secrets are the variables that NAME_FILE may stand for: it names a file that holds the value.
+var secrets = []string{"KEEPA_API_KEY", "NATS_PASSWORD", "CLICKHOUSE_PASSWORD"}
+
+// withFiles reads secrets from files as well.
+type withFiles struct {
+	envconfig.Lookuper
+	failed *error
+}
+
+// Lookup implements envconfig.Lookuper.
+func (f withFiles) Lookup(key string) (string, bool) {
+	value, ok := f.Lookuper.Lookup(key)
+	if ok || !slices.Contains(secrets, key) {
+		return value, ok
+	}
+	name, ok := f.Lookuper.Lookup(key + "_FILE")
+	if !ok || name == "" {
+		return "", false
+	}
+	body, err := os.ReadFile(name)
+	if err != nil {
+		*f.failed = fmt.Errorf("%s_FILE: %w", key, err)
+	}
+	return strings.TrimSpace(string(body)), err == nil
 }

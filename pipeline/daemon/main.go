@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/lmittmann/tint"
 	"github.com/sethvargo/go-envconfig"
@@ -35,11 +36,17 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...)}
 }
 
+// ErrChecked is what a daemon that only checks returns when it could start.
+var ErrChecked = errors.New("the check passed")
+
+// checkWithin bounds a check, which does not wait for what is missing.
+const checkWithin = 10 * time.Second
+
 // ExitCode is the exit code that err deserves.
 func ExitCode(err error) int {
 	var usage *UsageError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, ErrChecked):
 		return ExitDone
 	case errors.As(err, &usage):
 		return ExitUsage
@@ -51,7 +58,7 @@ func ExitCode(err error) int {
 // Main runs one daemon as a process: it reads the clock and the log level from
 // the environment, stops on SIGINT or SIGTERM (a second signal kills) and exits
 // with the code that the error deserves. --check loads the configuration, opens
-// the doors and exits.
+// the doors, writes nothing and exits.
 func Main(name string, run func(context.Context, Env) error) {
 	os.Exit(mainCode(name, run, os.Args[1:], os.Stderr))
 }
@@ -84,9 +91,9 @@ func mainCode(name string, run func(context.Context, Env) error, args []string, 
 	defer stop()
 	if *check {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
+		ctx, cancel = context.WithTimeout(ctx, checkWithin)
 		defer cancel()
-		env.Ready = cancel
+		env.Check, env.Ready = true, cancel
 	}
 	env.Log.Info("started", "version", env.Version)
 	err = run(ctx, env)

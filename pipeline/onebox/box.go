@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
@@ -45,6 +46,9 @@ type Box struct {
 	tokends  *crew
 	recorder *crew
 	fatal    chan error
+
+	unprovision  context.CancelFunc // ends the provisioning of ClickHouse; nil without one
+	provisioning sync.WaitGroup
 }
 
 // Start opens everything in the order in which things need each other and
@@ -75,10 +79,17 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	}
 	b.Env = daemon.Env{Log: o.Log, Lookup: b.lookup(), Clock: b.clock(), Version: o.Version}
 	b.Env.NATSOptions = append(b.Env.NATSOptions, b.nats.InProcess())
-	if b.Bus, err = bus.Connect(ctx, bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 50e9}, b.Env, "ratchet"); err != nil {
+	cfg, err := daemon.Load[bus.Configured](ctx, b.Env.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	if b.Bus, err = bus.Connect(ctx, cfg.NATS, b.Env, "ratchet"); err != nil {
 		return nil, err
 	}
 	if err = b.ensure(ctx); err != nil {
+		return nil, err
+	}
+	if err = b.provision(ctx); err != nil {
 		return nil, err
 	}
 	return b, b.startDaemons(ctx)
@@ -206,6 +217,10 @@ func (b *Box) StopStages() {
 // recorded, and what was not is still in its stream.
 func (b *Box) Stop(ctx context.Context) {
 	b.StopStages()
+	if b.unprovision != nil {
+		b.unprovision()
+		b.provisioning.Wait()
+	}
 	if b.sim != nil {
 		b.sim.close(b.o)
 	}

@@ -43,14 +43,11 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err != nil {
 		return daemon.Usagef("RULES: %w", err)
 	}
-	b, err := bus.Connect(ctx, cfg.NATS, env, "peeker")
+	b, err := bus.Open(ctx, cfg.NATS, env, "peeker")
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	if err := b.Ensure(ctx); err != nil {
-		return err
-	}
 	p := &peeker{cfg: cfg, env: env, bus: b, judge: judge, pulse: work.NewPulse(env)}
 	stop, err := bus.StartService(ctx, b, env, "peeker", p.pulse.Beat)
 	if err != nil {

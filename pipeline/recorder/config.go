@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -19,8 +20,8 @@ type Config struct {
 	Batch int `env:"RECORDER_BATCH, default=5000"`
 	// Flush is how long a row waits for a batch to fill, on the machine's clock.
 	Flush time.Duration `env:"RECORDER_FLUSH, default=1s"`
-	// KeepDays is how many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay.
-	KeepDays int `env:"RECORDER_KEEP_DAYS, default=400"`
+	// Password is that of the user in CLICKHOUSE_URL; CLICKHOUSE_PASSWORD_FILE names a file that holds it.
+	Password daemon.Secret `env:"CLICKHOUSE_PASSWORD"`
 }
 
 // Validate names every variable that is wrong.
@@ -38,8 +39,8 @@ func (c Config) Validate() error {
 	if c.Flush < 10*time.Millisecond || c.Flush > time.Minute {
 		faults = append(faults, fmt.Errorf("RECORDER_FLUSH: want 10ms to 1m, got %s", c.Flush))
 	}
-	if c.KeepDays < 1 || c.KeepDays > 36500 {
-		faults = append(faults, fmt.Errorf("RECORDER_KEEP_DAYS: want 1 to 36500, got %d", c.KeepDays))
-	}
 	return errors.Join(faults...)
 }
+
+// url is the address with the password in it.
+func (c Config) url() string { return warehouse.Login(c.ClickHouse, c.Password.Reveal()) }

@@ -54,13 +54,9 @@ func (l *line[R]) bind(ctx context.Context) error {
 	return nil
 }
 
-// rebind opens the durable anew: it, or its stream, may have been deleted.
+// rebind opens the durable again: it, or its stream, may have been deleted and created again.
 func (l *line[R]) rebind(ctx context.Context) {
-	err := l.r.bus.Ensure(ctx)
-	if err == nil {
-		err = l.bind(ctx)
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := l.bind(ctx); err != nil && ctx.Err() == nil {
 		l.r.pulse.failed(err)
 	}
 }

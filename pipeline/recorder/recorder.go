@@ -15,7 +15,6 @@ package recorder
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -35,14 +34,11 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err != nil {
 		return err
 	}
-	b, err := bus.Connect(ctx, cfg.NATS, env, "recorder")
+	b, err := bus.Open(ctx, cfg.NATS, env, "recorder")
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	if err := b.Ensure(ctx); err != nil {
-		return err
-	}
 	r := newRecorder(cfg, env, b, func(ctx context.Context) (sink, error) { return openWarehouse(ctx, cfg) })
 	defer r.store.close()
 	stop, err := bus.StartService(ctx, b, env, "recorder", r.pulse.beat)
@@ -88,7 +84,7 @@ func (r *recorder) run(ctx context.Context) error {
 	select {
 	case <-tried:
 	case <-waiting.Done():
-		r.env.Log.Info("the tables of clickhouse are being brought up to date, the streams keep everything")
+		r.env.Log.Info("clickhouse does not answer yet, the streams keep everything")
 	}
 	waited()
 	r.env.AnnounceReady()
@@ -129,12 +125,12 @@ func (r *recorder) lines(ctx context.Context) ([]runner, error) {
 	return []runner{verdicts, deals, ledger, dead}, nil
 }
 
-// keepOpen goes on trying to reach ClickHouse while no row asks for it, so that the tables are there before the first. It
+// keepOpen goes on trying to reach ClickHouse while no row asks for it, so that it is open before the first. It
 // closes tried after its first attempt.
 func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
 	first := sync.OnceFunc(func() { close(tried) })
 	defer first()
-	var warned sync.Once
+	var warned, waited sync.Once
 	for pause := r.pause; ; pause = min(2*pause, longestPause) {
 		_, err := r.store.open(ctx)
 		if err == nil {
@@ -143,7 +139,13 @@ func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
 		}
 		if ctx.Err() == nil {
 			r.pulse.away(err)
-			warned.Do(func() { r.env.Log.Warn("clickhouse is unreachable, the streams keep everything", "err", err) })
+			if errors.Is(err, warehouse.ErrOldSchema) || errors.Is(err, warehouse.ErrNoDatabase) {
+				waited.Do(func() {
+					r.env.Log.Warn("waiting for the tables of clickhouse, the streams keep everything; `ratchet topology apply` migrates them", "err", err)
+				})
+			} else {
+				warned.Do(func() { r.env.Log.Warn("clickhouse is unreachable, the streams keep everything", "err", err) })
+			}
 		}
 		first()
 		if !rest(ctx, pause) {
@@ -171,20 +173,15 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// openWarehouse opens ClickHouse and brings its tables up to date.
+// openWarehouse opens ClickHouse, whose tables are the provisioner's.
 func openWarehouse(ctx context.Context, cfg Config) (sink, error) {
-	connecting, connected := context.WithTimeout(ctx, openWithin)
-	w, err := warehouse.Open(connecting, cfg.ClickHouse)
-	connected()
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	w, err := warehouse.Reach(ctx, cfg.url())
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, migrateWithin)
-	defer cancel()
-	if err := w.Migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("migrate: %w", err), w.Close())
-	}
-	if err := w.Keep(ctx, cfg.KeepDays); err != nil {
+	if err := w.Current(ctx); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil

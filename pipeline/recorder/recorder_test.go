@@ -30,6 +30,7 @@ func TestEveryStreamBecomesItsTable(t *testing.T) {
 	})
 	must(t, err)
 	w.publish(entry)
+	must(t, warehouse.Provision(t.Context(), w.dsn, warehouse.KeepDays))
 	var stopped atomic.Bool
 	env := w.env
 	ready := make(chan struct{})

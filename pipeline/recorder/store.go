@@ -9,12 +9,11 @@ import (
 )
 
 const (
-	openWithin    = 30 * time.Second // to connect
-	migrateWithin = 30 * time.Minute // to bring the tables up to date; one that is cut off begins anew, and years of rows take minutes
-	insertWithin  = time.Minute      // one insert
-	firstPause    = time.Second      // after a first failure
-	longestPause  = 30 * time.Second // between two attempts
-	holdEvery     = 30 * time.Second // how often JetStream is told that the messages in hand are being worked on
+	openWithin   = 30 * time.Second // to connect
+	insertWithin = time.Minute      // one insert
+	firstPause   = time.Second      // after a first failure
+	longestPause = 30 * time.Second // between two attempts
+	holdEvery    = 30 * time.Second // how often JetStream is told that the messages in hand are being worked on
 )
 
 // sink is what the recorder needs of a warehouse. A batch inserted under a token that was seen is dropped.
@@ -54,7 +53,7 @@ func (s *store) open(ctx context.Context) (sink, error) {
 	return opened, nil
 }
 
-// forget makes the next open connect and migrate again: tables were missing.
+// forget makes the next open connect again: tables were missing.
 func (s *store) forget(old sink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -85,7 +85,10 @@ func (w *world) start(wrap func(sink) sink) (r *recorder, stop func()) {
 func plainly(s sink) sink { return s }
 
 func (w *world) open(ctx context.Context) (sink, error) {
-	return openWarehouse(ctx, Config{ClickHouse: w.dsn, KeepDays: warehouse.KeepDays})
+	if err := warehouse.Provision(ctx, w.dsn, warehouse.KeepDays); err != nil {
+		return nil, err
+	}
+	return openWarehouse(ctx, Config{ClickHouse: w.dsn})
 }
 
 func (w *world) publish(m bus.Message) {

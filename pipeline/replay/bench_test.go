@@ -371,6 +371,9 @@ func (s *shop) record(b *testing.B) (stop func()) {
 	b.Helper()
 	env := s.env
 	s.ch = chtest.Database(b)
+	if err := warehouse.Provision(b.Context(), s.ch, warehouse.KeepDays); err != nil {
+		b.Fatal(err)
+	}
 	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": streams.URL, "CLICKHOUSE_URL": s.ch})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
 	done := make(chan error, 1)

@@ -83,7 +83,7 @@ func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogu
 	}
 	f.env = append(clock.Environ(), "NATS_URL=nats://"+f.nats, "KEEPA_URL="+url, "KEEPA_API_KEY="+fleetKey, "LOG_LEVEL=info")
 	env := daemon.Env{Log: o.Log, Clock: clock, Version: o.Version}
-	b, err := bus.Connect(ctx, bus.Config{URL: "nats://" + f.nats, Replicas: 1, MaxStore: 50e9}, env, "soak")
+	b, err := bus.Connect(ctx, bus.Config{URL: "nats://" + f.nats, MaxStore: 50e9, MaxAge: 90 * 24 * time.Hour}, env, "soak")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,14 +34,11 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err != nil {
 		return err
 	}
-	b, err := bus.Connect(ctx, cfg.NATS, env, "tokend")
+	b, err := bus.Open(ctx, cfg.NATS, env, "tokend")
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	if err := b.Ensure(ctx); err != nil {
-		return err
-	}
 	g, err := gateway.New(cfg.Keepa, env)
 	if err != nil {
 		return err

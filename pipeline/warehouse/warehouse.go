@@ -50,12 +50,24 @@ func Reach(ctx context.Context, rawURL string) (*Warehouse, error) {
 }
 
 // ErrNoDatabase is a server that answers and has not the database: no recorder has been there.
-var ErrNoDatabase = errors.New("there is no such database yet: start the recorder with `ratchet up`, or let CLICKHOUSE_URL name one that exists")
+var ErrNoDatabase = errors.New("there is no such database yet: `ratchet topology apply` creates it, and so does `ratchet up`; or let CLICKHOUSE_URL name one that exists")
 
 // CheckURL says what is wrong with a URL before anything is asked of it; a UsageError.
 func CheckURL(rawURL string) error {
 	_, err := options(rawURL)
 	return err
+}
+
+// Login is the URL with a password for its user, where it has a user and no password.
+func Login(rawURL, password string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || password == "" || u.User == nil {
+		return rawURL
+	}
+	if _, has := u.User.Password(); !has {
+		u.User = url.UserPassword(u.User.Username(), password)
+	}
+	return u.String()
 }
 
 func open(ctx context.Context, rawURL string, missing func(context.Context, clickhouse.Options) error) (*Warehouse, error) {

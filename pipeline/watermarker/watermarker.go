@@ -75,14 +75,11 @@ func Run(ctx context.Context, env daemon.Env) error {
 			env.Log.Warn("query is for another list than the rules", "query", q.ID(), "assumes", assumes)
 		}
 	}
-	b, err := bus.Connect(ctx, cfg.NATS, env, "watermarker")
+	b, err := bus.Open(ctx, cfg.NATS, env, "watermarker")
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	if err := b.Ensure(ctx); err != nil {
-		return err
-	}
 	w, err := open(ctx, cfg, env, b, queries)
 	if err != nil {
 		return err

@@ -3,7 +3,9 @@
 package compose_test
 
 import (
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -41,7 +43,20 @@ func worlds(t *testing.T) map[string]map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]map[string]string{"real": {"KEEPA_API_KEY": "k"}, "sim": sim}
+	sim["RATCHET_SECRETS"] = secrets(t)
+	return map[string]map[string]string{"real": {"RATCHET_SECRETS": sim["RATCHET_SECRETS"]}, "sim": sim}
+}
+
+// secrets is a directory that deploy/init made.
+func secrets(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "secrets")
+	cmd := exec.CommandContext(t.Context(), "sh", filepath.Join(root, "deploy", "init"))
+	cmd.Env = append(os.Environ(), "RATCHET_SECRETS="+dir, "KEEPA_API_KEY=k")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("deploy/init: %v\n%s", err, out)
+	}
+	return dir
 }
 
 func eachService(t *testing.T, f func(t *testing.T, s types.ServiceConfig)) {
@@ -58,7 +73,7 @@ func eachService(t *testing.T, f func(t *testing.T, s types.ServiceConfig)) {
 }
 
 func TestBothWorldsHaveTheirServices(t *testing.T) {
-	want := []string{"clickhouse", "committer", "nats", "peeker", "recorder", "tokend", "watermarker"}
+	want := []string{"clickhouse", "committer", "nats", "peeker", "recorder", "tokend", "topology", "watermarker"}
 	for world, env := range worlds(t) {
 		p, err := load(t, env)
 		if err != nil {
@@ -77,10 +92,10 @@ func TestBothWorldsHaveTheirServices(t *testing.T) {
 	}
 }
 
-func TestWithoutAKeyTheErrorNamesTheWayOut(t *testing.T) {
-	_, err := load(t, map[string]string{})
-	if err == nil || !strings.Contains(err.Error(), "KEEPA_API_KEY") || !strings.Contains(err.Error(), "deploy/sim.env") {
-		t.Errorf("got %v, want an error that names KEEPA_API_KEY and deploy/sim.env", err)
+func TestWithoutSecretsTheErrorNamesTheirDirectory(t *testing.T) {
+	_, err := load(t, map[string]string{"RATCHET_SECRETS": filepath.Join(t.TempDir(), "secrets")})
+	if err == nil || !strings.Contains(err.Error(), "secrets") {
+		t.Errorf("got %v, want an error that names the missing secrets", err)
 	}
 }
 
@@ -93,8 +108,8 @@ func TestEveryServiceOfOursRunsACommandOfThisRepository(t *testing.T) {
 			t.Fatal("no command")
 		}
 		binary, found := strings.CutPrefix(s.Command[0], "/bin/")
-		if !found || binary != s.Name {
-			t.Errorf("command %v, want /bin/%s", s.Command, s.Name)
+		if want := commandOf(s); !found || binary != want {
+			t.Errorf("command %v, want /bin/%s", s.Command, want)
 		}
 		if _, err := os.Stat(filepath.Join(root, "cmd", binary, "main.go")); err != nil {
 			t.Error(err)
@@ -116,8 +131,8 @@ func TestEveryVariableIsInTheManualAndNoneIsEmpty(t *testing.T) {
 			switch {
 			case line == "":
 				t.Errorf("%s is not in docs/config.md", name)
-			case !strings.Contains(line, s.Name) && !strings.Contains(line, "every process"):
-				t.Errorf("%s does not read %s, says docs/config.md: %s", s.Name, name, line)
+			case !strings.Contains(line, commandOf(s)) && !strings.Contains(line, "every process"):
+				t.Errorf("%s does not read %s, says docs/config.md: %s", commandOf(s), name, line)
 			}
 			if value == nil || *value == "" {
 				t.Errorf("%s is passed on empty", name)
@@ -128,6 +143,12 @@ func TestEveryVariableIsInTheManualAndNoneIsEmpty(t *testing.T) {
 
 func TestEveryServiceOfOursIsUnprivilegedAndCheckedAndHasTimeToStop(t *testing.T) {
 	eachService(t, func(t *testing.T, s types.ServiceConfig) {
+		if s.MemLimit == 0 || s.Logging == nil || s.Logging.Options["max-size"] == "" {
+			t.Error("no limit of memory or of the log")
+		}
+		if s.Name == "topology" {
+			return // it runs once
+		}
 		if s.HealthCheck == nil || len(s.HealthCheck.Test) == 0 || s.HealthCheck.Disable {
 			t.Error("no healthcheck")
 		}
@@ -154,6 +175,15 @@ func TestDaemonsStartAfterTheirDoorsAreHealthy(t *testing.T) {
 	eachService(t, func(t *testing.T, s types.ServiceConfig) {
 		if !ours(s) || s.Name == "keepasim" {
 			return
+		}
+		if s.Name == "topology" {
+			if s.DependsOn["nats"].Condition != types.ServiceConditionHealthy || s.DependsOn["clickhouse"].Condition != types.ServiceConditionHealthy {
+				t.Error("does not wait for NATS and ClickHouse")
+			}
+			return
+		}
+		if s.DependsOn["topology"].Condition != types.ServiceConditionCompletedSuccessfully {
+			t.Error("does not wait for the topology")
 		}
 		doors := []string{"nats"}
 		if strings.HasPrefix(t.Name(), "TestDaemonsStartAfterTheirDoorsAreHealthy/sim") {
@@ -198,18 +228,119 @@ func TestNATSTakesTheConfigurationAndSyncsEveryWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(file, []byte(p.Configs["nats"].Content), 0o600); err != nil {
-		t.Fatal(err)
+	// The files as the container sees them.
+	dir := t.TempDir()
+	for _, v := range p.Services["nats"].Volumes {
+		if v.Type != types.VolumeTypeBind {
+			continue
+		}
+		body, err := os.ReadFile(v.Source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(v.Target)), body, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	o, err := server.ProcessConfigFile(file)
+	o, err := server.ProcessConfigFile(filepath.Join(dir, filepath.Base(p.Services["nats"].Command[1])))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !o.JetStream || !o.SyncAlways || o.MaxPayload != 8<<20 || o.HTTPPort != 8222 || o.StoreDir != "/data" {
-		t.Errorf("JetStream %v, sync always %v, max payload %d, monitoring %d, store %q; want true, true, %d, 8222, /data",
-			o.JetStream, o.SyncAlways, o.MaxPayload, o.HTTPPort, o.StoreDir, 8<<20)
+	if !o.JetStream || !o.SyncAlways || o.MaxPayload != 8<<20 || o.HTTPPort != 8222 || o.HTTPHost != "127.0.0.1" || o.StoreDir != "/data" {
+		t.Errorf("JetStream %v, sync always %v, max payload %d, monitoring %s:%d, store %q; want true, true, %d, 127.0.0.1:8222, /data",
+			o.JetStream, o.SyncAlways, o.MaxPayload, o.HTTPHost, o.HTTPPort, o.StoreDir, 8<<20)
 	}
+	passwords := map[string]string{}
+	for _, u := range o.Users {
+		if len(u.Password) < 32 || passwords[u.Password] != "" {
+			t.Errorf("the password of %s is short, or %s has it too", u.Username, passwords[u.Password])
+		}
+		passwords[u.Password] = u.Username
+	}
+	eachService(t, func(t *testing.T, s types.ServiceConfig) {
+		user := s.Environment["NATS_USER"]
+		if user == nil {
+			return
+		}
+		var mounted []string
+		for _, secret := range s.Secrets {
+			mounted = append(mounted, "/run/secrets/"+secret.Source)
+		}
+		if file := s.Environment["NATS_PASSWORD_FILE"]; file == nil || *file != "/run/secrets/nats-"+*user || !slices.Contains(mounted, *file) {
+			t.Errorf("the password of %s is not among %v", *user, mounted)
+		}
+		if *user != s.Name && s.Name != "topology" {
+			t.Errorf("%s connects as %s", s.Name, *user)
+		}
+		if !slices.ContainsFunc(o.Users, func(u *server.User) bool { return u.Username == *user }) {
+			t.Errorf("the server does not know %s", *user)
+		}
+	})
+}
+
+// programs are those that the images have, which is what a command or a health check may call. The
+// plain image of nats has nothing but the server.
+var programs = map[string][]string{
+	"nats:2.15-alpine":                  {"nats-server", "sh", "wget"},
+	"clickhouse/clickhouse-server:26.7": {"clickhouse", "clickhouse-client", "bash", "wget"},
+}
+
+func TestEveryImageHasWhatItIsAskedToRun(t *testing.T) {
+	commands, err := filepath.Glob(filepath.Join(root, "cmd", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range commands {
+		programs["ratchet"] = append(programs["ratchet"], filepath.Base(c))
+	}
+	programs["ratchet"] = append(programs["ratchet"], "wget") // busybox
+	eachService(t, func(t *testing.T, s types.ServiceConfig) {
+		has, known := programs[s.Image]
+		if !known {
+			t.Fatalf("the image %s is not in programs: look at what it has", s.Image)
+		}
+		if len(s.Command) > 0 && !strings.HasPrefix(s.Command[0], "-") && !slices.Contains(has, filepath.Base(s.Command[0])) {
+			t.Errorf("%s has no %s", s.Image, s.Command[0])
+		}
+		if h := s.HealthCheck; h != nil && (h.Test[0] != "CMD" || !slices.Contains(has, filepath.Base(h.Test[1]))) {
+			t.Errorf("%s cannot run the health check %v", s.Image, h.Test)
+		}
+	})
+}
+
+func TestNoSecretIsInTheEnvironmentOrHasADefault(t *testing.T) {
+	eachService(t, func(t *testing.T, s types.ServiceConfig) {
+		for name, value := range s.Environment {
+			if value == nil {
+				continue
+			}
+			if u, err := url.Parse(*value); err == nil {
+				if _, has := u.User.Password(); has {
+					t.Errorf("%s holds a password", name)
+				}
+			}
+			if strings.HasSuffix(name, "PASSWORD") || strings.HasSuffix(name, "_KEY") {
+				t.Errorf("%s is a secret in the environment, want %s_FILE", name, name)
+			}
+		}
+	})
+}
+
+func TestRulesAndQueriesAreMounted(t *testing.T) {
+	eachService(t, func(t *testing.T, s types.ServiceConfig) {
+		for _, name := range []string{"RULES", "QUERIES"} {
+			at := s.Environment[name]
+			if at == nil {
+				continue
+			}
+			i := slices.IndexFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == *at })
+			if i < 0 {
+				t.Errorf("%s=%s is not mounted", name, *at)
+			} else if _, err := os.Stat(s.Volumes[i].Source); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestTheImageIsStaticAndNobodyRuns(t *testing.T) {
@@ -226,3 +357,11 @@ func TestTheImageIsStaticAndNobodyRuns(t *testing.T) {
 
 // ours tells the services of our image from the servers beside them.
 func ours(s types.ServiceConfig) bool { return s.Image == "ratchet" }
+
+// commandOf is the command of ours that a service runs.
+func commandOf(s types.ServiceConfig) string {
+	if s.Name == "topology" {
+		return "ratchet"
+	}
+	return s.Name
+}

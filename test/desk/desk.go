@@ -28,6 +28,7 @@ import (
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/warehouse"
 	"ratchet/schemas"
 	"ratchet/test/streams"
 )
@@ -281,9 +282,14 @@ func (d *Desk) Settings(settings map[string]string) daemon.Env {
 	return env
 }
 
-// Run starts a daemon and returns what stops it and waits for its end.
+// Run starts a daemon and returns what stops it and waits for its end. A ClickHouse that the settings name is provisioned.
 func (d *Desk) Run(t testing.TB, run func(context.Context, daemon.Env) error, settings map[string]string) (stop func()) {
 	t.Helper()
+	if dsn := settings["CLICKHOUSE_URL"]; dsn != "" {
+		if err := warehouse.Provision(t.Context(), dsn, warehouse.KeepDays); err != nil {
+			t.Fatal(err)
+		}
+	}
 	env := d.Settings(settings)
 	ready := make(chan struct{})
 	env.Ready = sync.OnceFunc(func() { close(ready) })

@@ -58,6 +58,7 @@ func TestSeparateProcessesDecideEveryCandidateOnceAndPayForNothingTwice(t *testi
 			running = append(running, start(t, fmt.Sprintf("%s %d", name, i+1), filepath.Join(bin, name), nil, w.environ()))
 		}
 	}
+	w.provision(t, bin) // the daemons wait for it
 	for name, n := range crew {
 		if name != "recorder" || w.clickhouse != "" {
 			w.answersStatus(t, name, n)
@@ -108,7 +109,7 @@ func newWorld(t *testing.T, bin string) *world {
 	w.clickhouse = clickHouse(t, bin)
 
 	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: w.clock, Version: "test"}
-	b, err := bus.Connect(t.Context(), bus.Config{URL: w.nats, Replicas: 1, MaxStore: 1 << 30}, env, "test")
+	b, err := bus.Connect(t.Context(), bus.Config{URL: w.nats}, env, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +142,21 @@ func clickHouse(t *testing.T, bin string) string {
 	}
 	p := start(t, "clickhouse", filepath.Join(bin, "ratchet"), []string{"clickhouse", "--data", t.TempDir(), "--addr", "127.0.0.1:0"}, env)
 	return p.hears(t, "ready ", 5*time.Minute)
+}
+
+// provision creates the streams, buckets and tables.
+func (w *world) provision(t *testing.T, bin string) {
+	t.Helper()
+	args := []string{"topology", "apply"}
+	if w.clickhouse == "" {
+		args = append(args, "--clickhouse-url", "none")
+	}
+	p := start(t, "topology", filepath.Join(bin, "ratchet"), args, w.environ())
+	p.hears(t, "created stream "+pipeline.StreamCandidates, 30*time.Second)
+	<-p.ended
+	if p.err != nil {
+		t.Fatalf("topology apply: %v\n%s", p.err, p.log.String())
+	}
 }
 
 // environ is what every daemon is told.

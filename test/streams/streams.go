@@ -5,6 +5,7 @@ package streams
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -15,6 +16,11 @@ import (
 
 // URL is what a configuration names as NATS; the way there is in the Env.
 const URL = "nats://in-process"
+
+// Config is the daemons' default configuration of NATS.
+func Config() bus.Config {
+	return bus.Config{URL: URL, MaxStore: 50e9, MaxAge: 90 * 24 * time.Hour}
+}
 
 // Start starts a server that stops with the test, and an Env that reaches it and logs
 // nothing. An empty address: it does not listen.
@@ -33,7 +39,7 @@ func Start(t testing.TB, addr string) (daemon.Env, *natsd.Server) {
 // buckets.
 func Connect(t testing.TB, env daemon.Env) *bus.Bus {
 	t.Helper()
-	b, err := bus.Connect(t.Context(), bus.Config{URL: URL, Replicas: 1, MaxStore: 50e9}, env, "test")
+	b, err := bus.Connect(t.Context(), Config(), env, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

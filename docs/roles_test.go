@@ -1,0 +1,33 @@
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ratchet/pipeline/roles"
+)
+
+// TestWhatComesFromTheTableOfRolesIsCurrent writes the page and the server's configuration.
+func TestWhatComesFromTheTableOfRolesIsCurrent(t *testing.T) {
+	for name, got := range map[string]string{
+		"roles.md": roles.Page(),
+		filepath.Join("..", "deploy", "nats", "nats.conf"):       roles.Config(),
+		filepath.Join("..", "deploy", "clickhouse", "users.sql"): roles.RightsSQL(),
+		filepath.Join("..", "deploy", "clickhouse", "users.xml"): roles.RightsXML(),
+	} {
+		if *update {
+			if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatalf("%v; run `make golden`", err)
+		}
+		if got != string(want) {
+			t.Errorf("%s is not what pipeline/roles says; run `make golden` and read the difference\n%s", name, difference(string(want), got))
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package bus
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Severity is what a difference means for a daemon.
+type Severity int
+
+const (
+	// Cosmetic changes nothing that a daemon does.
+	Cosmetic Severity = iota
+	// Tolerable lets builds and configurations stand side by side: a daemon warns of it.
+	Tolerable
+	// Missing is what a daemon waits for.
+	Missing
+	// Incompatible is what no daemon works with.
+	Incompatible
+)
+
+// Difference is one respect in which NATS is not as this build and configuration want it.
+type Difference struct {
+	On       string // stream NAME, bucket NAME or consumer NAME on STREAM
+	Field    string // empty: all of it is missing
+	Have     string
+	Want     string
+	Severity Severity
+	Lowers   bool // what is wanted keeps less than there is now
+}
+
+// String is the difference in one line.
+func (d Difference) String() string {
+	if d.Field == "" {
+		return d.On + " is missing"
+	}
+	return fmt.Sprintf("%s: %s is %s, want %s", d.On, d.Field, d.Have, d.Want)
+}
+
+// streamChange is a difference and what removes it.
+type streamChange struct {
+	Difference
+	set func(*jetstream.StreamConfig)
+}
+
+type consumerChange struct {
+	Difference
+	set func(*jetstream.ConsumerConfig)
+}
+
+// nameOf is how people call a stream.
+func nameOf(stream string) string {
+	if bucket, is := strings.CutPrefix(stream, bucketPrefix); is {
+		return "bucket " + bucket
+	}
+	return "stream " + stream
+}
+
+// compareStream lists what differs in the fields that this build cares about. What a newer build
+// added besides is left alone.
+func compareStream(have, want jetstream.StreamConfig) []streamChange {
+	c := comparison[jetstream.StreamConfig]{on: nameOf(want.Name)}
+	c.subjects(have.Subjects, want.Subjects)
+	c.field("retention", have.Retention, want.Retention, Incompatible, func(s *jetstream.StreamConfig) { s.Retention = want.Retention })
+	c.field("storage", have.Storage, want.Storage, Incompatible, func(s *jetstream.StreamConfig) { s.Storage = want.Storage })
+	dedup := Tolerable
+	if have.Duplicates < want.Duplicates {
+		dedup = Incompatible
+	}
+	c.limit("dedup window", int64(have.Duplicates), int64(want.Duplicates), duration, dedup, func(s *jetstream.StreamConfig) { s.Duplicates = want.Duplicates })
+	if want.Replicas > 0 { // 0: as it is
+		c.limit("replicas", int64(have.Replicas), int64(want.Replicas), number, Tolerable, func(s *jetstream.StreamConfig) { s.Replicas = want.Replicas })
+	}
+	c.limit("max age", int64(have.MaxAge), int64(want.MaxAge), duration, Tolerable, func(s *jetstream.StreamConfig) { s.MaxAge = want.MaxAge })
+	c.limit("max bytes", have.MaxBytes, want.MaxBytes, number, Tolerable, func(s *jetstream.StreamConfig) { s.MaxBytes = want.MaxBytes })
+	c.limit("messages per subject", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject, number, Tolerable, func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = want.MaxMsgsPerSubject })
+	c.field("discard policy", have.Discard, want.Discard, Tolerable, func(s *jetstream.StreamConfig) { s.Discard = want.Discard })
+	if have.Replicas > 1 {
+		want.Compression = jetstream.NoCompression // as streams says, also where the configuration does not name the replicas
+	}
+	c.field("compression", have.Compression, want.Compression, Tolerable, func(s *jetstream.StreamConfig) { s.Compression = want.Compression })
+	c.feature("direct get", have.AllowDirect, want.AllowDirect, func(s *jetstream.StreamConfig) { s.AllowDirect = true })
+	c.feature("atomic batches", have.AllowAtomicPublish, want.AllowAtomicPublish, func(s *jetstream.StreamConfig) { s.AllowAtomicPublish = true })
+	c.feature("TTL of messages", have.AllowMsgTTL, want.AllowMsgTTL, func(s *jetstream.StreamConfig) { s.AllowMsgTTL = true })
+	c.feature("rollup", have.AllowRollup, want.AllowRollup, func(s *jetstream.StreamConfig) { s.AllowRollup = true })
+	c.field("TTL of delete markers", have.SubjectDeleteMarkerTTL, want.SubjectDeleteMarkerTTL, Tolerable,
+		func(s *jetstream.StreamConfig) { s.SubjectDeleteMarkerTTL = want.SubjectDeleteMarkerTTL })
+	if want.DenyDelete {
+		c.field("deletion denied", have.DenyDelete, true, Tolerable, func(s *jetstream.StreamConfig) { s.DenyDelete = true })
+	}
+	c.field("description", have.Description, want.Description, Cosmetic, func(s *jetstream.StreamConfig) { s.Description = want.Description })
+	out := make([]streamChange, len(c.found))
+	for i, d := range c.found {
+		out[i] = streamChange(d)
+	}
+	return out
+}
+
+// compareDurable does the same for a consumer.
+func compareDurable(have jetstream.ConsumerConfig, want durable) []consumerChange {
+	w := want.cfg
+	c := comparison[jetstream.ConsumerConfig]{on: consumerOn(want)}
+	c.field("filter", filters(have), filters(w), Incompatible, func(s *jetstream.ConsumerConfig) {
+		s.FilterSubject, s.FilterSubjects = w.FilterSubject, w.FilterSubjects
+	})
+	c.field("acknowledgement policy", have.AckPolicy, w.AckPolicy, Incompatible, func(s *jetstream.ConsumerConfig) { s.AckPolicy = w.AckPolicy })
+	c.field("ack wait", have.AckWait, w.AckWait, Tolerable, func(s *jetstream.ConsumerConfig) { s.AckWait = w.AckWait })
+	c.field("max deliveries", have.MaxDeliver, w.MaxDeliver, Tolerable, func(s *jetstream.ConsumerConfig) { s.MaxDeliver = w.MaxDeliver })
+	c.field("max ack pending", have.MaxAckPending, w.MaxAckPending, Tolerable, func(s *jetstream.ConsumerConfig) { s.MaxAckPending = w.MaxAckPending })
+	for _, key := range sortedKeys(w.Metadata) {
+		c.field("metadata "+key, have.Metadata[key], w.Metadata[key], Cosmetic, func(s *jetstream.ConsumerConfig) { s.Metadata[key] = w.Metadata[key] })
+	}
+	out := make([]consumerChange, len(c.found))
+	for i, d := range c.found {
+		out[i] = consumerChange(d)
+	}
+	return out
+}
+
+func consumerOn(d durable) string { return "consumer " + d.cfg.Durable + " on " + d.stream }
+
+func filters(c jetstream.ConsumerConfig) string {
+	all := slices.Sorted(slices.Values(append(slices.Clone(c.FilterSubjects), c.FilterSubject)))
+	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
+	return strings.Join(all, " ")
+}
+
+// comparison collects the differences of one stream or consumer.
+type comparison[C any] struct {
+	on    string
+	found []struct {
+		Difference
+		set func(*C)
+	}
+}
+
+func (c *comparison[C]) add(d Difference, set func(*C)) {
+	d.On = c.on
+	c.found = append(c.found, struct {
+		Difference
+		set func(*C)
+	}{d, set})
+}
+
+func (c *comparison[C]) field(name string, have, want any, sev Severity, set func(*C)) {
+	if have != want {
+		c.add(Difference{Field: name, Have: worded(have), Want: worded(want), Severity: sev}, set)
+	}
+}
+
+// limit compares what has a most; below 1 there is none.
+func (c *comparison[C]) limit(name string, have, want int64, word func(int64) string, sev Severity, set func(*C)) {
+	have, want = max(have, 0), max(want, 0)
+	if have == want {
+		return
+	}
+	lowers := want > 0 && (have == 0 || want < have)
+	c.add(Difference{Field: name, Have: word(have), Want: word(want), Severity: sev, Lowers: lowers}, set)
+}
+
+// feature is something that daemons use: where it is wanted and absent they wait for it, and one more does no harm.
+func (c *comparison[C]) feature(name string, have, want bool, set func(*C)) {
+	if want && !have {
+		c.add(Difference{Field: name, Have: "off", Want: "on", Severity: Missing}, set)
+	}
+}
+
+// subjects differ where one is missing; further ones belong to another build.
+func (c *comparison[C]) subjects(have, want []string) {
+	all := slices.Clone(have)
+	for _, s := range want {
+		if !slices.Contains(have, s) {
+			all = append(all, s)
+		}
+	}
+	set := func(s *C) {
+		if stream, is := any(s).(*jetstream.StreamConfig); is {
+			stream.Subjects = all
+		}
+	}
+	switch {
+	case len(all) > len(have):
+		c.add(Difference{Field: "subjects", Have: worded(strings.Join(have, " ")), Want: strings.Join(want, " "), Severity: Incompatible}, set)
+	case len(have) > len(want):
+		c.add(Difference{Field: "subjects", Have: strings.Join(have, " "), Want: strings.Join(want, " ") + "; the further ones are kept", Severity: Tolerable}, nil)
+	}
+}
+
+func worded(v any) string {
+	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return "none"
+		}
+		return v
+	case bool:
+		if v {
+			return "on"
+		}
+		return "off"
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+func number(n int64) string {
+	if n == 0 {
+		return "unlimited"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func duration(n int64) string {
+	if n == 0 {
+		return "unlimited"
+	}
+	return time.Duration(n).String()
+}

@@ -1,0 +1,192 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Provision is how the topology is brought to what this build and configuration want.
+type Provision struct {
+	Lower bool // also what keeps less: fewer replicas, a lower age or size
+	// Done is called for every difference: made says whether it was removed.
+	Done func(d Difference, made bool)
+}
+
+// Ensure creates what is missing and changes what differs, and lowers nothing. It is the
+// provisioner's: daemons call Await.
+func (b *Bus) Ensure(ctx context.Context) error { return b.Apply(ctx, Provision{}) }
+
+// Apply brings the topology to what is wanted. What a newer build has added stays.
+func (b *Bus) Apply(ctx context.Context, p Provision) error {
+	if p.Done == nil {
+		p.Done = func(Difference, bool) {}
+	}
+	for _, s := range b.streams() {
+		if err := b.again(ctx, func(ctx context.Context) error { return b.applyStream(ctx, s, p) }); err != nil {
+			return &DamagedStream{Stream: s.Name, Err: err}
+		}
+	}
+	for _, d := range durables(b.wait) {
+		err := b.again(ctx, func(ctx context.Context) error {
+			if err := b.applyDurable(ctx, d, p); err != nil {
+				return err
+			}
+			return b.behind(ctx, d)
+		})
+		if damagedStore(err) {
+			return &DamagedConsumer{Stream: d.stream, Durable: d.cfg.Durable, Err: err}
+		}
+		if err != nil {
+			return fmt.Errorf("ensure %s: %w", consumerOn(d), err)
+		}
+	}
+	return nil
+}
+
+func (b *Bus) applyStream(ctx context.Context, want jetstream.StreamConfig, p Provision) error {
+	s, err := b.JS.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		want.Replicas = max(want.Replicas, 1)
+		if _, err = b.JS.CreateOrUpdateStream(ctx, want); err == nil {
+			p.Done(Difference{On: nameOf(want.Name), Severity: Missing}, true)
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	cfg, made := s.CachedInfo().Config, []Difference{}
+	for _, c := range compareStream(cfg, want) {
+		if c.set == nil || c.Lowers && !p.Lower {
+			p.Done(c.Difference, false)
+			continue
+		}
+		c.set(&cfg)
+		made = append(made, c.Difference)
+	}
+	if len(made) == 0 {
+		return nil
+	}
+	if _, err := b.JS.UpdateStream(ctx, cfg); err != nil {
+		return err
+	}
+	for _, d := range made {
+		p.Done(d, true)
+	}
+	return nil
+}
+
+func (b *Bus) applyDurable(ctx context.Context, want durable, p Provision) error {
+	c, err := b.JS.Consumer(ctx, want.stream, want.cfg.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if _, err = b.JS.CreateOrUpdateConsumer(ctx, want.stream, want.cfg); err == nil {
+			p.Done(Difference{On: consumerOn(want), Severity: Missing}, true)
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	cfg := c.CachedInfo().Config
+	changes := compareDurable(cfg, want)
+	if len(changes) == 0 {
+		return nil
+	}
+	if cfg.Metadata = maps.Clone(cfg.Metadata); cfg.Metadata == nil {
+		cfg.Metadata = map[string]string{}
+	}
+	for _, c := range changes {
+		c.set(&cfg)
+	}
+	if _, err := b.JS.CreateOrUpdateConsumer(ctx, want.stream, cfg); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		p.Done(c.Difference, true)
+	}
+	return nil
+}
+
+// Differences is how NATS differs from what this build and configuration want. It writes nothing.
+func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
+	var out []Difference
+	for _, want := range b.streams() {
+		s, err := b.JS.Stream(ctx, want.Name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			out = append(out, Difference{On: nameOf(want.Name), Severity: Missing})
+		case err != nil:
+			return nil, fmt.Errorf("look at %s: %w", nameOf(want.Name), err)
+		default:
+			for _, c := range compareStream(s.CachedInfo().Config, want) {
+				out = append(out, c.Difference)
+			}
+		}
+	}
+	for _, want := range durables(b.wait) {
+		c, err := b.JS.Consumer(ctx, want.stream, want.cfg.Durable)
+		switch {
+		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
+			out = append(out, Difference{On: consumerOn(want), Severity: Missing})
+		case err != nil:
+			return nil, fmt.Errorf("look at %s: %w", consumerOn(want), err)
+		default:
+			for _, c := range compareDurable(c.CachedInfo().Config, want) {
+				out = append(out, c.Difference)
+			}
+		}
+	}
+	return out, nil
+}
+
+// again repeats a request that timed out, or that the server could not serve just
+// now: creation is idempotent. A cluster that is still forming is waited for until ctx ends.
+func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
+	for try := 1; ; try++ {
+		bounded, cancel := context.WithTimeout(ctx, ackWithin)
+		err := f(bounded)
+		cancel()
+		if err == nil || ctx.Err() != nil || refused(err) || damagedStore(err) || !errors.Is(err, context.DeadlineExceeded) && !transient(err) && !forming(err) {
+			return err
+		}
+		if try == 8 {
+			if b.cfg.Replicas <= 1 {
+				return err
+			}
+			b.Log.Warn("waiting for the NATS cluster", "replicas", b.cfg.Replicas, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(min(time.Duration(try)*100*time.Millisecond, 2*time.Second)):
+		}
+	}
+}
+
+// refused recognises a configuration that the server will not take, however often it is asked.
+func refused(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == 10052
+}
+
+// unready are the codes of a cluster that is not whole: no suitable peers, no leader of the servers, replicas > 1 without
+// a cluster.
+var unready = []jetstream.ErrorCode{10005, 10008, 10074}
+
+// forming recognises a cluster whose servers have not all joined yet.
+func forming(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && slices.Contains(unready, api.ErrorCode) {
+		return true
+	}
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,292 @@
+// Package roles says who may do what on NATS: one table, from which come the server's configuration
+// in deploy/nats, the page docs/roles.md and the test that refuses everything else.
+package roles
+
+import (
+	"slices"
+	"strings"
+
+	"ratchet/pipeline"
+)
+
+// Role is what one kind of process, or person, does on NATS.
+type Role struct {
+	Name string // also the user's
+	Does string
+	// Publishes are subjects of streams, and of the keys of buckets.
+	Publishes []string
+	// Gets are the streams and buckets of which it reads single messages.
+	Gets []string
+	// Scans are those that it reads by consumers of its own, which end with the reading.
+	Scans []string
+	// Takes are the durables from which it takes work, by stream.
+	Takes map[string][]string
+	// Hears are the subjects that it listens to as they are published.
+	Hears []string
+	// Asks are further requests.
+	Asks []string
+	// Serves says that it is a micro service of its name.
+	Serves bool
+	// Person says that it is used from a terminal: its inbox is that of the nats CLI.
+	Person bool
+}
+
+// The roles that are no daemons.
+const (
+	Provisioner = "provisioner"
+	Reader      = "reader"
+	Operator    = "operator"
+)
+
+// Bucket is the stream of a bucket.
+func Bucket(name string) string { return "KV_" + name }
+
+// key is the subject of a key; > is every key.
+func key(bucket, name string) string { return "$KV." + bucket + "." + name }
+
+// Table is every role.
+func Table() []Role {
+	return []Role{tokend(), watermarker(), peeker(), committer(), recorder(), provisioner(), reader(), operator()}
+}
+
+func tokend() Role {
+	return Role{
+		Name: "tokend", Does: "issues tokens", Serves: true,
+		Publishes: []string{
+			"ledger.>", key(pipeline.BucketTokens, "grant.*"), key(pipeline.BucketTokens, pipeline.KeyBalance), key(pipeline.BucketTokens, pipeline.KeyMode),
+			key(pipeline.BucketLeaders, pipeline.KeyLeader), key(pipeline.BucketStatus, "tokend.>"),
+		},
+		Gets:  []string{Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketLeaders), Bucket(pipeline.BucketWatermarks)},
+		Scans: []string{pipeline.StreamLedger, Bucket(pipeline.BucketWatermarks)},
+		Hears: []string{
+			key(pipeline.BucketTokens, "grant.>"), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
+			key(pipeline.BucketWatermarks, ">"), "survivor.>",
+		},
+	}
+}
+
+// spender is what every stage does with tokens and answers.
+func spender(r Role) Role {
+	grant := pipeline.KeyGrant(pipeline.Stage(r.Name))
+	r.Serves = true
+	r.Publishes = append(r.Publishes,
+		"ledger."+r.Name+".>", "dead."+r.Name+".>",
+		"response.*.attempt.>", "response.*.whole.>", // calls that were begun, and answers that cannot be told apart
+		key(pipeline.BucketTokens, grant), key(pipeline.BucketOrders, ">"), key(pipeline.BucketSeen, ">"), key(pipeline.BucketStatus, r.Name+".>"))
+	r.Gets = append(r.Gets, Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketOrders), Bucket(pipeline.BucketSeen), Bucket(pipeline.BucketWants),
+		pipeline.StreamCandidates)
+	r.Scans = append(r.Scans, pipeline.StreamResponses)
+	r.Hears = append(r.Hears, key(pipeline.BucketTokens, grant), key(pipeline.BucketTokens, pipeline.KeyMode))
+	return r
+}
+
+func watermarker() Role {
+	return spender(Role{
+		Name: "watermarker", Does: "reads the deal list; offers stored deals again (the keeper)",
+		Publishes: []string{
+			"candidate.>", "response.*.deals.>", "verdict.*.list.>", key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketWants, ">"), key(pipeline.BucketStock, ">"),
+			key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyKeeperLeader),
+		},
+		Gets: []string{Bucket(pipeline.BucketWatermarks), Bucket(pipeline.BucketLeaders), pipeline.StreamDeals, pipeline.StreamDead},
+		Scans: []string{
+			pipeline.StreamVerdicts, pipeline.StreamSurvivors, Bucket(pipeline.BucketStock),
+		},
+	})
+}
+
+func peeker() Role {
+	takes := map[string][]string{pipeline.StreamCandidates: {pipeline.DurableGlance}}
+	for _, s := range pipeline.Sources() {
+		takes[pipeline.StreamSurvivors] = append(takes[pipeline.StreamSurvivors], pipeline.DurablePeek(s))
+	}
+	return spender(Role{
+		Name: "peeker", Does: "glances and peeks",
+		Publishes: []string{
+			"survivor.>", "response.*.peek.>", "verdict.*.glance.>", "verdict.*.peek.>", "deal.>", key(pipeline.BucketTokens, pipeline.KeyShed),
+		},
+		Gets:  []string{pipeline.StreamDeals},
+		Scans: []string{pipeline.StreamSurvivors},
+		Takes: takes,
+	})
+}
+
+func committer() Role {
+	takes := map[string][]string{}
+	for _, t := range pipeline.Tiers() {
+		takes[pipeline.StreamSurvivors] = append(takes[pipeline.StreamSurvivors], pipeline.DurableCommit(t))
+	}
+	return spender(Role{
+		Name: "committer", Does: "fetches the full record of survivors and publishes deals",
+		Publishes: []string{
+			"deal.>", "response.*.commit.>", "response.*.seller.>", "verdict.*.commit.>",
+		},
+		Gets:  []string{pipeline.StreamDeals, pipeline.StreamSurvivors},
+		Takes: takes,
+	})
+}
+
+func recorder() Role {
+	r := Role{
+		Name: "recorder", Does: "writes the streams into ClickHouse", Serves: true, Takes: map[string][]string{},
+		Publishes: []string{"dead.>", key(pipeline.BucketStatus, "recorder.>")},
+		Gets:      slices.Concat(all, []string{Bucket(pipeline.BucketStatus)}),
+		Hears:     []string{"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>"},
+	}
+	for _, s := range recorded {
+		r.Takes[s] = []string{pipeline.DurableRecorder(s)}
+	}
+	return r
+}
+
+func provisioner() Role {
+	return Role{
+		Name: Provisioner, Does: "creates and changes streams, buckets and consumers; nobody else does",
+		Asks: []string{
+			"$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.CREATE.*.*",
+			"$JS.API.CONSUMER.RESET.*.*",
+		},
+	}
+}
+
+func reader() Role {
+	return Role{
+		Name: Reader, Does: "looks: status, deals, reports, why, nats kv watch", Person: true,
+		Scans: everything(),
+		Hears: []string{"candidate.>", "survivor.>", "response.>", "verdict.>", "deal.>", "ledger.>", "dead.>", "$KV.>", "$JS.EVENT.>"},
+		Asks:  []string{"$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.NAMES.*", "$SRV.>", "svc.*.status"},
+	}
+}
+
+func operator() Role {
+	r := reader()
+	r.Name, r.Does = Operator, "looks, and intervenes: pause and resume, dead letters, replays, webhooks, rules"
+	r.Publishes = []string{
+		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>",
+		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
+		key(pipeline.BucketRuns, ">"), key(pipeline.BucketPosted, ">"),
+	}
+	r.Asks = append(r.Asks,
+		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*",
+		"$JS.API.CONSUMER.CREATE."+pipeline.StreamDeals+".>", // those who tell a webhook; its own durables stay denied
+		"$JS.ACK."+pipeline.StreamDeals+".>", "svc.*.drain", "svc.*.reload")
+	return r
+}
+
+// all are the streams, and recorded those that the recorder takes from.
+var (
+	all = []string{
+		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals,
+		pipeline.StreamLedger, pipeline.StreamDead,
+	}
+	recorded = []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead}
+	buckets  = []string{
+		pipeline.BucketTokens, pipeline.BucketLeaders, pipeline.BucketWatermarks, pipeline.BucketSeen, pipeline.BucketStatus,
+		pipeline.BucketOrders, pipeline.BucketWants, pipeline.BucketStock, pipeline.BucketPosted, pipeline.BucketRuns,
+	}
+)
+
+func everything() []string {
+	out := slices.Clone(all)
+	for _, b := range buckets {
+		out = append(out, Bucket(b))
+	}
+	return out
+}
+
+// durables are those of a stream that only the provisioner creates and deletes.
+func durables(stream string) []string {
+	var out []string
+	switch stream {
+	case pipeline.StreamCandidates:
+		out = append(out, pipeline.DurableGlance)
+	case pipeline.StreamSurvivors:
+		for _, s := range pipeline.Sources() {
+			out = append(out, pipeline.DurablePeek(s))
+		}
+		for _, t := range pipeline.Tiers() {
+			out = append(out, pipeline.DurableCommit(t))
+		}
+	default:
+		if slices.Contains(recorded, stream) {
+			out = append(out, pipeline.DurableRecorder(stream))
+		}
+	}
+	return out
+}
+
+// Inbox is the prefix of the subjects on which a role gets its answers. A daemon's is its own, so
+// that no other role can listen; people use that of the nats CLI.
+func Inbox(name string) string {
+	for _, r := range Table() {
+		if r.Name == name && !r.Person {
+			return "_INBOX_" + name
+		}
+	}
+	return "_INBOX"
+}
+
+// Permissions are a role's rows as the server takes them. What is denied is denied although it is allowed.
+type Permissions struct {
+	Publish, NotPublish, Subscribe []string
+	// Answers says that it may publish to where a request wants its answer.
+	Answers bool
+}
+
+// Permissions of the role, sorted.
+func (r Role) Permissions() Permissions {
+	p := Permissions{
+		Publish:   slices.Concat(r.Publishes, r.Asks, []string{"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"}),
+		Subscribe: slices.Concat(r.Hears, []string{Inbox(r.Name) + ".>"}),
+		Answers:   r.Serves,
+	}
+	for _, s := range slices.Concat(r.Gets, r.Scans) {
+		p.Publish = append(p.Publish, "$JS.API.DIRECT.GET."+s, "$JS.API.DIRECT.GET."+s+".>")
+	}
+	for _, s := range r.Scans {
+		p.Publish = append(p.Publish, "$JS.API.CONSUMER.CREATE."+s+".>", "$JS.API.CONSUMER.DELETE."+s+".*", "$JS.API.CONSUMER.MSG.NEXT."+s+".*", "$JS.FC."+s+".>")
+		for _, d := range durables(s) {
+			p.NotPublish = append(p.NotPublish, "$JS.API.CONSUMER.CREATE."+s+"."+d, "$JS.API.CONSUMER.CREATE."+s+"."+d+".>", "$JS.API.CONSUMER.DELETE."+s+"."+d)
+			if !slices.Contains(r.Takes[s], d) {
+				p.NotPublish = append(p.NotPublish, "$JS.API.CONSUMER.MSG.NEXT."+s+"."+d, "$JS.ACK."+s+"."+d+".>")
+			}
+		}
+	}
+	for s, names := range r.Takes {
+		for _, d := range names {
+			p.Publish = append(p.Publish, "$JS.API.CONSUMER.MSG.NEXT."+s+"."+d, "$JS.ACK."+s+"."+d+".>")
+		}
+	}
+	if r.Serves {
+		p.Subscribe = append(p.Subscribe, "svc."+r.Name+".*")
+		for _, verb := range []string{"PING", "INFO", "STATS"} {
+			p.Subscribe = append(p.Subscribe, "$SRV."+verb, "$SRV."+verb+"."+r.Name, "$SRV."+verb+"."+r.Name+".*")
+		}
+	}
+	for _, list := range []*[]string{&p.Publish, &p.NotPublish, &p.Subscribe} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	return p
+}
+
+// Covers says whether a pattern of NATS contains a subject, which may have wildcards too.
+func Covers(pattern, subject string) bool {
+	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
+	for i, token := range p {
+		switch {
+		case token == ">":
+			return len(s) > i
+		case i >= len(s), s[i] == ">", token != "*" && token != s[i]:
+			return false
+		}
+	}
+	return len(p) == len(s)
+}
+
+// MayPublish says whether the permissions allow it.
+func (p Permissions) MayPublish(subject string) bool {
+	covered := func(list []string) bool {
+		return slices.ContainsFunc(list, func(pattern string) bool { return Covers(pattern, subject) })
+	}
+	return covered(p.Publish) && !covered(p.NotPublish)
+}

@@ -1,0 +1,367 @@
+// Package roles_test holds the table of roles against a real NATS server with the configuration of
+// deploy/nats: the pipeline runs without a violation, and what no row allows is refused.
+package roles_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/committer"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/recorder"
+	"ratchet/pipeline/replay"
+	"ratchet/pipeline/roles"
+	"ratchet/pipeline/tokend"
+	"ratchet/pipeline/watermarker"
+	"ratchet/schemas"
+)
+
+// violations are what a server refused and logged.
+type violations struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (v *violations) note(f string, args ...any) {
+	if line := fmt.Sprintf(f, args...); strings.Contains(line, " Violation - ") {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.said = append(v.said, line)
+	}
+}
+
+func (v *violations) Noticef(f string, args ...any) { v.note(f, args...) }
+func (v *violations) Warnf(f string, args ...any)   { v.note(f, args...) }
+func (v *violations) Fatalf(f string, args ...any)  { v.note(f, args...) }
+func (v *violations) Errorf(f string, args ...any)  { v.note(f, args...) }
+func (v *violations) Debugf(string, ...any)         {}
+func (v *violations) Tracef(string, ...any)         {}
+
+// all are the violations so far, each once, without what differs by connection.
+func (v *violations) all() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	short := map[string]bool{}
+	for _, line := range v.said {
+		if i := strings.Index(line, "\""); i >= 0 {
+			line = line[i:]
+		}
+		if i := strings.Index(line, " - "); i >= 0 {
+			line = line[i+3:]
+		}
+		short[line] = true
+	}
+	return slices.Sorted(maps.Keys(short))
+}
+
+// serve starts a server with the generated configuration; every password is the user's name.
+func serve(t *testing.T) (*server.Server, *violations) {
+	t.Helper()
+	dir := t.TempDir()
+	conf, err := os.ReadFile(filepath.Join("..", "..", "deploy", "nats", "nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwords := roles.Variable("sys") + ": sys\n"
+	for _, r := range roles.Table() {
+		passwords += fmt.Sprintf("%s: %s\n", roles.Variable(r.Name), r.Name)
+	}
+	for name, body := range map[string]string{"nats.conf": string(conf), "passwords.conf": passwords} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, err := server.ProcessConfigFile(filepath.Join(dir, "nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Host, o.Port, o.HTTPPort, o.StoreDir, o.NoSigs, o.SyncAlways = "127.0.0.1", server.RANDOM_PORT, 0, t.TempDir(), true, false
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &violations{}
+	s.SetLoggerV2(v, false, false, false)
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	return s, v
+}
+
+// as is the configuration of somebody in a role.
+func as(s *server.Server, role string) bus.Config {
+	return bus.Config{URL: s.ClientURL(), User: role, Password: daemon.Secret(role), MaxStore: 50e9, MaxAge: 90 * 24 * time.Hour, Wait: time.Minute}
+}
+
+func connect(t *testing.T, s *server.Server, env daemon.Env, role string) *bus.Bus {
+	t.Helper()
+	b, err := bus.Connect(t.Context(), as(s, role), env, role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+func provision(t *testing.T, s *server.Server, env daemon.Env) {
+	t.Helper()
+	if err := connect(t, s, env, roles.Provisioner).Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides a few hundred candidates")
+	}
+	s, refused := serve(t)
+	clock := daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), 240)
+	sim := keepasim.New(keepasim.Options{
+		Now: clock.Now, After: clock.After, Seed: 1, Key: "a-key", Rate: 60, Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
+	})
+	sim.Start(clock.Now())
+	keepa := httptest.NewServer(sim)
+	t.Cleanup(keepa.Close)
+	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: clock, Version: "test"}
+	provision(t, s, env)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for name, run := range map[string]func(context.Context, daemon.Env) error{
+		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run,
+	} {
+		env := env.Named(name)
+		env.Lookup = envconfig.MapLookuper(map[string]string{
+			"NATS_URL": s.ClientURL(), "NATS_USER": name, "NATS_PASSWORD": name, "KEEPA_URL": keepa.URL, "KEEPA_API_KEY": "a-key",
+			"CLICKHOUSE_URL": "http://127.0.0.1:9/ratchet", "REFRESH_PERIOD": "2h", "WATERMARKER_SHORTEST": "5m",
+		})
+		running.Go(func() {
+			if err := run(ctx, env); daemon.ExitCode(err) != daemon.ExitDone {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	reader := connect(t, s, env, roles.Reader)
+	// All are decided, and a stored deal was offered again.
+	over := func() bool {
+		n, again := 0, 0
+		if err := bus.ScanJSON(ctx, reader, pipeline.StreamVerdicts, bus.From{}, func(_ bus.Read, v pipeline.Verdict) error {
+			if v.Outcome.Final() {
+				n++
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		if err := reader.Scan(ctx, pipeline.StreamCandidates, bus.From{Subjects: []string{"candidate.*.refresh.*"}, Headers: true}, func(bus.Read) error {
+			again++
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		return n >= 400 && again > 0
+	}
+	for late := time.Now().Add(4 * time.Minute); !over() && !t.Failed() && len(refused.all()) == 0; <-time.After(time.Second) {
+		if time.Now().After(late) {
+			t.Fatal("not all candidates are decided, or no stored deal was offered again")
+		}
+	}
+	looks(t, reader)
+	intervenes(t, connect(t, s, env, roles.Operator), reader, env)
+	cancel()
+	running.Wait()
+	for _, line := range refused.all() {
+		t.Errorf("refused: %s", line)
+	}
+}
+
+func TestTheProvisionerMayAskUnderAnyName(t *testing.T) {
+	s, refused := serve(t)
+	b, err := bus.Connect(t.Context(), as(s, roles.Provisioner), daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: daemon.RealClock()}, "ratchet-cli")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if found, err := b.Differences(t.Context()); err != nil || len(found) == 0 {
+		t.Errorf("topology diff: %v, %v, want what is missing", found, err)
+	}
+	for _, line := range refused.all() {
+		t.Errorf("refused: %s", line)
+	}
+}
+
+// looks does what a reader's commands do.
+func looks(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	if _, err := console.Look(t.Context(), b); err != nil {
+		t.Errorf("status: %v", err)
+	}
+	visible := console.NewVisible(b, "")
+	defer visible.Close()
+	if err := console.Report(t.Context(), b, visible, nil, io.Discard); err != nil {
+		t.Errorf("report: %v", err)
+	}
+	if _, err := b.Differences(t.Context()); err != nil {
+		t.Errorf("topology diff: %v", err)
+	}
+	for _, asin := range keepasim.Backlog400(1).ASINs()[:3] {
+		if _, err := console.Why(t.Context(), b, asin); err != nil {
+			t.Errorf("why %s: %v", asin, err)
+		}
+	}
+}
+
+// intervenes does what an operator's commands do.
+func intervenes(t *testing.T, b, reader *bus.Bus, env daemon.Env) {
+	t.Helper()
+	ctx := t.Context()
+	if _, err := b.Publish(ctx, bus.Message{Subject: "candidate.1.live.B000000000", Schema: pipeline.SchemaCandidate, ID: "bad", Body: []byte("bad")}); err != nil {
+		t.Fatal(err)
+	}
+	var letters []console.Letter
+	for over := time.Now().Add(time.Minute); len(letters) == 0 && time.Now().Before(over); <-time.After(100 * time.Millisecond) {
+		var err error
+		if letters, err = console.DeadLetters(ctx, reader, console.DeadFilter{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(letters) == 0 {
+		t.Fatal("what cannot be read is not on DEAD")
+	}
+	if _, err := console.Retry(ctx, b, letters[0]); err != nil {
+		t.Errorf("dead retry: %v", err)
+	}
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer hook.Close()
+	notifier, err := console.NewNotifier(ctx, b, env, hook.URL)
+	if err == nil {
+		err = notifier.Run(ctx, time.Time{}, false, time.Minute)
+	}
+	if err != nil {
+		t.Errorf("deals --notify: %v", err)
+	}
+	run, err := replay.Open(ctx, b, nil, replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: "roles"}, nil)
+	if err == nil {
+		err = run.Run(ctx, nil)
+	}
+	if err != nil {
+		t.Errorf("replay: %v", err)
+	}
+	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	if err == nil {
+		_, err = kv.Put(ctx, pipeline.KeyMode, []byte("paused"))
+	}
+	if err != nil {
+		t.Errorf("pause: %v", err)
+	}
+}
+
+// subjects are one subject of everything that some row allows: a wildcard is a word that nothing else is called.
+func subjects(list func(roles.Permissions) []string) []string {
+	all := map[string]bool{}
+	for _, r := range roles.Table() {
+		for _, s := range list(r.Permissions()) {
+			all[strings.NewReplacer("*", "any", ">", "any").Replace(s)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// last is a subject that no row allows.
+const last = "nobody.may"
+
+func TestWhatNoRowAllowsIsRefused(t *testing.T) {
+	s, _ := serve(t)
+	publish := subjects(func(p roles.Permissions) []string { return append(p.Publish, p.NotPublish...) })
+	subscribe := subjects(func(p roles.Permissions) []string { return p.Subscribe })
+	for _, r := range roles.Table() {
+		t.Run(r.Name, func(t *testing.T) {
+			p := r.Permissions()
+			errs := make(chan string, len(publish)+len(subscribe)+1)
+			nc, err := nats.Connect(s.ClientURL(), nats.UserInfo(r.Name, r.Name), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+				errs <- err.Error()
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			want := map[string]bool{}
+			for _, subject := range publish {
+				if !p.MayPublish(subject) {
+					want[fmt.Sprintf("Publish to %q", subject)] = true
+				}
+				if err := nc.Publish(subject, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, subject := range subscribe {
+				if !slices.ContainsFunc(p.Subscribe, func(pattern string) bool { return roles.Covers(pattern, subject) }) {
+					want[fmt.Sprintf("Subscription to %q", subject)] = true
+				}
+				if _, err := nc.SubscribeSync(subject); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// What is refused comes back in the order in which it was asked.
+			if err := nc.Publish(last, nil); err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]bool{}
+			for over := time.After(20 * time.Second); ; {
+				var what string
+				select {
+				case line := <-errs:
+					_, what, _ = strings.Cut(line, "Permissions Violation for ")
+				case <-over:
+					t.Fatalf("%d of %d were refused; not %v", len(got), len(want), missing(want, got))
+				}
+				if what == fmt.Sprintf("Publish to %q", last) {
+					break
+				}
+				got[what] = true
+			}
+			if allowed := missing(want, got); len(allowed) > 0 {
+				t.Errorf("no row allows it and it is not refused: %v", allowed)
+			}
+			if extra := missing(got, want); len(extra) > 0 {
+				t.Errorf("refused although the table allows it: %v", extra)
+			}
+			if len(want) < 20 {
+				t.Errorf("only %d refusals: the table proves nothing", len(want))
+			}
+		})
+	}
+}
+
+func missing(all, found map[string]bool) []string {
+	var out []string
+	for s := range all {
+		if !found[s] {
+			out = append(out, s)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
