@@ -250,7 +250,7 @@ func intervenes(t *testing.T, b, reader *bus.Bus, env daemon.Env) {
 	if len(letters) == 0 {
 		t.Fatal("what cannot be read is not on DEAD")
 	}
-	if _, err := console.Retry(ctx, b, letters[0]); err != nil {
+	if _, err := console.Retry(ctx, b, letters[0], false); err != nil {
 		t.Errorf("dead retry: %v", err)
 	}
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
