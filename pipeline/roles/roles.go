@@ -75,7 +75,7 @@ func spender(r Role) Role {
 		key(pipeline.BucketTokens, grant), key(pipeline.BucketOrders, ">"), key(pipeline.BucketSeen, ">"), key(pipeline.BucketStatus, r.Name+".>"))
 	r.Gets = append(r.Gets, Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketOrders), Bucket(pipeline.BucketSeen), Bucket(pipeline.BucketWants),
 		pipeline.StreamCandidates)
-	r.Scans = append(r.Scans, pipeline.StreamResponses)
+	r.Scans = append(r.Scans, pipeline.StreamResponses, pipeline.StreamLedger)
 	r.Hears = append(r.Hears, key(pipeline.BucketTokens, grant), key(pipeline.BucketTokens, pipeline.KeyMode))
 	return r
 }
@@ -120,7 +120,8 @@ func committer() Role {
 		Publishes: []string{
 			"deal.>", "response.*.commit.>", "response.*.seller.>", "verdict.*.commit.>",
 		},
-		Gets:  []string{pipeline.StreamDeals, pipeline.StreamSurvivors},
+		Gets:  []string{pipeline.StreamSurvivors},
+		Scans: []string{pipeline.StreamDeals}, // those of an earlier estimate are decided again
 		Takes: takes,
 	})
 }
