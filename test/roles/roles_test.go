@@ -204,9 +204,11 @@ func TestTheProvisionerMayAskUnderAnyName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if found, err := b.Differences(t.Context()); err != nil || len(found) == 0 {
+	found, err := b.Differences(t.Context())
+	if err != nil || len(found) == 0 {
 		t.Errorf("topology diff: %v, %v, want what is missing", found, err)
 	}
+	allOfIt(t, found)
 	for _, line := range refused.all() {
 		t.Errorf("refused: %s", line)
 	}
@@ -275,6 +277,36 @@ func intervenes(t *testing.T, b, reader *bus.Bus, env daemon.Env) {
 	}
 	if err != nil {
 		t.Errorf("pause: %v", err)
+	}
+}
+
+// allOfIt holds the table against the topology: a reader reads everything in it, and nobody but the provisioner creates
+// or deletes its consumers.
+func allOfIt(t *testing.T, topology []bus.Difference) {
+	t.Helper()
+	for _, r := range roles.Table() {
+		p := r.Permissions()
+		for _, d := range topology {
+			kind, name, _ := strings.Cut(d.On, " ")
+			switch kind {
+			case "bucket":
+				name = roles.Bucket(name)
+				fallthrough
+			case "stream":
+				if r.Person && !p.MayPublish("$JS.API.DIRECT.GET."+name) {
+					t.Errorf("%s may not read %s", r.Name, d.On)
+				}
+			case "consumer":
+				durable, stream, _ := strings.Cut(name, " on ")
+				for _, verb := range []string{"CREATE", "DELETE"} {
+					if subject := "$JS.API.CONSUMER." + verb + "." + stream + "." + durable; p.MayPublish(subject) && r.Name != roles.Provisioner {
+						t.Errorf("%s may publish to %s", r.Name, subject)
+					}
+				}
+			default:
+				t.Errorf("%s is neither a stream nor a bucket nor a consumer", d.On)
+			}
+		}
 	}
 }
 
