@@ -158,10 +158,10 @@ func TestASellersAnswerThatCannotBeStoredYetIsKeptUntilItCan(t *testing.T) {
 	d := desk.New(t, speed)
 	asin := d.ASINs(keepasim.Good)[0]
 	sellerOf(t, d, asin)
-	subjects(t, d, "response.*.peek.>", "response.*.commit.>", "response.*.deals.>")
 	d.Grant(t, pipeline.StageCommitter, credit)
+	d.Run(t, committer.Run, nil) // it refuses to start with a topology that is not its own
+	subjects(t, d, "response.*.peek.>", "response.*.commit.>", "response.*.deals.>", "response.*.attempt.>")
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
-	d.Run(t, committer.Run, nil)
 	desk.Await(t, "the seller is paid for", func() bool { return d.Sim.Books().Tokens[keepasim.KindSeller] == 1 })
 	subjects(t, d, "response.>")
 	v := d.AwaitVerdicts(t, 1)[0]
