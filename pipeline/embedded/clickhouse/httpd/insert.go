@@ -17,8 +17,9 @@ import (
 // work is a statement that is ready to run, and the files it reads.
 type work struct {
 	text      string
-	insert    bool // brings data: cannot be streamed
-	continues bool // in a session that has a database already
+	said      string // as it came, without data that is in a file
+	insert    bool   // brings data: cannot be streamed
+	continues bool   // in a session that has a database already
 	format    string
 	verb      string
 	tables    []table
@@ -27,6 +28,10 @@ type work struct {
 
 // table is an external table that a request brings along.
 type table struct{ name, structure, format, file string }
+
+func (t table) create() string {
+	return "CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"
+}
 
 // forget removes the files. They are worthless once the statement has ended.
 func (w *work) forget() {
@@ -106,6 +111,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 			w.insert = true
 			w.text = text[:in.data] + withoutEmptyLines(text[in.data:])
 		}
+		w.said = w.text
 		return nil
 	default:
 		format := st.format
@@ -117,6 +123,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 			return err
 		}
 		w.insert = true
+		w.said = text[:in.head] + " " + text[in.settings:in.format] + " FORMAT " + format
 		w.text = text[:in.head] + infile(file) + text[in.settings:in.format] + " FORMAT " + format
 		return nil
 	}

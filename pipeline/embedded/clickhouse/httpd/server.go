@@ -41,9 +41,11 @@ const mostStatements = 32
 
 // Server answers requests as a ClickHouse server would. It is an http.Handler.
 type Server struct {
-	o        Options
-	places   chan struct{}
-	sessions sessions
+	o         Options
+	places    chan struct{}
+	sessions  sessions
+	harmless  checked
+	elsewhere map[string]bool // engines that keep their data elsewhere
 
 	mu      sync.Mutex
 	running map[string]bool // by query id
@@ -72,7 +74,11 @@ func New(o Options) (*Server, error) {
 	if o.Database == "" {
 		o.Database = "default"
 	}
-	s := &Server{o: o, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
+	elsewhere, err := enginesElsewhere(o.Engine)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{o: o, elsewhere: elsewhere, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
 	s.sessions.open = map[string]*session{}
 	return s, nil
 }
@@ -174,6 +180,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 		return err
 	}
 	defer giveBack()
+	if err := s.checkAll(q, job); err != nil {
+		return err
+	}
 
 	conn, leave, err := s.enter(q)
 	if err != nil {
@@ -214,7 +223,7 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 		}
 	}
 	for _, t := range w.tables {
-		if err := c.Exec("CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"); err != nil {
+		if err := c.Exec(t.create()); err != nil {
 			return err
 		}
 		if err := c.Exec("INSERT INTO " + name(t.name) + infile(t.file) + "FORMAT " + t.format); err != nil {
@@ -222,6 +231,16 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 		}
 	}
 	return c.Exec(set)
+}
+
+// checkAll checks the texts that a request brings.
+func (s *Server) checkAll(q *request, w *work) error {
+	for _, t := range w.tables {
+		if err := s.check(t.create(), nil); err != nil {
+			return err
+		}
+	}
+	return s.check(w.said, q.params)
 }
 
 // place waits until another statement may run.
