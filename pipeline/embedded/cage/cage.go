@@ -24,6 +24,9 @@ type Walls struct {
 // inside marks the environment of a program that was executed again.
 const inside = "RATCHET_CAGED"
 
+// Inside reports whether Enter has executed this program.
+func Inside() bool { return os.Getenv(inside) != "" }
+
 // ErrOutside means that the process runs as if it were restricted and is not.
 var ErrOutside = errors.New("this process should be restricted by Landlock and is not")
 

@@ -41,7 +41,7 @@ func version() int {
 // Enter restricts the process and executes its program again, with the same arguments. It returns nil inside, where the
 // kernel knows no Landlock, and an error if the process could not be restricted.
 func Enter(w Walls) error {
-	if os.Getenv(inside) != "" {
+	if Inside() {
 		return stands()
 	}
 	if slices.Contains(Missing(), layers[0].Name) {

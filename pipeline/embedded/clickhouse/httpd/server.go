@@ -2,11 +2,8 @@ package httpd
 
 import (
 	"context"
-	"crypto/subtle"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/embedded/clickhouse/engine"
 )
 
@@ -26,11 +24,9 @@ type Options struct {
 	Temp string
 	// Database is where statements run whose request names none.
 	Database string
-	// User and Password are asked for; an empty password lets the user in with any.
+	// User and Password are asked for. Without a password the same user of this system gets in (package access).
 	User, Password string
-	// AnyHost accepts requests for names other than this machine's loopback ones.
-	// Without it, no page in a browser reaches the engine through a name of its own.
-	AnyHost bool
+	AnyHost        bool // requests for names other than this machine's loopback ones are accepted
 	// Silence is how long a client may neither send nor read in the middle of something; 0: Silence.
 	Silence time.Duration
 	Log     *slog.Logger
@@ -90,9 +86,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-ClickHouse-Timezone", "UTC")
 	body := patient(w, r, s.o.Silence)
 	body.leave() // of what is refused before it is read
-	if err := s.welcome(r); err != nil {
+	if err := access.FromPage(r, s.o.AnyHost); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
+	}
+	if s.o.Password == "" {
+		if err := access.SameUser(r.Context()); err != nil {
+			fail(w, refuse(authFailed, "%v", err))
+			return
+		}
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut:
@@ -118,40 +120,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// welcome refuses what a page in a browser sends: it can reach this port, and a
-// name of its own may point here.
-func (s *Server) welcome(r *http.Request) error {
-	if r.Header.Get("Origin") != "" {
-		return errors.New("requests from web pages (with an Origin header) are refused")
-	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
-	default:
-		return errors.New("requests from web pages of other sites are refused")
-	}
-	if !s.o.AnyHost && !loopback(r.Host) {
-		return fmt.Errorf("requests for host %q are refused: use 127.0.0.1 or localhost", r.Host)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-// admit checks the user.
+// admit checks the user. A link or an image in a page is a GET, to which it adds no header of its own.
 func (s *Server) admit(q *request) error {
-	same := func(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-	if !same(q.user, s.o.User) || s.o.Password != "" && !same(q.password, s.o.Password) {
+	if !access.Equal(q.user, s.o.User) || s.o.Password != "" && !access.Equal(q.password, s.o.Password) {
 		return refuse(authFailed, "%s: Authentication failed: password is incorrect, or there is no user with such name", q.user)
+	}
+	if q.readonly && s.o.Password == "" && !q.header {
+		return refuse(authFailed, "A GET without credentials runs no SQL, because any link can be one: send the statement by POST (curl -d)")
 	}
 	return nil
 }
