@@ -80,6 +80,33 @@ func (s *Server) check(text string, params []engine.Param) error {
 	return nil
 }
 
+// plainly are the settings under which VALUES are literals alone.
+const plainly = "input_format_values_interpret_expressions"
+
+// checkValues refuses VALUES of which one reads a file: each is an expression of its own, which the parser does not look into when
+// it parses the INSERT. Where they cannot be parsed as a list, or are too many to be, they are taken for literals.
+func (s *Server) checkValues(w *work) error {
+	if w.values == "" || !mayNameFile(w.values) {
+		return nil
+	}
+	c, err := s.o.Engine.Connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	list := "SELECT " + strings.TrimRight(w.values, "; \n")
+	if n, kind, err := c.Classify(list); err != nil || n != 1 || kind != engine.Reads {
+		w.literals = true
+		return err
+	}
+	tree, _, err := c.Query("EXPLAIN AST "+list, "TabSeparatedRaw", nil)
+	if err != nil {
+		w.literals = true
+		return nil //nolint:nilerr // the engine says so itself if they are wrong
+	}
+	return inspect(string(tree), s.elsewhere)
+}
+
 // mayNameFile reports whether a text may hold the name of the function that reads files, or an escape that could spell it. What
 // does not need not be parsed twice.
 func mayNameFile(text string) bool {
@@ -114,6 +141,8 @@ func inspect(tree string, elsewhere map[string]bool) error {
 		}
 		path = append(path[:depth], kind)
 		switch {
+		case kind == "SYSTEM":
+			return refuse(accessDenied, "SYSTEM is for a server's operator")
 		case kind == "Function" && parent == "Storage" && elsewhere[name]:
 			return refuse(accessDenied, "Tables with the engine %s keep their data elsewhere", name)
 		case kind == "Function" && strings.EqualFold(name, "file"):

@@ -18,6 +18,8 @@ import (
 type work struct {
 	text      string
 	said      string // as it came, without data that is in a file
+	values    string // of VALUES, as they came
+	literals  bool   // they are no expressions
 	insert    bool   // brings data: cannot be streamed
 	continues bool   // in a session that has a database already
 	format    string
@@ -108,7 +110,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 		}
 		w.text = text + string(rest)
 		if in.kind == valuesData {
-			w.insert = true
+			w.insert, w.values = true, text[in.data:]
 			w.text = text[:in.data] + withoutEmptyLines(text[in.data:])
 		}
 		w.said = w.text
@@ -122,7 +124,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 		if err != nil {
 			return err
 		}
-		w.insert = true
+		w.insert, w.literals = true, in.kind == valuesData
 		w.said = text[:in.head] + " " + text[in.settings:in.format] + " FORMAT " + format
 		w.text = text[:in.head] + infile(file) + text[in.settings:in.format] + " FORMAT " + format
 		return nil

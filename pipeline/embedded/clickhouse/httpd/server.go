@@ -205,7 +205,13 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 			return err
 		}
 	}
-	return c.Exec(set)
+	if err := c.Exec(set); err != nil || !w.literals {
+		return err
+	}
+	if strings.Contains(strings.ToLower(w.said), plainly) {
+		return refuse(unsupported, "%s cannot be set for these VALUES", plainly)
+	}
+	return c.Exec("SET " + plainly + " = 0, input_format_values_deduce_templates_of_expressions = 0")
 }
 
 // checkAll checks the texts that a request brings.
@@ -215,7 +221,10 @@ func (s *Server) checkAll(q *request, w *work) error {
 			return err
 		}
 	}
-	return s.check(w.said, q.params)
+	if err := s.check(w.said, q.params); err != nil {
+		return err
+	}
+	return s.checkValues(w)
 }
 
 // place waits until another statement may run.
