@@ -103,18 +103,3 @@ var Tells = sync.OnceValue(func() bool {
 	uid, err := owner(ours.RemoteAddr(), ours.LocalAddr())
 	return err == nil && uid == os.Geteuid()
 })
-
-type connKey struct{}
-
-// ConnContext is for an http.Server: it looks up whose a connection is, once, before its first request.
-func ConnContext(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, sync.OnceValue(func() error { return Same(c.LocalAddr(), c.RemoteAddr()) }))
-}
-
-// SameUser is what ConnContext found.
-func SameUser(ctx context.Context) error {
-	if same, ok := ctx.Value(connKey{}).(func() error); ok {
-		return same()
-	}
-	return &OtherUserError{UID: -1, Err: ErrUnknown}
-}

@@ -17,8 +17,10 @@ type Walls struct {
 	Data    string   // directory it owns: everything within
 	Library string   // file it loads
 	Env     []string // its environment
-	// Keep are open files that it goes on using, by the same numbers.
-	Keep []*os.File
+	// WithParent is for a process whose parent asked the kernel to kill it when the parent dies: the wish does not survive by itself.
+	WithParent bool
+	// Keep are open files that it goes on using; each one's number is in the variable of the environment by which it is named.
+	Keep map[string]*os.File
 }
 
 // inside marks the environment of a program that was executed again.

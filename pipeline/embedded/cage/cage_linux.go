@@ -51,17 +51,43 @@ func Enter(w Walls) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	for _, f := range w.Keep {
-		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
-			return fmt.Errorf("keep %s open: %w", f.Name(), err)
-		}
+	env, err := w.keep()
+	if err != nil {
+		return err
 	}
 	// Never unlocked: the thread is restricted from here on, and nothing else may run on it.
 	runtime.LockOSThread()
 	if err := restrict(w, exe); err != nil {
 		return fmt.Errorf("restrict this process: %w", err)
 	}
-	return fmt.Errorf("execute %s again: %w", exe, syscall.Exec(exe, os.Args, append(slices.Clone(w.Env), inside+"=1")))
+	if w.WithParent {
+		// The wish was the first thread's, and this one takes its place.
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+			return fmt.Errorf("end with the parent: %w", err)
+		}
+	}
+	return fmt.Errorf("execute %s again: %w", exe, syscall.Exec(exe, os.Args, append(env, inside+"=1")))
+}
+
+// keep leaves the files open for the next program and returns the environment that names them. It does not use Fd, which would
+// make an accept on a listening socket wait where nothing wakes it.
+func (w Walls) keep() ([]string, error) {
+	env := slices.Clone(w.Env)
+	for name, f := range w.Keep {
+		raw, err := f.SyscallConn()
+		if err != nil {
+			return nil, fmt.Errorf("keep %s open: %w", f.Name(), err)
+		}
+		var failed error
+		err = raw.Control(func(fd uintptr) {
+			_, failed = unix.FcntlInt(fd, unix.F_SETFD, 0)
+			env = append(env, fmt.Sprintf("%s=%d", name, fd))
+		})
+		if err := errors.Join(err, failed); err != nil {
+			return nil, fmt.Errorf("keep %s open: %w", f.Name(), err)
+		}
+	}
+	return env, nil
 }
 
 // restrict restricts this thread.

@@ -109,8 +109,9 @@ func (o *ServeOptions) enter(l net.Listener) (password string, err error) {
 	}
 	defer func() { _ = socket.Close() }() // l is another one of it
 	// The engine takes its time zone from the environment when it is loaded.
-	env := append(engineEnv(os.Environ()), fmt.Sprintf("%s=%d", inherited, socket.Fd()), "TZ=UTC", "CHDB_LIB_PATH="+o.Lib)
-	if err := cage.Enter(cage.Walls{Data: o.Data, Library: o.Lib, Env: env, Keep: []*os.File{socket}}); err != nil {
+	env := append(engineEnv(os.Environ()), "TZ=UTC", "CHDB_LIB_PATH="+o.Lib)
+	keep := map[string]*os.File{inherited: socket}
+	if err := cage.Enter(cage.Walls{Data: o.Data, Library: o.Lib, Env: env, Keep: keep, WithParent: os.Getenv(inherited) != ""}); err != nil {
 		return "", err
 	}
 	if err := os.Setenv("TZ", "UTC"); err != nil {

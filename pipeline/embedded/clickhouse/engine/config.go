@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ratchet/pipeline/embedded/cage"
 )
 
 // config is what the engine reads as its configuration file. Without one of ours it
@@ -23,35 +25,12 @@ const config = `<clickhouse>
 </clickhouse>
 `
 
-// users is what the one user of the engine may do: everything in the database, and nothing that reaches out of it. What
-// is missing is SOURCES (file, url, s3, remote, mysql and the like, as functions and as engines), SYSTEM, BACKUP,
-// dictionaries, named collections, and users. A disk of one's own, chosen by a table's settings, would be a way round;
-// a dialect would be another language than the one that the statements are checked in.
-const users = `<clickhouse>
-    <profiles><default><constraints>
-        <merge_tree_disk><const/></merge_tree_disk>
-        <dialect><const/></dialect>
-    </constraints></default></profiles>
-    <quotas><default></default></quotas>
-    <users><default>
-        <password></password>
-        <networks><ip>::/0</ip></networks>
-        <profile>default</profile>
-        <quota>default</quota>
-        <grants>
-            <query>GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE TEMPORARY TABLE, CREATE FUNCTION, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, KILL TRANSACTION ON *.*</query>
-            <query>GRANT SET DEFINER ON *</query>
-        </grants>
-    </default></users>
-</clickhouse>
-`
-
 // configure writes the two files and returns the path of the first.
 func configure(dir string) (string, error) {
 	main, who := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
 	escaped := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(who)
 	err := errors.Join(
-		os.WriteFile(who, []byte(users), 0o600),
+		os.WriteFile(who, []byte(cage.Users), 0o600),
 		os.WriteFile(main, []byte(strings.Replace(config, "USERS", escaped, 1)), 0o600),
 	)
 	if err != nil {

@@ -24,7 +24,6 @@ const (
 	cannotDecompress = 271
 	sessionNotFound  = 372
 	sessionLocked    = 373
-	accessDenied     = 497
 	authFailed       = 516
 	shuttingDown     = 394
 )
@@ -33,7 +32,7 @@ var codeNames = map[int]string{
 	unsupported: "UNSUPPORTED_METHOD", tooLong: "SYNTAX_ERROR", badArguments: "BAD_ARGUMENTS", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
 	tooManyQueries: "TOO_MANY_SIMULTANEOUS_QUERIES", networkError: "NETWORK_ERROR",
 	sameQueryID: "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", noSpace: "NOT_ENOUGH_SPACE", cannotDecompress: "CANNOT_DECOMPRESS",
-	sessionNotFound: "SESSION_NOT_FOUND", sessionLocked: "SESSION_IS_LOCKED", authFailed: "AUTHENTICATION_FAILED", accessDenied: "ACCESS_DENIED",
+	sessionNotFound: "SESSION_NOT_FOUND", sessionLocked: "SESSION_IS_LOCKED", authFailed: "AUTHENTICATION_FAILED",
 	shuttingDown: "QUERY_WAS_CANCELLED",
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/embedded/clickhouse/engine"
+	"ratchet/pipeline/embedded/sqlcheck"
 )
 
 // Options configure a Server.
@@ -24,9 +25,9 @@ type Options struct {
 	Temp string
 	// Database is where statements run whose request names none.
 	Database string
-	// User and Password are asked for. Without a password the same user of this system gets in (package access).
-	User, Password string
-	AnyHost        bool // requests for names other than this machine's loopback ones are accepted
+	// Password is asked for, with the user "default". Without one the same user of this system gets in (package access).
+	Password string
+	AnyHost  bool // requests for names other than this machine's loopback ones are accepted
 	// Silence is how long a client may neither send nor read in the middle of something; 0: Silence.
 	Silence time.Duration
 	Log     *slog.Logger
@@ -37,11 +38,10 @@ const mostStatements = 32
 
 // Server answers requests as a ClickHouse server would. It is an http.Handler.
 type Server struct {
-	o         Options
-	places    chan struct{}
-	sessions  sessions
-	harmless  checked
-	elsewhere map[string]bool // engines that keep their data elsewhere
+	o        Options
+	places   chan struct{}
+	sessions sessions
+	checker  *sqlcheck.Checker
 
 	mu      sync.Mutex
 	running map[string]bool // by query id
@@ -64,17 +64,11 @@ func New(o Options) (*Server, error) {
 	if o.Silence <= 0 {
 		o.Silence = Silence
 	}
-	if o.User == "" {
-		o.User = "default"
-	}
-	if o.Database == "" {
-		o.Database = "default"
-	}
-	elsewhere, err := enginesElsewhere(o.Engine)
+	checker, err := sqlcheck.New(o.Engine)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, elsewhere: elsewhere, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
+	s := &Server{o: o, checker: checker, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
 	s.sessions.open = map[string]*session{}
 	return s, nil
 }
@@ -122,7 +116,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit checks the user. A link or an image in a page is a GET, to which it adds no header of its own.
 func (s *Server) admit(q *request) error {
-	if !access.Equal(q.user, s.o.User) || s.o.Password != "" && !access.Equal(q.password, s.o.Password) {
+	if q.user != "default" || s.o.Password != "" && !access.Equal(q.password, s.o.Password) {
 		return refuse(authFailed, "%s: Authentication failed: password is incorrect, or there is no user with such name", q.user)
 	}
 	if q.readonly && s.o.Password == "" && !q.header {
@@ -150,12 +144,15 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 	}
 	defer job.forget()
 
-	giveBack, err := s.place(r.Context())
+	present, over := access.UntilLeft(r.Context())
+	defer over()
+	defer s.hurry(present, w)()
+	giveBack, err := s.place(present)
 	if err != nil {
 		return err
 	}
 	defer giveBack()
-	if err := s.checkAll(q, job); err != nil {
+	if err := s.check(q, job); err != nil {
 		return err
 	}
 
@@ -172,8 +169,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 	}
 	defer func() { restore(spoilt, job.verb) }()
 
-	// When the request's context is done the client has left.
-	stop := s.killWhenDone(r.Context(), q.id)
+	stop := s.killWhenDone(present, q.id)
 	defer stop()
 	if err := s.prepare(conn, q, job); err != nil {
 		spoilt = false
@@ -208,23 +204,24 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 	if err := c.Exec(set); err != nil || !w.literals {
 		return err
 	}
-	if strings.Contains(strings.ToLower(w.said), plainly) {
-		return refuse(unsupported, "%s cannot be set for these VALUES", plainly)
+	if strings.Contains(strings.ToLower(w.said), sqlcheck.Plainly) {
+		return refuse(unsupported, "%s cannot be set for these VALUES", sqlcheck.Plainly)
 	}
-	return c.Exec("SET " + plainly + " = 0, input_format_values_deduce_templates_of_expressions = 0")
+	return c.Exec("SET " + sqlcheck.Plainly + " = 0, input_format_values_deduce_templates_of_expressions = 0")
 }
 
-// checkAll checks the texts that a request brings.
-func (s *Server) checkAll(q *request, w *work) error {
+// check refuses what a request may not say.
+func (s *Server) check(q *request, w *work) (err error) {
 	for _, t := range w.tables {
-		if err := s.check(t.create(), nil); err != nil {
+		if err := s.checker.Check(t.create(), nil); err != nil {
 			return err
 		}
 	}
-	if err := s.check(w.said, q.params); err != nil {
+	if err := s.checker.Check(w.said, q.params); err != nil || w.values == "" {
 		return err
 	}
-	return s.checkValues(w)
+	w.literals, err = s.checker.Values(w.values)
+	return err
 }
 
 // place waits until another statement may run.

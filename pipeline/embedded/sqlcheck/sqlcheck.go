@@ -1,4 +1,11 @@
-package httpd
+// Package sqlcheck decides what SQL from outside may say to the embedded ClickHouse. The engine's grants refuse what reaches out
+// of the database (cage.Users). Four things they would allow: several statements in one text, a file that a client should have,
+// the function that reads files, and engines that keep their tables elsewhere. For these the engine's own parser is asked:
+//
+//	Check ─▶ how many statements, and of which kind ─▶ EXPLAIN AST, where that may show something ─▶ refused, or remembered
+//
+// What was found harmless is remembered by its text, so that what is asked again and again costs nothing.
+package sqlcheck
 
 import (
 	"fmt"
@@ -9,10 +16,35 @@ import (
 	"ratchet/pipeline/embedded/clickhouse/engine"
 )
 
-// What a statement from outside may say is decided by the engine: its grants refuse what reaches out of the database (see
-// engine/config.go). Three things it would allow: several statements in one text, a file that the client should have, and
-// engines that keep their tables elsewhere. For these its parser is asked. What was found harmless is remembered by its text,
-// so that what is asked again and again costs nothing.
+// The engine's codes for what is refused here, and their names.
+const (
+	unsupported  = 1
+	syntaxError  = 62
+	accessDenied = 497
+)
+
+var codeNames = map[int]string{unsupported: "UNSUPPORTED_METHOD", syntaxError: "SYNTAX_ERROR", accessDenied: "ACCESS_DENIED"}
+
+// refuse is an error in ClickHouse's words.
+func refuse(code int, format string, args ...any) error {
+	return &engine.Error{Code: code, Text: fmt.Sprintf("Code: %d. DB::Exception: %s. (%s)", code, fmt.Sprintf(format, args...), codeNames[code])}
+}
+
+// Checker checks the statements of one engine.
+type Checker struct {
+	engine    *engine.Engine
+	elsewhere map[string]bool // engines that keep their data elsewhere
+	harmless  checked
+}
+
+// New asks the engine which table and database engines it has.
+func New(e *engine.Engine) (*Checker, error) {
+	elsewhere, err := enginesElsewhere(e)
+	if err != nil {
+		return nil, err
+	}
+	return &Checker{engine: e, elsewhere: elsewhere}, nil
+}
 
 // checked are the texts that were found harmless.
 type checked struct {
@@ -44,9 +76,9 @@ func (c *checked) add(text string) {
 	c.seen[text] = true
 }
 
-// check refuses a text from outside that is more than one statement or reaches out of the database. It asks in a session of its
+// Check refuses a text from outside that is more than one statement or reaches out of the database. It asks in a session of its
 // own: the settings of another may cut short what the parser says.
-func (s *Server) check(text string, params []engine.Param) error {
+func (s *Checker) Check(text string, params []engine.Param) error {
 	key := text
 	for _, p := range params {
 		key += "\x00" + p.Name + "\x00" + p.Value
@@ -54,7 +86,7 @@ func (s *Server) check(text string, params []engine.Param) error {
 	if s.harmless.has(key) {
 		return nil
 	}
-	c, err := s.o.Engine.Connect()
+	c, err := s.engine.Connect()
 	if err != nil {
 		return err
 	}
@@ -66,7 +98,7 @@ func (s *Server) check(text string, params []engine.Param) error {
 	case n == 0:
 		return unparsed(c, text)
 	case n > 1:
-		return refuse(tooLong, "Syntax error (Multi-statements are not allowed)")
+		return refuse(syntaxError, "Syntax error (Multi-statements are not allowed)")
 	case kind != engine.Reads || mayNameFile(key):
 		tree, _, err := c.Query("EXPLAIN AST "+text, "TabSeparatedRaw", params)
 		if err != nil {
@@ -80,31 +112,29 @@ func (s *Server) check(text string, params []engine.Param) error {
 	return nil
 }
 
-// plainly are the settings under which VALUES are literals alone.
-const plainly = "input_format_values_interpret_expressions"
+// Plainly is the setting without which VALUES are literals alone.
+const Plainly = "input_format_values_interpret_expressions"
 
-// checkValues refuses VALUES of which one reads a file: each is an expression of its own, which the parser does not look into when
-// it parses the INSERT. Where they cannot be parsed as a list, or are too many to be, they are taken for literals.
-func (s *Server) checkValues(w *work) error {
-	if w.values == "" || !mayNameFile(w.values) {
-		return nil
+// Values refuses VALUES of which one reads a file: each is an expression of its own, which the parser does not look into when it
+// parses the INSERT. If they cannot be parsed as a list they are to be taken for literals.
+func (s *Checker) Values(values string) (literals bool, err error) {
+	if !mayNameFile(values) {
+		return false, nil
 	}
-	c, err := s.o.Engine.Connect()
+	c, err := s.engine.Connect()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer c.Close()
-	list := "SELECT " + strings.TrimRight(w.values, "; \n")
+	list := "SELECT " + strings.TrimRight(values, "; \n")
 	if n, kind, err := c.Classify(list); err != nil || n != 1 || kind != engine.Reads {
-		w.literals = true
-		return err
+		return true, err
 	}
 	tree, _, err := c.Query("EXPLAIN AST "+list, "TabSeparatedRaw", nil)
 	if err != nil {
-		w.literals = true
-		return nil //nolint:nilerr // the engine says so itself if they are wrong
+		return true, nil //nolint:nilerr // the engine says so itself if they are wrong
 	}
-	return inspect(string(tree), s.elsewhere)
+	return false, inspect(string(tree), s.elsewhere)
 }
 
 // mayNameFile reports whether a text may hold the name of the function that reads files, or an escape that could spell it. What
@@ -118,9 +148,9 @@ func unparsed(c *engine.Conn, text string) error {
 	escaped := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`).Replace(text)
 	if _, _, err := c.Query("SELECT formatQuery({text:String}) FORMAT Null", "Null", []engine.Param{{Name: "text", Value: escaped}}); err != nil {
 		said, _, _ := strings.Cut(err.Error(), ": In scope SELECT formatQuery")
-		return &engine.Error{Code: tooLong, Text: said}
+		return &engine.Error{Code: syntaxError, Text: said}
 	}
-	return refuse(tooLong, "Syntax error")
+	return refuse(syntaxError, "Syntax error")
 }
 
 // inspect refuses by the tree that the engine's parser made of a statement: a node a line, children indented by one blank. What
