@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"ratchet/pipeline/embedded/cage"
 )
@@ -20,23 +19,17 @@ const config = `<clickhouse>
     <mark_cache_size>134217728</mark_cache_size>
     <primary_index_cache_size>134217728</primary_index_cache_size>
     <index_mark_cache_size>33554432</index_mark_cache_size>
-    <users_config>USERS</users_config>
     <remote_url_allow_hosts></remote_url_allow_hosts>
 </clickhouse>
 `
 
-// configure writes the two files and returns the path of the first.
-func configure(dir string) (string, error) {
-	main, who := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
-	escaped := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(who)
-	err := errors.Join(
-		os.WriteFile(who, []byte(cage.Users), 0o600),
-		os.WriteFile(main, []byte(strings.Replace(config, "USERS", escaped, 1)), 0o600),
-	)
-	if err != nil {
-		return "", fmt.Errorf("write the engine's configuration: %w", err)
+// configure writes the two files and returns the arguments that name them.
+func configure(dir string) ([]string, error) {
+	main, users := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
+	if err := errors.Join(os.WriteFile(main, []byte(config), 0o600), os.WriteFile(users, []byte(cage.Users), 0o600)); err != nil {
+		return nil, fmt.Errorf("write the engine's configuration: %w", err)
 	}
-	return main, nil
+	return []string{"--config-file=" + main, "--users_config=" + users}, nil
 }
 
 // accessDenied is ClickHouse's code for what was not granted.
@@ -53,5 +46,5 @@ func (e *Engine) heeds() error {
 	if err := c.Exec("SELECT * FROM file('/dev/null', 'LineAsString')"); errors.As(err, &refused) && refused.Code == accessDenied {
 		return nil
 	}
-	return fmt.Errorf("this libchdb (%s) does not heed the grants in %s; use the one that npm fetches", e.lib.Version(), "users.xml")
+	return fmt.Errorf("this libchdb (%s) does not heed the grants in users.xml; use the one that npm fetches", e.lib.Version())
 }

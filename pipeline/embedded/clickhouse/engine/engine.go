@@ -48,17 +48,11 @@ func (l *Library) Open(o Options) (*Engine, error) {
 }
 
 func (e *Engine) start(dir string, maxMemory int64) error {
-	file, err := configure(dir)
+	files, err := configure(dir)
 	if err != nil {
 		return err
 	}
-	e.args = []string{
-		"clickhouse",
-		"--path=" + filepath.Join(dir, "store"),
-		"--config-file=" + file,
-		"--log-level=warning",
-		"--logger.log=" + filepath.Join(dir, "engine.log"),
-	}
+	e.args = append([]string{"clickhouse", "--path=" + filepath.Join(dir, "store"), "--log-level=warning", "--logger.log=" + filepath.Join(dir, "engine.log")}, files...)
 	if maxMemory > 0 {
 		e.args = append(e.args, "--max_server_memory_usage="+strconv.FormatInt(maxMemory, 10))
 	}
