@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/cage"
 	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/onebox"
@@ -52,6 +53,7 @@ func (c doctorCmd) Run(a *app) error {
 	check("keepa", func(ctx context.Context) (string, error) { return c.keepa(ctx, a) })
 	check("nats", func(ctx context.Context) (string, error) { return c.nats(ctx, a) })
 	check("clickhouse", c.clickhouse)
+	check("cage", cageSays)
 	check("deals", func(ctx context.Context) (string, error) { return c.deals(ctx, a) })
 	if !well {
 		return errUnwell
@@ -231,6 +233,15 @@ func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 	}
 	defer func() { _ = w.Close() }() // read only
 	return console.RedactURL(c.URL) + " answers", nil
+}
+
+// cageSays names what the embedded engine's process is kept from, and what this kernel cannot keep it from.
+func cageSays(context.Context) (string, error) {
+	lacks := cage.Missing()
+	if len(lacks) == 0 {
+		return "the embedded engine is kept to its own files, and from connections and signals to others", nil
+	}
+	return "this kernel cannot keep the embedded engine from: " + strings.Join(lacks, ", ") + "; what SQL may say is restricted all the same", nil
 }
 
 // deals counts the visible deals as everybody does, and holds the two that can count

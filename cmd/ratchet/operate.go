@@ -14,6 +14,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/onebox"
 	"ratchet/pipeline/warehouse"
 )
@@ -44,6 +45,7 @@ func (f natsFlags) connect(ctx context.Context, a *app) (*bus.Bus, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
+	cfg.URL = credentials(cfg.URL, natsd.User)
 	return bus.Connect(ctx, cfg, a.env, "ratchet-cli")
 }
 
@@ -157,7 +159,17 @@ func (c *clickhouseURL) AfterApply() error {
 	if c.URL != onebox.None {
 		c.URL = warehouse.Login(c.URL, login.Password.Reveal())
 	}
+	c.URL = credentials(c.URL, "default")
 	return err
+}
+
+// credentials adds the password of the user's own data directory, where there is one.
+func credentials(raw, user string) string {
+	data, err := onebox.DefaultData()
+	if err != nil {
+		return raw
+	}
+	return onebox.Credentials(raw, user, data)
 }
 
 // check says what is wrong with the URL; none is none.

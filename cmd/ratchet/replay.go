@@ -40,6 +40,7 @@ func (c replayCmd) Run(a *app) error {
 	if err := (clickhouseURL{URL: c.ClickHouse}).check(); err != nil {
 		return err
 	}
+	c.ClickHouse = credentials(c.ClickHouse, "default")
 	b, err := c.connect(a.ctx, a)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/onebox"
@@ -29,6 +30,7 @@ type upCmd struct {
 	CHLib       string  `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
+	Plaintext   bool    `help:"Serve addresses that other machines reach without TLS; they need a password, the first line of DIR/password."`
 	Rate        int     `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
 	Seed        uint64  `help:"Seed of the simulated catalogue." default:"1"`
 	Query       string  `help:"A deal query for this start, as a file or as Keepa's web page shows it; - reads the standard input (default: QUERIES, else used books)." placeholder:"FILE"`
@@ -63,7 +65,7 @@ func (c upCmd) Run(a *app) error {
 	}
 	say("Data:  %s", o.Data)
 	if box.NATSURL != "" {
-		say("NATS:  %s   monitoring http://%s", box.NATSURL, c.NATSMonitor)
+		say("NATS:  %s   monitoring http://%s", bus.RedactURL(box.NATSURL), c.NATSMonitor)
 	}
 	if box.CHURL != "" {
 		say("SQL:   %s", console.RedactURL(box.CHURL))
@@ -118,7 +120,7 @@ func (c upCmd) watch(a *app, box *onebox.Box) error {
 func (c upCmd) options(a *app) (onebox.Options, error) {
 	o := onebox.Options{
 		Data: c.Data, Key: daemon.Secret(c.Key), KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
-		NATSAddr: c.NATS, Monitor: c.NATSMonitor, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
+		NATSAddr: c.NATS, Monitor: c.NATSMonitor, Plaintext: c.Plaintext, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
 		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: onebox.FullBucket, SkipPeek: c.NoPeek,
 		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	}

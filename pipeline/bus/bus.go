@@ -183,7 +183,7 @@ func connectWhenUp(ctx context.Context, url string, opts []nats.Option, log *slo
 		case err == nil:
 			return nc, nil
 		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
-			return nil, daemon.Usagef("the server refuses this identity: %w; set NATS_USER and NATS_PASSWORD_FILE, NATS_CREDS or NATS_NKEY", err)
+			return nil, daemon.Usagef("the server refuses this identity: %w; set NATS_USER and NATS_PASSWORD_FILE, NATS_CREDS or NATS_NKEY; an embedded one without a password lets in the user that runs it", err)
 		case !waiting && ctx.Err() == nil:
 			waiting = true
 			log.Warn("waiting for NATS", "url", RedactURL(url), "err", err)

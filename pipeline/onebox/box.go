@@ -14,6 +14,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/embedded/clickhouse"
 	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/keepasim"
@@ -67,7 +68,10 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 			b.Stop(context.WithoutCancel(ctx))
 		}
 	}()
-	if b.nats, err = natsd.Start(ctx, natsd.Options{Data: o.dir("nats"), Addr: o.NATSAddr, Monitor: o.Monitor, Log: o.Log}); err != nil {
+	if err = errors.Join(access.Share(o.Data, o.dir("nats")), access.Share(o.Data, o.dir("clickhouse"))); err != nil {
+		return nil, err
+	}
+	if b.nats, err = natsd.Start(ctx, natsd.Options{Data: o.dir("nats"), Addr: o.NATSAddr, Monitor: o.Monitor, Plaintext: o.Plaintext, Log: o.Log}); err != nil {
 		return nil, err
 	}
 	b.NATSURL = b.nats.URL()
@@ -161,7 +165,7 @@ func (b *Box) openClickHouse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.ch, err = clickhouse.Start(ctx, clickhouse.StartOptions{Lib: lib, Data: b.o.dir("clickhouse"), Addr: b.o.CHAddr, Log: b.o.Log}); err != nil {
+	if b.ch, err = clickhouse.Start(ctx, clickhouse.StartOptions{Lib: lib, Data: b.o.dir("clickhouse"), Addr: b.o.CHAddr, Plaintext: b.o.Plaintext, Log: b.o.Log}); err != nil {
 		return err
 	}
 	b.CHURL = b.ch.URL()

@@ -52,6 +52,7 @@ type Options struct {
 	Monitor     string             // host:port of its monitoring; empty: none
 	ClickHouse  string             // Embedded, None or a URL
 	CHAddr      string             // host:port of the embedded ClickHouse
+	Plaintext   bool               // addresses that other machines reach may be served, with a password and without TLS
 	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
 	Speed       float64            // pipeline seconds per machine second; 1 in the real world
 	Seed        uint64             // of the simulated catalogue

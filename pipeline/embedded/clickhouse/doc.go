@@ -10,13 +10,12 @@
 // The engine may take its process with it, so only Serve touches it and whoever
 // needs an answer uses Start. What was acknowledged survives a killed child.
 //
-// By default the endpoint wants no password, so that curl works as with a fresh
-// server:
+// The endpoint listens on the loopback interface and lets in the user that runs it (package access), so that curl works as
+// with a fresh server:
 //
 //	curl http://127.0.0.1:8123/ -d 'SELECT 1'
 //
-// It listens on the loopback interface and refuses what a web page can send. A file
-// named password in the data directory (mode 0600) sets one; then
-// curl --user "default:$(cat DATA/password)". Addresses other than loopback ones
-// need a password.
+// A file named password in the data directory (mode 0600) lets others in; then everybody sends it:
+// curl --user "default:$(cat DATA/password)". The process restricts itself (package cage), and what SQL may say is checked
+// (package sqlcheck).
 package clickhouse

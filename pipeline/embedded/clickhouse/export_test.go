@@ -10,8 +10,8 @@ func (s *Server) Child() int {
 	return s.child.Pid
 }
 
-// WithoutKeys is the child's environment.
-var WithoutKeys = withoutKeys
+// EngineEnv is the child's environment.
+var EngineEnv = engineEnv
 
 // Inherited is the variable in which a child is told the number of its socket.
 const Inherited = inherited

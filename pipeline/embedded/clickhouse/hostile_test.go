@@ -101,6 +101,38 @@ func TestAStatementEndsWithItsClientWhateverItIs(t *testing.T) {
 	}
 }
 
+// The server looks no further than the byte, and the statement says nothing.
+func TestAClientThatSentMoreThanItsRequestIsNoticedWhenItLeaves(t *testing.T) {
+	t.Parallel()
+	dsn := byHTTP(t)
+	conn := post(t, dsn, strings.Replace(endless, "WORD", "more than asked", 1), "x", 0)
+	awaitQuery(t, dsn, "more than asked")
+	_ = conn.Close()
+	wantGone(t, "a client that sent more than its request", dsn, "more than asked")
+}
+
+func TestAClientThatClosedItsHalfAndReadsNothingLosesItsPlaceSoon(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir()) // a client may be silent for minutes
+	var conns []net.Conn
+	for range 32 { // as many as there are places
+		conn := post(t, s.URL(), strings.Replace(flood, "WORD", "half closed", 1), "", 0)
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	r, err := try(ctx, s.URL(), "POST", nil, strings.NewReader("SELECT 1"))
+	if err != nil || r.body != "1\n" {
+		t.Errorf("got %q, %v", r.body, err)
+	}
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+}
+
 func TestAClientThatNeitherSendsNorReadsIsGivenUp(t *testing.T) {
 	t.Parallel()
 	s := startAs(t, clickhouse.StartOptions{Data: t.TempDir(), Env: []string{silence + "=1s"}})

@@ -11,10 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/access"
+	"ratchet/pipeline/embedded/cage"
 	"ratchet/pipeline/embedded/clickhouse/engine"
 	"ratchet/pipeline/embedded/clickhouse/httpd"
 )
@@ -29,10 +30,8 @@ type ServeOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one
-	User string // empty: default
-	// Password is what clients must send. Empty: the first line of the file
-	// "password" in Data; without it none is asked for.
-	Password  string
+	// Plaintext allows an address that other machines reach, with a password. Nothing here speaks TLS.
+	Plaintext bool
 	MaxMemory int64 // bytes the engine counts; 0: 90 % of the machine's. Real use may be 2.5 times that for seconds
 	// Silence is how long a client may neither send nor read in the middle of something; 0: 5 minutes.
 	Silence time.Duration
@@ -57,6 +56,12 @@ const standstill = 15 * time.Minute
 // Serve runs the engine and its HTTP interface in this process until ctx is done. A
 // process can do this once at a time. After ErrHung the engine is beyond control and
 // the process should end.
+//
+// Before the library is loaded the process restricts itself (package cage): its program is executed again, with the same
+// arguments, and comes here a second time. What it did before this call it does twice.
+//
+// Clients send the first line of the file "password" in Data. Without that file the same user of this system gets in (package
+// access).
 func Serve(ctx context.Context, o ServeOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -64,21 +69,14 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if o.Standstill <= 0 {
 		o.Standstill = standstill
 	}
-	password, err := readPassword(o.Data, o.Password)
-	if err != nil {
-		return err
-	}
 	l, err := listen(o.Addr)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.Close() }() // the server closed it first, or nothing was accepted
-	if err := mayListen(l, o.Data, password); err != nil {
+	password, err := o.enter(l)
+	if err != nil {
 		return err
-	}
-	// The engine takes its time zone from here when it is loaded.
-	if err := os.Setenv("TZ", "UTC"); err != nil {
-		return fmt.Errorf("set the engine's time zone: %w", err)
 	}
 	eng, err := openEngine(o)
 	if err != nil {
@@ -86,7 +84,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	}
 	front, err := httpd.New(httpd.Options{
 		Engine: eng, Temp: filepath.Join(o.Data, "http-tmp"), Database: Database,
-		User: o.User, Password: password, AnyHost: !loopbackListener(l), Silence: o.Silence, Log: o.Log,
+		Password: password, AnyHost: !access.Loopback(l.Addr()), Silence: o.Silence, Log: o.Log,
 	})
 	if err != nil {
 		return errors.Join(err, eng.Close())
@@ -94,12 +92,46 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	return serve(ctx, o, l, eng, front, password)
 }
 
-// mayListen refuses to stand open to other machines.
-func mayListen(l net.Listener, data, password string) error {
-	if loopbackListener(l) || password != "" {
-		return nil
+// enter decides who gets in and restricts the process. Where it comes back it is restricted, or the kernel cannot.
+func (o *ServeOptions) enter(l net.Listener) (password string, err error) {
+	if password, err = admission("--addr", l.Addr(), o.Data, o.Plaintext); err != nil {
+		return "", err
 	}
-	return fmt.Errorf("listen on %s: other machines could read and change everything; set a password in %s or use 127.0.0.1", l.Addr(), passwordFile(data))
+	if o.Data, err = filepath.Abs(o.Data); err != nil {
+		return "", fmt.Errorf("find data directory: %w", err)
+	}
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return "", fmt.Errorf("create data directory: %w; choose another with --data", err)
+	}
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return "", fmt.Errorf("keep the listening socket: %w", err)
+	}
+	defer func() { _ = socket.Close() }() // l is another one of it
+	// The engine takes its time zone from the environment when it is loaded.
+	env := append(engineEnv(os.Environ()), "TZ=UTC", "CHDB_LIB_PATH="+o.Lib)
+	keep := map[string]*os.File{inherited: socket}
+	if err := cage.Enter(cage.Walls{Data: o.Data, Library: o.Lib, Env: env, Keep: keep, WithParent: os.Getenv(inherited) != ""}); err != nil {
+		return "", err
+	}
+	if err := os.Setenv("TZ", "UTC"); err != nil {
+		return "", fmt.Errorf("set the engine's time zone: %w", err)
+	}
+	return password, nil
+}
+
+// admission is the password that clients must send, empty where the same user needs none. An address that other machines
+// reach needs one.
+func admission(flag string, addr net.Addr, data string, plaintext bool) (password string, err error) {
+	if cage.Inside() {
+		password, err = access.Read(data) // as it was decided outside
+	} else {
+		password, err = access.Password(data)
+	}
+	if err != nil {
+		return "", err
+	}
+	return password, access.MayListen(flag, addr, data, password, plaintext)
 }
 
 func openEngine(o ServeOptions) (*engine.Engine, error) {
@@ -123,7 +155,7 @@ func openEngine(o ServeOptions) (*engine.Engine, error) {
 }
 
 func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engine, front *httpd.Server, password string) error {
-	srv := &http.Server{Handler: front, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	srv := &http.Server{Handler: front, ConnContext: access.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 2)
 	go func() { failed <- srv.Serve(httpd.Patient(l, o.Silence)) }()
 	watching, stopWatching := context.WithCancel(ctx)
@@ -134,7 +166,7 @@ func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engi
 		}
 	}()
 	if o.Ready != nil {
-		o.Ready(serverURL(l.Addr().String(), o.User, password))
+		o.Ready(serverURL(l.Addr().String(), password))
 	}
 	var cause error
 	select {
@@ -186,34 +218,9 @@ func listen(addr string) (net.Listener, error) {
 	return daemon.Listen("--addr", addr)
 }
 
-func loopbackListener(l net.Listener) bool {
-	a, ok := l.Addr().(*net.TCPAddr)
-	return ok && a.IP.IsLoopback()
-}
-
-func passwordFile(data string) string { return filepath.Join(data, "password") }
-
-// readPassword is the given password or the one in the data directory.
-func readPassword(data, given string) (string, error) {
-	if given != "" {
-		return given, nil
-	}
-	b, err := os.ReadFile(passwordFile(data))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the ClickHouse password: %w", err)
-	}
-	first, _, _ := strings.Cut(string(b), "\n")
-	return strings.TrimSpace(first), nil
-}
-
 // serverURL is what clickhouse-go's ParseDSN takes.
-func serverURL(hostport, user, password string) string {
-	if user == "" {
-		user = "default"
-	}
+func serverURL(hostport, password string) string {
+	const user = "default"
 	u := url.URL{Scheme: "http", Host: hostport, Path: "/" + Database, User: url.User(user)}
 	if password != "" {
 		u.User = url.UserPassword(user, password)

@@ -26,6 +26,8 @@ type StartOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one, which stays over restarts
+	// Plaintext allows an address that other machines reach, with a password. Nothing here speaks TLS.
+	Plaintext bool
 	// Exe is the program to run; empty: this one.
 	Exe string
 	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR.
@@ -158,26 +160,19 @@ func (s *Server) listen() error {
 		return err
 	}
 	defer func() { _ = l.Close() }() // it only kept the port until the child takes it
-	password, err := readPassword(s.o.Data, "")
+	password, err := admission("--clickhouse-addr", l.Addr(), s.o.Data, s.o.Plaintext)
 	if err != nil {
-		return err
-	}
-	if err := mayListen(l, s.o.Data, password); err != nil {
 		return err
 	}
 	if s.socket, err = l.(*net.TCPListener).File(); err != nil {
 		return fmt.Errorf("keep the listening socket: %w", err)
 	}
 	s.addr = l.Addr().String()
+	s.url = serverURL(s.addr, password)
 	return nil
 }
 
-func (s *Server) complete() error {
-	password, err := readPassword(s.o.Data, "")
-	if err != nil {
-		return err
-	}
-	s.url = serverURL(s.addr, "", password)
+func (s *Server) complete() (err error) {
 	if s.o.Exe == "" {
 		if s.o.Exe, err = os.Executable(); err != nil {
 			return fmt.Errorf("find this program: %w", err)
@@ -188,6 +183,9 @@ func (s *Server) complete() error {
 	}
 	if s.o.Args == nil {
 		s.o.Args = []string{"clickhouse", "--lib", s.o.Lib, "--data", s.o.Data, "--addr", s.addr}
+		if s.o.Plaintext {
+			s.o.Args = append(s.o.Args, "--plaintext")
+		}
 	}
 	return nil
 }
@@ -247,7 +245,7 @@ func (s *Server) worthAnother(err error) bool {
 // live runs one child from its start to its end, which is always an error.
 func (s *Server) live(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, s.o.Exe, s.o.Args...)
-	cmd.Env = append(withoutKeys(cmd.Environ()), append(slices.Clone(s.o.Env), inherited+"=3")...)
+	cmd.Env = append(engineEnv(cmd.Environ()), append(slices.Clone(s.o.Env), inherited+"=3")...)
 	cmd.ExtraFiles = []*os.File{s.socket}
 	cmd.SysProcAttr = childAttr()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -302,11 +300,18 @@ func (s *Server) kill() {
 	}
 }
 
-// withoutKeys is the environment without what the engine has no use for: Keepa's key
-// is not to be found in a process that runs other people's native code.
-func withoutKeys(env []string) []string {
+// The engine's environment: what a program and the loader look for, and what is meant for us. Whatever else is in it, such as
+// Keepa's key, is not to be found in a process that runs other people's native code.
+var (
+	engineVars     = []string{"PATH", "HOME", "USER", "TMPDIR", "LANG", "LD_LIBRARY_PATH"}
+	enginePrefixes = []string{"RATCHET_", "GO", "LC_", "XDG_"}
+)
+
+func engineEnv(env []string) []string {
 	return slices.DeleteFunc(env, func(v string) bool {
-		return strings.HasPrefix(v, "KEEPA_") || strings.HasPrefix(v, inherited+"=")
+		name, _, _ := strings.Cut(v, "=")
+		ours := slices.Contains(engineVars, name) || slices.ContainsFunc(enginePrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+		return !ours || name == inherited
 	})
 }
 

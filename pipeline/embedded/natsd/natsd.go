@@ -1,5 +1,7 @@
 // Package natsd is a NATS server with JetStream inside this process: file store,
-// every write synced, a listener for the nats CLI and a monitoring port.
+// every write synced, a listener for the nats CLI and a monitoring port. Without a
+// password (a file of that name in the data directory) both are for the user that
+// runs this process, and for root: see package access.
 package natsd
 
 import (
@@ -7,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/access"
 )
 
 // Options say where the server keeps its data and where it listens.
@@ -25,7 +30,9 @@ type Options struct {
 	Data    string // directory of the store; created
 	Addr    string // host:port for clients; empty: no listener, in-process only
 	Monitor string // host:port for monitoring; empty: none
-	Log     *slog.Logger
+	// Plaintext allows addresses that other machines reach, with a password. Nothing here speaks TLS.
+	Plaintext bool
+	Log       *slog.Logger
 }
 
 // Server is a running embedded NATS.
@@ -39,6 +46,9 @@ type Server struct {
 	marks marks
 	done  chan struct{}
 	wait  sync.WaitGroup
+
+	password string
+	monitor  *http.Server // nil without
 }
 
 // ErrInUse means that another process holds the data directory.
@@ -54,10 +64,16 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts, err := serverOptions(o)
+	password, err := access.Password(o.Data)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	opts, err := serverOptions(o, password)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	who := &gatekeeper{password: password, log: o.Log}
+	opts.CustomClientAuthentication = who
 	before := readMarks(o.Data)
 	restored, err := before.restore(o.Data)
 	if err != nil {
@@ -71,8 +87,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("configure NATS: %w", err), lock.Close())
 	}
 	srv.SetLoggerV2(logger{o.Log}, false, false, false)
+	who.srv = srv
+	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, done: make(chan struct{}), password: password}
+	if err := s.openMonitor(o); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	srv.Start()
-	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, done: make(chan struct{})}
 	for deadline := time.Now().Add(30 * time.Second); !srv.ReadyForConnections(200 * time.Millisecond); {
 		if ctx.Err() != nil || time.Now().After(deadline) {
 			s.Stop()
@@ -86,17 +106,26 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 // InProcess is the option that connects without a socket.
 func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
 
-// URL is the address for clients outside this process; empty without a listener.
+// URL is the address for clients outside this process; empty without a listener. It
+// holds the password if there is one: redact it before showing it.
 func (s *Server) URL() string {
-	if a := s.srv.Addr(); a != nil {
-		return "nats://" + a.String()
+	a := s.srv.Addr()
+	if a == nil {
+		return ""
 	}
-	return ""
+	u := url.URL{Scheme: "nats", Host: a.String()}
+	if s.password != "" {
+		u.User = url.UserPassword(User, s.password)
+	}
+	return u.String()
 }
 
 // Stop shuts the server down and releases the directory. What JetStream
 // acknowledged is on disk.
 func (s *Server) Stop() {
+	if s.monitor != nil {
+		_ = s.monitor.Close() // whoever looks loses nothing
+	}
 	close(s.done)
 	s.wait.Wait()
 	if s.srv.JetStreamEnabled() {
@@ -107,44 +136,38 @@ func (s *Server) Stop() {
 	_ = s.lock.Close() // closing releases the lock; nothing is left to do about an error
 }
 
-func serverOptions(o Options) (*server.Options, error) {
+func serverOptions(o Options, password string) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName: "ratchet", StoreDir: o.Data, JetStream: true, SyncAlways: true, NoSigs: true,
 		MaxPayload: 8 << 20, JetStreamMaxStore: 80 << 30, JetStreamMaxMemory: 256 << 20,
 		DontListen: o.Addr == "",
 	}
 	if o.Addr != "" {
-		host, port, err := free("--nats", o.Addr)
+		host, port, err := free("--nats", o, password)
 		if err != nil {
 			return nil, err
 		}
 		opts.Host, opts.Port = host, port
 	}
-	if o.Monitor != "" {
-		host, port, err := free("--nats-monitor", o.Monitor)
-		if err != nil {
-			return nil, err
-		}
-		opts.HTTPHost, opts.HTTPPort = host, port
-	}
 	return opts, nil
 }
 
 // free takes host:port apart and refuses a taken port before the server's own
-// fatal exit would. Port 0 picks a free one.
-func free(flag, addr string) (string, int, error) {
-	host, port, err := daemon.Address(flag, addr)
-	switch {
-	case err != nil:
-		return "", 0, err
-	case port == 0:
-		return host, server.RANDOM_PORT, nil
-	}
-	l, err := daemon.Listen(flag, addr)
+// fatal exit would, and an address that may not be listened on. Port 0 picks a free one.
+func free(flag string, o Options, password string) (string, int, error) {
+	host, port, err := daemon.Address(flag, o.Addr)
 	if err != nil {
 		return "", 0, err
 	}
-	return host, port, l.Close()
+	l, err := daemon.Listen(flag, o.Addr)
+	if err != nil {
+		return "", 0, err
+	}
+	err = errors.Join(access.MayListen(flag, l.Addr(), o.Data, password, o.Plaintext), l.Close())
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return host, port, err
 }
 
 // lockDir takes an advisory lock that the kernel drops with the process, however

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 
@@ -51,7 +53,8 @@ func init() {
 		Ready: func(url string) { fmt.Fprintln(os.Stdout, "ready", url) },
 	})
 	if os.Getenv(childKeeps) == "" {
-		if e := os.RemoveAll(data); err == nil {
+		// Of its directory the engine may remove all but the directory itself: sweep does that.
+		if e := os.RemoveAll(data); err == nil && !errors.Is(e, fs.ErrPermission) {
 			err = e
 		}
 	}
@@ -103,6 +106,7 @@ func server(t testing.TB) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
+	sweep()
 	data, err := os.MkdirTemp("", "ratchet-chtest-")
 	if err != nil {
 		return "", err
@@ -112,6 +116,16 @@ func server(t testing.TB) (url string, err error) {
 	}
 	shared.engine.tellBefore(t, os.Stderr)
 	return shared.engine.URL, nil
+}
+
+// sweep removes what earlier engines left of their directories, which is empty.
+func sweep() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "ratchet-chtest-*")) // the pattern is right
+	for _, dir := range left {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > time.Hour {
+			_ = os.Remove(dir) // it is not empty, or gone
+		}
+	}
 }
 
 func library() (string, error) {

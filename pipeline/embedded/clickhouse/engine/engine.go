@@ -26,19 +26,6 @@ type Engine struct {
 	base unsafe.Pointer
 }
 
-// config is what the engine reads as its configuration file. Without one of ours it
-// would silently take a config.xml from the working directory. The caches have room
-// for the marks and keys of some ten million verdicts; by default they may grow to
-// gigabytes over months.
-const config = `<clickhouse>
-    <mlock_executable>false</mlock_executable>
-    <display_name>ratchet</display_name>
-    <mark_cache_size>134217728</mark_cache_size>
-    <primary_index_cache_size>134217728</primary_index_cache_size>
-    <index_mark_cache_size>33554432</index_mark_cache_size>
-</clickhouse>
-`
-
 // Open locks the data directory and starts the engine on it.
 func (l *Library) Open(o Options) (*Engine, error) {
 	// The library compares paths as text: "/d" and "/d/" would be two engines.
@@ -61,17 +48,11 @@ func (l *Library) Open(o Options) (*Engine, error) {
 }
 
 func (e *Engine) start(dir string, maxMemory int64) error {
-	file := filepath.Join(dir, "engine.xml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		return fmt.Errorf("write the engine's configuration: %w", err)
+	files, err := configure(dir)
+	if err != nil {
+		return err
 	}
-	e.args = []string{
-		"clickhouse",
-		"--path=" + filepath.Join(dir, "store"),
-		"--config-file=" + file,
-		"--log-level=warning",
-		"--logger.log=" + filepath.Join(dir, "engine.log"),
-	}
+	e.args = append([]string{"clickhouse", "--path=" + filepath.Join(dir, "store"), "--log-level=warning", "--logger.log=" + filepath.Join(dir, "engine.log")}, files...)
 	if maxMemory > 0 {
 		e.args = append(e.args, "--max_server_memory_usage="+strconv.FormatInt(maxMemory, 10))
 	}
@@ -80,6 +61,10 @@ func (e *Engine) start(dir string, maxMemory int64) error {
 		return fmt.Errorf("open the ClickHouse data in %s: %w; the line above and %s say why", dir, err, filepath.Join(dir, "engine.log"))
 	}
 	e.base = base
+	if err := e.heeds(); err != nil {
+		e.lib.c.closeConn(e.base)
+		return err
+	}
 	return nil
 }
 

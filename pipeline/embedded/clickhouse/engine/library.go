@@ -17,10 +17,11 @@ type symbols struct {
 	version    func() string
 	setSignals func(enabled int32)
 
-	query  func(conn, sql unsafe.Pointer, n uintptr, format unsafe.Pointer, fn uintptr, names, nameLens, values, valueLens unsafe.Pointer, count uintptr) unsafe.Pointer
-	stream func(conn, sql unsafe.Pointer, n uintptr, format unsafe.Pointer, fn uintptr, names, nameLens, values, valueLens unsafe.Pointer, count uintptr) unsafe.Pointer
-	fetch  func(conn, stream unsafe.Pointer) unsafe.Pointer
-	cancel func(conn, stream unsafe.Pointer)
+	query    func(conn, sql unsafe.Pointer, n uintptr, format unsafe.Pointer, fn uintptr, names, nameLens, values, valueLens unsafe.Pointer, count uintptr) unsafe.Pointer
+	stream   func(conn, sql unsafe.Pointer, n uintptr, format unsafe.Pointer, fn uintptr, names, nameLens, values, valueLens unsafe.Pointer, count uintptr) unsafe.Pointer
+	classify func(conn, sql unsafe.Pointer, n uintptr, target unsafe.Pointer, tn uintptr, analysis unsafe.Pointer) int32
+	fetch    func(conn, stream unsafe.Pointer) unsafe.Pointer
+	cancel   func(conn, stream unsafe.Pointer)
 
 	destroy      func(result unsafe.Pointer)
 	buffer       func(result unsafe.Pointer) unsafe.Pointer
@@ -91,6 +92,7 @@ func (l *Library) open() error {
 	bind(&c.setSignals, "chdb_set_signal_handlers_enabled")
 	bind(&c.query, "chdb_query_with_params_n")
 	bind(&c.stream, "chdb_stream_query_with_params_n")
+	bind(&c.classify, "chdb_classify_query_n")
 	bind(&c.fetch, "chdb_stream_fetch_result")
 	bind(&c.cancel, "chdb_stream_cancel_query")
 	bind(&c.destroy, "chdb_destroy_query_result")

@@ -1,7 +1,7 @@
 // Package httpd is the HTTP interface of the embedded ClickHouse: what curl, Grafana,
 // JDBC and clickhouse-go ask of a server on port 8123, answered by the engine.
 //
-//	request ─▶ Host and Origin, user ─▶ body read ─▶ engine session: USE, SET
+//	request ─▶ page? same user? ─▶ body read ─▶ statement checked ─▶ engine session: USE, SET
 //	        ─▶ INSERT with data: body to a file, INSERT … FROM INFILE
 //	        └▶ anything else: streamed; what cannot be streamed is run whole
 //
@@ -16,5 +16,7 @@
 //   - The engine gives every piece of an answer the head and the foot of a whole one,
 //     so only formats that have neither are streamed.
 //   - Totals and extremes are missing in the engine's Native answers.
+//   - A GET needs a header of ClickHouse's or a password, and SQL that reaches out of the database is refused.
+//   - VALUES of more than a mebibyte are literals, no expressions.
 //   - There is one user, no TLS, no query_log, and only HTTP is served.
 package httpd

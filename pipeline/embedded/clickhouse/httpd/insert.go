@@ -17,8 +17,11 @@ import (
 // work is a statement that is ready to run, and the files it reads.
 type work struct {
 	text      string
-	insert    bool // brings data: cannot be streamed
-	continues bool // in a session that has a database already
+	said      string // as it came, without data that is in a file
+	values    string // of VALUES, as they came
+	literals  bool   // they are no expressions
+	insert    bool   // brings data: cannot be streamed
+	continues bool   // in a session that has a database already
 	format    string
 	verb      string
 	tables    []table
@@ -27,6 +30,10 @@ type work struct {
 
 // table is an external table that a request brings along.
 type table struct{ name, structure, format, file string }
+
+func (t table) create() string {
+	return "CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"
+}
 
 // forget removes the files. They are worthless once the statement has ended.
 func (w *work) forget() {
@@ -103,9 +110,10 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 		}
 		w.text = text + string(rest)
 		if in.kind == valuesData {
-			w.insert = true
+			w.insert, w.values = true, text[in.data:]
 			w.text = text[:in.data] + withoutEmptyLines(text[in.data:])
 		}
+		w.said = w.text
 		return nil
 	default:
 		format := st.format
@@ -116,7 +124,8 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 		if err != nil {
 			return err
 		}
-		w.insert = true
+		w.insert, w.literals = true, in.kind == valuesData
+		w.said = text[:in.head] + " " + text[in.settings:in.format] + " FORMAT " + format
 		w.text = text[:in.head] + infile(file) + text[in.settings:in.format] + " FORMAT " + format
 		return nil
 	}

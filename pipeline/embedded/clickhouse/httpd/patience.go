@@ -1,10 +1,12 @@
 package httpd
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,13 +33,36 @@ func (l patientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{c, l.silence}, nil
+	return &patientConn{Conn: c, silence: l.silence}, nil
 }
 
 // A patientConn waits for its client to read, but not for ever.
 type patientConn struct {
 	net.Conn
 	silence time.Duration // a piece may take so long
+	last    atomic.Int64  // instant after which nothing is written any more, in ns; 0 for none
+}
+
+// NetConn is the connection itself.
+func (c *patientConn) NetConn() net.Conn { return c.Conn }
+
+// SetWriteDeadline sets an end to everything that is written, now and later.
+func (c *patientConn) SetWriteDeadline(t time.Time) error {
+	last := int64(0)
+	if !t.IsZero() {
+		last = t.UnixNano()
+	}
+	c.last.Store(last)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// patience is until when a piece may take.
+func (c *patientConn) patience() time.Time {
+	until := time.Now().Add(c.silence)
+	if last := c.last.Load(); last != 0 && last < until.UnixNano() {
+		return time.Unix(0, last)
+	}
+	return until
 }
 
 // gulp is how much must be read within the time: a slow client is not a dead one.
@@ -45,7 +70,7 @@ const gulp = 256 << 10
 
 func (c *patientConn) Write(b []byte) (n int, err error) {
 	for {
-		if err := c.SetWriteDeadline(time.Now().Add(c.silence)); err != nil {
+		if err := c.Conn.SetWriteDeadline(c.patience()); err != nil {
 			return n, err
 		}
 		k, err := c.Conn.Write(b[n:min(len(b), n+gulp)])
@@ -118,4 +143,12 @@ func (b *patientBody) leave() {
 	if !b.ended {
 		_ = b.conn.SetReadDeadline(time.Now().Add(min(b.silence, leftovers)))
 	}
+}
+
+// hurry ends what is written to a client that has left, or closed its half of the connection, after what leftovers may take: one that
+// does not read would keep its place. The returned function ends the watch.
+func (s *Server) hurry(present context.Context, w http.ResponseWriter) (over func() bool) {
+	return context.AfterFunc(present, func() {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(s.o.Silence, leftovers))) // or it is gone
+	})
 }

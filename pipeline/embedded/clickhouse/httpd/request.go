@@ -14,6 +14,7 @@ import (
 // A request is what the URL and the headers of one HTTP request say.
 type request struct {
 	user, password string
+	header         bool   // the user or the password came in a header of ClickHouse's
 	query          string // from the URL; the body follows it
 	database       string
 	format         string // of answers without a FORMAT clause
@@ -82,10 +83,10 @@ func (q *request) credentials(r *http.Request) {
 		q.user, q.password = user, password
 	}
 	if user := r.Header.Get("X-ClickHouse-User"); user != "" {
-		q.user = user
+		q.user, q.header = user, true
 	}
 	if key := r.Header.Get("X-ClickHouse-Key"); key != "" {
-		q.password = key
+		q.password, q.header = key, true
 	}
 }
 

@@ -2,11 +2,8 @@ package httpd
 
 import (
 	"context"
-	"crypto/subtle"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,7 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/embedded/clickhouse/engine"
+	"ratchet/pipeline/embedded/sqlcheck"
 )
 
 // Options configure a Server.
@@ -26,11 +25,9 @@ type Options struct {
 	Temp string
 	// Database is where statements run whose request names none.
 	Database string
-	// User and Password are asked for; an empty password lets the user in with any.
-	User, Password string
-	// AnyHost accepts requests for names other than this machine's loopback ones.
-	// Without it, no page in a browser reaches the engine through a name of its own.
-	AnyHost bool
+	// Password is asked for, with the user "default". Without one the same user of this system gets in (package access).
+	Password string
+	AnyHost  bool // requests for names other than this machine's loopback ones are accepted
 	// Silence is how long a client may neither send nor read in the middle of something; 0: Silence.
 	Silence time.Duration
 	Log     *slog.Logger
@@ -44,6 +41,7 @@ type Server struct {
 	o        Options
 	places   chan struct{}
 	sessions sessions
+	checker  *sqlcheck.Checker
 
 	mu      sync.Mutex
 	running map[string]bool // by query id
@@ -66,13 +64,11 @@ func New(o Options) (*Server, error) {
 	if o.Silence <= 0 {
 		o.Silence = Silence
 	}
-	if o.User == "" {
-		o.User = "default"
+	checker, err := sqlcheck.New(o.Engine)
+	if err != nil {
+		return nil, err
 	}
-	if o.Database == "" {
-		o.Database = "default"
-	}
-	s := &Server{o: o, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
+	s := &Server{o: o, checker: checker, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
 	s.sessions.open = map[string]*session{}
 	return s, nil
 }
@@ -84,9 +80,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-ClickHouse-Timezone", "UTC")
 	body := patient(w, r, s.o.Silence)
 	body.leave() // of what is refused before it is read
-	if err := s.welcome(r); err != nil {
+	if err := access.FromPage(r, s.o.AnyHost); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
+	}
+	if s.o.Password == "" {
+		if err := access.SameUser(r.Context()); err != nil {
+			fail(w, refuse(authFailed, "%v", err))
+			return
+		}
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut:
@@ -112,40 +114,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// welcome refuses what a page in a browser sends: it can reach this port, and a
-// name of its own may point here.
-func (s *Server) welcome(r *http.Request) error {
-	if r.Header.Get("Origin") != "" {
-		return errors.New("requests from web pages (with an Origin header) are refused")
-	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
-	default:
-		return errors.New("requests from web pages of other sites are refused")
-	}
-	if !s.o.AnyHost && !loopback(r.Host) {
-		return fmt.Errorf("requests for host %q are refused: use 127.0.0.1 or localhost", r.Host)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-// admit checks the user.
+// admit checks the user. A link or an image in a page is a GET, to which it adds no header of its own.
 func (s *Server) admit(q *request) error {
-	same := func(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-	if !same(q.user, s.o.User) || s.o.Password != "" && !same(q.password, s.o.Password) {
+	if q.user != "default" || s.o.Password != "" && !access.Equal(q.password, s.o.Password) {
 		return refuse(authFailed, "%s: Authentication failed: password is incorrect, or there is no user with such name", q.user)
+	}
+	if q.readonly && s.o.Password == "" && !q.header {
+		return refuse(authFailed, "A GET without credentials runs no SQL, because any link can be one: send the statement by POST (curl -d)")
 	}
 	return nil
 }
@@ -169,11 +144,17 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 	}
 	defer job.forget()
 
-	giveBack, err := s.place(r.Context())
+	present, over := access.UntilLeft(r.Context())
+	defer over()
+	defer s.hurry(present, w)()
+	giveBack, err := s.place(present)
 	if err != nil {
 		return err
 	}
 	defer giveBack()
+	if err := s.check(q, job); err != nil {
+		return err
+	}
 
 	conn, leave, err := s.enter(q)
 	if err != nil {
@@ -188,8 +169,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 	}
 	defer func() { restore(spoilt, job.verb) }()
 
-	// When the request's context is done the client has left.
-	stop := s.killWhenDone(r.Context(), q.id)
+	stop := s.killWhenDone(present, q.id)
 	defer stop()
 	if err := s.prepare(conn, q, job); err != nil {
 		spoilt = false
@@ -214,14 +194,34 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 		}
 	}
 	for _, t := range w.tables {
-		if err := c.Exec("CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"); err != nil {
+		if err := c.Exec(t.create()); err != nil {
 			return err
 		}
 		if err := c.Exec("INSERT INTO " + name(t.name) + infile(t.file) + "FORMAT " + t.format); err != nil {
 			return err
 		}
 	}
-	return c.Exec(set)
+	if err := c.Exec(set); err != nil || !w.literals {
+		return err
+	}
+	if strings.Contains(strings.ToLower(w.said), sqlcheck.Plainly) {
+		return refuse(unsupported, "%s cannot be set for these VALUES", sqlcheck.Plainly)
+	}
+	return c.Exec("SET " + sqlcheck.Plainly + " = 0, input_format_values_deduce_templates_of_expressions = 0")
+}
+
+// check refuses what a request may not say.
+func (s *Server) check(q *request, w *work) (err error) {
+	for _, t := range w.tables {
+		if err := s.checker.Check(t.create(), nil); err != nil {
+			return err
+		}
+	}
+	if err := s.checker.Check(w.said, q.params); err != nil || w.values == "" {
+		return err
+	}
+	w.literals, err = s.checker.Values(w.values)
+	return err
 }
 
 // place waits until another statement may run.

@@ -1,0 +1,105 @@
+// Package access decides who gets in where no password is set: on the loopback interface the user that runs this process,
+// and root; no other user, and no page in a browser.
+//
+//	connection ─▶ Owner: whose is the other end, by the kernel's table ─▶ Same: ours, or refused with a sentence
+//	request    ─▶ FromPage: Host, Origin, Sec-Fetch-Site               ─▶ refused if a page sent it
+//
+// Who is not in the table, because it comes from another network namespace, is another user. Where the kernel does not tell
+// (Tells), a password is needed: Password makes one.
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+)
+
+// ErrUnknown means that the kernel does not name the connection's owner.
+var ErrUnknown = errors.New("the kernel does not say whose connection this is")
+
+// OtherUserError refuses a connection of another user.
+type OtherUserError struct {
+	UID int   // whose it is
+	Err error // why that is not known; nil if it is
+}
+
+// Error says who is refused and who would not be.
+func (e *OtherUserError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("refused: %v, so it counts as another user's; without a password only user %d, which runs Ratchet, gets in", e.Err, os.Geteuid())
+	}
+	return fmt.Sprintf("refused: this is user %d, and without a password only user %d, which runs Ratchet, gets in", e.UID, os.Geteuid())
+}
+
+// Unwrap is why the owner is not known.
+func (e *OtherUserError) Unwrap() error { return e.Err }
+
+// Same is nil if the other end of a TCP connection belongs to the user that runs this process, or to root. local and remote
+// are the addresses of our end.
+func Same(local, remote net.Addr) error {
+	uid, err := owner(local, remote)
+	switch {
+	case err != nil:
+		return &OtherUserError{UID: -1, Err: err}
+	case uid == 0 || uid == os.Geteuid():
+		return nil
+	default:
+		return &OtherUserError{UID: uid}
+	}
+}
+
+// owner is whose the other end is.
+func owner(local, remote net.Addr) (int, error) {
+	here, there := addrPort(local), addrPort(remote)
+	if !here.IsValid() || !there.IsValid() || !there.Addr().IsLoopback() {
+		return 0, ErrUnknown
+	}
+	one, err := lookUp(there, here)
+	if err == nil && one.uid == 0 {
+		// To the end of a connection that was closed the kernel ascribes root, and no inode. It may have been closed between
+		// the two; then it has none now.
+		one, err = lookUp(there, here)
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case !one.held:
+		return 0, fmt.Errorf("%w: it is closed", ErrUnknown)
+	}
+	return one.uid, nil
+}
+
+// A holder is what the kernel says of one end of a connection.
+type holder struct {
+	uid  int
+	held bool // a process has it open
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	p := tcp.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+}
+
+// Tells reports whether this system names the owners of connections. It tries once, by one of its own.
+var Tells = sync.OnceValue(func() bool {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = l.Close() }() // nothing was sent
+	ours, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", l.Addr().String())
+	if err != nil {
+		return false
+	}
+	defer func() { _ = ours.Close() }() // the same
+	uid, err := owner(ours.RemoteAddr(), ours.LocalAddr())
+	return err == nil && uid == os.Geteuid()
+})

@@ -1,0 +1,120 @@
+// Package accesstest asks as another user of this system: a test binary that imports it can be that user's program.
+package accesstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+// task tells a re-executed test binary that it is the other user's program, and what to do.
+const task = "RATCHET_ACCESSTEST"
+
+// nobody is the other user.
+const nobody = "65534"
+
+func init() {
+	what, arg, ok := strings.Cut(os.Getenv(task), " ")
+	if !ok {
+		return
+	}
+	said, err := map[string]func(string) (string, error){"post": post, "get": get, "nats": connect, "read": read}[what](arg)
+	if err != nil {
+		said = "error: " + err.Error()
+	}
+	fmt.Fprint(os.Stdout, said)
+	os.Exit(0) //nolint:forbidigo // this is the main of the child
+}
+
+func post(arg string) (string, error) {
+	url, body, _ := strings.Cut(arg, " ")
+	return ask(http.MethodPost, url, body)
+}
+
+func get(url string) (string, error) { return ask(http.MethodGet, url, "") }
+
+func ask(method, url, body string) (string, error) {
+	req, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return res.Status + " " + string(b), err
+}
+
+func connect(url string) (string, error) {
+	c, err := nats.Connect(url)
+	if err != nil {
+		return "", err
+	}
+	c.Close()
+	return "connected", nil
+}
+
+func read(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	return string(b), err
+}
+
+// As is what one of the tasks says when another user runs it: "post URL BODY", "get URL", "nats URL" or "read FILE". Where this
+// process may not become another user the test is skipped, or fails if CI=true.
+func As(t testing.TB, what string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("becoming another user needs root, which CI has")
+		}
+		t.Skip("becoming another user needs root")
+	}
+	cmd := exec.CommandContext(t.Context(), "setpriv", "--reuid="+nobody, "--regid="+nobody, "--clear-groups", program(t))
+	cmd.Env = []string{task + "=" + what}
+	cmd.Dir = "/"
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		t.Fatalf("as another user: %v: %s", err, failed.Stderr)
+	}
+	if err != nil {
+		t.Fatalf("as another user: %v", err)
+	}
+	return string(out)
+}
+
+// program is a copy of this binary which others may run.
+func program(t testing.TB) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "ratchet-other-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	to := filepath.Join(dir, "program")
+	if err := os.Link(exe, to); err != nil {
+		b, e := os.ReadFile(exe)
+		if err := errors.Join(e, os.WriteFile(to, b, 0o755)); err != nil { //nolint:gosec // others run it
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(to, 0o755)); err != nil { //nolint:gosec // the same
+		t.Fatal(err)
+	}
+	return to
+}

@@ -1,0 +1,97 @@
+package access
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// passwordFile is the name of the file in a data directory. Its first line is what clients must send.
+const passwordFile = "password"
+
+// PasswordPath is where the password of a data directory is.
+func PasswordPath(data string) string { return filepath.Join(data, passwordFile) }
+
+// Read is the password in a data directory; empty if there is none.
+func Read(data string) (string, error) {
+	b, err := os.ReadFile(PasswordPath(data))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	if first = strings.TrimSpace(first); first == "" {
+		return "", fmt.Errorf("read the password: the first line of %s is empty; write one or delete the file", PasswordPath(data))
+	}
+	return first, nil
+}
+
+// Password is the one in a data directory. Where there is none and the system does not tell users apart, one is made.
+func Password(data string) (string, error) {
+	password, err := Read(data)
+	if err != nil || password != "" || Tells() {
+		return password, err
+	}
+	return generate(data)
+}
+
+// generate writes a password that only this user can read, all of it at once. Of two at a time the first one stays.
+func generate(data string) (string, error) {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return "", fmt.Errorf("make a password: %w; choose another directory with --data", err)
+	}
+	f, err := os.CreateTemp(data, passwordFile+"-") // 0600
+	if err != nil {
+		return "", fmt.Errorf("make a password: %w", err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // it has its name by then, or is not needed
+	_, err = f.WriteString(rand.Text() + "\n")
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("make a password: %w", err)
+	}
+	if err := os.Link(f.Name(), PasswordPath(data)); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", fmt.Errorf("make a password: %w", err)
+	}
+	return Read(data)
+}
+
+// Share writes the password of one data directory, if there is one, into another.
+func Share(from, to string) error {
+	password, err := Password(from)
+	if err != nil || password == "" {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return fmt.Errorf("share the password: %w", err)
+	}
+	if err := os.WriteFile(PasswordPath(to), []byte(password+"\n"), 0o600); err != nil {
+		return fmt.Errorf("share the password: %w", err)
+	}
+	return nil
+}
+
+// MayListen refuses an address that other machines reach, without a password, or in plain text unless that was asked for.
+// flag is the one that chose the address.
+func MayListen(flag string, addr net.Addr, data, password string, plaintext bool) error {
+	switch {
+	case Loopback(addr):
+		return nil
+	case password == "":
+		return fmt.Errorf("%s: other machines reach %s and could read and change everything; set a password in %s or use 127.0.0.1", flag, addr, PasswordPath(data))
+	case !plaintext:
+		return fmt.Errorf("%s: passwords and data would cross the network to %s in plain text; listen on 127.0.0.1 behind a proxy that speaks TLS, or say --plaintext", flag, addr)
+	}
+	return nil
+}
+
+// Loopback reports whether only this machine reaches an address.
+func Loopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}

@@ -1,0 +1,136 @@
+package cage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"syscall"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
+)
+
+// What every process with the engine in it needs, beside its data and its library.
+var (
+	// readable are the loader's and the C library's files, and what the engine asks about the machine and itself.
+	readable = []string{
+		"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/usr/share/locale",
+		"/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/hosts", "/etc/resolv.conf",
+		"/dev/urandom", "/dev/random",
+		"/proc/self", "/proc/sys/vm/overcommit_memory",
+		"/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage",
+	}
+	// writable is where output goes that nobody wants.
+	writable = []string{os.DevNull}
+	// loaders start a program that is not static, this one.
+	loaders = []string{"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"}
+)
+
+// version is that of the kernel's Landlock; 0 without.
+func version() int {
+	abi, err := ll.LandlockGetABIVersion()
+	if err != nil {
+		return 0
+	}
+	return abi
+}
+
+// Enter restricts the process and executes its program again, with the same arguments. It returns nil inside, where the
+// kernel knows no Landlock, and an error if the process could not be restricted.
+func Enter(w Walls) error {
+	if Inside() {
+		return stands()
+	}
+	if slices.Contains(Missing(), layers[0].Name) {
+		return nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	env, err := w.keep()
+	if err != nil {
+		return err
+	}
+	// Never unlocked: the thread is restricted from here on, and nothing else may run on it.
+	runtime.LockOSThread()
+	if err := restrict(w, exe); err != nil {
+		return fmt.Errorf("restrict this process: %w", err)
+	}
+	if w.WithParent {
+		// The wish was the first thread's, and this one takes its place.
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+			return fmt.Errorf("end with the parent: %w", err)
+		}
+	}
+	return fmt.Errorf("execute %s again: %w", exe, syscall.Exec(exe, os.Args, append(env, inside+"=1")))
+}
+
+// keep leaves the files open for the next program and returns the environment that names them. It does not use Fd, which would
+// make an accept on a listening socket wait where nothing wakes it.
+func (w Walls) keep() ([]string, error) {
+	env := slices.Clone(w.Env)
+	for name, f := range w.Keep {
+		raw, err := f.SyscallConn()
+		if err != nil {
+			return nil, fmt.Errorf("keep %s open: %w", f.Name(), err)
+		}
+		var failed error
+		err = raw.Control(func(fd uintptr) {
+			_, failed = unix.FcntlInt(fd, unix.F_SETFD, 0)
+			env = append(env, fmt.Sprintf("%s=%d", name, fd))
+		})
+		if err := errors.Join(err, failed); err != nil {
+			return nil, fmt.Errorf("keep %s open: %w", f.Name(), err)
+		}
+	}
+	return env, nil
+}
+
+// restrict restricts this thread.
+func restrict(w Walls, exe string) error {
+	const read, execute = ll.AccessFSReadFile | ll.AccessFSReadDir, ll.AccessFSExecute
+	own := landlock.V11.HandledAccessFS &^ (execute | ll.AccessFSMakeChar | ll.AccessFSMakeBlock | ll.AccessFSIoctlDev | ll.AccessFSResolveUnix)
+	fd, flags, err := landlock.V11.BestEffort().NewRulesetFD(
+		landlock.PathAccess(own, w.Data),
+		landlock.PathAccess(ll.AccessFSReadFile, w.Library),
+		landlock.PathAccess(ll.AccessFSReadFile|execute, append(loaders, exe)...).IgnoreIfMissing(),
+		landlock.PathAccess(read, existing(readable, true)...),
+		landlock.PathAccess(ll.AccessFSReadFile, existing(readable, false)...),
+		landlock.RWFiles(writable...),
+	)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }() // the domain stays
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("give up new privileges: %w", err)
+	}
+	return ll.LandlockRestrictSelf(fd, flags)
+}
+
+// existing are the directories or the files among paths: a right about directories is an error for a file.
+func existing(paths []string, dirs bool) []string {
+	var found []string
+	for _, p := range paths {
+		if fi, err := os.Stat(p); err == nil && fi.IsDir() == dirs {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// stands looks whether the restriction holds: the root directory is nobody's data.
+func stands() error {
+	f, err := os.Open("/")
+	if errors.Is(err, unix.EACCES) {
+		return nil
+	}
+	if err == nil {
+		_ = f.Close() // it was only looked at
+	}
+	return ErrOutside
+}
