@@ -530,7 +530,8 @@ func names(t *testing.T, b *bus.Bus) {
 }
 
 func publish(t *testing.T, b *bus.Bus) {
-	lax := changed(t, "min_sales_in_year: 1", "min_sales_in_year: 0", "min_profit_cents: 300", "min_profit_cents: -100000", "min_roi_percent: 0", "min_roi_percent: -100")
+	lax := changed(t, "min_sales_in_year: 1", "min_sales_in_year: 0", "min_profit_cents: 300", "min_profit_cents: -100000", "min_roi_percent: 0", "min_roi_percent: -100",
+		"max_loss_chance: 0.40", "max_loss_chance: 0.9999", "min_n_eff: 2", "min_n_eff: 0")
 	r := run(t, b, replay.Options{Look: pipeline.LookPeek, Rules: lax, Run: "lax"})
 	if r.Sums.NewCount == 0 {
 		t.Fatalf("nothing newly passes: %s", encode(t, r.Sums))
