@@ -154,7 +154,8 @@ const (
 	SchemaResponse  = "response.v1"
 	SchemaAttempt   = "attempt.v1"
 	SchemaVerdict   = "verdict.v1"
-	SchemaDeal      = "deal.v1"
+	SchemaDeal      = "deal.v2"
+	SchemaDealV1    = "deal.v1" // with a list price in place of an estimate; still read
 	SchemaLedger    = "ledger.v1"
 	SchemaDead      = "dead.v1"
 )

@@ -85,6 +85,9 @@ func (m Stored) Decode(schema string, v any) error {
 	return nil
 }
 
+// Schema is what the message says that its body is; "" where it does not.
+func (m Stored) Schema() string { return m.head(HeaderSchema) }
+
 // head is a header's first value; "" when it is absent.
 func (m Stored) head(name string) string {
 	if v := m.Header[name]; len(v) > 0 {

@@ -32,7 +32,7 @@ func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 		asins[0]: oldDeal(asins[0], w.Survivor.CreationDate, d.Env.Now(), answer),
 		asins[1]: oldDeal(asins[1], w.Survivor.CreationDate, d.Env.Now(), "999999"), // its answer has left the stream
 	} {
-		m, err := bus.Encode(pipeline.SubjectDeal(1, 2, asin), pipeline.SchemaDeal, "deal:old-"+asin, "old-"+asin, body)
+		m, err := bus.Encode(pipeline.SubjectDeal(1, 2, asin), pipeline.SchemaDealV1, "deal:old-"+asin, "old-"+asin, body)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,6 +58,10 @@ type Deal struct {
 	AllInCents  *int64      `json:"all_in_cost_cents"`
 	AmazonFees  *int64      `json:"amazon_fees_cents"`
 	FeesAssumed *bool       `json:"fees_assumed"`
+	Referral    *bool       `json:"referral_assumed"`
+	FBAFee      *bool       `json:"fba_fee_assumed"`
+	ClosingFee  *bool       `json:"closing_fee_assumed"`
+	OtherBand   *bool       `json:"fba_fee_other_band"` // Keepa's fee is for another band of prices
 	RuleSet     string      `json:"rule_set"`
 	Tokens      int         `json:"tokens"`       // what all looks of it cost
 	ResponseIDs []string    `json:"response_ids"` // the stored answers: nats stream get RESPONSES ID

@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/deal"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
@@ -43,6 +44,7 @@ type ExplainedLook struct {
 	Expected *int64           `json:"expected_value_cents"`
 	Tier     pipeline.Tier    `json:"tier,omitempty"`
 	Rules    []ExplainedRule  `json:"rules"`
+	Deal     *deal.Deal       `json:"deal,omitempty"` // what the commit accepts, and what it rests on
 }
 
 // LiveVerdict is what the pipeline decided at the look.
@@ -227,7 +229,7 @@ func (l *ExplainedLook) explain(j *verdict.Judge, row keepa.DealRow, p *keepa.Pr
 	default:
 		f = j.Commit(row, *p, sellers, at)
 	}
-	l.Outcome, l.Reason, l.Tier = f.Outcome, f.Reason, f.Tier
+	l.Outcome, l.Reason, l.Tier, l.Deal = f.Outcome, f.Reason, f.Tier, f.Deal
 	if f.ProfitKnown {
 		l.Profit = &f.ProfitCents
 	}

@@ -53,6 +53,9 @@ func (l ExplainedLook) write(p *lines, domain int) {
 			p.f("  %s: %s\n", r.Reason, r.Says)
 		}
 	}
+	if l.Deal != nil {
+		writeSum(p, *l.Deal)
+	}
 }
 
 // headline is the look, what comes of it and what it rests on.

@@ -17,13 +17,18 @@ func (s Story) writeSum(p *lines) {
 		if v.Run != pipeline.RunLive || v.Verdict.Deal == nil || json.Unmarshal(v.Verdict.Deal, &d) != nil || d.Extraction != deal.Extraction {
 			continue
 		}
-		p.f("\nThe deal of %s, as a sum\n", d.DecidedAt.Format("2006-01-02 15:04:05"))
-		for _, l := range sumOf(d) {
-			p.f("  %s\t%s\t%s\n", l.name, l.amount, l.note)
-		}
-		p.f("\n")
+		writeSum(p, d)
 		return
 	}
+}
+
+// writeSum prints a deal as a sum.
+func writeSum(p *lines, d deal.Deal) {
+	p.f("\nThe deal of %s, as a sum\n", d.DecidedAt.Format("2006-01-02 15:04:05"))
+	for _, l := range sumOf(d) {
+		p.f("  %s\t%s\t%s\n", l.name, l.amount, l.note)
+	}
+	p.f("\n")
 }
 
 // sumLine is one line of a deal's sum.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/keepasim"
 )
 
@@ -79,6 +80,7 @@ func items(b keepasim.Books, kind string) int {
 
 // String tells people how the orders compare.
 func (o Orders) String() string {
-	return fmt.Sprintf("by the truth the deals make $%.0f; on the same tokens random order makes $%.0f, and one that knows every truth $%.0f: %.0f %% of the way",
-		float64(o.OursCents)/100, float64(o.RandomCents)/100, float64(o.KnowingCents)/100, 100*o.Covered)
+	money := keepa.DomainCom.Currency().Format
+	return fmt.Sprintf("by the truth the deals make %s; on the same tokens random order makes %s, and one that knows every truth %s: %.0f %% of the way",
+		money(int64(o.OursCents)), money(int64(o.RandomCents)), money(int64(o.KnowingCents)), 100*o.Covered)
 }

@@ -62,7 +62,11 @@ func ReadVersion(m pipeline.Stored) (Version, error) {
 	if v.Origin, err = m.Origin(); err != nil {
 		return v, err
 	}
-	if err := m.Decode(pipeline.SchemaDeal, &v.Members); err != nil {
+	schema := pipeline.SchemaDeal
+	if m.Schema() == pipeline.SchemaDealV1 {
+		schema = pipeline.SchemaDealV1 // its members that are still there have the same names
+	}
+	if err := m.Decode(schema, &v.Members); err != nil {
 		return v, err
 	}
 	var typed struct {

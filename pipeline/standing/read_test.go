@@ -44,14 +44,15 @@ func TestWhatCannotBeReadIsBuriedForAReason(t *testing.T) {
 	early := func(m pipeline.Stored) pipeline.Stored { m.StoredAt = time.Unix(0, 0).UTC(); return m }
 	version := func(m pipeline.Stored) error { _, err := standing.ReadVersion(m); return err }
 	verdict := func(m pipeline.Stored) error { _, err := standing.ReadVerdict(m); return err }
-	const dealV1, verdictV1 = pipeline.SchemaDeal, pipeline.SchemaVerdict
+	const dealV1, verdictV1 = pipeline.SchemaDealV1, pipeline.SchemaVerdict
 	for _, c := range []struct {
 		name   string
 		read   func(pipeline.Stored) error
 		m      pipeline.Stored
 		reason string
 	}{
-		{"a version", version, stored(dealV1, aVersion), ""},
+		{"a version", version, stored(pipeline.SchemaDeal, aVersion), ""},
+		{"a version of before", version, stored(dealV1, aVersion), ""},
 		{"a verdict", verdict, stored(verdictV1, aVerdict), ""},
 		{"a time that cannot be read", version, stored(dealV1, aVersion, pipeline.HeaderAt, "yesterday"), pipeline.UnknownMessage},
 		{"although the body says a better one", verdict, stored(verdictV1, aVerdict, pipeline.HeaderAt, "yesterday"), pipeline.UnknownMessage},
@@ -59,8 +60,8 @@ func TestWhatCannotBeReadIsBuriedForAReason(t *testing.T) {
 		{"stored before there were streams", verdict, early(stored(verdictV1, aVerdict)), pipeline.BadRow},
 		{"no schema", version, stored("", aVersion), pipeline.UnknownSchema},
 		{"another stream's schema", version, stored(verdictV1, aVersion), pipeline.UnknownSchema},
-		{"a later schema", version, stored("deal.v2", aVersion), pipeline.UnknownSchema},
-		{"first of all a time that cannot be read", version, stored("deal.v2", `{`, pipeline.HeaderAt, "?"), pipeline.UnknownMessage},
+		{"a later schema", version, stored("deal.v3", aVersion), pipeline.UnknownSchema},
+		{"first of all a time that cannot be read", version, stored("deal.v3", `{`, pipeline.HeaderAt, "?"), pipeline.UnknownMessage},
 		{"nothing", version, stored(dealV1, ``), pipeline.BadMessage},
 		{"null", version, stored(dealV1, `null`), pipeline.BadMessage},
 		{"half a version", version, stored(dealV1, aVersion[:20]), pipeline.BadMessage},

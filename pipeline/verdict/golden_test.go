@@ -66,8 +66,9 @@ func decidedProducts(t *testing.T, j *Judge) map[string]string {
 			e := views[0].Evidence
 			parts = append(parts, fmt.Sprintf("copies=%d sales=%d/%d year=%d n_eff=%.2f", views[0].Copies, e.SaleCount, e.Falls, e.SalesInYear, e.NEff))
 		}
-		if d := commit.Deal; d != nil {
-			parts = append(parts, fmt.Sprintf("sale=%d..%d..%d loss=%.4f cap=%s", d.SalePriceLowCents, d.SalePriceCents, d.SalePriceHighCents, d.LossChance, d.CapBy))
+		if f, err := j.explained(pipeline.LookCommit, &row, &p, nil, at); err == nil && f.view.Outcome != nil {
+			o := f.view.Outcome
+			parts = append(parts, fmt.Sprintf("sale=%d..%d..%d even=%d loss=%.4f cap=%s", o.LowCents, o.SaleCents, o.HighCents, o.BreakevenCents, o.LossChance, o.CapBy))
 		}
 		out["product "+mark(body)] = strings.Join(parts, "; ")
 	}

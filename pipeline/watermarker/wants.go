@@ -94,6 +94,6 @@ func named(read bus.Read, id pipeline.Identity, wants []string) (bus.Message, bo
 	}
 	body["queries"] = names
 	work := read.Header.Get(pipeline.HeaderWorkID)
-	m, err := bus.Encode(read.Subject, pipeline.SchemaDeal, fmt.Sprintf("deal:%s:for:%s", work, names), work, body)
+	m, err := bus.Encode(read.Subject, read.Header.Get(pipeline.HeaderSchema), fmt.Sprintf("deal:%s:for:%s", work, names), work, body)
 	return m, true, err
 }
