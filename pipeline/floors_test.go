@@ -41,6 +41,7 @@ var floors = []floor{
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing", "pipeline/backtest"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
+	{name: "who gets in, and what comes out", packages: []string{"pipeline/embedded/access", "pipeline/embedded/cage"}},
 	{name: "doors", packages: []string{"pipeline/bus", "pipeline/warehouse", "pipeline/embedded/..."}},
 	{name: "messages", packages: []string{"pipeline/post"}},
 	{name: "money and memory", packages: []string{"pipeline/purse", "pipeline/answers", "pipeline/memory"}},
@@ -63,12 +64,14 @@ var sideways = map[string]string{
 	"pipeline/embedded/clickhouse -> pipeline/embedded/clickhouse/httpd":        "the supervised child is the engine behind its HTTP interface",
 	"pipeline/embedded/clickhouse/chtest -> pipeline/embedded/clickhouse":       "the test server is the supervised child itself",
 	"pipeline/embedded/clickhouse/httpd -> pipeline/embedded/clickhouse/engine": "requests are answered by the engine",
+	"pipeline/embedded/clickhouse/httpd -> pipeline/embedded/sqlcheck":          "requests are checked by the engine's parser",
+	"pipeline/embedded/sqlcheck -> pipeline/embedded/clickhouse/engine":         "statements are checked by the engine's parser",
 	"test/desk -> test/streams":              "the desk's NATS is every test's",
 	"test/captured/decoded -> test/captured": "decoded answers are captured ones",
 }
 
 // aside are packages for tests: only _test.go files may import them.
-var aside = []string{"pipeline/embedded/clickhouse/chtest", "test/..."}
+var aside = []string{"pipeline/embedded/clickhouse/chtest", "pipeline/embedded/access/accesstest", "test/..."}
 
 // harmless are the imports that a pure floor may use: they compute.
 var harmless = []string{
@@ -102,6 +105,9 @@ var web = map[string]string{
 	"pipeline/embedded/clickhouse":        "waits for the engine's endpoint",
 	"pipeline/embedded/clickhouse/httpd":  "serves the engine's endpoint",
 	"pipeline/embedded/clickhouse/chtest": "asks a hanging engine what it does",
+	"pipeline/embedded/access":            "refuses what pages send",
+	"pipeline/embedded/access/accesstest": "asks as another user",
+	"pipeline/embedded/natsd":             "serves NATS's monitoring",
 	"pipeline/console":                    "posts new deals to a webhook",
 	"pipeline/soak":                       "serves the simulated Keepa to processes",
 	"cmd/keepasim":                        "listens for the simulated Keepa",

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -109,7 +110,7 @@ func (o *ServeOptions) enter(l net.Listener) (password string, err error) {
 	}
 	defer func() { _ = socket.Close() }() // l is another one of it
 	// The engine takes its time zone from the environment when it is loaded.
-	env := append(engineEnv(os.Environ()), "TZ=UTC", "CHDB_LIB_PATH="+o.Lib)
+	env := append(engineEnv(new(exec.Cmd).Environ()), "TZ=UTC", "CHDB_LIB_PATH="+o.Lib)
 	keep := map[string]*os.File{inherited: socket}
 	if err := cage.Enter(cage.Walls{Data: o.Data, Library: o.Lib, Env: env, Keep: keep, WithParent: os.Getenv(inherited) != ""}); err != nil {
 		return "", err
