@@ -243,6 +243,48 @@ func checkMonotone(t rapid.TB, name string, j *Judge, p keepa.Product, cut int, 
 	return 0
 }
 
+// copyCheaperBy is the product with the offer of one seller lower by so many cents; Keepa's used price follows where the
+// offer is the cheapest now.
+func copyCheaperBy(p keepa.Product, seller string, cut int) keepa.Product {
+	stats := *p.Stats
+	stats.Current = slices.Clone(stats.Current)
+	p.Offers = slices.Clone(p.Offers)
+	for i, o := range p.Offers {
+		if o.SellerID != seller || o.Price == nil {
+			continue
+		}
+		lower := max(1, *o.Price-cut)
+		p.Offers[i].Price = &lower
+		if used, ok := stats.Current.Price(keepa.Used); ok && int64(lower) < used {
+			stats.Current[keepa.Used] = lower
+		}
+	}
+	p.Stats = &stats
+	return p
+}
+
+func TestALowerPriceOfTheBoughtCopyAloneNeverTurnsADealIntoAReject(t *testing.T) {
+	t.Parallel()
+	j, deals := defaultJudge(t), 0
+	many(t, func(t *rapid.T) {
+		p := decodeDrawn(t, drawProduct(t).body)
+		before := j.Commit(rowOf(p), p, nil, now)
+		if before.Deal == nil || before.Deal.SellerID == "" {
+			return
+		}
+		deals++
+		lower := copyCheaperBy(p, before.Deal.SellerID, rapid.IntRange(1, 400).Draw(t, "cut"))
+		after := j.Commit(rowOf(lower), lower, nil, now)
+		if after.Outcome != pipeline.Accept || after.ProfitCents < before.ProfitCents {
+			t.Fatalf("the copy of %s is cheaper, and it is %s (%s), profit from %d to %d", before.Deal.SellerID, after.Outcome, after.Reason,
+				before.ProfitCents, after.ProfitCents)
+		}
+	})
+	if deals == 0 {
+		t.Error("no product was a deal: the law was not tested")
+	}
+}
+
 // withThumbs is the judge with every rule of thumb switched on.
 func withThumbs(j *Judge) *Judge {
 	for _, r := range j.Rules() {
