@@ -29,7 +29,7 @@ var daemons = []string{"tokend", "watermarker", "peeker", "committer", "recorder
 // process are the variables that every process reads before its Config.
 var process = []variable{
 	{name: "CLICKHOUSE_PASSWORD_FILE", doc: "Names a file that holds CLICKHOUSE_PASSWORD."},
-	{name: "KEEPA_API_KEY_FILE", doc: "Names a file that holds KEEPA_API_KEY; for the daemons."},
+	{name: "KEEPA_API_KEY_FILE", doc: "Names a file that holds KEEPA_API_KEY. `ratchet up` and `doctor` read both."},
 	{name: "NATS_PASSWORD_FILE", doc: "Names a file that holds NATS_PASSWORD."},
 	{name: "LOG_LEVEL", preset: "info", doc: "The least a log line must matter: debug, info, warn or error. `ratchet` starts at warn."},
 	{name: "NO_COLOR", doc: "Set to anything: no colours on a terminal."},

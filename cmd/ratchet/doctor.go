@@ -25,7 +25,6 @@ type doctorCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
 	Data          string `help:"Data directory." placeholder:"DIR"`
-	Key           string `help:"" env:"KEEPA_API_KEY" hidden:""`
 	KeepaURL      string `help:"" env:"KEEPA_URL" hidden:"" default:"https://api.keepa.com"`
 }
 
@@ -163,10 +162,14 @@ func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
 		return says, err
 	}
 	env := a.env
-	if c.Key == "" {
+	key, set, err := daemon.Find(env.Lookup, "KEEPA_API_KEY")
+	if err != nil {
+		return "", err
+	}
+	if !set {
 		return "KEEPA_API_KEY is not set: `ratchet up` uses the simulated Keepa", nil
 	}
-	g, err := gateway.New(gateway.Config{URL: c.KeepaURL, Key: daemon.Secret(c.Key), Timeout: 10 * time.Second}, env)
+	g, err := gateway.New(gateway.Config{URL: c.KeepaURL, Key: key, Timeout: 10 * time.Second}, env)
 	if err != nil {
 		return "", err
 	}

@@ -76,7 +76,7 @@ func TestQueriesImportPrintsWhatAPastedQueryBecame(t *testing.T) {
 }
 
 func TestWhatTheLooksCannotDecideIsRefusedBeforeATokenIsSpent(t *testing.T) {
-	t.Setenv("KEEPA_API_KEY", "")
+	unset(t, "KEEPA_API_KEY")
 	t.Setenv("RULES", "")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "new.json")

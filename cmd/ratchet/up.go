@@ -21,7 +21,8 @@ const (
 
 type upCmd struct {
 	Data        string  `help:"Data directory (default: ~/.local/share/ratchet)." placeholder:"DIR"`
-	Simulate    bool    `help:"Use the simulated Keepa even if KEEPA_API_KEY is set."`
+	Simulate    bool    `help:"Use the simulated Keepa even if KEEPA_API_KEY is set." xor:"live"`
+	Live        bool    `help:"Use the real Keepa or end: without KEEPA_API_KEY nothing starts. For units and scripts." xor:"live"`
 	Captured    string  `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
 	Speed       float64 `help:"Pipeline seconds per second; simulated time only." default:"1"`
 	For         span    `help:"Stop after this much pipeline time and print the report (90m, 24h, 7d …)." placeholder:"D"`
@@ -35,7 +36,6 @@ type upCmd struct {
 	Seed        uint64  `help:"Seed of the simulated catalogue." default:"1"`
 	Query       string  `help:"A deal query for this start, as a file or as Keepa's web page shows it; - reads the standard input (default: QUERIES, else used books)." placeholder:"FILE"`
 	NoPeek      bool    `help:"A commit for every candidate, to see what the peek saves."`
-	Key         string  `help:"" env:"KEEPA_API_KEY" hidden:""`
 	KeepaURL    string  `help:"" env:"KEEPA_URL" hidden:""`
 	Queries     string  `help:"" env:"QUERIES" hidden:""`
 	Rules       string  `help:"" env:"RULES" hidden:""`
@@ -118,8 +118,12 @@ func (c upCmd) watch(a *app, box *onebox.Box) error {
 }
 
 func (c upCmd) options(a *app) (onebox.Options, error) {
+	key, err := c.key(a)
+	if err != nil {
+		return onebox.Options{}, err
+	}
 	o := onebox.Options{
-		Data: c.Data, Key: daemon.Secret(c.Key), KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
+		Data: c.Data, Key: key, KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
 		NATSAddr: c.NATS, Monitor: c.NATSMonitor, Plaintext: c.Plaintext, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
 		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: onebox.FullBucket, SkipPeek: c.NoPeek,
 		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
@@ -136,7 +140,7 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 		if fi, err := os.Stat(c.Captured); err != nil || !fi.IsDir() {
 			return o, daemon.Usagef("--captured: %s is not a directory", c.Captured)
 		}
-	case c.Simulate || c.Key == "":
+	case c.Simulate || key == "":
 		o.World = onebox.Simulated
 	default:
 		o.World = onebox.Real
@@ -163,4 +167,19 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 		o.Settings = map[string]string{"QUERIES": queries}
 	}
 	return o, checkQueries(a.ctx, a, queries, c.Rules)
+}
+
+// key is the key of the real Keepa; "" where the simulated one is meant.
+func (c upCmd) key(a *app) (daemon.Secret, error) {
+	if c.Simulate || c.Captured != "" {
+		return "", nil
+	}
+	key, set, err := daemon.Find(a.env.Lookup, "KEEPA_API_KEY")
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w (--simulate uses the simulated Keepa)", err)
+	case c.Live && !set:
+		return "", daemon.Usagef("--live: set KEEPA_API_KEY, or KEEPA_API_KEY_FILE to a file that holds it")
+	}
+	return key, nil
 }

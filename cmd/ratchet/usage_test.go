@@ -12,8 +12,49 @@ import (
 	"ratchet/pipeline/daemon"
 )
 
+// unset leaves a variable out of the environment until the test ends.
+func unset(t *testing.T, name string) {
+	t.Helper()
+	t.Setenv(name, "") // which restores it at the end
+	if err := os.Unsetenv(name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNobodyTakesTheSimulationForTheRealKeepa(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		env  map[string]string
+		args []string
+		says string
+	}{
+		"a key that is set and empty": {map[string]string{"KEEPA_API_KEY": ""}, nil, "set KEEPA_API_KEY"},
+		"--live without a key":        {nil, []string{"--live"}, "set KEEPA_API_KEY"},
+		"a file without a key":        {map[string]string{"KEEPA_API_KEY_FILE": empty}, nil, "set KEEPA_API_KEY"},
+		"a file that is not there":    {map[string]string{"KEEPA_API_KEY_FILE": empty + "no"}, nil, "KEEPA_API_KEY_FILE"},
+		"both worlds at once":         {nil, []string{"--live", "--simulate"}, "--simulate"},
+		"a key as a flag":             {nil, []string{"--key", "k"}, "--key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			unset(t, "KEEPA_API_KEY")
+			unset(t, "KEEPA_API_KEY_FILE")
+			for variable, value := range c.env {
+				t.Setenv(variable, value)
+			}
+			var out, errOut bytes.Buffer
+			args := append([]string{"up", "--data", t.TempDir(), "--for", "1s"}, c.args...)
+			if code := run(args, &out, &errOut); code != daemon.ExitUsage || !strings.Contains(errOut.String(), c.says) {
+				t.Errorf("exit code %d, says %q", code, errOut.String())
+			}
+		})
+	}
+}
+
 func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
-	t.Setenv("KEEPA_API_KEY", "")
+	unset(t, "KEEPA_API_KEY")
 	t.Setenv("NATS_URL", "nats://127.0.0.1:9")
 	for _, c := range []struct {
 		args []string
