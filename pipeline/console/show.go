@@ -156,13 +156,6 @@ func padded(cells []string) string {
 	return b.String() + "\n"
 }
 
-func percent(f *float64) string {
-	if f == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%.0f %%", *f)
-}
-
 func decimal(f *float64) string {
 	if f == nil {
 		return ""

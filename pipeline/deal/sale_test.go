@@ -108,7 +108,7 @@ func TestTheShipCreditEndsWhereUsedIncludesShipping(t *testing.T) {
 func drawHistories(t *rapid.T) Histories {
 	h := Histories{Known: true}
 	at := before(rapid.IntRange(100, 900).Draw(t, "days") * days)
-	n, rank := 4, 500_000
+	n := 4
 	add := func(s *keepa.Series, v int) { *s = append(*s, keepa.Point{At: at, Value: v, Shipping: -1}) }
 	for range rapid.IntRange(0, 60).Draw(t, "events") {
 		at += keepa.Minute(rapid.SampledFrom([]int{1, 30, 300, 400, 1439, 1440, 1441, 9 * days, 40 * days}).Draw(t, "step"))
@@ -125,8 +125,7 @@ func drawHistories(t *rapid.T) Histories {
 			n = max(-1, n+rapid.IntRange(-2, 2).Draw(t, "count"))
 			add(&h.CountUsed, n)
 		case 1, 2:
-			rank = rapid.SampledFrom([]int{-1, 300_000, 449_999, 450_000, 500_000, 900_000}).Draw(t, "rank")
-			add(&h.Rank, rank)
+			add(&h.Rank, rapid.SampledFrom([]int{-1, 300_000, 449_999, 450_000, 500_000, 900_000}).Draw(t, "rank"))
 		default:
 			add(&h.Used, rapid.SampledFrom([]int{-1, 1500, 2000, 9000}).Draw(t, "used"))
 		}
