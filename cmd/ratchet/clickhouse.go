@@ -15,7 +15,7 @@ import (
 
 // clickhouseCmd is also what `ratchet up` runs as its child process.
 type clickhouseCmd struct {
-	Lib       string `help:"A libchdb.so got another way (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	Lib       string `help:"The libchdb.so to use (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	Data      string `help:"Data directory of the engine (default: ~/.local/share/ratchet/clickhouse). That of ratchet up --data DIR is DIR/real/clickhouse or DIR/simulated/clickhouse." placeholder:"DIR"`
 	Addr      string `help:"Address to serve (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
 	Plaintext bool   `help:"Serve an address that other machines reach without TLS; it needs a password, the first line of DIR/password."`

@@ -28,7 +28,7 @@ type upCmd struct {
 	For         span    `help:"Stop after this much pipeline time and print the report (90m, 24h, 7d …)." placeholder:"D"`
 	Clickhouse  string  `help:"embedded, none, or the URL of a server (CLICKHOUSE_URL)." env:"CLICKHOUSE_URL" default:"embedded"`
 	CHAddr      string  `name:"clickhouse-addr" help:"Address of the embedded ClickHouse (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
-	CHLib       string  `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	CHLib       string  `name:"clickhouse-lib" help:"The libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
 	Plaintext   bool    `help:"Serve addresses that other machines reach without TLS; they need a password, the first line of DIR/password."`

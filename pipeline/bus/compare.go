@@ -153,7 +153,7 @@ func (c *comparison[C]) field(name string, have, want any, sev Severity, set fun
 	}
 }
 
-// limit compares what has a most; below 1 there is none.
+// limit compares a value that has an upper bound; below 1 means no bound.
 func (c *comparison[C]) limit(name string, have, want int64, word func(int64) string, sev Severity, set func(*C)) {
 	have, want = max(have, 0), max(want, 0)
 	if have == want {

@@ -32,7 +32,7 @@ func (c Config) checkIdentity() error {
 // listen to.
 func (c Config) identity(name string) ([]nats.Option, error) {
 	if roles.Inbox(c.User) != roles.Inbox("") {
-		name = c.User // whoever connects as a role has its inbox
+		name = c.User // a connection with the user of a role gets the inbox of that role
 	}
 	opts := []nats.Option{nats.CustomInboxPrefix(roles.Inbox(name))}
 	switch {

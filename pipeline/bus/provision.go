@@ -176,7 +176,7 @@ func refused(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == 10052
 }
 
-// unready are the codes of a cluster that is not whole: no suitable peers, no leader of the servers, replicas > 1 without
+// unready are the codes of a cluster that is incomplete: no suitable peers, no leader of the servers, replicas > 1 without
 // a cluster.
 var unready = []jetstream.ErrorCode{10005, 10008, 10074}
 

@@ -30,10 +30,6 @@ func (w *worker) enrich(ctx context.Context, u work.Unit, product answers.Answer
 	return f, errors.Join(err, w.close(ctx, spent+cost, newest))
 }
 
-// sellerRounds is how many sellers one commit asks for at most: a seller that the rules refuse leaves the next
-// copy to be looked at, and its seller.
-const sellerRounds = 3
-
 // askSellers finds or buys the seller of the copy that the deal would buy, and again while what is known of it
 // makes another copy the best.
 func (w *worker) askSellers(ctx context.Context, u work.Unit, spent int, last *pipeline.Reading, f *fact) (int, *pipeline.Reading, error) {
@@ -42,7 +38,7 @@ func (w *worker) askSellers(ctx context.Context, u work.Unit, spent int, last *p
 	}
 	cost, newest := 0, last
 	var ids []string
-	for range sellerRounds {
+	for range ruling.SellerRounds {
 		evidence := make([]ruling.Answer, len(f.Sellers))
 		for i, s := range f.Sellers {
 			evidence[i] = s.Evidence()

@@ -42,14 +42,14 @@ type point struct{ log, weight float64 }
 
 // Evidence is what the histories say of the selling side, whatever copy is bought.
 type Evidence struct {
-	Falls, Undone, Pending int
-	SaleCount              int // in all years
-	SalesInYear            int
-	SaleDays180            int     // days of the last 180 with a sale
-	LastSales              []Sale  // newest first, three at most
-	NEff                   float64 // weight of the sales; meaningless without points
-	PerMonth               float64 // how many of ours would sell in a month
-	Finding                Finding // whether the prices include shipping
+	Falls       int // of the used count, sold or not
+	SaleCount   int // in all years
+	SalesInYear int
+	SaleDays180 int     // days of the last 180 with a sale
+	LastSales   []Sale  // newest first, three at most
+	NEff        float64 // weight of the sales; meaningless without points
+	PerMonth    float64 // how many of ours would sell in a month
+	Finding     Finding // whether the prices include shipping
 
 	points []point
 }
@@ -62,7 +62,7 @@ func (m *Memory) gather(h Histories, c Credit, now time.Time) *Evidence {
 // evidence is what sales and asking prices up to now come to.
 func evidence(sales Sales, used keepa.Series, c Credit, now time.Time) *Evidence {
 	e := &Evidence{
-		Falls: sales.Falls, Undone: sales.Undone, Pending: sales.Pending, SaleCount: len(sales.All),
+		Falls: sales.Falls, SaleCount: len(sales.All),
 		SalesInYear: len(sales.Since(365*24*time.Hour, now)), SaleDays180: sales.DaysWithSale(now), LastSales: sales.Last(3), Finding: c.Finding,
 	}
 	e.PerMonth = ourShare * (float64(e.SalesInYear) + priorSales) / 12

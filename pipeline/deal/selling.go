@@ -152,9 +152,16 @@ func (u UsedFBA) NewLanded(price *int64, now time.Time) *int64 {
 // buyBox is the Buy Box price with shipping, where it is young enough; nil without one.
 func buyBox(p *keepa.Product, now time.Time) *int64 {
 	h, err := p.Series(keepa.BuyBox)
-	at := keepa.FromTime(now)
+	if err != nil {
+		return nil
+	}
+	return buyBoxOf(h, keepa.FromTime(now))
+}
+
+// buyBoxOf is the Buy Box price with shipping in its history at the minute, where it is young enough.
+func buyBoxOf(h keepa.Series, at keepa.Minute) *int64 {
 	point, ok := h.At(at)
-	if err != nil || !ok || at-point.At >= buyBoxMaxAge {
+	if !ok || at-point.At >= buyBoxMaxAge {
 		return nil
 	}
 	landed, ok := point.Landed()

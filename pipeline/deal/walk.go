@@ -57,13 +57,7 @@ func (w *Walk) At(now time.Time, c Copy) View {
 	}
 	v.NewLanded = w.s.Selling().NewLanded(v.New, now)
 	has := true
-	v.HasUsed = &has
-	if p, ok := w.buyBox.At(at); ok && at-p.At < buyBoxMaxAge {
-		if landed, ok := p.Landed(); ok && landed > 0 {
-			cents := int64(landed)
-			v.buyBox = &cents
-		}
-	}
+	v.HasUsed, v.buyBox = &has, buyBoxOf(w.buyBox, at)
 	if w.h.Known {
 		v.Evidence = evidence(w.until(at), w.h.Used, Credit{Cents: w.s.ShippingCents}, now)
 	}

@@ -90,6 +90,14 @@ func (d Domain) Currency() Currency {
 	return domains[DomainCom].currency
 }
 
+// Money writes an amount in the marketplace's currency; absent is a dash.
+func (d Domain) Money(units *int64) string {
+	if units == nil {
+		return "–"
+	}
+	return d.Currency().Format(*units)
+}
+
 // Amount writes an amount of the smallest unit without its symbol: "1250.05", "-3.00", "4980".
 func (c Currency) Amount(units int64) string {
 	sign, n := "", uint64(units)

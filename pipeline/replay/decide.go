@@ -226,13 +226,10 @@ type sellerFinder func(ctx context.Context, domain int, ids []string) ([]bus.Rea
 // sellerFresh is how old an answer about a seller may be to serve a deal.
 const sellerFresh = 7 * 24 * time.Hour
 
-// sellerRounds is how many sellers a commit asks for at most, as the committer does.
-const sellerRounds = 3
-
 // sellers are those behind a newly found deal that are known and were fresh.
 func (b *bench) sellers(ctx context.Context, p *past, w ruling.Work, product ruling.Answer, find sellerFinder) ([]ruling.Answer, error) {
 	var out []ruling.Answer
-	for range sellerRounds {
+	for range ruling.SellerRounds {
 		id := ruling.SellerWanted(b.judge, w, product.Body, out, p.decidedAt)
 		if id == "" {
 			break

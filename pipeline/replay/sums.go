@@ -146,7 +146,7 @@ func (r *Record) Write(w io.Writer) error {
 		}
 		fmt.Fprintf(out, "\n%s: %d%s\n  ASIN\tprofit\ttitle\n", what, s.NewCount, firstOf(len(s.New), s.NewCount))
 		for _, e := range s.New {
-			fmt.Fprintf(out, "  %s\t%s\t%s\n", e.ASIN, money(e.Domain, e.Profit), e.Title)
+			fmt.Fprintf(out, "  %s\t%s\t%s\n", e.ASIN, keepa.Domain(e.Domain).Money(e.Profit), e.Title)
 		}
 	}
 	if r.AllOut {
@@ -172,7 +172,7 @@ func shown(es []Example) string {
 	for _, e := range es {
 		part := e.ASIN
 		if e.Profit != nil {
-			part += " (" + money(e.Domain, e.Profit) + ")"
+			part += " (" + keepa.Domain(e.Domain).Money(e.Profit) + ")"
 		}
 		parts = append(parts, part)
 	}
@@ -200,11 +200,4 @@ func sorted(m map[string]int) []string {
 	}
 	slices.SortFunc(out, func(a, b string) int { return cmp.Or(cmp.Compare(m[b], m[a]), strings.Compare(a, b)) })
 	return out
-}
-
-func money(domain int, units *int64) string {
-	if units == nil {
-		return "–"
-	}
-	return keepa.Domain(domain).Currency().Format(*units)
 }

@@ -136,6 +136,10 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 	return r
 }
 
+// SellerRounds is how many sellers one commit asks for at most: a seller that the rules refuse leaves the next copy to
+// be looked at, and its seller.
+const SellerRounds = 3
+
 // SellerWanted is the seller of the copy that a product's deal would buy, if neither known nor asked for yet; ""
 // where there is no deal, or its seller is known. sellers are the answers so far.
 func SellerWanted(j *verdict.Judge, w Work, body []byte, sellers []Answer, now time.Time) string {

@@ -82,12 +82,7 @@ func (t *Tally) writeTokens(p *printer) {
 }
 
 // Money is an amount in the currency of a marketplace, by Keepa's number of it; absent is a dash.
-func Money(domain int, units *int64) string {
-	if units == nil {
-		return "–"
-	}
-	return keepa.Domain(domain).Currency().Format(*units)
-}
+func Money(domain int, units *int64) string { return keepa.Domain(domain).Money(units) }
 
 // Short is s cut to n runes, on one line: what Amazon calls a product tells a terminal nothing.
 func Short(s string, n int) string {
