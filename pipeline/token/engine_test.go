@@ -98,7 +98,8 @@ func (e *engine) plan(t interface{ Fatalf(string, ...any) }) {
 			e.pos.Base[s] = e.shares.Forgive(e.pos, s)
 		}
 	}
-	issue, _, _ := e.shares.Plan(e.pos, e.now)
+	issue, wait, _ := e.shares.Plan(e.pos, e.now)
+	e.pos.Saving = wait
 	for s, q := range issue {
 		g, err := e.pos.Grants[s].Issue(1, q)
 		if err != nil || q <= 0 {

@@ -43,6 +43,7 @@ type Position struct {
 	Listed int                    // what discovery had used then
 	Issued time.Time              // when something was last issued
 	Floor  int                    // balance below which nothing is issued
+	Saving pipeline.Stage         // the stage that the last plan let wait for its step; "" for none
 }
 
 // Used is what a stage's grant has used, credit and open claims included.
@@ -84,15 +85,16 @@ func (p Position) Waiting() bool {
 //
 // The stage furthest below its weight is next, and while its step is not
 // affordable the others wait too: a cheap stage cannot eat the savings of an
-// expensive one. Only where saving would outlast patience does the cheapest step
-// go first.
+// expensive one. The stage that the last plan saved for comes first, so that a
+// step which falls due meanwhile does not take what was saved. Only where saving
+// would outlast patience does the cheapest step go first.
 func (s Shares) Plan(p Position, now time.Time) (issue map[pipeline.Stage]int, wait pipeline.Stage, need int) {
 	issue = map[pipeline.Stage]int{}
 	if !p.Bucket.Known {
 		return issue, "", 0
 	}
 	for head := p.Head(now); ; {
-		stage, step := s.next(p, issue, now)
+		stage, step := s.first(p, issue, now)
 		if stage == "" {
 			return issue, "", 0
 		}
@@ -114,6 +116,16 @@ func (s Shares) outlasts(p Position, missing int, now time.Time) bool {
 		return false
 	}
 	return !now.Before(end)
+}
+
+// first is the stage that was saved for, until it has its step; then the next one.
+func (s Shares) first(p Position, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
+	if p.Saving != "" && issued[p.Saving] == 0 {
+		if step := s.wants(p, p.Saving, 0, now); step > 0 {
+			return p.Saving, step
+		}
+	}
+	return s.next(p, issued, now)
 }
 
 // next is the stage furthest below its weight among those that want more, and

@@ -289,6 +289,33 @@ func TestAnExpensiveStepIsNotStarvedByCheapOnes(t *testing.T) {
 	t.Error("a commit starved behind peeks for ten minutes")
 }
 
+func TestAStepThatFallsDueDoesNotTakeWhatWasSaved(t *testing.T) {
+	t.Parallel()
+	p := Position{
+		Bucket: at(10, 5, time.Minute), Start: 1000, Opened: t0,
+		Grants: map[pipeline.Stage]Grant{pipeline.StageCommitter: {Issued: 130, Claimed: 130, Settled: 130}},
+		Demand: map[pipeline.Stage]Demand{pipeline.StageCommitter: {Tokens: PriceCommit, Step: PriceCommit}},
+	}
+	issue, wait, need := DefaultShares().Plan(p, t0)
+	if len(issue) != 0 || wait != pipeline.StageCommitter || need != PriceCommit {
+		t.Fatalf("issued %v, waits for %q with %d", issue, wait, need)
+	}
+	p.Saving = wait
+	p.Demand[pipeline.StageWatermarker] = Demand{Tokens: PricePage, Step: PricePage} // further below its weight
+	if issue, wait, _ = DefaultShares().Plan(p, t0); len(issue) != 0 || wait != pipeline.StageCommitter {
+		t.Errorf("a page took what was saved for a commit: issued %v, waits for %q", issue, wait)
+	}
+	p.Bucket = at(20, 5, time.Minute)
+	if issue, _, _ = DefaultShares().Plan(p, t0); issue[pipeline.StageCommitter] != PriceCommit || issue[pipeline.StageWatermarker] != PricePage {
+		t.Errorf("issued %v, want the commit that was saved for and then the page", issue)
+	}
+	delete(p.Demand, pipeline.StageCommitter)
+	p.Bucket = at(5, 5, time.Minute)
+	if issue, _, _ = DefaultShares().Plan(p, t0); issue[pipeline.StageWatermarker] != PricePage {
+		t.Errorf("what nobody wants any more is still saved for: issued %v", issue)
+	}
+}
+
 func TestForeignSpendingTakesPermissionBack(t *testing.T) {
 	t.Parallel()
 	e := newEngine(5, 100)

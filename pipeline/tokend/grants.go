@@ -167,6 +167,7 @@ func (t *tokend) issue(ctx context.Context, wish token.Wish, now time.Time) (pip
 		}
 	}
 	plan, wait, need := shares.Plan(t.pos, now)
+	t.pos.Saving = wait
 	for stage, q := range plan {
 		if err := t.grant(ctx, stage, q, now); err != nil {
 			return "", 0, err

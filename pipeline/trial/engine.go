@@ -192,7 +192,8 @@ func (e *Engine) Turn() error {
 	if !spend {
 		return nil
 	}
-	issue, _, _ := shares.Plan(e.pos, e.Now)
+	issue, wait, _ := shares.Plan(e.pos, e.Now)
+	e.pos.Saving = wait
 	for s, q := range issue {
 		g, err := e.Grants[s].Issue(e.epoch, q)
 		if err != nil || q <= 0 {

@@ -26,6 +26,9 @@ const (
 	sweepPart = 0.02
 )
 
+// quarterPage is how many new rows a poll is worth: with more the interval shrinks, with fewer it grows.
+const quarterPage = RowsPerPage / 4
+
 // DefaultPlan follows the measured list: a fifth of the new rows enter with an
 // old date, and rows leave after half a day or so.
 func DefaultPlan() Plan {
@@ -58,9 +61,9 @@ func (p Plan) afford(tokens, part float64) time.Duration {
 	return time.Duration(tokens / (part * p.Income) * float64(time.Minute)).Round(time.Second)
 }
 
-// Next is the interval after a read, and why. It shrinks while gaps are owed or
-// much is new, grows while little is, and never costs more than a part of the
-// income.
+// Next is the interval after a read, and why. It starts at what the rows' dates
+// promise, shrinks while gaps are owed or much is new, grows while little is, and
+// never costs more than a part of the income.
 func (p Plan) Next(s State, r *Read) (time.Duration, string) {
 	last := time.Duration(s.IntervalS) * time.Second
 	pages := 1
@@ -78,12 +81,13 @@ func (p Plan) Next(s State, r *Read) (time.Duration, string) {
 	case r.Odd != "":
 		return longest, "list shape anomaly: " + r.Odd
 	case last == 0:
-		next, why = shortest, "first read"
+		next = clamp(r.quarter())
+		why = "first read, by the dates of its rows"
 	case s.Driving() > 0:
 		next, why = shortest, fmt.Sprintf("%d gaps are owed", s.Driving())
 	case fresh == 0:
 		next, why = clamp(2*last), "nothing was new"
-	case fresh*4 > RowsPerPage:
+	case fresh > quarterPage:
 		next = clamp(last / 2)
 	default:
 		next = clamp(last * 5 / 4)

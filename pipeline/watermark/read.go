@@ -1,5 +1,7 @@
 package watermark
 
+import "time"
+
 // Read is one movement over the list, page after page: an incremental read from
 // the newest row down, or a full sweep. It is made of the pages it took and of
 // nothing else, so a read that died goes on from the pages that were stored.
@@ -62,6 +64,17 @@ func (r *Read) Next() (index int, more bool) { return r.next, !r.Done }
 
 // Ordered reports whether every page so far descended.
 func (r *Read) Ordered() bool { return !r.disorder }
+
+// quarter is how long the list took to gain a quarter of a page, by the dates of
+// its newest rows; 0 where these tell nothing.
+func (r *Read) quarter() time.Duration {
+	first := r.shown[0]
+	if r.disorder || len(first.rows) == 0 {
+		return 0
+	}
+	span := time.Duration(max(0, r.Top-first.oldest)) * time.Minute
+	return (span * quarterPage / time.Duration(len(first.rows))).Round(time.Second)
+}
 
 // Distinct is how many products were seen.
 func (r *Read) Distinct() int { return len(r.seen) }

@@ -256,6 +256,35 @@ func TestAQueryThatChangedIsReadAnew(t *testing.T) {
 	}
 }
 
+func TestTheFirstIntervalIsWhatTheDatesPromise(t *testing.T) {
+	t.Parallel()
+	const now = Mark(8_000_000)
+	page := func(minutesApart, rows int) Page {
+		p := Page{Now: now, Total: rows}
+		for i := range rows {
+			p.Rows = append(p.Rows, Row{ASIN: fmt.Sprintf("B%09d", i), At: now - Mark(i*minutesApart)})
+		}
+		return p
+	}
+	for _, c := range []struct {
+		name string
+		page Page
+		want time.Duration
+	}{
+		{"a row a minute", page(1, 150), 36*time.Minute + 45*time.Second},
+		{"many rows of one minute", page(0, 150), 15 * time.Minute},
+		{"a row in an hour", page(60, 50), 2 * time.Hour},
+		{"one row", page(1, 1), 15 * time.Minute},
+		{"an empty list", page(1, 0), 15 * time.Minute},
+	} {
+		r := NewRead(true, 0, 66, 0)
+		r.Take(c.page)
+		if got, why := DefaultPlan().Next(State{}, r); got != c.want {
+			t.Errorf("%s: %v (%s), want %v", c.name, got, why, c.want)
+		}
+	}
+}
+
 func TestTheIntervalFollowsWhatIsNewAndStaysWithinTheIncome(t *testing.T) {
 	t.Parallel()
 	p := DefaultPlan()
