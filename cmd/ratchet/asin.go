@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"io"
-	"strings"
 
-	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/deal"
 	"ratchet/pipeline/verdict"
 )
 
@@ -16,7 +15,7 @@ import (
 type asinCmd struct {
 	natsFlags `embed:""`
 	rulesFlag `embed:""`
-	ASIN      string `arg:"" help:"The ASIN."`
+	ASIN      string `arg:"" help:"An ASIN, an ISBN-10 or ISBN-13 (hyphens do not matter), or a link to Amazon or Keepa."`
 	JSON      bool   `help:"One JSON object."`
 }
 
@@ -49,15 +48,29 @@ func (c asinCmd) tell(a *app, find func(ctx context.Context, b *bus.Bus, j *verd
 
 // asinOf is an argument as an ASIN.
 func asinOf(arg string) (string, error) {
-	asin := strings.ToUpper(strings.TrimSpace(arg))
-	if !pipeline.ValidASIN(asin) {
-		return "", daemon.Usagef("%q is no ASIN: want ten letters and digits", arg)
+	name, err := named(arg)
+	return name.ASIN, err
+}
+
+// named is an argument as a product.
+func named(arg string) (deal.Name, error) {
+	name, err := deal.Named(arg)
+	if err != nil {
+		return name, &daemon.UsageError{Err: err}
 	}
-	return asin, nil
+	return name, nil
 }
 
 type whyCmd struct {
 	asinCmd `embed:""`
+}
+
+// Help is the end of the command's help.
+func (whyCmd) Help() string {
+	return `Examples:
+  ratchet why 0593655036
+  ratchet why 978-0-593-65503-0
+  ratchet why "https://www.amazon.com/dp/0593655036?th=1"`
 }
 
 // Run prints the story of one ASIN.

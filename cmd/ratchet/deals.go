@@ -3,9 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
 
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
@@ -19,10 +24,60 @@ const notifyPatience = time.Minute
 type dealsCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
-	Since         span   `help:"Only deals decided within this much pipeline time (24h, 7d …); a confirmation decides nothing anew." placeholder:"D"`
-	Follow        bool   `help:"Go on and print every new deal, until Ctrl-C."`
-	Format        string `help:"table, json (with --follow an object a line) or csv." enum:"table,json,csv" default:"table"`
-	Notify        string `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL"`
+	Since         span     `help:"Only deals decided within this much pipeline time (24h, 7d …); a confirmation decides nothing anew." placeholder:"D"`
+	MinProfit     money    `help:"Only deals with at least this profit, in the marketplace's currency." placeholder:"12.50"`
+	MaxLossChance odds     `help:"Only deals with at most these odds of a loss." placeholder:"30%"`
+	Condition     string   `help:"Only copies in this condition or a better one: ${conditions}." placeholder:"GOOD"`
+	MaxRank       int64    `help:"Only products with at most this sales rank." placeholder:"N"`
+	Sort          string   `help:"Sort by ${enum}; the best first." enum:"${orders}" default:"profit"`
+	Columns       []string `help:"Columns of the table or csv, in this order: ${fields}." placeholder:"NAME,…"`
+	Follow        bool     `help:"Go on and print every new deal, until Ctrl-C."`
+	Format        string   `help:"table, json (with --follow an object a line) or csv (for a spreadsheet: amounts in the marketplace's currency, times in UTC, ASINs and ISBNs as text)." enum:"table,json,csv" default:"table"`
+	Notify        string   `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL"`
+}
+
+// Help is the end of the command's help.
+func (dealsCmd) Help() string {
+	return `A table fits the terminal: where a deal needs more room than a line, it takes two. In a pipe it is one line, uncut.
+
+Examples:
+  ratchet deals --min-profit 10 --max-loss-chance 30%
+  ratchet deals --condition "very good" --max-rank 500000 --sort rank
+  ratchet deals --columns profit,loss,buy,link,offers,keepa
+  ratchet deals --since 7d --format csv`
+}
+
+// show is how the deals are shown, as the flags say.
+func (c dealsCmd) show(a *app) (console.Show, error) {
+	s := console.Show{
+		Choice: console.Choice{MinProfit: c.MinProfit.units, MaxLossChance: c.MaxLossChance.share, Condition: strings.ToLower(c.Condition), MaxRank: c.MaxRank},
+		By:     console.By(c.Sort), Format: c.Format, Fields: c.Columns, Width: widthOf(a.out),
+	}
+	if s.Condition != "" && !slices.Contains(console.Conditions(), s.Condition) {
+		return s, daemon.Usagef("--condition %q: want one of %s", c.Condition, strings.Join(console.Conditions(), ", "))
+	}
+	if s.MaxRank < 0 {
+		return s, daemon.Usagef("--max-rank %d: want a rank above 0", s.MaxRank)
+	}
+	for _, name := range s.Fields {
+		if !slices.Contains(console.Fields(), name) {
+			return s, daemon.Usagef("--columns: there is no column %q: want some of %s", name, strings.Join(console.Fields(), ", "))
+		}
+	}
+	return s, nil
+}
+
+// widthOf is how many columns the terminal has on which is written; 0 where it is none.
+func widthOf(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // as above
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // Run prints the deals and tells the webhook.
@@ -31,6 +86,10 @@ func (c dealsCmd) Run(a *app) error {
 		return daemon.Usagef("--since: want a positive duration, got %s", c.Since)
 	}
 	if err := c.check(); err != nil {
+		return err
+	}
+	show, err := c.show(a)
+	if err != nil {
 		return err
 	}
 	if c.Notify != "" {
@@ -43,9 +102,11 @@ func (c dealsCmd) Run(a *app) error {
 		return err
 	}
 	defer b.Close()
-	since, err := c.from(a.ctx, b)
-	if err != nil {
-		return err
+	now := console.Now(a.ctx, b)
+	show.Now = now
+	var since time.Time
+	if c.Since > 0 {
+		since = now.Add(-time.Duration(c.Since))
 	}
 	var teller *console.Notifier
 	if c.Notify != "" {
@@ -54,7 +115,7 @@ func (c dealsCmd) Run(a *app) error {
 		}
 	}
 	work, ctx := errgroup.WithContext(a.ctx)
-	work.Go(func() error { return c.print(ctx, a, b, since) })
+	work.Go(func() error { return c.print(ctx, a, b, since, show) })
 	if teller != nil {
 		work.Go(func() error { return teller.Run(ctx, since, c.Follow, notifyPatience) })
 	}
@@ -68,16 +129,7 @@ func (c dealsCmd) Run(a *app) error {
 	return err
 }
 
-// from is the instant before which nothing is shown; zero for everything.
-func (c dealsCmd) from(ctx context.Context, b *bus.Bus) (time.Time, error) {
-	if c.Since == 0 {
-		return time.Time{}, nil
-	}
-	s, err := console.Look(ctx, b)
-	return s.At.Add(-time.Duration(c.Since)), err
-}
-
-func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time) error {
+func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show console.Show) error {
 	visible := console.NewVisible(b, c.URL)
 	defer visible.Close()
 	// Only what is not as usual is said, and beside the deals, which may be read by a program.
@@ -87,7 +139,7 @@ func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time
 		}
 	}
 	if c.Follow {
-		return visible.Follow(ctx, since, c.Format, a.out, say)
+		return visible.Follow(ctx, since, show, a.out, say)
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -96,5 +148,5 @@ func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time
 		return err
 	}
 	say(from)
-	return console.WriteDeals(a.out, deals, c.Format)
+	return console.WriteDeals(a.out, deals, show)
 }

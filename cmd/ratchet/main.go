@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
 )
 
@@ -59,6 +61,9 @@ func run(args []string, out, errOut io.Writer) int {
 	parser, err := kong.New(&c,
 		kong.Name("ratchet"),
 		kong.Description("Collects profitable Amazon deals through the Keepa API when tokens are scarce."),
+		kong.Vars{
+			"conditions": strings.Join(console.Conditions(), ", "), "orders": strings.Join(console.Orders(), ","), "fields": strings.Join(console.Fields(), ", "),
+		},
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
 	)

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -21,12 +20,17 @@ type Deal struct {
 	ASIN          string          `json:"asin"`
 	PriceType     int             `json:"price_type"`
 	CreationDate  int64           `json:"creation_date"` // Keepa minutes: when the used price began
-	URL           string          `json:"url"`
-	KeepaURL      string          `json:"keepa_url"`
+	URL           string          `json:"url"`           // the product at Amazon, made of ASIN and marketplace; empty where simulated
+	KeepaURL      string          `json:"keepa_url"`     // its histories; as above
+	OffersURL     string          `json:"offers_url"`    // the used offers at Amazon; as above
+	Simulated     bool            `json:"simulated"`     // the simulated Keepa answered: nobody sells this
 	Title         string          `json:"title"`
 	LandedCents   *int64          `json:"landed_cents"`
 	ShippingKnown *bool           `json:"shipping_known"`
+	PriceCents    *int64          `json:"price_cents"` // of the offer to buy, without shipping
+	ShippingCents *int64          `json:"shipping_cents"`
 	Condition     string          `json:"condition"`
+	SellerID      string          `json:"seller_id"`
 	SellerName    string          `json:"seller_name"`
 	SellerRating  *int64          `json:"seller_rating"`
 	SellerRatings *int64          `json:"seller_rating_count"`
@@ -48,24 +52,32 @@ type Deal struct {
 	ExpectedCents *int64          `json:"expected_value_cents"`
 
 	// What it rests on.
-	SaleCount   *int        `json:"sale_count"` // sales that the histories imply
-	SalesInYear *int        `json:"sales_in_year"`
-	NEff        *float64    `json:"n_eff"` // how many sales of today they are worth
-	LastSales   []deal.Sale `json:"last_sales"`
-	NextBest    *int64      `json:"next_best_cents"`
-	LowestNew   *int64      `json:"lowest_new_cents"`
-	UsedBuyBox  *int64      `json:"used_buy_box_cents"`
-	AllInCents  *int64      `json:"all_in_cost_cents"`
-	AmazonFees  *int64      `json:"amazon_fees_cents"`
-	FeesAssumed *bool       `json:"fees_assumed"`
-	Referral    *bool       `json:"referral_assumed"`
-	FBAFee      *bool       `json:"fba_fee_assumed"`
-	ClosingFee  *bool       `json:"closing_fee_assumed"`
-	OtherBand   *bool       `json:"fba_fee_other_band"` // Keepa's fee is for another band of prices
-	RuleSet     string      `json:"rule_set"`
-	Tokens      int         `json:"tokens"`       // what all looks of it cost
-	ResponseIDs []string    `json:"response_ids"` // the stored answers: nats stream get RESPONSES ID
-	WorkID      string      `json:"work_id"`
+	SaleCount     *int        `json:"sale_count"` // sales that the histories imply
+	SalesInYear   *int        `json:"sales_in_year"`
+	NEff          *float64    `json:"n_eff"` // how many sales of today they are worth
+	LastSales     []deal.Sale `json:"last_sales"`
+	NextBest      *int64      `json:"next_best_cents"`
+	LowestNew     *int64      `json:"lowest_new_cents"`
+	UsedBuyBox    *int64      `json:"used_buy_box_cents"`
+	AllInCents    *int64      `json:"all_in_cost_cents"`
+	TaxCents      *int64      `json:"tax_cents"`
+	PrepCents     *int64      `json:"prep_cents"`
+	InboundCents  *int64      `json:"inbound_cents"`
+	OtherCents    *int64      `json:"other_cents"`
+	VATCents      *int64      `json:"vat_cents"`
+	AmazonFees    *int64      `json:"amazon_fees_cents"` // the next three together
+	ReferralCents *int64      `json:"referral_cents"`
+	FBACents      *int64      `json:"fba_fee_cents"`
+	ClosingCents  *int64      `json:"closing_fee_cents"`
+	FeesAssumed   *bool       `json:"fees_assumed"`
+	Referral      *bool       `json:"referral_assumed"`
+	FBAFee        *bool       `json:"fba_fee_assumed"`
+	ClosingFee    *bool       `json:"closing_fee_assumed"`
+	OtherBand     *bool       `json:"fba_fee_other_band"` // Keepa's fee is for another band of prices
+	RuleSet       string      `json:"rule_set"`
+	Tokens        int         `json:"tokens"`       // what all looks of it cost
+	ResponseIDs   []string    `json:"response_ids"` // the stored answers: nats stream get RESPONSES ID
+	WorkID        string      `json:"work_id"`
 
 	// What became of it since.
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`   // the last look that found it to be a deal
@@ -73,7 +85,7 @@ type Deal struct {
 }
 
 // notOfMessage are what is shown beside the members of the message.
-var notOfMessage = []string{"work_id", "confirmed_at", "stale_because"}
+var notOfMessage = []string{"work_id", "confirmed_at", "stale_because", "url", "keepa_url", "offers_url"}
 
 // members are those of a deal's message that are shown.
 var members = func() (names []string) {
@@ -95,9 +107,7 @@ func dealsOf(shown []standing.Shown) ([]Deal, error) {
 		}
 		out = append(out, d)
 	}
-	slices.SortFunc(out, func(a, b Deal) int {
-		return cmp.Or(-cmp.Compare(deref(a.ProfitCents), deref(b.ProfitCents)), cmp.Compare(a.ASIN, b.ASIN), a.place().Compare(b.place()))
-	})
+	By("").sort(out)
 	return out, nil
 }
 
@@ -119,6 +129,10 @@ func dealOf(s standing.Shown) (Deal, error) {
 	d.Domain, d.ASIN, d.PriceType, d.WorkID = s.Domain, s.ASIN, s.PriceType, s.WorkID
 	d.DecidedAt = d.DecidedAt.UTC().Truncate(time.Millisecond) // as a column holds it
 	d.ConfirmedAt, d.Stale = s.LastConfirmed, s.StaleBecause
+	if !d.Simulated {
+		to := deal.LinksOf(d.Domain, d.ASIN)
+		d.URL, d.KeepaURL, d.OffersURL = to.Amazon, to.Keepa, to.Offers
+	}
 	return d, nil
 }
 
@@ -131,9 +145,24 @@ func (d Deal) identity() pipeline.Identity {
 	return pipeline.Identity{Domain: d.Domain, ASIN: d.ASIN, PriceType: d.PriceType, CreationDate: d.CreationDate}
 }
 
-func deref(c *int64) int64 {
-	if c == nil {
-		return 0
+// foundAt is when a look last found it to be a deal.
+func (d Deal) foundAt() time.Time {
+	if d.ConfirmedAt.After(d.DecidedAt) {
+		return d.ConfirmedAt
 	}
-	return *c
+	return d.DecidedAt
 }
+
+// note is what a person must know before acting on the deal; empty where there is nothing.
+func (d Deal) note() string {
+	switch {
+	case d.Simulated && d.Stale != "":
+		return simulated + ", " + d.Stale
+	case d.Simulated:
+		return simulated
+	}
+	return d.Stale
+}
+
+// simulated marks what the simulated Keepa answered.
+const simulated = "simulated"

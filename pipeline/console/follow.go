@@ -22,7 +22,7 @@ import (
 //
 // What makes a deal visible is a message on one of the two; which arrives first does
 // not matter, since either has the deal looked at as it stands then.
-func (v *Visible) Follow(ctx context.Context, since time.Time, format string, w io.Writer, say func(Source)) error {
+func (v *Visible) Follow(ctx context.Context, since time.Time, show Show, w io.Writer, say func(Source)) error {
 	deals, err := v.b.Last(ctx, pipeline.StreamDeals)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (v *Visible) Follow(ctx context.Context, since time.Time, format string, w 
 		return err
 	}
 	say(from)
-	f := follower{b: v.b, since: since, out: &stream{w: w, format: format}, shown: map[pipeline.Identity]bool{}}
+	f := follower{b: v.b, since: since, out: &stream{Show: show, w: w}, shown: map[pipeline.Identity]bool{}}
 	for _, d := range list {
 		if err := f.show(d); err != nil {
 			return err

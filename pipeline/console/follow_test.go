@@ -28,7 +28,7 @@ func follow(t *testing.T, v *console.Visible) (next func() string, end func()) {
 	read, write := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := v.Follow(ctx, time.Time{}, "json", write, func(console.Source) {})
+		err := v.Follow(ctx, time.Time{}, console.Show{Format: "json"}, write, func(console.Source) {})
 		_ = write.Close()
 		ended <- err
 	}()

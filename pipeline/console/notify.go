@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -251,7 +252,7 @@ func (n *Notifier) remember(ctx context.Context, d Deal) error {
 func (n *Notifier) post(ctx context.Context, d Deal, message []byte) error {
 	text := fmt.Sprintf("%s profit (%s to %s, %s odds of a loss) · buy %s, %s · sells for %s (%s to %s) in about %s months · %s · %s",
 		d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance), d.money(d.LandedCents), orDash(d.Condition),
-		d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(decimal(d.MonthsToSell)), tally.Short(d.Title, 80), d.URL)
+		d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(decimal(d.MonthsToSell)), tally.Short(plain(d.Title), 80), cmp.Or(d.URL, simulated+": nobody sells this"))
 	body, err := json.Marshal(map[string]any{"text": text, "content": text, "deal": json.RawMessage(message)})
 	if err != nil {
 		return fmt.Errorf("encode deal of %s: %w", d.ASIN, err)

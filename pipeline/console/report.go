@@ -58,10 +58,10 @@ func Report(ctx context.Context, b *bus.Bus, v *Visible, made func(asin string) 
 // deals are the first of the deals, and how many more there are.
 func (p *lines) deals(all []Deal) {
 	if len(all) > 0 {
-		p.f("  ASIN\tprofit\ttitle\n")
+		p.f("  ASIN\tprofit\ttitle\tnote\n")
 	}
 	for _, d := range all[:min(len(all), dealsShown)] {
-		p.f("  %s\t%s\t%s\n", d.ASIN, tally.Money(d.Domain, d.ProfitCents), tally.Short(d.Title, 60))
+		p.f("  %s\t%s\t%s\t%s\n", d.ASIN, d.money(d.ProfitCents), tally.Short(plain(d.Title), 60), d.note())
 	}
 	if n := len(all) - dealsShown; n > 0 {
 		p.f("  … and %d more: ratchet deals\n", n)

@@ -1,60 +1,31 @@
 package console
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
-
-	"ratchet/pipeline/tally"
 )
 
-// dealColumns are the columns of a deal as csv, in their order.
-var dealColumns = []struct {
-	name  string
-	value func(Deal) string
-}{
-	{"asin", func(d Deal) string { return d.ASIN }},
-	{"url", func(d Deal) string { return d.URL }},
-	{"title", func(d Deal) string { return d.Title }},
-	{"condition", func(d Deal) string { return d.Condition }},
-	{"landed_cents", func(d Deal) string { return number(d.LandedCents) }},
-	{"sale_price_cents", func(d Deal) string { return number(d.SaleCents) }},
-	{"sale_price_low_cents", func(d Deal) string { return number(d.SaleLow) }},
-	{"sale_price_high_cents", func(d Deal) string { return number(d.SaleHigh) }},
-	{"profit_cents", func(d Deal) string { return number(d.ProfitCents) }},
-	{"profit_low_cents", func(d Deal) string { return number(d.ProfitLow) }},
-	{"profit_high_cents", func(d Deal) string { return number(d.ProfitHigh) }},
-	{"loss_chance", func(d Deal) string { return decimal(d.LossChance) }},
-	{"months_to_sell", func(d Deal) string { return decimal(d.MonthsToSell) }},
-	{"roi_percent", func(d Deal) string { return decimal(d.ROIPercent) }},
-	{"all_in_cost_cents", func(d Deal) string { return number(d.AllInCents) }},
-	{"amazon_fees_cents", func(d Deal) string { return number(d.AmazonFees) }},
-	{"next_best_cents", func(d Deal) string { return number(d.NextBest) }},
-	{"lowest_new_cents", func(d Deal) string { return number(d.LowestNew) }},
-	{"used_buy_box_cents", func(d Deal) string { return number(d.UsedBuyBox) }},
-	{"rank", func(d Deal) string { return number(d.Rank) }},
-	{"seller_name", func(d Deal) string { return d.SellerName }},
-	{"seller_rating", func(d Deal) string { return number(d.SellerRating) }},
-	{"seller_rating_count", func(d Deal) string { return number(d.SellerRatings) }},
-	{"seller_quality", func(d Deal) string { return decimal(d.SellerQuality) }},
-	{"sale_count", func(d Deal) string { return number(d.SaleCount) }},
-	{"sales_in_year", func(d Deal) string { return number(d.SalesInYear) }},
-	{"n_eff", func(d Deal) string { return decimal(d.NEff) }},
-	{"rule_set", func(d Deal) string { return d.RuleSet }},
-	{"tokens", func(d Deal) string { return strconv.Itoa(d.Tokens) }},
-	{"response_ids", func(d Deal) string { return strings.Join(d.ResponseIDs, " ") }},
-	{"decided_at", func(d Deal) string { return d.DecidedAt.Format(time.RFC3339) }},
-	{"stale_because", func(d Deal) string { return d.Stale }},
+// Show is how deals are shown.
+type Show struct {
+	Choice
+	By     By
+	Format string    // table, json or csv; "" is table
+	Fields []string  // of table and csv, by name; empty is the usual ones
+	Width  int       // columns of the terminal; 0: as wide as the table gets
+	Now    time.Time // pipeline time, to which ages are; zero is the newest deal's
 }
 
-// WriteDeals prints deals as table, json or csv.
-func WriteDeals(w io.Writer, deals []Deal, format string) error {
-	switch format {
+// WriteDeals prints the deals that are to be shown.
+func WriteDeals(w io.Writer, deals []Deal, s Show) error {
+	all := len(deals)
+	deals = choose(deals, s.Choice, s.By)
+	switch s.Format {
 	case "json":
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
@@ -63,110 +34,143 @@ func WriteDeals(w io.Writer, deals []Deal, format string) error {
 		}
 		return e.Encode(deals)
 	case "csv":
-		return writeCSV(w, deals, true)
+		return s.writeCSV(w, deals, true)
 	}
 	if len(deals) == 0 {
-		_, err := fmt.Fprintln(w, "No deals yet. `ratchet status` shows what is being worked on.")
+		_, err := fmt.Fprintln(w, none(all))
 		return err
 	}
-	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	p.f("%s\n", strings.Join(tableHead, "\t"))
-	for _, d := range deals {
-		p.f("%s\n", strings.Join(tableRow(d), "\t"))
-	}
-	return p.flush()
+	_, err := io.WriteString(w, s.table(deals))
+	return err
 }
 
-func writeCSV(w io.Writer, deals []Deal, head bool) error {
+// none says why nothing is shown.
+func none(all int) string {
+	if all > 0 {
+		return fmt.Sprintf("None of the %d deals is within these limits.", all)
+	}
+	return "No deals yet. `ratchet status` shows what is being worked on."
+}
+
+// table is a table of deals.
+func (s Show) table(deals []Deal) string {
+	shown := fieldsOf(s.names(tableFields), deals)
+	now := s.Now
+	if now.IsZero() {
+		for _, d := range deals {
+			if d.foundAt().After(now) {
+				now = d.foundAt()
+			}
+		}
+	}
+	records := [][]string{heads(shown)}
+	for _, d := range deals {
+		var cells []string
+		for _, f := range shown {
+			cells = append(cells, f.table(d, now))
+		}
+		records = append(records, cells)
+	}
+	wishes := make([]wish, len(shown))
+	for i, f := range shown {
+		for _, r := range records {
+			wishes[i].most = max(wishes[i].most, columnsOf(r[i]))
+		}
+		wishes[i].least, wishes[i].right = cmp.Or(f.least, wishes[i].most), f.right
+	}
+	l := layOut(wishes, s.Width)
+	var b strings.Builder
+	for _, r := range records {
+		b.WriteString(l.write(r))
+	}
+	return b.String()
+}
+
+func heads(shown []field) []string {
+	var out []string
+	for _, f := range shown {
+		out = append(out, strings.ToUpper(strings.ReplaceAll(f.name, "_", " ")))
+	}
+	return out
+}
+
+// names are the fields asked for, or the usual ones.
+func (s Show) names(usual []string) []string {
+	if len(s.Fields) > 0 {
+		return s.Fields
+	}
+	return usual
+}
+
+func (s Show) writeCSV(w io.Writer, deals []Deal, head bool) error {
+	shown := slices.DeleteFunc(fieldsOf(s.csvNames(), nil), func(f field) bool { return f.csv == nil })
 	var rows [][]string
 	if head {
 		var names []string
-		for _, c := range dealColumns {
-			names = append(names, c.name)
+		for _, f := range shown {
+			names = append(names, f.name)
 		}
 		rows = append(rows, names)
 	}
 	for _, d := range deals {
 		var row []string
-		for _, c := range dealColumns {
-			row = append(row, c.value(d))
+		for _, f := range shown {
+			row = append(row, f.csv(d))
 		}
 		rows = append(rows, row)
 	}
 	return csv.NewWriter(w).WriteAll(rows)
 }
 
-// tableHead is the head of the table; under it stands what a person acts on.
-var tableHead = []string{"PROFIT", "FROM..TO", "LOSS", "MONTHS", "BUY", "SELL", "COND", "SALES", "LINK", "TITLE", "STALE"}
-
-func tableRow(d Deal) []string {
-	return []string{
-		d.money(d.ProfitCents), d.money(d.ProfitLow) + ".." + d.money(d.ProfitHigh), chance(d.LossChance), orDash(decimal(d.MonthsToSell)),
-		d.money(d.LandedCents), d.money(d.SaleCents), orDash(d.Condition), orDash(number(d.SaleCount)), d.URL, tally.Short(d.Title, 50), d.Stale,
+// csvNames are the columns of a csv: always with the note, since its rows may come one by one.
+func (s Show) csvNames() []string {
+	names := s.names(csvFields)
+	if !slices.Contains(names, "note") {
+		names = append(slices.Clone(names), "note")
 	}
+	return names
 }
-
-// money is an amount of the deal in its marketplace's currency.
-func (d Deal) money(units *int64) string { return tally.Money(d.Domain, units) }
-
-// chance is a chance in percent.
-func chance(p *float64) string {
-	if p == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%.0f %%", 100**p)
-}
-
-// tableWidths are the columns' widths where rows come one by one.
-var tableWidths = []int{9, 18, 5, 6, 9, 9, 10, 5, 37, 50}
 
 // stream prints deals one by one, as they come.
 type stream struct {
-	w      io.Writer
-	format string
-	begun  bool
+	Show
+	w     io.Writer
+	begun bool
 }
 
 // show prints one deal: a table's row, a csv's row, or a JSON object on a line.
 func (s *stream) show(d Deal) error {
+	if !s.admits(d) {
+		return nil
+	}
 	head := !s.begun
 	s.begun = true
-	switch s.format {
+	switch s.Format {
 	case "json":
 		return json.NewEncoder(s.w).Encode(d)
 	case "csv":
-		return writeCSV(s.w, []Deal{d}, head)
+		return s.writeCSV(s.w, []Deal{d}, head)
 	}
-	text := ""
-	if head {
-		text = padded(tableHead)
-	}
-	_, err := io.WriteString(s.w, text+padded(tableRow(d)))
+	_, err := io.WriteString(s.w, s.row(d, head))
 	return err
 }
 
-func padded(cells []string) string {
-	var b strings.Builder
-	for i, c := range cells {
-		if i < len(tableWidths) {
-			c = fmt.Sprintf("%-*s ", tableWidths[i], c)
-		}
-		b.WriteString(c)
+// row is a row of a table of which the other rows are not known yet.
+func (s *stream) row(d Deal, head bool) string {
+	names := slices.DeleteFunc(slices.Clone(s.names(tableFields)), func(name string) bool { return name == "age" }) // it is now
+	if !slices.Contains(names, "note") {
+		names = noted(names)
 	}
-	return b.String() + "\n"
-}
-
-func decimal(f *float64) string {
-	if f == nil {
-		return ""
+	shown := fieldsOf(names, nil)
+	wishes, cells := make([]wish, len(shown)), make([]string, len(shown))
+	for i, f := range shown {
+		wishes[i] = wish{most: max(f.usual, len(f.name)), right: f.right}
+		wishes[i].least = cmp.Or(f.least, wishes[i].most)
+		cells[i] = f.table(d, d.foundAt())
 	}
-	return strconv.FormatFloat(*f, 'f', -1, 64)
-}
-
-// number is an integer as csv has it; empty where it is unknown.
-func number[T int | int64](n *T) string {
-	if n == nil {
-		return ""
+	l := layOut(wishes, s.Width)
+	if head {
+		return l.write(heads(shown)) + l.write(cells)
 	}
-	return strconv.FormatInt(int64(*n), 10)
+	return l.write(cells)
 }

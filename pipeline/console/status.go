@@ -89,6 +89,13 @@ func Look(ctx context.Context, b *bus.Bus) (Status, error) {
 	return s, nil
 }
 
+// Now is pipeline time: that of the freshest heartbeat, else the machine's.
+func Now(ctx context.Context, b *bus.Bus) time.Time {
+	s := Status{At: time.Now().UTC()}
+	s.readDaemons(ctx, b)
+	return s.At
+}
+
 func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
 	kv, err := b.Store(ctx, pipeline.BucketTokens)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {

@@ -24,9 +24,16 @@ func (s Story) writeSum(p *lines) {
 
 // writeSum prints a deal as a sum.
 func writeSum(p *lines, d deal.Deal) {
-	p.f("\nThe deal of %s, as a sum\n", d.DecidedAt.Format("2006-01-02 15:04:05"))
+	mark := ""
+	if d.Simulated {
+		mark = " (" + simulated + ": nobody sells this)"
+	}
+	p.f("\nThe deal of %s, as a sum%s\n", d.DecidedAt.Format("2006-01-02 15:04:05"), mark)
 	for _, l := range sumOf(d) {
 		p.f("  %s\t%s\t%s\n", l.name, l.amount, l.note)
+	}
+	if to := deal.LinksOf(d.Domain, d.ASIN); !d.Simulated {
+		p.f("  Amazon: %s\n  used offers: %s\n  Keepa: %s\n", to.Amazon, to.Offers, to.Keepa)
 	}
 	p.f("\n")
 }

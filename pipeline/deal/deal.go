@@ -1,7 +1,6 @@
 package deal
 
 import (
-	"strconv"
 	"time"
 
 	"ratchet/pipeline/keepa"
@@ -19,8 +18,9 @@ type Deal struct {
 	ASIN            string   `json:"asin"`
 	PriceType       int      `json:"price_type"`
 	CreationDate    int64    `json:"creation_date"` // Keepa minutes
-	URL             string   `json:"url"`
+	URL             string   `json:"url"`           // empty for a simulated deal, as the next
 	KeepaURL        string   `json:"keepa_url"`
+	Simulated       bool     `json:"simulated"` // the simulated Keepa answered: nobody sells this
 	Title           string   `json:"title,omitempty"`
 	Author          string   `json:"author,omitempty"`
 	Brand           string   `json:"brand,omitempty"`
@@ -166,8 +166,10 @@ func (d *Deal) identity(row *keepa.DealRow, p *keepa.Product) {
 	}
 	d.Domain, d.ASIN, d.CreationDate = int(domain), p.ASIN, int64(row.CreationDate)
 	d.FoundAt = row.CreationDate.Time()
-	d.URL = "https://www.amazon." + domain.Suffix() + "/dp/" + p.ASIN
-	d.KeepaURL = "https://keepa.com/#!product/" + strconv.Itoa(int(domain)) + "-" + p.ASIN
+	if d.Simulated = p.Simulated; !d.Simulated {
+		to := LinksOf(d.Domain, d.ASIN)
+		d.URL, d.KeepaURL = to.Amazon, to.Keepa
+	}
 	d.Title, d.Author, d.Brand, d.Manufacturer, d.Binding = p.Title, p.Author, p.Brand, p.Manufacturer, p.Binding
 	if d.Title == "" {
 		d.Title = row.Title

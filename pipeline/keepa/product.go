@@ -24,6 +24,7 @@ type Product struct {
 	ProductType  *int
 	RedirectASIN bool
 	Adult        bool
+	Simulated    bool // the simulated Keepa made or served it; the real one never says so
 
 	PublicationDate int // YYYY[MM[DD]]; 0 or below unknown
 	ReleaseDate     int // the same
@@ -213,6 +214,8 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 		return true, s.intoTexts(&p.EANs)
 	case "isRedirectASIN":
 		return true, s.intoBool(&p.RedirectASIN)
+	case "simulated":
+		return true, s.intoBool(&p.Simulated)
 	case "isAdultProduct":
 		return true, s.intoBool(&p.Adult)
 	case "publicationDate":

@@ -10,6 +10,12 @@ import (
 	"time"
 )
 
+// marked is a product that says of itself that it is simulated, so that whatever is made of it, now or from the stored
+// answer, can say so too.
+func marked(product []byte) []byte {
+	return append([]byte(`{"simulated":true,`), product[1:]...)
+}
+
 // products is the /product endpoint.
 func (s *Sim) products(r *http.Request, c call) result {
 	q, asins, e := parseQuestion(r.Form)
@@ -50,7 +56,7 @@ func (s *Sim) products(r *http.Request, c call) result {
 		if body.Bytes()[body.Len()-1] != '[' {
 			body.WriteByte(',')
 		}
-		body.Write(s.odd(oddProducts, fmt.Sprint(asin, p.creation()), s.cache.body(bodyKey{asin, each}, func() []byte { return p.encode(each) })))
+		body.Write(s.odd(oddProducts, fmt.Sprint(asin, p.creation()), s.cache.body(bodyKey{asin, each}, func() []byte { return marked(p.encode(each)) })))
 	}
 	body.WriteByte(']')
 	res.payload = body.Bytes()

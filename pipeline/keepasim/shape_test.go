@@ -28,7 +28,7 @@ func TestAProductWithoutOffersLooksLikeARealOne(t *testing.T) {
 	sameShape(t, "envelope", env, ours.body)
 	p := productsOf(ours)[0]
 	sameShape(t, "product", real, p, // those of other kinds of goods, and those of used books
-		"includedComponents", "lastSoldUpdate", "monthlySold", "monthlySoldHistory",
+		"simulated", "includedComponents", "lastSoldUpdate", "monthlySold", "monthlySoldHistory",
 		"contributors", "gtinList", "imagesCSV", "isB2B", "newPriceIsMAP", "variableClosingFee", "variationCSV")
 	sameShape(t, "stats", real["stats"].(map[string]any), p["stats"].(map[string]any))
 	realArrays, ourArrays := real["stats"].(map[string]any), p["stats"].(map[string]any)
@@ -51,7 +51,7 @@ func TestAProductWithOffersLooksLikeARealOne(t *testing.T) {
 		}
 	}
 	p := productsOf(b.ask("/product", "asin", good, "stats", "365", "offers", "20", "history", "0"))[0]
-	sameShape(t, "product", real, p, "lastStockUpdate", "buyBoxUsedHistory", "variationCSV")
+	sameShape(t, "product", real, p, "simulated", "lastStockUpdate", "buyBoxUsedHistory", "variationCSV")
 	sameShape(t, "stats", real["stats"].(map[string]any), p["stats"].(map[string]any),
 		"buyBoxUsedPrice", "buyBoxUsedShipping", "buyBoxUsedSellerId", "buyBoxUsedIsFBA", "buyBoxUsedCondition",
 		"buyBoxStats", "buyBoxIsPrimePantry", "buyBoxMaxOrderQuantity", "buyBoxMinOrderQuantity", "stockPerConditionFBM")

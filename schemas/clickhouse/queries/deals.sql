@@ -14,7 +14,8 @@
 --   condition, seller of the offer to buy
 --   found_at          when the price began, UTC
 --   confirmed_at      last verdict that said so, pipeline time, UTC
---   url               the page of the offer
+--   url               the page of the product at Amazon; empty where simulated
+--   simulated         whether the simulated Keepa answered: nobody sells this
 -- Amounts are in the currency of the marketplace.
 -- Parameters:
 --   since  DateTime  = -60d  decided or confirmed since, pipeline time, UTC
@@ -52,7 +53,8 @@ SELECT
     seller,
     found_at,
     shown[indexOf(shown.1, deal)].2 AS confirmed_at,
-    url
+    url,
+    simulated
 FROM
 (
     -- as in the view deals: of each column the newest that a version said
@@ -78,7 +80,8 @@ FROM
         argMax(v.condition, v.row_id) AS condition,
         argMaxIf(coalesce(v.seller_name, v.seller_id), v.row_id, v.seller_id IS NOT NULL) AS seller,
         argMax(v.found_at, v.row_id) AS found_at,
-        argMax(v.url, v.row_id) AS url
+        argMax(v.url, v.row_id) AS url,
+        ifNull(argMax(v.simulated, v.row_id), false) AS simulated
     FROM deal_versions AS v
     WHERE run = 'live' AND cityHash64(domain, v.asin, price_type) IN (SELECT arrayJoin(shown.1))
     GROUP BY domain, v.asin, price_type

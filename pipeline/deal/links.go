@@ -1,0 +1,29 @@
+package deal
+
+import (
+	"strconv"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/keepa"
+)
+
+// Links are the pages about a product. They are made of its ASIN and marketplace and of nothing that came from outside.
+type Links struct {
+	Amazon string // the product
+	Offers string // the used offers for it, at Amazon
+	Keepa  string // its histories
+}
+
+// LinksOf are the pages about an ASIN in a marketplace; all empty for what is not an ASIN, or not a marketplace.
+func LinksOf(domain int, asin string) Links {
+	at := keepa.Domain(domain)
+	if !at.Valid() || !pipeline.ValidASIN(asin) {
+		return Links{}
+	}
+	host := "https://www.amazon." + at.Suffix()
+	return Links{
+		Amazon: host + "/dp/" + asin,
+		Offers: host + "/gp/offer-listing/" + asin + "/?condition=used",
+		Keepa:  "https://keepa.com/#!product/" + strconv.Itoa(domain) + "-" + asin,
+	}
+}
