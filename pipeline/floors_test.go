@@ -36,7 +36,7 @@ type floor struct {
 // floors, lowest first.
 var floors = []floor{
 	{name: "words and files", pure: true, packages: []string{"pipeline", "pipeline/complaint", "schemas"}},
-	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock", "pipeline/stall", "pipeline/roles"}},
+	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock", "pipeline/stall", "pipeline/roles", "pipeline/action"}},
 	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial", "pipeline/target"}},
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing", "pipeline/backtest"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},

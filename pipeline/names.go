@@ -15,6 +15,7 @@ const (
 	StreamDeals      = "DEALS"      // accepted deals, the newest readable by direct get
 	StreamLedger     = "LEDGER"     // every token movement, mode change, poll, sweep and gap
 	StreamDead       = "DEAD"       // what could not be processed
+	StreamActions    = "ACTIONS"    // what the user bought, sold and ignores
 )
 
 // The key-value buckets.
@@ -115,6 +116,14 @@ func SubjectDeal(domain, priceType int, asin string) string {
 // SubjectLedger is ledger.STAGE.EVENT.
 func SubjectLedger(s Stage, e Event) string { return fmt.Sprintf("ledger.%s.%s", s, e) }
 
+// SubjectAction is action.DOMAIN.KIND.KEY: buy, sold, ignore, undo or lapse; domain 0 is every marketplace.
+func SubjectAction(domain int, kind, key string) string {
+	return fmt.Sprintf("action.%d.%s.%s", domain, kind, key)
+}
+
+// SubjectLapse is every lapse: action.*.lapse.KEY.
+func SubjectLapse() string { return "action.*.lapse.*" }
+
 // SubjectDead is dead.STAGE.KEY.
 func SubjectDead(stage, key string) string { return fmt.Sprintf("dead.%s.%s", stage, key) }
 
@@ -158,6 +167,7 @@ const (
 	SchemaDealV1    = "deal.v1" // with a list price in place of an estimate; still read
 	SchemaLedger    = "ledger.v1"
 	SchemaDead      = "dead.v1"
+	SchemaAction    = "action.v1"
 )
 
 // RunLive is the Run-Id of everything that is not a replay.

@@ -14,6 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/watermark"
 	"ratchet/schemas"
 )
@@ -25,6 +26,7 @@ var words = map[string]any{
 	"verdict.v1":   pipeline.Verdict{},
 	"ledger.v1":    pipeline.Entry{},
 	"dead.v1":      pipeline.Dead{},
+	"action.v1":    action.Action{},
 	"response.v1":  map[string]string{},
 	"watermark.v1": watermark.State{},
 	"seen.v1":      pipeline.Memory{},

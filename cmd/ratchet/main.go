@@ -32,6 +32,9 @@ type cli struct {
 	Backtest   backtestCmd   `cmd:"" help:"Score the rules on stored histories: what they would have bought, and what that made; costs no token."`
 	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
 	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN."`
+	Buy        buyCmd        `cmd:"" help:"You bought a copy: the deal leaves the list and is not reported again."`
+	Ignore     ignoreCmd     `cmd:"" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
+	Sold       soldCmd       `cmd:"" help:"You sold a copy: what it brought is compared with what was predicted."`
 	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
 	Rules      rulesCmd      `cmd:"" help:"Check rule files."`
 	Queries    queriesCmd    `cmd:"" help:"Check deal query files."`

@@ -78,6 +78,7 @@ func (c Config) streams() []jetstream.StreamConfig {
 		stream(pipeline.StreamDeals, "accepted deals; the newest of an ASIN by direct get", 90*day, 2*gigabyte, "deal.>"),
 		ledger,
 		stream(pipeline.StreamDead, "what could not be processed, ready to be re-driven", 180*day, gigabyte, "dead.>"),
+		stream(pipeline.StreamActions, "what the user bought, sold and ignores; kept for ever", 0, gigabyte/4, "action.>"),
 	}
 }
 
@@ -152,7 +153,7 @@ func durables(ackWait time.Duration) []durable {
 		out = append(out, consumer(pipeline.StreamSurvivors, pipeline.DurableCommit(t),
 			fmt.Sprintf("survivor.*.%s.%s.>", pipeline.LookPeek, t), 100, watched("5000")))
 	}
-	for _, s := range []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead} {
+	for _, s := range []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions} {
 		out = append(out, consumer(s, pipeline.DurableRecorder(s), "", 20000, watched("100000")))
 	}
 	return out

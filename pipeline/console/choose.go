@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strings"
 
@@ -30,7 +29,7 @@ func Conditions() []string {
 // admits reports whether a deal is shown.
 func (c Choice) admits(d Deal) bool {
 	switch {
-	case c.MinProfit != nil && (d.ProfitCents == nil || *d.ProfitCents < d.cents(*c.MinProfit)),
+	case c.MinProfit != nil && (d.ProfitCents == nil || *d.ProfitCents < keepa.Domain(d.Domain).Currency().Units(*c.MinProfit)),
 		c.MaxLossChance != nil && (d.LossChance == nil || *d.LossChance > *c.MaxLossChance),
 		c.MaxRank > 0 && (d.Rank == nil || *d.Rank > c.MaxRank):
 		return false
@@ -51,14 +50,6 @@ func (d Deal) units(cents int64) float64 {
 		f /= 10
 	}
 	return f
-}
-
-// cents is an amount as people write it in the smallest unit: 12.5 are 1250 cents.
-func (d Deal) cents(units float64) int64 {
-	for range keepa.Domain(d.Domain).Currency().Decimals {
-		units *= 10
-	}
-	return int64(math.Round(units))
 }
 
 // By is what deals are sorted by; the best for the buyer first, unknown last.

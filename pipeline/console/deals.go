@@ -31,6 +31,7 @@ type Deal struct {
 	ShippingCents *int64          `json:"shipping_cents"`
 	Condition     string          `json:"condition"`
 	SellerID      string          `json:"seller_id"`
+	Brand         string          `json:"brand"`
 	SellerName    string          `json:"seller_name"`
 	SellerRating  *int64          `json:"seller_rating"`
 	SellerRatings *int64          `json:"seller_rating_count"`

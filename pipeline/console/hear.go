@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/standing"
@@ -36,6 +37,9 @@ func hearOn(ctx context.Context, b *bus.Bus, subject string) (*standing.Book, er
 	if err != nil {
 		return nil, err
 	}
+	if err := Actions(ctx, b, e.book.Action); err != nil {
+		return nil, err
+	}
 	if err := e.newest(ctx); err != nil {
 		return nil, err
 	}
@@ -47,6 +51,16 @@ func hearOn(ctx context.Context, b *bus.Bus, subject string) (*standing.Book, er
 		}
 	}
 	return &e.book, nil
+}
+
+// Actions reads what the user did.
+func Actions(ctx context.Context, b *bus.Bus, hear func(action.Said)) error {
+	return b.Scan(ctx, pipeline.StreamActions, bus.From{}, func(r bus.Read) error {
+		if said, err := action.Read(r.Stored()); err == nil {
+			hear(said)
+		}
+		return nil
+	})
 }
 
 // readable is how many deals DEALS holds.

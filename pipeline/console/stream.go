@@ -24,7 +24,7 @@ type StreamStatus struct {
 func (s *Status) readStreams(ctx context.Context, b *bus.Bus) {
 	for _, name := range []string{
 		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses,
-		pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead,
+		pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions,
 	} {
 		shelf, err := b.Shelf(ctx, name)
 		if err != nil {

@@ -147,7 +147,7 @@ func (v *Visible) ready(ctx context.Context) error {
 func (v *Visible) recorded(ctx context.Context) error {
 	over := time.NewTimer(v.Patience)
 	defer over.Stop()
-	for _, stream := range []string{pipeline.StreamDeals, pipeline.StreamVerdicts} {
+	for _, stream := range []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions} {
 		settled, until, err := v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream))
 		for err == nil && settled < until {
 			select {

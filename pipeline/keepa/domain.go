@@ -1,6 +1,7 @@
 package keepa
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,6 +97,11 @@ func (d Domain) Money(units *int64) string {
 		return "–"
 	}
 	return d.Currency().Format(*units)
+}
+
+// Units is an amount as people write it in the smallest unit: 12.5 is 1250, or 13 where there are no decimals.
+func (c Currency) Units(amount float64) int64 {
+	return int64(math.Round(amount * math.Pow10(c.Decimals)))
 }
 
 // Amount writes an amount of the smallest unit without its symbol: "1250.05", "-3.00", "4980".

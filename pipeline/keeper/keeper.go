@@ -4,6 +4,7 @@
 //	VERDICTS ─hear─▶ STOCK (one key a deal) ─round─▶ verdict.*.list.*   (stale, expired)
 //	                                           └───▶ candidate.*.refresh|repair.*
 //	                                                 (acknowledged)  ─swap─▶ STOCK
+//	ACTIONS ─what is ignored, and its time is over─▶ action.*.lapse.*
 //
 // It spends nothing: what it offers passes glance and peek like everything else, on
 // lanes of its own. One instance leads; others stand by. It runs beside the reader
@@ -169,6 +170,9 @@ func (k *keeper) step(ctx context.Context) error {
 	}
 	next.Summary = k.cfg.plan(rate).Sum(slices.Collect(maps.Values(k.all)))
 	if err := k.keep(ctx, next); err != nil {
+		return err
+	}
+	if err := k.lapse(ctx); err != nil {
 		return err
 	}
 	k.stepped = now

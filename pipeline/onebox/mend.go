@@ -75,7 +75,7 @@ func (b *Box) lost(ctx context.Context, l natsd.Loss) error {
 		next = "nothing: every candidate is looked at again, for no token"
 	case pipeline.StreamCandidates:
 		next = "nats kv del WATERMARKS KEY for each query reads its list again; otherwise its next sweep does"
-	case pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead:
+	case pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions:
 		next = "restore the directory from a copy if you have one; docs/damage.md says what is missing without it"
 	}
 	b.o.Log.Warn("a stream lost messages", "stream", l.Stream, "messages", l.Messages, "had", l.Last, "dir", l.Dir, "next", next)

@@ -124,7 +124,7 @@ func (g *graveyard) message(ctx context.Context, a advisory) (stage.Item, error)
 // ours says that a stream is one of the pipeline's.
 func ours(stream string) bool {
 	switch stream {
-	case pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamResponses:
+	case pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamResponses, pipeline.StreamActions:
 		return true
 	}
 	return false

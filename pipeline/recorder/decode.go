@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/standing"
 	"ratchet/pipeline/warehouse"
@@ -49,6 +50,14 @@ func readDeal(in warehouse.Origin, m pipeline.Stored) (warehouse.DealRow, error)
 		return warehouse.DealRow{}, err
 	}
 	return warehouse.DealOf(in, v, m.Body), nil
+}
+
+func readAction(in warehouse.Origin, m pipeline.Stored) (warehouse.ActionRow, error) {
+	said, err := action.Read(m)
+	if err != nil {
+		return warehouse.ActionRow{}, err
+	}
+	return warehouse.ActionOf(in, said), nil
 }
 
 func readEntry(in warehouse.Origin, m pipeline.Stored) (warehouse.LedgerRow, error) {

@@ -114,6 +114,10 @@ func (f *fault) InsertDead(ctx context.Context, rows []warehouse.DeadRow, token 
 	return bite(ctx, f, pipeline.StreamDead, rows, token, f.sink.InsertDead)
 }
 
+func (f *fault) InsertActions(ctx context.Context, rows []warehouse.ActionRow, token string) error {
+	return bite(ctx, f, pipeline.StreamActions, rows, token, f.sink.InsertActions)
+}
+
 func first(n int32, e effect) func(int32) effect {
 	return func(call int32) effect {
 		if call <= n {

@@ -122,7 +122,11 @@ func (r *recorder) lines(ctx context.Context) ([]runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []runner{verdicts, deals, ledger, dead}, nil
+	actions, err := newLine(ctx, r, pipeline.StreamActions, min(r.cfg.Batch, 1000), readAction, sink.InsertActions)
+	if err != nil {
+		return nil, err
+	}
+	return []runner{verdicts, deals, ledger, dead, actions}, nil
 }
 
 // keepOpen goes on trying to reach ClickHouse while no row asks for it, so that it is open before the first. It

@@ -23,6 +23,7 @@ type sink interface {
 	InsertDeals(ctx context.Context, rows []warehouse.DealRow, token string) error
 	InsertLedger(ctx context.Context, rows []warehouse.LedgerRow, token string) error
 	InsertDead(ctx context.Context, rows []warehouse.DeadRow, token string) error
+	InsertActions(ctx context.Context, rows []warehouse.ActionRow, token string) error
 	Remember(ctx context.Context, stream string, seen []warehouse.Seen) error
 	Tidy(ctx context.Context) (forgotten int, err error)
 	Close() error

@@ -20,7 +20,7 @@ import (
 )
 
 // recorded are the streams that the recorder records.
-var recorded = []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead}
+var recorded = []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions}
 
 // world is a NATS and a ClickHouse of the test's own.
 type world struct {

@@ -85,11 +85,11 @@ func watermarker() Role {
 		Name: "watermarker", Does: "reads the deal list; offers stored deals again (the keeper)",
 		Publishes: []string{
 			"candidate.>", "response.*.deals.>", "verdict.*.list.>", key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketWants, ">"), key(pipeline.BucketStock, ">"),
-			key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyKeeperLeader),
+			pipeline.SubjectLapse(), key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyKeeperLeader),
 		},
 		Gets: []string{Bucket(pipeline.BucketWatermarks), Bucket(pipeline.BucketLeaders), pipeline.StreamDeals, pipeline.StreamDead},
 		Scans: []string{
-			pipeline.StreamVerdicts, pipeline.StreamSurvivors, Bucket(pipeline.BucketStock),
+			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, Bucket(pipeline.BucketStock),
 		},
 	})
 }
@@ -153,16 +153,16 @@ func reader() Role {
 	return Role{
 		Name: Reader, Does: "looks: status, deals, reports, why, nats kv watch", Person: true,
 		Scans: everything(),
-		Hears: []string{"candidate.>", "survivor.>", "response.>", "verdict.>", "deal.>", "ledger.>", "dead.>", "$KV.>", "$JS.EVENT.>"},
+		Hears: []string{"candidate.>", "survivor.>", "response.>", "verdict.>", "deal.>", "ledger.>", "dead.>", "action.>", "$KV.>", "$JS.EVENT.>"},
 		Asks:  []string{"$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.NAMES.*", "$SRV.>", "svc.*.status"},
 	}
 }
 
 func operator() Role {
 	r := reader()
-	r.Name, r.Does = Operator, "looks, and intervenes: pause and resume, dead letters, replays, webhooks, rules"
+	r.Name, r.Does = Operator, "looks, and intervenes: pause and resume, dead letters, replays, webhooks, rules, what was bought, sold and ignored"
 	r.Publishes = []string{
-		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>",
+		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>", "action.>",
 		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
 		key(pipeline.BucketRuns, ">"), key(pipeline.BucketPosted, ">"),
 	}
@@ -177,9 +177,9 @@ func operator() Role {
 var (
 	all = []string{
 		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals,
-		pipeline.StreamLedger, pipeline.StreamDead,
+		pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions,
 	}
-	recorded = []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead}
+	recorded = []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions}
 	buckets  = []string{
 		pipeline.BucketTokens, pipeline.BucketLeaders, pipeline.BucketWatermarks, pipeline.BucketSeen, pipeline.BucketStatus,
 		pipeline.BucketOrders, pipeline.BucketWants, pipeline.BucketStock, pipeline.BucketPosted, pipeline.BucketRuns,

@@ -13,6 +13,7 @@ import (
 // recordedIn is the table of each stream that the recorder records.
 var recordedIn = map[string]string{
 	pipeline.StreamVerdicts: "verdicts", pipeline.StreamDeals: "deal_versions", pipeline.StreamLedger: "ledger", pipeline.StreamDead: "dead",
+	pipeline.StreamActions: "actions",
 }
 
 // sumsOf are sums over the tables, each with the same asked of the rows.

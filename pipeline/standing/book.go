@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 )
 
 // Book is what was heard of deals. The zero value is an empty one.
 type Book struct {
 	records map[Place]*record
+	actions action.Record
 }
 
 // record is what was heard of one deal.
@@ -90,12 +92,16 @@ func (b *Book) Verdict(v Verdict) {
 	}
 }
 
+// Action hears what the user did.
+func (b *Book) Action(s action.Said) { b.actions.Hear(s) }
+
 // States are the deals of which a version was heard, in order.
 func (b *Book) States() []State {
 	var out []State
+	rules := b.actions.Rules()
 	for _, p := range slices.SortedFunc(maps.Keys(b.records), Place.Compare) {
 		if r := b.records[p]; len(r.versions) > 0 {
-			out = append(out, r.state(p))
+			out = append(out, r.state(p, rules))
 		}
 	}
 	return out

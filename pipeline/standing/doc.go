@@ -8,6 +8,7 @@
 //	a deal          an ASIN and price type of which DEALS holds a version
 //	its columns     of each the newest that a version said; null says nothing
 //	invalid         without a profit, a list price or a yearly average above 0
+//	set aside       the user bought the ASIN, or ignores it, its seller, its brand or words of its title (package action)
 //	rejected        a reject, of any look, that is newer than every accept and confirm
 //	hidden because  of the first of these that is so; visible where none is
 //	stale because   of the newest mark stale_… of the keeper that is later than every

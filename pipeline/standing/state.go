@@ -2,10 +2,12 @@ package standing
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 )
 
 // State is how a deal stands. It is a row of the view deal_states, under its names.
@@ -31,13 +33,15 @@ const (
 	OldEstimate = "old_estimate" // it was decided before sale prices were estimated, and not again since
 )
 
-// Counts are how many deals stand how. Every deal is visible, expired or invalid.
+// Counts are how many deals stand how. Every deal is visible, expired, invalid or set aside.
 type Counts struct {
 	Stored  int `json:"stored"`  // deals ever found
 	Visible int `json:"visible"` // shown now
 	Stale   int `json:"stale"`   // of the visible, marked as not confirmed in time
 	Expired int `json:"expired"` // hidden by a later look that rejected them, or by the keeper
 	Invalid int `json:"invalid"` // hidden because it has no profit, or none by the present estimate
+
+	SetAside int `json:"set_aside"` // hidden because the user bought or ignored it
 }
 
 // Count counts the states.
@@ -53,13 +57,17 @@ func Count(states []State) Counts {
 		case NoProfit, OldEstimate:
 			c.Invalid++
 		default:
+			if slices.Contains(action.Reasons(), s.HiddenBecause) {
+				c.SetAside++
+				continue
+			}
 			c.Expired++
 		}
 	}
 	return c
 }
 
-func (r *record) state(p Place) State {
+func (r *record) state(p Place, rules action.Rules) State {
 	versions := r.byAge()
 	s := State{Place: p, FirstSeen: versions[0].At, LastSeen: versions[0].At, LastConfirmed: r.confirmed()}
 	for _, v := range versions {
@@ -70,17 +78,23 @@ func (r *record) state(p Place) State {
 			s.LastSeen = v.At
 		}
 	}
-	s.HiddenBecause, s.StaleBecause = r.hidden(versions), r.stale()
+	s.HiddenBecause, s.StaleBecause = r.hidden(p, versions, rules), r.stale()
 	return s
 }
 
-func (r *record) hidden(versions []Version) string {
+func (r *record) hidden(p Place, versions []Version, rules action.Rules) string {
 	for _, need := range []struct{ name, reason string }{
 		{"sale_price_cents", OldEstimate}, {"profit_cents", NoProfit},
 	} {
 		if c := cents(versions, need.name); c == nil || *c <= 0 {
 			return need.reason
 		}
+	}
+	said := action.Product{
+		Domain: p.Domain, ASIN: p.ASIN, Seller: text(versions, "seller_id"), Brand: text(versions, "brand"), Title: text(versions, "title"),
+	}
+	if why := rules.Hides(said); why != "" {
+		return why
 	}
 	if yes, no := r.newest(); no.id > yes.id {
 		return no.reason

@@ -85,6 +85,15 @@ func cents(newestFirst []Version, name string) *int64 {
 	return &n
 }
 
+// text is a member as text; "" where nobody said it.
+func text(newestFirst []Version, name string) string {
+	var s string
+	if raw := member(newestFirst, name); raw == nil || json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
 // shown is what the versions say together.
 func (r *record) shown(s State) Shown {
 	versions := r.byAge()

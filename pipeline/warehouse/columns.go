@@ -139,6 +139,27 @@ var deadColumns = append(originOf(func(r *DeadRow) *Origin { return &r.Origin })
 	col("body", func(r *DeadRow) string { return string(r.Body) }),
 )
 
+var actionColumns = append(originOf(func(r *ActionRow) *Origin { return &r.Origin }),
+	msgID(func(r *ActionRow) *Origin { return &r.Origin }),
+	col("run", func(r *ActionRow) string { return r.Run }),
+	col("action", func(r *ActionRow) string { return string(r.Kind) }),
+	col("of", func(r *ActionRow) string { return string(r.Of) }),
+	col("target", func(r *ActionRow) string { return string(r.By) }),
+	col("value", func(r *ActionRow) string { return r.Value }),
+	col("domain", func(r *ActionRow) uint16 { return uint16(r.Domain) }), //nolint:gosec // checked by fits
+	col("price_cents", func(r *ActionRow) *int64 { return r.PriceCents }),
+	col("condition", func(r *ActionRow) string { return r.Condition }),
+	col("day", func(r *ActionRow) *time.Time {
+		on, err := time.Parse(time.DateOnly, r.On)
+		if err != nil {
+			return nil
+		}
+		return &on
+	}),
+	col("copy", func(r *ActionRow) uint16 { return uint16(max(r.Copy, 1)) }), //nolint:gosec // checked by fits
+	col("until", func(r *ActionRow) *time.Time { return instant(r.Until) }),
+)
+
 // fits names the first number of a row that its column cannot hold.
 func (r *VerdictRow) fits() error {
 	numbers := r.Numbers()
@@ -154,6 +175,8 @@ func (r *LedgerRow) fits() error {
 	}
 	return r.Fits(numbers...)
 }
+
+func (r *ActionRow) fits() error { return r.Fits(r.Numbers()...) }
 
 func (r *DeadRow) fits() error { return r.Fits() }
 

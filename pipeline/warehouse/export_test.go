@@ -6,10 +6,10 @@ import (
 	"ratchet/schemas"
 )
 
-// Statements are those of all migrations, in their order, and Cut cuts a file into its own.
-func Statements() (all []string) {
+// Statements are those of each migration, in their order, and Cut cuts a file into its own.
+func Statements() (all [][]string) {
 	for _, m := range must(migrations(schemas.ClickHouse)) {
-		all = append(all, m.statements...)
+		all = append(all, m.statements)
 	}
 	return all
 }

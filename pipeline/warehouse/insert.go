@@ -32,6 +32,11 @@ func (w *Warehouse) InsertDead(ctx context.Context, rows []DeadRow, token string
 	return insert(ctx, w, "dead", deadColumns, rows, token, (*DeadRow).fits)
 }
 
+// InsertActions stores what the user did; the token as for InsertVerdicts.
+func (w *Warehouse) InsertActions(ctx context.Context, rows []ActionRow, token string) error {
+	return insert(ctx, w, "actions", actionColumns, rows, token, (*ActionRow).fits)
+}
+
 func insert[R any](ctx context.Context, w *Warehouse, table string, columns []column[R], rows []R, token string, fits func(*R) error) error {
 	if len(rows) == 0 {
 		return nil

@@ -117,6 +117,7 @@ var stored = map[string]string{
 	pipeline.StreamVerdicts: "SELECT id, min(row_id) FROM verdict_ids WHERE id IN (%s) GROUP BY id",
 	pipeline.StreamDeals:    "SELECT msg_id, min(row_id) FROM deal_versions WHERE msg_id IN (%s) GROUP BY msg_id",
 	pipeline.StreamLedger:   "SELECT id, min(row_id) FROM entry_ids WHERE id IN (%s) GROUP BY id",
+	pipeline.StreamActions:  "SELECT msg_id, min(row_id) FROM actions WHERE msg_id IN (%s) GROUP BY msg_id",
 	pipeline.StreamDead:     "SELECT msg_id, min(row_id) FROM dead WHERE msg_id IN (%s) GROUP BY msg_id",
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/standing"
 )
 
@@ -62,6 +63,18 @@ type DeadRow struct {
 	Stage      string // who gave it up
 	Key        string // an ASIN where there is one
 	HeaderJSON string
+}
+
+// ActionRow is one row of actions.
+type ActionRow struct {
+	Origin
+	action.Action
+}
+
+// ActionOf is the row of a message of a stream, of which in names the making.
+func ActionOf(in Origin, s action.Said) ActionRow {
+	in.Origin = s.Origin
+	return ActionRow{Origin: in, Action: s.Action}
 }
 
 // DealRow is one version of a deal. Fields holds every member of the message by its name, as JSON; a member that is

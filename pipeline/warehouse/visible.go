@@ -10,6 +10,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/standing"
 )
 
@@ -36,8 +37,10 @@ func (w *Warehouse) States(ctx context.Context) ([]standing.State, error) {
 // Counts are how many deals stand how.
 func (w *Warehouse) Counts(ctx context.Context) (standing.Counts, error) {
 	invalid := "('" + strings.Join([]string{standing.NoProfit, standing.OldEstimate}, "', '") + "')"
+	aside := "('" + strings.Join(action.Reasons(), "', '") + "')"
 	t, err := w.query(ctx, `SELECT count(), countIf(hidden_because = ''), countIf(hidden_because = '' AND stale_because != ''),
-		countIf(hidden_because NOT IN `+invalid+` AND hidden_because != ''), countIf(hidden_because IN `+invalid+`) FROM deal_states`, nil, readOnly())
+		countIf(hidden_because NOT IN `+invalid+` AND hidden_because NOT IN `+aside+` AND hidden_because != ''), countIf(hidden_because IN `+invalid+`),
+		countIf(hidden_because IN `+aside+`) FROM deal_states`, nil, readOnly())
 	if err != nil || len(t.Rows) != 1 {
 		return standing.Counts{}, w.noTables(ctx, fmt.Errorf("count deals: %w", err))
 	}
@@ -45,7 +48,7 @@ func (w *Warehouse) Counts(ctx context.Context) (standing.Counts, error) {
 	for i, v := range t.Rows[0] {
 		n[i] = int(number(v)) //nolint:gosec // a count
 	}
-	return standing.Counts{Stored: n[0], Visible: n[1], Stale: n[2], Expired: n[3], Invalid: n[4]}, nil
+	return standing.Counts{Stored: n[0], Visible: n[1], Stale: n[2], Expired: n[3], Invalid: n[4], SetAside: n[5]}, nil
 }
 
 // Visible are the visible deals with a version since then, with these members of their messages.

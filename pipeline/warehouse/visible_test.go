@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/standing"
 	"ratchet/pipeline/warehouse"
 )
@@ -32,7 +33,7 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 		left = 8
 	}
 	domain, hidden := 0, map[string]bool{}
-	all := []string{"", standing.NoProfit, standing.OldEstimate, "low_roi", "!", "stale_waiting!"}
+	all := append(action.Reasons(), "", standing.NoProfit, standing.OldEstimate, "low_roi", "!", "stale_waiting!")
 	rapid.Check(t, func(r *rapid.T) {
 		if left--; left < 0 {
 			return // a round is many statements: of rapid's hundred, as many as take seconds
@@ -43,7 +44,9 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 		deals, verdicts := drawHistory(t, r, domain, n)
 		sureDeals, sureVerdicts := oneOfEach(t, domain, n)
 		deals, verdicts = append(deals, sureDeals...), append(verdicts, sureVerdicts...)
-		hear(r, &book, deals, verdicts)
+		actions := append(drawActions(r, domain), sureActions(domain)...)
+		hear(r, &book, deals, verdicts, actions)
+		redeliver(t, r, fmt.Sprint("standing actions ", domain), once(t, w, pipeline.StreamActions, actions), w.InsertActions)
 		redeliver(t, r, fmt.Sprint("standing deals ", domain), once(t, w, pipeline.StreamDeals, deals), w.InsertDeals)
 		redeliver(t, r, fmt.Sprint("standing verdicts ", domain), once(t, w, pipeline.StreamVerdicts, verdicts), w.InsertVerdicts)
 
@@ -58,7 +61,7 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 			r.Errorf("the view lists\n%s\nthe streams list\n%s", got, want)
 		}
 		counts := standing.Count(book.States())
-		if all := book.Visible(time.Time{}); len(all) != counts.Visible || counts.Visible+counts.Expired+counts.Invalid != counts.Stored {
+		if all := book.Visible(time.Time{}); len(all) != counts.Visible || counts.Visible+counts.Expired+counts.Invalid+counts.SetAside != counts.Stored {
 			r.Errorf("%d are listed and counted are %+v", len(all), counts)
 		}
 		for _, s := range states {
@@ -167,10 +170,18 @@ func oneOfEach(t *testing.T, domain, n int) (deals []warehouse.DealRow, verdicts
 		{profit: 5},
 		{5, 7, pipeline.LookPeek, pipeline.Reject, "low_roi"},
 		{5, 7, pipeline.LookList, pipeline.Fail, "stale_waiting"},
+		{profit: 5, sale: 7}, // bought, and then ignored in every way
+		{profit: 5, sale: 7},
+		{profit: 5, sale: 7},
+		{profit: 5, sale: 7},
+		{profit: 5, sale: 7},
 	} {
 		asin, seq, at := asinOf(4+i), uint64(domain*1000+n+3*i), noon.Add(time.Duration(100+i)*time.Minute)
-		d := dealRow(t, seq, at, fmt.Sprintf(`{"domain":%d,"asin":%q,"price_type":2,"profit_cents":%d,"sale_price_cents":%d}`,
-			domain, asin, c.profit, c.sale))
+		more := map[int]string{
+			7: fmt.Sprintf(`,"seller_id":%q`, sellerOf(domain, 11)), 8: fmt.Sprintf(`,"brand":"BRAND %d"`, domain), 9: fmt.Sprintf(`,"title":"For Sure: %d"`, domain),
+		}[i]
+		d := dealRow(t, seq, at, fmt.Sprintf(`{"domain":%d,"asin":%q,"price_type":2,"profit_cents":%d,"sale_price_cents":%d%s}`,
+			domain, asin, c.profit, c.sale, more))
 		d.WorkID = fmt.Sprintf("%d/%s", domain, asin)
 		d.MsgID = d.WorkID
 		deals = append(deals, d)
@@ -190,6 +201,59 @@ func oneOfEach(t *testing.T, domain, n int) (deals []warehouse.DealRow, verdicts
 	return deals, verdicts
 }
 
+// sellerOf is a seller of a round: what is ignored of sellers, brands and titles is so in every domain.
+func sellerOf(domain, n int) string { return fmt.Sprintf("SELLER%dX%d", domain, n) }
+
+// drawActions are purchases and what is ignored of the deals of a round, some undone, lapsed or published again.
+func drawActions(r *rapid.T, domain int) []warehouse.ActionRow {
+	var out []warehouse.ActionRow
+	for i := range rapid.IntRange(0, 8).Draw(r, "actions") {
+		asin := action.Target{By: action.ByASIN, Domain: domain, Value: asinOf(rapid.IntRange(0, 3).Draw(r, "of"))}
+		target := rapid.SampledFrom([]action.Target{
+			asin, asin, asin,
+			{By: action.BySeller, Value: sellerOf(domain, 1)},
+			{By: action.ByBrand, Value: fmt.Sprintf("Ünder %d", domain)},
+			{By: action.ByWords, Value: fmt.Sprintf("a book %d", domain)},
+			{By: action.ByWords, Value: fmt.Sprintf("É book %d", domain)},
+			{By: action.ByWords, Value: fmt.Sprintf("boo %d", domain)},
+		}).Draw(r, "target")
+		kinds := []action.Kind{action.Ignore, action.Ignore, action.Undo, action.Lapse}
+		if target.By == action.ByASIN {
+			kinds = append(kinds, action.Buy, action.Sold, action.Buy)
+		}
+		a := warehouse.ActionRow{Origin: origin(pipeline.StreamActions, uint64(domain*1000+i), noon.Add(time.Duration(i)*time.Minute))}
+		a.Target, a.Kind = target, rapid.SampledFrom(kinds).Draw(r, "kind")
+		if a.Kind == action.Undo || a.Kind == action.Lapse {
+			a.Of = rapid.SampledFrom([]action.Kind{action.Ignore, action.Ignore, action.Buy}).Draw(r, "undone")
+		}
+		a.Run = rapid.SampledFrom([]string{pipeline.RunLive, pipeline.RunLive, pipeline.RunLive, "lax"}).Draw(r, "said in")
+		a.MsgID = fmt.Sprintf("%d/%s/%d", domain, a.Run, rapid.IntRange(0, 12).Draw(r, "message"))
+		out = append(out, a)
+	}
+	return out
+}
+
+// sureActions set aside a deal of oneOfEach in each way.
+func sureActions(domain int) []warehouse.ActionRow {
+	var out []warehouse.ActionRow
+	for i, c := range []struct {
+		kind   action.Kind
+		target action.Target
+	}{
+		{action.Buy, action.Target{By: action.ByASIN, Domain: domain, Value: asinOf(9)}},
+		{action.Ignore, action.Target{By: action.ByASIN, Domain: domain, Value: asinOf(10)}},
+		{action.Ignore, action.Target{By: action.BySeller, Value: sellerOf(domain, 11)}},
+		{action.Ignore, action.Target{By: action.ByBrand, Value: fmt.Sprintf("brand %d", domain)}},
+		{action.Ignore, action.Target{By: action.ByWords, Value: fmt.Sprintf("sure %d", domain)}},
+	} {
+		a := warehouse.ActionRow{Origin: origin(pipeline.StreamActions, uint64(domain*1000+500+i), noon)}
+		a.MsgID = fmt.Sprintf("%d/sure/%d", domain, i)
+		a.Kind, a.Target = c.kind, c.target
+		out = append(out, a)
+	}
+	return out
+}
+
 // messageOf is a version's message id, which is its work's as well.
 func messageOf(run, asin string, priceType, n int) string { return fmt.Sprint(run, asin, priceType, n) }
 
@@ -204,13 +268,14 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 	for _, name := range []string{"profit_cents", "sale_price_cents"} {
 		say(name, 5, 7, 9, 0, nil, 5, 5, 7, 9)
 	}
-	say("title", "A", "B", "", nil)
+	say("title", fmt.Sprintf("A  book-%d", domain), fmt.Sprintf("É: BOOK %d", domain), "", nil)
+	say("brand", fmt.Sprintf("Ünder %d", domain), "", nil)
 	say("condition", "good", "")
 	say("roi_percent", 42.5, 0.1, nil)
 	say("shipping_known", true, false)
 	say("response_ids", []string{"1"}, []string{"2", "3"}, []string{})
 	say("categories", []string{"Books"}, []string{})
-	say("seller_id", "S1", "S2", nil)
+	say("seller_id", sellerOf(domain, 1), sellerOf(domain, 2), nil)
 	say("seller_name", "One", "Two", "")
 	say("seller_quality", 0.5, 1.0)
 	say("rule_set", "r1", "r2")
@@ -224,8 +289,11 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 }
 
 // hear gives the book every message at least once, in any order.
-func hear(r *rapid.T, book *standing.Book, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow) {
+func hear(r *rapid.T, book *standing.Book, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow, actions []warehouse.ActionRow) {
 	var tell []func()
+	for _, a := range actions {
+		tell = append(tell, func() { book.Action(action.Said{Origin: a.Origin.Origin, Action: a.Action}) })
+	}
 	for _, d := range deals {
 		tell = append(tell, func() {
 			v, err := standing.ReadVersion(pipeline.Stored{

@@ -1,3 +1,79 @@
+CREATE TABLE actions
+(
+    `target` LowCardinality(String) COMMENT 'what value is: asin, seller, brand or words',
+    `value` String COMMENT 'the ASIN, the id of the seller, the brand in small letters, or words of a title in small letters',
+    `domain` UInt16 COMMENT 'Keepa domain id of an ASIN; 0: every marketplace',
+    `row_id` UInt64 COMMENT 'stream creation time << 32 | stream sequence' CODEC(Delta(8), ZSTD(1)),
+    `at` DateTime64(3, 'UTC') COMMENT 'when it was said, pipeline time' CODEC(Delta(8), ZSTD(1)),
+    `stored_at` DateTime64(3, 'UTC') COMMENT 'when the stream stored it, machine time' CODEC(Delta(8), ZSTD(1)),
+    `run` LowCardinality(String) COMMENT 'live; nothing else counts',
+    `build` LowCardinality(String) COMMENT 'the build that said it',
+    `msg_id` UInt64 COMMENT 'as in ledger' CODEC(NONE),
+    `action` LowCardinality(String) COMMENT 'buy, sold, ignore, undo or lapse (the time of an ignore is over)',
+    `of` LowCardinality(String) COMMENT 'what an undo or a lapse ends: buy, sold or ignore; else empty',
+    `price_cents` Nullable(Int64) COMMENT 'paid or got for one copy, in the smallest unit of the currency of the marketplace; NULL for others than buy and sold',
+    `condition` LowCardinality(String) COMMENT 'condition of a copy that was bought; empty: not said',
+    `day` Nullable(Date) COMMENT 'the day of the purchase or sale; NULL for others',
+    `copy` UInt16 COMMENT 'which of several equal copies; 1 for the first',
+    `until` Nullable(DateTime64(3, 'UTC')) COMMENT 'when an ignore lapses, pipeline time; NULL: never'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (target, value, domain, row_id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, non_replicated_deduplication_window = 1000
+COMMENT 'What did the user buy, sell and ignore? A row per message of the stream ACTIONS';
+
+CREATE VIEW actions_standing
+(
+    `action` LowCardinality(String),
+    `target` LowCardinality(String),
+    `value` String,
+    `domain` UInt16,
+    `row_id` UInt64,
+    `at` DateTime64(3, 'UTC'),
+    `price_cents` Nullable(Int64),
+    `condition` LowCardinality(String),
+    `day` Nullable(Date),
+    `copy` UInt16,
+    `until` Nullable(DateTime64(3, 'UTC'))
+)
+COMMENT 'What the user did and did not undo. Columns as in actions, whose comments explain them'
+AS SELECT
+    a.action AS action,
+    a.target AS target,
+    a.value AS value,
+    a.domain AS domain,
+    a.row_id AS row_id,
+    a.at AS at,
+    a.price_cents AS price_cents,
+    a.condition AS condition,
+    a.day AS day,
+    a.copy AS copy,
+    a.until AS until
+FROM
+(
+    SELECT *
+    FROM actions
+    FINAL
+    WHERE (run = 'live') AND (action IN ('buy', 'sold', 'ignore'))
+) AS a
+ANY LEFT JOIN
+(
+    SELECT
+        of,
+        target,
+        value,
+        domain,
+        max(row_id) AS ended
+    FROM actions
+    WHERE (run = 'live') AND (action IN ('undo', 'lapse'))
+    GROUP BY
+        of,
+        target,
+        value,
+        domain
+) AS e ON (a.action = e.of) AND (a.target = e.target) AND (a.value = e.value) AND (a.domain = e.domain)
+WHERE a.row_id > e.ended;
+
 CREATE VIEW balance
 (
     `at` DateTime64(3, 'UTC') COMMENT 'pipeline time',
@@ -290,6 +366,57 @@ FROM deal_versions AS v
 WHERE v.run = 'live'
 GROUP BY deal;
 
+CREATE VIEW deal_ignored
+(
+    `deal` UInt64 COMMENT 'cityHash64(domain, asin, price_type)',
+    `said` String COMMENT 'ignored_seller, ignored_brand or ignored_words'
+)
+COMMENT 'Which deals are hidden because the user ignores their seller, their brand or words of their title?'
+AS WITH
+    (
+        SELECT groupArray(value)
+        FROM actions_standing
+        WHERE (action = 'ignore') AND (target = 'seller')
+    ) AS sellers,
+    (
+        SELECT groupArray(value)
+        FROM actions_standing
+        WHERE (action = 'ignore') AND (target = 'brand')
+    ) AS brands,
+    (
+        SELECT groupArray(concat(' ', value, ' '))
+        FROM actions_standing
+        WHERE (action = 'ignore') AND (target = 'words')
+    ) AS rows_of_words
+SELECT
+    deal,
+    said
+FROM
+(
+    SELECT
+        v.deal AS deal,
+        multiIf(has(sellers, v.seller), 'ignored_seller', (v.brand != '') AND has(brands, lower(v.brand)), 'ignored_brand', arrayExists(w -> (position(concat(' ', trimBoth(replaceRegexpAll(lower(v.title), '[^a-z0-9\\x{80}-\\x{10FFFF}]+', ' ')), ' '), w) > 0), rows_of_words), 'ignored_words', '') AS said
+    FROM
+    (
+        SELECT
+            cityHash64(domain, asin, price_type) AS deal,
+            ifNull(argMax(seller_id, row_id), '') AS seller,
+            ifNull(argMax(brand, row_id), '') AS brand,
+            ifNull(argMax(title, row_id), '') AS title
+        FROM deal_versions
+        WHERE (run = 'live') AND ((
+            SELECT count()
+            FROM actions_standing
+            WHERE (action = 'ignore') AND (target != 'asin')
+        ) > 0)
+        GROUP BY
+            domain,
+            asin,
+            price_type
+    ) AS v
+)
+WHERE said != '';
+
 CREATE TABLE deal_marks
 (
     `domain` UInt16 COMMENT 'Keepa domain id; 1 is amazon.com',
@@ -369,7 +496,7 @@ CREATE VIEW deal_states
     `last_seen_at` DateTime64(3, 'UTC') COMMENT 'its last version, pipeline time',
     `last_checked_at` DateTime64(3, 'UTC') COMMENT 'the last look that accepted, confirmed or rejected it, pipeline time; 1970 without one',
     `last_confirmed_at` DateTime64(3, 'UTC') COMMENT 'the last look that accepted or confirmed it, pipeline time; 1970 without one',
-    `hidden_because` String COMMENT 'empty: visible; old_estimate, no_profit, or the reason of the reject that hides it',
+    `hidden_because` String COMMENT 'empty: visible; old_estimate, no_profit, bought, ignored_asin, ignored_seller, ignored_brand, ignored_words, or the reason of the reject that hides it',
     `stale_because` String COMMENT 'why it was not confirmed in time; empty: it was. Stale deals are visible'
 )
 COMMENT 'Is each deal visible, why not, and when was it last checked? THE definition of visible'
@@ -384,7 +511,7 @@ AS SELECT
     f.last_seen_at AS last_seen_at,
     if(f.newest_check > f.newest_confirmation, greatest(f.last_confirmed_at, f.rejected_at), f.last_confirmed_at) AS last_checked_at,
     f.last_confirmed_at AS last_confirmed_at,
-    multiIf(toInt64(f.newest_sale_price) <= 0, 'old_estimate', toInt64(f.newest_profit) <= 0, 'no_profit', f.newest_reject > f.newest_confirmation, toString(f.reject_reason), '') AS hidden_because,
+    multiIf(toInt64(f.newest_sale_price) <= 0, 'old_estimate', toInt64(f.newest_profit) <= 0, 'no_profit', y.said != '', y.said, i.said != '', i.said, f.newest_reject > f.newest_confirmation, toString(f.reject_reason), '') AS hidden_because,
     if((m.mark.2) > f.last_confirmed_at, m.mark.1, '') AS stale_because
 FROM
 (
@@ -456,7 +583,20 @@ ANY LEFT JOIN
         domain,
         asin,
         price_type
-) AS m ON f.deal = m.deal;
+) AS m ON f.deal = m.deal
+ANY LEFT JOIN
+(
+    SELECT
+        domain,
+        value AS asin,
+        if(countIf(action = 'buy') > 0, 'bought', 'ignored_asin') AS said
+    FROM actions_standing
+    WHERE (target = 'asin') AND (action IN ('buy', 'ignore'))
+    GROUP BY
+        domain,
+        value
+) AS y ON (f.domain = y.domain) AND (f.asin = y.asin)
+ANY LEFT JOIN deal_ignored AS i ON f.deal = i.deal;
 
 CREATE TABLE deal_versions
 (

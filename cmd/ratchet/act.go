@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ratchet/pipeline/action"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepa"
+)
+
+// tradeFlags are what a purchase and a sale have in common.
+type tradeFlags struct {
+	natsFlags `embed:""`
+	Product   string `arg:"" name:"asin" help:"An ASIN, an ISBN-10 or ISBN-13, or a link to Amazon."`
+	Price     money  `help:"Price of one copy, in the marketplace's currency." placeholder:"12.50"`
+	On        string `help:"The day, as 2026-03-02 (default: today)." placeholder:"DATE"`
+	Copy      int    `help:"Which of several copies of the same day and price: 2 for the second." default:"1"`
+	Undo      bool   `help:"Take back what was said of this product."`
+}
+
+type buyCmd struct {
+	tradeFlags `embed:""`
+	Condition  string `help:"Condition of the copy: ${conditions}."`
+}
+
+// Help is the end of the command's help.
+func (buyCmd) Help() string {
+	return `The product leaves the list until --undo. A command whose outcome you do not know may be repeated: it counts once.
+
+Examples:
+  ratchet buy 0593655036 --price 9.99 --condition "very good"
+  ratchet buy 0593655036 --price 9.99 --on 2026-03-01 --copy 2
+  ratchet buy 0593655036 --undo`
+}
+
+// Run records a purchase, or takes it back.
+func (c buyCmd) Run(a *app) error {
+	condition := strings.ToLower(c.Condition)
+	if condition != "" && !slices.Contains(console.Conditions(), condition) {
+		return daemon.Usagef("--condition %q: want one of %s", c.Condition, strings.Join(console.Conditions(), ", "))
+	}
+	return c.trade(a, action.Buy, condition)
+}
+
+type soldCmd struct {
+	tradeFlags `embed:""`
+}
+
+// Help is the end of the command's help.
+func (soldCmd) Help() string {
+	return "`ratchet report calibration`" + ` compares what was sold with what was predicted when it was bought.
+
+Examples:
+  ratchet sold 0593655036 --price 39 --on 2026-03-01
+  ratchet sold 0593655036 --undo`
+}
+
+// Run records a sale, or takes it back.
+func (c soldCmd) Run(a *app) error { return c.trade(a, action.Sold, "") }
+
+// trade records a purchase or a sale.
+func (c tradeFlags) trade(a *app, kind action.Kind, condition string) error {
+	name, err := named(c.Product)
+	if err != nil {
+		return err
+	}
+	if !c.Undo && (c.Price.units == nil || *c.Price.units < 0) {
+		return daemon.Usagef("--price: want what one copy cost or brought, like --price 12.50")
+	}
+	if c.Copy < 1 || c.Copy > 1000 {
+		return daemon.Usagef("--copy %d: want 1 to 1000", c.Copy)
+	}
+	day, err := dayOf(c.On)
+	if err != nil {
+		return err
+	}
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		now := console.Now(ctx, b)
+		domain, err := marketplace(ctx, b, name.ASIN, name.Domain)
+		if err != nil {
+			return err
+		}
+		does := action.Action{Kind: kind, Target: action.Target{By: action.ByASIN, Domain: domain, Value: name.ASIN}, At: now}
+		if c.Undo {
+			return takeBack(ctx, a, b, does)
+		}
+		if day.IsZero() {
+			day = now
+		}
+		if day.After(now.Add(24 * time.Hour)) {
+			return daemon.Usagef("--on %s: want a day that has come", c.On)
+		}
+		price := keepa.Domain(domain).Currency().Units(*c.Price.units)
+		does.PriceCents, does.Condition, does.On = &price, condition, day.UTC().Format(time.DateOnly)
+		if c.Copy > 1 {
+			does.Copy = c.Copy
+		}
+		return act(ctx, a, b, does)
+	})
+}
+
+// dayOf is a day as an argument; zero where none was given.
+func dayOf(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	day, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return day, daemon.Usagef("--on %q: want a day like 2026-03-02", text)
+	}
+	return day, nil
+}
+
+// marketplace is where the product is a deal, unless its name says; amazon.com where it is none.
+func marketplace(ctx context.Context, b *bus.Bus, asin string, domain int) (int, error) {
+	if domain > 0 {
+		return domain, nil
+	}
+	all, err := console.Marketplaces(ctx, b, asin)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(all) > 1:
+		return 0, daemon.Usagef("%s is a deal in several marketplaces: give the address of its page instead, like https://www.amazon.%s/dp/%s",
+			asin, keepa.Domain(all[0]).Suffix(), asin)
+	case len(all) == 1:
+		return all[0], nil
+	}
+	return int(keepa.DomainCom), nil
+}
+
+type ignoreCmd struct {
+	natsFlags     `embed:""`
+	clickhouseURL `embed:""`
+	What          []string `arg:"" optional:"" help:"An ASIN, an ISBN or a link; or seller ID; or brand NAME; or words and those of the title, in their order."`
+	For           span     `help:"For this long, in pipeline time (30d, 2w); else until --undo." placeholder:"D"`
+	Undo          bool     `help:"Show them again."`
+}
+
+// Help is the end of the command's help.
+func (ignoreCmd) Help() string {
+	return `Small and capital letters A to Z are the same. Words count as whole words: "large print" is in "Dune (Large-Print)".
+
+Examples:
+  ratchet ignore 0593655036 --for 30d
+  ratchet ignore seller A2L77EE7U53NWQ
+  ratchet ignore brand "Acme Press"
+  ratchet ignore words large print
+  ratchet ignore
+  ratchet ignore --undo words large print`
+}
+
+// Run ignores something, shows it again, or lists what is ignored.
+func (c ignoreCmd) Run(a *app) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	switch {
+	case c.For < 0:
+		return daemon.Usagef("--for: want a positive duration, got %s", c.For)
+	case c.Undo && (c.For > 0 || len(c.What) == 0):
+		return daemon.Usagef("--undo: want what is ignored, as `ratchet ignore` lists it, and no --for")
+	case len(c.What) == 0:
+		return c.natsFlags.with(a, func(ctx context.Context, b *bus.Bus) error { return listIgnored(ctx, a, b) })
+	}
+	by, value, domain, err := c.target()
+	if err != nil {
+		return err
+	}
+	return c.natsFlags.with(a, func(ctx context.Context, b *bus.Bus) error {
+		if by == action.ByASIN {
+			if domain, err = marketplace(ctx, b, value, domain); err != nil {
+				return err
+			}
+		}
+		now := console.Now(ctx, b)
+		does := action.Action{Kind: action.Ignore, Target: action.Target{By: by, Domain: domain, Value: value}, At: now}
+		if c.Undo {
+			return takeBack(ctx, a, b, does)
+		}
+		if c.For > 0 {
+			does.Until = now.Add(time.Duration(c.For)).Truncate(time.Second)
+		}
+		visible := console.NewVisible(b, c.URL)
+		defer visible.Close()
+		hides, err := visible.Hidden(ctx, does)
+		if err != nil {
+			return err
+		}
+		if err := act(ctx, a, b, does); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.out, "%d visible deals leave the list.\n", hides)
+		return err
+	})
+}
+
+// target reads what is to be ignored.
+func (c ignoreCmd) target() (by action.By, value string, domain int, err error) {
+	by, value = action.By(strings.ToLower(c.What[0])), strings.Join(c.What[1:], " ")
+	switch by {
+	case action.BySeller, action.ByBrand, action.ByWords:
+		value, err = action.Clean(by, value)
+		if err != nil {
+			err = daemon.Usagef("ignore %s: %w", by, err)
+		}
+		return by, value, 0, err
+	case action.ByASIN:
+	default:
+		value = strings.Join(c.What, " ")
+	}
+	name, err := named(value)
+	return action.ByASIN, name.ASIN, name.Domain, err
+}
+
+// act says what was done.
+func act(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
+	isNew, err := console.Act(ctx, b, does)
+	if err != nil {
+		return err
+	}
+	text := sentence(does)
+	if !isNew {
+		text += " That was recorded before: it counts once."
+	}
+	_, err = fmt.Fprintln(a.out, text)
+	return err
+}
+
+// takeBack undoes everything of the kind about the target.
+func takeBack(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
+	done, err := console.TakeBack(ctx, b, action.Action{Of: does.Kind, Target: does.Target, At: does.At})
+	if err != nil {
+		return err
+	}
+	text := "Undone: " + sentence(does)
+	if !done {
+		text = fmt.Sprintf("Nothing to undo: there is no %s of %s %s.", does.Kind, does.By, does.Value)
+	}
+	_, err = fmt.Fprintln(a.out, text)
+	return err
+}
+
+// sentence is an action for people.
+func sentence(d action.Action) string {
+	of := fmt.Sprintf("%s %q", d.By, d.Value)
+	if d.By == action.ByASIN {
+		of = fmt.Sprintf("%s (amazon.%s)", d.Value, keepa.Domain(d.Domain).Suffix())
+	}
+	does := map[action.Kind]string{action.Buy: "bought", action.Sold: "sold", action.Ignore: "ignored"}[d.Kind]
+	text := of + " is " + does
+	if d.PriceCents != nil {
+		text += fmt.Sprintf(" for %s on %s", keepa.Domain(d.Domain).Money(d.PriceCents), d.On)
+	}
+	if !d.Until.IsZero() {
+		text += " until " + d.Until.UTC().Format("2006-01-02 15:04") + " UTC"
+	}
+	return text + "."
+}
+
+func listIgnored(ctx context.Context, a *app, b *bus.Bus) error {
+	all, err := console.Ignored(ctx, b)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		_, err = fmt.Fprintln(a.out, "Nothing is ignored.")
+	}
+	for _, s := range all {
+		if _, err := fmt.Fprintln(a.out, sentence(s.Action)); err != nil {
+			return err
+		}
+	}
+	return err
+}

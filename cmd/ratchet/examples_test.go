@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+
+	"ratchet/pipeline/keepasim"
+	"ratchet/test/desk"
+)
+
+// helped are the commands whose help has examples.
+func helped() map[string]interface{ Help() string } {
+	return map[string]interface{ Help() string }{"deals": dealsCmd{}, "why": whyCmd{}, "buy": buyCmd{}, "sold": soldCmd{}, "ignore": ignoreCmd{}}
+}
+
+var quotedOrNot = regexp.MustCompile(`"[^"]*"|\S+`)
+
+// examplesOf are the commands that a help shows, as arguments.
+func examplesOf(help string) [][]string {
+	var out [][]string
+	for line := range strings.Lines(help) {
+		if command, is := strings.CutPrefix(line, "  ratchet "); is {
+			var args []string
+			for _, a := range quotedOrNot.FindAllString(command, -1) {
+				args = append(args, strings.Trim(a, `"`))
+			}
+			out = append(out, args)
+		}
+	}
+	return out
+}
+
+// said is what a command prints on a NATS.
+func said(t *testing.T, nats string, args ...string) string {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	if code := run(append(args, "--nats-url", nats), &out, &errOut); code != 0 {
+		t.Errorf("ratchet %s: exit %d, says %s", strings.Join(args, " "), code, errOut.String())
+	}
+	return out.String()
+}
+
+func TestTheExamplesOfTheHelpRun(t *testing.T) {
+	t.Setenv("CLICKHOUSE_URL", "none")
+	d, nats := desk.Listening(t, 1)
+	d.Accepted(t, d.ASINs(keepasim.Good)[0])
+	for name, command := range helped() {
+		examples := examplesOf(command.Help())
+		if len(examples) == 0 {
+			t.Errorf("%s has no example", name)
+		}
+		for _, args := range examples {
+			said(t, nats, args...)
+		}
+		var out, errOut bytes.Buffer
+		if code := run([]string{name, "--help"}, &out, &errOut); code != 0 || !strings.Contains(out.String(), "ratchet "+strings.Join(examples[0][:2], " ")) {
+			t.Errorf("%s --help shows no example: %s", name, out.String())
+		}
+	}
+}
+
+func TestWhatIsBoughtOrIgnoredLeavesTheList(t *testing.T) {
+	t.Setenv("CLICKHOUSE_URL", "none")
+	d, nats := desk.Listening(t, 1)
+	good := d.ASINs(keepasim.Good)[:2]
+	for _, asin := range good {
+		d.Accepted(t, asin)
+	}
+	listed := func() string { return said(t, nats, "deals", "--columns", "asin", "--format", "csv") }
+	check := func(what string, first, second bool) {
+		t.Helper()
+		if list := listed(); strings.Contains(list, good[0]) != first || strings.Contains(list, good[1]) != second {
+			t.Errorf("%s: listed are\n%s", what, list)
+		}
+	}
+	check("at first", true, true)
+	buy := []string{"buy", "https://www.amazon.com/dp/" + good[0], "--price", "9.99", "--condition", "good", "--on", "2026-03-02"}
+	if got := said(t, nats, buy...); !strings.Contains(got, good[0]+" (amazon.com) is bought for $9.99 on 2026-03-02.") {
+		t.Errorf("buy says %s", got)
+	}
+	check("bought", false, true)
+	if got := said(t, nats, buy...); !strings.Contains(got, "counts once") {
+		t.Errorf("bought again it says %s", got)
+	}
+	if got := said(t, nats, "status"); !strings.Contains(got, "1 that you bought or ignored") {
+		t.Errorf("status says %s", got)
+	}
+	said(t, nats, "buy", good[0], "--undo")
+	check("undone", true, true)
+	if got := said(t, nats, buy...); strings.Contains(got, "counts once") {
+		t.Errorf("bought after the undo it says %s", got)
+	}
+	check("bought after the undo", false, true)
+	if got := said(t, nats, "ignore", good[1], "--for", "30d"); !strings.Contains(got, "1 visible deals leave") {
+		t.Errorf("ignore says %s", got)
+	}
+	check("ignored", false, false)
+	if got := said(t, nats, "ignore"); !strings.Contains(got, good[1]+" (amazon.com) is ignored until ") {
+		t.Errorf("ignored are %s", got)
+	}
+	said(t, nats, "ignore", "--undo", good[1])
+	check("not ignored any more", false, true)
+	if got := said(t, nats, "ignore", "--undo", good[1]); !strings.Contains(got, "Nothing to undo") {
+		t.Errorf("undone twice it says %s", got)
+	}
+}

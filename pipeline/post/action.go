@@ -1,0 +1,12 @@
+package post
+
+import (
+	"ratchet/pipeline"
+	"ratchet/pipeline/action"
+	"ratchet/pipeline/bus"
+)
+
+// Action is what the user did as it is published. Its id is the action's, so that a repeat counts once.
+func Action(a action.Action) bus.Message {
+	return must(bus.Encode(a.Subject(), pipeline.SchemaAction, a.ID(), "", a))
+}
