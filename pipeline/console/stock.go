@@ -37,12 +37,11 @@ func (s *Standing) sentence() string {
 
 // String is the counts in one line.
 func (s *Standing) String() string {
-	aside := ""
+	hidden := fmt.Sprintf("%d expired and %d invalid", s.Expired, s.Invalid)
 	if s.SetAside > 0 {
-		aside = fmt.Sprintf(", and so are %d that you bought or ignored", s.SetAside)
+		hidden = fmt.Sprintf("%d expired, %d invalid and %d that you bought or ignored", s.Expired, s.Invalid, s.SetAside)
 	}
-	return fmt.Sprintf("%d visible, %d of them stale; %d expired and %d invalid are hidden%s; %d stored (%s).",
-		s.Visible, s.Stale, s.Expired, s.Invalid, aside, s.Stored, s.Source)
+	return fmt.Sprintf("%d visible, %d of them stale; %s are hidden; %d stored (%s).", s.Visible, s.Stale, hidden, s.Stored, s.Source)
 }
 
 // Stock is what the keeper last wrote about the deals that it has looked at again, and

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
@@ -48,7 +49,12 @@ func versioned(t *testing.T, d *desk.Desk, asin string, members map[string]any) 
 // stocked publishes deals that stand in every way there is; visible are those shown.
 func stocked(t *testing.T, d *desk.Desk) (visible []string, want standing.Counts) {
 	t.Helper()
-	good := d.ASINs(keepasim.Good)[:9]
+	good := d.ASINs(keepasim.Good)[:10]
+	d.Accepts(t, good[9], d.Env.Now().Truncate(time.Millisecond))
+	ignored := action.Action{Kind: action.Ignore, Target: action.Target{By: action.ByASIN, Domain: 1, Value: good[9]}, At: d.Env.Now()}
+	if isNew, err := console.Act(t.Context(), d.Bus, ignored); err != nil || !isNew {
+		t.Fatal(isNew, err)
+	}
 	for _, asin := range good[:8] {
 		d.Accepts(t, asin, d.Env.Now().Truncate(time.Millisecond))
 	}
@@ -62,7 +68,7 @@ func stocked(t *testing.T, d *desk.Desk) (visible []string, want standing.Counts
 	versioned(t, d, good[6], map[string]any{"profit_cents": 0})
 	versioned(t, d, good[7], map[string]any{"title": "Another title", "rank": nil, "response_ids": []string{}}) // a partial refresh
 	versioned(t, d, good[8], map[string]any{"profit_cents": 900, "list_price_cents": 5000})                     // of an earlier estimate
-	return []string{good[0], good[1], good[4], good[5], good[7]}, standing.Counts{Stored: 9, Visible: 5, Stale: 1, Expired: 2, Invalid: 2}
+	return []string{good[0], good[1], good[4], good[5], good[7]}, standing.Counts{Stored: 10, Visible: 5, Stale: 1, Expired: 2, Invalid: 2, SetAside: 1}
 }
 
 func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *testing.T) {
@@ -100,7 +106,7 @@ func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *test
 			t.Fatal(err)
 		}
 		texts = append(texts, string(raw))
-		if says, err := v.Examine(t.Context()); err != nil || !strings.Contains(says, "5 visible, 1 of them stale; 2 expired and 2 invalid are hidden; 9 stored") {
+		if says, err := v.Examine(t.Context()); err != nil || !strings.Contains(says, "5 visible, 1 of them stale; 2 expired, 2 invalid and 1 that you bought or ignored are hidden; 10 stored") {
 			t.Errorf("the doctor says %s, %v", says, err)
 		}
 	}
@@ -113,7 +119,7 @@ func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *test
 	}
 	defer w.Close()
 	a, err := w.Ask(t.Context(), "deal-counts", map[string]string{"since": "2026-01-01 00:00:00"})
-	if err != nil || fmt.Sprint(a.Rows[0][:2]) != fmt.Sprint([]any{9, 5}) {
+	if err != nil || fmt.Sprint(a.Rows[0][:2]) != fmt.Sprint([]any{10, 5}) {
 		t.Errorf("deal-counts says %v, %v", a, err)
 	}
 	if a, err = w.Ask(t.Context(), "deals", map[string]string{"since": "2026-01-01 00:00:00"}); err != nil || len(a.Rows) != want.Visible {

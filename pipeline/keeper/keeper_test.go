@@ -3,10 +3,12 @@ package keeper
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/daemon"
@@ -84,6 +86,54 @@ func half(ctx context.Context, k *keeper, statements int) error {
 		}
 	}
 	return nil
+}
+
+func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheKeeperDies(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	asin := action.Target{By: action.ByASIN, Domain: 1, Value: d.ASINs(keepasim.Good)[0]}
+	words := action.Target{By: action.ByWords, Value: "large print"}
+	for _, a := range []action.Action{
+		{Kind: action.Ignore, Target: asin, At: desk.T0, Until: desk.T0.Add(time.Hour)},
+		{Kind: action.Ignore, Target: words, At: desk.T0},
+	} {
+		if _, err := d.Bus.Publish(t.Context(), post.Action(a)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	standing := func() (out []action.Target) {
+		var r action.Record
+		if err := d.Bus.Scan(t.Context(), pipeline.StreamActions, bus.From{}, func(m bus.Read) error {
+			said, err := action.Read(m.Stored())
+			r.Hear(said)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range r.Standing() {
+			out = append(out, s.Target)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  []action.Target
+	}{
+		{59 * time.Minute, []action.Target{asin, words}},
+		{time.Hour, []action.Target{words}},
+		{2 * time.Hour, []action.Target{words}}, // another keeper, which has not seen the lapse being said
+	} {
+		k := at(t, d, desk.T0.Add(c.after))
+		if err := errors.Join(k.lapse(t.Context()), k.lapse(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if got := standing(); !slices.Equal(got, c.want) {
+			t.Errorf("after %s ignored are %v, want %v", c.after, got, c.want)
+		}
+	}
+	if last, err := d.Bus.Last(t.Context(), pipeline.StreamActions); err != nil || last != 3 {
+		t.Errorf("%d messages, %v; want the two and one lapse", last, err)
+	}
 }
 
 func TestWorkIsOfferedOnceWhereverTheKeeperDies(t *testing.T) {

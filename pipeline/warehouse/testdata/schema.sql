@@ -24,19 +24,19 @@ COMMENT 'What did the user buy, sell and ignore? A row per message of the stream
 
 CREATE VIEW actions_standing
 (
-    `action` LowCardinality(String),
-    `target` LowCardinality(String),
-    `value` String,
-    `domain` UInt16,
-    `row_id` UInt64,
-    `at` DateTime64(3, 'UTC'),
-    `price_cents` Nullable(Int64),
-    `condition` LowCardinality(String),
-    `day` Nullable(Date),
-    `copy` UInt16,
-    `until` Nullable(DateTime64(3, 'UTC'))
+    `action` LowCardinality(String) COMMENT 'buy, sold or ignore',
+    `target` LowCardinality(String) COMMENT 'what value is: asin, seller, brand or words',
+    `value` String COMMENT 'as in actions',
+    `domain` UInt16 COMMENT 'Keepa domain id of an ASIN; 0: every marketplace',
+    `row_id` UInt64 COMMENT 'as in actions',
+    `at` DateTime64(3, 'UTC') COMMENT 'when it was said, pipeline time',
+    `price_cents` Nullable(Int64) COMMENT 'paid or got for one copy; NULL for ignore',
+    `condition` LowCardinality(String) COMMENT 'condition of a copy that was bought; empty: not said',
+    `day` Nullable(Date) COMMENT 'the day of the purchase or sale; NULL for ignore',
+    `copy` UInt16 COMMENT 'which of several equal copies; 1 for the first',
+    `until` Nullable(DateTime64(3, 'UTC')) COMMENT 'when an ignore lapses, pipeline time; NULL: never'
 )
-COMMENT 'What the user did and did not undo. Columns as in actions, whose comments explain them'
+COMMENT 'What the user did and did not undo'
 AS SELECT
     a.action AS action,
     a.target AS target,
