@@ -60,6 +60,9 @@ func (c dealsCmd) show(a *app) (console.Show, error) {
 		return s, daemon.Usagef("--max-rank %d: want a rank above 0", s.MaxRank)
 	}
 	for _, name := range s.Fields {
+		if slices.Contains(console.Fields(), name) && c.Format == "csv" && !console.InCSV(name) {
+			return s, daemon.Usagef("--columns: %s is for a table; a csv has found, sell_low and sell_high instead", name)
+		}
 		if !slices.Contains(console.Fields(), name) {
 			return s, daemon.Usagef("--columns: there is no column %q: want some of %s", name, strings.Join(console.Fields(), ", "))
 		}

@@ -98,6 +98,7 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		{[]string{"deals", "--condition", "fine"}, 2, "like new, very good, good, acceptable"},
 		{[]string{"deals", "--max-rank", "-1"}, 2, "--max-rank"},
 		{[]string{"deals", "--sort", "colour"}, 2, "--sort"},
+		{[]string{"deals", "--columns", "age", "--format", "csv"}, 2, "a csv has found"},
 		{[]string{"deals", "--columns", "profit,colour"}, 2, "\"colour\""},
 		{[]string{"deals", "--notify", "ftp://host"}, 2, "--notify"},
 		{[]string{"deals", "--format", "xml"}, 2, "--format"},

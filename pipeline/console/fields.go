@@ -42,6 +42,12 @@ func Fields() []string {
 	return out
 }
 
+// InCSV reports whether a field can be a column of a csv; what it shows, others say there.
+func InCSV(name string) bool {
+	i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+	return i >= 0 && fields[i].csv != nil
+}
+
 // fieldsOf are the fields of these names. What must be known of a deal before it is bought is always there.
 func fieldsOf(names []string, deals []Deal) []field {
 	if !slices.Contains(names, "note") && slices.ContainsFunc(deals, func(d Deal) bool { return d.note() != "" }) {

@@ -107,13 +107,13 @@ func TestMessagesWithoutAnIdAreNoRepeatsOfEachOther(t *testing.T) {
 			must(t, w.b.NC.PublishMsg(&nats.Msg{Subject: m.Subject, Header: nats.Header{pipeline.HeaderSchema: {m.Schema}}, Data: m.Body}))
 		}
 	}
-	for _, m := range []bus.Message{w.verdict(1), w.entry(1), w.deal(1), w.letter(1)} {
+	for _, m := range []bus.Message{w.verdict(1), w.entry(1), w.deal(1), w.letter(1), w.ignore(1)} {
 		byHand(m)
 	}
 	must(t, w.b.NC.Flush())
 	w.start(plainly)
 	w.settled()
-	for _, table := range []string{"verdicts", "ledger", "deal_versions", "dead"} {
+	for _, table := range []string{"verdicts", "ledger", "deal_versions", "dead", "actions"} {
 		w.want("SELECT count() FROM "+table+" FINAL", "3")
 	}
 }
@@ -205,6 +205,7 @@ func TestARecorderThatThawsAfterItsEventsWerePublishedAgainDoublesNothing(t *tes
 			hold(freeze(w, at, pipeline.StreamDeals, readDeal, sink.InsertDeals))
 			hold(freeze(w, at, pipeline.StreamLedger, readEntry, sink.InsertLedger))
 			hold(freeze(w, at, pipeline.StreamDead, readDead, sink.InsertDead))
+			hold(freeze(w, at, pipeline.StreamActions, readAction, sink.InsertActions))
 			r, _ := w.start(plainly)
 			w.settled()
 			w.happened(40)

@@ -12,6 +12,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
@@ -201,6 +202,14 @@ func (w *world) letterWith(i int, body []byte) bus.Message {
 	return m
 }
 
+// ignore is number i of what the user ignores: no deal's seller.
+func (w *world) ignore(i int) bus.Message {
+	a := action.Action{Kind: action.Ignore, Target: action.Target{By: action.BySeller, Value: fmt.Sprintf("NOBODY%d", i)}}
+	m, err := bus.Encode(a.Subject(), pipeline.SchemaAction, a.ID(), "", a)
+	must(w.t, err)
+	return m
+}
+
 func (w *world) publishEach(of func(int) bus.Message, from, to int) {
 	w.t.Helper()
 	var ms []bus.Message
@@ -213,7 +222,7 @@ func (w *world) publishEach(of func(int) bus.Message, from, to int) {
 // happens publishes number from to to of everything that is recorded.
 func (w *world) happens(from, to int) {
 	w.t.Helper()
-	for _, of := range []func(int) bus.Message{w.verdict, w.entry, w.deal, w.letter} {
+	for _, of := range []func(int) bus.Message{w.verdict, w.entry, w.deal, w.letter, w.ignore} {
 		w.publishEach(of, from, to)
 	}
 }
@@ -222,7 +231,7 @@ func (w *world) happens(from, to int) {
 // forgotten the last of that id.
 func (w *world) again(from, to int) {
 	w.t.Helper()
-	for _, of := range []func(int) bus.Message{w.verdict, w.entry, w.deal, w.letter} {
+	for _, of := range []func(int) bus.Message{w.verdict, w.entry, w.deal, w.letter, w.ignore} {
 		for i := from; i <= to; i++ {
 			m := of(i)
 			w.await("the stream forgets", func() bool {
@@ -287,6 +296,7 @@ func (w *world) happened(n int) {
 	w.want("SELECT count(), sum(versions) FROM deals", fmt.Sprintf("%d,%d", n, n))
 	w.want("SELECT count() FROM visible_deals", fmt.Sprint(n))
 	w.want("SELECT count(), uniqExact(origin_sequence) FROM dead FINAL", fmt.Sprintf("%d,%d", n, n))
+	w.want("SELECT count(), uniqExact(value) FROM actions_standing", fmt.Sprintf("%d,%d", n, n))
 	w.want("SELECT verdicts, tokens FROM runs", fmt.Sprintf("%d,%d", n, n))
 }
 
