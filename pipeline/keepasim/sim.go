@@ -87,6 +87,18 @@ func (s *Sim) Books() Books {
 	return b
 }
 
+// Bucket is what the bucket holds at an instant, and when it is next refilled; false before Start.
+func (s *Sim) Bucket() (at time.Time, balance int, next time.Time, started bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.books.Start.IsZero() {
+		return at, 0, next, false
+	}
+	at = s.o.Now()
+	s.settle(at)
+	return at, s.bucket.balance, s.bucket.next, true
+}
+
 // Made tells that a product of a captured world was not captured itself, but made from its row.
 func (s *Sim) Made(asin string) bool {
 	c, ok := s.o.Catalogue.(*CapturedCatalogue)

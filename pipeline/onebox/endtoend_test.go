@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -169,6 +171,35 @@ func TestARestartGoesOnWhereItWas(t *testing.T) {
 		if w, ok := after.Final()[id]; !ok || w.Outcome != v.Outcome {
 			t.Errorf("%s was %s and is %s", v.ASIN, v.Outcome, w.Outcome)
 		}
+	}
+}
+
+// TestAfterACrashSimulatedTimeDoesNotGoBack starts from the place that a process which dies at some instant leaves.
+func TestAfterACrashSimulatedTimeDoesNotGoBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two starts of everything take seconds")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	first := start(t, dir, &journal{})
+	desk.Await(t, "something decided", func() bool {
+		sum, err := console.Tally(t.Context(), first.Bus)
+		return err == nil && sum.Decided() > 20
+	})
+	file := filepath.Join(dir, string(onebox.Backlog), "place.json")
+	died := first.Env.Now()
+	left, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Stop(context.Background())
+	if err := os.WriteFile(file, left, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := start(t, dir, &journal{})
+	defer second.Stop(context.Background())
+	if now := second.Env.Now(); now.Before(died) {
+		t.Errorf("time went back from %v to %v", died, now)
 	}
 }
 

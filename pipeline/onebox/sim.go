@@ -23,6 +23,41 @@ type simServer struct {
 	http    *http.Server
 	url     string
 	balance int
+
+	next    time.Time     // its next refill, before it starts
+	stop    chan struct{} // ends the saving of its place
+	stopped chan struct{}
+}
+
+// A process that dies saves nothing more, and simulated time must not go back over what it has published. So the place that
+// is saved while it runs lies ahead of the clock, by more than is ever between two saves; a restart begins there, as after a
+// short outage, and a clean stop saves the place itself.
+const (
+	saveEvery = 2 * time.Second // machine time
+	saveAhead = 15 * time.Second
+)
+
+// remember saves the place ahead of the clock until stop is closed.
+func (s *simServer) remember(o Options) {
+	defer close(s.stopped)
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			s.saveAhead(o)
+		}
+	}
+}
+
+func (s *simServer) saveAhead(o Options) {
+	p := s.place()
+	p.At = p.At.Add(time.Duration(float64(saveAhead) * o.Speed))
+	if err := p.save(o.dir("place.json")); err != nil {
+		o.Log.Warn("simulated time is not remembered", "err", err)
+	}
 }
 
 // openKeepa prepares the simulated Keepa and the clock that goes with it. In the
@@ -46,7 +81,7 @@ func (b *Box) openKeepa() error {
 	if balance == FullBucket {
 		balance = 60 * b.o.Rate
 	}
-	s := &simServer{clock: daemon.NewClock(epoch, b.o.Speed), balance: balance}
+	s := &simServer{clock: daemon.NewClock(epoch, b.o.Speed), balance: balance, next: p.Next, stop: make(chan struct{}), stopped: make(chan struct{})}
 	s.sim = keepasim.New(keepasim.Options{
 		Now: func() time.Time { return s.clock.Now() }, After: func(d time.Duration) <-chan time.Time { return s.clock.After(d) },
 		Seed: b.o.Seed, Key: simKey, Rate: b.o.Rate, Balance: balance, StartEmpty: true, Tick: b.o.Tick, Next: p.Next, Catalogue: cat, Faults: b.o.Faults, Log: b.o.Log,
@@ -63,6 +98,8 @@ func (b *Box) openKeepa() error {
 		}
 	}()
 	b.sim, b.Sim = s, s.sim
+	s.saveAhead(b.o)
+	go s.remember(b.o) // close waits for it
 	return nil
 }
 
@@ -98,6 +135,8 @@ func (b *Box) clock() daemon.Clock {
 
 // close stops answering and remembers where simulated time stood.
 func (s *simServer) close(o Options) {
+	close(s.stop)
+	<-s.stopped
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -109,8 +148,11 @@ func (s *simServer) close(o Options) {
 }
 
 func (s *simServer) place() place {
-	books := s.sim.Books()
-	return place{At: books.At, Balance: books.Balance, Next: books.Next}
+	at, balance, next, started := s.sim.Bucket()
+	if !started {
+		return place{At: s.clock.Now(), Balance: s.balance, Next: s.next}
+	}
+	return place{At: at, Balance: balance, Next: next}
 }
 
 // AwaitRecorder waits until the recorder has nothing left, or for at most d of
