@@ -192,6 +192,13 @@ func TestAfterACrashSimulatedTimeDoesNotGoBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What the second start says first is later, by the time that it takes; so the file is asked as well.
+	var saved struct {
+		At time.Time `json:"at"`
+	}
+	if err := json.Unmarshal(left, &saved); err != nil || saved.At.Before(died) {
+		t.Errorf("at %v the saved time is %v, %v", died, saved.At, err)
+	}
 	first.Stop(context.Background())
 	if err := os.WriteFile(file, left, 0o600); err != nil {
 		t.Fatal(err)
