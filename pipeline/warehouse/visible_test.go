@@ -215,7 +215,7 @@ func drawActions(r *rapid.T, domain int) []warehouse.ActionRow {
 			{By: action.ByBrand, Value: fmt.Sprintf("Ünder %d", domain)},
 			{By: action.ByWords, Value: fmt.Sprintf("a book %d", domain)},
 			{By: action.ByWords, Value: fmt.Sprintf("É book %d", domain)},
-			{By: action.ByWords, Value: fmt.Sprintf("boo %d", domain)},
+			{By: action.ByWords, Value: fmt.Sprintf("ook %d", domain)},
 		}).Draw(r, "target")
 		kinds := []action.Kind{action.Ignore, action.Ignore, action.Undo, action.Lapse}
 		if target.By == action.ByASIN {
