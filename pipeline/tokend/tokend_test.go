@@ -265,7 +265,7 @@ func TestWhatWaitsIsIssuedForAndTheLedgerAgreesWithKeepa(t *testing.T) {
 		}
 		w.turn(d)
 	}
-	w.sim.Spend(7) // somebody else, on the same key
+	w.sim.Spend(7)                   // somebody else, on the same key
 	d.pass(2*time.Hour, time.Minute) // an old reading is asked for again
 	w.turn(d)
 	w.turn(d)
