@@ -98,9 +98,7 @@ func (f *flood) readLines(ctx context.Context) error {
 	if f.pulse.Cell(pipeline.KeyShed, err); err != nil {
 		return nil // the lines that were read before hold; the next one that is drawn replaces all
 	}
-	if raw != nil {
-		f.lines = ls
-	}
+	f.lines = ls // of a key that was deleted, none
 	return nil
 }
 

@@ -61,9 +61,14 @@ func (l *lines) has(text string) bool { return strings.Contains(l.String(), text
 
 func start(t *testing.T, dir string, log *lines) (*onebox.Box, error) {
 	t.Helper()
+	return startWith(t, dir, log, nil)
+}
+
+func startWith(t *testing.T, dir string, log *lines, settings map[string]string) (*onebox.Box, error) {
+	t.Helper()
 	return onebox.Start(t.Context(), onebox.Options{
 		Data: dir, World: onebox.Simulated, Speed: 300, Rate: 30, Balance: onebox.FullBucket, Seed: 1,
-		ClickHouse: onebox.None, Log: slog.New(log), Version: "test",
+		ClickHouse: onebox.None, Log: slog.New(log), Version: "test", Settings: settings,
 	})
 }
 
