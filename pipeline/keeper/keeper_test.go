@@ -306,6 +306,7 @@ func TestBooksThatCannotBeAreMadeAgain(t *testing.T) {
 		"ran for ever":              func(b *stock.Books) { b.Ran = 1<<63 - 1 },
 		"ran for less than nothing": func(b *stock.Books) { b.Ran = -5 },
 		"heard what was never said": func(b *stock.Books) { b.Seq = 1 << 62 },
+		"a plan without end":        func(b *stock.Books) { b.Rate = 1 << 62 },
 		"lies ahead":                func(b *stock.Books) { b.At = b.At.AddDate(1000, 0, 0) },
 	} {
 		b := right
@@ -323,6 +324,23 @@ func TestBooksThatCannotBeAreMadeAgain(t *testing.T) {
 		if k.state.Seq != right.Seq || k.state.Ran > time.Hour || k.all[pipeline.KeySeen(w.Survivor.Identity)].State != stock.Held {
 			t.Errorf("%s: the books are %+v", name, k.state)
 		}
+	}
+}
+
+func TestABalanceThatCannotBeStopsTheKeeperAndNothingElse(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	w := accept(t, d, d.ASINs(keepasim.Good)[0])
+	k := at(t, d, desk.T0.Add(time.Hour))
+	for _, wrong := range []string{"{", `{"est":100,"rate":9000000000000000000,"state":"burst"}`} {
+		budget(t, d, wrong)
+		if err := k.step(t.Context()); err == nil || !strings.Contains(err.Error(), "decode the balance") {
+			t.Errorf("%s: got %v, want the balance named", wrong, err)
+		}
+	}
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	if err := k.step(t.Context()); err != nil || k.all[pipeline.KeySeen(w.Survivor.Identity)].State != stock.Held {
+		t.Errorf("the balance is right again: %v", err)
 	}
 }
 

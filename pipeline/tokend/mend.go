@@ -13,7 +13,11 @@ import (
 )
 
 // Sane reports what cannot be in a balance, whoever wrote it.
-func (s State) Sane() error { return token.SaneEpoch(s.Epoch) }
+func (s State) Sane() error {
+	b := s.Books
+	return errors.Join(token.SaneEpoch(s.Epoch), token.SaneFigures(s.Est, s.Rate, s.Cap, s.Drift, s.Expired, s.Owed,
+		b.Settled, b.Drift, b.Expired, b.Count, b.Start, b.Listed))
+}
 
 // recall is what a successor starts from: the balance as it was left. One that is not there, or
 // cannot be read, is made from the ledger.
