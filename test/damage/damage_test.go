@@ -112,8 +112,8 @@ func read(t *testing.T, b *bus.Bus, before *facts) facts {
 	}
 	err := b.Scan(t.Context(), pipeline.StreamResponses, bus.From{}, func(r bus.Read) error {
 		kind := r.Header.Get(pipeline.HeaderKind)
-		if kind != string(pipeline.KindPeek) && kind != string(pipeline.KindCommit) {
-			return nil
+		if kind != string(pipeline.KindPeek) && kind != string(pipeline.KindCommit) || strings.Contains(r.Subject, ".attempt.") {
+			return nil // a call that was begun is no answer: on a busy machine one times out, and the next is another
 		}
 		what, claim := r.Subject+" "+r.Header.Get(pipeline.HeaderWorkID), r.Header.Get(pipeline.HeaderRequestID)
 		if by, known := f.paid[what]; known && by != claim {
