@@ -19,6 +19,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/memory"
 	"ratchet/pipeline/stage"
 	"ratchet/pipeline/standing"
 	"ratchet/pipeline/tally"
@@ -223,25 +224,35 @@ type told struct {
 	At           time.Time `json:"at"`
 }
 
+// Sane reports what cannot be there: a price that never began would keep the webhook from hearing of any.
+func (t told) Sane() error {
+	if t.CreationDate < 0 || t.CreationDate > memory.Beyond {
+		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
+	}
+	return nil
+}
+
 func (n *Notifier) cell(d Deal) bus.Cell {
 	return bus.NewCell(n.posted, pipeline.KeyPosted(n.name, d.identity()))
 }
 
-// knows reports whether the webhook was told of this price, or of a later one.
+// knows reports whether the webhook was told of this price, or of a later one. Where that cannot be read it is told
+// again, with the same Idempotency-Key: a deal is worth more than a repeat.
 func (n *Notifier) knows(ctx context.Context, d Deal) (bool, error) {
 	raw, _, err := n.cell(d).Read(ctx)
 	if err != nil || raw == nil {
 		return false, err
 	}
-	var t told
-	if err := json.Unmarshal(raw, &t); err != nil {
-		return false, fmt.Errorf("decode %s: %w", n.cell(d).Key(), err)
+	t, err := bus.Decode[told](n.cell(d), raw)
+	if err != nil {
+		n.env.Log.Warn("what a webhook was told cannot be read, it is told again", "host", n.target.Host, "asin", d.ASIN, "err", err)
+		return false, nil
 	}
 	return t.CreationDate >= d.CreationDate, nil
 }
 
 func (n *Notifier) remember(ctx context.Context, d Deal) error {
-	_, err := bus.Change(ctx, n.cell(d), func(t told) (told, bool, error) {
+	_, err := bus.ChangeOwn(ctx, n.cell(d), func(t told) (told, bool, error) {
 		return told{CreationDate: d.CreationDate, At: n.env.Now().UTC()}, t.CreationDate < d.CreationDate, nil
 	})
 	return err

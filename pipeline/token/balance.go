@@ -1,6 +1,7 @@
 package token
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -52,7 +53,11 @@ type StageBalance struct {
 }
 
 // Sane reports what cannot be in a balance, whoever wrote it.
-func (b Balance) Sane() error { return SaneEpoch(b.Epoch) }
+func (b Balance) Sane() error {
+	k := b.Books
+	return errors.Join(SaneEpoch(b.Epoch), SaneFigures(b.Est, b.Rate, b.Cap, b.Drift, b.Expired, b.Owed,
+		k.Settled, k.Drift, k.Expired, k.Count, k.Start, k.Listed))
+}
 
 // How often the balance is written, on the machine's clock: when nothing changed,
 // and when only figures did.

@@ -41,6 +41,7 @@ type Server struct {
 	lock   *os.File
 	data   string
 	before marks // of what the store held when the server last ran
+	aside  []Aside
 
 	mu    sync.Mutex
 	marks marks
@@ -79,6 +80,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	aside, err := setAside(o.Data)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	for _, name := range restored {
 		o.Log.Warn("a stream's configuration could not be read, it was restored", "stream", name, "dir", streamDir(o.Data, name))
 	}
@@ -88,7 +93,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	srv.SetLoggerV2(logger{o.Log}, false, false, false)
 	who.srv = srv
-	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, done: make(chan struct{}), password: password}
+	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, aside: aside, done: make(chan struct{}), password: password}
 	if err := s.openMonitor(o); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
