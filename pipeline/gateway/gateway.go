@@ -217,7 +217,7 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	if err != nil {
 		a.Part = transport(a.Request, err)
 	}
-	a, err = judge(a)
+	a, err = judge(a, resp.Header)
 	var e *Error
 	if errors.As(err, &e) {
 		// Keepa's words are somebody else's: they might quote the request.
@@ -249,27 +249,32 @@ func read(resp *http.Response) ([]byte, error) {
 // judge turns status and envelope into an answer or a typed error. An error in a
 // 200 is an error. An answer that came in part is an answer: what came of it was paid
 // for.
-func judge(a Answer) (Answer, error) {
+func judge(a Answer, head http.Header) (Answer, error) {
 	env, decodeErr := keepa.DecodeEnvelope(a.Body)
 	if decodeErr == nil || env.Payload && env.Charged { // behind the account: its numbers are whole
 		a.Envelope, a.Reading = env, reading(env)
 		a.Consumed, a.ConsumedKnown = env.TokensConsumed, env.Charged
 	}
-	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed}
-	if a.HTTPStatus == http.StatusOK {
-		e.Body = a.Body
-	}
-	if env.Error != nil {
+	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed, Body: a.Body}
+	page, isPage := htmlPage(a.Body, head)
+	switch {
+	case env.Error != nil:
 		e.Says = env.Error.Error()
+	case isPage:
+		e.Says = page
+	case a.HTTPStatus/100 == 3:
+		e.Says = elsewhere(head)
 	}
 	var cut *Error
 	switch s := a.HTTPStatus; {
+	case s == http.StatusPaymentRequired:
+		e.Kind = Payment
+	case isPage && s < 500, s == http.StatusProxyAuthRequired:
+		e.Kind = Proxy
 	case s == http.StatusTooManyRequests && decodeErr == nil && a.Reading != nil && a.Reading.Left > 0:
 		e.Kind = Refused
 	case s == http.StatusTooManyRequests:
 		e.Kind = InDebt
-	case s == http.StatusPaymentRequired:
-		e.Kind = Payment
 	case s == http.StatusBadRequest && decodeErr == nil && !env.Authoritative():
 		e.Kind = BadKey
 	case s >= 500:

@@ -14,6 +14,7 @@ import (
 // so a successor goes on where the last reading was explained.
 type Books struct {
 	Reading *pipeline.Reading `json:"reading,omitempty"` // up to which every token is explained
+	Closed  time.Time         `json:"closed,omitzero"`   // pipeline time at which that reading was received
 	Settled int               `json:"settled"`           // what all closed claims had cost then
 	Drift   int               `json:"drift"`             // tokens that no claim of ours explains, ever
 	Expired int               `json:"expired"`           // tokens that vanished at a full bucket, ever
@@ -51,8 +52,9 @@ func (t *tokend) closeBooks(ctx context.Context) error {
 		return nil
 	}
 	expired, drift := token.Reconcile(*last, r, b.Period(), settled-before)
+	since := t.books.Closed
 	if expired == 0 && drift == 0 {
-		t.books.Reading, t.books.Settled = &r, settled
+		t.books.Reading, t.books.Settled, t.books.Closed = &r, settled, b.At
 		return nil
 	}
 	// The grants were read one after the other: a call may have ended in between.
@@ -61,13 +63,13 @@ func (t *tokend) closeBooks(ctx context.Context) error {
 	if err != nil || !same {
 		return err
 	}
-	t.books.Reading, t.books.Settled = &r, settled
+	t.books.Reading, t.books.Settled, t.books.Closed = &r, settled, b.At
 	t.books.Drift += drift
 	t.books.Expired += expired
 	t.books.Lines = nil
 	now := t.env.Now()
 	t.line(pipeline.Entry{Event: pipeline.EventExpired, Tokens: expired, API: &r, At: now})
-	t.line(pipeline.Entry{Event: pipeline.EventDrift, Tokens: drift, API: &r, At: now})
+	t.line(pipeline.Entry{Event: pipeline.EventDrift, Tokens: drift, API: &r, At: now, Note: token.NoteDrift(since)})
 	t.forced = true
 	return nil
 }
@@ -80,7 +82,7 @@ func (t *tokend) openBooks() {
 		return
 	}
 	r := t.pos.Bucket.Reading
-	t.books.Reading, t.books.Settled, t.forced = &r, settled, true
+	t.books.Reading, t.books.Settled, t.books.Closed, t.forced = &r, settled, t.pos.Bucket.At, true
 }
 
 func (t *tokend) line(e pipeline.Entry) {

@@ -197,7 +197,11 @@ func (r *read) begin(ctx context.Context, index int, claim *purse.Claim) (spent 
 	if err != nil {
 		return false, err
 	}
-	if tallies[id].Paid < pipeline.MaxPaid {
+	if tallies[id].Waits() {
+		r.w.pulse.Again(r.w.env.Log, fmt.Sprintf("page-%s-%d", r.q.Name, index), work.ErrPrice)
+		return false, fmt.Errorf("buy page %d: %w", index, work.ErrPrice)
+	}
+	if !tallies[id].Spent() {
 		return false, answers.Begin(ctx, r.w.bus, domain, pipeline.KindDeals, []string{id}, claim.ID())
 	}
 	why := fmt.Sprintf("page %d was paid for %d times and never came whole", index, pipeline.MaxPaid)
