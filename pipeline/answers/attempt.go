@@ -18,7 +18,7 @@ func Begin(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, work
 	for i, w := range works {
 		ms[i] = bus.Message{
 			Subject: pipeline.SubjectAttempt(domain, kind, w), Schema: pipeline.SchemaAttempt,
-			ID: "attempt:" + claim + ":" + w, WorkID: w,
+			ID: fmt.Sprintf("attempt:%s:%s:%s", claim, kind, w), WorkID: w,
 			Header: map[string]string{pipeline.HeaderKind: string(kind), pipeline.HeaderRequestID: claim},
 		}
 	}

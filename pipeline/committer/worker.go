@@ -278,10 +278,10 @@ func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.
 		return stage.Decision[work.Effect]{Again: work.Postpone(w.env)}
 	case f.Missing:
 		return work.Dead(w.conclude(u, ruling.NotFound(w.judge, pipeline.LookCommit, u.Work, f.Spent, now), f),
-			ruling.ReasonNotFound, "the answers came without it")
+			ruling.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Tally.Spent():
 		return work.Dead(w.conclude(u, ruling.NoAnswer(w.judge, pipeline.LookCommit, u.Work, now), f), ruling.ReasonNoAnswer,
-			"paid for as often as work may be, and no answer came whole")
+			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
 	// What it cost is read off the answers, so that a repeat says the same.
 	cost := f.Product.CostTo(u.ID)

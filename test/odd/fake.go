@@ -36,8 +36,8 @@ type Keepa struct {
 	rows  [][]byte        // of the list, in order; nil: as it is
 	wrap  map[string]wrap // of the whole answer, by kind and key
 	calls []Call
-	fail  int              // so many calls to come are answered with 503, for nothing
-	reply map[string]reply // in the place of the answer, by kind and key
+	reply map[string]reply  // in the place of the answer, by kind and key
+	then  map[string]func() // what happens when Keepa has charged a call, by kind and key
 }
 
 // Reply is a whole answer over HTTP that is not what Keepa sends.
@@ -72,7 +72,7 @@ const (
 // Serve is an odd Keepa before a good one, until the test ends.
 func Serve(t testing.TB, sim http.Handler) *Keepa {
 	t.Helper()
-	k := &Keepa{sim: sim, edits: map[string]Edit{}, wrap: map[string]wrap{}, reply: map[string]reply{}}
+	k := &Keepa{sim: sim, edits: map[string]Edit{}, wrap: map[string]wrap{}, reply: map[string]reply{}, then: map[string]func(){}}
 	server := httptest.NewServer(k)
 	t.Cleanup(server.Close)
 	k.URL = server.URL
@@ -100,18 +100,31 @@ func (k *Keepa) List(rows [][]byte) {
 	k.rows = rows
 }
 
-// Fail answers the next calls with 503, for nothing.
-func (k *Keepa) Fail(times int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.fail = times
-}
-
 // Reply answers the next calls of a kind in which the key is asked for in another way. No times lifts it.
 func (k *Keepa) Reply(kind, key string, times int, r Reply) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reply[kind+" "+key] = reply{r, times}
+}
+
+// Answered calls f whenever Keepa has charged a call of a kind in which the key is asked for; no byte of the answer is
+// sent before f returns.
+func (k *Keepa) Answered(kind, key string, f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.then[kind+" "+key] = f
+}
+
+// charged does what a test wants done when a call was charged.
+func (k *Keepa) charged(c Call) {
+	for _, key := range c.Keys {
+		k.mu.Lock()
+		f := k.then[c.Kind()+" "+key]
+		k.mu.Unlock()
+		if f != nil {
+			f()
+		}
+	}
 }
 
 // replying is the reply that a call gets in the place of its answer, if any.
@@ -125,17 +138,6 @@ func (k *Keepa) replying(c Call) (Reply, bool) {
 		}
 	}
 	return Reply{}, false
-}
-
-// failing says whether this call fails.
-func (k *Keepa) failing() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.fail > 0 {
-		k.fail--
-		return true
-	}
-	return false
 }
 
 // Calls are all calls that were answered, in their order.
@@ -182,10 +184,6 @@ func (c Call) Kind() string {
 
 // ServeHTTP asks the good Keepa and makes its answer odd.
 func (k *Keepa) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if k.failing() {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return
-	}
 	c := call(r)
 	odd, isOdd := k.replying(c)
 	if isOdd && !odd.Charged {
@@ -198,6 +196,7 @@ func (k *Keepa) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if json.Unmarshal(body, &envelope) == nil && c.Kind() != Token {
 		_ = json.Unmarshal(envelope["tokensConsumed"], &c.Tokens) // the simulated Keepa says a number
 		body = k.answer(c, envelope)
+		k.charged(c)
 	}
 	if isOdd {
 		odd.Write(w, r, body)
