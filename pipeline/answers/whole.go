@@ -69,5 +69,5 @@ func (a Answer) Place() string { return Place(a.RequestID, a.Position) }
 
 // Place names a position in the answer to a call for people, and the command that prints what came.
 func Place(call string, position int) string {
-	return fmt.Sprintf("call %s, position %d (`ratchet answer %s`)", call, position, strings.TrimSuffix(call, ".s"))
+	return fmt.Sprintf("call %s, position %d, `ratchet answer %s`", call, position, strings.TrimSuffix(call, ".s"))
 }
