@@ -35,7 +35,7 @@ type Config struct {
 	Key daemon.Secret `env:"API_KEY"`
 	// Timeout bounds a call, on the machine's clock; a claim's life bounds it too. Three that end so, with the waits
 	// between them, take less than ten minutes; the slowest answer that was measured took 20 s.
-	Timeout time.Duration `env:"TIMEOUT, default=90s"`
+	Timeout time.Duration `env:"TIMEOUT, default=75s"`
 }
 
 // Validate names the variable that is wrong.
