@@ -31,6 +31,7 @@ type cli struct {
 	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
 	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN."`
 	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
+	Answer     answerCmd     `cmd:"" help:"The stored bytes of what Keepa answered to a call, or to every call for a unit of work."`
 	Rules      rulesCmd      `cmd:"" help:"Check rule files."`
 	Queries    queriesCmd    `cmd:"" help:"Check deal query files."`
 	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`

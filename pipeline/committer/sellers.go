@@ -112,11 +112,11 @@ func (w *worker) knownSellers(ctx context.Context, u work.Unit, ids []string, f 
 }
 
 // buySellers asks Keepa and stores what it says. An error means that something
-// paid for is not stored. Sellers that were paid for as often as work may be stay unknown.
+// paid for is not stored. Sellers that were, or may have been, paid for as often as work may be stay unknown.
 func (w *worker) buySellers(ctx context.Context, u work.Unit, ids []string) (int, *pipeline.Reading, error) {
 	domain := u.Survivor.Domain
 	tallies, err := answers.Tallies(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID})
-	if err != nil || tallies[u.ID].Paid >= pipeline.MaxPaid {
+	if t := tallies[u.ID]; err != nil || t.Spent() || t.Waits() {
 		return 0, nil, err
 	}
 	if err := answers.Begin(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID}, w.claim.ID()); err != nil {

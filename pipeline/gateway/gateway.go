@@ -33,8 +33,9 @@ type Config struct {
 	URL string `env:"URL, default=https://api.keepa.com"`
 	// Key is the API key. It is never printed.
 	Key daemon.Secret `env:"API_KEY"`
-	// Timeout bounds a call, on the machine's clock; a claim's life bounds it too.
-	Timeout time.Duration `env:"TIMEOUT, default=120s"`
+	// Timeout bounds a call, on the machine's clock; a claim's life bounds it too. Three that end so, with the waits
+	// between them, take less than ten minutes; the slowest answer that was measured took 20 s.
+	Timeout time.Duration `env:"TIMEOUT, default=75s"`
 }
 
 // Validate names the variable that is wrong.
@@ -108,7 +109,7 @@ func (g *Gateway) Deals(ctx context.Context, c *purse.Claim, domain int, selecti
 		return Answer{}, fmt.Errorf("ask for deals: selection wants domain %d, the caller %d; the deal list knows 1-6 and 8-11", sel.Domain, domain)
 	}
 	q := url.Values{"selection": {string(selection)}}
-	return g.paid(ctx, c, "deal", q)
+	return g.paid(ctx, c, "deal", q, 1)
 }
 
 // Products asks for products: without offers statistics and history at 1 token
@@ -127,7 +128,7 @@ func (g *Gateway) Products(ctx context.Context, c *purse.Claim, domain int, asin
 	if offers {
 		q.Set("offers", "20") // the documented minimum; fewer is refused
 	}
-	return g.paid(ctx, c, "product", q)
+	return g.paid(ctx, c, "product", q, len(asins))
 }
 
 // Sellers asks for sellers at 1 token each that is found.
@@ -138,14 +139,14 @@ func (g *Gateway) Sellers(ctx context.Context, c *purse.Claim, domain int, ids [
 	if !lists(domain) {
 		return Answer{}, fmt.Errorf("ask for sellers: no domain %d", domain)
 	}
-	return g.paid(ctx, c, "seller", url.Values{"domain": {strconv.Itoa(domain)}, "seller": {strings.Join(ids, ",")}})
+	return g.paid(ctx, c, "seller", url.Values{"domain": {strconv.Itoa(domain)}, "seller": {strings.Join(ids, ",")}}, len(ids))
 }
 
 // Token asks for the balance. It is free, so it needs no claim.
 func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(g.cfg.Timeout, 20*time.Second))
 	defer cancel()
-	a, err := g.call(ctx, "token", url.Values{})
+	a, err := g.call(ctx, "token", url.Values{}, 0)
 	if err != nil {
 		return pipeline.Reading{}, err
 	}
@@ -178,7 +179,7 @@ func validate(what string, ids []string) error {
 }
 
 // paid makes a call under a claim, if it is still young enough.
-func (g *Gateway) paid(ctx context.Context, c *purse.Claim, endpoint string, q url.Values) (Answer, error) {
+func (g *Gateway) paid(ctx context.Context, c *purse.Claim, endpoint string, q url.Values, items int) (Answer, error) {
 	if c == nil {
 		return Answer{}, errors.New("call Keepa: no claim in hand")
 	}
@@ -191,13 +192,14 @@ func (g *Gateway) paid(ctx context.Context, c *purse.Claim, endpoint string, q u
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	return g.call(ctx, endpoint, q)
+	return g.call(ctx, endpoint, q, items)
 }
 
-// maxBody bounds an answer: 100 products of 800 KB with room to spare.
-const maxBody = 256 << 20
+// maxBody bounds an answer about so many items: a product has up to 800 KB, and a body that never ends must not fill the
+// memory.
+func maxBody(items int) int64 { return int64(64+2*items) << 20 }
 
-func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answer, error) {
+func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values, items int) (Answer, error) {
 	a := Answer{Request: "/" + endpoint + "?" + q.Encode()}
 	q.Set("key", g.cfg.Key.Reveal())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(g.cfg.URL, "/")+"/"+endpoint+"?"+q.Encode(), http.NoBody)
@@ -212,12 +214,12 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end below, or given up
 	a.HTTPStatus = resp.StatusCode
-	a.Body, err = read(resp)
+	a.Body, err = read(resp, maxBody(items))
 	a.AnsweredAt = g.env.Now()
 	if err != nil {
 		a.Part = transport(a.Request, err)
 	}
-	a, err = judge(a)
+	a, err = judge(a, resp.Header)
 	var e *Error
 	if errors.As(err, &e) {
 		// Keepa's words are somebody else's: they might quote the request.
@@ -228,7 +230,7 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 
 var errTooLarge = errors.New("the answer is larger than anything Keepa sends")
 
-func read(resp *http.Response) ([]byte, error) {
+func read(resp *http.Response, most int64) ([]byte, error) {
 	b := bufio.NewReader(resp.Body)
 	var r io.Reader = b
 	// A proxy may say gzip of what it has unpacked: what came is read as it is.
@@ -239,8 +241,8 @@ func read(resp *http.Response) ([]byte, error) {
 		}
 		r = z
 	}
-	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
-	if len(body) > maxBody {
+	body, err := io.ReadAll(io.LimitReader(r, most+1))
+	if int64(len(body)) > most {
 		return nil, errTooLarge
 	}
 	return body, err
@@ -249,27 +251,35 @@ func read(resp *http.Response) ([]byte, error) {
 // judge turns status and envelope into an answer or a typed error. An error in a
 // 200 is an error. An answer that came in part is an answer: what came of it was paid
 // for.
-func judge(a Answer) (Answer, error) {
+func judge(a Answer, head http.Header) (Answer, error) {
 	env, decodeErr := keepa.DecodeEnvelope(a.Body)
+	var cut *Error
+	if errors.As(a.Part, &cut) && cut.Kind == Malformed {
+		env, decodeErr = keepa.Envelope{}, a.Part // damaged on its way: no number in it can be believed
+	}
 	if decodeErr == nil || env.Payload && env.Charged { // behind the account: its numbers are whole
 		a.Envelope, a.Reading = env, reading(env)
 		a.Consumed, a.ConsumedKnown = env.TokensConsumed, env.Charged
 	}
-	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed}
-	if a.HTTPStatus == http.StatusOK {
-		e.Body = a.Body
-	}
-	if env.Error != nil {
+	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed, Body: a.Body}
+	page, isPage := htmlPage(a.Body, head)
+	switch {
+	case env.Error != nil:
 		e.Says = env.Error.Error()
+	case a.HTTPStatus/100 == 3:
+		e.Says, isPage = elsewhere(head), false
+	case isPage:
+		e.Says = page
 	}
-	var cut *Error
 	switch s := a.HTTPStatus; {
+	case s == http.StatusPaymentRequired:
+		e.Kind = Payment
+	case isPage && s < 500, s == http.StatusProxyAuthRequired:
+		e.Kind = Proxy
 	case s == http.StatusTooManyRequests && decodeErr == nil && a.Reading != nil && a.Reading.Left > 0:
 		e.Kind = Refused
 	case s == http.StatusTooManyRequests:
 		e.Kind = InDebt
-	case s == http.StatusPaymentRequired:
-		e.Kind = Payment
 	case s == http.StatusBadRequest && decodeErr == nil && !env.Authoritative():
 		e.Kind = BadKey
 	case s >= 500:
@@ -283,7 +293,7 @@ func judge(a Answer) (Answer, error) {
 			a.Part = fmt.Errorf("the answer breaks off: %w", decodeErr)
 		}
 		return a, nil
-	case errors.As(a.Part, &cut):
+	case cut != nil:
 		e.Kind, e.Says = cut.Kind, cut.Says
 	case decodeErr != nil:
 		e.Kind, e.Says = Malformed, decodeErr.Error()

@@ -13,6 +13,7 @@ import (
 // so a successor goes on where the last reading was explained.
 type Books struct {
 	Reading *pipeline.Reading `json:"reading,omitempty"` // up to which every token is explained
+	Closed  time.Time         `json:"closed,omitzero"`   // pipeline time at which that reading was received
 	Settled int               `json:"settled"`           // what all closed claims had cost then
 	Drift   int               `json:"drift"`             // tokens that no claim of ours explains, ever
 	Expired int               `json:"expired"`           // tokens that vanished at a full bucket, ever
@@ -85,12 +86,12 @@ func (i Issuer) closeBooks(again, same bool, now time.Time) (Issuer, []Effect) {
 		}
 		i.Books.Lines = nil
 		i = i.booked(pipeline.Entry{Event: pipeline.EventExpired, Tokens: expired, API: &r, At: now})
-		i = i.booked(pipeline.Entry{Event: pipeline.EventDrift, Tokens: drift, API: &r, At: now})
+		i = i.booked(pipeline.Entry{Event: pipeline.EventDrift, Tokens: drift, API: &r, At: now, Note: NoteDrift(i.Books.Closed)})
 		i.Books.Drift += drift
 		i.Books.Expired += expired
 		i.forced = true
 	}
-	i.Books.Reading, i.Books.Settled = &r, settled
+	i.Books.Reading, i.Books.Settled, i.Books.Closed = &r, settled, b.At
 	return i, nil
 }
 
@@ -102,7 +103,7 @@ func (i Issuer) openBooks() Issuer {
 		return i
 	}
 	r := i.Bucket.Reading
-	i.Books.Reading, i.Books.Settled, i.forced = &r, settled, true
+	i.Books.Reading, i.Books.Settled, i.Books.Closed, i.forced = &r, settled, i.Bucket.At, true
 	return i
 }
 

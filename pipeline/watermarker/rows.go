@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/memory"
@@ -153,7 +154,7 @@ func (r *read) buryRow(ctx context.Context, reason, why string, raw []byte, call
 		return err
 	}
 	return r.dead(ctx, key, "dead:"+key, pipeline.Dead{
-		Reason: reason, Error: fmt.Sprintf("%s (call %s, position %d)", why, call, position), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
+		Reason: reason, Error: fmt.Sprintf("%s (%s)", why, answers.Place(call, position)), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
 	})
 }
 
