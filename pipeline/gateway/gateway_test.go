@@ -189,7 +189,7 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 func TestNoErrorOfTheTransportHoldsTheKey(t *testing.T) {
 	t.Parallel()
 	c := claim(t)
-	for _, url := range []string{"http://127.0.0.1:1", "http://no-such-host.invalid", "https://127.0.0.1:1"} {
+	for _, url := range []string{"http://127.0.0.1:1", "https://no-such-host.invalid", "https://127.0.0.1:1"} {
 		_, err := newGateway(t, url, 2*time.Second).Products(t.Context(), c, 1, []string{"B000000001"}, false)
 		var e *Error
 		if !errors.As(err, &e) || e.Kind != Unreached || e.MayHaveCost() {
