@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 )
 
@@ -58,8 +59,7 @@ func read(resp *http.Response, most int) ([]byte, error) {
 	return readMost(r, most)
 }
 
-// readMost reads to the end, but no more than most bytes and one. The buffer doubles up to there and no further, so four
-// hostile answers at once fit into the memory that the process may take.
+// readMost reads to the end, but no more than most bytes and one.
 func readMost(r io.Reader, most int) ([]byte, error) {
 	buf := make([]byte, 0, min(most, 64<<10))
 	for {
@@ -67,7 +67,7 @@ func readMost(r io.Reader, most int) ([]byte, error) {
 			if len(buf) >= most {
 				return buf, endsAt(r, most)
 			}
-			buf = append(make([]byte, 0, min(most, 2*cap(buf))), buf...)
+			buf = append(room(min(most, 2*cap(buf))), buf...)
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -78,6 +78,19 @@ func readMost(r io.Reader, most int) ([]byte, error) {
 			return buf, err
 		}
 	}
+}
+
+// large is a buffer for which garbage makes room first. Answers that need one are rare: a full peek is one, and its
+// tokens take 20 minutes to come.
+const large = 8 << 20
+
+// room is an empty buffer. A process that gets four hostile answers at once takes the memory of these, not that of the
+// garbage that buffers leave as they grow.
+func room(size int) []byte {
+	if size >= large {
+		runtime.GC()
+	}
+	return make([]byte, 0, size)
 }
 
 // endsAt is errTooLarge unless nothing more comes.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +156,7 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 		}, Cut, true, true, -999},
 		{"a cut gzip", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			whole := zipped(t, envelope+"}")
+			whole := zip(envelope + "}")
 			_, _ = w.Write(whole[:len(whole)/2])
 		}, Cut, true, true, -999},
 		{"a hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Timeout, true, true, -999},
@@ -254,25 +253,12 @@ func TestAZippedAnswerIsRead(t *testing.T) {
 			t.Error("gzip was not asked for")
 		}
 		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write(zipped(t, envelope+"}"))
+		_, _ = w.Write(zip(envelope + "}"))
 	}), time.Second)
 	r, err := g.Token(t.Context())
 	if err != nil || r.Left != 42 || r.Rate != 5 || r.RefillInMS != 30000 || r.TookMS != 120 {
 		t.Errorf("reading %+v (%v)", r, err)
 	}
-}
-
-func zipped(t *testing.T, s string) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	z := gzip.NewWriter(&buf)
-	if _, err := z.Write([]byte(s)); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return buf.Bytes()
 }
 
 func TestAPlanThatYieldsNothingIsNamedWithTheTrackingsThatTakeIt(t *testing.T) {
