@@ -36,6 +36,7 @@ func TestNobodyTakesTheSimulationForTheRealKeepa(t *testing.T) {
 		"a file without a key":        {map[string]string{"KEEPA_API_KEY_FILE": empty}, nil, "set KEEPA_API_KEY"},
 		"a file that is not there":    {map[string]string{"KEEPA_API_KEY_FILE": empty + "no"}, nil, "KEEPA_API_KEY_FILE"},
 		"both worlds at once":         {nil, []string{"--live", "--simulate"}, "--simulate"},
+		"plain http to another host":  {map[string]string{"KEEPA_API_KEY": "hunter2hunter2", "KEEPA_URL": "http://keepa.example"}, nil, "plain text"},
 		"a key as a flag":             {nil, []string{"--key", "k"}, "--key"},
 	} {
 		t.Run(name, func(t *testing.T) {
