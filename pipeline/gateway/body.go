@@ -16,7 +16,7 @@ import (
 // paid for, and the rest costs no memory.
 const (
 	maxToken    = 64 << 10 // has some hundred bytes
-	maxDeals    = 8 << 20  // a page of 150 rows has 350 KB
+	maxDeals    = 16 << 20 // a page of 150 rows has 350 KB
 	maxSellers  = 16 << 20 // 100 sellers
 	maxProducts = 32 << 20 // 100 products without offers, which have 50 to 750 KB, 120 KB as a rule
 	maxOffers   = 16 << 20 // one product with offers; the largest that was captured has 1.3 MB
