@@ -15,7 +15,13 @@ import (
 	"ratchet/pipeline/daemon"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if err := daemon.Seal(); err != nil {
+		fmt.Fprintf(os.Stderr, "ratchet: %v\n", err)
+		os.Exit(daemon.ExitFailed)
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // cli is the grammar: one field per command.
 type cli struct {
@@ -62,10 +68,15 @@ func run(args []string, out, errOut io.Writer) int {
 		kong.Description("Collects profitable Amazon deals through the Keepa API when tokens are scarce."),
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
+		kong.Resolvers(kong.ResolverFunc(fromEnvironment)),
 	)
 	if err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return daemon.ExitFailed
+	}
+	if err := noPasswords(args); err != nil {
+		fmt.Fprintf(errOut, "ratchet: %v\n", err)
+		return daemon.ExitUsage
 	}
 	k, err := parser.Parse(args)
 	if exited {

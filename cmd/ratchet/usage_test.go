@@ -36,6 +36,7 @@ func TestNobodyTakesTheSimulationForTheRealKeepa(t *testing.T) {
 		"a file without a key":        {map[string]string{"KEEPA_API_KEY_FILE": empty}, nil, "set KEEPA_API_KEY"},
 		"a file that is not there":    {map[string]string{"KEEPA_API_KEY_FILE": empty + "no"}, nil, "KEEPA_API_KEY_FILE"},
 		"both worlds at once":         {nil, []string{"--live", "--simulate"}, "--simulate"},
+		"plain http to another host":  {map[string]string{"KEEPA_API_KEY": "hunter2hunter2", "KEEPA_URL": "http://keepa.example"}, nil, "plain text"},
 		"a key as a flag":             {nil, []string{"--key", "k"}, "--key"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,6 +79,15 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		{[]string{"why", "0006120725", "--rules", "usage_test.go"}, 2, "--rules"},
 		{[]string{"deals", "--since", "-1h"}, 2, "--since"},
 		{[]string{"deals", "--notify", "ftp://host"}, 2, "--notify"},
+		{[]string{"deals", "--notify", "https://u:hunter2@host/deals"}, 2, "--notify-file"},
+		{[]string{"deals", "--notify-file", "/no/such/file"}, 2, "--notify-file: open"},
+		{[]string{"deals", "--notify-file", "usage_test.go"}, 2, "want an address"},
+		{[]string{"status", "--nats-url", "nats://u:hunter2@127.0.0.1:9"}, 2, "NATS_PASSWORD_FILE"},
+		{[]string{"status", "--nats-url=nats://127.0.0.1:9,hunter2@127.0.0.1:9"}, 2, "--nats-url: an address with a password"},
+		{[]string{"status", "--nats-url", "nats://hunter2@127.0.0.1:9"}, 2, "NATS_URL_FILE"},
+		{[]string{"up", "--clickhouse", "http://u:hunter2@127.0.0.1:9/x"}, 2, "CLICKHOUSE_PASSWORD_FILE"},
+		{[]string{"up", "--clickhouse", "clickhouse://127.0.0.1:9/x?username=u&password=hunter2"}, 2, "CLICKHOUSE_PASSWORD_FILE"},
+		{[]string{"report", "funnel", "--clickhouse-url=http://u:hunter2@127.0.0.1:9%zz/x"}, 2, "--clickhouse-url: an address with a password"},
 		{[]string{"deals", "--format", "xml"}, 2, "--format"},
 		{[]string{"rules", "explain"}, 2, "<asin>"},
 		{[]string{"rules", "explain", "xx"}, 2, "no ASIN"},

@@ -2,19 +2,17 @@
 // and every way in which a call can end has a type: none of them means "no data".
 //
 // The key is in the URL of every request, so no URL and no transport error leaves
-// this package.
+// this package, and what Keepa answers leaves it without the key.
 package gateway
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -29,7 +27,7 @@ import (
 
 // Config says where Keepa is and who we are.
 type Config struct {
-	// URL is Keepa's address.
+	// URL is Keepa's address: https, or http on this machine and for the key "simulated".
 	URL string `env:"URL, default=https://api.keepa.com"`
 	// Key is the API key. It is never printed.
 	Key daemon.Secret `env:"API_KEY"`
@@ -40,12 +38,11 @@ type Config struct {
 
 // Validate names the variable that is wrong.
 func (c Config) Validate() error {
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("KEEPA_URL: want http(s)://host, got %q", c.URL)
-	}
 	if c.Key == "" {
 		return errors.New("KEEPA_API_KEY: must not be empty; use any word for a simulated Keepa")
+	}
+	if err := CheckURL(c.URL, c.Key); err != nil {
+		return err
 	}
 	if c.Timeout <= 0 {
 		return fmt.Errorf("KEEPA_TIMEOUT: want a positive duration, got %s", c.Timeout)
@@ -53,11 +50,33 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// CheckURL says why a key is not sent to an address. It does not repeat one that cannot be read, which may hold a secret.
+func CheckURL(address string, key daemon.Secret) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		return errors.New("KEEPA_URL: not an address of Keepa; want https://host, or http://127.0.0.1:port for one on this machine")
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) && key != Simulated {
+		return fmt.Errorf("KEEPA_URL: the key would cross the network to %s in plain text; want https://, or KEEPA_API_KEY=%s for a simulated Keepa", u.Host, Simulated.Reveal())
+	}
+	return nil
+}
+
+// Simulated is the key of a simulated Keepa. It is no secret.
+const Simulated daemon.Secret = "simulated"
+
+// loopback reports whether only this machine reaches a host.
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
 // Gateway talks to Keepa.
 type Gateway struct {
-	cfg  Config
-	env  daemon.Env
-	http *http.Client
+	cfg   Config
+	env   daemon.Env
+	http  *http.Client
+	scrub scrubber
 }
 
 // New is a gateway; it makes no call.
@@ -73,8 +92,11 @@ func New(cfg Config, env daemon.Env) (*Gateway, error) {
 		// the answer; Keepa would charge both.
 		DisableKeepAlives: true,
 		Proxy:             http.ProxyFromEnvironment,
+
+		MaxResponseHeaderBytes: maxHeader,
 	}
-	return &Gateway{cfg: cfg, env: env, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}}, nil
+	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
+	return &Gateway{cfg: cfg, env: env, http: client, scrub: scrubberOf(cfg.Key)}, nil
 }
 
 // noRedirect: a redirect would carry the key to another host.
@@ -146,7 +168,7 @@ func (g *Gateway) Sellers(ctx context.Context, c *purse.Claim, domain int, ids [
 func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(g.cfg.Timeout, 20*time.Second))
 	defer cancel()
-	a, err := g.call(ctx, "token", url.Values{}, 0)
+	a, err := g.call(ctx, "token", url.Values{})
 	if err != nil {
 		return pipeline.Reading{}, err
 	}
@@ -192,14 +214,10 @@ func (g *Gateway) paid(ctx context.Context, c *purse.Claim, endpoint string, q u
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	return g.call(ctx, endpoint, q, items)
+	return g.call(ctx, endpoint, q)
 }
 
-// maxBody bounds an answer about so many items: a product has up to 800 KB, and a body that never ends must not fill the
-// memory.
-func maxBody(items int) int64 { return int64(64+2*items) << 20 }
-
-func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values, items int) (Answer, error) {
+func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answer, error) {
 	a := Answer{Request: "/" + endpoint + "?" + q.Encode()}
 	q.Set("key", g.cfg.Key.Reveal())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(g.cfg.URL, "/")+"/"+endpoint+"?"+q.Encode(), http.NoBody)
@@ -214,38 +232,22 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values, items
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end below, or given up
 	a.HTTPStatus = resp.StatusCode
-	a.Body, err = read(resp, maxBody(items))
+	a.Body, err = read(resp, most(endpoint, q))
+	a.Body = g.scrub.body(a.Body)
 	a.AnsweredAt = g.env.Now()
+	tooLarge := errors.Is(err, errTooLarge)
 	if err != nil {
 		a.Part = transport(a.Request, err)
 	}
 	a, err = judge(a, resp.Header)
 	var e *Error
 	if errors.As(err, &e) {
-		// Keepa's words are somebody else's: they might quote the request.
-		e.Says = strings.ReplaceAll(e.Says, g.cfg.Key.Reveal(), "[secret]")
+		e.Says = g.scrub.text(e.Says) // decoding may have put together what the body held in pieces
+		if tooLarge {
+			e.Body = nil // no answer of Keepa's: nobody paid for it
+		}
 	}
 	return a, err
-}
-
-var errTooLarge = errors.New("the answer is larger than anything Keepa sends")
-
-func read(resp *http.Response, most int64) ([]byte, error) {
-	b := bufio.NewReader(resp.Body)
-	var r io.Reader = b
-	// A proxy may say gzip of what it has unpacked: what came is read as it is.
-	if head, _ := b.Peek(2); strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") && string(head) == "\x1f\x8b" {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		r = z
-	}
-	body, err := io.ReadAll(io.LimitReader(r, most+1))
-	if int64(len(body)) > most {
-		return nil, errTooLarge
-	}
-	return body, err
 }
 
 // judge turns status and envelope into an answer or a typed error. An error in a

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +163,7 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 		}, Cut, true, true, -999},
 		{"a cut gzip", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			whole := zipped(t, envelope+"}")
+			whole := zip(envelope + "}")
 			_, _ = w.Write(whole[:len(whole)/2])
 		}, Cut, true, true, -999},
 		{"a damaged gzip whose account can be read", func(w http.ResponseWriter, _ *http.Request) {
@@ -202,7 +201,7 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 func TestNoErrorOfTheTransportHoldsTheKey(t *testing.T) {
 	t.Parallel()
 	c := claim(t)
-	for _, url := range []string{"http://127.0.0.1:1", "http://no-such-host.invalid", "https://127.0.0.1:1"} {
+	for _, url := range []string{"http://127.0.0.1:1", "https://no-such-host.invalid", "https://127.0.0.1:1"} {
 		_, err := newGateway(t, url, 2*time.Second).Products(t.Context(), c, 1, []string{"B000000001"}, false)
 		var e *Error
 		if !errors.As(err, &e) || e.Kind != Unreached || e.MayHaveCost() {
@@ -267,25 +266,12 @@ func TestAZippedAnswerIsRead(t *testing.T) {
 			t.Error("gzip was not asked for")
 		}
 		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write(zipped(t, envelope+"}"))
+		_, _ = w.Write(zip(envelope + "}"))
 	}), time.Second)
 	r, err := g.Token(t.Context())
 	if err != nil || r.Left != 42 || r.Rate != 5 || r.RefillInMS != 30000 || r.TookMS != 120 {
 		t.Errorf("reading %+v (%v)", r, err)
 	}
-}
-
-func zipped(t *testing.T, s string) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	z := gzip.NewWriter(&buf)
-	if _, err := z.Write([]byte(s)); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return buf.Bytes()
 }
 
 func TestAPlanThatYieldsNothingIsNamedWithTheTrackingsThatTakeIt(t *testing.T) {

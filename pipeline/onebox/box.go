@@ -194,7 +194,7 @@ func (b *Box) lookup() envconfig.Lookuper {
 	for k, v := range b.o.Settings {
 		set[k] = v
 	}
-	return envconfig.MultiLookuper(envconfig.MapLookuper(set), envconfig.OsLookuper())
+	return envconfig.MultiLookuper(envconfig.MapLookuper(set), daemon.Environment())
 }
 
 // Failed delivers the error of a daemon that cannot be started again.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/warehouse"
 )
@@ -102,6 +103,11 @@ func (o Options) Validate() error {
 		return daemon.Usagef("--clickhouse: want %s, %s or the URL of a server: %w", Embedded, None, warehouse.CheckURL(o.ClickHouse))
 	case o.Rate < 1 || o.Rate > 5000:
 		return daemon.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", o.Rate)
+	}
+	if o.World == Real && o.KeepaURL != "" {
+		if err := gateway.CheckURL(o.KeepaURL, o.Key); err != nil {
+			return &daemon.UsageError{Err: err}
+		}
 	}
 	for _, a := range [][2]string{
 		{"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr},
