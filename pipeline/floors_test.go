@@ -35,6 +35,7 @@ type floor struct {
 
 // floors, lowest first.
 var floors = []floor{
+	{name: "foreign text", pure: true, packages: []string{"pipeline/foreign"}},
 	{name: "words and files", pure: true, packages: []string{"pipeline", "pipeline/complaint", "schemas"}},
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock", "pipeline/stall", "pipeline/roles"}},
 	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial", "pipeline/target"}},

@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/ruling"
@@ -172,7 +173,7 @@ func (w *worker) unreadSellers(u work.Unit, found []answers.Answer) []bus.Messag
 		}
 		key := fmt.Sprintf("seller-%s-%s", a.Key, u.ID)
 		m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StageCommitter), key), pipeline.SchemaDead, "dead:"+key, u.ID, pipeline.Dead{
-			Reason: "seller_unreadable", Error: a.Place() + ": " + err.Error(), Stream: pipeline.StreamSurvivors, Sequence: u.Sequence,
+			Reason: "seller_unreadable", Error: foreign.Of(a.Place() + ": " + err.Error()), Stream: pipeline.StreamSurvivors, Sequence: u.Sequence,
 			Deliveries: u.Deliveries, Subject: u.Subject, Header: u.Header, Body: u.Body,
 		})
 		if err == nil {

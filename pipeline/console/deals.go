@@ -11,6 +11,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/standing"
 )
 
@@ -23,11 +24,11 @@ type Deal struct {
 	CreationDate  int64           `json:"creation_date"` // Keepa minutes: when the used price began
 	URL           string          `json:"url"`
 	KeepaURL      string          `json:"keepa_url"`
-	Title         string          `json:"title"`
+	Title         foreign.Text    `json:"title"`
 	LandedCents   *int64          `json:"landed_cents"`
 	ShippingKnown *bool           `json:"shipping_known"`
 	Condition     string          `json:"condition"`
-	SellerName    string          `json:"seller_name"`
+	SellerName    foreign.Text    `json:"seller_name"`
 	SellerRating  *int64          `json:"seller_rating"`
 	SellerRatings *int64          `json:"seller_rating_count"`
 	SellerQuality *float64        `json:"seller_quality"`
@@ -111,12 +112,13 @@ func dealOf(s standing.Shown) (Deal, error) {
 	}
 	raw, err := json.Marshal(shown)
 	if err == nil {
-		err = json.Unmarshal(raw, &d)
+		err = json.Unmarshal(foreign.JSON(raw), &d)
 	}
 	if err != nil {
 		return d, fmt.Errorf("decode the deal of %s: %w", s.ASIN, err)
 	}
 	d.Domain, d.ASIN, d.PriceType, d.WorkID = s.Domain, s.ASIN, s.PriceType, s.WorkID
+	d.URL, d.KeepaURL = deal.Links(d.Domain, d.ASIN)
 	d.DecidedAt = d.DecidedAt.UTC().Truncate(time.Millisecond) // as a column holds it
 	d.ConfirmedAt, d.Stale = s.LastConfirmed, s.StaleBecause
 	return d, nil

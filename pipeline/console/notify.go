@@ -19,10 +19,10 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/memory"
 	"ratchet/pipeline/stage"
 	"ratchet/pipeline/standing"
-	"ratchet/pipeline/tally"
 )
 
 // Notifier tells a webhook of every deal, each once.
@@ -183,7 +183,7 @@ func (n *Notifier) tell(ctx context.Context, it stage.Item, since time.Time) err
 	return err
 }
 
-// read is the deal of a delivery and the message that says it. What cannot be read hides nothing: the last version
+// read is the deal of a delivery and the message that says it, cleaned. What cannot be read hides nothing: the last version
 // before it that can be stands for it; nil where there is none.
 func (n *Notifier) read(ctx context.Context, it stage.Item) (d Deal, body []byte, err error) {
 	m := it.Stored()
@@ -194,8 +194,11 @@ func (n *Notifier) read(ctx context.Context, it stage.Item) (d Deal, body []byte
 			return d, nil, err
 		}
 	}
+	if body, err = json.Marshal(v.Members); err != nil {
+		return d, nil, fmt.Errorf("encode deal of %s: %w", v.ASIN, err)
+	}
 	d, err = dealOf(standing.Shown{State: standing.State{Place: v.Place}, WorkID: v.WorkID, Members: v.Members})
-	return d, m.Body, err
+	return d, body, err
 }
 
 // acceptWithin is how long after a deal its verdict may come: they are published one
@@ -258,12 +261,36 @@ func (n *Notifier) remember(ctx context.Context, d Deal) error {
 	return err
 }
 
-// post tells the webhook. Chat services show the text; programs read the deal.
-func (n *Notifier) post(ctx context.Context, d Deal, message []byte) error {
-	text := fmt.Sprintf("%s profit (%s to %s, %s odds of a loss) · buy %s, %s · sells for %s (%s to %s) in about %s months · %s · %s",
-		d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance), d.money(d.LandedCents), orDash(d.Condition),
-		d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(decimal(d.MonthsToSell)), tally.Short(d.Title, 80), d.URL)
-	body, err := json.Marshal(map[string]any{"text": text, "content": text, "deal": json.RawMessage(message)})
+// condition is one that Keepa has a number for, whatever the message says.
+func (d Deal) condition() string {
+	if keepa.ConditionOf(d.Condition) == keepa.ConditionUnknown {
+		return "–"
+	}
+	return d.Condition
+}
+
+// line is a deal as a chat shows it, with the title as the chat's sink wrote it.
+func (d Deal) line(title string) string {
+	return fmt.Sprintf("%s profit (%s to %s, %s odds of a loss) · buy %s, %s · sells for %s (%s to %s) in about %s months · %s · %s",
+		d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance), d.money(d.LandedCents), d.condition(),
+		d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(decimal(d.MonthsToSell)), title, d.URL)
+}
+
+// posted is what a webhook receives. Slack shows the text, Discord the content, and neither notifies anybody whom a
+// title names; programs read the deal.
+type posted struct {
+	Text     string              `json:"text"`
+	Content  string              `json:"content"`
+	Mentions map[string][]string `json:"allowed_mentions"` // Discord's
+	Deal     json.RawMessage     `json:"deal"`
+}
+
+// post tells the webhook.
+func (n *Notifier) post(ctx context.Context, d Deal, message json.RawMessage) error {
+	title := d.Title.Short(80)
+	body, err := json.Marshal(posted{
+		Text: d.line(title.Slack()), Content: d.line(title.Discord()), Mentions: map[string][]string{"parse": {}}, Deal: message,
+	})
 	if err != nil {
 		return fmt.Errorf("encode deal of %s: %w", d.ASIN, err)
 	}
@@ -285,7 +312,7 @@ func (n *Notifier) post(ctx context.Context, d Deal, message []byte) error {
 	defer func() { _ = res.Body.Close() }()                      // nothing was written that a close could lose
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // read, so that the connection serves again
 	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("post: the webhook answered %s", res.Status)
+		return fmt.Errorf("post: the webhook answered %d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	}
 	return nil
 }

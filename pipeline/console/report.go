@@ -61,7 +61,7 @@ func (p *lines) deals(all []Deal) {
 		p.f("  ASIN\tprofit\ttitle\n")
 	}
 	for _, d := range all[:min(len(all), dealsShown)] {
-		p.f("  %s\t%s\t%s\n", d.ASIN, tally.Money(d.Domain, d.ProfitCents), tally.Short(d.Title, 60))
+		p.f("  %s\t%s\t%s\n", d.ASIN, tally.Money(d.Domain, d.ProfitCents), d.Title.Short(60))
 	}
 	if n := len(all) - dealsShown; n > 0 {
 		p.f("  … and %d more: ratchet deals\n", n)

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/tally"
 )
 
@@ -20,7 +21,7 @@ var dealColumns = []struct {
 }{
 	{"asin", func(d Deal) string { return d.ASIN }},
 	{"url", func(d Deal) string { return d.URL }},
-	{"title", func(d Deal) string { return d.Title }},
+	{"title", func(d Deal) string { return d.Title.String() }},
 	{"condition", func(d Deal) string { return d.Condition }},
 	{"landed_cents", func(d Deal) string { return number(d.LandedCents) }},
 	{"sale_price_cents", func(d Deal) string { return number(d.SaleCents) }},
@@ -38,7 +39,7 @@ var dealColumns = []struct {
 	{"lowest_new_cents", func(d Deal) string { return number(d.LowestNew) }},
 	{"used_buy_box_cents", func(d Deal) string { return number(d.UsedBuyBox) }},
 	{"rank", func(d Deal) string { return number(d.Rank) }},
-	{"seller_name", func(d Deal) string { return d.SellerName }},
+	{"seller_name", func(d Deal) string { return d.SellerName.String() }},
 	{"seller_rating", func(d Deal) string { return number(d.SellerRating) }},
 	{"seller_rating_count", func(d Deal) string { return number(d.SellerRatings) }},
 	{"seller_quality", func(d Deal) string { return decimal(d.SellerQuality) }},
@@ -89,7 +90,7 @@ func writeCSV(w io.Writer, deals []Deal, head bool) error {
 	for _, d := range deals {
 		var row []string
 		for _, c := range dealColumns {
-			row = append(row, c.value(d))
+			row = append(row, foreign.Cell(c.value(d)))
 		}
 		rows = append(rows, row)
 	}
@@ -102,7 +103,7 @@ var tableHead = []string{"PROFIT", "FROM..TO", "LOSS", "MONTHS", "BUY", "SELL", 
 func tableRow(d Deal) []string {
 	return []string{
 		d.money(d.ProfitCents), d.money(d.ProfitLow) + ".." + d.money(d.ProfitHigh), chance(d.LossChance), orDash(decimal(d.MonthsToSell)),
-		d.money(d.LandedCents), d.money(d.SaleCents), orDash(d.Condition), orDash(number(d.SaleCount)), d.URL, tally.Short(d.Title, 50), d.Stale,
+		d.money(d.LandedCents), d.money(d.SaleCents), orDash(d.Condition), orDash(number(d.SaleCount)), d.URL, d.Title.Short(50).String(), d.Stale,
 	}
 }
 

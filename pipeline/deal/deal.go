@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"ratchet/pipeline"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 )
 
@@ -15,24 +17,24 @@ const Extraction = 2
 // currency; what is unknown is left out. The names are the same here, on the wire and in ClickHouse.
 type Deal struct {
 	// Identity.
-	Domain          int      `json:"domain"`
-	ASIN            string   `json:"asin"`
-	PriceType       int      `json:"price_type"`
-	CreationDate    int64    `json:"creation_date"` // Keepa minutes
-	URL             string   `json:"url"`
-	KeepaURL        string   `json:"keepa_url"`
-	Title           string   `json:"title,omitempty"`
-	Author          string   `json:"author,omitempty"`
-	Brand           string   `json:"brand,omitempty"`
-	Manufacturer    string   `json:"manufacturer,omitempty"`
-	Binding         string   `json:"binding,omitempty"`
-	RootCategory    int64    `json:"root_category,omitempty"`
-	Categories      []string `json:"categories,omitempty"` // names from the root down
-	PublicationDate int      `json:"publication_date,omitempty"`
-	PackageWeightG  *int64   `json:"package_weight_g,omitempty"`
-	PackageLengthMM *int64   `json:"package_length_mm,omitempty"`
-	PackageWidthMM  *int64   `json:"package_width_mm,omitempty"`
-	PackageHeightMM *int64   `json:"package_height_mm,omitempty"`
+	Domain          int            `json:"domain"`
+	ASIN            string         `json:"asin"`
+	PriceType       int            `json:"price_type"`
+	CreationDate    int64          `json:"creation_date"` // Keepa minutes
+	URL             string         `json:"url"`           // as Links makes it, also when it is read: never what a message says
+	KeepaURL        string         `json:"keepa_url"`
+	Title           foreign.Text   `json:"title,omitzero"`
+	Author          foreign.Text   `json:"author,omitzero"`
+	Brand           foreign.Text   `json:"brand,omitzero"`
+	Manufacturer    foreign.Text   `json:"manufacturer,omitzero"`
+	Binding         foreign.Text   `json:"binding,omitzero"`
+	RootCategory    int64          `json:"root_category,omitempty"`
+	Categories      []foreign.Text `json:"categories,omitempty"` // names from the root down
+	PublicationDate int            `json:"publication_date,omitempty"`
+	PackageWeightG  *int64         `json:"package_weight_g,omitempty"`
+	PackageLengthMM *int64         `json:"package_length_mm,omitempty"`
+	PackageWidthMM  *int64         `json:"package_width_mm,omitempty"`
+	PackageHeightMM *int64         `json:"package_height_mm,omitempty"`
 
 	// Timing.
 	FoundAt         time.Time  `json:"found_at"`                    // when the current used price began
@@ -44,19 +46,19 @@ type Deal struct {
 	DecidedAt       time.Time  `json:"decided_at"`
 
 	// Buying side.
-	LandedCents       int64    `json:"landed_cents"`
-	PriceCents        int64    `json:"price_cents"` // without shipping
-	ShippingCents     int64    `json:"shipping_cents"`
-	ShippingKnown     bool     `json:"shipping_known"`
-	OfferMatched      bool     `json:"offer_matched"`
-	Condition         string   `json:"condition,omitempty"`
-	BuyFBA            bool     `json:"buy_fba"`
-	SellerID          string   `json:"seller_id,omitempty"`
-	SellerName        string   `json:"seller_name,omitempty"`
-	SellerRating      *int64   `json:"seller_rating,omitempty"` // percent
-	SellerRatingCount *int64   `json:"seller_rating_count,omitempty"`
-	SellerQuality     *float64 `json:"seller_quality,omitempty"` // 0 to 1
-	SellerUnknown     bool     `json:"seller_unknown"`
+	LandedCents       int64        `json:"landed_cents"`
+	PriceCents        int64        `json:"price_cents"` // without shipping
+	ShippingCents     int64        `json:"shipping_cents"`
+	ShippingKnown     bool         `json:"shipping_known"`
+	OfferMatched      bool         `json:"offer_matched"`
+	Condition         string       `json:"condition,omitempty"`
+	BuyFBA            bool         `json:"buy_fba"`
+	SellerID          string       `json:"seller_id,omitempty"`
+	SellerName        foreign.Text `json:"seller_name,omitzero"`
+	SellerRating      *int64       `json:"seller_rating,omitempty"` // percent
+	SellerRatingCount *int64       `json:"seller_rating_count,omitempty"`
+	SellerQuality     *float64     `json:"seller_quality,omitempty"` // 0 to 1
+	SellerUnknown     bool         `json:"seller_unknown"`
 
 	// Selling side: the estimate, and what it rests on.
 	SalePriceCents     int64   `json:"sale_price_cents"`      // the middle of what it may sell for
@@ -166,10 +168,9 @@ func (d *Deal) identity(row *keepa.DealRow, p *keepa.Product) {
 	}
 	d.Domain, d.ASIN, d.CreationDate = int(domain), p.ASIN, int64(row.CreationDate)
 	d.FoundAt = row.CreationDate.Time()
-	d.URL = "https://www.amazon." + domain.Suffix() + "/dp/" + p.ASIN
-	d.KeepaURL = "https://keepa.com/#!product/" + strconv.Itoa(int(domain)) + "-" + p.ASIN
+	d.URL, d.KeepaURL = Links(int(domain), p.ASIN)
 	d.Title, d.Author, d.Brand, d.Manufacturer, d.Binding = p.Title, p.Author, p.Brand, p.Manufacturer, p.Binding
-	if d.Title == "" {
+	if d.Title.IsZero() {
 		d.Title = row.Title
 	}
 	d.RootCategory = p.RootCategory
@@ -189,6 +190,16 @@ func (d *Deal) identity(row *keepa.DealRow, p *keepa.Product) {
 	if p.Stats != nil {
 		d.OffersUpdatedAt = instant(p.Stats.LastOffersUpdate)
 	}
+}
+
+// Links are the pages of a product at Amazon and at Keepa; empty unless marketplace and ASIN have their shape. A link that
+// is shown or stored is made here and never taken from a message.
+func Links(domain int, asin string) (amazon, keepaPage string) {
+	d := keepa.Domain(domain)
+	if !d.Valid() || !pipeline.ValidASIN(asin) {
+		return "", ""
+	}
+	return "https://www.amazon." + d.Suffix() + "/dp/" + asin, "https://keepa.com/#!product/" + strconv.Itoa(domain) + "-" + asin
 }
 
 func (d *Deal) buying(c Copy, seller *keepa.Seller) {

@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/memory"
 	"ratchet/pipeline/watermark"
@@ -154,7 +155,7 @@ func (r *read) buryRow(ctx context.Context, reason, why string, raw []byte, call
 		return err
 	}
 	return r.dead(ctx, key, "dead:"+key, pipeline.Dead{
-		Reason: reason, Error: fmt.Sprintf("%s (%s)", why, answers.Place(call, position)), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
+		Reason: reason, Error: foreign.Of(fmt.Sprintf("%s (%s)", why, answers.Place(call, position))), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/onebox"
 )
 
@@ -209,7 +210,7 @@ func fill(t *testing.T, b *bus.Bus) {
 	for _, bucket := range []string{pipeline.BucketWants, pipeline.BucketPosted, pipeline.BucketRuns} {
 		put(t, b, bucket, "some.key", []byte(`{}`))
 	}
-	m, err := bus.Encode(pipeline.SubjectDead("peeker", "B000000000"), pipeline.SchemaDead, "dead", "dead", pipeline.Dead{Reason: "test", Error: "a test"})
+	m, err := bus.Encode(pipeline.SubjectDead("peeker", "B000000000"), pipeline.SchemaDead, "dead", "dead", pipeline.Dead{Reason: "test", Error: foreign.Of("a test")})
 	if err == nil {
 		_, err = b.Publish(t.Context(), m)
 	}

@@ -76,7 +76,7 @@ func TestEveryShapeOfASellerLeavesTheDeal(t *testing.T) {
 	}
 	desk.Await(t, "the letters of sellers", func() bool { return len(rowLetters(t, b)) == letters })
 	for _, d := range rowLetters(t, b) {
-		if d.Reason != "seller_unreadable" || !strings.Contains(d.Error, "call ") {
+		if d.Reason != "seller_unreadable" || !strings.Contains(d.Error.String(), "call ") {
 			t.Errorf("letter %s: %s", d.Reason, d.Error)
 		}
 	}

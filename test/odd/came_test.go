@@ -45,7 +45,7 @@ func TestALetterNamesTheCommandThatPrintsWhatCame(t *testing.T) {
 	if d := letters[lost]; d.Reason != ruling.ReasonNoAnswer {
 		t.Errorf("the letter says %s", d.Reason)
 	}
-	pages := came(t, b, letters[lost].Error)
+	pages := came(t, b, letters[lost].Error.String())
 	if len(pages) != pipeline.MaxPaid {
 		t.Fatalf("%d answers came, want %d", len(pages), pipeline.MaxPaid)
 	}
@@ -57,7 +57,7 @@ func TestALetterNamesTheCommandThatPrintsWhatCame(t *testing.T) {
 	if d := letters[unread]; d.Reason != verdict.ReasonUnreadable {
 		t.Errorf("the letter says %s", d.Reason)
 	}
-	if one := came(t, b, letters[unread].Error); len(one) != 1 || !bytes.Contains(one[0].Body, []byte(`"csv":{"0":[1,2]}`)) || one[0].Cost != 1 {
+	if one := came(t, b, letters[unread].Error.String()); len(one) != 1 || !bytes.Contains(one[0].Body, []byte(`"csv":{"0":[1,2]}`)) || one[0].Cost != 1 {
 		t.Errorf("%d answers came: %+.200v", len(one), one)
 	}
 }
