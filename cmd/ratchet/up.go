@@ -66,7 +66,7 @@ func (c upCmd) Run(a *app) error {
 	}
 	say("Data:  %s", o.Data)
 	if box.NATSURL != "" {
-		say("NATS:  %s   monitoring http://%s", bus.RedactURL(box.NATSURL), c.NATSMonitor)
+		say("NATS:  %s   monitoring http://%s", bus.RedactURL(box.NATSURL), box.Monitor)
 	}
 	if box.CHURL != "" {
 		say("SQL:   %s", console.RedactURL(box.CHURL))

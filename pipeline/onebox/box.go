@@ -38,6 +38,7 @@ type Box struct {
 	Env     daemon.Env    // pipeline time and the logger
 	T0      time.Time     // pipeline time at which every daemon was ready
 	NATSURL string        // for clients outside; empty without a listener
+	Monitor string        // host:port of its monitoring; empty without
 	Probes  string        // host:port of /livez and /readyz; empty without
 	CHURL   string        // ClickHouse as clickhouse-go takes it; empty without one
 
@@ -77,7 +78,7 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if b.nats, err = natsd.Start(ctx, natsd.Options{Data: o.dir("nats"), Addr: o.NATSAddr, Monitor: o.Monitor, TLS: o.TLS, Log: o.Log}); err != nil {
 		return nil, err
 	}
-	b.NATSURL = b.nats.URL()
+	b.NATSURL, b.Monitor = b.nats.URL(), b.nats.Monitor()
 	if err = b.openClickHouse(ctx); err != nil {
 		return nil, err
 	}
