@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -20,16 +21,40 @@ import (
 	"ratchet/pipeline/embedded/clickhouse/chtest"
 )
 
+// builds has the directory of the binaries, which goes away with the process.
+var builds string
+
+func TestMain(m *testing.M) {
+	var err error
+	if builds, err = os.MkdirTemp("", "ratchet-doors-bin-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(builds)
+	os.Exit(code)
+}
+
 // build compiles the ratchet command.
-func build(t *testing.T, flags ...string) string {
-	t.Helper()
-	to := filepath.Join(t.TempDir(), "ratchet")
-	cmd := exec.CommandContext(t.Context(), "go", append(append([]string{"build"}, flags...), "-o", to, "./cmd/ratchet")...)
+func build(name string, flags ...string) (string, error) {
+	to := filepath.Join(builds, name)
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", to, "./cmd/ratchet")...) //nolint:noctx // go test bounds it
 	cmd.Dir = filepath.Join("..", "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return to
+	return to, nil
+}
+
+var built = sync.OnceValues(func() (string, error) { return build("ratchet") })
+
+// ratchet is the command, compiled.
+func ratchet(t *testing.T) string {
+	t.Helper()
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
 }
 
 // A box is a running `ratchet up` with every port that it has.

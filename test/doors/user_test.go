@@ -18,7 +18,7 @@ func TestAnotherUserReadsNothingAndChangesNothing(t *testing.T) {
 	var attacker trap
 	leak := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { attacker.note(r.URL.String()) }))
 	defer leak.Close()
-	b := up(t, build(t))
+	b := up(t, ratchet(t))
 	b.statement(t, "CREATE TABLE ratchet.attacked (a UInt8) ENGINE = MergeTree ORDER BY a")
 	secret := filepath.Join(b.data, "simulated", "clickhouse", "users.xml")
 	for name, attack := range map[string]struct{ task, refused string }{
@@ -57,7 +57,7 @@ func TestAnotherUserReadsNothingAndChangesNothing(t *testing.T) {
 
 func TestADataDirectoryThatEveryUserMayEnterKeepsItsFiles(t *testing.T) {
 	t.Parallel()
-	binary := build(t)
+	binary := ratchet(t)
 	open, err := os.MkdirTemp("", "ratchet-open-")
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,11 @@ func TestADataDirectoryThatEveryUserMayEnterKeepsItsFiles(t *testing.T) {
 // Where the kernel does not say whose a connection is, as on other systems than Linux, a password is made and asked for.
 func TestWhereTheOwnerCannotBeToldAPasswordIsAskedFor(t *testing.T) {
 	t.Parallel()
-	b := up(t, build(t, "-tags", "noowners"))
+	binary, err := build("ratchet-noowners", "-tags", "noowners")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := up(t, binary)
 	file := access.PasswordPath(b.data)
 	if fi, err := os.Stat(file); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Fatalf("the password: %v, %v", fi, err)
@@ -115,7 +119,7 @@ func TestWhereTheOwnerCannotBeToldAPasswordIsAskedFor(t *testing.T) {
 // Wrong usage ends before anything listens.
 func TestOffLoopbackAPasswordAndTLSAreAskedFor(t *testing.T) {
 	t.Parallel()
-	binary := build(t)
+	binary := ratchet(t)
 	cert, key := accesstest.Certificate(t)
 	for name, c := range map[string]struct {
 		args     []string
