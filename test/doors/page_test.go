@@ -128,9 +128,9 @@ func open(t *testing.T) (host string, seen *trap) {
 
 // ways are those by which the page reaches a server, each with a word of its request.
 var ways = []string{
-	"GET /?query=SELECT", "GET /varz", "GET /?query=INSERT", "POST /?way=post-text", "POST /?way=post-no-cors", "POST /?way=post-nats", "POST /?way=post-urlencoded", "OPTIONS /?query=",
-	"OPTIONS / ", "&way=image", "&way=script", "&way=style", "&way=frame", "POST /?way=form-text", "POST /?way=form-urlencoded", "POST /?way=form-multipart", "way=websocket websocket",
-	"POST /?way=beacon",
+	"GET /?query=SELECT", "GET /varz", "GET /?query=INSERT", "POST /?quota_key=post-text", "POST /?quota_key=post-no-cors", "POST /?quota_key=post-nats", "POST /?quota_key=post-urlencoded", "OPTIONS /?query=",
+	"OPTIONS / ", "&quota_key=image", "&quota_key=script", "&quota_key=style", "&quota_key=frame", "POST /?quota_key=form-text", "POST /?quota_key=form-urlencoded", "POST /?quota_key=form-multipart", "quota_key=websocket websocket",
+	"POST /?quota_key=beacon",
 }
 
 func TestAPageReadsNothingAndChangesNothing(t *testing.T) {
