@@ -47,7 +47,7 @@ func Another(t testing.TB) *Machine {
 func (m *Machine) Ask(t testing.TB, what string, env ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", m.name, m.program)
-	cmd.Env = append(env, "PATH="+os.Getenv("PATH"), task+"="+what)
+	cmd.Env = append(env, task+"="+what)
 	var failed bytes.Buffer
 	cmd.Stderr = &failed
 	out, err := cmd.Output()
