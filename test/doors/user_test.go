@@ -53,6 +53,12 @@ func TestAnotherUserReadsNothingAndChangesNothing(t *testing.T) {
 	if code, _ := ask(t, http.MethodGet, "http://"+b.monitor+"/varz", ""); code != http.StatusOK {
 		t.Errorf("its own user gets %d from the monitoring", code)
 	}
+	// The probes are for everybody.
+	for _, path := range []string{"/livez", "/readyz"} {
+		if said := accesstest.As(t, "get http://"+b.probes+path); said != "200 OK ok\n" {
+			t.Errorf("%s: it says %q", path, said)
+		}
+	}
 }
 
 func TestADataDirectoryThatEveryUserMayEnterKeepsItsFiles(t *testing.T) {
