@@ -300,5 +300,6 @@ func (s *Server) Close(ctx context.Context, drain time.Duration) error {
 		}
 	}
 	s.sessions.closeAll()
+	s.checker.Close()
 	return os.RemoveAll(filepath.Clean(s.o.Temp))
 }
