@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // build compiles the ratchet command.
 func build(name string, flags ...string) (string, error) {
 	to := filepath.Join(builds, name)
-	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", to, "./cmd/ratchet")...) //nolint:noctx // go test bounds it
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", to, "./cmd/ratchet")...)
 	cmd.Dir = filepath.Join("..", "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
