@@ -98,9 +98,13 @@ func mainCode(name string, run func(context.Context, Env) error, args []string, 
 		ctx, cancel = context.WithTimeout(ctx, checkWithin)
 		defer cancel()
 		env.Check, env.Ready = true, cancel
+	} else {
+		env, err = withHealth(ctx, env, name)
 	}
-	env.Log.Info("started", "version", env.Version)
-	err = run(ctx, env)
+	if err == nil {
+		env.Log.Info("started", "version", env.Version)
+		err = run(ctx, env)
+	}
 	code := ExitCode(err)
 	if code != ExitDone {
 		env.Log.Error("stopped", tint.Err(err))

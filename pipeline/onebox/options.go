@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/warehouse"
@@ -53,7 +54,8 @@ type Options struct {
 	Monitor     string             // host:port of its monitoring; empty: none
 	ClickHouse  string             // Embedded, None or a URL
 	CHAddr      string             // host:port of the embedded ClickHouse
-	Plaintext   bool               // addresses that other machines reach may be served, with a password and without TLS
+	TLS         access.TLS         // of addresses that other machines reach
+	Probes      string             // host:port of /livez and /readyz; empty: none
 	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
 	Speed       float64            // pipeline seconds per machine second; 1 in the real world
 	Seed        uint64             // of the simulated catalogue
@@ -109,8 +111,11 @@ func (o Options) Validate() error {
 			return &daemon.UsageError{Err: err}
 		}
 	}
+	if err := o.TLS.Validate(); err != nil {
+		return err
+	}
 	for _, a := range [][2]string{
-		{"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr},
+		{"--metrics-addr", o.Probes}, {"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr},
 	} {
 		if a[1] == "" {
 			continue // not asked for
