@@ -44,6 +44,7 @@ type Error struct {
 	Reading  *pipeline.Reading // the balance, where the answer told it
 	Consumed int               // tokens, where the answer told it
 	Body     []byte            // what came, whatever its status: it may have been paid for
+	damaged  bool              // on its way: no number in it can be believed
 }
 
 func (e *Error) Error() string {

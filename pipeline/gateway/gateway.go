@@ -237,7 +237,9 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	a.AnsweredAt = g.env.Now()
 	tooLarge := errors.Is(err, errTooLarge)
 	if err != nil {
-		a.Part = transport(a.Request, err)
+		cut := transport(a.Request, err)
+		cut.damaged = cut.Kind == Malformed && !tooLarge
+		a.Part = cut
 	}
 	a, err = judge(a, resp.Header)
 	var e *Error
@@ -256,7 +258,7 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 func judge(a Answer, head http.Header) (Answer, error) {
 	env, decodeErr := keepa.DecodeEnvelope(a.Body)
 	var cut *Error
-	if errors.As(a.Part, &cut) && cut.Kind == Malformed {
+	if errors.As(a.Part, &cut) && cut.damaged {
 		env, decodeErr = keepa.Envelope{}, a.Part // damaged on its way: no number in it can be believed
 	}
 	if decodeErr == nil || env.Payload && env.Charged { // behind the account: its numbers are whole

@@ -168,7 +168,7 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 		}, Cut, true, true, -999},
 		{"a damaged gzip whose account can be read", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			packed := zip(envelope+`,"products":[{"asin":"B000000001"}]}`)
+			packed := zip(envelope + `,"products":[{"asin":"B000000001"}]}`)
 			packed[len(packed)-5] ^= 0xff // of the checksum and the length behind it
 			_, _ = w.Write(packed)
 		}, Malformed, true, true, -999},
