@@ -29,8 +29,12 @@ var daemons = []string{"tokend", "watermarker", "peeker", "committer", "recorder
 // process are the variables that every process reads before its Config.
 var process = []variable{
 	{name: "CLICKHOUSE_PASSWORD_FILE", doc: "Names a file that holds CLICKHOUSE_PASSWORD."},
+	{name: "CLICKHOUSE_URL_FILE", doc: "Names a file that holds CLICKHOUSE_URL, where the address holds a password."},
+	{name: "CREDENTIALS_DIRECTORY", doc: "Set by systemd. What has a _FILE may also be a credential with its name in lower case: LoadCredential=keepa_api_key:FILE."},
 	{name: "KEEPA_API_KEY_FILE", doc: "Names a file that holds KEEPA_API_KEY. `ratchet up` and `doctor` read both."},
 	{name: "NATS_PASSWORD_FILE", doc: "Names a file that holds NATS_PASSWORD."},
+	{name: "NATS_URL_FILE", doc: "Names a file that holds NATS_URL, where the address holds a password."},
+	{name: "METRICS_ADDR", doc: "Address of /livez and /readyz, which ask for no credentials; unset: none. `ratchet up` takes --metrics-addr too."},
 	{name: "LOG_LEVEL", preset: "info", doc: "The least a log line must matter: debug, info, warn or error. `ratchet` starts at warn."},
 	{name: "NO_COLOR", doc: "Set to anything: no colours on a terminal."},
 	{name: "RATCHET_CLOCK_EPOCH", doc: "Pipeline time at RATCHET_CLOCK_START, RFC 3339. Unset: pipeline time is the machine's."},
@@ -325,6 +329,10 @@ func render(t *testing.T, all []variable) string {
 		"<!-- Written by docs/config_test.go from the Config structs; change those and run `make golden`. -->\n\n" +
 		"Every process is configured by its environment, read once at its start. A variable that is set\n" +
 		"but empty is a value, not an absence: leave it unset to get the default.\n\n" +
+		"A secret is taken from its variable, the file that `NAME_FILE` names or a credential of systemd, in\n" +
+		"this order, and never from an argument. A process takes it out of its environment at its start and,\n" +
+		"on Linux, closes what `/proc` shows of it to other processes of its user; a shell and `go run` keep\n" +
+		"what they were given, a file does not show there at all.\n\n" +
 		"| variable | default | read by | what it says |\n|---|---|---|---|\n")
 	for _, v := range all {
 		preset := "`" + v.preset + "`"

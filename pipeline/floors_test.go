@@ -35,11 +35,13 @@ type floor struct {
 
 // floors, lowest first.
 var floors = []floor{
+	{name: "foreign text", pure: true, packages: []string{"pipeline/foreign"}},
 	{name: "words and files", pure: true, packages: []string{"pipeline", "pipeline/complaint", "schemas"}},
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock", "pipeline/stall", "pipeline/roles", "pipeline/action"}},
 	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial", "pipeline/target"}},
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing", "pipeline/backtest"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
+	{name: "what an orchestrator asks", packages: []string{"pipeline/health"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
 	{name: "who gets in, and what comes out", packages: []string{"pipeline/embedded/access", "pipeline/embedded/cage"}},
 	{name: "doors", packages: []string{"pipeline/bus", "pipeline/warehouse", "pipeline/embedded/..."}},
@@ -100,6 +102,7 @@ var libraries = map[string]map[string]string{
 // talks to Keepa, so that no paid call escapes its claim.
 var web = map[string]string{
 	"pipeline/gateway":                    "calls Keepa",
+	"pipeline/health":                     "answers an orchestrator's probes",
 	"pipeline/keepasim":                   "serves the simulated Keepa",
 	"pipeline/onebox":                     "listens for the simulated Keepa",
 	"pipeline/embedded/clickhouse":        "waits for the engine's endpoint",

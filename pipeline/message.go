@@ -3,6 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"time"
+
+	"ratchet/pipeline/foreign"
 )
 
 // Candidate is an ASIN worth a look. Subject candidate.DOMAIN.SOURCE.ASIN.
@@ -61,7 +63,7 @@ type Verdict struct {
 	ExpectedValueCents *int64          `json:"expected_value_cents"`
 	ProfitCents        *int64          `json:"profit_cents"`
 	ResponseIDs        []string        `json:"response_ids"`
-	Title              string          `json:"title,omitempty"`
+	Title              foreign.Text    `json:"title,omitzero"`
 	Deal               json.RawMessage `json:"deal,omitempty"` // on accept: the deal
 }
 
@@ -129,8 +131,8 @@ type Reading struct {
 
 // Dead is what could not be processed. Subject dead.STAGE.KEY.
 type Dead struct {
-	Reason     string              `json:"reason"` // snake_case code
-	Error      string              `json:"error"`
+	Reason     string              `json:"reason"`   // snake_case code
+	Error      foreign.Text        `json:"error"`    // may quote what Keepa answered
 	Stream     string              `json:"stream"`   // where it came from
 	Sequence   uint64              `json:"sequence"` // and where in it
 	Subject    string              `json:"subject"`

@@ -70,6 +70,10 @@ func parse(args []string) (flags, error) {
 }
 
 func run(args []string) int {
+	if err := daemon.Seal(); err != nil {
+		fmt.Fprintln(os.Stderr, "keepasim:", err)
+		return daemon.ExitFailed
+	}
 	f, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return daemon.ExitDone

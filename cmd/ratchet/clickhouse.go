@@ -9,16 +9,28 @@ import (
 
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/embedded/clickhouse"
 	"ratchet/pipeline/onebox"
 )
 
 // clickhouseCmd is also what `ratchet up` runs as its child process.
 type clickhouseCmd struct {
-	Lib       string `help:"The libchdb.so to use (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
-	Data      string `help:"Data directory of the engine (default: ~/.local/share/ratchet/clickhouse). That of ratchet up --data DIR is DIR/real/clickhouse or DIR/simulated/clickhouse." placeholder:"DIR"`
-	Addr      string `help:"Address to serve (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
-	Plaintext bool   `help:"Serve an address that other machines reach without TLS; it needs a password, the first line of DIR/password."`
+	Lib      string `help:"The libchdb.so to use (default: the one that npm fetched)." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	Data     string `help:"Data directory of the engine (default: ~/.local/share/ratchet/clickhouse). That of ratchet up --data DIR is DIR/real/clickhouse or DIR/simulated/clickhouse." placeholder:"DIR"`
+	Addr     string `help:"Address to serve (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
+	tlsFlags `embed:""`
+}
+
+// tlsFlags say how addresses are served that other machines reach. They need a password, the first line of DIR/password.
+type tlsFlags struct {
+	TLSCert   string `name:"tls-cert" help:"Certificate, with its chain, of addresses that other machines reach; PEM." env:"TLS_CERT" placeholder:"FILE"`
+	TLSKey    string `name:"tls-key" help:"Its private key; PEM." env:"TLS_KEY" placeholder:"FILE"`
+	Plaintext bool   `help:"Serve addresses that other machines reach without TLS." env:"PLAINTEXT"`
+}
+
+func (f tlsFlags) tls() access.TLS {
+	return access.TLS{Cert: f.TLSCert, Key: f.TLSKey, Plaintext: f.Plaintext}
 }
 
 // Run serves the embedded engine until a signal comes.
@@ -34,7 +46,7 @@ func (c clickhouseCmd) Run(a *app) error {
 		return err
 	}
 	return clickhouse.Serve(a.ctx, clickhouse.ServeOptions{
-		Lib: lib, Data: c.Data, Addr: c.Addr, Plaintext: c.Plaintext, Log: a.env.Log,
+		Lib: lib, Data: c.Data, Addr: c.Addr, TLS: c.tls(), Log: a.env.Log,
 		Ready: func(u string) { fmt.Fprintln(a.out, "ready", console.RedactURL(u)) },
 	})
 }

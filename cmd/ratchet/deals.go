@@ -33,7 +33,8 @@ type dealsCmd struct {
 	Columns       []string `help:"Columns of the table or csv, in this order: ${fields}." placeholder:"NAME,…"`
 	Follow        bool     `help:"Go on and print every new deal, until Ctrl-C."`
 	Format        string   `help:"table, json (with --follow an object a line) or csv (for a spreadsheet: amounts in the marketplace's currency, times in UTC, ASINs and ISBNs as text)." enum:"table,json,csv" default:"table"`
-	Notify        string   `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL"`
+	Notify        string   `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL" xor:"notify"`
+	NotifyFile    string   `help:"The same, to the webhook whose address is in this file: an address that holds a secret is no argument." placeholder:"FILE" xor:"notify"`
 }
 
 // Help is the end of the command's help.
@@ -95,10 +96,8 @@ func (c dealsCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if c.Notify != "" {
-		if _, err := console.Webhook(c.Notify); err != nil {
-			return err
-		}
+	if err := c.webhook(a); err != nil {
+		return err
 	}
 	b, err := c.connect(a.ctx, a)
 	if err != nil {
@@ -129,6 +128,21 @@ func (c dealsCmd) Run(a *app) error {
 	if !c.Follow {
 		return a.whole(err)
 	}
+	return err
+}
+
+// webhook reads the address of the webhook, where one is asked for, and checks it.
+func (c *dealsCmd) webhook(a *app) error {
+	if c.NotifyFile != "" {
+		body, err := daemon.ReadFile(a.ctx, c.NotifyFile)
+		if err != nil {
+			return daemon.Usagef("--notify-file: %w", err)
+		}
+		c.Notify = strings.TrimSpace(string(body))
+	} else if c.Notify == "" {
+		return nil
+	}
+	_, err := console.Webhook(c.Notify)
 	return err
 }
 

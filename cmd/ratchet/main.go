@@ -17,7 +17,13 @@ import (
 	"ratchet/pipeline/daemon"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if err := daemon.Seal(); err != nil {
+		fmt.Fprintf(os.Stderr, "ratchet: %v\n", err)
+		os.Exit(daemon.ExitFailed)
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // cli is the grammar: one field per command.
 type cli struct {
@@ -36,6 +42,7 @@ type cli struct {
 	Ignore     ignoreCmd     `cmd:"" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
 	Sold       soldCmd       `cmd:"" help:"You sold a copy: what it brought is compared with what was predicted."`
 	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
+	Answer     answerCmd     `cmd:"" help:"The stored bytes of what Keepa answered to a call, or to every call for a unit of work."`
 	Rules      rulesCmd      `cmd:"" help:"Check rule files."`
 	Queries    queriesCmd    `cmd:"" help:"Check deal query files."`
 	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`
@@ -69,10 +76,15 @@ func run(args []string, out, errOut io.Writer) int {
 		},
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
+		kong.Resolvers(kong.ResolverFunc(fromEnvironment)),
 	)
 	if err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return daemon.ExitFailed
+	}
+	if err := noPasswords(args); err != nil {
+		fmt.Fprintf(errOut, "ratchet: %v\n", err)
+		return daemon.ExitUsage
 	}
 	k, err := parser.Parse(args)
 	if exited {

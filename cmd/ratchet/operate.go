@@ -8,8 +8,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
@@ -155,7 +153,7 @@ func (c *clickhouseURL) AfterApply() error {
 	if c.URL == onebox.Embedded {
 		c.URL = embeddedURL
 	}
-	login, err := daemon.Load[clickhouseLogin](context.Background(), envconfig.OsLookuper())
+	login, err := daemon.Load[clickhouseLogin](context.Background(), daemon.Environment())
 	if c.URL != onebox.None {
 		c.URL = warehouse.Login(c.URL, login.Password.Reveal())
 	}

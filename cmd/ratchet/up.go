@@ -31,14 +31,15 @@ type upCmd struct {
 	CHLib       string  `name:"clickhouse-lib" help:"The libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
-	Plaintext   bool    `help:"Serve addresses that other machines reach without TLS; they need a password, the first line of DIR/password."`
-	Rate        int     `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
-	Seed        uint64  `help:"Seed of the simulated catalogue." default:"1"`
-	Query       string  `help:"A deal query for this start, as a file or as Keepa's web page shows it; - reads the standard input (default: QUERIES, else used books)." placeholder:"FILE"`
-	NoPeek      bool    `help:"A commit for every candidate, to see what the peek saves."`
-	KeepaURL    string  `help:"" env:"KEEPA_URL" hidden:""`
-	Queries     string  `help:"" env:"QUERIES" hidden:""`
-	Rules       string  `help:"" env:"RULES" hidden:""`
+	tlsFlags    `embed:""`
+	MetricsAddr string `help:"Address of /livez and /readyz, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
+	Rate        int    `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
+	Seed        uint64 `help:"Seed of the simulated catalogue." default:"1"`
+	Query       string `help:"A deal query for this start, as a file or as Keepa's web page shows it; - reads the standard input (default: QUERIES, else used books)." placeholder:"FILE"`
+	NoPeek      bool   `help:"A commit for every candidate, to see what the peek saves."`
+	KeepaURL    string `help:"" env:"KEEPA_URL" hidden:""`
+	Queries     string `help:"" env:"QUERIES" hidden:""`
+	Rules       string `help:"" env:"RULES" hidden:""`
 }
 
 // Run is the main job.
@@ -65,12 +66,15 @@ func (c upCmd) Run(a *app) error {
 	}
 	say("Data:  %s", o.Data)
 	if box.NATSURL != "" {
-		say("NATS:  %s   monitoring http://%s", bus.RedactURL(box.NATSURL), c.NATSMonitor)
+		say("NATS:  %s   monitoring http://%s", bus.RedactURL(box.NATSURL), box.Monitor)
 	}
 	if box.CHURL != "" {
 		say("SQL:   %s", console.RedactURL(box.CHURL))
 	} else {
 		say("SQL:   none; reports and deals come from the streams")
+	}
+	if box.Probes != "" {
+		say("Probes: http://%s/readyz and /livez", box.Probes)
 	}
 	say("Ready. Ctrl-C stops; a restart goes on where it was.\n")
 	return c.watch(a, box)
@@ -124,7 +128,7 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 	}
 	o := onebox.Options{
 		Data: c.Data, Key: key, KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
-		NATSAddr: c.NATS, Monitor: c.NATSMonitor, Plaintext: c.Plaintext, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
+		NATSAddr: c.NATS, Monitor: c.NATSMonitor, TLS: c.tls(), Probes: c.MetricsAddr, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
 		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: onebox.FullBucket, SkipPeek: c.NoPeek,
 		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	}

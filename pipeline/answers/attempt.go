@@ -2,6 +2,7 @@ package answers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -17,7 +18,7 @@ func Begin(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, work
 	for i, w := range works {
 		ms[i] = bus.Message{
 			Subject: pipeline.SubjectAttempt(domain, kind, w), Schema: pipeline.SchemaAttempt,
-			ID: "attempt:" + claim + ":" + w, WorkID: w,
+			ID: fmt.Sprintf("attempt:%s:%s:%s", claim, kind, w), WorkID: w,
 			Header: map[string]string{pipeline.HeaderKind: string(kind), pipeline.HeaderRequestID: claim},
 		}
 	}
@@ -58,7 +59,10 @@ func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wo
 	if err != nil {
 		return nil, err
 	}
-	var ledger []pipeline.Entry
+	closed, ledger, err := booked(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	lines := bus.From{Subjects: []string{"ledger.*." + string(pipeline.EventClose), "ledger.*." + string(pipeline.EventDrift)}, Since: since}
 	err = bus.ScanJSON(ctx, b, pipeline.StreamLedger, lines, func(_ bus.Read, e pipeline.Entry) error {
 		ledger = append(ledger, e)
@@ -69,7 +73,33 @@ func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wo
 	}
 	out := make(map[string]token.Tally, len(calls))
 	for w, c := range calls {
-		out[w] = token.TallyOf(c, ledger)
+		out[w] = token.TallyOf(c, ledger, closed)
 	}
 	return out, nil
+}
+
+// booked is up to when tokend has closed its books, and the lines that the ledger may not have yet. It is read before the
+// ledger, so that no line of a closing is missed. What cannot be read explains nothing; tokend mends it.
+func booked(ctx context.Context, b *bus.Bus) (time.Time, []pipeline.Entry, error) {
+	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	if err != nil {
+		return time.Time{}, nil, err
+	}
+	var balance struct {
+		Books struct {
+			Closed time.Time `json:"closed"`
+			Lines  []struct {
+				Entry pipeline.Entry `json:"entry"`
+			} `json:"lines"`
+		} `json:"books"`
+	}
+	raw, _, err := bus.NewCell(kv, pipeline.KeyBalance).Read(ctx)
+	if err != nil || json.Unmarshal(raw, &balance) != nil {
+		return time.Time{}, nil, err
+	}
+	lines := make([]pipeline.Entry, len(balance.Books.Lines))
+	for i, l := range balance.Books.Lines {
+		lines[i] = l.Entry
+	}
+	return balance.Books.Closed, lines, nil
 }

@@ -183,12 +183,9 @@ func unwrap(sequence uint64, h nats.Header, packed []byte) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("read stored answer %d: %w", sequence, err)
 	}
-	cost, _ := strconv.Atoi(h.Get(pipeline.HeaderCost)) // absent is 0: it is for people
-	position, _ := strconv.Atoi(h.Get(pipeline.HeaderPosition))
-	return Answer{
-		ID: strconv.FormatUint(sequence, 10), Body: body, AnsweredAt: at, Cost: cost, Position: position,
-		Request: h.Get(pipeline.HeaderRequest), RequestID: h.Get(pipeline.HeaderRequestID), WorkID: h.Get(pipeline.HeaderWorkID),
-	}, nil
+	a := headed(sequence, h)
+	a.Body, a.AnsweredAt = body, at
+	return a, nil
 }
 
 // Load is the stored answer of an id; nil where it has left the stream.
@@ -212,6 +209,5 @@ func Load(ctx context.Context, b *bus.Bus, id string) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Kind = pipeline.Kind(m.Header.Get(pipeline.HeaderKind))
 	return &a, nil
 }

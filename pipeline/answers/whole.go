@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
@@ -63,5 +64,10 @@ func (a Answer) header() map[string]string {
 	return h
 }
 
-// Place names an answer for people: its call and its position there.
-func (a Answer) Place() string { return fmt.Sprintf("call %s, position %d", a.RequestID, a.Position) }
+// Place names an answer for people: its call and its position there, and the command that prints what came.
+func (a Answer) Place() string { return Place(a.RequestID, a.Position) }
+
+// Place names a position in the answer to a call for people, and the command that prints what came.
+func Place(call string, position int) string {
+	return fmt.Sprintf("call %s, position %d, `ratchet answer %s`", call, position, strings.TrimSuffix(call, ".s"))
+}

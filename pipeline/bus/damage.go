@@ -57,19 +57,6 @@ func (b *Bus) behind(ctx context.Context, d durable) error {
 	return b.Rewind(ctx, d.stream, d.cfg.Durable, 1)
 }
 
-// Create creates one durable of the topology.
-func (b *Bus) Create(ctx context.Context, stream, name string) error {
-	for _, d := range durables(b.wait) {
-		if d.stream != stream || d.cfg.Durable != name {
-			continue
-		}
-		if _, err := b.JS.CreateOrUpdateConsumer(ctx, stream, d.cfg); err != nil {
-			return fmt.Errorf("create consumer %s on %s: %w", name, stream, err)
-		}
-	}
-	return nil
-}
-
 // Rewind lets a consumer deliver again from a sequence on. What was settled is decided again from
 // stored answers and memory, and costs nothing.
 func (b *Bus) Rewind(ctx context.Context, stream, durable string, sequence uint64) error {

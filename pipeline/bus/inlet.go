@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/stage"
 )
 
@@ -88,7 +89,7 @@ func (b *Bus) Bury(ctx context.Context, stageName string, it stage.Item, reason 
 		Deliveries: it.Deliveries, Header: it.Header, Body: it.Body,
 	}
 	if cause != nil {
-		d.Error = cause.Error()
+		d.Error = foreign.Of(cause.Error())
 	}
 	body, err := json.Marshal(d)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,15 +48,31 @@ func StartService(ctx context.Context, b *Bus, env daemon.Env, name string, beat
 	}), micro.WithEndpointSubject("svc."+name+".status")); err != nil {
 		return nil, errors.Join(fmt.Errorf("register endpoint svc.%s.status: %w", name, err), svc.Stop())
 	}
+	unreport := env.Health.Report(name, func() string { return notReady(b, beat()) })
 	h := heart{b: b, key: name + "." + daemon.Instance(), beat: full, done: make(chan struct{})}
 	h.wait.Go(func() { h.run(ctx) })
 	return func() {
+		unreport()
 		close(h.done)
 		h.wait.Wait()
 		if err := svc.Stop(); err != nil {
 			env.Log.Debug("stop micro service", "err", err)
 		}
 	}, nil
+}
+
+// notReady is why a daemon is not ready, in words that anybody may read; empty while it is. `ratchet status` has the details.
+func notReady(b *Bus, h pipeline.Heartbeat) string {
+	store, _ := h.Detail["clickhouse"].(string) // the recorder's
+	switch {
+	case !b.NC.IsConnected():
+		return "NATS does not answer"
+	case strings.HasPrefix(store, "unreachable"):
+		return "ClickHouse does not answer"
+	case h.Stuck != "" || h.State == "stuck":
+		return "no step succeeds; ratchet status says why"
+	}
+	return ""
 }
 
 // AskAll asks every instance of the named daemons for its status and returns what

@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/ruling"
@@ -112,11 +113,11 @@ func (w *worker) knownSellers(ctx context.Context, u work.Unit, ids []string, f 
 }
 
 // buySellers asks Keepa and stores what it says. An error means that something
-// paid for is not stored. Sellers that were paid for as often as work may be stay unknown.
+// paid for is not stored. Sellers that were, or may have been, paid for as often as work may be stay unknown.
 func (w *worker) buySellers(ctx context.Context, u work.Unit, ids []string) (int, *pipeline.Reading, error) {
 	domain := u.Survivor.Domain
 	tallies, err := answers.Tallies(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID})
-	if err != nil || tallies[u.ID].Paid >= pipeline.MaxPaid {
+	if t := tallies[u.ID]; err != nil || t.Spent() || t.Waits() {
 		return 0, nil, err
 	}
 	if err := answers.Begin(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID}, w.claim.ID()); err != nil {
@@ -172,7 +173,7 @@ func (w *worker) unreadSellers(u work.Unit, found []answers.Answer) []bus.Messag
 		}
 		key := fmt.Sprintf("seller-%s-%s", a.Key, u.ID)
 		m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StageCommitter), key), pipeline.SchemaDead, "dead:"+key, u.ID, pipeline.Dead{
-			Reason: "seller_unreadable", Error: a.Place() + ": " + err.Error(), Stream: pipeline.StreamSurvivors, Sequence: u.Sequence,
+			Reason: "seller_unreadable", Error: foreign.Of(a.Place() + ": " + err.Error()), Stream: pipeline.StreamSurvivors, Sequence: u.Sequence,
 			Deliveries: u.Deliveries, Subject: u.Subject, Header: u.Header, Body: u.Body,
 		})
 		if err == nil {

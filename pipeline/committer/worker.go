@@ -201,7 +201,10 @@ func (w *worker) buy(ctx context.Context, u work.Unit) (fact, error) {
 		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
 	}
 	f := fact{Tally: tallies[u.ID]}
-	if f.Tally.Paid >= pipeline.MaxPaid {
+	if f.Tally.Waits() {
+		f.Err = work.ErrPrice
+	}
+	if f.Err != nil || f.Tally.Spent() {
 		return f, w.close(ctx, 0, nil)
 	}
 	if err := answers.Begin(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID}, w.claim.ID()); err != nil {
@@ -275,10 +278,10 @@ func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.
 		return stage.Decision[work.Effect]{Again: work.Postpone(w.env)}
 	case f.Missing:
 		return work.Dead(w.conclude(u, ruling.NotFound(w.judge, pipeline.LookCommit, u.Work, f.Spent, now), f),
-			ruling.ReasonNotFound, "the answers came without it")
-	case f.Tally.Paid >= pipeline.MaxPaid:
+			ruling.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
+	case f.Tally.Spent():
 		return work.Dead(w.conclude(u, ruling.NoAnswer(w.judge, pipeline.LookCommit, u.Work, now), f), ruling.ReasonNoAnswer,
-			"paid for as often as work may be, and no answer came whole")
+			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
 	// What it cost is read off the answers, so that a repeat says the same.
 	cost := f.Product.CostTo(u.ID)

@@ -82,7 +82,7 @@ func (v *Visible) Hidden(ctx context.Context, a action.Action) (int, error) {
 	n := 0
 	deals, _, err := v.List(ctx, time.Time{})
 	for _, d := range deals {
-		if rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand, Title: d.Title}) != "" {
+		if rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand.String(), Title: d.Title.String()}) != "" {
 			n++
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
 )
@@ -220,7 +221,7 @@ func WriteLetters(w io.Writer, letters []Letter, format string) error {
 			retried = "yes"
 		}
 		p.f("%d\t%s\t%s\t%s\t%s\t%s #%d\t%d\t%s\t%s\n", l.Sequence, l.At, l.Stage, l.Dead.Reason, orDash(l.ASIN), orDash(l.Dead.Stream), l.Dead.Sequence,
-			l.Dead.Deliveries, retried, shortened(l.Dead.Error, 60))
+			l.Dead.Deliveries, retried, l.Dead.Error.Short(60))
 	}
 	return p.flush()
 }
@@ -230,14 +231,14 @@ func (l Letter) Write(w io.Writer) error {
 	d := l.Dead
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("letter\t%d\nburied\t%s by %s\nreason\t%s\nerror\t%s\nfrom\t%s #%d on %s\ntries\t%d\n",
-		l.Sequence, l.At, l.Stage, d.Reason, orDash(d.Error), orDash(d.Stream), d.Sequence, d.Subject, d.Deliveries)
+		l.Sequence, l.At, l.Stage, d.Reason, orDash(d.Error.String()), orDash(d.Stream), d.Sequence, d.Subject, d.Deliveries)
 	names := make([]string, 0, len(d.Header))
 	for name := range d.Header {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		p.f("%s:\t%s\n", name, strings.Join(d.Header[name], ", "))
+		p.f("%s:\t%s\n", name, foreign.Of(strings.Join(d.Header[name], ", ")))
 	}
 	if err := p.flush(); err != nil {
 		return err
@@ -246,14 +247,6 @@ func (l Letter) Write(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "\nThe body was too large for the letter: nats stream get %s %d\n", d.Stream, d.Sequence)
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n", d.Body)
+	_, err := fmt.Fprintf(w, "\n%s\n", foreign.Block(d.Body))
 	return err
-}
-
-func shortened(s string, most int) string {
-	s = strings.ReplaceAll(s, "\n", " ")
-	if r := []rune(s); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return s
 }

@@ -10,6 +10,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/standing"
 )
 
@@ -24,15 +25,15 @@ type Deal struct {
 	KeepaURL      string          `json:"keepa_url"`     // its histories; as above
 	OffersURL     string          `json:"offers_url"`    // the used offers at Amazon; as above
 	Simulated     bool            `json:"simulated"`     // the simulated Keepa answered: nobody sells this
-	Title         string          `json:"title"`
+	Title         foreign.Text    `json:"title"`
 	LandedCents   *int64          `json:"landed_cents"`
 	ShippingKnown *bool           `json:"shipping_known"`
 	PriceCents    *int64          `json:"price_cents"` // of the offer to buy, without shipping
 	ShippingCents *int64          `json:"shipping_cents"`
 	Condition     string          `json:"condition"`
 	SellerID      string          `json:"seller_id"`
-	Brand         string          `json:"brand"`
-	SellerName    string          `json:"seller_name"`
+	Brand         foreign.Text    `json:"brand"`
+	SellerName    foreign.Text    `json:"seller_name"`
 	SellerRating  *int64          `json:"seller_rating"`
 	SellerRatings *int64          `json:"seller_rating_count"`
 	SellerQuality *float64        `json:"seller_quality"`
@@ -122,7 +123,7 @@ func dealOf(s standing.Shown) (Deal, error) {
 	}
 	raw, err := json.Marshal(shown)
 	if err == nil {
-		err = json.Unmarshal(raw, &d)
+		err = json.Unmarshal(foreign.JSON(raw), &d)
 	}
 	if err != nil {
 		return d, fmt.Errorf("decode the deal of %s: %w", s.ASIN, err)

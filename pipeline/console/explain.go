@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
@@ -22,7 +23,7 @@ import (
 type Explanation struct {
 	Domain  int             `json:"domain"`
 	ASIN    string          `json:"asin"`
-	Title   string          `json:"title"`
+	Title   foreign.Text    `json:"title"`
 	RuleSet string          `json:"rule_set"` // the version of the rules that explain
 	Rules   string          `json:"rules"`    // and their name
 	WorkID  string          `json:"work_id"`

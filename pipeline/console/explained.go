@@ -16,7 +16,7 @@ import (
 // Write prints the explanation for people: look by look, rule by rule.
 func (e Explanation) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	p.f("%s  %s\n", e.ASIN, tally.Short(e.Title, 120))
+	p.f("%s  %s\n", e.ASIN, e.Title.Short(120))
 	p.f("rules %s, version %s; listed %s\n", e.Rules, e.RuleSet, e.Listed.Format("2006-01-02 15:04:05"))
 	if err := p.flush(); err != nil {
 		return err

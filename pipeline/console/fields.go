@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 )
 
@@ -72,17 +73,25 @@ func noted(names []string) []string {
 }
 
 // text is a field whose text is foreign.
-func text(name string, least, usual int, of func(Deal) string) field {
+func text(name string, least, usual int, of func(Deal) foreign.Text) field {
 	return field{
 		name: name, least: least, usual: usual,
-		table: func(d Deal, _ time.Time) string { return orDash(plain(of(d))) },
-		csv:   func(d Deal) string { return textCell(of(d)) },
+		table: func(d Deal, _ time.Time) string { return orDash(of(d).String()) },
+		csv:   func(d Deal) string { return of(d).CSV() },
 	}
+}
+
+// idCell is an ASIN or an ISBN for a spreadsheet, which would take its digits for a number and drop the zeros in front.
+func idCell(id string) string {
+	if id == "" {
+		return ""
+	}
+	return `="` + strings.ReplaceAll(id, `"`, "") + `"`
 }
 
 // ours is a field whose text is made here.
 func ours(name string, usual int, of func(Deal) string) field {
-	return field{name: name, usual: usual, table: func(d Deal, _ time.Time) string { return orDash(of(d)) }, csv: of}
+	return field{name: name, usual: usual, table: func(d Deal, _ time.Time) string { return orDash(of(d)) }, csv: func(d Deal) string { return foreign.Cell(of(d)) }}
 }
 
 // amount is money.
@@ -152,7 +161,7 @@ func id(name string, of func(Deal) string) field {
 var fields = []field{
 	id("asin", func(d Deal) string { return d.ASIN }),
 	id("isbn13", func(d Deal) string { return deal.ISBN13(d.ASIN) }),
-	text("title", 10, 40, func(d Deal) string { return d.Title }),
+	text("title", 10, 40, func(d Deal) foreign.Text { return d.Title }),
 	amount("profit", func(d Deal) *int64 { return d.ProfitCents }),
 	amount("profit_low", func(d Deal) *int64 { return d.ProfitLow }),
 	amount("profit_high", func(d Deal) *int64 { return d.ProfitHigh }),
@@ -164,7 +173,7 @@ var fields = []field{
 	amount("buy", func(d Deal) *int64 { return d.LandedCents }),
 	amount("price", func(d Deal) *int64 { return d.PriceCents }),
 	amount("shipping", func(d Deal) *int64 { return d.ShippingCents }),
-	ours("condition", 10, func(d Deal) string { return d.Condition }),
+	ours("condition", 10, Deal.condition),
 	amount("sell", func(d Deal) *int64 { return d.SaleCents }),
 	{name: "range", usual: 9, right: true, table: func(d Deal, _ time.Time) string { return d.saleRange() }},
 	amount("sell_low", func(d Deal) *int64 { return d.SaleLow }),
@@ -184,9 +193,9 @@ var fields = []field{
 	},
 	ours("found", 19, func(d Deal) string { return d.foundAt().UTC().Format(time.DateTime) }),
 	yesNo("fba", func(d Deal) *bool { return d.BuyFBA }),
-	text("seller", 8, 16, func(d Deal) string {
-		if d.SellerName == "" {
-			return d.SellerID
+	text("seller", 8, 16, func(d Deal) foreign.Text {
+		if d.SellerName.IsZero() {
+			return foreign.Of(d.SellerID)
 		}
 		return d.SellerName
 	}),
@@ -212,7 +221,7 @@ var fields = []field{
 	ours("link", 36, func(d Deal) string { return d.URL }),
 	ours("offers", 64, func(d Deal) string { return d.OffersURL }),
 	ours("keepa", 42, func(d Deal) string { return d.KeepaURL }),
-	{name: "note", usual: 9, table: func(d Deal, _ time.Time) string { return d.note() }, csv: Deal.note},
+	{name: "note", usual: 9, table: func(d Deal, _ time.Time) string { return d.note() }, csv: func(d Deal) string { return foreign.Cell(d.note()) }},
 	count("tokens", 3, func(d Deal) *int { return &d.Tokens }),
 	ours("rule_set", 12, func(d Deal) string { return d.RuleSet }),
 	ours("work_id", 24, func(d Deal) string { return d.WorkID }),

@@ -20,9 +20,10 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/memory"
 	"ratchet/pipeline/stage"
 	"ratchet/pipeline/standing"
-	"ratchet/pipeline/tally"
 )
 
 // Notifier tells a webhook of every deal, each once.
@@ -183,7 +184,7 @@ func (n *Notifier) tell(ctx context.Context, it stage.Item, since time.Time) err
 	return err
 }
 
-// read is the deal of a delivery and the message that says it. What cannot be read hides nothing: the last version
+// read is the deal of a delivery and the message that says it, cleaned. What cannot be read hides nothing: the last version
 // before it that can be stands for it; nil where there is none.
 func (n *Notifier) read(ctx context.Context, it stage.Item) (d Deal, body []byte, err error) {
 	m := it.Stored()
@@ -194,8 +195,11 @@ func (n *Notifier) read(ctx context.Context, it stage.Item) (d Deal, body []byte
 			return d, nil, err
 		}
 	}
+	if body, err = json.Marshal(v.Members); err != nil {
+		return d, nil, fmt.Errorf("encode deal of %s: %w", v.ASIN, err)
+	}
 	d, err = dealOf(standing.Shown{State: standing.State{Place: v.Place}, WorkID: v.WorkID, Members: v.Members})
-	return d, m.Body, err
+	return d, body, err
 }
 
 // acceptWithin is how long after a deal its verdict may come: they are published one
@@ -224,36 +228,70 @@ type told struct {
 	At           time.Time `json:"at"`
 }
 
+// Sane reports what cannot be there: a price that never began would keep the webhook from hearing of any.
+func (t told) Sane() error {
+	if t.CreationDate < 0 || t.CreationDate > memory.Beyond {
+		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
+	}
+	return nil
+}
+
 func (n *Notifier) cell(d Deal) bus.Cell {
 	return bus.NewCell(n.posted, pipeline.KeyPosted(n.name, d.identity()))
 }
 
-// knows reports whether the webhook was told of this price, or of a later one.
+// knows reports whether the webhook was told of this price, or of a later one. Where that cannot be read it is told
+// again, with the same Idempotency-Key: a deal is worth more than a repeat.
 func (n *Notifier) knows(ctx context.Context, d Deal) (bool, error) {
 	raw, _, err := n.cell(d).Read(ctx)
 	if err != nil || raw == nil {
 		return false, err
 	}
-	var t told
-	if err := json.Unmarshal(raw, &t); err != nil {
-		return false, fmt.Errorf("decode %s: %w", n.cell(d).Key(), err)
+	t, err := bus.Decode[told](n.cell(d), raw)
+	if err != nil {
+		n.env.Log.Warn("what a webhook was told cannot be read, it is told again", "host", n.target.Host, "asin", d.ASIN, "err", err)
+		return false, nil
 	}
 	return t.CreationDate >= d.CreationDate, nil
 }
 
 func (n *Notifier) remember(ctx context.Context, d Deal) error {
-	_, err := bus.Change(ctx, n.cell(d), func(t told) (told, bool, error) {
+	_, err := bus.ChangeOwn(ctx, n.cell(d), func(t told) (told, bool, error) {
 		return told{CreationDate: d.CreationDate, At: n.env.Now().UTC()}, t.CreationDate < d.CreationDate, nil
 	})
 	return err
 }
 
-// post tells the webhook. Chat services show the text; programs read the deal.
-func (n *Notifier) post(ctx context.Context, d Deal, message []byte) error {
-	text := fmt.Sprintf("%s profit (%s to %s, %s odds of a loss) · buy %s, %s · sells for %s (%s to %s) in about %s months · %s · %s",
-		d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance), d.money(d.LandedCents), orDash(d.Condition),
-		d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(decimal(d.MonthsToSell)), tally.Short(plain(d.Title), 80), cmp.Or(d.URL, simulated+": nobody sells this"))
-	body, err := json.Marshal(map[string]any{"text": text, "content": text, "deal": json.RawMessage(message)})
+// condition is one that Keepa has a number for, whatever the message says; "" for any other.
+func (d Deal) condition() string {
+	if keepa.ConditionOf(d.Condition) == keepa.ConditionUnknown {
+		return ""
+	}
+	return d.Condition
+}
+
+// line is a deal as a chat shows it, with the title as the chat's sink wrote it.
+func (d Deal) line(title string) string {
+	return fmt.Sprintf("%s profit (%s to %s, %s odds of a loss) · buy %s, %s · sells for %s (%s to %s) in about %s months · %s · %s",
+		d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance), d.money(d.LandedCents), orDash(d.condition()),
+		d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(decimal(d.MonthsToSell)), title, cmp.Or(d.URL, simulated+": nobody sells this"))
+}
+
+// posted is what a webhook receives. Slack shows the text, Discord the content, and neither notifies anybody whom a
+// title names; programs read the deal.
+type posted struct {
+	Text     string              `json:"text"`
+	Content  string              `json:"content"`
+	Mentions map[string][]string `json:"allowed_mentions"` // Discord's
+	Deal     json.RawMessage     `json:"deal"`
+}
+
+// post tells the webhook.
+func (n *Notifier) post(ctx context.Context, d Deal, message json.RawMessage) error {
+	title := d.Title.Short(80)
+	body, err := json.Marshal(posted{
+		Text: d.line(title.Slack()), Content: d.line(title.Discord()), Mentions: map[string][]string{"parse": {}}, Deal: message,
+	})
 	if err != nil {
 		return fmt.Errorf("encode deal of %s: %w", d.ASIN, err)
 	}
@@ -275,7 +313,7 @@ func (n *Notifier) post(ctx context.Context, d Deal, message []byte) error {
 	defer func() { _ = res.Body.Close() }()                      // nothing was written that a close could lose
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // read, so that the connection serves again
 	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("post: the webhook answered %s", res.Status)
+		return fmt.Errorf("post: the webhook answered %d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	}
 	return nil
 }

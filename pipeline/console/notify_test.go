@@ -155,6 +155,51 @@ func TestAWebhookIsToldOfEveryDealOnceWhateverItAnswers(t *testing.T) {
 	}
 }
 
+func TestAWebhookOfWhichItCannotBeReadWhatItWasToldIsToldAgainAndNoOtherDealWaits(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, speed)
+	good := d.ASINs(keepasim.Good)[:7]
+	for _, asin := range good {
+		d.Accepted(t, asin)
+	}
+	h := newHook(t, always(204))
+	if err := notifier(t, d, d.Env, h.URL).Run(t.Context(), time.Time{}, false, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketPosted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := kv.Keys(t.Context())
+	if err != nil || len(keys) != len(good) {
+		t.Fatalf("%d keys: %v", len(keys), err)
+	}
+	slices.SortFunc(keys, func(a, b string) int { return strings.Compare(lastWord(a), lastWord(b)) })
+	for i, wrong := range []string{"{", "[]", `{"creation_date":-5}`, `{"creation_date":9000000000000000000}`, strings.Repeat("x", 1<<20)} {
+		if _, err := kv.Put(t.Context(), keys[i], []byte(wrong)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := kv.Delete(t.Context(), keys[5]); err != nil {
+		t.Fatal(err)
+	}
+	for round, want := range [][]string{slices.Concat(good, good[:6]), slices.Concat(good, good[:6])} {
+		for _, asin := range good {
+			refound(t, d, asin, "again"+string(rune('0'+round)), 0)
+		}
+		if err := notifier(t, d, d.Env, h.URL).Run(t.Context(), time.Time{}, false, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(want)
+		if got := h.taken(); !slices.Equal(got, want) {
+			t.Errorf("round %d: it took %v, want %v", round, got, want)
+		}
+	}
+}
+
+// lastWord is the ASIN of a key of POSTED.
+func lastWord(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
+
 func TestARequestThatIsRepeatedCarriesTheSameKey(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)

@@ -61,7 +61,7 @@ func (p *lines) deals(all []Deal) {
 		p.f("  ASIN\tprofit\ttitle\tnote\n")
 	}
 	for _, d := range all[:min(len(all), dealsShown)] {
-		p.f("  %s\t%s\t%s\t%s\n", d.ASIN, d.money(d.ProfitCents), tally.Short(plain(d.Title), 60), d.note())
+		p.f("  %s\t%s\t%s\t%s\n", d.ASIN, d.money(d.ProfitCents), d.Title.Short(60), d.note())
 	}
 	if n := len(all) - dealsShown; n > 0 {
 		p.f("  … and %d more: ratchet deals\n", n)

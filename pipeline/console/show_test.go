@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ratchet/pipeline/console"
+	"ratchet/pipeline/foreign"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -26,20 +27,20 @@ func ptr[T any](v T) *T { return &v }
 // someDeals are deals as they come: usual, long, with text that would be a formula, simulated, and one that says little.
 func someDeals() []console.Deal {
 	full := console.Deal{
-		Domain: 1, ASIN: "0593655036", PriceType: 2, Title: "Atomic Habits: An Easy & Proven Way to Build Good Habits & Break Bad Ones",
+		Domain: 1, ASIN: "0593655036", PriceType: 2, Title: foreign.Of("Atomic Habits: An Easy & Proven Way to Build Good Habits & Break Bad Ones"),
 		URL: "https://www.amazon.com/dp/0593655036", OffersURL: "https://www.amazon.com/gp/offer-listing/0593655036/?condition=used",
-		KeepaURL: "https://keepa.com/#!product/1-0593655036", LandedCents: ptr(int64(999)), Condition: "very good", SellerName: "Second Sale", BuyFBA: ptr(false),
+		KeepaURL: "https://keepa.com/#!product/1-0593655036", LandedCents: ptr(int64(999)), Condition: "very good", SellerName: foreign.Of("Second Sale"), BuyFBA: ptr(false),
 		SaleCents: ptr(int64(3910)), SaleLow: ptr(int64(3010)), SaleHigh: ptr(int64(4800)), ProfitCents: ptr(int64(1520)), LossChance: ptr(0.214),
 		MonthsToSell: ptr(2.14), Rank: ptr(int64(45321)), DecidedAt: at.Add(-3 * time.Hour), AmazonFees: ptr(int64(1091)), AllInCents: ptr(int64(1299)),
 		ROIPercent: ptr(117.0),
 	}
 	other := full
-	other.ASIN, other.Title, other.SellerName = "193288436X", "=HYPERLINK(\"http://evil.example\";\"a cheap book\")\x1b[31m", "@evil, with a very long name indeed"
+	other.ASIN, other.Title, other.SellerName = "193288436X", foreign.Of("=HYPERLINK(\"http://evil.example\";\"a cheap book\")\x1b[31m"), foreign.Of("@evil, with a very long name indeed")
 	other.ProfitCents, other.Condition, other.Rank, other.LossChance = ptr(int64(500)), "good", ptr(int64(1_234_567)), ptr(0.4)
 	other.DecidedAt, other.BuyFBA, other.Stale = at.Add(-72*time.Hour), ptr(true), "stale_waiting"
 	other.URL, other.OffersURL, other.KeepaURL = "https://www.amazon.com/dp/193288436X", "", ""
 	wide := full
-	wide.ASIN, wide.Title, wide.ProfitCents, wide.Condition, wide.DecidedAt = "B0CS6RL7D6", "日本語の本はここにあります、長い題名の本です", ptr(int64(12345)), "like new", at.Add(-10*time.Minute)
+	wide.ASIN, wide.Title, wide.ProfitCents, wide.Condition, wide.DecidedAt = "B0CS6RL7D6", foreign.Of("日本語の本はここにあります、長い題名の本です"), ptr(int64(12345)), "like new", at.Add(-10*time.Minute)
 	wide.URL = "https://www.amazon.com/dp/B0CS6RL7D6"
 	made := full
 	made.ASIN, made.Simulated, made.URL, made.KeepaURL, made.OffersURL, made.ProfitCents = "0006120725", true, "", "", "", ptr(int64(-300))

@@ -17,6 +17,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/watermark"
 )
@@ -274,7 +275,7 @@ func (s Status) Write(w io.Writer) error {
 	}
 	p.f("\nDAEMON\tSTATE\tLAST PROGRESS\tLAST PAID CALL\tLAST ERROR\n")
 	for _, h := range s.Daemons {
-		p.f("%s\t%s\t%s\t%s\t%s\n", h.Daemon, orDash(h.State), ago(s.At, h.LastProgress), ago(s.At, h.LastPaid), orDash(h.LastError))
+		p.f("%s\t%s\t%s\t%s\t%s\n", h.Daemon, orDash(h.State), ago(s.At, h.LastProgress), ago(s.At, h.LastPaid), orDash(foreign.Of(h.LastError).String()))
 	}
 	s.writeAgain(p)
 	s.writeLag(p)
@@ -334,7 +335,7 @@ func (s Status) budget() string {
 		out += fmt.Sprintf(" The last pause was ended by %s.", b.EndedBy)
 	}
 	if b.Note != "" {
-		out += "\n" + b.Note
+		out += "\n" + foreign.Of(b.Note).String()
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/token"
 )
 
@@ -26,7 +27,7 @@ type Stuck struct {
 	Reason string `json:"reason"`
 }
 
-func (s Stuck) String() string { return s.Daemon + ": " + s.Reason }
+func (s Stuck) String() string { return foreign.Of(s.Daemon + ": " + s.Reason).String() }
 
 // stuck is what stands still, by what the daemons say of themselves, by the keys that nobody can
 // read, and by the daemons that are not there.

@@ -14,6 +14,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/foreign"
 )
 
 // How often the summary is shown: in place on a terminal, as a line elsewhere.
@@ -98,7 +99,7 @@ func (s *Summary) hear(m *nats.Msg) {
 	if outcome == pipeline.Accept {
 		s.found++
 	}
-	reason := fmt.Sprintf("%s %s at %s: %s", asin, outcome, look, reasonOf(m.Data))
+	reason := foreign.Of(fmt.Sprintf("%s %s at %s: %s", asin, outcome, look, reasonOf(m.Data))).String()
 	s.reasons = append([]string{reason}, s.reasons[:min(len(s.reasons), lastReasons-1)]...)
 }
 

@@ -14,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline/health"
 )
 
 // Env is everything a daemon is given by its process.
@@ -27,6 +29,8 @@ type Env struct {
 	NATSOptions []nats.Option
 	// Check says that the daemon opens its doors, writes nothing and returns ErrChecked.
 	Check bool
+	// Health is where the daemon says whether it is ready, for the probes of an orchestrator; nil when nobody asks.
+	Health *health.Checks
 	// Ready is called once the daemon has opened its doors and is about to work;
 	// nil when nobody asks.
 	Ready func()

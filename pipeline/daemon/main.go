@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
-	"github.com/sethvargo/go-envconfig"
 )
 
 // The exit codes of every command.
@@ -57,9 +56,14 @@ func ExitCode(err error) int {
 
 // Main runs one daemon as a process: it reads the clock and the log level from
 // the environment, stops on SIGINT or SIGTERM (a second signal kills) and exits
-// with the code that the error deserves. --check loads the configuration, opens
+// with the code that the error deserves. The secrets of the environment are sealed
+// first. --check loads the configuration, opens
 // the doors, writes nothing and exits.
 func Main(name string, run func(context.Context, Env) error) {
+	if err := Seal(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(ExitFailed)
+	}
 	os.Exit(mainCode(name, run, os.Args[1:], os.Stderr))
 }
 
@@ -94,9 +98,13 @@ func mainCode(name string, run func(context.Context, Env) error, args []string, 
 		ctx, cancel = context.WithTimeout(ctx, checkWithin)
 		defer cancel()
 		env.Check, env.Ready = true, cancel
+	} else {
+		env, err = withHealth(ctx, env, name)
 	}
-	env.Log.Info("started", "version", env.Version)
-	err = run(ctx, env)
+	if err == nil {
+		env.Log.Info("started", "version", env.Version)
+		err = run(ctx, env)
+	}
 	code := ExitCode(err)
 	if code != ExitDone {
 		env.Log.Error("stopped", tint.Err(err))
@@ -117,7 +125,7 @@ func OSEnv(stderr io.Writer) (Env, error) {
 	if err != nil {
 		return Env{}, err
 	}
-	return Env{Log: log, Lookup: envconfig.OsLookuper(), Clock: clock, Version: Version()}, nil
+	return Env{Log: log, Lookup: Environment(), Clock: clock, Version: Version()}, nil
 }
 
 // Logger writes to w: coloured lines on a terminal, JSON elsewhere. An empty

@@ -3,6 +3,7 @@ package deal
 import (
 	"time"
 
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 )
 
@@ -14,25 +15,25 @@ const Extraction = 2
 // currency; what is unknown is left out. The names are the same here, on the wire and in ClickHouse.
 type Deal struct {
 	// Identity.
-	Domain          int      `json:"domain"`
-	ASIN            string   `json:"asin"`
-	PriceType       int      `json:"price_type"`
-	CreationDate    int64    `json:"creation_date"` // Keepa minutes
-	URL             string   `json:"url"`           // empty for a simulated deal, as the next
-	KeepaURL        string   `json:"keepa_url"`
-	Simulated       bool     `json:"simulated"` // the simulated Keepa answered: nobody sells this
-	Title           string   `json:"title,omitempty"`
-	Author          string   `json:"author,omitempty"`
-	Brand           string   `json:"brand,omitempty"`
-	Manufacturer    string   `json:"manufacturer,omitempty"`
-	Binding         string   `json:"binding,omitempty"`
-	RootCategory    int64    `json:"root_category,omitempty"`
-	Categories      []string `json:"categories,omitempty"` // names from the root down
-	PublicationDate int      `json:"publication_date,omitempty"`
-	PackageWeightG  *int64   `json:"package_weight_g,omitempty"`
-	PackageLengthMM *int64   `json:"package_length_mm,omitempty"`
-	PackageWidthMM  *int64   `json:"package_width_mm,omitempty"`
-	PackageHeightMM *int64   `json:"package_height_mm,omitempty"`
+	Domain          int            `json:"domain"`
+	ASIN            string         `json:"asin"`
+	PriceType       int            `json:"price_type"`
+	CreationDate    int64          `json:"creation_date"` // Keepa minutes
+	URL             string         `json:"url"`           // as LinksOf makes it, also when it is read: never what a message says
+	KeepaURL        string         `json:"keepa_url"`
+	Simulated       bool           `json:"simulated"` // the simulated Keepa answered: nobody sells this, and it has no links
+	Title           foreign.Text   `json:"title,omitzero"`
+	Author          foreign.Text   `json:"author,omitzero"`
+	Brand           foreign.Text   `json:"brand,omitzero"`
+	Manufacturer    foreign.Text   `json:"manufacturer,omitzero"`
+	Binding         foreign.Text   `json:"binding,omitzero"`
+	RootCategory    int64          `json:"root_category,omitempty"`
+	Categories      []foreign.Text `json:"categories,omitempty"` // names from the root down
+	PublicationDate int            `json:"publication_date,omitempty"`
+	PackageWeightG  *int64         `json:"package_weight_g,omitempty"`
+	PackageLengthMM *int64         `json:"package_length_mm,omitempty"`
+	PackageWidthMM  *int64         `json:"package_width_mm,omitempty"`
+	PackageHeightMM *int64         `json:"package_height_mm,omitempty"`
 
 	// Timing.
 	FoundAt         time.Time  `json:"found_at"`                    // when the current used price began
@@ -44,19 +45,19 @@ type Deal struct {
 	DecidedAt       time.Time  `json:"decided_at"`
 
 	// Buying side.
-	LandedCents       int64    `json:"landed_cents"`
-	PriceCents        int64    `json:"price_cents"` // without shipping
-	ShippingCents     int64    `json:"shipping_cents"`
-	ShippingKnown     bool     `json:"shipping_known"`
-	OfferMatched      bool     `json:"offer_matched"`
-	Condition         string   `json:"condition,omitempty"`
-	BuyFBA            bool     `json:"buy_fba"`
-	SellerID          string   `json:"seller_id,omitempty"`
-	SellerName        string   `json:"seller_name,omitempty"`
-	SellerRating      *int64   `json:"seller_rating,omitempty"` // percent
-	SellerRatingCount *int64   `json:"seller_rating_count,omitempty"`
-	SellerQuality     *float64 `json:"seller_quality,omitempty"` // 0 to 1
-	SellerUnknown     bool     `json:"seller_unknown"`
+	LandedCents       int64        `json:"landed_cents"`
+	PriceCents        int64        `json:"price_cents"` // without shipping
+	ShippingCents     int64        `json:"shipping_cents"`
+	ShippingKnown     bool         `json:"shipping_known"`
+	OfferMatched      bool         `json:"offer_matched"`
+	Condition         string       `json:"condition,omitempty"`
+	BuyFBA            bool         `json:"buy_fba"`
+	SellerID          string       `json:"seller_id,omitempty"`
+	SellerName        foreign.Text `json:"seller_name,omitzero"`
+	SellerRating      *int64       `json:"seller_rating,omitempty"` // percent
+	SellerRatingCount *int64       `json:"seller_rating_count,omitempty"`
+	SellerQuality     *float64     `json:"seller_quality,omitempty"` // 0 to 1
+	SellerUnknown     bool         `json:"seller_unknown"`
 
 	// Selling side: the estimate, and what it rests on.
 	SalePriceCents     int64   `json:"sale_price_cents"`      // the middle of what it may sell for
@@ -171,7 +172,7 @@ func (d *Deal) identity(row *keepa.DealRow, p *keepa.Product) {
 		d.URL, d.KeepaURL = to.Amazon, to.Keepa
 	}
 	d.Title, d.Author, d.Brand, d.Manufacturer, d.Binding = p.Title, p.Author, p.Brand, p.Manufacturer, p.Binding
-	if d.Title == "" {
+	if d.Title.IsZero() {
 		d.Title = row.Title
 	}
 	d.RootCategory = p.RootCategory

@@ -7,7 +7,8 @@ import (
 	"ratchet/pipeline/keepa"
 )
 
-// Links are the pages about a product. They are made of its ASIN and marketplace and of nothing that came from outside.
+// Links are the pages about a product. A link that is shown or stored is made here, of ASIN
+// and marketplace, and never taken from a message.
 type Links struct {
 	Amazon string // the product
 	Offers string // the used offers for it, at Amazon

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 )
 
@@ -66,7 +67,7 @@ func workedDeal(t *testing.T) *Deal {
 		t.Fatalf("copies %+v, %v", copies, err)
 	}
 	rating, ratings := 98, 1000
-	return s.Make(&row, &p, view.With(s, copies[0], &keepa.Seller{ID: "S1", Name: "Books", Rating: &rating, Ratings: &ratings}), now)
+	return s.Make(&row, &p, view.With(s, copies[0], &keepa.Seller{ID: "S1", Name: foreign.Of("Books"), Rating: &rating, Ratings: &ratings}), now)
 }
 
 func TestEveryNumberOfADealFollowsFromItsAnswer(t *testing.T) {

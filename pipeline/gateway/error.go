@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +26,7 @@ const (
 	Cut        ErrorKind = "cut"             // the connection broke: it may have cost tokens
 	Unreached  ErrorKind = "unreached"       // no connection came about: it cost nothing
 	Malformed  ErrorKind = "malformed"       // an answer that is no JSON: it may have cost tokens
+	Proxy      ErrorKind = "proxy"           // an HTML page: something between here and Keepa answered in its place
 	Rejected   ErrorKind = "rejected"        // Keepa says the request is wrong
 	BadKey     ErrorKind = "bad_key"         // Keepa does not know the key
 	Payment    ErrorKind = "payment"         // 402: the subscription is over
@@ -40,7 +43,8 @@ type Error struct {
 	Says     string
 	Reading  *pipeline.Reading // the balance, where the answer told it
 	Consumed int               // tokens, where the answer told it
-	Body     []byte            // what came with status 200: it may have been paid for
+	Body     []byte            // what came, whatever its status: it may have been paid for
+	damaged  bool              // on its way: no number in it can be believed
 }
 
 func (e *Error) Error() string {
@@ -57,6 +61,8 @@ func (e *Error) Error() string {
 		out += "; set the right KEEPA_API_KEY"
 	case Payment:
 		out += "; renew the subscription at Keepa"
+	case Proxy:
+		out += "; look at the proxy, firewall or login page between here and Keepa"
 	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Rejected, Unexpected, NoIncome, TooLate:
 	}
 	return out
@@ -67,7 +73,7 @@ func (e *Error) Temporary() bool {
 	switch e.Kind {
 	case Rejected, BadKey, Payment:
 		return false
-	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Unexpected, NoIncome, TooLate:
+	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Proxy, Unexpected, NoIncome, TooLate:
 		return true
 	}
 	return true
@@ -78,7 +84,7 @@ func (e *Error) MayHaveCost() bool {
 	switch e.Kind {
 	case Timeout, Cut:
 		return true
-	case Malformed, Server, Unexpected:
+	case Malformed, Proxy, Server, Unexpected:
 		return e.Reading == nil
 	case InDebt, Refused, Unreached, Rejected, BadKey, Payment, NoIncome, TooLate:
 		return false
@@ -94,6 +100,7 @@ func transport(request string, err error) *Error {
 		err = u.Err
 	}
 	var op *net.OpError
+	var broken flate.CorruptInputError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		e.Kind, e.Says = Timeout, "no answer in time"
@@ -101,8 +108,8 @@ func transport(request string, err error) *Error {
 		e.Kind, e.Says = Cut, "stopped while waiting for the answer"
 	case errors.As(err, &op) && op.Op == "dial":
 		e.Kind, e.Says = Unreached, "no connection: "+op.Err.Error()
-	case errors.Is(err, errTooLarge):
-		e.Kind, e.Says = Malformed, errTooLarge.Error()
+	case errors.Is(err, errTooLarge), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &broken):
+		e.Kind, e.Says = Malformed, err.Error()
 	default:
 		e.Says = "the connection broke"
 	}

@@ -2,19 +2,17 @@
 // and every way in which a call can end has a type: none of them means "no data".
 //
 // The key is in the URL of every request, so no URL and no transport error leaves
-// this package.
+// this package, and what Keepa answers leaves it without the key.
 package gateway
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -29,22 +27,22 @@ import (
 
 // Config says where Keepa is and who we are.
 type Config struct {
-	// URL is Keepa's address.
+	// URL is Keepa's address: https, or http on this machine and for the key "simulated".
 	URL string `env:"URL, default=https://api.keepa.com"`
 	// Key is the API key. It is never printed.
 	Key daemon.Secret `env:"API_KEY"`
-	// Timeout bounds a call, on the machine's clock; a claim's life bounds it too.
-	Timeout time.Duration `env:"TIMEOUT, default=120s"`
+	// Timeout bounds a call, on the machine's clock; a claim's life bounds it too. Three that end so, with the waits
+	// between them, take less than ten minutes; the slowest answer that was measured took 20 s.
+	Timeout time.Duration `env:"TIMEOUT, default=75s"`
 }
 
 // Validate names the variable that is wrong.
 func (c Config) Validate() error {
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("KEEPA_URL: want http(s)://host, got %q", c.URL)
-	}
 	if c.Key == "" {
 		return errors.New("KEEPA_API_KEY: must not be empty; use any word for a simulated Keepa")
+	}
+	if err := CheckURL(c.URL, c.Key); err != nil {
+		return err
 	}
 	if c.Timeout <= 0 {
 		return fmt.Errorf("KEEPA_TIMEOUT: want a positive duration, got %s", c.Timeout)
@@ -52,11 +50,33 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// CheckURL says why a key is not sent to an address. It does not repeat one that cannot be read, which may hold a secret.
+func CheckURL(address string, key daemon.Secret) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		return errors.New("KEEPA_URL: not an address of Keepa; want https://host, or http://127.0.0.1:port for one on this machine")
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) && key != Simulated {
+		return fmt.Errorf("KEEPA_URL: the key would cross the network to %s in plain text; want https://, or KEEPA_API_KEY=%s for a simulated Keepa", u.Host, Simulated.Reveal())
+	}
+	return nil
+}
+
+// Simulated is the key of a simulated Keepa. It is no secret.
+const Simulated daemon.Secret = "simulated"
+
+// loopback reports whether only this machine reaches a host.
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
 // Gateway talks to Keepa.
 type Gateway struct {
-	cfg  Config
-	env  daemon.Env
-	http *http.Client
+	cfg   Config
+	env   daemon.Env
+	http  *http.Client
+	scrub scrubber
 }
 
 // New is a gateway; it makes no call.
@@ -72,8 +92,11 @@ func New(cfg Config, env daemon.Env) (*Gateway, error) {
 		// the answer; Keepa would charge both.
 		DisableKeepAlives: true,
 		Proxy:             http.ProxyFromEnvironment,
+
+		MaxResponseHeaderBytes: maxHeader,
 	}
-	return &Gateway{cfg: cfg, env: env, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}}, nil
+	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
+	return &Gateway{cfg: cfg, env: env, http: client, scrub: scrubberOf(cfg.Key)}, nil
 }
 
 // noRedirect: a redirect would carry the key to another host.
@@ -108,7 +131,7 @@ func (g *Gateway) Deals(ctx context.Context, c *purse.Claim, domain int, selecti
 		return Answer{}, fmt.Errorf("ask for deals: selection wants domain %d, the caller %d; the deal list knows 1-6 and 8-11", sel.Domain, domain)
 	}
 	q := url.Values{"selection": {string(selection)}}
-	return g.paid(ctx, c, "deal", q)
+	return g.paid(ctx, c, "deal", q, 1)
 }
 
 // Products asks for products: without offers statistics and history at 1 token
@@ -127,7 +150,7 @@ func (g *Gateway) Products(ctx context.Context, c *purse.Claim, domain int, asin
 	if offers {
 		q.Set("offers", "20") // the documented minimum; fewer is refused
 	}
-	return g.paid(ctx, c, "product", q)
+	return g.paid(ctx, c, "product", q, len(asins))
 }
 
 // Sellers asks for sellers at 1 token each that is found.
@@ -138,7 +161,7 @@ func (g *Gateway) Sellers(ctx context.Context, c *purse.Claim, domain int, ids [
 	if !lists(domain) {
 		return Answer{}, fmt.Errorf("ask for sellers: no domain %d", domain)
 	}
-	return g.paid(ctx, c, "seller", url.Values{"domain": {strconv.Itoa(domain)}, "seller": {strings.Join(ids, ",")}})
+	return g.paid(ctx, c, "seller", url.Values{"domain": {strconv.Itoa(domain)}, "seller": {strings.Join(ids, ",")}}, len(ids))
 }
 
 // Token asks for the balance. It is free, so it needs no claim.
@@ -178,7 +201,7 @@ func validate(what string, ids []string) error {
 }
 
 // paid makes a call under a claim, if it is still young enough.
-func (g *Gateway) paid(ctx context.Context, c *purse.Claim, endpoint string, q url.Values) (Answer, error) {
+func (g *Gateway) paid(ctx context.Context, c *purse.Claim, endpoint string, q url.Values, items int) (Answer, error) {
 	if c == nil {
 		return Answer{}, errors.New("call Keepa: no claim in hand")
 	}
@@ -193,9 +216,6 @@ func (g *Gateway) paid(ctx context.Context, c *purse.Claim, endpoint string, q u
 	defer cancel()
 	return g.call(ctx, endpoint, q)
 }
-
-// maxBody bounds an answer: 100 products of 800 KB with room to spare.
-const maxBody = 256 << 20
 
 func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answer, error) {
 	a := Answer{Request: "/" + endpoint + "?" + q.Encode()}
@@ -212,64 +232,58 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end below, or given up
 	a.HTTPStatus = resp.StatusCode
-	a.Body, err = read(resp)
+	a.Body, err = read(resp, most(endpoint, q))
+	a.Body = g.scrub.body(a.Body)
 	a.AnsweredAt = g.env.Now()
+	tooLarge := errors.Is(err, errTooLarge)
 	if err != nil {
-		a.Part = transport(a.Request, err)
+		cut := transport(a.Request, err)
+		cut.damaged = cut.Kind == Malformed && !tooLarge
+		a.Part = cut
 	}
-	a, err = judge(a)
+	a, err = judge(a, resp.Header)
 	var e *Error
 	if errors.As(err, &e) {
-		// Keepa's words are somebody else's: they might quote the request.
-		e.Says = strings.ReplaceAll(e.Says, g.cfg.Key.Reveal(), "[secret]")
+		e.Says = g.scrub.text(e.Says) // decoding may have put together what the body held in pieces
+		if tooLarge {
+			e.Body = nil // no answer of Keepa's: nobody paid for it
+		}
 	}
 	return a, err
-}
-
-var errTooLarge = errors.New("the answer is larger than anything Keepa sends")
-
-func read(resp *http.Response) ([]byte, error) {
-	b := bufio.NewReader(resp.Body)
-	var r io.Reader = b
-	// A proxy may say gzip of what it has unpacked: what came is read as it is.
-	if head, _ := b.Peek(2); strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") && string(head) == "\x1f\x8b" {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		r = z
-	}
-	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
-	if len(body) > maxBody {
-		return nil, errTooLarge
-	}
-	return body, err
 }
 
 // judge turns status and envelope into an answer or a typed error. An error in a
 // 200 is an error. An answer that came in part is an answer: what came of it was paid
 // for.
-func judge(a Answer) (Answer, error) {
+func judge(a Answer, head http.Header) (Answer, error) {
 	env, decodeErr := keepa.DecodeEnvelope(a.Body)
+	var cut *Error
+	if errors.As(a.Part, &cut) && cut.damaged {
+		env, decodeErr = keepa.Envelope{}, a.Part // damaged on its way: no number in it can be believed
+	}
 	if decodeErr == nil || env.Payload && env.Charged { // behind the account: its numbers are whole
 		a.Envelope, a.Reading = env, reading(env)
 		a.Consumed, a.ConsumedKnown = env.TokensConsumed, env.Charged
 	}
-	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed}
-	if a.HTTPStatus == http.StatusOK {
-		e.Body = a.Body
-	}
-	if env.Error != nil {
+	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed, Body: a.Body}
+	page, isPage := htmlPage(a.Body, head)
+	switch {
+	case env.Error != nil:
 		e.Says = env.Error.Error()
+	case a.HTTPStatus/100 == 3:
+		e.Says, isPage = elsewhere(head), false
+	case isPage:
+		e.Says = page
 	}
-	var cut *Error
 	switch s := a.HTTPStatus; {
+	case s == http.StatusPaymentRequired:
+		e.Kind = Payment
+	case isPage && s < 500, s == http.StatusProxyAuthRequired:
+		e.Kind = Proxy
 	case s == http.StatusTooManyRequests && decodeErr == nil && a.Reading != nil && a.Reading.Left > 0:
 		e.Kind = Refused
 	case s == http.StatusTooManyRequests:
 		e.Kind = InDebt
-	case s == http.StatusPaymentRequired:
-		e.Kind = Payment
 	case s == http.StatusBadRequest && decodeErr == nil && !env.Authoritative():
 		e.Kind = BadKey
 	case s >= 500:
@@ -283,7 +297,7 @@ func judge(a Answer) (Answer, error) {
 			a.Part = fmt.Errorf("the answer breaks off: %w", decodeErr)
 		}
 		return a, nil
-	case errors.As(a.Part, &cut):
+	case cut != nil:
 		e.Kind, e.Says = cut.Kind, cut.Says
 	case decodeErr != nil:
 		e.Kind, e.Says = Malformed, decodeErr.Error()

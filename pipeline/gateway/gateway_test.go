@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -143,11 +142,18 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 		{"429 with a balance", status(429, refused+"}"), Refused, true, false, 42},
 		{"500 with a page of HTML", status(500, "<html>sorry</html>"), Server, true, true, -999},
 		{"402", status(402, ""), Payment, false, false, -999},
-		{"404", status(404, "<html>"), Rejected, false, false, -999},
+		{"404", status(404, "not found"), Rejected, false, false, -999},
+		{"404 with a page of HTML", status(404, "<html>"), Proxy, true, true, -999},
+		{"403 with a page of HTML", status(403, "<!DOCTYPE html><title>Access denied</title>"), Proxy, true, true, -999},
+		{"407", status(407, ""), Proxy, true, true, -999},
+		{"429 with a page of HTML", status(429, "<html>slow down"), Proxy, true, true, -999},
 		{"a bad key", status(400, zero), BadKey, false, false, -999},
 		{"400", status(400, refused+`,"error":{"type":"invalidParameter","message":"no","details":null}}`), Rejected, false, false, 42},
 		{"an error in a 200", status(200, refused+`,"error":{"type":"invalidParameter","message":"Either no or a minimum of 20 offers must be requested.","details":null}}`), Rejected, false, false, 42},
-		{"no JSON", status(200, "<html>hello"), Malformed, true, true, -999},
+		{"a page of HTML", status(200, "<html>hello"), Proxy, true, true, -999},
+		{"no JSON", status(200, "hello"), Malformed, true, true, -999},
+		{"null", status(200, "null"), Malformed, true, true, -999},
+		{"a list", status(200, "[]"), Malformed, true, true, -999},
 		{"an empty 200", status(200, ""), Malformed, true, true, -999},
 		{"half a JSON", status(200, envelope), Malformed, true, true, -999},
 		{"a cut body", func(w http.ResponseWriter, _ *http.Request) {
@@ -157,9 +163,15 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 		}, Cut, true, true, -999},
 		{"a cut gzip", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			whole := zipped(t, envelope+"}")
+			whole := zip(envelope + "}")
 			_, _ = w.Write(whole[:len(whole)/2])
 		}, Cut, true, true, -999},
+		{"a damaged gzip whose account can be read", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			packed := zip(envelope + `,"products":[{"asin":"B000000001"}]}`)
+			packed[len(packed)-5] ^= 0xff // of the checksum and the length behind it
+			_, _ = w.Write(packed)
+		}, Malformed, true, true, -999},
 		{"a hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Timeout, true, true, -999},
 		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://example.org/", http.StatusFound)
@@ -189,7 +201,7 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 func TestNoErrorOfTheTransportHoldsTheKey(t *testing.T) {
 	t.Parallel()
 	c := claim(t)
-	for _, url := range []string{"http://127.0.0.1:1", "http://no-such-host.invalid", "https://127.0.0.1:1"} {
+	for _, url := range []string{"http://127.0.0.1:1", "https://no-such-host.invalid", "https://127.0.0.1:1"} {
 		_, err := newGateway(t, url, 2*time.Second).Products(t.Context(), c, 1, []string{"B000000001"}, false)
 		var e *Error
 		if !errors.As(err, &e) || e.Kind != Unreached || e.MayHaveCost() {
@@ -254,25 +266,12 @@ func TestAZippedAnswerIsRead(t *testing.T) {
 			t.Error("gzip was not asked for")
 		}
 		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write(zipped(t, envelope+"}"))
+		_, _ = w.Write(zip(envelope + "}"))
 	}), time.Second)
 	r, err := g.Token(t.Context())
 	if err != nil || r.Left != 42 || r.Rate != 5 || r.RefillInMS != 30000 || r.TookMS != 120 {
 		t.Errorf("reading %+v (%v)", r, err)
 	}
-}
-
-func zipped(t *testing.T, s string) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	z := gzip.NewWriter(&buf)
-	if _, err := z.Write([]byte(s)); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return buf.Bytes()
 }
 
 func TestAPlanThatYieldsNothingIsNamedWithTheTrackingsThatTakeIt(t *testing.T) {
@@ -292,5 +291,30 @@ func TestAPlanThatYieldsNothingIsNamedWithTheTrackingsThatTakeIt(t *testing.T) {
 		if !errors.As(err, &e) || e.Kind != NoIncome || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s: %s", err, NoIncome, want)
 		}
+	}
+}
+
+func TestAPageAndARedirectSayWhereTheyComeFrom(t *testing.T) {
+	t.Parallel()
+	head := func(name, value string) http.Header { return http.Header{name: {value}} }
+	for _, c := range []struct {
+		status int
+		head   http.Header
+		body   string
+		want   string
+	}{
+		{200, nil, "\ufeff\n<html><head><TITLE lang=en>\n Sign in &amp; pay </TITLE>", `titled "Sign in & pay"`},
+		{502, nil, "<html><h1>502 Bad Gateway</h1>", `server (HTTP 502): a page of HTML, titled "502 Bad Gateway"`},
+		{200, nil, "<html><title>" + strings.Repeat("é", 200), "a page of HTML"},
+		{200, nil, "<html><title>" + strings.Repeat("é", 200) + "</title>", `titled "` + strings.Repeat("é", 40) + `"`},
+		{200, head("Content-Type", "Text/HTML; charset=utf-8"), "please sign in", "proxy (HTTP 200): a page of HTML; look at the proxy"},
+		{302, head("Location", "https://login.example.org/?back="+key), "", "a redirect to login.example.org, which is not followed"},
+		{302, head("Location", "/product?key="+key), "<html>moved", "unexpected (HTTP 302): a redirect, which is not followed"},
+	} {
+		_, err := judge(Answer{HTTPStatus: c.status, Body: []byte(c.body)}, c.head)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got %v, want %s", c.body, err, c.want)
+		}
+		secretFree(t, err)
 	}
 }

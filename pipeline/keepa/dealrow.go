@@ -3,6 +3,8 @@ package keepa
 import (
 	"encoding/json"
 	"fmt"
+
+	"ratchet/pipeline/foreign"
 )
 
 // Interval is a window over which the deal list averages: the first index of avg, delta and deltaPercent.
@@ -20,9 +22,9 @@ const (
 // DealRow is one row of the deal list. Slices may be of any length: read them through Values.
 type DealRow struct {
 	ASIN         string
-	Title        string // html entities resolved
-	ParentASIN   string // "" when not said
-	RootCategory int64  // 0 unknown
+	Title        foreign.Text // html entities resolved
+	ParentASIN   string       // "" when not said
+	RootCategory int64        // 0 unknown
 	Categories   []int64
 	Image        string // file name; "" when none
 
@@ -40,7 +42,7 @@ type DealRow struct {
 	LightningTo   Minute // 0 none
 
 	WarehouseCondition int // 0 none
-	WarehouseComment   string
+	WarehouseComment   foreign.Text
 
 	// Improvements of the sales rank within so many days; nil where Keepa does not know.
 	SalesRankDrops30, SalesRankDrops90, SalesRankDrops180, SalesRankDrops365 *int
@@ -251,9 +253,7 @@ func (s *scanner) defaultField(r *DealRow, key []byte) error {
 func (s *scanner) shownField(r *DealRow, key []byte) error {
 	switch string(key) {
 	case "title":
-		err := s.intoText(&r.Title)
-		r.Title = title(r.Title)
-		return err
+		return s.intoTitle(&r.Title)
 	case "parentAsin":
 		return s.intoText(&r.ParentASIN)
 	case "image":
@@ -273,7 +273,7 @@ func (s *scanner) shownField(r *DealRow, key []byte) error {
 	case "warehouseCondition":
 		return s.intoInt(&r.WarehouseCondition)
 	case "warehouseConditionComment":
-		return s.intoText(&r.WarehouseComment)
+		return s.intoForeign(&r.WarehouseComment)
 	}
 	return s.skip()
 }

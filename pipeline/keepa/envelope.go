@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"ratchet/pipeline/foreign"
 )
 
 // APIError is Keepa's own account of what was wrong with a request. It can come with HTTP 200.
 type APIError struct {
-	Type    string `json:"type"`
-	Message string `json:"message"`
-	Details string `json:"details,omitempty"` // often the name of the offending field
+	Type    foreign.Text `json:"type"`
+	Message foreign.Text `json:"message"`
+	Details foreign.Text `json:"details,omitzero"` // often the name of the offending field
 }
 
 // Error is Keepa's message with its type and details.
 func (e *APIError) Error() string {
-	if e.Details == "" {
+	if e.Details.IsZero() {
 		return fmt.Sprintf("keepa: %s (%s)", e.Message, e.Type)
 	}
 	return fmt.Sprintf("keepa: %s (%s: %s)", e.Message, e.Type, e.Details)
@@ -144,7 +146,7 @@ func (s *scanner) apiError(p **APIError) error {
 	e := &APIError{}
 	switch s.peek() {
 	case '"':
-		if err := s.intoText(&e.Message); err != nil {
+		if err := s.intoForeign(&e.Message); err != nil {
 			return err
 		}
 	case '{':
@@ -155,12 +157,12 @@ func (s *scanner) apiError(p **APIError) error {
 		if s.null() || s.emptyList() {
 			return nil
 		}
-		e.Type, e.Message = "unreadable", "an error that is "+s.describe()
+		e.Type, e.Message = foreign.Of("unreadable"), foreign.Of("an error that is "+s.describe())
 		if err := s.skip(); err != nil {
 			return err
 		}
 	}
-	if e.Type != "" || e.Message != "" || e.Details != "" {
+	if *e != (APIError{}) {
 		*p = e
 	}
 	return nil
@@ -169,11 +171,11 @@ func (s *scanner) apiError(p **APIError) error {
 func (s *scanner) errorField(e *APIError, key []byte) error {
 	switch string(key) {
 	case "type":
-		return s.intoText(&e.Type)
+		return s.intoForeign(&e.Type)
 	case "message":
-		return s.intoText(&e.Message)
+		return s.intoForeign(&e.Message)
 	case "details":
-		return s.intoText(&e.Details)
+		return s.intoForeign(&e.Details)
 	}
 	return s.skip()
 }

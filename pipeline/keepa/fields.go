@@ -1,6 +1,11 @@
 package keepa
 
-import "errors"
+import (
+	"errors"
+	"html"
+
+	"ratchet/pipeline/foreign"
+)
 
 // The helpers below bind one JSON value to one field. null leaves the field as it is: absent.
 
@@ -84,10 +89,29 @@ func (s *scanner) intoTruth(p **bool) error {
 	return err
 }
 
+// intoText binds an identifier; whoever uses it checks its shape.
 func (s *scanner) intoText(p *string) error {
 	t, err := s.text()
 	if err == nil {
+		*p = t.String()
+	}
+	return err
+}
+
+// intoForeign binds what somebody wrote.
+func (s *scanner) intoForeign(p *foreign.Text) error {
+	t, err := s.text()
+	if err == nil {
 		*p = t
+	}
+	return err
+}
+
+// intoTitle binds a title, in which Keepa leaves HTML's entities.
+func (s *scanner) intoTitle(p *foreign.Text) error {
+	t, err := s.text()
+	if err == nil {
+		*p = foreign.Of(html.UnescapeString(t.String()))
 	}
 	return err
 }
@@ -167,7 +191,7 @@ func (s *scanner) intoTexts(p *[]string) error {
 			return nil
 		}
 		t, err := s.text()
-		*p = append(*p, t)
+		*p = append(*p, t.String())
 		return err
 	})
 }

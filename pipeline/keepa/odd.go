@@ -3,7 +3,6 @@ package keepa
 import (
 	"bytes"
 	"encoding/json"
-	"html"
 	"math"
 	"strconv"
 	"strings"
@@ -15,7 +14,7 @@ import (
 //   - a number may come as text or as a whole float, NaN and Infinity are values that nobody can read;
 //   - a flag may come as 0 or 1 or as text, an optional object as [] or null;
 //   - a time that no calendar of ours holds is absent;
-//   - text is cleaned of control characters and invalid UTF-8;
+//   - text is foreign and cleaned, identifiers too;
 //   - a number that no double holds, and nesting beyond maxDepth, make the element around it unreadable.
 
 // wantDouble is what a number is that Keepa can have meant.
@@ -147,40 +146,6 @@ const (
 	earliest = -111_000_000
 	latest   = 99_400_000
 )
-
-// maxTitle bounds what a title may show.
-const maxTitle = 1000
-
-// clean drops what no text should hold: control characters, and bytes that are not UTF-8.
-func clean(text string) string {
-	plain := true
-	for i := 0; i < len(text) && plain; i++ {
-		plain = text[i] >= ' ' && text[i] != 0x7f && text[i] < utf8.RuneSelf
-	}
-	if plain {
-		return text
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r < ' ' || r >= 0x7f && r < 0xa0:
-			return ' '
-		case r == utf8.RuneError:
-			return -1
-		}
-		return r
-	}, text)
-}
-
-// short cuts a text that is longer than anything a person reads.
-func short(text string, most int) string {
-	if utf8.RuneCountInString(text) <= most {
-		return text
-	}
-	return string([]rune(text)[:most-1]) + "…"
-}
-
-// title is a title as people may see it: entities resolved, cleaned and cut.
-func title(text string) string { return short(clean(html.UnescapeString(text)), maxTitle) }
 
 // unquoteOdd decodes a string that is no JSON: control characters stand in it, or an escape that does not exist.
 func unquoteOdd(raw []byte) (string, bool) {

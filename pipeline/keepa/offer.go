@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"ratchet/pipeline/foreign"
 )
 
 // Condition is Keepa's number of an offer's condition.
@@ -60,7 +62,7 @@ type Offer struct {
 	ID        int
 	SellerID  string
 	Condition Condition
-	Comment   string
+	Comment   foreign.Text
 	LastSeen  Minute // 0 unknown
 
 	// ChangedAt is when the price below began; Price and Shipping are cents and nil where unknown.
@@ -160,8 +162,7 @@ func (s *scanner) shownOfferField(o *Offer, key []byte) error {
 	case "offerId":
 		return s.intoInt(&o.ID)
 	case "conditionComment":
-		err := s.intoText(&o.Comment)
-		o.Comment = short(o.Comment, maxTitle)
+		err := s.intoForeign(&o.Comment)
 		return err
 	case "isPrime":
 		return s.intoBool(&o.Prime)

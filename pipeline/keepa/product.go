@@ -1,19 +1,21 @@
 package keepa
 
+import "ratchet/pipeline/foreign"
+
 // Product is what a product request returned. The histories stay encoded until Series or Ranks asks for
 // one; see the package comment about the bytes behind it.
 type Product struct {
 	ASIN         string
 	Domain       Domain
-	Title        string // html entities resolved
+	Title        foreign.Text // html entities resolved
 	ParentASIN   string
-	Author       string
-	Brand        string
-	Manufacturer string
-	Binding      string
-	Format       string
-	ProductGroup string
-	Edition      string
+	Author       foreign.Text
+	Brand        foreign.Text
+	Manufacturer foreign.Text
+	Binding      foreign.Text
+	Format       foreign.Text
+	ProductGroup foreign.Text
+	Edition      foreign.Text
 
 	RootCategory int64
 	Categories   []int64
@@ -70,7 +72,7 @@ type Product struct {
 // Category is one step from the root of the category tree to the product.
 type Category struct {
 	ID   int64
-	Name string
+	Name foreign.Text
 }
 
 // RawProduct is one product of an answer, still encoded.
@@ -185,25 +187,23 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 		p.Domain = Domain(n)
 		return true, err
 	case "title":
-		err := s.intoText(&p.Title)
-		p.Title = title(p.Title)
-		return true, err
+		return true, s.intoTitle(&p.Title)
 	case "parentAsin":
 		return true, s.intoText(&p.ParentASIN)
 	case "author":
-		return true, s.intoText(&p.Author)
+		return true, s.intoForeign(&p.Author)
 	case "brand":
-		return true, s.intoText(&p.Brand)
+		return true, s.intoForeign(&p.Brand)
 	case "manufacturer":
-		return true, s.intoText(&p.Manufacturer)
+		return true, s.intoForeign(&p.Manufacturer)
 	case "binding":
-		return true, s.intoText(&p.Binding)
+		return true, s.intoForeign(&p.Binding)
 	case "format":
-		return true, s.intoText(&p.Format)
+		return true, s.intoForeign(&p.Format)
 	case "productGroup":
-		return true, s.intoText(&p.ProductGroup)
+		return true, s.intoForeign(&p.ProductGroup)
 	case "edition":
-		return true, s.intoText(&p.Edition)
+		return true, s.intoForeign(&p.Edition)
 	case "rootCategory":
 		return true, s.intoInt64(&p.RootCategory)
 	case "categories":
@@ -302,7 +302,7 @@ func (s *scanner) categoryTree(p *[]Category) error {
 			case "catId":
 				return s.intoInt64(&c.ID)
 			case "name":
-				return s.intoText(&c.Name)
+				return s.intoForeign(&c.Name)
 			}
 			return s.skip()
 		})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"ratchet/pipeline/foreign"
 )
 
 // maxDepth bounds nesting, so that hostile input cannot exhaust the stack; what is nested deeper costs its element.
@@ -557,29 +559,29 @@ func (s *scanner) boolean() (value, known bool, err error) {
 	return false, false, s.fail("a boolean")
 }
 
-// text consumes a string; "" for null.
-func (s *scanner) text() (string, error) {
+// text consumes a string; empty for null.
+func (s *scanner) text() (foreign.Text, error) {
 	if s.null() {
-		return "", nil
+		return foreign.Text{}, nil
 	}
 	if s.peek() != '"' {
-		return "", s.fail("a string")
+		return foreign.Text{}, s.fail("a string")
 	}
 	raw, err := s.rawString()
 	if err != nil {
-		return "", err
+		return foreign.Text{}, err
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return clean(string(raw[1 : len(raw)-1])), nil
+		return foreign.Of(string(raw[1 : len(raw)-1])), nil
 	}
 	text, err := unquote(raw)
 	if err != nil {
 		var ok bool
 		if text, ok = unquoteOdd(raw); !ok {
-			return "", &TypeError{Want: "a valid string", Got: "a broken escape"}
+			return foreign.Text{}, &TypeError{Want: "a valid string", Got: "a broken escape"}
 		}
 	}
-	return clean(text), nil
+	return foreign.Of(text), nil
 }
 
 // end checks that nothing but white space follows.

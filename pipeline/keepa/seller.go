@@ -1,9 +1,11 @@
 package keepa
 
+import "ratchet/pipeline/foreign"
+
 // Seller is what Keepa knows of a marketplace seller.
 type Seller struct {
 	ID      string
-	Name    string
+	Name    foreign.Text
 	Rating  *int // percent of positive ratings, 0 to 100; nil unknown
 	Ratings *int // number of ratings; nil unknown
 	HasFBA  bool
@@ -72,7 +74,7 @@ func (s *scanner) sellerField(v *Seller, key []byte) error {
 	case "sellerId":
 		return s.intoText(&v.ID)
 	case "sellerName":
-		return s.intoText(&v.Name)
+		return s.intoForeign(&v.Name)
 	case "currentRating":
 		return s.intoCount(&v.Rating)
 	case "currentRatingCount":

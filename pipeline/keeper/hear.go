@@ -44,11 +44,7 @@ type accepted struct {
 // and those about an ASIN that we hold.
 func (k *keeper) hear(ctx context.Context) (heard, error) {
 	h := heard{changed: map[string]stock.Holding{}, seq: k.state.Seq, made: k.state.Made}
-	shelf, err := k.bus.Shelf(ctx, pipeline.StreamVerdicts)
-	if err != nil {
-		return h, err
-	}
-	span, err := shelf.Span(ctx)
+	span, err := k.verdicts(ctx)
 	if err != nil {
 		return h, err
 	}
@@ -72,6 +68,9 @@ func (k *keeper) hear(ctx context.Context) (heard, error) {
 		was, ok := h.changed[r.key]
 		if !ok {
 			was = k.all[r.key]
+		}
+		if was.Seq > span.Last {
+			was.Seq = 0 // of another stream of that name: nothing of this one was heard
 		}
 		if next, changed := was.Hear(r.Heard, k.state.Ran); changed {
 			h.changed[r.key] = next

@@ -12,7 +12,6 @@
 package keeper
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +25,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/stock"
 	"ratchet/pipeline/work"
 )
@@ -41,6 +41,7 @@ type keeper struct {
 	books   bus.Cell
 	state   stock.Books
 	all     map[string]stock.Holding // by key; as STOCK holds them
+	seen    uint64                   // sequence in the stream of STOCK up to which that is true
 	stepped time.Time                // pipeline time
 	bad     map[string]error         // keys that cannot be read; they are left as they are
 }
@@ -63,8 +64,8 @@ func Run(ctx context.Context, env daemon.Env, b *bus.Bus, cfg Config, pulse *wor
 	defer k.lease.Release()
 	for ctx.Err() == nil {
 		leads, fresh, err := k.lease.Hold(ctx)
-		if err == nil && leads && (fresh || k.all == nil || len(k.bad) > 0) {
-			err = k.load(ctx)
+		if err == nil && leads {
+			err = k.follow(ctx, fresh || k.all == nil || len(k.bad) > 0)
 		}
 		if err == nil && leads && env.Now().Sub(k.stepped) >= stepEvery {
 			err = k.step(ctx)
@@ -100,23 +101,42 @@ func open(ctx context.Context, env daemon.Env, b *bus.Bus, cfg Config, pulse *wo
 	}, nil
 }
 
+// stockStream is the stream of STOCK.
+const stockStream = "KV_" + pipeline.BucketStock
+
+// follow reads the stock where it must be, or where somebody else has written to it: what they wrote may not be
+// readable, and nobody would notice before that deal is due.
+func (k *keeper) follow(ctx context.Context, must bool) error {
+	last, err := k.bus.Last(ctx, stockStream)
+	if err != nil {
+		return err
+	}
+	if !must && last == k.seen {
+		return nil
+	}
+	k.seen = last // before it is read: what is written meanwhile is read again
+	return k.load(ctx)
+}
+
 // load reads the stock.
 func (k *keeper) load(ctx context.Context) error {
+	verdicts, err := k.verdicts(ctx)
+	if err != nil {
+		return err
+	}
 	all, state, bad := map[string]stock.Holding{}, stock.Books{}, map[string]error{}
-	err := k.bus.Scan(ctx, "KV_"+pipeline.BucketStock, bus.From{Newest: true}, func(r bus.Read) error {
+	err = k.bus.Scan(ctx, stockStream, bus.From{Newest: true}, func(r bus.Read) error {
 		key := r.Subject[len("$KV."+pipeline.BucketStock+"."):]
 		switch {
 		case len(r.Body) == 0:
 			return nil // deleted by hand
 		case key == pipeline.KeyBooks:
-			if json.Unmarshal(r.Body, &state) != nil || state.Rate < 0 {
-				state = stock.Books{} // ours alone: what was heard is heard again
-			}
+			state = readBooks(r.Body, verdicts, k.env.Now())
 			return nil
 		}
-		var h stock.Holding
-		if err := json.Unmarshal(r.Body, &h); err != nil || pipeline.KeySeen(h.Identity) != key {
-			bad[key] = &bus.BadCell{Bucket: pipeline.BucketStock, Key: key, Err: cmp.Or(err, errForeign)}
+		h, err := readHolding(key, r.Body, k.env.Now())
+		if err != nil {
+			bad[key] = &bus.BadCell{Bucket: pipeline.BucketStock, Key: key, Err: err}
 			return nil
 		}
 		all[key] = h
@@ -128,6 +148,33 @@ func (k *keeper) load(ctx context.Context) error {
 	k.all, k.state = all, state
 	k.name(bad)
 	return nil
+}
+
+func readHolding(key string, raw []byte, now time.Time) (h stock.Holding, err error) {
+	if err := json.Unmarshal(raw, &h); err != nil {
+		return h, err
+	}
+	if pipeline.KeySeen(h.Identity) != key {
+		return h, errForeign
+	}
+	return h, h.Possible(int64(keepa.FromTime(now)), now)
+}
+
+// readBooks are the books; those that cannot be read are ours alone: what was heard is heard again.
+func readBooks(raw []byte, verdicts bus.Span, now time.Time) (b stock.Books) {
+	if json.Unmarshal(raw, &b) != nil || !b.Possible(verdicts.Last, verdicts.Made, now) {
+		return stock.Books{}
+	}
+	return b
+}
+
+// verdicts is what VERDICTS holds now.
+func (k *keeper) verdicts(ctx context.Context) (bus.Span, error) {
+	shelf, err := k.bus.Shelf(ctx, pipeline.StreamVerdicts)
+	if err != nil {
+		return bus.Span{}, err
+	}
+	return shelf.Span(ctx)
 }
 
 // name says which deals are not looked after because what is kept of them cannot be read.
@@ -228,7 +275,7 @@ func (k *keeper) swap(ctx context.Context, r round) error {
 		if k.bad[key] != nil {
 			continue
 		}
-		was, h := k.all[key], r.store[key]
+		was, h, wrote := k.all[key], r.store[key], false
 		_, err := bus.Change(ctx, bus.NewCell(kv, key), func(old stock.Holding) (stock.Holding, bool, error) {
 			switch {
 			case same(old, h):
@@ -236,12 +283,14 @@ func (k *keeper) swap(ctx context.Context, r round) error {
 			case !same(old, was):
 				return old, false, errMoved
 			}
+			wrote = true
 			return h, true, nil
 		})
 		if err != nil {
 			return fmt.Errorf("store %s: %w", key, err)
 		}
 		k.all[key] = h
+		k.wrote(wrote)
 	}
 	return nil
 }
@@ -253,10 +302,22 @@ func same(a, b stock.Holding) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
+// wrote counts our own writes. One whose answer was lost is not counted, so the stock is read again.
+func (k *keeper) wrote(landed bool) {
+	if landed {
+		k.seen++
+	}
+}
+
 // keep stores the books: up to where verdicts were heard, the clock, the sums.
 func (k *keeper) keep(ctx context.Context, next stock.Books) error {
-	_, err := bus.ChangeOwn(ctx, k.books, func(old stock.Books) (stock.Books, bool, error) {
-		if old.Made == next.Made && (old.Seq > next.Seq || old.At.After(next.At)) {
+	verdicts, err := k.verdicts(ctx)
+	if err != nil {
+		return err
+	}
+	now := k.env.Now()
+	_, err = bus.ChangeOwn(ctx, k.books, func(old stock.Books) (stock.Books, bool, error) {
+		if old.Possible(verdicts.Last, verdicts.Made, now) && old.Made == next.Made && (old.Seq > next.Seq || old.At.After(next.At)) {
 			return old, false, errMoved
 		}
 		return next, true, nil
@@ -264,6 +325,7 @@ func (k *keeper) keep(ctx context.Context, next stock.Books) error {
 	if err != nil {
 		return fmt.Errorf("store the books of the stock: %w", err)
 	}
+	k.wrote(true)
 	k.state = next
 	return nil
 }

@@ -2,8 +2,10 @@ package keeper
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -266,6 +268,129 @@ func TestADealThatALookRejectedIsGoneAndIsNotOfferedAgain(t *testing.T) {
 	}
 	if n := len(candidates(t, d, w.Survivor.ASIN)); n != 0 {
 		t.Errorf("offered %d times", n)
+	}
+}
+
+// TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals writes what cannot be in the place of a holding between
+// two steps, as a hand or a disk would.
+func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	asins := d.ASINs(keepasim.Good)
+	key := pipeline.KeySeen(accept(t, d, asins[0]).Survivor.Identity)
+	other := pipeline.KeySeen(accept(t, d, asins[1]).Survivor.Identity)
+	k := at(t, d, desk.T0.Add(time.Hour))
+	turn := func() {
+		t.Helper()
+		if err := errors.Join(k.follow(t.Context(), len(k.bad) > 0), k.step(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn()
+	turn() // what it wrote itself is not read again
+	right, err := json.Marshal(k.all[key])
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketStock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(field string, value any) string {
+		var all map[string]any
+		if err := json.Unmarshal(right, &all); err != nil {
+			t.Fatal(err)
+		}
+		all[field] = value
+		raw, err := json.Marshal(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	for _, wrong := range []string{
+		"{", `[]`, `{}`, with("creation_date", int64(9e18)), with("creation_date", -5), with("ran", -5), with("ran", int64(9e18)),
+		with("failed", -1), with("attempt", -1), with("seq", -1), with("confirmed", "9999-01-01T00:00:00Z"), with("due", "9999-01-01T00:00:00Z"),
+		with("state", "sold"), with("asin", "B000000000"),
+	} {
+		if _, err := kv.Put(t.Context(), key, []byte(wrong)); err != nil {
+			t.Fatal(err)
+		}
+		turn()
+		if k.bad[key] == nil || !strings.Contains(k.bad[key].Error(), "STOCK/"+key) || k.all[other].State != stock.Held {
+			t.Errorf("%s: named %v, and the other deal is %q", wrong, k.bad, k.all[other].State)
+		}
+		if _, err := kv.Put(t.Context(), key, right); err != nil {
+			t.Fatal(err)
+		}
+		turn()
+		if len(k.bad) > 0 || k.all[key].State != stock.Held {
+			t.Errorf("%s: it is right again, and the keeper says %v", wrong, k.bad)
+		}
+	}
+	if err := kv.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	turn()
+	if _, there := k.all[key]; there || len(k.bad) > 0 {
+		t.Errorf("it was deleted by hand, and the keeper keeps it: %v", k.bad)
+	}
+}
+
+func TestBooksThatCannotBeAreMadeAgain(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	w := accept(t, d, d.ASINs(keepasim.Good)[0])
+	k := at(t, d, desk.T0.Add(time.Hour))
+	if err := k.step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	right := k.state
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketStock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, wrong := range map[string]func(*stock.Books){
+		"ran for ever":              func(b *stock.Books) { b.Ran = 1<<63 - 1 },
+		"ran for less than nothing": func(b *stock.Books) { b.Ran = -5 },
+		"heard what was never said": func(b *stock.Books) { b.Seq = 1 << 62 },
+		"a plan without end":        func(b *stock.Books) { b.Rate = 1 << 62 },
+		"lies ahead":                func(b *stock.Books) { b.At = b.At.AddDate(1000, 0, 0) },
+	} {
+		b := right
+		wrong(&b)
+		raw, err := json.Marshal(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kv.Put(t.Context(), pipeline.KeyBooks, raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(k.follow(t.Context(), false), k.step(t.Context())); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if k.state.Seq != right.Seq || k.state.Ran > time.Hour || k.all[pipeline.KeySeen(w.Survivor.Identity)].State != stock.Held {
+			t.Errorf("%s: the books are %+v", name, k.state)
+		}
+	}
+}
+
+func TestABalanceThatCannotBeStopsTheKeeperAndNothingElse(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	w := accept(t, d, d.ASINs(keepasim.Good)[0])
+	k := at(t, d, desk.T0.Add(time.Hour))
+	for _, wrong := range []string{"{", `{"est":100,"rate":9000000000000000000,"state":"burst"}`} {
+		budget(t, d, wrong)
+		if err := k.step(t.Context()); err == nil || !strings.Contains(err.Error(), "decode the balance") {
+			t.Errorf("%s: got %v, want the balance named", wrong, err)
+		}
+	}
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	if err := k.step(t.Context()); err != nil || k.all[pipeline.KeySeen(w.Survivor.Identity)].State != stock.Held {
+		t.Errorf("the balance is right again: %v", err)
 	}
 }
 

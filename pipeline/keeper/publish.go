@@ -14,6 +14,7 @@ import (
 	"ratchet/pipeline/memory"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/stock"
+	"ratchet/pipeline/token"
 )
 
 // signs are what tells whether looks are being decided, and the plan's rate; 0 while
@@ -32,7 +33,7 @@ func (k *keeper) signs(ctx context.Context) (stock.Signs, int, error) {
 	if err != nil {
 		return s, 0, err
 	}
-	if raw != nil && json.Unmarshal(raw, &b) != nil {
+	if raw != nil && (json.Unmarshal(raw, &b) != nil || token.SaneFigures(b.Rate) != nil) {
 		return s, 0, fmt.Errorf("decode the balance: %.80q", raw)
 	}
 	s.Mode = b.State

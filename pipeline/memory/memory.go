@@ -86,8 +86,8 @@ func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m 
 	}
 }
 
-// beyond is the year 2200 in Keepa's minutes: no price began there.
-const beyond = 99_404_640
+// Beyond is the year 2200 in Keepa's minutes: no price began there.
+const Beyond = 99_404_640
 
 // Remember writes what was decided. It comes after the verdict was stored: dying
 // in between decides again from stored answers, and the repeat is dropped. A
@@ -100,7 +100,7 @@ func Remember(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.
 	// What cannot be read there is of no use to anybody, nor is a memory of a price that begins after
 	// its decision: the decision in hand takes its place.
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Memory) (pipeline.Memory, bool, error) {
-		if old.CreationDate > m.CreationDate && old.CreationDate < beyond || old == m {
+		if old.CreationDate > m.CreationDate && old.CreationDate < Beyond || old == m {
 			return old, false, nil
 		}
 		return m, true, nil

@@ -17,6 +17,7 @@ import (
 	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/embedded/clickhouse"
 	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/health"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/recorder"
@@ -37,6 +38,8 @@ type Box struct {
 	Env     daemon.Env    // pipeline time and the logger
 	T0      time.Time     // pipeline time at which every daemon was ready
 	NATSURL string        // for clients outside; empty without a listener
+	Monitor string        // host:port of its monitoring; empty without
+	Probes  string        // host:port of /livez and /readyz; empty without
 	CHURL   string        // ClickHouse as clickhouse-go takes it; empty without one
 
 	o        Options
@@ -48,6 +51,7 @@ type Box struct {
 	recorder *crew
 	fatal    chan error
 
+	unprobe      context.CancelFunc // ends the probes; nil without
 	unprovision  context.CancelFunc // ends the provisioning of ClickHouse; nil without one
 	provisioning sync.WaitGroup
 }
@@ -71,10 +75,10 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if err = errors.Join(access.Share(o.Data, o.dir("nats")), access.Share(o.Data, o.dir("clickhouse"))); err != nil {
 		return nil, err
 	}
-	if b.nats, err = natsd.Start(ctx, natsd.Options{Data: o.dir("nats"), Addr: o.NATSAddr, Monitor: o.Monitor, Plaintext: o.Plaintext, Log: o.Log}); err != nil {
+	if b.nats, err = natsd.Start(ctx, natsd.Options{Data: o.dir("nats"), Addr: o.NATSAddr, Monitor: o.Monitor, TLS: o.TLS, Log: o.Log}); err != nil {
 		return nil, err
 	}
-	b.NATSURL = b.nats.URL()
+	b.NATSURL, b.Monitor = b.nats.URL(), b.nats.Monitor()
 	if err = b.openClickHouse(ctx); err != nil {
 		return nil, err
 	}
@@ -82,6 +86,9 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	b.Env = daemon.Env{Log: o.Log, Lookup: b.lookup(), Clock: b.clock(), Version: o.Version}
+	if err = b.openProbes(ctx); err != nil {
+		return nil, err
+	}
 	b.Env.NATSOptions = append(b.Env.NATSOptions, b.nats.InProcess())
 	cfg, err := daemon.Load[bus.Configured](ctx, b.Env.Lookup)
 	if err != nil {
@@ -97,6 +104,27 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	return b, b.startDaemons(ctx)
+}
+
+// openProbes answers the probes of an orchestrator for all daemons of the box. Between its start and its end it is alive.
+func (b *Box) openProbes(ctx context.Context) error {
+	if b.o.Probes == "" {
+		return nil
+	}
+	l, err := daemon.Listen("--metrics-addr", b.o.Probes)
+	if err != nil {
+		return err
+	}
+	parts := []string{"tokend", "watermarker", "peeker", "committer"}
+	if b.CHURL != "" {
+		parts = append(parts, "recorder")
+	}
+	b.Env.Health = health.New(parts...)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	b.unprobe = stop
+	b.Env.Health.Serve(running, l, b.o.Log)
+	b.Probes = l.Addr().String()
+	return nil
 }
 
 func (b *Box) startDaemons(ctx context.Context) error {
@@ -165,7 +193,7 @@ func (b *Box) openClickHouse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.ch, err = clickhouse.Start(ctx, clickhouse.StartOptions{Lib: lib, Data: b.o.dir("clickhouse"), Addr: b.o.CHAddr, Plaintext: b.o.Plaintext, Log: b.o.Log}); err != nil {
+	if b.ch, err = clickhouse.Start(ctx, clickhouse.StartOptions{Lib: lib, Data: b.o.dir("clickhouse"), Addr: b.o.CHAddr, TLS: b.o.TLS, Log: b.o.Log}); err != nil {
 		return err
 	}
 	b.CHURL = b.ch.URL()
@@ -194,7 +222,7 @@ func (b *Box) lookup() envconfig.Lookuper {
 	for k, v := range b.o.Settings {
 		set[k] = v
 	}
-	return envconfig.MultiLookuper(envconfig.MapLookuper(set), envconfig.OsLookuper())
+	return envconfig.MultiLookuper(envconfig.MapLookuper(set), daemon.Environment())
 }
 
 // Failed delivers the error of a daemon that cannot be started again.
@@ -242,5 +270,8 @@ func (b *Box) Stop(ctx context.Context) {
 	}
 	if b.nats != nil {
 		b.nats.Stop()
+	}
+	if b.unprobe != nil {
+		b.unprobe()
 	}
 }

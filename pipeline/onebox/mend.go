@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/embedded/natsd"
@@ -28,34 +30,31 @@ func (b *Box) ensure(ctx context.Context) error {
 	return nil
 }
 
-// recreate ensures the topology; a consumer whose state the server cannot read is set aside and
+// recreate ensures the topology. A consumer whose state could not be read was set aside: it is
 // recreated where everything before is known to be settled, at the worst at the first message.
 func (b *Box) recreate(ctx context.Context) error {
-	for {
-		err := b.Bus.Ensure(ctx)
-		var stream *bus.DamagedStream
-		if errors.As(err, &stream) {
-			dir := b.nats.StreamDir(stream.Stream)
-			return fmt.Errorf("%w; its files are in %s: stop Ratchet, move that directory away (mv %s /somewhere/else) and start again", err, dir, dir)
-		}
-		var damaged *bus.DamagedConsumer
-		if !errors.As(err, &damaged) {
-			return err
-		}
-		aside, err := b.nats.SetAside(damaged.Stream, damaged.Durable)
-		if err != nil {
-			return errors.Join(damaged, err)
-		}
-		if err := b.Bus.Create(ctx, damaged.Stream, damaged.Durable); err != nil {
-			return err
-		}
-		from := b.nats.Floor(damaged.Stream, damaged.Durable) + 1
-		if err := b.Bus.Rewind(ctx, damaged.Stream, damaged.Durable, from); err != nil {
-			return err
-		}
-		b.o.Log.Warn("a consumer's state could not be read, it is recreated and repeats", "consumer", damaged.Durable,
-			"stream", damaged.Stream, "from", from, "aside", aside)
+	err := b.Bus.Ensure(ctx)
+	var stream *bus.DamagedStream
+	if errors.As(err, &stream) {
+		dir := b.nats.StreamDir(stream.Stream)
+		return fmt.Errorf("%w; its files are in %s: stop Ratchet, move that directory away (mv %s /somewhere/else) and start again", err, dir, dir)
 	}
+	if err != nil {
+		return err
+	}
+	for _, a := range b.nats.Aside() {
+		from := b.nats.Floor(a.Stream, a.Durable) + 1
+		err := b.Bus.Rewind(ctx, a.Stream, a.Durable, from)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			from, err = 1, nil // a webhook's: it is created when it is told again
+		}
+		if err != nil {
+			return err
+		}
+		b.o.Log.Warn("a consumer's state could not be read, it is recreated and repeats", "consumer", a.Durable,
+			"stream", a.Stream, "from", from, "aside", a.To)
+	}
+	return nil
 }
 
 // lost says what is gone and what follows. Survivors are made again from the candidates, for no

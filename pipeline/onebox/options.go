@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/access"
+	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/warehouse"
 )
@@ -52,7 +54,8 @@ type Options struct {
 	Monitor     string             // host:port of its monitoring; empty: none
 	ClickHouse  string             // Embedded, None or a URL
 	CHAddr      string             // host:port of the embedded ClickHouse
-	Plaintext   bool               // addresses that other machines reach may be served, with a password and without TLS
+	TLS         access.TLS         // of addresses that other machines reach
+	Probes      string             // host:port of /livez and /readyz; empty: none
 	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
 	Speed       float64            // pipeline seconds per machine second; 1 in the real world
 	Seed        uint64             // of the simulated catalogue
@@ -103,8 +106,16 @@ func (o Options) Validate() error {
 	case o.Rate < 1 || o.Rate > 5000:
 		return daemon.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", o.Rate)
 	}
+	if o.World == Real && o.KeepaURL != "" {
+		if err := gateway.CheckURL(o.KeepaURL, o.Key); err != nil {
+			return &daemon.UsageError{Err: err}
+		}
+	}
+	if err := o.TLS.Validate(); err != nil {
+		return err
+	}
 	for _, a := range [][2]string{
-		{"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr},
+		{"--metrics-addr", o.Probes}, {"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr},
 	} {
 		if a[1] == "" {
 			continue // not asked for

@@ -157,7 +157,11 @@ func (l *peekLoop) payable(ctx context.Context, domain int, units []work.Unit, o
 	}
 	var ours []int
 	for _, i := range of {
-		if facts[i].Tally = tallies[units[i].ID]; facts[i].Tally.Paid < pipeline.MaxPaid {
+		facts[i].Tally = tallies[units[i].ID]
+		switch t := facts[i].Tally; {
+		case t.Waits():
+			facts[i].Err = work.ErrPrice
+		case !t.Spent():
 			ours = append(ours, i)
 		}
 	}
@@ -290,10 +294,10 @@ func (l *peekLoop) decide(u work.Unit, f fact, now time.Time) stage.Decision[wor
 	case f.Line != nil:
 		return l.conclude(u, ruling.Shed(l.judge, u.Work, *f.Line, now))
 	case f.Missing:
-		return work.Dead(l.conclude(u, ruling.NotFound(l.judge, pipeline.LookPeek, u.Work, 0, now)), ruling.ReasonNotFound, "the answers came without it")
-	case f.Tally.Paid >= pipeline.MaxPaid:
+		return work.Dead(l.conclude(u, ruling.NotFound(l.judge, pipeline.LookPeek, u.Work, 0, now)), ruling.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
+	case f.Tally.Spent():
 		return work.Dead(l.conclude(u, ruling.NoAnswer(l.judge, pipeline.LookPeek, u.Work, now)), ruling.ReasonNoAnswer,
-			"paid for as often as work may be, and no answer came whole")
+			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
 	r := ruling.Peek(l.judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
 	l.flood.saw(r.Verdict.Outcome)

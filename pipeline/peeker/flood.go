@@ -36,6 +36,8 @@ const (
 	deciding = 0.85
 	// usualCommit stands in until a commit was paid for.
 	usualCommit = 6.5
+	// mostCommit is more than any commit costs.
+	mostCommit = 1000
 	// doomedBatch is how much is shed in one step.
 	doomedBatch = 100
 )
@@ -98,9 +100,7 @@ func (f *flood) readLines(ctx context.Context) error {
 	if f.pulse.Cell(pipeline.KeyShed, err); err != nil {
 		return nil // the lines that were read before hold; the next one that is drawn replaces all
 	}
-	if raw != nil {
-		f.lines = ls
-	}
+	f.lines = ls // of a key that was deleted, none
 	return nil
 }
 
@@ -119,6 +119,9 @@ func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (she
 		return shed.Means{}, false, err
 	}
 	commit := b.Stages[pipeline.StageCommitter].Price
+	if token.SaneFigures(b.Est, b.Rate) != nil || commit > mostCommit {
+		return shed.Means{}, false, nil
+	}
 	if commit <= 0 {
 		commit = usualCommit
 	}

@@ -16,6 +16,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/warehouse"
 	"ratchet/test/streams"
 )
@@ -48,7 +49,7 @@ func verdictNumber(i int, at time.Time) (pipeline.Verdict, string) {
 	v := pipeline.Verdict{
 		Identity: pipeline.Identity{Domain: 1, ASIN: fmt.Sprintf("%010d", r.IntN(3_000_000)), PriceType: 2, CreationDate: int64(8_000_000 + i)},
 		Look:     pipeline.LookGlance, Outcome: pipeline.Reject, Reason: fmt.Sprintf("reason_%d", i%12), RuleSet: "e06c79a12ba8", Source: pipeline.SourceLive,
-		Queries: []string{"used-books@bbe23728"}, RootCategory: 283155 + int64(i%12), Title: fmt.Sprintf("A History of Glass, Volume %d", r.IntN(1000)),
+		Queries: []string{"used-books@bbe23728"}, RootCategory: 283155 + int64(i%12), Title: foreign.Of(fmt.Sprintf("A History of Glass, Volume %d", r.IntN(1000))),
 		Inputs: map[string]any{"profit_at_amazon_ceiling_cents": r.IntN(9000) - 3000}, ListedAt: at.Add(-time.Minute), DecidedAt: at,
 	}
 	if i%10 >= 6 {

@@ -10,6 +10,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/post"
 )
 
@@ -38,7 +39,7 @@ type past struct {
 	unknown   []string
 	inputs    []byte
 	profit    *int64
-	title     string
+	title     foreign.Text
 }
 
 // was is the header that a replay's verdict carries.
@@ -87,7 +88,9 @@ func (p *past) member(name, value []byte) (err error) {
 		s, err = text(value)
 		p.source = pipeline.Source(s)
 	case "title":
-		p.title, err = text(value)
+		var s string
+		s, err = text(value)
+		p.title = foreign.Of(s)
 	case "decided_at":
 		err = p.decidedAt.UnmarshalJSON(value)
 	case "tokens":

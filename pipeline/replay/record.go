@@ -58,6 +58,30 @@ type place struct {
 	To   time.Time `json:"to,omitzero"`
 }
 
+// farEnd is more sequences than a stream will ever have.
+const farEnd = 1 << 48
+
+// Sane reports what cannot be in a record: resumed from such a place, a run would be complete and have decided nothing.
+func (r Record) Sane() error {
+	switch {
+	case r.Look != pipeline.LookGlance && r.Look != pipeline.LookPeek && r.Look != pipeline.LookCommit:
+		return fmt.Errorf("look %q: want glance, peek or commit", r.Look)
+	case max(r.Until, r.Answers, r.Stored, r.Since) > farEnd, r.Place.Next > r.last()+1:
+		return fmt.Errorf("place %d, until %d, answers %d: want sequences", r.Place.Next, r.Until, r.Answers)
+	case r.Published < 0:
+		return fmt.Errorf("published %d: want no negative number", r.Published)
+	}
+	return nil
+}
+
+// last is the last place that there is: of VERDICTS, or of their rows in ClickHouse.
+func (r Record) last() uint64 {
+	if r.Place.From.IsZero() {
+		return r.Until
+	}
+	return rowID(r.Made, r.Until)
+}
+
 // begun reports whether it is anywhere.
 func (p place) begun() bool { return p.Next > 0 || !p.From.IsZero() }
 
@@ -84,8 +108,11 @@ func openLedger(ctx context.Context, b *bus.Bus, run string) (*ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read run %s: %w", run, err)
 	}
-	if err := json.Unmarshal(e.Value(), &l.Record); err != nil {
-		return nil, fmt.Errorf("decode run %s: %w", run, err)
+	if l.Record, err = bus.Decode[Record](bus.NewCell(kv, run), e.Value()); err == nil && l.Run != run {
+		err = &bus.BadCell{Bucket: pipeline.BucketRuns, Key: run, Err: fmt.Errorf("it is about run %q", l.Run)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; `nats kv del %s %s` forgets the run, whose verdicts stay; or choose another --run", err, pipeline.BucketRuns, run)
 	}
 	l.rev = e.Revision()
 	return l, nil

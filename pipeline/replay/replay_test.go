@@ -135,6 +135,7 @@ func TestAReplayOfALiveRun(t *testing.T) {
 	t.Run("what was interrupted and resumed is what was not", func(t *testing.T) { interrupted(t, box.Bus) })
 	t.Run("two processes with one run do not double it", func(t *testing.T) { twoAtOnce(t, box.Bus) })
 	t.Run("a crash before the record repeats nothing", func(t *testing.T) { crashed(t, box.Bus) })
+	t.Run("a record that cannot be is refused with the next step", func(t *testing.T) { damaged(t, box.Bus) })
 	t.Run("a run that would push live verdicts out is refused", func(t *testing.T) { crowded(t, box.Bus) })
 	t.Run("filters select", func(t *testing.T) { filters(t, box.Bus) })
 	t.Run("a run's name belongs to its options", func(t *testing.T) { names(t, box.Bus) })
@@ -393,6 +394,51 @@ func forgetful(t *testing.T, b *bus.Bus, stream string) {
 	cfg.Duplicates = 100 * time.Millisecond
 	if _, err := b.JS.UpdateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// damaged resumes from what is no record of the run. Nothing else rests on it, so it stops nobody else.
+func damaged(t *testing.T, b *bus.Bus) {
+	o := replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: "damaged", Depth: replay.Inputs, Batch: 8}
+	run(t, b, o)
+	kv, err := b.Store(t.Context(), pipeline.BucketRuns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, err := kv.Get(t.Context(), "damaged")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(field string, value any) string {
+		var all map[string]any
+		if err := json.Unmarshal(right.Value(), &all); err != nil {
+			t.Fatal(err)
+		}
+		all[field], all["done"] = value, false
+		return encode(t, all)
+	}
+	next := func(n int64) map[string]any { return map[string]any{"next": n} }
+	for _, wrong := range []string{
+		"{", "[]", "{}", strings.Repeat("x", 1<<20), with("place", next(-5)), with("place", next(9e18)), with("until", int64(9e18)), with("answers", int64(9e18)),
+		with("stored", int64(9e18)), with("since", -5), with("published", -5), with("look", "list"), with("run", "another"),
+	} {
+		if _, err := kv.Put(t.Context(), "damaged", []byte(wrong)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := replay.Open(t.Context(), b, nil, replay.Options{Run: "damaged", Resume: true}, nil)
+		if err == nil || !strings.Contains(err.Error(), "RUNS/damaged") || !strings.Contains(err.Error(), "nats kv del RUNS damaged") {
+			t.Errorf("%.200s: got %v, want the key and the next step", wrong, err)
+		}
+	}
+	if err := kv.Delete(t.Context(), "damaged"); err != nil {
+		t.Fatal(err)
+	}
+	run(t, b, o) // from the beginning, to the same verdicts
+	if _, err := kv.Put(t.Context(), "damaged", right.Value()); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, b, replay.Options{Run: "damaged", Resume: true}); !r.Done {
+		t.Error("it is right again, and the run is not complete")
 	}
 }
 

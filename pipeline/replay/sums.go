@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 )
 
@@ -43,10 +44,10 @@ type Change struct {
 
 // Example is one decision.
 type Example struct {
-	Domain int    `json:"domain"`
-	ASIN   string `json:"asin"`
-	Title  string `json:"title,omitempty"`
-	Profit *int64 `json:"profit_cents,omitempty"`
+	Domain int          `json:"domain"`
+	ASIN   string       `json:"asin"`
+	Title  foreign.Text `json:"title,omitzero"`
+	Profit *int64       `json:"profit_cents,omitempty"`
 }
 
 // passes reports whether an outcome lets through.

@@ -1,6 +1,7 @@
 package shed
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -18,6 +19,28 @@ type Line struct {
 	Price        float64   `json:"tokens_for_a_decision"`   // at which price
 	Income       float64   `json:"tokens_an_hour"`          // and income
 	Hand         int       `json:"tokens_in_hand,omitzero"` // and balance
+}
+
+// What no line can have: a place behind every stream's end would shed what has not come yet, and a
+// worth that no deal has would shed everything.
+const (
+	farEnd    = 1 << 48
+	mostCents = 1e10
+)
+
+// Sane reports what cannot be in lines that this package drew.
+func (ls Lines) Sane() error {
+	for _, l := range ls.Lines {
+		switch {
+		case l.UpTo > farEnd:
+			return fmt.Errorf("up_to %d: want a sequence", l.UpTo)
+		case max(l.BelowCents, -l.BelowCents, l.UnknownCents, -l.UnknownCents) > mostCents:
+			return fmt.Errorf("below_cents %d, unknown_cents %d: want what a deal can be worth", l.BelowCents, l.UnknownCents)
+		case l.Waiting < 0 || l.Decidable < 0 || l.PatienceS < 0:
+			return fmt.Errorf("waiting %d, decidable %d, patience_s %d: want no negative number", l.Waiting, l.Decidable, l.PatienceS)
+		}
+	}
+	return nil
 }
 
 // Covers reports whether the line sheds work at this place of this worth; nil is

@@ -136,3 +136,25 @@ func TestThePriceOfADecisionFollowsWhatIsSeen(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesThatNobodyDrewAreNotApplied(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		line Line
+		sane bool
+	}{
+		{"a line", Line{UpTo: 500, BelowCents: 700, UnknownCents: 300, Waiting: 9, Decidable: 4, PatienceS: 60}, true},
+		{"worth less than nothing", Line{UpTo: 500, BelowCents: -700, UnknownCents: -900}, true},
+		{"it would shed what has not come yet", Line{UpTo: 1 << 62}, false},
+		{"it would shed everything", Line{UpTo: 500, BelowCents: 1 << 62}, false},
+		{"it would shed everything of unknown worth", Line{UpTo: 500, UnknownCents: -1 << 62}, false},
+		{"nothing waits less than nothing", Line{Waiting: -1}, false},
+		{"nor can less be decided", Line{Decidable: -1}, false},
+		{"nor sooner", Line{PatienceS: -1}, false},
+	} {
+		if err := (Lines{Lines: []Line{{UpTo: 1}, c.line}}).Sane(); (err == nil) != c.sane {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/token"
 	"ratchet/pipeline/trial"
 )
@@ -31,8 +32,8 @@ func week(_ context.Context, o Options) (Figures, error) {
 		f := Figures{
 			Hours: e.Now.Sub(start).Hours(), Decided: e.Calls, TokensSpent: e.Spent(),
 			TokensExpiredWhileWaiting: e.Wasted, LongestStallMin: e.Longest.Minutes(), MinBalance: e.Lowest,
-			HTTP429: e.Refused, HTTP429Avoidable: e.Refused, Foreign: e.Foreign, DriftSeries: e.Drift,
-			VisibleIn: "the pure engine", LedgerDrift: e.Spent() + e.Foreign + e.Expired - e.Explained() - e.Vanished,
+			HTTP429: e.Refused, HTTP429Avoidable: e.Refused, Foreign: e.Foreign, DriftSeries: e.In(pipeline.EventDrift),
+			VisibleIn: "the pure engine", LedgerDrift: e.Spent() + e.Foreign + e.Expired - e.Explained() - e.Vanished(),
 			TokensUsedShare: float64(e.Spent()) / float64(max(1, e.Spent()+e.Wasted)),
 		}
 		bars := Bars{StallMin: 10}

@@ -9,6 +9,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/foreign"
 )
 
 // Here it is decided which messages of DEALS and VERDICTS say something, and what. The recorder makes its rows of it
@@ -19,7 +20,7 @@ type Verdict struct {
 	pipeline.Origin  // its time is when it was decided
 	pipeline.Verdict // without its inputs
 
-	// Inputs are the verdict's as they came: decoded and encoded again, a number might change its look.
+	// Inputs are the verdict's as they came, apart from cleaned text: decoded and encoded again, a number might change its look.
 	Inputs json.RawMessage
 }
 
@@ -49,7 +50,7 @@ func ReadVerdict(m pipeline.Stored) (Verdict, error) {
 	if v.Look == "" || v.Outcome == "" || v.ASIN == "" || v.DecidedAt.IsZero() {
 		return v, unreadable(pipeline.SchemaVerdict, errNoVerdict)
 	}
-	v.Inputs, v.At = wire.Inputs, v.DecidedAt
+	v.Inputs, v.Deal, v.At = foreign.JSON(wire.Inputs), foreign.JSON(v.Deal), v.DecidedAt
 	numbers := v.Numbers()
 	return v, v.Fits(numbers[:]...)
 }
@@ -80,6 +81,7 @@ func ReadVersion(m pipeline.Stored) (Version, error) {
 		return v, unreadable(pipeline.SchemaDeal, errNoDeal)
 	}
 	v.Place = Place{typed.Domain, typed.ASIN, typed.PriceType}
+	v.clean()
 	maps.DeleteFunc(v.Members, func(_ string, raw json.RawMessage) bool { return string(raw) == noTime })
 	if typed.DecidedAt.IsZero() {
 		delete(v.Members, "decided_at") // in whatever way it is written
@@ -88,6 +90,27 @@ func ReadVersion(m pipeline.Stored) (Version, error) {
 	}
 	numbers := v.Numbers()
 	return v, v.Fits(numbers[:]...)
+}
+
+// clean takes from the members what a terminal, a table or a chat would obey, whoever published them, and makes their
+// links anew.
+func (v *Version) clean() {
+	for name, raw := range v.Members {
+		v.Members[name] = foreign.JSON(raw)
+	}
+	to := deal.LinksOf(v.Domain, v.ASIN)
+	if string(v.Members["simulated"]) == "true" {
+		to = deal.Links{}
+	}
+	for name, link := range map[string]string{"url": to.Amazon, "keepa_url": to.Keepa} {
+		if _, said := v.Members[name]; !said {
+			continue
+		}
+		delete(v.Members, name)
+		if raw, err := json.Marshal(link); err == nil && link != "" {
+			v.Members[name] = raw
+		}
+	}
 }
 
 // noTime is how Go writes a time that nobody set: such a member is absent.

@@ -38,6 +38,18 @@ type Books struct {
 	Summary Summary `json:"summary"`
 }
 
+const (
+	longestRun = 100 * 365 * 24 * time.Hour // more than any pipeline has run
+	mostRate   = 1_000_000                  // tokens a minute, more than any plan yields
+)
+
+// Possible reports whether this package can have made the books. Of those that it cannot, nothing
+// is used: a clock that lies ahead would never tick again, and one that ran for ever expires
+// whatever is stale. last is the end of VERDICTS, made when that stream was.
+func (b Books) Possible(last uint64, made uint32, now time.Time) bool {
+	return b.Rate >= 0 && b.Rate <= mostRate && b.Ran >= 0 && b.Ran <= longestRun && !b.At.After(now.Add(farAhead)) && (b.Made != made || b.Seq <= last)
+}
+
 // Signs are what tells whether looks are being decided.
 type Signs struct {
 	Mode     string    // the budget's: burst, recharge, paused, nospend, unknown

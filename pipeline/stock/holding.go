@@ -2,6 +2,7 @@ package stock
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"ratchet/pipeline"
@@ -49,6 +50,32 @@ type Holding struct {
 
 	Row json.RawMessage `json:"row"` // Keepa's list row, as it came
 }
+
+// farAhead is more than any two clocks differ.
+const farAhead = 48 * time.Hour
+
+// Possible reports what cannot be in a holding that this package made: a time that lies ahead would
+// keep a deal fresh that nobody looks at. keepaNow is in Keepa minutes.
+func (h Holding) Possible(keepaNow int64, now time.Time) error {
+	ahead := now.Add(farAhead)
+	switch {
+	case h.CreationDate < 0 || h.CreationDate > keepaNow+int64(farAhead/time.Minute):
+		return fmt.Errorf("creation_date %d: want 0 to now, %d", h.CreationDate, keepaNow)
+	case h.Failed < 0 || h.Attempt < 0 || h.Ran < 0 || h.Ran > longestRun:
+		return fmt.Errorf("failed %d, attempt %d, ran %d: want no negative number, nor more than %s", h.Failed, h.Attempt, h.Ran, longestRun)
+	}
+	for _, t := range []time.Time{h.Since, h.Found, h.Confirmed, h.Checked, h.Due, h.Offered, h.Repaired} {
+		if t.After(ahead) {
+			return fmt.Errorf("%s lies ahead", t.Format(time.RFC3339))
+		}
+	}
+	if !h.State.known() {
+		return fmt.Errorf("state %q: want held, stale, expired or gone", h.State)
+	}
+	return nil
+}
+
+func (s State) known() bool { return s == Held || s == Stale || s == Expired || s == Gone }
 
 // Heard is a verdict about an ASIN, as far as its holding is concerned.
 type Heard struct {

@@ -3,9 +3,7 @@ package tally
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/keepa"
@@ -83,17 +81,3 @@ func (t *Tally) writeTokens(p *printer) {
 
 // Money is an amount in the currency of a marketplace, by Keepa's number of it; absent is a dash.
 func Money(domain int, units *int64) string { return keepa.Domain(domain).Money(units) }
-
-// Short is s cut to n runes, on one line: what Amazon calls a product tells a terminal nothing.
-func Short(s string, n int) string {
-	r := []rune(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s))
-	if len(r) <= n {
-		return string(r)
-	}
-	return string(r[:n-1]) + "…"
-}

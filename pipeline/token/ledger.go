@@ -46,6 +46,16 @@ func SaneEpoch(epoch uint64) error {
 	return nil
 }
 
+// SaneFigures reports whether all of these can be tokens, of a balance, a rate or a price.
+func SaneFigures(all ...int) error {
+	for _, n := range all {
+		if n < -insane || n > insane {
+			return fmt.Errorf("%d is not a number of tokens", n)
+		}
+	}
+	return nil
+}
+
 // Account is what the ledger says of all stages: what a grant that cannot be read is made from.
 type Account struct {
 	grants  map[pipeline.Stage]Grant

@@ -22,31 +22,66 @@ func TestWhatBecameOfACallIsReadOffTheLedger(t *testing.T) {
 	drift := func(minute, tokens int) pipeline.Entry {
 		return pipeline.Entry{Event: pipeline.EventDrift, At: at(minute), Tokens: tokens}
 	}
+	found := func(minute, since, tokens int) pipeline.Entry {
+		e := drift(minute, tokens)
+		e.Note = NoteDrift(at(since))
+		return e
+	}
+	unknown := func(claim string, minute int) pipeline.Entry { return closed(claim, minute, 0, NoteUnknown+": cut") }
 	for name, tc := range map[string]struct {
 		calls  []Call
 		ledger []pipeline.Entry
+		closed int // minute up to which the books are closed; 0 for all
 		want   Tally
 	}{
-		"nothing was called":                   {nil, []pipeline.Entry{drift(1, 5)}, Tally{}},
-		"it was answered and cost tokens":      {calls(1), []pipeline.Entry{closed("a", 1, 6, "")}, Tally{Calls: 1, Paid: 1, Answered: 1}},
-		"it was answered for nothing":          {calls(1), []pipeline.Entry{closed("a", 1, 0, "")}, Tally{Calls: 1, Answered: 1}},
-		"it failed for nothing":                {calls(1), []pipeline.Entry{closed("a", 1, 0, "failed: server")}, Tally{Calls: 1}},
-		"it failed and cost tokens":            {calls(1), []pipeline.Entry{closed("a", 1, 6, "failed: server")}, Tally{Calls: 1, Paid: 1}},
-		"its price is unknown, nothing drifts": {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut")}, Tally{Calls: 1}},
-		"its price is unknown, a drift after":  {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut"), drift(2, 6)}, Tally{Calls: 1, Paid: 1}},
-		"tokens came back":                     {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut"), drift(2, -6)}, Tally{Calls: 1}},
-		"its worker died, nothing drifts":      {calls(1), nil, Tally{Calls: 1}},
-		"its worker died, a drift after":       {calls(1), []pipeline.Entry{drift(2, 6)}, Tally{Calls: 1, Paid: 1}},
-		"a drift is of the call before it":     {calls(2), []pipeline.Entry{drift(2, 6)}, Tally{Calls: 2, Paid: 1}},
-		"a drift before the first is nobody's": {[]Call{{"a", at(5)}}, []pipeline.Entry{drift(2, 6)}, Tally{Calls: 1}},
+		"nothing was called":                           {nil, []pipeline.Entry{drift(1, 5)}, 0, Tally{}},
+		"it was answered and cost tokens":              {calls(1), []pipeline.Entry{closed("a", 1, 6, "")}, 0, Tally{Calls: 1, Paid: 1, Answered: 1}},
+		"it was answered for nothing":                  {calls(1), []pipeline.Entry{closed("a", 1, 0, "")}, 0, Tally{Calls: 1, Answered: 1}},
+		"it failed for nothing":                        {calls(1), []pipeline.Entry{closed("a", 1, 0, "failed: server")}, 0, Tally{Calls: 1}},
+		"it failed and cost tokens":                    {calls(1), []pipeline.Entry{closed("a", 1, 6, "failed: server")}, 0, Tally{Calls: 1, Paid: 1}},
+		"its price is unknown, nothing drifts":         {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut")}, 0, Tally{Calls: 1}},
+		"its price is unknown, a drift after":          {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut"), drift(2, 6)}, 0, Tally{Calls: 1, Paid: 1}},
+		"tokens came back":                             {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut"), drift(2, -6)}, 0, Tally{Calls: 1}},
+		"its worker died, nothing drifts":              {calls(1), nil, 0, Tally{Calls: 1}},
+		"its worker died, a drift after":               {calls(1), []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 1, Paid: 1}},
+		"a drift is of the call before it":             {calls(2), []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 2, Paid: 1}},
+		"a drift before the first is nobody's":         {[]Call{{"a", at(5)}}, []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 1}},
+		"a drift may be of any since the last closing": {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11), unknown("c", 21), found(22, 5, 6)}, 0, Tally{Calls: 3, Paid: 2}},
+		"a drift is of no call before that closing":    {calls(2), []pipeline.Entry{unknown("a", 1), unknown("b", 11), found(12, 9, 6)}, 0, Tally{Calls: 2, Paid: 1}},
+		"nobody has looked yet":                        {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11)}, 10, Tally{Calls: 3, Doubtful: 1}},
+		"what is known is in no doubt":                 {calls(2), []pipeline.Entry{closed("a", 1, 6, ""), closed("b", 11, 0, "failed: server")}, -1, Tally{Calls: 2, Paid: 1, Answered: 1}},
 		"one of each": {
 			calls(4),
 			[]pipeline.Entry{closed("a", 1, 6, ""), closed("b", 11, 0, "failed: refused"), closed("c", 21, 0, NoteUnknown), drift(22, 6)},
+			0,
 			Tally{Calls: 4, Paid: 2, Answered: 1},
 		},
 	} {
-		if got := TallyOf(tc.calls, tc.ledger); got != tc.want {
+		up := at(60)
+		if tc.closed != 0 {
+			up = at(tc.closed)
+		}
+		if got := TallyOf(tc.calls, tc.ledger, up); got != tc.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, tc.want)
+		}
+	}
+}
+
+func TestWorkWaitsWhileItsCallsMayHaveBeenPaidForAsOftenAsWorkMayBe(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		t            Tally
+		waits, spent bool
+	}{
+		{Tally{}, false, false},
+		{Tally{Paid: 2}, false, false},
+		{Tally{Doubtful: 2}, false, false},
+		{Tally{Doubtful: 3}, true, false},
+		{Tally{Paid: 2, Doubtful: 1}, true, false},
+		{Tally{Paid: 3, Doubtful: 5}, false, true},
+	} {
+		if c.t.Waits() != c.waits || c.t.Spent() != c.spent {
+			t.Errorf("%+v: waits %t, spent %t", c.t, c.t.Waits(), c.t.Spent())
 		}
 	}
 }

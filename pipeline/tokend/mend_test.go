@@ -12,7 +12,7 @@ func TestTheLastModeAndPolicyThatCouldBeReadHoldAlsoOverARestart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
 	d := w.tokend()
-	w.put(pipeline.KeyMode, "paused")
+	w.put(pipeline.KeyMode, "nospend") // not paused, which is what a word that cannot be read is taken for
 	w.put(pipeline.KeyPolicy, `{"floor":30}`)
 	w.turn(d)
 	w.put(pipeline.KeyMode, "pasued")
@@ -21,8 +21,8 @@ func TestTheLastModeAndPolicyThatCouldBeReadHoldAlsoOverARestart(t *testing.T) {
 		t.Helper()
 		w.turn(d)
 		s := w.state()
-		if s.State != "paused" || d.pos.Floor != 30 {
-			t.Errorf("%s: state %s and floor %d, want paused and 30", when, s.State, d.pos.Floor)
+		if s.State != "nospend" || d.issuer.Floor != 30 {
+			t.Errorf("%s: state %s and floor %d, want nospend and 30", when, s.State, d.issuer.Floor)
 		}
 		if !strings.Contains(s.Refused, `"pasued"`) || !strings.Contains(s.Refused, `"flor"`) || !strings.Contains(s.Note, s.Refused) {
 			t.Errorf("%s: refused %q, note %q; want both keys in both", when, s.Refused, s.Note)
@@ -35,8 +35,8 @@ func TestTheLastModeAndPolicyThatCouldBeReadHoldAlsoOverARestart(t *testing.T) {
 	w.put(pipeline.KeyMode, "run")
 	w.put(pipeline.KeyPolicy, `{"floor":40}`)
 	w.turn(next)
-	if s := w.state(); s.State != "burst" || s.Refused != "" || next.pos.Floor != 40 {
-		t.Errorf("after both were written right: state %s, refused %q, floor %d", s.State, s.Refused, next.pos.Floor)
+	if s := w.state(); s.State != "burst" || s.Refused != "" || next.issuer.Floor != 40 {
+		t.Errorf("after both were written right: state %s, refused %q, floor %d", s.State, s.Refused, next.issuer.Floor)
 	}
 	if n := strings.Count(w.log.String(), "what the operator wrote is refused"); n > 2 {
 		t.Errorf("warned %d times", n)

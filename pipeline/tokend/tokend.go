@@ -2,15 +2,17 @@
 // among the stages, publishes grants and reaps dead claims.
 //
 //	/token, closes ──▶ bucket ─┐
-//	consumers, polls ─▶ demand ┼─▶ Plan (pure) ─▶ grant.STAGE (compare-and-swap)
-//	grants ────────────────────┘                  balance, LEDGER
+//	consumers, polls ─▶ demand ┼─▶ token.Issuer (pure) ─▶ grant.STAGE (compare-and-swap)
+//	grants ────────────────────┘                          balance, LEDGER
 //
+// Every decision is the Issuer's; this package reads, and carries its effects out.
 // Two instances are safe: a lease elects one, and an epoch in every grant fences
 // off the other. Nothing here waits without a bound.
 package tokend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -55,8 +57,8 @@ func Run(ctx context.Context, env daemon.Env) error {
 	return t.run(ctx)
 }
 
-// tokend is the loop's state. Only the loop's goroutine touches it, but for beat
-// and hint.
+// tokend interprets a token.Issuer. Only the loop's goroutine touches it, but for
+// beat and hint.
 type tokend struct {
 	cfg   Config
 	env   daemon.Env
@@ -66,33 +68,14 @@ type tokend struct {
 	marks jetstream.KeyValue
 	lease *bus.Lease
 	hint  chan struct{}
+	now   func() token.Moment
 
-	epoch  uint64 // 0 while somebody else leads
-	grants map[pipeline.Stage]token.Grant
-	pos    token.Position
-	seen   map[string]time.Time // open claims, by id: when this process first saw them, machine time
-	demand demand
-	probe  probe
-	rules  token.Rules
-	phase  token.Phase
-	books  Books
-	state  State     // as last written
-	wrote  time.Time // machine time of that
-	forced bool      // write the next state although it looks the same
-	untold bool      // the ledger may not have the line about the state
-	note   string
-	short  bool // somebody waits for the balance to grow
-	// stopped is the note on kinds that broke their ceiling; alarmed are the prices
-	// that were told of.
-	stopped string
-	alarmed map[pipeline.Kind]int
+	leads   bool
+	issuer  token.Issuer
+	waiting waiting
 	ready   bool
-	moaned  string // the last failure that was logged
-	// wish is the operator's last that could be read; denied says why a newer one does not hold.
-	wish   token.Wish
-	denied string
-	reopen bool        // a grant was rebuilt, so the books begin again
-	watch  stall.Watch // of turns that succeed
+	failing string      // the last failure that was logged
+	watch   stall.Watch // of turns that succeed
 
 	mu   sync.Mutex
 	beat pipeline.Heartbeat
@@ -109,17 +92,18 @@ func open(ctx context.Context, env daemon.Env, b *bus.Bus, g *gateway.Gateway, c
 	}
 	t := &tokend{
 		cfg: cfg, env: env, bus: b, keepa: g, kv: kv, marks: marks, hint: make(chan struct{}, 1),
-		lease: bus.NewLease(b, pipeline.KeyLeader), alarmed: map[pipeline.Kind]int{},
+		lease: bus.NewLease(b, pipeline.KeyLeader),
+		now:   func() token.Moment { return token.Moment{Now: env.Now(), Machine: daemon.MachineNow()} },
 	}
 	return t, t.listen()
 }
 
-// readable is when a write that was heard is looked at again: a subscriber hears it
+// readable is when a write is looked at again of which a subscriber was told: it is told
 // before the stream has stored it.
 const readable = 5 * time.Millisecond
 
-// listen turns every write that may matter into a hint. It hears the publishes
-// themselves: a watcher of a bucket would be deaf for seconds after a restart of
+// listen turns every write that may matter into a hint. It subscribes to the publishes
+// themselves: a watcher of a bucket would miss seconds after a restart of
 // the server. A hint that is lost costs a quarter of a second.
 func (t *tokend) listen() error {
 	hint := func() {
@@ -133,7 +117,7 @@ func (t *tokend) listen() error {
 		time.AfterFunc(readable, hint)
 	}
 	dirty := func(m *nats.Msg) {
-		t.demand.dirty.Store(true)
+		t.waiting.dirty.Store(true)
 		poke(m)
 	}
 	tokens := "$KV." + pipeline.BucketTokens + "."
@@ -154,12 +138,12 @@ func (t *tokend) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		pause, err := t.turn(ctx)
 		if err != nil && ctx.Err() == nil {
-			t.moan(err)
+			t.failed(err)
 			pause = 250 * time.Millisecond
 		}
 		timer := time.NewTimer(pause)
 		hint := t.hint
-		if t.epoch == 0 || err != nil {
+		if !t.leads || err != nil {
 			hint = nil // a standby has nothing to hurry for
 		}
 		select {
@@ -172,15 +156,15 @@ func (t *tokend) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// moan logs a failure once, not at every turn that repeats it.
-func (t *tokend) moan(err error) {
-	t.tell(func(h *pipeline.Heartbeat) {
+// failed logs a failure once, not at every turn that repeats it.
+func (t *tokend) failed(err error) {
+	t.report(func(h *pipeline.Heartbeat) {
 		h.LastError = err.Error()
 		h.Counters = counted(h.Counters, "failed_turns")
 	})
 	t.standstill(err)
-	if err.Error() != t.moaned {
-		t.moaned = err.Error()
+	if err.Error() != t.failing {
+		t.failing = err.Error()
 		t.env.Log.Warn("turn failed, will retry", tint.Err(err))
 	}
 }
@@ -194,14 +178,14 @@ func (t *tokend) standstill(err error) {
 	if d == 0 && !badCell(err) {
 		return
 	}
-	t.tell(func(h *pipeline.Heartbeat) { h.State, h.Stuck = "stuck", "no turn succeeds: "+err.Error() })
+	t.report(func(h *pipeline.Heartbeat) { h.State, h.Stuck = "stuck", "no turn succeeds: "+err.Error() })
 }
 
-// turned says that a turn succeeded.
-func (t *tokend) turned() {
+// succeeded says that a turn succeeded.
+func (t *tokend) succeeded() {
 	t.watch = t.watch.Step()
-	t.moaned = ""
-	t.tell(func(h *pipeline.Heartbeat) { h.Stuck = "" })
+	t.failing = ""
+	t.report(func(h *pipeline.Heartbeat) { h.Stuck = "" })
 }
 
 // turn is one step: it returns how long nothing is due, on the machine's clock.
@@ -211,83 +195,78 @@ func (t *tokend) turn(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if !leads {
-		t.epoch = 0
-		t.tell(func(h *pipeline.Heartbeat) { h.State = "standby" })
+		t.leads = false
+		t.report(func(h *pipeline.Heartbeat) { h.State = "standby" })
 		t.announce()
 		return time.Second, nil
 	}
-	if fresh || t.epoch == 0 {
+	if fresh || !t.leads {
 		if err := t.takeOver(ctx); err != nil {
 			return 0, t.fenced(err)
 		}
 	}
-	pause, err := t.lead(ctx)
-	return pause, t.fenced(err)
+	if err := t.lead(ctx); err != nil {
+		return 0, t.fenced(err)
+	}
+	t.succeeded()
+	if t.issuer.Bucket.Known {
+		t.announce()
+	}
+	return t.pause(), nil
 }
 
-// lead is the turn of the one who leads: learn, decide, write.
-func (t *tokend) lead(ctx context.Context) (time.Duration, error) {
-	if err := t.readGrants(ctx); err != nil {
-		return 0, err
+// fenced steps down when another tokend owns the grants: contend again, never
+// wait in place.
+func (t *tokend) fenced(err error) error {
+	if errors.Is(err, token.ErrEpoch) {
+		t.leads = false
+		t.lease.Drop()
 	}
-	now := t.env.Now()
-	if err := t.closeBooks(ctx); err != nil {
-		return 0, err
+	return err
+}
+
+// lead is the turn of the one that leads: read, decide, write.
+func (t *tokend) lead(ctx context.Context) error {
+	grants, rebuilt, err := t.readGrants(ctx)
+	if err != nil {
+		return err
 	}
-	t.ask(ctx, now)
-	if err := t.reap(ctx, now); err != nil {
-		return 0, err
+	if err := t.step(ctx, token.GrantsRead{Grants: grants, Rebuilt: rebuilt}); err != nil {
+		return err
+	}
+	if err := t.step(ctx, token.Check{}); err != nil {
+		return err
 	}
 	wish, err := t.readWish(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := t.ceilings(ctx); err != nil {
-		return 0, err
+	if err := t.step(ctx, wish); err != nil {
+		return err
 	}
-	if err := t.alarm(ctx); err != nil {
-		return 0, err
-	}
-	if err := t.readDemand(ctx, now); err != nil {
-		return 0, err
-	}
-	now = t.env.Now()
-	wait, need, err := t.issue(ctx, wish, now)
+	demand, err := t.readDemand(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	t.short = wait != ""
-	if err := t.publish(ctx, wish, wait, need, now); err != nil {
-		return 0, err
+	if err := t.step(ctx, demand); err != nil {
+		return err
 	}
-	t.turned()
-	if t.pos.Bucket.Known {
-		t.announce()
+	if err := t.step(ctx, token.Spend{}); err != nil {
+		return err
 	}
-	return t.pause(wait, need, now), nil
+	return t.publish(ctx)
 }
 
-// pause is how long nothing is due on the machine's clock: until the projection
-// affords what is waited for, and never longer than a poll.
-func (t *tokend) pause(wait pipeline.Stage, need int, now time.Time) time.Duration {
+// pause is how long nothing is due on the machine's clock, and never longer than
+// a poll.
+func (t *tokend) pause() time.Duration {
 	const shortest, longest = 2 * time.Millisecond, 250 * time.Millisecond
-	next := longest
-	if wait != "" {
-		missing := need - t.pos.Head(now)
-		if at, ok := t.pos.Bucket.Affordable(t.pos.Bucket.Balance(now)+missing, now); ok {
-			next = min(next, t.env.Clock.Machine(at.Sub(now)))
-		}
-		if at := t.pos.Bucket.Announced().Add(refillGuard); at.After(now) {
-			next = min(next, t.env.Clock.Machine(at.Sub(now)))
-		}
+	now := t.env.Now()
+	at := t.issuer.Wake(now)
+	if at.IsZero() {
+		return longest
 	}
-	if d := t.phase.Deadline; !d.IsZero() {
-		next = min(next, t.env.Clock.Machine(d.Sub(now)))
-	}
-	if d := t.demand.nextPoll; !d.IsZero() && d.After(now) {
-		next = min(next, t.env.Clock.Machine(d.Sub(now)))
-	}
-	return max(shortest, next)
+	return max(shortest, min(longest, t.env.Clock.Machine(at.Sub(now))))
 }
 
 func (t *tokend) announce() {
@@ -297,8 +276,8 @@ func (t *tokend) announce() {
 	}
 }
 
-// tell changes what the heartbeat says.
-func (t *tokend) tell(f func(*pipeline.Heartbeat)) {
+// report changes what the heartbeat says.
+func (t *tokend) report(f func(*pipeline.Heartbeat)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f(&t.beat)

@@ -89,6 +89,15 @@ func (w *world) tokend() *tokend {
 	return t
 }
 
+// pass lets so much time go by for an instance, in one step.
+func (t *tokend) pass(pipelineTime, machine time.Duration) {
+	before := t.now
+	t.now = func() token.Moment {
+		m := before()
+		return token.Moment{Now: m.Now.Add(pipelineTime), Machine: m.Machine.Add(machine)}
+	}
+}
+
 func (w *world) gateway() *gateway.Gateway {
 	w.t.Helper()
 	cfg, err := daemon.Load[Config](w.t.Context(), w.env.Lookup)
@@ -140,13 +149,13 @@ func (w *world) grant(s pipeline.Stage) token.Grant {
 	return g
 }
 
-func (w *world) state() State {
+func (w *world) state() token.Balance {
 	w.t.Helper()
 	kv, err := w.bus.Store(w.t.Context(), pipeline.BucketTokens)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var s State
+	var s token.Balance
 	read(w.t, kv, pipeline.KeyBalance, &s)
 	return s
 }
@@ -256,8 +265,8 @@ func TestWhatWaitsIsIssuedForAndTheLedgerAgreesWithKeepa(t *testing.T) {
 		}
 		w.turn(d)
 	}
-	w.sim.Spend(7) // somebody else, on the same key
-	d.probe.wanted, d.probe.last = true, time.Time{}
+	w.sim.Spend(7)                   // somebody else, on the same key
+	d.pass(2*time.Hour, time.Minute) // an old reading is asked for again
 	w.turn(d)
 	w.turn(d)
 	_, tokens := w.ledger()
@@ -282,7 +291,7 @@ func TestATimeoutThatCostTokensShowsAsDriftToTheToken(t *testing.T) {
 		if err := w.buy(p, g, w.asn[i], true); err != nil {
 			t.Fatal(err)
 		}
-		d.probe.last = time.Time{} // the test does not wait between questions
+		d.pass(0, time.Minute) // the test does not wait between questions
 		w.turn(d)
 		w.turn(d)
 	}
@@ -306,9 +315,7 @@ func TestADeadClaimIsGivenUpAndAThawedWorkerSettlesItOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.turn(d)
-	for id := range d.seen {
-		d.seen[id] = time.Now().Add(-time.Hour)
-	}
+	d.pass(0, time.Hour)
 	w.turn(d)
 	if g := w.grant(pipeline.StageCommitter); len(g.Open) != 0 || g.Lost != token.PriceCommit {
 		t.Fatalf("after the reap: %+v", g)
@@ -339,19 +346,20 @@ func TestTheSecondTokendStandsByAndAnOldOneIsFencedOff(t *testing.T) {
 	first, second := w.tokend(), w.tokend()
 	w.turn(first)
 	w.turn(second)
-	if second.epoch != 0 || first.epoch == 0 {
-		t.Fatalf("epochs %d and %d: want the first to lead", first.epoch, second.epoch)
+	if second.leads || !first.leads {
+		t.Fatalf("leads: %t and %t: want the first to lead", first.leads, second.leads)
 	}
 	// The first freezes and its lease goes to the second.
 	first.lease.Release()
 	w.turn(second)
-	if second.epoch <= first.epoch {
-		t.Fatalf("epoch %d after %d", second.epoch, first.epoch)
+	if second.issuer.Epoch <= first.issuer.Epoch {
+		t.Fatalf("epoch %d after %d", second.issuer.Epoch, first.issuer.Epoch)
 	}
 	// It thaws in the middle of a turn, with a plan made before.
 	w.survivors(pipeline.LookGlance, "live", 3)
-	err := first.grant(t.Context(), pipeline.StagePeeker, 50, w.env.Now())
-	if err == nil || first.fenced(err) == nil || first.epoch != 0 {
+	plan := token.Issue{Epoch: first.issuer.Epoch, From: first.issuer.Grants[pipeline.StagePeeker].Issued, Tokens: 50}
+	err := first.carryOut(t.Context(), []token.Effect{token.Swap{Stage: pipeline.StagePeeker, Change: plan}})
+	if err == nil || first.fenced(err) == nil || first.leads {
 		t.Errorf("the old tokend issued: %v", err)
 	}
 	if g := w.grant(pipeline.StagePeeker); g.Credit() != 0 {
@@ -436,7 +444,7 @@ func TestAChangeOfModeIsToldOnceWhoeverDiesBetweenItsTwoWrites(t *testing.T) {
 	// It writes the next change into its state, dies, and the line is not out.
 	died := w.state()
 	died.State, died.Since = "burst", died.Since.Add(time.Minute)
-	died.Told = &Line{ID: "mode:died", Entry: pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", At: died.Since, Note: "paused to burst"}}
+	died.Told = &token.Line{ID: "mode:died", Entry: pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", At: died.Since, Note: "paused to burst"}}
 	raw, err := json.Marshal(died)
 	if err != nil {
 		t.Fatal(err)
@@ -451,8 +459,9 @@ func TestAChangeOfModeIsToldOnceWhoeverDiesBetweenItsTwoWrites(t *testing.T) {
 	if n := slices.Index(got, "paused to burst"); n != told {
 		t.Errorf("changes told: %q, want paused to burst in place %d", got, told)
 	}
-	next.untold = true // as after a publish that was reported lost
-	w.turn(next)
+	next.lease.Release() // a successor repeats the last line
+	last := w.tokend()
+	w.turn(last)
 	if again := changes(); len(again) != len(got) {
 		t.Errorf("changes told: %q after a repeat, want %q", again, got)
 	}

@@ -1,27 +1,29 @@
 package trial
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/token"
 )
 
-// Engine is one tokend, the grants as NATS keeps them, and the workers' claims.
+// Engine drives the token.Issuer that tokend interprets, over the grants, the
+// balance and the ledger as NATS keeps them, and the workers' claims.
 type Engine struct {
 	Keepa
-	Rules   token.Rules
-	Shares  token.Shares
-	Phase   token.Phase
-	Bucket  token.Bucket
+	Issuer  token.Issuer
+	Rules   token.Rules // the operator's policy
 	Grants  map[pipeline.Stage]token.Grant
 	Waiting map[pipeline.Stage]int // steps of work that nobody has taken
 	Open    map[string]Call
 	Silent  bool // /token does not answer
+	// Fault says what becomes of an effect; nil for none.
+	Fault func(token.Effect) Fault
 
-	Drift     int // what the books blame on others, or on answers that never came
-	Vanished  int // what they say expired
 	Calls     int
 	Refused   int // 429s that nothing but our own plan explains
 	Lowest    int // the lowest balance after a call of ours, less what others took unseen
@@ -30,16 +32,17 @@ type Engine struct {
 	LongPause time.Duration // the longest of them
 	Ended     map[string]int
 	Lost      int // claims whose worker died
+	Faults    int // effects that were lost, or reported so
+	StoodIn   int // balances made from what a predecessor left
+	TakenBack int // swaps that took permission back
 	MostOwed  int // the most that may have been gone while nobody could tell
 	Wasted    int // tokens that expired while work waited and spending was due
 
-	pos     token.Position
-	epoch   uint64
-	wanted  bool
-	told    int // what others had taken at the last answer
-	booked  pipeline.Reading
-	settled int
-	idle    time.Time // since when nothing was paid although something could be
+	balance token.Balance             // as it is stored
+	ledger  map[string]pipeline.Entry // by id
+	told    int                       // what others had taken at the newest reading that the issuer has
+	foreign map[pipeline.Reading]int  // what others had taken, by reading
+	idle    time.Time                 // since when nothing was paid although something could be
 	ids     int
 }
 
@@ -51,81 +54,223 @@ type Call struct {
 	Dead  bool // its worker will not close it
 }
 
-// New is an engine that has just asked Keepa for the balance.
+// Fault is what becomes of a write.
+type Fault int
+
+// The faults.
+const (
+	Fine        Fault = iota
+	NotDone           // it is lost
+	NotReported       // it is done, and reported lost
+)
+
+var errFault = errors.New("the effect was reported lost")
+
+// New is an engine whose issuer has taken over and asked Keepa for the balance.
 func New(now time.Time, rate, balance int, rules token.Rules) *Engine {
 	e := &Engine{
-		Keepa: newKeepa(now, rate, balance), Rules: rules, Shares: token.DefaultShares(),
+		Keepa: newKeepa(now, rate, balance), Rules: rules,
 		Grants: map[pipeline.Stage]token.Grant{}, Waiting: map[pipeline.Stage]int{}, Open: map[string]Call{},
 		Lowest: max(0, balance), Ended: map[string]int{}, idle: now,
+		ledger: map[string]pipeline.Entry{}, foreign: map[pipeline.Reading]int{},
 	}
 	for _, s := range pipeline.Stages() {
 		e.Grants[s] = token.Grant{}
 	}
-	e.pos = token.Position{Base: map[pipeline.Stage]int{}, Opened: now, Start: balance}
 	e.TakeOver()
+	if err := e.Turn(); err != nil {
+		panic(err) // nothing has happened that could break a law
+	}
 	return e
 }
 
 // TakeOver is a new tokend: a later epoch, and no belief but Keepa's answer, or
 // while Keepa is silent what its predecessor left.
 func (e *Engine) TakeOver() {
-	e.epoch++
+	e.idle = e.Now
+	e.balance = token.Succession(e.balance, e.Now)
 	for s, g := range e.Grants {
-		if next, err := g.Adopt(e.epoch); err == nil {
+		if next, err := g.Adopt(e.balance.Epoch); err == nil {
 			e.Grants[s] = next
 		}
-		e.pos.Base[s] = token.Used(e.Grants[s])
 	}
-	before := e.Bucket
-	e.Bucket, e.wanted, e.idle = token.Bucket{}, true, e.Now
-	if e.probe(); e.Silent {
-		e.standIn(before)
+	setup := token.Setup{Shares: token.DefaultShares(), Life: token.ClaimLife}
+	var effects []token.Effect
+	e.Issuer, effects = token.Succeed(setup, e.balance, maps.Clone(e.Grants), e.moment())
+	_ = e.carryOut(effects) // what is lost is repeated in the first turn
+}
+
+// moment is now; the machine's clock goes as fast as the pipeline's.
+func (e *Engine) moment() token.Moment { return token.Moment{Now: e.Now, Machine: e.Now} }
+
+// Turn is one turn of tokend. It returns what broke a law, or nil; an effect that
+// is reported lost ends the turn.
+func (e *Engine) Turn() error {
+	before := e.Issuer.Phase
+	err := e.turn()
+	e.MostOwed = max(e.MostOwed, e.Issuer.Bucket.Owed)
+	e.paused(before)
+	if errors.Is(err, errFault) {
+		return nil
 	}
-	if e.booked == (pipeline.Reading{}) && e.Bucket.Known {
-		e.booked = e.Bucket.Reading
+	return err
+}
+
+func (e *Engine) turn() error {
+	policy, err := json.Marshal(e.Rules)
+	if err != nil {
+		return err
+	}
+	demand := token.DemandRead{Lanes: map[pipeline.Stage]token.Lane{
+		pipeline.StagePeeker: e.lane(pipeline.StagePeeker), pipeline.StageCommitter: e.lane(pipeline.StageCommitter),
+	}}
+	const most = 2000 // polls that fall due together; more than any share pays for in a turn
+	for range min(most, e.Waiting[pipeline.StageWatermarker]+e.open(pipeline.StageWatermarker)) {
+		demand.Polls = append(demand.Polls, e.Now)
+	}
+	for _, event := range []token.Event{
+		token.GrantsRead{Grants: maps.Clone(e.Grants)}, token.Check{}, token.WishRead{Policy: policy}, demand,
+	} {
+		if err := e.step(event); err != nil {
+			return err
+		}
+	}
+	issued := e.issued()
+	if err := errors.Join(e.step(token.Spend{}), e.covered(e.issued() > issued)); err != nil {
+		return err
+	}
+	for {
+		next, effects := e.Issuer.Step(token.Publish{}, e.moment())
+		e.Issuer = next
+		if len(effects) == 0 {
+			return nil
+		}
+		if err := e.carryOut(effects); err != nil {
+			return err
+		}
 	}
 }
 
-// standIn makes a balance from what the last tokend and the workers left: as if it
-// had just been heard, so that no refill counts that this one did not live through.
-func (e *Engine) standIn(before token.Bucket) {
-	var newest *pipeline.Reading
-	if before.Known {
-		newest = &before.Reading
-	}
+// lane is what a stage's durables hold; what an open claim is for was delivered.
+func (e *Engine) lane(s pipeline.Stage) token.Lane {
+	return token.Lane{Pending: e.Waiting[s], Unsettled: e.open(s)}
+}
+
+// open is how many claims of a stage the grant holds.
+func (e *Engine) open(s pipeline.Stage) int { return len(e.Grants[s].Open) }
+
+func (e *Engine) issued() int {
+	n := 0
 	for _, g := range e.Grants {
-		newest = token.Newer(newest, g.API)
+		n += g.Issued
 	}
-	if newest == nil {
-		return
+	return n
+}
+
+func (e *Engine) step(event token.Event) error {
+	next, effects := e.Issuer.Step(event, e.moment())
+	e.Issuer = next
+	if foreign, ok := e.foreign[next.Bucket.Reading]; ok && next.Bucket.Known {
+		e.told = foreign
 	}
-	r := *newest
-	if before.Known {
-		r.Rate = min(r.Rate, before.Rate()) // a slip of one answer is not believed now either
+	return e.carryOut(effects)
+}
+
+func (e *Engine) carryOut(effects []token.Effect) error {
+	for _, effect := range effects {
+		event, err := e.effect(effect)
+		if err != nil {
+			return err
+		}
+		if event == nil {
+			continue
+		}
+		if err := e.step(event); err != nil {
+			return err
+		}
 	}
-	e.Bucket = token.Bucket{}.Probed(r, e.Now).Owe(before.Owed, e.Now)
+	return nil
+}
+
+// effect carries one out, or loses it, or its report.
+func (e *Engine) effect(effect token.Effect) (token.Event, error) {
+	fault := Fine
+	if e.Fault != nil {
+		fault = e.Fault(effect)
+	}
+	if _, ask := effect.(token.Ask); ask && fault != Fine {
+		return token.Unanswered{Note: "timed out"}, nil
+	}
+	if fault == NotDone {
+		return nil, errFault
+	}
+	event, err := e.do(effect)
+	if fault == NotReported {
+		return nil, errors.Join(err, errFault)
+	}
+	return event, err
+}
+
+func (e *Engine) do(effect token.Effect) (token.Event, error) {
+	switch effect := effect.(type) {
+	case token.Ask:
+		if e.Silent {
+			return token.Unanswered{Note: "silent"}, nil
+		}
+		return token.Answered{Reading: e.answer()}, nil
+	case token.Reread:
+		return token.GrantsRead{Grants: maps.Clone(e.Grants), Again: true}, nil
+	case token.Append:
+		if _, known := e.ledger[effect.Line.ID]; !known {
+			e.ledger[effect.Line.ID] = effect.Line.Entry
+		}
+		return token.Appended(effect), nil
+	case token.Swap:
+		g, write, err := effect.Change.Apply(e.Grants[effect.Stage])
+		if err != nil {
+			return nil, fmt.Errorf("swap of %s: %w", effect.Stage, err)
+		}
+		switch c := effect.Change.(type) {
+		case token.Reap:
+			e.reaped(c.Claim)
+		case token.Revoke:
+			e.TakenBack++
+		}
+		if write {
+			e.Grants[effect.Stage] = g
+		}
+		return token.Swapped{Swap: effect, Grant: e.Grants[effect.Stage]}, nil
+	case token.Write:
+		e.balance = effect.Balance
+		return token.Written(effect), nil
+	case token.Warn:
+		if effect.Text == token.StandsIn {
+			e.StoodIn++
+		}
+	}
+	return nil, nil //nolint:nilnil // a warning is answered by nothing
+}
+
+// reaped forgets a claim whose worker is dead; one that lives may still close it.
+func (e *Engine) reaped(id string) {
+	if e.Open[id].Dead {
+		delete(e.Open, id)
+	}
+}
+
+// answer is a reading, and what of others it shows.
+func (e *Engine) answer() pipeline.Reading {
+	r := e.reading()
+	e.foreign[r] = e.Foreign
+	return r
 }
 
 // Fenced tries to issue as a tokend of an earlier epoch would, and reports
 // whether anything moved.
 func (e *Engine) Fenced(s pipeline.Stage, n int) bool {
-	g, err := e.Grants[s].Issue(e.epoch-1, n)
-	return err == nil || g.Issued != e.Grants[s].Issued
-}
-
-// probe asks the free question.
-func (e *Engine) probe() {
-	if e.Silent {
-		return
-	}
-	e.Bucket = e.Bucket.Probed(e.reading(), e.Now)
-	e.told, e.wanted = e.Foreign, false
-}
-
-// hear gives tokend a reading that a worker left in its grant.
-func (e *Engine) hear(r pipeline.Reading) {
-	e.Bucket = e.Bucket.Heard(r, e.Now)
-	e.told = e.Foreign
+	g := e.Grants[s]
+	next, write, err := token.Issue{Epoch: g.Epoch - 1, From: g.Issued, Tokens: n}.Apply(g)
+	return err == nil || write || next.Issued != g.Issued
 }
 
 // Pass lets time go by and keeps the figures.
@@ -133,7 +278,7 @@ func (e *Engine) Pass(d time.Duration) {
 	expired := e.Expired
 	e.pass(d)
 	e.watch()
-	if e.works() && e.Phase.Mode == token.Burst {
+	if e.works() && e.Issuer.Phase.Mode == token.Burst {
 		e.Wasted += e.Expired - expired
 	}
 }
@@ -143,7 +288,6 @@ func (e *Engine) watch() {
 	if !e.works() || e.Balance <= 0 {
 		e.idle = e.Now
 	}
-	e.MostOwed = max(e.MostOwed, e.Bucket.Owed)
 	e.Longest = max(e.Longest, e.Now.Sub(e.idle))
 }
 
@@ -156,54 +300,6 @@ func (e *Engine) works() bool {
 	return false
 }
 
-// Turn is one turn of tokend: learn, give dead claims up, pause or spend, take
-// back, issue. It returns what broke a law, or nil.
-func (e *Engine) Turn() error {
-	e.reap()
-	age := e.Now.Sub(e.Bucket.At)
-	if e.wanted || !e.Bucket.Known || age > time.Hour || age > 5*time.Minute && e.works() {
-		e.probe()
-	}
-	e.book()
-	e.pos.Bucket, e.pos.Grants = e.Bucket, e.Grants
-	e.pos.Floor = 0
-	if e.Rules.Floor != nil {
-		e.pos.Floor = *e.Rules.Floor
-	}
-	e.pos.Demand = map[pipeline.Stage]token.Demand{}
-	claimed := 0
-	for _, s := range pipeline.Stages() {
-		e.pos.Demand[s] = token.Demand{Tokens: e.Waiting[s] * token.StepOf(s), Step: token.StepOf(s)}
-		claimed += e.Grants[s].Claimed
-	}
-	e.pause(claimed)
-	spend := e.Phase.Mode == token.Burst
-	shares := e.Rules.Over(e.Shares)
-	for _, s := range pipeline.Stages() {
-		g, err := e.Grants[s].Revoke(e.epoch, shares.Keep(e.pos, s, spend, e.Now))
-		if err != nil {
-			return fmt.Errorf("revoke: %w", err)
-		}
-		e.Grants[s] = g
-		if e.Waiting[s] == 0 && g.Held() == 0 {
-			e.pos.Base[s] = shares.Forgive(e.pos, s)
-		}
-	}
-	if !spend {
-		return nil
-	}
-	issue, wait, _ := shares.Plan(e.pos, e.Now)
-	e.pos.Saving = wait
-	for s, q := range issue {
-		g, err := e.Grants[s].Issue(e.epoch, q)
-		if err != nil || q <= 0 {
-			return fmt.Errorf("issue %d to %s: %w", q, s, err)
-		}
-		e.Grants[s], e.pos.Issued = g, e.Now
-	}
-	return e.covered(len(issue) > 0)
-}
-
 // covered is the law that permission never exceeds the balance that it was issued
 // against.
 func (e *Engine) covered(issued bool) error {
@@ -214,56 +310,21 @@ func (e *Engine) covered(issued bool) error {
 			return fmt.Errorf("%s claimed %d of %d issued", s, g.Claimed, g.Issued)
 		}
 	}
-	if have := e.Bucket.Balance(e.Now) - e.pos.Floor; issued && out > have {
+	if have := e.Issuer.Bucket.Balance(e.Now) - e.Issuer.Floor; issued && out > have {
 		return fmt.Errorf("outstanding %d against a balance of %d", out, have)
 	}
 	return nil
 }
 
-// pause asks the policy and counts what it does.
-func (e *Engine) pause(claimed int) {
-	before := e.Phase
-	e.Phase = e.Rules.Choose().Next(before, token.View{Bucket: e.Bucket, Claimed: claimed, Waiting: e.pos.Waiting()}, e.Now)
-	switch {
-	case before.Mode != token.Recharge && e.Phase.Mode == token.Recharge:
+// paused counts what the policy did.
+func (e *Engine) paused(before token.Phase) {
+	switch after := e.Issuer.Phase; {
+	case before.Mode != token.Recharge && after.Mode == token.Recharge:
 		e.Pauses++
-	case before.Mode == token.Recharge && e.Phase.Mode != token.Recharge:
-		e.Ended[e.Phase.EndedBy]++
+	case before.Mode == token.Recharge && after.Mode != token.Recharge:
+		e.Ended[after.EndedBy]++
 		e.LongPause = max(e.LongPause, e.Now.Sub(before.Since))
-		if e.Phase.EndedBy == "deadline" {
-			e.wanted = true
-		}
 	}
-}
-
-// reap gives up claims that have outlived their life, after the free question.
-func (e *Engine) reap() {
-	for id, c := range e.Open {
-		if !c.Dead || e.Now.Sub(c.Since) <= token.ClaimLife {
-			continue
-		}
-		if e.probe(); e.Silent {
-			e.Bucket = e.Bucket.Owe(c.N, e.Now)
-		}
-		if g, err := e.Grants[c.Stage].Reap(e.epoch, id); err == nil {
-			e.Grants[c.Stage] = g
-			delete(e.Open, id)
-		}
-	}
-}
-
-// book explains the newest reading while no claim is open.
-func (e *Engine) book() {
-	if len(e.Open) > 0 || !e.Bucket.Known || e.Bucket.Owed > 0 || e.Bucket.Reading == e.booked || !e.Bucket.Settled() {
-		return
-	}
-	settled := 0
-	for _, g := range e.Grants {
-		settled += g.Settled
-	}
-	expired, drift := token.Reconcile(e.booked, e.Bucket.Reading, e.Bucket.Period(), settled-e.settled)
-	e.booked, e.settled = e.Bucket.Reading, settled
-	e.Drift, e.Vanished = e.Drift+drift, e.Vanished+expired
 }
 
 // Take claims one step for a stage that has work and credit.
@@ -274,7 +335,7 @@ func (e *Engine) Take(s pipeline.Stage) (id string, ok bool) {
 	e.ids++
 	id = fmt.Sprintf("%s.%d", s, e.ids)
 	n := token.StepOf(s)
-	g, err := e.Grants[s].Take(id, token.Hold{N: n, Items: 1})
+	g, err := e.Grants[s].Take(id, token.Hold{N: n, Kind: token.KindOf(s), Items: 1})
 	if err != nil {
 		return "", false
 	}
@@ -297,11 +358,14 @@ const (
 	DiesFirst                // the worker died before the call
 )
 
-// End ends a claim.
+// End ends a claim. One that is too old for its call is given back.
 func (e *Engine) End(id string, cost int, how Outcome) {
 	c, ok := e.Open[id]
 	if !ok || c.Dead {
 		return
+	}
+	if e.Now.Sub(c.Since) >= token.ClaimLife {
+		how = Undone
 	}
 	switch how {
 	case Undone:
@@ -309,36 +373,33 @@ func (e *Engine) End(id string, cost int, how Outcome) {
 		e.Waiting[c.Stage]++
 		return
 	case DiesFirst:
-		c.Dead = true
-		e.Open[id] = c
-		e.Lost++
+		e.dies(id, c)
 		e.idle = e.Now // the deadline runs from the last thing that was lost
-		e.Waiting[c.Stage]++
 		return
 	case Told, ToldTwice, Unheard, DiesAfter:
 	}
 	if !e.pay(c, id, cost) {
 		return
 	}
-	r := e.reading()
+	r := e.answer()
 	switch how {
 	case DiesAfter:
-		c.Dead = true
-		e.Open[id] = c
-		e.Lost++
-		e.Waiting[c.Stage]++
+		e.dies(id, c)
 	case Unheard:
-		before := e.Grants[c.Stage].Unsure
 		e.close(id, func(g token.Grant) token.Grant { return g.SettleUnknown(id) })
-		e.Bucket = e.Bucket.Owe(e.Grants[c.Stage].Unsure-before, e.Now)
-		e.wanted = true
 	case ToldTwice:
 		e.close(id, func(g token.Grant) token.Grant { return g.Settle(id, cost, &r).Settle(id, cost, &r) })
-		e.hear(r)
 	case Told, Undone, DiesFirst:
 		e.close(id, func(g token.Grant) token.Grant { return g.Settle(id, cost, &r) })
-		e.hear(r)
 	}
+}
+
+// dies leaves a claim to the reaper, and its work to others.
+func (e *Engine) dies(id string, c Call) {
+	c.Dead = true
+	e.Open[id] = c
+	e.Lost++
+	e.Waiting[c.Stage]++
 }
 
 // pay is the call itself; after a refusal the claim is closed and the work waits.
@@ -348,9 +409,8 @@ func (e *Engine) pay(c Call, id string, cost int) bool {
 		if unseen == 0 && e.Clipped == 0 {
 			e.Refused++
 		}
-		r := e.reading()
+		r := e.answer()
 		e.close(id, func(g token.Grant) token.Grant { return g.Settle(id, 0, &r) })
-		e.hear(r)
 		e.Waiting[c.Stage]++
 		return false
 	}
@@ -382,11 +442,32 @@ func (e *Engine) Serve(price func(pipeline.Stage) int) {
 	e.watch()
 }
 
-// Explained are the tokens that the books account for: closed calls, and drift.
+// Settle lets a new tokend ask, and explain the last reading.
+func (e *Engine) Settle() error {
+	e.Silent, e.Fault = false, nil
+	e.TakeOver()
+	return errors.Join(e.Turn(), e.Turn(), e.Turn())
+}
+
+// In is the sum of the ledger's lines about an event of tokend's books.
+func (e *Engine) In(event pipeline.Event) int {
+	n := 0
+	for _, l := range e.ledger {
+		if l.Event == event {
+			n += l.Tokens
+		}
+	}
+	return n
+}
+
+// Explained are the tokens that the ledger accounts for: closed calls, and drift.
 func (e *Engine) Explained() int {
-	n := e.Drift
+	n := e.In(pipeline.EventDrift)
 	for _, g := range e.Grants {
 		n += g.Settled
 	}
 	return n
 }
+
+// Vanished are the tokens that expired, as the ledger has it.
+func (e *Engine) Vanished() int { return e.In(pipeline.EventExpired) }

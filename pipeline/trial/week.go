@@ -26,9 +26,7 @@ func Week(start time.Time, rate int, rules token.Rules, draw Draw) (*Engine, err
 		e.Serve(func(s pipeline.Stage) int { return price(s, draw) })
 		e.Pass(step)
 	}
-	// The last answers are explained before anybody compares books.
-	e.Silent, e.wanted = false, true
-	return e, e.Turn()
+	return e, e.Settle() // the last answers are explained before anybody compares books
 }
 
 // The week's days, in hours from its start.

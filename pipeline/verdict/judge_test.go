@@ -9,6 +9,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 )
 
@@ -46,8 +47,8 @@ func TestADealSaysWhoSellsItAndWhatItRestsOn(t *testing.T) {
 		t.Fatalf("without sellers, wanted %q: %+v", wanted, alone.Deal)
 	}
 	rating, ratings := 98, 1000
-	d := j.Commit(row, p, map[string]keepa.Seller{wanted: {ID: wanted, Name: "Books", Rating: &rating, Ratings: &ratings}}, at).Deal
-	if d.SellerUnknown || d.SellerName != "Books" || d.SellerQuality == nil || *d.SellerQuality != 0.969 {
+	d := j.Commit(row, p, map[string]keepa.Seller{wanted: {ID: wanted, Name: foreign.Of("Books"), Rating: &rating, Ratings: &ratings}}, at).Deal
+	if d.SellerUnknown || d.SellerName != foreign.Of("Books") || d.SellerQuality == nil || *d.SellerQuality != 0.969 {
 		t.Errorf("with sellers: %+v", d)
 	}
 	if d.LandedCents != d.PriceCents+d.ShippingCents || !d.OfferMatched || d.AllInCostCents != d.LandedCents+d.TaxCents+275+50 ||

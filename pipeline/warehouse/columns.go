@@ -82,7 +82,7 @@ var verdictColumns = append(originOf(func(r *VerdictRow) *Origin { return &r.Ori
 	col("unknown", func(r *VerdictRow) []string { return texts(r.Unknown) }),
 	col("inputs", func(r *VerdictRow) string { return r.InputsJSON }),
 	col("response_ids", func(r *VerdictRow) []string { return texts(r.ResponseIDs) }),
-	col("title", func(r *VerdictRow) string { return r.Title }),
+	col("title", func(r *VerdictRow) string { return r.Title.String() }),
 	col("deal", func(r *VerdictRow) string { return string(r.Deal) }),
 )
 
@@ -130,7 +130,7 @@ var deadColumns = append(originOf(func(r *DeadRow) *Origin { return &r.Origin })
 	col("reason", func(r *DeadRow) string { return r.Reason }),
 	col("key", func(r *DeadRow) string { return r.Key }),
 	col("work_id", func(r *DeadRow) string { return r.WorkID }),
-	col("error", func(r *DeadRow) string { return r.Error }),
+	col("error", func(r *DeadRow) string { return r.Error.String() }),
 	col("origin_stream", func(r *DeadRow) string { return r.Dead.Stream }),
 	col("origin_sequence", func(r *DeadRow) uint64 { return r.Dead.Sequence }),
 	col("origin_subject", func(r *DeadRow) string { return r.Subject }),

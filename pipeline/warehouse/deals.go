@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/standing"
 )
 
@@ -48,7 +49,7 @@ func dealMember(name string, t reflect.Type) column[DealRow] {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return member(name, func(v time.Time) time.Time { return v })
-	case t.Kind() == reflect.String:
+	case t.Kind() == reflect.String, t == reflect.TypeFor[foreign.Text]():
 		return member(name, func(v string) string { return v })
 	case t.Kind() == reflect.Bool:
 		return member(name, func(v bool) bool { return v })
@@ -99,10 +100,10 @@ func orEmpty[V any](v *V, err error) V {
 	return *v
 }
 
-// DealOf is the row of a message of a stream, of which in names the making, and the body.
+// DealOf is the row of a message of a stream, of which in names the making, and the body, whose text is cleaned.
 func DealOf(in Origin, v standing.Version, body []byte) DealRow {
 	in.Origin = v.Origin
-	r := DealRow{Origin: in, Domain: v.Domain, ASIN: v.ASIN, PriceType: v.PriceType, Message: string(body)}
+	r := DealRow{Origin: in, Domain: v.Domain, ASIN: v.ASIN, PriceType: v.PriceType, Message: string(foreign.JSON(body))}
 	r.Fields = make(map[string][]byte, len(v.Members))
 	for name, raw := range v.Members {
 		r.Fields[name] = raw

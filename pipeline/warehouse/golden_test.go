@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -81,7 +82,7 @@ func seedDead(t *testing.T, w *warehouse.Warehouse) {
 	t.Helper()
 	letter := warehouse.DeadRow{
 		Origin: origin(pipeline.StreamDead, 1, noon), Stage: "peeker", Key: "B000000001", HeaderJSON: `{}`,
-		Dead: pipeline.Dead{Reason: "bad_row", Error: "no", Stream: pipeline.StreamCandidates, Sequence: 9},
+		Dead: pipeline.Dead{Reason: "bad_row", Error: foreign.Of("no"), Stream: pipeline.StreamCandidates, Sequence: 9},
 	}
 	letter.MsgID = "dead:peeker:CANDIDATES-9"
 	must(t, w.InsertDead(t.Context(), []warehouse.DeadRow{letter}, "dead"))

@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/foreign"
 )
 
 // KeptQuery selects live verdicts whose inputs a replay decides on. The zero value of each part selects all.
@@ -151,14 +152,14 @@ AND row_id IN (`+list.String()+`)`)
 		var domain, priceType uint16
 		var tokens, spent int32
 		var listed *time.Time
-		var outcome, source, tier, dealJSON string
+		var outcome, source, tier, title, dealJSON string
 		err := rows.Scan(&rowID, &r.At, &r.StoredAt, &r.Build, &r.Origin.WorkID, &outcome, &r.Reason, &domain, &priceType, &r.ASIN, &r.CreationDate, &r.RuleID, &r.RuleSet,
 			&r.Heuristic, &source, &tier, &r.Queries, &r.RootCategory, &listed, &tokens, &spent, &r.ExpectedValueCents, &r.ProfitCents, &r.Unknown,
-			&r.InputsJSON, &r.ResponseIDs, &r.Title, &dealJSON)
+			&r.InputsJSON, &r.ResponseIDs, &title, &dealJSON)
 		if err != nil {
 			return nil, fmt.Errorf("read %d kept verdicts: %w", len(ids), err)
 		}
-		r.Outcome, r.Source, r.Tier = pipeline.Outcome(outcome), pipeline.Source(source), pipeline.Tier(tier)
+		r.Outcome, r.Source, r.Tier, r.Title = pipeline.Outcome(outcome), pipeline.Source(source), pipeline.Tier(tier), foreign.Of(title)
 		r.Domain, r.PriceType, r.Tokens, r.TokensSpent = int(domain), int(priceType), int(tokens), int(spent)
 		r.DecidedAt, r.At = r.At.UTC(), r.At.UTC()
 		if listed != nil {

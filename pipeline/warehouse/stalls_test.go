@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/warehouse"
 )
 
@@ -222,7 +223,7 @@ func TestAStallThatGoesOnIsShownWithWhatWaits(t *testing.T) {
 	// One of them was buried: it waits for an operator, not for tokens.
 	p.dead = append(p.dead, warehouse.DeadRow{
 		Origin: origin(pipeline.StreamDead, 1, clock("5 10:50")), Stage: "peeker", Key: "B000000001", HeaderJSON: `{"Work-Id":["b"]}`,
-		Dead: pipeline.Dead{Reason: "bad_row", Error: "no", Stream: pipeline.StreamSurvivors, Sequence: 9},
+		Dead: pipeline.Dead{Reason: "bad_row", Error: foreign.Of("no"), Stream: pipeline.StreamSurvivors, Sequence: 9},
 	})
 	p.insert(t, w, "3")
 	asked("5 11:00", "call 20 from 5 10:40 going_on, decision 20, stalled 20, paused 0, waiting 1")

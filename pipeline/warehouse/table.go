@@ -10,8 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"ratchet/pipeline/foreign"
 )
 
 // Table is an answer: named columns and rows of plain values. A NULL is nil.
@@ -22,7 +23,7 @@ type Table struct {
 }
 
 // Write writes the table as "table" (for people), "json" (an array of objects, columns in order) or "csv" (RFC 4180
-// with a heading; NULL is an empty field).
+// with a heading; NULL is an empty field; a ' keeps a spreadsheet from taking a text for a formula).
 func (t *Table) Write(w io.Writer, format string) error {
 	switch format {
 	case "table", "":
@@ -44,7 +45,7 @@ func (t *Table) writeText(w io.Writer) error {
 	for _, r := range t.Rows {
 		line := make([]string, len(r))
 		for i, v := range r {
-			line[i] = shorten(cell(t.day(i, v)), 60)
+			line[i] = foreign.Of(cell(t.day(i, v))).Short(60).String()
 		}
 		cells = append(cells, line)
 	}
@@ -138,7 +139,7 @@ func (t *Table) writeCSV(w io.Writer) error {
 	for _, r := range t.Rows {
 		line := make([]string, len(r))
 		for i, v := range r {
-			line[i] = cell(t.day(i, v))
+			line[i] = foreign.Cell(cell(t.day(i, v)))
 		}
 		if err := out.Write(line); err != nil {
 			return err
@@ -208,18 +209,4 @@ func cell(v any) string {
 		}
 	}
 	return fmt.Sprint(v)
-}
-
-// shorten keeps a cell of a table for people on one line, and from telling the terminal anything.
-func shorten(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return string([]rune(s)[:most-1]) + "…"
 }

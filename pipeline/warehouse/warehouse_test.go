@@ -19,6 +19,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/deal"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/standing"
 	"ratchet/pipeline/warehouse"
 )
@@ -356,7 +357,7 @@ func TestEveryQuestionHasAHeadingAndAnAnswerWithAndWithoutRows(t *testing.T) {
 	}, "l"))
 	must(t, w.InsertDead(t.Context(), []warehouse.DeadRow{{
 		Origin: origin(pipeline.StreamDead, 1, noon), Stage: "peeker", Key: "B000000001", HeaderJSON: `{}`,
-		Dead: pipeline.Dead{Reason: "bad_row", Error: "no", Stream: pipeline.StreamCandidates, Sequence: 9, Body: []byte{0, 255}},
+		Dead: pipeline.Dead{Reason: "bad_row", Error: foreign.Of("no"), Stream: pipeline.StreamCandidates, Sequence: 9, Body: []byte{0, 255}},
 	}}, "x"))
 	every(true)
 

@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/purse"
 	"ratchet/pipeline/token"
@@ -197,12 +198,16 @@ func (r *read) begin(ctx context.Context, index int, claim *purse.Claim) (spent 
 	if err != nil {
 		return false, err
 	}
-	if tallies[id].Paid < pipeline.MaxPaid {
+	if tallies[id].Waits() {
+		r.w.pulse.Again(r.w.env.Log, fmt.Sprintf("page-%s-%d", r.q.Name, index), work.ErrPrice)
+		return false, fmt.Errorf("buy page %d: %w", index, work.ErrPrice)
+	}
+	if !tallies[id].Spent() {
 		return false, answers.Begin(ctx, r.w.bus, domain, pipeline.KindDeals, []string{id}, claim.ID())
 	}
-	why := fmt.Sprintf("page %d was paid for %d times and never came whole", index, pipeline.MaxPaid)
+	why := fmt.Sprintf("page %d was paid for %d times and never came whole (`ratchet answer %s` prints what came)", index, pipeline.MaxPaid, id)
 	key := fmt.Sprintf("page-%s-%d", r.q.Name, index)
-	err = r.dead(ctx, key, "dead:"+key+":"+id, pipeline.Dead{Reason: "no_answer", Error: why, Header: r.head("", 0)})
+	err = r.dead(ctx, key, "dead:"+key+":"+id, pipeline.Dead{Reason: "no_answer", Error: foreign.Of(why), Header: r.head("", 0)})
 	r.moves.Skip(index, why)
 	return true, err
 }
@@ -219,7 +224,7 @@ func (r *read) skip(ctx context.Context, index int, a answers.Answer, why error)
 	sequence, _ := strconv.ParseUint(a.ID, 10, 64) // ours
 	key := fmt.Sprintf("page-%s-%d", r.q.Name, index)
 	err := r.dead(ctx, key, "dead:"+key+":"+a.RequestID, pipeline.Dead{
-		Reason: "unreadable_page", Error: fmt.Sprintf("call %s, page %d: %v", a.RequestID, index, why),
+		Reason: "unreadable_page", Error: foreign.Of(fmt.Sprintf("call %s, page %d (`ratchet answer %s`): %v", a.RequestID, index, a.RequestID, why)),
 		Stream: pipeline.StreamResponses, Sequence: sequence, Subject: pipeline.SubjectResponse(int(r.q.Domain), pipeline.KindDeals, a.Key),
 		Header: r.head(a.RequestID, index),
 	})

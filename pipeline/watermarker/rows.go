@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/answers"
 	"ratchet/pipeline/bus"
+	"ratchet/pipeline/foreign"
 	"ratchet/pipeline/keepa"
 	"ratchet/pipeline/memory"
 	"ratchet/pipeline/watermark"
@@ -153,7 +155,7 @@ func (r *read) buryRow(ctx context.Context, reason, why string, raw []byte, call
 		return err
 	}
 	return r.dead(ctx, key, "dead:"+key, pipeline.Dead{
-		Reason: reason, Error: fmt.Sprintf("%s (call %s, position %d)", why, call, position), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
+		Reason: reason, Error: foreign.Of(fmt.Sprintf("%s (%s)", why, answers.Place(call, position))), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
 	})
 }
 

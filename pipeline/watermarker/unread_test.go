@@ -53,7 +53,7 @@ func TestARowThatCannotBeReadCostsTheOthersNothing(t *testing.T) {
 	}
 	var letters []string
 	err := bus.ScanJSON(t.Context(), d.Bus, pipeline.StreamDead, bus.From{}, func(_ bus.Read, l pipeline.Dead) error {
-		letters = append(letters, l.Reason+": "+l.Error)
+		letters = append(letters, l.Reason+": "+l.Error.String())
 		return nil
 	})
 	if err != nil || len(letters) != 3 {

@@ -3,7 +3,13 @@ package damage_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,21 +19,66 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/replay"
+	"ratchet/schemas"
 )
 
 // visibleWithin is how long a key that cannot be read may go unnoticed.
 const visibleWithin = 30 * time.Second
 
-// values are what is put in place of a key's value.
-func values() map[string][]byte {
-	return map[string][]byte{
-		"not JSON":     []byte(`{"epoch":`),
-		"another type": []byte(`["what", "is", "this"]`),
-		"negative":     []byte(`{"epoch":0,"issued":-5,"claimed":-5,"settled":-5,"est":-5,"mark":-5,"interval_s":-5,"rate":-5,"floor":-5000000,"creation_date":-5,"id":-5}`),
-		"huge epoch":   []byte(`{"epoch":18446744073709551615,"issued":9000000000000000000,"mark":9000000000000000000,"floor":9000000000000000000,"creation_date":9000000000000000000,"id":9000000000000000000}`),
-		"1 MB":         bytes.Repeat([]byte("x"), 1<<20),
-		"deleted":      nil,
+// ways are the ways to damage a value.
+func ways() []string {
+	return []string{"not JSON", "another type", "negative", "huge epoch", "1 MB", "deleted"}
+}
+
+// value is what is put in the place of a right one; nil where the key is deleted. Numbers change where there are any.
+func value(how string, right []byte) []byte {
+	switch how {
+	case "not JSON":
+		return []byte(`{"epoch":`)
+	case "another type":
+		return []byte(`["what", "is", "this"]`)
+	case "negative":
+		return numbers(right, -5, []byte(`{"epoch":0,"issued":-5,"claimed":-5,"settled":-5,"est":-5,"mark":-5,"interval_s":-5,"rate":-5,"floor":-5000000,"creation_date":-5,"id":-5}`))
+	case "huge epoch":
+		return numbers(right, 9e18, []byte(`{"epoch":18446744073709551615,"issued":9000000000000000000,"mark":9000000000000000000,"floor":9000000000000000000,"creation_date":9000000000000000000,"id":9000000000000000000}`))
+	case "1 MB":
+		return bytes.Repeat([]byte("x"), 1<<20)
 	}
+	return nil
+}
+
+// numbers is a JSON object with every number replaced but those that say what it is about; without any, another object.
+func numbers(right []byte, by int64, other []byte) []byte {
+	var all map[string]any
+	if json.Unmarshal(right, &all) != nil {
+		return other
+	}
+	changed := 0
+	var in func(v any) any
+	in = func(v any) any {
+		switch v := v.(type) {
+		case float64:
+			changed++
+			return by
+		case map[string]any:
+			for k := range v {
+				if k != "domain" && k != "price_type" {
+					v[k] = in(v[k])
+				}
+			}
+		case []any:
+			for i := range v {
+				v[i] = in(v[i])
+			}
+		}
+		return v
+	}
+	raw, err := json.Marshal(in(all))
+	if err != nil || changed == 0 {
+		return other
+	}
+	return raw
 }
 
 // own are the keys that nobody but us writes and that heal by themselves.
@@ -38,43 +89,100 @@ func own(bucket, key string) bool {
 	case pipeline.BucketStock:
 		return key == pipeline.KeyBooks
 	}
-	return bucket != pipeline.BucketWatermarks
+	return bucket != pipeline.BucketWatermarks && bucket != pipeline.BucketRuns
 }
 
-// rewritten are the buckets whose own keys are written again without anything to decide.
+// rewritten are the keys of ours that are written again without anything to decide. What SEEN, WANTS and POSTED keep
+// is written again when that deal comes by again: nothing rests on it until then.
 func rewritten(bucket string) bool {
 	return bucket == pipeline.BucketTokens || bucket == pipeline.BucketLeaders || bucket == pipeline.BucketStatus || bucket == pipeline.BucketStock
 }
 
-// harmless are the damages that a key may have: an absent mode is run, and so on.
-func harmless(bucket, key, how string) bool {
-	switch how {
-	case "deleted":
-		return true
-	case "huge epoch", "negative":
-		return bucket == pipeline.BucketTokens && key == pipeline.KeyShed // other fields than its own: it is empty
+// runs is the box with every bucket in use: two queries, a webhook, a replay.
+func runs(t *testing.T, log *lines) *onebox.Box {
+	t.Helper()
+	queries := t.TempDir()
+	for _, name := range []string{"first", "second"} {
+		if err := os.WriteFile(filepath.Join(queries, name+".json"), schemas.UsedBooksQuery, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return false
+	box, err := startWith(t, t.TempDir(), log, map[string]string{"QUERIES": queries})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Stop(context.WithoutCancel(t.Context())) })
+	await(t, "a deal", log, func() bool { return last(t, box.Bus, pipeline.StreamDeals) > 0 })
+	put(t, box.Bus, pipeline.BucketTokens, pipeline.KeyPolicy, []byte(`{"policy":"steady"}`))
+	put(t, box.Bus, pipeline.BucketTokens, pipeline.KeyMode, []byte(`run`))
+	put(t, box.Bus, pipeline.BucketTokens, pipeline.KeyShed, []byte(`{"lines":[{"up_to":1,"below_cents":100,"unknown_cents":100}]}`))
+	notify(t, box)
+	r, err := replay.Open(t.Context(), box.Bus, nil, replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: theRun, Depth: replay.Inputs}, nil)
+	if err == nil {
+		err = r.Run(t.Context(), nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bucket := range []string{pipeline.BucketStock, pipeline.BucketWants, pipeline.BucketPosted} {
+		await(t, "a key in "+bucket, log, func() bool { return anyKey(t, box, bucket) != "" })
+	}
+	return box
+}
+
+// theRun is the replay whose record is damaged.
+const theRun = "again"
+
+// notify tells a webhook of every deal until the test ends.
+func notify(t *testing.T, box *onebox.Box) {
+	t.Helper()
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(hook.Close)
+	n, err := console.NewNotifier(t.Context(), box.Bus, box.Env, hook.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx, time.Time{}, true, 0) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("the webhook is not told any more: %v", err)
+		}
+	})
+}
+
+// anyKey is the first key of a bucket, but for the keeper's books; empty without one.
+func anyKey(t *testing.T, box *onebox.Box, bucket string) string {
+	t.Helper()
+	kv, err := box.Bus.Store(t.Context(), bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := kv.Keys(t.Context())
+	if err != nil {
+		return "" // nothing is in it now
+	}
+	slices.Sort(all)
+	i := slices.IndexFunc(all, func(k string) bool { return k != pipeline.KeyBooks })
+	if i < 0 {
+		return ""
+	}
+	return all[i]
 }
 
 // TestAKeyThatCannotBeReadStopsWhatRestsOnItAndHeals damages every kind of key of every bucket in a
 // pipeline that runs.
 func TestAKeyThatCannotBeReadStopsWhatRestsOnItAndHeals(t *testing.T) {
 	log := &lines{}
-	box, err := start(t, t.TempDir(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer box.Stop(context.WithoutCancel(t.Context()))
-	await(t, "a deal", log, func() bool { return last(t, box.Bus, pipeline.StreamDeals) > 0 })
-	put(t, box.Bus, pipeline.BucketTokens, pipeline.KeyPolicy, []byte(`{"policy":"steady"}`))
-	put(t, box.Bus, pipeline.BucketTokens, pipeline.KeyMode, []byte(`run`))
+	box := runs(t, log)
 	for _, at := range keys(t, box) {
-		for how, value := range values() {
+		for _, how := range ways() {
 			if skipped(at, how) {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s/%s %s", at[0], at[1], how), func(t *testing.T) { spoil(t, box, log, at[0], at[1], how, value) })
+			t.Run(fmt.Sprintf("%s/%s %s", at[0], at[1], how), func(t *testing.T) { spoil(t, box, log, at[0], at[1], how) })
 		}
 	}
 	if f := read(t, box.Bus, nil); len(f.twice) > 0 {
@@ -111,26 +219,19 @@ func keys(t *testing.T, box *onebox.Box) [][2]string {
 	for _, s := range pipeline.Stages() {
 		out = append(out, [2]string{pipeline.BucketTokens, pipeline.KeyGrant(s)})
 	}
-	for _, bucket := range []string{pipeline.BucketWatermarks, pipeline.BucketSeen, pipeline.BucketStock, pipeline.BucketOrders, pipeline.BucketStatus} {
-		kv, err := box.Bus.Store(t.Context(), bucket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, err := kv.Keys(t.Context())
-		if err != nil {
-			continue // nothing is in it now
-		}
-		slices.Sort(all)
-		i := slices.IndexFunc(all, func(k string) bool { return k != pipeline.KeyBooks })
-		if i >= 0 {
-			out = append(out, [2]string{bucket, all[i]})
+	for _, bucket := range []string{
+		pipeline.BucketWatermarks, pipeline.BucketSeen, pipeline.BucketStock, pipeline.BucketOrders, pipeline.BucketStatus, pipeline.BucketWants,
+		pipeline.BucketPosted, pipeline.BucketRuns,
+	} {
+		if key := anyKey(t, box, bucket); key != "" { // ORDERS may hold none just now
+			out = append(out, [2]string{bucket, key})
 		}
 	}
 	return out
 }
 
 // spoil puts a value in the place of a key's, and the right one back where it does not heal.
-func spoil(t *testing.T, box *onebox.Box, log *lines, bucket, key, how string, value []byte) {
+func spoil(t *testing.T, box *onebox.Box, log *lines, bucket, key, how string) {
 	t.Helper()
 	kv, err := box.Bus.Store(t.Context(), bucket)
 	if err != nil {
@@ -140,28 +241,46 @@ func spoil(t *testing.T, box *onebox.Box, log *lines, bucket, key, how string, v
 	if e, err := kv.Get(t.Context(), key); err == nil {
 		right = bytes.Clone(e.Value())
 	}
-	began := time.Now()
+	began, wrong := time.Now(), value(how, right)
 	verdicts := last(t, box.Bus, pipeline.StreamVerdicts)
-	put(t, box.Bus, bucket, key, value)
-	if !own(bucket, key) && !harmless(bucket, key, how) {
+	put(t, box.Bus, bucket, key, wrong)
+	switch {
+	case bucket == pipeline.BucketRuns:
+		refused(t, box, key, how)
+	case !own(bucket, key) && how != "deleted": // an absent mode is run, and so on
 		named(t, box, log, bucket, key)
 		t.Logf("named after %s", time.Since(began).Round(time.Millisecond))
 	}
-	if bucket != pipeline.BucketWatermarks { // without its list a pipeline of one query runs dry
-		await(t, "other stages go on", log, func() bool { return last(t, box.Bus, pipeline.StreamVerdicts) > verdicts })
-	}
+	await(t, "other stages go on", log, func() bool { return last(t, box.Bus, pipeline.StreamVerdicts) > verdicts })
 	switch {
 	case !own(bucket, key):
 		put(t, box.Bus, bucket, key, right)
 	case rewritten(bucket):
 		await(t, "it is written again", log, func() bool {
 			e, err := kv.Get(t.Context(), key)
-			return err == nil && !bytes.Equal(e.Value(), value)
+			return err == nil && !bytes.Equal(e.Value(), wrong)
 		})
 	}
 	healed(t, box, log)
 	if d := time.Since(began); own(bucket, key) && d > visibleWithin {
 		t.Errorf("healed after %s, want %s", d, visibleWithin)
+	}
+	if bucket == pipeline.BucketRuns {
+		if _, err := replay.Open(t.Context(), box.Bus, nil, replay.Options{Run: key, Resume: true}, nil); err != nil {
+			t.Errorf("it is right again: %v", err)
+		}
+	}
+}
+
+// refused resumes a replay from its record. Nothing that runs rests on it, so nothing is stuck.
+func refused(t *testing.T, box *onebox.Box, run, how string) {
+	t.Helper()
+	_, err := replay.Open(t.Context(), box.Bus, nil, replay.Options{Run: run, Resume: true}, nil)
+	switch {
+	case err == nil:
+		t.Error("the replay resumes from what is no record")
+	case how != "deleted" && !strings.Contains(err.Error(), "nats kv del RUNS "+run):
+		t.Errorf("the replay says %v, want the next step", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/tokend"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
 )
@@ -75,7 +76,7 @@ func TestEveryShapeOfASellerLeavesTheDeal(t *testing.T) {
 	}
 	desk.Await(t, "the letters of sellers", func() bool { return len(rowLetters(t, b)) == letters })
 	for _, d := range rowLetters(t, b) {
-		if d.Reason != "seller_unreadable" || !strings.Contains(d.Error, "call ") {
+		if d.Reason != "seller_unreadable" || !strings.Contains(d.Error.String(), "call ") {
 			t.Errorf("letter %s: %s", d.Reason, d.Error)
 		}
 	}
@@ -154,10 +155,11 @@ func TestWorkWhoseAnswersNeverComeWholeIsPaidForThreeTimesAcrossRestartsAndThenF
 
 func TestACallThatCostNothingNeverCounts(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, speed)
-	b.Grant(t, pipeline.StageCommitter, credit)
+	b := newBench(t, httpSpeed)
+	b.spend()
+	b.start(t, tokend.Run, nil)
 	asin := b.good[0]
-	b.keepa.Fail(6)
+	b.keepa.Reply(odd.Commit, asin, 6, odd.Reply{Write: says(503, "text/plain", "")})
 	b.Survives(t, b.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	b.start(t, committer.Run, map[string]string{"COMMITTER_SELLERS": "false"})
 	if v := b.AwaitVerdicts(t, 1)[0]; v.Outcome != pipeline.Accept {

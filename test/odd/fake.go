@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +36,22 @@ type Keepa struct {
 	rows  [][]byte        // of the list, in order; nil: as it is
 	wrap  map[string]wrap // of the whole answer, by kind and key
 	calls []Call
-	fail  int // so many calls to come are answered with 503, for nothing
+	reply map[string]reply  // in the place of the answer, by kind and key
+	then  map[string]func() // what happens when Keepa has charged a call, by kind and key
+}
+
+// Reply is a whole answer over HTTP that is not what Keepa sends.
+type Reply struct {
+	// Charged says that Keepa executed the call and charged it, and what it said was lost on its way.
+	Charged bool
+	// Write answers: good is what Keepa said, or would have said of the account alone where it did not execute the call.
+	Write func(w http.ResponseWriter, r *http.Request, good []byte)
+}
+
+// reply is a Reply, so many times.
+type reply struct {
+	Reply
+	times int
 }
 
 // wrap edits a whole answer, so many times.
@@ -50,12 +66,13 @@ const (
 	Peek   = "peek"
 	Commit = "commit"
 	Seller = "seller"
+	Token  = "token"
 )
 
 // Serve is an odd Keepa before a good one, until the test ends.
 func Serve(t testing.TB, sim http.Handler) *Keepa {
 	t.Helper()
-	k := &Keepa{sim: sim, edits: map[string]Edit{}, wrap: map[string]wrap{}}
+	k := &Keepa{sim: sim, edits: map[string]Edit{}, wrap: map[string]wrap{}, reply: map[string]reply{}, then: map[string]func(){}}
 	server := httptest.NewServer(k)
 	t.Cleanup(server.Close)
 	k.URL = server.URL
@@ -83,22 +100,44 @@ func (k *Keepa) List(rows [][]byte) {
 	k.rows = rows
 }
 
-// Fail answers the next calls with 503, for nothing.
-func (k *Keepa) Fail(times int) {
+// Reply answers the next calls of a kind in which the key is asked for in another way. No times lifts it.
+func (k *Keepa) Reply(kind, key string, times int, r Reply) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.fail = times
+	k.reply[kind+" "+key] = reply{r, times}
 }
 
-// failing says whether this call fails.
-func (k *Keepa) failing() bool {
+// Answered calls f whenever Keepa has charged a call of a kind in which the key is asked for; no byte of the answer is
+// sent before f returns.
+func (k *Keepa) Answered(kind, key string, f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.fail > 0 {
-		k.fail--
-		return true
+	k.then[kind+" "+key] = f
+}
+
+// charged does what a test wants done when a call was charged.
+func (k *Keepa) charged(c Call) {
+	for _, key := range c.Keys {
+		k.mu.Lock()
+		f := k.then[c.Kind()+" "+key]
+		k.mu.Unlock()
+		if f != nil {
+			f()
+		}
 	}
-	return false
+}
+
+// replying is the reply that a call gets in the place of its answer, if any.
+func (k *Keepa) replying(c Call) (Reply, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, key := range c.Keys {
+		if r := k.reply[c.Kind()+" "+key]; r.times > 0 {
+			k.reply[c.Kind()+" "+key] = reply{r.Reply, r.times - 1}
+			return r.Reply, true
+		}
+	}
+	return Reply{}, false
 }
 
 // Calls are all calls that were answered, in their order.
@@ -112,7 +151,7 @@ func (k *Keepa) Calls() []Call {
 func (k *Keepa) Paid(kind, key string) int {
 	n := 0
 	for _, c := range k.Calls() {
-		if c.kind() == kind && c.Tokens > 0 && slices.Contains(c.Keys, key) {
+		if c.Kind() == kind && c.Tokens > 0 && slices.Contains(c.Keys, key) {
 			n++
 		}
 	}
@@ -128,12 +167,15 @@ func (k *Keepa) Tokens() int {
 	return n
 }
 
-func (c Call) kind() string {
+// Kind is what the call asks for.
+func (c Call) Kind() string {
 	switch {
 	case c.Path == "/deal":
 		return Row
 	case c.Path == "/seller":
 		return Seller
+	case c.Path == "/token":
+		return Token
 	case c.Offers:
 		return Commit
 	}
@@ -142,24 +184,48 @@ func (c Call) kind() string {
 
 // ServeHTTP asks the good Keepa and makes its answer odd.
 func (k *Keepa) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if k.failing() {
-		w.WriteHeader(http.StatusServiceUnavailable)
+	c := call(r)
+	odd, isOdd := k.replying(c)
+	if isOdd && !odd.Charged {
+		k.note(c)
+		odd.Write(w, r, k.account(r))
 		return
 	}
+	code, body := k.ask(r)
+	envelope := map[string]json.RawMessage{}
+	if json.Unmarshal(body, &envelope) == nil && c.Kind() != Token {
+		_ = json.Unmarshal(envelope["tokensConsumed"], &c.Tokens) // the simulated Keepa says a number
+		body = k.answer(c, envelope)
+		k.charged(c)
+	}
+	if isOdd {
+		odd.Write(w, r, body)
+		return
+	}
+	w.WriteHeader(code)
+	_, _ = w.Write(body) // the caller may have gone
+}
+
+// ask is what the good Keepa says.
+func (k *Keepa) ask(r *http.Request) (code int, body []byte) {
 	r.Header.Del("Accept-Encoding")
 	said := httptest.NewRecorder()
 	k.sim.ServeHTTP(said, r)
-	body, envelope := said.Body.Bytes(), map[string]json.RawMessage{}
-	if json.Unmarshal(body, &envelope) != nil || r.URL.Path == "/token" {
-		w.WriteHeader(said.Code)
-		_, _ = w.Write(body) // the caller may have gone
-		return
-	}
-	c := call(r)
-	_ = json.Unmarshal(envelope["tokensConsumed"], &c.Tokens) // the simulated Keepa says a number
-	out := k.answer(c, envelope)
-	w.WriteHeader(said.Code)
-	_, _ = w.Write(out) // the caller may have gone
+	return said.Code, said.Body.Bytes()
+}
+
+// account is what the good Keepa says of the account, for nothing.
+func (k *Keepa) account(r *http.Request) []byte {
+	free := httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/token?"+url.Values{"key": {r.URL.Query().Get("key")}}.Encode(), nil)
+	_, body := k.ask(free)
+	return body
+}
+
+// note writes a call into the books that the good Keepa never saw.
+func (k *Keepa) note(c Call) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.calls = append(k.calls, c)
 }
 
 func call(r *http.Request) Call {
@@ -168,6 +234,8 @@ func call(r *http.Request) Call {
 	switch c.Path {
 	case "/deal":
 		c.Keys = []string{"list"}
+	case "/token":
+		c.Keys = []string{"token"}
 	case "/seller":
 		c.Keys = strings.Split(q.Get("seller"), ",")
 	default:
@@ -181,18 +249,18 @@ func (k *Keepa) answer(c Call, envelope map[string]json.RawMessage) []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.calls = append(k.calls, c)
-	switch c.kind() {
+	switch c.Kind() {
 	case Row:
 		k.list(envelope)
 	case Seller:
 		k.sellers(envelope)
 	default:
-		k.products(c.kind(), envelope)
+		k.products(c.Kind(), envelope)
 	}
 	out := Object(envelope)
 	for _, key := range c.Keys {
-		if w := k.wrap[c.kind()+" "+key]; w.times > 0 {
-			k.wrap[c.kind()+" "+key] = wrap{w.edit, w.times - 1}
+		if w := k.wrap[c.Kind()+" "+key]; w.times > 0 {
+			k.wrap[c.Kind()+" "+key] = wrap{w.edit, w.times - 1}
 			out = w.edit(out)
 		}
 	}

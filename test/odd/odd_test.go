@@ -250,7 +250,7 @@ func (l look) judge(t *testing.T, s shape, v desk.Verdict, good pipeline.Verdict
 		t.Errorf("%s %s: %s (%s) after %d payments, letters %v; good is %s (%s)", l.kind, s.name, v.Outcome, v.Reason, paid, letters, good.Outcome, good.Reason)
 	}
 	for _, d := range letters {
-		if s.want == dead && (!strings.Contains(d.Error, "call ") || !strings.Contains(d.Error, "position ")) || d.Reason != v.Reason {
+		if s.want == dead && (!strings.Contains(d.Error.String(), "call ") || !strings.Contains(d.Error.String(), "position ")) || d.Reason != v.Reason {
 			t.Errorf("%s %s: the letter says %s: %s", l.kind, s.name, d.Reason, d.Error)
 		}
 	}

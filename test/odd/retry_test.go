@@ -117,7 +117,7 @@ func TestTheRowsOfALetterAreOfferedAfterAll(t *testing.T) {
 	stop := b.start(t, watermarker.Run, polls)
 	l := letter(t, b)
 	stop()
-	if !strings.Contains(l.Dead.Error, "position 7") || !strings.Contains(l.Dead.Error, "call ") {
+	if !strings.Contains(l.Dead.Error.String(), "position 7") || !strings.Contains(l.Dead.Error.String(), "call ") {
 		t.Errorf("the letter says %s", l.Dead.Error)
 	}
 	if _, err := console.Retry(t.Context(), b.Bus, l, false); err == nil {

@@ -114,7 +114,7 @@ func judgeRow(t *testing.T, b *bench, s shape, asin string, before int) {
 	letters := rowLetters(t, b)[before:]
 	v, known := glances(t, b)[asin]
 	if s.want == dead {
-		if known || len(letters) != 1 || letters[0].Header[pipeline.HeaderRequestID] == nil || letters[0].Error == "" {
+		if known || len(letters) != 1 || letters[0].Header[pipeline.HeaderRequestID] == nil || letters[0].Error.IsZero() {
 			t.Errorf("row %s: decided %t, letters %+v", s.name, known, letters)
 		}
 		return

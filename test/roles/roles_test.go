@@ -33,6 +33,7 @@ import (
 	"ratchet/pipeline/replay"
 	"ratchet/pipeline/roles"
 	"ratchet/pipeline/tokend"
+	"ratchet/pipeline/warehouse"
 	"ratchet/pipeline/watermarker"
 	"ratchet/schemas"
 )
@@ -138,6 +139,10 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 		t.Skip("decides a few hundred candidates")
 	}
 	s, refused := serve(t)
+	data := provisioned(t)
+	tables, stop := engineFor(t, "writer", data)
+	stop = sync.OnceFunc(stop)
+	defer stop()
 	clock := daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), 240)
 	sim := keepasim.New(keepasim.Options{
 		Now: clock.Now, After: clock.After, Seed: 1, Key: "a-key", Rate: 60, Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
@@ -155,7 +160,7 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 		env := env.Named(name)
 		env.Lookup = envconfig.MapLookuper(map[string]string{
 			"NATS_URL": s.ClientURL(), "NATS_USER": name, "NATS_PASSWORD": name, "KEEPA_URL": keepa.URL, "KEEPA_API_KEY": "a-key",
-			"CLICKHOUSE_URL": "http://127.0.0.1:9/ratchet", "REFRESH_PERIOD": "2h", "WATERMARKER_SHORTEST": "5m",
+			"CLICKHOUSE_URL": tables, "REFRESH_PERIOD": "2h", "WATERMARKER_SHORTEST": "5m",
 		})
 		running.Go(func() {
 			if err := run(ctx, env); daemon.ExitCode(err) != daemon.ExitDone {
@@ -190,11 +195,57 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 	}
 	looks(t, reader)
 	intervenes(t, connect(t, s, env, roles.Operator), reader, env)
+	w := reach(t, tables)
+	records(t, w, reader)
 	cancel()
 	running.Wait()
 	for _, line := range refused.all() {
 		t.Errorf("refused: %s", line)
 	}
+	tidies(t, w)
+	written := count(t, w, "verdicts")
+	stop()
+	answers(t, data, written)
+}
+
+// records waits until each stream has rows in its tables, by a recorder that never failed.
+func records(t *testing.T, w *warehouse.Warehouse, reader *bus.Bus) {
+	t.Helper()
+	for late := time.Now().Add(time.Minute); ; <-time.After(200 * time.Millisecond) {
+		status, err := console.Look(t.Context(), reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range status.Daemons {
+			if h.Daemon != "recorder" {
+				continue
+			}
+			if h.Counters["failures"] > 0 {
+				t.Fatalf("the recorder failed: %s", h.LastError)
+			}
+			if h.Counters["recorded"] >= 400 && !slices.ContainsFunc([]string{"deal_versions", "dead", "ledger"}, func(table string) bool { return count(t, w, table) == "0" }) {
+				return
+			}
+		}
+		if time.Now().After(late) {
+			t.Fatal("the recorder has not written everything")
+		}
+	}
+}
+
+// tidies does what the recorder does now and then, and nothing that a writer may not.
+func tidies(t *testing.T, w *warehouse.Warehouse) {
+	t.Helper()
+	if _, err := w.ForgetRejects(t.Context(), 0); err != nil {
+		t.Errorf("forget rejects as the writer: %v", err)
+	}
+	if _, err := w.Tidy(t.Context()); err != nil {
+		t.Errorf("tidy as the writer: %v", err)
+	}
+	if _, err := w.SQL(t.Context(), "ALTER TABLE ratchet.deal_rejects DELETE WHERE 0", false); err != nil {
+		t.Errorf("as when there are rejects to forget: %v", err)
+	}
+	refuses(t, w, "writer", definitions...)
 }
 
 func TestTheProvisionerMayAskUnderAnyName(t *testing.T) {

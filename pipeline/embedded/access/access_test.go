@@ -185,29 +185,6 @@ func TestAGeneratedPasswordIsForItsUserAlone(t *testing.T) {
 	}
 }
 
-func TestOffLoopbackNothingIsServedWithoutAPasswordNorInTheClear(t *testing.T) {
-	t.Parallel()
-	out := &net.TCPAddr{IP: net.IPv4zero, Port: 8123}
-	in := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8123}
-	for _, c := range []struct {
-		addr      net.Addr
-		password  string
-		plaintext bool
-		says      string
-	}{
-		{in, "", false, ""},
-		{out, "", false, "set a password in /d/password"},
-		{out, "", true, "set a password"},
-		{out, "x", false, "--plaintext"},
-		{out, "x", true, ""},
-	} {
-		err := access.MayListen("--addr", c.addr, "/d", c.password, c.plaintext)
-		if (err == nil) != (c.says == "") || err != nil && !(strings.Contains(err.Error(), c.says) && strings.Contains(err.Error(), "--addr")) {
-			t.Errorf("%+v: got %v", c, err)
-		}
-	}
-}
-
 func BenchmarkSame(b *testing.B) {
 	ours, _ := pair(b, "127.0.0.1:0")
 	for b.Loop() {

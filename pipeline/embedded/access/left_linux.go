@@ -9,7 +9,7 @@ import (
 
 // left reports whether the other end has closed a connection, also where something is still to be read.
 func left(c net.Conn) bool {
-	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok {
+	for wrapped, ok := c.(interface{ NetConn() net.Conn }); ok; wrapped, ok = c.(interface{ NetConn() net.Conn }) {
 		c = wrapped.NetConn()
 	}
 	socket, ok := c.(syscall.Conn)

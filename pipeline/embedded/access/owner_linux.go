@@ -1,3 +1,5 @@
+//go:build !noowners
+
 package access
 
 import (

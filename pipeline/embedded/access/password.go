@@ -76,20 +76,6 @@ func Share(from, to string) error {
 	return nil
 }
 
-// MayListen refuses an address that other machines reach, without a password, or in plain text unless that was asked for.
-// flag is the one that chose the address.
-func MayListen(flag string, addr net.Addr, data, password string, plaintext bool) error {
-	switch {
-	case Loopback(addr):
-		return nil
-	case password == "":
-		return fmt.Errorf("%s: other machines reach %s and could read and change everything; set a password in %s or use 127.0.0.1", flag, addr, PasswordPath(data))
-	case !plaintext:
-		return fmt.Errorf("%s: passwords and data would cross the network to %s in plain text; listen on 127.0.0.1 behind a proxy that speaks TLS, or say --plaintext", flag, addr)
-	}
-	return nil
-}
-
 // Loopback reports whether only this machine reaches an address.
 func Loopback(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)

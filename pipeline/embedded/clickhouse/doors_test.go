@@ -10,9 +10,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/embedded/access/accesstest"
 	"ratchet/pipeline/embedded/cage"
+	"ratchet/pipeline/embedded/clickhouse"
 )
 
 // Who comes through the door, and what SQL reaches from inside.
@@ -61,6 +64,39 @@ func TestAGETWithoutCredentialsRunsNoSQL(t *testing.T) {
 		}
 	}
 	want(t, "with a header that no link has", call(t, s.URL(), "GET", url.Values{"query": {"SELECT 1"}}, "", "X-ClickHouse-User", "default").body, "1\n")
+}
+
+func TestOtherMachinesSpeakToTheEngineByTLSAlone(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if err := os.WriteFile(access.PasswordPath(data), []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := accesstest.Another(t)
+	cert, key := accesstest.Certificate(t, m.Here)
+	s := startAs(t, clickhouse.StartOptions{Data: data, Addr: "0.0.0.0:0", TLS: access.TLS{Cert: cert, Key: key}})
+	want(t, "from this machine, as the pipeline asks", one[uint8](t, open(t, s.URL()), "SELECT 1"), 1)
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := m.Here + ":" + u.Port() + "/ SELECT 1"
+	for _, c := range []struct{ task, trusts, says string }{
+		{"post https://default:s3cret@" + at, cert, "200 OK 1\n"},
+		{"post https://default:s3cret@" + at, key, "error: "},
+		{"post https://default@" + at, cert, "403"},
+		{"post http://default:s3cret@" + at, cert, "error: "},
+	} {
+		if said := m.Ask(t, c.task, "SSL_CERT_FILE="+c.trusts); !strings.HasPrefix(said, c.says) {
+			t.Errorf("%s: it says %.200q, want %q", c.task, said, c.says)
+		}
+	}
+	// A child that replaces another has its own certificate from the files.
+	s.Crash()
+	for s.Restarts() == 0 {
+		time.Sleep(10 * time.Millisecond) // until it was noticed; the next one answers when it is ready
+	}
+	want(t, "after a restart", m.Ask(t, "post https://default:s3cret@"+at, "SSL_CERT_FILE="+cert), "200 OK 1\n")
 }
 
 func TestWhatAPageSendsIsRefused(t *testing.T) {

@@ -15,3 +15,9 @@ var EngineEnv = engineEnv
 
 // Inherited is the variable in which a child is told the number of its socket.
 const Inherited = inherited
+
+// WithSum expects a library of this hash.
+func WithSum(o FetchOptions, sum string) FetchOptions {
+	o.sum = sum
+	return o
+}

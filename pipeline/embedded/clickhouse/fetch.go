@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -39,12 +40,15 @@ type FetchOptions struct {
 	Cache    string       // directory for the installed package; empty: ratchet/chdb/VERSION in the user's cache
 	Log      *slog.Logger // may be nil
 	Progress io.Writer    // where the download is announced and followed; may be nil
+
+	sum string // another library than ours, in tests
 }
 
 // Fetch is the path of libchdb: the one given, the one in the cache, or one that npm
 // installs into the cache now. Several processes may call it at once; one installs.
-// An installation that is cut short leaves the cache as it was. Errors are
-// *UnavailableError unless ctx ended.
+// An installation that is cut short leaves the cache as it was. A cache that another user
+// could have prepared is refused, and the library's hash is checked whenever the file
+// changed since it was last. Errors are *UnavailableError unless ctx ended.
 func Fetch(ctx context.Context, o FetchOptions) (string, error) {
 	if o.Lib != "" {
 		return given(o.Lib)
@@ -52,6 +56,7 @@ func Fetch(ctx context.Context, o FetchOptions) (string, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
+	o.sum = cmp.Or(o.sum, librarySum)
 	if err := publishedHere(); err != nil {
 		return "", err
 	}
@@ -59,19 +64,22 @@ func Fetch(ctx context.Context, o FetchOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if installed(cache) {
-		return libraryIn(cache), nil
+	if ok, err := installed(ctx, cache, o); err != nil || ok {
+		return libraryIn(cache), err
 	}
 	if err := os.MkdirAll(filepath.Dir(cache), 0o755); err != nil {
 		return "", &UnavailableError{Reason: "the cache cannot be created", Err: err}
+	}
+	if err := trusted(filepath.Dir(cache)); err != nil {
+		return "", err
 	}
 	unlock, err := alone(ctx, cache+".lock", o.Progress)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if installed(cache) { // by whoever held the lock
-		return libraryIn(cache), nil
+	if ok, err := installed(ctx, cache, o); err != nil || ok { // by whoever held the lock
+		return libraryIn(cache), err
 	}
 	if err := install(ctx, cache, o); err != nil {
 		if ctx.Err() != nil {
@@ -128,21 +136,6 @@ func libraryIn(cache string) string {
 	return filepath.Join(cache, "node_modules", "@chdb", "lib-linux-x64-gnu", "libchdb.so")
 }
 
-// marker is written after the hash was checked, which takes a second: it is not
-// checked at every start.
-func marker(cache string) string { return filepath.Join(cache, "verified") }
-
-func installed(cache string) bool {
-	said, err := os.ReadFile(marker(cache))
-	if err != nil {
-		return false
-	}
-	info, err := os.Stat(libraryIn(cache))
-	return err == nil && string(said) == receipt(info.Size())
-}
-
-func receipt(size int64) string { return fmt.Sprintf("%s %d\n", librarySum, size) }
-
 // install makes the cache in a directory beside it and renames it when everything is
 // right, so that a crash on any line leaves no half cache.
 func install(ctx context.Context, cache string, o FetchOptions) error {
@@ -162,13 +155,13 @@ func install(ctx context.Context, cache string, o FetchOptions) error {
 	if err := npmCI(ctx, temp, o.Progress); err != nil {
 		return err
 	}
-	size, err := verify(ctx, libraryIn(temp))
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(marker(temp), []byte(receipt(size)), 0o644); err != nil {
+	if err := private(temp); err != nil {
 		return &UnavailableError{Reason: "the cache cannot be written", Err: err}
 	}
+	if err := verify(ctx, libraryIn(temp), o.sum); err != nil {
+		return err
+	}
+	remember(temp, o.sum)
 	if err := errors.Join(os.RemoveAll(cache), os.Rename(temp, cache)); err != nil {
 		return &UnavailableError{Reason: "the cache cannot be written", Err: err}
 	}
@@ -198,21 +191,21 @@ func enoughSpace(dir string) error {
 	return nil
 }
 
-func verify(ctx context.Context, lib string) (int64, error) {
+// verify checks the library's hash.
+func verify(ctx context.Context, lib, sum string) error {
 	f, err := os.Open(lib)
 	if err != nil {
-		return 0, &UnavailableError{Reason: "npm reported success, but the library is not there", Err: err}
+		return &UnavailableError{Reason: "npm reported success, but the library is not there", Err: err}
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, untilDone{ctx, f})
-	if err != nil {
-		return 0, &UnavailableError{Reason: "the library cannot be read", Err: err}
+	if _, err := io.Copy(h, untilDone{ctx, f}); err != nil {
+		return &UnavailableError{Reason: "the library cannot be read", Err: err}
 	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != librarySum {
-		return 0, &UnavailableError{Reason: fmt.Sprintf("the downloaded library has the wrong hash: sha256 %s instead of %s", got, librarySum)}
+	if got := hex.EncodeToString(h.Sum(nil)); got != sum {
+		return &UnavailableError{Reason: fmt.Sprintf("the library has the wrong hash: sha256 %s instead of %s", got, sum)}
 	}
-	return n, nil
+	return nil
 }
 
 // untilDone reads until the context ends.

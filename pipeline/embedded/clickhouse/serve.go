@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,8 +32,8 @@ type ServeOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one
-	// Plaintext allows an address that other machines reach, with a password. Nothing here speaks TLS.
-	Plaintext bool
+	// TLS is for an address that other machines reach, which needs a password too.
+	TLS       access.TLS
 	MaxMemory int64 // bytes the engine counts; 0: 90 % of the machine's. Real use may be 2.5 times that for seconds
 	// Silence is how long a client may neither send nor read in the middle of something; 0: 5 minutes.
 	Silence time.Duration
@@ -75,7 +76,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer func() { _ = l.Close() }() // the server closed it first, or nothing was accepted
-	password, err := o.enter(l)
+	in, err := o.enter(l)
 	if err != nil {
 		return err
 	}
@@ -85,45 +86,71 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	}
 	front, err := httpd.New(httpd.Options{
 		Engine: eng, Temp: filepath.Join(o.Data, "http-tmp"), Database: Database,
-		Password: password, AnyHost: !access.Loopback(l.Addr()), Silence: o.Silence, Log: o.Log,
+		Password: in.password, AnyHost: !access.Loopback(l.Addr()), Silence: o.Silence, Log: o.Log,
 	})
 	if err != nil {
 		return errors.Join(err, eng.Close())
 	}
-	return serve(ctx, o, l, eng, front, password)
+	return serve(ctx, o, l, eng, front, in)
+}
+
+// An entrance is who gets in, and how.
+type entrance struct {
+	password string      // that clients must send; empty where the same user needs none
+	secure   *tls.Config // of connections from other machines; nil for plain text
 }
 
 // enter decides who gets in and restricts the process. Where it comes back it is restricted, or the kernel cannot.
-func (o *ServeOptions) enter(l net.Listener) (password string, err error) {
-	if password, err = admission("--addr", l.Addr(), o.Data, o.Plaintext); err != nil {
-		return "", err
+func (o *ServeOptions) enter(l net.Listener) (in entrance, err error) {
+	if in.password, err = admission("--addr", l.Addr(), o.Data, o.TLS); err != nil {
+		return in, err
 	}
 	if o.Data, err = filepath.Abs(o.Data); err != nil {
-		return "", fmt.Errorf("find data directory: %w", err)
+		return in, fmt.Errorf("find data directory: %w", err)
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
-		return "", fmt.Errorf("create data directory: %w; choose another with --data", err)
+		return in, fmt.Errorf("create data directory: %w; choose another with --data", err)
 	}
-	socket, err := l.(*net.TCPListener).File()
+	pem, err := certificate(o.TLS)
+	if err == nil {
+		in.secure, err = access.TLSConfig(pem)
+	}
+	if err == nil {
+		err = o.restrict(l, pem)
+	}
 	if err != nil {
-		return "", fmt.Errorf("keep the listening socket: %w", err)
-	}
-	defer func() { _ = socket.Close() }() // l is another one of it
-	// The engine takes its time zone from the environment when it is loaded.
-	env := append(engineEnv(new(exec.Cmd).Environ()), "TZ=UTC", "CHDB_LIB_PATH="+o.Lib)
-	keep := map[string]*os.File{inherited: socket}
-	if err := cage.Enter(cage.Walls{Data: o.Data, Library: o.Lib, Env: env, Keep: keep, WithParent: os.Getenv(inherited) != ""}); err != nil {
-		return "", err
+		return in, err
 	}
 	if err := os.Setenv("TZ", "UTC"); err != nil {
-		return "", fmt.Errorf("set the engine's time zone: %w", err)
+		return in, fmt.Errorf("set the engine's time zone: %w", err)
 	}
-	return password, nil
+	return in, nil
+}
+
+// restrict executes the program again with what it needs of this one, or looks whether the restriction holds.
+func (o *ServeOptions) restrict(l net.Listener, pem []byte) error {
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return fmt.Errorf("keep the listening socket: %w", err)
+	}
+	defer func() { _ = socket.Close() }() // l is another one of it
+	keep := map[string]*os.File{inherited: socket}
+	if pem != nil && !cage.Inside() {
+		pipe, err := handOver(pem)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = pipe.Close() }() // nobody needs it where the kernel knows no cage
+		keep[inheritedPEM] = pipe
+	}
+	// The engine takes its time zone from the environment when it is loaded.
+	env := append(engineEnv(new(exec.Cmd).Environ()), "TZ=UTC", "CHDB_LIB_PATH="+o.Lib)
+	return cage.Enter(cage.Walls{Data: o.Data, Library: o.Lib, Env: env, Keep: keep, WithParent: os.Getenv(inherited) != ""})
 }
 
 // admission is the password that clients must send, empty where the same user needs none. An address that other machines
 // reach needs one.
-func admission(flag string, addr net.Addr, data string, plaintext bool) (password string, err error) {
+func admission(flag string, addr net.Addr, data string, t access.TLS) (password string, err error) {
 	if cage.Inside() {
 		password, err = access.Read(data) // as it was decided outside
 	} else {
@@ -132,7 +159,7 @@ func admission(flag string, addr net.Addr, data string, plaintext bool) (passwor
 	if err != nil {
 		return "", err
 	}
-	return password, access.MayListen(flag, addr, data, password, plaintext)
+	return password, t.MayListen(flag, addr, data, password)
 }
 
 func openEngine(o ServeOptions) (*engine.Engine, error) {
@@ -155,10 +182,10 @@ func openEngine(o ServeOptions) (*engine.Engine, error) {
 	return eng, nil
 }
 
-func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engine, front *httpd.Server, password string) error {
+func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engine, front *httpd.Server, in entrance) error {
 	srv := &http.Server{Handler: front, ConnContext: access.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 2)
-	go func() { failed <- srv.Serve(httpd.Patient(l, o.Silence)) }()
+	go func() { failed <- srv.Serve(httpd.Patient(access.Secure(l, in.secure), o.Silence)) }()
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	go func() {
@@ -167,7 +194,7 @@ func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engi
 		}
 	}()
 	if o.Ready != nil {
-		o.Ready(serverURL(l.Addr().String(), password))
+		o.Ready(serverURL(l.Addr().String(), in.password))
 	}
 	var cause error
 	select {

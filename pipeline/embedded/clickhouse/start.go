@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/access"
 )
 
 // StartOptions configure a supervised engine.
@@ -26,8 +27,8 @@ type StartOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one, which stays over restarts
-	// Plaintext allows an address that other machines reach, with a password. Nothing here speaks TLS.
-	Plaintext bool
+	// TLS is for an address that other machines reach, which needs a password too.
+	TLS access.TLS
 	// Exe is the program to run; empty: this one.
 	Exe string
 	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR.
@@ -160,7 +161,7 @@ func (s *Server) listen() error {
 		return err
 	}
 	defer func() { _ = l.Close() }() // it only kept the port until the child takes it
-	password, err := admission("--clickhouse-addr", l.Addr(), s.o.Data, s.o.Plaintext)
+	password, err := admission("--clickhouse-addr", l.Addr(), s.o.Data, s.o.TLS)
 	if err != nil {
 		return err
 	}
@@ -183,9 +184,7 @@ func (s *Server) complete() (err error) {
 	}
 	if s.o.Args == nil {
 		s.o.Args = []string{"clickhouse", "--lib", s.o.Lib, "--data", s.o.Data, "--addr", s.addr}
-		if s.o.Plaintext {
-			s.o.Args = append(s.o.Args, "--plaintext")
-		}
+		s.o.Args = append(s.o.Args, s.o.TLS.Args()...)
 	}
 	return nil
 }

@@ -54,6 +54,8 @@ func beEngine() int {
 	f.StringVar(&o.Lib, "lib", "", "")
 	f.StringVar(&o.Data, "data", "", "")
 	f.StringVar(&o.Addr, "addr", "", "")
+	f.StringVar(&o.TLS.Cert, "tls-cert", "", "")
+	f.StringVar(&o.TLS.Key, "tls-key", "", "")
 	if err := f.Parse(os.Args[2:]); err != nil {
 		return 2
 	}
@@ -92,7 +94,10 @@ func start(t *testing.T, data string) *clickhouse.Server {
 // startAs is an engine of this binary, at an address of its own.
 func startAs(t *testing.T, o clickhouse.StartOptions) *clickhouse.Server {
 	t.Helper()
-	o.Lib, o.Addr, o.Env = chtest.Library(t), "127.0.0.1:0", append(o.Env, role+"=engine")
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	o.Lib, o.Env = chtest.Library(t), append(o.Env, role+"=engine")
 	s, err := clickhouse.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

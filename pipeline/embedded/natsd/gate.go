@@ -1,8 +1,8 @@
 package natsd
 
 import (
+	"crypto/tls"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -43,7 +43,7 @@ func (g *gatekeeper) Check(c server.ClientAuthentication) bool {
 }
 
 // openMonitor serves NATS's monitoring as the server itself would, behind a door: the server lets every web page read it.
-func (s *Server) openMonitor(o Options) error {
+func (s *Server) openMonitor(o Options, secure *tls.Config) error {
 	if o.Monitor == "" {
 		return nil
 	}
@@ -51,7 +51,7 @@ func (s *Server) openMonitor(o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := access.MayListen("--nats-monitor", l.Addr(), o.Data, s.password, o.Plaintext); err != nil {
+	if err := o.TLS.MayListen("--nats-monitor", l.Addr(), o.Data, s.password); err != nil {
 		_ = l.Close() // nothing was accepted
 		return err
 	}
@@ -60,7 +60,7 @@ func (s *Server) openMonitor(o Options) error {
 		Addr: l.Addr().String(), Handler: door.Before(s.monitoring()), ConnContext: access.ConnContext,
 		ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
-	go func(l net.Listener) { _ = s.monitor.Serve(l) }(l) // until it is closed
+	go func() { _ = s.monitor.Serve(access.Secure(l, secure)) }() // until it is closed
 	return nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/access"
 	"ratchet/pipeline/embedded/access/accesstest"
 	"ratchet/pipeline/embedded/natsd"
@@ -178,13 +181,52 @@ func TestOffLoopbackNothingStartsWithoutAPasswordNorInTheClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := natsd.Options{Data: data, Addr: "0.0.0.0:0", Monitor: "0.0.0.0:0", Log: quiet}
-	if _, err := natsd.Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--plaintext") {
+	if _, err := natsd.Start(t.Context(), o); daemon.ExitCode(err) != daemon.ExitUsage || !strings.Contains(err.Error(), "--plaintext") {
 		t.Errorf("got %v", err)
 	}
-	o.Plaintext = true
+	o.TLS.Plaintext = true
 	s, err := natsd.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Stop()
+}
+
+func TestOtherMachinesReachNATSAndItsMonitoringByTLSAlone(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if err := os.WriteFile(access.PasswordPath(data), []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := accesstest.Another(t)
+	cert, key := accesstest.Certificate(t, m.Here)
+	o := natsd.Options{Data: data, Addr: "0.0.0.0:0", Monitor: "0.0.0.0:0", TLS: access.TLS{Cert: cert, Key: key}, Log: slog.New(slog.DiscardHandler)}
+	s, err := natsd.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, monitor, _ := net.SplitHostPort(s.Monitor())
+	login := "ratchet:s3cret@" + m.Here + ":"
+	for _, c := range []struct{ task, trusts, says string }{
+		{"nats nats://" + login + u.Port(), cert, "connected"}, // the server asks for TLS
+		{"nats nats://" + login + u.Port(), key, "error: nats: tls error: tls: failed to verify"},
+		{"nats nats://" + m.Here + ":" + u.Port(), cert, "error: nats: Authorization Violation"},
+		{"get https://" + login + monitor + "/varz", cert, "200 OK"},
+		{"get http://" + login + monitor + "/varz", cert, "400 Bad Request Client sent an HTTP request to an HTTPS server."},
+		{"get https://" + m.Here + ":" + monitor + "/varz", cert, "403"},
+	} {
+		if said := m.Ask(t, c.task, "SSL_CERT_FILE="+c.trusts); !strings.HasPrefix(said, c.says) {
+			t.Errorf("%s: it says %.200q, want %q", c.task, said, c.says)
+		}
+	}
+	inside, err := nats.Connect("", s.InProcess())
+	if err != nil {
+		t.Fatalf("in this process: %v", err)
+	}
+	inside.Close()
 }

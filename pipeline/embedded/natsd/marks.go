@@ -217,18 +217,43 @@ func (s *Server) Floor(stream, durable string) uint64 {
 	return s.before.Streams[stream].Floors[durable]
 }
 
-// SetAside moves the state of a consumer that the server cannot read to the directory damaged of
-// the store, so that the consumer can be created again. It returns where it went.
-func (s *Server) SetAside(stream, durable string) (string, error) {
-	from := filepath.Join(streamDir(s.data, stream), "obs", durable)
-	to := filepath.Join(s.data, "damaged", fmt.Sprintf("%s-%s-%d", stream, durable, time.Now().UnixNano()))
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return "", fmt.Errorf("set aside %s: %w", from, err)
+// Aside is a consumer whose state was not what the server writes.
+type Aside struct {
+	Stream, Durable string
+	To              string // where its directory is now
+}
+
+// Aside are the consumers that this start has set aside: they are to be created again, at Floor.
+func (s *Server) Aside() []Aside { return s.aside }
+
+// setAside moves consumers whose state cannot be read to the directory damaged of the store. The server would open
+// none of them, and no request could remove it; or, where the state ends early, pass by what was pending.
+func setAside(data string) ([]Aside, error) {
+	files, err := filepath.Glob(filepath.Join(streamDir(data, "*"), "obs", "*", "o.dat"))
+	if err != nil {
+		return nil, err
 	}
-	if err := os.Rename(from, to); err != nil {
-		return "", fmt.Errorf("set aside %s: %w; stop Ratchet and move it away by hand", from, err)
+	var out []Aside
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			return out, fmt.Errorf("read the state of a consumer: %w", err)
+		}
+		if len(raw) == 0 {
+			continue // it delivers everything again
+		}
+		if _, err := consumerFloor(raw); err == nil {
+			continue
+		}
+		from := filepath.Dir(f)
+		a := Aside{Stream: filepath.Base(filepath.Dir(filepath.Dir(from))), Durable: filepath.Base(from)}
+		a.To = filepath.Join(data, "damaged", fmt.Sprintf("%s-%s-%d", a.Stream, a.Durable, time.Now().UnixNano()))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(a.To), 0o700), os.Rename(from, a.To)); err != nil {
+			return out, fmt.Errorf("set aside %s: %w; move it away by hand", from, err)
+		}
+		out = append(out, a)
 	}
-	return to, nil
+	return out, nil
 }
 
 // StreamDir is where a stream's files are.

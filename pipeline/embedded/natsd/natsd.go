@@ -6,9 +6,11 @@ package natsd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -30,9 +32,9 @@ type Options struct {
 	Data    string // directory of the store; created
 	Addr    string // host:port for clients; empty: no listener, in-process only
 	Monitor string // host:port for monitoring; empty: none
-	// Plaintext allows addresses that other machines reach, with a password. Nothing here speaks TLS.
-	Plaintext bool
-	Log       *slog.Logger
+	// TLS is for addresses that other machines reach, which need a password too.
+	TLS access.TLS
+	Log *slog.Logger
 }
 
 // Server is a running embedded NATS.
@@ -41,6 +43,7 @@ type Server struct {
 	lock   *os.File
 	data   string
 	before marks // of what the store held when the server last ran
+	aside  []Aside
 
 	mu    sync.Mutex
 	marks marks
@@ -68,7 +71,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	opts, err := serverOptions(o, password)
+	secure, err := o.TLS.Config()
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	opts, err := serverOptions(o, password, secure)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -76,6 +83,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	opts.CustomClientAuthentication = who
 	before := readMarks(o.Data)
 	restored, err := before.restore(o.Data)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	aside, err := setAside(o.Data)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -88,8 +99,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	srv.SetLoggerV2(logger{o.Log}, false, false, false)
 	who.srv = srv
-	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, done: make(chan struct{}), password: password}
-	if err := s.openMonitor(o); err != nil {
+	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, aside: aside, done: make(chan struct{}), password: password}
+	if err := s.openMonitor(o, secure); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	srv.Start()
@@ -136,38 +147,41 @@ func (s *Server) Stop() {
 	_ = s.lock.Close() // closing releases the lock; nothing is left to do about an error
 }
 
-func serverOptions(o Options, password string) (*server.Options, error) {
+func serverOptions(o Options, password string, secure *tls.Config) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName: "ratchet", StoreDir: o.Data, JetStream: true, SyncAlways: true, NoSigs: true,
 		MaxPayload: 8 << 20, JetStreamMaxStore: 80 << 30, JetStreamMaxMemory: 256 << 20,
 		DontListen: o.Addr == "",
 	}
-	if o.Addr != "" {
-		host, port, err := free("--nats", o, password)
-		if err != nil {
-			return nil, err
-		}
-		opts.Host, opts.Port = host, port
+	if o.Addr == "" {
+		return opts, nil
+	}
+	addr, err := free("--nats", o, password)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Host, opts.Port, err = daemon.Address("--nats", o.Addr); err != nil {
+		return nil, err
+	}
+	if opts.Port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	if !access.Loopback(addr) {
+		opts.TLSConfig, opts.TLSTimeout = secure, handshakeWithin.Seconds()
 	}
 	return opts, nil
 }
 
-// free takes host:port apart and refuses a taken port before the server's own
-// fatal exit would, and an address that may not be listened on. Port 0 picks a free one.
-func free(flag string, o Options, password string) (string, int, error) {
-	host, port, err := daemon.Address(flag, o.Addr)
-	if err != nil {
-		return "", 0, err
-	}
+// handshakeWithin is how long a client may take to agree on TLS.
+const handshakeWithin = 5 * time.Second
+
+// free refuses a taken port before the server's own fatal exit would, and an address that may not be listened on.
+func free(flag string, o Options, password string) (net.Addr, error) {
 	l, err := daemon.Listen(flag, o.Addr)
 	if err != nil {
-		return "", 0, err
+		return nil, err
 	}
-	err = errors.Join(access.MayListen(flag, l.Addr(), o.Data, password, o.Plaintext), l.Close())
-	if port == 0 {
-		port = server.RANDOM_PORT
-	}
-	return host, port, err
+	return l.Addr(), errors.Join(o.TLS.MayListen(flag, l.Addr(), o.Data, password), l.Close())
 }
 
 // lockDir takes an advisory lock that the kernel drops with the process, however

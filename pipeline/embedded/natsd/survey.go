@@ -144,21 +144,49 @@ const (
 
 var errUnreadable = errors.New("not the bytes that were written")
 
-// consumerFloor reads up to where everything is settled.
+// consumerFloor reads up to where everything is settled. It reads the whole state, as the server writes it: the server
+// takes one that ends early for one with nothing pending, and what was pending would be passed by.
 func consumerFloor(raw []byte) (uint64, error) {
 	if len(raw) < 2 || raw[0] != stateMagic || raw[1] < 1 || raw[1] > 2 {
 		return 0, errUnreadable
 	}
+	r := varints{rest: raw[2:]}
 	var head [4]uint64 // floor (consumer, stream), delivered (consumer, stream)
-	rest := raw[2:]
 	for i := range head {
-		v, n := binary.Uvarint(rest)
-		if n <= 0 {
-			return 0, errUnreadable
+		head[i] = r.next()
+	}
+	if pending := r.next(); pending > 0 {
+		r.next() // the time that the others are relative to
+		for ; pending > 0 && !r.short; pending-- {
+			for range 1 + raw[1] { // sequence, from version 2 on the consumer's too, time
+				r.next()
+			}
 		}
-		head[i], rest = v, rest[n:]
+	}
+	for redelivered := r.next(); redelivered > 0 && !r.short; redelivered-- {
+		r.next() // sequence
+		r.next() // deliveries
+	}
+	if r.short || len(r.rest) > 0 || head[1]>>63 > 0 || head[3]>>63 > 0 {
+		return 0, errUnreadable
 	}
 	return head[1], nil
+}
+
+// varints reads one number after the other; short once there are none left. Signed ones are as long as unsigned ones.
+type varints struct {
+	rest  []byte
+	short bool
+}
+
+func (r *varints) next() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.short, r.rest = true, nil
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
 }
 
 // readMeta reads a configuration whose checksum is right. Of a consumer (no name) the server

@@ -35,7 +35,11 @@ type Checker struct {
 	engine    *engine.Engine
 	elsewhere map[string]bool // engines that keep their data elsewhere
 	harmless  checked
+	idle      chan *engine.Conn // sessions in which nothing was set
 }
+
+// mostIdle is how many sessions wait for the next check. Opening one takes longer than most checks.
+const mostIdle = 4
 
 // New asks the engine which table and database engines it has.
 func New(e *engine.Engine) (*Checker, error) {
@@ -43,7 +47,41 @@ func New(e *engine.Engine) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Checker{engine: e, elsewhere: elsewhere}, nil
+	return &Checker{engine: e, elsewhere: elsewhere, idle: make(chan *engine.Conn, mostIdle)}, nil
+}
+
+// session is a session for one check, which give takes back.
+func (s *Checker) session() (*engine.Conn, error) {
+	select {
+	case c := <-s.idle:
+		return c, nil
+	default:
+		return s.engine.Connect()
+	}
+}
+
+// give takes a session back, if it is as it was.
+func (s *Checker) give(c *engine.Conn, clean bool) {
+	if clean {
+		select {
+		case s.idle <- c:
+			return
+		default:
+		}
+	}
+	c.Close()
+}
+
+// Close ends the sessions that wait. The engine shuts down when its last one ends. Nothing may be checked any more.
+func (s *Checker) Close() {
+	for {
+		select {
+		case c := <-s.idle:
+			c.Close()
+		default:
+			return
+		}
+	}
 }
 
 // checked are the texts that were found harmless.
@@ -76,9 +114,9 @@ func (c *checked) add(text string) {
 	c.seen[text] = true
 }
 
-// Check refuses a text from outside that is more than one statement or reaches out of the database. It asks in a session of its
+// Check refuses a text from outside that is more than one statement or reaches out of the database. It asks in sessions of its
 // own: the settings of another may cut short what the parser says.
-func (s *Checker) Check(text string, params []engine.Param) error {
+func (s *Checker) Check(text string, params []engine.Param) (err error) {
 	key := text
 	for _, p := range params {
 		key += "\x00" + p.Name + "\x00" + p.Value
@@ -86,11 +124,11 @@ func (s *Checker) Check(text string, params []engine.Param) error {
 	if s.harmless.has(key) {
 		return nil
 	}
-	c, err := s.engine.Connect()
+	c, err := s.session()
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { s.give(c, err == nil && len(params) == 0) }()
 	n, kind, err := c.Classify(text)
 	switch {
 	case err != nil:
@@ -124,11 +162,11 @@ func (s *Checker) Values(values string) (literals bool, err error) {
 	if !mayNameFile(values) {
 		return false, nil
 	}
-	c, err := s.engine.Connect()
+	c, err := s.session()
 	if err != nil {
 		return false, err
 	}
-	defer c.Close()
+	defer func() { s.give(c, err == nil && !literals) }()
 	list := "SELECT " + strings.TrimRight(values, "; \n")
 	if n, kind, err := c.Classify(list); err != nil || n != 1 || kind != engine.Reads {
 		return true, err

@@ -29,6 +29,7 @@ func open(t testing.TB, data string) (*engine.Engine, *sqlcheck.Checker) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(c.Close)
 	return e, c
 }
 

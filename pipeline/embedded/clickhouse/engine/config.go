@@ -24,12 +24,15 @@ const config = `<clickhouse>
 `
 
 // configure writes the two files and returns the arguments that name them.
-func configure(dir string) ([]string, error) {
-	main, users := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
-	if err := errors.Join(os.WriteFile(main, []byte(config), 0o600), os.WriteFile(users, []byte(cage.Users), 0o600)); err != nil {
+func configure(dir, users string) ([]string, error) {
+	if users == "" {
+		users = cage.Users
+	}
+	main, who := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
+	if err := errors.Join(os.WriteFile(main, []byte(config), 0o600), os.WriteFile(who, []byte(users), 0o600)); err != nil {
 		return nil, fmt.Errorf("write the engine's configuration: %w", err)
 	}
-	return []string{"--config-file=" + main, "--users_config=" + users}, nil
+	return []string{"--config-file=" + main, "--users_config=" + who}, nil
 }
 
 // accessDenied is ClickHouse's code for what was not granted.

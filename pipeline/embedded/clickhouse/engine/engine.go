@@ -14,6 +14,7 @@ import (
 type Options struct {
 	Data      string // directory; created. One process at a time may use it
 	MaxMemory int64  // bytes the engine may count as used; 0: 90 % of the machine's. Real use may be twice that for seconds
+	Users     string // what the user "default" may do, as ClickHouse's users.xml; empty: cage.Users
 }
 
 // Engine is ClickHouse on one data directory.
@@ -41,20 +42,20 @@ func (l *Library) Open(o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{lib: l, lock: lock}
-	if err := e.start(dir, o.MaxMemory); err != nil {
+	if err := e.start(dir, o); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return e, nil
 }
 
-func (e *Engine) start(dir string, maxMemory int64) error {
-	files, err := configure(dir)
+func (e *Engine) start(dir string, o Options) error {
+	files, err := configure(dir, o.Users)
 	if err != nil {
 		return err
 	}
 	e.args = append([]string{"clickhouse", "--path=" + filepath.Join(dir, "store"), "--log-level=warning", "--logger.log=" + filepath.Join(dir, "engine.log")}, files...)
-	if maxMemory > 0 {
-		e.args = append(e.args, "--max_server_memory_usage="+strconv.FormatInt(maxMemory, 10))
+	if o.MaxMemory > 0 {
+		e.args = append(e.args, "--max_server_memory_usage="+strconv.FormatInt(o.MaxMemory, 10))
 	}
 	base, err := e.connect()
 	if err != nil {

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"unsafe"
 
@@ -68,8 +69,28 @@ func Load(path string) (*Library, error) {
 // Version is the release of libchdb, such as 26.7.3.
 func (l *Library) Version() string { return l.c.version() }
 
+// needed are the libraries that libchdb is linked with, all of them glibc's.
+var needed = []string{"ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1"}
+
+// preload loads what libchdb needs from where the system has it. libchdb's own search path (RUNPATH) begins in a
+// directory below /opt of the machine that built it, which somebody might create here; what is loaded is not searched.
+func preload() error {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	for _, name := range needed {
+		if _, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_GLOBAL); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (l *Library) open() error {
 	if err := emptyStdin(); err != nil {
+		return err
+	}
+	if err := preload(); err != nil {
 		return err
 	}
 	handle, err := purego.Dlopen(l.path, purego.RTLD_NOW|purego.RTLD_LOCAL)

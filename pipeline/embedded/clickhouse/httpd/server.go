@@ -78,6 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-ClickHouse-Server-Display-Name", "ratchet")
 	h.Set("X-ClickHouse-Timezone", "UTC")
+	h.Set("X-Content-Type-Options", "nosniff") // an error repeats what was asked
 	body := patient(w, r, s.o.Silence)
 	body.leave() // of what is refused before it is read
 	if err := access.FromPage(r, s.o.AnyHost); err != nil {
@@ -299,5 +300,6 @@ func (s *Server) Close(ctx context.Context, drain time.Duration) error {
 		}
 	}
 	s.sessions.closeAll()
+	s.checker.Close()
 	return os.RemoveAll(filepath.Clean(s.o.Temp))
 }

@@ -1,0 +1,90 @@
+package foreign
+
+import (
+	"html"
+	"strings"
+	"unicode/utf8"
+)
+
+// A sink is a method of Text without arguments that returns a string: the text, escaped so that the place where it is
+// shown takes it for text. To add one (Telegram, e-mail, …) write the method here; the test finds it by its signature,
+// sends the corpus of hostile texts through it and writes its golden file with -update. Cut before you escape:
+// t.Short(80).Slack().
+
+// String is the text for a terminal and for logs: its control characters left when it was cleaned.
+func (t Text) String() string { return t.s }
+
+// Block is a document of any length for a terminal, on as many lines as it has.
+func Block(raw []byte) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
+		}
+		return kept(r)
+	}, string(raw))
+}
+
+// CSV is the text as a cell that no spreadsheet takes for a formula; encoding/csv adds the quotes.
+func (t Text) CSV() string { return Cell(t.s) }
+
+// HTML is the text for the content of an element, or for an attribute in quotes; never inside script, style or a URL.
+func (t Text) HTML() string { return html.EscapeString(t.s) }
+
+// Slack is the text as code, the one place in which Slack makes no links, mentions and formats.
+func (t Text) Slack() string { return code(slack.Replace(t.s)) }
+
+// Discord is the text as code, for the same reason.
+func (t Text) Discord() string { return code(discord.Replace(t.s)) }
+
+var (
+	slack   = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "`", "'")
+	discord = strings.NewReplacer("`", "'")
+)
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
+}
+
+// formula are the characters with which a formula begins in a spreadsheet, in their other widths too, and those that
+// some spreadsheets pass over in front of one.
+const formula = "=+-@\t\r＝＋－＠−"
+
+// separators end a cell for a spreadsheet of another locale, whatever the quotes.
+const separators = ";\t\r\n"
+
+// Cell is any string as a cell of a CSV file: a ' stands where a spreadsheet would take a formula to begin. Plain
+// numbers stay as they are.
+func Cell(s string) string {
+	if number(s) {
+		return s
+	}
+	var out strings.Builder
+	begins := true
+	for i, r := range s {
+		if begins && r != ' ' {
+			if strings.ContainsRune(formula, r) {
+				out.WriteByte('\'')
+			}
+			begins = false
+		}
+		if strings.ContainsRune(separators, r) {
+			begins = true
+		}
+		_, n := utf8.DecodeRuneInString(s[i:]) // an invalid byte stays as it is
+		out.WriteString(s[i : i+n])
+	}
+	return out.String()
+}
+
+// number says that a text is a decimal number: a sign, digits, and a fraction with digits.
+func number(s string) bool {
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		s = s[1:]
+	}
+	before, after, point := strings.Cut(s, ".")
+	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	return digits(before) && (!point || digits(after))
+}

@@ -1,0 +1,137 @@
+package token
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// Books are what the ledger's totals rest on. They are stored with the balance,
+// so a successor goes on where the last reading was explained.
+type Books struct {
+	Reading *pipeline.Reading `json:"reading,omitempty"` // up to which every token is explained
+	Closed  time.Time         `json:"closed,omitzero"`   // pipeline time at which that reading was received
+	Settled int               `json:"settled"`           // what all closed claims had cost then
+	Drift   int               `json:"drift"`             // tokens that no claim of ours explains, ever
+	Expired int               `json:"expired"`           // tokens that vanished at a full bucket, ever
+	Count   int               `json:"count"`             // lines ever written, which numbers them
+	Lines   []Line            `json:"lines,omitempty"`   // the last ones: stored here before the ledger has them
+
+	Opened time.Time `json:"opened,omitzero"` // discovery's part is counted from here
+	Start  int       `json:"start"`           // the balance then
+	Listed int       `json:"listed"`          // what discovery had used then
+	Issued time.Time `json:"issued,omitzero"` // when something was last issued
+}
+
+// read is the issuer with the grants as they are, and with the readings that
+// workers left in them.
+func (i Issuer) read(e GrantsRead, m Moment) (Issuer, []Effect) {
+	same := reflect.DeepEqual(e.Grants, i.Grants)
+	for _, stage := range pipeline.Stages() {
+		i = i.hear(i.Grants[stage], e.Grants[stage], m.Now)
+	}
+	i.Grants = maps.Clone(e.Grants)
+	if e.Rebuilt {
+		i.Books.Reading = nil
+	}
+	return i.closeBooks(e.Again, same, m.Now)
+}
+
+// hear learns from the way a grant went between two looks. What was there at the
+// take-over is old news: before the first answer of our own, nothing is known.
+func (i Issuer) hear(before, after Grant, now time.Time) Issuer {
+	owed := after.Unsure - before.Unsure
+	if r := after.API; r != nil && (before.API == nil || *before.API != *r) && i.Bucket.Known {
+		if WentBack(i.Bucket.Reading, *r) {
+			owed += after.Settled - before.Settled
+		} else {
+			i.Bucket = i.Bucket.Heard(*r, now)
+		}
+	}
+	if owed > 0 {
+		i.Bucket = i.Bucket.Owe(owed, now)
+		i.question.wanted = true
+	}
+	return i
+}
+
+// closeBooks explains the newest reading while no claim is open and nothing is in
+// doubt: what the balance lost beside refills and settled calls vanished at the
+// full bucket, or is somebody else's. The grants are read one after the other, and
+// a call may end in between: only a second, equal look makes a difference
+// believable. Lines that are not written yet are not replaced by the next ones.
+func (i Issuer) closeBooks(again, same bool, now time.Time) (Issuer, []Effect) {
+	settled, quiet := i.settled()
+	b := i.Bucket
+	if !b.Settled() || !quiet || b.Owed > 0 || i.forced || len(i.pending) > 0 {
+		return i, nil
+	}
+	last, r := i.Books.Reading, b.Reading
+	if last == nil {
+		return i.openBooks(), nil
+	}
+	if *last == r {
+		return i, nil
+	}
+	expired, drift := Reconcile(*last, r, b.Period(), settled-i.Books.Settled)
+	if expired != 0 || drift != 0 {
+		if !again {
+			return i, []Effect{Reread{}}
+		}
+		if !same {
+			return i, nil
+		}
+		i.Books.Lines = nil
+		i = i.booked(pipeline.Entry{Event: pipeline.EventExpired, Tokens: expired, API: &r, At: now})
+		i = i.booked(pipeline.Entry{Event: pipeline.EventDrift, Tokens: drift, API: &r, At: now, Note: NoteDrift(i.Books.Closed)})
+		i.Books.Drift += drift
+		i.Books.Expired += expired
+		i.forced = true
+	}
+	i.Books.Reading, i.Books.Settled, i.Books.Closed = &r, settled, b.At
+	return i, nil
+}
+
+// openBooks begins with the first balance that was told, before anything is issued
+// against it; what was spent earlier is nobody's to explain.
+func (i Issuer) openBooks() Issuer {
+	settled, quiet := i.settled()
+	if i.Books.Reading != nil || !i.Bucket.Known || !quiet {
+		return i
+	}
+	r := i.Bucket.Reading
+	i.Books.Reading, i.Books.Settled, i.Books.Closed, i.forced = &r, settled, i.Bucket.At, true
+	return i
+}
+
+// booked adds a line to the books.
+func (i Issuer) booked(e pipeline.Entry) Issuer {
+	if e.Tokens == 0 {
+		return i
+	}
+	i.Books.Count++
+	l := i.line(e, "books:%d:%d:%s", i.Epoch, i.Books.Count, e.Event)
+	i.Books.Lines = append(i.Books.Lines[:len(i.Books.Lines):len(i.Books.Lines)], l)
+	return i
+}
+
+// line is an entry under the id that its repeat shares.
+func (Issuer) line(e pipeline.Entry, id string, args ...any) Line {
+	if e.Stage == "" {
+		e.Stage = "tokend"
+	}
+	return Line{ID: fmt.Sprintf(id, args...), Entry: e}
+}
+
+// settled is what all closed claims ever cost; quiet while none is open.
+func (i Issuer) settled() (n int, quiet bool) {
+	quiet = true
+	for _, g := range i.Grants {
+		n += g.Settled
+		quiet = quiet && len(g.Open) == 0
+	}
+	return n, quiet
+}

@@ -1,0 +1,144 @@
+package token
+
+import (
+	"maps"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// Lane is what the durables of one stage hold.
+type Lane struct {
+	Pending   int // never delivered
+	Unsettled int // delivered and not acknowledged
+}
+
+// orphanedAfter is how long work may be unsettled without a claim before it counts
+// as waiting: between a claim's close and its acks this is the normal state.
+const orphanedAfter = time.Second
+
+// demanded is the issuer with what waits: pending work and work whose worker is
+// gone, and polls that are due. What open claims are for does not wait: they hold
+// its tokens. A kind that could overspend gets nothing; the others share its part.
+func (i Issuer) demanded(e DemandRead, m Moment) Issuer {
+	i = i.polled(e.Polls, m.Now)
+	steps := map[pipeline.Stage]int{}
+	orphaned := map[pipeline.Stage]time.Time{}
+	for stage, lane := range e.Lanes {
+		since := i.orphaned[stage]
+		steps[stage], since = lane.waiting(i.items(stage), since, m.Machine)
+		if !since.IsZero() {
+			orphaned[stage] = since
+		}
+	}
+	steps[pipeline.StageWatermarker] = max(0, e.due(m.Now)-len(i.Grants[pipeline.StageWatermarker].Open))
+	i.orphaned, i.Demand = orphaned, map[pipeline.Stage]Demand{}
+	for stage, n := range steps {
+		g, kind := i.Grants[stage], KindOf(stage)
+		if !g.Stopped(kind) {
+			i.Demand[stage] = Demand{Tokens: n * g.Ceiling(kind), Step: g.Ceiling(kind)}
+		}
+	}
+	return i
+}
+
+// due is how many queries want a page now.
+func (e DemandRead) due(now time.Time) int {
+	n := 0
+	for _, at := range e.Polls {
+		if !at.After(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// polled notes when the next poll falls due.
+func (i Issuer) polled(polls []time.Time, now time.Time) Issuer {
+	i.NextPoll = time.Time{}
+	for _, at := range polls {
+		if at.After(now) && (i.NextPoll.IsZero() || at.Before(i.NextPoll)) {
+			i.NextPoll = at
+		}
+	}
+	return i
+}
+
+// items is how many products the open claims of a stage are for.
+func (i Issuer) items(stage pipeline.Stage) int {
+	n := 0
+	for _, h := range i.Grants[stage].Open {
+		if h.Kind == KindOf(stage) {
+			n += max(1, h.Items)
+		}
+	}
+	return n
+}
+
+// waiting is how many items no claim holds tokens for, and since when more is
+// unsettled than claims explain. An item that was delivered and is in no claim
+// belongs to a worker between close and ack, or to one that died; only time tells.
+func (l Lane) waiting(claimed int, since, machine time.Time) (int, time.Time) {
+	surplus := l.Unsettled - claimed
+	if surplus <= 0 {
+		return max(0, l.Pending+surplus), time.Time{}
+	}
+	if since.IsZero() {
+		since = machine
+	}
+	if machine.Sub(since) < orphanedAfter {
+		return l.Pending, since
+	}
+	return l.Pending + surplus, since
+}
+
+// restrain applies the policy and takes credit back that has no use or no balance
+// behind it.
+func (i Issuer) restrain(now time.Time) (Issuer, []Effect) {
+	before := i.Phase
+	i.Phase = i.Rules.Choose().Next(before, View{Bucket: i.Bucket, Claimed: i.Claimed(), Waiting: i.Waiting()}, now)
+	if before.Mode == Recharge && i.Phase.EndedBy == "deadline" && i.Phase.Mode == Burst {
+		i.question.wanted = true // the balance did not come as projected
+	}
+	shares, p := i.shared(), i.Position
+	p.Grants = maps.Clone(p.Grants) // what is taken from one stage leaves the next the more
+	var out []Effect
+	for _, stage := range pipeline.Stages() {
+		g := p.Grants[stage]
+		keep := shares.Keep(p, stage, i.spends(), now)
+		if g.Credit() <= keep {
+			continue
+		}
+		c := Revoke{Epoch: i.Epoch, From: g.Issued, Keep: keep}
+		out = append(out, Swap{Stage: stage, Change: c})
+		p.Grants[stage], _, _ = c.Apply(g)
+	}
+	return i, out
+}
+
+// spends reports whether anything may be issued.
+func (i Issuer) spends() bool { return i.Wish == Run && i.Phase.Mode == Burst }
+
+// spend plans what is issued now.
+func (i Issuer) spend(now time.Time) (Issuer, []Effect) {
+	if !i.spends() {
+		i.Saving, i.Need = "", 0
+		return i, nil
+	}
+	shares := i.shared()
+	i.Base = maps.Clone(i.Base)
+	for _, stage := range pipeline.Stages() {
+		if i.Demand[stage].Tokens == 0 && i.Grants[stage].Held() == 0 {
+			i.Base[stage] = shares.Forgive(i.Position, stage)
+		}
+	}
+	plan, wait, need := shares.Plan(i.Position, now)
+	i.Saving, i.Need = wait, need
+	var out []Effect
+	for _, stage := range pipeline.Stages() {
+		if q := plan[stage]; q > 0 {
+			out = append(out, Swap{Stage: stage, Change: Issue{Epoch: i.Epoch, From: i.Grants[stage].Issued, Tokens: q}})
+		}
+	}
+	return i, out
+}

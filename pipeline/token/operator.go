@@ -1,0 +1,91 @@
+package token
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ratchet/pipeline"
+)
+
+// wished is the issuer with what the operator wants: the mode, and the policy's
+// values. What cannot be is refused as a whole: the last that could be holds, and
+// the status says why.
+func (i Issuer) wished(e WishRead) (Issuer, []Effect) {
+	var refused []string
+	wish, err := ParseWish(e.Mode)
+	if err != nil {
+		refused = append(refused, fmt.Sprintf("%s; %s holds", err, i.Wish))
+		wish = i.Wish
+	}
+	rules, err := ParseRules(e.Policy)
+	if err == nil {
+		err = rules.Check(i.Bucket)
+	}
+	if err != nil {
+		refused = append(refused, err.Error())
+		rules = i.Rules
+		if rules.Check(i.Bucket) != nil {
+			rules = Rules{} // the plan has changed: not even the last ones can be
+		}
+	}
+	i.Wish, i.Rules = wish, rules
+	i.Floor = i.Reserve
+	if rules.Floor != nil {
+		i.Floor = *rules.Floor
+	}
+	var out []Effect
+	why := strings.Join(refused, "; ")
+	if why != "" && why != i.Refused {
+		out = append(out, Warn{Text: "what the operator wrote is refused, the last good value holds", Err: why})
+	}
+	i.Refused = why
+	out = append(out, i.reprice()...)
+	i, alarms := i.alarm()
+	return i, append(out, alarms...)
+}
+
+// reprice writes the operator's worst prices into the grants that have others.
+func (i Issuer) reprice() []Effect {
+	var out []Effect
+	for _, stage := range pipeline.Stages() {
+		if !maps.Equal(i.Grants[stage].Ceilings, i.Rules.Ceilings) {
+			out = append(out, Swap{Stage: stage, Change: Reprice{Epoch: i.Epoch, Ceilings: i.Rules.Ceilings}})
+		}
+	}
+	return out
+}
+
+// alarm names every kind that is stopped because a call cost more than its
+// ceiling: a line in the ledger, once, and a note for as long as it lasts.
+func (i Issuer) alarm() (Issuer, []Effect) {
+	var notes []string
+	var out []Effect
+	for _, stage := range pipeline.Stages() {
+		g := i.Grants[stage]
+		g.Ceilings = i.Rules.Ceilings
+		for _, kind := range slices.Sorted(maps.Keys(g.Learned)) {
+			if !g.Stopped(kind) {
+				continue
+			}
+			broke := g.Learned[kind].Broke
+			note := fmt.Sprintf("%s is stopped: a call cost %d tokens for one, the ceiling is %d; raise it with `nats kv put TOKENS policy '{\"ceilings\":{%q:%d}}'`",
+				kind, broke, g.Ceiling(kind), kind, broke)
+			notes = append(notes, note)
+			if i.alarmed[kind] != broke {
+				out = append(out, Append{i.line(
+					pipeline.Entry{Event: pipeline.EventMode, Stage: stage, PriceKind: kind, Tokens: broke, Note: note},
+					"ceiling:%s:%s:%d:%d", stage, kind, broke, g.Ceiling(kind))})
+			}
+		}
+	}
+	i.Stopped = strings.Join(notes, "; ")
+	return i, out
+}
+
+// alarmedOf is the issuer after an alarm was recorded.
+func (i Issuer) alarmedOf(e pipeline.Entry) (Issuer, []Effect) {
+	i.alarmed = with(i.alarmed, e.PriceKind, e.Tokens)
+	return i, []Effect{Warn{Text: "a call broke its ceiling, its kind is stopped", Err: e.Note, Error: true}}
+}

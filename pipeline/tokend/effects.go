@@ -1,0 +1,172 @@
+package tokend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/token"
+)
+
+// step gives the issuer an event, and carries out what it wants done.
+func (t *tokend) step(ctx context.Context, e token.Event) error {
+	before := t.issuer.Grants
+	var effects []token.Effect
+	t.issuer, effects = t.issuer.Step(e, t.now())
+	t.paid(before, t.issuer.Grants)
+	return t.carryOut(ctx, effects)
+}
+
+// carryOut ends at the first effect that fails: what follows rests on it.
+func (t *tokend) carryOut(ctx context.Context, effects []token.Effect) error {
+	for _, effect := range effects {
+		event, err := t.effect(ctx, effect)
+		if err != nil {
+			return err
+		}
+		if event == nil {
+			continue
+		}
+		if err := t.step(ctx, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// effect carries one out and returns the event that answers it.
+func (t *tokend) effect(ctx context.Context, effect token.Effect) (token.Event, error) {
+	switch effect := effect.(type) {
+	case token.Ask:
+		return t.ask(ctx), nil
+	case token.Reread:
+		grants, rebuilt, err := t.readGrants(ctx)
+		return token.GrantsRead{Grants: grants, Again: true, Rebuilt: rebuilt}, err
+	case token.Append:
+		return token.Appended(effect), t.append(ctx, effect.Line)
+	case token.Swap:
+		return t.swap(ctx, effect)
+	case token.Write:
+		return token.Written(effect), t.write(ctx, effect.Balance)
+	case token.Warn:
+		t.warn(effect)
+	}
+	return nil, nil //nolint:nilnil // a warning is answered by nothing
+}
+
+// ask puts the free question. Its failure is no error: the projection stands.
+func (t *tokend) ask(ctx context.Context) token.Event {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	r, err := t.keepa.Token(ctx)
+	if err != nil {
+		t.report(func(h *pipeline.Heartbeat) { h.LastError = err.Error() })
+		var e *gateway.Error
+		return token.Unanswered{Note: err.Error(), Final: errors.As(err, &e) && !e.Temporary()}
+	}
+	t.report(func(h *pipeline.Heartbeat) { h.LastError = "" })
+	return token.Answered{Reading: r}
+}
+
+// append adds a line to the ledger.
+func (t *tokend) append(ctx context.Context, l token.Line) error {
+	e := l.Entry
+	if e.At.IsZero() {
+		e.At = t.env.Now()
+	}
+	m, err := bus.Encode(pipeline.SubjectLedger(e.Stage, e.Event), pipeline.SchemaLedger, l.ID, "", e)
+	if err != nil {
+		return err
+	}
+	_, err = t.bus.Publish(ctx, m)
+	return err
+}
+
+// swap changes a grant. A worker may have claimed or closed since the issuer
+// decided, which only lowers what is outstanding.
+func (t *tokend) swap(ctx context.Context, s token.Swap) (token.Event, error) {
+	g, err := bus.Change(ctx, t.cell(s.Stage), s.Change.Apply)
+	if err != nil {
+		return nil, fmt.Errorf("change the grant of %s: %w", s.Stage, err)
+	}
+	switch c := s.Change.(type) {
+	case token.Issue:
+		t.report(func(h *pipeline.Heartbeat) { h.LastProgress = t.env.Now(); h.Counters = counted(h.Counters, "issues") })
+	case token.Reap:
+		t.report(func(h *pipeline.Heartbeat) { h.Counters = counted(h.Counters, "claims_lost") })
+		t.env.Log.Warn("claim given up", "claim", c.Claim)
+	}
+	return token.Swapped{Swap: s, Grant: g}, nil
+}
+
+// write stores the balance, unless a later epoch has.
+func (t *tokend) write(ctx context.Context, b token.Balance) error {
+	_, err := bus.ChangeOwn(ctx, bus.NewCell(t.kv, pipeline.KeyBalance), func(s token.Balance) (token.Balance, bool, error) {
+		if s.Epoch > b.Epoch {
+			return s, false, token.ErrEpoch
+		}
+		return b, true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("write the balance: %w", err)
+	}
+	return nil
+}
+
+func (t *tokend) warn(w token.Warn) {
+	log := t.env.Log.Warn
+	if w.Error {
+		log = t.env.Log.Error
+	}
+	if w.Err == "" {
+		log(w.Text)
+		return
+	}
+	log(w.Text, "err", w.Err)
+}
+
+// publish writes what is new: lines, the balance, and the lines that are in it.
+func (t *tokend) publish(ctx context.Context) error {
+	b := t.issuer.Balance(t.env.Now())
+	t.report(func(h *pipeline.Heartbeat) {
+		h.State = activity(b)
+		h.Detail = map[string]any{"balance": b.Est, "rate": b.Rate, "state": b.State, "epoch": b.Epoch, "drift": b.Drift, "note": b.Note, "refused": b.Refused}
+	})
+	for {
+		next, effects := t.issuer.Step(token.Publish{}, t.now())
+		t.issuer = next
+		if len(effects) == 0 {
+			return nil
+		}
+		if err := t.carryOut(ctx, effects); err != nil {
+			return err
+		}
+	}
+}
+
+// activity is the heartbeat's word.
+func activity(b token.Balance) string {
+	for _, stage := range b.Stages {
+		switch {
+		case stage.Open > 0 || stage.Credit > 0:
+			return "working"
+		case stage.Demand > 0:
+			return "waiting_for_tokens"
+		}
+	}
+	return "idle"
+}
+
+// paid notes in the heartbeat that a stage has claimed or settled.
+func (t *tokend) paid(before, after map[pipeline.Stage]token.Grant) {
+	for stage, g := range after {
+		if b := before[stage]; g.Settled != b.Settled || g.Claimed != b.Claimed {
+			t.report(func(h *pipeline.Heartbeat) { h.LastPaid = t.env.Now() })
+			return
+		}
+	}
+}

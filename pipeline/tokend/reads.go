@@ -1,0 +1,163 @@
+package tokend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/token"
+)
+
+func (t *tokend) cell(s pipeline.Stage) bus.Cell { return bus.NewCell(t.kv, pipeline.KeyGrant(s)) }
+
+// readGrants takes the grants as they are. One that cannot be read is rebuilt.
+func (t *tokend) readGrants(ctx context.Context) (grants map[pipeline.Stage]token.Grant, rebuilt bool, err error) {
+	grants = map[pipeline.Stage]token.Grant{}
+	for _, stage := range pipeline.Stages() {
+		g, err := t.readGrant(ctx, stage)
+		if badCell(err) {
+			var did bool
+			if did, err = t.mend(ctx, stage, t.issuer.Epoch); err == nil {
+				rebuilt = rebuilt || did
+				g, err = t.readGrant(ctx, stage)
+			}
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		grants[stage] = g
+	}
+	return grants, rebuilt, nil
+}
+
+func (t *tokend) readGrant(ctx context.Context, stage pipeline.Stage) (token.Grant, error) {
+	raw, _, err := t.cell(stage).Read(ctx)
+	if err != nil {
+		return token.Grant{}, err
+	}
+	g, err := bus.Decode[token.Grant](t.cell(stage), raw)
+	if err != nil {
+		return g, err
+	}
+	if g.Epoch != t.issuer.Epoch {
+		return g, fmt.Errorf("read the grant of %s: %w", stage, token.ErrEpoch)
+	}
+	return g, nil
+}
+
+// readWish reads what the operator wrote.
+func (t *tokend) readWish(ctx context.Context) (token.WishRead, error) {
+	mode, _, err := bus.NewCell(t.kv, pipeline.KeyMode).Read(ctx)
+	if err != nil {
+		return token.WishRead{}, err
+	}
+	policy, _, err := bus.NewCell(t.kv, pipeline.KeyPolicy).Read(ctx)
+	return token.WishRead{Mode: mode, Policy: policy}, err
+}
+
+// waiting is what was last seen to wait.
+type waiting struct {
+	dirty  atomic.Bool // something was published since
+	lanes  map[pipeline.Stage]token.Lane
+	read   time.Time // machine time of the last look at the consumers
+	polls  []time.Time
+	polled time.Time // machine time of the last look at the watermarks
+}
+
+const (
+	lookAgain = 25 * time.Millisecond // at the consumers, while nothing was published
+	pollAgain = time.Second           // at the watermarks
+)
+
+// readDemand looks at the paid durables and at the watermarks, each as often as
+// it is worth.
+func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
+	w := &t.waiting
+	dirty := w.dirty.Swap(false)
+	if dirty || daemon.MachineSince(w.read) >= lookAgain {
+		if err := t.readLanes(ctx); err != nil {
+			w.dirty.Store(true)
+			return token.DemandRead{}, err
+		}
+	}
+	if dirty || daemon.MachineSince(w.polled) >= pollAgain {
+		if err := t.readPolls(ctx); err != nil {
+			w.dirty.Store(true)
+			return token.DemandRead{}, err
+		}
+	}
+	return token.DemandRead{Lanes: w.lanes, Polls: w.polls}, nil
+}
+
+func (t *tokend) readLanes(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	s, err := t.bus.JS.Stream(ctx, pipeline.StreamSurvivors)
+	if err != nil {
+		return fmt.Errorf("look at what waits: %w", err)
+	}
+	lanes := map[pipeline.Stage]token.Lane{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}}
+	list := s.ListConsumers(ctx)
+	for info := range list.Info() {
+		stage := stageOf(info.Name)
+		lane := lanes[stage]
+		lane.Pending += int(info.NumPending) //nolint:gosec // a stream holds fewer messages than an int can count
+		lane.Unsettled += info.NumAckPending
+		if stage != "" {
+			lanes[stage] = lane
+		}
+	}
+	if err := list.Err(); err != nil {
+		return fmt.Errorf("look at what waits: %w", err)
+	}
+	t.waiting.lanes, t.waiting.read = lanes, daemon.MachineNow()
+	return nil
+}
+
+// stageOf is the stage that pays for what a durable holds; "" for none.
+func stageOf(durable string) pipeline.Stage {
+	switch {
+	case strings.HasPrefix(durable, pipeline.DurablePeek("")):
+		return pipeline.StagePeeker
+	case strings.HasPrefix(durable, pipeline.DurableCommit("")):
+		return pipeline.StageCommitter
+	}
+	return ""
+}
+
+func (t *tokend) readPolls(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var polls []time.Time
+	keys, err := t.marks.ListKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the watermarks: %w", err)
+	}
+	defer func() { _ = keys.Stop() }() // it ended by itself
+	for k := range keys.Keys() {
+		e, err := t.marks.Get(ctx, k)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("look at the watermark of %s: %w", k, err)
+		}
+		var v struct {
+			NextPoll time.Time `json:"next_poll"`
+		}
+		if json.Unmarshal(e.Value(), &v) == nil && !v.NextPoll.IsZero() {
+			polls = append(polls, v.NextPoll)
+		}
+	}
+	t.waiting.polls, t.waiting.polled = polls, daemon.MachineNow()
+	return nil
+}

@@ -1,0 +1,185 @@
+// Package canary_test runs the pipeline with a key that stands in no text, against a Keepa that quotes it in every answer
+// and fails in every way, and then looks for it everywhere.
+package canary_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/keepasim"
+	"ratchet/test/desk"
+)
+
+// speed makes what waits after a failure wait for milliseconds.
+const speed = 2000
+
+func TestTheKeyIsNowhereWhateverKeepaAnswers(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds and runs four processes")
+	}
+	d, address := desk.Listening(t, speed)
+	k := serve(t, d.Sim)
+	var running []*process
+	for _, name := range []string{"tokend", "watermarker", "peeker", "committer"} {
+		env := append(d.Env.Clock.Environ(), "NATS_URL="+address, "KEEPA_URL="+k.URL, "WATERMARKER_SHORTEST=1m", "WATERMARKER_LONGEST=2m")
+		running = append(running, start(t, env, "daemon", name))
+	}
+	for _, path := range []string{"/deal", "/product"} {
+		desk.Await(t, path+" has failed in every way", func() bool { return k.failed(path) == len(faults) })
+	}
+	for _, p := range running {
+		p.abort(t)
+	}
+	k.check(t)
+	if n := absentFromStreams(t, d.Bus); n == 0 {
+		t.Error("no answer with the key in it was stored, so nothing was proven")
+	}
+}
+
+func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds and runs everything")
+	}
+	lib := chtest.Library(t)
+	sim := keepasim.New(keepasim.Options{Now: time.Now, Seed: 1, Rate: 5000, Catalogue: keepasim.Backlog400(1), Instant: true})
+	sim.Start(time.Now())
+	k := serve(t, sim)
+	k.well = true
+	data, monitor := t.TempDir(), free(t)
+	up := start(t, []string{"KEEPA_URL=" + k.URL, "CHDB_LIB_PATH=" + lib},
+		"up", "--live", "--data", data, "--nats", "127.0.0.1:0", "--nats-monitor", monitor, "--clickhouse-addr", "127.0.0.1:0")
+	nats, clickhouse := up.address(t, "NATS"), up.address(t, "SQL")
+	desk.Await(t, "a deal is in SQL", func() bool {
+		n, err := sql(t.Context(), clickhouse, "SELECT count() > 0 FROM deals")
+		return err == nil && strings.TrimSpace(string(n)) == "1"
+	})
+
+	engine := children(t, up.cmd.Process.Pid)
+	if len(engine) == 0 {
+		t.Error("up has no child: where is the engine?")
+	}
+	for pid, environ := range engine {
+		absent(t, fmt.Sprintf("the environment of child %d", pid), environ)
+	}
+	absentFromSQL(t, clickhouse)
+	for _, path := range []string{"varz", "connz?subs=detail&auth=1", "subsz?subs=1", "jsz?acc=$G&accounts=1&streams=1&consumers=1&config=1", "healthz"} {
+		said, err := fetch(t.Context(), http.MethodGet, "http://"+monitor+"/"+path, "")
+		if err != nil {
+			t.Errorf("monitoring, /%s: %v", path, err)
+		}
+		absent(t, "monitoring, /"+path, said)
+	}
+	absentFromCommands(t, nats, clickhouse)
+	b, err := bus.Connect(t.Context(), bus.Config{URL: nats}, daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: daemon.RealClock(), Version: "test"}, "canary")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if n := absentFromStreams(t, b); n == 0 {
+		t.Error("no answer with the key in it was stored, so nothing was proven")
+	}
+	up.abort(t)
+	k.check(t)
+	if size := absentFromFiles(t, data); size < 1<<20 {
+		t.Errorf("only %d bytes are in %s", size, data)
+	}
+}
+
+// free is an address of this machine that nothing listens at.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// address waits for the line of `up` that tells an address.
+func (p *process) address(t *testing.T, what string) string {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^` + what + `: +(\S+)`)
+	var found []string
+	desk.Await(t, "up says "+what, func() bool {
+		select {
+		case <-p.ended:
+			t.Fatalf("up ended: %s", p.said.String())
+		default:
+		}
+		found = line.FindStringSubmatch(p.said.String())
+		return found != nil
+	})
+	return found[1]
+}
+
+// absentFromSQL reads every table and view, and what the engine keeps of statements.
+func absentFromSQL(t *testing.T, address string) {
+	t.Helper()
+	said, err := sql(t.Context(), address, "SELECT name FROM system.tables WHERE database = 'ratchet' FORMAT TSV")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables := strings.Fields(string(said))
+	if len(tables) < 10 {
+		t.Errorf("only %v are tables", tables)
+	}
+	for _, table := range append(tables, "system.processes", "system.tables", "system.settings") {
+		rows, err := sql(t.Context(), address, "SELECT * FROM "+table+" FORMAT JSONEachRow")
+		if err != nil {
+			t.Errorf("%s: %v", table, err)
+		}
+		absent(t, table, rows)
+	}
+}
+
+// absentFromCommands looks at what the commands print, and at what a webhook is told.
+func absentFromCommands(t *testing.T, nats, clickhouse string) {
+	t.Helper()
+	var mu sync.Mutex
+	var told []string
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var body json.RawMessage
+		_ = json.NewDecoder(r.Body).Decode(&body) // what is no JSON is empty
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, fmt.Sprintf("%s %v %s", r.URL, r.Header, body))
+	}))
+	defer hook.Close()
+	file := filepath.Join(t.TempDir(), "webhook")
+	if err := os.WriteFile(file, []byte(hook.URL+"/deals\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"status", "--json"}, {"doctor"}, {"deals", "--format", "json", "--notify-file", file}, {"report", "funnel"}, {"dead", "ls"},
+	} {
+		p := start(t, []string{"NATS_URL=" + nats, "CLICKHOUSE_URL=" + clickhouse, "KEEPA_URL=https://127.0.0.1:1", "XDG_DATA_HOME=" + t.TempDir()}, args...)
+		<-p.ended
+		absent(t, "what this prints: "+p.name, []byte(p.said.String()))
+		if len(p.said.String()) < 20 && args[0] != "dead" {
+			t.Errorf("%s prints %q", p.name, p.said.String())
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !strings.Contains(strings.Join(told, ""), "[secret]") {
+		t.Errorf("the webhook was told of %d deals, and of none with a scrubbed title", len(told))
+	}
+	absent(t, "what the webhook was told", []byte(strings.Join(told, "\n")))
+}
