@@ -153,6 +153,11 @@ func (f *frozen) InsertLedger(ctx context.Context, rows []warehouse.LedgerRow, t
 	return f.sink.InsertLedger(context.WithoutCancel(ctx), rows, token+":late")
 }
 
+func (f *frozen) InsertActions(ctx context.Context, rows []warehouse.ActionRow, token string) error {
+	f.stand("insert")
+	return f.sink.InsertActions(context.WithoutCancel(ctx), rows, token+":late")
+}
+
 func (f *frozen) InsertDead(ctx context.Context, rows []warehouse.DeadRow, token string) error {
 	f.stand("insert")
 	return f.sink.InsertDead(context.WithoutCancel(ctx), rows, token+":late")
