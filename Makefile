@@ -37,7 +37,8 @@ bench-replay: ## a replay against the raw loop and the plain one, and how answer
 	go test -run '^$$' -bench 'Replay|Storage' -benchtime 1x -timeout 30m ./pipeline/replay
 
 laws: ## the laws of the tokens over millions of steps (minutes)
-	go test -count=1 -timeout 30m ./pipeline/trial -long -rapid.nofailfile -rapid.checks=5000
+	go test -count=1 -timeout 30m ./pipeline/token -long -rapid.nofailfile -rapid.checks=5000
+	go test -count=1 -timeout 30m ./pipeline/trial -long
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	.ci/fuzz $(FUZZTIME)

@@ -11,6 +11,8 @@ import (
 	"ratchet/pipeline"
 )
 
+var t0 = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
 func at(left, rate int, refillIn time.Duration) Bucket {
 	return Bucket{}.Probed(pipeline.Reading{TS: t0.UnixMilli(), Left: left, Rate: rate, RefillInMS: refillIn.Milliseconds()}, t0)
 }
@@ -274,21 +276,6 @@ func TestRulesThatCannotBeReachedAreRefusedWithTheArithmetic(t *testing.T) {
 	}
 }
 
-func TestAnExpensiveStepIsNotStarvedByCheapOnes(t *testing.T) {
-	t.Parallel()
-	e := newEngine(5, 1)
-	e.waiting[pipeline.StagePeeker], e.waiting[pipeline.StageCommitter] = 1<<20, 1
-	for range 60 {
-		e.plan(t)
-		e.serve(realPrice)
-		if e.spent[pipeline.StageCommitter] > 0 {
-			return
-		}
-		e.pass(10 * time.Second)
-	}
-	t.Error("a commit starved behind peeks for ten minutes")
-}
-
 func TestAStepThatFallsDueDoesNotTakeWhatWasSaved(t *testing.T) {
 	t.Parallel()
 	p := Position{
@@ -313,20 +300,6 @@ func TestAStepThatFallsDueDoesNotTakeWhatWasSaved(t *testing.T) {
 	p.Bucket = at(5, 5, time.Minute)
 	if issue, _, _ = DefaultShares().Plan(p, t0); issue[pipeline.StageWatermarker] != PricePage {
 		t.Errorf("what nobody wants any more is still saved for: issued %v", issue)
-	}
-}
-
-func TestForeignSpendingTakesPermissionBack(t *testing.T) {
-	t.Parallel()
-	e := newEngine(5, 100)
-	e.waiting[pipeline.StagePeeker] = 80
-	e.plan(t)
-	e.balance -= 60
-	e.now = e.now.Add(time.Second)
-	e.bucket = e.bucket.Probed(e.reading(), e.now)
-	e.plan(t)
-	if c := e.pos.Grants[pipeline.StagePeeker].Credit(); c > 40 {
-		t.Errorf("credit %d against a balance of 40", c)
 	}
 }
 

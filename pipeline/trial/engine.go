@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"ratchet/pipeline"
@@ -263,6 +264,41 @@ func (e *Engine) answer() pipeline.Reading {
 	r := e.reading()
 	e.foreign[r] = e.Foreign
 	return r
+}
+
+// Spike is one answer with a rate that is not true, unless the last was such a
+// one: two in a row cannot be told from a new plan.
+func (e *Engine) Spike(factor int) {
+	if e.Issuer.Bucket.Reading.Rate != e.Rate {
+		return
+	}
+	r := e.answer()
+	r.Rate *= factor
+	e.foreign[r] = e.Foreign
+	e.Grants[pipeline.StagePeeker] = e.Grants[pipeline.StagePeeker].Settle("", 0, &r)
+}
+
+// Living are the open claims whose workers live, in order.
+func (e *Engine) Living() []string {
+	var ids []string
+	for id, c := range e.Open {
+		if !c.Dead {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Nth is a fault of one effect of a turn, counted from 0.
+func (e *Engine) Nth(n int, f Fault) func(token.Effect) Fault {
+	return func(token.Effect) Fault {
+		if n--; n == -1 {
+			e.Faults++
+			return f
+		}
+		return Fine
+	}
 }
 
 // Fenced tries to issue as a tokend of an earlier epoch would, and reports

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -10,6 +11,11 @@ import (
 )
 
 // balanced fails unless every row that was ever listed is accounted for.
+// long asks for thousands of lists instead of tens: `make laws`.
+var long = flag.Bool("long", false, "long runs of the laws")
+
+var t0 = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
 func balanced(t *testing.T, name string, w *Reader) map[watermark.Fate]int {
 	t.Helper()
 	sum, missing := w.Balanced()

@@ -1,4 +1,4 @@
-package trial
+package token_test
 
 import (
 	"flag"
@@ -11,6 +11,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/token"
+	"ratchet/pipeline/trial"
 )
 
 // long asks for runs of thousands of steps instead of hundreds: `make laws`.
@@ -38,30 +39,16 @@ func drawStage(t *rapid.T) pipeline.Stage {
 }
 
 // anyOpen is an open claim whose worker lives.
-func (e *Engine) anyOpen(t *rapid.T) (string, bool) {
-	var ids []string
-	for id, c := range e.Open {
-		if !c.Dead {
-			ids = append(ids, id)
-		}
-	}
+func anyOpen(t *rapid.T, e *trial.Engine) (string, bool) {
+	ids := e.Living()
 	if len(ids) == 0 {
 		return "", false
 	}
-	return rapid.SampledFrom(sorted(ids)).Draw(t, "claim"), true
-}
-
-func sorted(ids []string) []string {
-	for i := range ids {
-		for j := i; j > 0 && ids[j] < ids[j-1]; j-- {
-			ids[j], ids[j-1] = ids[j-1], ids[j]
-		}
-	}
-	return ids
+	return rapid.SampledFrom(ids).Draw(t, "claim"), true
 }
 
 // disturb is one random thing that happens to the pipeline or around it.
-func disturb(t *rapid.T, e *Engine) {
+func disturb(t *rapid.T, e *trial.Engine) {
 	switch rapid.IntRange(0, 17).Draw(t, "what") {
 	case 0:
 		e.Waiting[drawStage(t)] += rapid.IntRange(1, 50).Draw(t, "work")
@@ -70,8 +57,8 @@ func disturb(t *rapid.T, e *Engine) {
 	case 4, 5, 6:
 		e.Take(drawStage(t))
 	case 7, 8, 9:
-		if id, ok := e.anyOpen(t); ok {
-			how := rapid.SampledFrom([]Outcome{Told, Told, Told, ToldTwice, Unheard, Undone, DiesAfter, DiesFirst}).Draw(t, "how")
+		if id, ok := anyOpen(t, e); ok {
+			how := rapid.SampledFrom([]trial.Outcome{trial.Told, trial.Told, trial.Told, trial.ToldTwice, trial.Unheard, trial.Undone, trial.DiesAfter, trial.DiesFirst}).Draw(t, "how")
 			e.End(id, rapid.IntRange(0, e.Open[id].N).Draw(t, "cost"), how)
 		}
 	case 10:
@@ -81,9 +68,10 @@ func disturb(t *rapid.T, e *Engine) {
 	case 12: // Keepa's clock jumps
 		e.Skew = time.Duration(rapid.IntRange(-1440, 1440).Draw(t, "skew")) * time.Minute
 	case 13:
-		spike(t, e)
+		e.Spike(rapid.IntRange(1, 6).Draw(t, "spike"))
+		turn(t, e)
 	case 14:
-		e.Fault = e.nth(rapid.IntRange(0, 6).Draw(t, "effect"), rapid.SampledFrom([]Fault{NotDone, NotReported}).Draw(t, "fault"))
+		e.Fault = e.Nth(rapid.IntRange(0, 6).Draw(t, "effect"), rapid.SampledFrom([]trial.Fault{trial.NotDone, trial.NotReported}).Draw(t, "fault"))
 		turn(t, e)
 		e.Fault = nil
 	default:
@@ -91,30 +79,7 @@ func disturb(t *rapid.T, e *Engine) {
 	}
 }
 
-// spike is one answer with a rate that is not true.
-func spike(t *rapid.T, e *Engine) {
-	if e.Issuer.Bucket.Reading.Rate != e.Rate {
-		return // twice in a row cannot be told from a new plan
-	}
-	r := e.answer()
-	r.Rate *= rapid.IntRange(1, 6).Draw(t, "spike")
-	e.foreign[r] = e.Foreign
-	e.Grants[pipeline.StagePeeker] = e.Grants[pipeline.StagePeeker].Settle("", 0, &r)
-	turn(t, e)
-}
-
-// nth is a fault of one effect of a turn.
-func (e *Engine) nth(n int, f Fault) func(token.Effect) Fault {
-	return func(token.Effect) Fault {
-		if n--; n == -1 {
-			e.Faults++
-			return f
-		}
-		return Fine
-	}
-}
-
-func turn(t *rapid.T, e *Engine) {
+func turn(t *rapid.T, e *trial.Engine) {
 	if err := e.Turn(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +89,7 @@ func turn(t *rapid.T, e *Engine) {
 // nothing happens.
 type reached map[string]int
 
-func (r reached) add(e *Engine) {
+func (r reached) add(e *trial.Engine) {
 	r["runs"]++
 	r["paid calls"] += min(1, e.Calls)
 	r["claims given up"] += min(1, e.In(pipeline.EventLost))
@@ -151,7 +116,7 @@ func TestNoCallOverspendsWhateverIsLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := drawRate(t)
 		start := rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance")
-		e := New(t0, rate, start, drawRules(t))
+		e := trial.New(t0, rate, start, drawRules(t))
 		busy(t, e)
 		for range steps(t) {
 			disturb(t, e)
@@ -172,7 +137,7 @@ func TestNoCallOverspendsWhateverIsLost(t *testing.T) {
 }
 
 // busy gives every stage work, most of the time.
-func busy(t *rapid.T, e *Engine) {
+func busy(t *rapid.T, e *trial.Engine) {
 	for _, s := range pipeline.Stages() {
 		e.Waiting[s] = rapid.IntRange(0, 50).Draw(t, "work of "+string(s))
 	}
@@ -182,7 +147,7 @@ func TestEveryTokenIsExplained(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rate := drawRate(t)
-		e := New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), drawRules(t))
+		e := trial.New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), drawRules(t))
 		busy(t, e)
 		for range steps(t) {
 			disturb(t, e)
@@ -204,13 +169,13 @@ func TestEveryTokenIsExplained(t *testing.T) {
 }
 
 // calm lets dead claims be given up and the last reading be explained.
-func calm(t *rapid.T, e *Engine) {
+func calm(t *rapid.T, e *trial.Engine) {
 	for {
-		id, ok := e.anyOpen(t)
+		id, ok := anyOpen(t, e)
 		if !ok {
 			break
 		}
-		e.End(id, 0, Told)
+		e.End(id, 0, trial.Told)
 	}
 	e.Waiting = map[pipeline.Stage]int{}
 	e.Pass(token.ClaimLife + time.Second)
@@ -231,7 +196,7 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := rapid.OneOf(rapid.IntRange(1, 100), rapid.IntRange(1, 5000)).Draw(t, "rate")
 		rules := drawRules(t)
-		e := New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), rules)
+		e := trial.New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), rules)
 		cheapest := 0
 		for _, s := range pipeline.Stages() {
 			if rapid.Bool().Draw(t, string(s)) {
@@ -255,7 +220,7 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 				e.Silent = !e.Silent
 			case 2:
 				if id, ok := e.Take(drawStage(t)); ok {
-					e.End(id, 1, rapid.SampledFrom([]Outcome{Unheard, DiesAfter, DiesFirst}).Draw(t, "how"))
+					e.End(id, 1, rapid.SampledFrom([]trial.Outcome{trial.Unheard, trial.DiesAfter, trial.DiesFirst}).Draw(t, "how"))
 				}
 			}
 			for range 4 {
@@ -294,7 +259,7 @@ func TestNothingExpiresWhileWorkWaitsAndOnlyThenMayIt(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rate := drawRate(t)
-		e := New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), token.Rules{})
+		e := trial.New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), token.Rules{})
 		busy := rapid.Bool().Draw(t, "busy")
 		if busy {
 			e.Waiting[pipeline.StagePeeker], e.Waiting[pipeline.StageCommitter] = 1<<20, 1<<20
@@ -316,7 +281,7 @@ func TestNothingExpiresWhileWorkWaitsAndOnlyThenMayIt(t *testing.T) {
 func TestAnyTwoBusyStagesGetTheirWeightOverSixHours(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []int{1, 2, 3, 5, 8, 13, 25, 60, 100} {
-		e := New(t0, rate, 0, token.Rules{})
+		e := trial.New(t0, rate, 0, token.Rules{})
 		for _, s := range pipeline.Stages() {
 			e.Waiting[s] = 1 << 22
 		}
@@ -352,7 +317,7 @@ func TestAnyTwoBusyStagesGetTheirWeightOverSixHours(t *testing.T) {
 
 func TestAnIdleStageLeavesItsPartToTheOthers(t *testing.T) {
 	t.Parallel()
-	e := New(t0, 5, 0, token.Rules{})
+	e := trial.New(t0, 5, 0, token.Rules{})
 	e.Waiting[pipeline.StagePeeker] = 1 << 20
 	for range 6 * 60 * 4 {
 		if err := e.Turn(); err != nil {
@@ -370,7 +335,7 @@ func TestAWeekAtFivePerMinuteUnderEitherPolicy(t *testing.T) {
 	t.Parallel()
 	for _, rules := range []token.Rules{{}, {Policy: "heartbeat"}} {
 		rng := rand.New(rand.NewPCG(1, 2))
-		e, err := Week(t0, 5, rules, rng.IntN)
+		e, err := trial.Week(t0, 5, rules, rng.IntN)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -386,4 +351,56 @@ func TestAWeekAtFivePerMinuteUnderEitherPolicy(t *testing.T) {
 		}
 		t.Log(rules.Policy, e.Calls, "calls", e.Spent(), "spent", e.Foreign, "others", e.Expired, "expired", e.Wasted, "wasted", e.Longest, "longest", e.Pauses, "pauses", fmt.Sprint(e.Ended), e.LongPause, "drift", e.In(pipeline.EventDrift), "vanished", e.Vanished())
 	}
+}
+
+func TestAnExpensiveStepIsNotStarvedByCheapOnes(t *testing.T) {
+	t.Parallel()
+	e := trial.New(t0, 5, 1, token.Rules{})
+	e.Waiting[pipeline.StagePeeker], e.Waiting[pipeline.StageCommitter] = 1<<20, 1
+	for range 60 {
+		run(t, e, 10*time.Second)
+		if e.Consumed[pipeline.StageCommitter] > 0 {
+			return
+		}
+	}
+	t.Error("a commit starved behind peeks for ten minutes")
+}
+
+func TestMoreIncomeNeverMeansFewerCalls(t *testing.T) {
+	t.Parallel()
+	before := 0
+	for _, rate := range []int{1, 2, 3, 4, 5, 6, 8, 10, 15, 25, 40} {
+		e := trial.New(t0, rate, 0, token.Rules{})
+		e.Waiting[pipeline.StagePeeker], e.Waiting[pipeline.StageCommitter] = 1<<20, 1<<20
+		for e.Now.Before(t0.Add(6 * time.Hour)) {
+			run(t, e, 20*time.Second)
+		}
+		if e.Calls < before {
+			t.Errorf("rate %d: %d calls, fewer than the %d of a smaller plan", rate, e.Calls, before)
+		}
+		before = e.Calls
+	}
+}
+
+func TestDiscoveryStaysWithinItsPartOfTheIncome(t *testing.T) {
+	t.Parallel()
+	e := trial.New(t0, 5, 300, token.Rules{})
+	e.Waiting[pipeline.StageWatermarker], e.Waiting[pipeline.StagePeeker] = 1<<20, 1<<20
+	for e.Now.Before(t0.Add(24 * time.Hour)) {
+		run(t, e, 20*time.Second)
+	}
+	income := int(24*time.Hour/token.Tick) * 5
+	if got := e.Consumed[pipeline.StageWatermarker]; got > 300+income*15/100 {
+		t.Errorf("discovery spent %d of an income of %d", got, income)
+	}
+}
+
+// run is a turn, all the calls that it allows, and some time.
+func run(t *testing.T, e *trial.Engine, d time.Duration) {
+	t.Helper()
+	if err := e.Turn(); err != nil {
+		t.Fatal(err)
+	}
+	e.Serve(realPrice)
+	e.Pass(d)
 }
