@@ -239,7 +239,7 @@ func TestADifferenceIsBelievedAtTheSecondEqualLook(t *testing.T) {
 	}
 	moved := maps.Clone(grants)
 	g := moved[pipeline.StagePeeker]
-	g.Settled += 10
+	g.Settled += 3 // of which its reading has not come yet
 	moved[pipeline.StagePeeker] = g
 	other, _ := next.Step(GrantsRead{Grants: moved, Again: true}, d.now)
 	if other.Books.Drift != 0 {
@@ -360,5 +360,101 @@ func TestLinesThatTheLedgerMayNotHaveAreRepeatedBeforeTheNextOnes(t *testing.T) 
 	_, effects := i.Step(Publish{}, d.now)
 	if len(effects) != 1 || effects[0] != (Append{line}) {
 		t.Errorf("before anything else is written: %v, want the line", effects)
+	}
+}
+
+func TestAGrantThatWasIssuedToSinceVoidsThePlan(t *testing.T) {
+	t.Parallel()
+	g := Grant{Epoch: 3, Issued: 13}
+	for _, c := range []Change{Issue{Epoch: 3, From: 0, Tokens: 13}, Revoke{Epoch: 3, From: 0, Keep: 0}} {
+		if next, write, err := c.Apply(g); write || err != nil || next.Issued != 13 {
+			t.Errorf("%T: %+v, written %t, %v; want nothing done", c, next, write, err)
+		}
+	}
+	if next, write, _ := (Issue{Epoch: 3, From: 13, Tokens: 13}).Apply(g); !write || next.Issued != 26 {
+		t.Errorf("%+v, written %t", next, write)
+	}
+}
+
+func TestWorkWithoutAClaimWaitsAfterASecond(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Balance{}, claimed())
+	d.answer = told(100, 5)
+	lanes := map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 2, Unsettled: 3}} // one of them in the claim
+	demand := func() int { return d.i.Demand[pipeline.StageCommitter].Tokens / PriceCommit }
+	d.turn(lanes)
+	if got := demand(); got != 2 {
+		t.Errorf("%d wait, want the 2 that were never delivered", got)
+	}
+	d.pass(orphanedAfter)
+	d.turn(lanes)
+	if got := demand(); got != 4 {
+		t.Errorf("%d wait after a second, want the 2 without a claim too", got)
+	}
+	d.turn(map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 2, Unsettled: 1}})
+	d.turn(lanes)
+	if got := demand(); got != 2 {
+		t.Errorf("%d wait: the second begins anew", got)
+	}
+}
+
+func TestAKindThatBrokeItsCeilingGetsNothing(t *testing.T) {
+	t.Parallel()
+	broke := map[pipeline.Kind]Learned{pipeline.KindCommit: {Broke: PriceCommit + 1}}
+	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StageCommitter: {Learned: broke}})
+	d.answer = told(100, 5)
+	d.turn(commits)
+	d.turn(commits)
+	if got := d.grants[pipeline.StageCommitter].Credit(); got != 0 {
+		t.Errorf("%d issued to a kind that may overspend", got)
+	}
+	n := 0
+	for _, l := range d.lines {
+		if l.Entry.PriceKind == pipeline.KindCommit && l.Entry.Event == pipeline.EventMode {
+			n++
+		}
+	}
+	if n != 1 || d.i.Stopped == "" {
+		t.Errorf("%d lines in the ledger and the note %q, want one and what to do", n, d.i.Stopped)
+	}
+}
+
+func TestWhatTheOperatorWroteWrongLeavesTheLastInForce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Balance{}, nil)
+	d.answer = told(100, 5)
+	d.turn(nil)
+	d.step(WishRead{Mode: []byte("nospend"), Policy: []byte(`{"floor":30}`)})
+	d.step(WishRead{Mode: []byte("pasued"), Policy: []byte(`{"flor":30}`)})
+	if d.i.Wish != Nospend || d.i.Floor != 30 || d.i.Refused == "" {
+		t.Errorf("wish %s, floor %d, refused %q", d.i.Wish, d.i.Floor, d.i.Refused)
+	}
+	d.step(WishRead{})
+	if d.i.Wish != Run || d.i.Floor != 0 || d.i.Refused != "" {
+		t.Errorf("after both were removed: wish %s, floor %d, refused %q", d.i.Wish, d.i.Floor, d.i.Refused)
+	}
+}
+
+func TestAChangeOfModeIsALineOfTheLedgerOnce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Balance{}, nil)
+	d.answer = told(100, 5)
+	count := func(note string) (n int) {
+		for _, l := range d.lines {
+			if l.Entry.Note == note {
+				n++
+			}
+		}
+		return n
+	}
+	d.turn(nil)
+	for range 2 {
+		d.step(WishRead{Mode: []byte("paused")})
+		for range 3 {
+			d.step(Publish{})
+		}
+	}
+	if n := count("burst to paused"); n != 1 {
+		t.Errorf("%d lines, want one", n)
 	}
 }
