@@ -3,6 +3,7 @@ package odd_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -179,17 +180,21 @@ func (l look) good(t *testing.T, b *bench, a answer, v desk.Verdict, want pipeli
 // call that it saw was begun on RESPONSES, and what it answered for tokens is stored.
 func (b *bench) explained(t *testing.T) {
 	t.Helper()
-	cost, spent := 0, 0
-	over := time.After(15 * time.Second)
-	for done := false; !done; {
-		cost, spent = b.keepa.Tokens(), b.booked(t)
-		select {
-		case <-over:
-			t.Errorf("the ledger says %d tokens, Keepa %d", spent, cost)
-			done = true
-		case <-time.After(20 * time.Millisecond):
-			done = cost == spent
+	var unlike []string
+	for over := time.Now().Add(15 * time.Second); time.Now().Before(over); <-time.After(20 * time.Millisecond) {
+		if unlike = b.unlike(t); len(unlike) == 0 {
+			return
 		}
+	}
+	t.Errorf("the books differ: %s", strings.Join(unlike, "; "))
+}
+
+// unlike is where the books differ; while a call is under way, they may.
+func (b *bench) unlike(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	if cost, spent := b.keepa.Tokens(), b.booked(t); cost != spent {
+		out = append(out, fmt.Sprintf("the ledger says %d tokens, Keepa %d", spent, cost))
 	}
 	begun, made := map[string]int{}, map[string]int{}
 	err := b.Bus.Scan(t.Context(), pipeline.StreamResponses, bus.From{Subjects: []string{"response.*.attempt.>"}, Headers: true}, func(r bus.Read) error {
@@ -206,9 +211,10 @@ func (b *bench) explained(t *testing.T) {
 	}
 	for kind, n := range made {
 		if begun[kind] != n {
-			t.Errorf("%d calls for a %s were begun, Keepa saw %d", begun[kind], kind, n)
+			out = append(out, fmt.Sprintf("%d calls for a %s were begun, Keepa saw %d", begun[kind], kind, n))
 		}
 	}
+	return out
 }
 
 // kindOf is the kind of an answer by that of the call; of sellers one call asks for one.
