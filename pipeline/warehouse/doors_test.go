@@ -131,17 +131,15 @@ func TestAnAnswerWithoutRowsHasItsColumns(t *testing.T) {
 	}
 }
 
-// examples are README's commands that begin with a word, under the heading Ask ClickHouse.
+// examples are the commands of docs/sql.md that begin with a word.
 func examples(t *testing.T, word string) []string {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "sql.md"))
 	must(t, err)
-	_, section, _ := strings.Cut(string(readme), "\n## Ask ClickHouse\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	section = strings.ReplaceAll(section, "\\\n", "")
+	section := strings.ReplaceAll(string(page), "\\\n", "")
 	found := regexp.MustCompile(`(?m)^`+word+` .*$`).FindAllString(section, -1)
 	if len(found) == 0 {
-		t.Fatalf("README shows no %s under Ask ClickHouse", word)
+		t.Fatalf("docs/sql.md shows no %s", word)
 	}
 	return found
 }
@@ -157,7 +155,7 @@ func program(t *testing.T, name string) {
 	}
 }
 
-// shell runs README's command in the repository's directory. What it reads there are this machine's usual addresses
+// shell runs a page's command in the repository's directory. What it reads there are this machine's usual addresses
 // and the usual database; it is told the test's.
 func shell(t *testing.T, command string, instead ...string) string {
 	t.Helper()
@@ -172,14 +170,14 @@ func shell(t *testing.T, command string, instead ...string) string {
 	return string(out)
 }
 
-func TestREADMEsCurlExamplesRunAsWritten(t *testing.T) {
+func TestTheCurlCommandsOfThePageRunAsWritten(t *testing.T) {
 	t.Parallel()
 	program(t, "curl")
 	dsn := chtest.Database(t)
 	at, err := url.Parse(dsn)
 	must(t, err)
 	if at.Scheme != "http" || at.User.String() != "default" {
-		t.Skip("README's examples name neither a password nor another protocol, and this server wants one")
+		t.Skip("the examples of docs/sql.md name neither a password nor another protocol, and this server wants one")
 	}
 	w := openAt(t, dsn)
 	seed(t, w)
