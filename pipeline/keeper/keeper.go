@@ -23,6 +23,7 @@ import (
 	"github.com/lmittmann/tint"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/keepa"
@@ -43,6 +44,7 @@ type keeper struct {
 	all     map[string]stock.Holding // by key; as STOCK holds them
 	seen    uint64                   // sequence in the stream of STOCK up to which that is true
 	stepped time.Time                // pipeline time
+	actions action.Rules             // what the user bought or ignores
 	bad     map[string]error         // keys that cannot be read; they are left as they are
 }
 
@@ -202,6 +204,9 @@ func (k *keeper) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := k.lapse(ctx); err != nil {
+		return err
+	}
 	next := k.state
 	if rate <= 0 {
 		rate = k.state.Rate // a budget of which nothing is known just now: the plan is still the plan
@@ -217,9 +222,6 @@ func (k *keeper) step(ctx context.Context) error {
 	}
 	next.Summary = k.cfg.plan(rate).Sum(slices.Collect(maps.Values(k.all)))
 	if err := k.keep(ctx, next); err != nil {
-		return err
-	}
-	if err := k.lapse(ctx); err != nil {
 		return err
 	}
 	k.stepped = now
@@ -249,6 +251,7 @@ func (k *keeper) round(rate int, c stock.Clock, heard map[string]stock.Holding, 
 		return r // nothing was ever known of the budget: what it can refresh is unknown too
 	}
 	p := k.cfg.plan(rate)
+	all = slices.DeleteFunc(all, func(h stock.Holding) bool { return !k.watched(h) })
 	r.Round = p.Round(all, c, now)
 	for _, h := range r.Change {
 		r.store[pipeline.KeySeen(h.Identity)] = h

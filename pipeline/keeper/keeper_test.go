@@ -90,6 +90,41 @@ func half(ctx context.Context, k *keeper, statements int) error {
 	return nil
 }
 
+func TestADealThatWasBoughtIsNotRefreshedUntilThatIsUndone(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	asin := d.ASINs(keepasim.Good)[0]
+	accept(t, d, asin)
+	k := at(t, d, desk.T0.Add(48*time.Hour))
+	k.state.Rate = 5
+	target := action.Target{By: action.ByASIN, Domain: 1, Value: asin}
+	say := func(kind, of action.Kind) {
+		t.Helper()
+		a := action.Action{Kind: kind, Of: of, Target: target, At: desk.T0}
+		if kind == action.Buy {
+			price := int64(999)
+			a.PriceCents, a.On = &price, "2026-01-05"
+		}
+		if _, err := d.Bus.Publish(t.Context(), post.Action(a)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(action.Buy, "")
+	if err := k.step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := candidates(t, d, asin); len(got) != 0 {
+		t.Fatalf("offered for a refresh although it was bought: %+v", got)
+	}
+	say(action.Undo, action.Buy)
+	if err := k.step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := candidates(t, d, asin); len(got) != 1 {
+		t.Errorf("offered %d times after the undo, want once", len(got))
+	}
+}
+
 func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheKeeperDies(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)

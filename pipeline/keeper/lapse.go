@@ -8,6 +8,7 @@ import (
 	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/post"
+	"ratchet/pipeline/stock"
 )
 
 // lapse says of what the user ignores for a time that the time is over. A crash after the message is published repeats
@@ -28,5 +29,12 @@ func (k *keeper) lapse(ctx context.Context) error {
 			return err
 		}
 	}
+	k.actions = done.Rules()
 	return nil
+}
+
+// watched reports whether a deal is worth a token: of one that was bought or is ignored nobody wants to know
+// whether it still is one. After an undo it is due at once.
+func (k *keeper) watched(h stock.Holding) bool {
+	return k.actions.Hides(action.Product{Domain: h.Domain, ASIN: h.ASIN}) == ""
 }
