@@ -1,27 +1,39 @@
 package metric
 
-import (
-	"strings"
-
-	"ratchet/pipeline"
-)
+import "ratchet/pipeline"
 
 // states are those of a heartbeat.
 var states = []string{"idle", "working", "waiting_for_tokens", "standby", "circuit_open", "stuck"}
 
-// counted are the counters of heartbeats that are metrics without a further label; by whom, where it matters.
-var counted = []struct {
-	name   string
+// series are the counters of a daemon's heartbeat that are metrics, each with the labels behind the daemon's. They begin
+// at 0: what grows from absent to 1 has not grown for Prometheus.
+func series(daemon string) map[string]count {
+	spender := map[string]count{"failures": {Failures, ""}, "dead": {Buried, ""}}
+	for _, reason := range RetryReasons() {
+		spender["again_"+reason] = count{Retries, reason}
+	}
+	switch daemon {
+	case tokend:
+		return map[string]count{"failed_turns": {Failures, ""}, "claims_lost": {ClaimsLost, ""}, "cells_rebuilt": {CellsRebuilt, ""}}
+	case recorder:
+		return map[string]count{"failures": {Failures, ""}, "buried": {Buried, ""}, "retries": {Retries, "clickhouse"}}
+	case watermarker:
+		for _, event := range []string{"opened", "filled", "expired"} {
+			spender["gap_"+event] = count{GapEvents, event}
+		}
+		spender["rows"], spender["candidates"] = count{RowsRead, ""}, count{Candidates, ""}
+	}
+	return spender
+}
+
+type count struct {
 	metric *Metric
-}{
-	{"failures", Failures},
-	{"failed_turns", Failures},
-	{"dead", Buried},
-	{"buried", Buried},
-	{"claims_lost", ClaimsLost},
-	{"cells_rebuilt", CellsRebuilt},
-	{"rows", RowsRead},
-	{"candidates", Candidates},
+	label  string
+}
+
+// RetryReasons are why work is handed back.
+func RetryReasons() []string {
+	return []string{"nospend", "ordered", "elsewhere", "part", "left_out", "price", "call_failed", "step_failed"}
 }
 
 // Beat puts what a heartbeat says.
@@ -33,24 +45,15 @@ func Beat(put Put, h pipeline.Heartbeat, connected bool) {
 	OneOf(put, State, h.State, states, d)
 	Age(put, ProgressAge, h.At, h.LastProgress, d)
 	Age(put, PaidAge, h.At, h.LastPaid, d)
-	for _, c := range counted {
-		if n, ok := h.Counters[c.name]; ok {
-			put(c.metric, float64(n), d)
+	for name, c := range series(d) {
+		var labels []string
+		for _, l := range c.metric.Labels {
+			if l == "daemon" {
+				labels = append(labels, d)
+			} else {
+				labels = append(labels, c.label)
+			}
 		}
-	}
-	reasons(put, h)
-}
-
-// reasons are the counters whose name has the value of a label.
-func reasons(put Put, h pipeline.Heartbeat) {
-	for name, n := range h.Counters {
-		switch code, again := strings.CutPrefix(name, "again_"); {
-		case again:
-			put(Retries, float64(n), h.Daemon, code)
-		case name == "retries":
-			put(Retries, float64(n), h.Daemon, "clickhouse")
-		case strings.HasPrefix(name, "gap_"):
-			put(GapEvents, float64(n), strings.TrimPrefix(name, "gap_"))
-		}
+		put(c.metric, float64(h.Counters[name]), labels...)
 	}
 }

@@ -90,7 +90,7 @@ func (s *Set) Collect(out chan<- prometheus.Metric) {
 	put := into(out)
 	for m, of := range s.counts {
 		for key, n := range of {
-			put(m, n, strings.Split(key, separator)...)
+			put(m, n, strings.Split(key, separator)[:len(m.Labels)]...)
 		}
 	}
 	s.mu.Unlock()
@@ -102,7 +102,6 @@ func (s *Set) Collect(out chan<- prometheus.Metric) {
 func into(out chan<- prometheus.Metric) Put {
 	seen := map[string]bool{}
 	return func(m *Metric, value float64, labels ...string) {
-		labels = labels[:min(len(labels), len(m.Labels))] // of a counter without labels
 		key := m.Name + separator + strings.Join(labels, separator)
 		if seen[key] || slices.ContainsFunc(labels, func(l string) bool { return !utf8.ValidString(l) }) {
 			return
@@ -130,10 +129,13 @@ type cached struct {
 	now           func() time.Time
 	ask           func(ctx context.Context, put Put) error
 
-	mu           sync.Mutex
-	asked, heard time.Time
-	values       []value
+	mu         sync.Mutex
+	due, heard time.Time
+	values     []value
 }
+
+// againAfter is when a question is put again that was not answered.
+const againAfter = 10 * time.Second
 
 type value struct {
 	m      *Metric
@@ -144,8 +146,8 @@ type value struct {
 func (c *cached) source(put Put) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.now(); c.asked.IsZero() || now.Sub(c.asked) >= c.every {
-		c.asked = now
+	if now := c.now(); !now.Before(c.due) {
+		c.due = now.Add(c.every)
 		c.refresh()
 	}
 	if c.heard.IsZero() || c.now().Sub(c.heard) > 3*c.every {
@@ -161,9 +163,11 @@ func (c *cached) refresh() {
 	defer cancel()
 	var values []value
 	err := c.ask(ctx, func(m *Metric, n float64, labels ...string) { values = append(values, value{m, n, labels}) })
-	if err == nil {
-		c.values, c.heard = values, c.now()
+	if err != nil {
+		c.due = c.now().Add(min(c.every, againAfter))
+		return
 	}
+	c.values, c.heard = values, c.now()
 }
 
 // Truth is 1 for true.
