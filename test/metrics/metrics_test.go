@@ -6,16 +6,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
 
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
 	"ratchet/pipeline/embedded/clickhouse/chtest"
 	"ratchet/pipeline/metric"
 	"ratchet/pipeline/onebox"
@@ -33,7 +37,7 @@ func TestWhatAlertsAndPagesNameExistsInARealRun(t *testing.T) {
 	}
 	t.Parallel()
 	box, err := onebox.Start(t.Context(), onebox.Options{
-		Data: t.TempDir(), World: onebox.Simulated, ClickHouse: onebox.Embedded, CHLib: chtest.Library(t), CHAddr: "127.0.0.1:0",
+		Data: t.TempDir(), World: onebox.Simulated, ClickHouse: chtest.Database(t),
 		Probes: "127.0.0.1:0", Speed: 300, Seed: 1, Rate: 60, Balance: onebox.FullBucket, Log: slog.New(slog.DiscardHandler), Version: "test",
 	})
 	if err != nil {
@@ -42,6 +46,11 @@ func TestWhatAlertsAndPagesNameExistsInARealRun(t *testing.T) {
 	defer box.Stop(context.Background())
 	var s scrape
 	var body, missing string
+	defer func() {
+		if missing != "" {
+			t.Logf("there never was %s", missing)
+		}
+	}()
 	desk.Await(t, "every metric of the table, and a deal", func() bool {
 		s, body = scraped(t, box.Probes)
 		if missing = s.missing(); missing == "" && !s.values("ratchet_decisions_total", "outcome")["accept"] {
@@ -50,6 +59,8 @@ func TestWhatAlertsAndPagesNameExistsInARealRun(t *testing.T) {
 		return missing == ""
 	})
 	box.StopStages()
+	_, last := scraped(t, box.Probes)
+	t.Run("what was spent is what the ledger says", func(t *testing.T) { asTheLedger(t, box.Bus, last) })
 	t.Run("every label is that of the table", func(t *testing.T) { sameLabels(t, s) })
 	t.Run("nothing that came from Keepa is a label", func(t *testing.T) { bounded(t, s, body) })
 	t.Run("alerts", func(t *testing.T) {
@@ -80,6 +91,30 @@ func (s scrape) missing() string {
 		}
 	}
 	return ""
+}
+
+var spentLine = regexp.MustCompile(`(?m)^ratchet_tokens_spent_total\{kind="(.*)",stage="(.*)"\} (\S+)$`)
+
+func asTheLedger(t *testing.T, b *bus.Bus, body string) {
+	want, got := map[string]float64{}, map[string]float64{}
+	err := bus.ScanJSON(t.Context(), b, pipeline.StreamLedger, bus.From{}, func(_ bus.Read, e pipeline.Entry) error {
+		if e.Event == pipeline.EventClose && e.Tokens != 0 {
+			want[string(e.PriceKind)+" by "+string(e.Stage)] += float64(e.Tokens)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range spentLine.FindAllStringSubmatch(body, -1) {
+		if got[m[1]+" by "+m[2]], err = strconv.ParseFloat(m[3], 64); err != nil {
+			t.Error(err)
+		}
+	}
+	maps.DeleteFunc(got, func(_ string, n float64) bool { return n == 0 })
+	if len(want) < 3 || !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
 
 func sameLabels(t *testing.T, s scrape) {
