@@ -20,7 +20,7 @@ var (
 
 func scraped(t *testing.T, addr string) (scrape, string) {
 	t.Helper()
-	resp, err := http.Get("http://" + addr + "/metrics") //nolint:noctx // ends with the test
+	resp, err := http.Get("http://" + addr + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
