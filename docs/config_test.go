@@ -34,7 +34,7 @@ var process = []variable{
 	{name: "KEEPA_API_KEY_FILE", doc: "Names a file that holds KEEPA_API_KEY. `ratchet up` and `doctor` read both."},
 	{name: "NATS_PASSWORD_FILE", doc: "Names a file that holds NATS_PASSWORD."},
 	{name: "NATS_URL_FILE", doc: "Names a file that holds NATS_URL, where the address holds a password."},
-	{name: "METRICS_ADDR", doc: "Address of /livez and /readyz, which ask for no credentials; unset: none. `ratchet up` takes --metrics-addr too."},
+	{name: "METRICS_ADDR", doc: "Address of /livez, /readyz and /metrics, which ask for no credentials; unset: none. `ratchet up` takes --metrics-addr too."},
 	{name: "LOG_LEVEL", preset: "info", doc: "The least a log line must matter: debug, info, warn or error. `ratchet` starts at warn."},
 	{name: "NO_COLOR", doc: "Set to anything: no colours on a terminal."},
 	{name: "RATCHET_CLOCK_EPOCH", doc: "Pipeline time at RATCHET_CLOCK_START, RFC 3339. Unset: pipeline time is the machine's."},

@@ -41,6 +41,7 @@ var floors = []floor{
 	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial", "pipeline/target"}},
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing", "pipeline/backtest"}},
 	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
+	{name: "what is measured", packages: []string{"pipeline/metric"}},
 	{name: "what an orchestrator asks", packages: []string{"pipeline/health"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},
 	{name: "who gets in, and what comes out", packages: []string{"pipeline/embedded/access", "pipeline/embedded/cage"}},
@@ -102,7 +103,7 @@ var libraries = map[string]map[string]string{
 // talks to Keepa, so that no paid call escapes its claim.
 var web = map[string]string{
 	"pipeline/gateway":                    "calls Keepa",
-	"pipeline/health":                     "answers an orchestrator's probes",
+	"pipeline/health":                     "answers an orchestrator's probes and Prometheus",
 	"pipeline/keepasim":                   "serves the simulated Keepa",
 	"pipeline/onebox":                     "listens for the simulated Keepa",
 	"pipeline/embedded/clickhouse":        "waits for the engine's endpoint",

@@ -32,7 +32,7 @@ type upCmd struct {
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
 	tlsFlags    `embed:""`
-	MetricsAddr string `help:"Address of /livez and /readyz, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
+	MetricsAddr string `help:"Address of /livez, /readyz and /metrics, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
 	Rate        int    `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
 	Seed        uint64 `help:"Seed of the simulated catalogue." default:"1"`
 	Query       string `help:"A deal query for this start, as a file or as Keepa's web page shows it; - reads the standard input (default: QUERIES, else used books)." placeholder:"FILE"`

@@ -127,6 +127,15 @@ func (b *Bus) Waiting(ctx context.Context, stream, durable string) (pending, uns
 	return int(info.NumPending), info.NumAckPending, nil
 }
 
+// Held is how many messages a stream holds.
+func (b *Bus) Held(ctx context.Context, stream string) (uint64, error) {
+	s, err := b.JS.Stream(ctx, stream)
+	if err != nil {
+		return 0, fmt.Errorf("look at %s: %w", stream, err)
+	}
+	return s.CachedInfo().State.Msgs, nil
+}
+
 // Settled is the sequence up to which a durable has settled everything, and the
 // stream's last. Where nothing waits the two are equal.
 func (b *Bus) Settled(ctx context.Context, stream, durable string) (settled, last uint64, err error) {

@@ -15,6 +15,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/metric"
 )
 
 // beatEvery is how often a daemon says that it lives, on the machine's clock.
@@ -49,10 +50,12 @@ func StartService(ctx context.Context, b *Bus, env daemon.Env, name string, beat
 		return nil, errors.Join(fmt.Errorf("register endpoint svc.%s.status: %w", name, err), svc.Stop())
 	}
 	unreport := env.Health.Report(name, func() string { return notReady(b, beat()) })
+	unmeasure := env.Health.Metrics().Add(name, func(put metric.Put) { metric.Beat(put, full(), b.NC.IsConnected()) })
 	h := heart{b: b, key: name + "." + daemon.Instance(), beat: full, done: make(chan struct{})}
 	h.wait.Go(func() { h.run(ctx) })
 	return func() {
 		unreport()
+		unmeasure()
 		close(h.done)
 		h.wait.Wait()
 		if err := svc.Stop(); err != nil {

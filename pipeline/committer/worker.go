@@ -295,6 +295,7 @@ func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.
 
 func (w *worker) conclude(u work.Unit, r ruling.Ruling, f fact) stage.Decision[work.Effect] {
 	w.pulse.Count("commit_"+string(r.Verdict.Outcome), 1)
+	w.pulse.Verdict(pipeline.LookCommit, r.Verdict.Outcome, r.Verdict.Reason)
 	w.pulse.Decided(u.ID)
 	w.pulse.Changed(w.env.Log, r.Changed)
 	e := u.Conclude(r.Verdict, "")

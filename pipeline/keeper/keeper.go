@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -46,6 +47,8 @@ type keeper struct {
 	stepped time.Time                // pipeline time
 	actions action.Rules             // what the user bought or ignores
 	bad     map[string]error         // keys that cannot be read; they are left as they are
+	shown   atomic.Pointer[stock.Summary]
+	bad     map[string]error // keys that cannot be read; they are left as they are
 }
 
 // stepEvery is how often the stock is looked through, in pipeline time.
@@ -64,8 +67,12 @@ func Run(ctx context.Context, env daemon.Env, b *bus.Bus, cfg Config, pulse *wor
 		return err
 	}
 	defer k.lease.Release()
+	defer env.Health.Metrics().Add("stock", k.metrics)()
 	for ctx.Err() == nil {
 		leads, fresh, err := k.lease.Hold(ctx)
+		if err == nil && !leads {
+			k.shown.Store(nil)
+		}
 		if err == nil && leads {
 			err = k.follow(ctx, fresh || k.all == nil || len(k.bad) > 0)
 		}
@@ -225,6 +232,7 @@ func (k *keeper) step(ctx context.Context) error {
 		return err
 	}
 	k.stepped = now
+	k.shown.Store(&next.Summary)
 	return nil
 }
 

@@ -77,11 +77,13 @@ func (k *keeper) publish(ctx context.Context, r round, now time.Time) error {
 		if h.State == stock.Stale || h.State == stock.Expired {
 			ms = append(ms, state(h, outcome(h.State), h.Why, now))
 			k.pulse.Count(string(h.State), 1)
+			k.pulse.Verdict(pipeline.LookList, outcome(h.State), h.Why)
 		}
 	}
 	for _, h := range r.gaveUp {
 		ms = append(ms, state(h, pipeline.Fail, h.GaveUp, now))
 		k.pulse.Count("gave_up", 1)
+		k.pulse.Verdict(pipeline.LookList, pipeline.Fail, h.GaveUp)
 	}
 	wanted, err := k.wanted(ctx, r.Offer)
 	if err != nil {

@@ -55,7 +55,7 @@ type Options struct {
 	ClickHouse  string             // Embedded, None or a URL
 	CHAddr      string             // host:port of the embedded ClickHouse
 	TLS         access.TLS         // of addresses that other machines reach
-	Probes      string             // host:port of /livez and /readyz; empty: none
+	Probes      string             // host:port of /livez, /readyz and /metrics; empty: none
 	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
 	Speed       float64            // pipeline seconds per machine second; 1 in the real world
 	Seed        uint64             // of the simulated catalogue

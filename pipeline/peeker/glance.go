@@ -101,6 +101,7 @@ func (p *peeker) conclude(u work.Unit, r ruling.Ruling) stage.Decision[work.Effe
 		lane = string(v.Tier)
 	}
 	p.pulse.Count(string(v.Look)+"_"+string(v.Outcome), 1)
+	p.pulse.Verdict(v.Look, v.Outcome, v.Reason)
 	p.pulse.Decided(u.ID)
 	return stage.Decision[work.Effect]{Out: []work.Effect{u.Conclude(v, lane)}}
 }

@@ -19,6 +19,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/metric"
 	"ratchet/pipeline/token"
 )
 
@@ -183,6 +184,7 @@ type Claim struct {
 	kind     pipeline.Kind
 	items    int
 	deadline time.Time
+	counted  bool // by Prometheus
 }
 
 // claimLife is how long a claim lives: tokend reaps it later.
@@ -258,7 +260,7 @@ func (c *Claim) Close(ctx context.Context, consumed int, r *pipeline.Reading) er
 func (c *Claim) CloseFailed(ctx context.Context, consumed int, r *pipeline.Reading, note string) error {
 	e := c.entry(pipeline.EventClose, consumed)
 	e.API, e.Note = r, "failed: "+note
-	return c.end(ctx, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
+	return c.end(ctx, "failed", e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
 }
 
 // CloseUnknown ends a claim whose answer never arrived. It settles nothing; tokend
@@ -266,20 +268,25 @@ func (c *Claim) CloseFailed(ctx context.Context, consumed int, r *pipeline.Readi
 func (c *Claim) CloseUnknown(ctx context.Context, note string) error {
 	e := c.entry(pipeline.EventClose, 0)
 	e.Note = token.NoteUnknown + ": " + note
-	return c.end(ctx, e, func(g token.Grant) token.Grant { return g.SettleUnknown(c.id) })
+	return c.end(ctx, "unknown", e, func(g token.Grant) token.Grant { return g.SettleUnknown(c.id) })
 }
 
 func (c *Claim) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
 	e := c.entry(pipeline.EventClose, consumed)
 	e.API = r
-	return c.end(ctx, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
+	result := "answered"
+	if consumed == 0 && r == nil {
+		result = "" // nothing was called
+	}
+	return c.end(ctx, result, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
 }
 
-// end writes the ledger's line and then the grant; both may be repeated.
-func (c *Claim) end(ctx context.Context, e pipeline.Entry, f func(token.Grant) token.Grant) error {
+// end writes the ledger's line and then the grant; both may be repeated. result is that of the call; empty for none.
+func (c *Claim) end(ctx context.Context, result string, e pipeline.Entry, f func(token.Grant) token.Grant) error {
 	if _, err := c.p.bus.Publish(ctx, c.message(e, c.id)); err != nil {
 		return fmt.Errorf("close claim %s: %w", c.id, err)
 	}
+	c.count(result, e.Tokens)
 	_, err := bus.Change(ctx, c.p.grant, func(g token.Grant) (token.Grant, bool, error) {
 		return f(g), true, nil
 	})
@@ -287,6 +294,17 @@ func (c *Claim) end(ctx context.Context, e pipeline.Entry, f func(token.Grant) t
 		return fmt.Errorf("close claim %s: %w", c.id, err)
 	}
 	return nil
+}
+
+// count says to Prometheus what the ledger has, once for a claim however often its end is repeated.
+func (c *Claim) count(result string, tokens int) {
+	if c.counted || result == "" {
+		return
+	}
+	c.counted = true
+	m := c.p.env.Health.Metrics()
+	m.Count(metric.Calls, 1, string(c.p.stage), string(c.kind), result)
+	m.Count(metric.Spent, float64(tokens), string(c.p.stage), string(c.kind))
 }
 
 func (c *Claim) entry(event pipeline.Event, tokens int) pipeline.Entry {

@@ -43,10 +43,8 @@ func (p *pulse) beat() pipeline.Heartbeat {
 	for stream, l := range p.lines {
 		if l.Held > 0 || l.Pending > 0 {
 			h.State = "working"
-			if !l.At.IsZero() {
-				l.LagS = max(0, p.now().Sub(l.At).Seconds())
-			}
 		}
+		l.LagS = p.lag(l)
 		h.Detail[stream] = l
 	}
 	h.Detail["insert_ms"] = p.insert.Milliseconds()
@@ -57,6 +55,14 @@ func (p *pulse) beat() pipeline.Heartbeat {
 		h.Stuck = fmt.Sprintf("clickhouse is %s: %s", h.Detail["clickhouse"], p.lastError)
 	}
 	return h
+}
+
+// lag is how old the newest message is that was seen, while more wait.
+func (p *pulse) lag(l progress) float64 {
+	if l.Held == 0 && l.Pending == 0 || l.At.IsZero() {
+		return 0
+	}
+	return max(0, p.now().Sub(l.At).Seconds())
 }
 
 func (p *pulse) count(name string, n int) {

@@ -46,6 +46,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 		return err
 	}
 	defer stop()
+	defer r.measure()()
 	return r.run(ctx)
 }
 

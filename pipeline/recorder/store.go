@@ -54,6 +54,15 @@ func (s *store) open(ctx context.Context) (sink, error) {
 	return opened, nil
 }
 
+// opened is the warehouse if it is open; nil if not, or while it is being opened.
+func (s *store) opened() sink {
+	if !s.mu.TryLock() {
+		return nil
+	}
+	defer s.mu.Unlock()
+	return s.sink
+}
+
 // forget makes the next open connect again: tables were missing.
 func (s *store) forget(old sink) {
 	s.mu.Lock()

@@ -63,6 +63,7 @@ func (t *tokend) ask(ctx context.Context) token.Event {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	r, err := t.keepa.Token(ctx)
+	t.heardOfKey(err)
 	if err != nil {
 		t.report(func(h *pipeline.Heartbeat) { h.LastError = err.Error() })
 		var e *gateway.Error
@@ -132,6 +133,7 @@ func (t *tokend) warn(w token.Warn) {
 // publish writes what is new: lines, the balance, and the lines that are in it.
 func (t *tokend) publish(ctx context.Context) error {
 	b := t.issuer.Balance(t.env.Now())
+	t.show(b)
 	t.report(func(h *pipeline.Heartbeat) {
 		h.State = activity(b)
 		h.Detail = map[string]any{"balance": b.Est, "rate": b.Rate, "state": b.State, "epoch": b.Epoch, "drift": b.Drift, "note": b.Note, "refused": b.Refused}

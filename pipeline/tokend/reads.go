@@ -66,11 +66,12 @@ func (t *tokend) readWish(ctx context.Context) (token.WishRead, error) {
 
 // waiting is what was last seen to wait.
 type waiting struct {
-	dirty  atomic.Bool // something was published since
-	lanes  map[pipeline.Stage]token.Lane
-	read   time.Time // machine time of the last look at the consumers
-	polls  []time.Time
-	polled time.Time // machine time of the last look at the watermarks
+	dirty    atomic.Bool // something was published since
+	lanes    map[pipeline.Stage]token.Lane
+	durables map[string]token.Lane // the paid ones; made anew by every look
+	read     time.Time             // machine time of the last look at the consumers
+	polls    []time.Time
+	polled   time.Time // machine time of the last look at the watermarks
 }
 
 const (
@@ -106,6 +107,7 @@ func (t *tokend) readLanes(ctx context.Context) error {
 		return fmt.Errorf("look at what waits: %w", err)
 	}
 	lanes := map[pipeline.Stage]token.Lane{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}}
+	durables := map[string]token.Lane{}
 	list := s.ListConsumers(ctx)
 	for info := range list.Info() {
 		stage := stageOf(info.Name)
@@ -114,12 +116,13 @@ func (t *tokend) readLanes(ctx context.Context) error {
 		lane.Unsettled += info.NumAckPending
 		if stage != "" {
 			lanes[stage] = lane
+			durables[info.Name] = token.Lane{Pending: int(info.NumPending), Unsettled: info.NumAckPending} //nolint:gosec // as above
 		}
 	}
 	if err := list.Err(); err != nil {
 		return fmt.Errorf("look at what waits: %w", err)
 	}
-	t.waiting.lanes, t.waiting.read = lanes, daemon.MachineNow()
+	t.waiting.lanes, t.waiting.durables, t.waiting.read = lanes, durables, daemon.MachineNow()
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -54,11 +55,12 @@ func Run(ctx context.Context, env daemon.Env) error {
 		return err
 	}
 	defer stop()
+	defer t.measure()()
 	return t.run(ctx)
 }
 
 // tokend interprets a token.Issuer. Only the loop's goroutine touches it, but for
-// beat and hint.
+// beat, shown, refused and hint.
 type tokend struct {
 	cfg   Config
 	env   daemon.Env
@@ -79,6 +81,9 @@ type tokend struct {
 
 	mu   sync.Mutex
 	beat pipeline.Heartbeat
+
+	shown   atomic.Pointer[shown] // nil while another leads
+	refused atomic.Bool           // the key, by Keepa's last answer
 }
 
 func open(ctx context.Context, env daemon.Env, b *bus.Bus, g *gateway.Gateway, cfg Config) (*tokend, error) {
@@ -196,6 +201,7 @@ func (t *tokend) turn(ctx context.Context) (time.Duration, error) {
 	}
 	if !leads {
 		t.leads = false
+		t.shown.Store(nil)
 		t.report(func(h *pipeline.Heartbeat) { h.State = "standby" })
 		t.announce()
 		return time.Second, nil
@@ -220,6 +226,7 @@ func (t *tokend) turn(ctx context.Context) (time.Duration, error) {
 func (t *tokend) fenced(err error) error {
 	if errors.Is(err, token.ErrEpoch) {
 		t.leads = false
+		t.shown.Store(nil)
 		t.lease.Drop()
 	}
 	return err

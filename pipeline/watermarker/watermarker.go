@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -45,6 +46,7 @@ type watermarker struct {
 	fuse    work.Fuse
 	queries []query
 	failed  map[string]int // reads that failed in a row, by query
+	lists   sync.Map       // of watermark.State by key, as last seen by the leader
 }
 
 // query is one list and where its state is kept.
@@ -89,6 +91,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 		return err
 	}
 	defer stop()
+	defer env.Health.Metrics().Add("lists", w.metrics)()
 	// The reader waits for tokens for as long as it takes; stored deals must not.
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return w.run(ctx) })
@@ -136,6 +139,7 @@ func (w *watermarker) run(ctx context.Context) error {
 			busy, err = w.round(ctx)
 		} else if err == nil {
 			w.pulse.State("standby")
+			w.lists.Clear()
 			w.pulse.See(loopList, stall.Sight{}) // what waits is for the leader to do
 		}
 		if err != nil && ctx.Err() == nil {
@@ -181,6 +185,7 @@ func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 		if err != nil {
 			return busy, err
 		}
+		w.saw(q, s)
 		if !s.Due(w.env.Now()) {
 			continue
 		}

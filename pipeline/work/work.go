@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/memory"
+	"ratchet/pipeline/metric"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/stage"
@@ -139,11 +140,13 @@ type Pulse struct {
 	back map[string]back // work that was handed back
 
 	still standstill
+
+	metrics *metric.Set // nil when nobody scrapes
 }
 
 // NewPulse is a pulse on pipeline time.
 func NewPulse(env daemon.Env) *Pulse {
-	return &Pulse{now: env.Now, h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}}}
+	return &Pulse{now: env.Now, metrics: env.Health.Metrics(), h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}}}
 }
 
 // Beat is the heartbeat as it is now.
@@ -172,6 +175,11 @@ func (p *Pulse) Count(name string, n int) {
 	defer p.mu.Unlock()
 	p.h.Counters[name] += int64(n)
 	p.h.LastProgress = p.now()
+}
+
+// Verdict counts a decision by its reason, for Prometheus alone: a heartbeat has no room for reasons.
+func (p *Pulse) Verdict(l pipeline.Look, o pipeline.Outcome, reason string) {
+	p.metrics.Count(metric.Decisions, 1, string(l), string(o), reason)
 }
 
 // Paid marks a paid call.

@@ -1,0 +1,25 @@
+package docs_test
+
+import (
+	"os"
+	"testing"
+
+	"ratchet/pipeline/metric"
+)
+
+func TestTheTableOfMetricsIsCurrent(t *testing.T) {
+	got := metric.Page()
+	if *update {
+		if err := os.WriteFile("metrics.md", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile("metrics.md")
+	if err != nil {
+		t.Fatalf("%v; run `make golden`", err)
+	}
+	if got != string(want) {
+		t.Errorf("docs/metrics.md is not what pipeline/metric says; run `make golden` and read the difference\n%s", difference(string(want), got))
+	}
+}

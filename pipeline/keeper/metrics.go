@@ -1,0 +1,20 @@
+package keeper
+
+import (
+	"ratchet/pipeline/metric"
+	"ratchet/pipeline/stock"
+)
+
+// metrics are those of the stock as of the last step; a keeper that stands by has none.
+func (k *keeper) metrics(put metric.Put) {
+	s := k.shown.Load()
+	if s == nil {
+		return
+	}
+	put(metric.Stock, float64(s.Held), string(stock.Held))
+	put(metric.Stock, float64(s.Stale), string(stock.Stale))
+	put(metric.Stock, float64(s.Expired), string(stock.Expired))
+	put(metric.Stock, float64(s.Gone), string(stock.Gone))
+	put(metric.RefreshWanted, s.Demand/3600)
+	put(metric.RefreshAffordable, s.PerHour/3600)
+}

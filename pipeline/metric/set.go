@@ -1,0 +1,193 @@
+package metric
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Put takes one value. labels are the values of the metric's labels, in order.
+type Put func(m *Metric, value float64, labels ...string)
+
+// Source puts what it knows. It is called by every scrape, at any time.
+type Source func(put Put)
+
+// Set is what one process says. On a nil *Set, that of a process which nobody scrapes, everything does nothing.
+type Set struct {
+	mu      sync.Mutex
+	sources map[string]*Source
+	counts  map[*Metric]map[string]float64 // by its label values, joined
+}
+
+// New is an empty set.
+func New() *Set {
+	return &Set{sources: map[string]*Source{}, counts: map[*Metric]map[string]float64{}}
+}
+
+// seriesMost is how many combinations of label values a counter has before the others are counted as other.
+const seriesMost = 200
+
+// separator is in no label value.
+const separator = "\xff"
+
+// Count raises a counter.
+func (s *Set) Count(m *Metric, n float64, labels ...string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.counts[m]
+	if of == nil {
+		of = map[string]float64{}
+		s.counts[m] = of
+	}
+	key := strings.Join(labels, separator)
+	if _, known := of[key]; !known && len(of) >= seriesMost {
+		key = strings.Join(slices.Repeat([]string{"other"}, len(labels)), separator)
+	}
+	of[key] += n
+}
+
+// Add asks the source at every scrape until end is called. One of the same name takes its place.
+func (s *Set) Add(name string, source Source) (end func()) {
+	if s == nil {
+		return func() {}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sources[name] = &source
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.sources[name] == &source {
+			delete(s.sources, name)
+		}
+	}
+}
+
+// Registry is the set, with what the client knows of the process, for an HTTP handler.
+func (s *Set) Registry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(s, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// Describe names nothing in advance: what is unknown is absent.
+func (s *Set) Describe(chan<- *prometheus.Desc) {}
+
+// Collect asks every source. Of two that put the same series the first counts: one duplicate would refuse the whole scrape.
+func (s *Set) Collect(out chan<- prometheus.Metric) {
+	s.mu.Lock()
+	sources := maps.Clone(s.sources)
+	put := into(out)
+	for m, of := range s.counts {
+		for key, n := range of {
+			put(m, n, strings.Split(key, separator)[:len(m.Labels)]...)
+		}
+	}
+	s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		(*sources[name])(put)
+	}
+}
+
+func into(out chan<- prometheus.Metric) Put {
+	seen := map[string]bool{}
+	return func(m *Metric, value float64, labels ...string) {
+		key := m.Name + separator + strings.Join(labels, separator)
+		if seen[key] || slices.ContainsFunc(labels, func(l string) bool { return !utf8.ValidString(l) }) {
+			return
+		}
+		seen[key] = true
+		kind := prometheus.GaugeValue
+		if m.counter {
+			kind = prometheus.CounterValue
+		}
+		if c, err := prometheus.NewConstMetric(m.desc, kind, value, labels...); err == nil {
+			out <- c
+		}
+	}
+}
+
+// Cached is a source that asks somebody else: at most once in every, for at most within, by one scrape at a time. What was
+// heard last is repeated until it is older than three times every; after that it is absent.
+func Cached(every, within time.Duration, now func() time.Time, ask func(ctx context.Context, put Put) error) Source {
+	c := &cached{every: every, within: within, now: now, ask: ask}
+	return c.source
+}
+
+type cached struct {
+	every, within time.Duration
+	now           func() time.Time
+	ask           func(ctx context.Context, put Put) error
+
+	mu         sync.Mutex
+	due, heard time.Time
+	values     []value
+}
+
+// againAfter is when a question is put again that was not answered.
+const againAfter = 10 * time.Second
+
+type value struct {
+	m      *Metric
+	n      float64
+	labels []string
+}
+
+func (c *cached) source(put Put) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.now(); !now.Before(c.due) {
+		c.due = now.Add(c.every)
+		c.refresh()
+	}
+	if c.heard.IsZero() || c.now().Sub(c.heard) > 3*c.every {
+		return
+	}
+	for _, v := range c.values {
+		put(v.m, v.n, v.labels...)
+	}
+}
+
+func (c *cached) refresh() {
+	ctx, cancel := context.WithTimeout(context.Background(), c.within)
+	defer cancel()
+	var values []value
+	err := c.ask(ctx, func(m *Metric, n float64, labels ...string) { values = append(values, value{m, n, labels}) })
+	if err != nil {
+		c.due = c.now().Add(min(c.every, againAfter))
+		return
+	}
+	c.values, c.heard = values, c.now()
+}
+
+// Truth is 1 for true.
+func Truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// OneOf puts 1 for the one that is, and 0 for the others.
+func OneOf(put Put, m *Metric, is string, all []string, labels ...string) {
+	for _, one := range all {
+		put(m, Truth(one == is), append(slices.Clone(labels), one)...)
+	}
+}
+
+// Age puts the seconds from an instant to now; nothing for none.
+func Age(put Put, m *Metric, now, at time.Time, labels ...string) {
+	if !at.IsZero() {
+		put(m, max(0, now.Sub(at).Seconds()), labels...)
+	}
+}

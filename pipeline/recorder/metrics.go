@@ -1,0 +1,65 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/metric"
+	"ratchet/pipeline/standing"
+)
+
+const (
+	countEvery  = time.Minute // machine time
+	countWithin = 2 * time.Second
+)
+
+// metrics are how far each stream is recorded.
+func (p *pulse) metrics(put metric.Put) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	put(metric.ClickHouseUp, metric.Truth(p.awaySince.IsZero()))
+	if p.insert > 0 {
+		put(metric.RecorderInsert, p.insert.Seconds())
+	}
+	for stream, l := range p.lines {
+		l.LagS = p.lag(l)
+		put(metric.RecorderLag, l.LagS, stream)
+		put(metric.RecorderPending, float64(l.Pending)+float64(l.Held), stream)
+		put(metric.RecorderRows, float64(l.Recorded), stream)
+	}
+}
+
+// counter is a sink that can say how the deals stand.
+type counter interface {
+	Counts(ctx context.Context) (standing.Counts, error)
+}
+
+var errClosed = errors.New("ClickHouse is not open")
+
+// deals are how the deals stand, by ClickHouse.
+func (r *recorder) deals() metric.Source {
+	return metric.Cached(countEvery, countWithin, daemon.MachineNow, func(ctx context.Context, put metric.Put) error {
+		w, ok := r.store.opened().(counter)
+		if !ok {
+			return errClosed
+		}
+		n, err := w.Counts(ctx)
+		if err != nil {
+			return err
+		}
+		put(metric.Deals, float64(n.Visible), "visible")
+		put(metric.Deals, float64(n.Stale), "stale")
+		put(metric.Deals, float64(n.Expired), "expired")
+		put(metric.Deals, float64(n.Invalid), "invalid")
+		return nil
+	})
+}
+
+// measure says it to whoever scrapes, until end.
+func (r *recorder) measure() (end func()) {
+	lines := r.env.Health.Metrics().Add("lines", r.pulse.metrics)
+	deals := r.env.Health.Metrics().Add("deals", r.deals())
+	return func() { lines(); deals() }
+}

@@ -1,0 +1,37 @@
+package token
+
+import "ratchet/pipeline"
+
+// Affordable is how many of waiting items a stage could pay for now, if it had all tokens that nobody else holds. It is 0
+// while nothing may be spent; in recharge what was granted before counts.
+func (b Balance) Affordable(stage pipeline.Stage, waiting int) int {
+	if b.Wish == Paused || b.Wish == Nospend {
+		return 0
+	}
+	mine := b.Stages[stage]
+	tokens := mine.Credit + mine.Open
+	if b.State == string(Burst) {
+		free := b.Est
+		for _, s := range b.Stages {
+			free -= s.Credit + s.Open
+		}
+		tokens += max(0, free)
+	}
+	price := mine.Price
+	if price <= 0 {
+		price = float64(priceOf(stage))
+	}
+	return max(0, min(waiting, int(float64(tokens)/price)))
+}
+
+// priceOf is the documented price of one item of a stage.
+func priceOf(stage pipeline.Stage) int {
+	switch stage {
+	case pipeline.StageWatermarker:
+		return PricePage
+	case pipeline.StageCommitter:
+		return PriceCommit
+	case pipeline.StagePeeker:
+	}
+	return PricePeek
+}

@@ -1,0 +1,122 @@
+package tokend
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/metric"
+	"ratchet/pipeline/token"
+)
+
+// shown is what the leader's last turn knew, for a scrape. Nothing in it is changed later.
+type shown struct {
+	balance token.Balance
+	known   bool
+	claims  map[pipeline.Stage]int
+	lanes   map[string]token.Lane // by durable
+}
+
+// modes are the states of a balance.
+var modes = []string{string(token.Burst), string(token.Recharge), string(token.Paused), string(token.Nospend), "unknown"}
+
+// show keeps what this turn knows.
+func (t *tokend) show(b token.Balance) {
+	claims := map[pipeline.Stage]int{}
+	for stage, g := range t.issuer.Grants {
+		claims[stage] = len(g.Open)
+	}
+	t.shown.Store(&shown{balance: b, known: t.issuer.Bucket.Known, claims: claims, lanes: t.waiting.durables})
+}
+
+// metrics are those of the leader; another tokend has none.
+func (t *tokend) metrics(put metric.Put) {
+	s := t.shown.Load()
+	if s == nil {
+		return
+	}
+	b := s.balance
+	put(metric.BalanceKnown, metric.Truth(s.known))
+	put(metric.KeyRefused, metric.Truth(t.refused.Load()))
+	put(metric.WishRefused, metric.Truth(b.Refused != ""))
+	put(metric.Drift, float64(b.Drift))
+	put(metric.Expired, float64(b.Expired))
+	metric.OneOf(put, metric.Mode, b.State, modes)
+	metric.Age(put, metric.BalanceAge, t.env.Now(), b.Heard)
+	if s.known {
+		put(metric.Balance, float64(b.Est))
+		put(metric.Capacity, float64(b.Cap))
+		put(metric.Refill, float64(b.Rate)/60)
+	}
+	s.stages(put)
+}
+
+// stages are the metrics of what each stage holds and what waits for it.
+func (s *shown) stages(put metric.Put) {
+	waits := map[pipeline.Stage]int{}
+	for durable, lane := range s.lanes {
+		stage := stageOf(durable)
+		_, name, _ := strings.Cut(durable, "-")
+		put(metric.Waiting, float64(lane.Pending), string(stage), name)
+		put(metric.InWork, float64(lane.Unsettled), string(stage), name)
+		waits[stage] += lane.Pending + lane.Unsettled
+	}
+	for stage, in := range s.balance.Stages {
+		put(metric.ClaimsOpen, float64(s.claims[stage]), string(stage))
+		put(metric.ClaimsTokens, float64(in.Open), string(stage))
+		put(metric.Credit, float64(in.Credit), string(stage))
+		if in.Price > 0 {
+			put(metric.Price, in.Price, string(stage))
+		}
+	}
+	for stage, n := range waits {
+		put(metric.Affordable, float64(s.balance.Affordable(stage, n)), string(stage))
+	}
+}
+
+const (
+	askEvery  = 5 * time.Second // machine time
+	askWithin = 500 * time.Millisecond
+)
+
+// streams is what only NATS knows: what waits for a glance, and how many dead letters there are.
+func (t *tokend) streams() metric.Source {
+	ask := metric.Cached(askEvery, askWithin, daemon.MachineNow, func(ctx context.Context, put metric.Put) error {
+		pending, unsettled, err := t.bus.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
+		if err != nil {
+			return err
+		}
+		put(metric.Waiting, float64(pending), string(pipeline.StagePeeker), pipeline.DurableGlance)
+		put(metric.InWork, float64(unsettled), string(pipeline.StagePeeker), pipeline.DurableGlance)
+		dead, err := t.bus.Held(ctx, pipeline.StreamDead)
+		put(metric.DeadLetters, float64(dead))
+		return err
+	})
+	return func(put metric.Put) {
+		if t.shown.Load() != nil {
+			ask(put)
+		}
+	}
+}
+
+// measure says it to whoever scrapes, until end.
+func (t *tokend) measure() (end func()) {
+	budget := t.env.Health.Metrics().Add("budget", t.metrics)
+	streams := t.env.Health.Metrics().Add("streams", t.streams())
+	return func() { budget(); streams() }
+}
+
+// heardOfKey notes whether Keepa takes the key. A call that fails otherwise says nothing about it.
+func (t *tokend) heardOfKey(err error) {
+	var e *gateway.Error
+	switch {
+	case err == nil:
+		t.refused.Store(false)
+	case errors.As(err, &e):
+		t.refused.Store(e.Kind == gateway.BadKey || e.Kind == gateway.Payment)
+	}
+}
