@@ -46,7 +46,6 @@ type keeper struct {
 	seen    uint64                   // sequence in the stream of STOCK up to which that is true
 	stepped time.Time                // pipeline time
 	actions action.Rules             // what the user bought or ignores
-	bad     map[string]error         // keys that cannot be read; they are left as they are
 	shown   atomic.Pointer[stock.Summary]
 	bad     map[string]error // keys that cannot be read; they are left as they are
 }
