@@ -19,12 +19,15 @@ type rulesCmd struct {
 
 // rulesFlag says which rules a command speaks of.
 type rulesFlag struct {
-	Rules string `help:"The rule file (default: the built-in rules for used books)." env:"RULES" type:"path" placeholder:"FILE"`
+	Rules string `help:"The rule file (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
 }
 
 // judge loads the rules as a daemon would.
-func (f rulesFlag) judge() (*verdict.Judge, error) {
-	j, err := work.Judge(f.Rules)
+func (f rulesFlag) judge() (*verdict.Judge, error) { return f.judgeIn(context.Background()) }
+
+// judgeIn is judge; reading and checking end with ctx.
+func (f rulesFlag) judgeIn(ctx context.Context) (*verdict.Judge, error) {
+	j, err := work.JudgeIn(ctx, f.Rules)
 	if err != nil {
 		return nil, daemon.Usagef("--rules: %w; `ratchet rules check FILE` tells the same", err)
 	}

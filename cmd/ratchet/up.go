@@ -32,14 +32,14 @@ type upCmd struct {
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
 	tlsFlags    `embed:""`
-	MetricsAddr string `help:"Address of /livez and /readyz, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
-	Rate        int    `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
-	Seed        uint64 `help:"Seed of the simulated catalogue." default:"1"`
-	Query       string `help:"A deal query for this start, as a file or as Keepa's web page shows it; - reads the standard input (default: QUERIES, else used books)." placeholder:"FILE"`
-	NoPeek      bool   `help:"A commit for every candidate, to see what the peek saves."`
-	KeepaURL    string `help:"" env:"KEEPA_URL" hidden:""`
-	Queries     string `help:"" env:"QUERIES" hidden:""`
-	Rules       string `help:"" env:"RULES" hidden:""`
+	MetricsAddr string   `help:"Address of /livez and /readyz, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
+	Rate        int      `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
+	Seed        uint64   `help:"Seed of the simulated catalogue." default:"1"`
+	Query       []string `help:"A deal query for this start, as a file or as Keepa's web page shows it; as often as wanted; - reads the standard input (default: QUERIES, else used books)." sep:"none" placeholder:"FILE"`
+	Rules       string   `help:"The rule file for this start (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
+	NoPeek      bool     `help:"A commit for every candidate, to see what the peek saves."`
+	KeepaURL    string   `help:"" env:"KEEPA_URL" hidden:""`
+	Queries     string   `help:"" env:"QUERIES" hidden:""`
 }
 
 // Run is the main job.
@@ -162,15 +162,30 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 	if err := o.Validate(); err != nil {
 		return o, err
 	}
-	queries := c.Queries
-	if c.Query != "" {
-		var err error
-		if queries, err = queryFile(a, c.Query, o.Data); err != nil {
-			return o, err
-		}
-		o.Settings = map[string]string{"QUERIES": queries}
+	return o, c.decides(a, &o)
+}
+
+// decides reads and checks the rules and the queries of this start, before anything is started.
+func (c upCmd) decides(a *app, o *onebox.Options) error {
+	if _, err := (rulesFlag{c.Rules}).judgeIn(a.ctx); err != nil {
+		return err
 	}
-	return o, checkQueries(a.ctx, a, queries, c.Rules)
+	o.Settings = map[string]string{}
+	if c.Rules != "" {
+		o.Settings["RULES"] = c.Rules
+	}
+	path := c.Queries
+	if len(c.Query) > 0 {
+		queries, err := importQueries(a, c.Query)
+		if err != nil {
+			return err
+		}
+		if path, err = keepQueries(a, queries, o.Data); err != nil {
+			return err
+		}
+		o.Settings["QUERIES"] = path
+	}
+	return checkQueries(a.ctx, a, path, c.Rules)
 }
 
 // key is the key of the real Keepa; "" where the simulated one is meant.
