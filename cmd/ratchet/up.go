@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/warehouse"
 )
 
 // The plans of the simulated Keepa. On real rows most of what is listed survives
@@ -26,7 +28,7 @@ type upCmd struct {
 	Captured    string  `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
 	Speed       float64 `help:"Pipeline seconds per second; simulated time only." default:"1"`
 	For         span    `help:"Stop after this much pipeline time and print the report (90m, 24h, 7d …)." placeholder:"D"`
-	Clickhouse  string  `help:"embedded, none, or the URL of a server (CLICKHOUSE_URL)." env:"CLICKHOUSE_URL" default:"embedded"`
+	Clickhouse  string  `help:"embedded, none, or the URL of a server, whose password is CLICKHOUSE_PASSWORD. CLICKHOUSE_URL says only what commands ask." default:"embedded"`
 	CHAddr      string  `name:"clickhouse-addr" help:"Address of the embedded ClickHouse (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
 	CHLib       string  `name:"clickhouse-lib" help:"The libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
@@ -149,8 +151,8 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 	default:
 		o.World = onebox.Real
 	}
-	if o.ClickHouse == "" {
-		o.ClickHouse = onebox.Embedded
+	if err := c.server(&o); err != nil {
+		return o, err
 	}
 	if o.Data == "" {
 		dir, err := onebox.DefaultData()
@@ -186,6 +188,23 @@ func (c upCmd) decides(a *app, o *onebox.Options) error {
 		o.Settings["QUERIES"] = path
 	}
 	return checkQueries(a.ctx, a, path, c.Rules)
+}
+
+// server is the ClickHouse to use. A server is meant only where the flag names it: CLICKHOUSE_URL in the environment may be
+// left from another pipeline.
+func (c upCmd) server(o *onebox.Options) error {
+	switch o.ClickHouse {
+	case "":
+		o.ClickHouse = onebox.Embedded
+	case onebox.Embedded, onebox.None:
+	default:
+		login, err := daemon.Load[clickhouseLogin](context.Background(), daemon.Environment())
+		if err != nil {
+			return err
+		}
+		o.ClickHouse = warehouse.Login(o.ClickHouse, login.Password.Reveal())
+	}
+	return nil
 }
 
 // key is the key of the real Keepa; "" where the simulated one is meant.

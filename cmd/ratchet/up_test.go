@@ -90,3 +90,23 @@ func TestUpTakesRulesAndSeveralQueriesAndChecksAllBeforeItStarts(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyTheFlagKeepsUpFromItsOwnEngine(t *testing.T) {
+	unset(t, "KEEPA_API_KEY")
+	t.Setenv("RULES", "")
+	t.Setenv("QUERIES", "")
+	t.Setenv("CLICKHOUSE_URL", "http://elsewhere:8123/other")
+	t.Setenv("CLICKHOUSE_PASSWORD", "hunter2")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, onebox.Embedded},
+		{[]string{"--clickhouse", "none"}, onebox.None},
+		{[]string{"--clickhouse", "http://writer@server:8123/mine"}, "http://writer:hunter2@server:8123/mine"},
+	} {
+		if o, _, err := optionsOf(t, append([]string{"--data", t.TempDir()}, c.args...)...); err != nil || o.ClickHouse != c.want {
+			t.Errorf("%v: ClickHouse %q, %v; want %q", c.args, o.ClickHouse, err, c.want)
+		}
+	}
+}
