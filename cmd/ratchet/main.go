@@ -29,6 +29,7 @@ func main() {
 type cli struct {
 	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
 
+	Init       initCmd       `cmd:"" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
 	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
 	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
 	Forecast   forecastCmd   `cmd:"" help:"What a plan would find in a day, on the simulated Keepa, within a minute."`
@@ -83,6 +84,10 @@ func run(args []string, out, errOut io.Writer) int {
 		return daemon.ExitFailed
 	}
 	if err := noPasswords(args); err != nil {
+		fmt.Fprintf(errOut, "ratchet: %v\n", err)
+		return daemon.ExitUsage
+	}
+	if err := readEnv(args); err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return daemon.ExitUsage
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -65,4 +66,25 @@ func holdsPassword(flag, value string) bool {
 		}
 	}
 	return false
+}
+
+// readEnv reads the file of `up --env-file` before the flags, which take their defaults from the environment.
+func readEnv(args []string) error {
+	at := slices.Index(args, "up")
+	for i := at + 1; at >= 0 && i < len(args); i++ {
+		flag, file, joined := strings.Cut(args[i], "=")
+		if flag != "--env-file" {
+			continue
+		}
+		if !joined {
+			if i++; i == len(args) {
+				return nil // the parser says what lacks
+			}
+			file = args[i]
+		}
+		if err := daemon.ReadEnv(file); err != nil {
+			return err
+		}
+	}
+	return nil
 }

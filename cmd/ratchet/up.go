@@ -23,6 +23,7 @@ const (
 
 type upCmd struct {
 	Data        string  `help:"Data directory (default: ~/.local/share/ratchet)." placeholder:"DIR"`
+	EnvFile     string  `help:"Read environment variables from a file of NAME=VALUE lines; those that are set already win. No file is read unasked." placeholder:"FILE"`
 	Simulate    bool    `help:"Use the simulated Keepa even if KEEPA_API_KEY is set." xor:"live"`
 	Live        bool    `help:"Use the real Keepa or end: without KEEPA_API_KEY nothing starts. For units and scripts." xor:"live"`
 	Captured    string  `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
@@ -42,6 +43,12 @@ type upCmd struct {
 	NoPeek      bool     `help:"A commit for every candidate, to see what the peek saves."`
 	KeepaURL    string   `help:"" env:"KEEPA_URL" hidden:""`
 	Queries     string   `help:"" env:"QUERIES" hidden:""`
+}
+
+// Help is an example.
+func (upCmd) Help() string {
+	return `Example:
+  ratchet up --rules mine/rules.yaml --query mine/used-books.json --env-file .env`
 }
 
 // Run is the main job.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"ratchet/pipeline/deal"
@@ -173,8 +174,8 @@ func (c Choice) Query() []byte {
 	return []byte(out)
 }
 
-// Env is the example of the environment, for `up --env-file`.
-func Env() []byte {
+// Env is the example of the environment, for `up --env-file`, beside the other files in a directory.
+func Env(dir string) []byte {
 	return []byte(`# Copy to .env, set what you need, and start with: ratchet up --env-file .env
 # Nothing reads this file, or .env, unless it is named. What the environment sets already wins.
 # docs/config.md lists every variable.
@@ -183,8 +184,8 @@ func Env() []byte {
 #KEEPA_API_KEY=
 
 # The rules and the deal queries, instead of --rules and --query.
-#RULES=` + RulesFile + `
-#QUERIES=` + QueryFile + `
+#RULES=` + path.Join(dir, RulesFile) + `
+#QUERIES=` + path.Join(dir, QueryFile) + `
 
 # debug, info, warn or error.
 #LOG_LEVEL=warn
