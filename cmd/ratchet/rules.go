@@ -14,6 +14,9 @@ import (
 
 type rulesCmd struct {
 	Check   rulesCheckCmd   `cmd:"" help:"Load and type-check a rule file."`
+	Apply   rulesApplyCmd   `cmd:"" help:"Put a rule file live without a restart, and decide the stored deals again by it; costs no token."`
+	History rulesHistoryCmd `cmd:"" help:"The rules that were put live, the newest first."`
+	Revert  rulesRevertCmd  `cmd:"" help:"Put the rules of an earlier version live again."`
 	Explain rulesExplainCmd `cmd:"" help:"Every rule, its inputs and its outcome for one ASIN, from stored answers; costs no token."`
 }
 

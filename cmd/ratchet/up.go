@@ -85,8 +85,22 @@ func (c upCmd) Run(a *app) error {
 	if box.Probes != "" {
 		say("Probes: http://%s/readyz and /livez", box.Probes)
 	}
+	c.sayRules(a.ctx, box.Bus, say)
 	say("Ready. Ctrl-C stops; a restart goes on where it was.\n")
 	return c.watch(a, box)
+}
+
+// sayRules says which rules are in force where they are not those of --rules.
+func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
+	all, err := console.AppliedRules(ctx, b)
+	if err != nil || len(all) == 0 || all[len(all)-1].Rules == "" {
+		return
+	}
+	says := ""
+	if c.Rules != "" {
+		says = fmt.Sprintf("; they win over %s: `ratchet rules apply %s` puts that live", c.Rules, c.Rules)
+	}
+	say("Rules: version %d, which was applied%s", all[len(all)-1].Version, says)
 }
 
 // watch shows the live summary until the time is up, a signal comes or a daemon

@@ -19,7 +19,6 @@ import (
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/verdict"
-	"ratchet/pipeline/work"
 )
 
 // Redecided is what other rules make of the stored deals.
@@ -29,7 +28,7 @@ type Redecided struct {
 	Offered      int            `json:"offered"`      // hidden by earlier rules before
 	Recalculated int            `json:"recalculated"` // visible still, with the numbers of other settings
 	Kept         int            `json:"kept"`         // as they were
-	Other        int            `json:"other"`        // hidden for what a later look found, which rules do not change
+	Other        int            `json:"other"`        // hidden for what a later look found, or of another marketplace: these rules do not change it
 	Gone         int            `json:"gone"`         // left as they were: their answers are no longer stored, or cannot be read
 	Reasons      map[string]int `json:"reasons"`      // of the hidden
 }
@@ -95,16 +94,25 @@ type said struct {
 // visible reports whether the deal is shown.
 func (d storedDeal) visible() bool { return d.yes.sequence >= d.no.sequence }
 
-func (r *redecision) stored(ctx context.Context) ([]storedDeal, error) {
-	var deals []storedDeal
-	err := r.b.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(m bus.Read) error {
+// stored are the newest versions of all deals, as they stand in DEALS.
+func (r *redecision) stored(ctx context.Context) (deals []bus.Read, err error) {
+	err = r.b.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(m bus.Read) error {
+		deals = append(deals, m)
+		return nil
+	})
+	return deals, err
+}
+
+// readable are those of the stored deals that can be read; the others are what the recorder puts aside.
+func readable(stored []bus.Read) []storedDeal {
+	deals := make([]storedDeal, 0, len(stored))
+	for _, m := range stored {
 		d := storedDeal{sequence: m.Sequence}
 		if json.Unmarshal(m.Body, &d.Found) == nil && d.Deal != nil && pipeline.ValidASIN(d.ASIN) {
 			deals = append(deals, d)
 		}
-		return nil
-	})
-	return deals, err
+	}
+	return deals
 }
 
 // words reads the last word for and against each deal.
@@ -153,13 +161,14 @@ func (d *storedDeal) hear(m bus.Read) {
 }
 
 // decide decides on some deals and publishes what is decided otherwise.
-func (r *redecision) decide(ctx context.Context, deals []storedDeal) error {
+func (r *redecision) decide(ctx context.Context, stored []bus.Read) error {
+	deals := readable(stored)
 	if err := r.words(ctx, deals); err != nil {
 		return err
 	}
 	judge, second := r.judge.Alone(), r.judge.Second(pipeline.LookCommit)
-	var out []bus.Message
-	var sum Redecided
+	var found, said []bus.Message
+	sum := Redecided{Gone: len(stored) - len(deals)}
 	reasons := map[string]int{}
 	for _, d := range deals {
 		v, err := r.again(ctx, judge, second, d)
@@ -167,14 +176,20 @@ func (r *redecision) decide(ctx context.Context, deals []storedDeal) error {
 			return fmt.Errorf("decide %s again: %w", d.ASIN, err)
 		}
 		if publish := sum.count(d, v, verdict.SameInputs(d.RuleSet, judge.Version()), reasons); publish {
-			u := work.Unit{Origin: post.Origin(pipeline.StreamDeals, d.sequence), Work: r.work(d)}
-			out = append(out, u.Conclude(v.Verdict, "").Messages...)
+			id := r.work(d).ID
+			if v.Deal != nil {
+				found = append(found, post.Deal(id, v.Verdict))
+			}
+			said = append(said, post.Verdict(pipeline.RunLive, id, post.Origin(pipeline.StreamDeals, d.sequence), v.Verdict))
 		}
 	}
-	if err := r.b.PublishAll(ctx, out); err != nil {
-		return err
+	// Whoever reads a verdict finds the deal that it accepts.
+	for _, ms := range [][]bus.Message{found, said} {
+		if err := r.b.PublishBatch(ctx, ms); err != nil {
+			return err
+		}
 	}
-	r.add(len(deals), sum, reasons)
+	r.add(len(stored), sum, reasons)
 	return nil
 }
 
@@ -194,13 +209,13 @@ func (r *redecision) add(seen int, s Redecided, reasons map[string]int) {
 // outcome is what was decided; the zero value where nothing can be.
 type outcome struct {
 	pipeline.Verdict
-	later bool // a later look found something else
+	other bool // these rules do not decide it
 }
 
 // count counts a decision, and reports whether it changes something.
 func (s *Redecided) count(d storedDeal, v outcome, sameSettings bool, reasons map[string]int) (publish bool) {
 	switch visible := d.visible(); {
-	case v.later:
+	case v.other:
 		s.Other++
 	case v.Outcome == pipeline.Reject && visible:
 		s.Hidden++
@@ -239,8 +254,8 @@ func (r *redecision) again(ctx context.Context, judge *verdict.Judge, second *ve
 	if !d.visible() {
 		last = d.no
 	}
-	if d.Extraction < deal.Extraction || !d.visible() && !d.no.again {
-		return outcome{later: true}, nil
+	if d.Extraction < deal.Extraction || d.Domain != int(judge.Settings().Domain()) || !d.visible() && !d.no.again {
+		return outcome{other: true}, nil
 	}
 	if last.Look == pipeline.LookCommit && verdict.SameInputs(last.RuleSet, judge.Version()) && verdict.SameInputs(d.RuleSet, judge.Version()) {
 		t, ok := second.DecideCopy(last.Inputs)
