@@ -2,13 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
@@ -17,25 +22,28 @@ import (
 )
 
 // live starts a simulated pipeline that commands reach, and waits for its first deals.
-func live(t *testing.T, deals int) *onebox.Box {
+func live(t *testing.T, deals int) (box *onebox.Box, stop func()) {
 	t.Helper()
-	o, said, err := optionsOf(t, "--data", t.TempDir(), "--clickhouse", "none", "--simulate", "--speed", "3000", "--rate", "60", "--nats", "127.0.0.1:0")
+	unset(t, "NATS_URL")
+	unset(t, "CLICKHOUSE_URL")
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	o, said, err := optionsOf(t, "--clickhouse", "none", "--simulate", "--speed", "3000", "--rate", "60", "--nats", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err, said)
 	}
 	o.Monitor = ""
-	box, err := onebox.Start(t.Context(), o)
+	box, err = onebox.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { box.Stop(t.Context()) })
-	t.Setenv("NATS_URL", box.NATSURL)
+	stop = sync.OnceFunc(func() { box.Stop(context.WithoutCancel(t.Context())) })
+	t.Cleanup(stop)
 	visible := console.NewVisible(box.Bus, "")
 	for late := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		list, _, err := visible.List(t.Context(), time.Time{})
 		switch {
 		case err == nil && len(list) >= deals:
-			return box
+			return box, stop
 		case time.Now().After(late):
 			t.Fatalf("%d deals, %v", len(list), err)
 		}
@@ -70,7 +78,7 @@ func number(t *testing.T, text, words string) int {
 func profitsOf(t *testing.T) []int64 {
 	t.Helper()
 	var out bytes.Buffer
-	if code := run([]string{"deals", "--format", "json", "--clickhouse-url", "none"}, &out, &bytes.Buffer{}); code != daemon.ExitDone {
+	if code := run([]string{"deals", "--format", "json"}, &out, &bytes.Buffer{}); code != daemon.ExitDone {
 		t.Fatal("deals: ", code)
 	}
 	var deals []console.Deal
@@ -88,7 +96,7 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	unset(t, "KEEPA_API_KEY")
 	t.Setenv("RULES", "")
 	t.Setenv("QUERIES", "")
-	box := live(t, 4)
+	box, stop := live(t, 4)
 	says(t, "pause")
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("mine", 0o700); err != nil {
@@ -113,7 +121,7 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	if !strings.Contains(text, "Version 1 is live") || number(t, text, "stored deals") < len(profits) || strings.Contains(text, "still decides") {
 		t.Errorf("apply says: %s", text)
 	}
-	if text := says(t, "status", "--clickhouse-url", "none"); !strings.Contains(text, "Rules: version 1") || !strings.Contains(text, "rules.yaml") || strings.Contains(text, "decides by version 0") {
+	if text := says(t, "status"); !strings.Contains(text, "Rules: version 1") || !strings.Contains(text, "rules.yaml") || strings.Contains(text, "decides by version 0") {
 		t.Errorf("status says: %s", text)
 	}
 	if text := says(t, examples(t, rulesApplyCmd{}.Help())[0]...); !strings.Contains(text, "in force already") || number(t, text, "hidden now") != 0 {
@@ -128,6 +136,14 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	if text := says(t, "rules", "history"); strings.Count(text, "in force") != 1 || !strings.Contains(text, "version 1 again") || !strings.Contains(text, "built-in") {
 		t.Errorf("history says: %s", text)
 	}
+
+	// Another shell finds it by its directory, and nobody finds one that has stopped.
+	data := filepath.Join(os.Getenv("XDG_DATA_HOME"), "ratchet")
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	if text := says(t, "status", "--up-data", data); !strings.Contains(text, "Rules: version 3") {
+		t.Errorf("status of another directory says: %s", text)
+	}
+	t.Setenv("XDG_DATA_HOME", filepath.Dir(data))
 
 	for _, c := range []struct {
 		args []string
@@ -146,5 +162,29 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	all, err := console.AppliedRules(t.Context(), box.Bus)
 	if err != nil || len(all) != 3 {
 		t.Errorf("a refused file left a version: %v, %v", all, err)
+	}
+	stop()
+	if r, ok := onebox.FindRunning(data); ok {
+		t.Errorf("one that has stopped is found: %+v", r)
+	}
+}
+
+func TestWhatAKilledUpLeftIsNotTakenForOneThatRuns(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	left := file(t, data, "up.json", []byte(`{"nats":"nats://127.0.0.1:1","clickhouse":"none"}`))
+	if r, ok := onebox.FindRunning(data); ok {
+		t.Errorf("found %+v", r)
+	}
+	f, err := os.Open(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := onebox.FindRunning(data); !ok || r.NATS != "nats://127.0.0.1:1" {
+		t.Errorf("found %+v, %v while it is held", r, ok)
 	}
 }

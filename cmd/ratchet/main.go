@@ -29,6 +29,8 @@ func main() {
 type cli struct {
 	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
 
+	UpData string `help:"The data directory of the running ratchet up to ask, where NATS_URL and CLICKHOUSE_URL say nothing (default: ~/.local/share/ratchet)." placeholder:"DIR"`
+
 	Init       initCmd       `cmd:"" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
 	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
 	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
@@ -77,7 +79,7 @@ func run(args []string, out, errOut io.Writer) int {
 		},
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
-		kong.Resolvers(kong.ResolverFunc(fromEnvironment)),
+		kong.Resolvers(kong.ResolverFunc(fromRunning(args))),
 	)
 	if err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
