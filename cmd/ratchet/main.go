@@ -67,6 +67,13 @@ type app struct {
 	errOut io.Writer
 }
 
+// words are what the help of flags names and the code knows.
+func words() kong.Vars {
+	return kong.Vars{
+		"conditions": strings.Join(console.Conditions(), ", "), "orders": strings.Join(console.Orders(), ","), "fields": strings.Join(console.Fields(), ", "),
+	}
+}
+
 // run is main with its edges as arguments.
 func run(args []string, out, errOut io.Writer) int {
 	var c cli
@@ -74,9 +81,7 @@ func run(args []string, out, errOut io.Writer) int {
 	parser, err := kong.New(&c,
 		kong.Name("ratchet"),
 		kong.Description("Collects profitable Amazon deals through the Keepa API when tokens are scarce."),
-		kong.Vars{
-			"conditions": strings.Join(console.Conditions(), ", "), "orders": strings.Join(console.Orders(), ","), "fields": strings.Join(console.Fields(), ", "),
-		},
+		words(),
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
 		kong.Resolvers(kong.ResolverFunc(fromRunning(args))),

@@ -19,7 +19,7 @@ import (
 func optionsOf(t *testing.T, args ...string) (onebox.Options, string, error) {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c, kong.Resolvers(kong.ResolverFunc(fromEnvironment)))
+	parser, err := kong.New(&c, words(), kong.Resolvers(kong.ResolverFunc(fromEnvironment)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,5 +87,7 @@ func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *test
 		t.Errorf("a start over a damaged value: %v, %+v", err, late.Beat().Rules)
 	}
 	apply(9, "")
-	inForce("its own again", func(i pipeline.RulesInForce) bool { return i.RuleSet == own.Version() && i.Version == 9 && i.Refused == "" })
+	inForce("its own again", func(i pipeline.RulesInForce) bool {
+		return i.RuleSet == own.Version() && i.Version == 9 && i.Refused == ""
+	})
 }
