@@ -2,14 +2,12 @@ package docs_test
 
 import (
 	"fmt"
-	"go/ast"
 	"os"
-	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 
 	"ratchet/pipeline/deal"
+	"ratchet/pipeline/starter"
 	"ratchet/pipeline/verdict"
 )
 
@@ -35,12 +33,13 @@ const rulesHead = `# Rules
 Which settings and inputs a rule file may use. Generated from the code by ` + "`make golden`" + `.
 
 A rule file has ` + "`settings`" + ` (what a book costs you), ` + "`thresholds`" + ` (numbers of your own) and ` + "`rules`" + `.
-A rule rejects where its ` + "`when`" + ` is true. Start from a copy of ` + "`schemas/rules/used-books.yaml`" + `:
+A rule rejects where its ` + "`when`" + ` is true. ` + "`ratchet init`" + ` writes one, with every line explained:
 
 ` + "```console" + `
-$ ratchet rules check mine.yaml
-$ ratchet rules explain 0135048761 --rules mine.yaml
-$ ratchet backtest --rules mine.yaml
+$ ratchet init mine
+$ ratchet rules check mine/rules.yaml
+$ ratchet rules explain 0135048761 --rules mine/rules.yaml
+$ ratchet backtest --rules mine/rules.yaml
 ` + "```" + `
 
 What an input rests on, with its formula, stands in ` + "`pipeline/deal/doc.go`" + `.
@@ -49,8 +48,17 @@ What an input rests on, with its formula, stands in ` + "`pipeline/deal/doc.go`"
 
 Amounts are in the smallest unit of the marketplace's currency: cents, pence, yen.
 
-| setting | default | meaning |
-|---|---|---|
+| setting | default | unit | meaning |
+|---|---|---|---|
+`
+
+const thresholdsHead = `
+## Thresholds
+
+Those of the built-in rules. A file of yours may have others: any name that its conditions use.
+
+| threshold | default | unit | meaning |
+|---|---|---|---|
 `
 
 const inputsHead = `
@@ -68,15 +76,15 @@ func renderRules(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(rulesHead)
-	defaults := reflect.ValueOf(deal.Defaults())
-	docs := settingDocs(t)
-	for i := range defaults.NumField() {
-		f := defaults.Type().Field(i)
-		doc := docs[f.Name]
-		if doc == "" {
-			t.Errorf("deal.Settings.%s has no comment: the struct is the manual", f.Name)
+	for _, in := range deal.Defaults().List() {
+		if in.Says == "" {
+			t.Errorf("setting %s has no word: the struct's tags are the manual", in.Name)
 		}
-		fmt.Fprintf(&b, "| `%s` | %v | %s |\n", f.Tag.Get("yaml"), defaults.Field(i), doc)
+		fmt.Fprintf(&b, "| `%s` | %v | %s | %s |\n", in.Name, in.Value, in.Unit, in.Says)
+	}
+	b.WriteString(thresholdsHead)
+	for _, of := range starter.Thresholds() {
+		fmt.Fprintf(&b, "| `%s` | %v | %s | %s |\n", of.Name, of.Value, of.Unit, of.Says)
 	}
 	b.WriteString(inputsHead)
 	for _, in := range verdict.Inputs() {
@@ -87,32 +95,4 @@ func renderRules(t *testing.T) string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", in.Name, in.Kind, in.From, bound, in.Says)
 	}
 	return b.String()
-}
-
-// settingDocs are the comments of the settings' fields.
-func settingDocs(t *testing.T) map[string]string {
-	t.Helper()
-	docs := map[string]string{}
-	for _, f := range parse(t, "pipeline/deal") {
-		ast.Inspect(f, func(n ast.Node) bool {
-			spec, ok := n.(*ast.TypeSpec)
-			if !ok || spec.Name.Name != "Settings" {
-				return true
-			}
-			for _, field := range spec.Type.(*ast.StructType).Fields.List {
-				text := field.Comment.Text()
-				if text == "" {
-					text = field.Doc.Text()
-				}
-				for _, name := range field.Names {
-					docs[name.Name] = strings.Join(strings.Fields(strings.TrimSuffix(text, "\n")), " ")
-				}
-			}
-			return false
-		})
-	}
-	if len(docs) == 0 {
-		t.Fatal("found no deal.Settings: " + strconv.Itoa(len(docs)))
-	}
-	return docs
 }

@@ -40,7 +40,7 @@ var floors = []floor{
 	{name: "facts", pure: true, packages: []string{"pipeline/keepa", "pipeline/token", "pipeline/watermark", "pipeline/shed", "pipeline/stock", "pipeline/stall", "pipeline/roles", "pipeline/action"}},
 	{name: "economics", pure: true, packages: []string{"pipeline/deal", "pipeline/trial", "pipeline/target"}},
 	{name: "rules", pure: true, packages: []string{"pipeline/verdict", "pipeline/standing", "pipeline/backtest"}},
-	{name: "rulings", pure: true, packages: []string{"pipeline/ruling"}},
+	{name: "rulings", pure: true, packages: []string{"pipeline/ruling", "pipeline/starter"}},
 	{name: "what is measured", packages: []string{"pipeline/metric"}},
 	{name: "what an orchestrator asks", packages: []string{"pipeline/health"}},
 	{name: "process and loop", packages: []string{"pipeline/daemon", "pipeline/stage"}},

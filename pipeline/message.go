@@ -151,6 +151,24 @@ type Memory struct {
 	RuleSet      string    `json:"rule_set"`
 }
 
+// AppliedRules is what CONFIG keeps of rules that the operator put live. They win over the RULES of a daemon.
+type AppliedRules struct {
+	Version int       `json:"version"`           // from 1, one more with every change
+	RuleSet string    `json:"rule_set"`          // the version of the rules, as verdicts bear it; "" where Rules is empty
+	Rules   string    `json:"rules"`             // the rule file; "": every daemon decides by its own RULES again
+	File    string    `json:"file,omitempty"`    // the name of the file that was applied
+	Reverts *int      `json:"reverts,omitempty"` // the version whose rules these are again
+	By      string    `json:"by"`                // user@host
+	At      time.Time `json:"at"`                // pipeline time
+}
+
+// RulesInForce is what a daemon decides by.
+type RulesInForce struct {
+	RuleSet string `json:"rule_set"`          // as verdicts bear it
+	Version int    `json:"version"`           // of AppliedRules; 0: its own, of RULES or built in
+	Refused string `json:"refused,omitempty"` // why newer applied rules do not hold
+}
+
 // Heartbeat is what every daemon writes to STATUS and answers on its status
 // endpoint.
 type Heartbeat struct {
@@ -164,6 +182,7 @@ type Heartbeat struct {
 	LastPaid     time.Time        `json:"last_paid,omitzero"`     // the last paid call
 	LastError    string           `json:"last_error,omitempty"`   // the last thing that was settled again or never
 	Stuck        string           `json:"stuck,omitempty"`        // why nothing gets done although work, tokens and the wish to run are there
+	Rules        *RulesInForce    `json:"rules,omitempty"`        // of a daemon that decides
 	Counters     map[string]int64 `json:"counters"`
 	Detail       map[string]any   `json:"detail,omitempty"`
 }

@@ -29,10 +29,11 @@ const (
 	BucketWants      = "WANTS"      // which queries want an ASIN, where there are several
 	BucketStock      = "STOCK"      // the deals that we hold, one key each, and the keeper's books
 	BucketPosted     = "POSTED"     // which deals a webhook was told of
+	BucketConfig     = "CONFIG"     // what the operator put live, with its history
 	BucketRuns       = "RUNS"       // replays: what each decides again, how far it is, what it found
 )
 
-// The keys of TOKENS, TOKEND and STOCK that are not made of an identity.
+// The keys of TOKENS, TOKEND, STOCK and CONFIG that are not made of an identity.
 const (
 	KeyBalance           = "balance"
 	KeyMode              = "mode"
@@ -42,6 +43,7 @@ const (
 	KeyWatermarkerLeader = "watermarker"
 	KeyKeeperLeader      = "keeper"
 	KeyBooks             = "books" // of STOCK
+	KeyRules             = "rules" // of CONFIG
 )
 
 // KeyGrant is the key of a stage's grant in TOKENS.

@@ -31,6 +31,7 @@ var words = map[string]any{
 	"watermark.v1": watermark.State{},
 	"seen.v1":      pipeline.Memory{},
 	"heartbeat.v1": pipeline.Heartbeat{},
+	"rules.v1":     pipeline.AppliedRules{},
 }
 
 func read(t *testing.T, name string) []byte {

@@ -29,6 +29,9 @@ func main() {
 type cli struct {
 	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
 
+	UpData string `help:"The data directory of the running ratchet up to ask, where NATS_URL and CLICKHOUSE_URL say nothing (default: ~/.local/share/ratchet)." placeholder:"DIR"`
+
+	Init       initCmd       `cmd:"" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
 	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
 	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
 	Forecast   forecastCmd   `cmd:"" help:"What a plan would find in a day, on the simulated Keepa, within a minute."`
@@ -43,7 +46,7 @@ type cli struct {
 	Sold       soldCmd       `cmd:"" help:"You sold a copy: what it brought is compared with what was predicted."`
 	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
 	Answer     answerCmd     `cmd:"" help:"The stored bytes of what Keepa answered to a call, or to every call for a unit of work."`
-	Rules      rulesCmd      `cmd:"" help:"Check rule files."`
+	Rules      rulesCmd      `cmd:"" help:"Check rule files and put them live."`
 	Queries    queriesCmd    `cmd:"" help:"Check deal query files."`
 	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`
 	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work goes on."`
@@ -64,6 +67,13 @@ type app struct {
 	errOut io.Writer
 }
 
+// words are what the help of flags names and the code knows.
+func words() kong.Vars {
+	return kong.Vars{
+		"conditions": strings.Join(console.Conditions(), ", "), "orders": strings.Join(console.Orders(), ","), "fields": strings.Join(console.Fields(), ", "),
+	}
+}
+
 // run is main with its edges as arguments.
 func run(args []string, out, errOut io.Writer) int {
 	var c cli
@@ -71,18 +81,20 @@ func run(args []string, out, errOut io.Writer) int {
 	parser, err := kong.New(&c,
 		kong.Name("ratchet"),
 		kong.Description("Collects profitable Amazon deals through the Keepa API when tokens are scarce."),
-		kong.Vars{
-			"conditions": strings.Join(console.Conditions(), ", "), "orders": strings.Join(console.Orders(), ","), "fields": strings.Join(console.Fields(), ", "),
-		},
+		words(),
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
-		kong.Resolvers(kong.ResolverFunc(fromEnvironment)),
+		kong.Resolvers(kong.ResolverFunc(fromRunning(args))),
 	)
 	if err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return daemon.ExitFailed
 	}
 	if err := noPasswords(args); err != nil {
+		fmt.Fprintf(errOut, "ratchet: %v\n", err)
+		return daemon.ExitUsage
+	}
+	if err := readEnv(args); err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return daemon.ExitUsage
 	}

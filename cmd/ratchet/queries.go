@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -119,28 +121,57 @@ func importQuery(a *app, file string) (keepa.Query, error) {
 	return q, nil
 }
 
-// queryFile takes the pasted query of `up --query` into the data directory, from where the watermarker reads it.
-func queryFile(a *app, file, data string) (string, error) {
-	q, err := importQuery(a, file)
-	if err != nil {
-		return "", err
+// importQueries reads the pasted queries of `up --query`. Each needs a name of its own, since its watermark bears it.
+func importQueries(a *app, files []string) ([]keepa.Query, error) {
+	var queries []keepa.Query
+	named := map[string]string{}
+	for _, file := range files {
+		q, err := importQuery(a, file)
+		if err != nil {
+			return nil, err
+		}
+		if other, twice := named[q.Name]; twice {
+			return nil, daemon.Usagef("--query: %s and %s are both named %s; rename one file", other, file, q.Name)
+		}
+		named[q.Name] = file
+		queries = append(queries, q)
 	}
-	fmt.Fprintf(a.out, "Query %s:\n%s", q.ID(), q.File())
-	path := filepath.Join(data, "query", q.Name+".json")
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("create data directory: %w; choose another with --data", err)
-	}
-	if err := os.WriteFile(path, q.File(), 0o600); err != nil {
-		return "", fmt.Errorf("keep the query: %w; choose another directory with --data", err)
-	}
-	return path, nil
+	return queries, nil
 }
 
-// checkQueries refuses queries before anything is started, and says what the built-in rules assume of them.
+// keepQueries writes the queries into the data directory, from where the watermarker reads them: a directory for each set,
+// so that no other start's are among them.
+func keepQueries(a *app, queries []keepa.Query, data string) (string, error) {
+	set := sha256.New()
+	for _, q := range queries {
+		fmt.Fprintf(set, "%s\n", q.ID())
+	}
+	dir := filepath.Join(data, "query", hex.EncodeToString(set.Sum(nil)[:6]))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("create data directory: %w; choose another with --data", err)
+	}
+	for _, q := range queries {
+		fmt.Fprintf(a.out, "Query %s:\n%s", q.ID(), q.File())
+		if err := os.WriteFile(filepath.Join(dir, q.Name+".json"), q.File(), 0o600); err != nil {
+			return "", fmt.Errorf("keep the query: %w; choose another directory with --data", err)
+		}
+	}
+	return dir, nil
+}
+
+// checkQueries refuses queries that cannot be read or that the rules may not decide, and says what the built-in rules
+// assume of them.
 func checkQueries(ctx context.Context, a *app, path, rules string) error {
 	queries, err := watermarker.Queries(ctx, path)
-	for _, q := range queries {
-		builtInRules{rules}.assumes(a, q)
+	if err != nil {
+		return err
 	}
-	return err
+	in := builtInRules{rules}
+	for _, q := range queries {
+		if err := in.serves(a, q); err != nil {
+			return daemon.Usagef("%s: %w", q.ID(), err)
+		}
+		in.assumes(a, q)
+	}
+	return nil
 }

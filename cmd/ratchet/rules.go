@@ -14,17 +14,23 @@ import (
 
 type rulesCmd struct {
 	Check   rulesCheckCmd   `cmd:"" help:"Load and type-check a rule file."`
+	Apply   rulesApplyCmd   `cmd:"" help:"Put a rule file live without a restart, and decide the stored deals again by it; costs no token."`
+	History rulesHistoryCmd `cmd:"" help:"The rules that were put live, the newest first."`
+	Revert  rulesRevertCmd  `cmd:"" help:"Put the rules of an earlier version live again."`
 	Explain rulesExplainCmd `cmd:"" help:"Every rule, its inputs and its outcome for one ASIN, from stored answers; costs no token."`
 }
 
 // rulesFlag says which rules a command speaks of.
 type rulesFlag struct {
-	Rules string `help:"The rule file (default: the built-in rules for used books)." env:"RULES" type:"path" placeholder:"FILE"`
+	Rules string `help:"The rule file (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
 }
 
 // judge loads the rules as a daemon would.
-func (f rulesFlag) judge() (*verdict.Judge, error) {
-	j, err := work.Judge(f.Rules)
+func (f rulesFlag) judge() (*verdict.Judge, error) { return f.judgeIn(context.Background()) }
+
+// judgeIn is judge; reading and checking end with ctx.
+func (f rulesFlag) judgeIn(ctx context.Context) (*verdict.Judge, error) {
+	j, err := work.JudgeIn(ctx, f.Rules)
 	if err != nil {
 		return nil, daemon.Usagef("--rules: %w; `ratchet rules check FILE` tells the same", err)
 	}

@@ -3,11 +3,14 @@ package main
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/onebox"
 )
 
 // fromEnvironment is the value of a flag that was not given: a secret's variable is no longer in the environment, and
@@ -20,6 +23,54 @@ func fromEnvironment(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error
 		}
 	}
 	return nil, nil //nolint:nilnil // kong's word for: not set
+}
+
+// fromRunning is fromEnvironment; an address that it does not say is that of the `up` that runs on the data directory.
+func fromRunning(args []string) kong.ResolverFunc {
+	return func(c *kong.Context, p *kong.Path, flag *kong.Flag) (any, error) {
+		value, err := fromEnvironment(c, p, flag)
+		user, address := "", flag.Name == "nats-url" || flag.Name == "clickhouse-url"
+		if value != nil || err != nil || !address {
+			return value, err
+		}
+		data, running, ok := findRunning(args)
+		found := running.NATS
+		if user = natsd.User; flag.Name == "clickhouse-url" {
+			user, found = "default", running.ClickHouse
+		}
+		if !ok || found == "" {
+			return nil, nil //nolint:nilnil // the default stands
+		}
+		return onebox.Credentials(found, user, data), nil
+	}
+}
+
+// findRunning is the `up` that a command asks: of --up-data, else of the user's own data directory.
+func findRunning(args []string) (data string, r onebox.Running, ok bool) {
+	data = argument(args, "--up-data")
+	if data == "" {
+		var err error
+		if data, err = onebox.DefaultData(); err != nil {
+			return "", r, false
+		}
+	}
+	r, ok = onebox.FindRunning(data)
+	return data, r, ok
+}
+
+// argument is the value of a flag; "" where it is not given.
+func argument(args []string, name string) string {
+	for i, arg := range args {
+		flag, value, joined := strings.Cut(arg, "=")
+		switch {
+		case flag != name:
+		case joined:
+			return value
+		case i+1 < len(args):
+			return args[i+1]
+		}
+	}
+	return ""
 }
 
 // noPasswords refuses arguments that hold a password: every user of this system reads the arguments of a process.
@@ -65,4 +116,14 @@ func holdsPassword(flag, value string) bool {
 		}
 	}
 	return false
+}
+
+// readEnv reads the file of `up --env-file` before the flags, which take their defaults from the environment.
+func readEnv(args []string) error {
+	at := slices.Index(args, "up")
+	file := argument(args[at+1:], "--env-file")
+	if at < 0 || file == "" {
+		return nil
+	}
+	return daemon.ReadEnv(file)
 }

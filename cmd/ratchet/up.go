@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"ratchet/pipeline/console"
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/warehouse"
 )
 
 // The plans of the simulated Keepa. On real rows most of what is listed survives
@@ -21,25 +23,32 @@ const (
 
 type upCmd struct {
 	Data        string  `help:"Data directory (default: ~/.local/share/ratchet)." placeholder:"DIR"`
+	EnvFile     string  `help:"Read environment variables from a file of NAME=VALUE lines; those that are set already win. No file is read unasked." placeholder:"FILE"`
 	Simulate    bool    `help:"Use the simulated Keepa even if KEEPA_API_KEY is set." xor:"live"`
 	Live        bool    `help:"Use the real Keepa or end: without KEEPA_API_KEY nothing starts. For units and scripts." xor:"live"`
 	Captured    string  `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
 	Speed       float64 `help:"Pipeline seconds per second; simulated time only." default:"1"`
 	For         span    `help:"Stop after this much pipeline time and print the report (90m, 24h, 7d …)." placeholder:"D"`
-	Clickhouse  string  `help:"embedded, none, or the URL of a server (CLICKHOUSE_URL)." env:"CLICKHOUSE_URL" default:"embedded"`
+	Clickhouse  string  `help:"embedded, none, or the URL of a server, whose password is CLICKHOUSE_PASSWORD. CLICKHOUSE_URL says only what commands ask." default:"embedded"`
 	CHAddr      string  `name:"clickhouse-addr" help:"Address of the embedded ClickHouse (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
 	CHLib       string  `name:"clickhouse-lib" help:"The libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
 	tlsFlags    `embed:""`
-	MetricsAddr string `help:"Address of /livez, /readyz and /metrics, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
-	Rate        int    `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
-	Seed        uint64 `help:"Seed of the simulated catalogue." default:"1"`
-	Query       string `help:"A deal query for this start, as a file or as Keepa's web page shows it; - reads the standard input (default: QUERIES, else used books)." placeholder:"FILE"`
-	NoPeek      bool   `help:"A commit for every candidate, to see what the peek saves."`
-	KeepaURL    string `help:"" env:"KEEPA_URL" hidden:""`
-	Queries     string `help:"" env:"QUERIES" hidden:""`
-	Rules       string `help:"" env:"RULES" hidden:""`
+	MetricsAddr string   `help:"Address of /livez, /readyz and /metrics, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
+	Rate        int      `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
+	Seed        uint64   `help:"Seed of the simulated catalogue." default:"1"`
+	Query       []string `help:"A deal query for this start, as a file or as Keepa's web page shows it; as often as wanted; - reads the standard input (default: QUERIES, else used books)." sep:"none" placeholder:"FILE"`
+	Rules       string   `help:"The rule file for this start (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
+	NoPeek      bool     `help:"A commit for every candidate, to see what the peek saves."`
+	KeepaURL    string   `help:"" env:"KEEPA_URL" hidden:""`
+	Queries     string   `help:"" env:"QUERIES" hidden:""`
+}
+
+// Help is an example.
+func (upCmd) Help() string {
+	return `Example:
+  ratchet up --rules mine/rules.yaml --query mine/used-books.json --env-file .env`
 }
 
 // Run is the main job.
@@ -76,8 +85,22 @@ func (c upCmd) Run(a *app) error {
 	if box.Probes != "" {
 		say("Probes: http://%s/readyz and /livez", box.Probes)
 	}
+	c.sayRules(a.ctx, box.Bus, say)
 	say("Ready. Ctrl-C stops; a restart goes on where it was.\n")
 	return c.watch(a, box)
+}
+
+// sayRules says which rules are in force where they are not those of --rules.
+func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
+	all, err := console.AppliedRules(ctx, b)
+	if err != nil || len(all) == 0 || all[len(all)-1].Rules == "" {
+		return
+	}
+	says := ""
+	if c.Rules != "" {
+		says = fmt.Sprintf("; they win over %s: `ratchet rules apply %s` puts that live", c.Rules, c.Rules)
+	}
+	say("Rules: version %d, which was applied%s", all[len(all)-1].Version, says)
 }
 
 // watch shows the live summary until the time is up, a signal comes or a daemon
@@ -149,8 +172,8 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 	default:
 		o.World = onebox.Real
 	}
-	if o.ClickHouse == "" {
-		o.ClickHouse = onebox.Embedded
+	if err := c.server(&o); err != nil {
+		return o, err
 	}
 	if o.Data == "" {
 		dir, err := onebox.DefaultData()
@@ -162,15 +185,47 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 	if err := o.Validate(); err != nil {
 		return o, err
 	}
-	queries := c.Queries
-	if c.Query != "" {
-		var err error
-		if queries, err = queryFile(a, c.Query, o.Data); err != nil {
-			return o, err
-		}
-		o.Settings = map[string]string{"QUERIES": queries}
+	return o, c.decides(a, &o)
+}
+
+// decides reads and checks the rules and the queries of this start, before anything is started.
+func (c upCmd) decides(a *app, o *onebox.Options) error {
+	if _, err := (rulesFlag{c.Rules}).judgeIn(a.ctx); err != nil {
+		return err
 	}
-	return o, checkQueries(a.ctx, a, queries, c.Rules)
+	o.Settings = map[string]string{}
+	if c.Rules != "" {
+		o.Settings["RULES"] = c.Rules
+	}
+	path := c.Queries
+	if len(c.Query) > 0 {
+		queries, err := importQueries(a, c.Query)
+		if err != nil {
+			return err
+		}
+		if path, err = keepQueries(a, queries, o.Data); err != nil {
+			return err
+		}
+		o.Settings["QUERIES"] = path
+	}
+	return checkQueries(a.ctx, a, path, c.Rules)
+}
+
+// server is the ClickHouse to use. A server is meant only where the flag names it: CLICKHOUSE_URL in the environment may be
+// left from another pipeline.
+func (c upCmd) server(o *onebox.Options) error {
+	switch o.ClickHouse {
+	case "":
+		o.ClickHouse = onebox.Embedded
+	case onebox.Embedded, onebox.None:
+	default:
+		login, err := daemon.Load[clickhouseLogin](context.Background(), daemon.Environment())
+		if err != nil {
+			return err
+		}
+		o.ClickHouse = warehouse.Login(o.ClickHouse, login.Password.Reveal())
+	}
+	return nil
 }
 
 // key is the key of the real Keepa; "" where the simulated one is meant.

@@ -29,7 +29,7 @@ type committer struct {
 	cfg     Config
 	env     daemon.Env
 	bus     *bus.Bus
-	judge   *verdict.Judge
+	rules   *work.Rules
 	keepa   *gateway.Gateway
 	purse   *purse.Purse
 	pulse   *work.Pulse
@@ -75,7 +75,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 	}
 	defer stop()
 	env.AnnounceReady()
-	env.Log.Info("commits", "rule_set", judge.Version(), "workers", cfg.Workers)
+	env.Log.Info("commits", "rule_set", c.rules.Judge().Version(), "workers", cfg.Workers)
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.Go(func() error { return c.renewed(ctx) })
 	for range cfg.Workers {
@@ -86,9 +86,12 @@ func Run(ctx context.Context, env daemon.Env) error {
 
 func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus, judge *verdict.Judge) (*committer, error) {
 	c := &committer{
-		cfg: cfg, env: env, bus: b, judge: judge, pulse: work.NewPulse(env), inlets: map[pipeline.Tier]*bus.Inlet{},
+		cfg: cfg, env: env, bus: b, pulse: work.NewPulse(env), inlets: map[pipeline.Tier]*bus.Inlet{},
 	}
 	var err error
+	if c.rules, err = work.Follow(ctx, b, env, judge, c.pulse, nil); err != nil {
+		return nil, err
+	}
 	if c.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 	}
 	var left []stored
 	for i, s := range old {
-		if m, ok := known[ids[i]]; !ok || m.RuleSet != c.judge.Version() {
+		if m, ok := known[ids[i]]; !ok || m.RuleSet != c.rules.Judge().Version() {
 			left = append(left, s)
 		}
 	}
@@ -101,7 +101,7 @@ func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, e
 			Look:      pipeline.LookPeek, TokensSpent: s.deal.Tokens,
 		},
 	}}
-	r := ruling.Commit(c.judge, u.Work, *product, sellers, 0, s.deal.DecidedAt)
+	r := ruling.Commit(c.rules.Judge(), u.Work, *product, sellers, 0, s.deal.DecidedAt)
 	return r.Verdict.Outcome, work.Apply(c.bus)(ctx, []work.Effect{u.Conclude(r.Verdict, "")})
 }
 

@@ -44,7 +44,7 @@ func (w *worker) askSellers(ctx context.Context, u work.Unit, spent int, last *p
 		for i, s := range f.Sellers {
 			evidence[i] = s.Evidence()
 		}
-		id := ruling.SellerWanted(w.judge, u.Work, f.Product.Body, evidence, w.env.Now())
+		id := ruling.SellerWanted(w.rules.Judge(), u.Work, f.Product.Body, evidence, w.env.Now())
 		if id == "" {
 			break
 		}

@@ -277,10 +277,10 @@ func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.
 		w.pulse.Again(w.env.Log, u.ID, cause)
 		return stage.Decision[work.Effect]{Again: work.Postpone(w.env)}
 	case f.Missing:
-		return work.Dead(w.conclude(u, ruling.NotFound(w.judge, pipeline.LookCommit, u.Work, f.Spent, now), f),
+		return work.Dead(w.conclude(u, ruling.NotFound(w.rules.Judge(), pipeline.LookCommit, u.Work, f.Spent, now), f),
 			ruling.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Tally.Spent():
-		return work.Dead(w.conclude(u, ruling.NoAnswer(w.judge, pipeline.LookCommit, u.Work, now), f), ruling.ReasonNoAnswer,
+		return work.Dead(w.conclude(u, ruling.NoAnswer(w.rules.Judge(), pipeline.LookCommit, u.Work, now), f), ruling.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
 	// What it cost is read off the answers, so that a repeat says the same.
@@ -290,7 +290,7 @@ func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.
 		sellers[i] = s.Evidence()
 		cost += s.CostTo(u.ID)
 	}
-	return w.conclude(u, ruling.Commit(w.judge, u.Work, f.Product.Evidence(), sellers, cost, now), f)
+	return w.conclude(u, ruling.Commit(w.rules.Judge(), u.Work, f.Product.Evidence(), sellers, cost, now), f)
 }
 
 func (w *worker) conclude(u work.Unit, r ruling.Ruling, f fact) stage.Decision[work.Effect] {

@@ -33,6 +33,7 @@ type Status struct {
 	Streams    []StreamStatus             `json:"streams"`
 	Deals      *Standing                  `json:"deals,omitempty"`
 	Stock      *Stock                     `json:"stock,omitempty"`
+	Rules      *Rules                     `json:"rules,omitempty"`
 	Missing    []string                   `json:"missing"`         // daemons without a heartbeat
 	Bad        []BadKey                   `json:"bad,omitempty"`   // keys that cannot be read
 	Stuck      []Stuck                    `json:"stuck,omitempty"` // what gets nothing done and is not idle
@@ -86,6 +87,7 @@ func Look(ctx context.Context, b *bus.Bus) (Status, error) {
 	s.readWatermarks(ctx, b)
 	s.readStreams(ctx, b)
 	s.readStock(ctx, b)
+	s.readRules(ctx, b)
 	s.Stuck = s.stuck()
 	return s, nil
 }
@@ -288,6 +290,7 @@ func (s Status) Write(w io.Writer) error {
 		p.f("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", k, ago(s.At, m.ReadAt), next(s.At, m),
 			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), owed(m), ago(s.At, m.LastSweep), m.Rows, about(m.Unseen))
 	}
+	s.writeRules(p)
 	s.writeStreams(p)
 	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
 	return p.flush()

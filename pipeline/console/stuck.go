@@ -44,6 +44,12 @@ func (s Status) stuck() []Stuck {
 		out = append(out, Stuck{Daemon: "tokend", Reason: "refused: " + s.Balance.Refused})
 		said += s.Balance.Refused
 	}
+	for _, h := range s.Daemons {
+		if h.Rules != nil && h.Rules.Refused != "" {
+			out = append(out, Stuck{Daemon: h.Daemon, Reason: fmt.Sprintf("refuses the applied rules and decides by version %d: %s", h.Rules.Version, h.Rules.Refused)})
+			said += h.Rules.Refused
+		}
+	}
 	for _, k := range s.Bad {
 		if !strings.Contains(said, k.Bucket+"/"+k.Key) && !strings.Contains(said, k.Says) {
 			out = append(out, Stuck{Daemon: readerOf(k), Reason: k.String()})

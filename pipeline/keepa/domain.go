@@ -1,6 +1,7 @@
 package keepa
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -127,4 +128,18 @@ func (c Currency) Format(units int64) string {
 		return "-" + c.Symbol + strings.TrimPrefix(c.Amount(units), "-")
 	}
 	return c.Symbol + c.Amount(units)
+}
+
+// Parse reads an amount as people write it, with or without the symbol ("12.50", "$12"), into the smallest unit.
+func (c Currency) Parse(text string) (int64, error) {
+	whole, part, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(text), c.Symbol), ".")
+	wrong := fmt.Errorf("%q is not an amount in %s like %s", text, c.Code, c.Amount(1250))
+	if len(part) > c.Decimals || strings.Trim(whole+part, "0123456789") != "" || whole == "" {
+		return 0, wrong
+	}
+	n, err := strconv.ParseInt(whole+part+strings.Repeat("0", c.Decimals-len(part)), 10, 64)
+	if err != nil {
+		return 0, wrong
+	}
+	return n, nil
 }

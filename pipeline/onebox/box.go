@@ -50,6 +50,7 @@ type Box struct {
 	tokends  *crew
 	recorder *crew
 	fatal    chan error
+	running  *os.File // where it says that it runs; nil before
 
 	unprobe      context.CancelFunc // ends the probes; nil without
 	unprovision  context.CancelFunc // ends the provisioning of ClickHouse; nil without one
@@ -103,7 +104,10 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if err = b.provision(ctx); err != nil {
 		return nil, err
 	}
-	return b, b.startDaemons(ctx)
+	if err = b.startDaemons(ctx); err != nil {
+		return nil, err
+	}
+	return b, b.announce()
 }
 
 // openProbes answers the probes of an orchestrator for all daemons of the box. Between its start and its end it is alive.
@@ -248,6 +252,7 @@ func (b *Box) StopStages() {
 // Stop ends the stages, then the recorder, then the engines: what was decided is
 // recorded, and what was not is still in its stream.
 func (b *Box) Stop(ctx context.Context) {
+	b.hush()
 	b.StopStages()
 	if b.unprovision != nil {
 		b.unprovision()

@@ -292,14 +292,14 @@ func (l *peekLoop) decide(u work.Unit, f fact, now time.Time) stage.Decision[wor
 		l.pulse.Again(l.env.Log, u.ID, cause)
 		return stage.Decision[work.Effect]{Again: work.Postpone(l.env)}
 	case f.Line != nil:
-		return l.conclude(u, ruling.Shed(l.judge, u.Work, *f.Line, now))
+		return l.conclude(u, ruling.Shed(l.rules.Judge(), u.Work, *f.Line, now))
 	case f.Missing:
-		return work.Dead(l.conclude(u, ruling.NotFound(l.judge, pipeline.LookPeek, u.Work, 0, now)), ruling.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
+		return work.Dead(l.conclude(u, ruling.NotFound(l.rules.Judge(), pipeline.LookPeek, u.Work, 0, now)), ruling.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Tally.Spent():
-		return work.Dead(l.conclude(u, ruling.NoAnswer(l.judge, pipeline.LookPeek, u.Work, now)), ruling.ReasonNoAnswer,
+		return work.Dead(l.conclude(u, ruling.NoAnswer(l.rules.Judge(), pipeline.LookPeek, u.Work, now)), ruling.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
-	r := ruling.Peek(l.judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
+	r := ruling.Peek(l.rules.Judge(), u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
 	l.flood.saw(r.Verdict.Outcome)
 	d := l.conclude(u, r)
 	if r.Unreadable != nil {

@@ -86,9 +86,9 @@ func (p *peeker) glance(u work.Unit, r recalled, now time.Time) stage.Decision[w
 		return stage.Decision[work.Effect]{}
 	}
 	if p.cfg.Skip {
-		return p.conclude(u, ruling.Skip(p.judge, u.Work, now))
+		return p.conclude(u, ruling.Skip(p.rules.Judge(), u.Work, now))
 	}
-	return p.conclude(u, ruling.Glance(p.judge, u.Work, now))
+	return p.conclude(u, ruling.Glance(p.rules.Judge(), u.Work, now))
 }
 
 // conclude counts a ruling and makes it happen; a survivor of the glance keeps its

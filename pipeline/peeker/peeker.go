@@ -20,7 +20,6 @@ import (
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/gateway"
 	"ratchet/pipeline/purse"
-	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/work"
 )
 
@@ -29,7 +28,7 @@ type peeker struct {
 	cfg   Config
 	env   daemon.Env
 	bus   *bus.Bus
-	judge *verdict.Judge
+	rules *work.Rules
 	pulse *work.Pulse
 }
 
@@ -48,7 +47,10 @@ func Run(ctx context.Context, env daemon.Env) error {
 		return err
 	}
 	defer b.Close()
-	p := &peeker{cfg: cfg, env: env, bus: b, judge: judge, pulse: work.NewPulse(env)}
+	p := &peeker{cfg: cfg, env: env, bus: b, pulse: work.NewPulse(env)}
+	if p.rules, err = work.Follow(ctx, b, env, judge, p.pulse, nil); err != nil {
+		return err
+	}
 	stop, err := bus.StartService(ctx, b, env, "peeker", p.pulse.Beat)
 	if err != nil {
 		return err
@@ -63,7 +65,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 		return err
 	}
 	env.AnnounceReady()
-	env.Log.Info("looks", "rule_set", judge.Version(), "skip", cfg.Skip)
+	env.Log.Info("looks", "rule_set", p.rules.Judge().Version(), "skip", cfg.Skip)
 	loops, ctx := errgroup.WithContext(ctx)
 	loops.Go(func() error { return glance.Run(ctx) })
 	loops.Go(func() error { return peek.Run(ctx) })

@@ -74,9 +74,9 @@ func spender(r Role) Role {
 		"response.*.attempt.>", "response.*.whole.>", // calls that were begun, and answers that cannot be told apart
 		key(pipeline.BucketTokens, grant), key(pipeline.BucketOrders, ">"), key(pipeline.BucketSeen, ">"), key(pipeline.BucketStatus, r.Name+".>"))
 	r.Gets = append(r.Gets, Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketOrders), Bucket(pipeline.BucketSeen), Bucket(pipeline.BucketWants),
-		pipeline.StreamCandidates)
+		Bucket(pipeline.BucketConfig), pipeline.StreamCandidates)
 	r.Scans = append(r.Scans, pipeline.StreamResponses, pipeline.StreamLedger)
-	r.Hears = append(r.Hears, key(pipeline.BucketTokens, grant), key(pipeline.BucketTokens, pipeline.KeyMode))
+	r.Hears = append(r.Hears, key(pipeline.BucketTokens, grant), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketConfig, pipeline.KeyRules))
 	return r
 }
 
@@ -164,7 +164,7 @@ func operator() Role {
 	r.Publishes = []string{
 		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>", "action.>",
 		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
-		key(pipeline.BucketRuns, ">"), key(pipeline.BucketPosted, ">"),
+		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketRuns, ">"), key(pipeline.BucketPosted, ">"),
 	}
 	r.Asks = append(r.Asks,
 		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*",
@@ -182,7 +182,7 @@ var (
 	recorded = []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions}
 	buckets  = []string{
 		pipeline.BucketTokens, pipeline.BucketLeaders, pipeline.BucketWatermarks, pipeline.BucketSeen, pipeline.BucketStatus,
-		pipeline.BucketOrders, pipeline.BucketWants, pipeline.BucketStock, pipeline.BucketPosted, pipeline.BucketRuns,
+		pipeline.BucketOrders, pipeline.BucketWants, pipeline.BucketStock, pipeline.BucketPosted, pipeline.BucketRuns, pipeline.BucketConfig,
 	}
 )
 

@@ -136,6 +136,37 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 	return r
 }
 
+// Held decides again on a stored deal, on the peek that last confirmed it, for no token.
+func Held(j *verdict.Judge, w Work, a Answer, stored *deal.Deal, now time.Time) Ruling {
+	now = Instant(now)
+	product, err := keepa.DecodeProduct(a.Body)
+	if err != nil {
+		return Ruling{Verdict: w.paid(pipeline.LookCommit, unreadable(), j.Version(), 0, w.Survivor.ResponseIDs, now), Unreadable: err}
+	}
+	f := j.Held(stored, w.Row, product, now)
+	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), 0, w.Survivor.ResponseIDs, now), Unreadable: unread(f, product)}
+	if f.Deal != nil {
+		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
+	}
+	return r
+}
+
+// Stored is the verdict on a stored deal that was decided again from the inputs that its verdict kept. Accepted it is
+// the deal as it was, under the name of the rules that accept it now.
+func Stored(j *verdict.Judge, w Work, f Found, t verdict.Thought, inputs map[string]any, now time.Time) Ruling {
+	v := w.paid(pipeline.LookCommit, verdict.Finding{
+		Outcome: t.Outcome, Reason: t.Reason, RuleID: t.RuleID, Heuristic: t.Heuristic, Unknown: t.Unknown, Kept: inputs,
+	}, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))
+	profit := f.ProfitCents
+	v.ProfitCents = &profit
+	if t.Outcome == pipeline.Accept {
+		d := *f.Deal
+		d.RuleSet = j.Version()
+		v.Deal = found(&d, w.ID, v)
+	}
+	return Ruling{Verdict: v}
+}
+
 // SellerRounds is how many sellers one commit asks for at most: a seller that the rules refuse leaves the next copy to
 // be looked at, and its seller.
 const SellerRounds = 3

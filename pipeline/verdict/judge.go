@@ -376,6 +376,21 @@ func (j *Judge) Confirm(stored *deal.Deal, row keepa.DealRow, p keepa.Product, n
 	return found, found.Deal != nil
 }
 
+// Held judges the copy of a stored deal again on the peek that last confirmed it. Accepted it carries the deal with the
+// numbers of these settings.
+func (j *Judge) Held(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) Finding {
+	f, err := j.peeked(&row, &p, now)
+	if err != nil {
+		return unreadable()
+	}
+	f.view = f.view.With(j.file.Settings, stored.Copy(), stored.Seller())
+	found := j.find(pipeline.LookCommit, f)
+	if found.Outcome == pipeline.Accept {
+		j.deal(&found, j.file.Settings.Renew(*stored, &p, f.view, now))
+	}
+	return found
+}
+
 // unmoved says whether what the deal rests on is still there.
 func (j *Judge) unmoved(stored *deal.Deal, v deal.View) bool {
 	t := j.file.Confirm

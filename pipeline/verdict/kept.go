@@ -154,7 +154,16 @@ type Thought struct {
 // rules need an input that is not kept, where the object is none, and where the commit chose among several copies:
 // other rules may choose another.
 func (s *Second) Decide(inputs []byte) (Thought, bool) {
-	if !s.read(inputs) || s.look == pipeline.LookCommit && s.severalCopies() {
+	t, ok := s.DecideCopy(inputs)
+	if !ok || s.look == pipeline.LookCommit && s.SeveralCopies() {
+		return Thought{}, false
+	}
+	return t, true
+}
+
+// DecideCopy is Decide for the copy that the verdict was about, whatever others there were.
+func (s *Second) DecideCopy(inputs []byte) (Thought, bool) {
+	if !s.read(inputs) {
 		return Thought{}, false
 	}
 	t := Thought{Outcome: pipeline.Survive, Reason: ReasonOK}
@@ -185,7 +194,8 @@ func (s *Second) Decide(inputs []byte) (Thought, bool) {
 	return t, true
 }
 
-func (s *Second) severalCopies() bool {
+// SeveralCopies reports whether the commit chose among several copies, as far as it is known; valid after a decision.
+func (s *Second) SeveralCopies() bool {
 	n, ok := s.slots[s.slot(copyCount)].value.(int64)
 	return !ok || n > 1
 }

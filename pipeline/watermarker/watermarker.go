@@ -86,6 +86,10 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err != nil {
 		return err
 	}
+	// It decides nothing by them; it says whether they may decide what the queries list.
+	if _, err := work.Follow(ctx, b, env, judge, w.pulse, serves(queries)); err != nil {
+		return err
+	}
 	stop, err := bus.StartService(ctx, b, env, "watermarker", w.pulse.Beat)
 	if err != nil {
 		return err
@@ -97,6 +101,18 @@ func Run(ctx context.Context, env daemon.Env) error {
 	both.Go(func() error { return w.run(ctx) })
 	both.Go(func() error { return keeper.Run(ctx, env, b, cfg.Keeper, w.pulse) })
 	return both.Wait()
+}
+
+// serves refuses rules that may not decide what a query lists.
+func serves(queries []keepa.Query) func(*verdict.Judge) error {
+	return func(judge *verdict.Judge) error {
+		for _, q := range queries {
+			if err := judge.Serves(q.Selection); err != nil {
+				return fmt.Errorf("query %s: %w", q.ID(), err)
+			}
+		}
+		return nil
+	}
 }
 
 func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus, queries []keepa.Query) (*watermarker, error) {

@@ -74,7 +74,7 @@ func wantUnavailable(t *testing.T, err error, reason string) {
 	if !errors.As(err, &u) {
 		t.Fatalf("got %v, want an UnavailableError", err)
 	}
-	wantWords(t, err, reason, "CHDB_LIB_PATH=", "CLICKHOUSE_URL=", "ratchet up --clickhouse none")
+	wantWords(t, err, reason, "CHDB_LIB_PATH=", "ratchet up --clickhouse http://", "ratchet up --clickhouse none")
 }
 
 // wantOnly is the state after a failure: the lock, and nothing of an installation.

@@ -291,7 +291,7 @@ func TestStartFailsWithAReason(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{Lib: bad, Data: t.TempDir(), Addr: "127.0.0.1:0", Env: engine})
-		wantWords(t, err, "cannot be loaded", "CHDB_LIB_PATH=", "CLICKHOUSE_URL=", "--clickhouse none")
+		wantWords(t, err, "cannot be loaded", "CHDB_LIB_PATH=", "ratchet up --clickhouse http://", "--clickhouse none")
 	})
 	t.Run("no such program", func(t *testing.T) {
 		t.Parallel()

@@ -15,7 +15,7 @@ func (e *UnavailableError) Error() string {
 	}
 	return text + `; three ways out:
   CHDB_LIB_PATH=/path/to/libchdb.so         use a library got another way
-  CLICKHOUSE_URL=http://user:pw@host:8123/db use a real server, nothing is fetched
+  ratchet up --clickhouse http://user@host:8123/db use a server, with its CLICKHOUSE_PASSWORD
   ratchet up --clickhouse none              run everything else; a recorder started later catches up`
 }
 

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/bus"
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/replay"
+	"ratchet/pipeline/verdict"
+)
+
+type rulesApplyCmd struct {
+	natsFlags `embed:""`
+	File      string `arg:"" help:"The rule file; - reads the standard input."`
+}
+
+// Help says what it does, with an example.
+func (rulesApplyCmd) Help() string {
+	return `The file is checked as ` + "`rules check`" + ` does and put live as the next version: every daemon takes it without a restart, and it wins
+over RULES and --rules from then on. Stored deals are then decided again from stored answers, for no token.
+
+Example:
+  ratchet rules apply mine/rules.yaml`
+}
+
+// Run puts a rule file live and decides the stored deals again by it.
+func (c rulesApplyCmd) Run(a *app) error {
+	body, err := daemon.ReadFile(a.ctx, c.File)
+	if err != nil {
+		return a.whole(daemon.Usagef("read rules: %w", err))
+	}
+	j, err := daemon.Until(a.ctx, func() (*verdict.Judge, error) { return verdict.NewJudge(body) })
+	if err != nil {
+		return a.whole(daemon.Usagef("%s: %w", c.File, err))
+	}
+	return c.live(a, func(ctx context.Context, b *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+		if n := len(all); n > 0 && all[n-1].Rules == string(body) {
+			return all[n-1], nil // what an interruption left undone is done
+		}
+		return pipeline.AppliedRules{RuleSet: j.Version(), Rules: string(body), File: filepath.Base(c.File)}, nil
+	})
+}
+
+type rulesHistoryCmd struct {
+	natsFlags `embed:""`
+}
+
+// Help is an example.
+func (rulesHistoryCmd) Help() string {
+	return `Example:
+  ratchet rules history`
+}
+
+// Run lists what was applied.
+func (c rulesHistoryCmd) Run(a *app) error {
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		all, err := console.AppliedRules(ctx, b)
+		if err != nil {
+			return err
+		}
+		return console.WriteHistory(a.out, all)
+	})
+}
+
+type rulesRevertCmd struct {
+	natsFlags `embed:""`
+	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is what RULES says (default: the one before)."`
+}
+
+// Help says what it does, with an example.
+func (rulesRevertCmd) Help() string {
+	return `The rules of the version become the next version, and stored deals are decided again by them as ` + "`rules apply`" + ` does.
+
+Example:
+  ratchet rules revert
+  ratchet rules revert 1`
+}
+
+// Run puts the rules of an earlier version live.
+func (c rulesRevertCmd) Run(a *app) error {
+	return c.live(a, func(_ context.Context, _ *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+		if len(all) == 0 {
+			return pipeline.AppliedRules{}, daemon.Usagef("no rules were applied, so there is nothing to revert")
+		}
+		to := all[len(all)-1].Version - 1
+		if c.Version != nil {
+			to = *c.Version
+		}
+		next := pipeline.AppliedRules{Reverts: &to}
+		if to == 0 {
+			return next, nil
+		}
+		for _, old := range all {
+			if old.Version == to {
+				next.Rules, next.RuleSet, next.File = old.Rules, old.RuleSet, ""
+				return next, nil
+			}
+		}
+		return next, daemon.Usagef("there is no version %d; `ratchet rules history` lists those that are kept", to)
+	})
+}
+
+// live puts what next says live, waits for the daemons and decides the stored deals again.
+func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+	b, err := f.connect(a.ctx, a)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	v, err := f.apply(a, b, next)
+	if err != nil {
+		return a.whole(err)
+	}
+	beats := console.AwaitRules(a.ctx, b, v.Version)
+	console.WriteHolders(a.errOut, v.Version, beats)
+	judge, err := inForce(v, beats)
+	if err != nil {
+		return err
+	}
+	if judge == nil {
+		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: which rules the daemons have of their own is not known here; apply that file.")
+		return err
+	}
+	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
+	r, err := replay.Deals(a.ctx, b, judge, v.Version, bar.Show)
+	bar.End()
+	if err != nil && a.ctx.Err() != nil {
+		return errors.New("interrupted; the rules are live, and the same command decides the rest of the deals again")
+	}
+	if err != nil {
+		return fmt.Errorf("the rules are live, but not every stored deal was decided again: %w; repeat the command", err)
+	}
+	return console.WriteRedecided(a.out, r)
+}
+
+// apply writes the next version, unless it is live already.
+func (natsFlags) apply(a *app, b *bus.Bus, next func(context.Context, *bus.Bus, []pipeline.AppliedRules) (pipeline.AppliedRules, error)) (pipeline.AppliedRules, error) {
+	ctx, cancel := a.bounded(answerWithin)
+	defer cancel()
+	all, err := console.AppliedRules(ctx, b)
+	if err != nil {
+		return pipeline.AppliedRules{}, err
+	}
+	v, err := next(ctx, b, all)
+	if err != nil {
+		return v, err
+	}
+	if v.Version > 0 {
+		_, err = fmt.Fprintf(a.out, "Version %d has these rules and is in force already.\n", v.Version)
+		return v, err
+	}
+	s, err := console.Look(ctx, b)
+	if err != nil {
+		return v, err
+	}
+	if err := listed(v, s); err != nil {
+		return v, err
+	}
+	v.By, v.At = operator(), s.At
+	if v, err = console.ApplyRules(ctx, b, v); err != nil {
+		return v, fmt.Errorf("put the rules live: %w", err)
+	}
+	_, err = fmt.Fprintf(a.out, "Version %d is live (rule set %s); `ratchet rules revert` takes it back.\n", v.Version, orOwn(v.RuleSet))
+	return v, err
+}
+
+// listed refuses rules for a marketplace of which no list is read.
+func listed(v pipeline.AppliedRules, s console.Status) error {
+	if v.Rules == "" || len(s.Watermarks) == 0 {
+		return nil
+	}
+	j, err := verdict.NewJudge([]byte(v.Rules))
+	if err != nil {
+		return fmt.Errorf("these rules do not load in this build: %w", err)
+	}
+	d := j.Settings().Domain()
+	for key := range s.Watermarks {
+		if strings.HasPrefix(key, fmt.Sprintf("%d.", d)) {
+			return nil
+		}
+	}
+	return daemon.Usagef("settings.marketplace: the rules are for amazon.%s, and no list of it is read; start with a query for amazon.%s, or set the marketplace that is read",
+		d.Suffix(), d.Suffix())
+}
+
+func orOwn(ruleSet string) string {
+	if ruleSet == "" {
+		return "of RULES or built in"
+	}
+	return ruleSet
+}
+
+// operator is who applies, as user@host.
+func operator() string {
+	name, host := "unknown", "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return strings.ToValidUTF8(name+"@"+host, "?")
+}
+
+// inForce are the rules of a version; nil where they are the daemons' own and not the built-in ones.
+func inForce(v pipeline.AppliedRules, beats []pipeline.Heartbeat) (*verdict.Judge, error) {
+	if v.Rules != "" {
+		return verdict.NewJudge([]byte(v.Rules))
+	}
+	built, err := (rulesFlag{}).judge()
+	for _, h := range beats {
+		if err == nil && h.Rules.RuleSet != built.Version() {
+			return nil, nil //nolint:nilnil // they are not known here
+		}
+	}
+	if len(beats) == 0 {
+		return nil, err
+	}
+	return built, err
+}

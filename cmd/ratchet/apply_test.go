@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ratchet/pipeline/console"
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/onebox"
+	"ratchet/schemas"
+)
+
+// live starts a simulated pipeline that commands reach, and waits for its first deals.
+func live(t *testing.T, deals int) (box *onebox.Box, stop func()) {
+	t.Helper()
+	unset(t, "NATS_URL")
+	unset(t, "CLICKHOUSE_URL")
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	o, said, err := optionsOf(t, "--clickhouse", "none", "--simulate", "--speed", "3000", "--rate", "60", "--nats", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err, said)
+	}
+	o.Monitor = ""
+	box, err = onebox.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() { box.Stop(context.WithoutCancel(t.Context())) })
+	t.Cleanup(stop)
+	visible := console.NewVisible(box.Bus, "")
+	for late := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		list, _, err := visible.List(t.Context(), time.Time{})
+		switch {
+		case err == nil && len(list) >= deals:
+			return box, stop
+		case time.Now().After(late):
+			t.Fatalf("%d deals, %v", len(list), err)
+		}
+	}
+}
+
+// says runs a command, and is what it prints.
+func says(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	if code := run(args, &out, &errOut); code != daemon.ExitDone {
+		t.Fatalf("%v: exit code %d: %s%s", args, code, &out, &errOut)
+	}
+	return out.String() + errOut.String()
+}
+
+// number is the one before some words.
+func number(t *testing.T, text, words string) int {
+	t.Helper()
+	m := regexp.MustCompile(`(\d+)\s+` + words).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("no number of %q in:\n%s", words, text)
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// profitsOf are the profits of the deals that are shown.
+func profitsOf(t *testing.T) []int64 {
+	t.Helper()
+	var out bytes.Buffer
+	if code := run([]string{"deals", "--format", "json"}, &out, &bytes.Buffer{}); code != daemon.ExitDone {
+		t.Fatal("deals: ", code)
+	}
+	var deals []console.Deal
+	if err := json.Unmarshal(out.Bytes(), &deals); err != nil {
+		t.Fatal(err, out.String())
+	}
+	var all []int64
+	for _, d := range deals {
+		all = append(all, *d.ProfitCents)
+	}
+	return all
+}
+
+func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
+	unset(t, "KEEPA_API_KEY")
+	t.Setenv("RULES", "")
+	t.Setenv("QUERIES", "")
+	box, stop := live(t, 4)
+	says(t, "pause")
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("mine", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	profits := profitsOf(t)
+	const least = 1500
+	file(t, "mine", "rules.yaml", bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: "+strconv.Itoa(least)), 1))
+
+	if text := says(t, examples(t, rulesHistoryCmd{}.Help())[0]...); !strings.Contains(text, "No rules were applied") {
+		t.Errorf("before: %s", text)
+	}
+	begin := time.Now()
+	text := says(t, examples(t, rulesApplyCmd{}.Help())[0]...)
+	t.Logf("applied in %s:\n%s", time.Since(begin).Round(time.Millisecond), text)
+	hidden := number(t, text, "hidden now")
+	for _, p := range profitsOf(t) {
+		if p < least {
+			t.Errorf("a deal with a profit of %d is still listed", p)
+		}
+	}
+	if !strings.Contains(text, "Version 1 is live") || number(t, text, "stored deals") < len(profits) || strings.Contains(text, "still decides") {
+		t.Errorf("apply says: %s", text)
+	}
+	if text := says(t, "status"); !strings.Contains(text, "Rules: version 1") || !strings.Contains(text, "rules.yaml") || strings.Contains(text, "decides by version 0") {
+		t.Errorf("status says: %s", text)
+	}
+	if text := says(t, examples(t, rulesApplyCmd{}.Help())[0]...); !strings.Contains(text, "in force already") || number(t, text, "hidden now") != 0 {
+		t.Errorf("the same again: %s", text)
+	}
+	if text := says(t, examples(t, rulesRevertCmd{}.Help())[0]...); !strings.Contains(text, "Version 2 is live") || number(t, text, "offered again") != hidden {
+		t.Errorf("revert says, after %d were hidden: %s", hidden, text)
+	}
+	if text := says(t, examples(t, rulesRevertCmd{}.Help())[1]...); !strings.Contains(text, "Version 3 is live") || number(t, text, "hidden now") != hidden {
+		t.Errorf("revert to 1 says, after %d were hidden: %s", hidden, text)
+	}
+	if text := says(t, "rules", "history"); strings.Count(text, "in force") != 1 || !strings.Contains(text, "version 1 again") || !strings.Contains(text, "built-in") {
+		t.Errorf("history says: %s", text)
+	}
+
+	// Another shell finds it by its directory, and nobody finds one that has stopped.
+	data := filepath.Join(os.Getenv("XDG_DATA_HOME"), "ratchet")
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	if text := says(t, "status", "--up-data", data); !strings.Contains(text, "Rules: version 3") {
+		t.Errorf("status of another directory says: %s", text)
+	}
+	t.Setenv("XDG_DATA_HOME", filepath.Dir(data))
+
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"rules", "apply", "nosuch.yaml"}, "nosuch.yaml"},
+		{[]string{"rules", "apply", file(t, "mine", "bad.yaml", []byte("name: x\n"))}, "bad.yaml"},
+		{[]string{"rules", "apply", file(t, "mine", "de.yaml", bytes.Replace(schemas.UsedBooks, []byte("marketplace: com"), []byte("marketplace: de"), 1))}, "no list of it is read"},
+		{[]string{"rules", "revert", "17"}, "no version 17"},
+	} {
+		var out, errOut bytes.Buffer
+		if code := run(c.args, &out, &errOut); code != daemon.ExitUsage || !strings.Contains(errOut.String(), c.says) {
+			t.Errorf("%v: exit code %d, %s", c.args, code, &errOut)
+		}
+	}
+	all, err := console.AppliedRules(t.Context(), box.Bus)
+	if err != nil || len(all) != 3 {
+		t.Errorf("a refused file left a version: %v, %v", all, err)
+	}
+	stop()
+	if r, ok := onebox.FindRunning(data); ok {
+		t.Errorf("one that has stopped is found: %+v", r)
+	}
+}
+
+func TestWhatAKilledUpLeftIsNotTakenForOneThatRuns(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	left := file(t, data, "up.json", []byte(`{"nats":"nats://127.0.0.1:1","clickhouse":"none"}`))
+	if r, ok := onebox.FindRunning(data); ok {
+		t.Errorf("found %+v", r)
+	}
+	f, err := os.Open(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := onebox.FindRunning(data); !ok || r.NATS != "nats://127.0.0.1:1" {
+		t.Errorf("found %+v, %v while it is held", r, ok)
+	}
+}

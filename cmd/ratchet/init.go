@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/starter"
+)
+
+type initCmd struct {
+	Dir           string `arg:"" optional:"" default:"." help:"The directory to write into (default: this one)." type:"path"`
+	Marketplace   string `help:"The end of Amazon's host name: com, co.uk, de … (default: com)." placeholder:"SUFFIX"`
+	Category      string `help:"Keepa's number of the root category of books there (default: that of amazon.com)." placeholder:"N"`
+	Budget        string `help:"The most that one book may cost at the door, in the marketplace's currency (default: 451.00)." placeholder:"AMOUNT"`
+	MinProfit     string `help:"The least expected profit of a deal (default: 3.00)." placeholder:"AMOUNT"`
+	MaxLossChance string `help:"The most acceptable chance that it sells at a loss, from 0 to 1 (default: 0.4)." placeholder:"P"`
+	Prep          string `help:"What it costs you to prepare one book (default: 2.75)." placeholder:"AMOUNT"`
+	Inbound       string `help:"What it costs you to send one book to the warehouse (default: 0.50)." placeholder:"AMOUNT"`
+	Other         string `help:"Whatever else one book costs you (default: 0.00)." placeholder:"AMOUNT"`
+	Tax           string `help:"Sales tax on what you buy, in percent; 0 for the exempt (default: 5)." placeholder:"PERCENT"`
+	Force         bool   `help:"Write over files that are there."`
+}
+
+// Help is an example.
+func (initCmd) Help() string {
+	return `On a terminal it asks for what the flags do not say.
+
+Example:
+  ratchet init mine --budget 40 --min-profit 5 --max-loss-chance 0.3
+  ratchet up --rules mine/rules.yaml --query mine/used-books.json`
+}
+
+// Run writes the files that a user begins with.
+func (c initCmd) Run(a *app) error {
+	asks := io.Reader(nil)
+	if terminal(os.Stdin) && terminal(os.Stdout) {
+		asks = os.Stdin
+	}
+	return c.write(a, asks)
+}
+
+// terminal reports whether a file is one.
+func terminal(f *os.File) bool {
+	i, err := f.Stat()
+	return err == nil && i.Mode()&os.ModeCharDevice != 0
+}
+
+// write asks and writes; answers is nil where nobody is there to ask.
+func (c initCmd) write(a *app, answers io.Reader) error {
+	choice, err := c.choose(a, answers)
+	if err != nil {
+		return err
+	}
+	files := []struct {
+		name string
+		body []byte
+	}{{starter.RulesFile, choice.Rules()}, {starter.QueryFile, choice.Query()}, {starter.EnvFile, starter.Env(filepath.ToSlash(c.Dir))}}
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil { //nolint:gosec // it holds no secret
+		return fmt.Errorf("create the directory: %w; name another", err)
+	}
+	for _, f := range files {
+		if _, err := os.Lstat(filepath.Join(c.Dir, f.name)); err == nil && !c.Force {
+			return daemon.Usagef("%s is there already: name another directory, or add --force to write over it", filepath.Join(c.Dir, f.name))
+		}
+	}
+	for _, f := range files {
+		if err := os.WriteFile(filepath.Join(c.Dir, f.name), f.body, 0o644); err != nil { //nolint:gosec // it holds no secret
+			return fmt.Errorf("write %s: %w", f.name, err)
+		}
+		fmt.Fprintln(a.out, "wrote", filepath.Join(c.Dir, f.name))
+	}
+	if d := choice.Settings.Domain(); d != keepa.DomainCom {
+		fmt.Fprintf(a.errOut, "The fees in %s are those of amazon.com: set those of amazon.%s before you trust a profit.\n", starter.RulesFile, d.Suffix())
+	}
+	_, err = fmt.Fprintf(a.out, "Start with: ratchet up --rules %s --query %s\n", filepath.Join(c.Dir, starter.RulesFile), filepath.Join(c.Dir, starter.QueryFile))
+	return err
+}
+
+// choose reads the flags, and asks for what they leave open.
+func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
+	choice := starter.Defaults()
+	ask := asker{out: a.errOut}
+	if answers != nil {
+		ask.in = bufio.NewScanner(answers)
+	}
+	s := &choice.Settings
+	err := ask.each(
+		question{"marketplace", "Which Amazon marketplace? The end of its host name", c.Marketplace, &s.Marketplace, nil},
+	)
+	d, known := keepa.DomainOf(s.Marketplace)
+	if err != nil || !known {
+		return choice, firstOf(err, daemon.Usagef("--marketplace: %q is none; want one of %s", s.Marketplace, keepa.Suffixes()))
+	}
+	choice.Category = starter.Books(d)
+	money := d.Currency()
+	if choice.Category == 0 || c.Category != "" {
+		err = ask.each(question{"category", "Keepa's number of the root category of books there", c.Category, &choice.Category, nil})
+	}
+	if err == nil {
+		err = ask.each(
+			question{"budget", "The most that one book may cost at the door", c.Budget, &choice.BudgetCents, &money},
+			question{"min-profit", "The least profit that is worth your while", c.MinProfit, &choice.MinProfitCents, &money},
+			question{"max-loss-chance", "The most acceptable chance of a loss, from 0 to 1", c.MaxLossChance, &choice.MaxLossChance, nil},
+			question{"prep", "Your cost to prepare one book", c.Prep, &s.PrepCents, &money},
+			question{"inbound", "Your cost to send one book to the warehouse", c.Inbound, &s.InboundCents, &money},
+			question{"other", "Whatever else one book costs you", c.Other, &s.OtherCents, &money},
+			question{"tax", "Sales tax on what you buy, in percent", c.Tax, &s.TaxPercent, nil},
+		)
+	}
+	if err == nil {
+		if invalid := choice.Validate(); invalid != nil {
+			err = &daemon.UsageError{Err: invalid}
+		}
+	}
+	return choice, err
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// question is one thing to decide: its flag, how it is asked, what the flag said, and where the answer goes.
+type question struct {
+	flag, asks, said string
+	into             any             // *string, *int64 or *float64, with the default
+	money            *keepa.Currency // into is an amount
+}
+
+// asker asks on a terminal; without one the defaults stand.
+type asker struct {
+	in  *bufio.Scanner
+	out io.Writer
+}
+
+func (k asker) each(questions ...question) error {
+	for _, q := range questions {
+		if q.said != "" {
+			if err := q.set(q.said); err != nil {
+				return daemon.Usagef("--%s: %w", q.flag, err)
+			}
+			continue
+		}
+		for k.in != nil {
+			fmt.Fprintf(k.out, "%s [%s]: ", q.asks, q.preset())
+			if !k.in.Scan() {
+				return daemon.Usagef("no answer to --%s; give it as a flag", q.flag)
+			}
+			err := error(nil)
+			if said := strings.TrimSpace(k.in.Text()); said != "" {
+				err = q.set(said)
+			}
+			if err == nil {
+				break
+			}
+			fmt.Fprintln(k.out, err)
+		}
+	}
+	return nil
+}
+
+// preset is the default as people write it.
+func (q question) preset() string {
+	switch v := q.into.(type) {
+	case *int64:
+		if q.money != nil {
+			return q.money.Amount(*v)
+		}
+		return strconv.FormatInt(*v, 10)
+	case *float64:
+		return strconv.FormatFloat(*v, 'f', -1, 64)
+	case *string:
+		return *v
+	}
+	return ""
+}
+
+// set reads an answer.
+func (q question) set(said string) (err error) {
+	switch v := q.into.(type) {
+	case *int64:
+		if q.money != nil {
+			*v, err = q.money.Parse(said)
+			return err
+		}
+		if *v, err = strconv.ParseInt(said, 10, 64); err != nil {
+			return fmt.Errorf("%q is not a whole number", said)
+		}
+	case *float64:
+		if *v, err = strconv.ParseFloat(said, 64); err != nil {
+			return fmt.Errorf("%q is not a number", said)
+		}
+	case *string:
+		*v = strings.TrimPrefix(strings.ToLower(said), "amazon.")
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/watermarker"
+)
+
+// examples are the lines of a command's help that show how it is called, without the name.
+func examples(t *testing.T, help string) (out [][]string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`(?m)^ +ratchet (.*)$`).FindAllStringSubmatch(help, -1) {
+		out = append(out, strings.Fields(m[1]))
+	}
+	if len(out) == 0 {
+		t.Fatalf("no example: %s", help)
+	}
+	return out
+}
+
+func TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp(t *testing.T) {
+	unset(t, "KEEPA_API_KEY")
+	t.Setenv("RULES", "")
+	t.Setenv("QUERIES", "")
+	unset(t, "LOG_LEVEL")
+	t.Chdir(t.TempDir())
+	var out, errOut bytes.Buffer
+	lines := examples(t, initCmd{}.Help())
+	if code := run(lines[0], &out, &errOut); code != daemon.ExitDone || !strings.Contains(out.String(), "ratchet up --rules ") {
+		t.Fatalf("exit code %d: %s%s", code, &out, &errOut)
+	}
+	example, err := os.ReadFile("mine/.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(".env", bytes.ReplaceAll(example, []byte("#LOG_LEVEL"), []byte("LOG_LEVEL")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range append(lines[1:], examples(t, upCmd{}.Help())...) {
+		if err := readEnv(line); err != nil {
+			t.Fatal(err)
+		}
+		o, said, err := optionsOf(t, append(line[1:], "--data", t.TempDir(), "--clickhouse", "none")...)
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", line, err, said)
+		}
+		if queries, err := watermarker.Queries(t.Context(), o.Settings["QUERIES"]); err != nil || len(queries) != 1 {
+			t.Errorf("%v, %v", queries, err)
+		}
+		starts(t, o)
+	}
+	if os.Getenv("LOG_LEVEL") != "warn" {
+		t.Error("--env-file was not read")
+	}
+
+	body, err := os.ReadFile("mine/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := verdict.NewJudge(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{"min_profit_cents": 500, "max_loss_chance": 0.3, "max_landed_cents": 4000} {
+		if got, _ := j.Threshold(name); got != want {
+			t.Errorf("%s is %g, want %g", name, got, want)
+		}
+	}
+}
+
+// starts starts and ends a pipeline.
+func starts(t *testing.T, o onebox.Options) {
+	t.Helper()
+	o.NATSAddr, o.Monitor = "", ""
+	box, err := onebox.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box.Stop(t.Context())
+}
+
+func TestInitWritesOverNothingUnlessForced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mine := file(t, dir, "rules.yaml", []byte("mine"))
+	for _, c := range []struct {
+		args []string
+		code int
+	}{{nil, daemon.ExitUsage}, {[]string{"--force"}, daemon.ExitDone}} {
+		var out, errOut bytes.Buffer
+		if code := run(append([]string{"init", dir}, c.args...), &out, &errOut); code != c.code {
+			t.Errorf("%v: exit code %d, %s", c.args, code, &errOut)
+		}
+		body, err := os.ReadFile(mine)
+		if _, other := os.Stat(filepath.Join(dir, "used-books.json")); err != nil || (string(body) == "mine") != (c.code != 0) || (other == nil) != (c.code == 0) {
+			t.Errorf("%v: %v, %q", c.args, err, body)
+		}
+	}
+}
+
+func TestInitAsksForWhatTheFlagsDoNotSay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cmd     initCmd
+		answers string
+		fails   string
+		has     []string
+	}{
+		"the defaults":      {initCmd{}, strings.Repeat("\n", 8), "", []string{"marketplace: com", "max_landed_cents: 45100"}},
+		"answers":           {initCmd{}, "amazon.DE\n186606\n40\nmuch\n5.5\n0.3\n1\n2\n3\n0\n", "", []string{"marketplace: de", "max_landed_cents: 4000", "min_profit_cents: 550", "prep_cents: 100", "tax_percent: 0"}},
+		"flags and yen":     {initCmd{Marketplace: "co.jp", Category: "465392", Budget: "4000"}, strings.Repeat("\n", 6), "", []string{"max_landed_cents: 4000"}},
+		"nobody to ask":     {initCmd{Marketplace: "de"}, "", "no answer to --category", nil},
+		"no such place":     {initCmd{}, "nowhere\n", "--marketplace", nil},
+		"a flag is wrong":   {initCmd{Budget: "12.345"}, "\n", "--budget", nil},
+		"it makes no sense": {initCmd{MaxLossChance: "2"}, strings.Repeat("\n", 8), "max-loss-chance", nil},
+	} {
+		c.cmd.Dir = t.TempDir()
+		var out, errOut bytes.Buffer
+		err := c.cmd.write(&app{ctx: t.Context(), out: &out, errOut: &errOut}, strings.NewReader(c.answers))
+		if c.fails != "" {
+			if daemon.ExitCode(err) != daemon.ExitUsage || !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("%s: %v, want %q", name, err, c.fails)
+			}
+			continue
+		}
+		body, readErr := os.ReadFile(filepath.Join(c.cmd.Dir, "rules.yaml"))
+		if err != nil || readErr != nil {
+			t.Fatalf("%s: %v, %v\n%s", name, err, readErr, &errOut)
+		}
+		for _, line := range c.has {
+			if !strings.Contains(string(body), "\n  "+line+"\n") {
+				t.Errorf("%s: no line %q", name, line)
+			}
+		}
+	}
+}
