@@ -46,7 +46,7 @@ func TestAProbeReadsAndNothingElse(t *testing.T) {
 	for _, one := range []struct {
 		method, path string
 		code         int
-	}{{"POST", "/readyz", 405}, {"GET", "/", 404}, {"GET", "/debug/pprof/", 404}, {"GET", "/readyz", 200}} {
+	}{{"POST", "/readyz", 405}, {"GET", "/", 404}, {"GET", "/debug/pprof/", 404}, {"GET", "/readyz", 200}, {"GET", "/metrics", 200}, {"POST", "/metrics", 405}} {
 		if code, _ := ask(c, one.method, one.path); code != one.code {
 			t.Errorf("%s %s: got %d, want %d", one.method, one.path, code, one.code)
 		}

@@ -116,7 +116,7 @@ func (t *tokend) heardOfKey(err error) {
 	switch {
 	case err == nil:
 		t.refused.Store(false)
-	case errors.As(err, &e):
-		t.refused.Store(e.Kind == gateway.BadKey || e.Kind == gateway.Payment)
+	case errors.As(err, &e) && (e.Kind == gateway.BadKey || e.Kind == gateway.Payment):
+		t.refused.Store(true)
 	}
 }
