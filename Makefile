@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check kill
+.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check kill odd damage
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ kill: ## kill -9 every daemon around each of its statements; minutes
 
 damage: ## every file of a store and every kind of key, damaged in every way, one and two at a time; most of an hour
 	RATCHET_DAMAGE=all go test -count=1 -timeout 120m -v ./test/damage
+
+odd: ## every whole answer that may come back over HTTP, for every kind of call (a quarter of an hour)
+	RATCHET_ODD=all go test -count=1 -timeout 60m -v ./test/odd
 
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -63,7 +64,10 @@ func (l *longest) within(t *testing.T, b *bench, since time.Time, what string) {
 	}
 }
 
-// inShort are the answers that a short run looks at.
+// inPart says that some answers stand for all: the whole table takes a quarter of an hour (make odd).
+func inPart() bool { return os.Getenv("RATCHET_ODD") != "all" }
+
+// inShort are the answers that stand for all.
 var inShort = map[string]bool{"200 with HTML": true, "503 with text": true, "gzip with turned bytes": true}
 
 // replies runs a case for every answer, some of them on a desk.
@@ -72,7 +76,7 @@ func replies(t *testing.T, has func(answer) bool, some func(*testing.T, *longest
 	t.Parallel()
 	l := &longest{}
 	t.Run("some", func(t *testing.T) {
-		for part := range slices.Chunk(slices.DeleteFunc(slices.Clone(ofHTTP), func(a answer) bool { return !has(a) || testing.Short() && !inShort[a.name] }), aDesk) {
+		for part := range slices.Chunk(slices.DeleteFunc(slices.Clone(ofHTTP), func(a answer) bool { return !has(a) || inPart() && !inShort[a.name] }), aDesk) {
 			t.Run(part[0].name, func(t *testing.T) {
 				t.Parallel()
 				gate <- struct{}{}
@@ -326,7 +330,7 @@ func TestACommitWhoseAnswersAreLostIsPaidForThreeTimes(t *testing.T) {
 // TestACallThatHangsIsPaidForThreeTimes takes three times the longest that a call may last, with the waits between them:
 // pipeline time runs slower than elsewhere, so that a busy machine adds little to what is measured.
 func TestACallThatHangsIsPaidForThreeTimes(t *testing.T) {
-	if testing.Short() {
+	if inPart() {
 		t.Skip("waits for calls that never end")
 	}
 	t.Parallel()
