@@ -18,7 +18,13 @@ type standstill struct {
 	watches map[string]stall.Watch // by loop
 	cells   map[string]string      // what cannot be read, by key
 	failed  string                 // the last failure of a step, since the last success
+	// failures are how many since then. What failed so often had its tokens each time, also where a loop sees none
+	// between two of them.
+	failures int
 }
+
+// failedOften is how many failures in a row show that it is not tokens that are lacking.
+const failedOften = 3
 
 // See notes what a loop saw when it looked for something to do.
 func (p *Pulse) See(loop string, s stall.Sight) {
@@ -27,6 +33,7 @@ func (p *Pulse) See(loop string, s stall.Sight) {
 	if p.still.watches == nil {
 		p.still.watches = map[string]stall.Watch{}
 	}
+	s.Tokens = s.Tokens || p.still.failures >= failedOften
 	p.still.watches[loop] = p.still.watches[loop].See(s, p.now())
 }
 
@@ -37,7 +44,7 @@ func (p *Pulse) Stepped(loop string) {
 	if w, ok := p.still.watches[loop]; ok {
 		p.still.watches[loop] = w.Step()
 	}
-	p.still.failed = ""
+	p.still.failed, p.still.failures = "", 0
 }
 
 // Cell notes that a key cannot be read, or that it can again. Other errors say nothing about it.

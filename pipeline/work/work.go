@@ -196,5 +196,6 @@ func (p *Pulse) Failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.LastError, p.still.failed = err.Error(), err.Error()
+	p.still.failures++
 	p.h.Counters["failures"]++
 }

@@ -19,7 +19,7 @@ import (
 func TestAStageThatGetsNothingDoneIsStuckWithKeepasWordAndEndsWithIt(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 600)
-	d.Grant(t, pipeline.StagePeeker, 1000)
+	defer d.Run(t, tokend.Run, nil)() // it issues for one call at a time, and finds out that the calls cost nothing
 	d.Sim.Change(func(f *keepasim.Faults) {
 		f.Rules = append(f.Rules, keepasim.Rule{Kind: keepasim.KindPeek, Do: keepasim.Fail, Status: 503})
 	})
@@ -47,7 +47,6 @@ func TestAStageThatGetsNothingDoneIsStuckWithKeepasWordAndEndsWithIt(t *testing.
 	}
 	t.Logf("said after %s of machine time at 600 times its speed: %s", time.Since(began).Round(time.Millisecond), why)
 	d.Sim.Change(func(f *keepasim.Faults) { f.Rules = nil })
-	defer d.Run(t, tokend.Run, nil)() // it finds out that the calls cost nothing
 	desk.Await(t, "it is no longer stuck", func() bool { return peekersStuck() == "" })
 	d.AwaitVerdicts(t, 2)
 }
