@@ -19,19 +19,7 @@ func (b Balance) Affordable(stage pipeline.Stage, waiting int) int {
 	}
 	price := mine.Price
 	if price <= 0 {
-		price = float64(priceOf(stage))
+		price = float64(max(1, StepOf(stage)))
 	}
 	return max(0, min(waiting, int(float64(tokens)/price)))
-}
-
-// priceOf is the documented price of one item of a stage.
-func priceOf(stage pipeline.Stage) int {
-	switch stage {
-	case pipeline.StageWatermarker:
-		return PricePage
-	case pipeline.StageCommitter:
-		return PriceCommit
-	case pipeline.StagePeeker:
-	}
-	return PricePeek
 }

@@ -215,6 +215,47 @@ func (i Issuer) Step(e Event, m Moment) (Issuer, []Effect) {
 	return i, nil
 }
 
+// Do carries an effect out and returns the event that answers it; nil for one that nothing answers.
+type Do func(Effect) (Event, error)
+
+// Run is the issuer after an event and everything that it led to.
+func (i Issuer) Run(e Event, now func() Moment, do Do) (Issuer, error) {
+	next, effects := i.Step(e, now())
+	return next.CarryOut(effects, now, do)
+}
+
+// CarryOut is the issuer after effects and what they led to. It ends at the first
+// that fails: what follows rests on it.
+func (i Issuer) CarryOut(effects []Effect, now func() Moment, do Do) (Issuer, error) {
+	for _, effect := range effects {
+		event, err := do(effect)
+		if err != nil {
+			return i, err
+		}
+		if event == nil {
+			continue
+		}
+		if i, err = i.Run(event, now, do); err != nil {
+			return i, err
+		}
+	}
+	return i, nil
+}
+
+// Flush is the issuer after everything that must be written is.
+func (i Issuer) Flush(now func() Moment, do Do) (Issuer, error) {
+	for {
+		next, effects := i.Step(Publish{}, now())
+		if len(effects) == 0 {
+			return next, nil
+		}
+		var err error
+		if i, err = next.CarryOut(effects, now, do); err != nil {
+			return i, err
+		}
+	}
+}
+
 // Shared is how the income is divided now: the configured shares under the
 // operator's policy.
 func (i Issuer) shared() Shares { return i.Rules.Over(i.Shares) }

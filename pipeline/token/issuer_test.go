@@ -34,7 +34,7 @@ func newDesk(t *testing.T, b Balance, grants map[pipeline.Stage]Grant) *desk {
 	}
 	var effects []Effect
 	d.i, effects = Succeed(Setup{Shares: DefaultShares(), Life: ClaimLife}, b, maps.Clone(d.grants), d.now)
-	d.carryOut(effects)
+	d.carried(d.i.CarryOut(effects, d.moment, d.do))
 	return d
 }
 
@@ -42,41 +42,43 @@ func (d *desk) pass(by time.Duration) {
 	d.now.Now, d.now.Machine = d.now.Now.Add(by), d.now.Machine.Add(by)
 }
 
-func (d *desk) step(e Event) {
-	next, effects := d.i.Step(e, d.now)
+func (d *desk) moment() Moment { return d.now }
+
+func (d *desk) step(e Event) { d.carried(d.i.Run(e, d.moment, d.do)) }
+
+func (d *desk) carried(next Issuer, err error) {
+	d.t.Helper()
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	d.i = next
-	d.carryOut(effects)
 }
 
-func (d *desk) carryOut(effects []Effect) {
-	for _, e := range effects {
-		switch e := e.(type) {
-		case Ask:
-			d.asked++
-			if d.answer == nil {
-				d.step(Unanswered{Note: "silent"})
-			} else {
-				d.step(Answered{Reading: *d.answer})
-			}
-		case Reread:
-			d.step(GrantsRead{Grants: maps.Clone(d.grants), Again: true})
-		case Append:
-			d.lines = append(d.lines, e.Line)
-			d.step(Appended(e))
-		case Swap:
-			g, write, err := e.Change.Apply(d.grants[e.Stage])
-			if err != nil {
-				d.t.Fatal(err)
-			}
-			if write {
-				d.grants[e.Stage] = g
-			}
-			d.step(Swapped{Swap: e, Grant: d.grants[e.Stage]})
-		case Write:
-			d.wrote = append(d.wrote, e.Balance)
-			d.step(Written(e))
+// do is what NATS and Keepa do.
+func (d *desk) do(e Effect) (Event, error) {
+	switch e := e.(type) {
+	case Ask:
+		d.asked++
+		if d.answer == nil {
+			return Unanswered{Note: "silent"}, nil
 		}
+		return Answered{Reading: *d.answer}, nil
+	case Reread:
+		return GrantsRead{Grants: maps.Clone(d.grants), Again: true}, nil
+	case Append:
+		d.lines = append(d.lines, e.Line)
+		return Appended(e), nil
+	case Swap:
+		g, write, err := e.Change.Apply(d.grants[e.Stage])
+		if write {
+			d.grants[e.Stage] = g
+		}
+		return Swapped{Swap: e, Grant: d.grants[e.Stage]}, err
+	case Write:
+		d.wrote = append(d.wrote, e.Balance)
+		return Written(e), nil
 	}
+	return nil, nil //nolint:nilnil // a warning is answered by nothing
 }
 
 // turn is a turn of tokend with so much waiting.

@@ -14,28 +14,18 @@ import (
 
 // step gives the issuer an event, and carries out what it wants done.
 func (t *tokend) step(ctx context.Context, e token.Event) error {
-	before := t.issuer.Grants
-	var effects []token.Effect
-	t.issuer, effects = t.issuer.Step(e, t.now())
-	t.paid(before, t.issuer.Grants)
-	return t.carryOut(ctx, effects)
+	return t.carried(t.issuer.Run(e, t.now, t.do(ctx)))
 }
 
-// carryOut ends at the first effect that fails: what follows rests on it.
-func (t *tokend) carryOut(ctx context.Context, effects []token.Effect) error {
-	for _, effect := range effects {
-		event, err := t.effect(ctx, effect)
-		if err != nil {
-			return err
-		}
-		if event == nil {
-			continue
-		}
-		if err := t.step(ctx, event); err != nil {
-			return err
-		}
-	}
-	return nil
+func (t *tokend) do(ctx context.Context) token.Do {
+	return func(e token.Effect) (token.Event, error) { return t.effect(ctx, e) }
+}
+
+// carried keeps the issuer as it is after what was carried out.
+func (t *tokend) carried(next token.Issuer, err error) error {
+	t.paid(t.issuer.Grants, next.Grants)
+	t.issuer = next
+	return err
 }
 
 // effect carries one out and returns the event that answers it.
@@ -138,16 +128,7 @@ func (t *tokend) publish(ctx context.Context) error {
 		h.State = activity(b)
 		h.Detail = map[string]any{"balance": b.Est, "rate": b.Rate, "state": b.State, "epoch": b.Epoch, "drift": b.Drift, "note": b.Note, "refused": b.Refused}
 	})
-	for {
-		next, effects := t.issuer.Step(token.Publish{}, t.now())
-		t.issuer = next
-		if len(effects) == 0 {
-			return nil
-		}
-		if err := t.carryOut(ctx, effects); err != nil {
-			return err
-		}
-	}
+	return t.carried(t.issuer.Flush(t.now, t.do(ctx)))
 }
 
 // activity is the heartbeat's word.

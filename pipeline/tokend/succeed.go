@@ -47,5 +47,5 @@ func (t *tokend) takeOver(ctx context.Context) error {
 	t.issuer, effects = token.Succeed(setup, b, grants, t.now())
 	t.leads = true
 	t.env.Log.Info("leads", "epoch", b.Epoch)
-	return t.carryOut(ctx, effects)
+	return t.carried(t.issuer.CarryOut(effects, t.now, t.do(ctx)))
 }

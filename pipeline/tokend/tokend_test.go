@@ -358,7 +358,7 @@ func TestTheSecondTokendStandsByAndAnOldOneIsFencedOff(t *testing.T) {
 	// It thaws in the middle of a turn, with a plan made before.
 	w.survivors(pipeline.LookGlance, "live", 3)
 	plan := token.Issue{Epoch: first.issuer.Epoch, From: first.issuer.Grants[pipeline.StagePeeker].Issued, Tokens: 50}
-	err := first.carryOut(t.Context(), []token.Effect{token.Swap{Stage: pipeline.StagePeeker, Change: plan}})
+	_, err := first.issuer.CarryOut([]token.Effect{token.Swap{Stage: pipeline.StagePeeker, Change: plan}}, first.now, first.do(t.Context()))
 	if err == nil || first.fenced(err) == nil || first.leads {
 		t.Errorf("the old tokend issued: %v", err)
 	}

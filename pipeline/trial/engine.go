@@ -98,7 +98,7 @@ func (e *Engine) TakeOver() {
 	setup := token.Setup{Shares: token.DefaultShares(), Life: token.ClaimLife}
 	var effects []token.Effect
 	e.Issuer, effects = token.Succeed(setup, e.balance, maps.Clone(e.Grants), e.moment())
-	_ = e.carryOut(effects) // what is lost is repeated in the first turn
+	_ = e.carried(e.Issuer.CarryOut(effects, e.moment, e.effect)) // what is lost is repeated in the first turn
 }
 
 // moment is now; the machine's clock goes as fast as the pipeline's.
@@ -140,16 +140,7 @@ func (e *Engine) turn() error {
 	if err := errors.Join(e.step(token.Spend{}), e.covered(e.issued() > issued)); err != nil {
 		return err
 	}
-	for {
-		next, effects := e.Issuer.Step(token.Publish{}, e.moment())
-		e.Issuer = next
-		if len(effects) == 0 {
-			return nil
-		}
-		if err := e.carryOut(effects); err != nil {
-			return err
-		}
-	}
+	return e.carried(e.Issuer.Flush(e.moment, e.effect))
 }
 
 // lane is what a stage's durables hold; what an open claim is for was delivered.
@@ -169,28 +160,16 @@ func (e *Engine) issued() int {
 }
 
 func (e *Engine) step(event token.Event) error {
-	next, effects := e.Issuer.Step(event, e.moment())
+	return e.carried(e.Issuer.Run(event, e.moment, e.effect))
+}
+
+// carried keeps the issuer, and notes what others had taken at the newest reading that it has.
+func (e *Engine) carried(next token.Issuer, err error) error {
 	e.Issuer = next
 	if foreign, ok := e.foreign[next.Bucket.Reading]; ok && next.Bucket.Known {
 		e.told = foreign
 	}
-	return e.carryOut(effects)
-}
-
-func (e *Engine) carryOut(effects []token.Effect) error {
-	for _, effect := range effects {
-		event, err := e.effect(effect)
-		if err != nil {
-			return err
-		}
-		if event == nil {
-			continue
-		}
-		if err := e.step(event); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 // effect carries one out, or loses it, or its report.
