@@ -54,7 +54,7 @@ func Ignored(ctx context.Context, b *bus.Bus) ([]action.Said, error) {
 
 func recorded(ctx context.Context, b *bus.Bus) (action.Record, error) {
 	var r action.Record
-	err := Actions(ctx, b, r.Hear)
+	err := post.ScanActions(ctx, b, r.Hear)
 	return r, err
 }
 

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/standing"
@@ -37,7 +36,7 @@ func hearOn(ctx context.Context, b *bus.Bus, subject string) (*standing.Book, er
 	if err != nil {
 		return nil, err
 	}
-	if err := Actions(ctx, b, e.book.Action); err != nil {
+	if err := post.ScanActions(ctx, b, e.book.Action); err != nil {
 		return nil, err
 	}
 	if err := e.newest(ctx); err != nil {
@@ -51,16 +50,6 @@ func hearOn(ctx context.Context, b *bus.Bus, subject string) (*standing.Book, er
 		}
 	}
 	return &e.book, nil
-}
-
-// Actions reads what the user did.
-func Actions(ctx context.Context, b *bus.Bus, hear func(action.Said)) error {
-	return b.Scan(ctx, pipeline.StreamActions, bus.From{}, func(r bus.Read) error {
-		if said, err := action.Read(r.Stored()); err == nil {
-			hear(said)
-		}
-		return nil
-	})
 }
 
 // readable is how many deals DEALS holds.

@@ -45,7 +45,9 @@ type keeper struct {
 	all     map[string]stock.Holding // by key; as STOCK holds them
 	seen    uint64                   // sequence in the stream of STOCK up to which that is true
 	stepped time.Time                // pipeline time
-	actions action.Rules             // what the user bought or ignores
+	done    action.Record            // what the user did
+	doneTo  uint64                   // sequence in ACTIONS up to which that is true
+	actions action.Rules             // what of it hides deals
 	shown   atomic.Pointer[stock.Summary]
 	bad     map[string]error // keys that cannot be read; they are left as they are
 }

@@ -6,7 +6,6 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/action"
-	"ratchet/pipeline/bus"
 	"ratchet/pipeline/post"
 	"ratchet/pipeline/stock"
 )
@@ -14,22 +13,28 @@ import (
 // lapse says of what the user ignores for a time that the time is over. A crash after the message is published repeats
 // it under the same id, which counts once.
 func (k *keeper) lapse(ctx context.Context) error {
-	var done action.Record
-	err := k.bus.Scan(ctx, pipeline.StreamActions, bus.From{}, func(r bus.Read) error {
-		if said, err := action.Read(r.Stored()); err == nil {
-			done.Hear(said)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := k.readActions(ctx); err != nil {
 		return fmt.Errorf("read what is ignored: %w", err)
 	}
-	for _, over := range done.Due(k.env.Now()) {
+	for _, over := range k.done.Due(k.env.Now()) {
 		if _, err := k.bus.Publish(ctx, post.Action(over)); err != nil {
 			return err
 		}
 	}
-	k.actions = done.Rules()
+	return nil
+}
+
+// readActions reads what the user did, where something was said since the last time.
+func (k *keeper) readActions(ctx context.Context) error {
+	last, err := k.bus.Last(ctx, pipeline.StreamActions)
+	if err != nil || last == k.doneTo {
+		return err
+	}
+	var done action.Record
+	if err := post.ScanActions(ctx, k.bus, done.Hear); err != nil {
+		return err
+	}
+	k.done, k.doneTo, k.actions = done, last, done.Rules()
 	return nil
 }
 

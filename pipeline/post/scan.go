@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/action"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/standing"
 )
@@ -17,5 +18,15 @@ func ScanVerdicts(ctx context.Context, b *bus.Bus, from bus.From, f func(bus.Rea
 			return nil //nolint:nilerr // it is on DEAD, with its reason
 		}
 		return f(r, v)
+	})
+}
+
+// ScanActions calls f for everything that the user did, oldest first. What cannot be read is passed over.
+func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Said)) error {
+	return b.Scan(ctx, pipeline.StreamActions, bus.From{}, func(r bus.Read) error {
+		if said, err := action.Read(r.Stored()); err == nil {
+			f(said)
+		}
+		return nil
 	})
 }
