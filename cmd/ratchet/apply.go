@@ -15,6 +15,7 @@ import (
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/replay"
 	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/work"
 )
 
 type rulesApplyCmd struct {
@@ -33,13 +34,9 @@ Example:
 
 // Run puts a rule file live and decides the stored deals again by it.
 func (c rulesApplyCmd) Run(a *app) error {
-	body, err := daemon.ReadFile(a.ctx, c.File)
+	body, j, err := work.ReadRules(a.ctx, c.File)
 	if err != nil {
-		return a.whole(daemon.Usagef("read rules: %w", err))
-	}
-	j, err := daemon.Until(a.ctx, func() (*verdict.Judge, error) { return verdict.NewJudge(body) })
-	if err != nil {
-		return a.whole(daemon.Usagef("%s: %w", c.File, err))
+		return a.whole(daemon.Usagef("%w", err))
 	}
 	return c.live(a, func(ctx context.Context, b *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Rules == string(body) {

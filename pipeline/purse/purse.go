@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
@@ -60,36 +58,27 @@ func Open(ctx context.Context, b *bus.Bus, env daemon.Env, stage pipeline.Stage)
 	return p, nil
 }
 
-// listen subscribes to the writes of the grant and the mode themselves: a watcher
-// of the bucket would be deaf for seconds after a restart of the server.
+// listen asks for hints at the writes of the grant and the mode.
 func (p *Purse) listen() (func(), error) {
-	var subs []*nats.Subscription
+	var all []func()
 	stop := func() {
-		for _, s := range subs {
-			_ = s.Unsubscribe() // the connection ends it too
+		for _, s := range all {
+			s()
 		}
 	}
 	for _, key := range []string{pipeline.KeyGrant(p.stage), pipeline.KeyMode} {
-		s, err := p.bus.NC.Subscribe("$KV."+pipeline.BucketTokens+"."+key, func(*nats.Msg) { p.heard() })
+		s, err := p.bus.Hint("$KV."+pipeline.BucketTokens+"."+key, p.poke, readable...)
 		if err != nil {
 			stop()
 			return nil, err
 		}
-		subs = append(subs, s)
+		all = append(all, s)
 	}
 	return stop, nil
 }
 
-// readable are the delays after which a write that was heard is looked at again: a
-// subscriber hears it before the stream has stored it.
+// readable is when a write that a hint tells of is looked at again.
 var readable = []time.Duration{3 * time.Millisecond, 30 * time.Millisecond}
-
-func (p *Purse) heard() {
-	p.poke()
-	for _, d := range readable {
-		time.AfterFunc(d, p.poke)
-	}
-}
 
 func (p *Purse) poke() {
 	select {

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
@@ -103,13 +102,10 @@ func open(ctx context.Context, env daemon.Env, b *bus.Bus, g *gateway.Gateway, c
 	return t, t.listen()
 }
 
-// readable is when a write is looked at again of which a subscriber was told: it is told
-// before the stream has stored it.
-const readable = 5 * time.Millisecond
+// again is when a grant or a wish that a hint tells of is looked at again.
+var again = []time.Duration{5 * time.Millisecond}
 
-// listen turns every write that may matter into a hint. It subscribes to the publishes
-// themselves: a watcher of a bucket would miss seconds after a restart of
-// the server. A hint that is lost costs a quarter of a second.
+// listen turns every write that may matter into a hint. One that is lost costs a quarter of a second.
 func (t *tokend) listen() error {
 	hint := func() {
 		select {
@@ -117,21 +113,24 @@ func (t *tokend) listen() error {
 		default:
 		}
 	}
-	poke := func(*nats.Msg) {
-		hint()
-		time.AfterFunc(readable, hint)
-	}
-	dirty := func(m *nats.Msg) {
+	work := func() {
 		t.waiting.dirty.Store(true)
-		poke(m)
+		hint()
 	}
 	tokens := "$KV." + pipeline.BucketTokens + "."
-	for subject, f := range map[string]nats.MsgHandler{
-		tokens + "grant.>": poke, tokens + pipeline.KeyMode: poke, tokens + pipeline.KeyPolicy: poke,
-		"$KV." + pipeline.BucketWatermarks + ".>": dirty, "survivor.>": dirty,
+	for _, l := range []struct {
+		subject string
+		f       func()
+		delays  []time.Duration
+	}{
+		{tokens + "grant.>", hint, again},
+		{tokens + pipeline.KeyMode, hint, again},
+		{tokens + pipeline.KeyPolicy, hint, again},
+		{"$KV." + pipeline.BucketWatermarks + ".>", work, nil},
+		{"survivor.>", work, nil}, // lookAgain is later than that
 	} {
-		if _, err := t.bus.NC.Subscribe(subject, f); err != nil {
-			return fmt.Errorf("listen to %s: %w", subject, err)
+		if _, err := t.bus.Hint(l.subject, l.f, l.delays...); err != nil { // until the connection ends
+			return fmt.Errorf("listen to %s: %w", l.subject, err)
 		}
 	}
 	return nil

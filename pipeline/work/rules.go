@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/bus"
 	"ratchet/pipeline/daemon"
@@ -25,15 +23,21 @@ func JudgeIn(ctx context.Context, file string) (*verdict.Judge, error) {
 	if file == "" {
 		return verdict.NewJudge(schemas.UsedBooks)
 	}
+	_, j, err := ReadRules(ctx, file)
+	return j, err
+}
+
+// ReadRules is a rule file as it stands and as it judges.
+func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error) {
 	body, err := daemon.ReadFile(ctx, file)
 	if err != nil {
-		return nil, fmt.Errorf("read rules: %w", err)
+		return nil, nil, fmt.Errorf("read rules: %w", err)
 	}
 	j, err := daemon.Until(ctx, func() (*verdict.Judge, error) { return verdict.NewJudge(body) })
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return j, nil
+	return body, j, nil
 }
 
 // Rules are those in force in a daemon: its own, until the operator applies others (CONFIG), which then win over them.
@@ -70,26 +74,22 @@ func Follow(ctx context.Context, b *bus.Bus, env daemon.Env, own *verdict.Judge,
 		default:
 		}
 	}
-	heard, err := b.NC.Subscribe("$KV."+pipeline.BucketConfig+"."+pipeline.KeyRules, func(*nats.Msg) {
-		for _, d := range []time.Duration{3 * time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond} {
-			time.AfterFunc(d, poke) // it is heard before the stream has stored it
-		}
-	})
+	stop, err := b.Hint("$KV."+pipeline.BucketConfig+"."+pipeline.KeyRules, poke, 3*time.Millisecond, 30*time.Millisecond, 300*time.Millisecond)
 	if err != nil {
 		return nil, fmt.Errorf("listen to the rules: %w", err)
 	}
 	if err := r.look(ctx); err != nil {
 		return nil, fmt.Errorf("read the applied rules: %w", err)
 	}
-	go r.watch(ctx, heard)
+	go r.watch(ctx, stop)
 	return r, nil
 }
 
 // Judge is the rule set in force. One decision uses one.
 func (r *Rules) Judge() *verdict.Judge { return r.now.Load() }
 
-func (r *Rules) watch(ctx context.Context, heard *nats.Subscription) {
-	defer func() { _ = heard.Unsubscribe() }() // the connection ends it too
+func (r *Rules) watch(ctx context.Context, stop func()) {
+	defer stop()
 	tick := time.NewTicker(rulesEvery)
 	defer tick.Stop()
 	for {
