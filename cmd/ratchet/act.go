@@ -117,7 +117,7 @@ func dayOf(text string) (time.Time, error) {
 	return day, nil
 }
 
-// marketplace is where the product is a deal, unless its name says; amazon.com where it is none.
+// marketplace is the one that the product's link names, else the one in which it is a deal, else amazon.com.
 func marketplace(ctx context.Context, b *bus.Bus, asin string, domain int) (int, error) {
 	if domain > 0 {
 		return domain, nil

@@ -101,7 +101,7 @@ func (c rulesRevertCmd) Run(a *app) error {
 				return next, nil
 			}
 		}
-		return next, daemon.Usagef("there is no version %d; `ratchet rules history` lists those that are kept", to)
+		return next, daemon.Usagef("there is no version %d; `ratchet rules history` lists the versions that are kept", to)
 	})
 }
 
