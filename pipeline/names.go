@@ -18,6 +18,16 @@ const (
 	StreamActions    = "ACTIONS"    // what the user bought, sold and ignores
 )
 
+// Streams are all streams.
+func Streams() []string {
+	return append([]string{StreamCandidates, StreamSurvivors, StreamResponses}, RecordedStreams()...)
+}
+
+// RecordedStreams are those of which the recorder puts every message into ClickHouse.
+func RecordedStreams() []string {
+	return []string{StreamVerdicts, StreamDeals, StreamLedger, StreamDead, StreamActions}
+}
+
 // The key-value buckets.
 const (
 	BucketTokens     = "TOKENS"     // grants, balance, policy, mode

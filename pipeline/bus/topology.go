@@ -154,7 +154,7 @@ func durables(ackWait time.Duration) []durable {
 		out = append(out, consumer(pipeline.StreamSurvivors, pipeline.DurableCommit(t),
 			fmt.Sprintf("survivor.*.%s.%s.>", pipeline.LookPeek, t), 100, watched("5000")))
 	}
-	for _, s := range []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions} {
+	for _, s := range pipeline.RecordedStreams() {
 		out = append(out, consumer(s, pipeline.DurableRecorder(s), "", 20000, watched("100000")))
 	}
 	return out

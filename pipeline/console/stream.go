@@ -22,10 +22,7 @@ type StreamStatus struct {
 }
 
 func (s *Status) readStreams(ctx context.Context, b *bus.Bus) {
-	for _, name := range []string{
-		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses,
-		pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions,
-	} {
+	for _, name := range pipeline.Streams() {
 		shelf, err := b.Shelf(ctx, name)
 		if err != nil {
 			continue

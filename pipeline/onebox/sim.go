@@ -162,7 +162,7 @@ func (b *Box) AwaitRecorder(ctx context.Context, d time.Duration) {
 	defer cancel()
 	for ctx.Err() == nil {
 		left := uint64(0)
-		for _, stream := range []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions} {
+		for _, stream := range pipeline.RecordedStreams() {
 			c, err := b.Bus.JS.Consumer(ctx, stream, pipeline.DurableRecorder(stream))
 			if err != nil {
 				return

@@ -21,7 +21,7 @@ import (
 )
 
 // recorded are the streams that the recorder records.
-var recorded = []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions}
+var recorded = pipeline.RecordedStreams()
 
 // world is a NATS and a ClickHouse of the test's own.
 type world struct {

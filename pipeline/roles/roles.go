@@ -175,11 +175,8 @@ func operator() Role {
 
 // all are the streams, and recorded those that the recorder takes from.
 var (
-	all = []string{
-		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals,
-		pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions,
-	}
-	recorded = []string{pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions}
+	all      = pipeline.Streams()
+	recorded = pipeline.RecordedStreams()
 	buckets  = []string{
 		pipeline.BucketTokens, pipeline.BucketLeaders, pipeline.BucketWatermarks, pipeline.BucketSeen, pipeline.BucketStatus,
 		pipeline.BucketOrders, pipeline.BucketWants, pipeline.BucketStock, pipeline.BucketPosted, pipeline.BucketRuns, pipeline.BucketConfig,
