@@ -9,11 +9,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
 
 	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/embedded/access"
@@ -229,4 +231,39 @@ func TestOtherMachinesReachNATSAndItsMonitoringByTLSAlone(t *testing.T) {
 		t.Fatalf("in this process: %v", err)
 	}
 	inside.Close()
+}
+
+// A process that is just being started holds copies of our files until it becomes another program.
+func TestADirectoryIsFreeAtOnceAlsoWhileAChildHoldsACopyOfItsLock(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	s, err := natsd.Start(t.Context(), natsd.Options{Data: data, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies := 0
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range fds {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err != nil || to != filepath.Join(data, "lock") {
+			continue
+		}
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, err := unix.Dup(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Close(held) }()
+		copies++
+	}
+	if copies == 0 {
+		t.Fatal("no descriptor of the lock was found")
+	}
+	s.Stop()
+	open(t, data)
 }

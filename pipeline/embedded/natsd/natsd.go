@@ -40,7 +40,7 @@ type Options struct {
 // Server is a running embedded NATS.
 type Server struct {
 	srv    *server.Server
-	lock   *os.File
+	lock   dirLock
 	data   string
 	before marks // of what the store held when the server last ran
 	aside  []Aside
@@ -144,7 +144,7 @@ func (s *Server) Stop() {
 	}
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
-	_ = s.lock.Close() // closing releases the lock; nothing is left to do about an error
+	_ = s.lock.Close() // nothing is left to do about an error
 }
 
 func serverOptions(o Options, password string, secure *tls.Config) (*server.Options, error) {
@@ -184,21 +184,30 @@ func free(flag string, o Options, password string) (net.Addr, error) {
 	return l.Addr(), errors.Join(o.TLS.MayListen(flag, l.Addr(), o.Data, password), l.Close())
 }
 
+// dirLock is a directory that this process holds.
+type dirLock struct{ file *os.File }
+
+// Close lets it go at once. Closing the file alone would leave the lock to a child that has just been forked, and that
+// holds a copy of the file until it becomes another program.
+func (l dirLock) Close() error {
+	return errors.Join(unix.Flock(int(l.file.Fd()), unix.LOCK_UN), l.file.Close())
+}
+
 // lockDir takes an advisory lock that the kernel drops with the process, however
 // it ends.
-func lockDir(dir string) (*os.File, error) {
+func lockDir(dir string) (dirLock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock data directory %s: %w; choose another with --data", dir, err)
+		return dirLock{}, fmt.Errorf("lock data directory %s: %w; choose another with --data", dir, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close() // the lock was not ours
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: %w; stop it or choose another directory with --data", dir, ErrInUse)
+			return dirLock{}, fmt.Errorf("%s: %w; stop it or choose another directory with --data", dir, ErrInUse)
 		}
-		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
+		return dirLock{}, fmt.Errorf("lock data directory %s: %w", dir, err)
 	}
-	return f, nil
+	return dirLock{f}, nil
 }
 
 // logger hands the server's warnings to slog; its notices are noise here.
