@@ -204,8 +204,8 @@ func (s Shares) alone(p Position, only pipeline.Stage) bool {
 }
 
 // Forgive is the base of an idle stage: lowered so far that the stage is level
-// with the busy one that has used least of its weight. It comes back to its
-// share, not to everything that it left to others.
+// with the busy one that has used least of its weight, and not a token further.
+// It comes back to its share, not to everything that it left to others.
 func (s Shares) Forgive(p Position, idle pipeline.Stage) int {
 	var level pipeline.Stage
 	levelUsed := 0
@@ -221,7 +221,8 @@ func (s Shares) Forgive(p Position, idle pipeline.Stage) int {
 	if level == "" {
 		return p.Base[idle]
 	}
-	return min(p.Base[idle], Used(p.Grants[idle])-levelUsed*s.weight(idle)/s.weight(level))
+	even := (levelUsed*s.weight(idle) + s.weight(level) - 1) / s.weight(level)
+	return min(p.Base[idle], Used(p.Grants[idle])-even)
 }
 
 // Keep is how much credit a stage may keep: all of it, unless spending is

@@ -323,3 +323,21 @@ func TestTheOperatorsCeilingIsReservedAndLiftsAStop(t *testing.T) {
 		t.Errorf("mean price %v, want 15", m)
 	}
 }
+
+// A stage that comes back is level with the busy one: were it only a token below, its first step would come before one
+// that the busy stage is further from.
+func TestAnIdleStageIsForgivenToTheLevelAndNotATokenFurther(t *testing.T) {
+	shares := DefaultShares()
+	for used := range 61 {
+		p := Position{
+			Grants: map[pipeline.Stage]Grant{pipeline.StageCommitter: {Settled: used}, pipeline.StageWatermarker: {}},
+			Demand: map[pipeline.Stage]Demand{pipeline.StageCommitter: {Tokens: 26, Step: 13}},
+			Base:   map[pipeline.Stage]int{},
+		}
+		idle := -shares.Forgive(p, pipeline.StageWatermarker)
+		below := used*shares.Weight[pipeline.StageWatermarker] - idle*shares.Weight[pipeline.StageCommitter]
+		if above := -below; below > 0 || above >= shares.Weight[pipeline.StageCommitter] {
+			t.Errorf("committer used %d: the list counts as having used %d", used, idle)
+		}
+	}
+}
