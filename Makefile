@@ -31,14 +31,14 @@ bench-grant: ## from affordable to claimed, p50 and p99, against the bar of 250 
 	go test -run '^$$' -bench BenchmarkAffordableToClaim -benchtime 100x ./pipeline/tokend
 
 bench-decide: ## decisions a second on one core, against the bars of 20,000 glances and 2,000 peeks
-	go test -run '^$$' -bench BenchmarkDecisions -cpu 1 ./pipeline/verdict
+	go test -run '^$$' -bench BenchmarkDecisions -cpu 1 ./pipeline/domain/verdict
 
 bench-replay: ## a replay against the raw loop and the plain one, and how answers are stored (minutes)
-	go test -run '^$$' -bench 'Replay|Storage' -benchtime 1x -timeout 30m ./pipeline/replay
+	go test -run '^$$' -bench 'Replay|Storage' -benchtime 1x -timeout 30m ./pipeline/ops/replay
 
 laws: ## the laws of the tokens over millions of steps (minutes)
-	go test -count=1 -timeout 30m ./pipeline/token -long -rapid.nofailfile -rapid.checks=5000
-	go test -count=1 -timeout 30m ./pipeline/trial -long
+	go test -count=1 -timeout 30m ./pipeline/domain/token -long -rapid.nofailfile -rapid.checks=5000
+	go test -count=1 -timeout 30m ./pipeline/sim/trial -long
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	.ci/fuzz $(FUZZTIME)
@@ -56,7 +56,7 @@ bench: ## every benchmark, once
 	go test -run '^$$' -bench . -benchmem ./...
 
 bench-warehouse: ## every named question over a year of BENCH_ROWS verdicts, against its bar
-	RATCHET_BENCH_ROWS=$(BENCH_ROWS) go test -run '^$$' -bench BenchmarkQuestions -benchtime 1x -timeout 30m ./pipeline/warehouse
+	RATCHET_BENCH_ROWS=$(BENCH_ROWS) go test -run '^$$' -bench BenchmarkQuestions -benchtime 1x -timeout 30m ./pipeline/platform/warehouse
 
 bench-recorder: ## the recorder against a raw loop and a plain insert, and how long until a verdict is in SQL (a minute)
 	go test -run '^$$' -bench 'BenchmarkRecorder|BenchmarkVisible' -benchtime 1x -timeout 10m ./pipeline/recorder

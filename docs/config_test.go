@@ -130,7 +130,7 @@ func collect(t *testing.T) []variable {
 		s := scope{t: t, dir: "pipeline/" + d, by: d}
 		all = append(all, s.section("Config", "")...)
 	}
-	all = append(all, scope{t: t, dir: "pipeline/bus", by: "ratchet"}.section("Configured", "")...)
+	all = append(all, scope{t: t, dir: "pipeline/platform/bus", by: "ratchet"}.section("Configured", "")...)
 	for _, v := range commandVariables(t) {
 		v.by = []string{"ratchet"}
 		if i := slices.IndexFunc(all, func(o variable) bool { return o.name == v.name }); i >= 0 {

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"ratchet/pipeline/metric"
+	"ratchet/pipeline/platform/metric"
 )
 
 func TestTheTableOfMetricsIsCurrent(t *testing.T) {
@@ -20,6 +20,6 @@ func TestTheTableOfMetricsIsCurrent(t *testing.T) {
 		t.Fatalf("%v; run `make golden`", err)
 	}
 	if got != string(want) {
-		t.Errorf("docs/metrics.md is not what pipeline/metric says; run `make golden` and read the difference\n%s", difference(string(want), got))
+		t.Errorf("docs/metrics.md is not what pipeline/platform/metric says; run `make golden` and read the difference\n%s", difference(string(want), got))
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"ratchet/pipeline/roles"
+	"ratchet/pipeline/platform/roles"
 )
 
 // TestWhatComesFromTheTableOfRolesIsCurrent writes the page and the server's configuration.
@@ -27,7 +27,7 @@ func TestWhatComesFromTheTableOfRolesIsCurrent(t *testing.T) {
 			t.Fatalf("%v; run `make golden`", err)
 		}
 		if got != string(want) {
-			t.Errorf("%s is not what pipeline/roles says; run `make golden` and read the difference\n%s", name, difference(string(want), got))
+			t.Errorf("%s is not what pipeline/platform/roles says; run `make golden` and read the difference\n%s", name, difference(string(want), got))
 		}
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"ratchet/pipeline/deal"
-	"ratchet/pipeline/starter"
-	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/starter"
+	"ratchet/pipeline/domain/verdict"
 )
 
 func TestTheManualOfTheRulesIsCurrent(t *testing.T) {
@@ -42,7 +42,7 @@ $ ratchet rules explain 0135048761 --rules mine/rules.yaml
 $ ratchet backtest --rules mine/rules.yaml
 ` + "```" + `
 
-What an input rests on, with its formula, stands in ` + "`pipeline/deal/doc.go`" + `.
+What an input rests on, with its formula, stands in ` + "`pipeline/domain/deal/doc.go`" + `.
 
 ## Settings
 

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"ratchet/pipeline/foreign"
+	"ratchet/pipeline/text/foreign"
 )
 
 // Candidate is an ASIN worth a look. Subject candidate.DOMAIN.SOURCE.ASIN.

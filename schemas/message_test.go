@@ -14,8 +14,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/action"
-	"ratchet/pipeline/watermark"
+	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/domain/watermark"
 	"ratchet/schemas"
 )
 

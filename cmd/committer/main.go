@@ -8,7 +8,7 @@ package main
 
 import (
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/platform/process"
 )
 
-func main() { daemon.Main("committer", committer.Run) }
+func main() { process.Main("committer", committer.Run) }

@@ -16,8 +16,8 @@ import (
 	"strconv"
 	"time"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -70,38 +70,38 @@ func parse(args []string) (flags, error) {
 }
 
 func run(args []string) int {
-	if err := daemon.Seal(); err != nil {
+	if err := process.Seal(); err != nil {
 		fmt.Fprintln(os.Stderr, "keepasim:", err)
-		return daemon.ExitFailed
+		return process.ExitFailed
 	}
 	f, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		return daemon.ExitDone
+		return process.ExitDone
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "keepasim:", err)
-		return daemon.ExitUsage
+		return process.ExitUsage
 	}
-	env, err := daemon.OSEnv(os.Stderr)
+	env, err := process.OSEnv(os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "keepasim:", err)
-		return daemon.ExitUsage
+		return process.ExitUsage
 	}
 	env = env.Named("keepasim")
-	ctx, stop := daemon.SignalContext(context.Background())
+	ctx, stop := process.SignalContext(context.Background())
 	defer stop()
 	if err := serve(ctx, env, f); err != nil {
 		env.Log.Error("stopped", "err", err)
-		return daemon.ExitCode(err)
+		return process.ExitCode(err)
 	}
-	return daemon.ExitDone
+	return process.ExitDone
 }
 
 // clockFor moves the clock of a captured world to its first capture, unless the
 // environment already set one.
-func clockFor(env daemon.Env, epoch time.Time) daemon.Env {
+func clockFor(env process.Env, epoch time.Time) process.Env {
 	if !epoch.IsZero() && env.Clock.Start.IsZero() {
-		env.Clock = daemon.NewClock(epoch, 1)
+		env.Clock = process.NewClock(epoch, 1)
 	}
 	return env
 }
@@ -120,7 +120,7 @@ func catalogue(f flags) (keepasim.Catalogue, time.Time, error) {
 	return keepasim.Living(f.seed, keepasim.LivingOptions{}), time.Time{}, nil
 }
 
-func serve(ctx context.Context, env daemon.Env, f flags) error {
+func serve(ctx context.Context, env process.Env, f flags) error {
 	cat, epoch, err := catalogue(f)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func serve(ctx context.Context, env daemon.Env, f flags) error {
 		Now: env.Now, After: env.After, Seed: f.seed, Key: f.key, Rate: f.rate, Balance: f.balance,
 		StartEmpty: true, Tick: f.tick, Catalogue: cat, Log: env.Log,
 	})
-	l, err := daemon.Listen("--addr", f.addr)
+	l, err := process.Listen("--addr", f.addr)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@
 package main
 
 import (
-	"ratchet/pipeline/daemon"
 	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/platform/process"
 )
 
-func main() { daemon.Main("peeker", peeker.Run) }
+func main() { process.Main("peeker", peeker.Run) }

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"ratchet/pipeline/action"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 // tradeFlags are what a purchase and a sale have in common.
@@ -42,8 +42,8 @@ Examples:
 // Run records a purchase, or takes it back.
 func (c buyCmd) Run(a *app) error {
 	condition := strings.ToLower(c.Condition)
-	if condition != "" && !slices.Contains(console.Conditions(), condition) {
-		return daemon.Usagef("--condition %q: want one of %s", c.Condition, strings.Join(console.Conditions(), ", "))
+	if condition != "" && !slices.Contains(cli.Conditions(), condition) {
+		return process.Usagef("--condition %q: want one of %s", c.Condition, strings.Join(cli.Conditions(), ", "))
 	}
 	return c.trade(a, action.Buy, condition)
 }
@@ -71,17 +71,17 @@ func (c tradeFlags) trade(a *app, kind action.Kind, condition string) error {
 		return err
 	}
 	if !c.Undo && (c.Price.units == nil || *c.Price.units < 0) {
-		return daemon.Usagef("--price: want what one copy cost or brought, like --price 12.50")
+		return process.Usagef("--price: want what one copy cost or brought, like --price 12.50")
 	}
 	if c.Copy < 1 || c.Copy > 1000 {
-		return daemon.Usagef("--copy %d: want 1 to 1000", c.Copy)
+		return process.Usagef("--copy %d: want 1 to 1000", c.Copy)
 	}
 	day, err := dayOf(c.On)
 	if err != nil {
 		return err
 	}
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		now := console.Now(ctx, b)
+		now := cli.Now(ctx, b)
 		domain, err := marketplace(ctx, b, name.ASIN, name.Domain)
 		if err != nil {
 			return err
@@ -94,7 +94,7 @@ func (c tradeFlags) trade(a *app, kind action.Kind, condition string) error {
 			day = now
 		}
 		if day.After(now.Add(24 * time.Hour)) {
-			return daemon.Usagef("--on %s: want a day that has come", c.On)
+			return process.Usagef("--on %s: want a day that has come", c.On)
 		}
 		price := keepa.Domain(domain).Currency().Units(*c.Price.units)
 		does.PriceCents, does.Condition, does.On = &price, condition, day.UTC().Format(time.DateOnly)
@@ -112,7 +112,7 @@ func dayOf(text string) (time.Time, error) {
 	}
 	day, err := time.Parse(time.DateOnly, text)
 	if err != nil {
-		return day, daemon.Usagef("--on %q: want a day like 2026-03-02", text)
+		return day, process.Usagef("--on %q: want a day like 2026-03-02", text)
 	}
 	return day, nil
 }
@@ -122,12 +122,12 @@ func marketplace(ctx context.Context, b *bus.Bus, asin string, domain int) (int,
 	if domain > 0 {
 		return domain, nil
 	}
-	all, err := console.Marketplaces(ctx, b, asin)
+	all, err := cli.Marketplaces(ctx, b, asin)
 	switch {
 	case err != nil:
 		return 0, err
 	case len(all) > 1:
-		return 0, daemon.Usagef("%s is a deal in several marketplaces: give the address of its page instead, like https://www.amazon.%s/dp/%s",
+		return 0, process.Usagef("%s is a deal in several marketplaces: give the address of its page instead, like https://www.amazon.%s/dp/%s",
 			asin, keepa.Domain(all[0]).Suffix(), asin)
 	case len(all) == 1:
 		return all[0], nil
@@ -163,9 +163,9 @@ func (c ignoreCmd) Run(a *app) error {
 	}
 	switch {
 	case c.For < 0:
-		return daemon.Usagef("--for: want a positive duration, got %s", c.For)
+		return process.Usagef("--for: want a positive duration, got %s", c.For)
 	case c.Undo && (c.For > 0 || len(c.What) == 0):
-		return daemon.Usagef("--undo: want what is ignored, as `ratchet ignore` lists it, and no --for")
+		return process.Usagef("--undo: want what is ignored, as `ratchet ignore` lists it, and no --for")
 	case len(c.What) == 0:
 		return c.natsFlags.with(a, func(ctx context.Context, b *bus.Bus) error { return listIgnored(ctx, a, b) })
 	}
@@ -179,7 +179,7 @@ func (c ignoreCmd) Run(a *app) error {
 				return err
 			}
 		}
-		now := console.Now(ctx, b)
+		now := cli.Now(ctx, b)
 		does := action.Action{Kind: action.Ignore, Target: action.Target{By: by, Domain: domain, Value: value}, At: now}
 		if c.Undo {
 			return takeBack(ctx, a, b, does)
@@ -187,7 +187,7 @@ func (c ignoreCmd) Run(a *app) error {
 		if c.For > 0 {
 			does.Until = now.Add(time.Duration(c.For)).Truncate(time.Second)
 		}
-		visible := console.NewVisible(b, c.URL)
+		visible := cli.NewVisible(b, c.URL)
 		defer visible.Close()
 		hides, err := visible.Hidden(ctx, does)
 		if err != nil {
@@ -208,7 +208,7 @@ func (c ignoreCmd) target() (by action.By, value string, domain int, err error) 
 	case action.BySeller, action.ByBrand, action.ByWords:
 		value, err = action.Clean(by, value)
 		if err != nil {
-			err = daemon.Usagef("ignore %s: %w", by, err)
+			err = process.Usagef("ignore %s: %w", by, err)
 		}
 		return by, value, 0, err
 	case action.ByASIN:
@@ -221,7 +221,7 @@ func (c ignoreCmd) target() (by action.By, value string, domain int, err error) 
 
 // act says what was done.
 func act(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
-	isNew, err := console.Act(ctx, b, does)
+	isNew, err := cli.Act(ctx, b, does)
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func act(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
 
 // takeBack undoes everything of the kind about the target.
 func takeBack(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
-	done, err := console.TakeBack(ctx, b, action.Action{Of: does.Kind, Target: does.Target, At: does.At})
+	done, err := cli.TakeBack(ctx, b, action.Action{Of: does.Kind, Target: does.Target, At: does.At})
 	if err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ func sentence(d action.Action) string {
 }
 
 func listIgnored(ctx context.Context, a *app, b *bus.Bus) error {
-	all, err := console.Ignored(ctx, b)
+	all, err := cli.Ignored(ctx, b)
 	if err != nil {
 		return err
 	}

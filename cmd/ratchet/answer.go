@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"regexp"
 
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/store/responses"
 )
 
 type answerCmd struct {
@@ -20,10 +20,10 @@ var answerID = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 // Run prints the stored bytes as they came, each answer on lines of its own, and on standard error what each is.
 func (c answerCmd) Run(a *app) error {
 	if !answerID.MatchString(c.ID) {
-		return daemon.Usagef("answer: %q is no id of a call or of work; `ratchet dead show N` names them", c.ID)
+		return process.Usagef("answer: %q is no id of a call or of work; `ratchet dead show N` names them", c.ID)
 	}
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		all, err := answers.Came(ctx, b, c.ID)
+		all, err := responses.Came(ctx, b, c.ID)
 		if err != nil {
 			return err
 		}

@@ -10,12 +10,12 @@ import (
 	"strings"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/replay"
-	"ratchet/pipeline/verdict"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/replay"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/worker"
 )
 
 type rulesApplyCmd struct {
@@ -34,9 +34,9 @@ Example:
 
 // Run puts a rule file live and decides the stored deals again by it.
 func (c rulesApplyCmd) Run(a *app) error {
-	body, j, err := work.ReadRules(a.ctx, c.File)
+	body, j, err := worker.ReadRules(a.ctx, c.File)
 	if err != nil {
-		return a.whole(daemon.Usagef("%w", err))
+		return a.whole(process.Usagef("%w", err))
 	}
 	return c.live(a, func(ctx context.Context, b *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Rules == string(body) {
@@ -59,11 +59,11 @@ func (rulesHistoryCmd) Help() string {
 // Run lists what was applied.
 func (c rulesHistoryCmd) Run(a *app) error {
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		all, err := console.AppliedRules(ctx, b)
+		all, err := cli.AppliedRules(ctx, b)
 		if err != nil {
 			return err
 		}
-		return console.WriteHistory(a.out, all)
+		return cli.WriteHistory(a.out, all)
 	})
 }
 
@@ -85,7 +85,7 @@ Example:
 func (c rulesRevertCmd) Run(a *app) error {
 	return c.live(a, func(_ context.Context, _ *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if len(all) == 0 {
-			return pipeline.AppliedRules{}, daemon.Usagef("no rules were applied, so there is nothing to revert")
+			return pipeline.AppliedRules{}, process.Usagef("no rules were applied, so there is nothing to revert")
 		}
 		to := all[len(all)-1].Version - 1
 		if c.Version != nil {
@@ -101,7 +101,7 @@ func (c rulesRevertCmd) Run(a *app) error {
 				return next, nil
 			}
 		}
-		return next, daemon.Usagef("there is no version %d; `ratchet rules history` lists the versions that are kept", to)
+		return next, process.Usagef("there is no version %d; `ratchet rules history` lists the versions that are kept", to)
 	})
 }
 
@@ -116,8 +116,8 @@ func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.
 	if err != nil {
 		return a.whole(err)
 	}
-	beats := console.AwaitRules(a.ctx, b, v.Version)
-	console.WriteHolders(a.errOut, v.Version, beats)
+	beats := cli.AwaitRules(a.ctx, b, v.Version)
+	cli.WriteHolders(a.errOut, v.Version, beats)
 	judge, err := inForce(v, beats)
 	if err != nil {
 		return err
@@ -135,14 +135,14 @@ func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.
 	if err != nil {
 		return fmt.Errorf("the rules are live, but not every stored deal was decided again: %w; repeat the command", err)
 	}
-	return console.WriteRedecided(a.out, r)
+	return cli.WriteRedecided(a.out, r)
 }
 
 // apply writes the next version, unless it is live already.
 func (natsFlags) apply(a *app, b *bus.Bus, next func(context.Context, *bus.Bus, []pipeline.AppliedRules) (pipeline.AppliedRules, error)) (pipeline.AppliedRules, error) {
 	ctx, cancel := a.bounded(answerWithin)
 	defer cancel()
-	all, err := console.AppliedRules(ctx, b)
+	all, err := cli.AppliedRules(ctx, b)
 	if err != nil {
 		return pipeline.AppliedRules{}, err
 	}
@@ -154,7 +154,7 @@ func (natsFlags) apply(a *app, b *bus.Bus, next func(context.Context, *bus.Bus, 
 		_, err = fmt.Fprintf(a.out, "Version %d has these rules and is in force already.\n", v.Version)
 		return v, err
 	}
-	s, err := console.Look(ctx, b)
+	s, err := cli.Look(ctx, b)
 	if err != nil {
 		return v, err
 	}
@@ -162,7 +162,7 @@ func (natsFlags) apply(a *app, b *bus.Bus, next func(context.Context, *bus.Bus, 
 		return v, err
 	}
 	v.By, v.At = operator(), s.At
-	if v, err = console.ApplyRules(ctx, b, v); err != nil {
+	if v, err = cli.ApplyRules(ctx, b, v); err != nil {
 		return v, fmt.Errorf("put the rules live: %w", err)
 	}
 	_, err = fmt.Fprintf(a.out, "Version %d is live (rule set %s); `ratchet rules revert` takes it back.\n", v.Version, orOwn(v.RuleSet))
@@ -170,7 +170,7 @@ func (natsFlags) apply(a *app, b *bus.Bus, next func(context.Context, *bus.Bus, 
 }
 
 // listed refuses rules for a marketplace of which no list is read.
-func listed(v pipeline.AppliedRules, s console.Status) error {
+func listed(v pipeline.AppliedRules, s cli.Status) error {
 	if v.Rules == "" || len(s.Watermarks) == 0 {
 		return nil
 	}
@@ -184,7 +184,7 @@ func listed(v pipeline.AppliedRules, s console.Status) error {
 			return nil
 		}
 	}
-	return daemon.Usagef("settings.marketplace: the rules are for amazon.%s, and no list of it is read; start with a query for amazon.%s, or set the marketplace that is read",
+	return process.Usagef("settings.marketplace: the rules are for amazon.%s, and no list of it is read; start with a query for amazon.%s, or set the marketplace that is read",
 		d.Suffix(), d.Suffix())
 }
 

@@ -15,14 +15,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/process"
 	"ratchet/schemas"
 )
 
 // live starts a simulated pipeline that commands reach, and waits for its first deals.
-func live(t *testing.T, deals int) (box *onebox.Box, stop func()) {
+func live(t *testing.T, deals int) (box *standalone.Box, stop func()) {
 	t.Helper()
 	unset(t, "NATS_URL")
 	unset(t, "CLICKHOUSE_URL")
@@ -32,13 +32,13 @@ func live(t *testing.T, deals int) (box *onebox.Box, stop func()) {
 		t.Fatal(err, said)
 	}
 	o.Monitor = ""
-	box, err = onebox.Start(t.Context(), o)
+	box, err = standalone.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop = sync.OnceFunc(func() { box.Stop(context.WithoutCancel(t.Context())) })
 	t.Cleanup(stop)
-	visible := console.NewVisible(box.Bus, "")
+	visible := cli.NewVisible(box.Bus, "")
 	for late := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		list, _, err := visible.List(t.Context(), time.Time{})
 		switch {
@@ -54,7 +54,7 @@ func live(t *testing.T, deals int) (box *onebox.Box, stop func()) {
 func says(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	if code := run(args, &out, &errOut); code != daemon.ExitDone {
+	if code := run(args, &out, &errOut); code != process.ExitDone {
 		t.Fatalf("%v: exit code %d: %s%s", args, code, &out, &errOut)
 	}
 	return out.String() + errOut.String()
@@ -78,10 +78,10 @@ func number(t *testing.T, text, words string) int {
 func profitsOf(t *testing.T) []int64 {
 	t.Helper()
 	var out bytes.Buffer
-	if code := run([]string{"deals", "--format", "json"}, &out, &bytes.Buffer{}); code != daemon.ExitDone {
+	if code := run([]string{"deals", "--format", "json"}, &out, &bytes.Buffer{}); code != process.ExitDone {
 		t.Fatal("deals: ", code)
 	}
-	var deals []console.Deal
+	var deals []cli.Deal
 	if err := json.Unmarshal(out.Bytes(), &deals); err != nil {
 		t.Fatal(err, out.String())
 	}
@@ -155,16 +155,16 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 		{[]string{"rules", "revert", "17"}, "no version 17"},
 	} {
 		var out, errOut bytes.Buffer
-		if code := run(c.args, &out, &errOut); code != daemon.ExitUsage || !strings.Contains(errOut.String(), c.says) {
+		if code := run(c.args, &out, &errOut); code != process.ExitUsage || !strings.Contains(errOut.String(), c.says) {
 			t.Errorf("%v: exit code %d, %s", c.args, code, &errOut)
 		}
 	}
-	all, err := console.AppliedRules(t.Context(), box.Bus)
+	all, err := cli.AppliedRules(t.Context(), box.Bus)
 	if err != nil || len(all) != 3 {
 		t.Errorf("a refused file left a version: %v, %v", all, err)
 	}
 	stop()
-	if r, ok := onebox.FindRunning(data); ok {
+	if r, ok := standalone.FindRunning(data); ok {
 		t.Errorf("one that has stopped is found: %+v", r)
 	}
 }
@@ -173,7 +173,7 @@ func TestWhatAKilledUpLeftIsNotTakenForOneThatRuns(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	left := file(t, data, "up.json", []byte(`{"nats":"nats://127.0.0.1:1","clickhouse":"none"}`))
-	if r, ok := onebox.FindRunning(data); ok {
+	if r, ok := standalone.FindRunning(data); ok {
 		t.Errorf("found %+v", r)
 	}
 	f, err := os.Open(left)
@@ -184,7 +184,7 @@ func TestWhatAKilledUpLeftIsNotTakenForOneThatRuns(t *testing.T) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	if r, ok := onebox.FindRunning(data); !ok || r.NATS != "nats://127.0.0.1:1" {
+	if r, ok := standalone.FindRunning(data); !ok || r.NATS != "nats://127.0.0.1:1" {
 		t.Errorf("found %+v, %v while it is held", r, ok)
 	}
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"io"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/deal"
-	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 // asinCmd is a command that tells of one ASIN, by some rules.
@@ -56,7 +56,7 @@ func asinOf(arg string) (string, error) {
 func named(arg string) (deal.Name, error) {
 	name, err := deal.Named(arg)
 	if err != nil {
-		return name, &daemon.UsageError{Err: err}
+		return name, &process.UsageError{Err: err}
 	}
 	return name, nil
 }
@@ -76,7 +76,7 @@ func (whyCmd) Help() string {
 // Run prints the story of one ASIN.
 func (c whyCmd) Run(a *app) error {
 	return c.tell(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error) {
-		s, err := console.Why(ctx, b, asin)
+		s, err := cli.Why(ctx, b, asin)
 		s.Tell(j)
 		return s, err
 	})

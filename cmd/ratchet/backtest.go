@@ -3,11 +3,11 @@ package main
 import (
 	"os"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/replay"
-	"ratchet/pipeline/verdict"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/replay"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/worker"
 )
 
 type backtestCmd struct {
@@ -61,12 +61,12 @@ func (c backtestCmd) score(a *app, test replay.Backtest, held []replay.Held) err
 func (c backtestCmd) test() (replay.Backtest, error) {
 	t := replay.Backtest{Most: c.Most}
 	if c.Most < 0 {
-		return t, daemon.Usagef("--most: want a number of products or 0, got %d", c.Most)
+		return t, process.Usagef("--most: want a number of products or 0, got %d", c.Most)
 	}
 	for _, arg := range c.Without {
 		asin, err := asinOf(arg)
 		if err != nil {
-			return t, daemon.Usagef("--without: %w", err)
+			return t, process.Usagef("--without: %w", err)
 		}
 		t.Without = append(t.Without, asin)
 	}
@@ -80,9 +80,9 @@ func (c backtestCmd) test() (replay.Backtest, error) {
 
 // previous loads the other rule file.
 func previous(file string) (*verdict.Judge, error) {
-	j, err := work.Judge(file)
+	j, err := worker.Judge(file)
 	if err != nil {
-		return nil, daemon.Usagef("--previous: %w; `ratchet rules check %s` tells what to change", err, file)
+		return nil, process.Usagef("--previous: %w; `ratchet rules check %s` tells what to change", err, file)
 	}
 	return j, nil
 }
@@ -90,14 +90,14 @@ func previous(file string) (*verdict.Judge, error) {
 // captured are the products in the files.
 func (c backtestCmd) captured(domain keepa.Domain) ([]replay.Held, error) {
 	if info, err := os.Stat(c.Captures); err != nil || !info.IsDir() {
-		return nil, daemon.Usagef("--captures: %s is not a directory", c.Captures)
+		return nil, process.Usagef("--captures: %s is not a directory", c.Captures)
 	}
 	held, err := replay.HeldIn(c.Captures, domain)
 	if err != nil {
-		return nil, daemon.Usagef("--captures: %w; want answers of Keepa or product objects, .json or .json.gz", err)
+		return nil, process.Usagef("--captures: %w; want answers of Keepa or product objects, .json or .json.gz", err)
 	}
 	if len(held) == 0 {
-		return nil, daemon.Usagef("--captures: %s has no product of amazon.%s in .json or .json.gz files", c.Captures, domain.Suffix())
+		return nil, process.Usagef("--captures: %s has no product of amazon.%s in .json or .json.gz files", c.Captures, domain.Suffix())
 	}
 	return held, nil
 }

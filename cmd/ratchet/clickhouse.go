@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/access"
-	"ratchet/pipeline/embedded/clickhouse"
-	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/embedded/clickhouse"
+	"ratchet/pipeline/platform/process"
 )
 
 // clickhouseCmd is also what `ratchet up` runs as its child process.
@@ -35,7 +35,7 @@ func (f tlsFlags) tls() access.TLS {
 
 // Run serves the embedded engine until a signal comes.
 func (c clickhouseCmd) Run(a *app) error {
-	if _, _, err := daemon.Address("--addr", c.Addr); err != nil {
+	if _, _, err := process.Address("--addr", c.Addr); err != nil {
 		return err // before minutes of download
 	}
 	if err := c.choose(); err != nil {
@@ -47,7 +47,7 @@ func (c clickhouseCmd) Run(a *app) error {
 	}
 	return clickhouse.Serve(a.ctx, clickhouse.ServeOptions{
 		Lib: lib, Data: c.Data, Addr: c.Addr, TLS: c.tls(), Log: a.env.Log,
-		Ready: func(u string) { fmt.Fprintln(a.out, "ready", console.RedactURL(u)) },
+		Ready: func(u string) { fmt.Fprintln(a.out, "ready", cli.RedactURL(u)) },
 	})
 }
 
@@ -57,7 +57,7 @@ func (c *clickhouseCmd) choose() error {
 	root := c.Data
 	if c.Data == "" {
 		var err error
-		if root, err = onebox.DefaultData(); err != nil {
+		if root, err = standalone.DefaultData(); err != nil {
 			return err
 		}
 		c.Data = filepath.Join(root, "clickhouse")
@@ -65,8 +65,8 @@ func (c *clickhouseCmd) choose() error {
 			return nil
 		}
 	}
-	if engines := onebox.Engines(root); len(engines) > 0 {
-		return daemon.Usagef("--data: %s is the data of `ratchet up`; name its engine: --data %s", root, strings.Join(engines, ", or --data "))
+	if engines := standalone.Engines(root); len(engines) > 0 {
+		return process.Usagef("--data: %s is the data of `ratchet up`; name its engine: --data %s", root, strings.Join(engines, ", or --data "))
 	}
 	return nil
 }

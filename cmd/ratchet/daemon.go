@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
 	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/platform/embedded/natsd"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/recorder"
 	"ratchet/pipeline/tokend"
 	"ratchet/pipeline/watermarker"
@@ -23,7 +23,7 @@ type daemonCmd struct {
 
 // Run runs the daemon until a signal comes.
 func (c daemonCmd) Run(a *app) error {
-	daemons := map[string]func(context.Context, daemon.Env) error{
+	daemons := map[string]func(context.Context, process.Env) error{
 		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run,
 		"natsd": a.natsd,
 	}
@@ -34,16 +34,16 @@ func (c daemonCmd) Run(a *app) error {
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		return daemon.Usagef("daemon %q is unknown; there is: %s", c.Name, strings.Join(names, ", "))
+		return process.Usagef("daemon %q is unknown; there is: %s", c.Name, strings.Join(names, ", "))
 	}
 	return run(a.ctx, a.env.Named(c.Name))
 }
 
 // natsd serves NATS from NATSD_DATA on NATSD_ADDR and prints its address.
-func (a *app) natsd(ctx context.Context, env daemon.Env) error {
+func (a *app) natsd(ctx context.Context, env process.Env) error {
 	data, ok := env.Lookup.Lookup("NATSD_DATA")
 	if !ok {
-		return daemon.Usagef("NATSD_DATA: must name a directory")
+		return process.Usagef("NATSD_DATA: must name a directory")
 	}
 	addr, ok := env.Lookup.Lookup("NATSD_ADDR")
 	if !ok {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 type deadCmd struct {
@@ -32,11 +32,11 @@ type deadLsCmd struct {
 // Run lists dead letters.
 func (c deadLsCmd) Run(a *app) error {
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		ls, err := console.DeadLetters(ctx, b, console.DeadFilter{Stage: c.Stage, Reason: c.Reason, Open: c.Open})
+		ls, err := cli.DeadLetters(ctx, b, cli.DeadFilter{Stage: c.Stage, Reason: c.Reason, Open: c.Open})
 		if err != nil {
 			return err
 		}
-		return console.WriteLetters(a.out, ls, c.Format)
+		return cli.WriteLetters(a.out, ls, c.Format)
 	})
 }
 
@@ -49,7 +49,7 @@ type deadShowCmd struct {
 // Run prints one dead letter.
 func (c deadShowCmd) Run(a *app) error {
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		l, err := console.DeadLetter(ctx, b, c.Letter)
+		l, err := cli.DeadLetter(ctx, b, c.Letter)
 		if err != nil {
 			return err
 		}
@@ -72,10 +72,10 @@ type deadRetryCmd struct {
 // back.
 func (c deadRetryCmd) Run(a *app) error {
 	if c.All == (len(c.Letters) > 0) {
-		return daemon.Usagef("dead retry: want the letters' numbers, or --all; `ratchet dead ls` lists them")
+		return process.Usagef("dead retry: want the letters' numbers, or --all; `ratchet dead ls` lists them")
 	}
 	if !c.All && (c.Stage != "" || c.Reason != "") {
-		return daemon.Usagef("dead retry: --stage and --reason go with --all")
+		return process.Usagef("dead retry: --stage and --reason go with --all")
 	}
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
 		letters, err := c.letters(ctx, b)
@@ -84,7 +84,7 @@ func (c deadRetryCmd) Run(a *app) error {
 		}
 		var errs []error
 		for _, l := range letters {
-			subject, err := console.Retry(ctx, b, l, c.Pay)
+			subject, err := cli.Retry(ctx, b, l, c.Pay)
 			if err != nil {
 				errs = append(errs, err)
 				continue
@@ -98,13 +98,13 @@ func (c deadRetryCmd) Run(a *app) error {
 	})
 }
 
-func (c deadRetryCmd) letters(ctx context.Context, b *bus.Bus) ([]console.Letter, error) {
+func (c deadRetryCmd) letters(ctx context.Context, b *bus.Bus) ([]cli.Letter, error) {
 	if c.All {
-		return console.DeadLetters(ctx, b, console.DeadFilter{Stage: c.Stage, Reason: c.Reason, Open: true})
+		return cli.DeadLetters(ctx, b, cli.DeadFilter{Stage: c.Stage, Reason: c.Reason, Open: true})
 	}
-	var out []console.Letter
+	var out []cli.Letter
 	for _, n := range c.Letters {
-		l, err := console.DeadLetter(ctx, b, n)
+		l, err := cli.DeadLetter(ctx, b, n)
 		if err != nil {
 			return nil, err
 		}

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 // notifyPatience is how long `deals --notify` without --follow tries to reach a
@@ -49,23 +49,23 @@ Examples:
 }
 
 // show is how the deals are shown, as the flags say.
-func (c dealsCmd) show(a *app) (console.Show, error) {
-	s := console.Show{
-		Choice: console.Choice{MinProfit: c.MinProfit.units, MaxLossChance: c.MaxLossChance.share, Condition: strings.ToLower(c.Condition), MaxRank: c.MaxRank},
-		By:     console.By(c.Sort), Format: c.Format, Fields: c.Columns, Width: widthOf(a.out),
+func (c dealsCmd) show(a *app) (cli.Show, error) {
+	s := cli.Show{
+		Choice: cli.Choice{MinProfit: c.MinProfit.units, MaxLossChance: c.MaxLossChance.share, Condition: strings.ToLower(c.Condition), MaxRank: c.MaxRank},
+		By:     cli.By(c.Sort), Format: c.Format, Fields: c.Columns, Width: widthOf(a.out),
 	}
-	if s.Condition != "" && !slices.Contains(console.Conditions(), s.Condition) {
-		return s, daemon.Usagef("--condition %q: want one of %s", c.Condition, strings.Join(console.Conditions(), ", "))
+	if s.Condition != "" && !slices.Contains(cli.Conditions(), s.Condition) {
+		return s, process.Usagef("--condition %q: want one of %s", c.Condition, strings.Join(cli.Conditions(), ", "))
 	}
 	if s.MaxRank < 0 {
-		return s, daemon.Usagef("--max-rank %d: want a rank above 0", s.MaxRank)
+		return s, process.Usagef("--max-rank %d: want a rank above 0", s.MaxRank)
 	}
 	for _, name := range s.Fields {
-		if slices.Contains(console.Fields(), name) && c.Format == "csv" && !console.InCSV(name) {
-			return s, daemon.Usagef("--columns: %s is for a table; a csv has found, sell_low and sell_high instead", name)
+		if slices.Contains(cli.Fields(), name) && c.Format == "csv" && !cli.InCSV(name) {
+			return s, process.Usagef("--columns: %s is for a table; a csv has found, sell_low and sell_high instead", name)
 		}
-		if !slices.Contains(console.Fields(), name) {
-			return s, daemon.Usagef("--columns: there is no column %q: want some of %s", name, strings.Join(console.Fields(), ", "))
+		if !slices.Contains(cli.Fields(), name) {
+			return s, process.Usagef("--columns: there is no column %q: want some of %s", name, strings.Join(cli.Fields(), ", "))
 		}
 	}
 	return s, nil
@@ -87,7 +87,7 @@ func widthOf(w io.Writer) int {
 // Run prints the deals and tells the webhook.
 func (c dealsCmd) Run(a *app) error {
 	if c.Since < 0 {
-		return daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+		return process.Usagef("--since: want a positive duration, got %s", c.Since)
 	}
 	if err := c.check(); err != nil {
 		return err
@@ -104,15 +104,15 @@ func (c dealsCmd) Run(a *app) error {
 		return err
 	}
 	defer b.Close()
-	now := console.Now(a.ctx, b)
+	now := cli.Now(a.ctx, b)
 	show.Now = now
 	var since time.Time
 	if c.Since > 0 {
 		since = now.Add(-time.Duration(c.Since))
 	}
-	var teller *console.Notifier
+	var teller *cli.Notifier
 	if c.Notify != "" {
-		if teller, err = console.NewNotifier(a.ctx, b, a.env, c.Notify); err != nil {
+		if teller, err = cli.NewNotifier(a.ctx, b, a.env, c.Notify); err != nil {
 			return err
 		}
 	}
@@ -134,23 +134,23 @@ func (c dealsCmd) Run(a *app) error {
 // webhook reads the address of the webhook, where one is asked for, and checks it.
 func (c *dealsCmd) webhook(a *app) error {
 	if c.NotifyFile != "" {
-		body, err := daemon.ReadFile(a.ctx, c.NotifyFile)
+		body, err := process.ReadFile(a.ctx, c.NotifyFile)
 		if err != nil {
-			return daemon.Usagef("--notify-file: %w", err)
+			return process.Usagef("--notify-file: %w", err)
 		}
 		c.Notify = strings.TrimSpace(string(body))
 	} else if c.Notify == "" {
 		return nil
 	}
-	_, err := console.Webhook(c.Notify)
+	_, err := cli.Webhook(c.Notify)
 	return err
 }
 
-func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show console.Show) error {
-	visible := console.NewVisible(b, c.URL)
+func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show cli.Show) error {
+	visible := cli.NewVisible(b, c.URL)
 	defer visible.Close()
 	// Only what is not as usual is said, and beside the deals, which may be read by a program.
-	say := func(from console.Source) {
+	say := func(from cli.Source) {
 		if from.Because != "" {
 			fmt.Fprintf(a.errOut, "deals come %s\n", from)
 		}
@@ -165,5 +165,5 @@ func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time
 		return err
 	}
 	say(from)
-	return console.WriteDeals(a.out, deals, show)
+	return cli.WriteDeals(a.out, deals, show)
 }

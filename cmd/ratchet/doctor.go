@@ -10,15 +10,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/cage"
-	"ratchet/pipeline/embedded/natsd"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/onebox"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/cage"
+	"ratchet/pipeline/platform/embedded/natsd"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
+	"ratchet/pipeline/spend/gateway"
 )
 
 type doctorCmd struct {
@@ -94,7 +94,7 @@ func (c doctorCmd) stores(a *app) bool {
 		return true // the check before said so
 	}
 	well := true
-	for _, store := range onebox.Stores(dir) {
+	for _, store := range standalone.Stores(dir) {
 		parts, err := natsd.Survey(store)
 		if errors.Is(err, natsd.ErrInUse) {
 			fmt.Fprintf(a.out, "ok   %-11s %s is in use: what runs on it is asked below; stop it to have every file looked at\n", "store", store)
@@ -136,7 +136,7 @@ func (c doctorCmd) dataDir() (string, error) {
 	if c.Data != "" {
 		return c.Data, nil
 	}
-	return onebox.DefaultData()
+	return standalone.DefaultData()
 }
 
 // running is what the tokend that runs says of Keepa; false where none does. It knows the key and the plan that are in
@@ -150,7 +150,7 @@ func (c doctorCmd) running(ctx context.Context, a *app) (says string, err error,
 		return "", nil, false
 	}
 	defer b.Close()
-	s, err := console.Look(ctx, b)
+	s, err := cli.Look(ctx, b)
 	if err != nil {
 		return "", nil, false
 	}
@@ -162,7 +162,7 @@ func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
 		return says, err
 	}
 	env := a.env
-	key, set, err := daemon.Find(env.Lookup, "KEEPA_API_KEY")
+	key, set, err := process.Find(env.Lookup, "KEEPA_API_KEY")
 	if err != nil {
 		return "", err
 	}
@@ -206,7 +206,7 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 		return "", err
 	}
 	defer b.Close()
-	s, err := console.Look(ctx, b)
+	s, err := cli.Look(ctx, b)
 	if err != nil {
 		return bus.RedactURL(c.NATSURL) + " answers; no pipeline has run on it yet", nil
 	}
@@ -221,21 +221,21 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 }
 
 func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
-	if c.URL == onebox.None {
+	if c.URL == standalone.None {
 		return "none is used: reports and deals come from the streams", nil
 	}
 	if !listens(ctx, c.URL) {
-		return "nothing listens at " + console.RedactURL(c.URL) + ": `ratchet up` will start the embedded engine", nil
+		return "nothing listens at " + cli.RedactURL(c.URL) + ": `ratchet up` will start the embedded engine", nil
 	}
 	w, err := warehouse.Reach(ctx, c.URL)
 	if errors.Is(err, warehouse.ErrNoDatabase) {
-		return console.RedactURL(c.URL) + " answers; `ratchet up` will make the database", nil
+		return cli.RedactURL(c.URL) + " answers; `ratchet up` will make the database", nil
 	}
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = w.Close() }() // read only
-	return console.RedactURL(c.URL) + " answers", nil
+	return cli.RedactURL(c.URL) + " answers", nil
 }
 
 // cageSays names what the embedded engine's process is kept from, and what this kernel cannot keep it from.
@@ -258,7 +258,7 @@ func (c doctorCmd) deals(ctx context.Context, a *app) (string, error) {
 		return "not counted: NATS does not answer", nil //nolint:nilerr // it was said above
 	}
 	defer b.Close()
-	visible := console.NewVisible(b, c.URL)
+	visible := cli.NewVisible(b, c.URL)
 	defer visible.Close()
 	return visible.Examine(ctx)
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/natsd"
+	"ratchet/pipeline/platform/process"
 )
 
 // TestTheDoctorLooksAtEveryFileOfAStoreThatNothingHasOpen asks it about a store that is intact, in
@@ -26,7 +26,7 @@ func TestTheDoctorLooksAtEveryFileOfAStoreThatNothingHasOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
+	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}
 	b, err := bus.Connect(t.Context(), bus.Config{URL: "nats://in-process", Replicas: 1, MaxStore: 50e9}, env, "test")
 	if err != nil {
 		t.Fatal(err)

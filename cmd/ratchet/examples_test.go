@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
 )
 

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"os"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/soak"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/scenario"
 )
 
 type forecastCmd struct {
@@ -20,18 +20,18 @@ type forecastCmd struct {
 func (c forecastCmd) Run(a *app) error {
 	switch {
 	case c.Rate < 1 || c.Rate > 5000:
-		return daemon.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", c.Rate)
+		return process.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", c.Rate)
 	case c.Rows < 1 || c.Rows > 10000:
-		return daemon.Usagef("--rows: want 1 to 10000, which is all that Keepa lists, got %d", c.Rows)
+		return process.Usagef("--rows: want 1 to 10000, which is all that Keepa lists, got %d", c.Rows)
 	case c.Good <= 0 || c.Good > 1:
-		return daemon.Usagef("--good: want a share above 0 and up to 1, got %g", c.Good)
+		return process.Usagef("--good: want a share above 0 and up to 1, got %g", c.Good)
 	}
 	dir, err := os.MkdirTemp("", "ratchet-forecast-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // temporary: the system's cleaner gets what is left
-	f, err := soak.Ahead(a.ctx, c.Rate, soak.Volume{Rows: c.Rows, Good: c.Good}, soak.Options{
+	f, err := scenario.Ahead(a.ctx, c.Rate, scenario.Volume{Rows: c.Rows, Good: c.Good}, scenario.Options{
 		Data: dir, Seed: c.Seed, Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	})
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/starter"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/starter"
+	"ratchet/pipeline/platform/process"
 )
 
 type initCmd struct {
@@ -67,7 +67,7 @@ func (c initCmd) write(a *app, answers io.Reader) error {
 	}
 	for _, f := range files {
 		if _, err := os.Lstat(filepath.Join(c.Dir, f.name)); err == nil && !c.Force {
-			return daemon.Usagef("%s is there already: name another directory, or add --force to write over it", filepath.Join(c.Dir, f.name))
+			return process.Usagef("%s is there already: name another directory, or add --force to write over it", filepath.Join(c.Dir, f.name))
 		}
 	}
 	for _, f := range files {
@@ -96,7 +96,7 @@ func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
 	)
 	d, known := keepa.DomainOf(s.Marketplace)
 	if err != nil || !known {
-		return choice, firstOf(err, daemon.Usagef("--marketplace: %q is none; want one of %s", s.Marketplace, keepa.Suffixes()))
+		return choice, firstOf(err, process.Usagef("--marketplace: %q is none; want one of %s", s.Marketplace, keepa.Suffixes()))
 	}
 	choice.Category = starter.Books(d)
 	money := d.Currency()
@@ -116,7 +116,7 @@ func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
 	}
 	if err == nil {
 		if invalid := choice.Validate(); invalid != nil {
-			err = &daemon.UsageError{Err: invalid}
+			err = &process.UsageError{Err: invalid}
 		}
 	}
 	return choice, err
@@ -148,14 +148,14 @@ func (k asker) each(questions ...question) error {
 	for _, q := range questions {
 		if q.said != "" {
 			if err := q.set(q.said); err != nil {
-				return daemon.Usagef("--%s: %w", q.flag, err)
+				return process.Usagef("--%s: %w", q.flag, err)
 			}
 			continue
 		}
 		for k.in != nil {
 			fmt.Fprintf(k.out, "%s [%s]: ", q.asks, q.preset())
 			if !k.in.Scan() {
-				return daemon.Usagef("no answer to --%s; give it as a flag", q.flag)
+				return process.Usagef("no answer to --%s; give it as a flag", q.flag)
 			}
 			err := error(nil)
 			if said := strings.TrimSpace(k.in.Text()); said != "" {

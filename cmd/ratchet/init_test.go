@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/onebox"
-	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/watermarker"
 )
 
@@ -34,7 +34,7 @@ func TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var out, errOut bytes.Buffer
 	lines := examples(t, initCmd{}.Help())
-	if code := run(lines[0], &out, &errOut); code != daemon.ExitDone || !strings.Contains(out.String(), "ratchet up --rules ") {
+	if code := run(lines[0], &out, &errOut); code != process.ExitDone || !strings.Contains(out.String(), "ratchet up --rules ") {
 		t.Fatalf("exit code %d: %s%s", code, &out, &errOut)
 	}
 	example, err := os.ReadFile("mine/.env.example")
@@ -77,10 +77,10 @@ func TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp(t *testing.T) {
 }
 
 // starts starts and ends a pipeline.
-func starts(t *testing.T, o onebox.Options) {
+func starts(t *testing.T, o standalone.Options) {
 	t.Helper()
 	o.NATSAddr, o.Monitor = "", ""
-	box, err := onebox.Start(t.Context(), o)
+	box, err := standalone.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestInitWritesOverNothingUnlessForced(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		code int
-	}{{nil, daemon.ExitUsage}, {[]string{"--force"}, daemon.ExitDone}} {
+	}{{nil, process.ExitUsage}, {[]string{"--force"}, process.ExitDone}} {
 		var out, errOut bytes.Buffer
 		if code := run(append([]string{"init", dir}, c.args...), &out, &errOut); code != c.code {
 			t.Errorf("%v: exit code %d, %s", c.args, code, &errOut)
@@ -126,7 +126,7 @@ func TestInitAsksForWhatTheFlagsDoNotSay(t *testing.T) {
 		var out, errOut bytes.Buffer
 		err := c.cmd.write(&app{ctx: t.Context(), out: &out, errOut: &errOut}, strings.NewReader(c.answers))
 		if c.fails != "" {
-			if daemon.ExitCode(err) != daemon.ExitUsage || !strings.Contains(err.Error(), c.fails) {
+			if process.ExitCode(err) != process.ExitUsage || !strings.Contains(err.Error(), c.fails) {
 				t.Errorf("%s: %v, want %q", name, err, c.fails)
 			}
 			continue

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/tokend"
 	"ratchet/test/desk"
 	"ratchet/test/odd"

@@ -13,20 +13,20 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/process"
 )
 
 func main() {
-	if err := daemon.Seal(); err != nil {
+	if err := process.Seal(); err != nil {
 		fmt.Fprintf(os.Stderr, "ratchet: %v\n", err)
-		os.Exit(daemon.ExitFailed)
+		os.Exit(process.ExitFailed)
 	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// cli is the grammar: one field per command.
-type cli struct {
+// grammar is the command line: one field per command.
+type grammar struct {
 	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
 
 	UpData string `help:"The data directory of the running ratchet up to ask, where NATS_URL and CLICKHOUSE_URL say nothing (default: ~/.local/share/ratchet)." placeholder:"DIR"`
@@ -62,7 +62,7 @@ type cli struct {
 // app is what every command is given.
 type app struct {
 	ctx    context.Context
-	env    daemon.Env
+	env    process.Env
 	out    io.Writer
 	errOut io.Writer
 }
@@ -70,13 +70,13 @@ type app struct {
 // words are what the help of flags names and the code knows.
 func words() kong.Vars {
 	return kong.Vars{
-		"conditions": strings.Join(console.Conditions(), ", "), "orders": strings.Join(console.Orders(), ","), "fields": strings.Join(console.Fields(), ", "),
+		"conditions": strings.Join(cli.Conditions(), ", "), "orders": strings.Join(cli.Orders(), ","), "fields": strings.Join(cli.Fields(), ", "),
 	}
 }
 
 // run is main with its edges as arguments.
 func run(args []string, out, errOut io.Writer) int {
-	var c cli
+	var c grammar
 	exited, code := false, 0
 	parser, err := kong.New(&c,
 		kong.Name("ratchet"),
@@ -88,15 +88,15 @@ func run(args []string, out, errOut io.Writer) int {
 	)
 	if err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
-		return daemon.ExitFailed
+		return process.ExitFailed
 	}
 	if err := noPasswords(args); err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
-		return daemon.ExitUsage
+		return process.ExitUsage
 	}
 	if err := readEnv(args); err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
-		return daemon.ExitUsage
+		return process.ExitUsage
 	}
 	k, err := parser.Parse(args)
 	if exited {
@@ -104,24 +104,24 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\nRun `ratchet --help` for the commands and their flags.\n", err)
-		return daemon.ExitUsage
+		return process.ExitUsage
 	}
-	env, err := daemon.OSEnv(errOut)
+	env, err := process.OSEnv(errOut)
 	if err == nil {
-		env.Log, err = daemon.Logger(errOut, c.LogLevel)
+		env.Log, err = process.Logger(errOut, c.LogLevel)
 	}
 	if err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
-		return daemon.ExitUsage
+		return process.ExitUsage
 	}
-	ctx, stop := daemon.SignalContext(context.Background())
+	ctx, stop := process.SignalContext(context.Background())
 	defer stop()
 	err = k.Run(&app{ctx: ctx, env: env, out: out, errOut: errOut})
-	if code := daemon.ExitCode(err); code != daemon.ExitDone {
+	if code := process.ExitCode(err); code != process.ExitDone {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return code
 	}
-	return daemon.ExitDone
+	return process.ExitDone
 }
 
 // bounded is the command's context with a limit for what should answer at once.

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
-	"ratchet/pipeline/onebox"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/natsd"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // answerWithin bounds a command that should answer at once.
@@ -30,7 +30,7 @@ const connectWithin = 10 * time.Second
 
 // config is the configuration of NATS in the environment, at the address of the flag.
 func (f natsFlags) config(ctx context.Context, a *app) (bus.Config, error) {
-	c, err := daemon.Load[bus.Configured](ctx, a.env.Lookup)
+	c, err := process.Load[bus.Configured](ctx, a.env.Lookup)
 	c.NATS.URL = f.NATSURL
 	return c.NATS, err
 }
@@ -72,14 +72,14 @@ func (c statusCmd) Run(a *app) error {
 		return err
 	}
 	return c.natsFlags.with(a, func(ctx context.Context, b *bus.Bus) error {
-		s, err := console.Look(ctx, b)
+		s, err := cli.Look(ctx, b)
 		if err != nil {
 			return err
 		}
 		if c.Check {
 			return c.fine(a, s)
 		}
-		visible := console.NewVisible(b, c.URL)
+		visible := cli.NewVisible(b, c.URL)
 		defer visible.Close()
 		s.Count(ctx, visible)
 		if c.JSON {
@@ -90,7 +90,7 @@ func (c statusCmd) Run(a *app) error {
 }
 
 // fine is the answer of --check.
-func (statusCmd) fine(a *app, s console.Status) error {
+func (statusCmd) fine(a *app, s cli.Status) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ type clickhouseURL struct {
 
 // clickhouseLogin is what an address does not hold.
 type clickhouseLogin struct {
-	Password daemon.Secret `env:"CLICKHOUSE_PASSWORD"`
+	Password process.Secret `env:"CLICKHOUSE_PASSWORD"`
 }
 
 // Validate accepts any password.
@@ -150,11 +150,11 @@ const embeddedURL = "http://127.0.0.1:8123/ratchet"
 
 // AfterApply takes the words that `up` takes in place of an address.
 func (c *clickhouseURL) AfterApply() error {
-	if c.URL == onebox.Embedded {
+	if c.URL == standalone.Embedded {
 		c.URL = embeddedURL
 	}
-	login, err := daemon.Load[clickhouseLogin](context.Background(), daemon.Environment())
-	if c.URL != onebox.None {
+	login, err := process.Load[clickhouseLogin](context.Background(), process.Environment())
+	if c.URL != standalone.None {
 		c.URL = warehouse.Login(c.URL, login.Password.Reveal())
 	}
 	c.URL = credentials(c.URL, "default")
@@ -163,16 +163,16 @@ func (c *clickhouseURL) AfterApply() error {
 
 // credentials adds the password of the user's own data directory, where there is one.
 func credentials(raw, user string) string {
-	data, err := onebox.DefaultData()
+	data, err := standalone.DefaultData()
 	if err != nil {
 		return raw
 	}
-	return onebox.Credentials(raw, user, data)
+	return standalone.Credentials(raw, user, data)
 }
 
 // check says what is wrong with the URL; none is none.
 func (c clickhouseURL) check() error {
-	if c.URL == onebox.None {
+	if c.URL == standalone.None {
 		return nil
 	}
 	return warehouse.CheckURL(c.URL)
@@ -182,8 +182,8 @@ func (c clickhouseURL) check() error {
 const askWithin = 2 * time.Minute
 
 func (c clickhouseURL) with(a *app, work func(context.Context, *warehouse.Warehouse) error) error {
-	if c.URL == onebox.None {
-		return daemon.Usagef("--clickhouse-url: %s is no ClickHouse; want a URL like %s", onebox.None, embeddedURL)
+	if c.URL == standalone.None {
+		return process.Usagef("--clickhouse-url: %s is no ClickHouse; want a URL like %s", standalone.None, embeddedURL)
 	}
 	ctx, cancel := a.bounded(askWithin)
 	defer cancel()
@@ -250,10 +250,10 @@ func (c reportCmd) params() (map[string]string, error) {
 		return params, nil
 	}
 	if *c.Since <= 0 {
-		return nil, daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+		return nil, process.Usagef("--since: want a positive duration, got %s", c.Since)
 	}
 	if _, twice := params["since"]; twice {
-		return nil, daemon.Usagef("--since: --param since=… says it already")
+		return nil, process.Usagef("--since: --param since=… says it already")
 	}
 	params["since"] = fmt.Sprintf("-%ds", int64(time.Duration(*c.Since).Seconds()))
 	return params, nil

@@ -9,11 +9,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/watermarker"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/worker"
 )
 
 type queriesCmd struct {
@@ -28,7 +28,7 @@ type builtInRules struct {
 
 // serves says why the rules in use may not decide what a query lists; nil where they may.
 func (r builtInRules) serves(a *app, q keepa.Query) error {
-	judge, err := work.JudgeIn(a.ctx, r.Rules)
+	judge, err := worker.JudgeIn(a.ctx, r.Rules)
 	if err != nil {
 		return fmt.Errorf("RULES: %w", err)
 	}
@@ -54,7 +54,7 @@ func (c queriesCheckCmd) Run(a *app) error {
 	for _, path := range c.Files {
 		files, err := watermarker.QueryFiles(path)
 		if err != nil {
-			return daemon.Usagef("%s: %w", path, err)
+			return process.Usagef("%s: %w", path, err)
 		}
 		for _, f := range files {
 			q, err := watermarker.ReadQuery(a.ctx, f)
@@ -74,7 +74,7 @@ func (c queriesCheckCmd) Run(a *app) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return a.whole(&daemon.UsageError{Err: err})
+		return a.whole(&process.UsageError{Err: err})
 	}
 	return nil
 }
@@ -100,12 +100,12 @@ func (c queriesImportCmd) Run(a *app) error {
 
 // importQuery reads a query as Keepa's web page shows it, and says on standard error what of it changed.
 func importQuery(a *app, file string) (keepa.Query, error) {
-	body, err := daemon.ReadFile(a.ctx, file)
+	body, err := process.ReadFile(a.ctx, file)
 	if err != nil {
-		return keepa.Query{}, a.whole(daemon.Usagef("read deal query: %w", err))
+		return keepa.Query{}, a.whole(process.Usagef("read deal query: %w", err))
 	}
 	name := filepath.Base(file)
-	if file == daemon.Stdin {
+	if file == process.Stdin {
 		name = "" // it has none
 	}
 	q, notes, err := keepa.ImportQuery(name, body)
@@ -113,7 +113,7 @@ func importQuery(a *app, file string) (keepa.Query, error) {
 		err = verdict.Decides(q.Selection)
 	}
 	if err != nil {
-		return q, daemon.Usagef("%s: %w", file, err)
+		return q, process.Usagef("%s: %w", file, err)
 	}
 	for _, note := range notes {
 		fmt.Fprintln(a.errOut, note)
@@ -131,7 +131,7 @@ func importQueries(a *app, files []string) ([]keepa.Query, error) {
 			return nil, err
 		}
 		if other, twice := named[q.Name]; twice {
-			return nil, daemon.Usagef("--query: %s and %s are both named %s; rename one file", other, file, q.Name)
+			return nil, process.Usagef("--query: %s and %s are both named %s; rename one file", other, file, q.Name)
 		}
 		named[q.Name] = file
 		queries = append(queries, q)
@@ -169,7 +169,7 @@ func checkQueries(ctx context.Context, a *app, path, rules string) error {
 	in := builtInRules{rules}
 	for _, q := range queries {
 		if err := in.serves(a, q); err != nil {
-			return daemon.Usagef("%s: %w", q.ID(), err)
+			return process.Usagef("%s: %w", q.ID(), err)
 		}
 		in.assumes(a, q)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/platform/process"
 	"ratchet/schemas"
 )
 
@@ -27,8 +27,8 @@ func TestQueriesCheckNamesTheFileAndTheFieldAndExitsWith2(t *testing.T) {
 		}
 	}
 	var out, errOut bytes.Buffer
-	if code := run([]string{"queries", "check", dir}, &out, &errOut); code != daemon.ExitUsage {
-		t.Errorf("exit code %d, want %d", code, daemon.ExitUsage)
+	if code := run([]string{"queries", "check", dir}, &out, &errOut); code != process.ExitUsage {
+		t.Errorf("exit code %d, want %d", code, process.ExitUsage)
 	}
 	for _, want := range []string{"string.json", "dateRange: must be a whole number", "range.json", "currentRange: [9, 2]: the lower end is above the upper"} {
 		if !strings.Contains(errOut.String(), want) {
@@ -39,7 +39,7 @@ func TestQueriesCheckNamesTheFileAndTheFieldAndExitsWith2(t *testing.T) {
 		t.Errorf("says %q of the file that is fine", out.String())
 	}
 	out.Reset()
-	if code := run([]string{"queries", "check", filepath.Join("..", "..", "schemas", "queries-keepa")}, &out, &errOut); code != daemon.ExitDone {
+	if code := run([]string{"queries", "check", filepath.Join("..", "..", "schemas", "queries-keepa")}, &out, &errOut); code != process.ExitDone {
 		t.Errorf("the built-in query: exit code %d: %s", code, errOut.String())
 	}
 }
@@ -57,7 +57,7 @@ func TestQueriesImportPrintsWhatAPastedQueryBecame(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errOut bytes.Buffer
-	if code := run([]string{"queries", "import", from}, &out, &errOut); code != daemon.ExitDone {
+	if code := run([]string{"queries", "import", from}, &out, &errOut); code != process.ExitDone {
 		t.Fatalf("exit code %d: %s", code, errOut.String())
 	}
 	for _, want := range []string{"page: dropped", "hasAmazonOffer: dropped", "deltaRange: dropped: [-1,-1] is off", `sortType: "4" became 4`} {
@@ -70,7 +70,7 @@ func TestQueriesImportPrintsWhatAPastedQueryBecame(t *testing.T) {
 		t.Fatal(err)
 	}
 	errOut.Reset()
-	if code := run([]string{"queries", "check", to}, &out, &errOut); code != daemon.ExitDone || errOut.Len() > 0 {
+	if code := run([]string{"queries", "check", to}, &out, &errOut); code != process.ExitDone || errOut.Len() > 0 {
 		t.Errorf("the file that it became: exit code %d: %s", code, errOut.String())
 	}
 }
@@ -95,7 +95,7 @@ func TestWhatTheLooksCannotDecideIsRefusedBeforeATokenIsSpent(t *testing.T) {
 			t.Setenv("KEEPA_API_KEY", "k")
 		}
 		var out, errOut bytes.Buffer
-		if code := run(args, &out, &errOut); code != daemon.ExitUsage || !strings.Contains(errOut.String(), "priceTypes: 1 (new)") ||
+		if code := run(args, &out, &errOut); code != process.ExitUsage || !strings.Contains(errOut.String(), "priceTypes: 1 (new)") ||
 			!strings.Contains(errOut.String(), "only used copies can be decided") {
 			t.Errorf("%v: exit code %d, says %q", args, code, errOut.String())
 		}
@@ -110,7 +110,7 @@ func TestAQueryForAnotherCategoryIsToldWhatTheBuiltInRulesAssume(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errOut bytes.Buffer
-	if code := run([]string{"queries", "check", file}, &out, &errOut); code != daemon.ExitDone || !strings.Contains(errOut.String(), "tools: the built-in rules assume books") {
+	if code := run([]string{"queries", "check", file}, &out, &errOut); code != process.ExitDone || !strings.Contains(errOut.String(), "tools: the built-in rules assume books") {
 		t.Errorf("exit code %d, says %q", code, errOut.String())
 	}
 	errOut.Reset()
@@ -118,7 +118,7 @@ func TestAQueryForAnotherCategoryIsToldWhatTheBuiltInRulesAssume(t *testing.T) {
 	if err := os.WriteFile(rules, schemas.UsedBooks, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code := run([]string{"queries", "check", file, "--rules", rules}, &out, &errOut); code != daemon.ExitDone || errOut.Len() > 0 {
+	if code := run([]string{"queries", "check", file, "--rules", rules}, &out, &errOut); code != process.ExitDone || errOut.Len() > 0 {
 		t.Errorf("by rules of one's own: exit code %d, says %q", code, errOut.String())
 	}
 }
@@ -161,8 +161,8 @@ func TestRulesOfOneMarketplaceAreRefusedForAnother(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"queries", "check", file}, daemon.ExitUsage, "set marketplace: de"},
-		{[]string{"queries", "check", file, "--rules", rules}, daemon.ExitDone, ""},
+		{[]string{"queries", "check", file}, process.ExitUsage, "set marketplace: de"},
+		{[]string{"queries", "check", file, "--rules", rules}, process.ExitDone, ""},
 	} {
 		var out, errOut bytes.Buffer
 		if code := run(c.args, &out, &errOut); code != c.code || !strings.Contains(errOut.String(), c.says) {

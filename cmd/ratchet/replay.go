@@ -6,11 +6,11 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/replay"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/replay"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 type replayCmd struct {
@@ -98,8 +98,8 @@ func (c replayCmd) options(a *app) (replay.Options, error) {
 	}
 	if c.Rules != "" {
 		var err error
-		if o.Rules, err = daemon.ReadFile(a.ctx, c.Rules); err != nil {
-			return o, daemon.Usagef("--rules: %w", err)
+		if o.Rules, err = process.ReadFile(a.ctx, c.Rules); err != nil {
+			return o, process.Usagef("--rules: %w", err)
 		}
 	}
 	var err error
@@ -110,18 +110,18 @@ func (c replayCmd) options(a *app) (replay.Options, error) {
 		return o, err
 	}
 	if c.Since < 0 {
-		return o, daemon.Usagef("--since: want a positive duration, got %s", c.Since)
+		return o, process.Usagef("--since: want a positive duration, got %s", c.Since)
 	}
 	switch {
 	case c.Since > 0 && c.To != "":
-		return o, daemon.Usagef("--to: goes with --from; --since reaches to now")
+		return o, process.Usagef("--to: goes with --from; --since reaches to now")
 	case c.Since > 0:
 		o.Span = "since " + c.Since.String()
 	case c.From != "" || c.To != "":
 		o.Span = "from " + c.From + " to " + c.To
 	}
 	if err := o.Validate(); err != nil {
-		return o, &daemon.UsageError{Err: err}
+		return o, &process.UsageError{Err: err}
 	}
 	return o, nil
 }
@@ -130,7 +130,7 @@ func (c replayCmd) options(a *app) (replay.Options, error) {
 func (c replayCmd) since(a *app, b *bus.Bus) (time.Time, error) {
 	ctx, cancel := a.bounded(answerWithin)
 	defer cancel()
-	s, err := console.Look(ctx, b)
+	s, err := cli.Look(ctx, b)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -147,7 +147,7 @@ func instant(flag, text string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, daemon.Usagef("%s: want a time like 2026-11-01T00:00Z or 2026-11-01, got %q", flag, text)
+	return time.Time{}, process.Usagef("%s: want a time like 2026-11-01T00:00Z or 2026-11-01, got %q", flag, text)
 }
 
 // isTerminal reports whether somebody watches.

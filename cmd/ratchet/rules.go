@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/soak"
-	"ratchet/pipeline/verdict"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/scenario"
+	"ratchet/pipeline/worker"
 )
 
 type rulesCmd struct {
@@ -30,9 +30,9 @@ func (f rulesFlag) judge() (*verdict.Judge, error) { return f.judgeIn(context.Ba
 
 // judgeIn is judge; reading and checking end with ctx.
 func (f rulesFlag) judgeIn(ctx context.Context) (*verdict.Judge, error) {
-	j, err := work.JudgeIn(ctx, f.Rules)
+	j, err := worker.JudgeIn(ctx, f.Rules)
 	if err != nil {
-		return nil, daemon.Usagef("--rules: %w; `ratchet rules check FILE` tells the same", err)
+		return nil, process.Usagef("--rules: %w; `ratchet rules check FILE` tells the same", err)
 	}
 	return j, nil
 }
@@ -44,14 +44,14 @@ type rulesCheckCmd struct {
 
 // Run loads a rule file as a daemon would.
 func (c rulesCheckCmd) Run(a *app) error {
-	j, err := work.JudgeIn(a.ctx, c.File)
+	j, err := worker.JudgeIn(a.ctx, c.File)
 	if err != nil {
-		return a.whole(&daemon.UsageError{Err: err})
+		return a.whole(&process.UsageError{Err: err})
 	}
-	if err := console.WriteRules(a.out, c.File, j); err != nil || !c.Measure {
+	if err := cli.WriteRules(a.out, c.File, j); err != nil || !c.Measure {
 		return err
 	}
-	books, err := soak.NewBooks(1)
+	books, err := scenario.NewBooks(1)
 	if err != nil {
 		return fmt.Errorf("make simulated books: %w", err)
 	}
@@ -65,7 +65,7 @@ type rulesExplainCmd struct {
 // Run explains what the rules make of what is stored about an ASIN.
 func (c rulesExplainCmd) Run(a *app) error {
 	return c.tell(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error) {
-		e, err := console.Explain(ctx, b, j, asin)
+		e, err := cli.Explain(ctx, b, j, asin)
 		if err != nil {
 			return nil, fmt.Errorf("explain %s: %w", asin, err)
 		}

@@ -8,16 +8,16 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
-	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/embedded/natsd"
+	"ratchet/pipeline/platform/process"
 )
 
 // fromEnvironment is the value of a flag that was not given: a secret's variable is no longer in the environment, and
 // may be a file.
 func fromEnvironment(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
-		value, ok, err := daemon.Lookup(daemon.Environment(), name)
+		value, ok, err := process.Lookup(process.Environment(), name)
 		if ok || err != nil {
 			return value, err
 		}
@@ -41,20 +41,20 @@ func fromRunning(args []string) kong.ResolverFunc {
 		if !ok || found == "" {
 			return nil, nil //nolint:nilnil // the default stands
 		}
-		return onebox.Credentials(found, user, data), nil
+		return standalone.Credentials(found, user, data), nil
 	}
 }
 
 // findRunning is the `up` that a command asks: of --up-data, else of the user's own data directory.
-func findRunning(args []string) (data string, r onebox.Running, ok bool) {
+func findRunning(args []string) (data string, r standalone.Running, ok bool) {
 	data = argument(args, "--up-data")
 	if data == "" {
 		var err error
-		if data, err = onebox.DefaultData(); err != nil {
+		if data, err = standalone.DefaultData(); err != nil {
 			return "", r, false
 		}
 	}
-	r, ok = onebox.FindRunning(data)
+	r, ok = standalone.FindRunning(data)
 	return data, r, ok
 }
 
@@ -82,7 +82,7 @@ func noPasswords(args []string) error {
 			flag, value = before, arg
 		}
 		if holdsPassword(flag, value) {
-			return daemon.Usagef("%s: an address with a password, and every user of this system reads the arguments of a process; "+
+			return process.Usagef("%s: an address with a password, and every user of this system reads the arguments of a process; "+
 				"give the address without it and the password in NATS_USER and NATS_PASSWORD_FILE or in CLICKHOUSE_PASSWORD_FILE, "+
 				"or the whole address in NATS_URL_FILE, CLICKHOUSE_URL_FILE or --notify-file", cmp.Or(flag, "argument"))
 		}
@@ -125,5 +125,5 @@ func readEnv(args []string) error {
 	if at < 0 || file == "" {
 		return nil
 	}
-	return daemon.ReadEnv(file)
+	return process.ReadEnv(file)
 }

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/soak"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/scenario"
 )
 
 type soakCmd struct {
@@ -31,11 +31,11 @@ func (c soakCmd) Run(a *app) error {
 	if c.Scenario == "" {
 		return c.list(a)
 	}
-	if !slices.Contains(soak.Scenarios(), c.Scenario) {
-		return daemon.Usagef("scenario %q is unknown; there is: %s", c.Scenario, strings.Join(soak.Scenarios(), ", "))
+	if !slices.Contains(scenario.Scenarios(), c.Scenario) {
+		return process.Usagef("scenario %q is unknown; there is: %s", c.Scenario, strings.Join(scenario.Scenarios(), ", "))
 	}
 	if c.Speed != 0 && c.Speed < 1 {
-		return daemon.Usagef("--speed: want at least 1, got %g", c.Speed)
+		return process.Usagef("--speed: want at least 1, got %g", c.Speed)
 	}
 	if _, err := (rulesFlag{Rules: c.Rules}).judge(); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (c soakCmd) Run(a *app) error {
 		return err
 	}
 	defer cleanUp()
-	f, err := soak.Run(a.ctx, c.Scenario, soak.Options{
+	f, err := scenario.Run(a.ctx, c.Scenario, scenario.Options{
 		Data: dir, Speed: c.Speed, Seed: c.Seed, NoPeek: c.NoPeek, ClickHouse: c.Clickhouse, CHLib: c.CHLib,
 		Rules: c.Rules, Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	})
@@ -62,7 +62,7 @@ func (c soakCmd) Run(a *app) error {
 }
 
 func (c soakCmd) list(a *app) error {
-	for _, s := range soak.All() {
+	for _, s := range scenario.All() {
 		if _, err := fmt.Fprintf(a.out, "%-18s speed %-4g %s\n", s.Name, s.Speed, s.About); err != nil {
 			return err
 		}
@@ -78,15 +78,15 @@ func (c soakCmd) directory() (string, func(), error) {
 	}
 	entries, err := os.ReadDir(c.Data)
 	if err == nil && len(entries) > 0 {
-		return "", nil, daemon.Usagef("--data %s: not empty; a scenario starts from nothing", c.Data)
+		return "", nil, process.Usagef("--data %s: not empty; a scenario starts from nothing", c.Data)
 	}
 	if err != nil && !os.IsNotExist(err) {
-		return "", nil, daemon.Usagef("--data: %w", err)
+		return "", nil, process.Usagef("--data: %w", err)
 	}
 	return c.Data, func() {}, nil
 }
 
-func (c soakCmd) print(a *app, f soak.Figures) error {
+func (c soakCmd) print(a *app, f scenario.Figures) error {
 	if c.JSON {
 		return json.NewEncoder(a.out).Encode(f)
 	}

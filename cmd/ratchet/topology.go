@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/onebox"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 type topologyCmd struct {
@@ -35,7 +35,7 @@ func (c topologyDiffCmd) Run(a *app) error {
 		for _, d := range found {
 			fmt.Fprintln(a.out, d)
 		}
-		if c.URL != onebox.None {
+		if c.URL != standalone.None {
 			if err := schema(ctx, c.URL); err != nil {
 				n++
 				fmt.Fprintf(a.out, "clickhouse: %v\n", err)
@@ -80,7 +80,7 @@ func (c topologyApplyCmd) Run(a *app) error {
 	if err := c.applyNATS(ctx, a); err != nil {
 		return a.whole(err)
 	}
-	if c.URL == onebox.None {
+	if c.URL == standalone.None {
 		return nil
 	}
 	if err := c.applyClickHouse(ctx, a); err != nil {

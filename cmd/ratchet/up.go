@@ -7,11 +7,11 @@ import (
 	"os"
 	"time"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/onebox"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // The plans of the simulated Keepa. On real rows most of what is listed survives
@@ -59,17 +59,17 @@ func (c upCmd) Run(a *app) error {
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
 	switch o.World {
-	case onebox.Real:
+	case standalone.Real:
 		say("Keepa: the real API, with KEEPA_API_KEY.")
-	case onebox.Captured:
+	case standalone.Captured:
 		say("Keepa: captured answers from %s, served by the simulated Keepa at %d tokens a minute and %g× time.", c.Captured, o.Rate, o.Speed)
 	default:
 		say("Keepa: simulated, at %d tokens a minute and %g× time (set KEEPA_API_KEY for the real one).", o.Rate, o.Speed)
 	}
 	if c.For < 0 {
-		return daemon.Usagef("--for: want a positive duration, got %s", c.For)
+		return process.Usagef("--for: want a positive duration, got %s", c.For)
 	}
-	box, err := onebox.Start(a.ctx, o)
+	box, err := standalone.Start(a.ctx, o)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (c upCmd) Run(a *app) error {
 		say("NATS:  %s   monitoring http://%s", bus.RedactURL(box.NATSURL), box.Monitor)
 	}
 	if box.CHURL != "" {
-		say("SQL:   %s", console.RedactURL(box.CHURL))
+		say("SQL:   %s", cli.RedactURL(box.CHURL))
 	} else {
 		say("SQL:   none; reports and deals come from the streams")
 	}
@@ -92,7 +92,7 @@ func (c upCmd) Run(a *app) error {
 
 // sayRules says which rules are in force where they are not those of --rules.
 func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
-	all, err := console.AppliedRules(ctx, b)
+	all, err := cli.AppliedRules(ctx, b)
 	if err != nil || len(all) == 0 || all[len(all)-1].Rules == "" {
 		return
 	}
@@ -105,14 +105,14 @@ func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any
 
 // watch shows the live summary until the time is up, a signal comes or a daemon
 // cannot go on; then it stops the box and, after --for, prints the report.
-func (c upCmd) watch(a *app, box *onebox.Box) error {
+func (c upCmd) watch(a *app, box *standalone.Box) error {
 	var timeUp <-chan time.Time
 	if c.For > 0 {
 		timeUp = box.Env.After(time.Duration(c.For))
 	}
-	visible := console.NewVisible(box.Bus, box.CHURL)
+	visible := cli.NewVisible(box.Bus, box.CHURL)
 	defer visible.Close()
-	summary := console.NewSummary(box.Bus, box.Env, visible, a.out)
+	summary := cli.NewSummary(box.Bus, box.Env, visible, a.out)
 	done := make(chan struct{})
 	finished := make(chan struct{})
 	go func() { defer close(finished); summary.Run(a.ctx, done) }()
@@ -135,7 +135,7 @@ func (c upCmd) watch(a *app, box *onebox.Box) error {
 		if c.Captured != "" {
 			made = box.Sim.Made
 		}
-		err = console.Report(a.ctx, box.Bus, visible, made, a.out)
+		err = cli.Report(a.ctx, box.Bus, visible, made, a.out)
 	}
 	box.Stop(a.ctx)
 	if a.ctx.Err() != nil {
@@ -144,15 +144,15 @@ func (c upCmd) watch(a *app, box *onebox.Box) error {
 	return errors.Join(cause, err)
 }
 
-func (c upCmd) options(a *app) (onebox.Options, error) {
+func (c upCmd) options(a *app) (standalone.Options, error) {
 	key, err := c.key(a)
 	if err != nil {
-		return onebox.Options{}, err
+		return standalone.Options{}, err
 	}
-	o := onebox.Options{
+	o := standalone.Options{
 		Data: c.Data, Key: key, KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
 		NATSAddr: c.NATS, Monitor: c.NATSMonitor, TLS: c.tls(), Probes: c.MetricsAddr, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
-		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: onebox.FullBucket, SkipPeek: c.NoPeek,
+		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: standalone.FullBucket, SkipPeek: c.NoPeek,
 		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	}
 	if o.Rate == 0 {
@@ -163,20 +163,20 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 	}
 	switch {
 	case c.Captured != "":
-		o.World = onebox.Captured
+		o.World = standalone.Captured
 		if fi, err := os.Stat(c.Captured); err != nil || !fi.IsDir() {
-			return o, daemon.Usagef("--captured: %s is not a directory", c.Captured)
+			return o, process.Usagef("--captured: %s is not a directory", c.Captured)
 		}
 	case c.Simulate || key == "":
-		o.World = onebox.Simulated
+		o.World = standalone.Simulated
 	default:
-		o.World = onebox.Real
+		o.World = standalone.Real
 	}
 	if err := c.server(&o); err != nil {
 		return o, err
 	}
 	if o.Data == "" {
-		dir, err := onebox.DefaultData()
+		dir, err := standalone.DefaultData()
 		if err != nil {
 			return o, err
 		}
@@ -189,7 +189,7 @@ func (c upCmd) options(a *app) (onebox.Options, error) {
 }
 
 // decides reads and checks the rules and the queries of this start, before anything is started.
-func (c upCmd) decides(a *app, o *onebox.Options) error {
+func (c upCmd) decides(a *app, o *standalone.Options) error {
 	if _, err := (rulesFlag{c.Rules}).judgeIn(a.ctx); err != nil {
 		return err
 	}
@@ -213,13 +213,13 @@ func (c upCmd) decides(a *app, o *onebox.Options) error {
 
 // server is the ClickHouse to use. A server is meant only where the flag names it: CLICKHOUSE_URL in the environment may be
 // left from another pipeline.
-func (c upCmd) server(o *onebox.Options) error {
+func (c upCmd) server(o *standalone.Options) error {
 	switch o.ClickHouse {
 	case "":
-		o.ClickHouse = onebox.Embedded
-	case onebox.Embedded, onebox.None:
+		o.ClickHouse = standalone.Embedded
+	case standalone.Embedded, standalone.None:
 	default:
-		login, err := daemon.Load[clickhouseLogin](context.Background(), daemon.Environment())
+		login, err := process.Load[clickhouseLogin](context.Background(), process.Environment())
 		if err != nil {
 			return err
 		}
@@ -229,16 +229,16 @@ func (c upCmd) server(o *onebox.Options) error {
 }
 
 // key is the key of the real Keepa; "" where the simulated one is meant.
-func (c upCmd) key(a *app) (daemon.Secret, error) {
+func (c upCmd) key(a *app) (process.Secret, error) {
 	if c.Simulate || c.Captured != "" {
 		return "", nil
 	}
-	key, set, err := daemon.Find(a.env.Lookup, "KEEPA_API_KEY")
+	key, set, err := process.Find(a.env.Lookup, "KEEPA_API_KEY")
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%w (--simulate uses the simulated Keepa)", err)
 	case c.Live && !set:
-		return "", daemon.Usagef("--live: set KEEPA_API_KEY, or KEEPA_API_KEY_FILE to a file that holds it")
+		return "", process.Usagef("--live: set KEEPA_API_KEY, or KEEPA_API_KEY_FILE to a file that holds it")
 	}
 	return key, nil
 }

@@ -9,25 +9,25 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/watermarker"
 	"ratchet/schemas"
 )
 
 // optionsOf parses a command line of `up`, and is what it would start.
-func optionsOf(t *testing.T, args ...string) (onebox.Options, string, error) {
+func optionsOf(t *testing.T, args ...string) (standalone.Options, string, error) {
 	t.Helper()
-	var c cli
+	var c grammar
 	parser, err := kong.New(&c, words(), kong.Resolvers(kong.ResolverFunc(fromEnvironment)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := parser.Parse(append([]string{"up"}, args...)); err != nil {
-		return onebox.Options{}, "", err
+		return standalone.Options{}, "", err
 	}
 	var out, errOut bytes.Buffer
-	env, err := daemon.OSEnv(&errOut)
+	env, err := process.OSEnv(&errOut)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestUpTakesRulesAndSeveralQueriesAndChecksAllBeforeItStarts(t *testing.T) {
 		"two queries of one name":        {[]string{"--query", one, "--query", file(t, filepath.Join(dir, "other"), "one.json", query("1"))}, "both named one"},
 		"a query of another marketplace": {[]string{"--rules", mine, "--query", file(t, dir, "buecher.json", query("3"))}, "set marketplace: de"},
 	} {
-		if _, _, err := optionsOf(t, append(args, c.args...)...); daemon.ExitCode(err) != daemon.ExitUsage || !strings.Contains(err.Error(), c.says) {
+		if _, _, err := optionsOf(t, append(args, c.args...)...); process.ExitCode(err) != process.ExitUsage || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %q in it", name, err, c.says)
 		}
 	}
@@ -101,8 +101,8 @@ func TestOnlyTheFlagKeepsUpFromItsOwnEngine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, onebox.Embedded},
-		{[]string{"--clickhouse", "none"}, onebox.None},
+		{nil, standalone.Embedded},
+		{[]string{"--clickhouse", "none"}, standalone.None},
 		{[]string{"--clickhouse", "http://writer@server:8123/mine"}, "http://writer:hunter2@server:8123/mine"},
 	} {
 		if o, _, err := optionsOf(t, append([]string{"--data", t.TempDir()}, c.args...)...); err != nil || o.ClickHouse != c.want {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/platform/process"
 )
 
 // unset leaves a variable out of the environment until the test ends.
@@ -47,7 +47,7 @@ func TestNobodyTakesTheSimulationForTheRealKeepa(t *testing.T) {
 			}
 			var out, errOut bytes.Buffer
 			args := append([]string{"up", "--data", t.TempDir(), "--for", "1s"}, c.args...)
-			if code := run(args, &out, &errOut); code != daemon.ExitUsage || !strings.Contains(errOut.String(), c.says) {
+			if code := run(args, &out, &errOut); code != process.ExitUsage || !strings.Contains(errOut.String(), c.says) {
 				t.Errorf("exit code %d, says %q", code, errOut.String())
 			}
 		})
@@ -203,8 +203,8 @@ func TestHalfAnAnswerIsNoSuccess(t *testing.T) {
 		t.Errorf("got %v, want the cause", err)
 	}
 	stop()
-	if err := a.whole(ctx.Err()); daemon.ExitCode(err) != daemon.ExitFailed {
-		t.Errorf("a stopped command ends with %d (%v), want %d", daemon.ExitCode(err), err, daemon.ExitFailed)
+	if err := a.whole(ctx.Err()); process.ExitCode(err) != process.ExitFailed {
+		t.Errorf("a stopped command ends with %d (%v), want %d", process.ExitCode(err), err, process.ExitFailed)
 	}
 	if err := a.whole(nil); err != nil {
 		t.Errorf("got %v of an answer that was whole", err)

@@ -6,8 +6,8 @@
 package main
 
 import (
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/recorder"
 )
 
-func main() { daemon.Main("recorder", recorder.Run) }
+func main() { process.Main("recorder", recorder.Run) }

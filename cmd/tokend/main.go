@@ -6,8 +6,8 @@
 package main
 
 import (
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/tokend"
 )
 
-func main() { daemon.Main("tokend", tokend.Run) }
+func main() { process.Main("tokend", tokend.Run) }

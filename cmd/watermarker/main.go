@@ -6,8 +6,8 @@
 package main
 
 import (
-	"ratchet/pipeline/daemon"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/watermarker"
 )
 
-func main() { daemon.Main("watermarker", watermarker.Run) }
+func main() { process.Main("watermarker", watermarker.Run) }

@@ -1,4 +1,4 @@
--- Written by docs/roles_test.go from pipeline/roles; change that and run `make golden`.
+-- Written by docs/roles_test.go from pipeline/platform/roles; change that and run `make golden`.
 --
 -- The users of a ClickHouse server of your own, with the least rights. Run it once as an administrator,
 -- with passwords of yours: clickhouse-client --param_writer=… --param_reader=… --param_migrator=… --queries-file users.sql

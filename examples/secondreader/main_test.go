@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/post"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
 	"ratchet/test/desk"
 )
 
@@ -34,7 +34,7 @@ func TestASecondConsumerIsSixtyLinesAndReadsFromAPointInTime(t *testing.T) {
 			Identity: pipeline.Identity{Domain: 1, ASIN: "B00000000" + string(rune('0'+i))},
 			Look:     pipeline.LookPeek, Outcome: pipeline.Reject, Reason: "low_roi",
 		}
-		if err := d.Bus.PublishAll(t.Context(), []bus.Message{post.Verdict(run, "w"+string(rune('0'+i)), "", v)}); err != nil {
+		if err := d.Bus.PublishAll(t.Context(), []bus.Message{messages.Verdict(run, "w"+string(rune('0'+i)), "", v)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,27 +16,27 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/verdict"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/worker"
 )
 
 // committer is what its workers share.
 type committer struct {
 	cfg     Config
-	env     daemon.Env
+	env     process.Env
 	bus     *bus.Bus
-	rules   *work.Rules
+	rules   *worker.Rules
 	keepa   *gateway.Gateway
-	purse   *purse.Purse
-	pulse   *work.Pulse
+	purse   *claims.Purse
+	pulse   *worker.Pulse
 	inlets  map[pipeline.Tier]*bus.Inlet
 	tiers   tiers
-	fuse    work.Fuse
-	returns work.Returns
+	fuse    worker.Fuse
+	returns worker.Returns
 }
 
 // tiers remembers how often the best tier was served, so that the others are not
@@ -51,14 +51,14 @@ type tiers struct {
 const aging = 10
 
 // Run commits survivors until ctx ends.
-func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := daemon.Load[Config](ctx, env.Lookup)
+func Run(ctx context.Context, env process.Env) error {
+	cfg, err := process.Load[Config](ctx, env.Lookup)
 	if err != nil {
 		return err
 	}
-	judge, err := work.Judge(cfg.Rules)
+	judge, err := worker.Judge(cfg.Rules)
 	if err != nil {
-		return daemon.Usagef("RULES: %w", err)
+		return process.Usagef("RULES: %w", err)
 	}
 	b, err := bus.Open(ctx, cfg.NATS, env, "committer")
 	if err != nil {
@@ -79,17 +79,17 @@ func Run(ctx context.Context, env daemon.Env) error {
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.Go(func() error { return c.renewed(ctx) })
 	for range cfg.Workers {
-		workers.Go(func() error { return (&worker{committer: c}).run(ctx) })
+		workers.Go(func() error { return (&fetcher{committer: c}).run(ctx) })
 	}
 	return workers.Wait()
 }
 
-func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus, judge *verdict.Judge) (*committer, error) {
+func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *verdict.Judge) (*committer, error) {
 	c := &committer{
-		cfg: cfg, env: env, bus: b, pulse: work.NewPulse(env), inlets: map[pipeline.Tier]*bus.Inlet{},
+		cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env), inlets: map[pipeline.Tier]*bus.Inlet{},
 	}
 	var err error
-	if c.rules, err = work.Follow(ctx, b, env, judge, c.pulse, nil); err != nil {
+	if c.rules, err = worker.Follow(ctx, b, env, judge, c.pulse, nil); err != nil {
 		return nil, err
 	}
 	if c.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
@@ -100,7 +100,7 @@ func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus, judge *ve
 			return nil, err
 		}
 	}
-	if c.purse, err = purse.Open(ctx, b, env, pipeline.StageCommitter); err != nil {
+	if c.purse, err = claims.Open(ctx, b, env, pipeline.StageCommitter); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
 	return c, nil

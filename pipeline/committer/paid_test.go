@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/keepasim"
-	"ratchet/pipeline/ruling"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/responses"
 	"ratchet/schemas"
 	"ratchet/test/desk"
 )
@@ -33,7 +33,7 @@ func sellerOf(t *testing.T, d *desk.Desk, asin string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := ruling.SellerWanted(j, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), d.Product(t, asin, true), nil, d.Env.Now())
+	id := decide.SellerWanted(j, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), d.Product(t, asin, true), nil, d.Env.Now())
 	if id == "" {
 		t.Fatalf("%s wants no seller", asin)
 	}
@@ -67,7 +67,7 @@ func TestASellersAnswerBelongsToItsWorkAndIsPaidForOnce(t *testing.T) {
 	stop := d.Run(t, committer.Run, nil)
 	first := d.AwaitVerdicts(t, 1)[0]
 	stop()
-	found, err := answers.Find(t.Context(), d.Bus, 1, pipeline.KindSeller, []string{seller})
+	found, err := responses.Find(t.Context(), d.Bus, 1, pipeline.KindSeller, []string{seller})
 	if err != nil {
 		t.Fatal(err)
 	}

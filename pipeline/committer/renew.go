@@ -6,18 +6,18 @@ import (
 	"fmt"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/deal"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/memory"
-	"ratchet/pipeline/ruling"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/store/seen"
+	"ratchet/pipeline/worker"
 )
 
 // stored is a deal of an earlier extraction.
 type stored struct {
-	deal   ruling.Found
+	deal   decide.Found
 	origin string
 }
 
@@ -60,7 +60,7 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 	var old []stored
 	var ids []pipeline.Identity
 	err := c.bus.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(r bus.Read) error {
-		var f ruling.Found
+		var f decide.Found
 		if json.Unmarshal(r.Body, &f) != nil || f.Deal == nil || f.Extraction >= deal.Extraction {
 			return nil
 		}
@@ -71,7 +71,7 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 	if err != nil || len(old) == 0 {
 		return nil, err
 	}
-	known, err := memory.Recall(ctx, c.bus, ids)
+	known, err := seen.Recall(ctx, c.bus, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, e
 		return "", err
 	}
 	id := s.deal.Identity()
-	u := work.Unit{Origin: s.origin, Work: ruling.Work{
+	u := worker.Unit{Origin: s.origin, Work: decide.Work{
 		ID: id.WorkID(generation()),
 		Row: keepa.DealRow{
 			ASIN: id.ASIN, Title: s.deal.Title, RootCategory: s.deal.RootCategory, CreationDate: keepa.Minute(id.CreationDate),
@@ -101,16 +101,16 @@ func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, e
 			Look:      pipeline.LookPeek, TokensSpent: s.deal.Tokens,
 		},
 	}}
-	r := ruling.Commit(c.rules.Judge(), u.Work, *product, sellers, 0, s.deal.DecidedAt)
-	return r.Verdict.Outcome, work.Apply(c.bus)(ctx, []work.Effect{u.Conclude(r.Verdict, "")})
+	r := decide.Commit(c.rules.Judge(), u.Work, *product, sellers, 0, s.deal.DecidedAt)
+	return r.Verdict.Outcome, worker.Apply(c.bus)(ctx, []worker.Effect{u.Conclude(r.Verdict, "")})
 }
 
 // evidence are the stored answers that a deal was decided on: the full record, nil where it is gone, and sellers.
-func (c *committer) evidence(ctx context.Context, ids []string) (*ruling.Answer, []ruling.Answer, error) {
-	var product *ruling.Answer
-	var sellers []ruling.Answer
+func (c *committer) evidence(ctx context.Context, ids []string) (*decide.Answer, []decide.Answer, error) {
+	var product *decide.Answer
+	var sellers []decide.Answer
 	for _, id := range ids {
-		a, err := answers.Load(ctx, c.bus, id)
+		a, err := responses.Load(ctx, c.bus, id)
 		switch {
 		case err != nil:
 			return nil, nil, err

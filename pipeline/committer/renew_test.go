@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/deal"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
 )
 

@@ -7,20 +7,20 @@ import (
 	"slices"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/foreign"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/ruling"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/text/foreign"
+	"ratchet/pipeline/worker"
 )
 
 // enrich adds the sellers behind the deal that a product would make, within what
 // is left of the claim after spent, and ends the claim. Keepa's failure to tell of
 // a seller never loses the commit: the deal then says that its seller is unknown.
-func (w *worker) enrich(ctx context.Context, u work.Unit, product answers.Answer, spent int, last *pipeline.Reading) (fact, error) {
+func (w *fetcher) enrich(ctx context.Context, u worker.Unit, product responses.Answer, spent int, last *pipeline.Reading) (fact, error) {
 	f := fact{Product: product}
 	w.doubt = false
 	cost, newest, err := w.askSellers(ctx, u, spent, last, &f)
@@ -33,18 +33,18 @@ func (w *worker) enrich(ctx context.Context, u work.Unit, product answers.Answer
 
 // askSellers finds or buys the seller of the copy that the deal would buy, and again while what is known of it
 // makes another copy the best.
-func (w *worker) askSellers(ctx context.Context, u work.Unit, spent int, last *pipeline.Reading, f *fact) (int, *pipeline.Reading, error) {
+func (w *fetcher) askSellers(ctx context.Context, u worker.Unit, spent int, last *pipeline.Reading, f *fact) (int, *pipeline.Reading, error) {
 	if !w.cfg.Sellers {
 		return 0, last, nil
 	}
 	cost, newest := 0, last
 	var ids []string
-	for range ruling.SellerRounds {
-		evidence := make([]ruling.Answer, len(f.Sellers))
+	for range decide.SellerRounds {
+		evidence := make([]decide.Answer, len(f.Sellers))
 		for i, s := range f.Sellers {
 			evidence[i] = s.Evidence()
 		}
-		id := ruling.SellerWanted(w.rules.Judge(), u.Work, f.Product.Body, evidence, w.env.Now())
+		id := decide.SellerWanted(w.rules.Judge(), u.Work, f.Product.Body, evidence, w.env.Now())
 		if id == "" {
 			break
 		}
@@ -62,12 +62,12 @@ func (w *worker) askSellers(ctx context.Context, u work.Unit, spent int, last *p
 
 // sellers finds the sellers in RESPONSES or buys them. One that is too old and
 // cannot be bought is unknown, not used.
-func (w *worker) sellers(ctx context.Context, u work.Unit, ids []string, spent int, f *fact) (int, *pipeline.Reading, error) {
+func (w *fetcher) sellers(ctx context.Context, u worker.Unit, ids []string, spent int, f *fact) (int, *pipeline.Reading, error) {
 	missing, err := w.knownSellers(ctx, u, ids, f)
 	if err != nil || len(missing) == 0 || w.claim == nil || spent+len(missing)*token.PriceSeller > w.claim.Tokens() {
 		return 0, nil, err
 	}
-	mine, done, err := answers.Order(ctx, w.bus, u.Survivor.Domain, pipeline.KindSeller, missing, w.life())
+	mine, done, err := responses.Order(ctx, w.bus, u.Survivor.Domain, pipeline.KindSeller, missing, w.life())
 	if err != nil {
 		return 0, nil, err
 	}
@@ -75,7 +75,7 @@ func (w *worker) sellers(ctx context.Context, u work.Unit, ids []string, spent i
 	for _, ordered := range mine {
 		if !ordered {
 			// The product is stored: coming back costs nothing.
-			f.Err = work.ErrOrdered
+			f.Err = worker.ErrOrdered
 			return 0, nil, nil
 		}
 	}
@@ -91,12 +91,12 @@ func (w *worker) sellers(ctx context.Context, u work.Unit, ids []string, spent i
 
 // knownSellers puts the stored sellers that serve into the fact, in the order of
 // ids, and returns the others.
-func (w *worker) knownSellers(ctx context.Context, u work.Unit, ids []string, f *fact) ([]string, error) {
-	wants := make([]answers.Want, len(ids))
+func (w *fetcher) knownSellers(ctx context.Context, u worker.Unit, ids []string, f *fact) ([]string, error) {
+	wants := make([]responses.Want, len(ids))
 	for i, id := range ids {
-		wants[i] = answers.Want{Key: id, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: w.cfg.SellerFresh}
+		wants[i] = responses.Want{Key: id, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: w.cfg.SellerFresh}
 	}
-	stored, err := answers.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindSeller, wants, w.env.Now())
+	stored, err := responses.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindSeller, wants, w.env.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -114,17 +114,17 @@ func (w *worker) knownSellers(ctx context.Context, u work.Unit, ids []string, f 
 
 // buySellers asks Keepa and stores what it says. An error means that something
 // paid for is not stored. Sellers that were, or may have been, paid for as often as work may be stay unknown.
-func (w *worker) buySellers(ctx context.Context, u work.Unit, ids []string) (int, *pipeline.Reading, error) {
+func (w *fetcher) buySellers(ctx context.Context, u worker.Unit, ids []string) (int, *pipeline.Reading, error) {
 	domain := u.Survivor.Domain
-	tallies, err := answers.Tallies(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID})
+	tallies, err := responses.Tallies(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID})
 	if t := tallies[u.ID]; err != nil || t.Spent() || t.Waits() {
 		return 0, nil, err
 	}
-	if err := answers.Begin(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID}, w.claim.ID()); err != nil {
+	if err := responses.Begin(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID}, w.claim.ID()); err != nil {
 		return 0, nil, err
 	}
 	answer, err := w.keepa.Sellers(ctx, w.claim, domain, ids)
-	bought := work.Bought(w.claim, domain, pipeline.KindSeller, answer)
+	bought := worker.Bought(w.claim, domain, pipeline.KindSeller, answer)
 	bought.Call += ".s" // beside the product's under the same claim
 	if err != nil {
 		w.pulse.Failed(err)
@@ -132,7 +132,7 @@ func (w *worker) buySellers(ctx context.Context, u work.Unit, ids []string) (int
 		var e *gateway.Error
 		if errors.As(err, &e) {
 			w.doubt = e.MayHaveCost()
-			return e.Consumed, e.Reading, work.KeepRefused(ctx, w.bus, bought, err)
+			return e.Consumed, e.Reading, worker.KeepRefused(ctx, w.bus, bought, err)
 		}
 		return 0, nil, nil
 	}
@@ -144,11 +144,11 @@ func (w *worker) buySellers(ctx context.Context, u work.Unit, ids []string) (int
 
 // sellerParts is what of an answer about sellers is stored for each of them: also that
 // Keepa knows no such seller, so that it is not asked again, and what cannot be read.
-func sellerParts(u work.Unit, bought *work.Purchase, ids []string) []answers.Answer {
+func sellerParts(u worker.Unit, bought *worker.Purchase, ids []string) []responses.Answer {
 	all := keepa.CutSellers(bought.Body)
 	bought.Odd = !all.Whole()
 	found, _ := all.For(ids)
-	var keep []answers.Answer
+	var keep []responses.Answer
 	share := (bought.Consumed + max(1, len(found)) - 1) / max(1, len(found))
 	for _, id := range ids {
 		e, ok := found[id]
@@ -164,7 +164,7 @@ func sellerParts(u work.Unit, bought *work.Purchase, ids []string) []answers.Ans
 
 // unreadSellers are the dead letters of sellers whose answer cannot be read. The deal says that its seller is unknown;
 // the letter holds the work, which can be driven again from the stored bytes.
-func (w *worker) unreadSellers(u work.Unit, found []answers.Answer) []bus.Message {
+func (w *fetcher) unreadSellers(u worker.Unit, found []responses.Answer) []bus.Message {
 	var out []bus.Message
 	for _, a := range found {
 		_, err := keepa.DecodeSeller(a.Body)

@@ -6,42 +6,42 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/ruling"
-	"ratchet/pipeline/stage"
-	"ratchet/pipeline/stall"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/stall"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/worker"
 )
 
-// worker does one commit at a time under a claim of its own.
-type worker struct {
+// fetcher does one commit at a time under a claim of its own.
+type fetcher struct {
 	*committer
-	claim *purse.Claim // of the step in hand; nil in nospend
-	doubt bool         // a call for sellers may have cost tokens that no reading shows
+	claim *claims.Claim // of the step in hand; nil in nospend
+	doubt bool          // a call for sellers may have cost tokens that no reading shows
 }
 
 // fact is the full record of a survivor, or why there is none.
 type fact struct {
-	Product answers.Answer
-	Sellers []answers.Answer // those that are known, in the order of their ids
-	Spent   int              // tokens, where Keepa charged and knows no such product
-	Missing bool             // Keepa answered and left it out
-	Tally   token.Tally      // of earlier calls
-	Letters []bus.Message    // dead letters of sellers that cannot be read
-	Err     error            // not now
+	Product responses.Answer
+	Sellers []responses.Answer // those that are known, in the order of their ids
+	Spent   int                // tokens, where Keepa charged and knows no such product
+	Missing bool               // Keepa answered and left it out
+	Tally   token.Tally        // of earlier calls
+	Letters []bus.Message      // dead letters of sellers that cannot be read
+	Err     error              // not now
 }
 
-func (w *worker) run(ctx context.Context) error {
+func (w *fetcher) run(ctx context.Context) error {
 	defer w.giveBack(context.WithoutCancel(ctx))
-	return stage.Loop[work.Unit, fact, work.Effect]{
-		Take: w.take, Read: work.Read(pipeline.SchemaSurvivor), Gather: w.gather, Decide: w.decide, Apply: work.Apply(w.bus),
-		Bury: func(ctx context.Context, it stage.Item, reason string, cause error) error {
+	return loop.Loop[worker.Unit, fact, worker.Effect]{
+		Take: w.take, Read: worker.Read(pipeline.SchemaSurvivor), Gather: w.gather, Decide: w.decide, Apply: worker.Apply(w.bus),
+		Bury: func(ctx context.Context, it loop.Item, reason string, cause error) error {
 			w.pulse.Count("dead", 1)
 			return w.bus.Bury(ctx, string(pipeline.StageCommitter), it, reason, cause)
 		},
@@ -54,7 +54,7 @@ func (w *worker) run(ctx context.Context) error {
 const loopCommit = "commit"
 
 // take claims the worst price of one commit and then takes one survivor.
-func (w *worker) take(ctx context.Context) ([]stage.Item, error) {
+func (w *fetcher) take(ctx context.Context) ([]loop.Item, error) {
 	w.giveBack(ctx)
 	if w.fuse.Blown() {
 		return nil, w.rest(ctx, "circuit_open")
@@ -77,8 +77,8 @@ func (w *worker) take(ctx context.Context) ([]stage.Item, error) {
 	}
 	if wish != token.Nospend {
 		w.claim, err = w.purse.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
-		w.pulse.See(loopCommit, stall.Sight{Work: true, Tokens: !errors.Is(err, purse.ErrShort), Wish: wish == token.Run})
-		if errors.Is(err, purse.ErrShort) {
+		w.pulse.See(loopCommit, stall.Sight{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
+		if errors.Is(err, claims.ErrShort) {
 			return nil, w.rest(ctx, "waiting_for_tokens")
 		}
 		if err != nil {
@@ -92,9 +92,9 @@ func (w *worker) take(ctx context.Context) ([]stage.Item, error) {
 }
 
 // rest waits for a hint or a nap.
-func (w *worker) rest(ctx context.Context, state string) error {
+func (w *fetcher) rest(ctx context.Context, state string) error {
 	w.pulse.State(state)
-	t := time.NewTimer(work.Nap(w.env))
+	t := time.NewTimer(worker.Nap(w.env))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -108,13 +108,13 @@ func (w *worker) rest(ctx context.Context, state string) error {
 }
 
 // giveBack closes a claim under which nothing was called.
-func (w *worker) giveBack(ctx context.Context) {
+func (w *fetcher) giveBack(ctx context.Context) {
 	if err := w.close(ctx, 0, nil); err != nil {
 		w.env.Log.Debug("claim is left to tokend", "err", err)
 	}
 }
 
-func (w *worker) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
+func (w *fetcher) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
 	if w.claim == nil {
 		return nil
 	}
@@ -125,8 +125,8 @@ func (w *worker) close(ctx context.Context, consumed int, r *pipeline.Reading) e
 
 // gather finds or buys the full record, and then the sellers that an accepted
 // deal wants. A step has one unit.
-func (w *worker) gather(ctx context.Context, units []work.Unit) ([]fact, error) {
-	if err := work.Name(ctx, w.bus, units); err != nil {
+func (w *fetcher) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
+	if err := worker.Name(ctx, w.bus, units); err != nil {
 		return nil, err
 	}
 	facts := make([]fact, len(units))
@@ -142,7 +142,7 @@ func (w *worker) gather(ctx context.Context, units []work.Unit) ([]fact, error) 
 
 // fetch is the full record of one survivor and its sellers. Both are looked for
 // in RESPONSES first and ordered before they are bought.
-func (w *worker) fetch(ctx context.Context, u work.Unit) (fact, error) {
+func (w *fetcher) fetch(ctx context.Context, u worker.Unit) (fact, error) {
 	stored, err := w.stored(ctx, u)
 	if err != nil {
 		return fact{}, err
@@ -151,15 +151,15 @@ func (w *worker) fetch(ctx context.Context, u work.Unit) (fact, error) {
 		return w.enrich(ctx, u, *stored, 0, nil)
 	}
 	if w.claim == nil {
-		return fact{Err: work.ErrNoSpend}, nil
+		return fact{Err: worker.ErrNoSpend}, nil
 	}
-	mine, done, err := answers.Order(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []string{u.Survivor.ASIN}, w.life())
+	mine, done, err := responses.Order(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []string{u.Survivor.ASIN}, w.life())
 	if err != nil {
 		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
 	}
 	defer done()
 	if !mine[0] {
-		return fact{Err: work.ErrOrdered}, w.close(ctx, 0, nil)
+		return fact{Err: worker.ErrOrdered}, w.close(ctx, 0, nil)
 	}
 	// Whoever ordered before us may have bought it since we looked.
 	if stored, err = w.stored(ctx, u); err != nil {
@@ -172,9 +172,9 @@ func (w *worker) fetch(ctx context.Context, u work.Unit) (fact, error) {
 }
 
 // stored is the full record that serves the work without a call; nil without one.
-func (w *worker) stored(ctx context.Context, u work.Unit) (*answers.Answer, error) {
-	want := answers.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: w.limit(u)}
-	found, err := answers.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []answers.Want{want}, w.env.Now())
+func (w *fetcher) stored(ctx context.Context, u worker.Unit) (*responses.Answer, error) {
+	want := responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: w.limit(u)}
+	found, err := responses.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []responses.Want{want}, w.env.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -182,11 +182,11 @@ func (w *worker) stored(ctx context.Context, u work.Unit) (*answers.Answer, erro
 }
 
 // life is how long an order of ours may last: as long as the claim.
-func (w *worker) life() time.Duration { return -daemon.MachineSince(w.claim.Deadline()) }
+func (w *fetcher) life() time.Duration { return -process.MachineSince(w.claim.Deadline()) }
 
 // limit is how old another work's answer may be: a refresh wants news, and an
 // answer from before the price began knows nothing of it.
-func (w *worker) limit(u work.Unit) time.Duration {
+func (w *fetcher) limit(u worker.Unit) time.Duration {
 	if s := u.Survivor.Source; u.Survivor.Pay || s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
 		return 0
 	}
@@ -194,27 +194,27 @@ func (w *worker) limit(u work.Unit) time.Duration {
 }
 
 // buy asks Keepa for the full record, unless this work was paid for as often as work may be.
-func (w *worker) buy(ctx context.Context, u work.Unit) (fact, error) {
+func (w *fetcher) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	domain, asin := u.Survivor.Domain, u.Survivor.ASIN
-	tallies, err := answers.Tallies(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID})
+	tallies, err := responses.Tallies(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID})
 	if err != nil {
 		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
 	}
 	f := fact{Tally: tallies[u.ID]}
 	if f.Tally.Waits() {
-		f.Err = work.ErrPrice
+		f.Err = worker.ErrPrice
 	}
 	if f.Err != nil || f.Tally.Spent() {
 		return f, w.close(ctx, 0, nil)
 	}
-	if err := answers.Begin(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID}, w.claim.ID()); err != nil {
+	if err := responses.Begin(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID}, w.claim.ID()); err != nil {
 		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
 	}
 	answer, err := w.keepa.Products(ctx, w.claim, domain, []string{asin}, true)
-	bought := work.Bought(w.claim, domain, pipeline.KindCommit, answer)
+	bought := worker.Bought(w.claim, domain, pipeline.KindCommit, answer)
 	if err != nil {
 		f.Err = err
-		return f, errors.Join(work.KeepRefused(ctx, w.bus, bought, err), w.refused(ctx, err))
+		return f, errors.Join(worker.KeepRefused(ctx, w.bus, bought, err), w.refused(ctx, err))
 	}
 	w.pulse.Paid(answer.Consumed)
 	return w.keep(ctx, u, f, bought)
@@ -222,14 +222,14 @@ func (w *worker) buy(ctx context.Context, u work.Unit) (fact, error) {
 
 // keep stores the full record and goes on to its sellers. It is paid for and only in memory: stored before anything
 // looks at it. Dying before that buys it again.
-func (w *worker) keep(ctx context.Context, u work.Unit, f fact, bought *work.Purchase) (fact, error) {
+func (w *fetcher) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.Purchase) (fact, error) {
 	all := keepa.CutProducts(bought.Body)
 	found, extra := all.For([]string{u.Survivor.ASIN})
 	if extra > 0 {
 		w.pulse.Count("products_not_asked_for", extra)
 	}
 	bought.Odd = !all.Whole() || len(found) == 0
-	var parts []answers.Answer
+	var parts []responses.Answer
 	e, ok := found[u.Survivor.ASIN]
 	if ok {
 		parts = append(parts, bought.Part(u.Survivor.ASIN, u.ID, e, bought.Consumed))
@@ -244,9 +244,9 @@ func (w *worker) keep(ctx context.Context, u work.Unit, f fact, bought *work.Pur
 		return got, err
 	case ok:
 		// What is left of the claim is not known: the product is stored, and its sellers are asked for under the next one.
-		f.Err = work.ErrPrice
+		f.Err = worker.ErrPrice
 	case all.Part != nil:
-		f.Err = work.ErrPart
+		f.Err = worker.ErrPart
 	default:
 		f.Missing, f.Spent = true, bought.Consumed
 	}
@@ -254,55 +254,55 @@ func (w *worker) keep(ctx context.Context, u work.Unit, f fact, bought *work.Pur
 }
 
 // end ends the claim at the price of an answer.
-func (w *worker) end(ctx context.Context, answer gateway.Answer) error {
+func (w *fetcher) end(ctx context.Context, answer gateway.Answer) error {
 	c := w.claim
 	w.claim = nil
-	return work.End(ctx, w.env, w.pulse, &w.fuse, c, answer)
+	return worker.End(ctx, w.env, w.pulse, &w.fuse, c, answer)
 }
 
-func (w *worker) refused(ctx context.Context, cause error) error {
+func (w *fetcher) refused(ctx context.Context, cause error) error {
 	c := w.claim
 	w.claim = nil
-	return work.Refused(ctx, w.env, w.pulse, &w.fuse, c, cause)
+	return worker.Refused(ctx, w.env, w.pulse, &w.fuse, c, cause)
 }
 
 // decide translates a fact into effects.
-func (w *worker) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.Effect] {
+func (w *fetcher) decide(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effect] {
 	cause := f.Err
 	if f.Missing && f.Tally.Answered+1 < pipeline.MaxPaid {
-		cause = work.ErrLeftOut
+		cause = worker.ErrLeftOut
 	}
 	switch {
 	case cause != nil:
 		w.pulse.Again(w.env.Log, u.ID, cause)
-		return stage.Decision[work.Effect]{Again: work.Postpone(w.env)}
+		return loop.Decision[worker.Effect]{Again: worker.Postpone(w.env)}
 	case f.Missing:
-		return work.Dead(w.conclude(u, ruling.NotFound(w.rules.Judge(), pipeline.LookCommit, u.Work, f.Spent, now), f),
-			ruling.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
+		return worker.Dead(w.conclude(u, decide.NotFound(w.rules.Judge(), pipeline.LookCommit, u.Work, f.Spent, now), f),
+			decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Tally.Spent():
-		return work.Dead(w.conclude(u, ruling.NoAnswer(w.rules.Judge(), pipeline.LookCommit, u.Work, now), f), ruling.ReasonNoAnswer,
+		return worker.Dead(w.conclude(u, decide.NoAnswer(w.rules.Judge(), pipeline.LookCommit, u.Work, now), f), decide.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
 	// What it cost is read off the answers, so that a repeat says the same.
 	cost := f.Product.CostTo(u.ID)
-	sellers := make([]ruling.Answer, len(f.Sellers))
+	sellers := make([]decide.Answer, len(f.Sellers))
 	for i, s := range f.Sellers {
 		sellers[i] = s.Evidence()
 		cost += s.CostTo(u.ID)
 	}
-	return w.conclude(u, ruling.Commit(w.rules.Judge(), u.Work, f.Product.Evidence(), sellers, cost, now), f)
+	return w.conclude(u, decide.Commit(w.rules.Judge(), u.Work, f.Product.Evidence(), sellers, cost, now), f)
 }
 
-func (w *worker) conclude(u work.Unit, r ruling.Ruling, f fact) stage.Decision[work.Effect] {
+func (w *fetcher) conclude(u worker.Unit, r decide.Ruling, f fact) loop.Decision[worker.Effect] {
 	w.pulse.Count("commit_"+string(r.Verdict.Outcome), 1)
 	w.pulse.Verdict(pipeline.LookCommit, r.Verdict.Outcome, r.Verdict.Reason)
 	w.pulse.Decided(u.ID)
 	w.pulse.Changed(w.env.Log, r.Changed)
 	e := u.Conclude(r.Verdict, "")
 	e.Messages = append(e.Messages, f.Letters...)
-	d := stage.Decision[work.Effect]{Out: []work.Effect{e}}
+	d := loop.Decision[worker.Effect]{Out: []worker.Effect{e}}
 	if r.Unreadable != nil {
-		d = work.Dead(d, r.Verdict.Reason, f.Product.Place()+": "+r.Unreadable.Error())
+		d = worker.Dead(d, r.Verdict.Reason, f.Product.Place()+": "+r.Unreadable.Error())
 	}
 	return d
 }

@@ -8,31 +8,31 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/deal"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/ruling"
-	"ratchet/pipeline/shed"
-	"ratchet/pipeline/stage"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/shedding"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/worker"
 )
 
 // fact is a product, or why there is none.
 type fact struct {
-	Answer  answers.Answer
+	Answer  responses.Answer
 	Stored  *deal.Deal // the deal that a refresh is about; nil without one
 	Missing bool       // Keepa answered and left it out
 	Tally   token.Tally
-	Line    *shed.Line // it is not worth what it would cost
-	Err     error      // not now
+	Line    *shedding.Line // it is not worth what it would cost
+	Err     error          // not now
 }
 
 // gather finds stored answers and buys the rest under the step's claim.
-func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error) {
+func (l *peekLoop) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
 	facts := make([]fact, len(units))
 	domain := units[0].Survivor.Domain
 	var here []int
@@ -40,10 +40,10 @@ func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error
 		if u.Survivor.Domain == domain {
 			here = append(here, i)
 		} else {
-			facts[i].Err = work.ErrElsewhere
+			facts[i].Err = worker.ErrElsewhere
 		}
 	}
-	if err := work.Name(ctx, l.bus, units); err != nil {
+	if err := worker.Name(ctx, l.bus, units); err != nil {
 		return nil, err
 	}
 	if err := l.deals(ctx, units, facts); err != nil {
@@ -61,7 +61,7 @@ func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error
 	}
 	if l.claim == nil {
 		for _, i := range missing {
-			facts[i].Err = work.ErrNoSpend
+			facts[i].Err = worker.ErrNoSpend
 		}
 		return facts, nil
 	}
@@ -69,13 +69,13 @@ func (l *peekLoop) gather(ctx context.Context, units []work.Unit) ([]fact, error
 }
 
 // serve fills in the facts that stored answers serve and returns the others.
-func (l *peekLoop) serve(ctx context.Context, domain int, units []work.Unit, of []int, facts []fact) ([]int, error) {
-	wants := make([]answers.Want, len(of))
+func (l *peekLoop) serve(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
+	wants := make([]responses.Want, len(of))
 	for k, i := range of {
 		u := units[i]
-		wants[k] = answers.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: l.limit(u)}
+		wants[k] = responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: l.limit(u)}
 	}
-	stored, err := answers.Serving(ctx, l.bus, domain, pipeline.KindPeek, wants, l.env.Now())
+	stored, err := responses.Serving(ctx, l.bus, domain, pipeline.KindPeek, wants, l.env.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (l *peekLoop) serve(ctx context.Context, domain int, units []work.Unit, of 
 }
 
 // limit is how old another work's answer may be: a refresh wants news.
-func (l *peekLoop) limit(u work.Unit) time.Duration {
+func (l *peekLoop) limit(u worker.Unit) time.Duration {
 	if u.Survivor.Pay {
 		return 0
 	}
@@ -108,7 +108,7 @@ func (l *peekLoop) limit(u work.Unit) time.Duration {
 
 // order says which ASINs are about to be bought, looks once more, since one may
 // have been bought in between, and buys the rest.
-func (l *peekLoop) order(ctx context.Context, domain int, units []work.Unit, missing []int, facts []fact) error {
+func (l *peekLoop) order(ctx context.Context, domain int, units []worker.Unit, missing []int, facts []fact) error {
 	byASIN := map[string][]int{} // two units of one ASIN share an answer
 	var asins []string
 	for _, i := range missing {
@@ -118,7 +118,7 @@ func (l *peekLoop) order(ctx context.Context, domain int, units []work.Unit, mis
 		}
 		byASIN[asin] = append(byASIN[asin], i)
 	}
-	mine, done, err := answers.Order(ctx, l.bus, domain, pipeline.KindPeek, asins, -daemon.MachineSince(l.claim.Deadline()))
+	mine, done, err := responses.Order(ctx, l.bus, domain, pipeline.KindPeek, asins, -process.MachineSince(l.claim.Deadline()))
 	if err != nil {
 		return errors.Join(err, l.close(ctx, 0, nil))
 	}
@@ -130,7 +130,7 @@ func (l *peekLoop) order(ctx context.Context, domain int, units []work.Unit, mis
 			continue
 		}
 		for _, i := range byASIN[asin] {
-			facts[i].Err = work.ErrOrdered
+			facts[i].Err = worker.ErrOrdered
 		}
 	}
 	if ours, err = l.serve(ctx, domain, units, ours, facts); err != nil {
@@ -146,12 +146,12 @@ func (l *peekLoop) order(ctx context.Context, domain int, units []work.Unit, mis
 }
 
 // payable fills in what became of earlier calls and returns the units that may be paid for once more.
-func (l *peekLoop) payable(ctx context.Context, domain int, units []work.Unit, of []int, facts []fact) ([]int, error) {
+func (l *peekLoop) payable(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	works := make([]string, len(of))
 	for k, i := range of {
 		works[k] = units[i].ID
 	}
-	tallies, err := answers.Tallies(ctx, l.bus, domain, pipeline.KindPeek, works)
+	tallies, err := responses.Tallies(ctx, l.bus, domain, pipeline.KindPeek, works)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (l *peekLoop) payable(ctx context.Context, domain int, units []work.Unit, o
 		facts[i].Tally = tallies[units[i].ID]
 		switch t := facts[i].Tally; {
 		case t.Waits():
-			facts[i].Err = work.ErrPrice
+			facts[i].Err = worker.ErrPrice
 		case !t.Spent():
 			ours = append(ours, i)
 		}
@@ -170,7 +170,7 @@ func (l *peekLoop) payable(ctx context.Context, domain int, units []work.Unit, o
 
 // buy asks Keepa. It stores what was bought before anything interprets it, under
 // the first work that wants it.
-func (l *peekLoop) buy(ctx context.Context, domain int, units []work.Unit, buy []int, facts []fact) error {
+func (l *peekLoop) buy(ctx context.Context, domain int, units []worker.Unit, buy []int, facts []fact) error {
 	var wanted, works []string
 	for _, i := range buy {
 		works = append(works, units[i].ID)
@@ -178,16 +178,16 @@ func (l *peekLoop) buy(ctx context.Context, domain int, units []work.Unit, buy [
 			wanted = append(wanted, asin)
 		}
 	}
-	if err := answers.Begin(ctx, l.bus, domain, pipeline.KindPeek, works, l.claim.ID()); err != nil {
+	if err := responses.Begin(ctx, l.bus, domain, pipeline.KindPeek, works, l.claim.ID()); err != nil {
 		return errors.Join(err, l.close(ctx, 0, nil))
 	}
 	answer, err := l.keepa.Products(ctx, l.claim, domain, wanted, false)
-	bought := work.Bought(l.claim, domain, pipeline.KindPeek, answer)
+	bought := worker.Bought(l.claim, domain, pipeline.KindPeek, answer)
 	if err != nil {
 		for _, i := range buy {
 			facts[i].Err = err
 		}
-		return errors.Join(work.KeepRefused(ctx, l.bus, bought, err), l.refused(ctx, err))
+		return errors.Join(worker.KeepRefused(ctx, l.bus, bought, err), l.refused(ctx, err))
 	}
 	l.pulse.Paid(answer.Consumed)
 	keep, at := l.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
@@ -207,14 +207,14 @@ func (l *peekLoop) buy(ctx context.Context, domain int, units []work.Unit, buy [
 
 // sort says what of an answer is stored for which ASIN, and marks the units for which there is nothing.
 func (l *peekLoop) sort(
-	units []work.Unit, buy []int, facts []fact, bought *work.Purchase, all keepa.Elements, wanted []string,
-) ([]answers.Answer, map[string]int) {
+	units []worker.Unit, buy []int, facts []fact, bought *worker.Purchase, all keepa.Elements, wanted []string,
+) ([]responses.Answer, map[string]int) {
 	found, extra := all.For(wanted)
 	if extra > 0 {
 		l.pulse.Count("products_not_asked_for", extra)
 	}
 	bought.Odd = !all.Whole()
-	var keep []answers.Answer
+	var keep []responses.Answer
 	at := map[string]int{} // in keep, by ASIN
 	share := (bought.Consumed + max(1, len(found)) - 1) / max(1, len(found))
 	for _, i := range buy {
@@ -227,7 +227,7 @@ func (l *peekLoop) sort(
 			at[asin] = len(keep)
 			keep = append(keep, bought.Part(asin, units[i].ID, e, share))
 		case all.Part != nil:
-			facts[i].Err = work.ErrPart
+			facts[i].Err = worker.ErrPart
 		default:
 			facts[i].Missing, bought.Odd = true, true
 		}
@@ -239,11 +239,11 @@ func (l *peekLoop) sort(
 func (l *peekLoop) end(ctx context.Context, answer gateway.Answer) error {
 	c := l.claim
 	l.claim = nil
-	return work.End(ctx, l.env, l.pulse, &l.fuse, c, answer)
+	return worker.End(ctx, l.env, l.pulse, &l.fuse, c, answer)
 }
 
 // deals finds the newest deal of every refresh, which its peek may confirm.
-func (l *peekLoop) deals(ctx context.Context, units []work.Unit, facts []fact) error {
+func (l *peekLoop) deals(ctx context.Context, units []worker.Unit, facts []fact) error {
 	of := map[string][]int{}
 	var subjects []string
 	for i, u := range units {
@@ -282,28 +282,28 @@ func dealOf(m bus.Read) *deal.Deal {
 }
 
 // decide translates a fact into effects.
-func (l *peekLoop) decide(u work.Unit, f fact, now time.Time) stage.Decision[work.Effect] {
+func (l *peekLoop) decide(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effect] {
 	cause := f.Err
 	if f.Missing && f.Tally.Answered+1 < pipeline.MaxPaid {
-		cause = work.ErrLeftOut
+		cause = worker.ErrLeftOut
 	}
 	switch {
 	case cause != nil:
 		l.pulse.Again(l.env.Log, u.ID, cause)
-		return stage.Decision[work.Effect]{Again: work.Postpone(l.env)}
+		return loop.Decision[worker.Effect]{Again: worker.Postpone(l.env)}
 	case f.Line != nil:
-		return l.conclude(u, ruling.Shed(l.rules.Judge(), u.Work, *f.Line, now))
+		return l.conclude(u, decide.Shed(l.rules.Judge(), u.Work, *f.Line, now))
 	case f.Missing:
-		return work.Dead(l.conclude(u, ruling.NotFound(l.rules.Judge(), pipeline.LookPeek, u.Work, 0, now)), ruling.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
+		return worker.Dead(l.conclude(u, decide.NotFound(l.rules.Judge(), pipeline.LookPeek, u.Work, 0, now)), decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Tally.Spent():
-		return work.Dead(l.conclude(u, ruling.NoAnswer(l.rules.Judge(), pipeline.LookPeek, u.Work, now)), ruling.ReasonNoAnswer,
+		return worker.Dead(l.conclude(u, decide.NoAnswer(l.rules.Judge(), pipeline.LookPeek, u.Work, now)), decide.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
-	r := ruling.Peek(l.rules.Judge(), u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
+	r := decide.Peek(l.rules.Judge(), u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
 	l.flood.saw(r.Verdict.Outcome)
 	d := l.conclude(u, r)
 	if r.Unreadable != nil {
-		d = work.Dead(d, r.Verdict.Reason, f.Answer.Place()+": "+r.Unreadable.Error())
+		d = worker.Dead(d, r.Verdict.Reason, f.Answer.Place()+": "+r.Unreadable.Error())
 	}
 	return d
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/spend/gateway"
 )
 
 // Config is everything the peeker can be told. It is read from the environment

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/shed"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/shedding"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/worker"
 )
 
 // flood is what the peek loop knows of too much work: the lines that any peeker
@@ -21,9 +21,9 @@ type flood struct {
 	*peeker
 	cell     bus.Cell // of the lines
 	balance  bus.Cell // tokend's
-	lines    shed.Lines
-	lanes    map[pipeline.Source][]shed.Waiting // by sequence; only while there is too much
-	scanned  uint64                             // up to where the lanes were read
+	lines    shedding.Lines
+	lanes    map[pipeline.Source][]shedding.Waiting // by sequence; only while there is too much
+	scanned  uint64                                 // up to where the lanes were read
 	lookedAt time.Time
 
 	looked, survived int // peeks of this process, for the price of a decision
@@ -49,7 +49,7 @@ func (p *peeker) flood(ctx context.Context) (*flood, error) {
 	}
 	return &flood{
 		peeker: p, cell: bus.NewCell(kv, pipeline.KeyShed), balance: bus.NewCell(kv, pipeline.KeyBalance),
-		lanes: map[pipeline.Source][]shed.Waiting{},
+		lanes: map[pipeline.Source][]shedding.Waiting{},
 	}, nil
 }
 
@@ -96,7 +96,7 @@ func (f *flood) readLines(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ls, err := bus.Decode[shed.Lines](f.cell, raw)
+	ls, err := bus.Decode[shedding.Lines](f.cell, raw)
 	if f.pulse.Cell(pipeline.KeyShed, err); err != nil {
 		return nil // the lines that were read before hold; the next one that is drawn replaces all
 	}
@@ -106,7 +106,7 @@ func (f *flood) readLines(ctx context.Context) error {
 
 // means is what deciding can spend, by what tokend last wrote; false while that is
 // unknown.
-func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (shed.Means, bool, error) {
+func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (shedding.Means, bool, error) {
 	var b struct {
 		Est    int `json:"est"`
 		Rate   int `json:"rate"`
@@ -116,11 +116,11 @@ func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (she
 	}
 	raw, _, err := f.balance.Read(ctx)
 	if err != nil || raw == nil || json.Unmarshal(raw, &b) != nil || b.Rate <= 0 {
-		return shed.Means{}, false, err
+		return shedding.Means{}, false, err
 	}
 	commit := b.Stages[pipeline.StageCommitter].Price
 	if token.SaneFigures(b.Est, b.Rate) != nil || commit > mostCommit {
-		return shed.Means{}, false, nil
+		return shedding.Means{}, false, nil
 	}
 	if commit <= 0 {
 		commit = usualCommit
@@ -130,9 +130,9 @@ func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (she
 		l := backlogs[pipeline.DurableCommit(t)]
 		hand -= commit * float64(l.Pending+l.Unsettled)
 	}
-	return shed.Means{
+	return shedding.Means{
 		PerHour: deciding * 60 * float64(b.Rate), Hand: int(hand), Patience: f.cfg.Patience,
-		Price: shed.Price(token.PricePeek, commit, f.looked, f.survived),
+		Price: shedding.Price(token.PricePeek, commit, f.looked, f.survived),
 	}, true, nil
 }
 
@@ -161,14 +161,14 @@ func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error
 			Cents  *int64          `json:"expected_value_cents"`
 		}
 		if json.Unmarshal(r.Body, &s) == nil && r.Sequence > backlogs[pipeline.DurablePeek(s.Source)].Delivered {
-			f.lanes[s.Source] = append(f.lanes[s.Source], shed.Waiting{Seq: r.Sequence, Cents: s.Cents})
+			f.lanes[s.Source] = append(f.lanes[s.Source], shedding.Waiting{Seq: r.Sequence, Cents: s.Cents})
 		}
 		return nil // the loop itself buries what cannot be read
 	})
 }
 
 // draw adds a line, stored before anybody applies it.
-func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shed.Means, now time.Time) error {
+func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
 	floor := uint64(math.MaxUint64)
 	for s := range f.lanes {
 		if l := backlogs[pipeline.DurablePeek(s)]; l.Pending+l.Unsettled > 0 {
@@ -176,9 +176,9 @@ func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m she
 		}
 	}
 	drawn := false
-	var line shed.Line
-	ls, err := bus.ChangeOwn(ctx, f.cell, func(ls shed.Lines) (shed.Lines, bool, error) {
-		var waiting []shed.Waiting
+	var line shedding.Line
+	ls, err := bus.ChangeOwn(ctx, f.cell, func(ls shedding.Lines) (shedding.Lines, bool, error) {
+		var waiting []shedding.Waiting
 		for _, lane := range f.lanes {
 			for _, w := range lane {
 				if _, is := ls.Find(w.Seq, w.Cents); !is {
@@ -186,7 +186,7 @@ func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m she
 				}
 			}
 		}
-		if line, drawn = shed.Draw(waiting, m, now); !drawn {
+		if line, drawn = shedding.Draw(waiting, m, now); !drawn {
 			return ls, false, nil
 		}
 		return ls.With(line, floor), true, nil
@@ -223,13 +223,13 @@ func (f *flood) doomed() (pipeline.Source, int) {
 
 // taken drops what was taken of a lane up to a sequence.
 func (f *flood) taken(s pipeline.Source, upTo uint64) {
-	f.lanes[s] = slices.DeleteFunc(f.lanes[s], func(w shed.Waiting) bool { return w.Seq <= upTo })
+	f.lanes[s] = slices.DeleteFunc(f.lanes[s], func(w shedding.Waiting) bool { return w.Seq <= upTo })
 }
 
 // split takes out of the work that would have to be paid for what is under a line.
 // Work that comes again is held against the newest lines: whoever had it before
 // may have shed it under one of them.
-func (f *flood) split(ctx context.Context, units []work.Unit, of []int, facts []fact) ([]int, error) {
+func (f *flood) split(ctx context.Context, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	for _, i := range of {
 		if units[i].Deliveries > 1 && once(units[i].Survivor.Source) {
 			if err := f.readLines(ctx); err != nil {

@@ -5,15 +5,15 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
 )
 
 // flooded puts n survivors of the glance before the peeker, each worth its number
 // in dollars, on a plan of one token a minute.
-func flooded(t *testing.T, d *desk.Desk, n int) []ruling.Work {
+func flooded(t *testing.T, d *desk.Desk, n int) []decide.Work {
 	t.Helper()
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
 	if err != nil {
@@ -23,7 +23,7 @@ func flooded(t *testing.T, d *desk.Desk, n int) []ruling.Work {
 		t.Fatal(err)
 	}
 	asins := slices.Concat(d.ASINs(keepasim.Good), d.ASINs(keepasim.NoProfit))[:n]
-	out := make([]ruling.Work, n)
+	out := make([]decide.Work, n)
 	for i, asin := range asins {
 		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
 		worth := int64(100 * ((i * 7) % n)) // n is no multiple of 7: each worth once
@@ -56,7 +56,7 @@ func TestTheLeastValuableOfTooMuchIsShedForNothingAndTheRestIsDecided(t *testing
 	shed := 0
 	for _, v := range d.AwaitVerdicts(t, len(works)) {
 		worth := *v.ExpectedValueCents / 100
-		if i := slices.IndexFunc(works, func(w ruling.Work) bool { return w.ID == v.WorkID }); v.Outcome == pipeline.Shed {
+		if i := slices.IndexFunc(works, func(w decide.Work) bool { return w.ID == v.WorkID }); v.Outcome == pipeline.Shed {
 			shed++
 			if v.Reason != "shed_over_capacity" || v.Tokens != 0 || v.Look != pipeline.LookPeek || worth >= int64(60-decidable) {
 				t.Errorf("shed %+v", v.Verdict)

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
 )
 

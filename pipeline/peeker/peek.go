@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/stage"
-	"ratchet/pipeline/stall"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/stall"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/worker"
 )
 
 // peekLoop is the paid loop. One goroutine runs it, so the claim of the step in
@@ -20,12 +20,12 @@ import (
 type peekLoop struct {
 	*peeker
 	keepa   *gateway.Gateway
-	purse   *purse.Purse
+	purse   *claims.Purse
 	inlets  map[pipeline.Source]*bus.Inlet
 	served  map[pipeline.Source]int // items taken, for the lanes' weights
-	claim   *purse.Claim            // of the step in hand; nil in nospend
-	fuse    work.Fuse
-	returns work.Returns
+	claim   *claims.Claim           // of the step in hand; nil in nospend
+	fuse    worker.Fuse
+	returns worker.Returns
 	flood   *flood
 }
 
@@ -46,9 +46,9 @@ func weights() map[pipeline.Source]int {
 // Run steps until ctx ends.
 func (l *peekLoop) Run(ctx context.Context) error {
 	l.served = map[pipeline.Source]int{}
-	loop := stage.Loop[work.Unit, fact, work.Effect]{
-		Take: l.take, Read: work.Read(pipeline.SchemaSurvivor), Gather: l.gather, Decide: l.decide, Apply: work.Apply(l.bus),
-		Bury: func(ctx context.Context, it stage.Item, reason string, cause error) error {
+	loop := loop.Loop[worker.Unit, fact, worker.Effect]{
+		Take: l.take, Read: worker.Read(pipeline.SchemaSurvivor), Gather: l.gather, Decide: l.decide, Apply: worker.Apply(l.bus),
+		Bury: func(ctx context.Context, it loop.Item, reason string, cause error) error {
 			l.pulse.Count("dead", 1)
 			return l.bus.Bury(ctx, string(pipeline.StagePeeker), it, reason, cause)
 		},
@@ -61,7 +61,7 @@ func (l *peekLoop) Run(ctx context.Context) error {
 
 // take looks at what waits and what may be spent, claims, and only then takes
 // what the claim pays for. Nothing is held while waiting for tokens.
-func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
+func (l *peekLoop) take(ctx context.Context) ([]loop.Item, error) {
 	l.giveBack(ctx) // the step before ended without a gather
 	if l.fuse.Blown() {
 		return nil, l.rest(ctx, "circuit_open")
@@ -100,7 +100,7 @@ func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
 			return nil, l.rest(ctx, "waiting_for_tokens")
 		}
 		if l.claim, err = l.purse.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
-			if errors.Is(err, purse.ErrShort) {
+			if errors.Is(err, claims.ErrShort) {
 				return nil, nil
 			}
 			return nil, err
@@ -112,7 +112,7 @@ func (l *peekLoop) take(ctx context.Context) ([]stage.Item, error) {
 }
 
 // from takes up to n items of a lane.
-func (l *peekLoop) from(ctx context.Context, lane pipeline.Source, n int) ([]stage.Item, error) {
+func (l *peekLoop) from(ctx context.Context, lane pipeline.Source, n int) ([]loop.Item, error) {
 	l.pulse.State("working")
 	items, err := l.inlets[lane].Take(ctx, n, 200*time.Millisecond)
 	l.returns.Took(pipeline.DurablePeek(lane), n, items)
@@ -143,7 +143,7 @@ func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) 
 // rest waits for a hint or a nap.
 func (l *peekLoop) rest(ctx context.Context, state string) error {
 	l.pulse.State(state)
-	t := time.NewTimer(work.Nap(l.env))
+	t := time.NewTimer(worker.Nap(l.env))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -181,5 +181,5 @@ func (l *peekLoop) close(ctx context.Context, consumed int, r *pipeline.Reading)
 func (l *peekLoop) refused(ctx context.Context, cause error) error {
 	c := l.claim
 	l.claim = nil
-	return work.Refused(ctx, l.env, l.pulse, &l.fuse, c, cause)
+	return worker.Refused(ctx, l.env, l.pulse, &l.fuse, c, cause)
 }

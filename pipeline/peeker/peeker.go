@@ -16,39 +16,39 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/worker"
 )
 
 // peeker is what both loops share.
 type peeker struct {
 	cfg   Config
-	env   daemon.Env
+	env   process.Env
 	bus   *bus.Bus
-	rules *work.Rules
-	pulse *work.Pulse
+	rules *worker.Rules
+	pulse *worker.Pulse
 }
 
 // Run looks at candidates until ctx ends.
-func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := daemon.Load[Config](ctx, env.Lookup)
+func Run(ctx context.Context, env process.Env) error {
+	cfg, err := process.Load[Config](ctx, env.Lookup)
 	if err != nil {
 		return err
 	}
-	judge, err := work.Judge(cfg.Rules)
+	judge, err := worker.Judge(cfg.Rules)
 	if err != nil {
-		return daemon.Usagef("RULES: %w", err)
+		return process.Usagef("RULES: %w", err)
 	}
 	b, err := bus.Open(ctx, cfg.NATS, env, "peeker")
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	p := &peeker{cfg: cfg, env: env, bus: b, pulse: work.NewPulse(env)}
-	if p.rules, err = work.Follow(ctx, b, env, judge, p.pulse, nil); err != nil {
+	p := &peeker{cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env)}
+	if p.rules, err = worker.Follow(ctx, b, env, judge, p.pulse, nil); err != nil {
 		return err
 	}
 	stop, err := bus.StartService(ctx, b, env, "peeker", p.pulse.Beat)
@@ -86,7 +86,7 @@ func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
 	if l.flood, err = p.flood(ctx); err != nil {
 		return nil, err
 	}
-	if l.purse, err = purse.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {
+	if l.purse, err = claims.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
 	return l, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/stage"
+	"ratchet/pipeline/platform/loop"
 )
 
 // What the server says when it gives a message up, and the queue in which one recorder of several hears it.
@@ -102,8 +102,8 @@ func (g *graveyard) copy(ctx context.Context, raw []byte) error {
 
 // message is what was given up, as its stream still has it; a message that has left the stream is buried without its
 // body.
-func (g *graveyard) message(ctx context.Context, a advisory) (stage.Item, error) {
-	it := stage.Item{Stream: a.Stream, Sequence: a.Sequence, Deliveries: a.Deliveries}
+func (g *graveyard) message(ctx context.Context, a advisory) (loop.Item, error) {
+	it := loop.Item{Stream: a.Stream, Sequence: a.Sequence, Deliveries: a.Deliveries}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := g.r.bus.JS.Stream(ctx, a.Stream)

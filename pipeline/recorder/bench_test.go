@@ -13,11 +13,11 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/foreign"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
+	"ratchet/pipeline/text/foreign"
 	"ratchet/test/streams"
 )
 
@@ -33,7 +33,7 @@ const (
 // station is a NATS and the means to start over with an empty ClickHouse.
 type station struct {
 	b   *bus.Bus
-	env daemon.Env
+	env process.Env
 }
 
 func newStation(b *testing.B) *station {

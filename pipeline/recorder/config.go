@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // Config is everything the recorder can be told. It is read from the environment once, at its start.
@@ -21,7 +21,7 @@ type Config struct {
 	// Flush is how long a row waits for a batch to fill, on the machine's clock.
 	Flush time.Duration `env:"RECORDER_FLUSH, default=1s"`
 	// Password is that of the user in CLICKHOUSE_URL; CLICKHOUSE_PASSWORD_FILE names a file that holds it.
-	Password daemon.Secret `env:"CLICKHOUSE_PASSWORD"`
+	Password process.Secret `env:"CLICKHOUSE_PASSWORD"`
 }
 
 // Validate names every variable that is wrong.

@@ -9,10 +9,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/action"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/standing"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // A row is made of a stored message by one of these; in names the stream. What a message says, and whether it can be
@@ -37,7 +37,7 @@ func reasonOf(err error) string {
 }
 
 func readVerdict(in warehouse.Origin, m pipeline.Stored) (warehouse.VerdictRow, error) {
-	v, err := standing.ReadVerdict(m)
+	v, err := visibility.ReadVerdict(m)
 	if err != nil {
 		return warehouse.VerdictRow{}, err
 	}
@@ -45,7 +45,7 @@ func readVerdict(in warehouse.Origin, m pipeline.Stored) (warehouse.VerdictRow, 
 }
 
 func readDeal(in warehouse.Origin, m pipeline.Stored) (warehouse.DealRow, error) {
-	v, err := standing.ReadVersion(m)
+	v, err := visibility.ReadVersion(m)
 	if err != nil {
 		return warehouse.DealRow{}, err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // fault fails chosen inserts and look-ups, with or without effect; each table counts its own.

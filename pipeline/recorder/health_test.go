@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/sethvargo/go-envconfig"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
-	"ratchet/pipeline/health"
+	"ratchet/pipeline/platform/embedded/natsd"
+	"ratchet/pipeline/platform/health"
+	"ratchet/pipeline/platform/process"
 	"ratchet/test/streams"
 )
 
@@ -25,7 +25,7 @@ func TestAProbeReadsWhatTheRecorderLacks(t *testing.T) {
 	must(t, err)
 	stop := sync.OnceFunc(srv.Stop)
 	t.Cleanup(stop)
-	env := daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}, Health: health.New("recorder")}
+	env := process.Env{Log: log, Clock: process.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}, Health: health.New("recorder")}
 	env.Lookup = envconfig.MapLookuper(map[string]string{"NATS_URL": streams.URL, "CLICKHOUSE_URL": "http://someone:secret@127.0.0.1:9/elsewhere"})
 	streams.Connect(t, env)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,7 +8,7 @@ import (
 	"hash/fnv"
 	"time"
 
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // A batch of at least suspicious rows without a single good one is not believed at once: something else may be wrong,

@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/stage"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // line records one stream: rows of type R.
@@ -218,7 +218,7 @@ func (l *line[R]) bury(ctx context.Context, graves []grave, there bool) {
 
 // inter is a burial that makes do without the message's body where the letter would be too large; the letter still
 // says where the message is.
-func (r *recorder) inter(ctx context.Context, who string, it stage.Item, reason string, cause error) error {
+func (r *recorder) inter(ctx context.Context, who string, it loop.Item, reason string, cause error) error {
 	err := r.bus.Bury(ctx, who, it, reason, cause)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		it.Body = nil
@@ -255,8 +255,8 @@ func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []grav
 	l.r.pulse.recorded(l.stream, len(rows)-len(poison))
 }
 
-func itemOf(m jetstream.Msg, stream string) stage.Item {
-	it := stage.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1}
+func itemOf(m jetstream.Msg, stream string) loop.Item {
+	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1}
 	if meta, err := m.Metadata(); err == nil {
 		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
+	"ratchet/pipeline/platform/bus"
 )
 
 // Dead letters may hold whole messages, and two hundred of the largest would be more than a gigabyte.

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/metric"
-	"ratchet/pipeline/standing"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/metric"
+	"ratchet/pipeline/platform/process"
 )
 
 const (
@@ -33,14 +33,14 @@ func (p *pulse) metrics(put metric.Put) {
 
 // counter is a sink that can say how the deals stand.
 type counter interface {
-	Counts(ctx context.Context) (standing.Counts, error)
+	Counts(ctx context.Context) (visibility.Counts, error)
 }
 
 var errClosed = errors.New("ClickHouse is not open")
 
 // deals are how the deals stand, by ClickHouse.
 func (r *recorder) deals() metric.Source {
-	return metric.Cached(countEvery, countWithin, daemon.MachineNow, func(ctx context.Context, put metric.Put) error {
+	return metric.Cached(countEvery, countWithin, process.MachineNow, func(ctx context.Context, put metric.Put) error {
 		w, ok := r.store.opened().(counter)
 		if !ok {
 			return errClosed

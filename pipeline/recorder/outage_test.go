@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"ratchet/pipeline/embedded/clickhouse"
-	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/embedded/clickhouse"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 )
 
 // role tells this binary, run again, to be an engine that the test may kill; chtest's is everybody's.

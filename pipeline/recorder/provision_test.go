@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // TestARecorderThatFindsNoTablesCreatesNoneAndWaitsWithOneLine provisions only after it has waited.

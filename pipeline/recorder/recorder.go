@@ -19,9 +19,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // grace is how long the rows in hand have to land by default.
@@ -29,8 +29,8 @@ const grace = 5 * time.Second
 
 // Run records until ctx ends, then lands what it holds within grace. It starts whether ClickHouse can be reached or
 // not.
-func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := daemon.Load[Config](ctx, env.Lookup)
+func Run(ctx context.Context, env process.Env) error {
+	cfg, err := process.Load[Config](ctx, env.Lookup)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 
 type recorder struct {
 	cfg   Config
-	env   daemon.Env
+	env   process.Env
 	bus   *bus.Bus
 	pulse *pulse
 	store *store
@@ -63,7 +63,7 @@ type recorder struct {
 	heldFor time.Duration // for the rows in hand, while ClickHouse does not take them
 }
 
-func newRecorder(cfg Config, env daemon.Env, b *bus.Bus, dial func(context.Context) (sink, error)) *recorder {
+func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Context) (sink, error)) *recorder {
 	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace, longest: longestPause, heldFor: heldFor}
 }
 

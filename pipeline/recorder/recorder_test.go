@@ -14,9 +14,9 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 func TestEveryStreamBecomesItsTable(t *testing.T) {
@@ -54,7 +54,7 @@ func TestEveryStreamBecomesItsTable(t *testing.T) {
 	}
 	began := time.Now()
 	cancel()
-	if err := <-done; daemon.ExitCode(err) != daemon.ExitDone {
+	if err := <-done; process.ExitCode(err) != process.ExitDone {
 		t.Errorf("stopped with %v", err)
 	}
 	if took := time.Since(began); took > grace+2*time.Second {
@@ -115,7 +115,7 @@ func TestItStartsWithoutClickHouseSaysSoAndCatchesUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var up atomic.Bool
-	cfg, err := daemon.Load[Config](t.Context(), w.env.Lookup)
+	cfg, err := process.Load[Config](t.Context(), w.env.Lookup)
 	must(t, err)
 	env := w.env
 	ready := make(chan struct{})
@@ -215,7 +215,7 @@ func TestABatchWithHolesHasATokenOfItsOwn(t *testing.T) {
 
 func TestTheConfigurationNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, err := daemon.Load[Config](t.Context(), envconfig.MapLookuper(map[string]string{"RECORDER_BATCH": "0", "RECORDER_FLUSH": "0s", "CLICKHOUSE_URL": ""}))
+	_, err := process.Load[Config](t.Context(), envconfig.MapLookuper(map[string]string{"RECORDER_BATCH": "0", "RECORDER_FLUSH": "0s", "CLICKHOUSE_URL": ""}))
 	for _, name := range []string{"RECORDER_BATCH", "RECORDER_FLUSH"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want %s named", err, name)

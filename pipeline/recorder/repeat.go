@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // An event is one row (warehouse.Row says which messages are the same), although it may be two messages: the stream drops a

@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 func TestWhatIsPublishedAgainAfterTheDedupWindowIsTheSameRow(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 const (

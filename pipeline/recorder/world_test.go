@@ -12,11 +12,11 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/action"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
 	"ratchet/test/streams"
 )
 
@@ -27,7 +27,7 @@ var recorded = pipeline.RecordedStreams()
 type world struct {
 	t   *testing.T
 	b   *bus.Bus
-	env daemon.Env
+	env process.Env
 	dsn string
 }
 
@@ -51,7 +51,7 @@ func must(t testing.TB, err error) {
 // recorder is one that does not run yet, over the sink that wrap makes of the real one.
 func (w *world) recorder(wrap func(sink) sink) *recorder {
 	w.t.Helper()
-	cfg, err := daemon.Load[Config](w.t.Context(), w.env.Lookup)
+	cfg, err := process.Load[Config](w.t.Context(), w.env.Lookup)
 	must(w.t, err)
 	r := newRecorder(cfg, w.env, w.b, func(ctx context.Context) (sink, error) {
 		s, err := w.open(ctx)

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/keepasim"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/spend/claims"
 )
 
 // affordableWithin is the bar, machine time.
@@ -65,14 +65,14 @@ func BenchmarkAffordableToClaim(b *testing.B) {
 }
 
 // claimWhenAffordable claims as a worker does: on a hint, or after a nap.
-func claimWhenAffordable(b *testing.B, p *purse.Purse) *purse.Claim {
+func claimWhenAffordable(b *testing.B, p *claims.Purse) *claims.Claim {
 	b.Helper()
 	for {
 		c, err := p.Claim(b.Context(), token.PriceCommit, pipeline.KindCommit, 1)
 		if err == nil {
 			return c
 		}
-		if !errors.Is(err, purse.ErrShort) {
+		if !errors.Is(err, claims.ErrShort) {
 			b.Fatal(err)
 		}
 		select {

@@ -4,9 +4,9 @@ import (
 	"fmt"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/spend/gateway"
 )
 
 // Config is everything tokend can be told. It is read from the environment once,

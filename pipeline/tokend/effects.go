@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/spend/gateway"
 )
 
 // step gives the issuer an event, and carries out what it wants done.

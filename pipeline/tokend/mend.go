@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
 )
 
 // recall sees to it that there is a balance to start from. One that is not there, or

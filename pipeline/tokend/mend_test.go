@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/sim/keepasim"
 )
 
 func TestTheLastModeAndPolicyThatCouldBeReadHoldAlsoOverARestart(t *testing.T) {

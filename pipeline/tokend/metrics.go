@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/metric"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/metric"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/gateway"
 )
 
 // shown is what the leader's last turn knew, for a scrape. Nothing in it is changed later.
@@ -85,7 +85,7 @@ const (
 
 // streams is what only NATS knows: what waits for a glance, and how many dead letters there are.
 func (t *tokend) streams() metric.Source {
-	ask := metric.Cached(askEvery, askWithin, daemon.MachineNow, func(ctx context.Context, put metric.Put) error {
+	ask := metric.Cached(askEvery, askWithin, process.MachineNow, func(ctx context.Context, put metric.Put) error {
 		pending, unsettled, err := t.bus.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
 		if err != nil {
 			return err

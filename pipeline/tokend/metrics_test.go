@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/spend/gateway"
 )
 
 func TestAKeyIsRefusedUntilKeepaTakesItAndNotBecauseACallFailed(t *testing.T) {

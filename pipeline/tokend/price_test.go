@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/keepasim"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/spend/claims"
 )
 
 func TestAKindThatBreaksItsCeilingIsStoppedAndTheRestGoesOn(t *testing.T) {
@@ -34,7 +34,7 @@ func TestAKindThatBreaksItsCeilingIsStoppedAndTheRestGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.turn(d)
-	if _, err := committer.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); !errors.Is(err, purse.ErrShort) {
+	if _, err := committer.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); !errors.Is(err, claims.ErrShort) {
 		t.Errorf("after a call of %d tokens a commit can still be claimed: %v", a.Consumed, err)
 	}
 	if note := w.state().Note; !strings.Contains(note, "commit is stopped") || !strings.Contains(note, "17") {

@@ -12,9 +12,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 func (t *tokend) cell(s pipeline.Stage) bus.Cell { return bus.NewCell(t.kv, pipeline.KeyGrant(s)) }
@@ -84,13 +84,13 @@ const (
 func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 	w := &t.waiting
 	dirty := w.dirty.Swap(false)
-	if dirty || daemon.MachineSince(w.read) >= lookAgain {
+	if dirty || process.MachineSince(w.read) >= lookAgain {
 		if err := t.readLanes(ctx); err != nil {
 			w.dirty.Store(true)
 			return token.DemandRead{}, err
 		}
 	}
-	if dirty || daemon.MachineSince(w.polled) >= pollAgain {
+	if dirty || process.MachineSince(w.polled) >= pollAgain {
 		if err := t.readPolls(ctx); err != nil {
 			w.dirty.Store(true)
 			return token.DemandRead{}, err
@@ -122,7 +122,7 @@ func (t *tokend) readLanes(ctx context.Context) error {
 	if err := list.Err(); err != nil {
 		return fmt.Errorf("look at what waits: %w", err)
 	}
-	t.waiting.lanes, t.waiting.durables, t.waiting.read = lanes, durables, daemon.MachineNow()
+	t.waiting.lanes, t.waiting.durables, t.waiting.read = lanes, durables, process.MachineNow()
 	return nil
 }
 
@@ -161,6 +161,6 @@ func (t *tokend) readPolls(ctx context.Context) error {
 			polls = append(polls, v.NextPoll)
 		}
 	}
-	t.waiting.polls, t.waiting.polled = polls, daemon.MachineNow()
+	t.waiting.polls, t.waiting.polled = polls, process.MachineNow()
 	return nil
 }

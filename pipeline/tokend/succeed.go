@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
 )
 
 // takeOver raises the epoch in the balance and then in every grant; from then on

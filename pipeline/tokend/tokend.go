@@ -23,16 +23,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/stall"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/stall"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/gateway"
 )
 
 // Run issues tokens until ctx ends.
-func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := daemon.Load[Config](ctx, env.Lookup)
+func Run(ctx context.Context, env process.Env) error {
+	cfg, err := process.Load[Config](ctx, env.Lookup)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 // beat, shown, refused and hint.
 type tokend struct {
 	cfg   Config
-	env   daemon.Env
+	env   process.Env
 	bus   *bus.Bus
 	keepa *gateway.Gateway
 	kv    jetstream.KeyValue
@@ -85,7 +85,7 @@ type tokend struct {
 	refused atomic.Bool           // the key, by Keepa's last answer
 }
 
-func open(ctx context.Context, env daemon.Env, b *bus.Bus, g *gateway.Gateway, cfg Config) (*tokend, error) {
+func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, cfg Config) (*tokend, error) {
 	kv, err := b.Store(ctx, pipeline.BucketTokens)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func open(ctx context.Context, env daemon.Env, b *bus.Bus, g *gateway.Gateway, c
 	t := &tokend{
 		cfg: cfg, env: env, bus: b, keepa: g, kv: kv, marks: marks, hint: make(chan struct{}, 1),
 		lease: bus.NewLease(b, pipeline.KeyLeader),
-		now:   func() token.Moment { return token.Moment{Now: env.Now(), Machine: daemon.MachineNow()} },
+		now:   func() token.Moment { return token.Moment{Now: env.Now(), Machine: process.MachineNow()} },
 	}
 	return t, t.listen()
 }

@@ -18,12 +18,12 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/keepasim"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/token"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/spend/gateway"
 	"ratchet/test/streams"
 )
 
@@ -32,7 +32,7 @@ const testKey = "the-key-that-nobody-may-print"
 // world is a real NATS, a simulated Keepa and a clock.
 type world struct {
 	t   testing.TB
-	env daemon.Env
+	env process.Env
 	bus *bus.Bus
 	sim *keepasim.Sim
 	asn []string
@@ -61,7 +61,7 @@ func newWorld(t testing.TB, speed float64, o keepasim.Options) *world {
 	w := &world{t: t, log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	env, _ := streams.Start(t, "")
-	clock := daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed)
+	clock := process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed)
 	catalogue := keepasim.Backlog400(1)
 	o.Now, o.After, o.Catalogue, o.Key, o.Instant = clock.Now, clock.After, catalogue, testKey, true
 	w.sim, w.asn = keepasim.New(o), catalogue.ASINs()
@@ -78,7 +78,7 @@ func newWorld(t testing.TB, speed float64, o keepasim.Options) *world {
 // tokend is one instance that the test turns by hand.
 func (w *world) tokend() *tokend {
 	w.t.Helper()
-	cfg, err := daemon.Load[Config](w.t.Context(), w.env.Lookup)
+	cfg, err := process.Load[Config](w.t.Context(), w.env.Lookup)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func (t *tokend) pass(pipelineTime, machine time.Duration) {
 
 func (w *world) gateway() *gateway.Gateway {
 	w.t.Helper()
-	cfg, err := daemon.Load[Config](w.t.Context(), w.env.Lookup)
+	cfg, err := process.Load[Config](w.t.Context(), w.env.Lookup)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -118,9 +118,9 @@ func (w *world) turn(d *tokend) {
 	}
 }
 
-func (w *world) purse(s pipeline.Stage) *purse.Purse {
+func (w *world) purse(s pipeline.Stage) *claims.Purse {
 	w.t.Helper()
-	p, err := purse.Open(w.t.Context(), streams.Connect(w.t, w.env), w.env, s)
+	p, err := claims.Open(w.t.Context(), streams.Connect(w.t, w.env), w.env, s)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func (w *world) spent() int {
 }
 
 // buy claims and pays for one product and settles it.
-func (w *world) buy(p *purse.Purse, g *gateway.Gateway, asin string, offers bool) error {
+func (w *world) buy(p *claims.Purse, g *gateway.Gateway, asin string, offers bool) error {
 	kind := pipeline.KindPeek
 	if offers {
 		kind = pipeline.KindCommit

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/keeper"
-	"ratchet/pipeline/watermark"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/refresher"
+	"ratchet/pipeline/spend/gateway"
 )
 
 // Config is everything the watermarker can be told. It is read from the
@@ -31,7 +31,7 @@ type Config struct {
 	// Backlog is how many candidates may wait before polling stops.
 	Backlog int `env:"WATERMARKER_BACKLOG, default=20000"`
 	// Keeper is how stored deals are kept.
-	Keeper keeper.Config
+	Keeper refresher.Config
 	// Grace is how long a page may be finished after a stop.
 	Grace time.Duration `env:"WATERMARKER_GRACE, default=8s"`
 }

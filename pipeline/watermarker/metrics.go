@@ -3,8 +3,8 @@ package watermarker
 import (
 	"time"
 
-	"ratchet/pipeline/metric"
-	"ratchet/pipeline/watermark"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/metric"
 )
 
 // saw keeps the state of a list for a scrape.

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/process"
 	"ratchet/schemas"
 )
 
@@ -24,7 +24,7 @@ func Queries(ctx context.Context, path string) ([]keepa.Query, error) {
 	}
 	files, err := QueryFiles(path)
 	if err != nil {
-		return nil, daemon.Usagef("QUERIES: %w", err)
+		return nil, process.Usagef("QUERIES: %w", err)
 	}
 	var out []keepa.Query
 	var errs []error
@@ -37,7 +37,7 @@ func Queries(ctx context.Context, path string) ([]keepa.Query, error) {
 		out = append(out, q)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, &daemon.UsageError{Err: err}
+		return nil, &process.UsageError{Err: err}
 	}
 	return out, nil
 }
@@ -57,7 +57,7 @@ func QueryFiles(path string) ([]string, error) {
 
 // ReadQuery reads one query file and refuses what the looks cannot decide.
 func ReadQuery(ctx context.Context, file string) (keepa.Query, error) {
-	body, err := daemon.ReadFile(ctx, file)
+	body, err := process.ReadFile(ctx, file)
 	if err != nil {
 		return keepa.Query{}, fmt.Errorf("read deal query: %w", err)
 	}

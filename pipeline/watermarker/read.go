@@ -9,14 +9,14 @@ import (
 	"strings"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/foreign"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/watermark"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/text/foreign"
+	"ratchet/pipeline/worker"
 )
 
 // read is one movement over a list: its pages as they are bought, or found stored
@@ -47,7 +47,7 @@ func (w *watermarker) begin(ctx context.Context, q query, s watermark.State) (*r
 			return r, err
 		}
 	}
-	since, err := answers.Sequence(ctx, w.bus)
+	since, err := responses.Sequence(ctx, w.bus)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (w *watermarker) means(ctx context.Context) (watermark.Plan, error) {
 func (w *watermarker) resume(ctx context.Context, q query, s watermark.State, plan watermark.Plan) (*read, error) {
 	r := w.over(q, s, plan)
 	last := s.Read.Begun
-	err := answers.Beyond(ctx, w.bus, int(q.Domain), pipeline.KindDeals, s.Read.Since, func(a answers.Answer) error {
+	err := responses.Beyond(ctx, w.bus, int(q.Domain), pipeline.KindDeals, s.Read.Since, func(a responses.Answer) error {
 		index, ours := q.pageOf(a.Key)
 		if _, more := r.moves.Next(); !ours || !more {
 			return nil
@@ -146,16 +146,16 @@ func (r *read) page(ctx context.Context, index int) error {
 	}
 	domain := int(r.q.Domain)
 	answer, err := r.w.keepa.Deals(ctx, claim, domain, r.q.Encode(index))
-	bought := work.Bought(claim, domain, pipeline.KindDeals, answer)
+	bought := worker.Bought(claim, domain, pipeline.KindDeals, answer)
 	if err != nil {
-		return errors.Join(err, work.KeepRefused(ctx, r.w.bus, bought, err), work.Refused(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, err))
+		return errors.Join(err, worker.KeepRefused(ctx, r.w.bus, bought, err), worker.Refused(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, err))
 	}
 	r.w.pulse.Paid(answer.Consumed)
 	key := fmt.Sprintf("%s-%d", r.q.Name, index)
-	_, fits := answers.Fit(answer.Body)
+	_, fits := responses.Fit(answer.Body)
 	bought.Odd = !fits
-	kept, err := bought.Keep(ctx, r.w.bus, []answers.Answer{bought.Part(key, "", keepa.Element{Body: answer.Body}, answer.Consumed)})
-	if err := errors.Join(err, work.End(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, answer)); err != nil {
+	kept, err := bought.Keep(ctx, r.w.bus, []responses.Answer{bought.Part(key, "", keepa.Element{Body: answer.Body}, answer.Consumed)})
+	if err := errors.Join(err, worker.End(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, answer)); err != nil {
 		return err
 	}
 	list, why, odd := decodePage(answer.Body)
@@ -183,7 +183,7 @@ func decodePage(body []byte) (list keepa.DealPage, why error, odd bool) {
 		if cut == nil {
 			return list, err, true
 		}
-		return list, fmt.Errorf("%w: %w", work.ErrPart, err), false
+		return list, fmt.Errorf("%w: %w", worker.ErrPart, err), false
 	case !list.Listed():
 		return list, errNoList, false
 	}
@@ -192,18 +192,18 @@ func decodePage(body []byte) (list keepa.DealPage, why error, odd bool) {
 
 // begin says that a page of this read is about to be bought. A page that was paid for as often as work may be is
 // skipped, with a dead letter.
-func (r *read) begin(ctx context.Context, index int, claim *purse.Claim) (spent bool, err error) {
+func (r *read) begin(ctx context.Context, index int, claim *claims.Claim) (spent bool, err error) {
 	domain, id := int(r.q.Domain), r.workOf(index)
-	tallies, err := answers.Tallies(ctx, r.w.bus, domain, pipeline.KindDeals, []string{id})
+	tallies, err := responses.Tallies(ctx, r.w.bus, domain, pipeline.KindDeals, []string{id})
 	if err != nil {
 		return false, err
 	}
 	if tallies[id].Waits() {
-		r.w.pulse.Again(r.w.env.Log, fmt.Sprintf("page-%s-%d", r.q.Name, index), work.ErrPrice)
-		return false, fmt.Errorf("buy page %d: %w", index, work.ErrPrice)
+		r.w.pulse.Again(r.w.env.Log, fmt.Sprintf("page-%s-%d", r.q.Name, index), worker.ErrPrice)
+		return false, fmt.Errorf("buy page %d: %w", index, worker.ErrPrice)
 	}
 	if !tallies[id].Spent() {
-		return false, answers.Begin(ctx, r.w.bus, domain, pipeline.KindDeals, []string{id}, claim.ID())
+		return false, responses.Begin(ctx, r.w.bus, domain, pipeline.KindDeals, []string{id}, claim.ID())
 	}
 	why := fmt.Sprintf("page %d was paid for %d times and never came whole (`ratchet answer %s` prints what came)", index, pipeline.MaxPaid, id)
 	key := fmt.Sprintf("page-%s-%d", r.q.Name, index)
@@ -220,7 +220,7 @@ func (r *read) workOf(index int) string {
 
 // skip goes on without a page that is stored and cannot be read. Its dead letter names it, and drives it again from
 // the stored bytes.
-func (r *read) skip(ctx context.Context, index int, a answers.Answer, why error) error {
+func (r *read) skip(ctx context.Context, index int, a responses.Answer, why error) error {
 	sequence, _ := strconv.ParseUint(a.ID, 10, 64) // ours
 	key := fmt.Sprintf("page-%s-%d", r.q.Name, index)
 	err := r.dead(ctx, key, "dead:"+key+":"+a.RequestID, pipeline.Dead{
@@ -233,17 +233,17 @@ func (r *read) skip(ctx context.Context, index int, a answers.Answer, why error)
 }
 
 // errNoList means that an answer held no list at all: it is not a list of no rows.
-var errNoList = fmt.Errorf("%w: no list in it", work.ErrLeftOut)
+var errNoList = fmt.Errorf("%w: no list in it", worker.ErrLeftOut)
 
 // claim waits for a page's tokens; it holds nothing meanwhile.
-func (r *read) claim(ctx context.Context) (*purse.Claim, error) {
+func (r *read) claim(ctx context.Context) (*claims.Claim, error) {
 	for {
 		c, err := r.w.purse.Claim(ctx, token.PricePage, pipeline.KindDeals, 1)
-		if err == nil || !errors.Is(err, purse.ErrShort) {
+		if err == nil || !errors.Is(err, claims.ErrShort) {
 			return c, err
 		}
 		r.w.pulse.State("waiting_for_tokens")
-		r.w.rest(ctx, work.Nap(r.w.env))
+		r.w.rest(ctx, worker.Nap(r.w.env))
 		leads, _, err := r.w.lease.Hold(ctx)
 		if err != nil {
 			return nil, err

@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/foreign"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/memory"
-	"ratchet/pipeline/watermark"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/store/seen"
+	"ratchet/pipeline/text/foreign"
 )
 
 // publish makes candidates of the rows that nobody decided or offered yet, returns
@@ -83,7 +83,7 @@ func (r *read) putAside(ctx context.Context, list *keepa.DealPage, call string) 
 // known are the identities that were decided, or offered and wait.
 func (r *read) known(ctx context.Context, ids []pipeline.Identity) (map[pipeline.Identity]bool, error) {
 	known := map[pipeline.Identity]bool{}
-	decided, err := memory.Recall(ctx, r.w.bus, ids)
+	decided, err := seen.Recall(ctx, r.w.bus, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (r *read) known(ctx context.Context, ids []pipeline.Identity) (map[pipeline
 			open = append(open, id)
 		}
 	}
-	offered, err := memory.Offered(ctx, r.w.bus, open)
+	offered, err := seen.Offered(ctx, r.w.bus, open)
 	for id := range offered {
 		known[id] = true
 	}
@@ -155,7 +155,7 @@ func (r *read) buryRow(ctx context.Context, reason, why string, raw []byte, call
 		return err
 	}
 	return r.dead(ctx, key, "dead:"+key, pipeline.Dead{
-		Reason: reason, Error: foreign.Of(fmt.Sprintf("%s (%s)", why, answers.Place(call, position))), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
+		Reason: reason, Error: foreign.Of(fmt.Sprintf("%s (%s)", why, responses.Place(call, position))), Header: r.head(call, position), Body: raw[:min(len(raw), mostRow)],
 	})
 }
 

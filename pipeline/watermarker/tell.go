@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/watermark"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
 )
 
 // polled is the ledger's line about one page. The note ends with since when the read had been due and after how long the

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/watermarker"
 	"ratchet/test/desk"
 )

@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/memory"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/seen"
 )
 
 // want says that this query lists the rows, and returns who wants each of them.
@@ -25,7 +25,7 @@ func (r *read) want(ctx context.Context, ids []pipeline.Identity) (map[pipeline.
 		}
 		return out, nil
 	}
-	wanted, err := memory.Wanted(ctx, r.w.bus, ids)
+	wanted, err := seen.Wanted(ctx, r.w.bus, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -34,9 +34,9 @@ func (r *read) want(ctx context.Context, ids []pipeline.Identity) (map[pipeline.
 		if out[id] != nil {
 			continue // a page may name a row twice
 		}
-		out[id] = memory.Union(wanted[id], []string{r.q.ID()})
+		out[id] = seen.Union(wanted[id], []string{r.q.ID()})
 		if !slices.Equal(out[id], wanted[id]) {
-			if err := memory.Want(ctx, r.w.bus, id, r.q.ID()); err != nil {
+			if err := seen.Want(ctx, r.w.bus, id, r.q.ID()); err != nil {
 				return nil, err
 			}
 		}
@@ -84,8 +84,8 @@ func named(read bus.Read, id pipeline.Identity, wants []string) (bus.Message, bo
 	if json.Unmarshal(read.Body, &d) != nil || json.Unmarshal(read.Body, &body) != nil || d.CreationDate != id.CreationDate {
 		return bus.Message{}, false, nil
 	}
-	all := memory.Union(d.Queries, wants)
-	if slices.Equal(all, memory.Union(d.Queries, nil)) {
+	all := seen.Union(d.Queries, wants)
+	if slices.Equal(all, seen.Union(d.Queries, nil)) {
 		return bus.Message{}, false, nil
 	}
 	names, err := json.Marshal(all)

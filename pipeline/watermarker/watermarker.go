@@ -19,31 +19,31 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/gateway"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/keeper"
-	"ratchet/pipeline/purse"
-	"ratchet/pipeline/stage"
-	"ratchet/pipeline/stall"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/verdict"
-	"ratchet/pipeline/watermark"
-	"ratchet/pipeline/work"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/stall"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/refresher"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/worker"
 )
 
 // watermarker reads every query's list.
 type watermarker struct {
 	cfg     Config
-	env     daemon.Env
+	env     process.Env
 	bus     *bus.Bus
 	keepa   *gateway.Gateway
-	purse   *purse.Purse
+	purse   *claims.Purse
 	lease   *bus.Lease
 	plan    watermark.Plan
-	pulse   *work.Pulse
-	fuse    work.Fuse
+	pulse   *worker.Pulse
+	fuse    worker.Fuse
 	queries []query
 	failed  map[string]int // reads that failed in a row, by query
 	lists   sync.Map       // of watermark.State by key, as last seen by the leader
@@ -56,8 +56,8 @@ type query struct {
 }
 
 // Run reads the list until ctx ends.
-func Run(ctx context.Context, env daemon.Env) error {
-	cfg, err := daemon.Load[Config](ctx, env.Lookup)
+func Run(ctx context.Context, env process.Env) error {
+	cfg, err := process.Load[Config](ctx, env.Lookup)
 	if err != nil {
 		return err
 	}
@@ -65,13 +65,13 @@ func Run(ctx context.Context, env daemon.Env) error {
 	if err != nil {
 		return err
 	}
-	judge, err := work.JudgeIn(ctx, cfg.Rules)
+	judge, err := worker.JudgeIn(ctx, cfg.Rules)
 	if err != nil {
-		return daemon.Usagef("RULES: %w", err)
+		return process.Usagef("RULES: %w", err)
 	}
 	for _, q := range queries {
 		if err := judge.Serves(q.Selection); err != nil {
-			return daemon.Usagef("QUERIES: %s: %w", q.ID(), err)
+			return process.Usagef("QUERIES: %s: %w", q.ID(), err)
 		}
 		if assumes := verdict.Assumes(q.Selection); assumes != "" && cfg.Rules == "" {
 			env.Log.Warn("query is for another list than the rules", "query", q.ID(), "assumes", assumes)
@@ -87,7 +87,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 		return err
 	}
 	// It decides nothing by them; it says whether they may decide what the queries list.
-	if _, err := work.Follow(ctx, b, env, judge, w.pulse, serves(queries)); err != nil {
+	if _, err := worker.Follow(ctx, b, env, judge, w.pulse, serves(queries)); err != nil {
 		return err
 	}
 	stop, err := bus.StartService(ctx, b, env, "watermarker", w.pulse.Beat)
@@ -99,7 +99,7 @@ func Run(ctx context.Context, env daemon.Env) error {
 	// The reader waits for tokens for as long as it takes; stored deals must not.
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return w.run(ctx) })
-	both.Go(func() error { return keeper.Run(ctx, env, b, cfg.Keeper, w.pulse) })
+	both.Go(func() error { return refresher.Run(ctx, env, b, cfg.Keeper, w.pulse) })
 	return both.Wait()
 }
 
@@ -115,16 +115,16 @@ func serves(queries []keepa.Query) func(*verdict.Judge) error {
 	}
 }
 
-func open(ctx context.Context, cfg Config, env daemon.Env, b *bus.Bus, queries []keepa.Query) (*watermarker, error) {
+func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, queries []keepa.Query) (*watermarker, error) {
 	w := &watermarker{
-		cfg: cfg, env: env, bus: b, plan: cfg.plan(), failed: map[string]int{}, pulse: work.NewPulse(env),
+		cfg: cfg, env: env, bus: b, plan: cfg.plan(), failed: map[string]int{}, pulse: worker.NewPulse(env),
 		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader),
 	}
 	var err error
 	if w.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
 		return nil, err
 	}
-	if w.purse, err = purse.Open(ctx, b, env, pipeline.StageWatermarker); err != nil {
+	if w.purse, err = claims.Open(ctx, b, env, pipeline.StageWatermarker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
 	kv, err := b.Store(ctx, pipeline.BucketWatermarks)
@@ -163,7 +163,7 @@ func (w *watermarker) run(ctx context.Context) error {
 			w.env.Log.Warn("step failed, will retry", tint.Err(err))
 			w.rest(ctx, 250*time.Millisecond)
 		} else if !busy {
-			w.rest(ctx, work.Nap(w.env))
+			w.rest(ctx, worker.Nap(w.env))
 		}
 	}
 	return ctx.Err()
@@ -329,5 +329,5 @@ func (w *watermarker) rest(ctx context.Context, d time.Duration) {
 
 // graceful lets the page in hand be finished after a stop.
 func (w *watermarker) graceful(ctx context.Context) (context.Context, context.CancelFunc) {
-	return stage.Graceful(ctx, w.cfg.Grace)
+	return loop.Graceful(ctx, w.cfg.Grace)
 }

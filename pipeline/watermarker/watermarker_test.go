@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/keepasim"
-	"ratchet/pipeline/watermark"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/watermarker"
 	"ratchet/test/desk"
 )

@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
 )
 
@@ -34,7 +34,7 @@ func TestTheKeyIsNowhereWhateverKeepaAnswers(t *testing.T) {
 	}
 	d, address := desk.Listening(t, speed)
 	k := serve(t, d.Sim)
-	var running []*process
+	var running []*child
 	for _, name := range []string{"tokend", "watermarker", "peeker", "committer"} {
 		env := append(d.Env.Clock.Environ(), "NATS_URL="+address, "KEEPA_URL="+k.URL, "WATERMARKER_SHORTEST=1m", "WATERMARKER_LONGEST=2m")
 		running = append(running, start(t, env, "daemon", name))
@@ -86,7 +86,7 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 		absent(t, "monitoring, /"+path, said)
 	}
 	absentFromCommands(t, nats, clickhouse)
-	b, err := bus.Connect(t.Context(), bus.Config{URL: nats}, daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: daemon.RealClock(), Version: "test"}, "canary")
+	b, err := bus.Connect(t.Context(), bus.Config{URL: nats}, process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock(), Version: "test"}, "canary")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func free(t *testing.T) string {
 }
 
 // address waits for the line of `up` that tells an address.
-func (p *process) address(t *testing.T, what string) string {
+func (p *child) address(t *testing.T, what string) string {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^` + what + `: +(\S+)`)
 	var found []string

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 // A process is a command of ours.
-type process struct {
+type child struct {
 	name  string
 	cmd   *exec.Cmd
 	said  output // both streams
@@ -75,9 +75,9 @@ func (o *output) String() string {
 }
 
 // start runs ratchet with the key in its environment, until the test ends.
-func start(t *testing.T, env []string, args ...string) *process {
+func start(t *testing.T, env []string, args ...string) *child {
 	t.Helper()
-	p := &process{name: strings.Join(args, " "), ended: make(chan struct{})}
+	p := &child{name: strings.Join(args, " "), ended: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary(t), args...)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "KEEPA_API_KEY=" + key, "LOG_LEVEL=debug", "GOTRACEBACK=crash"}, env...)
 	if cache, ok := os.LookupEnv("XDG_CACHE_HOME"); ok {
@@ -105,7 +105,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 func lastOf(s string, n int) string { return s[max(0, len(s)-n):] }
 
 // abort makes the process print all its goroutines, and looks through all that it ever said, and for a core.
-func (p *process) abort(t *testing.T) {
+func (p *child) abort(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGABRT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"ratchet/pipeline/embedded/access/accesstest"
+	"ratchet/pipeline/platform/embedded/access/accesstest"
 	"ratchet/test/desk"
 )
 

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/responses"
 )
 
 // absent fails the test where the key is in what was found somewhere, and reports whether it is not.
@@ -66,7 +66,7 @@ func absentFromStreams(t *testing.T, b *bus.Bus) (scrubbed int) {
 			body := r.Body
 			if bytes.HasPrefix(body, []byte(zstd)) {
 				var err error
-				if body, err = answers.Unpack(body); err != nil {
+				if body, err = responses.Unpack(body); err != nil {
 					return err
 				}
 			}

@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/onebox"
-	"ratchet/pipeline/replay"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/replay"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/schemas"
 )
 
@@ -99,7 +99,7 @@ func rewritten(bucket string) bool {
 }
 
 // runs is the box with every bucket in use: two queries, a webhook, a replay.
-func runs(t *testing.T, log *lines) *onebox.Box {
+func runs(t *testing.T, log *lines) *standalone.Box {
 	t.Helper()
 	queries := t.TempDir()
 	for _, name := range []string{"first", "second"} {
@@ -134,11 +134,11 @@ func runs(t *testing.T, log *lines) *onebox.Box {
 const theRun = "again"
 
 // notify tells a webhook of every deal until the test ends.
-func notify(t *testing.T, box *onebox.Box) {
+func notify(t *testing.T, box *standalone.Box) {
 	t.Helper()
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	t.Cleanup(hook.Close)
-	n, err := console.NewNotifier(t.Context(), box.Bus, box.Env, hook.URL)
+	n, err := cli.NewNotifier(t.Context(), box.Bus, box.Env, hook.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func notify(t *testing.T, box *onebox.Box) {
 }
 
 // anyKey is the first key of a bucket, but for the keeper's books; empty without one.
-func anyKey(t *testing.T, box *onebox.Box, bucket string) string {
+func anyKey(t *testing.T, box *standalone.Box, bucket string) string {
 	t.Helper()
 	kv, err := box.Bus.Store(t.Context(), bucket)
 	if err != nil {
@@ -206,7 +206,7 @@ func skipped(at [2]string, how string) bool {
 }
 
 // keys is one key of each kind.
-func keys(t *testing.T, box *onebox.Box) [][2]string {
+func keys(t *testing.T, box *standalone.Box) [][2]string {
 	t.Helper()
 	out := [][2]string{
 		{pipeline.BucketTokens, pipeline.KeyBalance},
@@ -231,7 +231,7 @@ func keys(t *testing.T, box *onebox.Box) [][2]string {
 }
 
 // spoil puts a value in the place of a key's, and the right one back where it does not heal.
-func spoil(t *testing.T, box *onebox.Box, log *lines, bucket, key, how string) {
+func spoil(t *testing.T, box *standalone.Box, log *lines, bucket, key, how string) {
 	t.Helper()
 	kv, err := box.Bus.Store(t.Context(), bucket)
 	if err != nil {
@@ -273,7 +273,7 @@ func spoil(t *testing.T, box *onebox.Box, log *lines, bucket, key, how string) {
 }
 
 // refused resumes a replay from its record. Nothing that runs rests on it, so nothing is stuck.
-func refused(t *testing.T, box *onebox.Box, run, how string) {
+func refused(t *testing.T, box *standalone.Box, run, how string) {
 	t.Helper()
 	_, err := replay.Open(t.Context(), box.Bus, nil, replay.Options{Run: run, Resume: true}, nil)
 	switch {
@@ -285,7 +285,7 @@ func refused(t *testing.T, box *onebox.Box, run, how string) {
 }
 
 // named waits until the status and its check name the key.
-func named(t *testing.T, box *onebox.Box, log *lines, bucket, key string) {
+func named(t *testing.T, box *standalone.Box, log *lines, bucket, key string) {
 	t.Helper()
 	began := time.Now()
 	name := bucket + "/" + key
@@ -299,15 +299,15 @@ func named(t *testing.T, box *onebox.Box, log *lines, bucket, key string) {
 }
 
 // healed waits until nothing is stuck.
-func healed(t *testing.T, box *onebox.Box, log *lines) {
+func healed(t *testing.T, box *standalone.Box, log *lines) {
 	t.Helper()
 	var err error
 	await(t, "it heals", log, func() bool { err = look(t, box).Check(); return err == nil })
 }
 
-func look(t *testing.T, box *onebox.Box) console.Status {
+func look(t *testing.T, box *standalone.Box) cli.Status {
 	t.Helper()
-	s, err := console.Look(t.Context(), box.Bus)
+	s, err := cli.Look(t.Context(), box.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,10 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/embedded/natsd"
-	"ratchet/pipeline/foreign"
-	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/natsd"
+	"ratchet/pipeline/text/foreign"
 )
 
 // startWithin is how long a start on a damaged store may take.
@@ -60,16 +60,16 @@ func (l *lines) String() string {
 
 func (l *lines) has(text string) bool { return strings.Contains(l.String(), text) }
 
-func start(t *testing.T, dir string, log *lines) (*onebox.Box, error) {
+func start(t *testing.T, dir string, log *lines) (*standalone.Box, error) {
 	t.Helper()
 	return startWith(t, dir, log, nil)
 }
 
-func startWith(t *testing.T, dir string, log *lines, settings map[string]string) (*onebox.Box, error) {
+func startWith(t *testing.T, dir string, log *lines, settings map[string]string) (*standalone.Box, error) {
 	t.Helper()
-	return onebox.Start(t.Context(), onebox.Options{
-		Data: dir, World: onebox.Simulated, Speed: 300, Rate: 30, Balance: onebox.FullBucket, Seed: 1,
-		ClickHouse: onebox.None, Log: slog.New(log), Version: "test", Settings: settings,
+	return standalone.Start(t.Context(), standalone.Options{
+		Data: dir, World: standalone.Simulated, Speed: 300, Rate: 30, Balance: standalone.FullBucket, Seed: 1,
+		ClickHouse: standalone.None, Log: slog.New(log), Version: "test", Settings: settings,
 	})
 }
 

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/tokend"
 	"ratchet/test/desk"
 )
@@ -25,7 +25,7 @@ func TestAStageThatGetsNothingDoneIsStuckWithKeepasWordAndEndsWithIt(t *testing.
 	})
 	defer d.Run(t, peeker.Run, nil)()
 	peekersStuck := func() string {
-		s, err := console.Look(t.Context(), d.Bus)
+		s, err := cli.Look(t.Context(), d.Bus)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,16 +19,16 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/keepasim"
-	"ratchet/pipeline/post"
-	"ratchet/pipeline/ruling"
-	"ratchet/pipeline/token"
-	"ratchet/pipeline/verdict"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/store/responses"
 	"ratchet/schemas"
 	"ratchet/test/streams"
 )
@@ -43,7 +43,7 @@ const patience = 3 * time.Minute
 // Desk is what a test works with.
 type Desk struct {
 	Bus   *bus.Bus
-	Env   daemon.Env
+	Env   process.Env
 	Sim   *keepasim.Sim
 	World *keepasim.Backlog
 
@@ -71,9 +71,9 @@ func Listening(t testing.TB, speed float64) (*Desk, string) {
 func (d *Desk) Keepa() string { return d.keepa.URL }
 
 // Offer publishes work as a candidate.
-func (d *Desk) Offer(t testing.TB, w ruling.Work) {
+func (d *Desk) Offer(t testing.TB, w decide.Work) {
 	t.Helper()
-	if _, err := d.Bus.Publish(t.Context(), post.Candidate("candidate", w.ID, w.Survivor.Candidate)); err != nil {
+	if _, err := d.Bus.Publish(t.Context(), messages.Candidate("candidate", w.ID, w.Survivor.Candidate)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,7 +81,7 @@ func (d *Desk) Offer(t testing.TB, w ruling.Work) {
 func open(t testing.TB, speed float64, listen string) (*Desk, string) {
 	t.Helper()
 	env, srv := streams.Start(t, listen)
-	env.Clock = daemon.NewClock(T0, speed)
+	env.Clock = process.NewClock(T0, speed)
 	d := &Desk{
 		Env: env, World: keepasim.Backlog400(1), calls: make(chan string, 1000), rows: map[string]json.RawMessage{},
 	}
@@ -225,7 +225,7 @@ func (d *Desk) Wish(t testing.TB, wish token.Wish) {
 }
 
 // Work is a unit of work about a listed book.
-func (d *Desk) Work(t testing.TB, asin string, source pipeline.Source, generation pipeline.Generation) ruling.Work {
+func (d *Desk) Work(t testing.TB, asin string, source pipeline.Source, generation pipeline.Generation) decide.Work {
 	t.Helper()
 	raw, ok := d.rows[asin]
 	if !ok {
@@ -236,14 +236,14 @@ func (d *Desk) Work(t testing.TB, asin string, source pipeline.Source, generatio
 		t.Fatal(err)
 	}
 	id := pipeline.Identity{Domain: 1, ASIN: asin, PriceType: int(keepa.Used), CreationDate: int64(row.CreationDate)}
-	return ruling.Work{ID: id.WorkID(generation), Row: row, Survivor: pipeline.Survivor{
+	return decide.Work{ID: id.WorkID(generation), Row: row, Survivor: pipeline.Survivor{
 		Candidate: pipeline.Candidate{Identity: id, Queries: []string{"used-books@1"}, Source: source, ListSeenAt: T0, Row: raw},
 		RuleSet:   "test", ResponseIDs: []string{},
 	}}
 }
 
 // Survives publishes work as a survivor of a look on a lane.
-func (d *Desk) Survives(t testing.TB, w ruling.Work, look pipeline.Look, lane string) {
+func (d *Desk) Survives(t testing.TB, w decide.Work, look pipeline.Look, lane string) {
 	t.Helper()
 	s := w.Survivor
 	s.Look = look
@@ -263,7 +263,7 @@ func (d *Desk) Survives(t testing.TB, w ruling.Work, look pipeline.Look, lane st
 // Store puts an answer on RESPONSES as if it had been bought, and returns its id.
 func (d *Desk) Store(t testing.TB, kind pipeline.Kind, key, workID string, body []byte, age time.Duration) string {
 	t.Helper()
-	kept, err := answers.Put(t.Context(), d.Bus, []answers.Answer{{
+	kept, err := responses.Put(t.Context(), d.Bus, []responses.Answer{{
 		Domain: 1, Kind: kind, Key: key, Body: body, Request: "/stored", RequestID: fmt.Sprintf("stored-%s-%s-%s", kind, workID, age),
 		WorkID: workID, Cost: 1, AnsweredAt: d.Env.Now().Add(-age),
 	}})
@@ -274,7 +274,7 @@ func (d *Desk) Store(t testing.TB, kind pipeline.Kind, key, workID string, body 
 }
 
 // Settings is the environment of a daemon on this desk, with these variables.
-func (d *Desk) Settings(settings map[string]string) daemon.Env {
+func (d *Desk) Settings(settings map[string]string) process.Env {
 	set := map[string]string{"NATS_URL": streams.URL, "KEEPA_URL": d.keepa.URL, "KEEPA_API_KEY": "k"}
 	maps.Copy(set, settings)
 	env := d.Env
@@ -283,7 +283,7 @@ func (d *Desk) Settings(settings map[string]string) daemon.Env {
 }
 
 // Run starts a daemon and returns what stops it and waits for its end. A ClickHouse that the settings name is provisioned.
-func (d *Desk) Run(t testing.TB, run func(context.Context, daemon.Env) error, settings map[string]string) (stop func()) {
+func (d *Desk) Run(t testing.TB, run func(context.Context, process.Env) error, settings map[string]string) (stop func()) {
 	t.Helper()
 	if dsn := settings["CLICKHOUSE_URL"]; dsn != "" {
 		if err := warehouse.Provision(t.Context(), dsn, warehouse.KeepDays); err != nil {
@@ -305,7 +305,7 @@ func (d *Desk) Run(t testing.TB, run func(context.Context, daemon.Env) error, se
 	}
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; daemon.ExitCode(err) != daemon.ExitDone {
+		if err := <-ended; process.ExitCode(err) != process.ExitDone {
 			t.Errorf("daemon ended: %v", err)
 		}
 	})
@@ -374,14 +374,14 @@ func (d *Desk) Spent(t testing.TB) int {
 
 // Accepts publishes that a book is a deal, as a committer would have at an instant:
 // the deal, and then the verdict with the survivor that it is about.
-func (d *Desk) Accepts(t testing.TB, asin string, at time.Time) ruling.Work {
+func (d *Desk) Accepts(t testing.TB, asin string, at time.Time) decide.Work {
 	t.Helper()
 	j, err := verdict.NewJudge(schemas.UsedBooks)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	v := ruling.Commit(j, w, ruling.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, at).Verdict
+	v := decide.Commit(j, w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, at).Verdict
 	if v.Deal == nil {
 		t.Fatalf("%s is no deal: %s", asin, v.Reason)
 	}
@@ -395,8 +395,8 @@ func (d *Desk) Accepts(t testing.TB, asin string, at time.Time) ruling.Work {
 	if err != nil {
 		t.Fatal(err)
 	}
-	origin := post.Origin(pipeline.StreamSurvivors, ack.Sequence)
-	if err := d.Bus.PublishAll(t.Context(), []bus.Message{post.Deal(w.ID, v), post.Verdict(pipeline.RunLive, w.ID, origin, v)}); err != nil {
+	origin := messages.Origin(pipeline.StreamSurvivors, ack.Sequence)
+	if err := d.Bus.PublishAll(t.Context(), []bus.Message{messages.Deal(w.ID, v), messages.Verdict(pipeline.RunLive, w.ID, origin, v)}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -410,11 +410,11 @@ func (d *Desk) Accepted(t testing.TB, asin string) {
 		t.Fatal(err)
 	}
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	r := ruling.Commit(j, w, ruling.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now())
+	r := decide.Commit(j, w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now())
 	if r.Verdict.Deal == nil {
 		t.Fatalf("%s is no deal: %s", asin, r.Verdict.Reason)
 	}
-	if _, err := d.Bus.Publish(t.Context(), post.Deal(w.ID, r.Verdict)); err != nil {
+	if _, err := d.Bus.Publish(t.Context(), messages.Deal(w.ID, r.Verdict)); err != nil {
 		t.Fatal(err)
 	}
 }

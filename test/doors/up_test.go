@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"ratchet/pipeline/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 )
 
 // builds has the directory of the binaries, which goes away with the process.

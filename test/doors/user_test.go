@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"ratchet/pipeline/embedded/access"
-	"ratchet/pipeline/embedded/access/accesstest"
+	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/embedded/access/accesstest"
 )
 
 func TestAnotherUserReadsNothingAndChangesNothing(t *testing.T) {

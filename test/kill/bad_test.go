@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/keepasim"
-	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/tokend"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
@@ -66,8 +66,8 @@ func TestWorkWhoseAnswersAreLostIsPaidForThreeTimesAcrossKills(t *testing.T) {
 				s.expire(t, d)
 			}
 			for _, v := range d.AwaitVerdicts(t, 2) {
-				if v.ASIN == bad && (v.Outcome != pipeline.Fail || v.Reason != ruling.ReasonNoAnswer) {
-					t.Errorf("%s (%s), want fail (%s)", v.Outcome, v.Reason, ruling.ReasonNoAnswer)
+				if v.ASIN == bad && (v.Outcome != pipeline.Fail || v.Reason != decide.ReasonNoAnswer) {
+					t.Errorf("%s (%s), want fail (%s)", v.Outcome, v.Reason, decide.ReasonNoAnswer)
 				}
 			}
 			if n := keepa.Paid(c.kind, bad); n != pipeline.MaxPaid {

@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepasim"
 	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
 )
 
@@ -44,7 +44,7 @@ type scene struct {
 	// paid is how often each answer was paid for.
 	paid func(d *desk.Desk) map[string]int
 	// beside are the daemons that work on while this one dies.
-	beside []func(context.Context, daemon.Env) error
+	beside []func(context.Context, process.Env) error
 	// leases are the keys of TOKEND that a dead process leaves for a while.
 	leases []string
 }
@@ -366,7 +366,7 @@ func products(d *desk.Desk) map[string]int {
 func TestTokendDies(t *testing.T) {
 	scene{
 		daemon: "tokend", leases: []string{pipeline.KeyLeader},
-		beside: []func(context.Context, daemon.Env) error{peeker.Run, committer.Run},
+		beside: []func(context.Context, process.Env) error{peeker.Run, committer.Run},
 		set: func(t *testing.T, d *desk.Desk) {
 			for _, asin := range slices.Concat(d.ASINs(keepasim.Good)[:3], d.ASINs(keepasim.NoProfit)[:3], d.ASINs(keepasim.LandedPrice)[:2]) {
 				d.Offer(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration))
@@ -379,7 +379,7 @@ func TestTokendDies(t *testing.T) {
 func TestTheWatermarkerDies(t *testing.T) {
 	scene{
 		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyKeeperLeader},
-		beside: []func(context.Context, daemon.Env) error{peeker.Run, committer.Run},
+		beside: []func(context.Context, process.Env) error{peeker.Run, committer.Run},
 		set: func(t *testing.T, d *desk.Desk) {
 			for _, s := range pipeline.Stages() {
 				d.Grant(t, s, credit)
@@ -396,7 +396,7 @@ func TestTheKeeperDies(t *testing.T) {
 	scene{
 		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyKeeperLeader},
 		env:    []string{"REPAIR_ATTEMPTS=0"},
-		beside: []func(context.Context, daemon.Env) error{peeker.Run},
+		beside: []func(context.Context, process.Env) error{peeker.Run},
 		set: func(t *testing.T, d *desk.Desk) {
 			kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
 			if err == nil {

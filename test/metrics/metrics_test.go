@@ -19,10 +19,10 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/metric"
-	"ratchet/pipeline/onebox"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/metric"
 	"ratchet/test/desk"
 )
 
@@ -36,9 +36,9 @@ func TestWhatAlertsAndPagesNameExistsInARealRun(t *testing.T) {
 		t.Skip("a run with a ClickHouse takes seconds")
 	}
 	t.Parallel()
-	box, err := onebox.Start(t.Context(), onebox.Options{
-		Data: t.TempDir(), World: onebox.Simulated, ClickHouse: chtest.Database(t),
-		Probes: "127.0.0.1:0", Speed: 300, Seed: 1, Rate: 60, Balance: onebox.FullBucket, Log: slog.New(slog.DiscardHandler), Version: "test",
+	box, err := standalone.Start(t.Context(), standalone.Options{
+		Data: t.TempDir(), World: standalone.Simulated, ClickHouse: chtest.Database(t),
+		Probes: "127.0.0.1:0", Speed: 300, Seed: 1, Rate: 60, Balance: standalone.FullBucket, Log: slog.New(slog.DiscardHandler), Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
+	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/ruling"
 	"ratchet/pipeline/tokend"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
@@ -46,7 +46,7 @@ func TestEveryShapeOfASellerLeavesTheDeal(t *testing.T) {
 	seller, shapeOf := map[string]string{}, map[string]shape{}
 	for _, asin := range b.good {
 		w := b.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-		id := ruling.SellerWanted(b.judge, w, b.Product(t, asin, true), nil, b.Env.Now())
+		id := decide.SellerWanted(b.judge, w, b.Product(t, asin, true), nil, b.Env.Now())
 		if id == "" || seller[id] != "" || len(shapeOf) == len(ofSeller) {
 			continue
 		}
@@ -141,8 +141,8 @@ func TestWorkWhoseAnswersNeverComeWholeIsPaidForThreeTimesAcrossRestartsAndThenF
 		b.start(t, l.run, settings) // two of them
 		b.Survives(t, b.Work(t, good, pipeline.SourceLive, pipeline.FirstGeneration), l.look, l.lane)
 		for _, v := range b.AwaitVerdicts(t, 2) {
-			if v.ASIN == asin && (v.Outcome != pipeline.Fail || v.Reason != ruling.ReasonNoAnswer) {
-				t.Errorf("%s: %s (%s), want fail (%s)", l.kind, v.Outcome, v.Reason, ruling.ReasonNoAnswer)
+			if v.ASIN == asin && (v.Outcome != pipeline.Fail || v.Reason != decide.ReasonNoAnswer) {
+				t.Errorf("%s: %s (%s), want fail (%s)", l.kind, v.Outcome, v.Reason, decide.ReasonNoAnswer)
 			}
 		}
 		if n := b.keepa.Paid(l.kind, asin); n != pipeline.MaxPaid {

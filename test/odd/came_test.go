@@ -7,23 +7,23 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/answers"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/tokend"
-	"ratchet/pipeline/verdict"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
 )
 
 // came is what the command that a letter names would print.
-func came(t *testing.T, b *bench, text string) []answers.Answer {
+func came(t *testing.T, b *bench, text string) []responses.Answer {
 	t.Helper()
 	command := regexp.MustCompile("`ratchet answer ([A-Za-z0-9._-]+)`").FindStringSubmatch(text)
 	if command == nil {
 		t.Fatalf("no command in %q", text)
 	}
-	all, err := answers.Came(t.Context(), b.Bus, command[1])
+	all, err := responses.Came(t.Context(), b.Bus, command[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestALetterNamesTheCommandThatPrintsWhatCame(t *testing.T) {
 	b.start(t, peeker.Run, patient)
 	b.decided(t, lost, unread)
 	letters := b.awaitLetters(t, lost, unread)
-	if d := letters[lost]; d.Reason != ruling.ReasonNoAnswer {
+	if d := letters[lost]; d.Reason != decide.ReasonNoAnswer {
 		t.Errorf("the letter says %s", d.Reason)
 	}
 	pages := came(t, b, letters[lost].Error.String())
@@ -85,13 +85,13 @@ func TestAnAnswerOfSeveralMessagesComesBackAsItWas(t *testing.T) {
 	chance := rand.NewChaCha8([32]byte{1})
 	_, _ = chance.Read(body) // it never fails
 	for call, sent := range map[string][]byte{"w.1": body, "w.2": []byte("<html>"), "w.2.s": []byte("null")} {
-		a := answers.Answer{Domain: 3, Kind: pipeline.KindCommit, Body: sent, RequestID: call, Cost: 6, AnsweredAt: b.Env.Now()}
-		if err := answers.PutWhole(t.Context(), b.Bus, a); err != nil {
+		a := responses.Answer{Domain: 3, Kind: pipeline.KindCommit, Body: sent, RequestID: call, Cost: 6, AnsweredAt: b.Env.Now()}
+		if err := responses.PutWhole(t.Context(), b.Bus, a); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for call, want := range map[string][][]byte{"w.1": {body}, "w.2": {[]byte("<html>"), []byte("null")}, "w.3": nil} {
-		got, err := answers.Came(t.Context(), b.Bus, call)
+		got, err := responses.Came(t.Context(), b.Bus, call)
 		if err != nil || len(got) != len(want) {
 			t.Fatalf("%s: %d answers came, want %d (%v)", call, len(got), len(want), err)
 		}

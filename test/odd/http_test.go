@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/spend/gateway"
 	"ratchet/test/odd"
 )
 

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/ruling"
-	"ratchet/pipeline/verdict"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/schemas"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
@@ -60,7 +60,7 @@ func newBench(t *testing.T, speed float64) *bench {
 }
 
 // start runs a daemon against the odd Keepa.
-func (b *bench) start(t *testing.T, run func(context.Context, daemon.Env) error, settings map[string]string) func() {
+func (b *bench) start(t *testing.T, run func(context.Context, process.Env) error, settings map[string]string) func() {
 	t.Helper()
 	set := map[string]string{"KEEPA_URL": b.keepa.URL}
 	for k, v := range settings {
@@ -125,7 +125,7 @@ type look struct {
 	look  pipeline.Look
 	lane  string
 	stage pipeline.Stage
-	run   func(context.Context, daemon.Env) error
+	run   func(context.Context, process.Env) error
 	batch map[string]string
 }
 
@@ -135,13 +135,13 @@ var (
 )
 
 // wants is the verdict that a good product gets.
-func (l look) wants(t *testing.T, b *bench, w ruling.Work) pipeline.Verdict {
+func (l look) wants(t *testing.T, b *bench, w decide.Work) pipeline.Verdict {
 	t.Helper()
-	a := ruling.Answer{ID: "1", Key: w.Survivor.ASIN, Body: b.Product(t, w.Survivor.ASIN, l.kind == odd.Commit)}
+	a := decide.Answer{ID: "1", Key: w.Survivor.ASIN, Body: b.Product(t, w.Survivor.ASIN, l.kind == odd.Commit)}
 	if l.kind == odd.Commit {
-		return ruling.Commit(b.judge, w, a, nil, 6, b.Env.Now()).Verdict
+		return decide.Commit(b.judge, w, a, nil, 6, b.Env.Now()).Verdict
 	}
-	return ruling.Peek(b.judge, w, a, 1, nil, b.Env.Now()).Verdict
+	return decide.Peek(b.judge, w, a, 1, nil, b.Env.Now()).Verdict
 }
 
 // alone looks at every shape in a call of its own.
@@ -241,7 +241,7 @@ func (l look) judge(t *testing.T, s shape, v desk.Verdict, good pipeline.Verdict
 		ok = v.Outcome == pipeline.Fail && v.Reason == verdict.ReasonUnreadable
 	case leftOut:
 		wantLetters = 1
-		ok, times = v.Outcome == pipeline.Fail && v.Reason == ruling.ReasonNotFound, paid // of a batch: what the others cost
+		ok, times = v.Outcome == pipeline.Fail && v.Reason == decide.ReasonNotFound, paid // of a batch: what the others cost
 		if paid > pipeline.MaxPaid {
 			t.Errorf("%s %s: paid %d times", l.kind, s.name, paid)
 		}

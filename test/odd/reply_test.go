@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/gateway"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/spend/gateway"
 	"ratchet/pipeline/tokend"
 	"ratchet/pipeline/watermarker"
 	"ratchet/test/desk"
@@ -144,7 +144,7 @@ func (b *bench) decided(t *testing.T, asins ...string) []desk.Verdict {
 // status is what people read of the pipeline.
 func (b *bench) status(t *testing.T) string {
 	t.Helper()
-	s, err := console.Look(t.Context(), b.Bus)
+	s, err := cli.Look(t.Context(), b.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func (l look) chargedAt(t *testing.T, long *longest, all []answer, speed float64
 		stored, since := b.wholes(t), b.Env.Now()
 		l.offer(t, b, always, beside)
 		vs := b.decided(t, always, beside)
-		l.good(t, b, a, vs[0], pipeline.Verdict{Outcome: pipeline.Fail, Reason: ruling.ReasonNoAnswer}, pipeline.MaxPaid)
+		l.good(t, b, a, vs[0], pipeline.Verdict{Outcome: pipeline.Fail, Reason: decide.ReasonNoAnswer}, pipeline.MaxPaid)
 		l.good(t, b, a, vs[1], want[beside], 1)
 		desk.Await(t, "its letter", func() bool { return len(b.letters(t)[always]) == 1 })
 		long.within(t, b, since, l.kind+" charged for "+a.name+" until its letter")
@@ -437,7 +437,7 @@ func sellersLost(t *testing.T, all []answer, charged bool) {
 	answerOf, seller := map[string]answer{}, map[string]string{}
 	for _, asin := range b.good {
 		w := b.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-		id := ruling.SellerWanted(b.judge, w, b.Product(t, asin, true), nil, b.Env.Now())
+		id := decide.SellerWanted(b.judge, w, b.Product(t, asin, true), nil, b.Env.Now())
 		if len(answerOf) == len(all) || id == "" || seller[id] != "" {
 			continue
 		}
@@ -491,7 +491,7 @@ func TestABalanceThatAStrangerAnswersIsNamedAndNothingIsIssuedUntilKeepaSpeaks(t
 // doctor holds what the doctor says of Keepa, by the daemons that run, against a word.
 func (b *bench) doctor(t *testing.T, word string) {
 	t.Helper()
-	s, err := console.Look(t.Context(), b.Bus)
+	s, err := cli.Look(t.Context(), b.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}

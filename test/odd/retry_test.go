@@ -5,20 +5,20 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/console"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/ruling"
-	"ratchet/pipeline/verdict"
 	"ratchet/pipeline/watermarker"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
 )
 
 // letter is the only dead letter, once it is there.
-func letter(t *testing.T, b *bench) (l console.Letter) {
+func letter(t *testing.T, b *bench) (l cli.Letter) {
 	t.Helper()
 	desk.Await(t, "a dead letter", func() bool {
-		all, err := console.DeadLetters(t.Context(), b.Bus, console.DeadFilter{Open: true})
+		all, err := cli.DeadLetters(t.Context(), b.Bus, cli.DeadFilter{Open: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestADeadLetterIsReadAgainForNoTokenAndPaidForAgainOnlyOnDemand(t *testing.
 	}
 	// Without a fix the stored answer reads as it did, and costs nothing.
 	l := letter(t, b)
-	if _, err := console.Retry(t.Context(), b.Bus, l, false); err != nil {
+	if _, err := cli.Retry(t.Context(), b.Bus, l, false); err != nil {
 		t.Fatal(err)
 	}
 	if v := peeked(t, b, 2); v.Reason != verdict.ReasonUnreadable || v.Tokens != 0 || v.WorkID == w.ID {
@@ -67,7 +67,7 @@ func TestADeadLetterIsReadAgainForNoTokenAndPaidForAgainOnlyOnDemand(t *testing.
 	}
 	// A fixed build reads another thing out of what is stored for the same work.
 	b.Store(t, pipeline.KindPeek, asin, w.ID, b.Product(t, asin, false), 0)
-	if _, err := console.Retry(t.Context(), b.Bus, letter(t, b), false); err != nil {
+	if _, err := cli.Retry(t.Context(), b.Bus, letter(t, b), false); err != nil {
 		t.Fatal(err)
 	}
 	if v := peeked(t, b, 3); v.Outcome == pipeline.Fail || v.Tokens != 0 {
@@ -77,7 +77,7 @@ func TestADeadLetterIsReadAgainForNoTokenAndPaidForAgainOnlyOnDemand(t *testing.
 		t.Errorf("paid %d times, want once", n)
 	}
 	b.keepa.Edit(odd.Peek, asin, nil)
-	if _, err := console.Retry(t.Context(), b.Bus, l, true); err != nil {
+	if _, err := cli.Retry(t.Context(), b.Bus, l, true); err != nil {
 		t.Fatal(err)
 	}
 	if v := peeked(t, b, 4); v.Outcome == pipeline.Fail || v.Tokens != 1 {
@@ -95,11 +95,11 @@ func TestWhatWasLeftOutIsOnlyAskedForAgainForMoney(t *testing.T) {
 	b.Survives(t, b.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
 	b.start(t, peeker.Run, nil)
 	l := letter(t, b)
-	if _, err := console.Retry(t.Context(), b.Bus, l, false); err == nil || !strings.Contains(err.Error(), "--pay") || l.Dead.Reason != ruling.ReasonNotFound {
+	if _, err := cli.Retry(t.Context(), b.Bus, l, false); err == nil || !strings.Contains(err.Error(), "--pay") || l.Dead.Reason != decide.ReasonNotFound {
 		t.Errorf("a letter for %s: %v", l.Dead.Reason, err)
 	}
 	b.keepa.Edit(odd.Peek, asin, nil)
-	if _, err := console.Retry(t.Context(), b.Bus, l, true); err != nil {
+	if _, err := cli.Retry(t.Context(), b.Bus, l, true); err != nil {
 		t.Fatal(err)
 	}
 	if v := peeked(t, b, 2); v.Outcome == pipeline.Fail {
@@ -120,11 +120,11 @@ func TestTheRowsOfALetterAreOfferedAfterAll(t *testing.T) {
 	if !strings.Contains(l.Dead.Error.String(), "position 7") || !strings.Contains(l.Dead.Error.String(), "call ") {
 		t.Errorf("the letter says %s", l.Dead.Error)
 	}
-	if _, err := console.Retry(t.Context(), b.Bus, l, false); err == nil {
+	if _, err := cli.Retry(t.Context(), b.Bus, l, false); err == nil {
 		t.Error("a row that this build cannot read is offered")
 	}
 	l.Dead.Body = good.Survivor.Row // as a fixed build reads it
-	if subject, err := console.Retry(t.Context(), b.Bus, l, false); err != nil || subject != pipeline.SubjectCandidate(1, pipeline.SourceRetry, b.rest[7]) {
+	if subject, err := cli.Retry(t.Context(), b.Bus, l, false); err != nil || subject != pipeline.SubjectCandidate(1, pipeline.SourceRetry, b.rest[7]) {
 		t.Errorf("offered on %q: %v", subject, err)
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
+	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/ruling"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/watermarker"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
@@ -119,7 +119,7 @@ func judgeRow(t *testing.T, b *bench, s shape, asin string, before int) {
 		}
 		return
 	}
-	good := ruling.Glance(b.judge, b.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), b.Env.Now()).Verdict
+	good := decide.Glance(b.judge, b.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), b.Env.Now()).Verdict
 	if len(letters) > 0 || v.Outcome == pipeline.Fail || s.want == asGood && (v.Outcome != good.Outcome || v.Reason != good.Reason) {
 		t.Errorf("row %s: %s (%s), letters %+v; good is %s (%s)", s.name, v.Outcome, v.Reason, letters, good.Outcome, good.Reason)
 	}

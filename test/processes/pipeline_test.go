@@ -24,9 +24,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
 )
 
 const (
@@ -48,7 +48,7 @@ func TestSeparateProcessesDecideEveryCandidateOnceAndPayForNothingTwice(t *testi
 	bin := build(t, "cmd/tokend", "cmd/watermarker", "cmd/peeker", "cmd/committer", "cmd/recorder", "cmd/ratchet")
 	w := newWorld(t, bin)
 
-	var running []*process
+	var running []*child
 	for name, n := range crew {
 		if name == "recorder" && w.clickhouse == "" {
 			t.Log("no recorder: there is no ClickHouse on this machine; set CLICKHOUSE_TEST_URL")
@@ -81,7 +81,7 @@ func TestSeparateProcessesDecideEveryCandidateOnceAndPayForNothingTwice(t *testi
 
 // world is what the daemons share.
 type world struct {
-	clock      daemon.Clock
+	clock      process.Clock
 	sim        *keepasim.Sim
 	keepa      string // address of the simulated Keepa
 	nats       string
@@ -94,7 +94,7 @@ type world struct {
 // the test: it is the outside world, and its books are to be read.
 func newWorld(t *testing.T, bin string) *world {
 	t.Helper()
-	w := &world{clock: daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed), finals: newFinals()}
+	w := &world{clock: process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed), finals: newFinals()}
 	w.sim = keepasim.New(keepasim.Options{
 		Now: w.clock.Now, After: w.clock.After, Seed: 1, Key: "a-key", Rate: rate,
 		Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
@@ -108,7 +108,7 @@ func newWorld(t *testing.T, bin string) *world {
 	w.nats = "nats://" + w.nats
 	w.clickhouse = clickHouse(t, bin)
 
-	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: w.clock, Version: "test"}
+	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: w.clock, Version: "test"}
 	b, err := bus.Connect(t.Context(), bus.Config{URL: w.nats}, env, "test")
 	if err != nil {
 		t.Fatal(err)

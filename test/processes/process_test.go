@@ -41,7 +41,7 @@ func build(t *testing.T, commands ...string) string {
 }
 
 // A process is a running binary of ours.
-type process struct {
+type child struct {
 	name  string
 	cmd   *exec.Cmd
 	said  chan string // lines of its standard output
@@ -52,9 +52,9 @@ type process struct {
 
 // start runs a binary with nothing of our environment but what it needs to find
 // its way, and what env adds. It is killed at the end of the test if it still runs.
-func start(t *testing.T, name, binary string, args, env []string) *process {
+func start(t *testing.T, name, binary string, args, env []string) *child {
 	t.Helper()
-	p := &process{name: name, said: make(chan string, 64), ended: make(chan struct{})}
+	p := &child{name: name, said: make(chan string, 64), ended: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary, args...)
 	for _, keep := range []string{"PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME"} {
 		if v, ok := os.LookupEnv(keep); ok {
@@ -83,7 +83,7 @@ func start(t *testing.T, name, binary string, args, env []string) *process {
 
 // follow passes its lines on and then waits for its end. Lines that nobody reads
 // are dropped, so that it never blocks.
-func (p *process) follow(out io.Reader) {
+func (p *child) follow(out io.Reader) {
 	for s := bufio.NewScanner(out); s.Scan(); {
 		select {
 		case p.said <- s.Text():
@@ -95,7 +95,7 @@ func (p *process) follow(out io.Reader) {
 }
 
 // hears waits for a line that begins with prefix and returns the rest of it.
-func (p *process) hears(t *testing.T, prefix string, within time.Duration) string {
+func (p *child) hears(t *testing.T, prefix string, within time.Duration) string {
 	t.Helper()
 	over := time.After(within)
 	for {
@@ -113,7 +113,7 @@ func (p *process) hears(t *testing.T, prefix string, within time.Duration) strin
 }
 
 // terminate asks it to stop.
-func (p *process) terminate(t *testing.T) {
+func (p *child) terminate(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("signal %s: %v", p.name, err)
@@ -121,7 +121,7 @@ func (p *process) terminate(t *testing.T) {
 }
 
 // endsWell waits for its end and wants exit code 0.
-func (p *process) endsWell(t *testing.T) {
+func (p *child) endsWell(t *testing.T) {
 	t.Helper()
 	began := time.Now()
 	select {

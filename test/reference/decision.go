@@ -3,8 +3,8 @@ package reference
 import (
 	"math"
 
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/target"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/target"
 )
 
 // Decision is what a commit on an answer with offers comes to.

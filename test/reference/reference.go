@@ -6,8 +6,8 @@ import (
 	"math"
 	"time"
 
-	"ratchet/pipeline/keepa"
-	"ratchet/pipeline/target"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/target"
 )
 
 // includesShipping is when NEW began to include shipping.

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/roles"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/roles"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // TestTheRightsAreStatementsThatClickHouseKnows has the engine parse them, which has every access

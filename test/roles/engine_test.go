@@ -14,12 +14,12 @@ import (
 	"strings"
 	"testing"
 
-	"ratchet/pipeline/embedded/access"
-	"ratchet/pipeline/embedded/clickhouse/chtest"
-	"ratchet/pipeline/embedded/clickhouse/engine"
-	"ratchet/pipeline/embedded/clickhouse/httpd"
-	"ratchet/pipeline/roles"
-	"ratchet/pipeline/warehouse"
+	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/embedded/clickhouse/engine"
+	"ratchet/pipeline/platform/embedded/clickhouse/httpd"
+	"ratchet/pipeline/platform/roles"
+	"ratchet/pipeline/platform/warehouse"
 )
 
 // role tells this binary, run again, that it is an engine whose one user has the rights of that role. The engine heeds grants as a

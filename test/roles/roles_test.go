@@ -23,17 +23,17 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/bus"
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/console"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/keepasim"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/roles"
+	"ratchet/pipeline/platform/warehouse"
 	"ratchet/pipeline/recorder"
-	"ratchet/pipeline/replay"
-	"ratchet/pipeline/roles"
+	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/tokend"
-	"ratchet/pipeline/warehouse"
 	"ratchet/pipeline/watermarker"
 	"ratchet/schemas"
 )
@@ -114,10 +114,10 @@ func serve(t *testing.T) (*server.Server, *violations) {
 
 // as is the configuration of somebody in a role.
 func as(s *server.Server, role string) bus.Config {
-	return bus.Config{URL: s.ClientURL(), User: role, Password: daemon.Secret(role), MaxStore: 50e9, MaxAge: 90 * 24 * time.Hour, Wait: time.Minute}
+	return bus.Config{URL: s.ClientURL(), User: role, Password: process.Secret(role), MaxStore: 50e9, MaxAge: 90 * 24 * time.Hour, Wait: time.Minute}
 }
 
-func connect(t *testing.T, s *server.Server, env daemon.Env, role string) *bus.Bus {
+func connect(t *testing.T, s *server.Server, env process.Env, role string) *bus.Bus {
 	t.Helper()
 	b, err := bus.Connect(t.Context(), as(s, role), env, role)
 	if err != nil {
@@ -127,7 +127,7 @@ func connect(t *testing.T, s *server.Server, env daemon.Env, role string) *bus.B
 	return b
 }
 
-func provision(t *testing.T, s *server.Server, env daemon.Env) {
+func provision(t *testing.T, s *server.Server, env process.Env) {
 	t.Helper()
 	if err := connect(t, s, env, roles.Provisioner).Ensure(t.Context()); err != nil {
 		t.Fatal(err)
@@ -143,18 +143,18 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 	tables, stop := engineFor(t, "writer", data)
 	stop = sync.OnceFunc(stop)
 	defer stop()
-	clock := daemon.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), 240)
+	clock := process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), 240)
 	sim := keepasim.New(keepasim.Options{
 		Now: clock.Now, After: clock.After, Seed: 1, Key: "a-key", Rate: 60, Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
 	})
 	sim.Start(clock.Now())
 	keepa := httptest.NewServer(sim)
 	t.Cleanup(keepa.Close)
-	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: clock, Version: "test"}
+	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: clock, Version: "test"}
 	provision(t, s, env)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	for name, run := range map[string]func(context.Context, daemon.Env) error{
+	for name, run := range map[string]func(context.Context, process.Env) error{
 		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run,
 	} {
 		env := env.Named(name)
@@ -163,7 +163,7 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 			"CLICKHOUSE_URL": tables, "REFRESH_PERIOD": "2h", "WATERMARKER_SHORTEST": "5m",
 		})
 		running.Go(func() {
-			if err := run(ctx, env); daemon.ExitCode(err) != daemon.ExitDone {
+			if err := run(ctx, env); process.ExitCode(err) != process.ExitDone {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
@@ -212,7 +212,7 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 func records(t *testing.T, w *warehouse.Warehouse, reader *bus.Bus) {
 	t.Helper()
 	for late := time.Now().Add(time.Minute); ; <-time.After(200 * time.Millisecond) {
-		status, err := console.Look(t.Context(), reader)
+		status, err := cli.Look(t.Context(), reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +250,7 @@ func tidies(t *testing.T, w *warehouse.Warehouse) {
 
 func TestTheProvisionerMayAskUnderAnyName(t *testing.T) {
 	s, refused := serve(t)
-	b, err := bus.Connect(t.Context(), as(s, roles.Provisioner), daemon.Env{Log: slog.New(slog.DiscardHandler), Clock: daemon.RealClock()}, "ratchet-cli")
+	b, err := bus.Connect(t.Context(), as(s, roles.Provisioner), process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock()}, "ratchet-cli")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,47 +268,47 @@ func TestTheProvisionerMayAskUnderAnyName(t *testing.T) {
 // looks does what a reader's commands do.
 func looks(t *testing.T, b *bus.Bus) {
 	t.Helper()
-	if _, err := console.Look(t.Context(), b); err != nil {
+	if _, err := cli.Look(t.Context(), b); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	visible := console.NewVisible(b, "")
+	visible := cli.NewVisible(b, "")
 	defer visible.Close()
-	if err := console.Report(t.Context(), b, visible, nil, io.Discard); err != nil {
+	if err := cli.Report(t.Context(), b, visible, nil, io.Discard); err != nil {
 		t.Errorf("report: %v", err)
 	}
 	if _, err := b.Differences(t.Context()); err != nil {
 		t.Errorf("topology diff: %v", err)
 	}
 	for _, asin := range keepasim.Backlog400(1).ASINs()[:3] {
-		if _, err := console.Why(t.Context(), b, asin); err != nil {
+		if _, err := cli.Why(t.Context(), b, asin); err != nil {
 			t.Errorf("why %s: %v", asin, err)
 		}
 	}
 }
 
 // intervenes does what an operator's commands do.
-func intervenes(t *testing.T, b, reader *bus.Bus, env daemon.Env) {
+func intervenes(t *testing.T, b, reader *bus.Bus, env process.Env) {
 	t.Helper()
 	ctx := t.Context()
 	if _, err := b.Publish(ctx, bus.Message{Subject: "candidate.1.live.B000000000", Schema: pipeline.SchemaCandidate, ID: "bad", Body: []byte("bad")}); err != nil {
 		t.Fatal(err)
 	}
-	var letters []console.Letter
+	var letters []cli.Letter
 	for over := time.Now().Add(time.Minute); len(letters) == 0 && time.Now().Before(over); <-time.After(100 * time.Millisecond) {
 		var err error
-		if letters, err = console.DeadLetters(ctx, reader, console.DeadFilter{}); err != nil {
+		if letters, err = cli.DeadLetters(ctx, reader, cli.DeadFilter{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(letters) == 0 {
 		t.Fatal("what cannot be read is not on DEAD")
 	}
-	if _, err := console.Retry(ctx, b, letters[0], false); err != nil {
+	if _, err := cli.Retry(ctx, b, letters[0], false); err != nil {
 		t.Errorf("dead retry: %v", err)
 	}
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer hook.Close()
-	notifier, err := console.NewNotifier(ctx, b, env, hook.URL)
+	notifier, err := cli.NewNotifier(ctx, b, env, hook.URL)
 	if err == nil {
 		err = notifier.Run(ctx, time.Time{}, false, time.Minute)
 	}

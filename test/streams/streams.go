@@ -9,9 +9,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"ratchet/pipeline/bus"
-	"ratchet/pipeline/daemon"
-	"ratchet/pipeline/embedded/natsd"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/natsd"
+	"ratchet/pipeline/platform/process"
 )
 
 // URL is what a configuration names as NATS; the way there is in the Env.
@@ -24,7 +24,7 @@ func Config() bus.Config {
 
 // Start starts a server that stops with the test, and an Env that reaches it and logs
 // nothing. An empty address: it does not listen.
-func Start(t testing.TB, addr string) (daemon.Env, *natsd.Server) {
+func Start(t testing.TB, addr string) (process.Env, *natsd.Server) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	srv, err := natsd.Start(t.Context(), natsd.Options{Data: t.TempDir(), Addr: addr, Log: log})
@@ -32,12 +32,12 @@ func Start(t testing.TB, addr string) (daemon.Env, *natsd.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(srv.Stop)
-	return daemon.Env{Log: log, Clock: daemon.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}, srv
+	return process.Env{Log: log, Clock: process.RealClock(), Version: "test", NATSOptions: []nats.Option{srv.InProcess()}}, srv
 }
 
 // Connect connects as a daemon does, until the test ends, and sees to the streams and
 // buckets.
-func Connect(t testing.TB, env daemon.Env) *bus.Bus {
+func Connect(t testing.TB, env process.Env) *bus.Bus {
 	t.Helper()
 	b, err := bus.Connect(t.Context(), Config(), env, "test")
 	if err != nil {
@@ -51,7 +51,7 @@ func Connect(t testing.TB, env daemon.Env) *bus.Bus {
 }
 
 // Open is Start and Connect.
-func Open(t testing.TB) (daemon.Env, *bus.Bus) {
+func Open(t testing.TB) (process.Env, *bus.Bus) {
 	t.Helper()
 	env, _ := Start(t, "")
 	return env, Connect(t, env)

@@ -4,7 +4,7 @@ package decoded
 import (
 	"testing"
 
-	"ratchet/pipeline/keepa"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/test/captured"
 )
 

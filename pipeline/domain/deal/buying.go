@@ -1,0 +1,188 @@
+package deal
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"ratchet/pipeline/domain/keepa"
+)
+
+// UsedCopy is the buying side: one used copy from a marketplace seller, today.
+type UsedCopy struct{ s Settings }
+
+// Buying is where copies come from.
+func (s Settings) Buying() UsedCopy { return UsedCopy{s} }
+
+// Copy is an offer that can be bought.
+type Copy struct {
+	PriceCents    int64 // without shipping
+	ShippingCents int64
+	LandedCents   int64 // price and shipping
+	ShippingKnown bool  // false: the default stands in
+	Matched       bool  // a live offer carries the price; false: the current used price, and nobody knows whose
+	Condition     keepa.Condition
+	SellerID      string // "" unknown
+	FBA           *bool  // nil unknown
+	SeenAt        keepa.Minute
+
+	NextBestCents *int64 // landed price of the cheapest other live offer in this condition or a better one; nil without one
+}
+
+// offerMaxAge is how long ago an offer may have been seen at most.
+const offerMaxAge = 365 * 24 * time.Hour
+
+// offered are the live used offers that have a price.
+func (UsedCopy) offered(p *keepa.Product, now time.Time) []keepa.Offer {
+	offers, _ := p.LiveOffers()
+	oldest := keepa.FromTime(now).Add(-offerMaxAge)
+	return slices.DeleteFunc(offers, func(o keepa.Offer) bool {
+		return !o.Condition.Used() || o.Price == nil || *o.Price <= 0 || o.LastSeen < oldest || o.LastSeen <= 0
+	})
+}
+
+// buyable says whether an offer can be bought as one copy by anybody.
+func buyable(o keepa.Offer) bool {
+	return (o.Shippable == nil || *o.Shippable) && !o.Preorder && !o.PrimeExclusive && o.MinOrderQuantity <= 1
+}
+
+// Copies are the copies that can be bought, the cheapest landed one first; none where nothing used can be.
+//
+// Keepa's current used price is the lowest that can be bought: an offer below it is not (any more) for
+// everybody, so it is left out. Shipping that the seller does not state is free when Amazon ships, else the
+// default. Where no live used offer carries the used price, it stands with default shipping, unmatched. Where
+// there are only offers that cannot be bought, the used price is theirs, and no price.
+func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
+	base, known := usedPrice(p)
+	if !known {
+		return nil
+	}
+	offers := u.offered(p, now)
+	if len(offers) == 0 {
+		return []Copy{u.unmatched(base, f)}
+	}
+	var copies []Copy
+	forSale := false
+	for i, o := range offers {
+		if !buyable(o) {
+			continue
+		}
+		forSale = true
+		if c := u.landed(o); c.atLeast(base, f) {
+			c.NextBestCents = u.nextBest(offers, i)
+			copies = append(copies, c)
+		}
+	}
+	if forSale && len(copies) == 0 {
+		return []Copy{u.unmatched(base, f)}
+	}
+	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(a.LandedCents, b.LandedCents) })
+	return copies
+}
+
+// atLeast says whether a copy costs no less than Keepa's used price, which includes shipping or not.
+func (c Copy) atLeast(base int64, f Finding) bool {
+	if f == IncludesShipping {
+		return c.LandedCents >= base
+	}
+	return c.PriceCents >= base
+}
+
+func (u UsedCopy) unmatched(base int64, f Finding) Copy {
+	if f == IncludesShipping {
+		return Copy{PriceCents: base, LandedCents: base}
+	}
+	return Copy{PriceCents: base, ShippingCents: u.s.ShippingCents, LandedCents: base + u.s.ShippingCents}
+}
+
+// landed is an offer at the door.
+func (u UsedCopy) landed(o keepa.Offer) Copy {
+	c := Copy{PriceCents: int64(*o.Price), Matched: true, Condition: o.Condition, SellerID: o.SellerID, FBA: o.FBA, SeenAt: o.LastSeen}
+	switch {
+	case o.Shipping != nil:
+		c.ShippingCents, c.ShippingKnown = int64(*o.Shipping), true
+	case o.FBA == nil || !*o.FBA:
+		c.ShippingCents = u.s.ShippingCents
+	}
+	c.LandedCents = c.PriceCents + c.ShippingCents
+	return c
+}
+
+// nextBest is the cheapest other offer that a buyer would take instead: in the same condition or a better one.
+func (u UsedCopy) nextBest(offers []keepa.Offer, bought int) *int64 {
+	var best *int64
+	for i, o := range offers {
+		if i == bought || o.Condition > offers[bought].Condition || o.Shippable != nil && !*o.Shippable || o.Preorder {
+			continue
+		}
+		if landed := u.landed(o).LandedCents; best == nil || landed < *best {
+			best = &landed
+		}
+	}
+	return best
+}
+
+// ShippingIn finds out whether Keepa's current used price includes shipping: it is what a live offer costs with
+// its shipping, or without. Before Keepa announced the change it never does.
+func (u UsedCopy) ShippingIn(p *keepa.Product, now time.Time) Finding {
+	if keepa.FromTime(now) < newIncludesShipping {
+		return ExcludesShipping
+	}
+	base, known := usedPrice(p)
+	if !known {
+		return ShippingUnknown
+	}
+	found := ShippingUnknown
+	for _, o := range u.offered(p, now) {
+		switch price := int64(*o.Price); {
+		case o.Shipping != nil && *o.Shipping > 0 && price+int64(*o.Shipping) == base:
+			return IncludesShipping
+		case price == base:
+			found = ExcludesShipping
+		}
+	}
+	return found
+}
+
+// usedPrice is the product's current used price: Keepa's statistics, or without them the end of its history.
+func usedPrice(p *keepa.Product) (int64, bool) {
+	cents, presence := currentPrice(p, keepa.Used)
+	return cents, presence == keepa.Present
+}
+
+// currentPrice is a product's current price of a type, above zero where Present.
+func currentPrice(p *keepa.Product, t keepa.PriceType) (int64, keepa.Presence) {
+	if p.Stats != nil && p.Stats.Current.Presence(t) != keepa.NoData {
+		cents, ok := p.Stats.Current.Price(t)
+		if !ok {
+			return 0, keepa.NoOffer
+		}
+		return cents, keepa.Present
+	}
+	h, err := p.Series(t)
+	last, ok := h.Last()
+	switch {
+	case err != nil || !ok:
+		return 0, keepa.NoData
+	case last.Value <= 0:
+		return 0, keepa.NoOffer
+	}
+	return int64(last.Value), keepa.Present
+}
+
+// SellerQuality is the lower end of the 95 % Wilson interval of a seller's share of positive ratings, 0 to 1:
+// what the share is at least, given how few ratings it rests on. False where nothing is known.
+//
+//	98 % of 1,000 ratings: 0.969; 100 % of 3: 0.438
+func SellerQuality(seller keepa.Seller) (float64, bool) {
+	if seller.Rating == nil || seller.Ratings == nil || *seller.Ratings <= 0 {
+		return 0, false
+	}
+	const z = 1.96
+	n := float64(*seller.Ratings)
+	p := min(float64(*seller.Rating)/100, 1)
+	centre := p + z*z/(2*n)
+	spread := z * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
+	return math.Round((centre-spread)/(1+z*z/n)*1000) / 1000, true
+}

@@ -1,0 +1,143 @@
+package deal
+
+import (
+	"testing"
+	"time"
+
+	"ratchet/pipeline/domain/keepa"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+// offered is a product with a used price and live offers, good copies unless they say otherwise.
+func offered(used int, offers ...keepa.Offer) *keepa.Product {
+	p := &keepa.Product{OffersAsked: true, Stats: &keepa.Stats{Current: keepa.Values{-1, -1, used}}}
+	for i, o := range offers {
+		if o.Condition == 0 {
+			o.Condition = keepa.ConditionGood
+		}
+		if o.LastSeen == 0 {
+			o.LastSeen = before(days)
+		}
+		p.Offers = append(p.Offers, o)
+		p.LiveOffersOrder = append(p.LiveOffersOrder, i)
+	}
+	return p
+}
+
+func TestTheCheapestLandedCopyComesFirst(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		p       *keepa.Product
+		landed  int64
+		known   bool
+		matched bool
+	}{
+		"stated shipping":            {offered(2000, keepa.Offer{Price: ptr(2000), Shipping: ptr(399)}), 2399, true, true},
+		"free shipping":              {offered(2000, keepa.Offer{Price: ptr(2000), Shipping: ptr(0)}), 2000, true, true},
+		"unknown shipping":           {offered(2000, keepa.Offer{Price: ptr(2000)}), 2399, false, true},
+		"unknown shipping by Amazon": {offered(2000, keepa.Offer{Price: ptr(2000), FBA: ptr(true)}), 2000, false, true},
+		"dearer but cheaper at the door": {
+			offered(2000, keepa.Offer{Price: ptr(2000), Shipping: ptr(999)}, keepa.Offer{Price: ptr(2200), Shipping: ptr(0)}), 2200, true, true,
+		},
+		"below Keepa's own lowest": {offered(2000, keepa.Offer{Price: ptr(500), Shipping: ptr(0)}), 2399, false, false},
+		"only new offers":          {offered(2000, keepa.Offer{Price: ptr(2000), Shipping: ptr(0), Condition: keepa.ConditionNew}), 2399, false, false},
+		"no offer":                 {offered(2000), 2399, false, false},
+		"last seen years ago":      {offered(2000, keepa.Offer{Price: ptr(2000), Shipping: ptr(0), LastSeen: before(800 * days)}), 2399, false, false},
+	} {
+		got := Defaults().Buying().Copies(c.p, ExcludesShipping, now)
+		if len(got) == 0 || got[0].LandedCents != c.landed || got[0].ShippingKnown != c.known || got[0].Matched != c.matched {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	if got := Defaults().Buying().Copies(offered(-1, keepa.Offer{Price: ptr(900), Shipping: ptr(0)}), ExcludesShipping, now); got != nil {
+		t.Errorf("bought %+v although Keepa says that nothing used is on sale", got)
+	}
+}
+
+func TestWhatCannotBeBoughtIsNoCopyAndItsPriceIsNoPrice(t *testing.T) {
+	t.Parallel()
+	fine := keepa.Offer{Price: ptr(2500), Shipping: ptr(0)}
+	for name, o := range map[string]keepa.Offer{
+		"not shippable":   {Shippable: ptr(false)},
+		"a pre-order":     {Preorder: true},
+		"Prime-exclusive": {PrimeExclusive: true},
+		"two at least":    {MinOrderQuantity: 2},
+	} {
+		o.Price, o.Shipping = ptr(2000), ptr(0)
+		if got := Defaults().Buying().Copies(offered(2000, o), ExcludesShipping, now); len(got) != 0 {
+			t.Errorf("%s alone: bought %+v", name, got)
+		}
+		if got := Defaults().Buying().Copies(offered(2000, o, fine), ExcludesShipping, now); len(got) != 1 || got[0].LandedCents != 2500 {
+			t.Errorf("%s beside another: bought %+v", name, got)
+		}
+	}
+}
+
+func TestTheNextBestOfferIsTheCheapestOtherInThisConditionOrABetterOne(t *testing.T) {
+	t.Parallel()
+	p := offered(2000,
+		keepa.Offer{Price: ptr(2000), Shipping: ptr(100), Condition: keepa.ConditionGood},
+		keepa.Offer{Price: ptr(2050), Shipping: ptr(100), Condition: keepa.ConditionAcceptable},
+		keepa.Offer{Price: ptr(2900), Shipping: ptr(100), Condition: keepa.ConditionLikeNew},
+		keepa.Offer{Price: ptr(2100), Shipping: ptr(0), Condition: keepa.ConditionGood, Shippable: ptr(false)})
+	want := map[int64]int64{2100: 3000, 2150: 2100, 3000: 0} // by landed price; 0: none
+	copies := Defaults().Buying().Copies(p, ExcludesShipping, now)
+	if len(copies) != len(want) {
+		t.Fatalf("copies %+v", copies)
+	}
+	for _, c := range copies {
+		if got := orZero(c.NextBestCents); got != want[c.LandedCents] {
+			t.Errorf("next best of the copy at %d: %d, want %d", c.LandedCents, got, want[c.LandedCents])
+		}
+	}
+}
+
+func TestWhetherUsedIncludesShippingIsFoundOutAtEachCommit(t *testing.T) {
+	t.Parallel()
+	later := newIncludesShipping.Time().Add(48 * time.Hour)
+	at := keepa.FromTime(later)
+	offer := func(price, shipping int) keepa.Offer {
+		return keepa.Offer{Price: ptr(price), Shipping: ptr(shipping), LastSeen: at}
+	}
+	for name, c := range map[string]struct {
+		p    *keepa.Product
+		now  time.Time
+		want Finding
+	}{
+		"it is an offer's price with shipping":    {offered(2399, offer(2000, 399)), later, IncludesShipping},
+		"it is an offer's price alone":            {offered(2000, offer(2000, 399)), later, ExcludesShipping},
+		"it is both, of two offers":               {offered(2399, offer(2399, 399), offer(2000, 399)), later, IncludesShipping},
+		"it is no offer's":                        {offered(2100, offer(2000, 399)), later, ShippingUnknown},
+		"before the change it never does":         {offered(2399, keepa.Offer{Price: ptr(2000), Shipping: ptr(399)}), now, ExcludesShipping},
+		"an offer with unknown shipping tells no": {offered(2000, keepa.Offer{Price: ptr(2000), LastSeen: at}), later, ExcludesShipping},
+	} {
+		if got := Defaults().Buying().ShippingIn(c.p, c.now); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+	// Where it does, landed prices are compared with it and no shipping is added.
+	copies := Defaults().Buying().Copies(offered(2399, offer(2000, 399)), IncludesShipping, later)
+	if len(copies) != 1 || !copies[0].Matched || copies[0].LandedCents != 2399 {
+		t.Errorf("the offer behind the price: %+v", copies)
+	}
+	if copies = Defaults().Buying().Copies(offered(2399), IncludesShipping, later); len(copies) != 1 || copies[0].LandedCents != 2399 {
+		t.Errorf("without an offer: %+v", copies)
+	}
+}
+
+func TestSellerQualityIsTheLowerEndOfTheWilsonInterval(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rating, count int
+		want          float64
+	}{{98, 1000, 0.969}, {100, 3, 0.438}, {0, 10, 0}} {
+		got, ok := SellerQuality(keepa.Seller{Rating: &c.rating, Ratings: &c.count})
+		if !ok || got != c.want {
+			t.Errorf("%d %% of %d: got %v, want %v", c.rating, c.count, got, c.want)
+		}
+	}
+	if _, ok := SellerQuality(keepa.Seller{Rating: ptr(98)}); ok {
+		t.Error("a quality without a count")
+	}
+}

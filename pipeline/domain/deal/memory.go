@@ -1,0 +1,27 @@
+package deal
+
+import "ratchet/pipeline/domain/keepa"
+
+// Memory is the scratch space in which one product's histories are read. They are by far the most that a
+// decision looks at, and nothing that it concludes points into them, so the next product can be read into the
+// same space. It serves one goroutine.
+type Memory struct {
+	series [3]keepa.Series
+	jumps  []keepa.Minute
+	found  []Sale
+}
+
+// histories decodes the series of a product. They are overwritten by the next.
+func (m *Memory) histories(p *keepa.Product) (Histories, error) {
+	for i, t := range []keepa.PriceType{keepa.Sales, keepa.Used, keepa.CountUsed} {
+		series, err := p.SeriesInto(m.series[i], t)
+		if err != nil {
+			return Histories{}, err
+		}
+		if series == nil {
+			series = m.series[i][:0] // keeps the memory
+		}
+		m.series[i] = series
+	}
+	return Histories{Rank: m.series[0], Used: m.series[1], CountUsed: m.series[2], Known: p.HasHistory()}, nil
+}

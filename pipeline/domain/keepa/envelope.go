@@ -1,0 +1,181 @@
+package keepa
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"ratchet/pipeline/text/foreign"
+)
+
+// APIError is Keepa's own account of what was wrong with a request. It can come with HTTP 200.
+type APIError struct {
+	Type    foreign.Text `json:"type"`
+	Message foreign.Text `json:"message"`
+	Details foreign.Text `json:"details,omitzero"` // often the name of the offending field
+}
+
+// Error is Keepa's message with its type and details.
+func (e *APIError) Error() string {
+	if e.Details.IsZero() {
+		return fmt.Sprintf("keepa: %s (%s)", e.Message, e.Type)
+	}
+	return fmt.Sprintf("keepa: %s (%s: %s)", e.Message, e.Type, e.Details)
+}
+
+// Envelope is the token account that every answer carries.
+type Envelope struct {
+	Timestamp          int64     // Unix milliseconds at which the request arrived at Keepa; 0 unknown
+	TokensLeft         *int      // balance after this request, may be negative; nil unknown
+	RefillIn           int       // milliseconds until the next refill, measured at the end of processing
+	RefillRate         int       // tokens per minute
+	TokenFlowReduction float64   // tokens per minute taken by trackings
+	TokensConsumed     int       // what this request cost
+	Charged            bool      // the answer says what it cost
+	ProcessingTimeInMs int       // Keepa's own time for the request
+	Error              *APIError // nil when Keepa was content
+	Payload            bool      // deals, products or sellers stand in the answer and are not null
+}
+
+// Authoritative says whether the envelope may correct our idea of the account. A bad key is answered
+// with an envelope of zeroes, which says nothing about anybody's balance.
+func (e Envelope) Authoritative() bool {
+	return e.RefillRate > 0 || e.TokensLeft != nil && *e.TokensLeft != 0
+}
+
+// Balance is the balance after the request; false where Keepa did not say.
+func (e Envelope) Balance() (int, bool) {
+	if e.TokensLeft == nil {
+		return 0, false
+	}
+	return *e.TokensLeft, true
+}
+
+// At is the instant at which the request arrived at Keepa; the zero time where unknown.
+func (e Envelope) At() time.Time {
+	if e.Timestamp <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(e.Timestamp).UTC()
+}
+
+// NextRefill is the instant of the next refill: refillIn counts from the end of processing.
+func (e Envelope) NextRefill() time.Time {
+	if e.Timestamp <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(e.Timestamp + int64(e.ProcessingTimeInMs) + int64(e.RefillIn)).UTC()
+}
+
+// DecodeEnvelope reads the account of any answer and skips its payload.
+func DecodeEnvelope(body []byte) (Envelope, error) {
+	s := scanner{b: body}
+	env, err := s.envelope(func([]byte) (bool, error) { return false, nil })
+	return env, err
+}
+
+// envelope decodes a whole answer: payload is offered every key that is not the account's, and says
+// whether it consumed the value.
+func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, error) {
+	var env Envelope
+	if s.peek() != '{' {
+		return env, s.fail("an object")
+	}
+	err := s.object(func(key []byte) error {
+		switch string(key) {
+		case "timestamp", "tokensLeft", "refillIn", "refillRate", "tokenFlowReduction", "tokensConsumed", "processingTimeInMs":
+			return s.accountField(&env, string(key))
+		case "error":
+			return s.apiError(&env.Error)
+		}
+		switch string(key) {
+		case "deals", "products", "sellers":
+			env.Payload = env.Payload || s.peek() != 'n'
+		}
+		if done, err := payload(key); done || err != nil {
+			return err
+		}
+		_, _, err := s.element() // what it holds is for others to read
+		return err
+	})
+	if err != nil {
+		return env, err
+	}
+	return env, s.end()
+}
+
+// accountField reads one number of the account. Fractions are rounded so that nobody believes in more tokens than there
+// are; what cannot be read is absent.
+func (s *scanner) accountField(env *Envelope, key string) error {
+	if key == "tokenFlowReduction" {
+		start := s.i
+		if err := s.intoFloat(&env.TokenFlowReduction); err != nil {
+			s.i = start
+			return s.skip()
+		}
+		return nil
+	}
+	round := math.Floor
+	if key == "tokensConsumed" {
+		round = math.Ceil
+	}
+	n, known, err := s.account(round)
+	if !known {
+		return err
+	}
+	switch key {
+	case "timestamp":
+		env.Timestamp = n
+	case "tokensLeft":
+		left := int(n)
+		env.TokensLeft = &left
+	case "refillIn":
+		env.RefillIn = int(n)
+	case "refillRate":
+		env.RefillRate = int(n)
+	case "tokensConsumed":
+		env.TokensConsumed, env.Charged = int(n), true
+	case "processingTimeInMs":
+		env.ProcessingTimeInMs = int(n)
+	}
+	return nil
+}
+
+// apiError decodes what Keepa says was wrong, an object as a rule. An empty one says nothing.
+func (s *scanner) apiError(p **APIError) error {
+	e := &APIError{}
+	switch s.peek() {
+	case '"':
+		if err := s.intoForeign(&e.Message); err != nil {
+			return err
+		}
+	case '{':
+		if err := s.object(func(key []byte) error { return s.tolerate("error.", key, func() error { return s.errorField(e, key) }) }); err != nil {
+			return err
+		}
+	default:
+		if s.null() || s.emptyList() {
+			return nil
+		}
+		e.Type, e.Message = foreign.Of("unreadable"), foreign.Of("an error that is "+s.describe())
+		if err := s.skip(); err != nil {
+			return err
+		}
+	}
+	if *e != (APIError{}) {
+		*p = e
+	}
+	return nil
+}
+
+func (s *scanner) errorField(e *APIError, key []byte) error {
+	switch string(key) {
+	case "type":
+		return s.intoForeign(&e.Type)
+	case "message":
+		return s.intoForeign(&e.Message)
+	case "details":
+		return s.intoForeign(&e.Details)
+	}
+	return s.skip()
+}

@@ -1,0 +1,157 @@
+package refresh
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// State is what a deal that we hold is to a user.
+type State string
+
+// The states.
+const (
+	Held    State = "held"    // confirmed within the plan
+	Stale   State = "stale"   // not confirmed in time; shown, with the reason
+	Expired State = "expired" // given up without a look that says it is gone
+	Gone    State = "gone"    // a look rejected it
+)
+
+// Shown reports whether users still see the deal.
+func (s State) Shown() bool { return s == Held || s == Stale }
+
+// Holding is a deal that we hold: one ASIN and price type, and the newest price for
+// which it was accepted.
+type Holding struct {
+	pipeline.Identity
+	State State     `json:"state"`
+	Why   string    `json:"why,omitempty"` // the reason for the state; empty when held
+	Since time.Time `json:"since"`         // of the state
+
+	Found     time.Time `json:"found"`     // first accepted for this price
+	Confirmed time.Time `json:"confirmed"` // the last look that found it to be a deal
+	Checked   time.Time `json:"checked"`   // the last look that ended, whatever it found
+	Cents     int64     `json:"cents"`     // what it is worth
+
+	Due     time.Time     `json:"due,omitzero"`     // the due hour of a refresh that is under way; zero: none is
+	Offered time.Time     `json:"offered,omitzero"` // when it was offered
+	Failed  int           `json:"failed,omitempty"` // looks since the last confirmation that said nothing
+	Ran     time.Duration `json:"ran"`              // the clock of looks (Clock.Ran) at the confirmation
+
+	Missing  []string  `json:"missing,omitempty"`  // inputs that the deal was made without
+	Attempt  int       `json:"attempt,omitempty"`  // repairs offered so far
+	Repaired time.Time `json:"repaired,omitzero"`  // when the last was offered
+	GaveUp   string    `json:"gave_up,omitempty"`  // why no repair follows by itself
+	Seq      uint64    `json:"seq"`                // in VERDICTS, of the last verdict heard
+	Queries  []string  `json:"queries"`            // the deal queries that want it
+	ListedAt time.Time `json:"listed_at,omitzero"` // when the list last named it
+
+	Row json.RawMessage `json:"row"` // Keepa's list row, as it came
+}
+
+// farAhead is more than any two clocks differ.
+const farAhead = 48 * time.Hour
+
+// Possible reports what cannot be in a holding that this package made: a time that lies ahead would
+// keep a deal fresh that nobody looks at. keepaNow is in Keepa minutes.
+func (h Holding) Possible(keepaNow int64, now time.Time) error {
+	ahead := now.Add(farAhead)
+	switch {
+	case h.CreationDate < 0 || h.CreationDate > keepaNow+int64(farAhead/time.Minute):
+		return fmt.Errorf("creation_date %d: want 0 to now, %d", h.CreationDate, keepaNow)
+	case h.Failed < 0 || h.Attempt < 0 || h.Ran < 0 || h.Ran > longestRun:
+		return fmt.Errorf("failed %d, attempt %d, ran %d: want no negative number, nor more than %s", h.Failed, h.Attempt, h.Ran, longestRun)
+	}
+	for _, t := range []time.Time{h.Since, h.Found, h.Confirmed, h.Checked, h.Due, h.Offered, h.Repaired} {
+		if t.After(ahead) {
+			return fmt.Errorf("%s lies ahead", t.Format(time.RFC3339))
+		}
+	}
+	if !h.State.known() {
+		return fmt.Errorf("state %q: want held, stale, expired or gone", h.State)
+	}
+	return nil
+}
+
+func (s State) known() bool { return s == Held || s == Stale || s == Expired || s == Gone }
+
+// Heard is a verdict about an ASIN, as far as its holding is concerned.
+type Heard struct {
+	pipeline.Identity
+	Seq     uint64 // in VERDICTS
+	Outcome pipeline.Outcome
+	Reason  string
+	At      time.Time
+	Source  pipeline.Source
+	Deal    *Deal  // on accept
+	Cents   *int64 // on confirm: what the deal is worth by today's numbers; nil unknown
+}
+
+// Deal is what the holding keeps of an accepted deal.
+type Deal struct {
+	Cents    int64
+	Missing  []string
+	Queries  []string
+	ListedAt time.Time
+	Row      json.RawMessage
+}
+
+// Hear is the holding after a verdict. What was heard before, or concerns an older
+// price, changes nothing. The zero holding is no deal yet: only an accept makes it
+// one. ran is the clock of looks.
+func (h Holding) Hear(v Heard, ran time.Duration) (Holding, bool) {
+	known := h.State != ""
+	if known && (v.Seq <= h.Seq || v.CreationDate < h.CreationDate) || !known && v.Deal == nil {
+		return h, false
+	}
+	was := h.CreationDate
+	h.Seq, h.Checked, h.Due, h.Offered = v.Seq, v.At, time.Time{}, time.Time{}
+	switch v.Outcome {
+	case pipeline.Accept:
+		h.accept(v, was)
+		h.confirm(v.At, ran)
+	case pipeline.Confirm:
+		h.confirm(v.At, ran)
+		if v.Cents != nil {
+			h.Cents = *v.Cents
+		}
+	case pipeline.Reject:
+		h.CreationDate = v.CreationDate
+		h = h.to(Gone, v.Reason, v.At)
+	case pipeline.Fail:
+		h.Failed++
+	case pipeline.Survive, pipeline.Shed:
+	}
+	return h, true
+}
+
+// accept takes over what a deal says. A new price begins anew, its repairs too.
+func (h *Holding) accept(v Heard, was int64) {
+	if h.State == "" || v.CreationDate != was {
+		h.Found, h.Attempt, h.Repaired, h.GaveUp = v.At, 0, time.Time{}, ""
+	}
+	h.Identity = v.Identity
+	if v.Deal == nil {
+		return
+	}
+	h.Cents, h.Missing, h.Queries, h.ListedAt, h.Row = v.Deal.Cents, v.Deal.Missing, v.Deal.Queries, v.Deal.ListedAt, v.Deal.Row
+	if len(h.Missing) == 0 {
+		h.GaveUp = ""
+	}
+}
+
+func (h *Holding) confirm(at time.Time, ran time.Duration) {
+	h.Confirmed, h.Ran, h.Failed = at, ran, 0
+	*h = h.to(Held, "", at)
+}
+
+// to changes the state and remembers since when.
+func (h Holding) to(s State, why string, at time.Time) Holding {
+	if h.State != s {
+		h.Since = at
+	}
+	h.State, h.Why = s, why
+	return h
+}

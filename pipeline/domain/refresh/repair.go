@@ -1,0 +1,100 @@
+package refresh
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// GaveUp is why a deal is not repaired any further: its attempts are spent. It comes
+// back with a new price, or by hand.
+const GaveUp = "repair_gave_up"
+
+// NotBefore is when the next repair of a holding may begin.
+func (p Plan) NotBefore(h Holding) time.Time {
+	if h.Attempt == 0 {
+		return h.Found.Add(p.Wait)
+	}
+	return h.Repaired.Add(p.Wait << min(2*h.Attempt, 8))
+}
+
+// repairs are the deals that were made without an input and may be tried again, the
+// most valuable first. As many may begin in a round as the share pays for in ten
+// minutes, for a repair may cost as much as a commit.
+func (p Plan) repairs(all []Holding, now time.Time) []Work {
+	var due []Holding
+	for _, h := range all {
+		if h.State == Held && len(h.Missing) > 0 && h.Due.IsZero() && h.Attempt < p.Repairs && !p.NotBefore(h).After(now) {
+			due = append(due, h)
+		}
+	}
+	slices.SortFunc(due, func(a, b Holding) int { return cmp.Or(-cmp.Compare(a.Cents, b.Cents), cmp.Compare(a.ASIN, b.ASIN)) })
+	var out []Work
+	for _, h := range due[:min(len(due), max(1, int(p.PerHour/6)))] {
+		h.Attempt, h.Repaired = h.Attempt+1, now
+		out = append(out, Work{Holding: h, Source: pipeline.SourceRepair, Attempt: h.Attempt})
+	}
+	return out
+}
+
+// GiveUp are the holdings whose last repair was long enough ago and changed nothing.
+func (p Plan) GiveUp(all []Holding, now time.Time) []Holding {
+	var out []Holding
+	for _, h := range all {
+		if h.State == Held && len(h.Missing) > 0 && h.GaveUp == "" && h.Attempt >= p.Repairs && p.Repairs > 0 && !p.NotBefore(h).After(now) {
+			h.GaveUp = GaveUp
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// Summary is the stock in figures.
+type Summary struct {
+	Held      int       `json:"held"`
+	Stale     int       `json:"stale"`
+	Expired   int       `json:"expired"`
+	Gone      int       `json:"gone"`
+	UnderWay  int       `json:"under_way"` // refreshes that are offered
+	Broken    int       `json:"broken"`    // made without an input
+	GaveUp    int       `json:"gave_up"`
+	PerHour   float64   `json:"per_hour"`  // refreshes that the share pays for
+	Demand    float64   `json:"demand"`    // refreshes an hour that the stock wants
+	Sustained int       `json:"sustained"` // deals that the share can keep
+	Next      time.Time `json:"next,omitzero"`
+}
+
+// Sum adds up the stock.
+func (p Plan) Sum(all []Holding) Summary {
+	s := Summary{PerHour: p.PerHour, Sustained: p.Sustained()}
+	for _, h := range all {
+		switch h.State {
+		case Held:
+			s.Held++
+		case Stale:
+			s.Stale++
+		case Expired:
+			s.Expired++
+		case Gone:
+			s.Gone++
+		}
+		if !h.State.Shown() {
+			continue
+		}
+		if len(h.Missing) > 0 {
+			s.Broken++
+		}
+		if h.GaveUp != "" {
+			s.GaveUp++
+		}
+		if !h.Due.IsZero() {
+			s.UnderWay++
+		} else if at := p.due(h); s.Next.IsZero() || at.Before(s.Next) {
+			s.Next = at
+		}
+	}
+	s.Demand = p.Demand(s.Held + s.Stale)
+	return s
+}

@@ -1,0 +1,85 @@
+package shedding
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Line is drawn through what waited at one moment.
+type Line struct {
+	UpTo         uint64    `json:"up_to"`                   // the last sequence that it may cover
+	BelowCents   int64     `json:"below_cents"`             // what is worth less is shed
+	TieBefore    uint64    `json:"tie_before,omitempty"`    // of what is worth just as much, what stands before this: the older part
+	UnknownCents int64     `json:"unknown_cents"`           // what work of unknown worth was taken for
+	At           time.Time `json:"at"`                      // when it was drawn, pipeline time
+	Waiting      int       `json:"waiting"`                 // what waited then
+	Decidable    int       `json:"decidable"`               // what tokens can decide of it
+	PatienceS    int       `json:"patience_s"`              // within which time
+	Price        float64   `json:"tokens_for_a_decision"`   // at which price
+	Income       float64   `json:"tokens_an_hour"`          // and income
+	Hand         int       `json:"tokens_in_hand,omitzero"` // and balance
+}
+
+// What no line can have: a place behind every stream's end would shed what has not come yet, and a
+// worth that no deal has would shed everything.
+const (
+	farEnd    = 1 << 48
+	mostCents = 1e10
+)
+
+// Sane reports what cannot be in lines that this package drew.
+func (ls Lines) Sane() error {
+	for _, l := range ls.Lines {
+		switch {
+		case l.UpTo > farEnd:
+			return fmt.Errorf("up_to %d: want a sequence", l.UpTo)
+		case max(l.BelowCents, -l.BelowCents, l.UnknownCents, -l.UnknownCents) > mostCents:
+			return fmt.Errorf("below_cents %d, unknown_cents %d: want what a deal can be worth", l.BelowCents, l.UnknownCents)
+		case l.Waiting < 0 || l.Decidable < 0 || l.PatienceS < 0:
+			return fmt.Errorf("waiting %d, decidable %d, patience_s %d: want no negative number", l.Waiting, l.Decidable, l.PatienceS)
+		}
+	}
+	return nil
+}
+
+// Covers reports whether the line sheds work at this place of this worth; nil is
+// unknown, which is not 0.
+func (l Line) Covers(seq uint64, cents *int64) bool {
+	worth := l.UnknownCents
+	if cents != nil {
+		worth = *cents
+	}
+	return seq <= l.UpTo && (worth < l.BelowCents || worth == l.BelowCents && seq < l.TieBefore)
+}
+
+// Lines are the lines in force, oldest first. The zero value sheds nothing.
+type Lines struct {
+	Lines []Line `json:"lines"`
+}
+
+// Find is the first line that covers the work; false when it is to be decided.
+func (ls Lines) Find(seq uint64, cents *int64) (Line, bool) {
+	for _, l := range ls.Lines {
+		if l.Covers(seq, cents) {
+			return l, true
+		}
+	}
+	return Line{}, false
+}
+
+// With is the lines and one more. Lines that lie behind the floor, up to which
+// everything is settled, have nothing left to cover, and one that the new line
+// covers whole is not needed.
+func (ls Lines) With(l Line, floor uint64) Lines {
+	kept := slices.DeleteFunc(slices.Clone(ls.Lines), func(old Line) bool { return old.UpTo <= floor || l.includes(old) })
+	return Lines{Lines: append(kept, l)}
+}
+
+// includes reports whether l covers everything that old covers.
+func (l Line) includes(old Line) bool {
+	higher := l.BelowCents > old.BelowCents || l.BelowCents == old.BelowCents && l.TieBefore >= old.TieBefore
+	unknown := old.UnknownCents >= old.BelowCents && (old.UnknownCents > old.BelowCents || old.TieBefore == 0) || // it shed none of those
+		l.UnknownCents < l.BelowCents // or l sheds them all
+	return l.UpTo >= old.UpTo && higher && unknown
+}

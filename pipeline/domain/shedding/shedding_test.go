@@ -1,0 +1,160 @@
+package shedding
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+// someWaiting are distinct places with few distinct worths, so that ties occur.
+func someWaiting(t *rapid.T, least int) []Waiting {
+	n := rapid.IntRange(least, 200).Draw(t, "n")
+	out := make([]Waiting, n)
+	seq := uint64(0)
+	for i := range out {
+		seq += uint64(rapid.IntRange(1, 3).Draw(t, "step"))
+		out[i].Seq = seq
+		if !rapid.Bool().Draw(t, "unknown") || rapid.Bool().Draw(t, "still") {
+			c := int64(rapid.IntRange(0, 8).Draw(t, "cents"))
+			out[i].Cents = &c
+		}
+	}
+	return out
+}
+
+func someMeans(t *rapid.T) Means {
+	return Means{
+		PerHour:  float64(rapid.IntRange(0, 300).Draw(t, "per hour")),
+		Hand:     rapid.IntRange(-300, 300).Draw(t, "hand"),
+		Price:    float64(rapid.IntRange(1, 10).Draw(t, "price")),
+		Patience: time.Duration(rapid.IntRange(0, 24).Draw(t, "patience")) * time.Hour,
+	}
+}
+
+func TestNothingIsShedWhileEverythingCanBeDecidedWithinThePatience(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		waiting, m := someWaiting(t, 0), someMeans(t)
+		if _, drawn := Draw(waiting, m, now); drawn && len(waiting) <= m.Decidable() {
+			t.Errorf("a line through %d although %d can be decided", len(waiting), m.Decidable())
+		}
+		m.Patience = 0
+		if _, drawn := Draw(waiting, m, now); drawn {
+			t.Error("a line although patience is endless")
+		}
+	})
+}
+
+func TestWhatIsKeptCanBeDecidedAndIsWorthAtLeastWhatIsShed(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		waiting, m := someWaiting(t, 1), someMeans(t)
+		l, drawn := Draw(waiting, m, now)
+		if !drawn {
+			return
+		}
+		kept, leastKept, mostShed := 0, int64(math.MaxInt64), int64(math.MinInt64)
+		for _, w := range waiting {
+			worth := l.UnknownCents
+			if w.Cents != nil {
+				worth = *w.Cents
+			}
+			if l.Covers(w.Seq, w.Cents) {
+				mostShed = max(mostShed, worth)
+			} else {
+				kept, leastKept = kept+1, min(leastKept, worth)
+			}
+		}
+		if want := max(1, m.Decidable()); kept != want {
+			t.Errorf("kept %d, want %d", kept, want)
+		}
+		if leastKept < mostShed {
+			t.Errorf("kept %d and shed %d", leastKept, mostShed)
+		}
+	})
+}
+
+func TestALineShedsWhatItShedWhateverLinesAreAdded(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var ls Lines
+		shed := map[int]bool{}
+		all := someWaiting(t, 1)
+		for range rapid.IntRange(1, 5).Draw(t, "lines") {
+			seen := all[:rapid.IntRange(1, len(all)).Draw(t, "seen")]
+			l, drawn := Draw(seen, someMeans(t), now)
+			if !drawn {
+				continue
+			}
+			ls = ls.With(l, 0)
+			for i, w := range all {
+				if _, is := ls.Find(w.Seq, w.Cents); is {
+					shed[i] = true
+				} else if shed[i] {
+					t.Fatalf("#%d was shed and no longer is, under %+v", w.Seq, ls)
+				}
+			}
+		}
+	})
+}
+
+func TestWorkThatCameAfterALineIsNotUnderIt(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		waiting := someWaiting(t, 1)
+		l, drawn := Draw(waiting, someMeans(t), now)
+		if drawn && (l.Covers(waiting[len(waiting)-1].Seq+1, nil) || l.UpTo != waiting[len(waiting)-1].Seq) {
+			t.Errorf("the line %+v covers what came after it", l)
+		}
+	})
+}
+
+func TestALineBehindTheFloorIsForgotten(t *testing.T) {
+	t.Parallel()
+	ls := Lines{}.With(Line{UpTo: 10, BelowCents: 5}, 0).With(Line{UpTo: 30, BelowCents: 3}, 10)
+	if len(ls.Lines) != 1 || ls.Lines[0].UpTo != 30 {
+		t.Errorf("got %+v, want only the line up to 30", ls)
+	}
+	ls = ls.With(Line{UpTo: 40, BelowCents: 9, UnknownCents: 3}, 10)
+	if len(ls.Lines) != 1 {
+		t.Errorf("got %+v, want only the line that covers the other", ls)
+	}
+}
+
+func TestThePriceOfADecisionFollowsWhatIsSeen(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		looked, survived int
+		low, high        float64
+	}{{0, 0, 2.3, 2.31}, {1000, 0, 1, 1.1}, {1000, 1000, 7.2, 7.5}} {
+		if p := Price(1, 6.5, c.looked, c.survived); p < c.low || p > c.high {
+			t.Errorf("after %d looks and %d survivors: %.3f, want %.2f to %.2f", c.looked, c.survived, p, c.low, c.high)
+		}
+	}
+}
+
+func TestLinesThatNobodyDrewAreNotApplied(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		line Line
+		sane bool
+	}{
+		{"a line", Line{UpTo: 500, BelowCents: 700, UnknownCents: 300, Waiting: 9, Decidable: 4, PatienceS: 60}, true},
+		{"worth less than nothing", Line{UpTo: 500, BelowCents: -700, UnknownCents: -900}, true},
+		{"it would shed what has not come yet", Line{UpTo: 1 << 62}, false},
+		{"it would shed everything", Line{UpTo: 500, BelowCents: 1 << 62}, false},
+		{"it would shed everything of unknown worth", Line{UpTo: 500, UnknownCents: -1 << 62}, false},
+		{"nothing waits less than nothing", Line{Waiting: -1}, false},
+		{"nor can less be decided", Line{Decidable: -1}, false},
+		{"nor sooner", Line{PatienceS: -1}, false},
+	} {
+		if err := (Lines{Lines: []Line{{UpTo: 1}, c.line}}).Sane(); (err == nil) != c.sane {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

@@ -1,0 +1,298 @@
+package verdict
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/expr-lang/expr/vm"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/deal"
+)
+
+// fingerprintDigits is how much of a version names the settings and the extraction behind its inputs.
+const fingerprintDigits = 6
+
+// fingerprint is equal for rule sets whose inputs are the same numbers.
+func fingerprint(s deal.Settings) string {
+	body, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // settings are numbers
+	}
+	sum := sha256.Sum256(fmt.Appendf(body, "|%d", deal.Extraction))
+	return hex.EncodeToString(sum[:])[:fingerprintDigits]
+}
+
+// SameInputs reports whether two rule sets, by their versions, read the same inputs off an answer: then what one
+// has kept the other may use.
+func SameInputs(a, b string) bool {
+	return len(a) >= fingerprintDigits && len(b) >= fingerprintDigits && a[:fingerprintDigits] == b[:fingerprintDigits]
+}
+
+// Needs are the names of all inputs that a look's rules use, sorted. Every verdict of a paid look keeps them, so
+// that other rules over the same inputs need no answer.
+func (j *Judge) Needs(look pipeline.Look) []string {
+	var names []string
+	if look == pipeline.LookCommit {
+		names = append(names, copyCount)
+	}
+	for i := range j.file.Rules {
+		if r := &j.file.Rules[i]; r.runsAt(look) {
+			for _, in := range r.inputs {
+				names = append(names, in.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// kept are the inputs that a verdict keeps.
+func (j *Judge) kept(look pipeline.Look, f *facts) map[string]any {
+	all := make(map[string]any, len(j.needed[look]))
+	for _, in := range j.needed[look] {
+		all[in.Name] = in.value(f)
+	}
+	return all
+}
+
+// prepared is the judge with the inputs that its verdicts keep looked up.
+func (j Judge) prepared() *Judge {
+	j.needed = map[pipeline.Look][]Input{}
+	for _, look := range looks {
+		for _, name := range j.Needs(look) {
+			in, _ := inputNamed(name)
+			j.needed[look] = append(j.needed[look], in)
+		}
+	}
+	return &j
+}
+
+// runsAt says whether the rule is evaluated at a look.
+func (r *Rule) runsAt(look pipeline.Look) bool { return r.On() && r.known(look) }
+
+// known says whether a look knows what the rule needs.
+func (r *Rule) known(look pipeline.Look) bool {
+	return slices.Index(looks, r.Look) <= slices.Index(looks, look)
+}
+
+// Second decides again from kept inputs. It is not safe for use by several goroutines.
+type Second struct {
+	look  pipeline.Look
+	rules []secondRule
+	slots []slot // sorted by name
+	env   map[string]any
+	vm    vm.VM
+	set   []bool // which slots env holds
+	named int    // how many inputs the object had
+}
+
+type secondRule struct {
+	*Rule
+	slots []int
+}
+
+// slot is one kept input.
+type slot struct {
+	name  string
+	kind  Kind
+	value any
+}
+
+// Second is this rule set over kept inputs of a look.
+func (j *Judge) Second(look pipeline.Look) *Second {
+	s := &Second{look: look, env: map[string]any{}}
+	for name, v := range j.constants {
+		s.env[name] = v
+	}
+	for _, name := range j.Needs(look) {
+		in, _ := inputNamed(name)
+		s.slots = append(s.slots, slot{name: name, kind: in.Kind})
+	}
+	s.set = make([]bool, len(s.slots))
+	for i := range j.file.Rules {
+		r := &j.file.Rules[i]
+		if !r.runsAt(look) {
+			continue
+		}
+		var of []int
+		for _, in := range r.inputs {
+			of = append(of, s.slot(in.Name))
+		}
+		s.rules = append(s.rules, secondRule{Rule: r, slots: of})
+	}
+	return s
+}
+
+func (s *Second) slot(name string) int {
+	i, _ := slices.BinarySearchFunc(s.slots, name, func(l slot, n string) int {
+		switch {
+		case l.name < n:
+			return -1
+		case l.name > n:
+			return 1
+		}
+		return 0
+	})
+	return i
+}
+
+// Thought is what rules make of kept inputs.
+type Thought struct {
+	Outcome   pipeline.Outcome
+	Reason    string
+	RuleID    string
+	Heuristic bool
+	Unknown   []string // sorted
+}
+
+// Decide decides on inputs as a verdict keeps them: a JSON object of numbers, booleans and nulls. False where the
+// rules need an input that is not kept, where the object is none, and where the commit chose among several copies:
+// other rules may choose another.
+func (s *Second) Decide(inputs []byte) (Thought, bool) {
+	t, ok := s.DecideCopy(inputs)
+	if !ok || s.look == pipeline.LookCommit && s.SeveralCopies() {
+		return Thought{}, false
+	}
+	return t, true
+}
+
+// DecideCopy is Decide for the copy that the verdict was about, whatever others there were.
+func (s *Second) DecideCopy(inputs []byte) (Thought, bool) {
+	if !s.read(inputs) {
+		return Thought{}, false
+	}
+	t := Thought{Outcome: pipeline.Survive, Reason: ReasonOK}
+	if s.look == pipeline.LookCommit {
+		t.Outcome = pipeline.Accept
+	}
+	for i := range s.rules {
+		r := &s.rules[i]
+		missing := false
+		for _, n := range r.slots {
+			if l := &s.slots[n]; l.value == nil {
+				missing = true
+			} else if !s.set[n] {
+				s.env[l.name], s.set[n] = l.value, true
+			}
+		}
+		if rejects, reason, _ := r.eval(&s.vm, s.look, missing, s.env); rejects {
+			return Thought{
+				Outcome: pipeline.Reject, Reason: reason, RuleID: r.ID, Heuristic: r.Heuristic, Unknown: s.unknown(r.slots, nil),
+			}, true
+		}
+		if missing {
+			t.Unknown = s.unknown(r.slots, t.Unknown)
+		}
+	}
+	slices.Sort(t.Unknown)
+	t.Unknown = slices.Compact(t.Unknown)
+	return t, true
+}
+
+// SeveralCopies reports whether the commit chose among several copies, as far as it is known; valid after a decision.
+func (s *Second) SeveralCopies() bool {
+	n, ok := s.slots[s.slot(copyCount)].value.(int64)
+	return !ok || n > 1
+}
+
+// unknown appends the names of a rule's unknown inputs.
+func (s *Second) unknown(slots []int, to []string) []string {
+	for _, n := range slots {
+		if s.slots[n].value == nil {
+			to = append(to, s.slots[n].name)
+		}
+	}
+	return to
+}
+
+// Kept is the part of the verdict's inputs that this rule set keeps; valid after a Decide that said true.
+func (s *Second) Kept() map[string]any {
+	m := make(map[string]any, len(s.slots))
+	for i := range s.slots {
+		m[s.slots[i].name] = s.slots[i].value
+	}
+	return m
+}
+
+// AllKept reports whether this rule set keeps just the inputs that the verdict kept; valid as Kept is.
+func (s *Second) AllKept() bool { return s.named == len(s.slots) }
+
+// read fills the slots from a JSON object; false unless it names all of them.
+func (s *Second) read(b []byte) bool {
+	for i := range s.slots {
+		s.slots[i].value, s.set[i] = nil, false
+	}
+	next, found, at := 0, 0, 0
+	s.named = 0
+	if len(b) < 2 || b[0] != '{' {
+		return false
+	}
+	for at = 1; at < len(b) && b[at] != '}'; {
+		if b[at] == ',' {
+			at++
+		}
+		name, rest, ok := quoted(b, at)
+		if !ok || rest >= len(b) || b[rest] != ':' {
+			return false
+		}
+		end := rest + 1
+		for end < len(b) && b[end] != ',' && b[end] != '}' {
+			if b[end] == '"' || b[end] == '{' || b[end] == '[' {
+				return false // no input is anything of the kind
+			}
+			end++
+		}
+		// Both are sorted, so the next slot is nearly always the one.
+		for next < len(s.slots) && s.slots[next].name < string(name) {
+			next++
+		}
+		if next < len(s.slots) && s.slots[next].name == string(name) {
+			if !s.slots[next].fill(b[rest+1 : end]) {
+				return false
+			}
+			found++
+			next++
+		}
+		s.named++
+		at = end
+	}
+	return found == len(s.slots)
+}
+
+// quoted is the string that begins at b[at], which has no escapes, and where it ends.
+func quoted(b []byte, at int) ([]byte, int, bool) {
+	if at >= len(b) || b[at] != '"' {
+		return nil, 0, false
+	}
+	for end := at + 1; end < len(b); end++ {
+		if b[end] == '"' {
+			return b[at+1 : end], end + 1, true
+		}
+	}
+	return nil, 0, false
+}
+
+// fill reads a value of the slot's kind; false if it is of another.
+func (l *slot) fill(raw []byte) bool {
+	switch {
+	case string(raw) == "null":
+		l.value = nil
+		return true
+	case l.kind == Boolean:
+		l.value = string(raw) == "true"
+		return l.value == true || string(raw) == "false"
+	case l.kind == Integer:
+		n, err := strconv.ParseInt(string(raw), 10, 64)
+		l.value = n
+		return err == nil
+	default:
+		f, err := strconv.ParseFloat(string(raw), 64)
+		l.value = f
+		return err == nil
+	}
+}

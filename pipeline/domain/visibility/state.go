@@ -1,0 +1,137 @@
+package visibility
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/action"
+)
+
+// State is how a deal stands. It is a row of the view deal_states, under its names.
+type State struct {
+	Place
+	FirstSeen     time.Time `json:"first_seen_at"`     // of its versions
+	LastSeen      time.Time `json:"last_seen_at"`      // of its versions
+	LastConfirmed time.Time `json:"last_confirmed_at"` // the last accept or confirm; zero without one
+	HiddenBecause string    `json:"hidden_because"`    // empty: it is visible
+	StaleBecause  string    `json:"stale_because"`     // why it was not confirmed in time; it is visible all the same
+}
+
+// Shown is a visible deal and what is shown of it.
+type Shown struct {
+	State
+	WorkID  string                     // of the newest version
+	Members map[string]json.RawMessage // what its versions say together, by name
+}
+
+// The reasons for which a deal is hidden whatever verdicts say.
+const (
+	NoProfit    = "no_profit"
+	OldEstimate = "old_estimate" // it was decided before sale prices were estimated, and not again since
+)
+
+// Counts are how many deals stand how. Every deal is visible, expired, invalid or set aside.
+type Counts struct {
+	Stored  int `json:"stored"`  // deals ever found
+	Visible int `json:"visible"` // shown now
+	Stale   int `json:"stale"`   // of the visible, marked as not confirmed in time
+	Expired int `json:"expired"` // hidden by a later look that rejected them, or by the keeper
+	Invalid int `json:"invalid"` // hidden because it has no profit, or none by the present estimate
+
+	SetAside int `json:"set_aside"` // hidden because the user bought or ignored it
+}
+
+// Count counts the states.
+func Count(states []State) Counts {
+	c := Counts{Stored: len(states)}
+	for _, s := range states {
+		switch s.HiddenBecause {
+		case "":
+			c.Visible++
+			if s.StaleBecause != "" {
+				c.Stale++
+			}
+		case NoProfit, OldEstimate:
+			c.Invalid++
+		default:
+			if slices.Contains(action.Reasons(), s.HiddenBecause) {
+				c.SetAside++
+				continue
+			}
+			c.Expired++
+		}
+	}
+	return c
+}
+
+func (r *record) state(p Place, rules action.Rules) State {
+	versions := r.byAge()
+	s := State{Place: p, FirstSeen: versions[0].At, LastSeen: versions[0].At, LastConfirmed: r.confirmed()}
+	for _, v := range versions {
+		if v.At.Before(s.FirstSeen) {
+			s.FirstSeen = v.At
+		}
+		if v.At.After(s.LastSeen) {
+			s.LastSeen = v.At
+		}
+	}
+	s.HiddenBecause, s.StaleBecause = r.hidden(p, versions, rules), r.stale()
+	return s
+}
+
+func (r *record) hidden(p Place, versions []Version, rules action.Rules) string {
+	for _, need := range []struct{ name, reason string }{
+		{"sale_price_cents", OldEstimate}, {"profit_cents", NoProfit},
+	} {
+		if c := cents(versions, need.name); c == nil || *c <= 0 {
+			return need.reason
+		}
+	}
+	said := action.Product{
+		Domain: p.Domain, ASIN: p.ASIN, Seller: text(versions, "seller_id"), Brand: text(versions, "brand"), Title: text(versions, "title"),
+	}
+	if why := rules.Hides(said); why != "" {
+		return why
+	}
+	if yes, no := r.newest(); no.id > yes.id {
+		return no.reason
+	}
+	return ""
+}
+
+// confirmed is when a look last found it to be a deal; zero where none did.
+func (r *record) confirmed() time.Time {
+	var at time.Time
+	for _, h := range r.words {
+		if (h.outcome == pipeline.Accept || h.outcome == pipeline.Confirm) && h.at.After(at) {
+			at = h.at
+		}
+	}
+	return at
+}
+
+// Marks reports whether a fail of the look list for that reason says that a deal is
+// stale. The keeper of the stock has others, which say something else.
+func Marks(reason string) bool { return strings.HasPrefix(reason, "stale_") }
+
+// stale is the newest mark, unless a look has found the deal since.
+func (r *record) stale() string {
+	if mark := r.mark(); mark.at.After(r.confirmed()) {
+		return mark.reason
+	}
+	return ""
+}
+
+// mark is the newest verdict that says that the deal is stale.
+func (r *record) mark() heard {
+	var mark heard
+	for _, h := range r.words {
+		if h.look == pipeline.LookList && h.outcome == pipeline.Fail && Marks(h.reason) {
+			mark = later(mark, h)
+		}
+	}
+	return mark
+}

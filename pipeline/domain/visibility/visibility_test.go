@@ -1,0 +1,111 @@
+package visibility_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/visibility"
+)
+
+var t0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+// tale is what is said of one deal, in turn: "deal JSON", or "LOOK OUTCOME REASON".
+func tale(t *testing.T, lines ...string) visibility.Book {
+	t.Helper()
+	var b visibility.Book
+	for i, line := range lines {
+		at := t0.Add(time.Duration(i) * time.Minute)
+		o := pipeline.Origin{Sequence: uint64(i + 1), At: at, Run: pipeline.RunLive, WorkID: fmt.Sprint("w", i)} //nolint:gosec // small
+		var look, outcome, reason, work string
+		if n, _ := fmt.Sscanf(line, "deal %s", &reason); n == 1 {
+			v, err := visibility.ReadVersion(stored(pipeline.SchemaDeal, `{"domain":1,"asin":"A","price_type":2,`+reason+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.Origin = o
+			b.Version(v)
+			continue
+		}
+		if _, err := fmt.Sscanf(line, "%s %s %s", &look, &outcome, &reason); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := fmt.Sscanf(line, "%s %s %s of %s", &look, &outcome, &reason, &work); n == 4 {
+			o.WorkID = work
+		}
+		b.Verdict(visibility.Verdict{Origin: o, Verdict: pipeline.Verdict{
+			Identity: pipeline.Identity{Domain: 1, ASIN: "A", PriceType: 2}, Look: pipeline.Look(look),
+			Outcome: pipeline.Outcome(outcome), Reason: reason, DecidedAt: at,
+		}})
+	}
+	return b
+}
+
+const good = `deal "profit_cents":5,"sale_price_cents":50`
+
+func TestHowADealStands(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name          string
+		lines         []string
+		hidden, stale string
+	}{
+		{"a deal alone is visible", []string{good}, "", ""},
+		{"accepted", []string{good, "commit accept ok"}, "", ""},
+		{"a later look hides it", []string{good, "commit accept ok", "peek reject low_roi"}, "low_roi", ""},
+		{"the last reject says why", []string{good, "commit accept ok", "peek reject low_roi", "glance reject no_rank"}, "no_rank", ""},
+		{"a confirmation shows it again", []string{good, "peek reject low_roi", "peek confirm unchanged"}, "", ""},
+		{"what is shed or fails says nothing", []string{good, "commit accept ok", "glance shed line", "peek fail no_deal", "list fail repair_gave_up"}, "", ""},
+		{"stale is visible", []string{good, "commit accept ok", "list fail stale_waiting"}, "", "stale_waiting"},
+		{"a confirmation ends that", []string{good, "commit accept ok", "list fail stale_waiting", "peek confirm unchanged"}, "", ""},
+		{"expired", []string{good, "commit accept ok", "list fail stale_waiting", "list reject expired"}, "expired", "stale_waiting"},
+		{"published again it is what it was at first", []string{good, "commit accept ok of w", "peek reject low_roi", "commit accept ok of w"}, "low_roi", ""},
+		{"without a profit it is invalid, whatever was decided", []string{`deal "sale_price_cents":50`, "commit accept ok"}, visibility.NoProfit, ""},
+		{"what a partial version leaves out stands", []string{good, `deal "title":"T","profit_cents":null`}, "", ""},
+		{"what it says counts", []string{good, `deal "profit_cents":0`}, visibility.NoProfit, ""},
+		{"it was decided before sale prices were estimated", []string{`deal "profit_cents":5,"list_price_cents":50`, "commit accept ok"}, visibility.OldEstimate, ""},
+	} {
+		b := tale(t, c.lines...)
+		all := b.States()
+		if len(all) != 1 || all[0].HiddenBecause != c.hidden || all[0].StaleBecause != c.stale {
+			t.Errorf("%s: %+v, want hidden %q, stale %q", c.name, all, c.hidden, c.stale)
+		}
+		if counts := visibility.Count(all); counts.Visible != len(b.Visible(time.Time{})) {
+			t.Errorf("%s: counted %+v, listed %d", c.name, counts, len(b.Visible(time.Time{})))
+		}
+	}
+}
+
+func TestADealAwaitsItsVerdictUntilThatIsHeardOrALaterOneHidesIt(t *testing.T) {
+	t.Parallel()
+	place, decided := visibility.Place{Domain: 1, ASIN: "A", PriceType: 2}, t0.Add(3*time.Minute)
+	for _, c := range []struct {
+		name  string
+		lines []string
+		want  bool
+	}{
+		{"nothing hides it", []string{good, "commit accept ok", "glance survive ok", good}, false},
+		{"an earlier reject does", []string{good, "commit accept ok", "peek reject low_roi", good}, true},
+		{"its verdict is there", []string{good, "commit accept ok", "peek reject low_roi", good, "commit accept ok"}, false},
+		{"and was rejected since", []string{good, "commit accept ok", "peek reject low_roi", good, "commit accept ok", "peek reject low_roi"}, false},
+		{"a later reject hides it", []string{good, "commit accept ok", "glance survive ok", good, "peek reject low_roi"}, false},
+	} {
+		b := tale(t, c.lines...)
+		if got := b.Awaits(place, decided); got != c.want {
+			t.Errorf("%s: awaits %t, want %t", c.name, got, c.want)
+		}
+	}
+}
+
+func TestWhatSeveralVersionsSayTogether(t *testing.T) {
+	t.Parallel()
+	b := tale(t, good, `deal "seller_id":"S1","seller_name":"One","title":"T","source":"live","categories":["C"]`,
+		`deal "seller_id":"S2","title":null,"source":"refresh","categories":[]`)
+	m := b.Visible(time.Time{})[0].Members
+	for name, want := range map[string]string{"title": `"T"`, "seller_id": `"S2"`, "seller_name": "", "source": `"refresh"`, "categories": `["C"]`, "profit_cents": "5"} {
+		if got := string(m[name]); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
+)
+
+// Act says on ACTIONS that the user bought, sold or ignores something. new is false where that was said before and still
+// stands: a command whose outcome is not known is repeated, and nothing is said twice.
+func Act(ctx context.Context, b *bus.Bus, a action.Action) (isNew bool, err error) {
+	done, err := recorded(ctx, b)
+	if err != nil {
+		return false, err
+	}
+	a.After = done.Ended(a.Kind, a.Target)
+	id := a.ID()
+	if slices.ContainsFunc(done.Standing(), func(s action.Said) bool { return s.MsgID == id }) {
+		return false, nil
+	}
+	_, err = b.Publish(ctx, messages.Action(a))
+	return err == nil, err
+}
+
+// TakeBack says that everything that was done of a kind about a target is undone. done is false where there was nothing
+// to undo.
+func TakeBack(ctx context.Context, b *bus.Bus, a action.Action) (done bool, err error) {
+	all, err := recorded(ctx, b)
+	if err != nil {
+		return false, err
+	}
+	newest, ok := all.Newest(a.Of, a.Target)
+	if !ok {
+		return false, nil
+	}
+	a.Kind, a.After = action.Undo, newest.Sequence
+	_, err = b.Publish(ctx, messages.Action(a))
+	return err == nil, err
+}
+
+// Ignored is what the user ignores now, in the order in which it was said.
+func Ignored(ctx context.Context, b *bus.Bus) ([]action.Said, error) {
+	all, err := recorded(ctx, b)
+	return slices.DeleteFunc(all.Standing(), func(s action.Said) bool { return s.Kind != action.Ignore }), err
+}
+
+func recorded(ctx context.Context, b *bus.Bus) (action.Record, error) {
+	var r action.Record
+	err := messages.ScanActions(ctx, b, r.Hear)
+	return r, err
+}
+
+// Marketplaces are those in which the product is, or was, a deal, by Keepa's numbers.
+func Marketplaces(ctx context.Context, b *bus.Bus, asin string) ([]int, error) {
+	var out []int
+	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{"deal.*.*." + asin}, Newest: true, Headers: true}, func(r bus.Read) error {
+		parts := strings.Split(r.Subject, ".")
+		if domain, err := strconv.Atoi(parts[1]); err == nil && !slices.Contains(out, domain) {
+			out = append(out, domain)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for %s among the deals: %w", asin, err)
+	}
+	return out, nil
+}
+
+// Hidden are the visible deals that an action would hide.
+func (v *Visible) Hidden(ctx context.Context, a action.Action) (int, error) {
+	var only action.Record
+	only.Hear(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
+	rules := only.Rules()
+	n := 0
+	deals, _, err := v.List(ctx, time.Time{})
+	for _, d := range deals {
+		if rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand.String(), Title: d.Title.String()}) != "" {
+			n++
+		}
+	}
+	return n, err
+}

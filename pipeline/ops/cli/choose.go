@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"ratchet/pipeline/domain/keepa"
+)
+
+// Choice is which deals are shown. The zero value is all of them. A deal of which the number is unknown is left out by
+// a limit on it.
+type Choice struct {
+	MinProfit     *float64 // in the marketplace's currency, as people write it: 3.5 is $3.50
+	MaxLossChance *float64 // 0 to 1
+	Condition     string   // this one or a better one: "good" also shows "very good" and "like new"
+	MaxRank       int64    // 0: any
+}
+
+// Conditions are those that a copy to buy can have, the best first.
+func Conditions() []string {
+	var out []string
+	for c := keepa.ConditionLikeNew; c.Used(); c++ {
+		out = append(out, c.String())
+	}
+	return out
+}
+
+// admits reports whether a deal is shown.
+func (c Choice) admits(d Deal) bool {
+	switch {
+	case c.MinProfit != nil && (d.ProfitCents == nil || *d.ProfitCents < keepa.Domain(d.Domain).Currency().Units(*c.MinProfit)),
+		c.MaxLossChance != nil && (d.LossChance == nil || *d.LossChance > *c.MaxLossChance),
+		c.MaxRank > 0 && (d.Rank == nil || *d.Rank > c.MaxRank):
+		return false
+	}
+	return c.Condition == "" || atLeast(d.Condition, c.Condition)
+}
+
+// atLeast reports whether a used condition is known and as good as another.
+func atLeast(condition, least string) bool {
+	is := slices.Index(Conditions(), condition)
+	return is >= 0 && is <= slices.Index(Conditions(), least)
+}
+
+// units is an amount as people write it: 1250 cents are 12.5.
+func (d Deal) units(cents int64) float64 {
+	f := float64(cents)
+	for range keepa.Domain(d.Domain).Currency().Decimals {
+		f /= 10
+	}
+	return f
+}
+
+// By is what deals are sorted by; the best for the buyer first, unknown last.
+type By string
+
+// orders are the keys of every order, smallest first; nil where a deal does not have it.
+var orders = map[By]func(Deal) *float64{
+	"profit": func(d Deal) *float64 { return negative(float(d.ProfitCents)) },
+	"loss":   func(d Deal) *float64 { return d.LossChance },
+	"value":  func(d Deal) *float64 { return negative(float(d.ExpectedCents)) },
+	"roi":    func(d Deal) *float64 { return negative(d.ROIPercent) },
+	"months": func(d Deal) *float64 { return d.MonthsToSell },
+	"rank":   func(d Deal) *float64 { return float(d.Rank) },
+	"buy":    func(d Deal) *float64 { return float(d.LandedCents) },
+	"age": func(d Deal) *float64 {
+		at := -float64(d.foundAt().UnixMilli())
+		return &at
+	},
+}
+
+// Orders names what deals can be sorted by.
+func Orders() []string {
+	return []string{"profit", "loss", "value", "roi", "months", "rank", "buy", "age"}
+}
+
+func float(n *int64) *float64 {
+	if n == nil {
+		return nil
+	}
+	f := float64(*n)
+	return &f
+}
+
+func negative(f *float64) *float64 {
+	if f == nil {
+		return nil
+	}
+	n := -*f
+	return &n
+}
+
+// sort sorts deals; "" is by profit.
+func (by By) sort(deals []Deal) {
+	key := orders[cmp.Or(by, "profit")]
+	slices.SortFunc(deals, func(a, b Deal) int {
+		return cmp.Or(absentLast(key(a), key(b)), strings.Compare(a.ASIN, b.ASIN), a.place().Compare(b.place()))
+	})
+}
+
+func absentLast(a, b *float64) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return 1
+	case b == nil:
+		return -1
+	}
+	return cmp.Compare(*a, *b)
+}
+
+// choose are the deals that a choice admits, in an order.
+func choose(deals []Deal, c Choice, by By) []Deal {
+	out := slices.DeleteFunc(slices.Clone(deals), func(d Deal) bool { return !c.admits(d) })
+	by.sort(out)
+	return out
+}

@@ -1,0 +1,284 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/text/foreign"
+)
+
+// Explanation is what rules make of everything that is stored about one ASIN. It
+// costs no token: a look of which no answer is stored is not explained.
+type Explanation struct {
+	Domain  int             `json:"domain"`
+	ASIN    string          `json:"asin"`
+	Title   foreign.Text    `json:"title"`
+	RuleSet string          `json:"rule_set"` // the version of the rules that explain
+	Rules   string          `json:"rules"`    // and their name
+	WorkID  string          `json:"work_id"`
+	Listed  time.Time       `json:"listed_at"`
+	Looks   []ExplainedLook `json:"looks"`
+}
+
+// ExplainedLook is one look and what every rule says at it.
+type ExplainedLook struct {
+	Look     pipeline.Look    `json:"look"`
+	At       time.Time        `json:"at,omitzero"`      // the instant that is decided at: the live verdict's, if there is one
+	Answer   string           `json:"answer,omitempty"` // the stored answer
+	Answered time.Time        `json:"answered_at,omitzero"`
+	Missing  string           `json:"missing,omitempty"` // why the look cannot be explained
+	Outcome  pipeline.Outcome `json:"outcome,omitempty"`
+	Reason   string           `json:"reason,omitempty"`
+	Live     *LiveVerdict     `json:"live,omitempty"` // what was decided then
+	Profit   *int64           `json:"profit_cents"`
+	Expected *int64           `json:"expected_value_cents"`
+	Tier     pipeline.Tier    `json:"tier,omitempty"`
+	Rules    []ExplainedRule  `json:"rules"`
+	Deal     *deal.Deal       `json:"deal,omitempty"` // what the commit accepts, and what it rests on
+}
+
+// LiveVerdict is what the pipeline decided at the look.
+type LiveVerdict struct {
+	Outcome pipeline.Outcome `json:"outcome"`
+	Reason  string           `json:"reason"`
+	RuleSet string           `json:"rule_set"`
+	answers []string
+	at      time.Time
+}
+
+// ExplainedRule is one rule at one look.
+type ExplainedRule struct {
+	ID         string             `json:"id"`
+	Look       pipeline.Look      `json:"look"` // the first look that runs it
+	When       string             `json:"when"`
+	Reason     string             `json:"reason"`
+	Says       string             `json:"says"`
+	Heuristic  bool               `json:"heuristic"`
+	Enabled    bool               `json:"enabled"`
+	Outcome    RuleSays           `json:"outcome"`
+	Decides    bool               `json:"decides"` // it is the one that rejected
+	Inputs     map[string]any     `json:"inputs"`  // null is unknown
+	Thresholds map[string]float64 `json:"thresholds"`
+	Unknown    []string           `json:"unknown,omitempty"`
+	Error      string             `json:"error,omitempty"`
+}
+
+// RuleSays is what a rule makes of its inputs.
+type RuleSays string
+
+// What a rule can say.
+const (
+	Passes       RuleSays = "passes"
+	Rejects      RuleSays = "rejects"
+	Needs        RuleSays = "needs a later look" // an input is unknown, and the rule waits for it
+	PassesBlind  RuleSays = "passes, unknown"    // an input is unknown, and the rule lets it pass
+	RejectsBlind RuleSays = "rejects, unknown"   // an input is unknown, and the rule rejects for that
+)
+
+// Explain explains the newest candidate of an ASIN.
+func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Explanation, error) {
+	e := Explanation{ASIN: asin, RuleSet: j.Version(), Rules: j.Name()}
+	var newest pipeline.Candidate
+	err := bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{Subjects: []string{"candidate.*.*." + asin}},
+		func(r bus.Read, c pipeline.Candidate) error {
+			e.WorkID, newest = r.Header.Get(pipeline.HeaderWorkID), c
+			return nil
+		})
+	if err != nil {
+		return e, err
+	}
+	if e.WorkID == "" {
+		return e, fmt.Errorf("no candidate of it is stored: it was never listed, or was listed more than 30 days ago; `ratchet why %s` shows what is left", asin)
+	}
+	row, err := keepa.DecodeDealRow(newest.Row)
+	if err != nil {
+		return e, fmt.Errorf("decode its row: %w", err)
+	}
+	e.Title, e.Listed, e.Domain = row.Title, newest.ListSeenAt, newest.Domain
+	live, err := decided(ctx, b, asin, e.WorkID)
+	if err != nil {
+		return e, err
+	}
+	for _, look := range []pipeline.Look{pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
+		l := ExplainedLook{Look: look, Live: live[look], At: newest.ListSeenAt}
+		var product *keepa.Product
+		if look != pipeline.LookGlance {
+			if product, err = l.product(ctx, b, newest.Domain, asin); err != nil {
+				return e, err
+			}
+		}
+		if l.Live != nil {
+			l.At = l.Live.at
+		}
+		sellers, err := l.sellers(ctx, b)
+		if err != nil {
+			return e, err
+		}
+		if err := l.explain(j, row, product, sellers); err != nil {
+			return e, fmt.Errorf("%s: %w", look, err)
+		}
+		e.Looks = append(e.Looks, l)
+	}
+	return e, nil
+}
+
+// decided is what the pipeline decided about a unit of work, by look.
+func decided(ctx context.Context, b *bus.Bus, asin, workID string) (map[pipeline.Look]*LiveVerdict, error) {
+	out := map[pipeline.Look]*LiveVerdict{}
+	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
+		func(_ bus.Read, v visibility.Verdict) error {
+			if v.Run == pipeline.RunLive && v.WorkID == workID {
+				out[v.Look] = &LiveVerdict{Outcome: v.Outcome, Reason: v.Reason, RuleSet: v.RuleSet, answers: v.ResponseIDs, at: v.DecidedAt}
+			}
+			return nil
+		})
+	return out, err
+}
+
+// product is the stored product of a look: the one that was decided on, else the
+// newest. Where none is stored, Missing says so.
+func (l *ExplainedLook) product(ctx context.Context, b *bus.Bus, domain int, asin string) (*keepa.Product, error) {
+	kind := pipeline.KindPeek
+	if l.Look == pipeline.LookCommit {
+		kind = pipeline.KindCommit
+	}
+	answer, err := l.decidedOn(ctx, b, kind)
+	if err != nil {
+		return nil, err
+	}
+	if answer == nil {
+		found, err := responses.Find(ctx, b, domain, kind, []string{asin})
+		if err != nil {
+			return nil, err
+		}
+		if a, ok := found[asin]; ok {
+			answer = &a
+		}
+	}
+	if answer == nil {
+		l.Missing = "no answer is stored"
+		return nil, nil //nolint:nilnil // Missing says why
+	}
+	l.Answer, l.Answered, l.At = answer.ID, answer.AnsweredAt, answer.AnsweredAt
+	product, err := keepa.DecodeProduct(answer.Body)
+	if err != nil {
+		l.Missing = "the stored answer cannot be read: " + err.Error()
+		return nil, nil //nolint:nilnil // Missing says why
+	}
+	return &product, nil
+}
+
+// decidedOn is the answer of the kind that the live verdict rests on; nil without one.
+func (l *ExplainedLook) decidedOn(ctx context.Context, b *bus.Bus, kind pipeline.Kind) (*responses.Answer, error) {
+	if l.Live == nil {
+		return nil, nil //nolint:nilnil // nothing was decided yet
+	}
+	for _, id := range slices.Backward(l.Live.answers) {
+		a, err := responses.Load(ctx, b, id)
+		if err != nil || a != nil && a.Kind == kind {
+			return a, err
+		}
+	}
+	return nil, nil //nolint:nilnil // it has left the stream
+}
+
+// sellers are those that the live verdict rests on.
+func (l *ExplainedLook) sellers(ctx context.Context, b *bus.Bus) (map[string]keepa.Seller, error) {
+	if l.Live == nil || l.Look != pipeline.LookCommit {
+		return nil, nil
+	}
+	sellers := map[string]keepa.Seller{}
+	for _, id := range l.Live.answers {
+		a, err := responses.Load(ctx, b, id)
+		if err != nil {
+			return nil, err
+		}
+		if a == nil || a.Kind != pipeline.KindSeller || decide.Nobody(a.Body) {
+			continue
+		}
+		if seller, err := keepa.DecodeSeller(a.Body); err == nil {
+			sellers[a.Key] = seller
+		}
+	}
+	return sellers, nil
+}
+
+// explain fills in the finding and what every rule says.
+func (l *ExplainedLook) explain(j *verdict.Judge, row keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller) error {
+	at := decide.Instant(l.At)
+	var f verdict.Finding
+	switch {
+	case l.Look == pipeline.LookGlance:
+		f = j.Glance(row, at)
+	case p == nil:
+		l.At = time.Time{}
+		l.unexplained(j)
+		return nil
+	case l.Look == pipeline.LookPeek:
+		f = j.Peek(row, *p, at)
+	default:
+		f = j.Commit(row, *p, sellers, at)
+	}
+	l.Outcome, l.Reason, l.Tier, l.Deal = f.Outcome, f.Reason, f.Tier, f.Deal
+	if f.ProfitKnown {
+		l.Profit = &f.ProfitCents
+	}
+	if f.ExpectedKnown {
+		l.Expected = &f.ExpectedValueCents
+	}
+	outcomes, err := j.Explain(l.Look, row, p, sellers, at)
+	for _, o := range outcomes {
+		l.Rules = append(l.Rules, explained(j, o, l.Look, f.RuleID))
+	}
+	return err
+}
+
+// unexplained lists the rules that only this look could have run.
+func (l *ExplainedLook) unexplained(j *verdict.Judge) {
+	for _, r := range j.Rules() {
+		if r.Look == l.Look {
+			l.Rules = append(l.Rules, ruleOf(j, r))
+		}
+	}
+}
+
+func ruleOf(j *verdict.Judge, r verdict.Rule) ExplainedRule {
+	out := ExplainedRule{
+		ID: r.ID, Look: r.Look, When: r.When, Reason: r.Reason, Says: r.Says, Heuristic: r.Heuristic, Enabled: r.On(),
+		Inputs: map[string]any{}, Thresholds: map[string]float64{},
+	}
+	for _, name := range r.Thresholds() {
+		out.Thresholds[name], _ = j.Threshold(name)
+	}
+	return out
+}
+
+func explained(j *verdict.Judge, o verdict.RuleOutcome, look pipeline.Look, decides string) ExplainedRule {
+	r := ruleOf(j, o.Rule)
+	r.Inputs, r.Unknown, r.Error, r.Decides = o.Inputs, o.Unknown, o.Error, o.Rule.ID == decides
+	blind := len(o.Unknown) > 0 || o.Error != ""
+	switch {
+	case blind && o.Rejects:
+		r.Outcome = RejectsBlind
+	case blind && o.Rule.Unknown == verdict.NeedALook && look != pipeline.LookCommit:
+		r.Outcome = Needs
+	case blind:
+		r.Outcome = PassesBlind
+	case o.Rejects:
+		r.Outcome = Rejects
+	default:
+		r.Outcome = Passes
+	}
+	return r
+}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/bus"
+)
+
+// Follow prints the visible deals and then every one that becomes visible, once, until
+// ctx ends. A refresh that finds a deal again is not a new one; a new price is. say is
+// told who answered.
+//
+//	         ┌ the list, which has all that the streams held before
+//	remember ┤
+//	         └ DEALS, and the accepts and confirms of VERDICTS, from there on ─▶ visible now? ─▶ shown
+//
+// What makes a deal visible is a message on one of the two; which arrives first does
+// not matter, since either has the deal looked at as it stands then.
+func (v *Visible) Follow(ctx context.Context, since time.Time, show Show, w io.Writer, say func(Source)) error {
+	deals, err := v.b.Last(ctx, pipeline.StreamDeals)
+	if err != nil {
+		return err
+	}
+	verdicts, err := v.b.Last(ctx, pipeline.StreamVerdicts)
+	if err != nil {
+		return err
+	}
+	list, from, err := v.List(ctx, since)
+	if err != nil {
+		return err
+	}
+	say(from)
+	f := follower{b: v.b, since: since, out: &stream{Show: show, w: w}, shown: map[pipeline.Identity]bool{}}
+	for _, d := range list {
+		if err := f.show(d); err != nil {
+			return err
+		}
+	}
+	if err := f.run(ctx, deals+1, verdicts+1); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// follower shows what becomes visible.
+type follower struct {
+	b     *bus.Bus
+	since time.Time
+	out   *stream
+	shown map[pipeline.Identity]bool
+}
+
+// run owns a goroutine for each of the two streams, and waits for them.
+func (f follower) run(ctx context.Context, deals, verdicts uint64) error {
+	touched := make(chan visibility.Place)
+	work, ctx := errgroup.WithContext(ctx)
+	touch := func(p visibility.Place) error {
+		select {
+		case touched <- p:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	work.Go(func() error {
+		return f.b.Follow(ctx, pipeline.StreamDeals, bus.From{Sequence: deals}, func(r bus.Read) error {
+			if v, err := visibility.ReadVersion(r.Stored()); err == nil {
+				return touch(v.Place)
+			}
+			return nil
+		})
+	})
+	work.Go(func() error {
+		from := bus.From{Sequence: verdicts, Subjects: []string{"verdict.*.*.accept.>", "verdict.*.*.confirm.>"}}
+		return f.b.Follow(ctx, pipeline.StreamVerdicts, from, func(r bus.Read) error {
+			if v, err := visibility.ReadVerdict(r.Stored()); err == nil && v.Run == pipeline.RunLive {
+				return touch(visibility.PlaceOf(v.Identity))
+			}
+			return nil
+		})
+	})
+	work.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case p := <-touched:
+				if err := f.look(ctx, p); err != nil {
+					return err
+				}
+			}
+		}
+	})
+	return work.Wait()
+}
+
+// look shows a deal that is visible now and was not shown. A server that goes away is
+// waited for.
+func (f follower) look(ctx context.Context, p visibility.Place) error {
+	for {
+		book, err := hearOf(ctx, f.b, p)
+		if err == nil {
+			deals, err := dealsOf(book.Visible(f.since))
+			for _, d := range deals {
+				if !f.shown[d.identity()] {
+					return f.show(d)
+				}
+			}
+			return err
+		}
+		f.b.Log.Debug("deal cannot be looked at just now", "asin", p.ASIN, "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (f follower) show(d Deal) error {
+	f.shown[d.identity()] = true
+	return f.out.show(d)
+}

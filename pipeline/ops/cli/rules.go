@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/ops/replay"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/text/foreign"
+)
+
+// errMeanwhile means that somebody else applied rules at the same time.
+var errMeanwhile = errors.New("other rules were applied at the same time; look at `ratchet rules history` and repeat the command")
+
+// AppliedRules are the versions of the rules that the operator put live, the oldest first. Those that cannot be read are
+// passed over.
+func AppliedRules(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedRules, error) {
+	var all []pipeline.AppliedRules
+	from := bus.From{Subjects: []string{"$KV." + pipeline.BucketConfig + "." + pipeline.KeyRules}}
+	err := bus.ScanJSON(ctx, b, "KV_"+pipeline.BucketConfig, from, func(_ bus.Read, a pipeline.AppliedRules) error {
+		if a.Version > 0 {
+			all = append(all, a)
+		}
+		return nil
+	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("%w; no daemon of this build has run on this NATS: start one with `ratchet up`, or run `ratchet topology apply`", err)
+	}
+	return all, err
+}
+
+// ApplyRules puts rules live under the next version, and returns them as they are stored.
+func ApplyRules(ctx context.Context, b *bus.Bus, a pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	kv, err := b.Store(ctx, pipeline.BucketConfig)
+	if err != nil {
+		return a, fmt.Errorf("%w; start the pipeline with `ratchet up`, or run `ratchet topology apply`", err)
+	}
+	cell := bus.NewCell(kv, pipeline.KeyRules)
+	_, rev, err := cell.Read(ctx)
+	if err != nil {
+		return a, err
+	}
+	all, err := AppliedRules(ctx, b)
+	if err != nil {
+		return a, err
+	}
+	a.Version = 1
+	for _, old := range all {
+		a.Version = max(a.Version, old.Version+1)
+	}
+	body, err := json.Marshal(a)
+	if err != nil {
+		return a, err
+	}
+	if _, err = cell.Swap(ctx, rev, body); errors.Is(err, bus.ErrConflict) {
+		err = errMeanwhile
+	}
+	return a, err
+}
+
+// decidingDaemons are those that take applied rules.
+func decidingDaemons() []string { return []string{"watermarker", "peeker", "committer"} }
+
+// heldWithin is how long the daemons have to take applied rules, and askedEvery how long one round of asking takes.
+const (
+	heldWithin = 3 * time.Second
+	askedEvery = 60 * time.Millisecond
+)
+
+// AwaitRules waits until every daemon that answers has taken a version or refused it, so that nothing is decided by the
+// rules before. It returns what the daemons that answer say.
+func AwaitRules(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
+	ctx, cancel := context.WithTimeout(ctx, heldWithin)
+	defer cancel()
+	var last []pipeline.Heartbeat
+	for ctx.Err() == nil {
+		var beats []pipeline.Heartbeat
+		for _, raw := range b.AskAll(ctx, decidingDaemons(), askedEvery) {
+			var h pipeline.Heartbeat
+			if json.Unmarshal(raw, &h) == nil && h.Rules != nil {
+				beats = append(beats, h)
+			}
+		}
+		if last = beats; !slices.ContainsFunc(beats, func(h pipeline.Heartbeat) bool { return h.Rules.Version < version && h.Rules.Refused == "" }) {
+			return beats
+		}
+	}
+	return last
+}
+
+// WriteHolders says who does not decide by applied rules, and why; nothing where all do.
+func WriteHolders(w io.Writer, version int, beats []pipeline.Heartbeat) {
+	if len(beats) == 0 {
+		fmt.Fprintln(w, "No daemon answers; each takes these rules when it starts.")
+	}
+	for _, h := range beats {
+		switch {
+		case h.Rules.Refused != "":
+			fmt.Fprintf(w, "The %s refuses them and decides by version %d: %s\n", h.Daemon, h.Rules.Version, foreign.Of(h.Rules.Refused))
+		case h.Rules.Version < version:
+			fmt.Fprintf(w, "The %s still decides by version %d; `ratchet status` shows when it has changed.\n", h.Daemon, h.Rules.Version)
+		}
+	}
+}
+
+// WriteHistory prints the versions, the newest first.
+func WriteHistory(w io.Writer, all []pipeline.AppliedRules) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "No rules were applied: the daemons decide by RULES, or by the built-in rules.")
+		return err
+	}
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	p.f("VERSION\tRULE SET\tAPPLIED AT (UTC)\tBY\tWHAT\t\n")
+	for i, a := range slices.Backward(all) {
+		live := ""
+		if i == len(all)-1 {
+			live = "in force"
+		}
+		p.f("%d\t%s\t%s\t%s\t%s\t%s\n", a.Version, orDash(a.RuleSet), a.At.UTC().Format(time.DateTime), foreign.Of(a.By), what(a), live)
+	}
+	return p.flush()
+}
+
+// what is where rules came from.
+func what(a pipeline.AppliedRules) string {
+	switch {
+	case a.Reverts != nil && *a.Reverts > 0:
+		return fmt.Sprintf("version %d again", *a.Reverts)
+	case a.Rules == "":
+		return "none: RULES or the built-in rules"
+	}
+	return foreign.Of(a.File).String()
+}
+
+// WriteRedecided prints what other rules made of the stored deals.
+func WriteRedecided(w io.Writer, r replay.Redecided) error {
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	p.f("Decided again: %d stored deals, for 0 tokens.\n", r.Deals)
+	row := func(n int, says string, always bool) {
+		if n > 0 || always {
+			p.f("  %d\t%s\n", n, says)
+		}
+	}
+	row(r.Hidden, "hidden now"+because(r.Reasons), true)
+	row(r.Offered, "offered again", true)
+	row(r.Recalculated, "visible as before, with the numbers of the new settings", false)
+	row(r.Kept, "as before", true)
+	row(r.Other, "not for these rules to decide: hidden for what a later look found, or of another marketplace", false)
+	row(r.Gone, "left as they were: their answers are no longer stored", false)
+	return p.flush()
+}
+
+func because(reasons map[string]int) string {
+	var all []string
+	for reason, n := range reasons {
+		all = append(all, fmt.Sprintf("%s %d", reason, n))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.Sort(all)
+	return ": " + strings.Join(all, ", ")
+}
+
+// Rules is what status says of the rules in force.
+type Rules struct {
+	Version int       `json:"version"` // 0: none applied
+	RuleSet string    `json:"rule_set"`
+	From    string    `json:"from"` // the file that was applied, or where the daemons have theirs from
+	By      string    `json:"by,omitempty"`
+	At      time.Time `json:"at,omitzero"`
+}
+
+// readRules reads which rules are applied, and what the daemons decide by where none are.
+func (s *Status) readRules(ctx context.Context, b *bus.Bus) {
+	r := Rules{From: "RULES or built in"}
+	for _, h := range s.Daemons {
+		if h.Rules != nil && h.Daemon == "committer" {
+			r.RuleSet = h.Rules.RuleSet
+		}
+	}
+	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
+		var a pipeline.AppliedRules
+		if s.decode(ctx, kv, pipeline.KeyRules, &a) {
+			r.Version, r.By, r.At, r.From = a.Version, a.By, a.At, what(a)
+			if a.RuleSet != "" {
+				r.RuleSet = a.RuleSet
+			}
+		}
+	}
+	if r.Version > 0 || r.RuleSet != "" {
+		s.Rules = &r
+	}
+}
+
+// writeRules prints the rules in force, and which daemon decides by others.
+func (s Status) writeRules(p *lines) {
+	if s.Rules == nil {
+		return
+	}
+	r := s.Rules
+	if r.Version == 0 {
+		p.f("\nRules: %s, of RULES or built in; none applied.\n", r.RuleSet)
+	} else {
+		p.f("\nRules: version %d (%s), %s, applied %s by %s.\n", r.Version, orDash(r.RuleSet), r.From, ago(s.At, r.At), foreign.Of(r.By))
+	}
+	for _, h := range s.Daemons {
+		if h.Rules != nil && h.Rules.Refused == "" && h.Rules.Version != r.Version {
+			p.f("  the %s decides by version %d (%s)\n", h.Daemon, h.Rules.Version, h.Rules.RuleSet)
+		}
+	}
+}

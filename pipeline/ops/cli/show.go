@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Show is how deals are shown.
+type Show struct {
+	Choice
+	By     By
+	Format string    // table, json or csv; "" is table
+	Fields []string  // of table and csv, by name; empty is the usual ones
+	Width  int       // columns of the terminal; 0: as wide as the table gets
+	Now    time.Time // pipeline time, to which ages are; zero is the newest deal's
+}
+
+// WriteDeals prints the deals that are to be shown.
+func WriteDeals(w io.Writer, deals []Deal, s Show) error {
+	all := len(deals)
+	deals = choose(deals, s.Choice, s.By)
+	switch s.Format {
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		if deals == nil {
+			deals = []Deal{}
+		}
+		return e.Encode(deals)
+	case "csv":
+		return s.writeCSV(w, deals, true)
+	}
+	if len(deals) == 0 {
+		_, err := fmt.Fprintln(w, none(all))
+		return err
+	}
+	_, err := io.WriteString(w, s.table(deals))
+	return err
+}
+
+// none says why nothing is shown.
+func none(all int) string {
+	if all > 0 {
+		return fmt.Sprintf("None of the %d deals is within these limits.", all)
+	}
+	return "No deals yet. `ratchet status` shows what is being worked on."
+}
+
+// table is a table of deals.
+func (s Show) table(deals []Deal) string {
+	shown := fieldsOf(s.names(tableFields), deals)
+	now := s.Now
+	if now.IsZero() {
+		for _, d := range deals {
+			if d.foundAt().After(now) {
+				now = d.foundAt()
+			}
+		}
+	}
+	records := [][]string{heads(shown)}
+	for _, d := range deals {
+		var cells []string
+		for _, f := range shown {
+			cells = append(cells, f.table(d, now))
+		}
+		records = append(records, cells)
+	}
+	wishes := make([]wish, len(shown))
+	for i, f := range shown {
+		for _, r := range records {
+			wishes[i].most = max(wishes[i].most, columnsOf(r[i]))
+		}
+		wishes[i].least, wishes[i].right = cmp.Or(f.least, wishes[i].most), f.right
+	}
+	l := layOut(wishes, s.Width)
+	var b strings.Builder
+	for _, r := range records {
+		b.WriteString(l.write(r))
+	}
+	return b.String()
+}
+
+func heads(shown []field) []string {
+	var out []string
+	for _, f := range shown {
+		out = append(out, strings.ToUpper(strings.ReplaceAll(f.name, "_", " ")))
+	}
+	return out
+}
+
+// names are the fields asked for, or the usual ones.
+func (s Show) names(usual []string) []string {
+	if len(s.Fields) > 0 {
+		return s.Fields
+	}
+	return usual
+}
+
+func (s Show) writeCSV(w io.Writer, deals []Deal, head bool) error {
+	shown := slices.DeleteFunc(fieldsOf(s.csvNames(), nil), func(f field) bool { return f.csv == nil })
+	var rows [][]string
+	if head {
+		var names []string
+		for _, f := range shown {
+			names = append(names, f.name)
+		}
+		rows = append(rows, names)
+	}
+	for _, d := range deals {
+		var row []string
+		for _, f := range shown {
+			row = append(row, f.csv(d))
+		}
+		rows = append(rows, row)
+	}
+	return csv.NewWriter(w).WriteAll(rows)
+}
+
+// csvNames are the columns of a csv: always with the note, since its rows may come one by one.
+func (s Show) csvNames() []string {
+	names := s.names(csvFields)
+	if !slices.Contains(names, "note") {
+		names = append(slices.Clone(names), "note")
+	}
+	return names
+}
+
+// stream prints deals one by one, as they come.
+type stream struct {
+	Show
+	w     io.Writer
+	begun bool
+}
+
+// show prints one deal: a table's row, a csv's row, or a JSON object on a line.
+func (s *stream) show(d Deal) error {
+	if !s.admits(d) {
+		return nil
+	}
+	head := !s.begun
+	s.begun = true
+	switch s.Format {
+	case "json":
+		return json.NewEncoder(s.w).Encode(d)
+	case "csv":
+		return s.writeCSV(s.w, []Deal{d}, head)
+	}
+	_, err := io.WriteString(s.w, s.row(d, head))
+	return err
+}
+
+// row is a row of a table of which the other rows are not known yet.
+func (s *stream) row(d Deal, head bool) string {
+	names := slices.DeleteFunc(slices.Clone(s.names(tableFields)), func(name string) bool { return name == "age" }) // it is now
+	if !slices.Contains(names, "note") {
+		names = noted(names)
+	}
+	shown := fieldsOf(names, nil)
+	wishes, cells := make([]wish, len(shown)), make([]string, len(shown))
+	for i, f := range shown {
+		wishes[i] = wish{most: max(f.usual, len(f.name)), right: f.right}
+		wishes[i].least = cmp.Or(f.least, wishes[i].most)
+		cells[i] = f.table(d, d.foundAt())
+	}
+	l := layOut(wishes, s.Width)
+	if head {
+		return l.write(heads(shown)) + l.write(cells)
+	}
+	return l.write(cells)
+}

@@ -1,0 +1,388 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/text/foreign"
+)
+
+// Status is the state of the whole pipeline as NATS knows it.
+type Status struct {
+	At         time.Time                  `json:"at"` // pipeline time of the freshest heartbeat; else the machine's
+	Balance    *Balance                   `json:"balance"`
+	Wish       string                     `json:"wish"` // run, paused or nospend
+	Stages     []StageStatus              `json:"stages"`
+	Watermarks map[string]watermark.State `json:"watermarks"`
+	Daemons    []pipeline.Heartbeat       `json:"daemons"`
+	Streams    []StreamStatus             `json:"streams"`
+	Deals      *Standing                  `json:"deals,omitempty"`
+	Stock      *Stock                     `json:"stock,omitempty"`
+	Rules      *Rules                     `json:"rules,omitempty"`
+	Missing    []string                   `json:"missing"`         // daemons without a heartbeat
+	Bad        []BadKey                   `json:"bad,omitempty"`   // keys that cannot be read
+	Stuck      []Stuck                    `json:"stuck,omitempty"` // what gets nothing done and is not idle
+}
+
+// Balance is what tokend last wrote about the bucket.
+type Balance struct {
+	Tokens   int               `json:"est"`
+	At       time.Time         `json:"at"`
+	State    string            `json:"state"`
+	Since    time.Time         `json:"since,omitzero"`
+	Target   int               `json:"target,omitempty"`
+	Deadline time.Time         `json:"deadline,omitzero"`
+	ETA      time.Time         `json:"eta,omitzero"`
+	EndedBy  string            `json:"ended_by,omitempty"`
+	Rate     int               `json:"rate"`
+	Capacity int               `json:"cap"`
+	Drift    int               `json:"drift"`
+	API      *pipeline.Reading `json:"api,omitempty"`
+	Next     time.Time         `json:"next_refill,omitzero"`
+	Note     string            `json:"note,omitempty"`
+	Wish     string            `json:"wish,omitempty"`
+	Refused  string            `json:"refused,omitempty"` // why what the operator wrote does not hold
+	Stages   map[pipeline.Stage]struct {
+		Price float64 `json:"price"`
+		Worst int     `json:"worst"`
+	} `json:"stages,omitempty"`
+}
+
+// StageStatus is what waits for a stage.
+type StageStatus struct {
+	Stage   pipeline.Stage `json:"stage"`
+	Free    int            `json:"free_waiting"` // waits for a look that costs nothing
+	Waiting int            `json:"waiting"`      // waits for a look that costs tokens
+	InWork  int            `json:"in_work"`      // delivered, not settled
+	Credit  int            `json:"credit"`       // tokens granted and not claimed
+	Open    int            `json:"open"`         // tokens in open claims
+	Price   float64        `json:"price"`        // tokens for one, on average; 0 before the first call
+	Worst   int            `json:"worst"`        // tokens for one, at most so far
+}
+
+// Look reads the status. What cannot be read is left out, because a status that
+// fails when something is wrong is of no use; only NATS itself must answer.
+func Look(ctx context.Context, b *bus.Bus) (Status, error) {
+	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}}
+	if err := s.readTokens(ctx, b); err != nil {
+		return s, err
+	}
+	s.readWaiting(ctx, b)
+	s.readDaemons(ctx, b)
+	s.readWatermarks(ctx, b)
+	s.readStreams(ctx, b)
+	s.readStock(ctx, b)
+	s.readRules(ctx, b)
+	s.Stuck = s.stuck()
+	return s, nil
+}
+
+// Now is pipeline time: that of the freshest heartbeat, else the machine's.
+func Now(ctx context.Context, b *bus.Bus) time.Time {
+	s := Status{At: time.Now().UTC()}
+	s.readDaemons(ctx, b)
+	return s.At
+}
+
+func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
+	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return fmt.Errorf("%w; no daemon has run on this NATS yet: start one with `ratchet up`", err)
+	}
+	if err != nil {
+		return err
+	}
+	var bal Balance
+	if s.decode(ctx, kv, pipeline.KeyBalance, &bal) {
+		s.Balance = &bal
+	}
+	if e, err := kv.Get(ctx, pipeline.KeyMode); err == nil {
+		s.readWish(e.Value())
+	}
+	for _, stage := range pipeline.Stages() {
+		line := StageStatus{Stage: stage, Price: bal.Stages[stage].Price, Worst: bal.Stages[stage].Worst}
+		var g struct {
+			Issued  int `json:"issued"`
+			Claimed int `json:"claimed"`
+			Open    map[string]struct {
+				N int `json:"n"`
+			} `json:"open"`
+		}
+		if s.decode(ctx, kv, pipeline.KeyGrant(stage), &g) {
+			line.Credit = g.Issued - g.Claimed
+			for _, c := range g.Open {
+				line.Open += c.N
+			}
+		}
+		s.Stages = append(s.Stages, line)
+	}
+	return nil
+}
+
+// readWish reads the operator's wish; of one that cannot be read the last that could holds.
+func (s *Status) readWish(raw []byte) {
+	wish, err := token.ParseWish(raw)
+	if s.Wish = string(wish); err == nil {
+		return
+	}
+	if s.Balance != nil && s.Balance.Wish != "" {
+		s.Wish = s.Balance.Wish
+	}
+	s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketTokens, Key: pipeline.KeyMode, Says: err.Error()})
+}
+
+// decode reads a key and notes one that cannot be read.
+func (s *Status) decode(ctx context.Context, kv jetstream.KeyValue, key string, v any) bool {
+	e, err := kv.Get(ctx, key)
+	if err != nil {
+		return false
+	}
+	if err := json.Unmarshal(e.Value(), v); err != nil {
+		s.Bad = append(s.Bad, BadKey{Bucket: kv.Bucket(), Key: key, Says: err.Error()})
+		return false
+	}
+	return true
+}
+
+func (s *Status) readWaiting(ctx context.Context, b *bus.Bus) {
+	add := func(stage pipeline.Stage, pending, work, free int) {
+		for i := range s.Stages {
+			if s.Stages[i].Stage == stage {
+				s.Stages[i].Waiting += pending
+				s.Stages[i].InWork += work
+				s.Stages[i].Free += free
+			}
+		}
+	}
+	if pending, work, err := b.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance); err == nil {
+		add(pipeline.StagePeeker, 0, work, pending)
+	}
+	for _, src := range pipeline.Sources() {
+		if pending, work, err := b.Waiting(ctx, pipeline.StreamSurvivors, pipeline.DurablePeek(src)); err == nil {
+			add(pipeline.StagePeeker, pending, work, 0)
+		}
+	}
+	for _, tier := range pipeline.Tiers() {
+		if pending, work, err := b.Waiting(ctx, pipeline.StreamSurvivors, pipeline.DurableCommit(tier)); err == nil {
+			add(pipeline.StageCommitter, pending, work, 0)
+		}
+	}
+}
+
+// answerWithin is how long the daemons have to answer for themselves.
+const answerWithin = 300 * time.Millisecond
+
+// expected is every daemon that a whole pipeline has.
+func expected() []string {
+	return []string{"tokend", "watermarker", "peeker", "committer", "recorder"}
+}
+
+// readDaemons takes the heartbeats, and newer words from whoever answers: a
+// heartbeat is up to ten seconds old, which is long in scaled time.
+func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
+	beats := map[string]pipeline.Heartbeat{}
+	keep := func(value []byte) {
+		var h pipeline.Heartbeat
+		if json.Unmarshal(value, &h) == nil && !h.At.Before(beats[h.Daemon+h.Instance].At) {
+			beats[h.Daemon+h.Instance] = h
+		}
+	}
+	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) { keep(value) })
+	for _, answer := range b.AskAll(ctx, expected(), answerWithin) {
+		keep(answer)
+	}
+	for _, h := range beats {
+		s.Daemons = append(s.Daemons, h)
+	}
+	slices.SortFunc(s.Daemons, func(a, b pipeline.Heartbeat) int {
+		return cmp.Or(cmp.Compare(slices.Index(expected(), a.Daemon), slices.Index(expected(), b.Daemon)), cmp.Compare(a.Instance, b.Instance))
+	})
+	if len(s.Daemons) > 0 {
+		s.At = time.Time{}
+	}
+	for _, name := range expected() {
+		if !slices.ContainsFunc(s.Daemons, func(h pipeline.Heartbeat) bool { return h.Daemon == name }) {
+			s.Missing = append(s.Missing, name)
+		}
+	}
+	for _, h := range s.Daemons {
+		if h.At.After(s.At) {
+			s.At = h.At
+		}
+	}
+}
+
+func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {
+	each(ctx, b, pipeline.BucketWatermarks, func(key string, value []byte) {
+		var w watermark.State
+		if err := json.Unmarshal(value, &w); err != nil {
+			s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketWatermarks, Key: key, Says: err.Error()})
+			return
+		}
+		s.Watermarks[key] = w
+	})
+}
+
+// each hands every key of a bucket to f.
+func each(ctx context.Context, b *bus.Bus, bucket string, f func(key string, value []byte)) {
+	kv, err := b.Store(ctx, bucket)
+	if err != nil {
+		return
+	}
+	keys, err := kv.ListKeys(ctx)
+	if err != nil {
+		return
+	}
+	defer func() { _ = keys.Stop() }() // a lister that ended needs no stop
+	for k := range keys.Keys() {
+		if e, err := kv.Get(ctx, k); err == nil {
+			f(k, e.Value())
+		}
+	}
+}
+
+// price is what one call for one item costs: the mean, and the most in brackets.
+func (s StageStatus) price() string {
+	if s.Worst == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f (%d)", s.Price, s.Worst)
+}
+
+// Write prints the status for people.
+func (s Status) Write(w io.Writer) error {
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	p.f("%s\n", s.budget())
+	for _, st := range s.Stuck {
+		p.f("STUCK: %s\n", st)
+	}
+	p.f("\nSTAGE\tFREE WAITING\tPAID WAITING\tIN WORK\tCREDIT\tOPEN CLAIMS\tPRICE (MOST)\n")
+	for _, st := range s.Stages {
+		p.f("%s\t%d\t%d\t%d\t%d\t%d\t%s\n", st.Stage, st.Free, st.Waiting, st.InWork, st.Credit, st.Open, st.price())
+	}
+	p.f("\nDAEMON\tSTATE\tLAST PROGRESS\tLAST PAID CALL\tLAST ERROR\n")
+	for _, h := range s.Daemons {
+		p.f("%s\t%s\t%s\t%s\t%s\n", h.Daemon, orDash(h.State), ago(s.At, h.LastProgress), ago(s.At, h.LastPaid), orDash(foreign.Of(h.LastError).String()))
+	}
+	s.writeAgain(p)
+	s.writeLag(p)
+	if len(s.Missing) > 0 {
+		p.f("no heartbeat from: %s\n", strings.Join(s.Missing, ", "))
+	}
+	p.f("\nWATERMARK\tREAD\tNEXT POLL\tINTERVAL\tWHY\tGAPS OWED\tLAST SWEEP\tROWS\tCAME AND WENT\n")
+	for _, k := range sortedKeys(s.Watermarks) {
+		m := s.Watermarks[k]
+		p.f("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", k, ago(s.At, m.ReadAt), next(s.At, m),
+			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), owed(m), ago(s.At, m.LastSweep), m.Rows, about(m.Unseen))
+	}
+	s.writeRules(p)
+	s.writeStreams(p)
+	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
+	return p.flush()
+}
+
+// next is when the list is read again, or what is being read.
+func next(now time.Time, m watermark.State) string {
+	if m.Read == nil {
+		return ahead(now, m.NextPoll)
+	}
+	kind := "reading"
+	if m.Read.Sweep {
+		kind = "sweeping"
+	}
+	if m.NextPoll.After(now) {
+		return kind + ", goes on " + ahead(now, m.NextPoll)
+	}
+	return kind + " since " + strings.TrimSuffix(ago(now, m.Read.Begun), " ago")
+}
+
+// owed is how many gaps the next reads go down for, and how many seams wait for a sweep.
+func owed(m watermark.State) string {
+	out := strconv.Itoa(m.Driving())
+	if seams := len(m.Gaps) - m.Driving(); seams > 0 {
+		out += fmt.Sprintf(" and %d seams", seams)
+	}
+	return out
+}
+
+// about is an estimate of rows that nobody saw.
+func about(rows float64) string { return fmt.Sprintf("about %.0f", rows) }
+
+// budget is the balance in one sentence or two.
+func (s Status) budget() string {
+	if s.Balance == nil {
+		return fmt.Sprintf("Balance unknown: tokend has not written it yet. Wish: %s.", s.Wish)
+	}
+	b := s.Balance
+	out := fmt.Sprintf("Balance %d of %d (%s), %d a minute, state %s since %s; wish %s.",
+		b.Tokens, b.Capacity, ago(s.At, b.At), b.Rate, orDash(b.State), ago(s.At, b.Since), orDash(s.Wish))
+	if b.State == "recharge" {
+		out += fmt.Sprintf("\nRecharging to %d, ETA %s, at the latest %s.", b.Target, ahead(s.At, b.ETA), ahead(s.At, b.Deadline))
+	}
+	if b.EndedBy != "" {
+		out += fmt.Sprintf(" The last pause was ended by %s.", b.EndedBy)
+	}
+	if b.Note != "" {
+		out += "\n" + foreign.Of(b.Note).String()
+	}
+	return out
+}
+
+func sortedKeys(m map[string]watermark.State) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ago is how long before now t was.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	d := now.Sub(t)
+	if d < time.Second {
+		return "now"
+	}
+	return brief(d) + " ago"
+}
+
+// ahead is how long after now t will be.
+func ahead(now, t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	d := t.Sub(now)
+	if d <= 0 {
+		return "due"
+	}
+	return "in " + brief(d)
+}
+
+func brief(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	default:
+		return fmt.Sprintf("%.0f d", d.Hours()/24)
+	}
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+)
+
+// StreamStatus is what a stream keeps, how much it may, and what has left it.
+type StreamStatus struct {
+	Name     string    `json:"name"`
+	Messages uint64    `json:"messages"`
+	Bytes    uint64    `json:"bytes"`
+	MaxBytes int64     `json:"max_bytes"`          // below 1: no limit
+	Oldest   time.Time `json:"oldest,omitzero"`    // when the oldest was stored, machine time; zero without one
+	MaxAgeS  int64     `json:"max_age_s"`          // 0: no limit
+	Gone     uint64    `json:"gone"`               // messages that were stored once and have left
+	Fills    string    `json:"fills_in,omitempty"` // when the size, not the age, will begin to remove, at the rate so far
+}
+
+func (s *Status) readStreams(ctx context.Context, b *bus.Bus) {
+	for _, name := range pipeline.Streams() {
+		shelf, err := b.Shelf(ctx, name)
+		if err != nil {
+			continue
+		}
+		if span, err := shelf.Span(ctx); err == nil {
+			s.Streams = append(s.Streams, streamStatus(name, span, time.Now()))
+		}
+	}
+}
+
+func streamStatus(name string, span bus.Span, now time.Time) StreamStatus {
+	st := StreamStatus{
+		Name: name, Messages: span.Messages, Bytes: span.Bytes, MaxBytes: span.Limit, MaxAgeS: int64(span.Age / time.Second),
+		Gone: span.Last - span.Messages,
+	}
+	if span.Messages == 0 {
+		return st
+	}
+	st.Oldest = span.Oldest.UTC()
+	// A day's worth of messages tells the rate; less tells only how it began.
+	if age := now.Sub(span.Oldest); age > 24*time.Hour && span.Limit > 0 && span.Bytes > 0 && st.Gone == 0 {
+		full := time.Duration(float64(age) * (float64(span.Limit)/float64(span.Bytes) - 1))
+		if span.Age == 0 || age+full < span.Age {
+			st.Fills = brief(full)
+		}
+	}
+	return st
+}
+
+// writeStreams says what is kept. What has left a stream cannot be replayed, and what
+// has left RESPONSES would be paid for again.
+func (s Status) writeStreams(p *lines) {
+	if len(s.Streams) == 0 {
+		return
+	}
+	p.f("\nSTREAM\tMESSAGES\tSIZE\tOLDEST\tKEPT FOR\tGONE\n")
+	for _, st := range s.Streams {
+		size, oldest := bytesOf(st.Bytes), "–"
+		if st.MaxBytes > 0 {
+			size += " of " + bytesOf(uint64(st.MaxBytes))
+		}
+		if st.Fills != "" {
+			size += ", full in " + st.Fills
+		}
+		if !st.Oldest.IsZero() {
+			oldest = ago(time.Now(), st.Oldest)
+		}
+		kept := "ever"
+		if st.MaxAgeS > 0 {
+			kept = brief(time.Duration(st.MaxAgeS) * time.Second)
+		}
+		p.f("%s\t%d\t%s\t%s\t%s\t%d\n", st.Name, st.Messages, size, oldest, kept, st.Gone)
+	}
+}
+
+// writeLag says how far behind ClickHouse is, if it is.
+func (s Status) writeLag(p *lines) {
+	for _, h := range s.Daemons {
+		for _, st := range s.Streams {
+			line, _ := h.Detail[st.Name].(map[string]any)
+			if lag, _ := line["lag_s"].(float64); h.Daemon == "recorder" && lag >= 1 {
+				p.f("ClickHouse is %s behind %s; %v messages wait\n", brief(time.Duration(lag*float64(time.Second))), st.Name, line["pending"])
+			}
+		}
+	}
+}
+
+// bytesOf is a size as people read it, in powers of ten as the limits are written.
+func bytesOf(n uint64) string {
+	for _, u := range []struct {
+		size uint64
+		name string
+	}{{1e9, "GB"}, {1e6, "MB"}, {1e3, "kB"}} {
+		if n >= u.size {
+			return fmt.Sprintf("%.3g %s", float64(n)/float64(u.size), u.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}

@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/warehouse"
+)
+
+// Visible is where everybody asks for the visible deals: lists, counts, status, the
+// summary and the doctor.
+//
+//	ClickHouse answers, holds these streams' deals,      ─yes─▶ views deal_states, visible_deals
+//	and has what they held when it was asked               │
+//	                                                       no
+//	                                                       └───▶ package standing over DEALS and VERDICTS
+//
+// The two say the same of the same messages, and who asks is told which of them it was.
+type Visible struct {
+	b   *bus.Bus
+	url string
+	w   *warehouse.Warehouse // nil before it was reached
+
+	// Patience is how long to wait for the recorder to store what the streams hold.
+	Patience time.Duration
+}
+
+const (
+	// reachWithin bounds the first connection to ClickHouse.
+	reachWithin = 3 * time.Second
+	// viewWithin bounds a ClickHouse that takes connections and does not answer.
+	viewWithin = 10 * time.Second
+	// recordWithin is longer than a row is under way to ClickHouse.
+	recordWithin = 2500 * time.Millisecond
+	// recordedEvery is how often the recorder's progress is looked at meanwhile.
+	recordedEvery = 50 * time.Millisecond
+)
+
+// NewVisible asks the ClickHouse at the URL; none where it is empty or "none". It is
+// reached when it is first needed. Close it.
+func NewVisible(b *bus.Bus, clickhouse string) *Visible {
+	if clickhouse == "none" {
+		clickhouse = ""
+	}
+	return &Visible{b: b, url: clickhouse, Patience: recordWithin}
+}
+
+// Close ends the connections to ClickHouse.
+func (v *Visible) Close() {
+	if v.w != nil {
+		_ = v.w.Close() // it was only read
+	}
+}
+
+// Source says who answered.
+type Source struct {
+	From    string `json:"from"`              // clickhouse or streams
+	Because string `json:"because,omitempty"` // why not ClickHouse
+}
+
+// The two that answer.
+const (
+	fromClickHouse = "clickhouse"
+	fromStreams    = "streams"
+)
+
+// String is the source for people.
+func (s Source) String() string {
+	if s.From == fromClickHouse {
+		return "from ClickHouse"
+	}
+	return "from the streams, since " + s.Because
+}
+
+// List are the visible deals with a version since then, the most profitable first.
+func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, error) {
+	shown, from, err := ask(ctx, v,
+		func(ctx context.Context, w *warehouse.Warehouse) ([]visibility.Shown, error) {
+			return w.Visible(ctx, since, members)
+		},
+		func(book *visibility.Book) []visibility.Shown { return book.Visible(since) })
+	if err != nil {
+		return nil, from, err
+	}
+	deals, err := dealsOf(shown)
+	return deals, from, err
+}
+
+// Count is how many deals stand how.
+func (v *Visible) Count(ctx context.Context) (visibility.Counts, Source, error) {
+	return ask(ctx, v,
+		func(ctx context.Context, w *warehouse.Warehouse) (visibility.Counts, error) { return w.Counts(ctx) },
+		func(book *visibility.Book) visibility.Counts { return visibility.Count(book.States()) })
+}
+
+// ask asks ClickHouse, or the streams where it cannot answer.
+func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *warehouse.Warehouse) (T, error),
+	streams func(*visibility.Book) T,
+) (T, Source, error) {
+	bounded, cancel := context.WithTimeout(ctx, viewWithin)
+	defer cancel()
+	var answer T
+	why := v.ready(bounded)
+	if why == nil {
+		if answer, why = view(bounded, v.w); why == nil {
+			return answer, Source{From: fromClickHouse}, nil
+		}
+	}
+	from := Source{From: fromStreams, Because: why.Error()}
+	book, err := hear(ctx, v.b)
+	if err != nil {
+		return answer, from, err
+	}
+	return streams(book), from, nil
+}
+
+var errNone = errors.New("there is no ClickHouse")
+
+// ready reports why ClickHouse cannot answer for these streams; nil if it can.
+func (v *Visible) ready(ctx context.Context) error {
+	if v.url == "" {
+		return errNone
+	}
+	if v.w == nil {
+		bounded, cancel := context.WithTimeout(ctx, reachWithin)
+		defer cancel()
+		w, err := warehouse.Reach(bounded, v.url)
+		if err != nil {
+			return err
+		}
+		v.w = w
+	}
+	if err := v.recorded(ctx); err != nil {
+		return err
+	}
+	return v.ours(ctx)
+}
+
+// recorded waits until ClickHouse has what the streams hold now, or until patience is
+// over.
+func (v *Visible) recorded(ctx context.Context) error {
+	over := time.NewTimer(v.Patience)
+	defer over.Stop()
+	for _, stream := range []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions} {
+		settled, until, err := v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream))
+		for err == nil && settled < until {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-over.C:
+				return fmt.Errorf("ClickHouse is %d messages behind %s; see the recorder in `ratchet status`", until-settled, stream)
+			case <-time.After(recordedEvery):
+				settled, _, err = v.b.Settled(ctx, stream, pipeline.DurableRecorder(stream))
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ours reports what speaks against ClickHouse holding the deals of these streams.
+func (v *Visible) ours(ctx context.Context) error {
+	shelf, err := v.b.Shelf(ctx, pipeline.StreamDeals)
+	if err != nil {
+		return err
+	}
+	span, err := shelf.Span(ctx)
+	if err != nil {
+		return err
+	}
+	newest, deals, err := v.w.Filled(ctx)
+	switch {
+	case err != nil:
+		return err
+	case newest>>32 != uint64(span.Made) && newest > 0:
+		return errors.New("ClickHouse holds the deals of other streams; see CLICKHOUSE_URL and NATS_URL")
+	case deals >= int(span.Subjects): //nolint:gosec // a count
+		return nil
+	}
+	// Of some subjects there may be nothing but what the recorder buries.
+	held, err := readable(ctx, v.b)
+	if err == nil && deals < held {
+		err = fmt.Errorf("ClickHouse holds %d deals and the streams %d; to fill it again see \"Visible deals\" in docs/runbook.md", deals, held)
+	}
+	return err
+}
+
+// examineMost is how many deals an examination names.
+const examineMost = 5
+
+// examineTimes is how often the two are compared before a difference is believed: a
+// deal may change between the two answers.
+const examineTimes = 3
+
+// Examine counts the deals, and holds ClickHouse and the streams against each other
+// where both can be asked: they say the same of every deal that both hold.
+func (v *Visible) Examine(ctx context.Context) (string, error) {
+	var odd []string
+	for range examineTimes {
+		book, err := hear(ctx, v.b)
+		if err != nil {
+			return "not counted: no pipeline has run on this NATS yet", nil //nolint:nilerr // as the status says
+		}
+		if why := v.ready(ctx); why != nil {
+			return (&Standing{Counts: visibility.Count(book.States()), Source: Source{From: fromStreams, Because: why.Error()}}).String(), nil
+		}
+		states, err := v.w.States(ctx)
+		if err != nil {
+			return "", err
+		}
+		if odd = differing(states, book.States()); len(odd) == 0 {
+			return (&Standing{Counts: visibility.Count(states), Source: Source{From: fromClickHouse}}).String() + " The streams agree.", nil
+		}
+	}
+	return "", fmt.Errorf("ClickHouse and the streams differ about %d deals, as %s; see \"Visible deals\" in docs/runbook.md",
+		len(odd), strings.Join(odd[:min(len(odd), examineMost)], ", "))
+}
+
+// differing are the deals of the streams that stand otherwise in ClickHouse.
+func differing(view, streams []visibility.State) (asins []string) {
+	has := map[visibility.Place]visibility.State{}
+	for _, s := range view {
+		has[s.Place] = s
+	}
+	for _, s := range streams {
+		if in := has[s.Place]; in.HiddenBecause != s.HiddenBecause || in.Place != s.Place {
+			asins = append(asins, s.ASIN)
+		}
+	}
+	return asins
+}

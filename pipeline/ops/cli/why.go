@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/ops/report"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
+)
+
+// Story is everything the streams hold about one ASIN.
+type Story struct {
+	ASIN     string         `json:"asin"`
+	Verdicts []StoryVerdict `json:"verdicts"` // oldest first
+	Answers  []StoryAnswer  `json:"answers"`
+}
+
+// StoryVerdict is a verdict and where it stands.
+type StoryVerdict struct {
+	Sequence uint64           `json:"sequence"`
+	Run      string           `json:"run"`
+	WorkID   string           `json:"work_id"`
+	Verdict  pipeline.Verdict `json:"verdict"`
+	Says     string           `json:"says,omitempty"` // the deciding rule's sentence, where its rule set is known
+
+	decided []string // the inputs of the deciding rule
+}
+
+// StoryAnswer is a stored answer without its body.
+type StoryAnswer struct {
+	Sequence   uint64 `json:"sequence"`
+	Kind       string `json:"kind"`
+	AnsweredAt string `json:"answered_at"`
+	Cost       string `json:"cost"`
+	Bytes      int    `json:"bytes"`
+}
+
+// Why collects the story of one ASIN.
+func Why(ctx context.Context, b *bus.Bus, asin string) (Story, error) {
+	s := Story{ASIN: asin}
+	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
+		func(_ bus.Read, v visibility.Verdict) error {
+			s.Verdicts = append(s.Verdicts, StoryVerdict{Sequence: v.Sequence, Run: v.Run, WorkID: v.WorkID, Verdict: v.Whole()})
+			return nil
+		})
+	if err != nil {
+		return s, err
+	}
+	err = b.Scan(ctx, pipeline.StreamResponses, bus.From{Subjects: []string{"response.*.*." + asin}}, func(r bus.Read) error {
+		s.Answers = append(s.Answers, StoryAnswer{
+			Sequence: r.Sequence, Kind: r.Header.Get(pipeline.HeaderKind),
+			AnsweredAt: r.Header.Get(pipeline.HeaderAnsweredAt), Cost: r.Header.Get(pipeline.HeaderCost), Bytes: len(r.Body),
+		})
+		return nil
+	})
+	return s, err
+}
+
+// Write prints the story for people.
+func (s Story) Write(w io.Writer) error {
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	if len(s.Verdicts) == 0 && len(s.Answers) == 0 {
+		p.f("%s was never listed, or its messages have left the streams.\n", s.ASIN)
+		return p.flush()
+	}
+	for _, v := range s.Verdicts {
+		p.f("%s  %s: %s (%s)\t%d tokens\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
+			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, report.Money(v.Verdict.Domain, v.Verdict.ProfitCents),
+			orDash(v.Verdict.RuleID), orDash(v.Verdict.RuleSet), v.Run)
+		if v.Says != "" {
+			p.f("    %s\n", v.Says)
+		}
+		if in := v.inputs(); in != "" {
+			p.f("    %s\n", in)
+		}
+	}
+	s.writeSum(p)
+	for _, a := range s.Answers {
+		p.f("answer %s #%d\tat %s\t%s tokens\t%d bytes\n", a.Kind, a.Sequence, a.AnsweredAt, a.Cost, a.Bytes)
+	}
+	return p.flush()
+}
+
+// Tell adds the sentences of the rules that decided, to verdicts of that rule set.
+func (s *Story) Tell(j *verdict.Judge) {
+	for i := range s.Verdicts {
+		v := &s.Verdicts[i]
+		if r, ok := j.Rule(v.Verdict.RuleID); ok && v.Verdict.RuleSet == j.Version() {
+			v.Says, v.decided = r.Says, r.Inputs()
+		}
+	}
+}
+
+// inputs are the numbers a verdict rests on, by name: those of the rule that
+// decided, where it is known, else all that were kept.
+func (v StoryVerdict) inputs() string {
+	names := v.decided
+	if names == nil {
+		names = slices.Sorted(maps.Keys(v.Verdict.Inputs))
+	}
+	parts := make([]string, 0, len(names))
+	for _, n := range names {
+		parts = append(parts, n+"="+valueOf(v.Verdict.Inputs[n]))
+	}
+	return strings.Join(parts, " ")
+}
+
+// valueOf is an input for people; nil is unknown.
+func valueOf(v any) string {
+	if v == nil {
+		return "unknown"
+	}
+	if f, ok := v.(float64); ok {
+		v = math.Round(100*f) / 100
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return "unreadable"
+	}
+	return string(raw)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
+}
+
+// lines keeps the first error of a table that is being written.
+type lines struct {
+	w   *tabwriter.Writer
+	err error
+}
+
+func (l *lines) f(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.w, format, args...)
+	}
+}
+
+func (l *lines) flush() error {
+	if l.err != nil {
+		return l.err
+	}
+	return l.w.Flush()
+}

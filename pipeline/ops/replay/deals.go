@@ -1,0 +1,297 @@
+package replay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/store/responses"
+)
+
+// Redecided is what other rules make of the stored deals.
+type Redecided struct {
+	Deals        int            `json:"deals"`
+	Hidden       int            `json:"hidden"`       // visible before
+	Offered      int            `json:"offered"`      // hidden by earlier rules before
+	Recalculated int            `json:"recalculated"` // visible still, with the numbers of other settings
+	Kept         int            `json:"kept"`         // as they were
+	Other        int            `json:"other"`        // hidden for what a later look found, or of another marketplace: these rules do not change it
+	Gone         int            `json:"gone"`         // left as they were: their answers are no longer stored, or cannot be read
+	Reasons      map[string]int `json:"reasons"`      // of the hidden
+}
+
+// Deals decides every stored deal again, as of the instant at which it was decided: from the inputs that its verdict kept
+// where the settings are the same, else from the stored answers that it rests on. version is that of the applied rules:
+// every message has an identity of its own, so what an interruption left is done by deciding again.
+//
+//	DEALS    ─▶ the newest version of each    ┐                      ┌─▶ VERDICTS commit reject         (hidden)
+//	VERDICTS ─▶ the last word for and against ┴─▶ judge ─ otherwise ─┴─▶ DEALS, VERDICTS commit accept  (offered)
+func Deals(ctx context.Context, b *bus.Bus, judge *verdict.Judge, version int, progress func(Step)) (Redecided, error) {
+	r := &redecision{
+		b: b, judge: judge, generation: pipeline.Generation(fmt.Sprintf("rules-%d", version)), progress: progress,
+		sum: Redecided{Reasons: map[string]int{}},
+	}
+	deals, err := r.stored(ctx)
+	if err != nil {
+		return r.sum, err
+	}
+	r.sum.Deals = len(deals)
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for part := range slices.Chunk(deals, dealsAtOnce) {
+		workers.Go(func() error { return r.decide(ctx, part) })
+	}
+	err = workers.Wait()
+	return r.sum, err
+}
+
+// dealsAtOnce is how many deals one step decides.
+const dealsAtOnce = 250
+
+// redecision is one pass over the deals.
+type redecision struct {
+	b          *bus.Bus
+	judge      *verdict.Judge
+	generation pipeline.Generation
+	progress   func(Step)
+
+	mu   sync.Mutex // of what follows
+	sum  Redecided
+	seen int
+}
+
+// storedDeal is the newest version of a deal, and the last word for and against it.
+type storedDeal struct {
+	decide.Found
+	sequence uint64
+	yes, no  said
+}
+
+// said is a verdict as far as a decision needs it.
+type said struct {
+	PriceType int             `json:"price_type"`
+	Look      pipeline.Look   `json:"look"`
+	RuleSet   string          `json:"rule_set"`
+	Inputs    json.RawMessage `json:"inputs"`
+
+	sequence uint64
+	again    bool // it decided on a stored deal, not on a new look
+}
+
+// visible reports whether the deal is shown.
+func (d storedDeal) visible() bool { return d.yes.sequence >= d.no.sequence }
+
+// stored are the newest versions of all deals, as they stand in DEALS.
+func (r *redecision) stored(ctx context.Context) (deals []bus.Read, err error) {
+	err = r.b.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(m bus.Read) error {
+		deals = append(deals, m)
+		return nil
+	})
+	return deals, err
+}
+
+// readable are those of the stored deals that can be read; the others are what the recorder puts aside.
+func readable(stored []bus.Read) []storedDeal {
+	deals := make([]storedDeal, 0, len(stored))
+	for _, m := range stored {
+		d := storedDeal{sequence: m.Sequence}
+		if json.Unmarshal(m.Body, &d.Found) == nil && d.Deal != nil && pipeline.ValidASIN(d.ASIN) {
+			deals = append(deals, d)
+		}
+	}
+	return deals
+}
+
+// words reads the last word for and against each deal.
+func (r *redecision) words(ctx context.Context, deals []storedDeal) error {
+	var subjects []string
+	for _, d := range deals {
+		subjects = append(subjects,
+			pipeline.SubjectVerdict(d.Domain, pipeline.LookCommit, pipeline.Accept, d.ASIN),
+			pipeline.SubjectVerdict(d.Domain, pipeline.LookPeek, pipeline.Confirm, d.ASIN))
+		for _, l := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
+			subjects = append(subjects, pipeline.SubjectVerdict(d.Domain, l, pipeline.Reject, d.ASIN))
+		}
+	}
+	slices.Sort(subjects)
+	stored, err := r.b.Newest(ctx, pipeline.StreamVerdicts, slices.Compact(subjects), bus.Until{})
+	if err != nil {
+		return err
+	}
+	byASIN := map[string][]bus.Read{}
+	for _, m := range stored {
+		if run := m.Header.Get(pipeline.HeaderRunID); run == "" || run == pipeline.RunLive {
+			asin := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+			byASIN[asin] = append(byASIN[asin], m)
+		}
+	}
+	for i := range deals {
+		for _, m := range byASIN[deals[i].ASIN] {
+			deals[i].hear(m)
+		}
+	}
+	return nil
+}
+
+func (d *storedDeal) hear(m bus.Read) {
+	v := said{sequence: m.Sequence, again: strings.HasPrefix(m.Header.Get(pipeline.HeaderOrigin), pipeline.StreamDeals+"/")}
+	if json.Unmarshal(m.Body, &v) != nil || v.PriceType != d.PriceType {
+		return
+	}
+	of := &d.yes
+	if strings.Contains(m.Subject, "."+string(pipeline.Reject)+".") {
+		of = &d.no
+	}
+	if v.sequence > of.sequence {
+		*of = v
+	}
+}
+
+// decide decides on some deals and publishes what is decided otherwise.
+func (r *redecision) decide(ctx context.Context, stored []bus.Read) error {
+	deals := readable(stored)
+	if err := r.words(ctx, deals); err != nil {
+		return err
+	}
+	judge, second := r.judge.Alone(), r.judge.Second(pipeline.LookCommit)
+	var found, said []bus.Message
+	sum := Redecided{Gone: len(stored) - len(deals)}
+	reasons := map[string]int{}
+	for _, d := range deals {
+		v, err := r.again(ctx, judge, second, d)
+		if err != nil {
+			return fmt.Errorf("decide %s again: %w", d.ASIN, err)
+		}
+		if publish := sum.count(d, v, verdict.SameInputs(d.RuleSet, judge.Version()), reasons); publish {
+			id := r.work(d).ID
+			if v.Deal != nil {
+				found = append(found, messages.Deal(id, v.Verdict))
+			}
+			said = append(said, messages.Verdict(pipeline.RunLive, id, messages.Origin(pipeline.StreamDeals, d.sequence), v.Verdict))
+		}
+	}
+	// Whoever reads a verdict finds the deal that it accepts.
+	for _, ms := range [][]bus.Message{found, said} {
+		if err := r.b.PublishBatch(ctx, ms); err != nil {
+			return err
+		}
+	}
+	r.add(len(stored), sum, reasons)
+	return nil
+}
+
+func (r *redecision) add(seen int, s Redecided, reasons map[string]int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen += seen
+	t := &r.sum
+	t.Hidden, t.Offered, t.Recalculated, t.Kept, t.Other, t.Gone = t.Hidden+s.Hidden, t.Offered+s.Offered, t.Recalculated+s.Recalculated,
+		t.Kept+s.Kept, t.Other+s.Other, t.Gone+s.Gone
+	for reason, n := range reasons {
+		t.Reasons[reason] += n
+	}
+	r.progress(Step{Seen: r.seen, Total: t.Deals, Decided: r.seen})
+}
+
+// outcome is what was decided; the zero value where nothing can be.
+type outcome struct {
+	pipeline.Verdict
+	other bool // these rules do not decide it
+}
+
+// count counts a decision, and reports whether it changes something.
+func (s *Redecided) count(d storedDeal, v outcome, sameSettings bool, reasons map[string]int) (publish bool) {
+	switch visible := d.visible(); {
+	case v.other:
+		s.Other++
+	case v.Outcome == pipeline.Reject && visible:
+		s.Hidden++
+		reasons[v.Reason]++
+		return true
+	case v.Outcome == pipeline.Accept && !visible:
+		s.Offered++
+		return true
+	case v.Outcome == pipeline.Accept && !sameSettings:
+		s.Recalculated++
+		return true
+	case v.Outcome == pipeline.Accept, v.Outcome == pipeline.Reject:
+		s.Kept++
+	default:
+		s.Gone++
+	}
+	return false
+}
+
+// work is a deal as work that is decided again.
+func (r *redecision) work(d storedDeal) decide.Work {
+	id := d.Identity()
+	return decide.Work{
+		ID:  id.WorkID(r.generation),
+		Row: keepa.DealRow{ASIN: id.ASIN, Title: d.Title, RootCategory: d.RootCategory, CreationDate: keepa.Minute(id.CreationDate)},
+		Survivor: pipeline.Survivor{
+			Candidate: pipeline.Candidate{Identity: id, Queries: d.Queries, Source: d.Source, ListSeenAt: d.ListedAt},
+			Look:      pipeline.LookPeek, TokensSpent: d.Tokens, ResponseIDs: d.ResponseIDs,
+		},
+	}
+}
+
+// again decides one deal.
+func (r *redecision) again(ctx context.Context, judge *verdict.Judge, second *verdict.Second, d storedDeal) (outcome, error) {
+	last := d.yes
+	if !d.visible() {
+		last = d.no
+	}
+	if d.Extraction < deal.Extraction || d.Domain != int(judge.Settings().Domain()) || !d.visible() && !d.no.again {
+		return outcome{other: true}, nil
+	}
+	if last.Look == pipeline.LookCommit && verdict.SameInputs(last.RuleSet, judge.Version()) && verdict.SameInputs(d.RuleSet, judge.Version()) {
+		t, ok := second.DecideCopy(last.Inputs)
+		// Of several copies the rules may now take another; a visible deal that they accept stays what it is.
+		if ok && (!second.SeveralCopies() || d.visible() && t.Outcome == pipeline.Accept) {
+			return outcome{Verdict: decide.Stored(judge, r.work(d), d.Found, t, second.Kept(), d.DecidedAt).Verdict}, nil
+		}
+	}
+	return r.fromAnswers(ctx, judge, d)
+}
+
+// fromAnswers decides one deal from the answers that it was decided on.
+func (r *redecision) fromAnswers(ctx context.Context, judge *verdict.Judge, d storedDeal) (outcome, error) {
+	var commit, peek *responses.Answer
+	var sellers []decide.Answer
+	for _, id := range d.ResponseIDs {
+		a, err := responses.Load(ctx, r.b, id)
+		switch {
+		case err != nil:
+			return outcome{}, err
+		case a == nil:
+		case a.Kind == pipeline.KindCommit:
+			commit = a
+		case a.Kind == pipeline.KindPeek:
+			peek = a
+		case a.Kind == pipeline.KindSeller:
+			sellers = append(sellers, a.Evidence())
+		}
+	}
+	w := r.work(d)
+	switch {
+	case commit != nil:
+		w.Survivor.ResponseIDs = nil // it names them itself
+		return outcome{Verdict: decide.Commit(judge, w, commit.Evidence(), sellers, 0, d.DecidedAt).Verdict}, nil
+	case peek != nil && d.yes.Look == pipeline.LookPeek:
+		return outcome{Verdict: decide.Held(judge, w, peek.Evidence(), d.Deal, d.DecidedAt).Verdict}, nil
+	}
+	return outcome{}, nil
+}

@@ -1,0 +1,152 @@
+package replay
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/platform/bus"
+)
+
+// archive is where the evidence of live verdicts is.
+type archive struct {
+	b         *bus.Bus
+	look      pipeline.Look
+	survivors *bus.Shelf
+	responses *bus.Shelf
+}
+
+func openArchive(ctx context.Context, b *bus.Bus, look pipeline.Look) (*archive, error) {
+	a := &archive{b: b, look: look}
+	var err error
+	if a.survivors, err = b.Shelf(ctx, pipeline.StreamSurvivors); err != nil {
+		return nil, err
+	}
+	a.responses, err = b.Shelf(ctx, pipeline.StreamResponses)
+	return a, err
+}
+
+// gather finds what each verdict rested on: the survivor that was decided, the
+// answers of this look, and the deal of a refresh.
+func (a *archive) gather(ctx context.Context, ps []*past) ([]evidence, error) {
+	out := make([]evidence, len(ps))
+	if err := a.works(ctx, ps, out); err != nil {
+		return nil, err
+	}
+	if err := a.answers(ctx, ps, out); err != nil {
+		return nil, err
+	}
+	for i, p := range ps {
+		if a.look != pipeline.LookPeek || p.source != pipeline.SourceRefresh || out[i].lost != "" {
+			continue
+		}
+		var err error
+		if out[i].deal, err = a.dealAt(ctx, p, out[i].work); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (a *archive) works(ctx context.Context, ps []*past, out []evidence) error {
+	var seqs []uint64
+	for i, p := range ps {
+		seq, ok := p.originOf()
+		switch {
+		case p.lost != "":
+			out[i].lost = p.lost
+		case !ok:
+			out[i].lost = lostRow
+		default:
+			seqs = append(seqs, seq)
+		}
+	}
+	stored, err := a.survivors.Read(ctx, seqs)
+	if err != nil {
+		return err
+	}
+	for i, p := range ps {
+		if out[i].lost != "" {
+			continue
+		}
+		seq, _ := p.originOf()
+		if m, ok := stored[seq]; ok {
+			out[i].work, out[i].lost = readWork(m, p)
+		} else {
+			out[i].lost = lostRow
+		}
+	}
+	return nil
+}
+
+// answers are those that the verdict names beyond its survivor's.
+func (a *archive) answers(ctx context.Context, ps []*past, out []evidence) error {
+	own := make([][]uint64, len(ps))
+	var all []uint64
+	for i, p := range ps {
+		if out[i].lost != "" {
+			continue
+		}
+		own[i], out[i].lost = ownAnswers(p, out[i].work)
+		all = append(all, own[i]...)
+	}
+	stored, err := a.responses.Read(ctx, all)
+	if err != nil {
+		return err
+	}
+	for i := range ps {
+		for n, seq := range own[i] {
+			m, ok := stored[seq]
+			switch {
+			case !ok:
+				out[i].lost = lostAnswer
+			case n == 0:
+				out[i].answer = &m
+			default:
+				out[i].more = append(out[i].more, m)
+			}
+		}
+	}
+	return nil
+}
+
+// ownAnswers are the sequences of the answers of the verdict's own look.
+func ownAnswers(p *past, w decide.Work) ([]uint64, string) {
+	before := w.Survivor.ResponseIDs
+	if len(p.responses) < len(before) || !same(p.responses[:len(before)], before) {
+		return nil, lostBroken
+	}
+	rest := p.responses[len(before):]
+	if len(rest) == 0 && p.reason != decide.ReasonNotFound && p.reason != decide.ReasonNoAnswer {
+		return nil, lostLook
+	}
+	var out []uint64
+	for _, id := range rest {
+		seq, err := strconv.ParseUint(id, 10, 64)
+		if err != nil {
+			return nil, lostBroken
+		}
+		out = append(out, seq)
+	}
+	return out, ""
+}
+
+// dealAt is the deal that was the newest when the verdict was stored; nil without.
+func (a *archive) dealAt(ctx context.Context, p *past, w decide.Work) (*deal.Deal, error) {
+	subject := pipeline.SubjectDeal(p.domain, w.Survivor.PriceType, p.asin)
+	found, err := a.b.Newest(ctx, pipeline.StreamDeals, []string{subject}, bus.Until{Time: p.stored})
+	if err != nil {
+		return nil, err
+	}
+	var d *deal.Deal
+	for _, m := range found {
+		var one deal.Deal
+		if json.Unmarshal(m.Body, &one) == nil {
+			d = &one
+		}
+	}
+	return d, nil
+}

@@ -1,0 +1,166 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/store/messages"
+)
+
+// Publish offers what newly passes to the live pipeline, as candidates of source
+// retry, each once however often it is called: what was published is known by its
+// ids on CANDIDATES. The run must be complete.
+func (r *Replay) Publish(ctx context.Context) error {
+	if !r.Done {
+		return fmt.Errorf("publish run %s: it is not complete; resume it first", r.o.Run)
+	}
+	if r.AllOut {
+		return nil
+	}
+	if err := r.beginPublishing(ctx); err != nil {
+		return err
+	}
+	known, err := r.storedSince(ctx, pipeline.StreamCandidates, "candidate.*."+string(pipeline.SourceRetry)+".>", r.Since)
+	if err != nil {
+		return err
+	}
+	// Those of this run alone: another run's candidates are another run's.
+	published := len(known)
+	survivors, err := r.b.Shelf(ctx, pipeline.StreamSurvivors)
+	if err != nil {
+		return err
+	}
+	verdicts, err := r.b.Shelf(ctx, pipeline.StreamVerdicts)
+	if err != nil {
+		return err
+	}
+	var ps []past
+	flush := func() error {
+		origins, err := originsOf(ctx, verdicts, ps)
+		if err != nil {
+			return err
+		}
+		n, err := r.offer(ctx, survivors, origins, known)
+		published += n
+		ps = ps[:0]
+		return err
+	}
+	from := bus.From{Subjects: []string{fmt.Sprintf("verdict.*.%s.%s.>", r.o.Look, r.passing())}, Headers: true}
+	err = r.b.Scan(ctx, pipeline.StreamVerdicts, from, func(m bus.Read) error {
+		was, _, _ := strings.Cut(m.Header.Get(pipeline.HeaderWas), " ")
+		if m.Header.Get(pipeline.HeaderRunID) != r.o.Run || passes(pipeline.Outcome(was)) {
+			return nil
+		}
+		ps = append(ps, past{origin: m.Header.Get(pipeline.HeaderOrigin), seq: sequenceOf(m.Header.Get(pipeline.HeaderAgain))})
+		if len(ps) < chunk {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil {
+		err = flush()
+	}
+	if err != nil {
+		return err
+	}
+	r.AllOut, r.Published = true, published
+	return r.write(ctx, process.MachineNow().UTC())
+}
+
+// originsOf are the sequences of the survivors behind verdicts. Those decided from
+// ClickHouse do not name theirs; the live verdict does, while VERDICTS holds it.
+func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []past) ([]uint64, error) {
+	var ask, out []uint64
+	for i := range ps {
+		if _, ok := ps[i].originOf(); !ok {
+			ask = append(ask, ps[i].seq)
+		}
+	}
+	live, err := verdicts.Read(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	for i := range ps {
+		p := &ps[i]
+		if m, ok := live[p.seq]; ok {
+			p.origin = m.Header.Get(pipeline.HeaderOrigin)
+		}
+		if seq, ok := p.originOf(); ok {
+			out = append(out, seq)
+		}
+	}
+	return out, nil
+}
+
+// sequenceOf is the sequence of a STREAM/SEQUENCE.
+func sequenceOf(origin string) uint64 {
+	_, seq, _ := strings.Cut(origin, "/")
+	n, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// passing is the outcome of what a run lets through.
+func (r *Replay) passing() pipeline.Outcome {
+	if r.o.Look == pipeline.LookCommit {
+		return pipeline.Accept
+	}
+	return pipeline.Survive
+}
+
+// beginPublishing notes where our candidates begin, before the first of them.
+func (r *Replay) beginPublishing(ctx context.Context) error {
+	if r.Publishing {
+		return nil
+	}
+	s, err := r.b.Shelf(ctx, pipeline.StreamCandidates)
+	if err != nil {
+		return err
+	}
+	span, err := s.Span(ctx)
+	if err != nil {
+		return err
+	}
+	r.Publishing, r.Since = true, span.Last
+	return r.write(ctx, process.MachineNow().UTC())
+}
+
+// offer publishes the candidates behind some survivors and returns how many were
+// new.
+func (r *Replay) offer(ctx context.Context, survivors *bus.Shelf, origins []uint64, known map[string]bool) (int, error) {
+	if len(origins) == 0 {
+		return 0, nil
+	}
+	rows, err := survivors.Read(ctx, origins)
+	if err != nil {
+		return 0, err
+	}
+	var ms []bus.Message
+	for _, seq := range origins {
+		row, ok := rows[seq]
+		if !ok {
+			continue // it has left the stream since it was decided
+		}
+		w, err := messages.Work(pipeline.SchemaSurvivor, row.Header, row.Body)
+		if err != nil {
+			return 0, fmt.Errorf("publish survivor %d: %w", seq, err)
+		}
+		c := w.Survivor.Candidate
+		c.Source, c.Attempt, c.NotBefore = pipeline.SourceRetry, c.Attempt+1, time.Time{}
+		m := messages.Candidate(r.o.Run, c.WorkID(pipeline.ReplayGeneration(r.o.Run)), c)
+		m.Run = r.o.Run
+		if !known[m.ID] {
+			known[m.ID] = true
+			ms = append(ms, m)
+		}
+	}
+	return len(ms), r.b.PublishAll(ctx, ms)
+}

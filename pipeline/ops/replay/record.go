@@ -1,0 +1,179 @@
+package replay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+)
+
+// Record is what RUNS keeps of a run: what it decides again, how far it is and what
+// it found. Whoever resumes it goes on from here.
+type Record struct {
+	Run     string          `json:"run"`
+	Look    pipeline.Look   `json:"look"`
+	RuleSet string          `json:"rule_set"`
+	Rules   string          `json:"rules"` // the rule file itself
+	Span    string          `json:"span,omitempty"`
+	From    time.Time       `json:"from,omitzero"`
+	To      time.Time       `json:"to,omitzero"`
+	ASIN    string          `json:"asin,omitempty"`
+	Source  pipeline.Source `json:"source,omitempty"`
+	Reason  string          `json:"reason,omitempty"`
+	Changed bool            `json:"changed_only,omitempty"` // alike verdicts are counted and not stored
+	Depth   Depth           `json:"depth"`
+	Why     string          `json:"why"`      // the depth was chosen
+	ReadsCH bool            `json:"reads_ch"` // inputs come from ClickHouse
+
+	// What there was when the run began: later verdicts and answers are not looked
+	// at, so that a resumed run sees the same as one that was not interrupted.
+	Made    uint32 `json:"made"`    // VERDICTS', Unix seconds
+	Until   uint64 `json:"until"`   // last sequence of VERDICTS
+	Answers uint64 `json:"answers"` // last sequence of RESPONSES
+
+	Place  place  `json:"place"`  // where to go on
+	Stored uint64 `json:"stored"` // last sequence of VERDICTS at that place: our later verdicts are repeats
+	Done   bool   `json:"done"`
+	Sums   Sums   `json:"sums"`
+
+	Publishing bool   `json:"publishing"` // it was begun
+	Since      uint64 `json:"since"`      // last sequence of CANDIDATES before
+	Published  int    `json:"published"`  // candidates offered anew
+	AllOut     bool   `json:"all_out"`
+
+	Began   time.Time `json:"began"` // machine time, as the next
+	Updated time.Time `json:"updated"`
+}
+
+// place is a position in what is decided again.
+type place struct {
+	Next uint64    `json:"next"`          // sequence of VERDICTS
+	From time.Time `json:"from,omitzero"` // the window that ClickHouse was asked about
+	To   time.Time `json:"to,omitzero"`
+}
+
+// farEnd is more sequences than a stream will ever have.
+const farEnd = 1 << 48
+
+// Sane reports what cannot be in a record: resumed from such a place, a run would be complete and have decided nothing.
+func (r Record) Sane() error {
+	switch {
+	case r.Look != pipeline.LookGlance && r.Look != pipeline.LookPeek && r.Look != pipeline.LookCommit:
+		return fmt.Errorf("look %q: want glance, peek or commit", r.Look)
+	case max(r.Until, r.Answers, r.Stored, r.Since) > farEnd, r.Place.Next > r.last()+1:
+		return fmt.Errorf("place %d, until %d, answers %d: want sequences", r.Place.Next, r.Until, r.Answers)
+	case r.Published < 0:
+		return fmt.Errorf("published %d: want no negative number", r.Published)
+	}
+	return nil
+}
+
+// last is the last place that there is: of VERDICTS, or of their rows in ClickHouse.
+func (r Record) last() uint64 {
+	if r.Place.From.IsZero() {
+		return r.Until
+	}
+	return rowID(r.Made, r.Until)
+}
+
+// begun reports whether it is anywhere.
+func (p place) begun() bool { return p.Next > 0 || !p.From.IsZero() }
+
+// ErrTaken means that another process goes on with the run.
+var ErrTaken = errors.New("another process has gone on with this run")
+
+// ledger is a run's record and the revision that we know.
+type ledger struct {
+	kv  jetstream.KeyValue
+	rev uint64
+	Record
+}
+
+func openLedger(ctx context.Context, b *bus.Bus, run string) (*ledger, error) {
+	kv, err := b.Store(ctx, pipeline.BucketRuns)
+	if err != nil {
+		return nil, fmt.Errorf("%w; no daemon of this version has run on this NATS yet: start one with `ratchet up`", err)
+	}
+	l := &ledger{kv: kv}
+	e, err := kv.Get(ctx, run)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return l, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", run, err)
+	}
+	if l.Record, err = bus.Decode[Record](bus.NewCell(kv, run), e.Value()); err == nil && l.Run != run {
+		err = &bus.BadCell{Bucket: pipeline.BucketRuns, Key: run, Err: fmt.Errorf("it is about run %q", l.Run)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; `nats kv del %s %s` forgets the run, whose verdicts stay; or choose another --run", err, pipeline.BucketRuns, run)
+	}
+	l.rev = e.Revision()
+	return l, nil
+}
+
+// exists reports whether the run was begun before.
+func (l *ledger) exists() bool { return l.rev != 0 }
+
+// write swaps the record. A second process with the same run makes it fail.
+func (l *ledger) write(ctx context.Context, now time.Time) error {
+	l.Updated = now
+	body, err := json.Marshal(l.Record)
+	if err != nil {
+		return fmt.Errorf("encode run %s: %w", l.Run, err)
+	}
+	next, err := bus.NewCell(l.kv, l.Run).Swap(ctx, l.rev, body)
+	if errors.Is(err, bus.ErrConflict) {
+		return ErrTaken
+	}
+	if err != nil {
+		return l.landed(ctx, body, err)
+	}
+	l.rev = next
+	return nil
+}
+
+// landed finds out whether a write with an unknown outcome is there.
+func (l *ledger) landed(ctx context.Context, body []byte, cause error) error {
+	e, err := l.kv.Get(ctx, l.Run)
+	if err == nil && string(e.Value()) == string(body) {
+		l.rev = e.Revision()
+		return nil
+	}
+	return errors.Join(fmt.Errorf("write run %s: %w", l.Run, cause), err)
+}
+
+// agrees names the first option in which a resumed run differs from its record.
+// What is not given is taken from the record.
+func (l *ledger) agrees(o Options, ruleSet string) error {
+	for _, c := range []struct {
+		flag       string
+		is, wanted string
+	}{
+		{"--look", string(l.Look), string(o.Look)},
+		{"--rules", l.RuleSet, ruleSet},
+		{"--since, --from or --to", l.Span, o.Span},
+		{"--asin", l.ASIN, o.ASIN},
+		{"--source", string(l.Source), string(o.Source)},
+		{"--reason", l.Reason, o.Reason},
+		{"--depth", string(l.Depth), string(o.Depth)},
+	} {
+		if c.wanted != "" && c.wanted != c.is {
+			return fmt.Errorf("%s: run %s was begun with %q, not %q; leave the flag out, or choose another --run", c.flag, l.Run, c.is, c.wanted)
+		}
+	}
+	return nil
+}
+
+// options are those with which the run was begun.
+func (l *ledger) options(o Options) Options {
+	o.Look, o.Rules, o.Span, o.From, o.To = l.Look, []byte(l.Rules), l.Span, l.From, l.To
+	o.ASIN, o.Source, o.Reason, o.Depth, o.ChangedOnly = l.ASIN, l.Source, l.Reason, l.Depth, l.Changed
+	return o
+}

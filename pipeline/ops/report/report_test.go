@@ -1,0 +1,64 @@
+package report_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/ops/report"
+)
+
+func verdict(look pipeline.Look, o pipeline.Outcome, reason string) pipeline.Verdict {
+	return pipeline.Verdict{Look: look, Outcome: o, Reason: reason, DecidedAt: time.Unix(0, 0)}
+}
+
+func feed() *report.Tally {
+	t := report.New()
+	for range 2 { // twice: a redelivery
+		t.Verdict("w1", verdict(pipeline.LookGlance, pipeline.Survive, "ok"))
+		t.Verdict("w1", verdict(pipeline.LookPeek, pipeline.Reject, "no_profit"))
+		t.Verdict("w2", verdict(pipeline.LookGlance, pipeline.Reject, "no_used_price"))
+		t.Verdict("w3", verdict(pipeline.LookCommit, pipeline.Accept, "ok"))
+		t.Entry(pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StagePeeker, PriceKind: pipeline.KindPeek, Tokens: 3, Items: 3, Claim: "c1"})
+		t.Entry(pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StageCommitter, PriceKind: pipeline.KindCommit, Tokens: 6, Items: 1, Claim: "c2"})
+	}
+	return t
+}
+
+func TestAMessageFedTwiceCountsOnce(t *testing.T) {
+	t.Parallel()
+	sum := feed()
+	if got, want := sum.Decided(), 3; got != want {
+		t.Errorf("decided %d, want %d", got, want)
+	}
+	if got, want := sum.Tokens(), 9; got != want {
+		t.Errorf("tokens %d, want %d", got, want)
+	}
+	if got := sum.Looked(pipeline.LookGlance); got[pipeline.Survive] != 1 || got[pipeline.Reject] != 1 {
+		t.Errorf("glance %v, want one of each", got)
+	}
+}
+
+func TestTheReportNamesEveryReasonAndStage(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	if err := feed().Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"no_profit", "no_used_price", "peeker", "committer", "per decision", "per deal"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("report lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestMoneyIsInTheMarketplacesCurrency(t *testing.T) {
+	t.Parallel()
+	minus, yen := int64(-205), int64(4980)
+	for want, got := range map[string]string{"–": report.Money(1, nil), "-$2.05": report.Money(1, &minus), "¥4980": report.Money(5, &yen)} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+// Package report adds up what the streams say: who was decided and why, what it
+// cost, which deals were found. It is the report for where there is no
+// ClickHouse, and the books of a soak. Feeding the same message twice changes
+// nothing.
+package report
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// Tally is the sum of the verdicts and ledger lines fed to it.
+type Tally struct {
+	verdicts map[string]pipeline.Verdict // by Work-Id and look
+	closed   map[string]bool             // claims whose close was counted
+	final    map[string]pipeline.Verdict // by Work-Id
+	spent    map[Spend]Cost
+	lost     int
+	drift    int
+	expired  int
+	first    time.Time
+	last     time.Time
+}
+
+// Spend is who bought what.
+type Spend struct {
+	Stage pipeline.Stage
+	Kind  pipeline.Kind
+}
+
+// Cost is what calls of one kind came to.
+type Cost struct {
+	Calls  int
+	Items  int // ASINs, rows or sellers asked for
+	Tokens int
+}
+
+// New is an empty tally.
+func New() *Tally {
+	return &Tally{
+		verdicts: map[string]pipeline.Verdict{}, closed: map[string]bool{},
+		final: map[string]pipeline.Verdict{}, spent: map[Spend]Cost{},
+	}
+}
+
+// Verdict counts a verdict of the work that its Work-Id names.
+func (t *Tally) Verdict(workID string, v pipeline.Verdict) {
+	key := workID + "/" + string(v.Look)
+	if _, seen := t.verdicts[key]; seen {
+		return
+	}
+	t.verdicts[key] = v
+	if t.first.IsZero() || v.DecidedAt.Before(t.first) {
+		t.first = v.DecidedAt
+	}
+	if v.DecidedAt.After(t.last) {
+		t.last = v.DecidedAt
+	}
+	if v.Outcome.Final() && v.Look != pipeline.LookList { // a state of a stored deal is no decision
+		t.final[workID] = v
+	}
+}
+
+// Entry counts a line of the ledger.
+func (t *Tally) Entry(e pipeline.Entry) {
+	switch e.Event {
+	case pipeline.EventClose:
+		if t.closed[e.Claim] {
+			return
+		}
+		t.closed[e.Claim] = true
+		s := Spend{Stage: e.Stage, Kind: e.PriceKind}
+		c := t.spent[s]
+		if e.Tokens > 0 || e.API != nil {
+			c.Calls++
+			c.Items += e.Items
+		}
+		c.Tokens += e.Tokens
+		t.spent[s] = c
+	case pipeline.EventLost:
+		t.lost += e.Tokens
+	case pipeline.EventDrift:
+		t.drift += e.Tokens
+	case pipeline.EventExpired:
+		t.expired += e.Tokens
+	case pipeline.EventIssue, pipeline.EventClaim, pipeline.EventMode, pipeline.EventPoll, pipeline.EventSweep,
+		pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
+	}
+}
+
+// Looked is how many works a look decided, by outcome.
+func (t *Tally) Looked(look pipeline.Look) map[pipeline.Outcome]int {
+	out := map[pipeline.Outcome]int{}
+	for _, v := range t.verdicts {
+		if v.Look == look {
+			out[v.Outcome]++
+		}
+	}
+	return out
+}
+
+// Decided is how many works have a final verdict.
+func (t *Tally) Decided() int { return len(t.final) }
+
+// Final is the final verdict of every work, by Work-Id.
+func (t *Tally) Final() map[string]pipeline.Verdict { return maps.Clone(t.final) }
+
+// Accepted are the verdicts that found a deal, the most profitable first.
+func (t *Tally) Accepted() []pipeline.Verdict {
+	var out []pipeline.Verdict
+	for _, v := range t.final {
+		if v.Outcome == pipeline.Accept {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b pipeline.Verdict) int {
+		return cmp.Or(-cmp.Compare(value(a.ProfitCents), value(b.ProfitCents)), cmp.Compare(a.ASIN, b.ASIN))
+	})
+	return out
+}
+
+// Reason is how often a look ended for a reason.
+type Reason struct {
+	Look    pipeline.Look
+	Outcome pipeline.Outcome
+	Reason  string
+	Count   int
+}
+
+// Reasons are the reasons for everything that was not accepted, in the order of
+// the looks, the most frequent first.
+func (t *Tally) Reasons() []Reason {
+	counts := map[Reason]int{}
+	for _, v := range t.final {
+		if v.Outcome != pipeline.Accept {
+			counts[Reason{Look: v.Look, Outcome: v.Outcome, Reason: v.Reason}]++
+		}
+	}
+	out := make([]Reason, 0, len(counts))
+	for r, n := range counts {
+		r.Count = n
+		out = append(out, r)
+	}
+	order := []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit}
+	slices.SortFunc(out, func(a, b Reason) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(order, a.Look), slices.Index(order, b.Look)),
+			-cmp.Compare(a.Count, b.Count), cmp.Compare(a.Reason, b.Reason))
+	})
+	return out
+}
+
+// Spent is what each stage paid for each kind, in the order of the stages.
+func (t *Tally) Spent() []struct {
+	Spend
+	Cost
+} {
+	type line = struct {
+		Spend
+		Cost
+	}
+	var out []line
+	for s, c := range t.spent {
+		out = append(out, line{s, c})
+	}
+	stages := pipeline.Stages()
+	slices.SortFunc(out, func(a, b line) int {
+		return cmp.Or(cmp.Compare(slices.Index(stages, a.Stage), slices.Index(stages, b.Stage)), cmp.Compare(a.Kind, b.Kind))
+	})
+	return out
+}
+
+// Tokens is everything that the closes reported; Lost, Drift and Expired are the
+// ledger's other series.
+func (t *Tally) Tokens() int {
+	n := 0
+	for _, c := range t.spent {
+		n += c.Tokens
+	}
+	return n
+}
+
+// Lost is what was reserved by claims that were given up.
+func (t *Tally) Lost() int { return t.lost }
+
+// Drift is what moved Keepa's balance and no close explains: positive when
+// somebody else spent.
+func (t *Tally) Drift() int { return t.drift }
+
+// Expired is what vanished at a full bucket.
+func (t *Tally) Expired() int { return t.expired }
+
+// Span is from the first to the last verdict.
+func (t *Tally) Span() (first, last time.Time) { return t.first, t.last }
+
+func value(c *int64) int64 {
+	if c == nil {
+		return 0
+	}
+	return *c
+}

@@ -1,0 +1,247 @@
+package standalone_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/test/desk"
+)
+
+// journal is a log that many goroutines write and the test reads.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) holds(s string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return bytes.Contains(j.b.Bytes(), []byte(s))
+}
+
+func start(t *testing.T, dir string, log *journal) *standalone.Box {
+	t.Helper()
+	box, err := standalone.Start(t.Context(), standalone.Options{
+		Data: dir, World: standalone.Backlog, ClickHouse: standalone.None, Speed: 300, Seed: 1, Rate: 5, Balance: 300, Tick: time.Minute,
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+func TestABacklogIsDecidedOncePaidOnceAndPoisonIsBuried(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a whole backlog takes ten seconds")
+	}
+	t.Parallel()
+	log := &journal{}
+	box := start(t, t.TempDir(), log)
+	defer box.Stop(context.Background())
+	poison := bus.Message{Subject: "candidate.1.live.B00POISON0", Schema: "candidate.v999", ID: "poison", WorkID: "poison", Body: []byte("{")}
+	if _, err := box.Bus.Publish(t.Context(), poison); err != nil {
+		t.Fatal(err)
+	}
+	desk.Await(t, "400 decided", func() bool {
+		sum, err := cli.Tally(t.Context(), box.Bus)
+		return err == nil && sum.Decided() >= 400
+	})
+	box.StopStages()
+	sum, err := cli.Tally(t.Context(), box.Bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	books := box.Sim.Books()
+	if got := sum.Decided(); got != 400 {
+		t.Errorf("decided %d, want 400", got)
+	}
+	if got := len(sum.Accepted()); got != 20 {
+		t.Errorf("accepted %d, want 20", got)
+	}
+	if again := books.Repeated(); len(again) != 0 {
+		t.Errorf("paid again for %v", again)
+	}
+	if got, want := sum.Tokens()+sum.Drift(), books.Consumed(); got != want {
+		t.Errorf("the ledger has %d tokens, Keepa's books %d", got, want)
+	}
+	finals := map[string]int{}
+	dead := 0
+	if err := box.Bus.Scan(t.Context(), pipeline.StreamVerdicts, bus.From{}, func(r bus.Read) error {
+		var v pipeline.Verdict
+		if err := json.Unmarshal(r.Body, &v); err != nil {
+			return err
+		}
+		if v.Outcome.Final() {
+			finals[v.ASIN]++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for asin, n := range finals {
+		if n != 1 {
+			t.Errorf("%s has %d final verdicts", asin, n)
+		}
+	}
+	if err := box.Bus.Scan(t.Context(), pipeline.StreamDead, bus.From{}, func(bus.Read) error { dead++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if dead != 1 {
+		t.Errorf("%d dead letters, want the poison alone", dead)
+	}
+	secretFree(t, box, log)
+}
+
+// secretFree looks for the key's own parameter in everything that was stored or
+// logged: it is in the URL of every request.
+func secretFree(t *testing.T, box *standalone.Box, log *journal) {
+	t.Helper()
+	const inURL = "key=simulated"
+	for _, stream := range []string{
+		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals,
+		pipeline.StreamLedger, pipeline.StreamDead, "KV_" + pipeline.BucketTokens, "KV_" + pipeline.BucketStatus,
+	} {
+		if err := box.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error {
+			for name, values := range r.Header {
+				for _, v := range values {
+					if bytes.Contains([]byte(v), []byte(inURL)) {
+						t.Errorf("%s #%d: header %s holds the key", stream, r.Sequence, name)
+					}
+				}
+			}
+			if bytes.Contains(r.Body, []byte(inURL)) {
+				t.Errorf("%s #%d holds the key", stream, r.Sequence)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if log.holds(inURL) {
+		t.Error("the log holds the key")
+	}
+}
+
+func TestARestartGoesOnWhereItWas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two starts of everything take seconds")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	first := start(t, dir, &journal{})
+	desk.Await(t, "something decided", func() bool {
+		sum, err := cli.Tally(t.Context(), first.Bus)
+		return err == nil && sum.Decided() > 100
+	})
+	stopped := first.Env.Now()
+	first.StopStages()
+	before, err := cli.Tally(t.Context(), first.Bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Stop(context.Background())
+	second := start(t, dir, &journal{})
+	defer second.Stop(context.Background())
+	if now := second.Env.Now(); now.Before(stopped) {
+		t.Errorf("time went back from %v to %v", stopped, now)
+	}
+	after, err := cli.Tally(t.Context(), second.Bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, v := range before.Final() {
+		if w, ok := after.Final()[id]; !ok || w.Outcome != v.Outcome {
+			t.Errorf("%s was %s and is %s", v.ASIN, v.Outcome, w.Outcome)
+		}
+	}
+}
+
+// TestAfterACrashSimulatedTimeDoesNotGoBack starts from the place that a process which dies at some instant leaves.
+func TestAfterACrashSimulatedTimeDoesNotGoBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two starts of everything take seconds")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	first := start(t, dir, &journal{})
+	desk.Await(t, "something decided", func() bool {
+		sum, err := cli.Tally(t.Context(), first.Bus)
+		return err == nil && sum.Decided() > 20
+	})
+	file := filepath.Join(dir, string(standalone.Backlog), "place.json")
+	died := first.Env.Now()
+	left, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What the second start says first is later, by the time that it takes; so the file is asked as well.
+	var saved struct {
+		At time.Time `json:"at"`
+	}
+	if err := json.Unmarshal(left, &saved); err != nil || saved.At.Before(died) {
+		t.Errorf("at %v the saved time is %v, %v", died, saved.At, err)
+	}
+	first.Stop(context.Background())
+	if err := os.WriteFile(file, left, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := start(t, dir, &journal{})
+	defer second.Stop(context.Background())
+	if now := second.Env.Now(); now.Before(died) {
+		t.Errorf("time went back from %v to %v", died, now)
+	}
+}
+
+// TestARestartLosesNoToken has the box stop at any instant between two refills.
+func TestARestartLosesNoToken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("several starts of everything take seconds")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	decided := 0
+	for range 6 {
+		box := start(t, dir, &journal{})
+		desk.Await(t, "more decided, or all", func() bool {
+			sum, err := cli.Tally(t.Context(), box.Bus)
+			more := err == nil && sum.Decided() >= min(decided+10, 400)
+			if more {
+				decided = sum.Decided()
+			}
+			return more
+		})
+		kv, err := box.Bus.Store(t.Context(), pipeline.BucketTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := kv.Get(t.Context(), pipeline.KeyBalance)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var balance struct {
+			Drift int `json:"drift"`
+		}
+		if err := json.Unmarshal(e.Value(), &balance); err != nil || balance.Drift != 0 {
+			t.Errorf("after %d decisions %d tokens are nobody's: %v", decided, balance.Drift, err)
+		}
+		box.Stop(context.Background())
+	}
+}

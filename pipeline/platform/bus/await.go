@@ -1,0 +1,99 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ratchet/pipeline/platform/process"
+)
+
+// Open is how a daemon gets to work: it connects, and waits until the topology is there. Where env
+// only checks, it returns process.ErrChecked then, and has written nothing.
+func Open(ctx context.Context, cfg Config, env process.Env, name string) (*Bus, error) {
+	if cfg.Wait > 0 {
+		bounded, cancel := context.WithTimeoutCause(ctx, cfg.Wait, fmt.Errorf("gave up after NATS_WAIT=%s", cfg.Wait))
+		defer cancel()
+		ctx = bounded
+	}
+	b, err := Connect(ctx, cfg, env, name)
+	if err != nil {
+		return nil, err
+	}
+	if err = b.Await(ctx); err == nil && env.Check {
+		err = process.ErrChecked
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// awaitPause is how often a missing topology is looked for, at most.
+const awaitPause = 2 * time.Second
+
+// Await waits until everything is there that this build works with, until ctx ends, and logs one line if it has to. It
+// changes nothing. A topology that this build cannot work with is wrong usage.
+func (b *Bus) Await(ctx context.Context) error {
+	waiting := false
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, awaitPause) {
+		bounded, cancel := context.WithTimeout(ctx, 4*ackWithin)
+		found, err := b.Differences(bounded)
+		cancel()
+		if err == nil {
+			err = b.judge(found)
+		}
+		var usage *process.UsageError
+		switch {
+		case err == nil && waiting:
+			b.Log.Info("the topology is there")
+			return nil
+		case err == nil, errors.As(err, &usage):
+			return err
+		case !waiting && ctx.Err() == nil:
+			waiting = true
+			b.Log.Warn("waiting for the topology; `ratchet topology apply` creates it", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), fmt.Errorf("wait for the topology: %w; `ratchet topology apply` creates it", err))
+		case <-time.After(pause):
+		}
+	}
+}
+
+// judge says what the differences mean for a daemon: nil is that it may start.
+func (b *Bus) judge(found []Difference) error {
+	if wrong := ofSeverity(found, Incompatible); len(wrong) > 0 {
+		return process.Usagef("the topology is not one that this build works with: %s; `ratchet topology diff` shows all, `ratchet topology apply` changes what can be changed", lines(wrong))
+	}
+	if missing := ofSeverity(found, Missing); len(missing) > 0 {
+		return errors.New(lines(missing))
+	}
+	if other := ofSeverity(found, Tolerable); len(other) > 0 {
+		b.Log.Warn("the topology differs from this configuration; `ratchet topology diff` shows how", "differences", lines(other))
+	}
+	return nil
+}
+
+func ofSeverity(found []Difference, sev Severity) []Difference {
+	return slices.DeleteFunc(slices.Clone(found), func(d Difference) bool { return d.Severity != sev })
+}
+
+// lines names the first few differences.
+func lines(ds []Difference) string {
+	const most = 4
+	var out []string
+	for i, d := range ds {
+		if i == most {
+			out = append(out, fmt.Sprintf("%d more", len(ds)-most))
+			break
+		}
+		out = append(out, d.String())
+	}
+	return strings.Join(out, "; ")
+}

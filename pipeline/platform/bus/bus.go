@@ -1,0 +1,207 @@
+// Package bus is the door to NATS: connections, the topology, publishing with an
+// identity, and cells that change by compare-and-swap.
+//
+// Three rules hold here so that no daemon can forget them. A publish waits for
+// the stream's acknowledgement and carries a Nats-Msg-Id, so a repeat is
+// dropped. A cell changes only from the revision that was read; a conflict means
+// read and decide again. Nothing rests on a watch or on an ack having landed.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline/platform/process"
+)
+
+// Config says where NATS is.
+type Config struct {
+	// URL is the address of NATS, or several with commas.
+	URL string `env:"URL, default=nats://127.0.0.1:4222"`
+	// User names the role that connects, with NATS_PASSWORD.
+	User string `env:"USER"`
+	// Password belongs to NATS_USER; NATS_PASSWORD_FILE names a file that holds it.
+	Password process.Secret `env:"PASSWORD"`
+	// Creds names a credentials file.
+	Creds string `env:"CREDS"`
+	// NKey names a file that holds the seed of an NKEY.
+	NKey string `env:"NKEY"`
+	// CA names a file of certificates that the server's is checked against; without it the system's are.
+	CA string `env:"CA"`
+	// Cert names the client's certificate, and asks for TLS.
+	Cert string `env:"CERT"`
+	// Key names the file with the private key of NATS_CERT.
+	Key string `env:"KEY"`
+	// Wait is how long a daemon waits at its start for NATS and the topology. 0: as long as it takes.
+	Wait time.Duration `env:"WAIT, default=0s"`
+	// Replicas is how many servers keep each stream and bucket: 1 alone, 3 in a cluster. 0: as many as now, and 1 for a new one.
+	Replicas int `env:"REPLICAS, default=0"`
+	// MaxStore bounds the stored answers, in bytes; the oldest leave first. 0: no limit.
+	MaxStore int64 `env:"MAX_RESPONSES, default=50000000000"`
+	// MaxAge is how long an answer is kept. What has left is paid for again, and cannot be replayed. 0: no limit.
+	MaxAge time.Duration `env:"RESPONSES_AGE, default=2160h"`
+}
+
+// Validate names the variable that is wrong.
+func (c Config) Validate() error {
+	if err := checkURL(c.URL); err != nil {
+		return err
+	}
+	if err := c.checkIdentity(); err != nil {
+		return err
+	}
+	if c.Wait < 0 {
+		return fmt.Errorf("NATS_WAIT: want a duration, or 0s for as long as it takes, got %s", c.Wait)
+	}
+	if c.Replicas < 0 || c.Replicas > 5 {
+		return fmt.Errorf("NATS_REPLICAS: want 1 to 5, or 0 for as many as now, got %d", c.Replicas)
+	}
+	if c.MaxStore < 1e6 && c.MaxStore != 0 {
+		return fmt.Errorf("NATS_MAX_RESPONSES: want at least 1000000 bytes, or 0 for no limit, got %d", c.MaxStore)
+	}
+	if c.MaxAge < time.Hour && c.MaxAge != 0 {
+		return fmt.Errorf("NATS_RESPONSES_AGE: want at least 1h, or 0 for no limit, got %s", c.MaxAge)
+	}
+	return nil
+}
+
+// checkURL says what no client could connect to. It does not repeat the URL, which may hold a password that nobody finds
+// in what cannot be read.
+func checkURL(servers string) error {
+	for one := range strings.SplitSeq(servers, ",") {
+		if u, err := url.Parse(schemed(one)); err != nil || u.Host == "" {
+			return process.Usagef("NATS_URL: not an address; want nats://host:4222, nats://user:password@host:4222, or several with commas between")
+		}
+	}
+	return nil
+}
+
+// schemed is one address with its scheme, which clients may leave out.
+func schemed(address string) string {
+	if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
+		return "nats://" + address
+	}
+	return address
+}
+
+// Bus is one connection of one daemon.
+type Bus struct {
+	NC  *nats.Conn
+	JS  jetstream.JetStream
+	Log *slog.Logger
+
+	cfg   Config
+	wait  time.Duration // AckWait of the durables that this connection creates
+	now   func() time.Time
+	build string
+	name  string
+
+	batches chan struct{} // one for each batch of stored messages that is under way
+
+	unguard context.CancelFunc
+	guards  sync.WaitGroup
+}
+
+// ackWithin bounds every request to JetStream, so that a put sent to a dead
+// server is repeated instead of waited for.
+const ackWithin = 5 * time.Second
+
+// A server that hangs is left after two pings without an answer.
+const (
+	pingEvery   = 2 * time.Second
+	pingsAtMost = 2
+)
+
+// Connect opens a connection named daemon@host.pid. It waits for a server until ctx ends, and logs
+// one line if it has to; a server that refuses us is an error at once. A server lost later is
+// reconnected to without end.
+func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bus, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	identity, err := cfg.identity(name)
+	if err != nil {
+		return nil, err
+	}
+	opts := append(connection(env, name), identity...)
+	nc, err := connectWhenUp(ctx, cfg.URL, append(opts, env.NATSOptions...), env.Log)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w; start one with `ratchet up` or set NATS_URL", RedactURL(cfg.URL), err)
+	}
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(ackWithin))
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	wait := max(env.Clock.Machine(ackWaitPipeline), ackWaitMachine)
+	b := &Bus{
+		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name,
+		batches: make(chan struct{}, batchesAtOnce),
+	}
+	guarded, unguard := context.WithCancel(context.WithoutCancel(ctx))
+	b.unguard = unguard
+	b.guards.Go(func() { b.guard(guarded) })
+	return b, nil
+}
+
+func connection(env process.Env, name string) []nats.Option {
+	return []nats.Option{
+		nats.Name(name + "@" + process.Instance()),
+		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // a password that is being changed must not end a daemon
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),
+		// Publishes during an outage fail at once. Buffered ones would land after
+		// we had been told that they had not.
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(pingsAtMost),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				env.Log.Warn("nats connection lost, reconnecting", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) { env.Log.Info("nats connection restored", "url", c.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { env.Log.Warn("nats client", "err", err) }),
+	}
+}
+
+// connectWhenUp tries until a server answers or ctx ends.
+func connectWhenUp(ctx context.Context, url string, opts []nats.Option, log *slog.Logger) (*nats.Conn, error) {
+	for waiting := false; ; {
+		nc, err := nats.Connect(url, opts...)
+		switch {
+		case err == nil:
+			return nc, nil
+		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+			return nil, process.Usagef("the server refuses this identity: %w; set NATS_USER and NATS_PASSWORD_FILE, NATS_CREDS or NATS_NKEY; an embedded one without a password lets in the user that runs it", err)
+		case !waiting && ctx.Err() == nil:
+			waiting = true
+			log.Warn("waiting for NATS", "url", RedactURL(url), "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), err)
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// Close flushes and closes the connection.
+func (b *Bus) Close() {
+	b.unguard()
+	b.guards.Wait()
+	if err := b.NC.FlushTimeout(2 * time.Second); err != nil && !b.NC.IsClosed() {
+		b.Log.Debug("nats flush at close", "err", err)
+	}
+	b.NC.Close()
+}

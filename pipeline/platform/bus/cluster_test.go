@@ -1,0 +1,107 @@
+package bus_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/test/streams"
+)
+
+// member is one server of a cluster of three whose routes are these addresses.
+func member(t *testing.T, n int, routes []string) *server.Server {
+	t.Helper()
+	host, port, err := process.Address("route", routes[n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &server.Options{
+		ServerName: fmt.Sprintf("n%d", n), Host: "127.0.0.1", Port: server.RANDOM_PORT, StoreDir: t.TempDir(), JetStream: true, NoSigs: true, NoLog: true,
+		JetStreamMaxStore: 80 << 30, JetStreamMaxMemory: 256 << 20, Cluster: server.ClusterOpts{Name: "c", Host: host, Port: port},
+	}
+	for _, r := range routes {
+		o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s
+}
+
+// TestAClusterThatFormsIsWaitedForAndKeepsItsReplicas provisions while one of three servers runs.
+func TestAClusterThatFormsIsWaitedForAndKeepsItsReplicas(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("forms a cluster of three servers")
+	}
+	routes := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
+	first := member(t, 0, routes)
+	env, said := logged(process.Env{Clock: process.RealClock(), Version: "test"})
+	connect := func(replicas int) *bus.Bus {
+		cfg := streams.Config()
+		cfg.URL, cfg.Replicas = first.ClientURL(), replicas
+		b, err := bus.Connect(t.Context(), cfg, env, "provisioner")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		return b
+	}
+	b := connect(3)
+	done := make(chan error, 1)
+	go func() { done <- b.Ensure(t.Context()) }()
+	until(t, "it says that it waits for the cluster", func() bool { return said.count("waiting for the NATS cluster") > 0 })
+	select {
+	case err := <-done:
+		t.Fatalf("provisioned one of three servers: %v", err)
+	default:
+	}
+	member(t, 1, routes)
+	member(t, 2, routes)
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(2 * time.Minute):
+		t.Fatal("not provisioned two minutes after the cluster is there")
+	}
+	if n := said.count("waiting for the NATS cluster"); n != 1 {
+		t.Errorf("said %d times that it waits, want once", n)
+	}
+	replicas := func(name string) int {
+		s, err := b.JS.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.CachedInfo().Config.Replicas
+	}
+	for _, asked := range []int{0, 1} { // a variable that is unset, and one that is set by mistake
+		if err := connect(asked).Ensure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{pipeline.StreamCandidates, pipeline.StreamResponses, "KV_" + pipeline.BucketTokens} {
+			if got := replicas(name); got != 3 {
+				t.Errorf("NATS_REPLICAS=%d left %s with %d replicas, want 3", asked, name, got)
+			}
+		}
+	}
+	found, err := connect(0).Differences(t.Context())
+	if err != nil || len(found) > 0 {
+		t.Errorf("without NATS_REPLICAS %v differs (%v), want nothing", found, err)
+	}
+	found, err = connect(1).Differences(t.Context())
+	if err != nil || len(found) == 0 || !strings.Contains(found[0].String(), "replicas is 3, want 1") || !found[0].Lowers {
+		t.Errorf("got %v (%v), want that the replicas would be lowered", found, err)
+	}
+}

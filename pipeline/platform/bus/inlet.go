@@ -1,0 +1,141 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/text/foreign"
+)
+
+// Inlet takes work from a durable.
+type Inlet struct {
+	b       *Bus
+	stream  string
+	durable string
+	c       jetstream.Consumer
+}
+
+// Inlet opens a durable of the topology.
+func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error) {
+	c, err := b.JS.Consumer(ctx, stream, durable)
+	if err != nil {
+		return nil, fmt.Errorf("open consumer %s on %s: %w", durable, stream, err)
+	}
+	return &Inlet{b: b, stream: stream, durable: durable, c: c}, nil
+}
+
+// Take fetches up to n items and waits at most wait for the first; an empty
+// result is no error.
+func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Item, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	batch, err := i.c.Fetch(n, jetstream.FetchContext(ctx))
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil //nolint:nilerr // the wait is over, and nothing came
+		}
+		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
+	}
+	var items []loop.Item
+	for m := range batch.Messages() {
+		items = append(items, item(i.stream, m))
+	}
+	err = batch.Error()
+	if err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && len(items) == 0 {
+		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
+	}
+	return items, nil
+}
+
+func item(stream string, m jetstream.Msg) loop.Item {
+	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1, Settle: settler{m}}
+	if meta, err := m.Metadata(); err == nil {
+		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
+	}
+	return it
+}
+
+// settler speaks JetStream's three words.
+type settler struct{ m jetstream.Msg }
+
+// Done waits for the server: an acknowledgement that may be lost is a redelivery
+// that nobody can explain.
+func (s settler) Done(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	defer cancel()
+	err := s.m.DoubleAck(ctx)
+	if errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+		return nil
+	}
+	return err
+}
+
+func (s settler) Again(_ context.Context, after time.Duration) error { return s.m.NakWithDelay(after) }
+
+func (s settler) Never(_ context.Context, why string) error { return s.m.TermWithReason(why) }
+
+// Bury stores what a stage could not process, ready to be driven again.
+func (b *Bus) Bury(ctx context.Context, stageName string, it loop.Item, reason string, cause error) error {
+	d := pipeline.Dead{
+		Reason: reason, Stream: it.Stream, Sequence: it.Sequence, Subject: it.Subject,
+		Deliveries: it.Deliveries, Header: it.Header, Body: it.Body,
+	}
+	if cause != nil {
+		d.Error = foreign.Of(cause.Error())
+	}
+	body, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode dead letter: %w", err)
+	}
+	key := fmt.Sprintf("%s-%d", it.Stream, it.Sequence)
+	_, err = b.Publish(ctx, Message{
+		Subject: pipeline.SubjectDead(stageName, key), Schema: pipeline.SchemaDead,
+		ID: "dead:" + stageName + ":" + key, WorkID: it.Head(pipeline.HeaderWorkID), Body: body,
+	})
+	return err
+}
+
+// Backlog is what a durable holds.
+type Backlog struct {
+	Pending   int    // never delivered
+	Unsettled int    // delivered and not settled: in hand, handed back, or its worker died
+	Delivered uint64 // the last sequence that was delivered
+	Settled   uint64 // the last sequence up to which everything is settled
+}
+
+// Backlogs is what every durable of a stream holds, by name: one request.
+func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, error) {
+	s, err := b.JS.Stream(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", stream, err)
+	}
+	out := map[string]Backlog{}
+	list := s.ListConsumers(ctx)
+	for info := range list.Info() {
+		out[info.Name] = Backlog{
+			Pending: int(info.NumPending), Unsettled: info.NumAckPending, Delivered: info.Delivered.Stream, Settled: info.AckFloor.Stream,
+		}
+	}
+	return out, list.Err()
+}
+
+// Pending is what was never delivered on every durable of a stream, by name.
+func (b *Bus) Pending(ctx context.Context, stream string) (map[string]int, error) {
+	all, err := b.Backlogs(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int{}
+	for name, l := range all {
+		out[name] = l.Pending
+	}
+	return out, nil
+}

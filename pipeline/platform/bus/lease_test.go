@@ -1,0 +1,69 @@
+package bus_test
+
+import (
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+)
+
+func hold(t *testing.T, l *bus.Lease, wantLeads, wantFresh bool) {
+	t.Helper()
+	leads, fresh, err := l.Hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leads != wantLeads || fresh != wantFresh {
+		t.Errorf("leads %t, fresh %t; want %t, %t", leads, fresh, wantLeads, wantFresh)
+	}
+}
+
+func TestOneHoldsTheLeaseAndItsReleaseLetsTheNextHaveIt(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	a, c := bus.NewLease(b, pipeline.KeyLeader), bus.NewLease(b, pipeline.KeyLeader)
+	hold(t, a, true, true)
+	hold(t, c, false, false)
+	hold(t, a, true, false)
+	a.Release()
+	hold(t, c, true, true)
+	hold(t, a, false, false)
+}
+
+func TestARenewedLeaseStillHasItsTTL(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	hold(t, l, true, true)
+	l.Drop() // the next Hold finds its own key and renews it
+	hold(t, l, true, true)
+	s, err := b.JS.Stream(t.Context(), "KV_"+pipeline.BucketLeaders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.GetLastMsgForSubject(t.Context(), "$KV."+pipeline.BucketLeaders+"."+pipeline.KeyLeader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ttl, err := time.ParseDuration(m.Header.Get("Nats-TTL"))
+	if err != nil || ttl != bus.LeaseTTL || m.Sequence < 2 {
+		t.Errorf("message %d has TTL %s (%v), want a renewal with %s", m.Sequence, ttl, err, bus.LeaseTTL)
+	}
+}
+
+func TestALeaseTakenByAnotherIsLost(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	hold(t, l, true, true)
+	kv, err := b.Store(t.Context(), pipeline.BucketLeaders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(`{"id":"another"}`)); err != nil {
+		t.Fatal(err)
+	}
+	l.Drop()
+	hold(t, l, false, false)
+}

@@ -1,0 +1,176 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/metric"
+	"ratchet/pipeline/platform/process"
+)
+
+// beatEvery is how often a daemon says that it lives, on the machine's clock.
+const beatEvery = 10 * time.Second
+
+// StartService makes a daemon visible: a micro service of its name with a
+// `status` endpoint (nats req svc.NAME.status with an empty body), and a heartbeat in STATUS
+// that vanishes with the daemon. beat is called for every answer; the fields
+// that name the process are filled in here. The returned stop ends both and
+// removes the heartbeat.
+func StartService(ctx context.Context, b *Bus, env process.Env, name string, beat func() pipeline.Heartbeat) (stop func(), err error) {
+	started := env.Now()
+	full := func() pipeline.Heartbeat {
+		h := beat()
+		h.Daemon, h.Instance, h.Build = name, process.Instance(), env.Version
+		h.StartedAt, h.At = started, env.Now()
+		return h
+	}
+	svc, err := micro.AddService(b.NC, micro.Config{
+		Name: name, Version: semver(env.Version), Description: "Ratchet " + name,
+		QueueGroupDisabled: true, // every instance answers for itself
+		StatsHandler:       func(*micro.Endpoint) any { return full().Counters },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register micro service %s: %w", name, err)
+	}
+	if err := svc.AddEndpoint("status", micro.HandlerFunc(func(r micro.Request) {
+		if err := r.RespondJSON(full()); err != nil {
+			env.Log.Debug("answer status", "err", err)
+		}
+	}), micro.WithEndpointSubject("svc."+name+".status")); err != nil {
+		return nil, errors.Join(fmt.Errorf("register endpoint svc.%s.status: %w", name, err), svc.Stop())
+	}
+	unreport := env.Health.Report(name, func() string { return notReady(b, beat()) })
+	unmeasure := env.Health.Metrics().Add(name, func(put metric.Put) { metric.Beat(put, full(), b.NC.IsConnected()) })
+	h := heart{b: b, key: name + "." + process.Instance(), beat: full, done: make(chan struct{})}
+	h.wait.Go(func() { h.run(ctx) })
+	return func() {
+		unreport()
+		unmeasure()
+		close(h.done)
+		h.wait.Wait()
+		if err := svc.Stop(); err != nil {
+			env.Log.Debug("stop micro service", "err", err)
+		}
+	}, nil
+}
+
+// notReady is why a daemon is not ready, in words that anybody may read; empty while it is. `ratchet status` has the details.
+func notReady(b *Bus, h pipeline.Heartbeat) string {
+	store, _ := h.Detail["clickhouse"].(string) // the recorder's
+	switch {
+	case !b.NC.IsConnected():
+		return "NATS does not answer"
+	case strings.HasPrefix(store, "unreachable"):
+		return "ClickHouse does not answer"
+	case h.Stuck != "" || h.State == "stuck":
+		return "no step succeeds; ratchet status says why"
+	}
+	return ""
+}
+
+// AskAll asks every instance of the named daemons for its status and returns what
+// came back in time.
+func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration) [][]byte {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	inbox := b.NC.NewInbox()
+	sub, err := b.NC.SubscribeSync(inbox)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = sub.Unsubscribe() }() // the connection ends it too
+	for _, name := range daemons {
+		if b.NC.PublishRequest("svc."+name+".status", inbox, nil) != nil {
+			return nil
+		}
+	}
+	var out [][]byte
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		switch {
+		case errors.Is(err, nats.ErrNoResponders): // a daemon that does not run; the others answer
+		case err != nil:
+			return out
+		case len(m.Data) > 0:
+			out = append(out, m.Data)
+		}
+	}
+}
+
+// heart writes the heartbeat. Its key is renewed by a publish that carries the
+// TTL again: an ordinary put would erase it and leave a key that never dies.
+type heart struct {
+	b    *Bus
+	key  string
+	beat func() pipeline.Heartbeat
+	done chan struct{}
+	wait sync.WaitGroup
+}
+
+func (h *heart) run(ctx context.Context) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		if err := h.write(ctx); err != nil && ctx.Err() == nil {
+			h.b.Log.Debug("write heartbeat", "err", err)
+		}
+		select {
+		case <-h.done:
+			h.remove()
+			return
+		case <-ctx.Done():
+			<-h.done
+			h.remove()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *heart) write(ctx context.Context) error {
+	body, err := json.Marshal(h.beat())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	defer cancel()
+	_, err = h.b.JS.Publish(ctx, "$KV."+pipeline.BucketStatus+"."+h.key, body, jetstream.WithMsgTTL(StatusTTL))
+	return err
+}
+
+// remove deletes the heartbeat on a clean stop; after a crash its TTL does.
+func (h *heart) remove() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	kv, err := h.b.Store(ctx, pipeline.BucketStatus)
+	if err == nil {
+		err = kv.Delete(ctx, h.key)
+	}
+	if err != nil {
+		h.b.Log.Debug("remove heartbeat", "err", err)
+	}
+}
+
+// semver is the build as the micro protocol wants it.
+func semver(build string) string {
+	if build == "" {
+		build = "dev"
+	}
+	clean := []byte(build)
+	for i, c := range clean {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '.' {
+			clean[i] = '-'
+		}
+	}
+	return "0.1.0+" + string(clean)
+}

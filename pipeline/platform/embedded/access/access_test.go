@@ -1,0 +1,195 @@
+package access_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/embedded/access/accesstest"
+)
+
+// pair is both ends of a connection.
+func pair(t testing.TB, addr string) (ours, theirs net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Skipf("no %s here: %v", addr, err)
+	}
+	defer l.Close()
+	theirs, err = net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ours, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+	return ours, theirs
+}
+
+func TestAConnectionOfTheSameUserIsLetIn(t *testing.T) {
+	t.Parallel()
+	if !access.Tells() {
+		t.Skip("this system does not name the owners of connections")
+	}
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "127.3.2.1:0"} {
+		ours, theirs := pair(t, addr)
+		if err := access.Same(ours.LocalAddr(), ours.RemoteAddr()); err != nil {
+			t.Errorf("%s: %v", addr, err)
+		}
+		// It goes on to be its user's while he waits for the answer.
+		if err := theirs.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if err := access.Same(ours.LocalAddr(), ours.RemoteAddr()); err != nil {
+			t.Errorf("%s, half closed: %v", addr, err)
+		}
+	}
+}
+
+// A socket for both kinds of addresses is in the table of the newer kind.
+func TestAClientWithASocketForBothKindsOfAddressesIsFound(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	defer unix.Close(fd)
+	mapped := &unix.SockaddrInet6{Port: l.Addr().(*net.TCPAddr).Port}
+	copy(mapped.Addr[:], net.ParseIP("127.0.0.1").To16())
+	if err := unix.Connect(fd, mapped); err != nil {
+		t.Fatal(err)
+	}
+	ours, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	if err := access.Same(ours.LocalAddr(), ours.RemoteAddr()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The kernel ascribes what nobody holds any more to root, which would be let in.
+func TestAConnectionThatItsClientClosedIsAnothers(t *testing.T) {
+	t.Parallel()
+	ours, theirs := pair(t, "127.0.0.1:0")
+	if err := theirs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var other *access.OtherUserError
+	if err := access.Same(ours.LocalAddr(), ours.RemoteAddr()); !errors.As(err, &other) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhoIsNotInTheTableIsAnotherUser(t *testing.T) {
+	t.Parallel()
+	ours, _ := pair(t, "127.0.0.1:0")
+	far := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9}
+	gone := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+	for _, remote := range []net.Addr{far, gone, &net.UnixAddr{Name: "x"}, ours.LocalAddr()} {
+		if err := access.Same(ours.LocalAddr(), remote); err == nil || !strings.Contains(err.Error(), "without a password only user") {
+			t.Errorf("%v: got %v", remote, err)
+		}
+	}
+}
+
+// serve is a handler behind a door.
+func serve(t *testing.T, d access.Door) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(d.Before(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		fmt.Fprint(w, "in")
+	})))
+	s.Config.ConnContext = access.ConnContext
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestAnotherUserIsRefusedWithASentence(t *testing.T) {
+	t.Parallel()
+	said := accesstest.As(t, "get "+serve(t, access.Door{}))
+	if !strings.HasPrefix(said, "403") || !strings.Contains(said, fmt.Sprintf("refused: this is user 65534, and without a password only user %d", os.Geteuid())) {
+		t.Errorf("it says %q", said)
+	}
+}
+
+func TestNoOtherOriginReadsWhatIsBehindADoor(t *testing.T) {
+	t.Parallel()
+	r, err := http.Get(serve(t, access.Door{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != 200 || r.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("got %s, %v", r.Status, r.Header)
+	}
+}
+
+func TestAPasswordLetsInWhoeverHasIt(t *testing.T) {
+	t.Parallel()
+	url := serve(t, access.Door{Password: "s3cret"})
+	for given, want := range map[string]int{"": 403, "no": 403, "s3cret": 200} {
+		req, _ := http.NewRequest(http.MethodGet, url, nil) // the URL is right
+		req.SetBasicAuth("anybody", given)
+		r, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("%q: got %d, want %d", given, r.StatusCode, want)
+		}
+	}
+}
+
+func TestAGeneratedPasswordIsForItsUserAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	made, err := access.Generate(dir)
+	if err != nil || len(made) < 20 {
+		t.Fatalf("got %q, %v", made, err)
+	}
+	if fi, err := os.Stat(access.PasswordPath(dir)); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v", fi.Mode(), err)
+	}
+	if again, err := access.Generate(dir); err != nil || again != made {
+		t.Errorf("a second one: %q, %v", again, err)
+	}
+	if found, err := access.Password(dir); err != nil || found != made {
+		t.Errorf("found %q, %v", found, err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("left over: %v", left)
+	}
+	if err := os.WriteFile(access.PasswordPath(dir), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := access.Read(dir); err == nil {
+		t.Error("an empty file is no password, and nobody asked for none")
+	}
+}
+
+func BenchmarkSame(b *testing.B) {
+	ours, _ := pair(b, "127.0.0.1:0")
+	for b.Loop() {
+		if err := access.Same(ours.LocalAddr(), ours.RemoteAddr()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package cage_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ratchet/pipeline/platform/embedded/cage"
+)
+
+// dir tells this binary, run again, that it enters the cage, and with which directory; door is an address outside.
+const (
+	dir  = "RATCHET_CAGE_DIR"
+	door = "RATCHET_CAGE_DOOR"
+)
+
+func TestMain(m *testing.M) {
+	if data := os.Getenv(dir); data != "" {
+		os.Exit(captive(data))
+	}
+	os.Exit(m.Run())
+}
+
+// captive enters the cage and tries everything: a line each.
+func captive(data string) int {
+	if err := cage.Enter(cage.Walls{Data: data, Library: os.Args[0], Env: os.Environ()}); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	a, b := filepath.Join(data, "a"), filepath.Join(data, "b")
+	_, parent := filepath.Split(data)
+	for what, try := range map[string]func() error{
+		"own files": func() error {
+			return errors.Join(os.Mkdir(a, 0o700), os.Mkdir(b, 0o700), os.WriteFile(a+"/f", nil, 0o600), os.Rename(a+"/f", b+"/f"))
+		},
+		"list":        func() error { _, err := os.ReadDir("/"); return err },
+		"read":        func() error { _, err := os.ReadFile(filepath.Join(data, "..", "secret")); return err },
+		"environment": func() error { _, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", os.Getppid())); return err },
+		"write":       func() error { return os.WriteFile(filepath.Join(data, "..", "x"+parent), nil, 0o600) },
+		"run":         func() error { return exec.Command("/bin/true").Run() },
+		"run own": func() error {
+			return errors.Join(os.WriteFile(data+"/p", []byte("#!/bin/true\n"), 0o700), exec.Command(data+"/p").Run())
+		},
+		"connections": func() error { _, err := net.DialTimeout("tcp", os.Getenv(door), time.Second); return err },
+		"signals":     func() error { return syscall.Kill(os.Getppid(), 0) },
+	} {
+		err := try()
+		fmt.Printf("%s: %t\n", what, errors.Is(err, fs.ErrPermission))
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			fmt.Printf("%s: %v\n", what, err)
+		}
+	}
+	return 0
+}
+
+func TestACagedProcessReachesItsOwnFilesAndNothingElse(t *testing.T) {
+	t.Parallel()
+	lacks := cage.Missing()
+	if slices.Contains(lacks, "files") {
+		t.Skip("this kernel lacks the layer: files")
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	if err := errors.Join(os.Mkdir(data, 0o700), os.WriteFile(filepath.Join(data, "..", "secret"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(cmd.Environ(), dir+"="+data, door+"="+l.Addr().String())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, what := range []string{"own files", "list", "read", "environment", "write", "run", "run own", "connections", "signals"} {
+		t.Run(what, func(t *testing.T) {
+			if slices.Contains(lacks, what) {
+				t.Skipf("this kernel lacks the layer: %s", what)
+			}
+			if want := what + ": " + strconv.FormatBool(what != "own files"); !strings.Contains(string(out), want+"\n") {
+				t.Errorf("want %q of\n%s", want, out)
+			}
+		})
+	}
+}
+
+func TestWhatAKernelLacksIsNamed(t *testing.T) {
+	t.Parallel()
+	for abi, want := range map[int]string{0: "files connections signals", 1: "files connections signals", 3: "connections signals", 5: "signals", 6: "", 11: ""} {
+		if got := strings.Join(cage.MissingAt(abi), " "); got != want {
+			t.Errorf("version %d: got %q, want %q", abi, got, want)
+		}
+	}
+}

@@ -1,0 +1,267 @@
+// Package chtest gives tests a real ClickHouse: the server that CLICKHOUSE_TEST_URL
+// names, or else one embedded engine for each test process, in a child of it.
+package chtest
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+
+	"ratchet/pipeline/platform/embedded/clickhouse"
+)
+
+// childData tells a re-executed test binary that it is the engine, and where; childKeeps that what it stored stays.
+const (
+	childData  = "RATCHET_CHTEST_DATA"
+	childKeeps = "RATCHET_CHTEST_KEEPS"
+)
+
+// lifeline is the number of the descriptor by which the engine learns that it is to end: it reads, and we close.
+const lifeline = 3
+
+// The engine needs a process of its own and a test binary is the only program that a
+// test surely has. Doing this here saves every package that tests against ClickHouse
+// a TestMain.
+func init() {
+	data := os.Getenv(childData)
+	if data == "" {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		// The parent says nothing: its end, however it comes, ends us.
+		_, _ = io.Copy(io.Discard, os.NewFile(lifeline, "lifeline"))
+		cancel()
+	}()
+	err := clickhouse.Serve(ctx, clickhouse.ServeOptions{
+		Lib: os.Getenv("CHDB_LIB_PATH"), Data: data, Addr: "127.0.0.1:0",
+		Ready: func(url string) { fmt.Fprintln(os.Stdout, "ready", url) },
+	})
+	if os.Getenv(childKeeps) == "" {
+		// Of its directory the engine may remove all but the directory itself: sweep does that.
+		if e := os.RemoveAll(data); err == nil && !errors.Is(e, fs.ErrPermission) {
+			err = e
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stdout, "failed", strings.ReplaceAll(err.Error(), "\n", " "))
+		os.Exit(1) //nolint:forbidigo // this is the main of the child
+	}
+	os.Exit(0) //nolint:forbidigo // this is the main of the child
+}
+
+var shared struct {
+	once   sync.Once
+	url    string
+	err    error
+	engine *Engine // nil where it is not ours
+}
+
+// An Engine is an embedded engine in a child of this process.
+type Engine struct {
+	URL string // DSN of its database
+
+	lib, data string
+	cmd       *exec.Cmd
+	life      io.Closer // it ends when this closes, with our process
+}
+
+// Server is the DSN of a ClickHouse that all tests of this process share. Where none
+// can be had the test is skipped, or fails if CI=true.
+func Server(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(func() { shared.url, shared.err = server(t) })
+	if shared.err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no ClickHouse to test against: %v", shared.err)
+		}
+		t.Skipf("no ClickHouse to test against: %v", shared.err)
+	}
+	return shared.url
+}
+
+// Embedded reports whether Server is the embedded engine.
+func Embedded() bool { return os.Getenv("CLICKHOUSE_TEST_URL") == "" }
+
+func server(t testing.TB) (url string, err error) {
+	if set := os.Getenv("CLICKHOUSE_TEST_URL"); set != "" {
+		return set, nil
+	}
+	lib, err := library()
+	if err != nil {
+		return "", err
+	}
+	sweep()
+	data, err := os.MkdirTemp("", "ratchet-chtest-")
+	if err != nil {
+		return "", err
+	}
+	if shared.engine, err = start(lib, data); err != nil {
+		return "", err
+	}
+	shared.engine.tellBefore(t, os.Stderr)
+	return shared.engine.URL, nil
+}
+
+// sweep removes what earlier engines left of their directories, which is empty.
+func sweep() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "ratchet-chtest-*")) // the pattern is right
+	for _, dir := range left {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > time.Hour {
+			_ = os.Remove(dir) // it is not empty, or gone
+		}
+	}
+}
+
+func library() (string, error) {
+	return clickhouse.Fetch(context.Background(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
+}
+
+// Library is the path of the engine's library. Where none can be had the test is skipped, or fails if CI=true.
+func Library(t testing.TB) string {
+	t.Helper()
+	lib, err := library()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no ClickHouse engine: %v", err)
+		}
+		t.Skipf("no ClickHouse engine: %v", err)
+	}
+	return lib
+}
+
+// Own is an engine that this test alone uses, and may stop. Where none can be had the test is skipped, or fails if CI=true.
+func Own(t testing.TB) *Engine {
+	t.Helper()
+	lib := Library(t)
+	e, err := start(lib, t.TempDir(), childKeeps+"=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Stop() })
+	return e
+}
+
+// Stop ends the engine, once its data is on disk.
+func (e *Engine) Stop() error {
+	if e.cmd == nil {
+		return nil
+	}
+	cmd := e.cmd
+	e.cmd = nil
+	return errors.Join(e.life.Close(), cmd.Wait())
+}
+
+// start runs this binary again as the engine.
+func start(lib, data string, env ...string) (*Engine, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{lib: lib, data: data}
+	e.cmd = exec.CommandContext(context.Background(), exe) // it ends with its lifeline
+	e.cmd.Env = append(append(e.cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib), env...)
+	end, life, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer end.Close() // the engine has its own
+	e.life, e.cmd.ExtraFiles = life, []*os.File{end}
+	out, err := e.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	// Not our own stderr: go test waits until nobody holds that any more.
+	words, err := os.Create(filepath.Join(data, "stderr"))
+	if err != nil {
+		return nil, err
+	}
+	defer words.Close()
+	e.cmd.Stderr = words
+	if err := e.cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if ready, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			e.URL = ready
+			return e, nil
+		}
+		if failed, ok := strings.CutPrefix(lines.Text(), "failed "); ok {
+			return nil, errors.New(failed)
+		}
+	}
+	said, _ := os.ReadFile(words.Name())
+	return nil, fmt.Errorf("the engine ended before it was ready: %w; it said: %s", e.cmd.Wait(), said)
+}
+
+// Resident is the memory that the engine holds and the most that it held since it started, bytes; zero where the engine is
+// not ours or the system does not say.
+func Resident() (now, most int64) {
+	if shared.engine == nil {
+		return 0, 0
+	}
+	said, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", shared.engine.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0
+	}
+	for line := range strings.Lines(string(said)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
+			now = kib << 10
+		}
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
+			most = kib << 10
+		}
+	}
+	return now, most
+}
+
+// Database is the DSN of a new, empty database, which goes away with the test.
+func Database(t testing.TB) string {
+	t.Helper()
+	base := Server(t)
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatalf("parse the test server's DSN: %v", err)
+	}
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	name := "t_" + hex.EncodeToString(b[:])
+	exec1(t, base, "CREATE DATABASE "+name)
+	t.Cleanup(func() { exec1(t, base, "DROP DATABASE IF EXISTS "+name+" SYNC") })
+	u.Path = "/" + name
+	return u.String()
+}
+
+func exec1(t testing.TB, dsn, sql string) {
+	t.Helper()
+	o, err := chgo.ParseDSN(dsn)
+	if err != nil {
+		t.Fatalf("parse the test server's DSN: %v", err)
+	}
+	conn, err := chgo.Open(o)
+	if err != nil {
+		t.Fatalf("open ClickHouse: %v", err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(context.Background(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}

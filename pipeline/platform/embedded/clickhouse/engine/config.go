@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"ratchet/pipeline/platform/embedded/cage"
+)
+
+// config is what the engine reads as its configuration file. Without one of ours it
+// would silently take a config.xml from the working directory. The caches have room
+// for the marks and keys of some ten million verdicts; by default they may grow to
+// gigabytes over months. No remote host is allowed, also to what checks no grant.
+const config = `<clickhouse>
+    <mlock_executable>false</mlock_executable>
+    <display_name>ratchet</display_name>
+    <mark_cache_size>134217728</mark_cache_size>
+    <primary_index_cache_size>134217728</primary_index_cache_size>
+    <index_mark_cache_size>33554432</index_mark_cache_size>
+    <remote_url_allow_hosts></remote_url_allow_hosts>
+</clickhouse>
+`
+
+// configure writes the two files and returns the arguments that name them.
+func configure(dir, users string) ([]string, error) {
+	if users == "" {
+		users = cage.Users
+	}
+	main, who := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
+	if err := errors.Join(os.WriteFile(main, []byte(config), 0o600), os.WriteFile(who, []byte(users), 0o600)); err != nil {
+		return nil, fmt.Errorf("write the engine's configuration: %w", err)
+	}
+	return []string{"--config-file=" + main, "--users_config=" + who}, nil
+}
+
+// accessDenied is ClickHouse's code for what was not granted.
+const accessDenied = 497
+
+// heeds makes sure that the library heeds the grants: one that does not would read any file for anybody.
+func (e *Engine) heeds() error {
+	c, err := e.Connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var refused *Error
+	if err := c.Exec("SELECT * FROM file('/dev/null', 'LineAsString')"); errors.As(err, &refused) && refused.Code == accessDenied {
+		return nil
+	}
+	return fmt.Errorf("this libchdb (%s) does not heed the grants in users.xml; use the one that npm fetches", e.lib.Version())
+}

@@ -1,0 +1,85 @@
+package natsd
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/process"
+)
+
+// User is the name that goes with the password.
+const User = "ratchet"
+
+// A gatekeeper lets the clients of this process in and, of those outside, the same user's or those with the password.
+type gatekeeper struct {
+	password string
+	srv      *server.Server
+	log      *slog.Logger
+}
+
+// Check decides on one connection. NATS has no words of ours for a refused client, so they are logged here.
+func (g *gatekeeper) Check(c server.ClientAuthentication) bool {
+	remote := c.RemoteAddress()
+	if remote == nil {
+		return false // it has left
+	}
+	if remote.Network() == "pipe" {
+		return true // in this process
+	}
+	if g.password != "" {
+		o := c.GetOpts()
+		return access.Equal(o.Username, User) && access.Equal(o.Password, g.password)
+	}
+	if err := access.Same(g.srv.Addr(), remote); err != nil {
+		g.log.Warn("nats client of another user refused", "err", err)
+		return false
+	}
+	return true
+}
+
+// openMonitor serves NATS's monitoring as the server itself would, behind a door: the server lets every web page read it.
+func (s *Server) openMonitor(o Options, secure *tls.Config) error {
+	if o.Monitor == "" {
+		return nil
+	}
+	l, err := process.Listen("--nats-monitor", o.Monitor)
+	if err != nil {
+		return err
+	}
+	if err := o.TLS.MayListen("--nats-monitor", l.Addr(), o.Data, s.password); err != nil {
+		_ = l.Close() // nothing was accepted
+		return err
+	}
+	door := access.Door{Password: s.password, AnyHost: !access.Loopback(l.Addr())}
+	s.monitor = &http.Server{
+		Addr: l.Addr().String(), Handler: door.Before(s.monitoring()), ConnContext: access.ConnContext,
+		ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	go func() { _ = s.monitor.Serve(access.Secure(l, secure)) }() // until it is closed
+	return nil
+}
+
+func (s *Server) monitoring() http.Handler {
+	m := http.NewServeMux()
+	for path, serve := range map[string]http.HandlerFunc{
+		server.RootPath + "{$}": s.srv.HandleRoot, server.VarzPath: s.srv.HandleVarz, server.ConnzPath: s.srv.HandleConnz,
+		server.SubszPath: s.srv.HandleSubsz, server.AccountzPath: s.srv.HandleAccountz, server.AccountStatzPath: s.srv.HandleAccountStatz,
+		server.JszPath: s.srv.HandleJsz, server.HealthzPath: s.srv.HandleHealthz,
+	} {
+		m.HandleFunc("GET "+path, serve)
+	}
+	return m
+}
+
+// Monitor is the address of the monitoring; empty without.
+func (s *Server) Monitor() string {
+	if s.monitor == nil {
+		return ""
+	}
+	return s.monitor.Addr
+}

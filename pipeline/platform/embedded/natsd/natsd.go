@@ -1,0 +1,224 @@
+// Package natsd is a NATS server with JetStream inside this process: file store,
+// every write synced, a listener for the nats CLI and a monitoring port. Without a
+// password (a file of that name in the data directory) both are for the user that
+// runs this process, and for root: see package access.
+package natsd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"golang.org/x/sys/unix"
+
+	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/process"
+)
+
+// Options say where the server keeps its data and where it listens.
+type Options struct {
+	Data    string // directory of the store; created
+	Addr    string // host:port for clients; empty: no listener, in-process only
+	Monitor string // host:port for monitoring; empty: none
+	// TLS is for addresses that other machines reach, which need a password too.
+	TLS access.TLS
+	Log *slog.Logger
+}
+
+// Server is a running embedded NATS.
+type Server struct {
+	srv    *server.Server
+	lock   dirLock
+	data   string
+	before marks // of what the store held when the server last ran
+	aside  []Aside
+
+	mu    sync.Mutex
+	marks marks
+	done  chan struct{}
+	wait  sync.WaitGroup
+
+	password string
+	monitor  *http.Server // nil without
+}
+
+// ErrInUse means that another process holds the data directory.
+var ErrInUse = errors.New("another process is using this data directory")
+
+// Start runs the server and returns once it accepts connections. The directory
+// is locked first, because two servers on one store would both accept writes.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("create data directory %s: %w; choose another with --data", o.Data, err)
+	}
+	lock, err := lockDir(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	password, err := access.Password(o.Data)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	secure, err := o.TLS.Config()
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	opts, err := serverOptions(o, password, secure)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	who := &gatekeeper{password: password, log: o.Log}
+	opts.CustomClientAuthentication = who
+	before := readMarks(o.Data)
+	restored, err := before.restore(o.Data)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	aside, err := setAside(o.Data)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	for _, name := range restored {
+		o.Log.Warn("a stream's configuration could not be read, it was restored", "stream", name, "dir", streamDir(o.Data, name))
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("configure NATS: %w", err), lock.Close())
+	}
+	srv.SetLoggerV2(logger{o.Log}, false, false, false)
+	who.srv = srv
+	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, aside: aside, done: make(chan struct{}), password: password}
+	if err := s.openMonitor(o, secure); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	srv.Start()
+	for deadline := time.Now().Add(30 * time.Second); !srv.ReadyForConnections(200 * time.Millisecond); {
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			s.Stop()
+			return nil, fmt.Errorf("start NATS in %s: not ready in time", o.Data)
+		}
+	}
+	s.wait.Go(func() { s.keepMarks(func(err error) { o.Log.Debug("marks not written", "err", err) }) })
+	return s, nil
+}
+
+// InProcess is the option that connects without a socket.
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
+
+// URL is the address for clients outside this process; empty without a listener. It
+// holds the password if there is one: redact it before showing it.
+func (s *Server) URL() string {
+	a := s.srv.Addr()
+	if a == nil {
+		return ""
+	}
+	u := url.URL{Scheme: "nats", Host: a.String()}
+	if s.password != "" {
+		u.User = url.UserPassword(User, s.password)
+	}
+	return u.String()
+}
+
+// Stop shuts the server down and releases the directory. What JetStream
+// acknowledged is on disk.
+func (s *Server) Stop() {
+	if s.monitor != nil {
+		_ = s.monitor.Close() // whoever looks loses nothing
+	}
+	close(s.done)
+	s.wait.Wait()
+	if s.srv.JetStreamEnabled() {
+		_ = s.mark() // the marks of before are older, and as true
+	}
+	s.srv.Shutdown()
+	s.srv.WaitForShutdown()
+	_ = s.lock.Close() // nothing is left to do about an error
+}
+
+func serverOptions(o Options, password string, secure *tls.Config) (*server.Options, error) {
+	opts := &server.Options{
+		ServerName: "ratchet", StoreDir: o.Data, JetStream: true, SyncAlways: true, NoSigs: true,
+		MaxPayload: 8 << 20, JetStreamMaxStore: 80 << 30, JetStreamMaxMemory: 256 << 20,
+		DontListen: o.Addr == "",
+	}
+	if o.Addr == "" {
+		return opts, nil
+	}
+	addr, err := free("--nats", o, password)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Host, opts.Port, err = process.Address("--nats", o.Addr); err != nil {
+		return nil, err
+	}
+	if opts.Port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	if !access.Loopback(addr) {
+		opts.TLSConfig, opts.TLSTimeout = secure, handshakeWithin.Seconds()
+	}
+	return opts, nil
+}
+
+// handshakeWithin is how long a client may take to agree on TLS.
+const handshakeWithin = 5 * time.Second
+
+// free refuses a taken port before the server's own fatal exit would, and an address that may not be listened on.
+func free(flag string, o Options, password string) (net.Addr, error) {
+	l, err := process.Listen(flag, o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return l.Addr(), errors.Join(o.TLS.MayListen(flag, l.Addr(), o.Data, password), l.Close())
+}
+
+// dirLock is a directory that this process holds.
+type dirLock struct{ file *os.File }
+
+// Close lets it go at once. Closing the file alone would leave the lock to a child that has just been forked, and that
+// holds a copy of the file until it becomes another program.
+func (l dirLock) Close() error {
+	return errors.Join(unix.Flock(int(l.file.Fd()), unix.LOCK_UN), l.file.Close())
+}
+
+// lockDir takes an advisory lock that the kernel drops with the process, however
+// it ends.
+func lockDir(dir string) (dirLock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return dirLock{}, fmt.Errorf("lock data directory %s: %w; choose another with --data", dir, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close() // the lock was not ours
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return dirLock{}, fmt.Errorf("%s: %w; stop it or choose another directory with --data", dir, ErrInUse)
+		}
+		return dirLock{}, fmt.Errorf("lock data directory %s: %w", dir, err)
+	}
+	return dirLock{f}, nil
+}
+
+// logger hands the server's warnings to slog; its notices are noise here.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Noticef(f string, v ...any) { l.log.Debug("nats server", "says", fmt.Sprintf(f, v...)) }
+
+func (l logger) Warnf(f string, v ...any) { l.log.Debug("nats server", "says", fmt.Sprintf(f, v...)) }
+
+func (l logger) Fatalf(f string, v ...any) { l.log.Error("nats server", "says", fmt.Sprintf(f, v...)) }
+
+func (l logger) Errorf(f string, v ...any) { l.log.Error("nats server", "says", fmt.Sprintf(f, v...)) }
+func (l logger) Debugf(string, ...any)     {}
+func (l logger) Tracef(string, ...any)     {}

@@ -1,0 +1,136 @@
+// Package health answers the probes of an orchestrator, on an address of their own which asks for no credentials:
+//
+//	GET /livez    200 while the process answers
+//	GET /readyz   200 while every part of the process is ready; else 503 and a line with the reason for each that is not
+//	GET /metrics  what package metric has, for Prometheus
+//
+// Whoever reaches the address may read it, so a reason is one of a few fixed sentences: no title, no URL, no key.
+package health
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"ratchet/pipeline/platform/metric"
+)
+
+// Checks are the parts of a process and what each says of itself. A nil *Checks is that of a process that nobody probes.
+type Checks struct {
+	mu      sync.Mutex
+	parts   map[string]*part
+	metrics *metric.Set
+}
+
+// A part is ready while its check returns "".
+type part struct{ check func() string }
+
+// absent is the reason of a part that has not started, or has ended.
+var absent = &part{check: func() string { return "does not run" }}
+
+// New expects every part to report. Until it does, the process is not ready.
+func New(parts ...string) *Checks {
+	c := &Checks{parts: map[string]*part{}, metrics: metric.New()}
+	for _, name := range parts {
+		c.parts[name] = absent
+	}
+	c.metrics.Add("readiness", c.readiness)
+	return c
+}
+
+// Metrics is what the process says to Prometheus; nil where nobody asks.
+func (c *Checks) Metrics() *metric.Set {
+	if c == nil {
+		return nil
+	}
+	return c.metrics
+}
+
+// readiness is which parts are ready, as a metric.
+func (c *Checks) readiness(put metric.Put) {
+	for name, why := range c.reasons() {
+		put(metric.Ready, metric.Truth(why == ""), name)
+	}
+}
+
+// Report says how a part is: check returns why it is not ready, or "". It is called for every probe, at any time, until end is.
+func (c *Checks) Report(name string, check func() string) (end func()) {
+	if c == nil {
+		return func() {}
+	}
+	mine := &part{check: check}
+	c.set(name, mine, nil)
+	return func() { c.set(name, absent, mine) }
+}
+
+// set replaces a part, if it still is the one before. nil: whatever it is.
+func (c *Checks) set(name string, p, before *part) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before == nil || c.parts[name] == before {
+		c.parts[name] = p
+	}
+}
+
+// NotReady has a line for each part that is not ready, sorted; none: the process is ready.
+func (c *Checks) NotReady() []string {
+	var lines []string
+	reasons := c.reasons()
+	for _, name := range slices.Sorted(maps.Keys(reasons)) {
+		if why := reasons[name]; why != "" {
+			lines = append(lines, name+": "+why)
+		}
+	}
+	return lines
+}
+
+// reasons are why each part is not ready; "" for one that is.
+func (c *Checks) reasons() map[string]string {
+	c.mu.Lock()
+	parts := maps.Clone(c.parts)
+	c.mu.Unlock()
+	out := make(map[string]string, len(parts))
+	for name, p := range parts {
+		out[name] = p.check()
+	}
+	return out
+}
+
+// scrapesAtOnce bounds what a crowd of scrapers costs.
+const scrapesAtOnce = 2
+
+// Mux serves the probes and the metrics.
+func (c *Checks) Mux() *http.ServeMux {
+	m := http.NewServeMux()
+	m.Handle("GET /metrics", promhttp.HandlerFor(c.metrics.Registry(), promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: scrapesAtOnce,
+	}))
+	m.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	m.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if lines := c.NotReady(); len(lines) > 0 {
+			http.Error(w, strings.Join(lines, "\n"), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return m
+}
+
+// Serve answers probes until ctx ends.
+func (c *Checks) Serve(ctx context.Context, l net.Listener, log *slog.Logger) {
+	srv := &http.Server{
+		Handler: c.Mux(), ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() { _ = srv.Serve(l) }()                   // until it is closed
+	context.AfterFunc(ctx, func() { _ = srv.Close() }) // a probe loses nothing
+}

@@ -1,0 +1,191 @@
+package loop_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"ratchet/pipeline/platform/loop"
+)
+
+var errFault = errors.New("fault")
+
+// world is an inlet and an outlet in memory. Deliveries come again until they are
+// done, and effects carry their item's identity, as everything in Ratchet does.
+type world struct {
+	waiting []string
+	done    map[string]int
+	buried  map[string]string
+	effects map[string]int // by identity: what landed, repeats dropped
+	fault   map[string]*fault
+}
+
+// fault makes the next n calls of a verb fail, with or without effect.
+type fault struct {
+	n      int
+	landed bool
+}
+
+// trip reports whether this call fails, and whether its effect landed.
+func (w *world) trip(verb string) (fails, landed bool) {
+	f := w.fault[verb]
+	if f == nil || f.n == 0 {
+		return false, true
+	}
+	f.n--
+	return true, f.landed
+}
+
+type delivery struct {
+	w  *world
+	id string
+}
+
+func (d delivery) Done(context.Context) error {
+	fails, landed := d.w.trip("settle")
+	if landed {
+		d.w.done[d.id]++
+	}
+	if !landed {
+		d.w.waiting = append(d.w.waiting, d.id) // the acknowledgement was lost
+	}
+	if fails {
+		return errFault
+	}
+	return nil
+}
+
+func (d delivery) Again(context.Context, time.Duration) error {
+	d.w.waiting = append(d.w.waiting, d.id)
+	return nil
+}
+
+func (d delivery) Never(_ context.Context, why string) error {
+	d.w.buried[d.id] = why
+	return nil
+}
+
+func (w *world) loop() loop.Loop[string, string, string] {
+	return loop.Loop[string, string, string]{
+		Take: func(context.Context) ([]loop.Item, error) {
+			var items []loop.Item
+			for _, id := range w.waiting {
+				items = append(items, loop.Item{Body: []byte(id), Settle: delivery{w, id}})
+			}
+			w.waiting = nil
+			return items, nil
+		},
+		Read: func(it loop.Item) (string, error) {
+			if string(it.Body) == "poison" {
+				return "", errFault
+			}
+			return string(it.Body), nil
+		},
+		Gather: func(_ context.Context, in []string) ([]string, error) {
+			if fails, _ := w.trip("gather"); fails {
+				return nil, errFault
+			}
+			return in, nil
+		},
+		Decide: func(in, fact string, _ time.Time) loop.Decision[string] {
+			if in == "panics" {
+				panic("a decision that cannot be made")
+			}
+			return loop.Decision[string]{Out: []string{fact}}
+		},
+		Apply: func(_ context.Context, out []string) error {
+			fails, landed := w.trip("apply")
+			if landed {
+				for _, o := range out {
+					w.effects[o] = 1 // a repeat is dropped by its identity
+				}
+			}
+			if fails {
+				return errFault
+			}
+			return nil
+		},
+		Bury: func(_ context.Context, it loop.Item, reason string, _ error) error {
+			w.buried[string(it.Body)] = reason
+			return nil
+		},
+		Now: time.Now, Log: slog.New(slog.DiscardHandler), Grace: time.Second, Retry: time.Millisecond,
+	}
+}
+
+func newWorld(ids ...string) *world {
+	return &world{waiting: ids, done: map[string]int{}, buried: map[string]string{}, effects: map[string]int{}, fault: map[string]*fault{}}
+}
+
+// settleAll steps until nothing waits, within a bound.
+func settleAll(t *testing.T, w *world) {
+	t.Helper()
+	l := w.loop()
+	for range 20 {
+		_, _ = l.Step(t.Context()) // the fault is the point; what counts is the end
+		if len(w.waiting) == 0 {
+			return
+		}
+	}
+	t.Fatalf("%v still waits", w.waiting)
+}
+
+func TestWhateverFailsOnceOrTwiceNothingIsLostOrHeldAndEveryEffectLandsOnce(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"gather", "apply", "settle"} {
+		for _, landed := range []bool{false, true} {
+			for _, times := range []int{1, 2} {
+				t.Run(fmt.Sprintf("%s fails %d× landed=%t", verb, times, landed), func(t *testing.T) {
+					t.Parallel()
+					w := newWorld("a", "b", "c")
+					w.fault[verb] = &fault{n: times, landed: landed}
+					settleAll(t, w)
+					for _, id := range []string{"a", "b", "c"} {
+						if w.effects[id] != 1 || w.done[id] == 0 {
+							t.Errorf("%s: effect %d, settled %d", id, w.effects[id], w.done[id])
+						}
+					}
+					if len(w.buried) != 0 {
+						t.Errorf("buried %v", w.buried)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestPoisonIsBuriedWithItsReasonAndTheRestIsDone(t *testing.T) {
+	t.Parallel()
+	w := newWorld("a", "poison", "panics", "b")
+	settleAll(t, w)
+	if w.buried["poison"] != "unreadable" || w.buried["panics"] == "" {
+		t.Errorf("buried %v", w.buried)
+	}
+	if w.done["a"] != 1 || w.done["b"] != 1 {
+		t.Errorf("settled %v", w.done)
+	}
+}
+
+func TestFactsThatDoNotMatchTheItemsSettleNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld("a", "b")
+	l := w.loop()
+	l.Gather = func(context.Context, []string) ([]string, error) { return []string{"a"}, nil }
+	if _, err := l.Step(t.Context()); err == nil || len(w.done) != 0 || len(w.waiting) != 2 {
+		t.Errorf("err %v, done %v, waiting %v", err, w.done, w.waiting)
+	}
+}
+
+func TestAStopWaitsForTheStepInHand(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	graceful, cancel := loop.Graceful(ctx, time.Minute)
+	defer cancel()
+	if graceful.Err() != nil {
+		t.Error("the step in hand was interrupted")
+	}
+}

@@ -1,0 +1,41 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// Address takes host:port apart, the value of a flag, which a UsageError names. No host
+// is 127.0.0.1: ":4222" is not meant for the world. Port 0 is any that is free.
+func Address(flag, addr string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, Usagef("%s: want host:port, got %q", flag, addr)
+	}
+	if port, err = strconv.Atoi(p); err != nil || port < 0 || port > 65535 {
+		return "", 0, Usagef("%s: want a port from 0 to 65535, got %q", flag, p)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return host, port, nil
+}
+
+// Listen opens the address that a flag names.
+func Listen(flag, addr string) (net.Listener, error) {
+	host, port, err := Address(flag, addr)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port %d on %s is taken; stop what uses it or choose another with %s", port, host, flag)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w; choose another address with %s", addr, err, flag)
+	}
+	return l, nil
+}

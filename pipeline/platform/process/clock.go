@@ -1,0 +1,101 @@
+package process
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Clock is pipeline time: the machine's time, or one that starts at Epoch and
+// runs Speed times as fast from Start on. Processes that share the three values
+// share the clock.
+type Clock struct {
+	Epoch time.Time // pipeline time at Start
+	Start time.Time // machine time at which the clock began
+	Speed float64   // pipeline seconds per machine second; 1 or more
+}
+
+// RealClock is the machine's own time.
+func RealClock() Clock { return Clock{Speed: 1} }
+
+// NewClock is a clock that shows epoch now and runs speed times as fast.
+func NewClock(epoch time.Time, speed float64) Clock {
+	return Clock{Epoch: epoch, Start: time.Now(), Speed: speed}
+}
+
+// Now is the instant that the clock shows, UTC.
+func (c Clock) Now() time.Time {
+	if c.Start.IsZero() {
+		return time.Now().UTC()
+	}
+	return c.Epoch.Add(time.Duration(float64(time.Since(c.Start)) * c.Speed)).UTC()
+}
+
+// Machine is how long d of pipeline time takes on the machine.
+func (c Clock) Machine(d time.Duration) time.Duration {
+	if c.Start.IsZero() || c.Speed <= 0 {
+		return d
+	}
+	return time.Duration(float64(d) / c.Speed)
+}
+
+// Pipeline is how much pipeline time passes during d of machine time.
+func (c Clock) Pipeline(d time.Duration) time.Duration {
+	if c.Start.IsZero() || c.Speed <= 0 {
+		return d
+	}
+	return time.Duration(float64(d) * c.Speed)
+}
+
+// After fires once after d of pipeline time.
+func (c Clock) After(d time.Duration) <-chan time.Time { return time.After(c.Machine(d)) }
+
+// The variables through which processes share a clock.
+const (
+	envEpoch = "RATCHET_CLOCK_EPOCH"
+	envStart = "RATCHET_CLOCK_START"
+	envSpeed = "RATCHET_CLOCK_SPEED"
+)
+
+// Environ is the clock as environment variables, for child processes. It is
+// empty for the machine's own time.
+func (c Clock) Environ() []string {
+	if c.Start.IsZero() {
+		return nil
+	}
+	return []string{
+		envEpoch + "=" + c.Epoch.UTC().Format(time.RFC3339Nano),
+		envStart + "=" + c.Start.UTC().Format(time.RFC3339Nano),
+		envSpeed + "=" + strconv.FormatFloat(c.Speed, 'g', -1, 64),
+	}
+}
+
+// ClockFrom reads the clock that a parent process set, else the machine's time.
+func ClockFrom(lookup func(string) (string, bool)) (Clock, error) {
+	epoch, ok := lookup(envEpoch)
+	if !ok || epoch == "" {
+		return RealClock(), nil
+	}
+	start, _ := lookup(envStart)
+	speed, _ := lookup(envSpeed)
+	var c Clock
+	var err error
+	if c.Epoch, err = time.Parse(time.RFC3339Nano, epoch); err != nil {
+		return c, fmt.Errorf("%s: %w", envEpoch, err)
+	}
+	if c.Start, err = time.Parse(time.RFC3339Nano, start); err != nil {
+		return c, fmt.Errorf("%s: %w", envStart, err)
+	}
+	if c.Speed, err = strconv.ParseFloat(speed, 64); err != nil || c.Speed < 1 {
+		return c, fmt.Errorf("%s: want a number of at least 1, got %q", envSpeed, speed)
+	}
+	return c, nil
+}
+
+// MachineNow is the machine's own time, which is never scaled: for leases, claim
+// lives, circuit breakers and whatever else guards against processes and
+// networks, not for anything that Keepa or a user would date.
+func MachineNow() time.Time { return time.Now() }
+
+// MachineSince is how much machine time has passed since t.
+func MachineSince(t time.Time) time.Duration { return time.Since(t) }

@@ -1,0 +1,74 @@
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// ReadEnv adds the variables of a file to the environment of this process: NAME=VALUE, a line each, as docker takes
+// them; empty lines and those that begin with # say nothing, quotes around a value are dropped. A variable that the
+// environment sets already keeps its value, and secrets are sealed as Seal does it. Its error is a UsageError that names
+// the line and never what stands there.
+func ReadEnv(file string) error {
+	body, err := readSome(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Usagef("--env-file: there is no %s; `ratchet init` writes an example", file)
+	}
+	if err != nil {
+		return Usagef("--env-file: %w", err)
+	}
+	found := false
+	lines := bufio.NewScanner(bytes.NewReader(body))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export "))
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if name = strings.TrimSpace(name); !ok || !variableForm.MatchString(name) {
+			return Usagef("--env-file: %s, line %d: want NAME=VALUE", file, n)
+		}
+		secret, err := add(name, unquoted(strings.TrimSpace(value)))
+		if err != nil {
+			return Usagef("--env-file: %s, line %d: %s cannot be set", file, n, name)
+		}
+		found = found || secret
+	}
+	if lines.Err() != nil {
+		return Usagef("--env-file: %s: a line is too long", file)
+	}
+	if found {
+		return hide()
+	}
+	return nil
+}
+
+// add sets a variable that is not set, and reports whether it says a secret or where one is.
+func add(name, value string) (secret bool, err error) {
+	if _, set := Environment().Lookup(name); set {
+		return false, nil
+	}
+	if slices.Contains(secrets, name) {
+		if _, set := Environment().Lookup(name + "_FILE"); !set {
+			sealed[name] = value
+		}
+		return true, nil
+	}
+	return slices.Contains(secrets, strings.TrimSuffix(name, "_FILE")), os.Setenv(name, value)
+}
+
+// unquoted is a value without the quotes around it.
+func unquoted(value string) string {
+	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+		return value[1 : n-1]
+	}
+	return value
+}

@@ -1,0 +1,157 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/lmittmann/tint"
+)
+
+// The exit codes of every command.
+const (
+	ExitDone   = 0
+	ExitFailed = 1
+	ExitUsage  = 2
+)
+
+// UsageError is wrong usage: a bad flag or a bad value. The process exits with
+// ExitUsage.
+type UsageError struct{ Err error }
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// Usagef is a UsageError.
+func Usagef(format string, args ...any) error {
+	return &UsageError{Err: fmt.Errorf(format, args...)}
+}
+
+// ErrChecked is what a daemon that only checks returns when it could start.
+var ErrChecked = errors.New("the check passed")
+
+// checkWithin bounds a check, which does not wait for what is missing.
+const checkWithin = 10 * time.Second
+
+// ExitCode is the exit code that err deserves.
+func ExitCode(err error) int {
+	var usage *UsageError
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, ErrChecked):
+		return ExitDone
+	case errors.As(err, &usage):
+		return ExitUsage
+	default:
+		return ExitFailed
+	}
+}
+
+// Main runs one daemon as a process: it reads the clock and the log level from
+// the environment, stops on SIGINT or SIGTERM (a second signal kills) and exits
+// with the code that the error deserves. The secrets of the environment are sealed
+// first. --check loads the configuration, opens
+// the doors, writes nothing and exits.
+func Main(name string, run func(context.Context, Env) error) {
+	if err := Seal(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(ExitFailed)
+	}
+	os.Exit(mainCode(name, run, os.Args[1:], os.Stderr))
+}
+
+func mainCode(name string, run func(context.Context, Env) error, args []string, stderr io.Writer) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	check := flags.Bool("check", false, "load the configuration, open the doors, exit")
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "%s is configured by environment variables, listed in docs/config.md.\n", name)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return ExitDone
+		}
+		return ExitUsage
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "%s: unexpected argument %q; %s takes its configuration from the environment\n", name, flags.Arg(0), name)
+		return ExitUsage
+	}
+	env, err := OSEnv(stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return ExitUsage
+	}
+	env = env.Named(name)
+	ctx, stop := SignalContext(context.Background())
+	defer stop()
+	if *check {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, checkWithin)
+		defer cancel()
+		env.Check, env.Ready = true, cancel
+	} else {
+		env, err = withHealth(ctx, env, name)
+	}
+	if err == nil {
+		env.Log.Info("started", "version", env.Version)
+		err = run(ctx, env)
+	}
+	code := ExitCode(err)
+	if code != ExitDone {
+		env.Log.Error("stopped", tint.Err(err))
+		return code
+	}
+	env.Log.Info("stopped")
+	return code
+}
+
+// OSEnv is the environment of this process.
+func OSEnv(stderr io.Writer) (Env, error) {
+	clock, err := ClockFrom(os.LookupEnv)
+	if err != nil {
+		return Env{}, err
+	}
+	level, _ := os.LookupEnv("LOG_LEVEL")
+	log, err := Logger(stderr, level)
+	if err != nil {
+		return Env{}, err
+	}
+	return Env{Log: log, Lookup: Environment(), Clock: clock, Version: Version()}, nil
+}
+
+// Logger writes to w: coloured lines on a terminal, JSON elsewhere. An empty
+// level is info.
+func Logger(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if level != "" {
+		if err := l.UnmarshalText([]byte(level)); err != nil {
+			return nil, fmt.Errorf("LOG_LEVEL: want debug, info, warn or error, got %q", level)
+		}
+	}
+	if f, ok := w.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
+			_, plain := os.LookupEnv("NO_COLOR")
+			return slog.New(tint.NewTextHandler(w, &tint.Options{Level: l, TimeFormat: "15:04:05.000", NoColor: plain})), nil
+		}
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})), nil
+}
+
+// SignalContext ends on the first SIGINT or SIGTERM; after that the signals have
+// their default effect again, so a second one kills.
+func SignalContext(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

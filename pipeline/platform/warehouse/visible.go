@@ -1,0 +1,149 @@
+package warehouse
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/domain/visibility"
+)
+
+// What is visible is said by the views deal_states and visible_deals and by nothing else; here they are asked. Package
+// standing says the same of the streams.
+
+// States are all deals as they stand.
+func (w *Warehouse) States(ctx context.Context) ([]visibility.State, error) {
+	t, err := w.query(ctx, `SELECT domain, asin, price_type, first_seen_at, last_seen_at, last_confirmed_at, hidden_because, stale_because
+		FROM deal_states ORDER BY domain, asin, price_type`, nil, readOnly())
+	if err != nil {
+		return nil, w.noTables(ctx, fmt.Errorf("read how deals stand: %w", err))
+	}
+	out := make([]visibility.State, 0, len(t.Rows))
+	for _, row := range t.Rows {
+		out = append(out, visibility.State{
+			Place: placeIn(row), FirstSeen: instantIn(row[3]), LastSeen: instantIn(row[4]), LastConfirmed: instantIn(row[5]),
+			HiddenBecause: text(row[6]), StaleBecause: text(row[7]),
+		})
+	}
+	return out, nil
+}
+
+// Counts are how many deals stand how.
+func (w *Warehouse) Counts(ctx context.Context) (visibility.Counts, error) {
+	invalid := "('" + strings.Join([]string{visibility.NoProfit, visibility.OldEstimate}, "', '") + "')"
+	aside := "('" + strings.Join(action.Reasons(), "', '") + "')"
+	t, err := w.query(ctx, `SELECT count(), countIf(hidden_because = ''), countIf(hidden_because = '' AND stale_because != ''),
+		countIf(hidden_because NOT IN `+invalid+` AND hidden_because NOT IN `+aside+` AND hidden_because != ''), countIf(hidden_because IN `+invalid+`),
+		countIf(hidden_because IN `+aside+`) FROM deal_states`, nil, readOnly())
+	if err != nil || len(t.Rows) != 1 {
+		return visibility.Counts{}, w.noTables(ctx, fmt.Errorf("count deals: %w", err))
+	}
+	n := make([]int, len(t.Rows[0]))
+	for i, v := range t.Rows[0] {
+		n[i] = int(number(v)) //nolint:gosec // a count
+	}
+	return visibility.Counts{Stored: n[0], Visible: n[1], Stale: n[2], Expired: n[3], Invalid: n[4], SetAside: n[5]}, nil
+}
+
+// Visible are the visible deals with a version since then, with these members of their messages.
+func (w *Warehouse) Visible(ctx context.Context, since time.Time, members []string) ([]visibility.Shown, error) {
+	columns := []string{"domain", "asin", "price_type", "last_seen_at", "last_confirmed_at", "stale_because", "work_id", "message"}
+	fixed := len(columns)
+	for _, c := range dealMembers() {
+		if slices.Contains(members, c.name) {
+			columns = append(columns, c.name)
+		}
+	}
+	if since.Before(time.Unix(0, 0)) {
+		since = time.Unix(0, 0)
+	}
+	t, err := w.query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM visible_deals WHERE last_seen_at >= {since:DateTime64(3, 'UTC')}",
+		clickhouse.Parameters{"since": since.UTC().Format("2006-01-02 15:04:05.000")}, readOnly())
+	if err != nil {
+		return nil, w.noTables(ctx, fmt.Errorf("read visible deals: %w", err))
+	}
+	out := make([]visibility.Shown, 0, len(t.Rows))
+	for _, row := range t.Rows {
+		s := visibility.Shown{State: visibility.State{
+			Place: placeIn(row), LastSeen: instantIn(row[3]), LastConfirmed: instantIn(row[4]), StaleBecause: text(row[5]),
+		}, WorkID: text(row[6])}
+		if s.Members, err = membersIn(text(row[7]), columns[fixed:], row[fixed:], members); err != nil {
+			return nil, fmt.Errorf("read the deal of %s: %w", s.ASIN, err)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// membersIn are the members of a deal: those that have a column from it, the others from the newest message.
+func membersIn(message string, columns []string, values []any, members []string) (map[string]json.RawMessage, error) {
+	var newest map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(message), &newest); err != nil {
+		return nil, fmt.Errorf("decode message: %w", err)
+	}
+	out := map[string]json.RawMessage{}
+	for _, name := range members {
+		if raw, ok := newest[name]; ok && !slices.Contains(columns, name) {
+			out[name] = raw
+		}
+	}
+	for i, name := range columns {
+		raw, err := json.Marshal(values[i])
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", name, err)
+		}
+		if s := string(raw); s != "null" && s != "[]" && s != "{}" {
+			out[name] = raw
+		}
+	}
+	return out, nil
+}
+
+// Filled says whose deals these are: the newest version's row id, which carries the making of its stream, and how many
+// deals there are.
+func (w *Warehouse) Filled(ctx context.Context) (newest uint64, deals int, err error) {
+	t, err := w.query(ctx, "SELECT max(row_id), uniqExact(domain, asin, price_type) FROM deal_versions WHERE run = 'live'", nil, readOnly())
+	if err != nil || len(t.Rows) != 1 {
+		return 0, 0, w.noTables(ctx, fmt.Errorf("read the newest deal: %w", err))
+	}
+	return number(t.Rows[0][0]), int(number(t.Rows[0][1])), nil //nolint:gosec // a count
+}
+
+func placeIn(row []any) visibility.Place {
+	return visibility.Place{Domain: int(number(row[0])), ASIN: text(row[1]), PriceType: int(number(row[2]))} //nolint:gosec // 16 bits
+}
+
+// number is a column without a sign.
+func number(v any) uint64 {
+	switch n := v.(type) {
+	case uint64:
+		return n
+	case uint32:
+		return uint64(n)
+	case uint16:
+		return uint64(n)
+	case uint8:
+		return uint64(n)
+	}
+	return 0
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// instantIn is a column's time; what ClickHouse says for none is the zero time.
+func instantIn(v any) time.Time {
+	at, _ := v.(time.Time)
+	if at.Unix() <= 0 {
+		return time.Time{}
+	}
+	return at.UTC()
+}

@@ -1,0 +1,144 @@
+package refresher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/refresh"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/store/seen"
+)
+
+// signs are what tells whether looks are being decided, and the plan's rate; 0 while
+// nothing is known of the budget.
+func (k *keeper) signs(ctx context.Context) (refresh.Signs, int, error) {
+	var s refresh.Signs
+	kv, err := k.bus.Store(ctx, pipeline.BucketTokens)
+	if err != nil {
+		return s, 0, err
+	}
+	var b struct {
+		State string `json:"state"`
+		Rate  int    `json:"rate"`
+	}
+	raw, _, err := bus.NewCell(kv, pipeline.KeyBalance).Read(ctx)
+	if err != nil {
+		return s, 0, err
+	}
+	if raw != nil && (json.Unmarshal(raw, &b) != nil || token.SaneFigures(b.Rate) != nil) {
+		return s, 0, fmt.Errorf("decode the balance: %.80q", raw)
+	}
+	s.Mode = b.State
+	for _, h := range k.all {
+		if h.State.Shown() && !h.Offered.IsZero() && (s.Oldest.IsZero() || h.Offered.Before(s.Oldest)) {
+			s.Oldest = h.Offered
+		}
+	}
+	s.Answered, err = k.answered(ctx)
+	return s, b.Rate, err
+}
+
+// answered is when the newest paid answer was stored, pipeline time.
+func (k *keeper) answered(ctx context.Context) (newest time.Time, err error) {
+	stream, err := k.bus.JS.Stream(ctx, pipeline.StreamResponses)
+	if err != nil {
+		return newest, fmt.Errorf("look at %s: %w", pipeline.StreamResponses, err)
+	}
+	// Not the stream's last message: that may be an attempt which nobody answered.
+	for _, kind := range []pipeline.Kind{pipeline.KindDeals, pipeline.KindPeek, pipeline.KindCommit, pipeline.KindSeller} {
+		m, err := stream.GetLastMsgForSubject(ctx, fmt.Sprintf("response.*.%s.>", kind))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return newest, fmt.Errorf("look at the newest answer: %w", err)
+		}
+		at, err := time.Parse(pipeline.TimeFormat, m.Header.Get(pipeline.HeaderAt))
+		if err == nil && at.After(newest) { // else put there by hand: it tells nothing
+			newest = at
+		}
+	}
+	return newest, nil
+}
+
+// publish says what changed and offers what is due. Each message has an identity
+// that follows from the holding, so that a repeat is dropped.
+func (k *keeper) publish(ctx context.Context, r round, now time.Time) error {
+	var ms []bus.Message
+	for _, h := range r.Change {
+		if h.State == refresh.Stale || h.State == refresh.Expired {
+			ms = append(ms, state(h, outcome(h.State), h.Why, now))
+			k.pulse.Count(string(h.State), 1)
+			k.pulse.Verdict(pipeline.LookList, outcome(h.State), h.Why)
+		}
+	}
+	for _, h := range r.gaveUp {
+		ms = append(ms, state(h, pipeline.Fail, h.GaveUp, now))
+		k.pulse.Count("gave_up", 1)
+		k.pulse.Verdict(pipeline.LookList, pipeline.Fail, h.GaveUp)
+	}
+	wanted, err := k.wanted(ctx, r.Offer)
+	if err != nil {
+		return err
+	}
+	for _, w := range r.Offer {
+		w.Holding.Queries = seen.Union(w.Holding.Queries, wanted[w.Holding.Identity])
+		ms = append(ms, offer(w))
+		k.pulse.Count("offered_"+string(w.Source), 1)
+	}
+	if len(ms) == 0 {
+		return nil
+	}
+	if err := k.bus.PublishAll(ctx, ms); err != nil {
+		return fmt.Errorf("offer %d deals again: %w", len(r.Offer), err)
+	}
+	return nil
+}
+
+// wanted is which queries want what is offered, where there are several.
+func (k *keeper) wanted(ctx context.Context, offers []refresh.Work) (map[pipeline.Identity][]string, error) {
+	ids := make([]pipeline.Identity, len(offers))
+	for i, w := range offers {
+		ids[i] = w.Holding.Identity
+	}
+	return seen.Wanted(ctx, k.bus, ids)
+}
+
+// outcome is what a state means to those who count verdicts: a stale deal could not
+// be decided in time, an expired one is no longer shown.
+func outcome(s refresh.State) pipeline.Outcome {
+	if s == refresh.Expired {
+		return pipeline.Reject
+	}
+	return pipeline.Fail
+}
+
+// offer is a deal as work to be looked at again.
+func offer(w refresh.Work) bus.Message {
+	h := w.Holding
+	return messages.Candidate("candidate", h.WorkID(w.Generation()), pipeline.Candidate{
+		Identity: h.Identity, Queries: h.Queries, Source: w.Source, ListSeenAt: h.ListedAt, Attempt: w.Attempt, Row: h.Row,
+	})
+}
+
+// state is the verdict that tells of a holding's state. Nothing was looked at, so
+// the look is the list's; its work is the state since the last confirmation.
+func state(h refresh.Holding, o pipeline.Outcome, why string, now time.Time) bus.Message {
+	cents := h.Cents
+	workID := h.WorkID(pipeline.Generation(fmt.Sprintf("%s-%d", why, h.Confirmed.UnixMilli())))
+	return messages.Verdict(pipeline.RunLive, workID, "", pipeline.Verdict{
+		Identity: h.Identity, Look: pipeline.LookList, Outcome: o, Reason: why, Source: pipeline.SourceRefresh, Queries: h.Queries,
+		Inputs: map[string]any{
+			"confirmed_at": h.Confirmed, "checked_at": h.Checked, "failed": h.Failed, "attempts": h.Attempt, "missing": h.Missing,
+		},
+		Unknown: []string{}, ResponseIDs: []string{}, ListedAt: h.ListedAt, DecidedAt: now.UTC().Truncate(time.Millisecond), ExpectedValueCents: &cents,
+	})
+}

@@ -1,0 +1,308 @@
+package scenario
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
+)
+
+// fleetKey is what the processes present to the simulated Keepa.
+const fleetKey = "simulated"
+
+// fleet is the pipeline as a production deployment runs it: every daemon and NATS
+// a process of its own. The processes are this binary under another command, and
+// whoever supervises them in production is played by revive.
+type fleet struct {
+	self string // this binary
+	env  []string
+	logs string // directory of their logs
+
+	mu    sync.Mutex
+	procs map[string]*proc
+	nats  string // host:port, once NATS has told it
+	ended bool
+	kills int
+}
+
+// proc is one process, under its name: peeker-1.
+type proc struct {
+	name, command string
+	env           []string
+	cmd           *exec.Cmd
+	said          chan string // the first line of its standard output
+	gone          chan struct{}
+}
+
+// crew is which daemons run.
+var crew = []string{"tokend-1", "tokend-2", "watermarker-1", "watermarker-2", "peeker-1", "peeker-2", "committer-1", "committer-2"}
+
+// launch starts Keepa here and everything else as processes; the returned
+// function ends them.
+func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogue) (_ *Rig, stop func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, fmt.Errorf("find this binary: %w", err)
+	}
+	clock := process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), o.Speed)
+	sim := keepasim.New(keepasim.Options{
+		Now: clock.Now, After: clock.After, Seed: o.Seed, Key: fleetKey, Rate: s.Box.Rate, Balance: s.Box.Balance,
+		StartEmpty: true, Tick: time.Minute, Catalogue: world, Faults: s.Box.Faults, Log: o.Log,
+	})
+	url, closeKeepa, err := serve(sim)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &fleet{self: self, logs: filepath.Join(o.Data, "logs"), procs: map[string]*proc{}}
+	stop = func() { f.end(); closeKeepa() }
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
+	if err = os.MkdirAll(f.logs, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("create the directory of the logs: %w", err)
+	}
+	if err = f.startNATS(filepath.Join(o.Data, "nats")); err != nil {
+		return nil, nil, err
+	}
+	f.env = append(clock.Environ(), "NATS_URL=nats://"+f.nats, "KEEPA_URL="+url, "KEEPA_API_KEY="+fleetKey, "LOG_LEVEL=info")
+	env := process.Env{Log: o.Log, Clock: clock, Version: o.Version}
+	b, err := bus.Connect(ctx, bus.Config{URL: "nats://" + f.nats, MaxStore: 50e9, MaxAge: 90 * 24 * time.Hour}, env, "soak")
+	if err != nil {
+		return nil, nil, err
+	}
+	closeFleet := stop
+	stop = func() { b.Close(); closeFleet() }
+	if err = b.Ensure(ctx); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range crew {
+		if err = f.start(name, f.env); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err = answers(ctx, b); err != nil {
+		return nil, nil, err
+	}
+	r := &Rig{
+		Bus: b, Sim: sim, Env: env, T0: clock.Now(), Ps: f, failed: make(chan error), awaitRecorder: func(context.Context, time.Duration) {},
+		stopWorkers: func() { f.stop("watermarker", "peeker", "committer") }, stopStages: func() { f.stop("tokend") },
+	}
+	sim.Start(r.T0)
+	return r, stop, nil
+}
+
+func serve(sim *keepasim.Sim) (url string, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("listen for the simulated Keepa: %w", err)
+	}
+	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(l) }() // it ends with an error by design
+	return "http://" + l.Addr().String(), func() { _ = server.Close() }, nil
+}
+
+// answers waits until every kind of daemon has a heartbeat.
+func answers(ctx context.Context, b *bus.Bus) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		missing := ""
+		for _, name := range []string{"tokend", "watermarker", "peeker", "committer"} {
+			if len(b.AskAll(ctx, []string{name}, 300*time.Millisecond)) == 0 {
+				missing = name
+			}
+		}
+		if missing == "" {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("start the processes: no %s answers", missing)
+		}
+	}
+}
+
+// startNATS starts the server on a port of its own choice, which it keeps.
+func (f *fleet) startNATS(data string) error {
+	if err := f.start("natsd-1", []string{"NATSD_DATA=" + data, "LOG_LEVEL=info"}); err != nil {
+		return err
+	}
+	p := f.procs["natsd-1"]
+	select {
+	case url := <-p.said:
+		f.nats = strings.TrimPrefix(url, "nats://")
+	case <-p.gone:
+		return fmt.Errorf("start NATS: it ended at once; see %s", f.log(p.name))
+	case <-time.After(30 * time.Second):
+		return errors.New("start NATS: no address within 30 s")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p.env = append(p.env, "NATSD_ADDR="+f.nats)
+	return nil
+}
+
+func (f *fleet) log(name string) string { return filepath.Join(f.logs, name+".log") }
+
+// start starts a process and keeps it running: what dies is started again after
+// a second, as a supervisor would.
+func (f *fleet) start(name string, env []string) error {
+	command, _, _ := strings.Cut(name, "-")
+	p := &proc{name: name, command: command, env: env, said: make(chan string, 1)}
+	if err := f.run(p); err != nil {
+		return err
+	}
+	go f.revive(p)
+	return nil
+}
+
+func (f *fleet) run(p *proc) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return errors.New("the run is over")
+	}
+	log, err := os.OpenFile(f.log(p.name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	defer func() { _ = log.Close() }()                                            // the child has its own
+	cmd := exec.CommandContext(context.Background(), f.self, "daemon", p.command) // it ends when we say so
+	cmd.Env, cmd.Stderr = p.env, log
+	for _, keep := range []string{"PATH", "HOME", "TMPDIR"} {
+		if v, ok := os.LookupEnv(keep); ok {
+			cmd.Env = append(cmd.Env, keep+"="+v)
+		}
+	}
+	dieWithParent(cmd)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.cmd, p.gone = cmd, make(chan struct{})
+	f.procs[p.name] = p
+	go func(gone chan struct{}) {
+		lines := bufio.NewScanner(out)
+		if lines.Scan() {
+			select {
+			case p.said <- lines.Text():
+			default:
+			}
+		}
+		_, _ = io.Copy(io.Discard, out)
+		_ = cmd.Wait() // how it ended is in its log
+		close(gone)
+	}(p.gone)
+	return nil
+}
+
+func (f *fleet) revive(p *proc) {
+	for {
+		f.mu.Lock()
+		gone := p.gone
+		f.mu.Unlock()
+		<-gone
+		time.Sleep(time.Second)
+		f.mu.Lock()
+		over := f.ended || f.procs[p.name] != p
+		f.mu.Unlock()
+		if over || f.run(p) != nil {
+			return
+		}
+	}
+}
+
+// signal sends a signal to a process, if it runs.
+func (f *fleet) signal(name string, sig syscall.Signal) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p, ok := f.procs[name]; ok {
+		_ = p.cmd.Process.Signal(sig) // it may be between two lives
+	}
+	if sig == syscall.SIGKILL {
+		f.kills++
+	}
+}
+
+// killed is how often kill -9 was sent.
+func (f *fleet) killed() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.kills
+}
+
+// stop ends the processes of these daemons for good and waits for them.
+func (f *fleet) stop(commands ...string) {
+	var ended []*proc
+	f.mu.Lock()
+	for name, p := range f.procs {
+		for _, c := range commands {
+			if p.command == c {
+				delete(f.procs, name)
+				ended = append(ended, p)
+				_ = p.cmd.Process.Signal(syscall.SIGCONT)
+				_ = p.cmd.Process.Signal(syscall.SIGTERM)
+			}
+		}
+	}
+	f.mu.Unlock()
+	for _, p := range ended {
+		select {
+		case <-p.gone:
+		case <-time.After(20 * time.Second):
+			_ = p.cmd.Process.Kill()
+			<-p.gone
+		}
+	}
+}
+
+// end kills whatever still runs.
+func (f *fleet) end() {
+	f.mu.Lock()
+	f.ended = true
+	procs := f.procs
+	f.mu.Unlock()
+	for _, p := range procs {
+		_ = p.cmd.Process.Kill()
+		<-p.gone
+	}
+}
+
+// leader is the name of the tokend that leads, as far as its lease tells.
+func (f *fleet) leader(ctx context.Context, b *bus.Bus) string {
+	kv, err := b.Store(ctx, pipeline.BucketLeaders)
+	if err != nil {
+		return ""
+	}
+	e, err := kv.Get(ctx, pipeline.KeyLeader)
+	if err != nil {
+		return ""
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, p := range f.procs {
+		if p.command == "tokend" && strings.Contains(string(e.Value()), fmt.Sprintf(".%d-", p.cmd.Process.Pid)) {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,157 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/process"
+)
+
+// When ClickHouse goes and comes back, and the lag that the recorder must own up to by then.
+const (
+	outFrom  = 30 * time.Minute
+	outUntil = 2*time.Hour + 30*time.Minute
+	lagLeast = 110 * time.Minute
+)
+
+// clickhouseOut2h kills ClickHouse under the running pipeline and brings it back two hours later: nobody waits for
+// it, the recorder says how far behind it is, and in the end every message is one row.
+func clickhouseOut2h() Scenario {
+	s := Scenario{
+		Name:  "clickhouse-out-2h",
+		About: "ClickHouse is killed after half an hour of work and comes back two hours later",
+		Speed: 60, Limit: 6 * time.Hour, Rows: 1200, World: backlog(1200),
+		Box:  standalone.Options{Rate: 5, Balance: 300},
+		Bars: Bars{TokensPerDecision: 1.7, StallMin: 10, Good: 60, GrantWrites: 3, OneView: true},
+	}
+	s.Drive = func(ctx context.Context, o Options) (Figures, error) {
+		if o.ClickHouse != standalone.Embedded {
+			return Figures{}, process.Usagef("%s: want --clickhouse embedded, since nobody may stop another", s.Name)
+		}
+		var out chOutage
+		s.Steps = []Step{
+			{At: outFrom, Name: "ClickHouse is killed", Do: out.kill},
+			{At: outUntil, Name: "ClickHouse comes back", Do: out.revive},
+		}
+		f, err := s.run(ctx, o)
+		if err != nil {
+			return f, err
+		}
+		return f, out.tell(&f)
+	}
+	return s
+}
+
+// chOutage is an outage of ClickHouse.
+type chOutage struct {
+	lag      time.Duration // that the recorder owned up to in the end, pipeline time
+	messages uint64        // that it had not recorded by then
+	caughtUp chan time.Duration
+}
+
+func (*chOutage) kill(_ context.Context, r *Rig) error { return r.Box.KillClickHouse() }
+
+// revive hears what the recorder says before ClickHouse is back, and follows it until it has recorded what waited.
+func (out *chOutage) revive(ctx context.Context, r *Rig) error {
+	var err error
+	if out.lag, err = lagging(ctx, r); err != nil {
+		return err
+	}
+	owed, err := unrecorded(ctx, r, nil)
+	if err != nil {
+		return err
+	}
+	for _, o := range owed {
+		out.messages += o.messages
+	}
+	if err := r.Box.ReviveClickHouse(ctx); err != nil {
+		return err
+	}
+	out.caughtUp = make(chan time.Duration, 1)
+	began := process.MachineNow()
+	go func() {
+		defer close(out.caughtUp)
+		look := time.NewTicker(50 * time.Millisecond)
+		defer look.Stop()
+		for ctx.Err() == nil {
+			<-look.C
+			if left, err := unrecorded(ctx, r, owed); err == nil && len(left) == 0 {
+				out.caughtUp <- process.MachineSince(began)
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// tell notes what the outage was like. The recorder had recorded everything when the figures were made, so it has caught up.
+func (out *chOutage) tell(f *Figures) error {
+	if out.caughtUp == nil {
+		return errors.New("the run ended before ClickHouse came back")
+	}
+	f.Notes = append(f.Notes, fmt.Sprintf("ClickHouse was away for %.0f h: the recorder owned up to a lag of %.0f min, and recorded the %d messages that waited within %.1f s of its return",
+		(outUntil-outFrom).Hours(), out.lag.Minutes(), out.messages, (<-out.caughtUp).Seconds()))
+	return nil
+}
+
+// lagging is the lag that the recorder tells of VERDICTS; an error where it does not say that ClickHouse is away, or says less
+// than it is behind.
+func lagging(ctx context.Context, r *Rig) (time.Duration, error) {
+	said := r.Bus.AskAll(ctx, []string{"recorder"}, time.Second)
+	if len(said) == 0 {
+		return 0, errors.New("the recorder does not tell its status")
+	}
+	var h struct {
+		State  string                     `json:"state"`
+		Detail map[string]json.RawMessage `json:"detail"`
+	}
+	var line struct {
+		LagS float64 `json:"lag_s"`
+	}
+	err := json.Unmarshal(said[0], &h)
+	if err == nil {
+		err = json.Unmarshal(h.Detail[pipeline.StreamVerdicts], &line)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("decode the recorder's status: %w", err)
+	}
+	lag := time.Duration(line.LagS * float64(time.Second))
+	if h.State != "stuck" || lag < lagLeast {
+		return 0, fmt.Errorf("the recorder says that it is %s and %v behind: want stuck, and %v or more", h.State, lag, lagLeast)
+	}
+	return lag, nil
+}
+
+// owed is what the recorder has not recorded of a stream.
+type owed struct {
+	upTo     uint64 // its last sequence
+	messages uint64
+}
+
+// unrecorded is what is owed now of the streams, or, of what was owed, the streams of which some still is.
+func unrecorded(ctx context.Context, r *Rig, was map[string]owed) (map[string]owed, error) {
+	out := map[string]owed{}
+	for stream := range recordedIn {
+		s, err := r.Bus.JS.Stream(ctx, stream)
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", stream, err)
+		}
+		c, err := r.Bus.JS.Consumer(ctx, stream, pipeline.DurableRecorder(stream))
+		if err != nil {
+			return nil, fmt.Errorf("look at the recorder of %s: %w", stream, err)
+		}
+		last, settled := s.CachedInfo().State.LastSeq, c.CachedInfo().AckFloor.Stream
+		if was != nil {
+			last = was[stream].upTo
+		}
+		if settled < last {
+			out[stream] = owed{upTo: last, messages: last - settled}
+		}
+	}
+	return out, nil
+}

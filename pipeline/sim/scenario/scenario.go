@@ -1,0 +1,225 @@
+// Package scenario runs named scenarios of the whole pipeline on a simulated Keepa
+// and judges them by the figures that an operator would: decided, tokens per
+// decision, stalls, losses. Nothing in here is simulated but Keepa and time.
+//
+//	Scenario ──▶ onebox (real NATS, real daemons) ◀── watcher samples, Steps disturb
+//	                └──▶ Figures ◀── Keepa's books, streams, ClickHouse ──▶ Bars
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/sim/keepasim"
+)
+
+// Options say how to run a scenario.
+type Options struct {
+	Data       string  // directory; emptied by nobody, so give a fresh one
+	Speed      float64 // pipeline seconds per machine second; 0 is the scenario's own
+	Seed       uint64
+	NoPeek     bool   // a commit for every candidate
+	Rules      string // a rule file; empty means the built-in rules
+	ClickHouse string // standalone.Embedded, standalone.None or a URL
+	CHLib      string
+	Log        *slog.Logger
+	Version    string
+	Progress   io.Writer // a line now and then for people
+}
+
+// Scenario is one named run. Either it says what the box is and what disturbs
+// it, or it drives itself.
+type Scenario struct {
+	Name  string
+	About string        // one sentence for people
+	Speed float64       // when the caller names none
+	Limit time.Duration // pipeline time after which it ends
+
+	// Rows is the size of a world that does not change: the run ends when all of
+	// them are decided, and the bars hold for each. 0: an endless world, in which
+	// something may wait at the end.
+	Rows int
+	// World is what Keepa lists.
+	World func(seed uint64) keepasim.Catalogue
+	// Box is the plan, the faults and the settings; the rest is filled in.
+	Box standalone.Options
+	// Steps disturb the run, each at its own instant, in order.
+	Steps []Step
+	Bars  Bars
+	// Idle says that the plan has more tokens than the list has work: the bucket is
+	// full for most of the run, and whenever a row comes, the machine's own quarter of a
+	// second is minutes of pipeline time in which a refill finds it full. What expires
+	// counts after that.
+	Idle bool
+
+	// Drive runs a scenario that is not one box on one world.
+	Drive func(context.Context, Options) (Figures, error)
+
+	quiet func() // ends what disturbs, before anything is measured
+}
+
+// Step is something that happens during a run.
+type Step struct {
+	At   time.Duration // pipeline time since t0
+	Name string        // for the progress line
+	Do   func(context.Context, *Rig) error
+}
+
+// All are the scenarios in the order in which people should meet them.
+func All() []Scenario {
+	return []Scenario{
+		backlog400(), saves(),
+		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
+		discoveryWeek(), churnWeek(), listOutage13h(), orderChaos(),
+		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
+		flood10k(), clickhouseOut2h(), oddFeed(7 * 24 * time.Hour),
+	}
+}
+
+// Scenarios are the names that Run takes.
+func Scenarios() []string {
+	var names []string
+	for _, s := range All() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// Run runs a scenario to its end.
+func Run(ctx context.Context, name string, o Options) (Figures, error) {
+	all := All()
+	i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
+	if i < 0 {
+		return Figures{}, fmt.Errorf("scenario %q is unknown; there is %v", name, Scenarios())
+	}
+	s := all[i]
+	if o.Speed == 0 {
+		o.Speed = s.Speed
+	}
+	if s.Drive != nil {
+		return s.Drive(ctx, o)
+	}
+	return s.run(ctx, o)
+}
+
+// run is a scenario that is one box on one world.
+func (s Scenario) run(ctx context.Context, o Options) (Figures, error) {
+	world := s.World(o.Seed)
+	box, err := standalone.Start(ctx, s.options(world, o))
+	if err != nil {
+		return Figures{}, err
+	}
+	defer box.Stop(context.WithoutCancel(ctx))
+	return s.follow(ctx, o, boxed(box), world)
+}
+
+// follow watches a running pipeline to its end and measures it.
+func (s Scenario) follow(ctx context.Context, o Options, r *Rig, world keepasim.Catalogue) (Figures, error) {
+	w, err := watch(ctx, r)
+	if err != nil {
+		return Figures{}, err
+	}
+	limit, bars := s.Limit, s.Bars
+	f := Figures{Scenario: s.Name, Speed: o.Speed, Seed: o.Seed}
+	if o.NoPeek {
+		limit, bars = 4*limit, Bars{Good: bars.Good, StallMin: bars.StallMin, Recall: bars.Recall, Precision: bars.Precision}
+		f.Scenario += " --no-peek"
+	}
+	err = s.await(ctx, o, r, w, limit)
+	if s.quiet != nil {
+		s.quiet()
+	}
+	seen := w.end()
+	if s.Idle {
+		seen.reaction = int(250 * time.Millisecond / sampleEvery)
+	}
+	if err != nil {
+		return f, err
+	}
+	if err := f.measure(ctx, r, seen, w.list, world, s.Rows); err != nil {
+		return f, err
+	}
+	f.judge(bars, s.Rows)
+	return f, nil
+}
+
+// options completes the box.
+func (s Scenario) options(world keepasim.Catalogue, o Options) standalone.Options {
+	b := s.Box
+	b.Data, b.World, b.Catalogue, b.Speed, b.Seed = o.Data, standalone.Given, world, o.Speed, o.Seed
+	b.ClickHouse, b.CHAddr, b.CHLib = o.ClickHouse, "127.0.0.1:0", o.CHLib
+	b.Log, b.Version, b.Progress, b.SkipPeek = o.Log, o.Version, o.Progress, o.NoPeek
+	if o.Rules != "" {
+		b.Settings = maps.Clone(b.Settings)
+		if b.Settings == nil {
+			b.Settings = map[string]string{}
+		}
+		b.Settings["RULES"] = o.Rules
+	}
+	if b.Tick == 0 {
+		b.Tick = time.Minute
+	}
+	return b
+}
+
+// await waits until everything is decided, the limit of pipeline time has passed
+// or the box fails; it takes the steps and says now and then how far it is.
+func (s Scenario) await(ctx context.Context, o Options, r *Rig, w *watcher, limit time.Duration) error {
+	over := r.Env.After(limit)
+	tell := time.NewTicker(5 * time.Second)
+	defer tell.Stop()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	steps := s.Steps
+	for {
+		since := r.Env.Now().Sub(r.T0)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-r.failed:
+			return err
+		case <-over:
+			return nil
+		case <-tell.C:
+			fmt.Fprintf(o.Progress, "%6.2f of %.0f h  decided %d%s  balance %d\n",
+				since.Hours(), limit.Hours(), w.decided(), of(s.Rows), r.Sim.Books().Balance)
+			w.recount(ctx)
+		case <-look.C:
+			if s.Rows > 0 && w.decided() >= s.Rows {
+				return nil
+			}
+			for len(steps) > 0 && steps[0].At <= since {
+				fmt.Fprintf(o.Progress, "%6.2f h  %s\n", since.Hours(), steps[0].Name)
+				if err := steps[0].Do(ctx, r); err != nil {
+					return fmt.Errorf("%s at %v: %w", steps[0].Name, steps[0].At, err)
+				}
+				steps = steps[1:]
+			}
+		}
+	}
+}
+
+func of(rows int) string {
+	if rows == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" of %d", rows)
+}
+
+// backlog is a fixed world of at least so many rows.
+func backlog(rows int) func(uint64) keepasim.Catalogue {
+	return func(seed uint64) keepasim.Catalogue { return keepasim.BacklogOf(seed, rows) }
+}
+
+// living is a world of so many rows that come, change and go.
+func living(rows int) func(uint64) keepasim.Catalogue {
+	return func(seed uint64) keepasim.Catalogue {
+		return keepasim.Living(seed, keepasim.LivingOptions{Rows: rows})
+	}
+}

@@ -1,0 +1,114 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"ratchet/pipeline/ops/standalone"
+)
+
+// storm kills a random process every few seconds of machine time, NATS among
+// them, while a backlog is decided.
+func storm() Scenario {
+	s := Scenario{
+		Name:  "storm",
+		About: "every 4 seconds kill -9 of a random process, NATS among them; real processes",
+		Speed: 10, Limit: 4 * time.Hour, Rows: 800, World: backlog(800),
+		Box: standalone.Options{Rate: 10, Balance: 120},
+		// A claim that dies while its call is under way pays for an answer that nobody
+		// hears; everything else must be used.
+		Bars: Bars{StallMin: 10, UsedShare: 0.97, Good: 40},
+	}
+	s.Drive = func(ctx context.Context, o Options) (Figures, error) { return s.processes(ctx, o, kills(o.Seed)) }
+	return s
+}
+
+// thaw freezes one process after another for minutes of machine time.
+func thaw() Scenario {
+	s := Scenario{
+		Name:  "thaw",
+		About: "SIGSTOP for a minute and SIGCONT: the leading tokend, a committer, a peeker, NATS, a watermarker",
+		Speed: 10, Limit: 4 * time.Hour, Rows: 800, World: backlog(800),
+		Box:  standalone.Options{Rate: 10, Balance: 120},
+		Bars: Bars{StallMin: 10, UsedShare: 0.97, Good: 40},
+	}
+	s.Drive = func(ctx context.Context, o Options) (Figures, error) { return s.processes(ctx, o, freeze) }
+	return s
+}
+
+// processes runs a scenario on real processes while disturb does its worst.
+func (s Scenario) processes(ctx context.Context, o Options, disturb func(context.Context, Options, *Rig)) (Figures, error) {
+	world := s.World(o.Seed)
+	r, stop, err := s.launch(ctx, o, world)
+	if err != nil {
+		return Figures{}, err
+	}
+	defer stop()
+	done := make(chan struct{})
+	disturbing, calm := context.WithCancel(ctx)
+	defer calm()
+	go func() { defer close(done); disturb(disturbing, o, r) }()
+	s.quiet = func() { calm(); <-done }
+	return s.follow(ctx, o, r, world)
+}
+
+// killEvery is on the machine's clock.
+const killEvery = 4 * time.Second
+
+func kills(seed uint64) func(context.Context, Options, *Rig) {
+	rng := rand.New(rand.NewPCG(seed, 0x5707)) //nolint:gosec // which process dies is no secret
+	names := append([]string{"natsd-1"}, crew...)
+	return func(ctx context.Context, o Options, r *Rig) {
+		tick := time.NewTicker(killEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				r.Ps.signal(names[rng.IntN(len(names))], syscall.SIGKILL)
+			}
+		}
+	}
+}
+
+// frozen is how long a process stands still, on the machine's clock, and calmFor
+// how long nothing happens in between.
+const (
+	frozen  = time.Minute
+	calmFor = 10 * time.Second
+)
+
+func freeze(ctx context.Context, o Options, r *Rig) {
+	wait := func(d time.Duration) bool {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(d):
+			return true
+		}
+	}
+	for {
+		for _, name := range []string{"tokend", "committer-1", "peeker-1", "natsd-1", "watermarker-1", "committer-2", "peeker-2"} {
+			long := frozen
+			if name == "natsd-1" {
+				long /= 3 // it has no second: a minute would be ten of pipeline time
+			}
+			if name == "tokend" {
+				if name = r.Ps.leader(ctx, r.Bus); name == "" {
+					name = "tokend-1"
+				}
+			}
+			fmt.Fprintf(o.Progress, "%6.2f h  %s stands still\n", r.Env.Now().Sub(r.T0).Hours(), name)
+			r.Ps.signal(name, syscall.SIGSTOP)
+			going := wait(long)
+			r.Ps.signal(name, syscall.SIGCONT)
+			if !going || !wait(calmFor) {
+				return
+			}
+		}
+	}
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package soak
-
-import "os/exec"
-
-// dieWithParent cannot be had here: if we are killed, the processes must be too.
-func dieWithParent(*exec.Cmd) {}

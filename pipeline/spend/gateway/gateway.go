@@ -1,0 +1,322 @@
+// Package gateway is the only door to Keepa. A paid call needs a claim in hand,
+// and every way in which a call can end has a type: none of them means "no data".
+//
+// The key is in the URL of every request, so no URL and no transport error leaves
+// this package, and what Keepa answers leaves it without the key.
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/claims"
+)
+
+// Config says where Keepa is and who we are.
+type Config struct {
+	// URL is Keepa's address: https, or http on this machine and for the key "simulated".
+	URL string `env:"URL, default=https://api.keepa.com"`
+	// Key is the API key. It is never printed.
+	Key process.Secret `env:"API_KEY"`
+	// Timeout bounds a call, on the machine's clock; a claim's life bounds it too. Three that end so, with the waits
+	// between them, take less than ten minutes; the slowest answer that was measured took 20 s.
+	Timeout time.Duration `env:"TIMEOUT, default=75s"`
+}
+
+// Validate names the variable that is wrong.
+func (c Config) Validate() error {
+	if c.Key == "" {
+		return errors.New("KEEPA_API_KEY: must not be empty; use any word for a simulated Keepa")
+	}
+	if err := CheckURL(c.URL, c.Key); err != nil {
+		return err
+	}
+	if c.Timeout <= 0 {
+		return fmt.Errorf("KEEPA_TIMEOUT: want a positive duration, got %s", c.Timeout)
+	}
+	return nil
+}
+
+// CheckURL says why a key is not sent to an address. It does not repeat one that cannot be read, which may hold a secret.
+func CheckURL(address string, key process.Secret) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		return errors.New("KEEPA_URL: not an address of Keepa; want https://host, or http://127.0.0.1:port for one on this machine")
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) && key != Simulated {
+		return fmt.Errorf("KEEPA_URL: the key would cross the network to %s in plain text; want https://, or KEEPA_API_KEY=%s for a simulated Keepa", u.Host, Simulated.Reveal())
+	}
+	return nil
+}
+
+// Simulated is the key of a simulated Keepa. It is no secret.
+const Simulated process.Secret = "simulated"
+
+// loopback reports whether only this machine reaches a host.
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// Gateway talks to Keepa.
+type Gateway struct {
+	cfg   Config
+	env   process.Env
+	http  *http.Client
+	scrub scrubber
+}
+
+// New is a gateway; it makes no call.
+func New(cfg Config, env process.Env) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, &process.UsageError{Err: err}
+	}
+	transport := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 30 * time.Second,
+		DisableCompression:  true, // we ask for gzip and read it ourselves, on errors too
+		// net/http silently sends a GET again when a reused connection breaks before
+		// the answer; Keepa would charge both.
+		DisableKeepAlives: true,
+		Proxy:             http.ProxyFromEnvironment,
+
+		MaxResponseHeaderBytes: maxHeader,
+	}
+	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
+	return &Gateway{cfg: cfg, env: env, http: client, scrub: scrubberOf(cfg.Key)}, nil
+}
+
+// noRedirect: a redirect would carry the key to another host.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// Answer is what Keepa said to a call that it executed.
+type Answer struct {
+	Body          []byte
+	Envelope      keepa.Envelope
+	Consumed      int  // tokens
+	ConsumedKnown bool // false when the envelope did not say
+	// Part is why the answer came in part; nil for a whole one. What came was paid for.
+	Part       error
+	Reading    *pipeline.Reading
+	Request    string    // path and query, without the key
+	AnsweredAt time.Time // pipeline time
+	HTTPStatus int
+}
+
+// MaxASINs is how many products or sellers one call may ask for.
+const MaxASINs = 100
+
+// Deals asks for one page of the deal list; selection is Keepa's JSON.
+func (g *Gateway) Deals(ctx context.Context, c *claims.Claim, domain int, selection []byte) (Answer, error) {
+	var sel struct {
+		Domain int `json:"domainId"`
+	}
+	if err := json.Unmarshal(selection, &sel); err != nil {
+		return Answer{}, fmt.Errorf("ask for deals: selection: %w", err)
+	}
+	if sel.Domain != domain || !lists(domain) {
+		return Answer{}, fmt.Errorf("ask for deals: selection wants domain %d, the caller %d; the deal list knows 1-6 and 8-11", sel.Domain, domain)
+	}
+	q := url.Values{"selection": {string(selection)}}
+	return g.paid(ctx, c, "deal", q, 1)
+}
+
+// Products asks for products: without offers statistics and history at 1 token
+// each, with offers the live offers too.
+func (g *Gateway) Products(ctx context.Context, c *claims.Claim, domain int, asins []string, offers bool) (Answer, error) {
+	if err := validate("ASINs", asins); err != nil {
+		return Answer{}, err
+	}
+	if !lists(domain) && domain != 12 {
+		return Answer{}, fmt.Errorf("ask for products: no domain %d", domain)
+	}
+	q := url.Values{
+		"domain": {strconv.Itoa(domain)}, "asin": {strings.Join(asins, ",")},
+		"stats": {"365"}, "history": {"1"},
+	}
+	if offers {
+		q.Set("offers", "20") // the documented minimum; fewer is refused
+	}
+	return g.paid(ctx, c, "product", q, len(asins))
+}
+
+// Sellers asks for sellers at 1 token each that is found.
+func (g *Gateway) Sellers(ctx context.Context, c *claims.Claim, domain int, ids []string) (Answer, error) {
+	if err := validate("sellers", ids); err != nil {
+		return Answer{}, err
+	}
+	if !lists(domain) {
+		return Answer{}, fmt.Errorf("ask for sellers: no domain %d", domain)
+	}
+	return g.paid(ctx, c, "seller", url.Values{"domain": {strconv.Itoa(domain)}, "seller": {strings.Join(ids, ",")}}, len(ids))
+}
+
+// Token asks for the balance. It is free, so it needs no claim.
+func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(g.cfg.Timeout, 20*time.Second))
+	defer cancel()
+	a, err := g.call(ctx, "token", url.Values{})
+	if err != nil {
+		return pipeline.Reading{}, err
+	}
+	if a.Reading == nil && a.Envelope.Timestamp > 0 {
+		// Zeroes with a time are an answer about this account: its plan brings nothing.
+		plan := pipeline.Reading{TS: a.Envelope.Timestamp, Rate: a.Envelope.RefillRate, FlowRed: a.Envelope.TokenFlowReduction}
+		return pipeline.Reading{}, &Error{Kind: NoIncome, Request: a.Request, Status: a.HTTPStatus, Says: token.Starved(plan)}
+	}
+	if a.Reading == nil {
+		return pipeline.Reading{}, &Error{Kind: Malformed, Request: a.Request, Says: "no balance in the answer"}
+	}
+	return *a.Reading, nil
+}
+
+// lists reports whether Keepa serves this domain on every endpoint.
+func lists(domain int) bool { return domain >= 1 && domain <= 11 && domain != 7 }
+
+func validate(what string, ids []string) error {
+	if len(ids) == 0 || len(ids) > MaxASINs {
+		return fmt.Errorf("ask for %d %s: want 1 to %d", len(ids), what, MaxASINs)
+	}
+	for _, id := range ids {
+		if id == "" || strings.ContainsFunc(id, func(r rune) bool {
+			return (r < '0' || r > '9') && (r < 'A' || r > 'Z')
+		}) {
+			return fmt.Errorf("ask for %q: not an id of %s", id, what)
+		}
+	}
+	return nil
+}
+
+// paid makes a call under a claim, if it is still young enough.
+func (g *Gateway) paid(ctx context.Context, c *claims.Claim, endpoint string, q url.Values, items int) (Answer, error) {
+	if c == nil {
+		return Answer{}, errors.New("call Keepa: no claim in hand")
+	}
+	if !time.Now().Before(c.StartBy()) {
+		return Answer{}, &Error{Kind: TooLate, Request: endpoint, Says: "the claim is too old to start a call"}
+	}
+	deadline := c.Deadline()
+	if d := time.Now().Add(g.cfg.Timeout); d.Before(deadline) {
+		deadline = d
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	return g.call(ctx, endpoint, q)
+}
+
+func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answer, error) {
+	a := Answer{Request: "/" + endpoint + "?" + q.Encode()}
+	q.Set("key", g.cfg.Key.Reveal())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(g.cfg.URL, "/")+"/"+endpoint+"?"+q.Encode(), http.NoBody)
+	if err != nil {
+		return a, &Error{Kind: Unexpected, Request: a.Request, Says: "the request cannot be built"}
+	}
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Header.Set("User-Agent", "ratchet/"+g.env.Version)
+	resp, err := g.http.Do(req)
+	if err != nil {
+		return a, transport(a.Request, err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to its end below, or given up
+	a.HTTPStatus = resp.StatusCode
+	a.Body, err = read(resp, most(endpoint, q))
+	a.Body = g.scrub.body(a.Body)
+	a.AnsweredAt = g.env.Now()
+	tooLarge := errors.Is(err, errTooLarge)
+	if err != nil {
+		cut := transport(a.Request, err)
+		cut.damaged = cut.Kind == Malformed && !tooLarge
+		a.Part = cut
+	}
+	a, err = judge(a, resp.Header)
+	var e *Error
+	if errors.As(err, &e) {
+		e.Says = g.scrub.text(e.Says) // decoding may have put together what the body held in pieces
+		if tooLarge {
+			e.Body = nil // no answer of Keepa's: nobody paid for it
+		}
+	}
+	return a, err
+}
+
+// judge turns status and envelope into an answer or a typed error. An error in a
+// 200 is an error. An answer that came in part is an answer: what came of it was paid
+// for.
+func judge(a Answer, head http.Header) (Answer, error) {
+	env, decodeErr := keepa.DecodeEnvelope(a.Body)
+	var cut *Error
+	if errors.As(a.Part, &cut) && cut.damaged {
+		env, decodeErr = keepa.Envelope{}, a.Part // damaged on its way: no number in it can be believed
+	}
+	if decodeErr == nil || env.Payload && env.Charged { // behind the account: its numbers are whole
+		a.Envelope, a.Reading = env, reading(env)
+		a.Consumed, a.ConsumedKnown = env.TokensConsumed, env.Charged
+	}
+	e := &Error{Request: a.Request, Status: a.HTTPStatus, Reading: a.Reading, Consumed: a.Consumed, Body: a.Body}
+	page, isPage := htmlPage(a.Body, head)
+	switch {
+	case env.Error != nil:
+		e.Says = env.Error.Error()
+	case a.HTTPStatus/100 == 3:
+		e.Says, isPage = elsewhere(head), false
+	case isPage:
+		e.Says = page
+	}
+	switch s := a.HTTPStatus; {
+	case s == http.StatusPaymentRequired:
+		e.Kind = Payment
+	case isPage && s < 500, s == http.StatusProxyAuthRequired:
+		e.Kind = Proxy
+	case s == http.StatusTooManyRequests && decodeErr == nil && a.Reading != nil && a.Reading.Left > 0:
+		e.Kind = Refused
+	case s == http.StatusTooManyRequests:
+		e.Kind = InDebt
+	case s == http.StatusBadRequest && decodeErr == nil && !env.Authoritative():
+		e.Kind = BadKey
+	case s >= 500:
+		e.Kind = Server
+	case s >= 400:
+		e.Kind = Rejected
+	case s != http.StatusOK:
+		e.Kind = Unexpected
+	case decodeErr != nil && env.Payload && env.Error == nil:
+		if a.Part == nil {
+			a.Part = fmt.Errorf("the answer breaks off: %w", decodeErr)
+		}
+		return a, nil
+	case cut != nil:
+		e.Kind, e.Says = cut.Kind, cut.Says
+	case decodeErr != nil:
+		e.Kind, e.Says = Malformed, decodeErr.Error()
+	case env.Error != nil:
+		e.Kind = Rejected
+	default:
+		return a, nil
+	}
+	return a, e
+}
+
+// reading is the bucket as the envelope tells it; nil where it tells nothing.
+func reading(e keepa.Envelope) *pipeline.Reading {
+	left, known := e.Balance()
+	if !known || !e.Authoritative() || e.RefillRate < 0 {
+		return nil
+	}
+	return &pipeline.Reading{
+		TS: e.Timestamp, Left: left, Rate: e.RefillRate, RefillInMS: int64(e.RefillIn),
+		TookMS: int64(e.ProcessingTimeInMs), FlowRed: e.TokenFlowReduction,
+	}
+}

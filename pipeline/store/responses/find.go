@@ -1,0 +1,213 @@
+package responses
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+)
+
+// Want is an answer that some work needs.
+type Want struct {
+	Key    string        // ASIN or seller id
+	WorkID string        // an answer that was bought for this work always serves
+	Also   string        // one of this work too; empty for none
+	Limit  time.Duration // how old another work's answer may be
+}
+
+// Serving is, for each want and in their order, the stored answer that serves it;
+// nil where a call must be made. The newest answers come from one request. Only
+// where a newest one belongs to other work and is too old are the older ones of
+// that key asked for their work: one of them may have been bought for ours, before
+// a crash or a reset handed the work out again.
+func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wants []Want, now time.Time) ([]*Answer, error) {
+	keys := make([]string, len(wants))
+	for i, w := range wants {
+		keys[i] = w.Key
+	}
+	newest, err := Find(ctx, b, domain, kind, keys)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Answer, len(wants))
+	older := map[string]string{} // work to key
+	for i, w := range wants {
+		a, stored := newest[w.Key]
+		switch {
+		case stored && a.serves(w, now):
+			out[i] = &a
+		case stored:
+			for _, work := range []string{w.WorkID, w.Also} {
+				if work != "" {
+					older[work] = w.Key
+				}
+			}
+		}
+	}
+	if len(older) == 0 {
+		return out, nil
+	}
+	own, err := boughtFor(ctx, b, domain, kind, older)
+	if err != nil {
+		return nil, err
+	}
+	for i, w := range wants {
+		a, ok := own[w.WorkID]
+		if !ok {
+			a, ok = own[w.Also]
+		}
+		if ok && out[i] == nil {
+			out[i] = &a
+		}
+	}
+	return out, nil
+}
+
+// boughtFor finds the newest answer that each work paid for, by its key. It reads
+// the headers of all answers to those keys and the bodies of those it returns.
+func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keyOf map[string]string) (map[string]Answer, error) {
+	seen := map[string]bool{}
+	from := bus.From{Headers: true}
+	for _, key := range keyOf {
+		if s := pipeline.SubjectResponse(domain, kind, key); !seen[s] {
+			seen[s], from.Subjects = true, append(from.Subjects, s)
+		}
+	}
+	found := map[string]uint64{}
+	err := b.Scan(ctx, pipeline.StreamResponses, from, func(r bus.Read) error {
+		work := r.Header.Get(pipeline.HeaderWorkID)
+		if key, ours := keyOf[work]; ours && r.Subject == pipeline.SubjectResponse(domain, kind, key) {
+			found[work] = r.Sequence
+		}
+		return nil
+	})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
+	if err != nil {
+		return nil, fmt.Errorf("look for stored answers: %w", err)
+	}
+	out := map[string]Answer{}
+	for work, seq := range found {
+		m, err := s.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue // it has just left the stream
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read stored answer %d: %w", seq, err)
+		}
+		a, err := open(m)
+		if err != nil {
+			return nil, err
+		}
+		a.Domain, a.Kind, a.Key = domain, kind, keyOf[work]
+		out[work] = a
+	}
+	return out, nil
+}
+
+// Find is the newest stored answer of a kind for each key that has one.
+func Find(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys []string) (map[string]Answer, error) {
+	out := map[string]Answer{}
+	if len(keys) == 0 {
+		return out, nil
+	}
+	key := make(map[string]string, len(keys))
+	var subjects []string
+	for _, k := range keys {
+		s := pipeline.SubjectResponse(domain, kind, k)
+		if _, twice := key[s]; !twice {
+			key[s], subjects = k, append(subjects, s)
+		}
+	}
+	stored, err := b.Newest(ctx, pipeline.StreamResponses, subjects, bus.Until{})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range stored {
+		a, err := unwrap(m.Sequence, m.Header, m.Body)
+		if err != nil {
+			return nil, err
+		}
+		a.Domain, a.Kind, a.Key = domain, kind, key[m.Subject]
+		out[a.Key] = a
+	}
+	return out, nil
+}
+
+// Beyond hands every answer of a kind that was stored after a sequence to f, in the
+// order in which they were stored.
+func Beyond(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, sequence uint64, f func(Answer) error) error {
+	prefix := pipeline.SubjectResponse(domain, kind, "")
+	from := bus.From{Subjects: []string{prefix + ">"}, Sequence: sequence + 1}
+	err := b.Scan(ctx, pipeline.StreamResponses, from, func(r bus.Read) error {
+		a, err := unwrap(r.Sequence, r.Header, r.Body)
+		if err != nil {
+			return err
+		}
+		a.Domain, a.Kind, a.Key = domain, kind, strings.TrimPrefix(r.Subject, prefix)
+		return f(a)
+	})
+	if err != nil {
+		return fmt.Errorf("look for stored answers beyond %d: %w", sequence, err)
+	}
+	return nil
+}
+
+// Sequence is where the last stored answer stands.
+func Sequence(ctx context.Context, b *bus.Bus) (uint64, error) {
+	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
+	if err != nil {
+		return 0, fmt.Errorf("look at stored answers: %w", err)
+	}
+	return s.CachedInfo().State.LastSeq, nil
+}
+
+func open(m *jetstream.RawStreamMsg) (Answer, error) { return unwrap(m.Sequence, m.Header, m.Data) }
+
+func unwrap(sequence uint64, h nats.Header, packed []byte) (Answer, error) {
+	body, err := Unpack(packed)
+	if err != nil {
+		return Answer{}, fmt.Errorf("decompress stored answer %d: %w", sequence, err)
+	}
+	at, err := time.Parse(pipeline.TimeFormat, h.Get(pipeline.HeaderAnsweredAt))
+	if err != nil {
+		return Answer{}, fmt.Errorf("read stored answer %d: %w", sequence, err)
+	}
+	a := headed(sequence, h)
+	a.Body, a.AnsweredAt = body, at
+	return a, nil
+}
+
+// Load is the stored answer of an id; nil where it has left the stream.
+func Load(ctx context.Context, b *bus.Bus, id string) (*Answer, error) {
+	sequence, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("read stored answer %q: want the number of a message in RESPONSES", id)
+	}
+	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
+	if err != nil {
+		return nil, fmt.Errorf("look for stored answers: %w", err)
+	}
+	m, err := s.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil //nolint:nilnil // it is no failure that an old answer is gone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read stored answer %d: %w", sequence, err)
+	}
+	a, err := open(m)
+	if err != nil {
+		return nil, err
+	}
+	return &a, nil
+}

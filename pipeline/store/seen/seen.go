@@ -1,0 +1,112 @@
+// Package seen keeps what was decided about an ASIN, so that a list that names
+// it again a thousand times costs one decision.
+package seen
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+)
+
+const (
+	stream = "KV_" + pipeline.BucketSeen
+	prefix = "$KV." + pipeline.BucketSeen + "."
+)
+
+// Recall is what is remembered of each identity that is still the same: a price
+// that moved since has another creation date and is not remembered.
+func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Memory, error) {
+	out := map[pipeline.Identity]pipeline.Memory{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	bySubject := map[string][]pipeline.Identity{}
+	for _, id := range ids {
+		s := prefix + pipeline.KeySeen(id)
+		bySubject[s] = append(bySubject[s], id)
+	}
+	err := newest(ctx, b, stream, bySubject, func(ids []pipeline.Identity, m bus.Read) { keep(out, ids, m) })
+	if err != nil {
+		return nil, fmt.Errorf("recall %d ASINs: %w", len(ids), err)
+	}
+	return out, nil
+}
+
+// Offered are those identities whose first look was offered already and is not
+// forgotten: they wait, or are being decided. It does not rest on the window in
+// which the stream drops repeats.
+func Offered(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]bool, error) {
+	out := map[pipeline.Identity]bool{}
+	bySubject := map[string][]pipeline.Identity{}
+	for _, id := range ids {
+		for _, source := range []pipeline.Source{pipeline.SourceLive, pipeline.SourceGap, pipeline.SourceBackfill} {
+			s := pipeline.SubjectCandidate(id.Domain, source, id.ASIN)
+			bySubject[s] = append(bySubject[s], id)
+		}
+	}
+	err := newest(ctx, b, pipeline.StreamCandidates, bySubject, func(ids []pipeline.Identity, m bus.Read) {
+		for _, id := range ids {
+			if m.Header.Get(pipeline.HeaderWorkID) == id.WorkID(pipeline.FirstGeneration) {
+				out[id] = true
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for %d candidates: %w", len(ids), err)
+	}
+	return out, nil
+}
+
+// newest hands the newest message of each subject to f.
+func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipeline.Identity, f func([]pipeline.Identity, bus.Read)) error {
+	stored, err := b.Newest(ctx, stream, slices.Sorted(maps.Keys(of)), bus.Until{})
+	if err != nil {
+		return err
+	}
+	for _, m := range stored {
+		f(of[m.Subject], m)
+	}
+	return nil
+}
+
+func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m bus.Read) {
+	var v pipeline.Memory
+	if len(m.Body) == 0 || json.Unmarshal(m.Body, &v) != nil {
+		return // deleted, or not ours: not remembered, so it is decided again
+	}
+	for _, id := range ids {
+		if v.CreationDate == id.CreationDate {
+			out[id] = v
+		}
+	}
+}
+
+// Beyond is the year 2200 in Keepa's minutes: no price began there.
+const Beyond = 99_404_640
+
+// Remember writes what was decided. It comes after the verdict was stored: dying
+// in between decides again from stored answers, and the repeat is dropped. A
+// memory of a later price is never replaced by one of an earlier.
+func Remember(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Memory) error {
+	kv, err := b.Store(ctx, pipeline.BucketSeen)
+	if err != nil {
+		return err
+	}
+	// What cannot be read there is of no use to anybody, nor is a memory of a price that begins after
+	// its decision: the decision in hand takes its place.
+	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Memory) (pipeline.Memory, bool, error) {
+		if old.CreationDate > m.CreationDate && old.CreationDate < Beyond || old == m {
+			return old, false, nil
+		}
+		return m, true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("remember %s: %w", id.ASIN, err)
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package seen
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+)
+
+// Wants is what WANTS keeps of an ASIN and price type where several deal queries are
+// read: which of them listed this price. A candidate is decided once and names them
+// all, also those that listed it after it was offered or decided.
+type Wants struct {
+	CreationDate int64    `json:"creation_date"` // Keepa minutes
+	Queries      []string `json:"queries"`       // NAME@VERSION, sorted
+}
+
+const (
+	wantsStream = "KV_" + pipeline.BucketWants
+	wantsPrefix = "$KV." + pipeline.BucketWants + "."
+)
+
+// Wanted is which queries want each identity, as far as WANTS knows.
+func Wanted(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity][]string, error) {
+	out := map[pipeline.Identity][]string{}
+	bySubject := map[string][]pipeline.Identity{}
+	for _, id := range ids {
+		s := wantsPrefix + pipeline.KeySeen(id)
+		bySubject[s] = append(bySubject[s], id)
+	}
+	err := newest(ctx, b, wantsStream, bySubject, func(ids []pipeline.Identity, m bus.Read) {
+		var w Wants
+		if len(m.Body) == 0 || json.Unmarshal(m.Body, &w) != nil {
+			return // deleted, or not ours
+		}
+		for _, id := range ids {
+			if w.CreationDate == id.CreationDate {
+				out[id] = w.Queries
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look who wants %d ASINs: %w", len(ids), err)
+	}
+	return out, nil
+}
+
+// Want adds a query to those that want an identity. It may be repeated; a later
+// price forgets who wanted the one before.
+func Want(ctx context.Context, b *bus.Bus, id pipeline.Identity, query string) error {
+	kv, err := b.Store(ctx, pipeline.BucketWants)
+	if err != nil {
+		return err
+	}
+	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(w Wants) (Wants, bool, error) {
+		switch {
+		case w.CreationDate > id.CreationDate && w.CreationDate < Beyond:
+			return w, false, nil
+		case w.CreationDate != id.CreationDate:
+			w = Wants{CreationDate: id.CreationDate}
+		}
+		all := Union(w.Queries, []string{query})
+		if slices.Equal(all, w.Queries) {
+			return w, false, nil
+		}
+		w.Queries = all
+		return w, true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("want %s: %w", id.ASIN, err)
+	}
+	return nil
+}
+
+// Union is both lists of queries, sorted, each query once: of two versions of one
+// name the one of b stands.
+func Union(a, b []string) []string {
+	byName := map[string]string{}
+	for _, q := range append(slices.Clone(a), b...) {
+		name, _, _ := strings.Cut(q, "@")
+		byName[name] = q
+	}
+	out := make([]string, 0, len(byName))
+	for _, q := range byName {
+		out = append(out, q)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,96 @@
+package worker
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"time"
+
+	"ratchet/pipeline/spend/gateway"
+)
+
+// The reasons for which work comes back although no call failed.
+var (
+	ErrNoSpend   = errors.New("the wish is nospend, and no stored answer serves")
+	ErrOrdered   = errors.New("another worker is buying it")
+	ErrElsewhere = errors.New("one call asks one domain, this is of another")
+	ErrPart      = errors.New("the answer came in part")
+	ErrLeftOut   = errors.New("the answer came without it")
+	ErrPrice     = errors.New("what its call cost is not known yet")
+)
+
+// kindOf is the reason as a counter's name and in the words that people read in the status.
+func kindOf(cause error) (code, says string) {
+	var e *gateway.Error
+	switch {
+	case errors.Is(cause, ErrNoSpend):
+		return "nospend", ErrNoSpend.Error()
+	case errors.Is(cause, ErrOrdered):
+		return "ordered", ErrOrdered.Error()
+	case errors.Is(cause, ErrElsewhere):
+		return "elsewhere", ErrElsewhere.Error()
+	case errors.Is(cause, ErrPart):
+		return "part", ErrPart.Error()
+	case errors.Is(cause, ErrLeftOut):
+		return "left_out", ErrLeftOut.Error()
+	case errors.Is(cause, ErrPrice):
+		return "price", ErrPrice.Error()
+	case errors.As(cause, &e):
+		return "call_failed", "the call failed: " + string(e.Kind)
+	}
+	return "step_failed", "a step failed"
+}
+
+// waitsFor is how long work that came back counts as waiting: it is taken again earlier, here or by another worker.
+const waitsFor = 5 * time.Minute
+
+// back is one unit of work that was handed back, and why.
+type back struct {
+	why string
+	at  time.Time
+}
+
+// Again counts work that comes back under its reason, shows how many wait for it, and warns once for each reason.
+func (p *Pulse) Again(log *slog.Logger, work string, cause error) {
+	code, why := kindOf(cause)
+	p.mu.Lock()
+	first := p.h.Counters["again_"+code] == 0
+	p.h.Counters["again_"+code]++
+	if p.back == nil {
+		p.back = map[string]back{}
+	}
+	p.back[work] = back{why: why, at: p.now()}
+	p.show()
+	p.mu.Unlock()
+	if first {
+		log.Warn("work comes back", "why", why, "work", work)
+	}
+}
+
+// Decided takes work off those that wait.
+func (p *Pulse) Decided(work string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, waits := p.back[work]; waits {
+		delete(p.back, work)
+		p.show()
+	}
+}
+
+// show puts into the heartbeat how many units wait, by reason. A heartbeat that was handed out keeps its own map.
+func (p *Pulse) show() {
+	waiting := map[string]int{}
+	for work, b := range p.back {
+		if p.now().Sub(b.at) > waitsFor {
+			delete(p.back, work)
+			continue
+		}
+		waiting[b.why]++
+	}
+	detail := maps.Clone(p.h.Detail)
+	if detail == nil {
+		detail = map[string]any{}
+	}
+	detail["waiting"] = waiting
+	p.h.Detail = detail
+}

@@ -1,0 +1,88 @@
+package worker
+
+import (
+	"context"
+	"errors"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/store/responses"
+)
+
+// Purchase is the answer to one paid call, before it is stored.
+type Purchase struct {
+	gateway.Answer
+	Call   string // the claim's id
+	Domain int
+	Kind   pipeline.Kind
+	// Odd says that a part of the answer cannot be told apart or read, or is missing: all of its bytes are stored too.
+	Odd bool
+}
+
+// Bought is the purchase that a claim paid for.
+func Bought(c *claims.Claim, domain int, kind pipeline.Kind, a gateway.Answer) *Purchase {
+	return &Purchase{Answer: a, Call: c.ID(), Domain: domain, Kind: kind}
+}
+
+// Part is the share of one key, for the work that wants it.
+func (p *Purchase) Part(key, workID string, e keepa.Element, cost int) responses.Answer {
+	if _, fits := responses.Fit(e.Body); !fits {
+		p.Odd = true
+	}
+	return responses.Answer{
+		Domain: p.Domain, Kind: p.Kind, Key: key, Body: e.Body, Request: p.Request, Position: e.Position,
+		RequestID: p.Call, WorkID: workID, Cost: cost, AnsweredAt: p.AnsweredAt,
+	}
+}
+
+// Keep stores the whole answer if a part of it is odd, and then its parts.
+func (p *Purchase) Keep(ctx context.Context, b *bus.Bus, parts []responses.Answer) ([]responses.Answer, error) {
+	if p.Odd && (p.Consumed > 0 || !p.ConsumedKnown) {
+		if err := p.keepWhole(ctx, b, p.Body); err != nil {
+			return nil, err
+		}
+	}
+	return responses.Put(ctx, b, parts)
+}
+
+func (p *Purchase) keepWhole(ctx context.Context, b *bus.Bus, body []byte) error {
+	return responses.PutWhole(ctx, b, responses.Answer{
+		Domain: p.Domain, Kind: p.Kind, Body: body, Request: p.Request, RequestID: p.Call, Cost: p.Consumed, AnsweredAt: p.AnsweredAt,
+	})
+}
+
+// KeepRefused stores the bytes that came with a call that brought no answer, if it may have cost something.
+func KeepRefused(ctx context.Context, b *bus.Bus, p *Purchase, cause error) error {
+	var e *gateway.Error
+	if !errors.As(cause, &e) || len(e.Body) == 0 || e.Consumed == 0 && !e.MayHaveCost() {
+		return nil
+	}
+	return p.keepWhole(ctx, b, e.Body)
+}
+
+// End ends the claim of a call that was answered. What the answer does not say of its price, the balance does. An
+// answer that cannot be read is no failure of the call; one that was cut off on its way is.
+func End(ctx context.Context, env process.Env, pulse *Pulse, fuse *Fuse, c *claims.Claim, a gateway.Answer) error {
+	var cut *gateway.Error
+	if errors.As(a.Part, &cut) {
+		pulse.Failed(cut)
+		env.Log.Warn("keepa refused", "err", cut, "wait", fuse.Failed(env))
+	} else {
+		fuse.Worked()
+	}
+	if !a.ConsumedKnown {
+		return c.CloseUnknown(ctx, "the answer does not say what it cost")
+	}
+	return c.Close(ctx, a.Consumed, a.Reading)
+}
+
+// Dead is a decision that also buries the work, for its verdict's reason.
+func Dead(d loop.Decision[Effect], reason, cause string) loop.Decision[Effect] {
+	d.Never, d.Cause = reason, cause
+	return d
+}

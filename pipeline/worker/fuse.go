@@ -1,0 +1,47 @@
+package worker
+
+import (
+	"sync"
+	"time"
+
+	"ratchet/pipeline/platform/process"
+)
+
+// Fuse keeps calls back after failures: 10 s of pipeline time after the first,
+// twice as long each time, at most 320 s. Workers may share it.
+type Fuse struct {
+	mu     sync.Mutex
+	broken int
+	until  time.Time // machine time
+}
+
+// Blown reports whether no call should be made yet.
+func (f *Fuse) Blown() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return process.MachineNow().Before(f.until)
+}
+
+// Doubtful reports whether the last call failed: the next should be a small one.
+func (f *Fuse) Doubtful() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.broken > 0
+}
+
+// Failed blows the fuse and returns for how long, pipeline time.
+func (f *Fuse) Failed(env process.Env) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	wait := time.Duration(1<<min(f.broken, 5)) * 10 * time.Second
+	f.broken++
+	f.until = process.MachineNow().Add(env.Clock.Machine(wait))
+	return wait
+}
+
+// Worked mends the fuse.
+func (f *Fuse) Worked() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broken, f.until = 0, time.Time{}
+}

@@ -1,0 +1,93 @@
+package worker_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/worker"
+	"ratchet/schemas"
+	"ratchet/test/streams"
+)
+
+func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *testing.T) {
+	t.Parallel()
+	env, b := streams.Open(t)
+	own, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := b.Store(t.Context(), pipeline.BucketConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := func(profit string) []byte {
+		return bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: "+profit), 1)
+	}
+	version := func(body []byte) string {
+		j, err := verdict.NewJudge(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j.Version()
+	}
+	apply := func(n int, text string) {
+		t.Helper()
+		body, err := json.Marshal(pipeline.AppliedRules{Version: n, Rules: text})
+		if err == nil {
+			_, err = kv.Put(t.Context(), pipeline.KeyRules, body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	pulse := worker.NewPulse(env)
+	fits := func(j *verdict.Judge) error {
+		if n, _ := j.Threshold("min_profit_cents"); n > 1000 {
+			return errors.New("too much")
+		}
+		return nil
+	}
+	r, err := worker.Follow(t.Context(), b, env, own, pulse, fits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inForce := func(what string, want func(pipeline.RulesInForce) bool) {
+		t.Helper()
+		for late := time.Now().Add(20 * time.Second); !want(*pulse.Beat().Rules); time.Sleep(time.Millisecond) {
+			if time.Now().After(late) {
+				t.Fatalf("%s: %+v", what, *pulse.Beat().Rules)
+			}
+		}
+		if got := pulse.Beat().Rules.RuleSet; got != r.Judge().Version() {
+			t.Errorf("%s: the heartbeat says %s, and %s decides", what, got, r.Judge().Version())
+		}
+	}
+	good := version(rules("500"))
+	inForce("nothing applied", func(i pipeline.RulesInForce) bool { return i.RuleSet == own.Version() && i.Version == 0 })
+	apply(1, string(rules("500")))
+	inForce("applied", func(i pipeline.RulesInForce) bool { return i.RuleSet == good && i.Version == 1 && i.Refused == "" })
+	for n, bad := range []string{"name: [", string(rules("2000"))} {
+		apply(n+2, bad)
+		inForce("bad", func(i pipeline.RulesInForce) bool { return i.RuleSet == good && i.Version == n+1 && i.Refused != "" })
+		apply(n+2, string(rules("500")))
+		inForce("good again", func(i pipeline.RulesInForce) bool { return i.Version == n+2 && i.Refused == "" })
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyRules, []byte("not JSON")); err != nil {
+		t.Fatal(err)
+	}
+	inForce("damaged", func(i pipeline.RulesInForce) bool { return i.RuleSet == good && i.Refused != "" })
+	late := worker.NewPulse(env)
+	started, err := worker.Follow(t.Context(), b, env, own, late, fits)
+	if err != nil || started.Judge().Version() != own.Version() || late.Beat().Rules.Refused == "" {
+		t.Errorf("a start over a damaged value: %v, %+v", err, late.Beat().Rules)
+	}
+	apply(9, "")
+	inForce("its own again", func(i pipeline.RulesInForce) bool {
+		return i.RuleSet == own.Version() && i.Version == 9 && i.Refused == ""
+	})
+}

@@ -1,0 +1,26 @@
+package worker
+
+import (
+	"context"
+	"errors"
+
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/spend/gateway"
+)
+
+// Refused ends a claim whose call failed and blows the fuse. The cause is logged
+// here, once. What the call may have cost without an answer is left to drift.
+func Refused(ctx context.Context, env process.Env, pulse *Pulse, fuse *Fuse, c *claims.Claim, cause error) error {
+	wait := fuse.Failed(env)
+	pulse.Failed(cause)
+	env.Log.Warn("keepa refused", "err", cause, "wait", wait)
+	var e *gateway.Error
+	if !errors.As(cause, &e) {
+		return c.Close(ctx, 0, nil)
+	}
+	if e.MayHaveCost() {
+		return c.CloseUnknown(ctx, string(e.Kind))
+	}
+	return c.CloseFailed(ctx, e.Consumed, e.Reading, string(e.Kind))
+}

@@ -1,0 +1,89 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/stall"
+	"ratchet/pipeline/platform/bus"
+)
+
+// standstill is what keeps a daemon's loops from getting anything done. Its owner locks it.
+type standstill struct {
+	watches map[string]stall.Watch // by loop
+	cells   map[string]string      // what cannot be read, by key
+	failed  string                 // the last failure of a step, since the last success
+	// failures are how many since then. What failed so often had its tokens each time, also where a loop sees none
+	// between two of them.
+	failures int
+}
+
+// failedOften is how many failures in a row show that it is not tokens that are lacking.
+const failedOften = 3
+
+// See notes what a loop saw when it looked for something to do.
+func (p *Pulse) See(loop string, s stall.Sight) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.still.watches == nil {
+		p.still.watches = map[string]stall.Watch{}
+	}
+	s.Tokens = s.Tokens || p.still.failures >= failedOften
+	p.still.watches[loop] = p.still.watches[loop].See(s, p.now())
+}
+
+// Stepped notes that a step of a loop succeeded.
+func (p *Pulse) Stepped(loop string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w, ok := p.still.watches[loop]; ok {
+		p.still.watches[loop] = w.Step()
+	}
+	p.still.failed, p.still.failures = "", 0
+}
+
+// Cell notes that a key cannot be read, or that it can again. Other errors say nothing about it.
+func (p *Pulse) Cell(key string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var bad *bus.BadCell
+	switch {
+	case err == nil:
+		delete(p.still.cells, key)
+	case errors.As(err, &bad):
+		if p.still.cells == nil {
+			p.still.cells = map[string]string{}
+		}
+		p.still.cells[key] = bad.Error()
+	}
+}
+
+// stuck is why the daemon gets nothing done; empty while it does, or lacks work or tokens.
+func (s *standstill) stuck(now time.Time) string {
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(s.cells)) {
+		out = append(out, s.cells[key])
+	}
+	for _, loop := range slices.Sorted(maps.Keys(s.watches)) {
+		if d := s.watches[loop].Stuck(now); d > 0 {
+			why := fmt.Sprintf("%s: no step succeeded for %s although work, tokens and the wish to run were there", loop, d.Round(time.Minute))
+			if s.failed != "" {
+				why += ": " + s.failed
+			}
+			out = append(out, why)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// show puts what is stuck into the heartbeat.
+func (s *standstill) show(h *pipeline.Heartbeat, now time.Time) {
+	if why := s.stuck(now); why != "" {
+		h.State, h.Stuck = "stuck", why
+	}
+}

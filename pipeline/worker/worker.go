@@ -1,0 +1,201 @@
+// Package worker is what peeker and committer share: units of work and what their
+// verdicts make happen, when work comes back, and the counters of a daemon.
+package worker
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/metric"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/store/seen"
+)
+
+// Unit is one candidate or survivor in hand.
+type Unit struct {
+	decide.Work
+	Origin     string // where it stands: STREAM/SEQUENCE
+	Sequence   uint64
+	Deliveries uint64
+
+	// The message as it was delivered, for dead letters.
+	Subject string
+	Header  map[string][]string
+	Body    []byte
+}
+
+// Identity is what is being decided.
+func (u Unit) Identity() pipeline.Identity { return u.Survivor.Identity }
+
+// Read decodes a candidate or a survivor.
+func Read(schema string) func(loop.Item) (Unit, error) {
+	return func(it loop.Item) (Unit, error) {
+		w, err := messages.Work(schema, it.Header, it.Body)
+		return Unit{
+			Work: w, Origin: messages.Origin(it.Stream, it.Sequence), Sequence: it.Sequence, Deliveries: it.Deliveries,
+			Subject: it.Subject, Header: it.Header, Body: it.Body,
+		}, err
+	}
+}
+
+// Name gives every unit the names of all queries that want it by now, so that what
+// is decided names those too that listed it after it was offered.
+func Name(ctx context.Context, b *bus.Bus, units []Unit) error {
+	ids := make([]pipeline.Identity, len(units))
+	for i, u := range units {
+		ids[i] = u.Identity()
+	}
+	wanted, err := seen.Wanted(ctx, b, ids)
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if more := wanted[id]; len(more) > 0 {
+			units[i].Survivor.Queries = seen.Union(units[i].Survivor.Queries, more)
+		}
+	}
+	return nil
+}
+
+// Effect is what a look makes happen, in this order: messages, then memory.
+type Effect struct {
+	Messages []bus.Message
+	ID       pipeline.Identity
+	Memory   *pipeline.Memory // set when the decision is final
+}
+
+// Apply publishes every message and then remembers every final decision.
+func Apply(b *bus.Bus) func(context.Context, []Effect) error {
+	return func(ctx context.Context, all []Effect) error {
+		var ms []bus.Message
+		for _, e := range all {
+			ms = append(ms, e.Messages...)
+		}
+		if err := b.PublishAll(ctx, ms); err != nil {
+			return err
+		}
+		for _, e := range all {
+			if e.Memory == nil {
+				continue
+			}
+			if err := seen.Remember(ctx, b, e.ID, *e.Memory); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// Memorable is what memory keeps of a final verdict; nil when it is not final.
+func Memorable(v pipeline.Verdict) *pipeline.Memory {
+	if !v.Outcome.Final() {
+		return nil
+	}
+	return &pipeline.Memory{
+		CreationDate: v.CreationDate, Look: v.Look, Outcome: v.Outcome, Reason: v.Reason, DecidedAt: v.DecidedAt, RuleSet: v.RuleSet,
+	}
+}
+
+// Conclude is everything that a live ruling makes happen: the survivor or the
+// deal, then the verdict, then memory. Whoever reads the verdict finds what it
+// led to. lane is where a survivor goes.
+func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
+	e := Effect{ID: v.Identity, Memory: Memorable(v)}
+	switch {
+	case v.Outcome == pipeline.Survive:
+		e.Messages = append(e.Messages, messages.Survivor(u.Work, v, lane))
+	case v.Deal != nil:
+		e.Messages = append(e.Messages, messages.Deal(u.ID, v))
+	}
+	e.Messages = append(e.Messages, messages.Verdict(pipeline.RunLive, u.ID, u.Origin, v))
+	return e
+}
+
+// Postpone is a delay of 30 to 120 s of pipeline time, as machine time: calls
+// that failed together should not come back together.
+func Postpone(env process.Env) time.Duration {
+	d := 30*time.Second + time.Duration(rand.Int64N(int64(90*time.Second)))
+	return max(50*time.Millisecond, env.Clock.Machine(d))
+}
+
+// Nap is how long a loop that waits for work or tokens sleeps between looks: a
+// few seconds of pipeline time, never long on the machine.
+func Nap(env process.Env) time.Duration {
+	return min(max(env.Clock.Machine(3*time.Second), 20*time.Millisecond), 250*time.Millisecond)
+}
+
+// Pulse is a daemon's heartbeat, kept by its loops.
+type Pulse struct {
+	mu   sync.Mutex
+	now  func() time.Time
+	h    pipeline.Heartbeat
+	back map[string]back // work that was handed back
+
+	still standstill
+
+	metrics *metric.Set // nil when nobody scrapes
+}
+
+// NewPulse is a pulse on pipeline time.
+func NewPulse(env process.Env) *Pulse {
+	return &Pulse{now: env.Now, metrics: env.Health.Metrics(), h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}}}
+}
+
+// Beat is the heartbeat as it is now.
+func (p *Pulse) Beat() pipeline.Heartbeat {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.back) > 0 {
+		p.show()
+	}
+	h := p.h
+	h.Counters = maps.Clone(h.Counters)
+	p.still.show(&h, p.now())
+	return h
+}
+
+// State says what the daemon does: idle, working, waiting_for_tokens.
+func (p *Pulse) State(s string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.h.State = s
+}
+
+// Count adds to a counter and marks progress.
+func (p *Pulse) Count(name string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.h.Counters[name] += int64(n)
+	p.h.LastProgress = p.now()
+}
+
+// Verdict counts a decision by its reason, for Prometheus alone: a heartbeat has no room for reasons.
+func (p *Pulse) Verdict(l pipeline.Look, o pipeline.Outcome, reason string) {
+	p.metrics.Count(metric.Decisions, 1, string(l), string(o), reason)
+}
+
+// Paid marks a paid call.
+func (p *Pulse) Paid(tokens int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.h.LastPaid = p.now()
+	p.h.Counters["calls"]++
+	p.h.Counters["tokens"] += int64(tokens)
+}
+
+// Failed keeps the last error for people.
+func (p *Pulse) Failed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.h.LastError, p.still.failed = err.Error(), err.Error()
+	p.still.failures++
+	p.h.Counters["failures"]++
+}
