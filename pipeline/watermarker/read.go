@@ -98,7 +98,7 @@ func (w *watermarker) resume(ctx context.Context, q query, s watermark.State, pl
 		return nil, fmt.Errorf("go on with a read: %w", err)
 	}
 	_, more := r.moves.Next()
-	if !more || w.env.Now().Sub(last) < plan.Patience {
+	if !more || plan.Continues(last, w.env.Now()) {
 		return r, nil
 	}
 	if r.moves.Pages == 0 {
@@ -123,8 +123,8 @@ func (r *read) run(ctx context.Context) error {
 			return r.end(ctx)
 		}
 		if err := r.page(ctx, index); err != nil {
-			if r.moves.Pages == 0 || r.state.Read.Cut && !r.buys {
-				return err // nothing was read that is not told yet; it is still due
+			if !r.state.Counts(r.moves, r.buys) {
+				return err // it is still due
 			}
 			return errors.Join(err, r.end(ctx))
 		}

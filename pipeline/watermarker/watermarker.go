@@ -178,11 +178,8 @@ func (w *watermarker) introduce(ctx context.Context) error {
 			continue
 		}
 		_, err = bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
-			if !s.NextPoll.IsZero() {
-				return s, false, nil
-			}
-			s.NextPoll, s.Why, s.Gaps = w.env.Now(), "never read", []watermark.Gap{}
-			return s, true, nil
+			s, change := s.NeverRead(w.env.Now())
+			return s, change, nil
 		})
 		if err != nil {
 			return err
@@ -252,8 +249,7 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 	}
 	if full {
 		_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
-			s.NextPoll, s.Why = w.env.Now().Add(w.plan.Shortest), "the backlog is full"
-			return s, true, nil
+			return s.BacklogFull(w.plan, w.env.Now()), true, nil
 		})
 		return false, err
 	}
@@ -281,21 +277,15 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 	return true, nil
 }
 
-// postpone lets a list that does not answer rest, longer each time: what cannot be
-// read is not work that waits.
+// postpone lets a list rest that does not answer.
 func (w *watermarker) postpone(ctx context.Context, q query) error {
 	ctx, cancel := w.graceful(ctx)
 	defer cancel()
 	n := w.failed[q.Name]
 	w.failed[q.Name]++
-	wait := min(w.plan.Shortest, 20*time.Second<<min(n, 10))
-	now := w.env.Now()
 	_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
-		if s.Read == nil || s.NextPoll.After(now) {
-			return s, false, nil
-		}
-		s.NextPoll, s.Why = now.Add(wait), fmt.Sprintf("the last read was cut short, %d in a row", n+1)
-		return s, true, nil
+		s, change := s.CutShort(n, w.plan, w.env.Now())
+		return s, change, nil
 	})
 	return err
 }

@@ -116,7 +116,7 @@ func (w *Reader) resume() *watermark.Read {
 			r.Take(s.page)
 			last = s.at
 		}
-		if w.clock().Sub(last) < w.Plan.Patience {
+		if w.Plan.Continues(last, w.clock()) {
 			return r
 		}
 		if r.Pages > 0 && !w.end(r) {

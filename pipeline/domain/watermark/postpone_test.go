@@ -1,0 +1,66 @@
+package watermark
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAListWhoseReadsAreCutShortRestsLongerEachTimeAndAtMostForTheShortestInterval(t *testing.T) {
+	plan, now := DefaultPlan(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	begun := State{}.Begin("q@1", 7, plan, now)
+	last := time.Duration(0)
+	for before := range 12 {
+		s, change := begun.CutShort(before, plan, now)
+		rest := s.NextPoll.Sub(now)
+		switch {
+		case !change:
+			t.Fatalf("%d before: it does not rest", before)
+		case before == 0 && rest != firstRest, rest < last, rest > plan.Shortest, before > 0 && rest == last && rest < plan.Shortest:
+			t.Errorf("%d before: rests %s after %s", before, rest, last)
+		}
+		last = rest
+		if _, again := s.CutShort(before, plan, now.Add(rest-time.Second)); again {
+			t.Errorf("%d before: it rests already, and is told to rest anew", before)
+		}
+	}
+	if last != plan.Shortest {
+		t.Errorf("at most it rests %s", last)
+	}
+	if _, change := (State{}).CutShort(0, plan, now); change {
+		t.Error("a list without a read under way rests")
+	}
+}
+
+func TestAListThatWasNeverReadIsDueAtOnceAndOnlyThen(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s, change := State{}.NeverRead(now)
+	if !change || !s.Due(now) || s.Gaps == nil {
+		t.Errorf("got %+v", s)
+	}
+	s = s.BacklogFull(DefaultPlan(), now)
+	if s.Due(now) || !s.Due(now.Add(DefaultPlan().Shortest)) {
+		t.Errorf("with a full backlog it is due at %s", s.NextPoll)
+	}
+	if _, change := s.NeverRead(now); change {
+		t.Error("a list that has a time is due anew")
+	}
+}
+
+func TestAReadThatFailsEndsOnlyWithPagesThatNobodyWasToldOf(t *testing.T) {
+	for _, c := range []struct {
+		pages       int
+		cut, bought bool
+		counts      bool
+	}{
+		{pages: 0, bought: false, counts: false},
+		{pages: 1, bought: true, counts: true},
+		{pages: 1, bought: false, counts: true},
+		{pages: 2, cut: true, bought: false, counts: false},
+		{pages: 2, cut: true, bought: true, counts: true},
+	} {
+		s := State{Read: &Progress{Cut: c.cut}}
+		if got := s.Counts(&Read{Pages: c.pages}, c.bought); got != c.counts {
+			t.Errorf("%+v: got %v", c, got)
+		}
+	}
+}
