@@ -79,7 +79,7 @@ func Run(ctx context.Context, env process.Env) error {
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.Go(func() error { return c.renewed(ctx) })
 	for range cfg.Workers {
-		workers.Go(func() error { return (&fetcher{committer: c}).run(ctx) })
+		workers.Go(func() error { return c.work(ctx) })
 	}
 	return workers.Wait()
 }

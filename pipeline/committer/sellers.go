@@ -20,38 +20,38 @@ import (
 // enrich adds the sellers behind the deal that a product would make, within what
 // is left of the claim after spent, and ends the claim. Keepa's failure to tell of
 // a seller never loses the commit: the deal then says that its seller is unknown.
-func (w *fetcher) enrich(ctx context.Context, u worker.Unit, product responses.Answer, spent int, last *pipeline.Reading) (fact, error) {
+func (s *step) enrich(ctx context.Context, u worker.Unit, product responses.Answer, spent int, last *pipeline.Reading) (fact, error) {
 	f := fact{Product: product}
-	w.doubt = false
-	cost, newest, err := w.askSellers(ctx, u, spent, last, &f)
-	f.Letters = w.unreadSellers(u, f.Sellers)
-	if w.doubt {
+	s.doubt = false
+	cost, newest, err := s.askSellers(ctx, u, spent, last, &f)
+	f.Letters = s.unreadSellers(u, f.Sellers)
+	if s.doubt {
 		newest = nil // no reading shows what that call cost: tokend asks
 	}
-	return f, errors.Join(err, w.close(ctx, spent+cost, newest))
+	return f, errors.Join(err, s.close(ctx, spent+cost, newest))
 }
 
 // askSellers finds or buys the seller of the copy that the deal would buy, and again while what is known of it
 // makes another copy the best.
-func (w *fetcher) askSellers(ctx context.Context, u worker.Unit, spent int, last *pipeline.Reading, f *fact) (int, *pipeline.Reading, error) {
-	if !w.cfg.Sellers {
+func (s *step) askSellers(ctx context.Context, u worker.Unit, spent int, last *pipeline.Reading, f *fact) (int, *pipeline.Reading, error) {
+	if !s.cfg.Sellers {
 		return 0, last, nil
 	}
 	cost, newest := 0, last
 	var ids []string
 	for range decide.SellerRounds {
 		evidence := make([]decide.Answer, len(f.Sellers))
-		for i, s := range f.Sellers {
-			evidence[i] = s.Evidence()
+		for i, a := range f.Sellers {
+			evidence[i] = a.Evidence()
 		}
-		id := decide.SellerWanted(w.rules.Judge(), u.Work, f.Product.Body, evidence, w.env.Now())
+		id := decide.SellerWanted(s.judge, u.Work, f.Product.Body, evidence, s.env.Now())
 		if id == "" {
 			break
 		}
 		ids = append(ids, id)
 		slices.Sort(ids)
 		before := len(f.Sellers)
-		c, reading, err := w.sellers(ctx, u, ids, spent+cost, f)
+		c, reading, err := s.sellers(ctx, u, ids, spent+cost, f)
 		cost, newest = cost+c, token.Newer(newest, reading)
 		if err != nil || f.Err != nil || len(f.Sellers) == before {
 			return cost, newest, err
@@ -62,12 +62,12 @@ func (w *fetcher) askSellers(ctx context.Context, u worker.Unit, spent int, last
 
 // sellers finds the sellers in RESPONSES or buys them. One that is too old and
 // cannot be bought is unknown, not used.
-func (w *fetcher) sellers(ctx context.Context, u worker.Unit, ids []string, spent int, f *fact) (int, *pipeline.Reading, error) {
-	missing, err := w.knownSellers(ctx, u, ids, f)
-	if err != nil || len(missing) == 0 || w.claim == nil || spent+len(missing)*token.PriceSeller > w.claim.Tokens() {
+func (s *step) sellers(ctx context.Context, u worker.Unit, ids []string, spent int, f *fact) (int, *pipeline.Reading, error) {
+	missing, err := s.knownSellers(ctx, u, ids, f)
+	if err != nil || len(missing) == 0 || s.claim == nil || spent+len(missing)*token.PriceSeller > s.claim.Tokens() {
 		return 0, nil, err
 	}
-	mine, done, err := responses.Order(ctx, w.bus, u.Survivor.Domain, pipeline.KindSeller, missing, w.life())
+	mine, done, err := responses.Order(ctx, s.bus, u.Survivor.Domain, pipeline.KindSeller, missing, s.life())
 	if err != nil {
 		return 0, nil, err
 	}
@@ -79,24 +79,24 @@ func (w *fetcher) sellers(ctx context.Context, u worker.Unit, ids []string, spen
 			return 0, nil, nil
 		}
 	}
-	if missing, err = w.knownSellers(ctx, u, ids, f); err != nil || len(missing) == 0 {
+	if missing, err = s.knownSellers(ctx, u, ids, f); err != nil || len(missing) == 0 {
 		return 0, nil, err
 	}
-	cost, reading, err := w.buySellers(ctx, u, missing)
+	cost, reading, err := s.buySellers(ctx, u, missing)
 	if err == nil {
-		_, err = w.knownSellers(ctx, u, ids, f)
+		_, err = s.knownSellers(ctx, u, ids, f)
 	}
 	return cost, reading, err
 }
 
 // knownSellers puts the stored sellers that serve into the fact, in the order of
 // ids, and returns the others.
-func (w *fetcher) knownSellers(ctx context.Context, u worker.Unit, ids []string, f *fact) ([]string, error) {
+func (s *step) knownSellers(ctx context.Context, u worker.Unit, ids []string, f *fact) ([]string, error) {
 	wants := make([]responses.Want, len(ids))
 	for i, id := range ids {
-		wants[i] = responses.Want{Key: id, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: w.cfg.SellerFresh}
+		wants[i] = responses.Want{Key: id, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: s.cfg.SellerFresh}
 	}
-	stored, err := responses.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindSeller, wants, w.env.Now())
+	stored, err := responses.Serving(ctx, s.bus, u.Survivor.Domain, pipeline.KindSeller, wants, s.env.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -114,31 +114,31 @@ func (w *fetcher) knownSellers(ctx context.Context, u worker.Unit, ids []string,
 
 // buySellers asks Keepa and stores what it says. An error means that something
 // paid for is not stored. Sellers that were, or may have been, paid for as often as work may be stay unknown.
-func (w *fetcher) buySellers(ctx context.Context, u worker.Unit, ids []string) (int, *pipeline.Reading, error) {
+func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int, *pipeline.Reading, error) {
 	domain := u.Survivor.Domain
-	tallies, err := responses.Tallies(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID})
+	tallies, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID})
 	if t := tallies[u.ID]; err != nil || t.Spent() || t.Waits() {
 		return 0, nil, err
 	}
-	if err := responses.Begin(ctx, w.bus, domain, pipeline.KindSeller, []string{u.ID}, w.claim.ID()); err != nil {
+	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID}, s.claim.ID()); err != nil {
 		return 0, nil, err
 	}
-	answer, err := w.keepa.Sellers(ctx, w.claim, domain, ids)
-	bought := worker.Bought(w.claim, domain, pipeline.KindSeller, answer)
+	answer, err := s.keepa.Sellers(ctx, s.claim, domain, ids)
+	bought := worker.Bought(s.claim, domain, pipeline.KindSeller, answer)
 	bought.Call += ".s" // beside the product's under the same claim
 	if err != nil {
-		w.pulse.Failed(err)
-		w.env.Log.Warn("sellers stay unknown", "err", err)
+		s.pulse.Failed(err)
+		s.env.Log.Warn("sellers stay unknown", "err", err)
 		var e *gateway.Error
 		if errors.As(err, &e) {
-			w.doubt = e.MayHaveCost()
-			return e.Consumed, e.Reading, worker.KeepRefused(ctx, w.bus, bought, err)
+			s.doubt = e.MayHaveCost()
+			return e.Consumed, e.Reading, worker.KeepRefused(ctx, s.bus, bought, err)
 		}
 		return 0, nil, nil
 	}
-	w.doubt = !answer.ConsumedKnown
-	w.pulse.Paid(answer.Consumed)
-	_, err = bought.Keep(ctx, w.bus, sellerParts(u, bought, ids))
+	s.doubt = !answer.ConsumedKnown
+	s.pulse.Paid(answer.Consumed)
+	_, err = bought.Keep(ctx, s.bus, sellerParts(u, bought, ids))
 	return answer.Consumed, answer.Reading, err
 }
 
@@ -164,7 +164,7 @@ func sellerParts(u worker.Unit, bought *worker.Purchase, ids []string) []respons
 
 // unreadSellers are the dead letters of sellers whose answer cannot be read. The deal says that its seller is unknown;
 // the letter holds the work, which can be driven again from the stored bytes.
-func (w *fetcher) unreadSellers(u worker.Unit, found []responses.Answer) []bus.Message {
+func (s *step) unreadSellers(u worker.Unit, found []responses.Answer) []bus.Message {
 	var out []bus.Message
 	for _, a := range found {
 		_, err := keepa.DecodeSeller(a.Body)
@@ -178,7 +178,7 @@ func (w *fetcher) unreadSellers(u worker.Unit, found []responses.Answer) []bus.M
 		})
 		if err == nil {
 			out = append(out, m)
-			w.pulse.Count("dead", 1)
+			s.pulse.Count("dead", 1)
 		}
 	}
 	return out

@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/stall"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
@@ -19,15 +20,17 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// fetcher does one commit at a time under a claim of its own.
-type fetcher struct {
+// step is one commit under a claim of its own.
+type step struct {
 	*committer
-	claim *claims.Claim // of the step in hand; nil in nospend
+	judge *verdict.Judge
+	claim *claims.Claim // nil in nospend, and once it is closed
 	doubt bool          // a call for sellers may have cost tokens that no reading shows
 }
 
 // fact is the full record of a survivor, or why there is none.
 type fact struct {
+	Judge   *verdict.Judge
 	Product responses.Answer
 	Sellers []responses.Answer // those that are known, in the order of their ids
 	Spent   int                // tokens, where Keepa charged and knows no such product
@@ -37,10 +40,11 @@ type fact struct {
 	Err     error              // not now
 }
 
-func (w *fetcher) run(ctx context.Context) error {
-	defer w.giveBack(context.WithoutCancel(ctx))
+// work commits one survivor after the other until ctx ends.
+func (w *committer) work(ctx context.Context) error {
 	return loop.Loop[worker.Unit, fact, worker.Effect]{
-		Take: w.take, Read: worker.Read(pipeline.SchemaSurvivor), Gather: w.gather, Decide: w.decide, Apply: worker.Apply(w.bus),
+		Take: w.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decideCommit,
+		Apply: worker.ApplyAndCount(w.bus, w.pulse, w.env.Log), Postpone: worker.Postpone(w.env, w.pulse),
 		Bury: func(ctx context.Context, it loop.Item, reason string, cause error) error {
 			w.pulse.Count("dead", 1)
 			return w.bus.Bury(ctx, string(pipeline.StageCommitter), it, reason, cause)
@@ -54,45 +58,46 @@ func (w *fetcher) run(ctx context.Context) error {
 const loopCommit = "commit"
 
 // take claims the worst price of one commit and then takes one survivor.
-func (w *fetcher) take(ctx context.Context) ([]loop.Item, error) {
-	w.giveBack(ctx)
+func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
 	if w.fuse.Blown() {
-		return nil, w.rest(ctx, "circuit_open")
+		return batch, w.rest(ctx, "circuit_open")
 	}
 	backlogs, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
-		return nil, err
+		return batch, err
 	}
 	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
 		return w.returns.Waits(w.env, pipeline.DurableCommit(t), backlogs[pipeline.DurableCommit(t)]) > 0
 	})
 	wish, err := w.purse.Wish(ctx)
 	if err != nil {
-		return nil, err
+		return batch, err
 	}
 	if !waits {
 		// Work that a failed call handed back still waits.
 		w.pulse.See(loopCommit, stall.Sight{Work: w.fuse.Doubtful(), Tokens: true, Wish: wish == token.Run})
-		return nil, w.rest(ctx, "idle")
+		return batch, w.rest(ctx, "idle")
 	}
+	s := &step{committer: w, judge: w.rules.Judge()}
 	if wish != token.Nospend {
-		w.claim, err = w.purse.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
+		s.claim, err = w.purse.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
 		w.pulse.See(loopCommit, stall.Sight{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
 		if errors.Is(err, claims.ErrShort) {
-			return nil, w.rest(ctx, "waiting_for_tokens")
+			return batch, w.rest(ctx, "waiting_for_tokens")
 		}
 		if err != nil {
-			return nil, err
+			return batch, err
 		}
 	}
 	w.pulse.State("working")
-	items, err := w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
-	w.returns.Took(pipeline.DurableCommit(tier), 1, items)
-	return items, err
+	batch.Gather, batch.Release = s.gather, s.release
+	batch.Items, err = w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
+	w.returns.Took(pipeline.DurableCommit(tier), 1, batch.Items)
+	return batch, err
 }
 
 // rest waits for a hint or a nap.
-func (w *fetcher) rest(ctx context.Context, state string) error {
+func (w *committer) rest(ctx context.Context, state string) error {
 	w.pulse.State(state)
 	t := time.NewTimer(worker.Nap(w.env))
 	defer t.Stop()
@@ -107,34 +112,35 @@ func (w *fetcher) rest(ctx context.Context, state string) error {
 	return nil
 }
 
-// giveBack closes a claim under which nothing was called.
-func (w *fetcher) giveBack(ctx context.Context) {
-	if err := w.close(ctx, 0, nil); err != nil {
-		w.env.Log.Debug("claim is left to tokend", "err", err)
+// release closes a claim under which nothing was called.
+func (s *step) release(ctx context.Context) {
+	if err := s.close(ctx, 0, nil); err != nil {
+		s.env.Log.Debug("claim is left to tokend", "err", err)
 	}
 }
 
-func (w *fetcher) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	if w.claim == nil {
+func (s *step) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
+	if s.claim == nil {
 		return nil
 	}
-	c := w.claim
-	w.claim = nil
+	c := s.claim
+	s.claim = nil
 	return c.Close(ctx, consumed, r)
 }
 
 // gather finds or buys the full record, and then the sellers that an accepted
 // deal wants. A step has one unit.
-func (w *fetcher) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
-	if err := worker.Name(ctx, w.bus, units); err != nil {
+func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
+	if err := worker.Name(ctx, s.bus, units); err != nil {
 		return nil, err
 	}
 	facts := make([]fact, len(units))
 	for i, u := range units {
-		f, err := w.fetch(ctx, u)
+		f, err := s.fetch(ctx, u)
 		if err != nil {
 			return nil, err
 		}
+		f.Judge = s.judge
 		facts[i] = f
 	}
 	return facts, nil
@@ -142,39 +148,39 @@ func (w *fetcher) gather(ctx context.Context, units []worker.Unit) ([]fact, erro
 
 // fetch is the full record of one survivor and its sellers. Both are looked for
 // in RESPONSES first and ordered before they are bought.
-func (w *fetcher) fetch(ctx context.Context, u worker.Unit) (fact, error) {
-	stored, err := w.stored(ctx, u)
+func (s *step) fetch(ctx context.Context, u worker.Unit) (fact, error) {
+	stored, err := s.stored(ctx, u)
 	if err != nil {
 		return fact{}, err
 	}
 	if stored != nil {
-		return w.enrich(ctx, u, *stored, 0, nil)
+		return s.enrich(ctx, u, *stored, 0, nil)
 	}
-	if w.claim == nil {
+	if s.claim == nil {
 		return fact{Err: worker.ErrNoSpend}, nil
 	}
-	mine, done, err := responses.Order(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []string{u.Survivor.ASIN}, w.life())
+	mine, done, err := responses.Order(ctx, s.bus, u.Survivor.Domain, pipeline.KindCommit, []string{u.Survivor.ASIN}, s.life())
 	if err != nil {
-		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
+		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
 	}
 	defer done()
 	if !mine[0] {
-		return fact{Err: worker.ErrOrdered}, w.close(ctx, 0, nil)
+		return fact{Err: worker.ErrOrdered}, s.close(ctx, 0, nil)
 	}
 	// Whoever ordered before us may have bought it since we looked.
-	if stored, err = w.stored(ctx, u); err != nil {
-		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
+	if stored, err = s.stored(ctx, u); err != nil {
+		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
 	}
 	if stored != nil {
-		return w.enrich(ctx, u, *stored, 0, nil)
+		return s.enrich(ctx, u, *stored, 0, nil)
 	}
-	return w.buy(ctx, u)
+	return s.buy(ctx, u)
 }
 
 // stored is the full record that serves the work without a call; nil without one.
-func (w *fetcher) stored(ctx context.Context, u worker.Unit) (*responses.Answer, error) {
-	want := responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: w.limit(u)}
-	found, err := responses.Serving(ctx, w.bus, u.Survivor.Domain, pipeline.KindCommit, []responses.Want{want}, w.env.Now())
+func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, error) {
+	want := responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: s.limit(u)}
+	found, err := responses.Serving(ctx, s.bus, u.Survivor.Domain, pipeline.KindCommit, []responses.Want{want}, s.env.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -182,51 +188,51 @@ func (w *fetcher) stored(ctx context.Context, u worker.Unit) (*responses.Answer,
 }
 
 // life is how long an order of ours may last: as long as the claim.
-func (w *fetcher) life() time.Duration { return -process.MachineSince(w.claim.Deadline()) }
+func (s *step) life() time.Duration { return -process.MachineSince(s.claim.Deadline()) }
 
 // limit is how old another work's answer may be: a refresh wants news, and an
 // answer from before the price began knows nothing of it.
-func (w *fetcher) limit(u worker.Unit) time.Duration {
+func (s *step) limit(u worker.Unit) time.Duration {
 	if s := u.Survivor.Source; u.Survivor.Pay || s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
 		return 0
 	}
-	return max(0, min(w.cfg.Fresh, w.env.Now().Sub(u.Row.CreationDate.Time())))
+	return max(0, min(s.cfg.Fresh, s.env.Now().Sub(u.Row.CreationDate.Time())))
 }
 
 // buy asks Keepa for the full record, unless this work was paid for as often as work may be.
-func (w *fetcher) buy(ctx context.Context, u worker.Unit) (fact, error) {
+func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	domain, asin := u.Survivor.Domain, u.Survivor.ASIN
-	tallies, err := responses.Tallies(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID})
+	tallies, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID})
 	if err != nil {
-		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
+		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
 	}
 	f := fact{Tally: tallies[u.ID]}
 	if f.Tally.Waits() {
 		f.Err = worker.ErrPrice
 	}
 	if f.Err != nil || f.Tally.Spent() {
-		return f, w.close(ctx, 0, nil)
+		return f, s.close(ctx, 0, nil)
 	}
-	if err := responses.Begin(ctx, w.bus, domain, pipeline.KindCommit, []string{u.ID}, w.claim.ID()); err != nil {
-		return fact{}, errors.Join(err, w.close(ctx, 0, nil))
+	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID}, s.claim.ID()); err != nil {
+		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
 	}
-	answer, err := w.keepa.Products(ctx, w.claim, domain, []string{asin}, true)
-	bought := worker.Bought(w.claim, domain, pipeline.KindCommit, answer)
+	answer, err := s.keepa.Products(ctx, s.claim, domain, []string{asin}, true)
+	bought := worker.Bought(s.claim, domain, pipeline.KindCommit, answer)
 	if err != nil {
 		f.Err = err
-		return f, errors.Join(worker.KeepRefused(ctx, w.bus, bought, err), w.refused(ctx, err))
+		return f, errors.Join(worker.KeepRefused(ctx, s.bus, bought, err), s.refused(ctx, err))
 	}
-	w.pulse.Paid(answer.Consumed)
-	return w.keep(ctx, u, f, bought)
+	s.pulse.Paid(answer.Consumed)
+	return s.keep(ctx, u, f, bought)
 }
 
 // keep stores the full record and goes on to its sellers. It is paid for and only in memory: stored before anything
 // looks at it. Dying before that buys it again.
-func (w *fetcher) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.Purchase) (fact, error) {
+func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.Purchase) (fact, error) {
 	all := keepa.CutProducts(bought.Body)
 	found, extra := all.For([]string{u.Survivor.ASIN})
 	if extra > 0 {
-		w.pulse.Count("products_not_asked_for", extra)
+		s.pulse.Count("products_not_asked_for", extra)
 	}
 	bought.Odd = !all.Whole() || len(found) == 0
 	var parts []responses.Answer
@@ -234,13 +240,13 @@ func (w *fetcher) keep(ctx context.Context, u worker.Unit, f fact, bought *worke
 	if ok {
 		parts = append(parts, bought.Part(u.Survivor.ASIN, u.ID, e, bought.Consumed))
 	}
-	kept, err := bought.Keep(ctx, w.bus, parts)
+	kept, err := bought.Keep(ctx, s.bus, parts)
 	switch {
 	case err != nil:
-		return f, errors.Join(err, w.end(ctx, bought.Answer))
+		return f, errors.Join(err, s.end(ctx, bought.Answer))
 	case ok && bought.ConsumedKnown && bought.Answer.Part == nil:
-		w.fuse.Worked()
-		got, err := w.enrich(ctx, u, kept[0], bought.Consumed, bought.Reading)
+		s.fuse.Worked()
+		got, err := s.enrich(ctx, u, kept[0], bought.Consumed, bought.Reading)
 		return got, err
 	case ok:
 		// What is left of the claim is not known: the product is stored, and its sellers are asked for under the next one.
@@ -250,37 +256,36 @@ func (w *fetcher) keep(ctx context.Context, u worker.Unit, f fact, bought *worke
 	default:
 		f.Missing, f.Spent = true, bought.Consumed
 	}
-	return f, w.end(ctx, bought.Answer)
+	return f, s.end(ctx, bought.Answer)
 }
 
 // end ends the claim at the price of an answer.
-func (w *fetcher) end(ctx context.Context, answer gateway.Answer) error {
-	c := w.claim
-	w.claim = nil
-	return worker.End(ctx, w.env, w.pulse, &w.fuse, c, answer)
+func (s *step) end(ctx context.Context, answer gateway.Answer) error {
+	c := s.claim
+	s.claim = nil
+	return worker.End(ctx, s.env, s.pulse, &s.fuse, c, answer)
 }
 
-func (w *fetcher) refused(ctx context.Context, cause error) error {
-	c := w.claim
-	w.claim = nil
-	return worker.Refused(ctx, w.env, w.pulse, &w.fuse, c, cause)
+func (s *step) refused(ctx context.Context, cause error) error {
+	c := s.claim
+	s.claim = nil
+	return worker.Refused(ctx, s.env, s.pulse, &s.fuse, c, cause)
 }
 
-// decide translates a fact into effects.
-func (w *fetcher) decide(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effect] {
+// decideCommit translates a fact into effects.
+func decideCommit(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effect] {
 	cause := f.Err
 	if f.Missing && f.Tally.Answered+1 < pipeline.MaxPaid {
 		cause = worker.ErrLeftOut
 	}
 	switch {
 	case cause != nil:
-		w.pulse.Again(w.env.Log, u.ID, cause)
-		return loop.Decision[worker.Effect]{Again: worker.Postpone(w.env)}
+		return loop.Decision[worker.Effect]{Again: cause}
 	case f.Missing:
-		return worker.Dead(w.conclude(u, decide.NotFound(w.rules.Judge(), pipeline.LookCommit, u.Work, f.Spent, now), f),
+		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookCommit, u.Work, f.Spent, now), f),
 			decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Tally.Spent():
-		return worker.Dead(w.conclude(u, decide.NoAnswer(w.rules.Judge(), pipeline.LookCommit, u.Work, now), f), decide.ReasonNoAnswer,
+		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookCommit, u.Work, now), f), decide.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
 	// What it cost is read off the answers, so that a repeat says the same.
@@ -290,15 +295,12 @@ func (w *fetcher) decide(u worker.Unit, f fact, now time.Time) loop.Decision[wor
 		sellers[i] = s.Evidence()
 		cost += s.CostTo(u.ID)
 	}
-	return w.conclude(u, decide.Commit(w.rules.Judge(), u.Work, f.Product.Evidence(), sellers, cost, now), f)
+	return conclude(u, decide.Commit(f.Judge, u.Work, f.Product.Evidence(), sellers, cost, now), f)
 }
 
-func (w *fetcher) conclude(u worker.Unit, r decide.Ruling, f fact) loop.Decision[worker.Effect] {
-	w.pulse.Count("commit_"+string(r.Verdict.Outcome), 1)
-	w.pulse.Verdict(pipeline.LookCommit, r.Verdict.Outcome, r.Verdict.Reason)
-	w.pulse.Decided(u.ID)
-	w.pulse.Changed(w.env.Log, r.Changed)
+func conclude(u worker.Unit, r decide.Ruling, f fact) loop.Decision[worker.Effect] {
 	e := u.Conclude(r.Verdict, "")
+	e.Changed = r.Changed
 	e.Messages = append(e.Messages, f.Letters...)
 	d := loop.Decision[worker.Effect]{Out: []worker.Effect{e}}
 	if r.Unreadable != nil {

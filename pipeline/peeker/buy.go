@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/shedding"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
@@ -23,6 +24,7 @@ import (
 
 // fact is a product, or why there is none.
 type fact struct {
+	Judge   *verdict.Judge
 	Answer  responses.Answer
 	Stored  *deal.Deal // the deal that a refresh is about; nil without one
 	Missing bool       // Keepa answered and left it out
@@ -32,8 +34,11 @@ type fact struct {
 }
 
 // gather finds stored answers and buys the rest under the step's claim.
-func (l *peekLoop) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
+func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
 	facts := make([]fact, len(units))
+	for i := range facts {
+		facts[i].Judge = s.judge
+	}
 	domain := units[0].Survivor.Domain
 	var here []int
 	for i, u := range units {
@@ -43,39 +48,39 @@ func (l *peekLoop) gather(ctx context.Context, units []worker.Unit) ([]fact, err
 			facts[i].Err = worker.ErrElsewhere
 		}
 	}
-	if err := worker.Name(ctx, l.bus, units); err != nil {
+	if err := worker.Name(ctx, s.bus, units); err != nil {
 		return nil, err
 	}
-	if err := l.deals(ctx, units, facts); err != nil {
+	if err := s.deals(ctx, units, facts); err != nil {
 		return nil, err
 	}
-	missing, err := l.serve(ctx, domain, units, here, facts)
+	missing, err := s.serve(ctx, domain, units, here, facts)
 	if err != nil {
 		return nil, err
 	}
-	if missing, err = l.flood.split(ctx, units, missing, facts); err != nil {
+	if missing, err = s.flood.split(ctx, units, missing, facts); err != nil {
 		return nil, err
 	}
 	if len(missing) == 0 {
-		return facts, l.close(ctx, 0, nil)
+		return facts, s.close(ctx, 0, nil)
 	}
-	if l.claim == nil {
+	if s.claim == nil {
 		for _, i := range missing {
 			facts[i].Err = worker.ErrNoSpend
 		}
 		return facts, nil
 	}
-	return facts, l.order(ctx, domain, units, missing, facts)
+	return facts, s.order(ctx, domain, units, missing, facts)
 }
 
 // serve fills in the facts that stored answers serve and returns the others.
-func (l *peekLoop) serve(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
+func (s *step) serve(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	wants := make([]responses.Want, len(of))
 	for k, i := range of {
 		u := units[i]
-		wants[k] = responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: l.limit(u)}
+		wants[k] = responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: s.limit(u)}
 	}
-	stored, err := responses.Serving(ctx, l.bus, domain, pipeline.KindPeek, wants, l.env.Now())
+	stored, err := responses.Serving(ctx, s.bus, domain, pipeline.KindPeek, wants, s.env.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +96,7 @@ func (l *peekLoop) serve(ctx context.Context, domain int, units []worker.Unit, o
 }
 
 // limit is how old another work's answer may be: a refresh wants news.
-func (l *peekLoop) limit(u worker.Unit) time.Duration {
+func (s *step) limit(u worker.Unit) time.Duration {
 	if u.Survivor.Pay {
 		return 0
 	}
@@ -101,14 +106,14 @@ func (l *peekLoop) limit(u worker.Unit) time.Duration {
 	case pipeline.SourceLive, pipeline.SourceGap, pipeline.SourceBackfill, pipeline.SourceRetry:
 		// A price that began after the answer was given is not in it.
 		began := u.Row.CreationDate.Time()
-		return max(0, min(l.cfg.Fresh, l.env.Now().Sub(began)))
+		return max(0, min(s.cfg.Fresh, s.env.Now().Sub(began)))
 	}
 	return 0
 }
 
 // order says which ASINs are about to be bought, looks once more, since one may
 // have been bought in between, and buys the rest.
-func (l *peekLoop) order(ctx context.Context, domain int, units []worker.Unit, missing []int, facts []fact) error {
+func (s *step) order(ctx context.Context, domain int, units []worker.Unit, missing []int, facts []fact) error {
 	byASIN := map[string][]int{} // two units of one ASIN share an answer
 	var asins []string
 	for _, i := range missing {
@@ -118,9 +123,9 @@ func (l *peekLoop) order(ctx context.Context, domain int, units []worker.Unit, m
 		}
 		byASIN[asin] = append(byASIN[asin], i)
 	}
-	mine, done, err := responses.Order(ctx, l.bus, domain, pipeline.KindPeek, asins, -process.MachineSince(l.claim.Deadline()))
+	mine, done, err := responses.Order(ctx, s.bus, domain, pipeline.KindPeek, asins, -process.MachineSince(s.claim.Deadline()))
 	if err != nil {
-		return errors.Join(err, l.close(ctx, 0, nil))
+		return errors.Join(err, s.close(ctx, 0, nil))
 	}
 	defer done()
 	var ours []int
@@ -133,25 +138,25 @@ func (l *peekLoop) order(ctx context.Context, domain int, units []worker.Unit, m
 			facts[i].Err = worker.ErrOrdered
 		}
 	}
-	if ours, err = l.serve(ctx, domain, units, ours, facts); err != nil {
-		return errors.Join(err, l.close(ctx, 0, nil))
+	if ours, err = s.serve(ctx, domain, units, ours, facts); err != nil {
+		return errors.Join(err, s.close(ctx, 0, nil))
 	}
 	if len(ours) == 0 {
-		return l.close(ctx, 0, nil)
+		return s.close(ctx, 0, nil)
 	}
-	if ours, err = l.payable(ctx, domain, units, ours, facts); err != nil || len(ours) == 0 {
-		return errors.Join(err, l.close(ctx, 0, nil))
+	if ours, err = s.payable(ctx, domain, units, ours, facts); err != nil || len(ours) == 0 {
+		return errors.Join(err, s.close(ctx, 0, nil))
 	}
-	return l.buy(ctx, domain, units, ours, facts)
+	return s.buy(ctx, domain, units, ours, facts)
 }
 
 // payable fills in what became of earlier calls and returns the units that may be paid for once more.
-func (l *peekLoop) payable(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
+func (s *step) payable(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	works := make([]string, len(of))
 	for k, i := range of {
 		works[k] = units[i].ID
 	}
-	tallies, err := responses.Tallies(ctx, l.bus, domain, pipeline.KindPeek, works)
+	tallies, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindPeek, works)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +175,7 @@ func (l *peekLoop) payable(ctx context.Context, domain int, units []worker.Unit,
 
 // buy asks Keepa. It stores what was bought before anything interprets it, under
 // the first work that wants it.
-func (l *peekLoop) buy(ctx context.Context, domain int, units []worker.Unit, buy []int, facts []fact) error {
+func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []int, facts []fact) error {
 	var wanted, works []string
 	for _, i := range buy {
 		works = append(works, units[i].ID)
@@ -178,40 +183,40 @@ func (l *peekLoop) buy(ctx context.Context, domain int, units []worker.Unit, buy
 			wanted = append(wanted, asin)
 		}
 	}
-	if err := responses.Begin(ctx, l.bus, domain, pipeline.KindPeek, works, l.claim.ID()); err != nil {
-		return errors.Join(err, l.close(ctx, 0, nil))
+	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindPeek, works, s.claim.ID()); err != nil {
+		return errors.Join(err, s.close(ctx, 0, nil))
 	}
-	answer, err := l.keepa.Products(ctx, l.claim, domain, wanted, false)
-	bought := worker.Bought(l.claim, domain, pipeline.KindPeek, answer)
+	answer, err := s.keepa.Products(ctx, s.claim, domain, wanted, false)
+	bought := worker.Bought(s.claim, domain, pipeline.KindPeek, answer)
 	if err != nil {
 		for _, i := range buy {
 			facts[i].Err = err
 		}
-		return errors.Join(worker.KeepRefused(ctx, l.bus, bought, err), l.refused(ctx, err))
+		return errors.Join(worker.KeepRefused(ctx, s.bus, bought, err), s.refused(ctx, err))
 	}
-	l.pulse.Paid(answer.Consumed)
-	keep, at := l.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
+	s.pulse.Paid(answer.Consumed)
+	keep, at := s.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
 	// The answer is paid for and only in memory: it is stored before anything
 	// looks at it. Dying on the next line buys it again.
-	kept, err := bought.Keep(ctx, l.bus, keep)
+	kept, err := bought.Keep(ctx, s.bus, keep)
 	if err != nil {
-		return errors.Join(err, l.end(ctx, answer))
+		return errors.Join(err, s.end(ctx, answer))
 	}
 	for _, i := range buy {
 		if k, ok := at[units[i].Survivor.ASIN]; ok {
 			facts[i].Answer = kept[k]
 		}
 	}
-	return l.end(ctx, answer)
+	return s.end(ctx, answer)
 }
 
 // sort says what of an answer is stored for which ASIN, and marks the units for which there is nothing.
-func (l *peekLoop) sort(
+func (s *step) sort(
 	units []worker.Unit, buy []int, facts []fact, bought *worker.Purchase, all keepa.Elements, wanted []string,
 ) ([]responses.Answer, map[string]int) {
 	found, extra := all.For(wanted)
 	if extra > 0 {
-		l.pulse.Count("products_not_asked_for", extra)
+		s.pulse.Count("products_not_asked_for", extra)
 	}
 	bought.Odd = !all.Whole()
 	var keep []responses.Answer
@@ -236,14 +241,14 @@ func (l *peekLoop) sort(
 }
 
 // end ends the step's claim at the price of an answer.
-func (l *peekLoop) end(ctx context.Context, answer gateway.Answer) error {
-	c := l.claim
-	l.claim = nil
-	return worker.End(ctx, l.env, l.pulse, &l.fuse, c, answer)
+func (s *step) end(ctx context.Context, answer gateway.Answer) error {
+	c := s.claim
+	s.claim = nil
+	return worker.End(ctx, s.env, s.pulse, &s.fuse, c, answer)
 }
 
 // deals finds the newest deal of every refresh, which its peek may confirm.
-func (l *peekLoop) deals(ctx context.Context, units []worker.Unit, facts []fact) error {
+func (s *step) deals(ctx context.Context, units []worker.Unit, facts []fact) error {
 	of := map[string][]int{}
 	var subjects []string
 	for i, u := range units {
@@ -259,7 +264,7 @@ func (l *peekLoop) deals(ctx context.Context, units []worker.Unit, facts []fact)
 	if len(subjects) == 0 {
 		return nil
 	}
-	stored, err := l.bus.Newest(ctx, pipeline.StreamDeals, subjects, bus.Until{})
+	stored, err := s.bus.Newest(ctx, pipeline.StreamDeals, subjects, bus.Until{})
 	if err != nil {
 		return err
 	}
@@ -281,27 +286,25 @@ func dealOf(m bus.Read) *deal.Deal {
 	return &d
 }
 
-// decide translates a fact into effects.
-func (l *peekLoop) decide(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effect] {
+// decidePeek translates a fact into effects.
+func decidePeek(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effect] {
 	cause := f.Err
 	if f.Missing && f.Tally.Answered+1 < pipeline.MaxPaid {
 		cause = worker.ErrLeftOut
 	}
 	switch {
 	case cause != nil:
-		l.pulse.Again(l.env.Log, u.ID, cause)
-		return loop.Decision[worker.Effect]{Again: worker.Postpone(l.env)}
+		return loop.Decision[worker.Effect]{Again: cause}
 	case f.Line != nil:
-		return l.conclude(u, decide.Shed(l.rules.Judge(), u.Work, *f.Line, now))
+		return conclude(u, decide.Shed(f.Judge, u.Work, *f.Line, now))
 	case f.Missing:
-		return worker.Dead(l.conclude(u, decide.NotFound(l.rules.Judge(), pipeline.LookPeek, u.Work, 0, now)), decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
+		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookPeek, u.Work, 0, now)), decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Tally.Spent():
-		return worker.Dead(l.conclude(u, decide.NoAnswer(l.rules.Judge(), pipeline.LookPeek, u.Work, now)), decide.ReasonNoAnswer,
+		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookPeek, u.Work, now)), decide.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
-	r := decide.Peek(l.rules.Judge(), u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
-	l.flood.saw(r.Verdict.Outcome)
-	d := l.conclude(u, r)
+	r := decide.Peek(f.Judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
+	d := conclude(u, r)
 	if r.Unreadable != nil {
 		d = worker.Dead(d, r.Verdict.Reason, f.Answer.Place()+": "+r.Unreadable.Error())
 	}

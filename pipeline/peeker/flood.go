@@ -250,9 +250,9 @@ func (f *flood) split(ctx context.Context, units []worker.Unit, of []int, facts 
 	return pay, nil
 }
 
-// saw counts a verdict of a paid peek.
-func (f *flood) saw(o pipeline.Outcome) {
-	switch o {
+// saw counts the verdict of a peek.
+func (f *flood) saw(v pipeline.Verdict) {
+	switch v.Outcome {
 	case pipeline.Survive:
 		f.looked, f.survived = f.looked+1, f.survived+1
 	case pipeline.Reject:

@@ -7,7 +7,9 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/stall"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/store/seen"
 	"ratchet/pipeline/worker"
 )
@@ -18,6 +20,7 @@ const glanceBatch = 200
 
 // recalled is what a glance knows beside the row.
 type recalled struct {
+	Judge  *verdict.Judge
 	Memory pipeline.Memory
 	Known  bool
 }
@@ -28,18 +31,17 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 		return nil, err
 	}
 	return &loop.Loop[worker.Unit, recalled, worker.Effect]{
-		Take: func(ctx context.Context) ([]loop.Item, error) {
+		Take: func(ctx context.Context) (loop.Batch[worker.Unit, recalled], error) {
 			items, err := inlet.Take(ctx, glanceBatch, time.Second)
 			if len(items) > 0 {
 				p.pulse.See(loopGlance, stall.Sight{Work: true, Tokens: true, Wish: true})
 			}
-			return items, err
+			return loop.Batch[worker.Unit, recalled]{Items: items, Gather: p.recall}, err
 		},
 		Read:   worker.Read(pipeline.SchemaCandidate),
-		Gather: p.recall,
-		Decide: p.glance,
+		Decide: glancer{skip: p.cfg.Skip, clock: p.env.Clock}.decide,
 		Apply: func(ctx context.Context, out []worker.Effect) error {
-			err := worker.Apply(p.bus)(ctx, out)
+			err := worker.ApplyAndCount(p.bus, p.pulse, p.env.Log)(ctx, out)
 			if err == nil {
 				p.pulse.Stepped(loopGlance) // also when all of it is to come back later
 			}
@@ -67,43 +69,45 @@ func (p *peeker) recall(ctx context.Context, units []worker.Unit) ([]recalled, e
 		p.pulse.Failed(err)
 		return nil, err
 	}
-	out := make([]recalled, len(units))
+	out, judge := make([]recalled, len(units)), p.rules.Judge()
 	for i, id := range ids {
 		m, ok := known[id]
-		out[i] = recalled{Memory: m, Known: ok}
+		out[i] = recalled{Judge: judge, Memory: m, Known: ok}
 	}
 	return out, nil
 }
 
-// glance decides about a candidate on its row. What was decided stays decided,
-// unless the source asks for it again.
-func (p *peeker) glance(u worker.Unit, r recalled, now time.Time) loop.Decision[worker.Effect] {
-	if wait := u.Survivor.NotBefore.Sub(now); wait > 0 {
-		return loop.Decision[worker.Effect]{Again: p.env.Clock.Machine(wait)}
-	}
-	if r.Known && r.Memory.Outcome.Final() && once(u.Survivor.Source) {
-		p.pulse.Count("known", 1)
-		return loop.Decision[worker.Effect]{}
-	}
-	if p.cfg.Skip {
-		return p.conclude(u, decide.Skip(p.rules.Judge(), u.Work, now))
-	}
-	return p.conclude(u, decide.Glance(p.rules.Judge(), u.Work, now))
+// glancer is what a glance is decided by, beside the work and what is known of it.
+type glancer struct {
+	skip  bool // everything survives
+	clock process.Clock
 }
 
-// conclude counts a ruling and makes it happen; a survivor of the glance keeps its
-// source as its lane, one of the peek has its tier.
-func (p *peeker) conclude(u worker.Unit, r decide.Ruling) loop.Decision[worker.Effect] {
-	v := r.Verdict
-	p.pulse.Changed(p.env.Log, r.Changed)
-	lane := string(v.Source)
-	if v.Look == pipeline.LookPeek {
-		lane = string(v.Tier)
+// decide decides about a candidate on its row. What was decided stays decided,
+// unless the source asks for it again.
+func (g glancer) decide(u worker.Unit, r recalled, now time.Time) loop.Decision[worker.Effect] {
+	if wait := u.Survivor.NotBefore.Sub(now); wait > 0 {
+		return loop.Decision[worker.Effect]{After: g.clock.Machine(wait)}
 	}
-	p.pulse.Count(string(v.Look)+"_"+string(v.Outcome), 1)
-	p.pulse.Verdict(v.Look, v.Outcome, v.Reason)
-	p.pulse.Decided(u.ID)
-	return loop.Decision[worker.Effect]{Out: []worker.Effect{u.Conclude(v, lane)}}
+	if r.Known && r.Memory.Outcome.Final() && once(u.Survivor.Source) {
+		return loop.Decision[worker.Effect]{Out: []worker.Effect{{}}}
+	}
+	if g.skip {
+		return conclude(u, decide.Skip(r.Judge, u.Work, now))
+	}
+	return conclude(u, decide.Glance(r.Judge, u.Work, now))
+}
+
+// conclude makes a ruling happen; a survivor of the glance keeps its source as its
+// lane, one of the peek has its tier.
+func conclude(u worker.Unit, r decide.Ruling) loop.Decision[worker.Effect] {
+	lane := string(r.Verdict.Source)
+	if r.Verdict.Look == pipeline.LookPeek {
+		lane = string(r.Verdict.Tier)
+	}
+	e := u.Conclude(r.Verdict, lane)
+	e.Changed = r.Changed
+	return loop.Decision[worker.Effect]{Out: []worker.Effect{e}}
 }
 
 // once reports whether a source wants each identity decided only once.

@@ -8,6 +8,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/stall"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/spend/claims"
@@ -15,18 +16,23 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// peekLoop is the paid loop. One goroutine runs it, so the claim of the step in
-// hand can live here between take and gather.
+// peekLoop is the paid loop. One goroutine runs it.
 type peekLoop struct {
 	*peeker
 	keepa   *gateway.Gateway
 	purse   *claims.Purse
 	inlets  map[pipeline.Source]*bus.Inlet
 	served  map[pipeline.Source]int // items taken, for the lanes' weights
-	claim   *claims.Claim           // of the step in hand; nil in nospend
 	fuse    worker.Fuse
 	returns worker.Returns
 	flood   *flood
+}
+
+// step is a batch of peeks under one claim.
+type step struct {
+	*peekLoop
+	judge *verdict.Judge
+	claim *claims.Claim // nil in nospend, and once it is closed
 }
 
 // loopPeek and loopGlance are the peeker's loops in its heartbeat.
@@ -46,45 +52,55 @@ func weights() map[pipeline.Source]int {
 // Run steps until ctx ends.
 func (l *peekLoop) Run(ctx context.Context) error {
 	l.served = map[pipeline.Source]int{}
-	loop := loop.Loop[worker.Unit, fact, worker.Effect]{
-		Take: l.take, Read: worker.Read(pipeline.SchemaSurvivor), Gather: l.gather, Decide: l.decide, Apply: worker.Apply(l.bus),
+	return loop.Loop[worker.Unit, fact, worker.Effect]{
+		Take: l.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decidePeek,
+		Apply: l.apply, Postpone: worker.Postpone(l.env, l.pulse),
 		Bury: func(ctx context.Context, it loop.Item, reason string, cause error) error {
 			l.pulse.Count("dead", 1)
 			return l.bus.Bury(ctx, string(pipeline.StagePeeker), it, reason, cause)
 		},
 		Progress: func() { l.pulse.Stepped(loopPeek) },
 		Now:      l.env.Now, Log: l.env.Log, Grace: l.cfg.Grace, Retry: 100 * time.Millisecond,
+	}.Run(ctx)
+}
+
+// apply makes the effects happen, and keeps the price of a decision.
+func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
+	err := worker.ApplyAndCount(l.bus, l.pulse, l.env.Log)(ctx, all)
+	if err == nil {
+		for _, e := range all {
+			l.flood.saw(e.Verdict)
+		}
 	}
-	defer l.giveBack(context.WithoutCancel(ctx))
-	return loop.Run(ctx)
+	return err
 }
 
 // take looks at what waits and what may be spent, claims, and only then takes
 // what the claim pays for. Nothing is held while waiting for tokens.
-func (l *peekLoop) take(ctx context.Context) ([]loop.Item, error) {
-	l.giveBack(ctx) // the step before ended without a gather
+func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact], err error) {
 	if l.fuse.Blown() {
-		return nil, l.rest(ctx, "circuit_open")
+		return none, l.rest(ctx, "circuit_open")
 	}
 	backlogs, err := l.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	wish, err := l.purse.Wish(ctx)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	if err := l.flood.look(ctx, backlogs, wish); err != nil {
-		return nil, err
+		return none, err
 	}
+	s := &step{peekLoop: l, judge: l.rules.Judge()}
 	if lane, n := l.flood.doomed(); n > 0 {
-		return l.from(ctx, lane, n)
+		return s.from(ctx, lane, n)
 	}
 	lane, waiting := l.lane(backlogs)
 	if waiting == 0 {
 		// Work that a failed call handed back still waits.
 		l.pulse.See(loopPeek, stall.Sight{Work: l.fuse.Doubtful(), Tokens: true, Wish: wish == token.Run})
-		return nil, l.rest(ctx, "idle")
+		return none, l.rest(ctx, "idle")
 	}
 	n := min(waiting, l.cfg.Batch)
 	if l.fuse.Doubtful() {
@@ -93,35 +109,35 @@ func (l *peekLoop) take(ctx context.Context) ([]loop.Item, error) {
 	if wish != token.Nospend {
 		credit, err := l.purse.Credit(ctx)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
 		l.pulse.See(loopPeek, stall.Sight{Work: true, Tokens: credit >= token.PricePeek, Wish: wish == token.Run})
 		if n = min(n, credit/token.PricePeek); n == 0 {
-			return nil, l.rest(ctx, "waiting_for_tokens")
+			return none, l.rest(ctx, "waiting_for_tokens")
 		}
-		if l.claim, err = l.purse.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
+		if s.claim, err = l.purse.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
 			if errors.Is(err, claims.ErrShort) {
-				return nil, nil
+				return none, nil
 			}
-			return nil, err
+			return none, err
 		}
 	}
-	items, err := l.from(ctx, lane, n)
-	l.served[lane] += len(items)
-	return items, err
+	batch, err := s.from(ctx, lane, n)
+	l.served[lane] += len(batch.Items)
+	return batch, err
 }
 
 // from takes up to n items of a lane.
-func (l *peekLoop) from(ctx context.Context, lane pipeline.Source, n int) ([]loop.Item, error) {
-	l.pulse.State("working")
-	items, err := l.inlets[lane].Take(ctx, n, 200*time.Millisecond)
-	l.returns.Took(pipeline.DurablePeek(lane), n, items)
+func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batch[worker.Unit, fact], error) {
+	s.pulse.State("working")
+	items, err := s.inlets[lane].Take(ctx, n, 200*time.Millisecond)
+	s.returns.Took(pipeline.DurablePeek(lane), n, items)
 	last := uint64(0)
 	for _, it := range items {
 		last = max(last, it.Sequence)
 	}
-	l.flood.taken(lane, last)
-	return items, err
+	s.flood.taken(lane, last)
+	return loop.Batch[worker.Unit, fact]{Items: items, Gather: s.gather, Release: s.release}, err
 }
 
 // lane is the waiting lane that has had the least of its weight.
@@ -156,30 +172,26 @@ func (l *peekLoop) rest(ctx context.Context, state string) error {
 	return nil
 }
 
-// giveBack closes a claim under which nothing was called.
-func (l *peekLoop) giveBack(ctx context.Context) {
-	if l.claim == nil {
-		return
+// release closes a claim under which nothing was called.
+func (s *step) release(ctx context.Context) {
+	if err := s.close(ctx, 0, nil); err != nil {
+		s.env.Log.Debug("claim is left to tokend", "err", err)
 	}
-	if err := l.claim.Close(ctx, 0, nil); err != nil {
-		l.env.Log.Debug("claim is left to tokend", "err", err)
-	}
-	l.claim = nil
 }
 
 // close ends the step's claim.
-func (l *peekLoop) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	if l.claim == nil {
+func (s *step) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
+	if s.claim == nil {
 		return nil
 	}
-	c := l.claim
-	l.claim = nil
+	c := s.claim
+	s.claim = nil
 	return c.Close(ctx, consumed, r)
 }
 
 // refused ends the step's claim after a call that failed.
-func (l *peekLoop) refused(ctx context.Context, cause error) error {
-	c := l.claim
-	l.claim = nil
-	return worker.Refused(ctx, l.env, l.pulse, &l.fuse, c, cause)
+func (s *step) refused(ctx context.Context, cause error) error {
+	c := s.claim
+	s.claim = nil
+	return worker.Refused(ctx, s.env, s.pulse, &s.fuse, c, cause)
 }

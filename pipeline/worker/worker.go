@@ -4,6 +4,7 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/metric"
@@ -65,11 +67,16 @@ func Name(ctx context.Context, b *bus.Bus, units []Unit) error {
 	return nil
 }
 
-// Effect is what a look makes happen, in this order: messages, then memory.
+// Effect is what a look makes happen, in this order: messages, then memory, then
+// what the heartbeat counts.
 type Effect struct {
 	Messages []bus.Message
 	ID       pipeline.Identity
 	Memory   *pipeline.Memory // set when the decision is final
+
+	WorkID  string             // "" for work that was decided before
+	Verdict pipeline.Verdict   // of WorkID
+	Changed []*keepa.TypeError // fields of the answer whose type is not what it used to be
 }
 
 // Apply publishes every message and then remembers every final decision.
@@ -94,6 +101,33 @@ func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 	}
 }
 
+// ApplyAndCount applies, and counts what landed.
+func ApplyAndCount(b *bus.Bus, p *Pulse, log *slog.Logger) func(context.Context, []Effect) error {
+	apply := Apply(b)
+	return func(ctx context.Context, all []Effect) error {
+		if err := apply(ctx, all); err != nil {
+			return err
+		}
+		for _, e := range all {
+			p.made(log, e)
+		}
+		return nil
+	}
+}
+
+// made counts a decision.
+func (p *Pulse) made(log *slog.Logger, e Effect) {
+	if e.WorkID == "" {
+		p.Count("known", 1)
+		return
+	}
+	v := e.Verdict
+	p.Changed(log, e.Changed)
+	p.Count(string(v.Look)+"_"+string(v.Outcome), 1)
+	p.Verdict(v.Look, v.Outcome, v.Reason)
+	p.Decided(e.WorkID)
+}
+
 // Memorable is what memory keeps of a final verdict; nil when it is not final.
 func Memorable(v pipeline.Verdict) *pipeline.Memory {
 	if !v.Outcome.Final() {
@@ -108,7 +142,7 @@ func Memorable(v pipeline.Verdict) *pipeline.Memory {
 // deal, then the verdict, then memory. Whoever reads the verdict finds what it
 // led to. lane is where a survivor goes.
 func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
-	e := Effect{ID: v.Identity, Memory: Memorable(v)}
+	e := Effect{ID: v.Identity, Memory: Memorable(v), WorkID: u.ID, Verdict: v}
 	switch {
 	case v.Outcome == pipeline.Survive:
 		e.Messages = append(e.Messages, messages.Survivor(u.Work, v, lane))
@@ -119,11 +153,14 @@ func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
 	return e
 }
 
-// Postpone is a delay of 30 to 120 s of pipeline time, as machine time: calls
-// that failed together should not come back together.
-func Postpone(env process.Env) time.Duration {
-	d := 30*time.Second + time.Duration(rand.Int64N(int64(90*time.Second)))
-	return max(50*time.Millisecond, env.Clock.Machine(d))
+// Postpone reports work that comes back and delays it by 30 to 120 s of pipeline
+// time, as machine time: calls that failed together should not come back together.
+func Postpone(env process.Env, p *Pulse) func(Unit, error) time.Duration {
+	return func(u Unit, why error) time.Duration {
+		p.Again(env.Log, u.ID, why)
+		d := 30*time.Second + time.Duration(rand.Int64N(int64(90*time.Second)))
+		return max(50*time.Millisecond, env.Clock.Machine(d))
+	}
 }
 
 // Nap is how long a loop that waits for work or tokens sleeps between looks: a

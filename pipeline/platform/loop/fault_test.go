@@ -16,6 +16,7 @@ var errFault = errors.New("fault")
 // world is an inlet and an outlet in memory. Deliveries come again until they are
 // done, and effects carry their item's identity, as everything in Ratchet does.
 type world struct {
+	held    int // steps that have not given back what they hold
 	waiting []string
 	done    map[string]int
 	buried  map[string]string
@@ -68,27 +69,29 @@ func (d delivery) Never(_ context.Context, why string) error {
 	return nil
 }
 
+func (w *world) gather(_ context.Context, in []string) ([]string, error) {
+	if fails, _ := w.trip("gather"); fails {
+		return nil, errFault
+	}
+	return in, nil
+}
+
 func (w *world) loop() loop.Loop[string, string, string] {
 	return loop.Loop[string, string, string]{
-		Take: func(context.Context) ([]loop.Item, error) {
+		Take: func(context.Context) (loop.Batch[string, string], error) {
 			var items []loop.Item
 			for _, id := range w.waiting {
 				items = append(items, loop.Item{Body: []byte(id), Settle: delivery{w, id}})
 			}
 			w.waiting = nil
-			return items, nil
+			w.held++
+			return loop.Batch[string, string]{Items: items, Gather: w.gather, Release: func(context.Context) { w.held-- }}, nil
 		},
 		Read: func(it loop.Item) (string, error) {
 			if string(it.Body) == "poison" {
 				return "", errFault
 			}
 			return string(it.Body), nil
-		},
-		Gather: func(_ context.Context, in []string) ([]string, error) {
-			if fails, _ := w.trip("gather"); fails {
-				return nil, errFault
-			}
-			return in, nil
 		},
 		Decide: func(in, fact string, _ time.Time) loop.Decision[string] {
 			if in == "panics" {
@@ -126,6 +129,9 @@ func settleAll(t *testing.T, w *world) {
 	l := w.loop()
 	for range 20 {
 		_, _ = l.Step(t.Context()) // the fault is the point; what counts is the end
+		if w.held != 0 {
+			t.Fatalf("%d steps ended and gave nothing back", w.held)
+		}
 		if len(w.waiting) == 0 {
 			return
 		}
@@ -173,7 +179,12 @@ func TestFactsThatDoNotMatchTheItemsSettleNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld("a", "b")
 	l := w.loop()
-	l.Gather = func(context.Context, []string) ([]string, error) { return []string{"a"}, nil }
+	take := l.Take
+	l.Take = func(ctx context.Context) (loop.Batch[string, string], error) {
+		b, err := take(ctx)
+		b.Gather = func(context.Context, []string) ([]string, error) { return []string{"a"}, nil }
+		return b, err
+	}
 	if _, err := l.Step(t.Context()); err == nil || len(w.done) != 0 || len(w.waiting) != 2 {
 		t.Errorf("err %v, done %v, waiting %v", err, w.done, w.waiting)
 	}

@@ -52,27 +52,41 @@ type Settler interface {
 	Never(ctx context.Context, why string) error          // it is buried; do not deliver it again
 }
 
+// Batch is the work of one step and what the step holds for it, such as a claim on
+// tokens: that belongs to this value and ends with it.
+type Batch[In, Fact any] struct {
+	Items []Item
+	// Gather returns one fact for each input, in order.
+	Gather func(ctx context.Context, in []In) ([]Fact, error)
+	// Release gives back what the step still holds at its end; may be nil.
+	Release func(ctx context.Context)
+}
+
 // Decision is what to do about one item. It is plain data.
 type Decision[Out any] struct {
 	Out   []Out         // applied, in order, before the item is settled
-	Again time.Duration // > 0: bring it back after this long, machine time
+	Again error         // bring it back, for this reason
+	After time.Duration // > 0: bring it back after this long, machine time
 	Never string        // != "": bury it, for this reason, a code
 	Cause string        // of Never, for people
 }
+
+// Returns reports whether the item is delivered again.
+func (d Decision[Out]) Returns() bool { return d.Again != nil || d.After > 0 }
 
 // Loop is a stage: functions that touch the world around one that does not.
 type Loop[In, Fact, Out any] struct {
 	// Take returns work, or none after a bounded wait. It is the only verb that a
 	// stop interrupts; what was taken is finished.
-	Take func(ctx context.Context) ([]Item, error)
+	Take func(ctx context.Context) (Batch[In, Fact], error)
 	// Read decodes an item; an error buries it.
 	Read func(Item) (In, error)
-	// Gather returns one fact for each input, in order.
-	Gather func(ctx context.Context, in []In) ([]Fact, error)
 	// Decide is pure.
 	Decide func(in In, fact Fact, now time.Time) Decision[Out]
 	// Apply returns when every effect has landed.
 	Apply func(ctx context.Context, out []Out) error
+	// Postpone reports that an input comes back and says after how long, machine time.
+	Postpone func(in In, why error) time.Duration
 	// Bury stores a dead letter.
 	Bury func(ctx context.Context, item Item, reason string, cause error) error
 
@@ -109,18 +123,21 @@ func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 
 // Step is one turn; it returns how many items it settled.
 func (l Loop[In, Fact, Out]) Step(ctx context.Context) (int, error) {
-	items, err := l.Take(ctx)
-	if err != nil || len(items) == 0 {
-		return 0, err
-	}
+	batch, err := l.Take(ctx)
 	// From here on a stop waits for us, for as long as the grace lasts.
 	ctx, cancel := Graceful(ctx, l.Grace)
 	defer cancel()
-	kept, ins, err := l.read(ctx, items)
-	if err != nil || len(ins) == 0 {
-		return len(items) - len(kept), err
+	if batch.Release != nil {
+		defer batch.Release(ctx)
 	}
-	facts, err := l.Gather(ctx, ins)
+	if err != nil || len(batch.Items) == 0 {
+		return 0, err
+	}
+	kept, ins, err := l.read(ctx, batch.Items)
+	if err != nil || len(ins) == 0 {
+		return len(batch.Items) - len(kept), err
+	}
+	facts, err := batch.Gather(ctx, ins)
 	if err == nil && len(facts) != len(ins) {
 		err = fmt.Errorf("gathered %d facts for %d items", len(facts), len(ins))
 	}
@@ -166,11 +183,11 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 	var errs []error
 	ended := false
 	for i, d := range decisions {
-		if err := l.settle(ctx, items[i], d); err != nil {
+		if err := l.settle(ctx, items[i], ins[i], d); err != nil {
 			errs = append(errs, fmt.Errorf("settle %s #%d: %w", items[i].Stream, items[i].Sequence, err))
 			continue
 		}
-		ended = ended || d.Again == 0
+		ended = ended || !d.Returns()
 	}
 	if ended && l.Progress != nil {
 		l.Progress()
@@ -189,7 +206,7 @@ func (l Loop[In, Fact, Out]) decide(in In, fact Fact, now time.Time) (d Decision
 	return l.Decide(in, fact, now)
 }
 
-func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, d Decision[Out]) error {
+func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, in In, d Decision[Out]) error {
 	switch {
 	case d.Never != "":
 		var cause error
@@ -197,8 +214,10 @@ func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, d Decision[O
 			cause = errors.New(d.Cause)
 		}
 		return l.bury(ctx, item, d.Never, cause)
-	case d.Again > 0:
-		return item.Settle.Again(ctx, d.Again)
+	case d.Again != nil:
+		return item.Settle.Again(ctx, l.Postpone(in, d.Again))
+	case d.After > 0:
+		return item.Settle.Again(ctx, d.After)
 	default:
 		return item.Settle.Done(ctx)
 	}
