@@ -70,7 +70,7 @@ kill: ## kill -9 every daemon around each of its statements; minutes
 damage: ## every file of a store and every kind of key, damaged in every way, one and two at a time; most of an hour
 	RATCHET_DAMAGE=all go test -count=1 -timeout 120m -v ./test/damage
 
-odd: ## every whole answer that may come back over HTTP, for every kind of call (a quarter of an hour)
+odd: ## every shape of an element and every whole answer, for every kind of call (half an hour)
 	RATCHET_ODD=all go test -count=1 -timeout 60m -v ./test/odd
 
 golden: ## write generated files anew; read the difference before you commit it

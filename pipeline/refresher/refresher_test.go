@@ -451,6 +451,9 @@ func TestWhatCannotBeReadHidesNoDeal(t *testing.T) {
 }
 
 func TestADealThatTheListNeverNamesAgainIsConfirmedForOneTokenInEveryPeriod(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	d := desk.New(t, 3600) // two hours are two seconds
 	budget(t, d, `{"est":100,"rate":100,"state":"burst"}`)

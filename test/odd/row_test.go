@@ -58,15 +58,16 @@ func TestEveryShapeOfARowIsDecidedOrADeadLetterAndItsNeighboursAreDecided(t *tes
 	if testing.Short() {
 		t.Skip("polls a list for every shape")
 	}
-	for name, size := range map[string]int{"alone": 1, "among 40": 40} {
+	for at, name := range []string{"alone", "among 40"} {
+		size := []int{1, 40}[at]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			elements, tokens := 0, 0
-			for part := range slices.Chunk(ofRow, 20) {
+			for part := range slices.Chunk(every(ofRow, at, 2), 20) {
 				e, n := rows(t, part, size)
 				elements, tokens = elements+e, tokens+n
 			}
-			t.Logf("row %-9s %3d shapes, %5d elements decided, %5d tokens for pages", name, len(ofRow), elements, tokens)
+			t.Logf("row %-9s %3d shapes, %5d elements decided, %5d tokens for pages", name, len(every(ofRow, at, 2)), elements, tokens)
 		})
 	}
 }

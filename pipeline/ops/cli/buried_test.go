@@ -235,6 +235,9 @@ func TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse(t *testing.T) {
 }
 
 func TestAStreamThatHasRunOutOfSequencesIsReadByNobody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	d := desk.New(t, 1)
 	dsn := chtest.Database(t)

@@ -5,6 +5,9 @@ import "testing"
 // TestTheGoodAreGoodAndTheBadAreBad asks the generator, not the estimator: a copy of a good book sells on for more
 // than it costs, one of a bad book for less.
 func TestTheGoodAreGoodAndTheBadAreBad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	type sum struct{ n, profit, losing int }
 	sums := map[Class]*sum{}

@@ -89,6 +89,9 @@ func TestAnUnknownProductLooksLikeARealOne(t *testing.T) {
 }
 
 func TestErrorsAreTheCapturedOnes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	for _, c := range []struct {
 		file, path string

@@ -22,6 +22,9 @@ import (
 // and asks the generator what the copies that they accept then sold for: most of the good become deals, and few
 // of the deals lose.
 func TestTheRulesFindTheTruthOfTheLivingWorld(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	judge, err := verdict.NewJudge(schemas.UsedBooks)
 	if err != nil {

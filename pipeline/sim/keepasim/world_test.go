@@ -113,6 +113,9 @@ func TestABacklogProductIsAboutTwentyKilobytes(t *testing.T) {
 }
 
 func TestTheSameSeedIsTheSameWorld(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	a, b, other := Living(3, LivingOptions{}), Living(3, LivingOptions{}), Living(4, LivingOptions{})
 	a.list(t0) // what was asked before makes no difference
@@ -129,6 +132,9 @@ func TestTheSameSeedIsTheSameWorld(t *testing.T) {
 
 // TestTheLivingListChurnsAsMeasured compares with real sweeps of about 750 rows.
 func TestTheLivingListChurnsAsMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	for _, c := range []struct {
 		after                time.Duration
@@ -171,6 +177,9 @@ func TestTheLivingListChurnsAsMeasured(t *testing.T) {
 }
 
 func TestEveryListedBookCanBeBought(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	w := Living(2, LivingOptions{Rows: 200})
 	good := 0
@@ -208,6 +217,9 @@ func TestAnISBNLeadsBackToItsNumber(t *testing.T) {
 }
 
 func TestCapturedSweepsAreServedFromTheirCaptureOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	c, err := Captured(fixtures.Dir(t))
 	if err != nil {

@@ -11,6 +11,9 @@ import (
 // The default rules decide 2,000 simulated books as the truth says, and each rule of
 // thumb shows what it would cost.
 func TestTheDefaultRulesFindTheGoodAndOnlyTheGoodAndThumbsShowTheirCost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	j, err := verdict.NewJudge(schemas.UsedBooks)
 	if err != nil {

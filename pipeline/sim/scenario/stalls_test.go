@@ -104,6 +104,9 @@ func dream(r *rand.Rand, q *seqs, from time.Time) (n night) {
 // TestTheQuestionStallsAgreesWithTheSoaksFigure draws nights and asks both. A sample is a minute long and a slot of the
 // warehouse five, so they may differ by as much.
 func TestTheQuestionStallsAgreesWithTheSoaksFigure(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	w, err := warehouse.Open(t.Context(), chtest.Database(t))
 	if err != nil {

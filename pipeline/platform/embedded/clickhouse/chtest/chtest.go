@@ -82,9 +82,13 @@ type Engine struct {
 }
 
 // Server is the DSN of a ClickHouse that all tests of this process share. Where none
-// can be had the test is skipped, or fails if CI=true.
+// can be had the test is skipped, or fails if CI=true. With -short only a server that was
+// named is used: an engine takes seconds to start.
 func Server(t testing.TB) string {
 	t.Helper()
+	if testing.Short() && Embedded() {
+		t.Skip("starts a ClickHouse engine")
+	}
 	shared.once.Do(func() { shared.url, shared.err = server(t) })
 	if shared.err != nil {
 		if os.Getenv("CI") == "true" {
