@@ -327,25 +327,23 @@ func render(t *testing.T, all []variable) string {
 	var b strings.Builder
 	b.WriteString("# Configuration\n\n" +
 		"<!-- Written by docs/config_test.go from the Config structs; change those and run `make golden`. -->\n\n" +
-		"Every process is configured by its environment, read once at its start. A variable that is set\n" +
-		"but empty is a value, not an absence: leave it unset to get the default.\n\n" +
-		"A secret is taken from its variable, the file that `NAME_FILE` names or a credential of systemd, in\n" +
-		"this order, and never from an argument. A process takes it out of its environment at its start and,\n" +
-		"on Linux, closes what `/proc` shows of it to other processes of its user; a shell and `go run` keep\n" +
-		"what they were given, a file does not show there at all.\n\n" +
-		"| variable | default | read by | what it says |\n|---|---|---|---|\n")
+		"Every process is configured by its environment, which it reads once, at its start. A variable that is " +
+		"set but empty has an empty value: leave it unset to get the default.\n\n" +
+		"A secret comes from its variable, the file that `NAME_FILE` names, or a credential of systemd, in this " +
+		"order, and never from an argument. A process removes it from its environment at its start and, on " +
+		"Linux, hides what `/proc` shows of it from other processes of its user. A shell and `go run` keep the " +
+		"variables they were started with; a file does not show there at all.\n")
 	for _, v := range all {
-		preset := "`" + v.preset + "`"
+		preset := "Default: `" + v.preset + "`."
 		switch {
 		case v.must:
-			preset = "must be set"
+			preset = "Must be set."
 		case v.preset == "":
-			preset = "–"
+			preset = "No default."
 		}
-		by := strings.Join(v.by, ", ")
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.name, preset, by, strings.ReplaceAll(v.doc, "|", "\\|"))
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s Read by %s.\n", v.name, v.doc, preset, strings.Join(v.by, ", "))
 	}
-	return b.String()
+	return wrapped(b.String())
 }
 
 // difference shows the lines that only one of the two has.

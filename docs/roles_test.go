@@ -11,7 +11,7 @@ import (
 // TestWhatComesFromTheTableOfRolesIsCurrent writes the page and the server's configuration.
 func TestWhatComesFromTheTableOfRolesIsCurrent(t *testing.T) {
 	for name, got := range map[string]string{
-		"roles.md": roles.Page(),
+		"roles.md": wrapped(roles.Page()),
 		filepath.Join("..", "deploy", "nats", "nats.conf"):       roles.Config(),
 		filepath.Join("..", "deploy", "clickhouse", "users.sql"): roles.RightsSQL(),
 		filepath.Join("..", "deploy", "clickhouse", "users.xml"): roles.RightsXML(),

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/starter"
 	"ratchet/pipeline/domain/verdict"
@@ -30,10 +31,10 @@ func TestTheManualOfTheRulesIsCurrent(t *testing.T) {
 
 const rulesHead = `# Rules
 
-Which settings and inputs a rule file may use. Generated from the code by ` + "`make golden`" + `.
+The settings and inputs that a rule file may use. Generated from the code by ` + "`make golden`" + `.
 
-A rule file has ` + "`settings`" + ` (what a book costs you), ` + "`thresholds`" + ` (numbers of your own) and ` + "`rules`" + `.
-A rule rejects where its ` + "`when`" + ` is true. ` + "`ratchet init`" + ` writes one, with every line explained:
+A rule file has ` + "`settings`" + ` (what a book costs you), ` + "`thresholds`" + ` (numbers of your own) and ` + "`rules`" + `. ` +
+	`A rule rejects where its ` + "`when`" + ` is true. ` + "`ratchet init`" + ` writes one, with every line explained:
 
 ` + "```console" + `
 $ ratchet init mine
@@ -42,14 +43,12 @@ $ ratchet rules explain 0135048761 --rules mine/rules.yaml
 $ ratchet backtest --rules mine/rules.yaml
 ` + "```" + `
 
-What an input rests on, with its formula, stands in ` + "`pipeline/domain/deal/doc.go`" + `.
+` + "`pipeline/domain/deal/doc.go`" + ` has what each input rests on, with its formula.
 
 ## Settings
 
 Amounts are in the smallest unit of the marketplace's currency: cents, pence, yen.
 
-| setting | default | unit | meaning |
-|---|---|---|---|
 `
 
 const thresholdsHead = `
@@ -57,19 +56,12 @@ const thresholdsHead = `
 
 Those of the built-in rules. A file of yours may have others: any name that its conditions use.
 
-| threshold | default | unit | meaning |
-|---|---|---|---|
 `
 
 const inputsHead = `
 ## Inputs
 
-An input is known from its look on. Before the commit some are bounds: *at most* says that the commit finds this
-or less, *at least* that it finds this or more. A rule that rejects against a bound's direction belongs to the
-commit, or is marked ` + "`heuristic`" + `.
-
-| input | kind | from | before the commit | meaning |
-|---|---|---|---|---|
+An input is known from its look on. Before the commit some are bounds: *at most* means that the commit finds this or less, *at least* that it finds this or more. A rule that rejects against a bound's direction belongs to the commit, or is marked ` + "`heuristic`" + `.
 `
 
 func renderRules(t *testing.T) string {
@@ -80,19 +72,24 @@ func renderRules(t *testing.T) string {
 		if in.Says == "" {
 			t.Errorf("setting %s has no word: the struct's tags are the manual", in.Name)
 		}
-		fmt.Fprintf(&b, "| `%s` | %v | %s | %s |\n", in.Name, in.Value, in.Unit, in.Says)
+		fmt.Fprintf(&b, "- `%s` (%s): %s\n", in.Name, strings.TrimSuffix(fmt.Sprint(in.Value, "; ", in.Unit), "; "), in.Says)
 	}
 	b.WriteString(thresholdsHead)
 	for _, of := range starter.Thresholds() {
-		fmt.Fprintf(&b, "| `%s` | %v | %s | %s |\n", of.Name, of.Value, of.Unit, of.Says)
+		fmt.Fprintf(&b, "- `%s` (%v; %s): %s\n", of.Name, of.Value, of.Unit, of.Says)
 	}
 	b.WriteString(inputsHead)
+	from := pipeline.Look("")
 	for _, in := range verdict.Inputs() {
-		bound := string(in.Bound)
-		if bound == "" {
-			bound = "exact"
+		if in.From != from {
+			from = in.From
+			fmt.Fprintf(&b, "\n### From the %s on\n\n", from)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", in.Name, in.Kind, in.From, bound, in.Says)
+		kind := string(in.Kind)
+		if in.Bound != "" {
+			kind += ", " + string(in.Bound)
+		}
+		fmt.Fprintf(&b, "- `%s` (%s): %s\n", in.Name, kind, in.Says)
 	}
-	return b.String()
+	return wrapped(b.String())
 }

@@ -215,7 +215,7 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 		for i, st := range s.Stuck {
 			all[i] = fmt.Errorf("%s is stuck: %s", st.Daemon, st.Reason)
 		}
-		return "", fmt.Errorf("%w; docs/runbook.md says what to do", errors.Join(all...))
+		return "", fmt.Errorf("%w; docs/operate.md says what to do", errors.Join(all...))
 	}
 	return fmt.Sprintf("%s, %d daemons alive", bus.RedactURL(c.NATSURL), len(s.Daemons)), nil
 }

@@ -227,18 +227,18 @@ func shownIn(text string) []string {
 	return out
 }
 
-func TestEveryAlertHasItsSectionInTheRunbook(t *testing.T) {
+func TestEveryAlertHasItsSectionInTheManualOfOperation(t *testing.T) {
 	t.Parallel()
-	runbook, err := os.ReadFile("../../docs/runbook.md")
+	manual, err := os.ReadFile("../../docs/operate.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range rules(t) {
-		if want := "docs/runbook.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
+		if want := "docs/operate.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
 			t.Errorf("%s: runbook_url is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 		}
-		if !strings.Contains(string(runbook), "\n### "+r.Alert+"\n") {
-			t.Errorf("docs/runbook.md has no heading %s", r.Alert)
+		if !strings.Contains(string(manual), "\n### "+r.Alert+"\n") {
+			t.Errorf("docs/operate.md has no heading %s", r.Alert)
 		}
 		if r.Annotations["summary"] == "" || !slices.Contains([]string{"info", "warning", "critical"}, r.Labels["severity"]) {
 			t.Errorf("%s has no summary or severity", r.Alert)

@@ -188,7 +188,7 @@ func (v *Visible) ours(ctx context.Context) error {
 	// Of some subjects there may be nothing but what the recorder buries.
 	held, err := readable(ctx, v.b)
 	if err == nil && deals < held {
-		err = fmt.Errorf("ClickHouse holds %d deals and the streams %d; to fill it again see \"Visible deals\" in docs/runbook.md", deals, held)
+		err = fmt.Errorf("ClickHouse holds %d deals and the streams %d; to fill it again see \"Visible deals\" in docs/operate.md", deals, held)
 	}
 	return err
 }
@@ -220,7 +220,7 @@ func (v *Visible) Examine(ctx context.Context) (string, error) {
 			return (&Standing{Counts: visibility.Count(states), Source: Source{From: fromClickHouse}}).String() + " The streams agree.", nil
 		}
 	}
-	return "", fmt.Errorf("ClickHouse and the streams differ about %d deals, as %s; see \"Visible deals\" in docs/runbook.md",
+	return "", fmt.Errorf("ClickHouse and the streams differ about %d deals, as %s; see \"Visible deals\" in docs/operate.md",
 		len(odd), strings.Join(odd[:min(len(odd), examineMost)], ", "))
 }
 

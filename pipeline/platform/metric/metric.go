@@ -53,16 +53,21 @@ func add(by, name, help string, counter bool, labels []string) *Metric {
 	return m
 }
 
-// Page is docs/metrics.md.
+// Page is docs/metrics.md, a line for each paragraph and each metric.
 func Page() string {
 	var out strings.Builder
 	out.WriteString(pageHead)
+	by := ""
 	for _, m := range table {
-		labels := "–"
-		if len(m.Labels) > 0 {
-			labels = "`" + strings.Join(m.Labels, "`, `") + "`"
+		if m.By != by {
+			by = m.By
+			fmt.Fprintf(&out, "\n## Of %s\n\n", by)
 		}
-		fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s |\n", m.Name, m.Type(), labels, m.By, m.Help)
+		labels := ""
+		if len(m.Labels) > 0 {
+			labels = " by `" + strings.Join(m.Labels, "`, `") + "`"
+		}
+		fmt.Fprintf(&out, "- `%s` (%s%s): %s\n", m.Name, m.Type(), labels, m.Help)
 	}
 	return out.String()
 }
@@ -71,15 +76,13 @@ const pageHead = `# Metrics
 
 <!-- Generated from pipeline/platform/metric by "make golden". -->
 
-` + "`ratchet up --metrics-addr HOST:PORT`, or `METRICS_ADDR` for a daemon, answers Prometheus at `/metrics`, without credentials, off unless set." + `
-Beside these there are the go_… and process_… metrics of the Prometheus client. Alerts are in [deploy/prometheus](../deploy/prometheus), pages for Grafana in [deploy/grafana](../deploy/grafana).
+` + "`ratchet up --metrics-addr HOST:PORT`, or `METRICS_ADDR` for a daemon, answers Prometheus at `/metrics`, without credentials; off unless set. " +
+	"The page also has the go_… and process_… metrics of the Prometheus client. " +
+	"Alerts are in [deploy/prometheus](../deploy/prometheus), pages for Grafana in [deploy/grafana](../deploy/grafana)." + `
 
 - An age is in pipeline time, so it is right in a simulation too. A metric whose value nobody knows is absent, never 0.
 - *tokend*, *watermarker* and *keeper* (part of the watermarker) elect a leader. Only the leader has their metrics, so a sum over all processes counts nothing twice.
 - A scrape costs NATS at most two requests in 5 s per deployment, and ClickHouse one question a minute.
-- A counter begins at 0 with its process. Work that comes again is counted again.
-- ` + "`query` is DOMAIN.NAME of the configuration. A label of more than 200 values is continued as `other`." + `
-
-| metric | type | labels | of | what it says |
-|---|---|---|---|---|
+- A counter begins at 0 with its process. Work that is redelivered counts again.
+- ` + "`query` is DOMAIN.NAME of the configuration. A label of more than 200 values continues as `other`." + `
 `

@@ -82,7 +82,7 @@ func spender(r Role) Role {
 
 func watermarker() Role {
 	return spender(Role{
-		Name: "watermarker", Does: "reads the deal list; offers stored deals again (the keeper)",
+		Name: "watermarker", Does: "reads the deal list; offers stored deals again (the refresher)",
 		Publishes: []string{
 			"candidate.>", "response.*.deals.>", "verdict.*.list.>", key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketWants, ">"), key(pipeline.BucketStock, ">"),
 			pipeline.SubjectLapse(), key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyKeeperLeader),

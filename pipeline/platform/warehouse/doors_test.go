@@ -134,7 +134,7 @@ func TestAnAnswerWithoutRowsHasItsColumns(t *testing.T) {
 // examples are the commands of docs/sql.md that begin with a word.
 func examples(t *testing.T, word string) []string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "sql.md"))
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "sql.md"))
 	must(t, err)
 	section := strings.ReplaceAll(string(page), "\\\n", "")
 	found := regexp.MustCompile(`(?m)^`+word+` .*$`).FindAllString(section, -1)
@@ -160,7 +160,7 @@ func program(t *testing.T, name string) {
 func shell(t *testing.T, command string, instead ...string) string {
 	t.Helper()
 	cmd := osexec.CommandContext(t.Context(), "bash", "-c", strings.NewReplacer(instead...).Replace(command))
-	cmd.Dir = filepath.Join("..", "..")
+	cmd.Dir = filepath.Join("..", "..", "..")
 	var words bytes.Buffer
 	cmd.Stderr = &words
 	out, err := cmd.Output()
