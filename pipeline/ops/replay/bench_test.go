@@ -72,7 +72,7 @@ type shop struct {
 // plain loop, and our replay from answers to verdicts and rows in ClickHouse. The bars
 // are those of one loop each. On every core at once, raw loops show what the machine
 // can do at most: there decompressing and reading the histories alone, which no
-// decision can do without, leave less than half of it (DESIGN.md, "Deciding again").
+// decision can do without, leave less than half of it (docs/measured.md).
 func BenchmarkReplay(b *testing.B) {
 	s := open(b)
 	s.fill(b)

@@ -28,7 +28,7 @@ func TestEveryQuestionsFileAsItStandsIsReadAndAnsweredByClickHouseLocal(t *testi
 	}
 	must(t, w.Close())
 	must(t, e.Stop())
-	root := filepath.Join("..", "..")
+	root := filepath.Join("..", "..", "..")
 	for _, q := range warehouse.Questions() {
 		args := []string{"--database", "ratchet", "--format", "JSONCompact", "--queries-file", filepath.Join("schemas", "clickhouse", "queries", q.Name+".sql")}
 		for name, value := range given(q) {
