@@ -6,11 +6,11 @@
 //	                   watermark               glance, peek         commit
 //	                       └──── claims on the grants that tokend publishes ────┘
 //
-// Inside every daemon the same sentence holds: take some work, gather what must
+// Every daemon follows the same order: take some work, gather what must
 // be known, decide (pure), apply what was decided, settle the work. Work is
-// settled last, after its effects are known to have landed; any effect may have
-// landed although we were told that it failed, so every effect carries an
-// identity and may be repeated.
+// settled last, after its effects are confirmed. An effect may have happened
+// although its confirmation was lost, so every effect carries an identity and may
+// be repeated.
 //
 // # Glossary
 //
