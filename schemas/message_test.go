@@ -15,6 +15,8 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/domain/shedding"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/schemas"
 )
@@ -32,6 +34,9 @@ var words = map[string]any{
 	"seen.v1":      pipeline.Memory{},
 	"heartbeat.v1": pipeline.Heartbeat{},
 	"rules.v1":     pipeline.AppliedRules{},
+	"balance.v1":   token.Balance{},
+	"grant.v1":     token.Grant{},
+	"shed.v1":      shedding.Lines{},
 }
 
 func read(t *testing.T, name string) []byte {
@@ -179,6 +184,9 @@ func TestASchemaRefusesWhatIsNotTheMessage(t *testing.T) {
 		"dead.v1":      func(m map[string]any) { delete(m, "reason") },
 		"response.v1":  func(m map[string]any) { m["Request"] = "/product?key=secret" },
 		"seen.v1":      func(m map[string]any) { m["decided_at"] = "yesterday" },
+		"balance.v1":   func(m map[string]any) { m["state"] = "broke" },
+		"grant.v1":     func(m map[string]any) { m["open"] = []any{} },
+		"shed.v1":      func(m map[string]any) { delete(m, "lines") },
 	} {
 		v := parse(t, read(t, "message/testdata/"+word+".json"))
 		change(v.(map[string]any))

@@ -107,13 +107,7 @@ func (f *flood) readLines(ctx context.Context) error {
 // means is what deciding can spend, by what tokend last wrote; false while that is
 // unknown.
 func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (shedding.Means, bool, error) {
-	var b struct {
-		Est    int `json:"est"`
-		Rate   int `json:"rate"`
-		Stages map[pipeline.Stage]struct {
-			Price float64 `json:"price"`
-		} `json:"stages"`
-	}
+	var b token.Balance
 	raw, _, err := f.balance.Read(ctx)
 	if err != nil || raw == nil || json.Unmarshal(raw, &b) != nil || b.Rate <= 0 {
 		return shedding.Means{}, false, err
