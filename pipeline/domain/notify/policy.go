@@ -1,0 +1,184 @@
+// Package notify decides what is sent to a target and when: quiet hours, digests, retries and alarms. It is pure; package
+// notifier sends.
+//
+//	found ─Due─▶ at once, at the end of the quiet hours, or with the next digest
+//
+// The laws, each a property test: nothing is due before it was found or within quiet hours; what was found later is not
+// due earlier; what waits for the same instant is one message, and no deal is in two.
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Policy is when the user wants to be notified. The zero Policy is: of each deal, at once.
+type Policy struct {
+	Quiet  Quiet
+	Digest Digest
+	Zone   *time.Location // of quiet hours and digests; nil is UTC
+}
+
+// Quiet are hours of the day in which nothing is sent, as minutes since midnight; From after To goes over midnight, and
+// equal ones are none.
+type Quiet struct{ From, To int }
+
+// Digest is how many deals one message holds.
+type Digest struct {
+	Every Every
+	At    int // of a daily digest: minutes since midnight
+}
+
+// Every is how often a digest is sent.
+type Every string
+
+// The digests. Each is none: every deal is a message.
+const (
+	Each   Every = "each"
+	Hourly Every = "hourly"
+	Daily  Every = "daily"
+)
+
+// morning is when a daily digest is sent unless another time is given.
+const morning = 8 * 60
+
+// minutesOfDay reads a time of day like 22:30.
+func minutesOfDay(text string) (int, error) {
+	at, err := time.Parse("15:04", text)
+	if err != nil {
+		return 0, fmt.Errorf("want a time of day like 22:30, got %q", text)
+	}
+	return at.Hour()*60 + at.Minute(), nil
+}
+
+// ParseQuiet reads quiet hours like 22:00-07:00; empty is none.
+func ParseQuiet(text string) (Quiet, error) {
+	if text == "" {
+		return Quiet{}, nil
+	}
+	from, to, _ := strings.Cut(text, "-")
+	var q Quiet
+	var err error
+	if q.From, err = minutesOfDay(from); err == nil {
+		q.To, err = minutesOfDay(to)
+	}
+	if err != nil || q.From == q.To {
+		return Quiet{}, fmt.Errorf("want hours like 22:00-07:00, got %q", text)
+	}
+	return q, nil
+}
+
+// ParseDigest reads each, hourly, daily or daily@18:30.
+func ParseDigest(text string) (Digest, error) {
+	name, at, given := strings.Cut(text, "@")
+	d := Digest{Every: Every(name)}
+	switch {
+	case !given && (d.Every == Each || d.Every == Hourly):
+		return d, nil
+	case d.Every == Daily && !given:
+		d.At = morning
+		return d, nil
+	case d.Every == Daily:
+		minutes, err := minutesOfDay(at)
+		d.At = minutes
+		return d, err
+	}
+	return Digest{}, fmt.Errorf("want each, hourly, daily or daily@18:30, got %q", text)
+}
+
+// String is the quiet hours as they are configured.
+func (q Quiet) String() string {
+	if q.From == q.To {
+		return "none"
+	}
+	return fmt.Sprintf("%02d:%02d-%02d:%02d", q.From/60, q.From%60, q.To/60, q.To%60)
+}
+
+// String is the digest as it is configured.
+func (d Digest) String() string {
+	if d.Every == Daily {
+		return fmt.Sprintf("daily@%02d:%02d", d.At/60, d.At%60)
+	}
+	return string(d.Every)
+}
+
+func (p Policy) zone() *time.Location {
+	if p.Zone == nil {
+		return time.UTC
+	}
+	return p.Zone
+}
+
+// Silent reports whether an instant is within the quiet hours.
+func (p Policy) Silent(at time.Time) bool {
+	at = at.In(p.zone())
+	now := at.Hour()*60 + at.Minute()
+	if p.Quiet.From < p.Quiet.To {
+		return p.Quiet.From <= now && now < p.Quiet.To
+	}
+	return p.Quiet.From != p.Quiet.To && (now >= p.Quiet.From || now < p.Quiet.To)
+}
+
+// Due is when a deal that was found then is sent.
+func (p Policy) Due(found time.Time) time.Time {
+	at := found
+	switch p.Digest.Every {
+	case Hourly:
+		at = p.next(found, func(minutes int) bool { return minutes%60 == 0 })
+	case Daily:
+		at = p.next(found, func(minutes int) bool { return minutes == p.Digest.At })
+	case Each:
+	}
+	if p.Silent(at) {
+		at = p.next(at, func(minutes int) bool { return minutes == p.Quiet.To })
+	}
+	return at
+}
+
+// mostMinutes bounds the search for a time of day: a day of the clock has up to 25 hours, and one that a change of the
+// clock leaves out is a day later.
+const mostMinutes = 49 * 60
+
+// next is the first whole minute after an instant whose time of day is wanted. It walks the minutes, because the days
+// on which the clock is changed have others.
+func (p Policy) next(after time.Time, wanted func(minutesOfDay int) bool) time.Time {
+	at := after.Truncate(time.Minute)
+	for range mostMinutes {
+		at = at.Add(time.Minute)
+		if local := at.In(p.zone()); wanted(local.Hour()*60 + local.Minute()) {
+			return at
+		}
+	}
+	return at
+}
+
+// Plan is which of the deals, by when they were found, are sent now: each group is one message, in the order in which
+// they are due. wake is when the next of the others is due; zero where there is none.
+func (p Policy) Plan(found []time.Time, now time.Time) (groups [][]int, wake time.Time) {
+	together := map[time.Time]int{} // the group of what waited for an instant
+	order := make([]int, len(found))
+	for i := range found {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return found[i].Compare(found[j]) })
+	for _, i := range order {
+		due := p.Due(found[i])
+		group, waited := together[due]
+		switch {
+		case due.After(now):
+			if wake.IsZero() || due.Before(wake) {
+				wake = due
+			}
+		case !due.After(found[i]): // nothing held it
+			groups = append(groups, []int{i})
+		case waited:
+			groups[group] = append(groups[group], i)
+		default:
+			together[due] = len(groups)
+			groups = append(groups, []int{i})
+		}
+	}
+	return groups, wake
+}
