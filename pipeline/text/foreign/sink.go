@@ -7,7 +7,7 @@ import (
 )
 
 // A sink is a method of Text without arguments that returns a string: the text, escaped so that the place where it is
-// shown takes it for text. To add one (Telegram, e-mail, …) write the method here; the test finds it by its signature,
+// shown takes it for text. To add one write the method here; the test finds it by its signature,
 // sends the corpus of hostile texts through it and writes its golden file with -update. Cut before you escape:
 // t.Short(80).Slack().
 
@@ -35,6 +35,38 @@ func (t Text) Slack() string { return code(slack.Replace(t.s)) }
 
 // Discord is the text as code, for the same reason.
 func (t Text) Discord() string { return code(discord.Replace(t.s)) }
+
+// Telegram is the text as code in Telegram's HTML, for the same reason.
+func (t Text) Telegram() string {
+	if t.s == "" {
+		return ""
+	}
+	return "<code>" + html.EscapeString(t.s) + "</code>"
+}
+
+// Plain is the text for where apps make links and mentions of plain text: mail, ntfy, Pushover. What they would find
+// stands in characters that look the same.
+func (t Text) Plain() string { return unlinked(t.s) }
+
+// unlinked is s without what a linkifier finds: schemes, names with dots, addresses, mentions.
+func unlinked(s string) string {
+	in, out := []rune(s), strings.Builder{}
+	for i, r := range in {
+		before, after := i > 0 && in[i-1] != ' ', i+1 < len(in) && in[i+1] != ' '
+		switch {
+		case r == '.' && before && after && !(digit(in[i-1]) && digit(in[i+1])):
+			r = '․' // one dot leader
+		case r == ':' && after && !digit(in[i+1]):
+			r = '∶' // ratio
+		case r == '@':
+			r = '＠' // in full width
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
+}
+
+func digit(r rune) bool { return r >= '0' && r <= '9' }
 
 var (
 	slack   = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "`", "'")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -54,7 +55,7 @@ func logged(t foreign.Text) string {
 func TestEverySinkShowsEveryHostileTextAsItsGoldenFileSays(t *testing.T) {
 	t.Parallel()
 	all := sinks()
-	if want := []string{"csv", "discord", "html", "log", "slack", "terminal"}; len(all) < len(want) {
+	if want := []string{"csv", "discord", "html", "log", "plain", "slack", "telegram", "terminal"}; len(all) < len(want) {
 		t.Fatalf("sinks %v, want at least %v", slices.Sorted(maps.Keys(all)), want)
 	}
 	for name, show := range all {
@@ -135,10 +136,19 @@ func check(t interface{ Errorf(string, ...any) }, name string, got foreign.Text)
 			t.Errorf("%s: %+q is no code span", name, span)
 		}
 	}
+	if inner := strings.TrimSuffix(strings.TrimPrefix(got.Telegram(), "<code>"), "</code>"); strings.ContainsAny(inner, `<>"'`) || s != "" && len(inner) != len(got.Telegram())-13 {
+		t.Errorf("%s: %+q is no code", name, got.Telegram())
+	}
+	if p := got.Plain(); linkable.MatchString(p) {
+		t.Errorf("%s: %+q holds what becomes a link: %q", name, p, linkable.FindString(p))
+	}
 	if strings.ContainsAny(got.Slack(), "<>") {
 		t.Errorf("%s: Slack %+q", name, got.Slack())
 	}
 }
+
+// linkable is what apps make links and mentions of: a scheme, a name with a dot in it, an address, a mention.
+var linkable = regexp.MustCompile(`(?i)[a-z]:[^ 0-9]|[^ ]\.[a-z]|[^ 0-9]\.[^ ]|@`)
 
 func decimal(s string) bool { return strings.Trim(s, "+-.0123456789") == "" }
 
