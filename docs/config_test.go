@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write docs/config.md anew")
 
 // daemons are the packages whose Config is documented, in the order of the
 // picture. Each has a Config struct, read from the environment at its start.
-var daemons = []string{"tokend", "watermarker", "peeker", "committer", "recorder", "keepasim"}
+var daemons = []string{"tokend", "watermarker", "peeker", "committer", "recorder", "keepasim", "ops/notifier"}
 
 // process are the variables that every process reads before its Config.
 var process = []variable{
@@ -32,6 +32,7 @@ var process = []variable{
 	{name: "CLICKHOUSE_URL_FILE", doc: "Names a file that holds CLICKHOUSE_URL, where the address holds a password."},
 	{name: "CREDENTIALS_DIRECTORY", doc: "Set by systemd. What has a _FILE may also be a credential with its name in lower case: LoadCredential=keepa_api_key:FILE."},
 	{name: "KEEPA_API_KEY_FILE", doc: "Names a file that holds KEEPA_API_KEY. `ratchet up` and `doctor` read both."},
+	{name: "NOTIFY_TARGETS_FILE", doc: "Names a file that holds NOTIFY_TARGETS. `ratchet up` notifies where one of them is set."},
 	{name: "NATS_PASSWORD_FILE", doc: "Names a file that holds NATS_PASSWORD."},
 	{name: "NATS_URL_FILE", doc: "Names a file that holds NATS_URL, where the address holds a password."},
 	{name: "METRICS_ADDR", doc: "Address of /livez, /readyz and /metrics, which ask for no credentials; unset: none. `ratchet up` takes --metrics-addr too."},
@@ -127,7 +128,7 @@ func collect(t *testing.T) []variable {
 	t.Helper()
 	var all []variable
 	for _, d := range daemons {
-		s := scope{t: t, dir: "pipeline/" + d, by: d}
+		s := scope{t: t, dir: "pipeline/" + d, by: path.Base(d)}
 		all = append(all, s.section("Config", "")...)
 	}
 	all = append(all, scope{t: t, dir: "pipeline/platform/bus", by: "ratchet"}.section("Configured", "")...)

@@ -38,7 +38,7 @@ const (
 	BucketOrders     = "ORDERS"     // who is buying which answer just now
 	BucketWants      = "WANTS"      // which queries want an ASIN, where there are several
 	BucketStock      = "STOCK"      // the deals that we hold, one key each, and the keeper's books
-	BucketPosted     = "POSTED"     // which deals a webhook was told of
+	BucketPosted     = "POSTED"     // what the targets of the notifier were sent
 	BucketConfig     = "CONFIG"     // what the operator put live, with its history
 	BucketRuns       = "RUNS"       // replays: what each decides again, how far it is, what it found
 )
@@ -52,8 +52,9 @@ const (
 	KeyLeader            = "leader"
 	KeyWatermarkerLeader = "watermarker"
 	KeyKeeperLeader      = "keeper"
-	KeyBooks             = "books" // of STOCK
-	KeyRules             = "rules" // of CONFIG
+	KeyNotifierLeader    = "notifier" // who sends alarms
+	KeyBooks             = "books"    // of STOCK
+	KeyRules             = "rules"    // of CONFIG
 )
 
 // KeyGrant is the key of a stage's grant in TOKENS.
@@ -68,10 +69,14 @@ func KeySeen(i Identity) string { return fmt.Sprintf("%d.%d.%s", i.Domain, i.Pri
 // KeyOrder is the key in ORDERS of an answer that is being bought.
 func KeyOrder(domain int, k Kind, key string) string { return fmt.Sprintf("%d.%s.%s", domain, k, key) }
 
-// KeyPosted is the key in POSTED of what a webhook knows of an ASIN.
-func KeyPosted(webhook string, i Identity) string {
-	return fmt.Sprintf("%s.%d.%d.%s", webhook, i.Domain, i.PriceType, i.ASIN)
+// KeyPosted is the key in POSTED of what a target knows of an ASIN; target is a hash of its address, which may hold a
+// secret.
+func KeyPosted(target string, i Identity) string {
+	return fmt.Sprintf("%s.%d.%d.%s", target, i.Domain, i.PriceType, i.ASIN)
 }
+
+// KeyTarget is the key in POSTED of what a target refused, and of the alarms that it knows.
+func KeyTarget(target string) string { return target + ".state" }
 
 // DurableGlance is the peeker's free consumer on CANDIDATES.
 const DurableGlance = "glance"
@@ -82,9 +87,8 @@ func DurablePeek(s Source) string { return "peek-" + string(s) }
 // DurableCommit is the committer's paid consumer on the peek survivors of a tier.
 func DurableCommit(t Tier) string { return "commit-" + string(t) }
 
-// DurableNotify is the consumer on DEALS of those who tell a webhook; webhook is a
-// hash of its address, which may hold a secret.
-func DurableNotify(webhook string) string { return "notify-" + webhook }
+// DurableNotify is the notifier's consumer on DEALS for a target, by the hash of its address.
+func DurableNotify(target string) string { return "notify-" + target }
 
 // DurableRecorder is the recorder's consumer on a stream: recorder-verdicts …
 func DurableRecorder(stream string) string { return "recorder-" + strings.ToLower(stream) }

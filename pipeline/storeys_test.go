@@ -90,7 +90,7 @@ var web = map[string]string{
 	"pipeline/platform/embedded/access":            "refuses what pages send",
 	"pipeline/platform/embedded/access/accesstest": "asks as another user",
 	"pipeline/platform/embedded/natsd":             "serves NATS's monitoring",
-	"pipeline/ops/cli":                             "posts new deals to a webhook",
+	"pipeline/ops/notifier":                        "posts messages to Slack, Telegram and the like",
 	"pipeline/sim/scenario":                        "serves the simulated Keepa to processes",
 	"cmd/keepasim":                                 "listens for the simulated Keepa",
 	"test/desk":                                    "serves the simulated Keepa to tests",
@@ -194,7 +194,7 @@ func TestOnlyTheGatewayKnowsKeepasAddressAndHTTPHasFewUsers(t *testing.T) {
 }
 
 // penniless are packages that must not be able to spend a token, however indirectly.
-var penniless = []string{"pipeline/ops/replay", "pipeline/ops/cli", "pipeline/platform/warehouse", "pipeline/recorder"}
+var penniless = []string{"pipeline/ops/replay", "pipeline/ops/cli", "pipeline/ops/notifier", "pipeline/platform/warehouse", "pipeline/recorder"}
 
 func TestWhatDecidesAgainCannotSpend(t *testing.T) {
 	imports := map[string][]string{}

@@ -9,17 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 )
-
-// notifyPatience is how long `deals --notify` without --follow tries to reach a
-// webhook that does not take a deal.
-const notifyPatience = time.Minute
 
 type dealsCmd struct {
 	natsFlags     `embed:""`
@@ -33,8 +28,6 @@ type dealsCmd struct {
 	Columns       []string `help:"Columns of the table or csv, in this order: ${fields}." placeholder:"NAME,…"`
 	Follow        bool     `help:"Go on and print every new deal, until Ctrl-C."`
 	Format        string   `help:"table, json (with --follow an object a line) or csv (for a spreadsheet: amounts in the marketplace's currency, times in UTC, ASINs and ISBNs as text)." enum:"table,json,csv" default:"table"`
-	Notify        string   `help:"Post each deal once to this webhook; with --follow each new one as it is found." placeholder:"URL" xor:"notify"`
-	NotifyFile    string   `help:"The same, to the webhook whose address is in this file: an address that holds a secret is no argument." placeholder:"FILE" xor:"notify"`
 }
 
 // Help is the end of the command's help.
@@ -84,7 +77,7 @@ func widthOf(w io.Writer) int {
 	return width
 }
 
-// Run prints the deals and tells the webhook.
+// Run prints the deals.
 func (c dealsCmd) Run(a *app) error {
 	if c.Since < 0 {
 		return process.Usagef("--since: want a positive duration, got %s", c.Since)
@@ -94,9 +87,6 @@ func (c dealsCmd) Run(a *app) error {
 	}
 	show, err := c.show(a)
 	if err != nil {
-		return err
-	}
-	if err := c.webhook(a); err != nil {
 		return err
 	}
 	b, err := c.connect(a.ctx, a)
@@ -110,40 +100,10 @@ func (c dealsCmd) Run(a *app) error {
 	if c.Since > 0 {
 		since = now.Add(-time.Duration(c.Since))
 	}
-	var teller *cli.Notifier
-	if c.Notify != "" {
-		if teller, err = cli.NewNotifier(a.ctx, b, a.env, c.Notify); err != nil {
-			return err
-		}
+	if err = c.print(a.ctx, a, b, since, show); c.Follow {
+		return err
 	}
-	work, ctx := errgroup.WithContext(a.ctx)
-	work.Go(func() error { return c.print(ctx, a, b, since, show) })
-	if teller != nil {
-		work.Go(func() error { return teller.Run(ctx, since, c.Follow, notifyPatience) })
-	}
-	err = work.Wait()
-	if teller != nil {
-		fmt.Fprintf(a.errOut, "posted %d deals to %s\n", teller.Told, teller.Host())
-	}
-	if !c.Follow {
-		return a.whole(err)
-	}
-	return err
-}
-
-// webhook reads the address of the webhook, where one is asked for, and checks it.
-func (c *dealsCmd) webhook(a *app) error {
-	if c.NotifyFile != "" {
-		body, err := process.ReadFile(a.ctx, c.NotifyFile)
-		if err != nil {
-			return process.Usagef("--notify-file: %w", err)
-		}
-		c.Notify = strings.TrimSpace(string(body))
-	} else if c.Notify == "" {
-		return nil
-	}
-	_, err := cli.Webhook(c.Notify)
-	return err
+	return a.whole(err)
 }
 
 func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show cli.Show) error {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	_ "time/tzdata" // quiet hours are local, and a system need not have zones
 
 	"github.com/alecthomas/kong"
 
@@ -44,6 +45,7 @@ type grammar struct {
 	Buy        buyCmd        `cmd:"" help:"You bought a copy: the deal leaves the list and is not reported again."`
 	Ignore     ignoreCmd     `cmd:"" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
 	Sold       soldCmd       `cmd:"" help:"You sold a copy: what it brought is compared with what was predicted."`
+	Notify     notifyCmd     `cmd:"" help:"Send a test to every target of NOTIFY_TARGETS."`
 	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
 	Answer     answerCmd     `cmd:"" help:"The stored bytes of what Keepa answered to a call, or to every call for a unit of work."`
 	Rules      rulesCmd      `cmd:"" help:"Check rule files and put them live."`

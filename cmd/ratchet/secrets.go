@@ -84,7 +84,7 @@ func noPasswords(args []string) error {
 		if holdsPassword(flag, value) {
 			return process.Usagef("%s: an address with a password, and every user of this system reads the arguments of a process; "+
 				"give the address without it and the password in NATS_USER and NATS_PASSWORD_FILE or in CLICKHOUSE_PASSWORD_FILE, "+
-				"or the whole address in NATS_URL_FILE, CLICKHOUSE_URL_FILE or --notify-file", cmp.Or(flag, "argument"))
+				"or the whole address in NATS_URL_FILE, CLICKHOUSE_URL_FILE or NOTIFY_TARGETS_FILE", cmp.Or(flag, "argument"))
 		}
 		before = ""
 		if strings.HasPrefix(arg, "--") && !joined {

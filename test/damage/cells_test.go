@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -107,7 +106,9 @@ func runs(t *testing.T, log *lines) *standalone.Box {
 			t.Fatal(err)
 		}
 	}
-	box, err := startWith(t, t.TempDir(), log, map[string]string{"QUERIES": queries})
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(hook.Close)
+	box, err := startWith(t, t.TempDir(), log, map[string]string{"QUERIES": queries, "NOTIFY_TARGETS": hook.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,6 @@ func runs(t *testing.T, log *lines) *standalone.Box {
 	put(t, box.Bus, pipeline.BucketTokens, pipeline.KeyPolicy, []byte(`{"policy":"steady"}`))
 	put(t, box.Bus, pipeline.BucketTokens, pipeline.KeyMode, []byte(`run`))
 	put(t, box.Bus, pipeline.BucketTokens, pipeline.KeyShed, []byte(`{"lines":[{"up_to":1,"below_cents":100,"unknown_cents":100}]}`))
-	notify(t, box)
 	r, err := replay.Open(t.Context(), box.Bus, nil, replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: theRun, Depth: replay.Inputs}, nil)
 	if err == nil {
 		err = r.Run(t.Context(), nil)
@@ -132,26 +132,6 @@ func runs(t *testing.T, log *lines) *standalone.Box {
 
 // theRun is the replay whose record is damaged.
 const theRun = "again"
-
-// notify tells a webhook of every deal until the test ends.
-func notify(t *testing.T, box *standalone.Box) {
-	t.Helper()
-	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-	t.Cleanup(hook.Close)
-	n, err := cli.NewNotifier(t.Context(), box.Bus, box.Env, hook.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- n.Run(ctx, time.Time{}, true, 0) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("the webhook is not told any more: %v", err)
-		}
-	})
-}
 
 // anyKey is the first key of a bucket, but for the keeper's books; empty without one.
 func anyKey(t *testing.T, box *standalone.Box, bucket string) string {

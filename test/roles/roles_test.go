@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/notifier"
 	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/platform/bus"
@@ -152,15 +154,19 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 	t.Cleanup(keepa.Close)
 	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: clock, Version: "test"}
 	provision(t, s, env)
+	var notified atomic.Int64
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { notified.Add(1) }))
+	t.Cleanup(hook.Close)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context, process.Env) error{
-		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run,
+		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run, "notifier": notifier.Run,
 	} {
 		env := env.Named(name)
 		env.Lookup = envconfig.MapLookuper(map[string]string{
 			"NATS_URL": s.ClientURL(), "NATS_USER": name, "NATS_PASSWORD": name, "KEEPA_URL": keepa.URL, "KEEPA_API_KEY": "a-key",
 			"CLICKHOUSE_URL": tables, "REFRESH_PERIOD": "2h", "WATERMARKER_SHORTEST": "5m",
+			"NOTIFY_TARGETS": hook.URL, "NOTIFY_SINCE": "24h",
 		})
 		running.Go(func() {
 			if err := run(ctx, env); process.ExitCode(err) != process.ExitDone {
@@ -194,13 +200,16 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 		}
 	}
 	looks(t, reader)
-	intervenes(t, connect(t, s, env, roles.Operator), reader, env)
+	intervenes(t, connect(t, s, env, roles.Operator), reader)
 	w := reach(t, tables)
 	records(t, w, reader)
 	cancel()
 	running.Wait()
 	for _, line := range refused.all() {
 		t.Errorf("refused: %s", line)
+	}
+	if notified.Load() == 0 {
+		t.Error("nothing was notified")
 	}
 	tidies(t, w)
 	written := count(t, w, "verdicts")
@@ -287,7 +296,7 @@ func looks(t *testing.T, b *bus.Bus) {
 }
 
 // intervenes does what an operator's commands do.
-func intervenes(t *testing.T, b, reader *bus.Bus, env process.Env) {
+func intervenes(t *testing.T, b, reader *bus.Bus) {
 	t.Helper()
 	ctx := t.Context()
 	if _, err := b.Publish(ctx, bus.Message{Subject: "candidate.1.live.B000000000", Schema: pipeline.SchemaCandidate, ID: "bad", Body: []byte("bad")}); err != nil {
@@ -305,15 +314,6 @@ func intervenes(t *testing.T, b, reader *bus.Bus, env process.Env) {
 	}
 	if _, err := cli.Retry(ctx, b, letters[0], false); err != nil {
 		t.Errorf("dead retry: %v", err)
-	}
-	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	defer hook.Close()
-	notifier, err := cli.NewNotifier(ctx, b, env, hook.URL)
-	if err == nil {
-		err = notifier.Run(ctx, time.Time{}, false, time.Minute)
-	}
-	if err != nil {
-		t.Errorf("deals --notify: %v", err)
 	}
 	run, err := replay.Open(ctx, b, nil, replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: "roles"}, nil)
 	if err == nil {

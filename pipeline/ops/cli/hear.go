@@ -64,18 +64,6 @@ func readable(ctx context.Context, b *bus.Bus) (int, error) {
 	return len(places), err
 }
 
-// newestReadable is the last version on a subject of DEALS before a sequence, and its
-// body; nil where none can be read.
-func newestReadable(ctx context.Context, b *bus.Bus, subject string, before uint64) (newest visibility.Version, body []byte, err error) {
-	err = b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{subject}}, func(r bus.Read) error {
-		if v, err := visibility.ReadVersion(r.Stored()); err == nil && r.Sequence < before {
-			newest, body = v, r.Body
-		}
-		return nil
-	})
-	return newest, body, err
-}
-
 // product is what verdicts are about as far as their subjects tell.
 type product struct {
 	domain int

@@ -3,10 +3,6 @@ package cli_test
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -40,7 +36,7 @@ func forged(t *testing.T, d *desk.Desk, asin, title string) {
 	}
 }
 
-func TestAHostileTitleAndAForgedLinkReachNoTerminalSpreadsheetOrChat(t *testing.T) {
+func TestAHostileTitleAndAForgedLinkReachNoTerminalOrSpreadsheet(t *testing.T) {
 	t.Parallel()
 	const title = "=HYPERLINK(\"https://evil.example\")\x1b[2J\u202e <!channel> @everyone [x](https://evil.example) `"
 	d := desk.New(t, speed)
@@ -72,31 +68,6 @@ func TestAHostileTitleAndAForgedLinkReachNoTerminalSpreadsheetOrChat(t *testing.
 				t.Errorf("the cell %q is a formula", cell)
 			}
 		}
-	}
-
-	var posted struct {
-		Text, Content string
-		Mentions      map[string][]string `json:"allowed_mentions"`
-		Deal          json.RawMessage
-	}
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil || json.Unmarshal(body, &posted) != nil {
-			t.Errorf("posted %q, %v", body, err)
-		}
-	}))
-	defer hook.Close()
-	if err := notifier(t, d, d.Env, hook.URL).Run(t.Context(), time.Time{}, false, time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	harmless(t, "Slack", posted.Text)
-	harmless(t, "Discord", posted.Content)
-	harmless(t, "the deal", string(posted.Deal))
-	if strings.ContainsAny(posted.Text, "<>") || strings.Count(posted.Text, "`") != 2 || strings.Count(posted.Content, "`") != 2 {
-		t.Errorf("the title is no code:\n%s\n%s", posted.Text, posted.Content)
-	}
-	if parse, said := posted.Mentions["parse"]; !said || len(parse) != 0 {
-		t.Errorf("Discord may mention %v", posted.Mentions)
 	}
 }
 

@@ -92,6 +92,18 @@ func Look(ctx context.Context, b *bus.Bus) (Status, error) {
 	return s, nil
 }
 
+// Health is the part of the status that says whether something is wrong: balance, daemons, watermarks, what is stuck.
+func Health(ctx context.Context, b *bus.Bus) (Status, error) {
+	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}}
+	if err := s.readTokens(ctx, b); err != nil {
+		return s, err
+	}
+	s.readDaemons(ctx, b)
+	s.readWatermarks(ctx, b)
+	s.Stuck = s.stuck()
+	return s, nil
+}
+
 // Now is pipeline time: that of the freshest heartbeat, else the machine's.
 func Now(ctx context.Context, b *bus.Bus) time.Time {
 	s := Status{At: time.Now().UTC()}
@@ -203,14 +215,15 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 		}
 	}
 	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) { keep(value) })
-	for _, answer := range b.AskAll(ctx, expected(), answerWithin) {
+	for _, answer := range b.AskAll(ctx, append(expected(), notifierName), answerWithin) {
 		keep(answer)
 	}
 	for _, h := range beats {
 		s.Daemons = append(s.Daemons, h)
 	}
+	order := append(expected(), notifierName)
 	slices.SortFunc(s.Daemons, func(a, b pipeline.Heartbeat) int {
-		return cmp.Or(cmp.Compare(slices.Index(expected(), a.Daemon), slices.Index(expected(), b.Daemon)), cmp.Compare(a.Instance, b.Instance))
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Daemon), slices.Index(order, b.Daemon)), cmp.Compare(a.Instance, b.Instance))
 	})
 	if len(s.Daemons) > 0 {
 		s.At = time.Time{}
@@ -291,6 +304,7 @@ func (s Status) Write(w io.Writer) error {
 			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), owed(m), ago(s.At, m.LastSweep), m.Rows, about(m.Unseen))
 	}
 	s.writeRules(p)
+	s.writeNotified(p)
 	s.writeStreams(p)
 	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
 	return p.flush()

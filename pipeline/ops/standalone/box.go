@@ -12,6 +12,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
+	"ratchet/pipeline/ops/notifier"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/embedded/access"
@@ -49,6 +50,7 @@ type Box struct {
 	stages   *crew // who spends
 	tokends  *crew
 	recorder *crew
+	notifier *crew // nil without targets
 	fatal    chan error
 	running  *os.File // where it says that it runs; nil before
 
@@ -107,6 +109,9 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if err = b.startDaemons(ctx); err != nil {
 		return nil, err
 	}
+	if err = b.startNotifier(ctx); err != nil {
+		return nil, err
+	}
 	return b, b.announce()
 }
 
@@ -122,6 +127,9 @@ func (b *Box) openProbes(ctx context.Context) error {
 	parts := []string{"tokend", "watermarker", "peeker", "committer"}
 	if b.CHURL != "" {
 		parts = append(parts, "recorder")
+	}
+	if set, _ := notifier.Configured(b.Env); set {
+		parts = append(parts, "notifier") // what is wrong with it is said by startNotifier
 	}
 	b.Env.Health = health.New(parts...)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -167,6 +175,15 @@ func (b *Box) startDaemons(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// startNotifier notifies where the environment names targets.
+func (b *Box) startNotifier(ctx context.Context) error {
+	if set, err := notifier.Configured(b.Env); err != nil || !set {
+		return err
+	}
+	b.notifier = newCrew(b.Env, b.fatal)
+	return b.notifier.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"notifier": notifier.Run})
 }
 
 // setPolicy tells tokend how to spend before it starts.
@@ -253,6 +270,9 @@ func (b *Box) StopStages() {
 // recorded, and what was not is still in its stream.
 func (b *Box) Stop(ctx context.Context) {
 	b.hush()
+	if b.notifier != nil {
+		b.notifier.stop() // before the stages, whose end is no alarm
+	}
 	b.StopStages()
 	if b.unprovision != nil {
 		b.unprovision()

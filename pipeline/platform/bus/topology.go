@@ -91,7 +91,7 @@ func (c Config) buckets() []jetstream.KeyValueConfig {
 	}
 	// Keys with a TTL need history 1: with more, the server raises the TTL to the
 	// limit marker's.
-	leaders := bucket(pipeline.BucketLeaders, "who leads: tokend's, the watermarker's and the keeper's leases", 1)
+	leaders := bucket(pipeline.BucketLeaders, "who leads: tokend's, the watermarker's, the keeper's and the notifier's leases", 1)
 	leaders.LimitMarkerTTL = time.Minute
 	status := bucket(pipeline.BucketStatus, "heartbeats; a key that vanishes is a daemon that died", 1)
 	status.LimitMarkerTTL = time.Minute
@@ -103,7 +103,7 @@ func (c Config) buckets() []jetstream.KeyValueConfig {
 	wants.TTL = 60 * day
 	stock := bucket(pipeline.BucketStock, "the deals that we hold: when each was checked, confirmed and offered again", 1)
 	stock.TTL = 60 * day // a deal that is refreshed is written in every period
-	posted := bucket(pipeline.BucketPosted, "which deals a webhook was told of", 1)
+	posted := bucket(pipeline.BucketPosted, "what the targets of the notifier were sent", 1)
 	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is told of twice
 	return []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),

@@ -17,6 +17,8 @@ func series(daemon string) map[string]count {
 		return map[string]count{"failed_turns": {Failures, ""}, "claims_lost": {ClaimsLost, ""}, "cells_rebuilt": {CellsRebuilt, ""}}
 	case recorder:
 		return map[string]count{"failures": {Failures, ""}, "buried": {Buried, ""}, "retries": {Retries, "clickhouse"}}
+	case notifier:
+		return map[string]count{"failures": {Failures, ""}}
 	case watermarker:
 		for _, event := range []string{"opened", "filled", "expired"} {
 			spender["gap_"+event] = count{GapEvents, event}

@@ -8,6 +8,7 @@ const (
 	watermarker = "watermarker"
 	keeper      = "keeper"
 	recorder    = "recorder"
+	notifier    = "notifier"
 )
 
 // What every daemon says of itself.

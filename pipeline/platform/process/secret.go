@@ -42,7 +42,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // secrets are the variables that hold a secret. Each may also come from the file that NAME_FILE names, or from the
 // credential of systemd that has its name in lower case. An address is one because it may hold a password.
-var secrets = []string{"KEEPA_API_KEY", "NATS_PASSWORD", "NATS_URL", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_URL"}
+var secrets = []string{"KEEPA_API_KEY", "NATS_PASSWORD", "NATS_URL", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_URL", "NOTIFY_TARGETS"}
 
 // credentials is the variable in which systemd names the directory of a unit's credentials.
 const credentials = "CREDENTIALS_DIRECTORY"

@@ -46,7 +46,7 @@ func key(bucket, name string) string { return "$KV." + bucket + "." + name }
 
 // Table is every role.
 func Table() []Role {
-	return []Role{tokend(), watermarker(), peeker(), committer(), recorder(), provisioner(), reader(), operator()}
+	return []Role{tokend(), watermarker(), peeker(), committer(), recorder(), notifier(), provisioner(), reader(), operator()}
 }
 
 func tokend() Role {
@@ -139,6 +139,19 @@ func recorder() Role {
 	return r
 }
 
+func notifier() Role {
+	return Role{
+		Name: "notifier", Does: "notifies targets of deals and alarms", Serves: true,
+		Publishes: []string{
+			key(pipeline.BucketPosted, ">"), key(pipeline.BucketLeaders, pipeline.KeyNotifierLeader), key(pipeline.BucketStatus, "notifier.>"),
+		},
+		Gets: []string{Bucket(pipeline.BucketPosted), Bucket(pipeline.BucketLeaders), Bucket(pipeline.BucketTokens)},
+		// It has a consumer of its own on DEALS for each target.
+		Scans: []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, Bucket(pipeline.BucketStatus), Bucket(pipeline.BucketWatermarks)},
+		Asks:  []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status"},
+	}
+}
+
 func provisioner() Role {
 	return Role{
 		Name: Provisioner, Does: "creates and changes streams, buckets and consumers; nobody else does",
@@ -160,16 +173,15 @@ func reader() Role {
 
 func operator() Role {
 	r := reader()
-	r.Name, r.Does = Operator, "looks, and intervenes: pause and resume, dead letters, replays, webhooks, rules, what was bought, sold and ignored"
+	r.Name, r.Does = Operator, "looks, and intervenes: pause and resume, dead letters, replays, rules, what was bought, sold and ignored"
 	r.Publishes = []string{
 		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>", "action.>",
 		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
-		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketRuns, ">"), key(pipeline.BucketPosted, ">"),
+		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketRuns, ">"),
 	}
 	r.Asks = append(r.Asks,
 		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*",
-		"$JS.API.CONSUMER.CREATE."+pipeline.StreamDeals+".>", // those who tell a webhook; its own durables stay denied
-		"$JS.ACK."+pipeline.StreamDeals+".>", "svc.*.drain", "svc.*.reload")
+		"svc.*.drain", "svc.*.reload")
 	return r
 }
 

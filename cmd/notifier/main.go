@@ -1,0 +1,14 @@
+// Command notifier sends deals and alarms to Slack, Discord, Telegram, ntfy, Pushover, e-mail and webhooks.
+//
+// `ratchet up` has one within; this one is for a fleet.
+// Configuration is read from the environment: docs/config.md and docs/notify.md.
+package main
+
+import (
+	_ "time/tzdata" // quiet hours are local, and an image need not have zones
+
+	"ratchet/pipeline/ops/notifier"
+	"ratchet/pipeline/platform/process"
+)
+
+func main() { process.Main("notifier", notifier.Run) }

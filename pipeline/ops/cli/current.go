@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/text/foreign"
+)
+
+// Current is a deal as it is visible now.
+type Current struct {
+	Deal
+	Body    json.RawMessage // what its messages say together, cleaned
+	Visible bool            // false: it is hidden, and the rest is empty
+	Awaits  bool            // hidden only until its verdict arrives, which is published after the deal
+}
+
+// CurrentOn is the deal of a message of DEALS, by its subject and by when it was decided: of messages that cannot be
+// read the others about it count.
+func CurrentOn(ctx context.Context, b *bus.Bus, subject string, decided time.Time) (Current, error) {
+	place, err := placeOn(subject)
+	if err != nil {
+		return Current{}, nil //nolint:nilerr // nothing that is a deal
+	}
+	book, err := hearOf(ctx, b, place)
+	if err != nil {
+		return Current{}, err
+	}
+	for _, s := range book.Visible(time.Time{}) {
+		c := Current{Visible: true}
+		if c.Body, err = json.Marshal(s.Members); err != nil {
+			return c, fmt.Errorf("encode the deal of %s: %w", s.ASIN, err)
+		}
+		c.Deal, err = dealOf(s)
+		return c, err
+	}
+	return Current{Awaits: book.Awaits(place, decided)}, nil
+}
+
+// placeOn reads the subject deal.DOMAIN.PRICETYPE.ASIN.
+func placeOn(subject string) (visibility.Place, error) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 4 {
+		return visibility.Place{}, fmt.Errorf("subject %q: want deal.DOMAIN.PRICETYPE.ASIN", subject)
+	}
+	domain, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return visibility.Place{}, fmt.Errorf("subject %q: %w", subject, err)
+	}
+	priceType, err := strconv.Atoi(parts[2])
+	return visibility.Place{Domain: domain, PriceType: priceType, ASIN: parts[3]}, err
+}
+
+// Identity is the price that the deal is about.
+func (d Deal) Identity() pipeline.Identity { return d.identity() }
+
+// Admits reports whether a choice shows a deal.
+func (c Choice) Admits(d Deal) bool { return c.admits(d) }
+
+// Best sorts deals, the most profitable first.
+func Best(deals []Deal) { By("").sort(deals) }
+
+// condition is one that Keepa has a number for, whatever the message says; "" for any other.
+func (d Deal) condition() string {
+	if keepa.ConditionOf(d.Condition) == keepa.ConditionUnknown {
+		return ""
+	}
+	return d.Condition
+}
+
+// Told is what a message says of a deal: lines of our words, in which foreign text is as a sink has escaped it.
+type Told struct {
+	Title string
+	Sums  string   // one line: what decides
+	Lines []string // all that decides
+	Links []Link   // none where it is simulated
+}
+
+// Link is a page about a deal.
+type Link struct{ Name, URL string }
+
+// Tell is what a message says of the deal, with foreign text as the sink escapes it.
+func (d Deal) Tell(sink func(foreign.Text) string) Told {
+	t := Told{Title: cmp.Or(sink(d.Title.Short(120)), d.ASIN)}
+	profit := fmt.Sprintf("profit %s (%s to %s), odds of a loss %s", d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance))
+	buy := fmt.Sprintf("buy %s, %s", d.money(d.LandedCents), cmp.Or(d.condition(), "condition unknown"))
+	sells := fmt.Sprintf("sells for %s (%s to %s) in about %s months", d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(rounded(d.MonthsToSell)))
+	t.Sums = fmt.Sprintf("%s · %s · %s · rank %s · %s", profit, buy, sells, orDash(grouped(number(d.Rank))), d.ASIN)
+	t.Lines = []string{
+		profit,
+		buy + ", costs " + d.money(d.AllInCents) + " in all" + d.seller(sink),
+		sells + ", rank " + orDash(grouped(number(d.Rank))),
+		fmt.Sprintf("why: %s sales in a year, lowest new %s, next best used %s; ratchet why %s",
+			orDash(number(d.SalesInYear)), d.money(d.LowestNew), d.money(d.NextBest), d.ASIN),
+	}
+	if note := d.note(); note != "" {
+		if d.Simulated {
+			note += ": nobody sells this"
+		}
+		t.Lines, t.Sums = append([]string{note}, t.Lines...), note+" · "+t.Sums
+	}
+	if d.Simulated {
+		return t
+	}
+	to := deal.LinksOf(d.Domain, d.ASIN)
+	t.Links = []Link{{"Amazon", to.Amazon}, {"used offers", to.Offers}, {"Keepa", to.Keepa}}
+	if to.Amazon == "" {
+		t.Links = nil // not a product that we can name
+	}
+	return t
+}
+
+// seller is who sells the copy, as far as it is known.
+func (d Deal) seller(sink func(foreign.Text) string) string {
+	name := d.SellerName
+	if name.IsZero() {
+		name = foreign.Of(d.SellerID)
+	}
+	if name.IsZero() {
+		return ""
+	}
+	out := ", from " + sink(name.Short(60))
+	if d.SellerRating != nil && d.SellerRatings != nil {
+		out += fmt.Sprintf(" (%d %% of %s)", *d.SellerRating, grouped(number(d.SellerRatings)))
+	}
+	if d.BuyFBA != nil && *d.BuyFBA {
+		out += ", FBA"
+	}
+	return out
+}
+
+// rounded is a number with one decimal; empty where it is unknown.
+func rounded(f *float64) string {
+	if f == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*f, 'f', 1, 64)
+}

@@ -1,0 +1,95 @@
+package notifier
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/notify"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+)
+
+const (
+	// lookEvery is how often the notifier looks for alarms, machine time: as often as a heartbeat is written.
+	lookEvery = 10 * time.Second
+	// listLate is how long the deal list may be due before that is an alarm, pipeline time.
+	listLate = time.Hour
+)
+
+// alarms are what every line reconciles its target with. Of several notifiers the leader's lines do.
+type alarms struct {
+	now atomic.Pointer[map[string]string] // nil: this notifier does not lead, or has not looked
+}
+
+// watch looks for what is wrong until ctx ends.
+func (n *notifier) watch(ctx context.Context) {
+	lease := bus.NewLease(n.b, pipeline.KeyNotifierLeader)
+	tick := time.NewTicker(lookEvery / 3) // a lease is renewed more often than that
+	defer tick.Stop()
+	var w notify.Watch
+	var looked time.Time
+	for {
+		leads, fresh, err := lease.Hold(ctx)
+		if fresh {
+			w = notify.Watch{}
+		}
+		switch {
+		case err != nil || !leads:
+			n.alarms.now.Store(nil)
+		case process.MachineSince(looked) >= lookEvery:
+			looked = process.MachineNow()
+			if s, err := cli.Health(ctx, n.b); err == nil {
+				w = w.See(wrongs(s), looked)
+				now := w.Alarms(looked)
+				n.alarms.now.Store(&now)
+			}
+			n.count(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// count looks at how much waits for each target.
+func (n *notifier) count(ctx context.Context) {
+	for _, l := range n.lines {
+		pending, unsettled, err := n.b.Waiting(ctx, pipeline.StreamDeals, pipeline.DurableNotify(l.target.hash))
+		if err == nil {
+			l.note(func(s *standing) { s.Waiting = pending + unsettled })
+		}
+	}
+}
+
+// wrongs is what is wrong in a pipeline, by name.
+func wrongs(s cli.Status) map[string]string {
+	out := map[string]string{}
+	for _, st := range s.Stuck {
+		if st.Daemon != "recorder" { // below
+			out["stuck:"+st.Daemon] = st.String()
+		}
+	}
+	for _, h := range s.Daemons {
+		if away, _ := h.Detail["clickhouse"].(string); h.Daemon == "recorder" && strings.HasPrefix(away, "unreachable") {
+			out["engine"] = "ClickHouse is " + away + "; deals are still found, reports and SQL wait"
+		}
+	}
+	if _, err, runs := s.Keepa(); runs && err != nil {
+		out["keepa"] = "Keepa: " + err.Error()
+	}
+	if s.Wish == "run" && s.Balance != nil && s.Balance.State == "burst" {
+		for name, w := range s.Watermarks {
+			if !w.NextPoll.IsZero() && s.At.Sub(w.NextPoll) > listLate {
+				out["list:"+name] = fmt.Sprintf("the deal list %s should have been read at %s; what leaves it unread is lost", name, w.NextPoll.UTC().Format("2006-01-02 15:04 UTC"))
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,350 @@
+package notifier
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/notify"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
+)
+
+const (
+	// ackWait is longer than a message is sent. It bounds how long a crash holds up the deals in hand; what comes again
+	// sooner is known by then.
+	ackWait = 20 * time.Second
+	// forgotten is how long the position of a target that is no longer configured is kept.
+	forgotten = 90 * 24 * time.Hour
+	// mostHeld is how many deals one message may hold.
+	mostHeld = 500
+	// gatherWithin is how long the further deals of a digest have to come.
+	gatherWithin = 300 * time.Millisecond
+	// acceptWithin is how long after a deal its verdict may come: they are published one after the other.
+	acceptWithin = time.Second
+	// settleWithin bounds what is written after a message was sent, although ctx has ended.
+	settleWithin = 15 * time.Second
+)
+
+// line is the way to one target.
+type line struct {
+	n      *notifier
+	target Target
+	inlet  *bus.Inlet
+	pause  func(failures int, asked time.Duration) time.Duration // nil: notify.Pause
+
+	failures int       // in a row
+	resume   time.Time // machine time: nothing is sent before
+	held     time.Time // pipeline time: no deal is due before
+	synced   *map[string]string
+
+	mu sync.Mutex
+	is standing
+}
+
+// standing is what the heartbeat says of a line.
+type standing struct {
+	cli.Notified
+	failures int
+	at       time.Time // when a message was last sent, pipeline time
+}
+
+func (l *line) note(f func(*standing)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(&l.is)
+}
+
+func (l *line) stands() standing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.is
+}
+
+// open opens the target's consumer. A new target begins with what is found from now on, or NOTIFY_SINCE before.
+func (l *line) open(ctx context.Context) error {
+	durable := pipeline.DurableNotify(l.target.hash)
+	_, err := l.n.b.JS.Consumer(ctx, pipeline.StreamDeals, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		cfg := jetstream.ConsumerConfig{
+			Durable: durable, Description: "notifies " + l.target.Kind + " at " + l.target.Where,
+			FilterSubject: "deal.>", DeliverPolicy: jetstream.DeliverNewPolicy,
+			AckPolicy: jetstream.AckExplicitPolicy, AckWait: l.n.ackWait, MaxDeliver: -1, MaxAckPending: 2 * mostHeld, InactiveThreshold: forgotten,
+		}
+		if l.n.since > 0 {
+			from := process.MachineNow().Add(-l.n.env.Clock.Machine(l.n.since)).UTC()
+			cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+		}
+		_, err = l.n.b.JS.CreateOrUpdateConsumer(ctx, pipeline.StreamDeals, cfg)
+	}
+	if err != nil {
+		return fmt.Errorf("open a consumer for %s: %w", l.target.Name(), err)
+	}
+	if l.inlet, err = l.n.b.Inlet(ctx, pipeline.StreamDeals, durable); err != nil {
+		return err
+	}
+	s, err := l.state(ctx)
+	l.note(func(is *standing) { is.Target, is.Refused, is.LastRefused = l.target.Name(), s.Refused, s.last() })
+	return err
+}
+
+// run sends until ctx ends.
+func (l *line) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if wait := -process.MachineSince(l.resume); wait > 0 {
+			rest(ctx, min(wait, time.Second))
+			continue
+		}
+		if err := l.step(ctx); err != nil && ctx.Err() == nil {
+			l.n.env.Log.Debug("not notified just now", "target", l.target.Name(), "err", err)
+			rest(ctx, time.Second)
+		}
+	}
+}
+
+// step sends what is due: alarms, then deals.
+func (l *line) step(ctx context.Context) error {
+	now := l.n.env.Now()
+	if !l.n.policy.Silent(now) {
+		if err := l.reconcile(ctx); err != nil || l.waits() {
+			return err
+		}
+	}
+	if wait := l.n.env.Clock.Machine(l.held.Sub(now)); wait > 0 {
+		rest(ctx, min(wait, time.Second))
+		return nil
+	}
+	items, err := l.take(ctx)
+	if err != nil || len(items) == 0 {
+		return err
+	}
+	return l.deals(ctx, items)
+}
+
+// waits reports whether the target is to be left alone for now.
+func (l *line) waits() bool { return process.MachineSince(l.resume) < 0 }
+
+// take is one deal, and where something held it, what else was held.
+func (l *line) take(ctx context.Context) ([]loop.Item, error) {
+	items, err := l.inlet.Take(ctx, 1, time.Second)
+	if err != nil || len(items) == 0 || !l.n.policy.Due(foundAt(items[0])).After(foundAt(items[0])) {
+		return items, err
+	}
+	more, err := l.inlet.Take(ctx, mostHeld-1, gatherWithin)
+	if err != nil {
+		l.n.env.Log.Debug("the rest of a digest cannot be taken just now", "err", err)
+	}
+	return append(items, more...), nil
+}
+
+// foundAt is when a message of DEALS was published, pipeline time.
+func foundAt(it loop.Item) time.Time {
+	if o, err := it.Stored().Origin(); err == nil {
+		return o.At
+	}
+	return it.StoredAt
+}
+
+// deals sends those that are due and hands back the others until they are.
+func (l *line) deals(ctx context.Context, items []loop.Item) error {
+	found := make([]time.Time, len(items))
+	for i, it := range items {
+		found[i] = foundAt(it)
+	}
+	now := l.n.env.Now()
+	groups, wake := l.n.policy.Plan(found, now)
+	var failed []error
+	for i, it := range items {
+		if wait := l.n.env.Clock.Machine(l.n.policy.Due(found[i]).Sub(now)); wait > 0 {
+			failed = append(failed, it.Settle.Again(ctx, wait))
+		}
+	}
+	for _, g := range groups {
+		var together []loop.Item
+		for _, i := range g {
+			together = append(together, items[i])
+		}
+		if l.waits() { // a message before this one failed: this one waits as long
+			failed = append(failed, again(ctx, together, -process.MachineSince(l.resume)))
+			continue
+		}
+		failed = append(failed, l.message(ctx, together))
+	}
+	l.held = wake
+	l.note(func(s *standing) { s.Next = wake })
+	return errors.Join(failed...)
+}
+
+// message sends one message about these deals, as they stand now, and settles them.
+func (l *line) message(ctx context.Context, items []loop.Item) error {
+	var about []cli.Current
+	var keep, done, early []loop.Item
+	chosen := map[pipeline.Identity]bool{}
+	for _, it := range items {
+		d, wanted, err := l.look(ctx, it)
+		switch {
+		case err != nil:
+			return errors.Join(err, again(ctx, items, time.Second))
+		case d.Awaits:
+			early = append(early, it)
+		case !wanted:
+			done = append(done, it)
+		case chosen[d.Identity()]:
+			keep = append(keep, it)
+		default:
+			chosen[d.Identity()] = true
+			about, keep = append(about, d), append(keep, it)
+		}
+	}
+	err := errors.Join(settle(ctx, done), again(ctx, early, acceptWithin))
+	if len(about) == 0 {
+		return err
+	}
+	return errors.Join(err, l.send(ctx, sorted(about), keep))
+}
+
+// sorted are deals, the most profitable first.
+func sorted(about []cli.Current) []cli.Current {
+	plain, by := make([]cli.Deal, len(about)), map[pipeline.Identity]cli.Current{}
+	for i, d := range about {
+		plain[i], by[d.Identity()] = d.Deal, d
+	}
+	cli.Best(plain)
+	out := make([]cli.Current, len(about))
+	for i, d := range plain {
+		out[i] = by[d.Identity()]
+	}
+	return out
+}
+
+// look is the deal of a delivery, and whether the target is to be sent it: it is visible, within the limits, and not known.
+func (l *line) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bool, err error) {
+	d, err = cli.CurrentOn(ctx, l.n.b, it.Subject, foundAt(it))
+	if err != nil || !d.Visible || !l.n.choice.Admits(d.Deal) {
+		return d, false, err
+	}
+	known, err := l.knows(ctx, d)
+	return d, !known, err
+}
+
+// send sends deals in one message and settles their deliveries. Once the target was asked, what came of it is written
+// although ctx may have ended.
+func (l *line) send(ctx context.Context, about []cli.Current, items []loop.Item) error {
+	err := l.attempt(ctx, Message{Key: keyOf(about), Deals: about})
+	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+	defer cancel()
+	refused, is := errors.AsType[*refusal](err)
+	switch is = is && refused.outcome == notify.Refused; {
+	case err == nil || is:
+		why := ""
+		if is {
+			why = refused.says
+		}
+		for _, d := range about {
+			if err := l.remember(settled, d, why); err != nil {
+				return errors.Join(err, again(settled, items, time.Second))
+			}
+		}
+		return settle(settled, items)
+	case ctx.Err() != nil:
+		return again(settled, items, 0) // stopped meanwhile: the next run begins with it
+	}
+	// Each deal comes back after a backoff of its own: one that the target cannot take does not hold the others.
+	failed := make([]error, len(items))
+	for i, it := range items {
+		own := notify.Pause(int(min(it.Deliveries, 20)), 0, 0)
+		failed[i] = it.Settle.Again(settled, max(own, -process.MachineSince(l.resume)))
+	}
+	return errors.Join(failed...)
+}
+
+// attempt sends one message and notes what came of it. A message that the target will never take is logged and counted;
+// after any other failure the line rests.
+func (l *line) attempt(ctx context.Context, m Message) error {
+	err := l.target.Send(ctx, m)
+	if err == nil {
+		l.failures = 0
+		l.note(func(s *standing) { s.Sent++; s.LastError, s.at = "", l.n.env.Now() })
+		return nil
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	refused, _ := errors.AsType[*refusal](err)
+	if refused != nil && refused.outcome == notify.Refused {
+		l.n.env.Log.Warn("a message was refused and is set aside", "target", l.target.Name(), "key", m.Key, "err", err)
+		return errors.Join(err, l.setAside(ctx, m.Key, refused.says))
+	}
+	l.failures++
+	var asked time.Duration
+	if refused != nil {
+		asked = refused.after
+	}
+	wait := l.wait(asked)
+	l.resume = process.MachineNow().Add(wait)
+	l.n.env.Log.Warn("target not notified, will retry", "target", l.target.Name(), "failures", l.failures, "wait", wait.Round(time.Millisecond), "err", err)
+	l.note(func(s *standing) { s.failures++; s.LastError = err.Error() })
+	return err
+}
+
+// wait is how long the line rests after a failure.
+func (l *line) wait(asked time.Duration) time.Duration {
+	if l.pause != nil {
+		return l.pause(l.failures, asked)
+	}
+	return notify.Pause(l.failures, asked, rand.Float64()) //nolint:gosec // jitter
+}
+
+// keyOf is the same whenever the same deals are sent.
+func keyOf(about []cli.Current) string {
+	one := func(d cli.Current) string {
+		return pipeline.KeyPosted("deal", d.Identity()) + "." + strconv.FormatInt(d.CreationDate, 10)
+	}
+	if len(about) == 1 {
+		return one(about[0])
+	}
+	sum := sha256.New()
+	for _, d := range about {
+		sum.Write([]byte(one(d) + "\n"))
+	}
+	return "digest." + hex.EncodeToString(sum.Sum(nil))[:16]
+}
+
+// settle acknowledges deliveries.
+func settle(ctx context.Context, items []loop.Item) error {
+	var failed []error
+	for _, it := range items {
+		failed = append(failed, it.Settle.Done(ctx))
+	}
+	return errors.Join(failed...)
+}
+
+// again hands deliveries back.
+func again(ctx context.Context, items []loop.Item, after time.Duration) error {
+	var failed []error
+	for _, it := range items {
+		failed = append(failed, it.Settle.Again(ctx, max(after, 0)))
+	}
+	return errors.Join(failed...)
+}
+
+// rest waits until d of machine time is over or ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,149 @@
+// Package notifier notifies targets of deals and alarms.
+//
+//	          ┌ notify-HASH ─▶ as it stands now ─▶ wanted? due? ─▶ send ─▶ POSTED ─▶ acknowledged
+//	DEALS ────┼ notify-HASH ─▶ …                                     └─ refused ─▶ set aside, counted
+//	          └ one line a target                                    └─ not now ─▶ back to the consumer, with backoff
+//	STATUS ───── what is wrong for 30 s ─▶ every line: once when it begins, once when it ends
+//
+// A target's consumer remembers what it was not sent yet, so that a restart loses none; POSTED remembers what it was. A
+// crash between the target's answer and POSTED is the one way to send twice, and the repeat has the same key. Each
+// target has a goroutine of its own: a slow one holds no other.
+package notifier
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/notify"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+)
+
+// Run notifies until ctx ends.
+func Run(ctx context.Context, env process.Env) error {
+	cfg, err := process.Load[Config](ctx, env.Lookup)
+	if err != nil {
+		return err
+	}
+	n, err := newNotifier(cfg.Settings, env, time.Local)
+	if err != nil {
+		return err
+	}
+	if n.b, err = bus.Open(ctx, cfg.NATS, env, "notifier"); err != nil {
+		return err
+	}
+	defer n.b.Close()
+	if err := n.open(ctx); err != nil {
+		return err
+	}
+	stop, err := bus.StartService(ctx, n.b, env, "notifier", n.beat)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	env.Log.Info("notifying", "targets", len(n.lines), "digest", n.policy.Digest, "quiet", n.policy.Quiet, "zone", zoneName(n.policy.Zone, env.Now()))
+	env.AnnounceReady()
+	return n.run(ctx)
+}
+
+// Configured reports whether there is anything to notify. What is set and empty is an error.
+func Configured(env process.Env) (bool, error) {
+	_, set, err := process.Find(env.Lookup, "NOTIFY_TARGETS")
+	return set, err
+}
+
+// zoneName is a zone for people: the machine's own has no name but its abbreviation and offset.
+func zoneName(zone *time.Location, now time.Time) string {
+	if zone == time.Local {
+		return now.In(zone).Format("MST -07:00")
+	}
+	return zone.String()
+}
+
+type notifier struct {
+	env    process.Env
+	b      *bus.Bus
+	posted jetstream.KeyValue
+	since  time.Duration // how far back a new target goes, pipeline time
+	choice cli.Choice
+	policy notify.Policy
+	lines  []*line
+	alarms alarms
+
+	ackWait time.Duration // ackWait, but for tests
+}
+
+func newNotifier(s Settings, env process.Env, zone *time.Location) (*notifier, error) {
+	targets, err := ParseTargets(s.Targets)
+	if err == nil && len(targets) == 0 {
+		err = errors.New("NOTIFY_TARGETS: name at least one target, in NOTIFY_TARGETS or in the file NOTIFY_TARGETS_FILE; docs/notify.md has the forms")
+	}
+	n := &notifier{env: env, since: s.Since, ackWait: ackWait}
+	if err == nil {
+		n.choice, err = s.choice()
+	}
+	if err == nil {
+		n.policy, err = s.policy(zone)
+	}
+	if err != nil {
+		return nil, &process.UsageError{Err: err}
+	}
+	for _, t := range targets {
+		n.lines = append(n.lines, &line{n: n, target: t})
+	}
+	return n, nil
+}
+
+// open opens the state and the consumer of every target.
+func (n *notifier) open(ctx context.Context) (err error) {
+	if n.posted, err = n.b.Store(ctx, pipeline.BucketPosted); err != nil {
+		return err
+	}
+	for _, l := range n.lines {
+		if err := l.open(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run owns a goroutine for each target and one that looks for alarms, and waits for them.
+func (n *notifier) run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, l := range n.lines {
+		all.Go(func() { l.run(ctx) })
+	}
+	all.Go(func() { n.watch(ctx) })
+	all.Wait()
+	return ctx.Err()
+}
+
+// beat is the heartbeat.
+func (n *notifier) beat() pipeline.Heartbeat {
+	h := pipeline.Heartbeat{State: "idle", Counters: map[string]int64{"sent": 0, "refused": 0, "failures": 0}}
+	targets := make([]cli.Notified, 0, len(n.lines))
+	for _, l := range n.lines {
+		s := l.stands()
+		targets = append(targets, s.Notified)
+		h.Counters["sent"] += int64(s.Sent)
+		h.Counters["refused"] += int64(s.Refused)
+		h.Counters["failures"] += int64(s.failures)
+		if s.Waiting > 0 {
+			h.State = "working"
+		}
+		if s.LastError != "" {
+			h.LastError = s.Target + ": " + s.LastError
+		}
+		if s.at.After(h.LastProgress) {
+			h.LastProgress = s.at
+		}
+	}
+	h.Detail = map[string]any{"targets": targets}
+	return h
+}

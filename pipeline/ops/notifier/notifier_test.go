@@ -1,0 +1,519 @@
+package notifier
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/messages"
+	"ratchet/schemas"
+	"ratchet/test/desk"
+	"ratchet/test/streams"
+)
+
+// running is a notifier that a test stops.
+type running struct {
+	*notifier
+	stop func()
+}
+
+// start starts a notifier of these targets as Run does, with what the settings say otherwise. It waits little.
+func start(t testing.TB, d *desk.Desk, env process.Env, settings Settings, targets ...string) running {
+	t.Helper()
+	settings.Targets = process.Secret(strings.Join(targets, "\n"))
+	if settings.Digest == "" {
+		settings.Digest = "each"
+	}
+	n, err := newNotifier(settings, env, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.ackWait = time.Second
+	for _, l := range n.lines {
+		l.pause = func(_ int, asked time.Duration) time.Duration { return max(asked, 10*time.Millisecond) }
+	}
+	if n.b, err = bus.Connect(t.Context(), streams.Config(), env, "notifier"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var lines sync.WaitGroup
+	for _, l := range n.lines {
+		lines.Go(func() { l.run(ctx) })
+	}
+	stop := sync.OnceFunc(func() { cancel(); lines.Wait(); n.b.Close() })
+	t.Cleanup(stop)
+	return running{notifier: n, stop: stop}
+}
+
+// published publishes a version of a book's deal under other work, whose price began so many minutes later.
+func published(t testing.TB, d *desk.Desk, asin, work string, later int64, change map[string]any) {
+	t.Helper()
+	j, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+	w.Survivor.CreationDate += later
+	r := decide.Commit(j, w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now())
+	var deal map[string]any
+	if err := json.Unmarshal(r.Verdict.Deal, &deal); err != nil {
+		t.Fatal(err)
+	}
+	deal["creation_date"] = w.Survivor.CreationDate
+	maps.Copy(deal, change)
+	m, err := bus.Encode(pipeline.SubjectDeal(1, w.Survivor.PriceType, asin), pipeline.SchemaDeal, "deal:"+asin+work, asin+work, deal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Bus.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func slackAt(f *fake) string { return "slack+" + f.url + "/services/T0/B0/SECRETSECRET" }
+
+func discordAt(f *fake) string { return "discord+" + f.url + "/api/webhooks/1/SECRETSECRET" }
+
+func telegramAt(f *fake) string { return "telegram://123:SECRETSECRET@telegram?chats=7&api=" + f.url }
+
+func mailAt(p *postbox) string {
+	return "smtp://me:SECRETSECRET@" + p.addr + "/?from=ratchet@example.com&to=me@example.com"
+}
+
+func once(t *testing.T, who string, all []got, asins []string) {
+	t.Helper()
+	for _, asin := range asins {
+		if n := naming(all, asins)[asin]; n != 1 {
+			t.Errorf("%s was sent %s %d times", who, asin, n)
+		}
+	}
+}
+
+// done reports whether a service has taken so many messages.
+func done(n int, services ...interface{ took() []got }) func() bool {
+	return func() bool {
+		return !slices.ContainsFunc(services, func(s interface{ took() []got }) bool { return len(s.took()) < n })
+	}
+}
+
+func TestEveryServiceIsSentEveryDealOnceAndARestartRepeatsAndLosesNone(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:5]
+	d.Accepted(t, good[4]) // before the notifier first ran: not from now on
+	s, c, g, h, n, p := newFake(t, ok), newFake(t, always(204)), newFake(t, ok), newFake(t, ok), newFake(t, ok), newPostbox(t)
+	targets := []string{slackAt(s), discordAt(c), telegramAt(g), h.url, "ntfy+http://" + strings.TrimPrefix(n.url, "http://") + "/deals", mailAt(p)}
+	r := start(t, d, d.Env, Settings{}, targets...)
+	for _, asin := range good[:2] {
+		d.Accepted(t, asin)
+	}
+	desk.Await(t, "all have the first two", done(2, s, c, g, h, n, p))
+	r.stop()
+	published(t, d, good[0], "refresh", 0, nil) // found again
+	d.Accepted(t, good[2])                      // while the notifier is away
+	r = start(t, d, d.Env, Settings{}, targets...)
+	d.Accepted(t, good[3])
+	desk.Await(t, "all have four", done(4, s, c, g, h, n, p))
+	published(t, d, good[0], "cheaper", 60, nil) // a new price is a new deal
+	desk.Await(t, "all have the new price", done(5, s, c, g, h, n, p))
+	r.stop()
+	for who, all := range map[string][]got{"slack": s.took(), "discord": c.took(), "telegram": g.took(), "the webhook": h.took(), "ntfy": n.took(), "mail": p.took()} {
+		once(t, who, all, good[1:4])
+		if at := naming(all, good); at[good[0]] != 2 || at[good[4]] != 0 {
+			t.Errorf("%s was sent %v", who, at)
+		}
+	}
+	if got := g.took()[0]; got.Path != "/bot123:SECRETSECRET/sendMessage" || got.JSON["chat_id"] != "7" || got.JSON["parse_mode"] != "HTML" {
+		t.Errorf("telegram: %s %v", got.Path, got.JSON)
+	}
+	if len(p.logins) != 5 || c.took()[0].JSON["allowed_mentions"] == nil || h.took()[0].JSON["deal"] == nil || n.took()[0].JSON["topic"] != "deals" {
+		t.Errorf("logins %v, discord %v, webhook %v, ntfy %v", p.logins, c.took()[0].JSON, h.took()[0].JSON, n.took()[0].JSON)
+	}
+}
+
+func TestATargetIsSentEveryDealOnceWhateverItAnswers(t *testing.T) {
+	t.Parallel()
+	for name, answers := range map[string]func(n int) reply{
+		"it is away at first":             func(n int) reply { return reply{status: map[bool]int{true: 503, false: 200}[n <= 7]} },
+		"every other request is too many": func(n int) reply { return reply{status: map[bool]int{true: 429, false: 201}[n%2 == 1]} },
+		"it cuts some connections":        func(n int) reply { return reply{status: map[bool]int{true: 0, false: 200}[n%3 == 0]} },
+		"it redirects at first": func(n int) reply {
+			return reply{status: map[bool]int{true: 302, false: 200}[n <= 2], header: map[string]string{"Location": "/elsewhere"}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := desk.New(t, 1)
+			good := d.ASINs(keepasim.Good)[:5]
+			f := newFake(t, answers)
+			start(t, d, d.Env, Settings{}, slackAt(f))
+			for _, asin := range good {
+				d.Accepted(t, asin)
+			}
+			desk.Await(t, "it has all", done(len(good), f))
+			once(t, name, f.took(), good)
+		})
+	}
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]reply{
+		"in the header":             {status: 429, header: map[string]string{"Retry-After": "1"}},
+		"in the body, of Telegram":  {status: 429, body: `{"ok":false,"description":"Too Many Requests","parameters":{"retry_after":1}}`},
+		"in the body, of Discord":   {status: 429, body: `{"message":"You are being rate limited.","retry_after":1.0}`},
+		"with a server that is off": {status: 503, header: map[string]string{"Retry-After": "1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := desk.New(t, 1)
+			good := d.ASINs(keepasim.Good)[:2]
+			f := newFake(t, func(n int) reply {
+				if n == 1 {
+					return first
+				}
+				return reply{status: 200}
+			})
+			start(t, d, d.Env, Settings{}, telegramAt(f))
+			for _, asin := range good {
+				d.Accepted(t, asin)
+			}
+			desk.Await(t, "it has both", done(2, f))
+			if all := f.messages(); all[1].At.Sub(all[0].At) < time.Second {
+				t.Errorf("asked to wait 1 s, and asked again after %s", all[1].At.Sub(all[0].At))
+			}
+			once(t, name, f.took(), good)
+		})
+	}
+}
+
+func TestARefusedMessageIsSetAsideAndShownAndNobodyWaitsBehindIt(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:3]
+	f := newFake(t, func(n int) reply {
+		if n == 1 {
+			return reply{status: 400, body: `{"ok":false,"description":"Bad Request: message of 123:SECRETSECRET is too odd"}`}
+		}
+		return reply{status: 200}
+	})
+	p := newPostbox(t)
+	p.refuse = func(n int) string { return map[bool]string{true: "550 no such mailbox", false: ""}[n == 1] }
+	r := start(t, d, d.Env, Settings{}, telegramAt(f), mailAt(p))
+	for _, asin := range good {
+		d.Accepted(t, asin)
+	}
+	desk.Await(t, "both have the others", done(2, f, p))
+	r.stop()
+	r = start(t, d, d.Env, Settings{}, telegramAt(f), mailAt(p))
+	published(t, d, good[0], "again", 0, nil)
+	published(t, d, good[1], "cheaper", 60, nil)
+	desk.Await(t, "both have what came after", done(3, f, p))
+	once(t, "telegram", f.messages(), good[:1])
+	h := r.beat()
+	body, err := json.Marshal(h)
+	if err != nil || h.Counters["refused"] != 2 || strings.Contains(string(body), "SECRET") {
+		t.Errorf("%s, %v", body, err)
+	}
+	var beat pipeline.Heartbeat
+	if err := json.Unmarshal(body, &beat); err != nil {
+		t.Fatal(err)
+	}
+	beat.Daemon = "notifier"
+	var out bytes.Buffer
+	if err := (cli.Status{Daemons: []pipeline.Heartbeat{beat}, At: d.Env.Now()}).Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1 telegram", "2 mail", "400 Bad Request", "550 no such mailbox", good[0]} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the status does not show %q:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestASlowTargetHoldsNoOther(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:4]
+	free := make(chan struct{})
+	slow := newFake(t, func(int) reply { return reply{status: 200, before: func() { <-free }} })
+	quick := newFake(t, ok)
+	r := start(t, d, d.Env, Settings{}, slackAt(slow), slackAt(quick))
+	for _, asin := range good {
+		d.Accepted(t, asin)
+	}
+	desk.Await(t, "the quick one has all", done(len(good), quick))
+	if n := len(slow.messages()); n != 1 {
+		t.Errorf("the slow one got %d requests, want 1", n)
+	}
+	close(free)
+	desk.Await(t, "the slow one has all", done(len(good), slow))
+	r.stop()
+	once(t, "the slow one", slow.took(), good)
+}
+
+func TestQuietHoursHoldEverythingAndEndWithOneMessage(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 600) // a minute is a tenth of a second
+	good := d.ASINs(keepasim.Good)[:4]
+	f := newFake(t, ok)
+	begins := desk.T0.Add(-time.Hour)
+	ends := desk.T0.Add(40 * time.Minute)
+	quiet := begins.Format("15:04") + "-" + ends.Format("15:04")
+	start(t, d, d.Env, Settings{Quiet: quiet}, slackAt(f))
+	for _, asin := range good[:3] {
+		d.Accepted(t, asin)
+	}
+	if now := d.Env.Now(); !now.Before(ends) {
+		t.Skipf("the machine is too slow: it is %s already", now)
+	}
+	desk.Await(t, "it is sent", done(1, f))
+	if now := d.Env.Now(); now.Before(ends) {
+		t.Errorf("sent at %s, within quiet hours %s", now, quiet)
+	}
+	d.Accepted(t, good[3])
+	desk.Await(t, "what comes after is sent", done(2, f))
+	all := f.took()
+	once(t, "it", all, good)
+	if naming(all[:1], good)[good[2]] != 1 || !strings.HasPrefix(all[0].Text, "3 deals") {
+		t.Errorf("first %q", all[0].Text)
+	}
+}
+
+func TestADigestHoldsEveryDealOnceWithWhatDecides(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1800) // an hour is two seconds
+	good := d.ASINs(keepasim.Good)[:12]
+	g, s, p, h := newFake(t, ok), newFake(t, ok), newPostbox(t), newFake(t, ok)
+	start(t, d, d.Env, Settings{Digest: "hourly"}, telegramAt(g), slackAt(s), mailAt(p), h.url)
+	for _, asin := range good {
+		d.Accepted(t, asin)
+	}
+	all := func() bool {
+		n := 0
+		for _, m := range h.took() {
+			deals, _ := m.JSON["deals"].([]any)
+			n += max(len(deals), 1)
+		}
+		return n >= len(good)
+	}
+	desk.Await(t, "all are sent", func() bool { return all() && done(1, g, s, p)() })
+	if n := len(h.took()); n > 6 {
+		t.Errorf("%d messages", n)
+	}
+	for _, m := range h.took() {
+		if deals, _ := m.JSON["deals"].([]any); len(deals) > 1 && !strings.HasPrefix(m.JSON["text"].(string), fmt.Sprintf("%d deals\n\n", len(deals))) { //nolint:forcetypeassert // it is text
+			t.Errorf("%v", m.JSON["text"])
+		}
+	}
+	for _, part := range []string{"profit $", "odds of a loss", "sells for $", "months", "rank "} {
+		if !strings.Contains(s.took()[0].Text, part) || !strings.Contains(g.took()[0].Text, part) {
+			t.Errorf("a digest does not say %q: %s", part, s.took()[0].Text)
+		}
+	}
+}
+
+func TestAKillBetweenSentAndAcknowledgedRepeatsOnceWithTheSameKey(t *testing.T) {
+	t.Parallel()
+	for _, digest := range []string{"each", "hourly"} {
+		t.Run(digest, func(t *testing.T) {
+			t.Parallel()
+			d := desk.New(t, map[string]float64{"each": 1, "hourly": 3600}[digest])
+			good := d.ASINs(keepasim.Good)[:3]
+			var r running
+			f := newFake(t, func(n int) reply {
+				if n == 1 { // taken; what would be written after it is lost, as in a kill
+					return reply{status: 200, before: func() { r.b.NC.Close() }}
+				}
+				return reply{status: 200}
+			})
+			r = start(t, d, d.Env, Settings{Digest: digest}, slackAt(f))
+			for _, asin := range good {
+				d.Accepted(t, asin)
+			}
+			desk.Await(t, "the first is sent", func() bool { return len(f.messages()) > 0 })
+			r.stop()
+			start(t, d, d.Env, Settings{Digest: digest}, slackAt(f))
+			desk.Await(t, "all are sent and settled", func() bool {
+				pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(r.lines[0].target.hash))
+				return err == nil && pending+unsettled == 0
+			})
+			all, keys := f.messages(), map[string]int{}
+			for _, g := range all {
+				keys[g.Key]++
+			}
+			if keys[all[0].Key] != 2 || len(all) != len(keys)+1 {
+				t.Errorf("keys %v", keys)
+			}
+			for asin, n := range naming(all, good) {
+				if want := 1 + naming(all[:1], good)[asin]; n != want {
+					t.Errorf("%s was sent %d times, want %d", asin, n, want)
+				}
+			}
+		})
+	}
+}
+
+func TestOnlyWhatIsWithinTheLimitsNotBoughtAndNotIgnoredIsSent(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:7]
+	f := newFake(t, ok)
+	set := func(i int, change map[string]any) { published(t, d, good[i], "set", 0, change) }
+	set(0, map[string]any{"profit_cents": 1200, "loss_chance": 0.1})
+	set(1, map[string]any{"profit_cents": 1199, "loss_chance": 0.1})
+	set(2, map[string]any{"profit_cents": 5000, "loss_chance": 0.31})
+	set(3, map[string]any{"profit_cents": 5000, "loss_chance": nil}) // unknown is not low
+	set(4, map[string]any{"profit_cents": 5000, "loss_chance": 0.1, "seller_id": "A2L77EE7U53NWQ"})
+	set(5, map[string]any{"profit_cents": 5000, "loss_chance": 0.1})
+	acts(t, d, "seller", "A2L77EE7U53NWQ")
+	acts(t, d, "asin", good[5])
+	set(6, map[string]any{"profit_cents": 5000, "loss_chance": 0.3})
+	start(t, d, d.Env, Settings{MinProfit: "12.00", MaxLossChance: "30%", Since: time.Hour}, slackAt(f))
+	desk.Await(t, "two are sent", done(2, f))
+	want := map[string]int{good[0]: 1, good[6]: 1}
+	if got := naming(f.messages(), good); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestWhatIsHiddenIsSentOnceTheVerdictThatAcceptsItIsThere(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:2]
+	d.Accepts(t, good[0], d.Env.Now().Truncate(time.Millisecond))
+	w := d.Work(t, good[0], pipeline.SourceRefresh, pipeline.RefreshGeneration(d.Env.Now()))
+	reject := pipeline.Verdict{Identity: w.Survivor.Identity, Look: pipeline.LookList, Outcome: pipeline.Reject, Reason: "expired", DecidedAt: d.Env.Now().Truncate(time.Millisecond)}
+	if _, err := d.Bus.Publish(t.Context(), messages.Verdict(pipeline.RunLive, w.ID, "", reject)); err != nil {
+		t.Fatal(err)
+	}
+	f := newFake(t, ok)
+	start(t, d, d.Env, Settings{}, slackAt(f))
+	published(t, d, good[0], "new", 60, nil)
+	d.Accepted(t, good[1])
+	desk.Await(t, "the other is sent", done(1, f))
+	accept := reject
+	accept.CreationDate, accept.Look, accept.Outcome, accept.DecidedAt = accept.CreationDate+60, pipeline.LookCommit, pipeline.Accept, d.Env.Now().Truncate(time.Millisecond)
+	if _, err := d.Bus.Publish(t.Context(), messages.Verdict(pipeline.RunLive, w.ID+"new", "", accept)); err != nil {
+		t.Fatal(err)
+	}
+	desk.Await(t, "both are sent", done(2, f))
+	once(t, "it", f.took(), good)
+}
+
+func TestAlarmsAreSentOnceAtTheirBeginningAndOnceAtTheirEnd(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	f, h := newFake(t, func(n int) reply { return reply{status: map[bool]int{true: 503, false: 200}[n == 1]} }), newFake(t, ok)
+	set := func(r running, now map[string]string) { r.alarms.now.Store(&now) }
+	r := start(t, d, d.Env, Settings{}, telegramAt(f), h.url)
+	set(r, map[string]string{"keepa": "Keepa: the key is refused", "stuck:peeker": "peeker: <b>@everyone</b>"})
+	desk.Await(t, "both begin", done(2, f, h))
+	r.stop()
+	r = start(t, d, d.Env, Settings{}, telegramAt(f), h.url)
+	set(r, map[string]string{"keepa": "Keepa: the key is refused, still"}) // after a restart it is known
+	desk.Await(t, "one ends", done(3, f, h))
+	set(r, map[string]string{})
+	desk.Await(t, "all end", done(4, f, h))
+	r.stop()
+	for who, all := range map[string][]got{"telegram": f.took(), "webhook": h.took()} {
+		var says []string
+		for _, g := range all {
+			says = append(says, g.Text[:5])
+		}
+		if want := []string{"Somet", "Somet", "Over:", "Over:"}; !slices.Equal(says, want) {
+			t.Errorf("%s: %v", who, all)
+		}
+	}
+	if strings.Contains(f.took()[1].Text, "<b>") {
+		t.Errorf("%s", f.took()[1].Text)
+	}
+	if all := f.messages(); all[0].Key != all[1].Key {
+		t.Errorf("repeated with another key: %s, %s", all[0].Key, all[1].Key)
+	}
+	alarm, _ := h.took()[0].JSON["alarm"].(map[string]any)
+	if alarm["name"] != "keepa" || alarm["ended"] != false {
+		t.Errorf("%v", h.took()[0].JSON)
+	}
+}
+
+func TestNoAddressIsLoggedOrReported(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	var log bytes.Buffer
+	env := d.Env
+	env.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	quoting := newFake(t, func(int) reply { return reply{status: 500, body: "no route for /services/T0/B0/SECRETSECRET"} })
+	r := start(t, d, env, Settings{},
+		"http://user:SECRETSECRET@127.0.0.1:9/SECRETSECRET", slackAt(quoting), "telegram://1:SECRETSECRET@telegram?chats=1&api=http://127.0.0.1:9",
+		"smtp://me:SECRETSECRET@127.0.0.1:9/?from=a@b.example&to=a@b.example")
+	d.Accepted(t, d.ASINs(keepasim.Good)[0])
+	desk.Await(t, "all have failed", func() bool {
+		return !slices.ContainsFunc(r.lines, func(l *line) bool { return l.stands().LastError == "" })
+	})
+	beat, err := json.Marshal(r.beat())
+	r.stop()
+	if err != nil || strings.Contains(log.String()+string(beat), "SECRETSECRET") || !strings.Contains(log.String(), "target not notified, will retry") {
+		t.Errorf("%v\n%s\n%s", err, log.String(), beat)
+	}
+	for _, list := range []string{
+		"", "# nothing", "ftp://SECRETSECRET", "https:///SECRETSECRET", "telegram://telegram?chats=SECRETSECRET", "ntfy://h/SECRET/SECRET",
+		"smtp://u:SECRETSECRET@h", "smtp://u:SECRETSECRET@h?from=a@b", "pushover://SECRETSECRET", "https://h/SECRETSECRET https://h/SECRETSECRET", "https://h:SECRET%zz",
+	} {
+		env.Lookup = envconfig.MapLookuper(map[string]string{"NOTIFY_TARGETS": list})
+		if err := Run(t.Context(), env); process.ExitCode(err) != process.ExitUsage || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+}
+
+func TestADealIsSentWithinTwoSeconds(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)
+	f := newFake(t, ok)
+	start(t, d, d.Env, Settings{}, slackAt(f))
+	var took []time.Duration
+	for i, asin := range good[:min(len(good), 30)] {
+		at := time.Now()
+		d.Accepts(t, asin, d.Env.Now().Truncate(time.Millisecond))
+		desk.Await(t, asin, func() bool { return len(f.took()) > i })
+		took = append(took, f.took()[i].At.Sub(at))
+	}
+	slices.Sort(took)
+	t.Logf("from the accept to the target: median %s, most of %d %s (want 2 s)", took[len(took)/2], len(took), took[len(took)-1])
+}
+
+// acts records that the user ignores something.
+func acts(t *testing.T, d *desk.Desk, by action.By, value string) {
+	t.Helper()
+	domain := 0
+	if by == action.ByASIN {
+		domain = 1
+	}
+	does := action.Action{Kind: action.Ignore, Target: action.Target{By: by, Domain: domain, Value: value}, At: d.Env.Now()}
+	if _, err := cli.Act(t.Context(), d.Bus, does); err != nil {
+		t.Fatal(err)
+	}
+}

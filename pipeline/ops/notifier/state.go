@@ -1,0 +1,162 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/notify"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/seen"
+)
+
+// told is what POSTED keeps of a deal for a target.
+type told struct {
+	CreationDate int64     `json:"creation_date"`
+	At           time.Time `json:"at"`
+	Refused      string    `json:"refused,omitempty"` // why the target did not take it; empty: it did
+}
+
+// Sane reports what cannot be there: a price that never began would keep the target from hearing of any.
+func (t told) Sane() error {
+	if t.CreationDate < 0 || t.CreationDate > seen.Beyond {
+		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
+	}
+	return nil
+}
+
+func (l *line) cell(d cli.Current) bus.Cell {
+	return bus.NewCell(l.n.posted, pipeline.KeyPosted(l.target.hash, d.Identity()))
+}
+
+// knows reports whether the target was sent this price, or a later one. Where that cannot be read it is sent again,
+// with the same key: a deal is worth more than a repeat.
+func (l *line) knows(ctx context.Context, d cli.Current) (bool, error) {
+	raw, _, err := l.cell(d).Read(ctx)
+	if err != nil || raw == nil {
+		return false, err
+	}
+	t, err := bus.Decode[told](l.cell(d), raw)
+	if err != nil {
+		l.n.env.Log.Warn("what a target was sent cannot be read, it is sent again", "target", l.target.Name(), "asin", d.ASIN, "err", err)
+		return false, nil
+	}
+	return t.CreationDate >= d.CreationDate, nil
+}
+
+// remember writes that the target was sent a deal, or refused it.
+func (l *line) remember(ctx context.Context, d cli.Current, refused string) error {
+	_, err := bus.ChangeOwn(ctx, l.cell(d), func(t told) (told, bool, error) {
+		return told{CreationDate: d.CreationDate, At: l.n.env.Now().UTC(), Refused: refused}, t.CreationDate < d.CreationDate, nil
+	})
+	return err
+}
+
+// state is what POSTED keeps of a target.
+type state struct {
+	Refused int               `json:"refused"` // messages that it will never take
+	Last    []aside           `json:"last"`    // of those, the newest last
+	Alarms  map[string]string `json:"alarms"`  // that it was sent and that are not over, by name
+	Changes int               `json:"changes"` // alarms that it was sent, and ends
+}
+
+// aside is a message that was refused.
+type aside struct {
+	Key  string    `json:"key"`
+	At   time.Time `json:"at"`
+	Says string    `json:"says"`
+}
+
+// mostAside is how many refused messages are kept: a message that is refused again after a crash counts once.
+const mostAside = 20
+
+func (s state) last() string {
+	if len(s.Last) == 0 {
+		return ""
+	}
+	a := s.Last[len(s.Last)-1]
+	return a.Key + ": " + a.Says
+}
+
+func (l *line) stateCell() bus.Cell {
+	return bus.NewCell(l.n.posted, pipeline.KeyTarget(l.target.hash))
+}
+
+func (l *line) state(ctx context.Context) (state, error) {
+	raw, _, err := l.stateCell().Read(ctx)
+	if err != nil {
+		return state{}, err
+	}
+	s, err := bus.Decode[state](l.stateCell(), raw)
+	if err != nil {
+		l.n.env.Log.Warn("what a target was sent cannot be read, it is sent again", "target", l.target.Name(), "err", err)
+	}
+	return s, nil
+}
+
+// setAside counts a message that the target will never take.
+func (l *line) setAside(ctx context.Context, key, says string) error {
+	s, err := bus.ChangeOwn(ctx, l.stateCell(), func(s state) (state, bool, error) {
+		for _, a := range s.Last {
+			if a.Key == key {
+				return s, false, nil
+			}
+		}
+		s.Refused++
+		s.Last = append(s.Last, aside{Key: key, At: l.n.env.Now().UTC(), Says: says})
+		s.Last = s.Last[max(len(s.Last)-mostAside, 0):]
+		return s, true, nil
+	})
+	if err == nil {
+		l.note(func(is *standing) { is.Refused, is.LastRefused = s.Refused, s.last() })
+	}
+	return err
+}
+
+// reconcile sends the target the alarms that it does not know, and the ends of those that are over. A repeat after a
+// crash has the same key, because the number of changes is written after each.
+func (l *line) reconcile(ctx context.Context) error {
+	now := l.n.alarms.now.Load()
+	if now == nil || now == l.synced {
+		return nil
+	}
+	s, err := l.state(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range notify.Changes(s.Alarms, *now) {
+		key := fmt.Sprintf("alarm.%s.%s", l.target.hash, strconv.Itoa(s.Changes))
+		err := l.attempt(ctx, Message{Key: key, Alarm: &c})
+		if refused, is := errors.AsType[*refusal](err); err != nil && (!is || refused.outcome != notify.Refused) {
+			return nil //nolint:nilerr // it is logged, and the line rests
+		}
+		settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+		s, err = bus.ChangeOwn(settled, l.stateCell(), func(s state) (state, bool, error) { return s.after(c), true, nil })
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	l.synced = now
+	return nil
+}
+
+// after is the state once a change was sent.
+func (s state) after(c notify.Alarm) state {
+	s.Alarms = maps.Clone(s.Alarms)
+	if s.Alarms == nil {
+		s.Alarms = map[string]string{}
+	}
+	if c.Ended {
+		delete(s.Alarms, c.Name)
+	} else {
+		s.Alarms[c.Name] = c.Says
+	}
+	s.Changes++
+	return s
+}
