@@ -18,6 +18,7 @@ import (
 	"ratchet/pipeline/domain/shedding"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/ops/notifier"
 	"ratchet/schemas"
 )
 
@@ -37,6 +38,8 @@ var words = map[string]any{
 	"balance.v1":   token.Balance{},
 	"grant.v1":     token.Grant{},
 	"shed.v1":      shedding.Lines{},
+
+	"notification.v1": notifier.Notification{},
 }
 
 func read(t *testing.T, name string) []byte {

@@ -242,7 +242,7 @@ func (l *line) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bo
 // although ctx may have ended.
 func (l *line) send(ctx context.Context, about []cli.Current, items []loop.Item) error {
 	err := l.attempt(ctx, Message{Key: keyOf(about), Deals: about})
-	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
 	defer cancel()
 	refused, is := errors.AsType[*refusal](err)
 	switch is = is && refused.outcome == notify.Refused; {

@@ -76,7 +76,7 @@ type notifier struct {
 	lines  []*line
 	alarms alarms
 
-	ackWait time.Duration // ackWait, but for tests
+	ackWait, settleWithin time.Duration // the constants, but for tests
 }
 
 func newNotifier(s Settings, env process.Env, zone *time.Location) (*notifier, error) {
@@ -84,7 +84,7 @@ func newNotifier(s Settings, env process.Env, zone *time.Location) (*notifier, e
 	if err == nil && len(targets) == 0 {
 		err = errors.New("NOTIFY_TARGETS: name at least one target, in NOTIFY_TARGETS or in the file NOTIFY_TARGETS_FILE; docs/notify.md has the forms")
 	}
-	n := &notifier{env: env, since: s.Since, ackWait: ackWait}
+	n := &notifier{env: env, since: s.Since, ackWait: ackWait, settleWithin: settleWithin}
 	if err == nil {
 		n.choice, err = s.choice()
 	}

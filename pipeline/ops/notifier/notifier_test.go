@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
@@ -46,7 +48,7 @@ func start(t testing.TB, d *desk.Desk, env process.Env, settings Settings, targe
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.ackWait = time.Second
+	n.ackWait, n.settleWithin = time.Second, time.Second
 	for _, l := range n.lines {
 		l.pause = func(_ int, asked time.Duration) time.Duration { return max(asked, 10*time.Millisecond) }
 	}
@@ -143,6 +145,9 @@ func TestEveryServiceIsSentEveryDealOnceAndARestartRepeatsAndLosesNone(t *testin
 		if at := naming(all, good); at[good[0]] != 2 || at[good[4]] != 0 {
 			t.Errorf("%s was sent %v", who, at)
 		}
+	}
+	for _, m := range h.took() {
+		valid(t, m.JSON)
 	}
 	if got := g.took()[0]; got.Path != "/bot123:SECRETSECRET/sendMessage" || got.JSON["chat_id"] != "7" || got.JSON["parse_mode"] != "HTML" {
 		t.Errorf("telegram: %s %v", got.Path, got.JSON)
@@ -323,6 +328,7 @@ func TestADigestHoldsEveryDealOnceWithWhatDecides(t *testing.T) {
 		t.Errorf("%d messages", n)
 	}
 	for _, m := range h.took() {
+		valid(t, m.JSON)
 		if deals, _ := m.JSON["deals"].([]any); len(deals) > 1 && !strings.HasPrefix(m.JSON["text"].(string), fmt.Sprintf("%d deals\n\n", len(deals))) { //nolint:forcetypeassert // it is text
 			t.Errorf("%v", m.JSON["text"])
 		}
@@ -452,6 +458,7 @@ func TestAlarmsAreSentOnceAtTheirBeginningAndOnceAtTheirEnd(t *testing.T) {
 	if all := f.messages(); all[0].Key != all[1].Key {
 		t.Errorf("repeated with another key: %s, %s", all[0].Key, all[1].Key)
 	}
+	valid(t, h.took()[0].JSON)
 	alarm, _ := h.took()[0].JSON["alarm"].(map[string]any)
 	if alarm["name"] != "keepa" || alarm["ended"] != false {
 		t.Errorf("%v", h.took()[0].JSON)
@@ -503,6 +510,30 @@ func TestADealIsSentWithinTwoSeconds(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("from the accept to the target: median %s, most of %d %s (want 2 s)", took[len(took)/2], len(took), took[len(took)-1])
+}
+
+// valid holds what a webhook received against the schema.
+func valid(t *testing.T, body map[string]any) {
+	t.Helper()
+	raw, err := fs.ReadFile(schemas.Messages, "message/notification.v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("notification", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("notification")
+	if err == nil {
+		err = s.Validate(body)
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // acts records that the user ignores something.

@@ -135,7 +135,7 @@ func (l *line) reconcile(ctx context.Context) error {
 		if refused, is := errors.AsType[*refusal](err); err != nil && (!is || refused.outcome != notify.Refused) {
 			return nil //nolint:nilerr // it is logged, and the line rests
 		}
-		settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+		settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
 		s, err = bus.ChangeOwn(settled, l.stateCell(), func(s state) (state, bool, error) { return s.after(c), true, nil })
 		cancel()
 		if err != nil {

@@ -46,7 +46,7 @@ func (b *Box) recreate(ctx context.Context) error {
 		from := b.nats.Floor(a.Stream, a.Durable) + 1
 		err := b.Bus.Rewind(ctx, a.Stream, a.Durable, from)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
-			from, err = 1, nil // a webhook's: it is created when it is told again
+			from, err = 1, nil // a target's of the notifier, which creates it
 		}
 		if err != nil {
 			return err

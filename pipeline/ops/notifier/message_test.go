@@ -1,0 +1,181 @@
+package notifier
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/notify"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/text/foreign"
+	"ratchet/test/hostile"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// markups are how the services show text.
+var markups = map[string]markup{"slack": slackText, "discord": discordText, "telegram": telegramText, "plain": plainText}
+
+// aDeal is a deal that is not simulated, in which a stranger wrote what may be written.
+func aDeal(text string) cli.Current {
+	d := Example(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)).Deals[0]
+	d.ASIN, d.Simulated, d.Title, d.SellerName, d.Condition = "0593655036", false, foreign.Of(text), foreign.Of(text), "very good"
+	return d
+}
+
+// ofOurs are the links that we make.
+var ofOurs = regexp.MustCompile(`https://(www\.amazon\.com/(dp|gp/offer-listing)/0593655036(/\?condition=used)?|keepa\.com/#!product/1-0593655036)`)
+
+// escaped is what a service takes for text: code, whatever stands in it.
+var escaped = map[string]*regexp.Regexp{
+	"slack": regexp.MustCompile("`[^`<>]*`"), "discord": regexp.MustCompile("`[^`]*`"),
+	"telegram": regexp.MustCompile(`<code>[^<>]*</code>`), "plain": regexp.MustCompile(`^$`),
+}
+
+// active is what a service makes a link, a mention or markup of.
+var active = regexp.MustCompile(`(?i)https?:|evil\.example|@|javascript:|mailto:|<!|<script|<img|\]\(|\*b\*|\|\|`)
+
+func TestNoTextOfAStrangerIsALinkAMentionOrMarkupInAnyMessage(t *testing.T) {
+	t.Parallel()
+	for name, k := range markups {
+		var all strings.Builder
+		for _, h := range hostile.Texts() {
+			single := k.render(Message{Deals: []cli.Current{aDeal(h.Text)}})
+			digest := k.render(Message{Deals: []cli.Current{aDeal(h.Text), aDeal(h.Text)}})
+			alarm := k.render(Message{Alarm: &notify.Alarm{Name: "keepa", Says: "Keepa: " + h.Text}})
+			title, _, _ := strings.Cut(single, "\n") // the seller stands there in the same way
+			fmt.Fprintf(&all, "%s: %+q\n", h.Name, title)
+			for _, m := range []string{single, digest, alarm} {
+				left := ofOurs.ReplaceAllString(escaped[name].ReplaceAllString(m, ""), "")
+				if name == "plain" {
+					left = strings.NewReplacer("*b*", "", "||", "", "](", "", "<!", "", "<script", "", "<img", "").Replace(left) // only text there
+				}
+				if found := active.FindString(left); found != "" {
+					t.Errorf("%s, %s: %q is active in %+q", name, h.Name, found, m)
+				}
+			}
+		}
+		golden := filepath.Join("testdata", name+".golden")
+		if *update {
+			if err := os.MkdirAll("testdata", 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(golden, []byte(all.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil || string(want) != all.String() {
+			t.Errorf("%s differs (%v): run with -update and read the difference", golden, err)
+		}
+	}
+}
+
+func TestAMessageSaysWhatDecides(t *testing.T) {
+	t.Parallel()
+	const want = `A book
+profit $12.40 ($3.50 to $21.30), odds of a loss 8 %
+buy $12.99, very good, costs $14.49 in all, from A book
+sells for $41.50 ($31.00 to $52.00) in about 1.4 months, rank 184,203
+why: 17 sales in a year, lowest new $54.99, next best used $38.90; ratchet why 0593655036
+Amazon https://www.amazon.com/dp/0593655036 · used offers https://www.amazon.com/gp/offer-listing/0593655036/?condition=used · Keepa https://keepa.com/#!product/1-0593655036`
+	if got := plainText.render(Message{Deals: []cli.Current{aDeal("A book")}}); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	simulated := aDeal("A book")
+	simulated.Simulated = true
+	if got := plainText.render(Message{Deals: []cli.Current{simulated}}); strings.Contains(got, "http") || !strings.Contains(got, "\nsimulated: nobody sells this\n") {
+		t.Errorf("simulated:\n%s", got)
+	}
+}
+
+func TestADigestThatIsTooLongSaysHowManyItLeavesOut(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 8, 100} {
+		deals := slices.Repeat([]cli.Current{aDeal(strings.Repeat("A long title ", 20))}, n)
+		for _, k := range []markup{slackText, discordText, telegramText, plainText.upTo(1024)} {
+			got := k.render(Message{Deals: deals})
+			shown := strings.Count(got, "profit $")
+			if len(got) > k.most || shown < 1 || shown < n && !strings.HasSuffix(got, fmt.Sprintf("and %d more: ratchet deals", n-shown)) || shown == n && strings.Contains(got, "more:") {
+				t.Errorf("%d deals, %d shown, %d bytes of %d: …%s", n, shown, len(got), k.most, got[max(0, len(got)-60):])
+			}
+		}
+	}
+	if got := discordText.render(Message{Deals: []cli.Current{aDeal(strings.Repeat("A long title ", 90))}}); len(got) > discordText.most {
+		t.Errorf("one deal has %d bytes", len(got))
+	}
+}
+
+func TestATargetIsNamedWithoutItsSecrets(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"https://hooks.slack.com/services/T/B/XXXXXXXX":            "1 slack hooks.slack.com",
+		"https://discord.com/api/webhooks/123456/XXXXXXXX":         "1 discord discord.com",
+		"https://example.com:8443/XXXXXXXX":                        "1 webhook example.com:8443",
+		"telegram://123:XXXXXXXX@telegram?chats=@mychannel":        "1 telegram api.telegram.org chat @mychannel",
+		"ntfy://:XXXXXXXX@ntfy.sh/XXXXXXXX":                        "1 ntfy ntfy.sh",
+		"pushover://shoutrrr:XXXXXXXX@XXXXXXXX":                    "1 pushover api.pushover.net",
+		"smtps://u:XXXXXXXX@mail.example.com/?from=a@b.c&to=d@e.f": "1 mail mail.example.com",
+	} {
+		targets, err := ParseTargets(process.Secret("# comment\n\n" + address + "\n"))
+		if err != nil || len(targets) != 1 || targets[0].Name() != want {
+			t.Errorf("%s: %v, %v", want, targets, err)
+		}
+	}
+	if targets, err := ParseTargets("https://a.example/1 https://a.example/2"); err != nil || len(targets) != 2 || targets[1].Number != 2 {
+		t.Errorf("%v, %v", targets, err)
+	}
+}
+
+func TestWhatIsWrongInAPipelineHasAName(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	s := cli.Status{
+		At: now, Wish: "run", Balance: &cli.Balance{State: "burst"},
+		Stuck: []cli.Stuck{{Daemon: "peeker", Reason: "does not run: no heartbeat"}, {Daemon: "recorder", Reason: "clickhouse is unreachable"}},
+		Daemons: []pipeline.Heartbeat{
+			{Daemon: "recorder", Detail: map[string]any{"clickhouse": "unreachable since 2026-03-02T08:00:00Z"}},
+			{Daemon: "tokend", State: "working", LastError: "the key is refused"},
+		},
+		Watermarks: map[string]watermark.State{"1.used-books": {NextPoll: now.Add(-61 * time.Minute)}, "1.other": {NextPoll: now.Add(-59 * time.Minute)}},
+	}
+	got := wrongs(s)
+	for name, part := range map[string]string{
+		"stuck:peeker": "no heartbeat", "engine": "unreachable since", "keepa": "the key is refused", "list:1.used-books": "07:59",
+	} {
+		if !strings.Contains(got[name], part) {
+			t.Errorf("%s: %q", name, got[name])
+		}
+	}
+	if len(got) != 4 {
+		t.Errorf("got %v", got)
+	}
+	s.Balance.State, s.Stuck, s.Daemons = "recharge", nil, nil // a list is not read meanwhile
+	if got := wrongs(s); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {
+	t.Parallel()
+	a, b := aDeal("a"), aDeal("b")
+	b.ASIN = "0006120725"
+	keys := map[string]bool{}
+	for _, about := range [][]cli.Current{{a}, {b}, {a, b}, {a}, {a, b}} {
+		keys[keyOf(about)] = true
+	}
+	b.CreationDate++
+	keys[keyOf([]cli.Current{b})] = true
+	if len(keys) != 4 {
+		t.Errorf("keys %v", keys)
+	}
+}
