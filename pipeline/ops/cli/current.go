@@ -36,15 +36,16 @@ func CurrentOn(ctx context.Context, b *bus.Bus, subject string, decided time.Tim
 	if err != nil {
 		return Current{}, err
 	}
-	for _, s := range book.Visible(time.Time{}) {
-		c := Current{Visible: true}
-		if c.Body, err = json.Marshal(s.Members); err != nil {
-			return c, fmt.Errorf("encode the deal of %s: %w", s.ASIN, err)
-		}
-		c.Deal, err = dealOf(s)
-		return c, err
+	visible := book.Visible(time.Time{})
+	if len(visible) == 0 {
+		return Current{Awaits: book.Awaits(place, decided)}, nil
 	}
-	return Current{Awaits: book.Awaits(place, decided)}, nil
+	c := Current{Visible: true}
+	if c.Body, err = json.Marshal(visible[0].Members); err != nil {
+		return c, fmt.Errorf("encode the deal of %s: %w", place.ASIN, err)
+	}
+	c.Deal, err = dealOf(visible[0])
+	return c, err
 }
 
 // placeOn reads the subject deal.DOMAIN.PRICETYPE.ASIN.

@@ -101,12 +101,6 @@ func (f *fake) took() []got {
 	return out
 }
 
-func (f *fake) answer(with func(int) reply) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.answers = with
-}
-
 // naming counts the messages that name each ASIN.
 func naming(all []got, asins []string) map[string]int {
 	out := map[string]int{}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -314,11 +316,13 @@ func keyOf(about []cli.Current) string {
 	if len(about) == 1 {
 		return one(about[0])
 	}
-	sum := sha256.New()
-	for _, d := range about {
-		sum.Write([]byte(one(d) + "\n"))
+	all := make([]string, len(about))
+	for i, d := range about {
+		all[i] = one(d)
 	}
-	return "digest." + hex.EncodeToString(sum.Sum(nil))[:16]
+	slices.Sort(all)
+	sum := sha256.Sum256([]byte(strings.Join(all, "\n")))
+	return "digest." + hex.EncodeToString(sum[:])[:16]
 }
 
 // settle acknowledges deliveries.

@@ -170,7 +170,7 @@ func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {
 	a, b := aDeal("a"), aDeal("b")
 	b.ASIN = "0006120725"
 	keys := map[string]bool{}
-	for _, about := range [][]cli.Current{{a}, {b}, {a, b}, {a}, {a, b}} {
+	for _, about := range [][]cli.Current{{a}, {b}, {a, b}, {a}, {b, a}} {
 		keys[keyOf(about)] = true
 	}
 	b.CreationDate++

@@ -52,9 +52,12 @@ func Run(ctx context.Context, env process.Env) error {
 	return n.run(ctx)
 }
 
-// Configured reports whether there is anything to notify. What is set and empty is an error.
-func Configured(env process.Env) (bool, error) {
+// Configured reports whether there is anything to notify, and what is wrong with how it is configured.
+func Configured(ctx context.Context, env process.Env) (bool, error) {
 	_, set, err := process.Find(env.Lookup, "NOTIFY_TARGETS")
+	if err == nil && set {
+		_, err = process.Load[Settings](ctx, env.Lookup)
+	}
 	return set, err
 }
 

@@ -51,6 +51,7 @@ type Box struct {
 	tokends  *crew
 	recorder *crew
 	notifier *crew // nil without targets
+	notifies bool  // there are targets
 	fatal    chan error
 	running  *os.File // where it says that it runs; nil before
 
@@ -89,6 +90,9 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	b.Env = process.Env{Log: o.Log, Lookup: b.lookup(), Clock: b.clock(), Version: o.Version}
+	if b.notifies, err = notifier.Configured(ctx, b.Env); err != nil {
+		return nil, err
+	}
 	if err = b.openProbes(ctx); err != nil {
 		return nil, err
 	}
@@ -128,8 +132,8 @@ func (b *Box) openProbes(ctx context.Context) error {
 	if b.CHURL != "" {
 		parts = append(parts, "recorder")
 	}
-	if set, _ := notifier.Configured(b.Env); set {
-		parts = append(parts, "notifier") // what is wrong with it is said by startNotifier
+	if b.notifies {
+		parts = append(parts, "notifier")
 	}
 	b.Env.Health = health.New(parts...)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -179,8 +183,8 @@ func (b *Box) startDaemons(ctx context.Context) error {
 
 // startNotifier notifies where the environment names targets.
 func (b *Box) startNotifier(ctx context.Context) error {
-	if set, err := notifier.Configured(b.Env); err != nil || !set {
-		return err
+	if !b.notifies {
+		return nil
 	}
 	b.notifier = newCrew(b.Env, b.fatal)
 	return b.notifier.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"notifier": notifier.Run})

@@ -5,7 +5,8 @@
 //
 //	natsd ◀── tokend, watermarker, peeker, committer ──▶ keepasim or api.keepa.com
 //	  ▲
-//	  └────── recorder ──▶ clickhouse (a supervised child process)
+//	  ├────── recorder ──▶ clickhouse (a supervised child process)
+//	  └────── notifier ──▶ Slack, Telegram, mail …, where NOTIFY_TARGETS names them
 package standalone
 
 import (
