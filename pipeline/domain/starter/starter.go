@@ -187,6 +187,12 @@ func Env(dir string) []byte {
 #RULES=` + path.Join(dir, RulesFile) + `
 #QUERIES=` + path.Join(dir, QueryFile) + `
 
+# Where new deals are sent: a file of addresses, one a line (docs/notify.md). ratchet notify test tries them.
+#NOTIFY_TARGETS_FILE=` + path.Join(dir, "targets") + `
+#NOTIFY_MIN_PROFIT=10
+#NOTIFY_QUIET=22:00-07:00
+#NOTIFY_DIGEST=hourly
+
 # debug, info, warn or error.
 #LOG_LEVEL=warn
 `)
