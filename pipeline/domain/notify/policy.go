@@ -1,10 +1,10 @@
-// Package notify decides what is sent to a target and when: quiet hours, digests, retries and alarms. It is pure; package
-// notifier sends.
+// Package notify decides what is sent to a target and when: quiet hours, digests, retries and alarms. It is pure;
+// package notifier sends.
 //
 //	found ─Due─▶ at once, at the end of the quiet hours, or with the next digest
 //
-// The laws, each a property test: nothing is due before it was found or within quiet hours; what was found later is not
-// due earlier; what waits for the same instant is one message, and no deal is in two.
+// The laws, each a property test: nothing is due before it was found or within quiet hours; what was found later is
+// not due earlier; what waits for the same instant is one message, and no deal is in two.
 package notify
 
 import (
@@ -21,8 +21,8 @@ type Policy struct {
 	Zone   *time.Location // of quiet hours and digests; nil is UTC
 }
 
-// Quiet are hours of the day in which nothing is sent, as minutes since midnight; From after To goes over midnight, and
-// equal ones are none.
+// Quiet are hours of the day in which nothing is sent, as minutes since midnight; From after To goes over midnight,
+// and equal ones are none.
 type Quiet struct{ From, To int }
 
 // Digest is how many deals one message holds.

@@ -40,8 +40,8 @@ const (
 	longestWish = 24 * time.Hour
 )
 
-// Pause is how long to wait after a number of failures in a row, at least 1: twice as long after each, at least what the
-// target asks for, and never in step with others. draw is from 0 to 1.
+// Pause is how long to wait after a number of failures in a row, at least 1: twice as long after each, at least
+// what the target asks for, and never in step with others. draw is from 0 to 1.
 func Pause(failures int, asked time.Duration, draw float64) time.Duration {
 	backoff := min(longestPause, time.Second<<min(max(failures-1, 0), 20))
 	backoff = backoff/2 + time.Duration(draw*float64(backoff/2))

@@ -23,15 +23,19 @@ type Config struct {
 type Settings struct {
 	// Targets are the addresses to notify, one a line; docs/notify.md has their forms. They hold secrets.
 	Targets process.Secret `env:"NOTIFY_TARGETS"`
-	// MinProfit is the least expected profit of a deal that is notified, in the marketplace's currency, like 12.50; unset: any.
+	// MinProfit is the least expected profit of a deal that is notified, in the marketplace's currency, like 12.50;
+	// unset: any.
 	MinProfit string `env:"NOTIFY_MIN_PROFIT"`
 	// MaxLossChance is the highest chance of a loss, like 30% or 0.3; unset: any.
 	MaxLossChance string `env:"NOTIFY_MAX_LOSS_CHANCE"`
-	// Quiet are hours of the machine's local time (TZ names another) in which nothing is sent, like 22:00-07:00; what they held comes as one message at their end.
+	// Quiet are hours of the machine's local time (TZ names another) in which nothing is sent, like 22:00-07:00; what
+	// they held comes as one message at their end.
 	Quiet string `env:"NOTIFY_QUIET"`
-	// Digest is `each` for a message a deal, or `hourly`, `daily` (at 08:00) or `daily@18:30` for one with all deals since the last.
+	// Digest is `each` for a message a deal, or `hourly`, `daily` (at 08:00) or `daily@18:30` for one with all deals
+	// since the last.
 	Digest string `env:"NOTIFY_DIGEST, default=each"`
-	// Since is how far back the first start of a target goes, like 24h; later starts resume where it was. By default only what is found from then on is notified.
+	// Since is how far back the first start of a target goes, like 24h; later starts resume where it was. By default
+	// only what is found from then on is notified.
 	Since time.Duration `env:"NOTIFY_SINCE, default=0s"`
 }
 

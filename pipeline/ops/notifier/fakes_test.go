@@ -24,7 +24,8 @@ type got struct {
 	Took bool // the service said that it took it
 }
 
-// fake is a service. Its answers say what it does with its nth request, from 1: 0 means to take it and cut the connection.
+// fake is a service. Its answers say what it does with its nth request, from 1: 0 means to take it and cut the
+// connection.
 type fake struct {
 	url string
 

@@ -230,7 +230,8 @@ func sorted(about []cli.Current) []cli.Current {
 	return out
 }
 
-// look is the deal of a delivery, and whether the target is to be sent it: it is visible, within the limits, and not known.
+// look is the deal of a delivery, and whether the target is to be sent it: it is visible, within the limits, and
+// not known.
 func (l *line) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bool, err error) {
 	d, err = cli.CurrentOn(ctx, l.n.b, it.Subject, foundAt(it))
 	if err != nil || !d.Visible || !l.n.choice.Admits(d.Deal) {
@@ -271,8 +272,8 @@ func (l *line) send(ctx context.Context, about []cli.Current, items []loop.Item)
 	return errors.Join(failed...)
 }
 
-// attempt sends one message and notes what came of it. A message that the target will never take is logged and counted;
-// after any other failure the line rests.
+// attempt sends one message and notes what came of it. A message that the target will never take is logged and
+// counted; after any other failure the line rests.
 func (l *line) attempt(ctx context.Context, m Message) error {
 	err := l.target.Send(ctx, m)
 	if err == nil {

@@ -131,8 +131,8 @@ func (k markup) whole(d cli.Deal, test bool) string {
 	return strings.Join(lines, "\n")
 }
 
-// Notification is what a webhook of the user's own receives: schemas/message/notification.v1.json. Slack shows the text,
-// Discord the content, and neither notifies anybody whom a title names; programs read the rest.
+// Notification is what a webhook of the user's own receives: schemas/message/notification.v1.json. Slack shows the
+// text, Discord the content, and neither notifies anybody whom a title names; programs read the rest.
 type Notification struct {
 	Text     string              `json:"text"`
 	Content  string              `json:"content"`

@@ -5,9 +5,9 @@
 //	          └ one line a target                                    └─ not now ─▶ back to the consumer, with backoff
 //	STATUS ───── what is wrong for 30 s ─▶ every line: once when it begins, once when it ends
 //
-// A target's consumer remembers what it was not sent yet, so that a restart loses none; POSTED remembers what it was. A
-// crash between the target's answer and POSTED is the one way to send twice, and the repeat has the same key. Each
-// target has a goroutine of its own: a slow one holds no other.
+// A target's consumer remembers what it was not sent yet, so that a restart loses none; POSTED remembers what it
+// was. A crash between the target's answer and POSTED is the one way to send twice, and the repeat has the same
+// key. Each target has a goroutine of its own: a slow one holds no other.
 package notifier
 
 import (

@@ -62,8 +62,8 @@ var makers = map[string]maker{
 	"smtp": mail, "smtps": mail,
 }
 
-// addresses are those of a list: one a line, or several with spaces between, for a file in which a variable is one line.
-// Lines that begin with # are passed over.
+// addresses are those of a list: one a line, or several with spaces between, for a file in which a variable is one
+// line. Lines that begin with # are passed over.
 func addresses(list string) []string {
 	var out []string
 	for line := range strings.Lines(list) {
