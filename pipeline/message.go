@@ -169,6 +169,29 @@ type RulesInForce struct {
 	Refused string `json:"refused,omitempty"` // why newer applied rules do not hold
 }
 
+// AppliedQueries is what CONFIG keeps of deal queries that the operator put live. They win over the QUERIES of the
+// watermarker.
+type AppliedQueries struct {
+	Version int            `json:"version"`           // from 1, one more with every change
+	Queries []AppliedQuery `json:"queries"`           // all that are read; none: the watermarker reads its own QUERIES again
+	Reverts *int           `json:"reverts,omitempty"` // the version whose queries these are again
+	By      string         `json:"by"`                // user@host
+	At      time.Time      `json:"at"`                // pipeline time
+}
+
+// AppliedQuery is one deal query.
+type AppliedQuery struct {
+	Name  string          `json:"name"`
+	Query json.RawMessage `json:"query"` // the query file
+}
+
+// QueriesInForce is which lists the watermarker reads.
+type QueriesInForce struct {
+	Queries []string `json:"queries"`           // NAME@VERSION
+	Version int      `json:"version"`           // of AppliedQueries; 0: its own, of QUERIES or built in
+	Refused string   `json:"refused,omitempty"` // why newer applied queries do not hold
+}
+
 // Heartbeat is what every daemon writes to STATUS and answers on its status
 // endpoint.
 type Heartbeat struct {
@@ -183,6 +206,7 @@ type Heartbeat struct {
 	LastError    string           `json:"last_error,omitempty"`   // the last thing that was settled again or never
 	Stuck        string           `json:"stuck,omitempty"`        // why nothing gets done although work, tokens and the wish to run are there
 	Rules        *RulesInForce    `json:"rules,omitempty"`        // of a daemon that decides
+	Queries      *QueriesInForce  `json:"queries,omitempty"`      // of the watermarker
 	Counters     map[string]int64 `json:"counters"`
 	Detail       map[string]any   `json:"detail,omitempty"`
 }

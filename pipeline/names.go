@@ -55,6 +55,7 @@ const (
 	KeyNotifierLeader    = "notifier" // who sends alarms
 	KeyBooks             = "books"    // of STOCK
 	KeyRules             = "rules"    // of CONFIG
+	KeyQueries           = "queries"  // of CONFIG
 )
 
 // KeyGrant is the key of a stage's grant in TOKENS.

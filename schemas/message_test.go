@@ -40,6 +40,7 @@ var words = map[string]any{
 	"shed.v1":      shedding.Lines{},
 
 	"notification.v1": notifier.Notification{},
+	"queries.v1":      pipeline.AppliedQueries{},
 }
 
 func read(t *testing.T, name string) []byte {

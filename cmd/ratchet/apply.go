@@ -179,8 +179,8 @@ func listed(v pipeline.AppliedRules, s cli.Status) error {
 		return fmt.Errorf("these rules do not load in this build: %w", err)
 	}
 	d := j.Settings().Domain()
-	for key := range s.Watermarks {
-		if strings.HasPrefix(key, fmt.Sprintf("%d.", d)) {
+	for key, m := range s.Watermarks {
+		if !m.NextPoll.IsZero() && strings.HasPrefix(key, fmt.Sprintf("%d.", d)) {
 			return nil
 		}
 	}

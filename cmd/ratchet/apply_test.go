@@ -137,6 +137,8 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 		t.Errorf("history says: %s", text)
 	}
 
+	queriesGoLive(t, box)
+
 	// Another shell finds it by its directory, and nobody finds one that has stopped.
 	data := filepath.Join(os.Getenv("XDG_DATA_HOME"), "ratchet")
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
@@ -166,6 +168,65 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	stop()
 	if r, ok := standalone.FindRunning(data); ok {
 		t.Errorf("one that has stopped is found: %+v", r)
+	}
+}
+
+// queriesGoLive applies queries, takes them back and has bad ones refused.
+func queriesGoLive(t *testing.T, box *standalone.Box) {
+	t.Helper()
+	mine := file(t, "mine", "used-books.json", schemas.UsedBooksQuery)
+	other := file(t, "mine", "cheap.json", bytes.Replace(schemas.UsedBooksQuery, []byte("[2000, 45100]"), []byte("[2000, 9000]"), 1))
+	if text := says(t, examples(t, queriesHistoryCmd{}.Help())[0]...); !strings.Contains(text, "No queries were applied") {
+		t.Errorf("before: %s", text)
+	}
+	// The built-in query under its own name goes on.
+	if text := says(t, examples(t, queriesApplyCmd{}.Help())[0]...); !strings.Contains(text, "Version 1 is live") || number(t, text, "read as before") != 1 {
+		t.Errorf("apply says: %s", text)
+	}
+	if text := says(t, "queries", "apply", other); !strings.Contains(text, "Version 2 is live") || number(t, text, "new: read") != 1 || number(t, text, "no longer read") != 1 {
+		t.Errorf("apply of another says: %s", text)
+	}
+	if text := says(t, "queries", "apply", other); !strings.Contains(text, "in force already") || number(t, text, "read as before") != 1 {
+		t.Errorf("the same again: %s", text)
+	}
+	for late := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text := says(t, "status")
+		if strings.Contains(text, "Queries: version 2 (cheap@") && strings.Contains(text, "no longer read: used-books@") {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatalf("status says: %s", text)
+		}
+	}
+	if text := says(t, examples(t, queriesRevertCmd{}.Help())[0]...); !strings.Contains(text, "Version 3 is live") || number(t, text, "read again, from where") != 1 {
+		t.Errorf("revert says: %s", text)
+	}
+	if text := says(t, examples(t, queriesRevertCmd{}.Help())[1]...); !strings.Contains(text, "Version 4 is live") || number(t, text, "read as before") != 1 {
+		t.Errorf("revert to 1 says: %s", text)
+	}
+	if text := says(t, "queries", "revert", "0"); !strings.Contains(text, "Version 5 is live") || number(t, text, "read as before") != 1 {
+		t.Errorf("revert to 0 says: %s", text)
+	}
+	if text := says(t, "queries", "history"); strings.Count(text, "in force") != 1 || !strings.Contains(text, "version 1 again") || !strings.Contains(text, "built-in") {
+		t.Errorf("history says: %s", text)
+	}
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"queries", "apply", "nosuch.json"}, "nosuch.json"},
+		{[]string{"queries", "apply", file(t, "mine", "bad.json", []byte("{"))}, "bad.json"},
+		{[]string{"queries", "apply", mine, mine}, "both named"},
+		{[]string{"queries", "apply", file(t, "mine", "de.json", bytes.Replace(schemas.UsedBooksQuery, []byte(`"domainId": 1`), []byte(`"domainId": 3`), 1))}, "marketplace"},
+		{[]string{"queries", "revert", "17"}, "no version 17"},
+	} {
+		var out, errOut bytes.Buffer
+		if code := run(c.args, &out, &errOut); code != process.ExitUsage || !strings.Contains(errOut.String(), c.says) {
+			t.Errorf("%v: exit code %d, %s", c.args, code, &errOut)
+		}
+	}
+	if all, err := cli.AppliedQueries(t.Context(), box.Bus); err != nil || len(all) != 5 {
+		t.Errorf("refused files left a version: %v, %v", all, err)
 	}
 }
 

@@ -49,7 +49,7 @@ type grammar struct {
 	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
 	Answer     answerCmd     `cmd:"" help:"The stored bytes of what Keepa answered to a call, or to every call for a unit of work."`
 	Rules      rulesCmd      `cmd:"" help:"Check rule files and put them live."`
-	Queries    queriesCmd    `cmd:"" help:"Check deal query files."`
+	Queries    queriesCmd    `cmd:"" help:"Check deal query files and put them live."`
 	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`
 	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work goes on."`
 	Resume     resumeCmd     `cmd:"" help:"Spend again."`

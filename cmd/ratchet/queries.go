@@ -17,8 +17,11 @@ import (
 )
 
 type queriesCmd struct {
-	Check  queriesCheckCmd  `cmd:"" help:"Check deal query files, or a directory of them, as the watermarker reads them."`
-	Import queriesImportCmd `cmd:"" help:"Print as a query file what Keepa's web page shows as \"Show API query\"; what changed goes to standard error."`
+	Check   queriesCheckCmd   `cmd:"" help:"Check deal query files, or a directory of them, as the watermarker reads them."`
+	Apply   queriesApplyCmd   `cmd:"" help:"Put deal queries live without a restart; they replace those that are read."`
+	History queriesHistoryCmd `cmd:"" help:"The queries that were put live, the newest first."`
+	Revert  queriesRevertCmd  `cmd:"" help:"Put the queries of an earlier version live again."`
+	Import  queriesImportCmd  `cmd:"" help:"Print as a query file what Keepa's web page shows as \"Show API query\"; what changed goes to standard error."`
 }
 
 // builtInRules says which rules will decide what queries list.
@@ -121,7 +124,7 @@ func importQuery(a *app, file string) (keepa.Query, error) {
 	return q, nil
 }
 
-// importQueries reads the pasted queries of `up --query`. Each needs a name of its own, since its watermark bears it.
+// importQueries reads the pasted queries of `up --query` and `queries apply`. Each needs a name of its own, since its watermark bears it.
 func importQueries(a *app, files []string) ([]keepa.Query, error) {
 	var queries []keepa.Query
 	named := map[string]string{}
@@ -131,7 +134,7 @@ func importQueries(a *app, files []string) ([]keepa.Query, error) {
 			return nil, err
 		}
 		if other, twice := named[q.Name]; twice {
-			return nil, process.Usagef("--query: %s and %s are both named %s; rename one file", other, file, q.Name)
+			return nil, process.Usagef("%s and %s are both named %s; rename one file", other, file, q.Name)
 		}
 		named[q.Name] = file
 		queries = append(queries, q)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"ratchet/pipeline/ops/cli"
@@ -86,6 +87,7 @@ func (c upCmd) Run(a *app) error {
 		say("Probes: http://%s/readyz and /livez", box.Probes)
 	}
 	c.sayRules(a.ctx, box.Bus, say)
+	sayQueries(a.ctx, box.Bus, say)
 	say("Ready. Ctrl-C stops; a restart goes on where it was.\n")
 	return c.watch(a, box)
 }
@@ -101,6 +103,14 @@ func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any
 		says = fmt.Sprintf("; they win over %s: `ratchet rules apply %s` puts that live", c.Rules, c.Rules)
 	}
 	say("Rules: version %d, which was applied%s", all[len(all)-1].Version, says)
+}
+
+// sayQueries says which queries are in force where they were applied.
+func sayQueries(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
+	all, err := cli.AppliedQueries(ctx, b)
+	if n := len(all); err == nil && n > 0 && len(all[n-1].Queries) > 0 {
+		say("Queries: version %d, which was applied (%s); `ratchet queries revert 0` returns to those of QUERIES", all[n-1].Version, strings.Join(cli.QueryIDs(all[n-1]), ", "))
+	}
 }
 
 // watch shows the live summary until the time is up, a signal comes or a daemon

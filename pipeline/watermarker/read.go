@@ -238,6 +238,9 @@ var errNoList = fmt.Errorf("%w: no list in it", worker.ErrLeftOut)
 // claim waits for a page's tokens; it holds nothing meanwhile.
 func (r *read) claim(ctx context.Context) (*claims.Claim, error) {
 	for {
+		if !r.w.inForce.has(r.q) {
+			return nil, errRemoved
+		}
 		c, err := r.w.purse.Claim(ctx, token.PricePage, pipeline.KindDeals, 1)
 		if err == nil || !errors.Is(err, claims.ErrShort) {
 			return c, err
@@ -259,6 +262,9 @@ func (r *read) claim(ctx context.Context) (*claims.Claim, error) {
 
 // errDeposed means that another instance leads: it goes on with this read.
 var errDeposed = errors.New("another watermarker leads now")
+
+// errRemoved means that the query was taken out of force: what its read did not reach is owed.
+var errRemoved = errors.New("the query is no longer in force")
 
 // take makes candidates of a page's rows and adds it to the read. Nothing is made
 // of a page whose shape is strange.

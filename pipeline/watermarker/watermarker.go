@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
@@ -44,7 +45,10 @@ type watermarker struct {
 	plan    watermark.Plan
 	pulse   *worker.Pulse
 	fuse    worker.Fuse
-	queries []query
+	marks   jetstream.KeyValue
+	inForce *inForce
+	queries []query        // those in force, since the run loop last looked
+	retired bool           // the watermarks of all others are set aside
 	failed  map[string]int // reads that failed in a row, by query
 	lists   sync.Map       // of watermark.State by key, as last seen by the leader
 }
@@ -82,12 +86,11 @@ func Run(ctx context.Context, env process.Env) error {
 		return err
 	}
 	defer b.Close()
-	w, err := open(ctx, cfg, env, b, queries)
+	w, err := open(ctx, cfg, env, b)
 	if err != nil {
 		return err
 	}
-	// It decides nothing by them; it says whether they may decide what the queries list.
-	if _, err := worker.Follow(ctx, b, env, judge, w.pulse, serves(queries)); err != nil {
+	if err := w.follow(ctx, judge, queries); err != nil {
 		return err
 	}
 	stop, err := bus.StartService(ctx, b, env, "watermarker", w.pulse.Beat)
@@ -103,19 +106,7 @@ func Run(ctx context.Context, env process.Env) error {
 	return both.Wait()
 }
 
-// serves refuses rules that may not decide what a query lists.
-func serves(queries []keepa.Query) func(*verdict.Judge) error {
-	return func(judge *verdict.Judge) error {
-		for _, q := range queries {
-			if err := judge.Serves(q.Selection); err != nil {
-				return fmt.Errorf("query %s: %w", q.ID(), err)
-			}
-		}
-		return nil
-	}
-}
-
-func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, queries []keepa.Query) (*watermarker, error) {
+func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*watermarker, error) {
 	w := &watermarker{
 		cfg: cfg, env: env, bus: b, plan: cfg.plan(), failed: map[string]int{}, pulse: worker.NewPulse(env),
 		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader),
@@ -127,14 +118,8 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, queries 
 	if w.purse, err = claims.Open(ctx, b, env, pipeline.StageWatermarker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
-	kv, err := b.Store(ctx, pipeline.BucketWatermarks)
-	if err != nil {
-		return nil, err
-	}
-	for _, q := range queries {
-		w.queries = append(w.queries, query{Query: q, cell: bus.NewCell(kv, pipeline.KeyWatermark(int(q.Domain), q.Name))})
-	}
-	return w, nil
+	w.marks, err = b.Store(ctx, pipeline.BucketWatermarks)
+	return w, err
 }
 
 // run polls what is due, while it leads.
@@ -142,6 +127,7 @@ func (w *watermarker) run(ctx context.Context) error {
 	defer w.lease.Release()
 	announced := false
 	for ctx.Err() == nil {
+		w.take()
 		leads, _, err := w.lease.Hold(ctx)
 		if err == nil && leads {
 			err = w.introduce(ctx)
@@ -156,6 +142,7 @@ func (w *watermarker) run(ctx context.Context) error {
 		} else if err == nil {
 			w.pulse.State("standby")
 			w.lists.Clear()
+			w.retired = false                    // by whoever leads meanwhile
 			w.pulse.See(loopList, stall.Sight{}) // what waits is for the leader to do
 		}
 		if err != nil && ctx.Err() == nil {
@@ -167,25 +154,6 @@ func (w *watermarker) run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// introduce writes the state of a query that has none, due at once, so that
-// tokend sees the demand. One that cannot be read stops its query alone.
-func (w *watermarker) introduce(ctx context.Context) error {
-	for _, q := range w.queries {
-		s, err := w.state(ctx, q)
-		if badCell(err) || err == nil && !s.NextPoll.IsZero() {
-			continue
-		}
-		_, err = bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
-			s, change := s.NeverRead(w.env.Now())
-			return s, change, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // round reads every list that is due; busy is true when something was read.
@@ -269,7 +237,9 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 	if r == nil || err != nil {
 		return true, err
 	}
-	if err := r.run(ctx); err != nil {
+	if err := r.run(ctx); errors.Is(err, errRemoved) {
+		return true, nil
+	} else if err != nil {
 		return true, errors.Join(err, w.postpone(ctx, q))
 	}
 	w.failed[q.Name] = 0

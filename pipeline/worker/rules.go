@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
-	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/verdict"
@@ -43,18 +42,15 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 // Rules are those in force in a daemon: its own, until the operator applies others (CONFIG), which then win over them.
 // What was applied and cannot be read, or that the daemon refuses, leaves the last good rules in force.
 type Rules struct {
-	own   *verdict.Judge
-	cell  bus.Cell
-	pulse *Pulse
-	log   *slog.Logger
-	fits  func(*verdict.Judge) error
-	hint  chan struct{}
-	read  []byte // of CONFIG, the last time
-	now   atomic.Pointer[verdict.Judge]
+	own     *verdict.Judge
+	cell    bus.Cell
+	pulse   *Pulse
+	log     *slog.Logger
+	fits    func(*verdict.Judge) error
+	read    []byte // of CONFIG, the last time
+	refused string // why that does not hold
+	now     atomic.Pointer[verdict.Judge]
 }
-
-// rulesEvery is how often the applied rules are looked at beside the hints, which may be lost; machine time.
-const rulesEvery = 5 * time.Second
 
 // Follow reads the applied rules, and takes what is applied later as it comes, until ctx ends. fits says why the daemon
 // cannot take a rule set; nil takes any.
@@ -66,58 +62,34 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 	if fits == nil {
 		fits = func(*verdict.Judge) error { return nil }
 	}
-	r := &Rules{own: own, cell: bus.NewCell(kv, pipeline.KeyRules), pulse: pulse, log: env.Log, fits: fits, hint: make(chan struct{}, 1)}
+	r := &Rules{own: own, cell: bus.NewCell(kv, pipeline.KeyRules), pulse: pulse, log: env.Log, fits: fits}
 	r.hold(own, 0)
-	poke := func() {
-		select {
-		case r.hint <- struct{}{}:
-		default:
-		}
+	if err := FollowKey(ctx, b, env, pipeline.KeyRules, r.look); err != nil {
+		return nil, fmt.Errorf("follow the applied rules: %w", err)
 	}
-	stop, err := b.Hint("$KV."+pipeline.BucketConfig+"."+pipeline.KeyRules, poke, 3*time.Millisecond, 30*time.Millisecond, 300*time.Millisecond)
-	if err != nil {
-		return nil, fmt.Errorf("listen to the rules: %w", err)
-	}
-	if err := r.look(ctx); err != nil {
-		return nil, fmt.Errorf("read the applied rules: %w", err)
-	}
-	go r.watch(ctx, stop)
 	return r, nil
 }
 
 // Judge is the rule set in force. One decision uses one.
 func (r *Rules) Judge() *verdict.Judge { return r.now.Load() }
 
-func (r *Rules) watch(ctx context.Context, stop func()) {
-	defer stop()
-	tick := time.NewTicker(rulesEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.hint:
-		case <-tick.C:
-		}
-		if err := r.look(ctx); err != nil && ctx.Err() == nil {
-			r.log.Debug("the applied rules could not be looked at", "err", err)
-		}
-	}
-}
-
 // look takes the applied rules where they have changed. Its error is one of NATS.
 func (r *Rules) look(ctx context.Context) error {
 	raw, _, err := r.cell.Read(ctx)
-	if err != nil || bytes.Equal(raw, r.read) {
+	if err != nil || bytes.Equal(raw, r.read) && r.refused == "" {
 		return err
 	}
 	r.read = raw
 	judge, version, err := r.applied(raw)
 	if err != nil {
+		if r.refused != err.Error() {
+			r.log.Warn("applied rules are refused, the last good ones hold", "err", err, "rule_set", r.Judge().Version())
+		}
+		r.refused = err.Error() // what refuses them may change: they are looked at again
 		r.pulse.Refused(err)
-		r.log.Warn("applied rules are refused, the last good ones hold", "err", err, "rule_set", r.Judge().Version())
 		return nil
 	}
+	r.refused = ""
 	if judge.Version() != r.Judge().Version() {
 		r.log.Info("rules in force", "rule_set", judge.Version(), "version", version)
 	}
@@ -168,4 +140,23 @@ func (p *Pulse) Refused(err error) {
 	}
 	r.Refused = err.Error()
 	p.h.Rules = &r
+}
+
+// Reads says which queries the watermarker reads.
+func (p *Pulse) Reads(q pipeline.QueriesInForce) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.h.Queries = &q
+}
+
+// QueriesRefused says why newer queries are not in force.
+func (p *Pulse) QueriesRefused(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := pipeline.QueriesInForce{}
+	if p.h.Queries != nil {
+		q = *p.h.Queries
+	}
+	q.Refused = err.Error()
+	p.h.Queries = &q
 }

@@ -5,12 +5,36 @@ import (
 	"time"
 )
 
-// NeverRead is a list that was never read: due at once. False where it has a time.
-func (s State) NeverRead(now time.Time) (State, bool) {
-	if !s.NextPoll.IsZero() {
+// Introduce is a list that is read from now on: due at once. False where it is read already. One that was
+// retired keeps its mark and what it owes; another query under the same name begins as one that was never read.
+func (s State) Introduce(query string, now time.Time) (State, bool) {
+	other := s.Query != "" && s.Query != query
+	switch {
+	case !s.NextPoll.IsZero() && !other:
+		return s, false
+	case other:
+		s = State{Unseen: s.Unseen}
+	}
+	s.Why = "never read"
+	if s.Query != "" {
+		s.Why = "in force again"
+	}
+	if s.Gaps == nil {
+		s.Gaps = []Gap{}
+	}
+	s.NextPoll = now
+	return s, true
+}
+
+// Retired is why a list is not read that was read before.
+const Retired = "no longer in force"
+
+// Retire is a list that is no longer read: nothing is due. False where nothing is already.
+func (s State) Retire() (State, bool) {
+	if s.NextPoll.IsZero() {
 		return s, false
 	}
-	s.NextPoll, s.Why, s.Gaps = now, "never read", []Gap{}
+	s.NextPoll, s.Why = time.Time{}, Retired
 	return s, true
 }
 

@@ -33,7 +33,7 @@ func TestAListWhoseReadsAreCutShortRestsLongerEachTimeAndAtMostForTheShortestInt
 
 func TestAListThatWasNeverReadIsDueAtOnceAndOnlyThen(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	s, change := State{}.NeverRead(now)
+	s, change := State{}.Introduce("a@1", now)
 	if !change || !s.Due(now) || s.Gaps == nil {
 		t.Errorf("got %+v", s)
 	}
@@ -41,8 +41,23 @@ func TestAListThatWasNeverReadIsDueAtOnceAndOnlyThen(t *testing.T) {
 	if s.Due(now) || !s.Due(now.Add(DefaultPlan().Shortest)) {
 		t.Errorf("with a full backlog it is due at %s", s.NextPoll)
 	}
-	if _, change := s.NeverRead(now); change {
+	if _, change := s.Introduce("a@1", now); change {
 		t.Error("a list that has a time is due anew")
+	}
+}
+
+func TestAListThatIsReadAgainGoesOnAndAnotherOfItsNameBeginsAnew(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s := State{Query: "a@1", Mark: 8_000_000, NextPoll: now.Add(time.Hour), LastSweep: now, Gaps: []Gap{{ID: "g", From: 1, To: 5}}}
+	retired, change := s.Retire()
+	if _, twice := retired.Retire(); !change || twice || !retired.NextPoll.IsZero() || retired.Mark != s.Mark {
+		t.Errorf("retired: %+v", retired)
+	}
+	if again, _ := retired.Introduce("a@1", now); !again.Due(now) || again.Mark != s.Mark || len(again.Gaps) != 1 || again.LastSweep != s.LastSweep {
+		t.Errorf("read again: %+v", again)
+	}
+	if other, change := s.Introduce("a@2", now); !change || !other.Due(now) || other.Mark != 0 || len(other.Gaps) != 0 {
+		t.Errorf("another query under the name: %+v", other)
 	}
 }
 

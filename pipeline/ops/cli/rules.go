@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,61 +10,22 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/text/foreign"
 )
 
-// errMeanwhile means that somebody else applied rules at the same time.
-var errMeanwhile = errors.New("other rules were applied at the same time; look at `ratchet rules history` and repeat the command")
-
 // AppliedRules are the versions of the rules that the operator put live, the oldest first. Those that cannot be read are
 // passed over.
 func AppliedRules(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedRules, error) {
-	var all []pipeline.AppliedRules
-	from := bus.From{Subjects: []string{"$KV." + pipeline.BucketConfig + "." + pipeline.KeyRules}}
-	err := bus.ScanJSON(ctx, b, "KV_"+pipeline.BucketConfig, from, func(_ bus.Read, a pipeline.AppliedRules) error {
-		if a.Version > 0 {
-			all = append(all, a)
-		}
-		return nil
-	})
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("%w; no daemon of this build has run on this NATS: start one with `ratchet up`, or run `ratchet topology apply`", err)
-	}
-	return all, err
+	return versions(ctx, b, pipeline.KeyRules, func(a pipeline.AppliedRules) int { return a.Version })
 }
 
 // ApplyRules puts rules live under the next version, and returns them as they are stored.
 func ApplyRules(ctx context.Context, b *bus.Bus, a pipeline.AppliedRules) (pipeline.AppliedRules, error) {
-	kv, err := b.Store(ctx, pipeline.BucketConfig)
-	if err != nil {
-		return a, fmt.Errorf("%w; start the pipeline with `ratchet up`, or run `ratchet topology apply`", err)
-	}
-	cell := bus.NewCell(kv, pipeline.KeyRules)
-	_, rev, err := cell.Read(ctx)
-	if err != nil {
-		return a, err
-	}
-	all, err := AppliedRules(ctx, b)
-	if err != nil {
-		return a, err
-	}
-	a.Version = 1
-	for _, old := range all {
-		a.Version = max(a.Version, old.Version+1)
-	}
-	body, err := json.Marshal(a)
-	if err != nil {
-		return a, err
-	}
-	if _, err = cell.Swap(ctx, rev, body); errors.Is(err, bus.ErrConflict) {
-		err = errMeanwhile
-	}
-	return a, err
+	version := func(a *pipeline.AppliedRules) *int { return &a.Version }
+	return apply(ctx, b, pipeline.KeyRules, a, version)
 }
 
 // decidingDaemons are those that take applied rules.
@@ -80,18 +40,26 @@ const (
 // AwaitRules waits until every daemon that answers has taken a version or refused it, so that nothing is decided by the
 // rules before. It returns what the daemons that answer say.
 func AwaitRules(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
+	has := func(h pipeline.Heartbeat) bool { return h.Rules != nil }
+	return await(ctx, b, decidingDaemons(), has, func(h pipeline.Heartbeat) bool { return h.Rules.Version >= version || h.Rules.Refused != "" })
+}
+
+// await asks some daemons until all that have a part of the heartbeat have taken what was applied.
+func await(ctx context.Context, b *bus.Bus, daemons []string, has, taken func(pipeline.Heartbeat) bool) []pipeline.Heartbeat {
 	ctx, cancel := context.WithTimeout(ctx, heldWithin)
 	defer cancel()
 	var last []pipeline.Heartbeat
 	for ctx.Err() == nil {
 		var beats []pipeline.Heartbeat
-		for _, raw := range b.AskAll(ctx, decidingDaemons(), askedEvery) {
+		waits := false
+		for _, raw := range b.AskAll(ctx, daemons, askedEvery) {
 			var h pipeline.Heartbeat
-			if json.Unmarshal(raw, &h) == nil && h.Rules != nil {
+			if json.Unmarshal(raw, &h) == nil && has(h) {
 				beats = append(beats, h)
+				waits = waits || !taken(h)
 			}
 		}
-		if last = beats; !slices.ContainsFunc(beats, func(h pipeline.Heartbeat) bool { return h.Rules.Version < version && h.Rules.Refused == "" }) {
+		if last = beats; !waits && len(beats) > 0 {
 			return beats
 		}
 	}

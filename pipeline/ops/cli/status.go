@@ -34,6 +34,7 @@ type Status struct {
 	Deals      *Standing                  `json:"deals,omitempty"`
 	Stock      *Stock                     `json:"stock,omitempty"`
 	Rules      *Rules                     `json:"rules,omitempty"`
+	Queries    *Queries                   `json:"queries,omitempty"`
 	Missing    []string                   `json:"missing"`         // daemons without a heartbeat
 	Bad        []BadKey                   `json:"bad,omitempty"`   // keys that cannot be read
 	Stuck      []Stuck                    `json:"stuck,omitempty"` // what gets nothing done and is not idle
@@ -88,6 +89,7 @@ func Look(ctx context.Context, b *bus.Bus) (Status, error) {
 	s.readStreams(ctx, b)
 	s.readStock(ctx, b)
 	s.readRules(ctx, b)
+	s.readQueries(ctx, b)
 	s.Stuck = s.stuck()
 	return s, nil
 }
@@ -305,6 +307,7 @@ func (s Status) Write(w io.Writer) error {
 	}
 	s.writeRules(p)
 	s.writeNotified(p)
+	s.writeQueries(p)
 	s.writeStreams(p)
 	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
 	return p.flush()
@@ -312,7 +315,7 @@ func (s Status) Write(w io.Writer) error {
 
 // next is when the list is read again, or what is being read.
 func next(now time.Time, m watermark.State) string {
-	if m.Read == nil {
+	if m.Read == nil || m.NextPoll.IsZero() {
 		return ahead(now, m.NextPoll)
 	}
 	kind := "reading"

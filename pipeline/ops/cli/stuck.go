@@ -49,6 +49,10 @@ func (s Status) stuck() []Stuck {
 			out = append(out, Stuck{Daemon: h.Daemon, Reason: fmt.Sprintf("refuses the applied rules and decides by version %d: %s", h.Rules.Version, h.Rules.Refused)})
 			said += h.Rules.Refused
 		}
+		if h.Queries != nil && h.Queries.Refused != "" {
+			out = append(out, Stuck{Daemon: h.Daemon, Reason: fmt.Sprintf("refuses the applied queries and reads by version %d: %s", h.Queries.Version, h.Queries.Refused)})
+			said += h.Queries.Refused
+		}
 	}
 	for _, k := range s.Bad {
 		if !strings.Contains(said, k.Bucket+"/"+k.Key) && !strings.Contains(said, k.Says) {

@@ -108,7 +108,7 @@ func (c Config) buckets() []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
 		leaders, status, seen, orders, stock, posted, wants,
-		bucket(pipeline.BucketConfig, "what the operator put live: the rules, with their history", 64),
+		bucket(pipeline.BucketConfig, "what the operator put live: the rules and the queries, with their history", 64),
 		bucket(pipeline.BucketRuns, "replays: what each decides again, how far it is, what it found", 1),
 		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
 	}

@@ -89,8 +89,9 @@ func watermarker() Role {
 		},
 		Gets: []string{Bucket(pipeline.BucketWatermarks), Bucket(pipeline.BucketLeaders), pipeline.StreamDeals, pipeline.StreamDead},
 		Scans: []string{
-			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, Bucket(pipeline.BucketStock),
+			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, Bucket(pipeline.BucketStock), Bucket(pipeline.BucketWatermarks),
 		},
+		Hears: []string{key(pipeline.BucketConfig, pipeline.KeyQueries)},
 	})
 }
 
@@ -173,11 +174,11 @@ func reader() Role {
 
 func operator() Role {
 	r := reader()
-	r.Name, r.Does = Operator, "looks, and intervenes: pause and resume, dead letters, replays, rules, what was bought, sold and ignored"
+	r.Name, r.Does = Operator, "looks, and intervenes: pause and resume, dead letters, replays, rules, queries, what was bought, sold and ignored"
 	r.Publishes = []string{
 		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>", "action.>",
 		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
-		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketRuns, ">"),
+		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketConfig, pipeline.KeyQueries), key(pipeline.BucketRuns, ">"),
 	}
 	r.Asks = append(r.Asks,
 		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*",

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/watermarker"
+)
+
+type queriesApplyCmd struct {
+	natsFlags `embed:""`
+	Files     []string `arg:"" help:"Query files, as files or as Keepa's web page shows them, or directories of them; - reads the standard input." type:"path"`
+}
+
+// Help says what it does, with an example.
+func (queriesApplyCmd) Help() string {
+	return `The files are checked as ` + "`queries check`" + ` does and put live together as the next version: the watermarker reads their lists
+without a restart and those of no other query, and they win over QUERIES and --query from then on. A query that stays the same goes
+on from its watermark; the watermark of one that is left out is kept for the day when it comes back.
+
+Example:
+  ratchet queries apply mine/used-books.json`
+}
+
+// Run puts query files live.
+func (c queriesApplyCmd) Run(a *app) error {
+	var files []string
+	for _, path := range c.Files {
+		found, err := watermarker.QueryFiles(path)
+		if err != nil {
+			return process.Usagef("%s: %w", path, err)
+		}
+		files = append(files, found...)
+	}
+	queries, err := importQueries(a, files)
+	if err != nil {
+		return err
+	}
+	var next pipeline.AppliedQueries
+	for _, q := range queries {
+		var file bytes.Buffer
+		if err := json.Compact(&file, q.File()); err != nil {
+			return fmt.Errorf("write query %s: %w", q.ID(), err)
+		}
+		next.Queries = append(next.Queries, pipeline.AppliedQuery{Name: q.Name, Query: file.Bytes()})
+	}
+	return c.read(a, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+		if n := len(all); n > 0 && sameQueries(all[n-1], next) {
+			return all[n-1], nil
+		}
+		return next, nil
+	})
+}
+
+func sameQueries(a, b pipeline.AppliedQueries) bool {
+	was, err := json.Marshal(a.Queries)
+	if err != nil {
+		return false
+	}
+	is, err := json.Marshal(b.Queries)
+	return err == nil && bytes.Equal(was, is)
+}
+
+type queriesHistoryCmd struct {
+	natsFlags `embed:""`
+}
+
+// Help is an example.
+func (queriesHistoryCmd) Help() string {
+	return `Example:
+  ratchet queries history`
+}
+
+// Run lists what was applied.
+func (c queriesHistoryCmd) Run(a *app) error {
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		all, err := cli.AppliedQueries(ctx, b)
+		if err != nil {
+			return err
+		}
+		return cli.WriteQueryHistory(a.out, all)
+	})
+}
+
+type queriesRevertCmd struct {
+	natsFlags `embed:""`
+	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is what QUERIES says (default: the one before)."`
+}
+
+// Help says what it does, with an example.
+func (queriesRevertCmd) Help() string {
+	return `The queries of the version become the next version, and their lists are read from their watermarks.
+
+Example:
+  ratchet queries revert
+  ratchet queries revert 1`
+}
+
+// Run puts the queries of an earlier version live.
+func (c queriesRevertCmd) Run(a *app) error {
+	return c.read(a, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+		if len(all) == 0 {
+			return pipeline.AppliedQueries{}, process.Usagef("no queries were applied, so there is nothing to revert")
+		}
+		to := all[len(all)-1].Version - 1
+		if c.Version != nil {
+			to = *c.Version
+		}
+		next := pipeline.AppliedQueries{Queries: []pipeline.AppliedQuery{}, Reverts: &to}
+		if to == 0 {
+			return next, nil
+		}
+		for _, old := range all {
+			if old.Version == to {
+				next.Queries = old.Queries
+				return next, nil
+			}
+		}
+		return next, process.Usagef("there is no version %d; `ratchet queries history` lists the versions that are kept", to)
+	})
+}
+
+// read puts what next says live, waits for the watermarker and says what changes.
+func (f natsFlags) read(a *app, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
+	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
+		all, err := cli.AppliedQueries(ctx, b)
+		if err != nil {
+			return err
+		}
+		v, err := next(all)
+		if err != nil {
+			return err
+		}
+		s, err := cli.Look(ctx, b)
+		if err != nil {
+			return err
+		}
+		if v.Version > 0 {
+			fmt.Fprintf(a.out, "Version %d has these queries and is in force already.\n", v.Version)
+		} else if v, err = putLive(ctx, a, b, v, s); err != nil {
+			return err
+		}
+		beats := cli.AwaitQueries(ctx, b, v.Version)
+		cli.WriteReaders(a.errOut, v.Version, beats)
+		var before []string
+		if s.Queries != nil {
+			before = s.Queries.IDs
+		}
+		after := cli.QueryIDs(v)
+		for _, h := range beats {
+			after = h.Queries.Queries
+		}
+		return cli.Compare(before, after, s.Watermarks).Write(a.out)
+	})
+}
+
+// putLive writes the next version, which the rules in force may decide.
+func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries, s cli.Status) (pipeline.AppliedQueries, error) {
+	queries, err := watermarker.Applied(v)
+	if err != nil {
+		return v, fmt.Errorf("version %d does not load in this build: %w", *v.Reverts, err)
+	}
+	if err := decided(ctx, b, s, queries); err != nil {
+		return v, err
+	}
+	v.By, v.At = operator(), s.At
+	if v, err = cli.ApplyQueries(ctx, b, v); err != nil {
+		return v, fmt.Errorf("put the queries live: %w", err)
+	}
+	_, err = fmt.Fprintf(a.out, "Version %d is live; `ratchet queries revert` takes it back.\n", v.Version)
+	return v, err
+}
+
+// decided refuses queries that the rules in force may not decide. Where these are files of the daemons they are not known
+// here, and the watermarker refuses.
+func decided(ctx context.Context, b *bus.Bus, s cli.Status, queries []keepa.Query) error {
+	all, err := cli.AppliedRules(ctx, b)
+	if err != nil {
+		return err
+	}
+	var live pipeline.AppliedRules
+	if n := len(all); n > 0 {
+		live = all[n-1]
+	}
+	judge, err := inForce(live, slices.DeleteFunc(slices.Clone(s.Daemons), func(h pipeline.Heartbeat) bool { return h.Rules == nil }))
+	if err != nil || judge == nil {
+		return err
+	}
+	for _, q := range queries {
+		if err := judge.Serves(q.Selection); err != nil {
+			return process.Usagef("%s: %w", q.ID(), err)
+		}
+	}
+	return nil
+}

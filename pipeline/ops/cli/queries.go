@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/text/foreign"
+	"ratchet/pipeline/watermarker"
+)
+
+// AppliedQueries are the versions of the queries that the operator put live, the oldest first. Those that cannot be read
+// are passed over.
+func AppliedQueries(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedQueries, error) {
+	return versions(ctx, b, pipeline.KeyQueries, func(a pipeline.AppliedQueries) int { return a.Version })
+}
+
+// ApplyQueries puts queries live under the next version, and returns them as they are stored.
+func ApplyQueries(ctx context.Context, b *bus.Bus, a pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+	return apply(ctx, b, pipeline.KeyQueries, a, func(a *pipeline.AppliedQueries) *int { return &a.Version })
+}
+
+// AwaitQueries waits until every watermarker that answers has taken a version or refused it, and returns what they say.
+func AwaitQueries(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
+	has := func(h pipeline.Heartbeat) bool { return h.Queries != nil }
+	return await(ctx, b, []string{"watermarker"}, has, func(h pipeline.Heartbeat) bool { return h.Queries.Version >= version || h.Queries.Refused != "" })
+}
+
+// WriteReaders says which watermarker does not read by applied queries, and why; nothing where all do.
+func WriteReaders(w io.Writer, version int, beats []pipeline.Heartbeat) {
+	if len(beats) == 0 {
+		fmt.Fprintln(w, "No watermarker answers; it takes these queries when it starts.")
+	}
+	for _, h := range beats {
+		switch {
+		case h.Queries.Refused != "":
+			fmt.Fprintf(w, "The watermarker refuses them and reads by version %d: %s\n", h.Queries.Version, foreign.Of(h.Queries.Refused))
+		case h.Queries.Version < version:
+			fmt.Fprintf(w, "The watermarker still reads by version %d; `ratchet status` shows when it has changed.\n", h.Queries.Version)
+		}
+	}
+}
+
+// Lists are what a change of the queries does to the lists that are read: NAME@VERSION of each.
+type Lists struct {
+	Same    []string // the watermark goes on
+	Again   []string // read before: the watermark goes on from where it was set aside
+	New     []string // read as at a first start
+	Removed []string // no longer read; the watermark is kept
+}
+
+// Compare says what putting other queries in force does.
+func Compare(before, after []string, marks map[string]watermark.State) Lists {
+	var l Lists
+	known := map[string]bool{}
+	for _, m := range marks {
+		known[m.Query] = true
+	}
+	for _, id := range after {
+		switch {
+		case slices.Contains(before, id):
+			l.Same = append(l.Same, id)
+		case known[id]:
+			l.Again = append(l.Again, id)
+		default:
+			l.New = append(l.New, id)
+		}
+	}
+	for _, id := range before {
+		if !slices.Contains(after, id) {
+			l.Removed = append(l.Removed, id)
+		}
+	}
+	return l
+}
+
+// Write prints it, a line for each kind.
+func (l Lists) Write(w io.Writer) error {
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	for _, row := range []struct {
+		ids  []string
+		says string
+	}{
+		{l.Same, "read as before, from their watermarks"},
+		{l.Again, "read again, from where they were set aside"},
+		{l.New, "new: read from the top, as at a first start"},
+		{l.Removed, "no longer read; their watermarks are kept"},
+	} {
+		if len(row.ids) > 0 {
+			p.f("  %d\t%s:\t%s\n", len(row.ids), row.says, strings.Join(row.ids, ", "))
+		}
+	}
+	return p.flush()
+}
+
+// WriteQueryHistory prints the versions, the newest first.
+func WriteQueryHistory(w io.Writer, all []pipeline.AppliedQueries) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "No queries were applied: the watermarker reads those of QUERIES, or the built-in query.")
+		return err
+	}
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	p.f("VERSION\tQUERIES\tAPPLIED AT (UTC)\tBY\tWHAT\t\n")
+	for i, a := range slices.Backward(all) {
+		live := ""
+		if i == len(all)-1 {
+			live = "in force"
+		}
+		p.f("%d\t%s\t%s\t%s\t%s\t%s\n", a.Version, orDash(strings.Join(QueryIDs(a), ", ")), a.At.UTC().Format(time.DateTime), foreign.Of(a.By), whatQueries(a), live)
+	}
+	return p.flush()
+}
+
+// QueryIDs are NAME@VERSION of each applied query; of one that this build cannot read, its name.
+func QueryIDs(a pipeline.AppliedQueries) []string {
+	queries, err := watermarker.Applied(a)
+	var ids []string
+	for i, one := range a.Queries {
+		if err == nil {
+			ids = append(ids, queries[i].ID())
+		} else {
+			ids = append(ids, foreign.Of(one.Name).String())
+		}
+	}
+	return ids
+}
+
+// whatQueries is where queries came from.
+func whatQueries(a pipeline.AppliedQueries) string {
+	switch {
+	case a.Reverts != nil && *a.Reverts > 0:
+		return fmt.Sprintf("version %d again", *a.Reverts)
+	case len(a.Queries) == 0:
+		return "none: QUERIES or the built-in query"
+	}
+	return "files"
+}
+
+// Queries is what status says of the queries in force.
+type Queries struct {
+	Version int       `json:"version"` // 0: none applied
+	IDs     []string  `json:"queries"` // NAME@VERSION
+	By      string    `json:"by,omitempty"`
+	At      time.Time `json:"at,omitzero"`
+}
+
+// readQueries reads which queries are applied, and what the watermarker reads where none are.
+func (s *Status) readQueries(ctx context.Context, b *bus.Bus) {
+	var q Queries
+	for _, h := range s.Daemons {
+		if h.Queries != nil {
+			q.IDs = h.Queries.Queries
+		}
+	}
+	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
+		var a pipeline.AppliedQueries
+		if s.decode(ctx, kv, pipeline.KeyQueries, &a) && a.Version > 0 {
+			q.Version, q.By, q.At = a.Version, a.By, a.At
+			if len(a.Queries) > 0 {
+				q.IDs = QueryIDs(a)
+			}
+		}
+	}
+	if q.Version > 0 || len(q.IDs) > 0 {
+		s.Queries = &q
+	}
+}
+
+// writeQueries prints the queries in force, those that were set aside, and which watermarker reads by others.
+func (s Status) writeQueries(p *lines) {
+	if s.Queries == nil {
+		return
+	}
+	q := s.Queries
+	if q.Version == 0 {
+		p.f("Queries: %s, of QUERIES or built in; none applied.\n", strings.Join(q.IDs, ", "))
+	} else {
+		p.f("Queries: version %d (%s), applied %s by %s.\n", q.Version, orDash(strings.Join(q.IDs, ", ")), ago(s.At, q.At), foreign.Of(q.By))
+	}
+	for _, k := range sortedKeys(s.Watermarks) {
+		if m := s.Watermarks[k]; m.Why == watermark.Retired {
+			p.f("  no longer read: %s (its watermark %s is kept)\n", orDash(foreign.Of(m.Query).String()), foreign.Of(k))
+		}
+	}
+	for _, h := range s.Daemons {
+		if h.Queries != nil && h.Queries.Refused == "" && h.Queries.Version != q.Version {
+			p.f("  a watermarker reads by version %d (%s)\n", h.Queries.Version, strings.Join(h.Queries.Queries, ", "))
+		}
+	}
+}
