@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/verdict"
@@ -16,6 +17,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/worker"
+	"ratchet/schemas"
 )
 
 type rulesApplyCmd struct {
@@ -26,7 +28,8 @@ type rulesApplyCmd struct {
 // Help says what it does, with an example.
 func (rulesApplyCmd) Help() string {
 	return `The file is checked as ` + "`rules check`" + ` does and put live as the next version: every daemon takes it without a restart, and it wins
-over RULES and --rules from then on. Stored deals are then decided again from stored answers, for no token.
+over RULES and --rules from then on. Stored deals, and then what was rejected in the last week, are decided again from stored
+answers, for no token; what passes now is offered to the pipeline. Ctrl-C is safe: the same command goes on.
 
 Example:
   ratchet rules apply mine/rules.yaml`
@@ -135,7 +138,31 @@ func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.
 	if err != nil {
 		return fmt.Errorf("the rules are live, but not every stored deal was decided again: %w; repeat the command", err)
 	}
-	return cli.WriteRedecided(a.out, r)
+	if err := cli.WriteRedecided(a.out, r); err != nil {
+		return err
+	}
+	return reconsider(a, b, v)
+}
+
+// rejectsWithin is how far back what was rejected is decided again.
+const rejectsWithin = 7 * 24 * time.Hour
+
+// reconsider decides what was rejected in the last week again, and says what became of it.
+func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules) error {
+	rules := []byte(v.Rules)
+	if v.Rules == "" {
+		rules = schemas.UsedBooks
+	}
+	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
+	r, err := replay.Rejects(a.ctx, b, rules, v.Version, v.At.Add(-rejectsWithin), bar.Show)
+	bar.End()
+	if err != nil && a.ctx.Err() != nil {
+		return errors.New("interrupted; the rules are live and the deals are decided, and the same command goes on with what was rejected")
+	}
+	if err != nil {
+		return fmt.Errorf("the rules are live and the deals are decided, but not all that was rejected in the last week: %w; repeat the command", err)
+	}
+	return cli.WriteReconsidered(a.out, r)
 }
 
 // apply writes the next version, unless it is live already.

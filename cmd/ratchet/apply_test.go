@@ -118,7 +118,7 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 			t.Errorf("a deal with a profit of %d is still listed", p)
 		}
 	}
-	if !strings.Contains(text, "Version 1 is live") || number(t, text, "stored deals") < len(profits) || strings.Contains(text, "still decides") {
+	if !strings.Contains(text, "Version 1 is live") || number(t, text, "stored deals") < len(profits) || number(t, text, "still rejected") == 0 || strings.Contains(text, "still decides") {
 		t.Errorf("apply says: %s", text)
 	}
 	if text := says(t, "status"); !strings.Contains(text, "Rules: version 1") || !strings.Contains(text, "rules.yaml") || strings.Contains(text, "decides by version 0") {

@@ -128,6 +128,21 @@ func WriteRedecided(w io.Writer, r replay.Redecided) error {
 	return p.flush()
 }
 
+// WriteReconsidered prints what other rules made of what was rejected.
+func WriteReconsidered(w io.Writer, r replay.Reconsidered) error {
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	p.f("Decided again: %d rejections of the last week, for 0 tokens.\n", r.Rejected)
+	p.f("  %d\tstill rejected\n", r.Still)
+	p.f("  %d\tpass now: %d offered to the pipeline, which looks at them by what it has stored or can pay\n", r.Passes, r.Offered)
+	if n := r.Passes - r.Offered; n > 0 {
+		p.f("  %d\tof these not offered: decided otherwise since, or at a price that is gone\n", n)
+	}
+	if r.Lost > 0 {
+		p.f("  %d\tnot decided: what they rest on is no longer stored, or cannot be read\n", r.Lost)
+	}
+	return p.flush()
+}
+
 func because(reasons map[string]int) string {
 	var all []string
 	for reason, n := range reasons {

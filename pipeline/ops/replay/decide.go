@@ -173,6 +173,9 @@ func (b *bench) fromAnswers(ctx context.Context, p *past, e evidence, find selle
 	if e.lost != "" {
 		return decided{lost: e.lost}, nil
 	}
+	if b.look == pipeline.LookGlance {
+		return b.ruled(p, decide.Glance(b.judge, e.work, p.decidedAt).Verdict, decided{}), nil
+	}
 	if e.answer == nil && p.reason == decide.ReasonNoAnswer {
 		return b.ruled(p, decide.NoAnswer(b.judge, b.look, e.work, p.decidedAt).Verdict, decided{}), nil
 	}
@@ -273,9 +276,14 @@ func storedSellers(b *bus.Bus, until uint64) sellerFinder {
 	}
 }
 
-// readWork decodes the survivor that was decided.
-func readWork(r bus.Read, p *past) (decide.Work, string) {
-	w, err := messages.Decided(r.Header, r.Body)
+// readWork decodes the candidate or survivor that was decided.
+func readWork(r bus.Read, p *past, look pipeline.Look) (w decide.Work, lost string) {
+	var err error
+	if look == pipeline.LookGlance {
+		w, err = messages.Work(pipeline.SchemaCandidate, r.Header, r.Body)
+	} else {
+		w, err = messages.Decided(r.Header, r.Body)
+	}
 	if err != nil || w.ID != p.work {
 		return w, lostBroken
 	}

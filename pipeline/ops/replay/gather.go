@@ -15,14 +15,14 @@ import (
 type archive struct {
 	b         *bus.Bus
 	look      pipeline.Look
-	survivors *bus.Shelf
+	works     *bus.Shelf
 	responses *bus.Shelf
 }
 
 func openArchive(ctx context.Context, b *bus.Bus, look pipeline.Look) (*archive, error) {
 	a := &archive{b: b, look: look}
 	var err error
-	if a.survivors, err = b.Shelf(ctx, pipeline.StreamSurvivors); err != nil {
+	if a.works, err = b.Shelf(ctx, decidedOf(look)); err != nil {
 		return nil, err
 	}
 	a.responses, err = b.Shelf(ctx, pipeline.StreamResponses)
@@ -33,8 +33,8 @@ func openArchive(ctx context.Context, b *bus.Bus, look pipeline.Look) (*archive,
 // answers of this look, and the deal of a refresh.
 func (a *archive) gather(ctx context.Context, ps []*past) ([]evidence, error) {
 	out := make([]evidence, len(ps))
-	if err := a.works(ctx, ps, out); err != nil {
-		return nil, err
+	if err := a.origins(ctx, ps, out); err != nil || a.look == pipeline.LookGlance {
+		return out, err
 	}
 	if err := a.answers(ctx, ps, out); err != nil {
 		return nil, err
@@ -51,10 +51,10 @@ func (a *archive) gather(ctx context.Context, ps []*past) ([]evidence, error) {
 	return out, nil
 }
 
-func (a *archive) works(ctx context.Context, ps []*past, out []evidence) error {
+func (a *archive) origins(ctx context.Context, ps []*past, out []evidence) error {
 	var seqs []uint64
 	for i, p := range ps {
-		seq, ok := p.originOf()
+		seq, ok := p.originOf(a.look)
 		switch {
 		case p.lost != "":
 			out[i].lost = p.lost
@@ -64,7 +64,7 @@ func (a *archive) works(ctx context.Context, ps []*past, out []evidence) error {
 			seqs = append(seqs, seq)
 		}
 	}
-	stored, err := a.survivors.Read(ctx, seqs)
+	stored, err := a.works.Read(ctx, seqs)
 	if err != nil {
 		return err
 	}
@@ -72,9 +72,9 @@ func (a *archive) works(ctx context.Context, ps []*past, out []evidence) error {
 		if out[i].lost != "" {
 			continue
 		}
-		seq, _ := p.originOf()
+		seq, _ := p.originOf(a.look)
 		if m, ok := stored[seq]; ok {
-			out[i].work, out[i].lost = readWork(m, p)
+			out[i].work, out[i].lost = readWork(m, p, a.look)
 		} else {
 			out[i].lost = lostRow
 		}

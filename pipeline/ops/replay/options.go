@@ -35,6 +35,10 @@ type Options struct {
 	Source   pipeline.Source
 	Reason   string
 
+	// Rejects selects only what was rejected, and offers of it only what the rejection is still the last word about. With
+	// it, and only with it, the glance can be decided again.
+	Rejects bool
+
 	ChangedOnly bool // store only the verdicts that are decided otherwise
 
 	Resume  bool // go on with a run that was begun
@@ -63,7 +67,8 @@ func (o Options) Validate() error {
 	case !runForm.MatchString(o.Run):
 		errs = append(errs, fmt.Errorf("--run: want up to 63 letters, digits, _ and -, got %q", o.Run))
 	}
-	if o.Look != pipeline.LookPeek && o.Look != pipeline.LookCommit && (o.Look != "" || !o.Resume) {
+	glances := o.Look == pipeline.LookGlance && o.Rejects
+	if o.Look != pipeline.LookPeek && o.Look != pipeline.LookCommit && !glances && (o.Look != "" || !o.Resume) {
 		errs = append(errs, fmt.Errorf("--look: want peek or commit, got %q", o.Look))
 	}
 	if len(o.Rules) == 0 && !o.Resume {
@@ -86,6 +91,6 @@ func (o Options) Validate() error {
 
 // selects reports whether a live verdict is one of those to decide again.
 func (o Options) selects(p *past) bool {
-	return (o.Source == "" || p.source == o.Source) && (o.Reason == "" || p.reason == o.Reason) && (o.ASIN == "" || p.asin == o.ASIN) &&
+	return (!o.Rejects || p.rejected()) && (o.Source == "" || p.source == o.Source) && (o.Reason == "" || p.reason == o.Reason) && (o.ASIN == "" || p.asin == o.ASIN) &&
 		(o.From.IsZero() || !p.decidedAt.Before(o.From)) && (o.To.IsZero() || p.decidedAt.Before(o.To))
 }

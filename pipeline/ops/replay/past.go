@@ -137,9 +137,22 @@ func cents(value []byte) (*int64, error) {
 	return &n, err
 }
 
-// originOf is the sequence in SURVIVORS of what was decided.
-func (p *past) originOf() (uint64, bool) {
-	seq, ok := strings.CutPrefix(p.origin, pipeline.StreamSurvivors+"/")
+// rejected reports whether a look rejected it, and not rules that decided on a stored deal.
+func (p *past) rejected() bool {
+	return p.outcome == pipeline.Reject && !strings.HasPrefix(p.origin, pipeline.StreamDeals+"/")
+}
+
+// decidedOf is the stream of what a look decides.
+func decidedOf(l pipeline.Look) string {
+	if l == pipeline.LookGlance {
+		return pipeline.StreamCandidates
+	}
+	return pipeline.StreamSurvivors
+}
+
+// originOf is the sequence of what a look decided.
+func (p *past) originOf(l pipeline.Look) (uint64, bool) {
+	seq, ok := strings.CutPrefix(p.origin, decidedOf(l)+"/")
 	if !ok {
 		return 0, false
 	}

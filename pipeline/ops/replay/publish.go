@@ -32,7 +32,7 @@ func (r *Replay) Publish(ctx context.Context) error {
 	}
 	// Those of this run alone: another run's candidates are another run's.
 	published := len(known)
-	survivors, err := r.b.Shelf(ctx, pipeline.StreamSurvivors)
+	works, err := r.b.Shelf(ctx, decidedOf(r.o.Look))
 	if err != nil {
 		return err
 	}
@@ -42,11 +42,11 @@ func (r *Replay) Publish(ctx context.Context) error {
 	}
 	var ps []past
 	flush := func() error {
-		origins, err := originsOf(ctx, verdicts, ps)
+		origins, err := originsOf(ctx, verdicts, ps, r.o.Look)
 		if err != nil {
 			return err
 		}
-		n, err := r.offer(ctx, survivors, origins, known)
+		n, err := r.offer(ctx, works, origins, known)
 		published += n
 		ps = ps[:0]
 		return err
@@ -73,12 +73,12 @@ func (r *Replay) Publish(ctx context.Context) error {
 	return r.write(ctx, process.MachineNow().UTC())
 }
 
-// originsOf are the sequences of the survivors behind verdicts. Those decided from
+// originsOf are the sequences of what verdicts decided. Those decided from
 // ClickHouse do not name theirs; the live verdict does, while VERDICTS holds it.
-func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []past) ([]uint64, error) {
+func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []past, look pipeline.Look) ([]uint64, error) {
 	var ask, out []uint64
 	for i := range ps {
-		if _, ok := ps[i].originOf(); !ok {
+		if _, ok := ps[i].originOf(look); !ok {
 			ask = append(ask, ps[i].seq)
 		}
 	}
@@ -91,7 +91,7 @@ func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []past) ([]uint64, e
 		if m, ok := live[p.seq]; ok {
 			p.origin = m.Header.Get(pipeline.HeaderOrigin)
 		}
-		if seq, ok := p.originOf(); ok {
+		if seq, ok := p.originOf(look); ok {
 			out = append(out, seq)
 		}
 	}
@@ -133,27 +133,39 @@ func (r *Replay) beginPublishing(ctx context.Context) error {
 	return r.write(ctx, process.MachineNow().UTC())
 }
 
-// offer publishes the candidates behind some survivors and returns how many were
+// offer publishes the candidates behind what was decided and returns how many were
 // new.
-func (r *Replay) offer(ctx context.Context, survivors *bus.Shelf, origins []uint64, known map[string]bool) (int, error) {
+func (r *Replay) offer(ctx context.Context, works *bus.Shelf, origins []uint64, known map[string]bool) (int, error) {
 	if len(origins) == 0 {
 		return 0, nil
 	}
-	rows, err := survivors.Read(ctx, origins)
+	rows, err := works.Read(ctx, origins)
 	if err != nil {
 		return 0, err
 	}
-	var ms []bus.Message
+	schema := pipeline.SchemaSurvivor
+	if r.o.Look == pipeline.LookGlance {
+		schema = pipeline.SchemaCandidate
+	}
+	var all []pipeline.Candidate
 	for _, seq := range origins {
 		row, ok := rows[seq]
 		if !ok {
 			continue // it has left the stream since it was decided
 		}
-		w, err := messages.Work(pipeline.SchemaSurvivor, row.Header, row.Body)
+		w, err := messages.Work(schema, row.Header, row.Body)
 		if err != nil {
-			return 0, fmt.Errorf("publish survivor %d: %w", seq, err)
+			return 0, fmt.Errorf("publish what was decided at %d of %s: %w", seq, decidedOf(r.o.Look), err)
 		}
-		c := w.Survivor.Candidate
+		all = append(all, w.Survivor.Candidate)
+	}
+	if r.o.Rejects {
+		if all, err = stillRejected(ctx, r.b, all); err != nil {
+			return 0, err
+		}
+	}
+	var ms []bus.Message
+	for _, c := range all {
 		c.Source, c.Attempt, c.NotBefore = pipeline.SourceRetry, c.Attempt+1, time.Time{}
 		m := messages.Candidate(r.o.Run, c.WorkID(pipeline.ReplayGeneration(r.o.Run)), c)
 		m.Run = r.o.Run

@@ -26,6 +26,7 @@ type Record struct {
 	ASIN    string          `json:"asin,omitempty"`
 	Source  pipeline.Source `json:"source,omitempty"`
 	Reason  string          `json:"reason,omitempty"`
+	Rejects bool            `json:"rejects,omitempty"`      // only what was rejected
 	Changed bool            `json:"changed_only,omitempty"` // alike verdicts are counted and not stored
 	Depth   Depth           `json:"depth"`
 	Why     string          `json:"why"`      // the depth was chosen
@@ -174,6 +175,6 @@ func (l *ledger) agrees(o Options, ruleSet string) error {
 // options are those with which the run was begun.
 func (l *ledger) options(o Options) Options {
 	o.Look, o.Rules, o.Span, o.From, o.To = l.Look, []byte(l.Rules), l.Span, l.From, l.To
-	o.ASIN, o.Source, o.Reason, o.Depth, o.ChangedOnly = l.ASIN, l.Source, l.Reason, l.Depth, l.Changed
+	o.ASIN, o.Source, o.Reason, o.Depth, o.ChangedOnly, o.Rejects = l.ASIN, l.Source, l.Reason, l.Depth, l.Changed, l.Rejects
 	return o
 }

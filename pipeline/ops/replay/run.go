@@ -103,7 +103,7 @@ func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
 	o := r.o
 	r.Record = Record{
 		Run: o.Run, Look: o.Look, RuleSet: r.judge.Version(), Rules: string(o.Rules), Span: o.Span, From: o.From, To: o.To,
-		ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, Changed: o.ChangedOnly, Made: v.Made, Until: v.Last, Answers: a.Last, Stored: v.Last,
+		ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, Changed: o.ChangedOnly, Rejects: o.Rejects, Made: v.Made, Until: v.Last, Answers: a.Last, Stored: v.Last,
 		Began: process.MachineNow().UTC(),
 	}
 	if err := r.chooseDepth(ctx, ch); err != nil {

@@ -49,6 +49,9 @@ func openStream(ctx context.Context, b *bus.Bus, o Options, r *Record) (*streamS
 	if o.ASIN != "" {
 		asin = "*." + o.ASIN
 	}
+	if o.Rejects && asin == ">" {
+		asin = string(pipeline.Reject) + ".>"
+	}
 	cfg := jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{fmt.Sprintf("verdict.*.%s.%s", o.Look, asin)}, InactiveThreshold: time.Minute,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
