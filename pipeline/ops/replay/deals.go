@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -44,6 +45,10 @@ func Deals(ctx context.Context, b *bus.Bus, judge *verdict.Judge, version int, p
 		b: b, judge: judge, generation: pipeline.Generation(fmt.Sprintf("rules-%d", version)), progress: progress,
 		sum: Redecided{Reasons: map[string]int{}},
 	}
+	var err error
+	if r.answers, err = b.Shelf(ctx, pipeline.StreamResponses); err != nil {
+		return r.sum, err
+	}
 	deals, err := r.stored(ctx)
 	if err != nil {
 		return r.sum, err
@@ -64,6 +69,7 @@ const dealsAtOnce = 250
 // redecision is one pass over the deals.
 type redecision struct {
 	b          *bus.Bus
+	answers    *bus.Shelf
 	judge      *verdict.Judge
 	generation pipeline.Generation
 	progress   func(Step)
@@ -166,15 +172,16 @@ func (r *redecision) decide(ctx context.Context, stored []bus.Read) error {
 	if err := r.words(ctx, deals); err != nil {
 		return err
 	}
-	judge, second := r.judge.Alone(), r.judge.Second(pipeline.LookCommit)
+	judge := r.judge.Alone()
+	outcomes, err := r.outcomes(ctx, judge, deals)
+	if err != nil {
+		return err
+	}
 	var found, said []bus.Message
 	sum := Redecided{Gone: len(stored) - len(deals)}
 	reasons := map[string]int{}
-	for _, d := range deals {
-		v, err := r.again(ctx, judge, second, d)
-		if err != nil {
-			return fmt.Errorf("decide %s again: %w", d.ASIN, err)
-		}
+	for i, d := range deals {
+		v := outcomes[i]
 		if publish := sum.count(d, v, verdict.SameInputs(d.RuleSet, judge.Version()), reasons); publish {
 			id := r.work(d).ID
 			if v.Deal != nil {
@@ -248,50 +255,94 @@ func (r *redecision) work(d storedDeal) decide.Work {
 	}
 }
 
-// again decides one deal.
-func (r *redecision) again(ctx context.Context, judge *verdict.Judge, second *verdict.Second, d storedDeal) (outcome, error) {
+// outcomes decides deals: what the kept inputs can decide by them, and the others by their answers, which are read together.
+func (r *redecision) outcomes(ctx context.Context, judge *verdict.Judge, deals []storedDeal) ([]outcome, error) {
+	second := r.judge.Second(pipeline.LookCommit)
+	out, rest := make([]outcome, len(deals)), make([]int, 0, len(deals))
+	var ids []uint64
+	for i := range deals {
+		var ok bool
+		if out[i], ok = r.fromInputs(judge, second, deals[i]); ok {
+			continue
+		}
+		rest = append(rest, i)
+		for _, id := range deals[i].ResponseIDs {
+			if n, err := strconv.ParseUint(id, 10, 64); err == nil {
+				ids = append(ids, n)
+			}
+		}
+	}
+	stored, err := r.answers.Read(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range rest {
+		out[i] = r.fromAnswers(judge, deals[i], stored)
+	}
+	return out, nil
+}
+
+// fromInputs decides one deal without its answers; false where they are needed.
+func (r *redecision) fromInputs(judge *verdict.Judge, second *verdict.Second, d storedDeal) (outcome, bool) {
 	last := d.yes
 	if !d.visible() {
 		last = d.no
 	}
 	if d.Extraction < deal.Extraction || d.Domain != int(judge.Settings().Domain()) || !d.visible() && !d.no.again {
-		return outcome{other: true}, nil
+		return outcome{other: true}, true
 	}
-	if last.Look == pipeline.LookCommit && verdict.SameInputs(last.RuleSet, judge.Version()) && verdict.SameInputs(d.RuleSet, judge.Version()) {
-		t, ok := second.DecideCopy(last.Inputs)
-		// Of several copies the rules may now take another; a visible deal that they accept stays what it is.
-		if ok && (!second.SeveralCopies() || d.visible() && t.Outcome == pipeline.Accept) {
-			return outcome{Verdict: decide.Stored(judge, r.work(d), d.Found, t, second.Kept(), d.DecidedAt).Verdict}, nil
-		}
+	if last.Look != pipeline.LookCommit || !verdict.SameInputs(last.RuleSet, judge.Version()) || !verdict.SameInputs(d.RuleSet, judge.Version()) {
+		return outcome{}, false
 	}
-	return r.fromAnswers(ctx, judge, d)
+	t, ok := second.DecideCopy(last.Inputs)
+	// Of several copies the rules may now take another; a visible deal that they accept stays what it is.
+	if !ok || second.SeveralCopies() && (!d.visible() || t.Outcome != pipeline.Accept) {
+		return outcome{}, false
+	}
+	return outcome{Verdict: decide.Stored(judge, r.work(d), d.Found, t, second.Kept(), d.DecidedAt).Verdict}, true
 }
 
-// fromAnswers decides one deal from the answers that it was decided on.
-func (r *redecision) fromAnswers(ctx context.Context, judge *verdict.Judge, d storedDeal) (outcome, error) {
-	var commit, peek *responses.Answer
+// fromAnswers decides one deal by the answers that it was decided on; the zero value where they are gone or cannot be read.
+func (r *redecision) fromAnswers(judge *verdict.Judge, d storedDeal, stored map[uint64]bus.Read) outcome {
+	var commit, peek *decide.Answer
 	var sellers []decide.Answer
 	for _, id := range d.ResponseIDs {
-		a, err := responses.Load(ctx, r.b, id)
+		kind, a, ok := storedAnswer(id, stored)
 		switch {
-		case err != nil:
-			return outcome{}, err
-		case a == nil:
-		case a.Kind == pipeline.KindCommit:
-			commit = a
-		case a.Kind == pipeline.KindPeek:
-			peek = a
-		case a.Kind == pipeline.KindSeller:
-			sellers = append(sellers, a.Evidence())
+		case !ok:
+		case kind == pipeline.KindCommit:
+			commit = &a
+		case kind == pipeline.KindPeek:
+			peek = &a
+		case kind == pipeline.KindSeller:
+			sellers = append(sellers, a)
 		}
 	}
 	w := r.work(d)
 	switch {
 	case commit != nil:
 		w.Survivor.ResponseIDs = nil // it names them itself
-		return outcome{Verdict: decide.Commit(judge, w, commit.Evidence(), sellers, 0, d.DecidedAt).Verdict}, nil
+		return outcome{Verdict: decide.Commit(judge, w, *commit, sellers, 0, d.DecidedAt).Verdict}
 	case peek != nil && d.yes.Look == pipeline.LookPeek:
-		return outcome{Verdict: decide.Held(judge, w, peek.Evidence(), d.Deal, d.DecidedAt).Verdict}, nil
+		return outcome{Verdict: decide.Held(judge, w, *peek, d.Deal, d.DecidedAt).Verdict}
 	}
-	return outcome{}, nil
+	return outcome{}
+}
+
+// storedAnswer is the answer with an id; false where it is gone or cannot be unpacked.
+func storedAnswer(id string, stored map[uint64]bus.Read) (pipeline.Kind, decide.Answer, bool) {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return "", decide.Answer{}, false
+	}
+	m, ok := stored[n]
+	parts := strings.Split(m.Subject, ".") // response.DOMAIN.KIND.KEY
+	if !ok || len(parts) != 4 {
+		return "", decide.Answer{}, false
+	}
+	body, err := responses.UnpackInto(nil, m.Body)
+	if err != nil {
+		return "", decide.Answer{}, false
+	}
+	return pipeline.Kind(parts[2]), decide.Answer{ID: id, Key: parts[3], Body: body}, true
 }
