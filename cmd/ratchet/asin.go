@@ -62,20 +62,38 @@ func named(arg string) (deal.Name, error) {
 }
 
 type whyCmd struct {
-	asinCmd `embed:""`
+	natsFlags `embed:""`
+	rulesFlag `embed:""`
+	sinceFlag `embed:""`
+	ASIN      string `arg:"" optional:"" help:"An ASIN, an ISBN-10 or ISBN-13 (hyphens do not matter), or a link to Amazon or Keepa; none asks why nothing is found."`
+	JSON      bool   `help:"One JSON object about the ASIN."`
 }
 
 // Help is the end of the command's help.
 func (whyCmd) Help() string {
 	return `Examples:
+  ratchet why
   ratchet why 0593655036
   ratchet why 978-0-593-65503-0
   ratchet why "https://www.amazon.com/dp/0593655036?th=1"`
 }
 
+// nothing says why nothing, or so little, is found.
+func (c whyCmd) nothing(a *app) error {
+	j, err := c.judge()
+	if err != nil {
+		return err
+	}
+	return c.past(a, c.natsFlags, func(h cli.History) error { return h.WriteNothing(a.out, j) })
+}
+
 // Run prints the story of one ASIN.
 func (c whyCmd) Run(a *app) error {
-	return c.tell(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error) {
+	if c.ASIN == "" {
+		return c.nothing(a)
+	}
+	one := asinCmd{natsFlags: c.natsFlags, rulesFlag: c.rulesFlag, ASIN: c.ASIN, JSON: c.JSON}
+	return one.tell(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error) {
 		s, err := cli.Why(ctx, b, asin)
 		s.Tell(j)
 		return s, err

@@ -12,7 +12,10 @@ import (
 
 // helped are the commands whose help has examples.
 func helped() map[string]interface{ Help() string } {
-	return map[string]interface{ Help() string }{"deals": dealsCmd{}, "why": whyCmd{}, "buy": buyCmd{}, "sold": soldCmd{}, "ignore": ignoreCmd{}}
+	return map[string]interface{ Help() string }{
+		"deals": dealsCmd{}, "why": whyCmd{}, "buy": buyCmd{}, "sold": soldCmd{}, "ignore": ignoreCmd{},
+		"status": statusCmd{}, "spend": spendCmd{}, "rules cost": rulesCostCmd{},
+	}
 }
 
 var quotedOrNot = regexp.MustCompile(`"[^"]*"|\S+`)
@@ -55,7 +58,7 @@ func TestTheExamplesOfTheHelpRun(t *testing.T) {
 			said(t, nats, args...)
 		}
 		var out, errOut bytes.Buffer
-		if code := run([]string{name, "--help"}, &out, &errOut); code != 0 || !strings.Contains(out.String(), "ratchet "+strings.Join(examples[0][:2], " ")) {
+		if code := run(append(strings.Fields(name), "--help"), &out, &errOut); code != 0 || !strings.Contains(out.String(), "ratchet "+strings.Join(examples[0][:min(2, len(examples[0]))], " ")) {
 			t.Errorf("%s --help shows no example: %s", name, out.String())
 		}
 	}

@@ -37,11 +37,12 @@ type grammar struct {
 	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
 	Forecast   forecastCmd   `cmd:"" help:"What a plan would find in a day, on the simulated Keepa, within a minute."`
 	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
+	Spend      spendCmd      `cmd:"" help:"What was spent today, on what, and what a deal cost."`
 	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; no name lists them."`
 	Replay     replayCmd     `cmd:"" help:"Decide again what was decided before, under other rules; costs no token."`
 	Backtest   backtestCmd   `cmd:"" help:"Score the rules on stored histories: what they would have bought, and what that made; costs no token."`
 	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
-	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN."`
+	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN; without one, why nothing is found."`
 	Buy        buyCmd        `cmd:"" help:"You bought a copy: the deal leaves the list and is not reported again."`
 	Ignore     ignoreCmd     `cmd:"" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
 	Sold       soldCmd       `cmd:"" help:"You sold a copy: what it brought is compared with what was predicted."`

@@ -66,6 +66,14 @@ type statusCmd struct {
 	Check         bool `help:"Say only whether something is stuck: exit code 0 if nothing is, 1 and one line with the stage and the reason if something is."`
 }
 
+// Help says what the first line is, with examples.
+func (statusCmd) Help() string {
+	return `The first line says whether it is stuck.
+
+Examples:
+  ratchet status`
+}
+
 // Run prints the status.
 func (c statusCmd) Run(a *app) error {
 	if err := c.check(); err != nil {

@@ -15,6 +15,7 @@ import (
 type rulesCmd struct {
 	Check   rulesCheckCmd   `cmd:"" help:"Load and type-check a rule file."`
 	Apply   rulesApplyCmd   `cmd:"" help:"Put a rule file live without a restart, and decide the stored deals again by it; costs no token."`
+	Cost    rulesCostCmd    `cmd:"" help:"Which rule costs most: what each rejected, and what had been paid for it until then."`
 	History rulesHistoryCmd `cmd:"" help:"The rules that were put live, the newest first."`
 	Revert  rulesRevertCmd  `cmd:"" help:"Put the rules of an earlier version live again."`
 	Explain rulesExplainCmd `cmd:"" help:"Every rule, its inputs and its outcome for one ASIN, from stored answers; costs no token."`

@@ -282,10 +282,13 @@ func (s StageStatus) price() string {
 // Write prints the status for people.
 func (s Status) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	p.f("%s\n", s.budget())
 	for _, st := range s.Stuck {
 		p.f("STUCK: %s\n", st)
 	}
+	if len(s.Stuck) == 0 {
+		p.f("%s\n", s.fine())
+	}
+	p.f("%s\n", s.budget())
 	p.f("\nSTAGE\tFREE WAITING\tPAID WAITING\tIN WORK\tCREDIT\tOPEN CLAIMS\tPRICE (MOST)\n")
 	for _, st := range s.Stages {
 		p.f("%s\t%d\t%d\t%d\t%d\t%d\t%s\n", st.Stage, st.Free, st.Waiting, st.InWork, st.Credit, st.Open, st.price())
@@ -311,6 +314,34 @@ func (s Status) Write(w io.Writer) error {
 	s.writeStreams(p)
 	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
 	return p.flush()
+}
+
+// fine says what goes on where nothing is stuck.
+func (s Status) fine() string {
+	paid, free := s.waits()
+	switch {
+	case s.Wish != "run":
+		return fmt.Sprintf("Not stuck: it waits because you asked it to (%s); `ratchet resume` goes on.", s.Wish)
+	case s.Balance != nil && s.Balance.State == "recharge" && paid > 0:
+		return fmt.Sprintf("Not stuck: %d wait for tokens, which come back at %d a minute.", paid, s.Balance.Rate)
+	case paid+free > 0:
+		return fmt.Sprintf("Not stuck: it works on %d.", paid+free)
+	}
+	return "Not stuck: nothing waits" + s.nextList() + "."
+}
+
+// nextList is when the next list is read; "" where that is not known.
+func (s Status) nextList() string {
+	var at time.Time
+	for _, m := range s.Watermarks {
+		if !m.NextPoll.IsZero() && (at.IsZero() || m.NextPoll.Before(at)) {
+			at = m.NextPoll
+		}
+	}
+	if at.IsZero() {
+		return ""
+	}
+	return "; the next list is " + strings.Replace("read "+ahead(s.At, at), "read due", "due now", 1)
 }
 
 // next is when the list is read again, or what is being read.

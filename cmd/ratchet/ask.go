@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+)
+
+// sinceFlag says how far back a question looks.
+type sinceFlag struct {
+	Since span `help:"Look back this much pipeline time (24h, 30d …)." default:"7d" placeholder:"D"`
+}
+
+// past reads what was decided and spent, and hands it to work.
+func (f sinceFlag) past(a *app, nats natsFlags, work func(cli.History) error) error {
+	if f.Since <= 0 {
+		return process.Usagef("--since: want a positive duration, got %s", f.Since)
+	}
+	return nats.with(a, func(ctx context.Context, b *bus.Bus) error {
+		h, err := cli.Past(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(f.Since)) })
+		if err != nil {
+			return err
+		}
+		return work(h)
+	})
+}
+
+type spendCmd struct {
+	natsFlags `embed:""`
+	Since     span `help:"Look back this much pipeline time instead (24h, 30d …)." placeholder:"D"`
+}
+
+// Help is an example.
+func (spendCmd) Help() string {
+	return `Examples:
+  ratchet spend
+  ratchet spend --since 7d`
+}
+
+// Run says what was spent today, pipeline time, UTC.
+func (c spendCmd) Run(a *app) error {
+	if c.Since < 0 {
+		return process.Usagef("--since: want a positive duration, got %s", c.Since)
+	}
+	since, when := func(now time.Time) time.Time { return now.Truncate(24 * time.Hour) }, "today"
+	if c.Since > 0 {
+		since, when = func(now time.Time) time.Time { return now.Add(-time.Duration(c.Since)) }, "in the last "+c.Since.String()
+	}
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		h, err := cli.Past(ctx, b, since)
+		if err != nil {
+			return err
+		}
+		return h.WriteSpent(a.out, when)
+	})
+}
+
+type rulesCostCmd struct {
+	natsFlags `embed:""`
+	rulesFlag `embed:""`
+	sinceFlag `embed:""`
+}
+
+// Help is an example.
+func (rulesCostCmd) Help() string {
+	return `Example:
+  ratchet rules cost --since 30d`
+}
+
+// Run says which rule costs most.
+func (c rulesCostCmd) Run(a *app) error {
+	j, err := c.judge()
+	if err != nil {
+		return err
+	}
+	return c.past(a, c.natsFlags, func(h cli.History) error { return h.WriteRules(a.out, j) })
+}
