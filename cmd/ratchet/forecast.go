@@ -1,31 +1,98 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
+	"time"
 
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/scenario"
 )
 
 type forecastCmd struct {
-	Rate int     `help:"Tokens a minute of the plan." required:"" placeholder:"N"`
-	Rows int     `help:"Rows that the query lists at any time." default:"750"`
-	Good float64 `help:"Share of the listed books that make a deal." default:"0.05"`
-	Seed uint64  `help:"Seed of the simulated list." default:"1"`
-	JSON bool    `help:"Print one JSON object."`
+	natsFlags `embed:""`
+	Since     span    `help:"Measure this much of your own history, pipeline time." default:"28d" placeholder:"D"`
+	Price     float64 `help:"What the next plan costs more a month, in the currency of the marketplace." placeholder:"N"`
+	Rate      int     `help:"Tokens a minute of a plan to try on a simulated list, instead of your history." placeholder:"N"`
+	Rows      int     `help:"Rows that the simulated list holds at any time." default:"750"`
+	Good      float64 `help:"Share of its books that make a deal." default:"0.05"`
+	Seed      uint64  `help:"Seed of the simulated list." default:"1"`
+	JSON      bool    `help:"Print one JSON object."`
 }
 
-// Run simulates a day and says what it found.
+// Help says what it rests on, with examples.
+func (forecastCmd) Help() string {
+	return `It measures what your own lists brought and compares plans of 1, 5, 20 and 60 tokens a minute. Without a day of history, or with --rate,
+it simulates a day on a made-up list.
+
+Examples:
+  ratchet forecast
+  ratchet forecast --price 49`
+}
+
+// simulatedRate is the plan that is tried where there is no history and none is named.
+const simulatedRate = 20
+
+// Run says what other plans would find.
 func (c forecastCmd) Run(a *app) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	if c.Rate > 0 {
+		return c.simulate(a)
+	}
+	f, ok, why := c.history(a)
+	if !ok && a.ctx.Err() != nil {
+		return errInterrupted
+	}
+	if !ok {
+		c.Rate = simulatedRate
+		fmt.Fprintf(a.errOut, "A simulated list, because %s.\n", why)
+		return c.simulate(a)
+	}
+	if c.JSON {
+		return json.NewEncoder(a.out).Encode(f)
+	}
+	return f.Write(a.out, c.Price)
+}
+
+func (c forecastCmd) validate() error {
 	switch {
-	case c.Rate < 1 || c.Rate > 5000:
+	case c.Rate < 0 || c.Rate > 5000:
 		return process.Usagef("--rate: want 1 to 5000 tokens a minute, got %d", c.Rate)
 	case c.Rows < 1 || c.Rows > 10000:
 		return process.Usagef("--rows: want 1 to 10000, which is all that Keepa lists, got %d", c.Rows)
 	case c.Good <= 0 || c.Good > 1:
 		return process.Usagef("--good: want a share above 0 and up to 1, got %g", c.Good)
+	case c.Since <= 0:
+		return process.Usagef("--since: want a positive duration, got %s", c.Since)
+	case c.Price < 0:
+		return process.Usagef("--price: want no negative amount, got %g", c.Price)
 	}
+	return nil
+}
+
+// history measures what was; false, and why, where there is too little of it.
+func (c forecastCmd) history(a *app) (f cli.Forecast, ok bool, why string) {
+	err := c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		h, err := cli.Past(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(c.Since)) })
+		if err == nil {
+			f, ok = h.Forecast()
+		}
+		return err
+	})
+	if err != nil {
+		return f, false, fmt.Sprintf("your history cannot be read (%v)", err)
+	}
+	return f, ok, "there is less than a day of history, or fewer than 50 decisions"
+}
+
+// simulate runs a day on a made-up list.
+func (c forecastCmd) simulate(a *app) error {
 	dir, err := os.MkdirTemp("", "ratchet-forecast-")
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ type grammar struct {
 	Init       initCmd       `cmd:"" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
 	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
 	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
-	Forecast   forecastCmd   `cmd:"" help:"What a plan would find in a day, on the simulated Keepa, within a minute."`
+	Forecast   forecastCmd   `cmd:"" help:"Is your plan the bottleneck, and what would the next one bring? From your own history, or on a simulated list."`
 	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
 	Spend      spendCmd      `cmd:"" help:"What was spent today, on what, and what a deal cost."`
 	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; no name lists them."`

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/messages"
+	"ratchet/test/desk"
+)
+
+func TestAForecastUsesOnesOwnHistoryAndSaysSo(t *testing.T) {
+	d, nats := desk.Listening(t, 1)
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
+	if err == nil {
+		_, err = kv.Put(t.Context(), pipeline.KeyBalance, []byte(`{"est":20,"rate":5,"cap":300,"state":"burst"}`))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ms []bus.Message
+	for i := range 120 {
+		w := d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration)
+		v := pipeline.Verdict{
+			Identity: w.Survivor.Identity, Look: pipeline.LookCommit, Outcome: pipeline.Reject, Reason: "no_profit", RuleID: "no_profit",
+			Source: pipeline.SourceLive, TokensSpent: 8, DecidedAt: time.Now().UTC().Add(-time.Duration(120-i) * 30 * time.Minute),
+		}
+		ms = append(ms, messages.Verdict(pipeline.RunLive, fmt.Sprint("w", i), "SURVIVORS/1", v))
+	}
+	if err := d.Bus.PublishAll(t.Context(), ms); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range examplesOf(forecastCmd{}.Help()) {
+		text := said(t, nats, args...)
+		if !strings.HasPrefix(text, "Your plan is not the bottleneck: 5 tokens a minute decide 48 of 48 new prices a day.") || !strings.Contains(text, "your own last") {
+			t.Errorf("%v says:\n%s", args, text)
+		}
+	}
+}

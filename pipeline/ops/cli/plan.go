@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"ratchet/pipeline"
+)
+
+// What a forecast needs of a history: less says nothing of a month.
+const (
+	leastDays    = 1
+	leastDecided = 50
+)
+
+// planRates are the plans that a forecast compares, in tokens a minute, beside the present one.
+var planRates = []int{1, 5, 20, 60}
+
+// Plan is what a plan would do, by the history.
+type Plan struct {
+	Rate      int     `json:"rate"`    // tokens a minute
+	Present   bool    `json:"present"` // it is the present one: what was, not what would be
+	Decided   float64 `json:"decided"` // new prices a day that are looked at and not shed
+	Deals     float64 `json:"deals"`   // a month
+	Profit    float64 `json:"profit"`  // expected cents a month
+	UsedShare float64 `json:"used"`    // of its tokens
+}
+
+// Pace is how a history goes, by day.
+type Pace struct {
+	Days     float64 `json:"days"`
+	Rows     int     `json:"rows"`     // that the lists hold
+	Arrivals float64 `json:"arrivals"` // new prices a day
+	Decided  float64 `json:"decided"`  // of them looked at and not shed, a day
+	Shed     float64 `json:"shed"`     // a day
+	Waiting  int     `json:"waiting"`  // now
+	Price    float64 `json:"price"`    // tokens for one that is decided
+	Other    float64 `json:"other"`    // tokens a day for lists and stored deals
+	Accepted float64 `json:"accepted"` // share of the decided
+	Profit   float64 `json:"profit"`   // expected cents of a deal
+	Rate     int     `json:"rate"`     // of the present plan
+}
+
+// Forecast is what other plans would bring.
+type Forecast struct {
+	Pace
+	Plans  []Plan `json:"plans"`
+	domain int
+	from   string
+}
+
+// Forecast measures the history; false where there is too little of it.
+func (h History) Forecast() (Forecast, bool) {
+	p, domain := h.pace()
+	if p.Days < leastDays || p.Decided*p.Days < leastDecided || p.Rate == 0 {
+		return Forecast{}, false
+	}
+	f := Forecast{Pace: p, domain: domain, from: h.from()}
+	rates := slices.Concat(planRates, []int{p.Rate})
+	slices.Sort(rates)
+	for _, rate := range slices.Compact(rates) {
+		f.Plans = append(f.Plans, p.at(rate))
+	}
+	return f, true
+}
+
+// pace measures new prices: what is looked at again, the lists and stored deals cost tokens beside them.
+func (h History) pace() (Pace, int) {
+	var p Pace
+	begin, _ := h.sum.Span()
+	if begin.Before(h.Since) {
+		begin = h.Since
+	}
+	p.Days = h.Until.Sub(begin).Hours() / 24
+	if h.status.Balance != nil {
+		p.Rate = h.status.Balance.Rate
+	}
+	for _, m := range h.status.Watermarks {
+		if !m.NextPoll.IsZero() {
+			p.Rows += m.Rows
+		}
+	}
+	decided, shed, old, accepted, tokens, value, domain := 0, 0, 0, 0, 0, int64(0), 0
+	for _, v := range h.sum.Final() {
+		switch v.Source {
+		case pipeline.SourceRefresh, pipeline.SourceRepair, pipeline.SourceRetry:
+			continue
+		case pipeline.SourceBackfill:
+			old++ // listed before the first look: it comes once
+		case pipeline.SourceLive, pipeline.SourceGap:
+		}
+		if v.Outcome == pipeline.Shed {
+			shed++
+			continue
+		}
+		decided, tokens, domain = decided+1, tokens+v.TokensSpent, v.Domain
+		if v.Outcome == pipeline.Accept {
+			accepted++
+			if v.ExpectedValueCents != nil {
+				value += *v.ExpectedValueCents
+			}
+		}
+	}
+	paid, free := h.status.waits()
+	p.Waiting = paid + free
+	days := math.Max(p.Days, 1)
+	p.Decided, p.Shed = float64(decided)/days, float64(shed)/days
+	p.Arrivals = float64(max(decided+shed+p.Waiting-old, 0)) / days
+	p.Price = float64(tokens) / float64(max(1, decided))
+	p.Other = math.Max(0, float64(h.sum.Tokens()-tokens)) / days
+	p.Accepted = float64(accepted) / float64(max(1, decided))
+	p.Profit = float64(value) / float64(max(1, accepted))
+	return p, domain
+}
+
+// minutes of a day, and days of a month.
+const (
+	minutes = 24 * 60
+	month   = 30
+)
+
+// at is what a plan would do. A smaller one spends no larger share of its tokens on lists and stored deals than the present
+// one; a larger one spends as much on them.
+func (p Pace) at(rate int) Plan {
+	income := float64(rate * minutes)
+	other := p.Other * math.Min(1, float64(rate)/float64(p.Rate))
+	decided := p.Arrivals
+	if p.Price > 0 {
+		decided = math.Min(decided, math.Max(0, income-other)/p.Price)
+	}
+	switch {
+	case rate == p.Rate:
+		decided = math.Min(p.Arrivals, p.Decided)
+	case rate > p.Rate:
+		decided = math.Max(decided, math.Min(p.Arrivals, p.Decided))
+	default:
+		decided = math.Min(decided, p.Decided)
+	}
+	return Plan{
+		Rate: rate, Present: rate == p.Rate, Decided: decided, Deals: month * decided * p.Accepted, Profit: month * decided * p.Accepted * p.Profit,
+		UsedShare: math.Min(1, (other+decided*p.Price)/income),
+	}
+}
+
+// short reports whether more tokens would decide more.
+func (p Pace) short() bool { return p.Arrivals-math.Min(p.Arrivals, p.Decided) > p.Arrivals/20 }
+
+// from is what the history rests on.
+func (h History) from() string {
+	var parts []string
+	if h.status.Rules != nil {
+		parts = append(parts, "rules "+h.status.Rules.RuleSet)
+	}
+	if q := h.status.Queries; q != nil && len(q.IDs) > 0 {
+		parts = append(parts, strings.Join(q.IDs, ", "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// next are the present plan and the next larger one; false where none is larger.
+func (f Forecast) next() (present, next Plan, ok bool) {
+	for _, p := range f.Plans {
+		switch {
+		case p.Present:
+			present = p
+		case p.Rate > f.Rate && !ok:
+			next, ok = p, true
+		}
+	}
+	return present, next, ok
+}
+
+// Write answers whether the plan is the bottleneck, and ends in what the next one would bring, against its price a month where
+// that is given, in whole units of the currency.
+func (f Forecast) Write(w io.Writer, price float64) error {
+	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	is := "is not"
+	if f.short() {
+		is = "is"
+	}
+	p.f("Your plan %s the bottleneck: %d tokens a minute decide %.0f of %.0f new prices a day.\n", is, f.Rate, math.Min(f.Arrivals, f.Decided), f.Arrivals)
+	p.f("From your own last %s: a list of %d rows, %.0f shed a day, %d wait, %.1f tokens for a decision, %.1f %% become deals (%s).\n\n",
+		brief(time.Duration(f.Days*24*float64(time.Hour))), f.Rows, f.Shed, f.Waiting, f.Price, 100*f.Accepted, f.from)
+	p.f("TOKENS A MINUTE\tDECIDED A DAY\tDEALS A MONTH\tEXPECTED PROFIT A MONTH\tTOKENS USED\t\n")
+	for _, plan := range f.Plans {
+		note := ""
+		if plan.Present {
+			note = "yours, as it was"
+		}
+		p.f("%d\t%.0f\t%.0f\t%s\t%.0f %%\t%s\n", plan.Rate, plan.Decided, plan.Deals, money(f.domain, plan.Profit), 100*plan.UsedShare, note)
+	}
+	p.f("\n%s\n", f.sentence(price))
+	return p.flush()
+}
+
+// sentence is what the next plan would bring. What is shed is worth less than what is not, so it is at most that.
+func (f Forecast) sentence(price float64) string {
+	present, next, ok := f.next()
+	if !ok {
+		return fmt.Sprintf("%d tokens a minute is the largest plan that is compared.", f.Rate)
+	}
+	deals, profit := next.Deals-present.Deals, next.Profit-present.Profit
+	s := fmt.Sprintf("The next plan, %d tokens a minute, would bring at most %.0f more deals and %s more expected profit a month", next.Rate, deals, money(f.domain, profit))
+	switch {
+	case price <= 0:
+		return s + "; --price N weighs it against what that plan costs more."
+	case profit > 100*price:
+		return fmt.Sprintf("%s, for %s more a month: at best it pays.", s, money(f.domain, 100*price))
+	}
+	return fmt.Sprintf("%s, for %s more a month: it does not pay.", s, money(f.domain, 100*price))
+}

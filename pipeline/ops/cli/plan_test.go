@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/watermark"
+)
+
+// busy is a week on 5 a minute: 100 new prices a day that cost ten tokens each, a tenth of them deals of $5.00, shed and waiting as told.
+func busy(shed, waiting int) History {
+	value := int64(500)
+	h := week(func(h *History, _ func(int, pipeline.Verdict)) {
+		for i := range 700 {
+			v := pipeline.Verdict{Look: pipeline.LookCommit, Outcome: pipeline.Reject, RuleID: "no_profit", Source: pipeline.SourceLive, TokensSpent: 10}
+			v.Domain, v.DecidedAt = 1, h.Since.Add(time.Duration(i)*14*time.Minute)
+			if i%10 == 0 {
+				v.Outcome, v.ExpectedValueCents = pipeline.Accept, &value
+			}
+			h.sum.Verdict(fmt.Sprint("w", i), v)
+		}
+		for i := range shed {
+			h.sum.Verdict(fmt.Sprint("s", i), pipeline.Verdict{Look: pipeline.LookPeek, Outcome: pipeline.Shed, Source: pipeline.SourceLive, DecidedAt: noon})
+		}
+		h.sum.Entry(pipeline.Entry{Event: pipeline.EventClose, Claim: "all", Tokens: 7000 + 700})
+		h.status.Stages = []StageStatus{{Stage: pipeline.StagePeeker, Waiting: waiting}}
+		h.status.Watermarks = map[string]watermark.State{"1.a": {Rows: 900, NextPoll: noon}, "1.b": {Rows: 50}}
+	})
+	return h
+}
+
+func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		h           History
+		price       float64
+		first, last string
+		most        float64 // deals a month of the largest plan
+	}{
+		"all is decided": {
+			busy(0, 0), 49, "Your plan is not the bottleneck: 5 tokens a minute decide 100 of 100 new prices a day.",
+			"The next plan, 20 tokens a minute, would bring at most 0 more deals and $0.00 more expected profit a month, for $49.00 more a month: it does not pay.", 300,
+		},
+		"half is shed": {
+			busy(700, 0), 0, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 200 new prices a day.",
+			"The next plan, 20 tokens a minute, would bring at most 300 more deals and $1500.00 more expected profit a month; --price N weighs it against what that plan costs more.", 600,
+		},
+		"half waits": {
+			busy(0, 700), 49, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 200 new prices a day.",
+			"The next plan, 20 tokens a minute, would bring at most 300 more deals and $1500.00 more expected profit a month, for $49.00 more a month: at best it pays.", 600,
+		},
+		"far more than the next plan decides": {
+			busy(70_000, 0), 0, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 10100 new prices a day.",
+			// 20 × 1440 = 28,800 a day, less 100 for lists, at ten a decision
+			"The next plan, 20 tokens a minute, would bring at most 8310 more deals and $41550.00 more expected profit a month; --price N weighs it against what that plan costs more.", 25890,
+		},
+	} {
+		f, ok := c.h.Forecast()
+		if !ok {
+			t.Fatalf("%s: too little history", name)
+		}
+		var out strings.Builder
+		if err := f.Write(&out, c.price); err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if all[0] != c.first || all[len(all)-1] != c.last {
+			t.Errorf("%s:\n%s\nwant it to begin with\n%s\nand to end with\n%s", name, out.String(), c.first, c.last)
+		}
+		if f.Rows != 900 {
+			t.Errorf("%s: a list of %d rows: one that is no longer read counts", name, f.Rows)
+		}
+		if got := f.Plans[len(f.Plans)-1].Deals; got < c.most-1 || got > c.most+1 {
+			t.Errorf("%s: the largest plan finds %.1f a month, want %.1f", name, got, c.most)
+		}
+		for i := 1; i < len(f.Plans); i++ {
+			if f.Plans[i].Deals < f.Plans[i-1].Deals {
+				t.Errorf("%s: a larger plan finds less: %+v", name, f.Plans)
+			}
+		}
+		if _, err := json.Marshal(f); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, ok := week(func(*History, func(int, pipeline.Verdict)) {}).Forecast(); ok {
+		t.Error("nothing is a history")
+	}
+}
