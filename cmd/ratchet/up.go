@@ -48,7 +48,10 @@ type upCmd struct {
 
 // Help is an example.
 func (upCmd) Help() string {
-	return `Example:
+	return `On the screen, decided and found count this session: found is what it accepted. Stored is every deal that was ever found, and visible
+what of it ` + "`ratchet deals`" + ` lists. A closed terminal stops it cleanly, as Ctrl-C does.
+
+Example:
   ratchet up --rules mine/rules.yaml --query mine/used-books.json --env-file .env`
 }
 
@@ -123,6 +126,10 @@ func (c upCmd) watch(a *app, box *standalone.Box) error {
 	visible := cli.NewVisible(box.Bus, box.CHURL)
 	defer visible.Close()
 	summary := cli.NewSummary(box.Bus, box.Env, visible, a.out)
+	summary.Simulated = box.Sim != nil
+	if c.For > 0 {
+		summary.Ends = box.Env.Now().Add(time.Duration(c.For))
+	}
 	done := make(chan struct{})
 	finished := make(chan struct{})
 	go func() { defer close(finished); summary.Run(a.ctx, done) }()

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
@@ -21,21 +24,29 @@ import (
 const (
 	redrawEvery = time.Second
 	lineEvery   = 10 * time.Second
-	countEvery  = lineEvery / 2 // the visible deals
-	lastReasons = 4
+	countEvery  = lineEvery / 2   // the visible deals
+	lastReasons = 12              // kept; as many are shown as fit
 	countWithin = 5 * time.Second // the view stands still meanwhile
 )
 
-// Summary is the calm view of a running pipeline.
+// Summary is the calm view of a running pipeline. Found is what this session accepted; stored is every deal that was ever
+// found, and visible is what of it `ratchet deals` lists.
 type Summary struct {
+	// Ends is when the run ends by itself, pipeline time; zero for never.
+	Ends time.Time
+	// Simulated says that nobody sells what is found.
+	Simulated bool
+
 	b       *bus.Bus
 	env     process.Env
+	now     func() time.Time
 	visible *Visible
 	w       io.Writer
 	began   time.Time
-	live    bool // w is a terminal
+	live    bool                     // w is a terminal
+	size    func() (width, high int) // of the terminal
 
-	standing string    // how many deals are visible
+	standing string    // how many deals are stored and visible
 	counted  time.Time // when that was asked, machine time
 
 	mu      sync.Mutex
@@ -43,15 +54,23 @@ type Summary struct {
 	found   int
 	reasons []string // the newest first
 	drawn   int      // lines on the terminal
+	at      [2]int   // the terminal's size then
 }
 
 // NewSummary is a summary of what happens from now on, and of the deals that are
 // visible.
 func NewSummary(b *bus.Bus, env process.Env, v *Visible, w io.Writer) *Summary {
-	s := &Summary{b: b, env: env, visible: v, w: w, began: env.Now()}
+	s := &Summary{b: b, env: env, visible: v, w: w, began: env.Now(), now: env.Now}
 	if f, ok := w.(*os.File); ok {
-		fi, err := f.Stat()
-		s.live = err == nil && fi.Mode()&os.ModeCharDevice != 0
+		fd := int(f.Fd()) //nolint:gosec // a descriptor is small
+		s.live = term.IsTerminal(fd)
+		s.size = func() (int, int) {
+			width, high, err := term.GetSize(fd)
+			if err != nil || width < 1 || high < 1 {
+				return 80, 24
+			}
+			return width, high
+		}
 	}
 	return s
 }
@@ -70,6 +89,11 @@ func (s *Summary) Run(ctx context.Context, done <-chan struct{}) {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	resized := make(chan os.Signal, 1)
+	if s.live {
+		signal.Notify(resized, unix.SIGWINCH)
+		defer signal.Stop(resized)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -78,6 +102,8 @@ func (s *Summary) Run(ctx context.Context, done <-chan struct{}) {
 			s.show(ctx)
 			return
 		case <-tick.C:
+			s.show(ctx)
+		case <-resized:
 			s.show(ctx)
 		}
 	}
@@ -111,12 +137,26 @@ func (s *Summary) show(ctx context.Context) {
 	if err != nil {
 		return // NATS is on its way; the next look sees it
 	}
-	out := s.text(st)
-	if s.live && s.drawn > 0 {
-		fmt.Fprintf(s.w, "\x1b[%dA\x1b[J", s.drawn)
+	s.draw(st)
+}
+
+// draw writes the summary: over the last one on a terminal. What a terminal makes of lines that no longer fit is its own
+// affair, so one of another size is cleared.
+func (s *Summary) draw(st Status) {
+	if !s.live {
+		fmt.Fprint(s.w, s.line(st))
+		return
+	}
+	width, high := s.size()
+	out := s.screen(st, width, high)
+	switch {
+	case s.drawn > 0 && s.at != [2]int{width, high}:
+		out = "\x1b[H\x1b[2J" + out
+	case s.drawn > 0:
+		out = fmt.Sprintf("\x1b[%dA\x1b[J", s.drawn) + out
 	}
 	fmt.Fprint(s.w, out)
-	s.drawn = strings.Count(out, "\n")
+	s.drawn, s.at = strings.Count(out, "\n"), [2]int{width, high}
 }
 
 // count asks how many deals are visible: for every line, and now and then on a
@@ -129,38 +169,77 @@ func (s *Summary) count(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, countWithin)
 	defer cancel()
 	if counts, _, err := s.visible.Count(ctx); err == nil {
-		s.standing = fmt.Sprintf("  visible %d", counts.Visible)
+		s.standing = fmt.Sprintf("in all: stored %d, visible %d", counts.Stored, counts.Visible)
 	}
 }
 
-// text is the summary: two lines of figures and the last reasons.
-func (s *Summary) text(st Status) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	balance, state := "unknown", "unknown"
-	if st.Balance != nil {
-		state = st.Balance.State
-		if st.Balance.Capacity > 0 {
-			balance = fmt.Sprintf("%d/%d", st.Balance.Tokens, st.Balance.Capacity)
-		}
+// fields are the figures, each for itself.
+func (s *Summary) fields(st Status) []string {
+	balance := "balance unknown"
+	if b := st.Balance; b != nil && b.Capacity > 0 {
+		balance = fmt.Sprintf("balance %d/%d (%s)", b.Tokens, b.Capacity, b.State)
 	}
 	var waiting []string
 	for _, g := range st.Stages {
 		waiting = append(waiting, fmt.Sprintf("%s %d", g.Stage, g.Free+g.Waiting+g.InWork))
 	}
-	now := s.env.Now()
-	line := fmt.Sprintf("%s  +%s  balance %s (%s)  waiting: %s  decided %d  deals found %d%s",
-		now.Format("15:04"), brief(now.Sub(s.began)), balance, state, strings.Join(waiting, ", "), s.decided, s.found, s.standing)
+	now := s.now()
+	out := []string{now.Format("15:04") + " +" + brief(now.Sub(s.began))}
+	if s.Simulated {
+		out = append(out, "SIMULATED")
+	}
+	if !s.Ends.IsZero() {
+		out = append(out, progress(now.Sub(s.began), s.Ends.Sub(s.began)))
+	}
+	out = append(out, balance, "waiting: "+strings.Join(waiting, ", "), fmt.Sprintf("this session: decided %d, found %d", s.decided, s.found))
+	if s.standing != "" {
+		out = append(out, s.standing)
+	}
 	if st.Balance != nil && st.Balance.Note != "" {
-		line += "  " + st.Balance.Note
+		out = append(out, foreign.Of(st.Balance.Note).String())
 	}
-	if !s.live {
-		if len(s.reasons) > 0 {
-			line += "  last: " + s.reasons[0]
+	return out
+}
+
+// progress is how much of the run is over, as a bar.
+func progress(done, all time.Duration) string {
+	const cells = 10
+	part := min(1, max(0, done.Seconds()/max(1, all.Seconds())))
+	full := int(part * cells)
+	return fmt.Sprintf("[%s%s] %.0f %%", strings.Repeat("#", full), strings.Repeat(".", cells-full), 100*part)
+}
+
+// line is the summary where it is no terminal.
+func (s *Summary) line(st Status) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fields := s.fields(st)
+	if len(s.reasons) > 0 {
+		fields = append(fields, "last: "+s.reasons[0])
+	}
+	return strings.Join(fields, "  ") + "\n"
+}
+
+// screen is the summary on a terminal: as many figures on a line as fit, and below them the last decisions.
+func (s *Summary) screen(st Status, width, high int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lines []string
+	for _, f := range s.fields(st) {
+		f = cut(f, width-1)
+		last := len(lines) - 1
+		if last >= 0 && columnsOf(lines[last])+len(gap)+columnsOf(f) < width {
+			lines[last] += gap + f
+			continue
 		}
-		return line + "\n"
+		lines = append(lines, f)
 	}
-	return line + "\n" + strings.Join(s.reasons, "\n") + strings.Repeat("\n", min(1, len(s.reasons)))
+	// A third of the screen: what was said before it stays in sight.
+	for _, r := range s.reasons[:min(len(s.reasons), max(1, high/3-len(lines)))] {
+		lines = append(lines, cut(indent+r, width-1))
+	}
+	lines = lines[:min(len(lines), max(1, high-1))]
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // reasonOf takes the reason out of a verdict without decoding all of it.

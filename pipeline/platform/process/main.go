@@ -55,7 +55,7 @@ func ExitCode(err error) int {
 }
 
 // Main runs one daemon as a process: it reads the clock and the log level from
-// the environment, stops on SIGINT or SIGTERM (a second signal kills) and exits
+// the environment, stops on SIGINT, SIGTERM or SIGHUP (a second signal kills) and exits
 // with the code that the error deserves. The secrets of the environment are sealed
 // first. --check loads the configuration, opens
 // the doors, writes nothing and exits.
@@ -146,10 +146,14 @@ func Logger(w io.Writer, level string) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})), nil
 }
 
-// SignalContext ends on the first SIGINT or SIGTERM; after that the signals have
-// their default effect again, so a second one kills.
+// SignalContext ends on the first SIGINT or SIGTERM, and on SIGHUP, which a terminal sends that is closed, unless it is
+// ignored (nohup); after that the signals have their default effect again, so a second one kills.
 func SignalContext(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
+	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(parent, signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
