@@ -24,6 +24,7 @@ type pty struct {
 	width, high   int
 	rows          [][]rune
 	row, column   int
+	wraps         bool // what no longer fits when it is resized, as some terminals do; others cut it
 }
 
 func openPTY(t *testing.T) *pty {
@@ -49,16 +50,27 @@ func openPTY(t *testing.T) *pty {
 	return &pty{master: master, slave: slave}
 }
 
-// resize gives the terminal another size; like xterm, it cuts the lines that are on it.
+// resize gives the terminal another size, and wraps or cuts the lines that are on it.
 func (p *pty) resize(t *testing.T, width, high int) {
 	t.Helper()
 	if err := unix.IoctlSetWinsize(int(p.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(high), Col: uint16(width)}); err != nil {
 		t.Fatal(err)
 	}
 	p.width, p.high = width, high
+	var rows [][]rune
 	for i, r := range p.rows {
-		p.rows[i] = r[:min(len(r), width)]
+		if i == p.row {
+			p.row = len(rows)
+		}
+		for p.wraps && len(r) > width {
+			rows, r = append(rows, r[:width:width]), r[width:]
+		}
+		rows = append(rows, r[:min(len(r), width)])
 	}
+	if p.row == len(p.rows) {
+		p.row = len(rows)
+	}
+	p.rows = rows
 }
 
 // read takes what was written up to a mark, which it writes itself.
@@ -186,7 +198,15 @@ func shown(w *os.File) (*Summary, Status) {
 
 func TestTheScreenFitsAndIsDrawnOverItselfAtEverySize(t *testing.T) {
 	t.Parallel()
+	for _, wraps := range []bool{false, true} {
+		sizes(t, wraps)
+	}
+}
+
+func sizes(t *testing.T, wraps bool) {
+	t.Helper()
 	p := openPTY(t)
+	p.wraps = wraps
 	s, st := shown(p.slave)
 	for _, c := range []struct {
 		name        string
