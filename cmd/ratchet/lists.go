@@ -179,8 +179,8 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	return v, err
 }
 
-// decided refuses queries that the rules in force may not decide. Where these are files of the daemons they are not known
-// here, and the watermarker refuses.
+// decided refuses queries that the rules in force may not decide. Where these are files of the daemons they are not
+// known here, and the watermarker refuses.
 func decided(ctx context.Context, b *bus.Bus, s cli.Status, queries []keepa.Query) error {
 	all, err := cli.AppliedRules(ctx, b)
 	if err != nil {

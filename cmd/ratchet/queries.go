@@ -124,7 +124,8 @@ func importQuery(a *app, file string) (keepa.Query, error) {
 	return q, nil
 }
 
-// importQueries reads the pasted queries of `up --query` and `queries apply`. Each needs a name of its own, since its watermark bears it.
+// importQueries reads the pasted queries of `up --query` and `queries apply`. Each needs a name of its own, since its
+// watermark bears it.
 func importQueries(a *app, files []string) ([]keepa.Query, error) {
 	var queries []keepa.Query
 	named := map[string]string{}
@@ -142,8 +143,8 @@ func importQueries(a *app, files []string) ([]keepa.Query, error) {
 	return queries, nil
 }
 
-// keepQueries writes the queries into the data directory, from where the watermarker reads them: a directory for each set,
-// so that no other start's are among them.
+// keepQueries writes the queries into the data directory, from where the watermarker reads them: a directory for each
+// set, so that no other start's are among them.
 func keepQueries(a *app, queries []keepa.Query, data string) (string, error) {
 	set := sha256.New()
 	for _, q := range queries {

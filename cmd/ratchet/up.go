@@ -228,8 +228,8 @@ func (c upCmd) decides(a *app, o *standalone.Options) error {
 	return checkQueries(a.ctx, a, path, c.Rules)
 }
 
-// server is the ClickHouse to use. A server is meant only where the flag names it: CLICKHOUSE_URL in the environment may be
-// left from another pipeline.
+// server is the ClickHouse to use. A server is meant only where the flag names it: CLICKHOUSE_URL in the environment
+// may be left from another pipeline.
 func (c upCmd) server(o *standalone.Options) error {
 	switch o.ClickHouse {
 	case "":

@@ -19,8 +19,9 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// inForce are the queries whose lists are read: the watermarker's own, until the operator applies others (CONFIG), which
-// then win over them. What was applied and cannot be read, or that the rules may not decide, leaves the last good ones.
+// inForce are the queries whose lists are read: the watermarker's own, until the operator applies others (CONFIG),
+// which then win over them. What was applied and cannot be read, or that the rules may not decide, leaves the last
+// good ones.
 type inForce struct {
 	own     []keepa.Query
 	cell    bus.Cell

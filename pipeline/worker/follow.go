@@ -13,8 +13,8 @@ import (
 // appliedEvery is how often what was applied is looked at beside the hints, which may be lost; machine time.
 const appliedEvery = 5 * time.Second
 
-// FollowKey looks at a key of CONFIG now, and again whenever it may have changed, until ctx ends. The error of the first
-// look is its own.
+// FollowKey looks at a key of CONFIG now, and again whenever it may have changed, until ctx ends. The error of the
+// first look is its own.
 func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, look func(context.Context) error) error {
 	hint := make(chan struct{}, 1)
 	poke := func() {

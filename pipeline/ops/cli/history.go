@@ -252,7 +252,8 @@ func (h History) help() []string {
 	return out
 }
 
-// WriteSpent answers what was spent. It is what left the bucket: calls, calls whose caller died, and what nobody of us spent.
+// WriteSpent answers what was spent. It is what left the bucket: calls, calls whose caller died, and what nobody of us
+// spent.
 func (h History) WriteSpent(w io.Writer, when string) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	total := h.sum.Tokens() + h.sum.Lost() + h.sum.Drift()

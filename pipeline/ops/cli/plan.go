@@ -124,8 +124,8 @@ const (
 	month   = 30
 )
 
-// at is what a plan would do. A smaller one spends no larger share of its tokens on lists and stored deals than the present
-// one; a larger one spends as much on them.
+// at is what a plan would do. A smaller one spends no larger share of its tokens on lists and stored deals than the
+// present one; a larger one spends as much on them.
 func (p Pace) at(rate int) Plan {
 	income := float64(rate * minutes)
 	other := p.Other * math.Min(1, float64(rate)/float64(p.Rate))
@@ -175,8 +175,8 @@ func (f Forecast) next() (present, next Plan, ok bool) {
 	return present, next, ok
 }
 
-// Write answers whether the plan is the bottleneck, and ends in what the next one would bring, against its price a month where
-// that is given, in whole units of the currency.
+// Write answers whether the plan is the bottleneck, and ends in what the next one would bring, against its price a
+// month where that is given, in whole units of the currency.
 func (f Forecast) Write(w io.Writer, price float64) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	is := "is not"

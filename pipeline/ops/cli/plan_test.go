@@ -11,7 +11,8 @@ import (
 	"ratchet/pipeline/domain/watermark"
 )
 
-// busy is a week on 5 a minute: 100 new prices a day that cost ten tokens each, a tenth of them deals of $5.00, shed and waiting as told.
+// busy is a week on 5 a minute: 100 new prices a day that cost ten tokens each, a tenth of them deals of $5.00, shed
+// and waiting as told.
 func busy(shed, waiting int) History {
 	value := int64(500)
 	h := week(func(h *History, _ func(int, pipeline.Verdict)) {

@@ -16,8 +16,8 @@ import (
 	"ratchet/pipeline/watermarker"
 )
 
-// AppliedQueries are the versions of the queries that the operator put live, the oldest first. Those that cannot be read
-// are passed over.
+// AppliedQueries are the versions of the queries that the operator put live, the oldest first. Those that cannot be
+// read are passed over.
 func AppliedQueries(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedQueries, error) {
 	return versions(ctx, b, pipeline.KeyQueries, func(a pipeline.AppliedQueries) int { return a.Version })
 }

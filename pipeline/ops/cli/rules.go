@@ -16,8 +16,8 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// AppliedRules are the versions of the rules that the operator put live, the oldest first. Those that cannot be read are
-// passed over.
+// AppliedRules are the versions of the rules that the operator put live, the oldest first. Those that cannot be read
+// are passed over.
 func AppliedRules(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedRules, error) {
 	return versions(ctx, b, pipeline.KeyRules, func(a pipeline.AppliedRules) int { return a.Version })
 }

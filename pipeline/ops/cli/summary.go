@@ -29,8 +29,8 @@ const (
 	countWithin = 5 * time.Second // the view stands still meanwhile
 )
 
-// Summary is the calm view of a running pipeline. Found is what this session accepted; stored is every deal that was ever
-// found, and visible is what of it `ratchet deals` lists.
+// Summary is the calm view of a running pipeline. Found is what this session accepted; stored is every deal that was
+// ever found, and visible is what of it `ratchet deals` lists.
 type Summary struct {
 	// Ends is when the run ends by itself, pipeline time; zero for never.
 	Ends time.Time
@@ -140,8 +140,8 @@ func (s *Summary) show(ctx context.Context) {
 	s.draw(st)
 }
 
-// draw writes the summary: over the last one on a terminal. What a terminal makes of lines that no longer fit is its own
-// affair, so one of another size is cleared.
+// draw writes the summary: over the last one on a terminal. What a terminal makes of lines that no longer fit is its
+// own affair, so one of another size is cleared.
 func (s *Summary) draw(st Status) {
 	if !s.live {
 		fmt.Fprint(s.w, s.line(st))

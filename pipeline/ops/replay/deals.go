@@ -34,9 +34,9 @@ type Redecided struct {
 	Reasons      map[string]int `json:"reasons"`      // of the hidden
 }
 
-// Deals decides every stored deal again, as of the instant at which it was decided: from the inputs that its verdict kept
-// where the settings are the same, else from the stored answers that it rests on. version is that of the applied rules:
-// every message has an identity of its own, so what an interruption left is done by deciding again.
+// Deals decides every stored deal again, as of the instant at which it was decided: from the inputs that its verdict
+// kept where the settings are the same, else from the stored answers that it rests on. version is that of the applied
+// rules: every message has an identity of its own, so what an interruption left is done by deciding again.
 //
 //	DEALS    ─▶ the newest version of each    ┐                      ┌─▶ VERDICTS commit reject         (hidden)
 //	VERDICTS ─▶ the last word for and against ┴─▶ judge ─ otherwise ─┴─▶ DEALS, VERDICTS commit accept  (offered)
@@ -255,7 +255,8 @@ func (r *redecision) work(d storedDeal) decide.Work {
 	}
 }
 
-// outcomes decides deals: what the kept inputs can decide by them, and the others by their answers, which are read together.
+// outcomes decides deals: what the kept inputs can decide by them, and the others by their answers, which are read
+// together.
 func (r *redecision) outcomes(ctx context.Context, judge *verdict.Judge, deals []storedDeal) ([]outcome, error) {
 	second := r.judge.Second(pipeline.LookCommit)
 	out, rest := make([]outcome, len(deals)), make([]int, 0, len(deals))
@@ -302,7 +303,8 @@ func (r *redecision) fromInputs(judge *verdict.Judge, second *verdict.Second, d 
 	return outcome{Verdict: decide.Stored(judge, r.work(d), d.Found, t, second.Kept(), d.DecidedAt).Verdict}, true
 }
 
-// fromAnswers decides one deal by the answers that it was decided on; the zero value where they are gone or cannot be read.
+// fromAnswers decides one deal by the answers that it was decided on; the zero value where they are gone or cannot be
+// read.
 func (r *redecision) fromAnswers(judge *verdict.Judge, d storedDeal, stored map[uint64]bus.Read) outcome {
 	var commit, peek *decide.Answer
 	var sellers []decide.Answer

@@ -24,9 +24,9 @@ func RejectRun(version int, look pipeline.Look) string {
 	return fmt.Sprintf("rules-%d-%s", version, look)
 }
 
-// Rejects decides what each look rejected since from again, by a version of the applied rules, and offers what passes now to
-// the live pipeline. Each look is a run of its own: what an interruption left is done by calling again, and what is done
-// stays as it is.
+// Rejects decides what each look rejected since from again, by a version of the applied rules, and offers what passes
+// now to the live pipeline. Each look is a run of its own: what an interruption left is done by calling again, and
+// what is done stays as it is.
 func Rejects(ctx context.Context, b *bus.Bus, rules []byte, version int, from time.Time, progress func(Step)) (Reconsidered, error) {
 	var sum Reconsidered
 	before := 0
@@ -74,8 +74,8 @@ func (s *Reconsidered) add(r *Replay) {
 	s.Offered += r.Published
 }
 
-// stillRejected are those about which a rejection is the last word: nothing else was decided since, and the price is the
-// same.
+// stillRejected are those about which a rejection is the last word: nothing else was decided since, and the price is
+// the same.
 func stillRejected(ctx context.Context, b *bus.Bus, all []pipeline.Candidate) ([]pipeline.Candidate, error) {
 	ids := make([]pipeline.Identity, len(all))
 	for i, c := range all {
