@@ -9,6 +9,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
@@ -164,7 +165,7 @@ func (f natsFlags) read(a *app, next func([]pipeline.AppliedQueries) (pipeline.A
 
 // putLive writes the next version, which the rules in force may decide.
 func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries, s cli.Status) (pipeline.AppliedQueries, error) {
-	queries, err := watermarker.Applied(v)
+	queries, err := verdict.Queries(v)
 	if err != nil {
 		return v, fmt.Errorf("version %d does not load in this build: %w", *v.Reverts, err)
 	}

@@ -28,8 +28,8 @@ type inForce struct {
 	pulse   *worker.Pulse
 	log     *slog.Logger
 	rules   func() *verdict.Judge // those in force; nil while they are not read yet
-	read    []byte // of CONFIG, the last time
-	refused string // why that does not hold
+	read    []byte                // of CONFIG, the last time
+	refused string                // why that does not hold
 	now     atomic.Pointer[[]keepa.Query]
 }
 
@@ -108,7 +108,7 @@ func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	queries, err := Applied(a)
+	queries, err := verdict.Queries(a)
 	if len(queries) == 0 && err == nil {
 		queries = f.own
 	}
@@ -137,25 +137,6 @@ func ids(queries []keepa.Query) []string {
 		all = append(all, q.ID())
 	}
 	return all
-}
-
-// Applied are the queries of what was applied, each with a name of its own.
-func Applied(a pipeline.AppliedQueries) ([]keepa.Query, error) {
-	var queries []keepa.Query
-	for _, one := range a.Queries {
-		q, err := keepa.ParseQuery(one.Name, one.Query)
-		if err == nil {
-			err = verdict.Decides(q.Selection)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("query %s: %w", one.Name, err)
-		}
-		if slices.ContainsFunc(queries, func(other keepa.Query) bool { return other.Name == q.Name }) {
-			return nil, fmt.Errorf("query %s: two have this name", one.Name)
-		}
-		queries = append(queries, q)
-	}
-	return queries, nil
 }
 
 // take makes the queries in force those that are read.

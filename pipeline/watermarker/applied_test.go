@@ -77,12 +77,12 @@ func TestAppliedQueriesAreReadWithoutARestartAndThoseLeftOutAreSetAside(t *testi
 		if _, err := kv.Put(t.Context(), pipeline.KeyQueries, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		desk.Await(t, "the refusal to be said", func() bool { q := beat(t, d).Queries; return q != nil && q.Refused != "" })
-		if q := beat(t, d).Queries; q.Version != 1 || !slices.Equal(names(q.Queries), []string{"first", "third"}) {
+		desk.Await(t, "the refusal to be said", func() bool { return beat(t, d).Refused != "" })
+		if q := beat(t, d); q.Version != 1 || !slices.Equal(names(q.Queries), []string{"first", "third"}) {
 			t.Errorf("version %d left %+v in force", version, q)
 		}
 		apply(1, "first", "third")
-		desk.Await(t, "the refusal to be over", func() bool { q := beat(t, d).Queries; return q != nil && q.Refused == "" })
+		desk.Await(t, "the refusal to be over", func() bool { return beat(t, d).Refused == "" })
 	}
 	stop()
 
@@ -99,15 +99,22 @@ func TestAppliedQueriesAreReadWithoutARestartAndThoseLeftOutAreSetAside(t *testi
 	desk.Await(t, "its own to be read again", func() bool { return aside("second") && !state("first").NextPoll.IsZero() })
 }
 
-// beat is what the watermarker says of itself; the zero value while it does not answer.
-func beat(t *testing.T, d *desk.Desk) (h pipeline.Heartbeat) {
+// beat is what the watermarker says of the queries in force, once it answers.
+func beat(t *testing.T, d *desk.Desk) (q pipeline.QueriesInForce) {
 	t.Helper()
-	for _, raw := range d.Bus.AskAll(t.Context(), []string{"watermarker"}, 50*time.Millisecond) {
-		if err := json.Unmarshal(raw, &h); err != nil {
-			t.Fatal(err)
+	desk.Await(t, "the watermarker to answer", func() bool {
+		beats := d.Bus.AskAll(t.Context(), []string{"watermarker"}, 50*time.Millisecond)
+		if len(beats) == 0 {
+			return false
 		}
-	}
-	return h
+		var h pipeline.Heartbeat
+		if err := json.Unmarshal(beats[0], &h); err != nil || h.Queries == nil {
+			t.Fatalf("%s, %v", beats[0], err)
+		}
+		q = *h.Queries
+		return true
+	})
+	return q
 }
 
 // names are those of NAME@VERSION.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
 )
 
@@ -57,4 +58,24 @@ func Assumes(q keepa.Selection) string {
 	}
 	return "the built-in rules assume books on amazon.com (category 283155): a book's fees, in dollars, and how fast books of a sales rank sell; this query " +
 		strings.Join(other, " and ") + ": set RULES to rules for what it lists"
+}
+
+// Queries are the deal queries of what was applied, each with a name of its own; an error where the looks cannot
+// decide one.
+func Queries(a pipeline.AppliedQueries) ([]keepa.Query, error) {
+	var queries []keepa.Query
+	for _, one := range a.Queries {
+		q, err := keepa.ParseQuery(one.Name, one.Query)
+		if err == nil {
+			err = Decides(q.Selection)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("query %s: %w", one.Name, err)
+		}
+		if slices.ContainsFunc(queries, func(other keepa.Query) bool { return other.Name == q.Name }) {
+			return nil, fmt.Errorf("query %s: two have this name", one.Name)
+		}
+		queries = append(queries, q)
+	}
+	return queries, nil
 }

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/text/foreign"
-	"ratchet/pipeline/watermarker"
 )
 
 // AppliedQueries are the versions of the queries that the operator put live, the oldest first. Those that cannot be
@@ -120,7 +120,7 @@ func WriteQueryHistory(w io.Writer, all []pipeline.AppliedQueries) error {
 
 // QueryIDs are NAME@VERSION of each applied query; of one that this build cannot read, its name.
 func QueryIDs(a pipeline.AppliedQueries) []string {
-	queries, err := watermarker.Applied(a)
+	queries, err := verdict.Queries(a)
 	var ids []string
 	for i, one := range a.Queries {
 		if err == nil {
