@@ -180,8 +180,8 @@ func (p *pty) golden(t *testing.T, name string) {
 	}
 }
 
-// shown is a summary after some hours, and what it is about.
-func shown(w *os.File) (*Summary, Status) {
+// hoursIn is a summary after some hours, and what it is about.
+func hoursIn(w *os.File) (*Summary, Status) {
 	now := noon
 	env := process.Env{Clock: process.RealClock()}
 	s := NewSummary(nil, env, nil, w)
@@ -207,7 +207,7 @@ func sizes(t *testing.T, wraps bool) {
 	t.Helper()
 	p := openPTY(t)
 	p.wraps = wraps
-	s, st := shown(p.slave)
+	s, st := hoursIn(p.slave)
 	for _, c := range []struct {
 		name        string
 		width, high int
@@ -227,7 +227,7 @@ func TestAPipeGetsALineWithoutEscapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, st := shown(write)
+	s, st := hoursIn(write)
 	s.draw(st)
 	s.draw(st)
 	_ = write.Close()
