@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
 )
 
 // A stream may be deleted and made anew while a recorder runs, and nobody tells it: the next fetch asks for a stream and a
@@ -25,7 +26,7 @@ func (l *line[R]) still(ctx context.Context, epoch uint32, taken []jetstream.Msg
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := l.r.bus.JS.Stream(ctx, l.stream)
-	if err == nil && epochOf(s.CachedInfo()) != epoch {
+	if err == nil && bus.Made(s.CachedInfo()) != epoch {
 		err = errMadeAnew
 	}
 	if err == nil {
@@ -50,7 +51,7 @@ func (l *line[R]) bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open consumer %s on %s: %w", name, l.stream, err)
 	}
-	l.durable, l.epoch = c, epochOf(s.CachedInfo())
+	l.durable, l.epoch = c, bus.Made(s.CachedInfo())
 	return nil
 }
 
@@ -60,7 +61,3 @@ func (l *line[R]) rebind(ctx context.Context) {
 		l.r.pulse.failed(err)
 	}
 }
-
-// epochOf is when a stream was made, Unix seconds. A stream that was deleted and made anew numbers its messages from 1
-// again, and is told from the old one by it.
-func epochOf(s *jetstream.StreamInfo) uint32 { return uint32(s.Created.Unix()) } //nolint:gosec // until 2106
