@@ -108,20 +108,27 @@ func TestABatchThatIsBeingStoredWhileItsStreamIsSavedIsRestoredWhole(t *testing.
 		}
 	}()
 	tails := 0
-	for n := range 10 {
+	for n := range 100 {
 		into := filepath.Join(dir, fmt.Sprint(n))
-		_, err := from.SaveStream(t.Context(), pipeline.StreamSurvivors, into, func(int64) {})
+		saved, err := from.SaveStream(t.Context(), pipeline.StreamSurvivors, into, func(int64) {})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := os.Stat(filepath.Join(into, "tail.jsonl")); err == nil && tails < 2 {
-			tails++
-			restoredWhole(t, to, into, size)
+		if saved.Messages%size != 0 {
+			t.Fatalf("%d messages were saved: a part of a batch of %d", saved.Messages, size)
+		}
+		if _, err := os.Stat(filepath.Join(into, "tail.jsonl")); err == nil {
+			if tails++; tails == 3 {
+				restoredWhole(t, to, into, size)
+				break
+			}
 		}
 	}
 	close(stop)
 	<-stopped
-	t.Logf("%d of 10 snapshots ended within a batch", tails)
+	if tails == 0 {
+		t.Error("none of 100 snapshots ended within a batch")
+	}
 }
 
 func restoredWhole(t *testing.T, to *bus.Bus, dir string, size uint64) {
