@@ -54,7 +54,8 @@ func TestEveryDaemonOfTheClusterKnowsEveryServerAndIsTwo(t *testing.T) {
 	}
 }
 
-// TestTheServersOfTheClusterFindEachOther starts them with the files as the containers see them, on ports of this machine.
+// TestTheServersOfTheClusterFindEachOther starts them with the files as the containers see them, on ports of this
+// machine.
 func TestTheServersOfTheClusterFindEachOther(t *testing.T) {
 	p := cluster(t)
 	var running []*server.Server

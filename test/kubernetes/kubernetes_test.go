@@ -263,7 +263,7 @@ func TestEveryVariableIsInTheManual(t *testing.T) {
 		}
 	}
 	for _, name := range names {
-		if !strings.Contains(string(manual), "`"+strings.TrimSuffix(name, "_FILE")) {
+		if !strings.Contains(string(manual), "\n## "+name+"\n") {
 			t.Errorf("%s is not in docs/config.md", name)
 		}
 	}
@@ -288,7 +288,7 @@ func TestScalersAskForMetricsThatExistAndScaleWhatIsThere(t *testing.T) {
 				t.Errorf("%s: trigger %v", s.Metadata.Name, trigger)
 			}
 			for _, metric := range asked {
-				if !strings.Contains(string(metrics), "| `"+metric+"` |") {
+				if !strings.Contains(string(metrics), "\n- `"+metric+"` (") {
 					t.Errorf("%s asks for %s, which does not exist", s.Metadata.Name, metric)
 				}
 			}

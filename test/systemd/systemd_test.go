@@ -1,4 +1,5 @@
-// Package systemd_test holds the units of deploy/systemd against systemd itself, the commands and the manual of the configuration.
+// Package systemd_test holds the units of deploy/systemd against systemd itself, the commands and the manual of the
+// configuration.
 package systemd_test
 
 import (
@@ -72,7 +73,8 @@ func TestSystemdTakesEveryUnit(t *testing.T) {
 	}
 }
 
-// exposure is the most that `systemd-analyze security` may say of a unit, in tenths: 0 is everything forbidden, 100 nothing.
+// exposure is the most that `systemd-analyze security` may say of a unit, in tenths: 0 is everything forbidden, 100
+// nothing.
 const exposure = 25
 
 func TestEveryUnitIsHardened(t *testing.T) {
@@ -101,7 +103,7 @@ func TestEveryUnitRunsACommandOfThisRepositoryWithVariablesOfTheManual(t *testin
 		for _, line := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(body, -1) {
 			for _, pair := range strings.Fields(line[1]) {
 				variable, value, _ := strings.Cut(pair, "=")
-				if value == "" || variable != "HOME" && variable != "XDG_CACHE_HOME" && !strings.Contains(string(manual), "`"+strings.TrimSuffix(variable, "_FILE")) {
+				if value == "" || variable != "HOME" && variable != "XDG_CACHE_HOME" && !strings.Contains(string(manual), "\n## "+variable+"\n") {
 					t.Errorf("%s: %s is empty, or not in docs/config.md", name, pair)
 				}
 			}

@@ -30,7 +30,8 @@ import (
 
 const key = "a-key"
 
-// speed is that of the pipelines' clocks: a claim that was open is given up after two of its minutes, and at least ten seconds.
+// speed is that of the pipelines' clocks: a claim that was open is given up after two of its minutes, and at least
+// ten seconds.
 const speed = 60
 
 // world is what no backup holds: a Keepa, and the time.
@@ -177,7 +178,8 @@ func nothingPaidAgain(t *testing.T, books keepasim.Books, before map[keepasim.Qu
 	}
 }
 
-// booksBalance compares the verdicts with the backlog, and what the ledger says since the backup with what Keepa was paid since.
+// booksBalance compares the verdicts with the backlog, and what the ledger says since the backup with what Keepa was
+// paid since.
 func booksBalance(t *testing.T, box *standalone.Box, set backup.Set, spent int) {
 	t.Helper()
 	sum, err := cli.Tally(t.Context(), box.Bus)

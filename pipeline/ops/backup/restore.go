@@ -24,7 +24,8 @@ type Target struct {
 	Say        func(format string, args ...any) // a line of progress
 }
 
-// Fits says whether a set can be restored into a target, which must be empty; a UsageError where it cannot. It changes nothing.
+// Fits says whether a set can be restored into a target, which must be empty; a UsageError where it cannot. It
+// changes nothing.
 func (s Set) Fits(ctx context.Context, to Target) error {
 	there, err := to.Bus.Existing(ctx)
 	if err != nil {
@@ -62,8 +63,8 @@ func emptyTables(ctx context.Context, url string) (err error) {
 	return err
 }
 
-// Restore fills the target with the set in dir. No daemon may run; those that wait for the topology start when it is complete,
-// which is at the very end.
+// Restore fills the target with the set in dir. No daemon may run; those that wait for the topology start when it is
+// complete, which is at the very end.
 func (s Set) Restore(ctx context.Context, dir string, to Target) error {
 	if err := s.Fits(ctx, to); err != nil {
 		return err

@@ -27,8 +27,8 @@ type Source struct {
 	Say        func(format string, args ...any) // a line of progress
 }
 
-// Save copies everything into a directory that it creates. A directory that it leaves before the end is marked, and Read
-// refuses it.
+// Save copies everything into a directory that it creates. A directory that it leaves before the end is marked, and
+// Read refuses it.
 func Save(ctx context.Context, dir string, src Source) (Set, error) {
 	s := Set{Format: format, Build: src.Build, Began: time.Now().UTC()}
 	if src.ClickHouse != "" {

@@ -13,8 +13,9 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Fill makes the stores of a world that a data directory does not have yet, and lets fill fill them while no daemon runs.
-// ClickHouse is "" where o wants none. The world is there when fill has succeeded, and not before: a start never finds half of it.
+// Fill makes the stores of a world that a data directory does not have yet, and lets fill fill them while no daemon
+// runs. ClickHouse is "" where o wants none. The world is there when fill has succeeded, and not before: a start
+// never finds half of it.
 func Fill(ctx context.Context, o Options, fill func(ctx context.Context, b *bus.Bus, clickHouse string) error) error {
 	world := o.dir()
 	o.World += ".unfinished"

@@ -192,8 +192,8 @@ type Restore struct {
 	Progress func(int64)
 }
 
-// RestoreStream creates a stream, with its consumers, from a directory that SaveStream wrote. The replicas are those of the
-// configuration, or those of the snapshot where that is silent.
+// RestoreStream creates a stream, with its consumers, from a directory that SaveStream wrote. The replicas are those
+// of the configuration, or those of the snapshot where that is silent.
 func (b *Bus) RestoreStream(ctx context.Context, stream, dir string, how Restore) error {
 	if err := b.restoreStream(ctx, stream, dir, how); err != nil {
 		return fmt.Errorf("restore %s: %w", nameOf(stream), err)
@@ -261,9 +261,10 @@ func (b *Bus) adapt(config map[string]json.RawMessage, made uint32) error {
 	return err
 }
 
-// send sends a snapshot in parts, each after the one before was stored. The server gives up where it hears nothing for five
-// seconds, and it hears nothing while it stores what one block of the compression holds, with every message synced to the disk:
-// a block of a megabyte may be ten thousand keys of SEEN. So the blocks are made small on the way.
+// send sends a snapshot in parts, each after the one before was stored. The server gives up where it hears nothing
+// for five seconds, and it hears nothing while it stores what one block of the compression holds, with every message
+// synced to the disk: a block of a megabyte may be ten thousand keys of SEEN. So the blocks are made small on the
+// way.
 func (b *Bus) send(ctx context.Context, to string, from io.Reader, progress func(int64)) error {
 	parts, blocks := io.Pipe()
 	defer func() { _ = parts.Close() }() // ends the goroutine below
@@ -305,10 +306,11 @@ func (b *Bus) sendPart(ctx context.Context, to string, part []byte, within time.
 	return apiError(m.Data)
 }
 
-// Two things make a snapshot less than what the stream held at an instant, and both lie behind its end. A bucket that keeps only
-// the newest value of a key loses the keys that are overwritten before the server has read them: the old value is gone, and the
-// new one is too new. And the end may lie within a batch that is being stored: a part of it is what no publisher expects to
-// find. So what was stored behind the end is read as well, up to one that is no part of a batch, and a restore stores it again.
+// Two things make a snapshot less than what the stream held at an instant, and both lie behind its end. A bucket that
+// keeps only the newest value of a key loses the keys that are overwritten before the server has read them: the old
+// value is gone, and the new one is too new. And the end may lie within a batch that is being stored: a part of it is
+// what no publisher expects to find. So what was stored behind the end is read as well, up to one that is no part of
+// a batch, and a restore stores it again.
 
 // tailLine is one line of savedTail.
 type tailLine struct {

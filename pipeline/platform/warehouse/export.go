@@ -15,8 +15,9 @@ import (
 	"ratchet/schemas"
 )
 
-// Tables leave and come as files of ClickHouse's format Native, which holds every type, the states of sums included, and which
-// clickhouse-client and clickhouse-local read and write too. They go by HTTP as they are, without a driver in between.
+// Tables leave and come as files of ClickHouse's format Native, which holds every type, the states of sums included,
+// and which clickhouse-client and clickhouse-local read and write too. They go by HTTP as they are, without a driver
+// in between.
 
 // Part is what one file holds: a partition of a table.
 type Part struct{ Table, Partition string }
@@ -64,8 +65,8 @@ func (w *Warehouse) Rows(ctx context.Context) (uint64, error) {
 	return w.number(ctx, "SELECT toUInt64(ifNull(sum(total_rows), 0)) FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations'", nil)
 }
 
-// Export writes a part. A server that fails half-way is an error, and never a file that ends early: it sends nothing before it
-// has all of it.
+// Export writes a part. A server that fails half-way is an error, and never a file that ends early: it sends nothing
+// before it has all of it.
 func (w *Warehouse) Export(ctx context.Context, p Part, to io.Writer) error {
 	if !plainName.MatchString(p.Table) || strings.ContainsAny(p.Partition, `'\`) {
 		return fmt.Errorf("export %s %q: not a table and a partition", p.Table, p.Partition)
@@ -79,8 +80,8 @@ func (w *Warehouse) Export(ctx context.Context, p Part, to io.Writer) error {
 	return errors.Join(err, answer.Close())
 }
 
-// Import stores what Export wrote. The sums over a table are fed by it too, and stored again by their own parts: each is a set,
-// a least or a greatest, so both is as good as once. A part that is imported again changes nothing.
+// Import stores what Export wrote. The sums over a table are fed by it too, and stored again by their own parts: each
+// is a set, a least or a greatest, so both is as good as once. A part that is imported again changes nothing.
 func (w *Warehouse) Import(ctx context.Context, p Part, from io.Reader) error {
 	if !plainName.MatchString(p.Table) {
 		return process.Usagef("import %q: not a table", p.Table)
