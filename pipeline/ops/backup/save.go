@@ -15,6 +15,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
 
@@ -30,7 +31,7 @@ type Source struct {
 // Save copies everything into a directory that it creates. A directory that it leaves before the end is marked, and
 // Read refuses it.
 func Save(ctx context.Context, dir string, src Source) (Set, error) {
-	s := Set{Format: format, Build: src.Build, Began: time.Now().UTC()}
+	s := Set{Format: format, Build: src.Build, Began: process.MachineNow().UTC()}
 	if src.ClickHouse != "" {
 		if err := warehouse.Copies(src.ClickHouse); err != nil {
 			return s, err
@@ -63,7 +64,7 @@ func Save(ctx context.Context, dir string, src Source) (Set, error) {
 		maps.Copy(one.Positions, others[name])
 		s.Streams = append(s.Streams, one)
 	}
-	s.Ended = time.Now().UTC()
+	s.Ended = process.MachineNow().UTC()
 	return s, s.finish(dir)
 }
 
@@ -97,10 +98,10 @@ func (src Source) saveStream(ctx context.Context, dir, name string) (Stream, err
 
 // paced says how far a copy is, every few seconds.
 func paced(say func(string, ...any), name string) func(int64) {
-	last := time.Now()
+	last := process.MachineNow()
 	return func(n int64) {
-		if time.Since(last) >= every {
-			last = time.Now()
+		if process.MachineSince(last) >= every {
+			last = process.MachineNow()
 			say("%-14s %s so far …", name, size(n))
 		}
 	}
