@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var root = filepath.Join("..", "..")
+var root = filepath.Join("..", "..", "..")
 
 // units are the files by name.
 func units(t *testing.T) map[string]string {

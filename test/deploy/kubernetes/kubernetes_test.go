@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	root = filepath.Join("..", "..")
+	root = filepath.Join("..", "..", "..")
 	dir  = filepath.Join(root, "deploy", "kubernetes")
 )
 

@@ -1,4 +1,4 @@
-module ratchet/test/kubernetes
+module ratchet/test/deploy/kubernetes
 
 go 1.26.0
 
