@@ -56,6 +56,8 @@ type grammar struct {
 	Resume     resumeCmd     `cmd:"" help:"Spend again."`
 	Nospend    nospendCmd    `cmd:"" help:"Decide only what stored answers can decide."`
 	Topology   topologyCmd   `cmd:"" help:"Create and change streams, consumers, buckets and tables, or show what differs: daemons only check."`
+	Backup     backupCmd     `cmd:"" help:"Copy everything that is kept into a directory, while it runs."`
+	Restore    restoreCmd    `cmd:"" help:"Make a pipeline of a backup; nothing is paid for again."`
 	Doctor     doctorCmd     `cmd:"" help:"Key, plan, balance, clock, disk and ports, for 0 tokens."`
 	Clickhouse clickhouseCmd `cmd:"" help:"Run the embedded ClickHouse alone."`
 	Daemon     daemonCmd     `cmd:"" hidden:"" help:"One daemon as a process of its own, configured by the environment."`

@@ -37,6 +37,10 @@ type committer struct {
 	tiers   tiers
 	fuse    worker.Fuse
 	returns worker.Returns
+
+	// looking admits one worker at a time to what waits. Of several that wait for work or for tokens one asks NATS, and
+	// the others would be answered the same; once it has its survivor the next one looks.
+	looking sync.Mutex
 }
 
 // tiers remembers how often the best tier was served, so that the others are not

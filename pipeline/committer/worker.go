@@ -59,6 +59,8 @@ const loopCommit = "commit"
 
 // take claims the worst price of one commit and then takes one survivor.
 func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
+	w.looking.Lock() // for as long as it rests, too; a stop ends that
+	defer w.looking.Unlock()
 	if w.fuse.Blown() {
 		return batch, w.rest(ctx, "circuit_open")
 	}

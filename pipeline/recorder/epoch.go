@@ -9,23 +9,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
 )
 
-// A stream may be deleted and made anew while a recorder runs, and nobody tells it: the next fetch asks for a stream and a
-// durable by their names, and succeeds. The new stream numbers its messages from 1 again, and an acknowledgement names a
-// stream, a durable and a sequence. So messages that came of one stream and are recorded under the epoch of the other would
-// be rows that are there already, and be lost; and one of the old stream, once stored, would settle the message of the
-// new one that has its number now. Hence the epoch is looked at twice: after every take, and before anything is settled.
+// A stream may be deleted and made anew while a recorder runs, and nobody tells it: the next fetch asks for a stream
+// and a durable by their names, and succeeds. The new stream numbers its messages from 1 again, and an
+// acknowledgement names a stream, a durable and a sequence. So messages that came of one stream and are recorded
+// under the epoch of the other would be rows that are there already, and be lost; and one of the old stream, once
+// stored, would settle the message of the new one that has its number now. Hence the epoch is looked at twice: after
+// every take, and before anything is settled.
 
 var errMadeAnew = errors.New("the stream was deleted and made anew")
 
-// still says that the stream is the one of that epoch. Messages that were taken and may be another's are handed back: those of
-// the new stream come again at once, and the old one has taken its own with it.
+// still says that the stream is the one of that epoch. Messages that were taken and may be another's are handed back:
+// those of the new stream come again at once, and the old one has taken its own with it.
 func (l *line[R]) still(ctx context.Context, epoch uint32, taken []jetstream.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := l.r.bus.JS.Stream(ctx, l.stream)
-	if err == nil && epochOf(s.CachedInfo()) != epoch {
+	if err == nil && bus.Made(s.CachedInfo()) != epoch {
 		err = errMadeAnew
 	}
 	if err == nil {
@@ -50,7 +52,7 @@ func (l *line[R]) bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open consumer %s on %s: %w", name, l.stream, err)
 	}
-	l.durable, l.epoch = c, epochOf(s.CachedInfo())
+	l.durable, l.epoch = c, bus.Made(s.CachedInfo())
 	return nil
 }
 
@@ -60,7 +62,3 @@ func (l *line[R]) rebind(ctx context.Context) {
 		l.r.pulse.failed(err)
 	}
 }
-
-// epochOf is when a stream was made, Unix seconds. A stream that was deleted and made anew numbers its messages from 1
-// again, and is told from the old one by it.
-func epochOf(s *jetstream.StreamInfo) uint32 { return uint32(s.Created.Unix()) } //nolint:gosec // until 2106

@@ -105,7 +105,7 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, 
 // again is when a grant or a wish that a hint tells of is looked at again.
 var again = []time.Duration{5 * time.Millisecond}
 
-// listen turns every write that may matter into a hint. One that is lost costs a quarter of a second.
+// listen turns every write that may matter into a hint. One that is lost costs a second.
 func (t *tokend) listen() error {
 	hint := func() {
 		select {
@@ -264,9 +264,10 @@ func (t *tokend) lead(ctx context.Context) error {
 }
 
 // pause is how long nothing is due on the machine's clock, and never longer than
-// a poll.
+// a poll: a second, of pipeline time where that is scaled. Hints end it.
 func (t *tokend) pause() time.Duration {
-	const shortest, longest = 2 * time.Millisecond, 250 * time.Millisecond
+	const shortest = 2 * time.Millisecond
+	longest := min(time.Second, max(250*time.Millisecond, t.env.Clock.Machine(time.Second)))
 	now := t.env.Now()
 	at := t.issuer.Wake(now)
 	if at.IsZero() {

@@ -23,8 +23,12 @@ var root = filepath.Join("..", "..")
 // load is the project with these variables set, as docker compose reads it.
 func load(t *testing.T, env map[string]string) (*types.Project, error) {
 	t.Helper()
+	files := []string{filepath.Join(root, "compose.yaml")}
+	for _, more := range strings.FieldsFunc(env["FILES"], func(r rune) bool { return r == ':' }) {
+		files = append(files, filepath.Join(root, more))
+	}
 	opts, err := cli.NewProjectOptions(
-		[]string{filepath.Join(root, "compose.yaml")},
+		files,
 		cli.WithProfiles(strings.FieldsFunc(env["COMPOSE_PROFILES"], func(r rune) bool { return r == ',' })),
 		func(o *cli.ProjectOptions) error { o.Environment = env; return nil },
 	)
@@ -34,8 +38,7 @@ func load(t *testing.T, env map[string]string) (*types.Project, error) {
 	return opts.LoadProject(t.Context())
 }
 
-// worlds are the two ways to start it: the variables set, and the services then
-// expected of our image.
+// worlds are the ways to start it: the variables set, and in FILES the further files.
 func worlds(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	sim, err := dotenv.Read(filepath.Join(root, "deploy", "sim.env"))
@@ -43,7 +46,10 @@ func worlds(t *testing.T) map[string]map[string]string {
 		t.Fatal(err)
 	}
 	sim["RATCHET_SECRETS"] = secrets(t)
-	return map[string]map[string]string{"real": {"RATCHET_SECRETS": sim["RATCHET_SECRETS"]}, "sim": sim}
+	return map[string]map[string]string{
+		"real": {"RATCHET_SECRETS": sim["RATCHET_SECRETS"]}, "sim": sim,
+		"cluster": {"RATCHET_SECRETS": sim["RATCHET_SECRETS"], "FILES": "deploy/compose-cluster.yaml"},
+	}
 }
 
 // secrets is a directory that deploy/init made.
@@ -71,7 +77,7 @@ func eachService(t *testing.T, f func(t *testing.T, s types.ServiceConfig)) {
 	}
 }
 
-func TestBothWorldsHaveTheirServices(t *testing.T) {
+func TestEveryWorldHasItsServices(t *testing.T) {
 	want := []string{"clickhouse", "committer", "nats", "peeker", "recorder", "tokend", "topology", "watermarker"}
 	for world, env := range worlds(t) {
 		p, err := load(t, env)
@@ -79,10 +85,13 @@ func TestBothWorldsHaveTheirServices(t *testing.T) {
 			t.Fatalf("%s: %v", world, err)
 		}
 		expected := want
-		if world == "sim" {
+		switch world {
+		case "sim":
 			expected = append([]string{"keepasim"}, want...)
-			slices.Sort(expected)
+		case "cluster":
+			expected = append([]string{"nats-2", "nats-3"}, want...)
 		}
+		slices.Sort(expected)
 		got := p.ServiceNames()
 		slices.Sort(got)
 		if !slices.Equal(got, expected) {

@@ -61,7 +61,7 @@ func (s *Shelf) Span(ctx context.Context) (Span, error) {
 	}
 	return Span{
 		First: i.State.FirstSeq, Last: i.State.LastSeq, Messages: i.State.Msgs, Subjects: i.State.NumSubjects, Bytes: i.State.Bytes,
-		Made:  uint32(i.Created.Unix()), //nolint:gosec // until 2106
+		Made:  Made(i),
 		Limit: i.Config.MaxBytes, Oldest: i.State.FirstTime, Age: i.Config.MaxAge,
 	}, nil
 }

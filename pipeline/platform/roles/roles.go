@@ -155,8 +155,10 @@ func notifier() Role {
 
 func provisioner() Role {
 	return Role{
-		Name: Provisioner, Does: "creates and changes streams, buckets and consumers; nobody else does",
+		Name: Provisioner, Does: "creates and changes streams, buckets and consumers; nobody else does; restores a backup",
+		Publishes: []string{"$KV.>"}, // what was written to a bucket while it was copied
 		Asks: []string{
+			"$JS.API.STREAM.RESTORE.*", "$JS.SNAPSHOT.RESTORE.>",
 			"$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.CREATE.*.*",
 			"$JS.API.CONSUMER.RESET.*.*",
 		},
@@ -174,13 +176,14 @@ func reader() Role {
 
 func operator() Role {
 	r := reader()
-	r.Name, r.Does = Operator, "looks, and intervenes: pause and resume, dead letters, replays, rules, queries, what was bought, sold and ignored"
+	r.Name, r.Does = Operator, "looks, backs up, and intervenes: pause and resume, dead letters, replays, rules, queries, what was bought, sold and ignored"
 	r.Publishes = []string{
 		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>", "action.>",
 		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
 		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketConfig, pipeline.KeyQueries), key(pipeline.BucketRuns, ">"),
 	}
 	r.Asks = append(r.Asks,
+		"$JS.API.STREAM.SNAPSHOT.*", "$JS.SNAPSHOT.ACK.>", // a backup
 		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*",
 		"svc.*.drain", "svc.*.reload")
 	return r

@@ -36,6 +36,7 @@ type Warehouse struct {
 	conn     driver.Conn
 	address  string // for errors: without user and password
 	database string
+	opts     *clickhouse.Options
 }
 
 // Open connects to ClickHouse at a URL (http://user:password@host:8123/database, https:// or clickhouse://) and creates
@@ -75,7 +76,7 @@ func open(ctx context.Context, rawURL string, missing func(context.Context, clic
 	if err != nil {
 		return nil, err
 	}
-	w := &Warehouse{address: opts.Addr[0], database: opts.Auth.Database}
+	w := &Warehouse{address: opts.Addr[0], database: opts.Auth.Database, opts: opts}
 	if w.conn, err = clickhouse.Open(opts); err != nil {
 		return nil, fmt.Errorf("open ClickHouse at %s: %w", w.address, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/warehouse"
 )
 
@@ -40,7 +41,7 @@ func (f *Figures) recorded(ctx context.Context, r *Rig) error {
 		}
 		info := s.CachedInfo()
 		rows, known, err := pair(ctx, w, fmt.Sprintf("SELECT toInt64(count()), toInt64(uniqExact(row_id)) FROM %s FINAL WHERE bitShiftRight(row_id, 32) = %d",
-			recordedIn[stream], info.Created.Unix()))
+			recordedIn[stream], bus.Made(info)))
 		if err != nil {
 			return err
 		}

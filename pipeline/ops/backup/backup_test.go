@@ -1,0 +1,303 @@
+package backup_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/ops/backup"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/warehouse"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/desk"
+)
+
+const key = "a-key"
+
+// speed is that of the pipelines' clocks: a claim that was open is given up after two of its minutes, and at least
+// ten seconds.
+const speed = 60
+
+// world is what no backup holds: a Keepa, and the time.
+type world struct {
+	*keepasim.Sim
+	clock process.Clock
+	url   string
+}
+
+// outside is a world with tokens enough: what is tested is what a pipeline knows, not how it waits.
+func outside(t *testing.T) world {
+	t.Helper()
+	clock := process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed)
+	sim := keepasim.New(keepasim.Options{
+		Now: clock.Now, After: clock.After, Seed: 1, Key: key, Rate: 100, Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
+	})
+	sim.Start(clock.Now())
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.CloseClientConnections)
+	return world{sim, clock, server.URL}
+}
+
+// options are a box of that world.
+func (w world) options(t *testing.T, clickHouse string) standalone.Options {
+	t.Helper()
+	return standalone.Options{
+		Data: t.TempDir(), World: standalone.Backlog, ClickHouse: clickHouse, Speed: speed, Rate: 100,
+		Settings: map[string]string{"KEEPA_URL": w.url, "KEEPA_API_KEY": key},
+		Log:      slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
+	}
+}
+
+// start starts a box at the time of the world.
+func (w world) start(t *testing.T, o standalone.Options) (box *standalone.Box, stop func()) {
+	t.Helper()
+	dir := filepath.Join(o.Data, string(o.World))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "place.json"), fmt.Appendf(nil, `{"at":%q}`, w.clock.Now().Format(time.RFC3339Nano)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	box, err := standalone.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() { box.Stop(context.Background()) })
+	t.Cleanup(stop)
+	return box, stop
+}
+
+func decided(t *testing.T, box *standalone.Box, n int) {
+	t.Helper()
+	desk.Await(t, fmt.Sprintf("%d decided", n), func() bool {
+		sum, err := cli.Tally(t.Context(), box.Bus)
+		return err == nil && sum.Decided() >= n
+	})
+}
+
+func TestARestoredPipelineHasTheBooksOfTheOldOneAndPaysForNothingAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a backlog on two pipelines takes twenty seconds")
+	}
+	t.Parallel()
+	keepa := outside(t)
+	from, to := keepa.options(t, chtest.Database(t)), keepa.options(t, chtest.Database(t))
+	dir := filepath.Join(t.TempDir(), "set")
+	old, stop := keepa.start(t, from)
+	decided(t, old, 100)
+	paidBefore := keepa.Books().Questions
+	set, err := backup.Save(t.Context(), dir, backup.Source{Bus: old.Bus, ClickHouse: from.ClickHouse, Build: "test", Say: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := cli.Tally(t.Context(), old.Bus); err != nil || sum.Decided() >= 400 {
+		t.Fatalf("the backup was of a pipeline that had decided %d: nothing was under way (%v)", sum.Decided(), err)
+	}
+	old.StopStages()
+
+	read, err := backup.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = standalone.Fill(t.Context(), to, func(ctx context.Context, b *bus.Bus, clickHouse string) error {
+		target := backup.Target{Bus: b, ClickHouse: clickHouse, KeepDays: 400, Say: t.Logf}
+		if err := read.Restore(ctx, dir, target); err != nil {
+			return err
+		}
+		sameMessages(t, set, old.Bus, b)
+		var usage *process.UsageError
+		if err := read.Fits(ctx, target); !errors.As(err, &usage) {
+			t.Errorf("a target that holds a pipeline: %v, want wrong usage", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	spentBefore := keepa.Books().Consumed()
+	restored, _ := keepa.start(t, to)
+	decided(t, restored, 400)
+	restored.StopStages()
+	restored.AwaitRecorder(t.Context(), 30*time.Second)
+	nothingPaidAgain(t, keepa.Books(), paidBefore)
+	booksBalance(t, restored, set, keepa.Books().Consumed()-spentBefore)
+	clickHouseAgrees(t, restored, to.ClickHouse)
+}
+
+// sameMessages compares every stream up to the end of its copy.
+func sameMessages(t *testing.T, set backup.Set, old, restored *bus.Bus) {
+	t.Helper()
+	for _, s := range set.Streams {
+		if bytes.HasPrefix([]byte(s.Name), []byte("KV_")) {
+			continue // what the old pipeline has overwritten since is not there to compare
+		}
+		have, want := digest(t, restored, s.Name, s.Last), digest(t, old, s.Name, s.Last)
+		if !bytes.Equal(have, want) {
+			t.Errorf("%s differs up to #%d", s.Name, s.Last)
+		}
+	}
+}
+
+func digest(t *testing.T, b *bus.Bus, stream string, last uint64) []byte {
+	t.Helper()
+	sum := sha256.New()
+	if err := b.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error {
+		if r.Sequence > last {
+			return nil
+		}
+		return json.NewEncoder(sum).Encode([]any{r.Sequence, r.StoredAt, r.Subject, r.Header, r.Body})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return sum.Sum(nil)
+}
+
+func nothingPaidAgain(t *testing.T, books keepasim.Books, before map[keepasim.Question]int) {
+	t.Helper()
+	for q, n := range before {
+		if q.ASIN != "" && books.Questions[q] != n {
+			t.Errorf("paid again: %v", q)
+		}
+	}
+}
+
+// booksBalance compares the verdicts with the backlog, and what the ledger says since the backup with what Keepa was
+// paid since.
+func booksBalance(t *testing.T, box *standalone.Box, set backup.Set, spent int) {
+	t.Helper()
+	sum, err := cli.Tally(t.Context(), box.Bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum.Decided() != 400 || len(sum.Accepted()) != 20 {
+		t.Errorf("decided %d and accepted %d, want 400 and 20", sum.Decided(), len(sum.Accepted()))
+	}
+	inLedger := 0
+	at := set.Streams[slices.IndexFunc(set.Streams, func(s backup.Stream) bool { return s.Name == pipeline.StreamLedger })].Last
+	if err := bus.ScanJSON(t.Context(), box.Bus, pipeline.StreamLedger, bus.From{Sequence: at + 1}, func(_ bus.Read, e pipeline.Entry) error {
+		if e.Event == pipeline.EventClose {
+			inLedger += e.Tokens
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if inLedger != spent {
+		t.Errorf("the ledger has %d tokens since the backup, Keepa was paid %d", inLedger, spent)
+	}
+	finals := map[string]int{}
+	if err := bus.ScanJSON(t.Context(), box.Bus, pipeline.StreamVerdicts, bus.From{}, func(_ bus.Read, v pipeline.Verdict) error {
+		if v.Outcome.Final() {
+			finals[v.ASIN]++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for asin, n := range finals {
+		if n != 1 {
+			t.Errorf("%s has %d final verdicts", asin, n)
+		}
+	}
+}
+
+// clickHouseAgrees wants a row for every message, and sums that say what the rows say.
+func clickHouseAgrees(t *testing.T, box *standalone.Box, url string) {
+	t.Helper()
+	w, err := warehouse.Reach(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }() // read only
+	for stream, table := range map[string]string{pipeline.StreamVerdicts: "verdicts", pipeline.StreamLedger: "ledger", pipeline.StreamDeals: "deal_versions"} {
+		held, err := box.Bus.Held(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows := ask(t, w, "SELECT toString(count()) FROM "+table+" FINAL"); rows != fmt.Sprint(held) {
+			t.Errorf("%s has %d messages, %s %s rows", stream, held, table, rows)
+		}
+	}
+	for sum, rows := range map[string]string{
+		"SELECT toString(tuple(sum(verdicts), sum(tokens))) FROM verdict_counts": "SELECT toString(tuple(count(), sum(tokens))) FROM verdicts FINAL",
+		"SELECT toString(tuple(sum(entries), sum(tokens))) FROM token_counts":    "SELECT toString(tuple(count(), sum(tokens))) FROM ledger FINAL",
+	} {
+		if got, want := ask(t, w, sum), ask(t, w, rows); got != want {
+			t.Errorf("%s: %s, the rows say %s", sum, got, want)
+		}
+	}
+}
+
+func ask(t *testing.T, w *warehouse.Warehouse, sql string) string {
+	t.Helper()
+	table, err := w.SQL(t.Context(), sql, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(table.Rows[0][0])
+}
+
+func TestABackupThatWasInterruptedIsRefused(t *testing.T) {
+	t.Parallel()
+	o := world{}.options(t, standalone.None)
+	dir := filepath.Join(t.TempDir(), "set")
+	err := standalone.Fill(t.Context(), o, func(ctx context.Context, b *bus.Bus, _ string) error {
+		if err := b.Ensure(ctx); err != nil {
+			return err
+		}
+		stopped, stop := context.WithCancel(ctx)
+		say := func(string, ...any) { stop() } // after the first stream
+		if _, err := backup.Save(stopped, dir, backup.Source{Bus: b, Say: say}); !errors.Is(err, context.Canceled) {
+			t.Errorf("an interrupted backup ends with %v", err)
+		}
+		var usage *process.UsageError
+		if _, err := backup.Read(dir); !errors.As(err, &usage) {
+			t.Errorf("reading half a set: %v, want wrong usage", err)
+		}
+		if _, err := backup.Save(ctx, dir, backup.Source{Bus: b, Say: t.Logf}); !errors.As(err, &usage) {
+			t.Errorf("a backup into a directory that is not empty: %v, want wrong usage", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestARestoreThatFailsLeavesNoWorldThatAStartWouldTake(t *testing.T) {
+	t.Parallel()
+	o := world{}.options(t, standalone.None)
+	broken := errors.New("broken")
+	err := standalone.Fill(t.Context(), o, func(ctx context.Context, b *bus.Bus, _ string) error { return errors.Join(broken, b.Ensure(ctx)) })
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	if left, err := os.ReadDir(o.Data); err != nil || len(left) != 0 {
+		t.Errorf("left %v (%v)", left, err)
+	}
+	if err := os.MkdirAll(filepath.Join(o.Data, string(o.World)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var usage *process.UsageError
+	err = standalone.Fill(t.Context(), o, func(context.Context, *bus.Bus, string) error { t.Error("filled"); return nil })
+	if !errors.As(err, &usage) {
+		t.Errorf("a world that is there: %v, want wrong usage", err)
+	}
+}

@@ -1,0 +1,126 @@
+package backup
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+)
+
+// Set is what a directory holds.
+type Set struct {
+	Format  int       `json:"format"`
+	Build   string    `json:"build"`
+	Began   time.Time `json:"began"` // machine time
+	Ended   time.Time `json:"ended"`
+	Schema  string    `json:"schema,omitempty"` // the last migration of the tables; empty without ClickHouse
+	Streams []Stream  `json:"streams"`          // in the order in which they were copied
+	Tables  []Table   `json:"tables,omitempty"`
+}
+
+// Stream is a stream or a bucket.
+type Stream struct {
+	Name     string `json:"name"`
+	Made     uint32 `json:"made"` // when it was made, Unix seconds: half of the number of its rows in ClickHouse
+	Last     uint64 `json:"last"` // sequence
+	Messages uint64 `json:"messages"`
+	Bytes    int64  `json:"bytes"`
+	// Positions are the sequences up to which each consumer had settled everything.
+	Positions map[string]uint64 `json:"positions,omitempty"`
+}
+
+// Table is a partition of a table.
+type Table struct {
+	Name      string `json:"name"`
+	Partition string `json:"partition"`
+	File      string `json:"file"`
+}
+
+const (
+	format  = 1
+	setFile = "set.json"
+	// unfinished marks a directory that is being written, or whose writing was cut short.
+	unfinished = "UNFINISHED"
+)
+
+// order is that of copying: see the package.
+func order() []string {
+	bucket := bus.BucketStream
+	return []string{
+		bucket(pipeline.BucketWatermarks), bucket(pipeline.BucketStock), bucket(pipeline.BucketSeen), bucket(pipeline.BucketWants), bucket(pipeline.BucketRuns),
+		pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamDead, pipeline.StreamActions, pipeline.StreamSurvivors, pipeline.StreamCandidates,
+		bucket(pipeline.BucketTokens), pipeline.StreamLedger, pipeline.StreamResponses,
+		bucket(pipeline.BucketConfig), bucket(pipeline.BucketPosted),
+	}
+}
+
+func natsDir(dir, stream string) string { return filepath.Join(dir, "nats", stream) }
+
+// begin makes the directory and marks it.
+func begin(dir string) error {
+	left, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	if len(left) > 0 {
+		return process.Usagef("%s is not empty: name a new directory; one that an interrupted backup left can be deleted", dir)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "clickhouse"), 0o700); err != nil {
+		return fmt.Errorf("create %s: %w", dir, err)
+	}
+	return os.WriteFile(filepath.Join(dir, unfinished), []byte("This backup was not finished; `ratchet restore` refuses it. Delete the directory.\n"), 0o600)
+}
+
+// finish writes what the directory holds, and takes the mark away.
+func (s Set) finish(dir string) error {
+	body, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, setFile), body, 0o600); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(dir, unfinished))
+}
+
+// Read is the set in a directory; a UsageError where there is none, or half of one.
+func Read(dir string) (Set, error) {
+	var s Set
+	if _, err := os.Stat(filepath.Join(dir, unfinished)); err == nil {
+		return s, process.Usagef("%s holds a backup that was not finished: delete it and name another", dir)
+	}
+	body, err := os.ReadFile(filepath.Join(dir, setFile))
+	if err != nil {
+		return s, process.Usagef("%s holds no backup: %w; name the directory that `ratchet backup` wrote", dir, err)
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		return s, process.Usagef("read %s: %w; the backup is damaged", filepath.Join(dir, setFile), err)
+	}
+	if s.Format != format {
+		return s, process.Usagef("%s: the backup has format %d, this build reads %d: restore with build %s", dir, s.Format, format, s.Build)
+	}
+	for _, t := range s.Tables {
+		if !filepath.IsLocal(t.File) {
+			return s, process.Usagef("%s: file %q lies outside of the backup", dir, t.File)
+		}
+	}
+	return s, s.known(dir)
+}
+
+// known refuses streams that no backup of ours holds.
+func (s Set) known(dir string) error {
+	for _, one := range s.Streams {
+		if !slices.Contains(order(), one.Name) {
+			return process.Usagef("%s: the backup has a stream %q, which this build does not know: restore with build %s", dir, one.Name, s.Build)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+// Package systemd_test holds the units of deploy/systemd against systemd itself, the commands and the manual of the
+// configuration.
+package systemd_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var root = filepath.Join("..", "..", "..")
+
+// units are the files by name.
+func units(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "deploy", "systemd", "*.service"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no units: %v", err)
+	}
+	out := map[string]string{}
+	for _, f := range files {
+		body, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[filepath.Base(f)] = string(body)
+	}
+	return out
+}
+
+// analyze is the path of systemd-analyze. Where there is none the test is skipped, or fails if CI=true.
+func analyze(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("systemd-analyze")
+	switch {
+	case err == nil:
+		return path
+	case os.Getenv("CI") == "true":
+		t.Fatal("no systemd-analyze: install the package systemd")
+	default:
+		t.Skip("no systemd-analyze on this machine")
+	}
+	return ""
+}
+
+// installed are the units as files, with a program that exists in place of ours.
+func installed(t *testing.T) (files []string) {
+	t.Helper()
+	program, err := exec.LookPath("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, body := range units(t) {
+		body = regexp.MustCompile(`(?m)^ExecStart=\S+`).ReplaceAllString(body, "ExecStart="+program)
+		file := filepath.Join(dir, strings.Replace(name, "@.", "@1.", 1))
+		if err := os.WriteFile(file, []byte(body), 0o644); err != nil { //nolint:gosec // a unit, for a program that reads it
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
+}
+
+func TestSystemdTakesEveryUnit(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), analyze(t), append([]string{"verify", "--man=no", "--recursive-errors=yes"}, installed(t)...)...).CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// exposure is the most that `systemd-analyze security` may say of a unit, in tenths: 0 is everything forbidden, 100
+// nothing.
+const exposure = 25
+
+func TestEveryUnitIsHardened(t *testing.T) {
+	for _, file := range installed(t) {
+		out, err := exec.CommandContext(t.Context(), analyze(t), "security", "--offline=yes", "--no-pager", fmt.Sprintf("--threshold=%d", exposure), file).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", filepath.Base(file), err, out)
+		}
+	}
+}
+
+func TestEveryUnitRunsACommandOfThisRepositoryWithVariablesOfTheManual(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join(root, "docs", "config.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range units(t) {
+		start := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/(\S+)`).FindStringSubmatch(body)
+		if start == nil {
+			t.Errorf("%s: no ExecStart below /usr/local/bin", name)
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(root, "cmd", start[1], "main.go")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, line := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(body, -1) {
+			for _, pair := range strings.Fields(line[1]) {
+				variable, value, _ := strings.Cut(pair, "=")
+				if value == "" || variable != "HOME" && variable != "XDG_CACHE_HOME" && !strings.Contains(string(manual), "\n## "+variable+"\n") {
+					t.Errorf("%s: %s is empty, or not in docs/config.md", name, pair)
+				}
+			}
+		}
+		if regexp.MustCompile(`(?m)^Environment=\S*(PASSWORD|KEY)=`).MatchString(body) {
+			t.Errorf("%s: a secret stands in the unit", name)
+		}
+	}
+}
