@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -212,10 +211,9 @@ func TestADecisionIsRememberedOnlyAfterItsMessagesAreStored(t *testing.T) {
 		}
 		return m[id] == *worker.Memorable(v)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	lost := worker.Effect{Messages: []bus.Message{good, {Subject: "no.stream", ID: "x", Body: []byte("{}")}}, ID: id, Memory: worker.Memorable(v)}
-	if err := worker.Apply(b)(ctx, []worker.Effect{lost}); err == nil || remembered() {
+	tooLarge := bus.Message{Subject: good.Subject, ID: "x", Body: make([]byte, 9<<20)}
+	lost := worker.Effect{Messages: []bus.Message{good, tooLarge}, ID: id, Memory: worker.Memorable(v)}
+	if err := worker.Apply(b)(t.Context(), []worker.Effect{lost}); err == nil || remembered() {
 		t.Errorf("a message was not stored: error %v, remembered %t", err, remembered())
 	}
 	open := worker.Effect{Messages: []bus.Message{good}, ID: id}
