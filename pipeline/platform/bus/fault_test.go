@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -148,6 +149,27 @@ func TestAPublishCountsAsStoredOnlyOnceItIs(t *testing.T) {
 	defer cancel()
 	if err := b.PublishAll(ctx, []bus.Message{message("silent")}); err == nil {
 		t.Error("an asynchronous publish that nobody acknowledged is reported stored")
+	}
+}
+
+func TestMoreThanAWindowIsStored(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	ms := make([]bus.Message, 150)
+	for i := range ms {
+		ms[i] = bus.Message{Subject: "candidate.1.live.B000000001", Schema: pipeline.SchemaCandidate, ID: fmt.Sprint(i), Body: []byte("{}")}
+	}
+	if err := b.PublishAll(t.Context(), ms); err != nil {
+		t.Fatal(err)
+	}
+	last, n := "", 0
+	err := b.Scan(t.Context(), pipeline.StreamCandidates, bus.From{}, func(r bus.Read) error {
+		last = r.Header.Get(pipeline.HeaderMsgID)
+		n++
+		return nil
+	})
+	if n != len(ms) || last != "149" || err != nil {
+		t.Errorf("%d are read, the last is %q (%v), want %d", n, last, err, len(ms))
 	}
 }
 

@@ -243,6 +243,11 @@ func TestTheCallsForAWorkCountAcrossRestartsByWhatTheLedgerSays(t *testing.T) {
 			t.Errorf("after the books were closed with %q: %+v, want %+v", c.lines, got["w2"], c.want)
 		}
 	}
+	// and then in the ledger, which keeps it
+	line(pipeline.Entry{Event: pipeline.EventDrift, Tokens: 1, At: time.Now().Add(time.Minute)})
+	if got, want := tallies(), (token.Tally{Calls: 2, Paid: 1}); got["w2"] != want {
+		t.Errorf("with a drift in the ledger: %+v, want %+v", got["w2"], want)
+	}
 	if other, err := responses.Tallies(t.Context(), b, 1, pipeline.KindCommit, []string{"w1"}); err != nil || len(other) != 0 {
 		t.Errorf("the commit of the same work: %+v, %v", other, err)
 	}
