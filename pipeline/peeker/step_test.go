@@ -286,7 +286,7 @@ func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T
 	if n := look(token.Nospend); n != 0 {
 		t.Errorf("%d lines are drawn in nospend", n)
 	}
-	for _, balance := range []string{`{"est":0,"rate":0}`, `{`, `{"est":99999999999999,"rate":1}`} {
+	for _, balance := range []string{`{"est":0,"rate":0}`, `{`, `{"est":-99999999999999,"rate":1}`} {
 		put(pipeline.KeyBalance, balance)
 		if n := look(token.Run); n != 0 {
 			t.Errorf("%d lines are drawn on a balance of %s", n, balance)

@@ -76,7 +76,7 @@ func (r Runner) test(ctx context.Context, pkg, which string, changed map[string]
 		return nil, err
 	}
 	binary := filepath.Join(temp, "package.test")
-	build := r.command(ctx, r.Root, temp, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, "./"+pkg)
+	build := r.command(ctx, r.Root, temp, "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./"+pkg)
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("does not compile: %w\n%s", err, out)
 	}
