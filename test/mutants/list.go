@@ -163,7 +163,10 @@ func nameOf(fn *ast.FuncDecl) string {
 	if p, ok := t.(*ast.StarExpr); ok {
 		t = p.X
 	}
-	if g, ok := t.(*ast.IndexExpr); ok {
+	switch g := t.(type) {
+	case *ast.IndexExpr:
+		t = g.X
+	case *ast.IndexListExpr:
 		t = g.X
 	}
 	if id, ok := t.(*ast.Ident); ok {

@@ -296,3 +296,18 @@ func TestNoEpochIsUsedTwiceNotEvenWhereTheBucketWasLost(t *testing.T) {
 		t.Errorf("epochs %d, %d, and after the loss %d", first.Epoch, second.Epoch, lost.Epoch)
 	}
 }
+
+func TestAnAnswerThatOnlyTheOperatorCanChangeIsNotAskedForAtOnceAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Balance{}, nil)
+	d.step(Unanswered{Note: "bad key", Final: true})
+	d.pass(askMost - time.Second)
+	d.step(Check{})
+	if d.asked != 0 {
+		t.Error("a key that was refused is asked with again")
+	}
+	d.pass(time.Second)
+	if d.step(Check{}); d.asked != 1 {
+		t.Error("a key that was refused is never asked with again")
+	}
+}
