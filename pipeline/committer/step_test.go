@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/spend/gateway"
@@ -20,9 +21,9 @@ import (
 	"ratchet/test/desk"
 )
 
-// stepper is a worker whose verbs a test calls itself.
+// stepper is a step whose verbs a test calls itself.
 type stepper struct {
-	*fetcher
+	*step
 	t *testing.T
 	d *desk.Desk
 }
@@ -42,7 +43,7 @@ func newStepper(t *testing.T, d *desk.Desk) stepper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stepper{fetcher: &fetcher{committer: c}, t: t, d: d}
+	return stepper{step: &step{committer: c, judge: judge}, t: t, d: d}
 }
 
 func openStepper(t *testing.T) stepper {
@@ -55,6 +56,12 @@ func openStepper(t *testing.T) stepper {
 func (s stepper) unit(n int, source pipeline.Source, g pipeline.Generation) worker.Unit {
 	s.t.Helper()
 	return worker.Unit{Work: s.d.Work(s.t, s.d.ASINs(keepasim.Good)[n], source, g), Deliveries: 1}
+}
+
+// decide is the decision by the step's rules.
+func (s stepper) decide(u worker.Unit, f fact) loop.Decision[worker.Effect] {
+	f.Judge = s.judge
+	return decideCommit(u, f, s.env.Now())
 }
 
 // fetched is the fact of a step under a claim of its own, and what the step paid.
@@ -151,10 +158,10 @@ func TestWhatAnotherWorkerIsBuyingIsNotBought(t *testing.T) {
 		t.Errorf("paid %d, %+v", paid, f)
 	}
 	done()
-	seller := decide.SellerWanted(s.rules.Judge(), u.Work, s.d.Product(t, u.Survivor.ASIN, true), nil, s.env.Now())
+	seller := decide.SellerWanted(s.judge, u.Work, s.d.Product(t, u.Survivor.ASIN, true), nil, s.env.Now())
 	done = order(pipeline.KindSeller, seller)
 	f, paid := s.fetched(u)
-	if paid == 0 || !errors.Is(f.Err, worker.ErrOrdered) || s.decide(u, f, s.env.Now()).Again == 0 {
+	if paid == 0 || !errors.Is(f.Err, worker.ErrOrdered) || !s.decide(u, f).Returns() {
 		t.Errorf("its seller is being bought: paid %d, %+v", paid, f)
 	}
 	done()
@@ -180,7 +187,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	if !errors.As(f.Err, &e) || !s.fuse.Blown() {
 		t.Fatalf("%+v", f)
 	}
-	if d := s.decide(u, f, s.env.Now()); d.Again == 0 || len(d.Out) != 0 {
+	if d := s.decide(u, f); d.Again == nil || len(d.Out) != 0 {
 		t.Errorf("decided %+v", d)
 	}
 	if g := s.grant(); len(g.Open) != 0 || g.Unsure != token.PriceCommit {
@@ -195,12 +202,12 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	}
 	s.begun(pipeline.KindCommit, u, 6)
 	f, paid := s.fetched(u)
-	if d := s.decide(u, f, s.env.Now()); paid != 0 || d.Never != decide.ReasonNoAnswer || len(d.Out) != 1 {
+	if d := s.decide(u, f); paid != 0 || d.Never != decide.ReasonNoAnswer || len(d.Out) != 1 {
 		t.Errorf("paid for %d times: paid %d more, %+v", pipeline.MaxPaid, paid, d)
 	}
 	for answered := range pipeline.MaxPaid {
-		d := s.decide(u, fact{Missing: true, Tally: token.Tally{Answered: answered}}, s.env.Now())
-		if last := answered+1 == pipeline.MaxPaid; last != (d.Never == decide.ReasonNotFound) || last == (d.Again > 0) {
+		d := s.decide(u, fact{Missing: true, Tally: token.Tally{Answered: answered}})
+		if last := answered+1 == pipeline.MaxPaid; last != (d.Never == decide.ReasonNotFound) || last == d.Returns() {
 			t.Errorf("left out %d times: %+v", answered+1, d)
 		}
 	}
@@ -236,8 +243,8 @@ func TestASellerThatCannotBeHadLosesNoCommitAndNoToken(t *testing.T) {
 	if g := s.grant(); g.Settled != paid || g.Unsure != paid || len(g.Open) != 0 {
 		t.Errorf("settled %d and in doubt %d of %d", g.Settled, g.Unsure, paid)
 	}
-	d := s.decide(u, f, s.env.Now())
-	if d.Again != 0 || d.Never != "" || len(d.Out) != 1 || len(d.Out[0].Messages) != 2 {
+	d := s.decide(u, f)
+	if d.Returns() || d.Never != "" || len(d.Out) != 1 || len(d.Out[0].Messages) != 2 {
 		t.Errorf("decided %+v", d)
 	}
 	// Sellers that were paid for as often as work may be stay unknown.

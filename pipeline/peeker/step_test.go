@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/spend/gateway"
@@ -20,9 +21,9 @@ import (
 	"ratchet/test/desk"
 )
 
-// stepper is a peek loop whose verbs a test calls itself.
+// stepper is a step of the peek loop whose verbs a test calls itself.
 type stepper struct {
-	*peekLoop
+	*step
 	t *testing.T
 	d *desk.Desk
 }
@@ -47,7 +48,7 @@ func newStepper(t *testing.T, d *desk.Desk) stepper {
 		t.Fatal(err)
 	}
 	l.served = map[pipeline.Source]int{}
-	return stepper{peekLoop: l, t: t, d: d}
+	return stepper{step: &step{peekLoop: l, judge: judge}, t: t, d: d}
 }
 
 func openStepper(t *testing.T) stepper {
@@ -61,6 +62,12 @@ func openStepper(t *testing.T) stepper {
 func (s stepper) unit(n int, source pipeline.Source, g pipeline.Generation) worker.Unit {
 	s.t.Helper()
 	return worker.Unit{Work: s.d.Work(s.t, s.d.ASINs(keepasim.Good)[n], source, g), Deliveries: 1, Sequence: uint64(n + 1)}
+}
+
+// decide is the decision by the step's rules.
+func (s stepper) decide(u worker.Unit, f fact) loop.Decision[worker.Effect] {
+	f.Judge = s.judge
+	return decidePeek(u, f, s.env.Now())
 }
 
 // gathered are the facts of a step that claimed a token for each unit, and what the step paid.
@@ -168,7 +175,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	if !errors.As(facts[0].Err, &e) || e.Kind != gateway.Server || !s.fuse.Blown() {
 		t.Fatalf("%+v, blown %t", facts[0], s.fuse.Blown())
 	}
-	if d := s.decide(u, facts[0], s.env.Now()); d.Again == 0 || d.Never != "" || len(d.Out) != 0 {
+	if d := s.decide(u, facts[0]); d.Again == nil || d.Never != "" || len(d.Out) != 0 {
 		t.Errorf("decided %+v", d)
 	}
 	if g := s.grant(); len(g.Open) != 0 || g.Unsure != 1 {
@@ -184,7 +191,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	}
 	s.begun(u, 1)
 	facts, paid = s.gathered(u)
-	if d := s.decide(u, facts[0], s.env.Now()); paid != 0 || d.Never != decide.ReasonNoAnswer || len(d.Out) != 1 {
+	if d := s.decide(u, facts[0]); paid != 0 || d.Never != decide.ReasonNoAnswer || len(d.Out) != 1 {
 		t.Errorf("paid for %d times: paid %d more, %+v", pipeline.MaxPaid, paid, d)
 	}
 }
@@ -209,12 +216,12 @@ func TestAProductThatIsLeftOutOnceIsAskedForAgain(t *testing.T) {
 	s := openStepper(t)
 	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
 	for answered := range pipeline.MaxPaid {
-		d := s.decide(u, fact{Missing: true, Tally: token.Tally{Calls: answered, Answered: answered}}, s.env.Now())
-		if last := answered+1 == pipeline.MaxPaid; last != (d.Never == decide.ReasonNotFound) || last == (d.Again > 0) {
+		d := s.decide(u, fact{Missing: true, Tally: token.Tally{Calls: answered, Answered: answered}})
+		if last := answered+1 == pipeline.MaxPaid; last != (d.Never == decide.ReasonNotFound) || last == d.Returns() {
 			t.Errorf("left out %d times: %+v", answered+1, d)
 		}
 	}
-	if d := s.decide(u, fact{Line: &shedding.Line{BelowCents: 100}}, s.env.Now()); d.Again != 0 || d.Never != "" || len(d.Out) != 1 || d.Out[0].Memory == nil {
+	if d := s.decide(u, fact{Line: &shedding.Line{BelowCents: 100}}); d.Returns() || d.Never != "" || len(d.Out) != 1 || d.Out[0].Memory == nil {
 		t.Errorf("under a line: %+v", d)
 	}
 }

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -136,16 +137,24 @@ func TestTheCircuitBreakerOpensForLongerWithEveryFailureAndClosesWithASuccess(t 
 
 func TestWorkThatFailedTogetherComesBackApart(t *testing.T) {
 	t.Parallel()
-	env := process.Env{Clock: process.RealClock()}
+	postpone := func(c process.Clock) time.Duration {
+		env := process.Env{Clock: c, Log: slog.New(slog.DiscardHandler)}
+		p := worker.NewPulse(env)
+		d := worker.Postpone(env, p)(worker.Unit{}, worker.ErrOrdered)
+		if p.Beat().Counters["again_ordered"] != 1 {
+			t.Error("the status does not count it")
+		}
+		return d
+	}
 	least, most := time.Hour, time.Duration(0)
 	for range 200 {
-		d := worker.Postpone(env)
+		d := postpone(process.RealClock())
 		least, most = min(least, d), max(most, d)
 	}
 	if least < 30*time.Second || most >= 2*time.Minute || most-least < 45*time.Second {
 		t.Errorf("between %s and %s, want spread from 30 s to 120 s", least, most)
 	}
-	if d := worker.Postpone(process.Env{Clock: process.NewClock(time.Now(), 1e6)}); d != 50*time.Millisecond {
+	if d := postpone(process.NewClock(time.Now(), 1e6)); d != 50*time.Millisecond {
 		t.Errorf("%s of machine time, want at least 50 ms", d)
 	}
 }

@@ -51,3 +51,38 @@ func TestANewPriceBeginsItsRepairsAgain(t *testing.T) {
 		t.Errorf("after a reject: %+v", gone)
 	}
 }
+
+func TestOnlyTimeInWhichLooksRanExpiresADeal(t *testing.T) {
+	t.Parallel()
+	p := PlanFor(24*time.Hour, 5, 0.15, 2)
+	h := accepted(1, 100, t0)
+	h.State, h.Why, h.Failed, h.Checked = Stale, StaleLookFailed, p.Failures, t0
+	now := t0.Add(2000 * time.Hour)
+	for _, c := range []struct {
+		clock Clock
+		want  bool
+	}{
+		{Clock{Ran: p.Expire + time.Hour}, true},
+		{Clock{Ran: time.Hour}, false}, // the pipeline was away
+		{Clock{Ran: p.Expire + time.Hour, Stalled: StalledSilent}, false},
+	} {
+		expired := false
+		for _, g := range p.Round([]Holding{h}, c.clock, now).Change {
+			expired = expired || g.State == Expired
+		}
+		if expired != c.want {
+			t.Errorf("%+v: expired %t", c.clock, expired)
+		}
+	}
+}
+
+func TestARefreshThatIsOfferedAgainLaterIsTheSameWork(t *testing.T) {
+	t.Parallel()
+	p := PlanFor(24*time.Hour, 5, 0.15, 2)
+	h := accepted(1, 100, t0)
+	due := t0.Add(24 * time.Hour)
+	first, later := p.Round([]Holding{h}, Clock{}, due), p.Round([]Holding{h}, Clock{}, due.Add(5*time.Hour))
+	if len(first.Offer) != 1 || len(later.Offer) != 1 || first.Offer[0].Generation() != later.Offer[0].Generation() {
+		t.Errorf("offered %+v, and hours later, after a restart, %+v", first.Offer, later.Offer)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"github.com/expr-lang/expr/vm"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/keepa"
 )
 
 func TestARuleThatCannotBeEvaluatedDoesAsForAnUnknownInput(t *testing.T) {
@@ -65,6 +67,28 @@ func TestAPriceThatAppearedOrWentHasMoved(t *testing.T) {
 	} {
 		if got := within(c.was, c.is, 10); got != c.want {
 			t.Errorf("from %v to %v: %t", c.was, c.is, got)
+		}
+	}
+}
+
+func TestARefreshIsConfirmedOnlyWhereNothingMoved(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	cents := func(n int64) *int64 { return &n }
+	stored := &deal.Deal{MarketCents: map[string]int64{keepa.Used.String(): 1000}, Rank: cents(50_000)}
+	for name, c := range map[string]struct {
+		view deal.View
+		want bool
+	}{
+		"nothing moved":         {deal.View{Used: cents(1000), Rank: cents(50_000)}, true},
+		"the rank is not known": {deal.View{Used: cents(1000)}, true},
+		"the used price moved":  {deal.View{Used: cents(2000), Rank: cents(50_000)}, false},
+		"the used price went":   {deal.View{Rank: cents(50_000)}, false},
+		"Amazon came in":        {deal.View{Used: cents(1000), Amazon: cents(1100), Rank: cents(50_000)}, false},
+		"the rank collapsed":    {deal.View{Used: cents(1000), Rank: cents(900_000)}, false},
+	} {
+		if got := j.unmoved(stored, c.view); got != c.want {
+			t.Errorf("%s: unmoved %t", name, got)
 		}
 	}
 }

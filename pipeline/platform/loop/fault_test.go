@@ -233,16 +233,23 @@ func TestADecisionIsSettledAsItSays(t *testing.T) {
 	l.Decide = func(in, fact string, _ time.Time) loop.Decision[string] {
 		switch in {
 		case "again":
-			return loop.Decision[string]{Again: time.Minute}
+			return loop.Decision[string]{Again: errFault}
 		case "never":
 			return loop.Decision[string]{Never: "no_answer", Out: []string{fact}}
 		}
 		return loop.Decision[string]{Out: []string{fact}}
 	}
+	postponed := ""
+	l.Postpone = func(in string, why error) time.Duration {
+		if errors.Is(why, errFault) {
+			postponed = in
+		}
+		return time.Minute
+	}
 	progress := 0
 	l.Progress = func() { progress++ }
 	n, err := l.Step(t.Context())
-	if n != 3 || err != nil || len(w.waiting) != 1 || w.waiting[0] != "again" || w.buried["never"] != "no_answer" || w.done["done"] != 1 || w.effects["never"] != 1 || progress != 1 {
+	if n != 3 || err != nil || len(w.waiting) != 1 || w.waiting[0] != "again" || w.buried["never"] != "no_answer" || w.done["done"] != 1 || w.effects["never"] != 1 || progress != 1 || postponed != "again" {
 		t.Errorf("%d settled (%v): waiting %v, buried %v, done %v, effects %v, progress %d", n, err, w.waiting, w.buried, w.done, w.effects, progress)
 	}
 	w.fault["apply"] = &fault{n: 1}
