@@ -256,4 +256,7 @@ func TestADecisionIsSettledAsItSays(t *testing.T) {
 	if _, err := l.Step(t.Context()); err == nil || len(w.waiting) != 1 || progress != 1 {
 		t.Errorf("effects did not land: %v, waiting %v, progress %d", err, w.waiting, progress)
 	}
+	if _, err := l.Step(t.Context()); err != nil || progress != 1 {
+		t.Errorf("what only comes back counts as progress: %v, %d", err, progress)
+	}
 }
