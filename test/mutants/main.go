@@ -37,7 +37,7 @@ func command(ctx context.Context) error {
 	many := flag.Int("j", 2, "how many at the same time")
 	only := flag.String("only", "", "only entries whose file, words or test contain this")
 	find := flag.String("find", "", "run the tests that match this pattern instead, and print those that notice")
-	timeout := flag.Duration("timeout", time.Minute, "of the tests of one entry")
+	timeout := flag.Duration("timeout", 4*time.Minute, "of the test of one entry")
 	flag.Parse()
 	root, err := os.Getwd()
 	if err != nil {
