@@ -4,10 +4,11 @@ export KEEPA_FIXTURES ?= $(abspath ../shared/fixtures/keepa)
 
 tool := go tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
+MUTANTS ?= 2
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill odd damage
+.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ bench-recorder: ## the recorder against a raw loop and a plain insert, and how l
 
 soak: ## the scenario every change is measured by
 	go run ./cmd/ratchet soak backlog400
+
+mutants: ## plant each kept error and see that its test notices; MUTANTS=2 at the same time (minutes)
+	go run ./test/mutants -j $(MUTANTS)
 
 kill: ## kill -9 every daemon around each of its statements; minutes
 	RATCHET_KILL=all go test -count=1 -timeout 30m ./test/kill

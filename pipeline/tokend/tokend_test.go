@@ -551,3 +551,19 @@ func TestRunIssuesAtHighSpeedAndStopsWhenAsked(t *testing.T) {
 		t.Errorf("balance fell to %d, %d refusals", b.Minimum, len(b.Refused))
 	}
 }
+
+func TestADeposedTokendWritesNoBalance(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
+	first, second := w.tokend(), w.tokend()
+	w.turn(first)
+	first.lease.Release()
+	w.turn(second)
+	old := token.Balance{Epoch: first.issuer.Epoch, State: "burst", Est: 7}
+	if err := first.write(t.Context(), old); !errors.Is(err, token.ErrEpoch) {
+		t.Errorf("the old tokend writes: %v", err)
+	}
+	if got := w.state(); got.Epoch != second.issuer.Epoch || got.Est == 7 {
+		t.Errorf("the balance is of epoch %d, want %d", got.Epoch, second.issuer.Epoch)
+	}
+}

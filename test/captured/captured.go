@@ -8,19 +8,37 @@ import (
 	"testing"
 )
 
-// Dir is the directory that KEEPA_FIXTURES names, or the default beside the checkout,
-// as a package two folders deep sees it. Without it the test skips; in CI it fails.
+// Dir is the directory that KEEPA_FIXTURES names, or the default beside the checkout.
+// Without it the test skips; in CI it fails.
 func Dir(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("KEEPA_FIXTURES")
 	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "fixtures", "keepa")
+		dir = filepath.Join(root(), "..", "shared", "fixtures", "keepa")
 	}
 	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
+		Missing(t, "captured answers are missing: %v; set KEEPA_FIXTURES", err)
+	}
+	return dir
+}
+
+// Missing skips a test that lacks something, and fails it in CI, where everything is there.
+func Missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// root is the folder of go.mod, at or above the package under test.
+func root() string {
+	dir := "."
+	for range 10 {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
 		}
-		t.Skipf("captured answers are missing: %v; set KEEPA_FIXTURES", err)
+		dir = filepath.Join("..", dir)
 	}
 	return dir
 }

@@ -160,3 +160,14 @@ func TestWhatIsSettledStaysSettled(t *testing.T) {
 		t.Error("no sale was drawn")
 	}
 }
+
+func TestWhatHappensAfterTheInstantIsNoSale(t *testing.T) {
+	t.Parallel()
+	h := Histories{Known: true, Rank: line(20*days, 1000, -3*days, 700), Used: line(30*days, 2000), CountUsed: line(20*days, 5, -3*days, 4, -5*days, 4)}
+	if got := InferSales(h, Credit{}, now); len(got.All) != 0 || got.Falls != 0 {
+		t.Errorf("%d falls and %d sales in the future", got.Falls, len(got.All))
+	}
+	if got := InferSales(h, Credit{}, now.AddDate(0, 0, 10)); len(got.All) != 1 {
+		t.Errorf("%d sales when they are past", len(got.All))
+	}
+}

@@ -109,3 +109,14 @@ func TestWhatSeveralVersionsSayTogether(t *testing.T) {
 		}
 	}
 }
+
+func TestAReplaySaysNothingOfALiveDeal(t *testing.T) {
+	t.Parallel()
+	b := tale(t, good, "commit accept ok")
+	b.Verdict(visibility.Verdict{Origin: pipeline.Origin{Sequence: 9, At: t0, Run: "r1", WorkID: "w"}, Verdict: pipeline.Verdict{
+		Identity: pipeline.Identity{Domain: 1, ASIN: "A", PriceType: 2}, Look: pipeline.LookCommit, Outcome: pipeline.Reject, Reason: "low_roi",
+	}})
+	if all := b.States(); len(all) != 1 || all[0].HiddenBecause != "" {
+		t.Errorf("a replay hides it: %+v", all)
+	}
+}

@@ -85,21 +85,78 @@ func TestObservingIsIdempotentCommutativeAndAssociative(t *testing.T) {
 	})
 }
 
-// drawPages are pages as a list in any state of disorder might answer.
+// drawPages are pages as a list in any state of disorder might answer: rising dates, rows that slip to the next page,
+// full pages, a count that changes or is not told.
 func drawPages(t *rapid.T) []Page {
 	n := rapid.IntRange(1, 6).Draw(t, "pages")
-	total := n * RowsPerPage
+	total, rising, joined := n*RowsPerPage, rapid.IntRange(0, 3).Draw(t, "rising") == 0, rapid.Bool().Draw(t, "joined")
+	if rapid.IntRange(0, 3).Draw(t, "silent") == 0 {
+		total = -1
+	}
 	var out []Page
 	for i := range n {
 		p := Page{Index: i, Total: total, Now: mark(t, "now") + 300, Updated: 300}
 		at := Mark(400 - 50*i)
-		for j := range rapid.IntRange(0, 12).Draw(t, "rows") {
-			at -= Mark(rapid.Int64Range(-1, 9).Draw(t, "step"))
+		if joined && i > 0 && len(out[i-1].Rows) > 0 {
+			p.Rows = append(p.Rows, out[i-1].Rows[len(out[i-1].Rows)-1])
+			at = p.Rows[0].At
+		}
+		least := int64(-1)
+		if rising {
+			least = -20
+		}
+		for j := range rapid.OneOf(rapid.IntRange(0, 12), rapid.Just(RowsPerPage)).Draw(t, "rows") {
+			if len(p.Rows) == RowsPerPage {
+				break
+			}
+			at -= Mark(rapid.Int64Range(least, 9).Draw(t, "step"))
 			p.Rows = append(p.Rows, Row{ASIN: fmt.Sprintf("%d-%d", i, j), At: max(1, at)})
+		}
+		if total >= 0 {
+			total = max(0, total+rapid.SampledFrom([]int{0, 0, 0, 1, -1, 150}).Draw(t, "change"))
 		}
 		out = append(out, p)
 	}
 	return out
+}
+
+// reached counts what reads came to, so that a law is not held by reads in which nothing happens.
+type reached map[string]int
+
+func (c reached) add(pages []Page, s State, r *Read, change Change) {
+	c["reads"]++
+	for what, is := range map[string]bool{
+		"disordered": r.disorder, "joined": r.joined(), "full pages": r.Listed >= RowsPerPage, "a changing total": r.least != r.most,
+		"no total": r.Total < 0, "cut short": !r.Done, "whole": r.Whole(), "odd": r.Odd != "", "gaps opened": len(change.Opened) > 0,
+		"gaps filled": len(change.Filled) > 0, "gaps expired": len(change.Expired) > 0, "sweeps": s.Read.Sweep, "no sweeps": !s.Read.Sweep,
+		"several pages": r.Pages > 1 && len(pages) > 1,
+	} {
+		if is {
+			c[what]++
+		}
+	}
+}
+
+// joined reports whether two neighbours showed a row in common.
+func (r *Read) joined() bool {
+	for i, page := range r.shown {
+		for row := range page.rows {
+			if above, read := r.shown[i-1]; read && above.rows[row] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// want fails where nothing ever came to one of these.
+func (c reached) want(t *testing.T, all ...string) {
+	t.Helper()
+	for _, what := range all {
+		if c[what] == 0 {
+			t.Errorf("of %d reads none had %s", c["reads"], what)
+		}
+	}
 }
 
 func drawState(t *rapid.T) State {
@@ -153,9 +210,11 @@ func TestAMarkNeverGoesBackNeverPassesWhatWasSeenAndNeverLiesInTheFuture(t *test
 
 func TestWhatAReadDoesNotProveIsOwedAndWhatWasOwedIsProvenOwedOrExpired(t *testing.T) {
 	t.Parallel()
+	came := reached{}
 	rapid.Check(t, func(t *rapid.T) {
 		s, pages := drawState(t), drawPages(t)
 		next, r, c := after(t, s, pages)
+		came.add(pages, s, r, c)
 		covered := r.Covered()
 		ended := func(m Mark) bool {
 			return slices.ContainsFunc(c.Expired, func(g Gap) bool { return g.span().Has(m) })
@@ -177,6 +236,8 @@ func TestWhatAReadDoesNotProveIsOwedAndWhatWasOwedIsProvenOwedOrExpired(t *testi
 			}
 		}
 	})
+	came.want(t, "disordered", "joined", "full pages", "a changing total", "no total", "cut short", "whole", "gaps opened", "gaps filled",
+		"gaps expired", "sweeps", "no sweeps", "several pages")
 }
 
 func TestAReadThatDiedGoesOnFromItsStoredPages(t *testing.T) {

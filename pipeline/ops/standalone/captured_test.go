@@ -20,13 +20,13 @@ func TestOfTheCapturedSweepsExactlyTheNewAndChangedRowsAreFound(t *testing.T) {
 	}
 	t.Parallel()
 	dir := captured.Dir(t)
-	captured, err := keepasim.Captured(dir)
+	world, err := keepasim.Captured(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sweeps := captured.Sweeps()
+	sweeps := world.Sweeps()
 	if len(sweeps) < 2 {
-		t.Skip("there is one captured sweep alone")
+		captured.Missing(t, "%d captured sweeps, want two", len(sweeps))
 	}
 	box, err := standalone.Start(t.Context(), standalone.Options{
 		Data: t.TempDir(), World: standalone.Captured, CapturedDir: dir, ClickHouse: standalone.None, Speed: 600, Seed: 1, Rate: 20, Balance: 1000,

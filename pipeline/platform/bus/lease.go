@@ -25,25 +25,27 @@ type Lease struct {
 
 	sawRev uint64 // of the holder's key, and since when it has not moved
 	sawAt  time.Time
+
+	now func() time.Time // the machine's clock
 }
 
 const renewEvery = LeaseTTL / 3
 
 // NewLease is a lease nobody holds yet.
 func NewLease(b *Bus, key string) *Lease {
-	return &Lease{b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), time.Now().UnixNano())}
+	return &Lease{b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), time.Now().UnixNano()), now: time.Now}
 }
 
 // Hold takes the lease or renews it. leads says whether it is ours; fresh is true
 // when it has just become ours. It asks the server only as often as it must.
 func (l *Lease) Hold(ctx context.Context) (leads, fresh bool, err error) {
-	if l.rev != 0 && time.Since(l.renewed) < renewEvery {
+	if l.rev != 0 && l.now().Sub(l.renewed) < renewEvery {
 		return true, false, nil
 	}
 	if l.rev != 0 {
 		if err := l.renew(ctx, l.rev); err == nil {
 			return true, false, nil
-		} else if time.Since(l.renewed) < LeaseTTL-renewEvery && !wrongSequence(err) {
+		} else if l.now().Sub(l.renewed) < LeaseTTL-renewEvery && !wrongSequence(err) {
 			return true, false, nil // not renewed yet, and not lost: the next turn tries again
 		}
 		l.rev = 0
@@ -70,16 +72,16 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 		if err != nil {
 			return false, false, fmt.Errorf("take lease %s: %w", l.key, err)
 		}
-		l.rev, l.renewed = rev, time.Now()
+		l.rev, l.renewed = rev, l.now()
 		return true, true, nil
 	case err != nil:
 		return false, false, fmt.Errorf("look at lease %s: %w", l.key, err)
 	}
 	if e.Revision() != l.sawRev {
-		l.sawRev, l.sawAt = e.Revision(), time.Now()
+		l.sawRev, l.sawAt = e.Revision(), l.now()
 	}
 	mine := l.owns(e.Value())
-	if !mine && held(e.Value()) && time.Since(l.sawAt) < 3*LeaseTTL {
+	if !mine && held(e.Value()) && l.now().Sub(l.sawAt) < 3*LeaseTTL {
 		return false, false, nil
 	}
 	if err := l.renew(ctx, e.Revision()); err != nil {
@@ -97,7 +99,7 @@ func (l *Lease) renew(ctx context.Context, rev uint64) error {
 	if err != nil {
 		return fmt.Errorf("renew lease %s: %w", l.key, err)
 	}
-	l.rev, l.renewed = ack.Sequence, time.Now()
+	l.rev, l.renewed = ack.Sequence, l.now()
 	return nil
 }
 

@@ -200,3 +200,63 @@ func TestAStopWaitsForTheStepInHand(t *testing.T) {
 		t.Error("the step in hand was interrupted")
 	}
 }
+
+func TestWhatCannotBeBuriedYetIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	for id, reason := range map[string]string{"poison": "unreadable", "panics": "panic"} {
+		w := newWorld(id)
+		l := w.loop()
+		left, stored := 2, 0
+		l.Bury = func(_ context.Context, it loop.Item, _ string, _ error) error {
+			if left--; left >= 0 {
+				w.waiting = append(w.waiting, string(it.Body)) // unsettled, it is delivered again
+				return errFault
+			}
+			stored++
+			return nil
+		}
+		for range 2 {
+			if _, err := l.Step(t.Context()); err == nil || len(w.buried) != 0 {
+				t.Errorf("%s: its letter is not stored, and it is settled: %v, %v", id, w.buried, err)
+			}
+		}
+		if _, err := l.Step(t.Context()); err != nil || w.buried[id] != reason || stored != 1 {
+			t.Errorf("%s: settled %v, %d letters, %v", id, w.buried, stored, err)
+		}
+	}
+}
+
+func TestADecisionIsSettledAsItSays(t *testing.T) {
+	t.Parallel()
+	w := newWorld("again", "never", "done")
+	l := w.loop()
+	l.Decide = func(in, fact string, _ time.Time) loop.Decision[string] {
+		switch in {
+		case "again":
+			return loop.Decision[string]{Again: errFault}
+		case "never":
+			return loop.Decision[string]{Never: "no_answer", Out: []string{fact}}
+		}
+		return loop.Decision[string]{Out: []string{fact}}
+	}
+	postponed := ""
+	l.Postpone = func(in string, why error) time.Duration {
+		if errors.Is(why, errFault) {
+			postponed = in
+		}
+		return time.Minute
+	}
+	progress := 0
+	l.Progress = func() { progress++ }
+	n, err := l.Step(t.Context())
+	if n != 3 || err != nil || len(w.waiting) != 1 || w.waiting[0] != "again" || w.buried["never"] != "no_answer" || w.done["done"] != 1 || w.effects["never"] != 1 || progress != 1 || postponed != "again" {
+		t.Errorf("%d settled (%v): waiting %v, buried %v, done %v, effects %v, progress %d", n, err, w.waiting, w.buried, w.done, w.effects, progress)
+	}
+	w.fault["apply"] = &fault{n: 1}
+	if _, err := l.Step(t.Context()); err == nil || len(w.waiting) != 1 || progress != 1 {
+		t.Errorf("effects did not land: %v, waiting %v, progress %d", err, w.waiting, progress)
+	}
+	if _, err := l.Step(t.Context()); err != nil || progress != 1 {
+		t.Errorf("what only comes back counts as progress: %v, %d", err, progress)
+	}
+}

@@ -81,7 +81,7 @@ func TestRealTicksFallWhereTheModelPredicts(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open(filepath.Join(fixtures.Dir(t), "envelopes.jsonl"))
 	if err != nil {
-		t.Skip(err)
+		fixtures.Missing(t, "%v", err)
 	}
 	defer f.Close()
 	var last time.Time

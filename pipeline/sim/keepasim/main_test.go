@@ -95,7 +95,7 @@ func captured(t *testing.T, parts ...string) map[string]any {
 	t.Helper()
 	matches, err := filepath.Glob(filepath.Join(append([]string{fixtures.Dir(t)}, parts...)...))
 	if err != nil || len(matches) == 0 {
-		t.Skipf("no capture matches %q", strings.Join(parts, "/"))
+		fixtures.Missing(t, "no capture matches %q", strings.Join(parts, "/"))
 	}
 	f, err := os.Open(matches[0])
 	if err != nil {

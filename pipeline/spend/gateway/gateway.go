@@ -77,6 +77,7 @@ type Gateway struct {
 	env   process.Env
 	http  *http.Client
 	scrub scrubber
+	now   func() time.Time // the machine's clock
 }
 
 // New is a gateway; it makes no call.
@@ -96,7 +97,7 @@ func New(cfg Config, env process.Env) (*Gateway, error) {
 		MaxResponseHeaderBytes: maxHeader,
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
-	return &Gateway{cfg: cfg, env: env, http: client, scrub: scrubberOf(cfg.Key)}, nil
+	return &Gateway{cfg: cfg, env: env, http: client, scrub: scrubberOf(cfg.Key), now: process.MachineNow}, nil
 }
 
 // noRedirect: a redirect would carry the key to another host.
@@ -205,11 +206,11 @@ func (g *Gateway) paid(ctx context.Context, c *claims.Claim, endpoint string, q 
 	if c == nil {
 		return Answer{}, errors.New("call Keepa: no claim in hand")
 	}
-	if !time.Now().Before(c.StartBy()) {
+	if !g.now().Before(c.StartBy()) {
 		return Answer{}, &Error{Kind: TooLate, Request: endpoint, Says: "the claim is too old to start a call"}
 	}
 	deadline := c.Deadline()
-	if d := time.Now().Add(g.cfg.Timeout); d.Before(deadline) {
+	if d := g.now().Add(g.cfg.Timeout); d.Before(deadline) {
 		deadline = d
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)

@@ -1,0 +1,293 @@
+package committer
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/worker"
+	"ratchet/schemas"
+	"ratchet/test/desk"
+)
+
+// stepper is a step whose verbs a test calls itself.
+type stepper struct {
+	*step
+	t *testing.T
+	d *desk.Desk
+}
+
+func newStepper(t *testing.T, d *desk.Desk) stepper {
+	t.Helper()
+	env := d.Settings(nil)
+	cfg, err := process.Load[Config](t.Context(), env.Lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := open(t.Context(), cfg, env, d.Bus, judge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stepper{step: &step{committer: c, judge: judge}, t: t, d: d}
+}
+
+func openStepper(t *testing.T) stepper {
+	t.Helper()
+	d := desk.New(t, 1)
+	d.Grant(t, pipeline.StageCommitter, 1000)
+	return newStepper(t, d)
+}
+
+func (s stepper) unit(n int, source pipeline.Source, g pipeline.Generation) worker.Unit {
+	s.t.Helper()
+	return worker.Unit{Work: s.d.Work(s.t, s.d.ASINs(keepasim.Good)[n], source, g), Deliveries: 1}
+}
+
+// decide is the decision by the step's rules.
+func (s stepper) decide(u worker.Unit, f fact) loop.Decision[worker.Effect] {
+	f.Judge = s.judge
+	return decideCommit(u, f, s.env.Now())
+}
+
+// fetched is the fact of a step under a claim of its own, and what the step paid.
+func (s stepper) fetched(u worker.Unit) (fact, int) {
+	s.t.Helper()
+	var err error
+	before := s.d.Sim.Books().Consumed()
+	if s.claim, err = s.purse.Claim(s.t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
+		s.t.Fatal(err)
+	}
+	facts, err := s.gather(s.t.Context(), []worker.Unit{u})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if s.claim != nil {
+		s.t.Error("the claim of a step that has ended is open")
+	}
+	return facts[0], s.d.Sim.Books().Consumed() - before
+}
+
+func (s stepper) grant() token.Grant {
+	s.t.Helper()
+	kv, err := s.bus.Store(s.t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cell := bus.NewCell(kv, pipeline.KeyGrant(pipeline.StageCommitter))
+	raw, _, err := cell.Read(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	g, err := bus.Decode[token.Grant](cell, raw)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return g
+}
+
+func TestACommitAndItsSellerArePaidForOnce(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	first, paid := s.fetched(u)
+	if paid == 0 || len(first.Sellers) == 0 || first.Product.WorkID != u.ID {
+		t.Fatalf("paid %d: %+v", paid, first)
+	}
+	if g := s.grant(); g.Settled != paid || len(g.Open) != 0 || g.Unsure != 0 {
+		t.Errorf("the grant settled %d of the %d that Keepa took, %+v", g.Settled, paid, g)
+	}
+	cost := first.Product.CostTo(u.ID)
+	for _, a := range first.Sellers {
+		cost += a.CostTo(u.ID)
+	}
+	if cost != paid {
+		t.Errorf("the answers cost %d, want %d", cost, paid)
+	}
+	other := newStepper(t, s.d)
+	if f, paid := other.fetched(u); paid != 0 || f.Product.ID != first.Product.ID || len(f.Sellers) != len(first.Sellers) {
+		t.Errorf("redelivered: paid %d, %+v", paid, f)
+	}
+	again := s.unit(0, pipeline.SourceRetry, "retry-1")
+	if f, paid := other.fetched(again); paid != 0 || f.Product.CostTo(again.ID) != 0 {
+		t.Errorf("other work of a young answer: paid %d, and it cost it %d", paid, f.Product.CostTo(again.ID))
+	}
+	refresh := s.unit(0, pipeline.SourceRefresh, "refresh-1")
+	if f, paid := other.fetched(refresh); paid == 0 || f.Product.WorkID != refresh.ID {
+		t.Errorf("a refresh wants news: paid %d", paid)
+	}
+	again.Survivor.Pay = true
+	if d := other.limit(again); d != 0 {
+		t.Errorf("the operator wants to pay again, and an answer of %s serves", d)
+	}
+	fresh := s.unit(1, pipeline.SourceLive, pipeline.FirstGeneration)
+	fresh.Row.CreationDate = 0
+	if d := other.limit(fresh); d != other.cfg.Fresh {
+		t.Errorf("an answer of %s serves an old price, want %s", d, other.cfg.Fresh)
+	}
+}
+
+func TestWhatAnotherWorkerIsBuyingIsNotBought(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	order := func(kind pipeline.Kind, key string) func() {
+		t.Helper()
+		_, done, err := responses.Order(t.Context(), s.bus, 1, kind, []string{key}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	done := order(pipeline.KindCommit, u.Survivor.ASIN)
+	if f, paid := s.fetched(u); paid != 0 || !errors.Is(f.Err, worker.ErrOrdered) {
+		t.Errorf("paid %d, %+v", paid, f)
+	}
+	done()
+	seller := decide.SellerWanted(s.judge, u.Work, s.d.Product(t, u.Survivor.ASIN, true), nil, s.env.Now())
+	done = order(pipeline.KindSeller, seller)
+	f, paid := s.fetched(u)
+	if paid == 0 || !errors.Is(f.Err, worker.ErrOrdered) || !s.decide(u, f).Returns() {
+		t.Errorf("its seller is being bought: paid %d, %+v", paid, f)
+	}
+	done()
+	if f, paid := s.fetched(u); paid != 1 || f.Err != nil || len(f.Sellers) != 1 {
+		t.Errorf("the product is stored, its seller is not: paid %d, %+v", paid, f)
+	}
+	s.claim = nil
+	facts, err := s.gather(t.Context(), []worker.Unit{s.unit(2, pipeline.SourceLive, pipeline.FirstGeneration)})
+	if err != nil || !errors.Is(facts[0].Err, worker.ErrNoSpend) {
+		t.Errorf("without a claim: %+v, %v", facts, err)
+	}
+}
+
+func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	s.d.Sim.Change(func(f *keepasim.Faults) {
+		f.Rules = []keepasim.Rule{{Kind: keepasim.KindCommit, Do: keepasim.Fail, Status: 503, Probability: 1, Times: 1}}
+	})
+	f, _ := s.fetched(u)
+	var e *gateway.Error
+	if !errors.As(f.Err, &e) || !s.fuse.Blown() {
+		t.Fatalf("%+v", f)
+	}
+	if d := s.decide(u, f); d.Again == nil || len(d.Out) != 0 {
+		t.Errorf("decided %+v", d)
+	}
+	if g := s.grant(); len(g.Open) != 0 || g.Unsure != token.PriceCommit {
+		t.Errorf("a call without an answer leaves %+v", g)
+	}
+	s.fuse.Worked()
+	for range pipeline.MaxPaid - 1 {
+		s.begun(pipeline.KindCommit, u, 6)
+	}
+	if f, paid := s.fetched(u); paid != 0 || !errors.Is(f.Err, worker.ErrPrice) {
+		t.Errorf("it cannot be known yet whether the first was paid for: paid %d, %+v", paid, f)
+	}
+	s.begun(pipeline.KindCommit, u, 6)
+	f, paid := s.fetched(u)
+	if d := s.decide(u, f); paid != 0 || d.Never != decide.ReasonNoAnswer || len(d.Out) != 1 {
+		t.Errorf("paid for %d times: paid %d more, %+v", pipeline.MaxPaid, paid, d)
+	}
+	for answered := range pipeline.MaxPaid {
+		d := s.decide(u, fact{Missing: true, Tally: token.Tally{Answered: answered}})
+		if last := answered+1 == pipeline.MaxPaid; last != (d.Never == decide.ReasonNotFound) || last == d.Returns() {
+			t.Errorf("left out %d times: %+v", answered+1, d)
+		}
+	}
+}
+
+// begun is a call for a unit that cost so much and brought nothing.
+func (s stepper) begun(kind pipeline.Kind, u worker.Unit, cost int) {
+	s.t.Helper()
+	c, err := s.purse.Claim(s.t.Context(), 1, kind, 1)
+	if err == nil {
+		err = responses.Begin(s.t.Context(), s.bus, 1, kind, []string{u.ID}, c.ID())
+	}
+	if err == nil {
+		err = c.CloseFailed(s.t.Context(), cost, nil, "malformed")
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestASellerThatCannotBeHadLosesNoCommitAndNoToken(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	s.d.Sim.Change(func(f *keepasim.Faults) {
+		f.Rules = []keepasim.Rule{{Kind: keepasim.KindSeller, Do: keepasim.Fail, Status: 503, Probability: 1, Times: 1}}
+	})
+	f, paid := s.fetched(u)
+	if paid == 0 || f.Err != nil || len(f.Sellers) != 0 {
+		t.Fatalf("paid %d: %+v", paid, f)
+	}
+	// No reading shows what the second call cost: all of the claim's price is in doubt.
+	if g := s.grant(); g.Settled != paid || g.Unsure != paid || len(g.Open) != 0 {
+		t.Errorf("settled %d and in doubt %d of %d", g.Settled, g.Unsure, paid)
+	}
+	d := s.decide(u, f)
+	if d.Returns() || d.Never != "" || len(d.Out) != 1 || len(d.Out[0].Messages) != 2 {
+		t.Errorf("decided %+v", d)
+	}
+	// Sellers that were paid for as often as work may be stay unknown.
+	v := s.unit(1, pipeline.SourceLive, pipeline.FirstGeneration)
+	for range pipeline.MaxPaid {
+		s.begun(pipeline.KindSeller, v, 1)
+	}
+	calls := s.d.Sim.Books().Calls[keepasim.KindSeller]
+	if f, _ := s.fetched(v); len(f.Sellers) != 0 || f.Err != nil || s.d.Sim.Books().Calls[keepasim.KindSeller] != calls {
+		t.Errorf("its sellers are asked for a fourth time: %+v", f)
+	}
+	// Beyond what the claim holds nothing is asked for.
+	w := s.unit(2, pipeline.SourceLive, pipeline.FirstGeneration)
+	var err error
+	if s.claim, err = s.purse.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
+		t.Fatal(err)
+	}
+	product := responses.Answer{Key: w.Survivor.ASIN, Body: s.d.Product(t, w.Survivor.ASIN, true)}
+	calls = s.d.Sim.Books().Calls[keepasim.KindSeller]
+	if f, err = s.enrich(t.Context(), w, product, token.PriceCommit, nil); err != nil || len(f.Sellers) != 0 || s.d.Sim.Books().Calls[keepasim.KindSeller] != calls {
+		t.Errorf("a claim that is used up pays for sellers: %+v, %v", f, err)
+	}
+}
+
+func TestTheBestTierIsServedFirstAndTheWorstNowAndThen(t *testing.T) {
+	t.Parallel()
+	var tr tiers
+	got := map[pipeline.Tier]int{}
+	for range 100 {
+		tier, ok := tr.next(func(pipeline.Tier) bool { return true })
+		if !ok {
+			t.Fatal("nothing waits")
+		}
+		got[tier]++
+	}
+	if got[pipeline.TierA] != 90 || got[pipeline.TierC] != 10 {
+		t.Errorf("served %v of 100", got)
+	}
+	waits := []pipeline.Tier{pipeline.TierB}
+	if tier, ok := tr.next(func(x pipeline.Tier) bool { return slices.Contains(waits, x) }); tier != pipeline.TierB || !ok {
+		t.Errorf("only %v wait, and %s is served", waits, tier)
+	}
+	if _, ok := tr.next(func(pipeline.Tier) bool { return false }); ok {
+		t.Error("something of nothing is served")
+	}
+}

@@ -1,0 +1,34 @@
+package shedding
+
+import (
+	"testing"
+	"time"
+)
+
+func TestALaterAndLowerLineLeavesTheHigherOneInForce(t *testing.T) {
+	t.Parallel()
+	high := Line{UpTo: 10, BelowCents: 500}
+	ls := Lines{}.With(high, 0).With(Line{UpTo: 30, BelowCents: 300}, 0)
+	worth := int64(400)
+	if _, shed := ls.Find(5, &worth); !shed || len(ls.Lines) != 2 {
+		t.Errorf("what the first line shed is taken up again under %+v", ls)
+	}
+	if _, shed := ls.Find(20, &worth); shed {
+		t.Error("the first line sheds what came after it")
+	}
+}
+
+func TestWhatIsInHandAndWhatComesInCanBeDecided(t *testing.T) {
+	t.Parallel()
+	m := Means{PerHour: 10, Hand: 30, Price: 2, Patience: 4 * time.Hour}
+	if got := m.Decidable(); got != 35 { // (10 × 4 + 30) / 2
+		t.Errorf("%d can be decided, want 35", got)
+	}
+	if m.Exceeded(43) || !m.Exceeded(44) {
+		t.Error("a quarter more than can be decided is no flood, and one beyond it is")
+	}
+	m.Hand = -100
+	if got := m.Decidable(); got != 0 || m.Exceeded(1) || !m.Exceeded(2) {
+		t.Errorf("%d can be decided in debt", got)
+	}
+}

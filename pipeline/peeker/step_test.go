@@ -1,0 +1,319 @@
+package peeker
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/shedding"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/worker"
+	"ratchet/schemas"
+	"ratchet/test/desk"
+)
+
+// stepper is a step of the peek loop whose verbs a test calls itself.
+type stepper struct {
+	*step
+	t *testing.T
+	d *desk.Desk
+}
+
+func newStepper(t *testing.T, d *desk.Desk) stepper {
+	t.Helper()
+	env := d.Settings(nil)
+	cfg, err := process.Load[Config](t.Context(), env.Lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peeker{cfg: cfg, env: env, bus: d.Bus, pulse: worker.NewPulse(env)}
+	if p.rules, err = worker.Follow(t.Context(), d.Bus, env, judge, p.pulse, nil); err != nil {
+		t.Fatal(err)
+	}
+	l, err := p.peekLoop(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.served = map[pipeline.Source]int{}
+	return stepper{step: &step{peekLoop: l, judge: judge}, t: t, d: d}
+}
+
+func openStepper(t *testing.T) stepper {
+	t.Helper()
+	d := desk.New(t, 1)
+	d.Grant(t, pipeline.StagePeeker, 1000)
+	return newStepper(t, d)
+}
+
+// unit is a listed book in hand.
+func (s stepper) unit(n int, source pipeline.Source, g pipeline.Generation) worker.Unit {
+	s.t.Helper()
+	return worker.Unit{Work: s.d.Work(s.t, s.d.ASINs(keepasim.Good)[n], source, g), Deliveries: 1, Sequence: uint64(n + 1)}
+}
+
+// decide is the decision by the step's rules.
+func (s stepper) decide(u worker.Unit, f fact) loop.Decision[worker.Effect] {
+	f.Judge = s.judge
+	return decidePeek(u, f, s.env.Now())
+}
+
+// gathered are the facts of a step that claimed a token for each unit, and what the step paid.
+func (s stepper) gathered(units ...worker.Unit) ([]fact, int) {
+	s.t.Helper()
+	var err error
+	before := s.d.Sim.Books().Consumed()
+	if s.claim, err = s.purse.Claim(s.t.Context(), len(units), pipeline.KindPeek, len(units)); err != nil {
+		s.t.Fatal(err)
+	}
+	facts, err := s.gather(s.t.Context(), units)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if s.claim != nil {
+		s.t.Error("the claim of a step that has ended is open")
+	}
+	return facts, s.d.Sim.Books().Consumed() - before
+}
+
+func TestAnAnswerIsNotPaidForTwice(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u, v := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration), s.unit(1, pipeline.SourceLive, pipeline.FirstGeneration)
+	twin := s.unit(0, pipeline.SourceRetry, "retry-1")
+	facts, paid := s.gathered(u, v, twin)
+	if paid != 2 || facts[0].Answer.ID == "" || facts[0].Answer.ID != facts[2].Answer.ID || facts[0].Answer.CostTo(u.ID)+facts[0].Answer.CostTo(twin.ID) != 1 {
+		t.Fatalf("paid %d for two ASINs: %+v", paid, facts)
+	}
+	other := newStepper(t, s.d) // after a restart, or another worker
+	for name, again := range map[string][]worker.Unit{"redelivered": {u, v}, "other work of a young answer": {s.unit(0, pipeline.SourceRetry, "retry-2")}} {
+		if facts, paid := other.gathered(again...); paid != 0 || facts[0].Answer.ID == "" {
+			t.Errorf("%s: paid %d, %+v", name, paid, facts[0])
+		}
+	}
+	refresh := s.unit(0, pipeline.SourceRefresh, "refresh-1")
+	if facts, paid := other.gathered(refresh); paid != 1 || facts[0].Answer.WorkID != refresh.ID {
+		t.Errorf("a refresh wants news: paid %d, %+v", paid, facts[0])
+	}
+	retried := s.unit(1, pipeline.SourceRetry, "retry-3")
+	retried.Survivor.Pay = true
+	if _, paid := other.gathered(retried); paid != 1 {
+		t.Errorf("the operator wants to pay again: paid %d", paid)
+	}
+	if g := s.grant(); len(g.Open) != 0 || g.Settled != 4 {
+		t.Errorf("%d settled, open %v", g.Settled, g.Open)
+	}
+}
+
+func (s stepper) grant() token.Grant {
+	s.t.Helper()
+	kv, err := s.bus.Store(s.t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cell := bus.NewCell(kv, pipeline.KeyGrant(pipeline.StagePeeker))
+	raw, _, err := cell.Read(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	g, err := bus.Decode[token.Grant](cell, raw)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return g
+}
+
+func TestWhatAnotherWorkerIsBuyingIsNotBought(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u, v := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration), s.unit(1, pipeline.SourceLive, pipeline.FirstGeneration)
+	_, done, err := responses.Order(t.Context(), s.bus, 1, pipeline.KindPeek, []string{u.Survivor.ASIN}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, paid := s.gathered(u, v)
+	if paid != 1 || !errors.Is(facts[0].Err, worker.ErrOrdered) || facts[1].Answer.ID == "" {
+		t.Errorf("paid %d: %+v", paid, facts)
+	}
+	done()
+	if facts, paid := s.gathered(u); paid != 1 || facts[0].Err != nil {
+		t.Errorf("after it withdrew: paid %d, %+v", paid, facts[0])
+	}
+	abroad := s.unit(2, pipeline.SourceLive, pipeline.FirstGeneration)
+	abroad.Survivor.Domain = 3
+	if facts, _ := s.gathered(v, abroad); !errors.Is(facts[1].Err, worker.ErrElsewhere) {
+		t.Errorf("one call asks two marketplaces: %+v", facts[1])
+	}
+	s.claim = nil // nospend
+	facts, err = s.gather(t.Context(), []worker.Unit{u, s.unit(3, pipeline.SourceLive, pipeline.FirstGeneration)})
+	if err != nil || facts[0].Err != nil || !errors.Is(facts[1].Err, worker.ErrNoSpend) {
+		t.Errorf("without a claim: %+v, %v", facts, err)
+	}
+}
+
+func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	s.d.Sim.Change(func(f *keepasim.Faults) {
+		f.Rules = []keepasim.Rule{{Kind: keepasim.KindPeek, Do: keepasim.Fail, Status: 503, Probability: 1, Times: 1}}
+	})
+	facts, _ := s.gathered(u)
+	var e *gateway.Error
+	if !errors.As(facts[0].Err, &e) || e.Kind != gateway.Server || !s.fuse.Blown() {
+		t.Fatalf("%+v, blown %t", facts[0], s.fuse.Blown())
+	}
+	if d := s.decide(u, facts[0]); d.Again == nil || d.Never != "" || len(d.Out) != 0 {
+		t.Errorf("decided %+v", d)
+	}
+	if g := s.grant(); len(g.Open) != 0 || g.Unsure != 1 {
+		t.Errorf("a call without an answer leaves %+v", g)
+	}
+	s.fuse.Worked()
+	for range pipeline.MaxPaid - 1 { // and two that Keepa took money for
+		s.begun(u, 1)
+	}
+	facts, paid := s.gathered(u) // it cannot be known yet whether the first was paid for
+	if paid != 0 || !errors.Is(facts[0].Err, worker.ErrPrice) {
+		t.Errorf("paid %d, %+v", paid, facts[0])
+	}
+	s.begun(u, 1)
+	facts, paid = s.gathered(u)
+	if d := s.decide(u, facts[0]); paid != 0 || d.Never != decide.ReasonNoAnswer || len(d.Out) != 1 {
+		t.Errorf("paid for %d times: paid %d more, %+v", pipeline.MaxPaid, paid, d)
+	}
+}
+
+// begun is a call for a unit that cost so much and brought nothing.
+func (s stepper) begun(u worker.Unit, cost int) {
+	s.t.Helper()
+	c, err := s.purse.Claim(s.t.Context(), 1, pipeline.KindPeek, 1)
+	if err == nil {
+		err = responses.Begin(s.t.Context(), s.bus, 1, pipeline.KindPeek, []string{u.ID}, c.ID())
+	}
+	if err == nil {
+		err = c.CloseFailed(s.t.Context(), cost, nil, "malformed")
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestAProductThatIsLeftOutOnceIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	for answered := range pipeline.MaxPaid {
+		d := s.decide(u, fact{Missing: true, Tally: token.Tally{Calls: answered, Answered: answered}})
+		if last := answered+1 == pipeline.MaxPaid; last != (d.Never == decide.ReasonNotFound) || last == d.Returns() {
+			t.Errorf("left out %d times: %+v", answered+1, d)
+		}
+	}
+	if d := s.decide(u, fact{Line: &shedding.Line{BelowCents: 100}}); d.Returns() || d.Never != "" || len(d.Out) != 1 || d.Out[0].Memory == nil {
+		t.Errorf("under a line: %+v", d)
+	}
+}
+
+func TestLanesAreServedByTheirWeight(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	all := map[string]bus.Backlog{}
+	for _, src := range pipeline.Sources() {
+		all[pipeline.DurablePeek(src)] = bus.Backlog{Pending: 1000}
+	}
+	for range 105 {
+		lane, n := s.lane(all)
+		if n != 1000 {
+			t.Fatalf("%s: %d wait", lane, n)
+		}
+		s.served[lane]++
+	}
+	for src, want := range weights() {
+		if got := s.served[src]; got < want-1 || got > want+1 {
+			t.Errorf("%s was served %d of 105, want %d", src, got, want)
+		}
+	}
+	if lane, n := s.lane(map[string]bus.Backlog{pipeline.DurablePeek(pipeline.SourceRetry): {Pending: 2}}); lane != pipeline.SourceRetry || n != 2 {
+		t.Errorf("only retries wait, and %s is served (%d)", lane, n)
+	}
+	if _, n := s.lane(nil); n != 0 {
+		t.Errorf("%d wait of nothing", n)
+	}
+}
+
+func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key, value string) {
+		t.Helper()
+		if _, err := kv.Put(t.Context(), key, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(pipeline.KeyBalance, `{"est":0,"rate":1}`)
+	cents := int64(0)
+	for n, asin := range append(d.ASINs(keepasim.Good), d.ASINs(keepasim.NoProfit)...)[:40] {
+		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+		worth := cents + int64(n)
+		w.Survivor.ExpectedValueCents = &worth
+		d.Survives(t, w, pipeline.LookGlance, "live")
+	}
+	look := func(wish token.Wish) int {
+		t.Helper()
+		s := newStepper(t, d)
+		s.cfg.Patience, s.flood.cfg.Patience = time.Hour, time.Hour
+		backlogs, err := s.bus.Backlogs(t.Context(), pipeline.StreamSurvivors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.flood.look(t.Context(), backlogs, wish); err != nil {
+			t.Fatal(err)
+		}
+		return len(s.flood.lines.Lines)
+	}
+	if n := look(token.Paused); n != 0 {
+		t.Errorf("%d lines are drawn while the operator pauses", n)
+	}
+	if n := look(token.Nospend); n != 0 {
+		t.Errorf("%d lines are drawn in nospend", n)
+	}
+	for _, balance := range []string{`{"est":0,"rate":0}`, `{`, `{"est":-99999999999999,"rate":1}`} {
+		put(pipeline.KeyBalance, balance)
+		if n := look(token.Run); n != 0 {
+			t.Errorf("%d lines are drawn on a balance of %s", n, balance)
+		}
+	}
+	put(pipeline.KeyBalance, `{"est":0,"rate":1}`)
+	if n := look(token.Run); n != 1 {
+		t.Fatalf("%d lines are drawn through a flood, want one", n)
+	}
+	s := newStepper(t, d) // another peeker, which has not looked yet
+	refresh, live := s.unit(0, pipeline.SourceRefresh, "r"), s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	refresh.Survivor.ExpectedValueCents, live.Survivor.ExpectedValueCents = &cents, &cents
+	facts := make([]fact, 2)
+	pay, err := s.flood.split(t.Context(), []worker.Unit{refresh, live}, []int{0, 1}, facts)
+	if err != nil || len(pay) != 2 {
+		t.Errorf("a peeker that has read no line sheds: pays for %v, %v", pay, err)
+	}
+	live.Deliveries = 2 // another may have shed it and died
+	pay, err = s.flood.split(t.Context(), []worker.Unit{refresh, live}, []int{0, 1}, facts)
+	if err != nil || len(pay) != 1 || pay[0] != 0 || facts[1].Line == nil || facts[0].Line != nil {
+		t.Errorf("pays for %v (%v), lines %v and %v", pay, err, facts[0].Line, facts[1].Line)
+	}
+}

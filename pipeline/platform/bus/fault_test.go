@@ -1,0 +1,339 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+)
+
+// errLost is what a write that got no answer ends with.
+var errLost = errors.New("nats: timeout")
+
+// faulty makes the next writes through a connection fail: lost on the way there, or
+// landed and reported lost.
+type faulty struct {
+	jetstream.JetStream
+
+	mu     sync.Mutex
+	next   int
+	landed bool
+	silent bool // asynchronous writes are reported neither stored nor lost
+	failed int
+}
+
+// trip reports whether this write fails.
+func (f *faulty) trip() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next == 0 {
+		return false
+	}
+	f.next--
+	f.failed++
+	return true
+}
+
+func (f *faulty) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if !f.trip() {
+		return f.JetStream.PublishMsg(ctx, m, opts...)
+	}
+	if f.landed {
+		if _, err := f.JetStream.PublishMsg(ctx, m, opts...); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errLost
+}
+
+func (f *faulty) Publish(ctx context.Context, subject string, body []byte, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	return f.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}, opts...)
+}
+
+func (f *faulty) PublishMsgAsync(m *nats.Msg, opts ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	if !f.trip() {
+		return f.JetStream.PublishMsgAsync(m, opts...)
+	}
+	if f.landed {
+		if _, err := f.JetStream.PublishMsg(context.Background(), m); err != nil {
+			return nil, err
+		}
+	}
+	bad := future{m: m, err: make(chan error, 1)}
+	if !f.silent {
+		bad.err <- errLost
+	}
+	return bad, nil
+}
+
+// future is an asynchronous write that is never acknowledged.
+type future struct {
+	m   *nats.Msg
+	err chan error
+}
+
+func (future) Ok() <-chan *jetstream.PubAck { return nil }
+func (f future) Err() <-chan error          { return f.err }
+func (f future) Msg() *nats.Msg             { return f.m }
+
+// between puts the proxy between a bus and its server.
+func between(b *bus.Bus) *faulty {
+	f := &faulty{JetStream: b.JS}
+	b.JS = f
+	return f
+}
+
+func TestAPublishCountsAsStoredOnlyOnceItIs(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	f := between(b)
+	message := func(id string) bus.Message {
+		return bus.Message{Subject: "candidate.1.live.B000000001", Schema: pipeline.SchemaCandidate, ID: id, Body: []byte("{}")}
+	}
+	held := func() uint64 {
+		t.Helper()
+		n, err := b.Held(t.Context(), pipeline.StreamCandidates)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	publish := map[string]func(context.Context, string) error{
+		"one":     func(ctx context.Context, id string) error { _, err := b.Publish(ctx, message(id)); return err },
+		"several": func(ctx context.Context, id string) error { return b.PublishAll(ctx, []bus.Message{message(id)}) },
+		"a batch": func(ctx context.Context, id string) error { return b.PublishBatch(ctx, []bus.Message{message(id)}) },
+	}
+	for name, do := range publish {
+		for _, landed := range []bool{false, true} {
+			f.next, f.landed, f.failed = 1, landed, 0
+			if name == "a batch" {
+				f.next = 0 // it goes past the proxy; its own way back is below
+			}
+			before, id := held(), name+map[bool]string{true: "+", false: "-"}[landed]
+			if err := do(t.Context(), id); err != nil {
+				t.Errorf("%s, landed %t: %v", name, landed, err)
+			}
+			if n := held() - before; n != 1 {
+				t.Errorf("%s, landed %t: %d are stored, want one", name, landed, n)
+			}
+		}
+	}
+	// A batch of which the server knows one is published one by one.
+	before := held()
+	if err := b.PublishBatch(t.Context(), []bus.Message{message("one+"), message("new")}); err != nil || held()-before != 1 {
+		t.Errorf("a batch with a repeat: %d are new (%v), want one", held()-before, err)
+	}
+	// What stays lost is an error, not silence.
+	for name, do := range publish {
+		f.next, f.landed = 1000, false
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		before := held()
+		if err := do(ctx, name+" lost"); err == nil && name != "a batch" {
+			t.Errorf("%s: a message that was not stored is reported stored", name)
+		} else if err == nil && held() == before {
+			t.Errorf("%s: reported stored, and is not", name)
+		}
+		cancel()
+		f.next = 0
+	}
+	f.next, f.silent = 1, true
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := b.PublishAll(ctx, []bus.Message{message("silent")}); err == nil {
+		t.Error("an asynchronous publish that nobody acknowledged is reported stored")
+	}
+}
+
+func TestMoreThanAWindowIsStored(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	ms := make([]bus.Message, 150)
+	for i := range ms {
+		ms[i] = bus.Message{Subject: "candidate.1.live.B000000001", Schema: pipeline.SchemaCandidate, ID: fmt.Sprint(i), Body: []byte("{}")}
+	}
+	if err := b.PublishAll(t.Context(), ms); err != nil {
+		t.Fatal(err)
+	}
+	last, n := "", 0
+	err := b.Scan(t.Context(), pipeline.StreamCandidates, bus.From{}, func(r bus.Read) error {
+		last = r.Header.Get(pipeline.HeaderMsgID)
+		n++
+		return nil
+	})
+	if n != len(ms) || last != "149" || err != nil {
+		t.Errorf("%d are read, the last is %q (%v), want %d", n, last, err, len(ms))
+	}
+}
+
+// faultyKV makes the next change of a key fail.
+type faultyKV struct {
+	jetstream.KeyValue
+	next   int
+	landed bool
+}
+
+func (f *faultyKV) Update(ctx context.Context, key string, value []byte, rev uint64) (uint64, error) {
+	if f.next == 0 {
+		return f.KeyValue.Update(ctx, key, value, rev)
+	}
+	f.next--
+	if f.landed {
+		if _, err := f.KeyValue.Update(ctx, key, value, rev); err != nil {
+			return 0, err
+		}
+	}
+	return 0, errLost
+}
+
+func TestAChangeWhoseOutcomeIsUnknownIsDecidedAgainOnWhatIsThere(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	kv, err := b.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type sum struct {
+		By map[string]int `json:"by"`
+	}
+	f := &faultyKV{KeyValue: kv}
+	cell := bus.NewCell(f, "sum")
+	add := func(id string) sum {
+		t.Helper()
+		out, err := bus.Change(t.Context(), cell, func(s sum) (sum, bool, error) {
+			if s.By[id] > 0 {
+				return s, false, nil // it has landed
+			}
+			next := sum{By: map[string]int{id: 1}}
+			for k, v := range s.By {
+				next.By[k] = v
+			}
+			return next, true, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	add("first")
+	for _, landed := range []bool{false, true} {
+		f.next, f.landed = 2, landed
+		id := map[bool]string{true: "landed", false: "lost"}[landed]
+		if got := add(id); got.By[id] != 1 || got.By["first"] != 1 {
+			t.Errorf("%s: %v", id, got)
+		}
+	}
+	if _, err := kv.Put(t.Context(), "sum", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	var bad *bus.BadCell
+	_, err = bus.Change(t.Context(), cell, func(s sum) (sum, bool, error) { return s, true, nil })
+	if !errors.As(err, &bad) || bad.Key != "sum" {
+		t.Errorf("a value that cannot be read is changed: %v", err)
+	}
+	if got, err := bus.ChangeOwn(t.Context(), cell, func(s sum) (sum, bool, error) { s.By = map[string]int{"own": 1}; return s, true, nil }); err != nil || got.By["own"] != 1 {
+		t.Errorf("a value that is ours alone is made again: %v, %v", got, err)
+	}
+}
+
+// clock is a machine clock that a test moves.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
+
+func TestALeaderThatIsCutOffStopsBeforeItsLeaseEnds(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	began := time.Now()
+	f, c := between(b), &clock{at: began}
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	l.SetClock(c.now)
+	hold(t, l, true, true)
+	f.next = 1000
+	for c.pass(bus.LeaseTTL / 3); c.at.Sub(began) < bus.LeaseTTL/2; c.pass(time.Second) {
+		hold(t, l, true, false) // not renewed yet, and not lost
+	}
+	c.pass(bus.LeaseTTL / 4)
+	if leads, _, err := l.Hold(t.Context()); leads {
+		t.Errorf("it leads when its lease ends: %v", err)
+	}
+	f.next = 0
+	hold(t, l, true, true) // its own key: it is back
+	f.next, f.landed = 1, true
+	c.pass(bus.LeaseTTL / 2)
+	hold(t, l, true, false) // renewed, and told otherwise
+	c.pass(time.Second)
+	hold(t, l, true, true) // its key moved, and bears its name
+	if f.failed < 2 {
+		t.Errorf("%d renewals failed", f.failed)
+	}
+}
+
+func TestALeaderThatWasDeposedNeitherRenewsNorDeletesItsSuccessorsLease(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	c := &clock{at: time.Now()}
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	l.SetClock(c.now)
+	hold(t, l, true, true)
+	kv, err := b.Store(t.Context(), pipeline.BucketLeaders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := func() string {
+		t.Helper()
+		e, err := kv.Get(t.Context(), pipeline.KeyLeader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(e.Value())
+	}
+	successor := `{"id":"another"}`
+	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(successor)); err != nil {
+		t.Fatal(err)
+	}
+	stopped := bus.NewLease(b, pipeline.KeyLeader)
+	*stopped = *l
+	stopped.Release()
+	if got := holder(); got != successor {
+		t.Errorf("a stop left %q", got)
+	}
+	c.pass(bus.LeaseTTL / 2)
+	hold(t, l, false, false)
+	if got := holder(); got != successor {
+		t.Errorf("a renewal left %q", got)
+	}
+}
+
+func TestALeaseThatDoesNotMoveForThreeLivesIsTakenOver(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	kv, err := b.Store(t.Context(), pipeline.BucketLeaders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(`{"id":"by hand"}`)); err != nil { // it has no TTL
+		t.Fatal(err)
+	}
+	c := &clock{at: time.Now()}
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	l.SetClock(c.now)
+	hold(t, l, false, false)
+	c.pass(3*bus.LeaseTTL - time.Second)
+	hold(t, l, false, false)
+	c.pass(2 * time.Second)
+	hold(t, l, true, true)
+	if _, err := kv.Put(t.Context(), pipeline.KeyWatermarkerLeader, []byte(`what nobody can have written`)); err != nil {
+		t.Fatal(err)
+	}
+	hold(t, bus.NewLease(b, pipeline.KeyWatermarkerLeader), true, true)
+}

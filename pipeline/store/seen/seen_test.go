@@ -1,0 +1,151 @@
+package seen_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/store/seen"
+	"ratchet/test/streams"
+)
+
+func price(asin string, created int64) pipeline.Identity {
+	return pipeline.Identity{Domain: 1, ASIN: asin, PriceType: 2, CreationDate: created}
+}
+
+func memory(id pipeline.Identity, reason string) pipeline.Memory {
+	return pipeline.Memory{
+		CreationDate: id.CreationDate, Look: pipeline.LookPeek, Outcome: pipeline.Reject, Reason: reason,
+		DecidedAt: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), RuleSet: "r",
+	}
+}
+
+func TestADecisionIsRememberedForItsPriceAndNoOther(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	old, later, other := price("B000000001", 7_000_000), price("B000000001", 7_000_100), price("B000000002", 7_000_000)
+	used := old
+	used.PriceType = 9
+	recalled := func(id pipeline.Identity) string {
+		t.Helper()
+		m, err := seen.Recall(t.Context(), b, []pipeline.Identity{old, later, other, used})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m[id].Reason
+	}
+	remember := func(id pipeline.Identity, reason string) {
+		t.Helper()
+		if err := seen.Remember(t.Context(), b, id, memory(id, reason)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remember(old, "first")
+	if recalled(old) != "first" || recalled(later) != "" || recalled(other) != "" || recalled(used) != "" {
+		t.Errorf("old %q, a later price %q, another ASIN %q, another price type %q", recalled(old), recalled(later), recalled(other), recalled(used))
+	}
+	remember(later, "second")
+	remember(old, "came late") // a worker that was slow
+	if recalled(later) != "second" || recalled(old) != "" {
+		t.Errorf("an earlier price's decision replaced the later one's: %q, %q", recalled(later), recalled(old))
+	}
+	remember(later, "third")
+	if recalled(later) != "third" {
+		t.Errorf("the newest decision on a price is %q", recalled(later))
+	}
+}
+
+func TestWhatIsRememberedOfAPriceThatCannotHaveBegunIsReplaced(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	id := price("B000000001", 7_000_000)
+	kv, err := b.Store(t.Context(), pipeline.BucketSeen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, damaged := range []string{`{"creation_date":99404640}`, "{", "[]"} {
+		if _, err := kv.Put(t.Context(), pipeline.KeySeen(id), []byte(damaged)); err != nil {
+			t.Fatal(err)
+		}
+		m, err := seen.Recall(t.Context(), b, []pipeline.Identity{id})
+		if err != nil || len(m) != 0 {
+			t.Errorf("%s is remembered as %v, %v", damaged, m, err)
+		}
+		if err := seen.Remember(t.Context(), b, id, memory(id, damaged)); err != nil {
+			t.Fatal(err)
+		}
+		if m, err = seen.Recall(t.Context(), b, []pipeline.Identity{id}); err != nil || m[id].Reason != damaged {
+			t.Errorf("over %s: %v, %v", damaged, m, err)
+		}
+	}
+	if err := kv.Delete(t.Context(), pipeline.KeySeen(id)); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := seen.Recall(t.Context(), b, []pipeline.Identity{id}); err != nil || len(m) != 0 {
+		t.Errorf("a deleted key is remembered as %v, %v", m, err)
+	}
+}
+
+func TestAPriceIsOfferedByAnyFirstSourceAndByNoRefresh(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	for i, c := range []struct {
+		source pipeline.Source
+		work   pipeline.Generation
+		want   bool
+	}{
+		{pipeline.SourceLive, pipeline.FirstGeneration, true},
+		{pipeline.SourceGap, pipeline.FirstGeneration, true},
+		{pipeline.SourceBackfill, pipeline.FirstGeneration, true},
+		{pipeline.SourceRefresh, pipeline.RefreshGeneration(time.Now()), false},
+	} {
+		id := price("B00000000"+string(rune('1'+i)), 7_000_000)
+		moved := id
+		moved.CreationDate++
+		if _, err := b.Publish(t.Context(), messages.Candidate("candidate", id.WorkID(c.work), pipeline.Candidate{Identity: id, Source: c.source, Row: []byte("{}")})); err != nil {
+			t.Fatal(err)
+		}
+		got, err := seen.Offered(t.Context(), b, []pipeline.Identity{id, moved})
+		if err != nil || got[id] != c.want || got[moved] {
+			t.Errorf("%s: offered %t, want %t; a later price %t; %v", c.source, got[id], c.want, got[moved], err)
+		}
+	}
+}
+
+func TestALaterPriceForgetsWhoWantedTheOneBefore(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	old, later := price("B000000001", 7_000_000), price("B000000001", 7_000_100)
+	wanted := func(id pipeline.Identity) []string {
+		t.Helper()
+		w, err := seen.Wanted(t.Context(), b, []pipeline.Identity{old, later})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w[id]
+	}
+	for _, w := range []struct {
+		id    pipeline.Identity
+		query string
+	}{{old, "a@1"}, {old, "b@1"}, {old, "a@2"}, {old, "b@1"}} {
+		if err := seen.Want(t.Context(), b, w.id, w.query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := wanted(old); !slices.Equal(got, []string{"a@2", "b@1"}) {
+		t.Errorf("%v want it", got)
+	}
+	for _, id := range []pipeline.Identity{later, old} { // the older one comes after the newer one
+		if err := seen.Want(t.Context(), b, id, "c@1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := wanted(later); !slices.Equal(got, []string{"c@1"}) || wanted(old) != nil {
+		t.Errorf("%v want the later price, %v the one before", got, wanted(old))
+	}
+	if n, err := b.Held(t.Context(), "KV_"+pipeline.BucketWants); n != 1 || err != nil {
+		t.Errorf("%d keys, %v", n, err)
+	}
+}
