@@ -102,7 +102,7 @@ func (d *desk) tokens(event pipeline.Event) int {
 	return n
 }
 
-func told(left, rate int) *pipeline.Reading {
+func reading(left, rate int) *pipeline.Reading {
 	return &pipeline.Reading{TS: t0.UnixMilli(), Left: left, Rate: rate, RefillInMS: 60000}
 }
 
@@ -110,7 +110,7 @@ var commits = map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 9}}
 
 func TestAStandInOwesWhatItsPredecessorOwed(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, Balance{API: told(100, 5), Rate: 5, Owed: 40}, nil)
+	d := newDesk(t, Balance{API: reading(100, 5), Rate: 5, Owed: 40}, nil)
 	d.turn(nil)
 	if d.i.Bucket.Known {
 		t.Fatal("a balance is believed that Keepa did not tell")
@@ -124,7 +124,7 @@ func TestAStandInOwesWhatItsPredecessorOwed(t *testing.T) {
 
 func TestAStandInDoesNotBelieveASlippedRate(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, Balance{API: told(10, 30), Rate: 5}, nil)
+	d := newDesk(t, Balance{API: reading(10, 30), Rate: 5}, nil)
 	d.turn(nil)
 	again := newDesk(t, d.wrote[len(d.wrote)-1], nil) // the second one in the same outage
 	again.pass(31 * time.Second)
@@ -146,7 +146,7 @@ func claimed() map[pipeline.Stage]Grant {
 func TestAClaimThatIsGivenUpInAnOutageIsOwed(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.answer = nil
 	d.pass(ClaimLife + time.Second)
@@ -159,7 +159,7 @@ func TestAClaimThatIsGivenUpInAnOutageIsOwed(t *testing.T) {
 	if d.i.Bucket.Owed != PriceCommit || d.tokens(pipeline.EventLost) != PriceCommit {
 		t.Errorf("owed %d and %d lost in the ledger, want %d each", d.i.Bucket.Owed, d.tokens(pipeline.EventLost), PriceCommit)
 	}
-	d.answer = told(97, 5)
+	d.answer = reading(97, 5)
 	d.pass(askMost)
 	d.turn(nil)
 	if d.i.Bucket.Owed != 0 {
@@ -170,7 +170,7 @@ func TestAClaimThatIsGivenUpInAnOutageIsOwed(t *testing.T) {
 func TestAClaimIsGivenUpOnlyAfterAnAnswerThatCameSince(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.pass(ClaimLife - time.Second)
 	d.turn(nil)
@@ -189,7 +189,7 @@ func TestAClaimIsGivenUpOnlyAfterAnAnswerThatCameSince(t *testing.T) {
 func TestACallWithoutAnAnswerIsOwedAndAskedFor(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.grants[pipeline.StageCommitter] = d.grants[pipeline.StageCommitter].SettleUnknown("c1")
 	d.answer = nil
@@ -204,21 +204,21 @@ func TestACallWithoutAnAnswerIsOwedAndAskedFor(t *testing.T) {
 func TestBooksAreNotClosedWhileAClaimIsOpen(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(commits)
 	g, err := d.grants[pipeline.StageCommitter].Take("c1", Hold{N: PriceCommit, Kind: pipeline.KindCommit, Items: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.grants[pipeline.StageCommitter] = g
-	d.answer = told(94, 5) // the call was charged, and its answer is on the way
+	d.answer = reading(94, 5) // the call was charged, and its answer is on the way
 	d.pass(askWaiting)
 	d.turn(commits)
 	d.turn(commits)
 	if n := d.tokens(pipeline.EventDrift); n != 0 {
 		t.Fatalf("%d tokens of an open claim are called drift", n)
 	}
-	d.grants[pipeline.StageCommitter] = d.grants[pipeline.StageCommitter].Settle("c1", 6, told(94, 5))
+	d.grants[pipeline.StageCommitter] = d.grants[pipeline.StageCommitter].Settle("c1", 6, reading(94, 5))
 	d.turn(commits)
 	d.turn(commits)
 	if n := d.tokens(pipeline.EventDrift); n != 0 {
@@ -229,9 +229,9 @@ func TestBooksAreNotClosedWhileAClaimIsOpen(t *testing.T) {
 func TestADifferenceIsBelievedAtTheSecondEqualLook(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
-	d.answer = told(90, 5)
+	d.answer = reading(90, 5)
 	d.pass(askIdle)
 	d.turn(nil)
 	grants := maps.Clone(d.grants)
@@ -258,7 +258,7 @@ func TestAPauseThatEndsByItsDeadlineAsks(t *testing.T) {
 	d := newDesk(t, Balance{Rules: Rules{Policy: "heartbeat"}, Phase: Phase{
 		Mode: Recharge, Since: t0, Target: 200, Deadline: t0.Add(time.Minute),
 	}}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
 	d.pass(2 * time.Minute)
@@ -276,7 +276,7 @@ func TestAPauseThatEndsByItsDeadlineAsks(t *testing.T) {
 func TestCreditThatNobodyNeedsIsTakenBack(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(60, 5)
+	d.answer = reading(60, 5)
 	d.turn(map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 50}})
 	if d.grants[pipeline.StagePeeker].Credit() == 0 {
 		t.Fatal("nothing was issued")
@@ -290,11 +290,11 @@ func TestCreditThatNobodyNeedsIsTakenBack(t *testing.T) {
 func TestCreditWithoutABalanceIsTakenBackOnce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(120, 5)
+	d.answer = reading(120, 5)
 	busy := map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}, pipeline.StageCommitter: {Pending: 9}}
 	d.turn(busy)
 	out := d.grants[pipeline.StagePeeker].Credit() + d.grants[pipeline.StageCommitter].Credit()
-	d.answer = told(out-10, 5) // somebody else took some
+	d.answer = reading(out-10, 5) // somebody else took some
 	d.pass(askWaiting)
 	d.step(Check{})
 	d.step(DemandRead{Lanes: busy})
@@ -307,7 +307,7 @@ func TestCreditWithoutABalanceIsTakenBackOnce(t *testing.T) {
 func TestAnIdleStageComesBackLevelAndNotWithEverythingItLeft(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StagePeeker: {Issued: 600, Claimed: 600, Settled: 600}})
-	d.answer = told(0, 5)
+	d.answer = reading(0, 5)
 	peeks := map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}}
 	d.i.Base = map[pipeline.Stage]int{} // everything that was ever used counts
 	d.turn(peeks)
@@ -320,7 +320,7 @@ func TestAnIdleStageComesBackLevelAndNotWithEverythingItLeft(t *testing.T) {
 func TestAnEffectThatWasReportedLostHasNotHappened(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
 	d.step(WishRead{})
@@ -381,7 +381,7 @@ func TestAGrantThatWasIssuedToSinceVoidsThePlan(t *testing.T) {
 func TestWorkWithoutAClaimWaitsAfterASecond(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	lanes := map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 2, Unsettled: 3}} // one of them in the claim
 	demand := func() int { return d.i.Demand[pipeline.StageCommitter].Tokens / PriceCommit }
 	d.turn(lanes)
@@ -404,7 +404,7 @@ func TestAKindThatBrokeItsCeilingGetsNothing(t *testing.T) {
 	t.Parallel()
 	broke := map[pipeline.Kind]Learned{pipeline.KindCommit: {Broke: PriceCommit + 1}}
 	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StageCommitter: {Learned: broke}})
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(commits)
 	d.turn(commits)
 	if got := d.grants[pipeline.StageCommitter].Credit(); got != 0 {
@@ -424,7 +424,7 @@ func TestAKindThatBrokeItsCeilingGetsNothing(t *testing.T) {
 func TestWhatTheOperatorWroteWrongLeavesTheLastInForce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.step(WishRead{Mode: []byte("nospend"), Policy: []byte(`{"floor":30}`)})
 	d.step(WishRead{Mode: []byte("pasued"), Policy: []byte(`{"flor":30}`)})
@@ -440,7 +440,7 @@ func TestWhatTheOperatorWroteWrongLeavesTheLastInForce(t *testing.T) {
 func TestAChangeOfModeIsALineOfTheLedgerOnce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	count := func(note string) (n int) {
 		for _, l := range d.lines {
 			if l.Entry.Note == note {

@@ -76,7 +76,7 @@ func TestAPlanThatBringsNothingIsNamedWithWhatTakesIt(t *testing.T) {
 		{pipeline.Reading{}, ""},
 		{pipeline.Reading{TS: 1, Rate: 5}, ""},
 		{pipeline.Reading{TS: 1, Rate: 5, FlowRed: 4.5}, ""},
-		{pipeline.Reading{TS: 1}, "the plan yields 0 tokens a minute: look at the subscription at Keepa"},
+		{pipeline.Reading{TS: 1}, "the plan yields 0 tokens a minute: check the subscription at Keepa"},
 		{pipeline.Reading{TS: 1, FlowRed: 5}, "the plan yields 0 tokens a minute, of which trackings take 5 (tokenFlowReduction): remove trackings at Keepa, or take a larger plan"},
 		{pipeline.Reading{TS: 1, Rate: -2, FlowRed: 7}, "the plan yields -2 tokens a minute, of which trackings take 7 (tokenFlowReduction): remove trackings at Keepa, or take a larger plan"},
 	} {
