@@ -203,7 +203,7 @@ type Heartbeat struct {
 	LastProgress time.Time        `json:"last_progress,omitzero"` // the last decision or write
 	LastPaid     time.Time        `json:"last_paid,omitzero"`     // the last paid call
 	LastError    string           `json:"last_error,omitempty"`   // of the last work that was settled as again or never
-	Stuck        string           `json:"stuck,omitempty"`        // why there is no progress with work, tokens and permission at hand
+	Stuck        string           `json:"stuck,omitempty"`        // why nothing gets done; empty when not stuck
 	Rules        *RulesInForce    `json:"rules,omitempty"`        // of a daemon that decides
 	Queries      *QueriesInForce  `json:"queries,omitempty"`      // of the watermarker
 	Counters     map[string]int64 `json:"counters"`
