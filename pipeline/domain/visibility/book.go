@@ -10,27 +10,25 @@ import (
 	"ratchet/pipeline/domain/action"
 )
 
-// Book is what was heard of deals. The zero value is an empty one.
+// Book collects versions, verdicts and actions of deals. The zero value is an empty one.
 type Book struct {
 	records map[Place]*record
 	actions action.Record
 }
 
-// record is what was heard of one deal.
+// record is everything received about one deal.
 type record struct {
 	versions map[event]Version
 	words    map[word]heard
 }
 
-// event is what makes two versions one: the message's id; of a version without one, its
-// place in the stream.
+// event identifies a version: the message's id; without one, its sequence in the stream.
 type event struct {
 	msg string
 	id  uint64
 }
 
-// word is what makes two verdicts one: the work and the look; of a verdict without a
-// Work-Id, its place in the stream.
+// word identifies a verdict: the work and the look; without a Work-Id, its sequence in the stream.
 type word struct {
 	work string
 	look pipeline.Look
@@ -44,7 +42,7 @@ func wordOf(v Verdict) word {
 	return word{work: v.WorkID, look: v.Look}
 }
 
-// heard is as much of a verdict as concerns a deal.
+// heard is the part of a verdict that concerns a deal.
 type heard struct {
 	id      uint64
 	look    pipeline.Look
@@ -65,7 +63,7 @@ func (b *Book) record(p Place) *record {
 	return r
 }
 
-// Version hears a version of a deal.
+// Version adds a version of a deal.
 func (b *Book) Version(v Version) {
 	if v.Run != pipeline.RunLive {
 		return
@@ -80,8 +78,8 @@ func (b *Book) Version(v Version) {
 	}
 }
 
-// Verdict hears a verdict. Those that say nothing are kept as well: one that was
-// published again is what it was at first.
+// Verdict adds a verdict. Those without an effect are kept too: a
+// verdict that is published again counts as its first version.
 func (b *Book) Verdict(v Verdict) {
 	if v.Run != pipeline.RunLive {
 		return
@@ -92,10 +90,10 @@ func (b *Book) Verdict(v Verdict) {
 	}
 }
 
-// Action hears what the user did.
+// Action adds an action of the user.
 func (b *Book) Action(s action.Said) { b.actions.Hear(s) }
 
-// States are the deals of which a version was heard, in order.
+// States returns the states of all deals with a version, in order.
 func (b *Book) States() []State {
 	var out []State
 	rules := b.actions.Rules()
@@ -107,8 +105,7 @@ func (b *Book) States() []State {
 	return out
 }
 
-// Visible are the deals that are shown, with what is shown of them, of those with a
-// version since then.
+// Visible returns the visible deals with a version since then, and the values to show.
 func (b *Book) Visible(since time.Time) []Shown {
 	var out []Shown
 	for _, s := range b.States() {
@@ -119,15 +116,13 @@ func (b *Book) Visible(since time.Time) []Shown {
 	return out
 }
 
-// Repeats reports whether a live verdict that was heard is one that was published
-// before, so that it says nothing.
+// Repeats reports whether a live verdict was published before, so that it has no effect.
 func (b *Book) Repeats(v Verdict) bool {
 	return b.record(PlaceOf(v.Identity)).words[wordOf(v)].id != v.Sequence
 }
 
-// Decisive is the look of the verdict that decides over a deal that was rejected or
-// marked. A reader who heard only the newest verdict of each subject looks behind it,
-// because it may have been published again.
+// Decisive returns the look of the verdict that decides about a deal that was rejected or marked. A reader of
+// only the newest verdict of each subject must read the ones before it, because the newest may be a repeat.
 func (b *Book) Decisive(p Place) (pipeline.Look, bool) {
 	r := b.record(p)
 	yes, no := r.newest()
@@ -138,13 +133,13 @@ func (b *Book) Decisive(p Place) (pipeline.Look, bool) {
 }
 
 // Awaits reports whether a deal that was decided then is hidden only because the
-// verdict that accepts it has not been heard: it is published after the deal.
+// verdict that accepts it has not been received: it is published after the deal.
 func (b *Book) Awaits(p Place, decided time.Time) bool {
 	yes, no := b.record(p).newest()
 	return no.id > yes.id && no.at.Before(decided) && b.record(p).confirmed().Before(decided)
 }
 
-// newest are the newest word for a deal and the newest against it.
+// newest returns the newest verdict for a deal and the newest against it.
 func (r *record) newest() (yes, no heard) {
 	for _, h := range r.words {
 		switch h.outcome {
