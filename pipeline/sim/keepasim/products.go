@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// marked is a product that says of itself that it is simulated, so that whatever is made of it, now or from the stored
-// answer, can say so too.
+// marked returns a product with a flag that it is simulated, so that
+// everything made of it, now or from the stored answer, can show it.
 func marked(product []byte) []byte {
 	return append([]byte(`{"simulated":true,`), product[1:]...)
 }
@@ -41,7 +41,7 @@ func (s *Sim) products(r *http.Request, c call) result {
 		if !ok {
 			all = append(all, asked{asin: asin})
 			if !wellFormed(asin) || q.hasUpdate && q.update < 0 {
-				continue // Keepa does not look it up, and says nothing of it
+				continue // Keepa does not look it up, and leaves it out
 			}
 			p = unknownProduct(asin)
 		}
@@ -95,10 +95,10 @@ func (s *Sim) productLatency(q question, n int) time.Duration {
 	return s.span(2*time.Second, 5*time.Second)*time.Duration(each) + time.Duration(n)*200*time.Millisecond
 }
 
-// price is what one product costs, the question with its instants filled in,
-// and whether its offers were refreshed.
+// price returns the price of one product, the question with its
+// instants filled in, and whether its offers were refreshed.
 func (s *Sim) price(q question, p product, asin string, now int64, c call) (question, int, bool) {
-	q.at = now - now%60 // a product is refreshed at most once an hour unless asked
+	q.at = now - now%60 // a product is refreshed at most once an hour unless requested
 	if p.creation() > q.at {
 		q.at = p.creation()
 	}
