@@ -91,11 +91,11 @@ func (s *Suite) Make(records []Record) Report {
 }
 
 // beside returns the figures of another estimator on the same cases.
-func (*Suite) beside(judge Judge, who set, records []Record, once []int) *Figures {
+func (*Suite) beside(judge Judge, which set, records []Record, once []int) *Figures {
 	if judge == nil {
 		return nil
 	}
-	t := table{set: who}
+	t := table{set: which}
 	t.fill(records)
 	f := t.measure(once)
 	return &f
