@@ -219,6 +219,14 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 		return true, s.intoBool(&p.Simulated)
 	case "isAdultProduct":
 		return true, s.intoBool(&p.Adult)
+	default:
+		return s.dateField(p, key)
+	}
+}
+
+// dateField decodes dates, and the number of pages.
+func (s *scanner) dateField(p *Product, key []byte) (bool, error) {
+	switch string(key) {
 	case "publicationDate":
 		return true, s.intoInt(&p.PublicationDate)
 	case "releaseDate":

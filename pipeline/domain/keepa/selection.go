@@ -150,6 +150,37 @@ func (s Selection) Validate() error {
 	if n := max(s.Sort, -s.Sort); n < SortByAge || n > SortByPercent || s.Sort == -SortByAge {
 		bad("sortType", "%d: must be 1 (newest first), 2, 3 or 4, or -2, -3 or -4", s.Sort)
 	}
+	s.checkRanges(bad)
+	for _, name := range s.idle() {
+		bad(name, "has no effect while isFilterEnabled is false")
+	}
+	for _, c := range s.Include {
+		if slices.Contains(s.Exclude, c) {
+			bad("excludeCategories", "%d is included as well: nothing can match", c)
+		}
+	}
+	if s.MinRating != nil && (*s.MinRating < -1 || *s.MinRating > 50) {
+		bad("minRating", "%d: must be from 0 to 50, or -1 for off", *s.MinRating)
+	}
+	if len(s.Include) > 500 || len(s.Exclude) > 500 {
+		bad("includeCategories", "at most 500 categories, and as many excluded")
+	}
+	if s.MustAmazon && s.MustNotAmazon {
+		bad("mustHaveAmazonOffer", "contradicts mustNotHaveAmazonOffer")
+	}
+	if len(strings.Fields(s.TitleSearch)) > 50 {
+		bad("titleSearch", "at most 50 words")
+	}
+	for _, c := range s.Warehouse {
+		if c < 1 || c > 5 && c != 24 {
+			bad("warehouseConditions", "%d: must be 1 to 5, or 24", c)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkRanges calls bad for every range that Keepa refuses or that nothing can be in.
+func (s Selection) checkRanges(bad func(name, format string, args ...any)) {
 	for _, r := range []struct {
 		name       string
 		of         *Range
@@ -177,32 +208,6 @@ func (s Selection) Validate() error {
 			bad(r.name, "has no effect while isRangeEnabled is false")
 		}
 	}
-	for _, name := range s.idle() {
-		bad(name, "has no effect while isFilterEnabled is false")
-	}
-	for _, c := range s.Include {
-		if slices.Contains(s.Exclude, c) {
-			bad("excludeCategories", "%d is included as well: nothing can match", c)
-		}
-	}
-	if s.MinRating != nil && (*s.MinRating < -1 || *s.MinRating > 50) {
-		bad("minRating", "%d: must be from 0 to 50, or -1 for off", *s.MinRating)
-	}
-	if len(s.Include) > 500 || len(s.Exclude) > 500 {
-		bad("includeCategories", "at most 500 categories, and as many excluded")
-	}
-	if s.MustAmazon && s.MustNotAmazon {
-		bad("mustHaveAmazonOffer", "contradicts mustNotHaveAmazonOffer")
-	}
-	if len(strings.Fields(s.TitleSearch)) > 50 {
-		bad("titleSearch", "at most 50 words")
-	}
-	for _, c := range s.Warehouse {
-		if c < 1 || c > 5 && c != 24 {
-			bad("warehouseConditions", "%d: must be 1 to 5, or 24", c)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // idle returns the filters that are set although filters are off.

@@ -49,7 +49,7 @@ func TestTheVersionIsOfTheMeaningNotOfTheBytes(t *testing.T) {
 	}
 }
 
-func TestWhatKeepaWouldIgnoreIsRefusedWithTheFieldsName(t *testing.T) {
+func TestFieldsThatKeepaWouldIgnoreAreRefusedByName(t *testing.T) {
 	t.Parallel()
 	const base = `"domainId":1,"priceTypes":[2],"sortType":1`
 	for query, field := range map[string]string{
