@@ -9,20 +9,19 @@ import (
 	"ratchet/pipeline"
 )
 
-// desk is an issuer with what it asks for at hand: it answers effects as NATS and
-// Keepa would.
+// desk is an issuer with an in-memory NATS and Keepa: it answers effects as they would.
 type desk struct {
 	t      *testing.T
 	i      Issuer
 	now    Moment
 	grants map[pipeline.Stage]Grant
-	answer *pipeline.Reading // what /token says; nil for no answer
+	answer *pipeline.Reading // the answer of /token; nil without one
 	asked  int
 	lines  []Line
 	wrote  []Balance
 }
 
-// newDesk took over with a balance that was stored, and with grants.
+// newDesk takes over a stored balance and grants.
 func newDesk(t *testing.T, b Balance, grants map[pipeline.Stage]Grant) *desk {
 	t.Helper()
 	d := &desk{t: t, now: Moment{Now: t0, Machine: t0}, grants: map[pipeline.Stage]Grant{}}
@@ -81,7 +80,7 @@ func (d *desk) do(e Effect) (Event, error) {
 	return nil, nil //nolint:nilnil // a warning is answered by nothing
 }
 
-// turn is a turn of tokend with so much waiting.
+// turn runs a turn of tokend with that much waiting.
 func (d *desk) turn(lanes map[pipeline.Stage]Lane) {
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
@@ -113,12 +112,12 @@ func TestAStandInOwesWhatItsPredecessorOwed(t *testing.T) {
 	d := newDesk(t, Balance{API: reading(100, 5), Rate: 5, Owed: 40}, nil)
 	d.turn(nil)
 	if d.i.Bucket.Known {
-		t.Fatal("a balance is believed that Keepa did not tell")
+		t.Fatal("a balance is used that Keepa did not report")
 	}
 	d.pass(31 * time.Second)
 	d.turn(nil)
 	if got := d.i.Bucket.Balance(d.now.Now); !d.i.Bucket.Known || got != 60 {
-		t.Errorf("the balance that stands in is %d, want 100 less the 40 that were owed", got)
+		t.Errorf("the substitute balance is %d, want 100 less the 40 that were owed", got)
 	}
 }
 
@@ -130,11 +129,11 @@ func TestAStandInDoesNotBelieveASlippedRate(t *testing.T) {
 	again.pass(31 * time.Second)
 	again.turn(nil)
 	if got := again.i.Bucket.Rate(); got != 5 {
-		t.Errorf("a rate of %d stands in, want the 5 that was believed", got)
+		t.Errorf("the substitute rate is %d, want the believed 5", got)
 	}
 }
 
-// claimed is a committer's grant with one open claim.
+// claimed returns a committer's grant with one open claim.
 func claimed() map[pipeline.Stage]Grant {
 	g, err := Grant{Issued: PriceCommit}.Take("c1", Hold{N: PriceCommit, Kind: pipeline.KindCommit, Items: 1})
 	if err != nil {
@@ -241,7 +240,7 @@ func TestADifferenceIsBelievedAtTheSecondEqualLook(t *testing.T) {
 	}
 	moved := maps.Clone(grants)
 	g := moved[pipeline.StagePeeker]
-	g.Settled += 3 // of which its reading has not come yet
+	g.Settled += 3 // its reading has not come yet
 	moved[pipeline.StagePeeker] = g
 	other, _ := next.Step(GrantsRead{Grants: moved, Again: true}, d.now)
 	if other.Books.Drift != 0 {
@@ -249,7 +248,7 @@ func TestADifferenceIsBelievedAtTheSecondEqualLook(t *testing.T) {
 	}
 	same, _ := next.Step(GrantsRead{Grants: grants, Again: true}, d.now)
 	if same.Books.Drift != 10 {
-		t.Errorf("%d drift, want the 10 that nobody claimed", same.Books.Drift)
+		t.Errorf("%d drift, want the 10 that no claim explains", same.Books.Drift)
 	}
 }
 
@@ -269,11 +268,11 @@ func TestAPauseThatEndsByItsDeadlineAsks(t *testing.T) {
 	asked := d.asked
 	d.step(Check{})
 	if d.asked != asked+1 {
-		t.Error("the balance did not come as projected, and nobody asks why")
+		t.Error("the balance is below the projection, and Keepa is not asked")
 	}
 }
 
-func TestCreditThatNobodyNeedsIsTakenBack(t *testing.T) {
+func TestUnneededCreditIsTakenBack(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
 	d.answer = reading(60, 5)
@@ -294,7 +293,7 @@ func TestCreditWithoutABalanceIsTakenBackOnce(t *testing.T) {
 	busy := map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}, pipeline.StageCommitter: {Pending: 9}}
 	d.turn(busy)
 	out := d.grants[pipeline.StagePeeker].Credit() + d.grants[pipeline.StageCommitter].Credit()
-	d.answer = reading(out-10, 5) // somebody else took some
+	d.answer = reading(out-10, 5) // another program spent some
 	d.pass(askWaiting)
 	d.step(Check{})
 	d.step(DemandRead{Lanes: busy})
@@ -304,7 +303,7 @@ func TestCreditWithoutABalanceIsTakenBackOnce(t *testing.T) {
 	}
 }
 
-func TestAnIdleStageComesBackLevelAndNotWithEverythingItLeft(t *testing.T) {
+func TestAnIdleStageComesBackLevelWithTheOthers(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StagePeeker: {Issued: 600, Claimed: 600, Settled: 600}})
 	d.answer = reading(0, 5)
@@ -337,7 +336,7 @@ func TestAnEffectThatWasReportedLostHasNotHappened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.i, d.grants[swap.Stage] = lost, g // it landed, and nobody knows
+	d.i, d.grants[swap.Stage] = lost, g // it was stored, and reported lost
 	d.turn(commits)
 	if got, want := d.grants[swap.Stage].Credit(), d.i.Shares.Burst[swap.Stage]; got > want {
 		t.Errorf("credit of %d after a repeat, want at most %d", got, want)
@@ -396,7 +395,7 @@ func TestWorkWithoutAClaimWaitsAfterASecond(t *testing.T) {
 	d.turn(map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 2, Unsettled: 1}})
 	d.turn(lanes)
 	if got := demand(); got != 2 {
-		t.Errorf("%d wait: the second begins anew", got)
+		t.Errorf("%d wait: the second starts again", got)
 	}
 }
 
@@ -421,7 +420,7 @@ func TestAKindThatBrokeItsCeilingGetsNothing(t *testing.T) {
 	}
 }
 
-func TestWhatTheOperatorWroteWrongLeavesTheLastInForce(t *testing.T) {
+func TestAnInvalidPolicyLeavesTheLastInForce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
 	d.answer = reading(100, 5)

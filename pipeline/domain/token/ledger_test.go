@@ -50,7 +50,7 @@ func TestAGrantIsMadeAgainFromItsLinesInTheLedger(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeInAGrantIsNamed(t *testing.T) {
+func TestAnImpossibleGrantIsReported(t *testing.T) {
 	t.Parallel()
 	for name, g := range map[string]token.Grant{
 		"a negative sum":    {Issued: -1},
@@ -67,7 +67,7 @@ func TestWhatCannotBeInAGrantIsNamed(t *testing.T) {
 	}
 }
 
-func TestAPlanThatBringsNothingIsNamedWithWhatTakesIt(t *testing.T) {
+func TestAPlanThatYieldsNothingIsReportedWithItsCause(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		r    pipeline.Reading
