@@ -341,7 +341,7 @@ func (d *decoder) at(path string) int {
 }
 
 // addOnce adds a complaint about a field unless it has one.
-func (d *decoder) unlessTold(path, format string, args ...any) {
+func (d *decoder) addOnce(path, format string, args ...any) {
 	if !d.Has(path) {
 		d.Add(d.at(path), path, format, args...)
 	}
@@ -352,9 +352,9 @@ func (d *decoder) oneOf(path, value string, allowed ...string) {
 	switch {
 	case slices.Contains(allowed, value):
 	case value == "":
-		d.unlessTold(path, "missing: write %s", either(allowed))
+		d.addOnce(path, "missing: write %s", either(allowed))
 	default:
-		d.unlessTold(path, "%q: must be %s%s", value, either(allowed), complaint.DidYouMean(complaint.Nearest(value, allowed)))
+		d.addOnce(path, "%q: must be %s%s", value, either(allowed), complaint.DidYouMean(complaint.Nearest(value, allowed)))
 	}
 }
 

@@ -42,7 +42,7 @@ type condition struct {
 // compile checks the rule's condition and makes it ready to run.
 func (r *Rule) compile(d *decoder, path string, constants map[string]any) {
 	if len(r.When) > maxCondition {
-		d.unlessTold(path, "has %d characters, and %d at most: split the rule", len(r.When), maxCondition)
+		d.addOnce(path, "has %d characters, and %d at most: split the rule", len(r.When), maxCondition)
 		return
 	}
 	tree, err := parser.Parse(r.When)

@@ -9,17 +9,17 @@ import (
 	"ratchet/schemas"
 )
 
-// rulesOf is a rule file with one rule that is right, and more.
+// rulesOf returns a rule file with one valid rule, and more.
 func rulesOf(more string) string {
 	return "name: x\n" + more + "rules:\n  - id: dear\n    look: glance\n    when: rank > 5\n    reason: r\n    unknown: pass\n    says: s.\n"
 }
 
-// when is a rule file of one rule with a condition.
+// when returns a rule file of one rule with a condition.
 func when(condition string) string {
 	return "name: x\nthresholds: {least: 3, none: 0}\nrules:\n  - id: it\n    look: commit\n    when: '" + condition + "'\n    reason: r\n    unknown: pass\n    says: s.\n"
 }
 
-func TestEachMistakeIsToldWithLineFieldAndProposal(t *testing.T) {
+func TestEachMistakeIsReportedWithLineFieldAndProposal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{
 		{rulesOf("settings: {prep_cents: 2.75}\n"), "line 2: settings.prep_cents: 2.75 is not whole cents: did you mean 275?"},
@@ -116,7 +116,7 @@ func TestEachMistakeIsToldWithLineFieldAndProposal(t *testing.T) {
 	}
 }
 
-func TestAllMistakesOfAFileAreToldAtOnceInTheOrderOfTheirLines(t *testing.T) {
+func TestAllMistakesOfAFileAreReportedAtOnceInTheOrderOfTheirLines(t *testing.T) {
 	t.Parallel()
 	_, err := NewJudge([]byte("\ufeffname: x\r\nsettings:\r\n  prep_cents: 2.75\r\n  tax_percent: -1\r\nthresholds: {a_cents: 010}\r\nrules:\r\n" +
 		"  - id: one\r\n    look: glance\r\n    when: sale_count < 1\r\n    reason: r\r\n    unknown: pass\r\n    says: s.\r\n" +
@@ -186,7 +186,7 @@ func TestAFileThatIsTooLongIsRefusedUnread(t *testing.T) {
 	}
 }
 
-// TestAHostileFileIsReadInTime: each takes some 50 ms on an idle core. The limit is for a machine that others use.
+// TestAHostileFileIsReadInTime: each takes some 50 ms on an idle core. The limit allows for a busy machine.
 func TestAHostileFileIsReadInTime(t *testing.T) {
 	t.Parallel()
 	const size, limit = 60_000, 5 * time.Second
@@ -234,7 +234,7 @@ func manyLines(size int, form string) string {
 	return s.String()
 }
 
-// indents are maps in maps, as deep as fits.
+// indents returns maps in maps, as deep as possible.
 func indents(size int) string {
 	var s strings.Builder
 	for i := 0; s.Len() < size; i++ {

@@ -93,16 +93,16 @@ func parse(data []byte) (file, error) {
 // check validates the file beyond its settings, and compiles its rules.
 func (f *file) check(d *decoder) {
 	if f.Name == "" {
-		d.unlessTold("name", "missing")
+		d.addOnce("name", "missing")
 	}
 	if len(f.Rules) == 0 {
-		d.unlessTold("rules", "none")
+		d.addOnce("rules", "none")
 	}
 	for name, value := range map[string]float64{
 		"price_percent": f.Confirm.PricePercent, "rank_percent": f.Confirm.RankPercent, "amazon_percent": f.Confirm.AmazonPercent,
 	} {
 		if value < 0 {
-			d.unlessTold("confirm."+name, "%g: must be 0 or more", value)
+			d.addOnce("confirm."+name, "%g: must be 0 or more", value)
 		}
 	}
 	own := f.own()
@@ -110,7 +110,7 @@ func (f *file) check(d *decoder) {
 		_, input := inputNamed(name)
 		_, setting := own[name]
 		if input || setting || !nameForm.MatchString(name) || slices.Contains(functions, name) {
-			d.unlessTold("thresholds."+name, "must be a name in snake_case that no input, setting or function has")
+			d.addOnce("thresholds."+name, "must be a name in snake_case that no input, setting or function has")
 		}
 	}
 	seen, constants := map[string]bool{}, f.constants()
@@ -122,7 +122,7 @@ func (f *file) check(d *decoder) {
 	for i := range f.Rules {
 		r, path := &f.Rules[i], fmt.Sprintf("rules[%d]", i)
 		if seen[r.ID] && r.ID != "" {
-			d.unlessTold(path+".id", "there are two rules %q: rename one", r.ID)
+			d.addOnce(path+".id", "there are two rules %q: rename one", r.ID)
 		}
 		seen[r.ID] = true
 		r.check(d, path, constants)
@@ -162,18 +162,18 @@ func (r *Rule) check(d *decoder, path string, constants map[string]any) {
 	for _, name := range [][2]string{{"id", r.ID}, {"reason", r.Reason}} {
 		switch {
 		case name[1] == "":
-			d.unlessTold(path+"."+name[0], "missing: write a name in snake_case")
+			d.addOnce(path+"."+name[0], "missing: write a name in snake_case")
 		case !nameForm.MatchString(name[1]):
-			d.unlessTold(path+"."+name[0], "%q: must be a name in snake_case%s", name[1], complaint.DidYouMean(snake(name[1])))
+			d.addOnce(path+"."+name[0], "%q: must be a name in snake_case%s", name[1], complaint.DidYouMean(snake(name[1])))
 		}
 	}
 	d.oneOf(path+".look", string(r.Look), string(pipeline.LookGlance), string(pipeline.LookPeek), string(pipeline.LookCommit))
 	d.oneOf(path+".unknown", string(r.Unknown), string(Pass), string(RejectIt), string(NeedALook))
 	if r.Says == "" {
-		d.unlessTold(path+".says", "missing; tell a person why the rule rejects")
+		d.addOnce(path+".says", "missing; tell a person why the rule rejects")
 	}
 	if r.When == "" {
-		d.unlessTold(path+".when", "missing; write the condition under which the rule rejects")
+		d.addOnce(path+".when", "missing; write the condition under which the rule rejects")
 	}
 	if !d.Has(path + ".when") {
 		r.compile(d, path+".when", constants)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTheSuccessorOfWhatIsGoneIsNamed(t *testing.T) {
+func TestTheSuccessorOfARemovedNameIsGiven(t *testing.T) {
 	t.Parallel()
 	var settings struct {
 		Prep int64 `yaml:"prep_cents"`
