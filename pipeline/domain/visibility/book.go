@@ -18,32 +18,32 @@ type Book struct {
 
 // record is everything received about one deal.
 type record struct {
-	versions map[event]Version
-	words    map[word]heard
+	versions map[versionKey]Version
+	verdicts map[verdictKey]opinion
 }
 
-// event identifies a version: the message's id; without one, its sequence in the stream.
-type event struct {
+// versionKey identifies a version: the message's id; without one, its sequence in the stream.
+type versionKey struct {
 	msg string
 	id  uint64
 }
 
-// word identifies a verdict: the work and the look; without a Work-Id, its sequence in the stream.
-type word struct {
+// verdictKey identifies a verdict: the work and the look; without a Work-Id, its sequence in the stream.
+type verdictKey struct {
 	work string
 	look pipeline.Look
 	id   uint64
 }
 
-func wordOf(v Verdict) word {
+func keyOf(v Verdict) verdictKey {
 	if v.WorkID == "" {
-		return word{look: v.Look, id: v.Sequence}
+		return verdictKey{look: v.Look, id: v.Sequence}
 	}
-	return word{work: v.WorkID, look: v.Look}
+	return verdictKey{work: v.WorkID, look: v.Look}
 }
 
-// heard is the part of a verdict that concerns a deal.
-type heard struct {
+// opinion is the part of a verdict that concerns a deal.
+type opinion struct {
 	id      uint64
 	look    pipeline.Look
 	outcome pipeline.Outcome
@@ -57,7 +57,7 @@ func (b *Book) record(p Place) *record {
 	}
 	r := b.records[p]
 	if r == nil {
-		r = &record{versions: map[event]Version{}, words: map[word]heard{}}
+		r = &record{versions: map[versionKey]Version{}, verdicts: map[verdictKey]opinion{}}
 		b.records[p] = r
 	}
 	return r
@@ -69,7 +69,7 @@ func (b *Book) Version(v Version) {
 		return
 	}
 	v.At = v.At.Truncate(time.Millisecond)
-	e, r := event{msg: v.MsgID}, b.record(v.Place)
+	e, r := versionKey{msg: v.MsgID}, b.record(v.Place)
 	if v.MsgID == "" {
 		e.id = v.Sequence
 	}
@@ -84,9 +84,9 @@ func (b *Book) Verdict(v Verdict) {
 	if v.Run != pipeline.RunLive {
 		return
 	}
-	w, r := wordOf(v), b.record(PlaceOf(v.Identity))
-	if first, known := r.words[w]; !known || v.Sequence < first.id {
-		r.words[w] = heard{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
+	w, r := keyOf(v), b.record(PlaceOf(v.Identity))
+	if first, known := r.verdicts[w]; !known || v.Sequence < first.id {
+		r.verdicts[w] = opinion{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
 	}
 }
 
@@ -118,7 +118,7 @@ func (b *Book) Visible(since time.Time) []Shown {
 
 // Repeats reports whether a live verdict was published before, so that it has no effect.
 func (b *Book) Repeats(v Verdict) bool {
-	return b.record(PlaceOf(v.Identity)).words[wordOf(v)].id != v.Sequence
+	return b.record(PlaceOf(v.Identity)).verdicts[keyOf(v)].id != v.Sequence
 }
 
 // Decisive returns the look of the verdict that decides about a deal that was rejected or marked. A reader of
@@ -140,8 +140,8 @@ func (b *Book) Awaits(p Place, decided time.Time) bool {
 }
 
 // newest returns the newest verdict for a deal and the newest against it.
-func (r *record) newest() (yes, no heard) {
-	for _, h := range r.words {
+func (r *record) newest() (yes, no opinion) {
+	for _, h := range r.verdicts {
 		switch h.outcome {
 		case pipeline.Accept, pipeline.Confirm:
 			yes = later(yes, h)
@@ -153,7 +153,7 @@ func (r *record) newest() (yes, no heard) {
 	return yes, no
 }
 
-func later(a, b heard) heard {
+func later(a, b opinion) opinion {
 	if b.id > a.id {
 		return b
 	}

@@ -105,7 +105,7 @@ func (r *record) hidden(p Place, versions []Version, rules action.Rules) string 
 // confirmed returns when a look last accepted or confirmed the deal; zero without one.
 func (r *record) confirmed() time.Time {
 	var at time.Time
-	for _, h := range r.words {
+	for _, h := range r.verdicts {
 		if (h.outcome == pipeline.Accept || h.outcome == pipeline.Confirm) && h.at.After(at) {
 			at = h.at
 		}
@@ -126,9 +126,9 @@ func (r *record) stale() string {
 }
 
 // mark returns the newest verdict that marks the deal as stale.
-func (r *record) mark() heard {
-	var mark heard
-	for _, h := range r.words {
+func (r *record) mark() opinion {
+	var mark opinion
+	for _, h := range r.verdicts {
 		if h.look == pipeline.LookList && h.outcome == pipeline.Fail && Marks(h.reason) {
 			mark = later(mark, h)
 		}
