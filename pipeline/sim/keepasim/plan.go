@@ -19,11 +19,11 @@ type plan struct {
 	wild      bool
 }
 
-// past returns a value at an age in minutes.
-func (p *plan) past(v float64, age int64) float64 { return v * (1 + p.drift*float64(age)/(365*day)) }
+// aged returns a value at an age in minutes.
+func (p *plan) aged(v float64, age int64) float64 { return v * (1 + p.drift*float64(age)/(365*day)) }
 
-func (p *plan) levelAt(age int64) float64 { return p.past(p.level, age) }
-func (p *plan) askAt(age int64) float64   { return p.past(p.ask, age) }
+func (p *plan) levelAt(age int64) float64 { return p.aged(p.level, age) }
+func (p *plan) askAt(age int64) float64   { return p.aged(p.ask, age) }
 
 // plan chooses the parameters. In a backlog the margins keep every class away from its thresholds: by
 // at least two dollars of profit, two months of time. In the living world they are realistic.

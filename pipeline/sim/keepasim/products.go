@@ -26,11 +26,6 @@ func (s *Sim) products(r *http.Request, c call) result {
 	var body bytes.Buffer
 	body.WriteString(`"products":[`)
 	res := result{items: len(asins)}
-	type asked struct {
-		asin     string
-		creation int64
-		made     bool
-	}
 	var all []asked
 	refreshed := map[string]int64{}
 	for i, asin := range asins {
@@ -61,27 +56,37 @@ func (s *Sim) products(r *http.Request, c call) result {
 	body.WriteByte(']')
 	res.payload = body.Bytes()
 	res.took = s.productLatency(q, len(asins))
-	res.done = func() {
-		for asin, at := range refreshed {
-			s.offersAt[asin] = at
+	res.done = func() { s.count(c, all, refreshed) }
+	return res
+}
+
+// asked is a product of a request, for the books.
+type asked struct {
+	asin     string
+	creation int64
+	made     bool
+}
+
+// count enters an executed request for products in the books; the caller holds the lock.
+func (s *Sim) count(c call, all []asked, refreshed map[string]int64) {
+	for asin, at := range refreshed {
+		s.offersAt[asin] = at
+	}
+	for _, a := range all {
+		q := Question{Kind: c.kind, ASIN: a.asin, Creation: a.creation}
+		s.books.Questions[q]++
+		if c.fault.Do.withholds() {
+			s.books.Withheld[q]++
 		}
-		for _, a := range all {
-			q := Question{Kind: c.kind, ASIN: a.asin, Creation: a.creation}
-			s.books.Questions[q]++
-			if c.fault.Do.withholds() {
-				s.books.Withheld[q]++
-			}
-			if c.kind == KindPeek {
-				s.books.Peeks[a.asin]++
-			} else {
-				s.books.Commits[a.asin]++
-			}
-			if a.made {
-				s.made[a.asin] = true
-			}
+		if c.kind == KindPeek {
+			s.books.Peeks[a.asin]++
+		} else {
+			s.books.Commits[a.asin]++
+		}
+		if a.made {
+			s.made[a.asin] = true
 		}
 	}
-	return res
 }
 
 func (s *Sim) productLatency(q question, n int) time.Duration {
