@@ -54,15 +54,15 @@ func Ahead(ctx context.Context, rate int, v Volume, o Options) (Forecast, error)
 		return Forecast{}, err
 	}
 	defer box.Stop(context.WithoutCancel(ctx))
-	tell := time.NewTicker(5 * time.Second)
-	defer tell.Stop()
+	report := time.NewTicker(5 * time.Second)
+	defer report.Stop()
 	for over := box.Env.After(forecastHours); over != nil; {
 		select {
 		case <-ctx.Done():
 			return Forecast{}, ctx.Err()
 		case err := <-box.Failed():
 			return Forecast{}, err
-		case <-tell.C:
+		case <-report.C:
 			fmt.Fprintf(o.Progress, "%4.1f of %.0f h\n", box.Env.Now().Sub(box.T0).Hours(), forecastHours.Hours())
 		case <-over:
 			over = nil

@@ -191,12 +191,23 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) 
 		listed: map[string]bool{}, works: map[string]int{}, worth: map[string]int64{},
 		first: map[string]watermark.Row{}, offered: map[watermark.Row]time.Time{}, fates: map[watermark.Row]watermark.Fate{},
 	}
-	final, waiting := sum.Final(), map[string]bool{}
+	waiting := map[string]bool{}
+	for _, add := range []func(context.Context, *bus.Bus, map[string]bool) error{w.addCandidates, w.addSurvivors, w.addDead} {
+		if err := add(ctx, b, waiting); err != nil {
+			return w, err
+		}
+	}
+	w.addFates(sum.Final(), waiting)
+	return w, nil
+}
+
+// addCandidates adds the listed work; waiting is the work in front of the glance.
+func (w *workSet) addCandidates(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
 	glanced, err := settledUpTo(ctx, b, pipeline.StreamCandidates)
 	if err != nil {
-		return w, err
+		return err
 	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{}, func(r bus.Read, c pipeline.Candidate) error {
+	return bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{}, func(r bus.Read, c pipeline.Candidate) error {
 		id := r.Header.Get(pipeline.HeaderWorkID)
 		if !w.listed[id] {
 			w.works[c.ASIN]++
@@ -214,14 +225,15 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) 
 		}
 		return nil
 	})
-	if err != nil {
-		return w, err
-	}
+}
+
+// addSurvivors adds the expected values; waiting is the work in front of a paid look.
+func (w *workSet) addSurvivors(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
 	paid, err := settledUpTo(ctx, b, pipeline.StreamSurvivors)
 	if err != nil {
-		return w, err
+		return err
 	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamSurvivors, bus.From{}, func(r bus.Read, s pipeline.Survivor) error {
+	return bus.ScanJSON(ctx, b, pipeline.StreamSurvivors, bus.From{}, func(r bus.Read, s pipeline.Survivor) error {
 		durable := pipeline.DurablePeek(s.Source)
 		if s.Look == pipeline.LookGlance && s.ExpectedValueCents != nil {
 			w.worth[r.Header.Get(pipeline.HeaderWorkID)] = *s.ExpectedValueCents
@@ -234,18 +246,23 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) 
 		}
 		return nil
 	})
-	if err != nil {
-		return w, err
-	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamDead, bus.From{}, func(_ bus.Read, d pipeline.Dead) error {
+}
+
+// addDead adds the dead letters, which wait to be re-driven.
+func (w *workSet) addDead(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
+	return bus.ScanJSON(ctx, b, pipeline.StreamDead, bus.From{}, func(_ bus.Read, d pipeline.Dead) error {
 		for _, id := range d.Header[pipeline.HeaderWorkID] {
-			waiting[id] = true // a dead letter with its reason, ready to be re-driven
+			waiting[id] = true
 		}
 		if row, ok := deadRow(d); ok {
 			w.fates[row] = watermark.Decided
 		}
 		return nil
 	})
+}
+
+// addFates sets the fate of every listed unit of work.
+func (w *workSet) addFates(final map[string]pipeline.Verdict, waiting map[string]bool) {
 	for id := range w.listed {
 		v, decided := final[id]
 		fate := watermark.Decided
@@ -262,7 +279,6 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) 
 			w.fates[row] = fate
 		}
 	}
-	return w, err
 }
 
 // deadRow returns the row of the deal list that a dead letter holds.

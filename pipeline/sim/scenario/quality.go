@@ -78,7 +78,7 @@ func qualityOf(final map[string]pipeline.Verdict, truth truths) Quality {
 			q.add(v, truth)
 		}
 		if rejects && v.Heuristic {
-			q.thumb(v.RuleID, !class.Bad())
+			q.heuristic(v.RuleID, !class.Bad())
 		}
 		switch {
 		case !class.Bad():
@@ -143,8 +143,8 @@ func shares(class keepasim.Class, ends map[string]int, found, wrong int) Shares 
 // end names the look and the outcome at which a book ended.
 func end(look pipeline.Look, o pipeline.Outcome) string { return string(look) + " " + string(o) }
 
-// thumb counts a rejection by a heuristic rule.
-func (q *Quality) thumb(rule string, good bool) {
+// heuristic counts a rejection by a heuristic rule.
+func (q *Quality) heuristic(rule string, good bool) {
 	if q.ByThumb == nil {
 		q.ByThumb = map[string]Cost{}
 	}

@@ -40,7 +40,7 @@ func TestQualityIsJudgedByWhatIsTrueOfTheBooks(t *testing.T) {
 		v("thumb", pipeline.LookPeek, pipeline.Reject, true),
 		v("offers", pipeline.LookCommit, pipeline.Reject, false),
 		v("wrong", pipeline.LookCommit, pipeline.Accept, false),
-		v("nobody knows", pipeline.LookCommit, pipeline.Accept, false),
+		v("unknown", pipeline.LookCommit, pipeline.Accept, false),
 	} {
 		final[w.ASIN] = w
 	}

@@ -168,8 +168,8 @@ func (s Scenario) options(world keepasim.Catalogue, o Options) standalone.Option
 // passed or the box fails; it takes the steps and prints the progress.
 func (s Scenario) await(ctx context.Context, o Options, r *Rig, w *watcher, limit time.Duration) error {
 	over := r.Env.After(limit)
-	tell := time.NewTicker(5 * time.Second)
-	defer tell.Stop()
+	report := time.NewTicker(5 * time.Second)
+	defer report.Stop()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	steps := s.Steps
@@ -182,7 +182,7 @@ func (s Scenario) await(ctx context.Context, o Options, r *Rig, w *watcher, limi
 			return err
 		case <-over:
 			return nil
-		case <-tell.C:
+		case <-report.C:
 			fmt.Fprintf(o.Progress, "%6.2f of %.0f h  decided %d%s  balance %d\n",
 				since.Hours(), limit.Hours(), w.decided(), of(s.Rows), r.Sim.Books().Balance)
 			w.recount(ctx)
