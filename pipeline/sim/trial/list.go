@@ -41,7 +41,7 @@ type List struct {
 
 	rows   []*standing
 	sorted []*standing // rows as they are answered; nil after a change
-	past   []watermark.Sighting
+	left   []watermark.Sighting
 	n      int
 	draw   Draw
 }
@@ -131,7 +131,7 @@ func (l *List) leave() (*standing, bool) {
 	l.rows[i] = l.rows[len(l.rows)-1]
 	l.rows = l.rows[:len(l.rows)-1]
 	s.Last, s.Listed = l.Now, false
-	l.past = append(l.past, s.Sighting)
+	l.left = append(l.left, s.Sighting)
 	return s, true
 }
 
@@ -179,7 +179,7 @@ func (l *List) Page(index int) watermark.Page {
 
 // Sightings returns all rows that the list ever held.
 func (l *List) Sightings() []watermark.Sighting {
-	out := slices.Clone(l.past)
+	out := slices.Clone(l.left)
 	for _, s := range l.rows {
 		out = append(out, s.Sighting)
 	}
