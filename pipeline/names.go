@@ -70,8 +70,8 @@ func KeySeen(i Identity) string { return fmt.Sprintf("%d.%d.%s", i.Domain, i.Pri
 // KeyOrder is the key in ORDERS of an answer that is being bought.
 func KeyOrder(domain int, k Kind, key string) string { return fmt.Sprintf("%d.%s.%s", domain, k, key) }
 
-// KeyPosted is the key in POSTED of what a target received of an ASIN; target is a hash of its address, which may hold a
-// secret.
+// KeyPosted is the key in POSTED of what a target received of an ASIN; target
+// is a hash of its address, which may contain a secret.
 func KeyPosted(target string, i Identity) string {
 	return fmt.Sprintf("%s.%d.%d.%s", target, i.Domain, i.PriceType, i.ASIN)
 }

@@ -45,11 +45,11 @@ func (t Text) Telegram() string {
 	return "<code>" + html.EscapeString(t.s) + "</code>"
 }
 
-// Plain returns the text for apps that make links and mentions of plain text: mail, ntfy, Pushover. What they would find
-// stands in characters that look the same.
+// Plain returns the text for apps that make links and mentions of plain text: mail, ntfy,
+// Pushover. The characters that they look for are replaced by ones that look the same.
 func (t Text) Plain() string { return unlinked(t.s) }
 
-// unlinked is s without what a linkifier finds: schemes, names with dots, addresses, mentions.
+// unlinked returns s without what a linkifier finds: schemes, names with dots, addresses, mentions.
 func unlinked(s string) string {
 	in, out := []rune(s), strings.Builder{}
 	for i, r := range in {
@@ -60,7 +60,7 @@ func unlinked(s string) string {
 		case r == ':' && after && !digit(in[i+1]):
 			r = '∶' // ratio
 		case r == '@':
-			r = '＠' // in full width
+			r = '＠' // full width
 		}
 		out.WriteRune(r)
 	}
