@@ -1,30 +1,25 @@
-// Package pipeline is the vocabulary of Ratchet: the words that travel between
-// its daemons and the names under which they travel.
+// Package pipeline is the vocabulary of Ratchet: the messages that
+// travel between its daemons and the names under which they travel.
 //
 //	Keepa deal list ─▶ watermarker ─candidate─▶ peeker ─survivor─▶ committer ─deal─▶ recorder ─▶ ClickHouse
 //	                       │                      │                   │
 //	                   watermark               glance, peek         commit
 //	                       └──── claims on the grants that tokend publishes ────┘
 //
-// Every daemon follows the same order: take some work, gather what must
-// be known, decide (pure), apply what was decided, settle the work. Work is
-// settled last, after its effects are confirmed. An effect may have happened
-// although its confirmation was lost, so every effect carries an identity and may
-// be repeated.
+// Every daemon runs the same step: take some work, gather what it needs to know, decide (pure), apply the
+// decision, settle the work. It settles last, after the effects are known to be stored. An effect may have
+// been stored although an error was reported, so every effect carries an identity and is idempotent.
 //
 // # Glossary
 //
-// A candidate is an ASIN worth a look, with the deal-list row it came from. A
-// look is what was looked at: list, glance (the row, 0 tokens), peek (statistics
-// and history, 1 token), commit (history with offers). A verdict is what a look
-// concluded: survive, accept, reject, shed, confirm or fail, with a reason. A
-// survivor is a candidate that a look let through; a deal is what a commit
-// accepted. A token is one unit of Keepa's budget; the balance is what the
-// bucket held at an instant; a grant is permission to spend; a claim is a
-// worker's hold on part of a grant, for one call. A stage is who spends
-// (watermarker, peeker, committer); a lane is a source or tier within a stage.
-// A mark is a position in Keepa's time; the watermark is the mark up to which
-// the list has been read; a gap is a span below it that is still owed.
+// A candidate is an ASIN worth a look, with the deal-list row it came from. A look is what was looked at: list,
+// glance (the row, 0 tokens), peek (statistics and history, 1 token), commit (history with offers). A verdict is
+// what a look concluded: survive, accept, reject, shed, confirm or fail, with a reason. A survivor is a
+// candidate that a look let through; a deal is what a commit accepted. A token is one unit of Keepa's budget;
+// the balance is what the bucket held at an instant; a grant is permission to spend; a claim is a worker's hold
+// on part of a grant, for one call. A stage is a daemon that spends tokens (watermarker, peeker, committer); a
+// lane is a source or tier within a stage. A mark is a position in Keepa's time; the watermark is the mark up to
+// which the list has been read; a gap is a span below it that is still owed.
 //
-// This package imports nothing that reaches the world: no clock, no network.
+// This package has no clock and no I/O.
 package pipeline

@@ -11,7 +11,7 @@ const (
 	LookCommit Look = "commit" // full history with offers: 6 tokens and more
 )
 
-// Stage is who spends tokens.
+// Stage is a daemon that spends tokens.
 type Stage string
 
 // The stages.
@@ -33,7 +33,7 @@ const (
 	SourceLive     Source = "live"     // the incremental read of the deal list
 	SourceGap      Source = "gap"      // a span below the watermark that was owed
 	SourceBackfill Source = "backfill" // deep pages
-	SourceRefresh  Source = "refresh"  // a stored deal past its age
+	SourceRefresh  Source = "refresh"  // a stored deal that is due for a refresh
 	SourceRepair   Source = "repair"   // a stored deal with missing inputs
 	SourceRetry    Source = "retry"    // re-driven by an operator or a replay
 )
@@ -64,10 +64,10 @@ const (
 	Survive Outcome = "survive" // the next look is worth its price
 	Accept  Outcome = "accept"  // it is a deal
 	Reject  Outcome = "reject"  // it is not, and the reason says why
-	Shed    Outcome = "shed"    // never looked at: more was listed than tokens can decide
+	Shed    Outcome = "shed"    // never looked at: more was listed than the tokens can pay for
 	Confirm Outcome = "confirm" // a refresh found nothing changed that matters
 	Fail    Outcome = "fail"    // it could not be decided, and the reason says why
 )
 
-// Final reports whether nothing further is looked at after this outcome.
+// Final reports whether no further look follows this outcome.
 func (o Outcome) Final() bool { return o != Survive }

@@ -15,16 +15,16 @@ type Candidate struct {
 	ListSeenAt time.Time       `json:"list_seen_at"`        // when the list page arrived, pipeline time
 	Attempt    int             `json:"attempt"`             // 0 for the first; counts repairs and retries
 	NotBefore  time.Time       `json:"not_before,omitzero"` // do not decide earlier than this
-	Row        json.RawMessage `json:"row"`                 // Keepa's deal-list row, as it came
+	Row        json.RawMessage `json:"row"`                 // Keepa's deal-list row, unchanged
 
-	// AnswersOf is the work whose stored answers serve this one at any age: a dead letter driven again.
+	// AnswersOf is the work whose stored answers serve this one at any age; set when a dead letter is re-driven.
 	AnswersOf string `json:"answers_of,omitempty"`
-	// Pay says that no stored answer of other work serves: the operator wants to pay again.
+	// Pay excludes stored answers of other work: the operator wants a paid call.
 	Pay bool `json:"pay,omitempty"`
 }
 
-// MaxPaid is how often the same work is paid for at most, ever, whatever the reason: then it is a verdict and a dead
-// letter. A call that cost nothing does not count.
+// MaxPaid is the most times that one unit of work is paid for, whatever the reason. After
+// that it gets a verdict and a dead letter. A call that cost nothing does not count.
 const MaxPaid = 3
 
 // Survivor is a candidate that a look let through. Subject
@@ -36,8 +36,8 @@ type Survivor struct {
 	RuleSet            string   `json:"rule_set"`
 	Tier               Tier     `json:"tier,omitempty"`       // set by a peek
 	ExpectedValueCents *int64   `json:"expected_value_cents"` // profit × probability; null when unknown
-	TokensSpent        int      `json:"tokens_spent"`         // on this work so far, list pages apart
-	ResponseIDs        []string `json:"response_ids"`         // the stored answers it rests on
+	TokensSpent        int      `json:"tokens_spent"`         // on this work so far, without list pages
+	ResponseIDs        []string `json:"response_ids"`         // the stored answers it is based on
 }
 
 // Verdict is what a look concluded. Subject verdict.DOMAIN.LOOK.OUTCOME.ASIN;
@@ -46,7 +46,7 @@ type Verdict struct {
 	Identity
 	Look               Look            `json:"look"`
 	Outcome            Outcome         `json:"outcome"`
-	Reason             string          `json:"reason"`  // snake_case code; "ok" when nothing stood against it
+	Reason             string          `json:"reason"`  // snake_case code; "ok" when no rule objected
 	RuleID             string          `json:"rule_id"` // the rule that decided; empty when none did
 	RuleSet            string          `json:"rule_set"`
 	Heuristic          bool            `json:"heuristic"` // decided by a rule that may be wrong
@@ -67,7 +67,7 @@ type Verdict struct {
 	Deal               json.RawMessage `json:"deal,omitempty"` // on accept: the deal
 }
 
-// ID is the verdict's identity within a run: the Work-Id and the look.
+// ID returns the verdict's identity within a run: the Work-Id and the look.
 func (v Verdict) ID(run, workID string) string { return run + ":" + workID + ":" + string(v.Look) }
 
 // Kind is what a stored answer answers.
@@ -82,8 +82,7 @@ const (
 	KindToken  Kind = "token" // the free /token call; never stored
 )
 
-// Event is what happened to tokens, modes or coverage. Subject
-// ledger.STAGE.EVENT.
+// Event is a movement of tokens or a change of mode or coverage. Subject ledger.STAGE.EVENT.
 type Event string
 
 // The ledger's events.
@@ -91,10 +90,10 @@ const (
 	EventIssue      Event = "issue"       // tokend raised a stage's grant
 	EventClaim      Event = "claim"       // a worker took part of a grant for one call
 	EventClose      Event = "close"       // the call ended; tokens is what Keepa reported
-	EventLost       Event = "lost"        // a claim whose worker died was given up
+	EventLost       Event = "lost"        // a claim of a dead worker was given up
 	EventExpired    Event = "expired"     // tokens that vanished at a full bucket
-	EventDrift      Event = "drift"       // Keepa's balance moved by what no claim of ours explains
-	EventMode       Event = "mode"        // tokend's state or the operator's wish changed
+	EventDrift      Event = "drift"       // Keepa's balance changed by an amount that no claim explains
+	EventMode       Event = "mode"        // tokend's state or the operator's mode changed
 	EventPoll       Event = "poll"        // one page of the deal list was read
 	EventSweep      Event = "sweep"       // a full sweep ended
 	EventGapOpened  Event = "gap_opened"  // a span below the watermark is owed
@@ -102,16 +101,16 @@ const (
 	EventGapExpired Event = "gap_expired" // its rows have left the list
 )
 
-// Entry is one line of the ledger. Absent fields do not apply to the event.
+// Entry is one line of the ledger. Fields that do not apply to the event are absent.
 type Entry struct {
 	Event        Event     `json:"event"`
-	Stage        Stage     `json:"stage"` // or "tokend" for what concerns the whole budget
+	Stage        Stage     `json:"stage"` // or "tokend" for events of the whole budget
 	At           time.Time `json:"at"`
 	Tokens       int       `json:"tokens"`               // claim: reserved; close: consumed; drift: signed
 	PriceKind    Kind      `json:"price_kind,omitempty"` // what was bought
 	Items        int       `json:"items,omitempty"`      // how many ASINs or rows the call was for
 	Claim        string    `json:"claim,omitempty"`      // the claim's id
-	API          *Reading  `json:"api,omitempty"`        // what Keepa said of the bucket
+	API          *Reading  `json:"api,omitempty"`        // the bucket as Keepa reported it
 	Query        string    `json:"query,omitempty"`
 	From         int64     `json:"from,omitempty"` // Keepa minutes
 	To           int64     `json:"to,omitempty"`   // Keepa minutes
@@ -119,29 +118,29 @@ type Entry struct {
 	Note         string    `json:"note,omitempty"`
 }
 
-// Reading is what one of Keepa's answers said of the bucket.
+// Reading is the state of the bucket as one answer of Keepa reported it.
 type Reading struct {
 	TS         int64   `json:"ts"`           // Unix ms of the server, when the request arrived
 	Left       int     `json:"left"`         // tokens after the request; negative in debt
 	Rate       int     `json:"rate"`         // tokens per tick of about a minute
 	RefillInMS int64   `json:"refill_in_ms"` // until the next tick, from the end of processing
 	TookMS     int64   `json:"took_ms"`      // the server's processing time
-	FlowRed    float64 `json:"flow_red"`     // tokens per minute that trackings eat
+	FlowRed    float64 `json:"flow_red"`     // tokens per minute that trackings consume
 }
 
-// Dead is what could not be processed. Subject dead.STAGE.KEY.
+// Dead is a dead letter: work or a message that could not be processed. Subject dead.STAGE.KEY.
 type Dead struct {
 	Reason     string              `json:"reason"`   // snake_case code
-	Error      foreign.Text        `json:"error"`    // may quote what Keepa answered
-	Stream     string              `json:"stream"`   // where it came from
-	Sequence   uint64              `json:"sequence"` // and where in it
+	Error      foreign.Text        `json:"error"`    // may quote Keepa's answer
+	Stream     string              `json:"stream"`   // the stream it came from
+	Sequence   uint64              `json:"sequence"` // its sequence in that stream
 	Subject    string              `json:"subject"`
 	Deliveries uint64              `json:"deliveries"`
 	Header     map[string][]string `json:"header"`
 	Body       []byte              `json:"body"`
 }
 
-// Memory is what SEEN keeps of an ASIN and price type: the last final decision.
+// Memory is the value in SEEN of an ASIN and price type: its last final decision.
 type Memory struct {
 	CreationDate int64     `json:"creation_date"` // Keepa minutes
 	Look         Look      `json:"look"`
@@ -151,22 +150,23 @@ type Memory struct {
 	RuleSet      string    `json:"rule_set"`
 }
 
-// AppliedRules is what CONFIG keeps of rules that the operator put live. They win over the RULES of a daemon.
+// AppliedRules are rules that an operator applied while the pipeline
+// runs, as CONFIG stores them. They win over a daemon's RULES.
 type AppliedRules struct {
-	Version int       `json:"version"`           // from 1, one more with every change
-	RuleSet string    `json:"rule_set"`          // the version of the rules, as verdicts bear it; "" where Rules is empty
-	Rules   string    `json:"rules"`             // the rule file; "": every daemon decides by its own RULES again
+	Version int       `json:"version"`           // from 1; each change adds 1
+	RuleSet string    `json:"rule_set"`          // the version of the rules, as on verdicts; "" when Rules is empty
+	Rules   string    `json:"rules"`             // the rule file; "": every daemon uses its own RULES again
 	File    string    `json:"file,omitempty"`    // the name of the file that was applied
-	Reverts *int      `json:"reverts,omitempty"` // the version whose rules these are again
+	Reverts *int      `json:"reverts,omitempty"` // the version whose rules these restore
 	By      string    `json:"by"`                // user@host
 	At      time.Time `json:"at"`                // pipeline time
 }
 
-// RulesInForce is what a daemon decides by.
+// RulesInForce are the rules that a daemon decides by.
 type RulesInForce struct {
-	RuleSet string `json:"rule_set"`          // as verdicts bear it
-	Version int    `json:"version"`           // of AppliedRules; 0: its own, of RULES or built in
-	Refused string `json:"refused,omitempty"` // why newer applied rules do not hold
+	RuleSet string `json:"rule_set"`          // as on verdicts
+	Version int    `json:"version"`           // of AppliedRules; 0: its own RULES or the built-in ones
+	Refused string `json:"refused,omitempty"` // why newer applied rules are not in force
 }
 
 // AppliedQueries is what CONFIG keeps of deal queries that the operator put live. They win over the QUERIES of the
@@ -192,8 +192,7 @@ type QueriesInForce struct {
 	Refused string   `json:"refused,omitempty"` // why newer applied queries do not hold
 }
 
-// Heartbeat is what every daemon writes to STATUS and answers on its status
-// endpoint.
+// Heartbeat is the state that every daemon writes to STATUS and returns on its status endpoint.
 type Heartbeat struct {
 	Daemon       string           `json:"daemon"`
 	Instance     string           `json:"instance"` // host.pid
@@ -203,8 +202,8 @@ type Heartbeat struct {
 	State        string           `json:"state"`                  // idle, working, waiting_for_tokens, standby, stuck
 	LastProgress time.Time        `json:"last_progress,omitzero"` // the last decision or write
 	LastPaid     time.Time        `json:"last_paid,omitzero"`     // the last paid call
-	LastError    string           `json:"last_error,omitempty"`   // the last thing that was settled again or never
-	Stuck        string           `json:"stuck,omitempty"`        // why nothing gets done although work, tokens and the wish to run are there
+	LastError    string           `json:"last_error,omitempty"`   // of the last work that was settled as again or never
+	Stuck        string           `json:"stuck,omitempty"`        // why nothing gets done; empty when not stuck
 	Rules        *RulesInForce    `json:"rules,omitempty"`        // of a daemon that decides
 	Queries      *QueriesInForce  `json:"queries,omitempty"`      // of the watermarker
 	Counters     map[string]int64 `json:"counters"`

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The streams. Limits retention throughout: what was processed stays for replay.
+// The streams. All use limits retention: processed messages stay for replay.
 const (
 	StreamCandidates = "CANDIDATES" // what to look at
 	StreamSurvivors  = "SURVIVORS"  // what a look let through
@@ -23,7 +23,7 @@ func Streams() []string {
 	return append([]string{StreamCandidates, StreamSurvivors, StreamResponses}, RecordedStreams()...)
 }
 
-// RecordedStreams are those of which the recorder puts every message into ClickHouse.
+// RecordedStreams are the streams that the recorder writes to ClickHouse completely.
 func RecordedStreams() []string {
 	return []string{StreamVerdicts, StreamDeals, StreamLedger, StreamDead, StreamActions}
 }
@@ -33,17 +33,17 @@ const (
 	BucketTokens     = "TOKENS"     // grants, balance, policy, mode
 	BucketLeaders    = "TOKEND"     // leader keys with a TTL: tokend's, the watermarker's
 	BucketWatermarks = "WATERMARKS" // one key per DOMAIN.QUERY
-	BucketSeen       = "SEEN"       // what was decided about an ASIN
+	BucketSeen       = "SEEN"       // the last decision about an ASIN
 	BucketStatus     = "STATUS"     // heartbeats with a TTL
-	BucketOrders     = "ORDERS"     // who is buying which answer just now
-	BucketWants      = "WANTS"      // which queries want an ASIN, where there are several
-	BucketStock      = "STOCK"      // the deals that we hold, one key each, and the keeper's books
-	BucketPosted     = "POSTED"     // what the targets of the notifier were sent
-	BucketConfig     = "CONFIG"     // what the operator put live, with its history
-	BucketRuns       = "RUNS"       // replays: what each decides again, how far it is, what it found
+	BucketOrders     = "ORDERS"     // which answers are being bought now
+	BucketWants      = "WANTS"      // which queries want an ASIN, when there are several
+	BucketStock      = "STOCK"      // the deals to refresh, one key each, and the refresher's totals
+	BucketPosted     = "POSTED"     // what the notifier has sent to its targets
+	BucketConfig     = "CONFIG"     // what the operator applied, with its history
+	BucketRuns       = "RUNS"       // replays: what each decides again, its progress and its results
 )
 
-// The keys of TOKENS, TOKEND, STOCK and CONFIG that are not made of an identity.
+// The fixed keys of TOKENS, TOKEND, STOCK and CONFIG.
 const (
 	KeyBalance           = "balance"
 	KeyMode              = "mode"
@@ -64,19 +64,19 @@ func KeyGrant(s Stage) string { return "grant." + string(s) }
 // KeyWatermark is the key of a query's watermark in WATERMARKS.
 func KeyWatermark(domain int, query string) string { return strconv.Itoa(domain) + "." + query }
 
-// KeySeen is the key of an ASIN's memory in SEEN.
+// KeySeen is the key in SEEN of an ASIN and price type.
 func KeySeen(i Identity) string { return fmt.Sprintf("%d.%d.%s", i.Domain, i.PriceType, i.ASIN) }
 
 // KeyOrder is the key in ORDERS of an answer that is being bought.
 func KeyOrder(domain int, k Kind, key string) string { return fmt.Sprintf("%d.%s.%s", domain, k, key) }
 
-// KeyPosted is the key in POSTED of what a target knows of an ASIN; target is a hash of its address, which may hold a
-// secret.
+// KeyPosted is the key in POSTED of what a target received of an ASIN; target
+// is a hash of its address, which may contain a secret.
 func KeyPosted(target string, i Identity) string {
 	return fmt.Sprintf("%s.%d.%d.%s", target, i.Domain, i.PriceType, i.ASIN)
 }
 
-// KeyTarget is the key in POSTED of what a target refused, and of the alarms that it knows.
+// KeyTarget is the key in POSTED of what a target refused, and of the alarms that it received.
 func KeyTarget(target string) string { return target + ".state" }
 
 // DurableGlance is the peeker's free consumer on CANDIDATES.
@@ -115,7 +115,8 @@ func SubjectAttempt(domain int, k Kind, workID string) string {
 	return fmt.Sprintf("response.%d.attempt.%s-%s", domain, k, workID)
 }
 
-// SubjectWhole is response.DOMAIN.whole.CALL: the bytes of a paid answer of which a part cannot be told apart or read.
+// SubjectWhole is response.DOMAIN.whole.CALL: the bytes of a paid
+// answer that contains a part which cannot be separated or read.
 func SubjectWhole(domain int, call string) string {
 	return fmt.Sprintf("response.%d.whole.%s", domain, strings.ReplaceAll(call, ".", "-"))
 }
@@ -150,12 +151,12 @@ const (
 	HeaderWorkID      = "Work-Id"       // Identity.WorkID
 	HeaderRunID       = "Run-Id"        // "live" or a replay's name
 	HeaderAt          = "At"            // pipeline time, RFC 3339 with ms
-	HeaderMsgID       = "Nats-Msg-Id"   // what makes a repeat recognisable
+	HeaderMsgID       = "Nats-Msg-Id"   // deduplication key
 	HeaderTraceparent = "traceparent"   // W3C trace context, derived from the Work-Id
 	HeaderBuild       = "Build"         // the build that published it
-	HeaderOrigin      = "Origin"        // STREAM/SEQUENCE of what it was made from; on verdicts
-	HeaderAgain       = "Decides-Again" // STREAM/SEQUENCE of the live verdict; on those of a replay
-	HeaderWas         = "Was"           // OUTCOME REASON of the live verdict; on those of a replay
+	HeaderOrigin      = "Origin"        // STREAM/SEQUENCE of the message it was decided from; on verdicts
+	HeaderAgain       = "Decides-Again" // STREAM/SEQUENCE of the live verdict; on verdicts of a replay
+	HeaderWas         = "Was"           // OUTCOME REASON of the live verdict; on verdicts of a replay
 )
 
 // The further headers of a stored answer.
@@ -166,11 +167,11 @@ const (
 	HeaderCost       = "Cost"             // this part's share of the price, tokens
 	HeaderAnsweredAt = "Answered-At"      // pipeline time at which the answer arrived
 	HeaderEncoding   = "Content-Encoding" // zstd
-	HeaderPosition   = "Position"         // its place in the answer, from 0; absent where it came alone
-	HeaderQuery      = "Query"            // the deal query, NAME@VERSION; on the letter of a row or page
+	HeaderPosition   = "Position"         // its index in the answer, from 0; absent for a single part
+	HeaderQuery      = "Query"            // the deal query, NAME@VERSION; on the dead letter of a row or page
 	HeaderDomain     = "Domain"           // Keepa's domain id; as above
 	HeaderPriceType  = "Price-Type"       // as above
-	HeaderPart       = "Part"             // N/M: a whole answer that is too large for one message
+	HeaderPart       = "Part"             // N/M: a whole answer that exceeds one message
 )
 
 // The schemas of the message bodies.
@@ -187,8 +188,8 @@ const (
 	SchemaAction    = "action.v1"
 )
 
-// RunLive is the Run-Id of everything that is not a replay.
+// RunLive is the Run-Id of everything outside a replay.
 const RunLive = "live"
 
-// TimeFormat is how At and Answered-At are written: RFC 3339 with milliseconds.
+// TimeFormat is the format of At and Answered-At: RFC 3339 with milliseconds.
 const TimeFormat = "2006-01-02T15:04:05.000Z07:00"

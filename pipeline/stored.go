@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Stored is a message as its stream holds it. What it says, and whether it says anything, is a function of this
-// alone: whoever reads a stream and whoever records it read it here, so that they cannot differ.
+// Stored is a message as its stream holds it. Readers of a stream and the recorder both decode it
+// with the methods below, so they cannot disagree on its meaning or on whether it is valid.
 type Stored struct {
 	Subject  string
 	Sequence uint64
@@ -17,26 +17,27 @@ type Stored struct {
 	Body     []byte
 }
 
-// Origin is where a message stands in its stream, whose it is, and when it was made.
+// Origin is a message's position in its stream, its run, and its times.
 type Origin struct {
 	Sequence uint64    // in the stream; below 2^32
-	StoredAt time.Time // when the stream took it, machine time
+	StoredAt time.Time // when the stream stored it, machine time
 	At       time.Time // the message's own time, pipeline time
 	Run      string    // RunLive, or a replay's name
 	WorkID   string
 	Build    string // the build that published it
-	MsgID    string // its Nats-Msg-Id; empty without one
+	MsgID    string // its Nats-Msg-Id; empty when absent
 }
 
-// The reasons for which a message is never recorded. They stand on its dead letter.
+// The reasons why a message is never recorded, as its dead letter carries them.
 const (
-	UnknownMessage = "unknown_message" // nobody can say where it stands or when it was made
-	UnknownSchema  = "unknown_schema"  // of a shape that this build does not know
-	BadMessage     = "bad_message"     // it does not say what its schema wants
-	BadRow         = "bad_row"         // no table can hold what it says
+	UnknownMessage = "unknown_message" // its position or its time is unknown
+	UnknownSchema  = "unknown_schema"  // a schema that this build does not know
+	BadMessage     = "bad_message"     // the body does not match its schema
+	BadRow         = "bad_row"         // a value that no table can hold
 )
 
-// Unrecordable is why a message can never be recorded. The recorder buries it, and every other reader passes it over.
+// Unrecordable is the error for a message that can never be recorded. The
+// recorder writes a dead letter; every other reader skips the message.
 type Unrecordable struct {
 	Reason string // UnknownMessage …
 	Err    error
@@ -49,8 +50,8 @@ func unrecordable(reason, format string, args ...any) error {
 	return &Unrecordable{Reason: reason, Err: fmt.Errorf(format, args...)}
 }
 
-// Origin reads the headers. What names no run was published by hand and is live; what names no time is of when it was
-// stored. Where the body says a better time, whoever reads it says so.
+// Origin reads the headers. A message without a run was published by hand and counts as live; one without a
+// time gets the time at which it was stored. A reader that finds a better time in the body uses that.
 func (m Stored) Origin() (Origin, error) {
 	o := Origin{
 		Sequence: m.Sequence, StoredAt: m.StoredAt.UTC(), Run: m.head(HeaderRunID), WorkID: m.head(HeaderWorkID),
@@ -85,10 +86,10 @@ func (m Stored) Decode(schema string, v any) error {
 	return nil
 }
 
-// Schema is what the message says that its body is; "" where it does not.
+// Schema returns the schema that the header names; "" when it is absent.
 func (m Stored) Schema() string { return m.head(HeaderSchema) }
 
-// head is a header's first value; "" when it is absent.
+// head returns a header's first value; "" when it is absent.
 func (m Stored) head(name string) string {
 	if v := m.Header[name]; len(v) > 0 {
 		return v[0]
@@ -96,14 +97,14 @@ func (m Stored) head(name string) string {
 	return ""
 }
 
-// Bound is a number that a column holds, and what it can hold.
+// Bound is a number for a column, and the column's range.
 type Bound struct {
 	Name        string
 	Value       int
 	Least, Most int
 }
 
-// Fits names the first thing that no table can hold: of where a message comes from, and of numbers that it says.
+// Fits returns an error for the first value that no table can hold: the position, the times, or one of numbers.
 func (o Origin) Fits(numbers ...Bound) error {
 	if o.Sequence > math.MaxUint32 {
 		return unrecordable(BadRow, "stream sequence %d: want less than 2^32", o.Sequence)
@@ -121,7 +122,7 @@ func (o Origin) Fits(numbers ...Bound) error {
 	return nil
 }
 
-// Numbers are those of a verdict that a column may be too small for.
+// Numbers returns the verdict's numbers that may be too large for their columns.
 func (v *Verdict) Numbers() [4]Bound {
 	return [4]Bound{
 		{"domain", v.Domain, 0, math.MaxUint16},

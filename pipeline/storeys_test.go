@@ -16,11 +16,10 @@ import (
 )
 
 // The tree is the architecture: every package belongs to a storey by its path, and
-// imports only its own storey and those below. On a pure storey nothing reaches the
-// world.
+// imports only its own storey and those below. A pure storey has no clock and no I/O.
 //
-// The test reads the files itself instead of asking the go command, so that the test
-// cache sees every file the result rests on.
+// The test reads the files itself instead of running the go command, so
+// that the test cache sees every file that the result depends on.
 
 // module is the module's path, which is also the prefix of every import of ours.
 const module = "ratchet"
@@ -61,7 +60,7 @@ var harmless = []string{
 	"strconv", "strings", "time", "unicode", "unicode/utf8",
 }
 
-// libraries are the further imports of one pure package, and why it needs them.
+// libraries are the further imports of one pure package, and their reasons.
 var libraries = map[string]map[string]string{
 	"pipeline/domain/verdict": {
 		"github.com/expr-lang/expr":         "rules are expressions",
@@ -77,8 +76,8 @@ var libraries = map[string]map[string]string{
 	},
 }
 
-// web are the packages that may import net/http, and what for. Only the gateway
-// talks to Keepa, so that no paid call escapes its claim.
+// web are the packages that may import net/http, and their reasons. Only the
+// gateway talks to Keepa, so that no paid call escapes its claim.
 var web = map[string]string{
 	"pipeline/spend/gateway":                       "calls Keepa",
 	"pipeline/platform/health":                     "answers an orchestrator's probes and Prometheus",
@@ -106,8 +105,7 @@ var knowers = map[string]string{
 	"cmd/ratchet":            "the doctor asks it, through the gateway",
 }
 
-// clockwork is what a pure package may not call: it takes the instant as an
-// argument.
+// clockwork is what a pure package may not call: it takes the instant as an argument.
 var clockwork = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 
 func TestEveryPackageBelongsToAStoreyAndImportsNoHigherOne(t *testing.T) {
@@ -129,7 +127,7 @@ func TestEveryPackageBelongsToAStoreyAndImportsNoHigherOne(t *testing.T) {
 	}
 }
 
-func TestPureStoreysImportNothingThatReachesTheWorld(t *testing.T) {
+func TestPureStoreysImportNoIO(t *testing.T) {
 	for _, p := range parsed(t) {
 		f := storeyOf(p.path)
 		if f < 0 || !storeys[f].pure {
@@ -157,7 +155,7 @@ func TestPureStoreysTakeTheTimeAsAnArgument(t *testing.T) {
 	}
 }
 
-func TestNoDirectoryHoldsMorePackagesThanOneCanOverlook(t *testing.T) {
+func TestNoDirectoryHoldsTooManyPackages(t *testing.T) {
 	children := map[string]map[string]bool{}
 	for _, p := range parsed(t) {
 		for dir := p.path; dir != "."; dir = path.Dir(dir) {
@@ -175,10 +173,10 @@ func TestNoDirectoryHoldsMorePackagesThanOneCanOverlook(t *testing.T) {
 	}
 }
 
-// mostPackages is how many directories with packages one directory holds.
+// mostPackages is the most directories with packages in one directory.
 const mostPackages = 15
 
-func TestOnlyTheGatewayKnowsKeepasAddressAndHTTPHasFewUsers(t *testing.T) {
+func TestOnlyTheGatewayKnowsKeepasAddressAndFewPackagesUseHTTP(t *testing.T) {
 	for _, p := range parsed(t) {
 		if slices.Contains(p.imports(), "net/http") && web[p.path] == "" {
 			t.Errorf("%s imports net/http: calls to Keepa belong in pipeline/spend/gateway; another use needs its reason in web", p.path)
@@ -188,7 +186,7 @@ func TestOnlyTheGatewayKnowsKeepasAddressAndHTTPHasFewUsers(t *testing.T) {
 		}
 		for _, s := range p.strings() {
 			if strings.Contains(s, keepaHost) {
-				t.Errorf("%s names Keepa's address; whoever needs it goes through pipeline/spend/gateway", p.path)
+				t.Errorf("%s names Keepa's address; use pipeline/spend/gateway", p.path)
 			}
 		}
 	}
@@ -223,7 +221,7 @@ func TestWhatDecidesAgainCannotSpend(t *testing.T) {
 	}
 }
 
-func TestOnlyTestsImportWhatStandsAside(t *testing.T) {
+func TestOnlyTestsImportTestPackages(t *testing.T) {
 	for _, p := range parsed(t) {
 		for _, to := range p.imports() {
 			if matches(aside, to) && !matches(aside, p.path) {
@@ -240,7 +238,7 @@ type pkg struct {
 	files map[string]*ast.File // by file name, tests apart
 }
 
-// parsed is every package, from every Go file of the module that is not a test.
+// parsed returns every package, from every Go file of the module that is not a test.
 func parsed(t *testing.T) []pkg {
 	t.Helper()
 	byDir := map[string]*pkg{}
@@ -284,7 +282,7 @@ func parsed(t *testing.T) []pkg {
 	return out
 }
 
-// imports are the package's imports, ours below the module's root.
+// imports returns the package's imports, ours relative to the module's root.
 func (s pkg) imports() []string {
 	var out []string
 	for _, f := range s.files {
@@ -296,8 +294,7 @@ func (s pkg) imports() []string {
 	return slices.Compact(out)
 }
 
-// eachCall reports every PACKAGE.NAME that the package mentions, with PACKAGE as
-// its import path.
+// eachCall reports every PACKAGE.NAME that the package mentions, with PACKAGE as its import path.
 func (s pkg) eachCall(report func(pos, pkg, name string)) {
 	for _, f := range s.files {
 		names := map[string]string{}
@@ -323,7 +320,7 @@ func (s pkg) eachCall(report func(pos, pkg, name string)) {
 	}
 }
 
-// strings are the package's string literals.
+// strings returns the package's string literals.
 func (s pkg) strings() []string {
 	var out []string
 	for _, f := range s.files {
@@ -347,7 +344,7 @@ func local(i *ast.ImportSpec) string {
 	return strings.TrimPrefix(p, module+"/")
 }
 
-// storeyOf is the number of the storey that a package belongs to, or -1.
+// storeyOf returns the number of the storey that a package belongs to, or -1.
 func storeyOf(pkg string) int {
 	for n, f := range storeys {
 		if matches(f.packages, pkg) {

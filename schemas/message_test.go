@@ -22,7 +22,7 @@ import (
 	"ratchet/schemas"
 )
 
-// words are the messages and the Go values that they are. The headers of an answer are a map of text.
+// words are the messages and their Go values. The headers of an answer are a map of text.
 var words = map[string]any{
 	"candidate.v1": pipeline.Candidate{},
 	"survivor.v1":  pipeline.Survivor{},
@@ -119,7 +119,7 @@ func TestAnExampleDecodesStrictlyAndEncodesToItself(t *testing.T) {
 			}
 			continue
 		}
-		// Encoders of JSON may escape & and <; what counts is the order and the values.
+		// JSON encoders may escape & and <; only the order and the values matter.
 		if got := bytes.ReplaceAll(again, []byte(`\u0026`), []byte("&")); !bytes.Equal(got, golden.Bytes()) {
 			t.Errorf("%s:\ngot  %s\nwant %s", word, got, golden.Bytes())
 		}
@@ -162,7 +162,7 @@ func TestTheSchemaNamesExactlyTheFieldsOfTheGoValueAndDescribesThem(t *testing.T
 	}
 }
 
-// fields are the names that a struct encodes to, and those that it never leaves out.
+// fields returns the names that a struct encodes to, and those that it never leaves out.
 func fields(t reflect.Type) (all, must []string) {
 	for _, f := range reflect.VisibleFields(t) {
 		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")

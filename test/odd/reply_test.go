@@ -523,7 +523,7 @@ func TestAPlanThatYieldsNothingIsNamedInTheStatusAndByTheDoctor(t *testing.T) {
 		"nothing, some left": {"50", "0", "5", "the plan yields 0 tokens a minute, of which trackings take 5 (tokenFlowReduction)"},
 		"negative":           {"-9", "-2", "7", "the plan yields -2 tokens a minute, of which trackings take 7 (tokenFlowReduction)"},
 		"all taken":          {"100", "5", "5", "the plan yields 5 tokens a minute, of which trackings take 5 (tokenFlowReduction)"},
-		"over":               {"50", "0", "0", "the plan yields 0 tokens a minute: look at the subscription at Keepa"},
+		"over":               {"50", "0", "0", "the plan yields 0 tokens a minute: check the subscription at Keepa"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,7 +14,7 @@ import (
 	"ratchet/pipeline"
 )
 
-// Kind is what was done.
+// Kind is the kind of an action.
 type Kind string
 
 // The kinds.
@@ -22,14 +22,14 @@ const (
 	Buy    Kind = "buy"
 	Sold   Kind = "sold"
 	Ignore Kind = "ignore"
-	Undo   Kind = "undo"  // the user takes back what Of names
-	Lapse  Kind = "lapse" // the time of an ignore is over
+	Undo   Kind = "undo"  // the user takes back the action of kind Of
+	Lapse  Kind = "lapse" // an ignore has expired
 )
 
-// By is what a target is known by.
+// By is how a target is identified.
 type By string
 
-// What a target may be known by; buy and sold know only the ASIN.
+// How a target may be identified; buy and sold allow only the ASIN.
 const (
 	ByASIN   By = "asin"
 	BySeller By = "seller"
@@ -37,11 +37,11 @@ const (
 	ByWords  By = "words" // of the title
 )
 
-// Target is what an action is about.
+// Target is the object of an action.
 type Target struct {
 	By     By     `json:"by"`
-	Domain int    `json:"domain"` // Keepa's number of the marketplace; 0 for a seller, a brand and words: every marketplace
-	Value  string `json:"value"`  // as Clean writes it
+	Domain int    `json:"domain"` // Keepa's number of the marketplace; 0: every one (seller, brand, words)
+	Value  string `json:"value"`  // as Clean returns it
 }
 
 // Action is one message of ACTIONS. Subject action.DOMAIN.KIND.KEY.
@@ -50,12 +50,12 @@ type Action struct {
 	Of   Kind `json:"of,omitempty"` // of undo and lapse: buy, sold or ignore
 	Target
 	At         time.Time `json:"at"`                    // pipeline time
-	PriceCents *int64    `json:"price_cents,omitempty"` // of buy and sold: for one copy, in the marketplace's smallest unit
-	Condition  string    `json:"condition,omitempty"`   // of buy; empty where it was not said
+	PriceCents *int64    `json:"price_cents,omitempty"` // of buy and sold: for one copy, in the smallest unit
+	Condition  string    `json:"condition,omitempty"`   // of buy; empty when unknown
 	On         string    `json:"on,omitempty"`          // of buy and sold: the day, YYYY-MM-DD
-	Copy       int       `json:"copy,omitempty"`        // of buy and sold: which of several equal ones, from 2; 0 is the only one
+	Copy       int       `json:"copy,omitempty"`        // of buy and sold: number among equal ones, from 2; 0: only one
 	Until      time.Time `json:"until,omitzero"`        // of ignore: when it lapses, pipeline time; absent: never
-	After      uint64    `json:"after,omitempty"`       // the sequence of the undo or lapse that it comes after; of those, of what they end
+	After      uint64    `json:"after,omitempty"`       // sequence of the last undo or lapse; of those, what they end
 }
 
 var (
@@ -64,7 +64,7 @@ var (
 	day      = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 )
 
-// lower is s with the letters A to Z small. Others stay: ClickHouse's lower does the same.
+// lower returns s with the letters A to Z in lower case. Others are unchanged, as in ClickHouse's lower.
 func lower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {
@@ -74,10 +74,10 @@ func lower(s string) string {
 	}, s)
 }
 
-// wordsOf are the words of a text, small, with one space between them.
+// wordsOf returns the words of a text, in lower case, with one space between them.
 func wordsOf(s string) string { return strings.TrimSpace(notWord.ReplaceAllString(lower(s), " ")) }
 
-// Clean is a value as messages hold it; an error says what was wrong.
+// Clean returns a value as messages hold it; an error describes what is wrong.
 func Clean(by By, value string) (string, error) {
 	value = strings.TrimSpace(value)
 	switch by {
@@ -105,7 +105,7 @@ func Clean(by By, value string) (string, error) {
 	return "", fmt.Errorf("%q: want asin, seller, brand or words", by)
 }
 
-// Key is the target as the last part of a subject.
+// Key returns the target as the last part of a subject.
 func (t Target) Key() string {
 	if t.By == ByASIN || t.By == BySeller {
 		return t.Value
@@ -113,11 +113,11 @@ func (t Target) Key() string {
 	return digest(string(t.By), t.Value)
 }
 
-// Subject is where the action is published.
+// Subject returns the subject of the action.
 func (a Action) Subject() string { return pipeline.SubjectAction(a.Domain, string(a.Kind), a.Key()) }
 
-// ID is equal for equal actions, whenever they are said: a command whose outcome is not known may be repeated. After
-// tells what was done again, after it was undone, from a repeat.
+// ID is equal for equal actions, whenever they are published, so a command may be repeated when its
+// outcome is unknown. After distinguishes an action that is done again after an undo from a repeat.
 func (a Action) ID() string {
 	price := "-"
 	if a.PriceCents != nil {
@@ -135,14 +135,14 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Said is an action and where it stands in the stream; its time is the action's.
+// Said is an action and its position in the stream; its time is the action's.
 type Said struct {
 	pipeline.Origin
 	Action
 }
 
-// Read reads a message of ACTIONS. An error is a *pipeline.Unrecordable, on which the recorder makes a dead letter and
-// everybody else passes over the message.
+// Read reads a message of ACTIONS. An error is a *pipeline.Unrecordable, for which
+// the recorder writes a dead letter; every other reader skips the message.
 func Read(m pipeline.Stored) (Said, error) {
 	var s Said
 	var err error
@@ -163,12 +163,12 @@ func Read(m pipeline.Stored) (Said, error) {
 	return s, s.Fits(s.Numbers()...)
 }
 
-// Numbers are those that a column may be too small for.
+// Numbers returns the numbers that may be too large for their columns.
 func (a Action) Numbers() []pipeline.Bound {
 	return []pipeline.Bound{{Name: "domain", Value: a.Domain, Most: math.MaxUint16}, {Name: "copy", Value: a.Copy, Most: math.MaxUint16}}
 }
 
-// check names what an action lacks.
+// check returns an error for what an action lacks.
 func (a Action) check() error {
 	if clean, err := Clean(a.By, a.Value); err != nil {
 		return err
@@ -204,5 +204,5 @@ func (a Action) traded() error {
 	return nil
 }
 
-// Encode is the action as the body of a message.
+// Encode returns the action as the body of a message.
 func (a Action) Encode() ([]byte, error) { return json.Marshal(a) }

@@ -10,9 +10,9 @@ import (
 	"ratchet/pipeline"
 )
 
-// Record is what was done. The zero value is empty. Neither the order nor the repetition of what it hears matters.
+// Record collects actions. The zero value is empty. Neither the order nor the repetition of messages matters.
 type Record struct {
-	said map[string]Said // by the message's id, the first of each; without one, by its place in the stream
+	said map[string]Said // by the message's id, the first of each; without one, by its sequence in the stream
 }
 
 // Hear adds a message.
@@ -38,7 +38,7 @@ type about struct {
 	Target
 }
 
-// ended is up to where in the stream everything was undone or has lapsed.
+// ended returns the sequence up to which everything was undone or has lapsed.
 func (r Record) ended() map[about]uint64 {
 	out := map[about]uint64{}
 	for _, s := range r.said {
@@ -50,10 +50,10 @@ func (r Record) ended() map[about]uint64 {
 	return out
 }
 
-// Ended is the sequence of the last undo or lapse of a kind about a target; 0 without one.
+// Ended returns the sequence of the last undo or lapse of a kind about a target; 0 without one.
 func (r Record) Ended(kind Kind, t Target) uint64 { return r.ended()[about{kind, t}] }
 
-// Standing is what was done and neither undone nor has lapsed, in the order of the stream.
+// Standing returns the actions that were neither undone nor have lapsed, in the order of the stream.
 func (r Record) Standing() []Said {
 	ended := r.ended()
 	var out []Said
@@ -66,7 +66,7 @@ func (r Record) Standing() []Said {
 	return out
 }
 
-// Newest is the last that stands of a kind about a target.
+// Newest returns the newest action in force of a kind about a target.
 func (r Record) Newest(kind Kind, t Target) (newest Said, ok bool) {
 	for _, s := range r.Standing() {
 		if s.Kind == kind && s.Target == t {
@@ -76,7 +76,7 @@ func (r Record) Newest(kind Kind, t Target) (newest Said, ok bool) {
 	return newest, ok
 }
 
-// Due are the lapses to say: of each ignore whose newest message says a time that is over.
+// Due returns the lapses to publish: one for each ignore whose newest message has a time that is over.
 func (r Record) Due(now time.Time) []Action {
 	newest := map[Target]Said{}
 	for _, s := range r.Standing() {
@@ -94,7 +94,7 @@ func (r Record) Due(now time.Time) []Action {
 	return out
 }
 
-// The reasons for which the user's word hides a deal, the first that is so.
+// The reasons why an action hides a deal; the first that applies counts.
 const (
 	Bought        = "bought"
 	IgnoredASIN   = "ignored_asin"
@@ -103,25 +103,25 @@ const (
 	IgnoredWords  = "ignored_words"
 )
 
-// Reasons are all of them.
+// Reasons returns all of them.
 func Reasons() []string {
 	return []string{Bought, IgnoredASIN, IgnoredSeller, IgnoredBrand, IgnoredWords}
 }
 
-// Product is what of a deal decides whether it is hidden.
+// Product is the part of a deal that decides whether it is hidden.
 type Product struct {
 	Domain               int
 	ASIN                 string
-	Seller, Brand, Title string // empty where nobody said
+	Seller, Brand, Title string // empty when unknown
 }
 
-// Rules is what of a record hides deals.
+// Rules are the actions of a record that hide deals.
 type Rules struct {
 	by    map[about]bool
 	words []string
 }
 
-// Rules are the record's, to be asked of many deals.
+// Rules returns the record's rules, to apply to many deals.
 func (r Record) Rules() Rules {
 	out := Rules{by: map[about]bool{}}
 	for _, s := range r.Standing() {
@@ -133,7 +133,7 @@ func (r Record) Rules() Rules {
 	return out
 }
 
-// Hides is why the user's word hides a deal; "" where it does not.
+// Hides returns why an action hides a deal; "" if none does.
 func (r Rules) Hides(p Product) string {
 	if len(r.by) == 0 {
 		return ""
@@ -154,7 +154,7 @@ func (r Rules) Hides(p Product) string {
 	return ""
 }
 
-// hasWords reports whether a title has one of these rows of words.
+// hasWords reports whether a title contains one of these sequences of words.
 func hasWords(title string, words []string) bool {
 	title = " " + wordsOf(title) + " "
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(title, w) })

@@ -21,7 +21,7 @@ var (
 	product = Product{Domain: 1, ASIN: "0593655036", Seller: "A2L77EE7U53NWQ", Brand: "ACME", Title: "Atomic Habits (Large-Print)"}
 )
 
-// said is the nth message of the stream.
+// said returns the nth message of the stream.
 func said(n int, kind, of Kind, t Target) Said {
 	return Said{
 		Origin: pipeline.Origin{Sequence: uint64(n), Run: pipeline.RunLive, MsgID: fmt.Sprint(n)},
@@ -29,18 +29,18 @@ func said(n int, kind, of Kind, t Target) Said {
 	}
 }
 
-func TestTheUsersWordHidesADealUntilItIsUndone(t *testing.T) {
+func TestAnActionHidesADealUntilItIsUndone(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
 		said []Said
 		want string
 	}{
-		{"nothing was said", nil, ""},
+		{"no action", nil, ""},
 		{"bought", []Said{said(1, Buy, "", book)}, Bought},
 		{"bought, and that undone", []Said{said(1, Buy, "", book), said(2, Undo, Buy, book)}, ""},
 		{"bought again after the undo", []Said{said(1, Buy, "", book), said(2, Undo, Buy, book), said(3, Buy, "", book)}, Bought},
-		{"undone what was not said", []Said{said(1, Buy, "", book), said(2, Undo, Ignore, book)}, Bought},
+		{"an undo without an action", []Said{said(1, Buy, "", book), said(2, Undo, Ignore, book)}, Bought},
 		{"sold hides nothing", []Said{said(1, Sold, "", book)}, ""},
 		{"ignored", []Said{said(1, Ignore, "", book)}, IgnoredASIN},
 		{"bought and ignored", []Said{said(1, Ignore, "", book), said(2, Buy, "", book)}, Bought},
@@ -89,9 +89,9 @@ func drawSaid(r *rapid.T) []Said {
 	return out
 }
 
-// The laws: neither order nor repetition matters; after an undo of everything nothing is hidden, and without an undo what was
-// said stays; after the lapses that are due none is due, and no ignore stands whose newest time is over.
-func TestTheLawsOfWhatWasDone(t *testing.T) {
+// The laws: neither order nor repetition matters; after an undo of everything nothing is hidden, and without an
+// undo every action stays; after the due lapses none is due, and no ignore is in force after its newest time.
+func TestTheLawsOfActions(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		all := drawSaid(r)
@@ -145,7 +145,7 @@ func TestAnEqualActionHasAnEqualIDAndAnotherAnother(t *testing.T) {
 	again := a
 	again.At = t0.Add(time.Hour)
 	if a.ID() != again.ID() {
-		t.Error("said an hour later it is another")
+		t.Error("an hour later its id differs")
 	}
 	seen := map[string]string{a.ID(): "the first"}
 	for name, change := range map[string]func(*Action){
@@ -162,7 +162,7 @@ func TestAnEqualActionHasAnEqualIDAndAnotherAnother(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoActionIsRefusedWithAReason(t *testing.T) {
+func TestAnInvalidActionIsRefusedWithAReason(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"":                         `{"action":"ignore","by":"words","domain":0,"value":"large print","at":"2026-03-02T09:00:00Z"}`,
@@ -175,7 +175,7 @@ func TestWhatIsNoActionIsRefusedWithAReason(t *testing.T) {
 		"an ASIN of nowhere":       `{"action":"ignore","by":"asin","domain":0,"value":"0593655036"}`,
 		"a domain of words":        `{"action":"ignore","by":"words","domain":1,"value":"large print"}`,
 		"an undo of nothing":       `{"action":"undo","by":"asin","domain":1,"value":"0593655036"}`,
-		"an action that is none":   `{"action":"keep","by":"asin","domain":1,"value":"0593655036"}`,
+		"an unknown action":        `{"action":"keep","by":"asin","domain":1,"value":"0593655036"}`,
 		"a domain that none holds": `{"action":"ignore","by":"asin","domain":70000,"value":"0593655036"}`,
 		"half a message":           `{"action":`,
 	} {

@@ -14,10 +14,11 @@ import (
 	"ratchet/test/reference"
 )
 
-// known are the captured books of which economics.md gives figures, without the bestseller. Other captures may be there.
+// known are the captured books for which economics.md gives
+// figures, except the bestseller. There may be other captures.
 var known = []string{"0135048761", "1580626130", "1593694512", "193288436X", "1954966032", "B0CS6RL7D6", "1496849574"}
 
-// good is the condition that the walk-forward takes a copy to be in.
+// good is the condition that the walk-forward assumes for a copy.
 const good = 1.00
 
 // textbook is the reference as an estimator under test.
@@ -31,7 +32,7 @@ func textbook(b *backtest.Book, at time.Time, c backtest.Copy) backtest.Judgemen
 	}
 }
 
-// walked are the captured books, of several answers of one the newest.
+// walked returns the captured books; for a book with several answers the newest.
 func walked(t *testing.T, s *backtest.Suite) []backtest.Record {
 	t.Helper()
 	newest := map[string]*backtest.Book{}
@@ -52,8 +53,8 @@ func walked(t *testing.T, s *backtest.Suite) []backtest.Record {
 	return records
 }
 
-// What economics.md says of section 3 at the end of section 4, found by the harness with section 3 from the text.
-func TestTheHarnessFindsWhatEconomicsSaysOfTheReference(t *testing.T) {
+// The figures of economics.md, section 4, for the method of section 3, recomputed by the harness.
+func TestTheHarnessReproducesTheFiguresOfTheEconomics(t *testing.T) {
 	t.Parallel()
 	s := backtest.Suite{Ours: textbook, Asking: backtest.Asking(300)}
 	r := s.Make(walked(t, &s))

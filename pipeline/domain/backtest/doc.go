@@ -1,4 +1,4 @@
-// Package backtest scores an estimator by walking it forward over real histories: it decides on what was known then,
-// and the frozen target (pipeline/domain/target) says what became of it. It reads nothing and spends nothing: a Suite takes
-// one book at a time and keeps only what it said and what came.
+// Package backtest scores an estimator by a walk forward over real histories: the estimator decides from what
+// was known at an instant, and the frozen target (pipeline/domain/target) gives the outcome. It reads nothing
+// and spends nothing: a Suite takes one book at a time and keeps only estimates and outcomes.
 package backtest

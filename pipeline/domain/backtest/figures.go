@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// Figures are what an estimator is worth. Money is cents. A figure without cases is absent.
+// Figures are the quality of an estimator. Money is cents. A figure without cases is nil.
 type Figures struct {
-	RatioP10  *float64 `json:"ratio_p10"` // estimate to the median sale of the next twelve months; every book weighs the same
+	RatioP10  *float64 `json:"ratio_p10"` // estimate to the median sale of the next twelve months, by book
 	RatioP50  *float64 `json:"ratio_p50"`
 	RatioP90  *float64 `json:"ratio_p90"`
 	MeanAbsLn *float64 `json:"mean_abs_ln"` // of the same ratio
-	NoSale95  *float64 `json:"no_sale_95"`  // share of estimates of which no such sale reached 95 %
+	NoSale95  *float64 `json:"no_sale_95"`  // share of estimates that no such sale reached 95 % of
 
-	LossGap *float64 `json:"loss_gap"` // mean loss_chance less the share that lost, at month starts
-	AUC     *float64 `json:"auc"`      // of loss_chance for a loss, at month starts; 0.5 tells nothing
+	LossGap *float64 `json:"loss_gap"` // mean loss_chance less the share of losses, at month starts
+	AUC     *float64 `json:"auc"`      // of loss_chance for a loss, at month starts; 0.5 is chance
 
 	Bought
 
@@ -28,7 +28,7 @@ type Figures struct {
 	DropsLosingShare   *float64 `json:"drops_losing_share"`
 }
 
-// Bought is what became of the accepted copies.
+// Bought is the outcome of the accepted copies.
 type Bought struct {
 	Accepted    int      `json:"accepted"`
 	Predicted   int64    `json:"predicted_cents"`
@@ -37,15 +37,15 @@ type Bought struct {
 	LosingShare *float64 `json:"losing_share"`
 }
 
-// table is the cases of one estimator in the orders that its figures need, so that a resample of the books takes one
-// pass and no sorting.
+// table is the cases of one estimator in the orders that its figures need,
+// so that a resample of the books takes one pass and no sorting.
 type table struct {
 	set     set
 	byRatio []row // ahead
 	byLoss  []row // month
 	drops   []row // by loss
 	between []row
-	ratios  []int // how many of byRatio a book has
+	ratios  []int // how many rows of byRatio a book has
 }
 
 type row struct {
@@ -84,7 +84,7 @@ func (t *table) fill(records []Record) {
 	}
 }
 
-// measure computes the figures with every book counted so many times.
+// measure computes the figures with each book counted times[i] times.
 func (t *table) measure(times []int) Figures {
 	var f Figures
 	t.ratio(&f, times)
@@ -100,7 +100,7 @@ func (t *table) measure(times []int) Figures {
 	return f
 }
 
-// share is a part of all; nil of nothing.
+// share returns part/all; nil when all is 0.
 func share(part, all float64) *float64 {
 	if all == 0 {
 		return nil
@@ -139,11 +139,11 @@ func (t *table) ratio(f *Figures, times []int) {
 	}
 }
 
-// odds compare the chance of a loss that was said with the losses seen. Rows are in the order of what was said; rows
-// of which nothing was said do not count.
+// odds compares the estimated chance of a loss with the losses seen. Rows are
+// in the order of the estimate; rows without an estimate do not count.
 func odds(rows []row, times []int) (gap, auc *float64) {
 	said, seen, all := 0.0, 0.0, 0.0
-	wins, kept := 0.0, 0.0 // pairs in the right order; rows that did not lose, so far
+	wins, kept := 0.0, 0.0 // pairs in the right order; rows without a loss, so far
 	for i := 0; i < len(rows); {
 		lost, good, k := 0.0, 0.0, i
 		for ; k < len(rows) && rows[k].key == rows[i].key; k++ {

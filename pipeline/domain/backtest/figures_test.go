@@ -12,14 +12,14 @@ import (
 	"ratchet/pipeline/domain/target"
 )
 
-// bet is a copy at a month start that the estimator said something of.
+// bet is a copy at a month start with an estimate.
 func bet(accepted bool, loss float32, made int32) scored {
 	c := scored{kind: month, made: made}
 	c.said[ours] = said{known: true, accepted: accepted, loss: loss, predicted: 500}
 	return c
 }
 
-// guess is an estimate beside the sales that came.
+// guess is an estimate and the sales that followed.
 func guess(price, median, above int32) scored {
 	c := scored{kind: ahead, median: median, above: above}
 	c.said[ours] = said{known: true, price: price}
@@ -40,7 +40,7 @@ func number(v *float64) string {
 	return fmt.Sprint(*v)
 }
 
-func TestTheFiguresAreWhatTheyAreCalled(t *testing.T) {
+func TestTheFiguresMatchTheirNames(t *testing.T) {
 	t.Parallel()
 	var s Suite
 	r := s.Make([]Record{
@@ -60,14 +60,14 @@ func TestTheFiguresAreWhatTheyAreCalled(t *testing.T) {
 	is(t, "p90", r.RatioP90, 3)
 	is(t, "mean |ln|", r.MeanAbsLn, (2*math.Log(2)/3+math.Log(3))/2)
 	is(t, "no sale at 95 %", r.NoSale95, 1.0/6) // 949 < 950
-	is(t, "gap", r.LossGap, 0)                  // 0.5 said, 2 of 4 lost
+	is(t, "gap", r.LossGap, 0)                  // 0.5 estimated, 2 of 4 lost
 	is(t, "auc", r.AUC, (2+1+0.5)/4)            // of four pairs of a loss and a gain one is tied
 	is(t, "losing", r.LosingShare, 0.5)
 	is(t, "a buy", r.MadePerBuy, 200)
 	if r.Enough {
 		t.Error("two books are enough")
 	}
-	// One loss or more in two comes one time in twenty at 1 - sqrt(0.95).
+	// One loss or more in two occurs one time in twenty at 1 - sqrt(0.95).
 	is(t, "binomial bound", &r.Losing90[0], 1-math.Sqrt(0.95))
 	is(t, "binomial bound", &r.Losing90[1], math.Sqrt(0.95))
 }
@@ -88,7 +88,7 @@ func TestAShareWithoutCasesIsNull(t *testing.T) {
 		}
 	}
 	if strings.Contains(string(body), "NaN") {
-		t.Errorf("a number that is none: %s", body)
+		t.Errorf("an invalid number: %s", body)
 	}
 }
 

@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// enoughBooks and enoughAccepted are how many it takes to tell anything.
+	// enoughBooks and enoughAccepted are the least numbers for a conclusion.
 	enoughBooks    = 10
 	enoughAccepted = 20
 
 	resamples = 200
-	tail      = 0.05 // of a distribution, on either side of what is given
+	tail      = 0.05 // of a distribution, on either side of the interval
 )
 
-// Report is what a backtest found.
+// Report is the result of a backtest.
 type Report struct {
 	TargetVersion int      `json:"target_version"`
-	Enough        bool     `json:"enough"` // false: too little to tell
+	Enough        bool     `json:"enough"` // false: too little data for a conclusion
 	Products      int      `json:"products"`
-	Books         int      `json:"books"` // of which something could be scored
+	Books         int      `json:"books"` // with at least one scored case
 	Months        int      `json:"months"`
 	Sales         int      `json:"sales"`
 	Precision     *float64 `json:"precision_moved"` // of the sales, by the moved-falls control
@@ -31,10 +31,10 @@ type Report struct {
 	Between  map[string][2]float64 `json:"between_5_95"` // of a bootstrap by book
 	Losing90 *[2]float64           `json:"losing_share_5_95"`
 
-	LossFifths []Fifth `json:"loss_fifths"` // month starts, by the loss_chance said
+	LossFifths []Fifth `json:"loss_fifths"` // month starts, by the estimated loss_chance
 	SaleFifths []Fifth `json:"sale_fifths"` // the same, by sale_chance_6m; seen is a sale within half a year
 
-	MonthsSaid *float64 `json:"months_to_sell_said"` // of the accepted: the middle
+	MonthsSaid *float64 `json:"months_to_sell_said"` // of the accepted: the median
 	MonthsSeen *float64 `json:"months_to_sell_seen"` // of those that sold, to the next sale of any copy
 	Unsold     int      `json:"accepted_unsold"`     // accepted, and no sale within a year
 
@@ -44,14 +44,14 @@ type Report struct {
 	Apart Apart `json:"answers_apart"`
 }
 
-// Apart is the true test: decisions on an earlier answer, scored against a later one.
+// Apart is the real test: decisions on an earlier answer, scored against a later one.
 type Apart struct {
 	Scored int `json:"scored"`
 	Open   int `json:"open"` // the later answer does not show the outcome yet
 	Bought
 }
 
-// Fifth is a fifth of the cases in the order of what was said.
+// Fifth is a fifth of the cases in the order of the estimate.
 type Fifth struct {
 	Cases int     `json:"cases"`
 	Said  float64 `json:"said"` // mean
@@ -90,18 +90,18 @@ func (s *Suite) Make(records []Record) Report {
 	return r
 }
 
-// beside are the figures of another estimator on the same cases.
-func (*Suite) beside(judge Judge, who set, records []Record, once []int) *Figures {
+// beside returns the figures of another estimator on the same cases.
+func (*Suite) beside(judge Judge, which set, records []Record, once []int) *Figures {
 	if judge == nil {
 		return nil
 	}
-	t := table{set: who}
+	t := table{set: which}
 	t.fill(records)
 	f := t.measure(once)
 	return &f
 }
 
-// odds fills in what was said and seen.
+// odds fills in the estimated and the seen chances.
 func (r *Report) odds(t *table) {
 	r.LossFifths = fifths(t.byLoss, func(r *row) float64 { return float64(r.loss) }, func(r *row) bool { return r.lost() })
 	r.SaleFifths = fifths(t.byLoss, func(r *row) float64 { return float64(r.chance) }, func(r *row) bool { return r.sold6 })
@@ -165,8 +165,8 @@ func fifths(rows []row, said func(*row) float64, seen func(*row) bool) []Fifth {
 	return out
 }
 
-// atLeast is the least chance under which as many or more of n would still come one time in twenty: the exact
-// binomial bound.
+// atLeast returns the smallest chance under which as many hits or more in
+// n would still occur one time in twenty: the exact binomial bound.
 func atLeast(hits, n int) float64 {
 	if hits == 0 {
 		return 0
@@ -182,7 +182,7 @@ func atLeast(hits, n int) float64 {
 	return low
 }
 
-// chanceOf is the chance of as many hits or more in n, each with chance p.
+// chanceOf returns the chance of as many hits or more in n, each with chance p.
 func chanceOf(hits, n int, p float64) float64 {
 	lnFactorial := func(k int) float64 { v, _ := math.Lgamma(float64(k + 1)); return v }
 	sum := 0.0
@@ -192,7 +192,7 @@ func chanceOf(hits, n int, p float64) float64 {
 	return sum
 }
 
-// bootstrap draws the books again, with replacement, and gives the middle 90 % of every figure.
+// bootstrap draws the books again, with replacement, and returns the middle 90 % of every figure.
 func (t *table) bootstrap(records []Record) map[string][2]float64 {
 	var with []int
 	for i := range records {
@@ -227,7 +227,7 @@ func (t *table) bootstrap(records []Record) map[string][2]float64 {
 	return out
 }
 
-// draws are numbers below n, the same from the same seed: splitmix64.
+// draws returns a generator of numbers below n, the same for the same seed: splitmix64.
 func draws(seed uint64) func(n int) int {
 	return func(n int) int {
 		seed += 0x9e3779b97f4a7c15

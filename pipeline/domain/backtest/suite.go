@@ -5,12 +5,12 @@ import (
 	"ratchet/pipeline/domain/target"
 )
 
-// Suite is the estimators that are scored side by side. Previous and Asking may be nil.
+// Suite holds the estimators that are scored side by side. Previous and Asking may be nil.
 type Suite struct {
 	Ours, Previous, Asking Judge
 }
 
-// set says whose words they are.
+// set is the index of an estimator in a Suite.
 type set int
 
 const (
@@ -30,7 +30,7 @@ const (
 	between             // a copy at the time of an earlier answer, against the later one
 )
 
-// said is what an estimator said, in little memory: there are millions.
+// said is an estimate in little memory: there are millions.
 type said struct {
 	known, accepted      bool
 	price, predicted     int32 // cents
@@ -41,15 +41,15 @@ type said struct {
 type scored struct {
 	kind          kind
 	sold6         bool
-	made          int32   // cents; of ahead unset
+	made          int32   // cents; unset for ahead
 	months        float32 // until the sale; 0 without one
-	median, above int32   // of ahead: of the next sales, the middle and the highest, cents
+	median, above int32   // for ahead: the median and the maximum of the next sales, cents
 	said          [sets]said
 }
 
 func (s *scored) lost() bool { return s.made < 0 }
 
-// Record is what is kept of a book.
+// Record is the result for one book.
 type Record struct {
 	ASIN    string
 	Sales   int
@@ -58,10 +58,10 @@ type Record struct {
 	cases   []scored
 }
 
-// Cases is how many cases the record holds.
+// Cases returns the number of cases in the record.
 func (r *Record) Cases() int { return len(r.cases) }
 
-// Walk decides on a book as of every occasion of its history.
+// Walk decides on a book at every occasion of its history.
 func (s *Suite) Walk(b *Book) Record {
 	sales := b.History.Sales()
 	r := Record{ASIN: b.Product.ASIN, Sales: len(sales), Control: b.History.Control()}
@@ -91,7 +91,7 @@ func (s *Suite) Apart(r *Record, earlier, later *Book, c Copy) {
 	bought := target.Purchase{At: at, LandedCents: c.LandedCents, NextBestCents: c.NextBestCents}
 	then := bought
 	if then.NextBestCents == 0 {
-		then.NextBestCents = then.LandedCents // the price then is at least one's own
+		then.NextBestCents = then.LandedCents // the price then was at least one's own
 	}
 	outcome := later.History.Outcome(then, later.History.Sales())
 	if !outcome.Known() {

@@ -12,7 +12,7 @@ import (
 // UsedCopy is the buying side: one used copy from a marketplace seller, today.
 type UsedCopy struct{ s Settings }
 
-// Buying is where copies come from.
+// Buying returns the buying side.
 func (s Settings) Buying() UsedCopy { return UsedCopy{s} }
 
 // Copy is an offer that can be bought.
@@ -20,20 +20,20 @@ type Copy struct {
 	PriceCents    int64 // without shipping
 	ShippingCents int64
 	LandedCents   int64 // price and shipping
-	ShippingKnown bool  // false: the default stands in
-	Matched       bool  // a live offer carries the price; false: the current used price, and nobody knows whose
+	ShippingKnown bool  // false: the default is used
+	Matched       bool  // a live offer has this price; false: the current used price, of an unknown offer
 	Condition     keepa.Condition
 	SellerID      string // "" unknown
 	FBA           *bool  // nil unknown
 	SeenAt        keepa.Minute
 
-	NextBestCents *int64 // landed price of the cheapest other live offer in this condition or a better one; nil without one
+	NextBestCents *int64 // landed price of the cheapest other live offer at least as good; nil without one
 }
 
-// offerMaxAge is how long ago an offer may have been seen at most.
+// offerMaxAge is the longest time since an offer was last seen.
 const offerMaxAge = 365 * 24 * time.Hour
 
-// offered are the live used offers that have a price.
+// offered returns the live used offers that have a price.
 func (UsedCopy) offered(p *keepa.Product, now time.Time) []keepa.Offer {
 	offers, _ := p.LiveOffers()
 	oldest := keepa.FromTime(now).Add(-offerMaxAge)
@@ -42,17 +42,17 @@ func (UsedCopy) offered(p *keepa.Product, now time.Time) []keepa.Offer {
 	})
 }
 
-// buyable says whether an offer can be bought as one copy by anybody.
+// buyable reports whether any buyer can buy a single copy from an offer.
 func buyable(o keepa.Offer) bool {
 	return (o.Shippable == nil || *o.Shippable) && !o.Preorder && !o.PrimeExclusive && o.MinOrderQuantity <= 1
 }
 
-// Copies are the copies that can be bought, the cheapest landed one first; none where nothing used can be.
+// Copies returns the copies that can be bought, the cheapest landed one first; empty without any.
 //
-// Keepa's current used price is the lowest that can be bought: an offer below it is not (any more) for
-// everybody, so it is left out. Shipping that the seller does not state is free when Amazon ships, else the
-// default. Where no live used offer carries the used price, it stands with default shipping, unmatched. Where
-// there are only offers that cannot be bought, the used price is theirs, and no price.
+// Keepa's current used price is the lowest that can be bought: an offer below it is not (or no longer) available
+// to every buyer, so it is left out. Shipping that the seller does not state is free when Amazon ships, else the
+// default. If no live used offer has the used price, that price counts with default shipping, unmatched. If there
+// are only offers that cannot be bought, the used price is theirs and does not count.
 func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
 	base, known := usedPrice(p)
 	if !known {
@@ -81,7 +81,7 @@ func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
 	return copies
 }
 
-// atLeast says whether a copy costs no less than Keepa's used price, which includes shipping or not.
+// atLeast reports whether a copy costs no less than Keepa's used price, which includes shipping or not.
 func (c Copy) atLeast(base int64, f Finding) bool {
 	if f == IncludesShipping {
 		return c.LandedCents >= base
@@ -96,7 +96,7 @@ func (u UsedCopy) unmatched(base int64, f Finding) Copy {
 	return Copy{PriceCents: base, ShippingCents: u.s.ShippingCents, LandedCents: base + u.s.ShippingCents}
 }
 
-// landed is an offer at the door.
+// landed returns an offer with its landed price.
 func (u UsedCopy) landed(o keepa.Offer) Copy {
 	c := Copy{PriceCents: int64(*o.Price), Matched: true, Condition: o.Condition, SellerID: o.SellerID, FBA: o.FBA, SeenAt: o.LastSeen}
 	switch {
@@ -109,7 +109,7 @@ func (u UsedCopy) landed(o keepa.Offer) Copy {
 	return c
 }
 
-// nextBest is the cheapest other offer that a buyer would take instead: in the same condition or a better one.
+// nextBest returns the cheapest other offer that a buyer would take instead: in the same condition or a better one.
 func (u UsedCopy) nextBest(offers []keepa.Offer, bought int) *int64 {
 	var best *int64
 	for i, o := range offers {
@@ -123,8 +123,8 @@ func (u UsedCopy) nextBest(offers []keepa.Offer, bought int) *int64 {
 	return best
 }
 
-// ShippingIn finds out whether Keepa's current used price includes shipping: it is what a live offer costs with
-// its shipping, or without. Before Keepa announced the change it never does.
+// ShippingIn determines whether Keepa's current used price includes shipping: it equals the price of a
+// live offer with its shipping, or without. Before the change that Keepa announced it never does.
 func (u UsedCopy) ShippingIn(p *keepa.Product, now time.Time) Finding {
 	if keepa.FromTime(now) < newIncludesShipping {
 		return ExcludesShipping
@@ -145,13 +145,13 @@ func (u UsedCopy) ShippingIn(p *keepa.Product, now time.Time) Finding {
 	return found
 }
 
-// usedPrice is the product's current used price: Keepa's statistics, or without them the end of its history.
+// usedPrice returns the product's current used price: from Keepa's statistics, or without them the end of its history.
 func usedPrice(p *keepa.Product) (int64, bool) {
 	cents, presence := currentPrice(p, keepa.Used)
 	return cents, presence == keepa.Present
 }
 
-// currentPrice is a product's current price of a type, above zero where Present.
+// currentPrice returns a product's current price of a type, above zero if Present.
 func currentPrice(p *keepa.Product, t keepa.PriceType) (int64, keepa.Presence) {
 	if p.Stats != nil && p.Stats.Current.Presence(t) != keepa.NoData {
 		cents, ok := p.Stats.Current.Price(t)
@@ -171,8 +171,8 @@ func currentPrice(p *keepa.Product, t keepa.PriceType) (int64, keepa.Presence) {
 	return int64(last.Value), keepa.Present
 }
 
-// SellerQuality is the lower end of the 95 % Wilson interval of a seller's share of positive ratings, 0 to 1:
-// what the share is at least, given how few ratings it rests on. False where nothing is known.
+// SellerQuality returns the lower end of the 95 % Wilson interval of a seller's share of positive
+// ratings, 0 to 1: a lower bound of the share, given the number of ratings. False when unknown.
 //
 //	98 % of 1,000 ratings: 0.969; 100 % of 3: 0.438
 func SellerQuality(seller keepa.Seller) (float64, bool) {

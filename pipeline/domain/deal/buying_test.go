@@ -9,7 +9,7 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// offered is a product with a used price and live offers, good copies unless they say otherwise.
+// offered returns a product with a used price and live offers, good copies by default.
 func offered(used int, offers ...keepa.Offer) *keepa.Product {
 	p := &keepa.Product{OffersAsked: true, Stats: &keepa.Stats{Current: keepa.Values{-1, -1, used}}}
 	for i, o := range offers {
@@ -51,11 +51,11 @@ func TestTheCheapestLandedCopyComesFirst(t *testing.T) {
 		}
 	}
 	if got := Defaults().Buying().Copies(offered(-1, keepa.Offer{Price: ptr(900), Shipping: ptr(0)}), ExcludesShipping, now); got != nil {
-		t.Errorf("bought %+v although Keepa says that nothing used is on sale", got)
+		t.Errorf("bought %+v although Keepa reports no used offer", got)
 	}
 }
 
-func TestWhatCannotBeBoughtIsNoCopyAndItsPriceIsNoPrice(t *testing.T) {
+func TestAnOfferThatCannotBeBoughtHasNoCopyAndNoPrice(t *testing.T) {
 	t.Parallel()
 	fine := keepa.Offer{Price: ptr(2500), Shipping: ptr(0)}
 	for name, o := range map[string]keepa.Offer{
@@ -93,7 +93,7 @@ func TestTheNextBestOfferIsTheCheapestOtherInThisConditionOrABetterOne(t *testin
 	}
 }
 
-func TestWhetherUsedIncludesShippingIsFoundOutAtEachCommit(t *testing.T) {
+func TestWhetherUsedIncludesShippingIsDeterminedAtEachCommit(t *testing.T) {
 	t.Parallel()
 	later := newIncludesShipping.Time().Add(48 * time.Hour)
 	at := keepa.FromTime(later)
@@ -108,15 +108,15 @@ func TestWhetherUsedIncludesShippingIsFoundOutAtEachCommit(t *testing.T) {
 		"it is an offer's price with shipping":    {offered(2399, offer(2000, 399)), later, IncludesShipping},
 		"it is an offer's price alone":            {offered(2000, offer(2000, 399)), later, ExcludesShipping},
 		"it is both, of two offers":               {offered(2399, offer(2399, 399), offer(2000, 399)), later, IncludesShipping},
-		"it is no offer's":                        {offered(2100, offer(2000, 399)), later, ShippingUnknown},
+		"it is not an offer's":                    {offered(2100, offer(2000, 399)), later, ShippingUnknown},
 		"before the change it never does":         {offered(2399, keepa.Offer{Price: ptr(2000), Shipping: ptr(399)}), now, ExcludesShipping},
-		"an offer with unknown shipping tells no": {offered(2000, keepa.Offer{Price: ptr(2000), LastSeen: at}), later, ExcludesShipping},
+		"an offer with unknown shipping has none": {offered(2000, keepa.Offer{Price: ptr(2000), LastSeen: at}), later, ExcludesShipping},
 	} {
 		if got := Defaults().Buying().ShippingIn(c.p, c.now); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
-	// Where it does, landed prices are compared with it and no shipping is added.
+	// If it includes shipping, landed prices are compared with it and no shipping is added.
 	copies := Defaults().Buying().Copies(offered(2399, offer(2000, 399)), IncludesShipping, later)
 	if len(copies) != 1 || !copies[0].Matched || copies[0].LandedCents != 2399 {
 		t.Errorf("the offer behind the price: %+v", copies)

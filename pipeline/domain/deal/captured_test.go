@@ -9,7 +9,7 @@ import (
 	"ratchet/test/captured/decoded"
 )
 
-// counted are the sales of the captured books by the definition in doc.go, and what they weigh on the day of the capture.
+// counted are the sales of the captured books by the definition in doc.go, and their weight on the day of the capture.
 var counted = map[string]struct {
 	all, year int
 	nEff      float64

@@ -7,8 +7,8 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Extraction is the version of how numbers are read off Keepa's answers. Raise it when one of the same name
-// becomes another number for the same answer: inputs and deals of another extraction are then not used any more.
+// Extraction is the version of how numbers are derived from Keepa's answers. Raise it when a number of the
+// same name changes for the same answer: inputs and deals of another extraction are then no longer used.
 const Extraction = 2
 
 // Deal is an accepted deal: the row the user came for. Money is in the smallest unit of the marketplace's
@@ -19,9 +19,9 @@ type Deal struct {
 	ASIN            string         `json:"asin"`
 	PriceType       int            `json:"price_type"`
 	CreationDate    int64          `json:"creation_date"` // Keepa minutes
-	URL             string         `json:"url"`           // as LinksOf makes it, also when it is read: never what a message says
+	URL             string         `json:"url"`           // always as LinksOf returns it, never from a message
 	KeepaURL        string         `json:"keepa_url"`
-	Simulated       bool           `json:"simulated"` // the simulated Keepa answered: nobody sells this, and it has no links
+	Simulated       bool           `json:"simulated"` // from the simulated Keepa: not for sale, and without links
 	Title           foreign.Text   `json:"title,omitzero"`
 	Author          foreign.Text   `json:"author,omitzero"`
 	Brand           foreign.Text   `json:"brand,omitzero"`
@@ -39,8 +39,8 @@ type Deal struct {
 	FoundAt         time.Time  `json:"found_at"`                    // when the current used price began
 	UpdatedAt       *time.Time `json:"updated_at,omitempty"`        // Keepa's last visit
 	OffersUpdatedAt *time.Time `json:"offers_updated_at,omitempty"` // Keepa's last visit to the offers
-	OffersAgeHours  *int64     `json:"offers_age_hours,omitempty"`  // the same, as the rules saw it
-	OffersOK        *bool      `json:"offers_ok,omitempty"`         // Keepa says that this visit succeeded
+	OffersAgeHours  *int64     `json:"offers_age_hours,omitempty"`  // the same, as the rules used it
+	OffersOK        *bool      `json:"offers_ok,omitempty"`         // Keepa reports that this visit succeeded
 	PriceChangedAt  *time.Time `json:"price_changed_at,omitempty"`
 	DecidedAt       time.Time  `json:"decided_at"`
 
@@ -59,8 +59,8 @@ type Deal struct {
 	SellerQuality     *float64     `json:"seller_quality,omitempty"` // 0 to 1
 	SellerUnknown     bool         `json:"seller_unknown"`
 
-	// Selling side: the estimate, and what it rests on.
-	SalePriceCents     int64   `json:"sale_price_cents"`      // the middle of what it may sell for
+	// Selling side: the estimate, and its evidence.
+	SalePriceCents     int64   `json:"sale_price_cents"`      // the median sale price
 	SalePriceLowCents  int64   `json:"sale_price_low_cents"`  // one in ten sells for less
 	SalePriceHighCents int64   `json:"sale_price_high_cents"` // one in ten sells for more
 	BreakevenCents     int64   `json:"breakeven_cents"`
@@ -99,12 +99,12 @@ type Deal struct {
 	MarginPercent   *float64 `json:"margin_percent,omitempty"`
 	ROIPercent      *float64 `json:"roi_percent,omitempty"`
 
-	// What stands in for what Keepa does not know.
+	// Defaults in place of values that Keepa does not know.
 	FeesAssumed     bool `json:"fees_assumed"` // any of the three below
 	ReferralAssumed bool `json:"referral_assumed"`
 	FBAFeeAssumed   bool `json:"fba_fee_assumed"`
 	ClosingAssumed  bool `json:"closing_fee_assumed"`
-	FBAFeeOtherBand bool `json:"fba_fee_other_band"` // Keepa's fee is for another band of prices than the sale's
+	FBAFeeOtherBand bool `json:"fba_fee_other_band"` // Keepa's fee is for another price band than the sale's
 
 	// Demand.
 	Rank             *int64   `json:"rank,omitempty"`
@@ -131,7 +131,7 @@ type Deal struct {
 	AmazonSelling    bool             `json:"amazon_selling"`
 	AmazonInStock90P *int64           `json:"amazon_in_stock_90_percent,omitempty"`
 
-	// Provenance; the tokens and the answers are the committer's to add.
+	// Provenance; the committer adds tokens and answers.
 	RuleSet     string   `json:"rule_set"`
 	Extraction  int      `json:"extraction"`
 	Tokens      int      `json:"tokens"`
@@ -144,7 +144,7 @@ var marketTypes = []keepa.PriceType{
 	keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable, keepa.BuyBoxUsed,
 }
 
-// Make writes the deal that a view with a copy describes; nil where the view has no copy or no outcome.
+// Make returns the deal of a view with a copy; nil without a copy or an outcome.
 func (s Settings) Make(row *keepa.DealRow, p *keepa.Product, v View, now time.Time) *Deal {
 	if v.Copy == nil || v.Outcome == nil {
 		return nil
@@ -243,7 +243,7 @@ func (d *Deal) money(v View, s Settings) {
 	}
 }
 
-// currentNew is the price that Keepa's fees are for, as far as it is known: what the book sells for new today.
+// currentNew returns the price that Keepa's fees are for, if known: the current new price of the book.
 func (v View) currentNew() *int64 {
 	for _, cents := range []*int64{v.buyBox, v.New, v.Used} {
 		if cents != nil {
@@ -300,7 +300,7 @@ func instant(m keepa.Minute) *time.Time {
 	return &t
 }
 
-// Copy is the copy that the deal buys.
+// Copy returns the copy that the deal buys.
 func (d *Deal) Copy() Copy {
 	return Copy{
 		PriceCents: d.PriceCents, ShippingCents: d.ShippingCents, LandedCents: d.LandedCents, ShippingKnown: d.ShippingKnown,
@@ -308,7 +308,7 @@ func (d *Deal) Copy() Copy {
 	}
 }
 
-// Seller is what the deal knows of its seller; nil where it is unknown.
+// Seller returns what the deal records of its seller; nil when unknown.
 func (d *Deal) Seller() *keepa.Seller {
 	if d.SellerUnknown {
 		return nil
@@ -323,7 +323,7 @@ func (d *Deal) Seller() *keepa.Seller {
 	return &keepa.Seller{ID: d.SellerID, Name: d.SellerName, Rating: narrow(d.SellerRating), Ratings: narrow(d.SellerRatingCount)}
 }
 
-// Renew is a stored deal with the numbers of a later view of its own copy; nil where the view has no outcome.
+// Renew returns a stored deal with the numbers of a later view of its own copy; nil without an outcome.
 func (s Settings) Renew(d Deal, p *keepa.Product, v View, now time.Time) *Deal {
 	if v.Copy == nil || v.Outcome == nil {
 		return nil
@@ -331,7 +331,7 @@ func (s Settings) Renew(d Deal, p *keepa.Product, v View, now time.Time) *Deal {
 	box := d.UsedBuyBoxCents
 	d.DecidedAt, d.Extraction = now.UTC(), Extraction
 	d.selling(v)
-	d.UsedBuyBoxCents = box // a peek does not see it
+	d.UsedBuyBoxCents = box // a peek does not include it
 	d.money(v, s)
 	d.demand(v, p.Stats)
 	d.AmazonInStock90P = v.AmazonInStock

@@ -1,5 +1,5 @@
 // Package deal is the economics of buying a used book from one marketplace seller and selling it on Amazon:
-// what a copy costs, what it may sell for, what is left, and how sure that is.
+// what a copy costs, what it may sell for, what profit is left, and how certain that is.
 //
 // Everything is a function of decoded Keepa data, settings and an instant. Money is in the smallest unit of the
 // marketplace's currency. What is unknown is absent and never counted as zero; where a default stands in

@@ -9,19 +9,19 @@ import (
 
 // The constants of the estimate (economics.md section 3, measured on captured histories).
 const (
-	saleWindow   = 1095 * day // older sales tell nothing
+	saleWindow   = 1095 * day // older sales do not count
 	halfLifeDays = 180        // a sale this old counts half
 	spread       = 0.3        // of the logarithm of a price around one sale
 	askingDays   = 180        // over which asking prices are averaged
-	askingSpread = 0.5        // of the logarithm of what is paid around what is asked
+	askingSpread = 0.5        // of the logarithm of sale prices around asking prices
 	ourShare     = 0.4        // of the sales that a copy of ours would have made
 	priorSales   = 0.5        // a year, before any is seen
 )
 
-// askingPoints are five equally likely places of a normal distribution. Together they weigh one sale.
+// askingPoints are five equally likely points of a normal distribution. Together they weigh one sale.
 var askingPoints = [...]float64{-1.28, -0.52, 0, 0.52, 1.28}
 
-// factor is what a copy in a condition sells for against the median copy.
+// factor returns the price of a copy in a condition relative to the median copy.
 func factor(c keepa.Condition) float64 {
 	switch c {
 	case keepa.ConditionLikeNew:
@@ -34,13 +34,13 @@ func factor(c keepa.Condition) float64 {
 		return 0.92
 	case keepa.ConditionUnknown, keepa.ConditionNew, keepa.ConditionRefurbished:
 	}
-	return 1.10 // unknown: a bound of all of them
+	return 1.10 // unknown: an upper bound
 }
 
-// point is a price at which a copy may sell, as its logarithm, with its weight.
+// point is a possible sale price, as its logarithm, with its weight.
 type point struct{ log, weight float64 }
 
-// Evidence is what the histories say of the selling side, whatever copy is bought.
+// Evidence is the selling side of the histories, for any copy.
 type Evidence struct {
 	Falls       int // of the used count, sold or not
 	SaleCount   int // in all years
@@ -48,7 +48,7 @@ type Evidence struct {
 	SaleDays180 int     // days of the last 180 with a sale
 	LastSales   []Sale  // newest first, three at most
 	NEff        float64 // weight of the sales; meaningless without points
-	PerMonth    float64 // how many of ours would sell in a month
+	PerMonth    float64 // how many of our copies would sell in a month
 	Finding     Finding // whether the prices include shipping
 
 	points []point
@@ -59,7 +59,7 @@ func (m *Memory) gather(h Histories, c Credit, now time.Time) *Evidence {
 	return evidence(m.sales(h, c, now), h.Used, c, now)
 }
 
-// evidence is what sales and asking prices up to now come to.
+// evidence computes the evidence of sales and asking prices up to now.
 func evidence(sales Sales, used keepa.Series, c Credit, now time.Time) *Evidence {
 	e := &Evidence{
 		Falls: sales.Falls, SaleCount: len(sales.All),
@@ -75,7 +75,7 @@ func evidence(sales Sales, used keepa.Series, c Credit, now time.Time) *Evidence
 	return e
 }
 
-// weighed are the sales as points that weigh the less the older they are, and what they weigh together.
+// weighed returns the sales as points whose weight falls with their age, and the sum of the weights.
 func weighed(sales []Sale, now time.Time) (points []point, sum float64) {
 	for _, s := range sales {
 		age := keepa.FromTime(now) - s.At
@@ -88,23 +88,23 @@ func weighed(sales []Sale, now time.Time) (points []point, sum float64) {
 	return points, sum
 }
 
-// Known says whether anything tells a price.
+// Known reports whether there is evidence for a price.
 func (e *Evidence) Known() bool { return e != nil && len(e.points) > 0 }
 
-// SaleChance6M is the chance that ours sells within six months.
+// SaleChance6M returns the chance that our copy sells within six months.
 func (e *Evidence) SaleChance6M() float64 { return 1 - math.Exp(-6*e.PerMonth) }
 
-// MonthsToSell is how long ours waits for its sale on average.
+// MonthsToSell returns the mean time until our copy sells.
 func (e *Evidence) MonthsToSell() float64 { return 1 / e.PerMonth }
 
-// Distribution is what a copy may sell for: lognormal clouds around the points, none above the cap.
+// Distribution is the distribution of a copy's sale price: lognormal clouds around the points, none above the cap.
 type Distribution struct {
 	points []point
 	total  float64
 }
 
-// distribution is the evidence for a copy that sells at k times the median copy, and for no more than the cap
-// (nil where nothing caps it). The evidence must be Known.
+// distribution returns the distribution for a copy that sells at k times the median
+// copy, and for no more than the cap (nil without one). The evidence must be Known.
 func (e *Evidence) distribution(k float64, ceiling *int64) Distribution {
 	d := Distribution{points: make([]point, 0, len(e.points))}
 	shift, limit := math.Log(k), math.Inf(1)
@@ -126,7 +126,7 @@ func (e *Evidence) distribution(k float64, ceiling *int64) Distribution {
 	return d
 }
 
-// Below is the chance that the copy sells for less than so many cents.
+// Below returns the chance that the copy sells for less than cents.
 func (d Distribution) Below(cents int64) float64 {
 	if cents <= 0 {
 		return 0
@@ -135,7 +135,7 @@ func (d Distribution) Below(cents int64) float64 {
 	return at
 }
 
-// at is the distribution and its density at the logarithm of a price.
+// at returns the distribution and its density at the logarithm of a price.
 func (d Distribution) at(x float64) (below, density float64) {
 	for _, p := range d.points {
 		z := (x - p.log) / spread
@@ -145,7 +145,7 @@ func (d Distribution) at(x float64) (below, density float64) {
 	return below / d.total, density / (d.total * spread * math.Sqrt(2*math.Pi))
 }
 
-// Quantile is the price below which the copy sells with the chance q, in cents.
+// Quantile returns the price below which the copy sells with the chance q, in cents.
 func (d Distribution) Quantile(q float64) int64 {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, p := range d.points {
@@ -173,25 +173,24 @@ func (d Distribution) Quantile(q float64) int64 {
 	return int64(math.Round(math.Exp(x)))
 }
 
-// Outcome is what buying one copy comes to.
+// Outcome is the estimated result of buying one copy.
 type Outcome struct {
-	SaleCents, LowCents, HighCents         int64 // what it sells for: the middle, and one in ten below and above
-	BreakevenCents                         int64 // the sale price that leaves nothing
+	SaleCents, LowCents, HighCents         int64 // sale price: the median, and one in ten below and above
+	BreakevenCents                         int64 // the sale price with a profit of 0
 	ProfitCents, ProfitLow, ProfitHigh     int64 // at these prices
 	LossChance                             float64
 	SaleChance6M, MonthsToSell, NEffective float64
-	CapCents                               *int64 // what caps the price; nil where nothing does
+	CapCents                               *int64 // the cap of the price; nil without one
 	CapBy                                  Ceiling
 }
 
-// ExpectedValueCents is what the copy is worth to the queues: profit × chance of a sale within six months,
-// never below zero.
+// ExpectedValueCents returns the copy's value for the queues: profit
+// × chance of a sale within six months, never below zero.
 func (o Outcome) ExpectedValueCents() int64 {
 	return int64(float64(max(o.ProfitCents, 0)) * o.SaleChance6M)
 }
 
-// outcome is what a copy in a condition comes to when it costs so much at the door; nil where the evidence
-// tells no price.
+// outcome returns the result for a copy in a condition at a landed price; nil without evidence for a price.
 func (s Settings) outcome(e *Evidence, k float64, ceiling *int64, by Ceiling, landed int64, f Fees) *Outcome {
 	if !e.Known() {
 		return nil
@@ -208,7 +207,7 @@ func (s Settings) outcome(e *Evidence, k float64, ceiling *int64, by Ceiling, la
 	return o
 }
 
-// rounded is a number to so many decimals, as it is shown and kept.
+// rounded rounds to a number of decimals, as values are shown and stored.
 func rounded(v float64, decimals int) float64 {
 	scale := math.Pow10(decimals)
 	return math.Round(v*scale) / scale

@@ -48,7 +48,8 @@ func TestEveryTermOfTheEstimateIsWorkedByHand(t *testing.T) {
 	if got := d.Below(3000); !near(got, want, 1e-5) {
 		t.Errorf("F(3000) = %v, want %v", got, want)
 	}
-	// An acceptable copy of a single sale at 2399 sells at 0.92 of that in the middle, and at exp(±0.3 × 1.2816) of it in one case of ten.
+	// An acceptable copy of a single sale at 2399 sells at 0.92 of that at
+	// the median, and at exp(±0.3 × 1.2816) of it in one case of ten.
 	alone := (&Evidence{points: e.points[:1]}).distribution(factor(keepa.ConditionAcceptable), nil)
 	for q, want := range map[float64]int64{0.5: 2207, 0.1: 1503, 0.9: 3242} {
 		if got := alone.Quantile(q); got != want {
@@ -68,7 +69,7 @@ func TestACopySellsByItsCondition(t *testing.T) {
 	}
 }
 
-func TestSalesOfNewCopiesAndOldOnesTellNothing(t *testing.T) {
+func TestSalesOfNewCopiesAndOldSalesDoNotCount(t *testing.T) {
 	t.Parallel()
 	h := oneSale()
 	h.Rank = append(line(1200*days, 900_000, 1096*days, 400_000), h.Rank...)
@@ -86,7 +87,7 @@ func TestWithoutSalesAndPricesNothingIsKnown(t *testing.T) {
 	if e.Known() || Defaults().outcome(e, 1, nil, NoCeiling, 2000, Fees{}) != nil {
 		t.Errorf("an estimate of nothing: %+v", e)
 	}
-	// Asking prices alone are a price, of which no sale is known.
+	// Asking prices alone are evidence for a price, without any sale.
 	e = new(Memory).gather(Histories{Known: true, Used: line(400*days, 2000, 170*days, -1)}, Credit{Cents: 399}, now)
 	if !e.Known() || e.NEff != 0 {
 		t.Errorf("asking prices of the last 180 days: %+v", e)

@@ -7,15 +7,15 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// Links are the pages about a product. A link that is shown or stored is made here, of ASIN
-// and marketplace, and never taken from a message.
+// Links are the pages about a product. Every link that is shown or stored is
+// made here from ASIN and marketplace, never taken from a message.
 type Links struct {
 	Amazon string // the product
 	Offers string // the used offers for it, at Amazon
 	Keepa  string // its histories
 }
 
-// LinksOf are the pages about an ASIN in a marketplace; all empty for what is not an ASIN, or not a marketplace.
+// LinksOf returns the pages about an ASIN in a marketplace; all empty for an invalid ASIN or marketplace.
 func LinksOf(domain int, asin string) Links {
 	at := keepa.Domain(domain)
 	if !at.Valid() || !pipeline.ValidASIN(asin) {

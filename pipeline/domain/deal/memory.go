@@ -2,16 +2,15 @@ package deal
 
 import "ratchet/pipeline/domain/keepa"
 
-// Memory is the scratch space in which one product's histories are read. They are by far the most that a
-// decision looks at, and nothing that it concludes points into them, so the next product can be read into the
-// same space. It serves one goroutine.
+// Memory is the scratch buffer into which one product's histories are decoded. They are by far the largest input of a
+// decision, and no result points into them, so the buffer is reused for the next product. It serves one goroutine.
 type Memory struct {
 	series [3]keepa.Series
 	jumps  []keepa.Minute
 	found  []Sale
 }
 
-// histories decodes the series of a product. They are overwritten by the next.
+// histories decodes the series of a product. The next call overwrites them.
 func (m *Memory) histories(p *keepa.Product) (Histories, error) {
 	for i, t := range []keepa.PriceType{keepa.Sales, keepa.Used, keepa.CountUsed} {
 		series, err := p.SeriesInto(m.series[i], t)

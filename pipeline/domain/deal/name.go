@@ -11,14 +11,14 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// Name is what a person calls a product by.
+// Name is a product as a person names it.
 type Name struct {
 	ASIN   string
-	Domain int // Keepa's number of the marketplace; 0 where the name does not say
+	Domain int // Keepa's number of the marketplace; 0 when the name does not contain it
 }
 
-// Named reads an ASIN, an ISBN-10, an ISBN-13 (hyphens and spaces do not matter) or a link to Amazon or Keepa. Check
-// digits are checked. An error says what was expected.
+// Named reads an ASIN, an ISBN-10, an ISBN-13 (hyphens and spaces do not matter) or a link to
+// Amazon or Keepa, and verifies check digits. An error describes what was expected.
 func Named(arg string) (Name, error) {
 	text := strings.TrimSpace(arg)
 	if strings.ContainsAny(text, "/.") {
@@ -42,7 +42,7 @@ var (
 
 var errNotASIN = errors.New("is not an ASIN, an ISBN or a link to Amazon: want ten letters and digits like 0593655036 or B0CS6RL7D6, or 13 digits")
 
-// asinOf is an ASIN or an ISBN without hyphens as an ASIN: that of a book is its ISBN-10.
+// asinOf converts an ASIN or an ISBN without hyphens to an ASIN: that of a book is its ISBN-10.
 func asinOf(id string) (string, error) {
 	switch {
 	case isbn10.MatchString(id):
@@ -63,7 +63,7 @@ func asinOf(id string) (string, error) {
 	return id, nil
 }
 
-// ISBN13 is the ISBN-13 of a book's ASIN; "" for what is not an ISBN-10.
+// ISBN13 returns the ISBN-13 of a book's ASIN; "" if the ASIN is not an ISBN-10.
 func ISBN13(asin string) string {
 	if !isbn10.MatchString(asin) || check10(asin) != asin[9] {
 		return ""
@@ -72,7 +72,7 @@ func ISBN13(asin string) string {
 	return id + string(check13(id))
 }
 
-// check10 is the check digit of the first nine digits.
+// check10 returns the check digit of the first nine digits.
 func check10(id string) byte {
 	sum := 0
 	for i := range 9 {
@@ -81,7 +81,7 @@ func check10(id string) byte {
 	return "0123456789X"[(11-sum%11)%11]
 }
 
-// check13 is the check digit of the first twelve digits.
+// check13 returns the check digit of the first twelve digits.
 func check13(id string) byte {
 	sum := 0
 	for i := range 12 {

@@ -50,7 +50,7 @@ func TestAProductIsNamedByASINISBNOrLink(t *testing.T) {
 	}
 }
 
-// Either form of an ISBN names the same book, one wrong digit never names any, and the links that are made can be read.
+// Either form of an ISBN names the same book, one wrong digit never names any, and the generated links can be read.
 func TestAnISBNNamesItsBookInEitherForm(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {

@@ -10,21 +10,21 @@ import (
 
 // Sale is a sale of a used copy that the histories imply.
 type Sale struct {
-	At    keepa.Minute `json:"at"`    // when the copy went, in Keepa minutes
+	At    keepa.Minute `json:"at"`    // when the copy was sold, in Keepa minutes
 	Cents int64        `json:"cents"` // landed: the used price strictly before, and the ship credit
 }
 
-// Sales are what the falls of the used count came to.
+// Sales are the result of the falls of the used count.
 type Sales struct {
 	All     []Sale // oldest first
 	Falls   int    // how often the used count fell
 	Undone  int    // falls that the count took back within flicker
-	Pending int    // falls too young to tell
+	Pending int    // falls too recent to decide
 }
 
 // The windows and the threshold of a sale (economics.md section 2).
 const (
-	flicker    = keepa.Minute(24 * 60) // a count that is back within this never fell
+	flicker    = keepa.Minute(24 * 60) // a fall that is undone within this does not count
 	jumpBefore = keepa.Minute(6 * 60)  // the rank may jump this long before the count falls
 	jumpAfter  = keepa.Minute(24 * 60) // or this long after it
 	jumpTenths = 9                     // a jump is below nine tenths of the rank before it
@@ -34,10 +34,10 @@ const (
 // newIncludesShipping is when Keepa's NEW price began to include shipping, and from when on USED may.
 var newIncludesShipping = keepa.FromTime(time.Date(2026, 2, 16, 0, 0, 0, 0, time.UTC))
 
-// Finding is what an answer with offers says about whether Keepa's USED price includes shipping.
+// Finding is whether Keepa's USED price includes shipping, as an answer with offers shows it.
 type Finding string
 
-// The findings. An answer without offers finds nothing.
+// The findings. An answer without offers has none.
 const (
 	IncludesShipping Finding = "yes"
 	ExcludesShipping Finding = "no"
@@ -50,7 +50,7 @@ type Credit struct {
 	Finding Finding
 }
 
-// At is the credit of a USED price that was in force at the instant.
+// At returns the credit of a USED price that was in force at the instant.
 func (c Credit) At(m keepa.Minute) int64 {
 	if c.Finding == IncludesShipping && m >= newIncludesShipping {
 		return 0
@@ -58,19 +58,18 @@ func (c Credit) At(m keepa.Minute) int64 {
 	return c.Cents
 }
 
-// Histories are the series that the estimate rests on.
+// Histories are the series that the estimate is based on.
 type Histories struct {
 	Rank, Used, CountUsed keepa.Series
-	// Known is false when the answer came without histories: nothing can be inferred, and nothing can be
-	// concluded from that.
+	// Known is false when the answer came without histories: then nothing can be inferred.
 	Known bool
 }
 
-// InferSales reads the sales out of the histories up to now.
+// InferSales derives the sales from the histories up to now.
 //
-// A fall of the used count is a sale if the count is not back within a day and the rank jumps near it. Falls
-// come in order of time and each takes the earliest jump of its window; a jump confirms one sale. The price is
-// the one in force strictly before the fall: when the cheapest copy goes, count and price change in one minute.
+// A fall of the used count is a sale if the count is not back within a day and the rank jumps near it. Falls come in
+// order of time and each takes the earliest jump of its window; a jump confirms one sale. The price is the one in
+// force strictly before the fall: when the cheapest copy is sold, count and price change in the same minute.
 func InferSales(h Histories, c Credit, now time.Time) Sales { return new(Memory).sales(h, c, now) }
 
 func (m *Memory) sales(h Histories, c Credit, now time.Time) Sales {
@@ -104,8 +103,7 @@ func (m *Memory) sales(h Histories, c Credit, now time.Time) Sales {
 	return found
 }
 
-// jumps appends the minutes at which the rank fell below nine tenths of the rank before it. Ranks that Keepa
-// does not know are passed over.
+// jumps appends the minutes at which the rank fell below nine tenths of the rank before it. Unknown ranks are skipped.
 func jumps(at []keepa.Minute, ranks keepa.Series, to keepa.Minute) []keepa.Minute {
 	before := 0
 	for _, p := range ranks {
@@ -123,7 +121,7 @@ func jumps(at []keepa.Minute, ranks keepa.Series, to keepa.Minute) []keepa.Minut
 	return at
 }
 
-// undone says whether the count is back at its former value within a day of the fall.
+// undone reports whether the count is back at its former value within a day of the fall.
 func undone(after keepa.Series, before int, at, to keepa.Minute) bool {
 	for _, p := range after {
 		if p.At > at+flicker || p.At > to {
@@ -136,7 +134,7 @@ func undone(after keepa.Series, before int, at, to keepa.Minute) bool {
 	return false
 }
 
-// firstJump is the earliest jump in the window around a fall; false without one.
+// firstJump returns the earliest jump in the window around a fall; false without one.
 func firstJump(jumps []keepa.Minute, at keepa.Minute) (keepa.Minute, bool) {
 	i, _ := slices.BinarySearch(jumps, at-jumpBefore)
 	if i == len(jumps) || jumps[i] > at+jumpAfter {
@@ -145,7 +143,7 @@ func firstJump(jumps []keepa.Minute, at keepa.Minute) (keepa.Minute, bool) {
 	return jumps[i], true
 }
 
-// priceBefore is the price in force strictly before the minute; false where there was none.
+// priceBefore returns the price in force strictly before the minute; false without one.
 func priceBefore(used keepa.Series, at keepa.Minute) (int64, bool) {
 	i := used.Search(at)
 	if i == 0 || used[i-1].Value <= 0 {
@@ -154,14 +152,14 @@ func priceBefore(used keepa.Series, at keepa.Minute) (int64, bool) {
 	return int64(used[i-1].Value), true
 }
 
-// Since are the sales not older than the duration.
+// Since returns the sales not older than the duration.
 func (s Sales) Since(d time.Duration, now time.Time) []Sale {
 	from := keepa.FromTime(now).Add(-d)
 	i := sort.Search(len(s.All), func(i int) bool { return s.All[i].At >= from })
 	return s.All[i:]
 }
 
-// DaysWithSale is on how many of the last 180 days something was sold.
+// DaysWithSale returns the number of days with a sale among the last 180.
 func (s Sales) DaysWithSale(now time.Time) int {
 	days, last := 0, keepa.Minute(-1)
 	for _, sale := range s.Since(180*24*time.Hour, now) {
@@ -172,15 +170,15 @@ func (s Sales) DaysWithSale(now time.Time) int {
 	return days
 }
 
-// Last are the newest n sales, newest first.
+// Last returns the newest n sales, newest first.
 func (s Sales) Last(n int) []Sale {
 	newest := slices.Clone(s.All[max(0, len(s.All)-n):])
 	slices.Reverse(newest)
 	return newest
 }
 
-// asking is the mean of the used price with credit over the part of the last 180 days in which there was one;
-// false without.
+// asking returns the mean of the used price with credit over the part of
+// the last 180 days in which there was one; false without any.
 func asking(used keepa.Series, c Credit, now time.Time) (float64, bool) {
 	to := keepa.FromTime(now)
 	from := to - askingDays*day

@@ -79,7 +79,7 @@ func TestASaleIsAFallThatStaysAndARankThatJumps(t *testing.T) {
 	}
 }
 
-func TestFallsAreToldApart(t *testing.T) {
+func TestFallsAreDistinguished(t *testing.T) {
 	t.Parallel()
 	h := Histories{
 		Rank: line(20*days, 1000, 10*days, 500), Used: line(30*days, 2000),

@@ -11,28 +11,28 @@ import (
 // UsedFBA is the selling side: one used copy on Amazon, out of Amazon's warehouse.
 type UsedFBA struct{ s Settings }
 
-// Selling is where copies go.
+// Selling returns the selling side.
 func (s Settings) Selling() UsedFBA { return UsedFBA{s} }
 
-// Fees are Amazon's for one sale.
+// Fees are Amazon's fees for one sale.
 type Fees struct {
 	ReferralBP   int64 // hundredths of a percent of the sale price, net of VAT
 	FBACents     int64 // pick, pack and ship
-	ClosingCents int64 // media only; 0 where none is counted
+	ClosingCents int64 // media only; 0 when it is not counted
 
-	// A default stands in for what Keepa does not know.
+	// A default replaces what Keepa does not know.
 	ReferralAssumed, FBAAssumed, ClosingAssumed bool
 }
 
-// Assumed says whether a default stands in for any fee.
+// Assumed reports whether any fee is a default.
 func (f Fees) Assumed() bool { return f.ReferralAssumed || f.FBAAssumed || f.ClosingAssumed }
 
-// LeastFees is the least that any product of this kind can cost to sell.
+// LeastFees returns the least that any product of this kind can cost to sell.
 func (u UsedFBA) LeastFees() Fees {
 	return Fees{ReferralBP: basisPoints(u.s.LeastReferralPercent), FBACents: u.s.LeastFBAFeeCents}
 }
 
-// AssumedFees are the defaults, for a product of which nothing is known but that it is media or not.
+// AssumedFees returns the defaults, for a product of which only the category is known.
 func (u UsedFBA) AssumedFees(media bool) Fees {
 	f := Fees{
 		ReferralBP: max(basisPoints(u.s.ReferralPercent), basisPoints(u.s.LeastReferralPercent)),
@@ -44,8 +44,8 @@ func (u UsedFBA) AssumedFees(media bool) Fees {
 	return f
 }
 
-// FeesOf are a product's own fees, with defaults for what Keepa does not know (absent, zero or implausible)
-// and raised to the least that Amazon takes. A closing fee that Keepa does not name is the category's.
+// FeesOf returns a product's own fees, with defaults for what Keepa does not know (absent, zero or implausible) and
+// raised to the least that Amazon takes. A closing fee that Keepa does not give is the category's.
 func (u UsedFBA) FeesOf(p *keepa.Product, root int64) Fees {
 	f := u.AssumedFees(media(root))
 	if p.ReferralFeePercent > 0 && p.ReferralFeePercent < 100 {
@@ -63,13 +63,13 @@ func (u UsedFBA) FeesOf(p *keepa.Product, root int64) Fees {
 // mediaRoots are the root categories for which Amazon takes a closing fee: books, music, films, games, software.
 var mediaRoots = map[int64]bool{283155: true, 5174: true, 2625373011: true, 468642: true, 229534: true}
 
-// media says whether a root category is one of media. What is unknown is taken for a book.
+// media reports whether a root category is one of media. An unknown one counts as books.
 func media(root int64) bool { return root == 0 || mediaRoots[root] }
 
 // bands are the sale prices in cents between which Amazon's FBA fee differs.
 var bands = []int64{1000, 5000}
 
-// OtherBand says whether a sale at this price is in another band than the price that Keepa's FBA fee is for.
+// OtherBand reports whether a sale at this price is in another band than the price that Keepa's FBA fee is for.
 func OtherBand(sale, current int64) bool { return band(sale) != band(current) }
 
 func band(cents int64) int {
@@ -77,7 +77,7 @@ func band(cents int64) int {
 	return n
 }
 
-// Net is what is left of a sale price without VAT.
+// Net returns a sale price without VAT.
 //
 //	6000 at 0 %: 6000; 1190 at 19 %: 1000
 func (u UsedFBA) Net(sale int64) int64 {
@@ -87,26 +87,26 @@ func (u UsedFBA) Net(sale int64) int64 {
 	return int64(math.Round(float64(sale) / (1 + u.s.VATPercent/100)))
 }
 
-// Referral is Amazon's percentage of a sale.
+// Referral returns Amazon's percentage of a sale.
 func (u UsedFBA) Referral(sale int64, f Fees) int64 { return share(u.Net(sale), f.ReferralBP) }
 
-// Taken is all that Amazon takes of a sale: referral, FBA and closing fee.
+// Taken returns all of Amazon's fees for a sale: referral, FBA and closing fee.
 func (u UsedFBA) Taken(sale int64, f Fees) int64 {
 	return u.Referral(sale, f) + f.FBACents + f.ClosingCents
 }
 
-// Tax is the sales tax on a purchase.
+// Tax returns the sales tax on a purchase.
 func (s Settings) Tax(landed int64) int64 { return share(landed, basisPoints(s.TaxPercent)) }
 
-// AllInCost is what the book costs until it lies in Amazon's warehouse: the landed price (which already
-// holds the shipping, once), sales tax on it, preparation, the way to the warehouse, and what else it costs.
+// AllInCost returns the cost of the book up to Amazon's warehouse: the landed price (which includes the
+// shipping, once), sales tax on it, preparation, the transport to the warehouse, and other costs.
 //
 //	landed 2801, tax 5 % = 140, prep 275, inbound 50: 3266
 func (s Settings) AllInCost(landed int64) int64 {
 	return landed + s.Tax(landed) + s.PrepCents + s.InboundCents + s.OtherCents
 }
 
-// Profit is what a sale leaves: its price without VAT - all-in cost - Amazon's fees.
+// Profit returns the profit of a sale: its price without VAT - all-in cost - Amazon's fees.
 //
 //	sale 6000, landed 2801, referral 15 % = 900, FBA 315, closing 180: 6000 - 3266 - 1395 = 1339
 func (s Settings) Profit(sale, landed int64, f Fees) int64 {
@@ -114,7 +114,7 @@ func (s Settings) Profit(sale, landed int64, f Fees) int64 {
 	return u.Net(sale) - s.AllInCost(landed) - u.Taken(sale, f)
 }
 
-// Breakeven is the sale price that leaves nothing: (all-in cost + fixed fees) × (1 + VAT) / (1 - referral).
+// Breakeven returns the sale price with a profit of 0: (all-in cost + fixed fees) × (1 + VAT) / (1 - referral).
 //
 //	landed 2801: (3266 + 315 + 180) / 0.85 = 4425
 func (s Settings) Breakeven(landed int64, f Fees) int64 {
@@ -130,14 +130,14 @@ const (
 	NoCeiling Ceiling = ""
 	ByNew     Ceiling = "new"       // the lowest new offer, landed
 	ByAmazon  Ceiling = "amazon"    // Amazon's own price
-	ByBuyBox  Ceiling = "buy_box"   // the Buy Box with shipping, if young
+	ByBuyBox  Ceiling = "buy_box"   // the Buy Box with shipping, if recent
 	ByNext    Ceiling = "next_best" // the next-best used offer, landed
 )
 
-// buyBoxMaxAge is how old a Buy Box price may be to cap anything.
+// buyBoxMaxAge is the greatest age of a Buy Box price that caps a sale price.
 const buyBoxMaxAge = 90 * day
 
-// NewLanded is the lowest new price at the door: Keepa's NEW lacks shipping before 2026-02-16.
+// NewLanded returns the lowest new price with shipping: Keepa's NEW lacks shipping before 2026-02-16.
 func (u UsedFBA) NewLanded(price *int64, now time.Time) *int64 {
 	if price == nil {
 		return nil
@@ -149,7 +149,7 @@ func (u UsedFBA) NewLanded(price *int64, now time.Time) *int64 {
 	return &landed
 }
 
-// buyBox is the Buy Box price with shipping, where it is young enough; nil without one.
+// buyBox returns the Buy Box price with shipping, if recent enough; nil without one.
 func buyBox(p *keepa.Product, now time.Time) *int64 {
 	h, err := p.Series(keepa.BuyBox)
 	if err != nil {
@@ -158,7 +158,7 @@ func buyBox(p *keepa.Product, now time.Time) *int64 {
 	return buyBoxOf(h, keepa.FromTime(now))
 }
 
-// buyBoxOf is the Buy Box price with shipping in its history at the minute, where it is young enough.
+// buyBoxOf returns the Buy Box price with shipping in its history at the minute, if recent enough.
 func buyBoxOf(h keepa.Series, at keepa.Minute) *int64 {
 	point, ok := h.At(at)
 	if !ok || at-point.At >= buyBoxMaxAge {
@@ -172,7 +172,7 @@ func buyBoxOf(h keepa.Series, at keepa.Minute) *int64 {
 	return &cents
 }
 
-// least is the lowest of the ceilings that are known.
+// least returns the lowest known ceiling.
 func least(caps map[Ceiling]*int64) (*int64, Ceiling) {
 	var lowest *int64
 	by := NoCeiling
@@ -184,7 +184,7 @@ func least(caps map[Ceiling]*int64) (*int64, Ceiling) {
 	return lowest, by
 }
 
-// percent is part of whole in percent, to two decimals; false where the whole is not positive.
+// percent returns part of whole in percent, to two decimals; false if whole is not positive.
 func percent(part, whole int64) (float64, bool) {
 	if whole <= 0 {
 		return 0, false

@@ -133,7 +133,7 @@ func TestAnOldBuyBoxCapsNothing(t *testing.T) {
 	}
 }
 
-func TestTheDefaultsAreValidAndNonsenseIsNamed(t *testing.T) {
+func TestTheDefaultsAreValidAndInvalidSettingsAreReported(t *testing.T) {
 	t.Parallel()
 	if err := Defaults().Validate(); err != nil {
 		t.Error(err)

@@ -9,8 +9,8 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// Settings are the constants of the economics. The rule file sets them; Defaults is what it starts from. The tags are the
-// manual: docs/rules.md and the file that `ratchet init` writes take unit and meaning from them.
+// Settings are the constants of the economics. The rule file sets them; Defaults are its initial values. The tags
+// are the manual: docs/rules.md and the file that `ratchet init` writes take unit and meaning from them.
 type Settings struct {
 	Marketplace string `yaml:"marketplace" says:"the marketplace that the amounts belong to: the end of its host name"`
 
@@ -26,8 +26,8 @@ type Settings struct {
 	CountClosingFee bool    `yaml:"count_closing_fee" says:"add the closing fee of media to Amazon's fees"`
 	ClosingFeeCents int64   `yaml:"closing_fee_cents" unit:"cents" says:"closing fee of media where Keepa does not know the product's"`
 
-	// The least that Amazon's fees can be. Keepa's figures are raised to them, so that a look which
-	// does not know the fees yet can still bound the profit.
+	// The least that Amazon's fees can be. Keepa's figures are raised to them, so
+	// that a look which does not know the fees yet can still bound the profit.
 	LeastFBAFeeCents     int64   `yaml:"least_fba_fee_cents" unit:"cents" says:"the least that Amazon takes to pick, pack and ship"`
 	LeastReferralPercent float64 `yaml:"least_referral_percent" unit:"percent" says:"the least referral fee"`
 
@@ -35,15 +35,15 @@ type Settings struct {
 	TierBCents int64 `yaml:"tier_b_cents" unit:"cents" says:"expected value from which a survivor goes second"`
 }
 
-// Setting is one of the settings as a manual lists it.
+// Setting is one of the settings for a manual.
 type Setting struct {
 	Name  string // in the rule file
-	Value any    // as it is set
-	Unit  string // cents are the smallest unit of the marketplace's currency; "" where it has none
+	Value any    // its value
+	Unit  string // cents are the smallest unit of the marketplace's currency; "" without a unit
 	Says  string
 }
 
-// List is every setting, in the order of the rule file.
+// List returns every setting, in the order of the rule file.
 func (s Settings) List() []Setting {
 	v := reflect.ValueOf(s)
 	var all []Setting
@@ -54,7 +54,7 @@ func (s Settings) List() []Setting {
 	return all
 }
 
-// Defaults are the constants for used books on amazon.com.
+// Defaults returns the constants for used books on amazon.com.
 func Defaults() Settings {
 	return Settings{
 		Marketplace: keepa.DomainCom.Suffix(),
@@ -65,7 +65,7 @@ func Defaults() Settings {
 	}
 }
 
-// Validate names every setting that makes no sense.
+// Validate returns an error for each invalid setting.
 func (s Settings) Validate() error {
 	var errs []error
 	check := func(ok bool, name, want string) {
@@ -91,14 +91,14 @@ func (s Settings) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Domain is the marketplace that the settings are for.
+// Domain returns the marketplace of the settings.
 func (s Settings) Domain() keepa.Domain {
 	d, _ := keepa.DomainOf(s.Marketplace)
 	return d
 }
 
-// basisPoints turns a percentage into hundredths of a percent, the unit of all integer arithmetic here.
+// basisPoints converts a percentage to hundredths of a percent, the unit of all integer arithmetic here.
 func basisPoints(percent float64) int64 { return int64(math.Round(percent * 100)) }
 
-// share is amount × basis points, rounded half up; amount is not negative.
+// share returns amount × basis points, rounded half up; amount is not negative.
 func share(amount, bp int64) int64 { return (amount*bp + 5000) / 10_000 }

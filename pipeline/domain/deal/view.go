@@ -7,13 +7,13 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// View is what is known of a candidate at some look. A nil pointer is unknown or absent; every amount is cents.
+// View is what is known of a candidate at a look. A nil pointer is unknown or absent; every amount is cents.
 type View struct {
-	HasUsed      *bool  // a used offer is on sale; nil when Keepa does not say
+	HasUsed      *bool  // a used offer is on sale; nil when unknown
 	Used         *int64 // its lowest price
 	Amazon       *int64 // Amazon's own price; nil when Amazon does not sell it
 	New          *int64
-	NewLanded    *int64 // the lowest new price at the door
+	NewLanded    *int64 // the lowest new price with shipping
 	Rank         *int64
 	RankAvg      Averages
 	Drops        Drops
@@ -28,14 +28,14 @@ type View struct {
 	AmazonInStock  *int64  // percent of the last 90 days in which Amazon sold it
 	UsedBuyBox     *int64  // the used Buy Box, landed; offers answers only
 	OffersAgeHours *int64  // since Keepa last visited the offers
-	OffersOK       *bool   // Keepa says that the visit to the offers succeeded
+	OffersOK       *bool   // Keepa reports that the visit to the offers succeeded
 	Fees           Fees    // the least possible at a glance, the product's own later
 	Likely         *Likely // the row's estimate; nil once histories are known
 
 	Evidence *Evidence // nil without histories
-	Copies   int       // how many can be bought; of the commit
-	Copy     *Copy     // the one in hand; nil before the commit, and where nothing can be bought
-	Outcome  *Outcome  // bounds before the commit; nil where nothing tells a price
+	Copies   int       // how many can be bought; at the commit
+	Copy     *Copy     // the copy to judge; nil before the commit, and when none can be bought
+	Outcome  *Outcome  // bounds before the commit; nil without evidence for a price
 	Seller   *keepa.Seller
 
 	buyBox *int64
@@ -47,15 +47,15 @@ type Drops struct{ D30, D90, D180, D365 *int64 }
 // Averages are means over windows that end now; nil unknown.
 type Averages struct{ D30, D90, D180, D365 *int64 }
 
-// Likely is what a row lets expect. It orders work and never rejects.
+// Likely is an estimate from a row. It orders work and never rejects.
 type Likely struct {
-	ProfitCents int64   // in the middle
-	GainCents   float64 // of the cases that earn anything, over all
+	ProfitCents int64   // at the median
+	GainCents   float64 // mean over all cases, counting only those with a profit
 	Chance      float64 // of a sale within six months
 }
 
-// ProfitAt is the most that a sale at the price can leave; nil where nothing used is on sale. The least that a
-// copy costs at the door is the used price with free shipping.
+// ProfitAt returns the highest possible profit of a sale at the price; nil without a
+// used offer. The lowest possible landed price is the used price with free shipping.
 func (v View) ProfitAt(s Settings, sale *int64) *int64 {
 	if v.Used == nil || sale == nil {
 		return nil
@@ -64,7 +64,7 @@ func (v View) ProfitAt(s Settings, sale *int64) *int64 {
 	return &profit
 }
 
-// ProfitCents is the profit to expect: the outcome's, or the row's estimate; nil unknown.
+// ProfitCents returns the expected profit: the outcome's, or the row's estimate; nil unknown.
 func (v View) ProfitCents() *int64 {
 	switch {
 	case v.Outcome != nil:
@@ -75,8 +75,8 @@ func (v View) ProfitCents() *int64 {
 	return nil
 }
 
-// ExpectedValueCents is profit × chance of a sale, never below zero; nil where either is unknown. Of a row it is
-// what a further look may gain.
+// ExpectedValueCents returns profit × chance of a sale, never below zero; nil when
+// either is unknown. For a row it is the possible gain of a further look.
 func (v View) ExpectedValueCents() *int64 {
 	var expected int64
 	switch {
@@ -90,7 +90,7 @@ func (v View) ExpectedValueCents() *int64 {
 	return &expected
 }
 
-// OfRow is the view of a deal-list row: only bounds and averages, for no token.
+// OfRow returns the view of a deal-list row: only bounds and averages, for no token.
 func (s Settings) OfRow(row *keepa.DealRow, now time.Time) View {
 	v := View{Fees: s.Selling().LeastFees()}
 	v.setUsed(priceIn(row.Current, keepa.Used))
@@ -112,8 +112,8 @@ func (s Settings) OfRow(row *keepa.DealRow, now time.Time) View {
 	return v
 }
 
-// likely estimates profit and chance from a row. Asking prices of the last month and quarter stand for what is
-// paid, as far as nothing caps it.
+// likely estimates profit and chance from a row. Asking prices of the
+// last month and quarter replace sale prices, up to the cap.
 func (s Settings) likely(v *View, row *keepa.DealRow) *Likely {
 	asked := v.UsedAvg90
 	if month := price(row.Avg[keepa.Month], keepa.Used); asked == nil || month != nil && *month < *asked {
@@ -135,15 +135,15 @@ func (s Settings) likely(v *View, row *keepa.DealRow) *Likely {
 	return l
 }
 
-// What a row's numbers are worth, measured on captured books.
+// How a row's numbers relate to sales, measured on captured books.
 const (
-	paidOfAsked  = 0.80 // what is paid, of the lower of the month's and the quarter's mean of asking prices
-	dropsPerSale = 3    // drops of the rank in Keepa's count that go with one used sale
-	rowSpread    = 0.5  // of the logarithm of a sale price around what the row says
+	paidOfAsked  = 0.80 // sale price by the lower of the month's and the quarter's mean asking price
+	dropsPerSale = 3    // drops of the rank in Keepa's count for one used sale
+	rowSpread    = 0.5  // of the logarithm of a sale price around the row's estimate
 )
 
-// gain is the mean profit of those sale prices around the middle one that earn anything: what a further look may
-// bring, since it rejects the others.
+// gain returns the mean profit of the profitable sale prices around the
+// median: the possible gain of a further look, which rejects the others.
 func (s Settings) gain(sale float64, landed int64, f Fees) float64 {
 	even := float64(s.Breakeven(landed, f))
 	kept := (1 - float64(f.ReferralBP)/10_000) / (1 + s.VATPercent/100)
@@ -153,12 +153,12 @@ func (s Settings) gain(sale float64, landed int64, f Fees) float64 {
 	return kept * (mean*below(d+rowSpread) - even*below(d))
 }
 
-// OfProduct is the view of a product without offers. What the product does not say is taken from the row.
+// OfProduct returns the view of a product without offers. Values that the product lacks are taken from the row.
 func (s Settings) OfProduct(row View, p *keepa.Product, now time.Time) (View, error) {
 	return s.OfProductIn(new(Memory), row, p, now)
 }
 
-// OfProductIn is OfProduct with the histories read into mem.
+// OfProductIn is OfProduct with the histories decoded into mem.
 func (s Settings) OfProductIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, error) {
 	v, err := s.known(mem, row, p, ShippingUnknown, now)
 	if err == nil && v.Evidence != nil && v.Used != nil {
@@ -167,7 +167,7 @@ func (s Settings) OfProductIn(mem *Memory, row View, p *keepa.Product, now time.
 	return v, err
 }
 
-// known is what a product says whatever copy is bought.
+// known returns the part of a product's view that is the same for every copy.
 func (s Settings) known(mem *Memory, row View, p *keepa.Product, f Finding, now time.Time) (View, error) {
 	v := row
 	v.ofStats(p)
@@ -188,14 +188,14 @@ func (s Settings) known(mem *Memory, row View, p *keepa.Product, f Finding, now 
 	return v, nil
 }
 
-// bound is the best that a commit could find: a copy in the best condition at the used price with free
-// shipping, and no other used offer.
+// bound returns the best outcome that a commit could find: a copy in the best
+// condition at the used price with free shipping, and no other used offer.
 func (s Settings) bound(v View) *Outcome {
 	ceiling, by := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon})
 	return s.outcome(v.Evidence, factor(keepa.ConditionUnknown), ceiling, by, *v.Used, v.Fees)
 }
 
-// ofStats replaces what the row said by what the newer statistics say.
+// ofStats replaces the row's values by the newer statistics.
 func (v *View) ofStats(p *keepa.Product) {
 	if cents, presence := currentPrice(p, keepa.Used); presence != keepa.NoData {
 		v.setUsed(cents, presence)
@@ -229,12 +229,12 @@ func (v *View) ofStats(p *keepa.Product) {
 	}
 }
 
-// OfOffers is the view of a product with offers, before a copy is chosen, and the copies that can be bought.
+// OfOffers returns the view of a product with offers, before a copy is chosen, and the copies that can be bought.
 func (s Settings) OfOffers(row View, p *keepa.Product, now time.Time) (View, []Copy, error) {
 	return s.OfOffersIn(new(Memory), row, p, now)
 }
 
-// OfOffersIn is OfOffers with the histories read into mem.
+// OfOffersIn is OfOffers with the histories decoded into mem.
 func (s Settings) OfOffersIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, []Copy, error) {
 	finding := s.Buying().ShippingIn(p, now)
 	v, err := s.known(mem, row, p, finding, now)
@@ -255,7 +255,7 @@ func (s Settings) OfOffersIn(mem *Memory, row View, p *keepa.Product, now time.T
 	return v, s.Buying().Copies(p, finding, now), nil
 }
 
-// With is the view of a copy in hand: what it comes to, and who sells it (nil unknown).
+// With returns the view of one copy: its outcome, and its seller (nil unknown).
 func (v View) With(s Settings, c Copy, seller *keepa.Seller) View {
 	v.Copy, v.Seller, v.Outcome = &c, seller, nil
 	if v.Evidence != nil {
@@ -280,7 +280,7 @@ func present(n int64, p keepa.Presence) *int64 {
 	return &n
 }
 
-// priceIn is a price with what Keepa says where it is missing; zero is no price.
+// priceIn returns a price and its presence; zero is not a price.
 func priceIn(values keepa.Values, t keepa.PriceType) (int64, keepa.Presence) {
 	n, ok := values.Price(t)
 	if p := values.Presence(t); !ok && p == keepa.Present {
@@ -316,7 +316,7 @@ func widen(p *int) *int64 {
 	return &n
 }
 
-// newer replaces a value where there is a newer one.
+// newer replaces a value if there is a newer one.
 func newer(into **int64, from *int) {
 	if from != nil {
 		*into = widen(from)

@@ -6,7 +6,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// Walk is a product's whole history, to be looked at from any instant of it as if the rest had not happened yet.
+// Walk is a product's whole history, which can be viewed from any instant of it as if the rest had not happened yet.
 type Walk struct {
 	s           Settings
 	h           Histories
@@ -17,7 +17,7 @@ type Walk struct {
 	kind, root  *int64
 }
 
-// NewWalk reads a product's histories once. A series that cannot be read is an error.
+// NewWalk decodes a product's histories once. An unreadable series is an error.
 func (s Settings) NewWalk(p *keepa.Product) (*Walk, error) {
 	w := &Walk{s: s, fees: s.Selling().FeesOf(p, p.RootCategory), kind: widen(p.ProductType)}
 	if p.RootCategory != 0 {
@@ -32,7 +32,7 @@ func (s Settings) NewWalk(p *keepa.Product) (*Walk, error) {
 			return nil, err
 		}
 	}
-	// What an instant knows of a fall is settled a day later, so the sales of every instant are a part of these.
+	// A fall is settled a day later at every instant, so the sales of every instant are a subset of these.
 	w.sales = InferSales(w.h, Credit{Cents: s.ShippingCents}, w.end())
 	return w, nil
 }
@@ -47,8 +47,8 @@ func (w *Walk) end() time.Time {
 	return (last + flicker).Time()
 }
 
-// At is what a commit would have seen at the instant if the copy had been the cheapest on offer. Statistics that only Keepa
-// keeps (drops and averages of the rank) are unknown.
+// At returns the view of a commit at the instant if the copy had been the cheapest on
+// offer. Statistics that only Keepa has (drops and averages of the rank) are unknown.
 func (w *Walk) At(now time.Time, c Copy) View {
 	at := keepa.FromTime(now)
 	v := View{
@@ -64,7 +64,7 @@ func (w *Walk) At(now time.Time, c Copy) View {
 	return v.With(w.s, c, nil)
 }
 
-// until are the sales that are settled at the minute.
+// until returns the sales that are settled at the minute.
 func (w *Walk) until(at keepa.Minute) Sales {
 	n := 0
 	for n < len(w.sales.All) && w.sales.All[n].At+flicker <= at {

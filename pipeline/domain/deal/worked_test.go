@@ -11,7 +11,7 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// history is a product of which only one series is written, in Keepa's words.
+// history returns a product with only one series, in Keepa's encoding.
 func history(width int, numbers ...int64) string {
 	parts := make([]string, len(numbers))
 	for i, n := range numbers {
@@ -25,7 +25,7 @@ func history(width int, numbers ...int64) string {
 	return `{"asin":"B000000001","csv":[` + strings.Join(csv, ",") + `]}`
 }
 
-// pairs is a series as Keepa writes it.
+// pairs returns a series in Keepa's encoding.
 func pairs(h keepa.Series) string {
 	var parts []string
 	for _, p := range h {
@@ -34,8 +34,8 @@ func pairs(h keepa.Series) string {
 	return "[" + strings.Join(parts, ",") + "]"
 }
 
-// workedBook is a made-up book on which every number can be followed by hand: four copies went for 6000 + 399 within
-// two years, the last 90 days ago; another fall was no sale, and one was undone.
+// workedBook is a made-up book whose numbers can be computed by hand: four copies were sold for 6000 +
+// 399 within two years, the last 90 days ago; another fall was not a sale, and one was undone.
 func workedBook(t *testing.T) keepa.Product {
 	t.Helper()
 	rank := line(700*days, 700_000, 640*days-60, 500_000, 400*days, 650_000, 360*days-60, 450_000, 200*days, 600_000, 180*days-60, 420_000,
@@ -57,7 +57,7 @@ func workedBook(t *testing.T) keepa.Product {
 	return p
 }
 
-// workedDeal is the deal that the cheaper copy of the worked book makes.
+// workedDeal returns the deal of the worked book's cheaper copy.
 func workedDeal(t *testing.T) *Deal {
 	t.Helper()
 	s, p := Defaults(), workedBook(t)
@@ -134,16 +134,16 @@ func TestADealIsASumThatComesOut(t *testing.T) {
 	}
 }
 
-// What went wrong before, each with the figure that would show it again.
-func TestEarlierMistakesStayAway(t *testing.T) {
+// Earlier errors, each with the figure that would show it again.
+func TestEarlierErrorsDoNotReturn(t *testing.T) {
 	t.Parallel()
 	s := Defaults()
-	// A new price never stands in for a used one.
+	// A new price never replaces a used one.
 	onlyNew := &keepa.Product{OffersAsked: true, Stats: &keepa.Stats{Current: keepa.Values{-1, 1500, -1}}}
 	if got := s.Buying().Copies(onlyNew, ExcludesShipping, now); got != nil {
 		t.Errorf("bought new what should be used: %+v", got)
 	}
-	// Averages of asking prices are no evidence: without histories there is no estimate, whatever they say.
+	// Averages of asking prices are not evidence: without histories there is no estimate, whatever their values.
 	asked := &keepa.Product{Stats: &keepa.Stats{Current: keepa.Values{-1, -1, 2000, 5}, Avg365: keepa.Values{-1, 140_000, 90_000}}}
 	view, err := s.OfProduct(View{}, asked, now)
 	if err != nil || view.Evidence != nil || view.ProfitCents() != nil {
@@ -159,7 +159,7 @@ func TestEarlierMistakesStayAway(t *testing.T) {
 	}
 }
 
-func TestARowExpectsWhatIsAskedLessWhatIsNotPaid(t *testing.T) {
+func TestARowExpectsThePaidPartOfTheAskingPrice(t *testing.T) {
 	t.Parallel()
 	s, drops := Defaults(), 36
 	row := keepa.DealRow{ASIN: "A", Current: keepa.Values{-1, -1, 2000, 90_000}, SalesRankDrops365: &drops}

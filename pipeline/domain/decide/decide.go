@@ -1,8 +1,7 @@
-// Package decide turns what a look knows about a unit of work into its verdict.
+// Package decide computes the verdict of a look on a unit of work.
 //
-// It is the one place where live daemons and a replay decide: both hand in the
-// candidate, the stored answers and the instant, and equal arguments give equal
-// bytes. Instants are whole milliseconds, as headers and ClickHouse keep them.
+// Live daemons and a replay both decide here: they pass the candidate, the stored answers and the instant, and
+// equal arguments give equal bytes. Instants are whole milliseconds, as headers and ClickHouse store them.
 package decide
 
 import (
@@ -21,36 +20,36 @@ import (
 // Work is one candidate or survivor in hand.
 type Work struct {
 	ID       string
-	Survivor pipeline.Survivor // a candidate is a survivor of nothing
+	Survivor pipeline.Survivor // for a candidate only the candidate part is set
 	Row      keepa.DealRow
 }
 
-// Answer is a stored answer as a decision sees it.
+// Answer is a stored answer as the input of a decision.
 type Answer struct {
 	ID   string // its sequence in RESPONSES
 	Key  string // ASIN or seller id
-	Body []byte // Keepa's JSON; null where Keepa knows no such seller
+	Body []byte // Keepa's JSON; null for a seller that Keepa does not know
 }
 
-// Ruling is a verdict and what comes with it.
+// Ruling is a verdict with its by-products.
 type Ruling struct {
 	Verdict pipeline.Verdict
 	// Unreadable is why a stored answer could not be read; the verdict is then fail.
 	Unreadable error
-	// Changed are fields whose type is not what it used to be and that no rule needed.
+	// Changed are fields of an unexpected type that no rule needed.
 	Changed []*keepa.TypeError
 }
 
-// ReasonNotFound is why a product that Keepa does not know fails.
+// ReasonNotFound is the reason of a fail for a product that Keepa does not know.
 const ReasonNotFound = "not_found"
 
-// ReasonShed is why work is given up that nobody looked at.
+// ReasonShed is the reason of work that was given up without a look.
 const ReasonShed = "shed_over_capacity"
 
-// reasonUnreadable is why a product fails whose JSON is not what it used to be.
+// reasonUnreadable is the reason of a fail for a product whose JSON has an unexpected shape.
 const reasonUnreadable = "product_unreadable"
 
-// reasonConfirmed is why a refreshed deal ends at its peek.
+// reasonConfirmed is the reason of a refreshed deal that ends at its peek.
 const reasonConfirmed = "unchanged"
 
 // Glance decides on the row alone.
@@ -59,29 +58,29 @@ func Glance(j *verdict.Judge, w Work, now time.Time) Ruling {
 	return Ruling{Verdict: w.verdict(pipeline.LookGlance, j.Glance(w.Row, now), j.Version(), 0, w.Survivor.ResponseIDs, now), Changed: w.Row.Changed}
 }
 
-// Skip lets a candidate through to the commit unseen.
+// Skip passes a candidate on to the commit without a peek.
 func Skip(j *verdict.Judge, w Work, now time.Time) Ruling {
 	f := verdict.Finding{Outcome: pipeline.Survive, Reason: "skipped", Tier: pipeline.TierB}
 	return Ruling{Verdict: w.verdict(pipeline.LookPeek, f, j.Version(), 0, nil, Instant(now))}
 }
 
-// ReasonNoAnswer is why work fails that was paid for as often as work may be, and no answer came whole.
+// ReasonNoAnswer is the reason of a fail for work that was paid for as often as is allowed without a complete answer.
 const ReasonNoAnswer = "no_answer"
 
-// NoAnswer is the verdict on work that may not be paid for again.
+// NoAnswer returns the verdict on work that may not be paid for again.
 func NoAnswer(j *verdict.Judge, look pipeline.Look, w Work, now time.Time) Ruling {
 	f := verdict.Finding{Outcome: pipeline.Fail, Reason: ReasonNoAnswer}
 	return Ruling{Verdict: w.paid(look, f, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))}
 }
 
-// NotFound is the verdict of a paid look at a product that Keepa does not know.
+// NotFound returns the verdict of a paid look at a product that Keepa does not know.
 func NotFound(j *verdict.Judge, look pipeline.Look, w Work, tokens int, now time.Time) Ruling {
 	f := verdict.Finding{Outcome: pipeline.Fail, Reason: ReasonNotFound}
 	return Ruling{Verdict: w.paid(look, f, j.Version(), tokens, w.Survivor.ResponseIDs, Instant(now))}
 }
 
-// Shed is the verdict on work that lies under a line: it is not looked at, because
-// tokens suffice only for what is worth more.
+// Shed returns the verdict on work below a line: it is not looked at,
+// because the tokens suffice only for more valuable work.
 func Shed(j *verdict.Judge, w Work, l shedding.Line, now time.Time) Ruling {
 	f := verdict.Finding{Outcome: pipeline.Shed, Reason: ReasonShed, Inputs: map[string]any{
 		"line_cents": l.BelowCents, "waiting": l.Waiting, "decidable": l.Decidable, "patience_s": l.PatienceS,
@@ -91,9 +90,8 @@ func Shed(j *verdict.Judge, w Work, l shedding.Line, now time.Time) Ruling {
 	return Ruling{Verdict: v}
 }
 
-// Peek decides on a product without offers, for which this work paid so many
-// tokens. stored is the newest deal of the ASIN, nil without one: a refresh that
-// finds it unchanged ends here.
+// Peek decides on a product without offers. tokens is what this work paid for it. stored is the
+// newest deal of the ASIN, nil without one: a refresh that finds it unchanged ends here.
 func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now time.Time) Ruling {
 	now = Instant(now)
 	ids := append(w.Survivor.ResponseIDs[:len(w.Survivor.ResponseIDs):len(w.Survivor.ResponseIDs)], a.ID)
@@ -115,8 +113,8 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 	return r
 }
 
-// Commit decides on a product with offers and on the sellers that are known, in
-// the order of their ids. tokens is what the look cost, sellers included.
+// Commit decides on a product with offers and on the known sellers, in the
+// order of their ids. tokens is the price of the look, sellers included.
 func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, now time.Time) Ruling {
 	now = Instant(now)
 	ids := append(w.Survivor.ResponseIDs[:len(w.Survivor.ResponseIDs):len(w.Survivor.ResponseIDs)], a.ID)
@@ -125,7 +123,7 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 		return Ruling{Verdict: w.paid(pipeline.LookCommit, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
 	}
 	for _, s := range sellers {
-		// Also that Keepa knows no such seller is an answer that the deal rests on.
+		// The deal also rests on an answer that Keepa does not know the seller.
 		ids = append(ids, s.ID)
 	}
 	f := j.Commit(w.Row, product, known(sellers, &product.Changed), now)
@@ -136,7 +134,7 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 	return r
 }
 
-// Held decides again on a stored deal, on the peek that last confirmed it, for no token.
+// Held decides again on a stored deal, from the peek that last confirmed it, for no token.
 func Held(j *verdict.Judge, w Work, a Answer, stored *deal.Deal, now time.Time) Ruling {
 	now = Instant(now)
 	product, err := keepa.DecodeProduct(a.Body)
@@ -151,8 +149,8 @@ func Held(j *verdict.Judge, w Work, a Answer, stored *deal.Deal, now time.Time) 
 	return r
 }
 
-// Stored is the verdict on a stored deal that was decided again from the inputs that its verdict kept. Accepted it is
-// the deal as it was, under the name of the rules that accept it now.
+// Stored returns the verdict on a stored deal that was decided again from the inputs of its verdict.
+// If accepted, the deal is unchanged except for the name of the rules that accept it now.
 func Stored(j *verdict.Judge, w Work, f Found, t verdict.Thought, inputs map[string]any, now time.Time) Ruling {
 	v := w.paid(pipeline.LookCommit, verdict.Finding{
 		Outcome: t.Outcome, Reason: t.Reason, RuleID: t.RuleID, Heuristic: t.Heuristic, Unknown: t.Unknown, Kept: inputs,
@@ -167,12 +165,12 @@ func Stored(j *verdict.Judge, w Work, f Found, t verdict.Thought, inputs map[str
 	return Ruling{Verdict: v}
 }
 
-// SellerRounds is how many sellers one commit asks for at most: a seller that the rules refuse leaves the next copy to
-// be looked at, and its seller.
+// SellerRounds is the most sellers that one commit asks for: after a seller
+// that the rules refuse, the next copy is considered, and its seller.
 const SellerRounds = 3
 
-// SellerWanted is the seller of the copy that a product's deal would buy, if neither known nor asked for yet; ""
-// where there is no deal, or its seller is known. sellers are the answers so far.
+// SellerWanted returns the seller of the copy that a product's deal would buy, if it is neither known nor
+// asked for yet; "" without a deal, or when its seller is known. sellers are the answers so far.
 func SellerWanted(j *verdict.Judge, w Work, body []byte, sellers []Answer, now time.Time) string {
 	product, err := keepa.DecodeProduct(body)
 	if err != nil {
@@ -185,7 +183,7 @@ func SellerWanted(j *verdict.Judge, w Work, body []byte, sellers []Answer, now t
 	return j.SellerWanted(w.Row, product, known(sellers, nil), asked, Instant(now))
 }
 
-// known are the sellers that answers tell of. Fields of another type are noted in changed, if it is given.
+// known decodes the sellers of answers. Fields of another type are added to changed, unless it is nil.
 func known(answers []Answer, changed *[]*keepa.TypeError) map[string]keepa.Seller {
 	sellers := make(map[string]keepa.Seller, len(answers))
 	for _, a := range answers {
@@ -201,13 +199,13 @@ func known(answers []Answer, changed *[]*keepa.TypeError) map[string]keepa.Selle
 	return sellers
 }
 
-// Nobody reports whether an answer says that there is no such seller.
+// Nobody reports whether an answer means that the seller does not exist.
 func Nobody(body []byte) bool { return string(body) == "null" }
 
-// Instant is t as it is stored: UTC, whole milliseconds.
+// Instant returns t as it is stored: UTC, whole milliseconds.
 func Instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// unread is why a rule could not read a history that it needs; nil where it could.
+// unread returns why a rule could not read a history that it needs; nil if it could.
 func unread(f verdict.Finding, p keepa.Product) error {
 	if f.Outcome != pipeline.Fail || f.Reason != verdict.ReasonUnreadable {
 		return nil
@@ -224,8 +222,8 @@ func unreadable() verdict.Finding {
 	return verdict.Finding{Outcome: pipeline.Fail, Reason: reasonUnreadable}
 }
 
-// paid is a verdict of a look that costs tokens. A survivor of the peek has a
-// lane, and a commit carries what the peek expected.
+// paid returns a verdict of a look that costs tokens. A survivor of the
+// peek has a lane, and a commit carries the expected value of the peek.
 func (w Work) paid(look pipeline.Look, f verdict.Finding, ruleSet string, tokens int, ids []string, now time.Time) pipeline.Verdict {
 	v := w.verdict(look, f, ruleSet, tokens, ids, now)
 	switch look {
@@ -269,7 +267,7 @@ func orNone(s []string) []string {
 	return s
 }
 
-// Found is a deal as it is published: the economics, and what they rest on.
+// Found is a deal as it is published: the economics and their basis.
 type Found struct {
 	*deal.Deal
 	WorkID      string          `json:"work_id"`
@@ -281,7 +279,7 @@ type Found struct {
 	ResponseIDs []string        `json:"response_ids"`
 }
 
-// Identity is the price that the deal is about.
+// Identity returns the identity of the price that the deal is about.
 func (f Found) Identity() pipeline.Identity {
 	return pipeline.Identity{Domain: f.Domain, ASIN: f.ASIN, PriceType: f.PriceType, CreationDate: f.CreationDate}
 }
@@ -292,7 +290,7 @@ func found(d *deal.Deal, workID string, v pipeline.Verdict) json.RawMessage {
 		RuleSet: v.RuleSet, Tokens: v.TokensSpent, ResponseIDs: v.ResponseIDs,
 	})
 	if err != nil {
-		panic(fmt.Sprintf("encode deal of %s: %v", v.ASIN, err)) // it holds nothing that JSON cannot
+		panic(fmt.Sprintf("encode deal of %s: %v", v.ASIN, err)) // it holds nothing that JSON cannot encode
 	}
 	return body
 }

@@ -23,10 +23,10 @@ const (
 type DealRow struct {
 	ASIN         string
 	Title        foreign.Text // html entities resolved
-	ParentASIN   string       // "" when not said
+	ParentASIN   string       // "" when unknown
 	RootCategory int64        // 0 unknown
 	Categories   []int64
-	Image        string // file name; "" when none
+	Image        string // file name; "" without one
 
 	Current      Values
 	CurrentSince Values // Keepa minutes; see Since
@@ -41,21 +41,21 @@ type DealRow struct {
 	LightningFrom Minute // 0 none
 	LightningTo   Minute // 0 none
 
-	WarehouseCondition int // 0 none
+	WarehouseCondition int // 0 without one
 	WarehouseComment   foreign.Text
 
-	// Improvements of the sales rank within so many days; nil where Keepa does not know.
+	// Improvements of the sales rank within so many days; nil when Keepa does not know.
 	SalesRankDrops30, SalesRankDrops90, SalesRankDrops180, SalesRankDrops365 *int
 
-	// Changed are fields that no decision needs and whose type is not what it used to be; they are absent.
+	// Changed are fields that no decision needs and that have an unexpected type; they are absent.
 	Changed []*TypeError
 
-	// Raw is the row as Keepa sent it, or as JSON where that is none: what a candidate carries, and what DecodeDealRow
-	// reads again.
+	// Raw is the row as Keepa sent it, with everything that is not JSON replaced:
+	// what a candidate carries, and what DecodeDealRow reads again.
 	Raw json.RawMessage
 }
 
-// Since is the minute in which the current value of a type began; false where unknown.
+// Since returns the minute in which the current value of a type began; false when unknown.
 func (r *DealRow) Since(t PriceType) (Minute, bool) {
 	if t < 0 || int(t) >= len(r.CurrentSince) || r.CurrentSince[t] <= 0 {
 		return 0, false
@@ -63,7 +63,7 @@ func (r *DealRow) Since(t PriceType) (Minute, bool) {
 	return Minute(r.CurrentSince[t]), true
 }
 
-// UnreadRow is a row of which a field that is needed is missing or of another type.
+// UnreadRow is a row with a required field that is missing or of another type.
 type UnreadRow struct {
 	Position int             // in the list of its page
 	Raw      json.RawMessage // as Keepa sent it
@@ -74,25 +74,25 @@ type UnreadRow struct {
 type DealPage struct {
 	Envelope
 	Rows []DealRow
-	// Positions are the places of Rows in the answer.
+	// Positions are the indices of Rows in the answer.
 	Positions []int
 	// Unread are rows that cannot be decided on; they are not among Rows.
 	Unread []UnreadRow
-	// Cached says that Keepa answered from its own cache of identical queries.
+	// Cached reports that Keepa answered from its own cache of identical queries.
 	Cached     bool
 	categories map[int64]int
 	listed     bool
 }
 
-// CategoryCount is how many rows the whole query has in a root category, so that the number of pages
-// is known after the first; false when Keepa did not say.
+// CategoryCount returns how many rows the whole query has in a root category, so that the
+// number of pages is known after the first; false when Keepa did not report it.
 func (p *DealPage) CategoryCount(root int64) (int, bool) {
 	n, ok := p.categories[root]
 	return n, ok
 }
 
-// Listed says whether the answer held a list at all; an answer without one (an error, an empty 200)
-// is not a list of no deals.
+// Listed reports whether the answer contained a list; an answer without
+// one (an error, an empty 200) is not an empty list of deals.
 func (p *DealPage) Listed() bool { return p.listed }
 
 // DecodeDealPage reads one page of the deal list.
@@ -137,7 +137,7 @@ func (s *scanner) deals(page *DealPage) error {
 	return err
 }
 
-// rows reads the list, an array as a rule; an object is read as its values.
+// rows reads the list, usually an array; an object is read as its values.
 func (s *scanner) rows(page *DealPage) error {
 	n := 0
 	switch s.peek() {
@@ -157,12 +157,11 @@ func (s *scanner) rows(page *DealPage) error {
 	return s.fail("an array")
 }
 
-// listed reads one row of a page. A row with a field that is needed and is not what it
-// used to be is put aside: the others are read all the same.
+// listed reads one row of a page. A row with an unreadable required field is put aside, and the others are still read.
 func (s *scanner) listed(page *DealPage, i int) error {
 	raw, why, err := s.element()
 	if err != nil {
-		return err // nobody can tell where it ends: nothing behind it can be read either
+		return err // the end of the row is unknown: nothing behind it can be read either
 	}
 	var row DealRow
 	if why == nil {
@@ -222,7 +221,7 @@ func (s *scanner) dealField(r *DealRow, key []byte) error {
 	return s.tolerate("", key, func() error { return s.defaultField(r, key) })
 }
 
-// defaultField decodes what decisions use where it is there.
+// defaultField decodes a field that decisions use if it is present.
 func (s *scanner) defaultField(r *DealRow, key []byte) error {
 	switch string(key) {
 	case "rootCat":
@@ -249,7 +248,7 @@ func (s *scanner) defaultField(r *DealRow, key []byte) error {
 	return s.shownField(r, key)
 }
 
-// shownField decodes what a row only shows.
+// shownField decodes a field that is only shown.
 func (s *scanner) shownField(r *DealRow, key []byte) error {
 	switch string(key) {
 	case "title":
@@ -278,7 +277,7 @@ func (s *scanner) shownField(r *DealRow, key []byte) error {
 	return s.skip()
 }
 
-// byInterval decodes an array of arrays; windows that we do not know are skipped.
+// byInterval decodes an array of arrays; unknown windows are skipped.
 func (s *scanner) byInterval(p *[intervals]Values) error {
 	return s.array(func(n int) error {
 		if n >= int(intervals) {

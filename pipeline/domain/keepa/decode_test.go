@@ -26,7 +26,7 @@ func TestEveryCapturedDealPageDecodesWithoutLoss(t *testing.T) {
 	}
 }
 
-// checkRows compares every row with what encoding/json makes of it.
+// checkRows compares every row with the result of encoding/json.
 func checkRows(t *testing.T, name string, body []byte, page DealPage) {
 	t.Helper()
 	var plain struct {
@@ -275,7 +275,7 @@ func TestAChangedFieldThatNoDecisionNeedsIsNotedAndTheRestDecodes(t *testing.T) 
 	}
 	var typed *TypeError
 	if _, err := p.Series(New); !errors.As(err, &typed) || typed.Path != "csv.new" {
-		t.Errorf("whoever needs the changed history: %v", err)
+		t.Errorf("decode the changed history: %v", err)
 	}
 	if h, err := p.Series(Used); err != nil || len(h) != 1 {
 		t.Errorf("the history beside it: %v, %v", h, err)

@@ -11,7 +11,7 @@ import (
 // Domain is Keepa's number of an Amazon marketplace.
 type Domain int
 
-// The marketplaces; 7 is unused. The deal list serves all of them but Brazil.
+// The marketplaces; 7 is unused. The deal list serves all of them except Brazil.
 const (
 	DomainCom Domain = 1
 	DomainUK  Domain = 2
@@ -26,7 +26,7 @@ const (
 	DomainBR  Domain = 12
 )
 
-// Currency is what a marketplace's prices are in. Keepa counts its smallest unit.
+// Currency is the currency of a marketplace's prices. Keepa counts its smallest unit.
 type Currency struct {
 	Code     string // ISO 4217
 	Symbol   string
@@ -50,13 +50,13 @@ var domains = map[Domain]struct {
 	DomainBR:  {"com.br", Currency{"BRL", "R$", 2}},
 }
 
-// Valid says whether there is such a marketplace.
+// Valid reports whether there is such a marketplace.
 func (d Domain) Valid() bool { return domains[d].suffix != "" }
 
-// Listed says whether the deal list serves the marketplace; Brazil has products alone.
+// Listed reports whether the deal list serves the marketplace; Brazil has only products.
 func (d Domain) Listed() bool { return d.Valid() && d != DomainBR }
 
-// Suffix is the end of the marketplace's host name ("com", "co.uk"); "com" for an unknown one.
+// Suffix returns the end of the marketplace's host name ("com", "co.uk"); "com" for an unknown one.
 func (d Domain) Suffix() string {
 	if known, ok := domains[d]; ok {
 		return known.suffix
@@ -64,7 +64,7 @@ func (d Domain) Suffix() string {
 	return domains[DomainCom].suffix
 }
 
-// DomainOf is the marketplace whose host name ends so; false where there is none.
+// DomainOf returns the marketplace with that end of its host name; false without one.
 func DomainOf(suffix string) (Domain, bool) {
 	for d, known := range domains {
 		if known.suffix == suffix {
@@ -84,7 +84,7 @@ func Suffixes() string {
 	return strings.Join(all, ", ")
 }
 
-// Currency is what the marketplace's prices are in; dollars for an unknown one.
+// Currency returns the currency of the marketplace's prices; dollars for an unknown one.
 func (d Domain) Currency() Currency {
 	if known, ok := domains[d]; ok {
 		return known.currency
@@ -92,7 +92,7 @@ func (d Domain) Currency() Currency {
 	return domains[DomainCom].currency
 }
 
-// Money writes an amount in the marketplace's currency; absent is a dash.
+// Money formats an amount in the marketplace's currency; absent is a dash.
 func (d Domain) Money(units *int64) string {
 	if units == nil {
 		return "–"
@@ -100,12 +100,12 @@ func (d Domain) Money(units *int64) string {
 	return d.Currency().Format(*units)
 }
 
-// Units is an amount as people write it in the smallest unit: 12.5 is 1250, or 13 where there are no decimals.
+// Units converts an amount to the smallest unit: 12.5 is 1250, or 13 for a currency without decimals.
 func (c Currency) Units(amount float64) int64 {
 	return int64(math.Round(amount * math.Pow10(c.Decimals)))
 }
 
-// Amount writes an amount of the smallest unit without its symbol: "1250.05", "-3.00", "4980".
+// Amount formats an amount of the smallest unit without its symbol: "1250.05", "-3.00", "4980".
 func (c Currency) Amount(units int64) string {
 	sign, n := "", uint64(units)
 	if units < 0 {
@@ -122,7 +122,7 @@ func (c Currency) Amount(units int64) string {
 	return sign + digits[:at] + "." + digits[at:]
 }
 
-// Format writes an amount with its symbol in front: "$12.50", "-£3.00", "¥4980".
+// Format formats an amount with its symbol in front: "$12.50", "-£3.00", "¥4980".
 func (c Currency) Format(units int64) string {
 	if units < 0 {
 		return "-" + c.Symbol + strings.TrimPrefix(c.Amount(units), "-")

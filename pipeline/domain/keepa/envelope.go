@@ -8,14 +8,14 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// APIError is Keepa's own account of what was wrong with a request. It can come with HTTP 200.
+// APIError is Keepa's description of an error in a request. It can come with HTTP 200.
 type APIError struct {
 	Type    foreign.Text `json:"type"`
 	Message foreign.Text `json:"message"`
 	Details foreign.Text `json:"details,omitzero"` // often the name of the offending field
 }
 
-// Error is Keepa's message with its type and details.
+// Error returns Keepa's message with its type and details.
 func (e *APIError) Error() string {
 	if e.Details.IsZero() {
 		return fmt.Sprintf("keepa: %s (%s)", e.Message, e.Type)
@@ -29,21 +29,21 @@ type Envelope struct {
 	TokensLeft         *int      // balance after this request, may be negative; nil unknown
 	RefillIn           int       // milliseconds until the next refill, measured at the end of processing
 	RefillRate         int       // tokens per minute
-	TokenFlowReduction float64   // tokens per minute taken by trackings
-	TokensConsumed     int       // what this request cost
-	Charged            bool      // the answer says what it cost
+	TokenFlowReduction float64   // tokens per minute that trackings consume
+	TokensConsumed     int       // price of this request
+	Charged            bool      // the answer contains the price
 	ProcessingTimeInMs int       // Keepa's own time for the request
-	Error              *APIError // nil when Keepa was content
-	Payload            bool      // deals, products or sellers stand in the answer and are not null
+	Error              *APIError // nil when Keepa reports no error
+	Payload            bool      // the answer contains deals, products or sellers that are not null
 }
 
-// Authoritative says whether the envelope may correct our idea of the account. A bad key is answered
-// with an envelope of zeroes, which says nothing about anybody's balance.
+// Authoritative reports whether the envelope may correct our balance. A bad key
+// is answered with an envelope of zeroes, which describes no account.
 func (e Envelope) Authoritative() bool {
 	return e.RefillRate > 0 || e.TokensLeft != nil && *e.TokensLeft != 0
 }
 
-// Balance is the balance after the request; false where Keepa did not say.
+// Balance returns the balance after the request; false when Keepa did not report it.
 func (e Envelope) Balance() (int, bool) {
 	if e.TokensLeft == nil {
 		return 0, false
@@ -51,7 +51,7 @@ func (e Envelope) Balance() (int, bool) {
 	return *e.TokensLeft, true
 }
 
-// At is the instant at which the request arrived at Keepa; the zero time where unknown.
+// At returns the instant at which the request arrived at Keepa; the zero time when unknown.
 func (e Envelope) At() time.Time {
 	if e.Timestamp <= 0 {
 		return time.Time{}
@@ -59,7 +59,7 @@ func (e Envelope) At() time.Time {
 	return time.UnixMilli(e.Timestamp).UTC()
 }
 
-// NextRefill is the instant of the next refill: refillIn counts from the end of processing.
+// NextRefill returns the instant of the next refill: refillIn counts from the end of processing.
 func (e Envelope) NextRefill() time.Time {
 	if e.Timestamp <= 0 {
 		return time.Time{}
@@ -74,8 +74,8 @@ func DecodeEnvelope(body []byte) (Envelope, error) {
 	return env, err
 }
 
-// envelope decodes a whole answer: payload is offered every key that is not the account's, and says
-// whether it consumed the value.
+// envelope decodes a whole answer: payload is called for every key that is
+// not the account's, and reports whether it consumed the value.
 func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, error) {
 	var env Envelope
 	if s.peek() != '{' {
@@ -95,7 +95,7 @@ func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, er
 		if done, err := payload(key); done || err != nil {
 			return err
 		}
-		_, _, err := s.element() // what it holds is for others to read
+		_, _, err := s.element() // its content is for other decoders
 		return err
 	})
 	if err != nil {
@@ -104,8 +104,8 @@ func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, er
 	return env, s.end()
 }
 
-// accountField reads one number of the account. Fractions are rounded so that nobody believes in more tokens than there
-// are; what cannot be read is absent.
+// accountField reads one number of the account. Fractions are rounded to
+// the smaller number of tokens; an unreadable value is absent.
 func (s *scanner) accountField(env *Envelope, key string) error {
 	if key == "tokenFlowReduction" {
 		start := s.i
@@ -141,7 +141,7 @@ func (s *scanner) accountField(env *Envelope, key string) error {
 	return nil
 }
 
-// apiError decodes what Keepa says was wrong, an object as a rule. An empty one says nothing.
+// apiError decodes Keepa's error, usually an object. An empty one is no error.
 func (s *scanner) apiError(p **APIError) error {
 	e := &APIError{}
 	switch s.peek() {

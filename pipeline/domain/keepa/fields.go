@@ -7,7 +7,7 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// The helpers below bind one JSON value to one field. null leaves the field as it is: absent.
+// The helpers below bind one JSON value to one field. null leaves the field absent.
 
 func (s *scanner) intoInt(p *int) error {
 	n, ok, err := s.integer()
@@ -43,7 +43,7 @@ func (s *scanner) intoCount(p **int) error {
 	return err
 }
 
-// intoFee binds an amount of cents of which 0 is no amount either.
+// intoFee binds an amount of cents for which 0 means absent too.
 func (s *scanner) intoFee(p **int) error {
 	err := s.intoCount(p)
 	if *p != nil && **p == 0 {
@@ -52,10 +52,10 @@ func (s *scanner) intoFee(p **int) error {
 	return err
 }
 
-// mostPercent is the largest part of a price that a fee may take to be believed.
+// mostPercent is the largest plausible fee, in percent of the price.
 const mostPercent = 60
 
-// intoPercent binds a share of the price; one that is not plausible is absent.
+// intoPercent binds a share of the price; an implausible one is absent.
 func (s *scanner) intoPercent(p *float64) error {
 	f, ok, err := s.float()
 	if ok && f > 0 && f <= mostPercent {
@@ -80,7 +80,7 @@ func (s *scanner) intoBool(p *bool) error {
 	return err
 }
 
-// intoTruth binds a truth that may be unknown.
+// intoTruth binds a boolean that may be unknown.
 func (s *scanner) intoTruth(p **bool) error {
 	v, ok, err := s.boolean()
 	if ok {
@@ -89,7 +89,7 @@ func (s *scanner) intoTruth(p **bool) error {
 	return err
 }
 
-// intoText binds an identifier; whoever uses it checks its shape.
+// intoText binds an identifier; its users check its shape.
 func (s *scanner) intoText(p *string) error {
 	t, err := s.text()
 	if err == nil {
@@ -98,7 +98,7 @@ func (s *scanner) intoText(p *string) error {
 	return err
 }
 
-// intoForeign binds what somebody wrote.
+// intoForeign binds untrusted text.
 func (s *scanner) intoForeign(p *foreign.Text) error {
 	t, err := s.text()
 	if err == nil {
@@ -107,7 +107,7 @@ func (s *scanner) intoForeign(p *foreign.Text) error {
 	return err
 }
 
-// intoTitle binds a title, in which Keepa leaves HTML's entities.
+// intoTitle binds a title, in which Keepa leaves HTML entities.
 func (s *scanner) intoTitle(p *foreign.Text) error {
 	t, err := s.text()
 	if err == nil {
@@ -124,7 +124,7 @@ func (s *scanner) intoRaw(p *[]byte) error {
 	return err
 }
 
-// values decodes an array of whole numbers in which null stands for "no data".
+// values decodes an array of whole numbers in which null means "no data".
 func (s *scanner) values() (Values, error) {
 	if s.null() {
 		return nil, nil
@@ -183,7 +183,7 @@ func (s *scanner) intoInt64s(p *[]int64) error {
 	return err
 }
 
-// texts decodes an array of strings; null elements are left out.
+// intoTexts decodes an array of strings; null elements are left out.
 func (s *scanner) intoTexts(p *[]string) error {
 	*p = nil
 	return s.array(func(int) error {
@@ -197,7 +197,7 @@ func (s *scanner) intoTexts(p *[]string) error {
 }
 
 // tolerate decodes a field that no decision needs. If its type changed, the field stays absent, the change is
-// noted under its path, and the rest is decided on: a new shape of a brand's name must not cost a deal.
+// recorded under its path, and the rest is decided on: a new shape of a brand's name must not cost a deal.
 func (s *scanner) tolerate(in string, key []byte, decode func() error) error {
 	start, depth := s.i, s.depth
 	err := decode()

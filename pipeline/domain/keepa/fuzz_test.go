@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// Every decoder has a target of its own. Besides not panicking, each keeps three laws: what it refuses it refuses
-// with a path, no sentinel comes out, and a field that nobody knows changes nothing.
+// Every decoder has a target of its own. It must not panic, and it keeps three laws: an
+// error has a path, no sentinel comes out, and an unknown field changes nothing.
 
-// strange is a field that no decoder knows.
+// strange is an unknown field.
 const strange = `"a field of tomorrow":[{"x":[1,"]"]},null,-1.5e3],`
 
-// withStrange puts the unknown field in front of an object's first one; false where there is none.
+// withStrange puts the unknown field in front of an object's first one; false without an object.
 func withStrange(body []byte) ([]byte, bool) {
 	trimmed := bytes.TrimLeft(body, " \n\r\t")
 	if len(trimmed) < 2 || trimmed[0] != '{' {
@@ -26,7 +26,7 @@ func withStrange(body []byte) ([]byte, bool) {
 	return append([]byte("{"+strange), rest...), true
 }
 
-// sameWithStrange fails unless the decoder makes the same of a body with a field that it does not know.
+// sameWithStrange fails unless the decoder returns the same for a body with an unknown field.
 func sameWithStrange[T any](t *testing.T, body []byte, got T, decode func([]byte) (T, error), show func(T) string) {
 	t.Helper()
 	more, ok := withStrange(body)
@@ -141,7 +141,7 @@ func FuzzDealRow(f *testing.F) {
 	})
 }
 
-// showProduct is what a product says through its accessors.
+// showProduct returns a product as its accessors show it.
 func showProduct(p Product) string {
 	out := fmt.Sprint(p.ASIN, p.Title, p.Domain, p.RootCategory, p.HasHistory(), p.OffersAsked, len(p.Offers), p.LiveOffersOrder, p.ReferralFeePercent, p.Changed)
 	for typ := PriceType(-1); typ < 40; typ++ {
@@ -152,7 +152,7 @@ func showProduct(p Product) string {
 	return out + fmt.Sprint(len(live), asked)
 }
 
-// checkProductLaws holds a decoded product against the laws.
+// checkProductLaws checks a decoded product against the laws.
 func checkProductLaws(t *testing.T, p Product) {
 	t.Helper()
 	counts(t, p.ProductType, p.Pages, p.PickAndPackFee, p.VariableClosingFee, p.PackageWeight, p.MonthlySold, p.AvailabilityAmazon)
@@ -260,7 +260,7 @@ func FuzzSelection(f *testing.F) {
 		if err != nil {
 			return
 		}
-		sent := bytes.Replace(s.Encode(0), []byte(`"page":0,`), nil, 1) // which page is no part of the query
+		sent := bytes.Replace(s.Encode(0), []byte(`"page":0,`), nil, 1) // the page is not part of the query
 		again, err := ParseSelection(sent)
 		if err != nil || again.Version() != s.Version() {
 			t.Errorf("what is sent is not what was read: %v\n%s", err, sent)

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// ImportSelection reads a query as Keepa's web page shows it ("Show API query"): with a page, numbers as text, ranges
-// and filters that are off, and fields of the page's own. Notes say what of it is dropped or written otherwise, a line
-// each. What it cannot understand it refuses as ParseSelection does.
+// ImportSelection reads a query as Keepa's web page shows it ("Show API query"): with a page, numbers as
+// text, ranges and filters that are off, and fields of the page's own. notes lists what is dropped or
+// converted, a line each. What it cannot interpret is an error, as for ParseSelection.
 func ImportSelection(data []byte) (_ Selection, notes []string, _ error) {
 	r := reader{}
 	if !r.split(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))) {
@@ -34,7 +34,7 @@ func ImportSelection(data []byte) (_ Selection, notes []string, _ error) {
 	return s, m.notes, r.Err()
 }
 
-// importer turns fields as the web page writes them into those of a query file.
+// importer converts the web page's fields into those of a query file.
 type importer struct {
 	fields map[string]json.RawMessage
 	notes  []string
@@ -44,7 +44,7 @@ func (m *importer) note(name, format string, args ...any) {
 	m.notes = append(m.notes, name+": "+fmt.Sprintf(format, args...))
 }
 
-// field is what becomes of one field; false where it is dropped.
+// field converts one field; false if it is dropped.
 func (m *importer) field(f field) (json.RawMessage, bool) {
 	into, known := selectionFields(&Selection{})[f.name]
 	was := compact(f.raw)
@@ -69,7 +69,7 @@ func (m *importer) field(f field) (json.RawMessage, bool) {
 	return raw, true
 }
 
-// gate is the switch that a field depends on; "" where it depends on none.
+// gate returns the switch that a field depends on; "" without one.
 func (*importer) gate(name string) string {
 	switch {
 	case strings.HasSuffix(name, "Range") && name != "dateRange":
@@ -80,14 +80,14 @@ func (*importer) gate(name string) string {
 	return ""
 }
 
-// off says whether a field has no effect, because its switch is off.
+// off reports whether a field has no effect because its switch is off.
 func (m *importer) off(name string) bool {
 	gate := m.gate(name)
 	return gate != "" && !slices.Contains([]string{"true", "1"}, unquoted(compact(m.fields[gate])))
 }
 
-// shaped is a value in the form that the field needs: numbers out of text, one value as a list of it, ranges within
-// what Keepa takes.
+// shaped converts a value to the form that the field needs: numbers out
+// of text, one value as a list, ranges within Keepa's limits.
 func (m *importer) shaped(name string, raw json.RawMessage, into any) json.RawMessage {
 	switch into.(type) {
 	case *PriceType:
@@ -116,7 +116,7 @@ func (m *importer) shaped(name string, raw json.RawMessage, into any) json.RawMe
 	return raw
 }
 
-// ranged opens the ends of a range that are -1, and lifts the percentages to Keepa's least.
+// ranged opens the ends of a range that are -1, and raises the percentages to Keepa's minimum.
 func (m *importer) ranged(name string, raw json.RawMessage) json.RawMessage {
 	list, err := numbers(raw, false)
 	if err != nil || len(list) != 2 {
@@ -140,7 +140,7 @@ func (m *importer) priceType() PriceType {
 	return PriceType(list[0])
 }
 
-// listed is a list: a value alone becomes a list of it.
+// listed returns a list: a value alone becomes a list of one.
 func listed(raw json.RawMessage) json.RawMessage {
 	if text := bytes.TrimSpace(raw); len(text) > 0 && text[0] != '[' {
 		return json.RawMessage("[" + string(text) + "]")
@@ -148,7 +148,7 @@ func listed(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// numeric takes whole numbers out of their quotes, alone or in a list.
+// numeric removes the quotes from whole numbers, alone or in a list.
 func numeric(raw json.RawMessage) json.RawMessage {
 	var elements []json.RawMessage
 	if json.Unmarshal(raw, &elements) != nil || elements == nil {
@@ -164,7 +164,7 @@ func numeric(raw json.RawMessage) json.RawMessage {
 	return json.RawMessage("[" + strings.Join(out, ",") + "]")
 }
 
-// unquoted is a text without its quotes, or what is no text as it is.
+// unquoted removes the quotes from a text; other values are unchanged.
 func unquoted(raw string) string {
 	if text, err := strconv.Unquote(raw); err == nil {
 		return strings.TrimSpace(text)
@@ -186,7 +186,7 @@ var filters = []string{
 	"hasReviews", "filterErotic", "singleVariation", "isRisers", "isPrimeExclusive", "mustHaveAmazonOffer", "mustNotHaveAmazonOffer",
 }
 
-// File is the query as a query file has it, in the order of the documentation, a field a line.
+// File returns the query as a query file, in the order of the documentation, a field a line.
 func (s Selection) File() []byte {
 	set := s.wire()
 	var lines []string
@@ -204,7 +204,7 @@ func (s Selection) File() []byte {
 	return []byte("{\n" + strings.Join(lines, ",\n") + "\n}\n")
 }
 
-// QueryName is the name that a query has by the name of its file: lower case letters, digits, - and _.
+// QueryName derives a query's name from the name of its file: lower case letters, digits, - and _.
 func QueryName(file string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
@@ -218,7 +218,7 @@ func QueryName(file string) string {
 	return name
 }
 
-// ImportQuery is ImportSelection for a file of a name.
+// ImportQuery is ImportSelection with the name derived from the file's.
 func ImportQuery(file string, data []byte) (Query, []string, error) {
 	s, notes, err := ImportSelection(data)
 	return Query{Name: QueryName(file), Selection: s}, notes, err

@@ -5,11 +5,11 @@ import "time"
 // epochMinutes is the number of minutes from the Unix epoch to Keepa's, 2011-01-01T00:00Z.
 const epochMinutes = 21_564_000
 
-// Minute is Keepa's time: whole minutes since 2011-01-01T00:00Z. Dates before that are negative
-// (publishing dates are). Zero is a real instant; use a Minute only where it is known.
+// Minute is Keepa's time: whole minutes since 2011-01-01T00:00Z. Dates before that are
+// negative (publishing dates are). Zero is a real instant, so it cannot mean unknown.
 type Minute int64
 
-// FromTime is the Keepa minute that t falls in.
+// FromTime returns the Keepa minute that t falls in.
 func FromTime(t time.Time) Minute {
 	s := t.Unix()
 	m := s / 60
@@ -19,11 +19,11 @@ func FromTime(t time.Time) Minute {
 	return Minute(m - epochMinutes)
 }
 
-// Time is the instant, in UTC, at which the minute begins.
+// Time returns the instant, in UTC, at which the minute begins.
 func (m Minute) Time() time.Time { return time.Unix((int64(m)+epochMinutes)*60, 0).UTC() }
 
-// Add is the minute d later, rounded down to whole minutes.
+// Add returns the minute d later, rounded down to whole minutes.
 func (m Minute) Add(d time.Duration) Minute { return m + Minute(d/time.Minute) }
 
-// Sub is the time from o to m.
+// Sub returns the time from o to m.
 func (m Minute) Sub(o Minute) time.Duration { return time.Duration(m-o) * time.Minute }

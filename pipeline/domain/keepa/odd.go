@@ -9,21 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// One policy for values whose type wanders, for every decoder:
+// One policy for values whose type varies, for every decoder:
 //
-//   - a number may come as text or as a whole float, NaN and Infinity are values that nobody can read;
+//   - a number may come as text or as a whole float; NaN and Infinity are absent;
 //   - a flag may come as 0 or 1 or as text, an optional object as [] or null;
-//   - a time that no calendar of ours holds is absent;
-//   - text is foreign and cleaned, identifiers too;
-//   - a number that no double holds, and nesting beyond maxDepth, make the element around it unreadable.
+//   - a time before 1800 or after 2200 is absent;
+//   - text is untrusted and cleaned, identifiers too;
+//   - a number that no double holds, and nesting beyond maxDepth, make the enclosing element unreadable.
 
-// wantDouble is what a number is that Keepa can have meant.
+// wantDouble describes the numbers that Keepa can have meant.
 const wantDouble = "a number that a double holds"
 
-// hard says whether an error makes its whole element unreadable, whichever field it came from.
+// hard reports whether an error makes its whole element unreadable, whichever field it came from.
 func (e *TypeError) hard() bool { return e.Want == wantDouble || e.Want == wantShallow }
 
-// word consumes what stands unquoted where a value should be: NaN, Infinity, None.
+// word consumes an unquoted word in place of a value: NaN, Infinity, None.
 func (s *scanner) word() []byte {
 	start := s.i
 	for s.i < len(s.b) && (s.b[s.i]|0x20 >= 'a' && s.b[s.i]|0x20 <= 'z') {
@@ -32,7 +32,7 @@ func (s *scanner) word() []byte {
 	return s.b[start:s.i]
 }
 
-// textNumber reads a number that came as text; false where it is no number.
+// textNumber reads a number that came as text; false if it is not a number.
 func (s *scanner) textNumber() (float64, int64, bool, error) {
 	raw, err := s.rawString()
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *scanner) textNumber() (float64, int64, bool, error) {
 	return f, 0, true, nil
 }
 
-// whole is a float without a fraction as an integer; false for any other.
+// whole converts a float without a fraction to an integer; false for any other.
 func whole(f float64) (int64, bool) {
 	if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
 		return 0, false
@@ -57,7 +57,8 @@ func whole(f float64) (int64, bool) {
 	return int64(f), true
 }
 
-// value is one number of an array. What is no whole number is noData, so that the others keep their places.
+// value reads one number of an array. Anything but a whole number
+// becomes noData, so that the others keep their indices.
 func (s *scanner) value() (int64, bool, error) {
 	start := s.i
 	n, ok, err := s.integer()
@@ -72,7 +73,8 @@ func (s *scanner) value() (int64, bool, error) {
 	return 0, false, s.skip()
 }
 
-// account reads a number of the envelope: what is not one is absent, since a paid answer is never refused for its account.
+// account reads a number of the envelope: anything else is absent,
+// because a paid answer is never refused because of its account.
 func (s *scanner) account(round func(float64) float64) (int64, bool, error) {
 	start := s.i
 	f, ok, err := s.float()
@@ -86,7 +88,7 @@ func (s *scanner) account(round func(float64) float64) (int64, bool, error) {
 	return int64(f), true, nil
 }
 
-// emptyList consumes an empty array that stands where an optional object should be.
+// emptyList consumes an empty array in place of an optional object.
 func (s *scanner) emptyList() bool {
 	if s.peek() != '[' {
 		return false
@@ -99,8 +101,8 @@ func (s *scanner) emptyList() bool {
 	return true
 }
 
-// element consumes one element of an answer and returns its bytes, as far as its brackets tell where it ends. why is
-// set where it cannot be read; err where nobody can tell where it ends, and what follows is lost with it.
+// element consumes one element of an answer and returns its bytes, as far as its brackets show its end.
+// why is set if it cannot be read; err if its end is unknown, and everything behind it is lost.
 func (s *scanner) element() (raw []byte, why, err error) {
 	s.peek()
 	start := s.i
@@ -117,7 +119,7 @@ func (s *scanner) element() (raw []byte, why, err error) {
 func (s *scanner) leap() bool {
 	if c := s.peek(); c != '{' && c != '[' {
 		for s.i < len(s.b) && bytes.IndexByte([]byte(",]}"), s.b[s.i]) < 0 {
-			s.i++ // a value of no kind: it ends where the next begins
+			s.i++ // not a value: it ends where the next begins
 		}
 		return s.i < len(s.b)
 	}
@@ -141,20 +143,20 @@ func (s *scanner) leap() bool {
 	return false
 }
 
-// earliest and latest are the times that Keepa can mean: 1800 and 2200. What lies beyond is no time.
+// earliest and latest are the limits of Keepa's times: 1800 and 2200. A time outside is absent.
 const (
 	earliest = -111_000_000
 	latest   = 99_400_000
 )
 
-// unquoteOdd decodes a string that is no JSON: control characters stand in it, or an escape that does not exist.
+// unquoteOdd decodes a string that is not JSON: it contains control characters, or an escape that does not exist.
 func unquoteOdd(raw []byte) (string, bool) {
 	var text string
 	err := json.Unmarshal(repairString(nil, raw), &text)
 	return text, err == nil
 }
 
-// repairString appends a string with its quotes as JSON has it.
+// repairString appends a string with its quotes as valid JSON.
 func repairString(out, raw []byte) []byte {
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
@@ -176,15 +178,16 @@ func hex4(b []byte) bool {
 }
 
 const (
-	// maxRow is how large a row may be before its texts are cut, and mostRow how large at all: a row travels in messages.
+	// maxRow is the size of a row above which its texts are cut, and
+	// mostRow the size limit: a row travels in messages.
 	maxRow  = 64 << 10
 	mostRow = 512 << 10
-	// maxText is the longest text of a row that is cut.
+	// maxText is the length to which a row's texts are cut.
 	maxText = 2 << 10
 )
 
-// strictRow is a row as JSON that every reader takes: what is no JSON becomes null, and texts that are longer than
-// anything a person reads are cut where the row is too large. False where nothing helps.
+// strictRow returns a row as strict JSON: what is not JSON becomes null, and the longest texts of
+// a row that is too large are cut. False if the row is still too large or not valid.
 func strictRow(raw []byte) ([]byte, bool) {
 	if len(raw) <= maxRow && json.Valid(raw) {
 		return append([]byte(nil), raw...), true
@@ -206,7 +209,7 @@ func strictRow(raw []byte) ([]byte, bool) {
 				out = append(out, "null"...)
 			}
 		case c == '-' && s.i+1 < len(raw) && raw[s.i+1]|0x20 >= 'a':
-			s.i++ // -Infinity: the word behind it becomes null
+			s.i++ // -Infinity: the word after it becomes null
 		default:
 			out = append(out, c)
 			s.i++

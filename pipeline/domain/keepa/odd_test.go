@@ -78,7 +78,7 @@ func TestTheAccountOfAnAnswerIsReadOrAbsentAndNeverRefused(t *testing.T) {
 	}
 }
 
-func TestTheFirstOfAKeyWinsAndWhatNobodyAskedForIsCounted(t *testing.T) {
+func TestTheFirstOfAKeyWinsAndUnrequestedElementsAreCounted(t *testing.T) {
 	t.Parallel()
 	all := CutProducts([]byte(`{"products":[{"asin":"A","x":1},{"asin":"A","x":2},{"asin":"Z"},null]}`))
 	found, extra := all.For([]string{"A", "B", "C", "D"})

@@ -22,10 +22,10 @@ const (
 	ConditionRefurbished
 )
 
-// Used says whether the condition is one of the four used ones.
+// Used reports whether the condition is one of the four used ones.
 func (c Condition) Used() bool { return c >= ConditionLikeNew && c <= ConditionAcceptable }
 
-// ConditionOf is the used condition of that name, as String writes it; ConditionUnknown for anything else.
+// ConditionOf returns the used condition of that name, as String returns it; ConditionUnknown for anything else.
 func ConditionOf(name string) Condition {
 	for c := ConditionLikeNew; c.Used(); c++ {
 		if c.String() == name {
@@ -35,7 +35,7 @@ func ConditionOf(name string) Condition {
 	return ConditionUnknown
 }
 
-// String is the condition in words.
+// String returns the name of the condition.
 func (c Condition) String() string {
 	switch c {
 	case ConditionNew:
@@ -65,8 +65,8 @@ type Offer struct {
 	Comment   foreign.Text
 	LastSeen  Minute // 0 unknown
 
-	// ChangedAt is when the price below began; Price and Shipping are cents and nil where unknown.
-	// Shipping 0 is free; unknown shipping is nil, never free.
+	// ChangedAt is when the price below began; Price and Shipping are cents and nil
+	// when unknown. Shipping 0 is free; unknown shipping is nil, never free.
 	ChangedAt Minute
 	Price     *int
 	Shipping  *int
@@ -77,12 +77,12 @@ type Offer struct {
 	Prime, Amazon, Warehouse, Preorder, PrimeExclusive bool
 	MinOrderQuantity                                   int // 0 unknown
 
-	// Unread says that what makes an offer could not be read: it keeps its place and is never live.
+	// Unread marks an offer whose required fields could not be read: it keeps its index and is never live.
 	Unread bool
 }
 
-// LiveOffers are the offers that are on sale: those that liveOffersOrder names (once each), or without it
-// those seen at the last offers update. False when the answer holds no offers at all.
+// LiveOffers returns the offers that are on sale: those that liveOffersOrder names (once each), or
+// without it those seen at the last offers update. False when the answer has no offers field.
 func (p *Product) LiveOffers() ([]Offer, bool) {
 	if !p.OffersAsked {
 		return nil, false
@@ -107,7 +107,7 @@ func (p *Product) LiveOffers() ([]Offer, bool) {
 	return live, true
 }
 
-// usable says whether the offer can be live at all: one that nobody saw is not.
+// usable reports whether the offer can be live at all: one without a last sighting cannot.
 func (o Offer) usable() bool { return !o.Unread && o.LastSeen > 0 }
 
 // offerSlack is how many minutes the offers of one update may lie apart.
@@ -124,7 +124,7 @@ func (s *scanner) offers(p *Product) error {
 		err := s.object(func(key []byte) error { return s.offerField(&o, key) })
 		var typed *TypeError
 		if errors.As(err, &typed) && !typed.hard() {
-			// What tells its price is not what it used to be: the offer is left out, the others are not.
+			// A field of its price has an unexpected shape: the offer is left out, the others are not.
 			s.i, o = start, Offer{Unread: true}
 			s.changed = append(s.changed, within(fmt.Sprintf("offers[%d]", n), typed).(*TypeError)) //nolint:errorlint,forcetypeassert // typed
 			err = s.skip()
@@ -136,7 +136,7 @@ func (s *scanner) offers(p *Product) error {
 	return err
 }
 
-// offerField decodes what tells an offer's price and whether it can be bought; the rest is left to tolerance.
+// offerField decodes an offer's price and whether it can be bought; the rest is left to tolerance.
 func (s *scanner) offerField(o *Offer, key []byte) error {
 	switch string(key) {
 	case "condition":
@@ -150,7 +150,7 @@ func (s *scanner) offerField(o *Offer, key []byte) error {
 	return s.tolerate("offers.", key, func() error { return s.shownOfferField(o, key) })
 }
 
-// shownOfferField decodes what an offer can do without.
+// shownOfferField decodes what an offer does not require.
 func (s *scanner) shownOfferField(o *Offer, key []byte) error {
 	switch string(key) {
 	case "sellerId":
@@ -182,7 +182,7 @@ func (s *scanner) shownOfferField(o *Offer, key []byte) error {
 	return s.skip()
 }
 
-// sellerID decodes a seller's id; one that Keepa could not be asked for is unknown.
+// sellerID decodes a seller's id; one that no request to Keepa could use is unknown.
 func (s *scanner) sellerID(p *string) error {
 	var id string
 	if err := s.intoText(&id); err != nil {
@@ -195,7 +195,7 @@ func (s *scanner) sellerID(p *string) error {
 	return nil
 }
 
-// lastOfferPrice keeps the last complete triple of an offer's history: what the offer costs now.
+// lastOfferPrice keeps the last complete triple of an offer's history: its current price.
 func (s *scanner) lastOfferPrice(o *Offer) error {
 	o.Price, o.Shipping = nil, nil
 	if s.null() {

@@ -54,10 +54,10 @@ var priceTypeNames = [...]string{
 	"trade_in", "rent", "buy_box_used", "prime_exclusive", "count_new_fba", "count_new_fbm",
 }
 
-// PriceTypes is how many types we have names for.
+// PriceTypes is the number of types with a name.
 const PriceTypes = len(priceTypeNames)
 
-// String is the type's name in snake case; a number for a type we have no name for.
+// String returns the type's name in snake case; a number for a type without a name.
 func (t PriceType) String() string {
 	if t >= 0 && int(t) < len(priceTypeNames) {
 		return priceTypeNames[t]
@@ -65,12 +65,12 @@ func (t PriceType) String() string {
 	return strconv.Itoa(int(t))
 }
 
-// Triple says whether the type's history is (time, price, shipping) and not (time, value).
+// Triple reports whether the type's history is (time, price, shipping) and not (time, value).
 func (t PriceType) Triple() bool {
 	return t == NewFBM || t >= BuyBox && t <= EbayUsed || t == BuyBoxUsed
 }
 
-// DealUsable says whether the deal list can be asked for the type.
+// DealUsable reports whether the deal list accepts the type.
 func (t PriceType) DealUsable() bool {
 	switch t {
 	case Amazon, New, Used, Sales, Collectible, Refurbished, NewFBM, LightningDeal, Warehouse, NewFBA,
@@ -80,10 +80,10 @@ func (t PriceType) DealUsable() bool {
 	return false
 }
 
-// Presence is how much Keepa says about one value.
+// Presence is the state of one value in Keepa's arrays.
 type Presence int
 
-// A value is present, is known to be missing (-1: no offer), or was not said at all (-2, null, a short array).
+// A value is present, is known to be missing (-1: no offer), or is not given at all (-2, null, a short array).
 const (
 	NoData Presence = iota
 	NoOffer
@@ -93,10 +93,10 @@ const (
 // Values is one number per PriceType, of any length. Read it through its methods.
 type Values []int
 
-// noData is what a null in an array becomes: the marker that Keepa itself uses for "no data".
+// noData replaces a null in an array: Keepa itself uses it for "no data".
 const noData = -2
 
-// Presence says whether the value is present, known to be missing, or not said.
+// Presence reports whether the value is present, known to be missing, or not given.
 func (v Values) Presence(t PriceType) Presence {
 	switch {
 	case t < 0 || int(t) >= len(v) || v[t] <= noData && t != ExtraInfoUpdates:
@@ -108,7 +108,7 @@ func (v Values) Presence(t PriceType) Presence {
 	}
 }
 
-// At is the value of a type; false where it is absent.
+// At returns the value of a type; false when it is absent.
 func (v Values) At(t PriceType) (int, bool) {
 	if v.Presence(t) != Present {
 		return 0, false
@@ -116,7 +116,7 @@ func (v Values) At(t PriceType) (int, bool) {
 	return v[t], true
 }
 
-// Price is the value of a type as money, above zero; Keepa writes 0 where a list price is unknown.
+// Price returns the value of a type as money, above zero; Keepa writes 0 for an unknown list price.
 func (v Values) Price(t PriceType) (int64, bool) {
 	n, ok := v.At(t)
 	return int64(n), ok && n > 0

@@ -2,8 +2,8 @@ package keepa
 
 import "ratchet/pipeline/text/foreign"
 
-// Product is what a product request returned. The histories stay encoded until Series or Ranks asks for
-// one; see the package comment about the bytes behind it.
+// Product is the result of a product request. The histories stay encoded until Series
+// or Ranks decodes one; see the package comment about the bytes behind it.
 type Product struct {
 	ASIN         string
 	Domain       Domain
@@ -26,9 +26,9 @@ type Product struct {
 	ProductType  *int
 	RedirectASIN bool
 	Adult        bool
-	Simulated    bool // the simulated Keepa made or served it; the real one never says so
+	Simulated    bool // made or served by the simulated Keepa; the real one never sets it
 
-	PublicationDate int // YYYY[MM[DD]]; 0 or below unknown
+	PublicationDate int // YYYY[MM[DD]]; 0 or less unknown
 	ReleaseDate     int // the same
 	Pages           *int
 	ListedSince     Minute // may lie before 2011; 0 unknown
@@ -52,14 +52,14 @@ type Product struct {
 	SalesRankReference   int64
 	BuyBoxEligibleOffers Values
 
-	Stats *Stats // nil when not asked for
+	Stats *Stats // nil when not requested
 
-	Offers           []Offer // nil when not asked for
-	OffersAsked      bool    // the answer has an offers field: the request asked for them
+	Offers           []Offer // nil when not requested
+	OffersAsked      bool    // the answer has an offers field: the request was for offers
 	OffersSuccessful bool    // set even when the refresh failed: judge freshness by Stats.LastOffersUpdate
-	LiveOffersOrder  []int   // indices into Offers; may repeat; nil when not said
+	LiveOffersOrder  []int   // indices into Offers; may repeat; nil when absent
 
-	// Changed are fields that no decision needs and whose type is not what it used to be; they are absent.
+	// Changed are fields that no decision needs and that have an unexpected type; they are absent.
 	Changed []*TypeError
 
 	csv        [][]byte
@@ -81,8 +81,8 @@ type RawProduct struct {
 	Body []byte // the product's JSON object, a part of the answer
 }
 
-// SplitProducts cuts an answer into its products without decoding them. Products that Keepa answers with null or
-// without an ASIN are left out.
+// SplitProducts cuts an answer into its products without decoding
+// them. Products that are null or have no ASIN are left out.
 func SplitProducts(body []byte) (Envelope, []RawProduct, error) {
 	all := CutProducts(body)
 	var products []RawProduct
@@ -139,7 +139,8 @@ func (s *scanner) productField(p *Product, key []byte) error {
 	return s.tolerate("", key, func() error { return s.defaultProductField(p, key) })
 }
 
-// defaultProductField decodes what decisions use where it is there: each has a default, or another field that says it.
+// defaultProductField decodes a field that decisions use if it is present:
+// each has a default, or another field with the same content.
 func (s *scanner) defaultProductField(p *Product, key []byte) error {
 	switch string(key) {
 	case "stats":
@@ -155,7 +156,7 @@ func (s *scanner) defaultProductField(p *Product, key []byte) error {
 	return s.shownProductField(p, key)
 }
 
-// shownProductField decodes what a product only shows.
+// shownProductField decodes a field that is only shown.
 func (s *scanner) shownProductField(p *Product, key []byte) error {
 	switch string(key) {
 	case "salesRanks":
@@ -178,7 +179,7 @@ func (s *scanner) shownProductField(p *Product, key []byte) error {
 	return s.skip()
 }
 
-// identityField decodes what the product is: nothing that a decision needs.
+// identityField decodes the identity of the product: nothing that a decision needs.
 func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 	switch string(key) {
 	case "domainId":
@@ -218,6 +219,14 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 		return true, s.intoBool(&p.Simulated)
 	case "isAdultProduct":
 		return true, s.intoBool(&p.Adult)
+	default:
+		return s.dateField(p, key)
+	}
+}
+
+// dateField decodes dates, and the number of pages.
+func (s *scanner) dateField(p *Product, key []byte) (bool, error) {
+	switch string(key) {
 	case "publicationDate":
 		return true, s.intoInt(&p.PublicationDate)
 	case "releaseDate":
@@ -240,7 +249,7 @@ func (s *scanner) identityField(p *Product, key []byte) (bool, error) {
 	return false, nil
 }
 
-// feeField decodes whether the product can be sold and what that costs.
+// feeField decodes whether the product can be sold and its fees.
 func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 	switch string(key) {
 	case "fbaFees":
@@ -253,7 +262,7 @@ func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 	case "referralFeePercentage":
 		return true, s.intoPercent(&p.ReferralFeePercent)
 	case "referralFeePercent":
-		// The rounded twin serves only where the exact one is missing.
+		// The rounded twin is used only if the exact one is missing.
 		var twin float64
 		err := s.intoPercent(&twin)
 		if p.ReferralFeePercent == 0 {
@@ -268,7 +277,7 @@ func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 	return false, nil
 }
 
-// measureField decodes how large the product is and how it sells.
+// measureField decodes the product's size and its sales.
 func (s *scanner) measureField(p *Product, key []byte) (bool, error) {
 	switch string(key) {
 	case "packageWeight":
@@ -321,7 +330,7 @@ func (s *scanner) intoInts(p *[]int) error {
 		return err
 	})
 	if err != nil {
-		*p = nil // a part of an order is none
+		*p = nil // an incomplete order is absent
 	}
 	return err
 }

@@ -10,38 +10,39 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// maxDepth bounds nesting, so that hostile input cannot exhaust the stack; what is nested deeper costs its element.
+// maxDepth bounds nesting, so that hostile input cannot exhaust the
+// stack; deeper nesting makes its element unreadable.
 const maxDepth = 64
 
-// wantShallow is what nesting beyond maxDepth is not.
+// wantShallow is what the decoder wants of nesting beyond maxDepth.
 const wantShallow = "fewer levels of nesting"
 
-// TypeError says that a field we need is not what it used to be, or that the JSON around it is broken.
+// TypeError reports that a required field has an unexpected type, or that the JSON around it is invalid.
 type TypeError struct {
 	Path string // where, from the top of the body: deals.dr[3].current
 	Want string // what the decoder needs there
 	Got  string // what it found
 }
 
-// Error names the field, what it should be and what it is.
+// Error names the field, the wanted and the actual type.
 func (e *TypeError) Error() string {
 	return fmt.Sprintf("decode %s: want %s, got %s", e.Path, e.Want, e.Got)
 }
 
-// scanner walks JSON once, decoding what it is asked for and skipping the rest.
+// scanner walks JSON once, decoding the requested parts and skipping the rest.
 type scanner struct {
 	b       []byte
 	i       int
 	depth   int
-	changed []*TypeError // fields that no decision needs and that are not what they used to be
+	changed []*TypeError // fields that no decision needs and that have an unexpected type
 }
 
-// fail is the error for what stands at the scanner's position.
+// fail returns the error for the value at the scanner's position.
 func (s *scanner) fail(want string) error {
 	return &TypeError{Path: "", Want: want, Got: s.describe()}
 }
 
-// describe names what stands at the position: the kind of the value, never its content.
+// describe names the kind of the value at the position, never its content.
 func (s *scanner) describe() string {
 	switch c := s.peek(); {
 	case c == 0:
@@ -65,7 +66,7 @@ func (s *scanner) describe() string {
 	}
 }
 
-// within puts a step in front of the path of a TypeError.
+// within prepends a step to the path of a TypeError.
 func within(step string, err error) error {
 	if t, ok := err.(*TypeError); ok { //nolint:errorlint // made in this file, never wrapped before here
 		switch {
@@ -80,7 +81,7 @@ func within(step string, err error) error {
 	return err
 }
 
-// peek is the next byte that is not white space; 0 at the end.
+// peek returns the next byte that is not white space; 0 at the end.
 func (s *scanner) peek() byte {
 	for s.i < len(s.b) {
 		switch c := s.b[s.i]; c {
@@ -93,7 +94,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// null consumes a null and says whether there was one.
+// null consumes a null and reports whether there was one.
 func (s *scanner) null() bool {
 	if s.peek() == 'n' && bytes.HasPrefix(s.b[s.i:], []byte("null")) {
 		s.i += 4
@@ -102,7 +103,8 @@ func (s *scanner) null() bool {
 	return false
 }
 
-// object calls f once per key, with the scanner on the value; f must consume it. A null and an empty array are empty objects.
+// object calls f once per key, with the scanner on the value; f
+// must consume it. A null or an empty array is an empty object.
 func (s *scanner) object(f func(key []byte) error) error {
 	if s.null() || s.emptyList() {
 		return nil
@@ -236,7 +238,7 @@ func (s *scanner) skip() error {
 	case c == '-' || c >= '0' && c <= '9':
 		return s.skipNumber()
 	case c|0x20 >= 'a' && c|0x20 <= 'z':
-		s.word() // true, false and null, and NaN as some servers print it
+		s.word() // true, false and null, and NaN, which some servers print
 		return nil
 	default:
 		return s.fail("a value")
@@ -297,8 +299,8 @@ func (s *scanner) skipNested() error {
 	return s.fail("the end of an object or array")
 }
 
-// skipFlat consumes an array that holds neither strings nor other arrays or objects: a history, nearly
-// always. It looks for single bytes, which is many times faster than looking at each.
+// skipFlat consumes an array without strings, arrays or objects: nearly always a history. It
+// searches for single bytes, which is many times faster than looking at each.
 func (s *scanner) skipFlat() bool {
 	if s.b[s.i] != '[' {
 		return false
@@ -316,8 +318,8 @@ func (s *scanner) skipFlat() bool {
 	return true
 }
 
-// flatInts reads an array of nothing but plain whole numbers into dst, at a third of the price of array. It
-// consumes nothing and returns false where it meets anything else, white space included: array decides then.
+// flatInts reads an array of plain whole numbers into dst, at a third of the cost of array. It consumes
+// nothing and returns false when it meets anything else, white space included; the caller then uses array.
 func (s *scanner) flatInts(dst []int64) ([]int64, bool) {
 	if s.peek() != '[' {
 		return dst, false
@@ -358,8 +360,8 @@ func (s *scanner) flatInts(dst []int64) ([]int64, bool) {
 	return dst, false
 }
 
-// flatPoints is flatInts for the groups of a history: without it every number is kept twice for a while, and
-// histories are nearly all of a product. False, with nothing consumed, where the array holds anything else.
+// flatPoints is flatInts for the groups of a history, which are nearly all of a product: it avoids a second
+// copy of every number. It returns false, with nothing consumed, when the array contains anything else.
 func (s *scanner) flatPoints(h Series, width int) (Series, bool) {
 	if s.peek() != '[' {
 		return h, false

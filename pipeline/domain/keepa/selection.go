@@ -33,11 +33,11 @@ const (
 // Range is an interval with both ends included.
 type Range struct{ Low, High int }
 
-// Selection is a deal query: what Keepa is asked to list. The zero values of optional fields are left out of
-// what is sent, which Keepa reads as off. Page is not part of it: Encode takes it.
+// Selection is a deal query: the parameters of Keepa's deal list. Optional fields with their zero
+// value are not sent, which Keepa reads as off. Page is not part of it: Encode takes it.
 type Selection struct {
 	Domain          Domain    `json:"domainId"`
-	PriceType       PriceType `json:"priceTypes"` // on the wire an array of exactly one
+	PriceType       PriceType `json:"priceTypes"` // sent as an array of exactly one
 	DateRange       Interval  `json:"dateRange"`
 	Sort            SortType  `json:"sortType"`
 	RangesEnabled   bool      `json:"isRangeEnabled"`
@@ -139,10 +139,10 @@ func (s Selection) Validate() error {
 		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{name}, args...)...))
 	}
 	if !s.Domain.Listed() {
-		bad("domainId", "%d is no marketplace of the deal list (1-6, 8-11)", s.Domain)
+		bad("domainId", "%d is not a marketplace of the deal list (1-6, 8-11)", s.Domain)
 	}
 	if !s.PriceType.DealUsable() {
-		bad("priceTypes", "%d (%s) cannot be asked for", s.PriceType, s.PriceType)
+		bad("priceTypes", "%d (%s) is not accepted by the deal list", s.PriceType, s.PriceType)
 	}
 	if s.DateRange < Day || s.DateRange > NinetyDays {
 		bad("dateRange", "%d: must be 0 (day), 1 (week), 2 (month) or 3 (90 days)", s.DateRange)
@@ -150,33 +150,7 @@ func (s Selection) Validate() error {
 	if n := max(s.Sort, -s.Sort); n < SortByAge || n > SortByPercent || s.Sort == -SortByAge {
 		bad("sortType", "%d: must be 1 (newest first), 2, 3 or 4, or -2, -3 or -4", s.Sort)
 	}
-	for _, r := range []struct {
-		name       string
-		of         *Range
-		low, high  int
-		open, gate bool
-	}{
-		{"currentRange", s.Current, 0, math.MaxInt32, false, s.RangesEnabled},
-		{"deltaRange", s.Delta, 0, math.MaxInt32, false, s.RangesEnabled},
-		{"deltaPercentRange", s.DeltaPercent, s.leastPercent(), math.MaxInt32, false, s.RangesEnabled},
-		{"deltaLastRange", s.DeltaLast, 0, math.MaxInt32, false, s.RangesEnabled},
-		{"salesRankRange", s.SalesRank, 0, math.MaxInt32, true, s.RangesEnabled},
-	} {
-		if r.of == nil {
-			continue
-		}
-		open := r.open && r.of.High == -1
-		switch {
-		case !open && r.of.Low > r.of.High:
-			bad(r.name, "[%d, %d]: the lower end is above the upper", r.of.Low, r.of.High)
-		case r.of.Low < r.low || r.of.High > r.high:
-			bad(r.name, "[%d, %d]: must lie within %d and %d", r.of.Low, r.of.High, r.low, r.high)
-		case r.name == "deltaPercentRange" && r.of.Low > 100:
-			bad(r.name, "[%d, %d]: nothing falls by more than 100 %%", r.of.Low, r.of.High)
-		case !r.gate:
-			bad(r.name, "has no effect while isRangeEnabled is false")
-		}
-	}
+	s.checkRanges(bad)
 	for _, name := range s.idle() {
 		bad(name, "has no effect while isFilterEnabled is false")
 	}
@@ -205,7 +179,38 @@ func (s Selection) Validate() error {
 	return errors.Join(errs...)
 }
 
-// idle are the filters that are set although filters are off.
+// checkRanges calls bad for every range that Keepa refuses or that nothing can be in.
+func (s Selection) checkRanges(bad func(name, format string, args ...any)) {
+	for _, r := range []struct {
+		name       string
+		of         *Range
+		low, high  int
+		open, gate bool
+	}{
+		{"currentRange", s.Current, 0, math.MaxInt32, false, s.RangesEnabled},
+		{"deltaRange", s.Delta, 0, math.MaxInt32, false, s.RangesEnabled},
+		{"deltaPercentRange", s.DeltaPercent, s.leastPercent(), math.MaxInt32, false, s.RangesEnabled},
+		{"deltaLastRange", s.DeltaLast, 0, math.MaxInt32, false, s.RangesEnabled},
+		{"salesRankRange", s.SalesRank, 0, math.MaxInt32, true, s.RangesEnabled},
+	} {
+		if r.of == nil {
+			continue
+		}
+		open := r.open && r.of.High == -1
+		switch {
+		case !open && r.of.Low > r.of.High:
+			bad(r.name, "[%d, %d]: the lower end is above the upper", r.of.Low, r.of.High)
+		case r.of.Low < r.low || r.of.High > r.high:
+			bad(r.name, "[%d, %d]: must lie within %d and %d", r.of.Low, r.of.High, r.low, r.high)
+		case r.name == "deltaPercentRange" && r.of.Low > 100:
+			bad(r.name, "[%d, %d]: nothing falls by more than 100 %%", r.of.Low, r.of.High)
+		case !r.gate:
+			bad(r.name, "has no effect while isRangeEnabled is false")
+		}
+	}
+}
+
+// idle returns the filters that are set although filters are off.
 func (s Selection) idle() []string {
 	if s.FiltersEnabled {
 		return nil
@@ -225,7 +230,7 @@ func (s Selection) idle() []string {
 	return out
 }
 
-// leastPercent is Keepa's own floor of the percentage filter.
+// leastPercent returns Keepa's own minimum of the percentage filter.
 func (s Selection) leastPercent() int {
 	if s.PriceType == Sales {
 		return 80
@@ -233,7 +238,7 @@ func (s Selection) leastPercent() int {
 	return 10
 }
 
-// Encode is the query for one page, as Keepa wants it: the same bytes for the same query and page.
+// Encode returns the query for one page as Keepa expects it: the same bytes for the same query and page.
 func (s Selection) Encode(page int) []byte {
 	fields := s.wire()
 	fields["page"] = page
@@ -244,7 +249,7 @@ func (s Selection) Encode(page int) []byte {
 	return b
 }
 
-// wire is what is sent: required fields, and the optional ones that are set.
+// wire returns the fields to send: required ones, and optional ones that are set.
 func (s Selection) wire() map[string]any {
 	fields := map[string]any{}
 	v := reflect.ValueOf(s)
@@ -268,7 +273,7 @@ func (s Selection) wire() map[string]any {
 	return fields
 }
 
-// Version is the short hash of what the query asks for; the order and spacing of its file do not matter.
+// Version returns the short hash of the query's meaning; the order and spacing of its file do not matter.
 func (s Selection) Version() string {
 	b, err := json.Marshal(s.wire())
 	if err != nil {
@@ -278,13 +283,13 @@ func (s Selection) Version() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// Query is a deal query with the name of its file: what candidates say they were wanted by.
+// Query is a deal query with the name of its file, as candidates carry it.
 type Query struct {
 	Name string // the file's name without .json
 	Selection
 }
 
-// ID is NAME@VERSION.
+// ID returns NAME@VERSION.
 func (q Query) ID() string { return q.Name + "@" + q.Version() }
 
 // ParseQuery reads a query file and names it. The name becomes part of subjects and keys.
@@ -301,8 +306,8 @@ func ParseQuery(name string, data []byte) (Query, error) {
 	return Query{Name: name, Selection: s}, nil
 }
 
-// Root is the one root or other category that the query lists, by which CategoryCount tells its size; false
-// when it names none or several.
+// Root returns the one root or other category that the query lists,
+// which CategoryCount needs; false when it names none or several.
 func (s Selection) Root() (int64, bool) {
 	if !s.FiltersEnabled || len(s.Include) != 1 {
 		return 0, false

@@ -49,7 +49,7 @@ func TestTheVersionIsOfTheMeaningNotOfTheBytes(t *testing.T) {
 	}
 }
 
-func TestWhatKeepaWouldIgnoreIsRefusedWithTheFieldsName(t *testing.T) {
+func TestFieldsThatKeepaWouldIgnoreAreRefusedByName(t *testing.T) {
 	t.Parallel()
 	const base = `"domainId":1,"priceTypes":[2],"sortType":1`
 	for query, field := range map[string]string{
@@ -73,7 +73,7 @@ func TestWhatKeepaWouldIgnoreIsRefusedWithTheFieldsName(t *testing.T) {
 		`{` + base + `,"dateRange":3,"isFilterEnabled":true,"includeCategories":["283155"]}`:                            "includeCategories: must be",
 		`{` + base + `,"dateRange":3,"binding":"paperback"}`:                                                            "binding: must be",
 		`{` + base + `,"dateRange":3,"warehouseConditions":[6]}`:                                                        "warehouseConditions",
-		`{` + base + `,"dateRange":3,"isRangeEnabled":true,"currentRange":[1,2],"currentRange":[1,2000]}`:               "currentRange: there twice",
+		`{` + base + `,"dateRange":3,"isRangeEnabled":true,"currentRange":[1,2],"currentRange":[1,2000]}`:               "currentRange: appears twice",
 		`{"domainId":"1","priceTypes":[2],"dateRange":3,"sortType":1}`:                                                  "domainId: must be a whole number, not a string",
 		`{"domainId":1,"priceTypes":["2"],"dateRange":3,"sortType":1}`:                                                  "priceTypes",
 		`{"domainId":1,"priceTypes":[2],"dateRange":3,"sortType":"1"}`:                                                  "sortType: must be a whole number, not a string",

@@ -2,7 +2,7 @@ package keepa
 
 import "ratchet/pipeline/text/foreign"
 
-// Seller is what Keepa knows of a marketplace seller.
+// Seller is Keepa's record of a marketplace seller.
 type Seller struct {
 	ID      string
 	Name    foreign.Text
@@ -10,12 +10,12 @@ type Seller struct {
 	Ratings *int // number of ratings; nil unknown
 	HasFBA  bool
 
-	// Changed are fields whose type is not what it used to be; they are absent.
+	// Changed are fields of an unexpected type; they are absent.
 	Changed []*TypeError
 }
 
-// DecodeSellers reads an answer about sellers, by id. A seller that Keepa does not know is not in the map,
-// and an answer with none is an empty map, not an error.
+// DecodeSellers reads an answer about sellers, by id. A seller that Keepa does not know is
+// not in the map, and an answer without sellers is an empty map, not an error.
 func DecodeSellers(body []byte) (Envelope, map[string]Seller, error) {
 	sellers := map[string]Seller{}
 	s := scanner{b: body}
@@ -58,7 +58,7 @@ func SplitSellers(body []byte) (Envelope, map[string][]byte, error) {
 	return all.Envelope, raws, all.Part
 }
 
-// seller decodes a seller. Nothing of it decides, so every field of another type is tolerated.
+// seller decodes a seller. No decision requires any field, so every field of another type is tolerated.
 func (s *scanner) seller(id string) (Seller, error) {
 	v := Seller{ID: id}
 	s.changed = nil

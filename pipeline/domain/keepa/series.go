@@ -7,17 +7,17 @@ import (
 	"sort"
 )
 
-// Point is one change of a history: from this minute on the value was this one.
+// Point is one change of a history: the value from this minute on.
 type Point struct {
 	At       Minute
-	Value    int // below zero: nothing was offered from here on
-	Shipping int // triples only; below zero: unknown
+	Value    int // negative: nothing was offered from here on
+	Shipping int // triples only; negative: unknown
 }
 
-// Known says whether there was a value.
+// Known reports whether there was a value.
 func (p Point) Known() bool { return p.Value >= 0 }
 
-// Landed is the price with shipping, unknown shipping counted as none; false where there was no offer.
+// Landed returns the price with shipping, unknown shipping counted as 0; false when there was no offer.
 func (p Point) Landed() (int, bool) {
 	if p.Value < 0 {
 		return 0, false
@@ -28,7 +28,7 @@ func (p Point) Landed() (int, bool) {
 // Series is the history of one type, oldest first; a value holds until the next change.
 type Series []Point
 
-// Last is the newest change; false for an empty history.
+// Last returns the newest change; false for an empty history.
 func (h Series) Last() (Point, bool) {
 	if len(h) == 0 {
 		return Point{}, false
@@ -36,12 +36,12 @@ func (h Series) Last() (Point, bool) {
 	return h[len(h)-1], true
 }
 
-// Search is the index of the first change at or after the minute; len(h) when there is none.
+// Search returns the index of the first change at or after the minute; len(h) without one.
 func (h Series) Search(m Minute) int {
 	return sort.Search(len(h), func(i int) bool { return h[i].At >= m })
 }
 
-// At is the change in force at the minute; false before the first.
+// At returns the change in force at the minute; false before the first.
 func (h Series) At(m Minute) (Point, bool) {
 	i := h.Search(m + 1)
 	if i == 0 {
@@ -50,8 +50,8 @@ func (h Series) At(m Minute) (Point, bool) {
 	return h[i-1], true
 }
 
-// HasHistory says whether the answer came with histories at all; without, Series is empty for every type
-// and says nothing about the product.
+// HasHistory reports whether the answer came with histories at all; without,
+// Series is empty for every type, which is no information about the product.
 func (p *Product) HasHistory() bool { return len(p.csv) > 0 }
 
 // Series decodes the history of one type: nil when Keepa has none. A point out of time order is put in order.
@@ -73,7 +73,7 @@ func (p *Product) SeriesInto(buf Series, t PriceType) (Series, error) {
 	return h, nil
 }
 
-// MonthlySoldHistory decodes how many were sold a month, by Amazon's own coarse count.
+// MonthlySoldHistory decodes the units sold a month, by Amazon's own coarse count.
 func (p *Product) MonthlySoldHistory() (Series, error) {
 	if p.monthly == nil {
 		return nil, nil
@@ -134,10 +134,10 @@ func decodeSeries(buf Series, raw []byte, width int) (Series, error) {
 	return h, err
 }
 
-// unread stands for an element of an array that is no number: its group says nothing.
+// unread marks an element of an array that is not a number: its group is dropped.
 const unread = math.MinInt64
 
-// points appends the whole groups of numbers to h.
+// points appends the complete groups of numbers to h.
 func points(h Series, numbers []int64, width int) Series {
 	for i := 0; i+width <= len(numbers); i += width {
 		if slices.Contains(numbers[i:i+width], unread) {
@@ -152,7 +152,7 @@ func points(h Series, numbers []int64, width int) Series {
 	return h
 }
 
-// decodeNumbers reads a flat array in which null stands for "no data"; a fraction or NaN is unread.
+// decodeNumbers reads a flat array in which null means "no data"; a fraction or NaN is unread.
 func decodeNumbers(raw []byte) ([]int64, error) {
 	s := scanner{b: raw}
 	numbers := make([]int64, 0, bytes.Count(raw, []byte{','})+1)
@@ -168,7 +168,7 @@ func decodeNumbers(raw []byte) ([]int64, error) {
 		start := s.i
 		v, ok, err := s.value()
 		switch {
-		case !ok && c == '"': // a history of words is no history
+		case !ok && c == '"': // words are not a history
 			s.i = start
 			return s.fail("a whole number")
 		case !ok && c == 'n':
@@ -182,8 +182,8 @@ func decodeNumbers(raw []byte) ([]int64, error) {
 	return numbers, err
 }
 
-// histories keeps every history encoded. One that is no array is noted here; whoever needs it fails on it, the
-// others never look.
+// histories keeps every history encoded. One that is not an array is
+// recorded here; decoding it fails, and the others are not affected.
 func (s *scanner) histories(p *[][]byte) error {
 	*p = nil
 	return s.array(func(n int) error {

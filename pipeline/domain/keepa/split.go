@@ -8,21 +8,21 @@ import (
 // Element is one product or seller of an answer, still encoded.
 type Element struct {
 	Position int    // in the answer
-	Key      string // ASIN or seller id; "" where it does not say
-	Body     []byte // its JSON, a part of the answer; nil where Keepa answered null
-	Err      error  // why it cannot be read, as far as its brackets tell; the decoder may find more
+	Key      string // ASIN or seller id; "" when absent
+	Body     []byte // its JSON, a part of the answer; nil if Keepa answered null
+	Err      error  // why it cannot be read, as far as its brackets show; the decoder may find more
 }
 
-// Elements is an answer cut into what it holds, without decoding it. Cutting never fails as a whole: what can be told
-// apart is there, and Part says what is not.
+// Elements is an answer cut into its elements, without decoding it. Cutting never
+// fails as a whole: what can be separated is there, and Part describes the rest.
 type Elements struct {
 	Envelope
 	All []Element
-	// Named says that the answer held the payload's key at all, products or sellers.
+	// Named reports that the answer had the payload's key, products or sellers.
 	Named bool
-	// Part is where the answer ends before its end: what lies behind is missing. Nil for a complete answer.
+	// Part is where a truncated answer ends: what lies behind is missing. Nil for a complete answer.
 	Part error
-	// Odd is the payload where it is neither list nor object: it answers for everything that was asked.
+	// Odd is a payload that is neither list nor object: it answers for every requested key.
 	Odd []byte
 }
 
@@ -73,13 +73,13 @@ func cut(body []byte, payload string, name func(key, raw []byte) string) Element
 	return all
 }
 
-// Whole says whether every element of the answer was told apart and bears a name.
+// Whole reports whether every element of the answer was separated and has a name.
 func (all Elements) Whole() bool {
 	return all.Part == nil && all.Odd == nil && !slices.ContainsFunc(all.All, func(e Element) bool { return e.Err != nil || e.Body != nil && e.Key == "" })
 }
 
-// For is the element that answers for each key that was asked for, and how many nobody asked for. The first of a key
-// wins. One that bears no name answers for the key at its place where the answer has as many elements as were asked.
+// For returns the element that answers each requested key, and how many elements were not requested. The first of a
+// key wins. One without a name answers for the key at its index, if the answer has as many elements as were requested.
 func (all Elements) For(asked []string) (found map[string]Element, extra int) {
 	found = make(map[string]Element, len(asked))
 	for _, key := range asked {
@@ -105,14 +105,14 @@ func (all Elements) For(asked []string) (found map[string]Element, extra int) {
 	return found, extra
 }
 
-// productASIN finds the identity of an encoded product; "" where it does not say.
+// productASIN finds the ASIN of an encoded product; "" without one.
 func productASIN(raw []byte) string {
 	var asin string
 	s := scanner{b: raw}
 	if s.peek() != '{' {
 		return ""
 	}
-	_ = s.object(func(key []byte) error { // however it ends: the name may come first
+	_ = s.object(func(key []byte) error { // errors do not matter: the ASIN may come before them
 		if string(key) == "asin" && asin == "" && s.peek() == '"' {
 			return s.intoText(&asin)
 		}

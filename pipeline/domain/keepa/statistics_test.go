@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// The statistics are Keepa's, and decisions use them as they are. Computing them again from the histories that came
-// with them shows that both are read as Keepa means them: which arrays are pairs and which triples, what -1 is, that
-// a triple's statistics are landed prices, where a window begins. The arithmetic is that of Keepa's own client
-// library: a mean over time, a value holding until the next change.
+// Decisions use Keepa's statistics unchanged. Computing them again from the histories that came with them
+// shows that both are interpreted as Keepa means them: which arrays are pairs and which triples, the meaning
+// of -1, that a triple's statistics are landed prices, where a window begins. The arithmetic is that of
+// Keepa's own client library: a mean over time, a value holding until the next change.
 
-// meanSince is the time-weighted mean of what was on offer in a window; false where nothing was.
+// meanSince returns the time-weighted mean of the offers in a window; false without any.
 func meanSince(h Series, from, to Minute) (int, bool) {
 	var sum, span int64
 	for i, p := range h {
@@ -33,7 +33,7 @@ func meanSince(h Series, from, to Minute) (int, bool) {
 	return int(sum / span), true
 }
 
-// absentSince is the share of a window, from the first change on, in which nothing was on offer, in percent.
+// absentSince returns the share of a window, from the first change on, without an offer, in percent.
 func absentSince(h Series, from, to Minute) (int, bool) {
 	if len(h) == 0 {
 		return 0, false
@@ -80,7 +80,7 @@ func (a *agreement) add(got, want, tolerance int) {
 	}
 }
 
-// isMoney says whether a type is a price: only those can be out of stock.
+// isMoney reports whether a type is a price: only those can be out of stock.
 func isMoney(t PriceType) bool {
 	switch t {
 	case Sales, CountNew, CountUsed, CountRefurbished, CountCollectible, ExtraInfoUpdates, Rating, CountReviews, CountNewFBA, CountNewFBM:
@@ -121,7 +121,7 @@ func TestKeepasStatisticsComeOutOfItsHistories(t *testing.T) {
 			100*float64(a.exact)/float64(a.of), a.near, 100*float64(a.near)/float64(a.of))
 	}
 	t.Logf("%d products with history", products)
-	// Keepa damps spikes over long windows and counts rank drops on finer data, so only what is plain is held to a bar.
+	// Keepa damps spikes over long windows and counts rank drops on finer data, so only clear cases must reach a bar.
 	for name, least := range map[string]float64{"current": 0.95, "avg30": 0.8, "outOfStock90": 0.8} {
 		if a := at(name); a.of > 50 && float64(a.near) < least*float64(a.of) {
 			t.Errorf("%s: %d of %d agree, fewer than %.0f %%", name, a.near, a.of, 100*least)
@@ -129,7 +129,7 @@ func TestKeepasStatisticsComeOutOfItsHistories(t *testing.T) {
 	}
 }
 
-// compare holds a product's statistics against its histories.
+// compare compares a product's statistics with its histories.
 func compare(t *testing.T, p *Product, at func(string) *agreement) {
 	t.Helper()
 	now, st := p.LastUpdate, p.Stats

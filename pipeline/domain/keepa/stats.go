@@ -1,8 +1,8 @@
 package keepa
 
-// Stats is Keepa's own arithmetic over the histories. Arrays are by PriceType and hold landed prices where
-// the type is a triple. Without offers the types 7, 9, 10, 15 to 27 and 32 are absent: not asked for, which
-// says nothing about the product.
+// Stats is Keepa's own statistics over the histories. Arrays are by PriceType and
+// hold landed prices for triples. Without offers the types 7, 9, 10, 15 to 27 and 32
+// are absent: not requested, which is no information about the product.
 type Stats struct {
 	Current, Avg, Avg30, Avg90, Avg180, Avg365 Values
 
@@ -19,10 +19,10 @@ type Stats struct {
 	OfferCountFBA       *int
 	OfferCountFBM       *int
 
-	LastOffersUpdate Minute // 0 unknown; tells whether the offers are fresh
+	LastOffersUpdate Minute // 0 unknown; shows whether the offers are fresh
 	LastBuyBoxUpdate Minute // 0 unknown
 
-	BuyBoxPrice        *int // cents; nil none or not asked for
+	BuyBoxPrice        *int // cents; nil without one or when not requested
 	BuyBoxShipping     *int
 	BuyBoxSellerID     string
 	BuyBoxIsAmazon     bool
@@ -35,7 +35,7 @@ type Stats struct {
 // Extremes is a lowest or highest value by type, with the minute at which it was reached.
 type Extremes []Point
 
-// At is the extreme of a type; false where there is none.
+// At returns the extreme of a type; false without one.
 func (e Extremes) At(t PriceType) (Point, bool) {
 	if t < 0 || int(t) >= len(e) || e[t].Value < 0 {
 		return Point{}, false

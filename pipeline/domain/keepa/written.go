@@ -13,22 +13,22 @@ import (
 	"ratchet/pipeline/text/complaint"
 )
 
-// field is one field of a query as somebody wrote it.
+// field is one field of a query file.
 type field struct {
 	name string
 	raw  json.RawMessage
 	line int
 }
 
-// reader reads a query file. It goes on after a mistake, so that all of them are told at once.
+// reader reads a query file. It continues after a mistake, so that all of them are reported at once.
 type reader struct {
 	complaint.List
 	fields []field
 }
 
-// ParseSelection reads a query file. It refuses what Keepa would silently ignore or misread - keys that Keepa
-// does not know, strings where numbers belong, ranges that nothing can be in - and names line and field of each mistake.
-// A query as Keepa's web page shows it is read by ImportSelection.
+// ParseSelection reads a query file. It refuses what Keepa would silently ignore or misread
+// (unknown keys, strings in place of numbers, ranges that contain nothing) and names line and
+// field of each mistake. A query as Keepa's web page shows it is read by ImportSelection.
 func ParseSelection(data []byte) (Selection, error) {
 	var r reader
 	if !r.split(data) {
@@ -38,7 +38,7 @@ func ParseSelection(data []byte) (Selection, error) {
 	return s, r.Err()
 }
 
-// split finds the fields of the object that a query is; false where the file is none.
+// split finds the fields of the query's object; false if the file is not an object.
 func (r *reader) split(data []byte) bool {
 	text, ok := complaint.Text(data, &r.List)
 	if !ok {
@@ -62,7 +62,7 @@ func (r *reader) split(data []byte) bool {
 			return false
 		}
 		if seen[f.name] {
-			r.Add(f.line, f.name, "there twice: remove one of them")
+			r.Add(f.line, f.name, "appears twice: remove one of them")
 			continue
 		}
 		seen[f.name] = true
@@ -71,7 +71,7 @@ func (r *reader) split(data []byte) bool {
 	return true
 }
 
-// wholeNumber says whether the text can be read as JSON, and tells where it stops to be.
+// whole reports whether the text can be read as JSON, and adds a complaint where it stops being JSON.
 func (r *reader) whole(text []byte) bool {
 	var all json.RawMessage
 	err := json.Unmarshal(text, &all)
@@ -94,8 +94,8 @@ func (r *reader) whole(text []byte) bool {
 	return false
 }
 
-// repair notes mistakes at which a JSON parser would stop, and takes them out so that the rest can be read: numbers with
-// leading zeros and commas at the end of a list.
+// repair reports mistakes at which a JSON parser would stop, and removes them so that the
+// rest can be read: numbers with leading zeros and commas at the end of a list.
 func (r *reader) repair(text []byte) []byte {
 	out := bytes.Clone(text)
 	quoted := false
@@ -118,7 +118,7 @@ func (r *reader) repair(text []byte) []byte {
 	return out
 }
 
-// zeros takes the leading zeros out of a number, and says how long the number is.
+// zeros removes the leading zeros of a number, and returns the length of the number.
 func (r *reader) zeros(text, number []byte, at int) int {
 	end := 1
 	for end < len(number) && bytes.IndexByte([]byte("0123456789.eE+-"), number[end]) >= 0 {
@@ -171,7 +171,7 @@ func (r *reader) selection() Selection {
 	return s
 }
 
-// fieldNames are the names of a query's fields, in the order in which they are written.
+// fieldNames returns the names of a query's fields, in their order in a file.
 func fieldNames() []string {
 	t := reflect.TypeFor[Selection]()
 	var names []string
@@ -219,7 +219,7 @@ func decodeField(name string, raw json.RawMessage, into any) error {
 	return nil
 }
 
-// says is what an element of a list is, where that is what is wrong, else what the list is.
+// says returns the error of a list's element if there is one, else that of the list.
 func says(list string, element error) error {
 	if element != nil {
 		return element
@@ -227,7 +227,7 @@ func says(list string, element error) error {
 	return errors.New(list)
 }
 
-// kindOf is the kind of what a field holds where it is set.
+// kindOf returns the kind of a field's value.
 func kindOf(into any) reflect.Kind {
 	t := reflect.TypeOf(into).Elem()
 	if t.Kind() == reflect.Pointer {
@@ -260,7 +260,7 @@ func numbers(raw json.RawMessage, cents bool) ([]int, error) {
 	return out, nil
 }
 
-// wholeNumber is the text of a whole number that somebody may have meant; "" where it is none.
+// wholeNumber returns the whole number that was probably meant; "" without one.
 func wholeNumber(text string) string {
 	if _, wrong := complaint.Whole(text, false); wrong != "" {
 		return ""
@@ -268,7 +268,7 @@ func wholeNumber(text string) string {
 	return text
 }
 
-// proposal is what the value should have been, where that can be told.
+// proposal returns what the value should have been; "" when unknown.
 func proposal(raw json.RawMessage, into any) string {
 	var text string
 	if json.Unmarshal(raw, &text) != nil {

@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// q is a query with more fields, each on a line of its own from line 6 on.
+// q returns a query with more fields, each on a line of its own from line 6 on.
 func q(more ...string) string {
 	return strings.Join(append([]string{"{", `"domainId":1,`, `"priceTypes":[2],`, `"sortType":1,`, `"dateRange":3` + strings.Repeat(",", min(len(more), 1))}, strings.Join(more, ",\n"), "}"), "\n")
 }
 
-func TestEachMistakeOfAQueryIsToldWithLineFieldAndProposal(t *testing.T) {
+func TestEachMistakeOfAQueryIsReportedWithLineFieldAndProposal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{
 		{q(`"isRangeEnabled":true`, `"currentRange":[20.50,451.00]`), "line 7: currentRange: 20.50 is not whole cents: did you mean 2050?"},
@@ -45,7 +45,7 @@ line 6: minRating: 99: must be from 0 to 50, or -1 for off`},
 	}
 }
 
-// pasted is what Keepa's web page shows as the API query of a search for used books.
+// pasted is the API query that Keepa's web page shows for a search for used books.
 const pasted = `{
 	"page": 0,
 	"domainId": "1",
@@ -75,7 +75,7 @@ const pasted = `{
 }
 `
 
-func TestTheQueryThatKeepasPageShowsIsTakenAsPasted(t *testing.T) {
+func TestTheQueryFromKeepasPageIsAcceptedAsPasted(t *testing.T) {
 	t.Parallel()
 	s, notes, err := ImportSelection([]byte("\ufeff" + strings.ReplaceAll(pasted, "\n", "\r\n")))
 	if err != nil {

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Alarm is something that is wrong, or was.
+// Alarm is a problem that began or ended.
 type Alarm struct {
 	Name  string `json:"name"`  // stuck:peeker, keepa, engine, list:1.used-books
 	Says  string `json:"says"`  // what is wrong, in words
 	Ended bool   `json:"ended"` // it is over
 }
 
-// Confirm is how long something must be wrong before it is an alarm, machine time: a daemon that restarts is none.
+// Confirm is how long a problem must last before it is an alarm, machine time: a daemon that restarts is not an alarm.
 const Confirm = 30 * time.Second
 
-// Watch is what is wrong and since when. The zero Watch is of a pipeline in which nothing is wrong.
+// Watch records problems and since when they exist. The zero Watch has no problems.
 type Watch map[string]wrong
 
 type wrong struct {
@@ -24,7 +24,7 @@ type wrong struct {
 	says  string
 }
 
-// See is the watch after a look at what is wrong, by name. What is wrong again after it was not begins again.
+// See returns the watch after a look at the current problems, by name. A problem that returns starts again.
 func (w Watch) See(wrongs map[string]string, now time.Time) Watch {
 	next := Watch{}
 	for name, says := range wrongs {
@@ -37,7 +37,7 @@ func (w Watch) See(wrongs map[string]string, now time.Time) Watch {
 	return next
 }
 
-// Alarms is what has been wrong for long enough.
+// Alarms returns the problems that have lasted long enough.
 func (w Watch) Alarms(now time.Time) map[string]string {
 	out := map[string]string{}
 	for name, is := range w {
@@ -48,8 +48,8 @@ func (w Watch) Alarms(now time.Time) map[string]string {
 	return out
 }
 
-// Changes are the messages by which a target that was sent some alarms learns of those that are, the ended ones first.
-// Other words about an alarm are no change. An alarm that stopped being wrong before it was sent is never sent.
+// Changes returns the messages that bring a target from the alarms sent to those of now, the ended ones
+// first. A new text of an alarm is not a change. An alarm that ended before it was sent is never sent.
 func Changes(sent, now map[string]string) []Alarm {
 	var out []Alarm
 	for _, name := range slices.Sorted(maps.Keys(sent)) {

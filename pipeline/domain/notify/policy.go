@@ -1,10 +1,10 @@
-// Package notify decides what is sent to a target and when: quiet hours, digests, retries and alarms. It is pure;
-// package notifier sends.
+// Package notify decides what is sent to a target and when: quiet hours,
+// digests, retries and alarms. It is pure; package notifier sends.
 //
 //	found ─Due─▶ at once, at the end of the quiet hours, or with the next digest
 //
-// The laws, each a property test: nothing is due before it was found or within quiet hours; what was found later is
-// not due earlier; what waits for the same instant is one message, and no deal is in two.
+// The laws, each a property test: nothing is due before it was found or within quiet hours; what was found
+// later is not due earlier; what is due at the same instant is one message, and no deal is in two.
 package notify
 
 import (
@@ -14,18 +14,18 @@ import (
 	"time"
 )
 
-// Policy is when the user wants to be notified. The zero Policy is: of each deal, at once.
+// Policy is when the user wants to be notified. The zero Policy means of each deal, at once.
 type Policy struct {
 	Quiet  Quiet
 	Digest Digest
 	Zone   *time.Location // of quiet hours and digests; nil is UTC
 }
 
-// Quiet are hours of the day in which nothing is sent, as minutes since midnight; From after To goes over midnight,
-// and equal ones are none.
+// Quiet are hours of the day in which nothing is sent, as minutes since midnight;
+// From after To spans midnight, and equal ones mean no quiet hours.
 type Quiet struct{ From, To int }
 
-// Digest is how many deals one message holds.
+// Digest is how many deals a message holds.
 type Digest struct {
 	Every Every
 	At    int // of a daily digest: minutes since midnight
@@ -34,7 +34,7 @@ type Digest struct {
 // Every is how often a digest is sent.
 type Every string
 
-// The digests. Each is none: every deal is a message.
+// The digests. With Each there are no digests: every deal is a message.
 const (
 	Each   Every = "each"
 	Hourly Every = "hourly"
@@ -53,7 +53,7 @@ func minutesOfDay(text string) (int, error) {
 	return at.Hour()*60 + at.Minute(), nil
 }
 
-// ParseQuiet reads quiet hours like 22:00-07:00; empty is none.
+// ParseQuiet reads quiet hours like 22:00-07:00; an empty text means no quiet hours.
 func ParseQuiet(text string) (Quiet, error) {
 	if text == "" {
 		return Quiet{}, nil
@@ -88,7 +88,7 @@ func ParseDigest(text string) (Digest, error) {
 	return Digest{}, fmt.Errorf("want each, hourly, daily or daily@18:30, got %q", text)
 }
 
-// String is the quiet hours as they are configured.
+// String returns the quiet hours as they are configured.
 func (q Quiet) String() string {
 	if q.From == q.To {
 		return "none"
@@ -96,7 +96,7 @@ func (q Quiet) String() string {
 	return fmt.Sprintf("%02d:%02d-%02d:%02d", q.From/60, q.From%60, q.To/60, q.To%60)
 }
 
-// String is the digest as it is configured.
+// String returns the digest as it is configured.
 func (d Digest) String() string {
 	if d.Every == Daily {
 		return fmt.Sprintf("daily@%02d:%02d", d.At/60, d.At%60)
@@ -121,7 +121,7 @@ func (p Policy) Silent(at time.Time) bool {
 	return p.Quiet.From != p.Quiet.To && (now >= p.Quiet.From || now < p.Quiet.To)
 }
 
-// Due is when a deal that was found then is sent.
+// Due returns when a deal that was found at an instant is sent.
 func (p Policy) Due(found time.Time) time.Time {
 	at := found
 	switch p.Digest.Every {
@@ -137,12 +137,12 @@ func (p Policy) Due(found time.Time) time.Time {
 	return at
 }
 
-// mostMinutes bounds the search for a time of day: a day of the clock has up to 25 hours, and one that a change of the
-// clock leaves out is a day later.
+// mostMinutes bounds the search for a time of day: a day has up to 25
+// hours, and a time that a change of the clock skips is a day later.
 const mostMinutes = 49 * 60
 
-// next is the first whole minute after an instant whose time of day is wanted. It walks the minutes, because the days
-// on which the clock is changed have others.
+// next returns the first whole minute after an instant with a wanted time of day. It walks the
+// minutes, because days with a change of the clock have a different number of them.
 func (p Policy) next(after time.Time, wanted func(minutesOfDay int) bool) time.Time {
 	at := after.Truncate(time.Minute)
 	for range mostMinutes {
@@ -154,10 +154,10 @@ func (p Policy) next(after time.Time, wanted func(minutesOfDay int) bool) time.T
 	return at
 }
 
-// Plan is which of the deals, by when they were found, are sent now: each group is one message, in the order in which
-// they are due. wake is when the next of the others is due; zero where there is none.
+// Plan returns which of the deals, by when they were found, are sent now: each group is one message, in
+// the order in which they are due. wake is when the next of the others is due; zero without any.
 func (p Policy) Plan(found []time.Time, now time.Time) (groups [][]int, wake time.Time) {
-	together := map[time.Time]int{} // the group of what waited for an instant
+	together := map[time.Time]int{} // the group of each due instant
 	order := make([]int, len(found))
 	for i := range found {
 		order[i] = i
@@ -171,7 +171,7 @@ func (p Policy) Plan(found []time.Time, now time.Time) (groups [][]int, wake tim
 			if wake.IsZero() || due.Before(wake) {
 				wake = due
 			}
-		case !due.After(found[i]): // nothing held it
+		case !due.After(found[i]): // not delayed
 			groups = append(groups, []int{i})
 		case waited:
 			groups[group] = append(groups[group], i)

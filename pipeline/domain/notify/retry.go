@@ -2,17 +2,17 @@ package notify
 
 import "time"
 
-// Outcome is what became of a message.
+// Outcome is the result of sending a message.
 type Outcome string
 
 // The outcomes.
 const (
 	Sent    Outcome = "sent"
-	Again   Outcome = "again"   // the target may take it later
-	Refused Outcome = "refused" // the target will never take it: it is set aside
+	Again   Outcome = "again"   // the target may accept it later
+	Refused Outcome = "refused" // the target will never accept it: it is set aside
 )
 
-// OfStatus is the outcome that an HTTP status means. A redirect is not followed: a POST would arrive as a GET.
+// OfStatus returns the outcome of an HTTP status. A redirect is not followed: a POST would arrive as a GET.
 func OfStatus(status int) Outcome {
 	switch {
 	case status/100 == 2:
@@ -23,7 +23,7 @@ func OfStatus(status int) Outcome {
 	return Again
 }
 
-// OfReply is the outcome that the reply of a mail server to a message means.
+// OfReply returns the outcome of a mail server's reply to a message.
 func OfReply(code int) Outcome {
 	switch {
 	case code/100 == 2:
@@ -36,12 +36,12 @@ func OfReply(code int) Outcome {
 
 const (
 	longestPause = 5 * time.Minute
-	// longestWish bounds what a target may ask for with Retry-After.
+	// longestWish bounds the Retry-After of a target.
 	longestWish = 24 * time.Hour
 )
 
-// Pause is how long to wait after a number of failures in a row, at least 1: twice as long after each, at least
-// what the target asks for, and never in step with others. draw is from 0 to 1.
+// Pause returns the backoff after a number of failures in a row, at least 1: it doubles
+// after each, is at least what the target asks for, and has jitter. draw is from 0 to 1.
 func Pause(failures int, asked time.Duration, draw float64) time.Duration {
 	backoff := min(longestPause, time.Second<<min(max(failures-1, 0), 20))
 	backoff = backoff/2 + time.Duration(draw*float64(backoff/2))

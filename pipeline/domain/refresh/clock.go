@@ -2,20 +2,18 @@ package refresh
 
 import "time"
 
-// Clock counts the time during which looks were being decided. Only that time
-// brings a deal closer to its expiry.
+// Clock counts the time during which looks were decided. Only that time brings a deal closer to its expiry.
 type Clock struct {
 	Ran     time.Duration `json:"ran"`
 	At      time.Time     `json:"at"`
-	Stalled string        `json:"stalled,omitempty"` // why looks stand still; empty when they do not
+	Stalled string        `json:"stalled,omitempty"` // why no looks are decided; empty when they are
 	Since   time.Time     `json:"since,omitzero"`    // of Stalled
 }
 
-// longestTick is the most that one tick adds: a keeper that was away does not know
-// what happened meanwhile.
+// longestTick is the most that one tick adds: a refresher that was down does not know what happened meanwhile.
 const longestTick = 15 * time.Minute
 
-// Tick is the clock at now.
+// Tick returns the clock at now.
 func (c Clock) Tick(stalled string, now time.Time) Clock {
 	if c.Stalled == "" && stalled == "" && now.After(c.At) && !c.At.IsZero() {
 		c.Ran += min(now.Sub(c.At), longestTick)
@@ -29,12 +27,12 @@ func (c Clock) Tick(stalled string, now time.Time) Clock {
 	return c
 }
 
-// Books are what the keeper knows beside the holdings.
+// Books are the refresher's state beside the holdings.
 type Books struct {
 	Clock
-	Seq     uint64  `json:"seq"`  // in VERDICTS: heard up to here
-	Made    uint32  `json:"made"` // when that stream was made: tells it from a later one
-	Rate    int     `json:"rate"` // tokens a minute, when they were last known
+	Seq     uint64  `json:"seq"`  // in VERDICTS: processed up to here
+	Made    uint32  `json:"made"` // when that stream was created: distinguishes it from a later one
+	Rate    int     `json:"rate"` // tokens a minute, last known value
 	Summary Summary `json:"summary"`
 }
 
@@ -43,33 +41,33 @@ const (
 	mostRate   = 1_000_000                  // tokens a minute, more than any plan yields
 )
 
-// Possible reports whether this package can have made the books. Of those that it cannot, nothing
-// is used: a clock that lies ahead would never tick again, and one that ran for ever expires
-// whatever is stale. last is the end of VERDICTS, made when that stream was.
+// Possible reports whether this package can have written the books. Invalid books are not used: a
+// clock in the future would never tick again, and one with too long a run expires whatever is
+// stale. last is the end of VERDICTS, made the time at which that stream was created.
 func (b Books) Possible(last uint64, made uint32, now time.Time) bool {
 	return b.Rate >= 0 && b.Rate <= mostRate && b.Ran >= 0 && b.Ran <= longestRun && !b.At.After(now.Add(farAhead)) && (b.Made != made || b.Seq <= last)
 }
 
-// Signs are what tells whether looks are being decided.
+// Signs are the evidence for whether looks are being decided.
 type Signs struct {
 	Mode     string    // the budget's: burst, recharge, paused, nospend, unknown
 	Answered time.Time // the newest paid answer
-	Oldest   time.Time // when the oldest work that is under way was offered; zero: none is
+	Oldest   time.Time // when the oldest work under way was offered; zero without any
 }
 
-// silence is how long work may be under way without any paid answer before looks
-// are taken to stand still: longer than any pause of the budget.
+// silence is how long work may be under way without any paid answer
+// before looks count as stalled: longer than any pause of the budget.
 const silence = 90 * time.Minute
 
-// The reasons for which looks stand still.
+// The reasons why looks stall.
 const (
-	StalledPaused  = "paused"     // the operator's wish
-	StalledNospend = "nospend"    // the operator's wish
-	StalledUnknown = "no_balance" // Keepa has told no balance
-	StalledSilent  = "no_answers" // Keepa answers nothing
+	StalledPaused  = "paused"     // the operator's mode
+	StalledNospend = "nospend"    // the operator's mode
+	StalledUnknown = "no_balance" // Keepa has reported no balance
+	StalledSilent  = "no_answers" // Keepa does not answer
 )
 
-// Stalled is why looks stand still; empty when they do not.
+// Stalled returns why looks are stalled; empty when they are not.
 func (s Signs) Stalled(now time.Time) string {
 	last := s.Answered
 	if s.Oldest.After(last) {

@@ -1,5 +1,5 @@
-// Package refresh decides what becomes of the deals that we hold: which are looked at
-// again and when, which are stale, and which are given up and why.
+// Package refresh decides about the deals that we hold: which are looked
+// at again and when, which are stale, and which expire and why.
 //
 //	     accept                         not confirmed for Plan.Stale
 //	────────────▶ held ───────────────────────────────────────▶ stale
@@ -8,29 +8,25 @@
 //	              ▼                    ▲    ▲                      │ than the share can refresh,
 //	             gone ── new price ────┘    └────── expired ◀──────┘ while looks were being decided
 //
-// The deal list is a feed of changes: a deal that stays as it is is never mentioned
-// again, and one that is not mentioned is not gone. So every deal is looked at once
-// in a period, for one token while nothing changed, and only a look ends it. A deal
-// that could not be looked at in time is stale: shown, with the reason. It expires
-// only by time during which looks were being decided, so that an outage of any
-// length expires nothing; and of those that the share can refresh none expires for
-// want of tokens.
+// The deal list is a feed of changes: a deal that does not change is not listed again, and one that is
+// not listed may still exist. So every deal is looked at once in a period, for one token while nothing
+// changed, and only a look ends it. A deal that could not be looked at in time is stale: shown, with the
+// reason. It expires only by time during which looks were decided, so that an outage of any length
+// expires nothing; and no deal that the share can refresh expires for lack of tokens.
 //
-// Checked and confirmed are two things: a look that failed has checked a deal and
-// confirmed nothing.
+// Checked and confirmed are different: a look that failed has checked a deal and confirmed nothing.
 //
-// The crash table of whoever keeps the stock (package keeper):
+// The crash table of the process that holds the stock (package refresher):
 //
-//	dies…                                        left                     next
-//	verdict heard, holding not swapped           the verdict              heard again from the cursor on, to the same effect
-//	work published, holding not swapped          the candidate            the same due hour, so the same Work-Id: dropped as a repeat
-//	state told, holding not swapped              the verdict              told again under the same id
-//	holding swapped, cursor not                  the holding              verdicts up to the cursor are heard again: nothing changes
-//	two keepers at once                          one swap fails           it reads again and decides again
+//	dies…                                        left                   next
+//	verdict received, holding not swapped        the verdict            received again from the cursor on: same effect
+//	work published, holding not swapped          the candidate          the same due hour and Work-Id: deduplicated
+//	state published, holding not swapped         the verdict            published again under the same id
+//	holding swapped, cursor not                  the holding            verdicts are received again: nothing changes
+//	two refreshers at once                       one swap fails         it reads again and decides again
 //
-// The laws, each a property test: hearing is idempotent and follows the stream;
-// work is offered once for a due hour, however often it is asked for; nothing
-// expires while looks stand still; what expires for want of tokens is worth no more
-// than what is kept, and never more than the excess; with capacity enough, whatever
-// does not change is confirmed in every period for ever.
+// The laws, each a property test: applying verdicts is idempotent and follows the stream; work is offered
+// once for a due hour, however often it is planned; nothing expires while looks are stalled; what expires
+// for lack of tokens is worth no more than what is kept, and never more than the excess; with enough
+// capacity, everything that does not change is confirmed in every period for ever.
 package refresh

@@ -8,22 +8,21 @@ import (
 	"ratchet/pipeline"
 )
 
-// State is what a deal that we hold is to a user.
+// State is the state of a deal that we hold, as a user sees it.
 type State string
 
 // The states.
 const (
 	Held    State = "held"    // confirmed within the plan
 	Stale   State = "stale"   // not confirmed in time; shown, with the reason
-	Expired State = "expired" // given up without a look that says it is gone
+	Expired State = "expired" // given up, although no look has rejected it
 	Gone    State = "gone"    // a look rejected it
 )
 
 // Shown reports whether users still see the deal.
 func (s State) Shown() bool { return s == Held || s == Stale }
 
-// Holding is a deal that we hold: one ASIN and price type, and the newest price for
-// which it was accepted.
+// Holding is a deal that we hold: one ASIN and price type, and the newest price at which it was accepted.
 type Holding struct {
 	pipeline.Identity
 	State State     `json:"state"`
@@ -31,31 +30,31 @@ type Holding struct {
 	Since time.Time `json:"since"`         // of the state
 
 	Found     time.Time `json:"found"`     // first accepted for this price
-	Confirmed time.Time `json:"confirmed"` // the last look that found it to be a deal
-	Checked   time.Time `json:"checked"`   // the last look that ended, whatever it found
-	Cents     int64     `json:"cents"`     // what it is worth
+	Confirmed time.Time `json:"confirmed"` // the last look that confirmed the deal
+	Checked   time.Time `json:"checked"`   // the last look that ended, whatever its outcome
+	Cents     int64     `json:"cents"`     // its value
 
-	Due     time.Time     `json:"due,omitzero"`     // the due hour of a refresh that is under way; zero: none is
+	Due     time.Time     `json:"due,omitzero"`     // the due hour of a refresh that is under way; zero without one
 	Offered time.Time     `json:"offered,omitzero"` // when it was offered
-	Failed  int           `json:"failed,omitempty"` // looks since the last confirmation that said nothing
-	Ran     time.Duration `json:"ran"`              // the clock of looks (Clock.Ran) at the confirmation
+	Failed  int           `json:"failed,omitempty"` // failed looks since the last confirmation
+	Ran     time.Duration `json:"ran"`              // Clock.Ran at the confirmation
 
-	Missing  []string  `json:"missing,omitempty"`  // inputs that the deal was made without
+	Missing  []string  `json:"missing,omitempty"`  // inputs that were unknown when the deal was made
 	Attempt  int       `json:"attempt,omitempty"`  // repairs offered so far
 	Repaired time.Time `json:"repaired,omitzero"`  // when the last was offered
-	GaveUp   string    `json:"gave_up,omitempty"`  // why no repair follows by itself
-	Seq      uint64    `json:"seq"`                // in VERDICTS, of the last verdict heard
+	GaveUp   string    `json:"gave_up,omitempty"`  // why no further repair follows
+	Seq      uint64    `json:"seq"`                // in VERDICTS, of the last verdict applied
 	Queries  []string  `json:"queries"`            // the deal queries that want it
-	ListedAt time.Time `json:"listed_at,omitzero"` // when the list last named it
+	ListedAt time.Time `json:"listed_at,omitzero"` // when the deal was last listed
 
-	Row json.RawMessage `json:"row"` // Keepa's list row, as it came
+	Row json.RawMessage `json:"row"` // Keepa's list row, unchanged
 }
 
 // farAhead is more than any two clocks differ.
 const farAhead = 48 * time.Hour
 
-// Possible reports what cannot be in a holding that this package made: a time that lies ahead would
-// keep a deal fresh that nobody looks at. keepaNow is in Keepa minutes.
+// Possible returns an error for a value that no holding of this package can have: a time in the
+// future would keep a deal fresh that is never looked at. keepaNow is in Keepa minutes.
 func (h Holding) Possible(keepaNow int64, now time.Time) error {
 	ahead := now.Add(farAhead)
 	switch {
@@ -77,7 +76,7 @@ func (h Holding) Possible(keepaNow int64, now time.Time) error {
 
 func (s State) known() bool { return s == Held || s == Stale || s == Expired || s == Gone }
 
-// Heard is a verdict about an ASIN, as far as its holding is concerned.
+// Heard is a verdict about an ASIN, as far as it concerns the holding.
 type Heard struct {
 	pipeline.Identity
 	Seq     uint64 // in VERDICTS
@@ -86,10 +85,10 @@ type Heard struct {
 	At      time.Time
 	Source  pipeline.Source
 	Deal    *Deal  // on accept
-	Cents   *int64 // on confirm: what the deal is worth by today's numbers; nil unknown
+	Cents   *int64 // on confirm: the deal's value by today's numbers; nil unknown
 }
 
-// Deal is what the holding keeps of an accepted deal.
+// Deal is the part of an accepted deal that a holding keeps.
 type Deal struct {
 	Cents    int64
 	Missing  []string
@@ -98,9 +97,8 @@ type Deal struct {
 	Row      json.RawMessage
 }
 
-// Hear is the holding after a verdict. What was heard before, or concerns an older
-// price, changes nothing. The zero holding is no deal yet: only an accept makes it
-// one. ran is the clock of looks.
+// Hear returns the holding after a verdict, and whether it changed. A verdict that was applied before, or concerns an
+// older price, changes nothing. The zero holding is not a deal yet: only an accept makes it one. ran is Clock.Ran.
 func (h Holding) Hear(v Heard, ran time.Duration) (Holding, bool) {
 	known := h.State != ""
 	if known && (v.Seq <= h.Seq || v.CreationDate < h.CreationDate) || !known && v.Deal == nil {
@@ -127,7 +125,7 @@ func (h Holding) Hear(v Heard, ran time.Duration) (Holding, bool) {
 	return h, true
 }
 
-// accept takes over what a deal says. A new price begins anew, its repairs too.
+// accept takes over the values of a deal. A new price starts again, its repairs included.
 func (h *Holding) accept(v Heard, was int64) {
 	if h.State == "" || v.CreationDate != was {
 		h.Found, h.Attempt, h.Repaired, h.GaveUp = v.At, 0, time.Time{}, ""
@@ -147,7 +145,7 @@ func (h *Holding) confirm(at time.Time, ran time.Duration) {
 	*h = h.to(Held, "", at)
 }
 
-// to changes the state and remembers since when.
+// to returns the holding in a state since at.
 func (h Holding) to(s State, why string, at time.Time) Holding {
 	if h.State != s {
 		h.Since = at

@@ -9,20 +9,20 @@ import (
 	"ratchet/pipeline"
 )
 
-// Plan says how the stock is kept.
+// Plan is how the stock is refreshed.
 type Plan struct {
 	Period   time.Duration // every deal is looked at once in it
-	Stale    time.Duration // not confirmed for so long: stale
-	Expire   time.Duration // of looking without a confirmation: it may expire
+	Stale    time.Duration // after this long without a confirmation: stale
+	Expire   time.Duration // after this long of looking without a confirmation: it may expire
 	PerHour  float64       // refreshes that the share of the income pays for
-	Failures int           // looks that may fail before a deal expires
-	Repairs  int           // attempts at a deal that was made without an input
+	Failures int           // failed looks before a deal expires
+	Repairs  int           // attempts at a deal with a missing input
 	Wait     time.Duration // before the first repair; each further one waits four times as long
 }
 
-// PlanFor keeps a deal fresh for a period; it is stale after two and may expire
-// after three. rate is the plan's tokens a minute, share the part of them for
-// refreshes, each of which costs a token while nothing changed.
+// PlanFor returns a plan that looks at a deal once in a period; the deal is stale after
+// two and may expire after three. rate is the plan's tokens a minute, share the part of
+// them for refreshes, each of which costs a token while nothing changed.
 func PlanFor(period time.Duration, rate int, share float64, repairs int) Plan {
 	return Plan{
 		Period: period, Stale: 2 * period, Expire: 3 * period, PerHour: 60 * float64(rate) * share,
@@ -30,22 +30,21 @@ func PlanFor(period time.Duration, rate int, share float64, repairs int) Plan {
 	}
 }
 
-// Sustained is how many deals the share can refresh before they expire.
+// Sustained returns how many deals the share can refresh before they expire.
 func (p Plan) Sustained() int { return int(p.PerHour * p.Expire.Hours()) }
 
-// Demand is how many refreshes an hour so many deals want.
+// Demand returns how many refreshes an hour that many deals need.
 func (p Plan) Demand(held int) float64 { return float64(held) / p.Period.Hours() }
 
-// Work is a deal that is to be looked at again.
+// Work is a deal to look at again.
 type Work struct {
-	Holding Holding // as it is once the work is offered
+	Holding Holding // its value once the work is offered
 	Source  pipeline.Source
 	Due     time.Time // of a refresh: its generation
 	Attempt int       // of a repair: its generation
 }
 
-// Generation tells this look apart from every other at the same price: by the due
-// hour or by the attempt.
+// Generation distinguishes this look from every other at the same price: by the due hour or by the attempt.
 func (w Work) Generation() pipeline.Generation {
 	if w.Source == pipeline.SourceRepair {
 		return pipeline.AttemptGeneration(w.Source, w.Attempt)
@@ -53,14 +52,13 @@ func (w Work) Generation() pipeline.Generation {
 	return pipeline.RefreshGeneration(w.Due)
 }
 
-// Round is what is to be done about the stock at one moment.
+// Round is the plan for the stock at one moment.
 type Round struct {
 	Change []Holding // with a new state, each with its reason
-	Offer  []Work    // to look at again, the most urgent first; its holdings come after the changed ones
+	Offer  []Work    // to look at again, the most urgent first; their holdings are to be stored after those of Change
 }
 
-// Round decides about the whole stock. It changes nothing: who asks twice is told
-// the same.
+// Round decides about the whole stock. It is pure: the same arguments give the same plan.
 func (p Plan) Round(all []Holding, c Clock, now time.Time) Round {
 	var r Round
 	excess, next := p.excess(all), slices.Clone(all)
@@ -80,12 +78,12 @@ func (p Plan) Round(all []Holding, c Clock, now time.Time) Round {
 	return r
 }
 
-// due is the hour from which on a holding is to be looked at again. It follows from
-// what was seen, never from when it is asked, so that a repeat names the same hour.
+// due returns the hour from which a holding is to be looked at again. It follows from what
+// was seen, never from when it is computed, so that a repeat names the same hour.
 func (p Plan) due(h Holding) time.Time {
 	at := h.Confirmed.Add(p.Period)
 	if h.Failed > 0 {
-		// A look that said nothing is repeated later and later, within the period.
+		// A failed look is repeated with backoff, within the period.
 		at = h.Checked.Add(min(p.Period, time.Hour<<min(2*(h.Failed-1), 8)))
 	}
 	if !at.Equal(at.Truncate(time.Hour)) {
@@ -94,13 +92,12 @@ func (p Plan) due(h Holding) time.Time {
 	return at
 }
 
-// urgency orders refreshes: by age in periods and by worth.
+// urgency orders refreshes: by age in periods and by value.
 func (p Plan) urgency(h Holding, now time.Time) float64 {
 	return float64(max(1, h.Cents)) * float64(now.Sub(h.Confirmed)) / float64(p.Period)
 }
 
-// refreshes are the most urgent of what is due, no more than an hour of the share
-// may be under way.
+// refreshes returns the most urgent due work, so that at most an hour of the share is under way.
 func (p Plan) refreshes(all []Holding, now time.Time) []Work {
 	room := max(1, int(math.Ceil(p.PerHour)))
 	var due []Holding
@@ -125,7 +122,7 @@ func (p Plan) refreshes(all []Holding, now time.Time) []Work {
 	return out
 }
 
-// excess are the holdings beyond what the share can refresh: the least valuable.
+// excess returns the holdings beyond what the share can refresh: the least valuable.
 func (p Plan) excess(all []Holding) map[pipeline.Identity]bool {
 	var shown []Holding
 	for _, h := range all {
@@ -147,24 +144,24 @@ func (p Plan) excess(all []Holding) map[pipeline.Identity]bool {
 	return out
 }
 
-// The reasons for a state that is not held, beside those of a look that rejected.
+// The reasons for a state other than held, beside those of a rejecting look.
 const (
 	StaleOverCapacity = "stale_over_capacity" // more is held than the share refreshes in time
 	StaleWaiting      = "stale_waiting"       // offered, and not looked at yet
-	StaleLookFailed   = "stale_look_failed"   // the looks said nothing
-	StaleStalled      = "stale_"              // and why looks stand still
+	StaleLookFailed   = "stale_look_failed"   // the looks failed
+	StaleStalled      = "stale_"              // followed by why looks are stalled
 
 	ExpiredLookFailed   = "expired_look_failed"
 	ExpiredOverCapacity = "expired_over_capacity"
 )
 
-// age is what time alone makes of a holding.
+// age applies the passage of time to a holding, and reports whether it changed.
 func (p Plan) age(h Holding, c Clock, excess map[pipeline.Identity]bool, held int, now time.Time) (Holding, bool) {
 	if !h.State.Shown() || now.Sub(h.Confirmed) <= p.Stale {
 		return h, false
 	}
 	if lost := h.Offered; !lost.IsZero() && c.Stalled == "" && now.Sub(lost) > p.Expire && c.Ran-h.Ran > p.Expire {
-		// Its work was buried or its stream has dropped it: no verdict will come.
+		// Its work is a dead letter or has left its stream: no verdict will come.
 		h.Due, h.Offered, h.Checked, h.Failed = time.Time{}, time.Time{}, now, h.Failed+1
 		return h.to(Stale, StaleLookFailed, now), true
 	}
@@ -186,7 +183,7 @@ func (p Plan) age(h Holding, c Clock, excess map[pipeline.Identity]bool, held in
 		why = StaleOverCapacity
 	}
 	if h.State == Stale {
-		return h, false // its first reason stands until it is confirmed
+		return h, false // its first reason stays until it is confirmed
 	}
 	return h.to(Stale, why, now), true
 }

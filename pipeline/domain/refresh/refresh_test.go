@@ -18,7 +18,7 @@ func id(n int) pipeline.Identity {
 	return pipeline.Identity{Domain: 1, ASIN: fmt.Sprintf("B%09d", n), PriceType: 2, CreationDate: 7_000_000}
 }
 
-// accepted is a deal that was found at an instant.
+// accepted returns a deal that was found at an instant.
 func accepted(n int, cents int64, at time.Time) Holding {
 	h, _ := Holding{}.Hear(Heard{
 		Identity: id(n), Seq: uint64(n + 1), Outcome: pipeline.Accept, At: at, Deal: &Deal{Cents: cents, Queries: []string{"q@1"}},
@@ -52,7 +52,7 @@ func somePlan(t *rapid.T) Plan {
 		float64(rapid.IntRange(1, 50).Draw(t, "share"))/100, rapid.IntRange(0, 3).Draw(t, "repairs"))
 }
 
-func TestHearingIsIdempotentAndFollowsTheStream(t *testing.T) {
+func TestApplyingVerdictsIsIdempotentAndFollowsTheStream(t *testing.T) {
 	t.Parallel()
 	outcomes := []pipeline.Outcome{pipeline.Accept, pipeline.Confirm, pipeline.Reject, pipeline.Fail}
 	rapid.Check(t, func(t *rapid.T) {
@@ -74,7 +74,7 @@ func TestHearingIsIdempotentAndFollowsTheStream(t *testing.T) {
 			}
 		}
 		if fmt.Sprint(once) != fmt.Sprint(twice) {
-			t.Errorf("heard once:  %v\nheard again: %v", once, twice)
+			t.Errorf("applied once:  %v\napplied twice: %v", once, twice)
 		}
 		if once.State != "" && (once.Confirmed.After(once.Checked) || once.Confirmed.IsZero()) {
 			t.Errorf("confirmed %v, checked %v", once.Confirmed, once.Checked)
@@ -95,7 +95,7 @@ func TestALookThatFailedHasCheckedAndConfirmedNothing(t *testing.T) {
 	}
 }
 
-func TestWorkIsOfferedOnceForADueHourHoweverOftenItIsAskedFor(t *testing.T) {
+func TestWorkIsOfferedOnceForADueHourHoweverOftenItIsPlanned(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := t0.Add(2000 * time.Hour)
@@ -108,7 +108,7 @@ func TestWorkIsOfferedOnceForADueHourHoweverOftenItIsAskedFor(t *testing.T) {
 			}
 			offered[key] = true
 		}
-		// The process died before anything was swapped, and asks again a little later.
+		// The process died before anything was swapped, and plans again a little later.
 		for _, w := range p.Round(all, Clock{}, now.Add(time.Minute)).Offer {
 			key := w.Holding.WorkID(w.Generation())
 			for _, was := range p.Round(all, Clock{}, now).Offer {
@@ -156,7 +156,7 @@ func TestNoMoreIsUnderWayThanAnHourOfTheSharePaysFor(t *testing.T) {
 	})
 }
 
-func TestNothingExpiresWhileLooksStandStill(t *testing.T) {
+func TestNothingExpiresWhileLooksAreStalled(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := t0.Add(2000 * time.Hour)
@@ -164,13 +164,13 @@ func TestNothingExpiresWhileLooksStandStill(t *testing.T) {
 		c := Clock{Ran: time.Duration(rapid.IntRange(0, 2000).Draw(t, "ran")) * time.Hour, Stalled: StalledSilent}
 		for _, h := range p.Round(all, c, now).Change {
 			if h.State == Expired {
-				t.Errorf("%s expired for %s although looks stand still", h.ASIN, h.Why)
+				t.Errorf("%s expired for %s although looks are stalled", h.ASIN, h.Why)
 			}
 		}
 	})
 }
 
-func TestWhatExpiresForWantOfTokensIsTheLeastValuableAndOnlyTheExcess(t *testing.T) {
+func TestOnlyTheLeastValuableExcessExpiresForLackOfTokens(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := t0.Add(2000 * time.Hour)
@@ -222,7 +222,7 @@ func TestADealIsStaleBeforeItExpiresAndEveryStateHasItsReason(t *testing.T) {
 	})
 }
 
-func TestARepairIsTriedAFewTimesLaterAndLaterAndDoesNotComeBackByItself(t *testing.T) {
+func TestARepairIsRetriedWithBackoffAndThenGivenUp(t *testing.T) {
 	t.Parallel()
 	p := PlanFor(24*time.Hour, 5, 0.15, 2)
 	h := accepted(1, 100, t0)

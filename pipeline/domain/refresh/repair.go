@@ -8,11 +8,10 @@ import (
 	"ratchet/pipeline"
 )
 
-// GaveUp is why a deal is not repaired any further: its attempts are spent. It comes
-// back with a new price, or by hand.
+// GaveUp is the reason of a deal whose repair attempts are used up. It comes back with a new price, or by hand.
 const GaveUp = "repair_gave_up"
 
-// NotBefore is when the next repair of a holding may begin.
+// NotBefore returns when the next repair of a holding may begin.
 func (p Plan) NotBefore(h Holding) time.Time {
 	if h.Attempt == 0 {
 		return h.Found.Add(p.Wait)
@@ -20,9 +19,8 @@ func (p Plan) NotBefore(h Holding) time.Time {
 	return h.Repaired.Add(p.Wait << min(2*h.Attempt, 8))
 }
 
-// repairs are the deals that were made without an input and may be tried again, the
-// most valuable first. As many may begin in a round as the share pays for in ten
-// minutes, for a repair may cost as much as a commit.
+// repairs returns the deals with missing inputs that may be tried again, the most valuable first. As many may
+// begin in a round as the share pays for in ten minutes, because a repair may cost as much as a commit.
 func (p Plan) repairs(all []Holding, now time.Time) []Work {
 	var due []Holding
 	for _, h := range all {
@@ -39,7 +37,7 @@ func (p Plan) repairs(all []Holding, now time.Time) []Work {
 	return out
 }
 
-// GiveUp are the holdings whose last repair was long enough ago and changed nothing.
+// GiveUp returns the holdings whose last repair was long enough ago and changed nothing.
 func (p Plan) GiveUp(all []Holding, now time.Time) []Holding {
 	var out []Holding
 	for _, h := range all {
@@ -51,18 +49,18 @@ func (p Plan) GiveUp(all []Holding, now time.Time) []Holding {
 	return out
 }
 
-// Summary is the stock in figures.
+// Summary is the stock in numbers.
 type Summary struct {
 	Held      int       `json:"held"`
 	Stale     int       `json:"stale"`
 	Expired   int       `json:"expired"`
 	Gone      int       `json:"gone"`
 	UnderWay  int       `json:"under_way"` // refreshes that are offered
-	Broken    int       `json:"broken"`    // made without an input
+	Broken    int       `json:"broken"`    // with a missing input
 	GaveUp    int       `json:"gave_up"`
 	PerHour   float64   `json:"per_hour"`  // refreshes that the share pays for
-	Demand    float64   `json:"demand"`    // refreshes an hour that the stock wants
-	Sustained int       `json:"sustained"` // deals that the share can keep
+	Demand    float64   `json:"demand"`    // refreshes an hour that the stock needs
+	Sustained int       `json:"sustained"` // deals that the share can refresh in time
 	Next      time.Time `json:"next,omitzero"`
 }
 

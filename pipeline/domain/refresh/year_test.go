@@ -8,9 +8,9 @@ import (
 	"ratchet/pipeline"
 )
 
-// house is a keeper, a peeker that decides so many refreshes an hour, and deals that
-// never change, all of it in pure time.
-type house struct {
+// stock is a refresher, a peeker that decides that many refreshes an
+// hour, and deals that never change, all of it in pure time.
+type stock struct {
 	plan  Plan
 	clock Clock
 	all   []Holding
@@ -25,8 +25,8 @@ type house struct {
 	oldest    time.Duration // the longest that a deal was not confirmed
 }
 
-// run lets ten minutes pass at a time.
-func (s *house) run(from, to time.Time) {
+// run advances ten minutes at a time.
+func (s *stock) run(from, to time.Time) {
 	for now := from; now.Before(to); now = now.Add(10 * time.Minute) {
 		signs := Signs{Mode: "burst", Answered: s.answered}
 		for _, h := range s.all {
@@ -58,12 +58,12 @@ func (s *house) run(from, to time.Time) {
 	}
 }
 
-func (s *house) put(h Holding) {
+func (s *stock) put(h Holding) {
 	s.all[s.place(h)] = h
 }
 
-// place is where a holding stands: its number is in its ASIN.
-func (s *house) place(h Holding) int {
+// place returns the index of a holding: its number is in its ASIN.
+func (s *stock) place(h Holding) int {
 	n, err := strconv.Atoi(h.ASIN[1:])
 	if err != nil {
 		panic(err)
@@ -71,7 +71,7 @@ func (s *house) place(h Holding) int {
 	return n
 }
 
-func (s *house) count(is State) int {
+func (s *stock) count(is State) int {
 	n := 0
 	for _, h := range s.all {
 		if h.State == is {
@@ -81,9 +81,9 @@ func (s *house) count(is State) int {
 	return n
 }
 
-// full is a house with n deals, on 5 tokens a minute of which 15 % are for refreshes.
-func full(n int) *house {
-	s := &house{plan: PlanFor(24*time.Hour, 5, 0.15, 0), answers: true, unchanged: 45}
+// full returns a stock with n deals, on 5 tokens a minute of which 15 % are for refreshes.
+func full(n int) *stock {
+	s := &stock{plan: PlanFor(24*time.Hour, 5, 0.15, 0), answers: true, unchanged: 45}
 	for i := range n {
 		s.all = append(s.all, accepted(i, int64(100+i), t0))
 	}
@@ -102,7 +102,7 @@ func TestAStaticDealStaysForThirtyDaysAndIsConfirmedInEveryPeriod(t *testing.T) 
 	if s.oldest > 2*s.plan.Period {
 		t.Errorf("one was not confirmed for %v", s.oldest)
 	}
-	// Each confirmation is one token: what is spent is the demand, not the share.
+	// Each confirmation is one token: the demand is spent, not the share.
 	if most := 30 * 300; s.confirms > most || s.confirms < most/2 {
 		t.Errorf("%d confirmations in 30 days of 300 deals", s.confirms)
 	}
@@ -129,7 +129,7 @@ func TestWhenKeepaStopsForFiveDaysEverythingIsStaleNothingExpiresAndAllComesBack
 	}
 }
 
-func TestAKeeperThatWasAwayExpiresNothing(t *testing.T) {
+func TestARefresherThatWasDownExpiresNothing(t *testing.T) {
 	t.Parallel()
 	s := full(300)
 	s.run(t0, t0.Add(3*days))

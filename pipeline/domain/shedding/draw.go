@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// Waiting is a piece of work that nobody has taken yet.
+// Waiting is a piece of work that no worker has taken yet.
 type Waiting struct {
-	Seq   uint64 // its place in the stream
-	Cents *int64 // what it is expected to be worth; nil is unknown
+	Seq   uint64 // in the stream
+	Cents *int64 // its expected value; nil is unknown
 }
 
-// Means are what deciding can spend.
+// Means are the tokens for deciding.
 type Means struct {
-	PerHour  float64       // tokens that come in for deciding
-	Hand     int           // tokens that are there, less what other waiting looks will take
-	Price    float64       // tokens that one decision costs, all looks together
-	Patience time.Duration // how long a row may wait before its look is worth nothing; 0: for ever
+	PerHour  float64       // income for deciding
+	Hand     int           // balance, less what other waiting looks will take
+	Price    float64       // tokens for one decision, all looks together
+	Patience time.Duration // how long a row may wait before its look is worthless; 0: for ever
 }
 
-// slack is by how much more than decidable may wait before a line is drawn, so
-// that a little too much every hour does not draw a line every minute.
+// slack is how many times the decidable work may wait before a line is drawn,
+// so that a small hourly excess does not draw a line every minute.
 const slack = 1.25
 
-// Decidable is how much of what waits can be decided within the patience.
+// Decidable returns how much of the waiting work can be decided within the patience.
 func (m Means) Decidable() int {
 	if m.Patience <= 0 || m.Price <= 0 {
 		return math.MaxInt
@@ -33,15 +33,14 @@ func (m Means) Decidable() int {
 	return max(0, int((m.PerHour*m.Patience.Hours()+float64(m.Hand))/m.Price))
 }
 
-// Exceeded reports whether so many are too many.
+// Exceeded reports whether that many are too many.
 func (m Means) Exceeded(waiting int) bool {
 	n := m.Decidable()
 	return n < math.MaxInt && float64(waiting) > slack*float64(max(1, n))
 }
 
-// Draw is the line below which the least valuable of what waits is shed; false
-// when all of it can be decided. Of equal worth the older part goes: it is likelier
-// to have left the list.
+// Draw returns the line below which the least valuable waiting work is shed; false when all of it can
+// be decided. Of equal value the older part is shed: it is more likely to have left the list.
 func Draw(waiting []Waiting, m Means, now time.Time) (Line, bool) {
 	if !m.Exceeded(len(waiting)) {
 		return Line{}, false
@@ -63,12 +62,12 @@ func Draw(waiting []Waiting, m Means, now time.Time) (Line, bool) {
 	for _, w := range best {
 		l.UpTo = max(l.UpTo, w.Seq)
 	}
-	last := best[max(1, l.Decidable)-1] // one is decided whatever the means: a line never ends all work
+	last := best[max(1, l.Decidable)-1] // at least one is decided: a line never ends all work
 	l.BelowCents, l.TieBefore = worth(last), last.Seq
 	return l, true
 }
 
-// median is what work of unknown worth is taken for: the middle of what is known.
+// median returns the value assumed for work of unknown value: the median of the known values.
 func median(waiting []Waiting) int64 {
 	var known []int64
 	for _, w := range waiting {
@@ -83,9 +82,8 @@ func median(waiting []Waiting) int64 {
 	return known[len(known)/2]
 }
 
-// Price is what a decision costs, all looks together: a peek, and for the share of
-// peeks that survive a commit. looked and survived are what was seen so far; a few
-// looks of the usual share stand in for the first.
+// Price returns the price of a decision, all looks together: a peek, and a commit for the share of peeks that
+// survive. looked and survived are the counts so far; a few looks of the usual share are added to begin with.
 func Price(peek, commit float64, looked, survived int) float64 {
 	const usual, weight = 0.2, 50
 	share := (float64(survived) + usual*weight) / (float64(looked) + weight)

@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-// Line is drawn through what waited at one moment.
+// Line is drawn through everything that waited at one moment.
 type Line struct {
 	UpTo         uint64    `json:"up_to"`                   // the last sequence that it may cover
-	BelowCents   int64     `json:"below_cents"`             // what is worth less is shed
-	TieBefore    uint64    `json:"tie_before,omitempty"`    // of what is worth just as much, what stands before this: the older part
-	UnknownCents int64     `json:"unknown_cents"`           // what work of unknown worth was taken for
+	BelowCents   int64     `json:"below_cents"`             // work worth less is shed
+	TieBefore    uint64    `json:"tie_before,omitempty"`    // work of equal value before this sequence is shed too
+	UnknownCents int64     `json:"unknown_cents"`           // the value assumed for work of unknown value
 	At           time.Time `json:"at"`                      // when it was drawn, pipeline time
-	Waiting      int       `json:"waiting"`                 // what waited then
-	Decidable    int       `json:"decidable"`               // what tokens can decide of it
-	PatienceS    int       `json:"patience_s"`              // within which time
-	Price        float64   `json:"tokens_for_a_decision"`   // at which price
-	Income       float64   `json:"tokens_an_hour"`          // and income
-	Hand         int       `json:"tokens_in_hand,omitzero"` // and balance
+	Waiting      int       `json:"waiting"`                 // how much waited then
+	Decidable    int       `json:"decidable"`               // how much of it tokens can decide
+	PatienceS    int       `json:"patience_s"`              // within this time
+	Price        float64   `json:"tokens_for_a_decision"`   // at this price
+	Income       float64   `json:"tokens_an_hour"`          // with this income
+	Hand         int       `json:"tokens_in_hand,omitzero"` // and this balance
 }
 
-// What no line can have: a place behind every stream's end would shed what has not come yet, and a
-// worth that no deal has would shed everything.
+// Values that no line can have: a sequence behind every stream's end would shed
+// work that is yet to come, and a value that no deal has would shed everything.
 const (
 	farEnd    = 1 << 48
 	mostCents = 1e10
 )
 
-// Sane reports what cannot be in lines that this package drew.
+// Sane returns an error for lines that this package cannot have drawn.
 func (ls Lines) Sane() error {
 	for _, l := range ls.Lines {
 		switch {
@@ -43,8 +43,7 @@ func (ls Lines) Sane() error {
 	return nil
 }
 
-// Covers reports whether the line sheds work at this place of this worth; nil is
-// unknown, which is not 0.
+// Covers reports whether the line sheds work at this sequence of this value; nil is unknown, which is not 0.
 func (l Line) Covers(seq uint64, cents *int64) bool {
 	worth := l.UnknownCents
 	if cents != nil {
@@ -58,7 +57,7 @@ type Lines struct {
 	Lines []Line `json:"lines"`
 }
 
-// Find is the first line that covers the work; false when it is to be decided.
+// Find returns the first line that covers the work; false when the work is to be decided.
 func (ls Lines) Find(seq uint64, cents *int64) (Line, bool) {
 	for _, l := range ls.Lines {
 		if l.Covers(seq, cents) {
@@ -68,9 +67,8 @@ func (ls Lines) Find(seq uint64, cents *int64) (Line, bool) {
 	return Line{}, false
 }
 
-// With is the lines and one more. Lines that lie behind the floor, up to which
-// everything is settled, have nothing left to cover, and one that the new line
-// covers whole is not needed.
+// With returns the lines and one more. It drops lines below the floor, up to which everything is
+// settled, because they have nothing left to cover, and lines that the new one includes.
 func (ls Lines) With(l Line, floor uint64) Lines {
 	kept := slices.DeleteFunc(slices.Clone(ls.Lines), func(old Line) bool { return old.UpTo <= floor || l.includes(old) })
 	return Lines{Lines: append(kept, l)}
@@ -79,7 +77,7 @@ func (ls Lines) With(l Line, floor uint64) Lines {
 // includes reports whether l covers everything that old covers.
 func (l Line) includes(old Line) bool {
 	higher := l.BelowCents > old.BelowCents || l.BelowCents == old.BelowCents && l.TieBefore >= old.TieBefore
-	unknown := old.UnknownCents >= old.BelowCents && (old.UnknownCents > old.BelowCents || old.TieBefore == 0) || // it shed none of those
-		l.UnknownCents < l.BelowCents // or l sheds them all
+	unknown := old.UnknownCents >= old.BelowCents && (old.UnknownCents > old.BelowCents || old.TieBefore == 0) ||
+		l.UnknownCents < l.BelowCents // or l sheds all of it
 	return l.UpTo >= old.UpTo && higher && unknown
 }

@@ -10,7 +10,7 @@ import (
 
 var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-// someWaiting are distinct places with few distinct worths, so that ties occur.
+// someWaiting draws distinct sequences with few distinct values, so that ties occur.
 func someWaiting(t *rapid.T, least int) []Waiting {
 	n := rapid.IntRange(least, 200).Draw(t, "n")
 	out := make([]Waiting, n)
@@ -78,7 +78,7 @@ func TestWhatIsKeptCanBeDecidedAndIsWorthAtLeastWhatIsShed(t *testing.T) {
 	})
 }
 
-func TestALineShedsWhatItShedWhateverLinesAreAdded(t *testing.T) {
+func TestALineShedsTheSameWorkAfterLinesAreAdded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var ls Lines
@@ -113,7 +113,7 @@ func TestWorkThatCameAfterALineIsNotUnderIt(t *testing.T) {
 	})
 }
 
-func TestALineBehindTheFloorIsForgotten(t *testing.T) {
+func TestALineBelowTheFloorIsDropped(t *testing.T) {
 	t.Parallel()
 	ls := Lines{}.With(Line{UpTo: 10, BelowCents: 5}, 0).With(Line{UpTo: 30, BelowCents: 3}, 10)
 	if len(ls.Lines) != 1 || ls.Lines[0].UpTo != 30 {
@@ -137,7 +137,7 @@ func TestThePriceOfADecisionFollowsWhatIsSeen(t *testing.T) {
 	}
 }
 
-func TestLinesThatNobodyDrewAreNotApplied(t *testing.T) {
+func TestImpossibleLinesAreNotApplied(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string

@@ -1,41 +1,41 @@
-// Package stall decides when a loop is stuck: it had work, the tokens for it and the operator's
-// wish to run, and for ten minutes of pipeline time no step succeeded. A loop without work is idle,
-// and one without tokens waits for them; neither is stuck, however long it lasts. It is pure.
+// Package stall decides when a loop is stuck: it had work, the tokens for it and permission to
+// run, and for ten minutes of pipeline time no step succeeded. A loop without work is idle, and
+// one without tokens waits for them; neither is ever stuck. The package is pure.
 package stall
 
 import "time"
 
-// After is how long a loop may have everything that it needs and get nothing done, pipeline time.
+// After is how long a loop may have everything that it needs and make no progress, pipeline time.
 const After = 10 * time.Minute
 
-// Sight is what a loop sees when it looks for something to do.
+// Sight is what a loop finds when it looks for work.
 type Sight struct {
-	Work   bool // something waits that it could do
-	Tokens bool // what the next step costs may be spent; true for a step that costs nothing
-	Wish   bool // the operator wants it
+	Work   bool // work is waiting
+	Tokens bool // the price of the next step may be spent; true for a free step
+	Wish   bool // the operator's mode permits it
 }
 
-// Watch is since when a loop has had everything and got nothing done. The zero value is a loop that
-// lacked something, or has just got something done.
+// Watch records since when a loop has had everything and made no progress. The
+// zero value is a loop that lacks something, or has just made progress.
 type Watch struct {
 	Since time.Time // pipeline time; zero: not at all
 }
 
-// See is the watch after a look.
+// See returns the watch after a look.
 func (w Watch) See(s Sight, now time.Time) Watch {
 	switch {
 	case !s.Work || !s.Tokens || !s.Wish:
 		return Watch{}
-	case w.Since.IsZero() || now.Before(w.Since): // a clock that went back begins again
+	case w.Since.IsZero() || now.Before(w.Since): // a clock that went back starts again
 		return Watch{Since: now}
 	}
 	return w
 }
 
-// Step is the watch after a step that succeeded.
+// Step returns the watch after a step that succeeded.
 func (Watch) Step() Watch { return Watch{} }
 
-// Stuck is for how long nothing was done; 0 while the loop is not stuck.
+// Stuck returns how long the loop has made no progress; 0 while it is not stuck.
 func (w Watch) Stuck(now time.Time) time.Duration {
 	if w.Since.IsZero() {
 		return 0

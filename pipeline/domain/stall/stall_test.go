@@ -7,7 +7,7 @@ import (
 	"ratchet/pipeline/domain/stall"
 )
 
-func TestALoopIsStuckAfterTenMinutesWithEverythingAndNothingDone(t *testing.T) {
+func TestALoopIsStuckAfterTenMinutesWithoutProgress(t *testing.T) {
 	t.Parallel()
 	everything := stall.Sight{Work: true, Tokens: true, Wish: true}
 	type turn struct {

@@ -1,5 +1,5 @@
-// Package starter writes the files that a user begins with: rules with every line explained, a deal query, and an example
-// of the environment.
+// Package starter writes a user's first files: rules with every line
+// explained, a deal query, and an example of the environment.
 package starter
 
 import (
@@ -22,16 +22,16 @@ const (
 	EnvFile   = ".env.example"
 )
 
-// Choice is what the user decides. Amounts are in the smallest unit of the marketplace's currency.
+// Choice is the user's settings. Amounts are in the smallest unit of the marketplace's currency.
 type Choice struct {
 	Settings       deal.Settings
 	Category       int64   // Keepa's number of the root category to list
 	BudgetCents    int64   // the most that one copy may cost at the door
 	MinProfitCents int64   // the least expected profit of a deal
-	MaxLossChance  float64 // the most acceptable chance of a loss, from 0 to 1
+	MaxLossChance  float64 // the highest acceptable chance of a loss, from 0 to 1
 }
 
-// Books is Keepa's number of the root category of books on a marketplace; 0 where it is not known here.
+// Books returns Keepa's number of the root category of books on a marketplace; 0 when unknown.
 func Books(d keepa.Domain) int64 {
 	if d == keepa.DomainCom {
 		return 283155
@@ -39,12 +39,12 @@ func Books(d keepa.Domain) int64 {
 	return 0
 }
 
-// Defaults are the choices of the built-in rules and query.
+// Defaults returns the choices of the built-in rules and query.
 func Defaults() Choice {
 	return Choice{Settings: deal.Defaults(), Category: Books(keepa.DomainCom), BudgetCents: 45_100, MinProfitCents: 300, MaxLossChance: 0.4}
 }
 
-// Validate names every choice that makes no sense.
+// Validate returns an error for each invalid choice.
 func (c Choice) Validate() error {
 	errs := []error{c.Settings.Validate()}
 	check := func(ok bool, format string, args ...any) {
@@ -67,7 +67,7 @@ type Threshold struct {
 	Value            any
 }
 
-// budget is the threshold that the built-in rules do not have: they know no budget.
+// budget is the threshold that the built-in rules do not have.
 const budget = "max_landed_cents"
 
 // words explain the thresholds of the built-in rules, in the order of the file.
@@ -85,7 +85,7 @@ var words = []Threshold{
 	{Name: "min_reference_cents", Unit: "cents", Says: "the least average used price; for the rule low_reference, which is off"},
 }
 
-// Thresholds are those of the built-in rules, with what they are set to.
+// Thresholds returns the thresholds of the built-in rules with their values.
 func Thresholds() []Threshold {
 	rules, err := verdict.NewJudge(schemas.UsedBooks)
 	if err != nil {
@@ -101,7 +101,7 @@ func Thresholds() []Threshold {
 	return all
 }
 
-// thresholds are those of the choice.
+// thresholds returns the thresholds of the choice.
 func (c Choice) thresholds() []Threshold {
 	all := Thresholds()
 	for i := range all {
@@ -124,7 +124,7 @@ const overBudget = `  - id: over_budget
 
 `
 
-// Rules is the rule file: the built-in rules, the user's numbers and a budget.
+// Rules returns the rule file: the built-in rules, the user's numbers and a budget.
 func (c Choice) Rules() []byte {
 	head, rest, _ := strings.Cut(string(schemas.UsedBooks), "\nname:")
 	confirm, rules, _ := strings.Cut(rest[strings.Index(rest, "\n# A refreshed deal"):], "\nthresholds:")
@@ -149,7 +149,7 @@ func (c Choice) Rules() []byte {
 	return b.Bytes()
 }
 
-// line is a number with its explanation above it.
+// line writes a number with its explanation above it.
 func line(b *bytes.Buffer, name string, value any, unit, says string) {
 	if unit != "" {
 		unit = " (" + unit + ")"
@@ -157,10 +157,10 @@ func line(b *bytes.Buffer, name string, value any, unit, says string) {
 	fmt.Fprintf(b, "  # %s%s\n  %s: %v\n", says, unit, name, value)
 }
 
-// lowest is the least used price of the built-in query.
+// lowest is the lowest used price of the built-in query.
 const lowest = 2000
 
-// Query is the deal query: used books whose price fell and is within the budget.
+// Query returns the deal query: used books whose price fell and is within the budget.
 func (c Choice) Query() []byte {
 	from := min(lowest, c.BudgetCents/2)
 	out := string(schemas.UsedBooksQuery)
@@ -174,7 +174,7 @@ func (c Choice) Query() []byte {
 	return []byte(out)
 }
 
-// Env is the example of the environment, for `up --env-file`, beside the other files in a directory.
+// Env returns the example of the environment, for `up --env-file`, beside the other files in a directory.
 func Env(dir string) []byte {
 	return []byte(`# Copy to .env, set what you need, and start with: ratchet up --env-file .env
 # Nothing reads this file, or .env, unless it is named. What the environment sets already wins.

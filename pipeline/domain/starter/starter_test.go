@@ -11,7 +11,7 @@ import (
 	"ratchet/schemas"
 )
 
-func TestWhatIsWrittenLoadsAndSaysWhatWasChosen(t *testing.T) {
+func TestGeneratedFilesLoadAndContainTheChoice(t *testing.T) {
 	t.Parallel()
 	c := starter.Defaults()
 	c.Settings.Marketplace, c.Settings.PrepCents, c.Category = "de", 123, 186606
@@ -84,7 +84,7 @@ func TestTheRulesAreTheBuiltInOnesWithEveryNumberExplainedInPlace(t *testing.T) 
 	}
 }
 
-func TestAChoiceThatMakesNoSenseIsNamed(t *testing.T) {
+func TestAnInvalidChoiceIsReported(t *testing.T) {
 	t.Parallel()
 	for says, change := range map[string]func(*starter.Choice){
 		"budget":          func(c *starter.Choice) { c.BudgetCents = 0 },

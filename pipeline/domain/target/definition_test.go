@@ -39,7 +39,7 @@ func TestASaleIsAFallThatLastsWithAJumpOfTheRank(t *testing.T) {
 		"price strictly before the fall, and the credit": {func(*target.History) {}, []target.Sale{{At: fall, Cents: 2399}}},
 		"back within 24 h, ends included":                {func(h *target.History) { h.Count = append(h.Count, at(fall+day, 5)) }, nil},
 		"back a minute later":                            {func(h *target.History) { h.Count = append(h.Count, at(fall+day+1, 5)) }, []target.Sale{{At: fall, Cents: 2399}}},
-		"a jump to 0.9 is none":                          {func(h *target.History) { h.Rank[1].Value = 90_000 }, nil},
+		"a jump to 0.9 is not":                           {func(h *target.History) { h.Rank[1].Value = 90_000 }, nil},
 		"a jump 6 h before":                              {func(h *target.History) { h.Rank[1].At = fall - 6*hour }, []target.Sale{{At: fall, Cents: 2399}}},
 		"a jump earlier than that":                       {func(h *target.History) { h.Rank[1].At = fall - 6*hour - 1 }, nil},
 		"a jump 24 h after":                              {func(h *target.History) { h.Rank[1].At = fall + day }, []target.Sale{{At: fall, Cents: 2399}}},
@@ -73,7 +73,7 @@ func TestAFallYoungerThanADayIsPending(t *testing.T) {
 	}
 }
 
-func TestThePriceLacksShippingUnlessAnOfferSaysOtherwiseAfterFebruary2026(t *testing.T) {
+func TestThePriceLacksShippingUnlessAnOfferShowsItAfterFebruary2026(t *testing.T) {
 	t.Parallel()
 	h := target.History{CreditCents: 399}
 	since := keepa.FromTime(announced)
@@ -136,7 +136,8 @@ func TestOccasionsAreOfferedAtTheMeanAndAtDrops(t *testing.T) {
 	for _, d := range h.Drops(sales) {
 		drops = append(drops, d.Purchase)
 	}
-	// The second fall is in the same thirty days as the first; the last has no 120 days ahead of it if the history ends.
+	// The second fall is in the same thirty days as the first; if
+	// the history ends, the last lacks 120 days ahead of it.
 	want := []target.Purchase{{400*day - 1, 2799, 4399}, {470*day - 1, 1899, 4399}}
 	if !slices.Equal(drops, want) {
 		t.Errorf("drops %v, want %v", drops, want)

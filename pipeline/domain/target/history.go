@@ -10,14 +10,14 @@ const (
 	day  = keepa.Minute(24 * 60)
 	year = 365 * day
 
-	// CreditCents is the shipping that a used price of amazon.com leaves out, unless the user says otherwise.
+	// CreditCents is the shipping that a used price of amazon.com leaves out, unless the user sets another.
 	CreditCents = 399
 )
 
 // announced is when Keepa began to change what its prices include.
 var announced = keepa.FromTime(time.Date(2026, time.February, 16, 0, 0, 0, 0, time.UTC))
 
-// History is what the target reads of a product. Prices are cents; below or at zero there was none.
+// History is the part of a product that the target needs. Prices are cents; 0 or less means no price.
 type History struct {
 	Used, New, Amazon, Count, Rank keepa.Series
 	BuyBox                         keepa.Series
@@ -52,7 +52,7 @@ func Read(p *keepa.Product, creditCents int64) (History, error) {
 	return h, nil
 }
 
-// includesShipping says whether the used price of this answer is a live offer's with its shipping.
+// includesShipping reports whether the used price of this answer is that of a live offer with its shipping.
 func includesShipping(p *keepa.Product) bool {
 	if p.Stats == nil {
 		return false
@@ -70,7 +70,7 @@ func includesShipping(p *keepa.Product) bool {
 	return false
 }
 
-// above are the points with a value.
+// above returns the points with a value.
 func above(s keepa.Series) keepa.Series {
 	var out keepa.Series
 	for _, p := range s {
@@ -81,7 +81,7 @@ func above(s keepa.Series) keepa.Series {
 	return out
 }
 
-// Credit is the shipping to add to a used price of that minute.
+// Credit returns the shipping to add to a used price of that minute.
 func (h *History) Credit(at keepa.Minute) int64 {
 	if at < announced {
 		return h.CreditCents
@@ -89,7 +89,7 @@ func (h *History) Credit(at keepa.Minute) int64 {
 	return h.LaterCreditCents
 }
 
-// Cut is the history as it stood at the minute.
+// Cut returns the history as it was at the minute.
 func (h *History) Cut(at keepa.Minute) History {
 	c := *h
 	for _, s := range []*keepa.Series{&c.Used, &c.New, &c.Amazon, &c.Count, &c.Rank, &c.BuyBox} {
@@ -99,8 +99,8 @@ func (h *History) Cut(at keepa.Minute) History {
 	return c
 }
 
-// Mean is the time-weighted mean of the used price from a minute up to another, over the time in which there was one,
-// and how long that was; false where there never was.
+// Mean returns the time-weighted mean of the used price from a minute up to another, over
+// the time in which there was one, and how long that was; false without any price.
 func (h *History) Mean(from, to keepa.Minute) (cents float64, priced keepa.Minute, ok bool) {
 	sum := 0.0
 	for i := max(h.Used.Search(from+1)-1, 0); i < len(h.Used) && h.Used[i].At < to; i++ {
@@ -119,7 +119,7 @@ func (h *History) Mean(from, to keepa.Minute) (cents float64, priced keepa.Minut
 	return sum / float64(priced), priced, true
 }
 
-// lastUsed is the last used price that there was before the minute, without shipping; false without one.
+// lastUsed returns the last used price before the minute, without shipping; false without one.
 func (h *History) lastUsed(before keepa.Minute) (int64, bool) {
 	for i := h.Used.Search(before) - 1; i >= 0; i-- {
 		if h.Used[i].Value > 0 {

@@ -11,7 +11,7 @@ import (
 const (
 	offeredAt   = 0.45 // of the mean, what a listed copy costs at the median
 	meanOver    = 90 * day
-	pricedFor   = 40 * day // a mean over fewer days of prices is none
+	pricedFor   = 40 * day // a mean over fewer days of prices is not used
 	behind      = year     // of count and rank before a purchase
 	ahead       = 120 * day
 	dropsTo     = 0.6 // of the mean
@@ -26,14 +26,14 @@ const (
 // Month is the first minute of a month, in UTC.
 type Month struct {
 	Purchase
-	Offered bool    // a copy was offered that could be scored: the purchase has an outcome
+	Offered bool    // the price of an offered copy is known, so the purchase has an outcome
 	Outcome Outcome // of Offered
 
 	// Next are the prices of the sales of the next twelve months, nil unless the history reaches that far.
 	Next []int64
 }
 
-// since is the first minute with a year of count and rank behind it; false without any.
+// since returns the first minute with a year of count and rank behind it; false without any.
 func (h *History) since() (keepa.Minute, bool) {
 	if len(h.Count) == 0 || len(h.Rank) == 0 {
 		return notToldYet, false
@@ -41,7 +41,7 @@ func (h *History) since() (keepa.Minute, bool) {
 	return max(h.Count[0].At, h.Rank[0].At) + behind, true
 }
 
-// Months are the month starts at which something can be told: an offered copy, or an estimate to compare.
+// Months returns the month starts that can be scored: an offered copy, or an estimate to compare.
 func (h *History) Months(sales []Sale) []Month {
 	var out []Month
 	since, ok := h.since()
@@ -53,7 +53,7 @@ func (h *History) Months(sales []Sale) []Month {
 	return out
 }
 
-// monthOf is the first month start at or after the minute.
+// monthOf returns the first month start at or after the minute.
 func monthOf(at keepa.Minute) keepa.Minute {
 	t := at.Time()
 	first := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
@@ -90,14 +90,14 @@ func (h *History) month(at keepa.Minute, sales []Sale) (Month, bool) {
 	return m, m.Offered || m.Next != nil
 }
 
-// Drop is a copy that was listed far below what used copies cost before.
+// Drop is a copy that was listed far below the earlier price of used copies.
 type Drop struct {
 	Purchase
 	Outcome Outcome
 }
 
-// Drops are the price drops of the history that can be scored: the first of every thirty days, which are counted from
-// the first used price.
+// Drops returns the price drops of the history that can be scored: the
+// first of every thirty days, counted from the first used price.
 func (h *History) Drops(sales []Sale) []Drop {
 	var out []Drop
 	since, ok := h.since()
@@ -117,7 +117,7 @@ func (h *History) Drops(sales []Sale) []Drop {
 	return out
 }
 
-// drops says whether the used price fell far at the change.
+// drops reports whether the used price fell far at the change.
 func (h *History) drops(i int) bool {
 	was, is := h.Used[i-1].Value, h.Used[i].Value
 	if is >= was || is < leastCents || is > mostCents {
@@ -140,7 +140,7 @@ func (h *History) drop(i int, sales []Sale) (Drop, bool) {
 	return d, d.Outcome.Known()
 }
 
-// Middle is the median of sorted prices.
+// Middle returns the median of sorted prices.
 func Middle(sorted []int64) float64 {
 	n := len(sorted)
 	return float64(sorted[n/2]+sorted[(n-1)/2]) / 2

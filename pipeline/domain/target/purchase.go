@@ -8,27 +8,27 @@ import (
 
 const (
 	soonest     = 21 * day // a copy bought now is for sale no sooner
-	patience    = year     // a copy not sold by then is given away
-	salvage     = 0.7      // of the price at the purchase, which it then brings
-	ownCents    = 5        // a later sale this near to one's own cost, or
+	patience    = year     // a copy not sold by then is sold off
+	salvage     = 0.7      // of the price at the purchase: the proceeds of selling off
+	ownCents    = 5        // a later sale this close to one's own cost, or
 	ownShare    = 0.01     // by this share of it, is one's own purchase
 	halfYear    = 183 * day
 	basisPoints = 10_000.0
 )
 
-// Fees are what a purchase and its sale cost beside the price. Money is cents, shares are basis points.
+// Fees are the costs of a purchase and its sale beside the price. Money is cents, shares are basis points.
 type Fees struct {
 	ReferralBP, TaxBP, VATBP       int64 // VAT is contained in the sale price
 	ClosingCents, FBACents         int64
 	PrepCents, InboundCents, Other int64
 }
 
-// DefaultFees are those of section 4: a book of amazon.com without fees of its own.
+// DefaultFees returns the fees of section 4: a book of amazon.com without fees of its own.
 func DefaultFees() Fees {
 	return Fees{ReferralBP: 1500, TaxBP: 500, ClosingCents: 180, FBACents: 550, PrepCents: 275, InboundCents: 50}
 }
 
-// Of are the fees with what the product says of its own: the FBA fee.
+// Of returns the fees with the product's own FBA fee, if it has one.
 func (f Fees) Of(p *keepa.Product) Fees {
 	if p.PickAndPackFee != nil && *p.PickAndPackFee > 0 {
 		f.FBACents = int64(*p.PickAndPackFee)
@@ -36,7 +36,7 @@ func (f Fees) Of(p *keepa.Product) Fees {
 	return f
 }
 
-// Profit is what is left of a sale at that price of a copy bought for so much.
+// Profit returns the profit of a copy bought at landedCents and sold at saleCents.
 func (f Fees) Profit(saleCents, landedCents int64) int64 {
 	kept := float64(saleCents) / (1 + float64(f.VATBP)/basisPoints) * (1 - float64(f.ReferralBP)/basisPoints)
 	paid := float64(landedCents) * (1 + float64(f.TaxBP)/basisPoints)
@@ -50,20 +50,20 @@ type Purchase struct {
 	NextBestCents int64 // the used price beside it, with shipping; 0 without one
 }
 
-// Outcome is what became of a purchase. Cents is 0 where the history ends before it can be told.
+// Outcome is the result of a purchase. Cents is 0 when the history ends too early to know it.
 type Outcome struct {
 	Cents int64
 	After keepa.Minute // from the purchase to the sale; 0 without a sale
 }
 
-// Known says whether the history shows it.
+// Known reports whether the history shows the outcome.
 func (o Outcome) Known() bool { return o.Cents > 0 }
 
-// SoldIn6Months says whether there was a sale within half a year.
+// SoldIn6Months reports whether there was a sale within half a year.
 func (o Outcome) SoldIn6Months() bool { return o.After > 0 && o.After <= halfYear }
 
-// Outcome is the next sale at least three weeks after the purchase; without one in a year the copy brings a part of the
-// price then. sales are those of the whole history.
+// Outcome finds the next sale at least three weeks after the purchase; without one in a year the
+// copy is sold off for a part of the price at that time. sales are those of the whole history.
 func (h *History) Outcome(p Purchase, sales []Sale) Outcome {
 	own := false
 	for _, s := range sales {

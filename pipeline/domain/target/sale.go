@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	windowBefore = keepa.Minute(6 * 60) // a rank jump may come this long before the fall that it confirms
-	windowAfter  = day                  // and this long after it
+	windowBefore = keepa.Minute(6 * 60) // a rank jump may precede the fall that it confirms by this
+	windowAfter  = day                  // and follow it by this
 )
 
-// Sale is a used copy that went: when its offer vanished, and its price with shipping.
+// Sale is a sold used copy: when its offer vanished, and its price with shipping.
 type Sale struct {
 	At    keepa.Minute
 	Cents int64
@@ -23,11 +23,11 @@ type fall struct {
 	cents int64 // the used price before it, with shipping; 0 without one
 }
 
-// Sales are the sales of the whole history, oldest first. What the last day of the history shows counts as it stands
-// there: nothing later can take it back.
+// Sales returns the sales of the whole history, oldest first. A change on the
+// last day of the history counts, although later data might undo it.
 func (h *History) Sales() []Sale { return confirm(h.falls(), h.jumps(), 0) }
 
-// SalesKnown are the sales that could be known at the end of the history: a fall younger than a day is pending.
+// SalesKnown returns the sales that could be known at the end of the history: a fall younger than a day is pending.
 func (h *History) SalesKnown() []Sale {
 	falls := h.falls()
 	for len(falls) > 0 && falls[len(falls)-1].at+windowAfter > h.End {
@@ -36,7 +36,7 @@ func (h *History) SalesKnown() []Sale {
 	return confirm(falls, h.jumps(), 0)
 }
 
-// falls are the decreases that were not undone within a day.
+// falls returns the decreases that were not undone within a day.
 func (h *History) falls() []fall {
 	var out []fall
 	for i := 1; i < len(h.Count); i++ {
@@ -53,7 +53,7 @@ func (h *History) falls() []fall {
 	return out
 }
 
-// undone says whether the count came back to what it was within a day of the change at i.
+// undone reports whether the count returned to was within a day of the change at i.
 func (h *History) undone(i, was int) bool {
 	for k := i + 1; k < len(h.Count) && h.Count[k].At <= h.Count[i].At+windowAfter; k++ {
 		if h.Count[k].Value >= was {
@@ -63,7 +63,7 @@ func (h *History) undone(i, was int) bool {
 	return false
 }
 
-// jumps are the minutes at which the sales rank improved by more than a tenth.
+// jumps returns the minutes at which the sales rank improved by more than a tenth.
 func (h *History) jumps() []keepa.Minute {
 	var out []keepa.Minute
 	for i := 1; i < len(h.Rank); i++ {
@@ -74,7 +74,7 @@ func (h *History) jumps() []keepa.Minute {
 	return out
 }
 
-// confirm are the falls, each moved by the same time, that a jump makes sales. A jump confirms one fall.
+// confirm returns the falls, each moved by the same time, that a jump makes sales. A jump confirms one fall.
 func confirm(falls []fall, jumps []keepa.Minute, moved keepa.Minute) []Sale {
 	var out []Sale
 	spent := map[keepa.Minute]bool{}
@@ -96,7 +96,7 @@ type Control struct {
 	Moved, MovedConfirmed int
 }
 
-// Control moves every fall by 7 to 21 days, either way, a day at a time. Without a jump there is nothing to tell.
+// Control moves every fall by 7 to 21 days, either way, a day at a time. Without a jump it is empty.
 func (h *History) Control() Control {
 	falls, jumps := h.falls(), h.jumps()
 	if len(jumps) == 0 {
@@ -120,8 +120,8 @@ func (c Control) Add(o Control) Control {
 	return Control{c.Falls + o.Falls, c.Confirmed + o.Confirmed, c.Moved + o.Moved, c.MovedConfirmed + o.MovedConfirmed}
 }
 
-// Precision is the share of the confirmed falls that are sales, if falls that are none are confirmed as often as moved
-// ones: confirmed = sales + (1 - sales)·moved. False where that cannot be told.
+// Precision returns the share of the confirmed falls that are sales, if other falls are confirmed as
+// often as moved ones: confirmed = sales + (1 - sales)·moved. False when that cannot be computed.
 func (c Control) Precision() (float64, bool) {
 	if c.Confirmed == 0 || c.Moved == 0 || c.MovedConfirmed == c.Moved {
 		return 0, false

@@ -12,7 +12,7 @@ import (
 // day is in Keepa's minutes.
 const day = 24 * 60
 
-// books are the captured products with a history of used offers, by ASIN; of several answers the newest.
+// books are the captured products with a history of used offers, by ASIN; for a book with several answers the newest.
 func books(t *testing.T) map[string]target.History {
 	t.Helper()
 	out := map[string]target.History{}
@@ -28,7 +28,7 @@ func books(t *testing.T) map[string]target.History {
 	return out
 }
 
-func TestTheCapturedBooksHaveTheSalesThatEconomicsSays(t *testing.T) {
+func TestTheCapturedBooksHaveTheSalesOfTheEconomics(t *testing.T) {
 	t.Parallel()
 	all := books(t)
 	for asin, want := range map[string]struct {
@@ -59,8 +59,8 @@ func TestTheCapturedBooksHaveTheSalesThatEconomicsSays(t *testing.T) {
 	}
 }
 
-// atHand are the captured books of which economics.md gives figures, without the bestseller, which sells so often, new,
-// that its rank jumps all the time and confirms anything. Other captures may be there.
+// atHand are the captured books for which economics.md gives figures, except the bestseller: it sells so
+// often, new, that its rank jumps all the time and confirms anything. There may be other captures.
 var atHand = []string{"0135048761", "1580626130", "1593694512", "193288436X", "1954966032", "B0CS6RL7D6", "1496849574"}
 
 func TestFallsMovedInTimeAreSeldomConfirmed(t *testing.T) {
@@ -81,7 +81,7 @@ func TestFallsMovedInTimeAreSeldomConfirmed(t *testing.T) {
 	}
 }
 
-func TestTheCapturedBooksHaveTheOccasionsThatEconomicsSays(t *testing.T) {
+func TestTheCapturedBooksHaveTheOccasionsOfTheEconomics(t *testing.T) {
 	t.Parallel()
 	months, drops := 0, 0
 	all := books(t)

@@ -2,8 +2,8 @@ package token
 
 import "ratchet/pipeline"
 
-// Affordable is how many of waiting items a stage could pay for now, if it had all tokens that nobody else holds. It is 0
-// while nothing may be spent; in recharge what was granted before counts.
+// Affordable returns how many of waiting items a stage could pay for now with all tokens that no other
+// stage holds. It is 0 while nothing may be spent; in recharge, tokens that were granted before count.
 func (b Balance) Affordable(stage pipeline.Stage, waiting int) int {
 	if b.Wish == Paused || b.Wish == Nospend {
 		return 0

@@ -7,7 +7,7 @@ import (
 	"ratchet/pipeline/domain/token"
 )
 
-func TestWorkIsAffordableByWhatNobodyElseHolds(t *testing.T) {
+func TestWorkIsAffordableFromTokensThatNoOtherStageHolds(t *testing.T) {
 	t.Parallel()
 	held := map[pipeline.Stage]token.StageBalance{
 		pipeline.StagePeeker:    {Credit: 10, Open: 5},

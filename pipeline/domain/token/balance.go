@@ -11,64 +11,62 @@ import (
 	"ratchet/pipeline"
 )
 
-// Balance is the key balance of TOKENS: what the issuer knows, for people, other
-// programs and its successor. Only the issuer writes it.
+// Balance is the key balance of TOKENS: the issuer's state for people,
+// other programs and its successor. Only the issuer writes it.
 type Balance struct {
 	Epoch    uint64                          `json:"epoch"`
 	Est      int                             `json:"est"` // projected balance, tokens
 	At       time.Time                       `json:"at"`  // pipeline time of the projection
 	API      *pipeline.Reading               `json:"api,omitempty"`
 	Heard    time.Time                       `json:"heard,omitzero"` // pipeline time at which api arrived
-	Owed     int                             `json:"owed,omitempty"` // tokens that may be gone and that api does not show
+	Owed     int                             `json:"owed,omitempty"` // tokens perhaps spent that api does not show
 	Rate     int                             `json:"rate"`           // tokens a minute
 	Cap      int                             `json:"cap"`
 	Next     time.Time                       `json:"next_refill,omitzero"`
 	State    string                          `json:"state"` // burst, recharge, paused, nospend, unknown
 	Since    time.Time                       `json:"since,omitzero"`
-	Target   int                             `json:"target,omitempty"`   // balance that is waited for
+	Target   int                             `json:"target,omitempty"`   // balance to wait for
 	ETA      time.Time                       `json:"eta,omitzero"`       // when the projection reaches it
-	Deadline time.Time                       `json:"deadline,omitzero"`  // when the wait ends whatever the balance
+	Deadline time.Time                       `json:"deadline,omitzero"`  // when the wait ends at any balance
 	EndedBy  string                          `json:"ended_by,omitempty"` // what ended the last pause
 	Stages   map[pipeline.Stage]StageBalance `json:"stages"`
-	Drift    int                             `json:"drift"`   // tokens that no claim of ours explains, ever
-	Expired  int                             `json:"expired"` // tokens that vanished at a full bucket, ever
+	Drift    int                             `json:"drift"`   // tokens that no claim explains, in total
+	Expired  int                             `json:"expired"` // tokens that vanished at a full bucket, in total
 	Note     string                          `json:"note,omitempty"`
-	Wish     Wish                            `json:"wish,omitempty"`    // the operator's last that could be read
-	Rules    Rules                           `json:"rules,omitzero"`    // and the last policy that could be
-	Refused  string                          `json:"refused,omitempty"` // why what the operator wrote since does not hold
+	Wish     Wish                            `json:"wish,omitempty"`    // the operator's last valid mode
+	Rules    Rules                           `json:"rules,omitzero"`    // and last valid policy
+	Refused  string                          `json:"refused,omitempty"` // why a newer value is not in force
 	Phase    Phase                           `json:"phase"`
 	Books    Books                           `json:"books"`
-	Told     *Line                           `json:"told,omitempty"` // the ledger's line about state: stored here before the ledger has it
+	Told     *Line                           `json:"told,omitempty"` // the ledger's line about state, stored here first
 }
 
 // StageBalance is a stage's part of the balance, in tokens.
 type StageBalance struct {
 	Credit int `json:"credit"` // granted and not claimed
 	Open   int `json:"open"`   // in open claims
-	Demand int `json:"demand"` // worst price of what waits
-	// Price is what one item of the stage's kind cost on average, in tokens, and Worst
-	// the most; 0 before the first call.
+	Demand int `json:"demand"` // worst price of the waiting work
+	// Price is the average cost of one item of the stage's kind, in
+	// tokens, and Worst the highest; 0 before the first call.
 	Price float64 `json:"price,omitempty"`
 	Worst int     `json:"worst,omitempty"`
 }
 
-// Sane reports what cannot be in a balance, whoever wrote it.
+// Sane returns an error for a value that no balance can have.
 func (b Balance) Sane() error {
 	k := b.Books
 	return errors.Join(SaneEpoch(b.Epoch), SaneFigures(b.Est, b.Rate, b.Cap, b.Drift, b.Expired, b.Owed,
 		k.Settled, k.Drift, k.Expired, k.Count, k.Start, k.Listed))
 }
 
-// How often the balance is written, on the machine's clock: when nothing changed,
-// and when only figures did.
+// How often the balance is written, on the machine's clock: when nothing changed, and when only figures did.
 const (
 	writeEvery   = 15 * time.Second
 	figuresEvery = 250 * time.Millisecond
 )
 
-// publish is what must be written now. The balance is stored before the ledger
-// gets the lines that are in it, and no next one takes its place before: dying in
-// between repeats them under the same ids.
+// publish writes what is due. The balance is stored before the ledger gets the lines that it contains, and
+// is not replaced until the ledger has them: a crash in between repeats them under the same ids.
 func (i Issuer) publish(m Moment) (Issuer, []Effect) {
 	if out := i.lines(); len(out) > 0 {
 		return i, out
@@ -83,21 +81,21 @@ func (i Issuer) publish(m Moment) (Issuer, []Effect) {
 	return i, []Effect{Write{next}}
 }
 
-// lines are those that the ledger may not have.
+// lines appends the lines that the ledger may not have.
 func (i Issuer) lines() []Effect {
 	var out []Effect
 	for _, l := range i.pending {
 		out = append(out, Append{l})
 	}
-	if i.untold && i.written.Told != nil {
+	if i.unlogged && i.written.Told != nil {
 		out = append(out, Append{*i.written.Told})
 	}
 	return out
 }
 
-// stored is the issuer after its balance was written.
+// stored records that the balance was written.
 func (i Issuer) stored(b Balance, m Moment) Issuer {
-	i.untold = i.untold || b.State != i.written.State
+	i.unlogged = i.unlogged || b.State != i.written.State
 	if i.forced {
 		i.pending, i.forced = b.Books.Lines, false
 	}
@@ -105,26 +103,26 @@ func (i Issuer) stored(b Balance, m Moment) Issuer {
 	return i
 }
 
-// appended is the issuer after the ledger took a line.
+// appended records that the ledger has a line.
 func (i Issuer) appended(l Line) (Issuer, []Effect) {
 	if l.Entry.Event == pipeline.EventMode && l.Entry.PriceKind != "" {
 		return i.alarmedOf(l.Entry)
 	}
 	if t := i.written.Told; t != nil && t.ID == l.ID {
-		i.untold = false
+		i.unlogged = false
 	}
 	i.pending = slices.DeleteFunc(slices.Clone(i.pending), func(p Line) bool { return p.ID == l.ID })
 	return i, nil
 }
 
-// How much a change matters to those who read the balance.
+// How much a change matters to readers of the balance.
 const (
 	nothing = iota
 	figures // a number moved
 	news    // a state did
 )
 
-// differs says how much n tells beyond b; the clock alone is no news.
+// differs reports how much n differs from b; the time alone does not count.
 func (b Balance) differs(n Balance) int {
 	if b.State != n.State || b.Note != n.Note || b.Rate != n.Rate || b.Drift != n.Drift || b.EndedBy != n.EndedBy || b.Epoch != n.Epoch {
 		return news
@@ -140,7 +138,7 @@ func (b Balance) differs(n Balance) int {
 	return nothing
 }
 
-// Balance is what there is to tell now.
+// Balance returns the balance to publish at now.
 func (i Issuer) Balance(now time.Time) Balance {
 	b := i.Bucket
 	s := Balance{
@@ -153,7 +151,7 @@ func (i Issuer) Balance(now time.Time) Balance {
 		r := b.Reading
 		s.API, s.Heard, s.Next = &r, b.At, b.Next(now)
 	} else {
-		s.API, s.Heard, s.Owed, s.Rate = i.written.API, i.written.Heard, i.written.Owed, i.written.Rate // what a successor may need
+		s.API, s.Heard, s.Owed, s.Rate = i.written.API, i.written.Heard, i.written.Owed, i.written.Rate
 	}
 	for stage, g := range i.Grants {
 		l := g.Learned[KindOf(stage)]
@@ -168,11 +166,11 @@ func (i Issuer) Balance(now time.Time) Balance {
 		s.Since = now
 	}
 	i.expect(&s, now)
-	s.Told = i.told(s)
+	s.Told = i.stateLine(s)
 	return s
 }
 
-// state is the word for what the issuer does.
+// state names what the issuer is doing.
 func (i Issuer) state() string {
 	switch {
 	case i.Wish == Paused || i.Wish == Nospend:
@@ -183,7 +181,7 @@ func (i Issuer) state() string {
 	return string(i.Phase.Mode)
 }
 
-// expect fills in what is waited for and until when.
+// expect sets the awaited balance and the deadline.
 func (i Issuer) expect(s *Balance, now time.Time) {
 	switch {
 	case s.State == string(Recharge):
@@ -198,8 +196,8 @@ func (i Issuer) expect(s *Balance, now time.Time) {
 	}
 }
 
-// told is the line about the state of a balance that follows the one that was written.
-func (i Issuer) told(next Balance) *Line {
+// stateLine returns the ledger's line for the change of state since the last written balance; nil without one.
+func (i Issuer) stateLine(next Balance) *Line {
 	if i.written.State == next.State {
 		return i.written.Told
 	}
@@ -210,7 +208,7 @@ func (i Issuer) told(next Balance) *Line {
 	return &Line{ID: fmt.Sprintf("mode:%d:%s:%d", i.Epoch, next.State, next.Since.UnixMilli()), Entry: e}
 }
 
-// noted joins what is to be said.
+// noted joins notes.
 func noted(all ...string) string {
 	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), "; ")
 }

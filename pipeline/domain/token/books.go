@@ -9,29 +9,28 @@ import (
 	"ratchet/pipeline"
 )
 
-// Books are what the ledger's totals rest on. They are stored with the balance,
-// so a successor goes on where the last reading was explained.
+// Books are the basis of the ledger's totals. They are stored with the
+// balance, so a successor resumes at the last reading that was explained.
 type Books struct {
 	Reading *pipeline.Reading `json:"reading,omitempty"` // up to which every token is explained
 	Closed  time.Time         `json:"closed,omitzero"`   // pipeline time at which that reading was received
-	Settled int               `json:"settled"`           // what all closed claims had cost then
-	Drift   int               `json:"drift"`             // tokens that no claim of ours explains, ever
-	Expired int               `json:"expired"`           // tokens that vanished at a full bucket, ever
+	Settled int               `json:"settled"`           // the total cost of closed claims at that time
+	Drift   int               `json:"drift"`             // tokens that no claim explains, in total
+	Expired int               `json:"expired"`           // tokens that vanished at a full bucket, in total
 	Count   int               `json:"count"`             // lines ever written, which numbers them
 	Lines   []Line            `json:"lines,omitempty"`   // the last ones: stored here before the ledger has them
 
 	Opened time.Time `json:"opened,omitzero"` // discovery's part is counted from here
-	Start  int       `json:"start"`           // the balance then
-	Listed int       `json:"listed"`          // what discovery had used then
+	Start  int       `json:"start"`           // the balance at Opened
+	Listed int       `json:"listed"`          // what discovery had used at Opened
 	Issued time.Time `json:"issued,omitzero"` // when something was last issued
 }
 
-// read is the issuer with the grants as they are, and with the readings that
-// workers left in them.
+// read takes over the stored grants and the readings that workers left in them.
 func (i Issuer) read(e GrantsRead, m Moment) (Issuer, []Effect) {
 	same := reflect.DeepEqual(e.Grants, i.Grants)
 	for _, stage := range pipeline.Stages() {
-		i = i.hear(i.Grants[stage], e.Grants[stage], m.Now)
+		i = i.observe(i.Grants[stage], e.Grants[stage], m.Now)
 	}
 	i.Grants = maps.Clone(e.Grants)
 	if e.Rebuilt {
@@ -40,9 +39,9 @@ func (i Issuer) read(e GrantsRead, m Moment) (Issuer, []Effect) {
 	return i.closeBooks(e.Again, same, m.Now)
 }
 
-// hear learns from the way a grant went between two looks. What was there at the
-// take-over is old news: before the first answer of our own, nothing is known.
-func (i Issuer) hear(before, after Grant, now time.Time) Issuer {
+// observe learns from the difference between two reads of a grant. What was there at the
+// take-over is outdated: until the first answer of our own, nothing is known.
+func (i Issuer) observe(before, after Grant, now time.Time) Issuer {
 	owed := after.Unsure - before.Unsure
 	if r := after.API; r != nil && (before.API == nil || *before.API != *r) && i.Bucket.Known {
 		if WentBack(i.Bucket.Reading, *r) {
@@ -58,11 +57,10 @@ func (i Issuer) hear(before, after Grant, now time.Time) Issuer {
 	return i
 }
 
-// closeBooks explains the newest reading while no claim is open and nothing is in
-// doubt: what the balance lost beside refills and settled calls vanished at the
-// full bucket, or is somebody else's. The grants are read one after the other, and
-// a call may end in between: only a second, equal look makes a difference
-// believable. Lines that are not written yet are not replaced by the next ones.
+// closeBooks explains the newest reading while no claim is open and nothing is in doubt: what the balance
+// lost beyond refills and settled calls has vanished at the full bucket, or was spent by another program.
+// The grants are read one after the other and a call may end in between, so a difference counts only if a
+// second read equals the first. Lines that are not written yet are not replaced by newer ones.
 func (i Issuer) closeBooks(again, same bool, now time.Time) (Issuer, []Effect) {
 	settled, quiet := i.settled()
 	b := i.Bucket
@@ -95,8 +93,8 @@ func (i Issuer) closeBooks(again, same bool, now time.Time) (Issuer, []Effect) {
 	return i, nil
 }
 
-// openBooks begins with the first balance that was told, before anything is issued
-// against it; what was spent earlier is nobody's to explain.
+// openBooks starts the books at the first known balance, before anything is
+// issued against it; spending before that is not explained.
 func (i Issuer) openBooks() Issuer {
 	settled, quiet := i.settled()
 	if i.Books.Reading != nil || !i.Bucket.Known || !quiet {
@@ -118,7 +116,7 @@ func (i Issuer) booked(e pipeline.Entry) Issuer {
 	return i
 }
 
-// line is an entry under the id that its repeat shares.
+// line returns an entry with the id that its repeats share.
 func (Issuer) line(e pipeline.Entry, id string, args ...any) Line {
 	if e.Stage == "" {
 		e.Stage = "tokend"
@@ -126,7 +124,7 @@ func (Issuer) line(e pipeline.Entry, id string, args ...any) Line {
 	return Line{ID: fmt.Sprintf(id, args...), Entry: e}
 }
 
-// settled is what all closed claims ever cost; quiet while none is open.
+// settled returns the total cost of all closed claims; quiet reports that no claim is open.
 func (i Issuer) settled() (n int, quiet bool) {
 	quiet = true
 	for _, g := range i.Grants {

@@ -12,41 +12,39 @@ import (
 // readings say otherwise.
 const Tick = 60200 * time.Millisecond
 
-// Minutes is how much refill the bucket holds: tokens older than an hour expire.
+// Minutes is how many minutes of refill the bucket holds: tokens older than an hour expire.
 const Minutes = 60
 
-// tickGuard is added to every refill after the first, whose instant Keepa told:
-// a refill that is believed too early lets a call go out before it is paid.
+// tickGuard is added to every refill after the announced one: counting a
+// refill too early would let a call go out before it is paid.
 const tickGuard = 100 * time.Millisecond
 
-// shortestRefill is the least that Keepa prints as refillIn, in milliseconds;
-// what prints it may be anything below.
+// shortestRefill is the least refillIn that Keepa prints, in milliseconds; behind it may be any smaller value.
 const shortestRefill = 522
 
-// Bucket is the balance as the newest answer told it, and when we heard it. The
-// zero value is unknown, which is not the same as 0 tokens.
+// Bucket is the balance as the newest answer reported it, and when it was
+// received. The zero value is unknown, which is not the same as 0 tokens.
 type Bucket struct {
 	Known   bool
 	Reading pipeline.Reading
 	At      time.Time // pipeline time at which the reading was received
-	// Owed is what was spent, or may have been, without any reading that shows it.
+	// Owed is what was spent, or may have been, and no reading shows yet.
 	Owed   int
 	OwedAt time.Time // pipeline time of the last such spending
 
-	rate   int           // the plan as we believe it
+	rate   int           // the believed plan, tokens per refill
 	period time.Duration // between refills, learned; 0 before the second reading
 }
 
-// End is the server's time at which an answer was finished, Unix ms.
+// End returns the server's time at which an answer was finished, Unix ms.
 func End(r pipeline.Reading) int64 { return r.TS + r.TookMS }
 
-// NextTick is the server's time of the refill that a reading announces, Unix ms.
+// NextTick returns the server's time of the refill that a reading announces, Unix ms.
 func NextTick(r pipeline.Reading) int64 { return End(r) + r.RefillInMS }
 
-// Later reports whether reading a knows of more than b. Neither the arrival of a
-// request nor the time it is said to have taken tells when it was charged, but
-// between two refills a balance only falls: of two readings that announce the same
-// refill the poorer is the later.
+// Later reports whether reading a is newer than b. Neither the arrival time of a request nor its
+// processing time shows when it was charged, but between two refills a balance only falls: of two
+// readings that announce the same refill, the one with the lower balance is later.
 func Later(a, b pipeline.Reading) bool {
 	d := NextTick(a) - NextTick(b)
 	if half := Tick.Milliseconds() / 2; -half < d && d < half {
@@ -55,12 +53,11 @@ func Later(a, b pipeline.Reading) bool {
 	return d > 0
 }
 
-// Says reports whether a reading says anything about an account: Keepa answers a
-// bad key with zeroes.
+// Says reports whether a reading describes an account at all: Keepa answers a bad key with zeroes.
 func Says(r pipeline.Reading) bool { return r.Rate > 0 || r.Rate == 0 && r.Left != 0 }
 
-// Starved says that a plan brings nothing, and what takes it; empty for one that brings tokens, and
-// for a reading that says nothing.
+// Starved explains why a plan yields nothing; "" for one that
+// yields tokens, and for a reading that describes no account.
 func Starved(r pipeline.Reading) string {
 	if r == (pipeline.Reading{}) || float64(r.Rate)-r.FlowRed > 0 {
 		return ""
@@ -69,20 +66,19 @@ func Starved(r pipeline.Reading) string {
 	if r.FlowRed > 0 {
 		out += fmt.Sprintf(", of which trackings take %g (tokenFlowReduction): remove trackings at Keepa, or take a larger plan", r.FlowRed)
 	} else {
-		out += ": look at the subscription at Keepa"
+		out += ": check the subscription at Keepa"
 	}
 	return out
 }
 
-// Heard is the bucket after a reading that a worker brought. One that is not later
-// than the newest changes nothing, nor does one that says nothing.
+// Heard applies a reading that a worker received. A reading that is not
+// later than the newest, or describes no account, changes nothing.
 func (b Bucket) Heard(r pipeline.Reading, at time.Time) Bucket {
 	if !Says(r) || b.Known && !Later(r, b.Reading) {
 		return b
 	}
 	next := b.take(r, at)
-	// Answers to calls older than the debt may still be on their way; a claim's
-	// life later there are none.
+	// Answers to calls older than the debt may still be under way; after a claim's life there are none.
 	if next.Owed = b.Owed; at.Sub(b.OwedAt) > ClaimLife {
 		next.Owed = 0
 	}
@@ -90,9 +86,8 @@ func (b Bucket) Heard(r pipeline.Reading, at time.Time) Bucket {
 	return next
 }
 
-// Probed is the bucket after our own question for the balance. It was asked
-// after everything that we know of, so it settles every doubt, whatever the
-// server's clock says.
+// Probed applies the answer to our own question for the balance. The question is later than
+// every call that we know of, so it settles every doubt, whatever the server's clock shows.
 func (b Bucket) Probed(r pipeline.Reading, at time.Time) Bucket {
 	if !Says(r) {
 		return b
@@ -100,7 +95,7 @@ func (b Bucket) Probed(r pipeline.Reading, at time.Time) Bucket {
 	return b.take(r, at)
 }
 
-// Owe subtracts tokens that may be gone although no reading shows it.
+// Owe subtracts tokens that may be spent although no reading shows it.
 func (b Bucket) Owe(n int, now time.Time) Bucket {
 	if n > 0 {
 		b.Owed, b.OwedAt = b.Owed+n, now
@@ -111,8 +106,7 @@ func (b Bucket) Owe(n int, now time.Time) Bucket {
 func (b Bucket) take(r pipeline.Reading, at time.Time) Bucket {
 	next := Bucket{Known: true, Reading: r, At: at, rate: r.Rate, period: b.learn(r)}
 	if b.Known {
-		// A plan that grew must say so twice: a single answer has been seen to
-		// report a rate that was not true.
+		// A higher rate counts only when two readings report it: Keepa has been seen to report a wrong rate once.
 		next.rate = min(r.Rate, b.Reading.Rate)
 	}
 	return next
@@ -135,7 +129,7 @@ func (b Bucket) learn(r pipeline.Reading) time.Duration {
 	return period
 }
 
-// Period is the time between two refills.
+// Period returns the time between two refills.
 func (b Bucket) Period() time.Duration {
 	if b.period <= 0 {
 		return Tick
@@ -143,30 +137,30 @@ func (b Bucket) Period() time.Duration {
 	return b.period
 }
 
-// Rate is the plan as we believe it, tokens per refill.
+// Rate returns the believed plan, tokens per refill.
 func (b Bucket) Rate() int { return b.rate }
 
-// Settled reports whether the newest reading reports the plan that we believe in.
-// One that does not may be a slip of Keepa's; nothing is explained with it.
+// Settled reports whether the newest reading shows the believed plan. One
+// that does not may be an error of Keepa's; it explains nothing.
 func (b Bucket) Settled() bool { return b.Known && b.Reading.Rate == b.rate }
 
-// Capacity is where the balance stops growing.
+// Capacity returns the balance at which refills stop.
 func (b Bucket) Capacity() int { return Minutes * b.rate }
 
-// Refill is what one tick adds: the plan's rate less what trackings eat.
+// Refill returns what one tick adds: the plan's rate less what trackings consume.
 func (b Bucket) Refill() int { return max(0, b.rate-int(math.Ceil(b.Reading.FlowRed))) }
 
-// first is the refill that the reading announced. refillIn counts from the end of
-// the server's work, so counting it from when we heard is late, never early.
+// first returns the refill that the reading announced. refillIn counts from the end of
+// the server's work, so counting it from the time of receipt is late, never early.
 func (b Bucket) first() time.Time {
 	return b.At.Add(time.Duration(b.Reading.RefillInMS) * time.Millisecond)
 }
 
-// Announced is the refill that the newest answer promised: up to it the balance is
-// told, beyond it is a projection.
+// Announced returns the refill that the newest answer announced:
+// until then the balance is reported, after it projected.
 func (b Bucket) Announced() time.Time { return b.first() }
 
-// ticks is how many refills the projection counts at now.
+// ticks returns the number of refills that the projection counts at now.
 func (b Bucket) ticks(now time.Time) int {
 	if !b.Known || now.Before(b.first()) {
 		return 0
@@ -174,13 +168,13 @@ func (b Bucket) ticks(now time.Time) int {
 	return 1 + int(now.Sub(b.first())/(b.Period()+tickGuard))
 }
 
-// Next is the first refill after now.
+// Next returns the first refill after now.
 func (b Bucket) Next(now time.Time) time.Time {
 	return b.first().Add(time.Duration(b.ticks(now)) * (b.Period() + tickGuard))
 }
 
-// Balance is the projection: what the bucket holds at now if nobody spent since.
-// A clock that runs backwards refills nothing.
+// Balance returns the projection: what the bucket holds at now if nothing
+// was spent since. A clock that runs backwards refills nothing.
 func (b Bucket) Balance(now time.Time) int {
 	left := b.Reading.Left
 	if n := b.ticks(now); n > 0 {
@@ -189,8 +183,7 @@ func (b Bucket) Balance(now time.Time) int {
 	return left - b.Owed
 }
 
-// Affordable is the instant at which the projection reaches want; false if it
-// never does.
+// Affordable returns the instant at which the projection reaches want; false if it never does.
 func (b Bucket) Affordable(want int, now time.Time) (time.Time, bool) {
 	have := b.Balance(now)
 	if have >= want {
@@ -203,15 +196,14 @@ func (b Bucket) Affordable(want int, now time.Time) (time.Time, bool) {
 	return b.Next(now).Add(time.Duration(n-1) * (b.Period() + tickGuard)), true
 }
 
-// NearFull reports whether the next refills would not fit.
+// NearFull reports whether the next refills would exceed the capacity.
 func (b Bucket) NearFull(now time.Time) bool {
 	return b.Known && b.rate > 0 && b.Balance(now) >= b.Capacity()-2*b.Refill()
 }
 
-// Reconcile explains the way from one reading to a later one: settled is what our
-// own closed calls cost in between. What is missing beside them vanished at the
-// full bucket as far as that is possible; the rest is drift, negative when there
-// are more tokens than we can explain.
+// Reconcile explains the difference between a reading and a later one: settled is what our own
+// closed calls cost in between. Further missing tokens vanished at the full bucket as far as that
+// is possible; the rest is drift, negative when there are more tokens than we can explain.
 func Reconcile(a, b pipeline.Reading, period time.Duration, settled int) (expired, drift int) {
 	span := time.Duration(NextTick(b)-NextTick(a)) * time.Millisecond
 	n := max(0, int((span+period/2)/period))
@@ -228,8 +220,7 @@ func Reconcile(a, b pipeline.Reading, period time.Duration, settled int) (expire
 	case least <= 0:
 		return 0, 0 // explained by the change of the plan
 	}
-	// Refills that met a full bucket: at most those that would not have fitted if
-	// all our spending had come last.
+	// Refills that met a full bucket: at most those that would have exceeded it if all our spending had come last.
 	expired = min(least, max(0, a.Left+n*few-max(capacity, a.Left)))
 	return expired, least - expired
 }

@@ -6,15 +6,14 @@ import (
 	"ratchet/pipeline"
 )
 
-// Change is a change of a grant, worked out anew against the grant as it is
-// stored: workers change it too.
+// Change is a change of a grant, recomputed against the stored grant: workers change it too.
 type Change interface {
-	// Apply is the grant after the change, and whether there is anything to write.
+	// Apply returns the grant after the change, and whether it must be written.
 	Apply(g Grant) (next Grant, write bool, err error)
 }
 
-// Issue adds credit to a grant that had From tokens issued. Where it was issued
-// to since (our own write, whose answer was lost), the plan is void.
+// Issue adds credit to a grant that had From tokens issued. If the stored grant has another
+// total (our own write landed although it was reported as failed), the plan is void.
 type Issue struct {
 	Epoch        uint64
 	From, Tokens int
@@ -29,8 +28,7 @@ func (c Issue) Apply(g Grant) (Grant, bool, error) {
 	return next, err == nil && next.Issued != g.Issued, err
 }
 
-// Revoke takes credit back that nobody claimed, leaving Keep, from a grant that
-// had From tokens issued.
+// Revoke takes back unclaimed credit, leaving Keep, from a grant that had From tokens issued.
 type Revoke struct {
 	Epoch      uint64
 	From, Keep int
@@ -45,8 +43,7 @@ func (c Revoke) Apply(g Grant) (Grant, bool, error) {
 	return next, err == nil && next.Issued != g.Issued, err
 }
 
-// Reap gives a claim up. Owed are its tokens where no answer told since whether
-// they were spent.
+// Reap gives a claim up. Owed are its tokens when no answer has shown since whether they were spent.
 type Reap struct {
 	Epoch uint64
 	Claim string
@@ -59,7 +56,7 @@ func (c Reap) Apply(g Grant) (Grant, bool, error) {
 	return next, err == nil, err
 }
 
-// Reprice writes the operator's worst prices, where workers read them as they claim.
+// Reprice writes the operator's worst prices into the grant, where workers read them when they claim.
 type Reprice struct {
 	Epoch    uint64
 	Ceilings map[pipeline.Kind]int

@@ -7,19 +7,18 @@ import (
 	"ratchet/pipeline"
 )
 
-// Lane is what the durables of one stage hold.
+// Lane counts the messages of one stage's durables.
 type Lane struct {
 	Pending   int // never delivered
 	Unsettled int // delivered and not acknowledged
 }
 
-// orphanedAfter is how long work may be unsettled without a claim before it counts
-// as waiting: between a claim's close and its acks this is the normal state.
+// orphanedAfter is how long work may be unsettled without a claim before it counts as
+// waiting: between a claim's close and its acks this is the normal state.
 const orphanedAfter = time.Second
 
-// demanded is the issuer with what waits: pending work and work whose worker is
-// gone, and polls that are due. What open claims are for does not wait: they hold
-// its tokens. A kind that could overspend gets nothing; the others share its part.
+// demanded records what waits: pending work, work of a dead worker, and due polls. The work of open claims does
+// not wait: they hold its tokens. A kind that could overspend gets nothing; the others share its part.
 func (i Issuer) demanded(e DemandRead, m Moment) Issuer {
 	i = i.polled(e.Polls, m.Now)
 	steps := map[pipeline.Stage]int{}
@@ -42,7 +41,7 @@ func (i Issuer) demanded(e DemandRead, m Moment) Issuer {
 	return i
 }
 
-// due is how many queries want a page now.
+// due returns how many queries want a page now.
 func (e DemandRead) due(now time.Time) int {
 	n := 0
 	for _, at := range e.Polls {
@@ -53,7 +52,7 @@ func (e DemandRead) due(now time.Time) int {
 	return n
 }
 
-// polled notes when the next poll falls due.
+// polled records when the next poll becomes due.
 func (i Issuer) polled(polls []time.Time, now time.Time) Issuer {
 	i.NextPoll = time.Time{}
 	for _, at := range polls {
@@ -64,7 +63,7 @@ func (i Issuer) polled(polls []time.Time, now time.Time) Issuer {
 	return i
 }
 
-// items is how many products the open claims of a stage are for.
+// items returns how many products the open claims of a stage are for.
 func (i Issuer) items(stage pipeline.Stage) int {
 	n := 0
 	for _, h := range i.Grants[stage].Open {
@@ -75,9 +74,9 @@ func (i Issuer) items(stage pipeline.Stage) int {
 	return n
 }
 
-// waiting is how many items no claim holds tokens for, and since when more is
-// unsettled than claims explain. An item that was delivered and is in no claim
-// belongs to a worker between close and ack, or to one that died; only time tells.
+// waiting returns how many items no claim holds tokens for, and since when more is
+// unsettled than claims explain. An item that was delivered and is in no claim belongs to
+// a worker between close and ack, or to a dead one; only time distinguishes them.
 func (l Lane) waiting(claimed int, since, machine time.Time) (int, time.Time) {
 	surplus := l.Unsettled - claimed
 	if surplus <= 0 {
@@ -92,16 +91,15 @@ func (l Lane) waiting(claimed int, since, machine time.Time) (int, time.Time) {
 	return l.Pending + surplus, since
 }
 
-// restrain applies the policy and takes credit back that has no use or no balance
-// behind it.
+// restrain applies the policy and takes back credit that is not needed or not covered by the balance.
 func (i Issuer) restrain(now time.Time) (Issuer, []Effect) {
 	before := i.Phase
 	i.Phase = i.Rules.Choose().Next(before, View{Bucket: i.Bucket, Claimed: i.Claimed(), Waiting: i.Waiting()}, now)
 	if before.Mode == Recharge && i.Phase.EndedBy == "deadline" && i.Phase.Mode == Burst {
-		i.question.wanted = true // the balance did not come as projected
+		i.question.wanted = true // the balance is lower than projected
 	}
 	shares, p := i.shared(), i.Position
-	p.Grants = maps.Clone(p.Grants) // what is taken from one stage leaves the next the more
+	p.Grants = maps.Clone(p.Grants) // what is taken from one stage is free for the next
 	var out []Effect
 	for _, stage := range pipeline.Stages() {
 		g := p.Grants[stage]

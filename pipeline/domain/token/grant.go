@@ -9,26 +9,25 @@ import (
 	"ratchet/pipeline"
 )
 
-// Grant is one stage's key in TOKENS: everything ever issued to it, everything
-// claimed from it, and the claims that are open. Both sides change it by
-// compare-and-swap; every transition is a function from one value to the next.
+// Grant is one stage's key in TOKENS: everything ever issued to it, everything claimed from it, and the open
+// claims. Both sides change it by compare-and-swap; every transition is a function from one value to the next.
 type Grant struct {
 	Epoch   uint64            `json:"epoch"`   // of the tokend that owns it
-	Issued  int               `json:"issued"`  // tokens, ever
-	Claimed int               `json:"claimed"` // tokens, ever
-	Settled int               `json:"settled"` // tokens that closed claims really cost
+	Issued  int               `json:"issued"`  // tokens, in total
+	Claimed int               `json:"claimed"` // tokens, in total
+	Settled int               `json:"settled"` // tokens that closed claims actually cost
 	Lost    int               `json:"lost"`    // tokens of claims that were given up
 	Open    map[string]Hold   `json:"open"`    // by claim id
 	API     *pipeline.Reading `json:"api,omitempty"`
-	// Unsure counts tokens, ever, that closes could not tie to a reading: the answer
-	// never came, or it told no balance. tokend asks Keepa when it grows.
+	// Unsure counts tokens, in total, whose price no reading shows: the answer
+	// never came, or it reported no balance. tokend asks Keepa when it grows.
 	Unsure int `json:"unsure,omitempty"`
-	// Gone are the last claims that were given up, by id, and what they reserved: a
-	// worker that thaws still settles its claim, once.
+	// Gone are the last claims that were given up, by id, and what they
+	// reserved: a worker that resumes later still settles its claim, once.
 	Gone map[string]int `json:"gone,omitempty"`
-	// Learned is what the closed claims of each kind really cost.
+	// Learned is the actual cost of the closed claims of each kind.
 	Learned map[pipeline.Kind]Learned `json:"learned,omitempty"`
-	// Ceilings are the operator's worst prices where they are not the documented ones.
+	// Ceilings are the operator's worst prices, for kinds that differ from the documented ones.
 	Ceilings map[pipeline.Kind]int `json:"ceilings,omitempty"`
 }
 
@@ -41,22 +40,21 @@ type Hold struct {
 	Kind   pipeline.Kind `json:"kind"`
 	Items  int           `json:"items"`
 	Worker string        `json:"w"`
-	At     time.Time     `json:"at"` // pipeline time, for people; nobody compares it
+	At     time.Time     `json:"at"` // pipeline time, for people; never compared
 }
 
-// The refusals of a transition.
+// The errors of a transition.
 var (
 	ErrShort = errors.New("the grant has less credit than the claim wants")
 	ErrEpoch = errors.New("another tokend owns this grant")
-	// ErrStopped is an ErrShort: for this kind there is no credit until the operator
-	// raises its ceiling.
+	// ErrShort of a kind without credit until the operator raises its ceiling.
 	ErrStopped = fmt.Errorf("a call of this kind cost more than its ceiling, so the kind is stopped: %w", ErrShort)
 )
 
-// Credit is what may still be claimed.
+// Credit returns what may still be claimed.
 func (g Grant) Credit() int { return max(0, g.Issued-g.Claimed) }
 
-// Held is what the open claims reserve.
+// Held returns what the open claims reserve.
 func (g Grant) Held() int {
 	n := 0
 	for _, h := range g.Open {
@@ -74,7 +72,7 @@ func (g Grant) Issue(epoch uint64, q int) (Grant, error) {
 	return g, nil
 }
 
-// Revoke takes back credit that nobody claimed, leaving keep.
+// Revoke takes back unclaimed credit, leaving keep.
 func (g Grant) Revoke(epoch uint64, keep int) (Grant, error) {
 	if g.Epoch != epoch {
 		return g, ErrEpoch
@@ -83,7 +81,7 @@ func (g Grant) Revoke(epoch uint64, keep int) (Grant, error) {
 	return g, nil
 }
 
-// Take opens a claim. Taking the same id twice is taking it once.
+// Take opens a claim. It is idempotent by id.
 func (g Grant) Take(id string, h Hold) (Grant, error) {
 	if _, mine := g.Open[id]; mine {
 		return g, nil
@@ -99,9 +97,8 @@ func (g Grant) Take(id string, h Hold) (Grant, error) {
 	return g, nil
 }
 
-// Settle closes a claim at its real price. A claim that was given up meanwhile is
-// settled all the same, once; one that is neither open nor given up (it was
-// settled before) changes nothing but the reading.
+// Settle closes a claim at its actual price. A claim that was given up meanwhile is
+// settled too, once; for a claim that was settled before, only the reading changes.
 func (g Grant) Settle(id string, cost int, r *pipeline.Reading) Grant {
 	h, open := g.Open[id]
 	lost, gone := g.Gone[id]
@@ -120,8 +117,7 @@ func (g Grant) Settle(id string, cost int, r *pipeline.Reading) Grant {
 	return g
 }
 
-// SettleUnknown closes a claim whose answer never came: all that it reserved may
-// be spent.
+// SettleUnknown closes a claim without an answer: all that it reserved may be spent.
 func (g Grant) SettleUnknown(id string) Grant {
 	h, open := g.Open[id]
 	if open {
@@ -147,7 +143,7 @@ func (g Grant) Reap(epoch uint64, id string) (Grant, error) {
 	return g, nil
 }
 
-// Adopt makes the grant belong to a later epoch; an earlier one is refused.
+// Adopt makes the grant belong to a later epoch; an earlier one is an error.
 func (g Grant) Adopt(epoch uint64) (Grant, error) {
 	if epoch < g.Epoch {
 		return g, ErrEpoch
@@ -156,7 +152,7 @@ func (g Grant) Adopt(epoch uint64) (Grant, error) {
 	return g, nil
 }
 
-// Newer is the later of two readings; either may be nil.
+// Newer returns the later of two readings; either may be nil.
 func Newer(a, b *pipeline.Reading) *pipeline.Reading {
 	if a == nil || b != nil && Later(*b, *a) {
 		return b
@@ -164,17 +160,17 @@ func Newer(a, b *pipeline.Reading) *pipeline.Reading {
 	return a
 }
 
-// staleAfter is how much older than the newest an honest reading can be: calls
-// overlap, but each is closed as soon as it ends. Beyond it the clock has jumped.
+// staleAfter is the largest age difference between the newest reading and a valid one:
+// calls overlap, but each is closed as soon as it ends. Beyond it the clock has jumped.
 const staleAfter = 30 * time.Second
 
-// WentBack reports whether a reading that came after newest is so much older that the
-// server's clock must have gone back: then no order of readings can be trusted.
+// WentBack reports whether a reading that arrived after newest is so much older that the
+// server's clock must have gone back: then the order of readings is meaningless.
 func WentBack(newest, r pipeline.Reading) bool {
 	return End(newest)-End(r) >= staleAfter.Milliseconds()
 }
 
-// shows reports whether the newest of two readings includes what r's call cost.
+// shows reports whether the newer of two readings includes what r's call cost.
 func shows(newest, r *pipeline.Reading) bool {
 	return r != nil && (newest == nil || !WentBack(*newest, *r))
 }

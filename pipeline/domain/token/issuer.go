@@ -13,92 +13,91 @@ type Moment struct {
 	Machine time.Time // never scaled: questions to Keepa, lives of claims, writes
 }
 
-// Setup is what the configuration fixes.
+// Setup is the configuration of an issuer.
 type Setup struct {
 	Shares  Shares
-	Reserve int           // balance below which nothing is issued, where the policy names no other
+	Reserve int           // balance below which nothing is issued, unless the policy sets another
 	Life    time.Duration // of a claim, from when the issuer first saw it, machine time
 }
 
-// Issuer is what the sole issuer of tokens knows and has decided. It is a value:
-// Step makes the next one and says what to do. Whoever interprets it carries the
-// effects out in their order, answers each with its event, and ends the turn at
-// the first that fails; until its event comes, an effect has not happened.
+// Issuer is the state of the sole issuer of tokens. It is a value: Step returns the next one and the effects
+// to carry out. The interpreter carries the effects out in their order, answers each with its event, and
+// ends the turn at the first that fails; until its event arrives, an effect has not happened.
 //
 //	Succeed ──▶ GrantsRead ─▶ Check ─▶ WishRead ─▶ DemandRead ─▶ Spend ─▶ Publish ──▶ and again
 //
-//	effect   answered by              lost, or landed and reported lost
-//	Ask      Answered, Unanswered     asked again; the projection stands
+//	effect   answered by              lost, or stored and reported lost
+//	Ask      Answered, Unanswered     asked again; the projection is used
 //	Reread   GrantsRead, Again        the books stay open
 //	Append   Appended                 written again under the same id
-//	Swap     Swapped                  the next GrantsRead shows which; a void Issue or Revoke is planned anew
-//	Write    Written                  written again; a successor starts from whichever is stored
+//	Swap     Swapped                  the next GrantsRead shows which; a void Issue or Revoke is planned again
+//	Write    Written                  written again; a successor starts from the stored one
 type Issuer struct {
 	Setup
 	Position
 
 	Epoch   uint64
-	Wish    Wish   // the operator's last that could be read
-	Rules   Rules  // and the last policy
-	Refused string // why what the operator wrote since does not hold
+	Wish    Wish   // the operator's last valid mode
+	Rules   Rules  // and last valid policy
+	Refused string // why a newer value of the operator's is not in force
 	Phase   Phase
 	Books   Books
 	Need    int    // the head that the stage in Saving waits for
-	Note    string // why Keepa does not tell the balance
-	Stopped string // the kinds that broke their ceiling, and what to do
-	// NextPoll is the earliest poll that is not due; zero for none.
+	Note    string // why Keepa does not report the balance
+	Stopped string // the kinds that exceeded their ceiling, and what to do
+	// NextPoll is the earliest poll that is not due; zero without one.
 	NextPoll time.Time
 
 	question question
 	first    map[string]time.Time         // open claims, by id: when they were first seen, machine time
-	alarmed  map[pipeline.Kind]int        // prices that were told of
+	alarmed  map[pipeline.Kind]int        // prices that were reported
 	orphaned map[pipeline.Stage]time.Time // since when more is unsettled than open claims explain, machine time
 	written  Balance                      // as last written
 	wrote    time.Time                    // machine time of that
 	forced   bool                         // the next balance is written although it looks the same
-	untold   bool                         // the ledger may not have the line about the mode
+	unlogged bool                         // the ledger may not have the line about the mode
 	pending  []Line                       // lines of the books that the ledger may not have
 }
 
-// Event is what has happened.
+// Event is an input of the issuer.
 type Event interface{ event() }
 
 // The events.
 type (
-	// GrantsRead are all grants as they are stored.
+	// GrantsRead carries all stored grants.
 	GrantsRead struct {
 		Grants  map[pipeline.Stage]Grant
 		Again   bool // it answers a Reread
-		Rebuilt bool // one was made anew from the ledger, so the books begin again
+		Rebuilt bool // one was recreated from the ledger, so the books begin again
 	}
-	// Check asks whether Keepa must be asked, and which claims are dead.
+	// Check decides whether to ask Keepa, and which claims are dead.
 	Check struct{}
-	// Answered is the balance, in answer to an Ask.
+	// Answered carries the balance, in answer to an Ask.
 	Answered struct{ Reading pipeline.Reading }
-	// Unanswered is an Ask without an answer.
+	// Unanswered reports an Ask without an answer.
 	Unanswered struct {
 		Note  string
-		Final bool // the operator must act first
+		Final bool // it needs the operator
 	}
-	// WishRead are the operator's keys as they are stored; empty for absent.
+	// WishRead carries the operator's keys as stored; empty for absent.
 	WishRead struct{ Mode, Policy []byte }
-	// DemandRead is what waits.
+	// DemandRead carries what waits.
 	DemandRead struct {
 		Lanes map[pipeline.Stage]Lane // of the stages that work on products
 		Polls []time.Time             // when each query wants its next page, pipeline time
 	}
-	// Spend asks for a plan.
+	// Spend plans what is issued.
 	Spend struct{}
-	// Publish asks for what must be written; until it has no effect, more is to be.
+	// Publish writes what is due; repeat it until it has no effect.
 	Publish struct{}
-	// Swapped is a grant after a Swap, which may have found nothing to change.
+	// Swapped carries a grant after a Swap, which may have changed nothing.
 	Swapped struct {
 		Swap  Swap
 		Grant Grant
 	}
-	// Appended is a line that the ledger has.
+	// Appended reports a line that the ledger has.
 	Appended struct{ Line Line }
-	// Written is a balance that is stored.
+	// Written reports a balance that is stored.
 	Written struct{ Balance Balance }
 )
 
@@ -114,25 +113,25 @@ func (Swapped) event()    {}
 func (Appended) event()   {}
 func (Written) event()    {}
 
-// Effect is what is to be done.
+// Effect is an output of the issuer, for the interpreter to carry out.
 type Effect interface{ effect() }
 
 // The effects.
 type (
-	// Ask is the free question for the balance.
+	// Ask asks Keepa for the balance, for no token.
 	Ask struct{}
 	// Reread reads all grants once more.
 	Reread struct{}
-	// Append adds a line to the ledger, which drops one under an id that it has.
+	// Append adds a line to the ledger, which deduplicates by id.
 	Append struct{ Line Line }
 	// Swap changes a grant by compare-and-swap.
 	Swap struct {
 		Stage  pipeline.Stage
 		Change Change
 	}
-	// Write stores the balance, unless a later epoch has.
+	// Write stores the balance, unless a later epoch has stored one.
 	Write struct{ Balance Balance }
-	// Warn tells people. It is answered by nothing.
+	// Warn logs a warning. It has no answer.
 	Warn struct {
 		Text  string
 		Err   string
@@ -153,19 +152,18 @@ type Line struct {
 	Entry pipeline.Entry `json:"entry"`
 }
 
-// Succession is the balance with which a new issuer takes over. No epoch is used
-// twice, not even where the bucket was made anew beside an old ledger: the ids of
-// its lines bear it, and a line under an id that was recorded is not recorded again.
+// Succession returns the balance with which a new issuer takes over. No epoch is
+// used twice, even if the bucket was recreated beside an old ledger: the ids of its
+// lines contain the epoch, and a line under a recorded id would be dropped.
 func Succession(last Balance, now time.Time) Balance {
 	least := uint64(max(0, now.Unix())) //nolint:gosec // not negative
 	last.Epoch = max(last.Epoch+1, least)
 	return last
 }
 
-// Succeed is the issuer that took over with a balance and the grants that it
-// adopted. Nothing that its predecessor believed survives: the balance is unknown
-// until Keepa is asked. Its first effects repeat the lines that the predecessor
-// may have died before writing.
+// Succeed returns the issuer that took over a balance and adopted the grants. It keeps no
+// belief of its predecessor's: the balance is unknown until Keepa answers. Its first
+// effects repeat the lines that the predecessor may not have written before it died.
 func Succeed(s Setup, b Balance, grants map[pipeline.Stage]Grant, m Moment) (Issuer, []Effect) {
 	i := Issuer{
 		Setup: s, Epoch: b.Epoch, Wish: b.Wish, Rules: b.Rules, Phase: b.Phase, Books: b.Books,
@@ -174,7 +172,7 @@ func Succeed(s Setup, b Balance, grants map[pipeline.Stage]Grant, m Moment) (Iss
 			Opened: b.Books.Opened, Start: b.Books.Start, Listed: b.Books.Listed, Issued: b.Books.Issued,
 		},
 		question: question{silent: m.Machine},
-		written:  b, forced: true, untold: true, pending: b.Books.Lines,
+		written:  b, forced: true, unlogged: true, pending: b.Books.Lines,
 	}
 	if i.Wish == "" {
 		i.Wish = Run
@@ -186,7 +184,7 @@ func Succeed(s Setup, b Balance, grants map[pipeline.Stage]Grant, m Moment) (Iss
 	return i, append(i.lines(), Append{lead})
 }
 
-// Step is the issuer after an event, and what is to be done.
+// Step returns the issuer after an event, and the effects to carry out.
 func (i Issuer) Step(e Event, m Moment) (Issuer, []Effect) {
 	switch e := e.(type) {
 	case GrantsRead:
@@ -215,17 +213,17 @@ func (i Issuer) Step(e Event, m Moment) (Issuer, []Effect) {
 	return i, nil
 }
 
-// Do carries an effect out and returns the event that answers it; nil for one that nothing answers.
+// Do carries an effect out and returns the event that answers it; nil for an effect without an answer.
 type Do func(Effect) (Event, error)
 
-// Run is the issuer after an event and everything that it led to.
+// Run applies an event and everything that follows from it.
 func (i Issuer) Run(e Event, now func() Moment, do Do) (Issuer, error) {
 	next, effects := i.Step(e, now())
 	return next.CarryOut(effects, now, do)
 }
 
-// CarryOut is the issuer after effects and what they led to. It ends at the first
-// that fails: what follows rests on it.
+// CarryOut carries effects out and applies what follows from them.
+// It ends at the first that fails: the rest depends on it.
 func (i Issuer) CarryOut(effects []Effect, now func() Moment, do Do) (Issuer, error) {
 	for _, effect := range effects {
 		event, err := do(effect)
@@ -242,7 +240,7 @@ func (i Issuer) CarryOut(effects []Effect, now func() Moment, do Do) (Issuer, er
 	return i, nil
 }
 
-// Flush is the issuer after everything that must be written is.
+// Flush carries out everything that must be written.
 func (i Issuer) Flush(now func() Moment, do Do) (Issuer, error) {
 	for {
 		next, effects := i.Step(Publish{}, now())
@@ -256,11 +254,10 @@ func (i Issuer) Flush(now func() Moment, do Do) (Issuer, error) {
 	}
 }
 
-// Shared is how the income is divided now: the configured shares under the
-// operator's policy.
+// shared returns how the income is divided now: the configured shares under the operator's policy.
 func (i Issuer) shared() Shares { return i.Rules.Over(i.Shares) }
 
-// swapped is the issuer after a grant was changed, or was found not to need it.
+// swapped records that a grant was changed, or needed no change.
 func (i Issuer) swapped(e Swapped, now time.Time) (Issuer, []Effect) {
 	stage := e.Swap.Stage
 	before := i.Grants[stage]
@@ -284,15 +281,15 @@ func (i Issuer) swapped(e Swapped, now time.Time) (Issuer, []Effect) {
 	return i, nil
 }
 
-// took is the issuer with a grant as it now is, and with what that tells.
+// took takes over the new value of a grant.
 func (i Issuer) took(stage pipeline.Stage, g Grant, now time.Time) Issuer {
-	i = i.hear(i.Grants[stage], g, now)
+	i = i.observe(i.Grants[stage], g, now)
 	i.Grants = maps.Clone(i.Grants)
 	i.Grants[stage] = g
 	return i
 }
 
-// Claimed is what all stages ever claimed, in tokens.
+// Claimed returns what all stages have ever claimed, in tokens.
 func (i Issuer) Claimed() int {
 	n := 0
 	for _, g := range i.Grants {
@@ -301,8 +298,7 @@ func (i Issuer) Claimed() int {
 	return n
 }
 
-// Wake is the earliest instant of pipeline time at which something falls due by
-// itself; zero for none.
+// Wake returns the earliest instant of pipeline time at which something becomes due by itself; zero without one.
 func (i Issuer) Wake(now time.Time) time.Time {
 	var next time.Time
 	due := func(at time.Time) {

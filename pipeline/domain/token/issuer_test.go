@@ -9,20 +9,19 @@ import (
 	"ratchet/pipeline"
 )
 
-// desk is an issuer with what it asks for at hand: it answers effects as NATS and
-// Keepa would.
+// desk is an issuer with an in-memory NATS and Keepa: it answers effects as they would.
 type desk struct {
 	t      *testing.T
 	i      Issuer
 	now    Moment
 	grants map[pipeline.Stage]Grant
-	answer *pipeline.Reading // what /token says; nil for no answer
+	answer *pipeline.Reading // the answer of /token; nil without one
 	asked  int
 	lines  []Line
 	wrote  []Balance
 }
 
-// newDesk took over with a balance that was stored, and with grants.
+// newDesk takes over a stored balance and grants.
 func newDesk(t *testing.T, b Balance, grants map[pipeline.Stage]Grant) *desk {
 	t.Helper()
 	d := &desk{t: t, now: Moment{Now: t0, Machine: t0}, grants: map[pipeline.Stage]Grant{}}
@@ -81,7 +80,7 @@ func (d *desk) do(e Effect) (Event, error) {
 	return nil, nil //nolint:nilnil // a warning is answered by nothing
 }
 
-// turn is a turn of tokend with so much waiting.
+// turn runs a turn of tokend with that much waiting.
 func (d *desk) turn(lanes map[pipeline.Stage]Lane) {
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
@@ -102,7 +101,7 @@ func (d *desk) tokens(event pipeline.Event) int {
 	return n
 }
 
-func told(left, rate int) *pipeline.Reading {
+func reading(left, rate int) *pipeline.Reading {
 	return &pipeline.Reading{TS: t0.UnixMilli(), Left: left, Rate: rate, RefillInMS: 60000}
 }
 
@@ -110,31 +109,31 @@ var commits = map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 9}}
 
 func TestAStandInOwesWhatItsPredecessorOwed(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, Balance{API: told(100, 5), Rate: 5, Owed: 40}, nil)
+	d := newDesk(t, Balance{API: reading(100, 5), Rate: 5, Owed: 40}, nil)
 	d.turn(nil)
 	if d.i.Bucket.Known {
-		t.Fatal("a balance is believed that Keepa did not tell")
+		t.Fatal("a balance is used that Keepa did not report")
 	}
 	d.pass(31 * time.Second)
 	d.turn(nil)
 	if got := d.i.Bucket.Balance(d.now.Now); !d.i.Bucket.Known || got != 60 {
-		t.Errorf("the balance that stands in is %d, want 100 less the 40 that were owed", got)
+		t.Errorf("the substitute balance is %d, want 100 less the 40 that were owed", got)
 	}
 }
 
 func TestAStandInDoesNotBelieveASlippedRate(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, Balance{API: told(10, 30), Rate: 5}, nil)
+	d := newDesk(t, Balance{API: reading(10, 30), Rate: 5}, nil)
 	d.turn(nil)
 	again := newDesk(t, d.wrote[len(d.wrote)-1], nil) // the second one in the same outage
 	again.pass(31 * time.Second)
 	again.turn(nil)
 	if got := again.i.Bucket.Rate(); got != 5 {
-		t.Errorf("a rate of %d stands in, want the 5 that was believed", got)
+		t.Errorf("the substitute rate is %d, want the believed 5", got)
 	}
 }
 
-// claimed is a committer's grant with one open claim.
+// claimed returns a committer's grant with one open claim.
 func claimed() map[pipeline.Stage]Grant {
 	g, err := Grant{Issued: PriceCommit}.Take("c1", Hold{N: PriceCommit, Kind: pipeline.KindCommit, Items: 1})
 	if err != nil {
@@ -146,7 +145,7 @@ func claimed() map[pipeline.Stage]Grant {
 func TestAClaimThatIsGivenUpInAnOutageIsOwed(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.answer = nil
 	d.pass(ClaimLife + time.Second)
@@ -159,7 +158,7 @@ func TestAClaimThatIsGivenUpInAnOutageIsOwed(t *testing.T) {
 	if d.i.Bucket.Owed != PriceCommit || d.tokens(pipeline.EventLost) != PriceCommit {
 		t.Errorf("owed %d and %d lost in the ledger, want %d each", d.i.Bucket.Owed, d.tokens(pipeline.EventLost), PriceCommit)
 	}
-	d.answer = told(97, 5)
+	d.answer = reading(97, 5)
 	d.pass(askMost)
 	d.turn(nil)
 	if d.i.Bucket.Owed != 0 {
@@ -170,7 +169,7 @@ func TestAClaimThatIsGivenUpInAnOutageIsOwed(t *testing.T) {
 func TestAClaimIsGivenUpOnlyAfterAnAnswerThatCameSince(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.pass(ClaimLife - time.Second)
 	d.turn(nil)
@@ -189,7 +188,7 @@ func TestAClaimIsGivenUpOnlyAfterAnAnswerThatCameSince(t *testing.T) {
 func TestACallWithoutAnAnswerIsOwedAndAskedFor(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.grants[pipeline.StageCommitter] = d.grants[pipeline.StageCommitter].SettleUnknown("c1")
 	d.answer = nil
@@ -204,21 +203,21 @@ func TestACallWithoutAnAnswerIsOwedAndAskedFor(t *testing.T) {
 func TestBooksAreNotClosedWhileAClaimIsOpen(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(commits)
 	g, err := d.grants[pipeline.StageCommitter].Take("c1", Hold{N: PriceCommit, Kind: pipeline.KindCommit, Items: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.grants[pipeline.StageCommitter] = g
-	d.answer = told(94, 5) // the call was charged, and its answer is on the way
+	d.answer = reading(94, 5) // the call was charged, and its answer is on the way
 	d.pass(askWaiting)
 	d.turn(commits)
 	d.turn(commits)
 	if n := d.tokens(pipeline.EventDrift); n != 0 {
 		t.Fatalf("%d tokens of an open claim are called drift", n)
 	}
-	d.grants[pipeline.StageCommitter] = d.grants[pipeline.StageCommitter].Settle("c1", 6, told(94, 5))
+	d.grants[pipeline.StageCommitter] = d.grants[pipeline.StageCommitter].Settle("c1", 6, reading(94, 5))
 	d.turn(commits)
 	d.turn(commits)
 	if n := d.tokens(pipeline.EventDrift); n != 0 {
@@ -229,9 +228,9 @@ func TestBooksAreNotClosedWhileAClaimIsOpen(t *testing.T) {
 func TestADifferenceIsBelievedAtTheSecondEqualLook(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
-	d.answer = told(90, 5)
+	d.answer = reading(90, 5)
 	d.pass(askIdle)
 	d.turn(nil)
 	grants := maps.Clone(d.grants)
@@ -241,7 +240,7 @@ func TestADifferenceIsBelievedAtTheSecondEqualLook(t *testing.T) {
 	}
 	moved := maps.Clone(grants)
 	g := moved[pipeline.StagePeeker]
-	g.Settled += 3 // of which its reading has not come yet
+	g.Settled += 3 // its reading has not come yet
 	moved[pipeline.StagePeeker] = g
 	other, _ := next.Step(GrantsRead{Grants: moved, Again: true}, d.now)
 	if other.Books.Drift != 0 {
@@ -249,7 +248,7 @@ func TestADifferenceIsBelievedAtTheSecondEqualLook(t *testing.T) {
 	}
 	same, _ := next.Step(GrantsRead{Grants: grants, Again: true}, d.now)
 	if same.Books.Drift != 10 {
-		t.Errorf("%d drift, want the 10 that nobody claimed", same.Books.Drift)
+		t.Errorf("%d drift, want the 10 that no claim explains", same.Books.Drift)
 	}
 }
 
@@ -258,7 +257,7 @@ func TestAPauseThatEndsByItsDeadlineAsks(t *testing.T) {
 	d := newDesk(t, Balance{Rules: Rules{Policy: "heartbeat"}, Phase: Phase{
 		Mode: Recharge, Since: t0, Target: 200, Deadline: t0.Add(time.Minute),
 	}}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
 	d.pass(2 * time.Minute)
@@ -269,14 +268,14 @@ func TestAPauseThatEndsByItsDeadlineAsks(t *testing.T) {
 	asked := d.asked
 	d.step(Check{})
 	if d.asked != asked+1 {
-		t.Error("the balance did not come as projected, and nobody asks why")
+		t.Error("the balance is below the projection, and Keepa is not asked")
 	}
 }
 
-func TestCreditThatNobodyNeedsIsTakenBack(t *testing.T) {
+func TestUnneededCreditIsTakenBack(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(60, 5)
+	d.answer = reading(60, 5)
 	d.turn(map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 50}})
 	if d.grants[pipeline.StagePeeker].Credit() == 0 {
 		t.Fatal("nothing was issued")
@@ -290,11 +289,11 @@ func TestCreditThatNobodyNeedsIsTakenBack(t *testing.T) {
 func TestCreditWithoutABalanceIsTakenBackOnce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(120, 5)
+	d.answer = reading(120, 5)
 	busy := map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}, pipeline.StageCommitter: {Pending: 9}}
 	d.turn(busy)
 	out := d.grants[pipeline.StagePeeker].Credit() + d.grants[pipeline.StageCommitter].Credit()
-	d.answer = told(out-10, 5) // somebody else took some
+	d.answer = reading(out-10, 5) // another program spent some
 	d.pass(askWaiting)
 	d.step(Check{})
 	d.step(DemandRead{Lanes: busy})
@@ -304,10 +303,10 @@ func TestCreditWithoutABalanceIsTakenBackOnce(t *testing.T) {
 	}
 }
 
-func TestAnIdleStageComesBackLevelAndNotWithEverythingItLeft(t *testing.T) {
+func TestAnIdleStageComesBackLevelWithTheOthers(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StagePeeker: {Issued: 600, Claimed: 600, Settled: 600}})
-	d.answer = told(0, 5)
+	d.answer = reading(0, 5)
 	peeks := map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}}
 	d.i.Base = map[pipeline.Stage]int{} // everything that was ever used counts
 	d.turn(peeks)
@@ -320,7 +319,7 @@ func TestAnIdleStageComesBackLevelAndNotWithEverythingItLeft(t *testing.T) {
 func TestAnEffectThatWasReportedLostHasNotHappened(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
 	d.step(WishRead{})
@@ -337,7 +336,7 @@ func TestAnEffectThatWasReportedLostHasNotHappened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.i, d.grants[swap.Stage] = lost, g // it landed, and nobody knows
+	d.i, d.grants[swap.Stage] = lost, g // it was stored, and reported lost
 	d.turn(commits)
 	if got, want := d.grants[swap.Stage].Credit(), d.i.Shares.Burst[swap.Stage]; got > want {
 		t.Errorf("credit of %d after a repeat, want at most %d", got, want)
@@ -381,7 +380,7 @@ func TestAGrantThatWasIssuedToSinceVoidsThePlan(t *testing.T) {
 func TestWorkWithoutAClaimWaitsAfterASecond(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	lanes := map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 2, Unsettled: 3}} // one of them in the claim
 	demand := func() int { return d.i.Demand[pipeline.StageCommitter].Tokens / PriceCommit }
 	d.turn(lanes)
@@ -396,7 +395,7 @@ func TestWorkWithoutAClaimWaitsAfterASecond(t *testing.T) {
 	d.turn(map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 2, Unsettled: 1}})
 	d.turn(lanes)
 	if got := demand(); got != 2 {
-		t.Errorf("%d wait: the second begins anew", got)
+		t.Errorf("%d wait: the second starts again", got)
 	}
 }
 
@@ -404,7 +403,7 @@ func TestAKindThatBrokeItsCeilingGetsNothing(t *testing.T) {
 	t.Parallel()
 	broke := map[pipeline.Kind]Learned{pipeline.KindCommit: {Broke: PriceCommit + 1}}
 	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StageCommitter: {Learned: broke}})
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(commits)
 	d.turn(commits)
 	if got := d.grants[pipeline.StageCommitter].Credit(); got != 0 {
@@ -421,10 +420,10 @@ func TestAKindThatBrokeItsCeilingGetsNothing(t *testing.T) {
 	}
 }
 
-func TestWhatTheOperatorWroteWrongLeavesTheLastInForce(t *testing.T) {
+func TestAnInvalidPolicyLeavesTheLastInForce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.step(WishRead{Mode: []byte("nospend"), Policy: []byte(`{"floor":30}`)})
 	d.step(WishRead{Mode: []byte("pasued"), Policy: []byte(`{"flor":30}`)})
@@ -440,7 +439,7 @@ func TestWhatTheOperatorWroteWrongLeavesTheLastInForce(t *testing.T) {
 func TestAChangeOfModeIsALineOfTheLedgerOnce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	count := func(note string) (n int) {
 		for _, l := range d.lines {
 			if l.Entry.Note == note {

@@ -14,7 +14,7 @@ import (
 	"ratchet/pipeline/sim/trial"
 )
 
-// long asks for runs of thousands of steps instead of hundreds: `make laws`.
+// long runs thousands of steps instead of hundreds: `make laws`.
 var long = flag.Bool("long", false, "long runs of the laws")
 
 var t0 = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
@@ -38,7 +38,7 @@ func drawStage(t *rapid.T) pipeline.Stage {
 	return rapid.SampledFrom(pipeline.Stages()).Draw(t, "stage")
 }
 
-// anyOpen is an open claim whose worker lives.
+// anyOpen draws an open claim of a live worker.
 func anyOpen(t *rapid.T, e *trial.Engine) (string, bool) {
 	ids := e.Living()
 	if len(ids) == 0 {
@@ -47,7 +47,7 @@ func anyOpen(t *rapid.T, e *trial.Engine) (string, bool) {
 	return rapid.SampledFrom(ids).Draw(t, "claim"), true
 }
 
-// disturb is one random thing that happens to the pipeline or around it.
+// disturb draws one random event in the pipeline or around it.
 func disturb(t *rapid.T, e *trial.Engine) {
 	switch rapid.IntRange(0, 17).Draw(t, "what") {
 	case 0:
@@ -85,8 +85,7 @@ func turn(t *rapid.T, e *trial.Engine) {
 	}
 }
 
-// reached counts what runs came to, so that a law is not held by runs in which
-// nothing happens.
+// reached counts the states that runs reached, so that a law is not tested only by runs in which nothing happens.
 type reached map[string]int
 
 func (r reached) add(e *trial.Engine) {
@@ -95,12 +94,12 @@ func (r reached) add(e *trial.Engine) {
 	r["claims given up"] += min(1, e.In(pipeline.EventLost))
 	r["doubt"] += min(1, e.MostOwed)
 	r["faults"] += min(1, e.Faults)
-	r["balances that stood in"] += min(1, e.StoodIn)
+	r["substitute balances"] += min(1, e.StoodIn)
 	r["permission taken back"] += min(1, e.TakenBack)
 	r["claims that outlived their worker"] += min(1, e.Lost)
 }
 
-// want fails where fewer than a part of the runs came to something.
+// want fails if fewer than a part of the runs reached a state.
 func (r reached) want(t *testing.T, percent map[string]int) {
 	t.Helper()
 	for what, least := range percent {
@@ -133,7 +132,7 @@ func TestNoCallOverspendsWhateverIsLost(t *testing.T) {
 		came.add(e)
 	})
 	t.Log(came)
-	came.want(t, map[string]int{"paid calls": 50, "doubt": 20, "faults": 50, "claims that outlived their worker": 20, "claims given up": 1, "balances that stood in": 1, "permission taken back": 1})
+	came.want(t, map[string]int{"paid calls": 50, "doubt": 20, "faults": 50, "claims that outlived their worker": 20, "claims given up": 1, "substitute balances": 1, "permission taken back": 1})
 }
 
 // busy gives every stage work, most of the time.
@@ -156,8 +155,8 @@ func TestEveryTokenIsExplained(t *testing.T) {
 			}
 		}
 		calm(t, e)
-		// At a full bucket what others took cannot be told from what expired, so only
-		// their sum is law; where nothing could expire, each is.
+		// At a full bucket foreign spending cannot be distinguished from expiry, so
+		// only their sum is a law; if nothing could expire, each is.
 		if got, want := e.Explained()+e.Vanished(), e.Spent()+e.Foreign+e.Expired; got != want {
 			t.Fatalf("books explain %d tokens, %d are gone (ours %d, others %d, expired %d; drift %d, vanished %d)",
 				got, want, e.Spent(), e.Foreign, e.Expired, e.In(pipeline.EventDrift), e.Vanished())
@@ -229,8 +228,8 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 				e.Serve(realPrice)
 			}
 		}
-		// A claim that died holds its tokens for its life, and what it may have cost while
-		// /token is silent has to come in again.
+		// A claim of a dead worker holds its tokens for its life, and what it
+		// may have cost while /token is silent has to come in again.
 		refill := time.Duration((cheapest+e.MostOwed)/rate+2)*token.Tick + token.ClaimLife
 		bound := max(10*time.Minute, refill)
 		if e.Lost > 0 {

@@ -8,13 +8,13 @@ import (
 	"ratchet/pipeline"
 )
 
-// insane is more than any account counts in its life; beyondTime is an epoch of the year 2200.
+// insane is more tokens than any account counts in its life; beyondTime is an epoch of the year 2200.
 const (
 	insane     = 1 << 40
 	beyondTime = 7_258_118_400
 )
 
-// Sane reports what cannot be in a grant, whoever wrote it.
+// Sane returns an error for a value that no grant can have.
 func (g Grant) Sane() error {
 	var errs []error
 	for _, n := range []struct {
@@ -38,7 +38,7 @@ func (g Grant) Sane() error {
 	return errors.Join(errs...)
 }
 
-// SaneEpoch reports whether a tokend may have had this epoch.
+// SaneEpoch returns an error for an epoch that no tokend can have.
 func SaneEpoch(epoch uint64) error {
 	if epoch > beyondTime {
 		return fmt.Errorf("epoch %d is beyond the year 2200", epoch)
@@ -46,7 +46,7 @@ func SaneEpoch(epoch uint64) error {
 	return nil
 }
 
-// SaneFigures reports whether all of these can be tokens, of a balance, a rate or a price.
+// SaneFigures returns an error if one of these cannot be a number of tokens, of a balance, a rate or a price.
 func SaneFigures(all ...int) error {
 	for _, n := range all {
 		if n < -insane || n > insane {
@@ -56,15 +56,15 @@ func SaneFigures(all ...int) error {
 	return nil
 }
 
-// Account is what the ledger says of all stages: what a grant that cannot be read is made from.
+// Account is the state of all stages by the ledger: the source for a grant that cannot be read.
 type Account struct {
 	grants  map[pipeline.Stage]Grant
 	Drift   int
 	Expired int
-	Wish    Wish // by the last change of state that the ledger has; empty without one
+	Wish    Wish // by the last change of state in the ledger; empty without one
 }
 
-// Add takes in the next line, in the ledger's order.
+// Add applies the next line, in the ledger's order.
 func (a *Account) Add(e pipeline.Entry) {
 	if a.grants == nil {
 		a.grants = map[pipeline.Stage]Grant{}
@@ -81,7 +81,7 @@ func (a *Account) Add(e pipeline.Entry) {
 	}
 }
 
-// mode reads "FROM to TO", with what ended a recharge behind it.
+// mode reads "FROM to TO", which may be followed by the reason for the end of a recharge.
 func (a *Account) mode(note string) {
 	_, to, changed := strings.Cut(note, " to ")
 	if !changed {
@@ -96,15 +96,14 @@ func (a *Account) mode(note string) {
 	}
 }
 
-// Grant is the stage's grant as the ledger tells it, without credit: what was issued and not
-// claimed is issued again.
+// Grant returns the stage's grant by the ledger, without credit: unclaimed tokens are issued again.
 func (a *Account) Grant(stage pipeline.Stage) Grant {
 	g := a.grants[stage]
 	g.Issued = g.Claimed
 	return g
 }
 
-// after is the grant after a line about it.
+// after returns the grant after a line about it.
 func (g Grant) after(e pipeline.Entry) Grant {
 	switch e.Event {
 	case pipeline.EventClaim:

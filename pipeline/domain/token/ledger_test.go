@@ -50,7 +50,7 @@ func TestAGrantIsMadeAgainFromItsLinesInTheLedger(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeInAGrantIsNamed(t *testing.T) {
+func TestAnImpossibleGrantIsReported(t *testing.T) {
 	t.Parallel()
 	for name, g := range map[string]token.Grant{
 		"a negative sum":    {Issued: -1},
@@ -67,7 +67,7 @@ func TestWhatCannotBeInAGrantIsNamed(t *testing.T) {
 	}
 }
 
-func TestAPlanThatBringsNothingIsNamedWithWhatTakesIt(t *testing.T) {
+func TestAPlanThatYieldsNothingIsReportedWithItsCause(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		r    pipeline.Reading
@@ -76,7 +76,7 @@ func TestAPlanThatBringsNothingIsNamedWithWhatTakesIt(t *testing.T) {
 		{pipeline.Reading{}, ""},
 		{pipeline.Reading{TS: 1, Rate: 5}, ""},
 		{pipeline.Reading{TS: 1, Rate: 5, FlowRed: 4.5}, ""},
-		{pipeline.Reading{TS: 1}, "the plan yields 0 tokens a minute: look at the subscription at Keepa"},
+		{pipeline.Reading{TS: 1}, "the plan yields 0 tokens a minute: check the subscription at Keepa"},
 		{pipeline.Reading{TS: 1, FlowRed: 5}, "the plan yields 0 tokens a minute, of which trackings take 5 (tokenFlowReduction): remove trackings at Keepa, or take a larger plan"},
 		{pipeline.Reading{TS: 1, Rate: -2, FlowRed: 7}, "the plan yields -2 tokens a minute, of which trackings take 7 (tokenFlowReduction): remove trackings at Keepa, or take a larger plan"},
 	} {

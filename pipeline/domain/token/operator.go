@@ -9,9 +9,8 @@ import (
 	"ratchet/pipeline"
 )
 
-// wished is the issuer with what the operator wants: the mode, and the policy's
-// values. What cannot be is refused as a whole: the last that could be holds, and
-// the status says why.
+// wished applies the operator's mode and policy. An invalid value is refused as a
+// whole: the last valid one stays in force, and the status gives the reason.
 func (i Issuer) wished(e WishRead) (Issuer, []Effect) {
 	var refused []string
 	wish, err := ParseWish(e.Mode)
@@ -27,7 +26,7 @@ func (i Issuer) wished(e WishRead) (Issuer, []Effect) {
 		refused = append(refused, err.Error())
 		rules = i.Rules
 		if rules.Check(i.Bucket) != nil {
-			rules = Rules{} // the plan has changed: not even the last ones can be
+			rules = Rules{} // the plan has changed: even the last ones are invalid
 		}
 	}
 	i.Wish, i.Rules = wish, rules
@@ -84,7 +83,7 @@ func (i Issuer) alarm() (Issuer, []Effect) {
 	return i, out
 }
 
-// alarmedOf is the issuer after an alarm was recorded.
+// alarmedOf records that the ledger has the line of an alarm.
 func (i Issuer) alarmedOf(e pipeline.Entry) (Issuer, []Effect) {
 	i.alarmed = with(i.alarmed, e.PriceKind, e.Tokens)
 	return i, []Effect{Warn{Text: "a call broke its ceiling, its kind is stopped", Err: e.Note, Error: true}}

@@ -13,24 +13,25 @@ type Call struct {
 	At    time.Time
 }
 
-// Tally is what became of the calls for one unit of work.
+// Tally is the outcome of the calls for one unit of work.
 type Tally struct {
 	Calls    int
-	Paid     int // calls that cost tokens: what Keepa reported, or the reconciled balance shows
+	Paid     int // calls that cost tokens: as Keepa reported, or as the reconciled balance shows
 	Answered int // calls that Keepa answered, whatever they cost
 	Doubtful int // calls that may have cost tokens: the books were not closed since
 }
 
-// Waits reports whether the work may neither be paid for nor be given up before the books tell what its calls cost.
+// Waits reports whether the books must be closed before the work may be paid for again or given up.
 func (t Tally) Waits() bool { return !t.Spent() && t.Paid+t.Doubtful >= pipeline.MaxPaid }
 
-// Spent reports whether the work was paid for as often as work may be.
+// Spent reports whether the work was paid for as often as is allowed.
 func (t Tally) Spent() bool { return t.Paid >= pipeline.MaxPaid }
 
-// TallyOf reads off the ledger what became of calls, which are in the order in which they began. Of a call whose answer
-// never arrived only the balance tells what it cost: a drift that was found when the books were closed next. Several such
-// calls between two closings count all, because nobody can tell which of them it was. closed is up to when the books are
-// closed: a call that nothing explains by then cost nothing, and a later one is in doubt.
+// TallyOf derives the outcome of calls from the ledger; calls are in the order in which they began.
+// For a call without an answer only the balance shows the cost: a drift that was found when the
+// books were closed next. If there are several such calls between two closings, all of them count,
+// because they cannot be distinguished. closed is the instant up to which the books are closed: a
+// call that nothing explains by then cost nothing, and a later one is in doubt.
 //
 //	begun ─▶ close, n tokens          paid if n > 0, answered
 //	      ─▶ close, failed            paid if n > 0
@@ -67,16 +68,17 @@ func TallyOf(calls []Call, ledger []pipeline.Entry, closed time.Time) Tally {
 	return t
 }
 
-// NoteUnknown begins the note of a close whose price nobody knows.
+// NoteUnknown is the first part of the note of a close at an unknown price.
 const NoteUnknown = "outcome unknown"
 
-// noteSince begins the note of a drift: the books had been closed then.
+// noteSince is the first part of the note of a drift, before the time of the previous closing.
 const noteSince = "since "
 
-// NoteDrift is the note of a drift that was found at the first closing after an instant.
+// NoteDrift returns the note of a drift that was found at the first closing after an instant.
 func NoteDrift(since time.Time) string { return noteSince + since.UTC().Format(pipeline.TimeFormat) }
 
-// drift is when the balance was found to have moved, and since when it may have; zero where an earlier build did not say.
+// drift is when the balance was found to have moved, and the earliest time at
+// which it may have moved; zero when an earlier build did not record it.
 type drift struct{ at, since time.Time }
 
 func driftSince(note string) time.Time {

@@ -7,7 +7,7 @@ import (
 	"ratchet/pipeline"
 )
 
-func TestWhatBecameOfACallIsReadOffTheLedger(t *testing.T) {
+func TestTheOutcomeOfACallFollowsFromTheLedger(t *testing.T) {
 	t.Parallel()
 	at := func(minute int) time.Time { return time.Date(2026, 3, 2, 9, minute, 0, 0, time.UTC) }
 	calls := func(n int) (cs []Call) {
@@ -45,10 +45,10 @@ func TestWhatBecameOfACallIsReadOffTheLedger(t *testing.T) {
 		"its worker died, nothing drifts":              {calls(1), nil, 0, Tally{Calls: 1}},
 		"its worker died, a drift after":               {calls(1), []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 1, Paid: 1}},
 		"a drift is of the call before it":             {calls(2), []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 2, Paid: 1}},
-		"a drift before the first is nobody's":         {[]Call{{"a", at(5)}}, []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 1}},
+		"a drift before the first does not count":      {[]Call{{"a", at(5)}}, []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 1}},
 		"a drift may be of any since the last closing": {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11), unknown("c", 21), found(22, 5, 6)}, 0, Tally{Calls: 3, Paid: 2}},
 		"a drift is of no call before that closing":    {calls(2), []pipeline.Entry{unknown("a", 1), unknown("b", 11), found(12, 9, 6)}, 0, Tally{Calls: 2, Paid: 1}},
-		"nobody has looked yet":                        {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11)}, 10, Tally{Calls: 3, Doubtful: 1}},
+		"the books are open":                           {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11)}, 10, Tally{Calls: 3, Doubtful: 1}},
 		"what is known is in no doubt":                 {calls(2), []pipeline.Entry{closed("a", 1, 6, ""), closed("b", 11, 0, "failed: server")}, -1, Tally{Calls: 2, Paid: 1, Answered: 1}},
 		"one of each": {
 			calls(4),

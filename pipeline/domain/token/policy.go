@@ -10,7 +10,7 @@ import (
 	"ratchet/pipeline"
 )
 
-// Mode is whether spending goes on or pauses so that the balance can grow.
+// Mode is whether spending continues or pauses so that the balance can grow.
 type Mode string
 
 // The modes.
@@ -19,22 +19,21 @@ const (
 	Recharge Mode = "recharge"
 )
 
-// Phase is a mode with its reasons. It is stored as it is, so that a pause keeps
-// its deadline through every restart.
+// Phase is a mode with its reasons. It is stored completely, so a pause keeps its deadline through every restart.
 type Phase struct {
 	Mode     Mode      `json:"mode"`
 	Since    time.Time `json:"since,omitzero"`
 	Target   int       `json:"target,omitempty"`   // balance that ends a recharge
-	Deadline time.Time `json:"deadline,omitzero"`  // instant that ends it whatever the balance
+	Deadline time.Time `json:"deadline,omitzero"`  // instant that ends it at any balance
 	EndedBy  string    `json:"ended_by,omitempty"` // what ended the last recharge: target, deadline, policy
-	Claimed  int       `json:"claimed,omitempty"`  // tokens ever claimed when the mode began
-	CallDue  time.Time `json:"call_due,omitzero"`  // deadline that still holds, until something was bought
+	Claimed  int       `json:"claimed,omitempty"`  // tokens claimed in total when the mode began
+	CallDue  time.Time `json:"call_due,omitzero"`  // deadline that is still open, until something was bought
 }
 
-// View is what a policy looks at.
+// View is the input of a policy.
 type View struct {
 	Bucket  Bucket
-	Claimed int // tokens ever claimed by all stages
+	Claimed int // tokens claimed in total by all stages
 	Waiting bool
 }
 
@@ -47,7 +46,7 @@ type Policy interface {
 // Steady spends as soon as a useful call is affordable.
 type Steady struct{}
 
-// Next is burst, always.
+// Next always returns burst.
 func (Steady) Next(p Phase, v View, now time.Time) Phase {
 	if p.Mode == Burst {
 		return p
@@ -59,12 +58,11 @@ func (Steady) Next(p Phase, v View, now time.Time) Phase {
 	return Phase{Mode: Burst, Since: now, EndedBy: ended, Claimed: v.Claimed}
 }
 
-// Heartbeat spends until the balance is low and then pauses until it is high, but
-// never longer than Pause.
+// Heartbeat spends until the balance is low and then pauses until it is high, but never longer than Pause.
 type Heartbeat struct {
-	Below  int           // tokens; 0 is the smaller of 20 and a tenth of the capacity
-	Target int           // tokens; 0 is 280
-	Pause  time.Duration // 0 is 60 minutes
+	Below  int           // tokens; 0 means the smaller of 20 and a tenth of the capacity
+	Target int           // tokens; 0 means 280
+	Pause  time.Duration // 0 means 60 minutes
 }
 
 func (h Heartbeat) pause() time.Duration {
@@ -82,8 +80,7 @@ func (h Heartbeat) below(b Bucket) int {
 	return min(below, max(1, b.Capacity()/10))
 }
 
-// target is what a pause waits for: never more than the bucket can hold or the
-// deadline can reach.
+// target returns what a pause waits for: never more than the bucket can hold or the deadline can reach.
 func (h Heartbeat) target(b Bucket, deadline, now time.Time) int {
 	target := h.Target
 	if target == 0 {
@@ -93,8 +90,8 @@ func (h Heartbeat) target(b Bucket, deadline, now time.Time) int {
 	return max(1, min(target, b.Capacity()*93/100, b.Balance(now)+ticks*b.Refill()))
 }
 
-// Next is the mode after what is seen now. A state that cannot be (no deadline,
-// or one further away than a pause is long) gets the deadline it should have had.
+// Next returns the phase at now. An invalid state (no deadline, or one further
+// away than a pause is long) gets the deadline it should have had.
 func (h Heartbeat) Next(p Phase, v View, now time.Time) Phase {
 	if !v.Bucket.Known {
 		return p
@@ -115,7 +112,7 @@ func (h Heartbeat) Next(p Phase, v View, now time.Time) Phase {
 	case Burst:
 		worked := v.Claimed > p.Claimed
 		if balance >= h.below(v.Bucket) || !worked && v.Waiting {
-			return p // a burst in which nothing was bought yet goes on: it owes a call
+			return p // a burst continues until something was bought: it owes a call
 		}
 		deadline := now.Add(h.pause())
 		if !worked && !p.CallDue.IsZero() && p.CallDue.Before(deadline) {
@@ -126,7 +123,7 @@ func (h Heartbeat) Next(p Phase, v View, now time.Time) Phase {
 	return Phase{Mode: Burst, Since: now, Claimed: v.Claimed}
 }
 
-// goal is the stored target, clamped again: the plan may have shrunk since.
+// goal returns the stored target, clamped again: the plan may have shrunk since.
 func (h Heartbeat) goal(p Phase, b Bucket) int {
 	if p.Target <= 0 {
 		return max(1, b.Capacity()*93/100)
@@ -134,8 +131,7 @@ func (h Heartbeat) goal(p Phase, b Bucket) int {
 	return min(p.Target, max(1, b.Capacity()*93/100))
 }
 
-// Rules are what an operator may write to the key policy; absent fields keep the
-// defaults.
+// Rules are the fields of the key policy; absent fields keep the defaults.
 type Rules struct {
 	Policy       string                 `json:"policy,omitempty"` // steady or heartbeat
 	Floor        *int                   `json:"floor,omitempty"`
@@ -147,17 +143,17 @@ type Rules struct {
 	Ceilings     map[pipeline.Kind]int  `json:"ceilings,omitempty"`      // worst prices above the documented ones
 }
 
-// MostFloor bounds an operator's floor: no bucket of Keepa's goes further from zero.
+// MostFloor bounds an operator's floor: no bucket of Keepa's is larger.
 const MostFloor = 300_000
 
-// ParseRules reads the key; nothing is no rules.
+// ParseRules reads the key policy; an empty value is no rules.
 func ParseRules(raw []byte) (Rules, error) {
 	var r Rules
 	if len(raw) == 0 {
 		return r, nil
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields() // a slip of the pen must not pass for a default
+	d.DisallowUnknownFields() // a typing error must not silently mean the default
 	if err := d.Decode(&r); err != nil {
 		return Rules{}, fmt.Errorf("policy: want JSON like {\"policy\":\"steady\"}: %w", err)
 	}
@@ -190,7 +186,7 @@ func ParseRules(raw []byte) (Rules, error) {
 	return r, errors.Join(errs...)
 }
 
-// Check refuses what this plan can never reach, with the arithmetic.
+// Check refuses values that this plan can never reach, and shows the arithmetic.
 func (r Rules) Check(b Bucket) error {
 	capacity, minutes := b.Capacity(), r.PauseMinutes
 	if minutes == 0 {
@@ -212,7 +208,7 @@ func (r Rules) Check(b Bucket) error {
 	return nil
 }
 
-// Choose is the policy that the rules name.
+// Choose returns the policy that the rules name.
 func (r Rules) Choose() Policy {
 	if r.Policy == "heartbeat" {
 		return Heartbeat{Below: r.Below, Target: r.Target, Pause: time.Duration(r.PauseMinutes) * time.Minute}
@@ -220,7 +216,7 @@ func (r Rules) Choose() Policy {
 	return Steady{}
 }
 
-// Over is the shares with the rules' values in place.
+// Over returns the shares with the rules' values in place.
 func (r Rules) Over(s Shares) Shares {
 	weight := make(map[pipeline.Stage]int, len(s.Weight))
 	for stage, w := range s.Weight {

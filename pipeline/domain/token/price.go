@@ -10,7 +10,7 @@ const (
 	PriceSeller = 1  // a seller that is found
 )
 
-// Price is the worst price of one step of a kind; 0 for what is free.
+// Price returns the worst price of one step of a kind; 0 for a free one.
 func Price(k pipeline.Kind) int {
 	switch k {
 	case pipeline.KindDeals:
@@ -27,7 +27,7 @@ func Price(k pipeline.Kind) int {
 	return 0
 }
 
-// StepOf is the worst price of a stage's smallest durable step.
+// StepOf returns the worst price of a stage's smallest durable step.
 func StepOf(s pipeline.Stage) int {
 	switch s {
 	case pipeline.StageWatermarker:
@@ -40,18 +40,17 @@ func StepOf(s pipeline.Stage) int {
 	return 0
 }
 
-// Learned is what the calls of a kind really cost, from tokensConsumed.
+// Learned is the actual cost of the calls of a kind, from tokensConsumed.
 type Learned struct {
 	Calls  int `json:"calls"`
 	Items  int `json:"items"`  // products, pages: what the price is for
 	Tokens int `json:"tokens"` // of all of them
-	Worst  int `json:"worst"`  // the dearest call's price for one item, rounded up
-	// Broke is the price for one item of the dearest call that cost more than its
-	// claim reserved; 0 while none did.
+	Worst  int `json:"worst"`  // the most expensive call's price for one item, rounded up
+	// Broke is the price for one item of the most expensive call that exceeded its reservation; 0 without one.
 	Broke int `json:"broke,omitempty"`
 }
 
-// Mean is the price of one item; 0 before the first.
+// Mean returns the price of one item; 0 before the first.
 func (l Learned) Mean() float64 {
 	if l.Items == 0 {
 		return 0
@@ -70,16 +69,15 @@ func (l Learned) after(h Hold, cost int) Learned {
 	return l
 }
 
-// Ceiling is what a claim reserves for one item of a kind: the documented worst
-// price, or the operator's where it is higher. What was learned is not less: the
-// next call may be the dear one.
+// Ceiling returns what a claim reserves for one item of a kind: the documented worst price, or the operator's if
+// it is higher. A lower learned price does not reduce it: the next call may be the expensive one.
 func (g Grant) Ceiling(k pipeline.Kind) int { return max(Price(k), g.Ceilings[k]) }
 
-// Stopped reports whether a call of the kind cost more than could be reserved, so
-// that the next one might overspend. Raising its ceiling to what it cost lifts it.
+// Stopped reports whether a call of the kind cost more than could be reserved, so that the
+// next one might overspend. Raising its ceiling to that cost restarts the kind.
 func (g Grant) Stopped(k pipeline.Kind) bool { return g.Learned[k].Broke > g.Ceiling(k) }
 
-// KindOf is what a stage's claims are for.
+// KindOf returns the kind of a stage's claims.
 func KindOf(s pipeline.Stage) pipeline.Kind {
 	switch s {
 	case pipeline.StageWatermarker:

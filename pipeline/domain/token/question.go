@@ -8,11 +8,10 @@ import (
 	"ratchet/pipeline"
 )
 
-// question is the state of our questions for the balance; all instants are machine
-// time.
+// question is the state of our questions for the balance; all instants are machine time.
 type question struct {
 	wanted   bool
-	silent   time.Time     // since when Keepa does not answer; the take-over, before the first answer
+	silent   time.Time     // since when Keepa has not answered; the take-over, before the first answer
 	last     time.Time     // when one was last answered or refused
 	answered time.Time     // when one was last answered
 	wait     time.Duration // until the next one, after a failure
@@ -22,24 +21,24 @@ type question struct {
 const (
 	askFirst = 250 * time.Millisecond // between questions after a success, and after the first failure
 	askMost  = 10 * time.Second       // between questions while Keepa is silent
-	// outage is how long /token may be silent before the projection stands in for it.
+	// outage is how long /token may be silent before the projection replaces it.
 	outage = 30 * time.Second
 	// askIdle and askWaiting are how old a reading may grow, pipeline time, while
 	// nothing waits and while something does.
 	askIdle    = time.Hour
 	askWaiting = 5 * time.Minute
-	// refillGuard is how long after a refill it is asked for, pipeline time.
+	// refillGuard is the delay after a refill before /token is asked, pipeline time.
 	refillGuard = 20 * time.Millisecond
 )
 
-// StandsIn is the warning of an issuer that goes on without an answer of Keepa's.
+// StandsIn is the warning of an issuer that continues without an answer from Keepa.
 const StandsIn = "keepa is silent, the last known balance stands in"
 
 func (q question) outage(m Moment) bool {
 	return !q.silent.IsZero() && m.Machine.Sub(q.silent) > outage
 }
 
-// check asks where an answer is needed, and gives dead claims up.
+// check asks when an answer is needed, and gives dead claims up.
 func (i Issuer) check(m Moment) (Issuer, []Effect) {
 	i = i.see(m)
 	if m.Machine.Sub(i.question.last) >= max(askFirst, i.question.wait) && i.asks(m) {
@@ -48,9 +47,8 @@ func (i Issuer) check(m Moment) (Issuer, []Effect) {
 	return i, i.reap(m)
 }
 
-// asks reports whether an answer is needed now. Whoever waits for more than one
-// refill is told of each of them: the question is free, and what others took shows
-// at once.
+// asks reports whether an answer is needed now. A stage that waits for more than one refill leads to
+// a question after each of them: it is free, and shows at once what other programs spent.
 func (i Issuer) asks(m Moment) bool {
 	b := i.Bucket
 	age := m.Now.Sub(b.At)
@@ -59,7 +57,7 @@ func (i Issuer) asks(m Moment) bool {
 		age >= askWaiting && i.Waiting() || len(i.dead(m)) > 0
 }
 
-// answered is the issuer after the balance was told.
+// answered applies a reported balance.
 func (i Issuer) answered(r pipeline.Reading, m Moment) (Issuer, []Effect) {
 	i.question = question{last: m.Machine, answered: m.Machine}
 	first := !i.Bucket.Known
@@ -72,8 +70,8 @@ func (i Issuer) answered(r pipeline.Reading, m Moment) (Issuer, []Effect) {
 	return i, i.reap(m)
 }
 
-// unanswered is the issuer after a question without an answer: the projection
-// stands, and where there is none, after a while, what the predecessor left.
+// unanswered handles a question without an answer: the projection stays in
+// use, and if there is none, after a while, the predecessor's.
 func (i Issuer) unanswered(e Unanswered, m Moment) (Issuer, []Effect) {
 	var say []Effect
 	q := i.question
@@ -87,7 +85,7 @@ func (i Issuer) unanswered(e Unanswered, m Moment) (Issuer, []Effect) {
 	i.question = q
 	if i.Note != e.Note {
 		i.Note = e.Note
-		say = append(say, Warn{Text: "balance not told", Err: e.Note})
+		say = append(say, Warn{Text: "keepa does not report the balance", Err: e.Note})
 	}
 	if !i.Bucket.Known && q.outage(m) {
 		var stood bool
@@ -98,18 +96,17 @@ func (i Issuer) unanswered(e Unanswered, m Moment) (Issuer, []Effect) {
 	return i, append(say, i.reap(m)...)
 }
 
-// openDiscovery begins the books of discovery's part: it may use the balance that
-// was found, and its percentage of the income from now on.
+// openDiscovery starts counting discovery's part: it may use the balance
+// that was found, and its percentage of the income from now on.
 func (i Issuer) openDiscovery(left int, now time.Time) Issuer {
 	i.Opened, i.Start, i.Listed = now, left, Used(i.Grants[pipeline.StageWatermarker])
 	i.Books.Opened, i.Books.Start, i.Books.Listed = i.Opened, i.Start, i.Listed
 	return i
 }
 
-// standIn makes a balance from what the last issuer and the workers left, when
-// Keepa stays silent after a take-over: the newest reading as if it had just been
-// heard, so that no refill is counted that we did not live through, less all that
-// may be owed. Where nothing was ever heard, nothing may be issued.
+// standIn makes a balance from the predecessor's and the workers' readings when Keepa stays silent after a
+// take-over: the newest reading as if it had just been received, so that no refill is counted that this
+// process did not see, less all that may be owed. Without any reading, nothing may be issued.
 func (i Issuer) standIn(now time.Time) (Issuer, bool) {
 	newest, owed := i.written.API, i.written.Owed
 	for _, g := range i.Grants {
@@ -120,14 +117,14 @@ func (i Issuer) standIn(now time.Time) (Issuer, bool) {
 	}
 	r := *newest
 	if i.written.Rate > 0 {
-		r.Rate = min(r.Rate, i.written.Rate) // a slip of one answer is not believed now either
+		r.Rate = min(r.Rate, i.written.Rate) // a wrong rate in one answer is not believed here either
 	}
 	i.Bucket = Bucket{}.Probed(r, now).Owe(owed, now)
 	i.question.wanted = true
 	return i, i.Bucket.Known
 }
 
-// see notes when each open claim was first seen: no two clocks are compared.
+// see records when each open claim was first seen: times of two clocks are never compared.
 func (i Issuer) see(m Moment) Issuer {
 	first := map[string]time.Time{}
 	for _, g := range i.Grants {
@@ -144,13 +141,13 @@ func (i Issuer) see(m Moment) Issuer {
 
 // deadClaim is an open claim that has outlived its life.
 type deadClaim struct {
-	stage pipeline.Stage
-	id    string
-	hold  Hold
-	told  bool // an answer came since: it shows whether the claim's call cost anything
+	stage    pipeline.Stage
+	id       string
+	hold     Hold
+	answered bool // an answer since then shows whether the claim's call cost anything
 }
 
-// dead are the claims that have outlived their life, in the order of their ids.
+// dead returns the claims that have outlived their life, in the order of their ids.
 func (i Issuer) dead(m Moment) []deadClaim {
 	var out []deadClaim
 	for _, stage := range pipeline.Stages() {
@@ -158,20 +155,20 @@ func (i Issuer) dead(m Moment) []deadClaim {
 		for _, id := range slices.Sorted(maps.Keys(open)) {
 			at, seen := i.first[id]
 			if end := at.Add(i.Life); seen && m.Machine.After(end) {
-				out = append(out, deadClaim{stage: stage, id: id, hold: open[id], told: i.question.answered.After(end)})
+				out = append(out, deadClaim{stage: stage, id: id, hold: open[id], answered: i.question.answered.After(end)})
 			}
 		}
 	}
 	return out
 }
 
-// reap gives dead claims up, once an answer told what the balance really is; while
-// Keepa is silent for long, their tokens count as spent.
+// reap gives dead claims up once an answer has shown the actual balance;
+// if Keepa is silent for long, their tokens count as spent.
 func (i Issuer) reap(m Moment) []Effect {
 	var out []Effect
 	for _, d := range i.dead(m) {
 		c := Reap{Epoch: i.Epoch, Claim: d.id}
-		if !d.told {
+		if !d.answered {
 			if !i.question.outage(m) {
 				continue
 			}

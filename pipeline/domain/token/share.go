@@ -6,10 +6,10 @@ import (
 	"ratchet/pipeline"
 )
 
-// Demand is what waits for a stage.
+// Demand is the waiting work of a stage.
 type Demand struct {
 	Tokens int // worst price of everything that waits
-	Step   int // worst price of the smallest durable step; never 0 while Tokens is not
+	Step   int // worst price of the smallest durable step; positive while Tokens is
 }
 
 // Shares say how stages divide the income.
@@ -19,7 +19,7 @@ type Shares struct {
 	ListPart int                    // percent of the income that discovery may spend at most
 }
 
-// DefaultShares are the weights of the design.
+// DefaultShares returns the default weights.
 func DefaultShares() Shares {
 	return Shares{
 		Weight:   map[pipeline.Stage]int{pipeline.StageWatermarker: 10, pipeline.StagePeeker: 30, pipeline.StageCommitter: 60},
@@ -32,25 +32,25 @@ func DefaultShares() Shares {
 // waits; it stays below the ten minutes after which a wait counts as a stall.
 const patience = 7 * time.Minute
 
-// Position is everything a plan is made from.
+// Position is the input of a plan.
 type Position struct {
 	Bucket Bucket
 	Grants map[pipeline.Stage]Grant
 	Demand map[pipeline.Stage]Demand
-	Base   map[pipeline.Stage]int // used tokens that fairness has forgiven
+	Base   map[pipeline.Stage]int // used tokens that fairness ignores
 	Opened time.Time              // when the books of discovery began
-	Start  int                    // the balance then
-	Listed int                    // what discovery had used then
+	Start  int                    // the balance at Opened
+	Listed int                    // what discovery had used at Opened
 	Issued time.Time              // when something was last issued
 	Floor  int                    // balance below which nothing is issued
-	Saving pipeline.Stage         // the stage that the last plan let wait for its step; "" for none
+	Saving pipeline.Stage         // the stage that the last plan saved for; "" without one
 }
 
-// Used is what a stage's grant has used, credit and open claims included.
+// Used returns what a stage's grant has used, credit and open claims included.
 func Used(g Grant) int { return g.Settled + g.Lost + g.Credit() + g.Held() }
 
-// Head is what may still be issued: the projected balance less every permission
-// that is outstanding, and the floor. Below zero, permission must be taken back.
+// Head returns what may still be issued: the projected balance less all outstanding
+// permission and the floor. Below zero, permission must be taken back.
 func (p Position) Head(now time.Time) int {
 	if !p.Bucket.Known {
 		return 0
@@ -62,7 +62,7 @@ func (p Position) Head(now time.Time) int {
 	return head
 }
 
-// last is when something was last issued, or the beginning.
+// last returns when something was last issued, or the beginning.
 func (p Position) last() time.Time {
 	if p.Issued.After(p.Opened) {
 		return p.Issued
@@ -80,14 +80,13 @@ func (p Position) Waiting() bool {
 	return false
 }
 
-// Plan is how much to issue to each stage now, and the stage that must wait for
-// the head to grow, with the head it needs. Its sum never exceeds the head.
+// Plan returns how much to issue to each stage now, and the stage that must wait for
+// the head to grow, with the head it needs. The sum never exceeds the head.
 //
-// The stage furthest below its weight is next, and while its step is not
-// affordable the others wait too: a cheap stage cannot eat the savings of an
-// expensive one. The stage that the last plan saved for comes first, so that a
-// step which falls due meanwhile does not take what was saved. Only where saving
-// would outlast patience does the cheapest step go first.
+// The stage furthest below its weight is next, and while its step is not affordable the others
+// wait too: a cheap stage cannot use up the savings of an expensive one. The stage that the last
+// plan saved for comes first, so that a step which becomes due meanwhile does not take what was
+// saved. Only when saving would outlast patience does the cheapest step go first.
 func (s Shares) Plan(p Position, now time.Time) (issue map[pipeline.Stage]int, wait pipeline.Stage, need int) {
 	issue = map[pipeline.Stage]int{}
 	if !p.Bucket.Known {
@@ -109,7 +108,7 @@ func (s Shares) Plan(p Position, now time.Time) (issue map[pipeline.Stage]int, w
 	}
 }
 
-// outlasts reports whether saving what is missing ends later than patience does.
+// outlasts reports whether saving what is missing takes longer than patience.
 func (s Shares) outlasts(p Position, missing int, now time.Time) bool {
 	end := p.last().Add(patience)
 	if at, ok := p.Bucket.Affordable(p.Bucket.Balance(now)+missing, now); ok && !at.After(end) {
@@ -118,7 +117,7 @@ func (s Shares) outlasts(p Position, missing int, now time.Time) bool {
 	return !now.Before(end)
 }
 
-// first is the stage that was saved for, until it has its step; then the next one.
+// first returns the stage that was saved for, until it has its step; then the next one.
 func (s Shares) first(p Position, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
 	if p.Saving != "" && issued[p.Saving] == 0 {
 		if step := s.wants(p, p.Saving, 0, now); step > 0 {
@@ -128,8 +127,7 @@ func (s Shares) first(p Position, issued map[pipeline.Stage]int, now time.Time) 
 	return s.next(p, issued, now)
 }
 
-// next is the stage furthest below its weight among those that want more, and
-// the step it wants.
+// next returns the stage furthest below its weight among those that want more, and the step it wants.
 func (s Shares) next(p Position, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
 	var best pipeline.Stage
 	var bestStep, bestUsed int
@@ -159,13 +157,12 @@ func (s Shares) cheapest(p Position, issued map[pipeline.Stage]int, now time.Tim
 
 func (s Shares) weight(stage pipeline.Stage) int { return max(1, s.Weight[stage]) }
 
-// burst is the most credit a stage may hold: some steps on a small plan, some
-// minutes of income on a large one.
+// burst returns the most credit a stage may hold: some steps on a small plan, some minutes of income on a large one.
 func (s Shares) burst(p Position, stage pipeline.Stage, step int) int {
 	return max(s.Burst[stage], 2*p.Bucket.Refill(), step)
 }
 
-// wants is the next step that a stage's demand justifies beyond its credit, or 0.
+// wants returns the next step that a stage's demand justifies beyond its credit, or 0.
 func (s Shares) wants(p Position, stage pipeline.Stage, issued int, now time.Time) int {
 	d, g := p.Demand[stage], p.Grants[stage]
 	credit := g.Credit() + issued
@@ -175,16 +172,16 @@ func (s Shares) wants(p Position, stage pipeline.Stage, issued int, now time.Tim
 	if stage == pipeline.StageWatermarker && !s.listAllows(p, issued+d.Step, now) {
 		return 0
 	}
-	// Credit that a claim cannot use as a whole step is completed first.
+	// Credit that does not make a whole step is completed first.
 	if rest := credit % d.Step; rest > 0 {
 		return d.Step - rest
 	}
 	return d.Step
 }
 
-// listAllows keeps discovery within its part of the income, beside the balance
-// that the start found: that may go into the first sweep. Tokens that are about to
-// expire are nobody's, and when nobody could be paid for long, no wait comes first.
+// listAllows keeps discovery within its part of the income, beside the balance found at
+// the start, which may go into the first sweep. There is no limit on tokens that are
+// about to expire, nor when no other stage could be paid for a long time.
 func (s Shares) listAllows(p Position, more int, now time.Time) bool {
 	if p.Bucket.NearFull(now) || now.Sub(p.last()) >= patience {
 		return true
@@ -203,9 +200,9 @@ func (s Shares) alone(p Position, only pipeline.Stage) bool {
 	return true
 }
 
-// Forgive is the base of an idle stage: lowered so far that the stage is level
-// with the busy one that has used least of its weight, and not a token further.
-// It comes back to its share, not to everything that it left to others.
+// Forgive returns the base of an idle stage: lowered so far that the stage is level
+// with the busy one that has used least of its weight, and not a token further. The
+// stage returns to its share, not to everything that it left to others.
 func (s Shares) Forgive(p Position, idle pipeline.Stage) int {
 	var level pipeline.Stage
 	levelUsed := 0
@@ -225,9 +222,8 @@ func (s Shares) Forgive(p Position, idle pipeline.Stage) int {
 	return min(p.Base[idle], Used(p.Grants[idle])-even)
 }
 
-// Keep is how much credit a stage may keep: all of it, unless spending is
-// forbidden, the stage has no use for it while others wait, or the balance that
-// it was issued against has gone.
+// Keep returns how much credit a stage may keep: all of it, unless spending is forbidden, the stage
+// does not need it while others wait, or the balance that it was issued against is no longer there.
 func (s Shares) Keep(p Position, stage pipeline.Stage, spend bool, now time.Time) int {
 	credit := p.Grants[stage].Credit()
 	if !spend || !p.Bucket.Known {

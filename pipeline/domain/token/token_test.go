@@ -58,7 +58,7 @@ func TestZeroIsAValueAndUnknownIsNot(t *testing.T) {
 
 func TestBetweenTwoRefillsThePoorerReadingIsTheLater(t *testing.T) {
 	t.Parallel()
-	// The first was asked later and says that it took less, and yet it was charged last.
+	// The first was asked later and reports a shorter processing time, and yet it was charged last.
 	last := pipeline.Reading{TS: 541674, TookMS: 119, Left: 20, RefillInMS: 28329, Rate: 5}
 	first := pipeline.Reading{TS: 540185, TookMS: 2345, Left: 120, RefillInMS: 28803, Rate: 5}
 	after := pipeline.Reading{TS: 600000, TookMS: 100, Left: 25, RefillInMS: 31400, Rate: 5}
@@ -82,7 +82,7 @@ func TestASingleSpikeOfTheRateIsNotBelieved(t *testing.T) {
 	}
 	spike.TS += 60200
 	if b = b.Heard(spike, t0); b.Rate() != 12 {
-		t.Errorf("rate %d after the plan said so twice", b.Rate())
+		t.Errorf("rate %d after two readings with the new plan", b.Rate())
 	}
 	spike.TS, spike.Rate = spike.TS+60200, 5
 	if b = b.Heard(spike, t0); b.Rate() != 5 {
@@ -148,11 +148,11 @@ func TestEveryTokenBetweenTwoReadingsIsExplained(t *testing.T) {
 	}{
 		{"our own call", a, reading(20*time.Second, 94), 6, 0, 0},
 		{"a refill and a call", a, reading(70*time.Second, 99), 6, 0, 0},
-		{"somebody else's seven", a, reading(70*time.Second, 92), 6, 0, 7},
+		{"seven of another program", a, reading(70*time.Second, 92), 6, 0, 7},
 		{"tokens that came from nowhere", a, reading(70*time.Second, 102), 6, 0, -3},
 		{"a refill that had no room", reading(0, 298), reading(61*time.Second, 300), 0, 3, 0},
 		{"a full bucket, idle for three hours", reading(0, 300), reading(3*time.Hour, 300), 0, 895, 0},
-		{"a full bucket and somebody else", reading(0, 300), reading(61*time.Second, 290), 0, 5, 10},
+		{"a full bucket and another program", reading(0, 300), reading(61*time.Second, 290), 0, 5, 10},
 	} {
 		expired, drift := Reconcile(tc.a, tc.b, Tick, tc.settled)
 		if expired != tc.expired || drift != tc.drift {
@@ -230,7 +230,7 @@ func TestAPauseEndsAtItsTargetOrItsDeadline(t *testing.T) {
 	}
 }
 
-func TestAStateThatCannotBeStillEnds(t *testing.T) {
+func TestAnImpossiblePhaseStillEnds(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rate := rapid.IntRange(1, 100).Draw(t, "rate")
@@ -299,7 +299,7 @@ func TestAStepThatFallsDueDoesNotTakeWhatWasSaved(t *testing.T) {
 	delete(p.Demand, pipeline.StageCommitter)
 	p.Bucket = at(5, 5, time.Minute)
 	if issue, _, _ = DefaultShares().Plan(p, t0); issue[pipeline.StageWatermarker] != PricePage {
-		t.Errorf("what nobody wants any more is still saved for: issued %v", issue)
+		t.Errorf("a step without demand is still saved for: issued %v", issue)
 	}
 }
 
@@ -324,8 +324,8 @@ func TestTheOperatorsCeilingIsReservedAndLiftsAStop(t *testing.T) {
 	}
 }
 
-// A stage that comes back is level with the busy one: were it only a token below, its first step would come before one
-// that the busy stage is further from.
+// A stage that comes back is level with the busy one: with only a token less, its
+// first step would come before one that the busy stage is further from.
 func TestAnIdleStageIsForgivenToTheLevelAndNotATokenFurther(t *testing.T) {
 	shares := DefaultShares()
 	for used := range 61 {

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// Wish is what the operator wants of the budget.
+// Wish is the operator's mode for the budget.
 type Wish string
 
-// The wishes.
+// The operator's modes.
 const (
 	Run     Wish = "run"     // spend
-	Paused  Wish = "paused"  // do not spend; free work goes on
-	Nospend Wish = "nospend" // decide what stored answers can decide
+	Paused  Wish = "paused"  // do not spend; free work continues
+	Nospend Wish = "nospend" // decide only from stored answers
 )
 
-// ParseWish reads a word or {"mode": word}; nothing is run. An error leaves the last wish that
-// could be read in force.
+// ParseWish reads a word or {"mode": word}; an empty value is run. After an error the last valid mode stays in force.
 func ParseWish(raw []byte) (Wish, error) {
 	if len(raw) == 0 {
 		return Run, nil
@@ -38,7 +37,7 @@ func ParseWish(raw []byte) (Wish, error) {
 	}
 }
 
-// cut keeps what somebody wrote short enough to be shown.
+// cut shortens input for an error message.
 func cut(s string) string {
 	const most = 40
 	if len(s) > most {

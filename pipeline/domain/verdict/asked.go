@@ -12,12 +12,13 @@ import (
 // books is the root category of books on amazon.com.
 const books = 283155
 
-// decidable are the price types of used copies: the only ones that the looks can decide.
+// decidable are the price types of used copies, the only ones that the looks can decide.
 var decidable = []keepa.PriceType{
 	keepa.Used, keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable, keepa.BuyBoxUsed,
 }
 
-// Decides says why the looks cannot decide what a query lists; nil where they can. It is asked before a token is spent.
+// Decides returns why the looks cannot decide what a query lists;
+// nil if they can. It is checked before a token is spent.
 func Decides(q keepa.Selection) error {
 	if slices.Contains(decidable, q.PriceType) {
 		return nil
@@ -26,8 +27,7 @@ func Decides(q keepa.Selection) error {
 		"ask for 2 (used, any condition), 19 to 22 (one condition) or 32 (used Buy Box)", q.PriceType, q.PriceType)
 }
 
-// Serves says why these rules may not decide what a query lists: their amounts are another marketplace's; nil where
-// they may.
+// Serves returns an error if the rules' amounts belong to another marketplace than the query lists.
 func (j *Judge) Serves(q keepa.Selection) error {
 	if q.Domain == j.file.Settings.Domain() {
 		return nil
@@ -37,7 +37,7 @@ func (j *Judge) Serves(q keepa.Selection) error {
 		j.Name(), j.file.Settings.Marketplace, q.Domain.Suffix(), q.Domain.Suffix(), q.Domain.Currency().Code)
 }
 
-// Assumes is what the built-in rules take for granted and a query does not ask for; "" where it asks for just that.
+// Assumes describes how a query departs from the assumptions of the built-in rules; "" if it does not.
 func Assumes(q keepa.Selection) string {
 	var other []string
 	if q.Domain != keepa.DomainCom {

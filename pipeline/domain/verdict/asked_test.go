@@ -25,7 +25,7 @@ func TestOnlyPriceTypesOfUsedCopiesCanBeDecided(t *testing.T) {
 	}
 }
 
-func TestAQueryForOtherThanBooksIsToldWhatTheBuiltInRulesAssume(t *testing.T) {
+func TestAQueryForOtherThanBooksIsWarnedAboutTheRulesAssumptions(t *testing.T) {
 	t.Parallel()
 	q, err := keepa.ParseSelection(schemas.UsedBooksQuery)
 	if err != nil {

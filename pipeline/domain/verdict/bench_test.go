@@ -13,7 +13,7 @@ const (
 	peekBar   = 2_000
 )
 
-// reach reports how many decisions a second the loop made, and fails below the bar.
+// reach reports the loop's decisions a second, and fails below the bar.
 func reach(b *testing.B, bar float64) {
 	b.Helper()
 	took := b.Elapsed()

@@ -9,7 +9,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// span is what a number can be, both ends included.
+// span is the range of a number, both ends included.
 type span struct {
 	low, high float64
 	whole     bool // it is an integer
@@ -17,7 +17,7 @@ type span struct {
 
 var anything = span{low: math.Inf(-1), high: math.Inf(1)}
 
-// point is the span of one number.
+// point returns the span of one number.
 func point(v float64, whole bool) span { return span{v, v, whole} }
 
 func (s span) empty() bool { return s.low > s.high }
@@ -28,13 +28,13 @@ func (s span) meet(o span) span {
 	return span{max(s.low, o.low), min(s.high, o.high), s.whole || o.whole}
 }
 
-// before is the span up to s's upper end, that end excluded.
+// before returns the span up to s's upper end, excluding that end.
 func (s span) before(whole bool) span { return span{math.Inf(-1), less(s.high, whole), whole} }
 
-// after is the span from s's lower end on, that end excluded.
+// after returns the span from s's lower end on, excluding that end.
 func (s span) after(whole bool) span { return span{-less(-s.low, whole), math.Inf(1), whole} }
 
-// less is the next number below.
+// less returns the next smaller number.
 func less(v float64, whole bool) float64 {
 	if whole {
 		return math.Ceil(v) - 1
@@ -42,13 +42,13 @@ func less(v float64, whole bool) float64 {
 	return math.Nextafter(v, math.Inf(-1))
 }
 
-// signed are the words in the names of inputs that may be below zero, chance is the word in those of chances.
+// signed are the words in the names of inputs that may be negative, chance is the word in those of chances.
 var (
 	signed = regexp.MustCompile(`profit|roi|margin|change|delta|trend|balance`)
 	chance = regexp.MustCompile(`(^|_)chance(_|$)`)
 )
 
-// spanOf is what an input can be: prices, counts, ranks and times are not negative, chances are at most 1.
+// spanOf returns the range of an input: prices, counts, ranks and times are not negative, chances are at most 1.
 func spanOf(in Input) span {
 	s := span{0, math.Inf(1), in.Kind == Integer}
 	if signed.MatchString(in.Name) {
@@ -60,11 +60,11 @@ func spanOf(in Input) span {
 	return s
 }
 
-// world is what is known of every term, by its text.
+// world is the known range of every term, by its text.
 type world map[string]span
 
-// worldOf is the world of the inputs and the file's numbers. A threshold of 0 can be anything: that is how people
-// switch a rule off which compares with it.
+// worldOf returns the ranges of the inputs and the file's numbers. A threshold of 0
+// may have any value: 0 is how people switch off a rule that compares with it.
 func worldOf(constants map[string]any, exact bool) world {
 	w := world{}
 	for _, in := range catalogue {
@@ -89,7 +89,7 @@ func worldOf(constants map[string]any, exact bool) world {
 	return w
 }
 
-// of is what a number of the expression can be.
+// of returns the range of an expression's number.
 func (w world) of(n ast.Node) span {
 	s := w.computed(n)
 	if known, ok := w[n.String()]; ok {
@@ -189,10 +189,11 @@ type comparison struct {
 	is          bool
 }
 
-// mostWays bounds the ways to make an expression true that are looked at.
+// mostWays bounds how many ways to make an expression true are checked.
 const mostWays = 200
 
-// ways are the sets of comparisons each of which makes the expression what is wanted; false where there are too many.
+// ways returns the sets of comparisons each of which gives the
+// expression the wanted value; false if there are too many.
 func ways(n ast.Node, want bool) ([][]comparison, bool) {
 	switch n := n.(type) {
 	case *ast.BoolNode:
@@ -219,7 +220,7 @@ func ways(n ast.Node, want bool) ([][]comparison, bool) {
 	return [][]comparison{{{op: "is", left: n, is: want}}}, true
 }
 
-// junction combines the ways of both sides: every pair where both must hold, either's where one is enough.
+// junction combines the ways of both sides: every pair if both must hold, either's if one is enough.
 func junction(n *ast.BinaryNode, want, both bool) ([][]comparison, bool) {
 	a, okA := ways(n.Left, want)
 	b, okB := ways(n.Right, want)
@@ -238,7 +239,7 @@ func junction(n *ast.BinaryNode, want, both bool) ([][]comparison, bool) {
 	return out, true
 }
 
-// exactly says whether an expression is never NaN, for which a comparison and its opposite are both false.
+// exactly reports whether an expression is never NaN, for which a comparison and its opposite are both false.
 func exactly(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.IdentifierNode:
@@ -253,7 +254,7 @@ func exactly(n ast.Node) bool {
 	return false
 }
 
-// opposite is the operator, or where the comparison must not hold, its opposite.
+// opposite returns the operator if the comparison must hold, else its opposite.
 func opposite(op string, want bool) string {
 	if want {
 		return op
@@ -261,13 +262,13 @@ func opposite(op string, want bool) string {
 	return map[string]string{"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}[op]
 }
 
-// allows says whether all the comparisons can hold together. It says true where it cannot tell.
+// allows reports whether all the comparisons can hold together. It returns true when that is unknown.
 func (w world) allows(all []comparison) bool {
 	known, bools := world{}, map[string]bool{}
 	for term, s := range w {
 		known[term] = s
 	}
-	for range 2 { // what a later comparison tells of a term is known to an earlier one then
+	for range 2 { // the second pass uses what later comparisons show about earlier terms
 		for _, c := range all {
 			if c.op == "is" {
 				if was, ok := bools[c.left.String()]; ok && was != c.is {
@@ -284,7 +285,7 @@ func (w world) allows(all []comparison) bool {
 	return true
 }
 
-// narrow notes what a comparison tells of its two sides; false where it cannot hold.
+// narrow applies a comparison to the ranges of its two sides; false if it cannot hold.
 func (w world) narrow(c comparison) bool {
 	l, r := c.left.String(), c.right.String()
 	if l == r {
@@ -315,7 +316,7 @@ func (w world) narrow(c comparison) bool {
 	return true
 }
 
-// never says where a condition is the same for all candidates: that rule rejects nothing, or everything.
+// never reports a condition that is the same for all candidates: that rule rejects nothing, or everything.
 func never(n ast.Node, constants map[string]any) []string {
 	w := worldOf(constants, false)
 	can := func(want bool) bool {
@@ -334,7 +335,7 @@ func never(n ast.Node, constants map[string]any) []string {
 // largestInput is more than any price, rank or count.
 const largestInput = 1e9
 
-// fails says for which inputs an expression has no value.
+// fails describes the inputs for which an expression has no value.
 func fails(n ast.Node, constants map[string]any) []string {
 	w := worldOf(constants, true)
 	for term, s := range w {
@@ -353,7 +354,7 @@ type failures struct {
 	found []string
 }
 
-// Visit looks at one node.
+// Visit checks one node.
 func (f *failures) Visit(node *ast.Node) {
 	n, ok := (*node).(*ast.BinaryNode)
 	if !ok {

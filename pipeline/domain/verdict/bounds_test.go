@@ -12,9 +12,9 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// TestWhatIsSaidToBeImpossibleDoesNotHappen evaluates random conditions at random inputs: one that was said to be never
-// true or never false is not, and one that was accepted does not fail.
-func TestWhatIsSaidToBeImpossibleDoesNotHappen(t *testing.T) {
+// TestWhatIsReportedImpossibleDoesNotHappen evaluates random conditions at random inputs: a condition
+// that was reported as never true or never false is not, and one that was accepted does not fail.
+func TestWhatIsReportedImpossibleDoesNotHappen(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	constants := map[string]any{"three": int64(3), "half": 0.5, "none": int64(0)}
@@ -47,7 +47,7 @@ func TestWhatIsSaidToBeImpossibleDoesNotHappen(t *testing.T) {
 		}
 	}
 	if said < 50 || accepted < 700 {
-		t.Errorf("of %d conditions only %d were said to be always the same: too few to tell", accepted, said)
+		t.Errorf("of %d conditions only %d were reported as always the same: too few for a test", accepted, said)
 	}
 }
 
@@ -116,7 +116,7 @@ func randomInputs(r *rand.Rand, constants map[string]any) map[string]any {
 	return env
 }
 
-// TestInputsLieWithinTheirSpans holds spanOf against what the captured answers say.
+// TestInputsLieWithinTheirSpans checks spanOf against the captured answers.
 func TestInputsLieWithinTheirSpans(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)
@@ -168,7 +168,7 @@ func TestInputsLieWithinTheirSpans(t *testing.T) {
 	}
 }
 
-// usedOf is a product's used price by its statistics.
+// usedOf returns a product's used price by its statistics.
 func usedOf(p keepa.Product) (int, bool) {
 	if p.Stats == nil {
 		return 0, false
@@ -177,7 +177,7 @@ func usedOf(p keepa.Product) (int, bool) {
 	return int(used), ok
 }
 
-// TestTheDearestConditionIsEvaluatedInTime: as many steps as a rule may have, of the slowest kinds, take 50 µs at most.
+// TestTheDearestConditionIsEvaluatedInTime: as many of the slowest steps as a rule may have take 50 µs at most.
 func TestTheDearestConditionIsEvaluatedInTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures time")

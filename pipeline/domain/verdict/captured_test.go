@@ -27,7 +27,7 @@ func defaultJudge(t testing.TB) *Judge {
 	return j
 }
 
-// capturedFiles are the real answers that match a pattern, by name.
+// capturedFiles returns the real answers that match a pattern, by name.
 func capturedFiles(t testing.TB, pattern string) map[string][]byte {
 	t.Helper()
 	dir := captured.Dir(t)
@@ -55,7 +55,7 @@ func capturedFiles(t testing.TB, pattern string) map[string][]byte {
 	return all
 }
 
-// capturedProducts are the real products, in the order of their files' names.
+// capturedProducts returns the real products, in the order of their files' names.
 func capturedProducts(t testing.TB) (names []string, products []keepa.Product) {
 	t.Helper()
 	bodies := capturedFiles(t, "product/*.gz")
@@ -73,7 +73,7 @@ func capturedProducts(t testing.TB) (names []string, products []keepa.Product) {
 	return names, products
 }
 
-// rowOf is the deal-list row that Keepa would show of a product.
+// rowOf returns the deal-list row that Keepa would show of a product.
 func rowOf(p keepa.Product) keepa.DealRow {
 	row := keepa.DealRow{ASIN: p.ASIN, Title: p.Title, RootCategory: p.RootCategory, LastUpdate: p.LastUpdate, CreationDate: p.LastPriceChange}
 	if st := p.Stats; st != nil {

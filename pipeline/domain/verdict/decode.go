@@ -16,16 +16,16 @@ import (
 	"ratchet/pipeline/text/complaint"
 )
 
-// decoder fills a struct from a YAML document by the struct's yaml tags. It goes on after a mistake, so that all of them
-// are told at once, and remembers the line of every field for what is checked later.
+// decoder fills a struct from a YAML document by the struct's yaml tags. It continues after a mistake, so
+// that all of them are reported at once, and remembers the line of every field for later checks.
 type decoder struct {
 	complaint.List
 	lines map[string]int // by path: "settings.prep_cents", "rules[2].when"
-	bare  map[int]string // by line: a condition that begins with ! and stands without quotes
+	bare  map[int]string // by line: a condition that begins with ! and has no quotes
 }
 
-// read decodes a file into the struct that into points to; fields that the file does not name keep their values. False
-// where the file cannot be read at all.
+// read decodes a file into the struct that into points to; fields that the file does not
+// name keep their values. It returns false when the file cannot be read at all.
 func (d *decoder) read(data []byte, into any) bool {
 	d.lines = map[string]int{"": 1}
 	text, ok := complaint.Text(data, &d.List)
@@ -34,7 +34,7 @@ func (d *decoder) read(data []byte, into any) bool {
 	}
 	text = d.quote(text)
 	if line := nested(text); line > 0 {
-		d.Add(line, "", "lists or maps stand too deep within each other: a rule file needs a depth of 3")
+		d.Add(line, "", "lists or maps are nested too deep: a rule file needs a depth of 3")
 		return false
 	}
 	parsed, err := yamlparser.ParseBytes(text, 0, yamlparser.AllowDuplicateMapKey())
@@ -59,8 +59,8 @@ func (d *decoder) read(data []byte, into any) bool {
 
 var bareNot = regexp.MustCompile(`(?m)^(\s*(?:- +)?when: +)(![^"\n]*[^"\s])[ \t]*$`)
 
-// quote puts quotes around conditions that begin with !, which YAML takes for a tag of whatever follows. It is a mistake
-// all the same, but now the other fields of the rule can be read.
+// quote puts quotes around conditions that begin with !, which YAML takes for a tag. It
+// is still reported as a mistake, but the other fields of the rule can be read.
 func (d *decoder) quote(text []byte) []byte {
 	d.bare = map[int]string{}
 	for _, m := range bareNot.FindAllSubmatchIndex(text, -1) {
@@ -69,8 +69,8 @@ func (d *decoder) quote(text []byte) []byte {
 	return bareNot.ReplaceAll(text, []byte(`$1"$2"`))
 }
 
-// nested is the line where lists or maps stand deeper within each other than a rule file needs; 0 where none do. It
-// comes before the parser, whose time and stack grow with the depth.
+// nested returns the line at which lists or maps are nested deeper than a rule file needs; 0
+// without any. It runs before the parser, whose time and stack grow with the depth.
 func nested(text []byte) int {
 	const deepest = 20
 	depth, begin := 0, true
@@ -97,7 +97,7 @@ func nested(text []byte) int {
 	return 0
 }
 
-// syntax tells what the parser could not read.
+// syntax reports what the parser could not read.
 func (d *decoder) syntax(err error) {
 	var e yaml.Error
 	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
@@ -118,12 +118,12 @@ func (d *decoder) value(path string, n yamlast.Node, into reflect.Value) {
 	}
 	switch t := n.(type) {
 	case *yamlast.LiteralNode:
-		d.lines[path] = lineOf(n) + 1 // its text begins below it
+		d.lines[path] = lineOf(n) + 1 // its text begins on the next line
 	case *yamlast.AnchorNode, *yamlast.AliasNode:
 		d.Add(lineOf(n), path, "anchors and aliases are not supported: write the value itself")
 		return
 	case *yamlast.TagNode:
-		d.Add(lineOf(n), path, "what begins with ! is a tag in YAML, and %s stands without quotes", t.Start.Value)
+		d.Add(lineOf(n), path, "what begins with ! is a tag in YAML, and %s has no quotes", t.Start.Value)
 		return
 	case *yamlast.NullNode:
 		d.Add(lineOf(n), path, "has no value: write one, or leave the line out")
@@ -144,7 +144,7 @@ func (d *decoder) value(path string, n yamlast.Node, into reflect.Value) {
 	}
 }
 
-// entries are the keys and values of a map, each key once.
+// entries returns the keys and values of a map, each key once.
 func (d *decoder) entries(path string, n yamlast.Node) []*yamlast.MappingValueNode {
 	var all []*yamlast.MappingValueNode
 	switch m := n.(type) {
@@ -161,7 +161,7 @@ func (d *decoder) entries(path string, n yamlast.Node) []*yamlast.MappingValueNo
 	for _, e := range all {
 		key := keyOf(e)
 		if line, twice := first[key]; twice {
-			d.Add(lineOf(e.Key), join(path, key), "stands in line %d already: remove one of them", line)
+			d.Add(lineOf(e.Key), join(path, key), "already in line %d: remove one of them", line)
 			continue
 		}
 		first[key] = lineOf(e.Key)
@@ -188,7 +188,7 @@ func (d *decoder) object(path string, n yamlast.Node, into reflect.Value) {
 		case known:
 			d.value(at, e.Value, field)
 		case gone(key) != "":
-			d.Add(lineOf(e.Key), at, "is gone: %s", gone(key))
+			d.Add(lineOf(e.Key), at, "no longer exists: %s", gone(key))
 		default:
 			d.Add(lineOf(e.Key), at, "not a field of a rule file%s", complaint.DidYouMean(complaint.Nearest(key, names)))
 		}
@@ -256,7 +256,7 @@ func (d *decoder) scalar(path string, n yamlast.Node, into reflect.Value) {
 	}
 }
 
-// amount reads a threshold: a whole number as an integer, and a fraction where it is not money.
+// amount reads a threshold: a whole number as an integer; a fraction is allowed unless it is money.
 func amount(text string, cents bool) (v any, wrong string) {
 	n, wrong := complaint.Whole(text, cents)
 	if wrong == "" || cents {
@@ -265,7 +265,7 @@ func amount(text string, cents bool) (v any, wrong string) {
 	return complaint.Fraction(text)
 }
 
-// truth reads true and false, and nothing else that some readers take for them.
+// truth reads only true and false, and none of the other words that some readers accept.
 func truth(text string, quoted bool) (v bool, wrong string) {
 	if text == "true" || text == "false" {
 		return text == "true", ""
@@ -280,7 +280,7 @@ func truth(text string, quoted bool) (v bool, wrong string) {
 	return false, fmt.Sprintf("%q is neither true nor false%s", text, complaint.DidYouMean(proposal))
 }
 
-// scalarOf is a scalar as it was written, and whether in quotes.
+// scalarOf returns a scalar as it was written, and whether in quotes.
 func scalarOf(n yamlast.Node) (text string, quoted, ok bool) {
 	switch s := n.(type) {
 	case *yamlast.StringNode:
@@ -310,7 +310,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// lineOf is the line of a node; 0 where the parser does not know it.
+// lineOf returns the line of a node; 0 when the parser does not know it.
 func lineOf(n yamlast.Node) int {
 	switch m := n.(type) {
 	case *yamlast.MappingValueNode:
@@ -330,7 +330,7 @@ func lineOf(n yamlast.Node) int {
 	return 0
 }
 
-// at is the line of a field, or of the nearest field around it that the file has.
+// at returns the line of a field, or of the nearest enclosing field that the file has.
 func (d *decoder) at(path string) int {
 	for {
 		if line, ok := d.lines[path]; ok {
@@ -340,25 +340,25 @@ func (d *decoder) at(path string) int {
 	}
 }
 
-// unlessTold adds a complaint about a field that has none yet.
-func (d *decoder) unlessTold(path, format string, args ...any) {
+// addOnce adds a complaint about a field unless it has one.
+func (d *decoder) addOnce(path, format string, args ...any) {
 	if !d.Has(path) {
 		d.Add(d.at(path), path, format, args...)
 	}
 }
 
-// oneOf complains of a value that is none of those allowed.
+// oneOf complains about a value outside the allowed ones.
 func (d *decoder) oneOf(path, value string, allowed ...string) {
 	switch {
 	case slices.Contains(allowed, value):
 	case value == "":
-		d.unlessTold(path, "missing: write %s", either(allowed))
+		d.addOnce(path, "missing: write %s", either(allowed))
 	default:
-		d.unlessTold(path, "%q: must be %s%s", value, either(allowed), complaint.DidYouMean(complaint.Nearest(value, allowed)))
+		d.addOnce(path, "%q: must be %s%s", value, either(allowed), complaint.DidYouMean(complaint.Nearest(value, allowed)))
 	}
 }
 
-// either is a list of words as a sentence has it.
+// either returns a list of words with "or".
 func either(words []string) string {
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]

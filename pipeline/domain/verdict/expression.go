@@ -15,8 +15,8 @@ import (
 	"ratchet/pipeline/text/complaint"
 )
 
-// A rule's condition is pure and bounded: arithmetic, comparisons and logic over its inputs and the file's numbers.
-// It has no clock, no chance and no loop, so the number of its steps is known before it runs.
+// A rule's condition is pure and bounded: arithmetic, comparisons and logic over its inputs and the file's
+// numbers. It has no clock, no randomness and no loop, so the number of its steps is known before it runs.
 const (
 	// MaxSteps bounds a condition: the most that is evaluated within 50 µs, with a reserve for slow machines.
 	MaxSteps = 250
@@ -24,25 +24,25 @@ const (
 	maxCondition = 4096
 )
 
-// functions are those that a condition can call: each takes numbers, gives a number and ends.
+// functions are the functions of a condition: each takes numbers, returns a number and ends.
 var functions = []string{"abs", "ceil", "float", "floor", "int", "max", "mean", "median", "min", "round", "sum"}
 
-// operators are those that a condition can use.
+// operators are the operators of a condition.
 var operators = []string{
 	"+", "-", "*", "/", "%", "**", "^", "<", "<=", ">", ">=", "==", "!=", "and", "&&", "or", "||", "not", "!", "in",
 }
 
-// condition is what a walk over an expression finds.
+// condition is the result of a walk over an expression.
 type condition struct {
 	names []string // identifiers, each once, in their order
 	steps int
-	wrong []string // what a rule cannot have
+	wrong []string // what a rule must not contain
 }
 
 // compile checks the rule's condition and makes it ready to run.
 func (r *Rule) compile(d *decoder, path string, constants map[string]any) {
 	if len(r.When) > maxCondition {
-		d.unlessTold(path, "has %d characters, and %d at most: split the rule", len(r.When), maxCondition)
+		d.addOnce(path, "has %d characters, and %d at most: split the rule", len(r.When), maxCondition)
 		return
 	}
 	tree, err := parser.Parse(r.When)
@@ -78,7 +78,7 @@ func (r *Rule) compile(d *decoder, path string, constants map[string]any) {
 	}
 }
 
-// expression tells what the expression language could not read, at its line of the file.
+// expression reports what the expression language could not read, at its line of the file.
 func (d *decoder) expression(path string, err error) {
 	var e *exprfile.Error
 	if errors.As(err, &e) {
@@ -104,8 +104,8 @@ func program(when string, constants map[string]any) (*vm.Program, error) {
 	return expr.Compile(when, options...)
 }
 
-// alike makes the arguments of a function one type. The expression language types max(1, rank) by its first argument, and
-// then fails at the comparison when the other is returned.
+// alike converts the arguments of a function to one type. The expression language types max(1,
+// rank) by its first argument, and then fails at the comparison when the other is returned.
 type alike struct{ world world }
 
 // Visit is called for every node of the expression.
@@ -131,7 +131,7 @@ func (a alike) Visit(node *ast.Node) {
 	}
 }
 
-// make converts numbers to integers where all are whole, else to fractions.
+// make converts numbers to integers if all are whole, else to fractions.
 func (a alike) make(nodes ...*ast.Node) {
 	to := "float"
 	if !slices.ContainsFunc(nodes, func(n *ast.Node) bool { return !a.world.of(*n).whole }) {
@@ -144,7 +144,7 @@ func (a alike) make(nodes ...*ast.Node) {
 	}
 }
 
-// boolean says whether an expression is true or false, and not a number.
+// boolean reports whether an expression is true or false rather than a number.
 func boolean(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.BoolNode:
@@ -162,7 +162,7 @@ func boolean(n ast.Node) bool {
 	return false
 }
 
-// resolve sets the rule's inputs and thresholds from the names of its condition, and tells which it cannot use.
+// resolve sets the rule's inputs and thresholds from the names of its condition, and reports those that it cannot use.
 func (r *Rule) resolve(used []string, constants map[string]any) (wrong []string) {
 	for _, name := range used {
 		in, input := inputNamed(name)
@@ -175,7 +175,7 @@ func (r *Rule) resolve(used []string, constants map[string]any) (wrong []string)
 		case threshold:
 			r.thresholds = append(r.thresholds, name)
 		case gone(name) != "":
-			wrong = append(wrong, name+" is gone: "+gone(name))
+			wrong = append(wrong, name+" no longer exists: "+gone(name))
 		default:
 			wrong = append(wrong, name+" is neither an input nor a number of this file"+
 				complaint.DidYouMean(complaint.Nearest(name, usable(constants))))
@@ -184,7 +184,7 @@ func (r *Rule) resolve(used []string, constants map[string]any) (wrong []string)
 	return wrong
 }
 
-// usable are all names that a condition can use.
+// usable returns all names that a condition can use.
 func usable(constants map[string]any) []string {
 	var names []string
 	for _, in := range catalogue {
@@ -197,7 +197,7 @@ func usable(constants map[string]any) []string {
 	return names
 }
 
-// try evaluates the condition at the corners of what inputs can be; none of it may fail.
+// try evaluates the condition at the corners of the inputs' ranges; none of it may fail.
 func (r *Rule) try(d *decoder, path string, constants map[string]any) {
 	for _, corner := range []int64{0, 1, -1, complaint.Largest} {
 		env := map[string]any{}
@@ -221,7 +221,7 @@ func (r *Rule) try(d *decoder, path string, constants map[string]any) {
 	}
 }
 
-// walk counts the steps of an expression, and finds its names and what a rule cannot have.
+// walk counts the steps of an expression, and collects its names and what a rule must not contain.
 func (c *condition) walk(n ast.Node) {
 	c.steps++
 	switch n := n.(type) {
@@ -239,7 +239,7 @@ func (c *condition) walk(n ast.Node) {
 		c.walk(n.Right)
 	case *ast.ConditionalNode:
 		if boolean(n.Exp1) != boolean(n.Exp2) {
-			c.cannot("what stands around the : must be two numbers or two conditions, in " + n.String())
+			c.cannot("both sides of the : must be two numbers or two conditions, in " + n.String())
 		}
 		c.all(n.Cond, n.Exp1, n.Exp2)
 	case *ast.ArrayNode:
@@ -266,7 +266,7 @@ func (c *condition) all(nodes ...ast.Node) {
 	}
 }
 
-// cannot notes what a rule cannot have, once.
+// cannot records what a rule must not contain, once.
 func (c *condition) cannot(wrong string) {
 	if !slices.Contains(c.wrong, wrong) {
 		c.wrong = append(c.wrong, wrong)

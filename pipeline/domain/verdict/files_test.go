@@ -9,17 +9,17 @@ import (
 	"ratchet/schemas"
 )
 
-// rulesOf is a rule file with one rule that is right, and more.
+// rulesOf returns a rule file with one valid rule, and more.
 func rulesOf(more string) string {
 	return "name: x\n" + more + "rules:\n  - id: dear\n    look: glance\n    when: rank > 5\n    reason: r\n    unknown: pass\n    says: s.\n"
 }
 
-// when is a rule file of one rule with a condition.
+// when returns a rule file of one rule with a condition.
 func when(condition string) string {
 	return "name: x\nthresholds: {least: 3, none: 0}\nrules:\n  - id: it\n    look: commit\n    when: '" + condition + "'\n    reason: r\n    unknown: pass\n    says: s.\n"
 }
 
-func TestEachMistakeIsToldWithLineFieldAndProposal(t *testing.T) {
+func TestEachMistakeIsReportedWithLineFieldAndProposal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{
 		{rulesOf("settings: {prep_cents: 2.75}\n"), "line 2: settings.prep_cents: 2.75 is not whole cents: did you mean 275?"},
@@ -38,8 +38,8 @@ func TestEachMistakeIsToldWithLineFieldAndProposal(t *testing.T) {
 		{rulesOf("settings:\n  prep_cents: 99999999999999999999\n"), "line 3: settings.prep_cents: 99999999999999999999 is too large: at most 1000000000000"},
 		{rulesOf("settings:\n  prep_cents: -1\n"), "line 3: settings.prep_cents: must be 0 or more"},
 		{rulesOf("settings:\n  prep_cnets: 1\n"), "line 3: settings.prep_cnets: not a field of a rule file: did you mean prep_cents?"},
-		{rulesOf("settings:\n  prep_cents: 1\n  prep_cents: 2\n"), "line 4: settings.prep_cents: stands in line 3 already: remove one of them"},
-		{rulesOf("settings:\n  sale_window_days: 1000\n"), "line 3: settings.sale_window_days: is gone: removed: how a sale is told from other falls of the used count was measured and is fixed; leave the line out"},
+		{rulesOf("settings:\n  prep_cents: 1\n  prep_cents: 2\n"), "line 4: settings.prep_cents: already in line 3: remove one of them"},
+		{rulesOf("settings:\n  sale_window_days: 1000\n"), "line 3: settings.sale_window_days: no longer exists: removed: how a sale is told from other falls of the used count was measured and is fixed; leave the line out"},
 		{rulesOf("settings:\n  tax_percent: 5%\n"), "line 3: settings.tax_percent: 5% is not a number: did you mean 5?"},
 		{rulesOf("settings:\n  tax_percent: 8,25\n"), "line 3: settings.tax_percent: 8,25 is not a number: did you mean 8.25?"},
 		{rulesOf("settings:\n  tax_percent: .nan\n"), "line 3: settings.tax_percent: .nan is not a number"},
@@ -58,7 +58,7 @@ func TestEachMistakeIsToldWithLineFieldAndProposal(t *testing.T) {
 		{"\xff\xfen\x00", "line 1: the file is UTF-16: save it as UTF-8"},
 		{rulesOf("# caf\xe9\n"), "line 2: byte 0xe9 is not UTF-8: save the file as UTF-8"},
 		{rulesOf("# \x07\n"), "line 2: control character 0x07: remove it"},
-		{rulesOf("settings: [[[[[[[[[[[[[[[[[[[[[\n"), "line 2: lists or maps stand too deep within each other: a rule file needs a depth of 3"},
+		{rulesOf("settings: [[[[[[[[[[[[[[[[[[[[[\n"), "line 2: lists or maps are nested too deep: a rule file needs a depth of 3"},
 		{rulesOf("settings: &s {prep_cents: 1}\n"), "line 2: settings: anchors and aliases are not supported: write the value itself"},
 		{
 			"name: x\nrules:\n  - id: \"a b\"\n    look: glimpse\n    when: rank > 5\n    reason: r\n    unknown: maybe\n    says: s.\n    heuristic: 1\n    colour: red\n",
@@ -116,7 +116,7 @@ func TestEachMistakeIsToldWithLineFieldAndProposal(t *testing.T) {
 	}
 }
 
-func TestAllMistakesOfAFileAreToldAtOnceInTheOrderOfTheirLines(t *testing.T) {
+func TestAllMistakesOfAFileAreReportedAtOnceInTheOrderOfTheirLines(t *testing.T) {
 	t.Parallel()
 	_, err := NewJudge([]byte("\ufeffname: x\r\nsettings:\r\n  prep_cents: 2.75\r\n  tax_percent: -1\r\nthresholds: {a_cents: 010}\r\nrules:\r\n" +
 		"  - id: one\r\n    look: glance\r\n    when: sale_count < 1\r\n    reason: r\r\n    unknown: pass\r\n    says: s.\r\n" +
@@ -186,7 +186,7 @@ func TestAFileThatIsTooLongIsRefusedUnread(t *testing.T) {
 	}
 }
 
-// TestAHostileFileIsReadInTime: each takes some 50 ms on an idle core. The limit is for a machine that others use.
+// TestAHostileFileIsReadInTime: each takes some 50 ms on an idle core. The limit allows for a busy machine.
 func TestAHostileFileIsReadInTime(t *testing.T) {
 	t.Parallel()
 	const size, limit = 60_000, 5 * time.Second
@@ -234,7 +234,7 @@ func manyLines(size int, form string) string {
 	return s.String()
 }
 
-// indents are maps in maps, as deep as fits.
+// indents returns maps in maps, as deep as possible.
 func indents(size int) string {
 	var s strings.Builder
 	for i := 0; s.Len() < size; i++ {

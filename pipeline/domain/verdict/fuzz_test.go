@@ -13,10 +13,10 @@ import (
 	"ratchet/schemas"
 )
 
-// told is what every complaint has: the line and the field, but for those of the file as a whole.
+// told matches every complaint: the line and the field, except those about the whole file.
 var told = regexp.MustCompile(`^(line \d+: .+|the file is too long.*|not YAML.*|and \d+ more)$`)
 
-// FuzzRules: whatever a rule file says, it is refused with a reason or it decides, and what it decides is complete.
+// FuzzRules: any rule file is refused with a reason or it decides, and its decisions are complete.
 func FuzzRules(f *testing.F) {
 	f.Add(string(schemas.UsedBooks))
 	f.Add(oneRule("glance", "used_cents * 2 > new_cents", "need"))

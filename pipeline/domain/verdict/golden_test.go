@@ -18,13 +18,13 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden is a file of what we decided, one line for each captured answer that was here when it was written. Answers go
-// by a hash, so the file holds nothing of theirs; an answer that it does not know is decided and not compared.
+// golden is a file of our decisions, one line for each captured answer that existed when it was written. Answers are
+// named by a hash, so the file contains nothing of them; an unknown answer is decided and not compared.
 const goldenFile = "testdata/verdicts.golden"
 
-// mark is what an answer is called in the golden file.
+// mark names an answer in the golden file.
 func mark(body []byte) string {
 	sum := sha256.Sum256(body)
 	return hex.EncodeToString(sum[:6])
@@ -45,7 +45,7 @@ func line(look pipeline.Look, f Finding) string {
 	return s
 }
 
-// decidedProducts is a line for each captured product.
+// decidedProducts returns a line for each captured product.
 func decidedProducts(t *testing.T, j *Judge) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -75,8 +75,8 @@ func decidedProducts(t *testing.T, j *Judge) map[string]string {
 	return out
 }
 
-// decidedPages is a line for each captured page of the deal list: how many rows ended where, and a hash of every
-// finding in the order of the rows.
+// decidedPages returns a line for each captured page of the deal list: the number of
+// rows by outcome, and a hash of every finding in the order of the rows.
 func decidedPages(t *testing.T, j *Judge) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -104,7 +104,7 @@ func decidedPages(t *testing.T, j *Judge) map[string]string {
 	return out
 }
 
-func TestCapturedAnswersAreDecidedAsTheyWere(t *testing.T) {
+func TestCapturedAnswersAreDecidedAsBefore(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)
 	got := decidedProducts(t, j)

@@ -5,7 +5,7 @@ import (
 	"ratchet/pipeline/domain/deal"
 )
 
-// Kind is the type of an input, as expressions see it.
+// Kind is the type of an input in expressions.
 type Kind string
 
 // The kinds.
@@ -15,25 +15,25 @@ const (
 	Boolean Kind = "boolean"
 )
 
-// Bound says which way an input before the commit may err: what the commit finds is never better for us.
+// Bound is the direction in which an input before the commit may err: the commit never finds a better value for us.
 type Bound string
 
-// The bounds. A rule before the commit that is not heuristic rejects only where even the bound is too bad.
+// The bounds. A rule before the commit that is not heuristic rejects only if even the bound is too bad.
 const (
 	Exact   Bound = ""
 	AtMost  Bound = "at most"  // the commit finds this or less
 	AtLeast Bound = "at least" // the commit finds this or more
 )
 
-// Input is something that rules can use.
+// Input is a value that rules can use.
 type Input struct {
 	Name  string
 	Kind  Kind
 	From  pipeline.Look // the first look that knows it
 	Bound Bound         // of looks before the commit
-	Says  string        // what it is, with its unit
+	Says  string        // its meaning, with its unit
 
-	// value is the input of a view; nil where unknown.
+	// value returns the input of a view; nil when unknown.
 	value func(f *facts) any
 }
 
@@ -43,14 +43,14 @@ type facts struct {
 	s    deal.Settings
 }
 
-// Inputs is the catalogue, in the order of the looks.
+// Inputs returns the catalogue, in the order of the looks.
 func Inputs() []Input {
 	all := make([]Input, len(catalogue))
 	copy(all, catalogue)
 	return all
 }
 
-// copyCount is an input that every verdict of a commit keeps: it was about one copy of so many.
+// copyCount is an input that every verdict of a commit keeps: it was about one copy of that many.
 const copyCount = "copy_count"
 
 var catalogue = []Input{
@@ -72,7 +72,7 @@ var catalogue = []Input{
 	{"used_avg90_cents", Integer, pipeline.LookGlance, Exact, "used price, mean of 90 days in cents", func(f *facts) any { return opt(f.view.UsedAvg90) }},
 	{"profit_at_new_cents", Integer, pipeline.LookGlance, AtMost, "profit in cents of a sale at the lowest new landed price, at the least cost", profitAtNew},
 	{"profit_at_amazon_cents", Integer, pipeline.LookGlance, AtMost, "profit in cents of a sale at Amazon's price, at the least cost", profitAtAmazon},
-	{"likely_profit_cents", Integer, pipeline.LookGlance, Exact, "profit in cents that averages let expect; a guess, for heuristic rules", func(f *facts) any { return opt(f.view.ProfitCents()) }},
+	{"likely_profit_cents", Integer, pipeline.LookGlance, Exact, "profit in cents estimated from averages; a guess, for heuristic rules", func(f *facts) any { return opt(f.view.ProfitCents()) }},
 
 	{"product_type", Integer, pipeline.LookPeek, Exact, "0 for what can be sold", func(f *facts) any { return opt(f.view.ProductType) }},
 	{"rank_avg_180", Integer, pipeline.LookPeek, Exact, "sales rank, mean of 180 days", func(f *facts) any { return opt(f.view.RankAvg.D180) }},
@@ -96,7 +96,7 @@ var catalogue = []Input{
 	{"roi_percent", Number, pipeline.LookPeek, AtMost, "expected profit in percent of the all-in cost", roi},
 	{"sale_chance_6m", Number, pipeline.LookPeek, Exact, "chance from 0 to 1 that ours sells within six months", evidence(func(e *deal.Evidence) any { return e.SaleChance6M() })},
 	{"months_to_sell", Number, pipeline.LookPeek, Exact, "months that ours waits for its sale on average", evidence(func(e *deal.Evidence) any { return e.MonthsToSell() })},
-	{"fees_assumed", Boolean, pipeline.LookPeek, Exact, "a default stands in for a fee that Keepa does not know", func(f *facts) any { return f.view.Fees.Assumed() }},
+	{"fees_assumed", Boolean, pipeline.LookPeek, Exact, "a default replaces a fee that Keepa does not know", func(f *facts) any { return f.view.Fees.Assumed() }},
 
 	{"has_offer", Boolean, pipeline.LookCommit, Exact, "a used copy can be bought", func(f *facts) any { return f.view.Copy != nil }},
 	{copyCount, Integer, pipeline.LookCommit, Exact, "how many copies can be bought", func(f *facts) any { return int64(f.view.Copies) }},
@@ -113,7 +113,7 @@ var catalogue = []Input{
 	{"offers_ok", Boolean, pipeline.LookCommit, Exact, "Keepa says that this visit succeeded", func(f *facts) any { return opt(f.view.OffersOK) }},
 }
 
-// opt turns a pointer into a value or nil.
+// opt returns the pointer's value, or nil.
 func opt[T any](p *T) any {
 	if p == nil {
 		return nil
@@ -148,7 +148,7 @@ func bought(value func(*deal.Copy) any) func(*facts) any {
 	}
 }
 
-// nEff is unknown where nothing tells a price.
+// nEff is unknown when there is no evidence for a price.
 func nEff(e *deal.Evidence) any {
 	if !e.Known() {
 		return nil
@@ -183,7 +183,7 @@ func wide(n *int) any {
 	return int64(*n)
 }
 
-// roi is the return on what the copy costs; before the commit, on the least that it can cost.
+// roi returns the return on the cost of the copy; before the commit, on the least that it can cost.
 func roi(f *facts) any {
 	o := f.view.Outcome
 	switch {
@@ -195,7 +195,7 @@ func roi(f *facts) any {
 	return ratio(o.ProfitCents, f.s.AllInCost(*f.view.Used))
 }
 
-// ratio is part of whole in percent; nil where the whole is not positive.
+// ratio returns part of whole in percent; nil if whole is not positive.
 func ratio(part, whole int64) any {
 	if whole <= 0 {
 		return nil

@@ -14,29 +14,28 @@ import (
 
 // Reasons that no rule gives.
 const (
-	ReasonOK         = "ok"                 // nothing stood against it
-	ReasonUnreadable = "product_unreadable" // a history is not what it used to be
-	ReasonNoDeal     = "no_deal"            // the rules accept what cannot be bought, or was never sold
+	ReasonOK         = "ok"                 // no rule rejected
+	ReasonUnreadable = "product_unreadable" // a history has an unexpected shape
+	ReasonNoDeal     = "no_deal"            // the rules accept a product that cannot be bought, or was never sold
 )
 
-// Judge is a rule set, ready to decide. It holds no state and may be shared.
+// Judge is a rule set, ready to decide. It is immutable and safe for concurrent use.
 type Judge struct {
 	file      file
 	version   string
 	constants map[string]any
-	needed    map[pipeline.Look][]Input // that verdicts keep
+	needed    map[pipeline.Look][]Input // kept by verdicts
 	mem       *deal.Memory              // nil: every product is read into memory of its own
 }
 
-// Alone is the judge for one goroutine that decides on many products: it reads all of
-// them into the same memory.
+// Alone returns a judge for one goroutine that decides on many products: it reads all of them into the same memory.
 func (j *Judge) Alone() *Judge {
 	alone := *j
 	alone.mem = new(deal.Memory)
 	return &alone
 }
 
-// NewJudge reads, checks and compiles a rule file. Its error names everything that is wrong with it.
+// NewJudge reads, checks and compiles a rule file. Its error names every mistake.
 func NewJudge(rules []byte) (*Judge, error) {
 	f, err := parse(rules)
 	if err != nil {
@@ -45,29 +44,29 @@ func NewJudge(rules []byte) (*Judge, error) {
 	return Judge{file: f, version: fingerprint(f.Settings) + version(rules), constants: f.constants()}.prepared(), nil
 }
 
-// Version is the name of the rule set on every verdict: a hash of what its inputs rest on and one of the rule file.
+// Version returns the name of the rule set on every verdict: a hash of its inputs' settings and one of the rule file.
 func (j *Judge) Version() string { return j.version }
 
-// Name is what the rule file calls itself.
+// Name returns the name in the rule file.
 func (j *Judge) Name() string { return j.file.Name }
 
-// Settings are the constants of the economics in force.
+// Settings returns the constants of the economics in force.
 func (j *Judge) Settings() deal.Settings { return j.file.Settings }
 
-// Rules are the rules in the order in which they run, switched-off ones included.
+// Rules returns the rules in the order in which they run, including those that are switched off.
 func (j *Judge) Rules() []Rule { return slices.Clone(j.file.Rules) }
 
-// Finding is what a look concluded.
+// Finding is the result of a look.
 type Finding struct {
 	Outcome   pipeline.Outcome
-	Reason    string // a snake_case code; ReasonOK when nothing stood against it
+	Reason    string // a snake_case code; ReasonOK when no rule rejected
 	RuleID    string // the rule that decided; "" when none did
 	Says      string // the deciding rule's sentence
 	Heuristic bool   // the deciding rule may be wrong
 
 	// Inputs are what the deciding rule used; for a survivor or a deal what all rules used. nil is unknown.
 	Inputs  map[string]any
-	Unknown []string // inputs that were wanted and unknown, sorted
+	Unknown []string // inputs that a rule needed and that were unknown, sorted
 	// Kept are the inputs of every rule of a paid look, so that other rules can decide on them; nil at a glance.
 	Kept map[string]any
 
@@ -75,12 +74,12 @@ type Finding struct {
 	ExpectedKnown      bool
 	Tier               pipeline.Tier // by expected value; c where it is unknown
 
-	ProfitCents int64 // likely before the commit, real at it; see ProfitKnown
+	ProfitCents int64 // estimated before the commit, of the copy at it; see ProfitKnown
 	ProfitKnown bool
 
 	Deal *deal.Deal // on accept and confirm
 
-	Estimate *deal.Outcome // of a Walker's copy; nil elsewhere, and where nothing tells a price
+	Estimate *deal.Outcome // of a Walker's copy; nil elsewhere, and when there is no evidence for a price
 }
 
 // Glance judges a deal-list row, for no token.
@@ -97,9 +96,9 @@ func (j *Judge) Peek(row keepa.DealRow, p keepa.Product, now time.Time) Finding 
 	return j.find(pipeline.LookPeek, f)
 }
 
-// Commit judges a product with offers. Of the copies that the rules accept it buys the one with the highest
-// expected profit; without one, the cheapest explains the reject. sellers may lack a copy's seller: what the
-// rules want to know of it is then unknown.
+// Commit judges a product with offers. Of the copies that the rules accept it buys the one
+// with the highest expected profit; if there is none, the cheapest explains the reject.
+// sellers may lack a copy's seller: the rules' inputs about it are then unknown.
 func (j *Judge) Commit(row keepa.DealRow, p keepa.Product, sellers map[string]keepa.Seller, now time.Time) Finding {
 	views, err := j.copies(&row, &p, sellers, now)
 	if err != nil {
@@ -115,9 +114,9 @@ func (j *Judge) Commit(row keepa.DealRow, p keepa.Product, sellers map[string]ke
 // deal puts the deal of an accepted copy into the finding.
 func (j *Judge) deal(found *Finding, d *deal.Deal) {
 	if found.Deal = d; d == nil {
-		// A rule file that somebody thinned out. Not a reject: no rule decided.
+		// An incomplete rule file. Not a reject: no rule decided.
 		found.Outcome, found.Reason = pipeline.Fail, ReasonNoDeal
-		found.Says = "No rule rejects it, but there is nothing to buy, or nothing that a sale price could rest on."
+		found.Says = "No rule rejects it, but there is nothing to buy, or no evidence for a sale price."
 		return
 	}
 	d.RuleSet = j.version
@@ -137,7 +136,8 @@ func (j *Judge) best(views []deal.View) (Finding, deal.View) {
 	return best, of
 }
 
-// copies are the views of the copies that can be bought, the cheapest first; one view without a copy where none can.
+// copies returns the views of the copies that can be bought, the
+// cheapest first; one view without a copy if there are none.
 func (j *Judge) copies(row *keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller, now time.Time) ([]deal.View, error) {
 	s := j.file.Settings
 	view, copies, err := s.OfOffersIn(j.memory(), s.OfRow(row, now), p, now)
@@ -157,10 +157,10 @@ func (j *Judge) copies(row *keepa.DealRow, p *keepa.Product, sellers map[string]
 }
 
 func unreadable() Finding {
-	return Finding{Outcome: pipeline.Fail, Reason: ReasonUnreadable, Says: "A history is not what it used to be.", Tier: pipeline.TierC}
+	return Finding{Outcome: pipeline.Fail, Reason: ReasonUnreadable, Says: "A history has an unexpected shape.", Tier: pipeline.TierC}
 }
 
-// memory is the scratch space of this judge, or a new one where it has none.
+// memory returns the scratch buffer of this judge, or a new one.
 func (j *Judge) memory() *deal.Memory {
 	if j.mem != nil {
 		return j.mem
@@ -168,14 +168,15 @@ func (j *Judge) memory() *deal.Memory {
 	return new(deal.Memory)
 }
 
-// peeked is what a peek knows.
+// peeked returns the facts of a peek.
 func (j *Judge) peeked(row *keepa.DealRow, p *keepa.Product, now time.Time) (*facts, error) {
 	s := j.file.Settings
 	view, err := s.OfProductIn(j.memory(), s.OfRow(row, now), p, now)
 	return &facts{view: view, s: s}, err
 }
 
-// Walker judges copies that might have been on offer in a product's past, as the commit would have judged them then.
+// Walker returns a function that judges copies which might have been on
+// offer in a product's past, as the commit would have judged them then.
 func (j *Judge) Walker(p keepa.Product) (func(at time.Time, c deal.Copy) Finding, error) {
 	w, err := j.file.Settings.NewWalk(&p)
 	if err != nil {
@@ -218,7 +219,7 @@ func (j *Judge) find(look pipeline.Look, f *facts) Finding {
 	return found
 }
 
-// value fills in what the candidate is worth.
+// value sets the expected value and the tier.
 func (j *Judge) value(found *Finding, f *facts) {
 	if profit := f.view.ProfitCents(); profit != nil {
 		found.ProfitCents, found.ProfitKnown = *profit, true
@@ -236,17 +237,17 @@ func (j *Judge) value(found *Finding, f *facts) {
 	}
 }
 
-// RuleOutcome is what one rule made of its inputs.
+// RuleOutcome is the result of one rule.
 type RuleOutcome struct {
 	Rule    Rule
 	Inputs  map[string]any // nil is unknown
 	Unknown []string
 	Rejects bool
-	Reason  string // why it rejects; "" when it does not
-	Error   string // the expression could not be evaluated; the rule then does as for an unknown input
+	Reason  string // why it rejects; "" if it does not
+	Error   string // the expression could not be evaluated; the rule then treats it as an unknown input
 }
 
-// run evaluates a rule. env is scratch space that already holds the constants.
+// run evaluates a rule. env is a scratch buffer that already holds the constants.
 func (r *Rule) run(look pipeline.Look, f *facts, env map[string]any) RuleOutcome {
 	o := RuleOutcome{Rule: *r, Inputs: make(map[string]any, len(r.inputs))}
 	for _, in := range r.inputs {
@@ -261,8 +262,8 @@ func (r *Rule) run(look pipeline.Look, f *facts, env map[string]any) RuleOutcome
 	return o
 }
 
-// eval evaluates the rule over env, which holds its inputs unless one is unknown. An expression that cannot be
-// evaluated is as good as an unknown input.
+// eval evaluates the rule over env, which holds its inputs unless one is unknown.
+// An expression that cannot be evaluated counts as an unknown input.
 func (r *Rule) eval(machine *vm.VM, look pipeline.Look, unknown bool, env map[string]any) (rejects bool, reason, failed string) {
 	if !unknown {
 		result, err := machine.Run(r.program, env)
@@ -280,8 +281,8 @@ func (r *Rule) eval(machine *vm.VM, look pipeline.Look, unknown bool, env map[st
 	return false, "", failed
 }
 
-// Explain runs every rule that belongs to the look or an earlier one, those that are switched off included, and
-// says what each made of its inputs: at the commit those of the copy that decides. p is nil at a glance.
+// Explain runs every rule of the look and of earlier ones, including those that are switched off, and
+// returns their outcomes: at the commit for the copy that decides. p is nil at a glance.
 func (j *Judge) Explain(look pipeline.Look, row keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller, now time.Time) ([]RuleOutcome, error) {
 	f, err := j.explained(look, &row, p, sellers, now)
 	if err != nil {
@@ -313,7 +314,7 @@ func (j *Judge) explained(look pipeline.Look, row *keepa.DealRow, p *keepa.Produ
 	return &facts{view: view, s: s}, nil
 }
 
-// Rule is the rule of that id; false where there is none.
+// Rule returns the rule of that id; false without one.
 func (j *Judge) Rule(id string) (Rule, bool) {
 	for _, r := range j.file.Rules {
 		if r.ID == id {
@@ -323,7 +324,8 @@ func (j *Judge) Rule(id string) (Rule, bool) {
 	return Rule{}, false
 }
 
-// Switched is this rule set with one rule on or off, to measure what the rule does. No verdict bears its version.
+// Switched returns this rule set with one rule on or off, to measure
+// the effect of the rule. No verdict carries its version.
 func (j *Judge) Switched(id string, on bool) *Judge {
 	other := *j
 	other.file.Rules = slices.Clone(j.file.Rules)
@@ -336,7 +338,7 @@ func (j *Judge) Switched(id string, on bool) *Judge {
 	return other.prepared()
 }
 
-// Threshold is a number of the rule file by its name; false where it has none.
+// Threshold returns a number of the rule file by its name; false without one.
 func (j *Judge) Threshold(name string) (float64, bool) {
 	switch n := j.constants[name].(type) {
 	case int64:
@@ -347,8 +349,8 @@ func (j *Judge) Threshold(name string) (float64, bool) {
 	return 0, false
 }
 
-// SellerWanted is the seller worth a token: of the copy that the deal would be bought from, if nothing is known of
-// it yet; "" for none.
+// SellerWanted returns the seller worth a token: that of the copy
+// that the deal would buy, if it is unknown; "" without one.
 func (j *Judge) SellerWanted(row keepa.DealRow, p keepa.Product, known map[string]keepa.Seller, asked []string, now time.Time) string {
 	f := j.Commit(row, p, known, now)
 	if f.Deal == nil || slices.Contains(asked, f.Deal.SellerID) {
@@ -358,9 +360,9 @@ func (j *Judge) SellerWanted(row keepa.DealRow, p keepa.Product, known map[strin
 }
 
 // Confirm judges a stored deal again from a peek: its own copy, at the price, in the condition and beside the
-// next-best offer that the commit found, over today's histories. It is a confirm if every rule of the commit
-// accepts it, and used price, Amazon's price and rank have moved by no more than the rule file tolerates; it then
-// carries the deal with today's numbers. False where only another commit can tell.
+// next-best offer that the commit found, over today's histories. The outcome is confirm if every rule of the
+// commit accepts it, and used price, Amazon's price and rank have moved by no more than the rule file tolerates;
+// the finding then carries the deal with today's numbers. False if only another commit can decide.
 func (j *Judge) Confirm(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) (Finding, bool) {
 	f, err := j.peeked(&row, &p, now)
 	if err != nil || stored.Extraction != deal.Extraction || !j.unmoved(stored, f.view) {
@@ -376,8 +378,8 @@ func (j *Judge) Confirm(stored *deal.Deal, row keepa.DealRow, p keepa.Product, n
 	return found, found.Deal != nil
 }
 
-// Held judges the copy of a stored deal again on the peek that last confirmed it. Accepted it carries the deal with the
-// numbers of these settings.
+// Held judges the copy of a stored deal again on the peek that last confirmed it. If
+// accepted, the finding carries the deal with the numbers of these settings.
 func (j *Judge) Held(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) Finding {
 	f, err := j.peeked(&row, &p, now)
 	if err != nil {
@@ -391,7 +393,7 @@ func (j *Judge) Held(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now 
 	return found
 }
 
-// unmoved says whether what the deal rests on is still there.
+// unmoved reports whether the prices and the rank behind the deal are still there.
 func (j *Judge) unmoved(stored *deal.Deal, v deal.View) bool {
 	t := j.file.Confirm
 	was := func(t keepa.PriceType) *int64 {
@@ -404,7 +406,7 @@ func (j *Judge) unmoved(stored *deal.Deal, v deal.View) bool {
 		(stored.Rank == nil || v.Rank == nil || within(stored.Rank, v.Rank, t.RankPercent))
 }
 
-// within says whether two values differ by at most so many percent of the first; both may be absent.
+// within reports whether two values differ by at most that many percent of the first; both may be absent.
 func within(was, is *int64, percent float64) bool {
 	if was == nil || is == nil {
 		return was == is

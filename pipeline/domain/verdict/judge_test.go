@@ -13,8 +13,8 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// aDeal is the first captured product that the commit accepts once it is cheap enough, and whose seller is known,
-// with the row that the list would show.
+// aDeal returns the first captured product with a known seller that the commit
+// accepts once it is cheap enough, with the row that the list would show.
 func aDeal(t testing.TB) (keepa.DealRow, keepa.Product) {
 	t.Helper()
 	j := defaultJudge(t)
@@ -36,7 +36,7 @@ func aDeal(t testing.TB) (keepa.DealRow, keepa.Product) {
 	return keepa.DealRow{}, keepa.Product{}
 }
 
-func TestADealSaysWhoSellsItAndWhatItRestsOn(t *testing.T) {
+func TestADealNamesItsSellerAndItsEvidence(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)
 	row, p := aDeal(t)
@@ -131,7 +131,7 @@ func TestAMissingHistoryIsNotDecidedBeforeTheCommit(t *testing.T) {
 	}
 }
 
-func TestARuleFileThatLetsEverythingThroughMakesNoDealOfNothing(t *testing.T) {
+func TestARuleFileThatAcceptsEverythingMakesNoDealWithoutACopy(t *testing.T) {
 	t.Parallel()
 	j, err := NewJudge([]byte(oneRule("glance", "rank > 2000000000", "pass")))
 	if err != nil {

@@ -14,27 +14,28 @@ import (
 	"ratchet/pipeline/domain/deal"
 )
 
-// fingerprintDigits is how much of a version names the settings and the extraction behind its inputs.
+// fingerprintDigits is the length of the part of a version that
+// names the settings and the extraction behind its inputs.
 const fingerprintDigits = 6
 
 // fingerprint is equal for rule sets whose inputs are the same numbers.
 func fingerprint(s deal.Settings) string {
 	body, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // settings are numbers
+		panic(err) // settings are numbers, so this cannot happen
 	}
 	sum := sha256.Sum256(fmt.Appendf(body, "|%d", deal.Extraction))
 	return hex.EncodeToString(sum[:])[:fingerprintDigits]
 }
 
-// SameInputs reports whether two rule sets, by their versions, read the same inputs off an answer: then what one
-// has kept the other may use.
+// SameInputs reports whether two rule sets, by their versions, derive the
+// same inputs from an answer: then each may use what the other has kept.
 func SameInputs(a, b string) bool {
 	return len(a) >= fingerprintDigits && len(b) >= fingerprintDigits && a[:fingerprintDigits] == b[:fingerprintDigits]
 }
 
-// Needs are the names of all inputs that a look's rules use, sorted. Every verdict of a paid look keeps them, so
-// that other rules over the same inputs need no answer.
+// Needs returns the names of all inputs that a look's rules use, sorted. Every verdict of
+// a paid look keeps them, so that other rules over the same inputs need no answer.
 func (j *Judge) Needs(look pipeline.Look) []string {
 	var names []string
 	if look == pipeline.LookCommit {
@@ -51,7 +52,7 @@ func (j *Judge) Needs(look pipeline.Look) []string {
 	return slices.Compact(names)
 }
 
-// kept are the inputs that a verdict keeps.
+// kept returns the inputs that a verdict keeps.
 func (j *Judge) kept(look pipeline.Look, f *facts) map[string]any {
 	all := make(map[string]any, len(j.needed[look]))
 	for _, in := range j.needed[look] {
@@ -60,7 +61,7 @@ func (j *Judge) kept(look pipeline.Look, f *facts) map[string]any {
 	return all
 }
 
-// prepared is the judge with the inputs that its verdicts keep looked up.
+// prepared returns the judge with the inputs that its verdicts keep looked up.
 func (j Judge) prepared() *Judge {
 	j.needed = map[pipeline.Look][]Input{}
 	for _, look := range looks {
@@ -72,15 +73,15 @@ func (j Judge) prepared() *Judge {
 	return &j
 }
 
-// runsAt says whether the rule is evaluated at a look.
+// runsAt reports whether the rule is evaluated at a look.
 func (r *Rule) runsAt(look pipeline.Look) bool { return r.On() && r.known(look) }
 
-// known says whether a look knows what the rule needs.
+// known reports whether a look knows what the rule needs.
 func (r *Rule) known(look pipeline.Look) bool {
 	return slices.Index(looks, r.Look) <= slices.Index(looks, look)
 }
 
-// Second decides again from kept inputs. It is not safe for use by several goroutines.
+// Second decides again from kept inputs. It is not safe for concurrent use.
 type Second struct {
 	look  pipeline.Look
 	rules []secondRule
@@ -103,7 +104,7 @@ type slot struct {
 	value any
 }
 
-// Second is this rule set over kept inputs of a look.
+// Second returns this rule set over kept inputs of a look.
 func (j *Judge) Second(look pipeline.Look) *Second {
 	s := &Second{look: look, env: map[string]any{}}
 	for name, v := range j.constants {
@@ -141,7 +142,7 @@ func (s *Second) slot(name string) int {
 	return i
 }
 
-// Thought is what rules make of kept inputs.
+// Thought is the result of rules over kept inputs.
 type Thought struct {
 	Outcome   pipeline.Outcome
 	Reason    string
@@ -150,9 +151,9 @@ type Thought struct {
 	Unknown   []string // sorted
 }
 
-// Decide decides on inputs as a verdict keeps them: a JSON object of numbers, booleans and nulls. False where the
-// rules need an input that is not kept, where the object is none, and where the commit chose among several copies:
-// other rules may choose another.
+// Decide decides on inputs as a verdict keeps them: a JSON object of numbers, booleans and nulls. It
+// returns false when the rules need an input that is not kept, when inputs is not such an object,
+// and when the commit chose among several copies: other rules may choose another.
 func (s *Second) Decide(inputs []byte) (Thought, bool) {
 	t, ok := s.DecideCopy(inputs)
 	if !ok || s.look == pipeline.LookCommit && s.SeveralCopies() {
@@ -161,7 +162,7 @@ func (s *Second) Decide(inputs []byte) (Thought, bool) {
 	return t, true
 }
 
-// DecideCopy is Decide for the copy that the verdict was about, whatever others there were.
+// DecideCopy is Decide for the copy that the verdict was about, even if there were others.
 func (s *Second) DecideCopy(inputs []byte) (Thought, bool) {
 	if !s.read(inputs) {
 		return Thought{}, false
@@ -194,7 +195,7 @@ func (s *Second) DecideCopy(inputs []byte) (Thought, bool) {
 	return t, true
 }
 
-// SeveralCopies reports whether the commit chose among several copies, as far as it is known; valid after a decision.
+// SeveralCopies reports whether the commit is known to have chosen among several copies; valid after a decision.
 func (s *Second) SeveralCopies() bool {
 	n, ok := s.slots[s.slot(copyCount)].value.(int64)
 	return !ok || n > 1
@@ -210,7 +211,7 @@ func (s *Second) unknown(slots []int, to []string) []string {
 	return to
 }
 
-// Kept is the part of the verdict's inputs that this rule set keeps; valid after a Decide that said true.
+// Kept returns the part of the verdict's inputs that this rule set keeps; valid after a Decide that returned true.
 func (s *Second) Kept() map[string]any {
 	m := make(map[string]any, len(s.slots))
 	for i := range s.slots {
@@ -219,10 +220,10 @@ func (s *Second) Kept() map[string]any {
 	return m
 }
 
-// AllKept reports whether this rule set keeps just the inputs that the verdict kept; valid as Kept is.
+// AllKept reports whether this rule set keeps exactly the inputs that the verdict kept; valid when Kept is.
 func (s *Second) AllKept() bool { return s.named == len(s.slots) }
 
-// read fills the slots from a JSON object; false unless it names all of them.
+// read fills the slots from a JSON object; false unless it has all of them.
 func (s *Second) read(b []byte) bool {
 	for i := range s.slots {
 		s.slots[i].value, s.set[i] = nil, false
@@ -243,11 +244,11 @@ func (s *Second) read(b []byte) bool {
 		end := rest + 1
 		for end < len(b) && b[end] != ',' && b[end] != '}' {
 			if b[end] == '"' || b[end] == '{' || b[end] == '[' {
-				return false // no input is anything of the kind
+				return false // no input has such a value
 			}
 			end++
 		}
-		// Both are sorted, so the next slot is nearly always the one.
+		// Both are sorted, so the next slot nearly always matches.
 		for next < len(s.slots) && s.slots[next].name < string(name) {
 			next++
 		}
@@ -264,7 +265,7 @@ func (s *Second) read(b []byte) bool {
 	return found == len(s.slots)
 }
 
-// quoted is the string that begins at b[at], which has no escapes, and where it ends.
+// quoted returns the string that begins at b[at], which has no escapes, and its end.
 func quoted(b []byte, at int) ([]byte, int, bool) {
 	if at >= len(b) || b[at] != '"' {
 		return nil, 0, false
@@ -277,7 +278,7 @@ func quoted(b []byte, at int) ([]byte, int, bool) {
 	return nil, 0, false
 }
 
-// fill reads a value of the slot's kind; false if it is of another.
+// fill reads a value of the slot's kind; false for another kind.
 func (l *slot) fill(raw []byte) bool {
 	switch {
 	case string(raw) == "null":

@@ -18,7 +18,7 @@ import (
 	"ratchet/schemas"
 )
 
-// variant is the default rule set with other thresholds, which read the same inputs.
+// variant returns the default rule set with other thresholds, which uses the same inputs.
 func variant(t testing.TB, pairs ...string) *Judge {
 	t.Helper()
 	body := schemas.UsedBooks
@@ -43,7 +43,7 @@ func encode(t rapid.TB, inputs map[string]any) []byte {
 	return body
 }
 
-// sameThought compares a second decision with what the answer itself gives.
+// sameThought compares a second decision with that of the answer itself.
 func sameThought(t rapid.TB, name string, s *Second, kept map[string]any, want Finding) {
 	got, ok := s.Decide(encode(t, kept))
 	if !ok {
@@ -123,7 +123,7 @@ func TestInputsThatAreNotKeptAskForTheAnswer(t *testing.T) {
 	}
 	kept["another_input"] = 5
 	if _, ok := s.Decide(encode(t, kept)); !ok {
-		t.Error("an input that no rule needs stands in the way")
+		t.Error("an input that no rule needs prevents the decision")
 	}
 }
 
@@ -143,14 +143,14 @@ func TestRuleSetsReadTheSameInputsWhileTheirSettingsAreTheSame(t *testing.T) {
 		}
 	}
 	if SameInputs("", "") || SameInputs("a12ba8", "a12") {
-		t.Error("what is no version reads the same inputs")
+		t.Error("an invalid version has the same inputs")
 	}
 }
 
-// keptDigest is what the inputs of drawn products are under Extraction.
+// keptDigest is the hash of the inputs of drawn products under Extraction.
 const keptDigest = "7d267633e54e6017"
 
-// Whoever changes what an input is must raise Extraction, or a replay would mix old numbers with new ones.
+// A change of an input's meaning must raise Extraction, or a replay would mix old numbers with new ones.
 func TestAnInputChangesOnlyWithTheExtraction(t *testing.T) {
 	t.Parallel()
 	j, err := NewJudge([]byte(oneRule("glance", "has_used", "pass"))) // the default settings

@@ -16,7 +16,7 @@ import (
 
 var now = time.Date(2025, 9, 16, 12, 0, 0, 0, time.UTC)
 
-// drawn is a random product with offers, written as Keepa writes it and decoded again, and its row.
+// drawn is a random product with offers, encoded as by Keepa and decoded again, and its row.
 type drawn struct {
 	used, amazon int
 	body         string
@@ -41,8 +41,8 @@ func drawSeries(t *rapid.T, name string, low, high int) string {
 	return "[" + strings.Join(parts, ",") + "]"
 }
 
-// drawSelling draws the histories of a book of which copies are sold now and then: the count falls, mostly for good,
-// the rank jumps near most falls, and the used price changes when a copy goes.
+// drawSelling draws the histories of a book with some sales: the count falls, mostly for
+// good, the rank jumps near most falls, and the used price changes when a copy is sold.
 func drawSelling(t *rapid.T, level int) (used, ranks, counts string) {
 	at := int64(keepa.FromTime(now)) - int64(rapid.IntRange(500, 1000).Draw(t, "history days"))*1440
 	var u, r, c []string
@@ -128,7 +128,7 @@ func decodeDrawn(t rapid.TB, body string) keepa.Product {
 	return p
 }
 
-// withoutOffers is the product as a peek sees it.
+// withoutOffers returns the product as a peek sees it.
 func withoutOffers(p keepa.Product) keepa.Product {
 	p.Offers, p.OffersAsked, p.LiveOffersOrder = nil, false, nil
 	return p
@@ -164,7 +164,7 @@ func TestWhatTheCommitAcceptsGlanceAndPeekAccept(t *testing.T) {
 			t.Fatalf("accepted with %d cents, but glance %s and peek %s\n%v\n%v", commit.ProfitCents, glance.Reason, peek.Reason, glance.Inputs, peek.Inputs)
 		}
 		if commit.Deal == nil || commit.Deal.ProfitCents != commit.ProfitCents || commit.ProfitCents < 300 || commit.Deal.LossChance > 0.4 {
-			t.Fatalf("a deal that is none: %+v", commit.Deal)
+			t.Fatalf("an invalid deal: %+v", commit.Deal)
 		}
 	})
 	if accepted == 0 {
@@ -173,8 +173,8 @@ func TestWhatTheCommitAcceptsGlanceAndPeekAccept(t *testing.T) {
 	t.Logf("%d random products were accepted", accepted)
 }
 
-// checkBounds is the law that what the peek says of a copy is the best that the commit can find, and that what does
-// not depend on the copy is the same at both.
+// checkBounds checks that the peek's values are bounds of the commit's, and
+// that values which do not depend on the copy are equal at both.
 func checkBounds(t rapid.TB, j *Judge, row keepa.DealRow, p keepa.Product) {
 	alone := withoutOffers(p)
 	peek, err := j.peeked(&row, &alone, now)
@@ -200,7 +200,7 @@ func checkBounds(t rapid.TB, j *Judge, row keepa.DealRow, p keepa.Product) {
 	}
 }
 
-// cheaperBy is the product with every used price of today lower by so many cents; its history stays.
+// cheaperBy returns the product with every used price of today reduced by that many cents; its history is unchanged.
 func cheaperBy(p keepa.Product, cut int) keepa.Product {
 	stats := *p.Stats
 	stats.Current = slices.Clone(stats.Current)
@@ -218,8 +218,8 @@ func cheaperBy(p keepa.Product, cut int) keepa.Product {
 	return p
 }
 
-// checkMonotone is the law that a lower buy price never turns a finding of any look into a reject, and never makes the
-// profit smaller. Heuristic rules are judged too, by the judge that has them on.
+// checkMonotone checks that a lower buy price never turns a finding of any look into a reject, and
+// never makes the profit smaller. Heuristic rules are judged too, by the judge that has them on.
 func checkMonotone(t rapid.TB, name string, j *Judge, p keepa.Product, cut int, now time.Time) (deals int) {
 	if used, ok := p.Stats.Current.Price(keepa.Used); !ok || int(used) <= cut {
 		return 0
@@ -233,7 +233,7 @@ func checkMonotone(t rapid.TB, name string, j *Judge, p keepa.Product, cut int, 
 		}
 		if after[i].Outcome == pipeline.Reject || before[i].ProfitKnown && after[i].ProfitCents < before[i].ProfitCents ||
 			before[i].ExpectedKnown && after[i].ExpectedValueCents < before[i].ExpectedValueCents {
-			t.Fatalf("%s, %d cents less: the %s says %s, profit from %d to %d, expected from %d to %d", name, cut, look, after[i].Reason,
+			t.Fatalf("%s, %d cents less: the %s returns %s, profit from %d to %d, expected from %d to %d", name, cut, look, after[i].Reason,
 				before[i].ProfitCents, after[i].ProfitCents, before[i].ExpectedValueCents, after[i].ExpectedValueCents)
 		}
 	}
@@ -243,8 +243,8 @@ func checkMonotone(t rapid.TB, name string, j *Judge, p keepa.Product, cut int, 
 	return 0
 }
 
-// copyCheaperBy is the product with the offer of one seller lower by so many cents; Keepa's used price follows where the
-// offer is the cheapest now.
+// copyCheaperBy returns the product with the offer of one seller reduced by that
+// many cents; Keepa's used price follows if the offer is now the cheapest.
 func copyCheaperBy(p keepa.Product, seller string, cut int) keepa.Product {
 	stats := *p.Stats
 	stats.Current = slices.Clone(stats.Current)
@@ -285,7 +285,7 @@ func TestALowerPriceOfTheBoughtCopyAloneNeverTurnsADealIntoAReject(t *testing.T)
 	}
 }
 
-// withThumbs is the judge with every rule of thumb switched on.
+// withThumbs returns the judge with every heuristic rule switched on.
 func withThumbs(j *Judge) *Judge {
 	for _, r := range j.Rules() {
 		if r.Heuristic {
@@ -319,7 +319,7 @@ func TestTheLawsHoldForCapturedProductsAtAnyPrice(t *testing.T) {
 				continue
 			}
 			at := p.LastUpdate.Time()
-			// The same book at other used prices: some of them are deals whatever today's is.
+			// The same book at other used prices: some of them are deals at any price of today.
 			for price := 300; price < 12_000; price += 700 {
 				if _, ok := p.Stats.Current.Price(keepa.Used); !ok {
 					continue

@@ -15,14 +15,14 @@ import (
 	"ratchet/pipeline/text/complaint"
 )
 
-// Policy is what a rule does where one of its inputs is unknown.
+// Policy is the effect of a rule when one of its inputs is unknown.
 type Policy string
 
 // The policies.
 const (
 	Pass        Policy = "pass"   // it does not reject
 	RejectIt    Policy = "reject" // it rejects
-	NeedALook   Policy = "need"   // a later look must tell; at the last look it rejects
+	NeedALook   Policy = "need"   // a later look must decide; at the last look it rejects
 	unknownMark        = "_unknown"
 )
 
@@ -42,10 +42,10 @@ type Rule struct {
 	thresholds []string
 }
 
-// On says whether the rule is used.
+// On reports whether the rule is used.
 func (r *Rule) On() bool { return r.Enabled == nil || *r.Enabled }
 
-// Inputs are the names of what the rule looks at, in the order of its condition.
+// Inputs returns the names of the rule's inputs, in the order of its condition.
 func (r *Rule) Inputs() []string {
 	names := make([]string, len(r.inputs))
 	for i, in := range r.inputs {
@@ -54,7 +54,7 @@ func (r *Rule) Inputs() []string {
 	return names
 }
 
-// Thresholds are the names of the file's numbers that the rule compares with.
+// Thresholds returns the names of the file's numbers that the rule compares with.
 func (r *Rule) Thresholds() []string { return slices.Clone(r.thresholds) }
 
 // Tolerances are how far a stored deal may move and still be confirmed by a peek, in percent.
@@ -64,21 +64,21 @@ type Tolerances struct {
 	AmazonPercent float64 `yaml:"amazon_percent"`
 }
 
-// file is a rule file as it is written.
+// file is a rule file.
 type file struct {
 	Name       string         `yaml:"name"`
 	Settings   deal.Settings  `yaml:"settings"`
 	Confirm    Tolerances     `yaml:"confirm"`
-	Thresholds map[string]any `yaml:"thresholds"` // int64, or float64 where it has a fraction
+	Thresholds map[string]any `yaml:"thresholds"` // int64, or float64 with a fraction
 	Rules      []Rule         `yaml:"rules"`
 }
 
-// looks in the order in which they come.
+// looks in their order.
 var looks = []pipeline.Look{pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit}
 
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-// parse reads a rule file and checks all of it; the error names everything that is wrong.
+// parse reads a rule file and checks all of it; the error names every mistake.
 func parse(data []byte) (file, error) {
 	f, d := file{Settings: deal.Defaults()}, &decoder{}
 	if !d.read(data, &f) {
@@ -90,19 +90,19 @@ func parse(data []byte) (file, error) {
 	return f, d.Err()
 }
 
-// check validates what the file says beyond its settings, and compiles its rules.
+// check validates the file beyond its settings, and compiles its rules.
 func (f *file) check(d *decoder) {
 	if f.Name == "" {
-		d.unlessTold("name", "missing")
+		d.addOnce("name", "missing")
 	}
 	if len(f.Rules) == 0 {
-		d.unlessTold("rules", "none")
+		d.addOnce("rules", "none")
 	}
 	for name, value := range map[string]float64{
 		"price_percent": f.Confirm.PricePercent, "rank_percent": f.Confirm.RankPercent, "amazon_percent": f.Confirm.AmazonPercent,
 	} {
 		if value < 0 {
-			d.unlessTold("confirm."+name, "%g: must be 0 or more", value)
+			d.addOnce("confirm."+name, "%g: must be 0 or more", value)
 		}
 	}
 	own := f.own()
@@ -110,7 +110,7 @@ func (f *file) check(d *decoder) {
 		_, input := inputNamed(name)
 		_, setting := own[name]
 		if input || setting || !nameForm.MatchString(name) || slices.Contains(functions, name) {
-			d.unlessTold("thresholds."+name, "must be a name in snake_case that no input, setting or function has")
+			d.addOnce("thresholds."+name, "must be a name in snake_case that no input, setting or function has")
 		}
 	}
 	seen, constants := map[string]bool{}, f.constants()
@@ -122,14 +122,14 @@ func (f *file) check(d *decoder) {
 	for i := range f.Rules {
 		r, path := &f.Rules[i], fmt.Sprintf("rules[%d]", i)
 		if seen[r.ID] && r.ID != "" {
-			d.unlessTold(path+".id", "there are two rules %q: rename one", r.ID)
+			d.addOnce(path+".id", "there are two rules %q: rename one", r.ID)
 		}
 		seen[r.ID] = true
 		r.check(d, path, constants)
 	}
 }
 
-// called is what a message calls a field: rules by their id.
+// called returns the name of a field in a message: rules by their id.
 func (f *file) called(path string) string {
 	for i := range f.Rules {
 		in, ok := strings.CutPrefix(path, fmt.Sprintf("rules[%d]", i))
@@ -141,12 +141,12 @@ func (f *file) called(path string) string {
 	return path
 }
 
-// own are the settings that expressions can use.
+// own returns the settings that expressions can use.
 func (f *file) own() map[string]any {
 	return map[string]any{"shipping_cents": f.Settings.ShippingCents}
 }
 
-// constants are the numbers of the file that expressions can use.
+// constants returns the numbers of the file that expressions can use.
 func (f *file) constants() map[string]any {
 	c := f.own()
 	for name, value := range f.Thresholds {
@@ -162,25 +162,25 @@ func (r *Rule) check(d *decoder, path string, constants map[string]any) {
 	for _, name := range [][2]string{{"id", r.ID}, {"reason", r.Reason}} {
 		switch {
 		case name[1] == "":
-			d.unlessTold(path+"."+name[0], "missing: write a name in snake_case")
+			d.addOnce(path+"."+name[0], "missing: write a name in snake_case")
 		case !nameForm.MatchString(name[1]):
-			d.unlessTold(path+"."+name[0], "%q: must be a name in snake_case%s", name[1], complaint.DidYouMean(snake(name[1])))
+			d.addOnce(path+"."+name[0], "%q: must be a name in snake_case%s", name[1], complaint.DidYouMean(snake(name[1])))
 		}
 	}
 	d.oneOf(path+".look", string(r.Look), string(pipeline.LookGlance), string(pipeline.LookPeek), string(pipeline.LookCommit))
 	d.oneOf(path+".unknown", string(r.Unknown), string(Pass), string(RejectIt), string(NeedALook))
 	if r.Says == "" {
-		d.unlessTold(path+".says", "missing; tell a person why the rule rejects")
+		d.addOnce(path+".says", "missing; tell a person why the rule rejects")
 	}
 	if r.When == "" {
-		d.unlessTold(path+".when", "missing; write the condition under which the rule rejects")
+		d.addOnce(path+".when", "missing; write the condition under which the rule rejects")
 	}
 	if !d.Has(path + ".when") {
 		r.compile(d, path+".when", constants)
 	}
 }
 
-// snake is a name as it would be in snake_case.
+// snake converts a name to snake_case.
 func snake(name string) string {
 	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "_"), "_0123456789")
 }
@@ -205,8 +205,8 @@ func zero(k Kind) any {
 	}
 }
 
-// version is the short hash of a rule file. Line ends are no part of it: a copy that passed through another system says
-// the same.
+// version returns the short hash of a rule file. Line ends do not count: a
+// copy that passed through another system has the same version.
 func version(data []byte) string {
 	text, _ := complaint.Text(data, &complaint.List{})
 	sum := sha256.Sum256(text)

@@ -42,7 +42,7 @@ func oneRule(look, when, unknown string) string {
 	return "name: x\nrules:\n  - id: the_rule\n    look: " + look + "\n    when: \"" + when + "\"\n    reason: r\n    unknown: " + unknown + "\n    says: s.\n"
 }
 
-func TestAnUnknownInputDoesWhatTheRuleSays(t *testing.T) {
+func TestAnUnknownInputFollowsTheRulesPolicy(t *testing.T) {
 	t.Parallel()
 	row := keepa.DealRow{ASIN: "A"}
 	for unknown, want := range map[string]string{"pass": "survive ok", "need": "survive ok", "reject": "reject r_unknown"} {
@@ -55,12 +55,12 @@ func TestAnUnknownInputDoesWhatTheRuleSays(t *testing.T) {
 			t.Errorf("%s: got %s, unknown %v", unknown, got, f.Unknown)
 		}
 		if v, ok := f.Inputs["rank"]; !ok || v != nil {
-			t.Errorf("%s: the unknown input is not told as unknown: %v", unknown, f.Inputs)
+			t.Errorf("%s: the unknown input is not reported as unknown: %v", unknown, f.Inputs)
 		}
 	}
 	j, _ := NewJudge([]byte(oneRule("glance", "rank > 5", "need")))
 	if f := j.Commit(row, keepa.Product{ASIN: "A"}, nil, now); f.Outcome != pipeline.Reject {
-		t.Errorf("what the commit cannot tell either: got %s", f.Outcome)
+		t.Errorf("unknown at the commit too: got %s", f.Outcome)
 	}
 }
 
@@ -75,14 +75,14 @@ func TestSettingsLeftOutKeepTheirDefaults(t *testing.T) {
 	}
 }
 
-func TestExplainTellsWhatEveryRuleMadeOfItsInputs(t *testing.T) {
+func TestExplainReturnsTheOutcomeOfEveryRule(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)
 	row := keepa.DealRow{ASIN: "A", Current: keepa.Values{1000, -1, 2000, 5000}}
 	want := 0
 	for _, r := range j.Rules() {
 		if r.Look == pipeline.LookGlance {
-			want++ // those that are switched off are told of too
+			want++ // those that are switched off are included
 		}
 	}
 	outcomes, err := j.Explain(pipeline.LookGlance, row, nil, nil, now)

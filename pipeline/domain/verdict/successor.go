@@ -1,7 +1,7 @@
 package verdict
 
-// successors says of each input, setting or threshold that earlier versions had what stands in its place. A name that
-// is still there is not looked up, so an entry can come before the name goes.
+// successors names the replacement of each input, setting or threshold that earlier versions had. A
+// name that still exists is not looked up, so an entry can be added before the name is removed.
 var successors = map[string]string{
 	"amazon_ceiling_percent":         builtInCaps,
 	"amazon_ceiling_cents":           "use amazon_cents: " + builtInCaps,
@@ -29,5 +29,5 @@ const (
 	sharpSales  = "removed: how a sale is told from other falls of the used count was measured and is fixed; leave the line out"
 )
 
-// gone is what to use in place of a name that earlier versions had; "" for any other name.
+// gone returns what to use in place of a name that earlier versions had; "" for any other name.
 func gone(name string) string { return successors[name] }

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-func TestTheSuccessorOfWhatIsGoneIsNamed(t *testing.T) {
+func TestTheSuccessorOfARemovedNameIsGiven(t *testing.T) {
 	t.Parallel()
 	var settings struct {
 		Prep int64 `yaml:"prep_cents"`
 	}
 	d := &decoder{}
 	d.read([]byte("prep_cents: 1\namazon_ceiling_percent: 90\n"), &settings)
-	want := "line 2: amazon_ceiling_percent: is gone: caps are built in: a copy cannot bring more than Amazon's or the lowest new landed price"
+	want := "line 2: amazon_ceiling_percent: no longer exists: caps are built in: a copy cannot bring more than Amazon's or the lowest new landed price"
 	if err := d.Err(); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -30,7 +30,7 @@ func TestTheSuccessorOfWhatIsGoneIsNamed(t *testing.T) {
 			continue // not gone yet
 		}
 		for _, text := range []string{when(name + " > 5"), rulesOf("settings: {" + name + ": 1}\n")} {
-			if _, err := NewJudge([]byte(text)); err == nil || !strings.Contains(err.Error(), "is gone: "+instead) {
+			if _, err := NewJudge([]byte(text)); err == nil || !strings.Contains(err.Error(), "no longer exists: "+instead) {
 				t.Errorf("%s: got %v, want its successor: %s", name, err, instead)
 			}
 		}

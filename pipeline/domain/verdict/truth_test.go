@@ -20,7 +20,7 @@ import (
 
 var t0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-// ask is one request to a simulated Keepa that has tokens enough.
+// ask sends one request to a simulated Keepa with enough tokens.
 func ask(t testing.TB, sim http.Handler, path string, form url.Values) []byte {
 	t.Helper()
 	form.Set("key", "k")
@@ -33,7 +33,7 @@ func ask(t testing.TB, sim http.Handler, path string, form url.Values) []byte {
 	return w.Body.Bytes()
 }
 
-// listed are all rows of the simulated deal list under the default query.
+// listed returns all rows of the simulated deal list under the default query.
 func listed(t testing.TB, sim http.Handler) []keepa.DealRow {
 	t.Helper()
 	query, err := keepa.ParseQuery("used-books", schemas.UsedBooksQuery)
@@ -54,7 +54,7 @@ func listed(t testing.TB, sim http.Handler) []keepa.DealRow {
 	return rows
 }
 
-// bought are products by ASIN, asked for a hundred at a time.
+// bought returns products by ASIN, requested a hundred at a time.
 func bought(t testing.TB, sim http.Handler, rows []keepa.DealRow, options url.Values) map[string]keepa.Product {
 	t.Helper()
 	products := map[string]keepa.Product{}
@@ -76,7 +76,7 @@ func bought(t testing.TB, sim http.Handler, rows []keepa.DealRow, options url.Va
 	return products
 }
 
-func TestTheSimulatedBacklogIsDecidedAsItsTruthSays(t *testing.T) {
+func TestTheSimulatedBacklogIsDecidedCorrectly(t *testing.T) {
 	t.Parallel()
 	judge, err := verdict.NewJudge(schemas.UsedBooks)
 	if err != nil {
@@ -87,14 +87,14 @@ func TestTheSimulatedBacklogIsDecidedAsItsTruthSays(t *testing.T) {
 	}
 }
 
-// lookOf is the look at which a class must be rejected.
+// lookOf returns the look at which a class must be rejected.
 var lookOf = map[keepasim.Class]string{
 	keepasim.AmazonCaps: "glance", keepasim.NoRankDrop: "glance", keepasim.NoUsedPrice: "glance",
 	keepasim.NoInferredSale: "peek", keepasim.NoProfit: "peek", keepasim.NoRecentSale: "peek",
 	keepasim.LandedPrice: "commit", keepasim.Good: "accept",
 }
 
-// order is where a candidate can end, cheapest first.
+// order is the ends of a candidate, cheapest first.
 var order = []string{"glance", "peek", "commit", "accept"}
 
 func decideBacklog(t *testing.T, judge *verdict.Judge, seed uint64) {
@@ -115,7 +115,7 @@ func decideBacklog(t *testing.T, judge *verdict.Judge, seed uint64) {
 		at, found := decide(judge, row, peeked[row.ASIN], committed[row.ASIN])
 		class := world.Truth(row.ASIN)
 		table[fmt.Sprintf("%-16s %-7s %s", class, at, found.Reason)]++
-		// A bad book may be bad in a second way that a cheaper look sees; the scenario's own seed has none.
+		// A bad book may also be bad in a way that a cheaper look sees; with the scenario's own seed none is.
 		early := seed != 1 && class.Bad() && slices.Index(order, at) < slices.Index(order, lookOf[class])
 		if at != lookOf[class] && !early {
 			t.Errorf("seed %d: %s of class %s ends at %s with %s: %v", seed, row.ASIN, class, at, found.Reason, found.Inputs)
@@ -147,8 +147,8 @@ func decide(judge *verdict.Judge, row keepa.DealRow, peeked, committed keepa.Pro
 	return "commit", f
 }
 
-// TestNoCheaperLookRejectsWhatTheCommitAcceptsInALivingWorld: the law of bounds, over books that are as close to the
-// thresholds as in life.
+// TestNoCheaperLookRejectsWhatTheCommitAcceptsInALivingWorld: the law of
+// bounds, over books that are realistically close to the thresholds.
 func TestNoCheaperLookRejectsWhatTheCommitAcceptsInALivingWorld(t *testing.T) {
 	t.Parallel()
 	judge, err := verdict.NewJudge(schemas.UsedBooks)

@@ -10,42 +10,40 @@ import (
 	"ratchet/pipeline/domain/action"
 )
 
-// Book is what was heard of deals. The zero value is an empty one.
+// Book collects versions, verdicts and actions of deals. The zero value is an empty one.
 type Book struct {
 	records map[Place]*record
 	actions action.Record
 }
 
-// record is what was heard of one deal.
+// record is everything received about one deal.
 type record struct {
-	versions map[event]Version
-	words    map[word]heard
+	versions map[versionKey]Version
+	verdicts map[verdictKey]opinion
 }
 
-// event is what makes two versions one: the message's id; of a version without one, its
-// place in the stream.
-type event struct {
+// versionKey identifies a version: the message's id; without one, its sequence in the stream.
+type versionKey struct {
 	msg string
 	id  uint64
 }
 
-// word is what makes two verdicts one: the work and the look; of a verdict without a
-// Work-Id, its place in the stream.
-type word struct {
+// verdictKey identifies a verdict: the work and the look; without a Work-Id, its sequence in the stream.
+type verdictKey struct {
 	work string
 	look pipeline.Look
 	id   uint64
 }
 
-func wordOf(v Verdict) word {
+func keyOf(v Verdict) verdictKey {
 	if v.WorkID == "" {
-		return word{look: v.Look, id: v.Sequence}
+		return verdictKey{look: v.Look, id: v.Sequence}
 	}
-	return word{work: v.WorkID, look: v.Look}
+	return verdictKey{work: v.WorkID, look: v.Look}
 }
 
-// heard is as much of a verdict as concerns a deal.
-type heard struct {
+// opinion is the part of a verdict that concerns a deal.
+type opinion struct {
 	id      uint64
 	look    pipeline.Look
 	outcome pipeline.Outcome
@@ -59,19 +57,19 @@ func (b *Book) record(p Place) *record {
 	}
 	r := b.records[p]
 	if r == nil {
-		r = &record{versions: map[event]Version{}, words: map[word]heard{}}
+		r = &record{versions: map[versionKey]Version{}, verdicts: map[verdictKey]opinion{}}
 		b.records[p] = r
 	}
 	return r
 }
 
-// Version hears a version of a deal.
+// Version adds a version of a deal.
 func (b *Book) Version(v Version) {
 	if v.Run != pipeline.RunLive {
 		return
 	}
 	v.At = v.At.Truncate(time.Millisecond)
-	e, r := event{msg: v.MsgID}, b.record(v.Place)
+	e, r := versionKey{msg: v.MsgID}, b.record(v.Place)
 	if v.MsgID == "" {
 		e.id = v.Sequence
 	}
@@ -80,22 +78,22 @@ func (b *Book) Version(v Version) {
 	}
 }
 
-// Verdict hears a verdict. Those that say nothing are kept as well: one that was
-// published again is what it was at first.
+// Verdict adds a verdict. Those without an effect are kept too: a
+// verdict that is published again counts as its first version.
 func (b *Book) Verdict(v Verdict) {
 	if v.Run != pipeline.RunLive {
 		return
 	}
-	w, r := wordOf(v), b.record(PlaceOf(v.Identity))
-	if first, known := r.words[w]; !known || v.Sequence < first.id {
-		r.words[w] = heard{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
+	w, r := keyOf(v), b.record(PlaceOf(v.Identity))
+	if first, known := r.verdicts[w]; !known || v.Sequence < first.id {
+		r.verdicts[w] = opinion{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
 	}
 }
 
-// Action hears what the user did.
+// Action adds an action of the user.
 func (b *Book) Action(s action.Said) { b.actions.Hear(s) }
 
-// States are the deals of which a version was heard, in order.
+// States returns the states of all deals with a version, in order.
 func (b *Book) States() []State {
 	var out []State
 	rules := b.actions.Rules()
@@ -107,8 +105,7 @@ func (b *Book) States() []State {
 	return out
 }
 
-// Visible are the deals that are shown, with what is shown of them, of those with a
-// version since then.
+// Visible returns the visible deals with a version since then, and the values to show.
 func (b *Book) Visible(since time.Time) []Shown {
 	var out []Shown
 	for _, s := range b.States() {
@@ -119,15 +116,13 @@ func (b *Book) Visible(since time.Time) []Shown {
 	return out
 }
 
-// Repeats reports whether a live verdict that was heard is one that was published
-// before, so that it says nothing.
+// Repeats reports whether a live verdict was published before, so that it has no effect.
 func (b *Book) Repeats(v Verdict) bool {
-	return b.record(PlaceOf(v.Identity)).words[wordOf(v)].id != v.Sequence
+	return b.record(PlaceOf(v.Identity)).verdicts[keyOf(v)].id != v.Sequence
 }
 
-// Decisive is the look of the verdict that decides over a deal that was rejected or
-// marked. A reader who heard only the newest verdict of each subject looks behind it,
-// because it may have been published again.
+// Decisive returns the look of the verdict that decides about a deal that was rejected or marked. A reader of
+// only the newest verdict of each subject must read the ones before it, because the newest may be a repeat.
 func (b *Book) Decisive(p Place) (pipeline.Look, bool) {
 	r := b.record(p)
 	yes, no := r.newest()
@@ -138,15 +133,15 @@ func (b *Book) Decisive(p Place) (pipeline.Look, bool) {
 }
 
 // Awaits reports whether a deal that was decided then is hidden only because the
-// verdict that accepts it has not been heard: it is published after the deal.
+// verdict that accepts it has not been received: it is published after the deal.
 func (b *Book) Awaits(p Place, decided time.Time) bool {
 	yes, no := b.record(p).newest()
 	return no.id > yes.id && no.at.Before(decided) && b.record(p).confirmed().Before(decided)
 }
 
-// newest are the newest word for a deal and the newest against it.
-func (r *record) newest() (yes, no heard) {
-	for _, h := range r.words {
+// newest returns the newest verdict for a deal and the newest against it.
+func (r *record) newest() (yes, no opinion) {
+	for _, h := range r.verdicts {
 		switch h.outcome {
 		case pipeline.Accept, pipeline.Confirm:
 			yes = later(yes, h)
@@ -158,7 +153,7 @@ func (r *record) newest() (yes, no heard) {
 	return yes, no
 }
 
-func later(a, b heard) heard {
+func later(a, b opinion) opinion {
 	if b.id > a.id {
 		return b
 	}

@@ -12,19 +12,21 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Here it is decided which messages of DEALS and VERDICTS say something, and what. The recorder makes its rows of it
-// and the book is told it; an error is a *pipeline.Unrecordable, on which the one buries and the other passes over.
+// These functions decide which messages of DEALS and VERDICTS are valid, and their content. The
+// recorder makes its rows from it and the book its states; an error is a *pipeline.Unrecordable, for
+// which the recorder writes a dead letter and the book skips the message.
 
 // Verdict is one message of VERDICTS.
 type Verdict struct {
 	pipeline.Origin  // its time is when it was decided
 	pipeline.Verdict // without its inputs
 
-	// Inputs are the verdict's as they came, apart from cleaned text: decoded and encoded again, a number might change its look.
+	// Inputs are the verdict's inputs as received, apart from cleaned
+	// text: decoding and encoding might change the format of a number.
 	Inputs json.RawMessage
 }
 
-// Whole is the verdict with its inputs, as far as they are an object.
+// Whole returns the verdict with its inputs, if they are an object.
 func (v Verdict) Whole() pipeline.Verdict {
 	out := v.Verdict
 	if json.Unmarshal(v.Inputs, &out.Inputs) != nil {
@@ -55,8 +57,8 @@ func ReadVerdict(m pipeline.Stored) (Verdict, error) {
 	return v, v.Fits(numbers[:]...)
 }
 
-// ReadVersion reads a message of DEALS. A member of the wrong type is an error, so that it never becomes a column that
-// says nothing.
+// ReadVersion reads a message of DEALS. A member of the wrong
+// type is an error, so that it never becomes an empty column.
 func ReadVersion(m pipeline.Stored) (Version, error) {
 	var v Version
 	var err error
@@ -65,7 +67,7 @@ func ReadVersion(m pipeline.Stored) (Version, error) {
 	}
 	schema := pipeline.SchemaDeal
 	if m.Schema() == pipeline.SchemaDealV1 {
-		schema = pipeline.SchemaDealV1 // its members that are still there have the same names
+		schema = pipeline.SchemaDealV1 // its remaining members have the same names
 	}
 	if err := m.Decode(schema, &v.Members); err != nil {
 		return v, err
@@ -84,7 +86,7 @@ func ReadVersion(m pipeline.Stored) (Version, error) {
 	v.clean()
 	maps.DeleteFunc(v.Members, func(_ string, raw json.RawMessage) bool { return string(raw) == noTime })
 	if typed.DecidedAt.IsZero() {
-		delete(v.Members, "decided_at") // in whatever way it is written
+		delete(v.Members, "decided_at") // in any spelling
 	} else {
 		v.At = typed.DecidedAt
 	}
@@ -92,8 +94,8 @@ func ReadVersion(m pipeline.Stored) (Version, error) {
 	return v, v.Fits(numbers[:]...)
 }
 
-// clean takes from the members what a terminal, a table or a chat would obey, whoever published them, and makes their
-// links anew.
+// clean removes from the members everything that a terminal, a table or a chat
+// would interpret, whatever published them, and recreates their links.
 func (v *Version) clean() {
 	for name, raw := range v.Members {
 		v.Members[name] = foreign.JSON(raw)
@@ -113,7 +115,7 @@ func (v *Version) clean() {
 	}
 }
 
-// noTime is how Go writes a time that nobody set: such a member is absent.
+// noTime is Go's encoding of a zero time: such a member is absent.
 const noTime = `"0001-01-01T00:00:00Z"`
 
 var (
@@ -125,7 +127,7 @@ func unreadable(schema string, err error) error {
 	return &pipeline.Unrecordable{Reason: pipeline.BadMessage, Err: fmt.Errorf("decode %s: %w", schema, err)}
 }
 
-// Numbers are those of a place that a column may be too small for.
+// Numbers returns the numbers of a place that may be too large for their columns.
 func (p Place) Numbers() [2]pipeline.Bound {
 	return [2]pipeline.Bound{
 		{Name: "domain", Value: p.Domain, Most: math.MaxUint16}, {Name: "price_type", Value: p.PriceType, Most: math.MaxUint16},

@@ -11,7 +11,7 @@ import (
 	"ratchet/pipeline/domain/visibility"
 )
 
-// stored is a message as its stream holds it, with headers NAME, VALUE …
+// stored returns a message as its stream holds it, with headers NAME, VALUE …
 func stored(schema, body string, headers ...string) pipeline.Stored {
 	m := pipeline.Stored{Sequence: 7, StoredAt: t0, Body: []byte(body), Header: map[string][]string{pipeline.HeaderSchema: {schema}}}
 	for i := 0; i < len(headers); i += 2 {
@@ -25,7 +25,7 @@ const (
 	aVerdict = `{"domain":1,"asin":"A","price_type":2,"look":"peek","outcome":"reject","reason":"low_roi","inputs":{"b":1.50,"a":null},"decided_at":"2026-03-02T10:00:00Z"}`
 )
 
-// reasonOf is the reason for which a message is buried; "" where it is read.
+// reasonOf returns the reason why a message cannot be recorded; "" if it can.
 func reasonOf(t *testing.T, err error) string {
 	t.Helper()
 	var never *pipeline.Unrecordable
@@ -38,7 +38,7 @@ func reasonOf(t *testing.T, err error) string {
 	return never.Reason
 }
 
-func TestWhatCannotBeReadIsBuriedForAReason(t *testing.T) {
+func TestAnUnreadableMessageIsDeadLetteredWithAReason(t *testing.T) {
 	t.Parallel()
 	late := func(m pipeline.Stored) pipeline.Stored { m.Sequence = 1 << 32; return m }
 	early := func(m pipeline.Stored) pipeline.Stored { m.StoredAt = time.Unix(0, 0).UTC(); return m }
@@ -55,7 +55,7 @@ func TestWhatCannotBeReadIsBuriedForAReason(t *testing.T) {
 		{"a version of before", version, stored(dealV1, aVersion), ""},
 		{"a verdict", verdict, stored(verdictV1, aVerdict), ""},
 		{"a time that cannot be read", version, stored(dealV1, aVersion, pipeline.HeaderAt, "yesterday"), pipeline.UnknownMessage},
-		{"although the body says a better one", verdict, stored(verdictV1, aVerdict, pipeline.HeaderAt, "yesterday"), pipeline.UnknownMessage},
+		{"although the body has a better one", verdict, stored(verdictV1, aVerdict, pipeline.HeaderAt, "yesterday"), pipeline.UnknownMessage},
 		{"a sequence too high", verdict, late(stored(verdictV1, aVerdict)), pipeline.UnknownMessage},
 		{"stored before there were streams", verdict, early(stored(verdictV1, aVerdict)), pipeline.BadRow},
 		{"no schema", version, stored("", aVersion), pipeline.UnknownSchema},
@@ -67,8 +67,8 @@ func TestWhatCannotBeReadIsBuriedForAReason(t *testing.T) {
 		{"half a version", version, stored(dealV1, aVersion[:20]), pipeline.BadMessage},
 		{"a version of no product", version, stored(dealV1, `{"domain":1,"price_type":2}`), pipeline.BadMessage},
 		{"a version of no domain", version, stored(dealV1, `{"asin":"A","price_type":2}`), pipeline.BadMessage},
-		{"a number that is none", version, stored(dealV1, `{"domain":1,"asin":"A","profit_cents":"much"}`), pipeline.BadMessage},
-		{"a source that is none", version, stored(dealV1, `{"domain":1,"asin":"A","source":5}`), pipeline.BadMessage},
+		{"an invalid number", version, stored(dealV1, `{"domain":1,"asin":"A","profit_cents":"much"}`), pipeline.BadMessage},
+		{"an invalid source", version, stored(dealV1, `{"domain":1,"asin":"A","source":5}`), pipeline.BadMessage},
 		{"a price type too high", version, stored(dealV1, `{"domain":1,"asin":"A","price_type":65536}`), pipeline.BadRow},
 		{"decided before there were deals", version, stored(dealV1, `{"domain":1,"asin":"A","decided_at":"1800-01-01T00:00:00Z"}`), pipeline.BadRow},
 		{"of such a time", version, stored(dealV1, `{"domain":1,"asin":"A"}`, pipeline.HeaderAt, "1800-01-01T00:00:00Z"), pipeline.BadRow},
@@ -87,12 +87,12 @@ func TestWhatCannotBeReadIsBuriedForAReason(t *testing.T) {
 	}
 }
 
-func TestAMessageSaysWhoseItIsAndWhen(t *testing.T) {
+func TestAMessageHasARunAndATime(t *testing.T) {
 	t.Parallel()
 	const mine = "2026-03-01T00:00:00.123Z"
 	v, err := visibility.ReadVersion(stored(pipeline.SchemaDeal, `{"domain":1,"asin":"A","found_at":"0001-01-01T00:00:00Z","title":"T"}`))
 	if err != nil || v.Run != pipeline.RunLive || !v.At.Equal(t0) || v.Sequence != 7 || len(v.Members) != 3 {
-		t.Errorf("published by hand: %+v, %v; want it live, of when it was stored, without the time that nobody set", v, err)
+		t.Errorf("published by hand: %+v, %v; want it live, at the time of storage, without the zero time", v, err)
 	}
 	v, err = visibility.ReadVersion(stored(pipeline.SchemaDeal, `{"domain":1,"asin":"A"}`, pipeline.HeaderAt, mine, pipeline.HeaderRunID, "lax", pipeline.HeaderWorkID, "w", pipeline.HeaderMsgID, "m"))
 	if err != nil || v.Run != "lax" || v.WorkID != "w" || v.MsgID != "m" || v.At.Format(pipeline.TimeFormat) != mine {
@@ -108,8 +108,8 @@ func TestAMessageSaysWhoseItIsAndWhen(t *testing.T) {
 	}
 }
 
-// FuzzRead holds the two readers to what those behind them rely on: what is not read says why, and of what is read every
-// word is there that a row and the book need.
+// FuzzRead checks what the users of the two readers rely on: an unreadable message has
+// a reason, and a readable one has every value that a row and the book need.
 func FuzzRead(f *testing.F) {
 	for _, body := range []string{aVersion, aVerdict, `{"domain":1,"asin":"A","categories":[ ],"decided_at":"0001-01-01T00:00:00Z"}`, `null`, `{"ASIN":"A","Domain":1}`} {
 		f.Add(body, "", "live")

@@ -10,35 +10,35 @@ import (
 	"ratchet/pipeline/domain/action"
 )
 
-// State is how a deal stands. It is a row of the view deal_states, under its names.
+// State is the state of a deal: a row of the view deal_states, under its names.
 type State struct {
 	Place
 	FirstSeen     time.Time `json:"first_seen_at"`     // of its versions
 	LastSeen      time.Time `json:"last_seen_at"`      // of its versions
 	LastConfirmed time.Time `json:"last_confirmed_at"` // the last accept or confirm; zero without one
 	HiddenBecause string    `json:"hidden_because"`    // empty: it is visible
-	StaleBecause  string    `json:"stale_because"`     // why it was not confirmed in time; it is visible all the same
+	StaleBecause  string    `json:"stale_because"`     // why it was not confirmed in time; a stale deal is visible
 }
 
-// Shown is a visible deal and what is shown of it.
+// Shown is a visible deal and its values.
 type Shown struct {
 	State
 	WorkID  string                     // of the newest version
-	Members map[string]json.RawMessage // what its versions say together, by name
+	Members map[string]json.RawMessage // the merged values of its versions, by name
 }
 
-// The reasons for which a deal is hidden whatever verdicts say.
+// The reasons why a deal is hidden whatever its verdicts are.
 const (
 	NoProfit    = "no_profit"
-	OldEstimate = "old_estimate" // it was decided before sale prices were estimated, and not again since
+	OldEstimate = "old_estimate" // decided before sale prices were estimated, and not again since
 )
 
-// Counts are how many deals stand how. Every deal is visible, expired, invalid or set aside.
+// Counts are the numbers of deals by state. Every deal is visible, expired, invalid or set aside.
 type Counts struct {
 	Stored  int `json:"stored"`  // deals ever found
 	Visible int `json:"visible"` // shown now
 	Stale   int `json:"stale"`   // of the visible, marked as not confirmed in time
-	Expired int `json:"expired"` // hidden by a later look that rejected them, or by the keeper
+	Expired int `json:"expired"` // hidden by a later look that rejected them, or by the refresher
 	Invalid int `json:"invalid"` // hidden because it has no profit, or none by the present estimate
 
 	SetAside int `json:"set_aside"` // hidden because the user bought or ignored it
@@ -102,10 +102,10 @@ func (r *record) hidden(p Place, versions []Version, rules action.Rules) string 
 	return ""
 }
 
-// confirmed is when a look last found it to be a deal; zero where none did.
+// confirmed returns when a look last accepted or confirmed the deal; zero without one.
 func (r *record) confirmed() time.Time {
 	var at time.Time
-	for _, h := range r.words {
+	for _, h := range r.verdicts {
 		if (h.outcome == pipeline.Accept || h.outcome == pipeline.Confirm) && h.at.After(at) {
 			at = h.at
 		}
@@ -113,11 +113,11 @@ func (r *record) confirmed() time.Time {
 	return at
 }
 
-// Marks reports whether a fail of the look list for that reason says that a deal is
-// stale. The keeper of the stock has others, which say something else.
+// Marks reports whether a fail of the look list for that reason marks a deal as
+// stale. The refresher uses other reasons too, with another meaning.
 func Marks(reason string) bool { return strings.HasPrefix(reason, "stale_") }
 
-// stale is the newest mark, unless a look has found the deal since.
+// stale returns the newest mark, unless a look has confirmed the deal since.
 func (r *record) stale() string {
 	if mark := r.mark(); mark.at.After(r.confirmed()) {
 		return mark.reason
@@ -125,10 +125,10 @@ func (r *record) stale() string {
 	return ""
 }
 
-// mark is the newest verdict that says that the deal is stale.
-func (r *record) mark() heard {
-	var mark heard
-	for _, h := range r.words {
+// mark returns the newest verdict that marks the deal as stale.
+func (r *record) mark() opinion {
+	var mark opinion
+	for _, h := range r.verdicts {
 		if h.look == pipeline.LookList && h.outcome == pipeline.Fail && Marks(h.reason) {
 			mark = later(mark, h)
 		}

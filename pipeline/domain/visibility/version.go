@@ -12,25 +12,25 @@ import (
 	"ratchet/pipeline/domain/deal"
 )
 
-// Place is what a deal is about, whatever its price.
+// Place identifies a deal at any price.
 type Place struct {
 	Domain    int    `json:"domain"`
 	ASIN      string `json:"asin"`
 	PriceType int    `json:"price_type"`
 }
 
-// PlaceOf is the place of an identity, which names a price as well.
+// PlaceOf returns the place of an identity, which names a price as well.
 func PlaceOf(i pipeline.Identity) Place { return Place{i.Domain, i.ASIN, i.PriceType} }
 
 // Version is one message of DEALS.
 type Version struct {
-	pipeline.Origin // its time is when it was decided, where it says so
+	pipeline.Origin // its time is when it was decided, if it has one
 	Place
 	Members map[string]json.RawMessage // of the message, by name
 }
 
-// merged are the members of which the newest version that says something counts; every other member is the newest
-// version's. They are those that have a column.
+// merged are the members that take the newest value of any version; every other
+// member comes from the newest version. They are the members with a column.
 var merged = func() map[string]bool {
 	out := map[string]bool{}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[deal.Deal]()) {
@@ -43,7 +43,7 @@ var merged = func() map[string]bool {
 // ofSeller are the members that describe the seller: they count only in versions with the seller that is shown.
 var ofSeller = []string{"seller_name", "seller_rating", "seller_rating_count", "seller_quality"}
 
-// says reports whether a version says something about a member: null and empty lists do not.
+// says reports whether a version has a value for a member: null and empty lists are not values.
 func (v Version) says(name string) bool {
 	raw := v.Members[name]
 	switch {
@@ -55,7 +55,7 @@ func (v Version) says(name string) bool {
 	return true
 }
 
-// byAge are the versions, the newest first.
+// byAge returns the versions, the newest first.
 func (r *record) byAge() []Version {
 	return slices.SortedFunc(maps.Values(r.versions), func(a, b Version) int {
 		if a.Sequence > b.Sequence {
@@ -65,7 +65,7 @@ func (r *record) byAge() []Version {
 	})
 }
 
-// member is the newest that versions say, the newest of them first.
+// member returns the newest value of any version.
 func member(newestFirst []Version, name string) json.RawMessage {
 	for _, v := range newestFirst {
 		if v.says(name) {
@@ -75,7 +75,7 @@ func member(newestFirst []Version, name string) json.RawMessage {
 	return nil
 }
 
-// cents is a member as a number; nil where nobody said it.
+// cents returns a member as a number; nil without a value.
 func cents(newestFirst []Version, name string) *int64 {
 	raw := member(newestFirst, name)
 	var n int64
@@ -85,7 +85,7 @@ func cents(newestFirst []Version, name string) *int64 {
 	return &n
 }
 
-// text is a member as text; "" where nobody said it.
+// text returns a member as text; "" without a value.
 func text(newestFirst []Version, name string) string {
 	var s string
 	if raw := member(newestFirst, name); raw == nil || json.Unmarshal(raw, &s) != nil {
@@ -94,7 +94,7 @@ func text(newestFirst []Version, name string) string {
 	return s
 }
 
-// shown is what the versions say together.
+// shown merges the versions.
 func (r *record) shown(s State) Shown {
 	versions := r.byAge()
 	out := Shown{State: s, WorkID: versions[0].WorkID, Members: map[string]json.RawMessage{}}

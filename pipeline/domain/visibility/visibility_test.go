@@ -11,8 +11,8 @@ import (
 
 var t0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-// tale is what is said of one deal, in turn: "deal JSON", or "LOOK OUTCOME REASON".
-func tale(t *testing.T, lines ...string) visibility.Book {
+// bookOf returns the book of one deal's messages, in order: "deal JSON", or "LOOK OUTCOME REASON".
+func bookOf(t *testing.T, lines ...string) visibility.Book {
 	t.Helper()
 	var b visibility.Book
 	for i, line := range lines {
@@ -44,7 +44,7 @@ func tale(t *testing.T, lines ...string) visibility.Book {
 
 const good = `deal "profit_cents":5,"sale_price_cents":50`
 
-func TestHowADealStands(t *testing.T) {
+func TestTheStateOfADeal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name          string
@@ -54,19 +54,19 @@ func TestHowADealStands(t *testing.T) {
 		{"a deal alone is visible", []string{good}, "", ""},
 		{"accepted", []string{good, "commit accept ok"}, "", ""},
 		{"a later look hides it", []string{good, "commit accept ok", "peek reject low_roi"}, "low_roi", ""},
-		{"the last reject says why", []string{good, "commit accept ok", "peek reject low_roi", "glance reject no_rank"}, "no_rank", ""},
+		{"the last reject gives the reason", []string{good, "commit accept ok", "peek reject low_roi", "glance reject no_rank"}, "no_rank", ""},
 		{"a confirmation shows it again", []string{good, "peek reject low_roi", "peek confirm unchanged"}, "", ""},
-		{"what is shed or fails says nothing", []string{good, "commit accept ok", "glance shed line", "peek fail no_deal", "list fail repair_gave_up"}, "", ""},
+		{"shed and fail have no effect", []string{good, "commit accept ok", "glance shed line", "peek fail no_deal", "list fail repair_gave_up"}, "", ""},
 		{"stale is visible", []string{good, "commit accept ok", "list fail stale_waiting"}, "", "stale_waiting"},
 		{"a confirmation ends that", []string{good, "commit accept ok", "list fail stale_waiting", "peek confirm unchanged"}, "", ""},
 		{"expired", []string{good, "commit accept ok", "list fail stale_waiting", "list reject expired"}, "expired", "stale_waiting"},
 		{"published again it is what it was at first", []string{good, "commit accept ok of w", "peek reject low_roi", "commit accept ok of w"}, "low_roi", ""},
 		{"without a profit it is invalid, whatever was decided", []string{`deal "sale_price_cents":50`, "commit accept ok"}, visibility.NoProfit, ""},
-		{"what a partial version leaves out stands", []string{good, `deal "title":"T","profit_cents":null`}, "", ""},
-		{"what it says counts", []string{good, `deal "profit_cents":0`}, visibility.NoProfit, ""},
+		{"a partial version keeps the other values", []string{good, `deal "title":"T","profit_cents":null`}, "", ""},
+		{"its own values count", []string{good, `deal "profit_cents":0`}, visibility.NoProfit, ""},
 		{"it was decided before sale prices were estimated", []string{`deal "profit_cents":5,"list_price_cents":50`, "commit accept ok"}, visibility.OldEstimate, ""},
 	} {
-		b := tale(t, c.lines...)
+		b := bookOf(t, c.lines...)
 		all := b.States()
 		if len(all) != 1 || all[0].HiddenBecause != c.hidden || all[0].StaleBecause != c.stale {
 			t.Errorf("%s: %+v, want hidden %q, stale %q", c.name, all, c.hidden, c.stale)
@@ -77,7 +77,7 @@ func TestHowADealStands(t *testing.T) {
 	}
 }
 
-func TestADealAwaitsItsVerdictUntilThatIsHeardOrALaterOneHidesIt(t *testing.T) {
+func TestADealAwaitsItsVerdictUntilItArrivesOrALaterOneHidesIt(t *testing.T) {
 	t.Parallel()
 	place, decided := visibility.Place{Domain: 1, ASIN: "A", PriceType: 2}, t0.Add(3*time.Minute)
 	for _, c := range []struct {
@@ -91,16 +91,16 @@ func TestADealAwaitsItsVerdictUntilThatIsHeardOrALaterOneHidesIt(t *testing.T) {
 		{"and was rejected since", []string{good, "commit accept ok", "peek reject low_roi", good, "commit accept ok", "peek reject low_roi"}, false},
 		{"a later reject hides it", []string{good, "commit accept ok", "glance survive ok", good, "peek reject low_roi"}, false},
 	} {
-		b := tale(t, c.lines...)
+		b := bookOf(t, c.lines...)
 		if got := b.Awaits(place, decided); got != c.want {
 			t.Errorf("%s: awaits %t, want %t", c.name, got, c.want)
 		}
 	}
 }
 
-func TestWhatSeveralVersionsSayTogether(t *testing.T) {
+func TestVersionsAreMerged(t *testing.T) {
 	t.Parallel()
-	b := tale(t, good, `deal "seller_id":"S1","seller_name":"One","title":"T","source":"live","categories":["C"]`,
+	b := bookOf(t, good, `deal "seller_id":"S1","seller_name":"One","title":"T","source":"live","categories":["C"]`,
 		`deal "seller_id":"S2","title":null,"source":"refresh","categories":[]`)
 	m := b.Visible(time.Time{})[0].Members
 	for name, want := range map[string]string{"title": `"T"`, "seller_id": `"S2"`, "seller_name": "", "source": `"refresh"`, "categories": `["C"]`, "profit_cents": "5"} {

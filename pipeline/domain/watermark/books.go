@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// Claim is what one read says it has seen: every row of these dates that was
-// listed from its beginning to its end.
+// Claim is what one read claims to have seen: every row of these dates that was listed from its beginning to its end.
 type Claim struct {
 	Begun, Ended time.Time
 	Covered      Spans
 }
 
-// Claimed is the claim that the step from one state to the next makes; false when
-// no read ended or was cut short in between.
+// Claimed returns the claim that the step from one state to the next
+// makes; false when no read ended or was cut short in between.
 func Claimed(before, after State, at time.Time) (Claim, bool) {
 	ended := before.Read != nil && (after.Read == nil || after.Read.Cut && !before.Read.Cut)
 	if !ended || len(after.Covered) == 0 {
@@ -22,14 +21,14 @@ func Claimed(before, after State, at time.Time) (Claim, bool) {
 	return Claim{Begun: before.Read.Begun, Ended: at, Covered: after.Covered}, true
 }
 
-// Sighting is a row as the list really held it.
+// Sighting is a row as the list actually held it.
 type Sighting struct {
 	Row
 	First, Last time.Time
 	Listed      bool // it still is
 }
 
-// Fate is what became of a row that was listed.
+// Fate is what happened to a row that was listed.
 type Fate string
 
 // The fates. The first four are of rows that were found.
@@ -37,16 +36,16 @@ const (
 	Decided Fate = "decided"
 	Waiting Fate = "waiting"
 	Shed    Fate = "shed"
-	Lost    Fate = "lost" // found, and nobody has it any more
+	Lost    Fate = "lost" // found, and no longer anywhere
 
 	Owed        Fate = "owed"        // in a gap
 	Gone        Fate = "expired"     // left the list while it was owed in a gap
 	Coming      Fate = "coming"      // listed, and no read has had the chance yet
-	Unseen      Fate = "unseen"      // came and went between two reads; nobody claimed it
-	Unaccounted Fate = "unaccounted" // a read claims to have seen it, and nobody has it
+	Unseen      Fate = "unseen"      // came and went between two reads; no read claims it
+	Unaccounted Fate = "unaccounted" // a read claims to have seen it, and it is nowhere
 )
 
-// Books are everything that the row by row balance is made of.
+// Books are the input of the row by row balance.
 type Books struct {
 	Claims []Claim
 	Owed   []Gap
@@ -54,8 +53,8 @@ type Books struct {
 	Found  func(Row) (Fate, bool)
 }
 
-// Balance is how many rows met each fate, and those that are nowhere: their sum is
-// what was listed.
+// Balance returns how many rows met each fate, and the rows that are
+// nowhere: the sum of the fates is the number of rows that were listed.
 func (b Books) Balance(rows []Sighting) (map[Fate]int, []Sighting) {
 	sum := map[Fate]int{}
 	var missing []Sighting
@@ -89,8 +88,7 @@ func (b Books) fate(r Sighting) Fate {
 	return Unseen
 }
 
-// saw reports whether the claim covers a row: its date, and its whole stay on the
-// list while the read went on.
+// saw reports whether the claim covers a row: its date, and its whole stay on the list while the read was under way.
 func (c Claim) saw(r Sighting) bool {
 	return c.Covered.Has(r.At) && !r.First.After(c.Begun) && (r.Listed || r.Last.After(c.Ended))
 }

@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// churnOver is over how long the churn is averaged.
+// churnOver is the time over which the churn is averaged.
 const churnOver = 12 * time.Hour
 
-// churned is the churn after a read found so many rows that were new since an
-// earlier one.
+// churned updates the churn after a read that found fresh rows that were new since an earlier one.
 func (s State) churned(fresh int, since time.Duration) State {
 	if since < time.Minute {
 		return s
@@ -24,8 +23,8 @@ func (s State) churned(fresh int, since time.Duration) State {
 	return s
 }
 
-// goes is the share of the list that goes or changes its price in an hour. A list
-// that neither grows nor shrinks loses what it gains.
+// goes returns the share of the list that leaves or changes its price in an
+// hour. A list that neither grows nor shrinks loses what it gains.
 func (s State) goes() float64 {
 	if s.Rows <= 0 {
 		return 0
@@ -33,9 +32,8 @@ func (s State) goes() float64 {
 	return s.PerHour / float64(s.Rows)
 }
 
-// missed is how many rows came and went in between, when so many that came since
-// were still there: rows come evenly and go at random, so of those that came
-// within a time x (in mean lives) the part (1-e^-x)/x is left.
+// missed estimates how many rows came and left in between, if left rows that came since were still there: rows come
+// evenly and leave at random, so of those that came within a time x (in mean lives) the part (1-e^-x)/x is left.
 func (s State) missed(left int, since time.Duration) float64 {
 	x := s.goes() * since.Hours()
 	if left <= 0 || x <= 0 {
@@ -44,9 +42,8 @@ func (s State) missed(left int, since time.Duration) float64 {
 	return float64(left) * (x/(1-math.Exp(-x)) - 1)
 }
 
-// gone is how many of a gap's rows will have gone by now: of one that spans more
-// than the window they came evenly while nobody looked, of any other they were
-// there when it opened.
+// gone estimates how many of a gap's rows have left by now. The rows of a gap longer than the
+// window came evenly during the gap; those of any other were there when it opened.
 func (s State) gone(g Gap, p Plan, now time.Time) int {
 	x := s.goes() * now.Sub(g.Opened).Hours()
 	left := math.Exp(-x)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Begin is the state with a read under way. A query that changed lists other rows:
-// what was known of the old one is no help, and what it owed is void.
+// Begin returns the state with a read under way. A query that changed lists
+// other rows: the state of the old one is dropped, and its gaps are void.
 func (s State) Begin(query string, since uint64, p Plan, now time.Time) State {
 	if s.Query != "" && s.Query != query {
 		s = State{NextPoll: s.NextPoll, IntervalS: s.IntervalS, Why: s.Why, Unseen: s.Unseen}
@@ -20,22 +20,21 @@ func (s State) Begin(query string, since uint64, p Plan, now time.Time) State {
 	return s
 }
 
-// Reader is the read under way, without its pages.
+// Reader returns the read under way, without its pages.
 func (s State) Reader(p Plan) *Read {
 	return NewRead(s.Read.Sweep, s.Read.Down, p.Most, s.Overstates)
 }
 
-// Change is what a read did to what is owed.
+// Change is the effect of a read on the gaps.
 type Change struct {
 	Opened  []Gap
 	Filled  []Gap
-	Expired []Gap // RowsEstimate is what was missed
-	Missed  int   // rows that came and went since the read before, estimated
+	Expired []Gap // RowsEstimate is the number of missed rows
+	Missed  int   // rows that came and left since the read before, estimated
 }
 
-// End is the state after a read, however it ended. What it did not prove to have
-// seen is owed; what it proved is not owed any more. A read that was cut short
-// stays under way, so that it goes on where it was.
+// End returns the state after a read, however it ended. What the read did not prove to have seen is owed;
+// what it proved is no longer owed. A read that was cut short stays under way, so that it can be resumed.
 func (s State) End(r *Read, p Plan, now time.Time) (State, Change) {
 	var c Change
 	begun := s.Read.Begun
@@ -66,7 +65,7 @@ func (s State) End(r *Read, p Plan, now time.Time) (State, Change) {
 	return s.ended(r, p, was, now, &c), c
 }
 
-// ended is what only a read that went as far as it had to changes.
+// ended applies the changes that only a completed read makes.
 func (s State) ended(r *Read, p Plan, was Mark, now time.Time, c *Change) State {
 	since, swept := s.Read.Begun.Sub(s.ReadAt), s.Read.Begun.Sub(s.LastSweep)
 	if was > 0 && !s.ReadAt.IsZero() {
@@ -90,7 +89,7 @@ func (s State) ended(r *Read, p Plan, was Mark, now time.Time, c *Change) State 
 	return s
 }
 
-// owe opens a gap under a name that says what it is.
+// owe opens a gap with an id derived from it.
 func (s State) owe(c *Change, g Gap) State {
 	g.ID = fmt.Sprintf("%s.%d-%d", s.Read.ID, g.From, g.To)
 	n := len(s.Gaps)
@@ -100,9 +99,8 @@ func (s State) owe(c *Change, g Gap) State {
 	return s
 }
 
-// fill takes from what is owed what was covered. What was owed for longer than rows
-// stay listed did not only wait: some of it has gone, and a read that went as far as
-// it had to ends it. What of it was not covered even then is left to a sweep.
+// fill removes covered spans from the gaps. Of a gap older than rows stay listed some rows have
+// left, so a completed read ends it. What it did not cover even then is left to a sweep.
 func (s State) fill(r *Read, covered Spans, p Plan, now time.Time, c *Change) State {
 	owed := s.Gaps
 	s.Gaps = nil
@@ -125,8 +123,7 @@ func (s State) fill(r *Read, covered Spans, p Plan, now time.Time, c *Change) St
 	return s
 }
 
-// patienceWith is how long a gap is owed at most: one that only a sweep fills waits
-// for the second.
+// patienceWith returns how long a gap is owed at most: one that only a sweep fills waits for the second.
 func (p Plan) patienceWith(s State, g Gap) time.Duration {
 	if g.Deep {
 		return 2*p.sweepEvery(s) + p.Window
@@ -134,14 +131,14 @@ func (p Plan) patienceWith(s State, g Gap) time.Duration {
 	return p.Window
 }
 
-// shrink leaves of a gap what was not covered: the lowest part under its name.
+// shrink reduces a gap to what was not covered: the lowest part keeps its id.
 func (s State) shrink(g Gap, rest Spans, c *Change) State {
 	for i, m := range rest {
 		part := g
 		part.From, part.To = from(m), m.Hi
 		part.RowsEstimate = g.RowsEstimate * int(m.Hi-m.Lo+1) / max(1, int(g.To-g.From))
 		if m.Lo <= 0 {
-			part.RowsEstimate = g.RowsEstimate // there is no telling how far down it goes
+			part.RowsEstimate = g.RowsEstimate // its depth is unknown, so its rows cannot be divided
 		}
 		if i == 0 {
 			s = s.Owe(part)
@@ -152,13 +149,12 @@ func (s State) shrink(g Gap, rest Spans, c *Change) State {
 	return s
 }
 
-// from is a span's lower end as a gap writes it.
+// from returns a span's lower end as a gap stores it.
 func from(m Span) Mark {
 	return max(0, m.Lo-1)
 }
 
-// owes opens the gaps of this read: everything that it had to see, does not prove
-// to have seen, and nobody owed yet.
+// owes opens the gaps of this read: everything that it had to see, does not prove to have seen, and was not owed yet.
 func (s State) owes(r *Read, covered Spans, was Mark, now time.Time, c *Change) State {
 	need := Span{was + 1, s.Mark}
 	if was == 0 || r.Sweep && r.Done {
@@ -181,8 +177,7 @@ func (s State) owes(r *Read, covered Spans, was Mark, now time.Time, c *Change) 
 	return s
 }
 
-// within is how many rows lie in a span that was not covered, going by how close
-// the rows lay that were.
+// within estimates how many rows lie in a span that was not covered, from the density of the covered rows.
 func (r *Read) within(m Span) int {
 	oldest := End
 	for _, p := range r.shown {

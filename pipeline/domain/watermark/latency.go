@@ -18,10 +18,9 @@ type Told struct {
 	At time.Time
 }
 
-// Latency is how long rows stood on the list before they were found: those whose
-// price had just begun, in polling intervals as they were in force (the 95th
-// percentile), and those that came with an old date, at most. Rows that were there
-// before the first read are not counted.
+// Latency returns how long rows were listed before they were found: for rows with a new price,
+// the 95th percentile in polling intervals as they were in force; for rows that came with an old
+// date, the maximum. Rows that were there before the first read are not counted.
 func Latency(found []Found, states []Told, minute func(time.Time) Mark) (polls float64, old time.Duration) {
 	var waited []float64
 	for _, f := range found {
@@ -43,11 +42,10 @@ func Latency(found []Found, states []Told, minute func(time.Time) Mark) (polls f
 	return math.Round(100*waited[(len(waited)*95)/100]) / 100, old
 }
 
-// recent is how old a price may be, in minutes, for its row to have come or moved
-// just now.
+// recent is the largest age of a price, in minutes, at which its row counts as new.
 const recent = Mark(15)
 
-// inForce is the interval between polls at an instant.
+// inForce returns the interval between polls at an instant.
 func inForce(states []Told, at time.Time) (time.Duration, bool) {
 	i, _ := slices.BinarySearchFunc(states, at, func(t Told, at time.Time) int { return t.At.Compare(at) })
 	for i--; i >= 0; i-- {

@@ -85,8 +85,8 @@ func TestObservingIsIdempotentCommutativeAndAssociative(t *testing.T) {
 	})
 }
 
-// drawPages are pages as a list in any state of disorder might answer: rising dates, rows that slip to the next page,
-// full pages, a count that changes or is not told.
+// drawPages draws the pages of a list in any state of disorder: rising dates, rows that slip to the next page,
+// full pages, a count that changes or is absent.
 func drawPages(t *rapid.T) []Page {
 	n := rapid.IntRange(1, 6).Draw(t, "pages")
 	total, rising, joined := n*RowsPerPage, rapid.IntRange(0, 3).Draw(t, "rising") == 0, rapid.Bool().Draw(t, "joined")
@@ -173,7 +173,7 @@ func drawState(t *rapid.T) State {
 	return s.Begin("q@1", 7, DefaultPlan(), t0)
 }
 
-// after is the state after a read of some of the pages.
+// after returns the state after a read of some of the pages.
 func after(t *rapid.T, s State, pages []Page) (State, *Read, Change) {
 	r := s.Reader(DefaultPlan())
 	for _, p := range pages {
@@ -223,7 +223,7 @@ func TestWhatAReadDoesNotProveIsOwedAndWhatWasOwedIsProvenOwedOrExpired(t *testi
 			mustSee := m > s.Mark || s.Owes(m)
 			switch {
 			case mustSee && !covered.Has(m) && !next.Owes(m) && !ended(m):
-				t.Fatalf("minute %d was to be seen, is not covered by %v, and nobody owes it: %+v", m, covered, next)
+				t.Fatalf("minute %d was to be seen, is not covered by %v, and is not owed: %+v", m, covered, next)
 			case covered.Has(m) && next.Owes(m):
 				t.Fatalf("minute %d was covered and is owed: %+v", m, next.Gaps)
 			}
@@ -240,7 +240,7 @@ func TestWhatAReadDoesNotProveIsOwedAndWhatWasOwedIsProvenOwedOrExpired(t *testi
 		"gaps expired", "sweeps", "no sweeps", "several pages")
 }
 
-func TestAReadThatDiedGoesOnFromItsStoredPages(t *testing.T) {
+func TestAReadThatDiedResumesFromItsStoredPages(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s, pages := drawState(t), drawPages(t)

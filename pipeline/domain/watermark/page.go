@@ -5,26 +5,25 @@ import (
 	"slices"
 )
 
-// RowsPerPage is how many rows a full page has.
+// RowsPerPage is the number of rows of a full page.
 const RowsPerPage = 150
 
 // Row is one row of the list: a product, and the minute since which its price holds.
 type Row struct {
 	ASIN string
-	At   Mark // creation date; 0 when the list did not say
+	At   Mark // creation date; 0 when the list does not give it
 }
 
-// Page is what one page said.
+// Page is the content of one page.
 type Page struct {
 	Index   int // 0-based
 	Rows    []Row
-	Total   int  // rows of the whole list; negative when it did not say
+	Total   int  // rows of the whole list; negative when unknown
 	Now     Mark // Keepa's own clock when it answered; 0 unknown
 	Updated Mark // the newest visit to any of its products; 0 unknown
 }
 
-// Last reports whether no further page has rows. The list tells its own size, so
-// the empty page is never bought.
+// Last reports whether no further page has rows. The list gives its own size, so the empty page is never bought.
 func (p Page) Last() bool {
 	if p.Total >= 0 {
 		return (p.Index+1)*RowsPerPage >= p.Total || len(p.Rows) == 0
@@ -32,11 +31,10 @@ func (p Page) Last() bool {
 	return len(p.Rows) < RowsPerPage
 }
 
-// slack is by how much the dates of an ordered list may rise from row to row.
+// slack is how much the dates of an ordered list may rise from row to row.
 const slack = Mark(1)
 
-// Descends reports whether the page's dates never rise by more than a minute,
-// which is what a list sorted by creation date looks like.
+// Descends reports whether the page's dates never rise by more than a minute, as in a list sorted by creation date.
 func (p Page) Descends() bool {
 	d := p.dates()
 	for i := 1; i < len(d); i++ {
@@ -47,20 +45,18 @@ func (p Page) Descends() bool {
 	return true
 }
 
-// tailRows is how many rows at the end of a page must lie below the bottom: a run
-// of rows, so that no single one ends a read, and not the whole page, because that
-// buys a second page, of nothing but old rows, at nearly every poll.
+// tailRows is how many rows at the end of a page must lie below the bottom: a run of rows, so that no single one
+// ends a read, and not the whole page, because that buys a second page with only old rows at nearly every poll.
 const tailRows = RowsPerPage / 3
 
-// Below reports whether the page's last rows all lie below the bottom; of a page
-// with fewer rows, all of it. It speaks of a page that descends: a list in another
-// order is read to its end.
+// Below reports whether the page's last rows all lie below the bottom; of a page with fewer rows,
+// all of it. It assumes a page that descends: a list in another order is read to its end.
 func (p Page) Below(bottom Mark) bool {
 	tail := p.Rows[max(0, len(p.Rows)-tailRows):]
 	return !slices.ContainsFunc(tail, func(r Row) bool { return r.At > bottom })
 }
 
-// dates are the creation dates that the page knows, in its order.
+// dates returns the known creation dates, in the page's order.
 func (p Page) dates() []Mark {
 	out := make([]Mark, 0, len(p.Rows))
 	for _, r := range p.Rows {
@@ -71,20 +67,19 @@ func (p Page) dates() []Mark {
 	return out
 }
 
-// strange is how far from Keepa's own clock the newest visit of a page may lie.
-// Keepa visits what it lists at least daily.
+// strange is how far from Keepa's own clock the newest visit of a
+// page may lie. Keepa visits listed products at least daily.
 const strange = Mark(2 * 24 * 60)
 
-// Odd says what is wrong with the page's shape, or nothing: rows that are years
-// off are the answer to another question (a query that Keepa misread, an epoch
-// that we misread), and nothing may be concluded from it.
+// Odd describes what is wrong with the page's shape; "" if nothing is. Rows that are years off answer another
+// question (a query that Keepa misread, an epoch that we misread), and nothing may be concluded from them.
 func (p Page) Odd() string {
 	if len(p.Rows) == 0 || p.Now <= 0 {
 		return ""
 	}
 	dates := p.dates()
 	if 2*len(dates) < len(p.Rows) {
-		return fmt.Sprintf("%d of %d rows bear no date", len(p.Rows)-len(dates), len(p.Rows))
+		return fmt.Sprintf("%d of %d rows have no date", len(p.Rows)-len(dates), len(p.Rows))
 	}
 	if age := p.Now - max(p.Updated, slices.Max(dates)); age > strange {
 		return fmt.Sprintf("its newest row is %d days old", age/(24*60))

@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// Plan says how the list is read.
+// Plan is how the list is read.
 type Plan struct {
 	SweepEvery time.Duration // between full sweeps
 	Shortest   time.Duration // between polls
 	Longest    time.Duration // between polls
 	Margin     Mark          // minutes below the mark that a read still covers
-	Window     time.Duration // for how long a row surely stays listed: what is owed for longer expires
-	Patience   time.Duration // after so long without a page a read is not continued
+	Window     time.Duration // how long a row surely stays listed: what is owed for longer expires
+	Patience   time.Duration // a read without a page for this long is not resumed
 	Most       int           // pages that Keepa serves
 	Price      float64       // tokens a page
 	Income     float64       // tokens a minute; 0 unknown
 }
 
-// The parts of the income that discovery leaves itself: while much is new, while
-// nothing is, and for sweeps.
+// The parts of the income that discovery may use: while much is new, while nothing is, and for sweeps.
 const (
 	busyPart  = 0.10
 	idlePart  = 0.01
 	sweepPart = 0.02
 )
 
-// quarterPage is how many new rows a poll is worth: with more the interval shrinks, with fewer it grows.
+// quarterPage is the number of new rows that a poll is meant to
+// find: with more the interval shrinks, with fewer it grows.
 const quarterPage = RowsPerPage / 4
 
-// DefaultPlan follows the measured list: a fifth of the new rows enter with an
-// old date, and rows leave after half a day or so.
+// DefaultPlan follows the measured list: a fifth of the new rows
+// enter with an old date, and rows leave after about half a day.
 func DefaultPlan() Plan {
 	return Plan{
 		SweepEvery: 12 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 60,
@@ -41,19 +41,18 @@ func DefaultPlan() Plan {
 // Due reports whether a poll is due.
 func (s State) Due(now time.Time) bool { return !s.NextPoll.After(now) }
 
-// Sweeps reports whether the next read is a full sweep: nothing is known yet, the
-// last is long ago, or so much time went by since the list was read that what
-// came meanwhile may have gone from its top.
+// Sweeps reports whether the next read is a full sweep: nothing is known yet, the last sweep is
+// long ago, or the last read is so long ago that rows may have come and left the top since.
 func (p Plan) Sweeps(s State, now time.Time) bool {
 	return s.Mark == 0 || now.Sub(s.LastSweep) >= p.sweepEvery(s) || now.Sub(s.ReadAt) >= p.Window
 }
 
-// sweepEvery is the time between two sweeps that the income allows.
+// sweepEvery returns the time between two sweeps that the income allows.
 func (p Plan) sweepEvery(s State) time.Duration {
 	return max(p.SweepEvery, p.afford(float64(max(1, s.Pages))*p.Price, sweepPart))
 }
 
-// afford is how long a part of the income takes to pay for so many tokens.
+// afford returns how long a part of the income takes to pay for that many tokens.
 func (p Plan) afford(tokens, part float64) time.Duration {
 	if p.Income <= 0 {
 		return 0
@@ -61,14 +60,13 @@ func (p Plan) afford(tokens, part float64) time.Duration {
 	return time.Duration(tokens / (part * p.Income) * float64(time.Minute)).Round(time.Second)
 }
 
-// Next is the interval after a read, and why. It starts at what the rows' dates
-// promise, shrinks while gaps are owed or much is new, grows while little is, and
-// never costs more than a part of the income.
+// Next returns the interval after a read, and why. It starts from the rows' dates, shrinks while gaps are
+// owed or much is new, grows while little is, and never costs more than a part of the income.
 func (p Plan) Next(s State, r *Read) (time.Duration, string) {
 	last := time.Duration(s.IntervalS) * time.Second
 	pages := 1
 	if !r.Ordered() {
-		pages = r.Pages // each read goes through all of it
+		pages = r.Pages // each read covers all of it
 	}
 	cost := float64(pages) * p.Price
 	shortest := max(p.Shortest, p.afford(cost, busyPart))

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Introduce is a list that is read from now on: due at once. False where it is read already. One that was
-// retired keeps its mark and what it owes; another query under the same name begins as one that was never read.
+// Introduce returns the state of a list that is read from now on: due at once. False when it is read already. A
+// retired list keeps its mark and its gaps; another query under the same name starts as one that was never read.
 func (s State) Introduce(query string, now time.Time) (State, bool) {
 	other := s.Query != "" && s.Query != query
 	switch {
@@ -26,10 +26,10 @@ func (s State) Introduce(query string, now time.Time) (State, bool) {
 	return s, true
 }
 
-// Retired is why a list is not read that was read before.
+// Retired is the reason of a list that is no longer read.
 const Retired = "no longer in force"
 
-// Retire is a list that is no longer read: nothing is due. False where nothing is already.
+// Retire returns the state of a list that is no longer read: nothing is due. False when it is retired already.
 func (s State) Retire() (State, bool) {
 	if s.NextPoll.IsZero() {
 		return s, false
@@ -38,7 +38,7 @@ func (s State) Retire() (State, bool) {
 	return s, true
 }
 
-// BacklogFull is a list that is not read while more waits than can be worked on.
+// BacklogFull returns the state of a list that is not read because too much work waits.
 func (s State) BacklogFull(p Plan, now time.Time) State {
 	s.NextPoll, s.Why = now.Add(p.Shortest), "the backlog is full"
 	return s
@@ -47,9 +47,9 @@ func (s State) BacklogFull(p Plan, now time.Time) State {
 // firstRest is how long a list rests after a read that was cut short.
 const firstRest = 20 * time.Second
 
-// CutShort is a list whose read was cut short, as the reads before it: it rests,
-// longer each time and at most for the shortest interval. What cannot be read is not
-// work that waits. False where the read is no longer under way, or rests already.
+// CutShort returns the state of a list whose read was cut short, like the before reads before it:
+// it rests with backoff, at most for the shortest interval. An unreadable list does not count as
+// waiting work. False when the read is no longer under way, or the list rests already.
 func (s State) CutShort(before int, p Plan, now time.Time) (State, bool) {
 	if s.Read == nil || s.NextPoll.After(now) {
 		return s, false
@@ -59,10 +59,10 @@ func (s State) CutShort(before int, p Plan, now time.Time) (State, bool) {
 	return s, true
 }
 
-// Continues reports whether a read goes on whose last page, or beginning, was then.
-// One that is older ends, and what it did not read is owed.
+// Continues reports whether a read is resumed whose last page, or beginning, was
+// at last. An older one ends, and what it did not read is owed.
 func (p Plan) Continues(last, now time.Time) bool { return now.Sub(last) < p.Patience }
 
-// Counts reports whether a read that fails now ends all the same: it has pages that
-// nobody was told of. bought says whether one of them was bought, and not found stored.
+// Counts reports whether a read that fails now still ends: it has pages that were not
+// accounted for. bought is whether one of them was bought, rather than found stored.
 func (s State) Counts(r *Read, bought bool) bool { return r.Pages > 0 && (!s.Read.Cut || bought) }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestAListWhoseReadsAreCutShortRestsLongerEachTimeAndAtMostForTheShortestInterval(t *testing.T) {
+func TestAListWithReadsCutShortRestsWithBackoffUpToTheShortestInterval(t *testing.T) {
 	plan, now := DefaultPlan(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	begun := State{}.Begin("q@1", 7, plan, now)
 	last := time.Duration(0)
@@ -20,7 +20,7 @@ func TestAListWhoseReadsAreCutShortRestsLongerEachTimeAndAtMostForTheShortestInt
 		}
 		last = rest
 		if _, again := s.CutShort(before, plan, now.Add(rest-time.Second)); again {
-			t.Errorf("%d before: it rests already, and is told to rest anew", before)
+			t.Errorf("%d before: it rests already, and rests again", before)
 		}
 	}
 	if last != plan.Shortest {
@@ -42,11 +42,11 @@ func TestAListThatWasNeverReadIsDueAtOnceAndOnlyThen(t *testing.T) {
 		t.Errorf("with a full backlog it is due at %s", s.NextPoll)
 	}
 	if _, change := s.Introduce("a@1", now); change {
-		t.Error("a list that has a time is due anew")
+		t.Error("a list that has a time is due again")
 	}
 }
 
-func TestAListThatIsReadAgainGoesOnAndAnotherOfItsNameBeginsAnew(t *testing.T) {
+func TestAListThatIsReadAgainResumesAndAnotherOfItsNameStartsAgain(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	s := State{Query: "a@1", Mark: 8_000_000, NextPoll: now.Add(time.Hour), LastSweep: now, Gaps: []Gap{{ID: "g", From: 1, To: 5}}}
 	retired, change := s.Retire()
@@ -61,7 +61,7 @@ func TestAListThatIsReadAgainGoesOnAndAnotherOfItsNameBeginsAnew(t *testing.T) {
 	}
 }
 
-func TestAReadThatFailsEndsOnlyWithPagesThatNobodyWasToldOf(t *testing.T) {
+func TestAReadThatFailsEndsOnlyWithUncountedPages(t *testing.T) {
 	for _, c := range []struct {
 		pages       int
 		cut, bought bool

@@ -2,40 +2,37 @@ package watermark
 
 import "time"
 
-// Read is one movement over the list, page after page: an incremental read from
-// the newest row down, or a full sweep. It is made of the pages it took and of
-// nothing else, so a read that died goes on from the pages that were stored.
+// Read is one movement over the list, page after page: an incremental read from the newest row down, or a
+// full sweep. It is a function of its pages alone, so a read that died resumes from the stored pages.
 //
-// What it covers rests on the dates of what it saw. Between two pages the list
-// moves, and a row may slip from the one that comes to the one that was read: so
-// a page covers the dates between its first and its last row, and a seam is
-// covered only where two neighbours show a row in common. In a list without order
-// dates prove nothing, and only the count of the rows does.
+// Its coverage follows from the dates that it saw. Between two pages the list moves, and a row may
+// slip from the next page to the one that was read: so a page covers the dates between its first
+// and its last row, and a seam is covered only if two neighbours have a row in common. In a list
+// without order dates prove nothing, and only the count of the rows does.
 type Read struct {
 	Sweep      bool // all of the list is wanted
 	Bottom     Mark // an incremental read ends below it
-	Most       int  // how many pages Keepa serves
+	Most       int  // pages that Keepa serves
 	Overstates int  // by how many rows the list is known to count too many
 
 	Pages  int
 	Listed int    // rows on them
-	Top    Mark   // the newest row that does not lie in the future
-	Total  int    // rows of the list when last told; negative: never told
+	Top    Mark   // the newest row that is not in the future
+	Total  int    // last known size of the list; negative: unknown
 	Done   bool   // it went as far as it had to
 	Odd    string // what is wrong with the list's shape; nothing may be concluded
 
-	// Fresh and Late are the rows that became candidates, newer than the mark and
-	// older; whoever publishes them counts.
+	// Fresh and Late are the rows that became candidates, newer than the mark and older; the publisher counts them.
 	Fresh, Late int
 
 	seen     map[string]bool // ASINs
-	shown    map[int]shown   // what each page showed last
+	shown    map[int]shown   // the rows of each page, newest version
 	spans    Spans
 	disorder bool
-	least    int // totals told
+	least    int // smallest total
 	most     int
 	round    int
-	news     int // ASINs that this round showed first
+	news     int // ASINs that this round was first to show
 	next     int
 	skipped  bool // the page before could not be read
 }
@@ -47,11 +44,10 @@ type shown struct {
 	hi     Mark // up to where the stretch of joined pages that it ends covers the list
 }
 
-// rounds is how often a sweep goes through a list that keeps showing rows it had
-// not shown before.
+// rounds is the most passes of a sweep over a list that keeps showing new rows.
 const rounds = 16
 
-// NewRead is a read that has taken no page yet.
+// NewRead returns a read without pages.
 func NewRead(sweep bool, bottom Mark, most, overstates int) *Read {
 	return &Read{
 		Sweep: sweep, Bottom: bottom, Most: most, Overstates: overstates, Total: -1,
@@ -59,14 +55,14 @@ func NewRead(sweep bool, bottom Mark, most, overstates int) *Read {
 	}
 }
 
-// Next is the page to read next; false when the read has ended.
+// Next returns the page to read next; false when the read has ended.
 func (r *Read) Next() (index int, more bool) { return r.next, !r.Done }
 
 // Ordered reports whether every page so far descended.
 func (r *Read) Ordered() bool { return !r.disorder }
 
-// quarter is how long the list took to gain a quarter of a page, by the dates of
-// its newest rows; 0 where these tell nothing.
+// quarter returns how long the list took to gain a quarter of a page, by
+// the dates of its newest rows; 0 when they do not show it.
 func (r *Read) quarter() time.Duration {
 	first := r.shown[0]
 	if r.disorder || len(first.rows) == 0 {
@@ -76,10 +72,10 @@ func (r *Read) quarter() time.Duration {
 	return (span * quarterPage / time.Duration(len(first.rows))).Round(time.Second)
 }
 
-// Distinct is how many products were seen.
+// Distinct returns how many products were seen.
 func (r *Read) Distinct() int { return len(r.seen) }
 
-// Take is the read after one more page.
+// Take adds a page.
 func (r *Read) Take(p Page) {
 	r.Pages, r.Listed, r.skipped = r.Pages+1, r.Listed+len(p.Rows), false
 	if r.Odd = p.Odd(); r.Odd != "" {
@@ -95,14 +91,14 @@ func (r *Read) Take(p Page) {
 	r.Top = max(r.Top, Newest(p.dates(), p.Now))
 	r.count(p.Total)
 	if !p.Descends() {
-		r.disorder, r.Sweep = true, true // in another order only all of it is enough
+		r.disorder, r.Sweep = true, true // without order, only the whole list proves anything
 	}
 	r.cover(p)
 	r.turn(p)
 }
 
-// Skip is the read without a page that was paid for and cannot be read: the seam that it leaves is owed. A list that
-// begins with such a page, or has two in a row, is no list that anything may be concluded from.
+// Skip leaves out a page that was paid for and cannot be read: the seam is owed. From a
+// list that begins with such a page, or has two in a row, nothing may be concluded.
 func (r *Read) Skip(index int, why string) {
 	r.Pages++
 	if index == 0 || r.skipped || index+1 >= r.Most {
@@ -122,9 +118,8 @@ func (r *Read) count(total int) {
 	r.Total, r.least, r.most = total, min(r.least, total), max(r.most, total)
 }
 
-// cover adds what the page proves. Pages that are joined are one stretch of the
-// list: it covers the dates between its first row and its last, but not the minutes
-// of these two, which may go on beyond it, unless the list ends there.
+// cover adds what the page proves. Joined pages are one stretch of the list: it covers the dates between its first row
+// and its last, but not the minutes of these two, which may continue beyond it, unless the list ends there.
 func (r *Read) cover(p Page) {
 	d := p.dates()
 	now := shown{rows: make(map[Row]bool, len(p.Rows)), oldest: End, hi: Begin}
@@ -146,13 +141,13 @@ func (r *Read) cover(p Page) {
 		now.hi = above.hi
 	}
 	if p.Last() && len(p.Rows) < RowsPerPage {
-		lo = Begin // a full page may be followed by more, whatever the list counts
+		lo = Begin // a full page may be followed by more, whatever the total
 	}
 	r.shown[p.Index] = now
 	r.spans = r.spans.Add(Span{lo, now.hi})
 }
 
-// turn decides where to go on.
+// turn decides which page is next.
 func (r *Read) turn(p Page) {
 	r.next = p.Index + 1
 	switch {
@@ -165,14 +160,14 @@ func (r *Read) turn(p Page) {
 	}
 }
 
-// again reports whether the list must be gone through once more: it counts more
-// rows than it showed, and the last round was not in vain.
+// again reports whether another pass is needed: the list counts
+// more rows than it showed, and the last pass found new ones.
 func (r *Read) again() bool {
 	return r.Lacks() > 0 && r.round+1 < rounds && (r.round == 0 || r.news > 0)
 }
 
-// Lacks is how many rows the list counts beyond those that it showed. Rows that
-// came after the read began are not expected.
+// Lacks returns how many rows the list counts beyond those that it
+// showed. Rows that came after the read began are not expected.
 func (r *Read) Lacks() int {
 	if r.least < 0 {
 		return 0
@@ -180,11 +175,11 @@ func (r *Read) Lacks() int {
 	return max(0, min(r.least, r.Most*RowsPerPage)-len(r.seen)-r.Overstates)
 }
 
-// Rounds is how often the list was gone through to its end.
+// Rounds returns how many passes reached the list's end.
 func (r *Read) Rounds() int { return r.round }
 
-// Covered is what the read proves to have seen. A list without order proves
-// itself only by its count, and only while that stands still.
+// Covered returns what the read proves to have seen. A list without order is
+// proven only by its count, and only while that does not change.
 func (r *Read) Covered() Spans {
 	switch {
 	case r.Odd != "":
@@ -200,8 +195,8 @@ func (r *Read) Covered() Spans {
 // Whole reports whether the read went through the list to its end.
 func (r *Read) Whole() bool { return r.Done && r.Odd == "" && r.round > 0 }
 
-// overstated is by how many rows the list counts too many, going by this read: as
-// many as a whole second round could not find, and never more than are missing.
+// overstated returns by how many rows the list counts too many, by this read: as many
+// as a complete second pass could not find, and never more than are missing.
 func (r *Read) overstated() int {
 	if r.round > 1 && !r.disorder {
 		return r.Overstates + r.Lacks()

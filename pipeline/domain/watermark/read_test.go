@@ -11,7 +11,7 @@ import (
 // keepaNow is Keepa's clock in these tests.
 const keepaNow = Mark(8_000_000)
 
-// page is a page of rows, newest first, whose ages in minutes are from, from+1, …
+// page returns a page of rows, newest first, whose ages in minutes are from, from+1, …
 func page(index, total int, from Mark, n int) Page {
 	p := Page{Index: index, Total: total, Now: keepaNow, Updated: keepaNow}
 	for i := range n {
@@ -20,7 +20,7 @@ func page(index, total int, from Mark, n int) Page {
 	return p
 }
 
-// state is one that has read everything older than an hour, an hour ago.
+// state returns one that has read everything older than an hour, an hour ago.
 func state() State {
 	return State{
 		Query: "q@1", Mark: keepaNow - 60, ReadAt: t0.Add(-time.Hour), LastSweep: t0.Add(-time.Hour), IntervalS: 3600, Rows: 450, PerHour: 40, Pages: 3,
@@ -62,11 +62,11 @@ func TestNoSingleRowEndsARead(t *testing.T) {
 		rows  func() Page
 		below bool
 	}{
-		"all of it is older":              {func() Page { return page(0, 450, 500, 150) }, true},
-		"its last rows are older":         {func() Page { return page(0, 450, 300, 150) }, true},
-		"its last row alone is older":     {func() Page { return page(0, 450, 252, 150) }, false},
-		"a new row stands among old ones": {func() Page { p := page(0, 450, 500, 150); p.Rows[149].At = keepaNow; return p }, false},
-		"old rows stand above the newest": {func() Page { p := page(0, 450, 300, 150); slices.Reverse(p.Rows); return p }, false},
+		"all of it is older":          {func() Page { return page(0, 450, 500, 150) }, true},
+		"its last rows are older":     {func() Page { return page(0, 450, 300, 150) }, true},
+		"its last row alone is older": {func() Page { return page(0, 450, 252, 150) }, false},
+		"a new row among old ones":    {func() Page { p := page(0, 450, 500, 150); p.Rows[149].At = keepaNow; return p }, false},
+		"old rows above the newest":   {func() Page { p := page(0, 450, 300, 150); slices.Reverse(p.Rows); return p }, false},
 	} {
 		if got := c.rows().Below(bottom); got != c.below {
 			t.Errorf("%s: the read ends %v, want %v", name, got, c.below)
@@ -132,7 +132,7 @@ func TestAReadCutShortRatchetsAndOwesTheRest(t *testing.T) {
 	r := next.Reader(DefaultPlan())
 	r.Take(page(0, 450, 0, 150))
 	if i, _ := r.Next(); i != 1 {
-		t.Errorf("goes on at page %d", i)
+		t.Errorf("continues at page %d", i)
 	}
 	r.Take(page(1, 450, 149, 150))
 	r.Take(page(2, 446, 298, 148))
@@ -225,7 +225,7 @@ func TestAnotherOrderTurnsAReadIntoASweepThatEndsByItsCount(t *testing.T) {
 	}
 }
 
-func TestAListThatCountsTooManyIsGoneThroughTwiceOnlyOnce(t *testing.T) {
+func TestAListThatCountsTooManyIsReadTwiceOnlyOnce(t *testing.T) {
 	t.Parallel()
 	s := state()
 	s.LastSweep = time.Time{}
@@ -245,7 +245,7 @@ func TestAListThatCountsTooManyIsGoneThroughTwiceOnlyOnce(t *testing.T) {
 	}
 }
 
-func TestAQueryThatChangedIsReadAnew(t *testing.T) {
+func TestAQueryThatChangedIsReadFromTheStart(t *testing.T) {
 	t.Parallel()
 	s := state().Owe(Gap{ID: "g", From: 1, To: 9})
 	if next := s.Begin("q@2", 1, DefaultPlan(), t0); next.Mark != 0 || len(next.Gaps) != 0 || !next.Read.Sweep {

@@ -2,7 +2,7 @@ package watermark
 
 import "testing"
 
-func TestAPageThatCannotBeReadLeavesASeamAndTwoInARowEndTheRead(t *testing.T) {
+func TestAnUnreadablePageLeavesASeamAndTwoInARowEndTheRead(t *testing.T) {
 	t.Parallel()
 	page := func(index int, newest Mark) Page {
 		p := Page{Index: index, Total: 600, Now: 10_000, Updated: 10_000}
@@ -15,7 +15,7 @@ func TestAPageThatCannotBeReadLeavesASeamAndTwoInARowEndTheRead(t *testing.T) {
 	r.Take(page(0, 9_900))
 	r.Skip(1, "unreadable")
 	if next, more := r.Next(); next != 2 || !more || r.Odd != "" {
-		t.Fatalf("goes on at %d (%t), odd %q", next, more, r.Odd)
+		t.Fatalf("continues at %d (%t), odd %q", next, more, r.Odd)
 	}
 	r.Take(page(2, 9_600))
 	if missing := r.Covered().Missing(Span{9_500, 9_890}); len(missing) != 1 || missing[0].Lo > 9_605 || missing[0].Hi < 9_745 {
@@ -24,7 +24,7 @@ func TestAPageThatCannotBeReadLeavesASeamAndTwoInARowEndTheRead(t *testing.T) {
 	r.Skip(3, "unreadable")
 	r.Skip(4, "unreadable")
 	if _, more := r.Next(); more || r.Odd != "unreadable" {
-		t.Errorf("two in a row: goes on %t, odd %q", more, r.Odd)
+		t.Errorf("two in a row: continues %t, odd %q", more, r.Odd)
 	}
 	first := NewRead(true, 0, 66, 0)
 	first.Skip(0, "unreadable")

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Begin and End lie beyond every date of a list. They are far enough from the
-// ends of the type that a minute may be added or taken away.
+// Begin and End lie beyond every date of a list, and far enough from the
+// ends of the type that a minute can be added or subtracted.
 const (
 	Begin = Mark(math.MinInt64 / 4)
 	End   = Mark(math.MaxInt64 / 4)
@@ -21,11 +21,10 @@ type Span struct {
 // Has reports whether a minute lies in the span.
 func (s Span) Has(m Mark) bool { return s.Lo <= m && m <= s.Hi }
 
-// Spans are minutes that were covered: sorted, and neither overlapping nor
-// touching, so that equal coverage is an equal value.
+// Spans are covered minutes: sorted, and neither overlapping nor adjacent, so that equal coverage is an equal value.
 type Spans []Span
 
-// Add is the union with a span.
+// Add returns the union with a span.
 func (s Spans) Add(x Span) Spans {
 	if x.Lo > x.Hi {
 		return s
@@ -43,7 +42,7 @@ func (s Spans) Add(x Span) Spans {
 	return out
 }
 
-// Union is everything that either covers.
+// Union returns everything that either covers.
 func (s Spans) Union(o Spans) Spans {
 	for _, x := range o {
 		s = s.Add(x)
@@ -51,7 +50,7 @@ func (s Spans) Union(o Spans) Spans {
 	return s
 }
 
-// Missing is what of a span is not covered.
+// Missing returns the part of a span that is not covered.
 func (s Spans) Missing(x Span) Spans {
 	var out Spans
 	for _, y := range s {
@@ -72,7 +71,7 @@ func (s Spans) Missing(x Span) Spans {
 	return out
 }
 
-// Within is what of the coverage lies inside a span.
+// Within returns the part of the coverage inside a span.
 func (s Spans) Within(x Span) Spans {
 	var out Spans
 	for _, y := range s {

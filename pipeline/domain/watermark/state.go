@@ -1,10 +1,9 @@
-// Package watermark is the ledger of what was seen of the deal list: how far it
-// was read, what is still owed, and when to look again. It is pure.
+// Package watermark is the ledger of the deal list: how far it was
+// read, what is still owed, and when to look again. It is pure.
 //
-// Four laws hold. A mark never goes back, never passes what was seen, and never
-// lies in the future of Keepa's own clock. Coverage is idempotent, commutative
-// and associative. What a read did not prove to have seen is owed as a gap until
-// it was read or has expired. Nothing rests on the order of the list.
+// Four laws hold. A mark never goes back, never passes what was seen, and never lies in the future of
+// Keepa's own clock. Coverage is idempotent, commutative and associative. What a read did not prove to
+// have seen is owed as a gap until it is read or expires. Nothing depends on the order of the list.
 //
 //	State ──Begin──▶ State with Read ──Take page…──▶ Read ──End──▶ State, what opened, filled, expired
 //	                    └─ dies here: the stored pages make the same Read again
@@ -16,15 +15,15 @@ import (
 	"time"
 )
 
-// Mark is a position in Keepa's time: minutes since 2011. It has a type of its
-// own so that it cannot be compared with our clock by accident. 0 is unknown.
+// Mark is a position in Keepa's time: minutes since 2011. It has a type of its own
+// so that it cannot be compared with our clock by accident. 0 is unknown.
 type Mark int64
 
 // State is what is known of one query's list. The zero value has seen nothing.
 type State struct {
-	Query     string    `json:"query,omitempty"`    // NAME@VERSION that it is about
+	Query     string    `json:"query,omitempty"`    // NAME@VERSION of the query
 	Mark      Mark      `json:"mark"`               // every row up to here was read, or is owed in a gap
-	ReadAt    time.Time `json:"read_at,omitzero"`   // when the last read that went as far as it had to ended
+	ReadAt    time.Time `json:"read_at,omitzero"`   // when the last completed read ended
 	NextPoll  time.Time `json:"next_poll,omitzero"` // due when it is not after now
 	IntervalS int       `json:"interval_s"`
 	Why       string    `json:"why"` // the reason for the interval
@@ -33,11 +32,11 @@ type State struct {
 	Read      *Progress `json:"read,omitempty"`      // a read that has not ended
 	Covered   Spans     `json:"covered,omitempty"`   // what the last read proved to have seen
 
-	Rows       int     `json:"rows,omitempty"`            // of the whole list, when it was last told
-	Pages      int     `json:"pages,omitempty"`           // that the last sweep took
+	Rows       int     `json:"rows,omitempty"`            // of the whole list, last known
+	Pages      int     `json:"pages,omitempty"`           // of the last sweep
 	Overstates int     `json:"overstates,omitempty"`      // by how many rows the list counts too many
 	PerHour    float64 `json:"per_hour,omitempty"`        // rows that come or change their price
-	Unseen     float64 `json:"unseen_estimate,omitempty"` // rows that came and went between two reads, so far; estimated
+	Unseen     float64 `json:"unseen_estimate,omitempty"` // total of rows that came and left between reads
 }
 
 // Gap is a span below the mark that was not proven to be seen and is owed.
@@ -50,8 +49,8 @@ type Gap struct {
 	Deep         bool      `json:"deep,omitempty"` // only a full sweep goes down there: a seam between two pages
 }
 
-// Progress is a read that has begun. Its pages are the stored answers to its
-// query beyond Since, so a crash loses none of them.
+// Progress is a read that has begun. Its pages are the stored answers
+// to its query after Since, so a crash loses none of them.
 type Progress struct {
 	ID    string    `json:"id"`
 	Begun time.Time `json:"begun"`
@@ -61,18 +60,17 @@ type Progress struct {
 	Cut   bool      `json:"cut"`  // it was cut short, and what it did not read is owed
 }
 
-// Ceiling is how far a row's date may lie ahead of Keepa's clock and still move
-// the mark: two minutes.
+// Ceiling is how far a row's date may lie ahead of Keepa's clock and still move the mark: two minutes.
 const Ceiling = Mark(2)
 
-// Observe raises the mark to the newest of the rows, none of them beyond what
-// Keepa's clock allows: a row from the future is worked on and moves nothing.
+// Observe raises the mark to the newest of the rows that Keepa's clock allows: a
+// row from the future becomes a candidate but does not move the mark.
 func (s State) Observe(rows []Mark, keepaNow Mark) State {
 	s.Mark = max(s.Mark, Newest(rows, keepaNow))
 	return s
 }
 
-// Newest is the newest of the rows that does not lie in the future; 0 for none.
+// Newest returns the newest of the rows that is not in the future; 0 without one.
 func Newest(rows []Mark, keepaNow Mark) Mark {
 	top := Mark(0)
 	for _, m := range rows {
@@ -83,7 +81,7 @@ func Newest(rows []Mark, keepaNow Mark) Mark {
 	return top
 }
 
-// span is the minutes that a gap owes.
+// span returns the minutes that a gap owes.
 func (g Gap) span() Span {
 	if g.From <= 0 {
 		return Span{Begin, g.To}
@@ -96,7 +94,7 @@ func (s State) Owes(m Mark) bool {
 	return slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.span().Has(m) })
 }
 
-// Owe opens a gap; the same gap twice is one, and an empty one none.
+// Owe opens a gap. It is idempotent by id, and ignores an empty gap.
 func (s State) Owe(g Gap) State {
 	if g.From >= g.To || slices.ContainsFunc(s.Gaps, func(h Gap) bool { return h.ID == g.ID }) {
 		return s
@@ -106,7 +104,7 @@ func (s State) Owe(g Gap) State {
 	return s
 }
 
-// Driving is how many gaps an incremental read goes down for.
+// Driving returns how many gaps an incremental read must reach.
 func (s State) Driving() int {
 	n := 0
 	for _, g := range s.Gaps {
@@ -117,8 +115,8 @@ func (s State) Driving() int {
 	return n
 }
 
-// Bottom is down to where the next incremental read must go: the mark, or the
-// oldest gap that is not left to a sweep, less the margin.
+// Bottom returns how far down the next incremental read must go: the mark,
+// or the oldest gap that is not left to a sweep, less the margin.
 func (s State) Bottom(margin Mark) Mark {
 	bottom := s.Mark
 	for _, g := range s.Gaps {
@@ -129,11 +127,11 @@ func (s State) Bottom(margin Mark) Mark {
 	return bottom - margin
 }
 
-// farAhead is more than any list rests, and more than Keepa's clock and ours differ.
+// farAhead is longer than any list rests, and more than Keepa's clock and ours differ.
 const farAhead = 48 * time.Hour
 
-// Possible reports what cannot be in a state that this package made: a mark or a poll that lies
-// days ahead would let rows pass unread, and nobody would look.
+// Possible returns an error for a state that this package cannot have made: a
+// mark or a poll that lies days ahead would silently leave rows unread.
 func (s State) Possible(keepaNow Mark, now time.Time) error {
 	switch {
 	case s.Mark < 0 || s.Mark > keepaNow+Mark(farAhead/time.Minute):

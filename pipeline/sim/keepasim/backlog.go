@@ -17,13 +17,13 @@ type Backlog struct {
 	class map[string]Class
 }
 
-// share is how many of a class there are.
+// share is the number of books of a class.
 type share struct {
 	class Class
 	n     int
 }
 
-// backlogMix is how many of each class there are.
+// backlogMix is the number of books of each class.
 var backlogMix = []share{
 	{AmazonCaps, 60},
 	{NoRankDrop, 60},
@@ -35,7 +35,7 @@ var backlogMix = []share{
 	{Good, 20},
 }
 
-// backlogSpan is how far back the rows were listed; backlogYoungest the newest.
+// backlogSpan is the age of the oldest listing; backlogYoungest of the newest.
 const (
 	backlogSpan     = 355 // minutes
 	backlogYoungest = 4
@@ -95,10 +95,10 @@ func BacklogOf(seed uint64, rows int) *Backlog {
 	return b
 }
 
-// Truth is the class of a row; Unknown for an ASIN that is not one.
+// Truth returns the class of a row; Unknown for any other ASIN.
 func (b *Backlog) Truth(asin string) Class { return b.class[asin] }
 
-// Sells is what the cheapest copy of a row truly sells on for.
+// Sells returns the actual sale of the cheapest copy of a row.
 func (b *Backlog) Sells(asin string, _ time.Time) (Sale, bool) {
 	if k := b.books[asin]; k != nil {
 		return k.sells(b.seed)
@@ -106,7 +106,7 @@ func (b *Backlog) Sells(asin string, _ time.Time) (Sale, bool) {
 	return Sale{}, false
 }
 
-// ASINs are all rows, newest first.
+// ASINs returns all rows, newest first.
 func (b *Backlog) ASINs() []string {
 	out := make([]string, len(b.plan))
 	for i, p := range b.plan {

@@ -2,7 +2,7 @@ package keepasim
 
 import "sync"
 
-// bodies keeps the bodies that were encoded last, so that asking twice encodes once.
+// bodies caches the bodies that were encoded last.
 type bodies struct {
 	mu   sync.Mutex
 	max  int
@@ -19,7 +19,7 @@ func newBodies(n int) *bodies {
 	return &bodies{max: n, old: map[bodyKey][]byte{}, last: map[bodyKey][]byte{}}
 }
 
-// body returns the kept body or encodes it.
+// body returns the cached body or encodes it.
 func (b *bodies) body(k bodyKey, encode func() []byte) []byte {
 	b.mu.Lock()
 	body, ok := b.last[k]
@@ -33,7 +33,7 @@ func (b *bodies) body(k bodyKey, encode func() []byte) []byte {
 	body = encode()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.last) >= b.max { // two generations: what was not asked for lately is dropped
+	if len(b.last) >= b.max { // two generations: what was not requested lately is dropped
 		b.old, b.last = b.last, map[bodyKey][]byte{}
 	}
 	b.last[k] = body

@@ -10,10 +10,10 @@ type book struct {
 	created  int64 // start of the current price, Keepa minutes
 	start    int64 // first data
 	prices   [priceTypes]series
-	late     map[int]point // what only a fresh look at the offers shows
+	late     map[int]point // what only an answer with offers shows
 	offers   []offer
 	live     []int // indexes of the live offers, cheapest first
-	bargain  int   // index of the offer that was listed last; -1 none
+	bargain  int   // index of the offer that was listed last; -1 without one
 	sub      series
 	fba      int
 	weight   int
@@ -24,11 +24,11 @@ type book struct {
 	brand    string
 	extra    int // tokens on top of the commit's price
 	released int
-	counted  *[4]int // rank drops in 30, 90, 180 and 365 days where they are known otherwise
+	counted  *[4]int // rank drops in 30, 90, 180 and 365 days, if set from a row
 	truth    truth
-	sold     []sold // what was truly sold
+	sold     []sold // actual sales
 
-	coincided []int64 // when a copy went unsold and the rank jumped all the same
+	coincided []int64 // when a copy was withdrawn while the rank jumped
 }
 
 // change is a change of the used price after the first listing.
@@ -37,7 +37,7 @@ type change struct {
 	factor float64 // of the first price
 }
 
-// birth is what a catalogue decides about a book.
+// birth is a catalogue's choice for a book.
 type birth struct {
 	seed    uint64
 	asin    string
@@ -47,10 +47,10 @@ type birth struct {
 	changes []change
 	large   bool // more than ten live offers
 	extra   int  // tokens on top
-	wild    bool // as uncertain as in life, instead of clear of every threshold
+	wild    bool // as uncertain as in reality, instead of far from every threshold
 }
 
-// newBook makes the book.
+// newBook returns the book.
 func newBook(b birth) *book {
 	r := newSource(b.seed, "book/"+b.asin)
 	k := &book{id: b.asin, class: b.class, root: b.root, extra: b.extra, created: b.created, late: map[int]point{}, bargain: -1}
@@ -77,7 +77,7 @@ func (k *book) applyChanges(changes []change, p plan, m *market) {
 	for _, c := range changes {
 		k.created = c.at
 		if k.bargain < 0 {
-			continue // still nothing used on sale; the list shows a later visit
+			continue // still nothing used for sale; the list shows a later visit
 		}
 		o := &k.offers[k.bargain]
 		o.price = int(float64(p.buy) * c.factor)
@@ -93,8 +93,8 @@ func (k *book) applyChanges(changes []change, p plan, m *market) {
 	}
 }
 
-// writeLate records what the conditions cost; where nobody looked at the offers since the price fell, only the
-// answer with offers knows.
+// writeLate records the prices by condition; if the offers were not
+// visited since the price fell, only an answer with offers has them.
 func (k *book) writeLate(m *market, at int64) {
 	m.writeLanded(func(t, price, shipping int) {
 		if k.class == LandedPrice {

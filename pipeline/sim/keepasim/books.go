@@ -15,18 +15,17 @@ const (
 	KindSeller = "seller"
 )
 
-// PaidCall is one answered call that was executed, in the order of charging.
-// A call that cost nothing is one of them if it was asked for something.
+// PaidCall is one executed and answered call, in the order of charging. A
+// call that cost nothing is included if it requested something.
 type PaidCall struct {
 	Asked  time.Time // the request arrived
 	At     time.Time // it was charged
 	Kind   string
-	Items  int // ASINs or sellers asked for; rows for a deal page
+	Items  int // ASINs or sellers requested; rows for a deal page
 	Cost   int
 	Before int // balance just before the charge
 	After  int // balance just after
-	// Unseen are the tokens that others took since the last answer the caller had
-	// when it asked: it could not know of them.
+	// Unseen are the tokens that others took since the last answer that the caller had when it sent the request.
 	Unseen int
 	Fault  Action
 }
@@ -36,7 +35,7 @@ type Refusal struct {
 	At      time.Time
 	Kind    string
 	Balance int
-	// Avoidable: the caller had been told enough to know that it would be refused.
+	// Avoidable: earlier answers had shown the caller that it would be refused.
 	Avoidable bool
 	Reason    string
 }
@@ -47,26 +46,26 @@ type Expiry struct {
 	Tokens int
 }
 
-// Question is one thing asked for: the kind of call, the ASIN, and the start of
-// its current price, so that asking again after a change is another question.
+// Question is the subject of a request: the kind of call, the ASIN, and the start of
+// its current price, so that a request after a change is another question.
 type Question struct {
 	Kind, ASIN string
-	Creation   int64 // Keepa minutes; 0 for what is not listed
+	Creation   int64 // Keepa minutes; 0 if not listed
 }
 
-// Books are everything that the simulated Keepa counted since the start.
+// Books are the counts of the simulated Keepa since the start.
 type Books struct {
 	Start    time.Time // zero before Start
-	At       time.Time // up to when these are the figures
+	At       time.Time // the instant of these figures
 	Next     time.Time // the next refill
 	Balance  int
 	Rate     int // tokens per minute
 	Opening  int // balance at the start
 	Minimum  int // lowest balance
-	Refilled int // tokens paid in
-	Expired  int // tokens that found the bucket full
-	Clipped  int // tokens that a smaller plan had no room for
-	Foreign  int // tokens spent by somebody else on the same key
+	Refilled int // tokens added
+	Expired  int // tokens lost at a full bucket
+	Clipped  int // tokens lost with a smaller plan
+	Foreign  int // tokens spent by another program on the same key
 
 	Calls  map[string]int // executed calls by kind
 	Tokens map[string]int // charged tokens by kind
@@ -78,12 +77,12 @@ type Books struct {
 	Peeks     map[string]int // executed peeks by ASIN
 	Commits   map[string]int // executed commits by ASIN
 	Questions map[Question]int
-	Withheld  map[Question]int // those of them whose answer a fault kept back
+	Withheld  map[Question]int // those of them whose answer a fault withheld
 	Synthetic int              // products made from a captured row, distinct ASINs
 	Faults    map[Action]int
 }
 
-// Consumed are the tokens charged to our calls.
+// Consumed returns the tokens charged to our calls.
 func (b Books) Consumed() int {
 	sum := 0
 	for _, n := range b.Tokens {
@@ -92,8 +91,7 @@ func (b Books) Consumed() int {
 	return sum
 }
 
-// Repeated are the questions that were executed more than once although their
-// answer was sent, and how often.
+// Repeated returns the questions that were executed more than once although their answer was sent, and how often.
 func (b Books) Repeated() map[Question]int {
 	again := map[Question]int{}
 	for q, n := range b.Questions {
@@ -104,10 +102,10 @@ func (b Books) Repeated() map[Question]int {
 	return again
 }
 
-// Gross is what the plan promised since the start: paid in, and what found no room.
+// Gross returns the plan's refills since the start: added and expired.
 func (b Books) Gross() int { return b.Refilled + b.Expired }
 
-// Avoidable are the refusals that the caller could have foreseen.
+// Avoidable counts the refusals that the caller could have foreseen.
 func (b Books) Avoidable() int {
 	n := 0
 	for _, r := range b.Refused {
@@ -118,7 +116,7 @@ func (b Books) Avoidable() int {
 	return n
 }
 
-// ExpiredBetween are the tokens that expired after from and not after to.
+// ExpiredBetween returns the tokens that expired after from and not after to.
 func (b Books) ExpiredBetween(from, to time.Time) int {
 	n := 0
 	for _, e := range b.Expiries {

@@ -2,8 +2,7 @@ package keepasim
 
 import "time"
 
-// bucket is Keepa's: a lump of rate tokens at each tick, clipped at the
-// capacity. It only moves forward.
+// bucket is Keepa's: rate tokens at each tick, clipped at the capacity. It only moves forward.
 type bucket struct {
 	balance int
 	rate    int
@@ -11,7 +10,7 @@ type bucket struct {
 	next    time.Time // the next refill
 }
 
-// refill is one tick: what was added and what had no room.
+// refill is one tick: what was added and what expired.
 type refill struct {
 	at             time.Time
 	added, expired int
@@ -19,7 +18,7 @@ type refill struct {
 
 func capacity(rate int) int { return 60 * rate }
 
-// advance pays in every refill due at now and reports them, oldest first.
+// advance applies every refill due at now and reports them, oldest first.
 func (b *bucket) advance(now time.Time, each func(refill)) {
 	for !b.next.After(now) {
 		added := min(b.rate, max(0, capacity(b.rate)-b.balance))
@@ -39,8 +38,8 @@ func (b *bucket) setRate(rate int) (lost int) {
 	return 0
 }
 
-// refillIn is the time to the next refill in milliseconds, never below the 522
-// that the real server prints when less is left.
+// refillIn returns the time to the next refill in milliseconds,
+// never below 522, the least that the real server prints.
 func (b *bucket) refillIn(now time.Time) int64 {
 	return max(522, b.next.Sub(now).Milliseconds())
 }

@@ -38,7 +38,7 @@ func TestTheBucketRefillsInLumpsAndClips(t *testing.T) {
 	}
 }
 
-func TestACallRunsWhileTheBalanceIsPositiveWhateverItCosts(t *testing.T) {
+func TestACallRunsWhileTheBalanceIsPositiveAtAnyPrice(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Options{Balance: 4, Tick: time.Minute})
 	if got := b.deals(0, 1); got.status != 200 || got.num("tokensLeft") != -1 || got.num("tokensConsumed") != 5 {
@@ -74,9 +74,8 @@ func TestARefusalAfterForeignSpendingIsNotAvoidable(t *testing.T) {
 	}
 }
 
-// TestRealTicksFallWhereTheModelPredicts replays the captured envelopes: the
-// refill promised by one answer, moved on by whole ticks, is the one the next
-// answer promises.
+// TestRealTicksFallWhereTheModelPredicts replays the captured envelopes: the refill
+// announced by one answer, plus whole ticks, is the one that the next answer announces.
 func TestRealTicksFallWhereTheModelPredicts(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open(filepath.Join(fixtures.Dir(t), "envelopes.jsonl"))

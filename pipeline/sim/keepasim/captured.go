@@ -16,9 +16,8 @@ import (
 	"time"
 )
 
-// CapturedCatalogue serves captured answers: the sweeps of the deal list one
-// after the other, and the products. A product that was not captured is made
-// from its row.
+// CapturedCatalogue serves captured answers: the sweeps of the deal list one after the
+// other, and the products. A product without a capture is made from its row.
 type CapturedCatalogue struct {
 	sweeps   []sweep
 	products map[string]*capturedProduct
@@ -124,10 +123,10 @@ func readSweep(files []string) (sweep, error) {
 	return s, nil
 }
 
-// Epoch is the capture of the first sweep, where pipeline time starts.
+// Epoch returns the capture time of the first sweep, where pipeline time starts.
 func (c *CapturedCatalogue) Epoch() time.Time { return c.sweeps[0].at }
 
-// Sweeps are the instants from which each sweep is served.
+// Sweeps returns the instants from which each sweep is served.
 func (c *CapturedCatalogue) Sweeps() []time.Time {
 	out := make([]time.Time, len(c.sweeps))
 	for i, s := range c.sweeps {
@@ -136,20 +135,20 @@ func (c *CapturedCatalogue) Sweeps() []time.Time {
 	return out
 }
 
-// Truth is Unknown: these are real books.
+// Truth returns Unknown: these are real books.
 func (c *CapturedCatalogue) Truth(string) Class { return Unknown }
 
-// Sells is false: nobody knows.
+// Sells returns false: the outcome is unknown.
 func (c *CapturedCatalogue) Sells(string, time.Time) (Sale, bool) { return Sale{}, false }
 
-// makes tells that the product was not captured: what is said of it is made from its row.
+// makes reports that the product was not captured and is made from its row.
 func (c *CapturedCatalogue) makes(asin string) bool { return c.products[asin] == nil }
 
 func (c *CapturedCatalogue) filtered() bool { return true }
 
 func (c *CapturedCatalogue) begin(time.Time) {}
 
-// sweepAt is the index of the sweep that is served at now.
+// sweepAt returns the index of the sweep that is served at now.
 func (c *CapturedCatalogue) sweepAt(now time.Time) int {
 	i, _ := slices.BinarySearchFunc(c.sweeps, now, func(s sweep, t time.Time) int {
 		return cmp.Or(s.at.Compare(t), -1)
@@ -239,7 +238,7 @@ func (p *capturedProduct) found() int {
 	return len(live)
 }
 
-// encode is the capture, less what the question did not ask for.
+// encode returns the capture without what the question excludes.
 func (p *capturedProduct) encode(q question) []byte {
 	from := p.with
 	if q.offers == 0 && p.without != nil || from == nil {
@@ -268,7 +267,7 @@ func (p *capturedProduct) encode(q question) []byte {
 	return mustJSON(out)
 }
 
-// gate takes out of a product captured with offers what an answer without them lacks.
+// gate removes from a product captured with offers what an answer without them lacks.
 func gate(out map[string]json.RawMessage, q question) {
 	hidden := func(p int) bool {
 		return needsOffers(p) && !(q.rating && (p == pRating || p == pReviews)) && !(q.buybox && p == pBuyBox)

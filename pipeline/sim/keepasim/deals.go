@@ -44,7 +44,7 @@ func (s *Sim) deals(r *http.Request, c call) result {
 	return result{cost: tokensDealPage, items: page, payload: payload, took: s.span(270*time.Millisecond, 800*time.Millisecond)}
 }
 
-// filterFree is a catalogue whose rows were filtered when they were captured.
+// filterFree is a catalogue whose rows were already filtered when they were captured.
 type filterFree interface{ filtered() bool }
 
 func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
@@ -56,8 +56,7 @@ func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
 	return len(kept), s.encodePage(kept, totals)
 }
 
-// kept are the rows that a query lists, and how many there are in each root
-// category without the query's own.
+// kept returns the rows that a query lists, and their number in each root category ignoring the query's own.
 func (s *Sim) kept(sel *selection, now time.Time) ([]*row, map[int64]int) {
 	all := s.o.Catalogue.list(now)
 	free, ok := s.o.Catalogue.(filterFree)
@@ -76,14 +75,14 @@ func (s *Sim) kept(sel *selection, now time.Time) ([]*row, map[int64]int) {
 	return kept, totals
 }
 
-// Standing is a row that the list holds.
+// Standing is a row that is on the list.
 type Standing struct {
 	ASIN         string
 	CreationDate int64 // Keepa minutes
 }
 
-// Census are the rows that the query last asked holds now, faults aside: the
-// truth that whoever reads the list is measured by. It costs nobody a token.
+// Census returns the rows that the last query lists now, without faults:
+// the reference for a reader of the list. It costs no token.
 func (s *Sim) Census() []Standing {
 	s.mu.Lock()
 	sel := s.asked
@@ -99,7 +98,7 @@ func (s *Sim) Census() []Standing {
 	return out
 }
 
-// disturbed is a page with the faults of its rows.
+// disturbed returns a page with the faults of its rows.
 func (s *Sim) disturbed(rows []*row) []*row {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +129,7 @@ func (s *Sim) drift(page int) int {
 	return s.rng.int(-s.o.Faults.Drift, s.o.Faults.Drift)
 }
 
-// order sorts as asked, or as the fault wants.
+// order sorts as requested, or as the fault demands.
 func (s *Sim) order(rows []*row, sel *selection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +146,7 @@ func (s *Sim) order(rows []*row, sel *selection) {
 	}
 }
 
-// comparer is the order of a sort type; ASINs break ties, so that paging is stable.
+// comparer returns the order of a sort type; ASINs break ties, so that paging is stable.
 func comparer(by int, sel *selection) func(a, b *row) int {
 	p, d := sel.priceType, sel.dateRange
 	var key func(*row) int
@@ -210,7 +209,7 @@ func (s *Sim) encodePage(rows []*row, totals map[int64]int) []byte {
 	return b.Bytes()
 }
 
-// list is a JSON array, empty rather than null.
+// list returns a JSON array, empty rather than null.
 func list[T any](v []T) json.RawMessage {
 	if len(v) == 0 {
 		return json.RawMessage("[]")

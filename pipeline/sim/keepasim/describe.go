@@ -18,7 +18,7 @@ var (
 	branches = [][]int64{{1000, 2, 227613}, {1000, 75, 13912}, {1000, 9, 4913}, {1000, 17, 10129}, {1000, 48, 4758}, {1000, 22, 12676}}
 )
 
-// describe gives the book its words and its body.
+// describe sets the book's texts and dimensions.
 func (k *book) describe(r *source) {
 	k.title = fmt.Sprintf("%s%s", pick(r, titleSubjects), pick(r, titleEndings))
 	k.author = pick(r, surnames) + ", " + pick(r, names)

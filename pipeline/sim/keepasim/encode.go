@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// wireProduct is the product object, in the words of the API.
+// wireProduct is the product object with the API's names.
 type wireProduct struct {
 	ASIN         string             `json:"asin"`
 	DomainID     int                `json:"domainId"`
@@ -69,7 +69,7 @@ type wireProduct struct {
 	bookFlags
 }
 
-// bookFlags are fields that never differ between our books.
+// bookFlags are fields that are equal for all our books.
 type bookFlags struct {
 	Color       *string  `json:"color"`
 	Coupon      []int    `json:"coupon"`
@@ -140,7 +140,7 @@ func (k *book) found() int      { return len(k.live) }
 func (k *book) surcharge() int  { return k.extra }
 func (k *book) synthetic() bool { return false }
 
-// encode is the product object as the question wants it.
+// encode returns the product object for the question.
 func (k *book) encode(q question) []byte {
 	seen := func(p int) bool {
 		switch {
@@ -217,7 +217,7 @@ func (k *book) statistics(all *[priceTypes]series, seen func(int) bool, q questi
 	return s
 }
 
-// offerStats fills what only offers tell.
+// offerStats fills in what only offers show.
 func (k *book) offerStats(s *stats, q question) {
 	s.RetrievedOfferCount, s.TradeInPrice, s.BuyBoxPrice, s.BuyBoxShipping = len(k.live), -1, -1, -1
 	s.LastOffersUpdate, s.LastBuyBoxUpdate = q.offersAt, &q.offersAt
@@ -295,7 +295,7 @@ func (o offer) wire(q question) wireOffer {
 	return w
 }
 
-// product is the object without histories, statistics and offers.
+// product returns the object without histories, statistics and offers.
 func (k *book) product(q question) wireProduct {
 	avail := -1
 	if k.prices[pAmazon].current(false) > 0 {

@@ -12,8 +12,8 @@ type fall struct {
 	share float64
 }
 
-// falls are the improvements that the script asks for. Where a copy sells, the rank jumps some hours before its
-// offer vanishes or after it, as Keepa visits them.
+// falls returns the improvements that the script demands. When a copy sells, the rank
+// jumps some hours before its offer vanishes or after it, depending on Keepa's visits.
 func (k *book) falls(r *source, s *script) []fall {
 	var falls []fall
 	together := k.coincided
@@ -37,11 +37,11 @@ func (k *book) falls(r *source, s *script) []fall {
 	return falls
 }
 
-// jumpShare is how far the rank jumps at a sale, as in captured histories: to a quarter at the median.
+// jumpShare returns how far the rank jumps at a sale, as in captured histories: to a quarter at the median.
 func jumpShare(r *source) float64 { return math.Exp(r.between(math.Log(0.09), math.Log(0.75))) }
 
-// rankHistory climbs and falls only where something sold. Before a jump it stood high, so that a book that sells
-// seldom jumps from far.
+// rankHistory rises, and falls only at a sale. Before a jump the
+// rank was high, so that a rarely sold book jumps from far.
 func (k *book) rankHistory(r *source, s *script) {
 	top := r.between(1_500_000, 3_500_000)
 	pace := r.between(0.15, 0.35)
@@ -69,7 +69,7 @@ func (k *book) rankHistory(r *source, s *script) {
 	}
 }
 
-// otherHistories writes everything that no class turns on.
+// otherHistories writes everything that no class depends on.
 func (k *book) otherHistories(r *source, p plan) {
 	k.amazonHistory(r, p)
 	k.newHistory(r, p)
@@ -104,8 +104,7 @@ func (k *book) amazonHistory(r *source, p plan) {
 	h.add(max(at, k.created-day), p.amazon)
 }
 
-// newHistory writes new price and count. The count never falls: a new copy that
-// vanished would read as a sale.
+// newHistory writes new price and count. The count never falls: a vanished new copy would look like a sale.
 func (k *book) newHistory(r *source, p plan) {
 	price, count := &k.prices[pNew], &k.prices[pCountNew]
 	if p.fresh == 0 {

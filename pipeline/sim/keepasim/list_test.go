@@ -36,7 +36,7 @@ func TestTheCensusIsTheListWithoutItsFaults(t *testing.T) {
 	}
 }
 
-func TestAPageNamesRowsTwiceWhereToldTo(t *testing.T) {
+func TestAPageNamesRowsTwiceWhenConfigured(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Options{Faults: Faults{Duplicates: 4}})
 	rows := b.dealRows("0")

@@ -14,9 +14,8 @@ type LivingOptions struct {
 	Other int     // rows of other categories among them; 0 is 24, negative none
 }
 
-// World is a list that lives: rows come, change their price and go, at the
-// rates that were measured on a real query of used books. It is a pure function
-// of (seed, instant): a restart finds the same world.
+// World is a living list: rows come, change their price and leave, at the rates that were measured on a
+// real query of used books. It is a pure function of (seed, instant): a restart finds the same world.
 //
 //	slot   ├── life 0 ──┤├─ life 1 ─┤├────── life 2 ──────┤   one row is listed at a time
 //	price        ▲   ▲                     ▲       ▲           each change starts a new creationDate
@@ -28,12 +27,12 @@ type World struct {
 	slots []slot
 }
 
-// slot is one place in the list and what stands there now.
+// slot is one place in the list and its current row.
 type slot struct {
 	life  *life
 	row   *row
 	rowAt int64 // the visit that row shows
-	till  int64 // until when row stays as it is
+	till  int64 // how long row is valid
 }
 
 // life is one row's time in the list.
@@ -43,7 +42,7 @@ type life struct {
 	begin, end int64 // listed from, until (exclusive), Keepa minutes
 
 	built *book
-	made  int // changes that built knows
+	made  int // changes that built includes
 }
 
 // The measured churn: 22 % of the rows stay for six hours on average, the others
@@ -56,15 +55,15 @@ const (
 	calmGap               = 40 * 24 * 60.0
 	oldEntry              = 0.20
 
-	block     = 60 * day // lives are drawn anew in each block, so that any instant is found quickly
+	block     = 60 * day // lives are drawn again in each block, so that any instant is found quickly
 	maxBlocks = 200
 	maxLives  = 1000
 )
 
-// livingOrigin is where blocks are counted from, in Keepa minutes: 2020.
+// livingOrigin is the start of the first block, in Keepa minutes: 2020.
 var livingOrigin = minute(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
 
-// Living is the living world of a seed.
+// Living returns the living world of a seed.
 func Living(seed uint64, o LivingOptions) *World {
 	if o.Rows <= 0 {
 		o.Rows = 750
@@ -79,7 +78,7 @@ func Living(seed uint64, o LivingOptions) *World {
 	return &World{seed: seed, o: o, slots: make([]slot, o.Rows)}
 }
 
-// Truth is the class of a book; Unknown for one that is not of this world.
+// Truth returns the class of a book; Unknown for any other ASIN.
 func (w *World) Truth(asin string) Class {
 	if _, ok := isbnNumber(w.seed, asin); !ok {
 		return Unknown
@@ -87,7 +86,7 @@ func (w *World) Truth(asin string) Class {
 	return w.class(asin)
 }
 
-// Sells is what the cheapest copy of a book truly sells on for, as of now.
+// Sells returns the actual sale of the cheapest copy of a book, at now.
 func (w *World) Sells(asin string, now time.Time) (Sale, bool) {
 	if p, ok := w.find(asin, now); ok {
 		return p.(*book).sells(w.seed)
@@ -95,7 +94,7 @@ func (w *World) Sells(asin string, now time.Time) (Sale, bool) {
 	return Sale{}, false
 }
 
-// Listed are the ASINs in the list at an instant.
+// Listed returns the ASINs in the list at an instant.
 func (w *World) Listed(now time.Time) []string {
 	var out []string
 	for _, r := range w.list(now) {
@@ -104,7 +103,7 @@ func (w *World) Listed(now time.Time) []string {
 	return out
 }
 
-// class is drawn with the proportions of the mix, and the good share on top.
+// class draws a class in the proportions of the mix, with the good share on top.
 func (w *World) class(asin string) Class {
 	r := newSource(w.seed, "class/"+asin)
 	if r.chance(w.o.Good) {
@@ -123,8 +122,8 @@ func (w *World) class(asin string) Class {
 	return NoProfit
 }
 
-// livingMix is how many bad ones there are of each class: those of the backlog, and traps. What looks good until its
-// offers are known is as frequent as in the backlog, counting the traps of that kind.
+// livingMix is the number of bad ones of each class: those of the backlog, and traps. Books that look good
+// until their offers are known are as frequent as in the backlog, counting the traps of that kind.
 var livingMix = append(slices.DeleteFunc(slices.Clone(backlogMix), func(s share) bool { return s.class == Good || s.class == LandedPrice }),
 	share{LandedPrice, 6}, share{Flicker, 3}, share{Spike, 16}, share{Undercut, 18}, share{Unbuyable, 4})
 
@@ -141,7 +140,7 @@ func (w *World) list(now time.Time) []*row {
 	return out
 }
 
-// rowAt brings a slot to an instant and returns its row.
+// rowAt moves a slot to an instant and returns its row.
 func (w *World) rowAt(i int, at int64) *row {
 	s := &w.slots[i]
 	if s.life == nil || at < s.life.begin || at >= s.life.end {
@@ -162,7 +161,7 @@ func (w *World) rowAt(i int, at int64) *row {
 	return s.row
 }
 
-// book is the book as of a minute, and how many of its price changes happened.
+// book returns the book at a minute, and how many of its price changes have happened.
 func (l *life) book(at int64) (*book, int) {
 	n := 0
 	for n < len(l.birth.changes) && l.birth.changes[n].at <= at {
@@ -176,13 +175,13 @@ func (l *life) book(at int64) (*book, int) {
 	return l.built, n
 }
 
-// lifeAt is the life that stands in a slot at a minute.
+// lifeAt returns the life in a slot at a minute.
 func (w *World) lifeAt(i, at int64) *life {
 	n := (at - livingOrigin + w.phase(i)) / block
 	return w.walk(i, n, func(l *life) bool { return at < l.end })
 }
 
-// walk draws the lives of one block until stop; nil if it never does.
+// walk draws the lives of one block until stop; nil if it never stops.
 func (w *World) walk(i, n int64, stop func(*life) bool) *life {
 	from := livingOrigin - w.phase(i) + n*block
 	end := from + block
@@ -213,12 +212,12 @@ func (w *World) walk(i, n int64, stop func(*life) bool) *life {
 	return nil
 }
 
-// phase is where a slot's blocks begin, so that they do not all end together.
+// phase returns where a slot's blocks begin, so that they do not all end together.
 func (w *World) phase(i int64) int64 {
 	return newSource(w.seed, fmt.Sprintf("phase/%d", i)).minutes(0, block-1)
 }
 
-// fill decides what the book of a life is.
+// fill chooses the book of a life.
 func (w *World) fill(l *life, i int64, gap float64) {
 	asin := isbn(w.seed, l.number)
 	r := newSource(w.seed, "life/"+asin)
@@ -248,7 +247,7 @@ func (w *World) fill(l *life, i int64, gap float64) {
 	l.birth = b
 }
 
-// find is a book that is or was listed, as of now.
+// find returns a book that is or was listed, at now.
 func (w *World) find(asin string, now time.Time) (product, bool) {
 	number, ok := isbnNumber(w.seed, asin)
 	if !ok {

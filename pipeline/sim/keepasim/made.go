@@ -3,7 +3,7 @@ package keepasim
 import "math/rand/v2"
 
 // madeProduct is a product made from a captured row: its current values, recent
-// averages and rank drops are the row's, the rest is invented.
+// averages and rank drops are the row's, everything else is invented.
 type madeProduct struct {
 	*book
 	row *row
@@ -11,8 +11,8 @@ type madeProduct struct {
 
 func (p *madeProduct) synthetic() bool { return true }
 
-// makeProduct invents the history behind a row. Values are held so that the
-// averages over 2, 7, 31 and 90 days come out as the row says.
+// makeProduct invents the history behind a row. Values are chosen so
+// that the averages over 2, 7, 31 and 90 days equal the row's.
 func makeProduct(src *row) *madeProduct {
 	r := newSource(11, "made/"+src.ASIN)
 	k := &book{id: src.ASIN, root: src.RootCat, created: src.CreationDate, late: map[int]point{}, bargain: -1, fba: r.int(320, 540)}
@@ -67,8 +67,8 @@ func fromRow(src *row, p int, start int64) series {
 	return h
 }
 
-// stepValue is the value between two windows that makes the longer one's
-// average come out; the average itself where that is impossible.
+// stepValue returns the value between two windows that gives the
+// longer one's average; the average itself if that is impossible.
 func stepValue(src *row, p, i int, spans [4]int64, level [4]int, since, now int64, cur int) int {
 	avg := value(src.Avg[i], p)
 	if avg < 0 {
@@ -96,8 +96,7 @@ func stepValue(src *row, p, i int, spans [4]int64, level [4]int, since, now int6
 	return int(sum / left)
 }
 
-// soldBefore gives the book as many rank drops as the row counts and a sale for
-// some of them.
+// soldBefore gives the book as many rank drops as the row counts and a sale for some of them.
 func (k *book) soldBefore(r *source, src *row) {
 	last := src.LastUpdate
 	var rank, count, used series
@@ -122,8 +121,8 @@ func (k *book) soldBefore(r *source, src *row) {
 	k.prices[pUsed] = splice(used, k.prices[pUsed], last-90*day)
 }
 
-// dropTimes are instants older than 90 days that agree with the row's counts of
-// drops in 180 and 365 days, and some older ones.
+// dropTimes returns instants older than 90 days that agree with the
+// row's counts of drops in 180 and 365 days, and some older ones.
 func dropTimes(r *source, src *row, now, start int64) []int64 {
 	var at []int64
 	place := func(n int, from, to int64) { // ages in days
@@ -139,7 +138,7 @@ func dropTimes(r *source, src *row, now, start int64) []int64 {
 	return at
 }
 
-// splice is the old history up to a minute and the new one from there on.
+// splice joins the old history up to a minute and the new one from there on.
 func splice(old, recent series, at int64) series {
 	out := append(series(nil), old.upTo(at)...)
 	for i, p := range recent.since(at) {
@@ -151,8 +150,8 @@ func splice(old, recent series, at int64) series {
 	return out
 }
 
-// offersFromRow puts offers beside the row's prices: one for each used condition
-// that has one, and the cheapest at the used price.
+// offersFromRow adds offers at the row's prices: one for each used
+// condition that has one, and the cheapest at the used price.
 func (k *book) offersFromRow(r *source, src *row) {
 	zipf := rand.NewZipf(r.Rand, 1.25, 6, sellerCount-1)
 	base := value(src.Current, pUsed)

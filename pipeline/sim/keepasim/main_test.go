@@ -131,8 +131,7 @@ func kind(v any) string {
 	return "object"
 }
 
-// sameShape compares keys and JSON kinds; null goes with everything. optional
-// are keys that a real answer need not have either.
+// sameShape compares keys and JSON kinds; null matches everything. optional are keys that a real answer may lack too.
 func sameShape(t *testing.T, what string, real, ours map[string]any, optional ...string) {
 	t.Helper()
 	skip := " " + strings.Join(optional, " ") + " "

@@ -9,8 +9,8 @@ import (
 // standardShipping is what a merchant charges for one book.
 const standardShipping = 399
 
-// market are the used copies of one book on offer, as they come and go. What Keepa records of them is written
-// at every move, so that prices, counts, conditions, Buy Box and offers agree.
+// market is the used copies of one book on offer, as they come and go. Every move writes
+// Keepa's record of it, so that prices, counts, conditions, Buy Box and offers agree.
 //
 //	move ─▶ copies on offer ─▶ USED (least price) · COUNT_USED · conditions and used Buy Box (least landed)
 type market struct {
@@ -20,10 +20,10 @@ type market struct {
 	live []offer
 	gone []offer // the last that were sold or withdrawn, oldest first
 	hide int     // copies that Keepa misses for now
-	wild bool    // some copies cannot be had by anybody
+	wild bool    // some copies are not for sale to every buyer
 }
 
-// trade is what happens on a market at an instant.
+// trade is an event of a market at an instant.
 type trade struct {
 	at int64
 	do func(m *market, at int64)
@@ -35,7 +35,7 @@ func (k *book) newMarket(r *source) *market {
 	return &market{k: k, r: r, zipf: rand.NewZipf(r.Rand, 1.25, 6, sellerCount-1)}
 }
 
-// run makes the trades in their order.
+// run applies the trades in their order.
 func (m *market) run(trades []trade) {
 	slices.SortStableFunc(trades, func(a, b trade) int { return cmp.Compare(a.at, b.at) })
 	for _, t := range trades {
@@ -79,7 +79,7 @@ func (m *market) writeLanded(set func(t, price, shipping int)) {
 // landedTypes are the histories that only a look at the offers knows: like new to acceptable, and the used Buy Box.
 var landedTypes = [...]int{pUsedLikeNew, pUsedVeryGood, pUsedGood, pUsedAcceptable, pBuyBoxUsed}
 
-// cheapest is the copy with the least price without shipping, the first of equals; -1 for none.
+// cheapest returns the copy with the least price without shipping, the first of equals; -1 without any.
 func (m *market) cheapest() int {
 	best := -1
 	for i := range m.live {
@@ -90,7 +90,7 @@ func (m *market) cheapest() int {
 	return best
 }
 
-// conditionOf draws what a seller has; merchants write down few copies as like new.
+// conditionOf draws a seller's condition; few merchants list copies as like new.
 func conditionOf(r *source) int { return pick(r, []int{2, 3, 3, 4, 4, 4, 5}) }
 
 // comes puts a copy on offer.
@@ -107,7 +107,7 @@ func (m *market) comes(at int64, o offer) {
 	m.live = append(m.live, o)
 }
 
-// dear is a copy that is not meant to sell soon: at the asking level or above it.
+// dear returns a copy that is not meant to sell soon: at the asking level or above it.
 func (m *market) dear(ask float64) offer {
 	o := offer{price: int(ask * m.r.between(1.02, 1.55)), shipping: pick(m.r, []int{standardShipping, standardShipping, standardShipping, 0, -1, 450})}
 	o.fba = o.shipping == 0 && m.r.chance(0.6)
@@ -117,7 +117,7 @@ func (m *market) dear(ask float64) offer {
 	return o
 }
 
-// faults are why not anybody can have one copy of an offer.
+// faults are the reasons why not every buyer can have one copy of an offer.
 var faults = []func(*offer){
 	func(o *offer) { o.unshippable = true }, func(o *offer) { o.preorder = true },
 	func(o *offer) { o.primeOnly = true }, func(o *offer) { o.minOrder = 5 },
@@ -137,7 +137,7 @@ func (m *market) goes(i int, at int64) {
 	m.live = slices.Delete(m.live, i, i+1)
 }
 
-// priced gives copy i another price.
+// priced changes the price of copy i.
 func (m *market) priced(i int, at int64, price int) {
 	o := &m.live[i]
 	o.price = max(price, 1)
@@ -150,12 +150,12 @@ func comes(at int64, o func(m *market) offer) trade {
 	return trade{at: at, do: func(m *market, at int64) { m.comes(at, o(m)) }}
 }
 
-// sells: the cheapest copy goes.
+// sells: the cheapest copy is sold.
 func sells(at, lag int64) trade {
 	return trade{at: at, lag: lag, do: func(m *market, at int64) { m.goes(m.cheapest(), at) }}
 }
 
-// withdrawn: a dear copy goes, or the cheapest where there is no other.
+// withdrawn: an expensive copy is withdrawn, or the cheapest if there is no other.
 func withdrawn(at int64, any bool) trade {
 	return trade{at: at, do: func(m *market, at int64) {
 		i := m.r.int(0, max(0, len(m.live)-1))
@@ -168,7 +168,7 @@ func withdrawn(at int64, any bool) trade {
 	}}
 }
 
-// missed: Keepa does not see one copy for a while.
+// missed: Keepa misses one copy for a while.
 func missed(at, until int64) []trade {
 	return []trade{
 		{at: at, do: func(m *market, _ int64) { m.hide++ }},
@@ -176,7 +176,7 @@ func missed(at, until int64) []trade {
 	}
 }
 
-// repriced: the cheapest copy is brought to about the asking level.
+// repriced: the cheapest copy is repriced to about the asking level.
 func repriced(at int64, ask float64) trade {
 	return trade{at: at, do: func(m *market, at int64) {
 		if i := m.cheapest(); i >= 0 {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// oddShapes are what an odd element has at its end, a duplicate of a key where it has one. The last ones cost the
-// element; the others do not.
+// oddShapes are appended to an odd element, with a duplicate of a key if
+// it has one. The last ones cost the element; the others do not.
 var (
 	oddRows = []string{
 		`"returnRate":NaN`, `"title":["a"]`, `"rootCat":"283155"`, `"categories":["1","2"]`, `"image":null`, `"salesRankDrops365":-1`,
@@ -20,8 +20,7 @@ var (
 	oddSellers = []string{`"currentRating":"97 %"`, `"sellerName":["a"]`, `"x":NaN`, `"x":1e400`}
 )
 
-// odd is an element as it is served: of every thousand, Faults.Odd are odd, each in one of the ways and always in the
-// same.
+// odd returns an element as it is served: of every thousand, Faults.Odd are odd, each always in the same way.
 func (s *Sim) odd(shapes []string, key string, body []byte) []byte {
 	s.mu.Lock()
 	share := s.o.Faults.Odd
@@ -30,7 +29,7 @@ func (s *Sim) odd(shapes []string, key string, body []byte) []byte {
 		return body
 	}
 	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%d|%s|%s", s.o.Seed, shapes[0], key) // a hash takes everything
+	_, _ = fmt.Fprintf(h, "%d|%s|%s", s.o.Seed, shapes[0], key) // a hash accepts everything
 	n := h.Sum64()
 	n ^= n >> 29
 	if n%1000 >= uint64(share) { //nolint:gosec // a share is not negative

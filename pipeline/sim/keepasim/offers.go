@@ -27,7 +27,7 @@ type offer struct {
 
 func (o offer) landed() int { return o.price + max(o.shipping, 0) }
 
-// unbuyable tells that not anybody can have one copy of it.
+// unbuyable reports that not every buyer can have one copy of it.
 func (o offer) unbuyable() bool { return o.unshippable || o.preorder || o.primeOnly || o.minOrder > 1 }
 
 // sellerCount is the size of the seller population; a few sell most books.
@@ -53,7 +53,7 @@ var comments = []string{
 	"Some underlining and notes in the margins.", "Spine creased, text unaffected.", "May not include supplementary materials.",
 }
 
-// listBargain lists the copy that makes the book a row of the list, or takes all of them off.
+// listBargain lists the copy that puts the book on the list, or removes all of them.
 func (k *book) listBargain(m *market, p *plan) {
 	if k.class == NoUsedPrice {
 		m.live = nil
@@ -76,7 +76,7 @@ func (k *book) listBargain(m *market, p *plan) {
 	k.writeLate(m, k.created)
 }
 
-// sellerFor is who sells the cheapest copy: of a good one, not somebody whom buyers complain of.
+// sellerFor returns the seller of the cheapest copy: for a good one, not one with many complaints.
 func (k *book) sellerFor(m *market) string {
 	id := sellerID(int(m.zipf.Uint64()))
 	for k.class == Good && ratingOf(id) < leastRating {
@@ -88,10 +88,10 @@ func (k *book) sellerFor(m *market) string {
 // leastRating is the share of positive ratings that buyers expect, in percent.
 const leastRating = 85
 
-// keptOffers is how many offers that are gone Keepa still names.
+// keptOffers is the number of past offers that Keepa still lists.
 const keptOffers = 6
 
-// makeOffers puts the used copies, new ones, Amazon's and some that are gone into the answer.
+// makeOffers puts the used copies, new ones, Amazon's and some past ones into the answer.
 func (k *book) makeOffers(m *market, p plan) {
 	r := m.r
 	for i, o := range m.live {
@@ -118,7 +118,7 @@ func (k *book) makeOffers(m *market, p plan) {
 	k.order(r)
 }
 
-// newBuyBox follows the lowest new price, and ends at the cheapest of the new offers at the door.
+// newBuyBox follows the lowest new price, and ends at the lowest landed price of the new offers.
 func (k *book) newBuyBox(m *market) {
 	h := &k.prices[pBuyBox]
 	for _, p := range k.prices[pNew] {
@@ -133,7 +133,7 @@ func (k *book) newBuyBox(m *market) {
 	h.addLanded(k.created-m.r.minutes(60, day), best.price, best.shipping)
 }
 
-// order shuffles the offers and names the live ones, used ones first, the cheapest first.
+// order shuffles the offers and lists the live ones, used ones first, the cheapest first.
 func (k *book) order(r *source) {
 	bought := 0
 	if k.bargain >= 0 {

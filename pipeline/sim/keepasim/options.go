@@ -8,7 +8,7 @@ import (
 // DefaultTick is the time between refills, as measured on a real account.
 const DefaultTick = 60200 * time.Millisecond
 
-// Options are what a simulated Keepa is made of. Now and Catalogue are needed.
+// Options configure a simulated Keepa. Now and Catalogue are required.
 type Options struct {
 	// Now is pipeline time. The server's own time is Now + Faults.Skew.
 	Now func() time.Time
@@ -17,17 +17,17 @@ type Options struct {
 
 	Seed      uint64        // of faults and latencies; the catalogue has its own
 	Key       string        // the valid key; "" accepts any that is not empty
-	Rate      int           // tokens per minute; 0 is 5
+	Rate      int           // tokens per minute; 0 means 5
 	Balance   int           // at the start; FullBucket or 0 is the capacity
 	Tick      time.Duration // between refills; 0 is DefaultTick
-	Next      time.Time     // the next refill, also one that is past; zero: a tick after the start
+	Next      time.Time     // the next refill, which may be in the past; zero: a tick after the start
 	Catalogue Catalogue
 	Faults    Faults
 	Log       *slog.Logger // nil: silent
 
 	// Instant makes answers take no time although After is set.
 	Instant bool
-	// StartEmpty makes a Balance of 0 mean none instead of a full bucket.
+	// StartEmpty makes a Balance of 0 mean zero tokens instead of a full bucket.
 	StartEmpty bool
 }
 
@@ -50,7 +50,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Action is what a fault does to a call.
+// Action is the effect of a fault on a call.
 type Action string
 
 // The actions. Those marked "charged" happen after the work was done and paid.
@@ -69,7 +69,7 @@ const (
 	Overprice   Action = "overprice"   // Rule.Cost tokens instead of the listed price
 )
 
-// withholds tells that the caller pays and learns nothing.
+// withholds reports that the caller pays and gets no information.
 func (a Action) withholds() bool {
 	switch a {
 	case Hang, Cut, Partial, Malformed, Empty:
@@ -81,7 +81,7 @@ func (a Action) withholds() bool {
 // Rule is one scripted fault. The times are offsets from the start; a zero To
 // has no end.
 type Rule struct {
-	Kind        string // what was asked: KindDeal, KindPeek, KindCommit, KindToken, KindSeller; "" any
+	Kind        string // kind of call: KindDeal, KindPeek, KindCommit, KindToken, KindSeller; "" any
 	From, To    time.Duration
 	Probability float64 // of each matching call; 0 is always
 	Times       int     // at most this often; 0 is no limit
@@ -90,7 +90,7 @@ type Rule struct {
 	Cost        int // of Overprice
 }
 
-// Drain is somebody else who spends on the same key: Tokens every Every.
+// Drain is another program that spends on the same key: Tokens every Every.
 type Drain struct {
 	From, To time.Duration // offsets from the start; a zero To has no end
 	Every    time.Duration
@@ -104,15 +104,15 @@ type RateChange struct {
 	Rate int // tokens per minute; 0 refills nothing
 }
 
-// The orders in which the deal list can be served against the query's wish.
+// The orders of the deal list, against the query if need be.
 const (
-	OrderAsked   = ""        // as asked
-	OrderReverse = "reverse" // the opposite of what was asked
+	OrderAsked   = ""        // as requested
+	OrderReverse = "reverse" // the opposite of the requested one
 	OrderRandom  = "random"  // another order for each page
-	OrderPercent = "percent" // by percentage, whatever was asked
+	OrderPercent = "percent" // by percentage, always
 )
 
-// Faults are what goes wrong, by script.
+// Faults are the scripted faults.
 type Faults struct {
 	Rules  []Rule
 	Drains []Drain
@@ -121,7 +121,7 @@ type Faults struct {
 	// Drift moves the list by up to this many rows between two pages, so that
 	// rows at the seam are read twice or missed.
 	Drift int
-	// Duplicates is how many rows of a page are named twice, at most.
+	// Duplicates is how many rows of a page are listed twice, at most.
 	Duplicates int
 	// RowsOff shifts every date of the list's rows: the answer to another question.
 	RowsOff time.Duration
@@ -129,17 +129,16 @@ type Faults struct {
 	Odd int
 	// Skew is how far the server's clock is ahead of pipeline time.
 	Skew time.Duration
-	// SpuriousRate, if not 0, is reported as refillRate in every third answer
-	// while the true rate stays.
+	// SpuriousRate, if not 0, is reported as refillRate in every third answer while the actual rate does not change.
 	SpuriousRate int
 }
 
-// ListOutage is the rule for a deal list that answers 503.
+// ListOutage returns the rule for a deal list that answers 503.
 func ListOutage(from, to time.Duration) Rule {
 	return Rule{Kind: KindDeal, From: from, To: to, Do: Fail, Status: 503}
 }
 
-// Outage is the rule for a /token endpoint that answers 503.
+// Outage returns the rule for a /token endpoint that answers 503.
 func Outage(from, to time.Duration) Rule {
 	return Rule{Kind: KindToken, From: from, To: to, Do: Fail, Status: 503}
 }

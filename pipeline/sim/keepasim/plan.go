@@ -1,32 +1,32 @@
 package keepasim
 
-// plan are the numbers a class is made of.
+// plan is the parameters of a book.
 type plan struct {
 	buy       int          // price of the copy that is listed last, without shipping
 	shipping  int          // of it; -1 not stated
 	condition int          // of it
-	level     float64      // what the median copy truly sells for, landed
+	level     float64      // the actual sale price of the median copy, landed
 	noise     float64      // of the logarithm of a sale price around the level
 	ask       float64      // used price between sales, without shipping
 	drift     float64      // how much higher level and asking price were a year before, as a share
-	rate      float64      // true sales a year, at the end
-	amazon    int          // 0 none
+	rate      float64      // actual sales a year, at the end
+	amazon    int          // 0 without
 	used      int          // live used offers
 	fresh     int          // live new offers
-	near      int          // of the used ones, how many stand just above the cheapest
-	spike     int64        // for how long asking prices have been absurd, in minutes
-	fault     func(*offer) // why nobody can buy the cheapest; nil where anybody can
+	near      int          // of the used ones, how many are just above the cheapest
+	spike     int64        // for how long asking prices have been extreme, in minutes
+	fault     func(*offer) // why not every buyer can have the cheapest; nil if they can
 	wild      bool
 }
 
-// past is what a value was at an age in minutes.
-func (p *plan) past(v float64, age int64) float64 { return v * (1 + p.drift*float64(age)/(365*day)) }
+// aged returns a value at an age in minutes.
+func (p *plan) aged(v float64, age int64) float64 { return v * (1 + p.drift*float64(age)/(365*day)) }
 
-func (p *plan) levelAt(age int64) float64 { return p.past(p.level, age) }
-func (p *plan) askAt(age int64) float64   { return p.past(p.ask, age) }
+func (p *plan) levelAt(age int64) float64 { return p.aged(p.level, age) }
+func (p *plan) askAt(age int64) float64   { return p.aged(p.ask, age) }
 
-// plan decides the numbers. In a backlog the margins keep every class away from its thresholds: by at least two
-// dollars of profit, two months of time. In the living world they are what they are in life.
+// plan chooses the parameters. In a backlog the margins keep every class away from its thresholds: by
+// at least two dollars of profit, two months of time. In the living world they are realistic.
 func (k *book) plan(r *source, b birth) plan {
 	p := plan{wild: b.wild, noise: 0.06, condition: r.int(3, 5)}
 	p.buy = 2400 + min(int(r.exp(1400)), 4600) + r.int(0, 199)
@@ -60,7 +60,7 @@ func (k *book) plan(r *source, b birth) plan {
 	return p
 }
 
-// level decides what the book truly sells for, and with it whether the copy is worth buying.
+// level chooses the book's actual sale price, and with it whether the copy is worth buying.
 func (k *book) level(r *source, p *plan) {
 	buy, landed := float64(p.buy), p.buy+standardShipping
 	switch k.class {
@@ -82,18 +82,18 @@ func (k *book) level(r *source, p *plan) {
 		p.shipping = int((target + 0.1*p.level + r.between(1000, 1800)) / (1 + costTax))
 	case AmazonCaps, NoUsedPrice:
 		p.level = k.needed(buy*r.between(0.2, 0.4), landed)
-	default: // what hardly anybody wants
+	default: // books with little demand
 		p.level = buy * r.between(0.8, 1.1)
 	}
 }
 
-// trap turns the numbers of a trap into what makes a trap of it.
+// trap turns a book's parameters into those of a trap.
 func (k *book) trap(r *source, p *plan) {
 	buy := float64(p.buy)
 	switch k.class {
-	case Flicker: // asked for dearly, sold for little and seldom; counts fall all the time
+	case Flicker: // expensive to ask for, cheap and rare to sell; counts fall all the time
 		p.level = buy * r.between(0.9, 1.15)
-	case Spike: // an ordinary price, that looks cheap beside the absurd ones of the last weeks
+	case Spike: // an ordinary price, which looks cheap beside the extreme ones of the last weeks
 		p.level = (buy + standardShipping) * r.between(0.95, 1.15)
 		p.ask = p.level * r.between(0.95, 1.1)
 		p.spike = r.minutes(12*day, 70*day)
@@ -109,7 +109,7 @@ func (k *book) trap(r *source, p *plan) {
 	}
 }
 
-// script decides what happens in the book's history, and how often.
+// script chooses the events of the book's history, and their frequency.
 func (k *book) script(r *source, p *plan) *script {
 	s := newScript(k.created, k.start)
 	s.wild = p.wild
@@ -146,7 +146,7 @@ func (k *book) script(r *source, p *plan) *script {
 	return s
 }
 
-// busy places sales and jumps without one, at so many a year.
+// busy places sales and jumps without one, at that many a year.
 func (k *book) busy(r *source, s *script, sales, jumps float64, over func(perYear, youngest, oldest float64) int) {
 	s.place(r, sale, over(sales, 8, 365), 8, 365)
 	s.place(r, sale, over(sales*r.between(0.7, 1), 365, 1090), 365, 1090)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// marked is a product that says of itself that it is simulated, so that whatever is made of it, now or from the stored
-// answer, can say so too.
+// marked returns a product with a flag that it is simulated, so that
+// everything made of it, now or from the stored answer, can show it.
 func marked(product []byte) []byte {
 	return append([]byte(`{"simulated":true,`), product[1:]...)
 }
@@ -26,11 +26,6 @@ func (s *Sim) products(r *http.Request, c call) result {
 	var body bytes.Buffer
 	body.WriteString(`"products":[`)
 	res := result{items: len(asins)}
-	type asked struct {
-		asin     string
-		creation int64
-		made     bool
-	}
 	var all []asked
 	refreshed := map[string]int64{}
 	for i, asin := range asins {
@@ -41,7 +36,7 @@ func (s *Sim) products(r *http.Request, c call) result {
 		if !ok {
 			all = append(all, asked{asin: asin})
 			if !wellFormed(asin) || q.hasUpdate && q.update < 0 {
-				continue // Keepa does not look it up, and says nothing of it
+				continue // Keepa does not look it up, and leaves it out
 			}
 			p = unknownProduct(asin)
 		}
@@ -61,27 +56,37 @@ func (s *Sim) products(r *http.Request, c call) result {
 	body.WriteByte(']')
 	res.payload = body.Bytes()
 	res.took = s.productLatency(q, len(asins))
-	res.done = func() {
-		for asin, at := range refreshed {
-			s.offersAt[asin] = at
+	res.done = func() { s.count(c, all, refreshed) }
+	return res
+}
+
+// asked is a product of a request, for the books.
+type asked struct {
+	asin     string
+	creation int64
+	made     bool
+}
+
+// count enters an executed request for products in the books; the caller holds the lock.
+func (s *Sim) count(c call, all []asked, refreshed map[string]int64) {
+	for asin, at := range refreshed {
+		s.offersAt[asin] = at
+	}
+	for _, a := range all {
+		q := Question{Kind: c.kind, ASIN: a.asin, Creation: a.creation}
+		s.books.Questions[q]++
+		if c.fault.Do.withholds() {
+			s.books.Withheld[q]++
 		}
-		for _, a := range all {
-			q := Question{Kind: c.kind, ASIN: a.asin, Creation: a.creation}
-			s.books.Questions[q]++
-			if c.fault.Do.withholds() {
-				s.books.Withheld[q]++
-			}
-			if c.kind == KindPeek {
-				s.books.Peeks[a.asin]++
-			} else {
-				s.books.Commits[a.asin]++
-			}
-			if a.made {
-				s.made[a.asin] = true
-			}
+		if c.kind == KindPeek {
+			s.books.Peeks[a.asin]++
+		} else {
+			s.books.Commits[a.asin]++
+		}
+		if a.made {
+			s.made[a.asin] = true
 		}
 	}
-	return res
 }
 
 func (s *Sim) productLatency(q question, n int) time.Duration {
@@ -95,10 +100,10 @@ func (s *Sim) productLatency(q question, n int) time.Duration {
 	return s.span(2*time.Second, 5*time.Second)*time.Duration(each) + time.Duration(n)*200*time.Millisecond
 }
 
-// price is what one product costs, the question with its instants filled in,
-// and whether its offers were refreshed.
+// price returns the price of one product, the question with its
+// instants filled in, and whether its offers were refreshed.
 func (s *Sim) price(q question, p product, asin string, now int64, c call) (question, int, bool) {
-	q.at = now - now%60 // a product is refreshed at most once an hour unless asked
+	q.at = now - now%60 // a product is refreshed at most once an hour unless requested
 	if p.creation() > q.at {
 		q.at = p.creation()
 	}

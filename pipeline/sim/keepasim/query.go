@@ -20,7 +20,7 @@ type selection struct {
 	words                                              []string
 }
 
-// fieldError names the field of a query that cannot be used.
+// fieldError names the invalid field of a query.
 type fieldError string
 
 func (e fieldError) Error() string { return "field " + string(e) }
@@ -182,10 +182,10 @@ func (f *fields) span(name string) *[2]int {
 	return nil
 }
 
-// keeps tells whether the query lists a row, categories aside.
+// keeps reports whether the query lists a row, categories aside.
 //
-// A row whose requested price is gone (-1) stays: it ran out of stock after it
-// was listed, so the ranges of that price no longer apply to it.
+// A row whose requested price is gone (-1) stays: it ran out of stock after
+// it was listed, so the ranges of that price no longer apply to it.
 func (s *selection) keeps(r *row) bool {
 	return (!s.ranges || s.inRanges(r)) && (!s.filters || s.passesFilters(r))
 }
@@ -210,7 +210,7 @@ func (s *selection) inRanges(r *row) bool {
 		within(value(r.DeltaPercent[d], p), s.deltaPercent) && within(max(last, -last), s.deltaLast)
 }
 
-// within tells whether v is in the span; an end of -1 is open.
+// within reports whether v is in the span; an end of -1 is open.
 func within(v int, span *[2]int) bool {
 	return span == nil || v >= span[0] && (span[1] == -1 || v <= span[1])
 }
@@ -237,8 +237,8 @@ func (s *selection) passesFilters(r *row) bool {
 	return true
 }
 
-// inCategories tells whether the row is in what the query includes and not in
-// what it excludes. A root covers its whole tree.
+// inCategories reports whether the row is in what the query includes and
+// not in what it excludes. A root covers its whole tree.
 func (s *selection) inCategories(r *row) bool {
 	if !s.filters {
 		return true

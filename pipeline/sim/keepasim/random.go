@@ -12,7 +12,7 @@ type source struct{ *rand.Rand }
 
 func newSource(seed uint64, name string) *source {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(name)) // a hash takes everything
+	_, _ = h.Write([]byte(name)) // a hash accepts everything
 	return &source{rand.New(rand.NewPCG(seed^0x9e3779b97f4a7c15, h.Sum64()))}
 }
 

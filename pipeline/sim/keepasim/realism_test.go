@@ -9,10 +9,10 @@ import (
 	fixtures "ratchet/test/captured"
 )
 
-// history is what the statistics are made from.
+// history is the input of the statistics.
 type history struct{ count, used, rank series }
 
-// manner is how histories behave: how often the used count falls, what becomes of the falls, how far ranks jump.
+// manner is how histories behave: how often the used count falls, the outcome of the falls, how far ranks jump.
 type manner struct {
 	years     float64
 	falls     int
@@ -58,7 +58,7 @@ func (m *manner) add(h history) {
 	}
 }
 
-// jumpsOf are the minutes at which the rank falls below nine tenths of what it was.
+// jumpsOf returns the minutes at which the rank falls below nine tenths of the rank before.
 func (m *manner) jumpsOf(rank series) []int64 {
 	var at []int64
 	before := 0
@@ -95,7 +95,7 @@ func near(jumps []int64, at int64) (int64, bool) {
 	return jumps[i], true
 }
 
-// statistics are the manner as numbers that can be compared.
+// statistics returns the manner as comparable numbers.
 func (m *manner) statistics() map[string]float64 {
 	slices.Sort(m.jumps)
 	quantile := func(q float64) float64 { return m.jumps[int(q*float64(len(m.jumps)-1))] }
@@ -109,9 +109,9 @@ func (m *manner) statistics() map[string]float64 {
 	}
 }
 
-// TestHistoriesBehaveAsCapturedOnes compares the living world with the captured used books that have ten falls
-// or more a year over at least a year. Bestsellers and books that nobody buys are left out, as are the classes
-// in which by definition nothing happens.
+// TestHistoriesBehaveAsCapturedOnes compares the living world with the captured used books
+// that have ten falls or more a year over at least a year. Bestsellers and books without
+// demand are left out, as are the classes in which by definition nothing happens.
 func TestHistoriesBehaveAsCapturedOnes(t *testing.T) {
 	t.Parallel()
 	var real, ours manner
@@ -141,7 +141,7 @@ func TestHistoriesBehaveAsCapturedOnes(t *testing.T) {
 	}
 }
 
-// capturedHistories are the histories of the captured products, by ASIN.
+// capturedHistories returns the histories of the captured products, by ASIN.
 func capturedHistories(t *testing.T) map[string]history {
 	t.Helper()
 	type product struct {
@@ -176,7 +176,7 @@ func capturedHistories(t *testing.T) map[string]history {
 	return out
 }
 
-// TestOffersAgreeWithTheHistories: what stands at the end of the histories is what the offers say.
+// TestOffersAgreeWithTheHistories: the ends of the histories agree with the offers.
 func TestOffersAgreeWithTheHistories(t *testing.T) {
 	t.Parallel()
 	w := Living(3, LivingOptions{Rows: 200})

@@ -5,29 +5,29 @@ import (
 	"slices"
 )
 
-// slotDays is the time that one event has for itself: a sale, a copy withdrawn, a jump of the rank. Events keep
-// apart so that each belongs to one cause; in the living world they keep less apart, as in life.
+// slotDays is the time reserved for one event: a sale, a copy withdrawn, a jump of the rank. Events are
+// kept apart so that each has one cause; in the living world less strictly, as in reality.
 const slotDays = 4
 
-// happening is what a slot holds.
+// happening is the event of a slot.
 type happening uint8
 
 const (
 	quiet       happening = iota
 	sale                  // the cheapest copy sells, and the rank jumps
-	jump                  // the rank jumps and no used copy went: a new one was sold
+	jump                  // the rank jumps and no used copy was sold: a new one was
 	dip                   // the rank improves a little
-	withdrawal            // a copy goes unsold
+	withdrawal            // a copy is withdrawn
 	flickering            // Keepa misses a copy for some hours
 	undercut              // a copy is offered below the others and does not sell
-	coincidence           // a copy goes unsold while the rank jumps for a new one: it looks like a sale
+	coincidence           // a copy is withdrawn while the rank jumps for a new one: it looks like a sale
 )
 
 // script are the slots of a book's history, the youngest first.
 type script struct {
 	created int64
 	slots   []happening
-	wild    bool                                               // events happen whenever they like in their slots
+	wild    bool                                               // events happen anywhere in their slots
 	rates   struct{ withdrawals, flickers, undercuts float64 } // a year
 }
 
@@ -35,10 +35,10 @@ func newScript(created, start int64) *script {
 	return &script{created: created, slots: make([]happening, max(0, int((created-start)/day-6)/slotDays))}
 }
 
-// begin is when slot i begins. The youngest ends two days before the last price.
+// begin returns when slot i begins. The youngest ends two days before the last price.
 func (s *script) begin(i int) int64 { return s.created - (2+slotDays*int64(i+1))*day }
 
-// within is when what happens in slot i happens: where nothing of a neighbour is near, or in a wild book anywhere.
+// within returns when the event of slot i happens: away from the neighbours, or in a wild book anywhere.
 func (s *script) within(r *source, i int) int64 {
 	if s.wild {
 		return s.begin(i) + r.minutes(0, 39*day/10)
@@ -60,7 +60,7 @@ func (s *script) place(r *source, what happening, n int, youngest, oldest float6
 	}
 }
 
-// rest fills what is free by the yearly rates.
+// rest fills the free slots by the yearly rates.
 func (s *script) rest(r *source) {
 	a, b, c := s.rates.withdrawals*slotDays/365, s.rates.flickers*slotDays/365, s.rates.undercuts*slotDays/365
 	for i, what := range s.slots {
@@ -78,7 +78,7 @@ func (s *script) rest(r *source) {
 	}
 }
 
-// usedHistory plays the used market up to the last price.
+// usedHistory runs the used market up to the last price.
 func (k *book) usedHistory(r *source, p *plan, s *script) *market {
 	m := k.newMarket(r)
 	m.wild = p.wild
@@ -105,9 +105,9 @@ func (k *book) usedHistory(r *source, p *plan, s *script) *market {
 	return m
 }
 
-// slotTrades is what a slot does to the used market.
+// slotTrades returns the trades of a slot on the used market.
 //
-//	slot  0 d        1.3 d  event  2 d          3.3 d  a copy comes for one that went  3.9 d
+//	slot  0 d        1.3 d  event  2 d          3.3 d  a copy replaces the sold one       3.9 d
 func (k *book) slotTrades(r *source, p *plan, what happening, s *script, i int) []trade {
 	begin := s.begin(i)
 	at := begin + r.minutes(13*day/10, 2*day)
@@ -145,7 +145,7 @@ func (k *book) slotTrades(r *source, p *plan, what happening, s *script, i int) 
 	return nil
 }
 
-// saleTrades: nothing sells at the asking level, so somebody undercuts it, and that copy sells.
+// saleTrades: nothing sells at the asking level, so one seller undercuts it, and that copy sells.
 func (k *book) saleTrades(r *source, p *plan, at int64, ask float64, again trade) []trade {
 	o := offer{condition: conditionOf(r), shipping: standardShipping}
 	landed := p.levelAt(k.created-at) * math.Exp(p.noise*r.NormFloat64())
@@ -161,7 +161,7 @@ func (k *book) saleTrades(r *source, p *plan, at int64, ask float64, again trade
 	if r.chance(0.4) {
 		lag = r.minutes(20, 20*60)
 	}
-	if float64(o.price) > ask { // somebody pays what is asked
+	if float64(o.price) > ask { // a buyer pays the asking price
 		return []trade{sells(at, lag), again}
 	}
 	return []trade{comes(at-r.minutes(2*60, 28*60), func(*market) offer { return o }), sells(at, lag)}

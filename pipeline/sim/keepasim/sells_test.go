@@ -2,8 +2,8 @@ package keepasim
 
 import "testing"
 
-// TestTheGoodAreGoodAndTheBadAreBad asks the generator, not the estimator: a copy of a good book sells on for more
-// than it costs, one of a bad book for less.
+// TestTheGoodAreGoodAndTheBadAreBad checks the generator, not the estimator: a copy
+// of a good book sells for more than it costs, one of a bad book for less.
 func TestTheGoodAreGoodAndTheBadAreBad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -17,7 +17,7 @@ func TestTheGoodAreGoodAndTheBadAreBad(t *testing.T) {
 			class := w.Truth(asin)
 			if !ok {
 				if class != NoUsedPrice {
-					t.Errorf("%s of %s: nobody knows what it sells for", asin, class)
+					t.Errorf("%s of %s: its sale is unknown", asin, class)
 				}
 				continue
 			}

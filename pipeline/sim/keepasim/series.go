@@ -5,11 +5,11 @@ import "sort"
 // point is one entry of a history: the value holds until the next point.
 type point struct {
 	at    int64 // Keepa minutes
-	value int   // -1 none
+	value int   // -1 without
 	ship  int   // of triples; -1 unknown
 }
 
-// landed is what the statistics see: price and shipping for triples.
+// landed returns the value for statistics: price and shipping for triples.
 func (p point) landed(triple bool) int {
 	if triple && p.value >= 0 {
 		return p.value + max(p.ship, 0)
@@ -19,8 +19,7 @@ func (p point) landed(triple bool) int {
 
 type series []point
 
-// add appends a change; a value that did not change is none, and time never
-// stands still.
+// add appends a change; an unchanged value is skipped, and time always advances.
 func (s *series) add(at int64, v int) { s.addLanded(at, v, 0) }
 
 func (s *series) addLanded(at int64, v, ship int) {
@@ -37,12 +36,12 @@ func (s *series) addLanded(at int64, v, ship int) {
 	*s = append(*s, point{at: at, value: v, ship: ship})
 }
 
-// upTo is the history as it was known at a minute.
+// upTo returns the history as it was known at a minute.
 func (s series) upTo(at int64) series {
 	return s[:sort.Search(len(s), func(i int) bool { return s[i].at > at })]
 }
 
-// since keeps the points from a minute on and the value that held then.
+// since keeps the points from a minute on and the value in force then.
 func (s series) since(at int64) series {
 	i := sort.Search(len(s), func(i int) bool { return s[i].at > at })
 	return s[max(0, i-1):]
@@ -55,7 +54,7 @@ func (s series) last() (point, bool) {
 	return s[len(s)-1], true
 }
 
-// current is the value now: -2 without data.
+// current returns the value now: -2 without data.
 func (s series) current(triple bool) int {
 	p, ok := s.last()
 	if !ok {
@@ -81,7 +80,7 @@ func (s series) window(from, to int64, each func(p point, minutes int64)) {
 	}
 }
 
-// mean is the time-weighted mean of the known values, rounded down; -1 without one.
+// mean returns the time-weighted mean of the known values, rounded down; -1 without one.
 func (s series) mean(from, to int64, triple bool) int {
 	var sum, minutes int64
 	s.window(from, to, func(p point, n int64) {
@@ -99,7 +98,7 @@ func (s series) mean(from, to int64, triple bool) int {
 	return int(sum / minutes)
 }
 
-// outOfStock is the share of the window without an offer, in percent; -1 without data.
+// outOfStock returns the share of the window without an offer, in percent; -1 without data.
 func (s series) outOfStock(from, to int64) int {
 	var none, all int64
 	s.window(from, to, func(p point, n int64) {
@@ -125,8 +124,8 @@ func (s series) drops(from, to int64) int {
 	return n
 }
 
-// extreme is the lowest (sign 1) or highest (sign -1) known value since from,
-// as [minute, value]; nil without one.
+// extreme returns the lowest (sign 1) or highest (sign -1) known
+// value since from, as [minute, value]; nil without one.
 func (s series) extreme(from int64, sign int, triple bool) []int64 {
 	var best []int64
 	for _, p := range s.since(from) {
@@ -138,7 +137,7 @@ func (s series) extreme(from int64, sign int, triple bool) []int64 {
 	return best
 }
 
-// flat is the history as Keepa sends it.
+// flat returns the history as Keepa sends it.
 func (s series) flat(triple bool) []int64 {
 	if len(s) == 0 {
 		return nil

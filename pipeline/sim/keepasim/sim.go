@@ -19,7 +19,7 @@ type Sim struct {
 	mu       sync.Mutex
 	bucket   bucket
 	books    Books
-	told     told // what the callers have been told
+	known    knowledge // the callers' knowledge
 	inFlight int
 	drained  []int // tokens taken so far, by drain
 	changed  int   // rate changes applied
@@ -33,20 +33,20 @@ type Sim struct {
 	cache    *bodies
 }
 
-// told is what a careful caller could know about the bucket.
-type told struct {
+// knowledge is what a careful caller can know about the bucket.
+type knowledge struct {
 	any     bool
 	balance int
-	next    time.Time // the refill that was promised
-	foreign bool      // somebody else spent since
+	next    time.Time // the announced refill
+	foreign bool      // another program spent since
 	hidden  bool      // an answer was withheld since
-	others  int       // tokens that somebody else had taken by then, ever
+	others  int       // tokens that others had taken by then, in total
 }
 
 // startPatience is how long a request waits for Start, in pipeline time.
 const startPatience = 30 * time.Minute
 
-// New is a simulated Keepa that does not run yet: requests wait for Start.
+// New returns a simulated Keepa that does not run yet: requests wait for Start.
 func New(o Options) *Sim {
 	o = o.withDefaults()
 	return &Sim{
@@ -57,8 +57,8 @@ func New(o Options) *Sim {
 	}
 }
 
-// Start begins time: the bucket holds its balance at t0, and the first refill comes
-// at Options.Next. Only the first call counts.
+// Start starts time: the bucket holds its balance at t0, and the
+// first refill comes at Options.Next. Only the first call counts.
 func (s *Sim) Start(t0 time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +75,7 @@ func (s *Sim) Start(t0 time.Time) {
 	close(s.started)
 }
 
-// Books are the figures up to now.
+// Books returns the figures up to now.
 func (s *Sim) Books() Books {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *Sim) Books() Books {
 	return b
 }
 
-// Bucket is what the bucket holds at an instant, and when it is next refilled; false before Start.
+// Bucket returns the state of the bucket: an instant, the balance, and the next refill; false before Start.
 func (s *Sim) Bucket() (at time.Time, balance int, next time.Time, started bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,14 +99,13 @@ func (s *Sim) Bucket() (at time.Time, balance int, next time.Time, started bool)
 	return at, s.bucket.balance, s.bucket.next, true
 }
 
-// Made tells that a product of a captured world was not captured itself, but made from its row.
+// Made reports that a product of a captured world was not captured itself, but made from its row.
 func (s *Sim) Made(asin string) bool {
 	c, ok := s.o.Catalogue.(*CapturedCatalogue)
 	return ok && c.makes(asin)
 }
 
-// Spend takes n tokens as another user of the same key would, without asking
-// the balance.
+// Spend takes n tokens as another user of the same key would, without checking the balance.
 func (s *Sim) Spend(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,8 +113,7 @@ func (s *Sim) Spend(n int) {
 	s.foreign(n)
 }
 
-// Change alters what goes wrong from now on. The rules, drains and rates that
-// were there keep their count, so append, do not reorder.
+// Change alters the faults from now on. Existing rules, drains and rates keep their counts, so append, do not reorder.
 func (s *Sim) Change(f func(*Faults)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,11 +127,10 @@ func (s *Sim) foreign(n int) {
 	s.bucket.balance -= n
 	s.books.Foreign += n
 	s.books.Minimum = min(s.books.Minimum, s.bucket.balance)
-	s.told.foreign = true
+	s.known.foreign = true
 }
 
-// settle brings the bucket to now: refills, foreign spending and changes of
-// plan, each at its own instant.
+// settle moves the bucket to now: refills, foreign spending and changes of plan, each at its own instant.
 func (s *Sim) settle(now time.Time) {
 	if s.books.Start.IsZero() {
 		return
@@ -159,7 +156,7 @@ func (s *Sim) refillUntil(now time.Time) {
 	})
 }
 
-// nextEvent is the earliest scripted event that is due and not yet applied.
+// nextEvent returns the earliest scripted event that is due and not yet applied.
 func (s *Sim) nextEvent(now time.Time) (at time.Time, do func()) {
 	t0 := s.books.Start
 	if s.changed < len(s.o.Faults.Rates) {
@@ -177,12 +174,12 @@ func (s *Sim) nextEvent(now time.Time) (at time.Time, do func()) {
 	return at, do
 }
 
-// result is what an endpoint wants to answer.
+// result is an endpoint's answer.
 type result struct {
 	status  int
 	cost    int
 	items   int
-	payload []byte // members of the answer without the braces; nil for none
+	payload []byte // members of the answer without the braces; nil without any
 	err     *apiError
 	// took is how long the work takes, in pipeline time.
 	took time.Duration
@@ -190,12 +187,12 @@ type result struct {
 	done func()
 }
 
-// call is one request on its way.
+// call is one request in progress.
 type call struct {
 	kind    string
 	arrived time.Time
 	fault   Rule
-	others  int // tokens that somebody else had taken at the last answer before it
+	others  int // tokens that others had taken at the last answer before it
 }
 
 // ServeHTTP answers one request as Keepa would.
@@ -234,7 +231,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	res := s.work(r, c)
 	if res.err == nil && c.kind != KindToken {
 		if !s.pass(r.Context(), res.took) {
-			res.took = 0 // the caller went away; the work is done and paid all the same
+			res.took = 0 // the caller left; the work is still done and paid
 		}
 	}
 	s.finish(w, r, c, res)
@@ -276,7 +273,7 @@ func (s *Sim) awaitStart(ctx context.Context) bool {
 	return false
 }
 
-// pass lets d of pipeline time go by; false if the caller left before.
+// pass waits for d of pipeline time; false if the caller left before.
 func (s *Sim) pass(ctx context.Context, d time.Duration) bool {
 	if s.o.After == nil || s.o.Instant || d <= 0 {
 		return true
@@ -289,8 +286,8 @@ func (s *Sim) pass(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// draw picks the fault that hits this call, if any, and notes what the caller
-// could know of others when it asked.
+// draw picks the fault of this call, if any, and records what the
+// caller could know of others when it sent the request.
 func (s *Sim) draw(c call) (Rule, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -304,13 +301,12 @@ func (s *Sim) draw(c call) (Rule, int) {
 		}
 		s.ruleUsed[i]++
 		s.books.Faults[r.Do]++
-		return r, s.told.others
+		return r, s.known.others
 	}
-	return Rule{}, s.told.others
+	return Rule{}, s.known.others
 }
 
-// admit tells whether a call may run: the balance must be above zero. The cost
-// is not looked at.
+// admit reports whether a call may run: the balance must be above zero. The price does not matter.
 func (s *Sim) admit(c call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -328,16 +324,16 @@ func (s *Sim) refuse(w http.ResponseWriter, r *http.Request, c call) {
 	switch {
 	case c.fault.Do == Refuse:
 		ref.Avoidable, ref.Reason = false, "scripted"
-	case !s.told.any:
-		ref.Avoidable, ref.Reason = false, "nothing was known yet"
-	case s.told.foreign:
-		ref.Avoidable, ref.Reason = false, "somebody else spent since the last answer"
-	case s.told.hidden:
+	case !s.known.any:
+		ref.Avoidable, ref.Reason = false, "no answer yet"
+	case s.known.foreign:
+		ref.Avoidable, ref.Reason = false, "another program spent since the last answer"
+	case s.known.hidden:
 		ref.Avoidable, ref.Reason = false, "an answer was withheld"
 	case s.inFlight > 0:
 		ref.Reason = "other calls were in flight"
 	default:
-		ref.Reason = "the last answer said so: balance " + strconv.Itoa(s.told.balance)
+		ref.Reason = "the last answer showed it: balance " + strconv.Itoa(s.known.balance)
 	}
 	s.books.Refused = append(s.books.Refused, ref)
 	env := s.envelope(c, 0, s.o.Now(), 0)
@@ -381,7 +377,7 @@ func (s *Sim) charge(c call, res result, cost int, now time.Time) {
 	}
 }
 
-// envelope is the token state at now; the caller holds the lock.
+// envelope returns the token state at now; the caller holds the lock.
 func (s *Sim) envelope(c call, cost int, now time.Time, took time.Duration) envelope {
 	s.settle(now)
 	s.answers++
@@ -402,15 +398,15 @@ func (s *Sim) envelope(c call, cost int, now time.Time, took time.Duration) enve
 		env.TokensLeft = &zero
 	default:
 		if c.fault.Do.withholds() {
-			s.told.hidden = true
+			s.known.hidden = true
 			return env
 		}
 	}
-	s.told = told{any: true, balance: left, next: s.bucket.next, others: s.books.Foreign}
+	s.known = knowledge{any: true, balance: left, next: s.bucket.next, others: s.books.Foreign}
 	return env
 }
 
-// deliver sends the body, or what the fault leaves of it.
+// deliver sends the body, as far as the fault allows.
 func (s *Sim) deliver(w http.ResponseWriter, r *http.Request, c call, status int, body []byte) {
 	switch c.fault.Do {
 	case Hang:
@@ -432,7 +428,7 @@ func (s *Sim) deliver(w http.ResponseWriter, r *http.Request, c call, status int
 	s.write(w, r, status, body)
 }
 
-// answerZero is the answer to a bad key: every token field is zero.
+// answerZero answers a bad key: every token field is zero.
 func (s *Sim) answerZero(w http.ResponseWriter, r *http.Request) {
 	zero := 0
 	s.mu.Lock()
@@ -444,14 +440,14 @@ func (s *Sim) answerZero(w http.ResponseWriter, r *http.Request) {
 
 var zippers = sync.Pool{New: func() any { z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed); return z }}
 
-// write sends a body, compressed only when the caller asked for it.
+// write sends a body, compressed only on request.
 func (s *Sim) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 	if len(body) > 0 && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		var buf bytes.Buffer
 		z := zippers.Get().(*gzip.Writer)
 		z.Reset(&buf)
-		_, _ = z.Write(body) // a bytes.Buffer takes everything
+		_, _ = z.Write(body) // a bytes.Buffer accepts everything
 		_ = z.Close()
 		zippers.Put(z)
 		w.Header().Set("Content-Encoding", "gzip")
@@ -464,7 +460,7 @@ func (s *Sim) write(w http.ResponseWriter, r *http.Request, status int, body []b
 	}
 }
 
-// join is one answer: envelope, payload members, error.
+// join builds an answer: envelope, payload members, error.
 func join(env envelope, payload []byte, e *apiError) []byte {
 	body := mustJSON(env)
 	if e != nil {
@@ -492,7 +488,7 @@ func (s *Sim) work(r *http.Request, c call) result {
 	return result{}
 }
 
-// span is a reproducible duration between lo and hi.
+// span returns a reproducible duration between lo and hi.
 func (s *Sim) span(lo, hi time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

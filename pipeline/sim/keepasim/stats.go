@@ -2,7 +2,7 @@ package keepasim
 
 const day = 24 * 60
 
-// stats is Keepa's statistics object as asked without a Buy Box; boxes adds the rest.
+// stats is Keepa's statistics object without a Buy Box; boxes adds the rest.
 type stats struct {
 	Current         []int     `json:"current"`
 	Avg             []int     `json:"avg"`
@@ -64,7 +64,7 @@ type stats struct {
 	*usedBox
 }
 
-// usedBox is what only an answer with offers knows of the used Buy Box.
+// usedBox is the used Buy Box, which only an answer with offers has.
 type usedBox struct {
 	Price     int                  `json:"buyBoxUsedPrice"`
 	Shipping  int                  `json:"buyBoxUsedShipping"`
@@ -84,8 +84,8 @@ type boxSeller struct {
 	Condition     int     `json:"condition"`
 }
 
-// arrays computes the statistics of every history that the question may see.
-// to is now; from and end are the asked interval.
+// arrays computes the statistics of every history that the question may
+// see. to is now; from and end are the requested interval.
 func (s *stats) arrays(all *[priceTypes]series, visible func(p int) bool, from, end, to int64) {
 	ints := func() []int { return make([]int, priceTypes) }
 	pairs := func() [][]int64 { return make([][]int64, priceTypes) }

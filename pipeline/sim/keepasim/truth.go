@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// worth is what a copy in a condition truly sells for against the median one.
+// worth returns the actual sale price of a copy in a condition relative to the median one.
 func worth(condition int) float64 {
 	switch condition {
 	case 2:
@@ -18,7 +18,7 @@ func worth(condition int) float64 {
 	return 1
 }
 
-// The costs of buying a book and selling it on, as resellers state them.
+// The costs of buying a book and selling it on, as resellers report them.
 const (
 	costTax      = 0.05 // of the landed price
 	costPrep     = 275 + 50
@@ -26,16 +26,16 @@ const (
 	costReferral = 0.15 // of the sale price
 )
 
-// sold is a used copy that was truly sold.
+// sold is an actual sale of a used copy.
 type sold struct {
 	at    int64
 	cents int // landed
 }
 
-// Sale is what the cheapest copy would truly be sold on for, by the target that estimates are judged by: the
-// price of the next sale at least 21 days later; after a year without one, 0.7 of the price then.
+// Sale is the actual sale of the cheapest copy, by the target of the estimates: the price of
+// the next sale at least 21 days later; after a year without one, 0.7 of the price then.
 type Sale struct {
-	Cents  int  // what the buyer pays, landed
+	Cents  int  // the price that the buyer pays, landed
 	Profit int  // cents, after all costs
 	Sold   bool // within the year
 }
@@ -47,18 +47,18 @@ const (
 	unsoldShare = 0.7
 )
 
-// profit of a copy that was bought for landed and sold for price.
+// profit returns the profit of a copy that was bought for landed and sold for price.
 func (k *book) profit(price, landed int) int {
 	return int(float64(price)*(1-costReferral) - float64(landed)*(1+costTax) - costPrep - costClosing - float64(k.fba))
 }
 
-// needed is the sale price that leaves this profit.
+// needed returns the sale price that leaves this profit.
 func (k *book) needed(profit float64, landed int) float64 {
 	return (profit + float64(landed)*(1+costTax) + costPrep + costClosing + float64(k.fba)) / (1 - costReferral)
 }
 
-// sells draws the sale of the copy that was listed last. Buyers come as often as the history says and pay about
-// the true level, never more than Amazon asks; the same book always draws the same sale.
+// sells draws the sale of the copy that was listed last. Buyers come as often as the history shows and pay
+// about the actual level, never more than Amazon's price; the same book always draws the same sale.
 func (k *book) sells(seed uint64) (Sale, bool) {
 	if k.bargain < 0 {
 		return Sale{}, false
@@ -66,7 +66,7 @@ func (k *book) sells(seed uint64) (Sale, bool) {
 	o := k.offers[k.bargain]
 	r := newSource(seed, "sale/"+k.id)
 	level := k.truth.level
-	if o.unbuyable() { // the next one is bought, at what is asked
+	if o.unbuyable() { // the next one is bought, at its asking price
 		o.price, o.shipping = int(k.truth.ask), standardShipping
 	}
 	landed := o.price + o.shipping
@@ -90,10 +90,10 @@ func (k *book) sells(seed uint64) (Sale, bool) {
 	return s, true
 }
 
-// truth is what the generator knows of a book and no answer says.
+// truth is what the generator knows of a book and no answer shows.
 type truth struct {
-	level float64 // what the median copy sells for now, landed
+	level float64 // sale price of the median copy now, landed
 	noise float64 // of the logarithm of a sale price around it
-	ask   float64 // what is asked between sales
+	ask   float64 // asking price between sales
 	rate  float64 // sales a year
 }

@@ -18,9 +18,9 @@ import (
 	"ratchet/schemas"
 )
 
-// TestTheRulesFindTheTruthOfTheLivingWorld decides every listed book at several instants with the default rules,
-// and asks the generator what the copies that they accept then sold for: most of the good become deals, and few
-// of the deals lose.
+// TestTheRulesFindTheTruthOfTheLivingWorld decides every listed book at several
+// instants with the default rules, and compares with the generator's sales of the
+// accepted copies: most of the good become deals, and few of the deals lose.
 func TestTheRulesFindTheTruthOfTheLivingWorld(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -50,7 +50,7 @@ func TestTheRulesFindTheTruthOfTheLivingWorld(t *testing.T) {
 	}
 }
 
-// outcomes are what decisions came to, by the generator's truth.
+// outcomes are the results of decisions, by the generator.
 type outcomes struct {
 	table                         map[string]int
 	good, found, accepted, losing int
@@ -58,7 +58,7 @@ type outcomes struct {
 	predicted                     int64 // cents
 }
 
-// decide decides on what a living world lists: at its start, or nine days later.
+// decide decides on the list of a living world: at its start, or nine days later.
 func (o *outcomes) decide(t *testing.T, judge *verdict.Judge, seed uint64) {
 	start := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 	now := start
@@ -123,7 +123,7 @@ func (o *outcomes) count(class keepasim.Class, passed string, f verdict.Finding,
 	}
 }
 
-// ask is one request to a simulated Keepa.
+// ask sends one request to a simulated Keepa.
 func ask(t *testing.T, sim http.Handler, path string, form url.Values) []byte {
 	t.Helper()
 	form.Set("key", "k")
@@ -136,7 +136,7 @@ func ask(t *testing.T, sim http.Handler, path string, form url.Values) []byte {
 	return w.Body.Bytes()
 }
 
-// productsOf are the products of rows, by ASIN.
+// productsOf returns the products of rows, by ASIN.
 func productsOf(t *testing.T, sim http.Handler, rows []keepa.DealRow, form url.Values) map[string]keepa.Product {
 	t.Helper()
 	var asins []string

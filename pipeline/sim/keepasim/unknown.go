@@ -2,7 +2,7 @@ package keepasim
 
 import "strings"
 
-// unknownProduct is an ASIN that Amazon does not know: it is looked up, costs a token, and there is nothing to tell.
+// unknownProduct is an ASIN that Amazon does not know: the lookup costs a token, and the answer is empty.
 type unknownProduct string
 
 func (unknownProduct) creation() int64 { return 0 }
@@ -10,7 +10,7 @@ func (unknownProduct) found() int      { return 0 }
 func (unknownProduct) surcharge() int  { return 0 }
 func (unknownProduct) synthetic() bool { return false }
 
-// typeUnknown is Keepa's product type of what it knows nothing of.
+// typeUnknown is Keepa's product type of an unknown product.
 const typeUnknown = 4
 
 func (u unknownProduct) encode(q question) []byte {
@@ -32,7 +32,7 @@ func (u unknownProduct) encode(q question) []byte {
 	return mustJSON(w)
 }
 
-// wellFormed tells that a string can be an ASIN.
+// wellFormed reports whether a string can be an ASIN.
 func wellFormed(asin string) bool {
 	return len(asin) == 10 && strings.Trim(asin, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }

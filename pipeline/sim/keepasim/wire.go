@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The indexes of the price types, as far as the simulator fills them.
+// The indexes of the price types that the simulator fills.
 const (
 	pAmazon = iota
 	pNew
@@ -48,13 +48,13 @@ const (
 	tokensDealPage = 5
 )
 
-// minute is t in minutes since 2011, rounded down.
+// minute returns t in minutes since 2011, rounded down.
 func minute(t time.Time) int64 { return t.Unix()/60 - minuteOffset }
 
-// isTriple tells that a history holds price and shipping.
+// isTriple reports whether a history holds price and shipping.
 func isTriple(p int) bool { return p == 7 || p >= 18 && p <= 29 || p == 32 }
 
-// isPrice tells that a type is money.
+// isPrice reports whether a type is money.
 func isPrice(p int) bool {
 	switch p {
 	case pRank, 11, 12, 13, 14, pExtraInfo, pRating, pReviews, 34, 35:
@@ -63,7 +63,7 @@ func isPrice(p int) bool {
 	return true
 }
 
-// needsOffers tells that a type is only known where offers (or an option) were asked.
+// needsOffers reports whether a type is only known with offers (or an option).
 func needsOffers(p int) bool {
 	return p == 7 || p == 9 || p == 10 || p >= 15 && p <= 27 || p == 31 || p == 32
 }
@@ -98,7 +98,7 @@ type row struct {
 	raw  []byte
 }
 
-// body is the row as JSON, encoded once.
+// body returns the row as JSON, encoded once.
 func (r *row) body() []byte {
 	r.once.Do(func() {
 		if r.raw == nil {
@@ -108,7 +108,7 @@ func (r *row) body() []byte {
 	return r.raw
 }
 
-// shifted is the row with its dates off by so many minutes.
+// shifted returns the row with its dates off by that many minutes.
 func (r *row) shifted(off int64) *row {
 	var next row
 	if err := json.Unmarshal(r.body(), &next); err != nil {
@@ -118,7 +118,7 @@ func (r *row) shifted(off int64) *row {
 	return &next
 }
 
-// value is v[i], or -2 where the array is too short.
+// value returns v[i], or -2 if the array is too short.
 func value(v []int, i int) int {
 	if i < len(v) {
 		return v[i]
@@ -146,7 +146,7 @@ type envelope struct {
 	ProcessingTime     int64   `json:"processingTimeInMs"`
 }
 
-// apiError is what Keepa says about a request it rejects.
+// apiError is Keepa's description of a rejected request.
 type apiError struct {
 	Type    string  `json:"type"`
 	Message string  `json:"message"`

@@ -7,15 +7,14 @@ import (
 	"time"
 )
 
-// The multiplier spreads consecutive numbers over all ISBNs, and its inverse
-// modulo 10^9 gathers them again.
+// The multiplier spreads consecutive numbers over all ISBNs, and its inverse modulo 10^9 maps them back.
 const (
 	isbnSpace   = 1_000_000_000
 	isbnSpread  = 387_420_489
 	isbnScatter = 7_919_000_003 % isbnSpace
 )
 
-// isbn is the ASIN of book number n of a world: an ISBN-10 with its check digit.
+// isbn returns the ASIN of book number n of a world: an ISBN-10 with its check digit.
 func isbn(seed uint64, n int64) string {
 	x := (n*isbnSpread + int64(seed%1000)*isbnScatter) % isbnSpace
 	digits := fmt.Sprintf("%09d", x)
@@ -30,7 +29,7 @@ func isbn(seed uint64, n int64) string {
 	return digits + strconv.Itoa(check)
 }
 
-// isbnNumber is the number of a book from its ASIN; false if it is not of this world.
+// isbnNumber returns the number of a book from its ASIN; false if it is not of this world.
 func isbnNumber(seed uint64, asin string) (int64, bool) {
 	if len(asin) != 10 {
 		return 0, false
@@ -69,11 +68,10 @@ type wireSeller struct {
 	Last30      int       `json:"ratingsLast30Days"`
 }
 
-// encodeSeller is a seller of the population: good and busy on average. One in
-// twelve is unknown to Keepa.
+// encodeSeller returns a seller of the population: good and busy on average. One in twelve is unknown to Keepa.
 func encodeSeller(id string, now time.Time) []byte {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(id)) // a hash takes everything
+	_, _ = h.Write([]byte(id)) // a hash accepts everything
 	if len(id) < 10 || h.Sum64()%12 == 5 {
 		return nil
 	}
@@ -92,5 +90,5 @@ func encodeSeller(id string, now time.Time) []byte {
 	return mustJSON(w)
 }
 
-// ratingOf is the share of a seller's ratings that are positive, in percent.
+// ratingOf returns the share of a seller's ratings that are positive, in percent.
 func ratingOf(id string) int { return 100 - min(40, int(newSource(7, "rating/"+id).exp(6))) }

@@ -6,8 +6,8 @@ import (
 	"ratchet/pipeline/ops/standalone"
 )
 
-// backlog400 is 400 candidates that wait at the start, 5 tokens a minute and a
-// balance of 300: the run on which the predecessor took 21 hours.
+// backlog400 is 400 candidates that wait at the start, 5 tokens a minute and
+// a balance of 300: the same input took a sequential design 21 hours.
 func backlog400() Scenario {
 	return Scenario{
 		Name:  "backlog400",

@@ -18,15 +18,14 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// censusEvery is how often the list's truth is looked at, pipeline time; never more
-// often than every censusLeast of the machine's.
+// censusEvery is the interval between two censuses of the list,
+// pipeline time; never shorter than censusLeast of the machine's.
 const (
 	censusEvery = 3 * time.Minute
 	censusLeast = 100 * time.Millisecond
 )
 
-// discovery is what the list really held during a run, and what the watermarker
-// claimed to have seen of it.
+// discovery is what the list actually held during a run, and what the watermarker claimed to have seen of it.
 type discovery struct {
 	rig *Rig
 
@@ -37,23 +36,23 @@ type discovery struct {
 	claims []watermark.Claim
 }
 
-// Discovered are the figures of discovery. The truth is the census of the list.
+// Discovered are the figures of discovery. They compare it with the census of the list.
 type Discovered struct {
-	Rows           map[watermark.Fate]int `json:"rows,omitempty"`                // what became of each row's stay on the list
-	UnseenEstimate float64                `json:"unseen_estimate,omitempty"`     // rows that came and went between two reads, as the watermarker estimates
+	Rows           map[watermark.Fate]int `json:"rows,omitempty"`                // stays of rows on the list, by fate
+	UnseenEstimate float64                `json:"unseen_estimate,omitempty"`     // by the watermarker
 	Gaps           map[pipeline.Event]int `json:"gaps,omitempty"`                // the ledger's lines about the list
 	GapRowsMissed  int                    `json:"gap_rows_missed,omitempty"`     // in gaps that expired, estimated
-	Outages        int                    `json:"outages,omitempty"`             // gaps of ten hours and more
-	FoundPolls     float64                `json:"found_p95_polls,omitempty"`     // polling intervals until a new price was found, p95
-	FoundOldHours  float64                `json:"found_old_max_hours,omitempty"` // until a row that came with an old date was found, at most
+	Outages        int                    `json:"outages,omitempty"`             // gaps of ten hours or more
+	FoundPolls     float64                `json:"found_p95_polls,omitempty"`     // polls until a new price was found
+	FoundOldHours  float64                `json:"found_old_max_hours,omitempty"` // until an old date was found
 }
 
 func newDiscovery(r *Rig) *discovery {
 	return &discovery{rig: r, there: map[watermark.Row]*watermark.Sighting{}, states: map[string][]watermark.Told{}}
 }
 
-// hear keeps every state that the watermarker writes, and what it claims.
-func (d *discovery) hear(m *nats.Msg) {
+// observe records every state that the watermarker writes, and what it claims.
+func (d *discovery) observe(m *nats.Msg) {
 	var s watermark.State
 	if json.Unmarshal(m.Data, &s) != nil {
 		return // deleted by an operator
@@ -61,13 +60,13 @@ func (d *discovery) hear(m *nats.Msg) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.rig.Env.Now()
-	told := d.states[m.Subject]
-	if len(told) > 0 {
-		if c, ok := watermark.Claimed(told[len(told)-1].State, s, now); ok {
+	states := d.states[m.Subject]
+	if len(states) > 0 {
+		if c, ok := watermark.Claimed(states[len(states)-1].State, s, now); ok {
 			d.claims = append(d.claims, c)
 		}
 	}
-	d.states[m.Subject] = append(told, watermark.Told{State: s, At: now})
+	d.states[m.Subject] = append(states, watermark.Told{State: s, At: now})
 }
 
 // run takes the census until stop is closed.
@@ -86,8 +85,7 @@ func (d *discovery) run(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// count is one census. A row that a census misses has gone; if it comes again, that
-// is another stay.
+// count takes one census. A row that a census misses has left; if it comes again, that is another stay.
 func (d *discovery) count() {
 	before := d.rig.Env.Now()
 	census := d.rig.Sim.Census()
@@ -105,7 +103,7 @@ func (d *discovery) count() {
 		}
 	}
 	if len(census) == 0 {
-		return // nobody asked yet
+		return // no query yet
 	}
 	for row, s := range d.there {
 		if !seen[row] {
@@ -116,7 +114,7 @@ func (d *discovery) count() {
 	}
 }
 
-// sightings are all stays that a census saw.
+// sightings returns all stays that a census saw.
 func (d *discovery) sightings() []watermark.Sighting {
 	out := slices.Clone(d.left)
 	for _, s := range d.there {
@@ -125,13 +123,13 @@ func (d *discovery) sightings() []watermark.Sighting {
 	return out
 }
 
-// balance fills in the books of discovery, row by row.
+// balance fills in the discovery figures, row by row.
 func (f *Figures) balance(ctx context.Context, r *Rig, d *discovery, w workSet) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	books := watermark.Books{Claims: d.claims, Found: w.fate}
-	for _, told := range d.states {
-		last := told[len(told)-1].State
+	for _, states := range d.states {
+		last := states[len(states)-1].State
 		books.Owed = append(books.Owed, last.Gaps...)
 		f.UnseenEstimate += last.Unseen
 	}
@@ -145,7 +143,7 @@ func (f *Figures) balance(ctx context.Context, r *Rig, d *discovery, w workSet) 
 	f.Rows = sum
 	f.RowsUnaccounted += sum[watermark.Unaccounted]
 	for _, m := range missing[:min(3, len(missing))] {
-		f.Notes = append(f.Notes, fmt.Sprintf("nobody has %s dated %s, listed from %s to %s",
+		f.Notes = append(f.Notes, fmt.Sprintf("unaccounted: %s dated %s, listed from %s to %s",
 			m.ASIN, keepa.Minute(m.At).Time().Format(time.DateTime), m.First.Format(time.DateTime), m.Last.Format(time.DateTime)))
 	}
 	f.latency(all, d.states, w)
@@ -165,10 +163,10 @@ func (f *Figures) latency(all []watermark.Sighting, states map[string][]watermar
 	}
 }
 
-// outage is how long a gap must be to be one that only an outage leaves.
+// outage is the least length of a gap that only an outage leaves.
 const outage = 10 * 60 // minutes
 
-// gaps counts what the ledger says of gaps, and returns those that expired.
+// gaps counts the ledger's events about gaps, and returns the gaps that expired.
 func (f *Figures) gaps(ctx context.Context, b *bus.Bus) ([]watermark.Gap, error) {
 	var gone []watermark.Gap
 	opened := map[string]time.Time{}
@@ -194,7 +192,7 @@ func (f *Figures) gaps(ctx context.Context, b *bus.Bus) ([]watermark.Gap, error)
 	return gone, err
 }
 
-// fate is what became of a row that was offered as a candidate.
+// fate returns the fate of a row that was offered as a candidate.
 func (w workSet) fate(r watermark.Row) (watermark.Fate, bool) {
 	f, ok := w.fates[r]
 	return f, ok

@@ -13,68 +13,67 @@ import (
 type Figures struct {
 	Scenario                  string                `json:"scenario"`
 	OK                        bool                  `json:"ok"`
-	Failures                  []string              `json:"failures"` // which bars were missed; empty when OK
+	Failures                  []string              `json:"failures"` // the missed bars; empty when OK
 	Speed                     float64               `json:"speed"`
 	Seed                      uint64                `json:"seed"`
-	Hours                     float64               `json:"hours"` // how long it ran
+	Hours                     float64               `json:"hours"` // duration
 	Decided                   int                   `json:"decided"`
-	Undecided                 int                   `json:"undecided"`    // listed as a candidate, without a final verdict
-	Shed                      int                   `json:"shed"`         // given up for 0 tokens, each with a verdict; among the decided
+	Undecided                 int                   `json:"undecided"`    // candidates without a final verdict
+	Shed                      int                   `json:"shed"`         // for 0 tokens; among the decided
 	HoursToAll                float64               `json:"hours_to_all"` // t0 to the last final verdict
-	TokensSpent               int                   `json:"tokens_spent"` // what Keepa consumed until that verdict
+	TokensSpent               int                   `json:"tokens_spent"` // what Keepa charged until that verdict
 	TokensPerDecision         float64               `json:"tokens_per_decision"`
-	RepeatPaid                int                   `json:"repeat_paid"` // answers paid for again that nothing excuses
+	RepeatPaid                int                   `json:"repeat_paid"` // answers paid for again without an excuse
 	TokensExpiredWhileWaiting int                   `json:"tokens_expired_while_waiting"`
 	TokensUsedShare           float64               `json:"tokens_used_share"` // while work waited
 	LongestStallMin           float64               `json:"longest_stall_min"`
-	MinBalance                int                   `json:"min_balance"` // the lowest to which a call of ours took what it could know of
+	MinBalance                int                   `json:"min_balance"` // lowest after a call, by what it could know
 	HTTP429                   int                   `json:"http_429"`
-	HTTP429Avoidable          int                   `json:"http_429_avoidable"` // those that the last answer foretold
-	LedgerDrift               int                   `json:"ledger_drift"`       // tokens gone from Keepa's books that no line of the ledger explains
-	StageDrift                int                   `json:"stage_drift"`        // tokens that the ledger has under the wrong stage
-	DriftSeries               int                   `json:"drift_series"`       // the ledger's drift: others on the key, and answers that never came
-	Foreign                   int                   `json:"foreign"`            // what others took, by Keepa's books
+	HTTP429Avoidable          int                   `json:"http_429_avoidable"` // those that the last answer announced
+	LedgerDrift               int                   `json:"ledger_drift"`       // charged, and not in the ledger
+	StageDrift                int                   `json:"stage_drift"`        // under the wrong stage in the ledger
+	DriftSeries               int                   `json:"drift_series"`       // of others, and of lost answers
+	Foreign                   int                   `json:"foreign"`            // what others spent, by Keepa's books
 	GrantWritesPerCall        float64               `json:"grant_writes_per_call"`
 	ListShare                 float64               `json:"list_share"` // discovery's part of the tokens
 	RowsUnaccounted           int                   `json:"rows_unaccounted"`
 	GoodTotal                 int                   `json:"good_total"`
 	GoodVisible               int                   `json:"good_visible"`
 	RejectedByLook            map[pipeline.Look]int `json:"rejected_by_look"`
-	Discovered                                      // of the list, by its truth
-	Quality                                         // of the decisions, by the truth of the simulated books
-	Recorded                                        // in ClickHouse, by the streams
-	NoPeekTokens              int                   `json:"no_peek_tokens,omitempty"` // of the same backlog with a commit for every candidate
-	VisibleDiffer             int                   `json:"visible_differ"`           // deals that ClickHouse shows and ratchet deals does not, or the other way round
-	VisibleIn                 string                `json:"visible_in"`               // clickhouse, or streams where there is none
+	Discovered                                      // of the list, compared with the census
+	Quality                                         // of the decisions, compared with the simulated books
+	Recorded                                        // in ClickHouse, compared with the streams
+	NoPeekTokens              int                   `json:"no_peek_tokens,omitempty"` // with a commit for each
+	VisibleDiffer             int                   `json:"visible_differ"`           // ClickHouse, `ratchet deals`
+	VisibleIn                 string                `json:"visible_in"`               // clickhouse, or streams
 	DecisionsPerHour          map[int]float64       `json:"decisions_per_hour,omitempty"`
-	PaidWorthCents            int64                 `json:"paid_worth_cents,omitempty"` // of what was paid for, at the median; where something was shed
+	PaidWorthCents            int64                 `json:"paid_worth_cents,omitempty"` // median; if anything was shed
 	ShedWorthCents            int64                 `json:"shed_worth_cents,omitempty"` // of what was shed
-	Orders                                          // of the work, by the truth; where something was shed
-	Kills                     int                   `json:"kills,omitempty"` // of processes; each may cost one answer paid for again
+	Orders                                          // of the work, by the simulator; if anything was shed
+	Kills                     int                   `json:"kills,omitempty"` // each may cost one repeated answer
 	Notes                     []string              `json:"notes,omitempty"`
 }
 
-// Bars are what a scenario must reach; a zero bar is not judged. What holds in
-// every scenario is judged in all of them.
+// Bars are a scenario's minimum results; a zero bar is not checked. Some results are checked in every scenario.
 type Bars struct {
 	HoursToAll        float64
 	TokensPerDecision float64
 	StallMin          float64
 	Good              int     // good deals that the user must see
-	UsedShare         float64 // 0 is 0.99
+	UsedShare         float64 // 0 means 0.99
 	GrantWrites       float64 // writes of grants per paid call
 	ListShare         float64 // discovery's part of the tokens
-	Recall, Precision float64 // of the deals, by the truth
-	Losing            float64 // share of the deals that may lose
-	Covered           float64 // share of what separates the order of the work from random order, in truth
+	Recall, Precision float64 // of the deals, by the simulator
+	Losing            float64 // share of the deals that may lose money
+	Covered           float64 // least share of the way from random to perfect order
 	OneView           bool    // ClickHouse and ratchet deals show the same deals
-	BadAtGlance       float64 // share of the bad that no token is spent on
-	BadBeforeOffers   float64 // share of the bad that no offers are bought of
+	BadAtGlance       float64 // share of the bad that cost no token
+	BadBeforeOffers   float64 // share of the bad for which no offers are bought
 	FoundPolls        float64 // polling intervals until a new price is found, p95
 	FoundOldHours     float64 // until a row with an old date is found
 	Outages           int     // gaps of ten hours and more, exactly
-	MayWait           bool    // a fixed world need not be decided to the end
-	Sheds             bool    // there is more than tokens can decide: the least valuable is shed
+	MayWait           bool    // the run may end with undecided work
+	Sheds             bool    // more is listed than tokens can decide: the least valuable is shed
 	Repeats           int     // answers that may be paid for again, beside one per kill
 	// Floor is the policy's floor.
 	Floor int
@@ -111,7 +110,7 @@ func (f *Figures) judge(b Bars, rows int) {
 	miss(b.Good > 0 && f.GoodVisible != b.Good, "good_visible: %d, want %d", f.GoodVisible, b.Good)
 	miss(b.GrantWrites > 0 && f.GrantWritesPerCall > b.GrantWrites, "grant_writes_per_call: %.2f, want at most %.2f", f.GrantWritesPerCall, b.GrantWrites)
 	miss(b.ListShare > 0 && f.ListShare > b.ListShare, "list_share: %.3f, want at most %.2f", f.ListShare, b.ListShare)
-	miss(b.Sheds && f.Shed == 0, "shed: nothing, although more was listed than tokens can decide")
+	miss(b.Sheds && f.Shed == 0, "shed: 0, although more was listed than tokens can decide")
 	miss(!b.Sheds && !b.MayWait && f.Shed > 0, "shed: %d, although all of it can be decided", f.Shed)
 	miss(b.Sheds && f.PaidWorthCents <= f.ShedWorthCents, "paid_worth_cents: %d, want more than the %d of what was shed", f.PaidWorthCents, f.ShedWorthCents)
 	atLeast := func(want, got float64, name string) {
@@ -133,7 +132,7 @@ func (f *Figures) judge(b Bars, rows int) {
 	f.OK = len(f.Failures) == 0
 }
 
-// Print shows the figures to people.
+// Print writes the figures for people.
 func (f Figures) Print(w io.Writer) error {
 	_, err := fmt.Fprintf(w, `%s at speed %g, seed %d, %.2f h
   decided                %d (%d undecided, %d rows unaccounted for)
@@ -165,7 +164,7 @@ func (f Figures) Print(w io.Writer) error {
 	return err
 }
 
-// sample is what was true of the pipeline at an instant.
+// sample is the state of the pipeline at an instant.
 type sample struct {
 	at       time.Time
 	waits    bool // work waits and the mode allows spending
@@ -178,7 +177,7 @@ type sample struct {
 // without a break and the balance was positive.
 func longestStall(samples []sample, paid []time.Time) time.Duration {
 	var longest time.Duration
-	var since time.Time // the span's start; zero while nothing is owed
+	var since time.Time // the span's start; zero while nothing waits
 	for _, s := range samples {
 		for len(paid) > 0 && !paid[0].After(s.at) {
 			if !since.IsZero() && paid[0].After(since) {
@@ -199,10 +198,9 @@ func longestStall(samples []sample, paid []time.Time) time.Duration {
 	return longest
 }
 
-// whileWaiting is what was consumed and what expired between samples that both
-// saw work wait, after it had waited for so many samples before. As the plan's income
-// is consumed, expires or stays in the balance, consumed / (consumed + expired) is the
-// share that was used.
+// whileWaiting returns what was consumed and what expired between samples that both had waiting
+// work, after it had waited for reaction samples. As the plan's income is consumed, expires or
+// stays in the balance, consumed / (consumed + expired) is the share that was used.
 func whileWaiting(samples []sample, reaction int) (consumed, expired int) {
 	waited := 0
 	for i := 1; i < len(samples); i++ {

@@ -26,7 +26,7 @@ func TestAStallIsTheLongestSpanBetweenPaidCallsWhileWorkWaits(t *testing.T) {
 	}
 }
 
-func TestTokensThatExpireWhileNothingWaitsAreNobodysFault(t *testing.T) {
+func TestTokensThatExpireWhileNothingWaitsDoNotCount(t *testing.T) {
 	t.Parallel()
 	samples := []sample{{waits: true}, {waits: true, expired: 3, consumed: 7}, {expired: 8, consumed: 9}, {waits: true, expired: 20, consumed: 30}}
 	if consumed, expired := whileWaiting(samples, 0); consumed != 7 || expired != 3 {
@@ -43,7 +43,7 @@ func TestAMissedBarIsNamedWithBothFigures(t *testing.T) {
 	}
 }
 
-func TestEveryScenarioSaysWhatItIs(t *testing.T) {
+func TestEveryScenarioHasADescription(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
 	for _, s := range All() {

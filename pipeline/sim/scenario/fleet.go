@@ -22,12 +22,11 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// fleetKey is what the processes present to the simulated Keepa.
+// fleetKey is the API key that the processes send to the simulated Keepa.
 const fleetKey = "simulated"
 
-// fleet is the pipeline as a production deployment runs it: every daemon and NATS
-// a process of its own. The processes are this binary under another command, and
-// whoever supervises them in production is played by revive.
+// fleet is the pipeline as in production: every daemon and NATS a process of its own. The
+// processes are this binary under another command; revive acts as their supervisor.
 type fleet struct {
 	self string // this binary
 	env  []string
@@ -35,7 +34,7 @@ type fleet struct {
 
 	mu    sync.Mutex
 	procs map[string]*proc
-	nats  string // host:port, once NATS has told it
+	nats  string // host:port, once NATS has reported it
 	ended bool
 	kills int
 }
@@ -49,11 +48,10 @@ type proc struct {
 	gone          chan struct{}
 }
 
-// crew is which daemons run.
+// crew are the daemons to run.
 var crew = []string{"tokend-1", "tokend-2", "watermarker-1", "watermarker-2", "peeker-1", "peeker-2", "committer-1", "committer-2"}
 
-// launch starts Keepa here and everything else as processes; the returned
-// function ends them.
+// launch starts Keepa in this process and everything else as processes; the returned function ends them.
 func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogue) (_ *Rig, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -114,7 +112,7 @@ func serve(sim *keepasim.Sim) (url string, stop func(), err error) {
 		return "", nil, fmt.Errorf("listen for the simulated Keepa: %w", err)
 	}
 	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(l) }() // it ends with an error by design
+	go func() { _ = server.Serve(l) }() // it always returns an error
 	return "http://" + l.Addr().String(), func() { _ = server.Close() }, nil
 }
 
@@ -138,7 +136,7 @@ func answers(ctx context.Context, b *bus.Bus) error {
 	}
 }
 
-// startNATS starts the server on a port of its own choice, which it keeps.
+// startNATS starts the server on a port that it chooses once and keeps.
 func (f *fleet) startNATS(data string) error {
 	if err := f.start("natsd-1", []string{"NATSD_DATA=" + data, "LOG_LEVEL=info"}); err != nil {
 		return err
@@ -160,8 +158,7 @@ func (f *fleet) startNATS(data string) error {
 
 func (f *fleet) log(name string) string { return filepath.Join(f.logs, name+".log") }
 
-// start starts a process and keeps it running: what dies is started again after
-// a second, as a supervisor would.
+// start starts a process and restarts it a second after it dies, as a supervisor would.
 func (f *fleet) start(name string, env []string) error {
 	command, _, _ := strings.Cut(name, "-")
 	p := &proc{name: name, command: command, env: env, said: make(chan string, 1)}
@@ -183,7 +180,7 @@ func (f *fleet) run(p *proc) error {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	defer func() { _ = log.Close() }()                                            // the child has its own
-	cmd := exec.CommandContext(context.Background(), f.self, "daemon", p.command) // it ends when we say so
+	cmd := exec.CommandContext(context.Background(), f.self, "daemon", p.command) // ended by signal or stop only
 	cmd.Env, cmd.Stderr = p.env, log
 	for _, keep := range []string{"PATH", "HOME", "TMPDIR"} {
 		if v, ok := os.LookupEnv(keep); ok {
@@ -236,14 +233,14 @@ func (f *fleet) signal(name string, sig syscall.Signal) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p, ok := f.procs[name]; ok {
-		_ = p.cmd.Process.Signal(sig) // it may be between two lives
+		_ = p.cmd.Process.Signal(sig) // it may be between two runs
 	}
 	if sig == syscall.SIGKILL {
 		f.kills++
 	}
 }
 
-// killed is how often kill -9 was sent.
+// killed returns how often kill -9 was sent.
 func (f *fleet) killed() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -275,7 +272,7 @@ func (f *fleet) stop(commands ...string) {
 	}
 }
 
-// end kills whatever still runs.
+// end kills every process that still runs.
 func (f *fleet) end() {
 	f.mu.Lock()
 	f.ended = true
@@ -287,7 +284,7 @@ func (f *fleet) end() {
 	}
 }
 
-// leader is the name of the tokend that leads, as far as its lease tells.
+// leader returns the name of the leading tokend, by its lease.
 func (f *fleet) leader(ctx context.Context, b *bus.Bus) string {
 	kv, err := b.Store(ctx, pipeline.BucketLeaders)
 	if err != nil {

@@ -13,21 +13,20 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// flood10k lists ten thousand rows at once, of which Keepa serves 66 pages: far more
-// than five tokens a minute decide while the rows are listed.
+// flood10k lists ten thousand rows at once, of which Keepa serves 66 pages: far
+// more than five tokens a minute can decide while the rows are listed.
 func flood10k() Scenario {
 	const rows = 10_000
 	return Scenario{
 		Name:  "flood-10k",
 		About: "10,000 rows at once, 5 tokens a minute: the best are decided, the rest is shed with a verdict",
 		Speed: 240, Limit: 21 * time.Hour, Rows: min(rows, keepa.MaxPages*keepa.RowsPerPage), World: backlog(rows),
-		Box:  standalone.Options{Rate: 5, Balance: 280}, // not full: at this speed a refill comes before the daemons are up
+		Box:  standalone.Options{Rate: 5, Balance: 280}, // a full bucket would expire refills before the start
 		Bars: Bars{StallMin: 10, MayWait: true, Sheds: true, Losing: 1.0 / 3, Covered: 0.5},
 	}
 }
 
-// flood fills in what was shed, and how the worth of it compares with the worth of
-// what was paid for.
+// flood fills in what was shed, and compares its value with that of what was paid for.
 func (f *Figures) flood(sum *report.Tally, w workSet, truth keepasim.Catalogue, books keepasim.Books) {
 	var shed, paid []int64
 	good, lost, profit := 0, 0, int64(0)

@@ -12,13 +12,13 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// Volume is what a query lists.
+// Volume is the content of a query's list.
 type Volume struct {
 	Rows int     // listed at any time
 	Good float64 // share of them that make a deal
 }
 
-// Forecast is what a plan would find in a day of a living list.
+// Forecast is the result of a plan on a day of a living list.
 type Forecast struct {
 	Rate         int      `json:"rate"` // tokens a minute
 	Hours        float64  `json:"hours"`
@@ -32,7 +32,7 @@ type Forecast struct {
 	PerDecision  float64  `json:"tokens_per_decision"`
 	PerDeal      float64  `json:"tokens_per_deal"`
 	ListShare    float64  `json:"list_share"` // of the income
-	UsedShare    float64  `json:"used_share"` // of the income; what is left could buy more looks
+	UsedShare    float64  `json:"used_share"` // of the income; the rest could buy more looks
 	RejectedMost []string `json:"rejected_most"`
 }
 
@@ -42,9 +42,8 @@ const (
 	forecastTakes = 40 * time.Second
 )
 
-// Ahead runs a day of the whole pipeline on a simulated Keepa with this plan and
-// this volume, as fast as the machine can follow. The day begins with an empty
-// balance and a list that nobody has read.
+// Ahead runs a day of the whole pipeline on a simulated Keepa with this plan and this volume, as
+// fast as the machine allows. The day begins with an empty balance and an unread list.
 func Ahead(ctx context.Context, rate int, v Volume, o Options) (Forecast, error) {
 	o.Speed = float64(forecastHours) / float64(forecastTakes)
 	world := keepasim.Living(o.Seed, keepasim.LivingOptions{Rows: v.Rows, Good: v.Good})
@@ -55,15 +54,15 @@ func Ahead(ctx context.Context, rate int, v Volume, o Options) (Forecast, error)
 		return Forecast{}, err
 	}
 	defer box.Stop(context.WithoutCancel(ctx))
-	tell := time.NewTicker(5 * time.Second)
-	defer tell.Stop()
+	report := time.NewTicker(5 * time.Second)
+	defer report.Stop()
 	for over := box.Env.After(forecastHours); over != nil; {
 		select {
 		case <-ctx.Done():
 			return Forecast{}, ctx.Err()
 		case err := <-box.Failed():
 			return Forecast{}, err
-		case <-tell.C:
+		case <-report.C:
 			fmt.Fprintf(o.Progress, "%4.1f of %.0f h\n", box.Env.Now().Sub(box.T0).Hours(), forecastHours.Hours())
 		case <-over:
 			over = nil
@@ -100,7 +99,7 @@ func ahead(ctx context.Context, box *standalone.Box, rate int, v Volume) (Foreca
 	return f, nil
 }
 
-// Print shows the forecast to people.
+// Print writes the forecast for people.
 func (f Forecast) Print(w io.Writer) error {
 	verdict := "the plan keeps up"
 	if f.Waiting > f.Listed/20 {

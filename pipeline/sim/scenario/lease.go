@@ -8,8 +8,8 @@ import (
 	"ratchet/pipeline"
 )
 
-// loseTheLease deletes tokend's leader key again and again, as its expiry would:
-// whoever comes first leads next, and the one who led must notice.
+// loseTheLease deletes tokend's leader key repeatedly, as its expiry would: the
+// next instance to ask becomes the leader, and the old one must notice.
 func loseTheLease(from, every time.Duration, times int) []Step {
 	var steps []Step
 	for i := range times {

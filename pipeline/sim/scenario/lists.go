@@ -13,12 +13,11 @@ import (
 	"ratchet/pipeline/sim/trial"
 )
 
-// What discovery must reach wherever the list is the measured one: a row whose price
-// began just now is found within two polling intervals, one that came with an old
-// date within a sweep interval and the poll that it waits for.
+// What discovery must reach on the measured list: a row with a new price is found within two polling
+// intervals, one that came with an old date within a sweep interval and the poll after it.
 var discovers = Bars{StallMin: 10, ListShare: 0.15, FoundPolls: 2, FoundOldHours: 12.5}
 
-// churnWeek is a week of the measured list with real parts.
+// churnWeek is a week of the measured list on the real daemons.
 func churnWeek() Scenario {
 	return Scenario{
 		Name:  "churn-week",
@@ -29,7 +28,7 @@ func churnWeek() Scenario {
 	}
 }
 
-// listOutage13h has the list fail for longer than its rows surely stay.
+// listOutage13h lets the list fail for longer than its rows certainly stay.
 func listOutage13h() Scenario {
 	return Scenario{
 		Name:  "list-outage-13h",
@@ -72,13 +71,13 @@ func orderChaos() Scenario {
 	return s
 }
 
-// flaky are answers of the list that refuse or fail.
+// flaky are failing answers of the list.
 var flaky = []keepasim.Rule{
 	{Kind: keepasim.KindDeal, Probability: 0.15, Do: keepasim.Refuse}, {Kind: keepasim.KindDeal, Probability: 0.1, Do: keepasim.Fail, Status: 502},
 }
 
 // discoveryWeek is the list and its reader as pure values: a week of the measured
-// churn, with everything that can go wrong, and a day in which nothing changes.
+// churn, with everything that can go wrong, and a day without changes.
 func discoveryWeek() Scenario {
 	return Scenario{
 		Name:  "discovery-week",
@@ -108,12 +107,12 @@ func discover(_ context.Context, o Options) (Figures, error) {
 
 	quiet := trial.NewReader(trial.NewList(start, 750, rng.IntN))
 	quiet.Churn, quiet.Plan.Income = trial.Churn{}, income
-	quiet.Run(2 * time.Hour) // the first sweep is another matter
+	quiet.Run(2 * time.Hour) // without the first sweep
 	before := quiet.Paid
 	quiet.Run(24 * time.Hour)
 	share := float64(5*(quiet.Paid-before)) / (income * 24 * 60)
 	f.Notes = append(f.Notes, fmt.Sprintf("a day without any change cost %d pages, %.1f %% of the income", quiet.Paid-before, 100*share),
-		fmt.Sprintf("%d reads died or failed and were gone on with; %d rows came and went, estimated %.0f", w.Broken, rows[watermark.Unseen], w.State.Unseen))
+		fmt.Sprintf("%d reads died or failed and were resumed; %d rows came and went, estimated %.0f", w.Broken, rows[watermark.Unseen], w.State.Unseen))
 	if share > 0.03 {
 		f.Failures, f.OK = append(f.Failures, fmt.Sprintf("unchanging list: %.3f of the income, want at most 0.03", share)), false
 	}

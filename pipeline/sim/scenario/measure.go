@@ -18,14 +18,14 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// settleWithin is how long tokend has, on the machine's clock, to explain the last
-// answers after the workers ended: a claim that died lives 10 s.
+// settleWithin is how long tokend has, on the machine's clock, to explain the
+// last answers after the workers ended: a claim of a dead worker lives 10 s.
 const settleWithin = 30 * time.Second
 
 // measure fills in the figures from Keepa's books and the streams.
 func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discovery, truth keepasim.Catalogue, rows int) error {
 	f.Hours = r.Env.Now().Sub(r.T0).Hours()
-	books := r.Sim.Books() // before the workers end: what expires from here on is nobody's fault
+	books := r.Sim.Books() // before the workers end: later expiry is not their fault
 	r.stopWorkers()
 	if err := f.settle(ctx, r); err != nil {
 		return err
@@ -47,7 +47,7 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 		return err
 	}
 	final := sum.Final()
-	f.Quality = tell(final, truth)
+	f.Quality = qualityOf(final, truth)
 	f.RejectedByLook = map[pipeline.Look]int{}
 	for _, v := range final {
 		if v.Outcome == pipeline.Reject {
@@ -70,8 +70,7 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 	return f.recorded(ctx, r)
 }
 
-// settle waits until tokend's books explain all that Keepa charged. Where they
-// never do, the figures show it.
+// settle waits until tokend's books explain all that Keepa charged. If they never do, the figures show it.
 func (f *Figures) settle(ctx context.Context, r *Rig) error {
 	kv, err := r.Bus.Store(ctx, pipeline.BucketTokens)
 	if err != nil {
@@ -96,7 +95,7 @@ func (f *Figures) settle(ctx context.Context, r *Rig) error {
 	}
 }
 
-// explained is what the grants and tokend's books account for, in tokens.
+// explained returns what the grants and tokend's books account for, in tokens.
 func explained(ctx context.Context, kv jetstream.KeyValue) int {
 	var balance struct {
 		Books struct {
@@ -113,14 +112,14 @@ func explained(ctx context.Context, kv jetstream.KeyValue) int {
 	return n
 }
 
-// read leaves v as it is where the key is not there yet.
+// read leaves v unchanged when the key does not exist yet.
 func read(ctx context.Context, kv jetstream.KeyValue, key string, v any) {
 	if e, err := kv.Get(ctx, key); err == nil {
 		_ = json.Unmarshal(e.Value(), v) // a key of another version explains nothing
 	}
 }
 
-// books fills in what Keepa's own books say of the time that was watched.
+// books fills in Keepa's own figures for the observed time.
 func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
 	var paid []time.Time
 	listed := 0
@@ -155,7 +154,7 @@ func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
 	}
 }
 
-// astray are tokens that the ledger put under a stage that did not spend them.
+// astray returns the tokens that the ledger put under a stage that did not spend them.
 func astray(b keepasim.Books, sum *report.Tally) int {
 	closed := map[pipeline.Stage]int{}
 	for _, s := range sum.Spent() {
@@ -166,39 +165,49 @@ func astray(b keepasim.Books, sum *report.Tally) int {
 		max(0, closed[pipeline.StageCommitter]-b.Tokens[keepasim.KindCommit]-b.Tokens[keepasim.KindSeller])
 }
 
-// repeats counts what was paid for more often than there were works that asked: an
-// answer of the same work always serves, one of another work until it is too old.
+// repeats counts what was paid for more often than work needed it: an answer
+// always serves the same work, and other work until it is too old.
 func (f *Figures) repeats(b keepasim.Books, w workSet) {
 	for q, n := range b.Repeated() {
 		f.RepeatPaid += max(0, n-max(1, w.works[q.ASIN]))
 	}
 }
 
-// workSet is what the candidates say.
+// workSet is the work of all candidates.
 type workSet struct {
 	listed map[string]bool  // Work-Ids
 	works  map[string]int   // by ASIN: a new price, a refresh and a retry are works of their own
 	lost   int              // works that are neither decided nor waiting
-	worth  map[string]int64 // by Work-Id: what the glance expected
+	worth  map[string]int64 // by Work-Id: expected value at the glance
 
 	first   map[string]watermark.Row         // the row of each first look, by Work-Id
 	offered map[watermark.Row]time.Time      // when it was found
-	fates   map[watermark.Row]watermark.Fate // and what became of it
+	fates   map[watermark.Row]watermark.Fate // and its fate
 }
 
-// works follows every Work-Id: decided, waiting in front of a durable, buried, or
-// lost.
+// works follows every Work-Id: decided, waiting in front of a durable, dead-lettered, or lost.
 func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) {
 	w := workSet{
 		listed: map[string]bool{}, works: map[string]int{}, worth: map[string]int64{},
 		first: map[string]watermark.Row{}, offered: map[watermark.Row]time.Time{}, fates: map[watermark.Row]watermark.Fate{},
 	}
-	final, waiting := sum.Final(), map[string]bool{}
+	waiting := map[string]bool{}
+	for _, add := range []func(context.Context, *bus.Bus, map[string]bool) error{w.addCandidates, w.addSurvivors, w.addDead} {
+		if err := add(ctx, b, waiting); err != nil {
+			return w, err
+		}
+	}
+	w.addFates(sum.Final(), waiting)
+	return w, nil
+}
+
+// addCandidates adds the listed work; waiting is the work in front of the glance.
+func (w *workSet) addCandidates(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
 	glanced, err := settledUpTo(ctx, b, pipeline.StreamCandidates)
 	if err != nil {
-		return w, err
+		return err
 	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{}, func(r bus.Read, c pipeline.Candidate) error {
+	return bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{}, func(r bus.Read, c pipeline.Candidate) error {
 		id := r.Header.Get(pipeline.HeaderWorkID)
 		if !w.listed[id] {
 			w.works[c.ASIN]++
@@ -216,14 +225,15 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) 
 		}
 		return nil
 	})
-	if err != nil {
-		return w, err
-	}
+}
+
+// addSurvivors adds the expected values; waiting is the work in front of a paid look.
+func (w *workSet) addSurvivors(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
 	paid, err := settledUpTo(ctx, b, pipeline.StreamSurvivors)
 	if err != nil {
-		return w, err
+		return err
 	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamSurvivors, bus.From{}, func(r bus.Read, s pipeline.Survivor) error {
+	return bus.ScanJSON(ctx, b, pipeline.StreamSurvivors, bus.From{}, func(r bus.Read, s pipeline.Survivor) error {
 		durable := pipeline.DurablePeek(s.Source)
 		if s.Look == pipeline.LookGlance && s.ExpectedValueCents != nil {
 			w.worth[r.Header.Get(pipeline.HeaderWorkID)] = *s.ExpectedValueCents
@@ -236,18 +246,23 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) 
 		}
 		return nil
 	})
-	if err != nil {
-		return w, err
-	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamDead, bus.From{}, func(_ bus.Read, d pipeline.Dead) error {
+}
+
+// addDead adds the dead letters, which wait to be re-driven.
+func (w *workSet) addDead(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
+	return bus.ScanJSON(ctx, b, pipeline.StreamDead, bus.From{}, func(_ bus.Read, d pipeline.Dead) error {
 		for _, id := range d.Header[pipeline.HeaderWorkID] {
-			waiting[id] = true // buried with its reason, ready to be driven again
+			waiting[id] = true
 		}
-		if row, ok := buriedRow(d); ok {
+		if row, ok := deadRow(d); ok {
 			w.fates[row] = watermark.Decided
 		}
 		return nil
 	})
+}
+
+// addFates sets the fate of every listed unit of work.
+func (w *workSet) addFates(final map[string]pipeline.Verdict, waiting map[string]bool) {
 	for id := range w.listed {
 		v, decided := final[id]
 		fate := watermark.Decided
@@ -264,11 +279,10 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) 
 			w.fates[row] = fate
 		}
 	}
-	return w, err
 }
 
-// buriedRow is the row of the deal list that a dead letter holds.
-func buriedRow(d pipeline.Dead) (watermark.Row, bool) {
+// deadRow returns the row of the deal list that a dead letter holds.
+func deadRow(d pipeline.Dead) (watermark.Row, bool) {
 	var row struct {
 		ASIN         string         `json:"asin"`
 		CreationDate watermark.Mark `json:"creationDate"`
@@ -277,8 +291,7 @@ func buriedRow(d pipeline.Dead) (watermark.Row, bool) {
 	return watermark.Row{ASIN: row.ASIN, At: row.CreationDate}, ok
 }
 
-// settledUpTo is, for each durable of a stream, the sequence up to which all its
-// messages were settled.
+// settledUpTo returns, for each durable of a stream, the sequence up to which all its messages were settled.
 func settledUpTo(ctx context.Context, b *bus.Bus, stream string) (map[string]uint64, error) {
 	s, err := b.JS.Stream(ctx, stream)
 	if err != nil {
@@ -293,7 +306,7 @@ func settledUpTo(ctx context.Context, b *bus.Bus, stream string) (map[string]uin
 }
 
 // good counts the good candidates and those of them that a user sees: in
-// ClickHouse's view of visible deals, or on the stream where there is none.
+// ClickHouse's view of visible deals, or on the streams without ClickHouse.
 func (f *Figures) good(ctx context.Context, r *Rig, truth keepasim.Catalogue, w workSet) error {
 	for asin := range w.works {
 		if truth.Truth(asin) == keepasim.Good {
@@ -343,7 +356,7 @@ func visible(ctx context.Context, r *Rig, f *Figures) ([]string, error) {
 	return shown, err
 }
 
-// onStreams are the visible deals as the streams have them.
+// onStreams returns the visible deals by the streams.
 func onStreams(ctx context.Context, r *Rig) ([]cli.Deal, error) {
 	deals, _, err := cli.NewVisible(r.Bus, "").List(ctx, time.Time{})
 	return deals, err

@@ -13,11 +13,11 @@ import (
 const (
 	// oddShare is how many of a thousand elements are odd.
 	oddShare = 20
-	// oddCosts is how many more tokens a decision may cost than without them, in percent.
+	// oddCosts is the allowed increase of the tokens per decision, in percent.
 	oddCosts = 5
 )
 
-// oddFeed is a week of a list that changes, in which one element in fifty is odd, beside the same week without.
+// oddFeed is a week of a living list with one odd element in fifty, compared with the same week without.
 func oddFeed(limit time.Duration) Scenario {
 	s := Scenario{
 		Name:  "odd-feed",

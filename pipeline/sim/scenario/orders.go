@@ -9,20 +9,20 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// Orders are what the deals made by the simulator's truth, beside what the same rules would have made of the same
-// rows on the same tokens in another order of the work.
+// Orders compares the value of the deals, by the simulator, with that of other
+// orders of the same work: the same rules on the same rows with the same tokens.
 type Orders struct {
 	OursCents    int64   `json:"order_ours_cents,omitempty"`
 	RandomCents  int64   `json:"order_random_cents,omitempty"`  // on average
-	KnowingCents int64   `json:"order_knowing_cents,omitempty"` // the copies that make most for a token first
-	Covered      float64 `json:"order_covered,omitempty"`       // how far ours is on the way from random to knowing; 0 to 1
+	KnowingCents int64   `json:"order_knowing_cents,omitempty"` // most valuable copies per token first
+	Covered      float64 `json:"order_covered,omitempty"`       // our place between random and knowing; 0 to 1
 }
 
-// outlook is what it takes to decide on a row, and what comes of it.
+// outlook is the price of deciding on a row, and its value.
 type outlook struct{ tokens, cents float64 }
 
-// ordersOf compares orders. A row of which the glance decides costs nothing in any order; what a commit costs is
-// the mean of those that were paid for. The rules are taken to accept the good ones and no others.
+// ordersOf compares orders. A row that the glance decides costs nothing in any order; a commit costs the
+// mean of those that were paid for. The rules are assumed to accept exactly the good ones.
 func ordersOf(ours int64, asins []string, truth keepasim.Catalogue, books keepasim.Books) Orders {
 	commit := float64(books.Tokens[keepasim.KindCommit]) / float64(max(1, items(books, keepasim.KindCommit)))
 	var all []outlook
@@ -54,7 +54,7 @@ func ordersOf(ours int64, asins []string, truth keepasim.Catalogue, books keepas
 	return o
 }
 
-// knowing is what so many tokens make where every truth is known before.
+// knowing returns the value for that many tokens if all values were known before.
 func knowing(all []outlook, spent float64) int64 {
 	slices.SortFunc(all, func(a, b outlook) int { return cmp.Compare(b.cents*a.tokens, a.cents*b.tokens) })
 	cents := 0.0
@@ -67,7 +67,7 @@ func knowing(all []outlook, spent float64) int64 {
 	return int64(cents)
 }
 
-// items is how many ASINs the calls of a kind asked for.
+// items returns how many ASINs the calls of a kind requested.
 func items(b keepasim.Books, kind string) int {
 	n := 0
 	for _, c := range b.Paid {
@@ -78,7 +78,7 @@ func items(b keepasim.Books, kind string) int {
 	return n
 }
 
-// String tells people how the orders compare.
+// String compares the orders in a sentence.
 func (o Orders) String() string {
 	money := keepa.DomainCom.Currency().Format
 	return fmt.Sprintf("by the truth the deals make %s; on the same tokens random order makes %s, and one that knows every truth %s: %.0f %% of the way",

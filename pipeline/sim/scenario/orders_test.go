@@ -7,8 +7,8 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// On the tokens that were spent, random order makes its share of what all good ones make, and one that knows every
-// truth all of it; ours lies between.
+// For the tokens that were spent, random order yields its share of the value
+// of all good ones, and perfect order all of it; ours lies between.
 func TestOrdersAreComparedOnTheSameTokens(t *testing.T) {
 	t.Parallel()
 	world := keepasim.BacklogOf(1, 400)

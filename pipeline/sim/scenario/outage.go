@@ -12,15 +12,15 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// When ClickHouse goes and comes back, and the lag that the recorder must own up to by then.
+// When ClickHouse goes down and comes back, and the lag that the recorder must report by then.
 const (
 	outFrom  = 30 * time.Minute
 	outUntil = 2*time.Hour + 30*time.Minute
 	lagLeast = 110 * time.Minute
 )
 
-// clickhouseOut2h kills ClickHouse under the running pipeline and brings it back two hours later: nobody waits for
-// it, the recorder says how far behind it is, and in the end every message is one row.
+// clickhouseOut2h kills ClickHouse under the running pipeline and restarts it two hours later:
+// nothing waits for it, the recorder reports its lag, and in the end every message is one row.
 func clickhouseOut2h() Scenario {
 	s := Scenario{
 		Name:  "clickhouse-out-2h",
@@ -31,7 +31,7 @@ func clickhouseOut2h() Scenario {
 	}
 	s.Drive = func(ctx context.Context, o Options) (Figures, error) {
 		if o.ClickHouse != standalone.Embedded {
-			return Figures{}, process.Usagef("%s: want --clickhouse embedded, since nobody may stop another", s.Name)
+			return Figures{}, process.Usagef("%s: want --clickhouse embedded, because the scenario must stop it", s.Name)
 		}
 		var out chOutage
 		s.Steps = []Step{
@@ -42,21 +42,21 @@ func clickhouseOut2h() Scenario {
 		if err != nil {
 			return f, err
 		}
-		return f, out.tell(&f)
+		return f, out.report(&f)
 	}
 	return s
 }
 
 // chOutage is an outage of ClickHouse.
 type chOutage struct {
-	lag      time.Duration // that the recorder owned up to in the end, pipeline time
+	lag      time.Duration // the last lag that the recorder reported, pipeline time
 	messages uint64        // that it had not recorded by then
 	caughtUp chan time.Duration
 }
 
 func (*chOutage) kill(_ context.Context, r *Rig) error { return r.Box.KillClickHouse() }
 
-// revive hears what the recorder says before ClickHouse is back, and follows it until it has recorded what waited.
+// revive reads the recorder's status before ClickHouse is back, and waits until it has recorded what waited.
 func (out *chOutage) revive(ctx context.Context, r *Rig) error {
 	var err error
 	if out.lag, err = lagging(ctx, r); err != nil {
@@ -89,22 +89,23 @@ func (out *chOutage) revive(ctx context.Context, r *Rig) error {
 	return nil
 }
 
-// tell notes what the outage was like. The recorder had recorded everything when the figures were made, so it has caught up.
-func (out *chOutage) tell(f *Figures) error {
+// report adds a note on the outage. The recorder had recorded
+// everything when the figures were made, so it has caught up.
+func (out *chOutage) report(f *Figures) error {
 	if out.caughtUp == nil {
 		return errors.New("the run ended before ClickHouse came back")
 	}
-	f.Notes = append(f.Notes, fmt.Sprintf("ClickHouse was away for %.0f h: the recorder owned up to a lag of %.0f min, and recorded the %d messages that waited within %.1f s of its return",
+	f.Notes = append(f.Notes, fmt.Sprintf("ClickHouse was away for %.0f h: the recorder reported a lag of %.0f min, and recorded the %d messages that waited within %.1f s of its return",
 		(outUntil-outFrom).Hours(), out.lag.Minutes(), out.messages, (<-out.caughtUp).Seconds()))
 	return nil
 }
 
-// lagging is the lag that the recorder tells of VERDICTS; an error where it does not say that ClickHouse is away, or says less
-// than it is behind.
+// lagging returns the lag that the recorder reports for VERDICTS; an error if it
+// does not report ClickHouse as unavailable, or reports less than its lag.
 func lagging(ctx context.Context, r *Rig) (time.Duration, error) {
 	said := r.Bus.AskAll(ctx, []string{"recorder"}, time.Second)
 	if len(said) == 0 {
-		return 0, errors.New("the recorder does not tell its status")
+		return 0, errors.New("the recorder has no status")
 	}
 	var h struct {
 		State  string                     `json:"state"`
@@ -122,18 +123,19 @@ func lagging(ctx context.Context, r *Rig) (time.Duration, error) {
 	}
 	lag := time.Duration(line.LagS * float64(time.Second))
 	if h.State != "stuck" || lag < lagLeast {
-		return 0, fmt.Errorf("the recorder says that it is %s and %v behind: want stuck, and %v or more", h.State, lag, lagLeast)
+		return 0, fmt.Errorf("the recorder reports %s and a lag of %v: want stuck, and %v or more", h.State, lag, lagLeast)
 	}
 	return lag, nil
 }
 
-// owed is what the recorder has not recorded of a stream.
+// owed is the part of a stream that the recorder has not recorded.
 type owed struct {
 	upTo     uint64 // its last sequence
 	messages uint64
 }
 
-// unrecorded is what is owed now of the streams, or, of what was owed, the streams of which some still is.
+// unrecorded returns what the recorder lacks now of the streams; given
+// was, only the streams of which some of it is still missing.
 func unrecorded(ctx context.Context, r *Rig, was map[string]owed) (map[string]owed, error) {
 	out := map[string]owed{}
 	for stream := range recordedIn {

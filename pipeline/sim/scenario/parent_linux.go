@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// dieWithParent makes a process end with us, even if we are killed.
+// dieWithParent makes a process end with this one, even if it is killed.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package scenario
 
 import "os/exec"
 
-// dieWithParent cannot be had here: if we are killed, the processes must be too.
+// dieWithParent is not available here: if this process is killed, the others must be killed too.
 func dieWithParent(*exec.Cmd) {}

@@ -10,14 +10,14 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// Quality is how well the rules decided, by what is true of the simulated books.
+// Quality is how well the rules decided, compared with the simulated books.
 type Quality struct {
-	// Recall is how many of the good ones that were decided became deals, Precision
-	// how many of the deals are good; both 0 to 1, and 1 where there is nothing to miss.
+	// Recall is the share of the decided good ones that became deals, Precision the
+	// share of the deals that are good; both 0 to 1, and 1 without any.
 	Recall    float64 `json:"recall"`
 	Precision float64 `json:"precision"`
-	// BadAtGlance is how many of the bad ones were rejected for no token, BadBeforeOffers
-	// before any offers were bought; both 0 to 1, heuristic rules apart.
+	// BadAtGlance is the share of the bad ones that were rejected for no token,
+	// BadBeforeOffers before any offers were bought; both 0 to 1, without heuristic rules.
 	BadAtGlance     float64 `json:"bad_rejected_at_glance"`
 	BadBeforeOffers float64 `json:"bad_rejected_before_offers"`
 	// Heuristic counts rejections by rules that may be wrong, HeuristicCost the good ones
@@ -25,46 +25,46 @@ type Quality struct {
 	Heuristic     int             `json:"heuristic_rejects"`
 	HeuristicCost int             `json:"heuristic_cost_good"`
 	ByThumb       map[string]Cost `json:"heuristic_rules,omitempty"`
-	// Classes is where the books of each class ended.
+	// Classes counts the books of each class by their last look and outcome.
 	Classes map[keepasim.Class]map[string]int `json:"classes,omitempty"`
 	// ByClass is how well each class was decided.
 	ByClass map[keepasim.Class]Shares `json:"by_class,omitempty"`
 	Worth
 }
 
-// Shares are how well a class was decided. Recall is how many of its books were decided rightly: the good accepted,
-// the bad rejected. Precision is how many of the deals would be good if no bad ones but those of the class existed;
-// of the good class, how many of all deals are good. Both 0 to 1.
+// Shares are how well a class was decided. Recall is the share of its books with the right decision: the good
+// accepted, the bad rejected. Precision is the share of the deals that would be good if the only bad ones
+// were those of the class; for the good class, the share of all deals that are good. Both 0 to 1.
 type Shares struct {
 	Decided   int     `json:"decided"`
 	Recall    float64 `json:"recall"`
 	Precision float64 `json:"precision"`
 }
 
-// Worth is what the deals came to, by what the simulator knows their copies to have sold for.
+// Worth is the value of the deals, by the sale prices of their copies in the simulator.
 type Worth struct {
 	Judged         int     `json:"deals_judged"`
-	PredictedCents int64   `json:"predicted_cents"` // all together
+	PredictedCents int64   `json:"predicted_cents"` // in total
 	MadeCents      int64   `json:"made_cents"`
 	Losing         int     `json:"deals_losing"`
-	LosingShare    float64 `json:"losing_share"` // 0 where there is no deal
+	LosingShare    float64 `json:"losing_share"` // 0 without deals
 }
 
-// truths is what is true of the simulated books.
+// truths is what the simulator knows of its books.
 type truths interface {
 	Truth(asin string) keepasim.Class
 	Sells(asin string, now time.Time) (keepasim.Sale, bool)
 }
 
-// Cost is what a heuristic rule did.
+// Cost is the effect of a heuristic rule.
 type Cost struct {
 	Rejects int `json:"rejects"`
 	Good    int `json:"good"` // of the rejected
 }
 
-// tell judges final verdicts by the truth. What was shed or failed was not decided by
-// a rule, and what nobody knows the truth of counts for nothing.
-func tell(final map[string]pipeline.Verdict, truth truths) Quality {
+// qualityOf compares final verdicts with the simulator. What was shed or failed was
+// not decided by a rule, and books of an unknown class do not count.
+func qualityOf(final map[string]pipeline.Verdict, truth truths) Quality {
 	q := Quality{Recall: 1, Precision: 1, Classes: map[keepasim.Class]map[string]int{}, ByClass: map[keepasim.Class]Shares{}}
 	var good, bad, found, wrong, free, cheap int
 	for _, v := range final {
@@ -78,7 +78,7 @@ func tell(final map[string]pipeline.Verdict, truth truths) Quality {
 			q.add(v, truth)
 		}
 		if rejects && v.Heuristic {
-			q.thumb(v.RuleID, !class.Bad())
+			q.heuristic(v.RuleID, !class.Bad())
 		}
 		switch {
 		case !class.Bad():
@@ -107,7 +107,7 @@ func tell(final map[string]pipeline.Verdict, truth truths) Quality {
 	return q
 }
 
-// add counts what a deal made.
+// add counts the profit of a deal.
 func (w *Worth) add(v pipeline.Verdict, truth truths) {
 	sold, known := truth.Sells(v.ASIN, v.DecidedAt)
 	if !known {
@@ -123,8 +123,7 @@ func (w *Worth) add(v pipeline.Verdict, truth truths) {
 	}
 }
 
-// shares are how well a class was decided, by where its books ended; found and wrong are the deals that are good
-// and those that are not.
+// shares returns how well a class was decided, by its ends; found and wrong are the numbers of good and other deals.
 func shares(class keepasim.Class, ends map[string]int, found, wrong int) Shares {
 	s := Shares{Recall: 1, Precision: 1}
 	for _, n := range ends {
@@ -141,11 +140,11 @@ func shares(class keepasim.Class, ends map[string]int, found, wrong int) Shares 
 	return s
 }
 
-// end names where a book ended.
+// end names the look and the outcome at which a book ended.
 func end(look pipeline.Look, o pipeline.Outcome) string { return string(look) + " " + string(o) }
 
-// thumb counts a rejection by a rule that may be wrong.
-func (q *Quality) thumb(rule string, good bool) {
+// heuristic counts a rejection by a heuristic rule.
+func (q *Quality) heuristic(rule string, good bool) {
 	if q.ByThumb == nil {
 		q.ByThumb = map[string]Cost{}
 	}
@@ -166,14 +165,14 @@ func (q *Quality) count(class keepasim.Class, v pipeline.Verdict) {
 	q.Classes[class][end(v.Look, v.Outcome)]++
 }
 
-// share leaves the ratio as it is where there is no whole.
+// share leaves the ratio unchanged if whole is 0.
 func share(ratio *float64, part, whole int) {
 	if whole > 0 {
 		*ratio = float64(part) / float64(whole)
 	}
 }
 
-// lines are the quality for people: one line for each class, and the shares.
+// lines returns the quality for people: one line for each class, and the shares.
 func (q Quality) lines() []string {
 	out := []string{fmt.Sprintf("recall %.1f %%, precision %.1f %%; of the bad %.1f %% rejected at the glance, %.1f %% before any offers were bought",
 		100*q.Recall, 100*q.Precision, 100*q.BadAtGlance, 100*q.BadBeforeOffers)}

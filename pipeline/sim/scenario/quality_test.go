@@ -40,11 +40,11 @@ func TestQualityIsJudgedByWhatIsTrueOfTheBooks(t *testing.T) {
 		v("thumb", pipeline.LookPeek, pipeline.Reject, true),
 		v("offers", pipeline.LookCommit, pipeline.Reject, false),
 		v("wrong", pipeline.LookCommit, pipeline.Accept, false),
-		v("nobody knows", pipeline.LookCommit, pipeline.Accept, false),
+		v("unknown", pipeline.LookCommit, pipeline.Accept, false),
 	} {
 		final[w.ASIN] = w
 	}
-	q := tell(final, truth)
+	q := qualityOf(final, truth)
 	if q.Recall != 0.5 || q.Precision != 0.5 || q.BadAtGlance != 0.2 || q.BadBeforeOffers != 0.4 || q.Heuristic != 2 || q.HeuristicCost != 1 {
 		t.Errorf("got %+v", q)
 	}
@@ -62,7 +62,7 @@ func TestQualityIsJudgedByWhatIsTrueOfTheBooks(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", class, got, want)
 		}
 	}
-	if none := tell(nil, nil); none.Recall != 1 || none.Precision != 1 {
+	if none := qualityOf(nil, nil); none.Recall != 1 || none.Precision != 1 {
 		t.Errorf("where nothing was decided: %+v", none)
 	}
 	f := Figures{Decided: 8, TokensUsedShare: 1, Quality: q}

@@ -17,14 +17,15 @@ var recordedIn = map[string]string{
 	pipeline.StreamActions: "actions",
 }
 
-// sumsOf are sums over the tables, each with the same asked of the rows.
+// sumsOf are sums over the tables, each with the same query over the rows.
 var sumsOf = map[string][2]string{
 	"verdict_counts": {"SELECT toInt64(count()), toInt64(sum(tokens)) FROM verdicts FINAL", "SELECT toInt64(sum(verdicts)), toInt64(sum(tokens)) FROM verdict_counts"},
 	"token_counts":   {"SELECT toInt64(count()), toInt64(sum(tokens)) FROM ledger FINAL", "SELECT toInt64(sum(entries)), toInt64(sum(tokens)) FROM token_counts"},
 	"deals":          {"SELECT toInt64(count()), toInt64(0) FROM deal_versions FINAL", "SELECT toInt64(sum(versions)), toInt64(0) FROM deals"},
 }
 
-// recorded compares the streams with ClickHouse, where there is one: every message must be one row, and every sum what the rows say.
+// recorded compares the streams with ClickHouse, if there is one: every
+// message must be one row, and every sum must equal that of the rows.
 func (f *Figures) recorded(ctx context.Context, r *Rig) error {
 	if r.CH == "" {
 		return nil
@@ -66,7 +67,7 @@ func (f *Figures) recorded(ctx context.Context, r *Rig) error {
 	return nil
 }
 
-// pair is the answer of a query for two numbers.
+// pair runs a query for two numbers.
 func pair(ctx context.Context, w *warehouse.Warehouse, sql string) (a, b int64, err error) {
 	t, err := w.SQL(ctx, sql, true)
 	if err != nil {
@@ -77,10 +78,10 @@ func pair(ctx context.Context, w *warehouse.Warehouse, sql string) (a, b int64, 
 	return a, b, nil
 }
 
-// Recorded is how the streams and ClickHouse agree.
+// Recorded compares the streams with ClickHouse.
 type Recorded struct {
-	Messages      int      `json:"messages,omitempty"`    // of the streams that are recorded
+	Messages      int      `json:"messages,omitempty"`    // of the recorded streams
 	Unrecorded    int      `json:"unrecorded"`            // of them without a row
-	RecordedTwice int      `json:"recorded_twice"`        // rows too many
-	SumsAstray    []string `json:"sums_astray,omitempty"` // sums that say something else than the rows
+	RecordedTwice int      `json:"recorded_twice"`        // surplus rows
+	SumsAstray    []string `json:"sums_astray,omitempty"` // sums that differ from the rows
 }

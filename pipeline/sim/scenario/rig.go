@@ -12,13 +12,13 @@ import (
 
 // Rig is a running pipeline under test: one process, or many.
 type Rig struct {
-	Bus *bus.Bus        // a connection for whoever watches
+	Bus *bus.Bus        // a connection for the observer
 	Sim *keepasim.Sim   // the outside world
 	Env process.Env     // pipeline time
 	T0  time.Time       // pipeline time at which every daemon was ready
-	Box *standalone.Box // nil where the daemons are processes of their own
+	Box *standalone.Box // nil if the daemons are processes of their own
 	CH  string          // ClickHouse; empty without one
-	Ps  *fleet          // nil where they are not
+	Ps  *fleet          // nil if they are not
 
 	failed        <-chan error
 	stopWorkers   func()
@@ -26,7 +26,7 @@ type Rig struct {
 	awaitRecorder func(context.Context, time.Duration)
 }
 
-// boxed is a rig of one process.
+// boxed returns a rig of one process.
 func boxed(b *standalone.Box) *Rig {
 	return &Rig{
 		Bus: b.Bus, Sim: b.Sim, Env: b.Env, T0: b.T0, Box: b, CH: b.CHURL,

@@ -19,8 +19,8 @@ import (
 	"ratchet/schemas"
 )
 
-// Books are simulated books of which the truth is known, with everything that any
-// look can know of them, so that rules can be measured without a pipeline.
+// Books are simulated books of known value, with everything that any look can
+// know of them, so that rules can be measured without a pipeline.
 type Books struct {
 	now   time.Time
 	rows  []keepa.DealRow
@@ -29,7 +29,7 @@ type Books struct {
 	truth keepasim.Catalogue
 }
 
-// NewBooks are the 400 books of backlog400 at a seed.
+// NewBooks returns the 400 books of backlog400 at a seed.
 func NewBooks(seed uint64) (Books, error) {
 	world := keepasim.Backlog400(seed)
 	b := Books{now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), truth: world}
@@ -79,20 +79,20 @@ func (b Books) Decide(ctx context.Context, j *verdict.Judge) Quality {
 			DecidedAt: b.now, ProfitCents: &f.ProfitCents,
 		}
 	}
-	return tell(final, b.truth)
+	return qualityOf(final, b.truth)
 }
 
-// Thumb is what one heuristic rule does to the decisions.
+// Thumb is the effect of one heuristic rule on the decisions.
 type Thumb struct {
 	Rule    string
 	On      bool // in the rule file
 	Rejects int  // of the books, as the rule that decided
 	Good    int  // of them would have become deals
-	Peeks   int  // books that are not peeked at any more
-	Commits int  // books of which no offers are bought any more
+	Peeks   int  // books that are no longer peeked at
+	Commits int  // books for which offers are no longer bought
 }
 
-// Thumbs measures each heuristic rule alone, those that are switched off included.
+// Thumbs measures each heuristic rule alone, including those that are switched off.
 func (b Books) Thumbs(ctx context.Context, j *verdict.Judge) []Thumb {
 	rules := slices.DeleteFunc(j.Rules(), func(r verdict.Rule) bool { return !r.Heuristic })
 	none := j
@@ -111,7 +111,7 @@ func (b Books) Thumbs(ctx context.Context, j *verdict.Judge) []Thumb {
 	return out
 }
 
-// reached is how many books got as far as a paid look.
+// reached returns how many books got as far as a paid look.
 func reached(q Quality, look pipeline.Look) int {
 	n := 0
 	for _, ends := range q.Classes {
@@ -123,7 +123,7 @@ func reached(q Quality, look pipeline.Look) int {
 	return n
 }
 
-// WriteMeasure prints what a rule set makes of the books.
+// WriteMeasure prints the decisions of a rule set on the books.
 func (b Books) WriteMeasure(ctx context.Context, w io.Writer, j *verdict.Judge) error {
 	q := b.Decide(ctx, j)
 	text := fmt.Sprintf("On %d simulated books, %d of them good:\n", len(b.rows), b.good())
@@ -155,7 +155,7 @@ func (b Books) good() int {
 	return n
 }
 
-// products asks for the rows' products, a hundred at a time.
+// products requests the rows' products, a hundred at a time.
 func products(sim http.Handler, rows []keepa.DealRow, options url.Values) (map[string]keepa.Product, error) {
 	out := map[string]keepa.Product{}
 	for batch := range slices.Chunk(rows, 100) {
@@ -180,7 +180,7 @@ func products(sim http.Handler, rows []keepa.DealRow, options url.Values) (map[s
 	return out, nil
 }
 
-// ask is one request to a simulated Keepa in this process.
+// ask sends one request to a simulated Keepa in this process.
 func ask(sim http.Handler, path string, form url.Values) ([]byte, error) {
 	form.Set("key", "k")
 	form.Set("domain", "1")
@@ -196,15 +196,15 @@ func ask(sim http.Handler, path string, form url.Values) ([]byte, error) {
 	return w.Bytes(), nil
 }
 
-// answer keeps what a handler writes.
+// answer records a handler's response.
 type answer struct {
 	bytes.Buffer
 	code int
 	head http.Header
 }
 
-// Header are the answer's headers.
+// Header returns the response's headers.
 func (a *answer) Header() http.Header { return a.head }
 
-// WriteHeader keeps the status.
+// WriteHeader records the status.
 func (a *answer) WriteHeader(code int) { a.code = code }

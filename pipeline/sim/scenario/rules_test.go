@@ -8,9 +8,8 @@ import (
 	"ratchet/schemas"
 )
 
-// The default rules decide 2,000 simulated books as the truth says, and each rule of
-// thumb shows what it would cost.
-func TestTheDefaultRulesFindTheGoodAndOnlyTheGoodAndThumbsShowTheirCost(t *testing.T) {
+// The default rules decide 2,000 simulated books correctly, and each heuristic rule shows its cost.
+func TestTheDefaultRulesAcceptExactlyTheGoodAndHeuristicRulesShowTheirCost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
@@ -46,14 +45,14 @@ func TestTheDefaultRulesFindTheGoodAndOnlyTheGoodAndThumbsShowTheirCost(t *testi
 		}
 	}
 	if len(cost) == 0 {
-		t.Error("there is no rule of thumb to measure")
+		t.Error("there is no heuristic rule to measure")
 	}
 	for rule, c := range cost {
 		t.Logf("heuristic %s on 2,000 books: rejects %d, %d of 100 good deals among them; saves %d peeks and %d commits", rule, c.Rejects, c.Good, c.Peeks, c.Commits)
 	}
 }
 
-func TestARuleOfThumbThatIsWrongIsBlamed(t *testing.T) {
+func TestAWrongHeuristicRuleIsCharged(t *testing.T) {
 	t.Parallel()
 	body := strings.Replace(string(schemas.UsedBooks), "min_reference_cents: 1200", "min_reference_cents: 10000000", 1)
 	j, err := verdict.NewJudge([]byte(body))

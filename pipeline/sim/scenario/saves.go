@@ -13,7 +13,7 @@ const peekSaves = 5
 // noPeekSpeed is the speed of the run without looks, which takes all day.
 const noPeekSpeed = 600
 
-// saves runs the backlog twice, as it is and with a commit for every candidate.
+// saves runs the backlog twice: normally and with a commit for every candidate.
 func saves() Scenario {
 	return Scenario{
 		Name:  "peek-saves",

@@ -1,6 +1,5 @@
-// Package scenario runs named scenarios of the whole pipeline on a simulated Keepa
-// and judges them by the figures that an operator would: decided, tokens per
-// decision, stalls, losses. Nothing in here is simulated but Keepa and time.
+// Package scenario runs named scenarios of the whole pipeline on a simulated Keepa and judges them by an
+// operator's figures: decided, tokens per decision, stalls, losses. Only Keepa and time are simulated.
 //
 //	Scenario ──▶ onebox (real NATS, real daemons) ◀── watcher samples, Steps disturb
 //	                └──▶ Figures ◀── Keepa's books, streams, ClickHouse ──▶ Bars
@@ -19,10 +18,10 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// Options say how to run a scenario.
+// Options are how to run a scenario.
 type Options struct {
-	Data       string  // directory; emptied by nobody, so give a fresh one
-	Speed      float64 // pipeline seconds per machine second; 0 is the scenario's own
+	Data       string  // directory; must be empty
+	Speed      float64 // pipeline seconds per machine second; 0 is the scenario's default
 	Seed       uint64
 	NoPeek     bool   // a commit for every candidate
 	Rules      string // a rule file; empty means the built-in rules
@@ -30,38 +29,35 @@ type Options struct {
 	CHLib      string
 	Log        *slog.Logger
 	Version    string
-	Progress   io.Writer // a line now and then for people
+	Progress   io.Writer // occasional lines on the progress
 }
 
-// Scenario is one named run. Either it says what the box is and what disturbs
-// it, or it drives itself.
+// Scenario is one named run: a box with its disturbances, or a run of its own (Drive).
 type Scenario struct {
 	Name  string
 	About string        // one sentence for people
-	Speed float64       // when the caller names none
+	Speed float64       // default
 	Limit time.Duration // pipeline time after which it ends
 
-	// Rows is the size of a world that does not change: the run ends when all of
-	// them are decided, and the bars hold for each. 0: an endless world, in which
-	// something may wait at the end.
+	// Rows is the size of a world that does not change: the run ends when all of them are decided, and
+	// the bars hold for each. 0: an endless world, in which work may wait at the end.
 	Rows int
-	// World is what Keepa lists.
+	// World returns Keepa's catalogue.
 	World func(seed uint64) keepasim.Catalogue
 	// Box is the plan, the faults and the settings; the rest is filled in.
 	Box standalone.Options
 	// Steps disturb the run, each at its own instant, in order.
 	Steps []Step
 	Bars  Bars
-	// Idle says that the plan has more tokens than the list has work: the bucket is
-	// full for most of the run, and whenever a row comes, the machine's own quarter of a
-	// second is minutes of pipeline time in which a refill finds it full. What expires
-	// counts after that.
+	// Idle marks a plan with more tokens than the list has work: the bucket is full for most of
+	// the run, and whenever a row comes, the machine's reaction of a quarter of a second is
+	// minutes of pipeline time in which refills expire. Only later expiry counts.
 	Idle bool
 
 	// Drive runs a scenario that is not one box on one world.
 	Drive func(context.Context, Options) (Figures, error)
 
-	quiet func() // ends what disturbs, before anything is measured
+	quiet func() // ends the disturbances, before anything is measured
 }
 
 // Step is something that happens during a run.
@@ -71,7 +67,7 @@ type Step struct {
 	Do   func(context.Context, *Rig) error
 }
 
-// All are the scenarios in the order in which people should meet them.
+// All returns the scenarios in their recommended order.
 func All() []Scenario {
 	return []Scenario{
 		backlog400(), saves(),
@@ -82,7 +78,7 @@ func All() []Scenario {
 	}
 }
 
-// Scenarios are the names that Run takes.
+// Scenarios returns the names that Run accepts.
 func Scenarios() []string {
 	var names []string
 	for _, s := range All() {
@@ -96,7 +92,7 @@ func Run(ctx context.Context, name string, o Options) (Figures, error) {
 	all := All()
 	i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
 	if i < 0 {
-		return Figures{}, fmt.Errorf("scenario %q is unknown; there is %v", name, Scenarios())
+		return Figures{}, fmt.Errorf("scenario %q is unknown: want one of %v", name, Scenarios())
 	}
 	s := all[i]
 	if o.Speed == 0 {
@@ -108,7 +104,7 @@ func Run(ctx context.Context, name string, o Options) (Figures, error) {
 	return s.run(ctx, o)
 }
 
-// run is a scenario that is one box on one world.
+// run runs one box on one world.
 func (s Scenario) run(ctx context.Context, o Options) (Figures, error) {
 	world := s.World(o.Seed)
 	box, err := standalone.Start(ctx, s.options(world, o))
@@ -168,12 +164,12 @@ func (s Scenario) options(world keepasim.Catalogue, o Options) standalone.Option
 	return b
 }
 
-// await waits until everything is decided, the limit of pipeline time has passed
-// or the box fails; it takes the steps and says now and then how far it is.
+// await waits until everything is decided, the limit of pipeline time has
+// passed or the box fails; it takes the steps and prints the progress.
 func (s Scenario) await(ctx context.Context, o Options, r *Rig, w *watcher, limit time.Duration) error {
 	over := r.Env.After(limit)
-	tell := time.NewTicker(5 * time.Second)
-	defer tell.Stop()
+	report := time.NewTicker(5 * time.Second)
+	defer report.Stop()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	steps := s.Steps
@@ -186,7 +182,7 @@ func (s Scenario) await(ctx context.Context, o Options, r *Rig, w *watcher, limi
 			return err
 		case <-over:
 			return nil
-		case <-tell.C:
+		case <-report.C:
 			fmt.Fprintf(o.Progress, "%6.2f of %.0f h  decided %d%s  balance %d\n",
 				since.Hours(), limit.Hours(), w.decided(), of(s.Rows), r.Sim.Books().Balance)
 			w.recount(ctx)
@@ -212,12 +208,12 @@ func of(rows int) string {
 	return fmt.Sprintf(" of %d", rows)
 }
 
-// backlog is a fixed world of at least so many rows.
+// backlog returns a fixed world of at least that many rows.
 func backlog(rows int) func(uint64) keepasim.Catalogue {
 	return func(seed uint64) keepasim.Catalogue { return keepasim.BacklogOf(seed, rows) }
 }
 
-// living is a world of so many rows that come, change and go.
+// living returns a world of that many rows that come, change and leave.
 func living(rows int) func(uint64) keepasim.Catalogue {
 	return func(seed uint64) keepasim.Catalogue {
 		return keepasim.Living(seed, keepasim.LivingOptions{Rows: rows})

@@ -13,8 +13,8 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// night is a run of a pipeline that is paused, stuck, out of balance or out of work now and then, minute by minute: as a
-// soak samples it, and as its streams tell it.
+// night is a run of a pipeline that is paused, stuck, out of balance or out of work now
+// and then, minute by minute: as a soak samples it, and as its streams record it.
 type night struct {
 	samples  []sample
 	paid     []time.Time
@@ -39,7 +39,7 @@ func (q *seqs) origin(stream string, at time.Time) warehouse.Origin {
 	}
 }
 
-func dream(r *rand.Rand, q *seqs, from time.Time) (n night) {
+func drawNight(r *rand.Rand, q *seqs, from time.Time) (n night) {
 	between := func(low, high int) int { return low + r.IntN(high-low+1) }
 	type work struct {
 		id     string
@@ -101,8 +101,8 @@ func dream(r *rand.Rand, q *seqs, from time.Time) (n night) {
 	return n
 }
 
-// TestTheQuestionStallsAgreesWithTheSoaksFigure draws nights and asks both. A sample is a minute long and a slot of the
-// warehouse five, so they may differ by as much.
+// TestTheQuestionStallsAgreesWithTheSoaksFigure draws nights and runs both. A sample is
+// a minute long and a slot of the warehouse five, so they may differ by as much.
 func TestTheQuestionStallsAgreesWithTheSoaksFigure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -123,7 +123,7 @@ func TestTheQuestionStallsAgreesWithTheSoaksFigure(t *testing.T) {
 	var q seqs
 	for seed := range nights {
 		// Longer apart than works count as waiting.
-		n := dream(rand.New(rand.NewPCG(uint64(seed), 0)), &q, time.Date(2026, 1, 1+10*seed, 20, 0, 0, 0, time.UTC))
+		n := drawNight(rand.New(rand.NewPCG(uint64(seed), 0)), &q, time.Date(2026, 1, 1+10*seed, 20, 0, 0, 0, time.UTC))
 		if err := errors.Join(w.InsertVerdicts(t.Context(), n.verdicts, fmt.Sprint("v", seed)), w.InsertLedger(t.Context(), n.entries, fmt.Sprint("l", seed))); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestTheQuestionStallsAgreesWithTheSoaksFigure(t *testing.T) {
 			asked = max(asked, row[3].(float64))
 		}
 		if soak := longestStall(n.samples, n.paid).Minutes(); math.Abs(soak-asked) > 6 {
-			t.Errorf("night %d: the soak says %.1f minutes, the question %.1f\n%v", seed, soak, asked, a.Rows)
+			t.Errorf("night %d: the soak reports %.1f minutes, the query %.1f\n%v", seed, soak, asked, a.Rows)
 		} else if soak > 10 {
 			compared++
 		}

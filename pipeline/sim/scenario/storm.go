@@ -10,16 +10,14 @@ import (
 	"ratchet/pipeline/ops/standalone"
 )
 
-// storm kills a random process every few seconds of machine time, NATS among
-// them, while a backlog is decided.
+// storm kills a random process, NATS included, every few seconds of machine time while a backlog is decided.
 func storm() Scenario {
 	s := Scenario{
 		Name:  "storm",
 		About: "every 4 seconds kill -9 of a random process, NATS among them; real processes",
 		Speed: 10, Limit: 4 * time.Hour, Rows: 800, World: backlog(800),
 		Box: standalone.Options{Rate: 10, Balance: 120},
-		// A claim that dies while its call is under way pays for an answer that nobody
-		// hears; everything else must be used.
+		// A worker that dies during its call has paid for an answer that is lost; everything else must be used.
 		Bars: Bars{StallMin: 10, UsedShare: 0.97, Good: 40},
 	}
 	s.Drive = func(ctx context.Context, o Options) (Figures, error) { return s.processes(ctx, o, kills(o.Seed)) }
@@ -39,7 +37,7 @@ func thaw() Scenario {
 	return s
 }
 
-// processes runs a scenario on real processes while disturb does its worst.
+// processes runs a scenario on real processes while disturb interferes.
 func (s Scenario) processes(ctx context.Context, o Options, disturb func(context.Context, Options, *Rig)) (Figures, error) {
 	world := s.World(o.Seed)
 	r, stop, err := s.launch(ctx, o, world)
@@ -75,8 +73,7 @@ func kills(seed uint64) func(context.Context, Options, *Rig) {
 	}
 }
 
-// frozen is how long a process stands still, on the machine's clock, and calmFor
-// how long nothing happens in between.
+// frozen is how long a process is stopped, on the machine's clock, and calmFor how long nothing happens in between.
 const (
 	frozen  = time.Minute
 	calmFor = 10 * time.Second
@@ -95,14 +92,14 @@ func freeze(ctx context.Context, o Options, r *Rig) {
 		for _, name := range []string{"tokend", "committer-1", "peeker-1", "natsd-1", "watermarker-1", "committer-2", "peeker-2"} {
 			long := frozen
 			if name == "natsd-1" {
-				long /= 3 // it has no second: a minute would be ten of pipeline time
+				long /= 3 // it has no second instance: a minute would be ten of pipeline time
 			}
 			if name == "tokend" {
 				if name = r.Ps.leader(ctx, r.Bus); name == "" {
 					name = "tokend-1"
 				}
 			}
-			fmt.Fprintf(o.Progress, "%6.2f h  %s stands still\n", r.Env.Now().Sub(r.T0).Hours(), name)
+			fmt.Fprintf(o.Progress, "%6.2f h  %s is stopped\n", r.Env.Now().Sub(r.T0).Hours(), name)
 			r.Ps.signal(name, syscall.SIGSTOP)
 			going := wait(long)
 			r.Ps.signal(name, syscall.SIGCONT)

@@ -12,8 +12,7 @@ import (
 // sweepRates are the plans that are compared, tokens a minute.
 var sweepRates = []int{1, 2, 5, 10, 20, 40, 70, 100}
 
-// rateSweep runs the same backlog on one plan after another: more income never
-// means less throughput.
+// rateSweep runs the same backlog on one plan after another: more income never reduces the throughput.
 func rateSweep() Scenario {
 	return Scenario{
 		Name:  "rate-sweep",
@@ -22,7 +21,7 @@ func rateSweep() Scenario {
 	}
 }
 
-// sweep sums the figures of its runs; the worst of each counts.
+// sweep combines the figures of its runs; the worst of each counts.
 func sweep(ctx context.Context, o Options) (Figures, error) {
 	sum := Figures{Scenario: "rate-sweep", Speed: o.Speed, Seed: o.Seed, TokensUsedShare: 1, Failures: []string{}, DecisionsPerHour: map[int]float64{}}
 	before, atRate := 0.0, 0
@@ -60,7 +59,7 @@ func sweep(ctx context.Context, o Options) (Figures, error) {
 	return sum, nil
 }
 
-// worst keeps the worst of each figure and adds up what is counted.
+// worst keeps the worst of each figure and sums the counts.
 func (f *Figures) worst(g Figures) {
 	f.Hours += g.Hours
 	f.HoursToAll += g.HoursToAll

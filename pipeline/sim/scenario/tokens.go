@@ -7,8 +7,8 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// startMinus231 begins 231 tokens in debt: nothing may be spent before the debt is
-// paid, and something must be as soon as it is.
+// startMinus231 begins 231 tokens in debt: nothing may be spent before
+// the debt is paid, and spending must start as soon as it is.
 func startMinus231() Scenario {
 	return Scenario{
 		Name:  "start-minus-231",
@@ -19,12 +19,11 @@ func startMinus231() Scenario {
 	}
 }
 
-// phantomDrain has somebody else spend on the same key, a little all the time and
-// once more than there is.
+// phantomDrain has another program spend on the same key, a little all the time and once more than there is.
 func phantomDrain() Scenario {
 	return Scenario{
 		Name:  "phantom-drain",
-		About: "somebody else spends on the same key: 2 tokens a minute, and 150 at once",
+		About: "another program spends on the same key: 2 tokens a minute, and 150 at once",
 		Speed: 60, Limit: 10 * time.Hour, Rows: 400, World: backlog(400),
 		Box: standalone.Options{Rate: 5, Balance: 300, Faults: keepasim.Faults{Drains: []keepasim.Drain{
 			{From: 5 * time.Minute, To: 3 * time.Hour, Every: time.Minute, Tokens: 2},
@@ -34,8 +33,7 @@ func phantomDrain() Scenario {
 	}
 }
 
-// tokenOutage12h has the free question fail for half a day; the answers of paid
-// calls must do.
+// tokenOutage12h lets the free /token call fail for half a day; the answers of paid calls must suffice.
 func tokenOutage12h() Scenario {
 	return Scenario{
 		Name:  "token-outage-12h",
@@ -61,7 +59,7 @@ func rate5to25to5() Scenario {
 	}
 }
 
-// twoTokends has two of them contend all the time.
+// twoTokends lets two instances contend all the time.
 func twoTokends() Scenario {
 	return Scenario{
 		Name:  "two-tokends",
@@ -73,7 +71,7 @@ func twoTokends() Scenario {
 	}
 }
 
-// heartbeatDay is a day of bursts and pauses with real parts.
+// heartbeatDay is a day of bursts and pauses on the real daemons.
 func heartbeatDay() Scenario {
 	return Scenario{
 		Name:  "heartbeat-day",

@@ -17,18 +17,17 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// sampleEvery is how often the watcher looks, on the machine's clock: 3 s of
-// pipeline time at speed 60.
+// sampleEvery is the watcher's interval, on the machine's clock: 3 s of pipeline time at speed 60.
 const sampleEvery = 50 * time.Millisecond
 
-// seen is what a watcher saw.
+// seen is the result of a watcher.
 type seen struct {
 	samples     []sample
 	grantWrites int // of all stages together
-	reaction    int // samples for which work may wait before what expires counts
+	reaction    int // samples for which work may wait before expiry counts
 }
 
-// watcher samples a running box and hears its final verdicts.
+// watcher samples a running box and counts its final verdicts.
 type watcher struct {
 	rig   *Rig
 	mu    sync.Mutex
@@ -42,10 +41,9 @@ type watcher struct {
 
 func watch(ctx context.Context, r *Rig) (*watcher, error) {
 	w := &watcher{rig: r, final: map[string]bool{}, stop: make(chan struct{}), list: newDiscovery(r)}
-	// Live tails: one says when to stop, the other counts. The other figures come
-	// from the streams.
+	// Live tails: one shows when to stop, the other counts. The other figures come from the streams.
 	for subject, f := range map[string]nats.MsgHandler{
-		"verdict.>": w.hear, "$KV." + pipeline.BucketTokens + ".grant.>": w.count, "$KV." + pipeline.BucketWatermarks + ".>": w.list.hear,
+		"verdict.>": w.verdict, "$KV." + pipeline.BucketTokens + ".grant.>": w.count, "$KV." + pipeline.BucketWatermarks + ".>": w.list.observe,
 	} {
 		sub, err := r.Bus.NC.Subscribe(subject, f)
 		if err != nil {
@@ -58,7 +56,7 @@ func watch(ctx context.Context, r *Rig) (*watcher, error) {
 	return w, nil
 }
 
-func (w *watcher) hear(m *nats.Msg) {
+func (w *watcher) verdict(m *nats.Msg) {
 	parts := strings.Split(m.Subject, ".")
 	if len(parts) < 5 || parts[2] == string(pipeline.LookList) || !pipeline.Outcome(parts[3]).Final() {
 		return
@@ -74,7 +72,7 @@ func (w *watcher) count(*nats.Msg) {
 	w.seen.grantWrites++
 }
 
-// recount reads the stream: a live tail is deaf while its server is away.
+// recount reads the stream: a live tail misses messages while its server is down.
 func (w *watcher) recount(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -89,7 +87,7 @@ func (w *watcher) recount(ctx context.Context) {
 	}
 }
 
-// decided is how many works were heard to end.
+// decided returns how much work has ended.
 func (w *watcher) decided() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,7 +107,7 @@ func (w *watcher) run(ctx context.Context) {
 		}
 		waits, err := workWaits(ctx, w.rig.Bus, w.rig.Env.Now())
 		if err != nil {
-			continue // a look that failed says nothing
+			continue // a failed look says nothing
 		}
 		books := w.rig.Sim.Books()
 		at := w.rig.Env.Now()
@@ -121,7 +119,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// end stops sampling and returns what was seen.
+// end stops sampling and returns the result.
 func (w *watcher) end() seen {
 	close(w.stop)
 	w.done.Wait()
@@ -154,7 +152,7 @@ func workWaits(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
 	return pollDue(ctx, b, now)
 }
 
-// maySpend reports whether the operator lets us.
+// maySpend reports whether the operator's mode allows spending.
 func maySpend(ctx context.Context, b *bus.Bus) (bool, error) {
 	kv, err := b.Store(ctx, pipeline.BucketTokens)
 	if err != nil {
@@ -184,7 +182,7 @@ func pollDue(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
 	for k := range keys.Keys() {
 		e, err := kv.Get(ctx, k)
 		if err != nil {
-			continue // it moved or went; the next look sees it
+			continue // it changed or was deleted; the next look sees it
 		}
 		if due(e, now) {
 			return true, nil

@@ -13,35 +13,35 @@ import (
 )
 
 // Engine drives the token.Issuer that tokend interprets, over the grants, the
-// balance and the ledger as NATS keeps them, and the workers' claims.
+// balance and the ledger as NATS stores them, and the workers' claims.
 type Engine struct {
 	Keepa
 	Issuer  token.Issuer
 	Rules   token.Rules // the operator's policy
 	Grants  map[pipeline.Stage]token.Grant
-	Waiting map[pipeline.Stage]int // steps of work that nobody has taken
+	Waiting map[pipeline.Stage]int // steps of work that no worker has taken
 	Open    map[string]Call
 	Silent  bool // /token does not answer
-	// Fault says what becomes of an effect; nil for none.
+	// Fault returns the fault of an effect; nil for no faults.
 	Fault func(token.Effect) Fault
 
 	Calls     int
-	Refused   int // 429s that nothing but our own plan explains
+	Refused   int // 429s that only our own plan explains
 	Lowest    int // the lowest balance after a call of ours, less what others took unseen
 	Longest   time.Duration
 	Pauses    int           // recharges begun
 	LongPause time.Duration // the longest of them
 	Ended     map[string]int
-	Lost      int // claims whose worker died
-	Faults    int // effects that were lost, or reported so
-	StoodIn   int // balances made from what a predecessor left
+	Lost      int // claims with a dead worker
+	Faults    int // effects that were lost, or reported lost
+	StoodIn   int // balances made from a predecessor's
 	TakenBack int // swaps that took permission back
-	MostOwed  int // the most that may have been gone while nobody could tell
+	MostOwed  int // the most that may have been spent without a reading to show it
 	Wasted    int // tokens that expired while work waited and spending was due
 
-	balance token.Balance             // as it is stored
+	balance token.Balance             // as stored
 	ledger  map[string]pipeline.Entry // by id
-	told    int                       // what others had taken at the newest reading that the issuer has
+	shown   int                       // what others had taken at the issuer's newest reading
 	foreign map[pipeline.Reading]int  // what others had taken, by reading
 	idle    time.Time                 // since when nothing was paid although something could be
 	ids     int
@@ -55,7 +55,7 @@ type Call struct {
 	Dead  bool // its worker will not close it
 }
 
-// Fault is what becomes of a write.
+// Fault is the fault of a write.
 type Fault int
 
 // The faults.
@@ -67,7 +67,7 @@ const (
 
 var errFault = errors.New("the effect was reported lost")
 
-// New is an engine whose issuer has taken over and asked Keepa for the balance.
+// New returns an engine whose issuer has taken over and asked Keepa for the balance.
 func New(now time.Time, rate, balance int, rules token.Rules) *Engine {
 	e := &Engine{
 		Keepa: newKeepa(now, rate, balance), Rules: rules,
@@ -85,8 +85,8 @@ func New(now time.Time, rate, balance int, rules token.Rules) *Engine {
 	return e
 }
 
-// TakeOver is a new tokend: a later epoch, and no belief but Keepa's answer, or
-// while Keepa is silent what its predecessor left.
+// TakeOver starts a new tokend: a later epoch that relies only on Keepa's
+// answer, or while Keepa is silent on the predecessor's balance.
 func (e *Engine) TakeOver() {
 	e.idle = e.Now
 	e.balance = token.Succession(e.balance, e.Now)
@@ -101,11 +101,10 @@ func (e *Engine) TakeOver() {
 	_ = e.carried(e.Issuer.CarryOut(effects, e.moment, e.effect)) // what is lost is repeated in the first turn
 }
 
-// moment is now; the machine's clock goes as fast as the pipeline's.
+// moment returns now; the machine's clock runs at the pipeline's speed.
 func (e *Engine) moment() token.Moment { return token.Moment{Now: e.Now, Machine: e.Now} }
 
-// Turn is one turn of tokend. It returns what broke a law, or nil; an effect that
-// is reported lost ends the turn.
+// Turn runs one turn of tokend. It returns the law that broke, or nil; an effect that is reported lost ends the turn.
 func (e *Engine) Turn() error {
 	before := e.Issuer.Phase
 	err := e.turn()
@@ -125,7 +124,7 @@ func (e *Engine) turn() error {
 	demand := token.DemandRead{Lanes: map[pipeline.Stage]token.Lane{
 		pipeline.StagePeeker: e.lane(pipeline.StagePeeker), pipeline.StageCommitter: e.lane(pipeline.StageCommitter),
 	}}
-	const most = 2000 // polls that fall due together; more than any share pays for in a turn
+	const most = 2000 // polls that become due together; more than any share pays for in a turn
 	for range min(most, e.Waiting[pipeline.StageWatermarker]+e.open(pipeline.StageWatermarker)) {
 		demand.Polls = append(demand.Polls, e.Now)
 	}
@@ -143,12 +142,12 @@ func (e *Engine) turn() error {
 	return e.carried(e.Issuer.Flush(e.moment, e.effect))
 }
 
-// lane is what a stage's durables hold; what an open claim is for was delivered.
+// lane returns the messages of a stage's durables; the work of an open claim was delivered.
 func (e *Engine) lane(s pipeline.Stage) token.Lane {
 	return token.Lane{Pending: e.Waiting[s], Unsettled: e.open(s)}
 }
 
-// open is how many claims of a stage the grant holds.
+// open returns the number of a stage's open claims.
 func (e *Engine) open(s pipeline.Stage) int { return len(e.Grants[s].Open) }
 
 func (e *Engine) issued() int {
@@ -163,11 +162,11 @@ func (e *Engine) step(event token.Event) error {
 	return e.carried(e.Issuer.Run(event, e.moment, e.effect))
 }
 
-// carried keeps the issuer, and notes what others had taken at the newest reading that it has.
+// carried stores the issuer, and records what others had taken at its newest reading.
 func (e *Engine) carried(next token.Issuer, err error) error {
 	e.Issuer = next
 	if foreign, ok := e.foreign[next.Bucket.Reading]; ok && next.Bucket.Known {
-		e.told = foreign
+		e.shown = foreign
 	}
 	return err
 }
@@ -231,22 +230,22 @@ func (e *Engine) do(effect token.Effect) (token.Event, error) {
 	return nil, nil //nolint:nilnil // a warning is answered by nothing
 }
 
-// reaped forgets a claim whose worker is dead; one that lives may still close it.
+// reaped forgets a claim of a dead worker; a live one may still close it.
 func (e *Engine) reaped(id string) {
 	if e.Open[id].Dead {
 		delete(e.Open, id)
 	}
 }
 
-// answer is a reading, and what of others it shows.
+// answer returns a reading, and records what of others it shows.
 func (e *Engine) answer() pipeline.Reading {
 	r := e.reading()
 	e.foreign[r] = e.Foreign
 	return r
 }
 
-// Spike is one answer with a rate that is not true, unless the last was such a
-// one: two in a row cannot be told from a new plan.
+// Spike is one answer with a wrong rate, unless the last was one
+// too: two in a row cannot be distinguished from a new plan.
 func (e *Engine) Spike(factor int) {
 	if e.Issuer.Bucket.Reading.Rate != e.Rate {
 		return
@@ -257,7 +256,7 @@ func (e *Engine) Spike(factor int) {
 	e.Grants[pipeline.StagePeeker] = e.Grants[pipeline.StagePeeker].Settle("", 0, &r)
 }
 
-// Living are the open claims whose workers live, in order.
+// Living returns the open claims of live workers, in order.
 func (e *Engine) Living() []string {
 	var ids []string
 	for id, c := range e.Open {
@@ -269,7 +268,7 @@ func (e *Engine) Living() []string {
 	return ids
 }
 
-// Nth is a fault of one effect of a turn, counted from 0.
+// Nth returns a fault of one effect of a turn, counted from 0.
 func (e *Engine) Nth(n int, f Fault) func(token.Effect) Fault {
 	return func(token.Effect) Fault {
 		if n--; n == -1 {
@@ -280,15 +279,14 @@ func (e *Engine) Nth(n int, f Fault) func(token.Effect) Fault {
 	}
 }
 
-// Fenced tries to issue as a tokend of an earlier epoch would, and reports
-// whether anything moved.
+// Fenced tries to issue as a tokend of an earlier epoch would, and reports whether anything changed.
 func (e *Engine) Fenced(s pipeline.Stage, n int) bool {
 	g := e.Grants[s]
 	next, write, err := token.Issue{Epoch: g.Epoch - 1, From: g.Issued, Tokens: n}.Apply(g)
 	return err == nil || write || next.Issued != g.Issued
 }
 
-// Pass lets time go by and keeps the figures.
+// Pass advances time and keeps the figures.
 func (e *Engine) Pass(d time.Duration) {
 	expired := e.Expired
 	e.pass(d)
@@ -298,7 +296,7 @@ func (e *Engine) Pass(d time.Duration) {
 	}
 }
 
-// watch notes how long nothing was paid while work waited and tokens were there.
+// watch records how long nothing was paid while work waited and tokens were available.
 func (e *Engine) watch() {
 	if !e.works() || e.Balance <= 0 {
 		e.idle = e.Now
@@ -315,8 +313,7 @@ func (e *Engine) works() bool {
 	return false
 }
 
-// covered is the law that permission never exceeds the balance that it was issued
-// against.
+// covered is the law that permission never exceeds the balance that it was issued against.
 func (e *Engine) covered(issued bool) error {
 	out := 0
 	for s, g := range e.Grants {
@@ -331,7 +328,7 @@ func (e *Engine) covered(issued bool) error {
 	return nil
 }
 
-// paused counts what the policy did.
+// paused counts the policy's pauses.
 func (e *Engine) paused(before token.Phase) {
 	switch after := e.Issuer.Phase; {
 	case before.Mode != token.Recharge && after.Mode == token.Recharge:
@@ -365,7 +362,7 @@ type Outcome int
 
 // The outcomes.
 const (
-	Told      Outcome = iota // the answer came, and the close landed
+	Told      Outcome = iota // answered, and the close was stored
 	ToldTwice                // the close was reported lost and repeated
 	Unheard                  // charged, and no answer came
 	Undone                   // the claim's write was reported lost: given back before any call
@@ -389,7 +386,7 @@ func (e *Engine) End(id string, cost int, how Outcome) {
 		return
 	case DiesFirst:
 		e.dies(id, c)
-		e.idle = e.Now // the deadline runs from the last thing that was lost
+		e.idle = e.Now // the deadline runs from the last loss
 		return
 	case Told, ToldTwice, Unheard, DiesAfter:
 	}
@@ -409,7 +406,7 @@ func (e *Engine) End(id string, cost int, how Outcome) {
 	}
 }
 
-// dies leaves a claim to the reaper, and its work to others.
+// dies leaves a claim to the reaper, and its work to other workers.
 func (e *Engine) dies(id string, c Call) {
 	c.Dead = true
 	e.Open[id] = c
@@ -417,9 +414,9 @@ func (e *Engine) dies(id string, c Call) {
 	e.Waiting[c.Stage]++
 }
 
-// pay is the call itself; after a refusal the claim is closed and the work waits.
+// pay makes the call; after a refusal the claim is closed and the work waits.
 func (e *Engine) pay(c Call, id string, cost int) bool {
-	unseen := e.Foreign - e.told
+	unseen := e.Foreign - e.shown
 	if !e.charge(c.Stage, cost) {
 		if unseen == 0 && e.Clipped == 0 {
 			e.Refused++
@@ -464,7 +461,7 @@ func (e *Engine) Settle() error {
 	return errors.Join(e.Turn(), e.Turn(), e.Turn())
 }
 
-// In is the sum of the ledger's lines about an event of tokend's books.
+// In returns the sum of the ledger's lines of an event of tokend's books.
 func (e *Engine) In(event pipeline.Event) int {
 	n := 0
 	for _, l := range e.ledger {
@@ -475,7 +472,7 @@ func (e *Engine) In(event pipeline.Event) int {
 	return n
 }
 
-// Explained are the tokens that the ledger accounts for: closed calls, and drift.
+// Explained returns the tokens that the ledger accounts for: closed calls, and drift.
 func (e *Engine) Explained() int {
 	n := e.In(pipeline.EventDrift)
 	for _, g := range e.Grants {
@@ -484,5 +481,5 @@ func (e *Engine) Explained() int {
 	return n
 }
 
-// Vanished are the tokens that expired, as the ledger has it.
+// Vanished returns the tokens that expired, by the ledger.
 func (e *Engine) Vanished() int { return e.In(pipeline.EventExpired) }

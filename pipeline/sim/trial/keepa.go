@@ -1,13 +1,13 @@
-// Package trial runs the token engine against a Keepa made of pure values: months
-// of pipeline time in a second, with every fault at any step. The laws of the
-// tokens are stated over its runs, and the scenario heartbeat-week is one of them.
+// Package trial runs the token engine against a Keepa made of pure values: months of
+// pipeline time in a second, with every fault at any step. The laws of the tokens are
+// stated over its runs, and the scenario heartbeat-week is one of them.
 //
 //	Keepa (truth) ──Reading──▶ Engine: bucket, shares, policy ──grants──▶ workers
 //	      ▲                                                                 │
 //	      └───────────────────────────── calls ─────────────────────────────┘
 //
-// What stands here is the daemons' part without their I/O: a turn of tokend, a
-// claim, a close. Instants and draws are arguments.
+// The package is the daemons' part without their I/O: a turn of
+// tokend, a claim, a close. Instants and draws are arguments.
 package trial
 
 import (
@@ -17,17 +17,17 @@ import (
 	"ratchet/pipeline/domain/token"
 )
 
-// Keepa is the bucket as it really is.
+// Keepa is the actual state of the bucket.
 type Keepa struct {
 	Now     time.Time
 	Rate    int // tokens a tick
 	Balance int
 	Skew    time.Duration // of Keepa's own clock
 
-	Expired  int // tokens that found the bucket full
-	Clipped  int // tokens that a smaller plan had no room for
-	Foreign  int // tokens that somebody else took
-	Refilled int // tokens paid in
+	Expired  int // tokens lost at a full bucket
+	Clipped  int // tokens lost with a smaller plan
+	Foreign  int // tokens spent by another program
+	Refilled int // tokens added
 	Consumed map[pipeline.Stage]int
 
 	next time.Time // refill
@@ -37,7 +37,7 @@ func newKeepa(now time.Time, rate, balance int) Keepa {
 	return Keepa{Now: now, Rate: rate, Balance: balance, Consumed: map[pipeline.Stage]int{}, next: now.Add(token.Tick)}
 }
 
-// pass lets time go by.
+// pass advances time.
 func (k *Keepa) pass(d time.Duration) {
 	k.Now = k.Now.Add(d)
 	for !k.next.After(k.Now) {
@@ -49,7 +49,7 @@ func (k *Keepa) pass(d time.Duration) {
 	}
 }
 
-// reading is what an answer says now.
+// reading returns the reading of an answer now.
 func (k *Keepa) reading() pipeline.Reading {
 	return pipeline.Reading{
 		TS: k.Now.Add(k.Skew).UnixMilli(), Left: k.Balance, Rate: k.Rate,
@@ -67,7 +67,7 @@ func (k *Keepa) charge(s pipeline.Stage, cost int) bool {
 	return true
 }
 
-// Drain is somebody else on the same key.
+// Drain spends as another program on the same key.
 func (k *Keepa) Drain(n int) { k.Balance, k.Foreign = k.Balance-n, k.Foreign+n }
 
 // Plan changes the rate; a balance above the new capacity is clipped.
@@ -78,7 +78,7 @@ func (k *Keepa) Plan(rate int) {
 	}
 }
 
-// Spent is what all our calls cost.
+// Spent returns the price of all our calls.
 func (k *Keepa) Spent() int {
 	n := 0
 	for _, c := range k.Consumed {

@@ -12,36 +12,36 @@ import (
 
 // The orders in which a List answers.
 const (
-	ByDate  = "date" // the newest first, as asked
+	ByDate  = "date" // the newest first, as requested
 	Reverse = "reverse"
-	Percent = "percent" // by something that has nothing to do with dates
+	Percent = "percent" // by something unrelated to dates
 	Chaos   = "chaos"   // another order for each page
 )
 
-// Churn is what happens to a list in an hour, in events.
+// Churn is the number of events of a list in an hour.
 type Churn struct {
 	Come   float64 // rows that enter, dated now
 	Old    float64 // rows that enter with an old date
-	Change float64 // rows whose price, and with it the date, moves
+	Change float64 // rows with a new price, and with it a new date
 	Go     float64 // rows that leave
 }
 
-// Measured is the churn of a real list of 750 rows.
+// Measured returns the churn of a real list of 750 rows.
 func Measured() Churn { return Churn{Come: 24, Old: 6, Change: 45, Go: 30} }
 
-// List is a deal list as it really is. It remembers every row that it ever held.
+// List is the actual state of a deal list. It remembers every row that it ever held.
 type List struct {
 	Now    time.Time
 	Order  string
 	Drift  int           // pages are this many rows off, at most
 	Skew   time.Duration // of Keepa's clock
 	Churn  Churn
-	Future int // of a thousand new rows, this many bear a date from the future
+	Future int // of a thousand new rows, how many have a date in the future
 	Ties   bool
 
 	rows   []*standing
 	sorted []*standing // rows as they are answered; nil after a change
-	past   []watermark.Sighting
+	left   []watermark.Sighting
 	n      int
 	draw   Draw
 }
@@ -52,7 +52,7 @@ type standing struct {
 	n, rank int
 }
 
-// NewList is a list of so many rows whose dates lie within the last day.
+// NewList returns a list of that many rows with dates within the last day.
 func NewList(now time.Time, rows int, draw Draw) *List {
 	l := &List{Now: now, Order: ByDate, Churn: Measured(), draw: draw}
 	for range rows {
@@ -76,7 +76,7 @@ func (l *List) enter(age time.Duration) {
 	}})
 }
 
-// date is the date of a price that began a while ago.
+// date returns the date of a price that began at an age.
 func (l *List) date(age time.Duration) watermark.Mark {
 	m := watermark.Mark(keepa.FromTime(l.Now.Add(-age)))
 	if l.Ties {
@@ -88,7 +88,7 @@ func (l *List) date(age time.Duration) watermark.Mark {
 	return m
 }
 
-// Pass lets minutes go by.
+// Pass advances time.
 func (l *List) Pass(d time.Duration) {
 	for ; d > 0; d -= time.Minute {
 		l.Now = l.Now.Add(min(d, time.Minute))
@@ -112,7 +112,7 @@ func (l *List) Pass(d time.Duration) {
 	}
 }
 
-// events is how many of so many an hour fall into this minute.
+// events returns how many events of an hourly rate fall into this minute.
 func (l *List) events(perHour float64) int {
 	n := int(perHour / 60)
 	if l.draw(1_000_000) < int((perHour/60-float64(n))*1_000_000) {
@@ -131,11 +131,11 @@ func (l *List) leave() (*standing, bool) {
 	l.rows[i] = l.rows[len(l.rows)-1]
 	l.rows = l.rows[:len(l.rows)-1]
 	s.Last, s.Listed = l.Now, false
-	l.past = append(l.past, s.Sighting)
+	l.left = append(l.left, s.Sighting)
 	return s, true
 }
 
-// order is the list as it is answered now.
+// order returns the list as it is answered now.
 func (l *List) order() []*standing {
 	if l.sorted == nil {
 		l.sorted = slices.Clone(l.rows)
@@ -161,7 +161,7 @@ func (l *List) order() []*standing {
 	return rows
 }
 
-// Page is what Keepa answers now.
+// Page returns Keepa's answer now.
 func (l *List) Page(index int) watermark.Page {
 	rows := l.order()
 	at := index * watermark.RowsPerPage
@@ -177,14 +177,14 @@ func (l *List) Page(index int) watermark.Page {
 	return p
 }
 
-// Sightings are all rows that the list ever held.
+// Sightings returns all rows that the list ever held.
 func (l *List) Sightings() []watermark.Sighting {
-	out := slices.Clone(l.past)
+	out := slices.Clone(l.left)
 	for _, s := range l.rows {
 		out = append(out, s.Sighting)
 	}
 	return out
 }
 
-// Len is how many rows are listed.
+// Len returns the number of listed rows.
 func (l *List) Len() int { return len(l.rows) }

@@ -7,17 +7,17 @@ import (
 	"ratchet/pipeline/domain/watermark"
 )
 
-// Reader is one query's watermarker on a List, statement by statement: it can die
-// between any two of them, and what it had not stored is gone.
+// Reader is one query's watermarker on a List, statement by statement: it can
+// die between any two of them, and then loses what it had not stored.
 type Reader struct {
 	*List
 	Plan  watermark.Plan
 	State watermark.State
 	Ours  time.Duration // how far our own clock is off
 
-	// Dies is asked between any two statements.
+	// Dies is called between any two statements.
 	Dies func() bool
-	// Fails is asked before each page: a 429, an error, a stop.
+	// Fails is called before each page: a 429, an error, a stop.
 	Fails func() bool
 	// Income is in tokens a minute, and a page waits until there are enough.
 	Income  float64
@@ -29,8 +29,8 @@ type Reader struct {
 	Claims []watermark.Claim
 	Gone   []watermark.Gap
 	Events map[string]int
-	Broken int // reads that were gone on with
-	told   []watermark.Told
+	Broken int // reads that were resumed
+	states []watermark.Told
 
 	stored []stored
 	open   map[string]bool
@@ -42,7 +42,7 @@ type stored struct {
 	at   time.Time
 }
 
-// NewReader is a watermarker that has seen nothing.
+// NewReader returns a watermarker that has seen nothing.
 func NewReader(l *List) *Reader {
 	return &Reader{
 		List: l, Plan: watermark.DefaultPlan(), Income: 0.5, Balance: 300, Known: map[watermark.Row]time.Time{},
@@ -50,10 +50,10 @@ func NewReader(l *List) *Reader {
 	}
 }
 
-// clock is what our own clock says.
+// clock returns our own time.
 func (w *Reader) clock() time.Time { return w.Now.Add(w.Ours) }
 
-// Run lets time go by and polls when a poll is due.
+// Run advances time and polls when a poll is due.
 func (w *Reader) Run(d time.Duration) {
 	for end := w.Now.Add(d); w.Now.Before(end); {
 		if w.State.Due(w.clock()) {
@@ -70,7 +70,7 @@ func (w *Reader) pass(d time.Duration) {
 
 func (w *Reader) dies() bool { return w.Dies != nil && w.Dies() }
 
-// Poll is one read, or what of it comes before it dies or is cut short.
+// Poll is one read, up to where it dies or is cut short.
 func (w *Reader) Poll() {
 	r := w.resume()
 	if r == nil || w.dies() {
@@ -92,7 +92,7 @@ func (w *Reader) Poll() {
 		w.Balance -= w.Plan.Price
 		w.Paid++
 		if w.dies() {
-			return // paid, and not stored
+			return // paid, but not stored
 		}
 		w.stored = append(w.stored, stored{p, w.clock()})
 		if w.dies() || !w.offer(r, p) {
@@ -103,7 +103,7 @@ func (w *Reader) Poll() {
 	w.end(r)
 }
 
-// resume is the read that is under way, with its pages; else a new one.
+// resume returns the read under way, with its pages; else a new one.
 func (w *Reader) resume() *watermark.Read {
 	if w.State.Read != nil {
 		w.Broken++
@@ -150,7 +150,7 @@ func (w *Reader) offer(r *watermark.Read, p watermark.Page) bool {
 	return true
 }
 
-// end publishes what the read did to what is owed, and then writes the state.
+// end publishes the effect of the read on the gaps, and then writes the state.
 func (w *Reader) end(r *watermark.Read) bool {
 	next, c := w.State.End(r, w.Plan, w.clock())
 	if w.dies() {
@@ -173,7 +173,7 @@ func (w *Reader) end(r *watermark.Read) bool {
 	return true
 }
 
-// event is a line of the ledger: the stream drops the repeat of an id.
+// event is a line of the ledger: the stream deduplicates by id.
 func (w *Reader) event(what string, g watermark.Gap) {
 	if id := what + ":" + g.ID; !w.open[id] {
 		w.open[id] = true
@@ -187,10 +187,10 @@ func (w *Reader) swap(next watermark.State) {
 		w.Claims = append(w.Claims, c)
 	}
 	w.State = next
-	w.told = append(w.told, watermark.Told{State: next, At: w.clock()})
+	w.states = append(w.states, watermark.Told{State: next, At: w.clock()})
 }
 
-// Balanced is the row by row balance of everything that was ever listed.
+// Balanced returns the row by row balance of everything that was ever listed.
 func (w *Reader) Balanced() (map[watermark.Fate]int, []watermark.Sighting) {
 	gone := make([]watermark.Gap, len(w.Gone))
 	for i, g := range w.Gone {
@@ -203,8 +203,7 @@ func (w *Reader) Balanced() (map[watermark.Fate]int, []watermark.Sighting) {
 	}.Balance(w.Sightings())
 }
 
-// Latency is how long rows stood on the list before they were found; our clock must
-// be right for it.
+// Latency returns how long rows were listed before they were found; our clock must be right for it.
 func (w *Reader) Latency() (polls float64, old time.Duration) {
 	var found []watermark.Found
 	for _, s := range w.Sightings() {
@@ -212,5 +211,5 @@ func (w *Reader) Latency() (polls float64, old time.Duration) {
 			found = append(found, watermark.Found{Sighting: s, At: at})
 		}
 	}
-	return watermark.Latency(found, w.told, func(t time.Time) watermark.Mark { return watermark.Mark(keepa.FromTime(t)) })
+	return watermark.Latency(found, w.states, func(t time.Time) watermark.Mark { return watermark.Mark(keepa.FromTime(t)) })
 }

@@ -10,8 +10,8 @@ import (
 	"ratchet/pipeline/domain/watermark"
 )
 
-// balanced fails unless every row that was ever listed is accounted for.
-// long asks for thousands of lists instead of tens: `make laws`.
+// balanced fails unless every row that was ever listed is accounted
+// for. long runs thousands of lists instead of tens: `make laws`.
 var long = flag.Bool("long", false, "long runs of the laws")
 
 var t0 = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
@@ -38,7 +38,7 @@ func balanced(t *testing.T, name string, w *Reader) map[watermark.Fate]int {
 	return sum
 }
 
-// everything is a random run with every fault that a list and a process can have.
+// everything is a random run with every fault of a list and a process.
 func everything(seed uint64) (string, *Reader) {
 	rng := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // no secret
 	l := NewList(t0, []int{40, 149, 150, 151, 400, 750}[rng.IntN(6)], rng.IntN)

@@ -11,10 +11,9 @@ import (
 // Draw is a number from 0 to n-1.
 type Draw func(n int) int
 
-// Week runs seven days at a plan's rate with the churn that was measured: polls,
-// a stream of peeks and commits, an idle night, a backlog that waits for a day, a
-// day in which somebody else spends, and half a day without /token. It ends early
-// when a law breaks.
+// Week runs seven days at a plan's rate with the measured churn: polls, a stream of peeks and
+// commits, an idle night, a backlog that waits for a day, a day in which another program
+// spends, and half a day without /token. It ends early when a law breaks.
 func Week(start time.Time, rate int, rules token.Rules, draw Draw) (*Engine, error) {
 	e := New(start, rate, token.Minutes*rate, rules)
 	const step = 15 * time.Second
@@ -26,7 +25,7 @@ func Week(start time.Time, rate int, rules token.Rules, draw Draw) (*Engine, err
 		e.Serve(func(s pipeline.Stage) int { return price(s, draw) })
 		e.Pass(step)
 	}
-	return e, e.Settle() // the last answers are explained before anybody compares books
+	return e, e.Settle() // the last answers are explained before books are compared
 }
 
 // The week's days, in hours from its start.
@@ -65,7 +64,7 @@ func (e *Engine) happen(at time.Duration, draw Draw) {
 	}
 }
 
-// price is what a step really costs.
+// price draws the actual price of a step.
 func price(s pipeline.Stage, draw Draw) int {
 	if s != pipeline.StageCommitter {
 		return token.StepOf(s)

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// shown is how many complaints an error prints: more are of no use to a reader.
+// shown is the number of complaints that an error prints; more are of no use to a reader.
 const shown = 50
 
 // Complaint is one mistake.
 type Complaint struct {
-	Line  int    // from 1; 0 is the file as a whole
-	Field string // as a path, "settings.prep_cents"; "" is the file as a whole
+	Line  int    // from 1; 0 is the whole file
+	Field string // as a path, "settings.prep_cents"; "" is the whole file
 	Says  string // what is wrong and what to write instead
 }
 
-// Error is the complaint on one line.
+// Error returns the complaint on one line.
 func (c Complaint) Error() string {
 	var s strings.Builder
 	if c.Line > 0 {
@@ -33,30 +33,31 @@ func (c Complaint) Error() string {
 // List collects the complaints about one file.
 type List struct{ all []Complaint }
 
-// Add notes a mistake.
+// Add records a mistake.
 func (l *List) Add(line int, field, format string, args ...any) {
 	l.all = append(l.all, Complaint{Line: line, Field: field, Says: fmt.Sprintf(format, args...)})
 }
 
-// Has says whether there is a complaint about a field or a part of it, so that a consequence of that mistake need not be told too.
+// Has reports whether there is a complaint about a field or a part
+// of it, so that errors which follow from it are left out.
 func (l *List) Has(field string) bool {
 	return slices.ContainsFunc(l.all, func(c Complaint) bool {
 		return c.Field == field || strings.HasPrefix(c.Field, field+".") || strings.HasPrefix(c.Field, field+"[")
 	})
 }
 
-// Empty says that there is nothing to complain about.
+// Empty reports whether there are no complaints.
 func (l *List) Empty() bool { return len(l.all) == 0 }
 
-// Rename changes how fields are called.
+// Rename replaces the names of the fields.
 func (l *List) Rename(name func(field string) string) {
 	for i := range l.all {
 		l.all[i].Field = name(l.all[i].Field)
 	}
 }
 
-// Join adds what a validation says of fields, "FIELD: what is wrong", each with the line that at knows of the field.
-// It leaves out fields that have a complaint already.
+// Join adds the errors of a validation, "FIELD: what is wrong", each at the line
+// that at returns for the field. It skips fields that already have a complaint.
 func (l *List) Join(err error, at func(field string) int) {
 	var many interface{ Unwrap() []error }
 	if errors.As(err, &many) {
@@ -77,7 +78,7 @@ func (l *List) Join(err error, at func(field string) int) {
 	}
 }
 
-// Err is all complaints in the order of their lines, one a line; nil where there are none.
+// Err returns all complaints in the order of their lines, one a line; nil if there are none.
 func (l *List) Err() error {
 	if l.Empty() {
 		return nil
@@ -94,7 +95,7 @@ func (l *List) Err() error {
 	return errors.Join(errs...)
 }
 
-// DidYouMean is the question that proposes what to write; nothing where there is no proposal.
+// DidYouMean returns a question with the proposal; "" without one.
 func DidYouMean(proposal string) string {
 	if proposal == "" {
 		return ""
@@ -102,7 +103,7 @@ func DidYouMean(proposal string) string {
 	return ": did you mean " + proposal + "?"
 }
 
-// Nearest is the name that somebody who wrote name most likely meant; "" where none is near.
+// Nearest returns the name that was most likely meant by name; "" if none is close.
 func Nearest(name string, names []string) string {
 	best, least := "", 1+len(name)/4
 	for _, n := range names {
@@ -116,7 +117,7 @@ func Nearest(name string, names []string) string {
 	return best
 }
 
-// distance is how many letters must be changed, added, removed or swapped with their neighbour to turn a into b.
+// distance is the number of letters to change, add, remove or swap with a neighbour to turn a into b.
 func distance(a, b string) int {
 	const longest = 64
 	if len(a) > longest || len(b) > longest {

@@ -42,7 +42,7 @@ func TestANumberIsReadOrAnotherIsProposed(t *testing.T) {
 	}
 }
 
-// FuzzProposal: a number that is proposed is one that is taken.
+// FuzzProposal: a proposed number is accepted.
 func FuzzProposal(f *testing.F) {
 	for _, text := range []string{"2.75", "010", "0x1F", "$1,500.00", "5%", "-0", "+.5", "1e3", "00"} {
 		f.Add(text)
@@ -56,7 +56,7 @@ func FuzzProposal(f *testing.F) {
 		} {
 			_, proposal, ok := strings.Cut(wrong, ": did you mean ")
 			if proposal = strings.TrimSuffix(proposal, "?"); ok && !strings.Contains(proposal, ".") && again(proposal) != "" {
-				t.Errorf("%q: proposes %q, of which it says %q", text, proposal, again(proposal))
+				t.Errorf("%q: proposes %q, which gives %q", text, proposal, again(proposal))
 			}
 		}
 	})

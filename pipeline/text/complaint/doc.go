@@ -1,3 +1,3 @@
-// Package complaint says what is wrong with a file that a person wrote (rules, queries): every mistake at once,
-// each with its line, its field and what to write instead.
+// Package complaint reports mistakes in a file that a person wrote (rules, queries):
+// all of them at once, each with its line, its field and a correction.
 package complaint

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Largest is the largest number that a file may hold, up or down: arithmetic on it does not overflow.
+// Largest bounds the numbers of a file, positive and negative, so that arithmetic on them does not overflow.
 const Largest = 1_000_000_000_000
 
 var (
@@ -18,8 +18,8 @@ var (
 	insideForm   = regexp.MustCompile(`^[^0-9+.,-]{0,4}([-+]?[0-9.,_']*[0-9])(?:[eE]([-+]?[0-9]{1,2}))?[^0-9]{0,12}$`)
 )
 
-// Whole reads a whole number as somebody wrote it. What is wrong with it is said with a proposal; cents means that
-// it is money, of which people write the fraction of the larger unit.
+// Whole reads a whole number. wrong describes a mistake and proposes a correction; "" if there is none.
+// cents marks an amount of money, for which people often write a fraction of the larger unit.
 func Whole(text string, cents bool) (n int64, wrong string) {
 	if wholeForm.MatchString(text) {
 		n, err := strconv.ParseInt(text, 10, 64)
@@ -38,7 +38,7 @@ func Whole(text string, cents bool) (n int64, wrong string) {
 	return 0, clip(text) + " is not " + unit + DidYouMean(wholeProposal(text, cents))
 }
 
-// wholeProposal is the whole number that was most likely meant.
+// wholeProposal returns the whole number that was most likely meant.
 func wholeProposal(text string, cents bool) string {
 	if n, ok := based(text); ok {
 		return strconv.FormatInt(n, 10)
@@ -56,7 +56,7 @@ func wholeProposal(text string, cents bool) string {
 	return strconv.FormatInt(int64(v), 10)
 }
 
-// Fraction reads a number that may have a fraction.
+// Fraction reads a number that may have a fraction. wrong is as for Whole.
 func Fraction(text string) (v float64, wrong string) {
 	if fractionForm.MatchString(text) {
 		v, err := strconv.ParseFloat(text, 64)
@@ -82,13 +82,13 @@ func octal(text string) bool {
 	return m != nil
 }
 
-// octalWrong is about leading zeros, which some readers take for octal.
+// octalWrong reports leading zeros, which some readers interpret as octal.
 func octalWrong(text string) string {
 	m := zeroesForm.FindStringSubmatch(text)
 	return text + " begins with a zero, as octal numbers do" + DidYouMean(strings.TrimPrefix(m[1], "+")+m[2]+m[3])
 }
 
-// based is a number written to another base.
+// based reads a number written to another base.
 func based(text string) (int64, bool) {
 	low := strings.ToLower(strings.TrimLeft(text, "+-"))
 	if !strings.HasPrefix(low, "0x") && !strings.HasPrefix(low, "0o") && !strings.HasPrefix(low, "0b") {
@@ -98,7 +98,7 @@ func based(text string) (int64, bool) {
 	return n, err == nil && n <= Largest && n >= -Largest
 }
 
-// inside finds the one number of a text like "$2.75", "2,75 EUR", "1_000" or "5 %", and how many decimals it has.
+// inside finds the single number in a text like "$2.75", "2,75 EUR", "1_000" or "5 %", and the number of its decimals.
 func inside(text string) (v float64, decimals int, ok bool) {
 	m := insideForm.FindStringSubmatch(text)
 	if m == nil {
@@ -119,7 +119,7 @@ func inside(text string) (v float64, decimals int, ok bool) {
 	return v, decimals, err == nil
 }
 
-// clip keeps a message short, whatever was written.
+// clip shortens any text for use in a message.
 func clip(text string) string {
 	const most = 40
 	if len(text) > most {

@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// MaxBytes is how long a file may be that a person wrote. The built-in ones have some thousand bytes.
+// MaxBytes is the size limit of a file that a person wrote. The built-in ones have some thousand bytes.
 const MaxBytes = 64 << 10
 
-// Text is the file with line ends as \n, whatever they were: line ends are no part of what a file says. False where
-// the bytes cannot be read as text. What is wrong is added to l.
+// Text returns the file with line ends as \n, so that they have no meaning. It returns
+// false and adds a complaint to l when the bytes are not readable as text.
 func Text(data []byte, l *List) ([]byte, bool) {
 	switch {
 	case len(data) > MaxBytes:
@@ -38,7 +38,7 @@ func Text(data []byte, l *List) ([]byte, bool) {
 	return text, true
 }
 
-// Line is the number of the line that holds the byte at an offset.
+// Line returns the number of the line that holds the byte at offset.
 func Line(text []byte, offset int) int {
 	return 1 + bytes.Count(text[:min(max(offset, 0), len(text))], []byte("\n"))
 }

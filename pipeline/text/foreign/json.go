@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// JSON is a JSON document with every string cleaned as Of does; names of members, numbers and layout stay byte for byte.
-// Where there is nothing to clean it is raw itself. What is not JSON is returned as it is.
+// JSON returns a JSON document with every string cleaned as by Of; member names, numbers and layout are
+// unchanged byte for byte. It returns raw itself when there is nothing to clean or raw is not JSON.
 func JSON(raw []byte) []byte {
 	var out []byte
 	done := 0 // how much of raw is in out
@@ -30,7 +30,7 @@ func JSON(raw []byte) []byte {
 	return append(out, raw[done:]...)
 }
 
-// closing is the position of the quote that ends the string at i; -1 without one.
+// closing returns the position of the quote that ends the string at i; -1 if there is none.
 func closing(raw []byte, i int) int {
 	for i++; i < len(raw); i++ {
 		switch raw[i] {
@@ -43,7 +43,7 @@ func closing(raw []byte, i int) int {
 	return -1
 }
 
-// literal is a string with its quotes, cleaned; nil where there is nothing to clean.
+// literal returns a string with its quotes, cleaned; nil when there is nothing to clean.
 func literal(quoted []byte) []byte {
 	if inner := quoted[1 : len(quoted)-1]; bytes.IndexByte(inner, '\\') < 0 && plain(inner) {
 		return nil
@@ -63,7 +63,7 @@ func literal(quoted []byte) []byte {
 	return out
 }
 
-// names says that the string before rest is the name of a member.
+// names reports whether the string before rest is a member's name.
 func names(rest []byte) bool {
 	rest = bytes.TrimLeft(rest, " \t\r\n")
 	return len(rest) > 0 && rest[0] == ':'

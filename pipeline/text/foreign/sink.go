@@ -6,15 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// A sink is a method of Text without arguments that returns a string: the text, escaped so that the place where it is
-// shown takes it for text. To add one write the method here; the test finds it by its signature,
-// sends the corpus of hostile texts through it and writes its golden file with -update. Cut before you escape:
-// t.Short(80).Slack().
+// A sink is a method of Text without arguments that returns a string: the text, escaped so that
+// the medium displays it as plain text. To add one write the method here;
+// the test finds it by its signature, runs the corpus of hostile texts through it and writes its
+// golden file with -update. Shorten before you escape: t.Short(80).Slack().
 
-// String is the text for a terminal and for logs: its control characters left when it was cleaned.
+// String returns the text for a terminal and for logs: cleaning has already removed its control characters.
 func (t Text) String() string { return t.s }
 
-// Block is a document of any length for a terminal, on as many lines as it has.
+// Block returns a document of any length for a terminal, with its line breaks.
 func Block(raw []byte) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' {
@@ -24,19 +24,20 @@ func Block(raw []byte) string {
 	}, string(raw))
 }
 
-// CSV is the text as a cell that no spreadsheet takes for a formula; encoding/csv adds the quotes.
+// CSV returns the text as a cell that no spreadsheet evaluates as a formula; encoding/csv adds the quotes.
 func (t Text) CSV() string { return Cell(t.s) }
 
-// HTML is the text for the content of an element, or for an attribute in quotes; never inside script, style or a URL.
+// HTML returns the text for the content of an element, or for an
+// attribute in quotes; never inside script, style or a URL.
 func (t Text) HTML() string { return html.EscapeString(t.s) }
 
-// Slack is the text as code, the one place in which Slack makes no links, mentions and formats.
+// Slack returns the text as code: Slack makes no links, mentions or formatting inside it.
 func (t Text) Slack() string { return code(slack.Replace(t.s)) }
 
-// Discord is the text as code, for the same reason.
+// Discord returns the text as code, for the same reason.
 func (t Text) Discord() string { return code(discord.Replace(t.s)) }
 
-// Telegram is the text as code in Telegram's HTML, for the same reason.
+// Telegram returns the text as code in Telegram's HTML, for the same reason.
 func (t Text) Telegram() string {
 	if t.s == "" {
 		return ""
@@ -44,11 +45,11 @@ func (t Text) Telegram() string {
 	return "<code>" + html.EscapeString(t.s) + "</code>"
 }
 
-// Plain is the text for where apps make links and mentions of plain text: mail, ntfy, Pushover. What they would find
-// stands in characters that look the same.
+// Plain returns the text for apps that make links and mentions of plain text: mail, ntfy,
+// Pushover. The characters that they look for are replaced by ones that look the same.
 func (t Text) Plain() string { return unlinked(t.s) }
 
-// unlinked is s without what a linkifier finds: schemes, names with dots, addresses, mentions.
+// unlinked returns s without what a linkifier finds: schemes, names with dots, addresses, mentions.
 func unlinked(s string) string {
 	in, out := []rune(s), strings.Builder{}
 	for i, r := range in {
@@ -59,7 +60,7 @@ func unlinked(s string) string {
 		case r == ':' && after && !digit(in[i+1]):
 			r = '∶' // ratio
 		case r == '@':
-			r = '＠' // in full width
+			r = '＠' // full width
 		}
 		out.WriteRune(r)
 	}
@@ -80,15 +81,15 @@ func code(s string) string {
 	return "`" + s + "`"
 }
 
-// formula are the characters with which a formula begins in a spreadsheet, in their other widths too, and those that
-// some spreadsheets pass over in front of one.
+// formula holds the characters that begin a formula in a spreadsheet, in their
+// other widths too, and those that some spreadsheets skip in front of one.
 const formula = "=+-@\t\r＝＋－＠−"
 
-// separators end a cell for a spreadsheet of another locale, whatever the quotes.
+// separators end a cell for a spreadsheet of another locale, even inside quotes.
 const separators = ";\t\r\n"
 
-// Cell is any string as a cell of a CSV file: a ' stands where a spreadsheet would take a formula to begin. Plain
-// numbers stay as they are.
+// Cell returns any string as a cell of a CSV file, with a ' before anything
+// that a spreadsheet would read as a formula. Plain numbers are unchanged.
 func Cell(s string) string {
 	if number(s) {
 		return s
@@ -105,13 +106,13 @@ func Cell(s string) string {
 		if strings.ContainsRune(separators, r) {
 			begins = true
 		}
-		_, n := utf8.DecodeRuneInString(s[i:]) // an invalid byte stays as it is
+		_, n := utf8.DecodeRuneInString(s[i:]) // an invalid byte is kept
 		out.WriteString(s[i : i+n])
 	}
 	return out.String()
 }
 
-// number says that a text is a decimal number: a sign, digits, and a fraction with digits.
+// number reports whether a text is a decimal number: a sign, digits, and a fraction with digits.
 func number(s string) bool {
 	if s != "" && (s[0] == '-' || s[0] == '+') {
 		s = s[1:]

@@ -1,7 +1,7 @@
-// Package foreign holds text that strangers wrote: titles, sellers' names, Keepa's messages. It is cleaned once, where it
-// enters, and escaped by each sink that shows it (sink.go).
+// Package foreign holds untrusted text: titles, sellers' names, Keepa's messages. It is
+// cleaned once, where it enters, and escaped by each sink that shows it (sink.go).
 //
-//	Keepa's answer, a stored message ─Of─▶ Text ─▶ JSON, ClickHouse   as it is
+//	Keepa's answer, a stored message ─Of─▶ Text ─▶ JSON, ClickHouse   unchanged
 //	                                           ├─▶ terminal, logs     String
 //	                                           └─▶ CSV, Slack, …      one method a sink
 package foreign
@@ -12,27 +12,27 @@ import (
 	"unicode/utf8"
 )
 
-// Most is how many characters a text keeps; a longer one ends in "…".
+// Most is the length limit of a text, in characters; a longer one is cut and ends in "…".
 const Most = 1000
 
-// Text is foreign text on one line, without control characters, without format characters (bidi overrides, zero-width
-// spaces, tags) apart from the joiners that emoji and non-Latin words need, valid UTF-8, at most Most characters. On the
-// wire it is a JSON string. The zero Text is empty; leave it out with omitzero.
+// Text is untrusted text on one line: valid UTF-8, at most Most characters, without control characters, and
+// without format characters (bidi overrides, zero-width spaces, tags) apart from the joiners that emoji and
+// non-Latin words need. On the wire it is a JSON string. The zero Text is empty; leave it out with omitzero.
 type Text struct{ s string }
 
 // Of cleans text.
 func Of(s string) Text { return Text{clean(s)} }
 
-// IsZero says that there is no text.
+// IsZero reports whether the text is empty.
 func (t Text) IsZero() bool { return t.s == "" }
 
-// Short is the text cut to n characters, n ≥ 1; what is cut ends in "…".
+// Short returns the text cut to n characters, n ≥ 1; a cut text ends in "…".
 func (t Text) Short(n int) Text { return Text{cut(t.s, n)} }
 
-// MarshalText is the text: a JSON string, a value in a log.
+// MarshalText returns the text: a JSON string, a value in a log.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.s), nil }
 
-// UnmarshalText cleans what was stored: messages may be older than this build.
+// UnmarshalText cleans the stored text: an older build may have written it.
 func (t *Text) UnmarshalText(b []byte) error {
 	t.s = clean(string(b))
 	return nil
@@ -75,7 +75,7 @@ func clean(s string) string {
 	return cut(strings.TrimSpace(out.String()), Most)
 }
 
-// plain says that there is nothing to clean, as in nearly all titles.
+// plain reports whether there is nothing to clean, which holds for nearly all titles.
 func plain[S string | []byte](s S) bool {
 	if len(s) > Most || len(s) > 0 && (s[0] == ' ' || s[len(s)-1] == ' ') {
 		return false
@@ -93,7 +93,7 @@ const (
 	zwj  = '\u200d'
 )
 
-// kept is what becomes of a character: itself, a space, or nothing (negative).
+// kept maps a character to itself, to a space, or to nothing (negative).
 func kept(r rune) rune {
 	switch {
 	case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp):
@@ -106,12 +106,12 @@ func kept(r rune) rune {
 	return r
 }
 
-// selects says that a character selects a variant of the one before it. A second one in a row shows nothing and may
-// hide something.
+// selects reports whether a character selects a variant of the one before
+// it. A second one in a row shows nothing and may hide something.
 func selects(r rune) bool { return r > 0x7f && unicode.Is(unicode.Variation_Selector, r) }
 
-// joins says that a joiner beside a character means something: between the parts of an emoji, and in scripts whose
-// letters join. In Latin and the like it only hides.
+// joins reports whether a joiner beside a character has a meaning: between the parts of an emoji,
+// and in scripts with joined letters. In Latin and similar scripts it is only invisible.
 func joins(r rune) bool {
 	return r >= 0x600 && unicode.In(r, unicode.L, unicode.M, unicode.So, unicode.Sk)
 }

@@ -21,7 +21,7 @@ import (
 	"ratchet/test/hostile"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // sinks are all methods of Text that show it, and the logs.
 func sinks() map[string]func(foreign.Text) string {
@@ -40,7 +40,7 @@ func sinks() map[string]func(foreign.Text) string {
 	return out
 }
 
-// logged is the line that a daemon logs about a text, from the message on.
+// logged returns the line that a daemon logs about a text, from the message on.
 func logged(t foreign.Text) string {
 	var out bytes.Buffer
 	log, err := process.Logger(&out, "info")
@@ -52,7 +52,7 @@ func logged(t foreign.Text) string {
 	return line
 }
 
-func TestEverySinkShowsEveryHostileTextAsItsGoldenFileSays(t *testing.T) {
+func TestEverySinkShowsEveryHostileTextAsInItsGoldenFile(t *testing.T) {
 	t.Parallel()
 	all := sinks()
 	if want := []string{"csv", "discord", "html", "log", "plain", "slack", "telegram", "terminal"}; len(all) < len(want) {
@@ -99,7 +99,7 @@ func lines(got, want string) map[string]string {
 	return out
 }
 
-func TestCleanTextHoldsNothingThatATerminalObeysOrThatHides(t *testing.T) {
+func TestCleanTextHasNoControlAndNoHiddenCharacters(t *testing.T) {
 	t.Parallel()
 	for _, h := range hostile.Texts() {
 		got := foreign.Of(h.Text)
@@ -133,7 +133,7 @@ func check(t interface{ Errorf(string, ...any) }, name string, got foreign.Text)
 	}
 	for _, span := range []string{got.Slack(), got.Discord()} {
 		if span != "" && (len(span) < 3 || strings.Count(span, "`") != 2 || span[0] != '`' || span[len(span)-1] != '`') {
-			t.Errorf("%s: %+q is no code span", name, span)
+			t.Errorf("%s: %+q is not a code span", name, span)
 		}
 	}
 	if inner := strings.TrimSuffix(strings.TrimPrefix(got.Telegram(), "<code>"), "</code>"); strings.ContainsAny(inner, `<>"'`) || s != "" && len(inner) != len(got.Telegram())-13 {
