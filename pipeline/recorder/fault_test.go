@@ -215,7 +215,7 @@ func TestACrashBeforeTheAcknowledgementRecordsNothingTwice(t *testing.T) {
 	msgs, err := l.take(t.Context())
 	must(t, err)
 	rows, _ := l.decode(msgs)
-	if _, err := l.land(t.Context(), t.Context(), rows); err != nil {
+	if _, err := l.storeRows(t.Context(), t.Context(), rows); err != nil {
 		t.Fatal(err)
 	}
 	r.store.close()

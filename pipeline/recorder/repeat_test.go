@@ -178,7 +178,7 @@ func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Or
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.record(w.t.Context(), w.t.Context(), batch[R]{epoch: l.epoch, msgs: msgs, rows: rows, graves: graves})
+		l.record(w.t.Context(), w.t.Context(), batch[R]{epoch: l.epoch, msgs: msgs, rows: rows, rejected: graves})
 	}()
 	<-f.reached
 	return msgs, func() {
