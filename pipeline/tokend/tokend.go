@@ -74,7 +74,7 @@ type tokend struct {
 	waiting waiting
 	ready   bool
 	failing string      // the last failure that was logged
-	watch   stall.Watch // watches for turns that succeed
+	watch   stall.Watch // detects that no turn succeeds
 
 	mu   sync.Mutex
 	beat pipeline.Heartbeat
