@@ -307,7 +307,7 @@ func TestAPageAndARedirectSayWhereTheyComeFrom(t *testing.T) {
 		{502, nil, "<html><h1>502 Bad Gateway</h1>", `server (HTTP 502): a page of HTML, titled "502 Bad Gateway"`},
 		{200, nil, "<html><title>" + strings.Repeat("é", 200), "a page of HTML"},
 		{200, nil, "<html><title>" + strings.Repeat("é", 200) + "</title>", `titled "` + strings.Repeat("é", 40) + `"`},
-		{200, head("Content-Type", "Text/HTML; charset=utf-8"), "please sign in", "proxy (HTTP 200): a page of HTML; look at the proxy"},
+		{200, head("Content-Type", "Text/HTML; charset=utf-8"), "please sign in", "proxy (HTTP 200): a page of HTML; check the proxy"},
 		{302, head("Location", "https://login.example.org/?back="+key), "", "a redirect to login.example.org, which is not followed"},
 		{302, head("Location", "/product?key="+key), "<html>moved", "unexpected (HTTP 302): a redirect, which is not followed"},
 	} {
