@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The request and the answer of the kernel's socket diagnosis for one connection (linux/inet_diag.h). It finds a connection in
-// microseconds; /proc/net/tcp, which says the same, is written out whole.
+// The request and the answer of the kernel's socket diagnosis for one connection
+// (linux/inet_diag.h). It finds a connection in microseconds, while /proc/net/tcp lists all of them.
 type (
 	diagID struct {
 		sourcePort, destPort [2]byte // big endian
@@ -41,13 +41,13 @@ const sockDiagByFamily = 20
 // The states of an end that a process may still hold: established, or half closed by it.
 const living = 1<<1 | 1<<4 | 1<<5
 
-// lookUp asks the kernel for the end of a connection at local, whose other end is at remote.
+// lookUp queries the kernel for the end of a connection at local, whose other end is at remote.
 func lookUp(local, remote netip.AddrPort) (holder, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
 	if err != nil {
 		return holder{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	defer func() { _ = unix.Close(fd) }() // one question was asked
+	defer func() { _ = unix.Close(fd) }() // the socket was used for one query
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
 	q := question(local, remote)
 	raw := unsafe.Slice((*byte)(unsafe.Pointer(&q)), unsafe.Sizeof(q))
@@ -79,7 +79,8 @@ func question(local, remote netip.AddrPort) diagRequest {
 	return q
 }
 
-// answer reads what the kernel says: of the connection that was asked about, not of what listens at its port.
+// answer decodes the kernel's answer, which must be about the
+// requested connection and not about a listener at its port.
 func answer(said []byte, asked diagID) (holder, error) {
 	const head = unix.SizeofNlMsghdr
 	if len(said) < head+4 {
