@@ -23,7 +23,7 @@ func TestAnEngineTellsWhatItDoes(t *testing.T) {
 		}
 	}
 	var said bytes.Buffer
-	e.tell(&said)
+	e.dump(&said)
 	<-ended
 	for _, words := range []string{"system.processes: query:", "endless", "system.merges: database", "httpd.(*Server).stream < "} {
 		if !strings.Contains(said.String(), words) {
