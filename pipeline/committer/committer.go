@@ -35,7 +35,7 @@ type committer struct {
 	pulse   *worker.Pulse
 	inlets  map[pipeline.Tier]*bus.Inlet
 	tiers   tiers
-	fuse    worker.Fuse
+	breaker worker.Fuse
 	returns worker.Returns
 }
 

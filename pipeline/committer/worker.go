@@ -59,7 +59,7 @@ const loopCommit = "commit"
 
 // take claims the highest price of one commit and then takes one survivor.
 func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
-	if w.fuse.Blown() {
+	if w.breaker.Blown() {
 		return batch, w.rest(ctx, "circuit_open")
 	}
 	backlogs, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
@@ -75,7 +75,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	}
 	if !waits {
 		// Work that a failed call returned is still waiting.
-		w.pulse.See(loopCommit, stall.Sight{Work: w.fuse.Doubtful(), Tokens: true, Wish: wish == token.Run})
+		w.pulse.See(loopCommit, stall.Sight{Work: w.breaker.Doubtful(), Tokens: true, Wish: wish == token.Run})
 		return batch, w.rest(ctx, "idle")
 	}
 	s := &step{committer: w, judge: w.rules.Judge()}
@@ -201,11 +201,11 @@ func (s *step) limit(u worker.Unit) time.Duration {
 // buy requests the full record from Keepa, unless this work was paid for as often as allowed.
 func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	domain, asin := u.Survivor.Domain, u.Survivor.ASIN
-	tallies, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID})
+	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID})
 	if err != nil {
 		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
 	}
-	f := fact{Tally: tallies[u.ID]}
+	f := fact{Tally: attempts[u.ID]}
 	if f.Tally.Waits() {
 		f.Err = worker.ErrPrice
 	}
@@ -244,7 +244,7 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 	case err != nil:
 		return f, errors.Join(err, s.end(ctx, bought.Answer))
 	case ok && bought.ConsumedKnown && bought.Answer.Part == nil:
-		s.fuse.Worked()
+		s.breaker.Worked()
 		got, err := s.enrich(ctx, u, kept[0], bought.Consumed, bought.Reading)
 		return got, err
 	case ok:
@@ -263,13 +263,13 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 func (s *step) end(ctx context.Context, answer gateway.Answer) error {
 	c := s.claim
 	s.claim = nil
-	return worker.End(ctx, s.env, s.pulse, &s.fuse, c, answer)
+	return worker.End(ctx, s.env, s.pulse, &s.breaker, c, answer)
 }
 
 func (s *step) refused(ctx context.Context, cause error) error {
 	c := s.claim
 	s.claim = nil
-	return worker.Refused(ctx, s.env, s.pulse, &s.fuse, c, cause)
+	return worker.Refused(ctx, s.env, s.pulse, &s.breaker, c, cause)
 }
 
 // decideCommit translates a fact into effects.

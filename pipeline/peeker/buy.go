@@ -156,13 +156,13 @@ func (s *step) payable(ctx context.Context, domain int, units []worker.Unit, of 
 	for k, i := range of {
 		works[k] = units[i].ID
 	}
-	tallies, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindPeek, works)
+	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindPeek, works)
 	if err != nil {
 		return nil, err
 	}
 	var ours []int
 	for _, i := range of {
-		facts[i].Tally = tallies[units[i].ID]
+		facts[i].Tally = attempts[units[i].ID]
 		switch t := facts[i].Tally; {
 		case t.Waits():
 			facts[i].Err = worker.ErrPrice
@@ -243,7 +243,7 @@ func (s *step) sort(
 func (s *step) end(ctx context.Context, answer gateway.Answer) error {
 	c := s.claim
 	s.claim = nil
-	return worker.End(ctx, s.env, s.pulse, &s.fuse, c, answer)
+	return worker.End(ctx, s.env, s.pulse, &s.breaker, c, answer)
 }
 
 // deals finds the newest deal of every refresh, which its peek may confirm.

@@ -23,7 +23,7 @@ type peekLoop struct {
 	purse   *claims.Purse
 	inlets  map[pipeline.Source]*bus.Inlet
 	served  map[pipeline.Source]int // items taken, for the lanes' weights
-	fuse    worker.Fuse
+	breaker worker.Fuse
 	returns worker.Returns
 	flood   *flood
 }
@@ -78,7 +78,7 @@ func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
 // take reads what waits and what may be spent, claims, and only then takes
 // what the claim pays for. Nothing is held while waiting for tokens.
 func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact], err error) {
-	if l.fuse.Blown() {
+	if l.breaker.Blown() {
 		return none, l.rest(ctx, "circuit_open")
 	}
 	backlogs, err := l.bus.Backlogs(ctx, pipeline.StreamSurvivors)
@@ -99,11 +99,11 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 	lane, waiting := l.lane(backlogs)
 	if waiting == 0 {
 		// Work that a failed call returned is still waiting.
-		l.pulse.See(loopPeek, stall.Sight{Work: l.fuse.Doubtful(), Tokens: true, Wish: wish == token.Run})
+		l.pulse.See(loopPeek, stall.Sight{Work: l.breaker.Doubtful(), Tokens: true, Wish: wish == token.Run})
 		return none, l.rest(ctx, "idle")
 	}
 	n := min(waiting, l.cfg.Batch)
-	if l.fuse.Doubtful() {
+	if l.breaker.Doubtful() {
 		n = 1 // one item tests whether Keepa answers again
 	}
 	if wish != token.Nospend {
@@ -193,5 +193,5 @@ func (s *step) close(ctx context.Context, consumed int, r *pipeline.Reading) err
 func (s *step) refused(ctx context.Context, cause error) error {
 	c := s.claim
 	s.claim = nil
-	return worker.Refused(ctx, s.env, s.pulse, &s.fuse, c, cause)
+	return worker.Refused(ctx, s.env, s.pulse, &s.breaker, c, cause)
 }

@@ -49,7 +49,7 @@ func (k *refresher) signs(ctx context.Context) (refresh.Signs, int, error) {
 func (k *refresher) answered(ctx context.Context) (newest time.Time, err error) {
 	stream, err := k.bus.JS.Stream(ctx, pipeline.StreamResponses)
 	if err != nil {
-		return newest, fmt.Errorf("look at %s: %w", pipeline.StreamResponses, err)
+		return newest, fmt.Errorf("read the state of %s: %w", pipeline.StreamResponses, err)
 	}
 	// Not the stream's last message: that may be an attempt without an answer.
 	for _, kind := range []pipeline.Kind{pipeline.KindDeals, pipeline.KindPeek, pipeline.KindCommit, pipeline.KindSeller} {

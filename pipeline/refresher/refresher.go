@@ -314,8 +314,8 @@ func same(a, b refresh.Holding) bool {
 }
 
 // wrote counts our own writes. A write with a lost acknowledgement is not counted, so the stock is read again.
-func (k *refresher) wrote(landed bool) {
-	if landed {
+func (k *refresher) wrote(acknowledged bool) {
+	if acknowledged {
 		k.seen++
 	}
 }

@@ -54,7 +54,7 @@ func (t *tokend) ask(ctx context.Context) token.Event {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	r, err := t.keepa.Token(ctx)
-	t.heardOfKey(err)
+	t.noteKey(err)
 	if err != nil {
 		t.report(func(h *pipeline.Heartbeat) { h.LastError = err.Error() })
 		var e *gateway.Error

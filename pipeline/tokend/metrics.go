@@ -110,8 +110,8 @@ func (t *tokend) measure() (end func()) {
 	return func() { budget(); streams() }
 }
 
-// heardOfKey records whether Keepa accepts the key. Other failures carry no information about it.
-func (t *tokend) heardOfKey(err error) {
+// noteKey records whether Keepa accepts the key. Other failures carry no information about it.
+func (t *tokend) noteKey(err error) {
 	var e *gateway.Error
 	switch {
 	case err == nil:

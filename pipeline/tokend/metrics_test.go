@@ -24,7 +24,7 @@ func TestAKeyIsRefusedUntilKeepaTakesItAndNotBecauseACallFailed(t *testing.T) {
 		{nil, false},
 		{&gateway.Error{Kind: gateway.Timeout}, false},
 	} {
-		d.heardOfKey(step.err)
+		d.noteKey(step.err)
 		if got := d.refused.Load(); got != step.want {
 			t.Errorf("step %d (%v): got %t, want %t", i, step.err, got, step.want)
 		}

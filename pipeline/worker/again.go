@@ -20,7 +20,7 @@ var (
 )
 
 // kindOf returns the reason as a counter's name and as text for the status.
-func kindOf(cause error) (code, says string) {
+func kindOf(cause error) (code, text string) {
 	var e *gateway.Error
 	switch {
 	case errors.Is(cause, ErrNoSpend):

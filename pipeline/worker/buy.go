@@ -68,13 +68,13 @@ func KeepRefused(ctx context.Context, b *bus.Bus, p *Purchase, cause error) erro
 
 // End ends the claim of a call that was answered. If the answer lacks its price, the balance
 // shows it. An unreadable answer is not a failed call; one that was cut off in transit is.
-func End(ctx context.Context, env process.Env, pulse *Pulse, fuse *Fuse, c *claims.Claim, a gateway.Answer) error {
+func End(ctx context.Context, env process.Env, pulse *Pulse, breaker *Fuse, c *claims.Claim, a gateway.Answer) error {
 	var cut *gateway.Error
 	if errors.As(a.Part, &cut) {
 		pulse.Failed(cut)
-		env.Log.Warn("keepa refused", "err", cut, "wait", fuse.Failed(env))
+		env.Log.Warn("keepa refused", "err", cut, "wait", breaker.Failed(env))
 	} else {
-		fuse.Worked()
+		breaker.Worked()
 	}
 	if !a.ConsumedKnown {
 		return c.CloseUnknown(ctx, "the answer does not say what it cost")

@@ -130,9 +130,9 @@ type cached struct {
 	now           func() time.Time
 	ask           func(ctx context.Context, put Put) error
 
-	mu         sync.Mutex
-	due, heard time.Time
-	values     []value
+	mu           sync.Mutex
+	due, updated time.Time
+	values       []value
 }
 
 // againAfter is the retry interval after a failed call.
@@ -151,7 +151,7 @@ func (c *cached) source(put Put) {
 		c.due = now.Add(c.every)
 		c.refresh()
 	}
-	if c.heard.IsZero() || c.now().Sub(c.heard) > 3*c.every {
+	if c.updated.IsZero() || c.now().Sub(c.updated) > 3*c.every {
 		return
 	}
 	for _, v := range c.values {
@@ -168,7 +168,7 @@ func (c *cached) refresh() {
 		c.due = c.now().Add(min(c.every, againAfter))
 		return
 	}
-	c.values, c.heard = values, c.now()
+	c.values, c.updated = values, c.now()
 }
 
 // Truth returns 1 for true and 0 for false.

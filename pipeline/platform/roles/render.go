@@ -14,7 +14,7 @@ func Config() string {
 
 server_name: ratchet
 port: 4222
-# Monitoring stays inside: it asks nobody who they are.
+# Monitoring stays on the loopback interface: it has no authentication.
 http: 127.0.0.1:8222
 # A stored answer is one product, up to a few megabytes.
 max_payload: 8MB

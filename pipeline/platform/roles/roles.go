@@ -155,7 +155,7 @@ func notifier() Role {
 
 func provisioner() Role {
 	return Role{
-		Name: Provisioner, Does: "creates and changes streams, buckets and consumers; nobody else does",
+		Name: Provisioner, Does: "creates and changes streams, buckets and consumers; no other role does",
 		Asks: []string{
 			"$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.CREATE.*.*",
 			"$JS.API.CONSUMER.RESET.*.*",

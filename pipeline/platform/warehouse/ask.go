@@ -123,7 +123,7 @@ func (w *Warehouse) Ask(ctx context.Context, name string, params map[string]stri
 func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Table, error) {
 	query = strings.TrimSuffix(strings.TrimSpace(query), ";")
 	if query == "" {
-		return nil, process.Usagef("query: there is none; want a statement like SELECT count() FROM verdicts")
+		return nil, process.Usagef("query: empty; want a statement like SELECT count() FROM verdicts")
 	}
 	var settings clickhouse.Settings
 	if readonly {
@@ -142,7 +142,7 @@ func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Tabl
 		return nil, fmt.Errorf("query: %w; it would change something: allow it with --write", err)
 	}
 	if err != nil && ownFormat.MatchString(query) {
-		return nil, fmt.Errorf("query: %w; leave FORMAT out of the statement: --format says how the answer is written", err)
+		return nil, fmt.Errorf("query: %w; leave FORMAT out of the statement: --format sets the format of the answer", err)
 	}
 	if err != nil {
 		return nil, w.noTables(ctx, fmt.Errorf("query: %w", err))

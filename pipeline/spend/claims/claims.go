@@ -193,8 +193,8 @@ func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int)
 		hold.N = max(n, items*g.Ceiling(kind)) // the operator's ceiling may exceed the caller's
 		c.n = hold.N
 		next, err := g.Take(c.id, hold)
-		_, landed := g.Open[c.id]
-		return next, !landed, err
+		_, stored := g.Open[c.id]
+		return next, !stored, err
 	})
 	if errors.Is(err, ErrShort) {
 		return nil, err

@@ -24,8 +24,8 @@ func ScanVerdicts(ctx context.Context, b *bus.Bus, from bus.From, f func(bus.Rea
 // ScanActions calls f for every action of the user, oldest first. Unreadable ones are skipped.
 func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Said)) error {
 	return b.Scan(ctx, pipeline.StreamActions, bus.From{}, func(r bus.Read) error {
-		if said, err := action.Read(r.Stored()); err == nil {
-			f(said)
+		if done, err := action.Read(r.Stored()); err == nil {
+			f(done)
 		}
 		return nil
 	})

@@ -54,15 +54,15 @@ func lookUp(local, remote netip.AddrPort) (holder, error) {
 	if err := unix.Sendto(fd, raw, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return holder{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	said := make([]byte, 4096)
-	n, from, err := unix.Recvfrom(fd, said, 0)
+	reply := make([]byte, 4096)
+	n, from, err := unix.Recvfrom(fd, reply, 0)
 	if err != nil {
 		return holder{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
 		return holder{}, fmt.Errorf("%w: another process answers", ErrUnknown)
 	}
-	return answer(said[:n], q.id)
+	return answer(reply[:n], q.id)
 }
 
 func question(local, remote netip.AddrPort) diagRequest {
@@ -81,23 +81,23 @@ func question(local, remote netip.AddrPort) diagRequest {
 
 // answer decodes the kernel's answer, which must be about the
 // requested connection and not about a listener at its port.
-func answer(said []byte, asked diagID) (holder, error) {
+func answer(reply []byte, asked diagID) (holder, error) {
 	const head = unix.SizeofNlMsghdr
-	if len(said) < head+4 {
+	if len(reply) < head+4 {
 		return holder{}, fmt.Errorf("%w: a short answer", ErrUnknown)
 	}
-	if binary.NativeEndian.Uint16(said[4:]) == unix.NLMSG_ERROR {
-		code := unix.Errno(-int32(binary.NativeEndian.Uint32(said[head:])))
+	if binary.NativeEndian.Uint16(reply[4:]) == unix.NLMSG_ERROR {
+		code := unix.Errno(-int32(binary.NativeEndian.Uint32(reply[head:])))
 		if errors.Is(code, unix.ENOENT) {
 			return holder{}, fmt.Errorf("%w: it is not in this network namespace, or closed", ErrUnknown)
 		}
 		return holder{}, fmt.Errorf("%w: %w", ErrUnknown, code)
 	}
-	if len(said) < head+int(unsafe.Sizeof(diagAnswer{})) {
+	if len(reply) < head+int(unsafe.Sizeof(diagAnswer{})) {
 		return holder{}, fmt.Errorf("%w: a short answer", ErrUnknown)
 	}
 	var a diagAnswer
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&a)), unsafe.Sizeof(a)), said[head:])
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&a)), unsafe.Sizeof(a)), reply[head:])
 	if a.id.sourcePort != asked.sourcePort || a.id.destPort != asked.destPort || living&(1<<a.state) == 0 {
 		return holder{}, fmt.Errorf("%w: it is closed", ErrUnknown)
 	}

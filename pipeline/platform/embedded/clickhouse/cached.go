@@ -24,8 +24,8 @@ func installed(ctx context.Context, cache string, o FetchOptions) (bool, error) 
 			return false, err
 		}
 	}
-	said, err := os.ReadFile(marker(cache))
-	if err == nil && string(said) == receipt(libraryIn(cache), o.sum) {
+	recorded, err := os.ReadFile(marker(cache))
+	if err == nil && string(recorded) == receipt(libraryIn(cache), o.sum) {
 		return true, nil
 	}
 	if err := verify(ctx, libraryIn(cache), o.sum); err != nil {

@@ -225,7 +225,7 @@ func alone(ctx context.Context, path string, progress io.Writer) (func(), error)
 	if err != nil {
 		return nil, &UnavailableError{Reason: "the cache cannot be locked", Err: err}
 	}
-	said := false
+	announced := false
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
@@ -235,9 +235,9 @@ func alone(ctx context.Context, path string, progress io.Writer) (func(), error)
 			_ = f.Close() // nothing was written
 			return nil, &UnavailableError{Reason: "the cache cannot be locked", Err: err}
 		}
-		if !said {
+		if !announced {
 			fmt.Fprintln(progress, "another process is fetching the ClickHouse engine; waiting for it")
-			said = true
+			announced = true
 		}
 		select {
 		case <-ctx.Done():

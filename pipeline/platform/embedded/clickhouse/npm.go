@@ -37,20 +37,20 @@ func npmCI(ctx context.Context, dir string, progress io.Writer) error {
 	cmd.SysProcAttr = childAttr()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	stop := follow(dir, progress)
 	err = cmd.Run()
 	stop()
 	if err != nil {
-		return npmFault(said.String(), err)
+		return npmFault(output.String(), err)
 	}
 	return nil
 }
 
 // npmFault translates npm's error codes.
-func npmFault(said string, err error) error {
-	last := strings.TrimSpace(said)
+func npmFault(output string, err error) error {
+	last := strings.TrimSpace(output)
 	if lines := strings.Split(last, "\n"); len(lines) > 6 {
 		last = strings.Join(lines[:6], "\n")
 	}
@@ -60,7 +60,7 @@ func npmFault(said string, err error) error {
 	}
 	has := func(codes ...string) bool {
 		for _, c := range codes {
-			if strings.Contains(said, c) {
+			if strings.Contains(output, c) {
 				return true
 			}
 		}

@@ -245,8 +245,8 @@ func (s *Server) live(ctx context.Context) error {
 	cmd.SysProcAttr = childAttr()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killAfter
-	said := &tail{log: s.o.Log}
-	cmd.Stdout, cmd.Stderr = io.Discard, said
+	output := &tail{log: s.o.Log}
+	cmd.Stdout, cmd.Stderr = io.Discard, output
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("run %s: %w", s.o.Exe, err)
 	}
@@ -265,7 +265,7 @@ func (s *Server) live(ctx context.Context) error {
 	case err == nil:
 		err = errors.New("it ended by itself")
 	}
-	return said.explain(err)
+	return output.explain(err)
 }
 
 // killMute kills a child that does not answer in time: the watch on the engine runs in the child, and

@@ -12,7 +12,10 @@ func (e *UnavailableError) Error() string {
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	return text + `; three ways out:  CHDB_LIB_PATH=/path/to/libchdb.so         use a library from elsewhere  ratchet up --clickhouse http://user@host:8123/db use a server, with its CLICKHOUSE_PASSWORD  ratchet up --clickhouse none              run everything else; a recorder started later catches up`
+	return text + `; three ways out:
+  CHDB_LIB_PATH=/path/to/libchdb.so         use a library from elsewhere
+  ratchet up --clickhouse http://user@host:8123/db use a server, with its CLICKHOUSE_PASSWORD
+  ratchet up --clickhouse none              run everything else; a recorder started later catches up`
 }
 
 // Unwrap returns the cause.

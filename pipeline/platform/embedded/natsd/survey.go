@@ -100,7 +100,7 @@ func surveyStream(dir, name string, before mark) []Part {
 
 // remedy returns what an operator can do about lost messages.
 func remedy(dir string) string {
-	return fmt.Sprintf("restore %s from a copy, or start without it: docs/damage.md says what that costs", dir)
+	return fmt.Sprintf("restore %s from a copy, or start without it: docs/damage.md lists the cost", dir)
 }
 
 // leaves reports whether the messages of a stream with this configuration expire.

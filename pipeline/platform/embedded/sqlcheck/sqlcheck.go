@@ -190,8 +190,8 @@ func ownDisk(c *engine.Conn, text string) error {
 	if !strings.Contains(text, `\`) && !strings.Contains(strings.ToLower(text), "disk") {
 		return nil
 	}
-	said, err := written(c, text)
-	if err == nil && strings.Contains(said, "disk = disk(") {
+	formatted, err := written(c, text)
+	if err == nil && strings.Contains(formatted, "disk = disk(") {
 		return refuse(accessDenied, "Tables may not bring a disk of their own")
 	}
 	return err
@@ -200,15 +200,15 @@ func ownDisk(c *engine.Conn, text string) error {
 // written returns a text as formatted by the parser.
 func written(c *engine.Conn, text string) (string, error) {
 	escaped := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`).Replace(text)
-	said, _, err := c.Query("SELECT formatQuerySingleLine({text:String})", "TabSeparatedRaw", []engine.Param{{Name: "text", Value: escaped}})
-	return string(said), err
+	formatted, _, err := c.Query("SELECT formatQuerySingleLine({text:String})", "TabSeparatedRaw", []engine.Param{{Name: "text", Value: escaped}})
+	return string(formatted), err
 }
 
 // unparsed returns the engine's error for a text that it cannot parse.
 func unparsed(c *engine.Conn, text string) error {
 	if _, err := written(c, text); err != nil {
-		said, _, _ := strings.Cut(err.Error(), ": In scope SELECT formatQuery")
-		return &engine.Error{Code: syntaxError, Text: said}
+		formatted, _, _ := strings.Cut(err.Error(), ": In scope SELECT formatQuery")
+		return &engine.Error{Code: syntaxError, Text: formatted}
 	}
 	return refuse(syntaxError, "Syntax error")
 }

@@ -29,11 +29,11 @@ func init() {
 	if !ok {
 		return
 	}
-	said, err := map[string]func(string) (string, error){"post": post, "get": get, "nats": connect, "read": read, "walk": walk}[what](arg)
+	output, err := map[string]func(string) (string, error){"post": post, "get": get, "nats": connect, "read": read, "walk": walk}[what](arg)
 	if err != nil {
-		said = "error: " + err.Error()
+		output = "error: " + err.Error()
 	}
-	fmt.Fprint(os.Stdout, said)
+	fmt.Fprint(os.Stdout, output)
 	os.Exit(0) //nolint:forbidigo // this is the main of the child
 }
 

@@ -210,8 +210,8 @@ func start(lib, data string, env ...string) (*Engine, error) {
 			return nil, errors.New(failed)
 		}
 	}
-	said, _ := os.ReadFile(words.Name())
-	return nil, fmt.Errorf("the engine ended before it was ready: %w; it said: %s", e.cmd.Wait(), said)
+	output, _ := os.ReadFile(words.Name())
+	return nil, fmt.Errorf("the engine ended before it was ready: %w; its output: %s", e.cmd.Wait(), output)
 }
 
 // Resident returns the memory of the engine and its maximum since the start,
@@ -220,11 +220,11 @@ func Resident() (now, most int64) {
 	if shared.engine == nil {
 		return 0, 0
 	}
-	said, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", shared.engine.cmd.Process.Pid))
+	output, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", shared.engine.cmd.Process.Pid))
 	if err != nil {
 		return 0, 0
 	}
-	for line := range strings.Lines(string(said)) {
+	for line := range strings.Lines(string(output)) {
 		var kib int64
 		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
 			now = kib << 10

@@ -51,8 +51,8 @@ var states = []string{
 
 // dump writes the state of the engine: its own tables, its threads, and the stacks of its requests.
 func (e *Engine) dump(w io.Writer) {
-	say := func(what, said string) {
-		for line := range strings.Lines(said) {
+	say := func(what, output string) {
+		for line := range strings.Lines(output) {
 			fmt.Fprintf(w, "engine: %s: %s\n", what, strings.TrimRight(line, "\n"))
 		}
 	}
@@ -98,11 +98,11 @@ func calls(stack string) string {
 func (e *Engine) ask(sql string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	said, err := e.post(ctx, sql)
+	output, err := e.post(ctx, sql)
 	if err != nil {
 		return err.Error()
 	}
-	return said
+	return output
 }
 
 func (e *Engine) post(ctx context.Context, sql string) (string, error) {

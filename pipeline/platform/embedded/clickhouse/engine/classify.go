@@ -23,14 +23,14 @@ type analysis struct{ size, statements, flags, kind uint32 }
 
 // Classify returns the number of statements in a text and the highest of their kinds. It runs nothing.
 func (c *Conn) Classify(sql string) (statements int, kind Kind, err error) {
-	said := &analysis{size: uint32(unsafe.Sizeof(analysis{}))}
+	result := &analysis{size: uint32(unsafe.Sizeof(analysis{}))}
 	text := append([]byte(sql), 0)
 	var pin runtime.Pinner
 	defer pin.Unpin()
-	pin.Pin(said)
+	pin.Pin(result)
 	pin.Pin(&text[0])
-	if c.lib.c.classify(c.handle, unsafe.Pointer(&text[0]), uintptr(len(sql)), nil, 0, unsafe.Pointer(said)) != 0 {
+	if c.lib.c.classify(c.handle, unsafe.Pointer(&text[0]), uintptr(len(sql)), nil, 0, unsafe.Pointer(result)) != 0 {
 		return 0, Unknown, errors.New("the engine does not classify the statement")
 	}
-	return int(said.statements), Kind(said.kind), nil
+	return int(result.statements), Kind(result.kind), nil
 }

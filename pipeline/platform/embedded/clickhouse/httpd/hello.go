@@ -21,16 +21,16 @@ func greet(c *engine.Conn, revision int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	said := strings.Split(strings.TrimRight(string(raw), "\n"), "\t")
-	for len(said) < 3 {
-		said = append(said, "")
+	row := strings.Split(strings.TrimRight(string(raw), "\n"), "\t")
+	for len(row) < 3 {
+		row = append(row, "")
 	}
 	b := blockInfo(nil, revision)
 	b = append(b, 4, 1) // columns, rows
-	b = column(b, revision, "displayName()", "String", text(said[0]))
-	b = column(b, revision, "version()", "String", text(said[1]))
+	b = column(b, revision, "displayName()", "String", text(row[0]))
+	b = column(b, revision, "version()", "String", text(row[1]))
 	b = column(b, revision, "revision()", "UInt32", make([]byte, 4))
-	return column(b, revision, "timezone()", "String", text(said[2])), nil
+	return column(b, revision, "timezone()", "String", text(row[2])), nil
 }
 
 // blockInfo returns the bytes before a Native block at revisions above 0: no overflow row, no bucket.

@@ -17,7 +17,7 @@ import (
 // work is a statement that is ready to run, and the files that it reads.
 type work struct {
 	text      string
-	said      string // as received, without data that is in a file
+	sql       string // as received, without data that is in a file
 	values    string // of VALUES, as received
 	literals  bool   // the values are not expressions
 	insert    bool   // has data: cannot be streamed
@@ -111,7 +111,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 			w.insert, w.values = true, text[in.data:]
 			w.text = text[:in.data] + withoutEmptyLines(text[in.data:])
 		}
-		w.said = w.text
+		w.sql = w.text
 		return nil
 	default:
 		format := st.format
@@ -123,7 +123,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 			return err
 		}
 		w.insert, w.literals = true, in.kind == valuesData
-		w.said = text[:in.head] + " " + text[in.settings:in.format] + " FORMAT " + format
+		w.sql = text[:in.head] + " " + text[in.settings:in.format] + " FORMAT " + format
 		w.text = text[:in.head] + infile(file) + text[in.settings:in.format] + " FORMAT " + format
 		return nil
 	}

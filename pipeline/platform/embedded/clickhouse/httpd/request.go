@@ -144,7 +144,7 @@ func (q *request) readsOnly() bool {
 }
 
 // errInserts is for what the engine would do in spite of readonly: INSERT INTO FUNCTION file(…) writes a file.
-var errInserts = refuse(readonly, "Cannot execute query in readonly mode: it says INSERT")
+var errInserts = refuse(readonly, "Cannot execute query in readonly mode: it contains INSERT")
 
 // marker is the setting that identifies a request's statement when it must be killed. The log comment, which is for
 // people, may be changed by the statement's own text; this setting is for table engines that are not available here.

@@ -206,7 +206,7 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 	if err := c.Exec(set); err != nil || !w.literals {
 		return err
 	}
-	if strings.Contains(strings.ToLower(w.said), sqlcheck.Plainly) {
+	if strings.Contains(strings.ToLower(w.sql), sqlcheck.Plainly) {
 		return refuse(unsupported, "%s cannot be set for these VALUES", sqlcheck.Plainly)
 	}
 	return c.Exec("SET " + sqlcheck.Plainly + " = 0, input_format_values_deduce_templates_of_expressions = 0")
@@ -219,7 +219,7 @@ func (s *Server) check(q *request, w *work) (err error) {
 			return err
 		}
 	}
-	if err := s.checker.Check(w.said, q.params); err != nil || w.values == "" {
+	if err := s.checker.Check(w.sql, q.params); err != nil || w.values == "" {
 		return err
 	}
 	w.literals, err = s.checker.Values(w.values)

@@ -14,11 +14,11 @@ func changed(c *engine.Conn) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the engine's settings: %w", err)
 	}
-	var said struct{ M map[string]string }
-	if err := json.Unmarshal(b, &said); err != nil {
+	var row struct{ M map[string]string }
+	if err := json.Unmarshal(b, &row); err != nil {
 		return nil, fmt.Errorf("read the engine's settings: %w", err)
 	}
-	return said.M, nil
+	return row.M, nil
 }
 
 // borrow is for a named session, which outlives the request: the settings of the request do not,

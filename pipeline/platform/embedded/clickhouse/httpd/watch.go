@@ -84,7 +84,7 @@ func (s *Server) Watch(ctx context.Context, p Patience) error {
 			return nil
 		case <-tick.C:
 		}
-		said, err := s.look(ctx, p.Answer)
+		report, err := s.look(ctx, p.Answer)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -95,7 +95,7 @@ func (s *Server) Watch(ctx context.Context, p Patience) error {
 			continue
 		}
 		var still string
-		if seen, still = seen.next(said, time.Now(), p.Merge); still != "" {
+		if seen, still = seen.next(report, time.Now(), p.Merge); still != "" {
 			return fmt.Errorf("%w: the merge to %s has done nothing for %s", ErrHung, still, p.Merge)
 		}
 	}
@@ -103,7 +103,7 @@ func (s *Server) Watch(ctx context.Context, p Patience) error {
 
 // look queries the merges, and waits for the answer until ctx is done, but at most within: then it
 // returns ErrHung. A call into an engine that hangs never returns, so its goroutine is abandoned.
-func (s *Server) look(ctx context.Context, within time.Duration) (said string, err error) {
+func (s *Server) look(ctx context.Context, within time.Duration) (report string, err error) {
 	answered := make(chan struct{})
 	var answer string
 	var fault error
@@ -130,9 +130,9 @@ type merges map[string]struct {
 }
 
 // next returns the merges after another look, and the name of one without progress for the limit, if any.
-func (m merges) next(said string, now time.Time, limit time.Duration) (after merges, still string) {
+func (m merges) next(report string, now time.Time, limit time.Duration) (after merges, still string) {
 	after = merges{}
-	for line := range strings.Lines(said) {
+	for line := range strings.Lines(report) {
 		name, far, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		one, known := m[name]
 		if !known || one.far != far {
