@@ -25,7 +25,7 @@ import (
 
 var settings = Config{Period: 24 * time.Hour, Share: 0.15, Repairs: 2, Sellers: true}
 
-// budget puts what tokend would say of it.
+// budget stores a balance as tokend would.
 func budget(t *testing.T, d *desk.Desk, text string) {
 	t.Helper()
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
@@ -37,10 +37,10 @@ func budget(t *testing.T, d *desk.Desk, text string) {
 	}
 }
 
-// accept publishes that a book is a deal, at T0.
+// accept publishes at T0 that a book is a deal.
 func accept(t *testing.T, d *desk.Desk, asin string) decide.Work { return d.Accepts(t, asin, desk.T0) }
 
-// at is a refresher that starts at an instant.
+// at returns a refresher that starts at an instant.
 func at(t *testing.T, d *desk.Desk, now time.Time) *refresher {
 	t.Helper()
 	env := d.Env
@@ -67,7 +67,7 @@ func candidates(t *testing.T, d *desk.Desk, asin string) []pipeline.Candidate {
 	return out
 }
 
-// half is a step that dies after so many of its statements.
+// half runs a step that dies after so many of its statements.
 func half(ctx context.Context, k *refresher, statements int) error {
 	now := k.env.Now()
 	news, err := k.readVerdicts(ctx)
@@ -275,7 +275,7 @@ func TestDealsGoStaleAlsoWhileNoBalanceIsKnown(t *testing.T) {
 		if err := at(t, d, desk.T0.Add(time.Duration(hours)*time.Hour)).step(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		budget(t, d, `{"est":0,"rate":0,"state":"unknown"}`) // tokend began anew, and Keepa says nothing
+		budget(t, d, `{"est":0,"rate":0,"state":"unknown"}`) // tokend started afresh, and Keepa does not answer
 	}
 	vs := d.Verdicts(t)
 	if last := vs[len(vs)-1]; last.Reason != "stale_no_balance" || last.Outcome != pipeline.Fail {
@@ -306,8 +306,8 @@ func TestADealThatALookRejectedIsGoneAndIsNotOfferedAgain(t *testing.T) {
 	}
 }
 
-// TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals writes what cannot be in the place of a holding between
-// two steps, as a hand or a disk would.
+// TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals replaces a
+// holding by an invalid value between two steps, as by hand or by a disk fault.
 func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
@@ -323,7 +323,7 @@ func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 		}
 	}
 	turn()
-	turn() // what it wrote itself is not read again
+	turn() // its own writes are not read again
 	right, err := json.Marshal(k.all[key])
 	if err != nil {
 		t.Fatal(err)

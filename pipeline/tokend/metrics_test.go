@@ -17,7 +17,7 @@ func TestAKeyIsRefusedUntilKeepaTakesItAndNotBecauseACallFailed(t *testing.T) {
 	}{
 		{nil, false},
 		{fmt.Errorf("ask: %w", &gateway.Error{Kind: gateway.BadKey}), true},
-		{errors.New("the context ended"), true}, // says nothing of the key
+		{errors.New("the context ended"), true}, // not about the key
 		{nil, false},
 		{&gateway.Error{Kind: gateway.Payment}, true},
 		{&gateway.Error{Kind: gateway.Unreached}, true},

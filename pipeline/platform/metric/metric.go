@@ -1,5 +1,5 @@
-// Package metric exports metrics to Prometheus: one table of metrics, from which the page docs/metrics.md is generated, and
-// a set of values that is read at every scrape.
+// Package metric exports metrics to Prometheus: one table of metrics, from which the
+// page docs/metrics.md is generated, and a set of values that is read at every scrape.
 //
 //	heartbeat, balance, watermarks ─▶ Source, called by a scrape ─┐
 //	calls, decisions, retries ──────▶ Set.Count, when it happens ─┼─▶ /metrics

@@ -24,7 +24,7 @@ const key = "k3y+with/odd=characters&that-nobody-may-print"
 
 const envelope = `{"timestamp":1767614400000,"tokensLeft":42,"refillIn":30000,"refillRate":5,"tokenFlowReduction":0.0,"tokensConsumed":6,"processingTimeInMs":120`
 
-// claim is a real claim on a real grant: only the purse can make one.
+// claim returns a real claim on a real grant, because only package claims can create one.
 func claim(t *testing.T) *claims.Claim {
 	t.Helper()
 	env, b := streams.Open(t)
@@ -217,7 +217,7 @@ func TestNoErrorOfTheTransportHoldsTheKey(t *testing.T) {
 	secretFree(t, err)
 }
 
-// secretFree fails when any way to print the error shows the key, encoded or not.
+// secretFree fails if any way to print the error shows the key, encoded or not.
 func secretFree(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {

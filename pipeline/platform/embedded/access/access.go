@@ -1,5 +1,5 @@
-// Package access decides which clients are admitted if no password is set: on the loopback interface the user that runs this
-// process, and root; no other user, and no page in a browser.
+// Package access decides which clients are admitted if no password is set: on the loopback interface
+// the user that runs this process, and root; no other user, and no page in a browser.
 //
 //	connection ─▶ Owner: who owns the other end, by the kernel's table ─▶ Same: admitted, or rejected with a sentence
 //	request    ─▶ FromPage: Host, Origin, Sec-Fetch-Site                ─▶ rejected if a page sent it

@@ -1,5 +1,5 @@
-// Package cage restricts a process before it runs foreign code: to its own directory, to no outgoing connection, and to
-// no signal to other processes. It uses Landlock, which needs no privilege and cannot be undone.
+// Package cage restricts a process before it runs foreign code: to its own directory, to no outgoing connection,
+// and to no signal to other processes. It uses Landlock, which needs no privilege and cannot be undone.
 //
 //	Enter ─▶ the thread is restricted ─▶ the program is executed again ─▶ Enter: inside
 //

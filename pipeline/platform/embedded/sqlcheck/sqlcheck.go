@@ -1,6 +1,7 @@
-// Package sqlcheck decides which SQL from outside the embedded ClickHouse accepts. The engine's grants reject what reaches out
-// of the database (cage.Users). They would allow four things: several statements in one text, a file that belongs to a client,
-// the function that reads files, and engines that keep their tables elsewhere. These are found with the engine's own parser:
+// Package sqlcheck decides which SQL from outside the embedded ClickHouse accepts. The engine's grants
+// reject what reaches out of the database (cage.Users). They would allow four things: several statements
+// in one text, a file that belongs to a client, the function that reads files, and engines that keep
+// their tables elsewhere. These are found with the engine's own parser:
 //
 //	Check ─▶ how many statements, and of which kind ─▶ EXPLAIN AST, if it may show something ─▶ rejected, or cached
 //

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What hangs in an engine is found by what it tells before it is ended.
+// The cause of a hang is found in the state that is logged before the engine is stopped.
 func TestAnEngineTellsWhatItDoes(t *testing.T) {
 	t.Parallel()
 	e := Own(t)
