@@ -53,11 +53,11 @@ func readDeal(in warehouse.Origin, m pipeline.Stored) (warehouse.DealRow, error)
 }
 
 func readAction(in warehouse.Origin, m pipeline.Stored) (warehouse.ActionRow, error) {
-	done, err := action.Read(m)
+	taken, err := action.Read(m)
 	if err != nil {
 		return warehouse.ActionRow{}, err
 	}
-	return warehouse.ActionOf(in, done), nil
+	return warehouse.ActionOf(in, taken), nil
 }
 
 func readEntry(in warehouse.Origin, m pipeline.Stored) (warehouse.LedgerRow, error) {

@@ -18,7 +18,7 @@ import (
 // and be lost; and settling a message of the old stream would settle the one with its number in the
 // new stream. Hence the epoch is checked twice: after every take, and before anything is settled.
 
-var errMadeAnew = errors.New("the stream was deleted and recreated")
+var errRecreated = errors.New("the stream was deleted and recreated")
 
 // checkEpoch returns an error unless the stream still has that epoch. Messages
 // that were taken and may belong to another stream are returned: those of the
@@ -28,7 +28,7 @@ func (l *line[R]) checkEpoch(ctx context.Context, epoch uint32, taken []jetstrea
 	defer cancel()
 	s, err := l.r.bus.JS.Stream(ctx, l.stream)
 	if err == nil && epochOf(s.CachedInfo()) != epoch {
-		err = errMadeAnew
+		err = errRecreated
 	}
 	if err == nil {
 		return nil

@@ -174,11 +174,11 @@ func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Or
 	must(w.t, err)
 	msgs, err := l.take(w.t.Context())
 	must(w.t, err)
-	rows, graves := l.decode(msgs)
+	rows, bad := l.decode(msgs)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.record(w.t.Context(), w.t.Context(), batch[R]{epoch: l.epoch, msgs: msgs, rows: rows, rejected: graves})
+		l.record(w.t.Context(), w.t.Context(), batch[R]{epoch: l.epoch, msgs: msgs, rows: rows, rejected: bad})
 	}()
 	<-f.reached
 	return msgs, func() {
