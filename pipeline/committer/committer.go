@@ -1,5 +1,5 @@
 // Package committer fetches the full record of survivors, offers included, and
-// works out whether they are deals.
+// decides whether they are deals.
 //
 //	SURVIVORS ─commit-TIER─▶ claim ─▶ stored answer or one call ─▶ judge
 //	                                     │ RESPONSES                 ├─▶ deal.*.PRICETYPE.ASIN
@@ -24,7 +24,7 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// committer is what its workers share.
+// committer is the state that its workers share.
 type committer struct {
 	cfg     Config
 	env     process.Env
@@ -35,7 +35,7 @@ type committer struct {
 	pulse   *worker.Pulse
 	inlets  map[pipeline.Tier]*bus.Inlet
 	tiers   tiers
-	fuse    worker.Fuse
+	breaker worker.Fuse
 	returns worker.Returns
 
 	// looking admits one worker at a time to what waits. Of several that wait for work or for tokens one asks NATS, and
@@ -43,15 +43,14 @@ type committer struct {
 	looking sync.Mutex
 }
 
-// tiers remembers how often the best tier was served, so that the others are not
-// starved: every agingth step takes from the last one that waits.
+// tiers counts how often better tiers were served, so that the others are
+// not starved: every agingth step takes from the last tier that has work.
 type tiers struct {
 	mu    sync.Mutex
 	turns int
 }
 
-// aging is how many commits of better tiers may pass before one of the worst
-// that waits.
+// aging is how many commits of better tiers may precede one of the worst that waits.
 const aging = 10
 
 // Run commits survivors until ctx ends.
@@ -110,7 +109,7 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *v
 	return c, nil
 }
 
-// next is the tier to take from: the best that waits, and now and then the worst.
+// next returns the tier to take from: the best one with work, and from time to time the worst.
 func (t *tiers) next(waits func(pipeline.Tier) bool) (pipeline.Tier, bool) {
 	var waiting []pipeline.Tier
 	for _, tier := range pipeline.Tiers() {

@@ -9,8 +9,7 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// Config is everything the committer can be told. It is read from the environment
-// once, at start.
+// Config configures the committer. It is read from the environment once, at start.
 type Config struct {
 	NATS  bus.Config     `env:", prefix=NATS_"`
 	Keepa gateway.Config `env:", prefix=KEEPA_"`
@@ -19,17 +18,17 @@ type Config struct {
 	Rules string `env:"RULES"`
 	// Workers is how many commits may be in flight at once.
 	Workers int `env:"COMMITTER_WORKERS, default=4"`
-	// Fresh is how old a stored answer may be to serve other work than its own.
+	// Fresh is the maximum age of a stored answer that serves work for which it was not bought.
 	Fresh time.Duration `env:"COMMITTER_FRESH, default=6h"`
-	// Sellers says whether sellers of accepted deals are asked for, 1 token each.
+	// Sellers enables requests for the sellers of accepted deals, 1 token each.
 	Sellers bool `env:"COMMITTER_SELLERS, default=true"`
-	// SellerFresh is how long an answer about a seller serves.
+	// SellerFresh is the maximum age of an answer about a seller.
 	SellerFresh time.Duration `env:"COMMITTER_SELLER_FRESH, default=168h"`
-	// Grace is how long a step may finish after a stop.
+	// Grace is how long a step may continue after a stop.
 	Grace time.Duration `env:"COMMITTER_GRACE, default=8s"`
 }
 
-// Validate names the variables that are wrong.
+// Validate reports the variables that are wrong, by name.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Workers < 1 || c.Workers > 64 {

@@ -19,14 +19,13 @@ import (
 	"ratchet/test/desk"
 )
 
-// speed makes what is postponed for 30 to 120 s of pipeline time come back at once.
+// speed makes work that is postponed for 30 to 120 s of pipeline time return at once.
 const speed = 300
 
-// credit is more than any test claims: without a tokend nobody issues again what a
-// claim reserved and did not use.
+// credit is more than any test claims: without a tokend, what a claim reserved and did not use is not issued again.
 const credit = 100_000
 
-// sellerOf is the seller behind the deal that a good book makes.
+// sellerOf returns the seller behind the deal that a good book makes.
 func sellerOf(t *testing.T, d *desk.Desk, asin string) string {
 	t.Helper()
 	j, err := verdict.NewJudge(schemas.UsedBooks)
@@ -40,7 +39,7 @@ func sellerOf(t *testing.T, d *desk.Desk, asin string) string {
 	return id
 }
 
-// commits is the deal of a verdict.
+// dealOf returns the deal of a verdict.
 func dealOf(t *testing.T, v desk.Verdict) (d struct {
 	SellerID      string `json:"seller_id"`
 	SellerUnknown bool   `json:"seller_unknown"`
@@ -84,7 +83,7 @@ func TestASellersAnswerBelongsToItsWorkAndIsPaidForOnce(t *testing.T) {
 	again(t, d, first, paid)
 }
 
-// again resets the consumer and wants the same verdict for nothing.
+// again resets the consumer and expects the same verdict without a payment.
 func again(t *testing.T, d *desk.Desk, first desk.Verdict, paid int) {
 	t.Helper()
 	stream, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamSurvivors)
@@ -94,7 +93,7 @@ func again(t *testing.T, d *desk.Desk, first desk.Verdict, paid int) {
 	if _, err := stream.ResetConsumerToSequence(t.Context(), pipeline.DurableCommit(pipeline.TierA), 1); err != nil {
 		t.Fatal(err)
 	}
-	// Without its id the repeat is stored beside the first, so that their bytes compare.
+	// Without its ID the repeat is stored beside the first, so that their bytes can be compared.
 	purgeVerdicts(t, d)
 	d.Run(t, committer.Run, nil)
 	second := d.AwaitVerdicts(t, 1)[0]
@@ -106,7 +105,7 @@ func again(t *testing.T, d *desk.Desk, first desk.Verdict, paid int) {
 	}
 }
 
-// purgeVerdicts makes the stream anew, so that it remembers no ids.
+// purgeVerdicts recreates the stream, so that it remembers no IDs.
 func purgeVerdicts(t *testing.T, d *desk.Desk) {
 	t.Helper()
 	if err := d.Bus.JS.DeleteStream(t.Context(), pipeline.StreamVerdicts); err != nil {
@@ -159,7 +158,7 @@ func TestASellersAnswerThatCannotBeStoredYetIsKeptUntilItCan(t *testing.T) {
 	asin := d.ASINs(keepasim.Good)[0]
 	sellerOf(t, d, asin)
 	d.Grant(t, pipeline.StageCommitter, credit)
-	d.Run(t, committer.Run, nil) // it refuses to start with a topology that is not its own
+	d.Run(t, committer.Run, nil) // it rejects a topology that is not its own
 	subjects(t, d, "response.*.peek.>", "response.*.commit.>", "response.*.deals.>", "response.*.attempt.>")
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	desk.Await(t, "the seller is paid for", func() bool { return d.Sim.Books().Tokens[keepasim.KindSeller] == 1 })
@@ -173,7 +172,7 @@ func TestASellersAnswerThatCannotBeStoredYetIsKeptUntilItCan(t *testing.T) {
 	}
 }
 
-// subjects changes what RESPONSES takes.
+// subjects changes the subjects of RESPONSES.
 func subjects(t *testing.T, d *desk.Desk, names ...string) {
 	t.Helper()
 	s, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamResponses)
@@ -237,7 +236,7 @@ func TestACommitThatIsDeliveredToTwoWorkersAtOnceIsPaidOnce(t *testing.T) {
 	d.Hold()
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	d.Run(t, committer.Run, nil)
-	d.Call(t) // one worker is buying; the reset hands the same work to another
+	d.Call(t) // one worker is buying; the reset delivers the same work to another
 	stream, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamSurvivors)
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +252,7 @@ func TestACommitThatIsDeliveredToTwoWorkersAtOnceIsPaidOnce(t *testing.T) {
 	}
 }
 
-// closes is how many claims have ended.
+// closes returns how many claims have ended.
 func closes(t *testing.T, d *desk.Desk) int {
 	t.Helper()
 	n := 0

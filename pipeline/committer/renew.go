@@ -21,14 +21,13 @@ type stored struct {
 	origin string
 }
 
-// generation is what deciding a deal again under this build's extraction is called.
+// generation identifies decisions under this build's extraction.
 func generation() pipeline.Generation {
 	return pipeline.Generation(fmt.Sprintf("estimate-%d", deal.Extraction))
 }
 
-// renew decides deals again that rest on an earlier extraction, from the answers that they were decided on, for no
-// token. A deal whose answers have left the stream stays hidden as an old estimate. Dying anywhere repeats what is
-// not done: every message has an identity.
+// renew decides deals of an earlier extraction again, from their stored answers, without tokens. A deal whose answers
+// are deleted stays hidden as an old estimate. After a crash the rest is repeated: every message has an identity.
 func (c *committer) renew(ctx context.Context) error {
 	old, err := c.oldDeals(ctx)
 	if err != nil || len(old) == 0 {
@@ -47,7 +46,7 @@ func (c *committer) renew(ctx context.Context) error {
 	return nil
 }
 
-// renewed renews once, beside the workers. What fails is left for the next start.
+// renewed renews once, beside the workers. Failures are left for the next start.
 func (c *committer) renewed(ctx context.Context) error {
 	if err := c.renew(ctx); err != nil && ctx.Err() == nil {
 		c.env.Log.Warn("deals of an earlier estimate stay hidden until the next start", "err", err)
@@ -55,7 +54,7 @@ func (c *committer) renewed(ctx context.Context) error {
 	return nil
 }
 
-// oldDeals are the newest versions of earlier extractions that these rules have not decided yet.
+// oldDeals returns the newest versions of deals of earlier extractions that these rules have not decided yet.
 func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 	var old []stored
 	var ids []pipeline.Identity
@@ -84,7 +83,7 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 	return left, nil
 }
 
-// renewOne decides one deal again; "" where its answer is gone.
+// renewOne decides one deal again; "" if its answer is deleted.
 func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, error) {
 	product, sellers, err := c.evidence(ctx, s.deal.ResponseIDs)
 	if err != nil || product == nil {
@@ -105,7 +104,8 @@ func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, e
 	return r.Verdict.Outcome, worker.Apply(c.bus)(ctx, []worker.Effect{u.Conclude(r.Verdict, "")})
 }
 
-// evidence are the stored answers that a deal was decided on: the full record, nil where it is gone, and sellers.
+// evidence returns the stored answers on which a deal was decided:
+// the full record, nil if it is deleted, and the sellers.
 func (c *committer) evidence(ctx context.Context, ids []string) (*decide.Answer, []decide.Answer, error) {
 	var product *decide.Answer
 	var sellers []decide.Answer

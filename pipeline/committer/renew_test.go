@@ -13,7 +13,7 @@ import (
 	"ratchet/test/desk"
 )
 
-// oldDeal is a deal as builds before the estimate published it.
+// oldDeal returns a deal as builds before the estimate published it.
 func oldDeal(asin string, created int64, at time.Time, answers ...string) map[string]any {
 	return map[string]any{
 		"domain": 1, "asin": asin, "price_type": 2, "creation_date": created, "title": "T", "landed_cents": 2000, "list_price_cents": 9000,
@@ -30,7 +30,7 @@ func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 	answer := d.Store(t, pipeline.KindCommit, asins[0], w.ID, d.Product(t, asins[0], true), time.Minute)
 	for asin, body := range map[string]map[string]any{
 		asins[0]: oldDeal(asins[0], w.Survivor.CreationDate, d.Env.Now(), answer),
-		asins[1]: oldDeal(asins[1], w.Survivor.CreationDate, d.Env.Now(), "999999"), // its answer has left the stream
+		asins[1]: oldDeal(asins[1], w.Survivor.CreationDate, d.Env.Now(), "999999"), // its answer is deleted
 	} {
 		m, err := bus.Encode(pipeline.SubjectDeal(1, 2, asin), pipeline.SchemaDealV1, "deal:old-"+asin, "old-"+asin, body)
 		if err != nil {
@@ -40,7 +40,7 @@ func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before := d.Sim.Books().Consumed() // what setting the desk up took
+	before := d.Sim.Books().Consumed() // the cost of the setup
 	stop := d.Run(t, committer.Run, nil)
 	v := d.AwaitVerdicts(t, 1)[0]
 	stop()

@@ -18,21 +18,21 @@ import (
 )
 
 // enrich adds the sellers behind the deal that a product would make, within what
-// is left of the claim after spent, and ends the claim. Keepa's failure to tell of
-// a seller never loses the commit: the deal then says that its seller is unknown.
+// the claim has left after spent, and ends the claim. A failed request for a
+// seller never loses the commit: the deal then reports that its seller is unknown.
 func (s *step) enrich(ctx context.Context, u worker.Unit, product responses.Answer, spent int, last *pipeline.Reading) (fact, error) {
 	f := fact{Product: product}
 	s.doubt = false
 	cost, newest, err := s.askSellers(ctx, u, spent, last, &f)
 	f.Letters = s.unreadSellers(u, f.Sellers)
 	if s.doubt {
-		newest = nil // no reading shows what that call cost: tokend asks
+		newest = nil // no reading shows the cost of that call: tokend asks Keepa
 	}
 	return f, errors.Join(err, s.close(ctx, spent+cost, newest))
 }
 
-// askSellers finds or buys the seller of the copy that the deal would buy, and again while what is known of it
-// makes another copy the best.
+// askSellers finds or buys the seller of the copy that the deal would buy,
+// and repeats this while the seller's data make another copy the best.
 func (s *step) askSellers(ctx context.Context, u worker.Unit, spent int, last *pipeline.Reading, f *fact) (int, *pipeline.Reading, error) {
 	if !s.cfg.Sellers {
 		return 0, last, nil
@@ -60,8 +60,8 @@ func (s *step) askSellers(ctx context.Context, u worker.Unit, spent int, last *p
 	return cost, newest, nil
 }
 
-// sellers finds the sellers in RESPONSES or buys them. One that is too old and
-// cannot be bought is unknown, not used.
+// sellers finds the sellers in RESPONSES or buys them. One that
+// is too old and cannot be bought is unknown and not used.
 func (s *step) sellers(ctx context.Context, u worker.Unit, ids []string, spent int, f *fact) (int, *pipeline.Reading, error) {
 	missing, err := s.knownSellers(ctx, u, ids, f)
 	if err != nil || len(missing) == 0 || s.claim == nil || spent+len(missing)*token.PriceSeller > s.claim.Tokens() {
@@ -74,7 +74,7 @@ func (s *step) sellers(ctx context.Context, u worker.Unit, ids []string, spent i
 	defer done()
 	for _, ordered := range mine {
 		if !ordered {
-			// The product is stored: coming back costs nothing.
+			// The product is stored: redelivery costs nothing.
 			f.Err = worker.ErrOrdered
 			return 0, nil, nil
 		}
@@ -89,8 +89,7 @@ func (s *step) sellers(ctx context.Context, u worker.Unit, ids []string, spent i
 	return cost, reading, err
 }
 
-// knownSellers puts the stored sellers that serve into the fact, in the order of
-// ids, and returns the others.
+// knownSellers adds the stored sellers that serve to the fact, in the order of ids, and returns the others.
 func (s *step) knownSellers(ctx context.Context, u worker.Unit, ids []string, f *fact) ([]string, error) {
 	wants := make([]responses.Want, len(ids))
 	for i, id := range ids {
@@ -112,12 +111,12 @@ func (s *step) knownSellers(ctx context.Context, u worker.Unit, ids []string, f 
 	return missing, nil
 }
 
-// buySellers asks Keepa and stores what it says. An error means that something
-// paid for is not stored. Sellers that were, or may have been, paid for as often as work may be stay unknown.
+// buySellers requests sellers from Keepa and stores the answers. An error means that something paid
+// for is not stored. Sellers that were, or may have been, paid for as often as allowed stay unknown.
 func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int, *pipeline.Reading, error) {
 	domain := u.Survivor.Domain
-	tallies, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID})
-	if t := tallies[u.ID]; err != nil || t.Spent() || t.Waits() {
+	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID})
+	if t := attempts[u.ID]; err != nil || t.Spent() || t.Waits() {
 		return 0, nil, err
 	}
 	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID}, s.claim.ID()); err != nil {
@@ -125,7 +124,7 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 	}
 	answer, err := s.keepa.Sellers(ctx, s.claim, domain, ids)
 	bought := worker.Bought(s.claim, domain, pipeline.KindSeller, answer)
-	bought.Call += ".s" // beside the product's under the same claim
+	bought.Call += ".s" // next to the product's call, under the same claim
 	if err != nil {
 		s.pulse.Failed(err)
 		s.env.Log.Warn("sellers stay unknown", "err", err)
@@ -142,8 +141,8 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 	return answer.Consumed, answer.Reading, err
 }
 
-// sellerParts is what of an answer about sellers is stored for each of them: also that
-// Keepa knows no such seller, so that it is not asked again, and what cannot be read.
+// sellerParts returns what is stored for each seller of an answer, including that Keepa
+// knows no such seller, so that it is not requested again, and what cannot be read.
 func sellerParts(u worker.Unit, bought *worker.Purchase, ids []string) []responses.Answer {
 	all := keepa.CutSellers(bought.Body)
 	bought.Odd = !all.Whole()
@@ -162,8 +161,8 @@ func sellerParts(u worker.Unit, bought *worker.Purchase, ids []string) []respons
 	return keep
 }
 
-// unreadSellers are the dead letters of sellers whose answer cannot be read. The deal says that its seller is unknown;
-// the letter holds the work, which can be driven again from the stored bytes.
+// unreadSellers returns the dead letters of sellers with an unreadable answer. The deal reports that
+// its seller is unknown; the dead letter holds the work, which can be re-driven from the stored bytes.
 func (s *step) unreadSellers(u worker.Unit, found []responses.Answer) []bus.Message {
 	var out []bus.Message
 	for _, a := range found {

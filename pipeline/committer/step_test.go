@@ -184,7 +184,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	})
 	f, _ := s.fetched(u)
 	var e *gateway.Error
-	if !errors.As(f.Err, &e) || !s.fuse.Blown() {
+	if !errors.As(f.Err, &e) || !s.breaker.Blown() {
 		t.Fatalf("%+v", f)
 	}
 	if d := s.decide(u, f); d.Again == nil || len(d.Out) != 0 {
@@ -193,7 +193,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	if g := s.grant(); len(g.Open) != 0 || g.Unsure != token.PriceCommit {
 		t.Errorf("a call without an answer leaves %+v", g)
 	}
-	s.fuse.Worked()
+	s.breaker.Worked()
 	for range pipeline.MaxPaid - 1 {
 		s.begun(pipeline.KindCommit, u, 6)
 	}

@@ -24,20 +24,20 @@ import (
 type step struct {
 	*committer
 	judge *verdict.Judge
-	claim *claims.Claim // nil in nospend, and once it is closed
-	doubt bool          // a call for sellers may have cost tokens that no reading shows
+	claim *claims.Claim // nil in mode nospend, and once it is closed
+	doubt bool          // a request for sellers may have cost tokens that no reading shows
 }
 
 // fact is the full record of a survivor, or why there is none.
 type fact struct {
 	Judge   *verdict.Judge
 	Product responses.Answer
-	Sellers []responses.Answer // those that are known, in the order of their ids
-	Spent   int                // tokens, where Keepa charged and knows no such product
-	Missing bool               // Keepa answered and left it out
+	Sellers []responses.Answer // the known ones, in the order of their IDs
+	Spent   int                // tokens, if Keepa charged but knows no such product
+	Missing bool               // the answer lacks it
 	Tally   token.Tally        // of earlier calls
-	Letters []bus.Message      // dead letters of sellers that cannot be read
-	Err     error              // not now
+	Letters []bus.Message      // dead letters of unreadable sellers
+	Err     error              // retry later
 }
 
 // work commits one survivor after the other until ctx ends.
@@ -54,14 +54,14 @@ func (w *committer) work(ctx context.Context) error {
 	}.Run(ctx)
 }
 
-// loopCommit is the committer's loop in its heartbeat.
+// loopCommit names the committer's loop in its heartbeat.
 const loopCommit = "commit"
 
-// take claims the worst price of one commit and then takes one survivor.
+// take claims the highest price of one commit and then takes one survivor.
 func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
 	w.looking.Lock() // for as long as it rests, too; a stop ends that
 	defer w.looking.Unlock()
-	if w.fuse.Blown() {
+	if w.breaker.Blown() {
 		return batch, w.rest(ctx, "circuit_open")
 	}
 	backlogs, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
@@ -76,8 +76,8 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 		return batch, err
 	}
 	if !waits {
-		// Work that a failed call handed back still waits.
-		w.pulse.See(loopCommit, stall.Sight{Work: w.fuse.Doubtful(), Tokens: true, Wish: wish == token.Run})
+		// Work that a failed call returned is still waiting.
+		w.pulse.See(loopCommit, stall.Sight{Work: w.breaker.Doubtful(), Tokens: true, Wish: wish == token.Run})
 		return batch, w.rest(ctx, "idle")
 	}
 	s := &step{committer: w, judge: w.rules.Judge()}
@@ -98,7 +98,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	return batch, err
 }
 
-// rest waits for a hint or a nap.
+// rest waits for a hint or for worker.Nap.
 func (w *committer) rest(ctx context.Context, state string) error {
 	w.pulse.State(state)
 	t := time.NewTimer(worker.Nap(w.env))
@@ -107,14 +107,14 @@ func (w *committer) rest(ctx context.Context, state string) error {
 	case <-ctx.Done():
 	case <-w.purse.Changed():
 		if state == "idle" {
-			<-t.C // a grant that moved says nothing about work
+			<-t.C // a changed grant does not mean that there is work
 		}
 	case <-t.C:
 	}
 	return nil
 }
 
-// release closes a claim under which nothing was called.
+// release closes a claim under which no call was made.
 func (s *step) release(ctx context.Context) {
 	if err := s.close(ctx, 0, nil); err != nil {
 		s.env.Log.Debug("claim is left to tokend", "err", err)
@@ -130,8 +130,7 @@ func (s *step) close(ctx context.Context, consumed int, r *pipeline.Reading) err
 	return c.Close(ctx, consumed, r)
 }
 
-// gather finds or buys the full record, and then the sellers that an accepted
-// deal wants. A step has one unit.
+// gather finds or buys the full record, and then the sellers that an accepted deal needs. A step has one unit.
 func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
 	if err := worker.Name(ctx, s.bus, units); err != nil {
 		return nil, err
@@ -148,8 +147,8 @@ func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) 
 	return facts, nil
 }
 
-// fetch is the full record of one survivor and its sellers. Both are looked for
-// in RESPONSES first and ordered before they are bought.
+// fetch returns the full record of one survivor and its sellers. Both
+// are looked up in RESPONSES first and ordered before they are bought.
 func (s *step) fetch(ctx context.Context, u worker.Unit) (fact, error) {
 	stored, err := s.stored(ctx, u)
 	if err != nil {
@@ -169,7 +168,7 @@ func (s *step) fetch(ctx context.Context, u worker.Unit) (fact, error) {
 	if !mine[0] {
 		return fact{Err: worker.ErrOrdered}, s.close(ctx, 0, nil)
 	}
-	// Whoever ordered before us may have bought it since we looked.
+	// A worker that ordered earlier may have bought it since the last lookup.
 	if stored, err = s.stored(ctx, u); err != nil {
 		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
 	}
@@ -179,7 +178,7 @@ func (s *step) fetch(ctx context.Context, u worker.Unit) (fact, error) {
 	return s.buy(ctx, u)
 }
 
-// stored is the full record that serves the work without a call; nil without one.
+// stored returns the full record that serves the work without a call; nil without one.
 func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, error) {
 	want := responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: s.limit(u)}
 	found, err := responses.Serving(ctx, s.bus, u.Survivor.Domain, pipeline.KindCommit, []responses.Want{want}, s.env.Now())
@@ -189,11 +188,11 @@ func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, er
 	return found[0], nil
 }
 
-// life is how long an order of ours may last: as long as the claim.
+// life is the lifetime of our orders, which ends with the claim.
 func (s *step) life() time.Duration { return -process.MachineSince(s.claim.Deadline()) }
 
-// limit is how old another work's answer may be: a refresh wants news, and an
-// answer from before the price began knows nothing of it.
+// limit is the maximum age of another work's answer: a refresh needs a
+// newer one, and an answer from before the price began does not contain it.
 func (s *step) limit(u worker.Unit) time.Duration {
 	if s := u.Survivor.Source; u.Survivor.Pay || s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
 		return 0
@@ -201,14 +200,14 @@ func (s *step) limit(u worker.Unit) time.Duration {
 	return max(0, min(s.cfg.Fresh, s.env.Now().Sub(u.Row.CreationDate.Time())))
 }
 
-// buy asks Keepa for the full record, unless this work was paid for as often as work may be.
+// buy requests the full record from Keepa, unless this work was paid for as often as allowed.
 func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	domain, asin := u.Survivor.Domain, u.Survivor.ASIN
-	tallies, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID})
+	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID})
 	if err != nil {
 		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
 	}
-	f := fact{Tally: tallies[u.ID]}
+	f := fact{Tally: attempts[u.ID]}
 	if f.Tally.Waits() {
 		f.Err = worker.ErrPrice
 	}
@@ -228,8 +227,8 @@ func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	return s.keep(ctx, u, f, bought)
 }
 
-// keep stores the full record and goes on to its sellers. It is paid for and only in memory: stored before anything
-// looks at it. Dying before that buys it again.
+// keep stores the full record and continues with its sellers. The paid answer is only in
+// memory, so it is stored before anything interprets it. A crash before that buys it again.
 func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.Purchase) (fact, error) {
 	all := keepa.CutProducts(bought.Body)
 	found, extra := all.For([]string{u.Survivor.ASIN})
@@ -247,11 +246,12 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 	case err != nil:
 		return f, errors.Join(err, s.end(ctx, bought.Answer))
 	case ok && bought.ConsumedKnown && bought.Answer.Part == nil:
-		s.fuse.Worked()
+		s.breaker.Worked()
 		got, err := s.enrich(ctx, u, kept[0], bought.Consumed, bought.Reading)
 		return got, err
 	case ok:
-		// What is left of the claim is not known: the product is stored, and its sellers are asked for under the next one.
+		// The rest of the claim is unknown: the product is stored, and
+		// its sellers are requested under the next claim.
 		f.Err = worker.ErrPrice
 	case all.Part != nil:
 		f.Err = worker.ErrPart
@@ -265,13 +265,13 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 func (s *step) end(ctx context.Context, answer gateway.Answer) error {
 	c := s.claim
 	s.claim = nil
-	return worker.End(ctx, s.env, s.pulse, &s.fuse, c, answer)
+	return worker.End(ctx, s.env, s.pulse, &s.breaker, c, answer)
 }
 
 func (s *step) refused(ctx context.Context, cause error) error {
 	c := s.claim
 	s.claim = nil
-	return worker.Refused(ctx, s.env, s.pulse, &s.fuse, c, cause)
+	return worker.Refused(ctx, s.env, s.pulse, &s.breaker, c, cause)
 }
 
 // decideCommit translates a fact into effects.
@@ -290,7 +290,7 @@ func decideCommit(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Eff
 		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookCommit, u.Work, now), f), decide.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
-	// What it cost is read off the answers, so that a repeat says the same.
+	// The cost is read from the answers, so that a repeat reports the same.
 	cost := f.Product.CostTo(u.ID)
 	sellers := make([]decide.Answer, len(f.Sellers))
 	for i, s := range f.Sellers {

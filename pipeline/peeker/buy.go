@@ -27,10 +27,10 @@ type fact struct {
 	Judge   *verdict.Judge
 	Answer  responses.Answer
 	Stored  *deal.Deal // the deal that a refresh is about; nil without one
-	Missing bool       // Keepa answered and left it out
+	Missing bool       // the answer lacks it
 	Tally   token.Tally
-	Line    *shedding.Line // it is not worth what it would cost
-	Err     error          // not now
+	Line    *shedding.Line // it is not worth its cost
+	Err     error          // retry later
 }
 
 // gather finds stored answers and buys the rest under the step's claim.
@@ -73,7 +73,7 @@ func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) 
 	return facts, s.order(ctx, domain, units, missing, facts)
 }
 
-// serve fills in the facts that stored answers serve and returns the others.
+// serve fills in the facts for which stored answers serve and returns the other units.
 func (s *step) serve(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	wants := make([]responses.Want, len(of))
 	for k, i := range of {
@@ -95,7 +95,7 @@ func (s *step) serve(ctx context.Context, domain int, units []worker.Unit, of []
 	return missing, nil
 }
 
-// limit is how old another work's answer may be: a refresh wants news.
+// limit is the maximum age of another work's answer: a refresh needs a newer one.
 func (s *step) limit(u worker.Unit) time.Duration {
 	if u.Survivor.Pay {
 		return 0
@@ -104,15 +104,15 @@ func (s *step) limit(u worker.Unit) time.Duration {
 	case pipeline.SourceRefresh, pipeline.SourceRepair:
 		return 0
 	case pipeline.SourceLive, pipeline.SourceGap, pipeline.SourceBackfill, pipeline.SourceRetry:
-		// A price that began after the answer was given is not in it.
+		// An answer does not contain a price that began after it.
 		began := u.Row.CreationDate.Time()
 		return max(0, min(s.cfg.Fresh, s.env.Now().Sub(began)))
 	}
 	return 0
 }
 
-// order says which ASINs are about to be bought, looks once more, since one may
-// have been bought in between, and buys the rest.
+// order announces which ASINs are about to be bought, looks them up once
+// more, since one may have been bought in between, and buys the rest.
 func (s *step) order(ctx context.Context, domain int, units []worker.Unit, missing []int, facts []fact) error {
 	byASIN := map[string][]int{} // two units of one ASIN share an answer
 	var asins []string
@@ -150,19 +150,19 @@ func (s *step) order(ctx context.Context, domain int, units []worker.Unit, missi
 	return s.buy(ctx, domain, units, ours, facts)
 }
 
-// payable fills in what became of earlier calls and returns the units that may be paid for once more.
+// payable fills in the outcomes of earlier calls and returns the units that may be paid for once more.
 func (s *step) payable(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	works := make([]string, len(of))
 	for k, i := range of {
 		works[k] = units[i].ID
 	}
-	tallies, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindPeek, works)
+	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindPeek, works)
 	if err != nil {
 		return nil, err
 	}
 	var ours []int
 	for _, i := range of {
-		facts[i].Tally = tallies[units[i].ID]
+		facts[i].Tally = attempts[units[i].ID]
 		switch t := facts[i].Tally; {
 		case t.Waits():
 			facts[i].Err = worker.ErrPrice
@@ -173,8 +173,7 @@ func (s *step) payable(ctx context.Context, domain int, units []worker.Unit, of 
 	return ours, nil
 }
 
-// buy asks Keepa. It stores what was bought before anything interprets it, under
-// the first work that wants it.
+// buy makes the call. It stores what was bought before anything interprets it, under the first work that needs it.
 func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []int, facts []fact) error {
 	var wanted, works []string
 	for _, i := range buy {
@@ -196,8 +195,8 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 	}
 	s.pulse.Paid(answer.Consumed)
 	keep, at := s.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
-	// The answer is paid for and only in memory: it is stored before anything
-	// looks at it. Dying on the next line buys it again.
+	// The paid answer is only in memory, so it is stored before
+	// anything interprets it. A crash on the next line buys it again.
 	kept, err := bought.Keep(ctx, s.bus, keep)
 	if err != nil {
 		return errors.Join(err, s.end(ctx, answer))
@@ -210,7 +209,7 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 	return s.end(ctx, answer)
 }
 
-// sort says what of an answer is stored for which ASIN, and marks the units for which there is nothing.
+// sort assigns the parts of an answer to ASINs for storage, and marks the units for which there is none.
 func (s *step) sort(
 	units []worker.Unit, buy []int, facts []fact, bought *worker.Purchase, all keepa.Elements, wanted []string,
 ) ([]responses.Answer, map[string]int) {
@@ -220,7 +219,7 @@ func (s *step) sort(
 	}
 	bought.Odd = !all.Whole()
 	var keep []responses.Answer
-	at := map[string]int{} // in keep, by ASIN
+	at := map[string]int{} // index in keep, by ASIN
 	share := (bought.Consumed + max(1, len(found)) - 1) / max(1, len(found))
 	for _, i := range buy {
 		asin := units[i].Survivor.ASIN
@@ -244,7 +243,7 @@ func (s *step) sort(
 func (s *step) end(ctx context.Context, answer gateway.Answer) error {
 	c := s.claim
 	s.claim = nil
-	return worker.End(ctx, s.env, s.pulse, &s.fuse, c, answer)
+	return worker.End(ctx, s.env, s.pulse, &s.breaker, c, answer)
 }
 
 // deals finds the newest deal of every refresh, which its peek may confirm.
@@ -277,7 +276,7 @@ func (s *step) deals(ctx context.Context, units []worker.Unit, facts []fact) err
 	return nil
 }
 
-// dealOf decodes a deal; one that this build cannot read confirms nothing.
+// dealOf decodes a deal; nil if this build cannot read it, since such a deal cannot be confirmed.
 func dealOf(m bus.Read) *deal.Deal {
 	var d deal.Deal
 	if json.Unmarshal(m.Body, &d) != nil {

@@ -9,32 +9,30 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// Config is everything the peeker can be told. It is read from the environment
-// once, at start.
+// Config configures the peeker. It is read from the environment once, at start.
 type Config struct {
 	NATS  bus.Config     `env:", prefix=NATS_"`
 	Keepa gateway.Config `env:", prefix=KEEPA_"`
 
 	// Rules is the rule file; empty means the built-in rules for used books.
 	Rules string `env:"RULES"`
-	// Batch is the most candidates peeked at in one call, 1 to 100.
+	// Batch is the most candidates of one peek call, 1 to 100.
 	Batch int `env:"PEEKER_BATCH, default=100"`
-	// Fresh is how old a stored answer may be to serve other work than its own.
+	// Fresh is the maximum age of a stored answer that serves work for which it was not bought.
 	Fresh time.Duration `env:"PEEKER_FRESH, default=6h"`
-	// Shed says whether the least valuable work is given up, with a verdict of its
-	// own, while more waits than tokens can decide within the patience.
+	// Shed enables shedding: the least valuable work is dropped, with a verdict
+	// of its own, while more waits than tokens can decide within the patience.
 	Shed bool `env:"PEEKER_SHED, default=true"`
-	// Patience is how long a listed row may wait for its look before the look is
-	// worth nothing: rows leave Keepa's list after half a day or so.
+	// Patience is how long a listed row may wait for its look before the
+	// look is worthless: rows leave Keepa's list after about half a day.
 	Patience time.Duration `env:"PEEKER_PATIENCE, default=12h"`
-	// Grace is how long a step may finish after a stop.
+	// Grace is how long a step may continue after a stop.
 	Grace time.Duration `env:"PEEKER_GRACE, default=8s"`
-	// Skip forwards every candidate to the committer without a look, to measure
-	// what the looks save.
+	// Skip forwards every candidate to the committer without a look, to measure what the looks save.
 	Skip bool `env:"PEEKER_SKIP, default=false"`
 }
 
-// Validate names the variables that are wrong.
+// Validate reports the variables that are wrong, by name.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Batch < 1 || c.Batch > gateway.MaxASINs {

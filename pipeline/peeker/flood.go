@@ -15,31 +15,31 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// flood is what the peek loop knows of too much work: the lines that any peeker
-// drew, and what nobody has taken yet of the lanes that may be shed.
+// flood is the peek loop's state for shedding: the lines that any peeker
+// drew, and the messages in the sheddable lanes that no peeker has taken yet.
 type flood struct {
 	*peeker
 	cell     bus.Cell // of the lines
 	balance  bus.Cell // tokend's
 	lines    shedding.Lines
-	lanes    map[pipeline.Source][]shedding.Waiting // by sequence; only while there is too much
-	scanned  uint64                                 // up to where the lanes were read
+	lanes    map[pipeline.Source][]shedding.Waiting // by sequence; only while too much waits
+	scanned  uint64                                 // sequence up to which the lanes were read
 	lookedAt time.Time
 
 	looked, survived int // peeks of this process, for the price of a decision
 }
 
 const (
-	// lookEvery is how often, in pipeline time, a peeker asks whether too much waits.
+	// lookEvery is how often, in pipeline time, a peeker checks whether too much waits.
 	lookEvery = 2 * time.Minute
-	// deciding is the part of the income that looks may spend; the rest is the list's.
+	// deciding is the part of the income that looks may spend; the rest is for the list.
 	deciding = 0.85
-	// usualCommit stands in until a commit was paid for.
+	// usualCommit is assumed until a commit was paid for.
 	usualCommit = 6.5
-	// mostCommit is more than any commit costs.
+	// mostCommit exceeds the price of any commit.
 	mostCommit = 1000
-	// doomedBatch is how much is shed in one step.
-	doomedBatch = 100
+	// shedBatch is the most work that one step sheds.
+	shedBatch = 100
 )
 
 func (p *peeker) flood(ctx context.Context) (*flood, error) {
@@ -53,8 +53,7 @@ func (p *peeker) flood(ctx context.Context) (*flood, error) {
 	}, nil
 }
 
-// look reads the lines now and then, and draws one if more waits than tokens can
-// decide within the patience.
+// look reads the lines from time to time, and draws one if more waits than tokens can decide within the patience.
 func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish token.Wish) error {
 	now := f.env.Now()
 	if !f.lookedAt.IsZero() && now.Sub(f.lookedAt) < lookEvery {
@@ -98,14 +97,13 @@ func (f *flood) readLines(ctx context.Context) error {
 	}
 	ls, err := bus.Decode[shedding.Lines](f.cell, raw)
 	if f.pulse.Cell(pipeline.KeyShed, err); err != nil {
-		return nil // the lines that were read before hold; the next one that is drawn replaces all
+		return nil // the earlier lines hold; the next one drawn replaces the value
 	}
-	f.lines = ls // of a key that was deleted, none
+	f.lines = ls // none for a deleted key
 	return nil
 }
 
-// means is what deciding can spend, by what tokend last wrote; false while that is
-// unknown.
+// means returns what deciding can spend, according to tokend's last balance; false while that is unknown.
 func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (shedding.Means, bool, error) {
 	var b token.Balance
 	raw, _, err := f.balance.Read(ctx)
@@ -130,8 +128,7 @@ func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (she
 	}, true, nil
 }
 
-// scan reads what came to the lanes since the last look, and drops what others
-// have taken.
+// scan reads what was added to the lanes since the last scan, and drops what others have taken.
 func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error {
 	var subjects []string
 	from := uint64(math.MaxUint64)
@@ -157,11 +154,11 @@ func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error
 		if json.Unmarshal(r.Body, &s) == nil && r.Sequence > backlogs[pipeline.DurablePeek(s.Source)].Delivered {
 			f.lanes[s.Source] = append(f.lanes[s.Source], shedding.Waiting{Seq: r.Sequence, Cents: s.Cents})
 		}
-		return nil // the loop itself buries what cannot be read
+		return nil // the loop makes it a dead letter
 	})
 }
 
-// draw adds a line, stored before anybody applies it.
+// draw adds a line, which is stored before any peeker applies it.
 func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
 	floor := uint64(math.MaxUint64)
 	for s := range f.lanes {
@@ -197,13 +194,13 @@ func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m she
 	return nil
 }
 
-// doomed is a lane whose next work is under a line, and how much of it in a row:
-// it is shed without a claim, whatever the balance.
-func (f *flood) doomed() (pipeline.Source, int) {
+// shed returns a lane whose next work is below a line, and how many
+// consecutive items: they are shed without a claim, whatever the balance.
+func (f *flood) shed() (pipeline.Source, int) {
 	for _, s := range pipeline.Sources() {
 		n := 0
 		for _, w := range f.lanes[s] {
-			if _, is := f.lines.Find(w.Seq, w.Cents); !is || n == doomedBatch {
+			if _, is := f.lines.Find(w.Seq, w.Cents); !is || n == shedBatch {
 				break
 			}
 			n++
@@ -215,14 +212,13 @@ func (f *flood) doomed() (pipeline.Source, int) {
 	return "", 0
 }
 
-// taken drops what was taken of a lane up to a sequence.
+// taken drops what was taken from a lane up to a sequence.
 func (f *flood) taken(s pipeline.Source, upTo uint64) {
 	f.lanes[s] = slices.DeleteFunc(f.lanes[s], func(w shedding.Waiting) bool { return w.Seq <= upTo })
 }
 
-// split takes out of the work that would have to be paid for what is under a line.
-// Work that comes again is held against the newest lines: whoever had it before
-// may have shed it under one of them.
+// split removes what is below a line from the work that would have to be paid for. Redelivered work is
+// compared with the newest lines, because the worker that had it before may have shed it under one of them.
 func (f *flood) split(ctx context.Context, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	for _, i := range of {
 		if units[i].Deliveries > 1 && once(units[i].Survivor.Source) {

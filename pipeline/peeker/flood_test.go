@@ -11,8 +11,7 @@ import (
 	"ratchet/test/desk"
 )
 
-// flooded puts n survivors of the glance before the peeker, each worth its number
-// in dollars, on a plan of one token a minute.
+// flooded stores n survivors of the glance, each worth its number in dollars, on a plan of one token a minute.
 func flooded(t *testing.T, d *desk.Desk, n int) []decide.Work {
 	t.Helper()
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
@@ -26,7 +25,7 @@ func flooded(t *testing.T, d *desk.Desk, n int) []decide.Work {
 	out := make([]decide.Work, n)
 	for i, asin := range asins {
 		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-		worth := int64(100 * ((i * 7) % n)) // n is no multiple of 7: each worth once
+		worth := int64(100 * ((i * 7) % n)) // n is not a multiple of 7: each worth once
 		w.Survivor.ExpectedValueCents = &worth
 		out[i] = w
 		d.Survives(t, w, pipeline.LookGlance, "live")
@@ -87,7 +86,7 @@ func TestWorkThatComesAgainIsShedAgainAndNotPaidFor(t *testing.T) {
 	if _, err := stream.ResetConsumerToSequence(t.Context(), pipeline.DurablePeek(pipeline.SourceLive), 1); err != nil {
 		t.Fatal(err)
 	}
-	d.Run(t, peeker.Run, nil) // more patient: the line stands all the same
+	d.Run(t, peeker.Run, nil) // more patient, but the line holds
 	desk.Await(t, "everything settled again", func() bool {
 		pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamSurvivors, pipeline.DurablePeek(pipeline.SourceLive))
 		if err != nil {

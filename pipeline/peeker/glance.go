@@ -14,11 +14,10 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// glanceBatch is how many candidates one step looks at; memory is asked once for
-// all of them.
+// glanceBatch is how many candidates one step looks at; the memory of decisions is read once for all of them.
 const glanceBatch = 200
 
-// recalled is what a glance knows beside the row.
+// recalled is what a glance knows in addition to the row.
 type recalled struct {
 	Judge  *verdict.Judge
 	Memory pipeline.Memory
@@ -43,7 +42,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 		Apply: func(ctx context.Context, out []worker.Effect) error {
 			err := worker.ApplyAndCount(p.bus, p.pulse, p.env.Log)(ctx, out)
 			if err == nil {
-				p.pulse.Stepped(loopGlance) // also when all of it is to come back later
+				p.pulse.Stepped(loopGlance) // also if all of it is returned for later
 			}
 			return err
 		},
@@ -55,7 +54,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 	}, nil
 }
 
-// recall asks memory about every candidate at once.
+// recall reads the memory of decisions for all candidates at once.
 func (p *peeker) recall(ctx context.Context, units []worker.Unit) ([]recalled, error) {
 	ids := make([]pipeline.Identity, len(units))
 	for i, u := range units {
@@ -77,14 +76,13 @@ func (p *peeker) recall(ctx context.Context, units []worker.Unit) ([]recalled, e
 	return out, nil
 }
 
-// glancer is what a glance is decided by, beside the work and what is known of it.
+// glancer is the configuration of a glance.
 type glancer struct {
-	skip  bool // everything survives
+	skip  bool // every candidate survives
 	clock process.Clock
 }
 
-// decide decides about a candidate on its row. What was decided stays decided,
-// unless the source asks for it again.
+// decide decides about a candidate from its row. An earlier decision stands, unless the source requests a new one.
 func (g glancer) decide(u worker.Unit, r recalled, now time.Time) loop.Decision[worker.Effect] {
 	if wait := u.Survivor.NotBefore.Sub(now); wait > 0 {
 		return loop.Decision[worker.Effect]{After: g.clock.Machine(wait)}
@@ -98,8 +96,8 @@ func (g glancer) decide(u worker.Unit, r recalled, now time.Time) loop.Decision[
 	return conclude(u, decide.Glance(r.Judge, u.Work, now))
 }
 
-// conclude makes a ruling happen; a survivor of the glance keeps its source as its
-// lane, one of the peek has its tier.
+// conclude returns the effects of a decision; a survivor of the
+// glance has its source as its lane, one of the peek its tier.
 func conclude(u worker.Unit, r decide.Ruling) loop.Decision[worker.Effect] {
 	lane := string(r.Verdict.Source)
 	if r.Verdict.Look == pipeline.LookPeek {

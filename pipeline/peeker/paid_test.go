@@ -12,11 +12,10 @@ import (
 	"ratchet/test/desk"
 )
 
-// speed makes what is postponed for 30 to 120 s of pipeline time come back at once.
+// speed makes work that is postponed for 30 to 120 s of pipeline time return at once.
 const speed = 300
 
-// credit is more than any test claims: without a tokend nobody issues again what a
-// claim reserved and did not use.
+// credit is more than any test claims: without a tokend, what a claim reserved and did not use is not issued again.
 const credit = 100_000
 
 func TestARedeliveredRefreshIsServedByItsOwnAnswerAlthoughAnotherIsNewer(t *testing.T) {

@@ -23,7 +23,7 @@ type peekLoop struct {
 	purse   *claims.Purse
 	inlets  map[pipeline.Source]*bus.Inlet
 	served  map[pipeline.Source]int // items taken, for the lanes' weights
-	fuse    worker.Fuse
+	breaker worker.Fuse
 	returns worker.Returns
 	flood   *flood
 }
@@ -32,10 +32,10 @@ type peekLoop struct {
 type step struct {
 	*peekLoop
 	judge *verdict.Judge
-	claim *claims.Claim // nil in nospend, and once it is closed
+	claim *claims.Claim // nil in mode nospend, and once it is closed
 }
 
-// loopPeek and loopGlance are the peeker's loops in its heartbeat.
+// loopPeek and loopGlance name the peeker's loops in its heartbeat.
 const (
 	loopPeek   = "peek"
 	loopGlance = "glance"
@@ -64,7 +64,7 @@ func (l *peekLoop) Run(ctx context.Context) error {
 	}.Run(ctx)
 }
 
-// apply makes the effects happen, and keeps the price of a decision.
+// apply applies the effects, and records the price of a decision.
 func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
 	err := worker.ApplyAndCount(l.bus, l.pulse, l.env.Log)(ctx, all)
 	if err == nil {
@@ -75,10 +75,10 @@ func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
 	return err
 }
 
-// take looks at what waits and what may be spent, claims, and only then takes
+// take reads what waits and what may be spent, claims, and only then takes
 // what the claim pays for. Nothing is held while waiting for tokens.
 func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact], err error) {
-	if l.fuse.Blown() {
+	if l.breaker.Blown() {
 		return none, l.rest(ctx, "circuit_open")
 	}
 	backlogs, err := l.bus.Backlogs(ctx, pipeline.StreamSurvivors)
@@ -93,18 +93,18 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		return none, err
 	}
 	s := &step{peekLoop: l, judge: l.rules.Judge()}
-	if lane, n := l.flood.doomed(); n > 0 {
+	if lane, n := l.flood.shed(); n > 0 {
 		return s.from(ctx, lane, n)
 	}
 	lane, waiting := l.lane(backlogs)
 	if waiting == 0 {
-		// Work that a failed call handed back still waits.
-		l.pulse.See(loopPeek, stall.Sight{Work: l.fuse.Doubtful(), Tokens: true, Wish: wish == token.Run})
+		// Work that a failed call returned is still waiting.
+		l.pulse.See(loopPeek, stall.Sight{Work: l.breaker.Doubtful(), Tokens: true, Wish: wish == token.Run})
 		return none, l.rest(ctx, "idle")
 	}
 	n := min(waiting, l.cfg.Batch)
-	if l.fuse.Doubtful() {
-		n = 1 // one item finds out whether Keepa answers again
+	if l.breaker.Doubtful() {
+		n = 1 // one item tests whether Keepa answers again
 	}
 	if wish != token.Nospend {
 		credit, err := l.purse.Credit(ctx)
@@ -140,7 +140,7 @@ func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batc
 	return loop.Batch[worker.Unit, fact]{Items: items, Gather: s.gather, Release: s.release}, err
 }
 
-// lane is the waiting lane that has had the least of its weight.
+// lane returns the lane with work that has had the least of its weight.
 func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) {
 	var best pipeline.Source
 	waiting, score := 0, 0.0
@@ -156,7 +156,7 @@ func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) 
 	return best, waiting
 }
 
-// rest waits for a hint or a nap.
+// rest waits for a hint or for worker.Nap.
 func (l *peekLoop) rest(ctx context.Context, state string) error {
 	l.pulse.State(state)
 	t := time.NewTimer(worker.Nap(l.env))
@@ -165,14 +165,14 @@ func (l *peekLoop) rest(ctx context.Context, state string) error {
 	case <-ctx.Done():
 	case <-l.purse.Changed():
 		if state == "idle" {
-			<-t.C // a grant that moved says nothing about work
+			<-t.C // a changed grant does not mean that there is work
 		}
 	case <-t.C:
 	}
 	return nil
 }
 
-// release closes a claim under which nothing was called.
+// release closes a claim under which no call was made.
 func (s *step) release(ctx context.Context) {
 	if err := s.close(ctx, 0, nil); err != nil {
 		s.env.Log.Debug("claim is left to tokend", "err", err)
@@ -193,5 +193,5 @@ func (s *step) close(ctx context.Context, consumed int, r *pipeline.Reading) err
 func (s *step) refused(ctx context.Context, cause error) error {
 	c := s.claim
 	s.claim = nil
-	return worker.Refused(ctx, s.env, s.pulse, &s.fuse, c, cause)
+	return worker.Refused(ctx, s.env, s.pulse, &s.breaker, c, cause)
 }

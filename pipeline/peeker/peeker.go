@@ -1,4 +1,4 @@
-// Package peeker looks at candidates, first for nothing and then for a token,
+// Package peeker looks at candidates, first for free and then for a token,
 // and lets the good ones through.
 //
 //	CANDIDATES ─glance─▶ survivor.*.glance.SOURCE ─peek-SOURCE─▶ survivor.*.peek.TIER
@@ -23,7 +23,7 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// peeker is what both loops share.
+// peeker is the state that both loops share.
 type peeker struct {
 	cfg   Config
 	env   process.Env

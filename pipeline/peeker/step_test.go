@@ -172,8 +172,8 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	})
 	facts, _ := s.gathered(u)
 	var e *gateway.Error
-	if !errors.As(facts[0].Err, &e) || e.Kind != gateway.Server || !s.fuse.Blown() {
-		t.Fatalf("%+v, blown %t", facts[0], s.fuse.Blown())
+	if !errors.As(facts[0].Err, &e) || e.Kind != gateway.Server || !s.breaker.Blown() {
+		t.Fatalf("%+v, blown %t", facts[0], s.breaker.Blown())
 	}
 	if d := s.decide(u, facts[0]); d.Again == nil || d.Never != "" || len(d.Out) != 0 {
 		t.Errorf("decided %+v", d)
@@ -181,7 +181,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	if g := s.grant(); len(g.Open) != 0 || g.Unsure != 1 {
 		t.Errorf("a call without an answer leaves %+v", g)
 	}
-	s.fuse.Worked()
+	s.breaker.Worked()
 	for range pipeline.MaxPaid - 1 { // and two that Keepa took money for
 		s.begun(u, 1)
 	}

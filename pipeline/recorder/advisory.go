@@ -15,14 +15,15 @@ import (
 	"ratchet/pipeline/platform/loop"
 )
 
-// What the server says when it gives a message up, and the queue in which one recorder of several hears it.
+// The server's advisories for a message that it stops delivering, and
+// the queue group in which one of several recorders receives each.
 const (
 	adviseMaxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
 	adviseTerminated    = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>"
 	adviseQueue         = "recorder"
 )
 
-// advisory is what both of them say.
+// advisory is the body of both kinds.
 type advisory struct {
 	Type       string `json:"type"`
 	Stream     string `json:"stream"`
@@ -32,19 +33,19 @@ type advisory struct {
 	Reason     string `json:"reason"`
 }
 
-// graveyard copies what the server gave up into DEAD. It is a net below the stages, which bury what they refuse
-// themselves; where one did, the letter's id is the same and the copy is dropped. Advisories are not stored, so what
-// is given up while no recorder runs is not copied.
-type graveyard struct {
-	r     *recorder
-	heard chan *nats.Msg
-	subs  []*nats.Subscription
+// advisories copies messages that the server stopped delivering into DEAD. It backs up
+// the stages, which write their own dead letters; the ID is the same, so that the copy of
+// one is dropped. Advisories are not stored, so nothing is copied while no recorder runs.
+type advisories struct {
+	r        *recorder
+	received chan *nats.Msg
+	subs     []*nats.Subscription
 }
 
-func (r *recorder) watchAdvisories() (*graveyard, error) {
-	g := &graveyard{r: r, heard: make(chan *nats.Msg, 1024)}
+func (r *recorder) watchAdvisories() (*advisories, error) {
+	g := &advisories{r: r, received: make(chan *nats.Msg, 1024)}
 	for _, subject := range []string{adviseMaxDeliveries, adviseTerminated} {
-		s, err := r.bus.NC.ChanQueueSubscribe(subject, adviseQueue, g.heard)
+		s, err := r.bus.NC.ChanQueueSubscribe(subject, adviseQueue, g.received)
 		if err != nil {
 			return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
 		}
@@ -53,18 +54,18 @@ func (r *recorder) watchAdvisories() (*graveyard, error) {
 	return g, nil
 }
 
-func (g *graveyard) stop() {
+func (g *advisories) stop() {
 	for _, s := range g.subs {
 		_ = s.Unsubscribe() // the connection closes next
 	}
 }
 
-func (g *graveyard) run(ctx, working context.Context) {
+func (g *advisories) run(ctx, working context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case m := <-g.heard:
+		case m := <-g.received:
 			if err := g.copy(working, m.Data); err != nil {
 				g.r.pulse.failed(err)
 				g.r.env.Log.Warn("advisory cannot be copied", "subject", m.Subject, "err", err)
@@ -73,13 +74,13 @@ func (g *graveyard) run(ctx, working context.Context) {
 	}
 }
 
-func (g *graveyard) copy(ctx context.Context, raw []byte) error {
+func (g *advisories) copy(ctx context.Context, raw []byte) error {
 	var a advisory
 	if err := json.Unmarshal(raw, &a); err != nil {
 		return fmt.Errorf("decode advisory: %w", err)
 	}
 	if a.Stream == pipeline.StreamDead || !ours(a.Stream) {
-		return nil // a dead letter stays where it is
+		return nil // a dead letter stays in DEAD
 	}
 	it, err := g.message(ctx, a)
 	if err != nil {
@@ -93,22 +94,22 @@ func (g *graveyard) copy(ctx context.Context, raw []byte) error {
 	if a.Reason != "" {
 		cause = fmt.Errorf("%w: %s", cause, a.Reason)
 	}
-	if err := g.r.inter(ctx, stageOf(a.Consumer), it, reason, cause); err != nil {
+	if err := g.r.deadLetter(ctx, stageOf(a.Consumer), it, reason, cause); err != nil {
 		return fmt.Errorf("copy message %d of %s: %w", a.Sequence, a.Stream, err)
 	}
 	g.r.pulse.count("advisories", 1)
 	return nil
 }
 
-// message is what was given up, as its stream still has it; a message that has left the stream is buried without its
-// body.
-func (g *graveyard) message(ctx context.Context, a advisory) (loop.Item, error) {
+// message reads the undeliverable message from its stream; one
+// that the stream has deleted has no body in its dead letter.
+func (g *advisories) message(ctx context.Context, a advisory) (loop.Item, error) {
 	it := loop.Item{Stream: a.Stream, Sequence: a.Sequence, Deliveries: a.Deliveries}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := g.r.bus.JS.Stream(ctx, a.Stream)
 	if err != nil {
-		return it, fmt.Errorf("look at stream %s: %w", a.Stream, err)
+		return it, fmt.Errorf("open stream %s: %w", a.Stream, err)
 	}
 	m, err := s.GetMsg(ctx, a.Sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -121,7 +122,7 @@ func (g *graveyard) message(ctx context.Context, a advisory) (loop.Item, error) 
 	return it, nil
 }
 
-// ours says that a stream is one of the pipeline's.
+// ours reports whether a stream belongs to the pipeline.
 func ours(stream string) bool {
 	switch stream {
 	case pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamResponses, pipeline.StreamActions:
@@ -130,7 +131,7 @@ func ours(stream string) bool {
 	return false
 }
 
-// stageOf is whose durable it is, under the name by which that daemon buries.
+// stageOf returns the stage that owns a durable, as in the stage's own dead letters.
 func stageOf(durable string) string {
 	lane, _, _ := strings.Cut(durable, "-")
 	switch lane {

@@ -30,7 +30,7 @@ const (
 	benchRepeats = 5
 )
 
-// station is a NATS and the means to start over with an empty ClickHouse.
+// station is a NATS with the means to start over with an empty ClickHouse.
 type station struct {
 	b   *bus.Bus
 	env process.Env
@@ -43,7 +43,7 @@ func newStation(b *testing.B) *station {
 	return s
 }
 
-// verdictNumber is a verdict of a kind and size as they come: of ten, six glances, three peeks and a commit.
+// verdictNumber returns a verdict of typical kind and size: of ten, six glances, three peeks and a commit.
 func verdictNumber(i int, at time.Time) (pipeline.Verdict, string) {
 	r := rand.New(rand.NewPCG(uint64(i), 1))
 	v := pipeline.Verdict{
@@ -83,7 +83,7 @@ func (s *station) publish(b *testing.B, n int) {
 	}
 }
 
-// again makes the durable begin at the first message.
+// again resets the durable to the first message.
 func (s *station) again(b *testing.B) jetstream.Consumer {
 	b.Helper()
 	name := pipeline.DurableRecorder(pipeline.StreamVerdicts)
@@ -94,7 +94,7 @@ func (s *station) again(b *testing.B) jetstream.Consumer {
 	return c
 }
 
-// empty is a ClickHouse with its tables and nothing in them.
+// empty returns a ClickHouse with its tables and nothing in them.
 func empty(b *testing.B) (*warehouse.Warehouse, string) {
 	b.Helper()
 	dsn := chtest.Database(b)
@@ -105,7 +105,7 @@ func empty(b *testing.B) (*warehouse.Warehouse, string) {
 	return w, dsn
 }
 
-// raw is the seconds of a loop that fetches and acknowledges, and nothing else; it gives what it fetched.
+// raw returns the seconds of a loop that only fetches and acknowledges, and the messages that it fetched.
 func (s *station) raw(b *testing.B) (float64, []jetstream.Msg) {
 	b.Helper()
 	c := s.again(b)
@@ -123,8 +123,8 @@ func (s *station) raw(b *testing.B) (float64, []jetstream.Msg) {
 	return time.Since(began).Seconds(), all
 }
 
-// plain is the seconds of inserting rows that are decoded already, with nothing but clickhouse-go, a row at a time into
-// batches of the same size: into the table with its views, or into a bare one of the same columns.
+// plain returns the seconds of inserting decoded rows with clickhouse-go alone, a row at a time into
+// batches of the same size: into the table with its views, or into a bare one with the same columns.
 func plain(b *testing.B, rows []warehouse.VerdictRow, bare bool) float64 {
 	b.Helper()
 	_, dsn := empty(b)
@@ -155,7 +155,8 @@ func plain(b *testing.B, rows []warehouse.VerdictRow, bare bool) float64 {
 	return time.Since(began).Seconds()
 }
 
-// whole is the seconds that the recorder takes for the same messages, from the first fetch to the last acknowledgement.
+// whole returns the seconds that the recorder takes for the same
+// messages, from the first fetch to the last acknowledgement.
 func (s *station) whole(b *testing.B) float64 {
 	b.Helper()
 	s.again(b)
@@ -187,8 +188,8 @@ func (s *station) whole(b *testing.B) float64 {
 	return took
 }
 
-// BenchmarkRecorder compares the recorder with its two halves alone: a loop that fetches and acknowledges, and an insert of the
-// same rows with nothing but clickhouse-go. Medians of five, in turn, in one run.
+// BenchmarkRecorder compares the recorder with its two halves alone: a loop that fetches and acknowledges,
+// and an insert of the same rows with clickhouse-go alone. Medians of five, in turn, in one run.
 func BenchmarkRecorder(b *testing.B) {
 	s := newStation(b)
 	s.publish(b, benchRows)
@@ -224,7 +225,8 @@ func median(of []float64) float64 {
 	return of[len(of)/2]
 }
 
-// BenchmarkVisible publishes a verdict every 20 ms for a while and says how long after each it is in an answer.
+// BenchmarkVisible publishes a verdict every 20 ms for a while
+// and reports how long each takes to appear in an answer.
 func BenchmarkVisible(b *testing.B) {
 	const many, every = 1500, 20 * time.Millisecond
 	s := newStation(b)

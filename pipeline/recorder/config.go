@@ -10,21 +10,21 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// Config is everything the recorder can be told. It is read from the environment once, at its start.
+// Config configures the recorder. It is read from the environment once, at start.
 type Config struct {
 	NATS bus.Config `env:", prefix=NATS_"`
 
 	// ClickHouse is the address of ClickHouse: http://user:password@host:8123/database, https:// or clickhouse://.
 	ClickHouse string `env:"CLICKHOUSE_URL, default=http://127.0.0.1:8123/ratchet"`
-	// Batch is the most rows inserted at once. More means fewer, larger parts.
+	// Batch is the most rows of one insert. More rows make fewer, larger parts.
 	Batch int `env:"RECORDER_BATCH, default=5000"`
-	// Flush is how long a row waits for a batch to fill, on the machine's clock.
+	// Flush is how long a row waits for a batch to fill, machine time.
 	Flush time.Duration `env:"RECORDER_FLUSH, default=1s"`
 	// Password is that of the user in CLICKHOUSE_URL; CLICKHOUSE_PASSWORD_FILE names a file that holds it.
 	Password process.Secret `env:"CLICKHOUSE_PASSWORD"`
 }
 
-// Validate names every variable that is wrong.
+// Validate reports every variable that is wrong, by name.
 func (c Config) Validate() error {
 	var faults []error
 	if err := c.NATS.Validate(); err != nil {
@@ -42,5 +42,5 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// url is the address with the password in it.
+// url returns the address with the password in it.
 func (c Config) url() string { return warehouse.Login(c.ClickHouse, c.Password.Reveal()) }

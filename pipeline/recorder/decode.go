@@ -15,10 +15,10 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// A row is made of a stored message by one of these; in names the stream. What a message says, and whether it can be
-// recorded, is not decided here: it is read where everybody reads it (pipeline.Stored, package standing).
+// The functions below convert a stored message to a row; in names its stream. Whether a message can
+// be recorded is decided where all its readers decode it (pipeline.Stored, package visibility).
 
-// storedOf is a message in hand as its stream holds it, and how many are to come after it.
+// storedOf converts a delivered message to a stored one, with the number of messages still to come after it.
 func storedOf(m jetstream.Msg) (s pipeline.Stored, pending uint64, err error) {
 	r, pending, err := bus.ReadOf(m)
 	if err != nil {
@@ -27,7 +27,7 @@ func storedOf(m jetstream.Msg) (s pipeline.Stored, pending uint64, err error) {
 	return r.Stored(), pending, nil
 }
 
-// reasonOf is why a message is buried.
+// reasonOf returns the reason code of a dead letter.
 func reasonOf(err error) string {
 	var never *pipeline.Unrecordable
 	if errors.As(err, &never) {
@@ -53,11 +53,11 @@ func readDeal(in warehouse.Origin, m pipeline.Stored) (warehouse.DealRow, error)
 }
 
 func readAction(in warehouse.Origin, m pipeline.Stored) (warehouse.ActionRow, error) {
-	said, err := action.Read(m)
+	taken, err := action.Read(m)
 	if err != nil {
 		return warehouse.ActionRow{}, err
 	}
-	return warehouse.ActionOf(in, said), nil
+	return warehouse.ActionOf(in, taken), nil
 }
 
 func readEntry(in warehouse.Origin, m pipeline.Stored) (warehouse.LedgerRow, error) {
@@ -92,7 +92,7 @@ func readDead(in warehouse.Origin, m pipeline.Stored) (warehouse.DeadRow, error)
 	if len(tokens) == 3 {
 		r.Stage, r.Key = tokens[1], tokens[2]
 	}
-	// The key names where the message was; its own subject ends in an ASIN where it is about one.
+	// The key locates the message; its own subject ends in an ASIN if it is about one.
 	if asin := r.Subject[strings.LastIndex(r.Subject, ".")+1:]; pipeline.ValidASIN(asin) {
 		r.Key = asin
 	}

@@ -12,40 +12,41 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// A stream may be deleted and made anew while a recorder runs, and nobody tells it: the next fetch asks for a stream
-// and a durable by their names, and succeeds. The new stream numbers its messages from 1 again, and an
-// acknowledgement names a stream, a durable and a sequence. So messages that came of one stream and are recorded
-// under the epoch of the other would be rows that are there already, and be lost; and one of the old stream, once
-// stored, would settle the message of the new one that has its number now. Hence the epoch is looked at twice: after
-// every take, and before anything is settled.
+// A stream may be deleted and recreated while a recorder runs, without a notification: the next
+// fetch uses the names of the stream and the durable, and succeeds. The new stream numbers its
+// messages from 1 again, and an acknowledgement carries a stream, a durable and a sequence. Messages
+// of one stream recorded under the epoch of the other would look like rows that are stored already,
+// and be lost; and settling a message of the old stream would settle the one with its number in the
+// new stream. Hence the epoch is checked twice: after every take, and before anything is settled.
 
-var errMadeAnew = errors.New("the stream was deleted and made anew")
+var errRecreated = errors.New("the stream was deleted and recreated")
 
-// still says that the stream is the one of that epoch. Messages that were taken and may be another's are handed back:
-// those of the new stream come again at once, and the old one has taken its own with it.
-func (l *line[R]) still(ctx context.Context, epoch uint32, taken []jetstream.Msg) error {
+// checkEpoch returns an error unless the stream still has that epoch. Messages
+// that were taken and may belong to another stream are returned: those of the
+// new stream are redelivered at once, and those of the old one are gone with it.
+func (l *line[R]) checkEpoch(ctx context.Context, epoch uint32, taken []jetstream.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := l.r.bus.JS.Stream(ctx, l.stream)
 	if err == nil && bus.Made(s.CachedInfo()) != epoch {
-		err = errMadeAnew
+		err = errRecreated
 	}
 	if err == nil {
 		return nil
 	}
 	for _, m := range taken {
-		_ = m.Nak() // unsaid, it comes after AckWait
+		_ = m.Nak() // if this is lost, it is redelivered after AckWait
 	}
-	return fmt.Errorf("look whether %s is the stream that it was: %w", l.stream, err)
+	return fmt.Errorf("check that %s is still the same stream: %w", l.stream, err)
 }
 
-// bind opens the durable and learns which stream of that name it belongs to.
+// bind opens the durable and reads the epoch of its stream.
 func (l *line[R]) bind(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := l.r.bus.JS.Stream(ctx, l.stream)
 	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", l.stream, err)
+		return fmt.Errorf("open stream %s: %w", l.stream, err)
 	}
 	name := pipeline.DurableRecorder(l.stream)
 	c, err := l.r.bus.JS.Consumer(ctx, l.stream, name)
@@ -56,7 +57,7 @@ func (l *line[R]) bind(ctx context.Context) error {
 	return nil
 }
 
-// rebind opens the durable again: it, or its stream, may have been deleted and created again.
+// rebind opens the durable again, because it or its stream may have been recreated.
 func (l *line[R]) rebind(ctx context.Context) {
 	if err := l.bind(ctx); err != nil && ctx.Err() == nil {
 		l.r.pulse.failed(err)

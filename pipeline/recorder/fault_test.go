@@ -14,7 +14,7 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// fault fails chosen inserts and look-ups, with or without effect; each table counts its own.
+// fault fails chosen inserts and look-ups, with or without effect; each table has its own count.
 type fault struct {
 	sink
 	fail func(call int32) effect
@@ -24,7 +24,7 @@ type fault struct {
 	tokens map[string]string
 }
 
-// effect is what an insert does before it is reported lost; landed does all and is reported lost, half stores a part.
+// effect is what an insert does before it is reported lost: landed stores all, half stores a part.
 type effect int
 
 const (
@@ -32,20 +32,20 @@ const (
 	lost
 	half
 	landed
-	slow    // lands after its bound
+	slow    // stored after its timeout
 	unasked // the look-up before it is lost
 )
 
 var errLine = errors.New("connection reset by peer")
 
-// faulty makes sinks of which each table's inserts fail as fail says.
+// faulty wraps sinks so that each table's inserts fail as fail returns.
 func faulty(fail func(call int32) effect) func(sink) sink {
 	return func(s sink) sink {
 		return &fault{sink: s, fail: fail, calls: map[string]int32{}, tokens: map[string]string{}}
 	}
 }
 
-// next is the effect of a table's next insert.
+// next returns the effect of a table's next insert.
 func (f *fault) next(table string) effect {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -53,7 +53,7 @@ func (f *fault) next(table string) effect {
 	return f.fail(f.calls[table])
 }
 
-// same says that a batch came under another token than before.
+// same reports a batch that arrived under another token than before.
 func (f *fault) same(batch, token string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,7 +88,7 @@ func bite[R warehouse.Row](ctx context.Context, f *fault, stream string, rows []
 	switch f.next(stream) {
 	case lost, unasked:
 		return errLine
-	case half: // as if the block had been cut: the rows are there, under a token that names other content
+	case half: // as if the block had been split: the rows are stored under a token of other content
 		return errors.Join(insert(ctx, rows[:(len(rows)+1)/2], token+":half"), errLine)
 	case landed:
 		return errors.Join(insert(ctx, rows, token), errLine)
@@ -127,8 +127,8 @@ func first(n int32, e effect) func(int32) effect {
 	}
 }
 
-// TestTheFaultTableLeavesExactCounts fails the inserts of every table in every way, on streams of which a part was published
-// twice: the first of the repeats are in one batch with what they repeat, the others come later.
+// TestTheFaultTableLeavesExactCounts fails the inserts of every table in every way, on streams of which a part
+// was published twice: the first of the repeats are in one batch with their originals, the others come later.
 func TestTheFaultTableLeavesExactCounts(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(int32) effect{
@@ -179,8 +179,9 @@ func TestTheFaultTableLeavesExactCounts(t *testing.T) {
 	}
 }
 
-// TestARecorderThatIsStoppedInAnyFaultAndStartedAgainLeavesExactCounts stops the recorder while its batches are in each of the
-// states of the fault table; the next one is dealt the same messages, in batches cut elsewhere, and with them what was published again.
+// TestARecorderThatIsStoppedInAnyFaultAndStartedAgainLeavesExactCounts stops the
+// recorder while its batches are in each of the states of the fault table. The next one
+// receives the same messages, in other batches, together with what was published again.
 func TestARecorderThatIsStoppedInAnyFaultAndStartedAgainLeavesExactCounts(t *testing.T) {
 	t.Parallel()
 	for name, e := range map[string]effect{"lost": lost, "half": half, "landed": landed, "look-up lost": unasked} {
@@ -196,7 +197,7 @@ func TestARecorderThatIsStoppedInAnyFaultAndStartedAgainLeavesExactCounts(t *tes
 			stop()
 			w.happens(80, 130) // 80 to 100 are repeats, which the stream drops
 			w.forgetAfter(forgetful)
-			w.again(90, 110) // and these are repeats that it does not
+			w.again(90, 110) // and these are repeats that the stream does not drop
 			w.start(plainly)
 			w.settled()
 			w.happened(130)
@@ -208,14 +209,14 @@ func TestACrashBeforeTheAcknowledgementRecordsNothingTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.verdicts(1, 100)
-	// The crash: everything of a first recorder up to the acknowledgement, which it never says.
+	// The crash: a first recorder does everything up to the acknowledgement, which it never sends.
 	r := w.recorder(plainly)
 	l, err := newLine(t.Context(), r, pipeline.StreamVerdicts, 64, readVerdict, sink.InsertVerdicts)
 	must(t, err)
 	msgs, err := l.take(t.Context())
 	must(t, err)
 	rows, _ := l.decode(msgs)
-	if _, err := l.land(t.Context(), t.Context(), rows); err != nil {
+	if _, err := l.storeRows(t.Context(), t.Context(), rows); err != nil {
 		t.Fatal(err)
 	}
 	r.store.close()
@@ -228,7 +229,7 @@ func TestACrashBeforeTheAcknowledgementRecordsNothingTwice(t *testing.T) {
 	w.want("SELECT sum(verdicts) FROM verdict_counts", "130")
 }
 
-// narrow has memory for so many rows at once, and says of more what ClickHouse says.
+// narrow has memory for so many rows at once, and rejects more with ClickHouse's error.
 type narrow struct {
 	sink
 	most int

@@ -17,7 +17,7 @@ import (
 	"ratchet/test/streams"
 )
 
-// What a probe reads names no address: whoever reaches it may read it.
+// The reason names no address, because every client can read it.
 func TestAProbeReadsWhatTheRecorderLacks(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)

@@ -16,13 +16,13 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// line records one stream: rows of type R.
+// line records one stream as rows of type R.
 type line[R warehouse.Row] struct {
 	r       *recorder
 	stream  string
-	most    int // rows of a batch
-	heavy   int // bytes from which on a batch is full, whatever its rows
-	largest int // bytes of a message, at most
+	most    int // the most rows of a batch
+	heavy   int // bytes at which a batch is full, whatever its number of rows
+	largest int // the most bytes of a message
 	read    func(warehouse.Origin, pipeline.Stored) (R, error)
 	insert  func(sink, context.Context, []R, string) error
 	durable jetstream.Consumer
@@ -30,25 +30,25 @@ type line[R warehouse.Row] struct {
 	inHand  atomic.Int64 // messages taken and not settled
 }
 
-// heavyBatch is from how many bytes on a batch is full; largestMessage is more than any NATS server takes, with subject
-// and headers.
+// heavyBatch is the size in bytes at which a batch is full; largestMessage
+// exceeds the limit of any NATS server for a message with subject and headers.
 const (
 	heavyBatch     = 32 << 20
 	largestMessage = 65 << 20
 )
 
-// held is a message in hand and the row that it becomes.
+// held is an unsettled message and its row.
 type held[R warehouse.Row] struct {
 	msg   jetstream.Msg
 	seq   uint64
-	epoch uint32 // of the stream that it came from
+	epoch uint32 // of its stream
 	row   R
 
-	taking string // tells a batch from the same messages, delivered at another time
+	taking string // distinguishes two deliveries of the same messages
 }
 
-// grave is a message that cannot be recorded, and why.
-type grave struct {
+// rejected is a message that cannot be recorded, and why.
+type rejected struct {
 	msg    jetstream.Msg
 	seq    uint64
 	reason string
@@ -62,9 +62,9 @@ func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, m
 	return l, l.bind(ctx)
 }
 
-// run records until ctx ends; working ends a little later, for what is in hand then. It owns a second goroutine, which takes and
-// decodes the next batch while ClickHouse stores this one: each of the two keeps one processor busy. It is waited for by the end
-// of batches.
+// run records until ctx ends; working ends a little later, for the rows in hand. It
+// owns a second goroutine, which takes and decodes the next batch while ClickHouse
+// stores this one: each keeps one processor busy. Closing batches ends it.
 func (l *line[R]) run(ctx, working context.Context) {
 	batches := make(chan batch[R])
 	go func() {
@@ -76,12 +76,12 @@ func (l *line[R]) run(ctx, working context.Context) {
 	}
 }
 
-// batch is messages in hand, and what became of them.
+// batch is a set of unsettled messages with the decoded rows.
 type batch[R warehouse.Row] struct {
-	epoch  uint32 // of the stream that they came from
-	msgs   []jetstream.Msg
-	rows   []held[R]
-	graves []grave
+	epoch    uint32 // of their stream
+	msgs     []jetstream.Msg
+	rows     []held[R]
+	rejected []rejected
 }
 
 func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
@@ -89,7 +89,7 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 	for ctx.Err() == nil {
 		msgs, err := l.take(ctx)
 		if err == nil && len(msgs) > 0 {
-			err = l.still(context.WithoutCancel(ctx), l.epoch, msgs) // bounded; what is in hand at the end is recorded
+			err = l.checkEpoch(context.WithoutCancel(ctx), l.epoch, msgs) // bounded; messages in hand are recorded before the end
 		}
 		if err != nil {
 			l.r.pulse.failed(err)
@@ -107,15 +107,15 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 		}
 		l.r.pulse.holds(l.stream, int(l.inHand.Add(int64(len(msgs)))))
 		b := batch[R]{epoch: l.epoch, msgs: msgs}
-		b.rows, b.graves = l.decode(msgs)
+		b.rows, b.rejected = l.decode(msgs)
 		batches <- b
 	}
 }
 
-// take fetches until the batch is full or its first message may be Flush old. Full is also a batch of large messages, which
-// would take more memory than there is; each fetch leaves room for a message of any size, so none is waited for in vain.
-// The fetch itself is never cancelled: what the server sent into a cancelled one would come again only after the
-// consumer's AckWait.
+// take fetches until the batch is full or its first message may be Flush old. A batch of large
+// messages is full early, because it would exceed the memory; each fetch leaves room for a
+// message of any size, so that it always makes progress. The fetch itself is never cancelled:
+// messages sent into a cancelled one would be redelivered only after the consumer's AckWait.
 func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 	var out []jetstream.Msg
 	size := 0
@@ -135,41 +135,43 @@ func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && len(out) == 0 {
 			return nil, fmt.Errorf("take from %s: %w", l.stream, err)
 		} else if err != nil && !errors.Is(err, nats.ErrTimeout) {
-			break // record what there is; the next take says what is wrong
+			break // record what there is; the next take reports the error
 		}
 	}
 	return out, nil
 }
 
-// record inserts and settles. On return every message is acknowledged, buried, or on its way back, or has no stream any more.
+// record inserts and settles. On return every message is acknowledged,
+// a dead letter, returned for redelivery, or without a stream.
 func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
 	defer func() { l.r.pulse.holds(l.stream, int(l.inHand.Add(-int64(len(b.msgs))))) }()
-	b.rows = l.ripe(working, b.rows)
-	poison, err := l.land(ctx, working, b.rows)
+	b.rows = l.eligible(working, b.rows)
+	poison, err := l.storeRows(ctx, working, b.rows)
 	if err != nil {
-		// Told to stop before ClickHouse confirmed. Whether it landed or not, it comes again and is the same row.
+		// Stopped before ClickHouse confirmed. Stored or not, the messages are redelivered and become the same rows.
 		for _, m := range b.msgs {
-			_ = m.Nak() // unsaid, it comes after AckWait
+			_ = m.Nak() // if this is lost, it is redelivered after AckWait
 		}
 		l.r.pulse.failed(err)
 		return
 	}
-	err = l.still(working, b.epoch, nil)
-	if bad := append(b.graves, poison...); len(bad) > 0 {
-		l.bury(working, bad, err == nil)
+	err = l.checkEpoch(working, b.epoch, nil)
+	if bad := append(b.rejected, poison...); len(bad) > 0 {
+		l.reject(working, bad, err == nil)
 	}
 	if err != nil {
-		// Unsaid, what is recorded comes again and is the same row. Of a stream that is gone there is nothing to settle.
+		// Left unsettled, recorded messages are redelivered and become
+		// the same rows. A deleted stream has nothing to settle.
 		l.r.pulse.failed(err)
 		return
 	}
 	l.acknowledge(working, b.rows, poison)
 }
 
-// decode makes rows of messages, and graves of those that never will be one.
-func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
+// decode converts messages to rows, and returns those that cannot be recorded.
+func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []rejected) {
 	rows := make([]held[R], 0, len(msgs))
-	var graves []grave
+	var bad []rejected
 	var newest pipeline.Stored
 	var pending uint64
 	in, taking := warehouse.Origin{Stream: l.stream, Epoch: l.epoch}, rand.Text()
@@ -181,44 +183,43 @@ func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []grave) {
 			row, err = l.read(in, stored)
 		}
 		if err != nil {
-			graves = append(graves, grave{msg: m, seq: stored.Sequence, reason: reasonOf(err), err: err})
+			bad = append(bad, rejected{msg: m, seq: stored.Sequence, reason: reasonOf(err), err: err})
 			continue
 		}
 		rows = append(rows, held[R]{msg: m, seq: stored.Sequence, epoch: l.epoch, row: row, taking: taking})
 	}
 	if newest.Sequence > 0 {
-		o, _ := newest.Origin() // what cannot be read is in its grave
+		o, _ := newest.Origin() // an unreadable message was rejected above
 		l.r.pulse.saw(l.stream, newest.Sequence, pending, o.At)
 	}
-	return rows, graves
+	return rows, bad
 }
 
-// bury stores what cannot be recorded on DEAD, then ends its delivery if the stream is still there that delivered it. A dead
-// letter that cannot be recorded stays where it is, on DEAD.
-func (l *line[R]) bury(ctx context.Context, graves []grave, there bool) {
-	for _, g := range graves {
-		l.r.env.Log.Warn("message cannot be recorded", "stream", l.stream, "sequence", g.seq, "reason", g.reason, "err", g.err)
+// reject writes dead letters for messages that cannot be recorded, then ends their delivery
+// if their stream still exists. A message of DEAD that cannot be recorded stays there.
+func (l *line[R]) reject(ctx context.Context, bad []rejected, there bool) {
+	for _, m := range bad {
+		l.r.env.Log.Warn("message cannot be recorded", "stream", l.stream, "sequence", m.seq, "reason", m.reason, "err", m.err)
 		l.r.pulse.count("buried", 1)
 		if l.stream != pipeline.StreamDead {
-			if err := l.r.inter(ctx, "recorder", itemOf(g.msg, l.stream), g.reason, g.err); err != nil {
+			if err := l.r.deadLetter(ctx, "recorder", itemOf(m.msg, l.stream), m.reason, m.err); err != nil {
 				l.r.pulse.failed(err)
-				_ = g.msg.Nak() // unsaid, it comes after AckWait
+				_ = m.msg.Nak() // if this is lost, it is redelivered after AckWait
 				continue
 			}
 		}
 		if !there {
 			continue
 		}
-		// A crash on the line above repeats the dead letter, whose id drops it.
-		if err := g.msg.TermWithReason(g.reason); err != nil {
+		// A crash before this line repeats the dead letter, which is then dropped as a duplicate.
+		if err := m.msg.TermWithReason(m.reason); err != nil {
 			l.r.pulse.failed(err)
 		}
 	}
 }
 
-// inter is a burial that makes do without the message's body where the letter would be too large; the letter still
-// says where the message is.
-func (r *recorder) inter(ctx context.Context, who string, it loop.Item, reason string, cause error) error {
+// deadLetter writes a dead letter, without the body if it would be too large; it still locates the message.
+func (r *recorder) deadLetter(ctx context.Context, who string, it loop.Item, reason string, cause error) error {
 	err := r.bus.Bury(ctx, who, it, reason, cause)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		it.Body = nil
@@ -227,12 +228,12 @@ func (r *recorder) inter(ctx context.Context, who string, it loop.Item, reason s
 	return err
 }
 
-// acknowledge settles what is stored. The last word waits for the server's answer, which covers the others: they went
-// before it on the same connection.
-func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []grave) {
+// acknowledge settles what is stored. The last acknowledgement waits for the
+// server's confirmation, which covers the earlier ones on the same connection.
+func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []rejected) {
 	dead := make(map[uint64]bool, len(poison))
-	for _, g := range poison {
-		dead[g.seq] = true
+	for _, m := range poison {
+		dead[m.seq] = true
 	}
 	var last jetstream.Msg
 	for _, h := range rows {
@@ -240,7 +241,7 @@ func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []grav
 			continue
 		}
 		if last != nil {
-			_ = last.Ack() // unsaid, it comes again and is the same row
+			_ = last.Ack() // if this is lost, it is redelivered and becomes the same row
 		}
 		last = h.msg
 	}

@@ -9,14 +9,14 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Dead letters may hold whole messages, and two hundred of the largest would be more than a gigabyte.
+// Dead letters may hold whole messages, and two hundred of the largest would exceed a gigabyte.
 func TestABatchOfLargeMessagesIsFullBeforeItTakesAllMemory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	body := bytes.Repeat([]byte("x"), 75_000) // 100,000 bytes in a letter
+	body := bytes.Repeat([]byte("x"), 75_000) // 100,000 bytes in a dead letter
 	w.publishEach(func(i int) bus.Message { return w.letterWith(i, body) }, 1, 40)
 	r := w.recorder(plainly)
-	r.cfg.Flush = time.Minute // what ends a batch here is its size
+	r.cfg.Flush = time.Minute // here the size ends a batch
 	l, err := newLine(t.Context(), r, pipeline.StreamDead, 200, readDead, sink.InsertDead)
 	must(t, err)
 	l.heavy, l.largest = 1_000_000, 150_000

@@ -15,7 +15,7 @@ const (
 	countWithin = 2 * time.Second
 )
 
-// metrics are how far each stream is recorded.
+// metrics puts how far each stream is recorded.
 func (p *pulse) metrics(put metric.Put) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,14 +31,14 @@ func (p *pulse) metrics(put metric.Put) {
 	}
 }
 
-// counter is a sink that can say how the deals stand.
+// counter is a sink that can count the deals by state.
 type counter interface {
 	Counts(ctx context.Context) (visibility.Counts, error)
 }
 
 var errClosed = errors.New("ClickHouse is not open")
 
-// deals are how the deals stand, by ClickHouse.
+// deals is a source of the numbers of deals by state, as in ClickHouse.
 func (r *recorder) deals() metric.Source {
 	return metric.Cached(countEvery, countWithin, process.MachineNow, func(ctx context.Context, put metric.Put) error {
 		w, ok := r.store.opened().(counter)
@@ -57,7 +57,7 @@ func (r *recorder) deals() metric.Source {
 	})
 }
 
-// measure says it to whoever scrapes, until end.
+// measure adds the sources to the process's metrics until end is called.
 func (r *recorder) measure() (end func()) {
 	lines := r.env.Health.Metrics().Add("lines", r.pulse.metrics)
 	deals := r.env.Health.Metrics().Add("deals", r.deals())

@@ -16,7 +16,7 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 )
 
-// role tells this binary, run again, to be an engine that the test may kill; chtest's is everybody's.
+// role makes this binary, executed again, an engine that the test may kill; chtest's is shared.
 const role = "RATCHET_OUTAGE_ENGINE"
 
 func TestMain(m *testing.M) {
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// engine starts a ClickHouse of the test's own, on an address that stays when it is started anew.
+// engine starts a ClickHouse of the test's own, on an address that stays across restarts.
 func engine(t *testing.T, lib, data, addr string) *clickhouse.Server {
 	t.Helper()
 	s, err := clickhouse.Start(t.Context(), clickhouse.StartOptions{Lib: lib, Data: data, Addr: addr, Env: []string{role + "=1"}})
@@ -46,8 +46,8 @@ func engine(t *testing.T, lib, data, addr string) *clickhouse.Server {
 	return s
 }
 
-// TestTwoHoursWithoutClickHouseUnderLoadLoseNothing stops the engine while verdicts, deals and the ledger go on for what is two hours of
-// a plan that decides 10 million candidates a year, and starts it again on the same data.
+// TestTwoHoursWithoutClickHouseUnderLoadLoseNothing stops the engine while verdicts, deals and the ledger continue
+// for two hours of a plan that decides 10 million candidates a year, and starts it again on the same data.
 func TestTwoHoursWithoutClickHouseUnderLoadLoseNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("stops an engine for seconds")
@@ -91,8 +91,8 @@ func TestTwoHoursWithoutClickHouseUnderLoadLoseNothing(t *testing.T) {
 	}
 }
 
-// TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts kills the engine again and again, first while it migrates, then while it is
-// given rows, merges and forgets.
+// TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts kills the engine repeatedly,
+// first while it migrates, then while it receives rows, merges and forgets.
 func TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills an engine twenty times")
@@ -111,7 +111,7 @@ func TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts(t *testing.T) {
 	r, _ := w.start(plainly)
 	for n := range kills {
 		w.happens(n*each+1, (n+1)*each)
-		// Machine time: where the engine is then is chance, and a little later each time.
+		// Machine time: the engine's state then is random, and a little later each time.
 		rest(t.Context(), time.Duration(20+40*n)*time.Millisecond)
 		must(t, s.Stop(gone))
 		s = engine(t, lib, data, at.Host)
@@ -119,7 +119,7 @@ func TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts(t *testing.T) {
 			w.settled()
 		}
 		if n > kills/2 {
-			go func() { _ = r.tidyOnce(t.Context()) }() // is killed in the midst of it
+			go func() { _ = r.tidyOnce(t.Context()) }() // is killed in the middle of it
 		}
 	}
 	t.Cleanup(func() { _ = s.Stop(context.Background()) })

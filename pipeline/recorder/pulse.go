@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline"
 )
 
-// pulse is what the recorder says of itself.
+// pulse is the recorder's heartbeat.
 type pulse struct {
 	now func() time.Time
 
@@ -25,11 +25,11 @@ type pulse struct {
 // progress is how far one stream is recorded.
 type progress struct {
 	Recorded int64     `json:"recorded"` // rows since the start
-	Held     int       `json:"held"`     // messages in hand
+	Held     int       `json:"held"`     // unsettled messages
 	Pending  uint64    `json:"pending"`  // not delivered yet
-	Sequence uint64    `json:"sequence"` // the newest that was seen
+	Sequence uint64    `json:"sequence"` // the newest delivered
 	At       time.Time `json:"at"`       // its time, pipeline
-	LagS     float64   `json:"lag_s"`    // how long before now that was, while more waits; 0 when nothing does
+	LagS     float64   `json:"lag_s"`    // how long before now that was, while more messages wait; else 0
 }
 
 func newPulse(now func() time.Time) *pulse {
@@ -57,7 +57,7 @@ func (p *pulse) beat() pipeline.Heartbeat {
 	return h
 }
 
-// lag is how old the newest message is that was seen, while more wait.
+// lag returns the age of the newest delivered message while more wait; else 0.
 func (p *pulse) lag(l progress) float64 {
 	if l.Held == 0 && l.Pending == 0 || l.At.IsZero() {
 		return 0
@@ -71,7 +71,7 @@ func (p *pulse) count(name string, n int) {
 	p.counters[name] += int64(n)
 }
 
-// failed keeps the last error for people.
+// failed records the last error.
 func (p *pulse) failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,7 +79,7 @@ func (p *pulse) failed(err error) {
 	p.counters["failures"]++
 }
 
-// away notes that ClickHouse does not take rows.
+// away records that ClickHouse does not accept rows.
 func (p *pulse) away(err error) {
 	p.failed(err)
 	p.mu.Lock()
@@ -89,7 +89,7 @@ func (p *pulse) away(err error) {
 	}
 }
 
-// back notes that it does.
+// back records that ClickHouse accepts rows.
 func (p *pulse) back() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,15 +1,15 @@
-// Package recorder writes what the streams say into ClickHouse.
+// Package recorder writes the streams into ClickHouse.
 //
 //	VERDICTS ─▶ recorder-verdicts ─┐
 //	DEALS    ─▶ recorder-deals    ─┤  take a batch ─▶ decode ─▶ insert ─▶ acknowledge
 //	LEDGER   ─▶ recorder-ledger   ─┤                    │          │
 //	DEAD     ─▶ recorder-dead     ─┘                    └─ bad ────┴─▶ DEAD
 //
-// A message is acknowledged only when ClickHouse has said that its row is stored. A crash before that delivers it
-// again, in whatever batch, and it becomes the same row: the key of every table comes from the message.
+// A message is acknowledged only after ClickHouse has confirmed that its row is stored. After a crash before
+// that it is redelivered, in any batch, and becomes the same row: the key of every table comes from the message.
 //
-// While ClickHouse is away the batch in hand is kept and tried again under the same token; the streams keep the rest,
-// and nobody else waits.
+// While ClickHouse is unavailable the batch in hand is kept and retried under
+// the same token. The streams keep the rest, and no other daemon waits.
 package recorder
 
 import (
@@ -24,11 +24,11 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// grace is how long the rows in hand have to land by default.
+// grace is the default time in which the rows in hand must be stored after a stop.
 const grace = 5 * time.Second
 
-// Run records until ctx ends, then lands what it holds within grace. It starts whether ClickHouse can be reached or
-// not.
+// Run records until ctx ends, then stores the rows in hand within
+// grace. It starts whether ClickHouse can be reached or not.
 func Run(ctx context.Context, env process.Env) error {
 	cfg, err := process.Load[Config](ctx, env.Lookup)
 	if err != nil {
@@ -57,27 +57,28 @@ type recorder struct {
 	pulse *pulse
 	store *store
 	pause time.Duration // after a first failure
-	grace time.Duration // for the rows in hand, once the recorder is told to stop
+	grace time.Duration // for the rows in hand, after a stop
 
 	longest time.Duration // between two inserts of the same rows
-	heldFor time.Duration // for the rows in hand, while ClickHouse does not take them
+	heldFor time.Duration // for the rows in hand, while ClickHouse does not accept them
 }
 
 func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Context) (sink, error)) *recorder {
 	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace, longest: longestPause, heldFor: heldFor}
 }
 
-// run owns one goroutine per stream, one for the server's advisories and one that opens ClickHouse, and waits for all of them.
+// run owns one goroutine per stream, one for the server's advisories
+// and one that opens ClickHouse, and waits for all of them.
 func (r *recorder) run(ctx context.Context) error {
 	lines, err := r.lines(ctx)
 	if err != nil {
 		return err
 	}
-	graves, err := r.watchAdvisories()
+	advisories, err := r.watchAdvisories()
 	if err != nil {
 		return err
 	}
-	defer graves.stop()
+	defer advisories.stop()
 	var all sync.WaitGroup
 	tried := make(chan struct{})
 	all.Go(func() { r.keepOpen(ctx, tried); r.tidyUp(ctx) })
@@ -95,12 +96,12 @@ func (r *recorder) run(ctx context.Context) error {
 	for _, l := range lines {
 		all.Go(func() { l.run(ctx, working) })
 	}
-	all.Go(func() { graves.run(ctx, working) })
+	all.Go(func() { advisories.run(ctx, working) })
 	all.Wait()
 	return ctx.Err()
 }
 
-// runner is a line, whatever its rows.
+// runner is a line with rows of any type.
 type runner interface {
 	run(ctx, working context.Context)
 }
@@ -130,8 +131,7 @@ func (r *recorder) lines(ctx context.Context) ([]runner, error) {
 	return []runner{verdicts, deals, ledger, dead, actions}, nil
 }
 
-// keepOpen goes on trying to reach ClickHouse while no row asks for it, so that it is open before the first. It
-// closes tried after its first attempt.
+// keepOpen tries to connect to ClickHouse before the first row needs it. It closes tried after its first attempt.
 func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
 	first := sync.OnceFunc(func() { close(tried) })
 	defer first()
@@ -159,14 +159,14 @@ func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
 	}
 }
 
-// graceful is a context that outlives ctx by d of machine time.
+// graceful returns a context that outlives ctx by d of machine time.
 func graceful(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return working, func() { stop(); cancel() }
 }
 
-// rest waits d of machine time; false when ctx ended.
+// rest waits d of machine time; it returns false if ctx ended.
 func rest(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -178,7 +178,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// openWarehouse opens ClickHouse, whose tables are the provisioner's.
+// openWarehouse connects to ClickHouse, whose tables only the provisioner creates.
 func openWarehouse(ctx context.Context, cfg Config) (sink, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()

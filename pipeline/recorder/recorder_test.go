@@ -183,7 +183,7 @@ func TestWhatTheServerGivesUpIsCopiedToDeadOnce(t *testing.T) {
 	s, err := w.b.JS.Stream(t.Context(), pipeline.StreamDead)
 	must(t, err)
 	w.await("two letters", func() bool {
-		// The server gives a message up when it would deliver it once more.
+		// The server gives a message up at the next delivery beyond the limit.
 		_, err := c.Fetch(1, jetstream.FetchMaxWait(100*time.Millisecond))
 		must(t, err)
 		i, err := s.Info(t.Context())
@@ -223,8 +223,7 @@ func TestTheConfigurationNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// remake deletes a stream and makes it anew, as an operator or a lost disk does; the new one is told from the old by the
-// second in which it was made.
+// remake deletes and recreates a stream, as an operator or a lost disk does; only its creation second differs.
 func (w *world) remake(stream string) {
 	w.t.Helper()
 	s, err := w.b.JS.Stream(w.t.Context(), stream)
@@ -235,8 +234,8 @@ func (w *world) remake(stream string) {
 	must(w.t, w.b.Ensure(w.t.Context()))
 }
 
-// TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne remakes the stream while no fetch of the recorder waits, as while
-// ClickHouse is away: the next fetch succeeds, on another stream whose sequences begin at 1 again.
+// TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne recreates the stream while the recorder has no fetch open, as
+// while ClickHouse is unavailable: the next fetch succeeds, on another stream whose sequences begin at 1 again.
 func TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -244,7 +243,7 @@ func TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne(t *testing.T) {
 	back := sync.OnceFunc(func() { close(away) })
 	w.start(func(s sink) sink { return &behind{sink: s, until: away} })
 	t.Cleanup(back) // before the recorder is stopped
-	// One message is being inserted and another waits for that, so nothing more is taken.
+	// One message is being inserted and another waits for it, so nothing more is taken.
 	for n := 1; n <= 2; n++ {
 		w.verdicts(n, n)
 		still := 0
@@ -265,7 +264,7 @@ func TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne(t *testing.T) {
 	w.counts(12)
 }
 
-// behind does not answer until it may.
+// behind does not answer until it is released.
 type behind struct {
 	sink
 	until chan struct{}
@@ -276,8 +275,8 @@ func (b *behind) InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow
 	return b.sink.InsertVerdicts(ctx, rows, token)
 }
 
-// TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne has a message recorded whose stream was deleted meanwhile. Its
-// acknowledgement names a stream and a sequence, which are another message's now.
+// TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne records a message whose stream was deleted
+// meanwhile. Its acknowledgement has a stream and a sequence, which are another message's now.
 func TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -285,7 +284,7 @@ func TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne(t *testing.T) {
 	_, thaw := freeze(w, "insert", pipeline.StreamLedger, readEntry, sink.InsertLedger)
 	w.remake(pipeline.StreamLedger)
 	w.publishEach(w.entry, 11, 20)
-	// Another takes the new ones, and dies with them in hand.
+	// Another recorder takes the new ones, and dies with them unsettled.
 	_, dead := freeze(w, "look-up", pipeline.StreamLedger, readEntry, sink.InsertLedger)
 	defer dead()
 	thaw()

@@ -12,17 +12,17 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// An event is one row (warehouse.Row says which messages are the same), although it may be two messages: the stream drops a
-// repeat only within its dedup window. So a batch is looked up before it is inserted, and what is stored under another row
-// id already is left out.
+// An event is one row (warehouse.Row defines which messages are the same event), although it may
+// be two messages, because the stream drops a repeat only within its dedup window. So a batch is
+// looked up before it is inserted, and rows that are stored under another row ID are left out.
 //
-// That is exact if of two messages of one event the first is settled before the second is looked up, whoever holds them and
-// however long he has been frozen. The two lie at least the window apart. So a message that was stored the window or more after
-// the oldest message that is not settled is not ripe, and is left for later: what is looked up and inserted at any time lies
-// within one window. Where a batch holds less than a day of messages, all of it is ripe.
+// This is exact if, of two messages of one event, the first is settled before the second is looked up, whichever
+// recorder holds them and however long it was suspended. The two are at least a dedup window apart. So a message that
+// was stored the window or more after the oldest unsettled message is not eligible and is deferred: all messages that
+// are being looked up and inserted lie within one window. A batch that spans less than a day is eligible as a whole.
 //
-// Who was frozen in between holds messages that are settled by now. He inserts them under the row ids under which they
-// are stored, which changes nothing.
+// A recorder that was suspended in between holds messages that are settled by now. It
+// inserts them under the row IDs under which they are stored, which changes nothing.
 
 // insertAnew stores the rows that are not stored yet.
 func (l *line[R]) insertAnew(ctx context.Context, s sink, rows []R, token string) error {
@@ -32,7 +32,7 @@ func (l *line[R]) insertAnew(ctx context.Context, s sink, rows []R, token string
 		return err
 	}
 	anew, seen := warehouse.WithoutRepeats(rows, events, stored)
-	// The token names the whole batch: which of its rows are repeats does not change from one attempt to the next.
+	// The token identifies the whole batch, because the same rows are repeats in every attempt.
 	if err := l.insert(s, ctx, anew, token); err != nil {
 		return err
 	}
@@ -45,14 +45,14 @@ func (l *line[R]) insertAnew(ctx context.Context, s sink, rows []R, token string
 	return nil
 }
 
-// unripeFor is how long a message is left for later.
-const unripeFor = time.Second
+// deferFor is the redelivery delay of a message that is not eligible yet.
+const deferFor = time.Second
 
-// ripe are the rows that may be recorded now. The others come again.
-func (l *line[R]) ripe(ctx context.Context, rows []held[R]) []held[R] {
+// eligible returns the rows that may be recorded now and returns the other messages for redelivery.
+func (l *line[R]) eligible(ctx context.Context, rows []held[R]) []held[R] {
 	limit, err := l.limit(ctx)
 	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
-		return rows // the stream has nothing more that could come again: these are the last of it
+		return rows // nothing unsettled is left in the stream: these are its last messages
 	}
 	if err != nil {
 		l.r.pulse.failed(err)
@@ -61,7 +61,7 @@ func (l *line[R]) ripe(ctx context.Context, rows []held[R]) []held[R] {
 	out := rows[:0]
 	for _, h := range rows {
 		if meta, e := h.msg.Metadata(); err != nil || e == nil && !meta.Timestamp.Before(limit) {
-			_ = h.msg.NakWithDelay(unripeFor) // unsaid, it comes after AckWait
+			_ = h.msg.NakWithDelay(deferFor) // if this is lost, it is redelivered after AckWait
 			continue
 		}
 		out = append(out, h)
@@ -69,22 +69,22 @@ func (l *line[R]) ripe(ctx context.Context, rows []held[R]) []held[R] {
 	return out
 }
 
-// limit is until when a message may have been stored to be ripe.
+// limit returns the storage time from which on a message is not eligible.
 func (l *line[R]) limit(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	name := pipeline.DurableRecorder(l.stream)
 	c, err := l.r.bus.JS.Consumer(ctx, l.stream, name)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look at consumer %s: %w", name, err)
+		return time.Time{}, fmt.Errorf("read the state of consumer %s: %w", name, err)
 	}
 	s, err := l.r.bus.JS.Stream(ctx, l.stream)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look at stream %s: %w", l.stream, err)
+		return time.Time{}, fmt.Errorf("open stream %s: %w", l.stream, err)
 	}
 	oldest, err := s.GetMsg(ctx, c.CachedInfo().AckFloor.Stream+1, jetstream.WithGetMsgSubject(">"))
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read the oldest message of %s that is not settled: %w", l.stream, err)
+		return time.Time{}, fmt.Errorf("read the oldest unsettled message of %s: %w", l.stream, err)
 	}
 	return oldest.Time.Add(s.CachedInfo().Config.Duplicates), nil
 }

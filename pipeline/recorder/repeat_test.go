@@ -29,7 +29,7 @@ func TestWhatIsPublishedAgainAfterTheDedupWindowIsTheSameRow(t *testing.T) {
 	w.holds(120)
 	w.happened(90)
 	stop()
-	// The whole streams once more, over a restart: the repeats in other batches than what they repeat, and in the same.
+	// All streams once more, over a restart: the repeats in other batches than their originals, and in the same.
 	w.rewind()
 	_, stop = w.start(plainly)
 	w.settled()
@@ -49,7 +49,7 @@ func TestWhatIsPublishedAgainAfterTheDedupWindowIsTheSameRow(t *testing.T) {
 	}
 }
 
-// remembers counts what it is told to remember.
+// remembers counts the calls of Remember.
 type remembers struct {
 	sink
 	told *atomic.Int64
@@ -76,8 +76,8 @@ func TestRecordersDoNotDoubleAnEventWhoseMessagesTheyHoldAtOnce(t *testing.T) {
 	w.happened(60)
 }
 
-// TestWhatWasRemovedIsRecordedAnew removes rows, as their age or somebody does, and records their stream anew, in the same batches. ClickHouse remembers
-// an insert's token when its rows are gone; it must not say of them that they are stored.
+// TestWhatWasRemovedIsRecordedAnew removes rows, as by age or by hand, and records their stream anew, in the same
+// batches. ClickHouse remembers an insert's token after its rows are gone; it must not report them as stored.
 func TestWhatWasRemovedIsRecordedAnew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -118,7 +118,7 @@ func TestMessagesWithoutAnIdAreNoRepeatsOfEachOther(t *testing.T) {
 	}
 }
 
-// frozen stands still where at says, until thaw is closed: before it asks what is stored, or between that and the insert.
+// frozen blocks at a point until thaw is closed: before the look-up, or between that and the insert.
 type frozen struct {
 	sink
 	at      string
@@ -163,7 +163,7 @@ func (f *frozen) InsertDead(ctx context.Context, rows []warehouse.DeadRow, token
 	return f.sink.InsertDead(context.WithoutCancel(ctx), rows, token+":late")
 }
 
-// freeze takes a batch of a stream and stands still with it; thaw lets it go on and waits for its end.
+// freeze takes a batch of a stream and blocks with it; thaw unblocks it and waits for its end.
 func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Origin, pipeline.Stored) (R, error),
 	insert func(sink, context.Context, []R, string) error,
 ) (held []jetstream.Msg, thaw func()) {
@@ -174,11 +174,11 @@ func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Or
 	must(w.t, err)
 	msgs, err := l.take(w.t.Context())
 	must(w.t, err)
-	rows, graves := l.decode(msgs)
+	rows, bad := l.decode(msgs)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.record(w.t.Context(), w.t.Context(), batch[R]{epoch: l.epoch, msgs: msgs, rows: rows, graves: graves})
+		l.record(w.t.Context(), w.t.Context(), batch[R]{epoch: l.epoch, msgs: msgs, rows: rows, rejected: bad})
 	}()
 	<-f.reached
 	return msgs, func() {
@@ -188,9 +188,10 @@ func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Or
 	}
 }
 
-// TestARecorderThatThawsAfterItsEventsWerePublishedAgainDoublesNothing freezes a recorder with a batch of every stream. AckWait passes,
-// another records the batch; the dedup window passes, everything is published again, the other leaves it out; then the
-// first goes on and inserts, under a token that nobody has seen, so that only the rows' own keys can help.
+// TestARecorderThatThawsAfterItsEventsWerePublishedAgainDoublesNothing freezes a recorder
+// with a batch of every stream. AckWait passes, another records the batch; the dedup window
+// passes, everything is published again, the other leaves it out; then the first resumes
+// and inserts, under a token that was never seen, so that only the rows' own keys can help.
 func TestARecorderThatThawsAfterItsEventsWerePublishedAgainDoublesNothing(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"look-up", "insert"} {
@@ -226,7 +227,7 @@ func TestARecorderThatThawsAfterItsEventsWerePublishedAgainDoublesNothing(t *tes
 				thaw()
 			}
 			w.happened(40)
-			w.again(1, 10) // and what it inserted late does not hide what is stored
+			w.again(1, 10) // and its late insert does not hide what is stored
 			w.settled()
 			w.happened(40)
 		})
@@ -237,7 +238,7 @@ func TestARepeatIsLeftForLaterWhileWhatItRepeatsIsInAnothersHand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publishEach(w.entry, 1, 10)
-	// The first holds the entries and is about to insert them; nobody knows of them yet.
+	// The first holds the entries and is about to insert them; no other recorder knows them yet.
 	_, thaw := freeze(w, "insert", pipeline.StreamLedger, readEntry, sink.InsertLedger)
 	w.forgetAfter(forgetful)
 	for i := 1; i <= 10; i++ {
@@ -261,14 +262,14 @@ func TestARepeatIsLeftForLaterWhileWhatItRepeatsIsInAnothersHand(t *testing.T) {
 	w.want("SELECT sum(entries), sum(tokens) FROM token_counts", "10,10")
 }
 
-// TestARecorderThatCannotReachClickHouseKeepsNothingFromOneThatCan: the first holds the oldest messages, and the second may record nothing that
-// was stored a window later.
+// TestARecorderThatCannotReachClickHouseKeepsNothingFromOneThatCan: the first holds the
+// oldest messages, and the second may record nothing that was stored a window later.
 func TestARecorderThatCannotReachClickHouseKeepsNothingFromOneThatCan(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publishEach(w.entry, 1, 10)
 	r := w.recorder(faulty(func(int32) effect { return lost }))
-	r.longest, r.heldFor = r.pause, 3*time.Second // it goes on saying that it has them, until then
+	r.longest, r.heldFor = r.pause, 3*time.Second // it extends AckWait until then
 	l, err := newLine(t.Context(), r, pipeline.StreamLedger, 64, readEntry, sink.InsertLedger)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -305,7 +306,7 @@ func TestWhatIsInHandIsRecordedAlthoughItsStreamWasPurged(t *testing.T) {
 	w.want("SELECT count() FROM ledger FINAL", fmt.Sprint(len(msgs)))
 }
 
-// soon makes AckWait of a stream's durable short.
+// soon shortens AckWait of a stream's durable.
 func (w *world) soon(stream string) {
 	w.t.Helper()
 	c, err := w.b.JS.Consumer(w.t.Context(), stream, pipeline.DurableRecorder(stream))

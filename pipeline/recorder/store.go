@@ -13,10 +13,10 @@ const (
 	insertWithin = time.Minute      // one insert
 	firstPause   = time.Second      // after a first failure
 	longestPause = 30 * time.Second // between two attempts
-	holdEvery    = 30 * time.Second // how often JetStream is told that the messages in hand are being worked on
+	holdEvery    = 30 * time.Second // the interval at which the AckWait of the messages in hand is extended
 )
 
-// sink is what the recorder needs of a warehouse. A batch inserted under a token that was seen is dropped.
+// sink is the part of a warehouse that the recorder needs. A batch under a token that was stored already is dropped.
 type sink interface {
 	Stored(ctx context.Context, stream string, events []uint64) (map[uint64]uint64, error)
 	InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow, token string) error
@@ -29,7 +29,7 @@ type sink interface {
 	Close() error
 }
 
-// store opens the warehouse when it is first needed, and again after forget.
+// store connects to the warehouse when it is first needed, and again after forget.
 type store struct {
 	dial func(context.Context) (sink, error)
 
@@ -39,7 +39,7 @@ type store struct {
 
 func newStore(dial func(context.Context) (sink, error)) *store { return &store{dial: dial} }
 
-// open is the warehouse with its tables in place.
+// open returns the warehouse, with its tables in place.
 func (s *store) open(ctx context.Context) (sink, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +54,7 @@ func (s *store) open(ctx context.Context) (sink, error) {
 	return opened, nil
 }
 
-// opened is the warehouse if it is open; nil if not, or while it is being opened.
+// opened returns the warehouse if it is open; nil if not, or while it is being opened.
 func (s *store) opened() sink {
 	if !s.mu.TryLock() {
 		return nil
@@ -63,13 +63,13 @@ func (s *store) opened() sink {
 	return s.sink
 }
 
-// forget makes the next open connect again: tables were missing.
+// forget makes the next open connect again, after tables were missing.
 func (s *store) forget(old sink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sink == old && old != nil {
 		s.sink = nil
-		_ = old.Close() // its inserts have returned or will fail and be repeated
+		_ = old.Close() // its inserts have returned, or will fail and be retried
 	}
 }
 

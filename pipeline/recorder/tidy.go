@@ -7,12 +7,12 @@ import (
 
 const (
 	tidyEvery  = time.Hour        // machine time, as retention
-	tidyWithin = 10 * time.Minute // one time
+	tidyWithin = 10 * time.Minute // for each run
 )
 
-// tidyUp keeps small what ClickHouse does not keep small by itself. Nothing depends on it but room and the speed of some
-// questions, so a failure waits for the next time. Where several recorders run, each does it: a second time in the same hour
-// finds nothing to do.
+// tidyUp runs the maintenance that ClickHouse does not do by itself. Only disk space and
+// the speed of some queries depend on it, so after a failure it waits for the next hour.
+// Several recorders may all run it: a second run within the hour finds nothing to do.
 func (r *recorder) tidyUp(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := r.tidyOnce(ctx); err != nil && ctx.Err() == nil {

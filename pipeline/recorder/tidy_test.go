@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// untidy is a sink that cannot be tidied up.
+// untidy is a sink that cannot be tidied.
 type untidy struct {
 	sink
 	asked atomic.Int32

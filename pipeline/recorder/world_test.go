@@ -48,7 +48,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// recorder is one that does not run yet, over the sink that wrap makes of the real one.
+// recorder returns one that does not run yet, over the sink that wrap makes of the real one.
 func (w *world) recorder(wrap func(sink) sink) *recorder {
 	w.t.Helper()
 	cfg, err := process.Load[Config](w.t.Context(), w.env.Lookup)
@@ -98,7 +98,7 @@ func (w *world) publish(m bus.Message) {
 	must(w.t, err)
 }
 
-// verdict is verdict number i as it is published.
+// verdict returns verdict number i as it is published.
 func (w *world) verdict(i int) bus.Message {
 	w.t.Helper()
 	v := pipeline.Verdict{
@@ -123,7 +123,7 @@ func (w *world) verdicts(from, to int) {
 	must(w.t, w.b.PublishAll(w.t.Context(), ms))
 }
 
-// settled waits until nothing of the recorder's streams waits or is unacknowledged.
+// settled waits until the recorder's streams have no pending or unacknowledged messages.
 func (w *world) settled() {
 	w.t.Helper()
 	w.await("every message is settled", func() bool {
@@ -171,7 +171,7 @@ func (w *world) counts(n int) {
 	w.want("SELECT sum(verdicts), sum(tokens) FROM verdict_counts", fmt.Sprintf("%d,%d", n, n))
 }
 
-// entry is entry number i of the ledger as it is published.
+// entry returns entry number i of the ledger as it is published.
 func (w *world) entry(i int) bus.Message {
 	w.t.Helper()
 	m, err := bus.Encode(pipeline.SubjectLedger(pipeline.StagePeeker, pipeline.EventClose), pipeline.SchemaLedger, fmt.Sprint("claim", i), "", pipeline.Entry{
@@ -181,17 +181,17 @@ func (w *world) entry(i int) bus.Message {
 	return m
 }
 
-// deal is deal number i as it is published.
+// deal returns deal number i as it is published.
 func (w *world) deal(i int) bus.Message {
 	asin := fmt.Sprintf("D%09d", i)
 	body := fmt.Appendf(nil, `{"domain":1,"asin":%q,"price_type":2,"profit_cents":%d,"sale_price_cents":4000,"decided_at":"2026-03-05T12:00:00Z"}`, asin, i)
 	return bus.Message{Subject: pipeline.SubjectDeal(1, 2, asin), Schema: pipeline.SchemaDeal, ID: "deal:" + asin, WorkID: "w" + asin, Body: body}
 }
 
-// letter is dead letter number i as it is published.
+// letter returns dead letter number i as it is published.
 func (w *world) letter(i int) bus.Message { return w.letterWith(i, []byte("{")) }
 
-// letterWith is the same about a message of such a body.
+// letterWith is letter about a message with that body.
 func (w *world) letterWith(i int, body []byte) bus.Message {
 	w.t.Helper()
 	key := fmt.Sprintf("CANDIDATES-%d", i)
@@ -202,7 +202,7 @@ func (w *world) letterWith(i int, body []byte) bus.Message {
 	return m
 }
 
-// ignore is number i of what the user ignores: no deal's seller.
+// ignore returns ignore number i of the user: of a seller without deals.
 func (w *world) ignore(i int) bus.Message {
 	a := action.Action{Kind: action.Ignore, Target: action.Target{By: action.BySeller, Value: fmt.Sprintf("NOBODY%d", i)}}
 	m, err := bus.Encode(a.Subject(), pipeline.SchemaAction, a.ID(), "", a)
@@ -227,8 +227,8 @@ func (w *world) happens(from, to int) {
 	}
 }
 
-// again publishes what happens has published until the streams take each of it for new, which they do once they have
-// forgotten the last of that id.
+// again publishes the messages of happens once more until the streams store
+// each of them as new, which they do once they have forgotten its ID.
 func (w *world) again(from, to int) {
 	w.t.Helper()
 	for _, of := range []func(int) bus.Message{w.verdict, w.entry, w.deal, w.letter, w.ignore} {
@@ -256,7 +256,7 @@ func (w *world) forgetAfter(window time.Duration) {
 		s, err := w.b.JS.Stream(w.t.Context(), name)
 		must(w.t, err)
 		cfg := s.CachedInfo().Config
-		// Twice: the server may look at its ids once more by the old window before it takes the new one.
+		// Twice: the server may check its IDs once more with the old window before it uses the new one.
 		for _, cfg.Duplicates = range []time.Duration{2 * window, window} {
 			_, err = w.b.JS.UpdateStream(w.t.Context(), cfg)
 			must(w.t, err)
@@ -285,7 +285,7 @@ func (w *world) rewind() {
 	must(w.t, w.b.Ensure(w.t.Context()))
 }
 
-// happened asserts that number 1 to n of everything is recorded once, in the tables and in every sum.
+// happened asserts that numbers 1 to n of everything are recorded once, in the tables and in every sum.
 func (w *world) happened(n int) {
 	w.t.Helper()
 	w.counts(n)
@@ -300,7 +300,7 @@ func (w *world) happened(n int) {
 	w.want("SELECT verdicts, tokens FROM runs", fmt.Sprintf("%d,%d", n, n))
 }
 
-// comeAgain has messages delivered again that somebody holds, as they are when AckWait passes, some of them later than others.
+// comeAgain redelivers unsettled messages, as after AckWait, some of them later than others.
 func comeAgain(t *testing.T, msgs []jetstream.Msg) {
 	t.Helper()
 	for n, m := range msgs {

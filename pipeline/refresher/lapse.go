@@ -10,9 +10,9 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// lapse says of what the user ignores for a time that the time is over. A crash after the message is published repeats
-// it under the same id, which counts once.
-func (k *keeper) lapse(ctx context.Context) error {
+// lapse publishes that the time for which the user ignores a deal has ended.
+// After a crash the message is repeated under the same ID and dropped.
+func (k *refresher) lapse(ctx context.Context) error {
 	if err := k.readActions(ctx); err != nil {
 		return fmt.Errorf("read what is ignored: %w", err)
 	}
@@ -24,8 +24,8 @@ func (k *keeper) lapse(ctx context.Context) error {
 	return nil
 }
 
-// readActions reads what the user did, where something was said since the last time.
-func (k *keeper) readActions(ctx context.Context) error {
+// readActions reads the user's actions if there are new ones.
+func (k *refresher) readActions(ctx context.Context) error {
 	last, err := k.bus.Last(ctx, pipeline.StreamActions)
 	if err != nil || last == k.doneTo {
 		return err
@@ -38,8 +38,8 @@ func (k *keeper) readActions(ctx context.Context) error {
 	return nil
 }
 
-// watched reports whether a deal is worth a token: of one that was bought or is ignored nobody wants to know
-// whether it still is one. After an undo it is due at once.
-func (k *keeper) watched(h refresh.Holding) bool {
+// watched reports whether a deal is worth a token: one that was bought
+// or is ignored need not be confirmed. After an undo it is due at once.
+func (k *refresher) watched(h refresh.Holding) bool {
 	return k.actions.Hides(action.Product{Domain: h.Domain, ASIN: h.ASIN}) == ""
 }

@@ -5,8 +5,8 @@ import (
 	"ratchet/pipeline/platform/metric"
 )
 
-// metrics are those of the stock as of the last step; a keeper that stands by has none.
-func (k *keeper) metrics(put metric.Put) {
+// metrics puts the state of the stock after the last step; a standby puts nothing.
+func (k *refresher) metrics(put metric.Put) {
 	s := k.shown.Load()
 	if s == nil {
 		return

@@ -17,9 +17,8 @@ import (
 	"ratchet/pipeline/store/seen"
 )
 
-// signs are what tells whether looks are being decided, and the plan's rate; 0 while
-// nothing is known of the budget.
-func (k *keeper) signs(ctx context.Context) (refresh.Signs, int, error) {
+// signs returns the signs that looks are being decided, and the plan's rate; 0 while the budget is unknown.
+func (k *refresher) signs(ctx context.Context) (refresh.Signs, int, error) {
 	var s refresh.Signs
 	kv, err := k.bus.Store(ctx, pipeline.BucketTokens)
 	if err != nil {
@@ -46,32 +45,32 @@ func (k *keeper) signs(ctx context.Context) (refresh.Signs, int, error) {
 	return s, b.Rate, err
 }
 
-// answered is when the newest paid answer was stored, pipeline time.
-func (k *keeper) answered(ctx context.Context) (newest time.Time, err error) {
+// answered returns when the newest paid answer was stored, pipeline time.
+func (k *refresher) answered(ctx context.Context) (newest time.Time, err error) {
 	stream, err := k.bus.JS.Stream(ctx, pipeline.StreamResponses)
 	if err != nil {
-		return newest, fmt.Errorf("look at %s: %w", pipeline.StreamResponses, err)
+		return newest, fmt.Errorf("read the state of %s: %w", pipeline.StreamResponses, err)
 	}
-	// Not the stream's last message: that may be an attempt which nobody answered.
+	// Not the stream's last message: that may be an attempt without an answer.
 	for _, kind := range []pipeline.Kind{pipeline.KindDeals, pipeline.KindPeek, pipeline.KindCommit, pipeline.KindSeller} {
 		m, err := stream.GetLastMsgForSubject(ctx, fmt.Sprintf("response.*.%s.>", kind))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
 		if err != nil {
-			return newest, fmt.Errorf("look at the newest answer: %w", err)
+			return newest, fmt.Errorf("read the newest answer: %w", err)
 		}
 		at, err := time.Parse(pipeline.TimeFormat, m.Header.Get(pipeline.HeaderAt))
-		if err == nil && at.After(newest) { // else put there by hand: it tells nothing
+		if err == nil && at.After(newest) { // otherwise it was written by hand and proves nothing
 			newest = at
 		}
 	}
 	return newest, nil
 }
 
-// publish says what changed and offers what is due. Each message has an identity
-// that follows from the holding, so that a repeat is dropped.
-func (k *keeper) publish(ctx context.Context, r round, now time.Time) error {
+// publish publishes the changed states and offers what is due.
+// The IDs follow from the holdings, so that repeats are dropped.
+func (k *refresher) publish(ctx context.Context, r round, now time.Time) error {
 	var ms []bus.Message
 	for _, h := range r.Change {
 		if h.State == refresh.Stale || h.State == refresh.Expired {
@@ -103,8 +102,8 @@ func (k *keeper) publish(ctx context.Context, r round, now time.Time) error {
 	return nil
 }
 
-// wanted is which queries want what is offered, where there are several.
-func (k *keeper) wanted(ctx context.Context, offers []refresh.Work) (map[pipeline.Identity][]string, error) {
+// wanted returns the queries that want each offered deal, if there are several queries.
+func (k *refresher) wanted(ctx context.Context, offers []refresh.Work) (map[pipeline.Identity][]string, error) {
 	ids := make([]pipeline.Identity, len(offers))
 	for i, w := range offers {
 		ids[i] = w.Holding.Identity
@@ -112,8 +111,8 @@ func (k *keeper) wanted(ctx context.Context, offers []refresh.Work) (map[pipelin
 	return seen.Wanted(ctx, k.bus, ids)
 }
 
-// outcome is what a state means to those who count verdicts: a stale deal could not
-// be decided in time, an expired one is no longer shown.
+// outcome maps a state to the outcome of its verdict: a stale deal
+// could not be decided in time, an expired one is no longer shown.
 func outcome(s refresh.State) pipeline.Outcome {
 	if s == refresh.Expired {
 		return pipeline.Reject
@@ -121,7 +120,7 @@ func outcome(s refresh.State) pipeline.Outcome {
 	return pipeline.Fail
 }
 
-// offer is a deal as work to be looked at again.
+// offer returns a deal as a candidate for a refresh or a repair.
 func offer(w refresh.Work) bus.Message {
 	h := w.Holding
 	return messages.Candidate("candidate", h.WorkID(w.Generation()), pipeline.Candidate{
@@ -129,8 +128,8 @@ func offer(w refresh.Work) bus.Message {
 	})
 }
 
-// state is the verdict that tells of a holding's state. Nothing was looked at, so
-// the look is the list's; its work is the state since the last confirmation.
+// state returns the verdict for a holding's state. Nothing was looked at,
+// so its look is list; its work is the state since the last confirmation.
 func state(h refresh.Holding, o pipeline.Outcome, why string, now time.Time) bus.Message {
 	cents := h.Cents
 	workID := h.WorkID(pipeline.Generation(fmt.Sprintf("%s-%d", why, h.Confirmed.UnixMilli())))

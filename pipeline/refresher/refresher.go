@@ -1,14 +1,13 @@
-// Package refresher keeps the stock of deals: it hears what was decided about them,
-// offers them again, and says what is stale or expired and why.
+// Package refresher keeps the stock of deals: it reads what was decided about them,
+// offers them again, and publishes which are stale or expired, and why.
 //
-//	VERDICTS ─hear─▶ STOCK (one key a deal) ─round─▶ verdict.*.list.*   (stale, expired)
+//	VERDICTS ─read─▶ STOCK (one key a deal) ─round─▶ verdict.*.list.*   (stale, expired)
 //	                                           └───▶ candidate.*.refresh|repair.*
 //	                                                 (acknowledged)  ─swap─▶ STOCK
-//	ACTIONS ─what is ignored, and its time is over─▶ action.*.lapse.*
+//	ACTIONS ─the time of an ignore has ended─▶ action.*.lapse.*
 //
-// It spends nothing: what it offers passes glance and peek like everything else, on
-// lanes of its own. One instance leads; others stand by. It runs beside the reader
-// of the list, which waits for tokens for hours.
+// It spends no tokens: its offers pass glance and peek like all candidates, on lanes of their own. One instance
+// leads and the others stand by. It runs beside the watermarker's reader, which may wait for tokens for hours.
 package refresher
 
 import (
@@ -32,8 +31,8 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// keeper is the leader's view of the stock.
-type keeper struct {
+// refresher is the leader's view of the stock.
+type refresher struct {
 	cfg   Config
 	env   process.Env
 	bus   *bus.Bus
@@ -42,22 +41,22 @@ type keeper struct {
 
 	books   bus.Cell
 	state   refresh.Books
-	all     map[string]refresh.Holding // by key; as STOCK holds them
-	seen    uint64                     // sequence in the stream of STOCK up to which that is true
+	all     map[string]refresh.Holding // by key; as in STOCK
+	seen    uint64                     // sequence in the stream of STOCK up to which all is current
 	stepped time.Time                  // pipeline time
-	done    action.Record              // what the user did
-	doneTo  uint64                     // sequence in ACTIONS up to which that is true
-	actions action.Rules               // what of it hides deals
+	done    action.Record              // the user's actions
+	doneTo  uint64                     // sequence in ACTIONS up to which done is current
+	actions action.Rules               // those that hide deals
 	shown   atomic.Pointer[refresh.Summary]
-	bad     map[string]error // keys that cannot be read; they are left as they are
+	bad     map[string]error // keys with unreadable values, which are left unchanged
 }
 
-// stepEvery is how often the stock is looked through, in pipeline time.
+// stepEvery is the interval of the steps, pipeline time.
 const stepEvery = time.Minute
 
 var (
-	// errMoved means that somebody else changed the stock: it is read again.
-	errMoved   = errors.New("the stock was changed by another keeper")
+	// errMoved means that another process changed the stock: it is read again.
+	errMoved   = errors.New("the stock was changed by another refresher")
 	errForeign = errors.New("it is not about the deal of its key")
 )
 
@@ -81,17 +80,17 @@ func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *wo
 			err = k.step(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			k.all = nil // what is in memory may not be what is stored
+			k.all = nil // the memory may differ from what is stored
 			pulse.Failed(err)
 			env.Log.Warn("the stock could not be kept, will retry", tint.Err(err))
 		}
-		nap(ctx, env)
+		pauseStep(ctx, env)
 	}
 	return ctx.Err()
 }
 
-// nap is a minute of pipeline time, but never so long that the lease is lost.
-func nap(ctx context.Context, env process.Env) {
+// pauseStep waits stepEvery, but not so long that the lease expires.
+func pauseStep(ctx context.Context, env process.Env) {
 	t := time.NewTimer(min(max(env.Clock.Machine(stepEvery), 50*time.Millisecond), bus.LeaseTTL/5))
 	defer t.Stop()
 	select {
@@ -100,12 +99,12 @@ func nap(ctx context.Context, env process.Env) {
 	}
 }
 
-func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Pulse) (*keeper, error) {
+func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Pulse) (*refresher, error) {
 	kv, err := b.Store(ctx, pipeline.BucketStock)
 	if err != nil {
 		return nil, err
 	}
-	return &keeper{
+	return &refresher{
 		cfg: cfg, env: env, bus: b, pulse: pulse, lease: bus.NewLease(b, pipeline.KeyKeeperLeader),
 		books: bus.NewCell(kv, pipeline.KeyBooks),
 	}, nil
@@ -114,9 +113,9 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *w
 // stockStream is the stream of STOCK.
 const stockStream = "KV_" + pipeline.BucketStock
 
-// follow reads the stock where it must be, or where somebody else has written to it: what they wrote may not be
-// readable, and nobody would notice before that deal is due.
-func (k *keeper) follow(ctx context.Context, must bool) error {
+// follow reads the stock if it must, or if another process has written to it: a value
+// written by hand may be unreadable, which must be reported before the deal is due.
+func (k *refresher) follow(ctx context.Context, must bool) error {
 	last, err := k.bus.Last(ctx, stockStream)
 	if err != nil {
 		return err
@@ -124,12 +123,12 @@ func (k *keeper) follow(ctx context.Context, must bool) error {
 	if !must && last == k.seen {
 		return nil
 	}
-	k.seen = last // before it is read: what is written meanwhile is read again
+	k.seen = last // before the read: later writes are read again
 	return k.load(ctx)
 }
 
 // load reads the stock.
-func (k *keeper) load(ctx context.Context) error {
+func (k *refresher) load(ctx context.Context) error {
 	verdicts, err := k.verdicts(ctx)
 	if err != nil {
 		return err
@@ -156,7 +155,7 @@ func (k *keeper) load(ctx context.Context) error {
 		return fmt.Errorf("read the stock: %w", err)
 	}
 	k.all, k.state = all, state
-	k.name(bad)
+	k.reportUnreadable(bad)
 	return nil
 }
 
@@ -170,7 +169,7 @@ func readHolding(key string, raw []byte, now time.Time) (h refresh.Holding, err 
 	return h, h.Possible(int64(keepa.FromTime(now)), now)
 }
 
-// readBooks are the books; those that cannot be read are ours alone: what was heard is heard again.
+// readBooks decodes the refresher's own state. If it is unreadable it starts afresh, and all verdicts are read again.
 func readBooks(raw []byte, verdicts bus.Span, now time.Time) (b refresh.Books) {
 	if json.Unmarshal(raw, &b) != nil || !b.Possible(verdicts.Last, verdicts.Made, now) {
 		return refresh.Books{}
@@ -178,8 +177,8 @@ func readBooks(raw []byte, verdicts bus.Span, now time.Time) (b refresh.Books) {
 	return b
 }
 
-// verdicts is what VERDICTS holds now.
-func (k *keeper) verdicts(ctx context.Context) (bus.Span, error) {
+// verdicts returns the span of VERDICTS.
+func (k *refresher) verdicts(ctx context.Context) (bus.Span, error) {
 	shelf, err := k.bus.Shelf(ctx, pipeline.StreamVerdicts)
 	if err != nil {
 		return bus.Span{}, err
@@ -187,8 +186,8 @@ func (k *keeper) verdicts(ctx context.Context) (bus.Span, error) {
 	return shelf.Span(ctx)
 }
 
-// name says which deals are not looked after because what is kept of them cannot be read.
-func (k *keeper) name(bad map[string]error) {
+// reportUnreadable logs which deals are not refreshed because their holding is unreadable.
+func (k *refresher) reportUnreadable(bad map[string]error) {
 	for key := range k.bad {
 		if bad[key] == nil {
 			k.pulse.Cell(key, nil)
@@ -200,11 +199,11 @@ func (k *keeper) name(bad map[string]error) {
 	k.bad = bad
 }
 
-// step hears, decides, publishes, and only then stores. Dying between any two of
-// these repeats them to the same effect.
-func (k *keeper) step(ctx context.Context) error {
+// step reads, decides, publishes, and only then stores. A crash
+// between any two of these repeats them with the same effect.
+func (k *refresher) step(ctx context.Context) error {
 	now := k.env.Now()
-	heard, err := k.hear(ctx)
+	news, err := k.readVerdicts(ctx)
 	if err != nil {
 		return err
 	}
@@ -217,11 +216,11 @@ func (k *keeper) step(ctx context.Context) error {
 	}
 	next := k.state
 	if rate <= 0 {
-		rate = k.state.Rate // a budget of which nothing is known just now: the plan is still the plan
+		rate = k.state.Rate // while the budget is unknown the last known plan is used
 	}
 	next.Rate = rate
-	next.Clock, next.Seq, next.Made = next.Tick(signs.Stalled(now), now), heard.seq, heard.made
-	round := k.round(rate, next.Clock, heard.changed, now)
+	next.Clock, next.Seq, next.Made = next.Tick(signs.Stalled(now), now), news.seq, news.made
+	round := k.round(rate, next.Clock, news.changed, now)
 	if err := k.publish(ctx, round, now); err != nil {
 		return err
 	}
@@ -237,27 +236,27 @@ func (k *keeper) step(ctx context.Context) error {
 	return nil
 }
 
-// round is what one step is about: holdings to store, and what to publish before.
+// round is the result of one step: holdings to store, and what to publish first.
 type round struct {
 	refresh.Round
 	gaveUp []refresh.Holding
 	store  map[string]refresh.Holding
 }
 
-// round decides about the stock as it is after what was heard.
-func (k *keeper) round(rate int, c refresh.Clock, heard map[string]refresh.Holding, now time.Time) round {
-	r := round{store: maps.Clone(heard)}
-	all := make([]refresh.Holding, 0, len(k.all)+len(heard))
+// round decides about the stock after the verdicts were applied.
+func (k *refresher) round(rate int, c refresh.Clock, news map[string]refresh.Holding, now time.Time) round {
+	r := round{store: maps.Clone(news)}
+	all := make([]refresh.Holding, 0, len(k.all)+len(news))
 	for _, key := range slices.Sorted(maps.Keys(k.all)) {
-		if _, newer := heard[key]; !newer {
+		if _, newer := news[key]; !newer {
 			all = append(all, k.all[key])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(heard)) {
-		all = append(all, heard[key])
+	for _, key := range slices.Sorted(maps.Keys(news)) {
+		all = append(all, news[key])
 	}
 	if rate <= 0 {
-		return r // nothing was ever known of the budget: what it can refresh is unknown too
+		return r // the budget was never known, nor is what it can refresh
 	}
 	p := k.cfg.plan(rate)
 	all = slices.DeleteFunc(all, func(h refresh.Holding) bool { return !k.watched(h) })
@@ -277,8 +276,8 @@ func (k *keeper) round(rate int, c refresh.Clock, heard map[string]refresh.Holdi
 	return r
 }
 
-// swap stores what changed. A holding that another keeper moved on is not written.
-func (k *keeper) swap(ctx context.Context, r round) error {
+// swap stores what changed. A holding that another refresher has changed is not written.
+func (k *refresher) swap(ctx context.Context, r round) error {
 	kv, err := k.bus.Store(ctx, pipeline.BucketStock)
 	if err != nil {
 		return err
@@ -291,7 +290,7 @@ func (k *keeper) swap(ctx context.Context, r round) error {
 		_, err := bus.Change(ctx, bus.NewCell(kv, key), func(old refresh.Holding) (refresh.Holding, bool, error) {
 			switch {
 			case same(old, h):
-				return h, false, nil // our own write, whose answer was lost
+				return h, false, nil // our own write, whose acknowledgement was lost
 			case !same(old, was):
 				return old, false, errMoved
 			}
@@ -307,22 +306,22 @@ func (k *keeper) swap(ctx context.Context, r round) error {
 	return nil
 }
 
-// same compares what is stored of two holdings.
+// same compares the stored fields of two holdings.
 func same(a, b refresh.Holding) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// wrote counts our own writes. One whose answer was lost is not counted, so the stock is read again.
-func (k *keeper) wrote(landed bool) {
-	if landed {
+// wrote counts our own writes. A write with a lost acknowledgement is not counted, so the stock is read again.
+func (k *refresher) wrote(acknowledged bool) {
+	if acknowledged {
 		k.seen++
 	}
 }
 
-// keep stores the books: up to where verdicts were heard, the clock, the sums.
-func (k *keeper) keep(ctx context.Context, next refresh.Books) error {
+// keep stores the refresher's own state: the position in VERDICTS, the clock, the sums.
+func (k *refresher) keep(ctx context.Context, next refresh.Books) error {
 	verdicts, err := k.verdicts(ctx)
 	if err != nil {
 		return err
@@ -335,7 +334,7 @@ func (k *keeper) keep(ctx context.Context, next refresh.Books) error {
 		return next, true, nil
 	})
 	if err != nil {
-		return fmt.Errorf("store the books of the stock: %w", err)
+		return fmt.Errorf("store the state of the stock: %w", err)
 	}
 	k.wrote(true)
 	k.state = next

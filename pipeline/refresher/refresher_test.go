@@ -25,7 +25,7 @@ import (
 
 var settings = Config{Period: 24 * time.Hour, Share: 0.15, Repairs: 2, Sellers: true}
 
-// budget puts what tokend would say of it.
+// budget stores a balance as tokend would.
 func budget(t *testing.T, d *desk.Desk, text string) {
 	t.Helper()
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
@@ -37,11 +37,11 @@ func budget(t *testing.T, d *desk.Desk, text string) {
 	}
 }
 
-// accept publishes that a book is a deal, at T0.
+// accept publishes at T0 that a book is a deal.
 func accept(t *testing.T, d *desk.Desk, asin string) decide.Work { return d.Accepts(t, asin, desk.T0) }
 
-// at is a keeper that starts at an instant.
-func at(t *testing.T, d *desk.Desk, now time.Time) *keeper {
+// at returns a refresher that starts at an instant.
+func at(t *testing.T, d *desk.Desk, now time.Time) *refresher {
 	t.Helper()
 	env := d.Env
 	env.Clock = process.NewClock(now, 1)
@@ -67,10 +67,10 @@ func candidates(t *testing.T, d *desk.Desk, asin string) []pipeline.Candidate {
 	return out
 }
 
-// half is a step that dies after so many of its statements.
-func half(ctx context.Context, k *keeper, statements int) error {
+// half runs a step that dies after so many of its statements.
+func half(ctx context.Context, k *refresher, statements int) error {
 	now := k.env.Now()
-	heard, err := k.hear(ctx)
+	news, err := k.readVerdicts(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func half(ctx context.Context, k *keeper, statements int) error {
 	if err != nil {
 		return err
 	}
-	r := k.round(rate, k.state.Tick(signs.Stalled(now), now), heard.changed, now)
+	r := k.round(rate, k.state.Tick(signs.Stalled(now), now), news.changed, now)
 	for _, statement := range []func() error{
 		func() error { return k.publish(ctx, r, now) },
 		func() error { return k.swap(ctx, r) },
@@ -158,7 +158,7 @@ func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheKeeperDies(t *testing.T) {
 	}{
 		{59 * time.Minute, []action.Target{asin, words}},
 		{time.Hour, []action.Target{words}},
-		{2 * time.Hour, []action.Target{words}}, // another keeper, which has not seen the lapse being said
+		{2 * time.Hour, []action.Target{words}}, // another refresher, which has not read the lapse
 	} {
 		k := at(t, d, desk.T0.Add(c.after))
 		if err := errors.Join(k.lapse(t.Context()), k.lapse(t.Context())); err != nil {
@@ -194,13 +194,13 @@ func TestWorkIsOfferedOnceWhereverTheKeeperDies(t *testing.T) {
 			k.all = before
 			return errors.Join(err, half(ctx, k, 2))
 		},
-		"two keepers at once": func(ctx context.Context, t *testing.T, d *desk.Desk) error {
+		"two refreshers at once": func(ctx context.Context, t *testing.T, d *desk.Desk) error {
 			a, b := at(t, d, due), at(t, d, due.Add(time.Minute))
 			if err := a.step(ctx); err != nil {
 				return err
 			}
 			if err := b.step(ctx); !errors.Is(err, errMoved) {
-				t.Errorf("the second keeper: %v, want %v", err, errMoved)
+				t.Errorf("the second refresher: %v, want %v", err, errMoved)
 			}
 			return nil
 		},
@@ -275,7 +275,7 @@ func TestDealsGoStaleAlsoWhileNoBalanceIsKnown(t *testing.T) {
 		if err := at(t, d, desk.T0.Add(time.Duration(hours)*time.Hour)).step(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		budget(t, d, `{"est":0,"rate":0,"state":"unknown"}`) // tokend began anew, and Keepa says nothing
+		budget(t, d, `{"est":0,"rate":0,"state":"unknown"}`) // tokend started afresh, and Keepa does not answer
 	}
 	vs := d.Verdicts(t)
 	if last := vs[len(vs)-1]; last.Reason != "stale_no_balance" || last.Outcome != pipeline.Fail {
@@ -306,8 +306,8 @@ func TestADealThatALookRejectedIsGoneAndIsNotOfferedAgain(t *testing.T) {
 	}
 }
 
-// TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals writes what cannot be in the place of a holding between
-// two steps, as a hand or a disk would.
+// TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals replaces a
+// holding by an invalid value between two steps, as by hand or by a disk fault.
 func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
@@ -323,7 +323,7 @@ func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 		}
 	}
 	turn()
-	turn() // what it wrote itself is not read again
+	turn() // its own writes are not read again
 	right, err := json.Marshal(k.all[key])
 	if err != nil {
 		t.Fatal(err)
@@ -361,7 +361,7 @@ func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 		}
 		turn()
 		if len(k.bad) > 0 || k.all[key].State != refresh.Held {
-			t.Errorf("%s: it is right again, and the keeper says %v", wrong, k.bad)
+			t.Errorf("%s: it is right again, and the refresher reports %v", wrong, k.bad)
 		}
 	}
 	if err := kv.Delete(t.Context(), key); err != nil {
@@ -369,7 +369,7 @@ func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 	}
 	turn()
 	if _, there := k.all[key]; there || len(k.bad) > 0 {
-		t.Errorf("it was deleted by hand, and the keeper keeps it: %v", k.bad)
+		t.Errorf("it was deleted by hand, and the refresher keeps it: %v", k.bad)
 	}
 }
 
@@ -390,7 +390,7 @@ func TestBooksThatCannotBeAreMadeAgain(t *testing.T) {
 	for name, wrong := range map[string]func(*refresh.Books){
 		"ran for ever":              func(b *refresh.Books) { b.Ran = 1<<63 - 1 },
 		"ran for less than nothing": func(b *refresh.Books) { b.Ran = -5 },
-		"heard what was never said": func(b *refresh.Books) { b.Seq = 1 << 62 },
+		"a position beyond the end": func(b *refresh.Books) { b.Seq = 1 << 62 },
 		"a plan without end":        func(b *refresh.Books) { b.Rate = 1 << 62 },
 		"lies ahead":                func(b *refresh.Books) { b.At = b.At.AddDate(1000, 0, 0) },
 	} {
@@ -446,7 +446,7 @@ func TestWhatCannotBeReadHidesNoDeal(t *testing.T) {
 	}
 	last, err := d.Bus.Last(t.Context(), pipeline.StreamVerdicts)
 	if err != nil || k.state.Seq != last {
-		t.Errorf("heard up to %d of %d: %v", k.state.Seq, last, err)
+		t.Errorf("read up to %d of %d: %v", k.state.Seq, last, err)
 	}
 }
 

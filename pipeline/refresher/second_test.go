@@ -21,14 +21,14 @@ func TestAHoldingThatAnotherKeeperMovedOnIsNotWritten(t *testing.T) {
 	holding := func(cents int64) refresh.Holding {
 		return refresh.Holding{Identity: id, State: refresh.Held, Seq: 1, Confirmed: desk.T0, Cents: cents}
 	}
-	store := func(k *keeper, cents int64) error {
+	store := func(k *refresher, cents int64) error {
 		return k.swap(t.Context(), round{store: map[string]refresh.Holding{key: holding(cents)}})
 	}
 	if err := store(first, 100); err != nil {
 		t.Fatal(err)
 	}
 	if err := store(second, 200); !errors.Is(err, errMoved) {
-		t.Errorf("a keeper that has not seen it writes: %v", err)
+		t.Errorf("a refresher that has not seen it writes: %v", err)
 	}
 	if err := store(second, 100); err != nil { // what it wants is there: its own write, whose answer was lost
 		t.Error(err)

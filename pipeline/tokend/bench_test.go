@@ -16,10 +16,9 @@ import (
 // affordableWithin is the bar, machine time.
 const affordableWithin = 250 * time.Millisecond
 
-// BenchmarkAffordableToClaim is the time from the refill that makes a waiting
-// commit affordable to its claim, on the machine's clock: a real NATS, a tokend, one
-// worker, and a Keepa whose minute lasts a second. A Keepa that really refilled
-// every second would be another one: its tick is known, and the engine counts on it.
+// BenchmarkAffordableToClaim measures the time from the refill that makes a waiting commit affordable to its
+// claim, on the machine's clock: a real NATS, a tokend, one worker, and a Keepa whose minute lasts a second.
+// A Keepa that really refilled every second would differ: its tick is known, and the engine relies on it.
 func BenchmarkAffordableToClaim(b *testing.B) {
 	const rate = 7 // a commit costs 6 to 13, so it waits for one refill or two
 	const speed = 60
@@ -64,7 +63,7 @@ func BenchmarkAffordableToClaim(b *testing.B) {
 	}
 }
 
-// claimWhenAffordable claims as a worker does: on a hint, or after a nap.
+// claimWhenAffordable claims as a worker does: on a hint, or after worker.Nap.
 func claimWhenAffordable(b *testing.B, p *claims.Purse) *claims.Claim {
 	b.Helper()
 	for {

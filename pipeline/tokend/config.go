@@ -9,25 +9,24 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// Config is everything tokend can be told. It is read from the environment once,
-// at start.
+// Config configures tokend. It is read from the environment once, at start.
 type Config struct {
 	NATS  bus.Config     `env:", prefix=NATS_"`
 	Keepa gateway.Config `env:", prefix=KEEPA_"`
 
 	// Floor is the balance below which nothing is issued, in tokens.
 	Floor int `env:"TOKEND_FLOOR, default=0"`
-	// WeightWatermarker is discovery's weight in the division of the income.
+	// WeightWatermarker is the weight of discovery in the division of the income.
 	WeightWatermarker int `env:"TOKEND_WEIGHT_WATERMARKER, default=10"`
-	// WeightPeeker is the peeks' weight.
+	// WeightPeeker is the weight of the peeks.
 	WeightPeeker int `env:"TOKEND_WEIGHT_PEEKER, default=30"`
-	// WeightCommitter is the commits' weight.
+	// WeightCommitter is the weight of the commits.
 	WeightCommitter int `env:"TOKEND_WEIGHT_COMMITTER, default=60"`
-	// ListShare is the most that discovery may spend of the income, in percent.
+	// ListShare bounds the share of the income that discovery may spend, in percent.
 	ListShare int `env:"TOKEND_LIST_SHARE, default=15"`
 }
 
-// Validate names the variable that is wrong.
+// Validate reports a variable that is wrong, by name.
 func (c Config) Validate() error {
 	for name, w := range map[string]int{
 		"TOKEND_WEIGHT_WATERMARKER": c.WeightWatermarker, "TOKEND_WEIGHT_PEEKER": c.WeightPeeker, "TOKEND_WEIGHT_COMMITTER": c.WeightCommitter,
@@ -45,7 +44,7 @@ func (c Config) Validate() error {
 	return c.Keepa.Validate()
 }
 
-// shares is the configured division.
+// shares returns the configured division of the income.
 func (c Config) shares() token.Shares {
 	s := token.DefaultShares()
 	s.Weight = map[pipeline.Stage]int{

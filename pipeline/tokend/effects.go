@@ -12,7 +12,7 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// step gives the issuer an event, and carries out what it wants done.
+// step passes an event to the issuer and carries out the resulting effects.
 func (t *tokend) step(ctx context.Context, e token.Event) error {
 	return t.carried(t.issuer.Run(e, t.now, t.do(ctx)))
 }
@@ -21,14 +21,14 @@ func (t *tokend) do(ctx context.Context) token.Do {
 	return func(e token.Effect) (token.Event, error) { return t.effect(ctx, e) }
 }
 
-// carried keeps the issuer as it is after what was carried out.
+// carried stores the issuer's state after its effects.
 func (t *tokend) carried(next token.Issuer, err error) error {
 	t.paid(t.issuer.Grants, next.Grants)
 	t.issuer = next
 	return err
 }
 
-// effect carries one out and returns the event that answers it.
+// effect carries out one effect and returns the event that answers it.
 func (t *tokend) effect(ctx context.Context, effect token.Effect) (token.Event, error) {
 	switch effect := effect.(type) {
 	case token.Ask:
@@ -45,15 +45,16 @@ func (t *tokend) effect(ctx context.Context, effect token.Effect) (token.Event, 
 	case token.Warn:
 		t.warn(effect)
 	}
-	return nil, nil //nolint:nilnil // a warning is answered by nothing
+	return nil, nil //nolint:nilnil // a warning has no answer
 }
 
-// ask puts the free question. Its failure is no error: the projection stands.
+// ask calls Keepa's free token status. A failure is an event
+// for the issuer, not an error: the projected balance remains.
 func (t *tokend) ask(ctx context.Context) token.Event {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	r, err := t.keepa.Token(ctx)
-	t.heardOfKey(err)
+	t.noteKey(err)
 	if err != nil {
 		t.report(func(h *pipeline.Heartbeat) { h.LastError = err.Error() })
 		var e *gateway.Error
@@ -77,8 +78,8 @@ func (t *tokend) append(ctx context.Context, l token.Line) error {
 	return err
 }
 
-// swap changes a grant. A worker may have claimed or closed since the issuer
-// decided, which only lowers what is outstanding.
+// swap changes a grant. A worker may have claimed or closed since
+// the issuer decided, which only lowers what is outstanding.
 func (t *tokend) swap(ctx context.Context, s token.Swap) (token.Event, error) {
 	g, err := bus.Change(ctx, t.cell(s.Stage), s.Change.Apply)
 	if err != nil {
@@ -94,7 +95,7 @@ func (t *tokend) swap(ctx context.Context, s token.Swap) (token.Event, error) {
 	return token.Swapped{Swap: s, Grant: g}, nil
 }
 
-// write stores the balance, unless a later epoch has.
+// write stores the balance, unless a later epoch has stored one.
 func (t *tokend) write(ctx context.Context, b token.Balance) error {
 	_, err := bus.ChangeOwn(ctx, bus.NewCell(t.kv, pipeline.KeyBalance), func(s token.Balance) (token.Balance, bool, error) {
 		if s.Epoch > b.Epoch {
@@ -120,7 +121,7 @@ func (t *tokend) warn(w token.Warn) {
 	log(w.Text, "err", w.Err)
 }
 
-// publish writes what is new: lines, the balance, and the lines that are in it.
+// publish writes what is new: ledger lines, the balance, and the lines that depend on the stored balance.
 func (t *tokend) publish(ctx context.Context) error {
 	b := t.issuer.Balance(t.env.Now())
 	t.show(b)
@@ -131,7 +132,7 @@ func (t *tokend) publish(ctx context.Context) error {
 	return t.carried(t.issuer.Flush(t.now, t.do(ctx)))
 }
 
-// activity is the heartbeat's word.
+// activity is the heartbeat's state for a balance.
 func activity(b token.Balance) string {
 	for _, stage := range b.Stages {
 		switch {
@@ -144,7 +145,7 @@ func activity(b token.Balance) string {
 	return "idle"
 }
 
-// paid notes in the heartbeat that a stage has claimed or settled.
+// paid records in the heartbeat that a stage has claimed or settled.
 func (t *tokend) paid(before, after map[pipeline.Stage]token.Grant) {
 	for stage, g := range after {
 		if b := before[stage]; g.Settled != b.Settled || g.Claimed != b.Claimed {

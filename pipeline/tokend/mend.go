@@ -11,8 +11,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// recall sees to it that there is a balance to start from. One that is not there, or
-// cannot be read, is made from the ledger.
+// recall ensures that there is a balance to start from. One that is missing or unreadable is rebuilt from the ledger.
 func (t *tokend) recall(ctx context.Context) error {
 	cell := bus.NewCell(t.kv, pipeline.KeyBalance)
 	raw, rev, err := cell.Read(ctx)
@@ -31,8 +30,8 @@ func (t *tokend) recall(ctx context.Context) error {
 	return errors.Join(t.replace(ctx, cell, rev, b, err), t.keepPaused(ctx, a.Wish))
 }
 
-// keepPaused writes the mode again that went with the balance: who paused spending must not find it
-// running after a disk lost a file.
+// keepPaused restores the mode that went with the lost balance:
+// an operator's pause must survive a disk that lost a file.
 func (t *tokend) keepPaused(ctx context.Context, wish token.Wish) error {
 	if wish != token.Paused && wish != token.Nospend {
 		return nil
@@ -47,9 +46,8 @@ func (t *tokend) keepPaused(ctx context.Context, wish token.Wish) error {
 	return err
 }
 
-// mend makes the grant of a stage from the ledger where it is not there or cannot be read, and
-// reports whether it did. Closed calls of which the ledger has lost the line are nobody's to
-// explain, so the books begin again.
+// mend rebuilds the grant of a stage from the ledger if it is missing or unreadable, and reports whether
+// it did. Closed calls whose line the ledger has lost cannot be explained, so the accounts start afresh.
 func (t *tokend) mend(ctx context.Context, stage pipeline.Stage, epoch uint64) (bool, error) {
 	cell := t.cell(stage)
 	raw, rev, err := cell.Read(ctx)
@@ -69,7 +67,7 @@ func (t *tokend) mend(ctx context.Context, stage pipeline.Stage, epoch uint64) (
 	return true, t.replace(ctx, cell, rev, next, err)
 }
 
-// replace swaps a cell of ours; bad is why what was there could not be read, nil for an absent one.
+// replace swaps a cell that only tokend owns; bad is why the old value could not be read, nil for a missing one.
 func (t *tokend) replace(ctx context.Context, cell bus.Cell, rev uint64, v any, bad error) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -98,7 +96,7 @@ func (t *tokend) account(ctx context.Context) (token.Account, error) {
 	return a, nil
 }
 
-// badCell reports whether an error is a value that cannot be read.
+// badCell reports whether an error means an unreadable value.
 func badCell(err error) bool {
 	var bad *bus.BadCell
 	return errors.As(err, &bad)

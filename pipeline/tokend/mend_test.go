@@ -12,7 +12,7 @@ func TestTheLastModeAndPolicyThatCouldBeReadHoldAlsoOverARestart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
 	d := w.tokend()
-	w.put(pipeline.KeyMode, "nospend") // not paused, which is what a word that cannot be read is taken for
+	w.put(pipeline.KeyMode, "nospend") // not paused, which is the meaning of an unreadable mode
 	w.put(pipeline.KeyPolicy, `{"floor":30}`)
 	w.turn(d)
 	w.put(pipeline.KeyMode, "pasued")

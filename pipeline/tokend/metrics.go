@@ -13,7 +13,7 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// shown is what the leader's last turn knew, for a scrape. Nothing in it is changed later.
+// shown is the state of the leader's last turn, for a scrape. It is immutable.
 type shown struct {
 	balance token.Balance
 	known   bool
@@ -21,10 +21,10 @@ type shown struct {
 	lanes   map[string]token.Lane // by durable
 }
 
-// modes are the states of a balance.
+// modes are the possible modes of a balance.
 var modes = []string{string(token.Burst), string(token.Recharge), string(token.Paused), string(token.Nospend), "unknown"}
 
-// show keeps what this turn knows.
+// show publishes the state of this turn to the metrics.
 func (t *tokend) show(b token.Balance) {
 	claims := map[pipeline.Stage]int{}
 	for stage, g := range t.issuer.Grants {
@@ -33,7 +33,7 @@ func (t *tokend) show(b token.Balance) {
 	t.shown.Store(&shown{balance: b, known: t.issuer.Bucket.Known, claims: claims, lanes: t.waiting.durables})
 }
 
-// metrics are those of the leader; another tokend has none.
+// metrics puts the leader's metrics; a standby has none.
 func (t *tokend) metrics(put metric.Put) {
 	s := t.shown.Load()
 	if s == nil {
@@ -55,7 +55,7 @@ func (t *tokend) metrics(put metric.Put) {
 	s.stages(put)
 }
 
-// stages are the metrics of what each stage holds and what waits for it.
+// stages puts what each stage holds and the work that waits for it.
 func (s *shown) stages(put metric.Put) {
 	waits := map[pipeline.Stage]int{}
 	for durable, lane := range s.lanes {
@@ -83,7 +83,7 @@ const (
 	askWithin = 500 * time.Millisecond
 )
 
-// streams is what only NATS knows: what waits for a glance, and how many dead letters there are.
+// streams is the source for what only NATS knows: work that waits for a glance, and the number of dead letters.
 func (t *tokend) streams() metric.Source {
 	ask := metric.Cached(askEvery, askWithin, process.MachineNow, func(ctx context.Context, put metric.Put) error {
 		pending, unsettled, err := t.bus.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
@@ -103,15 +103,15 @@ func (t *tokend) streams() metric.Source {
 	}
 }
 
-// measure says it to whoever scrapes, until end.
+// measure adds the sources to the process's metrics until end is called.
 func (t *tokend) measure() (end func()) {
 	budget := t.env.Health.Metrics().Add("budget", t.metrics)
 	streams := t.env.Health.Metrics().Add("streams", t.streams())
 	return func() { budget(); streams() }
 }
 
-// heardOfKey notes whether Keepa takes the key. A call that fails otherwise says nothing about it.
-func (t *tokend) heardOfKey(err error) {
+// noteKey records whether Keepa accepts the key. Other failures carry no information about it.
+func (t *tokend) noteKey(err error) {
 	var e *gateway.Error
 	switch {
 	case err == nil:

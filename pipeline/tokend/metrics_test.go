@@ -17,14 +17,14 @@ func TestAKeyIsRefusedUntilKeepaTakesItAndNotBecauseACallFailed(t *testing.T) {
 	}{
 		{nil, false},
 		{fmt.Errorf("ask: %w", &gateway.Error{Kind: gateway.BadKey}), true},
-		{errors.New("the context ended"), true}, // says nothing of the key
+		{errors.New("the context ended"), true}, // not about the key
 		{nil, false},
 		{&gateway.Error{Kind: gateway.Payment}, true},
 		{&gateway.Error{Kind: gateway.Unreached}, true},
 		{nil, false},
 		{&gateway.Error{Kind: gateway.Timeout}, false},
 	} {
-		d.heardOfKey(step.err)
+		d.noteKey(step.err)
 		if got := d.refused.Load(); got != step.want {
 			t.Errorf("step %d (%v): got %t, want %t", i, step.err, got, step.want)
 		}

@@ -62,7 +62,7 @@ func TestAKindThatBreaksItsCeilingIsStoppedAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
-// alarms are the lines of the ledger that tell of a broken ceiling.
+// alarms returns the lines of the ledger that report a broken ceiling.
 func (w *world) alarms() int {
 	w.t.Helper()
 	lines, _ := w.ledger()

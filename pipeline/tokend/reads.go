@@ -19,7 +19,7 @@ import (
 
 func (t *tokend) cell(s pipeline.Stage) bus.Cell { return bus.NewCell(t.kv, pipeline.KeyGrant(s)) }
 
-// readGrants takes the grants as they are. One that cannot be read is rebuilt.
+// readGrants reads the grants. An unreadable one is rebuilt.
 func (t *tokend) readGrants(ctx context.Context) (grants map[pipeline.Stage]token.Grant, rebuilt bool, err error) {
 	grants = map[pipeline.Stage]token.Grant{}
 	for _, stage := range pipeline.Stages() {
@@ -54,7 +54,7 @@ func (t *tokend) readGrant(ctx context.Context, stage pipeline.Stage) (token.Gra
 	return g, nil
 }
 
-// readWish reads what the operator wrote.
+// readWish reads the mode and policy that the operator wrote.
 func (t *tokend) readWish(ctx context.Context) (token.WishRead, error) {
 	mode, _, err := bus.NewCell(t.kv, pipeline.KeyMode).Read(ctx)
 	if err != nil {
@@ -64,23 +64,22 @@ func (t *tokend) readWish(ctx context.Context) (token.WishRead, error) {
 	return token.WishRead{Mode: mode, Policy: policy}, err
 }
 
-// waiting is what was last seen to wait.
+// waiting caches the demand that was last read.
 type waiting struct {
-	dirty    atomic.Bool // something was published since
+	dirty    atomic.Bool // something has been published since
 	lanes    map[pipeline.Stage]token.Lane
-	durables map[string]token.Lane // the paid ones; made anew by every look
-	read     time.Time             // machine time of the last look at the consumers
+	durables map[string]token.Lane // the paid ones; replaced at every read
+	read     time.Time             // machine time of the last read of the consumers
 	polls    []time.Time
-	polled   time.Time // machine time of the last look at the watermarks
+	polled   time.Time // machine time of the last read of the watermarks
 }
 
 const (
-	lookAgain = 25 * time.Millisecond // at the consumers, while nothing was published
-	pollAgain = time.Second           // at the watermarks
+	lookAgain = 25 * time.Millisecond // for the consumers, while nothing is published
+	pollAgain = time.Second           // for the watermarks
 )
 
-// readDemand looks at the paid durables and at the watermarks, each as often as
-// it is worth.
+// readDemand reads the paid durables and the watermarks, each at its own interval.
 func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 	w := &t.waiting
 	dirty := w.dirty.Swap(false)
@@ -104,7 +103,7 @@ func (t *tokend) readLanes(ctx context.Context) error {
 	defer cancel()
 	s, err := t.bus.JS.Stream(ctx, pipeline.StreamSurvivors)
 	if err != nil {
-		return fmt.Errorf("look at what waits: %w", err)
+		return fmt.Errorf("read the work that waits: %w", err)
 	}
 	lanes := map[pipeline.Stage]token.Lane{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}}
 	durables := map[string]token.Lane{}
@@ -120,13 +119,13 @@ func (t *tokend) readLanes(ctx context.Context) error {
 		}
 	}
 	if err := list.Err(); err != nil {
-		return fmt.Errorf("look at what waits: %w", err)
+		return fmt.Errorf("read the work that waits: %w", err)
 	}
 	t.waiting.lanes, t.waiting.durables, t.waiting.read = lanes, durables, process.MachineNow()
 	return nil
 }
 
-// stageOf is the stage that pays for what a durable holds; "" for none.
+// stageOf returns the stage that pays for a durable's messages; "" if none does.
 func stageOf(durable string) pipeline.Stage {
 	switch {
 	case strings.HasPrefix(durable, pipeline.DurablePeek("")):
@@ -143,16 +142,16 @@ func (t *tokend) readPolls(ctx context.Context) error {
 	var polls []time.Time
 	keys, err := t.marks.ListKeys(ctx)
 	if err != nil {
-		return fmt.Errorf("look at the watermarks: %w", err)
+		return fmt.Errorf("read the watermarks: %w", err)
 	}
-	defer func() { _ = keys.Stop() }() // it ended by itself
+	defer func() { _ = keys.Stop() }() // it has ended already
 	for k := range keys.Keys() {
 		e, err := t.marks.Get(ctx, k)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("look at the watermark of %s: %w", k, err)
+			return fmt.Errorf("read the watermark of %s: %w", k, err)
 		}
 		var v struct {
 			NextPoll time.Time `json:"next_poll"`

@@ -9,8 +9,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// takeOver raises the epoch in the balance and then in every grant; from then on
-// a slower tokend's swaps fail.
+// takeOver raises the epoch in the balance and then in every grant; from then on the swaps of a slower tokend fail.
 func (t *tokend) takeOver(ctx context.Context) error {
 	if err := t.recall(ctx); err != nil {
 		return fmt.Errorf("take over: %w", err)
@@ -28,7 +27,7 @@ func (t *tokend) takeOver(ctx context.Context) error {
 			return fmt.Errorf("take over the grant of %s: %w", stage, err)
 		}
 		if rebuilt {
-			b.Books.Reading = nil // the books begin again
+			b.Books.Reading = nil // the accounts start afresh
 		}
 		g, err := bus.Change(ctx, t.cell(stage), func(g token.Grant) (token.Grant, bool, error) {
 			g, err := g.Adopt(b.Epoch)

@@ -5,9 +5,8 @@
 //	consumers, polls ─▶ demand ┼─▶ token.Issuer (pure) ─▶ grant.STAGE (compare-and-swap)
 //	grants ────────────────────┘                          balance, LEDGER
 //
-// Every decision is the Issuer's; this package reads, and carries its effects out.
-// Two instances are safe: a lease elects one, and an epoch in every grant fences
-// off the other. Nothing here waits without a bound.
+// The Issuer makes every decision; this package reads its inputs and carries out its effects. Two instances
+// are safe: a lease elects one, and an epoch in every grant fences off the other. Every wait is bounded.
 package tokend
 
 import (
@@ -58,8 +57,7 @@ func Run(ctx context.Context, env process.Env) error {
 	return t.run(ctx)
 }
 
-// tokend interprets a token.Issuer. Only the loop's goroutine touches it, but for
-// beat, shown, refused and hint.
+// tokend interprets a token.Issuer. Only the loop's goroutine uses it, except for beat, shown, refused and hint.
 type tokend struct {
 	cfg   Config
 	env   process.Env
@@ -76,13 +74,13 @@ type tokend struct {
 	waiting waiting
 	ready   bool
 	failing string      // the last failure that was logged
-	watch   stall.Watch // of turns that succeed
+	watch   stall.Watch // detects that no turn succeeds
 
 	mu   sync.Mutex
 	beat pipeline.Heartbeat
 
-	shown   atomic.Pointer[shown] // nil while another leads
-	refused atomic.Bool           // the key, by Keepa's last answer
+	shown   atomic.Pointer[shown] // nil while another instance leads
+	refused atomic.Bool           // Keepa's last answer rejected the key
 }
 
 func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, cfg Config) (*tokend, error) {
@@ -102,10 +100,10 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, 
 	return t, t.listen()
 }
 
-// again is when a grant or a wish that a hint tells of is looked at again.
+// again is the delay after a hint before a grant or wish is read once more.
 var again = []time.Duration{5 * time.Millisecond}
 
-// listen turns every write that may matter into a hint. One that is lost costs a second.
+// listen subscribes to every write that may matter, as a hint. A lost hint costs a second.
 func (t *tokend) listen() error {
 	hint := func() {
 		select {
@@ -127,7 +125,7 @@ func (t *tokend) listen() error {
 		{tokens + pipeline.KeyMode, hint, again},
 		{tokens + pipeline.KeyPolicy, hint, again},
 		{"$KV." + pipeline.BucketWatermarks + ".>", work, nil},
-		{"survivor.>", work, nil}, // lookAgain is later than that
+		{"survivor.>", work, nil}, // lookAgain is longer than a store takes
 	} {
 		if _, err := t.bus.Hint(l.subject, l.f, l.delays...); err != nil { // until the connection ends
 			return fmt.Errorf("listen to %s: %w", l.subject, err)
@@ -136,7 +134,7 @@ func (t *tokend) listen() error {
 	return nil
 }
 
-// run is the loop: lead or stand by, then turn.
+// run is the loop: lead or stand by, then run a turn.
 func (t *tokend) run(ctx context.Context) error {
 	defer t.lease.Release()
 	for ctx.Err() == nil {
@@ -148,7 +146,7 @@ func (t *tokend) run(ctx context.Context) error {
 		timer := time.NewTimer(pause)
 		hint := t.hint
 		if !t.leads || err != nil {
-			hint = nil // a standby has nothing to hurry for
+			hint = nil // a standby reacts to no hint
 		}
 		select {
 		case <-ctx.Done():
@@ -173,8 +171,8 @@ func (t *tokend) failed(err error) {
 	}
 }
 
-// standstill says in the heartbeat that turns fail: at once where a key cannot be read, after a while
-// for any other reason.
+// standstill reports in the heartbeat that turns fail: at once
+// for an unreadable key, after a while for any other reason.
 func (t *tokend) standstill(err error) {
 	now := t.env.Now()
 	t.watch = t.watch.See(stall.Sight{Work: true, Tokens: true, Wish: true}, now)
@@ -185,14 +183,14 @@ func (t *tokend) standstill(err error) {
 	t.report(func(h *pipeline.Heartbeat) { h.State, h.Stuck = "stuck", "no turn succeeds: "+err.Error() })
 }
 
-// succeeded says that a turn succeeded.
+// succeeded reports that a turn has succeeded.
 func (t *tokend) succeeded() {
 	t.watch = t.watch.Step()
 	t.failing = ""
 	t.report(func(h *pipeline.Heartbeat) { h.Stuck = "" })
 }
 
-// turn is one step: it returns how long nothing is due, on the machine's clock.
+// turn runs one step and returns the machine time until something is due.
 func (t *tokend) turn(ctx context.Context) (time.Duration, error) {
 	leads, fresh, err := t.lease.Hold(ctx)
 	if err != nil {
@@ -220,8 +218,7 @@ func (t *tokend) turn(ctx context.Context) (time.Duration, error) {
 	return t.pause(), nil
 }
 
-// fenced steps down when another tokend owns the grants: contend again, never
-// wait in place.
+// fenced steps down when another tokend owns the grants. It contends for the lease again and never waits in place.
 func (t *tokend) fenced(err error) error {
 	if errors.Is(err, token.ErrEpoch) {
 		t.leads = false
@@ -231,7 +228,7 @@ func (t *tokend) fenced(err error) error {
 	return err
 }
 
-// lead is the turn of the one that leads: read, decide, write.
+// lead is one turn of the leader: read, decide, write.
 func (t *tokend) lead(ctx context.Context) error {
 	grants, rebuilt, err := t.readGrants(ctx)
 	if err != nil {
@@ -263,8 +260,8 @@ func (t *tokend) lead(ctx context.Context) error {
 	return t.publish(ctx)
 }
 
-// pause is how long nothing is due on the machine's clock, and never longer than
-// a poll: a second, of pipeline time where that is scaled. Hints end it.
+// pause returns the machine time until something is due, at most a poll interval: a second, of pipeline time where that
+// is scaled. Hints end it.
 func (t *tokend) pause() time.Duration {
 	const shortest = 2 * time.Millisecond
 	longest := min(time.Second, max(250*time.Millisecond, t.env.Clock.Machine(time.Second)))
@@ -283,7 +280,7 @@ func (t *tokend) announce() {
 	}
 }
 
-// report changes what the heartbeat says.
+// report updates the heartbeat.
 func (t *tokend) report(f func(*pipeline.Heartbeat)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -296,8 +293,8 @@ func (t *tokend) heartbeat() pipeline.Heartbeat {
 	return t.beat
 }
 
-// counted is a copy of the counters with one of them raised: the heartbeat's
-// reader holds the old map.
+// counted returns a copy of the counters with one of them
+// raised, because a reader of the heartbeat holds the old map.
 func counted(m map[string]int64, name string) map[string]int64 {
 	next := maps.Clone(m)
 	if next == nil {

@@ -75,7 +75,7 @@ func newWorld(t testing.TB, speed float64, o keepasim.Options) *world {
 	return w
 }
 
-// tokend is one instance that the test turns by hand.
+// tokend returns one instance, whose turns the test runs.
 func (w *world) tokend() *tokend {
 	w.t.Helper()
 	cfg, err := process.Load[Config](w.t.Context(), w.env.Lookup)
@@ -89,7 +89,7 @@ func (w *world) tokend() *tokend {
 	return t
 }
 
-// pass lets so much time go by for an instance, in one step.
+// pass advances an instance's clocks by so much time, in one step.
 func (t *tokend) pass(pipelineTime, machine time.Duration) {
 	before := t.now
 	t.now = func() token.Moment {
@@ -182,7 +182,7 @@ func read(t testing.TB, kv jetstream.KeyValue, key string, v any) {
 	}
 }
 
-// ledger is every line so far, and the tokens by event.
+// ledger returns every line so far, and the tokens by event.
 func (w *world) ledger() (lines []pipeline.Entry, tokens map[pipeline.Event]int) {
 	w.t.Helper()
 	tokens = map[pipeline.Event]int{}
@@ -265,8 +265,8 @@ func TestWhatWaitsIsIssuedForAndTheLedgerAgreesWithKeepa(t *testing.T) {
 		}
 		w.turn(d)
 	}
-	w.sim.Spend(7)                   // somebody else, on the same key
-	d.pass(2*time.Hour, time.Minute) // an old reading is asked for again
+	w.sim.Spend(7)                   // another client with the same key
+	d.pass(2*time.Hour, time.Minute) // an old reading is requested again
 	w.turn(d)
 	w.turn(d)
 	_, tokens := w.ledger()
@@ -349,13 +349,13 @@ func TestTheSecondTokendStandsByAndAnOldOneIsFencedOff(t *testing.T) {
 	if second.leads || !first.leads {
 		t.Fatalf("leads: %t and %t: want the first to lead", first.leads, second.leads)
 	}
-	// The first freezes and its lease goes to the second.
+	// The first is suspended and its lease goes to the second.
 	first.lease.Release()
 	w.turn(second)
 	if second.issuer.Epoch <= first.issuer.Epoch {
 		t.Fatalf("epoch %d after %d", second.issuer.Epoch, first.issuer.Epoch)
 	}
-	// It thaws in the middle of a turn, with a plan made before.
+	// It resumes in the middle of a turn, with a plan made before.
 	w.survivors(pipeline.LookGlance, "live", 3)
 	plan := token.Issue{Epoch: first.issuer.Epoch, From: first.issuer.Grants[pipeline.StagePeeker].Issued, Tokens: 50}
 	_, err := first.issuer.CarryOut([]token.Effect{token.Swap{Stage: pipeline.StagePeeker, Change: plan}}, first.now, first.do(t.Context()))
@@ -379,7 +379,7 @@ func TestASuccessorGoesOnFromTheBooks(t *testing.T) {
 		}
 	}
 	w.turn(d)
-	// It dies; workers go on with the credit they have, and somebody else spends.
+	// It dies; workers continue with the credit they have, and another client spends.
 	d.lease.Release()
 	for i := range 5 {
 		if err := w.buy(p, g, w.asn[5+i], false); err != nil {
@@ -441,7 +441,7 @@ func TestAChangeOfModeIsToldOnceWhoeverDiesBetweenItsTwoWrites(t *testing.T) {
 		t.Fatalf("changes told: %q, want burst to paused at the end", got)
 	}
 	told := len(changes())
-	// It writes the next change into its state, dies, and the line is not out.
+	// It writes the next change into its state and dies before the line is written.
 	died := w.state()
 	died.State, died.Since = "burst", died.Since.Add(time.Minute)
 	died.Told = &token.Line{ID: "mode:died", Entry: pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", At: died.Since, Note: "paused to burst"}}

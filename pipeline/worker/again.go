@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// The reasons for which work comes back although no call failed.
+// The reasons for which work is returned although no call failed.
 var (
 	ErrNoSpend   = errors.New("the wish is nospend, and no stored answer serves")
 	ErrOrdered   = errors.New("another worker is buying it")
@@ -19,8 +19,8 @@ var (
 	ErrPrice     = errors.New("what its call cost is not known yet")
 )
 
-// kindOf is the reason as a counter's name and in the words that people read in the status.
-func kindOf(cause error) (code, says string) {
+// kindOf returns the reason as a counter's name and as text for the status.
+func kindOf(cause error) (code, text string) {
 	var e *gateway.Error
 	switch {
 	case errors.Is(cause, ErrNoSpend):
@@ -41,16 +41,16 @@ func kindOf(cause error) (code, says string) {
 	return "step_failed", "a step failed"
 }
 
-// waitsFor is how long work that came back counts as waiting: it is taken again earlier, here or by another worker.
+// waitsFor is how long returned work counts as waiting: it is redelivered earlier, here or to another worker.
 const waitsFor = 5 * time.Minute
 
-// back is one unit of work that was handed back, and why.
+// back is one unit of work that was returned for redelivery, and why.
 type back struct {
 	why string
 	at  time.Time
 }
 
-// Again counts work that comes back under its reason, shows how many wait for it, and warns once for each reason.
+// Again counts returned work by its reason, shows how much of it waits, and warns once for each reason.
 func (p *Pulse) Again(log *slog.Logger, work string, cause error) {
 	code, why := kindOf(cause)
 	p.mu.Lock()
@@ -67,7 +67,7 @@ func (p *Pulse) Again(log *slog.Logger, work string, cause error) {
 	}
 }
 
-// Decided takes work off those that wait.
+// Decided removes work from what waits.
 func (p *Pulse) Decided(work string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +77,8 @@ func (p *Pulse) Decided(work string) {
 	}
 }
 
-// show puts into the heartbeat how many units wait, by reason. A heartbeat that was handed out keeps its own map.
+// show copies the numbers of waiting units, by reason, into the
+// heartbeat. A heartbeat that was handed out keeps its own map.
 func (p *Pulse) show() {
 	waiting := map[string]int{}
 	for work, b := range p.back {

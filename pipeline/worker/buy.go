@@ -20,16 +20,17 @@ type Purchase struct {
 	Call   string // the claim's id
 	Domain int
 	Kind   pipeline.Kind
-	// Odd says that a part of the answer cannot be told apart or read, or is missing: all of its bytes are stored too.
+	// Odd reports that a part of the answer cannot be split off or
+	// read, or is missing: then all of its bytes are stored too.
 	Odd bool
 }
 
-// Bought is the purchase that a claim paid for.
+// Bought returns the purchase that a claim paid for.
 func Bought(c *claims.Claim, domain int, kind pipeline.Kind, a gateway.Answer) *Purchase {
 	return &Purchase{Answer: a, Call: c.ID(), Domain: domain, Kind: kind}
 }
 
-// Part is the share of one key, for the work that wants it.
+// Part returns the share of one key, for the work that needs it.
 func (p *Purchase) Part(key, workID string, e keepa.Element, cost int) responses.Answer {
 	if _, fits := responses.Fit(e.Body); !fits {
 		p.Odd = true
@@ -56,7 +57,7 @@ func (p *Purchase) keepWhole(ctx context.Context, b *bus.Bus, body []byte) error
 	})
 }
 
-// KeepRefused stores the bytes that came with a call that brought no answer, if it may have cost something.
+// KeepRefused stores the bytes of a call without a usable answer, if it may have cost something.
 func KeepRefused(ctx context.Context, b *bus.Bus, p *Purchase, cause error) error {
 	var e *gateway.Error
 	if !errors.As(cause, &e) || len(e.Body) == 0 || e.Consumed == 0 && !e.MayHaveCost() {
@@ -65,15 +66,15 @@ func KeepRefused(ctx context.Context, b *bus.Bus, p *Purchase, cause error) erro
 	return p.keepWhole(ctx, b, e.Body)
 }
 
-// End ends the claim of a call that was answered. What the answer does not say of its price, the balance does. An
-// answer that cannot be read is no failure of the call; one that was cut off on its way is.
-func End(ctx context.Context, env process.Env, pulse *Pulse, fuse *Fuse, c *claims.Claim, a gateway.Answer) error {
+// End ends the claim of a call that was answered. If the answer lacks its price, the balance
+// shows it. An unreadable answer is not a failed call; one that was cut off in transit is.
+func End(ctx context.Context, env process.Env, pulse *Pulse, breaker *Fuse, c *claims.Claim, a gateway.Answer) error {
 	var cut *gateway.Error
 	if errors.As(a.Part, &cut) {
 		pulse.Failed(cut)
-		env.Log.Warn("keepa refused", "err", cut, "wait", fuse.Failed(env))
+		env.Log.Warn("keepa refused", "err", cut, "wait", breaker.Failed(env))
 	} else {
-		fuse.Worked()
+		breaker.Worked()
 	}
 	if !a.ConsumedKnown {
 		return c.CloseUnknown(ctx, "the answer does not say what it cost")
@@ -81,7 +82,7 @@ func End(ctx context.Context, env process.Env, pulse *Pulse, fuse *Fuse, c *clai
 	return c.Close(ctx, a.Consumed, a.Reading)
 }
 
-// Dead is a decision that also buries the work, for its verdict's reason.
+// Dead adds a dead letter to a decision, with its verdict's reason.
 func Dead(d loop.Decision[Effect], reason, cause string) loop.Decision[Effect] {
 	d.Never, d.Cause = reason, cause
 	return d

@@ -8,9 +8,9 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// Changed reports fields of Keepa's answers whose type is not what it used to be and
-// that no decision needs: each is counted, and warned about once while the process
-// lives, since a field that changed comes with every answer. The heartbeat names them.
+// Changed reports fields of Keepa's answers that have an unexpected type and that
+// no decision needs. Each is counted, but logged only once in the life of the
+// process, since a changed field comes with every answer. The heartbeat names them.
 func (p *Pulse) Changed(log *slog.Logger, fields []*keepa.TypeError) {
 	for _, f := range fields {
 		if p.changed(f.Path) {
@@ -19,7 +19,7 @@ func (p *Pulse) Changed(log *slog.Logger, fields []*keepa.TypeError) {
 	}
 }
 
-// changed counts a field and says whether it is the first time.
+// changed counts a field and reports whether it is the first time.
 func (p *Pulse) changed(path string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -28,7 +28,7 @@ func (p *Pulse) changed(path string) bool {
 	if slices.Contains(known, path) {
 		return false
 	}
-	// A heartbeat that was handed out is being encoded: it keeps its own map and list.
+	// A heartbeat that was handed out may be being encoded: it keeps its own map and list.
 	known = append(slices.Clone(known), path)
 	slices.Sort(known)
 	detail := maps.Clone(p.h.Detail)

@@ -10,34 +10,31 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Returns knows when work that was handed back comes again. A durable counts such
-// work as delivered, not as pending, so a loop that looked at what is pending
-// alone would leave the last of it where it is.
+// Returns tracks when returned work is redelivered. A durable counts such work as delivered,
+// not as pending, so a loop that only reads what is pending would never take the last of it.
 type Returns struct {
 	mu     sync.Mutex
 	due    map[string][]comeback // by durable
 	probed map[string]time.Time  // machine time
 }
 
-// comeback is one item that was handed back.
+// comeback is one item that was returned.
 type comeback struct {
-	at    time.Time // machine time from which on it is deliverable
-	tries int       // takes that should have brought it and did not
+	at    time.Time // machine time from which on it can be delivered
+	tries int       // takes that should have returned it and did not
 }
 
 const (
-	// lateness is how much later than asked for the server may deliver.
+	// lateness is how much later than requested the server may deliver.
 	lateness = 30 * time.Millisecond
-	// missedAgain is the wait after a take that brought nothing; somebody else may
-	// have what we wait for.
+	// missedAgain is the wait after a take that returned nothing; another worker may have the item.
 	missedAgain = 500 * time.Millisecond
 	maxMissed   = 3
-	// orphanProbe is how often, in pipeline time, a loop looks for work whose worker
-	// died: nobody handed that back.
+	// orphanProbe is how often, in pipeline time, a loop checks for work of dead workers, which was not returned.
 	orphanProbe = time.Minute
 )
 
-// Waits is how many items of a durable a take may bring now.
+// Waits returns how many items of a durable a take may return now.
 func (r *Returns) Waits(env process.Env, durable string, b bus.Backlog) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,8 +62,7 @@ func (r *Returns) Waits(env process.Env, durable string, b bus.Backlog) int {
 	return b.Unsettled
 }
 
-// Took says that up to n items were asked for and these came. It watches how they
-// are settled.
+// Took records that up to n items were requested and these arrived. It observes how they are settled.
 func (r *Returns) Took(durable string, n int, items []loop.Item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,7 +73,7 @@ func (r *Returns) Took(durable string, n int, items []loop.Item) {
 		case c.at.After(now) || n == 0:
 			keep = append(keep, c)
 		case len(items) > 0:
-			n-- // redeliveries come before what is pending
+			n-- // redeliveries come before pending messages
 		case c.tries < maxMissed:
 			n--
 			keep = append(keep, comeback{at: now.Add(missedAgain), tries: c.tries + 1})
@@ -100,14 +96,14 @@ func (r *Returns) handedBack(durable string, after time.Duration) {
 	r.due[durable] = append(r.due[durable], comeback{at: process.MachineNow().Add(after + lateness)})
 }
 
-// watched tells Returns what is handed back.
+// watched reports to Returns which items are returned.
 type watched struct {
 	loop.Settler
 	r       *Returns
 	durable string
 }
 
-// Again hands the item back and remembers when it comes again.
+// Again returns the item and records when it will be redelivered.
 func (w *watched) Again(ctx context.Context, after time.Duration) error {
 	w.r.handedBack(w.durable, after)
 	return w.Settler.Again(ctx, after)

@@ -14,7 +14,7 @@ import (
 	"ratchet/schemas"
 )
 
-// Judge loads a rule file; an empty name is the built-in rules for used books.
+// Judge loads a rule file; an empty name loads the built-in rules for used books.
 func Judge(file string) (*verdict.Judge, error) { return JudgeIn(context.Background(), file) }
 
 // JudgeIn is Judge for a command: reading and checking end with ctx.
@@ -26,7 +26,7 @@ func JudgeIn(ctx context.Context, file string) (*verdict.Judge, error) {
 	return j, err
 }
 
-// ReadRules is a rule file as it stands and as it judges.
+// ReadRules returns the text of a rule file and its rules.
 func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error) {
 	body, err := process.ReadFile(ctx, file)
 	if err != nil {
@@ -39,21 +39,21 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 	return body, j, nil
 }
 
-// Rules are those in force in a daemon: its own, until the operator applies others (CONFIG), which then win over them.
-// What was applied and cannot be read, or that the daemon refuses, leaves the last good rules in force.
+// Rules are the rules in force in a daemon: its own, until the operator applies others (CONFIG), which take
+// precedence. If applied rules are unreadable, or the daemon rejects them, the last good rules stay in force.
 type Rules struct {
 	own     *verdict.Judge
 	cell    bus.Cell
 	pulse   *Pulse
 	log     *slog.Logger
 	fits    func(*verdict.Judge) error
-	read    []byte // of CONFIG, the last time
-	refused string // why that does not hold
+	read    []byte // the value in CONFIG that was read last
+	refused string // why that is not in force
 	now     atomic.Pointer[verdict.Judge]
 }
 
-// Follow reads the applied rules, and takes what is applied later as it comes, until ctx ends. fits says why the daemon
-// cannot take a rule set; nil takes any.
+// Follow reads the applied rules, and later changes of them, until ctx
+// ends. fits returns why the daemon cannot use a rule set; nil accepts any.
 func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge, pulse *Pulse, fits func(*verdict.Judge) error) (*Rules, error) {
 	kv, err := b.Store(ctx, pipeline.BucketConfig)
 	if err != nil {
@@ -64,17 +64,17 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 	}
 	r := &Rules{own: own, cell: bus.NewCell(kv, pipeline.KeyRules), pulse: pulse, log: env.Log, fits: fits}
 	r.hold(own, 0)
-	if err := FollowKey(ctx, b, env, pipeline.KeyRules, r.look); err != nil {
+	if err := FollowKey(ctx, b, env, pipeline.KeyRules, r.reload); err != nil {
 		return nil, fmt.Errorf("follow the applied rules: %w", err)
 	}
 	return r, nil
 }
 
-// Judge is the rule set in force. One decision uses one.
+// Judge returns the rule set in force. One decision uses one.
 func (r *Rules) Judge() *verdict.Judge { return r.now.Load() }
 
-// look takes the applied rules where they have changed. Its error is one of NATS.
-func (r *Rules) look(ctx context.Context) error {
+// reload reads the applied rules and activates them if they have changed. Its error is one of NATS.
+func (r *Rules) reload(ctx context.Context) error {
 	raw, _, err := r.cell.Read(ctx)
 	if err != nil || bytes.Equal(raw, r.read) && r.refused == "" {
 		return err
@@ -97,7 +97,7 @@ func (r *Rules) look(ctx context.Context) error {
 	return nil
 }
 
-// applied are the rules that a value of CONFIG puts in force.
+// applied returns the rules that a value of CONFIG puts in force.
 func (r *Rules) applied(raw []byte) (*verdict.Judge, int, error) {
 	if raw == nil {
 		return r.own, 0, nil
@@ -123,14 +123,14 @@ func (r *Rules) hold(judge *verdict.Judge, version int) {
 	r.pulse.InForce(pipeline.RulesInForce{RuleSet: judge.Version(), Version: version})
 }
 
-// InForce says which rules the daemon decides by.
+// InForce reports the rules by which the daemon decides.
 func (p *Pulse) InForce(r pipeline.RulesInForce) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.Rules = &r
 }
 
-// Refused says why newer rules are not in force.
+// Refused reports why newer rules are not in force.
 func (p *Pulse) Refused(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,10 +9,10 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// Refused ends a claim whose call failed and blows the fuse. The cause is logged
-// here, once. What the call may have cost without an answer is left to drift.
-func Refused(ctx context.Context, env process.Env, pulse *Pulse, fuse *Fuse, c *claims.Claim, cause error) error {
-	wait := fuse.Failed(env)
+// Refused ends a claim whose call failed and opens the circuit breaker. The cause is
+// logged here, once. The unknown cost of a call without an answer is left to drift.
+func Refused(ctx context.Context, env process.Env, pulse *Pulse, breaker *Fuse, c *claims.Claim, cause error) error {
+	wait := breaker.Failed(env)
 	pulse.Failed(cause)
 	env.Log.Warn("keepa refused", "err", cause, "wait", wait)
 	var e *gateway.Error

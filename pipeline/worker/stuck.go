@@ -13,20 +13,20 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// standstill is what keeps a daemon's loops from getting anything done. Its owner locks it.
+// standstill detects why a daemon's loops make no progress. Its owner locks it.
 type standstill struct {
 	watches map[string]stall.Watch // by loop
 	cells   map[string]string      // what cannot be read, by key
 	failed  string                 // the last failure of a step, since the last success
-	// failures are how many since then. What failed so often had its tokens each time, also where a loop sees none
-	// between two of them.
+	// failures counts them since then. A step that failed this often
+	// had its tokens each time, even if the loop saw none in between.
 	failures int
 }
 
-// failedOften is how many failures in a row show that it is not tokens that are lacking.
+// failedOften is the number of consecutive failures that rules out a lack of tokens.
 const failedOften = 3
 
-// See notes what a loop saw when it looked for something to do.
+// See records what a loop saw when it looked for work.
 func (p *Pulse) See(loop string, s stall.Sight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -37,7 +37,7 @@ func (p *Pulse) See(loop string, s stall.Sight) {
 	p.still.watches[loop] = p.still.watches[loop].See(s, p.now())
 }
 
-// Stepped notes that a step of a loop succeeded.
+// Stepped records that a step of a loop succeeded.
 func (p *Pulse) Stepped(loop string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,7 +47,7 @@ func (p *Pulse) Stepped(loop string) {
 	p.still.failed, p.still.failures = "", 0
 }
 
-// Cell notes that a key cannot be read, or that it can again. Other errors say nothing about it.
+// Cell records that a key is unreadable, or readable again. Other errors have no meaning for it.
 func (p *Pulse) Cell(key string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +63,7 @@ func (p *Pulse) Cell(key string, err error) {
 	}
 }
 
-// stuck is why the daemon gets nothing done; empty while it does, or lacks work or tokens.
+// stuck returns why the daemon makes no progress; empty while it does, or lacks work or tokens.
 func (s *standstill) stuck(now time.Time) string {
 	var out []string
 	for _, key := range slices.Sorted(maps.Keys(s.cells)) {
@@ -81,7 +81,7 @@ func (s *standstill) stuck(now time.Time) string {
 	return strings.Join(out, "; ")
 }
 
-// show puts what is stuck into the heartbeat.
+// show copies what is stuck into the heartbeat.
 func (s *standstill) show(h *pipeline.Heartbeat, now time.Time) {
 	if why := s.stuck(now); why != "" {
 		h.State, h.Stuck = "stuck", why

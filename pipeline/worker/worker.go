@@ -1,5 +1,5 @@
-// Package worker is what peeker and committer share: units of work and what their
-// verdicts make happen, when work comes back, and the counters of a daemon.
+// Package worker is what peeker and committer share: units of work and the
+// effects of their verdicts, redelivery, and the counters of a daemon.
 package worker
 
 import (
@@ -21,20 +21,20 @@ import (
 	"ratchet/pipeline/store/seen"
 )
 
-// Unit is one candidate or survivor in hand.
+// Unit is one candidate or survivor in progress.
 type Unit struct {
 	decide.Work
-	Origin     string // where it stands: STREAM/SEQUENCE
+	Origin     string // STREAM/SEQUENCE
 	Sequence   uint64
 	Deliveries uint64
 
-	// The message as it was delivered, for dead letters.
+	// The message as delivered, for dead letters.
 	Subject string
 	Header  map[string][]string
 	Body    []byte
 }
 
-// Identity is what is being decided.
+// Identity returns the identity of what is being decided.
 func (u Unit) Identity() pipeline.Identity { return u.Survivor.Identity }
 
 // Read decodes a candidate or a survivor.
@@ -48,8 +48,8 @@ func Read(schema string) func(loop.Item) (Unit, error) {
 	}
 }
 
-// Name gives every unit the names of all queries that want it by now, so that what
-// is decided names those too that listed it after it was offered.
+// Name adds to every unit the names of all queries that want it by now, so
+// that its decision also names those that listed it after it was offered.
 func Name(ctx context.Context, b *bus.Bus, units []Unit) error {
 	ids := make([]pipeline.Identity, len(units))
 	for i, u := range units {
@@ -67,16 +67,16 @@ func Name(ctx context.Context, b *bus.Bus, units []Unit) error {
 	return nil
 }
 
-// Effect is what a look makes happen, in this order: messages, then memory, then
-// what the heartbeat counts.
+// Effect is the effect of a look, applied in this order: messages,
+// then the memory of decisions, then the heartbeat's counters.
 type Effect struct {
 	Messages []bus.Message
 	ID       pipeline.Identity
 	Memory   *pipeline.Memory // set when the decision is final
 
-	WorkID  string             // "" for work that was decided before
+	WorkID  string             // empty for work that was decided before
 	Verdict pipeline.Verdict   // of WorkID
-	Changed []*keepa.TypeError // fields of the answer whose type is not what it used to be
+	Changed []*keepa.TypeError // fields of the answer with an unexpected type
 }
 
 // Apply publishes every message and then remembers every final decision.
@@ -101,7 +101,7 @@ func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 	}
 }
 
-// ApplyAndCount applies, and counts what landed.
+// ApplyAndCount applies the effects, and then counts them.
 func ApplyAndCount(b *bus.Bus, p *Pulse, log *slog.Logger) func(context.Context, []Effect) error {
 	apply := Apply(b)
 	return func(ctx context.Context, all []Effect) error {
@@ -128,7 +128,7 @@ func (p *Pulse) made(log *slog.Logger, e Effect) {
 	p.Decided(e.WorkID)
 }
 
-// Memorable is what memory keeps of a final verdict; nil when it is not final.
+// Memorable returns what is remembered of a final verdict; nil if it is not final.
 func Memorable(v pipeline.Verdict) *pipeline.Memory {
 	if !v.Outcome.Final() {
 		return nil
@@ -138,9 +138,8 @@ func Memorable(v pipeline.Verdict) *pipeline.Memory {
 	}
 }
 
-// Conclude is everything that a live ruling makes happen: the survivor or the
-// deal, then the verdict, then memory. Whoever reads the verdict finds what it
-// led to. lane is where a survivor goes.
+// Conclude returns the effect of a live decision: the survivor or the deal, then the verdict, then
+// the memory, so that a reader of the verdict finds its consequence. lane is where a survivor goes.
 func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
 	e := Effect{ID: v.Identity, Memory: Memorable(v), WorkID: u.ID, Verdict: v}
 	switch {
@@ -153,8 +152,8 @@ func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
 	return e
 }
 
-// Postpone reports work that comes back and delays it by 30 to 120 s of pipeline
-// time, as machine time: calls that failed together should not come back together.
+// Postpone reports returned work and delays it by 30 to 120 s of pipeline time,
+// as machine time: calls that failed together should not be retried together.
 func Postpone(env process.Env, p *Pulse) func(Unit, error) time.Duration {
 	return func(u Unit, why error) time.Duration {
 		p.Again(env.Log, u.ID, why)
@@ -163,30 +162,30 @@ func Postpone(env process.Env, p *Pulse) func(Unit, error) time.Duration {
 	}
 }
 
-// Nap is how long a loop that waits for work or tokens sleeps between looks: a
-// few seconds of pipeline time, never long on the machine.
+// Nap is how long a loop that waits for work or tokens pauses between
+// polls: a few seconds of pipeline time, and never long on the machine.
 func Nap(env process.Env) time.Duration {
 	return min(max(env.Clock.Machine(3*time.Second), 20*time.Millisecond), 250*time.Millisecond)
 }
 
-// Pulse is a daemon's heartbeat, kept by its loops.
+// Pulse is a daemon's heartbeat, updated by its loops.
 type Pulse struct {
 	mu   sync.Mutex
 	now  func() time.Time
 	h    pipeline.Heartbeat
-	back map[string]back // work that was handed back
+	back map[string]back // work that was returned
 
 	still standstill
 
-	metrics *metric.Set // nil when nobody scrapes
+	metrics *metric.Set // nil without metrics
 }
 
-// NewPulse is a pulse on pipeline time.
+// NewPulse returns a heartbeat in pipeline time.
 func NewPulse(env process.Env) *Pulse {
 	return &Pulse{now: env.Now, metrics: env.Health.Metrics(), h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}}}
 }
 
-// Beat is the heartbeat as it is now.
+// Beat returns the current heartbeat.
 func (p *Pulse) Beat() pipeline.Heartbeat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,14 +198,14 @@ func (p *Pulse) Beat() pipeline.Heartbeat {
 	return h
 }
 
-// State says what the daemon does: idle, working, waiting_for_tokens.
+// State sets what the daemon does: idle, working, waiting_for_tokens.
 func (p *Pulse) State(s string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.State = s
 }
 
-// Count adds to a counter and marks progress.
+// Count adds to a counter and records progress.
 func (p *Pulse) Count(name string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,12 +213,12 @@ func (p *Pulse) Count(name string, n int) {
 	p.h.LastProgress = p.now()
 }
 
-// Verdict counts a decision by its reason, for Prometheus alone: a heartbeat has no room for reasons.
+// Verdict counts a decision by its reason, only in the metrics: a heartbeat has no room for reasons.
 func (p *Pulse) Verdict(l pipeline.Look, o pipeline.Outcome, reason string) {
 	p.metrics.Count(metric.Decisions, 1, string(l), string(o), reason)
 }
 
-// Paid marks a paid call.
+// Paid records a paid call.
 func (p *Pulse) Paid(tokens int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -228,7 +227,7 @@ func (p *Pulse) Paid(tokens int) {
 	p.h.Counters["tokens"] += int64(tokens)
 }
 
-// Failed keeps the last error for people.
+// Failed records the last error.
 func (p *Pulse) Failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

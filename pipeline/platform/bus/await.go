@@ -11,8 +11,8 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Open is how a daemon gets to work: it connects, and waits until the topology is there. Where env
-// only checks, it returns process.ErrChecked then, and has written nothing.
+// Open connects a daemon and waits until the topology exists. If env only
+// checks, it then returns process.ErrChecked and has written nothing.
 func Open(ctx context.Context, cfg Config, env process.Env, name string) (*Bus, error) {
 	if cfg.Wait > 0 {
 		bounded, cancel := context.WithTimeoutCause(ctx, cfg.Wait, fmt.Errorf("gave up after NATS_WAIT=%s", cfg.Wait))
@@ -33,11 +33,11 @@ func Open(ctx context.Context, cfg Config, env process.Env, name string) (*Bus, 
 	return b, nil
 }
 
-// awaitPause is how often a missing topology is looked for, at most.
+// awaitPause is the longest interval between two checks for a missing topology.
 const awaitPause = 2 * time.Second
 
-// Await waits until everything is there that this build works with, until ctx ends, and logs one line if it has to. It
-// changes nothing. A topology that this build cannot work with is wrong usage.
+// Await waits until everything exists that this build needs, or until ctx ends. It logs one line if
+// it has to wait and changes nothing. A topology that this build cannot work with is a usage error.
 func (b *Bus) Await(ctx context.Context) error {
 	waiting := false
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, awaitPause) {
@@ -66,7 +66,8 @@ func (b *Bus) Await(ctx context.Context) error {
 	}
 }
 
-// judge says what the differences mean for a daemon: nil is that it may start.
+// judge returns nil if a daemon may start with these differences, a
+// usage error if it never can, and any other error if it must wait.
 func (b *Bus) judge(found []Difference) error {
 	if wrong := ofSeverity(found, Incompatible); len(wrong) > 0 {
 		return process.Usagef("the topology is not one that this build works with: %s; `ratchet topology diff` shows all, `ratchet topology apply` changes what can be changed", lines(wrong))

@@ -1,10 +1,9 @@
-// Package bus is the door to NATS: connections, the topology, publishing with an
-// identity, and cells that change by compare-and-swap.
+// Package bus wraps NATS: connections, the topology, idempotent
+// publishing, and cells that change by compare-and-swap.
 //
-// Three rules hold here so that no daemon can forget them. A publish waits for
-// the stream's acknowledgement and carries a Nats-Msg-Id, so a repeat is
-// dropped. A cell changes only from the revision that was read; a conflict means
-// read and decide again. Nothing rests on a watch or on an ack having landed.
+// The package enforces three rules. A publish waits for the stream's acknowledgement and carries a
+// Nats-Msg-Id, so a repeat is dropped. A cell changes only from the revision that was read; after a
+// conflict, read and decide again. Nothing depends on a watch, or on an acknowledgement having arrived.
 package bus
 
 import (
@@ -23,7 +22,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Config says where NATS is.
+// Config configures the connection to NATS.
 type Config struct {
 	// URL is the address of NATS, or several with commas.
 	URL string `env:"URL, default=nats://127.0.0.1:4222"`
@@ -35,23 +34,24 @@ type Config struct {
 	Creds string `env:"CREDS"`
 	// NKey names a file that holds the seed of an NKEY.
 	NKey string `env:"NKEY"`
-	// CA names a file of certificates that the server's is checked against; without it the system's are.
+	// CA names a file of certificates that sign the server's. Empty: those of the system.
 	CA string `env:"CA"`
-	// Cert names the client's certificate, and asks for TLS.
+	// Cert names the client's certificate and enables TLS.
 	Cert string `env:"CERT"`
 	// Key names the file with the private key of NATS_CERT.
 	Key string `env:"KEY"`
-	// Wait is how long a daemon waits at its start for NATS and the topology. 0: as long as it takes.
+	// Wait bounds how long a starting daemon waits for NATS and the topology. 0: no limit.
 	Wait time.Duration `env:"WAIT, default=0s"`
-	// Replicas is how many servers keep each stream and bucket: 1 alone, 3 in a cluster. 0: as many as now, and 1 for a new one.
+	// Replicas is the number of copies of each stream and bucket: 1
+	// alone, 3 in a cluster. 0: as many as now, and 1 for a new one.
 	Replicas int `env:"REPLICAS, default=0"`
-	// MaxStore bounds the stored answers, in bytes; the oldest leave first. 0: no limit.
+	// MaxStore bounds the stored answers, in bytes; the oldest are deleted first. 0: no limit.
 	MaxStore int64 `env:"MAX_RESPONSES, default=50000000000"`
-	// MaxAge is how long an answer is kept. What has left is paid for again, and cannot be replayed. 0: no limit.
+	// MaxAge is how long an answer is kept. A deleted answer is paid for again and cannot be replayed. 0: no limit.
 	MaxAge time.Duration `env:"RESPONSES_AGE, default=2160h"`
 }
 
-// Validate names the variable that is wrong.
+// Validate reports a variable that is wrong, by name.
 func (c Config) Validate() error {
 	if err := checkURL(c.URL); err != nil {
 		return err
@@ -74,8 +74,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// checkURL says what no client could connect to. It does not repeat the URL, which may hold a password that nobody finds
-// in what cannot be read.
+// checkURL rejects an address that no client could connect to. The error does not
+// repeat the URL: it may hold a password, and what cannot be parsed cannot be redacted.
 func checkURL(servers string) error {
 	for one := range strings.SplitSeq(servers, ",") {
 		if u, err := url.Parse(schemed(one)); err != nil || u.Host == "" {
@@ -85,7 +85,7 @@ func checkURL(servers string) error {
 	return nil
 }
 
-// schemed is one address with its scheme, which clients may leave out.
+// schemed adds the scheme, which may be missing, to an address.
 func schemed(address string) string {
 	if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
 		return "nats://" + address
@@ -93,7 +93,7 @@ func schemed(address string) string {
 	return address
 }
 
-// Bus is one connection of one daemon.
+// Bus is one daemon's connection to NATS.
 type Bus struct {
 	NC  *nats.Conn
 	JS  jetstream.JetStream
@@ -105,25 +105,24 @@ type Bus struct {
 	build string
 	name  string
 
-	batches chan struct{} // one for each batch of stored messages that is under way
+	batches chan struct{} // one slot for each batch of stored messages in flight
 
 	unguard context.CancelFunc
 	guards  sync.WaitGroup
 }
 
-// ackWithin bounds every request to JetStream, so that a put sent to a dead
-// server is repeated instead of waited for.
+// ackWithin bounds every request to JetStream, so that a put to a dead server is retried instead of waited for.
 const ackWithin = 5 * time.Second
 
-// A server that hangs is left after two pings without an answer.
+// A server that hangs is given up after two unanswered pings.
 const (
 	pingEvery   = 2 * time.Second
 	pingsAtMost = 2
 )
 
-// Connect opens a connection named daemon@host.pid. It waits for a server until ctx ends, and logs
-// one line if it has to; a server that refuses us is an error at once. A server lost later is
-// reconnected to without end.
+// Connect opens a connection named daemon@host.pid. It waits for a server until
+// ctx ends and logs one line if it has to wait; a server that refuses the identity
+// is an error at once. A server lost later is reconnected to without limit.
 func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -160,8 +159,7 @@ func connection(env process.Env, name string) []nats.Option {
 		nats.IgnoreAuthErrorAbort(), // a password that is being changed must not end a daemon
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),
-		// Publishes during an outage fail at once. Buffered ones would land after
-		// we had been told that they had not.
+		// Publishes during an outage fail at once. Buffered ones would be stored after their failure was reported.
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(pingEvery),
 		nats.MaxPingsOutstanding(pingsAtMost),
@@ -175,7 +173,7 @@ func connection(env process.Env, name string) []nats.Option {
 	}
 }
 
-// connectWhenUp tries until a server answers or ctx ends.
+// connectWhenUp retries until a server answers or ctx ends.
 func connectWhenUp(ctx context.Context, url string, opts []nats.Option, log *slog.Logger) (*nats.Conn, error) {
 	for waiting := false; ; {
 		nc, err := nats.Connect(url, opts...)

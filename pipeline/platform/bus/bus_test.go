@@ -14,7 +14,7 @@ import (
 	"ratchet/test/streams"
 )
 
-// open is a connection to a real server with the topology made.
+// open connects to a real server with the topology in place.
 func open(t *testing.T) *bus.Bus {
 	t.Helper()
 	_, b := streams.Open(t)

@@ -11,11 +11,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrConflict means that the cell moved since it was read: read and decide again.
+// ErrConflict means that the cell changed after it was read: read and decide again.
 var ErrConflict = errors.New("the cell has moved since it was read")
 
-// Cell is one key of a bucket: a value that several processes change, each only
-// from the revision that it read.
+// Cell is one key of a bucket: a value that several processes change, each only from the revision that it read.
 type Cell struct {
 	kv  jetstream.KeyValue
 	key string
@@ -24,11 +23,9 @@ type Cell struct {
 // NewCell is the cell of a key.
 func NewCell(kv jetstream.KeyValue, key string) Cell { return Cell{kv: kv, key: key} }
 
-// Key is the cell's key.
 func (c Cell) Key() string { return c.key }
 
-// Read is the value and its revision; an absent key is nil at the revision from
-// which Swap creates it.
+// Read returns the value and its revision. An absent key is nil at revision 0, from which Swap creates it.
 func (c Cell) Read(ctx context.Context) ([]byte, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, ackWithin)
 	defer cancel()
@@ -42,9 +39,9 @@ func (c Cell) Read(ctx context.Context) ([]byte, uint64, error) {
 	return e.Value(), e.Revision(), nil
 }
 
-// Swap writes value if the cell still has revision rev (0: if it is absent). On
-// ErrConflict it has another. On any other error the write may have landed: read
-// back and look for yourself in the value.
+// Swap writes value if the cell still has revision rev (0: if it is absent), and
+// returns the new revision. ErrConflict means that the cell has another revision.
+// After any other error the write may have been stored: read the cell and compare.
 func (c Cell) Swap(ctx context.Context, rev uint64, value []byte) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, ackWithin)
 	defer cancel()
@@ -65,15 +62,15 @@ func (c Cell) Swap(ctx context.Context, rev uint64, value []byte) (uint64, error
 	}
 }
 
-// wrongSequence recognises the server's two refusals of a stale revision; the
-// second comes only from replicated streams.
+// wrongSequence recognises the server's two error codes for a
+// stale revision; the second comes only from replicated streams.
 func wrongSequence(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164)
 }
 
-// BadCell is a key whose value cannot be what was written there: somebody else wrote it, or it was
-// damaged. What depends on it stops until it is right again.
+// BadCell is the error for a key whose value no build can have written: it was
+// overwritten by hand or damaged. Whatever depends on it stops until it is repaired.
 type BadCell struct {
 	Bucket, Key string
 	Err         error
@@ -84,8 +81,8 @@ func (e *BadCell) Error() string {
 }
 func (e *BadCell) Unwrap() error { return e.Err }
 
-// Decode reads a value of the cell; an absent one is the zero value. A type that knows what cannot
-// be says so with Sane. Its error is a BadCell.
+// Decode decodes a value of the cell; an absent one is the zero value. A type
+// with a method Sane rejects impossible values with it. The error is a BadCell.
 func Decode[T any](c Cell, raw []byte) (T, error) {
 	var v T
 	if raw == nil {
@@ -102,21 +99,19 @@ func Decode[T any](c Cell, raw []byte) (T, error) {
 	return v, nil
 }
 
-// ChangeOwn is Change for a cell that is ours alone and can be made again from nothing: a value
-// that cannot be read is as good as none.
+// ChangeOwn is Change for a cell that only the caller writes and can rebuild: an unreadable value counts as absent.
 func ChangeOwn[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, error) {
 	return repeat(ctx, c, f, true)
 }
 
-// Change reads the cell, lets f decide, and swaps, until it lands or ctx ends. f
-// must be pure, because it runs again on the newest value after a conflict and
-// after a write whose outcome is unknown; it returns false to leave the cell as
-// it is. A missing key is the zero value.
+// Change reads the cell, calls f, and swaps, until the write is stored or ctx ends. f must be
+// pure, because it runs again on the newest value after a conflict and after a write whose outcome
+// is unknown; it returns false to leave the cell unchanged. A missing key is the zero value.
 func Change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, error) {
 	return repeat(ctx, c, f, false)
 }
 
-// repeat is Change; own takes what cannot be read for nothing.
+// repeat is Change; with own set, an unreadable value counts as absent.
 func repeat[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own bool) (T, error) {
 	pause := time.Millisecond
 	for {
@@ -133,7 +128,7 @@ func repeat[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own 
 	}
 }
 
-// change is one attempt: done unless the attempt should be repeated.
+// change is one attempt; done is false if it should be retried.
 func change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own bool) (v T, done bool, err error) {
 	raw, rev, err := c.Read(ctx)
 	if err != nil {

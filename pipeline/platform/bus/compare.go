@@ -10,31 +10,31 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Severity is what a difference means for a daemon.
+// Severity is the effect of a difference on a daemon.
 type Severity int
 
 const (
 	// Cosmetic changes nothing that a daemon does.
 	Cosmetic Severity = iota
-	// Tolerable lets builds and configurations stand side by side: a daemon warns of it.
+	// Tolerable is what builds and configurations may differ in; a daemon logs a warning.
 	Tolerable
-	// Missing is what a daemon waits for.
+	// Missing makes a daemon wait.
 	Missing
-	// Incompatible is what no daemon works with.
+	// Incompatible stops a daemon.
 	Incompatible
 )
 
-// Difference is one respect in which NATS is not as this build and configuration want it.
+// Difference is one respect in which NATS differs from this build and configuration.
 type Difference struct {
 	On       string // stream NAME, bucket NAME or consumer NAME on STREAM
-	Field    string // empty: all of it is missing
+	Field    string // empty: the whole object is missing
 	Have     string
 	Want     string
 	Severity Severity
-	Lowers   bool // what is wanted keeps less than there is now
+	Lowers   bool // the wanted value keeps less than the present one
 }
 
-// String is the difference in one line.
+// String formats the difference in one line.
 func (d Difference) String() string {
 	if d.Field == "" {
 		return d.On + " is missing"
@@ -42,7 +42,7 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s: %s is %s, want %s", d.On, d.Field, d.Have, d.Want)
 }
 
-// streamChange is a difference and what removes it.
+// streamChange is a difference with the change that removes it.
 type streamChange struct {
 	Difference
 	set func(*jetstream.StreamConfig)
@@ -53,7 +53,7 @@ type consumerChange struct {
 	set func(*jetstream.ConsumerConfig)
 }
 
-// nameOf is how people call a stream.
+// nameOf is the name of a stream in messages to the user.
 func nameOf(stream string) string {
 	if bucket, is := strings.CutPrefix(stream, bucketPrefix); is {
 		return "bucket " + bucket
@@ -61,8 +61,7 @@ func nameOf(stream string) string {
 	return "stream " + stream
 }
 
-// compareStream lists what differs in the fields that this build cares about. What a newer build
-// added besides is left alone.
+// compareStream lists the differences in the fields that this build uses. Additions of a newer build are ignored.
 func compareStream(have, want jetstream.StreamConfig) []streamChange {
 	c := comparison[jetstream.StreamConfig]{on: nameOf(want.Name)}
 	c.subjects(have.Subjects, want.Subjects)
@@ -73,7 +72,7 @@ func compareStream(have, want jetstream.StreamConfig) []streamChange {
 		dedup = Incompatible
 	}
 	c.limit("dedup window", int64(have.Duplicates), int64(want.Duplicates), duration, dedup, func(s *jetstream.StreamConfig) { s.Duplicates = want.Duplicates })
-	if want.Replicas > 0 { // 0: as it is
+	if want.Replicas > 0 { // 0: unchanged
 		c.limit("replicas", int64(have.Replicas), int64(want.Replicas), number, Tolerable, func(s *jetstream.StreamConfig) { s.Replicas = want.Replicas })
 	}
 	c.limit("max age", int64(have.MaxAge), int64(want.MaxAge), duration, Tolerable, func(s *jetstream.StreamConfig) { s.MaxAge = want.MaxAge })
@@ -81,7 +80,7 @@ func compareStream(have, want jetstream.StreamConfig) []streamChange {
 	c.limit("messages per subject", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject, number, Tolerable, func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = want.MaxMsgsPerSubject })
 	c.field("discard policy", have.Discard, want.Discard, Tolerable, func(s *jetstream.StreamConfig) { s.Discard = want.Discard })
 	if have.Replicas > 1 {
-		want.Compression = jetstream.NoCompression // as streams says, also where the configuration does not name the replicas
+		want.Compression = jetstream.NoCompression // as in streams, also where the configuration does not set the replicas
 	}
 	c.field("compression", have.Compression, want.Compression, Tolerable, func(s *jetstream.StreamConfig) { s.Compression = want.Compression })
 	c.feature("direct get", have.AllowDirect, want.AllowDirect, func(s *jetstream.StreamConfig) { s.AllowDirect = true })
@@ -101,7 +100,7 @@ func compareStream(have, want jetstream.StreamConfig) []streamChange {
 	return out
 }
 
-// compareDurable does the same for a consumer.
+// compareDurable is compareStream for a consumer.
 func compareDurable(have jetstream.ConsumerConfig, want durable) []consumerChange {
 	w := want.cfg
 	c := comparison[jetstream.ConsumerConfig]{on: consumerOn(want)}
@@ -163,14 +162,14 @@ func (c *comparison[C]) limit(name string, have, want int64, word func(int64) st
 	c.add(Difference{Field: name, Have: word(have), Want: word(want), Severity: sev, Lowers: lowers}, set)
 }
 
-// feature is something that daemons use: where it is wanted and absent they wait for it, and one more does no harm.
+// feature compares a feature that daemons use: they wait for a missing one, and an additional one is harmless.
 func (c *comparison[C]) feature(name string, have, want bool, set func(*C)) {
 	if want && !have {
 		c.add(Difference{Field: name, Have: "off", Want: "on", Severity: Missing}, set)
 	}
 }
 
-// subjects differ where one is missing; further ones belong to another build.
+// subjects reports a missing subject; further ones belong to another build.
 func (c *comparison[C]) subjects(have, want []string) {
 	all := slices.Clone(have)
 	for _, s := range want {

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// DamagedStream means that a stream or bucket can be neither opened nor created.
+// DamagedStream is the error for a stream or bucket that can be neither opened nor created.
 type DamagedStream struct {
 	Stream string
 	Err    error
@@ -17,8 +17,8 @@ type DamagedStream struct {
 func (e *DamagedStream) Error() string { return fmt.Sprintf("ensure stream %s: %v", e.Stream, e.Err) }
 func (e *DamagedStream) Unwrap() error { return e.Err }
 
-// DamagedConsumer means that the server has a consumer's state and cannot read it. No request can
-// remove it: the server knows no such consumer.
+// DamagedConsumer is the error for a consumer whose state the server has but cannot
+// read. No request can remove it, because the server lists no such consumer.
 type DamagedConsumer struct {
 	Stream, Durable string
 	Err             error
@@ -30,7 +30,7 @@ func (e *DamagedConsumer) Error() string {
 }
 func (e *DamagedConsumer) Unwrap() error { return e.Err }
 
-// badConsumerStore is the server's code for a consumer whose state it cannot open.
+// badConsumerStore is the server's code for consumer state that it cannot open.
 const badConsumerStore = 10012
 
 func damagedStore(err error) bool {
@@ -38,8 +38,8 @@ func damagedStore(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == badConsumerStore
 }
 
-// behind starts a consumer again that stands beyond the end of its stream, which therefore lost
-// messages: what is stored next would pass it by.
+// behind resets a consumer whose position is beyond the end of its stream. The
+// stream has lost messages, and the consumer would skip what is stored next.
 func (b *Bus) behind(ctx context.Context, d durable) error {
 	c, err := b.JS.Consumer(ctx, d.stream, d.cfg.Durable)
 	if err != nil {
@@ -47,7 +47,7 @@ func (b *Bus) behind(ctx context.Context, d durable) error {
 	}
 	info := c.CachedInfo()
 	at := max(info.Delivered.Stream, info.AckFloor.Stream)
-	// Asked for after the consumer: others may publish, and it may deliver, meanwhile.
+	// Read after the consumer, because it may deliver new messages in between.
 	last, err := b.Last(ctx, d.stream)
 	if err != nil || at <= last {
 		return err
@@ -57,8 +57,8 @@ func (b *Bus) behind(ctx context.Context, d durable) error {
 	return b.Rewind(ctx, d.stream, d.cfg.Durable, 1)
 }
 
-// Rewind lets a consumer deliver again from a sequence on. What was settled is decided again from
-// stored answers and memory, and costs nothing.
+// Rewind makes a consumer deliver again from a sequence. Work that was settled
+// is decided again from stored answers and the SEEN bucket, and costs nothing.
 func (b *Bus) Rewind(ctx context.Context, stream, durable string, sequence uint64) error {
 	s, err := b.JS.Stream(ctx, stream)
 	if err == nil {
@@ -70,7 +70,7 @@ func (b *Bus) Rewind(ctx context.Context, stream, durable string, sequence uint6
 	return nil
 }
 
-// Raise lets an empty stream continue after a sequence that it had reached: none is used twice.
+// Raise makes an empty stream continue after a sequence that it had reached, so that none is used twice.
 func (b *Bus) Raise(ctx context.Context, stream string, last uint64) error {
 	s, err := b.JS.Stream(ctx, stream)
 	if err == nil {

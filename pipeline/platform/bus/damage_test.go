@@ -39,7 +39,7 @@ func connect(t *testing.T, to nats.Option) *bus.Bus {
 	return b
 }
 
-// pending is a store with a consumer that has settled 4 of 10, and that consumer's state.
+// pending returns a store with a consumer that has settled 4 of 10, and that consumer's state.
 func pending(t *testing.T) (dir, state string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -78,9 +78,9 @@ func take(t *testing.T, b *bus.Bus) []loop.Item {
 	return items
 }
 
-// TestARecreatedConsumerRepeatsAndSkipsNothing settles some of what a consumer delivered, damages
-// its state, and takes again what it has. The server takes a state that ends behind its first four
-// numbers for one with nothing pending.
+// TestARecreatedConsumerRepeatsAndSkipsNothing settles some of what a consumer
+// delivered, damages its state, and takes the rest. The server takes a state
+// that is truncated after its first four numbers for one with nothing pending.
 func TestARecreatedConsumerRepeatsAndSkipsNothing(t *testing.T) {
 	t.Parallel()
 	for how, damage := range map[string]func(raw []byte) []byte{

@@ -13,14 +13,12 @@ import (
 )
 
 const (
-	// farApart is how many messages that nobody wants a run of wanted ones may carry
-	// between two of them.
+	// farApart is the largest number of unwanted messages between two wanted ones of the same run.
 	farApart = 4
-	// runsAtOnce is how many runs are asked for at the same time.
+	// runsAtOnce is how many runs are requested concurrently.
 	runsAtOnce = 8
-	// batchBytes is how much one batch may bring, and batchesAtOnce how many may be under
-	// way on one connection. A server drops a client for which 64 MB wait, and a batch
-	// that has arrived counts for a moment longer: three of 12 MB were too much.
+	// batchBytes bounds one batch, and batchesAtOnce the batches in flight on one connection. A server drops a client
+	// with 64 MB pending, and a batch that has arrived is counted for a moment longer: three of 12 MB were too much.
 	batchBytes    = 8 << 20
 	batchesAtOnce = 2
 )
@@ -41,23 +39,23 @@ func (b *Bus) Shelf(ctx context.Context, stream string) (*Shelf, error) {
 	return &Shelf{b: b, name: stream, s: s}, nil
 }
 
-// Span is what a stream holds.
+// Span describes what a stream holds.
 type Span struct {
-	First, Last uint64 // sequences; Last is First-1 where nothing is stored
-	Made        uint32 // when the stream was made, Unix seconds: tells it from a later one of that name
+	First, Last uint64 // sequences; Last is First-1 if nothing is stored
+	Made        uint32 // creation time in Unix seconds: distinguishes it from a later stream of that name
 	Messages    uint64
-	Subjects    uint64 // on which something is stored
+	Subjects    uint64 // with at least one stored message
 	Bytes       uint64
-	Limit       int64         // of the bytes; below 1 there is none
-	Oldest      time.Time     // when the first was stored; zero without one
-	Age         time.Duration // the most a message may have; 0: no limit
+	Limit       int64         // in bytes; below 1: no limit
+	Oldest      time.Time     // storage time of the first message; zero without one
+	Age         time.Duration // the maximum age of a message; 0: no limit
 }
 
-// Span asks what the stream holds now.
+// Span returns what the stream holds now.
 func (s *Shelf) Span(ctx context.Context) (Span, error) {
 	i, err := s.s.Info(ctx)
 	if err != nil {
-		return Span{}, fmt.Errorf("look at %s: %w", s.name, err)
+		return Span{}, fmt.Errorf("read the state of %s: %w", s.name, err)
 	}
 	return Span{
 		First: i.State.FirstSeq, Last: i.State.LastSeq, Messages: i.State.Msgs, Subjects: i.State.NumSubjects, Bytes: i.State.Bytes,
@@ -66,9 +64,8 @@ func (s *Shelf) Span(ctx context.Context) (Span, error) {
 	}, nil
 }
 
-// Read returns the messages with these sequences, by sequence; one that the
-// stream does not hold is missing. Sequences that lie close together cost one
-// request.
+// Read returns the messages with these sequences, by sequence; those that the stream does
+// not hold are absent from the result. Sequences that lie close together cost one request.
 func (s *Shelf) Read(ctx context.Context, seqs []uint64) (map[uint64]Read, error) {
 	seqs = slices.Clone(seqs)
 	slices.Sort(seqs)
@@ -95,7 +92,7 @@ func (s *Shelf) Read(ctx context.Context, seqs []uint64) (map[uint64]Read, error
 	return out, nil
 }
 
-// runsOf cuts sorted sequences where they lie far apart.
+// runsOf splits sorted sequences where they lie far apart.
 func runsOf(seqs []uint64) [][]uint64 {
 	var out [][]uint64
 	for i, start := 1, 0; i <= len(seqs); i++ {
@@ -141,9 +138,8 @@ func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 	return out, nil
 }
 
-// batch asks for everything from the first to the last sequence and keeps what is
-// wanted. It returns the last sequence that came, 0 if none did; over means that the
-// stream holds nothing further.
+// batch requests everything from the first to the last sequence and keeps what is wanted. It
+// returns the last sequence received, 0 if none; over means that the stream holds nothing further.
 func (s *Shelf) batch(ctx context.Context, seqs []uint64) (out []Read, last uint64, over bool, err error) {
 	select {
 	case s.b.batches <- struct{}{}:

@@ -32,8 +32,7 @@ func TestManyReadersOfLargeMessagesGetEachOfThem(t *testing.T) {
 	for seq := range uint64(stored) {
 		seqs = append(seqs, seq+1)
 	}
-	// What is on its way to one connection fills it, and the server then ends a batch
-	// before its first message.
+	// A full connection makes the server end a batch before its first message.
 	var readers errgroup.Group
 	for range 12 {
 		readers.Go(func() error {

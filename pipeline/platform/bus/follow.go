@@ -9,13 +9,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// followAgain is how long a follower waits after a failure before it looks again.
+// followAgain is how long a follower waits after a failure before it retries.
 const followAgain = time.Second
 
-// Follow hands every message of the stream on one of the subjects (none means all)
-// from a sequence on to f, in order, and waits for more until ctx ends or f fails. It
-// disturbs no consumer. A server that goes away is waited for: it goes on behind the
-// last message that f was given.
+// Follow passes every message of the stream on one of the subjects (none: all) from a
+// sequence on to f, in order, and waits for more until ctx ends or f fails. It affects no
+// consumer. After an outage of the server it resumes behind the last message that f received.
 func (b *Bus) Follow(ctx context.Context, stream string, from From, f func(Read) error) error {
 	for next := max(1, from.Sequence); ; {
 		err := b.follow(ctx, stream, from.Subjects, &next, f)
@@ -35,10 +34,10 @@ func (b *Bus) Follow(ctx context.Context, stream string, from From, f func(Read)
 	}
 }
 
-// refusedError is what f returned: it is the caller's, and ends the following.
+// refusedError wraps an error of f, which ends Follow.
 type refusedError struct{ error }
 
-// follow reads until something breaks; next is where to go on.
+// follow reads until something fails; next is where to resume.
 func (b *Bus) follow(ctx context.Context, stream string, subjects []string, next *uint64, f func(Read) error) error {
 	c, err := b.JS.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *next, InactiveThreshold: time.Minute,
@@ -69,11 +68,11 @@ func (b *Bus) follow(ctx context.Context, stream string, subjects []string, next
 	}
 }
 
-// Last is the sequence of the newest message of a stream; 0 where there is none.
+// Last returns the sequence of the newest message of a stream; 0 if there is none.
 func (b *Bus) Last(ctx context.Context, stream string) (uint64, error) {
 	s, err := b.JS.Stream(ctx, stream)
 	if err != nil {
-		return 0, fmt.Errorf("look at %s: %w", stream, err)
+		return 0, fmt.Errorf("read the state of %s: %w", stream, err)
 	}
 	return s.CachedInfo().State.LastSeq, nil
 }

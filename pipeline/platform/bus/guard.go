@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// A server that is cut off from its peers, or whose disk is full, answers pings and serves nothing. A
-// client stays with it for as long as the connection lives, so the connection is left.
+// A server that is cut off from its peers, or whose disk is full, answers pings
+// and serves nothing. A client keeps such a connection, so guard closes it.
 const (
-	// servedEvery is how often a daemon that knows several servers asks whether JetStream answers.
+	// servedEvery is how often a daemon that knows several servers checks that JetStream answers.
 	servedEvery = time.Second
-	// servedWithin bounds one such question.
+	// servedWithin bounds one such check.
 	servedWithin = 2 * time.Second
-	// unservedAtMost is how long JetStream may not answer before another server is tried.
+	// unservedAtMost is how long JetStream may be silent before the client switches to another server.
 	unservedAtMost = 5 * time.Second
 )
 
-// guard leaves a server that does not serve, until ctx ends. Where only one server is known it asks nothing.
+// guard reconnects to another server when this one does not serve,
+// until ctx ends. With a single known server it does nothing.
 func (b *Bus) guard(ctx context.Context) {
 	tick := time.NewTicker(servedEvery)
 	defer tick.Stop()
@@ -46,7 +47,7 @@ func (b *Bus) guard(ctx context.Context) {
 	}
 }
 
-// served asks for the account, which the leader of the servers answers.
+// served requests the account information, which the meta leader answers.
 func (b *Bus) served(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, servedWithin)
 	defer cancel()

@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline/platform/roles"
 )
 
-// checkIdentity says which variables contradict each other.
+// checkIdentity rejects variables that contradict each other.
 func (c Config) checkIdentity() error {
 	ways := 0
 	for _, one := range []string{c.User, c.Creds, c.NKey} {
@@ -28,11 +28,10 @@ func (c Config) checkIdentity() error {
 	return nil
 }
 
-// identity are the options by which a server knows who connects, and an inbox that no other role may
-// listen to.
+// identity returns the options that authenticate the client, and an inbox that no other role may subscribe to.
 func (c Config) identity(name string) ([]nats.Option, error) {
 	if roles.Inbox(c.User) != roles.Inbox("") {
-		name = c.User // a connection with the user of a role gets the inbox of that role
+		name = c.User // a connection with a role's user gets that role's inbox
 	}
 	opts := []nats.Option{nats.CustomInboxPrefix(roles.Inbox(name))}
 	switch {
@@ -56,7 +55,7 @@ func (c Config) identity(name string) ([]nats.Option, error) {
 	return opts, nil
 }
 
-// Configured is the configuration of NATS in an environment.
+// Configured reads the configuration of NATS from an environment.
 type Configured struct {
 	NATS Config `env:", prefix=NATS_"`
 }

@@ -15,7 +15,7 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Inlet takes work from a durable.
+// Inlet takes work from a durable consumer.
 type Inlet struct {
 	b       *Bus
 	stream  string
@@ -23,7 +23,7 @@ type Inlet struct {
 	c       jetstream.Consumer
 }
 
-// Inlet opens a durable of the topology.
+// Inlet opens a durable consumer of the topology.
 func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error) {
 	c, err := b.JS.Consumer(ctx, stream, durable)
 	if err != nil {
@@ -32,15 +32,14 @@ func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error)
 	return &Inlet{b: b, stream: stream, durable: durable, c: c}, nil
 }
 
-// Take fetches up to n items and waits at most wait for the first; an empty
-// result is no error.
+// Take fetches up to n items and waits at most wait for the first; an empty result is not an error.
 func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Item, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	batch, err := i.c.Fetch(n, jetstream.FetchContext(ctx))
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, nil //nolint:nilerr // the wait is over, and nothing came
+			return nil, nil //nolint:nilerr // the wait is over without a message
 		}
 		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
 	}
@@ -63,11 +62,10 @@ func item(stream string, m jetstream.Msg) loop.Item {
 	return it
 }
 
-// settler speaks JetStream's three words.
+// settler translates the three ways to settle into JetStream's.
 type settler struct{ m jetstream.Msg }
 
-// Done waits for the server: an acknowledgement that may be lost is a redelivery
-// that nobody can explain.
+// Done waits for the server's confirmation: a lost acknowledgement would cause a redelivery without a visible reason.
 func (s settler) Done(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, ackWithin)
 	defer cancel()
@@ -82,7 +80,7 @@ func (s settler) Again(_ context.Context, after time.Duration) error { return s.
 
 func (s settler) Never(_ context.Context, why string) error { return s.m.TermWithReason(why) }
 
-// Bury stores what a stage could not process, ready to be driven again.
+// Bury publishes an item that a stage could not process as a dead letter, from which it can be re-driven.
 func (b *Bus) Bury(ctx context.Context, stageName string, it loop.Item, reason string, cause error) error {
 	d := pipeline.Dead{
 		Reason: reason, Stream: it.Stream, Sequence: it.Sequence, Subject: it.Subject,
@@ -103,19 +101,19 @@ func (b *Bus) Bury(ctx context.Context, stageName string, it loop.Item, reason s
 	return err
 }
 
-// Backlog is what a durable holds.
+// Backlog is the unfinished work of a durable.
 type Backlog struct {
 	Pending   int    // never delivered
-	Unsettled int    // delivered and not settled: in hand, handed back, or its worker died
+	Unsettled int    // delivered and not settled: in progress, waiting for redelivery, or its worker died
 	Delivered uint64 // the last sequence that was delivered
-	Settled   uint64 // the last sequence up to which everything is settled
+	Settled   uint64 // everything up to this sequence is settled
 }
 
-// Backlogs is what every durable of a stream holds, by name: one request.
+// Backlogs returns the backlog of every durable of a stream, by name, with one request.
 func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, error) {
 	s, err := b.JS.Stream(ctx, stream)
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", stream, err)
+		return nil, fmt.Errorf("list the consumers of %s: %w", stream, err)
 	}
 	out := map[string]Backlog{}
 	list := s.ListConsumers(ctx)
@@ -127,7 +125,7 @@ func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, 
 	return out, list.Err()
 }
 
-// Pending is what was never delivered on every durable of a stream, by name.
+// Pending returns the number of undelivered messages for every durable of a stream, by name.
 func (b *Bus) Pending(ctx context.Context, stream string) (map[string]int, error) {
 	all, err := b.Backlogs(ctx, stream)
 	if err != nil {

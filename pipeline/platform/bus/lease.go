@@ -13,17 +13,16 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Lease is a leader key in TOKEND that vanishes 15 s after its holder stopped
-// renewing it. It elects; it does not fence: what a leader writes carries an
-// epoch or a revision of its own.
+// Lease is a leader key that expires 15 s after the last renewal by its holder. It elects a
+// leader but does not fence: what a leader writes carries an epoch or a revision of its own.
 type Lease struct {
 	b       *Bus
 	key     string
 	id      string
-	rev     uint64    // of our key; 0 while we do not hold it
+	rev     uint64    // of our key; 0 unless we hold it
 	renewed time.Time // machine time
 
-	sawRev uint64 // of the holder's key, and since when it has not moved
+	sawRev uint64 // of the holder's key, with the time at which we first saw it
 	sawAt  time.Time
 
 	now func() time.Time // the machine's clock
@@ -31,13 +30,13 @@ type Lease struct {
 
 const renewEvery = LeaseTTL / 3
 
-// NewLease is a lease nobody holds yet.
+// NewLease returns a lease that is not held yet.
 func NewLease(b *Bus, key string) *Lease {
 	return &Lease{b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), time.Now().UnixNano()), now: time.Now}
 }
 
-// Hold takes the lease or renews it. leads says whether it is ours; fresh is true
-// when it has just become ours. It asks the server only as often as it must.
+// Hold takes or renews the lease. leads reports whether we hold it, and fresh whether
+// we have just acquired it. It contacts the server only when a renewal is due.
 func (l *Lease) Hold(ctx context.Context) (leads, fresh bool, err error) {
 	if l.rev != 0 && l.now().Sub(l.renewed) < renewEvery {
 		return true, false, nil
@@ -46,15 +45,15 @@ func (l *Lease) Hold(ctx context.Context) (leads, fresh bool, err error) {
 		if err := l.renew(ctx, l.rev); err == nil {
 			return true, false, nil
 		} else if l.now().Sub(l.renewed) < LeaseTTL-renewEvery && !wrongSequence(err) {
-			return true, false, nil // not renewed yet, and not lost: the next turn tries again
+			return true, false, nil // not renewed yet, and not lost: the next turn retries
 		}
 		l.rev = 0
 	}
 	return l.contend(ctx)
 }
 
-// contend creates the key, or takes over one that has not moved for three lives:
-// a key without a TTL, which somebody put by hand, would never vanish.
+// contend creates the key, or takes over one that has not changed for
+// three TTLs: a key without a TTL, written by hand, would never expire.
 func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 	kv, err := l.b.Store(ctx, pipeline.BucketLeaders)
 	if err != nil {
@@ -75,7 +74,7 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 		l.rev, l.renewed = rev, l.now()
 		return true, true, nil
 	case err != nil:
-		return false, false, fmt.Errorf("look at lease %s: %w", l.key, err)
+		return false, false, fmt.Errorf("read lease %s: %w", l.key, err)
 	}
 	if e.Revision() != l.sawRev {
 		l.sawRev, l.sawAt = e.Revision(), l.now()
@@ -85,7 +84,7 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 		return false, false, nil
 	}
 	if err := l.renew(ctx, e.Revision()); err != nil {
-		return false, false, nil //nolint:nilerr // somebody else was faster, or the next turn finds out
+		return false, false, nil //nolint:nilerr // another instance was faster, or the next turn retries
 	}
 	return true, true, nil
 }
@@ -103,10 +102,10 @@ func (l *Lease) renew(ctx context.Context, rev uint64) error {
 	return nil
 }
 
-// Drop forgets the lease without touching the key: the next Hold contends.
+// Drop gives up the lease without touching the key: the next Hold contends for it.
 func (l *Lease) Drop() { l.rev = 0 }
 
-// Release gives the lease up, so that a successor need not wait for the TTL.
+// Release deletes the key, so that a successor need not wait for the TTL.
 func (l *Lease) Release() {
 	if l.rev == 0 {
 		return
@@ -135,7 +134,7 @@ func (l *Lease) body() []byte {
 	return raw
 }
 
-// held reports whether a value names a holder: what nobody can have written is nobody's.
+// held reports whether a value names a holder; a value that no build can have written does not.
 func held(raw []byte) bool {
 	var h holder
 	return json.Unmarshal(raw, &h) == nil && h.ID != ""

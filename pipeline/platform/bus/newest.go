@@ -13,36 +13,35 @@ import (
 const (
 	// newestMost is how many subjects one request asks for; the server takes 1,024.
 	newestMost = 1000
-	// newestBatch is how many messages one request may bring, so that large ones do not
-	// fill the connection.
+	// newestBatch bounds the messages of one response, so that large ones do not fill the connection.
 	newestBatch = 200
-	// batchWithin is how long the messages of one request may take to arrive, machine
-	// time. Without a deadline of ours the client ends them after two seconds and says
-	// nothing, so that what is stored looks as if it were not.
+	// batchWithin bounds, in machine time, how long the messages of one request
+	// may take to arrive. Without a deadline of ours the client ends them after
+	// two seconds and reports nothing, so that stored messages would look absent.
 	batchWithin = 30 * time.Second
-	// pendingHeader is how many messages of the same request are still to come.
+	// pendingHeader holds how many messages of the same request are still to come.
 	pendingHeader = "Nats-Num-Pending"
 )
 
-// Until says as of when a stream is asked; the zero value means now.
+// Until selects the state of a stream to read; the zero value means now.
 type Until struct {
 	Sequence uint64
 	Time     time.Time // machine time of the server
 }
 
-// ErrBrokeOff means that the server's messages ended before the last of them: what
-// was asked for may be stored although it did not come.
+// ErrBrokeOff means that the response ended before its last message:
+// what was requested may be stored although it did not arrive.
 var ErrBrokeOff = errors.New("the answer broke off; is NATS overloaded?")
 
 // Newest returns the newest message of each of the subjects that has one. It returns
-// all of them or an error, because what is not found is paid for again.
+// all of them or an error, because an answer that is not found is paid for again.
 func (b *Bus) Newest(ctx context.Context, stream string, subjects []string, until Until) ([]Read, error) {
 	var out []Read
 	for part := range slices.Chunk(subjects, newestMost) {
 		for len(part) > 0 {
 			got, pending, err := b.newestOf(ctx, stream, part, until)
 			if err != nil {
-				return nil, fmt.Errorf("look for the newest of %d subjects on %s: %w", len(subjects), stream, err)
+				return nil, fmt.Errorf("read the newest of %d subjects on %s: %w", len(subjects), stream, err)
 			}
 			out = append(out, got...)
 			if pending == 0 {
@@ -54,7 +53,7 @@ func (b *Bus) Newest(ctx context.Context, stream string, subjects []string, unti
 	return out, nil
 }
 
-// newestOf is one request: what came, and how many messages did not.
+// newestOf is one request. It returns the messages received and the number of those still missing.
 func (b *Bus) newestOf(ctx context.Context, stream string, subjects []string, until Until) (out []Read, pending int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, batchWithin)
 	defer cancel()
@@ -88,7 +87,7 @@ func (b *Bus) newestOf(ctx context.Context, stream string, subjects []string, un
 	return out, pending, nil
 }
 
-// without are the subjects of which nothing came yet.
+// without returns the subjects for which nothing has arrived yet.
 func without(subjects []string, got []Read) []string {
 	came := make(map[string]bool, len(got))
 	for _, r := range got {

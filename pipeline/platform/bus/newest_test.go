@@ -13,7 +13,7 @@ import (
 func TestTheNewestOfManySubjectsAreAllFoundOrNoneIs(t *testing.T) {
 	t.Parallel()
 	b := open(t)
-	const subjects, stored = 1300, 700 // more than one request asks for, and than one brings
+	const subjects, stored = 1300, 700 // more than one request asks for, and than one returns
 	var names []string
 	var ms []bus.Message
 	for i := range subjects {
@@ -36,7 +36,7 @@ func TestTheNewestOfManySubjectsAreAllFoundOrNoneIs(t *testing.T) {
 		n     int
 	}{
 		{"now", bus.Until{}, stored, 1},
-		{"as it was", bus.Until{Sequence: 501}, 251, 1}, // of the last the first alone
+		{"as it was", bus.Until{Sequence: 501}, 251, 1}, // only the first of the last ones
 	} {
 		got, err := b.Newest(t.Context(), pipeline.StreamResponses, names, c.until)
 		if err != nil {

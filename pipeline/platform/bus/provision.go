@@ -12,18 +12,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Provision is how the topology is brought to what this build and configuration want.
+// Provision controls how Apply changes the topology.
 type Provision struct {
-	Lower bool // also what keeps less: fewer replicas, a lower age or size
-	// Done is called for every difference: made says whether it was removed.
+	Lower bool // also apply what keeps less: fewer replicas, a lower age or size
+	// Done is called for every difference; made reports whether it was removed.
 	Done func(d Difference, made bool)
 }
 
-// Ensure creates what is missing and changes what differs, and lowers nothing. It is the
-// provisioner's: daemons call Await.
+// Ensure creates what is missing and changes what differs, but
+// lowers nothing. Only the provisioner calls it; daemons call Await.
 func (b *Bus) Ensure(ctx context.Context) error { return b.Apply(ctx, Provision{}) }
 
-// Apply brings the topology to what is wanted. What a newer build has added stays.
+// Apply changes the topology to what this build and configuration want. Additions of a newer build stay.
 func (b *Bus) Apply(ctx context.Context, p Provision) error {
 	if p.Done == nil {
 		p.Done = func(Difference, bool) {}
@@ -114,7 +114,7 @@ func (b *Bus) applyDurable(ctx context.Context, want durable, p Provision) error
 	return nil
 }
 
-// Differences is how NATS differs from what this build and configuration want. It writes nothing.
+// Differences compares NATS with what this build and configuration want. It writes nothing.
 func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
 	var out []Difference
 	for _, want := range b.streams() {
@@ -123,7 +123,7 @@ func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			out = append(out, Difference{On: nameOf(want.Name), Severity: Missing})
 		case err != nil:
-			return nil, fmt.Errorf("look at %s: %w", nameOf(want.Name), err)
+			return nil, fmt.Errorf("compare %s: %w", nameOf(want.Name), err)
 		default:
 			for _, c := range compareStream(s.CachedInfo().Config, want) {
 				out = append(out, c.Difference)
@@ -136,7 +136,7 @@ func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
 		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 			out = append(out, Difference{On: consumerOn(want), Severity: Missing})
 		case err != nil:
-			return nil, fmt.Errorf("look at %s: %w", consumerOn(want), err)
+			return nil, fmt.Errorf("compare %s: %w", consumerOn(want), err)
 		default:
 			for _, c := range compareDurable(c.CachedInfo().Config, want) {
 				out = append(out, c.Difference)
@@ -146,8 +146,8 @@ func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
 	return out, nil
 }
 
-// again repeats a request that timed out, or that the server could not serve just
-// now: creation is idempotent. A cluster that is still forming is waited for until ctx ends.
+// again retries a request that timed out, or that the server could not serve at the moment;
+// creation is idempotent. It waits for a cluster that is still forming until ctx ends.
 func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
 	for try := 1; ; try++ {
 		bounded, cancel := context.WithTimeout(ctx, ackWithin)
@@ -170,14 +170,14 @@ func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// refused recognises a configuration that the server will not take, however often it is asked.
+// refused recognises a configuration that the server rejects permanently.
 func refused(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.ErrorCode == 10052
 }
 
-// unready are the codes of a cluster that is incomplete: no suitable peers, no leader of the servers, replicas > 1 without
-// a cluster.
+// unready are the error codes of an incomplete cluster: no
+// suitable peers, no meta leader, replicas > 1 without a cluster.
 var unready = []jetstream.ErrorCode{10005, 10008, 10074}
 
 // forming recognises a cluster whose servers have not all joined yet.

@@ -17,18 +17,18 @@ import (
 	"ratchet/pipeline"
 )
 
-// Message is one thing to publish.
+// Message is a message to publish.
 type Message struct {
 	Subject string
 	Schema  string            // pipeline.SchemaCandidate …
-	ID      string            // Nats-Msg-Id: equal effects have equal ids
-	WorkID  string            // the work it belongs to; empty for the ledger's own lines
+	ID      string            // Nats-Msg-Id: equal effects have equal IDs
+	WorkID  string            // the work to which it belongs; empty for lines of the ledger itself
 	Run     string            // empty means pipeline.RunLive
 	Header  map[string]string // further headers
 	Body    []byte
 }
 
-// Encode is a message whose body is v as JSON.
+// Encode returns a message with v as JSON in its body.
 func Encode(subject, schema, id, workID string, v any) (Message, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -37,9 +37,8 @@ func Encode(subject, schema, id, workID string, v any) (Message, error) {
 	return Message{Subject: subject, Schema: schema, ID: id, WorkID: workID, Body: body}, nil
 }
 
-// Publish returns once the stream has stored the message. After a timeout the
-// message may be stored or not; it is sent again under the same id, which the
-// stream drops when it has it, until ctx ends.
+// Publish returns once the stream has stored the message. After a timeout its outcome is
+// unknown, so it is sent again under the same ID until ctx ends; the stream drops a duplicate.
 func (b *Bus) Publish(ctx context.Context, m Message) (*jetstream.PubAck, error) {
 	msg := b.wire(m)
 	pause := 50 * time.Millisecond
@@ -62,8 +61,8 @@ func (b *Bus) Publish(ctx context.Context, m Message) (*jetstream.PubAck, error)
 	}
 }
 
-// PublishAll publishes every message and returns once all are stored; some may
-// be stored when it fails, and their ids drop the repeats.
+// PublishAll publishes every message and returns once all are stored. If it fails,
+// some may be stored; repeating it is safe, because their IDs deduplicate them.
 func (b *Bus) PublishAll(ctx context.Context, ms []Message) error {
 	const window = 64
 	for len(ms) > 0 {
@@ -76,13 +75,12 @@ func (b *Bus) PublishAll(ctx context.Context, ms []Message) error {
 	return nil
 }
 
-// batchMost is how many messages the server takes in one atomic batch.
+// batchMost is the server's limit for the messages of one atomic batch.
 const batchMost = 1000
 
-// PublishBatch is PublishAll in batches that are stored whole, in their order,
-// with one sync of the disk each: the way to store much. All subjects must belong
-// to one stream. A batch that the server refuses, because it knows one of the ids
-// or for any other reason, is published message by message.
+// PublishBatch is PublishAll for many messages: in atomic batches, in order, with one disk
+// sync each. All subjects must belong to one stream. A batch that the server rejects,
+// because it knows one of the IDs or for another reason, is published message by message.
 func (b *Bus) PublishBatch(ctx context.Context, ms []Message) error {
 	for part := range slices.Chunk(ms, batchMost) {
 		wire := make([]*nats.Msg, len(part))
@@ -95,7 +93,7 @@ func (b *Bus) PublishBatch(ctx context.Context, ms []Message) error {
 		if err == nil {
 			continue
 		}
-		// It may have landed all the same: then every message is a repeat.
+		// It may have been stored all the same; then every message is a duplicate.
 		b.Log.Debug("publish one by one", "messages", len(part), "err", err)
 		if err := b.PublishAll(ctx, part); err != nil {
 			return err
@@ -109,7 +107,7 @@ func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
 	for i, m := range ms {
 		f, err := b.JS.PublishMsgAsync(b.wire(m), jetstream.WithStallWait(10*time.Second))
 		if err != nil {
-			// Not sent: the slow road repeats it until it is.
+			// Not sent: publish it on its own, with retries.
 			if _, err := b.Publish(ctx, m); err != nil {
 				return err
 			}
@@ -165,16 +163,15 @@ func (b *Bus) wire(m Message) *nats.Msg {
 	return msg
 }
 
-// traceparent is a W3C trace context whose trace is the work and whose span is
-// the message, so that every message of one work belongs to one trace.
+// traceparent returns a W3C trace context whose trace is the work and whose
+// span is the message, so that all messages of one work belong to one trace.
 func traceparent(workID, id string) string {
 	const zeroes = "00000000000000000000000000000001"
 	trace := (hexOnly(workID) + zeroes)[:32]
 	return "00-" + trace + "-" + spanOf(id) + "-01"
 }
 
-// transient reports whether the message may be sent again: nothing answered, or
-// the server is on its way back.
+// transient reports whether the message may be sent again: there was no response, or the server is recovering.
 func transient(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
@@ -183,7 +180,7 @@ func transient(err error) bool {
 	return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubject)
 }
 
-// RedactURL keeps passwords and tokens out of what is said.
+// RedactURL removes passwords and tokens from a URL.
 func RedactURL(raw string) string {
 	parts := strings.Split(raw, ",")
 	for i, p := range parts {
@@ -193,7 +190,7 @@ func RedactURL(raw string) string {
 			continue
 		}
 		if _, two := u.User.Password(); u.User != nil && !two {
-			u.User = url.User("xxxxx") // alone it is a token
+			u.User = url.User("xxxxx") // a user without a password is a token
 		}
 		parts[i] = u.Redacted()
 	}

@@ -22,7 +22,7 @@ type Read struct {
 	Body     []byte
 }
 
-// ReadOf is a message in hand as its stream holds it, and how many are to come after it.
+// ReadOf converts a delivered message to a stored one, with the number of messages still to come after it.
 func ReadOf(m jetstream.Msg) (r Read, pending uint64, err error) {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -31,22 +31,22 @@ func ReadOf(m jetstream.Msg) (r Read, pending uint64, err error) {
 	return Read{Subject: m.Subject(), Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()}, meta.NumPending, nil
 }
 
-// Stored is the message for those who read what it says.
+// Stored returns the message in the form that decoders use.
 func (r Read) Stored() pipeline.Stored {
 	return pipeline.Stored{Subject: r.Subject, Sequence: r.Sequence, StoredAt: r.StoredAt, Header: r.Header, Body: r.Body}
 }
 
-// From says where a scan starts and what it passes over.
+// From selects the messages of a scan.
 type From struct {
 	Subjects []string  // filters; none means all
 	Newest   bool      // only the newest message of each subject
 	Sequence uint64    // first sequence; 0 means the first that is stored
-	Headers  bool      // only headers: the bodies stay where they are
+	Headers  bool      // only headers: bodies are not transferred
 	Since    time.Time // stored at or after this instant, machine time; where Sequence is 0
 }
 
-// Scan hands every message that the stream holds now to f, in order, and ends
-// at the last of them; what arrives meanwhile is left for the next scan.
+// Scan passes every message that the stream holds now to f, in order, and
+// ends at the last of them; later arrivals are left for the next scan.
 func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) error) error {
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: from.Subjects, InactiveThreshold: time.Minute, HeadersOnly: from.Headers}
 	switch {
@@ -67,13 +67,12 @@ func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) e
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", stream, err)
 	}
-	// A consumer that nobody reads any more would live on for a minute; whoever scans
-	// in a loop would fill the server with them. Ordered consumers change their name
-	// when they recover, so it is asked for at the end.
+	// An abandoned consumer would live for another minute, and repeated scans would fill the server
+	// with them. Ordered consumers change their name when they recover, so the name is read at the end.
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = b.JS.DeleteConsumer(ctx, stream, c.CachedInfo().Name) // else it goes by itself
+		_ = b.JS.DeleteConsumer(ctx, stream, c.CachedInfo().Name) // otherwise it expires
 	}()
 	if info.NumPending == 0 {
 		return nil
@@ -104,8 +103,8 @@ func (b *Bus) Scan(ctx context.Context, stream string, from From, f func(Read) e
 	return nil
 }
 
-// ScanJSON is Scan with the body decoded. What cannot be decoded is passed over: who
-// takes from the stream buries it, and one message must not hide the others.
+// ScanJSON is Scan with the body decoded. A body that cannot be decoded is skipped, so
+// that it does not hide the others; the consumer of the stream writes its dead letter.
 func ScanJSON[T any](ctx context.Context, b *Bus, stream string, from From, f func(Read, T) error) error {
 	return b.Scan(ctx, stream, from, func(r Read) error {
 		var v T
@@ -116,39 +115,38 @@ func ScanJSON[T any](ctx context.Context, b *Bus, stream string, from From, f fu
 	})
 }
 
-// Waiting is what a durable has not delivered and what it has delivered and not
-// settled.
+// Waiting returns the number of messages that a durable has not delivered, and of those delivered and not settled.
 func (b *Bus) Waiting(ctx context.Context, stream, durable string) (pending, unsettled int, err error) {
 	c, err := b.JS.Consumer(ctx, stream, durable)
 	if err != nil {
-		return 0, 0, fmt.Errorf("look at consumer %s: %w", durable, err)
+		return 0, 0, fmt.Errorf("read the state of consumer %s: %w", durable, err)
 	}
 	info := c.CachedInfo()
 	return int(info.NumPending), info.NumAckPending, nil
 }
 
-// Held is how many messages a stream holds.
+// Held returns the number of messages in a stream.
 func (b *Bus) Held(ctx context.Context, stream string) (uint64, error) {
 	s, err := b.JS.Stream(ctx, stream)
 	if err != nil {
-		return 0, fmt.Errorf("look at %s: %w", stream, err)
+		return 0, fmt.Errorf("read the state of %s: %w", stream, err)
 	}
 	return s.CachedInfo().State.Msgs, nil
 }
 
-// Settled is the sequence up to which a durable has settled everything, and the
-// stream's last. Where nothing waits the two are equal.
+// Settled returns the sequence up to which a durable has settled
+// everything, and the stream's last. They are equal when no work is left.
 func (b *Bus) Settled(ctx context.Context, stream, durable string) (settled, last uint64, err error) {
 	if last, err = b.Last(ctx, stream); err != nil {
 		return 0, 0, err
 	}
 	c, err := b.JS.Consumer(ctx, stream, durable)
 	if err != nil {
-		return 0, last, fmt.Errorf("look at consumer %s: %w", durable, err)
+		return 0, last, fmt.Errorf("read the state of consumer %s: %w", durable, err)
 	}
 	info := c.CachedInfo()
 	if info.NumPending == 0 && info.NumAckPending == 0 {
-		return last, last, nil // also what was removed unread
+		return last, last, nil // also past messages that were deleted undelivered
 	}
 	return info.AckFloor.Stream, last, nil
 }

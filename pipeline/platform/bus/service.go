@@ -18,14 +18,13 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// beatEvery is how often a daemon says that it lives, on the machine's clock.
+// beatEvery is the interval of the heartbeat, machine time.
 const beatEvery = 10 * time.Second
 
-// StartService makes a daemon visible: a micro service of its name with a
-// `status` endpoint (nats req svc.NAME.status with an empty body), and a heartbeat in STATUS
-// that vanishes with the daemon. beat is called for every answer; the fields
-// that name the process are filled in here. The returned stop ends both and
-// removes the heartbeat.
+// StartService makes a daemon visible: as a micro service of its name with a `status`
+// endpoint (nats req svc.NAME.status with an empty body), and with a heartbeat in STATUS
+// that expires with the daemon. beat is called for every answer; StartService fills in
+// the fields that identify the process. stop ends both and removes the heartbeat.
 func StartService(ctx context.Context, b *Bus, env process.Env, name string, beat func() pipeline.Heartbeat) (stop func(), err error) {
 	started := env.Now()
 	full := func() pipeline.Heartbeat {
@@ -64,7 +63,8 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 	}, nil
 }
 
-// notReady is why a daemon is not ready, in words that anybody may read; empty while it is. `ratchet status` has the details.
+// notReady returns why a daemon is not ready, in words without
+// secrets; empty if it is ready. `ratchet status` has the details.
 func notReady(b *Bus, h pipeline.Heartbeat) string {
 	store, _ := h.Detail["clickhouse"].(string) // the recorder's
 	switch {
@@ -78,8 +78,7 @@ func notReady(b *Bus, h pipeline.Heartbeat) string {
 	return ""
 }
 
-// AskAll asks every instance of the named daemons for its status and returns what
-// came back in time.
+// AskAll requests the status of every instance of the named daemons and returns the answers that arrive in time.
 func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration) [][]byte {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -98,7 +97,7 @@ func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
 		switch {
-		case errors.Is(err, nats.ErrNoResponders): // a daemon that does not run; the others answer
+		case errors.Is(err, nats.ErrNoResponders): // a daemon that does not run; the others still answer
 		case err != nil:
 			return out
 		case len(m.Data) > 0:
@@ -107,8 +106,8 @@ func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration
 	}
 }
 
-// heart writes the heartbeat. Its key is renewed by a publish that carries the
-// TTL again: an ordinary put would erase it and leave a key that never dies.
+// heart writes the heartbeat. Every renewal is a publish with the TTL: an
+// ordinary put would erase the TTL and leave a key that never expires.
 type heart struct {
 	b    *Bus
 	key  string
@@ -148,7 +147,7 @@ func (h *heart) write(ctx context.Context) error {
 	return err
 }
 
-// remove deletes the heartbeat on a clean stop; after a crash its TTL does.
+// remove deletes the heartbeat on a clean stop; after a crash it expires.
 func (h *heart) remove() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -161,7 +160,7 @@ func (h *heart) remove() {
 	}
 }
 
-// semver is the build as the micro protocol wants it.
+// semver formats the build as the micro protocol requires.
 func semver(build string) string {
 	if build == "" {
 		build = "dev"

@@ -14,30 +14,27 @@ const (
 	day      = 24 * time.Hour
 	gigabyte = int64(1) << 30
 
-	// dedupWindow is how long a repeated Nats-Msg-Id is dropped.
+	// dedupWindow is how long a stream drops a repeated Nats-Msg-Id.
 	dedupWindow = day
-	// ackWaitPipeline is longer than the longest call and a NATS outage that a worker
-	// should survive with its messages in hand; ackWaitMachine is the least that the
-	// server's clock makes of it. Work whose worker died is dealt again after it, so it
-	// bounds a stall.
+	// ackWaitPipeline is longer than the longest call, and than a NATS outage that a worker
+	// should survive with unsettled messages; ackWaitMachine is its minimum on the server's
+	// clock. After it the work of a dead worker is redelivered, so it bounds a stall.
 	ackWaitPipeline = 5 * time.Minute
 	ackWaitMachine  = 30 * time.Second
-	// unlimited deliveries: an outage of Keepa or ClickHouse hands the same work
-	// back for as long as it lasts, and that must not lose it. What cannot be read
-	// or decided is buried by the stage itself, with its reason.
+	// unlimited deliveries: an outage of Keepa or ClickHouse returns the same work for as long as it lasts, and must
+	// not lose it. Work that cannot be read or decided becomes a dead letter, written by the stage with the reason.
 	unlimited = -1
 
-	// StatusTTL is how long a heartbeat outlives its daemon.
+	// StatusTTL is how long a heartbeat remains after its daemon has died.
 	StatusTTL = 30 * time.Second
-	// LeaseTTL is how long a leader key outlives its holder.
+	// LeaseTTL is how long a leader key remains after its holder's last renewal.
 	LeaseTTL = 15 * time.Second
 
-	// orderAge bounds what is left of an order: its value carries a TTL of its own,
-	// the mark that it was withdrawn does not.
+	// orderAge bounds the remains of an order: its value has a TTL of its own, its delete marker does not.
 	orderAge = 10 * time.Minute
 )
 
-// streams are the streams and, as the streams that they are, the buckets.
+// streams returns the streams, and the streams under the buckets.
 func (b *Bus) streams() []jetstream.StreamConfig {
 	all := b.cfg.streams()
 	for _, k := range b.cfg.buckets() {
@@ -47,8 +44,8 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 }
 
 func (c Config) streams() []jetstream.StreamConfig {
-	// A replicated stream is not compressed: servers that replay its log were seen to cut a
-	// compressed block in the middle and to lose all of it.
+	// A replicated stream is not compressed: servers that replay its log
+	// were seen to truncate a compressed block and to lose all of it.
 	compression := jetstream.S2Compression
 	if c.Replicas > 1 {
 		compression = jetstream.NoCompression
@@ -56,7 +53,7 @@ func (c Config) streams() []jetstream.StreamConfig {
 	stream := func(name, says string, age time.Duration, bytes int64, subjects ...string) jetstream.StreamConfig {
 		dedup := dedupWindow
 		if age > 0 {
-			dedup = min(dedup, age) // the server takes no longer one
+			dedup = min(dedup, age) // the server accepts no longer window
 		}
 		return jetstream.StreamConfig{
 			Name: name, Description: says, Subjects: subjects,
@@ -91,11 +88,11 @@ func (c Config) buckets() []jetstream.KeyValueConfig {
 	}
 	// Keys with a TTL need history 1: with more, the server raises the TTL to the
 	// limit marker's.
-	leaders := bucket(pipeline.BucketLeaders, "who leads: tokend's, the watermarker's, the keeper's and the notifier's leases", 1)
+	leaders := bucket(pipeline.BucketLeaders, "leader election: the leases of tokend, the watermarker, the refresher and the notifier", 1)
 	leaders.LimitMarkerTTL = time.Minute
 	status := bucket(pipeline.BucketStatus, "heartbeats; a key that vanishes is a daemon that died", 1)
 	status.LimitMarkerTTL = time.Minute
-	orders := bucket(pipeline.BucketOrders, "who is buying which answer just now", 1)
+	orders := bucket(pipeline.BucketOrders, "claims on answers that are being bought", 1)
 	orders.TTL, orders.LimitMarkerTTL = orderAge, time.Minute
 	seen := bucket(pipeline.BucketSeen, "what was decided about an ASIN", 1)
 	seen.TTL = 60 * day
@@ -104,7 +101,7 @@ func (c Config) buckets() []jetstream.KeyValueConfig {
 	stock := bucket(pipeline.BucketStock, "the deals that we hold: when each was checked, confirmed and offered again", 1)
 	stock.TTL = 60 * day // a deal that is refreshed is written in every period
 	posted := bucket(pipeline.BucketPosted, "what the targets of the notifier were sent", 1)
-	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is told of twice
+	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is posted twice
 	return []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
 		leaders, status, seen, orders, stock, posted, wants,
@@ -114,10 +111,10 @@ func (c Config) buckets() []jetstream.KeyValueConfig {
 	}
 }
 
-// bucketPrefix is what the stream of a bucket is named with.
+// bucketPrefix begins the name of a bucket's stream.
 const bucketPrefix = "KV_"
 
-// bucketStream is the stream that the NATS clients make of a bucket.
+// bucketStream returns the stream that the NATS clients create for a bucket.
 func bucketStream(k jetstream.KeyValueConfig) jetstream.StreamConfig {
 	dedup := 2 * time.Minute
 	if k.TTL > 0 {
@@ -160,8 +157,7 @@ func durables(ackWait time.Duration) []durable {
 	return out
 }
 
-// watched is the metadata by which `nats server check consumer` knows when to
-// call an operator.
+// watched returns the metadata that `nats server check consumer` uses as alert thresholds.
 func watched(unprocessed string) map[string]string {
 	return map[string]string{
 		"io.nats.monitor.enabled":                  "true",

@@ -21,7 +21,7 @@ import (
 	"ratchet/test/streams"
 )
 
-// log is what was logged, for as many goroutines as write to it.
+// log collects log output; it is safe for concurrent use.
 type log struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -39,7 +39,7 @@ func (l *log) count(s string) int {
 	return strings.Count(l.buf.String(), s)
 }
 
-// logged is env with a log that can be read.
+// logged returns env with a log that can be read.
 func logged(env process.Env) (process.Env, *log) {
 	l := &log{}
 	env.Log = slog.New(slog.NewTextHandler(l, nil))
@@ -122,8 +122,7 @@ func TestWaitingEndsWhenItWasAskedTo(t *testing.T) {
 	}
 }
 
-// TestADaemonWorksWithWhatItCanAndSaysWhatItCannot changes the topology as other builds and
-// operators do.
+// TestADaemonWorksWithWhatItCanAndSaysWhatItCannot changes the topology as other builds and operators do.
 func TestADaemonWorksWithWhatItCanAndSaysWhatItCannot(t *testing.T) {
 	t.Parallel()
 	stream := func(f func(*jetstream.StreamConfig)) func(*testing.T, *bus.Bus) {
@@ -270,8 +269,8 @@ func TestACheckWritesNothing(t *testing.T) {
 	}
 }
 
-// TestAServerThatDoesNotServeIsLeft has two servers. Requests to the JetStream of the first are
-// swallowed, as by a server that is cut off from its peers; the connection to it is up.
+// TestAServerThatDoesNotServeIsLeft has two servers. Requests to the JetStream of the first
+// are swallowed, as by a server that is cut off from its peers; the connection to it is up.
 func TestAServerThatDoesNotServeIsLeft(t *testing.T) {
 	t.Parallel()
 	mute, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
@@ -314,7 +313,7 @@ func TestAServerThatDoesNotServeIsLeft(t *testing.T) {
 	if said.count("does not serve JetStream") == 0 {
 		t.Errorf("does not say why: %s", said.buf.String())
 	}
-	<-time.After(7 * time.Second) // longer than it would stay with one that does not serve
+	<-time.After(7 * time.Second) // longer than it stays with a server that does not serve
 	if got := b.NC.ConnectedUrl(); got != good.URL() {
 		t.Errorf("on %s, want to stay with %s, which serves", got, good.URL())
 	}

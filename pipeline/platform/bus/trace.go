@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// hexOnly is s when it is lower-case hex, else its hash.
+// hexOnly returns s if it is lower-case hex, else its hash.
 func hexOnly(s string) string {
 	if s != "" && strings.IndexFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') }) < 0 {
 		return s
@@ -14,7 +14,7 @@ func hexOnly(s string) string {
 	return spanOf(s) + spanOf(s+"'")
 }
 
-// spanOf is 16 hex digits, never all zero, that name a message.
+// spanOf returns 16 hex digits, never all zero, as the ID of a message.
 func spanOf(id string) string {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(id)) // a hash never fails

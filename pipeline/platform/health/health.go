@@ -1,10 +1,11 @@
-// Package health answers the probes of an orchestrator, on an address of their own which asks for no credentials:
+// Package health answers the probes of an orchestrator, on an address of its own that requires no credentials:
 //
 //	GET /livez    200 while the process answers
 //	GET /readyz   200 while every part of the process is ready; else 503 and a line with the reason for each that is not
-//	GET /metrics  what package metric has, for Prometheus
+//	GET /metrics  the metrics of package metric, for Prometheus
 //
-// Whoever reaches the address may read it, so a reason is one of a few fixed sentences: no title, no URL, no key.
+// Every client that reaches the address can read the answers, so a
+// reason is one of a few fixed sentences: no title, no URL, no key.
 package health
 
 import (
@@ -24,7 +25,7 @@ import (
 	"ratchet/pipeline/platform/metric"
 )
 
-// Checks are the parts of a process and what each says of itself. A nil *Checks is that of a process that nobody probes.
+// Checks holds the readiness of the parts of a process. A nil *Checks belongs to a process without probes.
 type Checks struct {
 	mu      sync.Mutex
 	parts   map[string]*part
@@ -34,10 +35,10 @@ type Checks struct {
 // A part is ready while its check returns "".
 type part struct{ check func() string }
 
-// absent is the reason of a part that has not started, or has ended.
+// absent is a part that has not started, or has ended.
 var absent = &part{check: func() string { return "does not run" }}
 
-// New expects every part to report. Until it does, the process is not ready.
+// New expects a report from every part. Until then the process is not ready.
 func New(parts ...string) *Checks {
 	c := &Checks{parts: map[string]*part{}, metrics: metric.New()}
 	for _, name := range parts {
@@ -47,7 +48,7 @@ func New(parts ...string) *Checks {
 	return c
 }
 
-// Metrics is what the process says to Prometheus; nil where nobody asks.
+// Metrics returns the process's metrics; nil without probes.
 func (c *Checks) Metrics() *metric.Set {
 	if c == nil {
 		return nil
@@ -55,14 +56,15 @@ func (c *Checks) Metrics() *metric.Set {
 	return c.metrics
 }
 
-// readiness is which parts are ready, as a metric.
+// readiness puts the readiness of each part as a metric.
 func (c *Checks) readiness(put metric.Put) {
 	for name, why := range c.reasons() {
 		put(metric.Ready, metric.Truth(why == ""), name)
 	}
 }
 
-// Report says how a part is: check returns why it is not ready, or "". It is called for every probe, at any time, until end is.
+// Report sets the check of a part, which returns why the part is not
+// ready, or "". Every probe calls it, at any time, until end is called.
 func (c *Checks) Report(name string, check func() string) (end func()) {
 	if c == nil {
 		return func() {}
@@ -72,7 +74,7 @@ func (c *Checks) Report(name string, check func() string) (end func()) {
 	return func() { c.set(name, absent, mine) }
 }
 
-// set replaces a part, if it still is the one before. nil: whatever it is.
+// set replaces a part, if it is still before; a nil before matches any part.
 func (c *Checks) set(name string, p, before *part) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +83,7 @@ func (c *Checks) set(name string, p, before *part) {
 	}
 }
 
-// NotReady has a line for each part that is not ready, sorted; none: the process is ready.
+// NotReady returns a line for each part that is not ready, sorted; empty if the process is ready.
 func (c *Checks) NotReady() []string {
 	var lines []string
 	reasons := c.reasons()
@@ -93,7 +95,7 @@ func (c *Checks) NotReady() []string {
 	return lines
 }
 
-// reasons are why each part is not ready; "" for one that is.
+// reasons returns why each part is not ready; "" for a ready one.
 func (c *Checks) reasons() map[string]string {
 	c.mu.Lock()
 	parts := maps.Clone(c.parts)
@@ -105,7 +107,7 @@ func (c *Checks) reasons() map[string]string {
 	return out
 }
 
-// scrapesAtOnce bounds what a crowd of scrapers costs.
+// scrapesAtOnce bounds the concurrent scrapes.
 const scrapesAtOnce = 2
 
 // Mux serves the probes and the metrics.
@@ -132,5 +134,5 @@ func (c *Checks) Serve(ctx context.Context, l net.Listener, log *slog.Logger) {
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	go func() { _ = srv.Serve(l) }()                   // until it is closed
-	context.AfterFunc(ctx, func() { _ = srv.Close() }) // a probe loses nothing
+	context.AfterFunc(ctx, func() { _ = srv.Close() }) // no probe is worth a graceful stop
 }

@@ -13,14 +13,14 @@ import (
 
 var errFault = errors.New("fault")
 
-// world is an inlet and an outlet in memory. Deliveries come again until they are
-// done, and effects carry their item's identity, as everything in Ratchet does.
+// world is an inlet and an outlet in memory. Items are redelivered until they
+// are done, and effects carry their item's identity, as everywhere in Ratchet.
 type world struct {
-	held    int // steps that have not given back what they hold
+	held    int // steps that have not released what they hold
 	waiting []string
 	done    map[string]int
 	buried  map[string]string
-	effects map[string]int // by identity: what landed, repeats dropped
+	effects map[string]int // by identity: the effects that were stored, without duplicates
 	fault   map[string]*fault
 }
 
@@ -30,7 +30,7 @@ type fault struct {
 	landed bool
 }
 
-// trip reports whether this call fails, and whether its effect landed.
+// trip reports whether this call fails, and whether it has its effect all the same.
 func (w *world) trip(verb string) (fails, landed bool) {
 	f := w.fault[verb]
 	if f == nil || f.n == 0 {
@@ -128,7 +128,7 @@ func settleAll(t *testing.T, w *world) {
 	t.Helper()
 	l := w.loop()
 	for range 20 {
-		_, _ = l.Step(t.Context()) // the fault is the point; what counts is the end
+		_, _ = l.Step(t.Context()) // the failure is intended; the final state is what counts
 		if w.held != 0 {
 			t.Fatalf("%d steps ended and gave nothing back", w.held)
 		}

@@ -2,9 +2,8 @@
 //
 //	take ─▶ gather ─▶ decide (pure) ─▶ apply ─▶ settle
 //
-// Work is settled last, in one of three ways: done, again, never. What fails
-// between take and settle is settled again, and every effect is safe to repeat.
-// A body that cannot be read is buried with the reason: poison is a decision.
+// Work is settled last, in one of three ways: done, again, never. Work that fails between take and settle is settled
+// as again, and every effect is safe to repeat. A body that cannot be decoded becomes a dead letter with the reason.
 package loop
 
 import (
@@ -19,7 +18,7 @@ import (
 	"ratchet/pipeline"
 )
 
-// Item is one piece of work as it was delivered.
+// Item is one delivery of a message.
 type Item struct {
 	Subject    string
 	Header     map[string][]string
@@ -27,11 +26,11 @@ type Item struct {
 	Stream     string
 	Sequence   uint64
 	StoredAt   time.Time // machine time of the server
-	Deliveries uint64    // 1 the first time
+	Deliveries uint64    // 1 for the first delivery
 	Settle     Settler
 }
 
-// Head is a header's first value; "" when it is absent.
+// Head returns a header's first value; "" if it is absent.
 func (i Item) Head(name string) string {
 	if v := i.Header[name]; len(v) > 0 {
 		return v[0]
@@ -39,21 +38,20 @@ func (i Item) Head(name string) string {
 	return ""
 }
 
-// Stored is the message for those who read what it says.
+// Stored returns the message in the form that decoders use.
 func (i Item) Stored() pipeline.Stored {
 	return pipeline.Stored{Subject: i.Subject, Sequence: i.Sequence, StoredAt: i.StoredAt, Header: i.Header, Body: i.Body}
 }
 
-// Settler ends a delivery. Each may be lost or land although we are told that it
-// failed; work that comes again meets effects that it has made before.
+// Settler ends a delivery. Each call may be lost, or succeed although it returned
+// an error; a redelivered item meets the effects of its earlier deliveries.
 type Settler interface {
-	Done(ctx context.Context) error                       // never deliver it again
-	Again(ctx context.Context, after time.Duration) error // deliver it after this long, machine time
-	Never(ctx context.Context, why string) error          // it is buried; do not deliver it again
+	Done(ctx context.Context) error                       // do not deliver it again
+	Again(ctx context.Context, after time.Duration) error // deliver it again after this time, machine time
+	Never(ctx context.Context, why string) error          // it is a dead letter; do not deliver it again
 }
 
-// Batch is the work of one step and what the step holds for it, such as a claim on
-// tokens: that belongs to this value and ends with it.
+// Batch is the work of one step and what the step holds for it, such as a claim on tokens, which ends with the step.
 type Batch[In, Fact any] struct {
 	Items []Item
 	// Gather returns one fact for each input, in order.
@@ -62,40 +60,39 @@ type Batch[In, Fact any] struct {
 	Release func(ctx context.Context)
 }
 
-// Decision is what to do about one item. It is plain data.
+// Decision is what to do with one item, as plain data.
 type Decision[Out any] struct {
 	Out   []Out         // applied, in order, before the item is settled
-	Again error         // bring it back, for this reason
-	After time.Duration // > 0: bring it back after this long, machine time
-	Never string        // != "": bury it, for this reason, a code
-	Cause string        // of Never, for people
+	Again error         // deliver it again, for this reason
+	After time.Duration // > 0: deliver it again after this time, machine time
+	Never string        // not empty: make it a dead letter; a reason code
+	Cause string        // of Never, as text for people
 }
 
-// Returns reports whether the item is delivered again.
+// Returns reports whether the item will be delivered again.
 func (d Decision[Out]) Returns() bool { return d.Again != nil || d.After > 0 }
 
-// Loop is a stage: functions that touch the world around one that does not.
+// Loop is a stage: functions with I/O around a pure Decide.
 type Loop[In, Fact, Out any] struct {
-	// Take returns work, or none after a bounded wait. It is the only verb that a
-	// stop interrupts; what was taken is finished.
+	// Take returns work, or none after a bounded wait. A stop interrupts only Take; work that was taken is finished.
 	Take func(ctx context.Context) (Batch[In, Fact], error)
-	// Read decodes an item; an error buries it.
+	// Read decodes an item; after an error the item becomes a dead letter.
 	Read func(Item) (In, error)
 	// Decide is pure.
 	Decide func(in In, fact Fact, now time.Time) Decision[Out]
-	// Apply returns when every effect has landed.
+	// Apply returns after every effect has been stored.
 	Apply func(ctx context.Context, out []Out) error
-	// Postpone reports that an input comes back and says after how long, machine time.
+	// Postpone records that an input is returned for redelivery, and returns the delay, machine time.
 	Postpone func(in In, why error) time.Duration
 	// Bury stores a dead letter.
 	Bury func(ctx context.Context, item Item, reason string, cause error) error
 
-	// Progress is called after a step that ended at least one item for good; may be nil.
+	// Progress is called after a step that settled at least one item as done or never; may be nil.
 	Progress func()
 
 	Now   func() time.Time
 	Log   *slog.Logger
-	Grace time.Duration // how long a step may finish after a stop
+	Grace time.Duration // how long a step may continue after a stop
 	Retry time.Duration // after a step that failed, machine time
 }
 
@@ -114,17 +111,17 @@ func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 		l.Log.Warn("step failed, will retry", "pause", pause, tint.Err(err))
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause): //nolint:forbidigo // a door failed: machine time
+		case <-time.After(pause): //nolint:forbidigo // machine time: NATS or another service failed
 			pause = min(2*pause, 30*time.Second)
 		}
 	}
 	return ctx.Err()
 }
 
-// Step is one turn; it returns how many items it settled.
+// Step runs one step and returns how many items it settled.
 func (l Loop[In, Fact, Out]) Step(ctx context.Context) (int, error) {
 	batch, err := l.Take(ctx)
-	// From here on a stop waits for us, for as long as the grace lasts.
+	// From here on a stop waits for the step, at most for the grace period.
 	ctx, cancel := Graceful(ctx, l.Grace)
 	defer cancel()
 	if batch.Release != nil {
@@ -147,7 +144,7 @@ func (l Loop[In, Fact, Out]) Step(ctx context.Context) (int, error) {
 	return l.conclude(ctx, kept, ins, facts)
 }
 
-// read decodes what can be decoded and buries the rest.
+// read decodes the items and makes dead letters of those that cannot be decoded.
 func (l Loop[In, Fact, Out]) read(ctx context.Context, items []Item) ([]Item, []In, error) {
 	var kept []Item
 	var ins []In
@@ -164,7 +161,7 @@ func (l Loop[In, Fact, Out]) read(ctx context.Context, items []Item) ([]Item, []
 	return kept, ins, nil
 }
 
-// conclude decides about all, applies everything, and only then settles.
+// conclude decides about all items, applies every effect, and only then settles.
 func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []In, facts []Fact) (int, error) {
 	now := l.Now()
 	decisions := make([]Decision[Out], len(ins))
@@ -176,10 +173,8 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 	if err := l.Apply(ctx, out); err != nil {
 		return 0, l.handBack(ctx, items, fmt.Errorf("apply: %w", err))
 	}
-	// If we crash here, everything comes again and its effects are dropped as
-	// repeats.
-	// One that cannot be settled now comes again by itself; the rest is not kept
-	// waiting for it.
+	// If the process dies here, everything is redelivered and the effects are dropped as duplicates.
+	// An item that cannot be settled now is redelivered after AckWait and does not delay the rest.
 	var errs []error
 	ended := false
 	for i, d := range decisions {
@@ -195,8 +190,7 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 	return len(items) - len(errs), errors.Join(errs...)
 }
 
-// decide guards the pure function: one that panics would do so at every delivery,
-// so its item is poison and not a reason to stop.
+// decide guards the pure function: a panic would repeat at every delivery, so the item becomes a dead letter.
 func (l Loop[In, Fact, Out]) decide(in In, fact Fact, now time.Time) (d Decision[Out]) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -223,8 +217,8 @@ func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, in In, d Dec
 	}
 }
 
-// bury stores the dead letter first: dying in between delivers the item again,
-// and its letter is dropped as a repeat.
+// bury stores the dead letter first: after a crash in between the item
+// is delivered again, and its dead letter is dropped as a duplicate.
 func (l Loop[In, Fact, Out]) bury(ctx context.Context, item Item, reason string, cause error) error {
 	if err := l.Bury(ctx, item, reason, cause); err != nil {
 		return fmt.Errorf("bury: %w", err)
@@ -233,17 +227,17 @@ func (l Loop[In, Fact, Out]) bury(ctx context.Context, item Item, reason string,
 	return item.Settle.Never(ctx, reason)
 }
 
-// handBack settles everything again after a failure and returns its cause.
+// handBack settles all items as again after a failure and returns the cause.
 func (l Loop[In, Fact, Out]) handBack(ctx context.Context, items []Item, cause error) error {
 	for _, item := range items {
 		if err := item.Settle.Again(ctx, l.Retry); err != nil {
-			l.Log.Debug("hand back", tint.Err(err)) // it comes again by itself after AckWait
+			l.Log.Debug("hand back", tint.Err(err)) // it is redelivered after AckWait
 		}
 	}
 	return cause
 }
 
-// Graceful is a context that outlives a stop by at most grace.
+// Graceful returns a context that outlives a stop by at most grace.
 func Graceful(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {

@@ -2,11 +2,11 @@ package metric
 
 import "ratchet/pipeline"
 
-// states are those of a heartbeat.
+// states are the possible states of a heartbeat.
 var states = []string{"idle", "working", "waiting_for_tokens", "standby", "circuit_open", "stuck"}
 
-// series are the counters of a daemon's heartbeat that are metrics, each with the labels behind the daemon's. They begin
-// at 0: what grows from absent to 1 has not grown for Prometheus.
+// series are the counters of a daemon's heartbeat that are exported, each with its labels after the
+// daemon's. They start at 0, because Prometheus sees no increase in a series that appears with 1.
 func series(daemon string) map[string]count {
 	spender := map[string]count{"failures": {Failures, ""}, "dead": {Buried, ""}}
 	for _, reason := range RetryReasons() {
@@ -33,12 +33,12 @@ type count struct {
 	label  string
 }
 
-// RetryReasons are why work is handed back.
+// RetryReasons are the reasons for which work is returned for redelivery.
 func RetryReasons() []string {
 	return []string{"nospend", "ordered", "elsewhere", "part", "left_out", "price", "call_failed", "step_failed"}
 }
 
-// Beat puts what a heartbeat says.
+// Beat puts the metrics of a heartbeat.
 func Beat(put Put, h pipeline.Heartbeat, connected bool) {
 	d := h.Daemon
 	put(BuildInfo, 1, d, h.Build)

@@ -1,11 +1,12 @@
-// Package metric is what a process says of itself to Prometheus: one table of metrics, from which comes the page
-// docs/metrics.md, and a set of values that is read when somebody scrapes.
+// Package metric exports metrics to Prometheus: one table of metrics, from which the
+// page docs/metrics.md is generated, and a set of values that is read at every scrape.
 //
 //	heartbeat, balance, watermarks ─▶ Source, called by a scrape ─┐
 //	calls, decisions, retries ──────▶ Set.Count, when it happens ─┼─▶ /metrics
 //
-// A scrape reads memory. What only NATS or ClickHouse knows is asked for by Cached, at most once in a while, and is left out
-// while they do not answer. No value of a label comes from Keepa: titles, ASINs and URLs make series without end.
+// A scrape reads memory. Cached reads what only NATS or ClickHouse knows, at a limited
+// rate; such values are absent while the service does not answer. No label value comes
+// from Keepa: titles, ASINs and URLs would make an unbounded number of series.
 package metric
 
 import (
@@ -21,13 +22,13 @@ type Metric struct {
 	Name   string
 	Help   string
 	Labels []string
-	By     string // the daemons that have it
+	By     string // the daemons that export it
 
 	counter bool
 	desc    *prometheus.Desc
 }
 
-// Type is Prometheus's word: counter or gauge.
+// Type returns Prometheus's type: counter or gauge.
 func (m *Metric) Type() string {
 	if m.counter {
 		return "counter"
@@ -35,10 +36,10 @@ func (m *Metric) Type() string {
 	return "gauge"
 }
 
-// table is every metric, in the order of the page.
+// table holds every metric, in the order of the page.
 var table []*Metric
 
-// Table is every metric of ours.
+// Table returns every metric of Ratchet.
 func Table() []*Metric { return slices.Clone(table) }
 
 func gauge(by, name, help string, labels ...string) *Metric {
@@ -53,7 +54,7 @@ func add(by, name, help string, counter bool, labels []string) *Metric {
 	return m
 }
 
-// Page is docs/metrics.md, a line for each paragraph and each metric.
+// Page renders docs/metrics.md, with a line for each paragraph and each metric.
 func Page() string {
 	var out strings.Builder
 	out.WriteString(pageHead)
@@ -80,9 +81,9 @@ const pageHead = `# Metrics
 	"The page also has the go_… and process_… metrics of the Prometheus client. " +
 	"Alerts are in [deploy/prometheus](../deploy/prometheus), pages for Grafana in [deploy/grafana](../deploy/grafana)." + `
 
-- An age is in pipeline time, so it is right in a simulation too. A metric whose value nobody knows is absent, never 0.
+- An age is in pipeline time, so it is right in a simulation too. A metric whose value is unknown is absent, never 0.
 - *tokend*, *watermarker* and *keeper* (part of the watermarker) elect a leader. Only the leader has their metrics, so a sum over all processes counts nothing twice.
-- A scrape costs NATS at most two requests in 5 s per deployment, and ClickHouse one question a minute.
+- A scrape costs NATS at most two requests in 5 s per deployment, and ClickHouse one query a minute.
 - A counter begins at 0 with its process. Work that is redelivered counts again.
 - ` + "`query` is DOMAIN.NAME of the configuration. A label of more than 200 values continues as `other`." + `
 `

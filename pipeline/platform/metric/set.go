@@ -13,28 +13,28 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// Put takes one value. labels are the values of the metric's labels, in order.
+// Put receives one value. labels are the values of the metric's labels, in order.
 type Put func(m *Metric, value float64, labels ...string)
 
-// Source puts what it knows. It is called by every scrape, at any time.
+// Source puts the current values. Every scrape calls it, at any time.
 type Source func(put Put)
 
-// Set is what one process says. On a nil *Set, that of a process which nobody scrapes, everything does nothing.
+// Set holds the metrics of one process. All methods do nothing on a nil *Set, the set of a process without metrics.
 type Set struct {
 	mu      sync.Mutex
 	sources map[string]*Source
 	counts  map[*Metric]map[string]float64 // by its label values, joined
 }
 
-// New is an empty set.
+// New returns an empty set.
 func New() *Set {
 	return &Set{sources: map[string]*Source{}, counts: map[*Metric]map[string]float64{}}
 }
 
-// seriesMost is how many combinations of label values a counter has before the others are counted as other.
+// seriesMost is how many combinations of label values a counter may have; further ones are counted as other.
 const seriesMost = 200
 
-// separator is in no label value.
+// separator occurs in no label value.
 const separator = "\xff"
 
 // Count raises a counter.
@@ -56,7 +56,7 @@ func (s *Set) Count(m *Metric, n float64, labels ...string) {
 	of[key] += n
 }
 
-// Add asks the source at every scrape until end is called. One of the same name takes its place.
+// Add calls the source at every scrape until end is called. It replaces a source of the same name.
 func (s *Set) Add(name string, source Source) (end func()) {
 	if s == nil {
 		return func() {}
@@ -73,17 +73,18 @@ func (s *Set) Add(name string, source Source) (end func()) {
 	}
 }
 
-// Registry is the set, with what the client knows of the process, for an HTTP handler.
+// Registry returns the set together with the client's process metrics, for an HTTP handler.
 func (s *Set) Registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(s, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
 
-// Describe names nothing in advance: what is unknown is absent.
+// Describe announces no metric in advance: unknown values are absent.
 func (s *Set) Describe(chan<- *prometheus.Desc) {}
 
-// Collect asks every source. Of two that put the same series the first counts: one duplicate would refuse the whole scrape.
+// Collect calls every source. If two put the same series the first
+// one counts, because a duplicate would fail the whole scrape.
 func (s *Set) Collect(out chan<- prometheus.Metric) {
 	s.mu.Lock()
 	sources := maps.Clone(s.sources)
@@ -117,8 +118,8 @@ func into(out chan<- prometheus.Metric) Put {
 	}
 }
 
-// Cached is a source that asks somebody else: at most once in every, for at most within, by one scrape at a time. What was
-// heard last is repeated until it is older than three times every; after that it is absent.
+// Cached returns a source that calls ask at most once in every, for at most within, in one scrape at a time.
+// The last values are repeated until they are older than three times every; after that they are absent.
 func Cached(every, within time.Duration, now func() time.Time, ask func(ctx context.Context, put Put) error) Source {
 	c := &cached{every: every, within: within, now: now, ask: ask}
 	return c.source
@@ -129,12 +130,12 @@ type cached struct {
 	now           func() time.Time
 	ask           func(ctx context.Context, put Put) error
 
-	mu         sync.Mutex
-	due, heard time.Time
-	values     []value
+	mu           sync.Mutex
+	due, updated time.Time
+	values       []value
 }
 
-// againAfter is when a question is put again that was not answered.
+// againAfter is the retry interval after a failed call.
 const againAfter = 10 * time.Second
 
 type value struct {
@@ -150,7 +151,7 @@ func (c *cached) source(put Put) {
 		c.due = now.Add(c.every)
 		c.refresh()
 	}
-	if c.heard.IsZero() || c.now().Sub(c.heard) > 3*c.every {
+	if c.updated.IsZero() || c.now().Sub(c.updated) > 3*c.every {
 		return
 	}
 	for _, v := range c.values {
@@ -167,10 +168,10 @@ func (c *cached) refresh() {
 		c.due = c.now().Add(min(c.every, againAfter))
 		return
 	}
-	c.values, c.heard = values, c.now()
+	c.values, c.updated = values, c.now()
 }
 
-// Truth is 1 for true.
+// Truth returns 1 for true and 0 for false.
 func Truth(b bool) float64 {
 	if b {
 		return 1
@@ -178,14 +179,14 @@ func Truth(b bool) float64 {
 	return 0
 }
 
-// OneOf puts 1 for the one that is, and 0 for the others.
+// OneOf puts 1 for is, and 0 for the other values in all.
 func OneOf(put Put, m *Metric, is string, all []string, labels ...string) {
 	for _, one := range all {
 		put(m, Truth(one == is), append(slices.Clone(labels), one)...)
 	}
 }
 
-// Age puts the seconds from an instant to now; nothing for none.
+// Age puts the seconds from at to now; nothing for a zero at.
 func Age(put Put, m *Metric, now, at time.Time, labels ...string) {
 	if !at.IsZero() {
 		put(m, max(0, now.Sub(at).Seconds()), labels...)

@@ -11,7 +11,7 @@ import (
 	"ratchet/pipeline/platform/metric"
 )
 
-// read is every series of ours, by name and label values, as a scrape gets them.
+// read returns every series of ours, by name and label values, as a scrape receives them.
 func read(t *testing.T, s *metric.Set) map[string]float64 {
 	t.Helper()
 	families, err := s.Registry().Gather()
@@ -106,7 +106,7 @@ func TestWhatIsAskedForIsAskedForOnceInAWhileAndForgottenWhenNobodyAnswers(t *te
 		{59 * time.Second, nil, 1, 1, true},
 		{time.Second, errors.New("away"), 2, 1, true},
 		{9 * time.Second, errors.New("away"), 2, 1, true},
-		{time.Second, errors.New("away"), 3, 1, true}, // again earlier than after an answer
+		{time.Second, errors.New("away"), 3, 1, true}, // earlier than after an answer
 		{2 * time.Minute, errors.New("away"), 4, 0, false},
 		{time.Minute, nil, 5, 5, true},
 	} {

@@ -11,28 +11,28 @@ const (
 	notifier    = "notifier"
 )
 
-// What every daemon says of itself.
+// Reported by every daemon.
 var (
 	BuildInfo     = gauge(every, "ratchet_build_info", "1; the build is the label.", "daemon", "version")
-	Ready         = gauge(every, "ratchet_daemon_ready", "1 while /readyz has nothing against it; 0 also when it does not run.", "daemon")
+	Ready         = gauge(every, "ratchet_daemon_ready", "1 while /readyz reports no reason against it; 0 also when it does not run.", "daemon")
 	State         = gauge(every, "ratchet_daemon_state", "1 for the state it is in, 0 for the others.", "daemon", "state")
-	Stuck         = gauge(every, "ratchet_daemon_stuck", "1 while nothing gets done although work, tokens and the wish to run are there.", "daemon")
+	Stuck         = gauge(every, "ratchet_daemon_stuck", "1 while nothing gets done although there are work and tokens and nothing is paused.", "daemon")
 	NATSConnected = gauge(every, "ratchet_nats_connected", "1 while its connection to NATS is up.", "daemon")
 	ProgressAge   = gauge(every, "ratchet_daemon_progress_age_seconds", "Since the last decision or write.", "daemon")
 	PaidAge       = gauge(every, "ratchet_daemon_paid_age_seconds", "Since the last paid call.", "daemon")
 	Failures      = total(every, "ratchet_failures_total", "Steps that failed and were retried.", "daemon")
-	Retries       = total(every, "ratchet_retries_total", "Work that was handed back, by why; inserts that were retried.", "daemon", "reason")
+	Retries       = total(every, "ratchet_retries_total", "Work that was returned for redelivery, by reason; inserts that were retried.", "daemon", "reason")
 	Buried        = total(every, "ratchet_dead_letters_total", "Messages that it could not process and stored in DEAD.", "daemon")
 )
 
-// What is spent, and what comes of it.
+// Spending and its results.
 var (
 	Spent     = total(stages, "ratchet_tokens_spent_total", "Tokens that Keepa reported for calls.", "stage", "kind")
 	Calls     = total(stages, "ratchet_calls_total", "Calls to Keepa by result: answered, failed or unknown (no answer arrived).", "stage", "kind", "result")
 	Decisions = total(stages, "ratchet_decisions_total", "Verdicts.", "look", "outcome", "reason")
 )
 
-// What tokend knows of the budget.
+// The budget, from tokend.
 var (
 	Balance      = gauge(tokend, "ratchet_balance_tokens", "The projected balance; negative in debt.")
 	BalanceKnown = gauge(tokend, "ratchet_balance_known", "1 once Keepa has reported the balance to this leader.")
@@ -40,11 +40,11 @@ var (
 	Capacity     = gauge(tokend, "ratchet_balance_capacity_tokens", "Where the balance stops growing.")
 	Refill       = gauge(tokend, "ratchet_refill_tokens_per_second", "What the plan brings; times 60 is the plan's figure.")
 	Mode         = gauge(tokend, "ratchet_mode", "1 for the mode: burst, recharge, paused, nospend or unknown.", "mode")
-	KeyRefused   = gauge(tokend, "ratchet_key_refused", "1 while Keepa's answer is that the key is wrong or must be paid for.")
-	WishRefused  = gauge(tokend, "ratchet_wish_refused", "1 while the mode or policy that the operator wrote does not hold.")
+	KeyRefused   = gauge(tokend, "ratchet_key_refused", "1 while Keepa answers that the key is wrong or must be paid for.")
+	WishRefused  = gauge(tokend, "ratchet_wish_refused", "1 while the mode or policy that the operator wrote is not in effect.")
 	Drift        = gauge(tokend, "ratchet_drift_tokens", "Tokens that no claim of ours explains, ever; signed.")
 	Expired      = total(tokend, "ratchet_tokens_expired_total", "Tokens that vanished at a full bucket, ever.")
-	ClaimsOpen   = gauge(tokend, "ratchet_claims_open", "Open claims: calls under way, or whose worker died.", "stage")
+	ClaimsOpen   = gauge(tokend, "ratchet_claims_open", "Open claims: calls in progress, or whose worker died.", "stage")
 	ClaimsTokens = gauge(tokend, "ratchet_claims_open_tokens", "Tokens in open claims.", "stage")
 	Credit       = gauge(tokend, "ratchet_credit_tokens", "Tokens granted and not claimed.", "stage")
 	Price        = gauge(tokend, "ratchet_price_tokens", "What one item of the stage costs on average; absent before the first call.", "stage")
@@ -56,11 +56,11 @@ var (
 	CellsRebuilt = total(tokend, "ratchet_grants_rebuilt_total", "Grants that could not be read and were rebuilt from the ledger.")
 )
 
-// What the watermarker knows of the list.
+// The list, from the watermarker.
 var (
-	ListLag      = gauge(watermarker, "ratchet_list_lag_seconds", "Since the list was last read as far as it had to be.", "query")
+	ListLag      = gauge(watermarker, "ratchet_list_lag_seconds", "Since the list was last read completely.", "query")
 	ListOverdue  = gauge(watermarker, "ratchet_list_overdue_seconds", "How long the next read has been due.", "query")
-	ListInterval = gauge(watermarker, "ratchet_list_interval_seconds", "Between two reads, as the list's traffic asks for.", "query")
+	ListInterval = gauge(watermarker, "ratchet_list_interval_seconds", "Between two reads, as the list's traffic requires.", "query")
 	ListRows     = gauge(watermarker, "ratchet_list_rows", "Rows of the whole list, when Keepa last reported them.", "query")
 	GapsOwed     = gauge(watermarker, "ratchet_gaps_owed", "Spans below the watermark that are not read yet: kind gap, or seam (between two pages, left to a sweep).", "query", "kind")
 	GapEvents    = total(watermarker, "ratchet_gap_events_total", "Gaps opened, filled, and expired: their rows have left the list.", "event")
@@ -68,17 +68,17 @@ var (
 	Candidates   = total(watermarker, "ratchet_candidates_total", "Candidates that the list brought.")
 )
 
-// What the keeper knows of stored deals.
+// The stored deals, from the refresher.
 var (
 	Stock             = gauge(keeper, "ratchet_stock_deals", "Deals in its work list: held, stale, expired or gone. How many are visible is ratchet_deals.", "state")
 	RefreshWanted     = gauge(keeper, "ratchet_refresh_wanted_per_second", "Refreshes that the stock asks for.")
 	RefreshAffordable = gauge(keeper, "ratchet_refresh_affordable_per_second", "Refreshes that their share of tokens pays for.")
 )
 
-// What the recorder knows of ClickHouse.
+// ClickHouse, from the recorder.
 var (
-	ClickHouseUp    = gauge(recorder, "ratchet_clickhouse_up", "1 while ClickHouse takes rows.")
-	RecorderLag     = gauge(recorder, "ratchet_recorder_lag_seconds", "How old the newest recorded message is while more wait; 0 when none does.", "stream")
+	ClickHouseUp    = gauge(recorder, "ratchet_clickhouse_up", "1 while ClickHouse accepts rows.")
+	RecorderLag     = gauge(recorder, "ratchet_recorder_lag_seconds", "How old the newest recorded message is while more wait; 0 when none waits.", "stream")
 	RecorderPending = gauge(recorder, "ratchet_recorder_pending", "Messages that wait to be recorded.", "stream")
 	RecorderRows    = total(recorder, "ratchet_recorder_rows_total", "Rows stored.", "stream")
 	RecorderInsert  = gauge(recorder, "ratchet_recorder_insert_seconds", "How long the last insert took.")

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Address takes host:port apart, the value of a flag, which a UsageError names. No host
-// is 127.0.0.1: ":4222" is not meant for the world. Port 0 is any that is free.
+// Address splits host:port, the value of a flag, which a UsageError names. Without a host
+// it is 127.0.0.1: ":4222" must not open the port to the network. Port 0 is any free port.
 func Address(flag, addr string) (host string, port int, err error) {
 	host, p, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -24,7 +24,7 @@ func Address(flag, addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// Listen opens the address that a flag names.
+// Listen listens on the address in a flag.
 func Listen(flag, addr string) (net.Listener, error) {
 	host, port, err := Address(flag, addr)
 	if err != nil {

@@ -6,24 +6,23 @@ import (
 	"time"
 )
 
-// Clock is pipeline time: the machine's time, or one that starts at Epoch and
-// runs Speed times as fast from Start on. Processes that share the three values
-// share the clock.
+// Clock is pipeline time: the machine's time, or one that starts at Epoch and runs Speed
+// times as fast from Start on. Processes that share the three values share the clock.
 type Clock struct {
 	Epoch time.Time // pipeline time at Start
 	Start time.Time // machine time at which the clock began
 	Speed float64   // pipeline seconds per machine second; 1 or more
 }
 
-// RealClock is the machine's own time.
+// RealClock is the machine's clock.
 func RealClock() Clock { return Clock{Speed: 1} }
 
-// NewClock is a clock that shows epoch now and runs speed times as fast.
+// NewClock returns a clock that shows epoch now and runs speed times as fast as the machine's.
 func NewClock(epoch time.Time, speed float64) Clock {
 	return Clock{Epoch: epoch, Start: time.Now(), Speed: speed}
 }
 
-// Now is the instant that the clock shows, UTC.
+// Now returns the clock's time, UTC.
 func (c Clock) Now() time.Time {
 	if c.Start.IsZero() {
 		return time.Now().UTC()
@@ -31,7 +30,7 @@ func (c Clock) Now() time.Time {
 	return c.Epoch.Add(time.Duration(float64(time.Since(c.Start)) * c.Speed)).UTC()
 }
 
-// Machine is how long d of pipeline time takes on the machine.
+// Machine converts a pipeline duration to machine time.
 func (c Clock) Machine(d time.Duration) time.Duration {
 	if c.Start.IsZero() || c.Speed <= 0 {
 		return d
@@ -39,7 +38,7 @@ func (c Clock) Machine(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / c.Speed)
 }
 
-// Pipeline is how much pipeline time passes during d of machine time.
+// Pipeline converts a machine duration to pipeline time.
 func (c Clock) Pipeline(d time.Duration) time.Duration {
 	if c.Start.IsZero() || c.Speed <= 0 {
 		return d
@@ -57,8 +56,7 @@ const (
 	envSpeed = "RATCHET_CLOCK_SPEED"
 )
 
-// Environ is the clock as environment variables, for child processes. It is
-// empty for the machine's own time.
+// Environ returns the clock as environment variables for child processes; none for the machine's clock.
 func (c Clock) Environ() []string {
 	if c.Start.IsZero() {
 		return nil
@@ -70,7 +68,7 @@ func (c Clock) Environ() []string {
 	}
 }
 
-// ClockFrom reads the clock that a parent process set, else the machine's time.
+// ClockFrom reads the clock that a parent process set; without one it is the machine's.
 func ClockFrom(lookup func(string) (string, bool)) (Clock, error) {
 	epoch, ok := lookup(envEpoch)
 	if !ok || epoch == "" {
@@ -92,10 +90,9 @@ func ClockFrom(lookup func(string) (string, bool)) (Clock, error) {
 	return c, nil
 }
 
-// MachineNow is the machine's own time, which is never scaled: for leases, claim
-// lives, circuit breakers and whatever else guards against processes and
-// networks, not for anything that Keepa or a user would date.
+// MachineNow is the machine's time, which is never scaled. It is for leases, claim lifetimes, circuit breakers
+// and whatever else guards against processes and networks, not for anything that Keepa or a user would date.
 func MachineNow() time.Time { return time.Now() }
 
-// MachineSince is how much machine time has passed since t.
+// MachineSince returns the machine time that has passed since t.
 func MachineSince(t time.Time) time.Duration { return time.Since(t) }

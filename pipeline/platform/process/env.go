@@ -1,8 +1,7 @@
-// Package process is the process around a daemon: its environment, its two
-// clocks, its logger, its signals and its exit code.
+// Package process is the process around a daemon: its environment,
+// its two clocks, its logger, its signals and its exit code.
 //
-// Pipeline time comes only from Env.Now and Env.After; what waits on NATS, HTTP
-// or a disk uses the machine's time as usual.
+// Pipeline time comes only from Env.Now and Env.After; code that waits for NATS, HTTP or a disk uses machine time.
 package process
 
 import (
@@ -18,21 +17,20 @@ import (
 	"ratchet/pipeline/platform/health"
 )
 
-// Env is everything a daemon is given by its process.
+// Env is everything that a process gives its daemon.
 type Env struct {
 	Log     *slog.Logger
-	Lookup  envconfig.Lookuper // where configuration is read from
+	Lookup  envconfig.Lookuper // the source of the configuration
 	Clock   Clock              // pipeline time
-	Version string             // the build, as every message carries it
+	Version string             // the build, as in every message
 
-	// NATSOptions are added to every connection: an in-process server's.
+	// NATSOptions are added to every connection; an in-process server needs some.
 	NATSOptions []nats.Option
-	// Check says that the daemon opens its doors, writes nothing and returns ErrChecked.
+	// Check makes the daemon connect to its services, write nothing and return ErrChecked.
 	Check bool
-	// Health is where the daemon says whether it is ready, for the probes of an orchestrator; nil when nobody asks.
+	// Health receives the daemon's readiness for the probes of an orchestrator; nil without probes.
 	Health *health.Checks
-	// Ready is called once the daemon has opened its doors and is about to work;
-	// nil when nobody asks.
+	// Ready is called once the daemon has connected and is about to work; may be nil.
 	Ready func()
 }
 
@@ -42,7 +40,7 @@ func (e Env) Now() time.Time { return e.Clock.Now() }
 // After fires after d of pipeline time.
 func (e Env) After(d time.Duration) <-chan time.Time { return e.Clock.After(d) }
 
-// Sleep waits d of pipeline time, or until ctx ends, whose error it returns.
+// Sleep waits d of pipeline time, or until ctx ends, and then returns its error.
 func (e Env) Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(e.Clock.Machine(d))
 	defer t.Stop()
@@ -54,21 +52,20 @@ func (e Env) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// AnnounceReady tells whoever started the daemon that it is about to work.
+// AnnounceReady calls Ready, if it is set.
 func (e Env) AnnounceReady() {
 	if e.Ready != nil {
 		e.Ready()
 	}
 }
 
-// Named is the same environment with the daemon's name on every log line.
+// Named returns the environment with the daemon's name on every log line.
 func (e Env) Named(name string) Env {
 	e.Log = e.Log.With("daemon", name)
 	return e
 }
 
-// Instance tells this process from others of the same daemon: host.pid, fit for
-// a KV key.
+// Instance distinguishes this process from others of the same daemon: host.pid, valid in a KV key.
 func Instance() string {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
@@ -77,8 +74,8 @@ func Instance() string {
 	return keyToken(host) + "." + itoa(os.Getpid())
 }
 
-// Version is the build as every message carries it: the VCS revision where the
-// build recorded one, else the module version or "dev".
+// Version is the build as in every message: the VCS revision
+// if the build recorded one, else the module version or "dev".
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -13,10 +13,10 @@ import (
 
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// ReadEnv adds the variables of a file to the environment of this process: NAME=VALUE, a line each, as docker takes
-// them; empty lines and those that begin with # say nothing, quotes around a value are dropped. A variable that the
-// environment sets already keeps its value, and secrets are sealed as Seal does it. Its error is a UsageError that names
-// the line and never what stands there.
+// ReadEnv adds the variables of a file to the environment of this process: NAME=VALUE, one a
+// line, as in docker's env files. Empty lines and those that begin with # are skipped, and
+// quotes around a value are removed. A variable that is already set keeps its value, and secrets
+// are sealed as by Seal. The error is a UsageError that names the line and never its content.
 func ReadEnv(file string) error {
 	body, err := readSome(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +51,7 @@ func ReadEnv(file string) error {
 	return nil
 }
 
-// add sets a variable that is not set, and reports whether it says a secret or where one is.
+// add sets a variable that is not set, and reports whether it holds a secret or the location of one.
 func add(name, value string) (secret bool, err error) {
 	if _, set := Environment().Lookup(name); set {
 		return false, nil
@@ -65,7 +65,7 @@ func add(name, value string) (secret bool, err error) {
 	return slices.Contains(secrets, strings.TrimSuffix(name, "_FILE")), os.Setenv(name, value)
 }
 
-// unquoted is a value without the quotes around it.
+// unquoted removes the quotes around a value.
 func unquoted(value string) string {
 	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 		return value[1 : n-1]

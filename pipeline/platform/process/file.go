@@ -8,17 +8,17 @@ import (
 	"ratchet/pipeline/text/complaint"
 )
 
-// Stdin is the name of the standard input as a file.
+// Stdin is the file name that stands for the standard input.
 const Stdin = "-"
 
-// ReadFile reads a file that a person wrote, Stdin included. It ends with ctx, and reads one byte more than
-// complaint.MaxBytes at most, which who reads the content then refuses as too long.
+// ReadFile reads a file written by a person, or Stdin, until ctx ends. It reads at most
+// one byte more than complaint.MaxBytes, so that the parser can reject a longer file.
 func ReadFile(ctx context.Context, name string) ([]byte, error) {
 	return Until(ctx, func() ([]byte, error) { return readSome(name) })
 }
 
-// Until is what do returns, or ctx's error where that ends first: a signal then ends a command within a second,
-// although a pipe says nothing or a file takes long to check. What do still does then ends with the process.
+// Until returns the result of do, or ctx's error if ctx ends first: a signal then ends a command within a second,
+// even while a pipe is silent or a file takes long to check. do may go on in the background until the process ends.
 func Until[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	type result struct {
 		value T

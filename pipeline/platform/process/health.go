@@ -7,10 +7,10 @@ import (
 	"ratchet/pipeline/platform/health"
 )
 
-// metricsAddr is the variable that names the address of the probes. Without it nothing listens.
+// metricsAddr is the variable with the address of the probes. Without it nothing listens.
 const metricsAddr = "METRICS_ADDR"
 
-// withHealth is env with the probes of one daemon, answered until ctx ends, where the environment asks for them.
+// withHealth adds the probes of one daemon to env if the environment asks for them, and serves them until ctx ends.
 func withHealth(ctx context.Context, env Env, name string) (Env, error) {
 	addr := os.Getenv(metricsAddr)
 	if addr == "" {

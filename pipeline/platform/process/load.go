@@ -6,8 +6,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
-// Load reads a daemon's configuration and validates it. What is wrong is a UsageError
-// that names the variable.
+// Load reads and validates a daemon's configuration. A wrong value is a UsageError that names the variable.
 func Load[C interface{ Validate() error }](ctx context.Context, lookup envconfig.Lookuper) (C, error) {
 	var c C
 	var failed error
@@ -24,8 +23,7 @@ func Load[C interface{ Validate() error }](ctx context.Context, lookup envconfig
 	return c, nil
 }
 
-// naming remembers which variable was asked for last: the one that cannot be read, whose
-// error names the field alone.
+// naming remembers the last variable that was looked up, because the error for an invalid value names only the field.
 type naming struct {
 	envconfig.Lookuper
 	last string

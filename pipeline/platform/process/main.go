@@ -16,32 +16,31 @@ import (
 	"github.com/lmittmann/tint"
 )
 
-// The exit codes of every command.
+// The exit codes of all commands.
 const (
 	ExitDone   = 0
 	ExitFailed = 1
 	ExitUsage  = 2
 )
 
-// UsageError is wrong usage: a bad flag or a bad value. The process exits with
-// ExitUsage.
+// UsageError is a bad flag or value. The process exits with ExitUsage.
 type UsageError struct{ Err error }
 
 func (e *UsageError) Error() string { return e.Err.Error() }
 func (e *UsageError) Unwrap() error { return e.Err }
 
-// Usagef is a UsageError.
+// Usagef formats a UsageError.
 func Usagef(format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...)}
 }
 
-// ErrChecked is what a daemon that only checks returns when it could start.
+// ErrChecked is returned by a daemon that only checks and could start.
 var ErrChecked = errors.New("the check passed")
 
-// checkWithin bounds a check, which does not wait for what is missing.
+// checkWithin bounds a check, which does not wait for missing services.
 const checkWithin = 10 * time.Second
 
-// ExitCode is the exit code that err deserves.
+// ExitCode returns the exit code for err.
 func ExitCode(err error) int {
 	var usage *UsageError
 	switch {
@@ -54,11 +53,9 @@ func ExitCode(err error) int {
 	}
 }
 
-// Main runs one daemon as a process: it reads the clock and the log level from
-// the environment, stops on SIGINT, SIGTERM or SIGHUP (a second signal kills) and exits
-// with the code that the error deserves. The secrets of the environment are sealed
-// first. --check loads the configuration, opens
-// the doors, writes nothing and exits.
+// Main runs one daemon as a process: it reads the clock and the log level from the environment, stops on SIGINT,
+// SIGTERM or SIGHUP (a second signal kills) and exits with ExitCode of the error. It first seals the secrets of
+// the environment. --check loads the configuration, connects to the services, writes nothing and exits.
 func Main(name string, run func(context.Context, Env) error) {
 	if err := Seal(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
@@ -70,7 +67,7 @@ func Main(name string, run func(context.Context, Env) error) {
 func mainCode(name string, run func(context.Context, Env) error, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	check := flags.Bool("check", false, "load the configuration, open the doors, exit")
+	check := flags.Bool("check", false, "load the configuration, connect to the services, exit")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "%s is configured by environment variables, listed in docs/config.md.\n", name)
 		flags.PrintDefaults()
@@ -114,7 +111,7 @@ func mainCode(name string, run func(context.Context, Env) error, args []string, 
 	return code
 }
 
-// OSEnv is the environment of this process.
+// OSEnv returns the environment of this process.
 func OSEnv(stderr io.Writer) (Env, error) {
 	clock, err := ClockFrom(os.LookupEnv)
 	if err != nil {
@@ -128,8 +125,7 @@ func OSEnv(stderr io.Writer) (Env, error) {
 	return Env{Log: log, Lookup: Environment(), Clock: clock, Version: Version()}, nil
 }
 
-// Logger writes to w: coloured lines on a terminal, JSON elsewhere. An empty
-// level is info.
+// Logger returns a logger that writes coloured lines to a terminal and JSON elsewhere. An empty level is info.
 func Logger(w io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if level != "" {
@@ -146,8 +142,9 @@ func Logger(w io.Writer, level string) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})), nil
 }
 
-// SignalContext ends on the first SIGINT or SIGTERM, and on SIGHUP, which a terminal sends that is closed, unless it is
-// ignored (nohup); after that the signals have their default effect again, so a second one kills.
+// SignalContext returns a context that ends on the first SIGINT or SIGTERM, and on SIGHUP, which a
+// terminal sends when it closes, unless SIGHUP is ignored (nohup). After that the signals have their
+// default effect again, so a second one kills.
 func SignalContext(parent context.Context) (context.Context, context.CancelFunc) {
 	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

@@ -20,7 +20,7 @@ type Secret string
 
 const redacted = "[secret]"
 
-// Reveal is the secret itself. Only the code that sends it calls this.
+// Reveal returns the secret itself, for the code that sends it.
 func (s Secret) Reveal() string { return string(s) }
 
 // String keeps fmt from printing the secret.
@@ -40,20 +40,21 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText keeps encoders from printing the secret, nested or not.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// secrets are the variables that hold a secret. Each may also come from the file that NAME_FILE names, or from the
-// credential of systemd that has its name in lower case. An address is one because it may hold a password.
+// secrets are the variables that hold a secret. Each may also come from the file in NAME_FILE, or from the
+// systemd credential with its name in lower case. Addresses are included because they may hold a password.
 var secrets = []string{"KEEPA_API_KEY", "NATS_PASSWORD", "NATS_URL", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_URL", "NOTIFY_TARGETS"}
 
-// credentials is the variable in which systemd names the directory of a unit's credentials.
+// credentials is the variable with systemd's directory of a unit's credentials.
 const credentials = "CREDENTIALS_DIRECTORY"
 
-// sealed are the secrets that Seal took out of the environment of this process. Only Seal writes it, before anything else
-// runs.
+// sealed holds the secrets that Seal removed from the environment
+// of this process. Only Seal writes it, before anything else runs.
 var sealed = map[string]string{}
 
-// Seal keeps the secrets of this process to itself, first thing in every main: no child inherits them, and where the
-// system can do that no other process of the same user reads the environment or the memory without the right to trace
-// any process, and no core is dumped. What a shell or `go run` was given stays in their own environment.
+// Seal protects the secrets of this process; every main calls it first. No child inherits
+// them. Where the system supports it, no other process of the same user can read the
+// environment or the memory without the right to trace any process, and no core is dumped.
+// The environment of a parent such as a shell or `go run` keeps what it was given.
 func Seal() error {
 	has := os.Getenv(credentials) != ""
 	for _, name := range secrets {
@@ -72,13 +73,13 @@ func Seal() error {
 	return hide()
 }
 
-// Environment is the environment of this process, with the secrets that Seal took out of it.
+// Environment returns the environment of this process, including the secrets that Seal removed from it.
 func Environment() envconfig.Lookuper {
 	return envconfig.MultiLookuper(envconfig.MapLookuper(sealed), envconfig.OsLookuper())
 }
 
-// Find is a secret from its variable, from the file that NAME_FILE names or from a credential of systemd, the first of
-// these that is there; false where none is. One that is empty is an error: nobody means that.
+// Find returns a secret from its variable, from the file in NAME_FILE or from a systemd credential,
+// whichever exists first; false without any. An empty one is an error, because it is never intended.
 func Find(from envconfig.Lookuper, name string) (Secret, bool, error) {
 	value, ok, err := Lookup(from, name)
 	if err == nil && ok && value == "" {
@@ -87,7 +88,7 @@ func Find(from envconfig.Lookuper, name string) (Secret, bool, error) {
 	return Secret(value), ok, err
 }
 
-// Lookup is a variable, which may be one of the secrets and then be found as Find finds it.
+// Lookup returns a variable; a secret is looked up as by Find.
 func Lookup(from envconfig.Lookuper, name string) (value string, ok bool, err error) {
 	var failed error
 	value, ok = withFiles{from, &failed}.Lookup(name)
@@ -123,7 +124,7 @@ func (f withFiles) Lookup(name string) (string, bool) {
 	return value, err == nil
 }
 
-// file is the file that holds a secret, and the variable that says so; empty where none does.
+// file returns the file that holds a secret, and the variable that names the file; both empty if there is none.
 func (f withFiles) file(name string) (file, variable string) {
 	if file, _ = f.Lookuper.Lookup(name + "_FILE"); file != "" {
 		return file, name + "_FILE"
@@ -134,7 +135,7 @@ func (f withFiles) file(name string) (file, variable string) {
 	return "", ""
 }
 
-// readSecret is what a file holds, without the space around it.
+// readSecret returns the content of a file without surrounding white space.
 func readSecret(file string) (string, error) {
 	body, err := readSome(file)
 	if err == nil && len(body) > complaint.MaxBytes {

@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// Right is what one user may do in ClickHouse, on the database ratchet.
+// Right is a ClickHouse user with its grants on the database ratchet.
 type Right struct {
 	User, Does string
 	Grants     []string
 }
 
-// Rights are the least that each needs.
+// Rights returns the users, each with the least grants that it needs.
 func Rights() []Right {
 	return []Right{
 		{User: "writer", Does: "the recorder: writes and looks up, defines nothing", Grants: []string{
 			"SELECT, INSERT ON ratchet.*",
-			"ALTER DELETE ON ratchet.deal_rejects", // rejects that can hide no deal any more
+			"ALTER DELETE ON ratchet.deal_rejects", // rejects that cannot hide any deal any more
 			"OPTIMIZE ON ratchet.deal_rejects", "OPTIMIZE ON ratchet.deal_facts",
 		}},
 		{User: "reader", Does: "people, reports and dashboards", Grants: []string{"SELECT ON ratchet.*"}},
@@ -26,7 +26,7 @@ func Rights() []Right {
 	}
 }
 
-// RightsSQL creates the users on a server of your own.
+// RightsSQL renders the statements that create the users on a server of your own.
 func RightsSQL() string {
 	var b strings.Builder
 	b.WriteString(`-- Written by docs/roles_test.go from pipeline/platform/roles; change that and run ` + "`make golden`" + `.
@@ -44,7 +44,7 @@ func RightsSQL() string {
 	return b.String()
 }
 
-// RightsXML is the same as a file of users.d, with the hashes of the passwords from the environment.
+// RightsXML renders the same as a file of users.d, which takes the password hashes from the environment.
 func RightsXML() string {
 	var b strings.Builder
 	b.WriteString("<!-- Written by docs/roles_test.go from pipeline/platform/roles; change that and run `make golden`. -->\n<clickhouse>\n  <users>\n" +

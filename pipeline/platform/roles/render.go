@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Config is the server's configuration. The passwords are variables NAME_PASSWORD of the file
-// passwords.conf beside it, which deploy/init generates.
+// Config renders the server's configuration. The passwords are variables
+// NAME_PASSWORD in the file passwords.conf next to it, which deploy/init generates.
 func Config() string {
 	var b strings.Builder
 	b.WriteString(`# Written by docs/roles_test.go from pipeline/platform/roles; change that and run ` + "`make golden`" + `.
 
 server_name: ratchet
 port: 4222
-# Monitoring stays inside: it asks nobody who they are.
+# Monitoring stays on the loopback interface: it has no authentication.
 http: 127.0.0.1:8222
 # A stored answer is one product, up to a few megabytes.
 max_payload: 8MB
@@ -52,7 +52,7 @@ accounts {
 	return b.String()
 }
 
-// Variable is what the configuration calls the password of a user.
+// Variable is the name in the configuration of a user's password.
 func Variable(user string) string { return strings.ToUpper(user) + "_PASSWORD" }
 
 func list(subjects []string) string {
@@ -73,7 +73,7 @@ const pageHead = "# Roles on NATS\n\n<!-- Written by `make golden` from pipeline
 	"A worker writes the whole grant of its stage and could issue tokens to itself. It has the Keepa key, " +
 	"so that is not a security boundary; tokend revokes credit that is beyond its plan.\n"
 
-// Page is docs/roles.md, a line for each paragraph and each kind of right.
+// Page renders docs/roles.md, with a line for each paragraph and each kind of right.
 func Page() string {
 	var b strings.Builder
 	b.WriteString(pageHead)

@@ -1,5 +1,5 @@
-// Package roles says who may do what on NATS: one table, from which come the server's configuration
-// in deploy/nats, the page docs/roles.md and the test that refuses everything else.
+// Package roles defines the permissions on NATS in one table, from which are generated the server's
+// configuration in deploy/nats and the page docs/roles.md. A test checks that everything else is denied.
 package roles
 
 import (
@@ -9,42 +9,42 @@ import (
 	"ratchet/pipeline"
 )
 
-// Role is what one kind of process, or person, does on NATS.
+// Role is what one kind of process, or a person, does on NATS.
 type Role struct {
-	Name string // also the user's
+	Name string // also the user name
 	Does string
-	// Publishes are subjects of streams, and of the keys of buckets.
+	// Publishes lists subjects of streams and of bucket keys.
 	Publishes []string
-	// Gets are the streams and buckets of which it reads single messages.
+	// Gets lists the streams and buckets from which it reads single messages.
 	Gets []string
-	// Scans are those that it reads by consumers of its own, which end with the reading.
+	// Scans lists those that it reads with ephemeral consumers of its own.
 	Scans []string
-	// Takes are the durables from which it takes work, by stream.
+	// Takes lists the durables from which it takes work, by stream.
 	Takes map[string][]string
-	// Hears are the subjects that it listens to as they are published.
+	// Hears lists the subjects to which it subscribes.
 	Hears []string
-	// Asks are further requests.
+	// Asks lists further request subjects.
 	Asks []string
-	// Serves says that it is a micro service of its name.
+	// Serves marks a micro service of the role's name.
 	Serves bool
-	// Person says that it is used from a terminal: its inbox is that of the nats CLI.
+	// Person marks a role used from a terminal: its inbox is that of the nats CLI.
 	Person bool
 }
 
-// The roles that are no daemons.
+// The roles that are not daemons.
 const (
 	Provisioner = "provisioner"
 	Reader      = "reader"
 	Operator    = "operator"
 )
 
-// Bucket is the stream of a bucket.
+// Bucket returns the name of a bucket's stream.
 func Bucket(name string) string { return "KV_" + name }
 
-// key is the subject of a key; > is every key.
+// key returns the subject of a key; > stands for every key.
 func key(bucket, name string) string { return "$KV." + bucket + "." + name }
 
-// Table is every role.
+// Table returns every role.
 func Table() []Role {
 	return []Role{tokend(), watermarker(), peeker(), committer(), recorder(), notifier(), provisioner(), reader(), operator()}
 }
@@ -65,13 +65,13 @@ func tokend() Role {
 	}
 }
 
-// spender is what every stage does with tokens and answers.
+// spender adds the rights that every stage needs for tokens and answers.
 func spender(r Role) Role {
 	grant := pipeline.KeyGrant(pipeline.Stage(r.Name))
 	r.Serves = true
 	r.Publishes = append(r.Publishes,
 		"ledger."+r.Name+".>", "dead."+r.Name+".>",
-		"response.*.attempt.>", "response.*.whole.>", // calls that were begun, and answers that cannot be told apart
+		"response.*.attempt.>", "response.*.whole.>", // calls that have begun, and answers that cannot be split by product
 		key(pipeline.BucketTokens, grant), key(pipeline.BucketOrders, ">"), key(pipeline.BucketSeen, ">"), key(pipeline.BucketStatus, r.Name+".>"))
 	r.Gets = append(r.Gets, Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketOrders), Bucket(pipeline.BucketSeen), Bucket(pipeline.BucketWants),
 		Bucket(pipeline.BucketConfig), pipeline.StreamCandidates)
@@ -122,7 +122,7 @@ func committer() Role {
 			"deal.>", "response.*.commit.>", "response.*.seller.>", "verdict.*.commit.>",
 		},
 		Gets:  []string{pipeline.StreamSurvivors},
-		Scans: []string{pipeline.StreamDeals}, // those of an earlier estimate are decided again
+		Scans: []string{pipeline.StreamDeals}, // deals with an older estimate are decided again
 		Takes: takes,
 	})
 }
@@ -155,7 +155,7 @@ func notifier() Role {
 
 func provisioner() Role {
 	return Role{
-		Name: Provisioner, Does: "creates and changes streams, buckets and consumers; nobody else does; restores a backup",
+		Name: Provisioner, Does: "creates and changes streams, buckets and consumers, which no other role does; restores a backup",
 		Publishes: []string{"$KV.>"}, // what was written to a bucket while it was copied
 		Asks: []string{
 			"$JS.API.STREAM.RESTORE.*", "$JS.SNAPSHOT.RESTORE.>",
@@ -189,7 +189,7 @@ func operator() Role {
 	return r
 }
 
-// all are the streams, and recorded those that the recorder takes from.
+// all lists every stream, and recorded those from which the recorder takes.
 var (
 	all      = pipeline.Streams()
 	recorded = pipeline.RecordedStreams()
@@ -207,7 +207,7 @@ func everything() []string {
 	return out
 }
 
-// durables are those of a stream that only the provisioner creates and deletes.
+// durables returns those of a stream, which only the provisioner creates and deletes.
 func durables(stream string) []string {
 	var out []string
 	switch stream {
@@ -228,8 +228,8 @@ func durables(stream string) []string {
 	return out
 }
 
-// Inbox is the prefix of the subjects on which a role gets its answers. A daemon's is its own, so
-// that no other role can listen; people use that of the nats CLI.
+// Inbox returns the subject prefix for a role's answers. Each daemon has its own,
+// so that no other role can subscribe to it; people use that of the nats CLI.
 func Inbox(name string) string {
 	for _, r := range Table() {
 		if r.Name == name && !r.Person {
@@ -239,14 +239,14 @@ func Inbox(name string) string {
 	return "_INBOX"
 }
 
-// Permissions are a role's rows as the server takes them. What is denied is denied although it is allowed.
+// Permissions are a role's subjects in the server's terms. A deny overrides an allow.
 type Permissions struct {
 	Publish, NotPublish, Subscribe []string
-	// Answers says that it may publish to where a request wants its answer.
+	// Answers allows publishing to the reply subject of a request.
 	Answers bool
 }
 
-// Permissions of the role, sorted.
+// Permissions returns the role's permissions, sorted.
 func (r Role) Permissions() Permissions {
 	p := Permissions{
 		Publish:   slices.Concat(r.Publishes, r.Asks, []string{"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"}),
@@ -283,7 +283,7 @@ func (r Role) Permissions() Permissions {
 	return p
 }
 
-// Covers says whether a pattern of NATS contains a subject, which may have wildcards too.
+// Covers reports whether a NATS pattern contains a subject, which may have wildcards too.
 func Covers(pattern, subject string) bool {
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
 	for i, token := range p {
@@ -297,7 +297,7 @@ func Covers(pattern, subject string) bool {
 	return len(p) == len(s)
 }
 
-// MayPublish says whether the permissions allow it.
+// MayPublish reports whether the permissions allow a publish.
 func (p Permissions) MayPublish(subject string) bool {
 	covered := func(list []string) bool {
 		return slices.ContainsFunc(list, func(pattern string) bool { return Covers(pattern, subject) })

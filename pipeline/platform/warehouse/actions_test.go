@@ -38,8 +38,8 @@ func TestWhatWasSoldIsComparedWithWhatWasPredictedWhenItWasBought(t *testing.T) 
 	}, "deals"))
 	must(t, w.InsertActions(t.Context(), []warehouse.ActionRow{
 		traded(1, noon.Add(time.Hour), action.Buy, "", asinOf(1), 999),
-		traded(2, noon.Add(72*time.Hour), action.Sold, "", asinOf(1), 4400), // within
-		traded(3, noon.Add(72*time.Hour), action.Sold, "", asinOf(2), 1400), // below; no purchase is known
+		traded(2, noon.Add(72*time.Hour), action.Sold, "", asinOf(1), 4400), // within the span
+		traded(3, noon.Add(72*time.Hour), action.Sold, "", asinOf(2), 1400), // before it; no purchase is known
 		traded(4, noon.Add(72*time.Hour), action.Sold, "", asinOf(3), 1000),
 		traded(5, noon.Add(73*time.Hour), action.Undo, action.Sold, asinOf(3), 0),
 		traded(6, noon.Add(74*time.Hour), action.Sold, "", asinOf(4), 1000), // never a deal

@@ -22,24 +22,24 @@ import (
 // Question is one file of schemas/clickhouse/queries.
 type Question struct {
 	Name    string // the file's name without .sql
-	Asks    string // the question in one sentence
+	Asks    string // the question, in one sentence
 	Heading string // the whole comment: columns, units, parameters
 	Params  []Param
-	SQL     string // as it stands in the file
+	SQL     string // as in the file
 }
 
 // Param is a parameter of a question, {name:Type} in its SQL.
 type Param struct {
 	Name    string
 	Type    string
-	Default string // a value as Check takes it
+	Default string // a value in the form that Check accepts
 	Says    string
 }
 
 // questions are read once: they are compiled in, and a test reads every one of them.
 var questions = must(readQuestions(schemas.ClickHouse))
 
-// Questions are the named questions, by name.
+// Questions returns the named questions, sorted by name.
 func Questions() []Question { return slices.Clone(questions) }
 
 var (
@@ -89,7 +89,7 @@ func readQuestion(name, sql string) (Question, error) {
 	return q, nil
 }
 
-// Ask asks a named question. A parameter that params does not name has its default; a value is checked as Check does.
+// Ask runs a named question. A parameter that is not in params has its default; values are validated as by Check.
 func (w *Warehouse) Ask(ctx context.Context, name string, params map[string]string) (*Table, error) {
 	q, err := Find(name)
 	if err != nil {
@@ -118,12 +118,12 @@ func (w *Warehouse) Ask(ctx context.Context, name string, params map[string]stri
 	return t, nil
 }
 
-// SQL asks anything. With readonly set, what would change something is refused: by ClickHouse, and before that by its words,
-// since to ClickHouse INSERT INTO FUNCTION file(…) changes nothing.
+// SQL runs any statement. With readonly set, a statement that would change something is rejected: by ClickHouse,
+// and before that by its words, because for ClickHouse INSERT INTO FUNCTION file(…) changes nothing.
 func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Table, error) {
 	query = strings.TrimSuffix(strings.TrimSpace(query), ";")
 	if query == "" {
-		return nil, process.Usagef("query: there is none; want a statement like SELECT count() FROM verdicts")
+		return nil, process.Usagef("query: empty; want a statement like SELECT count() FROM verdicts")
 	}
 	var settings clickhouse.Settings
 	if readonly {
@@ -142,7 +142,7 @@ func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Tabl
 		return nil, fmt.Errorf("query: %w; it would change something: allow it with --write", err)
 	}
 	if err != nil && ownFormat.MatchString(query) {
-		return nil, fmt.Errorf("query: %w; leave FORMAT out of the statement: --format says how the answer is written", err)
+		return nil, fmt.Errorf("query: %w; leave FORMAT out of the statement: --format sets the format of the answer", err)
 	}
 	if err != nil {
 		return nil, w.noTables(ctx, fmt.Errorf("query: %w", err))
@@ -150,7 +150,7 @@ func (w *Warehouse) SQL(ctx context.Context, query string, readonly bool) (*Tabl
 	return t, nil
 }
 
-// readOnly refuses writes and still lets the driver pass its own settings.
+// readOnly rejects writes but lets the driver set its own settings.
 func readOnly() clickhouse.Settings { return clickhouse.Settings{"readonly": 2} }
 
 var answering = regexp.MustCompile(`(?is)^(\s|--[^\n]*\n|#[ !][^\n]*\n|/\*.*?\*/|\()*(SELECT|WITH|FROM|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK|VALUES)\b`)
@@ -162,12 +162,12 @@ func answers(query string) bool { return answering.MatchString(query) }
 
 var (
 	quoted    = regexp.MustCompile("(?s)'(?:[^'\\\\]|\\\\.)*'|\"(?:[^\"\\\\]|\\\\.)*\"|`(?:[^`\\\\]|\\\\.)*`|--[^\n]*|#[ !][^\n]*|/\\*.*?\\*/")
-	dollars   = regexp.MustCompile(`\$\w*\$`) // another way to quote
+	dollars   = regexp.MustCompile(`\$\w*\$`) // another form of quotes
 	inserting = regexp.MustCompile(`(?i)\bINSERT\b`)
 )
 
-// inserts reports whether a statement says INSERT outside of texts, names and comments: after WITH or EXPLAIN too. It keeps
-// people from accidents; rights are the server's to give.
+// inserts reports whether a statement contains INSERT outside of strings, names and comments,
+// also after WITH or EXPLAIN. It prevents accidents; rights are the server's concern.
 func inserts(query string) bool {
 	if !dollars.MatchString(query) {
 		query = quoted.ReplaceAllString(query, " ")
@@ -175,7 +175,7 @@ func inserts(query string) bool {
 	return inserting.MatchString(query)
 }
 
-// Find is the question of a name.
+// Find returns the question with a name.
 func Find(name string) (Question, error) {
 	for _, q := range questions {
 		if q.Name == name {
@@ -189,7 +189,7 @@ func Find(name string) (Question, error) {
 	return Question{}, process.Usagef("no question is named %q; there are %s", name, strings.Join(names, ", "))
 }
 
-// before is d before the pipeline's now, as ClickHouse reads it.
+// before returns the pipeline's time less d, in ClickHouse's format.
 func (w *Warehouse) before(ctx context.Context, d time.Duration) (string, error) {
 	t, err := w.query(ctx, "SELECT now FROM pipeline_clock", nil, readOnly())
 	if err != nil {
@@ -206,7 +206,7 @@ func (w *Warehouse) before(ctx context.Context, d time.Duration) (string, error)
 	return since.Format(time.DateTime), nil
 }
 
-// noTables says what to do about a database in which no recorder has been.
+// noTables adds the next step to an error that comes from a database without tables.
 func (w *Warehouse) noTables(ctx context.Context, err error) error {
 	if Classify(err) != NoSchema {
 		return err
@@ -254,7 +254,7 @@ func (w *Warehouse) query(ctx context.Context, sql string, params clickhouse.Par
 
 var selecting = regexp.MustCompile(`(?is)^(\s|--[^\n]*\n|#[ !][^\n]*\n|/\*.*?\*/|\()*(SELECT|WITH)\b`)
 
-// describe adds the columns of an answer without rows, of which HTTP tells nothing.
+// describe adds the columns of an answer without rows, which HTTP does not transfer.
 func (w *Warehouse) describe(ctx context.Context, t *Table, sql string, opts []clickhouse.QueryOption) error {
 	rows, err := w.conn.Query(clickhouse.Context(ctx, opts...), "DESCRIBE ("+sql+"\n)")
 	if err != nil {
@@ -286,13 +286,13 @@ func scan(rows driver.Rows, types []driver.ColumnType) ([]any, error) {
 	return into, nil
 }
 
-// bare is a value without pointers, also inside of tuples and arrays; what is NULL is nil.
+// bare removes pointers from a value, also inside of tuples and arrays; NULL is nil.
 func bare(v reflect.Value) any {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
 			return nil
 		}
-		if _, ok := v.Interface().(*big.Int); ok { // which is a value: it is printed by its pointer alone
+		if _, ok := v.Interface().(*big.Int); ok { // a value, although only its pointer can be printed
 			return v.Interface()
 		}
 		v = v.Elem()

@@ -16,10 +16,10 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// year makes verdicts number from, from+1 … of a year of total, as a year of operation leaves them: six of ten are
-// glances and keep the two numbers they had, a third are peeks and keep the inputs of every rule, one in a hundred is a
-// deal. The numbers are drawn each for itself, so that they compress no better than real ones, and the titles are of
-// eight words.
+// year makes verdicts number from, from+1 … of a year of total, as a year of operation
+// leaves them: six of ten are glances and keep their two numbers, a third are peeks and keep
+// the inputs of every rule, one in a hundred is a deal. The numbers are drawn independently,
+// so that they compress no better than real ones, and the titles have eight words.
 const year = `INSERT INTO verdicts (run, look, outcome, reason, at, row_id, stored_at, work_id, build, domain, asin, price_type, creation_date,
 	rule_id, rule_set, heuristic, source, tier, queries, root_category, listed_at, tokens, tokens_spent, expected_value_cents, profit_cents, unknown, inputs,
 	response_ids, title, deal)
@@ -52,8 +52,8 @@ SELECT
 FROM (SELECT number, cityHash64(number) AS h, cityHash64(number, 1) % 100 AS k, cityHash64(number, 2) AS h2, cityHash64(number, 3) AS h3 FROM numbers({from:UInt64}, {many:UInt64}))
 SETTINGS async_insert = 0, max_insert_threads = 1`
 
-// books is what a year leaves beside its verdicts: a poll every ten minutes, and dead letters; with calls and versions also a
-// call for every twenty of them, and a version of a deal for every accept.
+// books is the rest of a year: a poll every ten minutes, and dead letters; with calls and
+// versions also a call for every twenty verdicts, and a version of a deal for every accept.
 var books = []string{
 	`INSERT INTO ledger (stage, event, at, row_id, stored_at, run, tokens, price_kind, items, query, from_minute, to_minute, rows_estimate, note)
 	SELECT 'watermarker', ['poll','gap_opened','gap_filled'][1 + (number % 100 = 0) + (number % 100 = 1)], toDateTime64('2025-03-05 00:00:00', 3, 'UTC') + toIntervalMinute(number * 10) AS at_,
@@ -65,8 +65,8 @@ var books = []string{
 	FROM numbers(10000) SETTINGS async_insert = 0`,
 }
 
-// parts is in how many inserts calls and versions come: the recorder inserts some thousands of rows at a time, and as many
-// columns and sums of all at once would not fit into the engine's memory.
+// parts is the number of inserts for calls and versions: the recorder inserts some thousands
+// of rows at a time, and the columns and sums of all at once would exceed the engine's memory.
 const parts = 50
 
 const calls = `INSERT INTO ledger (stage, event, at, row_id, stored_at, msg_id, run, tokens, price_kind, items, api_left, api_rate, api_took_ms)
@@ -80,7 +80,7 @@ const versions = `INSERT INTO deal_versions (domain, asin, price_type, row_id, a
 		5000 + row_id % 9000, toInt64(1 + row_id % 5000), 40, 12, 0.2, deal
 	FROM verdicts WHERE outcome = 'accept' AND row_id % 50 = {part:UInt32} SETTINGS async_insert = 0`
 
-// benchRows is how many verdicts a benchmark is over: RATCHET_BENCH_ROWS, or a million.
+// benchRows is the number of verdicts in a benchmark: RATCHET_BENCH_ROWS, or a million.
 func benchRows(b *testing.B) int {
 	b.Helper()
 	if set, err := strconv.Atoi(os.Getenv("RATCHET_BENCH_ROWS")); err == nil && set > 0 {
@@ -89,8 +89,8 @@ func benchRows(b *testing.B) int {
 	return 1_000_000
 }
 
-// seedYear is a warehouse with a year in it. RATCHET_BENCH_KEEP names a database on the server under test that is kept:
-// the first benchmark fills it, later ones find it.
+// seedYear returns a warehouse with a year in it. RATCHET_BENCH_KEEP names a database on
+// the server under test that is kept: the first benchmark fills it, later ones reuse it.
 func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 	b.Helper()
 	at, err := url.Parse(chtest.Server(b))
@@ -135,14 +135,15 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 			}
 		}
 	}
-	// What a year of running has removed: the recorder tidies up every hour, ClickHouse merges in the background.
+	// A year of operation would have removed this: the recorder
+	// tidies up every hour, and ClickHouse merges in the background.
 	if _, err := w.Tidy(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	if err := w.Exec(b.Context(), "OPTIMIZE TABLE verdict_ids FINAL"); err != nil {
 		b.Fatal(err)
 	}
-	// Merging what came in within a minute, and writing it to the disk, is not part of a year's questions.
+	// Merging a minute's input, and writing it to the disk, is not part of the measured questions.
 	for merging := uint64(1); merging > 0; time.Sleep(time.Second) {
 		t, err := w.SQL(b.Context(), "SELECT count() FROM system.merges WHERE database = currentDatabase()", true)
 		if err != nil {
@@ -154,8 +155,8 @@ func seedYear(b *testing.B, total int) *warehouse.Warehouse {
 	return w
 }
 
-// BenchmarkQuestions asks every named question of a year of verdicts, RATCHET_BENCH_ROWS of them (default a million),
-// five times for the last week and five times for the year, and says for each median whether it is within its bar.
+// BenchmarkQuestions runs every named question on a year of verdicts, RATCHET_BENCH_ROWS of them (default a million),
+// five times for the last week and five times for the year, and reports for each median whether it is within its bar.
 func BenchmarkQuestions(b *testing.B) {
 	total := benchRows(b)
 	chtest.Server(b)
@@ -199,7 +200,8 @@ func report(b *testing.B, w *warehouse.Warehouse, q warehouse.Question, span, si
 	fmt.Printf("%-14s %-5s median %8.1f ms  bar %3d ms  ratio %.2f  %s\n", q.Name, span, float64(took[2].Microseconds())/1000, bar.Milliseconds(), float64(took[2])/float64(bar), word)
 }
 
-// BenchmarkStored asks which of some events are among a year's entries of the ledger, half of them are, and says what their ids take on disk.
+// BenchmarkStored looks up events in a year's ledger, half of
+// which are there, and reports the disk space of their IDs.
 func BenchmarkStored(b *testing.B) {
 	w := openFor(b)
 	for part := range parts {

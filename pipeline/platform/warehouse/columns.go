@@ -9,13 +9,13 @@ import (
 	"ratchet/pipeline/domain/visibility"
 )
 
-// column is one column of a table and how a batch of rows fills it.
+// column is one column of a table with the function that fills it from a batch of rows.
 type column[R any] struct {
 	name string
 	fill func([]R) any
 }
 
-// col is the column whose value of a row is of's.
+// col returns the column whose value in a row is that of the function.
 func col[R, V any](name string, of func(*R) V) column[R] {
 	return column[R]{name: name, fill: func(rows []R) any {
 		out := make([]V, len(rows))
@@ -26,12 +26,12 @@ func col[R, V any](name string, of func(*R) V) column[R] {
 	}}
 }
 
-// msgID is the column by which a repeat is known where the table has it.
+// msgID is the column that identifies repeats, in the tables that have it.
 func msgID[R any](o func(*R) *Origin) column[R] {
 	return col("msg_id", func(r *R) uint64 { return o(r).EventID() })
 }
 
-// originOf are the columns that every table has.
+// originOf returns the columns that every table has.
 func originOf[R any](o func(*R) *Origin) []column[R] {
 	return []column[R]{
 		col("row_id", func(r *R) uint64 { return o(r).RowID() }),
@@ -49,7 +49,7 @@ func texts[S ~string](in []S) []string {
 	return out
 }
 
-// instant is a time as a column holds it; the zero time is NULL.
+// instant converts a time for a column; the zero time is NULL.
 func instant(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -160,7 +160,7 @@ var actionColumns = append(originOf(func(r *ActionRow) *Origin { return &r.Origi
 	col("until", func(r *ActionRow) *time.Time { return instant(r.Until) }),
 )
 
-// fits names the first number of a row that its column cannot hold.
+// fits returns an error that names the first number of a row that its column cannot hold.
 func (r *VerdictRow) fits() error {
 	numbers := r.Numbers()
 	return r.Fits(numbers[:]...)

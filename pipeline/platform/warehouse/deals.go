@@ -13,11 +13,11 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// dealKey are the members of a deal that its row holds by itself.
+// dealKey are the members of a deal that have fields of their own in DealRow.
 var dealKey = []string{"domain", "asin", "price_type"}
 
-// dealColumns are the columns of deal_versions: one for each member of a deal, under its name on the wire, so a new
-// member of deal.Deal needs a migration and nothing else.
+// dealColumns are the columns of deal_versions: one for each member of a deal,
+// under its name on the wire, so a new member of deal.Deal only needs a migration.
 var dealColumns = slices.Concat(originOf(func(r *DealRow) *Origin { return &r.Origin }),
 	[]column[DealRow]{
 		msgID(func(r *DealRow) *Origin { return &r.Origin }),
@@ -29,7 +29,7 @@ var dealColumns = slices.Concat(originOf(func(r *DealRow) *Origin { return &r.Or
 		col("message", func(r *DealRow) string { return r.Message }),
 	}, dealMembers())
 
-// dealMembers reads the members off the type.
+// dealMembers derives the columns from the type.
 func dealMembers() []column[DealRow] {
 	var out []column[DealRow]
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[deal.Deal]()) {
@@ -67,7 +67,7 @@ func dealMember(name string, t reflect.Type) column[DealRow] {
 	panic(fmt.Sprintf("deal.Deal: no column type for %s (%s)", name, t))
 }
 
-// sales are tuples of minute and price.
+// sales returns tuples of minute and price.
 func sales(raw json.RawMessage) [][]any {
 	var out [][]any
 	all, _ := valueOf[[]deal.Sale](raw)
@@ -80,7 +80,7 @@ func sales(raw json.RawMessage) [][]any {
 	return out
 }
 
-// member is a column that is NULL where the message does not have it.
+// member is a column that is NULL if the message lacks it.
 func member[V any](name string, of func(V) V) column[DealRow] {
 	return col(name, func(r *DealRow) *V {
 		v, err := valueOf[V](r.Fields[name])
@@ -100,7 +100,7 @@ func orEmpty[V any](v *V, err error) V {
 	return *v
 }
 
-// DealOf is the row of a message of a stream, of which in names the making, and the body, whose text is cleaned.
+// DealOf returns the row of a message; in names its stream, and the text in body is cleaned.
 func DealOf(in Origin, v visibility.Version, body []byte) DealRow {
 	in.Origin = v.Origin
 	r := DealRow{Origin: in, Domain: v.Domain, ASIN: v.ASIN, PriceType: v.PriceType, Message: string(foreign.JSON(body))}

@@ -20,10 +20,10 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// The questions' files are for everybody: ratchet report, curl, Grafana and, against a server, clickhouse-client send them
-// as they are.
+// The files of the questions are for all clients: ratchet report, curl,
+// Grafana and, against a server, clickhouse-client send them unchanged.
 
-// given are the parameters with which answer asks a question.
+// given returns the parameters with which answer runs a question.
 func given(q warehouse.Question) map[string]string {
 	set := map[string]string{}
 	for _, p := range q.Params {
@@ -59,7 +59,7 @@ func TestEveryQuestionsFileAsItStandsAnswersByHTTPWhatReportSays(t *testing.T) {
 	}
 }
 
-// posted is the answer to a question that is sent as curl would.
+// posted returns the answer to a question that is sent as curl would.
 func posted(t *testing.T, at *url.URL, sql string, params map[string]string) []byte {
 	t.Helper()
 	set := url.Values{"database": {strings.Trim(at.Path, "/")}, "default_format": {"JSONCompact"}}
@@ -79,7 +79,7 @@ func posted(t *testing.T, at *url.URL, sql string, params map[string]string) []b
 	return body
 }
 
-// asReport writes ClickHouse's JSON as ratchet report writes CSV.
+// asReport converts ClickHouse's JSON to the CSV of ratchet report.
 func asReport(t *testing.T, body []byte) []byte {
 	t.Helper()
 	var said struct {
@@ -112,7 +112,7 @@ func asValue(v any) any {
 		}
 		return v.String()
 	case string:
-		return strings.TrimSuffix(v, ".000") // a time on the second
+		return strings.TrimSuffix(v, ".000") // a time without milliseconds
 	case []any:
 		for i := range v {
 			v[i] = asValue(v[i])
@@ -131,7 +131,7 @@ func TestAnAnswerWithoutRowsHasItsColumns(t *testing.T) {
 	}
 }
 
-// examples are the commands of docs/sql.md that begin with a word.
+// examples returns the commands of docs/sql.md that begin with a word.
 func examples(t *testing.T, word string) []string {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "sql.md"))
@@ -144,7 +144,7 @@ func examples(t *testing.T, word string) []string {
 	return found
 }
 
-// program is a command on PATH, or the end of the test; .ci/run sees to it that curl is there.
+// program requires a command on PATH and fails the test without it; .ci/run installs curl.
 func program(t *testing.T, name string) {
 	t.Helper()
 	if _, err := osexec.LookPath(name); err != nil {
@@ -155,8 +155,8 @@ func program(t *testing.T, name string) {
 	}
 }
 
-// shell runs a page's command in the repository's directory. What it reads there are this machine's usual addresses
-// and the usual database; it is told the test's.
+// shell runs a page's command in the repository's directory. It replaces
+// the usual addresses and the usual database of the page with the test's.
 func shell(t *testing.T, command string, instead ...string) string {
 	t.Helper()
 	cmd := osexec.CommandContext(t.Context(), "bash", "-c", strings.NewReplacer(instead...).Replace(command))
@@ -189,8 +189,8 @@ func TestTheCurlCommandsOfThePageRunAsWritten(t *testing.T) {
 	}
 }
 
-// TestEveryQuestionRunsAsGrafanasDatasourceSendsIt opens ClickHouse as that does: by database/sql over HTTP, gzipped, what the
-// user calls custom settings on every request. A question's parameters are param_NAME among them.
+// TestEveryQuestionRunsAsGrafanasDatasourceSendsIt opens ClickHouse as that does: with database/sql over HTTP,
+// gzipped, with the user's custom settings on every request. A question's parameters are param_NAME among them.
 func TestEveryQuestionRunsAsGrafanasDatasourceSendsIt(t *testing.T) {
 	t.Parallel()
 	dsn := chtest.Database(t)

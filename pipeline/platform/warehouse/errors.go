@@ -10,7 +10,7 @@ import (
 	"ratchet/pipeline"
 )
 
-// ClickHouse's codes that mean something to us.
+// The ClickHouse error codes that the pipeline handles.
 const (
 	codeNone            = 0
 	codeUnknownUser     = 192
@@ -20,15 +20,15 @@ const (
 	codeMemory          = 241
 )
 
-// Class is what an error asks for.
+// Class is how to handle an error.
 type Class int
 
 // The classes.
 const (
-	Again    Class = iota // the same batch with the same token, later: nothing says that it did not land
-	BadData               // a row of the batch cannot be stored: halve it until the row is alone
-	NoSchema              // a table or column is missing: migrate, then again
-	TooMuch               // more at once than ClickHouse has memory for: the halves; of a single row, again
+	Again    Class = iota // retry the same batch with the same token: it may have been stored
+	BadData               // a row of the batch cannot be stored: halve the batch until the row is alone
+	NoSchema              // a table or column is missing: migrate, then retry
+	TooMuch               // too large for ClickHouse's memory: insert the halves; retry a single row
 )
 
 var (
@@ -36,8 +36,8 @@ var (
 	dataCodes   = []int32{6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349}
 )
 
-// Classify says what to do about an insert's error. What is not known to be the data's fault is tried again: a batch
-// that waits loses nothing.
+// Classify returns how to handle an insert's error. An error that is not
+// known to be the data's fault is retried: a batch that waits loses nothing.
 func Classify(err error) Class {
 	var convert *chcolumn.ColumnConverterError
 	var value *chcolumn.Error
@@ -55,7 +55,7 @@ func Classify(err error) Class {
 	return Again
 }
 
-// code is ClickHouse's own code, or codeNone where it did not answer.
+// code returns ClickHouse's error code, or codeNone if it did not answer.
 func code(err error) int32 {
 	var e *clickhouse.Exception
 	if errors.As(err, &e) {

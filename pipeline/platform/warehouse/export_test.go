@@ -6,7 +6,7 @@ import (
 	"ratchet/schemas"
 )
 
-// Statements are those of each migration, in their order, and Cut cuts a file into its own.
+// Statements returns the statements of each migration, in order.
 func Statements() (all [][]string) {
 	for _, m := range must(migrations(schemas.ClickHouse)) {
 		all = append(all, m.statements)
@@ -14,10 +14,10 @@ func Statements() (all [][]string) {
 	return all
 }
 
-// Cut is a file of statements, one by one.
+// Cut splits a file into its statements.
 func Cut(sql string) []string { return statements(sql) }
 
-// Exec runs a statement with its parameters, name and value in turn.
+// Exec runs a statement with parameters, as pairs of name and value.
 func (w *Warehouse) Exec(ctx context.Context, sql string, pairs ...string) error {
 	return w.exec(ctx, sql, pairs...)
 }

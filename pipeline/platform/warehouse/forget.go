@@ -7,27 +7,28 @@ import (
 	"time"
 )
 
-// rejectMemory is how long a reject of what is no deal is remembered, on the stream's clock.
+// rejectMemory is how long rejects of ASINs without a deal are kept, on the stream's clock.
 const rejectMemory = 7 * 24 * time.Hour
 
-// worthForgetting is how many rejects should have become useless before they are removed: that rewrites the table.
+// worthForgetting is how many useless rejects justify their removal, which rewrites the table.
 const worthForgetting = 20_000
 
-// ForgetRejects removes rejects that can hide no deal any more, once there are so many of them, and returns how many. Table deal_rejects remembers the newest
-// reject of everything, because a deal may be recorded after a later look has rejected it; without this it would grow with
-// every ASIN ever seen, although one in thirty is a deal.
+// ForgetRejects removes rejects that cannot hide a deal any more, once there are at least
+// worth of them, and returns their number. Table deal_rejects holds the newest reject of
+// everything, because a deal may be recorded after a later look has rejected it; without
+// removal it would grow with every ASIN ever seen, although one in thirty is a deal.
 //
-// A reject is useless when nothing is known of a deal of it and what confirms one can only come later in the stream. That is
-// so once verdicts stored rejectMemory after it are recorded, because the recorder never has anything in hand that is
-// older by a dedup window (a day) than what it has recorded: see there, "ripe". A deal that is found later is confirmed by a
-// later verdict, which no earlier reject hides.
+// A reject is useless if no deal is known for it and whatever confirms one can only come later in the
+// stream. That is so once verdicts stored rejectMemory after it are recorded, because the recorder never
+// holds anything that is older by a dedup window (a day) than what it has recorded: see "eligible"
+// there. A deal that is found later is confirmed by a later verdict, which no earlier reject hides.
 func (w *Warehouse) ForgetRejects(ctx context.Context, worth int) (int, error) {
-	// The first that is remembered, and not the last that is not: after a time with the clock ahead everything would be old.
+	// The first to be kept, not the last to be removed: after a period with the clock ahead everything would be old.
 	first, err := w.number(ctx, `SELECT min(row_id) FROM verdicts WHERE run = 'live'
 		AND stored_at >= (SELECT max(stored_at) FROM verdicts WHERE run = 'live') - toIntervalSecond({memory:UInt32})`,
 		map[string]string{"memory": strconv.Itoa(int(rejectMemory.Seconds()))})
 	if err != nil {
-		return 0, fmt.Errorf("look for the first reject to remember: %w", err)
+		return 0, fmt.Errorf("find the first reject to keep: %w", err)
 	}
 	useless := "row_id < " + strconv.FormatUint(first, 10) + " AND deal NOT IN (SELECT deal FROM deal_facts)"
 	n, err := w.number(ctx, "SELECT count() FROM deal_rejects WHERE "+useless, nil)
@@ -43,11 +44,11 @@ func (w *Warehouse) ForgetRejects(ctx context.Context, worth int) (int, error) {
 	return int(n), w.mutated(ctx, "deal_rejects") //nolint:gosec // a count of rows
 }
 
-// mutatedEvery is how often it is looked whether a mutation has ended.
+// mutatedEvery is the interval at which the end of a mutation is polled.
 const mutatedEvery = 50 * time.Millisecond
 
-// mutated waits until the mutations of a table have ended. It asks again and again, so that no connection is held and the
-// wait ends with ctx, whatever the engine does.
+// mutated waits until the mutations of a table have ended. It polls, so that
+// no connection is held and the wait ends with ctx, whatever the engine does.
 func (w *Warehouse) mutated(ctx context.Context, table string) error {
 	for {
 		left, err := w.number(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = {table:String} AND NOT is_done",
@@ -63,8 +64,9 @@ func (w *Warehouse) mutated(ctx context.Context, table string) error {
 	}
 }
 
-// Tidy does what ClickHouse does not do by itself: it forgets rejects (ForgetRejects) and merges the two small tables
-// through which all deals are counted, so that each deal is one row in them. A count is right without it, and half as fast.
+// Tidy runs the maintenance that ClickHouse does not do by itself: it removes rejects
+// (ForgetRejects) and merges the two small tables through which deals are counted, so that
+// each deal is one row in them. Without it a count is correct, but takes twice as long.
 func (w *Warehouse) Tidy(ctx context.Context) (forgotten int, err error) {
 	if forgotten, err = w.ForgetRejects(ctx, worthForgetting); err != nil {
 		return 0, err
@@ -77,7 +79,7 @@ func (w *Warehouse) Tidy(ctx context.Context) (forgotten int, err error) {
 	return forgotten, nil
 }
 
-// number is the answer to a question with one.
+// number returns the result of a query with one number.
 func (w *Warehouse) number(ctx context.Context, sql string, params map[string]string) (uint64, error) {
 	t, err := w.query(ctx, sql, params, readOnly())
 	if err != nil {

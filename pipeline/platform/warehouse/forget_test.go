@@ -12,8 +12,8 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// TestForgettingRejectsChangesNoStateOfAnyDeal lets a month of verdicts and versions come in with a day's disorder, as the
-// recorder lets them, and forgets between batches: the state of every deal is the same as if all were remembered.
+// TestForgettingRejectsChangesNoStateOfAnyDeal inserts a month of verdicts and versions with a day's disorder, as
+// the recorder does, and forgets rejects between batches: the state of every deal is the same as if all were kept.
 func TestForgettingRejectsChangesNoStateOfAnyDeal(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -43,7 +43,7 @@ func TestForgettingRejectsChangesNoStateOfAnyDeal(t *testing.T) {
 		if early {
 			must(t, w.InsertDeals(t.Context(), deals, fmt.Sprint("deals", seq)))
 		}
-		// Of two that lie more than a day apart in the stream the first comes first.
+		// Of two that lie more than a day apart in the stream the earlier one comes first.
 		for i := 0; i+1 < len(rows); i++ {
 			if rapid.Bool().Draw(r, "swapped") {
 				rows[i], rows[i+1] = rows[i+1], rows[i]
@@ -98,7 +98,7 @@ func TestARejectOfADealOrOfTheLastWeekIsNotForgotten(t *testing.T) {
 	want(t, w, "SELECT count() FROM deal_rejects", "3")
 	want(t, w, "SELECT hidden_because FROM deal_states", "old_estimate")
 
-	// A version and its accept come by two streams; tidied up, they are one row.
+	// A version and its accept come from two streams; after tidying they are one row.
 	accept := rows[1]
 	accept.Sequence, accept.Outcome, accept.Look, accept.Origin.WorkID = 9, pipeline.Accept, pipeline.LookCommit, "w9"
 	must(t, w.InsertVerdicts(t.Context(), []warehouse.VerdictRow{accept}, "a"))
@@ -110,7 +110,8 @@ func TestARejectOfADealOrOfTheLastWeekIsNotForgotten(t *testing.T) {
 	want(t, w, "SELECT * FROM deal_states", before)
 }
 
-// TestAClockThatWasAheadForgetsNoReject: for an hour the machine said that it was years later. What it stores since then is no older for it.
+// TestAClockThatWasAheadForgetsNoReject: for an hour the machine's
+// clock was years ahead. What was stored since then is no older for it.
 func TestAClockThatWasAheadForgetsNoReject(t *testing.T) {
 	t.Parallel()
 	w := open(t)

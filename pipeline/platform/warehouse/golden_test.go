@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden answers anew")
 
-// seed stores the data that the golden answers are about.
+// seed stores the data of the golden answers.
 func seed(t *testing.T, w *warehouse.Warehouse) {
 	t.Helper()
 	seedVerdicts(t, w)
@@ -39,7 +39,7 @@ func seedVerdicts(t *testing.T, w *warehouse.Warehouse) {
 	must(t, w.InsertVerdicts(t.Context(), replay, "replay"))
 }
 
-// seedDeals stores deals whose sale price stands in a member of that name.
+// seedDeals stores deals with their sale price in a member of that name.
 func seedDeals(t *testing.T, w *warehouse.Warehouse, price string) {
 	t.Helper()
 	var deals []warehouse.DealRow
@@ -69,10 +69,10 @@ func seedLedger(t *testing.T, w *warehouse.Warehouse) {
 	}
 	must(t, w.InsertLedger(t.Context(), []warehouse.LedgerRow{
 		paid(1, 0, 10), paid(2, 90*time.Minute, 10), paid(3, 26*time.Hour, 3),
-		// As the watermarker tells of a page: its rows are the estimate, and what it cost is told by the call.
+		// As the watermarker records a page: its rows are the estimate, and the call has the cost.
 		published("w.1", entry(8, noon, pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StageWatermarker, Tokens: 5, PriceKind: pipeline.KindDeals, Items: 1, Claim: "w.1"})),
 		published("poll:w.1", entry(4, noon, pipeline.Entry{Event: pipeline.EventPoll, Stage: pipeline.StageWatermarker, RowsEstimate: 150, Query: "q@1", From: 7900000, To: 7900060, Claim: "w.1"})),
-		// A claim that was given back: no call.
+		// A claim that was released without a call.
 		published("c.1", entry(9, noon, pipeline.Entry{Event: pipeline.EventClose, Stage: pipeline.StageCommitter, PriceKind: pipeline.KindCommit, Items: 1, Claim: "c.1"})),
 		span(5, 0, pipeline.EventGapOpened, "g1"), span(6, 3*time.Hour, pipeline.EventGapExpired, "g1"), span(7, 0, pipeline.EventGapOpened, "g2"),
 	}, "ledger"))
@@ -88,13 +88,13 @@ func seedDead(t *testing.T, w *warehouse.Warehouse) {
 	must(t, w.InsertDead(t.Context(), []warehouse.DeadRow{letter}, "dead"))
 }
 
-// published is an entry under the id of its message.
+// published returns an entry with the ID of its message.
 func published(id string, r warehouse.LedgerRow) warehouse.LedgerRow {
 	r.MsgID = id
 	return r
 }
 
-// answer is what a question says about the day of the seed, as CSV.
+// answer returns a question's answer for the day of the seed, as CSV.
 func answer(t *testing.T, w *warehouse.Warehouse, q warehouse.Question) []byte {
 	t.Helper()
 	params := map[string]string{}
@@ -132,7 +132,7 @@ func TestEveryQuestionHasItsGoldenAnswerAlsoWhenEverythingIsInsertedAgain(t *tes
 			t.Errorf("%s:\ngot\n%swant\n%s", q.Name, got, golden)
 		}
 	}
-	// Other tokens: what is inserted again is not dropped on its way in.
+	// Other tokens, so that the repeats are not dropped at once.
 	must(t, w.InsertVerdicts(t.Context(), seeded()[7:71], "again"))
 	for _, q := range warehouse.Questions() {
 		golden, err := os.ReadFile(filepath.Join("testdata", "answers", q.Name+".csv"))
@@ -154,7 +154,7 @@ func TestWhatTheKeeperSaysOfStoredDealsIsNoDecisionAboutCandidates(t *testing.T)
 			before[q.Name] = string(answer(t, w, q))
 		}
 	}
-	// Of the first day, which is counted by hours, and of the second, which is counted as a whole.
+	// On the first day, which is counted by hours, and on the second, which is counted as a whole.
 	states := verdicts(6)
 	for i := range states {
 		r := &states[i]
@@ -175,7 +175,7 @@ func TestWhatTheKeeperSaysOfStoredDealsIsNoDecisionAboutCandidates(t *testing.T)
 	}
 }
 
-// seeded are the live verdicts of the seed.
+// seeded returns the live verdicts of the seed.
 func seeded() []warehouse.VerdictRow {
 	rows := verdicts(90)
 	for i := range rows {

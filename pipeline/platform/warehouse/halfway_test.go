@@ -12,9 +12,9 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// TestAnInsertOfWhichOneSumFailedIsWholeWhenItComesAgain makes each sum in turn refuse what is added to it, as one does for which
-// there is no memory or no disk: the rows are there and some of the sums, in whatever order the engine came to them. The same batch comes
-// again, under its token or, as after a crash, in others; then every sum must say what the rows say.
+// TestAnInsertOfWhichOneSumFailedIsWholeWhenItComesAgain makes each sum in turn reject its rows, as for lack of
+// memory or disk: the rows are stored, and some of the sums, in the engine's order. The same batch is inserted
+// again, under its token or, as after a crash, in other batches; then every sum must agree with the rows.
 func TestAnInsertOfWhichOneSumFailedIsWholeWhenItComesAgain(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -34,7 +34,7 @@ func TestAnInsertOfWhichOneSumFailedIsWholeWhenItComesAgain(t *testing.T) {
 		rows := r.Example(n)
 		rows.number(uint64(100 * n)) //nolint:gosec // small
 		rows.verdicts[0].Run = pipeline.RunLive
-		rows.verdicts[0].Look, rows.verdicts[0].Outcome, rows.verdicts[0].Reason = pipeline.LookList, pipeline.Fail, "stale_no_tokens" // the keeper's mark
+		rows.verdicts[0].Look, rows.verdicts[0].Outcome, rows.verdicts[0].Reason = pipeline.LookList, pipeline.Fail, "stale_no_tokens" // the refresher's verdict
 		for i := range rows.entries {
 			rows.entries[i].MsgID = fmt.Sprint("entry", n, "-", i)
 		}
@@ -66,7 +66,7 @@ func TestAnInsertOfWhichOneSumFailedIsWholeWhenItComesAgain(t *testing.T) {
 	}
 }
 
-// round is rows of every table that has sums.
+// round is a set of rows for every table with sums.
 type round struct {
 	verdicts []warehouse.VerdictRow
 	entries  []warehouse.LedgerRow
@@ -86,7 +86,7 @@ func (r round) number(after uint64) {
 	}
 }
 
-// insert inserts the rows in so many batches and says how each went.
+// insert inserts the rows in so many batches and returns the outcome of each.
 func (r round) insert(t *testing.T, w *warehouse.Warehouse, token string, batches int) (outcomes []error) {
 	t.Helper()
 	for b := range batches {

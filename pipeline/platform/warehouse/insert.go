@@ -11,8 +11,8 @@ import (
 	"ratchet/pipeline"
 )
 
-// InsertVerdicts stores rows of verdicts. The token names the content: a batch that was stored under it already is
-// dropped, so the same batch may be inserted until it is known to have landed. Another batch needs another token.
+// InsertVerdicts stores rows of verdicts. The token identifies the content: a batch whose token is stored already
+// is dropped, so the same batch may be inserted until it is known to be stored. Another batch needs another token.
 func (w *Warehouse) InsertVerdicts(ctx context.Context, rows []VerdictRow, token string) error {
 	return insert(ctx, w, "verdicts", verdictColumns, rows, token, (*VerdictRow).fits)
 }
@@ -32,7 +32,7 @@ func (w *Warehouse) InsertDead(ctx context.Context, rows []DeadRow, token string
 	return insert(ctx, w, "dead", deadColumns, rows, token, (*DeadRow).fits)
 }
 
-// InsertActions stores what the user did; the token as for InsertVerdicts.
+// InsertActions stores the user's actions; the token as for InsertVerdicts.
 func (w *Warehouse) InsertActions(ctx context.Context, rows []ActionRow, token string) error {
 	return insert(ctx, w, "actions", actionColumns, rows, token, (*ActionRow).fits)
 }
@@ -51,18 +51,18 @@ func insert[R any](ctx context.Context, w *Warehouse, table string, columns []co
 		names[i] = c.name
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
-		"async_insert":                                       0, // an insert that returned is stored
-		"max_partitions_per_insert_block":                    0, // however many months a batch holds: a limit would refuse the same batch for ever
+		"async_insert":                                       0, // an insert that has returned is stored
+		"max_partitions_per_insert_block":                    0, // however many months a batch spans: a limit would reject the same batch for ever
 		"insert_deduplication_token":                         token,
 		"insert_deduplicate":                                 1,
-		"deduplicate_blocks_in_dependent_materialized_views": 1, // a repeat fills in what a view missed, once
-		"parallel_view_processing":                           1, // the sums side by side
+		"deduplicate_blocks_in_dependent_materialized_views": 1, // a repeat fills in what a view lacks, once
+		"parallel_view_processing":                           1, // the views run in parallel
 	}))
 	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+strings.Join(names, ", ")+")")
 	if err != nil {
 		return fmt.Errorf("insert %d rows into %s: %w", len(rows), table, err)
 	}
-	// A batch counts as sent even when sending fails, so the rows stay the caller's and a repeat builds a new one.
+	// A batch counts as sent even if sending fails, so the rows stay the caller's and a repeat builds a new one.
 	for i, c := range columns {
 		if err := batch.Column(i).Append(c.fill(rows)); err != nil {
 			return errors.Join(fmt.Errorf("insert %d rows into %s: column %s: %w", len(rows), table, c.name, &pipeline.Unrecordable{Reason: pipeline.BadRow, Err: err}), batch.Abort())

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// KeepDays is how long rows are kept where nobody says otherwise, as the tables' TTL has it.
+// KeepDays is the default retention of rows, which is also the tables' TTL.
 const KeepDays = 400
 
-// keptTables are those whose rows leave by age: what was recorded, row by row. The sums over them stay for ever, and so do
-// the deals; the ids of verdicts have an age of their own.
+// keptTables are those whose rows expire: what was recorded, row by row. The sums over
+// them and the deals stay for ever; the IDs of verdicts have a retention of their own.
 var keptTables = []string{"verdicts", "ledger", "balance_points", "dead"}
 
-// Keep makes rows leave so many days after they were stored, machine time. It asks for a change only where there is one,
-// and of several processes with different wishes the last has its way. Fewer days than before: ClickHouse removes what
-// is older in the background, part by part. More days: what has left does not come back, except that the streams, where
-// they still hold it, can be recorded anew.
+// Keep sets the number of days after which rows expire, counted from their storage, machine time.
+// It changes a table only if needed; of several processes with different values the last one wins.
+// Fewer days than before: ClickHouse removes older rows in the background, part by part. More
+// days: removed rows do not return, except by recording the streams again while they hold them.
 func (w *Warehouse) Keep(ctx context.Context, days int) error {
 	for _, table := range keptTables {
 		t, err := w.query(ctx, "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = '"+table+"'", nil, nil)

@@ -15,10 +15,10 @@ func TestWhatIsOlderThanTheRetentionLeavesAndTheSumsStay(t *testing.T) {
 	for i := range rows[:10] {
 		rows[i].StoredAt = time.Now().UTC().Add(-100 * 24 * time.Hour)
 	}
-	must(t, w.Keep(t.Context(), warehouse.KeepDays)) // as it is: nothing is asked for
+	must(t, w.Keep(t.Context(), warehouse.KeepDays)) // unchanged: no statement is sent
 	must(t, w.InsertVerdicts(t.Context(), rows, "v"))
 	must(t, w.Keep(t.Context(), 30))
-	must(t, exec(t.Context(), w, "OPTIMIZE TABLE verdicts FINAL")) // what ClickHouse does by itself in time
+	must(t, exec(t.Context(), w, "OPTIMIZE TABLE verdicts FINAL")) // what ClickHouse eventually does by itself
 	want(t, w, "SELECT count() FROM verdicts", "20")
 	want(t, w, "SELECT sum(verdicts) FROM verdict_counts", "30")
 	for _, table := range []string{"verdicts", "ledger", "balance_points", "dead"} {
@@ -26,7 +26,7 @@ func TestWhatIsOlderThanTheRetentionLeavesAndTheSumsStay(t *testing.T) {
 			t.Errorf("%s: %s", table, says)
 		}
 	}
-	// Longer again: what comes from now on stays, what has left comes back if it is recorded anew, and the sums do not change.
+	// Longer again: later rows stay, removed rows return if they are recorded again, and the sums do not change.
 	must(t, w.Keep(t.Context(), 365))
 	must(t, w.InsertVerdicts(t.Context(), rows, "again"))
 	want(t, w, "SELECT count() FROM verdicts FINAL", "30")

@@ -15,24 +15,24 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// KeptQuery selects live verdicts whose inputs a replay decides on. The zero value of each part selects all.
+// KeptQuery selects live verdicts whose inputs a replay uses. The zero value of each part selects all.
 type KeptQuery struct {
 	Look   pipeline.Look
 	ASIN   string
 	Source pipeline.Source
 	Reason string
-	From   time.Time // pipeline time; From is in it, To is not
+	From   time.Time // pipeline time; From is included, To is not
 	To     time.Time
-	Until  uint64 // the last row id
+	Until  uint64 // the last row ID
 }
 
-// KeptDay is a day with live verdicts, and how many.
+// KeptDay is a day with the number of its live verdicts.
 type KeptDay struct {
 	Day  time.Time
 	Rows int
 }
 
-// KeptDays are the days on which live verdicts of a look were made, in their order.
+// KeptDays returns the days on which live verdicts of a look were made, in order.
 func (w *Warehouse) KeptDays(ctx context.Context, q KeptQuery) ([]KeptDay, error) {
 	t, err := w.query(ctx, `SELECT toString(day), toInt64(groupBitmapMerge(ids)) FROM verdict_days
 WHERE run = 'live' AND look = {look:String} AND day >= toDate({from:DateTime('UTC')}) AND day <= toDate({to:DateTime('UTC')})
@@ -52,7 +52,7 @@ GROUP BY day ORDER BY day`, clickhouse.Parameters{"look": string(q.Look), "from"
 	return out, nil
 }
 
-// second is a time as a parameter; zero is the first or the last that ClickHouse knows.
+// second converts a time to a parameter; zero is the first or the last that ClickHouse can represent.
 func second(t time.Time, last bool) string {
 	if t.IsZero() {
 		if last {
@@ -70,13 +70,13 @@ func millis(t time.Time, last bool) string {
 	return strconv.FormatInt(max(0, t.UnixMilli()), 10)
 }
 
-// KeptFields is how many fields a line of KeptInputs has.
+// KeptFields is the number of fields in a line of KeptInputs.
 const KeptFields = 12
 
-// KeptInputs calls f for every selected verdict that was decided from one time until before another, in the order of
-// their row ids and after one of them. A line is one verdict, its fields separated by tabs: row_id, outcome, reason,
-// rule_id, rule_set, heuristic (true or false), source, asin, work_id, at (Unix ms), profit_cents (empty: unknown) and inputs (JSON).
-// ClickHouse writes the lines, which spares the driver twelve columns a row. The same row may come twice in a row.
+// KeptInputs calls f for every selected verdict with from <= at < to, in the order of their row IDs, beginning behind
+// after. A line is one verdict, its fields separated by tabs: row_id, outcome, reason, rule_id, rule_set, heuristic
+// (true or false), source, asin, work_id, at (Unix ms), profit_cents (empty: unknown) and inputs (JSON). ClickHouse
+// formats the lines, which saves the driver twelve columns a row. The same row may occur twice in succession.
 func (w *Warehouse) KeptInputs(ctx context.Context, q KeptQuery, from, to time.Time, after uint64, f func(line string) error) error {
 	if q.From.After(from) {
 		from = q.From
@@ -121,8 +121,8 @@ FROM verdicts WHERE ` + strings.Join(where, " AND ") + ` ORDER BY row_id`
 	return nil
 }
 
-// KeptVerdicts are live verdicts by their row ids, whole but for their inputs, which stay encoded. One that is not
-// there is missing.
+// KeptVerdicts returns live verdicts by their row IDs, complete except for
+// their inputs, which stay encoded. Verdicts that are not stored are absent.
 func (w *Warehouse) KeptVerdicts(ctx context.Context, look pipeline.Look, from, to time.Time, ids []uint64) (map[uint64]VerdictRow, error) {
 	out := map[uint64]VerdictRow{}
 	if len(ids) == 0 {

@@ -11,8 +11,8 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// clickhouse-client talks to a server, and the embedded engine is none to it. But the engine's library has clickhouse-local,
-// which shares the client's command line and the reading of files of queries, parameters and output.
+// clickhouse-client needs a server, and the embedded engine is not one to it. But the engine's library contains
+// clickhouse-local, which shares the client's command line and the reading of query files, parameters and output.
 
 func TestEveryQuestionsFileAsItStandsIsReadAndAnsweredByClickHouseLocal(t *testing.T) {
 	t.Parallel()
@@ -58,7 +58,7 @@ func TestEveryQuestionsFileAsItStandsIsReadAndAnsweredByClickHouseLocal(t *testi
 	}
 }
 
-// words are a command's arguments as a shell takes them apart.
+// words splits a command into its arguments, as a shell does.
 func words(command string) []string {
 	var args []string
 	for _, m := range regexp.MustCompile(`'([^']*)'|"([^"]*)"|(\S+)`).FindAllStringSubmatch(command, -1)[1:] {

@@ -13,8 +13,8 @@ import (
 	"ratchet/schemas"
 )
 
-// migrationsTable records what was applied. Several processes may write the same line; the newest of equal lines is
-// as good as the first.
+// migrationsTable records what was applied. Several processes may write
+// the same line; the newest of equal lines is as good as the first.
 const migrationsTable = `CREATE TABLE IF NOT EXISTS schema_migrations
 (
     name       String COMMENT 'file of schemas/clickhouse, without .sql',
@@ -26,8 +26,8 @@ ORDER BY name
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Which migrations were applied to this database?'`
 
-// The baseline replaced the migrations up to lastBefore. A database that has them all is adopted: the migration adoption
-// is for it alone, and the baseline after it finds the tables and replaces the views.
+// The baseline replaced the migrations up to lastBefore. A database that has them all is adopted: the
+// migration adoption is only for it, and the baseline after it finds the tables and replaces the views.
 const (
 	lastBefore = "0029_entry_ids"
 	adoption   = "0030_adopt"
@@ -40,10 +40,10 @@ type migration struct {
 	statements []string
 }
 
-// Migrate brings the tables up to what this build knows. Every statement may be run again, so a crash between two
-// statements is repaired by the next start, and several processes of one build may start at once. A migration that was
-// applied with other content is refused: history is not rewritten, a new file is added. So is a database of a newer build,
-// whose tables may mean something else, and one that an earlier build left before lastBefore.
+// Migrate brings the tables to this build's version. Every statement is idempotent, so a crash between
+// two statements is repaired by the next start, and several processes of one build may start at once. An
+// applied migration with other content is an error: migrations are not rewritten, new files are added. So
+// is a database of a newer build, whose tables may have another meaning, and one from before lastBefore.
 func (w *Warehouse) Migrate(ctx context.Context) error {
 	all, err := migrations(schemas.ClickHouse)
 	if err != nil {
@@ -68,7 +68,7 @@ func (w *Warehouse) Migrate(ctx context.Context) error {
 	return nil
 }
 
-// pending are the migrations that a database still needs. The error says what the database has.
+// pending returns the migrations that a database still needs. The error describes the state of the database.
 func pending(all []migration, applied map[string]string) (todo []migration, err error) {
 	last := ""
 	for name := range applied {
@@ -99,10 +99,10 @@ func (w *Warehouse) apply(ctx context.Context, m migration) error {
 			return fmt.Errorf("apply migration %s, statement %d: %w", m.name, n+1, err)
 		}
 	}
-	// A crash on the line above: the next start runs the statements again, which changes nothing.
+	// After a crash on the line above the next start runs the statements again, which changes nothing.
 	if err := w.exec(ctx, "INSERT INTO schema_migrations (name, checksum) SETTINGS async_insert = 0 VALUES ({name:String}, {sum:String})",
 		"name", m.name, "sum", m.checksum); err != nil {
-		return fmt.Errorf("note migration %s: %w", m.name, err)
+		return fmt.Errorf("record migration %s: %w", m.name, err)
 	}
 	return nil
 }
@@ -141,8 +141,8 @@ func migrations(files fs.FS) ([]migration, error) {
 	return out, nil
 }
 
-// statements cuts a file where a line ends with a semicolon. Lines of comment do not end anything and go with the
-// statement that follows them.
+// statements splits a file at semicolons that end a line. Comment
+// lines end nothing and belong to the statement that follows them.
 func statements(sql string) []string {
 	var out, cur []string
 	for line := range strings.Lines(sql) {

@@ -16,21 +16,22 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// value is what a parameter is set to: a text as ClickHouse takes it, or an instant that long before now, pipeline time.
+// value is the value of a parameter: a text in ClickHouse's
+// format, or an instant that long before now, pipeline time.
 type value struct {
 	text string
 	ago  bool
 	back time.Duration
 }
 
-// Check says what is wrong with parameters of a question: one that it has not, or a value that is none of its type. A
+// Check validates the parameters of a question: it rejects unknown ones, and values that do not fit the type. A
 // DateTime is a time in UTC (2026-11-01, 2026-11-01 13:00:00, RFC 3339), or how long ago it is (-90m, -24h, -7d).
 func (q Question) Check(params map[string]string) error {
 	_, err := q.values(params)
 	return err
 }
 
-// values are all parameters of the question, with its defaults for those that params does not name.
+// values returns all parameters of the question, with defaults for those that are not in params.
 func (q Question) values(params map[string]string) (map[string]value, error) {
 	set := map[string]value{}
 	var names []string
@@ -58,7 +59,7 @@ func (q Question) values(params map[string]string) (map[string]value, error) {
 	return set, nil
 }
 
-// knows says which run is asked for that has decided nothing, since its answer would look like one.
+// knows rejects a run without decisions, because its empty answer would look like a result.
 func (w *Warehouse) knows(ctx context.Context, q Question, set clickhouse.Parameters) error {
 	for _, name := range []string{"run", "other"} {
 		run, asked := set[name]
@@ -67,7 +68,7 @@ func (w *Warehouse) knows(ctx context.Context, q Question, set clickhouse.Parame
 		}
 		t, err := w.query(ctx, "SELECT DISTINCT toString(run) AS run FROM run_sums ORDER BY run = 'live' DESC, run", nil, readOnly())
 		if err != nil {
-			return w.noTables(ctx, fmt.Errorf("ask %s: read which runs there are: %w", q.Name, err))
+			return w.noTables(ctx, fmt.Errorf("ask %s: read the runs: %w", q.Name, err))
 		}
 		var runs []string
 		for _, r := range t.Rows {
@@ -99,7 +100,7 @@ func (p Param) value(text string) (value, error) {
 
 var agoForm = regexp.MustCompile(`^-(\d+)([dhms])$`)
 
-// A DateTime of ClickHouse holds no more.
+// The range of ClickHouse's DateTime.
 var (
 	firstSecond = time.Unix(0, 0).UTC()
 	lastSecond  = time.Unix(1<<32-1, 0).UTC()

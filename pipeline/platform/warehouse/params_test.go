@@ -51,7 +51,7 @@ func TestAParameterThatIsNoneOfTheQuestionsIsNamedBeforeItIsAsked(t *testing.T) 
 func TestARunThatDecidedNothingIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	_, err := w.Ask(t.Context(), "compare", nil) // live, of which nothing is there yet
+	_, err := w.Ask(t.Context(), "compare", nil) // the live run, of which nothing is there yet
 	must(t, err)
 	seed(t, w)
 	_, err = w.Ask(t.Context(), "compare", map[string]string{"other": "stricter"})

@@ -10,11 +10,11 @@ import (
 	"ratchet/schemas"
 )
 
-// ErrOldSchema is a database without all tables of this build.
+// ErrOldSchema means that the database lacks tables of this build.
 var ErrOldSchema = errors.New("its tables are older than this build: `ratchet topology apply` migrates them")
 
-// Provision creates the database where it is missing and brings the tables, and how many days their rows stay, up to
-// this build. It needs the rights of a migrator; who only reads or writes calls Reach and Current.
+// Provision creates the database if it is missing, and brings its tables and their retention to
+// this build. It needs the rights of a migrator; readers and writers call Reach and Current.
 func Provision(ctx context.Context, rawURL string, days int) error {
 	connecting, connected := context.WithTimeout(ctx, openWithin)
 	w, err := Open(connecting, rawURL)
@@ -32,15 +32,15 @@ func Provision(ctx context.Context, rawURL string, days int) error {
 
 const (
 	openWithin     = 30 * time.Second // to connect
-	provisionAgain = 2 * time.Second  // after a server did not answer
+	provisionAgain = 2 * time.Second  // after a server has not answered
 )
 
-// unopened is a server that could not be reached: nothing has been asked of it yet.
+// unopened wraps the error of a server that could not be reached: nothing has been sent to it yet.
 type unopened struct{ error }
 
 func (u *unopened) Unwrap() error { return u.error }
 
-// ProvisionWhenUp is Provision for a server that may still be starting; waiting is called once if it is.
+// ProvisionWhenUp is Provision for a server that may still be starting; then it calls waiting once.
 func ProvisionWhenUp(ctx context.Context, rawURL string, days int, waiting func(error)) error {
 	for waits := false; ; {
 		err := Provision(ctx, rawURL, days)
@@ -61,7 +61,7 @@ func ProvisionWhenUp(ctx context.Context, rawURL string, days int, waiting func(
 	}
 }
 
-// Current says whether the tables are those of this build: ErrOldSchema if one is missing. It writes nothing.
+// Current returns ErrOldSchema if a table of this build is missing. It writes nothing.
 func (w *Warehouse) Current(ctx context.Context) error {
 	all, err := migrations(schemas.ClickHouse)
 	if err != nil {
@@ -86,7 +86,7 @@ func (w *Warehouse) Current(ctx context.Context) error {
 	return nil
 }
 
-// CheckDays says what is wrong with a number of days.
+// CheckDays validates a number of days.
 func CheckDays(days int) error {
 	if days < 1 || days > 36500 {
 		return process.Usagef("RECORDER_KEEP_DAYS: want 1 to 36500, got %d", days)

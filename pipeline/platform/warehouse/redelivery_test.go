@@ -12,7 +12,7 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// sums are every table and view that is kept up while rows come in, each with the same question asked of the rows.
+// sums lists every table and view that is maintained at insertion, each with the same query on the rows.
 var sums = map[string][2]string{
 	"verdict_hours": {
 		"SELECT run, toStartOfHour(at) AS h, look, outcome, reason, source, tier, root_category, rule_set, heuristic, count(), sum(tokens) FROM verdicts FINAL GROUP BY ALL ORDER BY ALL",
@@ -121,9 +121,10 @@ var sums = map[string][2]string{
 	},
 }
 
-// TestEverySumEqualsTheSameQuestionAskedOfTheRowsAfterAnyRedelivery inserts random rows, of live work and of replays, some days
-// late, in random batches: cut anywhere, in any order, the same batch twice under one token, the same rows in others under
-// another. After each round every sum must say what the rows say. The rounds add up in one database.
+// TestEverySumEqualsTheSameQuestionAskedOfTheRowsAfterAnyRedelivery inserts random rows,
+// of live work and of replays, some days late, in random batches: split anywhere, in any
+// order, the same batch twice under one token, the same rows in others under another.
+// After each round every sum must agree with the rows. The rounds add up in one database.
 func TestEverySumEqualsTheSameQuestionAskedOfTheRowsAfterAnyRedelivery(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -134,7 +135,7 @@ func TestEverySumEqualsTheSameQuestionAskedOfTheRowsAfterAnyRedelivery(t *testin
 	var seq uint64
 	rapid.Check(t, func(r *rapid.T) {
 		if left--; left < 0 {
-			return // a round is many statements: of rapid's hundred, as many as take seconds
+			return // a round is many statements: run only as many of rapid's hundred as take seconds
 		}
 		n := rapid.IntRange(1, 40).Draw(r, "rows")
 		verdicts, entries, deals := drawVerdicts(r, seq, n), drawEntries(r, seq, n), drawDeals(t, r, seq, n/4)
@@ -154,7 +155,7 @@ func TestEverySumEqualsTheSameQuestionAskedOfTheRowsAfterAnyRedelivery(t *testin
 	}
 }
 
-// redeliver inserts every row at least once and many of them again. round tells the tokens of one round from another's.
+// redeliver inserts every row at least once and many of them again. round makes the tokens unique among rounds.
 func redeliver[R any](t *testing.T, r *rapid.T, round string, rows []R, insert func(context.Context, []R, string) error) {
 	t.Helper()
 	if len(rows) == 0 {
@@ -184,7 +185,7 @@ func redeliver[R any](t *testing.T, r *rapid.T, round string, rows []R, insert f
 	}
 }
 
-// drawAt is an instant of a few days; one in four is late by days against its place in the stream.
+// drawAt returns an instant within a few days; one in four is days late for its place in the stream.
 func drawAt(r *rapid.T, seq uint64) time.Time {
 	at := noon.Add(time.Duration(seq) * 7 * time.Minute).Add(time.Duration(rapid.IntRange(0, 600_000).Draw(r, "ms")) * time.Millisecond)
 	if rapid.IntRange(0, 3).Draw(r, "late") == 0 {

@@ -15,15 +15,16 @@ import (
 	"ratchet/pipeline"
 )
 
-// Row is a row of any stream: what happened, and the message that says so. The same event in two messages is two row ids.
+// Row is a row of any stream: an event, and the message that
+// reports it. The same event in two messages has two row IDs.
 type Row interface {
 	EventID() uint64
 	RowID() uint64
 	StoredOn() time.Time // when the stream stored it, machine time
 }
 
-// MessageID is a message's Nats-Msg-Id as a row holds it: 64 bits of a hash. Such an id means something within its stream
-// alone, so the stream's epoch is part of it. 0: the message has none.
+// MessageID returns a message's Nats-Msg-Id as rows hold it: 64 bits of a hash. Such an ID is
+// unique only within its stream, so the stream's epoch is part of it. 0: the message has none.
 func MessageID(epoch uint32, id string) uint64 {
 	if id == "" {
 		return 0
@@ -31,13 +32,13 @@ func MessageID(epoch uint32, id string) uint64 {
 	return hash(fmt.Sprintf("%d:%s", epoch, id))
 }
 
-// hash is the first 8 bytes of SHA-256, least first.
+// hash returns the first 8 bytes of SHA-256, little endian.
 func hash(s string) uint64 {
 	sum := sha256.Sum256([]byte(s))
 	return binary.LittleEndian.Uint64(sum[:8])
 }
 
-// Events is the event of each row.
+// Events returns the event of each row.
 func Events[R Row](rows []R) []uint64 {
 	events := make([]uint64, len(rows))
 	for i := range rows {
@@ -46,11 +47,12 @@ func Events[R Row](rows []R) []uint64 {
 	return events
 }
 
-// WithoutRepeats is the rows, of such events, without those whose event is stored under another row id, or stands twice
-// among them: it was published again after the stream had forgotten its id. What is stored stays, and of two rows that are
-// not, the one with the lesser row id. A row whose event nobody can tell stays. seen says of each that is left out where its event is.
+// WithoutRepeats removes the rows whose event is stored under another row ID, or occurs twice
+// among them: it was published again after the stream had forgotten its ID. Stored rows take
+// precedence; of two rows that are not stored, the one with the lower row ID stays. A row
+// with an unknown event stays. seen reports for each removed row where its event is stored.
 func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) (anew []R, seen []Seen) {
-	first := make(map[uint64]uint64, len(rows)) // of each event the row that stays
+	first := make(map[uint64]uint64, len(rows)) // for each event, the row that stays
 	for i, event := range events {
 		row := rows[i].RowID()
 		if at, is := stored[event]; is {
@@ -70,18 +72,18 @@ func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) 
 	return anew, seen
 }
 
-// Seen is an event of which another message was stored at that time than the one whose row stays.
+// Seen is an event for which another message than that of the stored row arrived.
 type Seen struct {
 	Event uint64
 	Row   uint64
 	At    time.Time
 }
 
-// ids are the tables in which events are remembered for a time, whatever becomes of their rows.
+// ids are the tables that remember events for a time, independently of their rows.
 var ids = map[string]string{pipeline.StreamVerdicts: "verdict_ids", pipeline.StreamLedger: "entry_ids"}
 
-// Remember keeps events of a stream in mind for as long as their last message may come again, and not only their first. Elsewhere an
-// event is remembered as long as its row. It may be said again.
+// Remember keeps events of a stream in mind for as long as their last message may be repeated, not only
+// their first. In other streams an event is remembered as long as its row. It may be called again.
 func (w *Warehouse) Remember(ctx context.Context, stream string, seen []Seen) error {
 	table, is := ids[stream]
 	if !is || len(seen) == 0 {
@@ -108,11 +110,11 @@ func (w *Warehouse) Remember(ctx context.Context, stream string, seen []Seen) er
 	return nil
 }
 
-// idsInAQuery is how many ids are asked for at once: with more, the query's text would be too long.
+// idsInAQuery is how many IDs one query contains: with more, its text would be too long.
 const idsInAQuery = 10_000
 
-// stored is where each stream's events are found. Where sums outlive the rows, the ids have a table of their own; the other tables are
-// small enough to be gone through.
+// stored are the queries that find each stream's events. Tables whose sums outlive
+// the rows have a table for the IDs; the other tables are small enough to be scanned.
 var stored = map[string]string{
 	pipeline.StreamVerdicts: "SELECT id, min(row_id) FROM verdict_ids WHERE id IN (%s) GROUP BY id",
 	pipeline.StreamDeals:    "SELECT msg_id, min(row_id) FROM deal_versions WHERE msg_id IN (%s) GROUP BY msg_id",
@@ -121,17 +123,18 @@ var stored = map[string]string{
 	pipeline.StreamDead:     "SELECT msg_id, min(row_id) FROM dead WHERE msg_id IN (%s) GROUP BY msg_id",
 }
 
-// Stored is the row id under which each event of a stream is stored; an event that is not is missing, and so is 0. It is
-// of use only while nobody else stores the same event under another row id; the recorder sees to that.
+// Stored returns the row ID under which each event of a stream is stored; events
+// that are not stored, and 0, are absent. The result is valid only while no other
+// process stores the same event under another row ID, which the recorder ensures.
 func (w *Warehouse) Stored(ctx context.Context, stream string, events []uint64) (map[uint64]uint64, error) {
 	sql, is := stored[stream]
 	if !is {
-		return nil, fmt.Errorf("look for %d events: stream %q has no table", len(events), stream)
+		return nil, fmt.Errorf("find %d events: stream %q has no table", len(events), stream)
 	}
 	out := map[uint64]uint64{}
 	for from := 0; from < len(events); from += idsInAQuery {
 		if err := w.lookUp(ctx, sql, events[from:min(from+idsInAQuery, len(events))], out); err != nil {
-			return nil, fmt.Errorf("look for %d events of %s: %w", len(events), stream, err)
+			return nil, fmt.Errorf("find %d events of %s: %w", len(events), stream, err)
 		}
 	}
 	return out, nil

@@ -23,7 +23,7 @@ func TestOfTheRowsOfOneEventOneIsStoredWhateverTheBatches(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		stored := map[uint64]uint64{} // by event
-		table := map[uint64]uint64{}  // by row id, as ClickHouse merges
+		table := map[uint64]uint64{}  // by row ID, as ClickHouse merges
 		all := map[uint64]bool{}
 		of := map[uint64]uint64{} // the event of each message
 		for range rapid.IntRange(1, 5).Draw(r, "batches") {
@@ -69,7 +69,7 @@ func TestOfTheRowsOfOneEventOneIsStoredWhateverTheBatches(t *testing.T) {
 func TestARowIsFoundByTheIdOfItsMessage(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	const many = 12_000 // more than one query asks for
+	const many = 12_000 // more than one query contains
 	rows := make([]warehouse.LedgerRow, many)
 	ids := make([]uint64, many)
 	for i := range rows {
@@ -91,8 +91,9 @@ func TestARowIsFoundByTheIdOfItsMessage(t *testing.T) {
 	}
 }
 
-// TestAnEventIsKnownAsLongAsAMessageOfItIsOnTheStream: rows leave after thirty days here, and what the streams keep is recorded anew. The first
-// message of the event has left the stream, its repeat has not: it would count again, in sums that stay.
+// TestAnEventIsKnownAsLongAsAMessageOfItIsOnTheStream: rows expire after thirty days
+// here, and the streams are recorded anew. The first message of the event has left
+// the stream, its repeat has not: it would be counted again, in sums that stay.
 func TestAnEventIsKnownAsLongAsAMessageOfItIsOnTheStream(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -107,14 +108,14 @@ func TestAnEventIsKnownAsLongAsAMessageOfItIsOnTheStream(t *testing.T) {
 	}
 	must(t, w.InsertVerdicts(t.Context(), v, "v"))
 	must(t, w.InsertLedger(t.Context(), l, "l"))
-	// The second event of each comes again, as a message of fifty days ago.
+	// The second event of each is repeated by a message of fifty days ago.
 	for range 2 {
 		must(t, w.Remember(t.Context(), pipeline.StreamVerdicts, []warehouse.Seen{{Event: v[1].EventID(), Row: v[1].RowID(), At: ago(50)}}))
 		must(t, w.Remember(t.Context(), pipeline.StreamLedger, []warehouse.Seen{{Event: l[1].EventID(), Row: l[1].RowID(), At: ago(50)}}))
 	}
 	must(t, w.Remember(t.Context(), pipeline.StreamDeals, []warehouse.Seen{{Event: 1, Row: 1, At: ago(50)}})) // has its row
 	for _, table := range []string{"verdicts", "ledger", "verdict_ids", "entry_ids"} {
-		must(t, exec(t.Context(), w, "OPTIMIZE TABLE "+table+" FINAL")) // what ClickHouse does by itself in time
+		must(t, exec(t.Context(), w, "OPTIMIZE TABLE "+table+" FINAL")) // what ClickHouse eventually does by itself
 	}
 	want(t, w, "SELECT (SELECT count() FROM verdicts), (SELECT count() FROM ledger)", "0,0")
 	for stream, ids := range map[string][]uint64{pipeline.StreamVerdicts: warehouse.Events(v), pipeline.StreamLedger: warehouse.Events(l)} {

@@ -8,21 +8,21 @@ import (
 	"ratchet/pipeline/domain/visibility"
 )
 
-// Origin is where a row comes from: a message of a stream. Its key is made of it and of the message alone, so that the
-// same message is the same row in every process and at any time.
+// Origin is the message from which a row comes. A row's key is derived from it and from
+// the message alone, so the same message is the same row in every process and at any time.
 type Origin struct {
 	Stream string // VERDICTS …
-	Epoch  uint32 // when the stream was made, Unix seconds: tells it from a later one of that name
+	Epoch  uint32 // creation time of the stream in Unix seconds: distinguishes it from a later stream of that name
 	pipeline.Origin
 }
 
-// RowID is the origin as one number: unique over streams that were made anew, and dense.
+// RowID returns the origin as one number: unique even if a stream is recreated, and dense.
 func (o Origin) RowID() uint64 { return uint64(o.Epoch)<<32 | o.Sequence&0xffffffff }
 
-// EventID tells what happened from whatever else did, however often it was published; 0: nobody can tell.
+// EventID identifies the event, however often it was published; 0: unknown.
 func (o Origin) EventID() uint64 { return MessageID(o.Epoch, o.MsgID) }
 
-// StoredOn is when the stream stored the message.
+// StoredOn returns when the stream stored the message.
 func (o Origin) StoredOn() time.Time { return o.StoredAt }
 
 // VerdictRow is one row of verdicts.
@@ -30,18 +30,18 @@ type VerdictRow struct {
 	Origin
 	pipeline.Verdict
 
-	// InputsJSON is the verdict's inputs as they came; Verdict.Inputs is not read.
+	// InputsJSON holds the verdict's inputs as received; Verdict.Inputs is not used.
 	InputsJSON string
 }
 
-// VerdictOf is the row of a message of a stream, of which in names the making.
+// VerdictOf returns the row of a message; in names its stream.
 func VerdictOf(in Origin, v visibility.Verdict) VerdictRow {
 	in.Origin = v.Origin
 	return VerdictRow{Origin: in, Verdict: v.Verdict, InputsJSON: string(v.Inputs)}
 }
 
-// EventID is that of the run, the work and the look, whatever the message's id: a verdict is one of these. It is what
-// table verdict_ids calls the verdict.
+// EventID depends on the run, the work and the look, not on the message's
+// ID: they identify a verdict. Table verdict_ids uses the same ID.
 func (r VerdictRow) EventID() uint64 {
 	if r.Origin.WorkID == "" {
 		return 0 // published by hand
@@ -60,8 +60,8 @@ type DeadRow struct {
 	Origin
 	pipeline.Dead
 
-	Stage      string // who gave it up
-	Key        string // an ASIN where there is one
+	Stage      string // the stage that gave up
+	Key        string // an ASIN, if there is one
 	HeaderJSON string
 }
 
@@ -71,19 +71,19 @@ type ActionRow struct {
 	action.Action
 }
 
-// ActionOf is the row of a message of a stream, of which in names the making.
+// ActionOf returns the row of a message; in names its stream.
 func ActionOf(in Origin, s action.Said) ActionRow {
 	in.Origin = s.Origin
 	return ActionRow{Origin: in, Action: s.Action}
 }
 
-// DealRow is one version of a deal. Fields holds every member of the message by its name, as JSON; a member that is
-// absent or null is a column that this version says nothing about.
+// DealRow is one version of a deal. Fields holds every member of the message
+// by its name, as JSON; an absent or null member leaves its column unchanged.
 type DealRow struct {
 	Origin
 	Domain    int
 	ASIN      string
 	PriceType int
 	Fields    map[string][]byte
-	Message   string // the whole message
+	Message   string // the complete message
 }

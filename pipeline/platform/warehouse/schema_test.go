@@ -17,8 +17,8 @@ import (
 
 var settings = regexp.MustCompile(`SETTINGS (\w+ = \w+(?:, \w+ = \w+)*)`)
 
-// shape is how ClickHouse itself describes every table, view and column of a database. The order of a table's settings
-// means nothing: one that was changed later stands last.
+// shape is ClickHouse's own description of every table, view and column of a database.
+// The order of a table's settings is irrelevant: one that was changed later comes last.
 func shape(t *testing.T, w *warehouse.Warehouse) string {
 	t.Helper()
 	a, err := w.SQL(t.Context(), `SELECT replaceAll(formatQuery(create_table_query), concat(currentDatabase(), '.'), '') FROM system.tables WHERE database = currentDatabase() ORDER BY name`, true)
@@ -35,7 +35,7 @@ func shape(t *testing.T, w *warehouse.Warehouse) string {
 	return out.String()
 }
 
-// differ are the lines of one text that another has not.
+// differ returns the lines of one text that the other lacks.
 func differ(got, want string) string {
 	var out []string
 	have := strings.Split(want, "\n")
@@ -65,8 +65,8 @@ func TestTheSchemaIsTheGoldenOne(t *testing.T) {
 	sameShape(t, "a new database", got, string(golden))
 }
 
-// TestEveryTableViewAndColumnIsExplained: a materialized view has the columns of its table; deals and visible_deals have
-// those of deal_versions, and their comments explain what they have besides.
+// TestEveryTableViewAndColumnIsExplained: a materialized view has the columns of its table; deals
+// and visible_deals have those of deal_versions, and their comments explain what they have besides.
 func TestEveryTableViewAndColumnIsExplained(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -76,9 +76,9 @@ func TestEveryTableViewAndColumnIsExplained(t *testing.T) {
 			AND (c.name IN (SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'deal_versions') OR position(t.comment, c.name) > 0))`, "")
 }
 
-// TestAStatementOfTheSchemaThatRunsAgainChangesNothing: a process that died between two statements runs the statements of
-// that migration anew, and several processes may start at once. A later migration may replace a view of an earlier one, so each
-// is tried when it is the last.
+// TestAStatementOfTheSchemaThatRunsAgainChangesNothing: a process that died between two statements
+// runs the statements of that migration again, and several processes may start at once. A later
+// migration may replace a view of an earlier one, so each is tested while it is the last.
 func TestAStatementOfTheSchemaThatRunsAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -102,7 +102,7 @@ func TestAStatementOfTheSchemaThatRunsAgainChangesNothing(t *testing.T) {
 // migration29 begins a migration of the earlier numbering in testdata: its name and its checksum.
 var migration29 = regexp.MustCompile(`(?m)^-- (\d{4}_\w+) (\w{64})\n`)
 
-// before makes the tables that the first n of the 29 migrations before the baseline made.
+// before creates the tables of the first n of the 29 migrations before the baseline.
 func before(t *testing.T, w *warehouse.Warehouse, n int) {
 	t.Helper()
 	file, err := os.ReadFile(filepath.Join("testdata", "before_0030.sql"))
@@ -121,7 +121,7 @@ func before(t *testing.T, w *warehouse.Warehouse, n int) {
 	}
 }
 
-// bare is a database without tables.
+// bare returns a database without tables.
 func bare(t *testing.T) (w *warehouse.Warehouse, dsn string) {
 	t.Helper()
 	dsn = chtest.Database(t)
@@ -167,7 +167,7 @@ func TestADatabaseOfTheMigrationsBeforeTheBaselineBecomesTheSameAsANewOneAndKeep
 	}
 	sameAnswers(t, w, fresh)
 	want(t, w, "SELECT DISTINCT hidden_because FROM deal_states", "old_estimate")
-	// It goes on as the other does.
+	// later continues as the other database does.
 	later := verdicts(30)
 	for i := range later {
 		later[i].Sequence += 500
@@ -195,7 +195,8 @@ func sameAnswers(t *testing.T, w, fresh *warehouse.Warehouse) {
 	want(t, w, "SELECT count() FROM verdict_ids FINAL", ask(t, fresh, "SELECT count() FROM verdict_ids FINAL"))
 }
 
-// recordedBy gives a table of an earlier build the rows of whole, as that build recorded them: with the columns that it had and that are still there.
+// recordedBy gives a table of an earlier build the rows of whole, as that
+// build recorded them: with the columns that it had and that still exist.
 func recordedBy(t *testing.T, w, whole *warehouse.Warehouse, table string) {
 	t.Helper()
 	columns := strings.Join(strings.Fields(ask(t, w, "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '"+table+"' AND default_kind = '' AND name IN (SELECT name FROM system.columns WHERE database = '"+
@@ -215,7 +216,7 @@ func TestADatabaseBeforeTheLastOfTheEarlierMigrationsIsRefused(t *testing.T) {
 	sameShape(t, "refused", shape(t, w), should)
 }
 
-// TestWhatIsConfirmedIsOnTheDisk: a message is acknowledged on the strength of it, and comes never again.
+// TestWhatIsConfirmedIsOnTheDisk: a message is acknowledged once its insert is confirmed, and never redelivered.
 func TestWhatIsConfirmedIsOnTheDisk(t *testing.T) {
 	t.Parallel()
 	w := open(t)

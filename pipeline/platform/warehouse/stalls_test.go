@@ -11,14 +11,14 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// past is a pipeline's past, written down as it would have told it.
+// past is the history of a pipeline, as recorded.
 type past struct {
 	verdicts []warehouse.VerdictRow
 	entries  []warehouse.LedgerRow
 	dead     []warehouse.DeadRow
 }
 
-// clock is an instant of a day of March 2026: "5 12:30".
+// clock returns an instant of a day of March 2026: "5 12:30".
 func clock(s string) time.Time {
 	at, err := time.Parse("2006-01 2 15:04:05", "2026-03 "+s+":00")
 	if err != nil {
@@ -31,14 +31,14 @@ func (p *past) entry(at time.Time, e pipeline.Entry) {
 	p.entries = append(p.entries, entry(uint64(len(p.entries)+1), at, e))
 }
 
-// call is a paid call that left a balance.
+// call records a paid call that left a balance.
 func (p *past) call(at string, stage pipeline.Stage, left int) {
 	p.entry(clock(at), pipeline.Entry{
 		Event: pipeline.EventClose, Stage: stage, Tokens: 1, API: &pipeline.Reading{TS: clock(at).UnixMilli(), Left: left, Rate: 5},
 	})
 }
 
-// poll is a paid page of the list, and since when it was due.
+// poll records a paid page of the list, and since when it was due.
 func (p *past) poll(at, due string) {
 	p.call(at, pipeline.StageWatermarker, 50)
 	p.entry(clock(at), pipeline.Entry{
@@ -51,7 +51,7 @@ func (p *past) mode(at, note string) {
 	p.entry(clock(at), pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", Note: note})
 }
 
-// verdict is one of a work, whose candidate the list named then.
+// verdict records one of a work whose candidate was listed then.
 func (p *past) verdict(at, work string, look pipeline.Look, o pipeline.Outcome, listed string) {
 	v := warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, uint64(len(p.verdicts)+1), clock(at)), InputsJSON: `{}`}
 	v.Origin.WorkID = work
@@ -64,7 +64,7 @@ func (p *past) verdict(at, work string, look pipeline.Look, o pipeline.Outcome, 
 	p.verdicts = append(p.verdicts, v)
 }
 
-// work is a candidate that is listed, survives its glance at once and is peeked at.
+// work records a candidate that is listed, survives its glance at once and is peeked at.
 func (p *past) work(name, listed, peeked string) {
 	p.verdict(listed, name, pipeline.LookGlance, pipeline.Survive, listed)
 	p.verdict(peeked, name, pipeline.LookPeek, pipeline.Reject, listed)
@@ -79,7 +79,7 @@ func (p *past) insert(t *testing.T, w *warehouse.Warehouse, token string) {
 	}
 }
 
-// stall is what the question says of a day, in short.
+// stall returns the question's answer for a day, in short.
 func stall(t *testing.T, w *warehouse.Warehouse, day string) string {
 	t.Helper()
 	return stallUntil(t, w, day+" 00:00", day+" 23:59")
@@ -131,7 +131,7 @@ func TestAStallIsATimeWithoutAPaidCallWhileWorkWaitedAndWeCouldHavePaid(t *testi
 	p.call("3 11:00", pipeline.StagePeeker, 100)
 	want["3"] = "call 8 from 3 10:52 peeker, decision 8, stalled 0, paused 0, waiting 0"
 
-	// An operator paused, and later let us live on stored answers, from which one decision came.
+	// An operator paused, and later ran on stored answers, from which one decision came.
 	p.call("4 10:00", pipeline.StagePeeker, 100)
 	p.work("c1", "4 10:00", "4 10:00")
 	p.mode("4 10:20", "burst to paused")
@@ -150,7 +150,7 @@ func TestAStallIsATimeWithoutAPaidCallWhileWorkWaitedAndWeCouldHavePaid(t *testi
 	p.call("5 10:31", pipeline.StagePeeker, 100)
 	want["5"] = "call 20.8 from 5 10:10 peeker, decision 20.8, stalled 20.8, paused 0, waiting 0"
 
-	// Bad luck: calls go on, and commits let nothing end for an hour.
+	// Bad luck: calls continue, and commits decide nothing for an hour.
 	p.work("e0", "6 10:00", "6 10:00")
 	for m := range 20 {
 		p.call(fmt.Sprintf("6 10:%02d", 3*m), pipeline.StagePeeker, 100)
@@ -162,7 +162,7 @@ func TestAStallIsATimeWithoutAPaidCallWhileWorkWaitedAndWeCouldHavePaid(t *testi
 	p.call("6 11:00", pipeline.StagePeeker, 100)
 	want["6"] = "call 0 from never , decision 60, stalled 0, paused 0, waiting 0"
 
-	// A refresh waited: the list had named it days ago, which says nothing. It survived its glance at 10:40.
+	// A refresh waited: it was listed days ago, which has no meaning. It survived its glance at 10:40.
 	p.call("7 10:00", pipeline.StagePeeker, 100)
 	p.work("f1", "7 10:00", "7 10:00")
 	p.verdict("7 10:40", "f2", pipeline.LookGlance, pipeline.Survive, "1 00:00")
@@ -220,7 +220,7 @@ func TestAStallThatGoesOnIsShownWithWhatWaits(t *testing.T) {
 	p.insert(t, w, "2")
 	asked("5 11:00", "call 30 from 5 10:30 going_on, decision 30, stalled 30, paused 0, waiting 2")
 
-	// One of them was buried: it waits for an operator, not for tokens.
+	// One of them is a dead letter: it waits for an operator, not for tokens.
 	p.dead = append(p.dead, warehouse.DeadRow{
 		Origin: origin(pipeline.StreamDead, 1, clock("5 10:50")), Stage: "peeker", Key: "B000000001", HeaderJSON: `{"Work-Id":["b"]}`,
 		Dead: pipeline.Dead{Reason: "bad_row", Error: foreign.Of("no"), Stream: pipeline.StreamSurvivors, Sequence: 9},
@@ -228,7 +228,7 @@ func TestAStallThatGoesOnIsShownWithWhatWaits(t *testing.T) {
 	p.insert(t, w, "3")
 	asked("5 11:00", "call 20 from 5 10:40 going_on, decision 20, stalled 20, paused 0, waiting 1")
 
-	// A pause that goes on is none of ours.
+	// A pause that continues is not a stall.
 	p.mode("5 10:50", "burst to paused")
 	p.insert(t, w, "4")
 	asked("5 11:00", "call 10 from 5 10:40 paused, decision 10, stalled 0, paused 10, waiting 0")
@@ -237,7 +237,7 @@ func TestAStallThatGoesOnIsShownWithWhatWaits(t *testing.T) {
 		"call 10 from 5 10:40 paused, decision 10, stalled 0, paused 790, waiting 0",
 	}, "\n"))
 
-	// A look that is paid for ends it, and what it lets through waits for the next look.
+	// A paid look ends it, and its survivors wait for the next look.
 	p.mode("5 10:55", "paused to burst")
 	p.call("5 11:00", pipeline.StagePeeker, -4)
 	p.verdict("5 11:00", "c", pipeline.LookPeek, pipeline.Survive, "5 10:39")

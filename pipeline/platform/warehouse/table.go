@@ -15,15 +15,15 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Table is an answer: named columns and rows of plain values. A NULL is nil.
+// Table is a result: named columns and rows of plain values. NULL is nil.
 type Table struct {
 	Columns []string
 	Types   []string // ClickHouse's types
 	Rows    [][]any
 }
 
-// Write writes the table as "table" (for people), "json" (an array of objects, columns in order) or "csv" (RFC 4180
-// with a heading; NULL is an empty field; a ' keeps a spreadsheet from taking a text for a formula).
+// Write writes the table as "table" (for people), "json" (an array of objects, columns in order) or "csv" (RFC
+// 4180 with a heading; NULL is an empty field; a ' prevents spreadsheets from reading a text as a formula).
 func (t *Table) Write(w io.Writer, format string) error {
 	switch format {
 	case "table", "":
@@ -74,7 +74,7 @@ func (t *Table) writeText(w io.Writer) error {
 	return err
 }
 
-// kind is a column's type without Nullable and LowCardinality.
+// kind returns a column's type without Nullable and LowCardinality.
 func (t *Table) kind(i int) string {
 	if i >= len(t.Types) {
 		return ""
@@ -82,7 +82,7 @@ func (t *Table) kind(i int) string {
 	return strings.Trim(strings.NewReplacer("Nullable(", "", "LowCardinality(", "").Replace(t.Types[i]), ")")
 }
 
-// day is a value, as a text without a time of day where the column is a Date.
+// day returns a value, as a date without a time of day if the column is a Date.
 func (t *Table) day(i int, v any) any {
 	if at, ok := v.(time.Time); ok && strings.HasPrefix(t.kind(i), "Date") && !strings.HasPrefix(t.kind(i), "DateTime") {
 		return at.Format(time.DateOnly)
@@ -90,7 +90,7 @@ func (t *Table) day(i int, v any) any {
 	return v
 }
 
-// numeric says that a column is read from its right end.
+// numeric reports whether a column is right-aligned.
 func (t *Table) numeric(i int) bool {
 	name := t.kind(i)
 	return strings.HasPrefix(name, "Int") || strings.HasPrefix(name, "UInt") ||
@@ -149,7 +149,7 @@ func (t *Table) writeCSV(w io.Writer) error {
 	return out.Error()
 }
 
-// plain is a value as JSON knows it: no infinities, times in RFC 3339.
+// plain converts a value for JSON: no infinities, times in RFC 3339.
 func plain(v any) any {
 	switch v := v.(type) {
 	case float64:
@@ -172,7 +172,7 @@ func plain(v any) any {
 	return v
 }
 
-// cell is a value as text; nil is empty.
+// cell formats a value as text; nil is empty.
 func cell(v any) string {
 	switch v := v.(type) {
 	case nil:

@@ -14,15 +14,15 @@ import (
 	"ratchet/pipeline/domain/visibility"
 )
 
-// What is visible is said by the views deal_states and visible_deals and by nothing else; here they are asked. Package
-// standing says the same of the streams.
+// Only the views deal_states and visible_deals decide what is visible; they
+// are queried here. Package visibility decides the same from the streams.
 
-// States are all deals as they stand.
+// States returns the states of all deals.
 func (w *Warehouse) States(ctx context.Context) ([]visibility.State, error) {
 	t, err := w.query(ctx, `SELECT domain, asin, price_type, first_seen_at, last_seen_at, last_confirmed_at, hidden_because, stale_because
 		FROM deal_states ORDER BY domain, asin, price_type`, nil, readOnly())
 	if err != nil {
-		return nil, w.noTables(ctx, fmt.Errorf("read how deals stand: %w", err))
+		return nil, w.noTables(ctx, fmt.Errorf("read the states of deals: %w", err))
 	}
 	out := make([]visibility.State, 0, len(t.Rows))
 	for _, row := range t.Rows {
@@ -34,7 +34,7 @@ func (w *Warehouse) States(ctx context.Context) ([]visibility.State, error) {
 	return out, nil
 }
 
-// Counts are how many deals stand how.
+// Counts returns the number of deals in each state.
 func (w *Warehouse) Counts(ctx context.Context) (visibility.Counts, error) {
 	invalid := "('" + strings.Join([]string{visibility.NoProfit, visibility.OldEstimate}, "', '") + "')"
 	aside := "('" + strings.Join(action.Reasons(), "', '") + "')"
@@ -51,7 +51,7 @@ func (w *Warehouse) Counts(ctx context.Context) (visibility.Counts, error) {
 	return visibility.Counts{Stored: n[0], Visible: n[1], Stale: n[2], Expired: n[3], Invalid: n[4], SetAside: n[5]}, nil
 }
 
-// Visible are the visible deals with a version since then, with these members of their messages.
+// Visible returns the visible deals with a version since then, with these members of their messages.
 func (w *Warehouse) Visible(ctx context.Context, since time.Time, members []string) ([]visibility.Shown, error) {
 	columns := []string{"domain", "asin", "price_type", "last_seen_at", "last_confirmed_at", "stale_because", "work_id", "message"}
 	fixed := len(columns)
@@ -81,7 +81,7 @@ func (w *Warehouse) Visible(ctx context.Context, since time.Time, members []stri
 	return out, nil
 }
 
-// membersIn are the members of a deal: those that have a column from it, the others from the newest message.
+// membersIn returns members of a deal: those with a column from the column, the others from the newest message.
 func membersIn(message string, columns []string, values []any, members []string) (map[string]json.RawMessage, error) {
 	var newest map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(message), &newest); err != nil {
@@ -105,8 +105,8 @@ func membersIn(message string, columns []string, values []any, members []string)
 	return out, nil
 }
 
-// Filled says whose deals these are: the newest version's row id, which carries the making of its stream, and how many
-// deals there are.
+// Filled identifies the deals: it returns the newest version's row ID,
+// which contains the epoch of its stream, and the number of deals.
 func (w *Warehouse) Filled(ctx context.Context) (newest uint64, deals int, err error) {
 	t, err := w.query(ctx, "SELECT max(row_id), uniqExact(domain, asin, price_type) FROM deal_versions WHERE run = 'live'", nil, readOnly())
 	if err != nil || len(t.Rows) != 1 {
@@ -119,7 +119,7 @@ func placeIn(row []any) visibility.Place {
 	return visibility.Place{Domain: int(number(row[0])), ASIN: text(row[1]), PriceType: int(number(row[2]))} //nolint:gosec // 16 bits
 }
 
-// number is a column without a sign.
+// number returns the value of an unsigned column.
 func number(v any) uint64 {
 	switch n := v.(type) {
 	case uint64:
@@ -139,7 +139,7 @@ func text(v any) string {
 	return s
 }
 
-// instantIn is a column's time; what ClickHouse says for none is the zero time.
+// instantIn returns a column's time; ClickHouse's value for none is the zero time.
 func instantIn(v any) time.Time {
 	at, _ := v.(time.Time)
 	if at.Unix() <= 0 {

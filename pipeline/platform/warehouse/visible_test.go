@@ -22,9 +22,10 @@ var shownMembers = []string{
 	"response_ids", "categories", "seller_id", "seller_name", "seller_quality", "rule_set", "tokens", "source",
 }
 
-// TestTheStreamsSayOfEveryDealWhatTheViewSays draws versions and verdicts of a few deals, partial ones, repeated ones, of replays
-// and of other price types, gives them to ClickHouse in any order and batch and to the definition in Go, and compares how every
-// deal stands, what is listed and what is counted. Every round has a domain of its own.
+// TestTheStreamsSayOfEveryDealWhatTheViewSays draws versions and verdicts of a few deals,
+// partial ones, repeated ones, of replays and of other price types, inserts them into
+// ClickHouse in any order and batch, passes them to the definition in Go, and compares
+// the state of every deal, the list and the counts. Every round has a domain of its own.
 func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -36,7 +37,7 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 	all := append(action.Reasons(), "", visibility.NoProfit, visibility.OldEstimate, "low_roi", "!", "stale_waiting!")
 	rapid.Check(t, func(r *rapid.T) {
 		if left--; left < 0 {
-			return // a round is many statements: of rapid's hundred, as many as take seconds
+			return // a round is many statements: run only as many of rapid's hundred as take seconds
 		}
 		domain++
 		var book visibility.Book
@@ -45,7 +46,7 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 		sureDeals, sureVerdicts := oneOfEach(t, domain, n)
 		deals, verdicts = append(deals, sureDeals...), append(verdicts, sureVerdicts...)
 		actions := append(drawActions(r, domain), sureActions(domain)...)
-		hear(r, &book, deals, verdicts, actions)
+		addAll(r, &book, deals, verdicts, actions)
 		redeliver(t, r, fmt.Sprint("standing actions ", domain), once(t, w, pipeline.StreamActions, actions), w.InsertActions)
 		redeliver(t, r, fmt.Sprint("standing deals ", domain), once(t, w, pipeline.StreamDeals, deals), w.InsertDeals)
 		redeliver(t, r, fmt.Sprint("standing verdicts ", domain), once(t, w, pipeline.StreamVerdicts, verdicts), w.InsertVerdicts)
@@ -88,7 +89,7 @@ func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 	}
 }
 
-// once is the rows without repeats, as the recorder stores them.
+// once returns the rows without repeats, as the recorder stores them.
 func once[R warehouse.Row](t *testing.T, w *warehouse.Warehouse, stream string, rows []R) []R {
 	t.Helper()
 	events := warehouse.Events(rows)
@@ -98,12 +99,12 @@ func once[R warehouse.Row](t *testing.T, w *warehouse.Warehouse, stream string, 
 	return anew
 }
 
-// drawHistory is what the streams hold of a few deals.
+// drawHistory draws the messages of a few deals.
 func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.DealRow, verdicts []warehouse.VerdictRow) {
 	t.Helper()
 	works := map[string]int{}
 	for i := range n {
-		// Sequences go on over rounds, since the origin of a row is its key.
+		// Sequences continue over rounds, since the origin of a row is its key.
 		seq, at := uint64(domain*1000+i), noon.Add(time.Duration(i)*time.Minute)
 		if rapid.IntRange(0, 4).Draw(r, "late") == 0 {
 			at = at.Add(-time.Duration(rapid.IntRange(1, 30).Draw(r, "by")) * time.Minute)
@@ -156,7 +157,7 @@ func drawHistory(t *testing.T, r *rapid.T, domain, n int) (deals []warehouse.Dea
 	return deals, verdicts
 }
 
-// oneOfEach is a deal in each state, beside those that are drawn, after n messages of the round.
+// oneOfEach returns a deal in each state, in addition to the drawn ones, after n messages of the round.
 func oneOfEach(t *testing.T, domain, n int) (deals []warehouse.DealRow, verdicts []warehouse.VerdictRow) {
 	t.Helper()
 	for i, c := range []struct {
@@ -201,10 +202,10 @@ func oneOfEach(t *testing.T, domain, n int) (deals []warehouse.DealRow, verdicts
 	return deals, verdicts
 }
 
-// sellerOf is a seller of a round: what is ignored of sellers, brands and titles is so in every domain.
+// sellerOf returns a seller of a round, because ignored sellers, brands and titles apply to every domain.
 func sellerOf(domain, n int) string { return fmt.Sprintf("SELLER%dX%d", domain, n) }
 
-// drawActions are purchases and what is ignored of the deals of a round, some undone, lapsed or published again.
+// drawActions draws purchases and ignores of the deals of a round, some undone, lapsed or published again.
 func drawActions(r *rapid.T, domain int) []warehouse.ActionRow {
 	var out []warehouse.ActionRow
 	for i := range rapid.IntRange(0, 8).Draw(r, "actions") {
@@ -233,7 +234,7 @@ func drawActions(r *rapid.T, domain int) []warehouse.ActionRow {
 	return out
 }
 
-// sureActions set aside a deal of oneOfEach in each way.
+// sureActions hides a deal of oneOfEach in each way.
 func sureActions(domain int) []warehouse.ActionRow {
 	var out []warehouse.ActionRow
 	for i, c := range []struct {
@@ -254,10 +255,10 @@ func sureActions(domain int) []warehouse.ActionRow {
 	return out
 }
 
-// messageOf is a version's message id, which is its work's as well.
+// messageOf returns a version's message ID, which is its work's as well.
 func messageOf(run, asin string, priceType, n int) string { return fmt.Sprint(run, asin, priceType, n) }
 
-// drawDeal is a version of a deal that says some of its members.
+// drawDeal draws a version of a deal with some of its members.
 func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) string {
 	m := map[string]any{"domain": domain, "asin": asin, "price_type": priceType, "decided_at": at}
 	say := func(name string, values ...any) {
@@ -288,8 +289,8 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 	return string(raw)
 }
 
-// hear gives the book every message at least once, in any order.
-func hear(r *rapid.T, book *visibility.Book, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow, actions []warehouse.ActionRow) {
+// addAll gives the book every message at least once, in any order.
+func addAll(r *rapid.T, book *visibility.Book, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow, actions []warehouse.ActionRow) {
 	var tell []func()
 	for _, a := range actions {
 		tell = append(tell, func() { book.Action(action.Said{Origin: a.Origin.Origin, Action: a.Action}) })
@@ -319,7 +320,7 @@ func hear(r *rapid.T, book *visibility.Book, deals []warehouse.DealRow, verdicts
 	}
 }
 
-// listed is what the view lists of a domain, as text.
+// listed returns the view's list of a domain, as text.
 func listed(t *testing.T, w *warehouse.Warehouse, domain int, since time.Time) string {
 	t.Helper()
 	all, err := w.Visible(t.Context(), since, shownMembers)
@@ -327,7 +328,7 @@ func listed(t *testing.T, w *warehouse.Warehouse, domain int, since time.Time) s
 	return shownOf(slices.DeleteFunc(all, func(s visibility.Shown) bool { return s.Domain != domain }))
 }
 
-// shownOf is a list as text, whatever its order.
+// shownOf returns a list as text, independently of its order.
 func shownOf(all []visibility.Shown) string {
 	slices.SortFunc(all, func(a, b visibility.Shown) int { return a.Compare(b.Place) })
 	text := ""
@@ -336,7 +337,7 @@ func shownOf(all []visibility.Shown) string {
 		for _, name := range shownMembers {
 			if raw := s.Members[name]; raw != nil {
 				var v any
-				_ = json.Unmarshal(raw, &v) // a number is one however it is written
+				_ = json.Unmarshal(raw, &v) // equal numbers may be written differently
 				text += fmt.Sprint(" ", name, "=", v)
 			}
 		}

@@ -1,12 +1,11 @@
-// Package warehouse is the door to ClickHouse: the tables and their migrations, inserts that may be repeated, and the
-// named questions.
+// Package warehouse wraps ClickHouse: the tables and their migrations, idempotent inserts, and the named questions.
 //
-// Three rules hold here so that nobody can forget them. Every key of a table comes from the message, so a row that is
-// inserted again is the same row. Every insert carries a token that names its content, so a batch that landed although
-// we were told that it failed is dropped when it comes again. Nothing is inserted asynchronously, so an insert that
-// returned is stored.
+// The package enforces three rules. Every key of a table comes from the message, so a row
+// that is inserted again is the same row. Every insert carries a token that identifies its
+// content, so a batch that was stored although its insert failed is dropped when it is
+// repeated. Nothing is inserted asynchronously, so an insert that has returned is stored.
 //
-// It speaks HTTP to the embedded engine, and HTTP or the native protocol to a server; nothing here knows which.
+// It uses HTTP for the embedded engine, and HTTP or the native protocol for a server, without distinguishing them.
 package warehouse
 
 import (
@@ -25,10 +24,10 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Database is the database where the URL names none.
+// Database is the default database.
 const Database = "ratchet"
 
-// dialWithin bounds how long a server may take to accept a connection.
+// dialWithin bounds the time to connect.
 const dialWithin = 5 * time.Second
 
 // Warehouse is a pool of connections to one database.
@@ -39,27 +38,27 @@ type Warehouse struct {
 	opts     *clickhouse.Options
 }
 
-// Open connects to ClickHouse at a URL (http://user:password@host:8123/database, https:// or clickhouse://) and creates
-// the database if it is missing. Its tables are Migrate's.
+// Open connects to ClickHouse at a URL (http://user:password@host:8123/database, https://
+// or clickhouse://) and creates the database if it is missing. Migrate creates the tables.
 func Open(ctx context.Context, rawURL string) (*Warehouse, error) {
 	return open(ctx, rawURL, createDatabase)
 }
 
-// Reach is Open for who only reads: it creates nothing.
+// Reach is Open for readers: it creates nothing.
 func Reach(ctx context.Context, rawURL string) (*Warehouse, error) {
 	return open(ctx, rawURL, func(context.Context, clickhouse.Options) error { return ErrNoDatabase })
 }
 
-// ErrNoDatabase is a server that answers and has not the database: no recorder has been there.
+// ErrNoDatabase means that the server answers but lacks the database: no recorder has used it.
 var ErrNoDatabase = errors.New("there is no such database yet: `ratchet topology apply` creates it, and so does `ratchet up`; or let CLICKHOUSE_URL name one that exists")
 
-// CheckURL says what is wrong with a URL before anything is asked of it; a UsageError.
+// CheckURL validates a URL without connecting. The error is a UsageError.
 func CheckURL(rawURL string) error {
 	_, err := options(rawURL)
 	return err
 }
 
-// Login is the URL with a password for its user, where it has a user and no password.
+// Login returns the URL with a password for its user, if it has a user and no password.
 func Login(rawURL, password string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil || password == "" || u.User == nil {
@@ -92,15 +91,15 @@ func open(ctx context.Context, rawURL string, missing func(context.Context, clic
 	return w, nil
 }
 
-// Close ends the connections.
+// Close closes the connections.
 func (w *Warehouse) Close() error { return w.conn.Close() }
 
-// errSilent is what the driver says of its pool, or of a deadline, in words about the server.
+// errSilent replaces the driver's errors about its pool, or about a deadline, with one about the server.
 var errSilent = errors.New("something listens there and does not answer")
 
 var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// options reads the URL. No error of it repeats the URL, which may hold a password.
+// options parses the URL. Its errors do not repeat the URL, which may contain a password.
 func options(rawURL string) (*clickhouse.Options, error) {
 	const want = "want http://user:password@host:8123/database, https://… or clickhouse://…"
 	u, err := url.Parse(rawURL)
@@ -120,7 +119,7 @@ func options(rawURL string) (*clickhouse.Options, error) {
 	if u.Port() == "" {
 		u.Host += map[string]string{"http": ":8123", "https": ":8443", "clickhouse": ":9000", "tcp": ":9000"}[u.Scheme]
 	}
-	if set := u.Query(); u.Scheme == "https" && !set.Has("secure") { // the driver wants both
+	if set := u.Query(); u.Scheme == "https" && !set.Has("secure") { // the driver requires both
 		set.Set("secure", "true")
 		u.RawQuery = set.Encode()
 	}
@@ -137,7 +136,7 @@ func options(rawURL string) (*clickhouse.Options, error) {
 	return opts, nil
 }
 
-// redact takes the password out of a text.
+// redact removes the password from a text.
 func redact(text string, u *url.URL) string {
 	text = strings.ReplaceAll(text, u.String(), u.Redacted())
 	if password, ok := u.User.Password(); ok && password != "" {
@@ -146,7 +145,7 @@ func redact(text string, u *url.URL) string {
 	return text
 }
 
-// createDatabase goes in by the system database, since no connection opens to one that is missing.
+// createDatabase connects through the database system, because no connection to a missing database can be opened.
 func createDatabase(ctx context.Context, opts clickhouse.Options) error {
 	name := opts.Auth.Database
 	opts.Auth.Database = "system"
@@ -160,7 +159,7 @@ func createDatabase(ctx context.Context, opts clickhouse.Options) error {
 	return conn.Close()
 }
 
-// unreachable names the cause and the next step.
+// unreachable adds the cause and the next step to an error.
 func (w *Warehouse) unreachable(err error) error {
 	step := "start one with `ratchet up`, or set CLICKHOUSE_URL"
 	switch code(err) {
@@ -177,7 +176,7 @@ func (w *Warehouse) unreachable(err error) error {
 		case errors.As(err, &dialing) && dialing.Op == "dial":
 			err = dialing // without the driver's own request around it
 		case errors.Is(err, clickhouse.ErrAcquireConnTimeout), errors.Is(err, context.DeadlineExceeded):
-			err, step = errSilent, "look at what keeps it busy, or let CLICKHOUSE_URL name the right port"
+			err, step = errSilent, "check what keeps it busy, or let CLICKHOUSE_URL name the right port"
 		}
 	default:
 		step = "ask the server's operator"

@@ -26,7 +26,7 @@ import (
 
 var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 
-// open is a warehouse with its tables on a database of its own.
+// open returns a warehouse with its tables in a database of its own.
 func open(t *testing.T) *warehouse.Warehouse {
 	t.Helper()
 	return openFor(t)
@@ -59,7 +59,7 @@ func origin(stream string, seq uint64, at time.Time) warehouse.Origin {
 	}
 }
 
-// verdicts are n rows over three hours: glance rejects, peek rejects, commit accepts in turn.
+// verdicts returns n rows over three hours: glance rejects, peek rejects, commit accepts in turn.
 func verdicts(n int) []warehouse.VerdictRow {
 	cents := int64(1234)
 	rows := make([]warehouse.VerdictRow, n)
@@ -99,7 +99,7 @@ func dealRow(t *testing.T, seq uint64, at time.Time, message string) warehouse.D
 	return warehouse.DealOf(in, v, []byte(message))
 }
 
-// ask is the answer of a query as text, a line per row.
+// ask returns the answer of a query as text, a line per row.
 func ask(t *testing.T, w *warehouse.Warehouse, sql string) string {
 	t.Helper()
 	a, err := w.SQL(t.Context(), sql, true)
@@ -168,8 +168,8 @@ func TestRowsInsertedAgainInAnyBatchAreTheSameRowsAndTheViewsAgree(t *testing.T)
 	w := open(t)
 	rows := verdicts(300)
 	must(t, w.InsertVerdicts(t.Context(), rows, "a"))
-	must(t, w.InsertVerdicts(t.Context(), rows, "a"))         // reported lost, landed
-	must(t, w.InsertVerdicts(t.Context(), rows[100:], "b"))   // cut elsewhere
+	must(t, w.InsertVerdicts(t.Context(), rows, "a"))         // reported lost, but stored
+	must(t, w.InsertVerdicts(t.Context(), rows[100:], "b"))   // split elsewhere
 	must(t, w.InsertVerdicts(t.Context(), rows[50:250], "c")) // and again
 	want(t, w, "SELECT count(), sum(tokens) FROM verdicts FINAL", "300,700")
 	want(t, w, "SELECT sum(verdicts), sum(tokens) FROM verdict_counts", "300,700")
@@ -196,8 +196,9 @@ func TestRowsInsertedAgainInAnyBatchAreTheSameRowsAndTheViewsAgree(t *testing.T)
 	want(t, w, "SELECT balance, rate, stage FROM balance", "-3,5,peeker")
 }
 
-// TestABatchOverManyMonthsIsStored: verdicts are partitioned by the month of their pipeline time, which is what their messages
-// say. ClickHouse refuses an insert into more than a hundred partitions by default, and would refuse the same batch for ever.
+// TestABatchOverManyMonthsIsStored: verdicts are partitioned by the month of their
+// pipeline time, which comes from their messages. ClickHouse rejects an insert into
+// more than a hundred partitions by default, and would reject the same batch for ever.
 func TestABatchOverManyMonthsIsStored(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -231,7 +232,7 @@ func TestAPartialRefreshChangesWhatItMeasuredAndNullsNothing(t *testing.T) {
 	w := open(t)
 	refresh := `{"domain":1,"asin":"B000000002","price_type":2,"profit_cents":800,"title":null,"decided_at":"2026-03-05T13:00:00Z"}`
 	rows := []warehouse.DealRow{dealRow(t, 1, noon, full), dealRow(t, 2, noon.Add(time.Hour), refresh)}
-	must(t, w.InsertDeals(t.Context(), rows[1:], "b")) // the newer arrives first
+	must(t, w.InsertDeals(t.Context(), rows[1:], "b")) // the newer one is inserted first
 	must(t, w.InsertDeals(t.Context(), rows[:1], "a"))
 	must(t, w.InsertDeals(t.Context(), rows, "ab"))
 	want(t, w, `SELECT asin, title, profit_cents, landed_cents, roi_percent, seller_name, categories, market_cents['new'], shipping_known, versions
@@ -262,7 +263,7 @@ func TestNothingInvalidIsVisibleAndWhatIsHiddenSaysWhy(t *testing.T) {
 		return r
 	}
 	must(t, w.InsertVerdicts(t.Context(), []warehouse.VerdictRow{
-		look(12, "BACK", pipeline.Accept, "ok"), look(11, "BACK", pipeline.Reject, "no_profit_left"), // newest by the stream, not by arrival
+		look(12, "BACK", pipeline.Accept, "ok"), look(11, "BACK", pipeline.Reject, "no_profit_left"), // newest by the stream, not by insertion
 		look(9, "GONE", pipeline.Accept, "ok"), look(10, "GONE", pipeline.Reject, "price_rose"),
 		look(13, "GOOD", pipeline.Shed, "shed_value"), look(14, "GOOD", pipeline.Fail, "malformed"),
 	}, "v"))
@@ -271,7 +272,7 @@ func TestNothingInvalidIsVisibleAndWhatIsHiddenSaysWhy(t *testing.T) {
 		"GONE,price_rose\nLOSS,no_profit\nNOTHING,no_profit\nOLD,old_estimate")
 	want(t, w, "SELECT countIf(hidden_because = '') = (SELECT count() FROM visible_deals) FROM deal_states", "1")
 
-	// The list, the counts and the states are one number.
+	// The list, the counts and the states agree.
 	list, err := w.Ask(t.Context(), "deals", map[string]string{"since": "2026-01-01 00:00:00"})
 	must(t, err)
 	counts, err := w.Ask(t.Context(), "deal-counts", nil)
@@ -437,7 +438,7 @@ func TestAReadOnlyQueryChangesNothing(t *testing.T) {
 	if got := written(t, w, "SELECT 'a\\x1b[31mb\\nc\\x00' AS title", "table"); got != "title\na [31mb c\n" {
 		t.Errorf("got %q, want nothing that a terminal obeys", got)
 	}
-	// By HTTP it is the server that writes the format; natively it is the client's, and is left to it.
+	// Over HTTP the server writes the format; natively the client does.
 	_, err = w.SQL(t.Context(), "SELECT 1 FORMAT JSON", true)
 	if byHTTP := strings.HasPrefix(dsn, "http"); byHTTP != (err != nil && strings.Contains(err.Error(), "--format")) {
 		t.Errorf("got %v over %s, want --format named by HTTP and an answer natively", err, dsn)
@@ -447,7 +448,7 @@ func TestAReadOnlyQueryChangesNothing(t *testing.T) {
 	}
 }
 
-// written is an answer in a format.
+// written returns an answer in a format.
 func written(t *testing.T, w *warehouse.Warehouse, sql, format string) string {
 	t.Helper()
 	a, err := w.SQL(t.Context(), sql, true)

@@ -1,8 +1,8 @@
-// Package claims is a worker's side of the grant protocol: it claims tokens before
-// work is fetched and closes the claim with what Keepa reported.
+// Package claims is a worker's side of the grant protocol: it claims tokens
+// before work is fetched and closes the claim with the cost that Keepa reported.
 //
-// Only this package can make a Claim, and only the gateway, which wants one, can
-// talk to Keepa: a call without permission does not compile.
+// Only this package can create a Claim, and only the gateway, which
+// requires one, can call Keepa: a call without permission does not compile.
 package claims
 
 import (
@@ -21,11 +21,10 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// ErrShort means that the grant has less credit than the claim wants: look again
-// when Changed fires.
+// ErrShort means that the grant has less credit than the claim needs: try again when Changed fires.
 var ErrShort = token.ErrShort
 
-// Purse is one worker's hold on its stage's grant.
+// Purse is one worker's access to its stage's grant.
 type Purse struct {
 	bus     *bus.Bus
 	env     process.Env
@@ -33,13 +32,13 @@ type Purse struct {
 	grant   bus.Cell
 	mode    bus.Cell
 	balance bus.Cell
-	good    atomic.Pointer[token.Wish] // the last one that could be read
+	good    atomic.Pointer[token.Wish] // the last readable one
 	worker  string
 	seq     atomic.Uint64
 	hint    chan struct{}
 }
 
-// Open watches the stage's grant as a hint; every decision reads it anew.
+// Open subscribes to hints about the stage's grant; every decision reads the grant anew.
 func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage) (*Purse, error) {
 	kv, err := b.Store(ctx, pipeline.BucketTokens)
 	if err != nil {
@@ -58,7 +57,7 @@ func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage
 	return p, nil
 }
 
-// listen asks for hints at the writes of the grant and the mode.
+// listen subscribes to writes of the grant and the mode.
 func (p *Purse) listen() (func(), error) {
 	var all []func()
 	stop := func() {
@@ -77,7 +76,7 @@ func (p *Purse) listen() (func(), error) {
 	return stop, nil
 }
 
-// readable is when a write that a hint tells of is looked at again.
+// readable are the delays after a hint before a write is read once more.
 var readable = []time.Duration{3 * time.Millisecond, 30 * time.Millisecond}
 
 func (p *Purse) poke() {
@@ -87,8 +86,7 @@ func (p *Purse) poke() {
 	}
 }
 
-// watch fires a hint each second beside those that writes bring, which may be
-// lost.
+// watch fires a hint each second, because hints about writes may be lost.
 func (p *Purse) watch(ctx context.Context, stop func()) {
 	defer stop()
 	tick := time.NewTicker(time.Second)
@@ -103,10 +101,10 @@ func (p *Purse) watch(ctx context.Context, stop func()) {
 	}
 }
 
-// Changed fires when something may have moved; it may fire for nothing.
+// Changed fires when the grant or the mode may have changed; it may fire without a change.
 func (p *Purse) Changed() <-chan struct{} { return p.hint }
 
-// Credit is what can be claimed now: nothing unless the operator's wish is run.
+// Credit returns the tokens that can be claimed now: 0 unless the operator's mode is run.
 func (p *Purse) Credit(ctx context.Context) (int, error) {
 	wish, err := p.Wish(ctx)
 	if err != nil || wish != token.Run {
@@ -116,8 +114,7 @@ func (p *Purse) Credit(ctx context.Context) (int, error) {
 	return g.Credit(), err
 }
 
-// Income is the plan's tokens a minute as the stage's last answer told it; 0 when
-// none has told it yet.
+// Income returns the plan's tokens a minute according to the stage's last answer; 0 before the first.
 func (p *Purse) Income(ctx context.Context) (int, error) {
 	g, err := p.read(ctx)
 	if err != nil || g.API == nil {
@@ -126,7 +123,7 @@ func (p *Purse) Income(ctx context.Context) (int, error) {
 	return g.API.Rate, nil
 }
 
-// read is the grant as it is; tokend mends one that cannot be read.
+// read returns the grant; tokend rebuilds an unreadable one.
 func (p *Purse) read(ctx context.Context) (token.Grant, error) {
 	raw, _, err := p.grant.Read(ctx)
 	if err != nil {
@@ -135,8 +132,8 @@ func (p *Purse) read(ctx context.Context) (token.Grant, error) {
 	return bus.Decode[token.Grant](p.grant, raw)
 }
 
-// Wish is what the operator wants; an absent key is run. Of a wish that cannot be read the last one
-// that could holds, here or by what tokend wrote.
+// Wish returns what the operator wants; an absent key means run. If the wish is
+// unreadable the last readable one applies, from here or from tokend's balance.
 func (p *Purse) Wish(ctx context.Context) (token.Wish, error) {
 	raw, _, err := p.mode.Read(ctx)
 	if err != nil {
@@ -150,11 +147,11 @@ func (p *Purse) Wish(ctx context.Context) (token.Wish, error) {
 	if good := p.good.Load(); good != nil {
 		return *good, nil
 	}
-	return p.told(ctx)
+	return p.balanceWish(ctx)
 }
 
-// told is the wish that tokend follows; paused where it has not said.
-func (p *Purse) told(ctx context.Context) (token.Wish, error) {
+// balanceWish returns the wish that tokend follows; paused if it has published none.
+func (p *Purse) balanceWish(ctx context.Context) (token.Wish, error) {
 	var v struct {
 		Wish token.Wish `json:"wish"`
 	}
@@ -173,32 +170,31 @@ type Claim struct {
 	kind     pipeline.Kind
 	items    int
 	deadline time.Time
-	counted  bool // by Prometheus
+	counted  bool // in the metrics
 }
 
-// claimLife is how long a claim lives: tokend reaps it later.
+// claimLife is the lifetime of a claim, machine time, after which tokend reaps it.
 func claimLife(env process.Env) time.Duration {
 	return max(env.Clock.Machine(token.ClaimLife), token.ClaimLifeMachine)
 }
 
-// Claim takes n tokens for one call of a kind about that many items. After an
-// error whose outcome is unknown the grant is read again, and a claim that
-// landed is found by its id.
+// Claim takes n tokens for one call of a kind about that many items. After an error with an
+// unknown outcome the grant is read again, and a claim that was stored is found by its ID.
 func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int) (*Claim, error) {
 	if n <= 0 {
 		return nil, fmt.Errorf("claim %d tokens: want at least 1", n)
 	}
 	c := &Claim{
 		p: p, id: fmt.Sprintf("%s.%d", p.worker, p.seq.Add(1)), n: n, kind: kind, items: items,
-		deadline: process.MachineNow().Add(claimLife(p.env)), // counted from before the write: early, never late
+		deadline: process.MachineNow().Add(claimLife(p.env)), // measured from before the write: early, never late
 	}
 	hold := token.Hold{N: n, Kind: kind, Items: items, Worker: p.worker, At: p.env.Now()}
 	_, err := bus.Change(ctx, p.grant, func(g token.Grant) (token.Grant, bool, error) {
-		hold.N = max(n, items*g.Ceiling(kind)) // the operator's ceiling may be above the caller's
+		hold.N = max(n, items*g.Ceiling(kind)) // the operator's ceiling may exceed the caller's
 		c.n = hold.N
 		next, err := g.Take(c.id, hold)
-		_, landed := g.Open[c.id]
-		return next, !landed, err
+		_, stored := g.Open[c.id]
+		return next, !stored, err
 	})
 	if errors.Is(err, ErrShort) {
 		return nil, err
@@ -212,10 +208,9 @@ func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int)
 	return c, nil
 }
 
-// undo gives a claim back that may have landed although we were told otherwise,
-// or may still land: it writes even where it finds no claim, so that a write that
-// is under way meets a newer revision and fails. If it cannot, tokend reaps the
-// claim: time is lost, no token.
+// undo gives back a claim that may have been stored although its write failed, or may still
+// be stored: it writes even if it finds no claim, so that a write in flight meets a newer
+// revision and fails. If undo fails tokend reaps the claim, which costs time and no token.
 func (c *Claim) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
@@ -225,35 +220,34 @@ func (c *Claim) undo(ctx context.Context) error {
 	return err
 }
 
-// ID names the claim in the grant, the ledger and the stored answers.
+// ID identifies the claim in the grant, the ledger and the stored answers.
 func (c *Claim) ID() string { return c.id }
 
-// Tokens is what the claim reserves.
+// Tokens returns the number of reserved tokens.
 func (c *Claim) Tokens() int { return c.n }
 
-// Deadline is the machine time at which tokend may give the claim up. A call
-// starts in the first half of the claim's life and ends before it.
+// Deadline returns the machine time at which tokend may reap the claim. A call
+// starts in the first half of the claim's lifetime and ends before the deadline.
 func (c *Claim) Deadline() time.Time { return c.deadline }
 
-// StartBy is the machine time after which no call may start under the claim.
+// StartBy returns the machine time after which no call may start under the claim.
 func (c *Claim) StartBy() time.Time { return c.deadline.Add(-claimLife(c.p.env) / 2) }
 
-// Close ends the claim at its real price. The ledger's line is stored first,
-// under the claim's id: dying in between leaves an open claim that tokend reaps,
-// never a spent token that no line explains.
+// Close ends the claim at its real price. The ledger's line is stored first, under the claim's ID:
+// a crash in between leaves an open claim that tokend reaps, never a spent token without a line.
 func (c *Claim) Close(ctx context.Context, consumed int, r *pipeline.Reading) error {
 	return c.close(ctx, consumed, r)
 }
 
-// CloseFailed ends a claim whose call brought no answer and whose price is known.
+// CloseFailed ends a claim whose call returned no answer and whose price is known.
 func (c *Claim) CloseFailed(ctx context.Context, consumed int, r *pipeline.Reading, note string) error {
 	e := c.entry(pipeline.EventClose, consumed)
 	e.API, e.Note = r, "failed: "+note
 	return c.end(ctx, "failed", e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
 }
 
-// CloseUnknown ends a claim whose answer never arrived. It settles nothing; tokend
-// asks Keepa for the balance, and what the call cost shows as drift.
+// CloseUnknown ends a claim whose answer never arrived. It settles nothing;
+// tokend asks Keepa for the balance, and the call's cost appears as drift.
 func (c *Claim) CloseUnknown(ctx context.Context, note string) error {
 	e := c.entry(pipeline.EventClose, 0)
 	e.Note = token.NoteUnknown + ": " + note
@@ -265,12 +259,13 @@ func (c *Claim) close(ctx context.Context, consumed int, r *pipeline.Reading) er
 	e.API = r
 	result := "answered"
 	if consumed == 0 && r == nil {
-		result = "" // nothing was called
+		result = "" // no call was made
 	}
 	return c.end(ctx, result, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
 }
 
-// end writes the ledger's line and then the grant; both may be repeated. result is that of the call; empty for none.
+// end writes the ledger's line and then the grant; both may be
+// repeated. result is that of the call; empty without a call.
 func (c *Claim) end(ctx context.Context, result string, e pipeline.Entry, f func(token.Grant) token.Grant) error {
 	if _, err := c.p.bus.Publish(ctx, c.message(e, c.id)); err != nil {
 		return fmt.Errorf("close claim %s: %w", c.id, err)
@@ -285,7 +280,7 @@ func (c *Claim) end(ctx context.Context, result string, e pipeline.Entry, f func
 	return nil
 }
 
-// count says to Prometheus what the ledger has, once for a claim however often its end is repeated.
+// count adds the line to the metrics, once for a claim even if its end is retried.
 func (c *Claim) count(result string, tokens int) {
 	if c.counted || result == "" {
 		return
@@ -306,7 +301,7 @@ func (c *Claim) entry(event pipeline.Event, tokens int) pipeline.Entry {
 func (c *Claim) message(e pipeline.Entry, id string) bus.Message {
 	body, err := json.Marshal(e)
 	if err != nil {
-		panic(err) // an Entry holds nothing that JSON cannot
+		panic(err) // an Entry contains nothing that JSON cannot encode
 	}
 	return bus.Message{Subject: pipeline.SubjectLedger(c.p.stage, e.Event), Schema: pipeline.SchemaLedger, ID: id, Body: body}
 }

@@ -144,9 +144,9 @@ func TestNothingCanBeClaimedWhilePausedOrWithoutATokend(t *testing.T) {
 		wish string
 		want token.Wish
 	}{
-		{"???", token.Paused}, // and nobody ever said anything else
+		{"???", token.Paused}, // and no wish was ever readable
 		{"nospend", token.Nospend},
-		{"???", token.Nospend}, // the last that could be read holds
+		{"???", token.Nospend}, // the last readable one holds
 		{`{"mode":"paused"}`, token.Paused},
 	} {
 		wish, want := c.wish, c.want
@@ -193,7 +193,7 @@ func TestAClaimWhoseOutcomeIsUnknownIsGivenBack(t *testing.T) {
 	d := newDesk(t, 20)
 	p := d.purse()
 	ctx, cancel := context.WithCancel(t.Context())
-	// The caller goes away once the write has landed and before it hears of it.
+	// The caller is cancelled once the write is stored and before its acknowledgement arrives.
 	sub, err := d.bus.NC.Subscribe("$KV."+pipeline.BucketTokens+".>", func(*nats.Msg) { cancel() })
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func TestAClaimWhoseOutcomeIsUnknownIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := p.Claim(ctx, 13, pipeline.KindCommit, 1)
-	if err == nil { // it heard of both writes first
+	if err == nil { // both acknowledgements arrived first
 		err = c.Close(t.Context(), 0, nil)
 	} else {
 		err = nil

@@ -12,19 +12,19 @@ import (
 	"strings"
 )
 
-// The most bytes of an answer that are read, unpacked. An answer that is longer is one that came in part: what came was
-// paid for, and the rest costs no memory.
+// The most bytes of an answer that are read, unpacked. A longer answer is
+// treated as partial: what arrived was paid for, and the rest takes no memory.
 const (
 	maxToken    = 64 << 10 // has some hundred bytes
 	maxDeals    = 16 << 20 // a page of 150 rows has 350 KB
 	maxSellers  = 16 << 20 // 100 sellers
-	maxProducts = 32 << 20 // 100 products without offers, which have 50 to 750 KB, 120 KB as a rule
-	maxOffers   = 16 << 20 // one product with offers; the largest that was captured has 1.3 MB
-	maxRefusal  = 1 << 20  // an answer with another status than 200, of which a sentence is used
+	maxProducts = 32 << 20 // 100 products without offers, each 50 to 750 KB, mostly 120 KB
+	maxOffers   = 16 << 20 // one product with offers; the largest captured has 1.3 MB
+	maxRefusal  = 1 << 20  // an answer with another status than 200, of which one sentence is used
 	maxHeader   = 256 << 10
 )
 
-// most is the most bytes that an endpoint answers with.
+// most returns the most bytes that an endpoint answers with.
 func most(endpoint string, q url.Values) int {
 	switch {
 	case endpoint == "token":
@@ -41,11 +41,11 @@ func most(endpoint string, q url.Values) int {
 
 var errTooLarge = errors.New("the answer is larger than anything Keepa sends")
 
-// read is the body of an answer, unpacked. Beside an error it is what came before that.
+// read returns the body of an answer, unpacked. With an error it returns what arrived before it.
 func read(resp *http.Response, most int) ([]byte, error) {
 	b := bufio.NewReader(resp.Body)
 	var r io.Reader = b
-	// A proxy may say gzip of what it has unpacked: what came is read as it is.
+	// A proxy may leave "gzip" in the header of a body that it has unpacked: such a body is read as it is.
 	if head, _ := b.Peek(2); strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") && string(head) == "\x1f\x8b" {
 		z, err := gzip.NewReader(r)
 		if err != nil {
@@ -59,7 +59,7 @@ func read(resp *http.Response, most int) ([]byte, error) {
 	return readMost(r, most)
 }
 
-// readMost reads to the end, but no more than most bytes and one.
+// readMost reads to the end, but at most most+1 bytes.
 func readMost(r io.Reader, most int) ([]byte, error) {
 	buf := make([]byte, 0, min(most, 64<<10))
 	for {
@@ -80,12 +80,12 @@ func readMost(r io.Reader, most int) ([]byte, error) {
 	}
 }
 
-// large is a buffer for which garbage makes room first. Answers that need one are rare: a full peek is one, and its
-// tokens take 20 minutes to come.
+// large is the buffer size from which on garbage is collected first. Answers that
+// need one are rare: a full peek does, and its tokens take 20 minutes to refill.
 const large = 8 << 20
 
-// room is an empty buffer. A process that gets four hostile answers at once takes the memory of these, not that of the
-// garbage that buffers leave as they grow.
+// room returns an empty buffer. It keeps the memory of four simultaneous hostile
+// answers to that of their bodies, without the garbage of growing buffers.
 func room(size int) []byte {
 	if size >= large {
 		runtime.GC()
@@ -93,7 +93,7 @@ func room(size int) []byte {
 	return make([]byte, 0, size)
 }
 
-// endsAt is errTooLarge unless nothing more comes.
+// endsAt returns errTooLarge if more data follows.
 func endsAt(r io.Reader, most int) error {
 	_, err := io.ReadFull(r, make([]byte, 1))
 	switch {

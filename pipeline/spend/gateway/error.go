@@ -14,37 +14,37 @@ import (
 	"ratchet/pipeline"
 )
 
-// ErrorKind is how a call went wrong.
+// ErrorKind classifies the failure of a call.
 type ErrorKind string
 
 // The kinds of errors.
 const (
-	InDebt     ErrorKind = "refused_in_debt" // 429 with nothing left: wait for the refill
+	InDebt     ErrorKind = "refused_in_debt" // 429 without tokens left: wait for the refill
 	Refused    ErrorKind = "refused"         // 429 although the balance is positive
 	Server     ErrorKind = "server"          // 5xx
 	Timeout    ErrorKind = "timeout"         // no answer in time: it may have cost tokens
 	Cut        ErrorKind = "cut"             // the connection broke: it may have cost tokens
-	Unreached  ErrorKind = "unreached"       // no connection came about: it cost nothing
-	Malformed  ErrorKind = "malformed"       // an answer that is no JSON: it may have cost tokens
-	Proxy      ErrorKind = "proxy"           // an HTML page: something between here and Keepa answered in its place
-	Rejected   ErrorKind = "rejected"        // Keepa says the request is wrong
-	BadKey     ErrorKind = "bad_key"         // Keepa does not know the key
-	Payment    ErrorKind = "payment"         // 402: the subscription is over
-	Unexpected ErrorKind = "unexpected"      // a status nobody documented
+	Unreached  ErrorKind = "unreached"       // no connection was established: it cost nothing
+	Malformed  ErrorKind = "malformed"       // an answer that is not JSON: it may have cost tokens
+	Proxy      ErrorKind = "proxy"           // an HTML page: something between here and Keepa answered
+	Rejected   ErrorKind = "rejected"        // Keepa reports an invalid request
+	BadKey     ErrorKind = "bad_key"         // Keepa rejects the key
+	Payment    ErrorKind = "payment"         // 402: the subscription has ended
+	Unexpected ErrorKind = "unexpected"      // an undocumented status
 	NoIncome   ErrorKind = "no_income"       // the plan yields no tokens
 	TooLate    ErrorKind = "too_late"        // the claim was too old to start the call
 )
 
-// Error is a call that brought no answer to work with. It holds no URL and no key.
+// Error is a call without a usable answer. It contains no URL and no key.
 type Error struct {
 	Kind     ErrorKind
 	Request  string // path and query without the key
 	Status   int    // HTTP; 0 without an answer
 	Says     string
-	Reading  *pipeline.Reading // the balance, where the answer told it
-	Consumed int               // tokens, where the answer told it
-	Body     []byte            // what came, whatever its status: it may have been paid for
-	damaged  bool              // on its way: no number in it can be believed
+	Reading  *pipeline.Reading // the balance, if the answer contained it
+	Consumed int               // tokens, if the answer contained the cost
+	Body     []byte            // what arrived, whatever its status: it may have been paid for
+	damaged  bool              // in transit: its numbers are not trusted
 }
 
 func (e *Error) Error() string {
@@ -62,7 +62,7 @@ func (e *Error) Error() string {
 	case Payment:
 		out += "; renew the subscription at Keepa"
 	case Proxy:
-		out += "; look at the proxy, firewall or login page between here and Keepa"
+		out += "; check the proxy, firewall or login page between here and Keepa"
 	case InDebt, Refused, Server, Timeout, Cut, Unreached, Malformed, Rejected, Unexpected, NoIncome, TooLate:
 	}
 	return out
@@ -79,7 +79,7 @@ func (e *Error) Temporary() bool {
 	return true
 }
 
-// MayHaveCost reports whether tokens may be gone although no answer said so.
+// MayHaveCost reports whether the call may have cost tokens although no answer reported it.
 func (e *Error) MayHaveCost() bool {
 	switch e.Kind {
 	case Timeout, Cut:
@@ -92,7 +92,7 @@ func (e *Error) MayHaveCost() bool {
 	return true
 }
 
-// transport types an error below HTTP and drops the URL that it carries.
+// transport classifies an error below HTTP and drops the URL that it contains.
 func transport(request string, err error) *Error {
 	e := &Error{Kind: Cut, Request: request}
 	var u *url.Error

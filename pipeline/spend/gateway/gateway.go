@@ -1,8 +1,8 @@
-// Package gateway is the only door to Keepa. A paid call needs a claim in hand,
-// and every way in which a call can end has a type: none of them means "no data".
+// Package gateway is the only client of Keepa. A paid call requires a claim, and
+// every way in which a call can end has a type: none of them means "no data".
 //
-// The key is in the URL of every request, so no URL and no transport error leaves
-// this package, and what Keepa answers leaves it without the key.
+// The key is in the URL of every request, so no URL and no transport
+// error leaves this package, and the key is removed from Keepa's answers.
 package gateway
 
 import (
@@ -25,18 +25,18 @@ import (
 	"ratchet/pipeline/spend/claims"
 )
 
-// Config says where Keepa is and who we are.
+// Config configures the connection to Keepa.
 type Config struct {
 	// URL is Keepa's address: https, or http on this machine and for the key "simulated".
 	URL string `env:"URL, default=https://api.keepa.com"`
 	// Key is the API key. It is never printed.
 	Key process.Secret `env:"API_KEY"`
-	// Timeout bounds a call, on the machine's clock; a claim's life bounds it too. Three that end so, with the waits
-	// between them, take less than ten minutes; the slowest answer that was measured took 20 s.
+	// Timeout bounds a call, on the machine's clock, as does a claim's lifetime. Three timeouts, with the
+	// waits between them, take less than ten minutes; the slowest answer that was measured took 20 s.
 	Timeout time.Duration `env:"TIMEOUT, default=75s"`
 }
 
-// Validate names the variable that is wrong.
+// Validate reports a variable that is wrong, by name.
 func (c Config) Validate() error {
 	if c.Key == "" {
 		return errors.New("KEEPA_API_KEY: must not be empty; use any word for a simulated Keepa")
@@ -50,7 +50,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// CheckURL says why a key is not sent to an address. It does not repeat one that cannot be read, which may hold a secret.
+// CheckURL reports why the key must not be sent to an address. It does
+// not repeat an address that it cannot parse, which may contain a secret.
 func CheckURL(address string, key process.Secret) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
@@ -62,16 +63,16 @@ func CheckURL(address string, key process.Secret) error {
 	return nil
 }
 
-// Simulated is the key of a simulated Keepa. It is no secret.
+// Simulated is the key of a simulated Keepa. It is not secret.
 const Simulated process.Secret = "simulated"
 
-// loopback reports whether only this machine reaches a host.
+// loopback reports whether a host is reachable only from this machine.
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// Gateway talks to Keepa.
+// Gateway makes the calls to Keepa.
 type Gateway struct {
 	cfg   Config
 	env   process.Env
@@ -80,7 +81,7 @@ type Gateway struct {
 	now   func() time.Time // the machine's clock
 }
 
-// New is a gateway; it makes no call.
+// New returns a gateway. It makes no call.
 func New(cfg Config, env process.Env) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &process.UsageError{Err: err}
@@ -88,9 +89,8 @@ func New(cfg Config, env process.Env) (*Gateway, error) {
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 30 * time.Second,
-		DisableCompression:  true, // we ask for gzip and read it ourselves, on errors too
-		// net/http silently sends a GET again when a reused connection breaks before
-		// the answer; Keepa would charge both.
+		DisableCompression:  true, // we request gzip and unpack it ourselves, for errors too
+		// net/http silently repeats a GET when a reused connection breaks before the answer; Keepa would charge both.
 		DisableKeepAlives: true,
 		Proxy:             http.ProxyFromEnvironment,
 
@@ -100,16 +100,16 @@ func New(cfg Config, env process.Env) (*Gateway, error) {
 	return &Gateway{cfg: cfg, env: env, http: client, scrub: scrubberOf(cfg.Key), now: process.MachineNow}, nil
 }
 
-// noRedirect: a redirect would carry the key to another host.
+// noRedirect prevents redirects, which would send the key to another host.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// Answer is what Keepa said to a call that it executed.
+// Answer is Keepa's answer to a call that it executed.
 type Answer struct {
 	Body          []byte
 	Envelope      keepa.Envelope
 	Consumed      int  // tokens
-	ConsumedKnown bool // false when the envelope did not say
-	// Part is why the answer came in part; nil for a whole one. What came was paid for.
+	ConsumedKnown bool // false if the envelope lacked it
+	// Part is why the answer is partial; nil for a complete one. What arrived was paid for.
 	Part       error
 	Reading    *pipeline.Reading
 	Request    string    // path and query, without the key
@@ -117,55 +117,55 @@ type Answer struct {
 	HTTPStatus int
 }
 
-// MaxASINs is how many products or sellers one call may ask for.
+// MaxASINs is the most products or sellers of one call.
 const MaxASINs = 100
 
-// Deals asks for one page of the deal list; selection is Keepa's JSON.
+// Deals requests one page of the deal list; selection is Keepa's JSON.
 func (g *Gateway) Deals(ctx context.Context, c *claims.Claim, domain int, selection []byte) (Answer, error) {
 	var sel struct {
 		Domain int `json:"domainId"`
 	}
 	if err := json.Unmarshal(selection, &sel); err != nil {
-		return Answer{}, fmt.Errorf("ask for deals: selection: %w", err)
+		return Answer{}, fmt.Errorf("request deals: selection: %w", err)
 	}
 	if sel.Domain != domain || !lists(domain) {
-		return Answer{}, fmt.Errorf("ask for deals: selection wants domain %d, the caller %d; the deal list knows 1-6 and 8-11", sel.Domain, domain)
+		return Answer{}, fmt.Errorf("request deals: selection wants domain %d, the caller %d; the deal list knows 1-6 and 8-11", sel.Domain, domain)
 	}
 	q := url.Values{"selection": {string(selection)}}
 	return g.paid(ctx, c, "deal", q, 1)
 }
 
-// Products asks for products: without offers statistics and history at 1 token
-// each, with offers the live offers too.
+// Products requests products: without offers, statistics and
+// history at 1 token each; with offers, the live offers too.
 func (g *Gateway) Products(ctx context.Context, c *claims.Claim, domain int, asins []string, offers bool) (Answer, error) {
 	if err := validate("ASINs", asins); err != nil {
 		return Answer{}, err
 	}
 	if !lists(domain) && domain != 12 {
-		return Answer{}, fmt.Errorf("ask for products: no domain %d", domain)
+		return Answer{}, fmt.Errorf("request products: no domain %d", domain)
 	}
 	q := url.Values{
 		"domain": {strconv.Itoa(domain)}, "asin": {strings.Join(asins, ",")},
 		"stats": {"365"}, "history": {"1"},
 	}
 	if offers {
-		q.Set("offers", "20") // the documented minimum; fewer is refused
+		q.Set("offers", "20") // the documented minimum; fewer are rejected
 	}
 	return g.paid(ctx, c, "product", q, len(asins))
 }
 
-// Sellers asks for sellers at 1 token each that is found.
+// Sellers requests sellers, at 1 token for each that is found.
 func (g *Gateway) Sellers(ctx context.Context, c *claims.Claim, domain int, ids []string) (Answer, error) {
 	if err := validate("sellers", ids); err != nil {
 		return Answer{}, err
 	}
 	if !lists(domain) {
-		return Answer{}, fmt.Errorf("ask for sellers: no domain %d", domain)
+		return Answer{}, fmt.Errorf("request sellers: no domain %d", domain)
 	}
 	return g.paid(ctx, c, "seller", url.Values{"domain": {strconv.Itoa(domain)}, "seller": {strings.Join(ids, ",")}}, len(ids))
 }
 
-// Token asks for the balance. It is free, so it needs no claim.
+// Token requests the balance. It is free, so it needs no claim.
 func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(g.cfg.Timeout, 20*time.Second))
 	defer cancel()
@@ -174,7 +174,7 @@ func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
 		return pipeline.Reading{}, err
 	}
 	if a.Reading == nil && a.Envelope.Timestamp > 0 {
-		// Zeroes with a time are an answer about this account: its plan brings nothing.
+		// Zeroes with a timestamp are an answer about this account: its plan has no income.
 		plan := pipeline.Reading{TS: a.Envelope.Timestamp, Rate: a.Envelope.RefillRate, FlowRed: a.Envelope.TokenFlowReduction}
 		return pipeline.Reading{}, &Error{Kind: NoIncome, Request: a.Request, Status: a.HTTPStatus, Says: token.Starved(plan)}
 	}
@@ -189,19 +189,19 @@ func lists(domain int) bool { return domain >= 1 && domain <= 11 && domain != 7 
 
 func validate(what string, ids []string) error {
 	if len(ids) == 0 || len(ids) > MaxASINs {
-		return fmt.Errorf("ask for %d %s: want 1 to %d", len(ids), what, MaxASINs)
+		return fmt.Errorf("request %d %s: want 1 to %d", len(ids), what, MaxASINs)
 	}
 	for _, id := range ids {
 		if id == "" || strings.ContainsFunc(id, func(r rune) bool {
 			return (r < '0' || r > '9') && (r < 'A' || r > 'Z')
 		}) {
-			return fmt.Errorf("ask for %q: not an id of %s", id, what)
+			return fmt.Errorf("request %q: not an id of %s", id, what)
 		}
 	}
 	return nil
 }
 
-// paid makes a call under a claim, if it is still young enough.
+// paid makes a call under a claim, if the claim is still young enough.
 func (g *Gateway) paid(ctx context.Context, c *claims.Claim, endpoint string, q url.Values, items int) (Answer, error) {
 	if c == nil {
 		return Answer{}, errors.New("call Keepa: no claim in hand")
@@ -245,24 +245,23 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	a, err = judge(a, resp.Header)
 	var e *Error
 	if errors.As(err, &e) {
-		e.Says = g.scrub.text(e.Says) // decoding may have put together what the body held in pieces
+		e.Says = g.scrub.text(e.Says) // decoding may have joined what was separated in the body
 		if tooLarge {
-			e.Body = nil // no answer of Keepa's: nobody paid for it
+			e.Body = nil // not Keepa's answer, and not paid for
 		}
 	}
 	return a, err
 }
 
-// judge turns status and envelope into an answer or a typed error. An error in a
-// 200 is an error. An answer that came in part is an answer: what came of it was paid
-// for.
+// judge converts status and envelope to an answer or a typed error. An error in
+// a 200 is an error. A partial answer is an answer, because it was paid for.
 func judge(a Answer, head http.Header) (Answer, error) {
 	env, decodeErr := keepa.DecodeEnvelope(a.Body)
 	var cut *Error
 	if errors.As(a.Part, &cut) && cut.damaged {
-		env, decodeErr = keepa.Envelope{}, a.Part // damaged on its way: no number in it can be believed
+		env, decodeErr = keepa.Envelope{}, a.Part // damaged in transit: its numbers are not trusted
 	}
-	if decodeErr == nil || env.Payload && env.Charged { // behind the account: its numbers are whole
+	if decodeErr == nil || env.Payload && env.Charged { // the account's numbers are complete
 		a.Envelope, a.Reading = env, reading(env)
 		a.Consumed, a.ConsumedKnown = env.TokensConsumed, env.Charged
 	}
@@ -310,7 +309,7 @@ func judge(a Answer, head http.Header) (Answer, error) {
 	return a, e
 }
 
-// reading is the bucket as the envelope tells it; nil where it tells nothing.
+// reading returns the balance in the envelope; nil without one.
 func reading(e keepa.Envelope) *pipeline.Reading {
 	left, known := e.Balance()
 	if !known || !e.Authoritative() || e.RefillRate < 0 {

@@ -24,7 +24,7 @@ const key = "k3y+with/odd=characters&that-nobody-may-print"
 
 const envelope = `{"timestamp":1767614400000,"tokensLeft":42,"refillIn":30000,"refillRate":5,"tokenFlowReduction":0.0,"tokensConsumed":6,"processingTimeInMs":120`
 
-// claim is a real claim on a real grant: only the purse can make one.
+// claim returns a real claim on a real grant, because only package claims can create one.
 func claim(t *testing.T) *claims.Claim {
 	t.Helper()
 	env, b := streams.Open(t)
@@ -217,7 +217,7 @@ func TestNoErrorOfTheTransportHoldsTheKey(t *testing.T) {
 	secretFree(t, err)
 }
 
-// secretFree fails when any way to print the error shows the key, encoded or not.
+// secretFree fails if any way to print the error shows the key, encoded or not.
 func secretFree(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
@@ -307,7 +307,7 @@ func TestAPageAndARedirectSayWhereTheyComeFrom(t *testing.T) {
 		{502, nil, "<html><h1>502 Bad Gateway</h1>", `server (HTTP 502): a page of HTML, titled "502 Bad Gateway"`},
 		{200, nil, "<html><title>" + strings.Repeat("é", 200), "a page of HTML"},
 		{200, nil, "<html><title>" + strings.Repeat("é", 200) + "</title>", `titled "` + strings.Repeat("é", 40) + `"`},
-		{200, head("Content-Type", "Text/HTML; charset=utf-8"), "please sign in", "proxy (HTTP 200): a page of HTML; look at the proxy"},
+		{200, head("Content-Type", "Text/HTML; charset=utf-8"), "please sign in", "proxy (HTTP 200): a page of HTML; check the proxy"},
 		{302, head("Location", "https://login.example.org/?back="+key), "", "a redirect to login.example.org, which is not followed"},
 		{302, head("Location", "/product?key="+key), "<html>moved", "unexpected (HTTP 302): a redirect, which is not followed"},
 	} {

@@ -21,13 +21,13 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// head begins an answer whose payload is worth keeping, and element is one of it.
+// head begins an answer whose payload is worth keeping, and element is one element of it.
 const (
 	head    = envelope + `,"products":[`
 	element = `{"asin":"B000000001","title":"0123456789012345678901234567890123456789"},`
 )
 
-// endless writes an answer that does not end until the caller has had enough.
+// endless writes an answer that does not end until the caller stops reading.
 func endless(w io.Writer) {
 	_, err := io.WriteString(w, head)
 	block := []byte(strings.Repeat(element, 1000))
@@ -75,7 +75,7 @@ var hostile = map[string]http.HandlerFunc{
 	},
 }
 
-// bomb is an answer that is zipped and does not end.
+// bomb is a compressed answer that does not end.
 func bomb(head, block string) http.HandlerFunc {
 	first, more := zip(head), zip(block) // a reader takes several as one
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -139,11 +139,11 @@ func TestWhatCameOfATooLargeAnswerIsKept(t *testing.T) {
 	}
 }
 
-// askEnv tells the test binary that it is the child which asks a hostile Keepa.
+// askEnv makes the test binary the child that calls a hostile Keepa.
 const askEnv = "RATCHET_GATEWAY_ASK"
 
-// most4 is how much memory a process may take that asks for four answers at once.
-const most4 = 300 << 20
+// fourAnswersMemory is how much memory a process with four concurrent calls may take.
+const fourAnswersMemory = 300 << 20
 
 func TestFourHostileAnswersAtOnceStayWithin300MB(t *testing.T) {
 	t.Parallel()
@@ -166,8 +166,8 @@ func TestFourHostileAnswersAtOnceStayWithin300MB(t *testing.T) {
 		}
 		bytes, err := strconv.Atoi(strings.TrimSpace(string(out)))
 		t.Logf("%s: %d MB", name, bytes>>20)
-		if err != nil || bytes > most4 || bytes < 1<<20 {
-			t.Errorf("%s: %s bytes, want at most %d", name, out, most4)
+		if err != nil || bytes > fourAnswersMemory || bytes < 1<<20 {
+			t.Errorf("%s: %s bytes, want at most %d", name, out, fourAnswersMemory)
 		}
 	}
 }
@@ -183,8 +183,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// askFour asks four times at once, twice over, as workers do, which keep an answer until they ask again, and
-// prints the most memory that this took.
+// askFour makes four concurrent calls, twice, and keeps each answer
+// until the next call, as workers do. It prints the maximum memory used.
 func askFour(at string) error {
 	g, err := New(Config{URL: at, Key: key, Timeout: time.Minute}, process.Env{Clock: process.RealClock(), Version: "test"})
 	if err != nil {

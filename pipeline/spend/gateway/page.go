@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// htmlPage says what a page of HTML shows that stands where an answer should be. Keepa answers in JSON: a page comes
-// from what stands between, and with 5xx perhaps from its own front.
+// htmlPage describes an HTML page in place of an answer. Keepa answers in JSON:
+// a page comes from a proxy, or with 5xx perhaps from Keepa's own front end.
 func htmlPage(body []byte, head http.Header) (says string, is bool) {
 	text := bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), " \t\r\n")
 	if len(text) == 0 || text[0] == '{' || text[0] != '<' && !strings.HasPrefix(strings.ToLower(head.Get("Content-Type")), "text/html") {
@@ -22,13 +22,13 @@ func htmlPage(body []byte, head http.Header) (says string, is bool) {
 	return "a page of HTML", true
 }
 
-// pageTitle is the page's title, or its first heading; empty without one.
+// pageTitle returns the page's title, or its first heading; empty without one.
 func pageTitle(text []byte) string {
 	const far, most = 8 << 10, 80
 	text = text[:min(len(text), far)]
 	lower := bytes.ToLower(text)
 	if len(lower) != len(text) {
-		return "" // letters whose lower case is longer: the places differ
+		return "" // some letters are longer in lower case: the offsets differ
 	}
 	for _, tag := range []string{"title", "h1"} {
 		_, after, found := bytes.Cut(lower, []byte("<"+tag))
@@ -45,7 +45,7 @@ func pageTitle(text []byte) string {
 	return ""
 }
 
-// elsewhere says where a redirect leads, by its host alone: the rest may hold the key.
+// elsewhere describes the target of a redirect, by its host alone: the rest may contain the key.
 func elsewhere(head http.Header) string {
 	to, err := url.Parse(head.Get("Location"))
 	if err != nil || to.Host == "" {

@@ -9,17 +9,18 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// A scrubber takes the key out of what Keepa, or a proxy before it, answers: an error page quotes the request, and what
-// is paid for is stored as it came. It finds the key as it is and as URLs, JSON and HTML write it, mixed or twice encoded.
+// A scrubber removes the key from the answers of Keepa or of a proxy: an error page
+// quotes the request, and paid answers are stored as they arrived. It finds the key
+// verbatim and as encoded by URLs, JSON and HTML, also mixed or encoded twice.
 type scrubber struct {
 	key  *regexp.Regexp // nil: there is nothing to find
-	sure []byte         // stands in the key however that is written
+	sure []byte         // occurs in the key in every encoding
 }
 
 const (
 	scrubbed = "[secret]"
-	// shortest is the length of the shortest key that is looked for; Keepa's have 64 characters. A shorter one is a word
-	// for a simulated Keepa, which stands in good answers too.
+	// shortest is the length of the shortest key that is searched for; Keepa's have 64 characters.
+	// A shorter one is a word for a simulated Keepa, which also occurs in good answers.
 	shortest = 8
 )
 
@@ -44,7 +45,7 @@ func scrubberOf(key process.Secret) scrubber {
 	return scrubber{key: regexp.MustCompile(pattern.String()), sure: []byte(sure)}
 }
 
-// written is the pattern of the ways to write a character that is neither letter nor digit.
+// written returns the pattern of the encodings of a character that is neither a letter nor a digit.
 func written(c rune) string {
 	ways := []string{`\\?` + regexp.QuoteMeta(string(c)), fmt.Sprintf(`\\u(?i:%04x)`, c), fmt.Sprintf(`&#0*%d;`, c), fmt.Sprintf(`&#[xX]0*(?i:%x);`, c)}
 	percent := ""
@@ -61,7 +62,7 @@ func written(c rune) string {
 	return "(?:" + strings.Join(ways, "|") + ")"
 }
 
-// body is an answer without the key. It is the same memory if the key is not in it.
+// body returns an answer without the key. It is the same slice if the key is not in it.
 func (s scrubber) body(b []byte) []byte {
 	if s.key == nil || !bytes.Contains(b, s.sure) {
 		return b
@@ -69,5 +70,5 @@ func (s scrubber) body(b []byte) []byte {
 	return s.key.ReplaceAllLiteral(b, []byte(scrubbed))
 }
 
-// text is a sentence without the key.
+// text returns a sentence without the key.
 func (s scrubber) text(t string) string { return string(s.body([]byte(t))) }

@@ -4,8 +4,8 @@ import "errors"
 
 var errNoObject = errors.New("no JSON object")
 
-// Members calls f for every member of a message's JSON object, with the value as it
-// stands: for messages that we wrote, of which a reader wants a part.
+// Members calls f for every member of a JSON object, with the raw value. It does no
+// validation, so it is only for messages that we wrote and of which a reader needs a part.
 func Members(b []byte, f func(name, value []byte) error) error {
 	i := space(b, 0)
 	if i >= len(b) || b[i] != '{' {
@@ -38,7 +38,7 @@ func Members(b []byte, f func(name, value []byte) error) error {
 	return nil
 }
 
-// space is the first position from i on that is not white space.
+// space returns the first position from i on that is not white space.
 func space(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
@@ -46,7 +46,7 @@ func space(b []byte, i int) int {
 	return i
 }
 
-// valueEnd is where the value at i ends; i if there is none.
+// valueEnd returns the end of the value at i; i if there is none.
 func valueEnd(b []byte, i int) int {
 	depth := 0
 	for j := i; j < len(b); j++ {
@@ -72,13 +72,13 @@ func valueEnd(b []byte, i int) int {
 		case depth == 0:
 			return j + 1
 		case depth < 0:
-			return j // the bracket of what surrounds a plain value
+			return j // the closing bracket of the enclosing value
 		}
 	}
 	return i
 }
 
-// stringEnd is the closing quote of the string at i; len(b) without one.
+// stringEnd returns the position of the closing quote of the string at i; len(b) without one.
 func stringEnd(b []byte, i int) int {
 	for j := i + 1; j < len(b); j++ {
 		switch b[j] {

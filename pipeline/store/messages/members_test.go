@@ -54,7 +54,7 @@ func FuzzMembersAreThoseOfTheObject(f *testing.F) {
 		})
 		var want map[string]any
 		if json.Unmarshal(b, &want) != nil || want == nil {
-			return // what is no object may be read in part or refused, and must not panic
+			return // what is not an object may be partly read or rejected, and must not panic
 		}
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("%s: got %v (%v), want %v", b, got, err, want)

@@ -1,6 +1,5 @@
-// Package messages reads and writes the messages that decisions travel in: candidates
-// and survivors come in, survivors, deals and verdicts go out. Live daemons and a
-// replay share it; it knows neither claims nor Keepa.
+// Package messages reads and writes the messages of decisions: candidates and survivors are read; survivors,
+// deals and verdicts are written. Live daemons and replays share it; it uses neither claims nor Keepa.
 package messages
 
 import (
@@ -19,13 +18,13 @@ func Work(schema string, header map[string][]string, body []byte) (decide.Work, 
 	return work(schema, header, func(s *pipeline.Survivor) error { return json.Unmarshal(body, s) })
 }
 
-// Decided decodes a survivor that was decided already. Its row, most of the message, was
-// found to be JSON then and is not checked once more.
+// Decided decodes a survivor that was decided before. Its row, most of
+// the message, was validated as JSON then and is not validated again.
 func Decided(header map[string][]string, body []byte) (decide.Work, error) {
 	return work(pipeline.SchemaSurvivor, header, func(s *pipeline.Survivor) error { return allButRow(body, s) })
 }
 
-// allButRow decodes a survivor and leaves its row as it stands.
+// allButRow decodes a survivor and keeps its row as raw JSON.
 func allButRow(body []byte, s *pipeline.Survivor) error {
 	rest := append(make([]byte, 0, 1024), '{')
 	var row []byte
@@ -71,11 +70,11 @@ func work(schema string, header map[string][]string, decode func(*pipeline.Survi
 	return w, nil
 }
 
-// Origin names a message by where it stands: STREAM/SEQUENCE.
+// Origin identifies a message as STREAM/SEQUENCE.
 func Origin(stream string, sequence uint64) string { return fmt.Sprintf("%s/%d", stream, sequence) }
 
-// Verdict is the verdict as it is published; its id is the verdict's identity
-// within the run. origin names what was decided.
+// Verdict returns the message for a verdict; its ID is the verdict's
+// identity within the run. origin identifies the message that was decided.
 func Verdict(run, workID, origin string, v pipeline.Verdict) bus.Message {
 	m := must(bus.Encode(pipeline.SubjectVerdict(v.Domain, v.Look, v.Outcome, v.ASIN), pipeline.SchemaVerdict,
 		v.ID(run, workID), workID, v))
@@ -86,7 +85,7 @@ func Verdict(run, workID, origin string, v pipeline.Verdict) bus.Message {
 	return m
 }
 
-// Deal is the deal of an accepting live verdict as it is published.
+// Deal returns the message for the deal of an accepting live verdict.
 func Deal(workID string, v pipeline.Verdict) bus.Message {
 	return bus.Message{
 		Subject: pipeline.SubjectDeal(v.Domain, v.PriceType, v.ASIN), Schema: pipeline.SchemaDeal,
@@ -94,7 +93,7 @@ func Deal(workID string, v pipeline.Verdict) bus.Message {
 	}
 }
 
-// Survivor is the survivor that v lets through to the next look, on its lane.
+// Survivor returns the survivor that v lets through to the next look, on its lane.
 func Survivor(w decide.Work, v pipeline.Verdict, lane string) bus.Message {
 	s := w.Survivor
 	s.Look, s.RuleSet, s.Tier, s.ExpectedValueCents = v.Look, v.RuleSet, v.Tier, v.ExpectedValueCents
@@ -103,14 +102,14 @@ func Survivor(w decide.Work, v pipeline.Verdict, lane string) bus.Message {
 		"survivor:"+v.ID(pipeline.RunLive, w.ID), w.ID, s))
 }
 
-// Candidate is work offered anew, for the reason that its source names. scope
-// goes before the Work-Id in the message's id.
+// Candidate returns work that is offered again, for the reason
+// in its source. scope precedes the Work-Id in the message's ID.
 func Candidate(scope, workID string, c pipeline.Candidate) bus.Message {
 	return must(bus.Encode(pipeline.SubjectCandidate(c.Domain, c.Source, c.ASIN), pipeline.SchemaCandidate,
 		scope+":"+workID, workID, c))
 }
 
-// must panics on what cannot happen: our own structs always encode.
+// must panics on an impossible error: our own structs always encode.
 func must(m bus.Message, err error) bus.Message {
 	if err != nil {
 		panic(err)

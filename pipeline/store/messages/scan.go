@@ -9,23 +9,23 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// ScanVerdicts calls f for every stored verdict of a selection, oldest first. What the
-// recorder buries is passed over, so that it hides nothing else.
+// ScanVerdicts calls f for every stored verdict of a selection, oldest
+// first. Messages that the recorder makes dead letters are skipped.
 func ScanVerdicts(ctx context.Context, b *bus.Bus, from bus.From, f func(bus.Read, visibility.Verdict) error) error {
 	return b.Scan(ctx, pipeline.StreamVerdicts, from, func(r bus.Read) error {
 		v, err := visibility.ReadVerdict(r.Stored())
 		if err != nil {
-			return nil //nolint:nilerr // it is on DEAD, with its reason
+			return nil //nolint:nilerr // it is a dead letter with its reason
 		}
 		return f(r, v)
 	})
 }
 
-// ScanActions calls f for everything that the user did, oldest first. What cannot be read is passed over.
+// ScanActions calls f for every action of the user, oldest first. Unreadable ones are skipped.
 func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Said)) error {
 	return b.Scan(ctx, pipeline.StreamActions, bus.From{}, func(r bus.Read) error {
-		if said, err := action.Read(r.Stored()); err == nil {
-			f(said)
+		if done, err := action.Read(r.Stored()); err == nil {
+			f(done)
 		}
 		return nil
 	})

@@ -11,8 +11,8 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Begin stores that a call is about to be made for these units of work, under a claim, before it is made: dying on any
-// later line leaves a call that counts. One message for each, in one batch.
+// Begin records, before a call is made, that it will be made for these units of work under a claim: after
+// a crash on any later line the call still counts. It stores one message for each unit, in one batch.
 func Begin(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string, claim string) error {
 	ms := make([]bus.Message, len(works))
 	for i, w := range works {
@@ -28,8 +28,8 @@ func Begin(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, work
 	return b.PublishBatch(ctx, ms)
 }
 
-// Tallies are what became of the earlier calls for units of work, of those that had any. The calls stand on RESPONSES,
-// what they cost on LEDGER: the count survives restarts and is the same for every worker.
+// Tallies returns the outcomes of earlier calls for units of work, of those that had any. The calls are read
+// from RESPONSES and their costs from LEDGER, so the count survives restarts and is the same for every worker.
 func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string) (map[string]token.Tally, error) {
 	subjects := make([]string, len(works))
 	for i, w := range works {
@@ -78,8 +78,9 @@ func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wo
 	return out, nil
 }
 
-// booked is up to when tokend has closed its books, and the lines that the ledger may not have yet. It is read before the
-// ledger, so that no line of a closing is missed. What cannot be read explains nothing; tokend mends it.
+// booked returns the time up to which tokend's accounts are closed, and the lines
+// that the ledger may not have yet. It is read before the ledger, so that no line
+// of a closing is missed. An unreadable balance yields nothing; tokend rebuilds it.
 func booked(ctx context.Context, b *bus.Bus) (time.Time, []pipeline.Entry, error) {
 	kv, err := b.Store(ctx, pipeline.BucketTokens)
 	if err != nil {

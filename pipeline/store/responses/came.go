@@ -12,9 +12,9 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Came is what is stored of what came back for a call, or for every call that was begun for a unit of work, in the order
-// in which it was stored: all bytes of an answer as they came where a part of it is odd, else its elements. Nothing where
-// no byte came, nothing was paid, or it has left the stream.
+// Came returns what is stored of the answers to a call, or to every call that was begun for a unit
+// of work, in the order of storage: all bytes of an answer with an odd part, else its elements. It
+// returns nothing if no byte arrived, nothing was paid, or the stream has deleted it.
 func Came(ctx context.Context, b *bus.Bus, id string) ([]Answer, error) {
 	calls, err := callsFor(ctx, b, id)
 	if err != nil {
@@ -39,7 +39,7 @@ func Came(ctx context.Context, b *bus.Bus, id string) ([]Answer, error) {
 	return append(out, elements...), err
 }
 
-// callsFor are the calls that were begun for a unit of work; the id itself where it names none.
+// callsFor returns the calls that were begun for a unit of work; the ID itself if there are none.
 func callsFor(ctx context.Context, b *bus.Bus, id string) ([]string, error) {
 	from := bus.From{Headers: true}
 	for _, k := range []pipeline.Kind{pipeline.KindDeals, pipeline.KindPeek, pipeline.KindCommit, pipeline.KindSeller} {
@@ -61,7 +61,7 @@ func callsFor(ctx context.Context, b *bus.Bus, id string) ([]string, error) {
 	return calls, err
 }
 
-// wholeOf are the whole answers to a call: one, and one about its sellers.
+// wholeOf returns the whole answers to a call: one, and one about its sellers.
 func wholeOf(ctx context.Context, b *bus.Bus, call string) ([]Answer, error) {
 	var out []Answer
 	for _, name := range []string{call, call + ".s"} {
@@ -84,7 +84,7 @@ func wholeOf(ctx context.Context, b *bus.Bus, call string) ([]Answer, error) {
 	return out, nil
 }
 
-// wholePart is one message of a whole answer, compressed, and of how many it is.
+// wholePart returns one message of a whole answer, compressed, and the number of its messages.
 func wholePart(ctx context.Context, b *bus.Bus, call string) (a Answer, of int, err error) {
 	subject := strings.Replace(pipeline.SubjectWhole(0, call), "response.0.", "response.*.", 1)
 	err = b.Scan(ctx, pipeline.StreamResponses, bus.From{Subjects: []string{subject}}, func(r bus.Read) error {
@@ -97,7 +97,7 @@ func wholePart(ctx context.Context, b *bus.Bus, call string) (a Answer, of int, 
 	return a, of, err
 }
 
-// elementsOf are the elements of the answers to calls.
+// elementsOf returns the elements of the answers to calls.
 func elementsOf(ctx context.Context, b *bus.Bus, calls map[string]bool) ([]Answer, error) {
 	var at []uint64
 	err := b.Scan(ctx, pipeline.StreamResponses, bus.From{Headers: true}, func(r bus.Read) error {
@@ -122,13 +122,13 @@ func elementsOf(ctx context.Context, b *bus.Bus, calls map[string]bool) ([]Answe
 	return out, nil
 }
 
-// headed is an answer without its body.
+// headed returns an answer without its body.
 func headed(sequence uint64, h nats.Header) Answer {
 	a := Answer{
 		ID: strconv.FormatUint(sequence, 10), Kind: pipeline.Kind(h.Get(pipeline.HeaderKind)),
 		Request: h.Get(pipeline.HeaderRequest), RequestID: h.Get(pipeline.HeaderRequestID), WorkID: h.Get(pipeline.HeaderWorkID),
 	}
-	a.Cost, _ = strconv.Atoi(h.Get(pipeline.HeaderCost)) // absent is 0: it is for people
+	a.Cost, _ = strconv.Atoi(h.Get(pipeline.HeaderCost)) // absent is 0: it is only for display
 	a.Position, _ = strconv.Atoi(h.Get(pipeline.HeaderPosition))
 	return a
 }

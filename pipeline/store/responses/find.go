@@ -15,19 +15,17 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Want is an answer that some work needs.
+// Want is an answer that a unit of work needs.
 type Want struct {
 	Key    string        // ASIN or seller id
-	WorkID string        // an answer that was bought for this work always serves
-	Also   string        // one of this work too; empty for none
-	Limit  time.Duration // how old another work's answer may be
+	WorkID string        // an answer that was bought for this work always serves it
+	Also   string        // a second ID of this work; may be empty
+	Limit  time.Duration // the maximum age of another work's answer
 }
 
-// Serving is, for each want and in their order, the stored answer that serves it;
-// nil where a call must be made. The newest answers come from one request. Only
-// where a newest one belongs to other work and is too old are the older ones of
-// that key asked for their work: one of them may have been bought for ours, before
-// a crash or a reset handed the work out again.
+// Serving returns for each want, in order, the stored answer that serves it; nil if a call must be made. The newest
+// answers come from one request. Only if a newest one belongs to other work and is too old are the older answers of
+// its key searched: one of them may have been bought for our work, before a crash or a reset caused its redelivery.
 func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wants []Want, now time.Time) ([]*Answer, error) {
 	keys := make([]string, len(wants))
 	for i, w := range wants {
@@ -71,8 +69,8 @@ func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wa
 	return out, nil
 }
 
-// boughtFor finds the newest answer that each work paid for, by its key. It reads
-// the headers of all answers to those keys and the bodies of those it returns.
+// boughtFor returns the newest answer that each work paid for, by its key. It reads
+// the headers of all answers to those keys and the bodies of those that it returns.
 func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keyOf map[string]string) (map[string]Answer, error) {
 	seen := map[string]bool{}
 	from := bus.From{Headers: true}
@@ -94,13 +92,13 @@ func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, 
 	}
 	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
 	if err != nil {
-		return nil, fmt.Errorf("look for stored answers: %w", err)
+		return nil, fmt.Errorf("find stored answers: %w", err)
 	}
 	out := map[string]Answer{}
 	for work, seq := range found {
 		m, err := s.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue // it has just left the stream
+			continue // the stream has just deleted it
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read stored answer %d: %w", seq, err)
@@ -115,7 +113,7 @@ func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, 
 	return out, nil
 }
 
-// Find is the newest stored answer of a kind for each key that has one.
+// Find returns the newest stored answer of a kind for each key that has one.
 func Find(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys []string) (map[string]Answer, error) {
 	out := map[string]Answer{}
 	if len(keys) == 0 {
@@ -144,8 +142,7 @@ func Find(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys 
 	return out, nil
 }
 
-// Beyond hands every answer of a kind that was stored after a sequence to f, in the
-// order in which they were stored.
+// Beyond passes every answer of a kind that was stored after a sequence to f, in the order of storage.
 func Beyond(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, sequence uint64, f func(Answer) error) error {
 	prefix := pipeline.SubjectResponse(domain, kind, "")
 	from := bus.From{Subjects: []string{prefix + ">"}, Sequence: sequence + 1}
@@ -158,16 +155,16 @@ func Beyond(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, seq
 		return f(a)
 	})
 	if err != nil {
-		return fmt.Errorf("look for stored answers beyond %d: %w", sequence, err)
+		return fmt.Errorf("read stored answers beyond %d: %w", sequence, err)
 	}
 	return nil
 }
 
-// Sequence is where the last stored answer stands.
+// Sequence returns the sequence of the last stored answer.
 func Sequence(ctx context.Context, b *bus.Bus) (uint64, error) {
 	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
 	if err != nil {
-		return 0, fmt.Errorf("look at stored answers: %w", err)
+		return 0, fmt.Errorf("read the state of the stored answers: %w", err)
 	}
 	return s.CachedInfo().State.LastSeq, nil
 }
@@ -188,7 +185,7 @@ func unwrap(sequence uint64, h nats.Header, packed []byte) (Answer, error) {
 	return a, nil
 }
 
-// Load is the stored answer of an id; nil where it has left the stream.
+// Load returns the stored answer with an ID; nil if the stream has deleted it.
 func Load(ctx context.Context, b *bus.Bus, id string) (*Answer, error) {
 	sequence, err := strconv.ParseUint(id, 10, 64)
 	if err != nil {
@@ -196,11 +193,11 @@ func Load(ctx context.Context, b *bus.Bus, id string) (*Answer, error) {
 	}
 	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
 	if err != nil {
-		return nil, fmt.Errorf("look for stored answers: %w", err)
+		return nil, fmt.Errorf("find stored answers: %w", err)
 	}
 	m, err := s.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil //nolint:nilnil // it is no failure that an old answer is gone
+		return nil, nil //nolint:nilnil // a deleted answer is not an error
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read stored answer %d: %w", sequence, err)

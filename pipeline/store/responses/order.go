@@ -14,17 +14,16 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// ordersAtOnce is how many orders are placed at the same time.
+// ordersAtOnce is how many orders are placed concurrently.
 const ordersAtOnce = 16
 
-// Order says that somebody is about to buy answers, so that another worker with
-// the same ASIN or seller in hand does not buy them too: it comes back later and
-// finds them stored. mine tells, in the order of the keys, which orders are ours;
-// a key may be given once. Whoever ordered looks into RESPONSES again before
-// paying, because the answer may have arrived between the look and the order.
+// Order announces that a worker is about to buy answers, so that another one with the same ASIN or
+// seller does not buy them too: its work is redelivered later and finds them stored. mine reports,
+// in the order of the keys, which orders are ours; a key may be given once. After ordering, look
+// into RESPONSES again before paying, because the answer may have been stored in between.
 //
-// Nobody waits for an order. One whose worker died ends after life, machine time;
-// done withdraws the others, and losing it costs a wait and no token.
+// No worker waits for an order. The order of a dead worker expires after life, machine time.
+// done withdraws our orders; if that fails it costs other workers a wait and no token.
 func Order(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys []string, life time.Duration) (mine []bool, done func(), err error) {
 	kv, err := b.Store(ctx, pipeline.BucketOrders)
 	if err != nil {
@@ -41,7 +40,7 @@ func Order(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys
 			case err == nil:
 				mine[i] = true
 			case !errors.Is(err, jetstream.ErrKeyExists):
-				// It may have landed: then nobody buys this answer before its life ends.
+				// It may have been stored: then no worker buys this answer until it expires.
 				return fmt.Errorf("order %s of %s: %w", kind, key, err)
 			}
 			return nil
@@ -54,7 +53,7 @@ func Order(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys
 	return mine, done, nil
 }
 
-// withdraw deletes our orders. What cannot be deleted ends by itself.
+// withdraw deletes our orders. One that cannot be deleted expires.
 func withdraw(ctx context.Context, kv jetstream.KeyValue, domain int, kind pipeline.Kind, keys []string, mine []bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

@@ -1,9 +1,8 @@
-// Package responses keeps what was paid for: every answer on RESPONSES before
-// anything interprets it, and one request to find what is there already.
+// Package responses keeps what was paid for: every answer is stored on RESPONSES
+// before anything interprets it, and one request finds what is there already.
 //
-// An answer serves the work that it was bought for as long as it is stored, and
-// other work while it is young. Before a call its worker places an order, so that
-// two workers with the same ASIN do not both pay.
+// An answer serves the work for which it was bought for as long as it is stored, and other work while it is
+// young. Before a call a worker places an order, so that two workers with the same ASIN do not both pay.
 package responses
 
 import (
@@ -20,23 +19,23 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Answer is one stored answer: a product, a seller, or a page of the deal list.
+// Answer is a stored answer: a product, a seller, or a page of the deal list.
 type Answer struct {
-	ID         string // where it stands: the sequence in RESPONSES
+	ID         string // the sequence in RESPONSES
 	Domain     int
 	Kind       pipeline.Kind
 	Key        string // ASIN, seller id, or QUERY-PAGE
 	Body       []byte // Keepa's JSON
 	Request    string // path and query without the key
 	RequestID  string // the claim that paid for it
-	WorkID     string // the work it was bought for; empty for pages
-	Cost       int    // tokens, this part's share
+	WorkID     string // the work for which it was bought; empty for pages
+	Cost       int    // in tokens, its share of the call
 	AnsweredAt time.Time
-	Position   int // its place in the answer to the call, from 0
+	Position   int // its index in the answer to the call, from 0
 }
 
-// Fresh reports whether the answer may serve work instead of a call: one that
-// was bought for the same work always, another while it is younger than limit.
+// Fresh reports whether the answer may serve work instead of a call: always
+// if it was bought for that work, else while it is younger than limit.
 func (a Answer) Fresh(workID string, limit time.Duration, now time.Time) bool {
 	return workID != "" && a.WorkID == workID || now.Sub(a.AnsweredAt) < limit
 }
@@ -46,7 +45,7 @@ func (a Answer) serves(w Want, now time.Time) bool {
 	return a.Fresh(w.WorkID, w.Limit, now) || a.Fresh(w.Also, 0, now)
 }
 
-// CostTo is what the answer cost this work: nothing, if other work paid for it.
+// CostTo returns what the answer cost this work: nothing if other work paid for it.
 func (a Answer) CostTo(workID string) int {
 	if a.WorkID != workID {
 		return 0
@@ -54,31 +53,30 @@ func (a Answer) CostTo(workID string) int {
 	return a.Cost
 }
 
-// Evidence is the answer as a decision sees it.
+// Evidence returns the answer in the form that decisions use.
 func (a Answer) Evidence() decide.Answer { return decide.Answer{ID: a.ID, Key: a.Key, Body: a.Body} }
 
 var (
 	encoder = sync.OnceValue(func() *zstd.Encoder {
-		// Packing costs milliseconds a minute and unpacking is most of a replay: this
-		// level packs real products smaller and has them unpacked faster than the default.
+		// Packing takes milliseconds a minute, and unpacking is most of the time of a replay:
+		// this level packs real products smaller than the default and unpacks them faster.
 		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
 		if err != nil {
-			panic(err) // only a wrong option fails
+			panic(err) // only an invalid option fails
 		}
 		return e
 	})
 	decoder = sync.OnceValue(func() *zstd.Decoder {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(256<<20))
 		if err != nil {
-			panic(err) // only a wrong option fails
+			panic(err) // only an invalid option fails
 		}
 		return d
 	})
 )
 
-// Put stores answers and returns them with their ids. It goes on until the
-// streams have them or ctx ends: they cost tokens. The claim is part of the
-// message's id, so a repeat is dropped.
+// Put stores answers and returns them with their IDs. It retries until all are stored or ctx
+// ends, because they cost tokens. The claim is part of the message's ID, so a repeat is dropped.
 func Put(ctx context.Context, b *bus.Bus, all []Answer) ([]Answer, error) {
 	out := make([]Answer, len(all))
 	for i, a := range all {
@@ -97,10 +95,10 @@ func Put(ctx context.Context, b *bus.Bus, all []Answer) ([]Answer, error) {
 	return out, nil
 }
 
-// Pack compresses an answer's body as RESPONSES holds it.
+// Pack compresses an answer's body for RESPONSES.
 func Pack(body []byte) []byte { return encoder().EncodeAll(body, nil) }
 
-// Unpack is what Pack compressed.
+// Unpack reverses Pack.
 func Unpack(packed []byte) ([]byte, error) { return decoder().DecodeAll(packed, nil) }
 
 // UnpackInto is Unpack into buf, which grows as needed.

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// mostPacked is how large a message's body may be: what the server takes, less its headers.
+	// mostPacked is the largest body of a message: the server's limit less the headers.
 	mostPacked = 7 << 20
-	// mostElement is how large a product or seller may be before it is packed.
+	// mostElement is the largest product or seller before packing.
 	mostElement = 64 << 20
 )
 
-// PutWhole stores all bytes of an answer under its call, in as many messages as they need: where a part of it cannot be
-// told apart or read, they are what a later build reads again.
+// PutWhole stores all bytes of an answer under its call, in as many messages as they
+// need, if a part of it cannot be split off or read. A later build can decode them again.
 func PutWhole(ctx context.Context, b *bus.Bus, a Answer) error {
 	if len(a.Body) == 0 {
 		return nil
@@ -42,8 +42,8 @@ func PutWhole(ctx context.Context, b *bus.Bus, a Answer) error {
 	return nil
 }
 
-// Fit is a body that one message holds. One that does not fit costs itself alone: a text stands for it, which nobody
-// can read as a product, and its bytes are in the whole answer.
+// Fit returns a body that one message can hold. One that is too large is replaced by a text that no
+// decoder reads as a product; its bytes are in the whole answer, and the other elements are unaffected.
 func Fit(body []byte) (fit []byte, fits bool) {
 	if len(body) <= mostElement && (len(body) <= mostPacked || len(Pack(body)) <= mostPacked) {
 		return body, true
@@ -51,7 +51,7 @@ func Fit(body []byte) (fit []byte, fits bool) {
 	return fmt.Appendf(nil, "%q", fmt.Sprintf("%d bytes, more than one message holds", len(body))), false
 }
 
-// header is what a stored answer says beside its body.
+// header returns the headers of a stored answer.
 func (a Answer) header() map[string]string {
 	h := map[string]string{
 		pipeline.HeaderKind: string(a.Kind), pipeline.HeaderRequest: a.Request, pipeline.HeaderRequestID: a.RequestID,
@@ -64,10 +64,10 @@ func (a Answer) header() map[string]string {
 	return h
 }
 
-// Place names an answer for people: its call and its position there, and the command that prints what came.
+// Place describes an answer in text for people: its call, its index there, and the command that prints it.
 func (a Answer) Place() string { return Place(a.RequestID, a.Position) }
 
-// Place names a position in the answer to a call for people, and the command that prints what came.
+// Place describes an index in the answer to a call in text for people, with the command that prints it.
 func Place(call string, position int) string {
 	return fmt.Sprintf("call %s, position %d, `ratchet answer %s`", call, position, strings.TrimSuffix(call, ".s"))
 }

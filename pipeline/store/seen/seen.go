@@ -1,5 +1,5 @@
-// Package seen keeps what was decided about an ASIN, so that a list that names
-// it again a thousand times costs one decision.
+// Package seen remembers what was decided about an ASIN, so that
+// a row that is listed a thousand times costs one decision.
 package seen
 
 import (
@@ -18,8 +18,8 @@ const (
 	prefix = "$KV." + pipeline.BucketSeen + "."
 )
 
-// Recall is what is remembered of each identity that is still the same: a price
-// that moved since has another creation date and is not remembered.
+// Recall returns what is remembered of each identity that is unchanged: a
+// price that has moved since has another creation date and is not remembered.
 func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Memory, error) {
 	out := map[pipeline.Identity]pipeline.Memory{}
 	if len(ids) == 0 {
@@ -37,9 +37,8 @@ func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipel
 	return out, nil
 }
 
-// Offered are those identities whose first look was offered already and is not
-// forgotten: they wait, or are being decided. It does not rest on the window in
-// which the stream drops repeats.
+// Offered returns those identities whose first look was offered and is still stored:
+// they wait or are being decided. It does not depend on the dedup window of the stream.
 func Offered(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]bool, error) {
 	out := map[pipeline.Identity]bool{}
 	bySubject := map[string][]pipeline.Identity{}
@@ -57,12 +56,12 @@ func Offered(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipe
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look for %d candidates: %w", len(ids), err)
+		return nil, fmt.Errorf("find %d candidates: %w", len(ids), err)
 	}
 	return out, nil
 }
 
-// newest hands the newest message of each subject to f.
+// newest passes the newest message of each subject to f.
 func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipeline.Identity, f func([]pipeline.Identity, bus.Read)) error {
 	stored, err := b.Newest(ctx, stream, slices.Sorted(maps.Keys(of)), bus.Until{})
 	if err != nil {
@@ -77,7 +76,7 @@ func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipe
 func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m bus.Read) {
 	var v pipeline.Memory
 	if len(m.Body) == 0 || json.Unmarshal(m.Body, &v) != nil {
-		return // deleted, or not ours: not remembered, so it is decided again
+		return // deleted or unreadable: not remembered, so it is decided again
 	}
 	for _, id := range ids {
 		if v.CreationDate == id.CreationDate {
@@ -86,19 +85,17 @@ func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m 
 	}
 }
 
-// Beyond is the year 2200 in Keepa's minutes: no price began there.
+// Beyond is the year 2200 in Keepa minutes: no price begins after it.
 const Beyond = 99_404_640
 
-// Remember writes what was decided. It comes after the verdict was stored: dying
-// in between decides again from stored answers, and the repeat is dropped. A
-// memory of a later price is never replaced by one of an earlier.
+// Remember stores a decision, after its verdict was stored: a crash in between decides again from stored answers,
+// and the repeat is dropped. A decision about a later price is never replaced by one about an earlier price.
 func Remember(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Memory) error {
 	kv, err := b.Store(ctx, pipeline.BucketSeen)
 	if err != nil {
 		return err
 	}
-	// What cannot be read there is of no use to anybody, nor is a memory of a price that begins after
-	// its decision: the decision in hand takes its place.
+	// An unreadable value, or one about a price that begins after its decision, is replaced by the decision in hand.
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Memory) (pipeline.Memory, bool, error) {
 		if old.CreationDate > m.CreationDate && old.CreationDate < Beyond || old == m {
 			return old, false, nil

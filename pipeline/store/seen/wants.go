@@ -11,9 +11,9 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Wants is what WANTS keeps of an ASIN and price type where several deal queries are
-// read: which of them listed this price. A candidate is decided once and names them
-// all, also those that listed it after it was offered or decided.
+// Wants is the value in WANTS for an ASIN and price type if there are several
+// deal queries: which of them listed this price. A candidate is decided once and
+// names them all, including those that listed it after it was offered or decided.
 type Wants struct {
 	CreationDate int64    `json:"creation_date"` // Keepa minutes
 	Queries      []string `json:"queries"`       // NAME@VERSION, sorted
@@ -24,7 +24,7 @@ const (
 	wantsPrefix = "$KV." + pipeline.BucketWants + "."
 )
 
-// Wanted is which queries want each identity, as far as WANTS knows.
+// Wanted returns the queries that want each identity, as far as WANTS contains them.
 func Wanted(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity][]string, error) {
 	out := map[pipeline.Identity][]string{}
 	bySubject := map[string][]pipeline.Identity{}
@@ -35,7 +35,7 @@ func Wanted(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipel
 	err := newest(ctx, b, wantsStream, bySubject, func(ids []pipeline.Identity, m bus.Read) {
 		var w Wants
 		if len(m.Body) == 0 || json.Unmarshal(m.Body, &w) != nil {
-			return // deleted, or not ours
+			return // deleted or unreadable
 		}
 		for _, id := range ids {
 			if w.CreationDate == id.CreationDate {
@@ -44,13 +44,13 @@ func Wanted(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipel
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look who wants %d ASINs: %w", len(ids), err)
+		return nil, fmt.Errorf("read which queries want %d ASINs: %w", len(ids), err)
 	}
 	return out, nil
 }
 
-// Want adds a query to those that want an identity. It may be repeated; a later
-// price forgets who wanted the one before.
+// Want adds a query to those that want an identity. It may be
+// repeated; a later price discards the queries of the earlier one.
 func Want(ctx context.Context, b *bus.Bus, id pipeline.Identity, query string) error {
 	kv, err := b.Store(ctx, pipeline.BucketWants)
 	if err != nil {
@@ -76,8 +76,7 @@ func Want(ctx context.Context, b *bus.Bus, id pipeline.Identity, query string) e
 	return nil
 }
 
-// Union is both lists of queries, sorted, each query once: of two versions of one
-// name the one of b stands.
+// Union merges two lists of queries, sorted, each query once: of two versions of one name it keeps the one in b.
 func Union(a, b []string) []string {
 	byName := map[string]string{}
 	for _, q := range append(slices.Clone(a), b...) {

@@ -11,7 +11,7 @@ import (
 	"ratchet/test/desk"
 )
 
-// TestWhatCannotBeReadOfWhoWantsAnASINHidesNoOtherAndIsWrittenAgain damages what one ASIN's key says.
+// TestWhatCannotBeReadOfWhoWantsAnASINHidesNoOtherAndIsWrittenAgain damages the value of one ASIN.
 func TestWhatCannotBeReadOfWhoWantsAnASINHidesNoOtherAndIsWrittenAgain(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)

@@ -1,11 +1,11 @@
-// Package access decides who gets in where no password is set: on the loopback interface the user that runs this process,
-// and root; no other user, and no page in a browser.
+// Package access decides which clients are admitted if no password is set: on the loopback interface
+// the user that runs this process, and root; no other user, and no page in a browser.
 //
-//	connection ─▶ Owner: whose is the other end, by the kernel's table ─▶ Same: ours, or refused with a sentence
-//	request    ─▶ FromPage: Host, Origin, Sec-Fetch-Site               ─▶ refused if a page sent it
+//	connection ─▶ Owner: who owns the other end, by the kernel's table ─▶ Same: admitted, or rejected with a sentence
+//	request    ─▶ FromPage: Host, Origin, Sec-Fetch-Site                ─▶ rejected if a page sent it
 //
-// Who is not in the table, because it comes from another network namespace, is another user. Where the kernel does not tell
-// (Tells), a password is needed: Password makes one.
+// A client that is not in the table, because it comes from another network namespace, counts as another
+// user. If the kernel does not name owners (Tells), a password is needed, which Password generates.
 package access
 
 import (
@@ -21,25 +21,25 @@ import (
 // ErrUnknown means that the kernel does not name the connection's owner.
 var ErrUnknown = errors.New("the kernel does not say whose connection this is")
 
-// OtherUserError refuses a connection of another user.
+// OtherUserError rejects a connection of another user.
 type OtherUserError struct {
-	UID int   // whose it is
-	Err error // why that is not known; nil if it is
+	UID int   // the owner
+	Err error // why the owner is unknown; nil if it is known
 }
 
-// Error says who is refused and who would not be.
+// Error names the rejected user and the admitted one.
 func (e *OtherUserError) Error() string {
 	if e.Err != nil {
-		return fmt.Sprintf("refused: %v, so it counts as another user's; without a password only user %d, which runs Ratchet, gets in", e.Err, os.Geteuid())
+		return fmt.Sprintf("refused: %v, so it counts as another user's; without a password only user %d, which runs Ratchet, is admitted", e.Err, os.Geteuid())
 	}
-	return fmt.Sprintf("refused: this is user %d, and without a password only user %d, which runs Ratchet, gets in", e.UID, os.Geteuid())
+	return fmt.Sprintf("refused: this is user %d, and without a password only user %d, which runs Ratchet, is admitted", e.UID, os.Geteuid())
 }
 
-// Unwrap is why the owner is not known.
+// Unwrap returns why the owner is unknown.
 func (e *OtherUserError) Unwrap() error { return e.Err }
 
-// Same is nil if the other end of a TCP connection belongs to the user that runs this process, or to root. local and remote
-// are the addresses of our end.
+// Same returns nil if the other end of a TCP connection belongs to the user that
+// runs this process, or to root. local and remote are the addresses of our end.
 func Same(local, remote net.Addr) error {
 	uid, err := owner(local, remote)
 	switch {
@@ -52,7 +52,7 @@ func Same(local, remote net.Addr) error {
 	}
 }
 
-// owner is whose the other end is.
+// owner returns the user that owns the other end.
 func owner(local, remote net.Addr) (int, error) {
 	here, there := addrPort(local), addrPort(remote)
 	if !here.IsValid() || !there.IsValid() || !there.Addr().IsLoopback() {
@@ -60,8 +60,8 @@ func owner(local, remote net.Addr) (int, error) {
 	}
 	one, err := lookUp(there, here)
 	if err == nil && one.uid == 0 {
-		// To the end of a connection that was closed the kernel ascribes root, and no inode. It may have been closed between
-		// the two; then it has none now.
+		// The kernel reports root, and no inode, for the end of a closed connection. The
+		// connection may have been closed between the two queries; then it has no inode now.
 		one, err = lookUp(there, here)
 	}
 	switch {
@@ -73,7 +73,7 @@ func owner(local, remote net.Addr) (int, error) {
 	return one.uid, nil
 }
 
-// A holder is what the kernel says of one end of a connection.
+// A holder is the kernel's information about one end of a connection.
 type holder struct {
 	uid  int
 	held bool // a process has it open
@@ -88,7 +88,8 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
-// Tells reports whether this system names the owners of connections. It tries once, by one of its own.
+// Tells reports whether this system names the owners of
+// connections. It tests this once, with a connection of its own.
 var Tells = sync.OnceValue(func() bool {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

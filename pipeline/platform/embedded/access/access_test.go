@@ -16,7 +16,7 @@ import (
 	"ratchet/pipeline/platform/embedded/access/accesstest"
 )
 
-// pair is both ends of a connection.
+// pair returns both ends of a connection.
 func pair(t testing.TB, addr string) (ours, theirs net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
@@ -45,7 +45,7 @@ func TestAConnectionOfTheSameUserIsLetIn(t *testing.T) {
 		if err := access.Same(ours.LocalAddr(), ours.RemoteAddr()); err != nil {
 			t.Errorf("%s: %v", addr, err)
 		}
-		// It goes on to be its user's while he waits for the answer.
+		// A half-closed connection still belongs to its user.
 		if err := theirs.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestAConnectionOfTheSameUserIsLetIn(t *testing.T) {
 	}
 }
 
-// A socket for both kinds of addresses is in the table of the newer kind.
+// A socket for both address families is in the table of the newer one.
 func TestAClientWithASocketForBothKindsOfAddressesIsFound(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -83,7 +83,7 @@ func TestAClientWithASocketForBothKindsOfAddressesIsFound(t *testing.T) {
 	}
 }
 
-// The kernel ascribes what nobody holds any more to root, which would be let in.
+// The kernel ascribes unowned connections to root, which would be admitted.
 func TestAConnectionThatItsClientClosedIsAnothers(t *testing.T) {
 	t.Parallel()
 	ours, theirs := pair(t, "127.0.0.1:0")
@@ -108,7 +108,7 @@ func TestWhoIsNotInTheTableIsAnotherUser(t *testing.T) {
 	}
 }
 
-// serve is a handler behind a door.
+// serve serves a handler behind a door.
 func serve(t *testing.T, d access.Door) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(d.Before(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

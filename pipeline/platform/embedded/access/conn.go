@@ -12,16 +12,16 @@ type connKey struct{}
 // client is the other end of a connection.
 type client struct {
 	conn net.Conn
-	same func() error // whether it is the same user's, looked up once
+	same func() error // checks for the same user, once
 }
 
-// ConnContext is for an http.Server: it keeps the connection, and whose it is, in its requests' context. That is looked up before
-// the first request that asks.
+// ConnContext is for an http.Server: it adds the connection to the context of
+// its requests. The owner is looked up by the first request that needs it.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, client{c, sync.OnceValue(func() error { return Same(c.LocalAddr(), c.RemoteAddr()) })})
 }
 
-// SameUser is nil if the request's connection is the same user's.
+// SameUser returns nil if the request's connection belongs to the same user.
 func SameUser(ctx context.Context) error {
 	if c, ok := ctx.Value(connKey{}).(client); ok {
 		return c.same()
@@ -29,11 +29,12 @@ func SameUser(ctx context.Context) error {
 	return &OtherUserError{UID: -1, Err: ErrUnknown}
 }
 
-// lookEvery is how often it is looked whether a client is still there.
+// lookEvery is the interval at which the client's presence is checked.
 const lookEvery = time.Second
 
-// UntilLeft is a request's context that ends when its client leaves, or closes its half of the connection. The request's own does
-// not if something came behind the request: an http.Server reads no further then.
+// UntilLeft returns a request's context that ends when its client disconnects, or
+// closes its half of the connection. The request's own context does not end if
+// further data followed the request, because an http.Server then stops reading.
 func UntilLeft(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	if c, ok := ctx.Value(connKey{}).(client); ok {

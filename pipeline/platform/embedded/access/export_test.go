@@ -1,4 +1,4 @@
 package access
 
-// Generate makes a password as where the system does not tell users apart.
+// Generate generates a password as on a system that does not distinguish users.
 var Generate = generate

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// left reports whether the other end has closed a connection, also where something is still to be read.
+// left reports whether the other end has closed a connection, even if there is data left to read.
 func left(c net.Conn) bool {
 	for wrapped, ok := c.(interface{ NetConn() net.Conn }); ok; wrapped, ok = c.(interface{ NetConn() net.Conn }) {
 		c = wrapped.NetConn()

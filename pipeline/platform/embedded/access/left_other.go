@@ -4,5 +4,5 @@ package access
 
 import "net"
 
-// left knows nothing here: a client that sent more than its request is noticed when something is written.
+// left is unsupported here: a client that sent more than its request is only noticed when something is written.
 func left(net.Conn) bool { return false }

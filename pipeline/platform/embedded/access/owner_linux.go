@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The request and the answer of the kernel's socket diagnosis for one connection (linux/inet_diag.h). It finds a connection in
-// microseconds; /proc/net/tcp, which says the same, is written out whole.
+// The request and the answer of the kernel's socket diagnosis for one connection
+// (linux/inet_diag.h). It finds a connection in microseconds, while /proc/net/tcp lists all of them.
 type (
 	diagID struct {
 		sourcePort, destPort [2]byte // big endian
@@ -41,28 +41,28 @@ const sockDiagByFamily = 20
 // The states of an end that a process may still hold: established, or half closed by it.
 const living = 1<<1 | 1<<4 | 1<<5
 
-// lookUp asks the kernel for the end of a connection at local, whose other end is at remote.
+// lookUp queries the kernel for the end of a connection at local, whose other end is at remote.
 func lookUp(local, remote netip.AddrPort) (holder, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
 	if err != nil {
 		return holder{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	defer func() { _ = unix.Close(fd) }() // one question was asked
+	defer func() { _ = unix.Close(fd) }() // the socket was used for one query
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
 	q := question(local, remote)
 	raw := unsafe.Slice((*byte)(unsafe.Pointer(&q)), unsafe.Sizeof(q))
 	if err := unix.Sendto(fd, raw, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return holder{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	said := make([]byte, 4096)
-	n, from, err := unix.Recvfrom(fd, said, 0)
+	reply := make([]byte, 4096)
+	n, from, err := unix.Recvfrom(fd, reply, 0)
 	if err != nil {
 		return holder{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
 		return holder{}, fmt.Errorf("%w: another process answers", ErrUnknown)
 	}
-	return answer(said[:n], q.id)
+	return answer(reply[:n], q.id)
 }
 
 func question(local, remote netip.AddrPort) diagRequest {
@@ -79,24 +79,25 @@ func question(local, remote netip.AddrPort) diagRequest {
 	return q
 }
 
-// answer reads what the kernel says: of the connection that was asked about, not of what listens at its port.
-func answer(said []byte, asked diagID) (holder, error) {
+// answer decodes the kernel's answer, which must be about the
+// requested connection and not about a listener at its port.
+func answer(reply []byte, asked diagID) (holder, error) {
 	const head = unix.SizeofNlMsghdr
-	if len(said) < head+4 {
+	if len(reply) < head+4 {
 		return holder{}, fmt.Errorf("%w: a short answer", ErrUnknown)
 	}
-	if binary.NativeEndian.Uint16(said[4:]) == unix.NLMSG_ERROR {
-		code := unix.Errno(-int32(binary.NativeEndian.Uint32(said[head:])))
+	if binary.NativeEndian.Uint16(reply[4:]) == unix.NLMSG_ERROR {
+		code := unix.Errno(-int32(binary.NativeEndian.Uint32(reply[head:])))
 		if errors.Is(code, unix.ENOENT) {
 			return holder{}, fmt.Errorf("%w: it is not in this network namespace, or closed", ErrUnknown)
 		}
 		return holder{}, fmt.Errorf("%w: %w", ErrUnknown, code)
 	}
-	if len(said) < head+int(unsafe.Sizeof(diagAnswer{})) {
+	if len(reply) < head+int(unsafe.Sizeof(diagAnswer{})) {
 		return holder{}, fmt.Errorf("%w: a short answer", ErrUnknown)
 	}
 	var a diagAnswer
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&a)), unsafe.Sizeof(a)), said[head:])
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&a)), unsafe.Sizeof(a)), reply[head:])
 	if a.id.sourcePort != asked.sourcePort || a.id.destPort != asked.destPort || living&(1<<a.state) == 0 {
 		return holder{}, fmt.Errorf("%w: it is closed", ErrUnknown)
 	}

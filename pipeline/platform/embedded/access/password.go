@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// passwordFile is the name of the file in a data directory. Its first line is what clients must send.
+// passwordFile is the name of the file in a data directory. Its first line is the password that clients must send.
 const passwordFile = "password"
 
-// PasswordPath is where the password of a data directory is.
+// PasswordPath returns the path of a data directory's password.
 func PasswordPath(data string) string { return filepath.Join(data, passwordFile) }
 
-// Read is the password in a data directory; empty if there is none.
+// Read returns the password in a data directory; empty if there is none.
 func Read(data string) (string, error) {
 	b, err := os.ReadFile(PasswordPath(data))
 	if errors.Is(err, os.ErrNotExist) {
@@ -32,7 +32,8 @@ func Read(data string) (string, error) {
 	return first, nil
 }
 
-// Password is the one in a data directory. Where there is none and the system does not tell users apart, one is made.
+// Password returns the one in a data directory. If there is none
+// and the system does not distinguish users, it generates one.
 func Password(data string) (string, error) {
 	password, err := Read(data)
 	if err != nil || password != "" || Tells() {
@@ -41,42 +42,42 @@ func Password(data string) (string, error) {
 	return generate(data)
 }
 
-// generate writes a password that only this user can read, all of it at once. Of two at a time the first one stays.
+// generate writes a password that only this user can read, atomically. Of two concurrent calls the first one wins.
 func generate(data string) (string, error) {
 	if err := os.MkdirAll(data, 0o700); err != nil {
-		return "", fmt.Errorf("make a password: %w; choose another directory with --data", err)
+		return "", fmt.Errorf("generate a password: %w; choose another directory with --data", err)
 	}
 	f, err := os.CreateTemp(data, passwordFile+"-") // 0600
 	if err != nil {
-		return "", fmt.Errorf("make a password: %w", err)
+		return "", fmt.Errorf("generate a password: %w", err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // it has its name by then, or is not needed
+	defer func() { _ = os.Remove(f.Name()) }() // it was renamed, or is not needed
 	_, err = f.WriteString(rand.Text() + "\n")
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("make a password: %w", err)
+		return "", fmt.Errorf("generate a password: %w", err)
 	}
 	if err := os.Link(f.Name(), PasswordPath(data)); err != nil && !errors.Is(err, os.ErrExist) {
-		return "", fmt.Errorf("make a password: %w", err)
+		return "", fmt.Errorf("generate a password: %w", err)
 	}
 	return Read(data)
 }
 
-// Share writes the password of one data directory, if there is one, into another.
+// Share copies the password of one data directory, if there is one, into another.
 func Share(from, to string) error {
 	password, err := Password(from)
 	if err != nil || password == "" {
 		return err
 	}
 	if err := os.MkdirAll(to, 0o700); err != nil {
-		return fmt.Errorf("share the password: %w", err)
+		return fmt.Errorf("copy the password: %w", err)
 	}
 	if err := os.WriteFile(PasswordPath(to), []byte(password+"\n"), 0o600); err != nil {
-		return fmt.Errorf("share the password: %w", err)
+		return fmt.Errorf("copy the password: %w", err)
 	}
 	return nil
 }
 
-// Loopback reports whether only this machine reaches an address.
+// Loopback reports whether an address is reachable only from this machine.
 func Loopback(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()

@@ -10,24 +10,25 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// TLS says how addresses that other machines reach are served: with a certificate, or in plain text. Loopback ones need neither.
+// TLS configures addresses that other machines can reach: with a
+// certificate, or in plain text. Loopback addresses need neither.
 type TLS struct {
-	Cert, Key string // files, PEM: the certificate with its chain, and its key; both or neither. They are read at the start
-	Plaintext bool   // without
+	Cert, Key string // PEM files: the certificate with its chain, and its key; both or neither. They are read at the start
+	Plaintext bool   // without TLS
 }
 
-// Validate says which flags contradict each other.
+// Validate rejects flags that contradict each other.
 func (t TLS) Validate() error {
 	switch {
 	case (t.Cert == "") != (t.Key == ""):
 		return process.Usagef("--tls-cert, --tls-key: want both or neither")
 	case t.Cert != "" && t.Plaintext:
-		return process.Usagef("--plaintext: other machines are served by TLS or without; leave it out, or leave out --tls-cert and --tls-key")
+		return process.Usagef("--plaintext: other machines are served with TLS or without; leave it out, or leave out --tls-cert and --tls-key")
 	}
 	return nil
 }
 
-// Args are the flags that say the same.
+// Args returns the equivalent flags.
 func (t TLS) Args() []string {
 	var args []string
 	if t.Cert != "" {
@@ -39,7 +40,7 @@ func (t TLS) Args() []string {
 	return args
 }
 
-// PEM is the content of both files, one behind the other; nil without them. Each is complete, and they belong together.
+// PEM returns the content of both files, concatenated; nil without them. It checks that both are complete and match.
 func (t TLS) PEM() ([]byte, error) {
 	if err := t.Validate(); err != nil || t.Cert == "" {
 		return nil, err
@@ -57,7 +58,7 @@ func (t TLS) PEM() ([]byte, error) {
 	return pem, err
 }
 
-// Config is the server's side of TLS; nil without a certificate.
+// Config returns the server's TLS configuration; nil without a certificate.
 func (t TLS) Config() (*tls.Config, error) {
 	pem, err := t.PEM()
 	if err != nil || pem == nil {
@@ -66,10 +67,10 @@ func (t TLS) Config() (*tls.Config, error) {
 	return TLSConfig(pem)
 }
 
-// TLSConfig is the same of what PEM returned; nil for nothing.
+// TLSConfig returns the configuration for a result of PEM; nil for nil.
 func TLSConfig(pem []byte) (*tls.Config, error) {
 	if len(pem) == 0 {
-		return nil, nil //nolint:nilnil // nil is served without
+		return nil, nil //nolint:nilnil // nil means no TLS
 	}
 	pair, err := tls.X509KeyPair(pem, pem)
 	if err != nil {
@@ -78,8 +79,8 @@ func TLSConfig(pem []byte) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// Secure makes a listener whose connections from other machines speak TLS. Those of this machine cross no network, and stay
-// as they are. Without a configuration, all do.
+// Secure returns a listener whose connections from other machines use TLS. Connections of
+// this machine cross no network and stay in plain text. Without a configuration all do.
 func Secure(l net.Listener, c *tls.Config) net.Listener {
 	if c == nil {
 		return l
@@ -92,7 +93,7 @@ type secured struct {
 	config *tls.Config
 }
 
-// Accept is the next connection.
+// Accept returns the next connection.
 func (l secured) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil || local(c) {
@@ -101,15 +102,15 @@ func (l secured) Accept() (net.Conn, error) {
 	return tls.Server(c, l.config), nil
 }
 
-// local reports whether the other end is on this machine: by a loopback address, or by the one at which we are reached. No
-// network delivers packets that claim to come from these.
+// local reports whether the other end is on this machine: it has a loopback address, or the
+// address at which we were reached. No network delivers packets with such a source address.
 func local(c net.Conn) bool {
 	here, there := addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
 	return there != (netip.AddrPort{}) && (there.Addr().IsLoopback() || there.Addr() == here.Addr())
 }
 
-// MayListen refuses an address that other machines reach, without a password, or in plain text unless that was asked for.
-// flag is the one that chose the address.
+// MayListen rejects an address that other machines can reach, without a password, or
+// in plain text unless that was requested. flag is the one that chose the address.
 func (t TLS) MayListen(flag string, addr net.Addr, data, password string) error {
 	if Loopback(addr) {
 		return t.Validate()
@@ -118,7 +119,7 @@ func (t TLS) MayListen(flag string, addr net.Addr, data, password string) error 
 		return process.Usagef("%s: other machines reach %s and could read and change everything; set a password in %s or use 127.0.0.1", flag, addr, PasswordPath(data))
 	}
 	if t.Cert == "" && !t.Plaintext {
-		return process.Usagef("%s: passwords and data would cross the network to %s in plain text; give --tls-cert and --tls-key, use 127.0.0.1, or say --plaintext", flag, addr)
+		return process.Usagef("%s: passwords and data would cross the network to %s in plain text; give --tls-cert and --tls-key, use 127.0.0.1, or give --plaintext", flag, addr)
 	}
 	return t.Validate()
 }

@@ -68,7 +68,7 @@ func TestACertificateThatCannotBeUsedIsNamed(t *testing.T) {
 	}
 }
 
-// serveAll is a handler behind a door with a password, at every address of this machine.
+// serveAll serves a handler behind a door with a password, on every address of this machine.
 func serveAll(t *testing.T, c access.TLS) (port string) {
 	t.Helper()
 	config, err := c.Config()

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// FromPage refuses what a page in a browser sends: it can reach a port on this machine, and a name of its own may point
-// here. With anyHost, names other than this machine's loopback ones are taken.
+// FromPage rejects requests of web pages: a page in a browser can reach a port on this machine, and its own
+// host name may resolve to it. With anyHost, names other than this machine's loopback ones are accepted.
 func FromPage(r *http.Request, anyHost bool) error {
 	if len(r.Header.Values("Origin")) > 0 {
 		return errors.New("requests from web pages (with an Origin header) are refused")
@@ -38,13 +38,13 @@ func loopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Door is what stands before an HTTP handler that lets everybody in.
+// Door checks access for an HTTP handler that has no checks of its own.
 type Door struct {
-	Password string // asked for by Basic authentication, with any user; empty: the same user alone gets in
-	AnyHost  bool   // names other than loopback ones are taken
+	Password string // required by Basic authentication, with any user; empty: only the same user is admitted
+	AnyHost  bool   // names other than loopback ones are accepted
 }
 
-// Before is h behind the door. No other origin reads its answers, whatever h says about that.
+// Before returns h behind the checks. No other origin can read its answers, whatever headers h sets.
 func (d Door) Before(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := d.admit(r); err != nil {
@@ -68,10 +68,10 @@ func (d Door) admit(r *http.Request) error {
 	return nil
 }
 
-// Equal compares secrets in a time that tells nothing.
+// Equal compares secrets in constant time.
 func Equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// sameOrigin takes back that other origins may read.
+// sameOrigin removes the header by which other origins may read.
 type sameOrigin struct{ http.ResponseWriter }
 
 // WriteHeader sends the headers.
@@ -82,6 +82,6 @@ func (w sameOrigin) WriteHeader(status int) {
 
 // Write sends a piece of the body.
 func (w sameOrigin) Write(b []byte) (int, error) {
-	w.Header().Del("Access-Control-Allow-Origin") // where it is the first
+	w.Header().Del("Access-Control-Allow-Origin") // if this is the first write
 	return w.ResponseWriter.Write(b)
 }

@@ -1,10 +1,11 @@
-// Package cage restricts a process that is about to run foreign code: to its own directory, to no connection out, and to
-// no signal to processes outside. It uses Landlock, which needs no privilege and cannot be undone.
+// Package cage restricts a process before it runs foreign code: to its own directory, to no outgoing connection,
+// and to no signal to other processes. It uses Landlock, which needs no privilege and cannot be undone.
 //
 //	Enter ─▶ the thread is restricted ─▶ the program is executed again ─▶ Enter: inside
 //
-// The program starts anew because Landlock restricts a thread and what it starts: the threads that a Go program has by
-// then would stay outside. Kernels know more or less of this, so Missing names what the running one lacks.
+// The program is executed again because Landlock restricts a thread and what it
+// starts: the existing threads of a Go program would stay unrestricted. Kernels
+// support different parts of this; Missing names those that the running one lacks.
 package cage
 
 import (
@@ -12,14 +13,15 @@ import (
 	"os"
 )
 
-// Walls say what the process may still reach.
+// Walls configure what the process can still reach.
 type Walls struct {
-	Data    string   // directory it owns: everything within
-	Library string   // file it loads
+	Data    string   // its own directory, with everything below
+	Library string   // a file that it loads
 	Env     []string // its environment
-	// WithParent is for a process whose parent asked the kernel to kill it when the parent dies: the wish does not survive by itself.
+	// WithParent is for a process whose parent has set its parent-death
+	// signal to SIGKILL, which does not survive executing the program again.
 	WithParent bool
-	// Keep are open files that it goes on using; each one's number is in the variable of the environment by which it is named.
+	// Keep are open files to pass on; the variable of the environment with the key's name holds the number of each.
 	Keep map[string]*os.File
 }
 
@@ -29,20 +31,20 @@ const inside = "RATCHET_CAGED"
 // Inside reports whether Enter has executed this program.
 func Inside() bool { return os.Getenv(inside) != "" }
 
-// ErrOutside means that the process runs as if it were restricted and is not.
+// ErrOutside means that the process should be restricted but is not.
 var ErrOutside = errors.New("this process should be restricted by Landlock and is not")
 
-// Layer is one restriction.
+// Layer is one kind of restriction.
 type Layer struct {
 	Name string
-	abi  int // the first version of Landlock that has it
+	abi  int // the first version of Landlock that supports it
 }
 
-// layers are what the package restricts. Before version 2 no file could be moved between directories, which the engine
-// does all the time.
+// layers are the restrictions of this package. Before version 2 no file
+// could be moved between directories, which the engine does frequently.
 var layers = []Layer{{"files", 2}, {"connections", 4}, {"signals", 6}}
 
-// Missing are the names of the layers that this kernel lacks.
+// Missing returns the names of the layers that this kernel lacks.
 func Missing() []string { return missing(version()) }
 
 func missing(abi int) []string {

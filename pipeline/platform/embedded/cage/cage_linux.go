@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What every process with the engine in it needs, beside its data and its library.
+// What every process with the engine needs, in addition to its data and its library.
 var (
-	// readable are the loader's and the C library's files, and what the engine asks about the machine and itself.
+	// readable are the files of the loader and the C library, and what the engine reads about the machine and itself.
 	readable = []string{
 		"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/usr/share/locale",
 		"/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/hosts", "/etc/resolv.conf",
@@ -23,13 +23,13 @@ var (
 		"/proc/self", "/proc/sys/vm/overcommit_memory",
 		"/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage",
 	}
-	// writable is where output goes that nobody wants.
+	// writable is for discarded output.
 	writable = []string{os.DevNull}
-	// loaders start a program that is not static, this one.
+	// loaders start a dynamically linked program, such as this one.
 	loaders = []string{"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"}
 )
 
-// version is that of the kernel's Landlock; 0 without.
+// version returns the version of the kernel's Landlock; 0 without it.
 func version() int {
 	abi, err := ll.LandlockGetABIVersion()
 	if err != nil {
@@ -38,11 +38,11 @@ func version() int {
 	return abi
 }
 
-// Enter restricts the process and executes its program again, with the same arguments. It returns nil inside, where the
-// kernel knows no Landlock, and an error if the process could not be restricted.
+// Enter restricts the process and executes its program again, with the same arguments. It returns nil in the
+// restricted program and if the kernel lacks Landlock, and an error if the process could not be restricted.
 func Enter(w Walls) error {
 	if Inside() {
-		return stands()
+		return verify()
 	}
 	if slices.Contains(Missing(), layers[0].Name) {
 		return nil
@@ -55,13 +55,13 @@ func Enter(w Walls) error {
 	if err != nil {
 		return err
 	}
-	// Never unlocked: the thread is restricted from here on, and nothing else may run on it.
+	// Never unlocked: the thread is restricted from here on, and no other goroutine may run on it.
 	runtime.LockOSThread()
 	if err := restrict(w, exe); err != nil {
 		return fmt.Errorf("restrict this process: %w", err)
 	}
 	if w.WithParent {
-		// The wish was the first thread's, and this one takes its place.
+		// The parent-death signal was set for the first thread, which this one replaces.
 		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 			return fmt.Errorf("end with the parent: %w", err)
 		}
@@ -69,8 +69,8 @@ func Enter(w Walls) error {
 	return fmt.Errorf("execute %s again: %w", exe, syscall.Exec(exe, os.Args, append(env, inside+"=1")))
 }
 
-// keep leaves the files open for the next program and returns the environment that names them. It does not use Fd, which would
-// make an accept on a listening socket wait where nothing wakes it.
+// keep leaves the files open for the next program and returns the environment that names them. It does
+// not use Fd, which would set a listening socket to blocking, so that an accept could not be interrupted.
 func (w Walls) keep() ([]string, error) {
 	env := slices.Clone(w.Env)
 	for name, f := range w.Keep {
@@ -105,14 +105,14 @@ func restrict(w Walls, exe string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(fd) }() // the domain stays
+	defer func() { _ = unix.Close(fd) }() // the restriction stays
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("give up new privileges: %w", err)
 	}
 	return ll.LandlockRestrictSelf(fd, flags)
 }
 
-// existing are the directories or the files among paths: a right about directories is an error for a file.
+// existing returns the directories or the files among paths: a right for directories is an error for a file.
 func existing(paths []string, dirs bool) []string {
 	var found []string
 	for _, p := range paths {
@@ -123,14 +123,14 @@ func existing(paths []string, dirs bool) []string {
 	return found
 }
 
-// stands looks whether the restriction holds: the root directory is nobody's data.
-func stands() error {
+// verify checks that the restriction is effective, on the root directory.
+func verify() error {
 	f, err := os.Open("/")
 	if errors.Is(err, unix.EACCES) {
 		return nil
 	}
 	if err == nil {
-		_ = f.Close() // it was only looked at
+		_ = f.Close() // nothing was read
 	}
 	return ErrOutside
 }

@@ -2,7 +2,7 @@
 
 package cage
 
-// version is 0: Landlock is Linux's.
+// version returns 0: Landlock exists only on Linux.
 func version() int { return 0 }
 
 // Enter does nothing.

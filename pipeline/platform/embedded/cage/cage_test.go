@@ -18,7 +18,7 @@ import (
 	"ratchet/pipeline/platform/embedded/cage"
 )
 
-// dir tells this binary, run again, that it enters the cage, and with which directory; door is an address outside.
+// dir makes this binary, executed again, enter the cage with that directory; door is an address outside.
 const (
 	dir  = "RATCHET_CAGE_DIR"
 	door = "RATCHET_CAGE_DOOR"
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// captive enters the cage and tries everything: a line each.
+// captive enters the cage and tries everything, a line each.
 func captive(data string) int {
 	if err := cage.Enter(cage.Walls{Data: data, Library: os.Args[0], Env: os.Environ()}); err != nil {
 		fmt.Println(err)

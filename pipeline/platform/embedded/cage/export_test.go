@@ -1,4 +1,4 @@
 package cage
 
-// MissingAt are the layers that a version of Landlock lacks.
+// MissingAt returns the layers that a version of Landlock lacks.
 var MissingAt = missing

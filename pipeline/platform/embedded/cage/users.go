@@ -1,9 +1,9 @@
 package cage
 
-// Users is the embedded ClickHouse's file of users: what the one user of the engine may do: everything in the database, and nothing that reaches out of it. What
-// is missing is SOURCES (file, url, s3, remote, mysql and the like, as functions and as engines), SYSTEM, BACKUP,
-// dictionaries, named collections, and users. A disk of one's own, chosen by a table's settings, would be a way round;
-// a dialect would be another language than the one that the statements are checked in.
+// Users is the embedded ClickHouse's file of users. Its one user may do everything in the database, and nothing that
+// reaches out of it. The missing rights are SOURCES (file, url, s3, remote, mysql and the like, as functions and as
+// engines), SYSTEM, BACKUP, dictionaries, named collections, and users. A disk chosen by a table's settings would
+// circumvent this; so would a dialect, which is another language than the one in which statements are checked.
 const Users = `<clickhouse>
     <profiles><default><constraints>
         <merge_tree_disk><const/></merge_tree_disk>

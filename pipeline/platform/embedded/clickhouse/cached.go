@@ -9,11 +9,12 @@ import (
 	"syscall"
 )
 
-// marker says which file the hash was checked of, which takes seconds: it is not checked at every start.
+// marker is the file that records which library's hash was
+// checked: that takes seconds and is not repeated at every start.
 func marker(cache string) string { return filepath.Join(cache, "verified") }
 
-// installed reports whether the cache holds the library that we expect. It is an error if somebody else could have put
-// it there.
+// installed reports whether the cache holds the expected library.
+// It is an error if another user could have put it there.
 func installed(ctx context.Context, cache string, o FetchOptions) (bool, error) {
 	if _, err := os.Stat(libraryIn(cache)); err != nil {
 		return false, nil //nolint:nilerr // it is fetched
@@ -23,8 +24,8 @@ func installed(ctx context.Context, cache string, o FetchOptions) (bool, error) 
 			return false, err
 		}
 	}
-	said, err := os.ReadFile(marker(cache))
-	if err == nil && string(said) == receipt(libraryIn(cache), o.sum) {
+	recorded, err := os.ReadFile(marker(cache))
+	if err == nil && string(recorded) == receipt(libraryIn(cache), o.sum) {
 		return true, nil
 	}
 	if err := verify(ctx, libraryIn(cache), o.sum); err != nil {
@@ -38,7 +39,7 @@ func installed(ctx context.Context, cache string, o FetchOptions) (bool, error) 
 	return true, nil
 }
 
-// remember writes the marker. Without it the hash is checked at the next start too.
+// remember writes the marker. Without it the hash is checked again at the next start.
 func remember(cache, sum string) {
 	temp := marker(cache) + ".new"
 	if os.WriteFile(temp, []byte(receipt(libraryIn(cache), sum)), 0o600) == nil {
@@ -46,7 +47,7 @@ func remember(cache, sum string) {
 	}
 }
 
-// receipt tells one state of a file from every other: whoever changes the file cannot keep its change time.
+// receipt identifies one state of a file: a modified file cannot keep its change time.
 func receipt(lib, sum string) string {
 	info, err := os.Stat(lib)
 	if err != nil {
@@ -59,14 +60,14 @@ func receipt(lib, sum string) string {
 	return fmt.Sprintf("%s size %d inode %d:%d modified %d changed %d\n", sum, st.Size, st.Dev, st.Ino, st.Mtim.Nano(), st.Ctim.Nano())
 }
 
-// trusted says why a file or directory of the cache may be another user's work; nil where only we and root can have
-// written it, or it is not there. That holds for every directory above it, too.
+// trusted returns an error if a file or directory of the cache may be another user's work; nil if only
+// this user and root can have written it, or it does not exist. All directories above it are checked too.
 func trusted(path string) error {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return nil //nolint:nilerr // what is not there is fetched
+		return nil //nolint:nilerr // what does not exist is fetched
 	}
-	for _, start := range []string{path, real} { // a link is in somebody's directory as well
+	for _, start := range []string{path, real} { // a link is in a directory as well
 		for p := start; ; p = filepath.Dir(p) {
 			if err := ours(p); err != nil {
 				return err
@@ -79,7 +80,7 @@ func trusted(path string) error {
 	return nil
 }
 
-// ours says why one file or directory may be another user's work.
+// ours returns an error if one file or directory may be another user's work.
 func ours(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -92,14 +93,14 @@ func ours(path string) error {
 	switch uid := os.Geteuid(); {
 	case int(st.Uid) != uid && st.Uid != 0:
 		return &UnavailableError{Reason: fmt.Sprintf("%s belongs to another user (uid %d, and we are %d), so what is in it is not loaded; remove it or point XDG_CACHE_HOME elsewhere", path, st.Uid, uid)}
-	case info.Mode()&fs.ModeSymlink != 0: // its mode says nothing
+	case info.Mode()&fs.ModeSymlink != 0: // its mode has no meaning
 	case info.Mode().Perm()&0o022 != 0 && (!info.IsDir() || info.Mode()&fs.ModeSticky == 0):
 		return &UnavailableError{Reason: fmt.Sprintf("%s can be written by others (mode %04o), so what is in it is not loaded; remove the cache, then chmod go-w %s", path, info.Mode().Perm(), path)}
 	}
 	return nil
 }
 
-// private takes from everybody else the right to write, which npm leaves to the umask.
+// private removes the write permission of all other users, which npm leaves to the umask.
 func private(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Type()&fs.ModeSymlink != 0 {

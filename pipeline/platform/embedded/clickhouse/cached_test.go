@@ -16,10 +16,10 @@ import (
 
 const library = "node_modules/@chdb/lib-linux-x64-gnu/libchdb.so"
 
-// prepared is a cache below a directory of its own, with a library that has the hash it should.
+// prepared returns a cache in a directory of its own, with a library that has the expected hash.
 func prepared(t *testing.T) (cache string, o clickhouse.FetchOptions) {
 	t.Helper()
-	t.Setenv("PATH", t.TempDir()) // there is no npm: whatever is not in the cache cannot be had
+	t.Setenv("PATH", t.TempDir()) // there is no npm: only the cache can provide the library
 	cache = filepath.Join(t.TempDir(), "parent", "cache")
 	if err := os.MkdirAll(filepath.Join(cache, filepath.Dir(library)), 0o755); err != nil {
 		t.Fatal(err)
@@ -124,14 +124,14 @@ func TestTheHashIsCheckedAgainWhenTheFileChanged(t *testing.T) {
 	if again := marked(); again != first {
 		t.Errorf("nothing changed, and the marker became %s", again)
 	}
-	// Touched, it is another state of the same library.
+	// A touched file is another state of the same library.
 	if err := os.Chtimes(lib, time.Time{}, time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
 	if marked() == first {
 		t.Error("the marker names a state that is no more")
 	}
-	// As long, and as old: only its change time tells.
+	// The same length and time: only its change time differs.
 	info, err := os.Stat(lib)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestTheHashIsCheckedAgainWhenTheFileChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = clickhouse.Fetch(t.Context(), o)
-	wantUnavailable(t, err, "npm") // it is fetched again, and that cannot be done here
+	wantUnavailable(t, err, "npm") // it must be fetched again, which is impossible here
 	if !strings.Contains(said.String(), "changed and is fetched again") {
 		t.Errorf("said %q", said.String())
 	}

@@ -12,21 +12,22 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// inheritedPEM names the environment variable with the number of the pipe that holds the certificate and its key. Their files
-// are outside of the cage.
+// inheritedPEM names the environment variable with the descriptor of the pipe that holds
+// the certificate and its key, because the restricted program cannot read their files.
 const inheritedPEM = "RATCHET_CLICKHOUSE_PEM"
 
-// mostPEM is what a pipe holds while nobody reads.
+// mostPEM is what a pipe can buffer.
 const mostPEM = 60 << 10
 
-// certificate is the certificate with its key, from their files or from the program outside of the cage; nil without.
+// certificate returns the certificate with its key, from their
+// files or from the unrestricted program; nil without one.
 func certificate(t access.TLS) ([]byte, error) {
 	if !cage.Inside() {
 		return t.PEM()
 	}
 	fd, err := strconv.Atoi(os.Getenv(inheritedPEM))
 	if err != nil {
-		return nil, nil //nolint:nilerr // none was handed over
+		return nil, nil //nolint:nilerr // none was passed on
 	}
 	f := os.NewFile(uintptr(fd), "certificate")
 	defer f.Close() // before the engine is loaded
@@ -37,7 +38,7 @@ func certificate(t access.TLS) ([]byte, error) {
 	return pem, nil
 }
 
-// handOver makes a pipe from which the program in the cage reads.
+// handOver creates a pipe from which the restricted program reads.
 func handOver(pem []byte) (*os.File, error) {
 	if len(pem) > mostPEM {
 		return nil, process.Usagef("--tls-cert, --tls-key: want at most %d bytes, got %d", mostPEM, len(pem))

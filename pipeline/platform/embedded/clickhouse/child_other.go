@@ -4,6 +4,5 @@ package clickhouse
 
 import "syscall"
 
-// childAttr puts a child into a process group of its own, so that Ctrl-C reaches it
-// when we say so.
+// childAttr puts a child into a process group of its own, so that Ctrl-C reaches it only through us.
 func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

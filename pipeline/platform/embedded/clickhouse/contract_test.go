@@ -25,11 +25,10 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 )
 
-// The contract: what this house, its operators and their tools ask of ClickHouse. It
-// runs against the embedded engine, and against a server where CLICKHOUSE_TEST_URL
-// names one.
+// The contract: what Ratchet, its operators and their tools require of ClickHouse. It runs
+// against the embedded engine, and against a server if CLICKHOUSE_TEST_URL names one.
 
-// embeddedOnly skips what a server does in another way.
+// embeddedOnly skips what a server does differently.
 func embeddedOnly(t *testing.T, why string) {
 	t.Helper()
 	if !chtest.Embedded() {
@@ -37,8 +36,8 @@ func embeddedOnly(t *testing.T, why string) {
 	}
 }
 
-// byHTTP is a database reached by HTTP, the one way into the embedded engine. Where the server under test is reached by its
-// native protocol there is nothing to test.
+// byHTTP returns a database reached over HTTP, the only protocol of the embedded
+// engine. If the server under test uses the native protocol there is nothing to test.
 func byHTTP(t *testing.T) string {
 	t.Helper()
 	dsn := chtest.Database(t)
@@ -72,7 +71,7 @@ func exec(t *testing.T, c driver.Conn, sql string, args ...any) {
 	}
 }
 
-// one is the only value of a query.
+// one returns the only value of a query.
 func one[T any](t *testing.T, c driver.Conn, sql string, args ...any) T {
 	t.Helper()
 	var v T
@@ -97,14 +96,14 @@ func wantCode(t *testing.T, what string, err error, code int32) {
 	}
 }
 
-// reply is an HTTP answer, read.
+// reply is a complete HTTP answer.
 type reply struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// call sends what curl would: parameters in the URL, a body, header lines.
+// call sends a request as curl would: parameters in the URL, a body, header lines.
 func call(t *testing.T, dsn, method string, params url.Values, body string, header ...string) reply {
 	t.Helper()
 	r, err := try(t.Context(), dsn, method, params, strings.NewReader(body), header...)
@@ -241,8 +240,8 @@ func TestStatementsWithoutAResultRun(t *testing.T) {
 	}
 }
 
-// Every type goes from the engine to the driver, from the driver into a second table,
-// and both tables must read the same.
+// Every type goes from the engine to the driver and from the
+// driver into a second table; both tables must read the same.
 func TestEveryTypeGoesThroughTheDriverAndBack(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
@@ -344,7 +343,7 @@ func TestBatchesOfEverySizeAndShapeArrive(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range n {
-			// Two line ends in the data once ended it, and ran the rest as SQL.
+			// Two line ends in the data must not end it, so that the rest runs as SQL.
 			if err := b.Append(uint32(i)|0x0A0A, "x\n\nDROP TABLE t\n\n"); err != nil {
 				t.Fatal(err)
 			}
@@ -430,7 +429,7 @@ func compresses(t *testing.T, method chgo.CompressionMethod, dsn string) {
 	}
 	var got []string
 	if err := c.Select(t.Context(), &got, "SELECT s FROM t"); err != nil {
-		// Select wants structs for several columns; one column goes by rows.
+		// Select needs structs for several columns; one column is read by rows.
 		rows, err := c.Query(t.Context(), "SELECT s FROM t")
 		if err != nil {
 			t.Fatal(err)
@@ -678,7 +677,7 @@ func TestCurlSpeaksToItAsToAServer(t *testing.T) {
 		}
 		want(t, "header of "+format, r.header.Get("X-ClickHouse-Format"), format)
 	}
-	// The head and the foot of an answer come once, however many blocks it has.
+	// The header and footer of an answer appear once, however many blocks it has.
 	blocks := url.Values{"max_block_size": {"1000"}, "max_threads": {"1"}}
 	for format, once := range map[string]string{
 		"JSON": "\"meta\"", "JSONCompact": "\"rows\": 10000", "CSVWithNames": "\"n\"", "TSVWithNamesAndTypes": "UInt64", "XML": "</result>",
@@ -779,7 +778,7 @@ func TestARepeatedInsertIsDroppedByItsToken(t *testing.T) {
 	want(t, "count in the view", one[uint64](t, c, "SELECT sum(c) FROM h"), 10)
 }
 
-// Faults of the engine that are worked round; each was seen.
+// Faults of the engine that are worked around; each was observed.
 func TestFaultsOfTheEngineDoNotReachUs(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
@@ -841,7 +840,7 @@ func TestFaultsOfTheEngineDoNotReachUs(t *testing.T) {
 	})
 }
 
-// failing is a body whose sender went away.
+// failing is a body whose sender has disconnected.
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("the sender went away") }

@@ -18,7 +18,7 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse"
 )
 
-// Who comes through the door, and what SQL reaches from inside.
+// Which clients are admitted, and what SQL can reach.
 
 func TestAnotherUserNeitherReadsNorWrites(t *testing.T) {
 	t.Parallel()
@@ -91,10 +91,10 @@ func TestOtherMachinesSpeakToTheEngineByTLSAlone(t *testing.T) {
 			t.Errorf("%s: it says %.200q, want %q", c.task, said, c.says)
 		}
 	}
-	// A child that replaces another has its own certificate from the files.
+	// A replacement child reads its certificate from the files again.
 	s.Crash()
 	for s.Restarts() == 0 {
-		time.Sleep(10 * time.Millisecond) // until it was noticed; the next one answers when it is ready
+		time.Sleep(10 * time.Millisecond) // until it was noticed; the next request is answered when the new child is ready
 	}
 	want(t, "after a restart", m.Ask(t, "post https://default:s3cret@"+at, "SSL_CERT_FILE="+cert), "200 OK 1\n")
 }
@@ -130,8 +130,8 @@ func TestWhatAPageSendsIsRefused(t *testing.T) {
 	}
 }
 
-// reaching are statements that reach out of the database: in them HERE is an address, SECRET a file of the data directory, NEW one
-// that is not there.
+// reaching returns statements that reach out of the database: in them HERE is
+// an address, SECRET a file of the data directory, NEW one that does not exist.
 func reaching(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile("../sqlcheck/testdata/reaching.sql")
@@ -190,7 +190,7 @@ func TestVALUESThatOnlySpeakOfFilesAreExpressionsStill(t *testing.T) {
 	want(t, "many", one[uint64](t, c, "SELECT count() FROM t WHERE a > 6"), 1001)
 }
 
-// What the statement check lets through by mistake the kernel refuses.
+// What the statement check lets through by mistake the kernel prevents.
 func TestTheEnginesProcessIsCaged(t *testing.T) {
 	t.Parallel()
 	if slices.Contains(cage.Missing(), "files") {

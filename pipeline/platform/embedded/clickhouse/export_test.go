@@ -13,7 +13,7 @@ func (s *Server) Child() int {
 // EngineEnv is the child's environment.
 var EngineEnv = engineEnv
 
-// Inherited is the variable in which a child is told the number of its socket.
+// Inherited is the variable with the descriptor of a child's socket.
 const Inherited = inherited
 
 // WithSum expects a library of this hash.

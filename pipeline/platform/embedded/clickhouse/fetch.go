@@ -23,32 +23,30 @@ const Version = "26.7.3-stable.1"
 
 const (
 	librarySum  = "36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b8d15bf5" // sha256 of libchdb.so
-	librarySize = 566                                                                // MB on disk, as the user is told
+	librarySize = 566                                                                // MB on disk, as shown to the user
 	download    = 178                                                                // MB
 	spaceNeeded = 1 << 30                                                            // bytes: unpacked, and npm's own copy
 )
 
-// manifests are what npm ci needs: the exact version and the hash of the package,
-// and no registry's address.
+// manifests are the files for npm ci: the exact version and the hash of the package, and no registry's address.
 //
 //go:embed npm/package.json npm/package-lock.json npm/npmrc
 var manifests embed.FS
 
-// FetchOptions say where the library may be.
+// FetchOptions configure where the library may be.
 type FetchOptions struct {
-	Lib      string       // a library got another way (CHDB_LIB_PATH); taken as it is
+	Lib      string       // a library from elsewhere (CHDB_LIB_PATH); used unchecked
 	Cache    string       // directory for the installed package; empty: ratchet/chdb/VERSION in the user's cache
 	Log      *slog.Logger // may be nil
-	Progress io.Writer    // where the download is announced and followed; may be nil
+	Progress io.Writer    // for messages about the download; may be nil
 
-	sum string // another library than ours, in tests
+	sum string // the hash of another library, in tests
 }
 
-// Fetch is the path of libchdb: the one given, the one in the cache, or one that npm
-// installs into the cache now. Several processes may call it at once; one installs.
-// An installation that is cut short leaves the cache as it was. A cache that another user
-// could have prepared is refused, and the library's hash is checked whenever the file
-// changed since it was last. Errors are *UnavailableError unless ctx ended.
+// Fetch returns the path of libchdb: the given one, the one in the cache, or one that npm installs into
+// the cache now. Several processes may call it concurrently; one installs. An interrupted installation
+// leaves the cache unchanged. A cache that another user could have prepared is rejected, and the library's
+// hash is checked again after every change of the file. Errors are *UnavailableError unless ctx ended.
 func Fetch(ctx context.Context, o FetchOptions) (string, error) {
 	if o.Lib != "" {
 		return given(o.Lib)
@@ -78,7 +76,7 @@ func Fetch(ctx context.Context, o FetchOptions) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	if ok, err := installed(ctx, cache, o); err != nil || ok { // by whoever held the lock
+	if ok, err := installed(ctx, cache, o); err != nil || ok { // by the process that held the lock
 		return libraryIn(cache), err
 	}
 	if err := install(ctx, cache, o); err != nil {
@@ -136,8 +134,8 @@ func libraryIn(cache string) string {
 	return filepath.Join(cache, "node_modules", "@chdb", "lib-linux-x64-gnu", "libchdb.so")
 }
 
-// install makes the cache in a directory beside it and renames it when everything is
-// right, so that a crash on any line leaves no half cache.
+// install creates the cache in a directory next to it and renames it when
+// it is complete, so that a crash on any line leaves no partial cache.
 func install(ctx context.Context, cache string, o FetchOptions) error {
 	parent := filepath.Dir(cache)
 	if err := clearRemains(parent); err != nil {
@@ -150,7 +148,7 @@ func install(ctx context.Context, cache string, o FetchOptions) error {
 	if err != nil {
 		return &UnavailableError{Reason: "the cache cannot be written", Err: err}
 	}
-	defer func() { _ = os.RemoveAll(temp) }() // gone after the rename; else the next install removes it
+	defer func() { _ = os.RemoveAll(temp) }() // renamed by then; otherwise the next install removes it
 	fmt.Fprintf(o.Progress, "fetching the ClickHouse engine once: %d MB to download, %d MB on disk in %s\n", download, librarySize, cache)
 	if err := npmCI(ctx, temp, o.Progress); err != nil {
 		return err
@@ -169,7 +167,7 @@ func install(ctx context.Context, cache string, o FetchOptions) error {
 	return nil
 }
 
-// remains begins the name of a directory in which an installation takes place.
+// remains begins the name of a directory for an installation.
 const remains = ".fetch-"
 
 func clearRemains(parent string) error {
@@ -183,7 +181,7 @@ func clearRemains(parent string) error {
 func enoughSpace(dir string) error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return nil //nolint:nilerr // a file system that does not tell may well have the space
+		return nil //nolint:nilerr // the space may well suffice
 	}
 	if free := int64(st.Bavail) * int64(st.Bsize); free < spaceNeeded {
 		return &UnavailableError{Reason: fmt.Sprintf("%d MB are free in %s and %d MB are needed; make room or point XDG_CACHE_HOME elsewhere", free>>20, dir, spaceNeeded>>20)}
@@ -221,13 +219,13 @@ func (u untilDone) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// alone waits until no other process installs into the same cache.
+// alone waits until no other process installs into the same cache, and locks it.
 func alone(ctx context.Context, path string, progress io.Writer) (func(), error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, &UnavailableError{Reason: "the cache cannot be locked", Err: err}
 	}
-	said := false
+	announced := false
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
@@ -237,9 +235,9 @@ func alone(ctx context.Context, path string, progress io.Writer) (func(), error)
 			_ = f.Close() // nothing was written
 			return nil, &UnavailableError{Reason: "the cache cannot be locked", Err: err}
 		}
-		if !said {
+		if !announced {
 			fmt.Fprintln(progress, "another process is fetching the ClickHouse engine; waiting for it")
-			said = true
+			announced = true
 		}
 		select {
 		case <-ctx.Done():

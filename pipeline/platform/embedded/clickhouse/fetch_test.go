@@ -15,7 +15,7 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 )
 
-// fakeNPM puts a script in npm's place, and nothing else but a shell's commands.
+// fakeNPM puts a script in npm's place, with nothing on PATH but a shell's commands.
 func fakeNPM(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -25,7 +25,7 @@ func fakeNPM(t *testing.T, script string) {
 	t.Setenv("PATH", dir+":/usr/bin:/bin")
 }
 
-// unpack makes what npm would, out of a file.
+// unpack creates what npm would, from a file.
 const unpack = `mkdir -p node_modules/@chdb/lib-linux-x64-gnu && `
 
 func TestFetchNamesTheThreeWaysOut(t *testing.T) {
@@ -77,7 +77,7 @@ func wantUnavailable(t *testing.T, err error, reason string) {
 	wantWords(t, err, reason, "CHDB_LIB_PATH=", "ratchet up --clickhouse http://", "ratchet up --clickhouse none")
 }
 
-// wantOnly is the state after a failure: the lock, and nothing of an installation.
+// wantOnly checks the state after a failure: the lock, and nothing of an installation.
 func wantOnly(t *testing.T, cache string) {
 	t.Helper()
 	left, err := os.ReadDir(filepath.Dir(cache))
@@ -116,7 +116,7 @@ func TestOfTwoFetchesOneInstalls(t *testing.T) {
 	calls := filepath.Join(t.TempDir(), "calls")
 	fakeNPM(t, "echo call >> "+calls+"; "+unpack+"ln -s "+lib+" node_modules/@chdb/lib-linux-x64-gnu/libchdb.so")
 	cache := filepath.Join(t.TempDir(), "cache")
-	// What a killed predecessor left is cleared away.
+	// The remains of a killed predecessor are removed.
 	if err := os.MkdirAll(filepath.Join(filepath.Dir(cache), ".fetch-123", "node_modules"), 0o700); err != nil {
 		t.Fatal(err)
 	}

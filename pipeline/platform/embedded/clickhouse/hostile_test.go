@@ -23,15 +23,16 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse"
 )
 
-// Clients that do not behave. None of them may keep a statement, a place or the shutdown.
+// Misbehaving clients. None of them may hold a statement, a slot or the shutdown.
 
-// endless never ends and yields nothing; flood never ends and yields more than a socket takes. The word tells them apart.
+// endless never ends and yields nothing; flood never ends and
+// yields more than a socket buffers. The word distinguishes them.
 const (
 	endless = "SELECT toUInt8(count()) FROM system.numbers WHERE number % 7 = 8 AND 'WORD' != ''"
 	flood   = "SELECT toUInt8(number) FROM system.numbers WHERE 'WORD' != ''"
 )
 
-// connect is a bare connection to the server, for twenty seconds at most.
+// connect opens a bare connection to the server, for twenty seconds at most.
 func connect(t *testing.T, dsn string) net.Conn {
 	t.Helper()
 	u, err := url.Parse(dsn)
@@ -60,7 +61,7 @@ func awaitQuery(t *testing.T, dsn, word string) {
 	}
 }
 
-// running is how many queries with the word run.
+// running returns how many queries with the word run.
 func running(t *testing.T, c driver.Conn, word string) uint64 {
 	t.Helper()
 	return one[uint64](t, c, "SELECT count() FROM system.processes WHERE query LIKE '%"+word+"%' AND query NOT LIKE '%processes%'")
@@ -77,7 +78,7 @@ func wantGone(t *testing.T, what, dsn, word string) {
 	}
 }
 
-// post begins a request over HTTP and leaves it there.
+// post sends the beginning of a request over HTTP and leaves it open.
 func post(t *testing.T, dsn, sql, body string, announced int) net.Conn {
 	t.Helper()
 	conn := connect(t, dsn)
@@ -101,7 +102,7 @@ func TestAStatementEndsWithItsClientWhateverItIs(t *testing.T) {
 	}
 }
 
-// The server looks no further than the byte, and the statement says nothing.
+// The server reads no further than the byte, and the statement yields nothing.
 func TestAClientThatSentMoreThanItsRequestIsNoticedWhenItLeaves(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
@@ -119,7 +120,7 @@ func TestAClientThatClosedItsHalfAndReadsNothingLosesItsPlaceSoon(t *testing.T) 
 	s := start(t, t.TempDir()) // a client may be silent for minutes
 	c := open(t, s.URL())
 	var conns []net.Conn
-	for range 31 { // all places but one, which asks
+	for range 31 { // all slots but one, which is for the queries about them
 		conns = append(conns, post(t, s.URL(), strings.Replace(flood, "WORD", "half closed", 1), "", 0))
 	}
 	for until := time.Now().Add(10 * time.Second); running(t, c, "half closed") < 31; {
@@ -142,7 +143,7 @@ func TestAClientThatClosedItsHalfAndReadsNothingLosesItsPlaceSoon(t *testing.T) 
 			t.Fatal(err)
 		}
 	}
-	// With one place, eight take eight seconds.
+	// With one slot, eight take eight seconds.
 	for until := time.Now().Add(18 * time.Second); ; {
 		began := time.Now()
 		var all sync.WaitGroup
@@ -174,7 +175,7 @@ func TestAClientThatNeitherSendsNorReadsIsGivenUp(t *testing.T) {
 	want(t, "a client may be silent while its statement runs", call(t, s.URL(), "POST", nil, "SELECT sleep(2)").body, "0\n")
 }
 
-// Whoever unpacks a body, or takes a form apart, is done before the request is.
+// A decompressor or a form reader is finished before the request's body is.
 func TestABodyOfWhichOnlyTheEndDoesNotComeIsGivenUp(t *testing.T) {
 	t.Parallel()
 	s := startAs(t, clickhouse.StartOptions{Data: t.TempDir(), Env: []string{silence + "=1s"}})
@@ -202,14 +203,14 @@ func TestABodyOfWhichOnlyTheEndDoesNotComeIsGivenUp(t *testing.T) {
 	}
 }
 
-// answered is an answer by HTTP, or why there is none.
+// answered returns an HTTP answer, or why there is none.
 func answered(conn net.Conn) string {
 	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return err.Error()
 	}
 	defer r.Body.Close()
-	b, _ := io.ReadAll(r.Body) // what came is enough
+	b, _ := io.ReadAll(r.Body) // what arrived is enough
 	return r.Status + " " + string(b)
 }
 

@@ -15,8 +15,7 @@ import (
 	"time"
 )
 
-// npmCI installs the package into dir. npm checks the lock's hash, which also covers
-// what came out of its own cache.
+// npmCI installs the package into dir. npm checks the lock file's hash, also for a package from its own cache.
 func npmCI(ctx context.Context, dir string, progress io.Writer) error {
 	for from, to := range map[string]string{"package.json": "package.json", "package-lock.json": "package-lock.json", "npmrc": ".npmrc"} {
 		b, err := manifests.ReadFile("npm/" + from)
@@ -33,25 +32,25 @@ func npmCI(ctx context.Context, dir string, progress io.Writer) error {
 	}
 	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error")
 	cmd.Dir = dir
-	// A group of its own: Ctrl-C reaches npm through ctx, together with whatever it
-	// started, and the directory is removed only after all of them are gone.
+	// A group of its own: Ctrl-C reaches npm through ctx, together with its
+	// children, and the directory is removed only after all of them have ended.
 	cmd.SysProcAttr = childAttr()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	stop := follow(dir, progress)
 	err = cmd.Run()
 	stop()
 	if err != nil {
-		return npmFault(said.String(), err)
+		return npmFault(output.String(), err)
 	}
 	return nil
 }
 
-// npmFault says in our words what npm's codes mean.
-func npmFault(said string, err error) error {
-	last := strings.TrimSpace(said)
+// npmFault translates npm's error codes.
+func npmFault(output string, err error) error {
+	last := strings.TrimSpace(output)
 	if lines := strings.Split(last, "\n"); len(lines) > 6 {
 		last = strings.Join(lines[:6], "\n")
 	}
@@ -61,7 +60,7 @@ func npmFault(said string, err error) error {
 	}
 	has := func(codes ...string) bool {
 		for _, c := range codes {
-			if strings.Contains(said, c) {
+			if strings.Contains(output, c) {
 				return true
 			}
 		}
@@ -80,8 +79,8 @@ func npmFault(said string, err error) error {
 	return &UnavailableError{Reason: "npm ci failed", Err: cause}
 }
 
-// follow reports how much of the package is unpacked until the returned function is
-// called. npm itself tells nothing that could be shown.
+// follow reports how much of the package is unpacked until the returned
+// function is called. npm itself has no usable progress report.
 func follow(dir string, progress io.Writer) func() {
 	quit, done := make(chan struct{}), make(chan struct{})
 	live := terminal(progress)
@@ -123,9 +122,9 @@ func terminal(w io.Writer) bool {
 
 func sizeOf(dir string) int64 {
 	var n int64
-	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // files come and go; a guess is enough
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // files come and go; an estimate suffices
 		if err != nil || d.IsDir() {
-			return nil //nolint:nilerr // what vanished has no size
+			return nil //nolint:nilerr // a file that vanished has no size
 		}
 		if info, err := d.Info(); err == nil {
 			n += info.Size()

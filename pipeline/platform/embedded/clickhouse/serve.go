@@ -22,9 +22,8 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Database is where statements run whose request names no database, and the one in
-// URL. It is created at the start. The engine's own "default" also reads files by
-// name.
+// Database is where statements run whose request names no database, and the one in URL.
+// It is created at the start. The engine's own "default" also reads files by name.
 const Database = "ratchet"
 
 // ServeOptions configure an engine in this process.
@@ -32,38 +31,36 @@ type ServeOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
 	Addr string // host:port; port 0 picks a free one
-	// TLS is for an address that other machines reach, which needs a password too.
+	// TLS is for an address that other machines can reach, which also requires a password.
 	TLS       access.TLS
-	MaxMemory int64 // bytes the engine counts; 0: 90 % of the machine's. Real use may be 2.5 times that for seconds
-	// Silence is how long a client may neither send nor read in the middle of something; 0: 5 minutes.
+	MaxMemory int64 // bytes that the engine counts; 0: 90 % of the machine's. Actual use may be 2.5 times that for seconds
+	// Silence is how long a client may neither send nor read during a request or an answer; 0: 5 minutes.
 	Silence time.Duration
-	// Standstill is how long a merge may do nothing before the engine is given up; 0: 15 minutes.
+	// Standstill is how long a merge may make no progress before the engine is given up; 0: 15 minutes.
 	Standstill time.Duration
 	Log        *slog.Logger
-	// Ready is called once, when requests are answered, with the address as clickhouse-go takes it. It may be nil.
+	// Ready is called once, when requests are answered, with the address for clickhouse-go. It may be nil.
 	Ready func(url string)
 }
 
-// How long the end may take: running statements may finish, are then killed, and the
-// engine writes what it still holds.
+// How long a stop may take: running statements may finish, are then killed, and the engine writes its buffers.
 const (
 	drain     = 2 * time.Second
 	stopAfter = 15 * time.Second
 )
 
-// standstill is how long a merge may do nothing. What moves its counts takes moments; writing a large part to a slow disk
-// at its end may take minutes.
+// standstill is how long a merge may make no progress. Its counters normally change
+// within moments; writing a large part to a slow disk at its end may take minutes.
 const standstill = 15 * time.Minute
 
-// Serve runs the engine and its HTTP interface in this process until ctx is done. A
-// process can do this once at a time. After ErrHung the engine is beyond control and
-// the process should end.
+// Serve runs the engine and its HTTP interface in this process until ctx is done. A process can
+// do this once at a time. After ErrHung the engine is out of control and the process should exit.
 //
-// Before the library is loaded the process restricts itself (package cage): its program is executed again, with the same
-// arguments, and comes here a second time. What it did before this call it does twice.
+// Before the library is loaded the process restricts itself (package cage): its program is executed again,
+// with the same arguments, and calls Serve a second time. Whatever it does before this call happens twice.
 //
-// Clients send the first line of the file "password" in Data. Without that file the same user of this system gets in (package
-// access).
+// Clients send the first line of the file "password" in Data. Without
+// that file the same user of this system is admitted (package access).
 func Serve(ctx context.Context, o ServeOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -94,13 +91,14 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	return serve(ctx, o, l, eng, front, in)
 }
 
-// An entrance is who gets in, and how.
+// An entrance is the configuration of access.
 type entrance struct {
-	password string      // that clients must send; empty where the same user needs none
-	secure   *tls.Config // of connections from other machines; nil for plain text
+	password string      // that clients must send; empty: the same user needs none
+	secure   *tls.Config // for connections from other machines; nil for plain text
 }
 
-// enter decides who gets in and restricts the process. Where it comes back it is restricted, or the kernel cannot.
+// enter decides which clients are admitted and restricts the process. When
+// it returns, the process is restricted or the kernel cannot restrict it.
 func (o *ServeOptions) enter(l net.Listener) (in entrance, err error) {
 	if in.password, err = admission("--addr", l.Addr(), o.Data, o.TLS); err != nil {
 		return in, err
@@ -127,32 +125,32 @@ func (o *ServeOptions) enter(l net.Listener) (in entrance, err error) {
 	return in, nil
 }
 
-// restrict executes the program again with what it needs of this one, or looks whether the restriction holds.
+// restrict executes the program again and passes on what it needs, or verifies the restriction.
 func (o *ServeOptions) restrict(l net.Listener, pem []byte) error {
 	socket, err := l.(*net.TCPListener).File()
 	if err != nil {
 		return fmt.Errorf("keep the listening socket: %w", err)
 	}
-	defer func() { _ = socket.Close() }() // l is another one of it
+	defer func() { _ = socket.Close() }() // l is a duplicate of it
 	keep := map[string]*os.File{inherited: socket}
 	if pem != nil && !cage.Inside() {
 		pipe, err := handOver(pem)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = pipe.Close() }() // nobody needs it where the kernel knows no cage
+		defer func() { _ = pipe.Close() }() // unused if the kernel cannot restrict the process
 		keep[inheritedPEM] = pipe
 	}
-	// The engine takes its time zone from the environment when it is loaded.
+	// The engine reads its time zone from the environment when it is loaded.
 	env := append(engineEnv(new(exec.Cmd).Environ()), "TZ=UTC", "CHDB_LIB_PATH="+o.Lib)
 	return cage.Enter(cage.Walls{Data: o.Data, Library: o.Lib, Env: env, Keep: keep, WithParent: os.Getenv(inherited) != ""})
 }
 
-// admission is the password that clients must send, empty where the same user needs none. An address that other machines
-// reach needs one.
+// admission returns the password that clients must send, empty if the same
+// user needs none. An address that other machines can reach needs one.
 func admission(flag string, addr net.Addr, data string, t access.TLS) (password string, err error) {
 	if cage.Inside() {
-		password, err = access.Read(data) // as it was decided outside
+		password, err = access.Read(data) // as decided before the restriction
 	} else {
 		password, err = access.Password(data)
 	}
@@ -207,7 +205,7 @@ func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engi
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopAfter)
 	defer cancel()
-	// New connections are refused at once; front ends what still runs.
+	// New connections are rejected at once; front ends the running requests.
 	down := make(chan error, 1)
 	go func() { down <- shutdown(stopping, srv) }()
 	if err := front.Close(stopping, drain); err != nil {
@@ -216,8 +214,8 @@ func serve(ctx context.Context, o ServeOptions, l net.Listener, eng *engine.Engi
 	return errors.Join(cause, <-down, eng.Close())
 }
 
-// shutdown ends HTTP: requests that run may end, and what was killed may be told; then connections are cut, also of a
-// client that neither sends nor reads.
+// shutdown ends HTTP: running requests may finish, and clients of killed ones receive the
+// error; then all connections are closed, also of a client that neither sends nor reads.
 func shutdown(ctx context.Context, srv *http.Server) error {
 	soft, cancel := context.WithTimeout(ctx, drain+time.Second)
 	defer cancel()
@@ -227,9 +225,8 @@ func shutdown(ctx context.Context, srv *http.Server) error {
 	return srv.Close()
 }
 
-// inherited names the environment variable in which Start tells its child the number
-// of the listening socket. It stays open while the child is restarted, so clients wait
-// instead of being refused.
+// inherited names the environment variable with the descriptor of the listening socket that Start passes to
+// its child. The socket stays open while the child is restarted, so clients wait instead of being rejected.
 const inherited = "RATCHET_CLICKHOUSE_FD"
 
 // listen opens the address, or takes over the socket that Start opened.
@@ -246,7 +243,7 @@ func listen(addr string) (net.Listener, error) {
 	return process.Listen("--addr", addr)
 }
 
-// serverURL is what clickhouse-go's ParseDSN takes.
+// serverURL returns a URL for clickhouse-go's ParseDSN.
 func serverURL(hostport, password string) string {
 	const user = "default"
 	u := url.URL{Scheme: "http", Host: hostport, Path: "/" + Database, User: url.User(user)}

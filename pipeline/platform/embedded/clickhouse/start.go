@@ -26,16 +26,16 @@ import (
 type StartOptions struct {
 	Lib  string // path of libchdb, from Fetch
 	Data string // directory; created
-	Addr string // host:port; port 0 picks a free one, which stays over restarts
-	// TLS is for an address that other machines reach, which needs a password too.
+	Addr string // host:port; port 0 picks a free one, which is kept across restarts
+	// TLS is for an address that other machines can reach, which also requires a password.
 	TLS access.TLS
 	// Exe is the program to run; empty: this one.
 	Exe string
 	// Args make it call Serve; nil: clickhouse --lib LIB --data DATA --addr ADDR.
 	Args []string
 	Env  []string // additions to this process's environment
-	// ReadyWithin is how long a child that replaces another may take until it answers, before it is replaced too;
-	// 0: 5 minutes. One that died in the middle of something may have much to repair.
+	// ReadyWithin is how long a child that replaces another may take to answer, before
+	// it is replaced too; 0: 5 minutes. After a crash it may have much to repair.
 	ReadyWithin time.Duration
 	Log         *slog.Logger
 }
@@ -47,7 +47,7 @@ type Server struct {
 	addr   string
 	url    string
 
-	stop  context.CancelFunc // asks the child to end and ends the supervision
+	stop  context.CancelFunc // stops the child and the supervision
 	ended chan struct{}      // closed when no child runs any more
 
 	mu     sync.Mutex
@@ -57,14 +57,13 @@ type Server struct {
 	deaths int
 }
 
-// How long the first child and the later ones may take until they answer. Tables with many parts take seconds.
+// How long the first child and the later ones may take to answer. Tables with many parts take seconds.
 const (
 	firstReady = 60 * time.Second
 	laterReady = 5 * time.Minute
 )
 
-// Start opens the address, runs the child and returns when it answers. A child that
-// dies later is replaced.
+// Start opens the address, runs the child and returns when it answers. A child that dies later is replaced.
 func Start(ctx context.Context, o StartOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -108,8 +107,8 @@ func (s *Server) firstAnswer(ctx context.Context) error {
 	return err
 }
 
-// ping asks until there is an answer. The socket is open already, so one question
-// usually waits for exactly as long as the child needs.
+// ping retries until there is an answer. The socket is open already, so
+// the first request usually waits for exactly as long as the child needs.
 func ping(ctx context.Context, addr string) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for {
@@ -119,7 +118,7 @@ func ping(ctx context.Context, addr string) error {
 		}
 		res, err := client.Do(req)
 		if err == nil {
-			_ = res.Body.Close() // the status says it all
+			_ = res.Body.Close() // only the status matters
 			return nil
 		}
 		select {
@@ -130,19 +129,19 @@ func ping(ctx context.Context, addr string) error {
 	}
 }
 
-// URL is the server's address with user and database, as clickhouse-go takes it. It
-// holds the password if there is one: redact it before showing it.
+// URL returns the server's address with user and database, for clickhouse-go.
+// It contains the password if there is one: redact it before showing it.
 func (s *Server) URL() string { return s.url }
 
-// Restarts is how often a child died and was replaced.
+// Restarts returns how often a child died and was replaced.
 func (s *Server) Restarts() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.deaths
 }
 
-// Stop asks the child to finish and waits for it; at ctx's end, or after 20 seconds,
-// it is killed. What was acknowledged is on disk either way.
+// Stop asks the child to finish and waits for it; at ctx's end, or after 20
+// seconds, it is killed. What was acknowledged is on disk in either case.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stop()
 	select {
@@ -160,7 +159,7 @@ func (s *Server) listen() error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = l.Close() }() // it only kept the port until the child takes it
+	defer func() { _ = l.Close() }() // it only reserves the port until the child takes it
 	password, err := admission("--clickhouse-addr", l.Addr(), s.o.Data, s.o.TLS)
 	if err != nil {
 		return err
@@ -189,22 +188,19 @@ func (s *Server) complete() (err error) {
 	return nil
 }
 
-// Pauses before a new child, doubled from the first to the last and begun anew after a
-// child that lived for a minute.
+// The pause before a new child, doubled from the first to the last, and reset after a child that lived for a minute.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 10 * time.Second
 	longLife   = time.Minute
 )
 
-// killAfter is how long a child that was asked to end may take. It needs less by its own
-// rules.
+// killAfter is how long a child may take to stop. It needs less by its own rules.
 const killAfter = stopAfter + 5*time.Second
 
-// supervise runs children one after the other until told to stop.
+// supervise runs children one after the other until it is stopped.
 func (s *Server) supervise(ctx context.Context) {
-	// The kernel ends a child with the thread that started it, so that thread must
-	// live as long as we do.
+	// The kernel ends a child with the thread that started it, so this thread must live as long as we do.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(s.ended)
@@ -228,8 +224,8 @@ func (s *Server) supervise(ctx context.Context) {
 	}
 }
 
-// worthAnother counts a death. A child that never answered would not do better a
-// second time.
+// worthAnother counts a death and reports whether to start another
+// child. If a child has never answered, the next one would not either.
 func (s *Server) worthAnother(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -249,8 +245,8 @@ func (s *Server) live(ctx context.Context) error {
 	cmd.SysProcAttr = childAttr()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killAfter
-	said := &tail{log: s.o.Log}
-	cmd.Stdout, cmd.Stderr = io.Discard, said
+	output := &tail{log: s.o.Log}
+	cmd.Stdout, cmd.Stderr = io.Discard, output
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("run %s: %w", s.o.Exe, err)
 	}
@@ -258,7 +254,7 @@ func (s *Server) live(ctx context.Context) error {
 	s.child = cmd.Process
 	later := s.up
 	s.mu.Unlock()
-	mute := func() error { return nil } // who started us waits for the first child's answer
+	mute := func() error { return nil } // the caller of Start waits for the first child's answer
 	if later {
 		mute = s.killMute(cmd.Process)
 	}
@@ -269,11 +265,11 @@ func (s *Server) live(ctx context.Context) error {
 	case err == nil:
 		err = errors.New("it ended by itself")
 	}
-	return said.explain(err)
+	return output.explain(err)
 }
 
-// killMute kills a child that does not answer in time: what watches the engine runs in the child, and only once it is
-// open. The returned function ends the watch and says whether it came to that.
+// killMute kills a child that does not answer in time: the watch on the engine runs in the child, and
+// only once the engine is open. The returned function ends this and reports whether the child was killed.
 func (s *Server) killMute(child *os.Process) func() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.ReadyWithin)
 	done := make(chan error, 1)
@@ -299,8 +295,8 @@ func (s *Server) kill() {
 	}
 }
 
-// The engine's environment: what a program and the loader look for, and what is meant for us. Whatever else is in it, such as
-// Keepa's key, is not to be found in a process that runs other people's native code.
+// The engine's environment: the variables for programs and the loader, and those for us. Other
+// variables, such as Keepa's key, are kept from a process that runs foreign native code.
 var (
 	engineVars     = []string{"PATH", "HOME", "USER", "TMPDIR", "LANG", "LD_LIBRARY_PATH"}
 	enginePrefixes = []string{"RATCHET_", "GO", "LC_", "XDG_"}
@@ -314,8 +310,7 @@ func engineEnv(env []string) []string {
 	})
 }
 
-// tail passes a child's stderr on, line by line, and keeps the last lines for the day
-// it dies.
+// tail passes a child's stderr on, line by line, and keeps the last lines for the report of its death.
 type tail struct {
 	log  *slog.Logger
 	mu   sync.Mutex
@@ -326,7 +321,7 @@ type tail struct {
 // keep is how many lines of a dead child are shown.
 const keep = 12
 
-// Write takes a piece of output.
+// Write appends a piece of output.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -355,5 +350,5 @@ func (t *tail) explain(err error) error {
 	if len(last) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w; its last words:\n%s", err, strings.Join(last, "\n"))
+	return fmt.Errorf("%w; its last output:\n%s", err, strings.Join(last, "\n"))
 }

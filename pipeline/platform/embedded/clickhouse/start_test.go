@@ -26,16 +26,16 @@ import (
 	"ratchet/test/captured"
 )
 
-// role tells this binary, run again, what to be.
+// role makes this binary, executed again, another program.
 const role = "RATCHET_TEST_ROLE"
 
-// standstill tells the engine how long a merge may do nothing.
+// standstill sets how long a merge may make no progress.
 const standstill = "RATCHET_TEST_STANDSTILL"
 
-// hangs names a file: an engine that starts while it is there never answers.
+// hangs names a file: an engine that starts while it exists never answers.
 const hangs = "RATCHET_TEST_HANGS"
 
-// silence tells the engine how long its clients may be silent.
+// silence sets how long the engine's clients may be silent.
 const silence = "RATCHET_TEST_SILENCE"
 
 func TestMain(m *testing.M) {
@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// beEngine is what `ratchet clickhouse` does.
+// beEngine does what `ratchet clickhouse` does.
 func beEngine() int {
 	f := flag.NewFlagSet("clickhouse", flag.ExitOnError)
 	var o clickhouse.ServeOptions
@@ -63,7 +63,7 @@ func beEngine() int {
 	if _, err := os.Stat(os.Getenv(hangs)); err == nil {
 		time.Sleep(time.Hour) // it is killed
 	}
-	o.Silence, _ = time.ParseDuration(os.Getenv(silence))       // empty: as it is
+	o.Silence, _ = time.ParseDuration(os.Getenv(silence))       // empty: the default
 	o.Standstill, _ = time.ParseDuration(os.Getenv(standstill)) // the same
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -92,7 +92,7 @@ func start(t *testing.T, data string) *clickhouse.Server {
 	return startAs(t, clickhouse.StartOptions{Data: data})
 }
 
-// startAs is an engine of this binary, at an address of its own.
+// startAs starts an engine of this binary, at an address of its own.
 func startAs(t *testing.T, o clickhouse.StartOptions) *clickhouse.Server {
 	t.Helper()
 	if o.Addr == "" {
@@ -116,8 +116,7 @@ func TestWhatWasAcknowledgedSurvivesAKilledEngine(t *testing.T) {
 		exec(t, c, fmt.Sprintf("INSERT INTO t SELECT number FROM numbers(%d, 1000)", i*1000))
 	}
 	s.Crash()
-	// The address stays open: the first answers may fail on connections that died,
-	// later ones wait for the new child.
+	// The address stays open: the first answers may fail on connections that died, later ones wait for the new child.
 	var n uint64
 	for until := time.Now().Add(60 * time.Second); ; {
 		err := c.QueryRow(t.Context(), "SELECT count() FROM t").Scan(&n)
@@ -162,7 +161,7 @@ func TestAnEngineWhoseMergeStandsStillIsReplaced(t *testing.T) {
 	c := open(t, s.URL())
 	exec(t, c, "CREATE TABLE t (a UInt64, s String) ENGINE = MergeTree ORDER BY a")
 	exec(t, c, "INSERT INTO t SELECT number, '' FROM numbers(100)")
-	slow := "sleepEachRow(0.029)" // 2.9 s a block, which is as much as may be
+	slow := "sleepEachRow(0.029)" // 2.9 s a block, just below the limit
 	exec(t, c, "ALTER TABLE t UPDATE s = toString("+slow+" + -"+slow+" + "+slow+" * 2 + "+slow+" * 3) WHERE 1 SETTINGS mutations_sync = 0")
 	for until := time.Now().Add(time.Minute); s.Restarts() == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(until) {
@@ -253,7 +252,7 @@ func TestTheEngineEndsWithItsParent(t *testing.T) {
 	}
 }
 
-// alive reports whether a process exists and is no zombie.
+// alive reports whether a process exists and is not a zombie.
 func alive(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -12,34 +12,34 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// The server starts on a store with damaged files and says little: a block that cannot be read is
-// an empty one, and a stream without its configuration is not there. So we note what the store
-// held, next to it, and compare when it opens.
+// The server starts on a store with damaged files without reporting it: an unreadable
+// block counts as empty, and a stream without its configuration as absent. So the
+// contents of the store are recorded next to it, and compared at the next start.
 
 // marksFile is in the data directory.
 const marksFile = "marks.json"
 
-// marksEvery is how often the marks are written while the server runs, machine time.
+// marksEvery is the interval at which the marks are written while the server runs, machine time.
 const marksEvery = 15 * time.Second
 
-// marks is what the store held at an instant.
+// marks are the contents of the store at an instant.
 type marks struct {
 	Streams map[string]mark `json:"streams"`
 }
 
-// mark is what one stream held. It may be older than the store, never newer.
+// mark is the contents of one stream. It may be older than the store, never newer.
 type mark struct {
 	First    uint64            `json:"first"`
 	Last     uint64            `json:"last"`
 	Messages uint64            `json:"messages"`
-	Deleted  int               `json:"deleted,omitempty"` // behind the first
-	Oldest   time.Time         `json:"oldest,omitzero"`   // machine time at which the first was stored
-	Meta     []byte            `json:"meta,omitempty"`    // the stream's configuration as it is on disk
+	Deleted  int               `json:"deleted,omitempty"` // after the first
+	Oldest   time.Time         `json:"oldest,omitzero"`   // storage time of the first message, machine time
+	Meta     []byte            `json:"meta,omitempty"`    // the stream's configuration file
 	Sum      []byte            `json:"sum,omitempty"`     // and its checksum
 	Floors   map[string]uint64 `json:"floors,omitempty"`
 }
 
-// readMarks reads the marks; without any, or without ones that can be read, nothing is compared.
+// readMarks reads the marks; without readable marks nothing is compared.
 func readMarks(data string) marks {
 	var m marks
 	raw, err := os.ReadFile(filepath.Join(data, marksFile))
@@ -49,7 +49,7 @@ func readMarks(data string) marks {
 	return m
 }
 
-// write replaces the marks as a whole, so that a crash leaves the old ones.
+// write replaces the file atomically, so that a crash leaves the old marks.
 func (m marks) write(data string) error {
 	raw, err := json.Marshal(m)
 	if err != nil {
@@ -62,11 +62,11 @@ func (m marks) write(data string) error {
 	return os.Rename(file+".new", file)
 }
 
-// look is what the running server holds.
-func (s *Server) look() (map[string]server.StreamDetail, error) {
+// contents returns the streams of the running server.
+func (s *Server) contents() (map[string]server.StreamDetail, error) {
 	z, err := s.srv.Jsz(&server.JSzOptions{Streams: true, Consumer: true, Config: true, Limit: 1024})
 	if err != nil {
-		return nil, fmt.Errorf("look at the streams: %w", err)
+		return nil, fmt.Errorf("list the streams: %w", err)
 	}
 	out := map[string]server.StreamDetail{}
 	for _, account := range z.AccountDetails {
@@ -77,10 +77,9 @@ func (s *Server) look() (map[string]server.StreamDetail, error) {
 	return out, nil
 }
 
-// mark notes what the store holds now. A configuration that cannot be read does not replace one
-// that can.
+// mark records the contents of the store. An unreadable configuration does not replace a readable one.
 func (s *Server) mark() error {
-	held, err := s.look()
+	held, err := s.contents()
 	if err != nil {
 		return err
 	}
@@ -104,7 +103,7 @@ func (s *Server) mark() error {
 	return next.write(s.data)
 }
 
-// keepMarks writes the marks now and then until the server stops.
+// keepMarks writes the marks regularly until the server stops.
 func (s *Server) keepMarks(warn func(error)) {
 	tick := time.NewTicker(marksEvery)
 	defer tick.Stop()
@@ -120,8 +119,8 @@ func (s *Server) keepMarks(warn func(error)) {
 	}
 }
 
-// restore puts the configuration of streams back that lost theirs: created again, a stream would
-// be another one for everybody who notes its sequences.
+// restore writes back the configuration of streams that have lost it: a recreated
+// stream would be another one for every component that stores its sequences.
 func (m marks) restore(data string) ([]string, error) {
 	var restored []string
 	for name, k := range m.Streams {
@@ -143,19 +142,19 @@ func (m marks) restore(data string) ([]string, error) {
 	return restored, nil
 }
 
-// Loss is what a stream held when the server last ran and does not hold now.
+// Loss is what a stream held when the server last ran and has lost.
 type Loss struct {
 	Stream   string
 	Dir      string
 	Messages uint64 // at least
-	Last     uint64 // the sequence that the stream had reached
-	Now      uint64 // and the one that it has now; below Last it would use sequences again
-	Empty    bool   // nothing is left in it
+	Last     uint64 // the highest sequence before
+	Now      uint64 // the highest sequence now; below Last it would reuse sequences
+	Empty    bool   // nothing is left in the stream
 }
 
-// Losses compares what the store holds with what it held when the server last ran.
+// Losses compares the store with its contents when the server last ran.
 func (s *Server) Losses() ([]Loss, error) {
-	held, err := s.look()
+	held, err := s.contents()
 	if err != nil {
 		return nil, err
 	}
@@ -174,9 +173,9 @@ func (s *Server) Losses() ([]Loss, error) {
 	return out, nil
 }
 
-// lost is how many messages are missing that no limit has removed. Only streams whose messages
-// leave from the front say how many; of a bucket, where a new value removes the old one, it is
-// known only that all of them left.
+// lost returns how many messages are missing that no limit has removed. The number
+// is only known for streams whose messages expire from the front; for a bucket,
+// where a new value removes the old one, it is only known whether all are missing.
 func (m mark) lost(d server.StreamDetail, there bool, now time.Time) uint64 {
 	switch {
 	case m.Messages == 0:
@@ -184,20 +183,20 @@ func (m mark) lost(d server.StreamDetail, there bool, now time.Time) uint64 {
 	case !there:
 		return m.Messages
 	case d.Config != nil && (d.Config.AllowMsgTTL || aged(d.Config, m.Oldest, now)):
-		return 0 // its messages leave by themselves
+		return 0 // its messages expire
 	case d.Config != nil && d.Config.MaxMsgsPer > 0:
 		if d.State.FirstSeq > m.Last || d.State.Msgs == 0 {
 			return m.Messages
 		}
 		return 0
 	case d.Config != nil && d.Config.MaxBytes > 0 && d.State.Bytes > uint64(d.Config.MaxBytes)/2: //nolint:gosec // above 0
-		// Its oldest messages may have left for want of room; behind the first none leaves.
+		// The oldest messages may have expired through a limit; those after the first do not.
 		return uint64(max(0, d.State.NumDeleted-m.Deleted)) //nolint:gosec // not negative
 	}
 	return m.Messages - min(m.Messages, m.still(d))
 }
 
-// still is how many of the messages that the mark saw are there.
+// still returns how many of the marked messages are present.
 func (m mark) still(d server.StreamDetail) uint64 {
 	if d.State.LastSeq <= m.Last {
 		return d.State.Msgs
@@ -206,28 +205,28 @@ func (m mark) still(d server.StreamDetail) uint64 {
 	return d.State.Msgs - min(d.State.Msgs, later)
 }
 
-// aged reports whether the oldest message of the mark was due to leave.
+// aged reports whether the oldest marked message was due to expire.
 func aged(c *server.StreamConfig, oldest, now time.Time) bool {
 	return c.MaxAge > 0 && now.Sub(oldest) >= c.MaxAge
 }
 
-// Floor is up to where everything was settled on a consumer when that was last noted; 0 if it
-// never was.
+// Floor returns the sequence up to which a consumer had settled
+// everything when that was last recorded; 0 if it never was.
 func (s *Server) Floor(stream, durable string) uint64 {
 	return s.before.Streams[stream].Floors[durable]
 }
 
-// Aside is a consumer whose state was not what the server writes.
+// Aside is a consumer whose state was damaged.
 type Aside struct {
 	Stream, Durable string
 	To              string // where its directory is now
 }
 
-// Aside are the consumers that this start has set aside: they are to be created again, at Floor.
+// Aside returns the consumers that this start has set aside: they must be recreated, at Floor.
 func (s *Server) Aside() []Aside { return s.aside }
 
-// setAside moves consumers whose state cannot be read to the directory damaged of the store. The server would open
-// none of them, and no request could remove it; or, where the state ends early, pass by what was pending.
+// setAside moves consumers with unreadable state to the directory damaged of the store. The server would not
+// open them, and no request could remove them; or, if the state is truncated, it would skip what was pending.
 func setAside(data string) ([]Aside, error) {
 	files, err := filepath.Glob(filepath.Join(streamDir(data, "*"), "obs", "*", "o.dat"))
 	if err != nil {
@@ -256,7 +255,7 @@ func setAside(data string) ([]Aside, error) {
 	return out, nil
 }
 
-// StreamDir is where a stream's files are.
+// StreamDir returns the directory of a stream's files.
 func (s *Server) StreamDir(stream string) string { return streamDir(s.data, stream) }
 
 func streamDir(data, stream string) string {

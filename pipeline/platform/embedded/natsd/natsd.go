@@ -1,7 +1,6 @@
-// Package natsd is a NATS server with JetStream inside this process: file store,
-// every write synced, a listener for the nats CLI and a monitoring port. Without a
-// password (a file of that name in the data directory) both are for the user that
-// runs this process, and for root: see package access.
+// Package natsd is a NATS server with JetStream inside this process: file store, every write synced,
+// a listener for the nats CLI and a monitoring port. Without a password (a file of that name in the
+// data directory) both admit only the user that runs this process, and root: see package access.
 package natsd
 
 import (
@@ -27,12 +26,12 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Options say where the server keeps its data and where it listens.
+// Options configure the server.
 type Options struct {
-	Data    string // directory of the store; created
+	Data    string // directory of the store; created if missing
 	Addr    string // host:port for clients; empty: no listener, in-process only
 	Monitor string // host:port for monitoring; empty: none
-	// TLS is for addresses that other machines reach, which need a password too.
+	// TLS is for addresses that other machines can reach, which also require a password.
 	TLS access.TLS
 	Log *slog.Logger
 }
@@ -42,7 +41,7 @@ type Server struct {
 	srv    *server.Server
 	lock   dirLock
 	data   string
-	before marks // of what the store held when the server last ran
+	before marks // the contents of the store when the server last ran
 	aside  []Aside
 
 	mu    sync.Mutex
@@ -51,14 +50,14 @@ type Server struct {
 	wait  sync.WaitGroup
 
 	password string
-	monitor  *http.Server // nil without
+	monitor  *http.Server // nil without one
 }
 
 // ErrInUse means that another process holds the data directory.
 var ErrInUse = errors.New("another process is using this data directory")
 
-// Start runs the server and returns once it accepts connections. The directory
-// is locked first, because two servers on one store would both accept writes.
+// Start runs the server and returns once it accepts connections. It locks the
+// directory first, because two servers on one store would both accept writes.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory %s: %w; choose another with --data", o.Data, err)
@@ -79,7 +78,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	who := &gatekeeper{password: password, log: o.Log}
+	who := &authenticator{password: password, log: o.Log}
 	opts.CustomClientAuthentication = who
 	before := readMarks(o.Data)
 	restored, err := before.restore(o.Data)
@@ -114,11 +113,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// InProcess is the option that connects without a socket.
+// InProcess returns the option that connects without a socket.
 func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
 
-// URL is the address for clients outside this process; empty without a listener. It
-// holds the password if there is one: redact it before showing it.
+// URL returns the address for clients outside this process; empty without a
+// listener. It contains the password if there is one: redact it before showing it.
 func (s *Server) URL() string {
 	a := s.srv.Addr()
 	if a == nil {
@@ -131,20 +130,19 @@ func (s *Server) URL() string {
 	return u.String()
 }
 
-// Stop shuts the server down and releases the directory. What JetStream
-// acknowledged is on disk.
+// Stop shuts the server down and releases the directory. Everything that JetStream acknowledged is on disk.
 func (s *Server) Stop() {
 	if s.monitor != nil {
-		_ = s.monitor.Close() // whoever looks loses nothing
+		_ = s.monitor.Close() // no request is worth waiting for
 	}
 	close(s.done)
 	s.wait.Wait()
 	if s.srv.JetStreamEnabled() {
-		_ = s.mark() // the marks of before are older, and as true
+		_ = s.mark() // the earlier marks are older, but correct
 	}
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
-	_ = s.lock.Close() // nothing is left to do about an error
+	_ = s.lock.Close() // an error needs no action
 }
 
 func serverOptions(o Options, password string, secure *tls.Config) (*server.Options, error) {
@@ -172,10 +170,10 @@ func serverOptions(o Options, password string, secure *tls.Config) (*server.Opti
 	return opts, nil
 }
 
-// handshakeWithin is how long a client may take to agree on TLS.
+// handshakeWithin bounds the TLS handshake of a client.
 const handshakeWithin = 5 * time.Second
 
-// free refuses a taken port before the server's own fatal exit would, and an address that may not be listened on.
+// free rejects a port in use, for which the server would exit, and an address that must not be listened on.
 func free(flag string, o Options, password string) (net.Addr, error) {
 	l, err := process.Listen(flag, o.Addr)
 	if err != nil {
@@ -184,24 +182,23 @@ func free(flag string, o Options, password string) (net.Addr, error) {
 	return l.Addr(), errors.Join(o.TLS.MayListen(flag, l.Addr(), o.Data, password), l.Close())
 }
 
-// dirLock is a directory that this process holds.
+// dirLock is a directory that this process has locked.
 type dirLock struct{ file *os.File }
 
-// Close lets it go at once. Closing the file alone would leave the lock to a child that has just been forked, and that
-// holds a copy of the file until it becomes another program.
+// Close releases the lock at once. Closing only the file would leave it to a child that
+// was just forked, which holds a copy of the file until it executes another program.
 func (l dirLock) Close() error {
 	return errors.Join(unix.Flock(int(l.file.Fd()), unix.LOCK_UN), l.file.Close())
 }
 
-// lockDir takes an advisory lock that the kernel drops with the process, however
-// it ends.
+// lockDir takes an advisory lock that the kernel releases with the process, however it ends.
 func lockDir(dir string) (dirLock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return dirLock{}, fmt.Errorf("lock data directory %s: %w; choose another with --data", dir, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close() // the lock was not ours
+		_ = f.Close() // the lock was not acquired
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return dirLock{}, fmt.Errorf("%s: %w; stop it or choose another directory with --data", dir, ErrInUse)
 		}
@@ -210,7 +207,7 @@ func lockDir(dir string) (dirLock, error) {
 	return dirLock{f}, nil
 }
 
-// logger hands the server's warnings to slog; its notices are noise here.
+// logger passes the server's warnings to slog and drops its notices.
 type logger struct{ log *slog.Logger }
 
 func (l logger) Noticef(f string, v ...any) { l.log.Debug("nats server", "says", fmt.Sprintf(f, v...)) }

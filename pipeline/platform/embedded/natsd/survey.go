@@ -23,17 +23,17 @@ import (
 type Part struct {
 	Name string // stream CANDIDATES, consumer glance on CANDIDATES, bucket TOKENS
 	Says string // what it holds
-	// Heals says what the next start does by itself about what is damaged; empty if nothing is.
+	// Heals is how the next start repairs the damage; empty without damage.
 	Heals string
-	// Err is what no start can bring back, with the next step; nil if nothing is lost.
+	// Err is permanent damage, with the next step; nil if nothing is lost.
 	Err error
 }
 
-// Survey looks at every file of a store and changes none. It holds the directory's lock meanwhile:
-// ErrInUse means that a server runs on it. Encrypted stores are not read.
+// Survey reads every file of a store and changes none. Meanwhile it holds the directory's
+// lock: ErrInUse means that a server runs on it. Encrypted stores are not supported.
 func Survey(data string) ([]Part, error) {
 	if _, err := os.Stat(data); err != nil {
-		return nil, fmt.Errorf("look at the store: %w; name the directory that `ratchet up --data` was given", err)
+		return nil, fmt.Errorf("read the store: %w; name the directory that `ratchet up --data` was given", err)
 	}
 	lock, err := lockDir(data)
 	if err != nil {
@@ -47,7 +47,7 @@ func Survey(data string) ([]Part, error) {
 	}
 	dirs, err := os.ReadDir(filepath.Dir(streamDir(data, "x")))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("look at the store: %w", err)
+		return nil, fmt.Errorf("read the store: %w", err)
 	}
 	for _, d := range dirs {
 		if !strings.HasPrefix(d.Name(), ".") {
@@ -61,7 +61,7 @@ func Survey(data string) ([]Part, error) {
 	return out, nil
 }
 
-// surveyStream looks at one stream and its consumers.
+// surveyStream inspects one stream and its consumers.
 func surveyStream(dir, name string, before mark) []Part {
 	p := Part{Name: "stream " + name}
 	if bucket, ok := strings.CutPrefix(name, "KV_"); ok {
@@ -98,18 +98,18 @@ func surveyStream(dir, name string, before mark) []Part {
 	return out
 }
 
-// remedy is what an operator can do about messages that are gone.
+// remedy returns what an operator can do about lost messages.
 func remedy(dir string) string {
-	return fmt.Sprintf("restore %s from a copy, or start without it: docs/damage.md says what that costs", dir)
+	return fmt.Sprintf("restore %s from a copy, or start without it: docs/damage.md lists the cost", dir)
 }
 
-// leaves reports whether the messages of a stream with this configuration leave by themselves.
+// leaves reports whether the messages of a stream with this configuration expire.
 func leaves(meta []byte) bool {
 	var c server.StreamConfig
 	return json.Unmarshal(meta, &c) == nil && (c.AllowMsgTTL || c.MaxAge > 0)
 }
 
-// surveyConsumer looks at the state of a consumer.
+// surveyConsumer inspects the state of a consumer.
 func surveyConsumer(dir, stream, name string) Part {
 	p := Part{Name: "consumer " + name + " on " + stream, Says: "nothing was settled yet"}
 	raw, err := os.ReadFile(filepath.Join(dir, "o.dat"))
@@ -130,7 +130,7 @@ func surveyConsumer(dir, stream, name string) Part {
 	return p
 }
 
-// The marks of the server's files. They are the formats of nats-server 2.15.
+// The magic numbers of the server's files, in the formats of nats-server 2.15.
 const (
 	stateMagic    = 22 // first byte of a consumer's state and of a stream's index
 	recordHeader  = 22 // length, sequence, time and subject's length before a stored message
@@ -138,14 +138,14 @@ const (
 	recordMost    = 32 << 20
 	hasHeaders    = 1 << 31 // in the length
 	erased        = 1 << 63 // in the sequence: the message was removed
-	tombstone     = 1 << 62 // in the sequence: the record says that a message of another block was
+	tombstone     = 1 << 62 // in the sequence: the record deletes a message of another block
 	sequenceWidth = tombstone - 1
 )
 
 var errUnreadable = errors.New("not the bytes that were written")
 
-// consumerFloor reads up to where everything is settled. It reads the whole state, as the server writes it: the server
-// takes one that ends early for one with nothing pending, and what was pending would be passed by.
+// consumerFloor returns the sequence up to which everything is settled. It reads the complete state in the server's
+// format: the server takes a truncated one for a state with nothing pending, and would skip what was pending.
 func consumerFloor(raw []byte) (uint64, error) {
 	if len(raw) < 2 || raw[0] != stateMagic || raw[1] < 1 || raw[1] > 2 {
 		return 0, errUnreadable
@@ -156,7 +156,7 @@ func consumerFloor(raw []byte) (uint64, error) {
 		head[i] = r.next()
 	}
 	if pending := r.next(); pending > 0 {
-		r.next() // the time that the others are relative to
+		r.next() // the time to which the others are relative
 		for ; pending > 0 && !r.short; pending-- {
 			for range 1 + raw[1] { // sequence, from version 2 on the consumer's too, time
 				r.next()
@@ -173,7 +173,8 @@ func consumerFloor(raw []byte) (uint64, error) {
 	return head[1], nil
 }
 
-// varints reads one number after the other; short once there are none left. Signed ones are as long as unsigned ones.
+// varints reads numbers one after the other; short is set once
+// none is left. Signed ones have the same length as unsigned ones.
 type varints struct {
 	rest  []byte
 	short bool
@@ -189,8 +190,7 @@ func (r *varints) next() uint64 {
 	return v
 }
 
-// readMeta reads a configuration whose checksum is right. Of a consumer (no name) the server
-// compares no checksum.
+// readMeta reads a configuration with a correct checksum. For a consumer (no name) the server compares no checksum.
 func readMeta(dir, name string) (meta, sum []byte, err error) {
 	if meta, err = os.ReadFile(filepath.Join(dir, server.JetStreamMetaFile)); err != nil {
 		return nil, nil, short(err)
@@ -207,7 +207,7 @@ func readMeta(dir, name string) (meta, sum []byte, err error) {
 	return meta, sum, nil
 }
 
-// short is an error without the path, which the reader has.
+// short removes the path, which the caller adds.
 func short(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -223,12 +223,12 @@ func hashOf(key string, parts ...[]byte) []byte {
 		panic(err) // the key has 32 bytes
 	}
 	for _, p := range parts {
-		_, _ = h.Write(p) // a hash takes everything
+		_, _ = h.Write(p) // a hash accepts every write
 	}
 	return h.Sum(nil)
 }
 
-// checkIndex looks at the stream's index; a store that was never closed has none.
+// checkIndex checks the stream's index; a store that was never closed has none.
 func checkIndex(dir, name string) error {
 	raw, err := os.ReadFile(filepath.Join(dir, "msgs", "index.db"))
 	switch {
@@ -246,13 +246,13 @@ func checkIndex(dir, name string) error {
 	return nil
 }
 
-// blocks is what the blocks of a stream hold.
+// blocks are the contents of a stream's blocks.
 type blocks struct {
 	messages    uint64
 	first, last uint64
 }
 
-// surveyBlocks reads every block of a stream. It goes on behind one that cannot be read.
+// surveyBlocks reads every block of a stream. It continues after an unreadable one.
 func surveyBlocks(dir, name string) (blocks, error) {
 	var all blocks
 	files, err := filepath.Glob(filepath.Join(dir, "msgs", "*.blk"))
@@ -281,7 +281,7 @@ func blockNumber(file string) int {
 	return n
 }
 
-// read counts the messages of one block up to the first record that cannot be read.
+// read counts the messages of one block up to the first unreadable record.
 func (b *blocks) read(stream string, number int, raw []byte) error {
 	var c server.CompressionInfo
 	if n, err := c.UnmarshalMetadata(raw); err != nil {
@@ -325,7 +325,7 @@ func (b *blocks) record(key string, raw []byte) (int, error) {
 	return int(length), nil
 }
 
-// count notes a record's sequence.
+// count records a sequence.
 func (b *blocks) count(seq uint64) {
 	if seq&(erased|tombstone) == 0 {
 		b.messages++

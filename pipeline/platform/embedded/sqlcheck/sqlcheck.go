@@ -1,10 +1,11 @@
-// Package sqlcheck decides what SQL from outside may say to the embedded ClickHouse. The engine's grants refuse what reaches out
-// of the database (cage.Users). Four things they would allow: several statements in one text, a file that a client should have,
-// the function that reads files, and engines that keep their tables elsewhere. For these the engine's own parser is asked:
+// Package sqlcheck decides which SQL from outside the embedded ClickHouse accepts. The engine's grants
+// reject what reaches out of the database (cage.Users). They would allow four things: several statements
+// in one text, a file that belongs to a client, the function that reads files, and engines that keep
+// their tables elsewhere. These are found with the engine's own parser:
 //
-//	Check ─▶ how many statements, and of which kind ─▶ EXPLAIN AST, where that may show something ─▶ refused, or remembered
+//	Check ─▶ how many statements, and of which kind ─▶ EXPLAIN AST, if it may show something ─▶ rejected, or cached
 //
-// What was found harmless is remembered by its text, so that what is asked again and again costs nothing.
+// Harmless texts are cached, so that repeating them costs nothing.
 package sqlcheck
 
 import (
@@ -16,7 +17,7 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
-// The engine's codes for what is refused here, and their names.
+// The engine's error codes for what is rejected here, and their names.
 const (
 	unsupported  = 1
 	syntaxError  = 62
@@ -25,7 +26,7 @@ const (
 
 var codeNames = map[int]string{unsupported: "UNSUPPORTED_METHOD", syntaxError: "SYNTAX_ERROR", accessDenied: "ACCESS_DENIED"}
 
-// refuse is an error in ClickHouse's words.
+// refuse returns an error in ClickHouse's format.
 func refuse(code int, format string, args ...any) error {
 	return &engine.Error{Code: code, Text: fmt.Sprintf("Code: %d. DB::Exception: %s. (%s)", code, fmt.Sprintf(format, args...), codeNames[code])}
 }
@@ -35,13 +36,13 @@ type Checker struct {
 	engine    *engine.Engine
 	elsewhere map[string]bool // engines that keep their data elsewhere
 	harmless  checked
-	idle      chan *engine.Conn // sessions in which nothing was set
+	idle      chan *engine.Conn // sessions without changed settings
 }
 
-// mostIdle is how many sessions wait for the next check. Opening one takes longer than most checks.
+// mostIdle is how many sessions are kept for the next check. Opening one takes longer than most checks.
 const mostIdle = 4
 
-// New asks the engine which table and database engines it has.
+// New reads the table and database engines of the engine.
 func New(e *engine.Engine) (*Checker, error) {
 	elsewhere, err := enginesElsewhere(e)
 	if err != nil {
@@ -50,7 +51,7 @@ func New(e *engine.Engine) (*Checker, error) {
 	return &Checker{engine: e, elsewhere: elsewhere, idle: make(chan *engine.Conn, mostIdle)}, nil
 }
 
-// session is a session for one check, which give takes back.
+// session returns a session for one check, which give takes back.
 func (s *Checker) session() (*engine.Conn, error) {
 	select {
 	case c := <-s.idle:
@@ -60,7 +61,7 @@ func (s *Checker) session() (*engine.Conn, error) {
 	}
 }
 
-// give takes a session back, if it is as it was.
+// give takes a session back, if it is unchanged.
 func (s *Checker) give(c *engine.Conn, clean bool) {
 	if clean {
 		select {
@@ -72,7 +73,7 @@ func (s *Checker) give(c *engine.Conn, clean bool) {
 	c.Close()
 }
 
-// Close ends the sessions that wait. The engine shuts down when its last one ends. Nothing may be checked any more.
+// Close closes the idle sessions. The engine shuts down with its last session. No checks may follow.
 func (s *Checker) Close() {
 	for {
 		select {
@@ -84,13 +85,13 @@ func (s *Checker) Close() {
 	}
 }
 
-// checked are the texts that were found harmless.
+// checked is the cache of harmless texts.
 type checked struct {
 	mu   sync.Mutex
 	seen map[string]bool
 }
 
-// The most that is remembered.
+// The limits of the cache.
 const (
 	mostChecked = 1000
 	longChecked = 8 << 10
@@ -114,8 +115,8 @@ func (c *checked) add(text string) {
 	c.seen[text] = true
 }
 
-// Check refuses a text from outside that is more than one statement or reaches out of the database. It asks in sessions of its
-// own: the settings of another may cut short what the parser says.
+// Check rejects a text from outside that is more than one statement or reaches out of the database.
+// It uses sessions of its own: another session's settings may truncate the parser's output.
 func (s *Checker) Check(text string, params []engine.Param) (err error) {
 	key := text
 	for _, p := range params {
@@ -153,11 +154,11 @@ func (s *Checker) Check(text string, params []engine.Param) (err error) {
 	return nil
 }
 
-// Plainly is the setting without which VALUES are literals alone.
+// Plainly is the setting without which VALUES are only literals.
 const Plainly = "input_format_values_interpret_expressions"
 
-// Values refuses VALUES of which one reads a file: each is an expression of its own, which the parser does not look into when it
-// parses the INSERT. If they cannot be parsed as a list they are to be taken for literals.
+// Values rejects VALUES of which one reads a file: each is an expression of its own, which the parser
+// skips when it parses the INSERT. If they cannot be parsed as a list they must be treated as literals.
 func (s *Checker) Values(values string) (literals bool, err error) {
 	if !mayNameFile(values) {
 		return false, nil
@@ -173,55 +174,55 @@ func (s *Checker) Values(values string) (literals bool, err error) {
 	}
 	tree, _, err := c.Query("EXPLAIN AST "+list, "TabSeparatedRaw", nil)
 	if err != nil {
-		return true, nil //nolint:nilerr // the engine says so itself if they are wrong
+		return true, nil //nolint:nilerr // the engine reports wrong ones itself
 	}
 	return false, inspect(string(tree), s.elsewhere)
 }
 
-// mayNameFile reports whether a text may hold the name of the function that reads files, or an escape that could spell it. What
-// does not need not be parsed twice.
+// mayNameFile reports whether a text may contain the name of the function that reads
+// files, or an escape that could spell it. Other texts need not be parsed twice.
 func mayNameFile(text string) bool {
 	return strings.Contains(text, `\`) || strings.Contains(strings.ToLower(text), "file")
 }
 
-// ownDisk refuses a table that brings its disk. The engine does too (cage.Users), but makes the disk's directory first. The tree does
-// not show settings; the parser's own writing of the statement does.
+// ownDisk rejects a table with a disk of its own. So does the engine (cage.Users), but only after
+// creating the disk's directory. The tree lacks settings; the formatted statement has them.
 func ownDisk(c *engine.Conn, text string) error {
 	if !strings.Contains(text, `\`) && !strings.Contains(strings.ToLower(text), "disk") {
 		return nil
 	}
-	said, err := written(c, text)
-	if err == nil && strings.Contains(said, "disk = disk(") {
+	formatted, err := written(c, text)
+	if err == nil && strings.Contains(formatted, "disk = disk(") {
 		return refuse(accessDenied, "Tables may not bring a disk of their own")
 	}
 	return err
 }
 
-// written is a text as the parser understood it.
+// written returns a text as formatted by the parser.
 func written(c *engine.Conn, text string) (string, error) {
 	escaped := strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`).Replace(text)
-	said, _, err := c.Query("SELECT formatQuerySingleLine({text:String})", "TabSeparatedRaw", []engine.Param{{Name: "text", Value: escaped}})
-	return string(said), err
+	formatted, _, err := c.Query("SELECT formatQuerySingleLine({text:String})", "TabSeparatedRaw", []engine.Param{{Name: "text", Value: escaped}})
+	return string(formatted), err
 }
 
-// unparsed is what the engine says of a text that it cannot parse.
+// unparsed returns the engine's error for a text that it cannot parse.
 func unparsed(c *engine.Conn, text string) error {
 	if _, err := written(c, text); err != nil {
-		said, _, _ := strings.Cut(err.Error(), ": In scope SELECT formatQuery")
-		return &engine.Error{Code: syntaxError, Text: said}
+		formatted, _, _ := strings.Cut(err.Error(), ": In scope SELECT formatQuery")
+		return &engine.Error{Code: syntaxError, Text: formatted}
 	}
 	return refuse(syntaxError, "Syntax error")
 }
 
-// inspect refuses by the tree that the engine's parser made of a statement: a node a line, children indented by one blank. What
-// stands below Storage is an engine or, where none is named, the key of the default one.
+// inspect checks the tree of a statement: a node a line, children indented by one blank.
+// A node below Storage is an engine or, if none is named, the key of the default one.
 func inspect(tree string, elsewhere map[string]bool) error {
 	var path []string
 	for line := range strings.Lines(tree) {
 		node := strings.TrimLeft(line, " ")
 		depth := len(line) - len(node)
 		if depth > len(path) {
-			continue // a literal goes on: it has line ends of its own
+			continue // a literal continues: it may contain line ends
 		}
 		kind, rest, _ := strings.Cut(strings.TrimSpace(node), " ")
 		name, _, _ := strings.Cut(rest, " ")
@@ -244,13 +245,14 @@ func inspect(tree string, elsewhere map[string]bool) error {
 	return nil
 }
 
-// keepers are the engines that keep their data in the data directory, or none, beside those of the MergeTree family.
-var keepers = []string{
+// localEngines are the engines that keep their data in the data
+// directory, or have none, apart from the MergeTree family.
+var localEngines = []string{
 	"Memory", "Null", "Log", "TinyLog", "StripeLog", "Set", "Join", "Buffer", "Merge", "GenerateRandom", "View", "MaterializedView", "Alias", "TimeSeries",
 	"Atomic", "Ordinary",
 }
 
-// enginesElsewhere are the engines of the library that are not among them.
+// enginesElsewhere returns the other engines of the library.
 func enginesElsewhere(e *engine.Engine) (map[string]bool, error) {
 	c, err := e.Connect()
 	if err != nil {
@@ -259,12 +261,12 @@ func enginesElsewhere(e *engine.Engine) (map[string]bool, error) {
 	defer c.Close()
 	names, _, err := c.Query("SELECT name FROM system.table_engines UNION ALL SELECT name FROM system.database_engines", "TabSeparated", nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask which engines there are: %w", err)
+		return nil, fmt.Errorf("read the engine's table engines: %w", err)
 	}
 	elsewhere := map[string]bool{}
 	for name := range strings.FieldsSeq(string(names)) {
 		family := strings.HasSuffix(name, "MergeTree") && !strings.HasPrefix(name, "Replicated")
-		elsewhere[name] = !family && !slices.Contains(keepers, name)
+		elsewhere[name] = !family && !slices.Contains(localEngines, name)
 	}
 	return elsewhere, nil
 }

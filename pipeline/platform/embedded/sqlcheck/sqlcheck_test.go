@@ -13,7 +13,7 @@ import (
 	"ratchet/pipeline/platform/embedded/sqlcheck"
 )
 
-// open is an engine in this process, which is in no cage.
+// open starts an engine in this process, without a cage.
 func open(t testing.TB, data string) (*engine.Engine, *sqlcheck.Checker) {
 	t.Helper()
 	lib, err := engine.Load(chtest.Library(t))
@@ -43,7 +43,7 @@ func run(e *engine.Engine, sql string) (string, error) {
 	return string(b), err
 }
 
-// So it is where the kernel has no Landlock.
+// A kernel without Landlock has no cage.
 func TestSQLReachesNothingOutsideTheDatabaseWithoutACageEither(t *testing.T) {
 	data, outside := t.TempDir(), t.TempDir()
 	e, check := open(t, data)
@@ -113,7 +113,7 @@ func TestOrdinaryStatementsAreHarmless(t *testing.T) {
 	}
 }
 
-// BenchmarkStatement is what a check adds to a statement.
+// BenchmarkStatement measures what a check adds to a statement.
 func BenchmarkStatement(b *testing.B) {
 	e, check := open(b, b.TempDir())
 	serial := 0

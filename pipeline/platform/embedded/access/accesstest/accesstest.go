@@ -1,4 +1,5 @@
-// Package accesstest asks as another user of this system: a test binary that imports it can be that user's program.
+// Package accesstest sends requests as another user of this system:
+// a test binary that imports it can be that user's program.
 package accesstest
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// task tells a re-executed test binary that it is the other user's program, and what to do.
+// task marks a re-executed test binary as the other user's program, with its task.
 const task = "RATCHET_ACCESSTEST"
 
 // nobody is the other user.
@@ -28,11 +29,11 @@ func init() {
 	if !ok {
 		return
 	}
-	said, err := map[string]func(string) (string, error){"post": post, "get": get, "nats": connect, "read": read, "walk": walk}[what](arg)
+	output, err := map[string]func(string) (string, error){"post": post, "get": get, "nats": connect, "read": read, "walk": walk}[what](arg)
 	if err != nil {
-		said = "error: " + err.Error()
+		output = "error: " + err.Error()
 	}
-	fmt.Fprint(os.Stdout, said)
+	fmt.Fprint(os.Stdout, output)
 	os.Exit(0) //nolint:forbidigo // this is the main of the child
 }
 
@@ -71,7 +72,7 @@ func read(path string) (string, error) {
 	return string(b), err
 }
 
-// walk names every file below a directory that can be opened, and counts what is refused.
+// walk names every file below a directory that can be opened, and counts the others.
 func walk(dir string) (string, error) {
 	var opened []string
 	refused := 0
@@ -94,8 +95,8 @@ func walk(dir string) (string, error) {
 	return fmt.Sprintf("%d refused, opened: %s", refused, strings.Join(opened, " ")), err
 }
 
-// As is what one of the tasks says when another user runs it: "post URL BODY", "get URL", "nats URL", "read FILE" or "walk DIR". Where this
-// process may not become another user the test is skipped, or fails if CI=true.
+// As returns the output of one of the tasks run as another user: "post URL BODY", "get URL", "nats URL", "read
+// FILE" or "walk DIR". If this process may not become another user the test is skipped, or fails if CI=true.
 func As(t testing.TB, what string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -115,7 +116,7 @@ func As(t testing.TB, what string) string {
 	return string(out)
 }
 
-// program is a copy of this binary which others may run.
+// program returns a copy of this binary that others may run.
 func program(t testing.TB) string {
 	t.Helper()
 	exe, err := os.Executable()

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Certificate writes a certificate for the addresses and its key, and returns their files. It vouches for itself.
+// Certificate writes a self-signed certificate for the addresses and its key, and returns their files.
 func Certificate(t testing.TB, addrs ...string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -10,19 +10,19 @@ import (
 	"testing"
 )
 
-// A Machine is another machine, as far as a network can tell: a network namespace with a link to this one.
+// A Machine is another machine for the network: a network namespace with a link to this one.
 type Machine struct {
 	Here string // our address on the link
 
 	name, program string
 }
 
-// Another is one that ends with the test. Where none can be made the test is skipped, or fails if CI=true.
+// Another creates one for the duration of the test. If that is impossible the test is skipped, or fails if CI=true.
 func Another(t testing.TB) *Machine {
 	t.Helper()
 	n := rand.IntN(1 << 14)
 	m := &Machine{name: fmt.Sprintf("ratchet-%d-%d", os.Getpid(), n)}
-	m.Here = fmt.Sprintf("198.18.%d.%d", n>>6, n&63<<2|1) // a network of four of those set aside for tests
+	m.Here = fmt.Sprintf("198.18.%d.%d", n>>6, n&63<<2|1) // a network of four addresses of a range for tests
 	there := fmt.Sprintf("198.18.%d.%d", n>>6, n&63<<2|2)
 	outer, inner := fmt.Sprintf("rt%do", n), fmt.Sprintf("rt%di", n)
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", m.name).Run() }) //nolint:noctx // the link goes with it
@@ -43,7 +43,7 @@ func Another(t testing.TB) *Machine {
 	return m
 }
 
-// Ask is what one of the tasks says when that machine runs it; see As.
+// Ask returns the output of one of the tasks run on that machine; see As.
 func (m *Machine) Ask(t testing.TB, what string, env ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", m.name, m.program)

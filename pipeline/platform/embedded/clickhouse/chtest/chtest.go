@@ -1,5 +1,5 @@
-// Package chtest gives tests a real ClickHouse: the server that CLICKHOUSE_TEST_URL
-// names, or else one embedded engine for each test process, in a child of it.
+// Package chtest provides tests with a real ClickHouse: the server in CLICKHOUSE_TEST_URL,
+// or else one embedded engine for each test process, in a child of it.
 package chtest
 
 import (
@@ -25,18 +25,17 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse"
 )
 
-// childData tells a re-executed test binary that it is the engine, and where; childKeeps that what it stored stays.
+// childData marks a re-executed test binary as the engine, with its directory; childKeeps keeps its data.
 const (
 	childData  = "RATCHET_CHTEST_DATA"
 	childKeeps = "RATCHET_CHTEST_KEEPS"
 )
 
-// lifeline is the number of the descriptor by which the engine learns that it is to end: it reads, and we close.
+// lifeline is the descriptor whose closing ends the engine: the engine reads it, and we close it.
 const lifeline = 3
 
-// The engine needs a process of its own and a test binary is the only program that a
-// test surely has. Doing this here saves every package that tests against ClickHouse
-// a TestMain.
+// The engine needs a process of its own, and every test has its
+// test binary. Doing this in init saves each package a TestMain.
 func init() {
 	data := os.Getenv(childData)
 	if data == "" {
@@ -44,7 +43,7 @@ func init() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		// The parent says nothing: its end, however it comes, ends us.
+		// The parent writes nothing: its end, in any way, ends the engine.
 		_, _ = io.Copy(io.Discard, os.NewFile(lifeline, "lifeline"))
 		cancel()
 	}()
@@ -53,7 +52,7 @@ func init() {
 		Ready: func(url string) { fmt.Fprintln(os.Stdout, "ready", url) },
 	})
 	if os.Getenv(childKeeps) == "" {
-		// Of its directory the engine may remove all but the directory itself: sweep does that.
+		// The engine may remove the contents of its directory but not the directory itself: sweep does that.
 		if e := os.RemoveAll(data); err == nil && !errors.Is(e, fs.ErrPermission) {
 			err = e
 		}
@@ -69,7 +68,7 @@ var shared struct {
 	once   sync.Once
 	url    string
 	err    error
-	engine *Engine // nil where it is not ours
+	engine *Engine // nil if it is not ours
 }
 
 // An Engine is an embedded engine in a child of this process.
@@ -78,12 +77,11 @@ type Engine struct {
 
 	lib, data string
 	cmd       *exec.Cmd
-	life      io.Closer // it ends when this closes, with our process
+	life      io.Closer // closing it, also by the end of our process, ends the engine
 }
 
-// Server is the DSN of a ClickHouse that all tests of this process share. Where none
-// can be had the test is skipped, or fails if CI=true. With -short only a server that was
-// named is used: an engine takes seconds to start.
+// Server returns the DSN of a ClickHouse that all tests of this process share. If none is available the test is
+// skipped, or fails if CI=true. With -short only a named server is used, because an engine takes seconds to start.
 func Server(t testing.TB) string {
 	t.Helper()
 	if testing.Short() && Embedded() {
@@ -118,16 +116,16 @@ func server(t testing.TB) (url string, err error) {
 	if shared.engine, err = start(lib, data); err != nil {
 		return "", err
 	}
-	shared.engine.tellBefore(t, os.Stderr)
+	shared.engine.dumpBefore(t, os.Stderr)
 	return shared.engine.URL, nil
 }
 
-// sweep removes what earlier engines left of their directories, which is empty.
+// sweep removes the empty directories of earlier engines.
 func sweep() {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "ratchet-chtest-*")) // the pattern is right
 	for _, dir := range left {
 		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > time.Hour {
-			_ = os.Remove(dir) // it is not empty, or gone
+			_ = os.Remove(dir) // it is not empty, or already removed
 		}
 	}
 }
@@ -136,7 +134,7 @@ func library() (string, error) {
 	return clickhouse.Fetch(context.Background(), clickhouse.FetchOptions{Lib: os.Getenv("CHDB_LIB_PATH"), Progress: os.Stderr})
 }
 
-// Library is the path of the engine's library. Where none can be had the test is skipped, or fails if CI=true.
+// Library returns the path of the engine's library. If none is available the test is skipped, or fails if CI=true.
 func Library(t testing.TB) string {
 	t.Helper()
 	lib, err := library()
@@ -149,7 +147,8 @@ func Library(t testing.TB) string {
 	return lib
 }
 
-// Own is an engine that this test alone uses, and may stop. Where none can be had the test is skipped, or fails if CI=true.
+// Own starts an engine that only this test uses, and may stop.
+// If none is available the test is skipped, or fails if CI=true.
 func Own(t testing.TB) *Engine {
 	t.Helper()
 	lib := Library(t)
@@ -161,7 +160,7 @@ func Own(t testing.TB) *Engine {
 	return e
 }
 
-// Stop ends the engine, once its data is on disk.
+// Stop stops the engine once its data is on disk.
 func (e *Engine) Stop() error {
 	if e.cmd == nil {
 		return nil
@@ -178,7 +177,7 @@ func start(lib, data string, env ...string) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{lib: lib, data: data}
-	e.cmd = exec.CommandContext(context.Background(), exe) // it ends with its lifeline
+	e.cmd = exec.CommandContext(context.Background(), exe) // the lifeline ends it
 	e.cmd.Env = append(append(e.cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib), env...)
 	end, life, err := os.Pipe()
 	if err != nil {
@@ -190,7 +189,7 @@ func start(lib, data string, env ...string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not our own stderr: go test waits until nobody holds that any more.
+	// Not our own stderr: go test waits until every process has closed that.
 	words, err := os.Create(filepath.Join(data, "stderr"))
 	if err != nil {
 		return nil, err
@@ -211,21 +210,21 @@ func start(lib, data string, env ...string) (*Engine, error) {
 			return nil, errors.New(failed)
 		}
 	}
-	said, _ := os.ReadFile(words.Name())
-	return nil, fmt.Errorf("the engine ended before it was ready: %w; it said: %s", e.cmd.Wait(), said)
+	output, _ := os.ReadFile(words.Name())
+	return nil, fmt.Errorf("the engine ended before it was ready: %w; its output: %s", e.cmd.Wait(), output)
 }
 
-// Resident is the memory that the engine holds and the most that it held since it started, bytes; zero where the engine is
-// not ours or the system does not say.
+// Resident returns the memory of the engine and its maximum since the start,
+// in bytes; zero if the engine is not ours or the system does not report it.
 func Resident() (now, most int64) {
 	if shared.engine == nil {
 		return 0, 0
 	}
-	said, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", shared.engine.cmd.Process.Pid))
+	output, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", shared.engine.cmd.Process.Pid))
 	if err != nil {
 		return 0, 0
 	}
-	for line := range strings.Lines(string(said)) {
+	for line := range strings.Lines(string(output)) {
 		var kib int64
 		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
 			now = kib << 10
@@ -237,7 +236,7 @@ func Resident() (now, most int64) {
 	return now, most
 }
 
-// Database is the DSN of a new, empty database, which goes away with the test.
+// Database returns the DSN of a new, empty database, which is dropped with the test.
 func Database(t testing.TB) string {
 	t.Helper()
 	base := Server(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-// childLocal tells a re-executed test binary that it is clickhouse-local: its arguments are that program's.
+// childLocal marks a re-executed test binary as clickhouse-local, with that program's arguments.
 const childLocal = "RATCHET_CHTEST_LOCAL"
 
 func init() {
@@ -23,10 +23,9 @@ func init() {
 	}
 }
 
-// Local runs ClickHouse's own client on what a stopped engine has left: clickhouse-local, whose main the library has. It
-// shares its command line, the reading of files of queries, parameters and output with clickhouse-client; what it talks
-// to is an engine in its own process and no server. dir is the working directory. What it
-// writes to stderr is an error.
+// Local runs ClickHouse's own client on the data of a stopped engine: clickhouse-local, whose main the library
+// contains. It shares its command line, the reading of query files, parameters and output with clickhouse-client, but
+// uses an engine in its own process instead of a server. dir is the working directory. Output on stderr is an error.
 func (e *Engine) Local(t testing.TB, dir string, args ...string) (string, error) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -40,13 +39,13 @@ func (e *Engine) Local(t testing.TB, dir string, args ...string) (string, error)
 	var out, words bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &words
 	err = cmd.Run()
-	if err != nil || words.Len() > 0 { // of what its main returned the library says nothing
+	if err != nil || words.Len() > 0 { // the library does not return the status of its main
 		err = fmt.Errorf("clickhouse local: %w", errors.Join(err, errors.New(strings.TrimSpace(words.String()))))
 	}
 	return out.String(), err
 }
 
-// beLocal is the main of clickhouse-local. The library collects what it would print.
+// beLocal is the main of clickhouse-local. The library collects its output.
 func beLocal(lib string) int {
 	out, err := local(lib, append([]string{"clickhouse-local"}, os.Args[1:]...))
 	if _, e := os.Stdout.Write(out); err == nil {
@@ -84,7 +83,7 @@ func local(lib string, args []string) ([]byte, error) {
 	argv = append(argv, nil)
 	r := run(int32(len(args)), unsafe.Pointer(&argv[0])) //nolint:gosec // a handful
 	if r == nil {
-		return nil, errors.New("the library gives no answer")
+		return nil, errors.New("the library returned no result")
 	}
 	var out []byte
 	if n, p := length(r), buffer(r); n > 0 && p != nil {

@@ -17,14 +17,14 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse"
 )
 
-// A test that hangs with the engine is ended by go test, which tells where the test stood and not what the engine did.
-// So a moment before, the engine is asked for that and ended: whoever waits for it fails with its name.
+// go test ends a test that hangs with the engine, and reports where the test was but not what the engine did. So
+// shortly before, the engine's state is logged and the engine is stopped: the test that waits for it fails by name.
 
-// before is how long before the tests' deadline that is.
+// before is how long before the tests' deadline that happens.
 const before = 45 * time.Second
 
-// tellBefore has the engine tell its state when the tests' deadline comes near. It says nothing where there is none.
-func (e *Engine) tellBefore(t testing.TB, w io.Writer) {
+// dumpBefore logs the engine's state shortly before the tests' deadline; without a deadline it does nothing.
+func (e *Engine) dumpBefore(t testing.TB, w io.Writer) {
 	limited, ok := t.(interface{ Deadline() (time.Time, bool) })
 	if !ok { // a benchmark
 		return
@@ -34,13 +34,13 @@ func (e *Engine) tellBefore(t testing.TB, w io.Writer) {
 		return
 	}
 	time.AfterFunc(time.Until(end.Add(-before)), func() {
-		fmt.Fprintln(w, "engine: the tests' deadline is near; this is what it does, and its end")
-		e.tell(w)
+		fmt.Fprintln(w, "engine: the tests' deadline is near; its state follows, then it is stopped")
+		e.dump(w)
 		_ = e.cmd.Process.Kill() // it has ended if this fails
 	})
 }
 
-// states are what there is to wait for in an engine.
+// states are queries for what an engine may be waiting for.
 var states = []string{
 	"SELECT query_id, elapsed, is_cancelled, query FROM system.processes ORDER BY elapsed DESC FORMAT Vertical",
 	"SELECT database, table, elapsed, progress, result_part_name, is_mutation FROM system.merges FORMAT TSVWithNames",
@@ -49,10 +49,10 @@ var states = []string{
 	"SELECT database, table, log_name, elapsed_ms, scheduled, delayed, executing FROM system.background_schedule_pool FORMAT TSVWithNames",
 }
 
-// tell writes what the engine does: by its own account, its threads, and the stacks of its requests.
-func (e *Engine) tell(w io.Writer) {
-	say := func(what, said string) {
-		for line := range strings.Lines(said) {
+// dump writes the state of the engine: its own tables, its threads, and the stacks of its requests.
+func (e *Engine) dump(w io.Writer) {
+	say := func(what, output string) {
+		for line := range strings.Lines(output) {
 			fmt.Fprintf(w, "engine: %s: %s\n", what, strings.TrimRight(line, "\n"))
 		}
 	}
@@ -66,7 +66,7 @@ func (e *Engine) tell(w io.Writer) {
 	}
 	words := filepath.Join(e.data, "stderr")
 	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
-		if b, err := os.ReadFile(words); err == nil && strings.Contains(string(b), "\nrax ") { // the registers stand last
+		if b, err := os.ReadFile(words); err == nil && strings.Contains(string(b), "\nrax ") { // the registers come last
 			break
 		}
 	}
@@ -82,7 +82,7 @@ func (e *Engine) tell(w io.Writer) {
 	}
 }
 
-// calls are the functions of a goroutine's stack, in one line.
+// calls returns the functions of a goroutine's stack in one line.
 func calls(stack string) string {
 	var names []string
 	for line := range strings.Lines(stack) {
@@ -94,15 +94,15 @@ func calls(stack string) string {
 	return strings.Join(names, " < ")
 }
 
-// ask is the answer to a question, or why there is none: the engine may be beyond answering.
+// ask returns the answer to a query, or why there is none: the engine may be unable to answer.
 func (e *Engine) ask(sql string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	said, err := e.post(ctx, sql)
+	output, err := e.post(ctx, sql)
 	if err != nil {
 		return err.Error()
 	}
-	return said
+	return output
 }
 
 func (e *Engine) post(ctx context.Context, sql string) (string, error) {
@@ -120,7 +120,7 @@ func (e *Engine) post(ctx context.Context, sql string) (string, error) {
 	return string(b), err
 }
 
-// threads are the engine's threads by name, state and what they wait for, as far as the system says.
+// threads returns the engine's threads by name, state and what they wait for, as far as the system reports it.
 func (e *Engine) threads() string {
 	count := map[string]int{}
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", e.cmd.Process.Pid)) // the pattern is well formed

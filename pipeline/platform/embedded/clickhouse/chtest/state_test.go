@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What hangs in an engine is found by what it tells before it is ended.
+// The cause of a hang is found in the state that is logged before the engine is stopped.
 func TestAnEngineTellsWhatItDoes(t *testing.T) {
 	t.Parallel()
 	e := Own(t)
@@ -23,7 +23,7 @@ func TestAnEngineTellsWhatItDoes(t *testing.T) {
 		}
 	}
 	var said bytes.Buffer
-	e.tell(&said)
+	e.dump(&said)
 	<-ended
 	for _, words := range []string{"system.processes: query:", "endless", "system.merges: database", "httpd.(*Server).stream < "} {
 		if !strings.Contains(said.String(), words) {

@@ -9,10 +9,9 @@ import (
 	"ratchet/pipeline/platform/embedded/cage"
 )
 
-// config is what the engine reads as its configuration file. Without one of ours it
-// would silently take a config.xml from the working directory. The caches have room
-// for the marks and keys of some ten million verdicts; by default they may grow to
-// gigabytes over months. No remote host is allowed, also to what checks no grant.
+// config is the engine's configuration file. Without it the engine would silently read a config.xml from the
+// working directory. The caches have room for the marks and keys of some ten million verdicts; by default they
+// may grow to gigabytes over months. No remote host is allowed, which also covers functions that check no grant.
 const config = `<clickhouse>
     <mlock_executable>false</mlock_executable>
     <display_name>ratchet</display_name>
@@ -35,11 +34,11 @@ func configure(dir, users string) ([]string, error) {
 	return []string{"--config-file=" + main, "--users_config=" + who}, nil
 }
 
-// accessDenied is ClickHouse's code for what was not granted.
+// accessDenied is ClickHouse's code for a missing grant.
 const accessDenied = 497
 
-// heeds makes sure that the library heeds the grants: one that does not would read any file for anybody.
-func (e *Engine) heeds() error {
+// checkGrants makes sure that the library enforces the grants: one that does not would read any file for any client.
+func (e *Engine) checkGrants() error {
 	c, err := e.Connect()
 	if err != nil {
 		return err
@@ -49,5 +48,5 @@ func (e *Engine) heeds() error {
 	if err := c.Exec("SELECT * FROM file('/dev/null', 'LineAsString')"); errors.As(err, &refused) && refused.Code == accessDenied {
 		return nil
 	}
-	return fmt.Errorf("this libchdb (%s) does not heed the grants in users.xml; use the one that npm fetches", e.lib.Version())
+	return fmt.Errorf("this libchdb (%s) does not enforce the grants in users.xml; use the one that npm fetches", e.lib.Version())
 }

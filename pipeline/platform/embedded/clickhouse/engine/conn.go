@@ -9,27 +9,27 @@ import (
 	"unsafe"
 )
 
-// Conn is one session of the engine: its settings, database and temporary tables.
-// It runs one statement at a time and is not safe for use by several goroutines.
+// Conn is one session of the engine: its settings, database and temporary
+// tables. It runs one statement at a time and is not safe for concurrent use.
 type Conn struct {
 	lib    *Library
-	outer  unsafe.Pointer // what closing takes
-	handle unsafe.Pointer // what statements take
+	outer  unsafe.Pointer // for closing
+	handle unsafe.Pointer // for statements
 }
 
 // Param is a query parameter {name:Type}; the value is escaped as in TSV.
 type Param struct{ Name, Value string }
 
-// Error is what the engine says when a statement fails.
+// Error is the engine's error for a failed statement.
 type Error struct {
 	Code int    // ClickHouse's error code; 0 if the text has none
 	Text string // begins with "Code: N."
 }
 
-// Error is the engine's text.
+// Error returns the engine's text.
 func (e *Error) Error() string { return e.Text }
 
-// Counts are what a statement read and wrote.
+// Counts are what a statement has read and written.
 type Counts struct{ RowsRead, BytesRead, RowsWritten, BytesWritten uint64 }
 
 // Connect opens a session with default settings. It takes a quarter of a millisecond.
@@ -49,13 +49,13 @@ func (c *Conn) Close() {
 	}
 }
 
-// Exec runs a statement for its effect.
+// Exec runs a statement without a result.
 func (c *Conn) Exec(sql string) error {
 	_, _, err := c.Query(sql, "Null", nil)
 	return err
 }
 
-// Query runs a statement and returns its whole answer in the given format.
+// Query runs a statement and returns its complete result in the given format.
 func (c *Conn) Query(sql, format string, params []Param) ([]byte, Counts, error) {
 	r := call(c.lib.c.query, c.handle, sql, format, params)
 	defer c.release(r)
@@ -65,9 +65,8 @@ func (c *Conn) Query(sql, format string, params []Param) ([]byte, Counts, error)
 	return append([]byte(nil), c.bytes(r)...), c.counts(r), nil
 }
 
-// Stream begins a statement whose answer comes in pieces. Statements without a
-// result set are refused with an error for which NotStreamable is true; they have
-// not run then.
+// Stream starts a statement whose result arrives in pieces. Statements without a result
+// set are rejected with an error for which NotStreamable is true; they have not run then.
 func (c *Conn) Stream(sql, format string, params []Param) (*Stream, error) {
 	r := call(c.lib.c.stream, c.handle, sql, format, params)
 	if err := c.fault(r); err != nil {
@@ -77,8 +76,8 @@ func (c *Conn) Stream(sql, format string, params []Param) (*Stream, error) {
 	return &Stream{conn: c, handle: r}, nil
 }
 
-// NotStreamable reports whether Stream refused a statement only because it has no
-// result set to stream. Query runs it.
+// NotStreamable reports whether Stream rejected a statement
+// only because it has no result set to stream. Query runs it.
 func NotStreamable(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Code == 36 && streamingRefused.MatchString(e.Text)
@@ -86,17 +85,17 @@ func NotStreamable(err error) bool {
 
 var streamingRefused = regexp.MustCompile(`(?i)streaming query is not supported`)
 
-// Stream is an answer that comes in pieces, in Native format one block each.
+// Stream is a result that arrives in pieces, in Native format one block each.
 type Stream struct {
 	conn    *Conn
 	handle  unsafe.Pointer
-	piece   unsafe.Pointer // the piece handed out last
+	piece   unsafe.Pointer // the piece returned last
 	fetched bool
 	ended   bool
 	counts  Counts
 }
 
-// Next is the next piece, valid until the following call; nil at the end.
+// Next returns the next piece, valid until the following call; nil at the end.
 func (s *Stream) Next() ([]byte, error) {
 	s.drop()
 	if s.ended {
@@ -115,18 +114,18 @@ func (s *Stream) Next() ([]byte, error) {
 	s.counts.BytesRead += n.BytesRead
 	b := s.conn.bytes(r)
 	if len(b) == 0 {
-		// Asking again would be an error in some releases.
+		// Another fetch would be an error in some releases.
 		s.ended = true
 		return nil, nil
 	}
 	return b, nil
 }
 
-// Counts are what the statement has read so far.
+// Counts returns what the statement has read so far.
 func (s *Stream) Counts() Counts { return s.counts }
 
-// Close ends the statement if it still runs. A stream of which nothing was fetched
-// cannot be cancelled: the library waits for its end, so kill the query first.
+// Close ends the statement if it is still running. A stream from which nothing was
+// fetched cannot be cancelled: the library waits for its end, so kill the query first.
 func (s *Stream) Close() {
 	s.drop()
 	if s.handle == nil {
@@ -152,7 +151,7 @@ func (c *Conn) release(r unsafe.Pointer) {
 	}
 }
 
-// bytes is the library's own memory: valid until the result is released.
+// bytes returns the library's own memory: valid until the result is released.
 func (c *Conn) bytes(r unsafe.Pointer) []byte {
 	n := c.lib.c.length(r)
 	p := c.lib.c.buffer(r)
@@ -171,7 +170,7 @@ var codePattern = regexp.MustCompile(`Code: (\d+)\.`)
 
 func (c *Conn) fault(r unsafe.Pointer) error {
 	if r == nil {
-		return &Error{Text: "the engine gives no answer"}
+		return &Error{Text: "the engine returned no result"}
 	}
 	text := c.lib.c.errorText(r)
 	if text == "" {
@@ -179,16 +178,16 @@ func (c *Conn) fault(r unsafe.Pointer) error {
 	}
 	e := &Error{Text: text}
 	if m := codePattern.FindStringSubmatch(text); m != nil {
-		e.Code, _ = strconv.Atoi(m[1]) // digits; too many of them leave 0, unknown
+		e.Code, _ = strconv.Atoi(m[1]) // too many digits leave 0, unknown
 	}
 	return e
 }
 
-// starter is the shape shared by the two ways to begin a statement.
+// starter is the common signature of the two functions that start a statement.
 type starter func(conn, sql unsafe.Pointer, n uintptr, format unsafe.Pointer, fn uintptr, names, nameLens, values, valueLens unsafe.Pointer, count uintptr) unsafe.Pointer
 
-// call hands text to the library in place. Everything it can reach from C is pinned
-// until the call returns; the library copies what it keeps.
+// call passes text to the library in place. Everything that it can reach
+// from C is pinned until the call returns; the library copies what it keeps.
 func call(start starter, conn unsafe.Pointer, sql, format string, params []Param) unsafe.Pointer {
 	var pin runtime.Pinner
 	defer pin.Unpin()

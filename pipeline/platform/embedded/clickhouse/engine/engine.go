@@ -10,11 +10,11 @@ import (
 	"unsafe"
 )
 
-// Options say where the engine keeps its data and how much memory it may use.
+// Options configure where the engine keeps its data and how much memory it may use.
 type Options struct {
-	Data      string // directory; created. One process at a time may use it
-	MaxMemory int64  // bytes the engine may count as used; 0: 90 % of the machine's. Real use may be twice that for seconds
-	Users     string // what the user "default" may do, as ClickHouse's users.xml; empty: cage.Users
+	Data      string // directory; created if missing. One process at a time may use it
+	MaxMemory int64  // bytes that the engine may count as used; 0: 90 % of the machine's. Actual use may be twice that for seconds
+	Users     string // the rights of the user "default", as ClickHouse's users.xml; empty: cage.Users
 }
 
 // Engine is ClickHouse on one data directory.
@@ -22,8 +22,8 @@ type Engine struct {
 	lib  *Library
 	args []string
 	lock *os.File
-	// base is a connection that runs nothing: the library shuts the engine down
-	// when the last connection closes, and starting it again takes a moment.
+	// base is an idle connection: the library shuts the engine down when
+	// the last connection closes, and starting it again takes a moment.
 	base unsafe.Pointer
 }
 
@@ -59,17 +59,17 @@ func (e *Engine) start(dir string, o Options) error {
 	}
 	base, err := e.connect()
 	if err != nil {
-		return fmt.Errorf("open the ClickHouse data in %s: %w; the line above and %s say why", dir, err, filepath.Join(dir, "engine.log"))
+		return fmt.Errorf("open the ClickHouse data in %s: %w; the line above and %s have the reason", dir, err, filepath.Join(dir, "engine.log"))
 	}
 	e.base = base
-	if err := e.heeds(); err != nil {
+	if err := e.checkGrants(); err != nil {
 		e.lib.c.closeConn(e.base)
 		return err
 	}
 	return nil
 }
 
-// errNoConnection is all that the library tells: the reason went to stderr.
+// errNoConnection is all that the library reports: the reason is on stderr.
 var errNoConnection = errors.New("the engine refuses to connect")
 
 func (e *Engine) connect() (unsafe.Pointer, error) {
@@ -90,8 +90,7 @@ func (e *Engine) connect() (unsafe.Pointer, error) {
 	return p, nil
 }
 
-// Close shuts the engine down and releases the directory. It waits for statements
-// that still run: end them first.
+// Close shuts the engine down and releases the directory. It waits for running statements: end them first.
 func (e *Engine) Close() error {
 	e.lib.c.closeConn(e.base)
 	e.base = nil

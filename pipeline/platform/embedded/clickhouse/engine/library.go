@@ -10,8 +10,8 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-// symbols are the functions of libchdb that we call. Those that take text take its
-// length too, so text may hold any byte.
+// symbols are the functions of libchdb that are called. Those
+// with text take its length too, so text may contain any byte.
 type symbols struct {
 	connect    func(argc int32, argv unsafe.Pointer) unsafe.Pointer
 	closeConn  func(conn unsafe.Pointer)
@@ -34,14 +34,13 @@ type symbols struct {
 	bytesWritten func(result unsafe.Pointer) uint64
 }
 
-// Library is libchdb, loaded into this process for good.
+// Library is libchdb, loaded into this process until its end.
 type Library struct {
 	path string
 	c    symbols
 }
 
-// loaded holds the one library of the process: a second copy would fight the first
-// over signals and threads.
+// loaded is the one library of the process: a second copy would conflict over signals and threads.
 var loaded struct {
 	sync.Mutex
 	lib *Library
@@ -66,14 +65,14 @@ func Load(path string) (*Library, error) {
 	return lib, nil
 }
 
-// Version is the release of libchdb, such as 26.7.3.
+// Version returns the release of libchdb, such as 26.7.3.
 func (l *Library) Version() string { return l.c.version() }
 
 // needed are the libraries that libchdb is linked with, all of them glibc's.
 var needed = []string{"ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1"}
 
-// preload loads what libchdb needs from where the system has it. libchdb's own search path (RUNPATH) begins in a
-// directory below /opt of the machine that built it, which somebody might create here; what is loaded is not searched.
+// preload loads libchdb's dependencies from the system. Its own search path (RUNPATH) begins in a directory below
+// /opt of the machine that built it, which another user might create here; loaded libraries are not searched.
 func preload() error {
 	if runtime.GOOS != "linux" {
 		return nil
@@ -127,8 +126,7 @@ func (l *Library) open() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	// Telling the library to leave signals alone is itself what resets them, so the
-	// handlers are put back afterwards. Without them the first nil dereference that
-	// Go would have recovered from ends the process.
+	// The call that makes the library leave signals alone itself resets them, so the handlers are restored
+	// afterwards. Without them the first nil dereference that Go would have recovered from ends the process.
 	return keepSignals(func() { c.setSignals(0) })
 }

@@ -12,7 +12,7 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
-// loads tells the re-executed test which library to load.
+// loads makes the re-executed test load that library.
 const loads = "RATCHET_TEST_LOADS"
 
 func TestLoadForAnotherTest(t *testing.T) {
@@ -25,7 +25,7 @@ func TestLoadForAnotherTest(t *testing.T) {
 	}
 }
 
-// searched is a search path that the dynamic linker tells of, and whose it is.
+// searched matches a search path in the dynamic linker's output, with its owner.
 var searched = regexp.MustCompile(`(?m)search path=(.*)$`)
 
 func TestNoLibraryIsSearchedWhereTheBuildersMachineHadIt(t *testing.T) {

@@ -13,11 +13,11 @@ import (
 // ErrInUse means that another process holds the data directory.
 var ErrInUse = errors.New("another process is using this ClickHouse data directory")
 
-// lockWait is how long a predecessor that is just being killed may hold the lock.
+// lockWait is how long a predecessor that is being killed may hold the lock.
 const lockWait = 3 * time.Second
 
-// lockDir takes an advisory lock that the kernel drops with the process, however it
-// ends. The engine has a lock of its own, but tells only stderr about it.
+// lockDir takes an advisory lock that the kernel releases with the process, however
+// it ends. The engine has a lock of its own, but reports it only on stderr.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -32,7 +32,7 @@ func lockDir(dir string) (*os.File, error) {
 			break
 		}
 	}
-	_ = f.Close() // the lock was not ours
+	_ = f.Close() // the lock was not acquired
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, fmt.Errorf("%s: %w; stop it or choose another directory with --data", dir, ErrInUse)
 	}

@@ -11,8 +11,8 @@ import (
 // lastSignal is the highest signal number of Linux.
 const lastSignal = 64
 
-// kernelAction is room for the kernel's struct sigaction, whose layout we do not
-// look into: handler, flags, restorer and an 8 byte mask.
+// kernelAction has the size of the kernel's struct sigaction, whose
+// layout is not interpreted: handler, flags, restorer and an 8 byte mask.
 type kernelAction [64]byte
 
 // keepSignals runs f and restores every signal handler that f may have changed.

@@ -2,8 +2,8 @@
 
 package engine
 
-// keepSignals runs f. The published library is for Linux; whoever brings one for
-// another system runs it as a child process, whose handlers nobody needs.
+// keepSignals runs f. The published library is for Linux; on another
+// system it runs in a child process whose handlers are not needed.
 func keepSignals(f func()) error {
 	f()
 	return nil

@@ -6,10 +6,10 @@ import (
 	"os"
 )
 
-// emptyStdin leaves nothing to read on the process's standard input. The library looks there for data at every INSERT,
-// also at one that has its data already, and inserts what it finds. So as not to wait it switches the descriptor to
-// non-blocking for a moment; of two INSERTs at once the one may switch back before the other reads, which waits then for
-// as long as the other end stays open, keeps its table and heeds no KILL QUERY.
+// emptyStdin leaves nothing to read on the process's standard input. The library reads data from there at
+// every INSERT, even at one that has its data already, and inserts what it finds. To avoid blocking it makes
+// the descriptor non-blocking for a moment; of two concurrent INSERTs one may switch back before the other
+// reads. The other then waits as long as the write end stays open, holds its table and ignores KILL QUERY.
 func emptyStdin() error {
 	null, err := os.Open(os.DevNull)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// bodyOf is the request's body without its compressions: first the one of HTTP, then
-// ClickHouse's own, which decompress=1 announces.
+// bodyOf returns the request's body without its compressions: first
+// that of HTTP, then ClickHouse's own, which decompress=1 announces.
 func bodyOf(r *http.Request, packed bool) (io.Reader, error) {
 	body, err := decoded(r.Body, r.Header.Get("Content-Encoding"))
 	if err != nil {
@@ -27,7 +27,7 @@ func bodyOf(r *http.Request, packed bool) (io.Reader, error) {
 	return body, nil
 }
 
-// mostWindow is how far back a body in zstd may refer, for which memory is taken as its head announces: RFC 9659.
+// mostWindow is the largest window of a zstd body, which is allocated as its header announces: RFC 9659.
 const mostWindow = 8 << 20
 
 func decoded(body io.Reader, encoding string) (io.Reader, error) {
@@ -53,7 +53,7 @@ func decoded(body io.Reader, encoding string) (io.Reader, error) {
 	}
 }
 
-// blockReader tells the end by io.EOF itself, which the library wraps.
+// blockReader reports the end as io.EOF itself, which the library wraps.
 type blockReader struct{ r *compress.Reader }
 
 func (b blockReader) Read(p []byte) (int, error) {
@@ -64,8 +64,7 @@ func (b blockReader) Read(p []byte) (int, error) {
 	return k, err
 }
 
-// A packer compresses an answer. Every Write can be read by the client as soon as it
-// arrives.
+// A packer compresses an answer. The client can decompress every Write as soon as it arrives.
 type packer interface {
 	io.Writer
 	Close() error
@@ -81,7 +80,7 @@ type blockPacker struct {
 	enc *compress.Writer
 }
 
-// mostBlock is the most a compressed block holds, as on a server.
+// mostBlock is the most that a compressed block holds, as on a server.
 const mostBlock = 1 << 20
 
 func (b blockPacker) Write(p []byte) (int, error) {
@@ -100,7 +99,7 @@ func (b blockPacker) Write(p []byte) (int, error) {
 
 func (blockPacker) Close() error { return nil }
 
-// gzipPacker flushes after every write, so that a slow query's rows arrive.
+// gzipPacker flushes after every write, so that rows of a slow query arrive.
 type gzipPacker struct{ z *gzip.Writer }
 
 func (g gzipPacker) Write(p []byte) (int, error) {
@@ -113,7 +112,7 @@ func (g gzipPacker) Write(p []byte) (int, error) {
 
 func (g gzipPacker) Close() error { return g.z.Close() }
 
-// packerFor picks the answer's compression by what the request asked for.
+// packerFor returns the answer's compression, as requested.
 func packerFor(w http.ResponseWriter, q *request) packer {
 	if q.compress {
 		return blockPacker{to: w, enc: compress.NewWriter(compress.LevelZero, methodOf(q))}
@@ -128,7 +127,7 @@ func packerFor(w http.ResponseWriter, q *request) packer {
 	return plain{w}
 }
 
-// methodOf is how ClickHouse's own compressed blocks are packed.
+// methodOf returns the method of ClickHouse's own compressed blocks.
 func methodOf(q *request) compress.Method {
 	switch strings.ToUpper(q.setting("network_compression_method")) {
 	case "ZSTD":

@@ -10,7 +10,7 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
-// ClickHouse's codes for what is refused here and not by the engine.
+// ClickHouse's codes for what is rejected here and not by the engine.
 const (
 	unsupported      = 1
 	badArguments     = 36
@@ -36,12 +36,12 @@ var codeNames = map[int]string{
 	shuttingDown: "QUERY_WAS_CANCELLED",
 }
 
-// refuse is an error in ClickHouse's words.
+// refuse returns an error in ClickHouse's format.
 func refuse(code int, format string, args ...any) error {
 	return &engine.Error{Code: code, Text: fmt.Sprintf("Code: %d. DB::Exception: %s. (%s)", code, fmt.Sprintf(format, args...), codeNames[code])}
 }
 
-// statuses are the codes that a server answers with something else than 500.
+// statuses are the codes that a server answers with another status than 500.
 var statuses = map[int]int{
 	6: 400, 26: 400, 27: 400, 33: 400, 36: 400, 38: 400, 41: 400, 53: 400, 62: 400, 70: 400, 72: 400, 117: 400, 131: 400, 69: 400,
 	210: 400, 271: 400, 372: 404, 373: 400,
@@ -49,9 +49,9 @@ var statuses = map[int]int{
 	159: 408, 164: 400, 192: 403, 193: 403, 194: 401, 497: 403, 516: 403, 202: 503, 439: 503, 394: 500,
 }
 
-// fail answers with an exception. Nothing of the answer may have been sent.
+// fail answers with an exception. It requires that no part of an answer was sent.
 func fail(w http.ResponseWriter, err error) {
-	code := 0 // ClickHouse has none for it
+	code := 0 // ClickHouse has no code for it
 	var e *engine.Error
 	if errors.As(err, &e) {
 		code = e.Code
@@ -71,8 +71,7 @@ func fail(w http.ResponseWriter, err error) {
 	fmt.Fprintln(w, strings.TrimRight(err.Error(), "\n"))
 }
 
-// tagged is an exception in the middle of an answer, framed so that a client can
-// tell it from data.
+// tagged formats an exception in the middle of an answer, framed so that a client can distinguish it from data.
 func tagged(err error, tag string) string {
 	text := strings.TrimRight(err.Error(), "\n")
 	return fmt.Sprintf("\r\n__exception__\r\n%s\r\n%s\n%d %s\r\n__exception__\r\n", tag, text, len(text)+1, tag)

@@ -10,10 +10,10 @@ import (
 	"github.com/ClickHouse/ch-go/compress"
 )
 
-// The library that unpacks ClickHouse's compressed blocks takes memory by the lengths that a block announces, before its
-// bytes are there. So they are brought here first, and what they announce must be possible.
+// The library that unpacks ClickHouse's compressed blocks allocates memory by the lengths in their headers,
+// before the bytes have arrived. So blocks are read completely first, and their lengths must be plausible.
 
-// What stands before a compressed block: a checksum, the method, both lengths.
+// The header of a compressed block: a checksum, the method, both lengths.
 const (
 	frameMethod = 16
 	framePacked = 17
@@ -23,13 +23,13 @@ const (
 	keptBlock   = 1 << 20   // a larger buffer is not kept
 )
 
-// frames passes on compressed blocks, each once it is there as a whole.
+// frames passes compressed blocks on, each once it is complete.
 type frames struct {
 	in    io.Reader
 	block bytes.Buffer
 }
 
-// unpacked reads what ClickHouse's compressed blocks hold.
+// unpacked reads the content of ClickHouse's compressed blocks.
 func unpacked(in io.Reader) io.Reader { return blockReader{compress.NewReader(&frames{in: in})} }
 
 func (f *frames) Read(p []byte) (int, error) {
@@ -68,14 +68,14 @@ func (f *frames) next() error {
 	return err
 }
 
-// largest is how much a block of so many bytes can hold.
+// largest returns the most that a block of so many bytes can hold.
 func largest(method byte, packed int64) int64 {
 	switch method {
-	case 0x82: // LZ4: a byte of length stands for 255
+	case 0x82: // LZ4: a length byte stands for at most 255
 		return min(mostFrame, 255*packed)
 	case 0x90: // ZSTD: four bytes stand for a block of 128 KiB
 		return min(mostFrame, (packed/4+1)<<17)
-	default: // as it is
+	default: // uncompressed
 		return min(mostFrame, packed)
 	}
 }

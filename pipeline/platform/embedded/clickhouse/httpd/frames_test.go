@@ -36,7 +36,7 @@ func TestCompressedBlocksArriveWhateverTheirMethod(t *testing.T) {
 	}
 }
 
-// iotestOneByte is what a slow line yields.
+// iotestOneByte reads one byte at a time, as from a slow line.
 type iotestOneByte struct{ r io.Reader }
 
 func (o iotestOneByte) Read(p []byte) (int, error) { return o.r.Read(p[:min(len(p), 1000)]) }
@@ -71,6 +71,6 @@ func FuzzCompressedBlocks(f *testing.F) {
 		f.Add(framed(f, method, strings.Repeat("abc", 100)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _ = io.Copy(io.Discard, unpacked(bytes.NewReader(b))) // no panic, no end in sight
+		_, _ = io.Copy(io.Discard, unpacked(bytes.NewReader(b))) // no panic, and an end
 	})
 }

@@ -14,13 +14,13 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
-// work is a statement that is ready to run, and the files it reads.
+// work is a statement that is ready to run, and the files that it reads.
 type work struct {
 	text      string
-	said      string // as it came, without data that is in a file
-	values    string // of VALUES, as they came
-	literals  bool   // they are no expressions
-	insert    bool   // brings data: cannot be streamed
+	sql       string // as received, without data that is in a file
+	values    string // of VALUES, as received
+	literals  bool   // the values are not expressions
+	insert    bool   // has data: cannot be streamed
 	continues bool   // in a session that has a database already
 	format    string
 	verb      string
@@ -28,29 +28,27 @@ type work struct {
 	files     []string
 }
 
-// table is an external table that a request brings along.
+// table is an external table in a request.
 type table struct{ name, structure, format, file string }
 
 func (t table) create() string {
 	return "CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"
 }
 
-// forget removes the files. They are worthless once the statement has ended.
+// forget removes the files, which are not needed after the statement.
 func (w *work) forget() {
 	for _, f := range w.files {
 		_ = os.Remove(f) // the directory is emptied at the next start in any case
 	}
 }
 
-// headRead is how much of a body is read as text. A longer statement is refused by
-// the engine; longer data goes to a file.
+// headRead is how much of a body is read as text. The engine rejects a longer statement; longer data goes to a file.
 const headRead = 1 << 20
 
-// mostStatement is how long a statement may be, behind its head.
+// mostStatement is the maximum length of a statement, after its head.
 const mostStatement = 64 << 20
 
-// read takes the request's body, up to its end: the statement, and the data of an INSERT into a
-// file.
+// read reads the request's body to its end: the statement, and the data of an INSERT into a file.
 func (s *Server) read(r *http.Request, q *request, end func() error) (*work, error) {
 	w := &work{continues: q.session != ""}
 	err := s.readInto(w, r, q)
@@ -78,7 +76,7 @@ func (s *Server) readInto(w *work, r *http.Request, q *request) error {
 	return s.shape(w, q, body)
 }
 
-// shape decides what of query and body is text and what is data.
+// shape separates query and body into text and data.
 func (s *Server) shape(w *work, q *request, body io.Reader) error {
 	head, err := io.ReadAll(io.LimitReader(body, headRead))
 	if err != nil {
@@ -113,7 +111,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 			w.insert, w.values = true, text[in.data:]
 			w.text = text[:in.data] + withoutEmptyLines(text[in.data:])
 		}
-		w.said = w.text
+		w.sql = w.text
 		return nil
 	default:
 		format := st.format
@@ -125,7 +123,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 			return err
 		}
 		w.insert, w.literals = true, in.kind == valuesData
-		w.said = text[:in.head] + " " + text[in.settings:in.format] + " FORMAT " + format
+		w.sql = text[:in.head] + " " + text[in.settings:in.format] + " FORMAT " + format
 		w.text = text[:in.head] + infile(file) + text[in.settings:in.format] + " FORMAT " + format
 		return nil
 	}
@@ -133,7 +131,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 
 func infile(path string) string { return " FROM INFILE " + quote(path) + " COMPRESSION 'none' " }
 
-// readForm takes the external tables and fields of a form.
+// readForm reads the external tables and fields of a form.
 func (s *Server) readForm(w *work, q *request, form *multipart.Reader) error {
 	for {
 		part, err := form.NextPart()
@@ -180,14 +178,14 @@ func (s *Server) external(w *work, q *request, part *multipart.Part) (table, err
 		t.format = "TabSeparated"
 	}
 	if !settingName.MatchString(t.format) {
-		return t, refuse(badArguments, "Format %s of external table %s is no name", quote(t.format), quote(t.name))
+		return t, refuse(badArguments, "Format %s of external table %s is not a name", quote(t.format), quote(t.name))
 	}
 	var err error
 	t.file, err = s.store(w, part)
 	return t, err
 }
 
-// store writes a body to a file of ours.
+// store writes a body to a temporary file.
 func (s *Server) store(w *work, body io.Reader) (string, error) {
 	f, err := os.CreateTemp(s.o.Temp, "body-")
 	if err != nil {
@@ -207,7 +205,7 @@ func (s *Server) store(w *work, body io.Reader) (string, error) {
 	return f.Name(), err
 }
 
-// source remembers that reading broke, so that it is not taken for the disk.
+// source records a read error, which would otherwise look like a disk error.
 type source struct {
 	r   io.Reader
 	err error
@@ -221,13 +219,13 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// brokenBody means that the data did not arrive whole: nothing was inserted.
+// brokenBody means that the data did not arrive completely: nothing was inserted.
 func brokenBody(err error) error {
 	return refuse(networkError, "Cannot read the request's body: %v", err)
 }
 
-// brokenDisk tells a full disk from other faults: a client waits and repeats then,
-// and does not take its data for bad.
+// brokenDisk distinguishes a full disk from other faults: then a
+// client waits and retries, and does not consider its data bad.
 func brokenDisk(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return refuse(noSpace, "Cannot keep the request's body: %v", err)

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Silence is how long a client may neither send nor read in the middle of something: a server's receive_timeout and
-// send_timeout.
+// Silence is how long a client may neither send nor read during a
+// request or an answer: a server's receive_timeout and send_timeout.
 const Silence = 5 * time.Minute
 
-// Patient makes a listener whose connections give up a client that reads nothing for so long. Its statement would hold
-// its place for ever.
+// Patient returns a listener whose connections time out when a client does
+// not read for that long. Its statement would occupy its slot for ever.
 func Patient(l net.Listener, silence time.Duration) net.Listener {
 	if silence <= 0 {
 		silence = Silence
@@ -36,17 +36,17 @@ func (l patientListener) Accept() (net.Conn, error) {
 	return &patientConn{Conn: c, silence: l.silence}, nil
 }
 
-// A patientConn waits for its client to read, but not for ever.
+// A patientConn waits for its client to read, with a timeout.
 type patientConn struct {
 	net.Conn
-	silence time.Duration // a piece may take so long
-	last    atomic.Int64  // instant after which nothing is written any more, in ns; 0 for none
+	silence time.Duration // the timeout of one piece
+	last    atomic.Int64  // Unix nanoseconds after which nothing is written any more; 0: no limit
 }
 
-// NetConn is the connection itself.
+// NetConn returns the underlying connection.
 func (c *patientConn) NetConn() net.Conn { return c.Conn }
 
-// SetWriteDeadline sets an end to everything that is written, now and later.
+// SetWriteDeadline sets a deadline for all writes, now and later.
 func (c *patientConn) SetWriteDeadline(t time.Time) error {
 	last := int64(0)
 	if !t.IsZero() {
@@ -56,7 +56,7 @@ func (c *patientConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// patience is until when a piece may take.
+// patience returns the deadline of the next piece.
 func (c *patientConn) patience() time.Time {
 	until := time.Now().Add(c.silence)
 	if last := c.last.Load(); last != 0 && last < until.UnixNano() {
@@ -65,22 +65,22 @@ func (c *patientConn) patience() time.Time {
 	return until
 }
 
-// gulp is how much must be read within the time: a slow client is not a dead one.
-const gulp = 256 << 10
+// minRead is how much must be read within the timeout: a slow client is not a dead one.
+const minRead = 256 << 10
 
 func (c *patientConn) Write(b []byte) (n int, err error) {
 	for {
 		if err := c.Conn.SetWriteDeadline(c.patience()); err != nil {
 			return n, err
 		}
-		k, err := c.Conn.Write(b[n:min(len(b), n+gulp)])
+		k, err := c.Conn.Write(b[n:min(len(b), n+minRead)])
 		if n += k; err != nil || n == len(b) {
 			return n, err
 		}
 	}
 }
 
-// CloseWrite tells the client that nothing more comes: net/http asks for it by this name.
+// CloseWrite signals the end of the data to the client; net/http looks for it by this name.
 func (c *patientConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -88,7 +88,7 @@ func (c *patientConn) CloseWrite() error {
 	return nil
 }
 
-// patientBody reads a request's body in the same way.
+// patientBody reads a request's body with the same timeout.
 type patientBody struct {
 	io.ReadCloser
 	conn    *http.ResponseController
@@ -96,30 +96,30 @@ type patientBody struct {
 	ended   bool
 }
 
-// patient makes the request's body a patient one.
+// patient wraps the request's body in a patientBody.
 func patient(w http.ResponseWriter, r *http.Request, silence time.Duration) *patientBody {
 	b := &patientBody{ReadCloser: r.Body, conn: http.NewResponseController(w), silence: silence, ended: r.Body == http.NoBody}
 	r.Body = b
 	return b
 }
 
-// Deadlines that cannot be set are those of a connection that is gone.
+// A deadline can only fail to be set on a closed connection.
 
 func (b *patientBody) Read(p []byte) (int, error) {
 	_ = b.conn.SetReadDeadline(time.Now().Add(b.silence))
 	n, err := b.ReadCloser.Read(p)
 	if b.ended = errors.Is(err, io.EOF); err == nil || b.ended {
-		_ = b.conn.SetReadDeadline(time.Time{}) // while the statement runs nothing is expected
+		_ = b.conn.SetReadDeadline(time.Time{}) // nothing is expected while the statement runs
 	}
 	return n, err
 }
 
-// mostRest is how much may follow what a body says is its end.
+// mostRest is how much may follow the end of a body's content.
 const mostRest = 256 << 10
 
-// end reads what follows the end that the body itself has: a compressed one, a form. The server would do so before it sends
-// the first word of an answer, but without a deadline, and the statement would have its place by then. Nor does it hear a
-// client leave whose body has not ended.
+// end reads what follows the content of a body that has an end of its own: a compressed one, a form. The server
+// would read it before it sends the first byte of an answer, but without a timeout and while the statement
+// occupies its slot. Nor does the server notice that a client has disconnected before its body has ended.
 func (b *patientBody) end() error {
 	if b.ended {
 		return nil
@@ -127,7 +127,7 @@ func (b *patientBody) end() error {
 	n, err := io.CopyN(io.Discard, b, mostRest)
 	switch {
 	case n == mostRest:
-		return brokenBody(errors.New("it goes on behind its end"))
+		return brokenBody(errors.New("it continues after its end"))
 	case errors.Is(err, io.EOF):
 		return nil
 	default:
@@ -135,20 +135,20 @@ func (b *patientBody) end() error {
 	}
 }
 
-// leftovers is how long the rest of a body may take of which nobody needs the end.
+// leftovers bounds the time for the rest of a body that is not needed.
 const leftovers = 10 * time.Second
 
-// leave lets the rest of a body that nobody wants come, for as long as a client may be silent at most.
+// leave discards the rest of an unneeded body, for at most the timeout of a silent client.
 func (b *patientBody) leave() {
 	if !b.ended {
 		_ = b.conn.SetReadDeadline(time.Now().Add(min(b.silence, leftovers)))
 	}
 }
 
-// hurry ends what is written to a client that has left, or closed its half of the connection, after what leftovers may take: one that
-// does not read would keep its place. The returned function ends the watch.
+// hurry bounds writes to a client that has disconnected, or closed its half of the connection, by
+// leftovers: one that does not read would occupy its slot. The returned function ends the watch.
 func (s *Server) hurry(present context.Context, w http.ResponseWriter) (over func() bool) {
 	return context.AfterFunc(present, func() {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(s.o.Silence, leftovers))) // or it is gone
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(s.o.Silence, leftovers))) // or the connection is closed
 	})
 }

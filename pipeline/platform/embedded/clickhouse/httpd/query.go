@@ -13,11 +13,11 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
-// reads are the first words of statements that a GET may run in a session.
+// reads are the first words of the statements that a GET may run in a session.
 var reads = []string{"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "SET", "USE", "CHECK", ""}
 
 // run runs the statement and sends its answer. An error means that nothing was sent.
-// spoilt means that the answer broke off, so the engine session is not clean.
+// spoilt means that the answer was aborted, so the engine session is not clean.
 func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *work) (spoilt bool, err error) {
 	if q.readonly && q.session != "" && !slices.Contains(reads, job.verb) {
 		return false, refuse(readonly, "Cannot execute query in readonly mode: use POST to change data")
@@ -29,7 +29,7 @@ func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *wor
 		if err != nil {
 			return false, err
 		}
-		q.revision = 0 // the block has its info already
+		q.revision = 0 // the block contains its info already
 		return false, a.whole(b, engine.Counts{})
 	}
 	if !job.insert && inPieces(a.format) {
@@ -48,9 +48,9 @@ func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *wor
 	return false, a.whole(b, n)
 }
 
-// piecewise are the formats in which an answer may be written piece by piece. The engine gives every piece the head and
-// the foot of an answer of its own, so a JSON document or a line of names would come several times; those formats are
-// sent when the statement has ended.
+// piecewise are the formats in which an answer can be written piece by piece. The engine gives
+// every piece the header and footer of an answer of its own, so a JSON document or a line of
+// names would be repeated; answers in those formats are sent when the statement has ended.
 var piecewise = []string{
 	"native", "tabseparated", "tsv", "tabseparatedraw", "tsvraw", "raw", "csv", "tskv", "rowbinary", "null", "lineasstring", "rawblob",
 	"jsoneachrow", "jsonlines", "ndjson", "jsoncompacteachrow", "jsonstringseachrow", "jsoncompactstringseachrow",
@@ -58,8 +58,7 @@ var piecewise = []string{
 
 func inPieces(format string) bool { return slices.Contains(piecewise, strings.ToLower(format)) }
 
-// stream sends the pieces as they come. The first one decides the status: an error
-// after it travels inside the answer.
+// stream sends the pieces as they arrive. The first one decides the status: a later error is sent inside the answer.
 func (s *Server) stream(a *answer, stream *engine.Stream) (spoilt bool, err error) {
 	defer stream.Close()
 	for {
@@ -79,16 +78,16 @@ func (s *Server) stream(a *answer, stream *engine.Stream) (spoilt bool, err erro
 	}
 }
 
-// An answer is the way back to the client.
+// An answer writes to the client.
 type answer struct {
 	w      http.ResponseWriter
 	q      *request
 	format string
 	tag    string
 	out    packer
-	held   *os.File // what wait_end_of_query keeps back
+	held   *os.File // the file behind wait_end_of_query
 	temp   string
-	info   []byte // before every Native block
+	info   []byte // precedes every Native block
 	begun  bool   // something was sent
 }
 
@@ -100,12 +99,12 @@ func (s *Server) newAnswer(w http.ResponseWriter, q *request, job *work) *answer
 	return a
 }
 
-// helloReader begins the User-Agent of the driver that reads blocks at the revision of
-// our hello, which is 0, whatever it announces.
+// helloReader begins the User-Agent of the driver that reads blocks at
+// the revision of our hello, which is 0, whatever revision it announces.
 const helloReader = "clickhouse-go/"
 
-// infoFor is what the client expects before every Native block. Above the last
-// revision handled here columns look different too, and only the hello is recoded.
+// infoFor returns what the client expects before every Native block. Above the last
+// revision handled here columns are encoded differently too, and only the hello is recoded.
 func infoFor(q *request, format string) []byte {
 	if !strings.EqualFold(format, "Native") || q.revision >= customSerialization || strings.Contains(q.agent, helloReader) {
 		return nil
@@ -113,7 +112,7 @@ func infoFor(q *request, format string) []byte {
 	return blockInfo(nil, q.revision)
 }
 
-// open sends the headers, on the first write.
+// open sends the headers, at the first write.
 func (a *answer) open(n *engine.Counts) {
 	if a.out != nil {
 		return
@@ -151,7 +150,7 @@ func (a *answer) write(piece []byte) error {
 	return http.NewResponseController(a.w).Flush()
 }
 
-// hold keeps a piece back in a file: answers may be larger than memory.
+// hold stores a piece in a file, because answers may be larger than memory.
 func (a *answer) hold(piece []byte) error {
 	if a.held == nil {
 		f, err := os.CreateTemp(a.temp, "answer-")
@@ -166,7 +165,7 @@ func (a *answer) hold(piece []byte) error {
 	return nil
 }
 
-// whole sends an answer that is complete.
+// whole sends a complete answer.
 func (a *answer) whole(b []byte, n engine.Counts) error {
 	a.open(&n)
 	if len(b) > 0 {
@@ -192,8 +191,7 @@ func (a *answer) end(n engine.Counts) error {
 	return a.lost(a.out.Close())
 }
 
-// lost is what is left of an error once the answer has begun: nobody is there to
-// read it.
+// lost handles an error after the answer has begun, when no client is left to receive it.
 func (a *answer) lost(err error) error {
 	if a.begun {
 		return nil
@@ -205,12 +203,11 @@ func (a *answer) lost(err error) error {
 func (a *answer) breakOff(err error) {
 	var to io.Writer = a.out
 	if blocks, ok := to.(blockPacker); ok {
-		// Between compressed blocks, not in one: the driver looks for the text in what
-		// came over the wire.
+		// Between compressed blocks, not inside one: the driver searches for the text in the bytes that it received.
 		to = blocks.to
 	}
 	if _, e := io.WriteString(to, tagged(err, a.tag)); e != nil {
-		return // the client has left
+		return // the client has disconnected
 	}
 	_ = a.out.Close() // the same
 }
@@ -222,7 +219,7 @@ func (a *answer) forget() {
 	}
 }
 
-// contentType is what a server says of a format.
+// contentType returns a server's content type for a format.
 func contentType(format string) string {
 	switch f := strings.ToLower(format); {
 	case strings.HasPrefix(f, "jsoneachrow"), strings.HasPrefix(f, "jsoncompacteachrow"), strings.HasPrefix(f, "jsonstringseachrow"), f == "ndjson":

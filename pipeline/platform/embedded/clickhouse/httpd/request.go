@@ -11,24 +11,24 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
-// A request is what the URL and the headers of one HTTP request say.
+// A request is the decoded URL and headers of one HTTP request.
 type request struct {
 	user, password string
-	header         bool   // the user or the password came in a header of ClickHouse's
+	header         bool   // the user or the password was in a header of ClickHouse's
 	query          string // from the URL; the body follows it
 	database       string
 	format         string // of answers without a FORMAT clause
-	id             string // query_id; empty: made up
+	id             string // query_id; generated if empty
 	session        string
 	sessionTimeout string
 	sessionCheck   bool
-	revision       int    // of Native blocks that the client expects
-	agent          string // what the client calls itself
+	revision       int    // of the Native blocks that the client expects
+	agent          string // the User-Agent
 	compress       bool
 	decompress     bool
 	gzip           bool
 	wait           bool // send nothing until the statement has ended
-	readonly       bool // GET may only read
+	readonly       bool // a GET may only read
 	params         []engine.Param
 	settings       []setting
 	tables         url.Values // NAME_structure, NAME_types and NAME_format of external tables
@@ -36,7 +36,7 @@ type request struct {
 
 type setting struct{ name, value string }
 
-// setting is the value of a setting that the request brings, the last one of several; empty if it brings none.
+// setting returns the value of a setting in the request, the last one of several; empty if there is none.
 func (q *request) setting(name string) string {
 	for _, s := range slices.Backward(q.settings) {
 		if s.name == name {
@@ -46,17 +46,17 @@ func (q *request) setting(name string) string {
 	return ""
 }
 
-// inserts that wait in memory would be lost with the process, so these two have no
-// effect: an INSERT is durable when it is answered.
+// Inserts that wait in memory would be lost with the process, so
+// these two have no effect: an INSERT is durable when it is answered.
 var ignored = []string{"async_insert", "wait_for_async_insert"}
 
-// transport are parameters for the server's HTTP side that need nothing done here.
+// transport are parameters for the server's HTTP side that need no action here.
 var transport = []string{
 	"quota_key", "stacktrace", "buffer_size", "add_http_cors_header", "role", "close_session",
 	"http_native_compression_disable_checksumming_on_decompress",
 }
 
-// understandRequest sorts the parameters of the URL.
+// understandRequest decodes the parameters of the URL.
 func understandRequest(r *http.Request) *request {
 	q := &request{
 		user: "default", format: r.Header.Get("X-ClickHouse-Format"),
@@ -76,8 +76,7 @@ func understandRequest(r *http.Request) *request {
 	return q
 }
 
-// credentials are taken from Basic authentication or ClickHouse's headers; those in
-// the URL come later and win.
+// credentials are read from Basic authentication or ClickHouse's headers; those in the URL take precedence.
 func (q *request) credentials(r *http.Request) {
 	if user, password, ok := r.BasicAuth(); ok {
 		q.user, q.password = user, password
@@ -116,7 +115,7 @@ func (q *request) take(key, value string, r *http.Request) {
 	case key == "session_check":
 		q.sessionCheck = on
 	case key == "client_protocol_version":
-		q.revision, _ = strconv.Atoi(value) // not a number: the client expects nothing
+		q.revision, _ = strconv.Atoi(value) // 0 if it is not a number
 	case key == "compress":
 		q.compress = on
 	case key == "decompress":
@@ -145,15 +144,15 @@ func (q *request) readsOnly() bool {
 }
 
 // errInserts is for what the engine would do in spite of readonly: INSERT INTO FUNCTION file(…) writes a file.
-var errInserts = refuse(readonly, "Cannot execute query in readonly mode: it says INSERT")
+var errInserts = refuse(readonly, "Cannot execute query in readonly mode: it contains INSERT")
 
-// marker is the setting by which a request's statement is found when it is to be killed. The comment for logs, which says
-// the same to people, may be another one in the statement's own text; this one is about engines that are not here.
+// marker is the setting that identifies a request's statement when it must be killed. The log comment, which is for
+// people, may be changed by the statement's own text; this setting is for table engines that are not available here.
 const marker = "stream_like_engine_insert_queue"
 
 var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
-// comment is what marks the request's statements in system.processes.
+// comment identifies the request's statements in system.processes.
 func (q *request) comment() string {
 	if own := q.setting("log_comment"); own != "" {
 		return q.id + " " + own
@@ -161,8 +160,8 @@ func (q *request) comment() string {
 	return q.id
 }
 
-// assignments is the SET statement of a request: its settings, between what every request starts from and what the client
-// may not choose. It is one statement, since nothing can be set after a readonly among them.
+// assignments returns the SET statement of a request: its settings, between the defaults of every request and
+// what the client may not choose. It is one statement, since nothing can be set after a readonly among them.
 func (q *request) assignments() (string, error) {
 	list := []string{"implicit_select = 0", "async_insert = 0"}
 	for _, s := range q.settings {

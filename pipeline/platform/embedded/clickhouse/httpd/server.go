@@ -20,20 +20,21 @@ import (
 // Options configure a Server.
 type Options struct {
 	Engine *engine.Engine
-	// Temp is a directory of our own for the data of INSERTs. It is emptied at the
-	// start: what a killed predecessor left there was never acknowledged.
+	// Temp is a directory of its own for the data of INSERTs. It is emptied at
+	// the start: what a killed predecessor left there was never acknowledged.
 	Temp string
 	// Database is where statements run whose request names none.
 	Database string
-	// Password is asked for, with the user "default". Without one the same user of this system gets in (package access).
+	// Password is required together with the user "default". Without
+	// one the same user of this system is admitted (package access).
 	Password string
 	AnyHost  bool // requests for names other than this machine's loopback ones are accepted
-	// Silence is how long a client may neither send nor read in the middle of something; 0: Silence.
+	// Silence is how long a client may neither send nor read during a request or an answer; 0: Silence.
 	Silence time.Duration
 	Log     *slog.Logger
 }
 
-// mostStatements is how many statements run at once. Others wait.
+// mostStatements is how many statements run concurrently. Others wait.
 const mostStatements = 32
 
 // Server answers requests as a ClickHouse server would. It is an http.Handler.
@@ -44,13 +45,13 @@ type Server struct {
 	checker  *sqlcheck.Checker
 
 	mu      sync.Mutex
-	running map[string]bool // by query id
+	running map[string]bool // by query ID
 	closing bool
-	idle    chan struct{} // closed when closing and nothing runs
+	idle    chan struct{} // closed when the server is closing and nothing runs
 	serial  atomic.Uint64
 }
 
-// New makes the server and its directory for bodies.
+// New creates the server and its directory for bodies.
 func New(o Options) (*Server, error) {
 	if strings.ContainsAny(o.Temp, "*?{}'\\\n") {
 		return nil, fmt.Errorf("data directory %q: the engine takes * ? { } and quotes in file names as patterns; choose another with --data", o.Temp)
@@ -78,9 +79,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-ClickHouse-Server-Display-Name", "ratchet")
 	h.Set("X-ClickHouse-Timezone", "UTC")
-	h.Set("X-Content-Type-Options", "nosniff") // an error repeats what was asked
+	h.Set("X-Content-Type-Options", "nosniff") // an error repeats parts of the request
 	body := patient(w, r, s.o.Silence)
-	body.leave() // of what is refused before it is read
+	body.leave() // for requests that are rejected before they are read
 	if err := access.FromPage(r, s.o.AnyHost); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
@@ -115,7 +116,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admit checks the user. A link or an image in a page is a GET, to which it adds no header of its own.
+// admit checks the user. A link or an image in a page causes a GET, without headers of its own.
 func (s *Server) admit(q *request) error {
 	if q.user != "default" || s.o.Password != "" && !access.Equal(q.password, s.o.Password) {
 		return refuse(authFailed, "%s: Authentication failed: password is incorrect, or there is no user with such name", q.user)
@@ -126,7 +127,7 @@ func (s *Server) admit(q *request) error {
 	return nil
 }
 
-// answer runs the request. An error means that nothing of the answer was sent.
+// answer runs the request. An error means that no part of the answer was sent.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBody) error {
 	defer body.leave()
 	q := understandRequest(r)
@@ -161,7 +162,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 	if err != nil {
 		return err
 	}
-	spoilt := true // until the statement has ended as it should
+	spoilt := true // until the statement has ended normally
 	defer func() { leave(spoilt) }()
 
 	restore, err := s.borrow(conn, q)
@@ -180,7 +181,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 	return err
 }
 
-// prepare makes the session what the request asks for.
+// prepare sets the session up for the request.
 func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 	set, err := q.assignments()
 	if err != nil {
@@ -205,27 +206,27 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 	if err := c.Exec(set); err != nil || !w.literals {
 		return err
 	}
-	if strings.Contains(strings.ToLower(w.said), sqlcheck.Plainly) {
+	if strings.Contains(strings.ToLower(w.sql), sqlcheck.Plainly) {
 		return refuse(unsupported, "%s cannot be set for these VALUES", sqlcheck.Plainly)
 	}
 	return c.Exec("SET " + sqlcheck.Plainly + " = 0, input_format_values_deduce_templates_of_expressions = 0")
 }
 
-// check refuses what a request may not say.
+// check rejects SQL that a request may not contain.
 func (s *Server) check(q *request, w *work) (err error) {
 	for _, t := range w.tables {
 		if err := s.checker.Check(t.create(), nil); err != nil {
 			return err
 		}
 	}
-	if err := s.checker.Check(w.said, q.params); err != nil || w.values == "" {
+	if err := s.checker.Check(w.sql, q.params); err != nil || w.values == "" {
 		return err
 	}
 	w.literals, err = s.checker.Values(w.values)
 	return err
 }
 
-// place waits until another statement may run.
+// place waits for a free slot for another statement.
 func (s *Server) place(ctx context.Context) (giveBack func(), err error) {
 	select {
 	case s.places <- struct{}{}:
@@ -235,7 +236,7 @@ func (s *Server) place(ctx context.Context) (giveBack func(), err error) {
 	}
 }
 
-// begin claims the query id.
+// begin claims the query ID.
 func (s *Server) begin(q *request) error {
 	if q.id == "" {
 		q.id = fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), s.serial.Add(1))
@@ -261,7 +262,7 @@ func (s *Server) finish(q *request) {
 	s.mu.Unlock()
 }
 
-// killAll kills until nothing runs: some statements may not have begun yet.
+// killAll repeats the kill until nothing runs: some statements may not have begun yet.
 func (s *Server) killAll(ctx context.Context) error {
 	again := time.NewTicker(200 * time.Millisecond)
 	defer again.Stop()
@@ -279,8 +280,8 @@ func (s *Server) killAll(ctx context.Context) error {
 	}
 }
 
-// Close lets running requests end for as long as drain, kills those that are left and
-// waits for them until ctx is done. The engine may be closed after it returned nil.
+// Close lets running requests end for as long as drain, kills the others and waits
+// for them until ctx is done. The engine may be closed after it has returned nil.
 func (s *Server) Close(ctx context.Context, drain time.Duration) error {
 	s.mu.Lock()
 	if !s.closing {

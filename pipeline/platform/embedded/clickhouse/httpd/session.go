@@ -26,8 +26,7 @@ const (
 	sessionMost    = time.Hour
 )
 
-// enter is the request's engine session and what to call when it has ended: with
-// true if its answer broke off.
+// enter returns the request's engine session and a function to call at its end: with true if its answer was aborted.
 func (s *Server) enter(q *request) (*engine.Conn, func(spoilt bool), error) {
 	if q.session == "" {
 		c, err := s.o.Engine.Connect()
@@ -104,8 +103,8 @@ func (l *sessions) leave(id string, one *session, spoilt bool, timeout time.Dura
 	})
 }
 
-// mended clears what a broken answer left in the session, which the next answer would
-// begin with, and reports whether the one after that is clean.
+// mended discards what an aborted answer left in the session, with which the
+// next answer would begin, and reports whether the one after that is clean.
 func mended(c *engine.Conn) bool {
 	if _, _, err := c.Query("SELECT 1", "TabSeparated", nil); err != nil {
 		return false

@@ -8,26 +8,26 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
-// changed are the settings of an engine session that are not at their defaults.
+// changed returns the settings of an engine session that are not at their defaults.
 func changed(c *engine.Conn) (map[string]string, error) {
 	b, _, err := c.Query("SELECT CAST((groupArray(name), groupArray(value)), 'Map(String, String)') AS m FROM system.settings WHERE changed", "JSONEachRow", nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask the engine's settings: %w", err)
+		return nil, fmt.Errorf("read the engine's settings: %w", err)
 	}
-	var said struct{ M map[string]string }
-	if err := json.Unmarshal(b, &said); err != nil {
-		return nil, fmt.Errorf("ask the engine's settings: %w", err)
+	var row struct{ M map[string]string }
+	if err := json.Unmarshal(b, &row); err != nil {
+		return nil, fmt.Errorf("read the engine's settings: %w", err)
 	}
-	return said.M, nil
+	return row.M, nil
 }
 
-// borrow is for a named session, which outlives the request: the settings of the request do not, except for those that a
-// SET among its statements made. The returned function puts them back.
+// borrow is for a named session, which outlives the request: the settings of the request do not,
+// except for those that a SET among its statements made. The returned function restores them.
 func (s *Server) borrow(c *engine.Conn, q *request) (restore func(spoilt bool, verb string), err error) {
 	if q.session == "" || len(q.settings) == 0 {
 		return func(bool, string) {}, nil
 	}
-	// After readonly nothing could be put back; the statement's first word decides, as for a GET.
+	// After readonly nothing could be restored; the statement's first word decides, as for a GET.
 	if q.readsOnly() {
 		q.readonly = true
 		q.settings = slices.DeleteFunc(q.settings, func(s setting) bool { return s.name == "readonly" })
@@ -55,5 +55,5 @@ func (s *Server) borrow(c *engine.Conn, q *request) (restore func(spoilt bool, v
 	}, nil
 }
 
-// ours are settings that every request makes anew.
+// ours are settings that every request sets anew.
 var ours = []string{"implicit_select", "async_insert", "log_comment", marker}

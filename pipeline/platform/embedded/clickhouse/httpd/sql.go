@@ -2,17 +2,17 @@ package httpd
 
 import "strings"
 
-// A statement is as much of SQL as must be understood here: where the data of an
-// INSERT begins, and what a server would refuse.
+// A statement is the part of SQL that must be understood here: where
+// the data of an INSERT begins, and what a server would reject.
 type statement struct {
-	verb    string // first word, upper case
-	format  string // of the last FORMAT clause; empty if there is none
+	verb    string // the first word, upper case
+	format  string // of the last FORMAT clause; empty without one
 	files   bool   // reads or writes the client's files: INTO OUTFILE, FROM INFILE
-	inserts bool   // says INSERT somewhere: after WITH or EXPLAIN too
+	inserts bool   // contains INSERT, also after WITH or EXPLAIN
 	insert  insert
 }
 
-// insert is where the parts of an INSERT with data are: text[:head] names table and
+// insert is the position of the parts of an INSERT with data: text[:head] names table and
 // columns, text[settings:format] is the SETTINGS clause, text[data:] begins the data.
 type insert struct {
 	kind                         insertKind
@@ -22,12 +22,12 @@ type insert struct {
 type insertKind int
 
 const (
-	noData     insertKind = iota // no INSERT, or one that selects
+	noData     insertKind = iota // not an INSERT, or one that selects
 	valuesData                   // VALUES (…), …
 	formatData                   // FORMAT x, then bytes
 )
 
-// understand reads a statement up to where the data of an INSERT begins.
+// understand parses a statement up to where the data of an INSERT begins.
 func understand(text string) statement {
 	var s statement
 	l := lexer{text: text}
@@ -86,7 +86,7 @@ func understand(text string) statement {
 	}
 }
 
-// afterFormat is where the data begins: after blanks and at most one line end.
+// afterFormat returns where the data begins: after blanks and at most one line end.
 func afterFormat(text string, at int) int {
 	for at < len(text) && strings.IndexByte(" \t\f", text[at]) >= 0 {
 		at++
@@ -103,9 +103,8 @@ func afterFormat(text string, at int) int {
 	return at
 }
 
-// withoutEmptyLines rewrites VALUES so that no line is empty, because the engine
-// takes an empty line for the end of the data. Within a string a line end becomes
-// its escape, elsewhere a blank.
+// withoutEmptyLines rewrites VALUES so that no line is empty, because the engine takes an empty
+// line for the end of the data. Within a string a line end becomes its escape, elsewhere a blank.
 func withoutEmptyLines(values string) string {
 	if !strings.Contains(values, "\n\n") {
 		return values
@@ -140,8 +139,8 @@ type token struct {
 	start, end int
 }
 
-// A lexer splits SQL into tokens and skips blanks and comments. It never fails:
-// what is left open reaches to the end.
+// A lexer splits SQL into tokens and skips blanks and comments.
+// It never fails: an unterminated token extends to the end.
 type lexer struct {
 	text string
 	at   int
@@ -193,7 +192,7 @@ func (l *lexer) skip() {
 	}
 }
 
-// until moves behind the first mark in rest, looking from an offset on.
+// until moves behind the first mark in rest, searching from an offset.
 func (l *lexer) until(rest, mark string, from int) {
 	i := strings.Index(rest[from:], mark)
 	if i < 0 {
@@ -243,12 +242,12 @@ func wordByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// quote is text as a SQL string.
+// quote returns text as a SQL string.
 func quote(text string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
-// name is text as a SQL name.
+// name returns text as a SQL name.
 func name(text string) string {
 	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(text) + "`"
 }

@@ -14,7 +14,7 @@ func (s *Server) execAside(sql string) error {
 	return err
 }
 
-// askAside asks in a session of its own.
+// askAside runs a query in a session of its own.
 func (s *Server) askAside(sql, format string) (string, error) {
 	c, err := s.o.Engine.Connect()
 	if err != nil {
@@ -25,8 +25,8 @@ func (s *Server) askAside(sql, format string) (string, error) {
 	return string(b), err
 }
 
-// killWhenDone kills the statement of the request with the id when its client has left. The returned
-// function ends the watch and returns once no kill is under way.
+// killWhenDone kills the statement of the request with the ID when its client has
+// disconnected. The returned function ends the watch and returns once no kill is in progress.
 func (s *Server) killWhenDone(ctx context.Context, id string) func() {
 	over, ended := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -58,22 +58,22 @@ func (s *Server) killWhenDone(ctx context.Context, id string) func() {
 	}
 }
 
-// ErrHung means that the engine no longer does its work. Only a new process helps.
+// ErrHung means that the engine makes no progress. Only a new process helps.
 var ErrHung = errors.New("the ClickHouse engine hangs")
 
-// Patience is how long the engine may take for what takes moments.
+// Patience configures the timeouts of the watch on the engine.
 type Patience struct {
-	Every  time.Duration // how often it is asked
-	Answer time.Duration // how long it may take to answer
-	// Merge is how long a merge or a mutation may be there and do nothing. One that stands still keeps its place, and parts
-	// gather until inserts are refused; ClickHouse's issue 110772 tells of merges of 26.6 that never end.
+	Every  time.Duration // the interval of the checks
+	Answer time.Duration // the timeout of an answer
+	// Merge is how long a merge or a mutation may make no progress. A stalled one occupies its slot, and parts
+	// accumulate until inserts are rejected; ClickHouse's issue 110772 reports merges of 26.6 that never end.
 	Merge time.Duration
 }
 
-// merging asks for what runs in the background: a name and, behind a tab, how far it is.
+// merging is the query for background work: a name and, after a tab, its progress.
 const merging = "SELECT database || '.' || table || ' ' || result_part_name, progress, rows_read, rows_written, bytes_written_uncompressed, columns_written FROM system.merges"
 
-// Watch asks the engine for a sign of life, and returns ErrHung when it loses patience; nil when ctx is done.
+// Watch checks the engine regularly and returns ErrHung after a timeout; nil when ctx is done.
 func (s *Server) Watch(ctx context.Context, p Patience) error {
 	tick := time.NewTicker(p.Every)
 	defer tick.Stop()
@@ -84,7 +84,7 @@ func (s *Server) Watch(ctx context.Context, p Patience) error {
 			return nil
 		case <-tick.C:
 		}
-		said, err := s.look(ctx, p.Answer)
+		report, err := s.look(ctx, p.Answer)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -95,15 +95,15 @@ func (s *Server) Watch(ctx context.Context, p Patience) error {
 			continue
 		}
 		var still string
-		if seen, still = seen.next(said, time.Now(), p.Merge); still != "" {
+		if seen, still = seen.next(report, time.Now(), p.Merge); still != "" {
 			return fmt.Errorf("%w: the merge to %s has done nothing for %s", ErrHung, still, p.Merge)
 		}
 	}
 }
 
-// look asks what merges, and waits for the answer until ctx is done, but not for longer than within: ErrHung then. A call
-// into an engine that hangs never returns, so it is left behind.
-func (s *Server) look(ctx context.Context, within time.Duration) (said string, err error) {
+// look queries the merges, and waits for the answer until ctx is done, but at most within: then it
+// returns ErrHung. A call into an engine that hangs never returns, so its goroutine is abandoned.
+func (s *Server) look(ctx context.Context, within time.Duration) (report string, err error) {
 	answered := make(chan struct{})
 	var answer string
 	var fault error
@@ -123,16 +123,16 @@ func (s *Server) look(ctx context.Context, within time.Duration) (said string, e
 	}
 }
 
-// merges are those under way, by name: how far each was seen, and since when it has not gone on.
+// merges are those in progress, by name: the progress last seen, and since when it has not changed.
 type merges map[string]struct {
 	far   string
 	since time.Time
 }
 
-// next are the merges after one more look, and the name of one that has stood still for as long as the limit, if any.
-func (m merges) next(said string, now time.Time, limit time.Duration) (after merges, still string) {
+// next returns the merges after another look, and the name of one without progress for the limit, if any.
+func (m merges) next(report string, now time.Time, limit time.Duration) (after merges, still string) {
 	after = merges{}
-	for line := range strings.Lines(said) {
+	for line := range strings.Lines(report) {
 		name, far, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		one, known := m[name]
 		if !known || one.far != far {

@@ -15,7 +15,7 @@ func TestAMergeStandsStillWhenItDoesNothingForSoLong(t *testing.T) {
 		still string
 	}{
 		{0, "a.t p1\t0.5\t10\n", ""},
-		{9 * time.Minute, "a.t p1\t0.5\t11\n", ""},                         // it went on
+		{9 * time.Minute, "a.t p1\t0.5\t11\n", ""},                         // it made progress
 		{18 * time.Minute, "a.t p1\t0.5\t11\na.t p2\t0\t0\n", ""},          // nine minutes, and another one
 		{19 * time.Minute, "a.t p2\t0\t0\n", ""},                           // it ended
 		{24 * time.Minute, "a.t p1\t0.5\t11\na.t p2\t0\t0\n", ""},          // one of the same name begins

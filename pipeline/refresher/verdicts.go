@@ -15,23 +15,23 @@ import (
 	"ratchet/pipeline/store/responses"
 )
 
-// heard is what the stream says since the last step.
-type heard struct {
+// changes is what VERDICTS brought since the last step.
+type changes struct {
 	changed map[string]refresh.Holding
-	seq     uint64 // heard up to here
-	made    uint32 // which stream that is
+	seq     uint64 // read up to here
+	made    uint32 // epoch of the stream
 }
 
-// rung is one verdict that concerns a deal.
-type rung struct {
+// dealVerdict is one verdict about a deal.
+type dealVerdict struct {
 	refresh.Heard
 	key    string
-	origin uint64 // in SURVIVORS; of an accept
+	origin uint64 // sequence in SURVIVORS; of an accept
 	deal   *accepted
 	body   pipeline.Verdict
 }
 
-// accepted is what the keeper reads of an accepted deal.
+// accepted is the part of an accepted deal that the refresher reads.
 type accepted struct {
 	Matched  bool   `json:"offer_matched"`
 	Unknown  bool   `json:"seller_unknown"`
@@ -40,26 +40,25 @@ type accepted struct {
 	Profit   int64  `json:"profit_cents"`
 }
 
-// hear takes in the verdicts about deals since the last step: those that make one,
-// and those about an ASIN that we hold.
-func (k *keeper) hear(ctx context.Context) (heard, error) {
-	h := heard{changed: map[string]refresh.Holding{}, seq: k.state.Seq, made: k.state.Made}
+// readVerdicts reads the verdicts since the last step that create a deal, or are about an ASIN in the stock.
+func (k *refresher) readVerdicts(ctx context.Context) (changes, error) {
+	h := changes{changed: map[string]refresh.Holding{}, seq: k.state.Seq, made: k.state.Made}
 	span, err := k.verdicts(ctx)
 	if err != nil {
 		return h, err
 	}
 	if span.Made != h.made {
-		h.seq, h.made = 0, span.Made // another stream of that name
+		h.seq, h.made = 0, span.Made // a recreated stream
 	}
-	rungs, err := k.listen(ctx, h.seq)
+	verdicts, err := k.scanVerdicts(ctx, h.seq)
 	if err != nil {
 		return h, err
 	}
-	rows, err := k.rows(ctx, rungs)
+	rows, err := k.rows(ctx, verdicts)
 	if err != nil {
 		return h, err
 	}
-	for _, r := range rungs {
+	for _, r := range verdicts {
 		if r.deal != nil {
 			if r.Deal, err = k.dealOf(ctx, r, rows[r.origin]); err != nil {
 				return h, err
@@ -70,7 +69,7 @@ func (k *keeper) hear(ctx context.Context) (heard, error) {
 			was = k.all[r.key]
 		}
 		if was.Seq > span.Last {
-			was.Seq = 0 // of another stream of that name: nothing of this one was heard
+			was.Seq = 0 // the stream was recreated: nothing of this one was read
 		}
 		if next, changed := was.Hear(r.Heard, k.state.Ran); changed {
 			h.changed[r.key] = next
@@ -80,15 +79,15 @@ func (k *keeper) hear(ctx context.Context) (heard, error) {
 	return h, nil
 }
 
-// listen reads the final verdicts after seq that concern deals, in their order.
-func (k *keeper) listen(ctx context.Context, seq uint64) ([]rung, error) {
+// scanVerdicts reads the final verdicts about deals after seq, in order.
+func (k *refresher) scanVerdicts(ctx context.Context, seq uint64) ([]dealVerdict, error) {
 	var subjects []string
 	for _, o := range []pipeline.Outcome{pipeline.Accept, pipeline.Confirm, pipeline.Reject, pipeline.Fail} {
 		for _, look := range []pipeline.Look{pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
 			subjects = append(subjects, fmt.Sprintf("verdict.*.%s.%s.>", look, o))
 		}
 	}
-	var out []rung
+	var out []dealVerdict
 	held := map[string]bool{}
 	err := messages.ScanVerdicts(ctx, k.bus, bus.From{Subjects: subjects, Sequence: seq + 1}, func(r bus.Read, v visibility.Verdict) error {
 		if v.Run != pipeline.RunLive || v.Outcome == pipeline.Accept && v.Verdict.Deal == nil {
@@ -98,7 +97,7 @@ func (k *keeper) listen(ctx context.Context, seq uint64) ([]rung, error) {
 		if _, known := k.all[key]; !known && !held[key] && v.Outcome != pipeline.Accept {
 			return nil // no deal of ours
 		}
-		n := rung{key: key, body: v.Verdict, Heard: refresh.Heard{
+		n := dealVerdict{key: key, body: v.Verdict, Heard: refresh.Heard{
 			Identity: v.Identity, Seq: r.Sequence, Outcome: v.Outcome, Reason: v.Reason, At: v.DecidedAt, Source: v.Source,
 		}}
 		if v.Outcome == pipeline.Confirm {
@@ -110,7 +109,7 @@ func (k *keeper) listen(ctx context.Context, seq uint64) ([]rung, error) {
 				return nil
 			}
 			_, at, _ := strings.Cut(r.Header.Get(pipeline.HeaderOrigin), "/")
-			n.origin, _ = strconv.ParseUint(at, 10, 64) // without one there is no row
+			n.origin, _ = strconv.ParseUint(at, 10, 64) // without it there is no row
 		}
 		held[key] = true
 		out = append(out, n)
@@ -119,10 +118,10 @@ func (k *keeper) listen(ctx context.Context, seq uint64) ([]rung, error) {
 	return out, err
 }
 
-// rows are the list rows of what was accepted, by the place of its survivor.
-func (k *keeper) rows(ctx context.Context, rungs []rung) (map[uint64]pipeline.Survivor, error) {
+// rows returns the list rows of accepted deals, by the sequence of the survivor.
+func (k *refresher) rows(ctx context.Context, verdicts []dealVerdict) (map[uint64]pipeline.Survivor, error) {
 	var seqs []uint64
-	for _, r := range rungs {
+	for _, r := range verdicts {
 		if r.origin > 0 {
 			seqs = append(seqs, r.origin)
 		}
@@ -148,10 +147,9 @@ func (k *keeper) rows(ctx context.Context, rungs []rung) (map[uint64]pipeline.Su
 	return out, nil
 }
 
-// dealOf is what the holding keeps of an accepted deal. A row that has left its
-// stream is replaced by as much of it as a candidate needs: the look asks Keepa
-// anyway.
-func (k *keeper) dealOf(ctx context.Context, r rung, s pipeline.Survivor) (*refresh.Deal, error) {
+// dealOf returns what a holding keeps of an accepted deal. A list row that its stream
+// has deleted is replaced by what a candidate needs of it: the look asks Keepa anyway.
+func (k *refresher) dealOf(ctx context.Context, r dealVerdict, s pipeline.Survivor) (*refresh.Deal, error) {
 	d := r.deal
 	out := &refresh.Deal{Cents: d.Profit, Queries: r.body.Queries, ListedAt: r.body.ListedAt, Row: s.Row}
 	if d.Expected != nil {
@@ -164,7 +162,7 @@ func (k *keeper) dealOf(ctx context.Context, r rung, s pipeline.Survivor) (*refr
 		out.Missing = append(out.Missing, "offer")
 	}
 	if d.Unknown && d.SellerID != "" && k.cfg.Sellers {
-		// An answer that says that Keepa knows no such seller is an answer.
+		// An answer that Keepa knows no such seller counts as an answer.
 		asked, err := responses.Find(ctx, k.bus, r.Domain, pipeline.KindSeller, []string{d.SellerID})
 		if err != nil {
 			return nil, err

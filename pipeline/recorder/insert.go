@@ -11,21 +11,21 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// A batch of at least suspicious rows without a single good one is not believed at once: something else may be wrong,
-// and a wait loses less than a flood of dead letters. After believed attempts, some two minutes, it is.
+// If ClickHouse rejects all rows of a batch of at least suspicious rows, the cause may lie elsewhere, and a wait
+// costs less than a flood of dead letters. After believed attempts, about two minutes, the rejection is accepted.
 const (
 	suspicious = 16
 	believed   = 8
 )
 
-// heldFor is how long JetStream is told that messages are being worked on which ClickHouse does not take. Then another recorder may
-// have them, which may reach it; without another they stay here. Nobody may keep them for ever: others record only what was
-// stored within a dedup window of the oldest message that is not settled.
+// heldFor is how long the recorder extends the AckWait of messages that ClickHouse does not accept. After that
+// another recorder may receive them, which may reach ClickHouse; without one they stay here. The time is
+// bounded because recorders only record what was stored within a dedup window of the oldest unsettled message.
 const heldFor = 10 * time.Minute
 
-// land returns when every row is stored or known to be poison, however long ClickHouse is away; an error only when
-// working ended first. Once ctx has ended it does not wait between attempts for longer than working lasts.
-func (l *line[R]) land(ctx, working context.Context, rows []held[R]) ([]grave, error) {
+// storeRows returns when every row is stored or known to be invalid, however long ClickHouse is
+// unavailable; an error only if working ended first. Once ctx has ended its pauses are short.
+func (l *line[R]) storeRows(ctx, working context.Context, rows []held[R]) ([]rejected, error) {
 	pause, began := l.r.pause, time.Now()
 	for refused := 1; ; {
 		poison, err := l.halve(working, rows)
@@ -35,7 +35,7 @@ func (l *line[R]) land(ctx, working context.Context, rows []held[R]) ([]grave, e
 		}
 		if err == nil {
 			refused++
-			err = fmt.Errorf("every one of %d rows refused: %w", len(rows), poison[0].err)
+			err = fmt.Errorf("each of %d rows was rejected: %w", len(rows), poison[0].err)
 		}
 		if working.Err() != nil {
 			return nil, err
@@ -54,7 +54,7 @@ func (l *line[R]) land(ctx, working context.Context, rows []held[R]) ([]grave, e
 	}
 }
 
-// pauseNow is short once the recorder is stopping: there is little time left.
+// pauseNow shortens the pause once the recorder is stopping.
 func (l *line[R]) pauseNow(ctx context.Context, pause time.Duration) time.Duration {
 	if ctx.Err() != nil {
 		return min(pause, l.r.pause)
@@ -62,10 +62,10 @@ func (l *line[R]) pauseNow(ctx context.Context, pause time.Duration) time.Durati
 	return pause
 }
 
-// halve inserts the rows; where the data is at fault it inserts the halves, until a bad row is alone; where they are too much for
-// the memory of ClickHouse, until they are not. Halves have tokens of their own, so a row that was stored with its batch after all
-// is stored twice, as the same row.
-func (l *line[R]) halve(ctx context.Context, rows []held[R]) ([]grave, error) {
+// halve inserts the rows. If the data is at fault it inserts the halves, until a bad row is
+// alone; if ClickHouse lacks memory, until the halves are small enough. Each half has its own
+// token, so a row that was stored with its batch after all is stored twice, as the same row.
+func (l *line[R]) halve(ctx context.Context, rows []held[R]) ([]rejected, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
@@ -75,7 +75,7 @@ func (l *line[R]) halve(ctx context.Context, rows []held[R]) ([]grave, error) {
 		return nil, err
 	}
 	if len(rows) == 1 {
-		return []grave{{msg: rows[0].msg, seq: rows[0].seq, reason: "bad_row", err: err}}, nil
+		return []rejected{{msg: rows[0].msg, seq: rows[0].seq, reason: "bad_row", err: err}}, nil
 	}
 	left, err := l.halve(ctx, rows[:len(rows)/2])
 	if err != nil {
@@ -110,11 +110,11 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 	return err
 }
 
-// token names the content of a batch: stream, its epoch, first and last sequence, count. Where sequences are missing
-// in between, the same four could name another batch, which ClickHouse would then drop without a word: a digest of
-// all sequences tells them apart. And it names the taking: who has a batch in hand repeats it under its token until it is
-// known to have landed, but what is delivered anew is stored anew. ClickHouse remembers tokens longer than rows that somebody or their age
-// has removed, and would say of those that they are stored.
+// token identifies the content of a batch: the stream, its epoch, the first and last sequence, the count. If
+// sequences are missing in between, another batch could have the same four, and ClickHouse would silently drop
+// it, so a digest of all sequences is added. The token also identifies the delivery: a batch in hand is
+// retried under its token until it is known to be stored, but redelivered messages are stored anew. ClickHouse
+// remembers tokens longer than rows that were deleted or have expired, and would report those as stored.
 func (l *line[R]) token(rows []held[R]) string {
 	first, last := rows[0].seq, rows[0].seq
 	for _, h := range rows {
@@ -131,11 +131,11 @@ func (l *line[R]) token(rows []held[R]) string {
 	return token + ":" + hex.EncodeToString(digest.Sum(nil))
 }
 
-// hold waits d and keeps JetStream from delivering the rows to somebody else meanwhile; false when ctx ended.
+// hold waits d and meanwhile keeps JetStream from redelivering the rows; it returns false if ctx ended.
 func (l *line[R]) hold(ctx context.Context, rows []held[R], d time.Duration) bool {
 	for d > 0 {
 		for _, h := range rows {
-			_ = h.msg.InProgress() // unsaid, it is delivered again and becomes the same row
+			_ = h.msg.InProgress() // if this is lost, it is delivered again and becomes the same row
 		}
 		step := min(d, holdEvery)
 		if !rest(ctx, step) {

@@ -100,7 +100,7 @@ func TestAPasswordIsAskedForWhereOneIsSet(t *testing.T) {
 	inside.Close()
 }
 
-// ask is an answer of the monitoring.
+// ask returns an answer of the monitoring.
 func ask(t *testing.T, s *natsd.Server, path string, header ...string) (int, string, http.Header) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://"+s.Monitor()+path, nil)
@@ -215,7 +215,7 @@ func TestOtherMachinesReachNATSAndItsMonitoringByTLSAlone(t *testing.T) {
 	_, monitor, _ := net.SplitHostPort(s.Monitor())
 	login := "ratchet:s3cret@" + m.Here + ":"
 	for _, c := range []struct{ task, trusts, says string }{
-		{"nats nats://" + login + u.Port(), cert, "connected"}, // the server asks for TLS
+		{"nats nats://" + login + u.Port(), cert, "connected"}, // the server requires TLS
 		{"nats nats://" + login + u.Port(), key, "error: nats: tls error: tls: failed to verify"},
 		{"nats nats://" + m.Here + ":" + u.Port(), cert, "error: nats: Authorization Violation"},
 		{"get https://" + login + monitor + "/varz", cert, "200 OK"},
@@ -233,7 +233,7 @@ func TestOtherMachinesReachNATSAndItsMonitoringByTLSAlone(t *testing.T) {
 	inside.Close()
 }
 
-// A process that is just being started holds copies of our files until it becomes another program.
+// A process that is being started holds copies of our files until it executes another program.
 func TestADirectoryIsFreeAtOnceAlsoWhileAChildHoldsACopyOfItsLock(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

@@ -7,15 +7,15 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Fuse keeps calls back after failures: 10 s of pipeline time after the first,
-// twice as long each time, at most 320 s. Workers may share it.
+// Fuse is a circuit breaker: it blocks calls after failures, 10 s of pipeline
+// time after the first, doubled each time, at most 320 s. Workers may share it.
 type Fuse struct {
 	mu     sync.Mutex
 	broken int
 	until  time.Time // machine time
 }
 
-// Blown reports whether no call should be made yet.
+// Blown reports whether calls are blocked.
 func (f *Fuse) Blown() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -29,7 +29,7 @@ func (f *Fuse) Doubtful() bool {
 	return f.broken > 0
 }
 
-// Failed blows the fuse and returns for how long, pipeline time.
+// Failed opens the circuit breaker and returns for how long, pipeline time.
 func (f *Fuse) Failed(env process.Env) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -39,7 +39,7 @@ func (f *Fuse) Failed(env process.Env) time.Duration {
 	return wait
 }
 
-// Worked mends the fuse.
+// Worked closes the circuit breaker.
 func (f *Fuse) Worked() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,21 +12,22 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// User is the name that goes with the password.
+// User is the user name that goes with the password.
 const User = "ratchet"
 
-// A gatekeeper lets the clients of this process in and, of those outside, the same user's or those with the password.
-type gatekeeper struct {
+// An authenticator admits the clients of this process and, from outside, those of the same user or with the password.
+type authenticator struct {
 	password string
 	srv      *server.Server
 	log      *slog.Logger
 }
 
-// Check decides on one connection. NATS has no words of ours for a refused client, so they are logged here.
-func (g *gatekeeper) Check(c server.ClientAuthentication) bool {
+// Check decides about one connection. NATS sends no reason of
+// ours to a rejected client, so the reason is logged here.
+func (g *authenticator) Check(c server.ClientAuthentication) bool {
 	remote := c.RemoteAddress()
 	if remote == nil {
-		return false // it has left
+		return false // it has disconnected
 	}
 	if remote.Network() == "pipe" {
 		return true // in this process
@@ -42,7 +43,8 @@ func (g *gatekeeper) Check(c server.ClientAuthentication) bool {
 	return true
 }
 
-// openMonitor serves NATS's monitoring as the server itself would, behind a door: the server lets every web page read it.
+// openMonitor serves NATS's monitoring as the server itself would, but
+// with access checks: the server would let every web page read it.
 func (s *Server) openMonitor(o Options, secure *tls.Config) error {
 	if o.Monitor == "" {
 		return nil
@@ -76,7 +78,7 @@ func (s *Server) monitoring() http.Handler {
 	return m
 }
 
-// Monitor is the address of the monitoring; empty without.
+// Monitor returns the address of the monitoring; empty without one.
 func (s *Server) Monitor() string {
 	if s.monitor == nil {
 		return ""
