@@ -140,8 +140,8 @@ type Dead struct {
 	Body       []byte              `json:"body"`
 }
 
-// Memory is the value in SEEN of an ASIN and price type: its last final decision.
-type Memory struct {
+// Seen is the value in SEEN of an ASIN and price type: its last final decision.
+type Seen struct {
 	CreationDate int64     `json:"creation_date"` // Keepa minutes
 	Look         Look      `json:"look"`
 	Outcome      Outcome   `json:"outcome"`

@@ -51,7 +51,7 @@ const (
 	KeyShed              = "shed" // the lines below which work is shed
 	KeyLeader            = "leader"
 	KeyWatermarkerLeader = "watermarker"
-	KeyKeeperLeader      = "keeper"
+	KeyRefresherLeader   = "keeper"
 	KeyNotifierLeader    = "notifier" // who sends alarms
 	KeyBooks             = "books"    // of STOCK
 	KeyRules             = "rules"    // of CONFIG

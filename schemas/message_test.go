@@ -32,7 +32,7 @@ var words = map[string]any{
 	"action.v1":    action.Action{},
 	"response.v1":  map[string]string{},
 	"watermark.v1": watermark.State{},
-	"seen.v1":      pipeline.Memory{},
+	"seen.v1":      pipeline.Seen{},
 	"heartbeat.v1": pipeline.Heartbeat{},
 	"rules.v1":     pipeline.AppliedRules{},
 	"balance.v1":   token.Balance{},

@@ -31,11 +31,11 @@ type committer struct {
 	bus     *bus.Bus
 	rules   *worker.Rules
 	keepa   *gateway.Gateway
-	purse   *claims.Purse
+	spender *claims.Spender
 	pulse   *worker.Pulse
 	inlets  map[pipeline.Tier]*bus.Inlet
 	tiers   tiers
-	breaker worker.Fuse
+	breaker worker.Breaker
 	returns worker.Returns
 
 	// looking admits one worker at a time to what waits. Of several that wait for work or for tokens one asks NATS, and
@@ -103,7 +103,7 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *v
 			return nil, err
 		}
 	}
-	if c.purse, err = claims.Open(ctx, b, env, pipeline.StageCommitter); err != nil {
+	if c.spender, err = claims.Open(ctx, b, env, pipeline.StageCommitter); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
 	return c, nil

@@ -69,7 +69,7 @@ func (s stepper) fetched(u worker.Unit) (fact, int) {
 	s.t.Helper()
 	var err error
 	before := s.d.Sim.Books().Consumed()
-	if s.claim, err = s.purse.Claim(s.t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
+	if s.claim, err = s.spender.Claim(s.t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
 		s.t.Fatal(err)
 	}
 	facts, err := s.gather(s.t.Context(), []worker.Unit{u})
@@ -184,7 +184,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	})
 	f, _ := s.fetched(u)
 	var e *gateway.Error
-	if !errors.As(f.Err, &e) || !s.breaker.Blown() {
+	if !errors.As(f.Err, &e) || !s.breaker.Open() {
 		t.Fatalf("%+v", f)
 	}
 	if d := s.decide(u, f); d.Again == nil || len(d.Out) != 0 {
@@ -206,7 +206,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 		t.Errorf("paid for %d times: paid %d more, %+v", pipeline.MaxPaid, paid, d)
 	}
 	for answered := range pipeline.MaxPaid {
-		d := s.decide(u, fact{Missing: true, Tally: token.Tally{Answered: answered}})
+		d := s.decide(u, fact{Missing: true, Attempts: token.Attempts{Answered: answered}})
 		if last := answered+1 == pipeline.MaxPaid; last != (d.Never == decide.ReasonNotFound) || last == d.Returns() {
 			t.Errorf("left out %d times: %+v", answered+1, d)
 		}
@@ -216,7 +216,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 // begun is a call for a unit that cost so much and brought nothing.
 func (s stepper) begun(kind pipeline.Kind, u worker.Unit, cost int) {
 	s.t.Helper()
-	c, err := s.purse.Claim(s.t.Context(), 1, kind, 1)
+	c, err := s.spender.Claim(s.t.Context(), 1, kind, 1)
 	if err == nil {
 		err = responses.Begin(s.t.Context(), s.bus, 1, kind, []string{u.ID}, c.ID())
 	}
@@ -259,7 +259,7 @@ func TestASellerThatCannotBeHadLosesNoCommitAndNoToken(t *testing.T) {
 	// Beyond what the claim holds nothing is asked for.
 	w := s.unit(2, pipeline.SourceLive, pipeline.FirstGeneration)
 	var err error
-	if s.claim, err = s.purse.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
+	if s.claim, err = s.spender.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
 		t.Fatal(err)
 	}
 	product := responses.Answer{Key: w.Survivor.ASIN, Body: s.d.Product(t, w.Survivor.ASIN, true)}

@@ -30,14 +30,14 @@ type step struct {
 
 // fact is the full record of a survivor, or why there is none.
 type fact struct {
-	Judge   *verdict.Judge
-	Product responses.Answer
-	Sellers []responses.Answer // the known ones, in the order of their IDs
-	Spent   int                // tokens, if Keepa charged but knows no such product
-	Missing bool               // the answer lacks it
-	Tally   token.Tally        // of earlier calls
-	Letters []bus.Message      // dead letters of unreadable sellers
-	Err     error              // retry later
+	Judge    *verdict.Judge
+	Product  responses.Answer
+	Sellers  []responses.Answer // the known ones, in the order of their IDs
+	Spent    int                // tokens, if Keepa charged but knows no such product
+	Missing  bool               // the answer lacks it
+	Attempts token.Attempts     // of earlier calls
+	Letters  []bus.Message      // dead letters of unreadable sellers
+	Err      error              // retry later
 }
 
 // work commits one survivor after the other until ctx ends.
@@ -45,9 +45,9 @@ func (w *committer) work(ctx context.Context) error {
 	return loop.Loop[worker.Unit, fact, worker.Effect]{
 		Take: w.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decideCommit,
 		Apply: worker.ApplyAndCount(w.bus, w.pulse, w.env.Log), Postpone: worker.Postpone(w.env, w.pulse),
-		Bury: func(ctx context.Context, it loop.Item, reason string, cause error) error {
+		DeadLetter: func(ctx context.Context, it loop.Item, reason string, cause error) error {
 			w.pulse.Count("dead", 1)
-			return w.bus.Bury(ctx, string(pipeline.StageCommitter), it, reason, cause)
+			return w.bus.DeadLetter(ctx, string(pipeline.StageCommitter), it, reason, cause)
 		},
 		Progress: func() { w.pulse.Stepped(loopCommit) },
 		Now:      w.env.Now, Log: w.env.Log, Grace: w.cfg.Grace, Retry: 100 * time.Millisecond,
@@ -61,7 +61,7 @@ const loopCommit = "commit"
 func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
 	w.looking.Lock() // for as long as it rests, too; a stop ends that
 	defer w.looking.Unlock()
-	if w.breaker.Blown() {
+	if w.breaker.Open() {
 		return batch, w.rest(ctx, "circuit_open")
 	}
 	backlogs, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
@@ -71,18 +71,18 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
 		return w.returns.Waits(w.env, pipeline.DurableCommit(t), backlogs[pipeline.DurableCommit(t)]) > 0
 	})
-	wish, err := w.purse.Wish(ctx)
+	wish, err := w.spender.Wish(ctx)
 	if err != nil {
 		return batch, err
 	}
 	if !waits {
 		// Work that a failed call returned is still waiting.
-		w.pulse.See(loopCommit, stall.Sight{Work: w.breaker.Doubtful(), Tokens: true, Wish: wish == token.Run})
+		w.pulse.See(loopCommit, stall.Sight{Work: w.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
 		return batch, w.rest(ctx, "idle")
 	}
 	s := &step{committer: w, judge: w.rules.Judge()}
 	if wish != token.Nospend {
-		s.claim, err = w.purse.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
+		s.claim, err = w.spender.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
 		w.pulse.See(loopCommit, stall.Sight{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
 		if errors.Is(err, claims.ErrShort) {
 			return batch, w.rest(ctx, "waiting_for_tokens")
@@ -105,7 +105,7 @@ func (w *committer) rest(ctx context.Context, state string) error {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-w.purse.Changed():
+	case <-w.spender.Changed():
 		if state == "idle" {
 			<-t.C // a changed grant does not mean that there is work
 		}
@@ -207,11 +207,11 @@ func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	if err != nil {
 		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
 	}
-	f := fact{Tally: attempts[u.ID]}
-	if f.Tally.Waits() {
+	f := fact{Attempts: attempts[u.ID]}
+	if f.Attempts.Waits() {
 		f.Err = worker.ErrPrice
 	}
-	if f.Err != nil || f.Tally.Spent() {
+	if f.Err != nil || f.Attempts.Spent() {
 		return f, s.close(ctx, 0, nil)
 	}
 	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID}, s.claim.ID()); err != nil {
@@ -277,7 +277,7 @@ func (s *step) refused(ctx context.Context, cause error) error {
 // decideCommit translates a fact into effects.
 func decideCommit(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effect] {
 	cause := f.Err
-	if f.Missing && f.Tally.Answered+1 < pipeline.MaxPaid {
+	if f.Missing && f.Attempts.Answered+1 < pipeline.MaxPaid {
 		cause = worker.ErrLeftOut
 	}
 	switch {
@@ -286,7 +286,7 @@ func decideCommit(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Eff
 	case f.Missing:
 		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookCommit, u.Work, f.Spent, now), f),
 			decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
-	case f.Tally.Spent():
+	case f.Attempts.Spent():
 		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookCommit, u.Work, now), f), decide.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}
@@ -300,7 +300,7 @@ func decideCommit(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Eff
 	return conclude(u, decide.Commit(f.Judge, u.Work, f.Product.Evidence(), sellers, cost, now), f)
 }
 
-func conclude(u worker.Unit, r decide.Ruling, f fact) loop.Decision[worker.Effect] {
+func conclude(u worker.Unit, r decide.Decision, f fact) loop.Decision[worker.Effect] {
 	e := u.Conclude(r.Verdict, "")
 	e.Changed = r.Changed
 	e.Messages = append(e.Messages, f.Letters...)

@@ -24,13 +24,13 @@ import (
 
 // fact is a product, or why there is none.
 type fact struct {
-	Judge   *verdict.Judge
-	Answer  responses.Answer
-	Stored  *deal.Deal // the deal that a refresh is about; nil without one
-	Missing bool       // the answer lacks it
-	Tally   token.Tally
-	Line    *shedding.Line // it is not worth its cost
-	Err     error          // retry later
+	Judge    *verdict.Judge
+	Answer   responses.Answer
+	Stored   *deal.Deal // the deal that a refresh is about; nil without one
+	Missing  bool       // the answer lacks it
+	Attempts token.Attempts
+	Line     *shedding.Line // it is not worth its cost
+	Err      error          // retry later
 }
 
 // gather finds stored answers and buys the rest under the step's claim.
@@ -162,8 +162,8 @@ func (s *step) payable(ctx context.Context, domain int, units []worker.Unit, of 
 	}
 	var ours []int
 	for _, i := range of {
-		facts[i].Tally = attempts[units[i].ID]
-		switch t := facts[i].Tally; {
+		facts[i].Attempts = attempts[units[i].ID]
+		switch t := facts[i].Attempts; {
 		case t.Waits():
 			facts[i].Err = worker.ErrPrice
 		case !t.Spent():
@@ -288,7 +288,7 @@ func dealOf(m bus.Read) *deal.Deal {
 // decidePeek translates a fact into effects.
 func decidePeek(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effect] {
 	cause := f.Err
-	if f.Missing && f.Tally.Answered+1 < pipeline.MaxPaid {
+	if f.Missing && f.Attempts.Answered+1 < pipeline.MaxPaid {
 		cause = worker.ErrLeftOut
 	}
 	switch {
@@ -298,7 +298,7 @@ func decidePeek(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effec
 		return conclude(u, decide.Shed(f.Judge, u.Work, *f.Line, now))
 	case f.Missing:
 		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookPeek, u.Work, 0, now)), decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
-	case f.Tally.Spent():
+	case f.Attempts.Spent():
 		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookPeek, u.Work, now)), decide.ReasonNoAnswer,
 			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
 	}

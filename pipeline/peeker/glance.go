@@ -20,7 +20,7 @@ const glanceBatch = 200
 // recalled is what a glance knows in addition to the row.
 type recalled struct {
 	Judge  *verdict.Judge
-	Memory pipeline.Memory
+	Memory pipeline.Seen
 	Known  bool
 }
 
@@ -46,9 +46,9 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 			}
 			return err
 		},
-		Bury: func(ctx context.Context, it loop.Item, reason string, cause error) error {
+		DeadLetter: func(ctx context.Context, it loop.Item, reason string, cause error) error {
 			p.pulse.Count("dead", 1)
-			return p.bus.Bury(ctx, string(pipeline.StagePeeker), it, reason, cause)
+			return p.bus.DeadLetter(ctx, string(pipeline.StagePeeker), it, reason, cause)
 		},
 		Now: p.env.Now, Log: p.env.Log, Grace: p.cfg.Grace, Retry: 100 * time.Millisecond,
 	}, nil
@@ -98,7 +98,7 @@ func (g glancer) decide(u worker.Unit, r recalled, now time.Time) loop.Decision[
 
 // conclude returns the effects of a decision; a survivor of the
 // glance has its source as its lane, one of the peek its tier.
-func conclude(u worker.Unit, r decide.Ruling) loop.Decision[worker.Effect] {
+func conclude(u worker.Unit, r decide.Decision) loop.Decision[worker.Effect] {
 	lane := string(r.Verdict.Source)
 	if r.Verdict.Look == pipeline.LookPeek {
 		lane = string(r.Verdict.Tier)

@@ -20,10 +20,10 @@ import (
 type peekLoop struct {
 	*peeker
 	keepa   *gateway.Gateway
-	purse   *claims.Purse
+	spender *claims.Spender
 	inlets  map[pipeline.Source]*bus.Inlet
 	served  map[pipeline.Source]int // items taken, for the lanes' weights
-	breaker worker.Fuse
+	breaker worker.Breaker
 	returns worker.Returns
 	flood   *flood
 }
@@ -55,9 +55,9 @@ func (l *peekLoop) Run(ctx context.Context) error {
 	return loop.Loop[worker.Unit, fact, worker.Effect]{
 		Take: l.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decidePeek,
 		Apply: l.apply, Postpone: worker.Postpone(l.env, l.pulse),
-		Bury: func(ctx context.Context, it loop.Item, reason string, cause error) error {
+		DeadLetter: func(ctx context.Context, it loop.Item, reason string, cause error) error {
 			l.pulse.Count("dead", 1)
-			return l.bus.Bury(ctx, string(pipeline.StagePeeker), it, reason, cause)
+			return l.bus.DeadLetter(ctx, string(pipeline.StagePeeker), it, reason, cause)
 		},
 		Progress: func() { l.pulse.Stepped(loopPeek) },
 		Now:      l.env.Now, Log: l.env.Log, Grace: l.cfg.Grace, Retry: 100 * time.Millisecond,
@@ -78,14 +78,14 @@ func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
 // take reads what waits and what may be spent, claims, and only then takes
 // what the claim pays for. Nothing is held while waiting for tokens.
 func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact], err error) {
-	if l.breaker.Blown() {
+	if l.breaker.Open() {
 		return none, l.rest(ctx, "circuit_open")
 	}
 	backlogs, err := l.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return none, err
 	}
-	wish, err := l.purse.Wish(ctx)
+	wish, err := l.spender.Wish(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -99,15 +99,15 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 	lane, waiting := l.lane(backlogs)
 	if waiting == 0 {
 		// Work that a failed call returned is still waiting.
-		l.pulse.See(loopPeek, stall.Sight{Work: l.breaker.Doubtful(), Tokens: true, Wish: wish == token.Run})
+		l.pulse.See(loopPeek, stall.Sight{Work: l.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
 		return none, l.rest(ctx, "idle")
 	}
 	n := min(waiting, l.cfg.Batch)
-	if l.breaker.Doubtful() {
+	if l.breaker.HalfOpen() {
 		n = 1 // one item tests whether Keepa answers again
 	}
 	if wish != token.Nospend {
-		credit, err := l.purse.Credit(ctx)
+		credit, err := l.spender.Credit(ctx)
 		if err != nil {
 			return none, err
 		}
@@ -115,7 +115,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		if n = min(n, credit/token.PricePeek); n == 0 {
 			return none, l.rest(ctx, "waiting_for_tokens")
 		}
-		if s.claim, err = l.purse.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
+		if s.claim, err = l.spender.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
 			if errors.Is(err, claims.ErrShort) {
 				return none, nil
 			}
@@ -163,7 +163,7 @@ func (l *peekLoop) rest(ctx context.Context, state string) error {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-l.purse.Changed():
+	case <-l.spender.Changed():
 		if state == "idle" {
 			<-t.C // a changed grant does not mean that there is work
 		}

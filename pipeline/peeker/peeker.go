@@ -86,7 +86,7 @@ func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
 	if l.flood, err = p.flood(ctx); err != nil {
 		return nil, err
 	}
-	if l.purse, err = claims.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {
+	if l.spender, err = claims.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
 	return l, nil

@@ -75,7 +75,7 @@ func (s stepper) gathered(units ...worker.Unit) ([]fact, int) {
 	s.t.Helper()
 	var err error
 	before := s.d.Sim.Books().Consumed()
-	if s.claim, err = s.purse.Claim(s.t.Context(), len(units), pipeline.KindPeek, len(units)); err != nil {
+	if s.claim, err = s.spender.Claim(s.t.Context(), len(units), pipeline.KindPeek, len(units)); err != nil {
 		s.t.Fatal(err)
 	}
 	facts, err := s.gather(s.t.Context(), units)
@@ -172,8 +172,8 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	})
 	facts, _ := s.gathered(u)
 	var e *gateway.Error
-	if !errors.As(facts[0].Err, &e) || e.Kind != gateway.Server || !s.breaker.Blown() {
-		t.Fatalf("%+v, blown %t", facts[0], s.breaker.Blown())
+	if !errors.As(facts[0].Err, &e) || e.Kind != gateway.Server || !s.breaker.Open() {
+		t.Fatalf("%+v, blown %t", facts[0], s.breaker.Open())
 	}
 	if d := s.decide(u, facts[0]); d.Again == nil || d.Never != "" || len(d.Out) != 0 {
 		t.Errorf("decided %+v", d)
@@ -199,7 +199,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 // begun is a call for a unit that cost so much and brought nothing.
 func (s stepper) begun(u worker.Unit, cost int) {
 	s.t.Helper()
-	c, err := s.purse.Claim(s.t.Context(), 1, pipeline.KindPeek, 1)
+	c, err := s.spender.Claim(s.t.Context(), 1, pipeline.KindPeek, 1)
 	if err == nil {
 		err = responses.Begin(s.t.Context(), s.bus, 1, pipeline.KindPeek, []string{u.ID}, c.ID())
 	}
@@ -216,12 +216,12 @@ func TestAProductThatIsLeftOutOnceIsAskedForAgain(t *testing.T) {
 	s := openStepper(t)
 	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
 	for answered := range pipeline.MaxPaid {
-		d := s.decide(u, fact{Missing: true, Tally: token.Tally{Calls: answered, Answered: answered}})
+		d := s.decide(u, fact{Missing: true, Attempts: token.Attempts{Calls: answered, Answered: answered}})
 		if last := answered+1 == pipeline.MaxPaid; last != (d.Never == decide.ReasonNotFound) || last == d.Returns() {
 			t.Errorf("left out %d times: %+v", answered+1, d)
 		}
 	}
-	if d := s.decide(u, fact{Line: &shedding.Line{BelowCents: 100}}); d.Returns() || d.Never != "" || len(d.Out) != 1 || d.Out[0].Memory == nil {
+	if d := s.decide(u, fact{Line: &shedding.Line{BelowCents: 100}}); d.Returns() || d.Never != "" || len(d.Out) != 1 || d.Out[0].Seen == nil {
 		t.Errorf("under a line: %+v", d)
 	}
 }

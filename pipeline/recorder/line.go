@@ -220,10 +220,10 @@ func (l *line[R]) reject(ctx context.Context, bad []rejected, there bool) {
 
 // deadLetter writes a dead letter, without the body if it would be too large; it still locates the message.
 func (r *recorder) deadLetter(ctx context.Context, who string, it loop.Item, reason string, cause error) error {
-	err := r.bus.Bury(ctx, who, it, reason, cause)
+	err := r.bus.DeadLetter(ctx, who, it, reason, cause)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		it.Body = nil
-		err = r.bus.Bury(ctx, who, it, reason, cause)
+		err = r.bus.DeadLetter(ctx, who, it, reason, cause)
 	}
 	return err
 }

@@ -31,7 +31,7 @@ func (k *refresher) readActions(ctx context.Context) error {
 		return err
 	}
 	var done action.Record
-	if err := messages.ScanActions(ctx, k.bus, done.Hear); err != nil {
+	if err := messages.ScanActions(ctx, k.bus, done.Add); err != nil {
 		return err
 	}
 	k.done, k.doneTo, k.actions = done, last, done.Rules()

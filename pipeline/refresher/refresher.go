@@ -105,7 +105,7 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *w
 		return nil, err
 	}
 	return &refresher{
-		cfg: cfg, env: env, bus: b, pulse: pulse, lease: bus.NewLease(b, pipeline.KeyKeeperLeader),
+		cfg: cfg, env: env, bus: b, pulse: pulse, lease: bus.NewLease(b, pipeline.KeyRefresherLeader),
 		books: bus.NewCell(kv, pipeline.KeyBooks),
 	}, nil
 }

@@ -142,12 +142,12 @@ func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheKeeperDies(t *testing.T) {
 		var r action.Record
 		if err := d.Bus.Scan(t.Context(), pipeline.StreamActions, bus.From{}, func(m bus.Read) error {
 			said, err := action.Read(m.Stored())
-			r.Hear(said)
+			r.Add(said)
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range r.Standing() {
+		for _, s := range r.InForce() {
 			out = append(out, s.Target)
 		}
 		return out

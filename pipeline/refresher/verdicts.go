@@ -24,7 +24,7 @@ type changes struct {
 
 // dealVerdict is one verdict about a deal.
 type dealVerdict struct {
-	refresh.Heard
+	refresh.Event
 	key    string
 	origin uint64 // sequence in SURVIVORS; of an accept
 	deal   *accepted
@@ -71,7 +71,7 @@ func (k *refresher) readVerdicts(ctx context.Context) (changes, error) {
 		if was.Seq > span.Last {
 			was.Seq = 0 // the stream was recreated: nothing of this one was read
 		}
-		if next, changed := was.Hear(r.Heard, k.state.Ran); changed {
+		if next, changed := was.After(r.Event, k.state.Ran); changed {
 			h.changed[r.key] = next
 		}
 	}
@@ -97,7 +97,7 @@ func (k *refresher) scanVerdicts(ctx context.Context, seq uint64) ([]dealVerdict
 		if _, known := k.all[key]; !known && !held[key] && v.Outcome != pipeline.Accept {
 			return nil // no deal of ours
 		}
-		n := dealVerdict{key: key, body: v.Verdict, Heard: refresh.Heard{
+		n := dealVerdict{key: key, body: v.Verdict, Event: refresh.Event{
 			Identity: v.Identity, Seq: r.Sequence, Outcome: v.Outcome, Reason: v.Reason, At: v.DecidedAt, Source: v.Source,
 		}}
 		if v.Outcome == pipeline.Confirm {

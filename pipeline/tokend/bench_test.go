@@ -64,7 +64,7 @@ func BenchmarkAffordableToClaim(b *testing.B) {
 }
 
 // claimWhenAffordable claims as a worker does: on a hint, or after worker.Nap.
-func claimWhenAffordable(b *testing.B, p *claims.Purse) *claims.Claim {
+func claimWhenAffordable(b *testing.B, p *claims.Spender) *claims.Claim {
 	b.Helper()
 	for {
 		c, err := p.Claim(b.Context(), token.PriceCommit, pipeline.KindCommit, 1)

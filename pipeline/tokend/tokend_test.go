@@ -118,7 +118,7 @@ func (w *world) turn(d *tokend) {
 	}
 }
 
-func (w *world) purse(s pipeline.Stage) *claims.Purse {
+func (w *world) purse(s pipeline.Stage) *claims.Spender {
 	w.t.Helper()
 	p, err := claims.Open(w.t.Context(), streams.Connect(w.t, w.env), w.env, s)
 	if err != nil {
@@ -206,7 +206,7 @@ func (w *world) spent() int {
 }
 
 // buy claims and pays for one product and settles it.
-func (w *world) buy(p *claims.Purse, g *gateway.Gateway, asin string, offers bool) error {
+func (w *world) buy(p *claims.Spender, g *gateway.Gateway, asin string, offers bool) error {
 	kind := pipeline.KindPeek
 	if offers {
 		kind = pipeline.KindCommit

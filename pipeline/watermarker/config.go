@@ -31,7 +31,7 @@ type Config struct {
 	// Backlog is how many candidates may wait before polling stops.
 	Backlog int `env:"WATERMARKER_BACKLOG, default=20000"`
 	// Keeper is how stored deals are kept.
-	Keeper refresher.Config
+	Refresher refresher.Config
 	// Grace is how long a page may be finished after a stop.
 	Grace time.Duration `env:"WATERMARKER_GRACE, default=8s"`
 }
@@ -51,7 +51,7 @@ func (c Config) Validate() error {
 	if c.Grace <= 0 {
 		errs = append(errs, fmt.Errorf("WATERMARKER_GRACE: want a positive duration, got %s", c.Grace))
 	}
-	return errors.Join(append(errs, c.NATS.Validate(), c.Keepa.Validate(), c.Keeper.Validate())...)
+	return errors.Join(append(errs, c.NATS.Validate(), c.Keepa.Validate(), c.Refresher.Validate())...)
 }
 
 func (c Config) plan() watermark.Plan {

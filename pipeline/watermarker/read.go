@@ -68,7 +68,7 @@ func (w *watermarker) over(q query, s watermark.State, plan watermark.Plan) *rea
 // means is the plan with the income that Keepa last told.
 func (w *watermarker) means(ctx context.Context) (watermark.Plan, error) {
 	plan := w.plan
-	income, err := w.purse.Income(ctx)
+	income, err := w.spender.Income(ctx)
 	plan.Income, plan.Price, plan.Most = float64(income), token.PricePage, keepa.MaxPages
 	return plan, err
 }
@@ -148,14 +148,14 @@ func (r *read) page(ctx context.Context, index int) error {
 	answer, err := r.w.keepa.Deals(ctx, claim, domain, r.q.Encode(index))
 	bought := worker.Bought(claim, domain, pipeline.KindDeals, answer)
 	if err != nil {
-		return errors.Join(err, worker.KeepRefused(ctx, r.w.bus, bought, err), worker.Refused(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, err))
+		return errors.Join(err, worker.KeepRefused(ctx, r.w.bus, bought, err), worker.Refused(ctx, r.w.env, r.w.pulse, &r.w.breaker, claim, err))
 	}
 	r.w.pulse.Paid(answer.Consumed)
 	key := fmt.Sprintf("%s-%d", r.q.Name, index)
 	_, fits := responses.Fit(answer.Body)
 	bought.Odd = !fits
 	kept, err := bought.Keep(ctx, r.w.bus, []responses.Answer{bought.Part(key, "", keepa.Element{Body: answer.Body}, answer.Consumed)})
-	if err := errors.Join(err, worker.End(ctx, r.w.env, r.w.pulse, &r.w.fuse, claim, answer)); err != nil {
+	if err := errors.Join(err, worker.End(ctx, r.w.env, r.w.pulse, &r.w.breaker, claim, answer)); err != nil {
 		return err
 	}
 	list, why, odd := decodePage(answer.Body)
@@ -241,7 +241,7 @@ func (r *read) claim(ctx context.Context) (*claims.Claim, error) {
 		if !r.w.inForce.has(r.q) {
 			return nil, errRemoved
 		}
-		c, err := r.w.purse.Claim(ctx, token.PricePage, pipeline.KindDeals, 1)
+		c, err := r.w.spender.Claim(ctx, token.PricePage, pipeline.KindDeals, 1)
 		if err == nil || !errors.Is(err, claims.ErrShort) {
 			return c, err
 		}

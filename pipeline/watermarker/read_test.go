@@ -161,7 +161,7 @@ func TestARowIsOfferedOnceForEachPriceHoweverOftenItIsListed(t *testing.T) {
 	}
 	asins := r.d.ASINs(keepasim.Good)
 	decided := pipeline.Identity{Domain: 1, ASIN: asins[4], PriceType: int(keepa.Used), CreationDate: int64(keepa.FromTime(r.env.Now())) - 9}
-	m := pipeline.Memory{CreationDate: decided.CreationDate, Look: pipeline.LookCommit, Outcome: pipeline.Reject}
+	m := pipeline.Seen{CreationDate: decided.CreationDate, Look: pipeline.LookCommit, Outcome: pipeline.Reject}
 	if err := seen.Remember(t.Context(), r.bus, decided, m); err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +354,7 @@ func TestAPageIsPaidForAFewTimesAndThenSkippedWithADeadLetter(t *testing.T) {
 	r.d.Grant(t, pipeline.StageWatermarker, 100)
 	rd := r.begun(watermark.State{})
 	for i := range pipeline.MaxPaid {
-		c, err := r.purse.Claim(t.Context(), token.PricePage, pipeline.KindDeals, 1)
+		c, err := r.spender.Claim(t.Context(), token.PricePage, pipeline.KindDeals, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -374,7 +374,7 @@ func TestAPageIsPaidForAFewTimesAndThenSkippedWithADeadLetter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := r.purse.Claim(t.Context(), token.PricePage, pipeline.KindDeals, 1)
+	c, err := r.spender.Claim(t.Context(), token.PricePage, pipeline.KindDeals, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,11 +40,11 @@ type watermarker struct {
 	env     process.Env
 	bus     *bus.Bus
 	keepa   *gateway.Gateway
-	purse   *claims.Purse
+	spender *claims.Spender
 	lease   *bus.Lease
 	plan    watermark.Plan
 	pulse   *worker.Pulse
-	fuse    worker.Fuse
+	breaker worker.Breaker
 	marks   jetstream.KeyValue
 	inForce *inForce
 	queries []query        // those in force, since the run loop last looked
@@ -102,7 +102,7 @@ func Run(ctx context.Context, env process.Env) error {
 	// The reader waits for tokens for as long as it takes; stored deals must not.
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return w.run(ctx) })
-	both.Go(func() error { return refresher.Run(ctx, env, b, cfg.Keeper, w.pulse) })
+	both.Go(func() error { return refresher.Run(ctx, env, b, cfg.Refresher, w.pulse) })
 	return both.Wait()
 }
 
@@ -115,7 +115,7 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*waterm
 	if w.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
 		return nil, err
 	}
-	if w.purse, err = claims.Open(ctx, b, env, pipeline.StageWatermarker); err != nil {
+	if w.spender, err = claims.Open(ctx, b, env, pipeline.StageWatermarker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
 	w.marks, err = b.Store(ctx, pipeline.BucketWatermarks)
@@ -170,7 +170,7 @@ func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 		if !s.Due(w.env.Now()) {
 			continue
 		}
-		if w.fuse.Blown() {
+		if w.breaker.Open() {
 			w.pulse.State("circuit_open")
 			continue
 		}
@@ -221,7 +221,7 @@ func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (boo
 		})
 		return false, err
 	}
-	credit, err := w.purse.Credit(ctx)
+	credit, err := w.spender.Credit(ctx)
 	if err == nil {
 		w.pulse.See(loopList, stall.Sight{Work: true, Tokens: credit >= token.PricePage, Wish: true}) // paused is no credit
 	}
@@ -282,7 +282,7 @@ func (w *watermarker) rest(ctx context.Context, d time.Duration) {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-w.purse.Changed():
+	case <-w.spender.Changed():
 	case <-t.C:
 	}
 }

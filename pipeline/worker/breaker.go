@@ -7,30 +7,30 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Fuse is a circuit breaker: it blocks calls after failures, 10 s of pipeline
+// Breaker is a circuit breaker: it blocks calls after failures, 10 s of pipeline
 // time after the first, doubled each time, at most 320 s. Workers may share it.
-type Fuse struct {
+type Breaker struct {
 	mu     sync.Mutex
 	broken int
 	until  time.Time // machine time
 }
 
-// Blown reports whether calls are blocked.
-func (f *Fuse) Blown() bool {
+// Open reports whether calls are blocked.
+func (f *Breaker) Open() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return process.MachineNow().Before(f.until)
 }
 
-// Doubtful reports whether the last call failed: the next should be a small one.
-func (f *Fuse) Doubtful() bool {
+// HalfOpen reports whether the last call failed: the next should be a small one.
+func (f *Breaker) HalfOpen() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.broken > 0
 }
 
 // Failed opens the circuit breaker and returns for how long, pipeline time.
-func (f *Fuse) Failed(env process.Env) time.Duration {
+func (f *Breaker) Failed(env process.Env) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wait := time.Duration(1<<min(f.broken, 5)) * 10 * time.Second
@@ -40,7 +40,7 @@ func (f *Fuse) Failed(env process.Env) time.Duration {
 }
 
 // Worked closes the circuit breaker.
-func (f *Fuse) Worked() {
+func (f *Breaker) Worked() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.broken, f.until = 0, time.Time{}

@@ -68,7 +68,7 @@ func KeepRefused(ctx context.Context, b *bus.Bus, p *Purchase, cause error) erro
 
 // End ends the claim of a call that was answered. If the answer lacks its price, the balance
 // shows it. An unreadable answer is not a failed call; one that was cut off in transit is.
-func End(ctx context.Context, env process.Env, pulse *Pulse, breaker *Fuse, c *claims.Claim, a gateway.Answer) error {
+func End(ctx context.Context, env process.Env, pulse *Pulse, breaker *Breaker, c *claims.Claim, a gateway.Answer) error {
 	var cut *gateway.Error
 	if errors.As(a.Part, &cut) {
 		pulse.Failed(cut)

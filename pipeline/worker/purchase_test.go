@@ -24,7 +24,7 @@ import (
 type payer struct {
 	env process.Env
 	bus *bus.Bus
-	p   *claims.Purse
+	p   *claims.Spender
 }
 
 func newPayer(t *testing.T) payer {
@@ -84,7 +84,7 @@ func TestTheClaimOfAFailedCallIsClosedAtWhatItMayHaveCost(t *testing.T) {
 		{"nothing was called", errors.New("no claim"), 0, 0},
 	} {
 		before := p.grant(t)
-		pulse, fuse := worker.NewPulse(p.env), &worker.Fuse{}
+		pulse, fuse := worker.NewPulse(p.env), &worker.Breaker{}
 		if err := worker.Refused(t.Context(), p.env, pulse, fuse, p.claim(t), c.cause); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestTheClaimOfAFailedCallIsClosedAtWhatItMayHaveCost(t *testing.T) {
 		if settled, unsure := g.Settled-before.Settled, g.Unsure-before.Unsure; settled != c.settled || unsure != c.unsure || len(g.Open) != 0 {
 			t.Errorf("%s: %d settled, %d in doubt, open %v; want %d and %d", c.name, settled, unsure, g.Open, c.settled, c.unsure)
 		}
-		if !fuse.Blown() || pulse.Beat().Counters["failures"] != 1 {
+		if !fuse.Open() || pulse.Beat().Counters["failures"] != 1 {
 			t.Errorf("%s: the next call goes out at once", c.name)
 		}
 	}
@@ -115,14 +115,14 @@ func TestTheClaimOfAnAnsweredCallIsClosedAtItsPriceOrInDoubt(t *testing.T) {
 		{"without its price", gateway.Answer{}, 0, 5, false},
 	} {
 		before := p.grant(t)
-		fuse := &worker.Fuse{}
+		fuse := &worker.Breaker{}
 		fuse.Failed(p.env)
 		if err := worker.End(t.Context(), p.env, worker.NewPulse(p.env), fuse, p.claim(t), c.answer); err != nil {
 			t.Fatal(err)
 		}
 		g := p.grant(t)
-		if settled, unsure := g.Settled-before.Settled, g.Unsure-before.Unsure; settled != c.settled || unsure != c.unsure || fuse.Blown() != c.blown {
-			t.Errorf("%s: %d settled, %d in doubt, blown %t", c.name, settled, unsure, fuse.Blown())
+		if settled, unsure := g.Settled-before.Settled, g.Unsure-before.Unsure; settled != c.settled || unsure != c.unsure || fuse.Open() != c.blown {
+			t.Errorf("%s: %d settled, %d in doubt, blown %t", c.name, settled, unsure, fuse.Open())
 		}
 	}
 }
@@ -209,10 +209,10 @@ func TestADecisionIsRememberedOnlyAfterItsMessagesAreStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m[id] == *worker.Memorable(v)
+		return m[id] == *worker.SeenOf(v)
 	}
 	tooLarge := bus.Message{Subject: good.Subject, ID: "x", Body: make([]byte, 9<<20)}
-	lost := worker.Effect{Messages: []bus.Message{good, tooLarge}, ID: id, Memory: worker.Memorable(v)}
+	lost := worker.Effect{Messages: []bus.Message{good, tooLarge}, ID: id, Seen: worker.SeenOf(v)}
 	if err := worker.Apply(b)(t.Context(), []worker.Effect{lost}); err == nil || remembered() {
 		t.Errorf("a message was not stored: error %v, remembered %t", err, remembered())
 	}
@@ -220,14 +220,14 @@ func TestADecisionIsRememberedOnlyAfterItsMessagesAreStored(t *testing.T) {
 	if err := worker.Apply(b)(t.Context(), []worker.Effect{open}); err != nil || remembered() {
 		t.Errorf("a decision that is not final: error %v, remembered %t", err, remembered())
 	}
-	done := worker.Effect{Messages: []bus.Message{good}, ID: id, Memory: worker.Memorable(v)}
+	done := worker.Effect{Messages: []bus.Message{good}, ID: id, Seen: worker.SeenOf(v)}
 	if err := worker.Apply(b)(t.Context(), []worker.Effect{open, done}); err != nil || !remembered() {
 		t.Errorf("error %v, remembered %t", err, remembered())
 	}
 	if n, err := b.Held(t.Context(), pipeline.StreamVerdicts); n != 1 || err != nil {
 		t.Errorf("%d verdicts are stored (%v), want one", n, err)
 	}
-	if worker.Memorable(pipeline.Verdict{Outcome: pipeline.Survive}) != nil {
+	if worker.SeenOf(pipeline.Verdict{Outcome: pipeline.Survive}) != nil {
 		t.Error("a survivor is remembered, and its commit would never be offered again")
 	}
 }
@@ -254,8 +254,8 @@ func TestAVerdictComesAfterWhatItLedTo(t *testing.T) {
 		if c.first != "" && (len(e.Messages) != 2 || e.Messages[0].Subject != c.first) || c.first == "" && len(e.Messages) != 1 {
 			t.Errorf("%s: %d messages, the first %s", c.v.Outcome, len(e.Messages), e.Messages[0].Subject)
 		}
-		if (e.Memory != nil) != c.final || e.ID != u.Survivor.Identity {
-			t.Errorf("%s: memory %+v", c.v.Outcome, e.Memory)
+		if (e.Seen != nil) != c.final || e.ID != u.Survivor.Identity {
+			t.Errorf("%s: memory %+v", c.v.Outcome, e.Seen)
 		}
 	}
 	if d := worker.Dead(loop.Decision[worker.Effect]{Out: []worker.Effect{{}}}, "no_answer", "paid 3 times"); d.Never != "no_answer" || d.Cause != "paid 3 times" || len(d.Out) != 1 {

@@ -109,28 +109,28 @@ func TestWorkWhoseWorkerDiedIsLookedForEveryMinute(t *testing.T) {
 func TestTheCircuitBreakerOpensForLongerWithEveryFailureAndClosesWithASuccess(t *testing.T) {
 	t.Parallel()
 	env := process.Env{Clock: process.RealClock()}
-	var f worker.Fuse
-	if f.Blown() || f.Doubtful() {
+	var f worker.Breaker
+	if f.Open() || f.HalfOpen() {
 		t.Error("it is open before the first call")
 	}
 	for i, want := range []time.Duration{10, 20, 40, 80, 160, 320, 320} {
 		if got := f.Failed(env); got != want*time.Second {
 			t.Errorf("failure %d: open for %s, want %d s", i+1, got, want)
 		}
-		if !f.Blown() || !f.Doubtful() {
+		if !f.Open() || !f.HalfOpen() {
 			t.Errorf("failure %d: calls go out", i+1)
 		}
 	}
 	f.Worked()
-	if f.Blown() || f.Doubtful() {
+	if f.Open() || f.HalfOpen() {
 		t.Error("it is open after a success")
 	}
 	if got := f.Failed(env); got != 10*time.Second {
 		t.Errorf("the first failure after a success: %s, want 10 s", got)
 	}
-	var g worker.Fuse
+	var g worker.Breaker
 	g.Failed(process.Env{Clock: process.NewClock(time.Now(), 1e12)})
-	if g.Blown() || !g.Doubtful() {
+	if g.Open() || !g.HalfOpen() {
 		t.Error("10 s of pipeline time have passed: a small call may go out, and it is a trial")
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // Refused ends a claim whose call failed and opens the circuit breaker. The cause is
 // logged here, once. The unknown cost of a call without an answer is left to drift.
-func Refused(ctx context.Context, env process.Env, pulse *Pulse, breaker *Fuse, c *claims.Claim, cause error) error {
+func Refused(ctx context.Context, env process.Env, pulse *Pulse, breaker *Breaker, c *claims.Claim, cause error) error {
 	wait := breaker.Failed(env)
 	pulse.Failed(cause)
 	env.Log.Warn("keepa refused", "err", cause, "wait", wait)

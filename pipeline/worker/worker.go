@@ -72,7 +72,7 @@ func Name(ctx context.Context, b *bus.Bus, units []Unit) error {
 type Effect struct {
 	Messages []bus.Message
 	ID       pipeline.Identity
-	Memory   *pipeline.Memory // set when the decision is final
+	Seen     *pipeline.Seen // set when the decision is final
 
 	WorkID  string             // empty for work that was decided before
 	Verdict pipeline.Verdict   // of WorkID
@@ -90,10 +90,10 @@ func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 			return err
 		}
 		for _, e := range all {
-			if e.Memory == nil {
+			if e.Seen == nil {
 				continue
 			}
-			if err := seen.Remember(ctx, b, e.ID, *e.Memory); err != nil {
+			if err := seen.Remember(ctx, b, e.ID, *e.Seen); err != nil {
 				return err
 			}
 		}
@@ -128,12 +128,12 @@ func (p *Pulse) made(log *slog.Logger, e Effect) {
 	p.Decided(e.WorkID)
 }
 
-// Memorable returns what is remembered of a final verdict; nil if it is not final.
-func Memorable(v pipeline.Verdict) *pipeline.Memory {
+// SeenOf returns what is remembered of a final verdict; nil if it is not final.
+func SeenOf(v pipeline.Verdict) *pipeline.Seen {
 	if !v.Outcome.Final() {
 		return nil
 	}
-	return &pipeline.Memory{
+	return &pipeline.Seen{
 		CreationDate: v.CreationDate, Look: v.Look, Outcome: v.Outcome, Reason: v.Reason, DecidedAt: v.DecidedAt, RuleSet: v.RuleSet,
 	}
 }
@@ -141,7 +141,7 @@ func Memorable(v pipeline.Verdict) *pipeline.Memory {
 // Conclude returns the effect of a live decision: the survivor or the deal, then the verdict, then
 // the memory, so that a reader of the verdict finds its consequence. lane is where a survivor goes.
 func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
-	e := Effect{ID: v.Identity, Memory: Memorable(v), WorkID: u.ID, Verdict: v}
+	e := Effect{ID: v.Identity, Seen: SeenOf(v), WorkID: u.ID, Verdict: v}
 	switch {
 	case v.Outcome == pipeline.Survive:
 		e.Messages = append(e.Messages, messages.Survivor(u.Work, v, lane))

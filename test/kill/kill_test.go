@@ -378,7 +378,7 @@ func TestTokendDies(t *testing.T) {
 
 func TestTheWatermarkerDies(t *testing.T) {
 	scene{
-		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyKeeperLeader},
+		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyRefresherLeader},
 		beside: []func(context.Context, process.Env) error{peeker.Run, committer.Run},
 		set: func(t *testing.T, d *desk.Desk) {
 			for _, s := range pipeline.Stages() {
@@ -394,7 +394,7 @@ func TestTheWatermarkerDies(t *testing.T) {
 // for that has no tokens.
 func TestTheKeeperDies(t *testing.T) {
 	scene{
-		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyKeeperLeader},
+		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyRefresherLeader},
 		env:    []string{"REPAIR_ATTEMPTS=0"},
 		beside: []func(context.Context, process.Env) error{peeker.Run},
 		set: func(t *testing.T, d *desk.Desk) {

@@ -15,8 +15,8 @@ type Record struct {
 	said map[string]Said // by the message's id, the first of each; without one, by its sequence in the stream
 }
 
-// Hear adds a message.
-func (r *Record) Hear(s Said) {
+// Add adds a message.
+func (r *Record) Add(s Said) {
 	if s.Run != pipeline.RunLive {
 		return
 	}
@@ -53,8 +53,8 @@ func (r Record) ended() map[about]uint64 {
 // Ended returns the sequence of the last undo or lapse of a kind about a target; 0 without one.
 func (r Record) Ended(kind Kind, t Target) uint64 { return r.ended()[about{kind, t}] }
 
-// Standing returns the actions that were neither undone nor have lapsed, in the order of the stream.
-func (r Record) Standing() []Said {
+// InForce returns the actions that were neither undone nor have lapsed, in the order of the stream.
+func (r Record) InForce() []Said {
 	ended := r.ended()
 	var out []Said
 	for _, s := range r.said {
@@ -68,7 +68,7 @@ func (r Record) Standing() []Said {
 
 // Newest returns the newest action in force of a kind about a target.
 func (r Record) Newest(kind Kind, t Target) (newest Said, ok bool) {
-	for _, s := range r.Standing() {
+	for _, s := range r.InForce() {
 		if s.Kind == kind && s.Target == t {
 			newest, ok = s, true
 		}
@@ -79,7 +79,7 @@ func (r Record) Newest(kind Kind, t Target) (newest Said, ok bool) {
 // Due returns the lapses to publish: one for each ignore whose newest message has a time that is over.
 func (r Record) Due(now time.Time) []Action {
 	newest := map[Target]Said{}
-	for _, s := range r.Standing() {
+	for _, s := range r.InForce() {
 		if s.Kind == Ignore {
 			newest[s.Target] = s
 		}
@@ -124,7 +124,7 @@ type Rules struct {
 // Rules returns the record's rules, to apply to many deals.
 func (r Record) Rules() Rules {
 	out := Rules{by: map[about]bool{}}
-	for _, s := range r.Standing() {
+	for _, s := range r.InForce() {
 		out.by[about{s.Kind, s.Target}] = true
 		if s.Kind == Ignore && s.By == ByWords {
 			out.words = append(out.words, " "+s.Value+" ")

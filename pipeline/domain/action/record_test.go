@@ -55,14 +55,14 @@ func TestAnActionHidesADealUntilItIsUndone(t *testing.T) {
 	} {
 		var r Record
 		for _, s := range c.said {
-			r.Hear(s)
+			r.Add(s)
 		}
 		if got := r.Rules().Hides(product); got != c.want {
 			t.Errorf("%s: hidden because %q, want %q", c.name, got, c.want)
 		}
 	}
 	var r Record
-	r.Hear(said(1, Ignore, "", words))
+	r.Add(said(1, Ignore, "", words))
 	if got := r.Rules().Hides(Product{Domain: 1, ASIN: "0593655036"}); got != "" {
 		t.Errorf("a deal of which nothing is known is hidden because %q", got)
 	}
@@ -97,21 +97,21 @@ func TestTheLawsOfActions(t *testing.T) {
 		all := drawSaid(r)
 		var a, b Record
 		for _, s := range all {
-			a.Hear(s)
+			a.Add(s)
 		}
 		for _, s := range append(rapid.Permutation(all).Draw(r, "order"), all[:rapid.IntRange(0, len(all)).Draw(r, "twice")]...) {
-			b.Hear(s)
+			b.Add(s)
 		}
-		if !reflect.DeepEqual(a.Standing(), b.Standing()) {
-			r.Fatalf("in order\n%+v\nin another\n%+v", a.Standing(), b.Standing())
+		if !reflect.DeepEqual(a.InForce(), b.InForce()) {
+			r.Fatalf("in order\n%+v\nin another\n%+v", a.InForce(), b.InForce())
 		}
 		hidden := a.Rules().Hides(product) != ""
 		hides := false
-		for _, s := range a.Standing() {
+		for _, s := range a.InForce() {
 			hides = hides || s.Kind == Buy || s.Kind == Ignore
 		}
 		if hidden != hides {
-			r.Fatalf("hidden is %v, and standing are %+v", hidden, a.Standing())
+			r.Fatalf("hidden is %v, and standing are %+v", hidden, a.InForce())
 		}
 		now, seq := t0.Add(time.Duration(rapid.IntRange(0, 60).Draw(r, "now"))*time.Hour), 100
 		for _, lapse := range a.Due(now) {
@@ -121,7 +121,7 @@ func TestTheLawsOfActions(t *testing.T) {
 		}
 		for _, lapse := range a.Due(now) {
 			seq++
-			a.Hear(Said{Origin: pipeline.Origin{Sequence: uint64(seq), Run: pipeline.RunLive, MsgID: lapse.ID()}, Action: lapse})
+			a.Add(Said{Origin: pipeline.Origin{Sequence: uint64(seq), Run: pipeline.RunLive, MsgID: lapse.ID()}, Action: lapse})
 		}
 		if left := a.Due(now); len(left) > 0 {
 			r.Fatalf("still due after the lapses: %+v", left)
@@ -129,11 +129,11 @@ func TestTheLawsOfActions(t *testing.T) {
 		for _, target := range []Target{book, seller, brand, words} {
 			for _, of := range []Kind{Buy, Ignore, Sold} {
 				seq++
-				a.Hear(Said{Origin: pipeline.Origin{Sequence: uint64(seq), Run: pipeline.RunLive, MsgID: fmt.Sprint("undo ", seq)}, Action: Action{Kind: Undo, Of: of, Target: target}})
+				a.Add(Said{Origin: pipeline.Origin{Sequence: uint64(seq), Run: pipeline.RunLive, MsgID: fmt.Sprint("undo ", seq)}, Action: Action{Kind: Undo, Of: of, Target: target}})
 			}
 		}
-		if got := a.Rules().Hides(product); got != "" || len(a.Standing()) > 0 {
-			r.Fatalf("after everything is undone it is hidden because %q, standing are %+v", got, a.Standing())
+		if got := a.Rules().Hides(product); got != "" || len(a.InForce()) > 0 {
+			r.Fatalf("after everything is undone it is hidden because %q, standing are %+v", got, a.InForce())
 		}
 	})
 }

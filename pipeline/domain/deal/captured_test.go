@@ -27,7 +27,7 @@ func TestTheCapturedBooksHaveTheSalesThatWereCounted(t *testing.T) {
 			return
 		}
 		seen[p.ASIN] = true
-		h, err := new(Memory).histories(&p)
+		h, err := new(Scratch).histories(&p)
 		if err != nil {
 			t.Fatal(err)
 		}

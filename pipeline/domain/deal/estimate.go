@@ -55,7 +55,7 @@ type Evidence struct {
 }
 
 // gather reads the evidence of a product's histories up to now.
-func (m *Memory) gather(h Histories, c Credit, now time.Time) *Evidence {
+func (m *Scratch) gather(h Histories, c Credit, now time.Time) *Evidence {
 	return evidence(m.sales(h, c, now), h.Used, c, now)
 }
 

@@ -22,7 +22,7 @@ func oneSale() Histories {
 
 func TestEveryTermOfTheEstimateIsWorkedByHand(t *testing.T) {
 	t.Parallel()
-	e := new(Memory).gather(oneSale(), Credit{Cents: 399}, now)
+	e := new(Scratch).gather(oneSale(), Credit{Cents: 399}, now)
 	// A sale of 180 days ago counts half.
 	if !near(e.NEff, 0.5, 1e-9) || e.SaleCount != 1 || e.SalesInYear != 1 || e.SaleDays180 != 1 {
 		t.Errorf("weight %v of %d sales, %d in a year, %d days with one", e.NEff, e.SaleCount, e.SalesInYear, e.SaleDays180)
@@ -75,7 +75,7 @@ func TestSalesOfNewCopiesAndOldSalesDoNotCount(t *testing.T) {
 	h.Rank = append(line(1200*days, 900_000, 1096*days, 400_000), h.Rank...)
 	h.Used = append(line(1200*days, 9000, 1096*days, 2000), h.Used...)
 	h.CountUsed = append(line(1200*days, 4, 1096*days, 3), h.CountUsed...)
-	e := new(Memory).gather(h, Credit{Cents: 399}, now)
+	e := new(Scratch).gather(h, Credit{Cents: 399}, now)
 	if e.SaleCount != 2 || len(e.points) != 6 || !near(e.NEff, 0.5, 1e-9) {
 		t.Errorf("%d sales, %d points, weight %v: one of 1,096 days ago counts", e.SaleCount, len(e.points), e.NEff)
 	}
@@ -83,12 +83,12 @@ func TestSalesOfNewCopiesAndOldSalesDoNotCount(t *testing.T) {
 
 func TestWithoutSalesAndPricesNothingIsKnown(t *testing.T) {
 	t.Parallel()
-	e := new(Memory).gather(Histories{Known: true}, Credit{Cents: 399}, now)
+	e := new(Scratch).gather(Histories{Known: true}, Credit{Cents: 399}, now)
 	if e.Known() || Defaults().outcome(e, 1, nil, NoCeiling, 2000, Fees{}) != nil {
 		t.Errorf("an estimate of nothing: %+v", e)
 	}
 	// Asking prices alone are evidence for a price, without any sale.
-	e = new(Memory).gather(Histories{Known: true, Used: line(400*days, 2000, 170*days, -1)}, Credit{Cents: 399}, now)
+	e = new(Scratch).gather(Histories{Known: true, Used: line(400*days, 2000, 170*days, -1)}, Credit{Cents: 399}, now)
 	if !e.Known() || e.NEff != 0 {
 		t.Errorf("asking prices of the last 180 days: %+v", e)
 	}

@@ -2,16 +2,16 @@ package deal
 
 import "ratchet/pipeline/domain/keepa"
 
-// Memory is the scratch buffer into which one product's histories are decoded. They are by far the largest input of a
+// Scratch is the scratch buffer into which one product's histories are decoded. They are by far the largest input of a
 // decision, and no result points into them, so the buffer is reused for the next product. It serves one goroutine.
-type Memory struct {
+type Scratch struct {
 	series [3]keepa.Series
 	jumps  []keepa.Minute
 	found  []Sale
 }
 
 // histories decodes the series of a product. The next call overwrites them.
-func (m *Memory) histories(p *keepa.Product) (Histories, error) {
+func (m *Scratch) histories(p *keepa.Product) (Histories, error) {
 	for i, t := range []keepa.PriceType{keepa.Sales, keepa.Used, keepa.CountUsed} {
 		series, err := p.SeriesInto(m.series[i], t)
 		if err != nil {

@@ -70,9 +70,9 @@ type Histories struct {
 // A fall of the used count is a sale if the count is not back within a day and the rank jumps near it. Falls come in
 // order of time and each takes the earliest jump of its window; a jump confirms one sale. The price is the one in
 // force strictly before the fall: when the cheapest copy is sold, count and price change in the same minute.
-func InferSales(h Histories, c Credit, now time.Time) Sales { return new(Memory).sales(h, c, now) }
+func InferSales(h Histories, c Credit, now time.Time) Sales { return new(Scratch).sales(h, c, now) }
 
-func (m *Memory) sales(h Histories, c Credit, now time.Time) Sales {
+func (m *Scratch) sales(h Histories, c Credit, now time.Time) Sales {
 	to := keepa.FromTime(now)
 	m.jumps = jumps(m.jumps[:0], h.Rank, to)
 	found := Sales{All: m.found[:0]}

@@ -155,11 +155,11 @@ func (s Settings) gain(sale float64, landed int64, f Fees) float64 {
 
 // OfProduct returns the view of a product without offers. Values that the product lacks are taken from the row.
 func (s Settings) OfProduct(row View, p *keepa.Product, now time.Time) (View, error) {
-	return s.OfProductIn(new(Memory), row, p, now)
+	return s.OfProductIn(new(Scratch), row, p, now)
 }
 
 // OfProductIn is OfProduct with the histories decoded into mem.
-func (s Settings) OfProductIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, error) {
+func (s Settings) OfProductIn(mem *Scratch, row View, p *keepa.Product, now time.Time) (View, error) {
 	v, err := s.known(mem, row, p, ShippingUnknown, now)
 	if err == nil && v.Evidence != nil && v.Used != nil {
 		v.Outcome = s.bound(v)
@@ -168,7 +168,7 @@ func (s Settings) OfProductIn(mem *Memory, row View, p *keepa.Product, now time.
 }
 
 // known returns the part of a product's view that is the same for every copy.
-func (s Settings) known(mem *Memory, row View, p *keepa.Product, f Finding, now time.Time) (View, error) {
+func (s Settings) known(mem *Scratch, row View, p *keepa.Product, f Finding, now time.Time) (View, error) {
 	v := row
 	v.ofStats(p)
 	v.NewLanded = s.Selling().NewLanded(v.New, now)
@@ -231,11 +231,11 @@ func (v *View) ofStats(p *keepa.Product) {
 
 // OfOffers returns the view of a product with offers, before a copy is chosen, and the copies that can be bought.
 func (s Settings) OfOffers(row View, p *keepa.Product, now time.Time) (View, []Copy, error) {
-	return s.OfOffersIn(new(Memory), row, p, now)
+	return s.OfOffersIn(new(Scratch), row, p, now)
 }
 
 // OfOffersIn is OfOffers with the histories decoded into mem.
-func (s Settings) OfOffersIn(mem *Memory, row View, p *keepa.Product, now time.Time) (View, []Copy, error) {
+func (s Settings) OfOffersIn(mem *Scratch, row View, p *keepa.Product, now time.Time) (View, []Copy, error) {
 	finding := s.Buying().ShippingIn(p, now)
 	v, err := s.known(mem, row, p, finding, now)
 	if err != nil {

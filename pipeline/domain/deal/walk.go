@@ -24,7 +24,7 @@ func (s Settings) NewWalk(p *keepa.Product) (*Walk, error) {
 		w.root = &p.RootCategory
 	}
 	var err error
-	if w.h, err = new(Memory).histories(p); err != nil {
+	if w.h, err = new(Scratch).histories(p); err != nil {
 		return nil, err
 	}
 	for t, into := range map[keepa.PriceType]*keepa.Series{keepa.New: &w.new, keepa.Amazon: &w.amazon, keepa.BuyBox: &w.buyBox} {

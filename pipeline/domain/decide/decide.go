@@ -31,8 +31,8 @@ type Answer struct {
 	Body []byte // Keepa's JSON; null for a seller that Keepa does not know
 }
 
-// Ruling is a verdict with its by-products.
-type Ruling struct {
+// Decision is a verdict with its by-products.
+type Decision struct {
 	Verdict pipeline.Verdict
 	// Unreadable is why a stored answer could not be read; the verdict is then fail.
 	Unreadable error
@@ -53,51 +53,51 @@ const reasonUnreadable = "product_unreadable"
 const reasonConfirmed = "unchanged"
 
 // Glance decides on the row alone.
-func Glance(j *verdict.Judge, w Work, now time.Time) Ruling {
+func Glance(j *verdict.Judge, w Work, now time.Time) Decision {
 	now = Instant(now)
-	return Ruling{Verdict: w.verdict(pipeline.LookGlance, j.Glance(w.Row, now), j.Version(), 0, w.Survivor.ResponseIDs, now), Changed: w.Row.Changed}
+	return Decision{Verdict: w.verdict(pipeline.LookGlance, j.Glance(w.Row, now), j.Version(), 0, w.Survivor.ResponseIDs, now), Changed: w.Row.Changed}
 }
 
 // Skip passes a candidate on to the commit without a peek.
-func Skip(j *verdict.Judge, w Work, now time.Time) Ruling {
+func Skip(j *verdict.Judge, w Work, now time.Time) Decision {
 	f := verdict.Finding{Outcome: pipeline.Survive, Reason: "skipped", Tier: pipeline.TierB}
-	return Ruling{Verdict: w.verdict(pipeline.LookPeek, f, j.Version(), 0, nil, Instant(now))}
+	return Decision{Verdict: w.verdict(pipeline.LookPeek, f, j.Version(), 0, nil, Instant(now))}
 }
 
 // ReasonNoAnswer is the reason of a fail for work that was paid for as often as is allowed without a complete answer.
 const ReasonNoAnswer = "no_answer"
 
 // NoAnswer returns the verdict on work that may not be paid for again.
-func NoAnswer(j *verdict.Judge, look pipeline.Look, w Work, now time.Time) Ruling {
+func NoAnswer(j *verdict.Judge, look pipeline.Look, w Work, now time.Time) Decision {
 	f := verdict.Finding{Outcome: pipeline.Fail, Reason: ReasonNoAnswer}
-	return Ruling{Verdict: w.paid(look, f, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))}
+	return Decision{Verdict: w.paid(look, f, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))}
 }
 
 // NotFound returns the verdict of a paid look at a product that Keepa does not know.
-func NotFound(j *verdict.Judge, look pipeline.Look, w Work, tokens int, now time.Time) Ruling {
+func NotFound(j *verdict.Judge, look pipeline.Look, w Work, tokens int, now time.Time) Decision {
 	f := verdict.Finding{Outcome: pipeline.Fail, Reason: ReasonNotFound}
-	return Ruling{Verdict: w.paid(look, f, j.Version(), tokens, w.Survivor.ResponseIDs, Instant(now))}
+	return Decision{Verdict: w.paid(look, f, j.Version(), tokens, w.Survivor.ResponseIDs, Instant(now))}
 }
 
 // Shed returns the verdict on work below a line: it is not looked at,
 // because the tokens suffice only for more valuable work.
-func Shed(j *verdict.Judge, w Work, l shedding.Line, now time.Time) Ruling {
+func Shed(j *verdict.Judge, w Work, l shedding.Line, now time.Time) Decision {
 	f := verdict.Finding{Outcome: pipeline.Shed, Reason: ReasonShed, Inputs: map[string]any{
 		"line_cents": l.BelowCents, "waiting": l.Waiting, "decidable": l.Decidable, "patience_s": l.PatienceS,
 	}}
 	v := w.paid(pipeline.LookPeek, f, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))
 	v.ExpectedValueCents = w.Survivor.ExpectedValueCents
-	return Ruling{Verdict: v}
+	return Decision{Verdict: v}
 }
 
 // Peek decides on a product without offers. tokens is what this work paid for it. stored is the
 // newest deal of the ASIN, nil without one: a refresh that finds it unchanged ends here.
-func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now time.Time) Ruling {
+func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now time.Time) Decision {
 	now = Instant(now)
 	ids := append(w.Survivor.ResponseIDs[:len(w.Survivor.ResponseIDs):len(w.Survivor.ResponseIDs)], a.ID)
 	product, err := keepa.DecodeProduct(a.Body)
 	if err != nil {
-		return Ruling{Verdict: w.paid(pipeline.LookPeek, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
+		return Decision{Verdict: w.paid(pipeline.LookPeek, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
 	}
 	f := j.Peek(w.Row, product, now)
 	if f.Outcome == pipeline.Survive && w.Survivor.Source == pipeline.SourceRefresh && stored != nil {
@@ -106,7 +106,7 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 			f = confirmed
 		}
 	}
-	r := Ruling{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now), Changed: product.Changed, Unreadable: unread(f, product)}
+	r := Decision{Verdict: w.paid(pipeline.LookPeek, f, j.Version(), tokens, ids, now), Changed: product.Changed, Unreadable: unread(f, product)}
 	if f.Deal != nil {
 		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
 	}
@@ -115,19 +115,19 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 
 // Commit decides on a product with offers and on the known sellers, in the
 // order of their ids. tokens is the price of the look, sellers included.
-func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, now time.Time) Ruling {
+func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, now time.Time) Decision {
 	now = Instant(now)
 	ids := append(w.Survivor.ResponseIDs[:len(w.Survivor.ResponseIDs):len(w.Survivor.ResponseIDs)], a.ID)
 	product, err := keepa.DecodeProduct(a.Body)
 	if err != nil {
-		return Ruling{Verdict: w.paid(pipeline.LookCommit, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
+		return Decision{Verdict: w.paid(pipeline.LookCommit, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
 	}
 	for _, s := range sellers {
 		// The deal also rests on an answer that Keepa does not know the seller.
 		ids = append(ids, s.ID)
 	}
 	f := j.Commit(w.Row, product, known(sellers, &product.Changed), now)
-	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), tokens, ids, now), Changed: product.Changed, Unreadable: unread(f, product)}
+	r := Decision{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), tokens, ids, now), Changed: product.Changed, Unreadable: unread(f, product)}
 	if f.Outcome == pipeline.Accept && f.Deal != nil {
 		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
 	}
@@ -135,14 +135,14 @@ func Commit(j *verdict.Judge, w Work, a Answer, sellers []Answer, tokens int, no
 }
 
 // Held decides again on a stored deal, from the peek that last confirmed it, for no token.
-func Held(j *verdict.Judge, w Work, a Answer, stored *deal.Deal, now time.Time) Ruling {
+func Held(j *verdict.Judge, w Work, a Answer, stored *deal.Deal, now time.Time) Decision {
 	now = Instant(now)
 	product, err := keepa.DecodeProduct(a.Body)
 	if err != nil {
-		return Ruling{Verdict: w.paid(pipeline.LookCommit, unreadable(), j.Version(), 0, w.Survivor.ResponseIDs, now), Unreadable: err}
+		return Decision{Verdict: w.paid(pipeline.LookCommit, unreadable(), j.Version(), 0, w.Survivor.ResponseIDs, now), Unreadable: err}
 	}
 	f := j.Held(stored, w.Row, product, now)
-	r := Ruling{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), 0, w.Survivor.ResponseIDs, now), Unreadable: unread(f, product)}
+	r := Decision{Verdict: w.paid(pipeline.LookCommit, f, j.Version(), 0, w.Survivor.ResponseIDs, now), Unreadable: unread(f, product)}
 	if f.Deal != nil {
 		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
 	}
@@ -151,7 +151,7 @@ func Held(j *verdict.Judge, w Work, a Answer, stored *deal.Deal, now time.Time) 
 
 // Stored returns the verdict on a stored deal that was decided again from the inputs of its verdict.
 // If accepted, the deal is unchanged except for the name of the rules that accept it now.
-func Stored(j *verdict.Judge, w Work, f Found, t verdict.Thought, inputs map[string]any, now time.Time) Ruling {
+func Stored(j *verdict.Judge, w Work, f Found, t verdict.Thought, inputs map[string]any, now time.Time) Decision {
 	v := w.paid(pipeline.LookCommit, verdict.Finding{
 		Outcome: t.Outcome, Reason: t.Reason, RuleID: t.RuleID, Heuristic: t.Heuristic, Unknown: t.Unknown, Kept: inputs,
 	}, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))
@@ -162,7 +162,7 @@ func Stored(j *verdict.Judge, w Work, f Found, t verdict.Thought, inputs map[str
 		d.RuleSet = j.Version()
 		v.Deal = found(&d, w.ID, v)
 	}
-	return Ruling{Verdict: v}
+	return Decision{Verdict: v}
 }
 
 // SellerRounds is the most sellers that one commit asks for: after a seller

@@ -136,7 +136,7 @@ func TestOnlyARefreshOfAStoredDealIsConfirmed(t *testing.T) {
 func TestAnAnswerThatCannotBeReadFails(t *testing.T) {
 	t.Parallel()
 	b := aBook(t)
-	for name, r := range map[string]decide.Ruling{
+	for name, r := range map[string]decide.Decision{
 		"peek":   decide.Peek(b.judge, b.work, decide.Answer{ID: "1", Body: []byte("[]")}, 1, nil, t0),
 		"commit": decide.Commit(b.judge, b.work, decide.Answer{ID: "1", Body: []byte("[]")}, nil, 6, t0),
 		"held":   decide.Held(b.judge, b.work, decide.Answer{ID: "1", Body: []byte("[]")}, nil, t0),

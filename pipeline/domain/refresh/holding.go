@@ -76,8 +76,8 @@ func (h Holding) Possible(keepaNow int64, now time.Time) error {
 
 func (s State) known() bool { return s == Held || s == Stale || s == Expired || s == Gone }
 
-// Heard is a verdict about an ASIN, as far as it concerns the holding.
-type Heard struct {
+// Event is a verdict about an ASIN, as far as it concerns the holding.
+type Event struct {
 	pipeline.Identity
 	Seq     uint64 // in VERDICTS
 	Outcome pipeline.Outcome
@@ -97,9 +97,9 @@ type Deal struct {
 	Row      json.RawMessage
 }
 
-// Hear returns the holding after a verdict, and whether it changed. A verdict that was applied before, or concerns an
+// After returns the holding after a verdict, and whether it changed. A verdict that was applied before, or concerns an
 // older price, changes nothing. The zero holding is not a deal yet: only an accept makes it one. ran is Clock.Ran.
-func (h Holding) Hear(v Heard, ran time.Duration) (Holding, bool) {
+func (h Holding) After(v Event, ran time.Duration) (Holding, bool) {
 	known := h.State != ""
 	if known && (v.Seq <= h.Seq || v.CreationDate < h.CreationDate) || !known && v.Deal == nil {
 		return h, false
@@ -126,7 +126,7 @@ func (h Holding) Hear(v Heard, ran time.Duration) (Holding, bool) {
 }
 
 // accept takes over the values of a deal. A new price starts again, its repairs included.
-func (h *Holding) accept(v Heard, was int64) {
+func (h *Holding) accept(v Event, was int64) {
 	if h.State == "" || v.CreationDate != was {
 		h.Found, h.Attempt, h.Repaired, h.GaveUp = v.At, 0, time.Time{}, ""
 	}

@@ -20,7 +20,7 @@ func id(n int) pipeline.Identity {
 
 // accepted returns a deal that was found at an instant.
 func accepted(n int, cents int64, at time.Time) Holding {
-	h, _ := Holding{}.Hear(Heard{
+	h, _ := Holding{}.After(Event{
 		Identity: id(n), Seq: uint64(n + 1), Outcome: pipeline.Accept, At: at, Deal: &Deal{Cents: cents, Queries: []string{"q@1"}},
 	}, 0)
 	return h
@@ -56,9 +56,9 @@ func TestApplyingVerdictsIsIdempotentAndFollowsTheStream(t *testing.T) {
 	t.Parallel()
 	outcomes := []pipeline.Outcome{pipeline.Accept, pipeline.Confirm, pipeline.Reject, pipeline.Fail}
 	rapid.Check(t, func(t *rapid.T) {
-		var heard []Heard
+		var heard []Event
 		for i := range rapid.IntRange(1, 12).Draw(t, "verdicts") {
-			v := Heard{Identity: id(1), Seq: uint64(i + 1), Outcome: rapid.SampledFrom(outcomes).Draw(t, "outcome"), At: t0.Add(time.Duration(i) * time.Hour)}
+			v := Event{Identity: id(1), Seq: uint64(i + 1), Outcome: rapid.SampledFrom(outcomes).Draw(t, "outcome"), At: t0.Add(time.Duration(i) * time.Hour)}
 			v.CreationDate += int64(rapid.IntRange(0, 2).Draw(t, "price"))
 			if v.Outcome == pipeline.Accept {
 				v.Deal = &Deal{Cents: int64(i)}
@@ -67,10 +67,10 @@ func TestApplyingVerdictsIsIdempotentAndFollowsTheStream(t *testing.T) {
 		}
 		var once, twice Holding
 		for i, v := range heard {
-			once, _ = once.Hear(v, 0)
-			twice, _ = twice.Hear(v, 0)
+			once, _ = once.After(v, 0)
+			twice, _ = twice.After(v, 0)
 			for _, again := range heard[rapid.IntRange(0, i).Draw(t, "from") : i+1] {
-				twice, _ = twice.Hear(again, 0)
+				twice, _ = twice.After(again, 0)
 			}
 		}
 		if fmt.Sprint(once) != fmt.Sprint(twice) {
@@ -85,11 +85,11 @@ func TestApplyingVerdictsIsIdempotentAndFollowsTheStream(t *testing.T) {
 func TestALookThatFailedHasCheckedAndConfirmedNothing(t *testing.T) {
 	t.Parallel()
 	h := accepted(1, 100, t0)
-	h, _ = h.Hear(Heard{Identity: id(1), Seq: 9, Outcome: pipeline.Fail, At: t0.Add(time.Hour)}, 0)
+	h, _ = h.After(Event{Identity: id(1), Seq: 9, Outcome: pipeline.Fail, At: t0.Add(time.Hour)}, 0)
 	if !h.Confirmed.Equal(t0) || !h.Checked.Equal(t0.Add(time.Hour)) || h.State != Held {
 		t.Errorf("got %+v", h)
 	}
-	h, _ = h.Hear(Heard{Identity: id(1), Seq: 10, Outcome: pipeline.Reject, Reason: "no_profit", At: t0.Add(2 * time.Hour)}, 0)
+	h, _ = h.After(Event{Identity: id(1), Seq: 10, Outcome: pipeline.Reject, Reason: "no_profit", At: t0.Add(2 * time.Hour)}, 0)
 	if h.State != Gone || h.Why != "no_profit" || !h.Confirmed.Equal(t0) {
 		t.Errorf("got %+v", h)
 	}

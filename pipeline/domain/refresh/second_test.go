@@ -31,22 +31,22 @@ func TestANewPriceBeginsItsRepairsAgain(t *testing.T) {
 	t.Parallel()
 	h := accepted(1, 100, t0)
 	h.Attempt, h.Repaired, h.GaveUp, h.Missing = 2, t0.Add(time.Hour), GaveUp, []string{"offer"}
-	v := Heard{Identity: h.Identity, Seq: h.Seq + 1, Outcome: pipeline.Accept, At: t0.Add(2 * time.Hour), Deal: &Deal{Cents: 90, Missing: []string{"offer"}}}
-	same, _ := h.Hear(v, 0)
+	v := Event{Identity: h.Identity, Seq: h.Seq + 1, Outcome: pipeline.Accept, At: t0.Add(2 * time.Hour), Deal: &Deal{Cents: 90, Missing: []string{"offer"}}}
+	same, _ := h.After(v, 0)
 	if same.Attempt != 2 || same.GaveUp != GaveUp || !same.Found.Equal(t0) {
 		t.Errorf("the same price: %+v", same)
 	}
 	v.CreationDate += 60
-	moved, _ := h.Hear(v, 0)
+	moved, _ := h.After(v, 0)
 	if moved.Attempt != 0 || moved.GaveUp != "" || !moved.Found.Equal(v.At) || !moved.Repaired.IsZero() || moved.CreationDate != v.CreationDate {
 		t.Errorf("a new price: %+v", moved)
 	}
 	v.Seq++
 	v.CreationDate -= 120
-	if again, changed := moved.Hear(v, 0); changed || again.CreationDate != moved.CreationDate {
+	if again, changed := moved.After(v, 0); changed || again.CreationDate != moved.CreationDate {
 		t.Errorf("an older price came later: %+v", again)
 	}
-	gone, _ := moved.Hear(Heard{Identity: moved.Identity, Seq: v.Seq + 1, Outcome: pipeline.Reject, Reason: "rank", At: v.At}, 0)
+	gone, _ := moved.After(Event{Identity: moved.Identity, Seq: v.Seq + 1, Outcome: pipeline.Reject, Reason: "rank", At: v.At}, 0)
 	if gone.State != Gone || gone.Why != "rank" || gone.State.Shown() {
 		t.Errorf("after a reject: %+v", gone)
 	}

@@ -49,7 +49,7 @@ func (s *stock) run(from, to time.Time) {
 		for s.part += s.unchanged / 6; s.answers && s.part >= 1 && len(s.queue) > 0; s.part-- {
 			w := s.queue[0]
 			s.queue, s.seq, s.confirms, s.answered = s.queue[1:], s.seq+1, s.confirms+1, now
-			h, _ := s.all[s.place(w.Holding)].Hear(Heard{Identity: w.Holding.Identity, Seq: 10_000 + s.seq, Outcome: pipeline.Confirm, At: now}, s.clock.Ran)
+			h, _ := s.all[s.place(w.Holding)].After(Event{Identity: w.Holding.Identity, Seq: 10_000 + s.seq, Outcome: pipeline.Confirm, At: now}, s.clock.Ran)
 			s.put(h)
 		}
 		if !s.answers || len(s.queue) == 0 {

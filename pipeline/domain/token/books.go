@@ -47,7 +47,7 @@ func (i Issuer) observe(before, after Grant, now time.Time) Issuer {
 		if WentBack(i.Bucket.Reading, *r) {
 			owed += after.Settled - before.Settled
 		} else {
-			i.Bucket = i.Bucket.Heard(*r, now)
+			i.Bucket = i.Bucket.Reported(*r, now)
 		}
 	}
 	if owed > 0 {

@@ -53,8 +53,8 @@ func Later(a, b pipeline.Reading) bool {
 	return d > 0
 }
 
-// Says reports whether a reading describes an account at all: Keepa answers a bad key with zeroes.
-func Says(r pipeline.Reading) bool { return r.Rate > 0 || r.Rate == 0 && r.Left != 0 }
+// HasBalance reports whether a reading describes an account at all: Keepa answers a bad key with zeroes.
+func HasBalance(r pipeline.Reading) bool { return r.Rate > 0 || r.Rate == 0 && r.Left != 0 }
 
 // Starved explains why a plan yields nothing; "" for one that
 // yields tokens, and for a reading that describes no account.
@@ -71,10 +71,10 @@ func Starved(r pipeline.Reading) string {
 	return out
 }
 
-// Heard applies a reading that a worker received. A reading that is not
+// Reported applies a reading that a worker received. A reading that is not
 // later than the newest, or describes no account, changes nothing.
-func (b Bucket) Heard(r pipeline.Reading, at time.Time) Bucket {
-	if !Says(r) || b.Known && !Later(r, b.Reading) {
+func (b Bucket) Reported(r pipeline.Reading, at time.Time) Bucket {
+	if !HasBalance(r) || b.Known && !Later(r, b.Reading) {
 		return b
 	}
 	next := b.take(r, at)
@@ -89,7 +89,7 @@ func (b Bucket) Heard(r pipeline.Reading, at time.Time) Bucket {
 // Probed applies the answer to our own question for the balance. The question is later than
 // every call that we know of, so it settles every doubt, whatever the server's clock shows.
 func (b Bucket) Probed(r pipeline.Reading, at time.Time) Bucket {
-	if !Says(r) {
+	if !HasBalance(r) {
 		return b
 	}
 	return b.take(r, at)

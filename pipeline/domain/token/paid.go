@@ -13,8 +13,8 @@ type Call struct {
 	At    time.Time
 }
 
-// Tally is the outcome of the calls for one unit of work.
-type Tally struct {
+// Attempts is the outcome of the calls for one unit of work.
+type Attempts struct {
 	Calls    int
 	Paid     int // calls that cost tokens: as Keepa reported, or as the reconciled balance shows
 	Answered int // calls that Keepa answered, whatever they cost
@@ -22,12 +22,12 @@ type Tally struct {
 }
 
 // Waits reports whether the books must be closed before the work may be paid for again or given up.
-func (t Tally) Waits() bool { return !t.Spent() && t.Paid+t.Doubtful >= pipeline.MaxPaid }
+func (t Attempts) Waits() bool { return !t.Spent() && t.Paid+t.Doubtful >= pipeline.MaxPaid }
 
 // Spent reports whether the work was paid for as often as is allowed.
-func (t Tally) Spent() bool { return t.Paid >= pipeline.MaxPaid }
+func (t Attempts) Spent() bool { return t.Paid >= pipeline.MaxPaid }
 
-// TallyOf derives the outcome of calls from the ledger; calls are in the order in which they began.
+// AttemptsOf derives the outcome of calls from the ledger; calls are in the order in which they began.
 // For a call without an answer only the balance shows the cost: a drift that was found when the
 // books were closed next. If there are several such calls between two closings, all of them count,
 // because they cannot be distinguished. closed is the instant up to which the books are closed: a
@@ -37,8 +37,8 @@ func (t Tally) Spent() bool { return t.Paid >= pipeline.MaxPaid }
 //	      ─▶ close, failed            paid if n > 0
 //	      ─▶ close, outcome unknown ─▶ books closed: paid if there is a drift; else in doubt
 //	      ─▶ lost, or nothing       ─▶ books closed: paid if there is a drift; else in doubt
-func TallyOf(calls []Call, ledger []pipeline.Entry, closed time.Time) Tally {
-	t := Tally{Calls: len(calls)}
+func AttemptsOf(calls []Call, ledger []pipeline.Entry, closed time.Time) Attempts {
+	t := Attempts{Calls: len(calls)}
 	closes := map[string]pipeline.Entry{}
 	var drifts []drift
 	for _, e := range ledger {

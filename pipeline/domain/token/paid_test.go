@@ -32,36 +32,36 @@ func TestTheOutcomeOfACallFollowsFromTheLedger(t *testing.T) {
 		calls  []Call
 		ledger []pipeline.Entry
 		closed int // minute up to which the books are closed; 0 for all
-		want   Tally
+		want   Attempts
 	}{
-		"nothing was called":                           {nil, []pipeline.Entry{drift(1, 5)}, 0, Tally{}},
-		"it was answered and cost tokens":              {calls(1), []pipeline.Entry{closed("a", 1, 6, "")}, 0, Tally{Calls: 1, Paid: 1, Answered: 1}},
-		"it was answered for nothing":                  {calls(1), []pipeline.Entry{closed("a", 1, 0, "")}, 0, Tally{Calls: 1, Answered: 1}},
-		"it failed for nothing":                        {calls(1), []pipeline.Entry{closed("a", 1, 0, "failed: server")}, 0, Tally{Calls: 1}},
-		"it failed and cost tokens":                    {calls(1), []pipeline.Entry{closed("a", 1, 6, "failed: server")}, 0, Tally{Calls: 1, Paid: 1}},
-		"its price is unknown, nothing drifts":         {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut")}, 0, Tally{Calls: 1}},
-		"its price is unknown, a drift after":          {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut"), drift(2, 6)}, 0, Tally{Calls: 1, Paid: 1}},
-		"tokens came back":                             {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut"), drift(2, -6)}, 0, Tally{Calls: 1}},
-		"its worker died, nothing drifts":              {calls(1), nil, 0, Tally{Calls: 1}},
-		"its worker died, a drift after":               {calls(1), []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 1, Paid: 1}},
-		"a drift is of the call before it":             {calls(2), []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 2, Paid: 1}},
-		"a drift before the first does not count":      {[]Call{{"a", at(5)}}, []pipeline.Entry{drift(2, 6)}, 0, Tally{Calls: 1}},
-		"a drift may be of any since the last closing": {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11), unknown("c", 21), found(22, 5, 6)}, 0, Tally{Calls: 3, Paid: 2}},
-		"a drift is of no call before that closing":    {calls(2), []pipeline.Entry{unknown("a", 1), unknown("b", 11), found(12, 9, 6)}, 0, Tally{Calls: 2, Paid: 1}},
-		"the books are open":                           {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11)}, 10, Tally{Calls: 3, Doubtful: 1}},
-		"what is known is in no doubt":                 {calls(2), []pipeline.Entry{closed("a", 1, 6, ""), closed("b", 11, 0, "failed: server")}, -1, Tally{Calls: 2, Paid: 1, Answered: 1}},
+		"nothing was called":                           {nil, []pipeline.Entry{drift(1, 5)}, 0, Attempts{}},
+		"it was answered and cost tokens":              {calls(1), []pipeline.Entry{closed("a", 1, 6, "")}, 0, Attempts{Calls: 1, Paid: 1, Answered: 1}},
+		"it was answered for nothing":                  {calls(1), []pipeline.Entry{closed("a", 1, 0, "")}, 0, Attempts{Calls: 1, Answered: 1}},
+		"it failed for nothing":                        {calls(1), []pipeline.Entry{closed("a", 1, 0, "failed: server")}, 0, Attempts{Calls: 1}},
+		"it failed and cost tokens":                    {calls(1), []pipeline.Entry{closed("a", 1, 6, "failed: server")}, 0, Attempts{Calls: 1, Paid: 1}},
+		"its price is unknown, nothing drifts":         {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut")}, 0, Attempts{Calls: 1}},
+		"its price is unknown, a drift after":          {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut"), drift(2, 6)}, 0, Attempts{Calls: 1, Paid: 1}},
+		"tokens came back":                             {calls(1), []pipeline.Entry{closed("a", 1, 0, NoteUnknown+": cut"), drift(2, -6)}, 0, Attempts{Calls: 1}},
+		"its worker died, nothing drifts":              {calls(1), nil, 0, Attempts{Calls: 1}},
+		"its worker died, a drift after":               {calls(1), []pipeline.Entry{drift(2, 6)}, 0, Attempts{Calls: 1, Paid: 1}},
+		"a drift is of the call before it":             {calls(2), []pipeline.Entry{drift(2, 6)}, 0, Attempts{Calls: 2, Paid: 1}},
+		"a drift before the first does not count":      {[]Call{{"a", at(5)}}, []pipeline.Entry{drift(2, 6)}, 0, Attempts{Calls: 1}},
+		"a drift may be of any since the last closing": {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11), unknown("c", 21), found(22, 5, 6)}, 0, Attempts{Calls: 3, Paid: 2}},
+		"a drift is of no call before that closing":    {calls(2), []pipeline.Entry{unknown("a", 1), unknown("b", 11), found(12, 9, 6)}, 0, Attempts{Calls: 2, Paid: 1}},
+		"the books are open":                           {calls(3), []pipeline.Entry{unknown("a", 1), unknown("b", 11)}, 10, Attempts{Calls: 3, Doubtful: 1}},
+		"what is known is in no doubt":                 {calls(2), []pipeline.Entry{closed("a", 1, 6, ""), closed("b", 11, 0, "failed: server")}, -1, Attempts{Calls: 2, Paid: 1, Answered: 1}},
 		"one of each": {
 			calls(4),
 			[]pipeline.Entry{closed("a", 1, 6, ""), closed("b", 11, 0, "failed: refused"), closed("c", 21, 0, NoteUnknown), drift(22, 6)},
 			0,
-			Tally{Calls: 4, Paid: 2, Answered: 1},
+			Attempts{Calls: 4, Paid: 2, Answered: 1},
 		},
 	} {
 		up := at(60)
 		if tc.closed != 0 {
 			up = at(tc.closed)
 		}
-		if got := TallyOf(tc.calls, tc.ledger, up); got != tc.want {
+		if got := AttemptsOf(tc.calls, tc.ledger, up); got != tc.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, tc.want)
 		}
 	}
@@ -70,15 +70,15 @@ func TestTheOutcomeOfACallFollowsFromTheLedger(t *testing.T) {
 func TestWorkWaitsWhileItsCallsMayHaveBeenPaidForAsOftenAsWorkMayBe(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		t            Tally
+		t            Attempts
 		waits, spent bool
 	}{
-		{Tally{}, false, false},
-		{Tally{Paid: 2}, false, false},
-		{Tally{Doubtful: 2}, false, false},
-		{Tally{Doubtful: 3}, true, false},
-		{Tally{Paid: 2, Doubtful: 1}, true, false},
-		{Tally{Paid: 3, Doubtful: 5}, false, true},
+		{Attempts{}, false, false},
+		{Attempts{Paid: 2}, false, false},
+		{Attempts{Doubtful: 2}, false, false},
+		{Attempts{Doubtful: 3}, true, false},
+		{Attempts{Paid: 2, Doubtful: 1}, true, false},
+		{Attempts{Paid: 3, Doubtful: 5}, false, true},
 	} {
 		if c.t.Waits() != c.waits || c.t.Spent() != c.spent {
 			t.Errorf("%+v: waits %t, spent %t", c.t, c.t.Waits(), c.t.Spent())

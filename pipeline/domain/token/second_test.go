@@ -31,10 +31,10 @@ func TestADebtOutlivesTheReadingsThatMayBeOlderThanIt(t *testing.T) {
 	b := at(100, 5, time.Minute).Owe(13, t0)
 	later := b.Reading
 	later.TS, later.Left = later.TS+2*Tick.Milliseconds(), later.Left-1
-	if got := b.Heard(later, t0.Add(ClaimLife)).Owed; got != 13 {
+	if got := b.Reported(later, t0.Add(ClaimLife)).Owed; got != 13 {
 		t.Errorf("%d are owed after another call's answer, want 13: its own may still be on the way", got)
 	}
-	if got := b.Heard(later, t0.Add(ClaimLife+time.Second)).Owed; got != 0 {
+	if got := b.Reported(later, t0.Add(ClaimLife+time.Second)).Owed; got != 0 {
 		t.Errorf("%d are owed a claim's life later", got)
 	}
 	if got := b.Probed(b.Reading, t0).Owed; got != 0 {

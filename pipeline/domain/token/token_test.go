@@ -51,7 +51,7 @@ func TestZeroIsAValueAndUnknownIsNot(t *testing.T) {
 		t.Error("0 and unknown are confused")
 	}
 	bad := pipeline.Reading{TS: t0.UnixMilli() + 1}
-	if got := at(42, 5, time.Minute).Heard(bad, t0).Probed(bad, t0); got.Reading.Left != 42 {
+	if got := at(42, 5, time.Minute).Reported(bad, t0).Probed(bad, t0); got.Reading.Left != 42 {
 		t.Errorf("the zeroes of a bad key were believed: %+v", got)
 	}
 }
@@ -62,11 +62,11 @@ func TestBetweenTwoRefillsThePoorerReadingIsTheLater(t *testing.T) {
 	last := pipeline.Reading{TS: 541674, TookMS: 119, Left: 20, RefillInMS: 28329, Rate: 5}
 	first := pipeline.Reading{TS: 540185, TookMS: 2345, Left: 120, RefillInMS: 28803, Rate: 5}
 	after := pipeline.Reading{TS: 600000, TookMS: 100, Left: 25, RefillInMS: 31400, Rate: 5}
-	b := Bucket{}.Heard(last, t0).Heard(first, t0)
+	b := Bucket{}.Reported(last, t0).Reported(first, t0)
 	if b.Reading.Left != 20 || Newer(&last, &first).Left != 20 || Newer(&first, &last).Left != 20 {
 		t.Errorf("balance %d, want 20", b.Reading.Left)
 	}
-	if b = b.Heard(after, t0); b.Reading.Left != 25 {
+	if b = b.Reported(after, t0); b.Reading.Left != 25 {
 		t.Errorf("balance %d after the refill, want 25", b.Reading.Left)
 	}
 }
@@ -76,16 +76,16 @@ func TestASingleSpikeOfTheRateIsNotBelieved(t *testing.T) {
 	b := at(10, 5, time.Minute)
 	spike := b.Reading
 	spike.TS, spike.Rate = spike.TS+60200, 12
-	b = b.Heard(spike, t0)
+	b = b.Reported(spike, t0)
 	if b.Rate() != 5 {
 		t.Errorf("rate %d after one spike", b.Rate())
 	}
 	spike.TS += 60200
-	if b = b.Heard(spike, t0); b.Rate() != 12 {
+	if b = b.Reported(spike, t0); b.Rate() != 12 {
 		t.Errorf("rate %d after two readings with the new plan", b.Rate())
 	}
 	spike.TS, spike.Rate = spike.TS+60200, 5
-	if b = b.Heard(spike, t0); b.Rate() != 5 {
+	if b = b.Reported(spike, t0); b.Rate() != 5 {
 		t.Errorf("a smaller plan holds at once, got %d", b.Rate())
 	}
 }
@@ -126,7 +126,7 @@ func TestTheTickIsLearned(t *testing.T) {
 	r := b.Reading
 	for range 40 {
 		r.TS += 60000
-		b = b.Heard(r, t0)
+		b = b.Reported(r, t0)
 	}
 	if d := (b.Period() - time.Minute).Abs(); d > 20*time.Millisecond {
 		t.Errorf("period %s after forty ticks of a minute", b.Period())

@@ -25,13 +25,13 @@ type Judge struct {
 	version   string
 	constants map[string]any
 	needed    map[pipeline.Look][]Input // kept by verdicts
-	mem       *deal.Memory              // nil: every product is read into memory of its own
+	mem       *deal.Scratch             // nil: every product is read into memory of its own
 }
 
 // Alone returns a judge for one goroutine that decides on many products: it reads all of them into the same memory.
 func (j *Judge) Alone() *Judge {
 	alone := *j
-	alone.mem = new(deal.Memory)
+	alone.mem = new(deal.Scratch)
 	return &alone
 }
 
@@ -161,11 +161,11 @@ func unreadable() Finding {
 }
 
 // memory returns the scratch buffer of this judge, or a new one.
-func (j *Judge) memory() *deal.Memory {
+func (j *Judge) memory() *deal.Scratch {
 	if j.mem != nil {
 		return j.mem
 	}
-	return new(deal.Memory)
+	return new(deal.Scratch)
 }
 
 // peeked returns the facts of a peek.

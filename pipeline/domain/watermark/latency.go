@@ -12,8 +12,8 @@ type Found struct {
 	At time.Time
 }
 
-// Told is a state and when it was written.
-type Told struct {
+// Written is a state and when it was written.
+type Written struct {
 	State
 	At time.Time
 }
@@ -21,7 +21,7 @@ type Told struct {
 // Latency returns how long rows were listed before they were found: for rows with a new price,
 // the 95th percentile in polling intervals as they were in force; for rows that came with an old
 // date, the maximum. Rows that were there before the first read are not counted.
-func Latency(found []Found, states []Told, minute func(time.Time) Mark) (polls float64, old time.Duration) {
+func Latency(found []Found, states []Written, minute func(time.Time) Mark) (polls float64, old time.Duration) {
 	var waited []float64
 	for _, f := range found {
 		interval, known := inForce(states, f.First)
@@ -46,8 +46,8 @@ func Latency(found []Found, states []Told, minute func(time.Time) Mark) (polls f
 const recent = Mark(15)
 
 // inForce returns the interval between polls at an instant.
-func inForce(states []Told, at time.Time) (time.Duration, bool) {
-	i, _ := slices.BinarySearchFunc(states, at, func(t Told, at time.Time) int { return t.At.Compare(at) })
+func inForce(states []Written, at time.Time) (time.Duration, bool) {
+	i, _ := slices.BinarySearchFunc(states, at, func(t Written, at time.Time) int { return t.At.Compare(at) })
 	for i--; i >= 0; i-- {
 		if s := states[i]; !s.ReadAt.IsZero() && s.NextPoll.After(s.ReadAt) {
 			return s.NextPoll.Sub(s.ReadAt), true

@@ -23,7 +23,7 @@ func Act(ctx context.Context, b *bus.Bus, a action.Action) (isNew bool, err erro
 	}
 	a.After = done.Ended(a.Kind, a.Target)
 	id := a.ID()
-	if slices.ContainsFunc(done.Standing(), func(s action.Said) bool { return s.MsgID == id }) {
+	if slices.ContainsFunc(done.InForce(), func(s action.Said) bool { return s.MsgID == id }) {
 		return false, nil
 	}
 	_, err = b.Publish(ctx, messages.Action(a))
@@ -49,12 +49,12 @@ func TakeBack(ctx context.Context, b *bus.Bus, a action.Action) (done bool, err 
 // Ignored is what the user ignores now, in the order in which it was said.
 func Ignored(ctx context.Context, b *bus.Bus) ([]action.Said, error) {
 	all, err := recorded(ctx, b)
-	return slices.DeleteFunc(all.Standing(), func(s action.Said) bool { return s.Kind != action.Ignore }), err
+	return slices.DeleteFunc(all.InForce(), func(s action.Said) bool { return s.Kind != action.Ignore }), err
 }
 
 func recorded(ctx context.Context, b *bus.Bus) (action.Record, error) {
 	var r action.Record
-	err := messages.ScanActions(ctx, b, r.Hear)
+	err := messages.ScanActions(ctx, b, r.Add)
 	return r, err
 }
 
@@ -77,7 +77,7 @@ func Marketplaces(ctx context.Context, b *bus.Bus, asin string) ([]int, error) {
 // Hidden are the visible deals that an action would hide.
 func (v *Visible) Hidden(ctx context.Context, a action.Action) (int, error) {
 	var only action.Record
-	only.Hear(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
+	only.Add(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
 	rules := only.Rules()
 	n := 0
 	deals, _, err := v.List(ctx, time.Time{})

@@ -93,7 +93,7 @@ func TestADeadSurvivorBecomesACandidateOfAFurtherAttempt(t *testing.T) {
 	r := kept[1]
 	// Without its body, as a letter that would have been too large.
 	it := loop.Item{Subject: r.Subject, Header: r.Header, Stream: pipeline.StreamSurvivors, Sequence: 1, Deliveries: 7}
-	if err := d.Bus.Bury(t.Context(), "committer", it, "product_unreadable", errors.New("csv is no array")); err != nil {
+	if err := d.Bus.DeadLetter(t.Context(), "committer", it, "product_unreadable", errors.New("csv is no array")); err != nil {
 		t.Fatal(err)
 	}
 	l := letters(t, d, 1)[0]
@@ -119,7 +119,7 @@ func TestWhatCouldNotBeRecordedIsNotPublishedTwice(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 300)
 	it := loop.Item{Subject: "verdict.1.peek.reject.B000000001", Stream: pipeline.StreamVerdicts, Sequence: 9, Body: []byte("{}")}
-	if err := d.Bus.Bury(t.Context(), "recorder", it, "bad_message", errors.New("want look")); err != nil {
+	if err := d.Bus.DeadLetter(t.Context(), "recorder", it, "bad_message", errors.New("want look")); err != nil {
 		t.Fatal(err)
 	}
 	_, err := cli.Retry(t.Context(), d.Bus, letters(t, d, 1)[0], false)

@@ -23,7 +23,7 @@ import (
 // History is what the live run decided and spent in a span of pipeline time, from the streams.
 type History struct {
 	Since, Until time.Time
-	sum          *report.Tally
+	sum          *report.Report
 	status       Status
 }
 

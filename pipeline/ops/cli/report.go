@@ -69,7 +69,7 @@ func (p *lines) deals(all []Deal) {
 }
 
 // restOf says what the decisions of a run over captured answers rest on.
-func restOf(sum *report.Tally, made func(asin string) bool) string {
+func restOf(sum *report.Report, made func(asin string) bool) string {
 	var row, captured, invented, accepted int
 	for _, v := range sum.Final() {
 		switch {
@@ -89,7 +89,7 @@ func restOf(sum *report.Tally, made func(asin string) bool) string {
 }
 
 // Tally adds up the live run from the streams.
-func Tally(ctx context.Context, b *bus.Bus) (*report.Tally, error) {
+func Tally(ctx context.Context, b *bus.Bus) (*report.Report, error) {
 	sum := report.New()
 	err := messages.ScanVerdicts(ctx, b, bus.From{}, func(_ bus.Read, v visibility.Verdict) error {
 		if v.Run == pipeline.RunLive {

@@ -10,7 +10,7 @@ import (
 )
 
 // Write prints the report: funnel, rejection reasons, tokens by stage.
-func (t *Tally) Write(w io.Writer) error {
+func (t *Report) Write(w io.Writer) error {
 	p := &printer{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	t.writeFunnel(p)
 	t.writeReasons(p)
@@ -34,7 +34,7 @@ func (p *printer) f(format string, args ...any) {
 	}
 }
 
-func (t *Tally) writeFunnel(p *printer) {
+func (t *Report) writeFunnel(p *printer) {
 	p.f("Funnel\n  look\tlooked at\tsurvived\trejected\taccepted\tother\n")
 	for _, look := range []pipeline.Look{pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
 		by := t.Looked(look)
@@ -48,7 +48,7 @@ func (t *Tally) writeFunnel(p *printer) {
 	p.f("  decided\t%d\n\n", t.Decided())
 }
 
-func (t *Tally) writeReasons(p *printer) {
+func (t *Report) writeReasons(p *printer) {
 	p.f("Why not\n  look\toutcome\treason\tcount\tshare\n")
 	for _, r := range t.Reasons() {
 		p.f("  %s\t%s\t%s\t%d\t%.1f %%\n", r.Look, r.Outcome, r.Reason, r.Count, 100*float64(r.Count)/float64(max(1, t.Decided())))
@@ -56,7 +56,7 @@ func (t *Tally) writeReasons(p *printer) {
 	p.f("\n")
 }
 
-func (t *Tally) writeTokens(p *printer) {
+func (t *Report) writeTokens(p *printer) {
 	p.f("Tokens\n  stage\tfor\tcalls\titems\ttokens\n")
 	for _, s := range t.Spent() {
 		p.f("  %s\t%s\t%d\t%d\t%d\n", s.Stage, s.Kind, s.Calls, s.Items, s.Tokens)

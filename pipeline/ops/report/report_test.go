@@ -13,7 +13,7 @@ func verdict(look pipeline.Look, o pipeline.Outcome, reason string) pipeline.Ver
 	return pipeline.Verdict{Look: look, Outcome: o, Reason: reason, DecidedAt: time.Unix(0, 0)}
 }
 
-func feed() *report.Tally {
+func feed() *report.Report {
 	t := report.New()
 	for range 2 { // twice: a redelivery
 		t.Verdict("w1", verdict(pipeline.LookGlance, pipeline.Survive, "ok"))

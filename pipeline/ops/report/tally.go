@@ -13,8 +13,8 @@ import (
 	"ratchet/pipeline"
 )
 
-// Tally is the sum of the verdicts and ledger lines fed to it.
-type Tally struct {
+// Report is the sum of the verdicts and ledger lines fed to it.
+type Report struct {
 	verdicts map[string]pipeline.Verdict // by Work-Id and look
 	closed   map[string]bool             // claims whose close was counted
 	final    map[string]pipeline.Verdict // by Work-Id
@@ -40,15 +40,15 @@ type Cost struct {
 }
 
 // New is an empty tally.
-func New() *Tally {
-	return &Tally{
+func New() *Report {
+	return &Report{
 		verdicts: map[string]pipeline.Verdict{}, closed: map[string]bool{},
 		final: map[string]pipeline.Verdict{}, spent: map[Spend]Cost{},
 	}
 }
 
 // Verdict counts a verdict of the work that its Work-Id names.
-func (t *Tally) Verdict(workID string, v pipeline.Verdict) {
+func (t *Report) Verdict(workID string, v pipeline.Verdict) {
 	key := workID + "/" + string(v.Look)
 	if _, seen := t.verdicts[key]; seen {
 		return
@@ -66,7 +66,7 @@ func (t *Tally) Verdict(workID string, v pipeline.Verdict) {
 }
 
 // Entry counts a line of the ledger.
-func (t *Tally) Entry(e pipeline.Entry) {
+func (t *Report) Entry(e pipeline.Entry) {
 	switch e.Event {
 	case pipeline.EventClose:
 		if t.closed[e.Claim] {
@@ -93,7 +93,7 @@ func (t *Tally) Entry(e pipeline.Entry) {
 }
 
 // Looked is how many works a look decided, by outcome.
-func (t *Tally) Looked(look pipeline.Look) map[pipeline.Outcome]int {
+func (t *Report) Looked(look pipeline.Look) map[pipeline.Outcome]int {
 	out := map[pipeline.Outcome]int{}
 	for _, v := range t.verdicts {
 		if v.Look == look {
@@ -104,13 +104,13 @@ func (t *Tally) Looked(look pipeline.Look) map[pipeline.Outcome]int {
 }
 
 // Decided is how many works have a final verdict.
-func (t *Tally) Decided() int { return len(t.final) }
+func (t *Report) Decided() int { return len(t.final) }
 
 // Final is the final verdict of every work, by Work-Id.
-func (t *Tally) Final() map[string]pipeline.Verdict { return maps.Clone(t.final) }
+func (t *Report) Final() map[string]pipeline.Verdict { return maps.Clone(t.final) }
 
 // Accepted are the verdicts that found a deal, the most profitable first.
-func (t *Tally) Accepted() []pipeline.Verdict {
+func (t *Report) Accepted() []pipeline.Verdict {
 	var out []pipeline.Verdict
 	for _, v := range t.final {
 		if v.Outcome == pipeline.Accept {
@@ -133,7 +133,7 @@ type Reason struct {
 
 // Reasons are the reasons for everything that was not accepted, in the order of
 // the looks, the most frequent first.
-func (t *Tally) Reasons() []Reason {
+func (t *Report) Reasons() []Reason {
 	counts := map[Reason]int{}
 	for _, v := range t.final {
 		if v.Outcome != pipeline.Accept {
@@ -155,7 +155,7 @@ func (t *Tally) Reasons() []Reason {
 }
 
 // Spent is what each stage paid for each kind, in the order of the stages.
-func (t *Tally) Spent() []struct {
+func (t *Report) Spent() []struct {
 	Spend
 	Cost
 } {
@@ -176,7 +176,7 @@ func (t *Tally) Spent() []struct {
 
 // Tokens is everything that the closes reported; Lost, Drift and Expired are the
 // ledger's other series.
-func (t *Tally) Tokens() int {
+func (t *Report) Tokens() int {
 	n := 0
 	for _, c := range t.spent {
 		n += c.Tokens
@@ -185,17 +185,17 @@ func (t *Tally) Tokens() int {
 }
 
 // Lost is what was reserved by claims that were given up.
-func (t *Tally) Lost() int { return t.lost }
+func (t *Report) Lost() int { return t.lost }
 
 // Drift is what moved Keepa's balance and no close explains: positive when
 // somebody else spent.
-func (t *Tally) Drift() int { return t.drift }
+func (t *Report) Drift() int { return t.drift }
 
 // Expired is what vanished at a full bucket.
-func (t *Tally) Expired() int { return t.expired }
+func (t *Report) Expired() int { return t.expired }
 
 // Span is from the first to the last verdict.
-func (t *Tally) Span() (first, last time.Time) { return t.first, t.last }
+func (t *Report) Span() (first, last time.Time) { return t.first, t.last }
 
 func value(c *int64) int64 {
 	if c == nil {

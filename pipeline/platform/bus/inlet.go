@@ -80,8 +80,8 @@ func (s settler) Again(_ context.Context, after time.Duration) error { return s.
 
 func (s settler) Never(_ context.Context, why string) error { return s.m.TermWithReason(why) }
 
-// Bury publishes an item that a stage could not process as a dead letter, from which it can be re-driven.
-func (b *Bus) Bury(ctx context.Context, stageName string, it loop.Item, reason string, cause error) error {
+// DeadLetter publishes an item that a stage could not process as a dead letter, from which it can be re-driven.
+func (b *Bus) DeadLetter(ctx context.Context, stageName string, it loop.Item, reason string, cause error) error {
 	d := pipeline.Dead{
 		Reason: reason, Stream: it.Stream, Sequence: it.Sequence, Subject: it.Subject,
 		Deliveries: it.Deliveries, Header: it.Header, Body: it.Body,

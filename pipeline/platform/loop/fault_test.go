@@ -111,7 +111,7 @@ func (w *world) loop() loop.Loop[string, string, string] {
 			}
 			return nil
 		},
-		Bury: func(_ context.Context, it loop.Item, reason string, _ error) error {
+		DeadLetter: func(_ context.Context, it loop.Item, reason string, _ error) error {
 			w.buried[string(it.Body)] = reason
 			return nil
 		},
@@ -207,7 +207,7 @@ func TestWhatCannotBeBuriedYetIsNotGivenUp(t *testing.T) {
 		w := newWorld(id)
 		l := w.loop()
 		left, stored := 2, 0
-		l.Bury = func(_ context.Context, it loop.Item, _ string, _ error) error {
+		l.DeadLetter = func(_ context.Context, it loop.Item, _ string, _ error) error {
 			if left--; left >= 0 {
 				w.waiting = append(w.waiting, string(it.Body)) // unsettled, it is delivered again
 				return errFault

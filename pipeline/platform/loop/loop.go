@@ -85,7 +85,7 @@ type Loop[In, Fact, Out any] struct {
 	// Postpone records that an input is returned for redelivery, and returns the delay, machine time.
 	Postpone func(in In, why error) time.Duration
 	// Bury stores a dead letter.
-	Bury func(ctx context.Context, item Item, reason string, cause error) error
+	DeadLetter func(ctx context.Context, item Item, reason string, cause error) error
 
 	// Progress is called after a step that settled at least one item as done or never; may be nil.
 	Progress func()
@@ -154,7 +154,7 @@ func (l Loop[In, Fact, Out]) read(ctx context.Context, items []Item) ([]Item, []
 			kept, ins = append(kept, item), append(ins, in)
 			continue
 		}
-		if err := l.bury(ctx, item, "unreadable", err); err != nil {
+		if err := l.deadLetter(ctx, item, "unreadable", err); err != nil {
 			return kept, ins, err
 		}
 	}
@@ -207,7 +207,7 @@ func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, in In, d Dec
 		if d.Cause != "" {
 			cause = errors.New(d.Cause)
 		}
-		return l.bury(ctx, item, d.Never, cause)
+		return l.deadLetter(ctx, item, d.Never, cause)
 	case d.Again != nil:
 		return item.Settle.Again(ctx, l.Postpone(in, d.Again))
 	case d.After > 0:
@@ -217,10 +217,10 @@ func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, in In, d Dec
 	}
 }
 
-// bury stores the dead letter first: after a crash in between the item
+// deadLetter stores the dead letter first: after a crash in between the item
 // is delivered again, and its dead letter is dropped as a duplicate.
-func (l Loop[In, Fact, Out]) bury(ctx context.Context, item Item, reason string, cause error) error {
-	if err := l.Bury(ctx, item, reason, cause); err != nil {
+func (l Loop[In, Fact, Out]) deadLetter(ctx context.Context, item Item, reason string, cause error) error {
+	if err := l.DeadLetter(ctx, item, reason, cause); err != nil {
 		return fmt.Errorf("bury: %w", err)
 	}
 	l.Log.Warn("settled never", "reason", reason, "subject", item.Subject, "sequence", item.Sequence, tint.Err(cause))

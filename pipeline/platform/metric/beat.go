@@ -8,7 +8,7 @@ var states = []string{"idle", "working", "waiting_for_tokens", "standby", "circu
 // series are the counters of a daemon's heartbeat that are exported, each with its labels after the
 // daemon's. They start at 0, because Prometheus sees no increase in a series that appears with 1.
 func series(daemon string) map[string]count {
-	spender := map[string]count{"failures": {Failures, ""}, "dead": {Buried, ""}}
+	spender := map[string]count{"failures": {Failures, ""}, "dead": {DeadLettered, ""}}
 	for _, reason := range RetryReasons() {
 		spender["again_"+reason] = count{Retries, reason}
 	}
@@ -16,7 +16,7 @@ func series(daemon string) map[string]count {
 	case tokend:
 		return map[string]count{"failed_turns": {Failures, ""}, "claims_lost": {ClaimsLost, ""}, "cells_rebuilt": {CellsRebuilt, ""}}
 	case recorder:
-		return map[string]count{"failures": {Failures, ""}, "buried": {Buried, ""}, "retries": {Retries, "clickhouse"}}
+		return map[string]count{"failures": {Failures, ""}, "buried": {DeadLettered, ""}, "retries": {Retries, "clickhouse"}}
 	case notifier:
 		return map[string]count{"failures": {Failures, ""}}
 	case watermarker:

@@ -22,7 +22,7 @@ var (
 	PaidAge       = gauge(every, "ratchet_daemon_paid_age_seconds", "Since the last paid call.", "daemon")
 	Failures      = total(every, "ratchet_failures_total", "Steps that failed and were retried.", "daemon")
 	Retries       = total(every, "ratchet_retries_total", "Work that was returned for redelivery, by reason; inserts that were retried.", "daemon", "reason")
-	Buried        = total(every, "ratchet_dead_letters_total", "Messages that it could not process and stored in DEAD.", "daemon")
+	DeadLettered  = total(every, "ratchet_dead_letters_total", "Messages that it could not process and stored in DEAD.", "daemon")
 )
 
 // Spending and its results.

@@ -85,7 +85,7 @@ func watermarker() Role {
 		Name: "watermarker", Does: "reads the deal list; offers stored deals again (the refresher)",
 		Publishes: []string{
 			"candidate.>", "response.*.deals.>", "verdict.*.list.>", key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketWants, ">"), key(pipeline.BucketStock, ">"),
-			pipeline.SubjectLapse(), key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyKeeperLeader),
+			pipeline.SubjectLapse(), key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyRefresherLeader),
 		},
 		Gets: []string{Bucket(pipeline.BucketWatermarks), Bucket(pipeline.BucketLeaders), pipeline.StreamDeals, pipeline.StreamDead},
 		Scans: []string{

@@ -32,7 +32,7 @@ type discovery struct {
 	mu     sync.Mutex
 	there  map[watermark.Row]*watermark.Sighting // rows that the last census saw
 	left   []watermark.Sighting
-	states map[string][]watermark.Told // by key, in order
+	states map[string][]watermark.Written // by key, in order
 	claims []watermark.Claim
 }
 
@@ -48,7 +48,7 @@ type Discovered struct {
 }
 
 func newDiscovery(r *Rig) *discovery {
-	return &discovery{rig: r, there: map[watermark.Row]*watermark.Sighting{}, states: map[string][]watermark.Told{}}
+	return &discovery{rig: r, there: map[watermark.Row]*watermark.Sighting{}, states: map[string][]watermark.Written{}}
 }
 
 // observe records every state that the watermarker writes, and what it claims.
@@ -66,7 +66,7 @@ func (d *discovery) observe(m *nats.Msg) {
 			d.claims = append(d.claims, c)
 		}
 	}
-	d.states[m.Subject] = append(states, watermark.Told{State: s, At: now})
+	d.states[m.Subject] = append(states, watermark.Written{State: s, At: now})
 }
 
 // run takes the census until stop is closed.
@@ -150,7 +150,7 @@ func (f *Figures) balance(ctx context.Context, r *Rig, d *discovery, w workSet) 
 	return nil
 }
 
-func (f *Figures) latency(all []watermark.Sighting, states map[string][]watermark.Told, w workSet) {
+func (f *Figures) latency(all []watermark.Sighting, states map[string][]watermark.Written, w workSet) {
 	var found []watermark.Found
 	for _, s := range all {
 		if at, ok := w.offered[s.Row]; ok {

@@ -155,7 +155,7 @@ func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
 }
 
 // astray returns the tokens that the ledger put under a stage that did not spend them.
-func astray(b keepasim.Books, sum *report.Tally) int {
+func astray(b keepasim.Books, sum *report.Report) int {
 	closed := map[pipeline.Stage]int{}
 	for _, s := range sum.Spent() {
 		closed[s.Stage] += s.Tokens
@@ -186,7 +186,7 @@ type workSet struct {
 }
 
 // works follows every Work-Id: decided, waiting in front of a durable, dead-lettered, or lost.
-func works(ctx context.Context, b *bus.Bus, sum *report.Tally) (workSet, error) {
+func works(ctx context.Context, b *bus.Bus, sum *report.Report) (workSet, error) {
 	w := workSet{
 		listed: map[string]bool{}, works: map[string]int{}, worth: map[string]int64{},
 		first: map[string]watermark.Row{}, offered: map[watermark.Row]time.Time{}, fates: map[watermark.Row]watermark.Fate{},

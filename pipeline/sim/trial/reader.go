@@ -30,7 +30,7 @@ type Reader struct {
 	Gone   []watermark.Gap
 	Events map[string]int
 	Broken int // reads that were resumed
-	states []watermark.Told
+	states []watermark.Written
 
 	stored []stored
 	open   map[string]bool
@@ -187,7 +187,7 @@ func (w *Reader) swap(next watermark.State) {
 		w.Claims = append(w.Claims, c)
 	}
 	w.State = next
-	w.states = append(w.states, watermark.Told{State: next, At: w.clock()})
+	w.states = append(w.states, watermark.Written{State: next, At: w.clock()})
 }
 
 // Balanced returns the row by row balance of everything that was ever listed.

@@ -24,8 +24,8 @@ import (
 // ErrShort means that the grant has less credit than the claim needs: try again when Changed fires.
 var ErrShort = token.ErrShort
 
-// Purse is one worker's access to its stage's grant.
-type Purse struct {
+// Spender is one worker's access to its stage's grant.
+type Spender struct {
 	bus     *bus.Bus
 	env     process.Env
 	stage   pipeline.Stage
@@ -39,12 +39,12 @@ type Purse struct {
 }
 
 // Open subscribes to hints about the stage's grant; every decision reads the grant anew.
-func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage) (*Purse, error) {
+func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage) (*Spender, error) {
 	kv, err := b.Store(ctx, pipeline.BucketTokens)
 	if err != nil {
 		return nil, err
 	}
-	p := &Purse{
+	p := &Spender{
 		bus: b, env: env, stage: stage, hint: make(chan struct{}, 1),
 		grant: bus.NewCell(kv, pipeline.KeyGrant(stage)), mode: bus.NewCell(kv, pipeline.KeyMode), balance: bus.NewCell(kv, pipeline.KeyBalance),
 		worker: string(stage) + "-" + strings.ReplaceAll(process.Instance(), ".", "-") + "-" + fmt.Sprintf("%x", process.MachineNow().UnixNano()),
@@ -58,7 +58,7 @@ func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage
 }
 
 // listen subscribes to writes of the grant and the mode.
-func (p *Purse) listen() (func(), error) {
+func (p *Spender) listen() (func(), error) {
 	var all []func()
 	stop := func() {
 		for _, s := range all {
@@ -79,7 +79,7 @@ func (p *Purse) listen() (func(), error) {
 // readable are the delays after a hint before a write is read once more.
 var readable = []time.Duration{3 * time.Millisecond, 30 * time.Millisecond}
 
-func (p *Purse) poke() {
+func (p *Spender) poke() {
 	select {
 	case p.hint <- struct{}{}:
 	default:
@@ -87,7 +87,7 @@ func (p *Purse) poke() {
 }
 
 // watch fires a hint each second, because hints about writes may be lost.
-func (p *Purse) watch(ctx context.Context, stop func()) {
+func (p *Spender) watch(ctx context.Context, stop func()) {
 	defer stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -102,10 +102,10 @@ func (p *Purse) watch(ctx context.Context, stop func()) {
 }
 
 // Changed fires when the grant or the mode may have changed; it may fire without a change.
-func (p *Purse) Changed() <-chan struct{} { return p.hint }
+func (p *Spender) Changed() <-chan struct{} { return p.hint }
 
 // Credit returns the tokens that can be claimed now: 0 unless the operator's mode is run.
-func (p *Purse) Credit(ctx context.Context) (int, error) {
+func (p *Spender) Credit(ctx context.Context) (int, error) {
 	wish, err := p.Wish(ctx)
 	if err != nil || wish != token.Run {
 		return 0, err
@@ -115,7 +115,7 @@ func (p *Purse) Credit(ctx context.Context) (int, error) {
 }
 
 // Income returns the plan's tokens a minute according to the stage's last answer; 0 before the first.
-func (p *Purse) Income(ctx context.Context) (int, error) {
+func (p *Spender) Income(ctx context.Context) (int, error) {
 	g, err := p.read(ctx)
 	if err != nil || g.API == nil {
 		return 0, err
@@ -124,7 +124,7 @@ func (p *Purse) Income(ctx context.Context) (int, error) {
 }
 
 // read returns the grant; tokend rebuilds an unreadable one.
-func (p *Purse) read(ctx context.Context) (token.Grant, error) {
+func (p *Spender) read(ctx context.Context) (token.Grant, error) {
 	raw, _, err := p.grant.Read(ctx)
 	if err != nil {
 		return token.Grant{}, err
@@ -134,7 +134,7 @@ func (p *Purse) read(ctx context.Context) (token.Grant, error) {
 
 // Wish returns what the operator wants; an absent key means run. If the wish is
 // unreadable the last readable one applies, from here or from tokend's balance.
-func (p *Purse) Wish(ctx context.Context) (token.Wish, error) {
+func (p *Spender) Wish(ctx context.Context) (token.Wish, error) {
 	raw, _, err := p.mode.Read(ctx)
 	if err != nil {
 		return token.Run, err
@@ -151,7 +151,7 @@ func (p *Purse) Wish(ctx context.Context) (token.Wish, error) {
 }
 
 // balanceWish returns the wish that tokend follows; paused if it has published none.
-func (p *Purse) balanceWish(ctx context.Context) (token.Wish, error) {
+func (p *Spender) balanceWish(ctx context.Context) (token.Wish, error) {
 	var v struct {
 		Wish token.Wish `json:"wish"`
 	}
@@ -164,7 +164,7 @@ func (p *Purse) balanceWish(ctx context.Context) (token.Wish, error) {
 
 // Claim is permission to spend up to Tokens on one call. It must be closed.
 type Claim struct {
-	p        *Purse
+	p        *Spender
 	id       string
 	n        int
 	kind     pipeline.Kind
@@ -180,7 +180,7 @@ func claimLife(env process.Env) time.Duration {
 
 // Claim takes n tokens for one call of a kind about that many items. After an error with an
 // unknown outcome the grant is read again, and a claim that was stored is found by its ID.
-func (p *Purse) Claim(ctx context.Context, n int, kind pipeline.Kind, items int) (*Claim, error) {
+func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items int) (*Claim, error) {
 	if n <= 0 {
 		return nil, fmt.Errorf("claim %d tokens: want at least 1", n)
 	}

@@ -64,7 +64,7 @@ func (d *desk) grant() token.Grant {
 	return g
 }
 
-func (d *desk) purse() *claims.Purse {
+func (d *desk) purse() *claims.Spender {
 	d.t.Helper()
 	p, err := claims.Open(d.t.Context(), d.bus, d.env, pipeline.StagePeeker)
 	if err != nil {

@@ -30,7 +30,7 @@ func Begin(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, work
 
 // Tallies returns the outcomes of earlier calls for units of work, of those that had any. The calls are read
 // from RESPONSES and their costs from LEDGER, so the count survives restarts and is the same for every worker.
-func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string) (map[string]token.Tally, error) {
+func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string) (map[string]token.Attempts, error) {
 	subjects := make([]string, len(works))
 	for i, w := range works {
 		subjects[i] = pipeline.SubjectAttempt(domain, kind, w)
@@ -71,9 +71,9 @@ func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wo
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]token.Tally, len(calls))
+	out := make(map[string]token.Attempts, len(calls))
 	for w, c := range calls {
-		out[w] = token.TallyOf(c, ledger, closed)
+		out[w] = token.AttemptsOf(c, ledger, closed)
 	}
 	return out, nil
 }

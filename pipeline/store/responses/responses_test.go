@@ -197,7 +197,7 @@ func TestTheCallsForAWorkCountAcrossRestartsByWhatTheLedgerSays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tallies := func() map[string]token.Tally {
+	tallies := func() map[string]token.Attempts {
 		t.Helper()
 		out, err := responses.Tallies(t.Context(), b, 1, pipeline.KindPeek, []string{"w1", "w2", "w3", "none"})
 		if err != nil {
@@ -216,10 +216,10 @@ func TestTheCallsForAWorkCountAcrossRestartsByWhatTheLedgerSays(t *testing.T) {
 	begin("c3", "w2")
 	line(pipeline.Entry{Event: pipeline.EventClose, Claim: "c3", Note: token.NoteUnknown + ": timeout"})
 	got := tallies()
-	if want := (token.Tally{Calls: 2, Paid: 1, Answered: 1}); got["w1"] != want {
+	if want := (token.Attempts{Calls: 2, Paid: 1, Answered: 1}); got["w1"] != want {
 		t.Errorf("w1: %+v, want %+v", got["w1"], want)
 	}
-	if want := (token.Tally{Calls: 2, Doubtful: 1}); got["w2"] != want {
+	if want := (token.Attempts{Calls: 2, Doubtful: 1}); got["w2"] != want {
 		t.Errorf("w2: %+v, want %+v", got["w2"], want)
 	}
 	if _, there := got["none"]; there || len(got) != 2 {
@@ -234,8 +234,8 @@ func TestTheCallsForAWorkCountAcrossRestartsByWhatTheLedgerSays(t *testing.T) {
 	drift := `{"entry":{"event":"drift","tokens":1,"at":"` + at + `"}}`
 	for _, c := range []struct {
 		lines string
-		want  token.Tally
-	}{{drift, token.Tally{Calls: 2, Paid: 1}}, {"", token.Tally{Calls: 2}}} {
+		want  token.Attempts
+	}{{drift, token.Attempts{Calls: 2, Paid: 1}}, {"", token.Attempts{Calls: 2}}} {
 		if _, err := kv.Put(t.Context(), pipeline.KeyBalance, []byte(`{"books":{"closed":"`+at+`","lines":[`+c.lines+`]}}`)); err != nil {
 			t.Fatal(err)
 		}
@@ -245,7 +245,7 @@ func TestTheCallsForAWorkCountAcrossRestartsByWhatTheLedgerSays(t *testing.T) {
 	}
 	// and then in the ledger, which keeps it
 	line(pipeline.Entry{Event: pipeline.EventDrift, Tokens: 1, At: time.Now().Add(time.Minute)})
-	if got, want := tallies(), (token.Tally{Calls: 2, Paid: 1}); got["w2"] != want {
+	if got, want := tallies(), (token.Attempts{Calls: 2, Paid: 1}); got["w2"] != want {
 		t.Errorf("with a drift in the ledger: %+v, want %+v", got["w2"], want)
 	}
 	if other, err := responses.Tallies(t.Context(), b, 1, pipeline.KindCommit, []string{"w1"}); err != nil || len(other) != 0 {

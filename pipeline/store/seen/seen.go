@@ -20,8 +20,8 @@ const (
 
 // Recall returns what is remembered of each identity that is unchanged: a
 // price that has moved since has another creation date and is not remembered.
-func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Memory, error) {
-	out := map[pipeline.Identity]pipeline.Memory{}
+func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Seen, error) {
+	out := map[pipeline.Identity]pipeline.Seen{}
 	if len(ids) == 0 {
 		return out, nil
 	}
@@ -73,8 +73,8 @@ func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipe
 	return nil
 }
 
-func keep(out map[pipeline.Identity]pipeline.Memory, ids []pipeline.Identity, m bus.Read) {
-	var v pipeline.Memory
+func keep(out map[pipeline.Identity]pipeline.Seen, ids []pipeline.Identity, m bus.Read) {
+	var v pipeline.Seen
 	if len(m.Body) == 0 || json.Unmarshal(m.Body, &v) != nil {
 		return // deleted or unreadable: not remembered, so it is decided again
 	}
@@ -90,13 +90,13 @@ const Beyond = 99_404_640
 
 // Remember stores a decision, after its verdict was stored: a crash in between decides again from stored answers,
 // and the repeat is dropped. A decision about a later price is never replaced by one about an earlier price.
-func Remember(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Memory) error {
+func Remember(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Seen) error {
 	kv, err := b.Store(ctx, pipeline.BucketSeen)
 	if err != nil {
 		return err
 	}
 	// An unreadable value, or one about a price that begins after its decision, is replaced by the decision in hand.
-	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Memory) (pipeline.Memory, bool, error) {
+	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Seen) (pipeline.Seen, bool, error) {
 		if old.CreationDate > m.CreationDate && old.CreationDate < Beyond || old == m {
 			return old, false, nil
 		}

@@ -15,8 +15,8 @@ func price(asin string, created int64) pipeline.Identity {
 	return pipeline.Identity{Domain: 1, ASIN: asin, PriceType: 2, CreationDate: created}
 }
 
-func memory(id pipeline.Identity, reason string) pipeline.Memory {
-	return pipeline.Memory{
+func memory(id pipeline.Identity, reason string) pipeline.Seen {
+	return pipeline.Seen{
 		CreationDate: id.CreationDate, Look: pipeline.LookPeek, Outcome: pipeline.Reject, Reason: reason,
 		DecidedAt: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), RuleSet: "r",
 	}
