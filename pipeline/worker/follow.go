@@ -10,12 +10,12 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// appliedEvery is how often what was applied is looked at beside the hints, which may be lost; machine time.
+// appliedEvery is how often a key of CONFIG is polled, because hints may be lost; machine time.
 const appliedEvery = 5 * time.Second
 
-// FollowKey looks at a key of CONFIG now, and again whenever it may have changed, until ctx ends. The error of the
-// first look is its own.
-func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, look func(context.Context) error) error {
+// FollowKey calls read for a key of CONFIG now, and again whenever it may have changed, until ctx ends.
+// It returns the error of the first read; later ones are logged.
+func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, read func(context.Context) error) error {
 	hint := make(chan struct{}, 1)
 	poke := func() {
 		select {
@@ -27,7 +27,7 @@ func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, loo
 	if err != nil {
 		return fmt.Errorf("listen to %s: %w", key, err)
 	}
-	if err := look(ctx); err != nil {
+	if err := read(ctx); err != nil {
 		stop()
 		return err
 	}
@@ -42,8 +42,8 @@ func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, loo
 			case <-hint:
 			case <-tick.C:
 			}
-			if err := look(ctx); err != nil && ctx.Err() == nil {
-				env.Log.Debug("what was applied could not be looked at", "key", key, "err", err)
+			if err := read(ctx); err != nil && ctx.Err() == nil {
+				env.Log.Debug("what was applied could not be read", "key", key, "err", err)
 			}
 		}
 	}()

@@ -85,7 +85,7 @@ func (r *Rules) reload(ctx context.Context) error {
 		if r.refused != err.Error() {
 			r.log.Warn("applied rules are refused, the last good ones hold", "err", err, "rule_set", r.Judge().Version())
 		}
-		r.refused = err.Error() // what refuses them may change: they are looked at again
+		r.refused = err.Error() // the reason may go away: they are checked again
 		r.pulse.Refused(err)
 		return nil
 	}
@@ -142,14 +142,14 @@ func (p *Pulse) Refused(err error) {
 	p.h.Rules = &r
 }
 
-// Reads says which queries the watermarker reads.
+// Reads reports the queries that the watermarker reads.
 func (p *Pulse) Reads(q pipeline.QueriesInForce) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.Queries = &q
 }
 
-// QueriesRefused says why newer queries are not in force.
+// QueriesRefused reports why newer queries are not in force.
 func (p *Pulse) QueriesRefused(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -23,6 +23,7 @@ type Cell struct {
 // NewCell is the cell of a key.
 func NewCell(kv jetstream.KeyValue, key string) Cell { return Cell{kv: kv, key: key} }
 
+// Key returns the key within the bucket.
 func (c Cell) Key() string { return c.key }
 
 // Read returns the value and its revision. An absent key is nil at revision 0, from which Swap creates it.
