@@ -169,12 +169,12 @@ type RulesInForce struct {
 	Refused string `json:"refused,omitempty"` // why newer applied rules are not in force
 }
 
-// AppliedQueries is what CONFIG keeps of deal queries that the operator put live. They win over the QUERIES of the
-// watermarker.
+// AppliedQueries are deal queries that an operator applied while the pipeline
+// runs, as CONFIG stores them. They win over the watermarker's QUERIES.
 type AppliedQueries struct {
-	Version int            `json:"version"`           // from 1, one more with every change
-	Queries []AppliedQuery `json:"queries"`           // all that are read; none: the watermarker reads its own QUERIES again
-	Reverts *int           `json:"reverts,omitempty"` // the version whose queries these are again
+	Version int            `json:"version"`           // from 1; each change adds 1
+	Queries []AppliedQuery `json:"queries"`           // all to read; empty: the watermarker reads its own QUERIES again
+	Reverts *int           `json:"reverts,omitempty"` // the version whose queries these restore
 	By      string         `json:"by"`                // user@host
 	At      time.Time      `json:"at"`                // pipeline time
 }
@@ -185,11 +185,11 @@ type AppliedQuery struct {
 	Query json.RawMessage `json:"query"` // the query file
 }
 
-// QueriesInForce is which lists the watermarker reads.
+// QueriesInForce are the lists that the watermarker reads.
 type QueriesInForce struct {
 	Queries []string `json:"queries"`           // NAME@VERSION
-	Version int      `json:"version"`           // of AppliedQueries; 0: its own, of QUERIES or built in
-	Refused string   `json:"refused,omitempty"` // why newer applied queries do not hold
+	Version int      `json:"version"`           // of AppliedQueries; 0: its own QUERIES or the built-in one
+	Refused string   `json:"refused,omitempty"` // why newer applied queries are not in force
 }
 
 // Heartbeat is the state that every daemon writes to STATUS and returns on its status endpoint.

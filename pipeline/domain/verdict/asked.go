@@ -60,8 +60,7 @@ func Assumes(q keepa.Selection) string {
 		strings.Join(other, " and ") + ": set RULES to rules for what it lists"
 }
 
-// Queries are the deal queries of what was applied, each with a name of its own; an error where the looks cannot
-// decide one.
+// Queries returns the applied deal queries, each with a unique name; an error if the looks cannot decide one.
 func Queries(a pipeline.AppliedQueries) ([]keepa.Query, error) {
 	var queries []keepa.Query
 	for _, one := range a.Queries {
