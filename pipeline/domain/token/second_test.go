@@ -11,7 +11,7 @@ import (
 
 func TestABalanceThatStandsInIsAskedAboutUntilKeepaAnswers(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, Balance{API: told(100, 5), Rate: 5}, nil)
+	d := newDesk(t, Balance{API: reading(100, 5), Rate: 5}, nil)
 	d.turn(nil)
 	d.pass(31 * time.Second)
 	d.turn(nil)
@@ -66,10 +66,10 @@ func TestADeposedTokendChangesNoGrant(t *testing.T) {
 func TestASecondDifferenceWaitsUntilTheLedgerHasTheFirst(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	drop := func(left int) {
-		d.answer = told(left, 5)
+		d.answer = reading(left, 5)
 		d.pass(askIdle)
 		d.step(Check{})
 		d.step(GrantsRead{Grants: maps.Clone(d.grants)})
@@ -96,9 +96,9 @@ func TestASecondDifferenceWaitsUntilTheLedgerHasTheFirst(t *testing.T) {
 func TestWhatACallCostWhileTheServersClockWentBackIsOwed(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
-	back := told(94, 5)
+	back := reading(94, 5)
 	back.TS -= time.Hour.Milliseconds()
 	d.grants[pipeline.StageCommitter] = d.grants[pipeline.StageCommitter].Settle("c1", 6, back)
 	d.answer = nil
@@ -117,7 +117,7 @@ func TestWhatACallCostWhileTheServersClockWentBackIsOwed(t *testing.T) {
 func TestTheOperatorsPolicyReachesWhatIsIssued(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
-	d.answer = told(100, 5)
+	d.answer = reading(100, 5)
 	d.turn(nil)
 	d.step(WishRead{Policy: []byte(`{"ceilings":{"commit":20},"floor":90,"weights":{"peeker":70},"list_share":40}`)})
 	if got := d.grants[pipeline.StageCommitter].Ceilings[pipeline.KindCommit]; got != 20 {
@@ -142,7 +142,7 @@ func TestNothingIsIssuedWhileTheOperatorPauses(t *testing.T) {
 	t.Parallel()
 	for _, wish := range []string{"paused", "nospend"} {
 		d := newDesk(t, Balance{}, nil)
-		d.answer = told(100, 5)
+		d.answer = reading(100, 5)
 		d.turn(nil)
 		d.step(WishRead{Mode: []byte(wish)})
 		d.step(DemandRead{Lanes: commits})
@@ -254,9 +254,9 @@ func TestASilentKeepaIsAskedLessAndLessOften(t *testing.T) {
 
 func TestABalanceStandsInOnlyAfterALongSilenceAndIsTheNewestThatAnybodyHeard(t *testing.T) {
 	t.Parallel()
-	later := told(40, 5)
+	later := reading(40, 5)
 	later.TS += time.Minute.Milliseconds()
-	d := newDesk(t, Balance{API: told(100, 5), Rate: 5}, map[pipeline.Stage]Grant{pipeline.StagePeeker: {API: later}})
+	d := newDesk(t, Balance{API: reading(100, 5), Rate: 5}, map[pipeline.Stage]Grant{pipeline.StagePeeker: {API: later}})
 	d.turn(commits)
 	d.pass(outage - time.Second)
 	d.turn(commits)

@@ -112,7 +112,7 @@ func TestVersionsAreMerged(t *testing.T) {
 
 func TestAReplaySaysNothingOfALiveDeal(t *testing.T) {
 	t.Parallel()
-	b := tale(t, good, "commit accept ok")
+	b := bookOf(t, good, "commit accept ok")
 	b.Verdict(visibility.Verdict{Origin: pipeline.Origin{Sequence: 9, At: t0, Run: "r1", WorkID: "w"}, Verdict: pipeline.Verdict{
 		Identity: pipeline.Identity{Domain: 1, ASIN: "A", PriceType: 2}, Look: pipeline.LookCommit, Outcome: pipeline.Reject, Reason: "low_roi",
 	}})
