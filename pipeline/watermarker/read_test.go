@@ -49,18 +49,14 @@ func again(t *testing.T, d *desk.Desk) reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judge, err := worker.JudgeIn(t.Context(), cfg.Rules)
-	if err != nil {
-		t.Fatal(err)
-	}
 	w, err := open(t.Context(), cfg, env, d.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.follow(t.Context(), judge, queries); err != nil {
-		t.Fatal(err)
-	}
+	w.inForce = &inForce{pulse: w.pulse}
+	w.inForce.hold(queries, 0)
 	w.take()
+	w.retired = true
 	return reader{watermarker: w, t: t, d: d, q: w.queries[0]}
 }
 

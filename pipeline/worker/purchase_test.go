@@ -84,15 +84,15 @@ func TestTheClaimOfAFailedCallIsClosedAtWhatItMayHaveCost(t *testing.T) {
 		{"nothing was called", errors.New("no claim"), 0, 0},
 	} {
 		before := p.grant(t)
-		pulse, fuse := worker.NewPulse(p.env), &worker.Breaker{}
-		if err := worker.Refused(t.Context(), p.env, pulse, fuse, p.claim(t), c.cause); err != nil {
+		pulse, breaker := worker.NewPulse(p.env), &worker.Breaker{}
+		if err := worker.Refused(t.Context(), p.env, pulse, breaker, p.claim(t), c.cause); err != nil {
 			t.Fatal(err)
 		}
 		g := p.grant(t)
 		if settled, unsure := g.Settled-before.Settled, g.Unsure-before.Unsure; settled != c.settled || unsure != c.unsure || len(g.Open) != 0 {
 			t.Errorf("%s: %d settled, %d in doubt, open %v; want %d and %d", c.name, settled, unsure, g.Open, c.settled, c.unsure)
 		}
-		if !fuse.Open() || pulse.Beat().Counters["failures"] != 1 {
+		if !breaker.Open() || pulse.Beat().Counters["failures"] != 1 {
 			t.Errorf("%s: the next call goes out at once", c.name)
 		}
 	}
@@ -115,14 +115,14 @@ func TestTheClaimOfAnAnsweredCallIsClosedAtItsPriceOrInDoubt(t *testing.T) {
 		{"without its price", gateway.Answer{}, 0, 5, false},
 	} {
 		before := p.grant(t)
-		fuse := &worker.Breaker{}
-		fuse.Failed(p.env)
-		if err := worker.End(t.Context(), p.env, worker.NewPulse(p.env), fuse, p.claim(t), c.answer); err != nil {
+		breaker := &worker.Breaker{}
+		breaker.Failed(p.env)
+		if err := worker.End(t.Context(), p.env, worker.NewPulse(p.env), breaker, p.claim(t), c.answer); err != nil {
 			t.Fatal(err)
 		}
 		g := p.grant(t)
-		if settled, unsure := g.Settled-before.Settled, g.Unsure-before.Unsure; settled != c.settled || unsure != c.unsure || fuse.Open() != c.blown {
-			t.Errorf("%s: %d settled, %d in doubt, blown %t", c.name, settled, unsure, fuse.Open())
+		if settled, unsure := g.Settled-before.Settled, g.Unsure-before.Unsure; settled != c.settled || unsure != c.unsure || breaker.Open() != c.blown {
+			t.Errorf("%s: %d settled, %d in doubt, blown %t", c.name, settled, unsure, breaker.Open())
 		}
 	}
 }

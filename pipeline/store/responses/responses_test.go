@@ -159,6 +159,12 @@ func TestOneWorkerOrdersAnAnswerUntilItIsWithdrawnOrItsLifeEnds(t *testing.T) {
 	if !slices.Equal(theirs, []bool{false, true}) {
 		t.Errorf("the second gets %v", theirs)
 	}
+	for range 2 { // who gets nothing withdraws nothing
+		third, thirdDone := order(time.Hour, "B000000002")
+		if thirdDone(); third[0] {
+			t.Error("an order of another worker was withdrawn")
+		}
+	}
 	done()
 	if again, _ := order(time.Second, "B000000001", "B000000003"); !slices.Equal(again, []bool{true, false}) {
 		t.Errorf("after the first withdrew: %v", again)
