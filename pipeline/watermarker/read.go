@@ -19,10 +19,12 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// read is one movement over a list: its pages as they are bought, or found stored
-// by whoever read before it died.
+// read is one pass over a list: its pages as they are bought, or as an earlier
+// process stored them before it died.
 //
-//	WATERMARKS: read begun ─▶ [ claim ─▶ page ─▶ RESPONSES ─▶ candidates ─▶ LEDGER poll ]… ─▶ LEDGER gaps, sweep ─▶ WATERMARKS: read ended
+//	WATERMARKS: read begun
+//	  ─▶ [ claim ─▶ page ─▶ RESPONSES ─▶ candidates ─▶ LEDGER poll ]…
+//	  ─▶ LEDGER gaps, sweep ─▶ WATERMARKS: read ended
 //
 // Dying anywhere in the brackets loses at most a page that was bought and not yet
 // stored. What comes after is repeated under the same ids.
@@ -173,8 +175,8 @@ func (r *read) page(ctx context.Context, index int) error {
 	return fmt.Errorf("decode page %d: %w", index, why)
 }
 
-// decodePage decodes a page. why is set where it is no whole list; odd says that the answer is complete all the same, so
-// that another would say the same.
+// decodePage decodes a page. why is set where it is no whole list; odd says that the answer is complete all the same,
+// so that another would say the same.
 func decodePage(body []byte) (list keepa.DealPage, why error, odd bool) {
 	list, err := keepa.DecodeDealPage(body)
 	switch {

@@ -10,8 +10,9 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// polled is the ledger's line about one page. The note ends with since when the read had been due and after how long the
-// one before it had wanted another: a poll that is due is work that waits, and the question stalls reads it there.
+// polled is the ledger's line about one page. The note ends with since when the read had been due and after how long
+// the one before it had wanted another: a poll that is due is work that waits, and the question stalls reads it
+// there.
 func (r *read) polled(p watermark.Page, fresh int, claim string) pipeline.Entry {
 	e := pipeline.Entry{
 		Event: pipeline.EventPoll, At: r.w.env.Now(), Query: r.q.ID(), To: int64(r.moves.Top), RowsEstimate: len(p.Rows),

@@ -1,5 +1,5 @@
-// Package canary_test runs the pipeline with a key that stands in no text, against a Keepa that quotes it in every answer
-// and fails in every way, and then looks for it everywhere.
+// Package canary_test runs the pipeline with a key that stands in no text, against a Keepa that quotes it in every
+// answer and fails in every way, and then looks for it everywhere.
 package canary_test
 
 import (

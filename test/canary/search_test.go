@@ -56,8 +56,8 @@ func absentFromFiles(t *testing.T, dir string) (size int) {
 // zstd is how a compressed body begins.
 const zstd = "\x28\xb5\x2f\xfd"
 
-// absentFromStreams reads every message of every stream and bucket back, unpacked, and returns how often [secret] stands
-// in them.
+// absentFromStreams reads every message of every stream and bucket back, unpacked, and returns how often [secret]
+// stands in them.
 func absentFromStreams(t *testing.T, b *bus.Bus) (scrubbed int) {
 	t.Helper()
 	names := b.JS.StreamNames(t.Context())

@@ -282,7 +282,8 @@ func (d *Desk) Settings(settings map[string]string) process.Env {
 	return env
 }
 
-// Run starts a daemon and returns what stops it and waits for its end. A ClickHouse that the settings name is provisioned.
+// Run starts a daemon and returns what stops it and waits for its end. A ClickHouse that the settings name is
+// provisioned.
 func (d *Desk) Run(t testing.TB, run func(context.Context, process.Env) error, settings map[string]string) (stop func()) {
 	t.Helper()
 	if dsn := settings["CLICKHOUSE_URL"]; dsn != "" {

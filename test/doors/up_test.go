@@ -1,4 +1,5 @@
-// Package doors_test attacks a running `ratchet up`: as another user of its machine, and as a page in its user's browser.
+// Package doors_test attacks a running `ratchet up`: as another user of its machine, and as a page in its user's
+// browser.
 package doors_test
 
 import (

@@ -82,7 +82,8 @@ func TestADataDirectoryThatEveryUserMayEnterKeepsItsFiles(t *testing.T) {
 	}
 }
 
-// Where the kernel does not say whose a connection is, as on other systems than Linux, a password is made and asked for.
+// Where the kernel does not say whose a connection is, as on other systems than Linux, a password is made and asked
+// for.
 func TestWhereTheOwnerCannotBeToldAPasswordIsAskedFor(t *testing.T) {
 	t.Parallel()
 	binary, err := build("ratchet-noowners", "-tags", "noowners")

@@ -327,8 +327,8 @@ func TestACommitWhoseAnswersAreLostIsPaidForThreeTimes(t *testing.T) {
 	replies(t, isCharged, aCommit.charged)
 }
 
-// TestACallThatHangsIsPaidForThreeTimes takes three times the longest that a call may last, with the waits between them:
-// pipeline time runs slower than elsewhere, so that a busy machine adds little to what is measured.
+// TestACallThatHangsIsPaidForThreeTimes takes three times the longest that a call may last, with the waits between
+// them: pipeline time runs slower than elsewhere, so that a busy machine adds little to what is measured.
 func TestACallThatHangsIsPaidForThreeTimes(t *testing.T) {
 	if inPart() {
 		t.Skip("waits for calls that never end")

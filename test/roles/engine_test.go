@@ -22,8 +22,8 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// role tells this binary, run again, that it is an engine whose one user has the rights of that role. The engine heeds grants as a
-// server of the same version does; what it lacks is a second user.
+// role tells this binary, run again, that it is an engine whose one user has the rights of that role. The engine
+// heeds grants as a server of the same version does; what it lacks is a second user.
 const role = "RATCHET_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -54,7 +54,8 @@ func users(user string) string {
 	return b.String() + "</grants></default></users></clickhouse>"
 }
 
-// lifeline is the number of the descriptor that ends when the engine is to end. Its standard input the engine takes for itself.
+// lifeline is the number of the descriptor that ends when the engine is to end. Its standard input the engine takes
+// for itself.
 const lifeline = 3
 
 // beEngine serves until its lifeline ends.

@@ -14,8 +14,8 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// Act says on ACTIONS that the user bought, sold or ignores something. new is false where that was said before and still
-// stands: a command whose outcome is not known is repeated, and nothing is said twice.
+// Act says on ACTIONS that the user bought, sold or ignores something. new is false where that was said before and
+// still stands: a command whose outcome is not known is repeated, and nothing is said twice.
 func Act(ctx context.Context, b *bus.Bus, a action.Action) (isNew bool, err error) {
 	done, err := recorded(ctx, b)
 	if err != nil {

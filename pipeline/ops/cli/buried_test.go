@@ -169,9 +169,10 @@ func oddly(asin, schema string, made []flaw) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: d.header, Data: []byte(d.last(string(body)))}
 }
 
-// TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse publishes messages with every flaw and with many two, each about a
-// product of its own. A version that is heard is listed; a verdict that is heard hides the version before it. So of each message
-// it shows whether the streams and the view heard it, and DEAD says whether it is buried.
+// TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse publishes messages with every flaw and with many two,
+// each about a product of its own. A version that is heard is listed; a verdict that is heard hides the version
+// before it. So of each message it shows whether the streams and the view heard it, and DEAD says whether it is
+// buried.
 func TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)

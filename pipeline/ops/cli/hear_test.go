@@ -15,9 +15,9 @@ import (
 	"ratchet/test/desk"
 )
 
-// TestWhatIsReadOfTheStreamsIsAllThatDecides publishes random versions and verdicts on a real NATS: of several price types, of
-// replays that stand in front of live ones, some published again, some unreadable. Of the verdicts only a few are read; they
-// must say what all of them say.
+// TestWhatIsReadOfTheStreamsIsAllThatDecides publishes random versions and verdicts on a real NATS: of several price
+// types, of replays that stand in front of live ones, some published again, some unreadable. Of the verdicts only a
+// few are read; they must say what all of them say.
 func TestWhatIsReadOfTheStreamsIsAllThatDecides(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)

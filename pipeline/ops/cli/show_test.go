@@ -24,7 +24,8 @@ var at = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
 func ptr[T any](v T) *T { return &v }
 
-// someDeals are deals as they come: usual, long, with text that would be a formula, simulated, and one that says little.
+// someDeals are deals as they come: usual, long, with text that would be a formula, simulated, and one that says
+// little.
 func someDeals() []cli.Deal {
 	full := cli.Deal{
 		Domain: 1, ASIN: "0593655036", PriceType: 2, Title: foreign.Of("Atomic Habits: An Easy & Proven Way to Build Good Habits & Break Bad Ones"),

@@ -100,8 +100,8 @@ func (c *collection) add(asin string, answer func(context.Context) (keepa.Produc
 	c.all[i].Answers = append(c.all[i].Answers, answer)
 }
 
-// HeldIn are the products of a marketplace in the files of a directory and those below it: answers of Keepa (with as many
-// products as they have) or product objects, .json or .json.gz. Other answers are passed over.
+// HeldIn are the products of a marketplace in the files of a directory and those below it: answers of Keepa (with as
+// many products as they have) or product objects, .json or .json.gz. Other answers are passed over.
 func HeldIn(dir string, domain keepa.Domain) ([]Held, error) {
 	type found struct {
 		asin string

@@ -151,8 +151,8 @@ func TestAReplayOfALiveRun(t *testing.T) {
 	t.Run("what is no verdict is passed over", func(t *testing.T) { littered(t, box.Bus) })
 }
 
-// chosen is how many of the verdicts their inputs suffice for: those of commits that had no choice among copies, and all
-// of other looks.
+// chosen is how many of the verdicts their inputs suffice for: those of commits that had no choice among copies, and
+// all of other looks.
 func chosen(live []row) int {
 	n := 0
 	for _, r := range live {

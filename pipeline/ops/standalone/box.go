@@ -119,7 +119,8 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	return b, b.announce()
 }
 
-// openProbes answers the probes of an orchestrator for all daemons of the box. Between its start and its end it is alive.
+// openProbes answers the probes of an orchestrator for all daemons of the box. Between its start and its end it is
+// alive.
 func (b *Box) openProbes(ctx context.Context) error {
 	if b.o.Probes == "" {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"ratchet/pipeline/platform/embedded/access"
 )
 
-// Credentials adds the password of the data directory, if it has one, to the URL of a server on this machine that names none.
-// What is no such URL stays as it is.
+// Credentials adds the password of the data directory, if it has one, to the URL of a server on this machine that
+// names none. What is no such URL stays as it is.
 func Credentials(raw, user, data string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

@@ -140,8 +140,8 @@ func Engines(data string) []string {
 	return found
 }
 
-// Stores are the NATS stores below a data directory: one for each world that has run in it, or the directory itself where
-// it is the store of another NATS.
+// Stores are the NATS stores below a data directory: one for each world that has run in it, or the directory itself
+// where it is the store of another NATS.
 func Stores(data string) []string {
 	var found []string
 	for _, dir := range []string{

@@ -15,7 +15,8 @@ import (
 const provisionWithin = 30 * time.Second
 
 type provisionConfig struct {
-	// KeepDays is how many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay.
+	// KeepDays is how many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and
+	// day, and deals, stay.
 	KeepDays int `env:"RECORDER_KEEP_DAYS, default=400"`
 }
 

@@ -29,9 +29,9 @@ type simServer struct {
 	stopped chan struct{}
 }
 
-// A process that dies saves nothing more, and simulated time must not go back over what it has published. So the place that
-// is saved while it runs lies ahead of the clock, by more than is ever between two saves; a restart begins there, as after a
-// short outage, and a clean stop saves the place itself.
+// A process that dies saves nothing more, and simulated time must not go back over what it has published. So the
+// place that is saved while it runs lies ahead of the clock, by more than is ever between two saves; a restart begins
+// there, as after a short outage, and a clean stop saves the place itself.
 const (
 	saveEvery = 2 * time.Second // machine time
 	saveAhead = 15 * time.Second
