@@ -71,7 +71,7 @@ func (r Runner) test(ctx context.Context, pkg, which string, changed map[string]
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(temp)
+	defer func() { _ = os.RemoveAll(temp) }()
 	overlay, err := r.overlay(temp, changed)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ import (
 )
 
 // root is the module's root.
-var root = filepath.Join("..", "..")
+var root = filepath.Join("..", "..", "..")
 
 // load is the project with these variables set, as docker compose reads it.
 func load(t *testing.T, env map[string]string) (*types.Project, error) {
