@@ -80,7 +80,11 @@ func (s *sweep) over(ctx context.Context, all []Mutant) error {
 		})
 	}
 	if len(s.errs) == 0 {
-		s.each(len(all), func(i int) { s.count(s.runner.Run(ctx, all[i], s.find), len(all)) })
+		s.each(len(all), func(i int) {
+			if o := s.runner.Run(ctx, all[i], s.find); ctx.Err() == nil {
+				s.count(o, len(all))
+			}
+		})
 	}
 	fmt.Printf("%d planted, %d killed, %d by the package's own tests, %d need a second event; %s\n",
 		len(all), s.killed, s.own, s.second, time.Since(began).Round(time.Second))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,9 +82,22 @@ func (r Runner) test(ctx context.Context, pkg, which string, changed map[string]
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("does not compile: %w\n%s", err, out)
 	}
-	run := r.command(ctx, filepath.Join(r.Root, pkg), temp, binary, "-test.run="+which, "-test.v", "-test.timeout="+r.Timeout.String())
+	args := []string{"-test.run=" + which, "-test.v", "-test.timeout=" + r.Timeout.String()}
+	if r.properties(pkg) {
+		args = append(args, "-rapid.nofailfile") // the file would be in the work tree
+	}
+	run := r.command(ctx, filepath.Join(r.Root, pkg), temp, binary, args...)
 	out, err := run.CombinedOutput()
 	return verdict(ctx, string(out), err)
+}
+
+// properties reports whether a package's tests know rapid's flags.
+func (r Runner) properties(pkg string) bool {
+	files, _ := filepath.Glob(filepath.Join(r.Root, pkg, "*_test.go"))
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && bytes.Contains(text, []byte(`"pgregory.net/rapid"`))
+	})
 }
 
 // overlay writes the changed files beside the work tree, and says in a file which they stand for.
