@@ -367,6 +367,7 @@ func listed(t *testing.T) *bench {
 	b.list(t, b.rest[50])
 	b.start(t, watermarker.Run, map[string]string{"KEEPA_TIMEOUT": "1250ms", "WATERMARKER_SHORTEST": "1m", "WATERMARKER_LONGEST": "1m"})
 	b.start(t, peeker.Run, patient)
+	b.glanced(t, b.rest[50]) // the first read is over before a case changes the list
 	return b
 }
 
