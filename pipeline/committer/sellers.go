@@ -28,7 +28,7 @@ func (s *step) enrich(ctx context.Context, u worker.Unit, product responses.Answ
 	if s.doubt {
 		newest = nil // no reading shows the cost of that call: tokend asks Keepa
 	}
-	return f, errors.Join(err, s.close(ctx, spent+cost, newest))
+	return f, errors.Join(err, s.Close(ctx, spent+cost, newest))
 }
 
 // askSellers finds or buys the seller of the copy that the deal would buy,
@@ -64,7 +64,7 @@ func (s *step) askSellers(ctx context.Context, u worker.Unit, spent int, last *p
 // is too old and cannot be bought is unknown and not used.
 func (s *step) sellers(ctx context.Context, u worker.Unit, ids []string, spent int, f *fact) (int, *pipeline.Reading, error) {
 	missing, err := s.knownSellers(ctx, u, ids, f)
-	if err != nil || len(missing) == 0 || s.claim == nil || spent+len(missing)*token.PriceSeller > s.claim.Tokens() {
+	if err != nil || len(missing) == 0 || s.Claim == nil || spent+len(missing)*token.PriceSeller > s.Claim.Tokens() {
 		return 0, nil, err
 	}
 	mine, done, err := responses.Order(ctx, s.bus, u.Survivor.Domain, pipeline.KindSeller, missing, s.life())
@@ -119,11 +119,11 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 	if t := attempts[u.ID]; err != nil || t.Spent() || t.Waits() {
 		return 0, nil, err
 	}
-	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID}, s.claim.ID()); err != nil {
+	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID}, s.Claim.ID()); err != nil {
 		return 0, nil, err
 	}
-	answer, err := s.keepa.Sellers(ctx, s.claim, domain, ids)
-	bought := worker.Bought(s.claim, domain, pipeline.KindSeller, answer)
+	answer, err := s.keepa.Sellers(ctx, s.Claim, domain, ids)
+	bought := worker.Bought(s.Claim, domain, pipeline.KindSeller, answer)
 	bought.Call += ".s" // next to the product's call, under the same claim
 	if err != nil {
 		s.pulse.Failed(err)

@@ -43,7 +43,7 @@ func newStepper(t *testing.T, d *desk.Desk) stepper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stepper{step: &step{committer: c, judge: judge}, t: t, d: d}
+	return stepper{step: c.step(), t: t, d: d}
 }
 
 func openStepper(t *testing.T) stepper {
@@ -69,14 +69,14 @@ func (s stepper) fetched(u worker.Unit) (fact, int) {
 	s.t.Helper()
 	var err error
 	before := s.d.Sim.Books().Consumed()
-	if s.claim, err = s.spender.Claim(s.t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
+	if s.Claim, err = s.spender.Claim(s.t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
 		s.t.Fatal(err)
 	}
 	facts, err := s.gather(s.t.Context(), []worker.Unit{u})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if s.claim != nil {
+	if s.Claim != nil {
 		s.t.Error("the claim of a step that has ended is open")
 	}
 	return facts[0], s.d.Sim.Books().Consumed() - before
@@ -168,7 +168,7 @@ func TestWhatAnotherWorkerIsBuyingIsNotBought(t *testing.T) {
 	if f, paid := s.fetched(u); paid != 1 || f.Err != nil || len(f.Sellers) != 1 {
 		t.Errorf("the product is stored, its seller is not: paid %d, %+v", paid, f)
 	}
-	s.claim = nil
+	s.Claim = nil
 	facts, err := s.gather(t.Context(), []worker.Unit{s.unit(2, pipeline.SourceLive, pipeline.FirstGeneration)})
 	if err != nil || !errors.Is(facts[0].Err, worker.ErrNoSpend) {
 		t.Errorf("without a claim: %+v, %v", facts, err)
@@ -259,7 +259,7 @@ func TestASellerThatCannotBeHadLosesNoCommitAndNoToken(t *testing.T) {
 	// Beyond what the claim holds nothing is asked for.
 	w := s.unit(2, pipeline.SourceLive, pipeline.FirstGeneration)
 	var err error
-	if s.claim, err = s.spender.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
+	if s.Claim, err = s.spender.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
 		t.Fatal(err)
 	}
 	product := responses.Answer{Key: w.Survivor.ASIN, Body: s.d.Product(t, w.Survivor.ASIN, true)}

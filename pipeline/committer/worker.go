@@ -15,7 +15,6 @@ import (
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/spend/claims"
-	"ratchet/pipeline/spend/gateway"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/worker"
 )
@@ -23,9 +22,9 @@ import (
 // step is one commit under a claim of its own.
 type step struct {
 	*committer
+	worker.Step
 	judge *verdict.Judge
-	claim *claims.Claim // nil in mode nospend, and once it is closed
-	doubt bool          // a request for sellers may have cost tokens that no reading shows
+	doubt bool // a request for sellers may have cost tokens that no reading shows
 }
 
 // fact is the full record of a survivor, or why there is none.
@@ -54,6 +53,10 @@ func (w *committer) work(ctx context.Context) error {
 	}.Run(ctx)
 }
 
+func (w *committer) step() *step {
+	return &step{committer: w, Step: worker.NewStep(w.env, w.pulse, &w.breaker), judge: w.rules.Judge()}
+}
+
 // loopCommit names the committer's loop in its heartbeat.
 const loopCommit = "commit"
 
@@ -80,9 +83,9 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 		w.pulse.See(loopCommit, stall.Sight{Work: w.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
 		return batch, w.rest(ctx, "idle")
 	}
-	s := &step{committer: w, judge: w.rules.Judge()}
+	s := w.step()
 	if wish != token.Nospend {
-		s.claim, err = w.spender.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
+		s.Claim, err = w.spender.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
 		w.pulse.See(loopCommit, stall.Sight{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
 		if errors.Is(err, claims.ErrShort) {
 			return batch, w.rest(ctx, "waiting_for_tokens")
@@ -92,7 +95,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 		}
 	}
 	w.pulse.State("working")
-	batch.Gather, batch.Release = s.gather, s.release
+	batch.Gather, batch.Release = s.gather, s.Release
 	batch.Items, err = w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
 	w.returns.Took(pipeline.DurableCommit(tier), 1, batch.Items)
 	return batch, err
@@ -100,34 +103,8 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 
 // rest waits for a hint or for worker.Nap.
 func (w *committer) rest(ctx context.Context, state string) error {
-	w.pulse.State(state)
-	t := time.NewTimer(worker.Nap(w.env))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-w.spender.Changed():
-		if state == "idle" {
-			<-t.C // a changed grant does not mean that there is work
-		}
-	case <-t.C:
-	}
+	worker.Rest(ctx, w.env, w.pulse, w.spender, state)
 	return nil
-}
-
-// release closes a claim under which no call was made.
-func (s *step) release(ctx context.Context) {
-	if err := s.close(ctx, 0, nil); err != nil {
-		s.env.Log.Debug("claim is left to tokend", "err", err)
-	}
-}
-
-func (s *step) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	if s.claim == nil {
-		return nil
-	}
-	c := s.claim
-	s.claim = nil
-	return c.Close(ctx, consumed, r)
 }
 
 // gather finds or buys the full record, and then the sellers that an accepted deal needs. A step has one unit.
@@ -157,20 +134,20 @@ func (s *step) fetch(ctx context.Context, u worker.Unit) (fact, error) {
 	if stored != nil {
 		return s.enrich(ctx, u, *stored, 0, nil)
 	}
-	if s.claim == nil {
+	if s.Claim == nil {
 		return fact{Err: worker.ErrNoSpend}, nil
 	}
 	mine, done, err := responses.Order(ctx, s.bus, u.Survivor.Domain, pipeline.KindCommit, []string{u.Survivor.ASIN}, s.life())
 	if err != nil {
-		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
+		return fact{}, errors.Join(err, s.Close(ctx, 0, nil))
 	}
 	defer done()
 	if !mine[0] {
-		return fact{Err: worker.ErrOrdered}, s.close(ctx, 0, nil)
+		return fact{Err: worker.ErrOrdered}, s.Close(ctx, 0, nil)
 	}
 	// A worker that ordered earlier may have bought it since the last lookup.
 	if stored, err = s.stored(ctx, u); err != nil {
-		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
+		return fact{}, errors.Join(err, s.Close(ctx, 0, nil))
 	}
 	if stored != nil {
 		return s.enrich(ctx, u, *stored, 0, nil)
@@ -189,7 +166,7 @@ func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, er
 }
 
 // life is the lifetime of our orders, which ends with the claim.
-func (s *step) life() time.Duration { return -process.MachineSince(s.claim.Deadline()) }
+func (s *step) life() time.Duration { return -process.MachineSince(s.Claim.Deadline()) }
 
 // limit is the maximum age of another work's answer: a refresh needs a
 // newer one, and an answer from before the price began does not contain it.
@@ -205,23 +182,23 @@ func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	domain, asin := u.Survivor.Domain, u.Survivor.ASIN
 	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID})
 	if err != nil {
-		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
+		return fact{}, errors.Join(err, s.Close(ctx, 0, nil))
 	}
 	f := fact{Attempts: attempts[u.ID]}
 	if f.Attempts.Waits() {
 		f.Err = worker.ErrPrice
 	}
 	if f.Err != nil || f.Attempts.Spent() {
-		return f, s.close(ctx, 0, nil)
+		return f, s.Close(ctx, 0, nil)
 	}
-	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID}, s.claim.ID()); err != nil {
-		return fact{}, errors.Join(err, s.close(ctx, 0, nil))
+	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID}, s.Claim.ID()); err != nil {
+		return fact{}, errors.Join(err, s.Close(ctx, 0, nil))
 	}
-	answer, err := s.keepa.Products(ctx, s.claim, domain, []string{asin}, true)
-	bought := worker.Bought(s.claim, domain, pipeline.KindCommit, answer)
+	answer, err := s.keepa.Products(ctx, s.Claim, domain, []string{asin}, true)
+	bought := worker.Bought(s.Claim, domain, pipeline.KindCommit, answer)
 	if err != nil {
 		f.Err = err
-		return f, errors.Join(worker.KeepRefused(ctx, s.bus, bought, err), s.refused(ctx, err))
+		return f, errors.Join(worker.KeepRefused(ctx, s.bus, bought, err), s.Refused(ctx, err))
 	}
 	s.pulse.Paid(answer.Consumed)
 	return s.keep(ctx, u, f, bought)
@@ -244,7 +221,7 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 	kept, err := bought.Keep(ctx, s.bus, parts)
 	switch {
 	case err != nil:
-		return f, errors.Join(err, s.end(ctx, bought.Answer))
+		return f, errors.Join(err, s.End(ctx, bought.Answer))
 	case ok && bought.ConsumedKnown && bought.Answer.Part == nil:
 		s.breaker.Worked()
 		got, err := s.enrich(ctx, u, kept[0], bought.Consumed, bought.Reading)
@@ -258,20 +235,7 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 	default:
 		f.Missing, f.Spent = true, bought.Consumed
 	}
-	return f, s.end(ctx, bought.Answer)
-}
-
-// end ends the claim at the price of an answer.
-func (s *step) end(ctx context.Context, answer gateway.Answer) error {
-	c := s.claim
-	s.claim = nil
-	return worker.End(ctx, s.env, s.pulse, &s.breaker, c, answer)
-}
-
-func (s *step) refused(ctx context.Context, cause error) error {
-	c := s.claim
-	s.claim = nil
-	return worker.Refused(ctx, s.env, s.pulse, &s.breaker, c, cause)
+	return f, s.End(ctx, bought.Answer)
 }
 
 // decideCommit translates a fact into effects.

@@ -17,7 +17,6 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
-	"ratchet/pipeline/spend/gateway"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/worker"
 )
@@ -62,9 +61,9 @@ func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) 
 		return nil, err
 	}
 	if len(missing) == 0 {
-		return facts, s.close(ctx, 0, nil)
+		return facts, s.Close(ctx, 0, nil)
 	}
-	if s.claim == nil {
+	if s.Claim == nil {
 		for _, i := range missing {
 			facts[i].Err = worker.ErrNoSpend
 		}
@@ -123,9 +122,9 @@ func (s *step) order(ctx context.Context, domain int, units []worker.Unit, missi
 		}
 		byASIN[asin] = append(byASIN[asin], i)
 	}
-	mine, done, err := responses.Order(ctx, s.bus, domain, pipeline.KindPeek, asins, -process.MachineSince(s.claim.Deadline()))
+	mine, done, err := responses.Order(ctx, s.bus, domain, pipeline.KindPeek, asins, -process.MachineSince(s.Claim.Deadline()))
 	if err != nil {
-		return errors.Join(err, s.close(ctx, 0, nil))
+		return errors.Join(err, s.Close(ctx, 0, nil))
 	}
 	defer done()
 	var ours []int
@@ -139,13 +138,13 @@ func (s *step) order(ctx context.Context, domain int, units []worker.Unit, missi
 		}
 	}
 	if ours, err = s.serve(ctx, domain, units, ours, facts); err != nil {
-		return errors.Join(err, s.close(ctx, 0, nil))
+		return errors.Join(err, s.Close(ctx, 0, nil))
 	}
 	if len(ours) == 0 {
-		return s.close(ctx, 0, nil)
+		return s.Close(ctx, 0, nil)
 	}
 	if ours, err = s.payable(ctx, domain, units, ours, facts); err != nil || len(ours) == 0 {
-		return errors.Join(err, s.close(ctx, 0, nil))
+		return errors.Join(err, s.Close(ctx, 0, nil))
 	}
 	return s.buy(ctx, domain, units, ours, facts)
 }
@@ -182,16 +181,16 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 			wanted = append(wanted, asin)
 		}
 	}
-	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindPeek, works, s.claim.ID()); err != nil {
-		return errors.Join(err, s.close(ctx, 0, nil))
+	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindPeek, works, s.Claim.ID()); err != nil {
+		return errors.Join(err, s.Close(ctx, 0, nil))
 	}
-	answer, err := s.keepa.Products(ctx, s.claim, domain, wanted, false)
-	bought := worker.Bought(s.claim, domain, pipeline.KindPeek, answer)
+	answer, err := s.keepa.Products(ctx, s.Claim, domain, wanted, false)
+	bought := worker.Bought(s.Claim, domain, pipeline.KindPeek, answer)
 	if err != nil {
 		for _, i := range buy {
 			facts[i].Err = err
 		}
-		return errors.Join(worker.KeepRefused(ctx, s.bus, bought, err), s.refused(ctx, err))
+		return errors.Join(worker.KeepRefused(ctx, s.bus, bought, err), s.Refused(ctx, err))
 	}
 	s.pulse.Paid(answer.Consumed)
 	keep, at := s.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
@@ -199,14 +198,14 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 	// anything interprets it. A crash on the next line buys it again.
 	kept, err := bought.Keep(ctx, s.bus, keep)
 	if err != nil {
-		return errors.Join(err, s.end(ctx, answer))
+		return errors.Join(err, s.End(ctx, answer))
 	}
 	for _, i := range buy {
 		if k, ok := at[units[i].Survivor.ASIN]; ok {
 			facts[i].Answer = kept[k]
 		}
 	}
-	return s.end(ctx, answer)
+	return s.End(ctx, answer)
 }
 
 // sort assigns the parts of an answer to ASINs for storage, and marks the units for which there is none.
@@ -237,13 +236,6 @@ func (s *step) sort(
 		}
 	}
 	return keep, at
-}
-
-// end ends the step's claim at the price of an answer.
-func (s *step) end(ctx context.Context, answer gateway.Answer) error {
-	c := s.claim
-	s.claim = nil
-	return worker.End(ctx, s.env, s.pulse, &s.breaker, c, answer)
 }
 
 // deals finds the newest deal of every refresh, which its peek may confirm.

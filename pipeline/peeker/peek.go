@@ -31,8 +31,12 @@ type peekLoop struct {
 // step is a batch of peeks under one claim.
 type step struct {
 	*peekLoop
+	worker.Step
 	judge *verdict.Judge
-	claim *claims.Claim // nil in mode nospend, and once it is closed
+}
+
+func (l *peekLoop) step() *step {
+	return &step{peekLoop: l, Step: worker.NewStep(l.env, l.pulse, &l.breaker), judge: l.rules.Judge()}
 }
 
 // loopPeek and loopGlance name the peeker's loops in its heartbeat.
@@ -92,7 +96,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 	if err := l.flood.look(ctx, backlogs, wish); err != nil {
 		return none, err
 	}
-	s := &step{peekLoop: l, judge: l.rules.Judge()}
+	s := l.step()
 	if lane, n := l.flood.shed(); n > 0 {
 		return s.from(ctx, lane, n)
 	}
@@ -115,7 +119,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		if n = min(n, credit/token.PricePeek); n == 0 {
 			return none, l.rest(ctx, "waiting_for_tokens")
 		}
-		if s.claim, err = l.spender.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
+		if s.Claim, err = l.spender.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
 			if errors.Is(err, claims.ErrShort) {
 				return none, nil
 			}
@@ -137,7 +141,7 @@ func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batc
 		last = max(last, it.Sequence)
 	}
 	s.flood.taken(lane, last)
-	return loop.Batch[worker.Unit, fact]{Items: items, Gather: s.gather, Release: s.release}, err
+	return loop.Batch[worker.Unit, fact]{Items: items, Gather: s.gather, Release: s.Release}, err
 }
 
 // lane returns the lane with work that has had the least of its weight.
@@ -158,40 +162,6 @@ func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) 
 
 // rest waits for a hint or for worker.Nap.
 func (l *peekLoop) rest(ctx context.Context, state string) error {
-	l.pulse.State(state)
-	t := time.NewTimer(worker.Nap(l.env))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-l.spender.Changed():
-		if state == "idle" {
-			<-t.C // a changed grant does not mean that there is work
-		}
-	case <-t.C:
-	}
+	worker.Rest(ctx, l.env, l.pulse, l.spender, state)
 	return nil
-}
-
-// release closes a claim under which no call was made.
-func (s *step) release(ctx context.Context) {
-	if err := s.close(ctx, 0, nil); err != nil {
-		s.env.Log.Debug("claim is left to tokend", "err", err)
-	}
-}
-
-// close ends the step's claim.
-func (s *step) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	if s.claim == nil {
-		return nil
-	}
-	c := s.claim
-	s.claim = nil
-	return c.Close(ctx, consumed, r)
-}
-
-// refused ends the step's claim after a call that failed.
-func (s *step) refused(ctx context.Context, cause error) error {
-	c := s.claim
-	s.claim = nil
-	return worker.Refused(ctx, s.env, s.pulse, &s.breaker, c, cause)
 }

@@ -48,7 +48,7 @@ func newStepper(t *testing.T, d *desk.Desk) stepper {
 		t.Fatal(err)
 	}
 	l.served = map[pipeline.Source]int{}
-	return stepper{step: &step{peekLoop: l, judge: judge}, t: t, d: d}
+	return stepper{step: l.step(), t: t, d: d}
 }
 
 func openStepper(t *testing.T) stepper {
@@ -75,14 +75,14 @@ func (s stepper) gathered(units ...worker.Unit) ([]fact, int) {
 	s.t.Helper()
 	var err error
 	before := s.d.Sim.Books().Consumed()
-	if s.claim, err = s.spender.Claim(s.t.Context(), len(units), pipeline.KindPeek, len(units)); err != nil {
+	if s.Claim, err = s.spender.Claim(s.t.Context(), len(units), pipeline.KindPeek, len(units)); err != nil {
 		s.t.Fatal(err)
 	}
 	facts, err := s.gather(s.t.Context(), units)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if s.claim != nil {
+	if s.Claim != nil {
 		s.t.Error("the claim of a step that has ended is open")
 	}
 	return facts, s.d.Sim.Books().Consumed() - before
@@ -156,7 +156,7 @@ func TestWhatAnotherWorkerIsBuyingIsNotBought(t *testing.T) {
 	if facts, _ := s.gathered(v, abroad); !errors.Is(facts[1].Err, worker.ErrElsewhere) {
 		t.Errorf("one call asks two marketplaces: %+v", facts[1])
 	}
-	s.claim = nil // nospend
+	s.Claim = nil // nospend
 	facts, err = s.gather(t.Context(), []worker.Unit{u, s.unit(3, pipeline.SourceLive, pipeline.FirstGeneration)})
 	if err != nil || facts[0].Err != nil || !errors.Is(facts[1].Err, worker.ErrNoSpend) {
 		t.Errorf("without a claim: %+v, %v", facts, err)
