@@ -20,7 +20,7 @@ var answerID = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 // Run prints the stored bytes as they came, each answer on lines of its own, and on standard error what each is.
 func (c answerCmd) Run(a *app) error {
 	if !answerID.MatchString(c.ID) {
-		return process.Usagef("answer: %q is no id of a call or of work; `ratchet dead show N` names them", c.ID)
+		return process.Usagef("answer: %q is not the ID of a call or of work; `ratchet dead show N` shows both", c.ID)
 	}
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
 		all, err := responses.Came(ctx, b, c.ID)

@@ -96,7 +96,7 @@ func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
 	)
 	d, known := keepa.DomainOf(s.Marketplace)
 	if err != nil || !known {
-		return choice, firstOf(err, process.Usagef("--marketplace: %q is none; want one of %s", s.Marketplace, keepa.Suffixes()))
+		return choice, firstOf(err, process.Usagef("--marketplace: %q is not a marketplace; want one of %s", s.Marketplace, keepa.Suffixes()))
 	}
 	choice.Category = starter.Books(d)
 	money := d.Currency()
