@@ -151,7 +151,7 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		{[]string{"backtest", "--captures", ".", "--previous", "usage_test.go"}, 2, "--previous"},
 		{[]string{"backtest", "extra"}, 2, "extra"},
 		{[]string{"answer", "a b"}, 2, "dead show"},
-		{[]string{"answer", "*"}, 2, "no id"},
+		{[]string{"answer", "*"}, 2, "is not the ID"},
 		{[]string{"dead", "retry"}, 2, "dead ls"},
 		{[]string{"dead", "retry", "3", "--all"}, 2, "--all"},
 		{[]string{"soak", "nothing"}, 2, "backlog400"},
