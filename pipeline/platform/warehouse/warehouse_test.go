@@ -37,6 +37,18 @@ func openFor(t testing.TB) *warehouse.Warehouse {
 	return openAt(t, chtest.Database(t))
 }
 
+// rounds returns how many rounds of a property are drawn: with -short, by default, and where RATCHET_ROUNDS is "many".
+// A round is many statements.
+func rounds(short, usual, many int) int {
+	switch {
+	case os.Getenv("RATCHET_ROUNDS") == "many":
+		return many
+	case testing.Short():
+		return short
+	}
+	return usual
+}
+
 func openAt(t testing.TB, dsn string) *warehouse.Warehouse {
 	t.Helper()
 	w, err := warehouse.Open(t.Context(), dsn)
