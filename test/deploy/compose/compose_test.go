@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -291,8 +292,8 @@ func TestNATSTakesTheConfigurationAndSyncsEveryWrite(t *testing.T) {
 // programs are those that the images have, which is what a command or a health check may call. The
 // plain image of nats has nothing but the server.
 var programs = map[string][]string{
-	"nats:2.15-alpine":                  {"nats-server", "sh", "wget"},
-	"clickhouse/clickhouse-server:26.7": {"clickhouse", "clickhouse-client", "bash", "wget"},
+	"nats:2.15.0-alpine@sha256:ac8f88a6494bffc2c2a5289a0ca61cb28a9145c11ba5677cf24265d07f46d8d4":                     {"nats-server", "sh", "wget"},
+	"clickhouse/clickhouse-server:26.7.3.19@sha256:f90a77560f72b10802106ee49e9870e41668cbc496e280c3911f6e3b216657f3": {"clickhouse", "clickhouse-client", "bash", "wget"},
 }
 
 func TestEveryImageHasWhatItIsAskedToRun(t *testing.T) {
@@ -316,6 +317,31 @@ func TestEveryImageHasWhatItIsAskedToRun(t *testing.T) {
 			t.Errorf("%s cannot run the health check %v", s.Image, h.Test)
 		}
 	})
+}
+
+// TestEveryImageThatIsNotOursIsPinned reads every file that names an image, also those that compose does not load.
+func TestEveryImageThatIsNotOursIsPinned(t *testing.T) {
+	names := regexp.MustCompile(`(?m)^\s*(?:- )?(?:image:|FROM)\s+(\S+)`)
+	pinned := regexp.MustCompile(`^[a-z/-]+:[0-9][\w.-]*@sha256:[0-9a-f]{64}$`)
+	found := 0
+	for _, name := range []string{"compose.yaml", "Dockerfile", "deploy/compose-cluster.yaml", "deploy/kubernetes/nats.yaml", "deploy/kubernetes/daemons.yaml"} {
+		body, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range names.FindAllSubmatch(body, -1) {
+			image := string(m[1])
+			if image == "ratchet" {
+				continue
+			}
+			if found++; !pinned.MatchString(image) {
+				t.Errorf("%s: the image %s has no version and digest", name, image)
+			}
+		}
+	}
+	if found < 5 {
+		t.Errorf("only %d images were found", found)
+	}
 }
 
 func TestNoSecretIsInTheEnvironmentOrHasADefault(t *testing.T) {
