@@ -209,7 +209,9 @@ func TestWhatCannotBeBuriedYetIsNotGivenUp(t *testing.T) {
 		left, stored := 2, 0
 		l.DeadLetter = func(_ context.Context, it loop.Item, _ string, _ error) error {
 			if left--; left >= 0 {
-				w.waiting = append(w.waiting, string(it.Body)) // unsettled, it is delivered again
+				if reason == "panic" {
+					w.waiting = append(w.waiting, string(it.Body)) // unsettled, it is delivered again after AckWait
+				}
 				return errFault
 			}
 			stored++
@@ -223,6 +225,21 @@ func TestWhatCannotBeBuriedYetIsNotGivenUp(t *testing.T) {
 		if _, err := l.Step(t.Context()); err != nil || w.buried[id] != reason || stored != 1 {
 			t.Errorf("%s: settled %v, %d letters, %v", id, w.buried, stored, err)
 		}
+	}
+}
+
+func TestWhatWasTakenWithAnUnreadableItemDoesNotWaitForItsLetter(t *testing.T) {
+	t.Parallel()
+	w := newWorld("a", "poison", "b")
+	l := w.loop()
+	store := l.DeadLetter
+	l.DeadLetter = func(context.Context, loop.Item, string, error) error { return errFault }
+	if n, err := l.Step(t.Context()); n != 0 || err == nil || fmt.Sprint(w.waiting) != "[a poison b]" {
+		t.Fatalf("%d settled (%v), handed back %v", n, err, w.waiting)
+	}
+	l.DeadLetter = store
+	if n, err := l.Step(t.Context()); n != 2 || err != nil || w.buried["poison"] != "unreadable" || w.done["a"] != 1 || w.done["b"] != 1 {
+		t.Errorf("%d settled (%v): buried %v, done %v", n, err, w.buried, w.done)
 	}
 }
 

@@ -84,7 +84,7 @@ type Loop[In, Fact, Out any] struct {
 	Apply func(ctx context.Context, out []Out) error
 	// Postpone records that an input is returned for redelivery, and returns the delay, machine time.
 	Postpone func(in In, why error) time.Duration
-	// Bury stores a dead letter.
+	// DeadLetter stores a dead letter.
 	DeadLetter func(ctx context.Context, item Item, reason string, cause error) error
 
 	// Progress is called after a step that settled at least one item as done or never; may be nil.
@@ -144,18 +144,20 @@ func (l Loop[In, Fact, Out]) Step(ctx context.Context) (int, error) {
 	return l.conclude(ctx, kept, ins, facts)
 }
 
-// read decodes the items and makes dead letters of those that cannot be decoded.
+// read decodes the items and makes dead letters of those that cannot be decoded. If a letter cannot be stored, that
+// item and the rest are handed back, so that they need not wait until AckWait is over.
 func (l Loop[In, Fact, Out]) read(ctx context.Context, items []Item) ([]Item, []In, error) {
 	var kept []Item
 	var ins []In
-	for _, item := range items {
+	for i, item := range items {
 		in, err := l.Read(item)
 		if err == nil {
 			kept, ins = append(kept, item), append(ins, in)
 			continue
 		}
 		if err := l.deadLetter(ctx, item, "unreadable", err); err != nil {
-			return kept, ins, err
+			back := append(kept, items[i:]...)
+			return back, nil, l.handBack(ctx, back, err)
 		}
 	}
 	return kept, ins, nil
@@ -221,7 +223,7 @@ func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, in In, d Dec
 // is delivered again, and its dead letter is dropped as a duplicate.
 func (l Loop[In, Fact, Out]) deadLetter(ctx context.Context, item Item, reason string, cause error) error {
 	if err := l.DeadLetter(ctx, item, reason, cause); err != nil {
-		return fmt.Errorf("bury: %w", err)
+		return fmt.Errorf("store the dead letter: %w", err)
 	}
 	l.Log.Warn("settled never", "reason", reason, "subject", item.Subject, "sequence", item.Sequence, tint.Err(cause))
 	return item.Settle.Never(ctx, reason)
