@@ -38,14 +38,14 @@ func (c backtestCmd) Run(a *app) error {
 		return err
 	}
 	defer b.Close()
-	held, err := replay.HeldOn(a.ctx, b, test.Rules.Settings().Domain())
+	held, err := replay.ProductsOn(a.ctx, b, test.Rules.Settings().Domain())
 	if err != nil {
 		return a.whole(err)
 	}
 	return c.score(a, test, held)
 }
 
-func (c backtestCmd) score(a *app, test replay.Backtest, held []replay.Held) error {
+func (c backtestCmd) score(a *app, test replay.Backtest, held []replay.StoredProduct) error {
 	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
 	scored, err := test.Run(a.ctx, held, bar.Show)
 	bar.End()
@@ -88,11 +88,11 @@ func previous(file string) (*verdict.Judge, error) {
 }
 
 // captured are the products in the files.
-func (c backtestCmd) captured(domain keepa.Domain) ([]replay.Held, error) {
+func (c backtestCmd) captured(domain keepa.Domain) ([]replay.StoredProduct, error) {
 	if info, err := os.Stat(c.Captures); err != nil || !info.IsDir() {
 		return nil, process.Usagef("--captures: %s is not a directory", c.Captures)
 	}
-	held, err := replay.HeldIn(c.Captures, domain)
+	held, err := replay.ProductsIn(c.Captures, domain)
 	if err != nil {
 		return nil, process.Usagef("--captures: %w; want answers of Keepa or product objects, .json or .json.gz", err)
 	}

@@ -58,7 +58,7 @@ func (c replayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(a.out, r.Says())
+	fmt.Fprintln(a.out, r.Describe())
 	err = r.Run(a.ctx, ch)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {

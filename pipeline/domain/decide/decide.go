@@ -151,7 +151,7 @@ func Held(j *verdict.Judge, w Work, a Answer, stored *deal.Deal, now time.Time) 
 
 // Stored returns the verdict on a stored deal that was decided again from the inputs of its verdict.
 // If accepted, the deal is unchanged except for the name of the rules that accept it now.
-func Stored(j *verdict.Judge, w Work, f Found, t verdict.Thought, inputs map[string]any, now time.Time) Decision {
+func Stored(j *verdict.Judge, w Work, f Found, t verdict.Redecision, inputs map[string]any, now time.Time) Decision {
 	v := w.paid(pipeline.LookCommit, verdict.Finding{
 		Outcome: t.Outcome, Reason: t.Reason, RuleID: t.RuleID, Heuristic: t.Heuristic, Unknown: t.Unknown, Kept: inputs,
 	}, j.Version(), 0, w.Survivor.ResponseIDs, Instant(now))

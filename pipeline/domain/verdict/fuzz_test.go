@@ -73,7 +73,7 @@ func FuzzKept(f *testing.F) {
 	f.Add([]byte(`{"has_used":true}`))
 	f.Add([]byte(`{"a":{"b":1}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s := j.Second(pipeline.LookPeek)
+		s := j.Redecider(pipeline.LookPeek)
 		thought, ok := s.Decide(body)
 		if !ok {
 			return

@@ -81,10 +81,10 @@ func (r *Rule) known(look pipeline.Look) bool {
 	return slices.Index(looks, r.Look) <= slices.Index(looks, look)
 }
 
-// Second decides again from kept inputs. It is not safe for concurrent use.
-type Second struct {
+// Redecider decides again from kept inputs. It is not safe for concurrent use.
+type Redecider struct {
 	look  pipeline.Look
-	rules []secondRule
+	rules []redecidedRule
 	slots []slot // sorted by name
 	env   map[string]any
 	vm    vm.VM
@@ -92,7 +92,7 @@ type Second struct {
 	named int    // how many inputs the object had
 }
 
-type secondRule struct {
+type redecidedRule struct {
 	*Rule
 	slots []int
 }
@@ -104,9 +104,9 @@ type slot struct {
 	value any
 }
 
-// Second returns this rule set over kept inputs of a look.
-func (j *Judge) Second(look pipeline.Look) *Second {
-	s := &Second{look: look, env: map[string]any{}}
+// Redecider returns this rule set over kept inputs of a look.
+func (j *Judge) Redecider(look pipeline.Look) *Redecider {
+	s := &Redecider{look: look, env: map[string]any{}}
 	for name, v := range j.constants {
 		s.env[name] = v
 	}
@@ -124,12 +124,12 @@ func (j *Judge) Second(look pipeline.Look) *Second {
 		for _, in := range r.inputs {
 			of = append(of, s.slot(in.Name))
 		}
-		s.rules = append(s.rules, secondRule{Rule: r, slots: of})
+		s.rules = append(s.rules, redecidedRule{Rule: r, slots: of})
 	}
 	return s
 }
 
-func (s *Second) slot(name string) int {
+func (s *Redecider) slot(name string) int {
 	i, _ := slices.BinarySearchFunc(s.slots, name, func(l slot, n string) int {
 		switch {
 		case l.name < n:
@@ -142,8 +142,8 @@ func (s *Second) slot(name string) int {
 	return i
 }
 
-// Thought is the result of rules over kept inputs.
-type Thought struct {
+// Redecision is the result of rules over kept inputs.
+type Redecision struct {
 	Outcome   pipeline.Outcome
 	Reason    string
 	RuleID    string
@@ -154,20 +154,20 @@ type Thought struct {
 // Decide decides on inputs as a verdict keeps them: a JSON object of numbers, booleans and nulls. It
 // returns false when the rules need an input that is not kept, when inputs is not such an object,
 // and when the commit chose among several copies: other rules may choose another.
-func (s *Second) Decide(inputs []byte) (Thought, bool) {
+func (s *Redecider) Decide(inputs []byte) (Redecision, bool) {
 	t, ok := s.DecideCopy(inputs)
 	if !ok || s.look == pipeline.LookCommit && s.SeveralCopies() {
-		return Thought{}, false
+		return Redecision{}, false
 	}
 	return t, true
 }
 
 // DecideCopy is Decide for the copy that the verdict was about, even if there were others.
-func (s *Second) DecideCopy(inputs []byte) (Thought, bool) {
+func (s *Redecider) DecideCopy(inputs []byte) (Redecision, bool) {
 	if !s.read(inputs) {
-		return Thought{}, false
+		return Redecision{}, false
 	}
-	t := Thought{Outcome: pipeline.Survive, Reason: ReasonOK}
+	t := Redecision{Outcome: pipeline.Survive, Reason: ReasonOK}
 	if s.look == pipeline.LookCommit {
 		t.Outcome = pipeline.Accept
 	}
@@ -182,7 +182,7 @@ func (s *Second) DecideCopy(inputs []byte) (Thought, bool) {
 			}
 		}
 		if rejects, reason, _ := r.eval(&s.vm, s.look, missing, s.env); rejects {
-			return Thought{
+			return Redecision{
 				Outcome: pipeline.Reject, Reason: reason, RuleID: r.ID, Heuristic: r.Heuristic, Unknown: s.unknown(r.slots, nil),
 			}, true
 		}
@@ -196,13 +196,13 @@ func (s *Second) DecideCopy(inputs []byte) (Thought, bool) {
 }
 
 // SeveralCopies reports whether the commit is known to have chosen among several copies; valid after a decision.
-func (s *Second) SeveralCopies() bool {
+func (s *Redecider) SeveralCopies() bool {
 	n, ok := s.slots[s.slot(copyCount)].value.(int64)
 	return !ok || n > 1
 }
 
 // unknown appends the names of a rule's unknown inputs.
-func (s *Second) unknown(slots []int, to []string) []string {
+func (s *Redecider) unknown(slots []int, to []string) []string {
 	for _, n := range slots {
 		if s.slots[n].value == nil {
 			to = append(to, s.slots[n].name)
@@ -212,7 +212,7 @@ func (s *Second) unknown(slots []int, to []string) []string {
 }
 
 // Kept returns the part of the verdict's inputs that this rule set keeps; valid after a Decide that returned true.
-func (s *Second) Kept() map[string]any {
+func (s *Redecider) Kept() map[string]any {
 	m := make(map[string]any, len(s.slots))
 	for i := range s.slots {
 		m[s.slots[i].name] = s.slots[i].value
@@ -221,10 +221,10 @@ func (s *Second) Kept() map[string]any {
 }
 
 // AllKept reports whether this rule set keeps exactly the inputs that the verdict kept; valid when Kept is.
-func (s *Second) AllKept() bool { return s.named == len(s.slots) }
+func (s *Redecider) AllKept() bool { return s.named == len(s.slots) }
 
 // read fills the slots from a JSON object; false unless it has all of them.
-func (s *Second) read(b []byte) bool {
+func (s *Redecider) read(b []byte) bool {
 	for i := range s.slots {
 		s.slots[i].value, s.set[i] = nil, false
 	}

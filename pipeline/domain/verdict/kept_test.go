@@ -44,7 +44,7 @@ func encode(t rapid.TB, inputs map[string]any) []byte {
 }
 
 // sameThought compares a second decision with that of the answer itself.
-func sameThought(t rapid.TB, name string, s *Second, kept map[string]any, want Finding) {
+func sameThought(t rapid.TB, name string, s *Redecider, kept map[string]any, want Finding) {
 	got, ok := s.Decide(encode(t, kept))
 	if !ok {
 		t.Fatalf("%s: the kept inputs do not suffice: %v", name, kept)
@@ -70,17 +70,17 @@ func TestKeptInputsDecideAsTheAnswerDoesUnderAnyRulesOverThem(t *testing.T) {
 		p := decodeDrawn(t, drawProduct(t).body)
 		row := rowOf(p)
 		for _, j := range others {
-			sameThought(t, "peek", j.Second(pipeline.LookPeek), live.Peek(row, withoutOffers(p), now).Kept, j.Peek(row, withoutOffers(p), now))
+			sameThought(t, "peek", j.Redecider(pipeline.LookPeek), live.Peek(row, withoutOffers(p), now).Kept, j.Peek(row, withoutOffers(p), now))
 			was := live.Commit(row, p, nil, now)
 			if n, _ := was.Kept[copyCount].(int64); n > 1 {
 				// Other rules may choose another copy: the answer has to be read again.
-				if _, ok := j.Second(pipeline.LookCommit).Decide(encode(t, was.Kept)); ok {
+				if _, ok := j.Redecider(pipeline.LookCommit).Decide(encode(t, was.Kept)); ok {
 					t.Fatalf("kept inputs of one copy of %d suffice", n)
 				}
 				several++
 				continue
 			}
-			sameThought(t, "commit", j.Second(pipeline.LookCommit), was.Kept, j.Commit(row, p, nil, now))
+			sameThought(t, "commit", j.Redecider(pipeline.LookCommit), was.Kept, j.Commit(row, p, nil, now))
 		}
 	})
 	if several == 0 {
@@ -95,14 +95,14 @@ func TestKeptInputsOfCapturedProductsDecideAsTheAnswerDoes(t *testing.T) {
 	for i, p := range products {
 		f := j.Commit(rowOf(p), p, nil, p.LastUpdate.Time().Add(time.Hour))
 		if n, _ := f.Kept[copyCount].(int64); f.Kept != nil && n <= 1 {
-			sameThought(t, names[i], j.Second(pipeline.LookCommit), f.Kept, f)
+			sameThought(t, names[i], j.Redecider(pipeline.LookCommit), f.Kept, f)
 		}
 	}
 }
 
 func TestInputsThatAreNotKeptAskForTheAnswer(t *testing.T) {
 	t.Parallel()
-	s := defaultJudge(t).Second(pipeline.LookPeek)
+	s := defaultJudge(t).Redecider(pipeline.LookPeek)
 	p := keepa.Product{ASIN: "A"}
 	kept := defaultJudge(t).Peek(rowOf(p), p, now).Kept
 	for _, broken := range []string{`{}`, ``, `null`, `[]`, `{"has_used":"yes"}`, `{"has_used":`} {
@@ -183,7 +183,7 @@ func BenchmarkSecond(b *testing.B) {
 	for _, p := range products {
 		kept = append(kept, encode(b, j.Peek(rowOf(p), p, now).Kept))
 	}
-	s := j.Second(pipeline.LookPeek)
+	s := j.Redecider(pipeline.LookPeek)
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {

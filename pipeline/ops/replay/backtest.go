@@ -26,29 +26,29 @@ type Backtest struct {
 	Rules    *verdict.Judge
 	Previous *verdict.Judge // another rule set to compare with; nil without
 
-	// Most is how many products are scored at most; of more, a sample that is the same every time. 0: all.
+	// Most limits the number of products; of more, the same sample is scored every time. 0: all.
 	Most    int
 	Without []string // ASINs to leave out
 }
 
-// Scored is what a backtest found and what it could not use.
+// Scored holds the results of a backtest, and the number of products that it could not use.
 type Scored struct {
 	backtest.Report
 	Stored     int `json:"stored_products"`
-	Unreadable int `json:"unreadable"` // products that do not decode, or whose answer is not stored any more
+	Unreadable int `json:"unreadable"` // products that do not decode, or whose answer is no longer stored
 	NoHistory  int `json:"no_history"` // products of which no answer has histories
 }
 
-// Run scores the held products, one at a time per core, and keeps only what was said of each.
-func (t Backtest) Run(ctx context.Context, held []Held, progress func(Step)) (Scored, error) {
-	held = slices.DeleteFunc(slices.Clone(held), func(h Held) bool { return slices.Contains(t.Without, h.ASIN) })
+// Run scores the stored products, one at a time per core, and keeps only the predictions.
+func (t Backtest) Run(ctx context.Context, held []StoredProduct, progress func(Step)) (Scored, error) {
+	held = slices.DeleteFunc(slices.Clone(held), func(h StoredProduct) bool { return slices.Contains(t.Without, h.ASIN) })
 	s := Scored{Stored: len(held)}
 	held = sample(held, t.Most)
 	var mu sync.Mutex
 	var records []backtest.Record
 	seen, decided := 0, 0
 	workers, ctx := errgroup.WithContext(ctx)
-	next := make(chan Held)
+	next := make(chan StoredProduct)
 	workers.Go(func() error {
 		defer close(next)
 		for _, h := range held {
@@ -90,25 +90,25 @@ func (t Backtest) Run(ctx context.Context, held []Held, progress func(Step)) (Sc
 	return s, nil
 }
 
-// sample are so many of the products, by a hash of their names.
-func sample(held []Held, most int) []Held {
+// sample returns so many of the products, chosen by a hash of their names.
+func sample(held []StoredProduct, most int) []StoredProduct {
 	if most <= 0 || len(held) <= most {
 		return held
 	}
-	hash := func(h Held) uint64 {
+	hash := func(h StoredProduct) uint64 {
 		f := fnv.New64a()
 		_, _ = f.Write([]byte(h.ASIN)) // it never fails
 		return f.Sum64()
 	}
-	slices.SortFunc(held, func(a, b Held) int { return cmp.Compare(hash(a), hash(b)) })
+	slices.SortFunc(held, func(a, b StoredProduct) int { return cmp.Compare(hash(a), hash(b)) })
 	return held[:most]
 }
 
-// errNoHistory is what a product ends with whose answers have no histories.
+// errNoHistory is the error of a product whose answers have no histories.
 var errNoHistory = errors.New("no answer has histories")
 
 // score walks one product, by its newest answer with histories; the oldest such answer is decided too.
-func (t Backtest) score(ctx context.Context, suite *backtest.Suite, h Held) (backtest.Record, error) {
+func (t Backtest) score(ctx context.Context, suite *backtest.Suite, h StoredProduct) (backtest.Record, error) {
 	newest, n, err := t.first(ctx, h, len(h.Answers)-1, -1)
 	if err != nil {
 		return backtest.Record{}, err
@@ -124,8 +124,8 @@ func (t Backtest) score(ctx context.Context, suite *backtest.Suite, h Held) (bac
 	return r, err
 }
 
-// first is the first readable answer with histories from one on, and which it is.
-func (t Backtest) first(ctx context.Context, h Held, from, step int) (*backtest.Book, int, error) {
+// first returns the first readable answer with histories from an index on, and its index.
+func (t Backtest) first(ctx context.Context, h StoredProduct, from, step int) (*backtest.Book, int, error) {
 	found := errNoHistory
 	for n := from; n >= 0 && n < len(h.Answers); n += step {
 		b, err := t.read(ctx, h.Answers[n])
@@ -158,7 +158,7 @@ func (t Backtest) read(ctx context.Context, answer func(context.Context) (keepa.
 	return b, nil
 }
 
-// offered is the cheapest copy of an answer.
+// offered returns the cheapest copy of an answer.
 func (t Backtest) offered(b *backtest.Book) backtest.Copy {
 	buying, now := t.Rules.Settings().Buying(), b.History.End.Time()
 	copies := buying.Copies(b.Product, buying.ShippingIn(b.Product, now), now)
@@ -172,7 +172,7 @@ func (t Backtest) offered(b *backtest.Book) backtest.Copy {
 	return c
 }
 
-// feesOf are the user's fees as the target takes them.
+// feesOf converts the user's fees.
 func feesOf(s deal.Settings) target.Fees {
 	f := target.Fees{
 		ReferralBP: int64(math.Round(s.ReferralPercent * 100)), TaxBP: int64(math.Round(s.TaxPercent * 100)), VATBP: int64(math.Round(s.VATPercent * 100)),
@@ -189,16 +189,16 @@ func (t Backtest) suite() *backtest.Suite {
 	if !ok {
 		least = 0
 	}
-	s := &backtest.Suite{Ours: walker(t.Rules), Asking: backtest.Asking(int64(least))}
+	s := &backtest.Suite{Ours: judgeOf(t.Rules), Asking: backtest.Asking(int64(least))}
 	if t.Previous != nil {
-		s.Previous = walker(t.Previous)
+		s.Previous = judgeOf(t.Previous)
 	}
 	return s
 }
 
-// walker is a rule set as an estimator. A copy's condition and its seller are unknown in the past: it is taken for a
-// good one, which sells like the median copy, of a seller that no rule rejects.
-func walker(rules *verdict.Judge) backtest.Judge {
+// judgeOf makes an estimator of a rule set. A copy's past condition and seller are unknown: it counts as
+// good, which sells like the median copy, from a seller that no rule rejects.
+func judgeOf(rules *verdict.Judge) backtest.Judge {
 	rules = rules.Alone()
 	var of *backtest.Book
 	var walk func(time.Time, deal.Copy) verdict.Finding
@@ -217,7 +217,7 @@ func walker(rules *verdict.Judge) backtest.Judge {
 	}
 }
 
-// copyOf is a copy as the rules take it.
+// copyOf converts a copy.
 func copyOf(b *backtest.Book, at time.Time, c backtest.Copy) deal.Copy {
 	shipping := min(b.History.Credit(keepa.FromTime(at)), c.LandedCents)
 	out := deal.Copy{

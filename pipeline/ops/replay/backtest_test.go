@@ -36,7 +36,7 @@ func seller(asin string, lastUpdate int) string {
 
 const fourYears = 1460 * 24 * 60
 
-func backtest(t *testing.T, held []replay.Held, change func(*replay.Backtest)) replay.Scored {
+func backtest(t *testing.T, held []replay.StoredProduct, change func(*replay.Backtest)) replay.Scored {
 	t.Helper()
 	rules, err := verdict.NewJudge(schemas.UsedBooks)
 	if err != nil {
@@ -80,7 +80,7 @@ func TestFilesAreReadAsObjectsAndAsAnswersOfSeveralProducts(t *testing.T) {
 	write("broken.json", `{"asin":"B000000006","domainId":1,"csv":[null,null,{}]}`)
 	write("refusal.json", `{"tokensLeft":-3,"refillRate":5}`)
 	write("notes.txt", `not an answer`)
-	held, err := replay.HeldIn(dir, keepa.DomainCom)
+	held, err := replay.ProductsIn(dir, keepa.DomainCom)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestFilesAreReadAsObjectsAndAsAnswersOfSeveralProducts(t *testing.T) {
 	}
 
 	write("cut.json", seller("B000000007", fourYears)[:300])
-	if _, err := replay.HeldIn(dir, keepa.DomainCom); err == nil || !strings.Contains(err.Error(), "cut.json") {
+	if _, err := replay.ProductsIn(dir, keepa.DomainCom); err == nil || !strings.Contains(err.Error(), "cut.json") {
 		t.Errorf("a file that is not JSON: %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestStoredAnswersAreScoredAsFilesAre(t *testing.T) {
 	if _, err := responses.Put(t.Context(), b, all); err != nil {
 		t.Fatal(err)
 	}
-	held, err := replay.HeldOn(t.Context(), b, keepa.DomainCom)
+	held, err := replay.ProductsOn(t.Context(), b, keepa.DomainCom)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestStoredAnswersAreScoredAsFilesAre(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	files, err := replay.HeldIn(dir, keepa.DomainCom)
+	files, err := replay.ProductsIn(dir, keepa.DomainCom)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,24 +22,24 @@ import (
 	"ratchet/pipeline/store/responses"
 )
 
-// Redecided is what other rules make of the stored deals.
+// Redecided counts what changed rules mean for the stored deals.
 type Redecided struct {
 	Deals        int            `json:"deals"`
 	Hidden       int            `json:"hidden"`       // visible before
 	Offered      int            `json:"offered"`      // hidden by earlier rules before
-	Recalculated int            `json:"recalculated"` // visible still, with the numbers of other settings
-	Kept         int            `json:"kept"`         // as they were
+	Recalculated int            `json:"recalculated"` // still visible, with the numbers of the new settings
+	Kept         int            `json:"kept"`         // unchanged
 	Other        int            `json:"other"`        // hidden for what a later look found, or of another marketplace: these rules do not change it
-	Gone         int            `json:"gone"`         // left as they were: their answers are no longer stored, or cannot be read
+	Gone         int            `json:"gone"`         // unchanged: their answers are no longer stored, or cannot be read
 	Reasons      map[string]int `json:"reasons"`      // of the hidden
 }
 
 // Deals decides every stored deal again, as of the instant at which it was decided: from the inputs that its verdict
 // kept where the settings are the same, else from the stored answers that it rests on. version is that of the applied
-// rules: every message has an identity of its own, so what an interruption left is done by deciding again.
+// rules: every message has an id of its own, so an interrupted pass is completed by deciding again.
 //
 //	DEALS    ─▶ the newest version of each    ┐                      ┌─▶ VERDICTS commit reject         (hidden)
-//	VERDICTS ─▶ the last word for and against ┴─▶ judge ─ otherwise ─┴─▶ DEALS, VERDICTS commit accept  (offered)
+//	VERDICTS ─▶ the last verdict for and against ┴─▶ judge ─ otherwise ─┴─▶ DEALS, VERDICTS commit accept  (offered)
 func Deals(ctx context.Context, b *bus.Bus, judge *verdict.Judge, version int, progress func(Step)) (Redecided, error) {
 	r := &redecision{
 		b: b, judge: judge, generation: pipeline.Generation(fmt.Sprintf("rules-%d", version)), progress: progress,
@@ -79,15 +79,15 @@ type redecision struct {
 	seen int
 }
 
-// storedDeal is the newest version of a deal, and the last word for and against it.
+// storedDeal is the newest version of a deal, and the last verdicts for and against it.
 type storedDeal struct {
 	decide.Found
 	sequence uint64
-	yes, no  said
+	yes, no  lastVerdict
 }
 
-// said is a verdict as far as a decision needs it.
-type said struct {
+// lastVerdict is the part of a verdict that a decision needs.
+type lastVerdict struct {
 	PriceType int             `json:"price_type"`
 	Look      pipeline.Look   `json:"look"`
 	RuleSet   string          `json:"rule_set"`
@@ -100,7 +100,7 @@ type said struct {
 // visible reports whether the deal is shown.
 func (d storedDeal) visible() bool { return d.yes.sequence >= d.no.sequence }
 
-// stored are the newest versions of all deals, as they stand in DEALS.
+// stored returns the newest versions of all deals in DEALS.
 func (r *redecision) stored(ctx context.Context) (deals []bus.Read, err error) {
 	err = r.b.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(m bus.Read) error {
 		deals = append(deals, m)
@@ -109,7 +109,7 @@ func (r *redecision) stored(ctx context.Context) (deals []bus.Read, err error) {
 	return deals, err
 }
 
-// readable are those of the stored deals that can be read; the others are what the recorder puts aside.
+// readable returns the stored deals that can be read. The recorder makes dead letters of the others.
 func readable(stored []bus.Read) []storedDeal {
 	deals := make([]storedDeal, 0, len(stored))
 	for _, m := range stored {
@@ -121,8 +121,8 @@ func readable(stored []bus.Read) []storedDeal {
 	return deals
 }
 
-// words reads the last word for and against each deal.
-func (r *redecision) words(ctx context.Context, deals []storedDeal) error {
+// readVerdicts reads the last verdicts for and against each deal.
+func (r *redecision) readVerdicts(ctx context.Context, deals []storedDeal) error {
 	var subjects []string
 	for _, d := range deals {
 		subjects = append(subjects,
@@ -146,14 +146,14 @@ func (r *redecision) words(ctx context.Context, deals []storedDeal) error {
 	}
 	for i := range deals {
 		for _, m := range byASIN[deals[i].ASIN] {
-			deals[i].hear(m)
+			deals[i].apply(m)
 		}
 	}
 	return nil
 }
 
-func (d *storedDeal) hear(m bus.Read) {
-	v := said{sequence: m.Sequence, again: strings.HasPrefix(m.Header.Get(pipeline.HeaderOrigin), pipeline.StreamDeals+"/")}
+func (d *storedDeal) apply(m bus.Read) {
+	v := lastVerdict{sequence: m.Sequence, again: strings.HasPrefix(m.Header.Get(pipeline.HeaderOrigin), pipeline.StreamDeals+"/")}
 	if json.Unmarshal(m.Body, &v) != nil || v.PriceType != d.PriceType {
 		return
 	}
@@ -166,10 +166,10 @@ func (d *storedDeal) hear(m bus.Read) {
 	}
 }
 
-// decide decides on some deals and publishes what is decided otherwise.
+// decide decides on some deals and publishes the decisions that differ.
 func (r *redecision) decide(ctx context.Context, stored []bus.Read) error {
 	deals := readable(stored)
-	if err := r.words(ctx, deals); err != nil {
+	if err := r.readVerdicts(ctx, deals); err != nil {
 		return err
 	}
 	judge := r.judge.Alone()
@@ -190,7 +190,7 @@ func (r *redecision) decide(ctx context.Context, stored []bus.Read) error {
 			said = append(said, messages.Verdict(pipeline.RunLive, id, messages.Origin(pipeline.StreamDeals, d.sequence), v.Verdict))
 		}
 	}
-	// Whoever reads a verdict finds the deal that it accepts.
+	// Deals first: a reader of a verdict finds the deal that it accepts.
 	for _, ms := range [][]bus.Message{found, said} {
 		if err := r.b.PublishBatch(ctx, ms); err != nil {
 			return err
@@ -213,10 +213,10 @@ func (r *redecision) add(seen int, s Redecided, reasons map[string]int) {
 	r.progress(Step{Seen: r.seen, Total: t.Deals, Decided: r.seen})
 }
 
-// outcome is what was decided; the zero value where nothing can be.
+// outcome is a decision; the zero value if none can be made.
 type outcome struct {
 	pipeline.Verdict
-	other bool // these rules do not decide it
+	other bool // these rules do not apply to it
 }
 
 // count counts a decision, and reports whether it changes something.
@@ -242,7 +242,7 @@ func (s *Redecided) count(d storedDeal, v outcome, sameSettings bool, reasons ma
 	return false
 }
 
-// work is a deal as work that is decided again.
+// work returns a deal as work to decide again.
 func (r *redecision) work(d storedDeal) decide.Work {
 	id := d.Identity()
 	return decide.Work{
@@ -255,10 +255,10 @@ func (r *redecision) work(d storedDeal) decide.Work {
 	}
 }
 
-// outcomes decides deals: what the kept inputs can decide by them, and the others by their answers, which are read
+// outcomes decides deals from their kept inputs where those suffice, else from their answers, which are read
 // together.
 func (r *redecision) outcomes(ctx context.Context, judge *verdict.Judge, deals []storedDeal) ([]outcome, error) {
-	second := r.judge.Second(pipeline.LookCommit)
+	second := r.judge.Redecider(pipeline.LookCommit)
 	out, rest := make([]outcome, len(deals)), make([]int, 0, len(deals))
 	var ids []uint64
 	for i := range deals {
@@ -284,7 +284,7 @@ func (r *redecision) outcomes(ctx context.Context, judge *verdict.Judge, deals [
 }
 
 // fromInputs decides one deal without its answers; false where they are needed.
-func (r *redecision) fromInputs(judge *verdict.Judge, second *verdict.Second, d storedDeal) (outcome, bool) {
+func (r *redecision) fromInputs(judge *verdict.Judge, second *verdict.Redecider, d storedDeal) (outcome, bool) {
 	last := d.yes
 	if !d.visible() {
 		last = d.no
@@ -296,14 +296,14 @@ func (r *redecision) fromInputs(judge *verdict.Judge, second *verdict.Second, d 
 		return outcome{}, false
 	}
 	t, ok := second.DecideCopy(last.Inputs)
-	// Of several copies the rules may now take another; a visible deal that they accept stays what it is.
+	// The rules may now choose another of several copies; a visible deal that they accept stays unchanged.
 	if !ok || second.SeveralCopies() && (!d.visible() || t.Outcome != pipeline.Accept) {
 		return outcome{}, false
 	}
 	return outcome{Verdict: decide.Stored(judge, r.work(d), d.Found, t, second.Kept(), d.DecidedAt).Verdict}, true
 }
 
-// fromAnswers decides one deal by the answers that it was decided on; the zero value where they are gone or cannot be
+// fromAnswers decides one deal from the answers that it was decided on; the zero value if they are gone or cannot be
 // read.
 func (r *redecision) fromAnswers(judge *verdict.Judge, d storedDeal, stored map[uint64]bus.Read) outcome {
 	var commit, peek *decide.Answer
@@ -331,7 +331,7 @@ func (r *redecision) fromAnswers(judge *verdict.Judge, d storedDeal, stored map[
 	return outcome{}
 }
 
-// storedAnswer is the answer with an id; false where it is gone or cannot be unpacked.
+// storedAnswer returns the answer with an id; false if it is gone or cannot be unpacked.
 func storedAnswer(id string, stored map[uint64]bus.Read) (pipeline.Kind, decide.Answer, bool) {
 	n, err := strconv.ParseUint(id, 10, 64)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"ratchet/pipeline/store/responses"
 )
 
-// decided is what a replay makes of one live verdict.
+// decided is the replay's decision about one live verdict.
 type decided struct {
 	outcome    pipeline.Outcome
 	reason     string
@@ -30,33 +30,33 @@ type decided struct {
 // Why a verdict is not decided again.
 const (
 	lostRow    = "the survivor that was decided has left SURVIVORS"
-	lostAnswer = "an answer it rests on has left RESPONSES"
-	lostLook   = "it rests on no answer: nothing was asked"
-	lostBroken = "the verdict or what it rests on cannot be read"
+	lostAnswer = "an answer that it is based on has left RESPONSES"
+	lostLook   = "it is based on no answer: Keepa was not called"
+	lostBroken = "the verdict or its evidence cannot be read"
 )
 
-// bench is what one worker decides with; its buffers are used again.
-type bench struct {
+// decider is one worker's judge and its reusable buffers.
+type decider struct {
 	run    string
 	look   pipeline.Look
 	judge  *verdict.Judge
-	second *verdict.Second
+	second *verdict.Redecider
 	body   []byte
 }
 
-func newBench(o Options, j *verdict.Judge) *bench {
-	return &bench{run: o.Run, look: o.Look, judge: j.Alone(), second: j.Second(o.Look)}
+func newDecider(o Options, j *verdict.Judge) *decider {
+	return &decider{run: o.Run, look: o.Look, judge: j.Alone(), second: j.Redecider(o.Look)}
 }
 
-// fromInputs decides from what the verdict kept; false where that does not suffice.
-func (b *bench) fromInputs(p *past) (decided, bool) {
-	t, ok := b.think(p)
+// fromInputs decides from the inputs that the verdict kept; false if those do not suffice.
+func (b *decider) fromInputs(p *original) (decided, bool) {
+	t, ok := b.redecide(p)
 	return decided{outcome: t.Outcome, reason: t.Reason, profit: p.profit, fromInputs: true}, ok
 }
 
-func (b *bench) think(p *past) (verdict.Thought, bool) {
+func (b *decider) redecide(p *original) (verdict.Redecision, bool) {
 	if p.lost != "" || !verdict.SameInputs(p.ruleSet, b.judge.Version()) {
-		return verdict.Thought{}, false
+		return verdict.Redecision{}, false
 	}
 	t, ok := b.second.Decide(p.inputs)
 	switch {
@@ -69,21 +69,21 @@ func (b *bench) think(p *past) (verdict.Thought, bool) {
 }
 
 // writeInputs writes the verdict of a decision from inputs, once all of the live
-// verdict is there.
-func (b *bench) writeInputs(p *past) decided {
-	t, ok := b.think(p)
+// verdict was read.
+func (b *decider) writeInputs(p *original) decided {
+	t, ok := b.redecide(p)
 	if !ok {
 		return decided{lost: lostBroken}
 	}
-	return b.thought(p, t)
+	return b.fromRedecision(p, t)
 }
 
-// thought writes the verdict of a decision from inputs.
-func (b *bench) thought(p *past, t verdict.Thought) decided {
+// fromRedecision writes the verdict of a decision from inputs.
+func (b *decider) fromRedecision(p *original, t verdict.Redecision) decided {
 	d := decided{outcome: t.Outcome, reason: t.Reason, profit: p.profit, fromInputs: true}
 	if p.full == nil && t.Outcome == p.outcome && t.Reason == p.reason && t.RuleID == p.ruleID && t.Heuristic == p.heuristic &&
 		b.second.AllKept() && same(t.Unknown, p.unknown) {
-		// The same but for the name of the rules, which a deal repeats.
+		// Only the name of the rules differs, and a deal repeats it.
 		d.message = b.message(p, t.Outcome, p.body)
 		if p.ruleSet != b.judge.Version() {
 			d.message.Body = bytes.ReplaceAll(p.body, ruleSetMember(p.ruleSet), ruleSetMember(b.judge.Version()))
@@ -100,7 +100,7 @@ func (b *bench) thought(p *past, t verdict.Thought) decided {
 	v.Deal = bytes.ReplaceAll(v.Deal, ruleSetMember(p.ruleSet), ruleSetMember(b.judge.Version()))
 	v.Outcome, v.Reason, v.RuleID, v.Heuristic, v.RuleSet = t.Outcome, t.Reason, t.RuleID, t.Heuristic, b.judge.Version()
 	v.Inputs, v.Unknown = b.second.Kept(), orNone(t.Unknown)
-	return b.ruled(p, v, d)
+	return b.encode(p, v, d)
 }
 
 func ruleSetMember(version string) []byte { return []byte(`"rule_set":"` + version + `"`) }
@@ -124,8 +124,8 @@ func same(a, b []string) bool {
 	return true
 }
 
-// verdict is all of the live verdict but its inputs.
-func (p *past) verdict() (pipeline.Verdict, error) {
+// verdict returns the live verdict without its inputs.
+func (p *original) verdict() (pipeline.Verdict, error) {
 	if p.full != nil {
 		return *p.full, nil
 	}
@@ -135,8 +135,8 @@ func (p *past) verdict() (pipeline.Verdict, error) {
 	return v, err
 }
 
-// ruled encodes a verdict of the run.
-func (b *bench) ruled(p *past, v pipeline.Verdict, d decided) decided {
+// encode encodes a verdict of the run.
+func (b *decider) encode(p *original, v pipeline.Verdict, d decided) decided {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return decided{lost: lostBroken}
@@ -146,9 +146,9 @@ func (b *bench) ruled(p *past, v pipeline.Verdict, d decided) decided {
 	return d
 }
 
-// message is a verdict of the run: as of the same instant as the live one, about the
-// same survivor, under an id of the run.
-func (b *bench) message(p *past, outcome pipeline.Outcome, body []byte) bus.Message {
+// message returns a verdict of the run: as of the same instant as the live one, about the
+// same survivor, with an id of the run.
+func (b *decider) message(p *original, outcome pipeline.Outcome, body []byte) bus.Message {
 	return bus.Message{
 		Subject: pipeline.SubjectVerdict(p.domain, b.look, outcome, p.asin), Schema: pipeline.SchemaVerdict,
 		ID: pipeline.Verdict{Look: b.look}.ID(b.run, p.work), WorkID: p.work, Run: b.run, Body: body,
@@ -159,35 +159,35 @@ func (b *bench) message(p *past, outcome pipeline.Outcome, body []byte) bus.Mess
 	}
 }
 
-// evidence is what a live verdict rested on, as the streams hold it.
+// evidence is what a live verdict was based on, as stored in the streams.
 type evidence struct {
 	work   decide.Work
 	lost   string
-	answer *bus.Read // the product; nil where Keepa knew none
+	answer *bus.Read // the product; nil if Keepa did not find it
 	more   []bus.Read
 	deal   *deal.Deal // that a refresh was compared with
 }
 
-// fromAnswers decides from the answers that the live verdict rested on.
-func (b *bench) fromAnswers(ctx context.Context, p *past, e evidence, find sellerFinder) (decided, error) {
+// fromAnswers decides from the answers that the live verdict was based on.
+func (b *decider) fromAnswers(ctx context.Context, p *original, e evidence, find sellerFinder) (decided, error) {
 	if e.lost != "" {
 		return decided{lost: e.lost}, nil
 	}
 	if b.look == pipeline.LookGlance {
-		return b.ruled(p, decide.Glance(b.judge, e.work, p.decidedAt).Verdict, decided{}), nil
+		return b.encode(p, decide.Glance(b.judge, e.work, p.decidedAt).Verdict, decided{}), nil
 	}
 	if e.answer == nil && p.reason == decide.ReasonNoAnswer {
-		return b.ruled(p, decide.NoAnswer(b.judge, b.look, e.work, p.decidedAt).Verdict, decided{}), nil
+		return b.encode(p, decide.NoAnswer(b.judge, b.look, e.work, p.decidedAt).Verdict, decided{}), nil
 	}
 	if e.answer == nil {
-		return b.ruled(p, decide.NotFound(b.judge, b.look, e.work, p.tokens, p.decidedAt).Verdict, decided{}), nil
+		return b.encode(p, decide.NotFound(b.judge, b.look, e.work, p.tokens, p.decidedAt).Verdict, decided{}), nil
 	}
 	product, err := b.open(e.answer, &b.body)
 	if err != nil {
 		return decided{lost: lostBroken}, nil //nolint:nilerr // it is counted
 	}
 	if b.look == pipeline.LookPeek {
-		return b.ruled(p, decide.Peek(b.judge, e.work, product, p.tokens, e.deal, p.decidedAt).Verdict, decided{}), nil
+		return b.encode(p, decide.Peek(b.judge, e.work, product, p.tokens, e.deal, p.decidedAt).Verdict, decided{}), nil
 	}
 	var sellers []decide.Answer
 	for i := range e.more {
@@ -200,7 +200,7 @@ func (b *bench) fromAnswers(ctx context.Context, p *past, e evidence, find selle
 	}
 	r := decide.Commit(b.judge, e.work, product, sellers, p.tokens, p.decidedAt)
 	if r.Verdict.Outcome == pipeline.Accept && p.outcome != pipeline.Accept && len(sellers) == 0 {
-		// Nobody asked for the seller of what was rejected; another deal's may be there.
+		// The seller of a rejected copy was never requested; one stored for another deal may serve.
 		if sellers, err = b.sellers(ctx, p, e.work, product, find); err != nil {
 			return decided{}, err
 		}
@@ -208,11 +208,11 @@ func (b *bench) fromAnswers(ctx context.Context, p *past, e evidence, find selle
 			r = decide.Commit(b.judge, e.work, product, sellers, p.tokens, p.decidedAt)
 		}
 	}
-	return b.ruled(p, r.Verdict, decided{}), nil
+	return b.encode(p, r.Verdict, decided{}), nil
 }
 
 // open decompresses an answer into buf.
-func (b *bench) open(r *bus.Read, buf *[]byte) (decide.Answer, error) {
+func (b *decider) open(r *bus.Read, buf *[]byte) (decide.Answer, error) {
 	body, err := responses.UnpackInto(*buf, r.Body)
 	if err != nil {
 		return decide.Answer{}, err
@@ -223,14 +223,14 @@ func (b *bench) open(r *bus.Read, buf *[]byte) (decide.Answer, error) {
 	}, nil
 }
 
-// sellerFinder is the newest stored answers about sellers, as of the run's begin.
+// sellerFinder returns the newest stored answers about sellers as of the run's start.
 type sellerFinder func(ctx context.Context, domain int, ids []string) ([]bus.Read, error)
 
-// sellerFresh is how old an answer about a seller may be to serve a deal.
+// sellerFresh is the maximum age of an answer about a seller.
 const sellerFresh = 7 * 24 * time.Hour
 
-// sellers are those behind a newly found deal that are known and were fresh.
-func (b *bench) sellers(ctx context.Context, p *past, w decide.Work, product decide.Answer, find sellerFinder) ([]decide.Answer, error) {
+// sellers returns the stored, fresh answers about the sellers of a newly found deal.
+func (b *decider) sellers(ctx context.Context, p *original, w decide.Work, product decide.Answer, find sellerFinder) ([]decide.Answer, error) {
 	var out []decide.Answer
 	for range decide.SellerRounds {
 		id := decide.SellerWanted(b.judge, w, product.Body, out, p.decidedAt)
@@ -250,8 +250,8 @@ func (b *bench) sellers(ctx context.Context, p *past, w decide.Work, product dec
 	return out, nil
 }
 
-// freshSeller is the answer about a seller that served at the time of the decision; false without one.
-func (b *bench) freshSeller(p *past, found []bus.Read) (decide.Answer, bool) {
+// freshSeller returns the answer about a seller that was fresh at the time of the decision; false without one.
+func (b *decider) freshSeller(p *original, found []bus.Read) (decide.Answer, bool) {
 	for i := range found {
 		at, err := time.Parse(pipeline.TimeFormat, found[i].Header.Get(pipeline.HeaderAnsweredAt))
 		if err != nil || p.decidedAt.Sub(at) >= sellerFresh {
@@ -265,7 +265,7 @@ func (b *bench) freshSeller(p *past, found []bus.Read) (decide.Answer, bool) {
 	return decide.Answer{}, false
 }
 
-// storedSellers asks RESPONSES as it was at a sequence.
+// storedSellers reads RESPONSES as of a sequence.
 func storedSellers(b *bus.Bus, until uint64) sellerFinder {
 	return func(ctx context.Context, domain int, ids []string) ([]bus.Read, error) {
 		var subjects []string
@@ -277,7 +277,7 @@ func storedSellers(b *bus.Bus, until uint64) sellerFinder {
 }
 
 // readWork decodes the candidate or survivor that was decided.
-func readWork(r bus.Read, p *past, look pipeline.Look) (w decide.Work, lost string) {
+func readWork(r bus.Read, p *original, look pipeline.Look) (w decide.Work, lost string) {
 	var err error
 	if look == pipeline.LookGlance {
 		w, err = messages.Work(pipeline.SchemaCandidate, r.Header, r.Body)

@@ -10,10 +10,10 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// chooseDepth looks at the first verdicts of the span and decides from what to
-// decide, and says why. Inputs serve while the new rules read them off an answer as
-// the live rules did and need no others; a verdict for which that does not hold is
-// decided from its answers all the same.
+// chooseDepth reads the first verdicts of the span and chooses between inputs and
+// answers, with the reason. Inputs suffice if the new rules derive them from an answer as
+// the live rules did and need no others; a verdict for which that is not true is
+// decided from its answers in any case.
 func (r *Replay) chooseDepth(ctx context.Context, ch Warehouse) error {
 	sample, total, err := r.sample(ctx)
 	if err != nil {
@@ -39,15 +39,15 @@ func (r *Replay) chooseDepth(ctx context.Context, ch Warehouse) error {
 	return err
 }
 
-// sample are the first verdicts of the span, and how many there are to look at.
-func (r *Replay) sample(ctx context.Context) ([]past, int, error) {
+// sample returns the first verdicts of the span, and the number of verdicts to read.
+func (r *Replay) sample(ctx context.Context) ([]original, int, error) {
 	s, err := openStream(ctx, r.b, r.o, &r.Record)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer s.stop()
 	for more := true; more; {
-		var ps []past
+		var ps []original
 		if ps, _, _, more, err = s.next(ctx); err != nil || len(ps) > 0 {
 			return ps, s.total(), err
 		}
@@ -55,7 +55,7 @@ func (r *Replay) sample(ctx context.Context) ([]past, int, error) {
 	return nil, s.total(), nil
 }
 
-// room refuses a run whose verdicts would push live ones out of VERDICTS.
+// room returns an error if the run's verdicts would push live ones out of VERDICTS.
 func (r *Replay) room(ctx context.Context, total int) error {
 	if r.o.ChangedOnly {
 		return nil
@@ -72,8 +72,8 @@ func (r *Replay) room(ctx context.Context, total int) error {
 	return nil
 }
 
-// fitting is the depth that fits the sample, and why.
-func (r *Replay) fitting(sample []past) (Depth, string) {
+// fitting returns the depth that fits the sample, and why.
+func (r *Replay) fitting(sample []original) (Depth, string) {
 	if len(sample) == 0 {
 		return Answers, "there is nothing to decide again"
 	}
@@ -109,8 +109,8 @@ func (r *Replay) fitting(sample []past) (Depth, string) {
 	}
 }
 
-// lacks are the inputs that the rules need and a verdict does not keep.
-func (r *Replay) lacks(p *past) []string {
+// lacks returns the inputs that the rules need and a verdict does not keep.
+func (r *Replay) lacks(p *original) []string {
 	kept := map[string]bool{}
 	if err := messages.Members(p.inputs, func(name, _ []byte) error { kept[string(name)] = true; return nil }); err != nil {
 		return r.judge.Needs(r.o.Look)
@@ -124,8 +124,8 @@ func (r *Replay) lacks(p *past) []string {
 	return out
 }
 
-// Says is the depth, where it is read, and why.
-func (r *Replay) Says() string {
+// Describe returns the depth, its source, and why.
+func (r *Replay) Describe() string {
 	if r.Depth == Answers {
 		return fmt.Sprintf("Depth: stored answers, from RESPONSES, because %s.", r.Why)
 	}

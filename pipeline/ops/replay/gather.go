@@ -11,7 +11,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// archive is where the evidence of live verdicts is.
+// archive reads the evidence of live verdicts.
 type archive struct {
 	b         *bus.Bus
 	look      pipeline.Look
@@ -29,9 +29,9 @@ func openArchive(ctx context.Context, b *bus.Bus, look pipeline.Look) (*archive,
 	return a, err
 }
 
-// gather finds what each verdict rested on: the survivor that was decided, the
+// gather finds the evidence of each verdict: the survivor that was decided, the
 // answers of this look, and the deal of a refresh.
-func (a *archive) gather(ctx context.Context, ps []*past) ([]evidence, error) {
+func (a *archive) gather(ctx context.Context, ps []*original) ([]evidence, error) {
 	out := make([]evidence, len(ps))
 	if err := a.origins(ctx, ps, out); err != nil || a.look == pipeline.LookGlance {
 		return out, err
@@ -51,7 +51,7 @@ func (a *archive) gather(ctx context.Context, ps []*past) ([]evidence, error) {
 	return out, nil
 }
 
-func (a *archive) origins(ctx context.Context, ps []*past, out []evidence) error {
+func (a *archive) origins(ctx context.Context, ps []*original, out []evidence) error {
 	var seqs []uint64
 	for i, p := range ps {
 		seq, ok := p.originOf(a.look)
@@ -82,8 +82,8 @@ func (a *archive) origins(ctx context.Context, ps []*past, out []evidence) error
 	return nil
 }
 
-// answers are those that the verdict names beyond its survivor's.
-func (a *archive) answers(ctx context.Context, ps []*past, out []evidence) error {
+// answers reads those that the verdict names beyond its survivor's.
+func (a *archive) answers(ctx context.Context, ps []*original, out []evidence) error {
 	own := make([][]uint64, len(ps))
 	var all []uint64
 	for i, p := range ps {
@@ -113,8 +113,8 @@ func (a *archive) answers(ctx context.Context, ps []*past, out []evidence) error
 	return nil
 }
 
-// ownAnswers are the sequences of the answers of the verdict's own look.
-func ownAnswers(p *past, w decide.Work) ([]uint64, string) {
+// ownAnswers returns the sequences of the answers of the verdict's own look.
+func ownAnswers(p *original, w decide.Work) ([]uint64, string) {
 	before := w.Survivor.ResponseIDs
 	if len(p.responses) < len(before) || !same(p.responses[:len(before)], before) {
 		return nil, lostBroken
@@ -134,8 +134,8 @@ func ownAnswers(p *past, w decide.Work) ([]uint64, string) {
 	return out, ""
 }
 
-// dealAt is the deal that was the newest when the verdict was stored; nil without.
-func (a *archive) dealAt(ctx context.Context, p *past, w decide.Work) (*deal.Deal, error) {
+// dealAt returns the deal that was the newest when the verdict was stored; nil without one.
+func (a *archive) dealAt(ctx context.Context, p *original, w decide.Work) (*deal.Deal, error) {
 	subject := pipeline.SubjectDeal(p.domain, w.Survivor.PriceType, p.asin)
 	found, err := a.b.Newest(ctx, pipeline.StreamDeals, []string{subject}, bus.Until{Time: p.stored})
 	if err != nil {

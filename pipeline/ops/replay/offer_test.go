@@ -88,7 +88,7 @@ func TestTheLastWordForAndAgainstADealSaysWhetherItIsShown(t *testing.T) {
 		{word(9, pipeline.Confirm, "2"), true},
 		{word(3, pipeline.Reject, "2"), true},
 	} {
-		if d.hear(c.word); d.visible() != c.shown {
+		if d.apply(c.word); d.visible() != c.shown {
 			t.Errorf("after %s at %d: shown %t", c.word.Subject, c.word.Sequence, d.visible())
 		}
 	}

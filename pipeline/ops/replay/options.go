@@ -1,14 +1,14 @@
 // Package replay decides again what was decided before: from stored answers, or
-// from the inputs that verdicts keep, under the same rules or others. It has no way
-// to Keepa, so it costs no token.
+// from the inputs that verdicts keep, under the same rules or others. It never calls
+// Keepa, so it costs no token.
 //
-//	VERDICTS (or ClickHouse) ─▶ what was decided, in its order
-//	SURVIVORS, RESPONSES     ─▶ the row and the answers it rested on     ─▶ ruling ─▶ VERDICTS, Run-Id RUN
+//	VERDICTS (or ClickHouse) ─▶ the live verdicts, in order
+//	SURVIVORS, RESPONSES     ─▶ the row and the answers of each         ─▶ decide ─▶ VERDICTS, Run-Id RUN
 //
 // The live verdict is the unit: each that the span and the filters select gets one
 // verdict of the run, in the same order, as of the same instant. A run's progress is
-// a record in RUNS; what was stored after the last record is recognised by its ids,
-// so a run that was interrupted and resumed is the same as one that was not.
+// a record in RUNS. What was stored after the last record is recognised by its ids,
+// so an interrupted and resumed run gives the same result as an uninterrupted one.
 package replay
 
 import (
@@ -35,13 +35,13 @@ type Options struct {
 	Source   pipeline.Source
 	Reason   string
 
-	// Rejects selects only what was rejected, and offers of it only what the rejection is still the last word about. With
-	// it, and only with it, the glance can be decided again.
+	// Rejects selects only rejections, and offers only work whose last verdict is still a rejection. The glance can be
+	// decided again only with it.
 	Rejects bool
 
-	ChangedOnly bool // store only the verdicts that are decided otherwise
+	ChangedOnly bool // store only the verdicts that change
 
-	Resume  bool // go on with a run that was begun
+	Resume  bool // resume a run that was started
 	Workers int  // goroutines that decide; 0 is one for each core
 	Batch   int  // verdicts in one step, which bounds the memory; 0 is 128
 }
@@ -55,10 +55,10 @@ const (
 	Answers Depth = "answers" // the answers on RESPONSES
 )
 
-// runForm is what a run may be called: it is part of message ids and a KV key.
+// runForm is the form of a run's name: it is part of message ids and a KV key.
 var runForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 
-// Validate names the option that is wrong.
+// Validate names the first invalid option.
 func (o Options) Validate() error {
 	var errs []error
 	switch {
@@ -90,7 +90,7 @@ func (o Options) Validate() error {
 }
 
 // selects reports whether a live verdict is one of those to decide again.
-func (o Options) selects(p *past) bool {
+func (o Options) selects(p *original) bool {
 	return (!o.Rejects || p.rejected()) && (o.Source == "" || p.source == o.Source) && (o.Reason == "" || p.reason == o.Reason) && (o.ASIN == "" || p.asin == o.ASIN) &&
 		(o.From.IsZero() || !p.decidedAt.Before(o.From)) && (o.To.IsZero() || p.decidedAt.Before(o.To))
 }

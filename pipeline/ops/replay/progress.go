@@ -9,8 +9,8 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Bar is a progress bar with rate and time left. On a terminal it is one line that
-// moves; elsewhere it is a line every few seconds.
+// Bar is a progress bar with rate and time left. On a terminal it is one line that is
+// redrawn; elsewhere it is a line every few seconds.
 type Bar struct {
 	w        io.Writer
 	terminal bool
@@ -19,12 +19,12 @@ type Bar struct {
 	width    int // of the longest line so far
 }
 
-// NewBar is a bar that begins now.
+// NewBar returns a bar that starts now.
 func NewBar(w io.Writer, terminal bool) *Bar {
 	return &Bar{w: w, terminal: terminal, began: process.MachineNow()}
 }
 
-// often is how long a bar waits between two lines.
+// often returns the time between two lines.
 func (b *Bar) often() time.Duration {
 	if b.terminal {
 		return 200 * time.Millisecond
@@ -42,7 +42,7 @@ func (b *Bar) Show(s Step) {
 	b.draw(Line(s, process.MachineSince(b.began)))
 }
 
-// End leaves the bar's line.
+// End ends the bar's line.
 func (b *Bar) End() {
 	if b.terminal && b.width > 0 {
 		fmt.Fprintln(b.w)
@@ -62,7 +62,7 @@ func (b *Bar) draw(line string) {
 // barWidth is how many characters the bar itself has.
 const barWidth = 24
 
-// Line is a step after so long as a line of text.
+// Line formats a step as a line of text.
 func Line(s Step, took time.Duration) string {
 	share := 1.0
 	if s.Total > 0 {

@@ -14,7 +14,7 @@ import (
 )
 
 // Publish offers what newly passes to the live pipeline, as candidates of source
-// retry, each once however often it is called: what was published is known by its
+// retry. It is idempotent: what was published is recognised by its
 // ids on CANDIDATES. The run must be complete.
 func (r *Replay) Publish(ctx context.Context) error {
 	if !r.Done {
@@ -30,7 +30,7 @@ func (r *Replay) Publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Those of this run alone: another run's candidates are another run's.
+	// Only those of this run: other runs publish their own.
 	published := len(known)
 	works, err := r.b.Shelf(ctx, decidedOf(r.o.Look))
 	if err != nil {
@@ -40,7 +40,7 @@ func (r *Replay) Publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var ps []past
+	var ps []original
 	flush := func() error {
 		origins, err := originsOf(ctx, verdicts, ps, r.o.Look)
 		if err != nil {
@@ -57,7 +57,7 @@ func (r *Replay) Publish(ctx context.Context) error {
 		if m.Header.Get(pipeline.HeaderRunID) != r.o.Run || passes(pipeline.Outcome(was)) {
 			return nil
 		}
-		ps = append(ps, past{origin: m.Header.Get(pipeline.HeaderOrigin), seq: sequenceOf(m.Header.Get(pipeline.HeaderAgain))})
+		ps = append(ps, original{origin: m.Header.Get(pipeline.HeaderOrigin), seq: sequenceOf(m.Header.Get(pipeline.HeaderAgain))})
 		if len(ps) < chunk {
 			return nil
 		}
@@ -73,9 +73,9 @@ func (r *Replay) Publish(ctx context.Context) error {
 	return r.write(ctx, process.MachineNow().UTC())
 }
 
-// originsOf are the sequences of what verdicts decided. Those decided from
+// originsOf returns the sequences of the work that verdicts decided. Rows of
 // ClickHouse do not name theirs; the live verdict does, while VERDICTS holds it.
-func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []past, look pipeline.Look) ([]uint64, error) {
+func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []original, look pipeline.Look) ([]uint64, error) {
 	var ask, out []uint64
 	for i := range ps {
 		if _, ok := ps[i].originOf(look); !ok {
@@ -98,7 +98,7 @@ func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []past, look pipelin
 	return out, nil
 }
 
-// sequenceOf is the sequence of a STREAM/SEQUENCE.
+// sequenceOf returns the sequence of a STREAM/SEQUENCE.
 func sequenceOf(origin string) uint64 {
 	_, seq, _ := strings.Cut(origin, "/")
 	n, err := strconv.ParseUint(seq, 10, 64)
@@ -108,7 +108,7 @@ func sequenceOf(origin string) uint64 {
 	return n
 }
 
-// passing is the outcome of what a run lets through.
+// passing returns the outcome of work that passes a run's look.
 func (r *Replay) passing() pipeline.Outcome {
 	if r.o.Look == pipeline.LookCommit {
 		return pipeline.Accept
@@ -116,7 +116,7 @@ func (r *Replay) passing() pipeline.Outcome {
 	return pipeline.Survive
 }
 
-// beginPublishing notes where our candidates begin, before the first of them.
+// beginPublishing records the end of CANDIDATES before our first candidate.
 func (r *Replay) beginPublishing(ctx context.Context) error {
 	if r.Publishing {
 		return nil
@@ -133,7 +133,7 @@ func (r *Replay) beginPublishing(ctx context.Context) error {
 	return r.write(ctx, process.MachineNow().UTC())
 }
 
-// offer publishes the candidates behind what was decided and returns how many were
+// offer publishes the candidates of the decided work and returns how many were
 // new.
 func (r *Replay) offer(ctx context.Context, works *bus.Shelf, origins []uint64, known map[string]bool) (int, error) {
 	if len(origins) == 0 {

@@ -13,8 +13,8 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Record is what RUNS keeps of a run: what it decides again, how far it is and what
-// it found. Whoever resumes it goes on from here.
+// Record is the state of a run in RUNS: its options, its progress and its
+// results. A process that resumes the run continues from here.
 type Record struct {
 	Run     string          `json:"run"`
 	Look    pipeline.Look   `json:"look"`
@@ -27,32 +27,32 @@ type Record struct {
 	Source  pipeline.Source `json:"source,omitempty"`
 	Reason  string          `json:"reason,omitempty"`
 	Rejects bool            `json:"rejects,omitempty"`      // only what was rejected
-	Changed bool            `json:"changed_only,omitempty"` // alike verdicts are counted and not stored
+	Changed bool            `json:"changed_only,omitempty"` // verdicts that do not change are counted and not stored
 	Depth   Depth           `json:"depth"`
 	Why     string          `json:"why"`      // the depth was chosen
 	ReadsCH bool            `json:"reads_ch"` // inputs come from ClickHouse
 
-	// What there was when the run began: later verdicts and answers are not looked
-	// at, so that a resumed run sees the same as one that was not interrupted.
+	// The ends of the streams when the run began: later verdicts and answers are not
+	// read, so that a resumed run gives the same result as an uninterrupted one.
 	Made    uint32 `json:"made"`    // VERDICTS', Unix seconds
 	Until   uint64 `json:"until"`   // last sequence of VERDICTS
 	Answers uint64 `json:"answers"` // last sequence of RESPONSES
 
-	Place  place  `json:"place"`  // where to go on
+	Place  place  `json:"place"`  // where to continue
 	Stored uint64 `json:"stored"` // last sequence of VERDICTS at that place: our later verdicts are repeats
 	Done   bool   `json:"done"`
 	Sums   Sums   `json:"sums"`
 
 	Publishing bool   `json:"publishing"` // it was begun
 	Since      uint64 `json:"since"`      // last sequence of CANDIDATES before
-	Published  int    `json:"published"`  // candidates offered anew
+	Published  int    `json:"published"`  // candidates offered again
 	AllOut     bool   `json:"all_out"`
 
 	Began   time.Time `json:"began"` // machine time, as the next
 	Updated time.Time `json:"updated"`
 }
 
-// place is a position in what is decided again.
+// place is a position in the verdicts to decide again.
 type place struct {
 	Next uint64    `json:"next"`          // sequence of VERDICTS
 	From time.Time `json:"from,omitzero"` // the window that ClickHouse was asked about
@@ -62,7 +62,8 @@ type place struct {
 // farEnd is more sequences than a stream will ever have.
 const farEnd = 1 << 48
 
-// Sane reports what cannot be in a record: resumed from such a place, a run would be complete and have decided nothing.
+// Sane returns an error for an impossible record: resumed from such a place, a run would be complete and have decided
+// nothing.
 func (r Record) Sane() error {
 	switch {
 	case r.Look != pipeline.LookGlance && r.Look != pipeline.LookPeek && r.Look != pipeline.LookCommit:
@@ -75,7 +76,7 @@ func (r Record) Sane() error {
 	return nil
 }
 
-// last is the last place that there is: of VERDICTS, or of their rows in ClickHouse.
+// last returns the last place of VERDICTS, or of their rows in ClickHouse.
 func (r Record) last() uint64 {
 	if r.Place.From.IsZero() {
 		return r.Until
@@ -83,10 +84,10 @@ func (r Record) last() uint64 {
 	return rowID(r.Made, r.Until)
 }
 
-// begun reports whether it is anywhere.
+// begun reports whether the run has read anything.
 func (p place) begun() bool { return p.Next > 0 || !p.From.IsZero() }
 
-// ErrTaken means that another process goes on with the run.
+// ErrTaken means that another process continues the run.
 var ErrTaken = errors.New("another process has gone on with this run")
 
 // ledger is a run's record and the revision that we know.
@@ -119,7 +120,7 @@ func openLedger(ctx context.Context, b *bus.Bus, run string) (*ledger, error) {
 	return l, nil
 }
 
-// exists reports whether the run was begun before.
+// exists reports whether the run was started before.
 func (l *ledger) exists() bool { return l.rev != 0 }
 
 // write swaps the record. A second process with the same run makes it fail.
@@ -140,7 +141,7 @@ func (l *ledger) write(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// landed finds out whether a write with an unknown outcome is there.
+// landed finds out whether a write with an unknown outcome was stored.
 func (l *ledger) landed(ctx context.Context, body []byte, cause error) error {
 	e, err := l.kv.Get(ctx, l.Run)
 	if err == nil && string(e.Value()) == string(body) {
@@ -151,7 +152,7 @@ func (l *ledger) landed(ctx context.Context, body []byte, cause error) error {
 }
 
 // agrees names the first option in which a resumed run differs from its record.
-// What is not given is taken from the record.
+// Options that are not given are taken from the record.
 func (l *ledger) agrees(o Options, ruleSet string) error {
 	for _, c := range []struct {
 		flag       string
@@ -172,7 +173,7 @@ func (l *ledger) agrees(o Options, ruleSet string) error {
 	return nil
 }
 
-// options are those with which the run was begun.
+// options returns those with which the run was started.
 func (l *ledger) options(o Options) Options {
 	o.Look, o.Rules, o.Span, o.From, o.To = l.Look, []byte(l.Rules), l.Span, l.From, l.To
 	o.ASIN, o.Source, o.Reason, o.Depth, o.ChangedOnly, o.Rejects = l.ASIN, l.Source, l.Reason, l.Depth, l.Changed, l.Rejects

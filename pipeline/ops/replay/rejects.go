@@ -10,23 +10,23 @@ import (
 	"ratchet/pipeline/store/seen"
 )
 
-// Reconsidered is what other rules make of what was rejected.
+// Reconsidered counts what changed rules mean for rejected work.
 type Reconsidered struct {
 	Rejected int `json:"rejected"` // verdicts that were decided again
 	Still    int `json:"still"`    // rejected by these rules too
 	Passes   int `json:"passes"`   // no longer rejected
-	Offered  int `json:"offered"`  // of those, to the live pipeline; the others were decided otherwise since, or their price is gone
-	Lost     int `json:"lost"`     // not decided: what they rest on is no longer stored, or cannot be read
+	Offered  int `json:"offered"`  // of those, to the live pipeline; the others have a newer verdict or another price
+	Lost     int `json:"lost"`     // not decided: their evidence is no longer stored, or cannot be read
 }
 
-// RejectRun is the run that decides the rejects of a look again by a version of the applied rules.
+// RejectRun names the run that decides the rejects of a look again under a version of the applied rules.
 func RejectRun(version int, look pipeline.Look) string {
 	return fmt.Sprintf("rules-%d-%s", version, look)
 }
 
-// Rejects decides what each look rejected since from again, by a version of the applied rules, and offers what passes
-// now to the live pipeline. Each look is a run of its own: what an interruption left is done by calling again, and
-// what is done stays as it is.
+// Rejects decides again what each look rejected since from, under a version of the applied rules, and offers what
+// passes now to the live pipeline. Each look is a run of its own. It is idempotent: a second call completes an interrupted
+// one.
 func Rejects(ctx context.Context, b *bus.Bus, rules []byte, version int, from time.Time, progress func(Step)) (Reconsidered, error) {
 	var sum Reconsidered
 	before := 0
@@ -74,7 +74,7 @@ func (s *Reconsidered) add(r *Replay) {
 	s.Offered += r.Published
 }
 
-// stillRejected are those about which a rejection is the last word: nothing else was decided since, and the price is
+// stillRejected returns those whose last verdict is a rejection: nothing else was decided since, and the price is
 // the same.
 func stillRejected(ctx context.Context, b *bus.Bus, all []pipeline.Candidate) ([]pipeline.Candidate, error) {
 	ids := make([]pipeline.Identity, len(all))

@@ -280,8 +280,8 @@ func fromHouse(t *testing.T, box *standalone.Box, w *warehouse.Warehouse, look p
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(r.Says(), "from ClickHouse") {
-			t.Errorf("%s: %s", house, r.Says())
+		if !strings.Contains(r.Describe(), "from ClickHouse") {
+			t.Errorf("%s: %s", house, r.Describe())
 		}
 		if err := r.Run(t.Context(), w); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Replay is a run that was begun or resumed.
+// Replay is a run that was started or resumed.
 type Replay struct {
 	b     *bus.Bus
 	o     Options
@@ -27,11 +27,11 @@ type Replay struct {
 // Step is how far a run is.
 type Step struct {
 	Seen, Total int // verdicts looked at, of so many in the span
-	Decided     int // of those the options select
+	Decided     int // of those that the options select
 }
 
-// Open begins a run, or goes on with one. ch is ClickHouse, nil without; progress
-// is told of every step.
+// Open starts a run or resumes one. ch is nil without ClickHouse; progress receives
+// every step.
 func Open(ctx context.Context, b *bus.Bus, ch Warehouse, o Options, progress func(Step)) (*Replay, error) {
 	if err := o.Validate(); err != nil {
 		return nil, &process.UsageError{Err: err}
@@ -58,14 +58,14 @@ func Open(ctx context.Context, b *bus.Bus, ch Warehouse, o Options, progress fun
 	return r, nil
 }
 
-// choose loads the rules and refuses a name that is taken or unknown.
+// choose loads the rules and rejects a run's name that is taken or unknown.
 func (r *Replay) choose() error {
 	rules := r.o.Rules
 	switch {
 	case r.exists() && !r.o.Resume:
-		return fmt.Errorf("--run: there is a run %s already (%s); add --resume to go on with it, or choose another name", r.o.Run, r.state())
+		return fmt.Errorf("--run: run %s exists already (%s); add --resume to resume it, or choose another name", r.o.Run, r.state())
 	case !r.exists() && r.o.Resume:
-		return fmt.Errorf("--resume: there is no run %s", r.o.Run)
+		return fmt.Errorf("--resume: run %s does not exist", r.o.Run)
 	case r.exists() && len(rules) == 0:
 		rules = []byte(r.Rules)
 	}
@@ -86,7 +86,7 @@ func (r *Record) state() string {
 	return fmt.Sprintf("interrupted after %d", r.Sums.Selected)
 }
 
-// begin notes what there is, so that what comes later does not change the run.
+// begin records the ends of the streams, so that later messages do not change the run.
 func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
 	v, err := r.verdicts(ctx)
 	if err != nil {
@@ -114,7 +114,7 @@ func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
 
 // batch is some of the verdicts on their way through the steps.
 type batch struct {
-	ps   []past
+	ps   []original
 	at   place
 	seen int
 	last bool
@@ -124,8 +124,8 @@ type batch struct {
 	ev   []evidence // of rest
 }
 
-// stores reports whether the verdict at i is stored. What is decided from answers
-// is not known yet, so all of it is made ready.
+// stores reports whether the verdict at i is stored. Decisions from answers are not
+// known yet, so all of them are prepared.
 func (w *batch) stores(i int, changedOnly bool) bool {
 	p, d := &w.ps[i], &w.out[i]
 	return d.lost == "" && (!changedOnly || d.outcome != p.outcome || d.reason != p.reason)
@@ -159,9 +159,9 @@ func (r *Replay) Run(ctx context.Context, ch Warehouse) error {
 	}
 	steps, ctx := errgroup.WithContext(ctx)
 	read, thought, found := make(chan *batch), make(chan *batch), make(chan *batch)
-	ready := make(chan *batch, 2*together/chunk) // deciding goes on while a batch is stored
+	ready := make(chan *batch, 2*together/chunk) // deciding continues while a batch is stored
 	steps.Go(func() error { defer close(read); return r.read(ctx, src, read) })
-	steps.Go(func() error { defer close(thought); return r.think(ctx, read, thought) })
+	steps.Go(func() error { defer close(thought); return r.redecide(ctx, read, thought) })
 	steps.Go(func() error { defer close(found); return r.gather(ctx, a, c, thought, found) })
 	steps.Go(func() error { defer close(ready); return r.decide(ctx, found, ready) })
 	steps.Go(func() error { return r.store(ctx, src.total(), known, ready) })
@@ -192,9 +192,9 @@ func send[T any](ctx context.Context, to chan<- T, v T) error {
 	}
 }
 
-// think decides what kept inputs can decide.
-func (r *Replay) think(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
-	return r.eachInOrder(ctx, from, to, func(b *bench, w *batch) error {
+// redecide decides what kept inputs can decide.
+func (r *Replay) redecide(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
+	return r.eachInOrder(ctx, from, to, func(b *decider, w *batch) error {
 		w.out, w.done = make([]decided, len(w.ps)), make([]bool, len(w.ps))
 		for i := range w.ps {
 			if r.Depth == Inputs {
@@ -208,11 +208,11 @@ func (r *Replay) think(ctx context.Context, from <-chan *batch, to chan<- *batch
 	})
 }
 
-// gather completes what must be written and finds what the rest rested on. It asks
-// for several batches at a time: the server reads one while another is on its way.
+// gather completes the verdicts that must be written and finds the evidence of the rest.
+// It requests several batches at a time: the server reads one while another is in transit.
 func (r *Replay) gather(ctx context.Context, a *archive, c completer, from <-chan *batch, to chan<- *batch) error {
-	return r.eachInOrder(ctx, from, to, func(_ *bench, w *batch) error {
-		var incomplete []*past
+	return r.eachInOrder(ctx, from, to, func(_ *decider, w *batch) error {
+		var incomplete []*original
 		for i := range w.ps {
 			if p := &w.ps[i]; !p.whole() && (!w.done[i] || w.stores(i, r.o.ChangedOnly)) {
 				incomplete = append(incomplete, p)
@@ -221,7 +221,7 @@ func (r *Replay) gather(ctx context.Context, a *archive, c completer, from <-cha
 		if err := c.complete(ctx, incomplete); err != nil {
 			return err
 		}
-		ps := make([]*past, len(w.rest))
+		ps := make([]*original, len(w.rest))
 		for k, i := range w.rest {
 			ps[k] = &w.ps[i]
 		}
@@ -231,10 +231,10 @@ func (r *Replay) gather(ctx context.Context, a *archive, c completer, from <-cha
 	})
 }
 
-// decide writes what was decided from inputs and decides the rest from answers.
+// decide writes the decisions from inputs and decides the rest from answers.
 func (r *Replay) decide(ctx context.Context, from <-chan *batch, to chan<- *batch) error {
 	find := storedSellers(r.b, r.Answers)
-	return r.eachInOrder(ctx, from, to, func(b *bench, w *batch) error {
+	return r.eachInOrder(ctx, from, to, func(b *decider, w *batch) error {
 		for i, done := range w.done {
 			if done && w.stores(i, r.o.ChangedOnly) {
 				w.out[i] = b.writeInputs(&w.ps[i])
@@ -251,10 +251,10 @@ func (r *Replay) decide(ctx context.Context, from <-chan *batch, to chan<- *batc
 	})
 }
 
-// eachInOrder has every batch worked on by one of the workers, several at a time, and
+// eachInOrder distributes the batches among the workers, several at a time, and
 // passes them on in their order. A batch stays with one worker: its verdicts differ in
-// size, and to wait for the slowest of each batch would leave the others idle.
-func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- *batch, f func(*bench, *batch) error) error {
+// size, and waiting for the slowest of each batch would leave the others idle.
+func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- *batch, f func(*decider, *batch) error) error {
 	type job struct {
 		w    *batch
 		done chan struct{}
@@ -276,7 +276,7 @@ func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- 
 		return nil
 	})
 	for range r.o.Workers {
-		b := newBench(r.o, r.judge)
+		b := newDecider(r.o, r.judge)
 		all.Go(func() error {
 			for j := range jobs {
 				if err := f(b, j.w); err != nil {
@@ -312,7 +312,7 @@ const (
 	graceful = 5 * time.Second
 )
 
-// store publishes in order and records how far the run is.
+// store publishes in order and records the run's progress.
 func (r *Replay) store(ctx context.Context, total int, known map[string]bool, from <-chan *batch) error {
 	var ms []bus.Message
 	seen, recorded := 0, process.MachineNow()
@@ -345,7 +345,7 @@ func (r *Replay) store(ctx context.Context, total int, known map[string]bool, fr
 	if ctx.Err() == nil {
 		return nil
 	}
-	// Stopped: what is decided and counted is kept. If that fails too, it is repeated.
+	// Stopped: record what is decided and counted. If that fails too, it is repeated.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
 	defer cancel()
 	if err := r.b.PublishBatch(last, ms); err != nil {
@@ -354,8 +354,8 @@ func (r *Replay) store(ctx context.Context, total int, known map[string]bool, fr
 	return errors.Join(ctx.Err(), r.record(last, false))
 }
 
-// record writes how far the run is. If we crash before it, what was published since
-// the last record comes again and is known by its ids.
+// record writes the run's progress. If we crash before it, what was published since
+// the last record is published again and dropped by its ids.
 func (r *Replay) record(ctx context.Context, done bool) error {
 	span, err := r.verdicts(ctx)
 	if err != nil {
@@ -373,7 +373,7 @@ func (r *Replay) verdicts(ctx context.Context) (bus.Span, error) {
 	return s.Span(ctx)
 }
 
-// sameStream refuses to go on where the sequences of the record mean nothing.
+// sameStream returns an error if VERDICTS was recreated: the record's sequences would mean nothing.
 func (r *Replay) sameStream(ctx context.Context) error {
 	span, err := r.verdicts(ctx)
 	if err == nil && span.Made != r.Made {
@@ -382,7 +382,7 @@ func (r *Replay) sameStream(ctx context.Context) error {
 	return err
 }
 
-// storedSince are the ids that this run has stored after a sequence.
+// storedSince returns the ids that this run has stored after a sequence.
 func (r *Replay) storedSince(ctx context.Context, stream, subject string, seq uint64) (map[string]bool, error) {
 	ids := map[string]bool{}
 	err := r.b.Scan(ctx, stream, bus.From{Subjects: []string{subject}, Sequence: seq + 1, Headers: true}, func(m bus.Read) error {

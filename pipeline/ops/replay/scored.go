@@ -10,7 +10,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// Write prints what was found for people. In brackets are the middle 90 % of a bootstrap by book.
+// Write prints the results for people. In brackets are the middle 90 % of a bootstrap by book.
 func (s Scored) Write(w io.Writer, c keepa.Currency) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	page := page{out, c}
@@ -89,7 +89,7 @@ func (p page) figures(s *Scored) {
 	p.row(s, "  AUC for a loss", "", func(f *f) string { return number(f.DropsAUC) })
 }
 
-// fifths prints what was said beside what was seen.
+// fifths prints predictions beside results.
 func (p page) fifths(what string, of []backtest.Fifth) {
 	if len(of) == 0 {
 		return

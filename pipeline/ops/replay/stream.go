@@ -13,12 +13,12 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// source is where live verdicts come from, in their order.
+// source returns live verdicts in their order.
 type source interface {
-	// next is some of the verdicts that the options select, and the place after
+	// next returns some of the verdicts that the options select, and the place after
 	// them; more is false at the end.
-	next(ctx context.Context) (ps []past, at place, seen int, more bool, err error)
-	// total is how many verdicts there are to look at; what next has seen adds up to it.
+	next(ctx context.Context) (ps []original, at place, seen int, more bool, err error)
+	// total returns the number of verdicts to read; the seen of next adds up to it.
 	total() int
 	stop()
 }
@@ -32,17 +32,17 @@ type streamSource struct {
 	js    jetstream.JetStream
 	all   int
 	ended bool
-	late  time.Time // where the stream is in order of At: nothing selected comes after it
+	late  time.Time // if the stream is in order of At: nothing selected comes after it
 }
 
-// chunk is how many verdicts a step decides at most unless told, and scanned how
-// many it looks at for them.
+// chunk is the default maximum of verdicts that a step decides, and scanned the number
+// that it reads for them.
 const (
 	chunk   = 128
 	scanned = 4096
 )
 
-// openStream begins at place.
+// openStream starts at the record's place.
 func openStream(ctx context.Context, b *bus.Bus, o Options, r *Record) (*streamSource, error) {
 	s := &streamSource{o: o, until: r.Until, js: b.JS}
 	asin := ">"
@@ -86,11 +86,11 @@ func openStream(ctx context.Context, b *bus.Bus, o Options, r *Record) (*streamS
 	return s, nil
 }
 
-// disorder is how far the order of a stream may be from the order of its At.
+// disorder bounds how far the order of a stream may differ from the order of its At.
 const disorder = 10 * time.Minute
 
-// startOf is the machine time from which on the stream holds what the options
-// select; zero for all of it. It can be told where pipeline time is the machine's:
+// startOf returns the machine time from which the stream holds what the options
+// select; zero for all of it. It is known only if pipeline time is the machine's:
 // then a verdict was stored when it was decided.
 func startOf(ctx context.Context, b *bus.Bus, o Options) (start time.Time, inOrder bool, err error) {
 	if o.From.IsZero() && o.To.IsZero() {
@@ -121,7 +121,7 @@ func startOf(ctx context.Context, b *bus.Bus, o Options) (start time.Time, inOrd
 
 func (s *streamSource) total() int { return s.all }
 
-func (s *streamSource) next(ctx context.Context) (ps []past, at place, seen int, more bool, err error) {
+func (s *streamSource) next(ctx context.Context) (ps []original, at place, seen int, more bool, err error) {
 	for !s.ended && len(ps) < cmp.Or(s.o.Batch, chunk) && seen < scanned {
 		m, err := s.it.Next(jetstream.NextContext(ctx))
 		if err != nil {
@@ -141,7 +141,7 @@ func (s *streamSource) next(ctx context.Context) (ps []past, at place, seen int,
 		if run := r.Header.Get(pipeline.HeaderRunID); run != pipeline.RunLive && run != "" {
 			continue
 		}
-		p, err := readPast(r)
+		p, err := readOriginal(r)
 		if err != nil {
 			continue
 		}
@@ -159,5 +159,5 @@ func (s *streamSource) stop() {
 	s.it.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = s.js.DeleteConsumer(ctx, pipeline.StreamVerdicts, s.name()) // else it goes by itself
+	_ = s.js.DeleteConsumer(ctx, pipeline.StreamVerdicts, s.name()) // otherwise the server removes it
 }

@@ -18,14 +18,14 @@ const (
 	bestDeals = 20 // kept of the deals that would have been found
 )
 
-// Sums are what a run found, of bounded size.
+// Sums are the results of a run, of bounded size.
 type Sums struct {
 	Selected    int `json:"selected"` // live verdicts that the options select
 	Same        int `json:"same"`     // decided alike
 	Changed     int `json:"changed"`
 	FromInputs  int `json:"from_inputs"`
 	FromAnswers int `json:"from_answers"`
-	// Lost are not decided again, by what they rested on and the streams no longer hold.
+	// Lost counts verdicts that were not decided again, by what the streams no longer hold.
 	Lost map[string]int `json:"lost,omitempty"`
 	// RuleSets are the live rule sets, by how many verdicts each had decided.
 	RuleSets map[string]int     `json:"rule_sets,omitempty"`
@@ -50,13 +50,13 @@ type Example struct {
 	Profit *int64       `json:"profit_cents,omitempty"`
 }
 
-// passes reports whether an outcome lets through.
+// passes reports whether an outcome passes its look.
 func passes(o pipeline.Outcome) bool {
 	return o == pipeline.Survive || o == pipeline.Accept || o == pipeline.Confirm
 }
 
 // add counts one decision.
-func (s *Sums) add(p *past, d decided) {
+func (s *Sums) add(p *original, d decided) {
 	s.Selected++
 	count(&s.RuleSets, p.ruleSet)
 	if d.lost != "" {
@@ -156,7 +156,7 @@ func (r *Record) Write(w io.Writer) error {
 	return out.Flush()
 }
 
-// changes are the largest first.
+// changes returns the changes, the largest first.
 func (r *Record) changes() []*Change {
 	var out []*Change
 	for _, c := range r.Sums.Changes {

@@ -21,20 +21,20 @@ import (
 	"ratchet/pipeline/store/responses"
 )
 
-// Held is one product of which answers are stored.
-type Held struct {
+// StoredProduct is one product with its stored answers.
+type StoredProduct struct {
 	ASIN    string
-	Answers []func(context.Context) (keepa.Product, error) // the oldest first; each reads its answer when it is called
+	Answers []func(context.Context) (keepa.Product, error) // the oldest first; each reads its answer when called
 }
 
-// Unreadable is the error of an answer that can never be read. Others say that it could not be read now.
+// Unreadable is the permanent error of an answer. Other errors are temporary.
 type Unreadable struct{ Err error }
 
 func (e *Unreadable) Error() string { return e.Err.Error() }
 func (e *Unreadable) Unwrap() error { return e.Err }
 
-// errGone is what an answer ends with that is not stored any more.
-var errGone = &Unreadable{errors.New("the answer is not stored any more")}
+// errGone is the error of an answer that is no longer stored.
+var errGone = &Unreadable{errors.New("the answer is no longer stored")}
 
 func decode(body []byte) (keepa.Product, error) {
 	p, err := keepa.DecodeProduct(body)
@@ -44,9 +44,9 @@ func decode(body []byte) (keepa.Product, error) {
 	return p, nil
 }
 
-// HeldOn are the products of a marketplace of which RESPONSES holds peeks or commits. Only headers are read; the
-// answers stay where they are until they are called for.
-func HeldOn(ctx context.Context, b *bus.Bus, domain keepa.Domain) ([]Held, error) {
+// ProductsOn returns the products of a marketplace of which RESPONSES holds peeks or commits. It reads only headers;
+// the answers are read when they are needed.
+func ProductsOn(ctx context.Context, b *bus.Bus, domain keepa.Domain) ([]StoredProduct, error) {
 	shelf, err := b.Shelf(ctx, pipeline.StreamResponses)
 	if err != nil {
 		return nil, err
@@ -58,14 +58,14 @@ func HeldOn(ctx context.Context, b *bus.Bus, domain keepa.Domain) ([]Held, error
 	var held collection
 	err = b.Scan(ctx, pipeline.StreamResponses, bus.From{Subjects: subjects, Headers: true}, func(m bus.Read) error {
 		held.add(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], func(ctx context.Context) (keepa.Product, error) {
-			return fromShelf(ctx, shelf, m.Sequence)
+			return readStored(ctx, shelf, m.Sequence)
 		})
 		return nil
 	})
 	return held.all, err
 }
 
-func fromShelf(ctx context.Context, shelf *bus.Shelf, seq uint64) (keepa.Product, error) {
+func readStored(ctx context.Context, shelf *bus.Shelf, seq uint64) (keepa.Product, error) {
 	found, err := shelf.Read(ctx, []uint64{seq})
 	if err != nil {
 		return keepa.Product{}, err
@@ -83,7 +83,7 @@ func fromShelf(ctx context.Context, shelf *bus.Shelf, seq uint64) (keepa.Product
 
 // collection gathers answers by product, the products in the order in which they came.
 type collection struct {
-	all []Held
+	all []StoredProduct
 	at  map[string]int
 }
 
@@ -95,14 +95,14 @@ func (c *collection) add(asin string, answer func(context.Context) (keepa.Produc
 		}
 		i = len(c.all)
 		c.at[asin] = i
-		c.all = append(c.all, Held{ASIN: asin})
+		c.all = append(c.all, StoredProduct{ASIN: asin})
 	}
 	c.all[i].Answers = append(c.all[i].Answers, answer)
 }
 
-// HeldIn are the products of a marketplace in the files of a directory and those below it: answers of Keepa (with as
-// many products as they have) or product objects, .json or .json.gz. Other answers are passed over.
-func HeldIn(dir string, domain keepa.Domain) ([]Held, error) {
+// ProductsIn returns the products of a marketplace in the files of a directory tree: answers of Keepa (with any
+// number of products) or product objects, .json or .json.gz. Other answers are skipped.
+func ProductsIn(dir string, domain keepa.Domain) ([]StoredProduct, error) {
 	type found struct {
 		asin string
 		at   keepa.Minute
@@ -114,12 +114,12 @@ func HeldIn(dir string, domain keepa.Domain) ([]Held, error) {
 		if err != nil || d.IsDir() || !strings.HasSuffix(strings.TrimSuffix(file, ".gz"), ".json") {
 			return err
 		}
-		products, err := productsIn(file)
+		products, err := rawProductsIn(file)
 		if err != nil {
 			return err
 		}
 		for n, raw := range products {
-			// One that cannot be decoded is counted when its turn comes.
+			// One that cannot be decoded is counted when it is scored.
 			p, err := keepa.DecodeProduct(raw.Body)
 			if err != nil || p.Domain == domain {
 				all = append(all, found{raw.ASIN, p.LastUpdate, file, n})
@@ -134,7 +134,7 @@ func HeldIn(dir string, domain keepa.Domain) ([]Held, error) {
 	var held collection
 	for _, f := range all {
 		held.add(f.asin, func(context.Context) (keepa.Product, error) {
-			products, err := productsIn(f.file)
+			products, err := rawProductsIn(f.file)
 			if err != nil {
 				return keepa.Product{}, err
 			}
@@ -147,8 +147,8 @@ func HeldIn(dir string, domain keepa.Domain) ([]Held, error) {
 	return held.all, nil
 }
 
-// productsIn are the products of a file, not decoded.
-func productsIn(file string) ([]keepa.RawProduct, error) {
+// rawProductsIn returns the products of a file, not decoded.
+func rawProductsIn(file string) ([]keepa.RawProduct, error) {
 	body, err := readFile(file)
 	if err != nil {
 		return nil, err

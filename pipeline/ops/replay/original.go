@@ -14,12 +14,12 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// past is a live verdict as a replay reads it: only what is needed is decoded.
-type past struct {
-	made   uint32 // when its VERDICTS was made, where it comes from ClickHouse
+// original is a live verdict of which only the needed members are decoded.
+type original struct {
+	made   uint32 // when its VERDICTS was created, if it comes from ClickHouse
 	seq    uint64 // in VERDICTS; the order of the replay
 	work   string
-	origin string // SURVIVORS/SEQUENCE of what was decided; empty if it is not known
+	origin string // SURVIVORS/SEQUENCE of what was decided; empty if unknown
 	stored time.Time
 	body   []byte            // as it was published; nil while only the inputs were read
 	full   *pipeline.Verdict // all of it but the inputs; nil unless it comes from ClickHouse
@@ -42,13 +42,13 @@ type past struct {
 	title     foreign.Text
 }
 
-// was is the header that a replay's verdict carries.
-func (p *past) was() string { return string(p.outcome) + " " + p.reason }
+// was returns the header that a replay's verdict carries.
+func (p *original) was() string { return string(p.outcome) + " " + p.reason }
 
-// readPast reads a message of VERDICTS. On an error it is no verdict; the recorder has
-// buried it.
-func readPast(r bus.Read) (past, error) {
-	p := past{
+// readOriginal reads a message of VERDICTS. A message that is not a verdict is an error; the recorder has made a
+// dead letter of it.
+func readOriginal(r bus.Read) (original, error) {
+	p := original{
 		seq: r.Sequence, stored: r.StoredAt, body: r.Body, work: r.Header.Get(pipeline.HeaderWorkID),
 		origin: r.Header.Get(pipeline.HeaderOrigin),
 	}
@@ -65,7 +65,7 @@ func readPast(r bus.Read) (past, error) {
 	return p, nil
 }
 
-func (p *past) member(name, value []byte) (err error) {
+func (p *original) member(name, value []byte) (err error) {
 	switch string(name) {
 	case "domain":
 		p.domain, err = strconv.Atoi(string(value))
@@ -137,12 +137,12 @@ func cents(value []byte) (*int64, error) {
 	return &n, err
 }
 
-// rejected reports whether a look rejected it, and not rules that decided on a stored deal.
-func (p *past) rejected() bool {
+// rejected reports whether a look rejected it, rather than rules that decided on a stored deal.
+func (p *original) rejected() bool {
 	return p.outcome == pipeline.Reject && !strings.HasPrefix(p.origin, pipeline.StreamDeals+"/")
 }
 
-// decidedOf is the stream of what a look decides.
+// decidedOf returns the stream of the work that a look decides.
 func decidedOf(l pipeline.Look) string {
 	if l == pipeline.LookGlance {
 		return pipeline.StreamCandidates
@@ -150,8 +150,8 @@ func decidedOf(l pipeline.Look) string {
 	return pipeline.StreamSurvivors
 }
 
-// originOf is the sequence of what a look decided.
-func (p *past) originOf(l pipeline.Look) (uint64, bool) {
+// originOf returns the sequence of the work that a look decided.
+func (p *original) originOf(l pipeline.Look) (uint64, bool) {
 	seq, ok := strings.CutPrefix(p.origin, decidedOf(l)+"/")
 	if !ok {
 		return 0, false
@@ -160,5 +160,5 @@ func (p *past) originOf(l pipeline.Look) (uint64, bool) {
 	return n, err == nil
 }
 
-// whole reports whether all of the verdict was read, not its inputs alone.
-func (p *past) whole() bool { return p.body != nil || p.full != nil }
+// whole reports whether all of the verdict was read, not only its inputs.
+func (p *original) whole() bool { return p.body != nil || p.full != nil }

@@ -23,24 +23,24 @@ type Warehouse interface {
 }
 
 const (
-	// manyInputs is how many verdicts a step decides from ClickHouse, unless told.
+	// manyInputs is the default number of verdicts that a step decides from ClickHouse.
 	manyInputs = 4096
-	// fewRows and manyRows are how many verdicts one question to ClickHouse is about:
-	// short days are asked for together, long ones hour by hour.
+	// fewRows and manyRows bound the verdicts of one query to ClickHouse:
+	// short days are queried together, long ones hour by hour.
 	fewRows  = 50_000
 	manyRows = 400_000
 )
 
-// houseSource reads kept inputs from ClickHouse, window by window; a goroutine reads
+// warehouseSource reads kept inputs from ClickHouse, window by window; a goroutine reads
 // ahead by one batch.
-type houseSource struct {
+type warehouseSource struct {
 	all    int
-	ahead  chan houseBatch
+	ahead  chan warehouseBatch
 	cancel context.CancelFunc
 }
 
-type houseBatch struct {
-	ps   []past
+type warehouseBatch struct {
+	ps   []original
 	at   place
 	more bool
 	err  error
@@ -49,7 +49,7 @@ type houseBatch struct {
 // window is a span of pipeline time.
 type window struct{ from, to time.Time }
 
-func openHouse(ctx context.Context, ch Warehouse, o Options, r *Record) (*houseSource, error) {
+func openWarehouse(ctx context.Context, ch Warehouse, o Options, r *Record) (*warehouseSource, error) {
 	q := warehouse.KeptQuery{
 		Look: o.Look, ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, From: o.From, To: o.To, Until: rowID(r.Made, r.Until),
 	}
@@ -57,7 +57,7 @@ func openHouse(ctx context.Context, ch Warehouse, o Options, r *Record) (*houseS
 	if err != nil {
 		return nil, err
 	}
-	s := &houseSource{ahead: make(chan houseBatch, 1)}
+	s := &warehouseSource{ahead: make(chan warehouseBatch, 1)}
 	for _, d := range days {
 		s.all += d.Rows
 	}
@@ -90,7 +90,7 @@ func windows(days []warehouse.KeptDay) []window {
 	return out
 }
 
-// resumed are the windows from a place on. The one in which it lies is as it was,
+// resumed returns the windows from a place on. The window of the place itself is unchanged,
 // whatever days have since been joined or cut.
 func resumed(ws []window, at place) []window {
 	if at.From.IsZero() {
@@ -108,16 +108,16 @@ func resumed(ws []window, at place) []window {
 	return out
 }
 
-func (s *houseSource) run(ctx context.Context, ch Warehouse, q warehouse.KeptQuery, ws []window, many int, from place) {
+func (s *warehouseSource) run(ctx context.Context, ch Warehouse, q warehouse.KeptQuery, ws []window, many int, from place) {
 	if many == 0 {
 		many = manyInputs
 	}
-	next := houseBatch{at: from, more: true}
+	next := warehouseBatch{at: from, more: true}
 	flush := func(more bool) error {
 		next.more = more
 		select {
 		case s.ahead <- next:
-			next = houseBatch{at: next.at, more: true}
+			next = warehouseBatch{at: next.at, more: true}
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -143,18 +143,18 @@ func (s *houseSource) run(ctx context.Context, ch Warehouse, q warehouse.KeptQue
 		})
 		if err != nil {
 			select {
-			case s.ahead <- houseBatch{err: err}:
+			case s.ahead <- warehouseBatch{err: err}:
 			case <-ctx.Done():
 			}
 			return
 		}
 	}
-	_ = flush(false) // it fails when nobody reads any more
+	_ = flush(false) // it fails only if the reader has stopped
 }
 
-func (s *houseSource) total() int { return s.all }
+func (s *warehouseSource) total() int { return s.all }
 
-func (s *houseSource) next(ctx context.Context) (ps []past, at place, seen int, more bool, err error) {
+func (s *warehouseSource) next(ctx context.Context) (ps []original, at place, seen int, more bool, err error) {
 	select {
 	case b := <-s.ahead:
 		return b.ps, b.at, len(b.ps), b.more, b.err
@@ -163,30 +163,30 @@ func (s *houseSource) next(ctx context.Context) (ps []past, at place, seen int, 
 	}
 }
 
-func (s *houseSource) stop() { s.cancel() }
+func (s *warehouseSource) stop() { s.cancel() }
 
-// rowID is a verdict's row id in ClickHouse.
+// rowID returns a verdict's row id in ClickHouse.
 func rowID(made uint32, seq uint64) uint64 {
 	return warehouse.Origin{Epoch: made, Origin: pipeline.Origin{Sequence: seq}}.RowID()
 }
 
 // readLine reads one line of kept inputs.
-func readLine(line string) (past, uint64, error) {
+func readLine(line string) (original, uint64, error) {
 	var f [warehouse.KeptFields]string
 	rest := line
 	for i := range f[:len(f)-1] {
 		var ok bool
 		if f[i], rest, ok = strings.Cut(rest, "\t"); !ok {
-			return past{}, 0, fmt.Errorf("read kept inputs: %w", io.ErrUnexpectedEOF)
+			return original{}, 0, fmt.Errorf("read kept inputs: %w", io.ErrUnexpectedEOF)
 		}
 	}
 	f[len(f)-1] = rest
 	id, err := strconv.ParseUint(f[0], 10, 64)
 	ms, err2 := strconv.ParseInt(f[9], 10, 64)
 	if err = errors.Join(err, err2); err != nil {
-		return past{}, 0, fmt.Errorf("read kept inputs: %w", err)
+		return original{}, 0, fmt.Errorf("read kept inputs: %w", err)
 	}
-	p := past{
+	p := original{
 		made: uint32(id >> 32), seq: id & 0xffffffff, work: f[8], asin: f[7], outcome: pipeline.Outcome(f[1]), reason: f[2], ruleID: f[3], ruleSet: f[4],
 		heuristic: f[5] == "true", source: pipeline.Source(f[6]), decidedAt: time.UnixMilli(ms).UTC(), inputs: []byte(f[11]),
 	}
@@ -200,7 +200,7 @@ func readLine(line string) (past, uint64, error) {
 	return p, id, nil
 }
 
-// completer completes verdicts of which only the inputs were read: from VERDICTS
+// completer reads the rest of verdicts of which only the inputs were read: from VERDICTS
 // while that holds them, else from ClickHouse.
 type completer struct {
 	look     pipeline.Look
@@ -209,7 +209,7 @@ type completer struct {
 	ch       Warehouse
 }
 
-func (c completer) complete(ctx context.Context, ps []*past) error {
+func (c completer) complete(ctx context.Context, ps []*original) error {
 	var seqs []uint64
 	for _, p := range ps {
 		if p.made == c.made {
@@ -220,7 +220,7 @@ func (c completer) complete(ctx context.Context, ps []*past) error {
 	if err != nil {
 		return err
 	}
-	var gone []*past
+	var gone []*original
 	for _, p := range ps {
 		m, ok := stored[p.seq]
 		if !ok || p.made != c.made {
@@ -228,15 +228,15 @@ func (c completer) complete(ctx context.Context, ps []*past) error {
 			continue
 		}
 		made := p.made
-		if *p, err = readPast(m); err != nil {
+		if *p, err = readOriginal(m); err != nil {
 			p.lost = lostBroken
 		}
 		p.made = made
 	}
-	return c.fromHouse(ctx, gone)
+	return c.fromWarehouse(ctx, gone)
 }
 
-func (c completer) fromHouse(ctx context.Context, ps []*past) error {
+func (c completer) fromWarehouse(ctx context.Context, ps []*original) error {
 	if len(ps) == 0 {
 		return nil
 	}
@@ -269,19 +269,19 @@ func (c completer) fromHouse(ctx context.Context, ps []*past) error {
 }
 
 const (
-	// caughtUpWithin is how long a replay waits for the recorder, machine time.
-	caughtUpWithin = 10 * time.Second
-	caughtUpLook   = 100 * time.Millisecond
+	// catchUpLimit is the maximum time that a replay waits for the recorder, machine time.
+	catchUpLimit = 10 * time.Second
+	catchUpPoll  = 100 * time.Millisecond
 )
 
-// recorded reports whether ClickHouse has every verdict that there was when the run
+// recorded reports whether ClickHouse has every verdict that was stored when the run
 // began. It waits a little for the recorder.
 func (r *Replay) recorded(ctx context.Context) (bool, error) {
-	over := process.MachineNow().Add(caughtUpWithin)
+	over := process.MachineNow().Add(catchUpLimit)
 	for {
 		c, err := r.b.JS.Consumer(ctx, pipeline.StreamVerdicts, pipeline.DurableRecorder(pipeline.StreamVerdicts))
 		if err != nil {
-			return false, fmt.Errorf("look at the recorder: %w", err)
+			return false, fmt.Errorf("read the recorder's consumer: %w", err)
 		}
 		i := c.CachedInfo()
 		if i.AckFloor.Stream >= r.Until || i.NumPending == 0 && i.NumAckPending == 0 {
@@ -293,7 +293,7 @@ func (r *Replay) recorded(ctx context.Context) (bool, error) {
 		select {
 		case <-ctx.Done():
 			return false, ctx.Err()
-		case <-time.After(caughtUpLook): //nolint:forbidigo // a door is behind: machine time
+		case <-time.After(catchUpPoll): //nolint:forbidigo // the recorder is behind: machine time
 		}
 	}
 }
@@ -303,7 +303,7 @@ func (r *Replay) source(ctx context.Context, ch Warehouse) (source, error) {
 		return openStream(ctx, r.b, r.o, &r.Record)
 	}
 	if ch == nil {
-		return nil, fmt.Errorf("resume run %s: it reads ClickHouse, which is not there; start one with `ratchet up`, or set CLICKHOUSE_URL", r.o.Run)
+		return nil, fmt.Errorf("resume run %s: it reads ClickHouse, which is unavailable; start one with `ratchet up`, or set CLICKHOUSE_URL", r.o.Run)
 	}
-	return openHouse(ctx, ch, r.o, &r.Record)
+	return openWarehouse(ctx, ch, r.o, &r.Record)
 }
