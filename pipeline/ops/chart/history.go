@@ -246,7 +246,7 @@ func (h *history) marks(p *pen) {
 	if even := h.breakeven(); even != nil {
 		y := h.money.at(float64(*even))
 		p.line("chart-even", h.x.begin, y, h.edge, y)
-		p.text("chart-label chart-even-label", "start", h.x.begin+4, y-4, "break-even "+h.Currency.Format(*even))
+		p.text("chart-label chart-even-label", "start", h.x.begin+4, y-4, h.Odds.evenLabel(h.Currency))
 	}
 	if h.Copy != nil {
 		y := h.money.at(float64(*h.Copy))

@@ -77,10 +77,22 @@ func (o *Odds) parts(curve []dot) []part {
 
 // says is the estimate in words.
 func (o *Odds) says(c keepa.Currency) string {
-	return fmt.Sprintf("It sells for %s at the middle, for less than %s in one case of ten and for more than %s in one of ten. "+
+	begin := "It sells"
+	if o.AtBest {
+		begin = "At the best that a commit could find, a copy sells"
+	}
+	return begin + fmt.Sprintf(" for %s at the middle, for less than %s in one case of ten and for more than %s in one of ten. "+
 		"Break-even is %s: the profit is %s at the middle, %s at the low and %s at the high price, and %s of the cases lose.",
 		c.Format(o.Middle), c.Format(o.Low), c.Format(o.High),
 		c.Format(o.Breakeven), c.Format(o.Profit), c.Format(o.ProfitLow), c.Format(o.ProfitHi), percent(o.LossChance))
+}
+
+// evenLabel is break-even for people.
+func (o *Odds) evenLabel(c keepa.Currency) string {
+	if o.AtBest {
+		return "break-even at best " + c.Format(o.Breakeven)
+	}
+	return "break-even " + c.Format(o.Breakeven)
 }
 
 // percent is a share from 0 to 1.
@@ -189,5 +201,5 @@ func (o *Odds) marks(p *pen, c keepa.Currency, x, y scale) {
 	if at > (x.begin+x.end)/2 {
 		anchor, by = "end", -5
 	}
-	p.text("chart-label chart-even-label", anchor, at+by, y.end-5, "break-even "+c.Format(o.Breakeven)+", "+percent(o.LossChance)+" lose")
+	p.text("chart-label chart-even-label", anchor, at+by, y.end-5, o.evenLabel(c)+", "+percent(o.LossChance)+" lose")
 }

@@ -26,6 +26,7 @@ type Odds struct {
 	Breakeven                   int64             // the sale price with a profit of 0
 	ProfitLow, Profit, ProfitHi int64             // at Low, Middle and High
 	LossChance                  float64           // 0 to 1: that it sells below break-even
+	AtBest                      bool              // no copy is known yet: it is the best that a commit could find
 }
 
 // OddsOf returns the odds of a view's copy (before the commit of any copy); nil without evidence for a price.
@@ -44,7 +45,7 @@ func OddsOf(v deal.View) *Odds {
 	}
 	return &Odds{
 		Distribution: d, Low: o.LowCents, Middle: o.SaleCents, High: o.HighCents, Breakeven: o.BreakevenCents,
-		ProfitLow: o.ProfitLow, Profit: o.ProfitCents, ProfitHi: o.ProfitHigh, LossChance: o.LossChance,
+		ProfitLow: o.ProfitLow, Profit: o.ProfitCents, ProfitHi: o.ProfitHigh, LossChance: o.LossChance, AtBest: v.Copy == nil,
 	}
 }
 
