@@ -191,6 +191,25 @@ func TestThePicturesAreTheKeptOnes(t *testing.T) {
 	}
 }
 
+func TestAPlotFitsItsColumns(t *testing.T) {
+	t.Parallel()
+	p := product(t)
+	for _, columns := range []int{80, 140} {
+		golden(t, fmt.Sprintf("plot-%d.txt", columns), Plot(p, Year, columns))
+	}
+	for _, columns := range []int{-1, 40, 41, 79, 80, 140, 300} {
+		for _, r := range Ranges() {
+			for _, drawn := range []Product{p, {Until: noon}, {Until: noon, Title: foreign.Of(strings.Repeat("x", 500)), Odds: &Odds{}}} {
+				for line := range strings.Lines(Plot(drawn, r, columns)) {
+					if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > max(columns, 40) || strings.Contains(line, "\x1b") {
+						t.Fatalf("a line of %d columns on %d: %s", n, columns, line)
+					}
+				}
+			}
+		}
+	}
+}
+
 func course() Course {
 	c := Course{
 		Title: "Balance", Unit: "tokens", From: noon.Add(-10 * time.Hour), Until: noon, Most: 300,
@@ -259,6 +278,7 @@ func TestOddHistoriesAreDrawn(t *testing.T) {
 		for _, r := range Ranges() {
 			sound(t, History(p, r, Phone))
 			Table(p, r)
+			Plot(p, r, 80)
 		}
 		if t.Failed() {
 			t.Fatal(name)
