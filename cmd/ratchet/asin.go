@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 
 	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/chart"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
@@ -66,7 +68,9 @@ type whyCmd struct {
 	rulesFlag `embed:""`
 	sinceFlag `embed:""`
 	ASIN      string `arg:"" optional:"" help:"An ASIN, an ISBN-10 or ISBN-13 (hyphens do not matter), or a link to Amazon or Keepa; none asks why nothing is found."`
-	JSON      bool   `help:"One JSON object about the ASIN."`
+	JSON      bool   `help:"One JSON object about the ASIN." xor:"form"`
+	Chart     bool   `help:"Draw its prices, sales rank and inferred sales, the copy on offer, and what it sells for." xor:"form"`
+	Range     string `help:"How far back --chart draws: ${enum}." enum:"90d,1y,all" default:"1y"`
 }
 
 // Help is the end of the command's help.
@@ -74,6 +78,7 @@ func (whyCmd) Help() string {
 	return `Examples:
   ratchet why
   ratchet why 0593655036
+  ratchet why 0593655036 --chart --range 90d
   ratchet why 978-0-593-65503-0
   ratchet why "https://www.amazon.com/dp/0593655036?th=1"`
 }
@@ -87,10 +92,39 @@ func (c whyCmd) nothing(a *app) error {
 	return c.past(a, c.natsFlags, func(h cli.History) error { return h.WriteNothing(a.out, j) })
 }
 
+// pipeColumns is how wide a picture is that goes to no terminal.
+const pipeColumns = 80
+
+// draw draws what the story rests on.
+func (c whyCmd) draw(a *app) error {
+	asin, err := asinOf(c.ASIN)
+	if err != nil {
+		return err
+	}
+	judge, err := c.judge()
+	if err != nil {
+		return err
+	}
+	span, _ := chart.RangeOf(c.Range) // the flag's enum knows no other
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		p, err := cli.PictureOf(ctx, b, judge.Settings(), asin)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(a.out, chart.Plot(p.Product, span, cmp.Or(widthOf(a.out), pipeColumns)))
+		return err
+	})
+}
+
 // Run prints the story of one ASIN.
 func (c whyCmd) Run(a *app) error {
-	if c.ASIN == "" {
+	switch {
+	case c.Chart && c.ASIN == "":
+		return process.Usagef("--chart: want an ASIN, an ISBN or a link to draw")
+	case c.ASIN == "":
 		return c.nothing(a)
+	case c.Chart:
+		return c.draw(a)
 	}
 	one := asinCmd{natsFlags: c.natsFlags, rulesFlag: c.rulesFlag, ASIN: c.ASIN, JSON: c.JSON}
 	return one.tell(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error) {

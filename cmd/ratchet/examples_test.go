@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
 )
@@ -48,7 +49,9 @@ func said(t *testing.T, nats string, args ...string) string {
 func TestTheExamplesOfTheHelpRun(t *testing.T) {
 	t.Setenv("CLICKHOUSE_URL", "none")
 	d, nats := desk.Listening(t, 1)
-	d.Accepted(t, d.ASINs(keepasim.Good)[0])
+	good := d.ASINs(keepasim.Good)[0]
+	d.Accepted(t, good)
+	d.Store(t, pipeline.KindPeek, "0593655036", "work", d.Product(t, good, false), 0)
 	for name, command := range helped() {
 		examples := examplesOf(command.Help())
 		if len(examples) == 0 {
@@ -61,6 +64,28 @@ func TestTheExamplesOfTheHelpRun(t *testing.T) {
 		if code := run(append(strings.Fields(name), "--help"), &out, &errOut); code != 0 || !strings.Contains(out.String(), "ratchet "+strings.Join(examples[0][:min(2, len(examples[0]))], " ")) {
 			t.Errorf("%s --help shows no example: %s", name, out.String())
 		}
+	}
+}
+
+func TestAChartInAPipeIsPlain(t *testing.T) {
+	t.Setenv("CLICKHOUSE_URL", "none")
+	d, nats := desk.Listening(t, 1)
+	good := d.ASINs(keepasim.Good)[0]
+	d.Store(t, pipeline.KindCommit, good, "work", d.Product(t, good, true), 0)
+	got := said(t, nats, "why", good, "--chart", "--range", "all")
+	for _, want := range []string{"over all time", "sales rank", "this copy $", "break-even $", "● "} {
+		if !strings.Contains(got, want) || strings.Contains(got, "\x1b") {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	for line := range strings.Lines(got) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > pipeColumns {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	var out, errOut bytes.Buffer
+	if code := run([]string{"why", "0593655036", "--chart", "--nats-url", nats}, &out, &errOut); code != 1 || !strings.Contains(errOut.String(), "nothing to draw") {
+		t.Errorf("an ASIN of which nothing is stored: exit %d, says %s", code, errOut.String())
 	}
 }
 

@@ -103,6 +103,15 @@ type Distribution struct {
 	total  float64
 }
 
+// Distribution returns the distribution of the sale price of a copy in a condition, under
+// the cap (nil without one); false without evidence for a price.
+func (e *Evidence) Distribution(c keepa.Condition, ceiling *int64) (Distribution, bool) {
+	if !e.Known() {
+		return Distribution{}, false
+	}
+	return e.distribution(factor(c), ceiling), true
+}
+
 // distribution returns the distribution for a copy that sells at k times the median
 // copy, and for no more than the cap (nil without one). The evidence must be Known.
 func (e *Evidence) distribution(k float64, ceiling *int64) Distribution {
@@ -133,6 +142,15 @@ func (d Distribution) Below(cents int64) float64 {
 	}
 	at, _ := d.at(math.Log(float64(cents)))
 	return at
+}
+
+// Density returns the density of the distribution at a price, per cent; 0 at and below 0.
+func (d Distribution) Density(cents float64) float64 {
+	if cents <= 0 || d.total == 0 {
+		return 0
+	}
+	_, density := d.at(math.Log(cents))
+	return density / cents
 }
 
 // at returns the distribution and its density at the logarithm of a price.

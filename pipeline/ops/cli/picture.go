@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/ops/chart"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/store/responses"
+)
+
+// Picture is what a chart of one ASIN draws, from the streams. Of a deal it has the deal's own numbers; of what is no
+// deal those of the cheapest copy, or before the commit of the best that one could find.
+type Picture struct {
+	chart.Product
+	Answer   string // the stored answer that the histories are from
+	Answered time.Time
+	Deal     *deal.Deal // nil where the last decision is not a deal
+}
+
+// PictureOf gathers the picture of an ASIN by the settings. It costs no token.
+func PictureOf(ctx context.Context, b *bus.Bus, s deal.Settings, asin string) (Picture, error) {
+	d, ids, err := lastDeal(ctx, b, asin)
+	if err != nil {
+		return Picture{}, err
+	}
+	newest, commit, err := answersOf(ctx, b, asin, ids)
+	if err != nil {
+		return Picture{}, err
+	}
+	if newest == nil {
+		return Picture{}, fmt.Errorf("no answer about %s is stored, so there is nothing to draw; `ratchet why %s` shows what is left", asin, asin)
+	}
+	p, err := keepa.DecodeProduct(newest.Body)
+	if err != nil {
+		return Picture{}, fmt.Errorf("the stored answer %s about %s cannot be read: %w", newest.ID, asin, err)
+	}
+	out := Picture{Answer: newest.ID, Answered: newest.AnsweredAt, Deal: d}
+	out.Product = chart.Product{ASIN: asin, Title: p.Title, Currency: p.Domain.Currency(), Until: decide.Instant(newest.AnsweredAt)}
+	row, err := rowOf(ctx, b, asin)
+	if err != nil {
+		return out, err
+	}
+	if out.Title.IsZero() {
+		out.Title = row.Title
+	}
+	out.draw(s, &row, &p)
+	if len(out.Market.BuyBox) == 0 && commit != nil && commit.ID != newest.ID {
+		if older, err := keepa.DecodeProduct(commit.Body); err == nil {
+			out.Market.BuyBox = s.Market(&older, deal.ShippingUnknown, out.Until).BuyBox // a peek has none
+		}
+	}
+	return out, nil
+}
+
+// draw fills in the market, the copy and its odds.
+func (o *Picture) draw(s deal.Settings, row *keepa.DealRow, p *keepa.Product) {
+	if o.Deal != nil {
+		o.Until = o.Deal.DecidedAt
+	}
+	finding := s.Buying().ShippingIn(p, o.Until)
+	if o.Deal != nil {
+		finding = o.Deal.UsedShipping
+	}
+	o.Market = s.Market(p, finding, o.Until)
+	view, copies, err := deal.View{}, []deal.Copy(nil), error(nil)
+	if p.OffersAsked {
+		view, copies, err = s.OfOffers(s.OfRow(row, o.Until), p, o.Until)
+	} else {
+		view, err = s.OfProduct(s.OfRow(row, o.Until), p, o.Until)
+	}
+	switch {
+	case err != nil: // a history cannot be read; Market names it
+	case o.Deal != nil:
+		o.Copy, o.Odds = &o.Deal.LandedCents, oddsOf(o.Deal, view.Evidence)
+	case len(copies) > 0:
+		o.Copy, o.Odds = &copies[0].LandedCents, chart.OddsOf(view.With(s, copies[0], nil))
+	default:
+		o.Odds = chart.OddsOf(view)
+	}
+}
+
+// oddsOf are the odds that a deal has.
+func oddsOf(d *deal.Deal, e *deal.Evidence) *chart.Odds {
+	from, ok := e.Distribution(d.Copy().Condition, d.CapCents)
+	if !ok {
+		return nil
+	}
+	return &chart.Odds{
+		Distribution: from, Low: d.SalePriceLowCents, Middle: d.SalePriceCents, High: d.SalePriceHighCents, Breakeven: d.BreakevenCents,
+		ProfitLow: d.ProfitLowCents, Profit: d.ProfitCents, ProfitHi: d.ProfitHighCents, LossChance: d.LossChance,
+	}
+}
+
+// lastDeal is the deal of the newest live decision about an ASIN, and the answers that it rests on; nil where that
+// decision is not a deal.
+func lastDeal(ctx context.Context, b *bus.Bus, asin string) (d *deal.Deal, ids []string, err error) {
+	err = messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}}, func(_ bus.Read, v visibility.Verdict) error {
+		if v.Run != pipeline.RunLive {
+			return nil
+		}
+		switch v.Outcome {
+		case pipeline.Accept, pipeline.Confirm:
+			var found deal.Deal
+			if json.Unmarshal(v.Deal, &found) == nil && found.ASIN == asin {
+				d, ids = &found, v.ResponseIDs
+			}
+		case pipeline.Reject, pipeline.Fail:
+			d, ids = nil, nil
+		case pipeline.Survive, pipeline.Shed:
+		}
+		return nil
+	})
+	return d, ids, err
+}
+
+// answersOf are the answer about a product to draw, which is the last of the given ones or the newest, and the newest
+// to a commit; nil where none is stored.
+func answersOf(ctx context.Context, b *bus.Bus, asin string, ids []string) (draw, commit *responses.Answer, err error) {
+	for _, id := range slices.Backward(ids) {
+		if draw, err = responses.Load(ctx, b, id); err != nil {
+			return nil, nil, err
+		}
+		if draw != nil && (draw.Kind == pipeline.KindCommit || draw.Kind == pipeline.KindPeek) {
+			break
+		}
+		draw = nil
+	}
+	sequences := map[pipeline.Kind]uint64{}
+	from := bus.From{Newest: true, Headers: true, Subjects: []string{"response.*.peek." + asin, "response.*.commit." + asin}}
+	err = b.Scan(ctx, pipeline.StreamResponses, from, func(r bus.Read) error {
+		kind := pipeline.Kind(r.Header.Get(pipeline.HeaderKind))
+		sequences[kind] = max(sequences[kind], r.Sequence)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if n := sequences[pipeline.KindCommit]; n > 0 {
+		if commit, err = responses.Load(ctx, b, strconv.FormatUint(n, 10)); err != nil {
+			return nil, nil, err
+		}
+	}
+	if n := sequences[pipeline.KindPeek]; draw == nil && n > sequences[pipeline.KindCommit] {
+		draw, err = responses.Load(ctx, b, strconv.FormatUint(n, 10))
+	}
+	return cmp.Or(draw, commit), commit, err
+}
+
+// rowOf is the newest row of the deal list about an ASIN; an empty one where none is stored.
+func rowOf(ctx context.Context, b *bus.Bus, asin string) (row keepa.DealRow, err error) {
+	from := bus.From{Newest: true, Subjects: []string{"candidate.*.*." + asin}}
+	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, from, func(_ bus.Read, c pipeline.Candidate) error {
+		if r, err := keepa.DecodeDealRow(c.Row); err == nil {
+			row = r
+		}
+		return nil
+	})
+	return row, err
+}

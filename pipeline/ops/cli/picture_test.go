@@ -1,0 +1,47 @@
+package cli_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"ratchet/pipeline/ops/chart"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/sim/keepasim"
+)
+
+func TestAPictureHasTheNumbersOfTheDeal(t *testing.T) {
+	t.Parallel()
+	d, asins := worked(t, keepasim.Good, keepasim.NoProfit)
+	settings, spent := builtIn(t).Settings(), d.Spent(t)
+	d.Hold() // whoever asks Keepa now hangs
+	p, err := cli.PictureOf(t.Context(), d.Bus, settings, asins[keepasim.Good])
+	if err != nil {
+		t.Fatal(err)
+	}
+	deals, _, err := cli.NewVisible(d.Bus, "none").List(t.Context(), p.Until.AddDate(-1, 0, 0))
+	if err != nil || len(deals) != 1 {
+		t.Fatalf("%d deals, %v", len(deals), err)
+	}
+	listed, o := deals[0], p.Odds
+	if p.Deal == nil || o == nil || *p.Copy != *listed.LandedCents || o.Profit != *listed.ProfitCents || o.Low != *listed.SaleLow || o.High != *listed.SaleHigh {
+		t.Fatalf("the picture has %+v, the list %+v", p, listed)
+	}
+	if got := o.Distribution.Quantile(0.5); got != *listed.SaleCents || math.Abs(o.Distribution.Below(o.Breakeven)-*listed.LossChance) > 1e-4 {
+		t.Errorf("its distribution has the middle %d and %f below break-even, the deal %d and %f", got, o.Distribution.Below(o.Breakeven), *listed.SaleCents, *listed.LossChance)
+	}
+	if n := len(p.Market.Sales); n != *listed.SaleCount || len(p.Market.Used) == 0 || len(p.Market.Rank) == 0 || p.Answer == "" || !strings.Contains(string(chart.History(p.Product, chart.Year, chart.Desktop)), "this copy") {
+		t.Errorf("%d sales are drawn, the deal has %d", n, *listed.SaleCount)
+	}
+
+	rejected, err := cli.PictureOf(t.Context(), d.Bus, settings, asins[keepasim.NoProfit])
+	if err != nil || rejected.Deal != nil || len(rejected.Market.Used) == 0 || rejected.Odds == nil || !rejected.Odds.AtBest || rejected.Copy != nil {
+		t.Errorf("what was rejected at the peek: %+v, %v", rejected.Odds, err)
+	}
+	if _, err := cli.PictureOf(t.Context(), d.Bus, settings, "B000000000"); err == nil || !strings.Contains(err.Error(), "ratchet why B000000000") {
+		t.Errorf("an ASIN that was never listed: %v", err)
+	}
+	if d.Spent(t) != spent {
+		t.Errorf("drawing cost %d tokens", d.Spent(t)-spent)
+	}
+}
