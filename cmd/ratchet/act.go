@@ -21,7 +21,7 @@ type tradeFlags struct {
 	Price     money  `help:"Price of one copy, in the marketplace's currency." placeholder:"12.50"`
 	On        string `help:"The day, as 2026-03-02 (default: today)." placeholder:"DATE"`
 	Copy      int    `help:"Which of several copies of the same day and price: 2 for the second." default:"1"`
-	Undo      bool   `help:"Take back what was said of this product."`
+	Undo      bool   `help:"Undo what was recorded of this product."`
 }
 
 type buyCmd struct {
@@ -219,7 +219,7 @@ func (c ignoreCmd) target() (by action.By, value string, domain int, err error) 
 	return action.ByASIN, name.ASIN, name.Domain, err
 }
 
-// act says what was done.
+// act prints what was done.
 func act(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
 	isNew, err := cli.Act(ctx, b, does)
 	if err != nil {

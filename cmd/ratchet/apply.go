@@ -25,11 +25,11 @@ type rulesApplyCmd struct {
 	File      string `arg:"" help:"The rule file; - reads the standard input."`
 }
 
-// Help says what it does, with an example.
+// Help describes the command, with an example.
 func (rulesApplyCmd) Help() string {
 	return `The file is checked as ` + "`rules check`" + ` does and put live as the next version: every daemon takes it without a restart, and it wins
 over RULES and --rules from then on. Stored deals, and then what was rejected in the last week, are decided again from stored
-answers, for no token; what passes now is offered to the pipeline. Ctrl-C is safe: the same command goes on.
+answers, for no token; what passes now is offered to the pipeline. Ctrl-C is safe: the same command continues.
 
 Example:
   ratchet rules apply mine/rules.yaml`
@@ -72,10 +72,10 @@ func (c rulesHistoryCmd) Run(a *app) error {
 
 type rulesRevertCmd struct {
 	natsFlags `embed:""`
-	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is what RULES says (default: the one before)."`
+	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is the one that RULES names (default: the previous one)."`
 }
 
-// Help says what it does, with an example.
+// Help describes the command, with an example.
 func (rulesRevertCmd) Help() string {
 	return `The rules of the version become the next version, and stored deals are decided again by them as ` + "`rules apply`" + ` does.
 
@@ -104,11 +104,11 @@ func (c rulesRevertCmd) Run(a *app) error {
 				return next, nil
 			}
 		}
-		return next, process.Usagef("there is no version %d; `ratchet rules history` lists the versions that are kept", to)
+		return next, process.Usagef("version %d does not exist; `ratchet rules history` lists the versions that are kept", to)
 	})
 }
 
-// live puts what next says live, waits for the daemons and decides the stored deals again.
+// live applies the rules of next, waits for the daemons and decides the stored deals again.
 func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
 	b, err := f.connect(a.ctx, a)
 	if err != nil {
@@ -147,7 +147,7 @@ func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.
 // rejectsWithin is how far back what was rejected is decided again.
 const rejectsWithin = 7 * 24 * time.Hour
 
-// reconsider decides what was rejected in the last week again, and says what became of it.
+// reconsider decides again what was rejected in the last week, and prints the result.
 func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules) error {
 	rules := []byte(v.Rules)
 	if v.Rules == "" {
@@ -157,7 +157,7 @@ func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules) error {
 	r, err := replay.Rejects(a.ctx, b, rules, v.Version, v.At.Add(-rejectsWithin), bar.Show)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {
-		return errors.New("interrupted; the rules are live and the deals are decided, and the same command goes on with what was rejected")
+		return errors.New("interrupted; the rules are live and the deals are decided; run the same command to continue with the rejects")
 	}
 	if err != nil {
 		return fmt.Errorf("the rules are live and the deals are decided, but not all that was rejected in the last week: %w; repeat the command", err)
@@ -222,7 +222,7 @@ func orOwn(ruleSet string) string {
 	return ruleSet
 }
 
-// operator is who applies, as user@host.
+// operator names the user who applies, as user@host.
 func operator() string {
 	name, host := "unknown", "unknown"
 	if u, err := user.Current(); err == nil {

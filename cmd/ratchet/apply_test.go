@@ -154,7 +154,7 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 		{[]string{"rules", "apply", "nosuch.yaml"}, "nosuch.yaml"},
 		{[]string{"rules", "apply", file(t, "mine", "bad.yaml", []byte("name: x\n"))}, "bad.yaml"},
 		{[]string{"rules", "apply", file(t, "mine", "de.yaml", bytes.Replace(schemas.UsedBooks, []byte("marketplace: com"), []byte("marketplace: de"), 1))}, "no list of it is read"},
-		{[]string{"rules", "revert", "17"}, "no version 17"},
+		{[]string{"rules", "revert", "17"}, "version 17 does not exist"},
 	} {
 		var out, errOut bytes.Buffer
 		if code := run(c.args, &out, &errOut); code != process.ExitUsage || !strings.Contains(errOut.String(), c.says) {
@@ -218,7 +218,7 @@ func queriesGoLive(t *testing.T, box *standalone.Box) {
 		{[]string{"queries", "apply", file(t, "mine", "bad.json", []byte("{"))}, "bad.json"},
 		{[]string{"queries", "apply", mine, mine}, "both named"},
 		{[]string{"queries", "apply", file(t, "mine", "de.json", bytes.Replace(schemas.UsedBooksQuery, []byte(`"domainId": 1`), []byte(`"domainId": 3`), 1))}, "marketplace"},
-		{[]string{"queries", "revert", "17"}, "no version 17"},
+		{[]string{"queries", "revert", "17"}, "version 17 does not exist"},
 	} {
 		var out, errOut bytes.Buffer
 		if code := run(c.args, &out, &errOut); code != process.ExitUsage || !strings.Contains(errOut.String(), c.says) {

@@ -21,13 +21,13 @@ type asinCmd struct {
 	JSON      bool   `help:"One JSON object."`
 }
 
-// tale is what is told: as an object, or written for people.
-type tale interface {
+// answer is a result: an object, or text for people.
+type answer interface {
 	Write(w io.Writer) error
 }
 
-// tell prints what find makes of the ASIN.
-func (c asinCmd) tell(a *app, find func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error)) error {
+// print prints what find makes of the ASIN.
+func (c asinCmd) print(a *app, find func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (answer, error)) error {
 	asin, err := asinOf(c.ASIN)
 	if err != nil {
 		return err
@@ -37,14 +37,14 @@ func (c asinCmd) tell(a *app, find func(ctx context.Context, b *bus.Bus, j *verd
 		return err
 	}
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		told, err := find(ctx, b, judge, asin)
+		found, err := find(ctx, b, judge, asin)
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(a, told)
+			return writeJSON(a, found)
 		}
-		return told.Write(a.out)
+		return found.Write(a.out)
 	})
 }
 
@@ -83,7 +83,7 @@ func (whyCmd) Help() string {
   ratchet why "https://www.amazon.com/dp/0593655036?th=1"`
 }
 
-// nothing says why nothing, or so little, is found.
+// nothing explains why nothing, or so little, is found.
 func (c whyCmd) nothing(a *app) error {
 	j, err := c.judge()
 	if err != nil {
@@ -95,7 +95,7 @@ func (c whyCmd) nothing(a *app) error {
 // pipeColumns is how wide a picture is that goes to no terminal.
 const pipeColumns = 80
 
-// draw draws what the story rests on.
+// draw draws the history behind the answer.
 func (c whyCmd) draw(a *app) error {
 	asin, err := asinOf(c.ASIN)
 	if err != nil {
@@ -127,7 +127,7 @@ func (c whyCmd) Run(a *app) error {
 		return c.draw(a)
 	}
 	one := asinCmd{natsFlags: c.natsFlags, rulesFlag: c.rulesFlag, ASIN: c.ASIN, JSON: c.JSON}
-	return one.tell(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error) {
+	return one.print(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (answer, error) {
 		s, err := cli.Why(ctx, b, asin)
 		s.Tell(j)
 		return s, err

@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// sinceFlag says how far back a question looks.
+// sinceFlag limits how far back a question looks.
 type sinceFlag struct {
 	Since span `help:"Look back this much pipeline time (24h, 30d …)." default:"7d" placeholder:"D"`
 }
@@ -40,7 +40,7 @@ func (spendCmd) Help() string {
   ratchet spend --since 7d`
 }
 
-// Run says what was spent today, pipeline time, UTC.
+// Run prints what was spent today, pipeline time, UTC.
 func (c spendCmd) Run(a *app) error {
 	if c.Since < 0 {
 		return process.Usagef("--since: want a positive duration, got %s", c.Since)
@@ -70,7 +70,7 @@ func (rulesCostCmd) Help() string {
   ratchet rules cost --since 30d`
 }
 
-// Run says which rule costs most.
+// Run prints the rule that costs most.
 func (c rulesCostCmd) Run(a *app) error {
 	j, err := c.judge()
 	if err != nil {

@@ -22,7 +22,7 @@ type clickhouseCmd struct {
 	tlsFlags `embed:""`
 }
 
-// tlsFlags say how addresses are served that other machines reach. They need a password, the first line of
+// tlsFlags configure addresses that other machines reach. They need a password, the first line of
 // DIR/password.
 type tlsFlags struct {
 	TLSCert   string `name:"tls-cert" help:"Certificate, with its chain, of addresses that other machines reach; PEM." env:"TLS_CERT" placeholder:"FILE"`

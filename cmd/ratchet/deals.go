@@ -19,7 +19,7 @@ import (
 type dealsCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
-	Since         span     `help:"Only deals decided within this much pipeline time (24h, 7d …); a confirmation decides nothing anew." placeholder:"D"`
+	Since         span     `help:"Only deals decided within this much pipeline time (24h, 7d …); a confirmation does not count as a decision." placeholder:"D"`
 	MinProfit     money    `help:"Only deals with at least this profit, in the marketplace's currency." placeholder:"12.50"`
 	MaxLossChance odds     `help:"Only deals with at most these odds of a loss." placeholder:"30%"`
 	Condition     string   `help:"Only copies in this condition or a better one: ${conditions}." placeholder:"GOOD"`
@@ -41,7 +41,7 @@ Examples:
   ratchet deals --since 7d --format csv`
 }
 
-// show is how the deals are shown, as the flags say.
+// show returns how the flags want the deals shown.
 func (c dealsCmd) show(a *app) (cli.Show, error) {
 	s := cli.Show{
 		Choice: cli.Choice{MinProfit: c.MinProfit.units, MaxLossChance: c.MaxLossChance.share, Condition: strings.ToLower(c.Condition), MaxRank: c.MaxRank},
@@ -58,13 +58,13 @@ func (c dealsCmd) show(a *app) (cli.Show, error) {
 			return s, process.Usagef("--columns: %s is for a table; a csv has found, sell_low and sell_high instead", name)
 		}
 		if !slices.Contains(cli.Fields(), name) {
-			return s, process.Usagef("--columns: there is no column %q: want some of %s", name, strings.Join(cli.Fields(), ", "))
+			return s, process.Usagef("--columns: %q is not a column; want some of %s", name, strings.Join(cli.Fields(), ", "))
 		}
 	}
 	return s, nil
 }
 
-// widthOf is how many columns the terminal has on which is written; 0 where it is none.
+// widthOf returns the width of the terminal in columns; 0 if the output is not a terminal.
 func widthOf(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
@@ -109,7 +109,7 @@ func (c dealsCmd) Run(a *app) error {
 func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show cli.Show) error {
 	visible := cli.NewVisible(b, c.URL)
 	defer visible.Close()
-	// Only what is not as usual is said, and beside the deals, which may be read by a program.
+	// Only what is unusual is printed, and on standard error: a program may read the deals.
 	say := func(from cli.Source) {
 		if from.Because != "" {
 			fmt.Fprintf(a.errOut, "deals come %s\n", from)

@@ -28,7 +28,7 @@ type doctorCmd struct {
 	KeepaURL      string `help:"" env:"KEEPA_URL" hidden:"" default:"https://api.keepa.com"`
 }
 
-var errUnwell = errors.New("something is wrong; each line above says what to do")
+var errUnwell = errors.New("something is wrong; each BAD line above names what to do")
 
 // Run looks at everything that a first start needs; it costs no token.
 func (c doctorCmd) Run(a *app) error {
@@ -91,7 +91,7 @@ func (c doctorCmd) disk(context.Context) (string, error) {
 func (c doctorCmd) stores(a *app) bool {
 	dir, err := c.dataDir()
 	if err != nil {
-		return true // the check before said so
+		return true // the previous check reported it
 	}
 	well := true
 	for _, store := range standalone.Stores(dir) {
@@ -139,8 +139,8 @@ func (c doctorCmd) dataDir() (string, error) {
 	return standalone.DefaultData()
 }
 
-// running is what the tokend that runs says of Keepa; false where none does. It knows the key and the plan that are in
-// use, which the environment of this shell may not.
+// running returns what the running tokend reports of Keepa; false without one. It knows the key and the plan that are
+// in use, which the environment of this shell may not.
 func (c doctorCmd) running(ctx context.Context, a *app) (says string, err error, runs bool) {
 	if !listens(ctx, c.NATSURL) {
 		return "", nil, false
@@ -215,7 +215,7 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 		for i, st := range s.Stuck {
 			all[i] = fmt.Errorf("%s is stuck: %s", st.Daemon, st.Reason)
 		}
-		return "", fmt.Errorf("%w; docs/operate.md says what to do", errors.Join(all...))
+		return "", fmt.Errorf("%w; see docs/operate.md", errors.Join(all...))
 	}
 	return fmt.Sprintf("%s, %d daemons alive", bus.RedactURL(c.NATSURL), len(s.Daemons)), nil
 }
@@ -244,7 +244,7 @@ func cageSays(context.Context) (string, error) {
 	if len(lacks) == 0 {
 		return "the embedded engine is kept to its own files, and from connections and signals to others", nil
 	}
-	return "this kernel cannot keep the embedded engine from: " + strings.Join(lacks, ", ") + "; what SQL may say is restricted all the same", nil
+	return "this kernel cannot keep the embedded engine from: " + strings.Join(lacks, ", ") + "; SQL statements are restricted in any case", nil
 }
 
 // deals counts the visible deals as everybody does, and holds the two that can count
@@ -255,7 +255,7 @@ func (c doctorCmd) deals(ctx context.Context, a *app) (string, error) {
 	}
 	b, err := c.connect(ctx, a)
 	if err != nil {
-		return "not counted: NATS does not answer", nil //nolint:nilerr // it was said above
+		return "not counted: NATS does not answer", nil //nolint:nilerr // reported above
 	}
 	defer b.Close()
 	visible := cli.NewVisible(b, c.URL)

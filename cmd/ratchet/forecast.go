@@ -24,7 +24,7 @@ type forecastCmd struct {
 	JSON      bool    `help:"Print one JSON object."`
 }
 
-// Help says what it rests on, with examples.
+// Help describes what the forecast is based on, with examples.
 func (forecastCmd) Help() string {
 	return `It measures what your own lists brought and compares plans of 1, 5, 20 and 60 tokens a minute. Without a day of history, or with --rate,
 it simulates a day on a made-up list.
@@ -34,10 +34,10 @@ Examples:
   ratchet forecast --price 49`
 }
 
-// simulatedRate is the plan that is tried where there is no history and none is named.
+// simulatedRate is the plan that is simulated if there is no history and no plan is named.
 const simulatedRate = 20
 
-// Run says what other plans would find.
+// Run prints what other plans would find.
 func (c forecastCmd) Run(a *app) error {
 	if err := c.validate(); err != nil {
 		return err

@@ -30,7 +30,7 @@ type initCmd struct {
 
 // Help is an example.
 func (initCmd) Help() string {
-	return `On a terminal it asks for what the flags do not say.
+	return `On a terminal it asks for what the flags do not give.
 
 Example:
   ratchet init mine --budget 40 --min-profit 5 --max-loss-chance 0.3
@@ -52,7 +52,7 @@ func terminal(f *os.File) bool {
 	return err == nil && i.Mode()&os.ModeCharDevice != 0
 }
 
-// write asks and writes; answers is nil where nobody is there to ask.
+// write asks and writes; answers is nil if there is no terminal.
 func (c initCmd) write(a *app, answers io.Reader) error {
 	choice, err := c.choose(a, answers)
 	if err != nil {
@@ -131,7 +131,7 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
-// question is one thing to decide: its flag, how it is asked, what the flag said, and where the answer goes.
+// question is one thing to decide: its flag, its text, the flag's value, and where the answer goes.
 type question struct {
 	flag, asks, said string
 	into             any             // *string, *int64 or *float64, with the default

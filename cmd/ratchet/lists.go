@@ -21,7 +21,7 @@ type queriesApplyCmd struct {
 	Files     []string `arg:"" help:"Query files, as files or as Keepa's web page shows them, or directories of them; - reads the standard input." type:"path"`
 }
 
-// Help says what it does, with an example.
+// Help describes the command, with an example.
 func (queriesApplyCmd) Help() string {
 	return `The files are checked as ` + "`queries check`" + ` does and put live together as the next version: the watermarker reads their lists
 without a restart and those of no other query, and they win over QUERIES and --query from then on. A query that stays the same goes
@@ -93,10 +93,10 @@ func (c queriesHistoryCmd) Run(a *app) error {
 
 type queriesRevertCmd struct {
 	natsFlags `embed:""`
-	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is what QUERIES says (default: the one before)."`
+	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is the one that QUERIES names (default: the previous one)."`
 }
 
-// Help says what it does, with an example.
+// Help describes the command, with an example.
 func (queriesRevertCmd) Help() string {
 	return `The queries of the version become the next version, and their lists are read from their watermarks.
 
@@ -125,11 +125,11 @@ func (c queriesRevertCmd) Run(a *app) error {
 				return next, nil
 			}
 		}
-		return next, process.Usagef("there is no version %d; `ratchet queries history` lists the versions that are kept", to)
+		return next, process.Usagef("version %d does not exist; `ratchet queries history` lists the versions that are kept", to)
 	})
 }
 
-// read puts what next says live, waits for the watermarker and says what changes.
+// read applies the queries of next, waits for the watermarker and prints what changes.
 func (f natsFlags) read(a *app, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
 	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
 		all, err := cli.AppliedQueries(ctx, b)

@@ -30,7 +30,7 @@ func main() {
 type grammar struct {
 	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
 
-	UpData string `help:"The data directory of the running ratchet up to ask, where NATS_URL and CLICKHOUSE_URL say nothing (default: ~/.local/share/ratchet)." placeholder:"DIR"`
+	UpData string `help:"The data directory of the running ratchet up to ask, where NATS_URL and CLICKHOUSE_URL are not set (default: ~/.local/share/ratchet)." placeholder:"DIR"`
 
 	Init       initCmd       `cmd:"" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
 	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
@@ -52,7 +52,7 @@ type grammar struct {
 	Rules      rulesCmd      `cmd:"" help:"Check rule files and put them live."`
 	Queries    queriesCmd    `cmd:"" help:"Check deal query files and put them live."`
 	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`
-	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work goes on."`
+	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work continues."`
 	Resume     resumeCmd     `cmd:"" help:"Spend again."`
 	Nospend    nospendCmd    `cmd:"" help:"Decide only what stored answers can decide."`
 	Topology   topologyCmd   `cmd:"" help:"Create and change streams, consumers, buckets and tables, or show what differs: daemons only check."`
@@ -135,9 +135,9 @@ func (a *app) bounded(d time.Duration) (context.Context, context.CancelFunc) {
 }
 
 // errInterrupted is what a command ends with that was stopped before its answer was whole.
-var errInterrupted = errors.New("interrupted; the answer is not whole")
+var errInterrupted = errors.New("interrupted; the answer is incomplete")
 
-// whole is err, or errInterrupted where a signal is the cause: half an answer is no success.
+// whole returns err, or errInterrupted if a signal is the cause: an incomplete answer is not a success.
 func (a *app) whole(err error) error {
 	if err != nil && a.ctx.Err() != nil {
 		return errInterrupted

@@ -9,7 +9,7 @@ import (
 )
 
 type notifyCmd struct {
-	Test notifyTestCmd `cmd:"" help:"Send one example to every target, and say of each whether it arrived; exit code 1 if one did not."`
+	Test notifyTestCmd `cmd:"" help:"Send one example to every target and report whether each arrived; exit code 1 if one did not."`
 }
 
 type notifyTestCmd struct {

@@ -20,7 +20,7 @@ import (
 // answerWithin bounds a command that should answer at once.
 const answerWithin = 30 * time.Second
 
-// natsFlags say which NATS a command asks.
+// natsFlags choose the NATS that a command uses.
 type natsFlags struct {
 	NATSURL string `name:"nats-url" help:"NATS to ask (default: ${default})." env:"NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
 }
@@ -66,9 +66,9 @@ type statusCmd struct {
 	Check         bool `help:"Say only whether something is stuck: exit code 0 if nothing is, 1 and one line with the stage and the reason if something is."`
 }
 
-// Help says what the first line is, with examples.
+// Help describes the first line, with examples.
 func (statusCmd) Help() string {
-	return `The first line says whether it is stuck.
+	return `The first line tells whether it is stuck.
 
 Examples:
   ratchet status`
@@ -153,7 +153,7 @@ type clickhouseLogin struct {
 // Validate accepts any password.
 func (clickhouseLogin) Validate() error { return nil }
 
-// embeddedURL is where the embedded engine listens unless it is told otherwise.
+// embeddedURL is the default address of the embedded engine.
 const embeddedURL = "http://127.0.0.1:8123/ratchet"
 
 // AfterApply takes the words that `up` takes in place of an address.
@@ -178,7 +178,7 @@ func credentials(raw, user string) string {
 	return standalone.Credentials(raw, user, data)
 }
 
-// check says what is wrong with the URL; none is none.
+// check returns what is wrong with the URL; "none" is valid.
 func (c clickhouseURL) check() error {
 	if c.URL == standalone.None {
 		return nil
@@ -239,7 +239,7 @@ func (c reportCmd) Run(a *app) error {
 		return err
 	}
 	if err := q.Check(params); err != nil {
-		return fmt.Errorf("%w; `ratchet report %s --about` says more", err, q.Name)
+		return fmt.Errorf("%w; see `ratchet report %s --about`", err, q.Name)
 	}
 	return c.with(a, func(ctx context.Context, w *warehouse.Warehouse) error {
 		t, err := w.Ask(ctx, c.Name, params)
@@ -261,7 +261,7 @@ func (c reportCmd) params() (map[string]string, error) {
 		return nil, process.Usagef("--since: want a positive duration, got %s", c.Since)
 	}
 	if _, twice := params["since"]; twice {
-		return nil, process.Usagef("--since: --param since=… says it already")
+		return nil, process.Usagef("--since: --param since=… is given too; use one of them")
 	}
 	params["since"] = fmt.Sprintf("-%ds", int64(time.Duration(*c.Since).Seconds()))
 	return params, nil

@@ -24,12 +24,12 @@ type queriesCmd struct {
 	Import  queriesImportCmd  `cmd:"" help:"Print as a query file what Keepa's web page shows as \"Show API query\"; what changed goes to standard error."`
 }
 
-// builtInRules says which rules will decide what queries list.
+// builtInRules returns the rules that will decide what queries list.
 type builtInRules struct {
 	Rules string `help:"The rule file in use (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
 }
 
-// serves says why the rules in use may not decide what a query lists; nil where they may.
+// serves returns why the rules in use may not decide what a query lists; nil if they may.
 func (r builtInRules) serves(a *app, q keepa.Query) error {
 	judge, err := worker.JudgeIn(a.ctx, r.Rules)
 	if err != nil {
@@ -101,7 +101,7 @@ func (c queriesImportCmd) Run(a *app) error {
 	return err
 }
 
-// importQuery reads a query as Keepa's web page shows it, and says on standard error what of it changed.
+// importQuery reads a query as Keepa's web page shows it, and prints on standard error what it changed.
 func importQuery(a *app, file string) (keepa.Query, error) {
 	body, err := process.ReadFile(a.ctx, file)
 	if err != nil {
@@ -163,7 +163,7 @@ func keepQueries(a *app, queries []keepa.Query, data string) (string, error) {
 	return dir, nil
 }
 
-// checkQueries refuses queries that cannot be read or that the rules may not decide, and says what the built-in rules
+// checkQueries rejects queries that cannot be read or that the rules may not decide, and prints what the built-in rules
 // assume of them.
 func checkQueries(ctx context.Context, a *app, path, rules string) error {
 	queries, err := watermarker.Queries(ctx, path)

@@ -62,7 +62,7 @@ func (c replayCmd) Run(a *app) error {
 	err = r.Run(a.ctx, ch)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {
-		return fmt.Errorf("interrupted after %d; go on with: ratchet replay --run %s --resume", r.Sums.Selected, o.Run)
+		return fmt.Errorf("interrupted after %d; continue with: ratchet replay --run %s --resume", r.Sums.Selected, o.Run)
 	}
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (c replayCmd) Run(a *app) error {
 	return r.Write(a.out)
 }
 
-// warehouse is ClickHouse, or nil where there is none: VERDICTS has it all for as
+// warehouse returns ClickHouse, or nil without one: VERDICTS has it all for as
 // long as it is kept.
 func (c replayCmd) warehouse(a *app) (replay.Warehouse, func()) {
 	if c.ClickHouse == "none" {
@@ -137,7 +137,7 @@ func (c replayCmd) since(a *app, b *bus.Bus) (time.Time, error) {
 	return s.At.Add(-time.Duration(c.Since)), nil
 }
 
-// instant reads a time as people write it, UTC where they do not say.
+// instant reads a time as people write it; UTC without a zone.
 func instant(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

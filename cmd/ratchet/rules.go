@@ -21,7 +21,7 @@ type rulesCmd struct {
 	Explain rulesExplainCmd `cmd:"" help:"Every rule, its inputs and its outcome for one ASIN, from stored answers; costs no token."`
 }
 
-// rulesFlag says which rules a command speaks of.
+// rulesFlag chooses the rules of a command.
 type rulesFlag struct {
 	Rules string `help:"The rule file (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
 }
@@ -65,7 +65,7 @@ type rulesExplainCmd struct {
 
 // Run explains what the rules make of what is stored about an ASIN.
 func (c rulesExplainCmd) Run(a *app) error {
-	return c.tell(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (tale, error) {
+	return c.print(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (answer, error) {
 		e, err := cli.Explain(ctx, b, j, asin)
 		if err != nil {
 			return nil, fmt.Errorf("explain %s: %w", asin, err)

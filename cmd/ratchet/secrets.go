@@ -13,8 +13,8 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// fromEnvironment is the value of a flag that was not given: a secret's variable is no longer in the environment, and
-// may be a file.
+// fromEnvironment returns the value of a flag that was not given: a secret's variable is no longer in the
+// environment, and may be a file.
 func fromEnvironment(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
 		value, ok, err := process.Lookup(process.Environment(), name)
@@ -25,7 +25,7 @@ func fromEnvironment(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error
 	return nil, nil //nolint:nilnil // kong's word for: not set
 }
 
-// fromRunning is fromEnvironment; an address that it does not say is that of the `up` that runs on the data directory.
+// fromRunning is fromEnvironment; without an address it is that of the `up` that runs on the data directory.
 func fromRunning(args []string) kong.ResolverFunc {
 	return func(c *kong.Context, p *kong.Path, flag *kong.Flag) (any, error) {
 		value, err := fromEnvironment(c, p, flag)

@@ -109,7 +109,7 @@ func provisioned(d bus.Difference, made bool) string {
 	case d.Field == "":
 		return "created " + d.On
 	case made && d.Field == "compression":
-		return fmt.Sprintf("changed %s: compression was %s, is %s; a running server goes on compressing: restart each NATS server in turn", d.On, d.Have, d.Want)
+		return fmt.Sprintf("changed %s: compression was %s, is %s; a running server continues to compress: restart each NATS server in turn", d.On, d.Have, d.Want)
 	case made:
 		return fmt.Sprintf("changed %s: %s was %s, is %s", d.On, d.Field, d.Have, d.Want)
 	case d.Lowers:

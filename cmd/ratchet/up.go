@@ -30,7 +30,7 @@ type upCmd struct {
 	Captured    string  `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
 	Speed       float64 `help:"Pipeline seconds per second; simulated time only." default:"1"`
 	For         span    `help:"Stop after this much pipeline time and print the report (90m, 24h, 7d …)." placeholder:"D"`
-	Clickhouse  string  `help:"embedded, none, or the URL of a server, whose password is CLICKHOUSE_PASSWORD. CLICKHOUSE_URL says only what commands ask." default:"embedded"`
+	Clickhouse  string  `help:"embedded, none, or the URL of a server, whose password is CLICKHOUSE_PASSWORD. CLICKHOUSE_URL is only for commands." default:"embedded"`
 	CHAddr      string  `name:"clickhouse-addr" help:"Address of the embedded ClickHouse (default: ${default})." default:"127.0.0.1:8123" placeholder:"HOST:PORT"`
 	CHLib       string  `name:"clickhouse-lib" help:"The libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
@@ -91,11 +91,11 @@ func (c upCmd) Run(a *app) error {
 	}
 	c.sayRules(a.ctx, box.Bus, say)
 	sayQueries(a.ctx, box.Bus, say)
-	say("Ready. Ctrl-C stops; a restart goes on where it was.\n")
+	say("Ready. Ctrl-C stops; a restart continues from there.\n")
 	return c.watch(a, box)
 }
 
-// sayRules says which rules are in force where they are not those of --rules.
+// sayRules prints which rules are in force if they are not those of --rules.
 func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
 	all, err := cli.AppliedRules(ctx, b)
 	if err != nil || len(all) == 0 || all[len(all)-1].Rules == "" {
@@ -103,12 +103,12 @@ func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any
 	}
 	says := ""
 	if c.Rules != "" {
-		says = fmt.Sprintf("; they win over %s: `ratchet rules apply %s` puts that live", c.Rules, c.Rules)
+		says = fmt.Sprintf("; they win over %s: `ratchet rules apply %s` applies that file", c.Rules, c.Rules)
 	}
 	say("Rules: version %d, which was applied%s", all[len(all)-1].Version, says)
 }
 
-// sayQueries says which queries are in force where they were applied.
+// sayQueries prints which queries are in force if they were applied.
 func sayQueries(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
 	all, err := cli.AppliedQueries(ctx, b)
 	if n := len(all); err == nil && n > 0 && len(all[n-1].Queries) > 0 {

@@ -27,7 +27,7 @@ type step struct {
 	doubt bool // a request for sellers may have cost tokens that no reading shows
 }
 
-// fact is the full record of a survivor, or why there is none.
+// fact is the full record of a survivor, or the reason why it is missing.
 type fact struct {
 	Judge    *verdict.Judge
 	Product  responses.Answer

@@ -21,7 +21,7 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// fact is a product, or why there is none.
+// fact is a product, or the reason why it is missing.
 type fact struct {
 	Judge    *verdict.Judge
 	Answer   responses.Answer

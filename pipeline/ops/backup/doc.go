@@ -16,8 +16,8 @@
 //	WATERMARKS, STOCK, SEEN, …      what counts as listed, offered or decided was published
 //	DEALS, VERDICTS, …, CANDIDATES  a verdict's survivor and candidate are there
 //	TOKENS, then LEDGER             a closed claim has its line
-//	RESPONSES                       what the ledger or a verdict says was bought is there: nothing is paid again
-//	CONFIG, POSTED                  a verdict's rules are there; no webhook is told twice
+//	RESPONSES                       every answer that the ledger or a verdict names is in the set: nothing is paid again
+//	CONFIG, POSTED                  a verdict's rules are in the set; no notification is sent twice
 //
 // The other way round nothing is promised: a survivor may be there whose verdict is not. That is what a crash before
 // the verdict leaves, and what follows is the same: its message was not settled, is delivered again, and is decided
@@ -36,6 +36,6 @@
 //	watermarker   reads the list from the mark of the set on
 //	recorder      inserts again what it had inserted since its position, under the same numbers: the same rows
 //
-// TOKEND, STATUS and ORDERS say what runs now; they are not in the set. Neither is the simulated Keepa, which is the
-// outside world.
+// TOKEND, STATUS and ORDERS describe what runs now; they are not in the set. Neither is the simulated Keepa, which is
+// the outside world.
 package backup

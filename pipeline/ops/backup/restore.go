@@ -24,7 +24,7 @@ type Target struct {
 	Say        func(format string, args ...any) // a line of progress
 }
 
-// Fits says whether a set can be restored into a target, which must be empty; a UsageError where it cannot. It
+// Fits reports whether a set can be restored into a target, which must be empty; a UsageError if not. It
 // changes nothing.
 func (s Set) Fits(ctx context.Context, to Target) error {
 	there, err := to.Bus.Existing(ctx)

@@ -84,7 +84,7 @@ func (src Source) positions(ctx context.Context, wanted func(durable string) boo
 	return out, nil
 }
 
-// every is how often a long copy says how far it is.
+// every is the interval of a long copy's progress lines.
 const every = 5 * time.Second
 
 func (src Source) saveStream(ctx context.Context, dir, name string) (Stream, error) {
@@ -96,7 +96,7 @@ func (src Source) saveStream(ctx context.Context, dir, name string) (Stream, err
 	return Stream{Name: name, Made: saved.Made, Last: saved.Last, Messages: saved.Messages, Bytes: saved.Bytes}, nil
 }
 
-// paced says how far a copy is, every few seconds.
+// paced prints a copy's progress every few seconds.
 func paced(say func(string, ...any), name string) func(int64) {
 	last := process.MachineNow()
 	return func(n int64) {

@@ -91,7 +91,7 @@ func (s Set) finish(dir string) error {
 	return os.Remove(filepath.Join(dir, unfinished))
 }
 
-// Read is the set in a directory; a UsageError where there is none, or half of one.
+// Read returns the set in a directory; a UsageError if it is missing or incomplete.
 func Read(dir string) (Set, error) {
 	var s Set
 	if _, err := os.Stat(filepath.Join(dir, unfinished)); err == nil {

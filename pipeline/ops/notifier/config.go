@@ -13,7 +13,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Config is everything the notifier can be told. It is read from the environment once, at its start.
+// Config is the notifier's configuration. It is read from the environment once, at its start.
 type Config struct {
 	NATS bus.Config `env:", prefix=NATS_"`
 	Settings

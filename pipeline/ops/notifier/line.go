@@ -55,7 +55,7 @@ type line struct {
 	is standing
 }
 
-// standing is what the heartbeat says of a line.
+// standing is a line's part of the heartbeat.
 type standing struct {
 	cli.Notified
 	failures int

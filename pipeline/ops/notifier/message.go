@@ -98,7 +98,7 @@ func (k markup) blocks(m Message) []string {
 	case m.Alarm != nil && m.Alarm.Ended:
 		return []string{"Over: " + k.text(foreign.Of(m.Alarm.Says))}
 	case m.Alarm != nil:
-		return []string{"Something is wrong: " + k.text(foreign.Of(m.Alarm.Says)) + "\nratchet status says more"}
+		return []string{"Something is wrong: " + k.text(foreign.Of(m.Alarm.Says)) + "\nSee ratchet status."}
 	case len(m.Deals) == 1:
 		return []string{k.whole(m.Deals[0].Deal, m.Test)}
 	}
@@ -114,7 +114,7 @@ func (k markup) blocks(m Message) []string {
 	return out
 }
 
-// whole is all that is said of one deal.
+// whole returns the complete text about one deal.
 func (k markup) whole(d cli.Deal, test bool) string {
 	t := d.Tell(k.text)
 	lines := append([]string{k.bold(t.Title)}, t.Lines...)

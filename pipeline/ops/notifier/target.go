@@ -114,7 +114,7 @@ func parseTarget(address string) (Target, error) {
 	return t, nil
 }
 
-// leastSecret is how long a part of an address must be to be taken for a secret: "hooks" is none.
+// leastSecret is how long a part of an address must be to count as a secret: "hooks" does not.
 const leastSecret = 6
 
 // scrubber takes out of a text whatever of an address may be secret: all but its host.

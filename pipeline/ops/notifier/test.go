@@ -14,7 +14,7 @@ type Result struct {
 	Err    error // nil: it arrived
 }
 
-// Test sends an example to every configured target at once, and says of each whether it arrived, in their order.
+// Test sends an example to every configured target at once, and returns for each whether it arrived, in their order.
 func Test(ctx context.Context, env process.Env) ([]Result, error) {
 	s, err := process.Load[Settings](ctx, env.Lookup)
 	if err != nil {

@@ -67,7 +67,7 @@ func post(req *http.Request) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()                 // nothing was written that a close could lose
-	body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what was read says enough
+	body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what was read is enough
 	if outcome := notify.OfStatus(res.StatusCode); outcome != notify.Sent {
 		return &refusal{
 			outcome: outcome, after: asked(res.Header.Get("Retry-After"), body, process.MachineNow()),
@@ -77,7 +77,7 @@ func post(req *http.Request) error {
 	return nil
 }
 
-// answer is what services say of a failure, each in one of these members.
+// answer has the members in which services describe a failure.
 type answer struct {
 	Description string   `json:"description"` // Telegram
 	Message     string   `json:"message"`     // Discord
@@ -94,7 +94,7 @@ func answerOf(body []byte) (a answer, ok bool) {
 	return a, err == nil
 }
 
-// reason is what an answer says of a failure.
+// reason returns an answer's description of a failure.
 func reason(body []byte) string {
 	a, ok := answerOf(body)
 	if !ok {

@@ -35,10 +35,10 @@ type Redecided struct {
 }
 
 // Deals decides every stored deal again, as of the instant at which it was decided: from the inputs that its verdict
-// kept where the settings are the same, else from the stored answers that it rests on. version is that of the applied
+// kept if the settings are the same, else from the stored answers that it is based on. version is that of the applied
 // rules: every message has an id of its own, so an interrupted pass is completed by deciding again.
 //
-//	DEALS    ─▶ the newest version of each    ┐                      ┌─▶ VERDICTS commit reject         (hidden)
+//	DEALS    ─▶ the newest version of each       ┐                      ┌─▶ VERDICTS commit reject         (hidden)
 //	VERDICTS ─▶ the last verdict for and against ┴─▶ judge ─ otherwise ─┴─▶ DEALS, VERDICTS commit accept  (offered)
 func Deals(ctx context.Context, b *bus.Bus, judge *verdict.Judge, version int, progress func(Step)) (Redecided, error) {
 	r := &redecision{

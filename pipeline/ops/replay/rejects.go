@@ -25,8 +25,8 @@ func RejectRun(version int, look pipeline.Look) string {
 }
 
 // Rejects decides again what each look rejected since from, under a version of the applied rules, and offers what
-// passes now to the live pipeline. Each look is a run of its own. It is idempotent: a second call completes an interrupted
-// one.
+// passes now to the live pipeline. Each look is a run of its own. It is idempotent: a second call completes an
+// interrupted one.
 func Rejects(ctx context.Context, b *bus.Bus, rules []byte, version int, from time.Time, progress func(Step)) (Reconsidered, error) {
 	var sum Reconsidered
 	before := 0

@@ -377,7 +377,7 @@ func (r *Replay) verdicts(ctx context.Context) (bus.Span, error) {
 func (r *Replay) sameStream(ctx context.Context) error {
 	span, err := r.verdicts(ctx)
 	if err == nil && span.Made != r.Made {
-		err = fmt.Errorf("resume run %s: VERDICTS was made anew since; begin another run", r.o.Run)
+		err = fmt.Errorf("resume run %s: VERDICTS was recreated since; start another run", r.o.Run)
 	}
 	return err
 }

@@ -24,7 +24,7 @@ func (s Scored) Write(w io.Writer, c keepa.Currency) error {
 	}
 	page.line("\nRules\tnow\t5–95 %%\tprevious\tasking means")
 	page.figures(&s)
-	page.line("\nOf the accepted at month starts: losing %s by the binomial bound; months to sale said %s, seen %s; %d without a sale in a year.",
+	page.line("\nOf the accepted at month starts: losing %s by the binomial bound; months to sale predicted %s, seen %s; %d without a sale in a year.",
 		span(s.Losing90, percent), number(s.MonthsSaid), number(s.MonthsSeen), s.Unsold)
 	page.fifths("Odds of a loss", s.LossFifths)
 	page.fifths("Odds of a sale in six months", s.SaleFifths)
@@ -74,7 +74,7 @@ func (p page) figures(s *Scored) {
 	p.row(s, "  p90", "ratio_p90", func(f *f) string { return number(f.RatioP90) })
 	p.row(s, "  mean |ln|", "mean_abs_ln", func(f *f) string { return number(f.MeanAbsLn) })
 	p.row(s, "  no sale at 95 % of it", "no_sale_95", func(f *f) string { return number(f.NoSale95) })
-	p.row(s, "odds of a loss said less seen", "loss_gap", func(f *f) string { return number(f.LossGap) })
+	p.row(s, "odds of a loss, predicted less seen", "loss_gap", func(f *f) string { return number(f.LossGap) })
 	p.row(s, "  AUC for a loss", "auc", func(f *f) string { return number(f.AUC) })
 	p.row(s, fmt.Sprintf("copies at %d month starts: accepted", s.Months), "", func(f *f) string { return fmt.Sprint(f.Accepted) })
 	p.row(s, "  predicted", "", func(f *f) string { return p.c.Format(f.Predicted) })
@@ -94,7 +94,7 @@ func (p page) fifths(what string, of []backtest.Fifth) {
 	if len(of) == 0 {
 		return
 	}
-	said, seen := what+", by fifths: said", "  seen"
+	said, seen := what+", by fifths: predicted", "  seen"
 	for _, f := range of {
 		said += fmt.Sprintf("\t%.2f", f.Said)
 		seen += fmt.Sprintf("\t%.2f", f.Seen)

@@ -1,4 +1,4 @@
-// Package report adds up what the streams say: who was decided and why, what it
+// Package report sums up the streams: what was decided and why, what it
 // cost, which deals were found. It is the report for where there is no
 // ClickHouse, and the books of a soak. Feeding the same message twice changes
 // nothing.
@@ -26,7 +26,7 @@ type Report struct {
 	last     time.Time
 }
 
-// Spend is who bought what.
+// Spend is what each stage bought.
 type Spend struct {
 	Stage pipeline.Stage
 	Kind  pipeline.Kind
@@ -60,7 +60,7 @@ func (t *Report) Verdict(workID string, v pipeline.Verdict) {
 	if v.DecidedAt.After(t.last) {
 		t.last = v.DecidedAt
 	}
-	if v.Outcome.Final() && v.Look != pipeline.LookList { // a state of a stored deal is no decision
+	if v.Outcome.Final() && v.Look != pipeline.LookList { // the state of a stored deal is not a decision
 		t.final[workID] = v
 	}
 }

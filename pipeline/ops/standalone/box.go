@@ -34,7 +34,7 @@ const tokendWithin = 10 * time.Second
 
 // Box is the running pipeline.
 type Box struct {
-	Bus     *bus.Bus      // a connection for whoever watches
+	Bus     *bus.Bus      // a connection for observers
 	Sim     *keepasim.Sim // nil in the real world
 	Env     process.Env   // pipeline time and the logger
 	T0      time.Time     // pipeline time at which every daemon was ready
@@ -47,13 +47,13 @@ type Box struct {
 	nats     *natsd.Server
 	ch       *clickhouse.Server
 	sim      *simServer
-	stages   *crew // who spends
+	stages   *crew // the daemons that spend
 	tokends  *crew
 	recorder *crew
 	notifier *crew // nil without targets
 	notifies bool  // there are targets
 	fatal    chan error
-	running  *os.File // where it says that it runs; nil before
+	running  *os.File // the lock file of a running box; nil before
 
 	unprobe      context.CancelFunc // ends the probes; nil without
 	unprovision  context.CancelFunc // ends the provisioning of ClickHouse; nil without one
@@ -161,7 +161,7 @@ func (b *Box) startDaemons(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Nobody can spend before tokend issues, so simulated time begins here: with
+	// No stage can spend before tokend issues, so simulated time begins here: with
 	// everyone waiting for the first grant.
 	b.T0 = b.Env.Now()
 	if b.sim != nil {
@@ -174,9 +174,9 @@ func (b *Box) startDaemons(ctx context.Context) error {
 	b.tokends = newCrew(b.Env, b.fatal)
 	err = b.tokends.start(context.WithoutCancel(ctx), tokendWithin, issuers)
 	if errors.Is(err, errNotReady) {
-		// Keepa does not tell the balance yet. That is no reason not to run: what
-		// costs nothing goes on, and the summary and the status say what is wrong.
-		b.o.Log.Warn("keepa does not tell the balance yet; nothing is spent until it does")
+		// The balance is not known yet. Start in any case: free work continues, and
+		// the summary and the status report what is wrong.
+		b.o.Log.Warn("the balance is not known yet; nothing is spent until Keepa reports it")
 		return nil
 	}
 	return err
@@ -254,7 +254,7 @@ func (b *Box) lookup() envconfig.Lookuper {
 // Failed delivers the error of a daemon that cannot be started again.
 func (b *Box) Failed() <-chan error { return b.fatal }
 
-// StopWorkers ends everything that spends; tokend goes on, so that it can explain
+// StopWorkers ends everything that spends; tokend keeps running, so that it can explain
 // the last answers. Stopping twice does nothing.
 func (b *Box) StopWorkers() {
 	if b.stages != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // Credentials adds the password of the data directory, if it has one, to the URL of a server on this machine that
-// names none. What is no such URL stays as it is.
+// names none. Other URLs are unchanged.
 func Credentials(raw, user, data string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -22,7 +22,7 @@ func Credentials(raw, user, data string) string {
 	}
 	password, err := access.Read(data)
 	if err != nil || password == "" {
-		return raw // it is said by who asks for it
+		return raw // the command that uses it reports the error
 	}
 	u.User = url.UserPassword(user, password)
 	return u.String()

@@ -57,7 +57,7 @@ func (b *Box) recreate(ctx context.Context) error {
 	return nil
 }
 
-// lost says what is gone and what follows. Survivors are made again from the candidates, for no
+// lost reports what is gone and what follows. Survivors are made again from the candidates, for no
 // token; everything else comes back by itself or is named in docs/damage.md.
 func (b *Box) lost(ctx context.Context, l natsd.Loss) error {
 	if l.Now < l.Last && l.Empty {
@@ -75,7 +75,7 @@ func (b *Box) lost(ctx context.Context, l natsd.Loss) error {
 	case pipeline.StreamCandidates:
 		next = "nats kv del WATERMARKS KEY for each query reads its list again; otherwise its next sweep does"
 	case pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamLedger, pipeline.StreamDead, pipeline.StreamActions:
-		next = "restore the directory from a copy if you have one; docs/damage.md says what is missing without it"
+		next = "restore the directory from a copy if you have one; docs/damage.md lists what is missing without it"
 	}
 	b.o.Log.Warn("a stream lost messages", "stream", l.Stream, "messages", l.Messages, "had", l.Last, "dir", l.Dir, "next", next)
 	return nil

@@ -44,7 +44,7 @@ const (
 	Given     World = "given" // Options.Catalogue, from a fixed instant on
 )
 
-// Options say what to start.
+// Options choose what to start.
 type Options struct {
 	Data        string             // root of the data directory
 	World       World              // which Keepa

@@ -28,7 +28,7 @@ func loadPlace(file string) (place, bool, error) {
 	}
 	var p place
 	if err := json.Unmarshal(body, &p); err != nil {
-		return place{}, false, fmt.Errorf("read %s: %w; delete it to let simulated time start anew", file, err)
+		return place{}, false, fmt.Errorf("read %s: %w; delete it to restart simulated time", file, err)
 	}
 	return p, true, nil
 }

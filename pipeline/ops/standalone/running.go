@@ -29,7 +29,7 @@ func FindRunning(data string) (Running, bool) {
 	}
 	defer f.Close()
 	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
-		return Running{}, false // nobody holds it any more
+		return Running{}, false // no process holds it any more
 	}
 	var r Running
 	body, err := io.ReadAll(io.LimitReader(f, 1<<16))
@@ -66,7 +66,7 @@ func (b *Box) announce() error {
 	}
 	f, err := os.OpenFile(runningFile(b.o.Data), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("say where it answers: %w; choose another directory with --data", err)
+		return fmt.Errorf("write its addresses: %w; choose another directory with --data", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return f.Close()

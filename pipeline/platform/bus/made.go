@@ -11,7 +11,7 @@ import (
 const metaMade = "ratchet.made"
 
 // Made is when a stream was made, Unix seconds. A stream that was deleted and created again numbers its messages from 1
-// again, and is told from the old one by it. A stream that was restored continues the numbers, and is the old one.
+// again, which distinguishes it from the old one. A stream that was restored continues the numbers, and is the old one.
 func Made(i *jetstream.StreamInfo) uint32 {
 	if made, err := strconv.ParseUint(i.Config.Metadata[metaMade], 10, 32); err == nil {
 		return uint32(made)

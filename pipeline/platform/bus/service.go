@@ -73,7 +73,7 @@ func notReady(b *Bus, h pipeline.Heartbeat) string {
 	case strings.HasPrefix(store, "unreachable"):
 		return "ClickHouse does not answer"
 	case h.Stuck != "" || h.State == "stuck":
-		return "no step succeeds; ratchet status says why"
+		return "no step succeeds; see ratchet status"
 	}
 	return ""
 }

@@ -108,7 +108,7 @@ func (b *Bus) receive(ctx context.Context, stream string, to io.Writer, progress
 	if err != nil {
 		return meta, 0, err
 	}
-	defer func() { _ = sub.Unsubscribe() }() // the server ends where nobody listens
+	defer func() { _ = sub.Unsubscribe() }() // the server ends without a subscriber
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return meta, 0, err
 	}
@@ -147,7 +147,7 @@ func next(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
 	return m, nil
 }
 
-// ended is what the last part of a snapshot says: an error where the snapshot broke off.
+// ended reads the last part of a snapshot: an error if the snapshot broke off.
 func ended(m *nats.Msg) error {
 	if status := m.Header.Get("Status"); status != "" && status != "204" {
 		return fmt.Errorf("the snapshot broke off: %s %s", status, m.Header.Get("Description"))
@@ -184,7 +184,7 @@ func apiError(body []byte) error {
 	return answer.Error
 }
 
-// Restore says how a saved stream becomes one again.
+// Restore configures how a saved stream is restored.
 type Restore struct {
 	// Made is when the stream was made whose rows ClickHouse has; 0: none of its rows are anywhere, it is a new stream.
 	Made uint32
@@ -261,8 +261,8 @@ func (b *Bus) adapt(config map[string]json.RawMessage, made uint32) error {
 	return err
 }
 
-// send sends a snapshot in parts, each after the one before was stored. The server gives up where it hears nothing
-// for five seconds, and it hears nothing while it stores what one block of the compression holds, with every message
+// send sends a snapshot in parts, each after the one before was stored. The server gives up if it receives nothing
+// for five seconds, and it receives nothing while it stores what one block of the compression holds, with every message
 // synced to the disk: a block of a megabyte may be ten thousand keys of SEEN. So the blocks are made small on the
 // way.
 func (b *Bus) send(ctx context.Context, to string, from io.Reader, progress func(int64)) error {
@@ -320,7 +320,7 @@ type tailLine struct {
 	Body     []byte      `json:"body"`
 }
 
-// within says that a message is one of a batch, and not its last.
+// within reports that a message is one of a batch, and not its last.
 func within(h nats.Header) bool {
 	return h.Get("Nats-Batch-Id") != "" && h.Get("Nats-Batch-Commit") == ""
 }

@@ -18,7 +18,7 @@ func ReadFile(ctx context.Context, name string) ([]byte, error) {
 }
 
 // Until returns the result of do, or ctx's error if ctx ends first: a signal then ends a command within a second,
-// even while a pipe is silent or a file takes long to check. do may go on in the background until the process ends.
+// even while a pipe is silent or a file takes long to check. do may continue in the background until the process ends.
 func Until[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	type result struct {
 		value T

@@ -98,7 +98,7 @@ func (w *Warehouse) Import(ctx context.Context, p Part, from io.Reader) error {
 	return errors.Join(err, answer.Close())
 }
 
-// Copies says whether tables can leave and come at a URL.
+// Copies reports whether tables can be exported and imported at a URL.
 func Copies(rawURL string) error {
 	opts, err := options(rawURL)
 	if err == nil && opts.Protocol != clickhouse.HTTP {
@@ -129,5 +129,5 @@ func (w *Warehouse) post(ctx context.Context, set url.Values, body io.Reader) (i
 		return answer.Body, nil
 	}
 	said, err := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
-	return nil, errors.Join(fmt.Errorf("ClickHouse says %s: %s", answer.Status, strings.TrimSpace(string(said))), err, answer.Body.Close())
+	return nil, errors.Join(fmt.Errorf("ClickHouse answered %s: %s", answer.Status, strings.TrimSpace(string(said))), err, answer.Body.Close())
 }

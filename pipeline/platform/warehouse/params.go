@@ -75,7 +75,7 @@ func (w *Warehouse) knows(ctx context.Context, q Question, set clickhouse.Parame
 			runs = append(runs, fmt.Sprint(r[0]))
 		}
 		if !slices.Contains(runs, run) {
-			return process.Usagef("question %s: parameter %s: there is no run %q; there are: %s", q.Name, name, run, strings.Join(runs, ", "))
+			return process.Usagef("question %s: parameter %s: run %q does not exist; there are: %s", q.Name, name, run, strings.Join(runs, ", "))
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func Reach(ctx context.Context, rawURL string) (*Warehouse, error) {
 }
 
 // ErrNoDatabase means that the server answers but lacks the database: no recorder has used it.
-var ErrNoDatabase = errors.New("there is no such database yet: `ratchet topology apply` creates it, and so does `ratchet up`; or let CLICKHOUSE_URL name one that exists")
+var ErrNoDatabase = errors.New("the database does not exist yet: `ratchet topology apply` creates it, and so does `ratchet up`; or let CLICKHOUSE_URL name one that exists")
 
 // CheckURL validates a URL without connecting. The error is a UsageError.
 func CheckURL(rawURL string) error {

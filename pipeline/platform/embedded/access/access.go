@@ -19,7 +19,7 @@ import (
 )
 
 // ErrUnknown means that the kernel does not name the connection's owner.
-var ErrUnknown = errors.New("the kernel does not say whose connection this is")
+var ErrUnknown = errors.New("the kernel does not name the owner of this connection")
 
 // OtherUserError rejects a connection of another user.
 type OtherUserError struct {

@@ -94,7 +94,7 @@ func calls(stack string) string {
 	return strings.Join(names, " < ")
 }
 
-// ask returns the answer to a query, or why there is none: the engine may be unable to answer.
+// ask returns the answer to a query, or the reason why it is missing: the engine may be unable to answer.
 func (e *Engine) ask(sql string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()

@@ -55,5 +55,5 @@ func (s *Server) borrow(c *engine.Conn, q *request) (restore func(spoilt bool, v
 	}, nil
 }
 
-// ours are settings that every request sets anew.
+// ours are settings that every request sets.
 var ours = []string{"implicit_select", "async_insert", "log_comment", marker}
