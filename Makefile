@@ -8,7 +8,7 @@ MUTANTS ?= 2
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ damage: ## every file of a store and every kind of key, damaged in every way, on
 
 odd: ## every shape of an element and every whole answer, for every kind of call (half an hour)
 	RATCHET_ODD=all go test -count=1 -timeout 60m -v ./test/odd
+
+release: ## static binaries for Linux and macOS in dist/, with checksums and software bills of materials
+	tools/release/release dist
 
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"time"
 
@@ -74,12 +75,21 @@ func Instance() string {
 	return keyToken(host) + "." + itoa(os.Getpid())
 }
 
-// Version is the build as in every message: the VCS revision
-// if the build recorded one, else the module version or "dev".
+// Version is the build as in every message: the release (v1.2.3) if the commit has such a tag, else the VCS
+// revision if the build recorded one, else the module version or "dev".
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "dev"
+	}
+	return version(info)
+}
+
+var release = regexp.MustCompile(`^v\d+\.\d+\.\d+$`)
+
+func version(info *debug.BuildInfo) string {
+	if v := info.Main.Version; release.MatchString(v) && v != "v0.0.0" {
+		return v
 	}
 	rev, dirty := "", ""
 	for _, s := range info.Settings {
