@@ -154,10 +154,12 @@ func (b *Box) startDaemons(ctx context.Context) error {
 	if err := b.setPolicy(ctx); err != nil {
 		return err
 	}
+	stages := map[string]run{"watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run}
+	for n := 2; n <= b.o.Workers; n++ {
+		stages[fmt.Sprintf("peeker-%d", n)], stages[fmt.Sprintf("committer-%d", n)] = peeker.Run, committer.Run
+	}
 	b.stages = newCrew(b.Env, b.fatal)
-	err := b.stages.start(context.WithoutCancel(ctx), readyWithin, map[string]run{
-		"watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run,
-	})
+	err := b.stages.start(context.WithoutCancel(ctx), readyWithin, stages)
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ type Options struct {
 	Faults      keepasim.Faults    // of a simulated Keepa
 	Policy      string             // written to TOKENS as the policy, JSON; empty: the default
 	Tokends     int                // how many tokends contend; 0 is one
+	Workers     int                // how many peekers and committers share the work; 0 is one each
 	SkipPeek    bool               // a commit for every candidate, to show what the peek saves
 	Settings    map[string]string
 	Log         *slog.Logger
