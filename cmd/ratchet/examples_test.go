@@ -15,7 +15,7 @@ import (
 func helped() map[string]interface{ Help() string } {
 	return map[string]interface{ Help() string }{
 		"deals": dealsCmd{}, "why": whyCmd{}, "buy": buyCmd{}, "sold": soldCmd{}, "ignore": ignoreCmd{},
-		"status": statusCmd{}, "spend": spendCmd{}, "rules cost": rulesCostCmd{},
+		"status": statusCmd{}, "top": topCmd{}, "spend": spendCmd{}, "rules cost": rulesCostCmd{},
 	}
 }
 

@@ -37,6 +37,7 @@ type grammar struct {
 	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
 	Forecast   forecastCmd   `cmd:"" help:"Is your plan the bottleneck, and what would the next one bring? From your own history, or on a simulated list."`
 	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
+	Top        topCmd        `cmd:"" help:"The same on one live screen: balance, stages, the best deals, the last decisions."`
 	Spend      spendCmd      `cmd:"" help:"What was spent today, on what, and what a deal cost."`
 	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; no name lists them."`
 	Replay     replayCmd     `cmd:"" help:"Decide again what was decided before, under other rules; costs no token."`

@@ -91,6 +91,19 @@ func (b *board) steps(h keepa.Series, y scale, from, until keepa.Minute) {
 	}
 }
 
+// polyline draws a line of upright and level pieces, given in dots.
+func (b *board) polyline(run [][2]float64) {
+	for i, p := range run {
+		before := run[max(i-1, 0)]
+		for at := int(before[0]); at <= int(p[0]); at++ {
+			b.dot(at, int(math.Round(before[1])))
+		}
+		for k := math.Round(min(before[1], p[1])); k <= math.Round(max(before[1], p[1])); k++ {
+			b.dot(int(p[0]), int(k))
+		}
+	}
+}
+
 // letters draws a history in characters, behind the dots: in each column what is in force at its end.
 func (b *board) letters(h keepa.Series, y scale, from, until keepa.Minute, r rune) {
 	y = upward(y, b.high)

@@ -196,6 +196,7 @@ func TestAPlotFitsItsColumns(t *testing.T) {
 	p := product(t)
 	for _, columns := range []int{80, 140} {
 		golden(t, fmt.Sprintf("plot-%d.txt", columns), Plot(p, Year, columns))
+		golden(t, fmt.Sprintf("plot-timeline-%d.txt", columns), PlotTimeline(course(), columns, 3))
 	}
 	for _, columns := range []int{-1, 40, 41, 79, 80, 140, 300} {
 		for _, r := range Ranges() {
@@ -295,6 +296,8 @@ func TestOddHistoriesAreDrawn(t *testing.T) {
 	odd := Course{From: noon, Until: noon.Add(-time.Hour), Levels: []Level{{At: noon, Value: nan, Known: true}, {At: noon, Value: inf, Known: true}, {}}, Most: nan}
 	sound(t, Timeline(odd, Size{}))
 	sound(t, Timeline(Course{}, Desktop))
+	PlotTimeline(Course{}, 0, 0)
+	PlotTimeline(odd, 80, 3)
 	sound(t, Bars(Amounts{Bars: []Bar{{"", nan, ""}, {"x", inf, ""}, {"y", -3, ""}}}, BarsSize(0, 0)))
 	sound(t, Bars(Amounts{}, BarsSize(300, 0)))
 }

@@ -197,3 +197,31 @@ func (o *Odds) ruler(c keepa.Currency, x scale, wide int) string {
 	margin := strings.Repeat(" ", gutter)
 	return margin + string(axis) + "\n" + strings.TrimRight(margin+string(line), " ") + "\n"
 }
+
+// markPause is what stands for a pause.
+const markPause = '░'
+
+// PlotTimeline draws Timeline in characters: so many rows, and two for its axis.
+func PlotTimeline(c Course, columns, rows int) string {
+	c = c.sorted()
+	wide := max(columns, 20) - gutter
+	b := newBoard(wide, max(rows, 1))
+	x := scale{low: seconds(c.From), high: seconds(c.Until), end: float64(2*wide - 1)}
+	y := scale{low: 0, high: c.most()}
+	up := upward(y, 4*b.high)
+	for _, run := range c.runs(x, up, 1) {
+		b.polyline(run)
+	}
+	for _, pause := range c.Pauses {
+		until := wide - 1
+		if !pause.Until.IsZero() {
+			until = cell(x, seconds(pause.Until)) / 2
+		}
+		for at := cell(x, seconds(pause.From)) / 2; at <= until; at++ {
+			b.behind(at, b.high-1, markPause)
+		}
+	}
+	var out strings.Builder
+	b.write(&out, y, []tick{{0, "0"}, {y.high, brief(y.high)}})
+	return out.String() + dates(c.From, c.Until, wide)
+}

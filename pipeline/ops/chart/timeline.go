@@ -33,8 +33,7 @@ type Pause struct{ From, Until time.Time }
 
 // Timeline draws a level as an area of steps, with pauses behind it and deadlines as lines.
 func Timeline(c Course, s Size) template.HTML {
-	c.Levels = slices.Clone(c.Levels)
-	slices.SortStableFunc(c.Levels, func(a, b Level) int { return a.At.Compare(b.At) })
+	c = c.sorted()
 	p := begin(s, "chart-timeline", c.Title, c.says())
 	const left, right, head, foot = 46, 10, 8, 20
 	x := scale{low: seconds(c.From), high: seconds(c.Until), begin: left, end: float64(s.Width - right)}
@@ -63,6 +62,13 @@ func Timeline(c Course, s Size) template.HTML {
 		}
 	}
 	return p.end()
+}
+
+// sorted is the course with its levels in order of time.
+func (c Course) sorted() Course {
+	c.Levels = slices.Clone(c.Levels)
+	slices.SortStableFunc(c.Levels, func(a, b Level) int { return a.At.Compare(b.At) })
+	return c
 }
 
 func seconds(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }

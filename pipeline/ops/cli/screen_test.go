@@ -91,7 +91,7 @@ func (p *pty) read(t *testing.T) {
 	p.show(t, strings.TrimSuffix(string(all), mark))
 }
 
-var escape = regexp.MustCompile(`^\x1b\[(\d*)([AHJ])`)
+var escape = regexp.MustCompile(`^\x1b\[(\??\d*)([AHJKhl])`)
 
 // show puts text on the screen.
 func (p *pty) show(t *testing.T, text string) {
@@ -141,6 +141,11 @@ func (p *pty) control(t *testing.T, arg, what string) {
 		p.rows = nil
 	case what == "J" && n == 0:
 		p.rows = p.rows[:min(len(p.rows), p.row)] // the cursor stands at the begin of a line
+	case what == "K" && p.row < len(p.rows):
+		p.rows[p.row] = p.rows[p.row][:min(len(p.rows[p.row]), p.column)]
+	case what == "K", arg == "?25": // nothing is there, and a cursor is not shown here
+	case arg == "?1049":
+		p.rows = nil
 	default:
 		t.Fatalf("an escape that this terminal does not know: %s%s", arg, what)
 	}

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/ops/chart"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+)
+
+// Course is what the ledger tells of the balance over time: what Keepa reported, the pauses, and what each stage spent.
+type Course struct {
+	Levels []chart.Level
+	Pauses []chart.Pause
+	Costs  []Cost
+
+	next uint64 // the first sequence of LEDGER that was not read
+}
+
+// Cost is what a call of a stage cost.
+type Cost struct {
+	At     time.Time
+	Stage  pipeline.Stage
+	Tokens int
+}
+
+// CourseOf reads the course of the last span of pipeline time.
+func CourseOf(ctx context.Context, b *bus.Bus, span time.Duration) (Course, error) {
+	var c Course
+	return c, c.read(ctx, b, span)
+}
+
+// read takes what the ledger holds beyond what was read, at first of the last span: pipeline time is never slower than
+// the machine's, by which a stream is searched.
+func (c *Course) read(ctx context.Context, b *bus.Bus, span time.Duration) error {
+	from := bus.From{Sequence: c.next}
+	if c.next == 0 {
+		from.Since = process.MachineNow().Add(-span)
+	}
+	return bus.ScanJSON(ctx, b, pipeline.StreamLedger, from, func(r bus.Read, e pipeline.Entry) error {
+		c.next = r.Sequence + 1
+		c.entry(e)
+		return nil
+	})
+}
+
+// entry takes in one line of the ledger.
+func (c *Course) entry(e pipeline.Entry) {
+	if e.API != nil {
+		c.Levels = append(c.Levels, chart.Level{At: e.At, Value: float64(e.API.Left), Known: true})
+	}
+	switch e.Event {
+	case pipeline.EventClose, pipeline.EventLost:
+		c.Costs = append(c.Costs, Cost{e.At, e.Stage, e.Tokens})
+	case pipeline.EventMode:
+		c.mode(e)
+	}
+}
+
+// mode takes in a change of state, as tokend notes it: "burst to recharge", "recharge to burst, ended by …".
+func (c *Course) mode(e pipeline.Entry) {
+	_, to, is := strings.Cut(e.Note, " to ")
+	if !is || e.PriceKind != "" {
+		return
+	}
+	to, _, _ = strings.Cut(to, ",")
+	n := len(c.Pauses)
+	open := n > 0 && c.Pauses[n-1].Until.IsZero()
+	switch pauses := to == string(token.Recharge); {
+	case open && !pauses:
+		c.Pauses[n-1].Until = e.At
+	case pauses && !open:
+		c.Pauses = append(c.Pauses, chart.Pause{From: e.At})
+	}
+}
+
+// Chart is the course up to the status as a chart of the last span.
+func (c Course) Chart(s Status, span time.Duration) chart.Course {
+	out := chart.Course{Title: "Balance", Unit: "tokens", From: s.At.Add(-span), Until: s.At, Levels: c.Levels, Pauses: c.Pauses}
+	if b := s.Balance; b != nil {
+		out.Levels = append(out.Levels[:len(out.Levels):len(out.Levels)], chart.Level{At: b.At, Value: float64(b.Tokens), Known: true})
+		out.Most = float64(b.Capacity)
+		if b.State == string(token.Recharge) && !b.Deadline.IsZero() {
+			out.Deadlines = append(out.Deadlines, b.Deadline)
+		}
+	}
+	return out
+}
+
+// Spent is what each stage spent since an instant.
+func (c Course) Spent(since time.Time) map[pipeline.Stage]int {
+	out := map[pipeline.Stage]int{}
+	for _, cost := range c.Costs {
+		if !cost.At.Before(since) {
+			out[cost.Stage] += cost.Tokens
+		}
+	}
+	return out
+}
+
+// Amounts is what each stage spent since an instant, as a chart.
+func (c Course) Amounts(since time.Time) chart.Amounts {
+	spent, a := c.Spent(since), chart.Amounts{Title: "Tokens by stage", Unit: "tokens"}
+	for _, stage := range pipeline.Stages() {
+		a.Bars = append(a.Bars, chart.Bar{Name: string(stage), Value: float64(spent[stage])})
+	}
+	return a
+}
+
+// forget drops what is older than an instant, so that a long session keeps only what it shows.
+func (c *Course) forget(before time.Time) {
+	n := 0
+	for n+1 < len(c.Levels) && c.Levels[n+1].At.Before(before) {
+		n++ // the last one before it holds from there on
+	}
+	c.Levels = slices.Delete(c.Levels, 0, n)
+	c.Costs = slices.DeleteFunc(c.Costs, func(cost Cost) bool { return cost.At.Before(before) })
+	c.Pauses = slices.DeleteFunc(c.Pauses, func(p chart.Pause) bool { return !p.Until.IsZero() && p.Until.Before(before) })
+}
