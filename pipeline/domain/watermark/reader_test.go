@@ -66,7 +66,9 @@ func (w *world) do(e Effect) (Event, error) {
 	if s, ok := e.(Swap); ok {
 		name = strings.TrimPrefix(fmt.Sprintf("%T", s.Edit), "watermark.")
 	}
-	w.did = append(w.did, name)
+	if w.did = append(w.did, name); len(w.did) > 200 {
+		w.t.Fatalf("the turn does not end: %v", w.did)
+	}
 	if w.fails != nil && w.fails(e) {
 		if _, buy := e.(Buy); buy {
 			w.held = false // a call closes its claim, whatever happens
@@ -325,11 +327,15 @@ func TestAQueryThatIsTakenOutOfForceOwesWhatItsReadDidNotReach(t *testing.T) {
 		}
 		return Removed{}
 	}
+	w.stored = []Answer{{Page: w.list[2], Call: "earlier"}}
 	r, err := w.turn(w.reader())
 	w.want("removed", slices.Concat(begins, buys, []string{"Claim", "Reload", "Append", "Finish"})...)
 	now := Mark(keepa.FromTime(t0))
 	if err != nil || r.Failures != 0 || w.state.Mark != now || !w.state.Owes(now-170) || !w.state.NextPoll.Before(t0) {
 		t.Errorf("%v, %+v", err, w.state)
+	}
+	if w.state.Read.Since != 1 {
+		t.Errorf("the read's pages are the answers after %d, want 1", w.state.Read.Since)
 	}
 	w = newWorld(t)
 	w.claim = func() Event { return Removed{} }
