@@ -19,6 +19,7 @@ import (
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/ops/notifier"
+	"ratchet/pipeline/store/seen"
 	"ratchet/schemas"
 )
 
@@ -38,6 +39,9 @@ var words = map[string]any{
 	"balance.v1":   token.Balance{},
 	"grant.v1":     token.Grant{},
 	"shed.v1":      shedding.Lines{},
+	"policy.v1":    token.Rules{},
+	"mode.v1":      token.Setting{},
+	"wants.v1":     seen.Wants{},
 
 	"notification.v1": notifier.Notification{},
 	"queries.v1":      pipeline.AppliedQueries{},
@@ -191,6 +195,9 @@ func TestASchemaRefusesWhatIsNotTheMessage(t *testing.T) {
 		"balance.v1":   func(m map[string]any) { m["state"] = "broke" },
 		"grant.v1":     func(m map[string]any) { m["open"] = []any{} },
 		"shed.v1":      func(m map[string]any) { delete(m, "lines") },
+		"policy.v1":    func(m map[string]any) { m["weights"] = map[string]any{"recorder": json.Number("1")} },
+		"mode.v1":      func(m map[string]any) { m["mode"] = "stop" },
+		"wants.v1":     func(m map[string]any) { m["queries"] = []any{"used-books"} },
 	} {
 		v := parse(t, read(t, "message/testdata/"+word+".json"))
 		change(v.(map[string]any))

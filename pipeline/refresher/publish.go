@@ -24,10 +24,7 @@ func (k *refresher) signs(ctx context.Context) (refresh.Signs, int, error) {
 	if err != nil {
 		return s, 0, err
 	}
-	var b struct {
-		State string `json:"state"`
-		Rate  int    `json:"rate"`
-	}
+	var b token.Balance
 	raw, _, err := bus.NewCell(kv, pipeline.KeyBalance).Read(ctx)
 	if err != nil {
 		return s, 0, err

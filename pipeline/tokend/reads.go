@@ -13,6 +13,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 )
@@ -153,9 +154,7 @@ func (t *tokend) readPolls(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the watermark of %s: %w", k, err)
 		}
-		var v struct {
-			NextPoll time.Time `json:"next_poll"`
-		}
+		var v watermark.State
 		if json.Unmarshal(e.Value(), &v) == nil && !v.NextPoll.IsZero() {
 			polls = append(polls, v.NextPoll)
 		}

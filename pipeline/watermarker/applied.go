@@ -19,21 +19,20 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// inForce are the queries whose lists are read: the watermarker's own, until the operator applies others (CONFIG),
-// which then win over them. What was applied and cannot be read, or that the rules may not decide, leaves the last
-// good ones.
+// inForce holds the queries whose lists are read: the watermarker's own, until the operator applies others (CONFIG).
+// If the applied ones are unreadable, or the rules do not support one of them, the last good ones stay in force.
 type inForce struct {
 	own     []keepa.Query
 	cell    bus.Cell
 	pulse   *worker.Pulse
 	log     *slog.Logger
-	rules   func() *verdict.Judge // those in force; nil while they are not read yet
-	read    []byte                // of CONFIG, the last time
-	refused string                // why that does not hold
+	rules   func() *verdict.Judge // those in force; nil before they are read
+	read    []byte                // the last value of CONFIG
+	refused string                // why that is not in force
 	now     atomic.Pointer[[]keepa.Query]
 }
 
-// follow takes the applied queries and, to say whether they may decide what the queries list, the applied rules.
+// follow follows the applied queries, and the applied rules, which must support them.
 func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []keepa.Query) error {
 	kv, err := w.bus.Store(ctx, pipeline.BucketConfig)
 	if err != nil {
@@ -49,27 +48,27 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 			return nil
 		},
 	}
-	w.inForce.hold(queries, 0)
-	// Applied rules are measured by applied queries, and then these by the rules that are in force.
-	if err := w.inForce.look(ctx); err != nil {
+	w.inForce.set(queries, 0)
+	// Applied rules are checked against the applied queries, and then these against the rules in force.
+	if err := w.inForce.reload(ctx); err != nil {
 		return fmt.Errorf("read the applied queries: %w", err)
 	}
-	r, err := worker.Follow(ctx, w.bus, w.env, own, w.pulse, w.inForce.served)
+	r, err := worker.Follow(ctx, w.bus, w.env, own, w.pulse, w.inForce.supported)
 	if err != nil {
 		return err
 	}
 	rules.Store(r)
 	w.inForce.read = nil
-	if err := worker.FollowKey(ctx, w.bus, w.env, pipeline.KeyQueries, w.inForce.look); err != nil {
+	if err := worker.FollowKey(ctx, w.bus, w.env, pipeline.KeyQueries, w.inForce.reload); err != nil {
 		return fmt.Errorf("follow the applied queries: %w", err)
 	}
 	return nil
 }
 
-// served refuses rules that may not decide what a query lists.
-func (f *inForce) served(judge *verdict.Judge) error { return serves(judge, *f.now.Load()) }
+// supported returns an error for rules that do not support a query in force.
+func (f *inForce) supported(judge *verdict.Judge) error { return supports(judge, *f.now.Load()) }
 
-func serves(judge *verdict.Judge, queries []keepa.Query) error {
+func supports(judge *verdict.Judge, queries []keepa.Query) error {
 	for _, q := range queries {
 		if err := judge.Serves(q.Selection); err != nil {
 			return fmt.Errorf("query %s: %w", q.ID(), err)
@@ -78,8 +77,8 @@ func serves(judge *verdict.Judge, queries []keepa.Query) error {
 	return nil
 }
 
-// look takes the applied queries where they have changed. Its error is one of NATS.
-func (f *inForce) look(ctx context.Context) error {
+// reload puts the applied queries in force if they have changed. It returns only errors of NATS.
+func (f *inForce) reload(ctx context.Context) error {
 	raw, _, err := f.cell.Read(ctx)
 	if err != nil || bytes.Equal(raw, f.read) && f.refused == "" {
 		return err
@@ -90,7 +89,7 @@ func (f *inForce) look(ctx context.Context) error {
 		if f.refused != err.Error() {
 			f.log.Warn("applied queries are refused, the last good ones hold", "err", err)
 		}
-		f.refused = err.Error() // the rules may change: they are looked at again
+		f.refused = err.Error() // they are read again, because the rules may change
 		f.pulse.QueriesRefused(err)
 		return nil
 	}
@@ -98,11 +97,11 @@ func (f *inForce) look(ctx context.Context) error {
 	if !slices.Equal(ids(queries), ids(*f.now.Load())) {
 		f.log.Info("queries in force", "queries", ids(queries), "version", version)
 	}
-	f.hold(queries, version)
+	f.set(queries, version)
 	return nil
 }
 
-// applied are the queries that a value of CONFIG puts in force.
+// applied returns the queries that a value of CONFIG puts in force.
 func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 	a, err := bus.Decode[pipeline.AppliedQueries](f.cell, raw)
 	if err != nil {
@@ -113,7 +112,7 @@ func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 		queries = f.own
 	}
 	if judge := f.rules(); err == nil && judge != nil {
-		err = serves(judge, queries)
+		err = supports(judge, queries)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("version %d: %w", a.Version, err)
@@ -121,13 +120,13 @@ func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 	return queries, a.Version, nil
 }
 
-func (f *inForce) hold(queries []keepa.Query, version int) {
+func (f *inForce) set(queries []keepa.Query, version int) {
 	f.now.Store(&queries)
 	f.pulse.Reads(pipeline.QueriesInForce{Queries: ids(queries), Version: version})
 }
 
 // has reports whether a query is in force.
-func (f *inForce) has(q query) bool {
+func (f *inForce) has(q keepa.Query) bool {
 	return slices.ContainsFunc(*f.now.Load(), func(other keepa.Query) bool { return other.ID() == q.ID() })
 }
 
@@ -139,34 +138,39 @@ func ids(queries []keepa.Query) []string {
 	return all
 }
 
-// take makes the queries in force those that are read.
-func (w *watermarker) take() {
+// adopt makes the lists of the queries in force those that are read. A list that is read already keeps its reader.
+func (w *watermarker) adopt() {
 	now := *w.inForce.now.Load()
-	if slices.EqualFunc(w.queries, now, func(a query, b keepa.Query) bool { return a.ID() == b.ID() }) {
+	if slices.EqualFunc(w.lists, now, func(l *list, q keepa.Query) bool { return l.ID() == q.ID() }) {
 		return
 	}
-	w.queries, w.retired = nil, false
+	before := w.lists
+	w.lists, w.retired = nil, false
 	for _, q := range now {
-		w.queries = append(w.queries, query{Query: q, cell: bus.NewCell(w.marks, pipeline.KeyWatermark(int(q.Domain), q.Name))})
+		i := slices.IndexFunc(before, func(l *list) bool { return l.ID() == q.ID() })
+		if i >= 0 {
+			w.lists = append(w.lists, before[i])
+			continue
+		}
+		w.lists = append(w.lists, &list{
+			Query: q, cell: bus.NewCell(w.marks, pipeline.KeyWatermark(int(q.Domain), q.Name)),
+			reader: watermark.NewReader(watermark.Setup{Query: q.ID(), Plan: w.cfg.plan(), Backlog: w.cfg.Backlog}),
+		})
 	}
-	w.lists.Clear()
+	w.shown.Clear()
 }
 
-// introduce writes the state of a query that has none, or that is another under an old name, due at once, so that
-// tokend sees the demand. One that cannot be read stops its query alone.
+// introduce makes every new list due, so that tokend sees the demand, and retires all others.
+// An unreadable state stops its list alone.
 func (w *watermarker) introduce(ctx context.Context) error {
-	for _, q := range w.queries {
-		s, err := w.state(ctx, q)
+	for _, l := range w.lists {
+		s, err := w.state(ctx, l.cell)
 		if badCell(err) {
 			continue
 		}
-		if _, fresh := s.Introduce(q.ID(), w.env.Now()); err == nil && !fresh {
-			continue
+		if err == nil {
+			err = w.step(ctx, l, watermark.Admit{State: s})
 		}
-		_, err = bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
-			s, fresh := s.Introduce(q.ID(), w.env.Now())
-			return s, fresh, nil
-		})
 		if err != nil {
 			return err
 		}
@@ -179,22 +183,19 @@ func (w *watermarker) introduce(ctx context.Context) error {
 	return err
 }
 
-// retire sets the watermarks of queries aside that are no longer in force: nothing is due there, and tokend issues
-// nothing for them. They stay, for the day when the query comes back.
+// retire retires the lists of queries that are not in force: no poll is due there, and tokend issues
+// nothing for them. Their states stay, so that a query that comes back into force continues.
 func (w *watermarker) retire(ctx context.Context) error {
 	keys, err := w.marks.ListKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("list the watermarks: %w", err)
 	}
-	defer func() { _ = keys.Stop() }() // it ended by itself
+	defer func() { _ = keys.Stop() }() // it has ended already
 	for key := range keys.Keys() {
-		if slices.ContainsFunc(w.queries, func(q query) bool { return q.cell.Key() == key }) {
+		if slices.ContainsFunc(w.lists, func(l *list) bool { return l.cell.Key() == key }) {
 			continue
 		}
-		_, err := bus.Change(ctx, bus.NewCell(w.marks, key), func(s watermark.State) (watermark.State, bool, error) {
-			s, change := s.Retire()
-			return s, change, nil
-		})
+		_, err := swap(ctx, bus.NewCell(w.marks, key), watermark.Retire{})
 		if err != nil && !badCell(err) && !errors.Is(err, jetstream.ErrKeyNotFound) {
 			return err
 		}

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"time"
 
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/refresher"
 	"ratchet/pipeline/spend/gateway"
 )
 
-// Config is everything the watermarker can be told. It is read from the
-// environment once, at start.
+// Config is the configuration of the watermarker, which it reads from the environment once, at start.
 type Config struct {
 	NATS  bus.Config     `env:", prefix=NATS_"`
 	Keepa gateway.Config `env:", prefix=KEEPA_"`
@@ -30,7 +31,7 @@ type Config struct {
 	Sweep time.Duration `env:"WATERMARKER_SWEEP, default=12h"`
 	// Backlog is how many candidates may wait before polling stops.
 	Backlog int `env:"WATERMARKER_BACKLOG, default=20000"`
-	// Keeper is how stored deals are kept.
+	// Refresher is how stored deals are kept current.
 	Refresher refresher.Config
 	// Grace is how long a page may be finished after a stop.
 	Grace time.Duration `env:"WATERMARKER_GRACE, default=8s"`
@@ -57,5 +58,6 @@ func (c Config) Validate() error {
 func (c Config) plan() watermark.Plan {
 	p := watermark.DefaultPlan()
 	p.Shortest, p.Longest, p.SweepEvery = c.Shortest, c.Longest, c.Sweep
+	p.Price, p.Most = token.PricePage, keepa.MaxPages
 	return p
 }

@@ -7,15 +7,10 @@ import (
 	"ratchet/pipeline/platform/metric"
 )
 
-// saw keeps the state of a list for a scrape.
-func (w *watermarker) saw(q query, s watermark.State) {
-	w.lists.Store(q.cell.Key(), s)
-}
-
-// metrics are those of the lists that this instance reads; one that stands by has none.
+// metrics reports the lists that this instance reads. A standby reports none.
 func (w *watermarker) metrics(put metric.Put) {
 	now := w.env.Now()
-	w.lists.Range(func(key, value any) bool {
+	w.shown.Range(func(key, value any) bool {
 		query, s := key.(string), value.(watermark.State)
 		metric.Age(put, metric.ListLag, now, s.ReadAt, query)
 		metric.Age(put, metric.ListOverdue, now, s.NextPoll, query)

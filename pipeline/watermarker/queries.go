@@ -15,8 +15,8 @@ import (
 	"ratchet/schemas"
 )
 
-// Queries loads the deal queries of a directory, in the order of their names, or of one file; an empty path is the
-// built-in query for used books. Its error names everything that is wrong with any of them.
+// Queries returns the deal queries of a directory, in the order of their names, or of one file; an empty path
+// means the built-in query for used books. Its error names everything that is wrong with any of them.
 func Queries(ctx context.Context, path string) ([]keepa.Query, error) {
 	if path == "" {
 		q, err := keepa.ParseQuery("used-books", schemas.UsedBooksQuery)
@@ -42,7 +42,7 @@ func Queries(ctx context.Context, path string) ([]keepa.Query, error) {
 	return out, nil
 }
 
-// QueryFiles are the query files of a directory; a path that is none stands for itself.
+// QueryFiles returns the query files of a directory; a path that is not a directory is the only file.
 func QueryFiles(path string) ([]string, error) {
 	if i, err := os.Stat(path); err == nil && !i.IsDir() {
 		return []string{path}, nil
@@ -55,7 +55,7 @@ func QueryFiles(path string) ([]string, error) {
 	return files, nil
 }
 
-// ReadQuery reads one query file and refuses what the looks cannot decide.
+// ReadQuery reads one query file. A query that no look can decide is an error.
 func ReadQuery(ctx context.Context, file string) (keepa.Query, error) {
 	body, err := process.ReadFile(ctx, file)
 	if err != nil {

@@ -19,16 +19,16 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/store/seen"
-	"ratchet/pipeline/worker"
 	"ratchet/test/desk"
 )
 
-// reader is a watermarker whose verbs a test calls itself.
+// reader is a watermarker without its loop: a test gives its list each turn.
 type reader struct {
 	*watermarker
 	t *testing.T
 	d *desk.Desk
-	q query
+
+	list *list
 }
 
 func newReader(t *testing.T) reader {
@@ -37,7 +37,7 @@ func newReader(t *testing.T) reader {
 	return again(t, d)
 }
 
-// again is a watermarker that started later.
+// again returns a watermarker that started later.
 func again(t *testing.T, d *desk.Desk) reader {
 	t.Helper()
 	env := d.Settings(nil)
@@ -54,10 +54,74 @@ func again(t *testing.T, d *desk.Desk) reader {
 		t.Fatal(err)
 	}
 	w.inForce = &inForce{pulse: w.pulse}
-	w.inForce.hold(queries, 0)
-	w.take()
+	w.inForce.set(queries, 0)
+	w.adopt()
 	w.retired = true
-	return reader{watermarker: w, t: t, d: d, q: w.queries[0]}
+	return reader{watermarker: w, t: t, d: d, list: w.lists[0]}
+}
+
+// pass is a read whose answers a test makes up: its rows are published by the real effects.
+type pass struct {
+	r     reader
+	turn  *turn
+	state watermark.Reader
+	last  []watermark.Effect
+}
+
+// pass begins a read of a list in a state.
+func (r reader) pass(s watermark.State) *pass {
+	r.t.Helper()
+	s.NextPoll = time.Time{}
+	p := &pass{r: r, turn: &turn{w: r.watermarker, list: r.list, pages: map[string]*keepa.DealPage{}}}
+	p.state = watermark.NewReader(watermark.Setup{Query: r.list.ID(), Plan: r.cfg.plan(), Backlog: 1})
+	p.step(watermark.Look{State: s})
+	p.step(watermark.Counted{})
+	p.step(watermark.Funds{Credit: 100})
+	p.step(watermark.Located{})
+	p.step(watermark.Swapped{State: s.Begin(r.list.ID(), 0, r.cfg.plan(), r.env.Now())})
+	return p
+}
+
+func (p *pass) step(e watermark.Event) {
+	p.state, p.last = p.state.Step(e, p.r.env.Now())
+}
+
+// offer publishes a page of the list and returns how many rows were new, and the ledger's note about it.
+func (p *pass) offer(index int, body []byte) (n int, note string) {
+	p.r.t.Helper()
+	p.step(watermark.Claimed{})
+	p.step(watermark.Tried{})
+	p.step(watermark.Bought{Answer: p.turn.decode(index, responses.Answer{Body: body, RequestID: "call"})})
+	offer, ok := p.last[0].(watermark.Offer)
+	if !ok {
+		p.r.t.Fatalf("want an offer, got %+v", p.last)
+	}
+	event, err := p.turn.offer(p.r.t.Context(), offer)
+	if err != nil {
+		p.r.t.Fatal(err)
+	}
+	p.step(event)
+	poll, ok := p.last[0].(watermark.Append)
+	if !ok {
+		p.r.t.Fatalf("want the line about the page, got %+v", p.last)
+	}
+	return len(event.(watermark.Offered).Rows), poll.Line.Entry.Note //nolint:forcetypeassert // it answers an offer
+}
+
+// now returns the stored state.
+func (r reader) now() watermark.State {
+	r.t.Helper()
+	s, err := r.state(r.t.Context(), r.list.cell)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+// poll gives the list one turn.
+func (r reader) poll(ctx context.Context) error {
+	r.t.Helper()
+	return r.step(ctx, r.list, watermark.Look{State: r.now()})
 }
 
 // body is a page of the list with these rows.
@@ -99,38 +163,6 @@ func (r reader) row(asin string, age int64) json.RawMessage {
 	return raw
 }
 
-func (r reader) begun(s watermark.State) *read {
-	r.t.Helper()
-	out, err := r.begin(r.t.Context(), r.q, s)
-	if err != nil || out == nil {
-		r.t.Fatal(out, err)
-	}
-	return out
-}
-
-// published makes candidates of a page and returns how many were new.
-func (r reader) published(rd *read, body []byte) int {
-	r.t.Helper()
-	list, err := keepa.DecodeDealPage(body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	n, err := rd.publish(r.t.Context(), &list, "call")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return n
-}
-
-func (r reader) now() watermark.State {
-	r.t.Helper()
-	s, err := r.state(r.t.Context(), r.q)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return s
-}
-
 func (r reader) held(stream string) uint64 {
 	r.t.Helper()
 	n, err := r.bus.Held(r.t.Context(), stream)
@@ -144,15 +176,18 @@ func TestARowIsOfferedOnceForEachPriceHoweverOftenItIsListed(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	rows := r.rows(5, 6, 7)
-	first := r.begun(watermark.State{})
-	if n := r.published(first, r.body(rows[0], rows[1], rows[0])); n != 2 || first.moves.Fresh+first.moves.Late != 2 {
-		t.Errorf("%d candidates of two rows, of which one was listed twice; counted %d", n, first.moves.Fresh+first.moves.Late)
+	first := r.pass(watermark.State{})
+	if n, note := first.offer(0, r.body(rows[0], rows[1], rows[0])); n != 2 || note != "page 0, 2 new" {
+		t.Errorf("%d candidates of two rows, of which one was listed twice; %s", n, note)
 	}
-	if n := r.published(first, r.body(rows...)); n != 1 {
+	if n, _ := first.offer(1, r.body(rows...)); n != 1 {
 		t.Errorf("%d candidates of a row that slipped onto the next page and a new one, want 1", n)
 	}
-	later := again(t, r.d)
-	if n := later.published(later.begun(watermark.State{}), r.body(rows...)); n != 0 {
+	offered := func(r reader, rows ...json.RawMessage) int {
+		n, _ := r.pass(watermark.State{}).offer(0, r.body(rows...))
+		return n
+	}
+	if n := offered(again(t, r.d), rows...); n != 0 {
 		t.Errorf("%d candidates after a restart, of rows that were offered", n)
 	}
 	asins := r.d.ASINs(keepasim.Good)
@@ -161,27 +196,26 @@ func TestARowIsOfferedOnceForEachPriceHoweverOftenItIsListed(t *testing.T) {
 	if err := seen.Remember(t.Context(), r.bus, decided, m); err != nil {
 		t.Fatal(err)
 	}
-	if n := r.published(r.begun(watermark.State{}), r.body(r.row(asins[4], 9))); n != 0 {
+	if n := offered(r, r.row(asins[4], 9)); n != 0 {
 		t.Error("a row that was decided is offered again")
 	}
-	if n := r.published(r.begun(watermark.State{}), r.body(r.row(asins[4], 3), r.row(asins[0], 2))); n != 2 {
+	if n := offered(r, r.row(asins[4], 3), r.row(asins[0], 2)); n != 2 {
 		t.Errorf("%d candidates of rows that were decided and offered and whose price moved since, want 2", n)
 	}
 }
 
-func TestARowComesByTheLaneThatSaysWhyItIsReadNow(t *testing.T) {
+func TestARowTakesTheLaneThatSaysWhyItIsReadNow(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	now := watermark.Mark(keepa.FromTime(r.env.Now()))
 	s := watermark.State{Mark: now - 30, ReadAt: r.env.Now().Add(-time.Hour)}.Owe(watermark.Gap{ID: "g", From: now - 200, To: now - 100})
-	rd := r.over(r.q, s.Begin(r.q.ID(), 0, r.plan, r.env.Now()), r.plan)
-	if n := r.published(rd, r.body(r.rows(5, 150, 100_000)...)); n != 3 || rd.moves.Fresh != 1 || rd.moves.Late != 2 {
-		t.Errorf("%d candidates, %d above the mark and %d below", n, rd.moves.Fresh, rd.moves.Late)
+	if n, _ := r.pass(s).offer(0, r.body(r.rows(5, 150, 100_000)...)); n != 3 {
+		t.Errorf("%d candidates", n)
 	}
 	got := map[string]int{}
 	err := bus.ScanJSON(t.Context(), r.bus, pipeline.StreamCandidates, bus.From{}, func(m bus.Read, c pipeline.Candidate) error {
 		got[fmt.Sprintf("%s %d", strings.Split(m.Subject, ".")[2], int64(now)-c.CreationDate)]++
-		if c.Queries[0] != r.q.ID() || c.ListSeenAt.IsZero() {
+		if c.Queries[0] != r.list.ID() || c.ListSeenAt.IsZero() {
 			t.Errorf("%+v", c)
 		}
 		return nil
@@ -219,97 +253,64 @@ func (r reader) page(index int) []byte {
 	return r.body(rows...)
 }
 
+// begun stores the state of a read that began now.
+func (r reader) begun(s watermark.State) watermark.State {
+	r.t.Helper()
+	since, err := responses.Sequence(r.t.Context(), r.bus)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.write(s.Begin(r.list.ID(), since, r.cfg.plan(), r.env.Now()))
+	return r.now()
+}
+
 func TestAReadWhoseInstanceDiedResumesFromItsStoredPages(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
+	r.d.Grant(t, pipeline.StageWatermarker, 5)
 	r.stored("used-books-0", "before", r.page(7), 0) // of the read before
-	r.begun(watermark.State{})                       // and it dies
-	if s := r.now(); s.Read == nil {
-		t.Fatal("no read is under way")
-	}
+	begun := r.begun(watermark.State{})              // and it dies
 	r.stored("used-books-0", "c1", r.page(0), time.Minute)
 	r.stored("others-0", "c2", r.page(1), 0)               // another query's
 	r.stored("used-books-1", "c3", r.page(1)[:5000], 0)    // it came in part
 	r.stored("used-books-1", "c4", []byte(`{"a":1}`), 0)   // it holds no list
 	r.stored("used-books-1", "c5", r.page(1), time.Minute) // it was bought again
-	next := again(t, r.d)
-	rd := next.begun(next.now())
-	if index, more := rd.moves.Next(); index != 2 || !more || rd.moves.Pages != 2 || rd.state.Read.ID != r.now().Read.ID {
-		t.Errorf("it resumes at page %d after %d pages, as %s", index, rd.moves.Pages, rd.state.Read.ID)
+	claimed := errors.New("the first claim")
+	for restart := range 2 {
+		next := again(t, r.d)
+		turn := &turn{w: next.watermarker, list: next.list, pages: map[string]*keepa.DealPage{}}
+		rd, err := next.list.reader.Run(watermark.Look{State: next.now()}, next.env.Now, func(e watermark.Effect) (watermark.Event, error) {
+			if _, claims := e.(watermark.Claim); claims {
+				return nil, claimed
+			}
+			if event, mine, err := turn.wait(t.Context(), e); mine {
+				return event, err
+			}
+			return turn.finish(t.Context(), e)
+		})
+		if !errors.Is(err, claimed) || !rd.Busy {
+			t.Fatalf("it resumes: %v", err)
+		}
+		if n := next.held(pipeline.StreamCandidates); n != 2*watermark.RowsPerPage {
+			t.Errorf("%d candidates of two stored pages, at restart %d", n, restart)
+		}
+		s := next.now()
+		if s.Read == nil || s.Read.ID != begun.Read.ID || !s.Read.Cut || s.Owes(s.Mark-200) || !s.Owes(s.Mark-400) {
+			t.Errorf("want two pages counted and the rest owed: %+v", s)
+		}
+		s.NextPoll = time.Time{}
+		r.write(s)
 	}
-	if n := next.held(pipeline.StreamCandidates); n != 2*watermark.RowsPerPage {
-		t.Errorf("%d candidates of two stored pages", n)
-	}
-	rd = next.begun(next.now()) // and once more
-	if n := next.held(pipeline.StreamCandidates); n != 2*watermark.RowsPerPage || rd.moves.Fresh+rd.moves.Late != 0 {
-		t.Errorf("%d candidates after another restart", n)
-	}
-}
-
-func TestAReadThatNobodyResumedForLongIsEndedAndOwesTheRest(t *testing.T) {
-	t.Parallel()
-	r := newReader(t)
-	now := watermark.Mark(keepa.FromTime(r.env.Now()))
-	known := watermark.State{Query: r.q.ID(), Mark: now - 5000, ReadAt: r.env.Now().Add(-3 * time.Hour), LastSweep: r.env.Now().Add(-3 * time.Hour), IntervalS: 900}
-	r.write(known)
-	died := r.begun(known).state.Read.ID
-	r.change(func(s watermark.State) watermark.State { s.Read.Begun = s.Read.Begun.Add(-2 * time.Hour); return s })
-	r.stored("used-books-0", "c1", r.page(0), 90*time.Minute)
-	if next := r.begun(r.now()); next.state.Read.ID == died || next.moves.Pages != 0 {
-		t.Fatalf("a read of two hours ago is resumed: %+v", next.state.Read)
-	}
-	s := r.now()
-	if s.Mark < now-5 || !s.Owes(now-2000) {
-		t.Errorf("mark %d minutes ago, owed %+v; want what was read counted and the rest owed", now-s.Mark, s.Gaps)
-	}
-	if got := r.held(pipeline.StreamCandidates); got != watermark.RowsPerPage {
-		t.Errorf("%d candidates", got)
+	if n := r.lines(pipeline.EventPoll); n != 2 {
+		t.Errorf("%d lines about two pages", n)
 	}
 }
 
 func (r reader) write(s watermark.State) {
-	r.change(func(watermark.State) watermark.State { return s })
-}
-
-func (r reader) change(f func(watermark.State) watermark.State) {
 	r.t.Helper()
-	_, err := bus.Change(r.t.Context(), r.q.cell, func(s watermark.State) (watermark.State, bool, error) { return f(s), true, nil })
+	_, err := bus.Change(r.t.Context(), r.list.cell, func(watermark.State) (watermark.State, bool, error) { return s, true, nil })
 	if err != nil {
 		r.t.Fatal(err)
-	}
-}
-
-func TestAReadEndsOnceAndOnlyWhileItIsTheOneUnderWay(t *testing.T) {
-	t.Parallel()
-	r := newReader(t)
-	rd := r.begun(watermark.State{})
-	list, err := keepa.DecodeDealPage(r.body(r.rows(5, 6)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := rd.take(t.Context(), 0, &list, "c1"); err != nil {
-		t.Fatal(err)
-	}
-	rd.moves.Done = true
-	other := rd.state
-	other.Read = &watermark.Progress{ID: "another", Begun: r.env.Now()}
-	mine := r.now()
-	r.write(other)
-	if err := rd.end(t.Context()); err != nil || r.now().Read == nil || r.now().Read.ID != "another" || r.now().Mark != 0 {
-		t.Errorf("the read of a leader that was deposed ended its successor's: %+v, %v", r.now(), err)
-	}
-	r.write(mine)
-	for range 2 {
-		if err := rd.end(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := r.now()
-	if s.Read != nil || s.Mark == 0 || s.Gaps == nil {
-		t.Errorf("after its end: %+v", s)
-	}
-	if r.lines(pipeline.EventPoll) != 1 {
-		t.Errorf("%d lines about one page", r.lines(pipeline.EventPoll))
 	}
 }
 
@@ -323,24 +324,20 @@ func (r reader) lines(event pipeline.Event) int {
 	return n
 }
 
-func TestWhatAReadDidToWhatIsOwedIsToldOnceWhereverItDies(t *testing.T) {
+func TestALineOfTheLedgerIsAppendedOnceHoweverOftenTheReadEnds(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
-	rd := r.begun(watermark.State{})
-	rd.moves.Take(rd.q.page(0, &keepa.DealPage{}))
-	c := watermark.Change{
-		Opened: []watermark.Gap{{ID: "a", From: 1, To: 5}, {ID: "b", From: 7, To: 9}},
-		Filled: []watermark.Gap{{ID: "a"}}, Expired: []watermark.Gap{{ID: "c", RowsEstimate: 3}},
-	}
+	turn := &turn{w: r.watermarker, list: r.list}
 	for range 2 {
-		if err := rd.tell(t.Context(), c, r.env.Now()); err != nil {
-			t.Fatal(err)
+		for _, id := range []string{"a", "b"} {
+			e := pipeline.Entry{Event: pipeline.EventGapOpened, Stage: pipeline.StageWatermarker, At: r.env.Now()}
+			if _, err := turn.finish(t.Context(), watermark.Append{Line: token.Line{ID: "gap_opened:" + id, Entry: e}}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	for event, want := range map[pipeline.Event]int{pipeline.EventGapOpened: 2, pipeline.EventGapFilled: 1, pipeline.EventGapExpired: 1, pipeline.EventSweep: 1} {
-		if n := r.lines(event); n != want {
-			t.Errorf("%d lines %s, want %d", n, event, want)
-		}
+	if n := r.lines(pipeline.EventGapOpened); n != 2 {
+		t.Errorf("%d lines about two gaps", n)
 	}
 }
 
@@ -348,41 +345,42 @@ func TestAPageIsPaidForAFewTimesAndThenSkippedWithADeadLetter(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	r.d.Grant(t, pipeline.StageWatermarker, 100)
-	rd := r.begun(watermark.State{})
+	turn := &turn{w: r.watermarker, list: r.list}
+	do := func(e watermark.Effect) watermark.Event {
+		t.Helper()
+		event, mine, err := turn.wait(t.Context(), e)
+		if !mine {
+			event, err = turn.finish(t.Context(), e)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return event
+	}
+	tried := func(work string) token.Attempts {
+		return do(watermark.CountAttempts{Work: work}).(watermark.Tried).Attempts //nolint:forcetypeassert // its answer
+	}
 	for i := range pipeline.MaxPaid {
-		c, err := r.spender.Claim(t.Context(), token.PricePage, pipeline.KindDeals, 1)
-		if err != nil {
-			t.Fatal(err)
+		if a := tried("w"); a.Spent() || a.Waits() || a.Paid != i {
+			t.Fatalf("before call %d: %+v", i+1, a)
 		}
-		if spent, err := rd.begin(t.Context(), 1, c); spent || err != nil {
-			t.Fatalf("call %d: spent %t, %v", i+1, spent, err)
+		do(watermark.Claim{})
+		do(watermark.Attempt{Work: "w"})
+		if i == pipeline.MaxPaid-1 && !tried("w").Waits() { // the last may have cost something
+			t.Error("it is bought again before it is known what the last call cost")
 		}
-		if i < pipeline.MaxPaid-1 {
-			err = c.Close(t.Context(), 5, nil)
-		} else {
-			_, waits := rd.begin(t.Context(), 1, c) // the last may have cost something
-			if !errors.Is(waits, worker.ErrPrice) {
-				t.Errorf("it is bought again before anybody knows what the last call cost: %v", waits)
-			}
-			err = c.Close(t.Context(), 5, nil)
-		}
-		if err != nil {
+		if err := turn.claim.Close(t.Context(), 5, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c, err := r.spender.Claim(t.Context(), token.PricePage, pipeline.KindDeals, 1)
-	if err != nil {
-		t.Fatal(err)
+	if !tried("w").Spent() || tried("other").Spent() {
+		t.Errorf("after %d paid calls: %+v; another page: %+v", pipeline.MaxPaid, tried("w"), tried("other"))
 	}
-	spent, err := rd.begin(t.Context(), 1, c)
-	if !spent || err != nil || r.held(pipeline.StreamDead) != 1 {
-		t.Errorf("spent %t, %v, %d dead letters", spent, err, r.held(pipeline.StreamDead))
+	for range 2 {
+		do(watermark.DeadLetter{Index: 1, Work: "w"})
 	}
-	if next, _ := rd.moves.Next(); next != 2 {
-		t.Errorf("it continues at page %d, want 2", next)
-	}
-	if spent, err := rd.begin(t.Context(), 2, c); spent || err != nil {
-		t.Errorf("another page is spent too: %t, %v", spent, err)
+	if n := r.held(pipeline.StreamDead); n != 1 {
+		t.Errorf("%d dead letters about one page", n)
 	}
 }
 
@@ -393,8 +391,7 @@ func TestARowWithoutAnIdentityIsADeadLetterOnceAndCostsTheOthersNothing(t *testi
 	rows[0] = []byte(strings.Replace(string(rows[0]), `"asin":"`, `"asin":"x.`, 1))
 	rows[1] = []byte(strings.Replace(string(rows[1]), `"creationDate":`, `"creationDate":0,"was":`, 1))
 	for range 2 {
-		rd := r.begun(watermark.State{})
-		r.published(rd, r.body(rows...))
+		r.pass(watermark.State{}).offer(0, r.body(rows...))
 	}
 	if n := r.held(pipeline.StreamCandidates); n != 1 {
 		t.Errorf("%d candidates, want the one that can be decided", n)
@@ -413,40 +410,31 @@ func TestARowWithoutAnIdentityIsADeadLetterOnceAndCostsTheOthersNothing(t *testi
 func TestAListThatFailsRestsLongerEachTimeAndAListThatCannotBeReadStopsNoOther(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
+	r.d.Grant(t, pipeline.StageWatermarker, 100)
+	r.d.Sim.Change(func(f *keepasim.Faults) {
+		f.Rules = []keepasim.Rule{{Kind: keepasim.KindDeal, Do: keepasim.Fail, Status: 503, Probability: 1}}
+	})
 	for _, want := range []time.Duration{20 * time.Second, 40 * time.Second, 80 * time.Second} {
-		r.write(watermark.State{Read: &watermark.Progress{ID: "r"}})
+		s := r.now()
+		s.NextPoll = time.Time{}
+		r.write(s)
 		before := r.env.Now()
-		if err := r.postpone(t.Context(), r.q); err != nil {
-			t.Fatal(err)
+		if err := r.poll(t.Context()); err == nil {
+			t.Fatal("the list answers")
 		}
 		if d := r.now().NextPoll.Sub(before); d < want || d > want+10*time.Second {
 			t.Errorf("it rests for %s, want %s", d, want)
 		}
 	}
-	for range 20 {
-		r.write(watermark.State{Read: &watermark.Progress{ID: "r"}})
-		if err := r.postpone(t.Context(), r.q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if d := r.now().NextPoll.Sub(r.env.Now()); d > r.plan.Shortest {
-		t.Errorf("it rests for %s at most, want %s", d, r.plan.Shortest)
-	}
-	// Its own end has set the next poll: that stands.
-	far := r.env.Now().Add(time.Hour).Truncate(time.Second)
-	r.write(watermark.State{Read: &watermark.Progress{ID: "r"}, NextPoll: far})
-	if err := r.postpone(t.Context(), r.q); err != nil || !r.now().NextPoll.Equal(far) {
-		t.Errorf("next poll %s, %v", r.now().NextPoll, err)
-	}
 	kv, err := r.bus.Store(t.Context(), pipeline.BucketWatermarks)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := r.q
+	second := *r.list
 	second.Name = "second"
 	second.cell = bus.NewCell(kv, pipeline.KeyWatermark(1, "second"))
-	r.queries = append(r.queries, second)
-	if _, err := kv.Put(t.Context(), r.q.cell.Key(), []byte(`{"mark":999999999}`)); err != nil { // far ahead
+	r.lists = append(r.lists, &second)
+	if _, err := kv.Put(t.Context(), r.list.cell.Key(), []byte(`{"mark":999999999}`)); err != nil { // far ahead
 		t.Fatal(err)
 	}
 	if err := r.introduce(t.Context()); err != nil {
@@ -455,10 +443,10 @@ func TestAListThatFailsRestsLongerEachTimeAndAListThatCannotBeReadStopsNoOther(t
 	if _, err := r.round(t.Context()); err != nil {
 		t.Errorf("a list that cannot be read stops the others: %v", err)
 	}
-	if s, err := r.state(t.Context(), second); err != nil || s.Why != "never read" || s.NextPoll.IsZero() {
+	if s, err := r.state(t.Context(), second.cell); err != nil || s.Why != "never read" || s.NextPoll.IsZero() {
 		t.Errorf("the second list: %+v, %v", s, err)
 	}
-	if stuck := r.pulse.Beat().Stuck; !strings.Contains(stuck, r.q.cell.Key()) {
+	if stuck := r.pulse.Beat().Stuck; !strings.Contains(stuck, r.list.cell.Key()) {
 		t.Errorf("the status says %q", stuck)
 	}
 }
@@ -474,25 +462,24 @@ func TestPollingStopsWhileMoreWaitsThanCanBeDecided(t *testing.T) {
 	if err := r.introduce(t.Context()); err != nil || !r.now().NextPoll.Equal(due.NextPoll) {
 		t.Errorf("a list that is known is introduced again: %v", err)
 	}
-	r.cfg.Backlog = 2
-	r.published(r.begun(watermark.State{}), r.body(r.rows(5)...))
+	r.list.reader.Backlog = 2
+	r.pass(watermark.State{}).offer(0, r.body(r.rows(5)...))
 	r.d.Survives(t, r.d.Work(t, r.d.ASINs(keepasim.Good)[3], pipeline.SourceRefresh, pipeline.FirstGeneration), pipeline.LookGlance, string(pipeline.SourceRefresh))
 	r.write(due)
-	if did, err := r.poll(t.Context(), r.q, due); did || err != nil {
-		t.Errorf("polled %t, %v", did, err)
+	if err := r.poll(t.Context()); r.list.reader.Busy || err != nil {
+		t.Errorf("polled %t, %v", r.list.reader.Busy, err)
 	}
-	if s := r.now(); s.Read != nil || s.NextPoll.Before(r.env.Now().Add(r.plan.Shortest-time.Minute)) {
+	if s := r.now(); s.Read != nil || s.NextPoll.Before(r.env.Now().Add(r.cfg.Shortest-time.Minute)) {
 		t.Errorf("%+v", s)
 	}
-	r.cfg.Backlog = 3
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if did, err := r.poll(ctx, r.q, due); !did || err != nil || r.now().Mark == 0 {
-		t.Errorf("with room for more: polled %t, %v", did, err)
+	r.list.reader.Backlog = 3
+	r.write(due)
+	if err := r.poll(t.Context()); !r.list.reader.Busy || err != nil || r.now().Mark == 0 {
+		t.Errorf("with room for more: polled %t, %v", r.list.reader.Busy, err)
 	}
 }
 
-func TestTheSameDeadRowIsOneLetterAlsoAfterTheDedupWindow(t *testing.T) {
+func TestTheSameDeadRowHasOneDeadLetterAlsoAfterTheDedupWindow(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	row := []byte(strings.Replace(string(r.rows(5)[0]), `"asin":"`, `"asin":"x.`, 1))
@@ -500,13 +487,13 @@ func TestTheSameDeadRowIsOneLetterAlsoAfterTheDedupWindow(t *testing.T) {
 	if _, err := r.bus.Publish(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
-	r.published(r.begun(watermark.State{}), r.body(row))
+	r.pass(watermark.State{}).offer(0, r.body(row))
 	if n := r.held(pipeline.StreamDead); n != 1 {
-		t.Errorf("%d letters about one row", n)
+		t.Errorf("%d dead letters about one row", n)
 	}
 }
 
-func TestNonsenseInTheConfigurationIsNamed(t *testing.T) {
+func TestAWrongSettingIsNamed(t *testing.T) {
 	t.Parallel()
 	good := again(t, desk.New(t, 1)).cfg
 	if err := good.Validate(); err != nil {

@@ -3,9 +3,9 @@
 //	poll due ─▶ claim 5 ─▶ one page ─▶ RESPONSES ─▶ candidate.*.SOURCE.ASIN ─▶ WATERMARKS
 //	                                                 (acknowledged)        (only then)
 //
-// One instance leads; others stand by. The watermark passes a row only after the
-// stream has the candidate: dying before that reads the page again, and the
-// candidates' ids drop the repeats.
+// A watermark.Reader for each query makes every decision; this package reads its inputs and carries out its
+// effects. One instance leads; others stand by. The watermark passes a row only after the stream has the
+// candidate: after a crash before that the stored page is read again, and the candidates' ids drop the repeats.
 package watermarker
 
 import (
@@ -22,7 +22,6 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/stall"
-	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
@@ -42,21 +41,20 @@ type watermarker struct {
 	keepa   *gateway.Gateway
 	spender *claims.Spender
 	lease   *bus.Lease
-	plan    watermark.Plan
 	pulse   *worker.Pulse
 	breaker worker.Breaker
 	marks   jetstream.KeyValue
 	inForce *inForce
-	queries []query        // those in force, since the run loop last looked
-	retired bool           // the watermarks of all others are set aside
-	failed  map[string]int // reads that failed in a row, by query
-	lists   sync.Map       // of watermark.State by key, as last seen by the leader
+	lists   []*list  // of the queries in force, since the run loop last read them
+	retired bool     // nothing is due in the watermarks of all others
+	shown   sync.Map // watermark.State by key, as last read by the leader
 }
 
-// query is one list and where its state is kept.
-type query struct {
+// list is one query, its reader, and the key of its state.
+type list struct {
 	keepa.Query
-	cell bus.Cell
+	reader watermark.Reader
+	cell   bus.Cell
 }
 
 // Run reads the list until ctx ends.
@@ -108,7 +106,7 @@ func Run(ctx context.Context, env process.Env) error {
 
 func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*watermarker, error) {
 	w := &watermarker{
-		cfg: cfg, env: env, bus: b, plan: cfg.plan(), failed: map[string]int{}, pulse: worker.NewPulse(env),
+		cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env),
 		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader),
 	}
 	var err error
@@ -122,12 +120,12 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*waterm
 	return w, err
 }
 
-// run polls what is due, while it leads.
+// run reads the lists while it leads.
 func (w *watermarker) run(ctx context.Context) error {
 	defer w.lease.Release()
 	announced := false
 	for ctx.Err() == nil {
-		w.take()
+		w.adopt()
 		leads, _, err := w.lease.Hold(ctx)
 		if err == nil && leads {
 			err = w.introduce(ctx)
@@ -140,44 +138,42 @@ func (w *watermarker) run(ctx context.Context) error {
 		if err == nil && leads {
 			busy, err = w.round(ctx)
 		} else if err == nil {
-			w.pulse.State("standby")
-			w.lists.Clear()
-			w.retired = false                    // by whoever leads meanwhile
-			w.pulse.See(loopList, stall.Sight{}) // what waits is for the leader to do
+			w.standBy()
 		}
 		if err != nil && ctx.Err() == nil {
 			w.pulse.Failed(err)
 			w.env.Log.Warn("step failed, will retry", tint.Err(err))
-			w.rest(ctx, 250*time.Millisecond)
+			w.pause(ctx, 250*time.Millisecond)
 		} else if !busy {
-			w.rest(ctx, worker.Nap(w.env))
+			w.pause(ctx, worker.Nap(w.env))
 		}
 	}
 	return ctx.Err()
 }
 
-// round reads every list that is due; busy is true when something was read.
+// standBy reports that another instance reads the lists.
+func (w *watermarker) standBy() {
+	w.pulse.State("standby")
+	w.shown.Clear()
+	w.retired = false                    // the leader may retire others meanwhile
+	w.pulse.See(loopList, stall.Sight{}) // what waits is the leader's work
+}
+
+// round gives each list a turn; busy reports that one was read.
 func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
-	for _, q := range w.queries {
-		s, err := w.state(ctx, q)
-		if w.pulse.Cell(q.cell.Key(), err); badCell(err) {
+	for _, l := range w.lists {
+		s, err := w.state(ctx, l.cell)
+		if w.pulse.Cell(l.cell.Key(), err); badCell(err) {
 			continue // its watermark is named in the status; the other lists are read
 		}
 		if err != nil {
 			return busy, err
 		}
-		w.saw(q, s)
-		if !s.Due(w.env.Now()) {
-			continue
-		}
-		if w.breaker.Open() {
-			w.pulse.State("circuit_open")
-			continue
-		}
-		did, err := w.poll(ctx, q, s)
-		busy = busy || did
+		w.shown.Store(l.cell.Key(), s)
+		err = w.step(ctx, l, watermark.Look{State: s, Blocked: w.breaker.Open()})
+		busy = busy || l.reader.Busy
 		if err != nil {
-			return busy, fmt.Errorf("read list of %s: %w", q.Name, err)
+			return busy, fmt.Errorf("read list of %s: %w", l.Name, err)
 		}
 	}
 	if !busy {
@@ -186,17 +182,18 @@ func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 	return busy, nil
 }
 
-func (w *watermarker) state(ctx context.Context, q query) (watermark.State, error) {
-	raw, _, err := q.cell.Read(ctx)
+// state reads a stored state. One that no reader can have written is unreadable.
+func (w *watermarker) state(ctx context.Context, c bus.Cell) (watermark.State, error) {
+	raw, _, err := c.Read(ctx)
 	if err != nil || raw == nil {
 		return watermark.State{}, err
 	}
-	s, err := bus.Decode[watermark.State](q.cell, raw)
+	s, err := bus.Decode[watermark.State](c, raw)
 	if err != nil {
 		return s, err
 	}
 	if err := s.Possible(watermark.Mark(keepa.FromTime(w.env.Now())), w.env.Now()); err != nil {
-		return s, &bus.BadCell{Bucket: pipeline.BucketWatermarks, Key: q.cell.Key(), Err: err}
+		return s, &bus.BadCell{Bucket: pipeline.BucketWatermarks, Key: c.Key(), Err: err}
 	}
 	return s, nil
 }
@@ -209,75 +206,24 @@ func badCell(err error) bool {
 // loopList is the reader's loop in the heartbeat.
 const loopList = "list"
 
-// poll reads one list, or postpones it while too much waits.
-func (w *watermarker) poll(ctx context.Context, q query, s watermark.State) (bool, error) {
-	full, err := w.backlogFull(ctx)
-	if err != nil {
-		return false, err
-	}
-	if full {
-		_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
-			return s.BacklogFull(w.plan, w.env.Now()), true, nil
-		})
-		return false, err
-	}
-	credit, err := w.spender.Credit(ctx)
-	if err == nil {
-		w.pulse.See(loopList, stall.Sight{Work: true, Tokens: credit >= token.PricePage, Wish: true}) // paused is no credit
-	}
-	if err != nil || credit < token.PricePage {
-		w.pulse.State("waiting_for_tokens")
-		return false, err
-	}
-	w.pulse.State("working")
-	r, err := w.begin(ctx, q, s)
-	if r == nil && err == nil {
-		w.pulse.Stepped(loopList) // it was somebody else's to read
-	}
-	if r == nil || err != nil {
-		return true, err
-	}
-	if err := r.run(ctx); errors.Is(err, errRemoved) {
-		return true, nil
-	} else if err != nil {
-		return true, errors.Join(err, w.postpone(ctx, q))
-	}
-	w.failed[q.Name] = 0
-	w.pulse.Stepped(loopList)
-	return true, nil
-}
-
-// postpone lets a list rest that does not answer.
-func (w *watermarker) postpone(ctx context.Context, q query) error {
-	ctx, cancel := w.graceful(ctx)
-	defer cancel()
-	n := w.failed[q.Name]
-	w.failed[q.Name]++
-	_, err := bus.Change(ctx, q.cell, func(s watermark.State) (watermark.State, bool, error) {
-		s, change := s.CutShort(n, w.plan, w.env.Now())
-		return s, change, nil
-	})
-	return err
-}
-
-// backlogFull reports whether the peeker has more than enough to do.
-func (w *watermarker) backlogFull(ctx context.Context) (bool, error) {
+// countBacklog counts the candidates that wait for the peeker, glanced at or not.
+func (w *watermarker) countBacklog(ctx context.Context) (watermark.Event, error) {
 	n, _, err := w.bus.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	pending, err := w.bus.Pending(ctx, pipeline.StreamSurvivors)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, s := range pipeline.Sources() {
 		n += pending[pipeline.DurablePeek(s)]
 	}
-	return n >= w.cfg.Backlog, nil
+	return watermark.Counted{Candidates: n}, nil
 }
 
-// rest waits for a hint, or at most d of machine time.
-func (w *watermarker) rest(ctx context.Context, d time.Duration) {
+// pause waits for a hint, or at most d of machine time.
+func (w *watermarker) pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -287,7 +233,7 @@ func (w *watermarker) rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// graceful lets the page in hand be finished after a stop.
+// graceful returns a context in which a page can be finished after a stop.
 func (w *watermarker) graceful(ctx context.Context) (context.Context, context.CancelFunc) {
 	return loop.Graceful(ctx, w.cfg.Grace)
 }

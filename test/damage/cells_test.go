@@ -169,7 +169,7 @@ func TestAKeyThatCannotBeReadStopsWhatRestsOnItAndHeals(t *testing.T) {
 		t.Errorf("paid for twice: %v", f.twice)
 	}
 	s := look(t, box)
-	t.Logf("balance %d, drift %d", s.Balance.Tokens, s.Balance.Drift)
+	t.Logf("balance %d, drift %d", s.Balance.Est, s.Balance.Drift)
 }
 
 // skipped leaves the form that CI runs with one way for each key, and three for the balance, on which most rests.

@@ -17,17 +17,20 @@ const (
 	Nospend Wish = "nospend" // decide only from stored answers
 )
 
+// Setting is the value of the key mode. A bare word is read too.
+type Setting struct {
+	Mode Wish `json:"mode"`
+}
+
 // ParseWish reads a word or {"mode": word}; an empty value is run. After an error the last valid mode stays in force.
 func ParseWish(raw []byte) (Wish, error) {
 	if len(raw) == 0 {
 		return Run, nil
 	}
-	var v struct {
-		Mode string `json:"mode"`
-	}
+	var v Setting
 	word := strings.Trim(strings.TrimSpace(string(raw)), `"`)
 	if json.Unmarshal(raw, &v) == nil && v.Mode != "" {
-		word = v.Mode
+		word = string(v.Mode)
 	}
 	switch w := Wish(word); w {
 	case Run, Paused, Nospend:

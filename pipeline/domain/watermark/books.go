@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Claim is what one read claims to have seen: every row of these dates that was listed from its beginning to its end.
-type Claim struct {
+// Proof is what one read proves to have seen: every row of these dates that was listed from its beginning to its end.
+type Proof struct {
 	Begun, Ended time.Time
 	Covered      Spans
 }
 
-// Claimed returns the claim that the step from one state to the next
-// makes; false when no read ended or was cut short in between.
-func Claimed(before, after State, at time.Time) (Claim, bool) {
+// ProofOf returns the proof that the step from one state to the next
+// gives; false when no read ended or was cut short in between.
+func ProofOf(before, after State, at time.Time) (Proof, bool) {
 	ended := before.Read != nil && (after.Read == nil || after.Read.Cut && !before.Read.Cut)
 	if !ended || len(after.Covered) == 0 {
-		return Claim{}, false
+		return Proof{}, false
 	}
-	return Claim{Begun: before.Read.Begun, Ended: at, Covered: after.Covered}, true
+	return Proof{Begun: before.Read.Begun, Ended: at, Covered: after.Covered}, true
 }
 
 // Sighting is a row as the list actually held it.
@@ -41,13 +41,13 @@ const (
 	Owed        Fate = "owed"        // in a gap
 	Gone        Fate = "expired"     // left the list while it was owed in a gap
 	Coming      Fate = "coming"      // listed, and no read has had the chance yet
-	Unseen      Fate = "unseen"      // came and went between two reads; no read claims it
-	Unaccounted Fate = "unaccounted" // a read claims to have seen it, and it is nowhere
+	Unseen      Fate = "unseen"      // came and went between two reads; no read proves it
+	Unaccounted Fate = "unaccounted" // a read proves to have seen it, and it is nowhere
 )
 
 // Books are the input of the row by row balance.
 type Books struct {
-	Claims []Claim
+	Proofs []Proof
 	Owed   []Gap
 	Gone   []Gap // that have expired
 	Found  func(Row) (Fate, bool)
@@ -76,7 +76,7 @@ func (b Books) fate(r Sighting) Fate {
 		return slices.ContainsFunc(gs, func(g Gap) bool { return g.span().Has(r.At) && (r.Listed || !r.Last.Before(g.Opened)) })
 	}
 	switch {
-	case slices.ContainsFunc(b.Claims, func(c Claim) bool { return c.saw(r) }):
+	case slices.ContainsFunc(b.Proofs, func(p Proof) bool { return p.saw(r) }):
 		return Unaccounted
 	case had(b.Owed):
 		return Owed
@@ -88,7 +88,7 @@ func (b Books) fate(r Sighting) Fate {
 	return Unseen
 }
 
-// saw reports whether the claim covers a row: its date, and its whole stay on the list while the read was under way.
-func (c Claim) saw(r Sighting) bool {
-	return c.Covered.Has(r.At) && !r.First.After(c.Begun) && (r.Listed || r.Last.After(c.Ended))
+// saw reports whether the proof covers a row: its date, and its whole stay on the list while the read was under way.
+func (p Proof) saw(r Sighting) bool {
+	return p.Covered.Has(r.At) && !r.First.After(p.Begun) && (r.Listed || r.Last.After(p.Ended))
 }

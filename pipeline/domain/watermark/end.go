@@ -184,10 +184,10 @@ func (r *Read) within(m Span) int {
 		oldest = min(oldest, p.oldest)
 	}
 	if m.Lo <= 0 {
-		return max(0, r.Total-len(r.seen), r.most-r.least)
+		return max(0, r.Total-r.distinct, r.most-r.least)
 	}
 	if r.disorder || oldest >= r.Top {
 		return 0
 	}
-	return int(float64(m.Hi-m.Lo) * float64(len(r.seen)) / float64(r.Top-oldest))
+	return int(float64(m.Hi-m.Lo) * float64(r.distinct) / float64(r.Top-oldest))
 }

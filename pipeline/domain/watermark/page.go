@@ -1,6 +1,7 @@
 package watermark
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -56,6 +57,14 @@ func (p Page) Below(bottom Mark) bool {
 	return !slices.ContainsFunc(tail, func(r Row) bool { return r.At > bottom })
 }
 
+// Oldest returns the smallest date of the page's rows, which is 0 if a row has none; 0 without rows.
+func (p Page) Oldest() Mark {
+	if len(p.Rows) == 0 {
+		return 0
+	}
+	return slices.MinFunc(p.Rows, func(a, b Row) int { return cmp.Compare(a.At, b.At) }).At
+}
+
 // dates returns the known creation dates, in the page's order.
 func (p Page) dates() []Mark {
 	out := make([]Mark, 0, len(p.Rows))
@@ -67,9 +76,9 @@ func (p Page) dates() []Mark {
 	return out
 }
 
-// strange is how far from Keepa's own clock the newest visit of a
+// farOff is how far from Keepa's own clock the newest visit of a
 // page may lie. Keepa visits listed products at least daily.
-const strange = Mark(2 * 24 * 60)
+const farOff = Mark(2 * 24 * 60)
 
 // Odd describes what is wrong with the page's shape; "" if nothing is. Rows that are years off answer another
 // question (a query that Keepa misread, an epoch that we misread), and nothing may be concluded from them.
@@ -81,10 +90,10 @@ func (p Page) Odd() string {
 	if 2*len(dates) < len(p.Rows) {
 		return fmt.Sprintf("%d of %d rows have no date", len(p.Rows)-len(dates), len(p.Rows))
 	}
-	if age := p.Now - max(p.Updated, slices.Max(dates)); age > strange {
+	if age := p.Now - max(p.Updated, slices.Max(dates)); age > farOff {
 		return fmt.Sprintf("its newest row is %d days old", age/(24*60))
 	}
-	if ahead := slices.Min(dates) - p.Now; ahead > strange {
+	if ahead := slices.Min(dates) - p.Now; ahead > farOff {
 		return fmt.Sprintf("its oldest row lies %d days in the future", ahead/(24*60))
 	}
 	return ""

@@ -1,6 +1,10 @@
 package watermark
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Read is one movement over the list, page after page: an incremental read from the newest row down, or a
 // full sweep. It is a function of its pages alone, so a read that died resumes from the stored pages.
@@ -25,8 +29,9 @@ type Read struct {
 	// Fresh and Late are the rows that became candidates, newer than the mark and older; the publisher counts them.
 	Fresh, Late int
 
-	seen     map[string]bool // ASINs
-	shown    map[int]shown   // the rows of each page, newest version
+	seen     set[string] // ASINs
+	distinct int
+	shown    map[int]shown // the rows of each page, newest version
 	spans    Spans
 	disorder bool
 	least    int // smallest total
@@ -51,7 +56,7 @@ const rounds = 16
 func NewRead(sweep bool, bottom Mark, most, overstates int) *Read {
 	return &Read{
 		Sweep: sweep, Bottom: bottom, Most: most, Overstates: overstates, Total: -1,
-		seen: map[string]bool{}, shown: map[int]shown{}, least: -1, most: -1,
+		shown: map[int]shown{}, least: -1, most: -1,
 	}
 }
 
@@ -73,7 +78,7 @@ func (r *Read) quarter() time.Duration {
 }
 
 // Distinct returns how many products were seen.
-func (r *Read) Distinct() int { return len(r.seen) }
+func (r *Read) Distinct() int { return r.distinct }
 
 // Take adds a page.
 func (r *Read) Take(p Page) {
@@ -82,12 +87,14 @@ func (r *Read) Take(p Page) {
 		r.Done = true
 		return
 	}
+	now := map[string]bool{}
 	for _, row := range p.Rows {
-		if !r.seen[row.ASIN] {
-			r.seen[row.ASIN] = true
-			r.news++
+		if !now[row.ASIN] && !r.seen.has(row.ASIN) {
+			now[row.ASIN] = true
+			r.news, r.distinct = r.news+1, r.distinct+1
 		}
 	}
+	r.seen = r.seen.with(now)
 	r.Top = max(r.Top, Newest(p.dates(), p.Now))
 	r.count(p.Total)
 	if !p.Descends() {
@@ -172,7 +179,7 @@ func (r *Read) Lacks() int {
 	if r.least < 0 {
 		return 0
 	}
-	return max(0, min(r.least, r.Most*RowsPerPage)-len(r.seen)-r.Overstates)
+	return max(0, min(r.least, r.Most*RowsPerPage)-r.distinct-r.Overstates)
 }
 
 // Rounds returns how many passes reached the list's end.
@@ -201,5 +208,31 @@ func (r *Read) overstated() int {
 	if r.round > 1 && !r.disorder {
 		return r.Overstates + r.Lacks()
 	}
-	return max(0, min(r.Overstates, r.least-len(r.seen)))
+	return max(0, min(r.Overstates, r.least-r.distinct))
+}
+
+// clone returns a copy that a page can be added to.
+func (r *Read) clone() *Read {
+	next := *r
+	next.shown = maps.Clone(r.shown)
+	return &next
+}
+
+// set is a set that grows page by page. Its layers are immutable, so that copies of a read share them,
+// and each is more than twice as large as the next, so that they stay few.
+type set[T comparable] []map[T]bool
+
+func (s set[T]) has(x T) bool {
+	return slices.ContainsFunc(s, func(layer map[T]bool) bool { return layer[x] })
+}
+
+// with returns the union; it may keep the layer.
+func (s set[T]) with(layer map[T]bool) set[T] {
+	n := len(s)
+	for ; n > 0 && len(s[n-1]) <= 2*len(layer); n-- {
+		merged := maps.Clone(s[n-1])
+		maps.Copy(merged, layer)
+		layer = merged
+	}
+	return append(s[:n:n], layer)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/report"
 	"ratchet/schemas"
@@ -18,7 +19,7 @@ var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 func week(change func(*History, func(n int, v pipeline.Verdict))) History {
 	h := History{
 		Since: noon.Add(-7 * 24 * time.Hour), Until: noon, sum: report.New(),
-		status: Status{At: noon, Wish: "run", Balance: &Balance{Rate: 5, Capacity: 300, Tokens: 20, State: "burst"}},
+		status: Status{At: noon, Wish: "run", Balance: &token.Balance{Rate: 5, Cap: 300, Est: 20, State: "burst"}},
 	}
 	works := 0
 	change(&h, func(n int, v pipeline.Verdict) {
@@ -142,7 +143,7 @@ func TestStatusBeginsWithWhetherItIsStuck(t *testing.T) {
 		"Not stuck: it waits because you asked it to (paused); `ratchet resume` goes on.": func(s *Status) { s.Wish = "paused" },
 		"STUCK: peeker: no step": func(s *Status) { s.Stuck = []Stuck{{"peeker", "no step"}} },
 	} {
-		s := Status{At: noon, Wish: "run", Balance: &Balance{Rate: 5, State: "burst"}}
+		s := Status{At: noon, Wish: "run", Balance: &token.Balance{Rate: 5, State: "burst"}}
 		change(&s)
 		if got := first(t, func(w *strings.Builder) error { return s.Write(w) }); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/platform/process"
 )
 
@@ -196,7 +197,7 @@ func hoursIn(w *os.File) (*Summary, Status) {
 	for i := range lastReasons {
 		s.reasons = append(s.reasons, fmt.Sprintf("B%09d reject at peek: no_sale_in_year, and a text that goes on until it is longer than eighty columns are", i))
 	}
-	return s, Status{At: now, Balance: &Balance{Tokens: 120, Capacity: 300, State: "recharge", Note: "recharging to 240, in 24 minutes"}, Stages: []StageStatus{
+	return s, Status{At: now, Balance: &token.Balance{Est: 120, Cap: 300, State: "recharge", Note: "recharging to 240, in 24 minutes"}, Stages: []StageStatus{
 		{Stage: pipeline.StageWatermarker, Waiting: 1}, {Stage: pipeline.StagePeeker, Free: 40, Waiting: 211}, {Stage: pipeline.StageCommitter, Waiting: 17, InWork: 3},
 	}}
 }

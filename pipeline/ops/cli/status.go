@@ -25,7 +25,7 @@ import (
 // Status is the state of the whole pipeline as NATS knows it.
 type Status struct {
 	At         time.Time                  `json:"at"` // pipeline time of the freshest heartbeat; else the machine's
-	Balance    *Balance                   `json:"balance"`
+	Balance    *token.Balance             `json:"balance"`
 	Wish       string                     `json:"wish"` // run, paused or nospend
 	Stages     []StageStatus              `json:"stages"`
 	Watermarks map[string]watermark.State `json:"watermarks"`
@@ -38,30 +38,6 @@ type Status struct {
 	Missing    []string                   `json:"missing"`         // daemons without a heartbeat
 	Bad        []BadKey                   `json:"bad,omitempty"`   // keys that cannot be read
 	Stuck      []Stuck                    `json:"stuck,omitempty"` // what gets nothing done and is not idle
-}
-
-// Balance is what tokend last wrote about the bucket.
-type Balance struct {
-	Tokens   int               `json:"est"`
-	At       time.Time         `json:"at"`
-	State    string            `json:"state"`
-	Since    time.Time         `json:"since,omitzero"`
-	Target   int               `json:"target,omitempty"`
-	Deadline time.Time         `json:"deadline,omitzero"`
-	ETA      time.Time         `json:"eta,omitzero"`
-	EndedBy  string            `json:"ended_by,omitempty"`
-	Rate     int               `json:"rate"`
-	Capacity int               `json:"cap"`
-	Drift    int               `json:"drift"`
-	API      *pipeline.Reading `json:"api,omitempty"`
-	Next     time.Time         `json:"next_refill,omitzero"`
-	Note     string            `json:"note,omitempty"`
-	Wish     string            `json:"wish,omitempty"`
-	Refused  string            `json:"refused,omitempty"` // why what the operator wrote does not hold
-	Stages   map[pipeline.Stage]struct {
-		Price float64 `json:"price"`
-		Worst int     `json:"worst"`
-	} `json:"stages,omitempty"`
 }
 
 // StageStatus is what waits for a stage.
@@ -121,7 +97,7 @@ func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
 	if err != nil {
 		return err
 	}
-	var bal Balance
+	var bal token.Balance
 	if s.decode(ctx, kv, pipeline.KeyBalance, &bal) {
 		s.Balance = &bal
 	}
@@ -130,18 +106,9 @@ func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
 	}
 	for _, stage := range pipeline.Stages() {
 		line := StageStatus{Stage: stage, Price: bal.Stages[stage].Price, Worst: bal.Stages[stage].Worst}
-		var g struct {
-			Issued  int `json:"issued"`
-			Claimed int `json:"claimed"`
-			Open    map[string]struct {
-				N int `json:"n"`
-			} `json:"open"`
-		}
+		var g token.Grant
 		if s.decode(ctx, kv, pipeline.KeyGrant(stage), &g) {
-			line.Credit = g.Issued - g.Claimed
-			for _, c := range g.Open {
-				line.Open += c.N
-			}
+			line.Credit, line.Open = g.Credit(), g.Held()
 		}
 		s.Stages = append(s.Stages, line)
 	}
@@ -155,7 +122,7 @@ func (s *Status) readWish(raw []byte) {
 		return
 	}
 	if s.Balance != nil && s.Balance.Wish != "" {
-		s.Wish = s.Balance.Wish
+		s.Wish = string(s.Balance.Wish)
 	}
 	s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketTokens, Key: pipeline.KeyMode, Says: err.Error()})
 }
@@ -378,7 +345,7 @@ func (s Status) budget() string {
 	}
 	b := s.Balance
 	out := fmt.Sprintf("Balance %d of %d (%s), %d a minute, state %s since %s; wish %s.",
-		b.Tokens, b.Capacity, ago(s.At, b.At), b.Rate, orDash(b.State), ago(s.At, b.Since), orDash(s.Wish))
+		b.Est, b.Cap, ago(s.At, b.At), b.Rate, orDash(b.State), ago(s.At, b.Since), orDash(s.Wish))
 	if b.State == "recharge" {
 		out += fmt.Sprintf("\nRecharging to %d, ETA %s, at the latest %s.", b.Target, ahead(s.At, b.ETA), ahead(s.At, b.Deadline))
 	}

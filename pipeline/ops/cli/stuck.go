@@ -131,5 +131,5 @@ func (s Status) Keepa() (says string, err error, runs bool) {
 	if b == nil || b.API == nil {
 		return "the daemons that run have not heard of the balance yet", nil, true
 	}
-	return fmt.Sprintf("%d tokens a minute, balance %d of %d, by the daemons that run", b.Rate, b.Tokens, b.Capacity), nil, true
+	return fmt.Sprintf("%d tokens a minute, balance %d of %d, by the daemons that run", b.Rate, b.Est, b.Cap), nil, true
 }

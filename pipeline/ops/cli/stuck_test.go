@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 )
 
 func TestTheStatusSaysWhatIsStuckAndWhyInOneLine(t *testing.T) {
@@ -20,7 +21,7 @@ func TestTheStatusSaysWhatIsStuckAndWhyInOneLine(t *testing.T) {
 		{"one that says so is", beat(pipeline.Heartbeat{Daemon: "peeker", State: "stuck", Stuck: "peek: no step succeeded for 12m0s"}), "stuck: peeker: peek: no step succeeded for 12m0s"},
 		{"one of an older build says only its error", beat(pipeline.Heartbeat{Daemon: "recorder", State: "stuck", LastError: "no such table"}), "stuck: recorder: no such table"},
 		{"a key that cannot be read names its daemon", Status{Bad: []BadKey{{Bucket: "WATERMARKS", Key: "1.used-books", Says: "not JSON"}}}, "watermarker: WATERMARKS/1.used-books cannot be read: not JSON"},
-		{"a policy that is refused", Status{Balance: &Balance{Refused: "policy: want steady or heartbeat, got \"x\""}}, "tokend: refused: policy: want steady"},
+		{"a policy that is refused", Status{Balance: &token.Balance{Refused: "policy: want steady or heartbeat, got \"x\""}}, "tokend: refused: policy: want steady"},
 		{"a daemon that is not there", Status{Missing: []string{"tokend"}}, "tokend: does not run"},
 		{"a pipeline without ClickHouse has no recorder", Status{Missing: []string{"recorder"}}, ""},
 		{"several reasons stay one line", Status{Missing: []string{"tokend"}, Bad: []BadKey{{Bucket: "TOKENS", Key: "shed", Says: "a\nb"}}}, "; "},
@@ -42,8 +43,8 @@ func TestTheStatusSaysWhatIsStuckAndWhyInOneLine(t *testing.T) {
 
 func TestKeepasWordsComeFromTheDaemonsThatRun(t *testing.T) {
 	t.Parallel()
-	api := func(rate int, flow float64) *Balance {
-		return &Balance{Rate: rate, Tokens: 7, Capacity: 60 * rate, API: &pipeline.Reading{TS: 1, Left: 7, Rate: rate, FlowRed: flow}}
+	api := func(rate int, flow float64) *token.Balance {
+		return &token.Balance{Rate: rate, Est: 7, Cap: 60 * rate, API: &pipeline.Reading{TS: 1, Left: 7, Rate: rate, FlowRed: flow}}
 	}
 	tokend := func(says string) pipeline.Heartbeat {
 		return pipeline.Heartbeat{Daemon: "tokend", State: "idle", LastError: says}
@@ -51,7 +52,7 @@ func TestKeepasWordsComeFromTheDaemonsThatRun(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		daemons []pipeline.Heartbeat
-		balance *Balance
+		balance *token.Balance
 		runs    bool
 		says    string // empty: it is wrong
 		wrong   string

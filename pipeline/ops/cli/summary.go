@@ -176,8 +176,8 @@ func (s *Summary) count(ctx context.Context) {
 // fields are the figures, each for itself.
 func (s *Summary) fields(st Status) []string {
 	balance := "balance unknown"
-	if b := st.Balance; b != nil && b.Capacity > 0 {
-		balance = fmt.Sprintf("balance %d/%d (%s)", b.Tokens, b.Capacity, b.State)
+	if b := st.Balance; b != nil && b.Cap > 0 {
+		balance = fmt.Sprintf("balance %d/%d (%s)", b.Est, b.Cap, b.State)
 	}
 	var waiting []string
 	for _, g := range st.Stages {

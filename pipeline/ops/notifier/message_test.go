@@ -13,6 +13,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/notify"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/process"
@@ -140,7 +141,7 @@ func TestWhatIsWrongInAPipelineHasAName(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	s := cli.Status{
-		At: now, Wish: "run", Balance: &cli.Balance{State: "burst"},
+		At: now, Wish: "run", Balance: &token.Balance{State: "burst"},
 		Stuck: []cli.Stuck{{Daemon: "peeker", Reason: "does not run: no heartbeat"}, {Daemon: "recorder", Reason: "clickhouse is unreachable"}},
 		Daemons: []pipeline.Heartbeat{
 			{Daemon: "recorder", Detail: map[string]any{"clickhouse": "unreachable since 2026-03-02T08:00:00Z"}},

@@ -33,7 +33,7 @@ type discovery struct {
 	there  map[watermark.Row]*watermark.Sighting // rows that the last census saw
 	left   []watermark.Sighting
 	states map[string][]watermark.Written // by key, in order
-	claims []watermark.Claim
+	claims []watermark.Proof
 }
 
 // Discovered are the figures of discovery. They compare it with the census of the list.
@@ -62,7 +62,7 @@ func (d *discovery) observe(m *nats.Msg) {
 	now := d.rig.Env.Now()
 	states := d.states[m.Subject]
 	if len(states) > 0 {
-		if c, ok := watermark.Claimed(states[len(states)-1].State, s, now); ok {
+		if c, ok := watermark.ProofOf(states[len(states)-1].State, s, now); ok {
 			d.claims = append(d.claims, c)
 		}
 	}
@@ -127,7 +127,7 @@ func (d *discovery) sightings() []watermark.Sighting {
 func (f *Figures) balance(ctx context.Context, r *Rig, d *discovery, w workSet) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	books := watermark.Books{Claims: d.claims, Found: w.fate}
+	books := watermark.Books{Proofs: d.claims, Found: w.fate}
 	for _, states := range d.states {
 		last := states[len(states)-1].State
 		books.Owed = append(books.Owed, last.Gaps...)

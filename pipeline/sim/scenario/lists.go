@@ -93,8 +93,7 @@ func discover(_ context.Context, o Options) (Figures, error) {
 	rng := rand.New(rand.NewPCG(o.Seed, 11)) //nolint:gosec // churn is no secret
 	w := trial.NewReader(trial.NewList(start, 750, rng.IntN))
 	w.Plan.Income, w.Income = income, 0.15*income
-	w.Dies = func() bool { return rng.IntN(400) == 0 }
-	w.Fails = func() bool { return rng.IntN(50) == 0 }
+	w.Troubles = trial.Troubles{Dies: 800, Fails: 50} // a page is about six effects
 	w.Run(7 * 24 * time.Hour)
 	f.Hours = w.Now.Sub(start).Hours()
 	f.Decided, f.TokensSpent = w.Offers, 5*w.Paid

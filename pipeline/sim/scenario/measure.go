@@ -97,11 +97,7 @@ func (f *Figures) settle(ctx context.Context, r *Rig) error {
 
 // explained returns what the grants and tokend's books account for, in tokens.
 func explained(ctx context.Context, kv jetstream.KeyValue) int {
-	var balance struct {
-		Books struct {
-			Drift int `json:"drift"`
-		} `json:"books"`
-	}
+	var balance token.Balance
 	read(ctx, kv, pipeline.KeyBalance, &balance)
 	n := balance.Books.Drift
 	for _, stage := range pipeline.Stages() {

@@ -107,21 +107,16 @@ func lagging(ctx context.Context, r *Rig) (time.Duration, error) {
 	if len(said) == 0 {
 		return 0, errors.New("the recorder has no status")
 	}
-	var h struct {
-		State  string                     `json:"state"`
-		Detail map[string]json.RawMessage `json:"detail"`
-	}
-	var line struct {
-		LagS float64 `json:"lag_s"`
-	}
-	err := json.Unmarshal(said[0], &h)
-	if err == nil {
-		err = json.Unmarshal(h.Detail[pipeline.StreamVerdicts], &line)
-	}
-	if err != nil {
+	var h pipeline.Heartbeat
+	if err := json.Unmarshal(said[0], &h); err != nil {
 		return 0, fmt.Errorf("decode the recorder's status: %w", err)
 	}
-	lag := time.Duration(line.LagS * float64(time.Second))
+	verdicts, _ := h.Detail[pipeline.StreamVerdicts].(map[string]any)
+	seconds, ok := verdicts["lag_s"].(float64)
+	if !ok {
+		return 0, fmt.Errorf("read the recorder's status: no lag of %s in %v", pipeline.StreamVerdicts, h.Detail)
+	}
+	lag := time.Duration(seconds * float64(time.Second))
 	if h.State != "stuck" || lag < lagLeast {
 		return 0, fmt.Errorf("the recorder reports %s and a lag of %v: want stuck, and %v or more", h.State, lag, lagLeast)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 )
@@ -192,8 +193,6 @@ func pollDue(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
 }
 
 func due(e jetstream.KeyValueEntry, now time.Time) bool {
-	var v struct {
-		NextPoll time.Time `json:"next_poll"`
-	}
+	var v watermark.State
 	return json.Unmarshal(e.Value(), &v) == nil && !v.NextPoll.IsZero() && !v.NextPoll.After(now)
 }

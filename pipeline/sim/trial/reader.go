@@ -1,64 +1,84 @@
 package trial
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
 )
 
-// Reader is one query's watermarker on a List, statement by statement: it can
-// die between any two of them, and then loses what it had not stored.
+// Reader drives the watermark.Reader that the watermarker interprets, over a List, and over the
+// stored answers, the ledger and the state as NATS stores them. It can die between any two effects.
 type Reader struct {
 	*List
-	Plan  watermark.Plan
-	State watermark.State
-	Ours  time.Duration // how far our own clock is off
+	Plan     watermark.Plan
+	State    watermark.State // as stored
+	Ours     time.Duration   // how far our own clock is off
+	Troubles Troubles
 
-	// Dies is called between any two statements.
-	Dies func() bool
-	// Fails is called before each page: a 429, an error, a stop.
-	Fails func() bool
 	// Income is in tokens a minute, and a page waits until there are enough.
 	Income  float64
 	Balance float64
 
-	Paid   int // pages bought
-	Offers int // candidates published
-	Known  map[watermark.Row]time.Time
-	Claims []watermark.Claim
-	Gone   []watermark.Gap
-	Events map[string]int
-	Broken int // reads that were resumed
+	Paid    int // pages bought
+	Twice   int // pages bought although a whole answer was stored
+	Back    int // swaps that moved the mark back
+	Offers  int // candidates published
+	Broken  int // reads that were resumed
+	Known   map[watermark.Row]time.Time
+	Proofs  []watermark.Proof
+	Gone    []watermark.Gap
+	Events  map[pipeline.Event]int
+	Reached map[string]int // effects, and what happened to them
+
+	reader watermark.Reader
+	dead   bool
+	work   string // of the last attempt
+	paid   map[string]int
+	whole  map[string]bool // works with a whole answer
 	states []watermark.Written
-
-	stored []stored
-	open   map[string]bool
+	stored []watermark.Answer
+	ledger map[string]bool
 }
 
-// stored is an answer in RESPONSES.
-type stored struct {
-	page watermark.Page
-	at   time.Time
+// Troubles are the chances of what can go wrong: one in that many; 0 never.
+type Troubles struct {
+	Dies       int // the process, at each effect
+	Fails      int // a call
+	Faults     int // any other effect: it is lost, or reported lost
+	Deposed    int // another instance leads after a wait
+	Full       int // the backlog, at a poll
+	Removed    int // the query, at a claim
+	Partial    int // answers
+	Unreadable int // answers
 }
+
+var (
+	errDead   = errors.New("the process died")
+	errPutOff = errors.New("the page is bought later")
+)
 
 // NewReader returns a watermarker that has seen nothing.
 func NewReader(l *List) *Reader {
 	return &Reader{
 		List: l, Plan: watermark.DefaultPlan(), Income: 0.5, Balance: 300, Known: map[watermark.Row]time.Time{},
-		Events: map[string]int{}, open: map[string]bool{},
+		Events: map[pipeline.Event]int{}, Reached: map[string]int{}, dead: true,
+		paid: map[string]int{}, whole: map[string]bool{}, ledger: map[string]bool{},
 	}
 }
 
 // clock returns our own time.
 func (w *Reader) clock() time.Time { return w.Now.Add(w.Ours) }
 
-// Run advances time and polls when a poll is due.
+// Run advances time, a turn a minute.
 func (w *Reader) Run(d time.Duration) {
 	for end := w.Now.Add(d); w.Now.Before(end); {
-		if w.State.Due(w.clock()) {
-			w.Poll()
-		}
+		w.turn()
 		w.pass(time.Minute)
 	}
 }
@@ -68,126 +88,180 @@ func (w *Reader) pass(d time.Duration) {
 	w.Balance = min(300, w.Balance+w.Income*d.Minutes())
 }
 
-func (w *Reader) dies() bool { return w.Dies != nil && w.Dies() }
+// one reports whether a trouble happens now.
+func (w *Reader) one(n int) bool { return n > 0 && w.draw(n) == 0 }
 
-// Poll is one read, up to where it dies or is cut short.
-func (w *Reader) Poll() {
-	r := w.resume()
-	if r == nil || w.dies() {
-		return
+// turn is one turn, up to where the process dies; then the next one is another process.
+func (w *Reader) turn() {
+	if w.dead {
+		w.dead = false
+		w.reader = watermark.NewReader(watermark.Setup{Query: "q@1", Plan: w.Plan, Backlog: 1})
+		w.run(watermark.Admit{State: w.State})
 	}
-	for {
-		index, more := r.Next()
-		if !more {
-			break
-		}
-		if w.Fails != nil && w.Fails() {
-			w.end(r)
-			return
-		}
-		for w.Balance < w.Plan.Price {
-			w.pass(time.Minute)
-		}
-		p := w.Page(index)
-		w.Balance -= w.Plan.Price
-		w.Paid++
-		if w.dies() {
-			return // paid, but not stored
-		}
-		w.stored = append(w.stored, stored{p, w.clock()})
-		if w.dies() || !w.offer(r, p) {
-			return
-		}
-		r.Take(p)
-	}
-	w.end(r)
+	w.run(watermark.Look{State: w.State})
 }
 
-// resume returns the read under way, with its pages; else a new one.
-func (w *Reader) resume() *watermark.Read {
-	if w.State.Read != nil {
+func (w *Reader) run(e watermark.Event) {
+	next, err := w.reader.Run(e, w.clock, w.do)
+	if err != nil {
+		w.Reached["a turn that failed"]++
+	}
+	w.reader = next
+}
+
+// do carries an effect out, or loses it, or its report. A dead process carries none out.
+func (w *Reader) do(e watermark.Effect) (watermark.Event, error) {
+	if w.dead = w.dead || w.one(w.Troubles.Dies); w.dead {
+		return nil, errDead
+	}
+	w.Reached[fmt.Sprintf("%T", e)]++
+	if _, buy := e.(watermark.Buy); buy && w.one(w.Troubles.Fails) || w.one(w.Troubles.Faults) {
+		w.Reached[fmt.Sprintf("%T lost", e)]++
+		return nil, errFault
+	}
+	event, err := w.effect(e)
+	if err == nil && w.one(w.Troubles.Faults) {
+		w.Reached[fmt.Sprintf("%T reported lost", e)]++
+		return nil, errFault
+	}
+	return event, err
+}
+
+func (w *Reader) effect(e watermark.Effect) (watermark.Event, error) {
+	switch e := e.(type) {
+	case watermark.CountBacklog:
+		if w.one(w.Troubles.Full) {
+			return watermark.Counted{Candidates: 1}, nil
+		}
+		return watermark.Counted{}, nil
+	case watermark.ReadFunds:
+		return watermark.Funds{Credit: int(w.Balance), Income: w.Plan.Income}, nil
+	case watermark.Locate:
+		return watermark.Located{Sequence: uint64(len(w.stored))}, nil
+	case watermark.Replay:
 		w.Broken++
-		r := w.State.Reader(w.Plan)
-		last := w.State.Read.Begun
-		for _, s := range w.stored[w.State.Read.Since:] {
-			if !w.offer(r, s.page) {
-				return nil
-			}
-			r.Take(s.page)
-			last = s.at
-		}
-		if w.Plan.Continues(last, w.clock()) {
-			return r
-		}
-		if r.Pages > 0 && !w.end(r) {
-			return nil
-		}
+		return watermark.Replayed{Answers: slices.Clone(w.stored[e.Since:])}, nil
+	case watermark.Claim:
+		return w.claim(), nil
+	case watermark.Wait:
+		w.pass(time.Minute)
+		return watermark.Woke{Leads: !w.one(w.Troubles.Deposed)}, nil
+	case watermark.CountAttempts:
+		return watermark.Tried{Attempts: token.Attempts{Paid: w.paid[e.Work]}}, nil
+	case watermark.Attempt:
+		w.work = e.Work
+	case watermark.Buy:
+		return w.buy(e.Index)
+	case watermark.Offer:
+		return w.offer(e)
+	case watermark.SetAside:
+		return watermark.Offered{}, nil
+	case watermark.Append:
+		w.append(e.Line)
+	case watermark.Reload:
+		return watermark.Reloaded{State: w.State, Income: w.Plan.Income}, nil
+	case watermark.Swap:
+		return w.swap(e.Edit), nil
+	case watermark.PutOff:
+		return nil, errPutOff
+	case watermark.DeadLetter:
+		w.Reached[map[bool]string{true: "a page given up", false: "an unreadable page skipped"}[e.Answer == nil]]++
 	}
-	w.swap(w.State.Begin("q@1", uint64(len(w.stored)), w.Plan, w.clock()))
-	return w.State.Reader(w.Plan)
+	return nil, nil //nolint:nilnil // an effect without an answer
 }
 
-// offer publishes the rows of a page that were not offered yet; false when it died.
-func (w *Reader) offer(r *watermark.Read, p watermark.Page) bool {
-	if p.Odd() != "" {
-		return true
+func (w *Reader) claim() watermark.Event {
+	switch {
+	case w.one(w.Troubles.Removed):
+		w.Reached["a query removed"]++
+		return watermark.Removed{}
+	case w.Balance < w.Plan.Price:
+		return watermark.Short{}
 	}
-	for i, row := range p.Rows {
-		if i%50 == 49 && w.dies() {
-			return false
+	return watermark.Claimed{}
+}
+
+// buy is the paid call. The process may die before it has stored the answer.
+func (w *Reader) buy(index int) (watermark.Event, error) {
+	w.Balance -= w.Plan.Price
+	w.Paid++
+	w.paid[w.work]++
+	if w.whole[w.work] {
+		w.Twice++
+	}
+	if w.dead = w.one(w.Troubles.Dies); w.dead {
+		w.Reached["a page paid for and not stored"]++
+		return nil, errDead
+	}
+	a := watermark.Answer{Page: w.Page(index), Call: fmt.Sprint(w.Paid), At: w.clock()}
+	switch {
+	case w.one(w.Troubles.Partial):
+		a.Flaw, a.Page.Rows = watermark.Partial, a.Page.Rows[:len(a.Page.Rows)/2]
+	case w.one(w.Troubles.Unreadable):
+		a.Flaw, a.Page = watermark.Unreadable, watermark.Page{Index: index}
+	}
+	w.whole[w.work] = a.Flaw != watermark.Partial
+	w.stored = append(w.stored, a)
+	return watermark.Bought{Answer: a}, nil
+}
+
+// offer publishes the rows that were not offered yet, and may die among them.
+func (w *Reader) offer(e watermark.Offer) (watermark.Event, error) {
+	var out []watermark.Row
+	for i, row := range e.Rows {
+		if w.dead = i%50 == 49 && w.one(w.Troubles.Dies); w.dead {
+			return nil, errDead
 		}
-		if _, known := w.Known[row]; known {
+		if _, known := w.Known[row.Row]; known {
 			continue
 		}
-		w.Known[row] = w.Now
+		w.Known[row.Row] = w.Now
 		w.Offers++
-		if row.At > w.State.Mark {
-			r.Fresh++
-		} else {
-			r.Late++
+		w.Reached[string(row.Source)]++
+		out = append(out, row.Row)
+	}
+	return watermark.Offered{Rows: out}, nil
+}
+
+// append adds a line to the ledger: the stream deduplicates by id.
+func (w *Reader) append(l token.Line) {
+	if w.ledger[l.ID] {
+		return
+	}
+	w.ledger[l.ID] = true
+	w.Events[l.Entry.Event]++
+	if l.Entry.Event == pipeline.EventGapExpired {
+		w.Gone = append(w.Gone, watermark.Gap{
+			From: watermark.Mark(l.Entry.From), To: watermark.Mark(l.Entry.To), Opened: w.opened(l.Entry.Note), RowsEstimate: l.Entry.RowsEstimate,
+		})
+	}
+}
+
+// opened returns when the gap was opened that the state owes under an id.
+func (w *Reader) opened(id string) time.Time {
+	for _, g := range w.State.Gaps {
+		if g.ID == id {
+			return g.Opened
 		}
 	}
-	return true
+	return time.Time{}
 }
 
-// end publishes the effect of the read on the gaps, and then writes the state.
-func (w *Reader) end(r *watermark.Read) bool {
-	next, c := w.State.End(r, w.Plan, w.clock())
-	if w.dies() {
-		return false
+func (w *Reader) swap(e watermark.Edit) watermark.Event {
+	next, write := e.Apply(w.State)
+	w.Reached[fmt.Sprintf("%T", e)]++
+	if write {
+		if next.Mark < w.State.Mark {
+			w.Back++
+		}
+		if p, ok := watermark.ProofOf(w.State, next, w.Now); ok {
+			p.Begun = p.Begun.Add(-w.Ours)
+			w.Proofs = append(w.Proofs, p)
+		}
+		w.State = next
+		w.states = append(w.states, watermark.Written{State: next, At: w.clock()})
 	}
-	for _, g := range c.Opened {
-		w.event("opened", g)
-	}
-	for _, g := range c.Filled {
-		w.event("filled", g)
-	}
-	for _, g := range c.Expired {
-		w.event("expired", g)
-	}
-	if w.dies() {
-		return false
-	}
-	w.Gone = append(w.Gone, c.Expired...)
-	w.swap(next)
-	return true
-}
-
-// event is a line of the ledger: the stream deduplicates by id.
-func (w *Reader) event(what string, g watermark.Gap) {
-	if id := what + ":" + g.ID; !w.open[id] {
-		w.open[id] = true
-		w.Events[what]++
-	}
-}
-
-func (w *Reader) swap(next watermark.State) {
-	if c, ok := watermark.Claimed(w.State, next, w.Now); ok {
-		c.Begun = c.Begun.Add(-w.Ours)
-		w.Claims = append(w.Claims, c)
-	}
-	w.State = next
-	w.states = append(w.states, watermark.Written{State: next, At: w.clock()})
+	return watermark.Swapped{State: w.State}
 }
 
 // Balanced returns the row by row balance of everything that was ever listed.
@@ -198,7 +272,7 @@ func (w *Reader) Balanced() (map[watermark.Fate]int, []watermark.Sighting) {
 		gone[i] = g
 	}
 	return watermark.Books{
-		Claims: w.Claims, Owed: w.State.Gaps, Gone: gone,
+		Proofs: w.Proofs, Owed: w.State.Gaps, Gone: gone,
 		Found: func(r watermark.Row) (watermark.Fate, bool) { _, ok := w.Known[r]; return watermark.Waiting, ok },
 	}.Balance(w.Sightings())
 }

@@ -28,10 +28,10 @@ func balanced(t *testing.T, name string, w *Reader) map[watermark.Fate]int {
 	}
 	if len(missing) > 0 {
 		m := missing[0]
-		t.Errorf("%s: %s dated %d, listed %s to %s (%v): %v", name, m.ASIN, m.At, m.First.Sub(t0), m.Last.Sub(t0), m.Listed, sum)
-		for _, c := range w.Claims {
+		t.Errorf("%s: %d rows are nowhere, as %s dated %d, listed %s to %s (%v): %v", name, len(missing), m.ASIN, m.At, m.First.Sub(t0), m.Last.Sub(t0), m.Listed, sum)
+		for _, c := range w.Proofs {
 			if c.Covered.Has(m.At) && !m.First.After(c.Begun) {
-				t.Logf("  claim %s to %s", c.Begun.Sub(t0), c.Ended.Sub(t0))
+				t.Logf("  proof %s to %s", c.Begun.Sub(t0), c.Ended.Sub(t0))
 			}
 		}
 	}
@@ -63,11 +63,9 @@ func everything(seed uint64) (string, *Reader) {
 	if rng.IntN(3) == 0 {
 		w.Ours = time.Duration(rng.IntN(3)-1) * day
 	}
-	kill, fail := rng.IntN(60), rng.IntN(20)
-	w.Dies = func() bool { return kill > 0 && rng.IntN(kill+2) == 0 }
-	w.Fails = func() bool { return fail > 0 && rng.IntN(fail+1) == 0 }
-	name := fmt.Sprintf("seed %d (%d rows by %s, drift %d, skew %v and %v, ties %v, dies 1/%d, fails 1/%d)",
-		seed, l.Len(), l.Order, l.Drift, l.Skew, w.Ours, l.Ties, kill, fail)
+	w.Troubles = troubles(rng)
+	name := fmt.Sprintf("seed %d (%d rows by %s, drift %d, skew %v and %v, ties %v, %+v)",
+		seed, l.Len(), l.Order, l.Drift, l.Skew, w.Ours, l.Ties, w.Troubles)
 	w.Run(6 * time.Hour)
 	if rng.IntN(2) == 0 {
 		l.Pass([]time.Duration{time.Hour, 13 * time.Hour, 48 * time.Hour}[rng.IntN(3)])
@@ -79,6 +77,19 @@ func everything(seed uint64) (string, *Reader) {
 	return name, w
 }
 
+// troubles are about half of all that can go wrong.
+func troubles(rng *rand.Rand) Troubles {
+	some := func(most int) int {
+		if rng.IntN(2) == 0 {
+			return 0
+		}
+		return 3 + rng.IntN(most)
+	}
+	return Troubles{
+		Dies: some(120), Fails: some(20), Faults: some(120), Deposed: some(40), Full: some(10), Removed: some(40), Partial: some(20), Unreadable: some(20),
+	}
+}
+
 func TestTheBooksOfDiscoveryBalanceRowByRowWhateverHappens(t *testing.T) {
 	t.Parallel()
 	n := uint64(60)
@@ -88,6 +99,9 @@ func TestTheBooksOfDiscoveryBalanceRowByRowWhateverHappens(t *testing.T) {
 	for seed := range n {
 		name, w := everything(seed)
 		balanced(t, name, w)
+		if w.Twice > 0 || w.Back > 0 {
+			t.Errorf("%s: %d pages were bought although their answer was stored; the mark went back %d times", name, w.Twice, w.Back)
+		}
 		if t.Failed() {
 			return
 		}

@@ -152,9 +152,7 @@ func (p *Spender) Wish(ctx context.Context) (token.Wish, error) {
 
 // balanceWish returns the wish that tokend follows; paused if it has published none.
 func (p *Spender) balanceWish(ctx context.Context) (token.Wish, error) {
-	var v struct {
-		Wish token.Wish `json:"wish"`
-	}
+	var v token.Balance
 	raw, _, err := p.balance.Read(ctx)
 	if err != nil || raw == nil || json.Unmarshal(raw, &v) != nil || v.Wish == "" {
 		return token.Paused, err

@@ -86,14 +86,7 @@ func booked(ctx context.Context, b *bus.Bus) (time.Time, []pipeline.Entry, error
 	if err != nil {
 		return time.Time{}, nil, err
 	}
-	var balance struct {
-		Books struct {
-			Closed time.Time `json:"closed"`
-			Lines  []struct {
-				Entry pipeline.Entry `json:"entry"`
-			} `json:"lines"`
-		} `json:"books"`
-	}
+	var balance token.Balance
 	raw, _, err := bus.NewCell(kv, pipeline.KeyBalance).Read(ctx)
 	if err != nil || json.Unmarshal(raw, &balance) != nil {
 		return time.Time{}, nil, err

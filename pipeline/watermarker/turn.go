@@ -1,0 +1,190 @@
+package watermarker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/stall"
+	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/text/foreign"
+	"ratchet/pipeline/worker"
+)
+
+// turn interprets the effects of one turn of a reader.
+type turn struct {
+	w     *watermarker
+	list  *list
+	claim *claims.Claim              // of the next call
+	pages map[string]*keepa.DealPage // by call, until their rows are published
+}
+
+// step passes an event to a list's reader and carries out the resulting effects.
+// After a stop it begins no call, and finishes a page within the grace period.
+func (w *watermarker) step(ctx context.Context, l *list, e watermark.Event) error {
+	grace, cancel := w.graceful(ctx)
+	defer cancel()
+	t := &turn{w: w, list: l, pages: map[string]*keepa.DealPage{}}
+	var err error
+	l.reader, err = l.reader.Run(e, w.env.Now, func(e watermark.Effect) (watermark.Event, error) {
+		if event, mine, err := t.wait(ctx, e); mine {
+			return event, err
+		}
+		return t.finish(grace, e)
+	})
+	return err
+}
+
+// wait carries out the effects before a call. They end with the daemon.
+func (t *turn) wait(ctx context.Context, e watermark.Effect) (event watermark.Event, mine bool, err error) {
+	switch e := e.(type) {
+	case watermark.CountBacklog:
+		event, err = t.w.countBacklog(ctx)
+	case watermark.ReadFunds:
+		event, err = t.readFunds(ctx)
+	case watermark.Replay:
+		event, err = t.replay(ctx, e.Since)
+	case watermark.Locate:
+		var last uint64
+		last, err = responses.Sequence(ctx, t.w.bus)
+		event = watermark.Located{Sequence: last}
+	case watermark.Claim:
+		event, err = t.claimPage(ctx)
+	case watermark.Wait:
+		t.w.pause(ctx, worker.Nap(t.w.env))
+		var leads bool
+		leads, _, err = t.w.lease.Hold(ctx)
+		event, err = watermark.Woke{Leads: leads}, errors.Join(err, ctx.Err())
+	default:
+		return nil, false, nil
+	}
+	return event, true, err
+}
+
+// finish carries out the effects of a page and of the end of a read.
+func (t *turn) finish(ctx context.Context, e watermark.Effect) (watermark.Event, error) {
+	switch e := e.(type) {
+	case watermark.CountAttempts:
+		all, err := responses.Tallies(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work})
+		return watermark.Tried{Attempts: all[e.Work]}, err
+	case watermark.Attempt:
+		return nil, responses.Begin(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work}, t.claim.ID())
+	case watermark.Buy:
+		return t.buy(ctx, e.Index)
+	case watermark.Release:
+		return nil, t.claim.Close(ctx, 0, nil)
+	case watermark.Offer:
+		return t.offer(ctx, e)
+	case watermark.SetAside:
+		t.w.pulse.Count("list_shape_anomaly", 1)
+		return watermark.Offered{}, t.setAside(ctx, t.page(e.Call), e.Call)
+	case watermark.DeadLetter:
+		return nil, t.deadPage(ctx, e)
+	case watermark.Append:
+		return nil, t.append(ctx, e.Line)
+	case watermark.Reload:
+		return t.reload(ctx)
+	case watermark.Swap:
+		s, err := swap(ctx, t.list.cell, e.Edit)
+		return watermark.Swapped{State: s}, err
+	}
+	return nil, t.report(e)
+}
+
+// report carries out the effects on the heartbeat and the log.
+func (t *turn) report(e watermark.Effect) error {
+	switch e := e.(type) {
+	case watermark.Show:
+		t.w.pulse.State(e.State)
+	case watermark.Sight:
+		t.w.pulse.See(loopList, stall.Sight{Work: true, Tokens: e.Tokens, Wish: true}) // paused is no credit
+	case watermark.Stepped:
+		t.w.pulse.Stepped(loopList)
+	case watermark.Warn:
+		t.w.env.Log.Warn(e.Text, append([]any{"query", t.list.ID()}, e.Args...)...)
+	case watermark.PutOff:
+		cause := e.Err
+		if cause == nil {
+			cause = worker.ErrPrice
+		}
+		t.w.pulse.Again(t.w.env.Log, t.list.pageKey(e.Index), cause)
+		return fmt.Errorf("read page %d: %w", e.Index, cause)
+	}
+	return nil
+}
+
+// swap changes a stored state.
+func swap(ctx context.Context, c bus.Cell, e watermark.Edit) (watermark.State, error) {
+	return bus.Change(ctx, c, func(s watermark.State) (watermark.State, bool, error) {
+		s, write := e.Apply(s)
+		return s, write, nil
+	})
+}
+
+func (t *turn) readFunds(ctx context.Context) (watermark.Event, error) {
+	credit, err := t.w.spender.Credit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	income, err := t.w.spender.Income(ctx)
+	return watermark.Funds{Credit: credit, Income: float64(income)}, err
+}
+
+func (t *turn) reload(ctx context.Context) (watermark.Event, error) {
+	s, err := t.w.state(ctx, t.list.cell)
+	if err != nil {
+		return nil, err
+	}
+	income, err := t.w.spender.Income(ctx)
+	return watermark.Reloaded{State: s, Income: float64(income)}, err
+}
+
+// claimPage claims the tokens of a page.
+func (t *turn) claimPage(ctx context.Context) (watermark.Event, error) {
+	if !t.w.inForce.has(t.list.Query) {
+		return watermark.Removed{}, nil
+	}
+	var err error
+	t.claim, err = t.w.spender.Claim(ctx, token.PricePage, pipeline.KindDeals, 1)
+	if errors.Is(err, claims.ErrShort) {
+		return watermark.Short{}, nil
+	}
+	return watermark.Claimed{}, err
+}
+
+// append adds a line to the ledger.
+func (t *turn) append(ctx context.Context, l token.Line) error {
+	m, err := bus.Encode(pipeline.SubjectLedger(l.Entry.Stage, l.Entry.Event), pipeline.SchemaLedger, l.ID, "", l.Entry)
+	if err != nil {
+		return err
+	}
+	if _, err := t.w.bus.Publish(ctx, m); err != nil {
+		return err
+	}
+	switch l.Entry.Event {
+	case pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
+		t.w.pulse.Count(string(l.Entry.Event), 1)
+	}
+	return nil
+}
+
+// deadPage writes the dead letter of a page that is skipped. One of an answer
+// names the stored bytes, from which the page can be driven again.
+func (t *turn) deadPage(ctx context.Context, e watermark.DeadLetter) error {
+	key, a := t.list.pageKey(e.Index), e.Answer
+	if a == nil {
+		why := fmt.Sprintf("page %d was paid for %d times and no answer was complete (`ratchet answer %s` prints them)", e.Index, pipeline.MaxPaid, e.Work)
+		return t.dead(ctx, key, "dead:"+key+":"+e.Work, pipeline.Dead{Reason: "no_answer", Error: foreign.Of(why), Header: t.header("", 0)})
+	}
+	return t.dead(ctx, key, "dead:"+key+":"+a.Call, pipeline.Dead{
+		Reason: "unreadable_page", Error: foreign.Of(fmt.Sprintf("call %s, page %d (`ratchet answer %s`): %v", a.Call, e.Index, a.Call, a.Err)),
+		Stream: pipeline.StreamResponses, Sequence: sequence(a.ID), Subject: pipeline.SubjectResponse(int(t.list.Domain), pipeline.KindDeals, t.list.answerKey(e.Index)),
+		Header: t.header(a.Call, e.Index),
+	})
+}
