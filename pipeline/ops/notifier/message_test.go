@@ -17,7 +17,7 @@ import (
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/text/foreign"
-	"ratchet/test/hostile"
+	"ratchet/test/doors/hostile"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

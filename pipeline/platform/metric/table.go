@@ -82,5 +82,6 @@ var (
 	RecorderPending = gauge(recorder, "ratchet_recorder_pending", "Messages that wait to be recorded.", "stream")
 	RecorderRows    = total(recorder, "ratchet_recorder_rows_total", "Rows stored.", "stream")
 	RecorderInsert  = gauge(recorder, "ratchet_recorder_insert_seconds", "How long the last insert took.")
-	Deals           = gauge(recorder, "ratchet_deals", "Deals: visible, stale (of the visible), expired or invalid (both hidden).", "state")
+	Deals           = gauge(recorder, "ratchet_deals", "Deals: found (of the stored), stored, visible, stale (of the visible), expired, invalid or set_aside (hidden).", "state")
+	DealsAsOf       = gauge(recorder, "ratchet_deals_sequence", "The sequence of a stream up to which ratchet_deals counts.", "stream")
 )

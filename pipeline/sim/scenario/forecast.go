@@ -84,7 +84,7 @@ func ahead(ctx context.Context, box *standalone.Box, rate int, v Volume) (Foreca
 	books := box.Sim.Books()
 	f := Forecast{
 		Rate: rate, Hours: box.Env.Now().Sub(box.T0).Hours(), Rows: v.Rows, Listed: len(w.listed), Decided: sum.Decided(),
-		Deals: len(sum.Accepted()), Tokens: books.Consumed(), Income: books.Gross(),
+		Deals: len(sum.Found()), Tokens: books.Consumed(), Income: books.Gross(),
 	}
 	f.Waiting = f.Listed - f.Decided
 	f.PerDecision = float64(f.Tokens) / float64(max(1, f.Decided))
