@@ -48,6 +48,11 @@ func (r *recorder) deals() metric.Source {
 		if !ok {
 			return errClosed
 		}
+		resume, err := r.pauseInserts(ctx)
+		if err != nil {
+			return err
+		}
+		defer resume()
 		var n visibility.Counts
 		at, err := settled.Ask(ctx, r.bus, w, func(ctx context.Context) (err error) { n, err = w.Counts(ctx); return err })
 		if err != nil {
@@ -63,6 +68,25 @@ func (r *recorder) deals() metric.Source {
 		put(metric.DealsAsOf, float64(at.Actions), pipeline.StreamActions)
 		return nil
 	})
+}
+
+// pauseInserts waits for the inserts under way and holds back others until resume is called.
+func (r *recorder) pauseInserts(ctx context.Context) (resume func(), err error) {
+	held := make(chan struct{})
+	go func() {
+		r.inserts.Lock()
+		select {
+		case held <- struct{}{}:
+		case <-ctx.Done():
+			r.inserts.Unlock()
+		}
+	}()
+	select {
+	case <-held:
+		return r.inserts.Unlock, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // measure adds the sources to the process's metrics until end is called.
