@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"ratchet/pipeline"
@@ -109,8 +110,8 @@ func (f Forecast) Print(w io.Writer) error {
   listed      %d prices, of which %d were decided; %s
   deals       %d
   tokens      %d of an income of %d (%.0f %%): %.2f per decision, %.0f per deal, %.0f %% of the income for the list
-  rejected    %v
+  rejected    %s
 Simulated: the list, its churn and the share of good books are made; prices, limits and times are Keepa's.
-`, f.Rate, f.Rows, f.Listed, f.Decided, verdict, f.Deals, f.Tokens, f.Income, 100*f.UsedShare, f.PerDecision, f.PerDeal, 100*f.ListShare, f.RejectedMost)
+`, f.Rate, f.Rows, f.Listed, f.Decided, verdict, f.Deals, f.Tokens, f.Income, 100*f.UsedShare, f.PerDecision, f.PerDeal, 100*f.ListShare, strings.Join(f.RejectedMost, ", "))
 	return err
 }
