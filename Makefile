@@ -8,7 +8,7 @@ MUTANTS ?= 2
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ kill: ## kill -9 every daemon around each of its statements; minutes
 
 damage: ## every file of a store and every kind of key, damaged in every way, one and two at a time; most of an hour
 	RATCHET_DAMAGE=all go test -count=1 -timeout 120m -v ./test/damage
+
+counts: ## what is found, stored and visible, as every place says it, at 1,000 random sequences (minutes)
+	RATCHET_COUNTS=1000 go test -count=1 -timeout 60m -v -run EveryPlace ./test/newcomer
 
 odd: ## every shape of an element and every whole answer, for every kind of call (half an hour)
 	RATCHET_ODD=all go test -count=1 -timeout 60m -v ./test/odd

@@ -109,7 +109,7 @@ func (c dealsCmd) Run(a *app) error {
 func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show cli.Show) error {
 	visible := cli.NewVisible(b, c.URL)
 	defer visible.Close()
-	// Only what is unusual is printed, and on standard error: a program may read the deals.
+	// On standard error: a program may read the deals.
 	say := func(from cli.Source) {
 		if from.Because != "" {
 			fmt.Fprintf(a.errOut, "deals come %s\n", from)
@@ -120,10 +120,13 @@ func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	deals, from, err := visible.List(ctx, since)
+	all, err := visible.All(ctx, since)
 	if err != nil {
 		return err
 	}
-	say(from)
-	return cli.WriteDeals(a.out, deals, show)
+	if err := cli.WriteDeals(a.out, all.Visible, show); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.errOut, all)
+	return nil
 }

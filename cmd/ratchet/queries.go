@@ -155,7 +155,7 @@ func keepQueries(a *app, queries []keepa.Query, data string) (string, error) {
 		return "", fmt.Errorf("create data directory: %w; choose another with --data", err)
 	}
 	for _, q := range queries {
-		fmt.Fprintf(a.out, "Query %s:\n%s", q.ID(), q.File())
+		fmt.Fprintf(a.out, "Query: %s\n", q.ID())
 		if err := os.WriteFile(filepath.Join(dir, q.Name+".json"), q.File(), 0o600); err != nil {
 			return "", fmt.Errorf("keep the query: %w; choose another directory with --data", err)
 		}

@@ -48,8 +48,9 @@ type upCmd struct {
 
 // Help is an example.
 func (upCmd) Help() string {
-	return `On the screen, decided and found count this session: found is what it accepted. Stored is every deal that was ever found, and visible
-what of it ` + "`ratchet deals`" + ` lists. A closed terminal stops it cleanly, as Ctrl-C does.
+	return `On the screen, found are the deals that a look accepted, stored are all deals with a version in the stream DEALS, and visible are those that
+` + "`ratchet deals`" + ` lists. "as of" names the sequences of the streams up to which they are counted; wherever the same sequences are named,
+the counts are the same. A closed terminal stops it cleanly, as Ctrl-C does.
 
 Example:
   ratchet up --rules mine/rules.yaml --query mine/used-books.json --env-file .env`

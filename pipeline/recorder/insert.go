@@ -99,6 +99,8 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, insertWithin)
 	defer cancel()
+	l.r.inserts.RLock() // while nobody counts
+	defer l.r.inserts.RUnlock()
 	began := time.Now()
 	err = l.insertAnew(bounded, s, rows, l.token(in))
 	if err != nil && warehouse.Classify(err) == warehouse.NoSchema {

@@ -5,14 +5,16 @@ import (
 	"errors"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/metric"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/store/settled"
 )
 
 const (
 	countEvery  = time.Minute // machine time
-	countWithin = 2 * time.Second
+	countWithin = 5 * time.Second
 )
 
 // metrics puts how far each stream is recorded.
@@ -33,6 +35,7 @@ func (p *pulse) metrics(put metric.Put) {
 
 // counter is a sink that can count the deals by state.
 type counter interface {
+	settled.Warehouse
 	Counts(ctx context.Context) (visibility.Counts, error)
 }
 
@@ -45,16 +48,45 @@ func (r *recorder) deals() metric.Source {
 		if !ok {
 			return errClosed
 		}
-		n, err := w.Counts(ctx)
+		resume, err := r.pauseInserts(ctx)
 		if err != nil {
 			return err
 		}
-		put(metric.Deals, float64(n.Visible), "visible")
-		put(metric.Deals, float64(n.Stale), "stale")
-		put(metric.Deals, float64(n.Expired), "expired")
-		put(metric.Deals, float64(n.Invalid), "invalid")
+		defer resume()
+		var n visibility.Counts
+		at, err := settled.Ask(ctx, r.bus, w, func(ctx context.Context) (err error) { n, err = w.Counts(ctx); return err })
+		if err != nil {
+			return err
+		}
+		for state, deals := range map[string]int{
+			"found": n.Found, "stored": n.Stored, "visible": n.Visible, "stale": n.Stale, "expired": n.Expired, "invalid": n.Invalid, "set_aside": n.SetAside,
+		} {
+			put(metric.Deals, float64(deals), state)
+		}
+		put(metric.DealsAsOf, float64(at.Deals), pipeline.StreamDeals)
+		put(metric.DealsAsOf, float64(at.Verdicts), pipeline.StreamVerdicts)
+		put(metric.DealsAsOf, float64(at.Actions), pipeline.StreamActions)
 		return nil
 	})
+}
+
+// pauseInserts waits for the inserts under way and holds back others until resume is called.
+func (r *recorder) pauseInserts(ctx context.Context) (resume func(), err error) {
+	held := make(chan struct{})
+	go func() {
+		r.inserts.Lock()
+		select {
+		case held <- struct{}{}:
+		case <-ctx.Done():
+			r.inserts.Unlock()
+		}
+	}()
+	select {
+	case <-held:
+		return r.inserts.Unlock, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // measure adds the sources to the process's metrics until end is called.

@@ -59,6 +59,8 @@ type recorder struct {
 	pause time.Duration // after a first failure
 	grace time.Duration // for the rows in hand, after a stop
 
+	inserts sync.RWMutex // read: a batch is inserted; written: nothing is, so that the deals can be counted
+
 	longest time.Duration // between two inserts of the same rows
 	heldFor time.Duration // for the rows in hand, while ClickHouse does not accept them
 }

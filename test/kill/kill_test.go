@@ -62,7 +62,7 @@ func binary(t *testing.T, name string) string {
 		if built.dir, built.err = os.MkdirTemp("", "ratchet-kill-"); built.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", built.dir+"/", "./cmd/peeker", "./cmd/committer", "./cmd/watermarker", "./cmd/tokend")
+		cmd := exec.Command("go", "build", "-o", built.dir+"/", "./cmd/peeker", "./cmd/committer", "./cmd/watermarker", "./cmd/tokend", "./cmd/notifier")
 		cmd.Dir = filepath.Join("..", "..")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("%w\n%s", err, out)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,8 +38,10 @@ func TestWhatAlertsAndPagesNameExistsInARealRun(t *testing.T) {
 		t.Skip("a run with a ClickHouse takes seconds")
 	}
 	t.Parallel()
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer target.Close()
 	box, err := standalone.Start(t.Context(), standalone.Options{
-		Data: t.TempDir(), World: standalone.Simulated, ClickHouse: chtest.Database(t),
+		Data: t.TempDir(), World: standalone.Simulated, ClickHouse: chtest.Database(t), Settings: map[string]string{"NOTIFY_TARGETS": target.URL},
 		Probes: "127.0.0.1:0", Speed: 300, Seed: 1, Rate: 60, Balance: standalone.FullBucket, Log: slog.New(slog.DiscardHandler), Version: "test",
 	})
 	if err != nil {

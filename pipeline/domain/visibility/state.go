@@ -33,9 +33,11 @@ const (
 	OldEstimate = "old_estimate" // decided before sale prices were estimated, and not again since
 )
 
-// Counts are the numbers of deals by state. Every deal is visible, expired, invalid or set aside.
+// Counts are the numbers of deals by state. Every stored deal is visible, expired, invalid or set aside. A book that
+// is found again, at whatever price, is the same deal.
 type Counts struct {
-	Stored  int `json:"stored"`  // deals ever found
+	Found   int `json:"found"`   // of the stored, accepted by a look; a deal is published before its verdict is
+	Stored  int `json:"stored"`  // of which DEALS has a version
 	Visible int `json:"visible"` // shown now
 	Stale   int `json:"stale"`   // of the visible, marked as not confirmed in time
 	Expired int `json:"expired"` // hidden by a later look that rejected them, or by the refresher
@@ -48,6 +50,9 @@ type Counts struct {
 func Count(states []State) Counts {
 	c := Counts{Stored: len(states)}
 	for _, s := range states {
+		if !s.LastConfirmed.IsZero() {
+			c.Found++
+		}
 		switch s.HiddenBecause {
 		case "":
 			c.Visible++

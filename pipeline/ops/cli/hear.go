@@ -3,53 +3,135 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/store/messages"
 )
 
-// hear reads what the streams say of all deals.
-func hear(ctx context.Context, b *bus.Bus) (*visibility.Book, error) { return hearOn(ctx, b, "deal.>") }
-
-// hearOf reads what the streams say of one deal.
-func hearOf(ctx context.Context, b *bus.Bus, p visibility.Place) (*visibility.Book, error) {
-	return hearOn(ctx, b, pipeline.SubjectDeal(p.Domain, p.PriceType, p.ASIN))
-}
-
-// hearOn reads every version on a subject of DEALS, and of the verdicts about these
-// deals as many as decide how they stand. What the recorder buries is passed over: it
-// reads them in the same way.
-func hearOn(ctx context.Context, b *bus.Bus, subject string) (*visibility.Book, error) {
-	e := ear{b: b, places: map[product][]visibility.Place{}, whole: map[string]bool{}}
-	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{subject}}, func(r bus.Read) error {
-		if v, err := visibility.ReadVersion(r.Stored()); err == nil {
-			e.book.Version(v)
-			e.about(v.Place)
-		}
-		return nil
-	})
+// hear reads what the streams say of all deals, as of the sequences that they have now. What an earlier reading kept
+// is read on from where that ended; nil without one.
+func hear(ctx context.Context, b *bus.Bus, kept *ear) (*ear, error) {
+	held, err := holds(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	if err := messages.ScanActions(ctx, b, e.book.Action); err != nil {
-		return nil, err
+	if kept == nil || !kept.held.continues(held) {
+		kept = newEar(b, "deal.>")
 	}
-	if err := e.newest(ctx); err != nil {
-		return nil, err
+	kept.held = held
+	return kept, kept.advance(ctx, held.last())
+}
+
+// hearOf reads what the streams say of one deal, to the end of the streams.
+func hearOf(ctx context.Context, b *bus.Bus, p visibility.Place) (*visibility.Book, error) {
+	e := newEar(b, pipeline.SubjectDeal(p.Domain, p.PriceType, p.ASIN))
+	err := e.advance(ctx, visibility.Sequences{Deals: math.MaxUint64, Verdicts: math.MaxUint64, Actions: math.MaxUint64})
+	return &e.book, err
+}
+
+// held is what the streams that say something about deals hold.
+type held struct{ deals, verdicts, actions bus.Span }
+
+// holds asks for what the streams hold now.
+func holds(ctx context.Context, b *bus.Bus) (h held, err error) {
+	for stream, span := range map[string]*bus.Span{pipeline.StreamDeals: &h.deals, pipeline.StreamVerdicts: &h.verdicts, pipeline.StreamActions: &h.actions} {
+		shelf, err := b.Shelf(ctx, stream)
+		if err != nil {
+			return h, err
+		}
+		if *span, err = shelf.Span(ctx); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+func (h held) last() visibility.Sequences {
+	return visibility.Sequences{Deals: h.deals.Last, Verdicts: h.verdicts.Last, Actions: h.actions.Last}
+}
+
+// continues reports whether later has everything that was held, and more messages at most: nothing has left the
+// streams, and they are the same.
+func (h held) continues(later held) bool {
+	same := func(a, b bus.Span) bool { return a.Made == b.Made && a.First == b.First && a.Last <= b.Last }
+	return same(h.deals, later.deals) && same(h.verdicts, later.verdicts) && same(h.actions, later.actions)
+}
+
+func newEar(b *bus.Bus, subject string) *ear {
+	return &ear{b: b, subject: subject, places: map[product][]visibility.Place{}, whole: map[string]bool{}}
+}
+
+// advance reads every version on the subject, and of the verdicts about these deals as many as decide how they stand,
+// up to these sequences. What the recorder buries is passed over: it reads them in the same way.
+func (e *ear) advance(ctx context.Context, to visibility.Sequences) error {
+	from := e.to
+	e.to = to
+	fresh, err := e.versions(ctx, from.Deals)
+	if err != nil {
+		return err
+	}
+	if err := messages.ScanActions(ctx, e.b, func(s action.Said) {
+		if s.Sequence <= to.Actions {
+			e.book.Action(s)
+		}
+	}); err != nil {
+		return err
+	}
+	if err := e.newest(ctx, fresh); err != nil {
+		return err
+	}
+	if from.Verdicts > 0 && from.Verdicts < to.Verdicts {
+		if err := e.verdicts(ctx, bus.From{Sequence: from.Verdicts + 1}); err != nil {
+			return err
+		}
 	}
 	// What is read may put another verdict in front, which is looked behind in turn: at most
 	// once for each look.
 	for e.doubt(); len(e.behind) > 0; e.doubt() {
 		if err := e.all(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return &e.book, nil
+	return nil
+}
+
+// versions reads the versions after a sequence, and returns the products with a deal that was not known before.
+func (e *ear) versions(ctx context.Context, after uint64) (fresh map[product]bool, err error) {
+	fresh = map[product]bool{}
+	if after > 0 && after >= e.to.Deals {
+		return fresh, nil
+	}
+	from := bus.From{Subjects: []string{e.subject}}
+	if after > 0 {
+		from.Sequence = after + 1
+	}
+	err = e.b.Scan(ctx, pipeline.StreamDeals, from, func(r bus.Read) error {
+		if v, err := visibility.ReadVersion(r.Stored()); err == nil && v.Sequence <= e.to.Deals {
+			e.book.Version(v)
+			if e.about(v.Place) {
+				fresh[product{v.Domain, v.ASIN}] = true
+			}
+		}
+		return nil
+	})
+	return fresh, err
+}
+
+// verdicts reads the verdicts about the known deals.
+func (e *ear) verdicts(ctx context.Context, from bus.From) error {
+	return messages.ScanVerdicts(ctx, e.b, from, func(_ bus.Read, v visibility.Verdict) error {
+		if v.Sequence <= e.to.Verdicts && len(e.places[product{v.Domain, v.ASIN}]) > 0 {
+			e.book.Verdict(v)
+		}
+		return nil
+	})
 }
 
 // readable is how many deals DEALS holds.
@@ -72,11 +154,14 @@ type product struct {
 
 // ear hears about the deals of a book.
 type ear struct {
-	b      *bus.Bus
-	book   visibility.Book
-	places map[product][]visibility.Place // the deals of each product
-	behind []string                       // subjects of which every verdict is to be heard
-	whole  map[string]bool                // those, and the ones of which it was
+	b       *bus.Bus
+	subject string // of the versions
+	held    held
+	to      visibility.Sequences // the book is what the streams said up to here
+	book    visibility.Book
+	places  map[product][]visibility.Place // the deals of each product
+	behind  []string                       // subjects of which every verdict is to be heard
+	whole   map[string]bool                // those, and the ones of which it was
 }
 
 // lookBehind has every verdict of a look at a product heard.
@@ -88,23 +173,33 @@ func (e *ear) lookBehind(of product, look pipeline.Look) {
 	}
 }
 
-func (e *ear) about(p visibility.Place) {
+// about notes that there is a deal, and reports whether that is new.
+func (e *ear) about(p visibility.Place) bool {
 	of := product{p.Domain, p.ASIN}
-	if !slices.Contains(e.places[of], p) {
-		e.places[of] = append(e.places[of], p)
+	if slices.Contains(e.places[of], p) {
+		return false
 	}
+	e.places[of] = append(e.places[of], p)
+	return true
 }
 
 // newest hears the newest verdict of each subject that may say something, and looks
 // behind it where it hides others that count: it is a replay's, about another price
 // type, one of the keeper's, a repeat, or nothing that can be read. That the newest verdict is
 // the last decided is taken for granted; only confirmed_at and the mark rest on it.
-func (e *ear) newest(ctx context.Context) error {
+func (e *ear) newest(ctx context.Context, products map[product]bool) error {
 	var subjects []string
-	for of := range e.places {
+	for of := range products {
 		subjects = append(subjects, telling(of)...)
 	}
-	stored, err := e.b.Newest(ctx, pipeline.StreamVerdicts, subjects, bus.Until{})
+	var until bus.Until
+	switch {
+	case e.to.Verdicts == 0 || len(products) == 0:
+		return nil
+	case e.to.Verdicts < math.MaxUint64:
+		until.Sequence = e.to.Verdicts
+	}
+	stored, err := e.b.Newest(ctx, pipeline.StreamVerdicts, subjects, until)
 	if err != nil {
 		return err
 	}
@@ -145,11 +240,7 @@ const filtersAtOnce = 500
 // all hears every verdict on the subjects behind.
 func (e *ear) all(ctx context.Context) error {
 	for part := range slices.Chunk(e.behind, filtersAtOnce) {
-		err := messages.ScanVerdicts(ctx, e.b, bus.From{Subjects: part}, func(_ bus.Read, v visibility.Verdict) error {
-			e.book.Verdict(v)
-			return nil
-		})
-		if err != nil {
+		if err := e.verdicts(ctx, bus.From{Subjects: part}); err != nil {
 			return err
 		}
 	}

@@ -43,14 +43,20 @@ func TestWhatIsReadOfTheStreamsIsAllThatDecides(t *testing.T) {
 		for i := range rapid.IntRange(1, 40).Draw(r, "messages") {
 			ms = append(ms, drawMessage(r, left, noisy, desk.T0.Add(time.Duration(i)*time.Minute)))
 		}
+		v := cli.NewVisible(d.Bus, "")
+		before := rapid.IntRange(0, len(ms)).Draw(r, "counted before") // what was read then is kept, and read on
 		for i, m := range ms {
 			m.ID = fmt.Sprint(left, "/", i)
 			if _, err := d.Bus.Publish(t.Context(), m); err != nil {
 				t.Fatal(err)
 			}
+			if i == before {
+				if _, _, err := v.Count(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 		all := heardWhole(t, d)
-		v := cli.NewVisible(d.Bus, "")
 		counts, _, err := v.Count(t.Context())
 		if want := visibility.Count(all.States()); err != nil || counts != want {
 			r.Errorf("counted %+v, %v; all that is stored says %+v", counts, err, want)

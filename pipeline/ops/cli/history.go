@@ -124,7 +124,7 @@ func (h History) WriteRules(w io.Writer, j *verdict.Judge) error {
 
 // accepted are the deals that were found, and with them the mean of what one is expected to earn.
 func (h History) accepted() (n int, profit float64, domain int) {
-	for _, v := range h.sum.Accepted() {
+	for _, v := range h.sum.Found() {
 		n++
 		domain = v.Domain
 		if v.ExpectedValueCents != nil {
@@ -291,6 +291,9 @@ func (h History) of(total int) string {
 func perDeal(total, found int) string {
 	if found == 0 {
 		return "no deal was found"
+	}
+	if found == 1 {
+		return fmt.Sprintf("1 deal was found, for %d tokens", total)
 	}
 	return fmt.Sprintf("%d deals were found, %.1f tokens each", found, float64(total)/float64(found))
 }

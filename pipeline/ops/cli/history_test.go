@@ -25,7 +25,7 @@ func week(change func(*History, func(n int, v pipeline.Verdict))) History {
 	change(&h, func(n int, v pipeline.Verdict) {
 		for range n {
 			works++
-			v.DecidedAt = noon.Add(-time.Hour)
+			v.DecidedAt, v.ASIN = noon.Add(-time.Hour), fmt.Sprintf("B%09d", works)
 			h.sum.Verdict(fmt.Sprint("w", works), v)
 		}
 	})
@@ -76,10 +76,13 @@ func TestTheFirstLineIsTheAnswer(t *testing.T) {
 			week(func(h *History, many func(int, pipeline.Verdict)) {
 				many(9, rejected("no_rank_drop", pipeline.LookGlance, 0))
 				many(3, accepted)
+				again := accepted
+				again.ASIN = "B000000012" // found again: the same deal
+				h.sum.Verdict("again", again)
 				h.sum.Entry(pipeline.Entry{Event: pipeline.EventClose, Claim: "a", Tokens: 5040})
 			}),
-			"3 deals were found in the last 7 d, of 12 that were decided: no_rank_drop rejected most, 75 % of them.",
-			"No rule cost a token in the last 7 d; no_rank_drop rejected most, 9 of 12 that were decided.",
+			"3 deals were found in the last 7 d, of 13 that were decided: no_rank_drop rejected most, 69 % of them.",
+			"No rule cost a token in the last 7 d; no_rank_drop rejected most, 9 of 13 that were decided.",
 			"5040 tokens were spent today, 10 % of the 50400 that 5 a minute pay in that time; 3 deals were found, 1680.0 tokens each.",
 		},
 		{

@@ -31,14 +31,11 @@ func Report(ctx context.Context, b *bus.Bus, v *Visible, made func(asin string) 
 	if err != nil {
 		return err
 	}
-	counts, _, err := v.Count(ctx)
+	all, err := v.All(ctx, time.Time{})
 	if err != nil {
 		return err
 	}
-	deals, from, err := v.List(ctx, time.Time{})
-	if err != nil {
-		return err
-	}
+	deals := all.Visible
 	if err := sum.Write(w); err != nil {
 		return err
 	}
@@ -46,11 +43,11 @@ func Report(ctx context.Context, b *bus.Bus, v *Visible, made func(asin string) 
 	if made != nil {
 		p.f("%s", restOf(sum, made))
 		deals = slices.DeleteFunc(deals, func(d Deal) bool { return made(d.ASIN) })
-		p.f("Deals on captured products: %d visible (%s)\n", len(deals), from)
+		p.f("Deals on captured products: %d visible (%s)\n", len(deals), all.Source)
 		p.deals(deals)
 		return p.flush()
 	}
-	p.f("Deals: %d found, of %d stored %d are visible (%s)\n", len(sum.Accepted()), counts.Stored, len(deals), from)
+	p.f("Deals: %s\n", all)
 	p.deals(deals)
 	return p.flush()
 }

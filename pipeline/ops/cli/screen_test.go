@@ -16,6 +16,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/process"
 )
 
@@ -193,7 +194,9 @@ func hoursIn(w *os.File) (*Summary, Status) {
 	s := NewSummary(nil, env, nil, w)
 	s.now = func() time.Time { return now }
 	s.began, s.Ends, s.Simulated = now.Add(-130*time.Minute), now.Add(390*time.Minute), true
-	s.decided, s.found, s.standing = 1204, 12, "in all: stored 340, visible 211"
+	s.decided, s.before, s.standing = 1204, 325, &Standing{
+		Counts: visibility.Counts{Found: 337, Stored: 340, Visible: 211}, Source: Source{AsOf: visibility.Sequences{Deals: 1380, Verdicts: 48211, Actions: 7}},
+	}
 	for i := range lastReasons {
 		s.reasons = append(s.reasons, fmt.Sprintf("B%09d reject at peek: no_sale_in_year, and a text that goes on until it is longer than eighty columns are", i))
 	}
@@ -241,7 +244,7 @@ func TestAPipeGetsALineWithoutEscapes(t *testing.T) {
 	if _, err := out.ReadFrom(read); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(out.String(), "\n"); n != 2 || strings.Contains(out.String(), "\x1b") || !strings.Contains(out.String(), "this session: decided 1204, found 12  in all: stored 340, visible 211") {
+	if n := strings.Count(out.String(), "\n"); n != 2 || strings.Contains(out.String(), "\x1b") || !strings.Contains(out.String(), "this session: decided 1204, found 12  in all: found 337, stored 340, visible 211  as of DEALS 1380, VERDICTS 48211, ACTIONS 7") {
 		t.Errorf("%d lines: %q", n, out.String())
 	}
 }

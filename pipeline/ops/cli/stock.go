@@ -41,7 +41,7 @@ func (s *Standing) String() string {
 	if s.SetAside > 0 {
 		hidden = fmt.Sprintf("%d expired, %d invalid and %d that you bought or ignored", s.Expired, s.Invalid, s.SetAside)
 	}
-	return fmt.Sprintf("%d visible, %d of them stale; %s are hidden; %d stored (%s).", s.Visible, s.Stale, hidden, s.Stored, s.Source)
+	return fmt.Sprintf("%d found, %d stored, %d visible, %d of them stale; %s are hidden (%s).", s.Found, s.Stored, s.Visible, s.Stale, hidden, s.Source)
 }
 
 // Stock is what the keeper last wrote about the deals that it has looked at again, and

@@ -29,8 +29,8 @@ const (
 	countWithin = 5 * time.Second // the view stands still meanwhile
 )
 
-// Summary is the calm view of a running pipeline. Found is what this session accepted; stored is every deal that was
-// ever found, and visible is what of it `ratchet deals` lists.
+// Summary is the calm view of a running pipeline. What was found, is stored and is visible counts as visibility.Counts
+// does, and is shown with the sequences up to which it counts.
 type Summary struct {
 	// Ends is when the run ends by itself, pipeline time; zero for never.
 	Ends time.Time
@@ -46,12 +46,12 @@ type Summary struct {
 	live    bool                     // w is a terminal
 	size    func() (width, high int) // of the terminal
 
-	standing string    // how many deals are stored and visible
+	standing *Standing // how many deals there are; nil before they were counted
+	before   int       // how many were found when this session began
 	counted  time.Time // when that was asked, machine time
 
 	mu      sync.Mutex
 	decided int
-	found   int
 	reasons []string // the newest first
 	drawn   int      // lines on the terminal
 	at      [2]int   // the terminal's size then
@@ -83,6 +83,7 @@ func (s *Summary) Run(ctx context.Context, done <-chan struct{}) {
 	} else {
 		defer func() { _ = sub.Unsubscribe() }() // the connection closes with the process
 	}
+	s.count(ctx) // what was found before
 	every := lineEvery
 	if s.live {
 		every = redrawEvery
@@ -122,9 +123,6 @@ func (s *Summary) hear(m *nats.Msg) {
 		return
 	}
 	s.decided++
-	if outcome == pipeline.Accept {
-		s.found++
-	}
 	reason := foreign.Of(fmt.Sprintf("%s %s at %s: %s", asin, outcome, look, reasonOf(m.Data))).String()
 	s.reasons = append([]string{reason}, s.reasons[:min(len(s.reasons), lastReasons-1)]...)
 }
@@ -168,8 +166,11 @@ func (s *Summary) count(ctx context.Context) {
 	s.counted = process.MachineNow()
 	ctx, cancel := context.WithTimeout(ctx, countWithin)
 	defer cancel()
-	if counts, _, err := s.visible.Count(ctx); err == nil {
-		s.standing = fmt.Sprintf("in all: stored %d, visible %d", counts.Stored, counts.Visible)
+	if counts, from, err := s.visible.Count(ctx); err == nil {
+		if s.standing == nil {
+			s.before = counts.Found
+		}
+		s.standing = &Standing{Counts: counts, Source: from}
 	}
 }
 
@@ -191,9 +192,13 @@ func (s *Summary) fields(st Status) []string {
 	if !s.Ends.IsZero() {
 		out = append(out, progress(now.Sub(s.began), s.Ends.Sub(s.began)))
 	}
-	out = append(out, balance, "waiting: "+strings.Join(waiting, ", "), fmt.Sprintf("this session: decided %d, found %d", s.decided, s.found))
-	if s.standing != "" {
-		out = append(out, s.standing)
+	out = append(out, balance, "waiting: "+strings.Join(waiting, ", "))
+	session := fmt.Sprintf("this session: decided %d", s.decided)
+	if d := s.standing; d != nil {
+		out = append(out, fmt.Sprintf("%s, found %d", session, max(0, d.Found-s.before)),
+			fmt.Sprintf("in all: found %d, stored %d, visible %d", d.Found, d.Stored, d.Visible), "as of "+d.AsOf.String())
+	} else {
+		out = append(out, session)
 	}
 	if st.Balance != nil && st.Balance.Note != "" {
 		out = append(out, foreign.Of(st.Balance.Note).String())

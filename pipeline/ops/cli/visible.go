@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/warehouse"
+	"ratchet/pipeline/store/settled"
 )
 
 // Visible is where everybody asks for the visible deals: lists, counts, status, the
@@ -19,13 +20,15 @@ import (
 //	ClickHouse answers, holds these streams' deals,      ─yes─▶ views deal_states, visible_deals
 //	and has what they held when it was asked               │
 //	                                                       no
-//	                                                       └───▶ package standing over DEALS and VERDICTS
+//	                                                       └───▶ package visibility over DEALS and VERDICTS
 //
-// The two say the same of the same messages, and who asks is told which of them it was.
+// The two say the same of the same messages. The source of an answer names which of them it was, and the sequences of
+// the streams up to which it counts.
 type Visible struct {
 	b   *bus.Bus
 	url string
 	w   *warehouse.Warehouse // nil before it was reached
+	ear *ear                 // what was read of the streams; nil before
 
 	// Patience is how long to wait for the recorder to store what the streams hold.
 	Patience time.Duration
@@ -58,10 +61,11 @@ func (v *Visible) Close() {
 	}
 }
 
-// Source says who answered.
+// Source says what answered, and as of when.
 type Source struct {
-	From    string `json:"from"`              // clickhouse or streams
-	Because string `json:"because,omitempty"` // why not ClickHouse
+	From    string               `json:"from"`              // clickhouse or streams
+	Because string               `json:"because,omitempty"` // why not ClickHouse
+	AsOf    visibility.Sequences `json:"as_of"`             // the sequences up to which it counts
 }
 
 // The two that answer.
@@ -73,9 +77,43 @@ const (
 // String is the source for people.
 func (s Source) String() string {
 	if s.From == fromClickHouse {
-		return "from ClickHouse"
+		return "from ClickHouse, as of " + s.AsOf.String()
 	}
-	return "from the streams, since " + s.Because
+	return "from the streams, since " + s.Because + "; as of " + s.AsOf.String()
+}
+
+// Deals are the visible deals, and how many there are of all kinds, as of the same sequences.
+type Deals struct {
+	Visible []Deal // with a version since then, the most profitable first
+	Counts  visibility.Counts
+	Source
+}
+
+// String is the counts in one line.
+func (d Deals) String() string {
+	return fmt.Sprintf("%d found, %d stored, %d visible (%s)", d.Counts.Found, d.Counts.Stored, d.Counts.Visible, d.Source)
+}
+
+// All are the visible deals with a version since then, and the counts.
+func (v *Visible) All(ctx context.Context, since time.Time) (d Deals, err error) {
+	type both struct {
+		shown  []visibility.Shown
+		counts visibility.Counts
+	}
+	all, from, err := ask(ctx, v,
+		func(ctx context.Context, w *warehouse.Warehouse) (a both, err error) {
+			if a.counts, err = w.Counts(ctx); err == nil {
+				a.shown, err = w.Visible(ctx, since, members)
+			}
+			return a, err
+		},
+		func(book *visibility.Book) both { return both{book.Visible(since), visibility.Count(book.States())} })
+	if err != nil {
+		return d, err
+	}
+	d.Counts, d.Source = all.counts, from
+	d.Visible, err = dealsOf(all.shown)
+	return d, err
 }
 
 // List are the visible deals with a version since then, the most profitable first.
@@ -108,16 +146,23 @@ func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *war
 	var answer T
 	why := v.ready(bounded)
 	if why == nil {
-		if answer, why = view(bounded, v.w); why == nil {
-			return answer, Source{From: fromClickHouse}, nil
+		var at visibility.Sequences
+		at, why = settled.Ask(bounded, v.b, v.w, func(ctx context.Context) (err error) { answer, err = view(ctx, v.w); return err })
+		if why == nil {
+			return answer, Source{From: fromClickHouse, AsOf: at}, nil
 		}
 	}
 	from := Source{From: fromStreams, Because: why.Error()}
-	book, err := hear(ctx, v.b)
-	if err != nil {
+	if errors.Is(why, context.DeadlineExceeded) {
+		from.Because = fmt.Sprintf("ClickHouse did not answer within %s", viewWithin)
+	}
+	heard, err := hear(ctx, v.b, v.ear)
+	if v.ear = heard; err != nil {
+		v.ear = nil
 		return answer, from, err
 	}
-	return streams(book), from, nil
+	from.AsOf = heard.to
+	return streams(&heard.book), from, nil
 }
 
 var errNone = errors.New("there is no ClickHouse")
@@ -205,19 +250,21 @@ const examineTimes = 3
 func (v *Visible) Examine(ctx context.Context) (string, error) {
 	var odd []string
 	for range examineTimes {
-		book, err := hear(ctx, v.b)
+		heard, err := hear(ctx, v.b, nil)
 		if err != nil {
 			return "not counted: no pipeline has run on this NATS yet", nil //nolint:nilerr // as the status says
 		}
+		book := &heard.book
 		if why := v.ready(ctx); why != nil {
-			return (&Standing{Counts: visibility.Count(book.States()), Source: Source{From: fromStreams, Because: why.Error()}}).String(), nil
+			return (&Standing{Counts: visibility.Count(book.States()), Source: Source{From: fromStreams, Because: why.Error(), AsOf: heard.to}}).String(), nil
 		}
-		states, err := v.w.States(ctx)
+		var states []visibility.State
+		at, err := settled.Ask(ctx, v.b, v.w, func(ctx context.Context) (err error) { states, err = v.w.States(ctx); return err })
 		if err != nil {
 			return "", err
 		}
 		if odd = differing(states, book.States()); len(odd) == 0 {
-			return (&Standing{Counts: visibility.Count(states), Source: Source{From: fromClickHouse}}).String() + " The streams agree.", nil
+			return (&Standing{Counts: visibility.Count(states), Source: Source{From: fromClickHouse, AsOf: at}}).String() + " The streams agree.", nil
 		}
 	}
 	return "", fmt.Errorf("ClickHouse and the streams differ about %d deals, as %s; see \"Visible deals\" in docs/operate.md",

@@ -68,7 +68,7 @@ func stocked(t *testing.T, d *desk.Desk) (visible []string, want visibility.Coun
 	versioned(t, d, good[6], map[string]any{"profit_cents": 0})
 	versioned(t, d, good[7], map[string]any{"title": "Another title", "rank": nil, "response_ids": []string{}}) // a partial refresh
 	versioned(t, d, good[8], map[string]any{"profit_cents": 900, "list_price_cents": 5000})                     // of an earlier estimate
-	return []string{good[0], good[1], good[4], good[5], good[7]}, visibility.Counts{Stored: 10, Visible: 5, Stale: 1, Expired: 2, Invalid: 2, SetAside: 1}
+	return []string{good[0], good[1], good[4], good[5], good[7]}, visibility.Counts{Found: 9, Stored: 10, Visible: 5, Stale: 1, Expired: 2, Invalid: 2, SetAside: 1}
 }
 
 func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *testing.T) {
@@ -107,7 +107,7 @@ func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *test
 			t.Fatal(err)
 		}
 		texts = append(texts, string(raw))
-		if says, err := v.Examine(t.Context()); err != nil || !strings.Contains(says, "5 visible, 1 of them stale; 2 expired, 2 invalid and 1 that you bought or ignored are hidden; 10 stored") {
+		if says, err := v.Examine(t.Context()); err != nil || !strings.Contains(says, "9 found, 10 stored, 5 visible, 1 of them stale; 2 expired, 2 invalid and 1 that you bought or ignored are hidden (from ") {
 			t.Errorf("the doctor says %s, %v", says, err)
 		}
 	}
@@ -120,7 +120,7 @@ func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *test
 	}
 	defer w.Close()
 	a, err := w.Ask(t.Context(), "deal-counts", map[string]string{"since": "2026-01-01 00:00:00"})
-	if err != nil || fmt.Sprint(a.Rows[0][:2]) != fmt.Sprint([]any{10, 5}) {
+	if err != nil || fmt.Sprint(a.Rows[0][:3]) != fmt.Sprint([]any{9, 10, 5}) {
 		t.Errorf("deal-counts says %v, %v", a, err)
 	}
 	if a, err = w.Ask(t.Context(), "deals", map[string]string{"since": "2026-01-01 00:00:00"}); err != nil || len(a.Rows) != want.Visible {
@@ -136,7 +136,7 @@ func checkStatus(t *testing.T, d *desk.Desk, v *cli.Visible, want visibility.Cou
 	}
 	s.Count(t.Context(), v)
 	var out bytes.Buffer
-	if err := s.Write(&out); err != nil || s.Deals == nil || s.Deals.Counts != want || !strings.Contains(out.String(), "Deals: 5 visible, 1 of them stale;") {
+	if err := s.Write(&out); err != nil || s.Deals == nil || s.Deals.Counts != want || !strings.Contains(out.String(), "Deals: 9 found, 10 stored, 5 visible, 1 of them stale;") {
 		t.Errorf("the status says %+v, %v\n%s", s.Deals, err, out.String())
 	}
 }
@@ -151,7 +151,7 @@ func checkSummary(t *testing.T, d *desk.Desk, v *cli.Visible, want visibility.Co
 		t.Errorf("the summary says %s", out.String())
 	}
 	out.Reset()
-	if err := cli.Report(t.Context(), d.Bus, v, nil, &out); err != nil || !strings.Contains(out.String(), "of 10 stored 5 are visible (from ") {
+	if err := cli.Report(t.Context(), d.Bus, v, nil, &out); err != nil || !strings.Contains(out.String(), "Deals: 9 found, 10 stored, 5 visible (from ") {
 		t.Errorf("the report says %v\n%s", err, out.String())
 	}
 }

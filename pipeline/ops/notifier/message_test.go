@@ -18,7 +18,7 @@ import (
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/text/foreign"
-	"ratchet/test/hostile"
+	"ratchet/test/doors/hostile"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -164,6 +164,55 @@ func TestWhatIsWrongInAPipelineHasAName(t *testing.T) {
 	if got := wrongs(s); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
+}
+
+func TestAWebhookOfOnesOwnIsSentWhatItsTemplateMakes(t *testing.T) {
+	t.Parallel()
+	write := func(text string) string {
+		file := filepath.Join(t.TempDir(), "hook.tmpl")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	f := newFake(t, ok)
+	send := func(address string, m Message) error {
+		targets, err := ParseTargets(process.Secret(address))
+		if err != nil {
+			return err
+		}
+		return targets[0].Send(t.Context(), m)
+	}
+	good := write(`{"message": {{json .plain}}, "asin": {{with .deal}}{{json .asin}}{{else}}null{{end}}, "profit": {{with .deal}}{{.profit_cents}}{{else}}0{{end}}}`)
+	if err := send(f.url+"/hook#template="+good, ofOneDeal(t, `A "title"`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.took()[0]; got.Path != "/hook" || got.JSON["asin"] != "0593655036" || !strings.Contains(got.Text, `A "title"`) || got.JSON["profit"] != 1240.0 {
+		t.Errorf("%+v", got)
+	}
+	for says, text := range map[string]string{
+		"makes no JSON": `{"message": {{.plain}}}`, "missing value": `{{if}}`, "not defined": `{{nothing}}`,
+	} {
+		if err := send(f.url+"#template="+write(text), ofOneDeal(t, "t")); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", text, err, says)
+		}
+	}
+	if err := send(f.url+"#template=/nowhere/else", ofOneDeal(t, "t")); err == nil || !strings.Contains(err.Error(), "target 1: template") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	with, err1 := ParseTargets(process.Secret(f.url + "#template=" + good))
+	without, err2 := ParseTargets(process.Secret(f.url))
+	if err1 != nil || err2 != nil || with[0].hash != without[0].hash {
+		t.Errorf("with a template it begins anew: %v, %v", err1, err2)
+	}
+}
+
+// ofOneDeal is a message of one deal with a body.
+func ofOneDeal(t *testing.T, title string) Message {
+	t.Helper()
+	d := aDeal(title)
+	d.Body = []byte(`{"asin":"0593655036","profit_cents":1240}`)
+	return Message{Key: "k", Deals: []cli.Current{d}}
 }
 
 func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {

@@ -47,6 +47,7 @@ func Run(ctx context.Context, env process.Env) error {
 		return err
 	}
 	defer stop()
+	defer env.Health.Metrics().Add("notifications", n.metrics)()
 	env.Log.Info("notifying", "targets", len(n.lines), "digest", n.policy.Digest, "quiet", n.policy.Quiet, "zone", zoneName(n.policy.Zone, env.Now()))
 	env.AnnounceReady()
 	return n.run(ctx)

@@ -108,6 +108,9 @@ func parseTarget(address string) (Target, error) {
 	if err != nil {
 		return t, err
 	}
+	if strings.HasPrefix(u.Scheme, "http") {
+		address, _, _ = strings.Cut(address, "#") // with another template it is the same target
+	}
 	sum := sha256.Sum256([]byte(address))
 	t.hash = hex.EncodeToString(sum[:])[:12]
 	t.scrub = scrubber(u)

@@ -125,12 +125,23 @@ func asJSON(v any) (request, error) {
 // the user's own.
 func web(u *url.URL) (Target, error) {
 	switch {
+	case u.Fragment == "":
+	case u.Hostname() == "hooks.slack.com", u.Hostname() == "discord.com", u.Hostname() == "discordapp.com":
+		return Target{}, errors.New("only a webhook of your own has a template")
+	}
+	switch {
 	case u.Hostname() == "hooks.slack.com":
 		return slack(u)
 	case u.Hostname() == "discord.com" || u.Hostname() == "discordapp.com":
 		return discord(u)
 	}
-	return Target{Kind: "webhook", Where: u.Host, send: posting(u.String(), func(m Message) (request, error) { return asJSON(m.notification()) })}, nil
+	body, err := bodies(u)
+	if err != nil {
+		return Target{}, err
+	}
+	at := *u
+	at.Fragment = ""
+	return Target{Kind: "webhook", Where: u.Host, send: posting(at.String(), body)}, nil
 }
 
 // bare is the address without the service before its scheme.

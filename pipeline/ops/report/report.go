@@ -65,7 +65,7 @@ func (t *Report) writeTokens(p *printer) {
 	if n := t.Decided(); n > 0 {
 		p.f("  per decision\t\t\t\t%.2f\n", float64(t.Tokens())/float64(n))
 	}
-	if n := len(t.Accepted()); n > 0 {
+	if n := len(t.Found()); n > 0 {
 		p.f("  per deal\t\t\t\t%.1f\n", float64(t.Tokens())/float64(n))
 	}
 	for _, extra := range []struct {

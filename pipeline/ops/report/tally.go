@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/visibility"
 )
 
 // Report is the sum of the verdicts and ledger lines fed to it.
@@ -109,7 +110,20 @@ func (t *Report) Decided() int { return len(t.final) }
 // Final is the final verdict of every work, by Work-Id.
 func (t *Report) Final() map[string]pipeline.Verdict { return maps.Clone(t.final) }
 
-// Accepted are the verdicts that found a deal, the most profitable first.
+// Found are the deals that were found, the most profitable first: of each the newest accept. A book that was found
+// again is the same deal.
+func (t *Report) Found() []pipeline.Verdict {
+	newest := map[visibility.Place]pipeline.Verdict{}
+	for _, v := range t.final {
+		p := visibility.PlaceOf(v.Identity)
+		if known, again := newest[p]; v.Outcome == pipeline.Accept && (!again || v.DecidedAt.After(known.DecidedAt)) {
+			newest[p] = v
+		}
+	}
+	return slices.SortedFunc(maps.Values(newest), byProfit)
+}
+
+// Accepted are the verdicts that accepted, the most profitable first.
 func (t *Report) Accepted() []pipeline.Verdict {
 	var out []pipeline.Verdict
 	for _, v := range t.final {
@@ -117,10 +131,12 @@ func (t *Report) Accepted() []pipeline.Verdict {
 			out = append(out, v)
 		}
 	}
-	slices.SortFunc(out, func(a, b pipeline.Verdict) int {
-		return cmp.Or(-cmp.Compare(value(a.ProfitCents), value(b.ProfitCents)), cmp.Compare(a.ASIN, b.ASIN))
-	})
+	slices.SortFunc(out, byProfit)
 	return out
+}
+
+func byProfit(a, b pipeline.Verdict) int {
+	return cmp.Or(-cmp.Compare(value(a.ProfitCents), value(b.ProfitCents)), cmp.Compare(a.ASIN, b.ASIN))
 }
 
 // Reason is how often a look ended for a reason.

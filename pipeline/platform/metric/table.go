@@ -82,5 +82,14 @@ var (
 	RecorderPending = gauge(recorder, "ratchet_recorder_pending", "Messages that wait to be recorded.", "stream")
 	RecorderRows    = total(recorder, "ratchet_recorder_rows_total", "Rows stored.", "stream")
 	RecorderInsert  = gauge(recorder, "ratchet_recorder_insert_seconds", "How long the last insert took.")
-	Deals           = gauge(recorder, "ratchet_deals", "Deals: visible, stale (of the visible), expired or invalid (both hidden).", "state")
+	Deals           = gauge(recorder, "ratchet_deals", "Deals: found (of the stored), stored, visible, stale (of the visible), expired, invalid or set_aside (hidden).", "state")
+	DealsAsOf       = gauge(recorder, "ratchet_deals_sequence", "The sequence of a stream up to which ratchet_deals counts.", "stream")
+)
+
+// What targets were sent, from the notifier. A target is its number in the list, since its address is a secret.
+var (
+	NotifySent    = total(notifier, "ratchet_notifications_sent_total", "Messages that the target took.", "target", "service")
+	NotifyRefused = total(notifier, "ratchet_notifications_refused_total", "Messages that the target will never take and that were set aside, ever.", "target", "service")
+	NotifyWaiting = gauge(notifier, "ratchet_notifications_waiting", "Deals that are not sent yet: they wait for the digest, the end of quiet hours, or a target that fails.", "target", "service")
+	NotifyFailing = gauge(notifier, "ratchet_notifications_failing", "1 while the last message was not taken and is retried.", "target", "service")
 )

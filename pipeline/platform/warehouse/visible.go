@@ -38,7 +38,7 @@ func (w *Warehouse) States(ctx context.Context) ([]visibility.State, error) {
 func (w *Warehouse) Counts(ctx context.Context) (visibility.Counts, error) {
 	invalid := "('" + strings.Join([]string{visibility.NoProfit, visibility.OldEstimate}, "', '") + "')"
 	aside := "('" + strings.Join(action.Reasons(), "', '") + "')"
-	t, err := w.query(ctx, `SELECT count(), countIf(hidden_because = ''), countIf(hidden_because = '' AND stale_because != ''),
+	t, err := w.query(ctx, `SELECT countIf(last_confirmed_at > toDateTime64(0, 3, 'UTC')), count(), countIf(hidden_because = ''), countIf(hidden_because = '' AND stale_because != ''),
 		countIf(hidden_because NOT IN `+invalid+` AND hidden_because NOT IN `+aside+` AND hidden_because != ''), countIf(hidden_because IN `+invalid+`),
 		countIf(hidden_because IN `+aside+`) FROM deal_states`, nil, readOnly())
 	if err != nil || len(t.Rows) != 1 {
@@ -48,7 +48,21 @@ func (w *Warehouse) Counts(ctx context.Context) (visibility.Counts, error) {
 	for i, v := range t.Rows[0] {
 		n[i] = int(number(v)) //nolint:gosec // a count
 	}
-	return visibility.Counts{Stored: n[0], Visible: n[1], Stale: n[2], Expired: n[3], Invalid: n[4], SetAside: n[5]}, nil
+	return visibility.Counts{Found: n[0], Stored: n[1], Visible: n[2], Stale: n[3], Expired: n[4], Invalid: n[5], SetAside: n[6]}, nil
+}
+
+// Newest returns the row IDs of the newest version, verdict and action that the views of deals rest on; 0 without one.
+// A later answer of a view rests on these at least, and an earlier one on no newer ones.
+func (w *Warehouse) Newest(ctx context.Context) (version, verdict, act uint64, err error) {
+	t, err := w.query(ctx, `SELECT
+		greatest((SELECT max(row_id) FROM deal_versions), (SELECT toUInt64(bitShiftRight(max(greatest(newest_profit, newest_sale_price)), 64)) FROM deal_facts)),
+		greatest((SELECT max(confirmed_id) FROM deal_facts), (SELECT max(row_id) FROM deal_rejects),
+			(SELECT max(row_id) FROM verdicts WHERE run = 'live' AND look = 'list')),
+		(SELECT max(row_id) FROM actions)`, nil, readOnly())
+	if err != nil || len(t.Rows) != 1 {
+		return 0, 0, 0, w.noTables(ctx, fmt.Errorf("read the newest rows of deals: %w", err))
+	}
+	return number(t.Rows[0][0]), number(t.Rows[0][1]), number(t.Rows[0][2]), nil
 }
 
 // Visible returns the visible deals with a version since then, with these members of their messages.

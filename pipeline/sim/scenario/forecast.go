@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"ratchet/pipeline"
@@ -84,7 +85,7 @@ func ahead(ctx context.Context, box *standalone.Box, rate int, v Volume) (Foreca
 	books := box.Sim.Books()
 	f := Forecast{
 		Rate: rate, Hours: box.Env.Now().Sub(box.T0).Hours(), Rows: v.Rows, Listed: len(w.listed), Decided: sum.Decided(),
-		Deals: len(sum.Accepted()), Tokens: books.Consumed(), Income: books.Gross(),
+		Deals: len(sum.Found()), Tokens: books.Consumed(), Income: books.Gross(),
 	}
 	f.Waiting = f.Listed - f.Decided
 	f.PerDecision = float64(f.Tokens) / float64(max(1, f.Decided))
@@ -109,8 +110,8 @@ func (f Forecast) Print(w io.Writer) error {
   listed      %d prices, of which %d were decided; %s
   deals       %d
   tokens      %d of an income of %d (%.0f %%): %.2f per decision, %.0f per deal, %.0f %% of the income for the list
-  rejected    %v
+  rejected    %s
 Simulated: the list, its churn and the share of good books are made; prices, limits and times are Keepa's.
-`, f.Rate, f.Rows, f.Listed, f.Decided, verdict, f.Deals, f.Tokens, f.Income, 100*f.UsedShare, f.PerDecision, f.PerDeal, 100*f.ListShare, f.RejectedMost)
+`, f.Rate, f.Rows, f.Listed, f.Decided, verdict, f.Deals, f.Tokens, f.Income, 100*f.UsedShare, f.PerDecision, f.PerDeal, 100*f.ListShare, strings.Join(f.RejectedMost, ", "))
 	return err
 }

@@ -18,7 +18,7 @@ import (
 
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/text/foreign"
-	"ratchet/test/hostile"
+	"ratchet/test/doors/hostile"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

@@ -1,9 +1,10 @@
--- deal-counts: How many deals are visible, new, stale, or gone?
+-- deal-counts: How many deals were found, how many are visible, new, stale, or gone?
 --
--- Counts go through the view deal_states, as the list of deals does.
+-- Counts go through the view deal_states, as the list of deals does. Other places that name the same sequences count the same.
 --
 -- Columns:
---   stored       deals ever found
+--   found        of the stored, accepted by a look
+--   stored       deals of which the stream DEALS has a version; a book that is found again is the same deal
 --   visible      shown now
 --   new          of the visible, first found since
 --   stale        of the visible, marked as not confirmed in time; deal-states says why
@@ -12,9 +13,12 @@
 --   unconfirmed  of the visible, neither decided nor confirmed since
 --   profit       of the visible together, dollars
 --   set_aside    hidden because you bought or ignored them
+--   as_of_deals, as_of_verdicts, as_of_actions   counted to these sequences of the streams; of VERDICTS the last that says
+--                something about a deal
 -- Parameters:
 --   since  DateTime  = -7d   what is new and what is unconfirmed: from when, pipeline time, UTC
 SELECT
+    countIf(d.last_confirmed_at > toDateTime64(0, 3, 'UTC')) AS found,
     count() AS stored,
     countIf(hidden_because = '') AS visible,
     countIf(hidden_because = '' AND d.first_seen_at >= {since:DateTime('UTC')}) AS new,
@@ -23,5 +27,9 @@ SELECT
     countIf(hidden_because IN ('no_profit', 'old_estimate')) AS invalid,
     countIf(hidden_because = '' AND greatest(d.last_seen_at, d.last_confirmed_at) < {since:DateTime('UTC')}) AS unconfirmed,
     round(sumIf(d.profit_cents, hidden_because = '') / 100, 2) AS profit,
-    countIf(hidden_because = 'bought' OR hidden_because LIKE 'ignored_%') AS set_aside
+    countIf(hidden_because = 'bought' OR hidden_because LIKE 'ignored_%') AS set_aside,
+    bitAnd((SELECT max(row_id) FROM deal_versions), 4294967295) AS as_of_deals,
+    bitAnd(greatest((SELECT max(confirmed_id) FROM deal_facts), (SELECT max(row_id) FROM deal_rejects),
+        (SELECT max(row_id) FROM verdicts WHERE run = 'live' AND look = 'list')), 4294967295) AS as_of_verdicts,
+    bitAnd((SELECT max(row_id) FROM actions), 4294967295) AS as_of_actions
 FROM deal_states AS d;

@@ -98,7 +98,7 @@ type manifests struct {
 func load(t *testing.T) manifests {
 	t.Helper()
 	m := manifests{pods: map[string]corev1.PodTemplateSpec{}, scaled: map[string]int32{}, budgets: map[string]policyv1.PodDisruptionBudget{}}
-	for _, file := range []string{"nats.yaml", "daemons.yaml", "keda/scaled.yaml"} {
+	for _, file := range []string{"nats.yaml", "daemons.yaml", "notifier.yaml", "keda/scaled.yaml"} {
 		body, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
 			t.Fatal(err)
@@ -153,6 +153,9 @@ func TestWhatIsThereIsWhatRuns(t *testing.T) {
 		if a := m.pods[name].Spec.Affinity; a == nil || a.PodAntiAffinity == nil {
 			t.Errorf("%s: nothing spreads it over nodes", name)
 		}
+	}
+	if m.scaled["notifier"] != 1 {
+		t.Errorf("%d notifiers: two would split the digests", m.scaled["notifier"])
 	}
 	if m.scaled["nats"] != 3 || len(m.nats.Spec.VolumeClaimTemplates) != 1 || m.pods["nats"].Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
 		t.Error("want three servers with a volume each, on different nodes")

@@ -1,0 +1,84 @@
+// Package settled asks ClickHouse about deals at known sequences of the streams.
+//
+// Rows arrive while it is asked, and one answer reads several tables. So an answer counts only if everything that it
+// can have read was settled before it was asked:
+//
+//	settled sequences ─▶ ask ─▶ newest rows ──none is newer than what was settled──▶ the answer, as of these sequences
+//	      ▲                          │
+//	      └──────── once more ───────┘ a row is newer
+//
+// The recorder acknowledges a message after its rows are in all tables, so what was settled is in the answer; and what
+// was inserted later than the answer is newer still, so nothing else is.
+package settled
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/bus"
+)
+
+const (
+	tries = 20
+	pause = 50 * time.Millisecond // machine time; the recorder inserts for some of it and waits for the rest
+)
+
+// ErrBusy means that rows arrived in every attempt.
+var ErrBusy = errors.New("ClickHouse takes in rows faster than it can be asked")
+
+// Warehouse is the part of a warehouse that tells how far it is.
+type Warehouse interface {
+	Newest(ctx context.Context) (version, verdict, act uint64, err error)
+}
+
+// Ask calls ask until its answer is one of known sequences, which it returns.
+func Ask(ctx context.Context, b *bus.Bus, w Warehouse, ask func(context.Context) error) (visibility.Sequences, error) {
+	for range tries {
+		at, most, err := sequences(ctx, b)
+		if err != nil {
+			return at, err
+		}
+		if err := ask(ctx); err != nil {
+			return at, err
+		}
+		version, verdict, act, err := w.Newest(ctx)
+		if err != nil {
+			return at, err
+		}
+		if version <= most[0] && verdict <= most[1] && act <= most[2] {
+			return at, nil
+		}
+		select {
+		case <-ctx.Done():
+			return at, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	return visibility.Sequences{}, ErrBusy
+}
+
+// sequences returns up to where each stream is recorded, and the row IDs of that.
+func sequences(ctx context.Context, b *bus.Bus) (at visibility.Sequences, rows [3]uint64, err error) {
+	for i, of := range []struct {
+		stream string
+		to     *uint64
+	}{{pipeline.StreamDeals, &at.Deals}, {pipeline.StreamVerdicts, &at.Verdicts}, {pipeline.StreamActions, &at.Actions}} {
+		shelf, err := b.Shelf(ctx, of.stream)
+		if err != nil {
+			return at, rows, err
+		}
+		span, err := shelf.Span(ctx)
+		if err != nil {
+			return at, rows, err
+		}
+		if *of.to, _, err = b.Settled(ctx, of.stream, pipeline.DurableRecorder(of.stream)); err != nil {
+			return at, rows, fmt.Errorf("how far is %s recorded: %w", of.stream, err)
+		}
+		rows[i] = uint64(span.Made)<<32 | *of.to
+	}
+	return at, rows, nil
+}

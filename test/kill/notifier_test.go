@@ -1,0 +1,144 @@
+package kill_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/desk"
+)
+
+// hook is a target that kills the notifier around a message.
+type hook struct {
+	mu   sync.Mutex
+	took []struct{ key, text string }
+	kill func() // after the next message was taken; nil: nobody dies
+	wait bool   // the kill comes before the answer
+}
+
+func (h *hook) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	var body struct{ Text string }
+	if json.NewDecoder(r.Body).Decode(&body) != nil {
+		return
+	}
+	h.mu.Lock()
+	h.took = append(h.took, struct{ key, text string }{r.Header.Get("Idempotency-Key"), body.Text})
+	kill, wait := h.kill, h.wait
+	h.kill = nil
+	h.mu.Unlock()
+	switch {
+	case kill != nil && wait:
+		kill()
+	case kill != nil:
+		go kill()
+	}
+}
+
+// times is how often each key arrived.
+func (h *hook) times() map[string]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := map[string]int{}
+	for _, m := range h.took {
+		out[m.key]++
+	}
+	return out
+}
+
+// notify starts the notifier; it is ready when its consumers are there.
+func notify(t *testing.T, d *desk.Desk, nats, targets string) (kill func(), dead <-chan struct{}) {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary(t, "notifier"))
+	cmd.Env = append(d.Env.Clock.Environ(), "NATS_URL="+nats, "NOTIFY_TARGETS="+targets, "NOTIFY_SINCE=24h", "LOG_LEVEL=error", "PATH="+os.Getenv("PATH"))
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }() // it is killed
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if t.Failed() {
+			t.Logf("the notifier said:\n%s", said.String())
+		}
+	})
+	return func() { _ = cmd.Process.Kill() }, ended
+}
+
+// redeliver ends what only time would end: the deliveries in the hands of a dead notifier.
+func redeliver(t *testing.T, d *desk.Desk) {
+	t.Helper()
+	stream, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamDeals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := range stream.ListConsumers(t.Context()).Info() {
+		if strings.HasPrefix(c.Name, pipeline.DurableNotify("")) && c.NumAckPending > 0 {
+			if _, err := stream.ResetConsumer(t.Context(), c.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestAKilledNotifierLosesNoDealAndRepeatsAtMostOneMessageWithItsKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and kills a process")
+	}
+	t.Parallel()
+	d, address := desk.Listening(t, 1)
+	good := d.ASINs(keepasim.Good)
+	kills := min(4, len(good)-1)
+	if all {
+		kills = len(good) - 1
+	}
+	first, second := &hook{}, &hook{}
+	var targets []string
+	for _, h := range []*hook{first, second} {
+		server := httptest.NewServer(h)
+		t.Cleanup(server.Close)
+		targets = append(targets, server.URL)
+	}
+	for i := range kills {
+		kill, dead := notify(t, d, address, strings.Join(targets, " "))
+		first.mu.Lock()
+		first.wait = i%2 == 0
+		first.kill = func() { time.Sleep(time.Duration(i/2) * time.Millisecond); kill(); <-dead } // ever later behind the answer
+		first.mu.Unlock()
+		d.Accepted(t, good[i])
+		desk.Await(t, "its death", func() bool {
+			select {
+			case <-dead:
+				return true
+			default:
+				return false
+			}
+		})
+		redeliver(t, d)
+	}
+	notify(t, d, address, strings.Join(targets, " "))
+	d.Accepted(t, good[kills])
+	for name, h := range map[string]*hook{"the target at which it dies": first, "the other": second} {
+		desk.Await(t, "all deals at "+name, func() bool { return len(h.times()) >= kills+1 })
+		repeats := 0
+		for _, n := range h.times() {
+			repeats += n - 1 // one that is killed again and again is sent again and again
+		}
+		if len(h.times()) != kills+1 || repeats > kills {
+			t.Errorf("%s was sent %d messages of %d deals, %d of them again, over %d kills", name, len(h.times()), kills+1, repeats, kills)
+		}
+		t.Logf("%s: %d deals, %d kills, %d repeats", name, kills+1, kills, repeats)
+	}
+}
