@@ -8,7 +8,7 @@ MUTANTS ?= 2
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage
+.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage s2
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,11 @@ damage: ## every file of a store and every kind of key, damaged in every way, on
 
 odd: ## every shape of an element and every whole answer, for every kind of call (half an hour)
 	RATCHET_ODD=all go test -count=1 -timeout 60m -v ./test/odd
+
+s2: ## do compressed streams with three replicas survive kill -9? and without compression, and migrated (6 minutes)
+	go run ./test/kill/s2 || echo "a server that corrupts them, as expected up to 2.15.2"
+	go run ./test/kill/s2 -compression none
+	go run ./test/kill/s2 -migrate
 
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update
