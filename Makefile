@@ -8,7 +8,7 @@ MUTANTS ?= 2
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage s2
+.PHONY: vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage s2 cluster
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ damage: ## every file of a store and every kind of key, damaged in every way, on
 
 odd: ## every shape of an element and every whole answer, for every kind of call (half an hour)
 	RATCHET_ODD=all go test -count=1 -timeout 60m -v ./test/odd
+
+cluster: ## three nats-servers, two of every daemon, each fault once (7 minutes); more: ratchet soak cluster --faults 200
+	.ci/cluster
 
 s2: ## do compressed streams with three replicas survive kill -9? and without compression, and migrated (6 minutes)
 	go run ./test/kill/s2 || echo "a server that corrupts them, as expected up to 2.15.2"

@@ -90,8 +90,8 @@ func Start(o Options) (_ *Cluster, err error) {
 	return c, nil
 }
 
-// configuration is that of deploy/nats, apart from addresses and accounts. A server learns the address of a peer from
-// the others as well; that address leads nowhere, so that it does not bypass the proxies.
+// configuration is that of deploy/nats and deploy/init, apart from addresses and accounts. A server learns the address
+// of a peer from the others as well; that address leads nowhere, so that it does not bypass the proxies.
 var configuration = template.Must(template.New("").Parse(`server_name: {{.Name}}
 listen: "{{.Client}}"
 http: "{{.Monitor}}"
@@ -100,7 +100,7 @@ logtime: true
 log_file: "{{.Log}}"
 jetstream { store_dir: "{{.Store}}", sync_interval: {{.Sync}}, max_file_store: 80GB, max_memory_store: 256MB }
 cluster {
-  name: ratchet, listen: "{{.Route}}", advertise: "127.0.0.1:1"
+  name: ratchet, listen: "{{.Route}}", advertise: "127.0.0.1:1", ping_interval: "1s", ping_max: 3
   routes: [
 {{range .Routes}}    "nats-route://{{.}}"
 {{end}}  ]

@@ -144,8 +144,10 @@ func (c *Cluster) get(ctx context.Context, i int, path string, into any) error {
 	return nil
 }
 
-// corrupt are the words of a server that found its files damaged.
+// corrupt are the words of a server that found its files damaged; a full disk is another matter.
 var corrupt = []string{"corrupt", "Critical write error", "checksum"}
+
+const noSpace = "no space left on device"
 
 // Corrupt are the lines of the logs that speak of damaged files.
 func (c *Cluster) Corrupt() ([]string, error) {
@@ -161,7 +163,7 @@ func (c *Cluster) Corrupt() ([]string, error) {
 		lines := bufio.NewScanner(f)
 		for lines.Scan() {
 			for _, word := range corrupt {
-				if strings.Contains(lines.Text(), word) {
+				if strings.Contains(lines.Text(), word) && !strings.Contains(lines.Text(), noSpace) {
 					out = append(out, s.name+": "+lines.Text())
 					break
 				}

@@ -157,7 +157,9 @@ func (r *run) migrate(ctx context.Context) error {
 	for _, name := range streams {
 		cfg := r.config(name)
 		cfg.Compression = jetstream.NoCompression
-		err := within(ctx, time.Minute, func(ctx context.Context) error { return again(ctx, func() error { _, err := r.js.UpdateStream(ctx, cfg); return err }) })
+		err := within(ctx, time.Minute, func(ctx context.Context) error {
+			return again(ctx, func() error { _, err := r.js.UpdateStream(ctx, cfg); return err })
+		})
 		if err != nil {
 			return err
 		}

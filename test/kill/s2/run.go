@@ -42,7 +42,9 @@ func newRun(ctx context.Context, c *cluster.Cluster, o options) (*run, error) {
 	r := &run{c: c, o: o, nc: nc, js: js, acked: map[string]map[string]bool{}}
 	for _, name := range streams {
 		r.acked[name] = map[string]bool{}
-		err := within(ctx, time.Minute, func(ctx context.Context) error { return again(ctx, func() error { _, err := js.CreateStream(ctx, r.config(name)); return err }) })
+		err := within(ctx, time.Minute, func(ctx context.Context) error {
+			return again(ctx, func() error { _, err := js.CreateStream(ctx, r.config(name)); return err })
+		})
 		if err != nil {
 			return nil, fmt.Errorf("create %s: %w", name, err)
 		}
