@@ -99,10 +99,11 @@ type Loop[In, Fact, Out any] struct {
 // Run steps until ctx ends.
 func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 	var failing time.Time // since when every step fails; machine time
+	said := ""
 	for ctx.Err() == nil {
 		_, err := l.Step(ctx)
 		if err == nil {
-			failing = time.Time{}
+			failing, said = time.Time{}, ""
 			continue
 		}
 		if ctx.Err() != nil {
@@ -112,7 +113,10 @@ func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 			failing = time.Now() //nolint:forbidigo // machine time: NATS or another service failed
 		}
 		pause := l.pause(time.Since(failing)) //nolint:forbidigo // as above
-		l.Log.Warn("step failed, will retry", "pause", pause, tint.Err(err))
+		if err.Error() != said { // what only goes on is not news
+			said = err.Error()
+			l.Log.Warn("step failed, will retry", "pause", pause, tint.Err(err))
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause): //nolint:forbidigo // as above

@@ -144,10 +144,14 @@ func (c *Cluster) get(ctx context.Context, i int, path string, into any) error {
 	return nil
 }
 
-// corrupt are the words of a server that found its files damaged; a full disk is another matter.
+// corrupt are the words of a server that found its files damaged, in errors: an index that is older than its messages
+// is only warned of and made anew. A full disk is another matter.
 var corrupt = []string{"corrupt", "Critical write error", "checksum"}
 
-const noSpace = "no space left on device"
+const (
+	level   = "[ERR]"
+	noSpace = "no space left on device"
+)
 
 // Corrupt are the lines of the logs that speak of damaged files.
 func (c *Cluster) Corrupt() ([]string, error) {
@@ -163,7 +167,7 @@ func (c *Cluster) Corrupt() ([]string, error) {
 		lines := bufio.NewScanner(f)
 		for lines.Scan() {
 			for _, word := range corrupt {
-				if strings.Contains(lines.Text(), word) && !strings.Contains(lines.Text(), noSpace) {
+				if line := lines.Text(); strings.Contains(line, level) && strings.Contains(line, word) && !strings.Contains(line, noSpace) {
 					out = append(out, s.name+": "+lines.Text())
 					break
 				}

@@ -142,9 +142,9 @@ func (l FaultFigures) String() string {
 var two = []string{"tokend", "watermarker", "peeker", "committer"}
 
 // assemble starts everything at once, daemons first, and provisions last.
-func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, stop func(), err error) {
+func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, _ func(), err error) {
 	var stops []func()
-	stop = func() {
+	stop := func() {
 		for _, f := range slices.Backward(stops) {
 			f()
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/cluster"
 )
 
@@ -80,13 +81,16 @@ func (c *clustered) each() []fault {
 // downFor is how long a supervisor takes to start a process again.
 const downFor = time.Second
 
-// killInTurn kills each server, and the next when the last one is healthy.
+// killInTurn kills each server, and the next when the last one is healthy and Keepa was called again.
 func (c *clustered) killInTurn(ctx context.Context) error {
 	for i := range cluster.Size {
 		if err := c.serverDies(ctx, i); err != nil {
 			return err
 		}
 		if err := c.healthy(ctx, i); err != nil {
+			return err
+		}
+		if err := c.calls.await(ctx, process.MachineNow(), recoverWithin); err != nil {
 			return err
 		}
 	}

@@ -55,7 +55,7 @@ type proc struct {
 var crew = []string{"tokend-1", "tokend-2", "watermarker-1", "watermarker-2", "peeker-1", "peeker-2", "committer-1", "committer-2"}
 
 // launch starts Keepa in this process and everything else as processes; the returned function ends them.
-func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogue) (_ *Rig, stop func(), err error) {
+func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogue) (_ *Rig, _ func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, fmt.Errorf("find this binary: %w", err)
@@ -70,7 +70,7 @@ func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogu
 		return nil, nil, err
 	}
 	f := &fleet{self: self, logs: filepath.Join(o.Data, "logs"), procs: map[string]*proc{}}
-	stop = func() { f.end(); closeKeepa() }
+	stop := func() { f.end(); closeKeepa() }
 	defer func() {
 		if err != nil {
 			stop()
