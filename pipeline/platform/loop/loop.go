@@ -113,7 +113,7 @@ func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 			failing = time.Now() //nolint:forbidigo // machine time: NATS or another service failed
 		}
 		pause := l.pause(time.Since(failing)) //nolint:forbidigo // as above
-		if err.Error() != said { // what only goes on is not news
+		if err.Error() != said {              // what only goes on is not news
 			said = err.Error()
 			l.Log.Warn("step failed, will retry", "pause", pause, tint.Err(err))
 		}

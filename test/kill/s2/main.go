@@ -101,7 +101,7 @@ func try(ctx context.Context) (lost bool, err error) {
 		if dir, err = os.MkdirTemp("", "ratchet-s2-"); err != nil {
 			return false, err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // temporary
 	}
 	c, err := cluster.Start(cluster.Options{Dir: dir, Command: []string{self}, Sync: o.sync})
 	if err != nil {
