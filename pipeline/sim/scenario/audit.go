@@ -59,6 +59,7 @@ func (c *clustered) compare(ctx context.Context) (a audit, err error) {
 			return a, err
 		}
 	}
+	a.miss(c.posts.repeated() > c.kills, "doubled: %d messages to the webhook, after %d kills", c.posts.repeated(), c.kills)
 	lines, err := c.servers.Corrupt()
 	a.miss(len(lines) > 0, "corrupt: %d lines in the servers' logs, such as %v", len(lines), lines[:min(len(lines), 1)])
 	return a, err
@@ -118,14 +119,32 @@ func (c *clustered) quiet(ctx context.Context) error {
 	if g := free[pipeline.DurableGlance]; g.Pending+g.Unsettled > 0 {
 		return fmt.Errorf("%d candidates wait for their glance", g.Pending+g.Unsettled)
 	}
-	if c.CH == "" {
-		return nil
+	if err := c.notified(ctx); err != nil || c.CH == "" {
+		return err
 	}
 	left, err := unrecorded(ctx, c.Rig, nil)
 	if err == nil && len(left) > 0 {
 		err = fmt.Errorf("unrecorded: %v", left)
 	}
 	return err
+}
+
+// notified reports deals that are shown to users and were not sent.
+func (c *clustered) notified(ctx context.Context) error {
+	deals, err := onStreams(ctx, c.Rig)
+	if err != nil {
+		return err
+	}
+	sent, missing := c.posts.sent(), 0
+	for _, d := range deals {
+		if !sent[d.ASIN] {
+			missing++
+		}
+	}
+	if missing > 0 {
+		return fmt.Errorf("%d of %d deals were not sent to the webhook", missing, len(deals))
+	}
+	return nil
 }
 
 // alike reports a replica that differs from the others.

@@ -28,8 +28,8 @@ import (
 // A supervisor starts a process again a second after it has died, and restarts a server that is unhealthy after its
 // disk has room again. From the harm until it has recovered, the soak measures the longest time without a decision, and
 // without a paid call, in which tokens for one were left. Then the operator's mode is paused, and when no claim is open
-// and nothing is unrecorded, the books of Keepa, the grants, LEDGER, RESPONSES, VERDICTS, DEALS and ClickHouse are
-// compared to the message, and with what they held before.
+// and nothing is unrecorded, the books of Keepa, the grants, LEDGER, RESPONSES, VERDICTS, DEALS, ClickHouse and what a
+// webhook received are compared to the message, and with what they held before.
 //
 // What each fault may leave, and why nothing of it is lost, doubled or overspent:
 //
@@ -43,6 +43,7 @@ import (
 //	a worker dies             its claim is given up, its work is delivered again, and at most one call is paid again
 //	a worker freezes          the same, and what it publishes when it continues has ids that are known
 //	the recorder, ClickHouse  the streams keep everything; rows carry the sequence of their message
+//	the notifier              at most one message is sent again, under its key
 
 // What a fault may cost, on the machine's clock.
 const (
@@ -71,6 +72,7 @@ type clustered struct {
 	servers *cluster.Cluster
 	disk    string // the mount point of the last server's store; empty where nothing can be mounted
 	calls   *calls
+	posts   *posts          // the target of the notifiers
 	marks   map[string]mark // what each stream held at the last comparison
 	verdict uint64          // the last verdict whose time is known
 	decided []time.Time     // machine time of the decisions
@@ -139,7 +141,7 @@ func (l FaultFigures) String() string {
 }
 
 // two are the daemons, two of each.
-var two = []string{"tokend", "watermarker", "peeker", "committer"}
+var two = []string{"tokend", "watermarker", "peeker", "committer", "notifier"}
 
 // assemble starts everything at once, daemons first, and provisions last.
 func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, _ func(), err error) {
@@ -176,8 +178,13 @@ func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, _ func
 	env := process.Env{Log: o.Log, Clock: clock, Version: o.Version}
 	c := &clustered{
 		o: o, marks: map[string]mark{}, rng: rand.New(rand.NewPCG(o.Seed, 0xc1)), //nolint:gosec // which server dies is no secret
-		Rig: &Rig{Sim: sim, Env: env, Ps: f, failed: make(chan error)},
+		Rig: &Rig{Sim: sim, Env: env, Ps: f, failed: make(chan error)}, posts: newPosts(),
 	}
+	target, closePosts, err := serve(c.posts)
+	if err != nil {
+		return nil, nil, err
+	}
+	stops = append(stops, closePosts)
 	stores := map[int]string{}
 	if dir := filepath.Join(o.Data, "disk"); mount(dir) == nil {
 		c.disk = dir
@@ -193,7 +200,7 @@ func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, _ func
 		return nil, nil, err
 	}
 	stops = append(stops, c.servers.End)
-	if err := c.startDaemons(url); err != nil {
+	if err := c.startDaemons(url, target); err != nil {
 		return nil, nil, err
 	}
 	cfg := bus.Config{URL: c.servers.URL(), Replicas: cluster.Size, MaxStore: 20e9, MaxAge: 90 * 24 * time.Hour}
@@ -230,10 +237,11 @@ func (c *clustered) clickHouse(ctx context.Context) (err error) {
 }
 
 // startDaemons starts two of every daemon; recorders only where there is a ClickHouse.
-func (c *clustered) startDaemons(keepa string) error {
+func (c *clustered) startDaemons(keepa, target string) error {
 	f := c.Ps
 	names := slices.Clone(two)
-	f.env = append(c.Env.Clock.Environ(), "NATS_URL="+c.servers.URL(), "KEEPA_URL="+keepa, "KEEPA_API_KEY="+fleetKey, "LOG_LEVEL=info")
+	f.env = append(c.Env.Clock.Environ(), "NATS_URL="+c.servers.URL(), "KEEPA_URL="+keepa, "KEEPA_API_KEY="+fleetKey, "LOG_LEVEL=info",
+		"NOTIFY_TARGETS="+target)
 	if c.CH != "" {
 		names = append(names, "recorder")
 		f.env = append(f.env, "CLICKHOUSE_URL="+c.CH)

@@ -65,7 +65,7 @@ func (c *clustered) each() []fault {
 		full,
 		of("everything is restarted", c.rolling),
 	}
-	daemons := []string{"tokend", "watermarker", "peeker", "committer"}
+	daemons := slices.Clone(two)
 	if c.CH != "" {
 		daemons = append(daemons, "recorder")
 	}

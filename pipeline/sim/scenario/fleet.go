@@ -109,12 +109,13 @@ func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogu
 	return r, stop, nil
 }
 
-func serve(sim *keepasim.Sim) (url string, stop func(), err error) {
+// serve serves a handler, such as the simulated Keepa, to the processes.
+func serve(h http.Handler) (url string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, fmt.Errorf("listen for the simulated Keepa: %w", err)
+		return "", nil, fmt.Errorf("listen for the processes: %w", err)
 	}
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(l) }() // it always returns an error
 	return "http://" + l.Addr().String(), func() { _ = server.Close() }, nil
 }
