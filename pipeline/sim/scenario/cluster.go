@@ -105,7 +105,7 @@ func (s Scenario) cluster(ctx context.Context, o Options) (Figures, error) {
 	if err != nil {
 		return f, err
 	}
-	f.miss(first > startWithin, "start: the first decision came after %s, want %s", first.Round(time.Millisecond), startWithin)
+	f.miss(first.Seconds() > max(o.Slack, 1)*startWithin.Seconds(), "start: the first decision came after %s, want %s", first.Round(time.Millisecond), startWithin)
 	f.Notes = append(f.Notes, fmt.Sprintf("first decision %.1f s after everything was started at once", first.Seconds()))
 	for n, fault := range c.faults() {
 		if ctx.Err() != nil {
@@ -295,8 +295,9 @@ func (c *clustered) suffer(ctx context.Context, what fault, f *Figures) FaultFig
 	miss(err)
 	decision, paid := c.calls.longest(decided)
 	line.DecisionS, line.PaidS = decision.Seconds(), paid.Seconds()
-	f.miss(decision > what.decision, "%s: %.1f s without a decision, want at most %s", what.name, decision.Seconds(), what.decision)
-	f.miss(paid > what.paid, "%s: %.1f s without a paid call, want at most %s", what.name, paid.Seconds(), what.paid)
+	most := max(c.o.Slack, 1)
+	f.miss(line.DecisionS > most*what.decision.Seconds(), "%s: %.1f s without a decision, want at most %g × %s", what.name, line.DecisionS, most, what.decision)
+	f.miss(line.PaidS > most*what.paid.Seconds(), "%s: %.1f s without a paid call, want at most %g × %s", what.name, line.PaidS, most, what.paid)
 	a, err := c.compare(ctx)
 	miss(err)
 	for _, wrong := range a.wrong {

@@ -36,7 +36,9 @@ type Options struct {
 	Faults int
 	Wait   time.Duration
 	Only   []string
-	Keep   bool // Data outlives the run
+	// Slack multiplies what a fault may take, on a machine that does other work at the same time; 0 is 1.
+	Slack float64
+	Keep  bool // Data outlives the run
 }
 
 // Scenario is one named run: a box with its disturbances, or a run of its own (Drive).
