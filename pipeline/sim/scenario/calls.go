@@ -4,30 +4,61 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// affords is a balance with which there is always something to buy: more than the dearest call.
-const affords = 40
+// affords is a balance with which any call can be paid for.
+const affords = 25
 
-// calls follows Keepa's balance on the machine's clock, without NATS: it must go on while that is down.
+// calls follows Keepa's balance on the machine's clock, without NATS: it must go on while that is down. Whether work
+// waits is what NATS said last.
 type calls struct {
 	sim   *keepasim.Sim
+	bus   *bus.Bus
 	clock process.Clock
 	stop  chan struct{}
 	done  sync.WaitGroup
+	work  atomic.Bool // waits in front of a paid look
 
 	mu      sync.Mutex
 	samples []sample
 }
 
-func follow(sim *keepasim.Sim, clock process.Clock) *calls {
-	c := &calls{sim: sim, clock: clock, stop: make(chan struct{})}
+func follow(sim *keepasim.Sim, b *bus.Bus, clock process.Clock) *calls {
+	c := &calls{sim: sim, bus: b, clock: clock, stop: make(chan struct{})}
 	c.done.Go(c.run)
+	c.done.Go(c.lookForWork)
 	return c
+}
+
+// lookForWork asks every second whether work waits.
+func (c *calls) lookForWork() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-tick.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		lanes, err := c.bus.Pending(ctx, pipeline.StreamSurvivors)
+		cancel()
+		if err != nil {
+			continue // what was waiting waits still
+		}
+		waits := false
+		for _, n := range lanes {
+			waits = waits || n > 0
+		}
+		c.work.Store(waits)
+	}
 }
 
 func (c *calls) run() {
@@ -41,7 +72,7 @@ func (c *calls) run() {
 		}
 		_, balance, _, _ := c.sim.Bucket()
 		c.mu.Lock()
-		c.samples = append(c.samples, sample{at: time.Now(), waits: balance >= affords, balance: balance})
+		c.samples = append(c.samples, sample{at: time.Now(), waits: balance >= affords && c.work.Load(), balance: balance})
 		c.mu.Unlock()
 	}
 }
@@ -73,6 +104,9 @@ func (c *calls) await(ctx context.Context, after time.Time, within time.Duration
 		if all := c.paid(); len(all) > 0 && all[len(all)-1].After(after) {
 			return nil
 		}
+		if time.Since(after) > within && !c.work.Load() {
+			return nil // everything is decided
+		}
 		if time.Since(after) > within {
 			return fmt.Errorf("no paid call within %s", within)
 		}
@@ -83,7 +117,7 @@ func (c *calls) await(ctx context.Context, after time.Time, within time.Duration
 }
 
 // longest returns the longest times since the reset without a decision, and without a paid call, while tokens were
-// left.
+// left and work waited.
 func (c *calls) longest(decided []time.Time) (decision, paid time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

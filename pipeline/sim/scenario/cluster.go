@@ -27,9 +27,9 @@ import (
 //
 // A supervisor starts a process again a second after it has died, and restarts a server that is unhealthy after its
 // disk has room again. From the harm until it has recovered, the soak measures the longest time without a decision, and
-// without a paid call, in which tokens for one were left. Then the operator's mode is paused, and when no claim is open
-// and nothing is unrecorded, the books of Keepa, the grants, LEDGER, RESPONSES, VERDICTS, DEALS, ClickHouse and what a
-// webhook received are compared to the message, and with what they held before.
+// without a paid call, in which tokens for one were left and work waited. Then the operator's mode is paused, and when
+// no claim is open and nothing is unrecorded, the books of Keepa, the grants, LEDGER, RESPONSES, VERDICTS, DEALS,
+// ClickHouse and what a webhook received are compared to the message, and with what they held before.
 //
 // What each fault may leave, and why nothing of it is lost, doubled or overspent:
 //
@@ -59,7 +59,7 @@ func clusterOf() Scenario {
 		Name:  "cluster",
 		About: "three nats-servers, two of every daemon, each fault once; --faults N for more; real processes",
 		Speed: 10, World: living(12_000),
-		Box: standalone.Options{Rate: 60, Balance: 120},
+		Box: standalone.Options{Rate: 30, Balance: 120},
 	}
 	s.Drive = s.cluster
 	return s
@@ -85,7 +85,7 @@ type clustered struct {
 type FaultFigures struct {
 	Fault     string  `json:"fault"`
 	Skipped   string  `json:"skipped,omitempty"` // why it was not tried
-	DecisionS float64 `json:"decision_s"`        // longest time without a decision that tokens were left for
+	DecisionS float64 `json:"decision_s"`        // longest time without a decision while work waited that tokens were left for
 	PaidS     float64 `json:"paid_s"`            // the same without a paid call
 	HealthyS  float64 `json:"healthy_s"`         // from the repair until every server was healthy
 	Messages  int     `json:"messages"`          // that were compared
@@ -219,7 +219,7 @@ func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, _ func
 	}
 	c.Bus, c.T0 = b, clock.Now()
 	sim.Start(c.T0)
-	c.calls = follow(sim, clock)
+	c.calls = follow(sim, b, clock)
 	stops = append(stops, c.calls.end)
 	return c, stop, nil
 }
