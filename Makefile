@@ -8,7 +8,7 @@ MUTANTS ?= 2
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,14 @@ odd: ## every shape of an element and every whole answer, for every kind of call
 
 release: ## static binaries for Linux and macOS in dist/, with checksums and software bills of materials
 	tools/release/release dist
+
+cluster: ## three nats-servers, two of every daemon, each fault once (7 minutes); more: ratchet soak cluster --faults 200
+	.ci/cluster
+
+s2: ## do compressed streams with three replicas survive kill -9? and without compression, and migrated (6 minutes)
+	go run ./test/kill/s2 || echo "a server that corrupts them, as expected up to 2.15.2"
+	go run ./test/kill/s2 -compression none
+	go run ./test/kill/s2 -migrate
 
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update

@@ -43,7 +43,7 @@ var storeys = []storey{
 	{name: "worker", packages: []string{"pipeline/worker"}},
 	{name: "refresher", packages: []string{"pipeline/refresher"}},
 	{name: "daemons", apart: true, packages: []string{
-		"pipeline/tokend", "pipeline/watermarker", "pipeline/peeker", "pipeline/committer", "pipeline/recorder", "pipeline/sim/keepasim",
+		"pipeline/tokend", "pipeline/watermarker", "pipeline/peeker", "pipeline/committer", "pipeline/recorder", "pipeline/sim/keepasim", "pipeline/sim/cluster",
 	}},
 	{name: "operations", packages: []string{"pipeline/ops/..."}},
 	{name: "scenarios", packages: []string{"pipeline/sim/scenario"}},
@@ -82,6 +82,7 @@ var web = map[string]string{
 	"pipeline/spend/gateway":                       "calls Keepa",
 	"pipeline/platform/health":                     "answers an orchestrator's probes and Prometheus",
 	"pipeline/sim/keepasim":                        "serves the simulated Keepa",
+	"pipeline/sim/cluster":                         "asks the servers of a cluster how they are",
 	"pipeline/ops/standalone":                      "listens for the simulated Keepa",
 	"pipeline/platform/embedded/clickhouse":        "waits for the engine's endpoint",
 	"pipeline/platform/embedded/clickhouse/httpd":  "serves the engine's endpoint",

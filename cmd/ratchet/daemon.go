@@ -12,6 +12,7 @@ import (
 	"ratchet/pipeline/platform/embedded/natsd"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/recorder"
+	"ratchet/pipeline/sim/cluster"
 	"ratchet/pipeline/tokend"
 	"ratchet/pipeline/watermarker"
 )
@@ -41,8 +42,12 @@ func (c daemonCmd) Run(a *app) error {
 	return run(a.ctx, a.env.Named(c.Name))
 }
 
-// natsd serves NATS from NATSD_DATA on NATSD_ADDR and prints its address.
+// natsd serves NATS from NATSD_DATA on NATSD_ADDR and prints its address; or one server of a
+// cluster, by the configuration that NATSD_CONFIG names.
 func (a *app) natsd(ctx context.Context, env process.Env) error {
+	if config, ok := env.Lookup.Lookup(cluster.EnvConfig); ok {
+		return cluster.Serve(ctx, config)
+	}
 	data, ok := env.Lookup.Lookup("NATSD_DATA")
 	if !ok {
 		return process.Usagef("NATSD_DATA: must name a directory")

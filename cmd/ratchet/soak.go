@@ -7,21 +7,26 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/scenario"
 )
 
 type soakCmd struct {
-	Scenario   string  `arg:"" optional:"" help:"Which one; without it they are listed."`
-	JSON       bool    `help:"Print the figures as one JSON object."`
-	Data       string  `help:"Data directory; must be empty (default: a temporary one)." placeholder:"DIR"`
-	Speed      float64 `help:"Pipeline seconds per second (default: the scenario's own)." placeholder:"N"`
-	Seed       uint64  `help:"Seed of the simulated catalogue." default:"1"`
-	NoPeek     bool    `help:"A commit for every candidate, to see what the peek saves."`
-	Rules      string  `help:"Decide by this rule file (default: the built-in rules)." type:"path" placeholder:"FILE"`
-	Clickhouse string  `help:"embedded, none, or the URL of a server." default:"embedded"`
-	CHLib      string  `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	Scenario   string        `arg:"" optional:"" help:"Which one; without it they are listed."`
+	JSON       bool          `help:"Print the figures as one JSON object."`
+	Data       string        `help:"Data directory; must be empty (default: a temporary one)." placeholder:"DIR"`
+	Speed      float64       `help:"Pipeline seconds per second (default: the scenario's own)." placeholder:"N"`
+	Seed       uint64        `help:"Seed of the simulated catalogue." default:"1"`
+	NoPeek     bool          `help:"A commit for every candidate, to see what the peek saves."`
+	Faults     int           `help:"Of the scenario cluster: how many faults, drawn by the seed (default: each once)." placeholder:"N"`
+	Wait       time.Duration `help:"Of the scenario cluster: how long a freeze, a partition or an outage lasts." default:"60s" placeholder:"D"`
+	Only       []string      `help:"Of the scenario cluster: only faults whose names contain one of these." placeholder:"PART"`
+	Slack      float64       `help:"Of the scenario cluster: multiplies what a fault may take, on a machine that does other work." default:"1" placeholder:"N"`
+	Rules      string        `help:"Decide by this rule file (default: the built-in rules)." type:"path" placeholder:"FILE"`
+	Clickhouse string        `help:"embedded, none, or the URL of a server." default:"embedded"`
+	CHLib      string        `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 }
 
 var errFellShort = errors.New("a figure fell short")
@@ -37,6 +42,9 @@ func (c soakCmd) Run(a *app) error {
 	if c.Speed != 0 && c.Speed < 1 {
 		return process.Usagef("--speed: want at least 1, got %g", c.Speed)
 	}
+	if c.Faults < 0 || c.Wait < time.Second {
+		return process.Usagef("--faults: want 0 or more, got %d; --wait: want at least 1s, got %s", c.Faults, c.Wait)
+	}
 	if _, err := (rulesFlag{Rules: c.Rules}).judge(); err != nil {
 		return err
 	}
@@ -48,6 +56,7 @@ func (c soakCmd) Run(a *app) error {
 	f, err := scenario.Run(a.ctx, c.Scenario, scenario.Options{
 		Data: dir, Speed: c.Speed, Seed: c.Seed, NoPeek: c.NoPeek, ClickHouse: c.Clickhouse, CHLib: c.CHLib,
 		Rules: c.Rules, Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
+		Faults: c.Faults, Wait: c.Wait, Only: c.Only, Slack: c.Slack, Keep: c.Data != "",
 	})
 	if err != nil {
 		return err

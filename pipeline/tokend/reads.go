@@ -100,27 +100,21 @@ func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 }
 
 func (t *tokend) readLanes(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	s, err := t.bus.JS.Stream(ctx, pipeline.StreamSurvivors)
+	backlogs, err := t.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return fmt.Errorf("read the work that waits: %w", err)
 	}
 	lanes := map[pipeline.Stage]token.Lane{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}}
 	durables := map[string]token.Lane{}
-	list := s.ListConsumers(ctx)
-	for info := range list.Info() {
-		stage := stageOf(info.Name)
+	for name, b := range backlogs {
+		stage := stageOf(name)
 		lane := lanes[stage]
-		lane.Pending += int(info.NumPending) //nolint:gosec // a stream holds fewer messages than an int can count
-		lane.Unsettled += info.NumAckPending
+		lane.Pending += b.Pending
+		lane.Unsettled += b.Unsettled
 		if stage != "" {
 			lanes[stage] = lane
-			durables[info.Name] = token.Lane{Pending: int(info.NumPending), Unsettled: info.NumAckPending} //nolint:gosec // as above
+			durables[name] = token.Lane{Pending: b.Pending, Unsettled: b.Unsettled}
 		}
-	}
-	if err := list.Err(); err != nil {
-		return fmt.Errorf("read the work that waits: %w", err)
 	}
 	t.waiting.lanes, t.waiting.durables, t.waiting.read = lanes, durables, process.MachineNow()
 	return nil

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,14 +106,30 @@ type Bus struct {
 	build string
 	name  string
 
+	opts    []nats.Option // of the connection
 	batches chan struct{} // one slot for each batch of stored messages in flight
 
 	unguard context.CancelFunc
 	guards  sync.WaitGroup
 }
 
-// ackWithin bounds every request to JetStream, so that a put to a dead server is retried instead of waited for.
-const ackWithin = 5 * time.Second
+// ackWithin bounds every request to JetStream, so that a put to a dead server is retried instead of waited for. Where
+// there are several servers, what was sent to a leader that is gone is lost, so it is repeated earlier.
+const (
+	ackWithin        = 5 * time.Second
+	ackWithinCluster = 2 * time.Second
+)
+
+// answer bounds a request on this connection.
+func answer(nc *nats.Conn) time.Duration {
+	if len(nc.Servers()) > 1 {
+		return ackWithinCluster
+	}
+	return ackWithin
+}
+
+// answerWithin bounds a request of this daemon.
+func (b *Bus) answerWithin() time.Duration { return answer(b.NC) }
 
 // A server that hangs is given up after two unanswered pings.
 const (
@@ -131,19 +148,19 @@ func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bu
 	if err != nil {
 		return nil, err
 	}
-	opts := append(connection(env, name), identity...)
-	nc, err := connectWhenUp(ctx, cfg.URL, append(opts, env.NATSOptions...), env.Log)
+	opts := slices.Concat(connection(env, name), identity, env.NATSOptions)
+	nc, err := connectWhenUp(ctx, cfg.URL, opts, env.Log)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w; start one with `ratchet up` or set NATS_URL", RedactURL(cfg.URL), err)
 	}
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(ackWithin))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(answer(nc)))
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	wait := max(env.Clock.Machine(ackWaitPipeline), ackWaitMachine)
 	b := &Bus{
-		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name,
+		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name, opts: opts,
 		batches: make(chan struct{}, batchesAtOnce),
 	}
 	guarded, unguard := context.WithCancel(context.WithoutCancel(ctx))

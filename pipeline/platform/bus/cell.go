@@ -16,19 +16,26 @@ var ErrConflict = errors.New("the cell has moved since it was read")
 
 // Cell is one key of a bucket: a value that several processes change, each only from the revision that it read.
 type Cell struct {
-	kv  jetstream.KeyValue
-	key string
+	kv     jetstream.KeyValue
+	key    string
+	within time.Duration // bounds a request
 }
 
 // NewCell is the cell of a key.
-func NewCell(kv jetstream.KeyValue, key string) Cell { return Cell{kv: kv, key: key} }
+func NewCell(kv jetstream.KeyValue, key string) Cell {
+	c := Cell{kv: kv, key: key, within: ackWithin}
+	if b, ours := kv.(boundedKV); ours {
+		c.within = b.within
+	}
+	return c
+}
 
 // Key returns the key within the bucket.
 func (c Cell) Key() string { return c.key }
 
 // Read returns the value and its revision. An absent key is nil at revision 0, from which Swap creates it.
 func (c Cell) Read(ctx context.Context) ([]byte, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	ctx, cancel := context.WithTimeout(ctx, c.within)
 	defer cancel()
 	e, err := c.kv.Get(ctx, c.key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -44,7 +51,7 @@ func (c Cell) Read(ctx context.Context) ([]byte, uint64, error) {
 // returns the new revision. ErrConflict means that the cell has another revision.
 // After any other error the write may have been stored: read the cell and compare.
 func (c Cell) Swap(ctx context.Context, rev uint64, value []byte) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	ctx, cancel := context.WithTimeout(ctx, c.within)
 	defer cancel()
 	var next uint64
 	var err error

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
@@ -103,5 +104,30 @@ func TestAClusterThatFormsIsWaitedForAndKeepsItsReplicas(t *testing.T) {
 	found, err = connect(1).Differences(t.Context())
 	if err != nil || len(found) == 0 || !strings.Contains(found[0].String(), "replicas is 3, want 1") || !found[0].Lowers {
 		t.Errorf("got %v (%v), want that the replicas would be lowered", found, err)
+	}
+	compressedByHand(t, connect(0))
+}
+
+// compressedByHand compresses a stream as somebody might do with the nats command, and expects to be told of it.
+func compressedByHand(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	s, err := b.JS.Stream(t.Context(), pipeline.StreamCandidates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.CachedInfo().Config
+	cfg.Compression = jetstream.S2Compression
+	if _, err := b.JS.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	found, err := b.Differences(t.Context())
+	if err != nil || len(found) != 1 || found[0].Field != "compression" || found[0].Severity != bus.Tolerable {
+		t.Errorf("got %v (%v), want a warning of the compression, and of nothing else", found, err)
+	}
+	if err := b.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := b.Differences(t.Context()); err != nil || len(found) > 0 {
+		t.Errorf("after it was provisioned again %v differs (%v), want nothing", found, err)
 	}
 }

@@ -2,7 +2,14 @@ package bus
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
 )
 
 // A server that is cut off from its peers, or whose disk is full, answers pings
@@ -14,10 +21,14 @@ const (
 	servedWithin = 2 * time.Second
 	// unservedAtMost is how long JetStream may be silent before the client switches to another server.
 	unservedAtMost = 5 * time.Second
+	// unheardPeer is how long a leader may not hear from a peer, which sends something every second.
+	unheardPeer = 4 * time.Second
+	// movedWithin bounds one reconnect to another server.
+	movedWithin = time.Second
 )
 
-// guard reconnects to another server when this one does not serve,
-// until ctx ends. With a single known server it does nothing.
+// guard moves to a server that serves when this one does not, until ctx ends. While none
+// does, as in an election, it stays. With a single known server it does nothing.
 func (b *Bus) guard(ctx context.Context) {
 	tick := time.NewTicker(servedEvery)
 	defer tick.Stop()
@@ -32,25 +43,98 @@ func (b *Bus) guard(ctx context.Context) {
 			served = time.Now()
 			continue
 		}
-		err := b.served(ctx)
-		switch {
-		case err == nil:
+		err := serves(ctx, b.JS)
+		if err == nil {
 			served = time.Now()
-		case time.Since(served) >= unservedAtMost:
+			continue
+		}
+		if time.Since(served) < unservedAtMost && !errors.Is(err, errAlone) {
+			continue // an alone one has been for a while
+		}
+		if other := b.serving(ctx); other != "" {
 			b.Log.Warn("the NATS server does not serve JetStream, trying another", "url", b.NC.ConnectedUrlRedacted(),
 				"since", time.Since(served).Round(time.Second), "err", err)
-			if err := b.NC.ForceReconnect(); err != nil {
-				b.Log.Debug("leave a server", "err", err)
-			}
+			b.move(ctx, other)
 			served = time.Now()
 		}
 	}
 }
 
-// served requests the account information, which the meta leader answers.
-func (b *Bus) served(ctx context.Context) error {
+var errAlone = errors.New("its peers do not answer the leader")
+
+// serves asks for a stream that every topology has. A leader that was cut off
+// answers for a while as if nothing had happened; it has not heard from its peers.
+func serves(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, servedWithin)
 	defer cancel()
-	_, err := b.JS.AccountInfo(ctx)
-	return err
+	s, err := js.Stream(ctx, bucketPrefix+pipeline.BucketTokens)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil // nothing is provisioned, and the server knows it
+	}
+	if err != nil {
+		return err
+	}
+	c := s.CachedInfo().Cluster
+	if c == nil || len(c.Replicas) == 0 {
+		return nil
+	}
+	heard := 1 // the leader itself
+	for _, peer := range c.Replicas {
+		if !peer.Offline && peer.Active < unheardPeer {
+			heard++
+		}
+	}
+	if 2*heard <= len(c.Replicas)+1 {
+		return errAlone
+	}
+	return nil
+}
+
+// serving returns another server that serves; empty if none does.
+func (b *Bus) serving(ctx context.Context) string {
+	here := b.NC.ConnectedUrl()
+	for _, other := range b.NC.Servers() {
+		if other == here {
+			continue
+		}
+		if err := b.probe(ctx, other); err != nil {
+			b.Log.Debug("another server does not serve either", "url", RedactURL(other), "err", err)
+			continue
+		}
+		return other
+	}
+	return ""
+}
+
+// probe asks a server on a connection of its own.
+func (b *Bus) probe(ctx context.Context, url string) error {
+	nc, err := nats.Connect(url, append(b.opts[:len(b.opts):len(b.opts)], nats.NoReconnect(), nats.Timeout(servedWithin), nats.IgnoreDiscoveredServers())...)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	return serves(ctx, js)
+}
+
+// move reconnects until the client has come round to a server; it takes them in turn.
+func (b *Bus) move(ctx context.Context, to string) {
+	for range b.NC.Servers() {
+		if err := b.NC.ForceReconnect(); err != nil {
+			b.Log.Debug("leave a server", "err", err)
+			return
+		}
+		for until := time.Now().Add(movedWithin); time.Now().Before(until) && ctx.Err() == nil; {
+			if b.NC.IsConnected() {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if b.NC.ConnectedUrl() == to || ctx.Err() != nil {
+			return
+		}
+	}
 }

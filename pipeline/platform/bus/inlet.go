@@ -45,7 +45,7 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Ite
 	}
 	var items []loop.Item
 	for m := range batch.Messages() {
-		items = append(items, item(i.stream, m))
+		items = append(items, item(i.stream, m, i.b.answerWithin()))
 	}
 	err = batch.Error()
 	if err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && len(items) == 0 {
@@ -54,8 +54,8 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Ite
 	return items, nil
 }
 
-func item(stream string, m jetstream.Msg) loop.Item {
-	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1, Settle: settler{m}}
+func item(stream string, m jetstream.Msg, within time.Duration) loop.Item {
+	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1, Settle: settler{m, within}}
 	if meta, err := m.Metadata(); err == nil {
 		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
 	}
@@ -63,11 +63,14 @@ func item(stream string, m jetstream.Msg) loop.Item {
 }
 
 // settler translates the three ways to settle into JetStream's.
-type settler struct{ m jetstream.Msg }
+type settler struct {
+	m      jetstream.Msg
+	within time.Duration // bounds the confirmation
+}
 
 // Done waits for the server's confirmation: a lost acknowledgement would cause a redelivery without a visible reason.
 func (s settler) Done(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel()
 	err := s.m.DoubleAck(ctx)
 	if errors.Is(err, jetstream.ErrMsgAlreadyAckd) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
@@ -25,6 +26,11 @@ type Lease struct {
 	sawRev uint64 // of the holder's key, with the time at which we first saw it
 	sawAt  time.Time
 
+	subject string             // on which we answer as long as we live
+	sub     *nats.Subscription // nil before the first Hold
+	unheard time.Time          // since when the holder does not answer; zero if it does
+	silent  string             // that holder
+
 	now func() time.Time // the machine's clock
 }
 
@@ -32,7 +38,11 @@ const renewEvery = LeaseTTL / 3
 
 // NewLease returns a lease that is not held yet.
 func NewLease(b *Bus, key string) *Lease {
-	return &Lease{b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), time.Now().UnixNano()), now: time.Now}
+	nano := time.Now().UnixNano()
+	return &Lease{
+		b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), nano), now: time.Now,
+		subject: fmt.Sprintf("svc.%s.lease-%s-%x", b.name, key, nano),
+	}
 }
 
 // Hold takes or renews the lease. leads reports whether we hold it, and fresh whether
@@ -52,14 +62,15 @@ func (l *Lease) Hold(ctx context.Context) (leads, fresh bool, err error) {
 	return l.contend(ctx)
 }
 
-// contend creates the key, or takes over one that has not changed for
-// three TTLs: a key without a TTL, written by hand, would never expire.
+// contend creates the key, or takes over one whose holder does not answer, or one that has not
+// changed for three TTLs: a key without a TTL, written by hand, would never expire.
 func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
+	l.answer()
 	kv, err := l.b.Store(ctx, pipeline.BucketLeaders)
 	if err != nil {
 		return false, false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	ctx, cancel := context.WithTimeout(ctx, l.b.answerWithin())
 	defer cancel()
 	e, err := kv.Get(ctx, l.key)
 	switch {
@@ -79,8 +90,8 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 	if e.Revision() != l.sawRev {
 		l.sawRev, l.sawAt = e.Revision(), l.now()
 	}
-	mine := l.owns(e.Value())
-	if !mine && held(e.Value()) && l.now().Sub(l.sawAt) < 3*LeaseTTL {
+	h := holderOf(e.Value())
+	if h.ID != "" && h.ID != l.id && l.now().Sub(l.sawAt) < 3*LeaseTTL && !l.dead(ctx, h) {
 		return false, false, nil
 	}
 	if err := l.renew(ctx, e.Revision()); err != nil {
@@ -123,24 +134,67 @@ func (l *Lease) Release() {
 }
 
 type holder struct {
-	ID string `json:"id"`
+	ID   string `json:"id"`
+	Asks string `json:"asks,omitempty"` // the subject on which it answers as long as it lives
 }
 
 func (l *Lease) body() []byte {
-	raw, err := json.Marshal(holder{ID: l.id})
+	h := holder{ID: l.id}
+	if l.sub != nil {
+		h.Asks = l.subject
+	}
+	raw, err := json.Marshal(h)
 	if err != nil {
-		panic(err) // a string always encodes
+		panic(err) // strings always encode
 	}
 	return raw
 }
 
-// held reports whether a value names a holder; a value that no build can have written does not.
-func held(raw []byte) bool {
+// holderOf decodes a value; one that no build can have written names no holder.
+func holderOf(raw []byte) holder {
 	var h holder
-	return json.Unmarshal(raw, &h) == nil && h.ID != ""
+	if json.Unmarshal(raw, &h) != nil {
+		return holder{}
+	}
+	return h
 }
 
-func (l *Lease) owns(raw []byte) bool {
-	var h holder
-	return json.Unmarshal(raw, &h) == nil && h.ID == l.id
+// A holder that was killed or frozen would keep its lease until the TTL ends, which is longer than a user should
+// wait. Two instances may lead for a moment all the same, as always: what they write is fenced.
+const (
+	unheardAtMost = 4 * time.Second
+	askWithin     = 500 * time.Millisecond
+)
+
+// dead reports whether the holder has not answered for a while. Whoever cannot reach itself judges nobody: the
+// connection, or its permissions, are to blame then.
+func (l *Lease) dead(ctx context.Context, h holder) bool {
+	if h.Asks == "" || l.sub == nil || l.alive(ctx, h.Asks) || !l.alive(ctx, l.subject) {
+		l.unheard = time.Time{}
+		return false
+	}
+	if l.unheard.IsZero() || l.silent != h.ID {
+		l.unheard, l.silent = l.now(), h.ID
+	}
+	return l.now().Sub(l.unheard) >= unheardAtMost
+}
+
+func (l *Lease) alive(ctx context.Context, subject string) bool {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	_, err := l.b.NC.RequestWithContext(ctx, subject, nil)
+	return err == nil
+}
+
+// answer makes this instance answer as long as it lives. Without it the lease just expires.
+func (l *Lease) answer() {
+	if l.sub != nil {
+		return
+	}
+	sub, err := l.b.NC.Subscribe(l.subject, func(m *nats.Msg) { _ = m.Respond(nil) }) // who asks asks again
+	if err != nil {
+		l.b.Log.Debug("answer for a lease", "key", l.key, "err", err)
+		return
+	}
+	l.sub = sub
 }

@@ -6,6 +6,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/test/streams"
 )
 
 func hold(t *testing.T, l *bus.Lease, wantLeads, wantFresh bool) {
@@ -66,4 +67,45 @@ func TestALeaseTakenByAnotherIsLost(t *testing.T) {
 	}
 	l.Drop()
 	hold(t, l, false, false)
+}
+
+// TestAHolderThatDoesNotAnswerLosesItsLease also shows that one that answers keeps it, however long another asks.
+func TestAHolderThatDoesNotAnswerLosesItsLease(t *testing.T) {
+	t.Parallel()
+	env, _ := streams.Start(t, "")
+	first, second := streams.Connect(t, env), streams.Connect(t, env)
+	a, c := bus.NewLease(first, pipeline.KeyLeader), bus.NewLease(second, pipeline.KeyLeader)
+	hold(t, a, true, true)
+	now := time.Now()
+	c.SetClock(func() time.Time { return now })
+	for range 3 {
+		hold(t, c, false, false)
+		now = now.Add(bus.LeaseTTL / 3)
+	}
+	first.NC.Close() // as SIGKILL does
+	hold(t, c, false, false)
+	now = now.Add(2 * time.Second)
+	hold(t, c, false, false)
+	now = now.Add(2 * time.Second)
+	hold(t, c, true, true)
+}
+
+// TestAHolderThatNamesNoSubjectKeepsItsLease is about a holder of an older build, and one who cannot ask.
+func TestAHolderThatNamesNoSubjectKeepsItsLease(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	kv, err := b.Store(t.Context(), pipeline.BucketLeaders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(`{"id":"another"}`)); err != nil {
+		t.Fatal(err)
+	}
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	now := time.Now()
+	l.SetClock(func() time.Time { return now })
+	for range 4 {
+		hold(t, l, false, false)
+		now = now.Add(bus.LeaseTTL / 2)
+	}
 }

@@ -118,7 +118,7 @@ func (b *Bus) applyDurable(ctx context.Context, want durable, p Provision) error
 func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
 	var out []Difference
 	for _, want := range b.streams() {
-		s, err := b.JS.Stream(ctx, want.Name)
+		s, err := bounded(ctx, b, func(ctx context.Context) (jetstream.Stream, error) { return b.JS.Stream(ctx, want.Name) })
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			out = append(out, Difference{On: nameOf(want.Name), Severity: Missing})
@@ -131,7 +131,9 @@ func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
 		}
 	}
 	for _, want := range durables(b.wait) {
-		c, err := b.JS.Consumer(ctx, want.stream, want.cfg.Durable)
+		c, err := bounded(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
+			return b.JS.Consumer(ctx, want.stream, want.cfg.Durable)
+		})
 		switch {
 		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 			out = append(out, Difference{On: consumerOn(want), Severity: Missing})
@@ -144,6 +146,13 @@ func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
 		}
 	}
 	return out, nil
+}
+
+// bounded is one request: a forming cluster loses requests, and a caller may have more time than one of them deserves.
+func bounded[T any](ctx context.Context, b *Bus, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.answerWithin())
+	defer cancel()
+	return ask(ctx)
 }
 
 // again retries a request that timed out, or that the server could not serve at the moment;

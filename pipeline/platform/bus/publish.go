@@ -43,7 +43,7 @@ func (b *Bus) Publish(ctx context.Context, m Message) (*jetstream.PubAck, error)
 	msg := b.wire(m)
 	pause := 50 * time.Millisecond
 	for {
-		bounded, cancel := context.WithTimeout(ctx, ackWithin)
+		bounded, cancel := context.WithTimeout(ctx, b.answerWithin())
 		ack, err := b.JS.PublishMsg(bounded, msg)
 		cancel()
 		if err == nil {
@@ -87,7 +87,7 @@ func (b *Bus) PublishBatch(ctx context.Context, ms []Message) error {
 		for i, m := range part {
 			wire[i] = b.wire(m)
 		}
-		bounded, cancel := context.WithTimeout(ctx, 4*ackWithin)
+		bounded, cancel := context.WithTimeout(ctx, 4*b.answerWithin())
 		_, err := jetstreamext.PublishMsgBatch(bounded, b.JS, wire)
 		cancel()
 		if err == nil {
@@ -126,7 +126,7 @@ func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
 			if _, err := b.Publish(ctx, ms[i]); err != nil {
 				return err
 			}
-		case <-time.After(ackWithin):
+		case <-time.After(b.answerWithin()):
 			if _, err := b.Publish(ctx, ms[i]); err != nil {
 				return err
 			}

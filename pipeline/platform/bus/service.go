@@ -141,7 +141,7 @@ func (h *heart) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	ctx, cancel := context.WithTimeout(ctx, h.b.answerWithin())
 	defer cancel()
 	_, err = h.b.JS.Publish(ctx, "$KV."+pipeline.BucketStatus+"."+h.key, body, jetstream.WithMsgTTL(StatusTTL))
 	return err

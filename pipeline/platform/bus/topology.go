@@ -173,5 +173,11 @@ func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, err
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
-	return kv, nil
+	return boundedKV{kv, b.answerWithin()}, nil
+}
+
+// boundedKV is a bucket whose cells know how long to wait for an answer.
+type boundedKV struct {
+	jetstream.KeyValue
+	within time.Duration
 }

@@ -1,10 +1,12 @@
 package loop_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,6 +189,25 @@ func TestFactsThatDoNotMatchTheItemsSettleNothing(t *testing.T) {
 	}
 	if _, err := l.Step(t.Context()); err == nil || len(w.done) != 0 || len(w.waiting) != 2 {
 		t.Errorf("err %v, done %v, waiting %v", err, w.done, w.waiting)
+	}
+}
+
+// TestALoopResumesSoonAfterAnOutageAndLogsItOnce fails often enough that a pause that doubles would last for days.
+func TestALoopResumesSoonAfterAnOutageAndLogsItOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld("a")
+	w.fault["gather"] = &fault{n: 30}
+	var log bytes.Buffer
+	l := w.loop()
+	l.Log = slog.New(slog.NewTextHandler(&log, nil))
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	l.Progress = stop
+	if err := l.Run(ctx); !errors.Is(err, context.Canceled) || w.done["a"] != 1 {
+		t.Errorf("done %v (%v), want one item", w.done, err)
+	}
+	if n := strings.Count(log.String(), "step failed"); n != 1 {
+		t.Errorf("logged %d failures of one outage, want 1:\n%s", n, log.String())
 	}
 }
 

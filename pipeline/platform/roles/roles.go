@@ -62,6 +62,7 @@ func tokend() Role {
 			key(pipeline.BucketTokens, "grant.>"), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
 			key(pipeline.BucketWatermarks, ">"), "survivor.>",
 		},
+		Asks: []string{"svc.tokend.*"}, // whether the leader lives
 	}
 }
 
@@ -92,6 +93,7 @@ func watermarker() Role {
 			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, Bucket(pipeline.BucketStock), Bucket(pipeline.BucketWatermarks),
 		},
 		Hears: []string{key(pipeline.BucketConfig, pipeline.KeyQueries)},
+		Asks:  []string{"svc.watermarker.*"}, // whether the leader lives
 	})
 }
 
@@ -149,7 +151,7 @@ func notifier() Role {
 		Gets: []string{Bucket(pipeline.BucketPosted), Bucket(pipeline.BucketLeaders), Bucket(pipeline.BucketTokens)},
 		// It has a consumer of its own on DEALS for each target.
 		Scans: []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, Bucket(pipeline.BucketStatus), Bucket(pipeline.BucketWatermarks)},
-		Asks:  []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status"},
+		Asks:  []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status", "svc.notifier.*"},
 	}
 }
 

@@ -50,7 +50,8 @@ type Figures struct {
 	PaidWorthCents            int64                 `json:"paid_worth_cents,omitempty"` // median; if anything was shed
 	ShedWorthCents            int64                 `json:"shed_worth_cents,omitempty"` // of what was shed
 	Orders                                          // of the work, by the simulator; if anything was shed
-	Kills                     int                   `json:"kills,omitempty"` // each may cost one repeated answer
+	Kills                     int                   `json:"kills,omitempty"`  // each may cost one repeated answer
+	Faults                    []FaultFigures        `json:"faults,omitempty"` // of the cluster, one by one
 	Notes                     []string              `json:"notes,omitempty"`
 }
 
@@ -134,6 +135,9 @@ func (f *Figures) judge(b Bars, rows int) {
 
 // Print writes the figures for people.
 func (f Figures) Print(w io.Writer) error {
+	if len(f.Faults) > 0 {
+		return f.printFaults(w)
+	}
 	_, err := fmt.Fprintf(w, `%s at speed %g, seed %d, %.2f h
   decided                %d (%d undecided, %d rows unaccounted for)
   hours to all           %.2f

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,6 +44,7 @@ type fleet struct {
 // proc is one process, under its name: peeker-1.
 type proc struct {
 	name, command string
+	args          []string
 	env           []string
 	cmd           *exec.Cmd
 	said          chan string // the first line of its standard output
@@ -52,7 +55,7 @@ type proc struct {
 var crew = []string{"tokend-1", "tokend-2", "watermarker-1", "watermarker-2", "peeker-1", "peeker-2", "committer-1", "committer-2"}
 
 // launch starts Keepa in this process and everything else as processes; the returned function ends them.
-func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogue) (_ *Rig, stop func(), err error) {
+func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogue) (_ *Rig, _ func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, fmt.Errorf("find this binary: %w", err)
@@ -67,7 +70,7 @@ func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogu
 		return nil, nil, err
 	}
 	f := &fleet{self: self, logs: filepath.Join(o.Data, "logs"), procs: map[string]*proc{}}
-	stop = func() { f.end(); closeKeepa() }
+	stop := func() { f.end(); closeKeepa() }
 	defer func() {
 		if err != nil {
 			stop()
@@ -106,12 +109,13 @@ func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogu
 	return r, stop, nil
 }
 
-func serve(sim *keepasim.Sim) (url string, stop func(), err error) {
+// serve serves a handler, such as the simulated Keepa, to the processes.
+func serve(h http.Handler) (url string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, fmt.Errorf("listen for the simulated Keepa: %w", err)
+		return "", nil, fmt.Errorf("listen for the processes: %w", err)
 	}
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(l) }() // it always returns an error
 	return "http://" + l.Addr().String(), func() { _ = server.Close() }, nil
 }
@@ -161,7 +165,13 @@ func (f *fleet) log(name string) string { return filepath.Join(f.logs, name+".lo
 // start starts a process and restarts it a second after it dies, as a supervisor would.
 func (f *fleet) start(name string, env []string) error {
 	command, _, _ := strings.Cut(name, "-")
-	p := &proc{name: name, command: command, env: env, said: make(chan string, 1)}
+	return f.startAs(name, []string{"daemon", command}, env)
+}
+
+// startAs is start for any command of this binary.
+func (f *fleet) startAs(name string, args, env []string) error {
+	command, _, _ := strings.Cut(name, "-")
+	p := &proc{name: name, command: command, args: args, env: env, said: make(chan string, 1)}
 	if err := f.run(p); err != nil {
 		return err
 	}
@@ -179,8 +189,8 @@ func (f *fleet) run(p *proc) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
-	defer func() { _ = log.Close() }()                                            // the child has its own
-	cmd := exec.CommandContext(context.Background(), f.self, "daemon", p.command) // ended by signal or stop only
+	defer func() { _ = log.Close() }()                                  // the child has its own
+	cmd := exec.CommandContext(context.Background(), f.self, p.args...) // ended by signal or stop only
 	cmd.Env, cmd.Stderr = p.env, log
 	for _, keep := range []string{"PATH", "HOME", "TMPDIR"} {
 		if v, ok := os.LookupEnv(keep); ok {
@@ -286,20 +296,84 @@ func (f *fleet) end() {
 
 // leader returns the name of the leading tokend, by its lease.
 func (f *fleet) leader(ctx context.Context, b *bus.Bus) string {
+	return f.leaderOf(ctx, b, "tokend", pipeline.KeyLeader)
+}
+
+// leaderOf returns the name of the process that holds a lease; empty if none does.
+func (f *fleet) leaderOf(ctx context.Context, b *bus.Bus, command, key string) string {
 	kv, err := b.Store(ctx, pipeline.BucketLeaders)
 	if err != nil {
 		return ""
 	}
-	e, err := kv.Get(ctx, pipeline.KeyLeader)
+	e, err := kv.Get(ctx, key)
 	if err != nil {
 		return ""
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name, p := range f.procs {
-		if p.command == "tokend" && strings.Contains(string(e.Value()), fmt.Sprintf(".%d-", p.cmd.Process.Pid)) {
+		if p.command == command && strings.Contains(string(e.Value()), fmt.Sprintf(".%d-", p.cmd.Process.Pid)) {
 			return name
 		}
 	}
 	return ""
+}
+
+// names are the processes, in alphabetical order.
+func (f *fleet) names() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Sorted(maps.Keys(f.procs))
+}
+
+func (f *fleet) has(name string) bool { return slices.Contains(f.names(), name) }
+
+// restart ends a process as its supervisor does and waits until it runs again.
+func (f *fleet) restart(ctx context.Context, name string) error {
+	f.mu.Lock()
+	before := f.procs[name].gone
+	f.mu.Unlock()
+	f.signal(name, syscall.SIGTERM)
+	for range 600 {
+		f.mu.Lock()
+		again := f.procs[name].gone != before
+		f.mu.Unlock()
+		if again {
+			return nil
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("restart %s: it still runs a minute after SIGTERM; see %s", name, f.log(name))
+}
+
+// startClickHouse starts it on a port that it keeps, and returns its address.
+func (f *fleet) startClickHouse(ctx context.Context, data, lib string) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a port for ClickHouse: %w", err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return "", fmt.Errorf("find a port for ClickHouse: %w", err)
+	}
+	var env []string
+	if lib != "" {
+		env = append(env, "CHDB_LIB_PATH="+lib)
+	}
+	if err := f.startAs("clickhouse-1", []string{"clickhouse", "--data", data, "--addr", addr}, env); err != nil {
+		return "", err
+	}
+	p := f.procs["clickhouse-1"]
+	select {
+	case line := <-p.said:
+		return strings.TrimPrefix(line, "ready "), nil
+	case <-p.gone:
+		return "", fmt.Errorf("start ClickHouse: it ended at once; see %s", f.log(p.name))
+	case <-time.After(5 * time.Minute):
+		return "", errors.New("start ClickHouse: not ready within 5 minutes")
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }

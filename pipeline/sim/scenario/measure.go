@@ -171,10 +171,11 @@ func (f *Figures) repeats(b keepasim.Books, w workSet) {
 
 // workSet is the work of all candidates.
 type workSet struct {
-	listed map[string]bool  // Work-Ids
-	works  map[string]int   // by ASIN: a new price, a refresh and a retry are works of their own
-	lost   int              // works that are neither decided nor waiting
-	worth  map[string]int64 // by Work-Id: expected value at the glance
+	listed  map[string]bool  // Work-Ids
+	works   map[string]int   // by ASIN: a new price, a refresh and a retry are works of their own
+	waiting map[string]bool  // Work-Ids in front of a durable, and dead letters
+	lost    int              // works that are neither decided nor waiting
+	worth   map[string]int64 // by Work-Id: expected value at the glance
 
 	first   map[string]watermark.Row         // the row of each first look, by Work-Id
 	offered map[watermark.Row]time.Time      // when it was found
@@ -187,13 +188,13 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Report) (workSet, error)
 		listed: map[string]bool{}, works: map[string]int{}, worth: map[string]int64{},
 		first: map[string]watermark.Row{}, offered: map[watermark.Row]time.Time{}, fates: map[watermark.Row]watermark.Fate{},
 	}
-	waiting := map[string]bool{}
+	w.waiting = map[string]bool{}
 	for _, add := range []func(context.Context, *bus.Bus, map[string]bool) error{w.addCandidates, w.addSurvivors, w.addDead} {
-		if err := add(ctx, b, waiting); err != nil {
+		if err := add(ctx, b, w.waiting); err != nil {
 			return w, err
 		}
 	}
-	w.addFates(sum.Final(), waiting)
+	w.addFates(sum.Final(), w.waiting)
 	return w, nil
 }
 

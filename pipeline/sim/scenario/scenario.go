@@ -30,6 +30,15 @@ type Options struct {
 	Log        *slog.Logger
 	Version    string
 	Progress   io.Writer // occasional lines on the progress
+
+	// Faults is how many faults the scenario cluster draws by the seed; 0: each once. Wait is how long a freeze, a
+	// partition or an outage lasts, and Only are parts of the names of the faults to try; none: all of them.
+	Faults int
+	Wait   time.Duration
+	Only   []string
+	// Slack multiplies what a fault may take, on a machine that does other work at the same time; 0 is 1.
+	Slack float64
+	Keep  bool // Data outlives the run
 }
 
 // Scenario is one named run: a box with its disturbances, or a run of its own (Drive).
@@ -74,7 +83,7 @@ func All() []Scenario {
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
 		discoveryWeek(), churnWeek(), listOutage13h(), orderChaos(),
 		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
-		flood10k(), clickhouseOut2h(), oddFeed(7 * 24 * time.Hour),
+		flood10k(), clickhouseOut2h(), oddFeed(7 * 24 * time.Hour), clusterOf(),
 	}
 }
 
