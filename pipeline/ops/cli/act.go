@@ -105,15 +105,22 @@ func Marketplaces(ctx context.Context, b *bus.Bus, asin string) ([]int, error) {
 
 // Hidden are the visible deals that an action would hide.
 func (v *Visible) Hidden(ctx context.Context, a action.Action) (int, error) {
-	var only action.Record
-	only.Add(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
-	rules := only.Rules()
-	n := 0
+	hides, n := hidesOf(a), 0
 	deals, _, err := v.List(ctx, time.Time{})
 	for _, d := range deals {
-		if rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand.String(), Title: d.Title.String()}) != "" {
+		if hides(d) {
 			n++
 		}
 	}
 	return n, err
+}
+
+// hidesOf reports whether an action alone hides a deal.
+func hidesOf(a action.Action) func(Deal) bool {
+	var only action.Record
+	only.Add(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
+	rules := only.Rules()
+	return func(d Deal) bool {
+		return rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand.String(), Title: d.Title.String()}) != ""
+	}
 }

@@ -16,17 +16,21 @@ import (
 // hear reads what the streams say of all deals.
 func hear(ctx context.Context, b *bus.Bus) (*visibility.Book, error) { return hearOn(ctx, b, "deal.>") }
 
-// hearOf reads what the streams say of one deal.
-func hearOf(ctx context.Context, b *bus.Bus, p visibility.Place) (*visibility.Book, error) {
-	return hearOn(ctx, b, pipeline.SubjectDeal(p.Domain, p.PriceType, p.ASIN))
+// hearOf reads what the streams say of some deals, at most filtersAtOnce.
+func hearOf(ctx context.Context, b *bus.Bus, places ...visibility.Place) (*visibility.Book, error) {
+	subjects := make([]string, len(places))
+	for i, p := range places {
+		subjects[i] = pipeline.SubjectDeal(p.Domain, p.PriceType, p.ASIN)
+	}
+	return hearOn(ctx, b, subjects...)
 }
 
-// hearOn reads every version on a subject of DEALS, and of the verdicts about these
+// hearOn reads every version on some subjects of DEALS, and of the verdicts about these
 // deals as many as decide how they stand. What the recorder buries is passed over: it
 // reads them in the same way.
-func hearOn(ctx context.Context, b *bus.Bus, subject string) (*visibility.Book, error) {
+func hearOn(ctx context.Context, b *bus.Bus, subjects ...string) (*visibility.Book, error) {
 	e := ear{b: b, places: map[product][]visibility.Place{}, whole: map[string]bool{}}
-	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{subject}}, func(r bus.Read) error {
+	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: subjects}, func(r bus.Read) error {
 		if v, err := visibility.ReadVersion(r.Stored()); err == nil {
 			e.book.Version(v)
 			e.about(v.Place)
