@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/ops/notifier"
+	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/embedded/access"
@@ -42,6 +43,8 @@ type Box struct {
 	Monitor string        // host:port of its monitoring; empty without
 	Probes  string        // host:port of /livez and /readyz; empty without
 	CHURL   string        // ClickHouse as clickhouse-go takes it; empty without one
+	Page    string        // URL of the live page; empty without one
+	NoPage  error         // why there is none where one was asked for
 
 	o        Options
 	nats     *natsd.Server
@@ -52,6 +55,7 @@ type Box struct {
 	recorder *crew
 	notifier *crew // nil without targets
 	notifies bool  // there are targets
+	page     *page.Server
 	fatal    chan error
 	running  *os.File // where it says that it runs; nil before
 
@@ -114,6 +118,9 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	if err = b.startNotifier(ctx); err != nil {
+		return nil, err
+	}
+	if err = b.startPage(ctx); err != nil {
 		return nil, err
 	}
 	return b, b.announce()
@@ -189,6 +196,26 @@ func (b *Box) startNotifier(ctx context.Context) error {
 	}
 	b.notifier = newCrew(b.Env, b.fatal)
 	return b.notifier.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"notifier": notifier.Run})
+}
+
+// startPage serves the live page. That its usual port is taken is no reason not to run.
+func (b *Box) startPage(ctx context.Context) (err error) {
+	if b.o.Page == "" || b.o.Page == PageOff {
+		return nil
+	}
+	rules, _ := b.Env.Lookup.Lookup("RULES")
+	b.page, err = page.Start(ctx, b.Bus, b.Env, page.Options{
+		Addr: b.o.Page, Flag: "--page", Data: b.o.Data, TLS: b.o.TLS, ClickHouse: b.CHURL, Rules: rules, Simulated: b.o.World != Real,
+	})
+	var taken *process.TakenError
+	if errors.As(err, &taken) && b.o.Page == DefaultPage {
+		b.NoPage = err
+		return nil
+	}
+	if err == nil {
+		b.Page = b.page.URL()
+	}
+	return err
 }
 
 // setPolicy tells tokend how to spend before it starts.
@@ -275,6 +302,9 @@ func (b *Box) StopStages() {
 // recorded, and what was not is still in its stream.
 func (b *Box) Stop(ctx context.Context) {
 	b.hush()
+	if b.page != nil {
+		b.page.Stop()
+	}
 	if b.notifier != nil {
 		b.notifier.stop() // before the stages, whose end is no alarm
 	}
