@@ -41,10 +41,10 @@ type machine struct {
 	asked time.Time     // ClickHouse, machine time
 
 	mu   sync.Mutex
-	read bool
+	at   time.Time // of the last reading, machine time; zero before the first
 	now  state
-	head string // the pulse, rendered
-	miss chan struct{}
+	head string        // the pulse, rendered
+	next chan struct{} // closed by the next reading
 }
 
 // state is what was read last.
@@ -75,7 +75,7 @@ type pulse struct {
 }
 
 func newMachine(s *Server) *machine {
-	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: make(chan struct{}, 1), miss: make(chan struct{})}
+	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: make(chan struct{}, 1), next: make(chan struct{})}
 }
 
 // wanted asks for a reading.
@@ -101,6 +101,7 @@ func (m *machine) run(ctx context.Context) {
 		}
 		defer stop()
 	}
+	m.wanted() // what the first page shows
 	for {
 		select {
 		case <-ctx.Done():
@@ -146,19 +147,22 @@ func (m *machine) look(ctx context.Context) {
 	head := m.render(pulseOf(now))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.now, m.head = now, head
-	if !m.read {
-		m.read = true
-		close(m.miss)
-	}
+	m.now, m.head, m.at = now, head, process.MachineNow()
+	close(m.next)
+	m.next = make(chan struct{})
 }
 
-// state is what was read last; the first time it waits for that.
+// state is what was read last, or what is read now where that was long ago.
 func (m *machine) state(ctx context.Context) state {
-	m.wanted()
-	select {
-	case <-ctx.Done():
-	case <-m.miss:
+	m.mu.Lock()
+	old, next := m.at.IsZero() || process.MachineSince(m.at) > 2*lookEvery, m.next
+	m.mu.Unlock()
+	if old {
+		m.wanted()
+		select {
+		case <-ctx.Done():
+		case <-next:
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -168,7 +172,7 @@ func (m *machine) state(ctx context.Context) state {
 func (m *machine) pulse() pulse {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.read {
+	if m.at.IsZero() {
 		return pulse{}
 	}
 	return pulseOf(m.now)
@@ -287,12 +291,9 @@ func (m *machine) tally(ctx context.Context) ([]table, error) {
 	}
 	var out []table
 	for _, s := range h.Sections() {
-		t := table{Name: strings.ToLower(s.Name), Asks: s.Name, Right: make([]bool, len(s.Heads))}
+		t := table{Name: strings.ToLower(s.Name), Asks: s.Name, Right: numeric(s)}
 		for _, head := range s.Heads {
 			t.Heads = append(t.Heads, strings.ToLower(head))
-		}
-		for i := range s.Heads {
-			t.Right[i] = len(s.Rows) > 0 && number(s.Rows[0][i])
 		}
 		for _, r := range s.Rows {
 			cells := make([]tableCell, len(r))
@@ -306,8 +307,6 @@ func (m *machine) tally(ctx context.Context) ([]table, error) {
 	}
 	return out, nil
 }
-
-func number(text string) bool { return text != "" && strings.Trim(text, "0123456789.,% –-") == "" }
 
 // machineModel is the machine as its page shows it.
 type machineModel struct {
@@ -330,7 +329,8 @@ type figure struct{ Name, Value, Note string }
 
 type section struct {
 	cli.Section
-	Right []bool
+	ID    string
+	Right []bool // columns of numbers
 }
 
 type letter struct {
@@ -364,14 +364,7 @@ func (n state) model() machineModel {
 		if len(part.Rows)+len(part.Says) == 0 {
 			continue
 		}
-		out := section{Section: part, Right: make([]bool, len(part.Heads))}
-		for i := range part.Heads {
-			out.Right[i] = len(part.Rows) > 0
-			for _, r := range part.Rows {
-				out.Right[i] = out.Right[i] && number(r[i])
-			}
-		}
-		m.Sections = append(m.Sections, out)
+		m.Sections = append(m.Sections, sectionOf(part))
 	}
 	if s.Deals != nil {
 		m.Deals = s.Deals.Source.String()
@@ -384,6 +377,25 @@ func (n state) model() machineModel {
 		})
 	}
 	return m
+}
+
+func sectionOf(part cli.Section) section {
+	out := section{Section: part, ID: "s-" + strings.ReplaceAll(strings.ToLower(part.Name), " ", "-"), Right: numeric(part)}
+	out.Heads = nil
+	for _, head := range part.Heads {
+		out.Heads = append(out.Heads, strings.ToLower(head))
+	}
+	return out
+}
+
+// numeric reports which columns hold numbers and nothing else.
+func numeric(s cli.Section) []bool {
+	out := make([]bool, len(s.Heads))
+	for i := range s.Heads {
+		texts := slices.ContainsFunc(s.Rows, func(r []string) bool { return strings.Trim(r[i], "0123456789.,% –-") != "" })
+		out[i] = !texts && slices.ContainsFunc(s.Rows, func(r []string) bool { return strings.ContainsAny(r[i], "0123456789") })
+	}
+	return out
 }
 
 // stepsOf are the next steps where something is stuck.
@@ -404,7 +416,7 @@ func figuresOf(s cli.Status) []figure {
 	var out []figure
 	if b := s.Balance; b != nil {
 		out = append(out, figure{"Balance", fmt.Sprintf("%d", b.Tokens), fmt.Sprintf("of %d tokens, %d a minute", b.Capacity, b.Rate)},
-			figure{"Mode", b.State, "since " + cli.Ago(s.At, b.Since)})
+			figure{"Mode", b.State, "since " + b.Since.UTC().Format("2006-01-02 15:04")})
 	}
 	waiting, free := 0, 0
 	for _, st := range s.Stages {
