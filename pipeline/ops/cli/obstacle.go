@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -54,7 +55,7 @@ func (r ExplainedRule) change(at keepa.Domain) string {
 		return "unknown: " + strings.Join(r.Unknown, ", ") + "; the rule rejects what is not known"
 	}
 	if m := absence.FindStringSubmatch(r.When); m != nil {
-		return m[1] + " would have to be true"
+		return plainly(m[1]) + " would have to be true"
 	}
 	m := comparison.FindStringSubmatch(r.When)
 	if m == nil {
@@ -64,7 +65,7 @@ func (r ExplainedRule) change(at keepa.Domain) string {
 	if left == nil || right == nil {
 		return "this would have to be false: " + r.When
 	}
-	return fmt.Sprintf("%s is %s and would have to be %s %s (%s)", m[1], quantity(m[1], *left, at), passing[m[2]], quantity(m[1], *right, at), m[3])
+	return fmt.Sprintf("%s is %s and would have to be %s %s (%s)", plainly(m[1]), quantity(m[1], *left, at), passing[m[2]], quantity(m[1], *right, at), m[3])
 }
 
 // number is the value of an input, a threshold or a literal; nil where it is none.
@@ -82,6 +83,11 @@ func (r ExplainedRule) number(name string) *float64 {
 	return &f
 }
 
+// plainly is a name as people write it.
+func plainly(name string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(name, "_cents"), "_", " ")
+}
+
 // quantity is a number as its name says: money, a chance or a number.
 func quantity(name string, f float64, at keepa.Domain) string {
 	switch {
@@ -91,5 +97,5 @@ func quantity(name string, f float64, at keepa.Domain) string {
 	case strings.HasSuffix(name, "_chance"):
 		return chance(&f)
 	}
-	return strconv.FormatFloat(f, 'f', -1, 64)
+	return strconv.FormatFloat(math.Round(100*f)/100, 'f', -1, 64)
 }

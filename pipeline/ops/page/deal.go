@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"slices"
 	"strings"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/deal"
@@ -130,6 +131,7 @@ func (s *Server) explain(ctx context.Context, o *one, story *cli.Story) error {
 
 // offers are those of the newest answer that has any.
 func (o *one) offers(l cli.ExplainedLook) {
+	o.Simulated = o.Simulated || l.Product != nil && l.Product.Simulated
 	if offers, ok := cli.Offers(l.Product); ok {
 		o.Offers, o.OffersOf = offers, l.Answered.Format("2006-01-02 15:04")
 	}
@@ -166,10 +168,15 @@ func (o *one) tell(story cli.Story) {
 			Profit: keepa.Domain(d.Domain).Money(d.ProfitCents), Rule: d.RuleID, RuleSet: d.RuleSet, Run: v.Run, Says: v.Says, Inputs: v.Inputs(),
 		})
 	}
-	o.Answers = story.Answers
+	for _, a := range story.Answers {
+		if at, err := time.Parse(time.RFC3339, a.AnsweredAt); err == nil {
+			a.AnsweredAt = at.UTC().Format(time.DateTime)
+		}
+		o.Answers = append(o.Answers, a)
+	}
 	if d := story.Deal(); d != nil {
 		o.Sum, o.SumOf = cli.Sum(*d), d.DecidedAt.Format("2006-01-02 15:04:05")
-		o.Simulated = d.Simulated
+		o.Simulated = o.Simulated || d.Simulated
 	}
 }
 

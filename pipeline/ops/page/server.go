@@ -99,12 +99,16 @@ func (s *Server) run(ctx context.Context) {
 
 // Stop ends every open page and waits for it.
 func (s *Server) Stop() {
-	s.stop()
-	if s.http != nil {
-		_ = s.http.Close() // no request is worth waiting for
-	}
+	s.stop() // what is open ends by it
+	ctx, cancel := context.WithTimeout(context.Background(), endWithin)
+	defer cancel()
+	_ = s.http.Shutdown(ctx)
+	_ = s.http.Close() // no request is worth waiting for
 	s.wait.Wait()
 }
+
+// endWithin is how long the requests under way have to end.
+const endWithin = 500 * time.Millisecond
 
 // URL is the address for people.
 func (s *Server) URL() string {
@@ -149,3 +153,6 @@ func headers(h http.Handler) http.Handler {
 		h.ServeHTTP(w, r)
 	})
 }
+
+// Open is how many pages are open and kept current.
+func (s *Server) Open() int { return s.hub.seats() }
