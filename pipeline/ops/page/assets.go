@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"path"
 	"time"
+
+	"ratchet/pipeline/ops/chart"
 )
 
 //go:embed templates/*.html
@@ -20,9 +22,17 @@ var staticFiles embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{"cover": coverOf}).ParseFS(templateFiles, "templates/*.html"))
 
+// assetOf is a file that is compiled in; the style of charts belongs to them.
+func assetOf(name string) ([]byte, error) {
+	if name == "chart.css" {
+		return []byte(chart.CSS), nil
+	}
+	return fs.ReadFile(staticFiles, path.Join("static", name))
+}
+
 // asset is the address of a file, which changes with its content.
 func asset(name string) string {
-	body, err := fs.ReadFile(staticFiles, path.Join("static", name))
+	body, err := assetOf(name)
 	if err != nil {
 		panic(err) // it is compiled in
 	}
@@ -33,7 +43,7 @@ func asset(name string) string {
 // static answers with a file that is compiled in.
 func static(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
-	body, err := fs.ReadFile(staticFiles, path.Join("static", name))
+	body, err := assetOf(name)
 	if err != nil {
 		http.NotFound(w, r)
 		return

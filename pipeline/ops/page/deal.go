@@ -3,7 +3,6 @@ package page
 import (
 	"context"
 	"fmt"
-	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -32,8 +31,9 @@ type one struct {
 	Rows        []row // the visible deals of it: as a rule one or none
 	Stands      []string
 	Sum         []cli.SumLine
-	SumOf       string // when it was decided
-	Charts      []template.HTML
+	SumOf       string   // when it was decided
+	Picture     *picture // nil where NotDrawn says why
+	NotDrawn    string
 	Obstacles   []cli.Obstacle
 	Rules       string
 	Looks       []look
@@ -84,7 +84,7 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 	if len(story.Verdicts) == 0 && len(story.Answers) == 0 {
 		return o, notFound{fmt.Errorf("%s was never listed, or its messages have left the streams", o.ASIN)}
 	}
-	if err := s.explain(ctx, &o, &story); err != nil {
+	if err := s.explain(ctx, &o, &story, a); err != nil {
 		return o, err
 	}
 	o.tell(story)
@@ -102,13 +102,14 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 }
 
 // explain adds what the rules in force make of it. Where they cannot be applied the page says why.
-func (s *Server) explain(ctx context.Context, o *one, story *cli.Story) error {
+func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked) error {
 	judge, err := cli.InForce(ctx, s.b, s.o.Rules)
 	if err != nil {
 		o.NotWhy = "the rules in force cannot be read here: " + err.Error()
 		return nil
 	}
 	story.Tell(judge)
+	o.draw(ctx, s, judge.Settings(), a)
 	e, err := cli.Explain(ctx, s.b, judge, o.ASIN)
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sethvargo/go-envconfig"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/decide"
@@ -22,6 +26,9 @@ import (
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/embedded/access/accesstest"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/store/messages"
 	"ratchet/schemas"
@@ -444,5 +451,58 @@ func TestNumbersAreThoseOfTheCommand(t *testing.T) {
 	}
 	if _, body := get(t, s.URL()); !strings.Contains(body, fmt.Sprintf("message %d of DEALS", last)) {
 		t.Errorf("the page does not say that it counts to %d", last)
+	}
+}
+
+func TestOffThisMachineItWantsAPasswordAndTLS(t *testing.T) {
+	t.Parallel()
+	cert, key := accesstest.Certificate(t)
+	for name, c := range map[string]struct {
+		set  map[string]string
+		want string
+	}{
+		"nothing":            {map[string]string{"PAGE_ADDR": "0.0.0.0:0"}, "other machines reach"},
+		"no certificate":     {map[string]string{"PAGE_ADDR": "0.0.0.0:0", "PAGE_PASSWORD": "s3cret"}, "other machines reach"},
+		"no password":        {map[string]string{"PAGE_ADDR": "[::]:0", "PAGE_TLS_CERT": cert, "PAGE_TLS_KEY": key}, "other machines reach"},
+		"half a certificate": {map[string]string{"PAGE_TLS_CERT": cert}, "want both"},
+		"a name":             {map[string]string{"PAGE_ADDR": "books.example:443"}, "other machines reach"},
+		"no port":            {map[string]string{"PAGE_ADDR": "127.0.0.1"}, "PAGE_ADDR: want host:port"},
+	} {
+		env := process.Env{Log: slog.New(slog.DiscardHandler), Lookup: envconfig.MapLookuper(c.set), Clock: process.RealClock()}
+		if err := page.Run(t.Context(), env); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d := desk.New(t, 1)
+	s, err := page.Start(t.Context(), d.Bus, d.Env, page.Options{Addr: "0.0.0.0:0", Flag: "PAGE_ADDR", Password: "s3cret", TLS: access.TLS{Cert: cert, Key: key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	_, port, _ := net.SplitHostPort(strings.Trim(strings.TrimPrefix(s.URL(), "https://"), "/"))
+	for password, want := range map[string]int{"": 401, "wrong": 401, "s3cret": 200} {
+		req, _ := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+"/", nil) // on this machine without TLS
+		req.SetBasicAuth("me", password)
+		r, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("with %q: %s", password, r.Status)
+		}
+	}
+}
+
+func TestAnotherUserOfTheMachineIsRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t, desk.New(t, 1), page.Options{})
+	for _, path := range []string{"", "machine", "events?view=deals", "static/page.css"} {
+		if said := accesstest.As(t, "get "+s.URL()+path); !strings.HasPrefix(said, "403") || strings.Contains(said, "<html") {
+			t.Errorf("%s: %.100s", path, said)
+		}
+	}
+	if said := accesstest.As(t, "post "+s.URL()+"act buy=1-0593655036-2"); !strings.HasPrefix(said, "403") {
+		t.Errorf("it buys: %.100s", said)
 	}
 }

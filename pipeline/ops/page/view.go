@@ -43,7 +43,8 @@ type notFound struct{ error }
 type frame struct {
 	Here, Title     string
 	Simulated       bool
-	Style, Script   string
+	Styles          []string
+	Script          string
 	Icon            string
 	Token           string
 	Back            string // where a form returns to
@@ -78,8 +79,11 @@ func (s *Server) show(of func() view) http.HandlerFunc {
 
 func (s *Server) frame(v view, a asked) frame {
 	f := frame{
-		Here: v.name, Title: v.title(a), Simulated: s.simulated(), Style: asset("page.css"), Script: asset("page.js"), Icon: asset("icon.svg"),
+		Here: v.name, Title: v.title(a), Simulated: s.simulated(), Styles: []string{asset("page.css")}, Script: asset("page.js"), Icon: asset("icon.svg"),
 		Token: s.token, Epoch: s.epoch, Version: s.env.Version, Pulse: s.machine.pulse(), Notice: noticeOf(a.query),
+	}
+	if v.name == dealName {
+		f.Styles = append(f.Styles, asset("chart.css"))
 	}
 	back := url.Values{}
 	for name, values := range a.query {

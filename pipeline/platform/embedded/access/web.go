@@ -18,7 +18,7 @@ func FromPage(r *http.Request, anyHost bool) error {
 	return fromOtherSite(r, anyHost)
 }
 
-// FromOtherPage is FromPage for a server of pages: those that it served itself may send requests, from their own origin.
+// FromOtherPage is FromPage for a server of pages: those that it served may send requests, from their own origin.
 func FromOtherPage(r *http.Request, anyHost bool) error {
 	ours := "http://" + r.Host
 	if r.TLS != nil {
