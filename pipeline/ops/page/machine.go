@@ -320,7 +320,6 @@ type machineModel struct {
 	Sections []section
 	Tables   []table
 	Source   string
-	Deals    string
 	Dead     []letter
 	AllDead  int
 }
@@ -365,9 +364,6 @@ func (n state) model() machineModel {
 			continue
 		}
 		m.Sections = append(m.Sections, sectionOf(part))
-	}
-	if s.Deals != nil {
-		m.Deals = s.Deals.Source.String()
 	}
 	m.Figures = figuresOf(s)
 	for _, l := range n.Dead {
