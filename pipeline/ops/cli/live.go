@@ -16,12 +16,12 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Live are the visible deals, read once and then kept current by the streams, for who shows them again and again.
+// Live are the visible deals, read once and then kept current by the streams, for a page that shows them all day.
 //
 //	Visible.List ─▶ deals ◀── as they stand now ◀── touched ◀─ DEALS, ACTIONS, and of VERDICTS what may show or hide a deal
 //
-// An undo may show deals that are not held here, so it has the list read again. What touches no visible deal and makes
-// none visible costs nothing but its arrival.
+// An undo may show deals that are not held here, so the list is read again after it. What touches no visible deal and
+// makes none visible costs nothing but its arrival.
 type Live struct {
 	b       *bus.Bus
 	v       *Visible

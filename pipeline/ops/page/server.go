@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -50,8 +51,15 @@ type Server struct {
 	wait    sync.WaitGroup
 }
 
-// Start serves the page until Stop. On an address that other machines reach it wants a password and TLS.
-func Start(ctx context.Context, b *bus.Bus, env process.Env, o Options) (*Server, error) {
+// Door is an address on which a page will be served, held from Listen on.
+type Door struct {
+	o      Options
+	l      net.Listener
+	secure *tls.Config
+}
+
+// Listen takes the address. One that other machines reach wants a password and TLS.
+func Listen(o Options) (*Door, error) {
 	if o.Password == "" && o.Data != "" {
 		var err error
 		if o.Password, err = access.Password(o.Data); err != nil {
@@ -70,16 +78,34 @@ func Start(ctx context.Context, b *bus.Bus, env process.Env, o Options) (*Server
 		_ = l.Close() // nothing was accepted
 		return nil, err
 	}
-	s := newServer(b, env, o)
-	s.addr, s.secure = l.Addr(), secure != nil && !access.Loopback(l.Addr())
+	return &Door{o: o, l: l, secure: secure}, nil
+}
+
+// Close gives an address back on which nothing is served.
+func (d *Door) Close() { _ = d.l.Close() } // nothing was accepted
+
+// Start serves the page until Stop.
+func Start(ctx context.Context, b *bus.Bus, env process.Env, o Options) (*Server, error) {
+	d, err := Listen(o)
+	if err != nil {
+		return nil, err
+	}
+	return d.Serve(ctx, b, env, o.ClickHouse), nil
+}
+
+// Serve serves the page until Stop; clickhouse is the URL to ask, as in Options.
+func (d *Door) Serve(ctx context.Context, b *bus.Bus, env process.Env, clickhouse string) *Server {
+	d.o.ClickHouse = clickhouse
+	s := newServer(b, env, d.o)
+	s.addr, s.secure = d.l.Addr(), d.secure != nil && !access.Loopback(d.l.Addr())
 	s.run(context.WithoutCancel(ctx))
 	s.http = &http.Server{
 		Handler: s.Handler(), ConnContext: access.ConnContext,
 		ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug),
 	}
-	s.wait.Go(func() { _ = s.http.Serve(access.Secure(l, secure)) }) // until it is closed
-	return s, nil
+	s.wait.Go(func() { _ = s.http.Serve(access.Secure(d.l, d.secure)) }) // until it is closed
+	return s
 }
 
 func newServer(b *bus.Bus, env process.Env, o Options) *Server {

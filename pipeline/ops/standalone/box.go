@@ -55,7 +55,8 @@ type Box struct {
 	recorder *crew
 	notifier *crew // nil without targets
 	notifies bool  // there are targets
-	page     *page.Server
+	door     *page.Door   // the address of the page; nil without one
+	page     *page.Server // nil before it is served
 	fatal    chan error
 	running  *os.File // where it says that it runs; nil before
 
@@ -87,6 +88,9 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	b.NATSURL, b.Monitor = b.nats.URL(), b.nats.Monitor()
+	if err = b.openPage(); err != nil {
+		return nil, err
+	}
 	if err = b.openClickHouse(ctx); err != nil {
 		return nil, err
 	}
@@ -120,9 +124,7 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if err = b.startNotifier(ctx); err != nil {
 		return nil, err
 	}
-	if err = b.startPage(ctx); err != nil {
-		return nil, err
-	}
+	b.startPage(ctx)
 	return b, b.announce()
 }
 
@@ -198,24 +200,28 @@ func (b *Box) startNotifier(ctx context.Context) error {
 	return b.notifier.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"notifier": notifier.Run})
 }
 
-// startPage serves the live page. That its usual port is taken is no reason not to run.
-func (b *Box) startPage(ctx context.Context) (err error) {
+// openPage takes the address of the live page, before anything runs that could not be served. That its usual port is
+// taken is no reason not to run.
+func (b *Box) openPage() (err error) {
 	if b.o.Page == "" || b.o.Page == PageOff {
 		return nil
 	}
-	rules, _ := b.Env.Lookup.Lookup("RULES")
-	b.page, err = page.Start(ctx, b.Bus, b.Env, page.Options{
-		Addr: b.o.Page, Flag: "--page", Data: b.o.Data, TLS: b.o.TLS, ClickHouse: b.CHURL, Rules: rules, Simulated: b.o.World != Real,
-	})
+	rules, _ := b.lookup().Lookup("RULES")
+	b.door, err = page.Listen(page.Options{Addr: b.o.Page, Flag: "--page", Data: b.o.Data, TLS: b.o.TLS, Rules: rules, Simulated: b.o.World != Real})
 	var taken *process.TakenError
 	if errors.As(err, &taken) && b.o.Page == DefaultPage {
 		b.NoPage = err
 		return nil
 	}
-	if err == nil {
+	return err
+}
+
+// startPage serves the live page.
+func (b *Box) startPage(ctx context.Context) {
+	if b.door != nil {
+		b.page = b.door.Serve(ctx, b.Bus, b.Env, b.CHURL)
 		b.Page = b.page.URL()
 	}
-	return err
 }
 
 // setPolicy tells tokend how to spend before it starts.
@@ -302,8 +308,11 @@ func (b *Box) StopStages() {
 // recorded, and what was not is still in its stream.
 func (b *Box) Stop(ctx context.Context) {
 	b.hush()
-	if b.page != nil {
+	switch {
+	case b.page != nil:
 		b.page.Stop()
+	case b.door != nil:
+		b.door.Close()
 	}
 	if b.notifier != nil {
 		b.notifier.stop() // before the stages, whose end is no alarm
