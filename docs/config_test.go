@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write docs/config.md anew")
 
 // daemons are the packages whose Config is documented, in the order of the
 // picture. Each has a Config struct, read from the environment at its start.
-var daemons = []string{"tokend", "watermarker", "peeker", "committer", "recorder", "keepasim", "ops/notifier"}
+var daemons = []string{"tokend", "watermarker", "peeker", "committer", "recorder", "keepasim", "ops/notifier", "ops/page"}
 
 // process are the variables that every process reads before its Config.
 var process = []variable{
@@ -33,6 +33,7 @@ var process = []variable{
 	{name: "CREDENTIALS_DIRECTORY", doc: "Set by systemd. What has a _FILE may also be a credential with its name in lower case: LoadCredential=keepa_api_key:FILE."},
 	{name: "KEEPA_API_KEY_FILE", doc: "Names a file that holds KEEPA_API_KEY. `ratchet up` and `doctor` read both."},
 	{name: "NOTIFY_TARGETS_FILE", doc: "Names a file that holds NOTIFY_TARGETS. `ratchet up` notifies where one of them is set."},
+	{name: "PAGE_PASSWORD_FILE", doc: "Names a file that holds PAGE_PASSWORD."},
 	{name: "NATS_PASSWORD_FILE", doc: "Names a file that holds NATS_PASSWORD."},
 	{name: "NATS_URL_FILE", doc: "Names a file that holds NATS_URL, where the address holds a password."},
 	{name: "METRICS_ADDR", doc: "Address of /livez, /readyz and /metrics, which ask for no credentials; unset: none. `ratchet up` takes --metrics-addr too."},

@@ -90,6 +90,7 @@ var web = map[string]string{
 	"pipeline/platform/embedded/access":            "refuses what pages send",
 	"pipeline/platform/embedded/access/accesstest": "asks as another user",
 	"pipeline/platform/embedded/natsd":             "serves NATS's monitoring",
+	"pipeline/ops/page":                            "serves the live page",
 	"pipeline/ops/notifier":                        "posts messages to Slack, Telegram and the like",
 	"pipeline/platform/warehouse":                  "copies tables out and in, byte by byte",
 	"pipeline/sim/scenario":                        "serves the simulated Keepa to processes",

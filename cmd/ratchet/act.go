@@ -70,7 +70,7 @@ func (c tradeFlags) trade(a *app, kind action.Kind, condition string) error {
 	if err != nil {
 		return err
 	}
-	if !c.Undo && (c.Price.units == nil || *c.Price.units < 0) {
+	if !c.Undo && (c.Price.Units == nil || *c.Price.Units < 0) {
 		return process.Usagef("--price: want what one copy cost or brought, like --price 12.50")
 	}
 	if c.Copy < 1 || c.Copy > 1000 {
@@ -96,11 +96,7 @@ func (c tradeFlags) trade(a *app, kind action.Kind, condition string) error {
 		if day.After(now.Add(24 * time.Hour)) {
 			return process.Usagef("--on %s: want a day that has come", c.On)
 		}
-		price := keepa.Domain(domain).Currency().Units(*c.Price.units)
-		does.PriceCents, does.Condition, does.On = &price, condition, day.UTC().Format(time.DateOnly)
-		if c.Copy > 1 {
-			does.Copy = c.Copy
-		}
+		does = cli.Trade(does, *c.Price.Units, condition, day, c.Copy)
 		return act(ctx, a, b, does)
 	})
 }
@@ -225,7 +221,7 @@ func act(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
 	if err != nil {
 		return err
 	}
-	text := sentence(does)
+	text := cli.Sentence(does)
 	if !isNew {
 		text += " That was recorded before: it counts once."
 	}
@@ -239,29 +235,12 @@ func takeBack(ctx context.Context, a *app, b *bus.Bus, does action.Action) error
 	if err != nil {
 		return err
 	}
-	text := "Undone: " + sentence(does)
+	text := "Undone: " + cli.Sentence(does)
 	if !done {
 		text = fmt.Sprintf("Nothing to undo: there is no %s of %s %s.", does.Kind, does.By, does.Value)
 	}
 	_, err = fmt.Fprintln(a.out, text)
 	return err
-}
-
-// sentence is an action for people.
-func sentence(d action.Action) string {
-	of := fmt.Sprintf("%s %q", d.By, d.Value)
-	if d.By == action.ByASIN {
-		of = fmt.Sprintf("%s (amazon.%s)", d.Value, keepa.Domain(d.Domain).Suffix())
-	}
-	does := map[action.Kind]string{action.Buy: "bought", action.Sold: "sold", action.Ignore: "ignored"}[d.Kind]
-	text := of + " is " + does
-	if d.PriceCents != nil {
-		text += fmt.Sprintf(" for %s on %s", keepa.Domain(d.Domain).Money(d.PriceCents), d.On)
-	}
-	if !d.Until.IsZero() {
-		text += " until " + d.Until.UTC().Format("2006-01-02 15:04") + " UTC"
-	}
-	return text + "."
 }
 
 func listIgnored(ctx context.Context, a *app, b *bus.Bus) error {
@@ -273,7 +252,7 @@ func listIgnored(ctx context.Context, a *app, b *bus.Bus) error {
 		_, err = fmt.Fprintln(a.out, "Nothing is ignored.")
 	}
 	for _, s := range all {
-		if _, err := fmt.Fprintln(a.out, sentence(s.Action)); err != nil {
+		if _, err := fmt.Fprintln(a.out, cli.Sentence(s.Action)); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/ops/notifier"
+	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/platform/embedded/natsd"
 	"ratchet/pipeline/platform/process"
@@ -20,15 +21,15 @@ import (
 // daemonCmd runs one daemon as its own command does. The scenarios that kill
 // processes use it, so that a soak needs no binary but this one.
 type daemonCmd struct {
-	Name string `arg:"" help:"tokend, watermarker, peeker, committer, recorder, notifier or natsd."`
+	Name string `arg:"" help:"tokend, watermarker, peeker, committer, recorder, notifier, page or natsd."`
 }
 
 // Run runs the daemon until a signal comes.
 func (c daemonCmd) Run(a *app) error {
 	daemons := map[string]func(context.Context, process.Env) error{
 		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run,
-		"notifier": notifier.Run,
-		"natsd":    a.natsd,
+		"notifier": notifier.Run, "page": page.Run,
+		"natsd": a.natsd,
 	}
 	run, ok := daemons[c.Name]
 	if !ok {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,22 +43,11 @@ Examples:
 // show returns how the flags want the deals shown.
 func (c dealsCmd) show(a *app) (cli.Show, error) {
 	s := cli.Show{
-		Choice: cli.Choice{MinProfit: c.MinProfit.units, MaxLossChance: c.MaxLossChance.share, Condition: strings.ToLower(c.Condition), MaxRank: c.MaxRank},
+		Choice: cli.Choice{MinProfit: c.MinProfit.Units, MaxLossChance: c.MaxLossChance.Share, Condition: strings.ToLower(c.Condition), MaxRank: c.MaxRank},
 		By:     cli.By(c.Sort), Format: c.Format, Fields: c.Columns, Width: widthOf(a.out),
 	}
-	if s.Condition != "" && !slices.Contains(cli.Conditions(), s.Condition) {
-		return s, process.Usagef("--condition %q: want one of %s", c.Condition, strings.Join(cli.Conditions(), ", "))
-	}
-	if s.MaxRank < 0 {
-		return s, process.Usagef("--max-rank %d: want a rank above 0", s.MaxRank)
-	}
-	for _, name := range s.Fields {
-		if slices.Contains(cli.Fields(), name) && c.Format == "csv" && !cli.InCSV(name) {
-			return s, process.Usagef("--columns: %s is for a table; a csv has found, sell_low and sell_high instead", name)
-		}
-		if !slices.Contains(cli.Fields(), name) {
-			return s, process.Usagef("--columns: %q is not a column; want some of %s", name, strings.Join(cli.Fields(), ", "))
-		}
+	if err := s.Check(); err != nil {
+		return s, process.Usagef("--%w", err)
 	}
 	return s, nil
 }

@@ -35,6 +35,7 @@ type upCmd struct {
 	CHLib       string  `name:"clickhouse-lib" help:"The libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
+	Page        string  `help:"Address of the live page, or off (default: ${default}, and without one where that is taken)." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	tlsFlags    `embed:""`
 	MetricsAddr string   `help:"Address of /livez, /readyz and /metrics, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
 	Rate        int      `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
@@ -86,6 +87,12 @@ func (c upCmd) Run(a *app) error {
 		say("SQL:   %s", cli.RedactURL(box.CHURL))
 	} else {
 		say("SQL:   none; reports and deals come from the streams")
+	}
+	switch {
+	case box.Page != "":
+		say("Page:  %s", box.Page)
+	case box.NoPage != nil:
+		say("Page:  none, since %s", box.NoPage)
 	}
 	if box.Probes != "" {
 		say("Probes: http://%s/readyz and /livez", box.Probes)
@@ -169,7 +176,7 @@ func (c upCmd) options(a *app) (standalone.Options, error) {
 	}
 	o := standalone.Options{
 		Data: c.Data, Key: key, KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
-		NATSAddr: c.NATS, Monitor: c.NATSMonitor, TLS: c.tls(), Probes: c.MetricsAddr, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
+		NATSAddr: c.NATS, Monitor: c.NATSMonitor, Page: c.Page, TLS: c.tls(), Probes: c.MetricsAddr, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
 		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: standalone.FullBucket, SkipPeek: c.NoPeek,
 		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	}

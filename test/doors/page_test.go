@@ -147,7 +147,7 @@ func TestAPageReadsNothingAndChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := map[string]string{"SQL": b.sql, "NATS": b.nats, "monitoring": b.monitor, "probes": b.probes}
+	ours := map[string]string{"SQL": b.sql, "NATS": b.nats, "monitoring": b.monitor, "probes": b.probes, "page": b.page}
 	for _, from := range []string{"127.0.0.1", "localhost", otherSite} {
 		control, seen := open(t)
 		targets := map[string]string{"open": control}

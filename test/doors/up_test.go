@@ -62,6 +62,7 @@ func ratchet(t *testing.T) string {
 type box struct {
 	binary, home, data         string // home is XDG_DATA_HOME
 	sql, nats, monitor, probes string // host:port of each
+	page                       string // the same
 }
 
 // readyWithin bounds the start, on the machine's clock.
@@ -82,7 +83,7 @@ func up(t *testing.T, binary string, args ...string) *box {
 	lib := chtest.Library(t)
 	cmd := b.command(t, append([]string{
 		"up", "--simulate", "--clickhouse-lib", lib, "--clickhouse-addr", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--nats-monitor", "127.0.0.1:0",
-		"--metrics-addr", "127.0.0.1:0",
+		"--metrics-addr", "127.0.0.1:0", "--page", "127.0.0.1:0",
 	}, args...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -147,6 +148,8 @@ func (b *box) hear(line string) (ready bool) {
 		b.nats, b.monitor = host(words[1]), host(words[3])
 	case strings.HasPrefix(line, "SQL:"):
 		b.sql = host(words[1])
+	case strings.HasPrefix(line, "Page:"):
+		b.page = host(words[1])
 	case strings.HasPrefix(line, "Probes:"):
 		b.probes = host(words[1])
 	}

@@ -35,6 +35,8 @@ func TestAnotherUserReadsNothingAndChangesNothing(t *testing.T) {
 		"NATS":                  {"nats nats://" + b.nats, "error: nats: Authorization Violation"},
 		"NATS with a guess":     {"nats nats://ratchet:ratchet@" + b.nats, "error: nats: Authorization Violation"},
 		"monitoring":            {"get http://" + b.monitor + "/connz?subs=1", "403"},
+		"the page":              {"get http://" + b.page + "/", "403"},
+		"a button of the page":  {"post http://" + b.page + "/act ignore=1-0593655036-2", "403"},
 		"monitoring of streams": {"get http://" + b.monitor + "/jsz?streams=1", "403"},
 	} {
 		if said := accesstest.As(t, attack.task); !strings.HasPrefix(said, attack.refused) {
@@ -108,6 +110,8 @@ func TestWhereTheOwnerCannotBeToldAPasswordIsAskedFor(t *testing.T) {
 		{"POST", "http://default:" + password + "@" + b.sql + "/", "SELECT 1", 200},
 		{"GET", "http://" + b.monitor + "/varz", "", 403},
 		{"GET", "http://any:" + password + "@" + b.monitor + "/varz", "", 200},
+		{"GET", "http://" + b.page + "/", "", 401},
+		{"GET", "http://any:" + password + "@" + b.page + "/", "", 200},
 	} {
 		if code, said := ask(t, c.method, c.url, c.body); code != c.code {
 			t.Errorf("%s %s: got %d %.100s", c.method, c.url, code, said)
@@ -139,6 +143,7 @@ func TestOffLoopbackAPasswordAndTLSAreAskedFor(t *testing.T) {
 		"NATS":                            {[]string{"up", "--simulate", "--clickhouse", "none", "--nats-monitor", "127.0.0.1:0", "--nats", "0.0.0.0:0"}, false, "--nats: other machines reach"},
 		"NATS, with a certificate":        {[]string{"up", "--simulate", "--clickhouse", "none", "--nats", "0.0.0.0:0", "--tls-cert", cert, "--tls-key", key}, false, "--nats: other machines reach"},
 		"monitoring in plain text":        {[]string{"up", "--simulate", "--clickhouse", "none", "--nats", "127.0.0.1:0", "--nats-monitor", "0.0.0.0:0"}, true, "--nats-monitor: passwords and data"},
+		"the page":                        {[]string{"up", "--simulate", "--clickhouse", "none", "--nats", "127.0.0.1:0", "--nats-monitor", "127.0.0.1:0", "--page", "0.0.0.0:0"}, false, "--page: other machines reach"},
 		"half a certificate":              {[]string{"up", "--simulate", "--tls-cert", cert}, true, "--tls-cert, --tls-key: want both"},
 		"a certificate that is not there": {[]string{"up", "--simulate", "--clickhouse", "none", "--nats", "0.0.0.0:0", "--tls-cert", "/nowhere", "--tls-key", key}, true, "--tls-cert: open /nowhere"},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/store/messages"
 )
@@ -28,6 +29,34 @@ func Act(ctx context.Context, b *bus.Bus, a action.Action) (isNew bool, err erro
 	}
 	_, err = b.Publish(ctx, messages.Action(a))
 	return err == nil, err
+}
+
+// Trade is an action as a purchase or a sale of a copy: its price as people write it, its condition and the day; of
+// equal copies on a day number 2 is the second.
+func Trade(a action.Action, units float64, condition string, day time.Time, number int) action.Action {
+	price := keepa.Domain(a.Domain).Currency().Units(units)
+	a.PriceCents, a.Condition, a.On = &price, condition, day.UTC().Format(time.DateOnly)
+	if number > 1 {
+		a.Copy = number
+	}
+	return a
+}
+
+// Sentence is an action for people.
+func Sentence(d action.Action) string {
+	of := fmt.Sprintf("%s %q", d.By, d.Value)
+	if d.By == action.ByASIN {
+		of = fmt.Sprintf("%s (amazon.%s)", d.Value, keepa.Domain(d.Domain).Suffix())
+	}
+	does := map[action.Kind]string{action.Buy: "bought", action.Sold: "sold", action.Ignore: "ignored"}[d.Kind]
+	text := of + " is " + does
+	if d.PriceCents != nil {
+		text += fmt.Sprintf(" for %s on %s", keepa.Domain(d.Domain).Money(d.PriceCents), d.On)
+	}
+	if !d.Until.IsZero() {
+		text += " until " + d.Until.UTC().Format("2006-01-02 15:04") + " UTC"
+	}
+	return text + "."
 }
 
 // TakeBack says that everything that was done of a kind about a target is undone. done is false where there was nothing
@@ -76,15 +105,22 @@ func Marketplaces(ctx context.Context, b *bus.Bus, asin string) ([]int, error) {
 
 // Hidden are the visible deals that an action would hide.
 func (v *Visible) Hidden(ctx context.Context, a action.Action) (int, error) {
-	var only action.Record
-	only.Add(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
-	rules := only.Rules()
-	n := 0
+	hides, n := hidesOf(a), 0
 	deals, _, err := v.List(ctx, time.Time{})
 	for _, d := range deals {
-		if rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand.String(), Title: d.Title.String()}) != "" {
+		if hides(d) {
 			n++
 		}
 	}
 	return n, err
+}
+
+// hidesOf reports whether an action alone hides a deal.
+func hidesOf(a action.Action) func(Deal) bool {
+	var only action.Record
+	only.Add(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
+	rules := only.Rules()
+	return func(d Deal) bool {
+		return rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand.String(), Title: d.Title.String()}) != ""
+	}
 }

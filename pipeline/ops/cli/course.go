@@ -83,8 +83,8 @@ func (c *Course) mode(e pipeline.Entry) {
 func (c Course) Chart(s Status, span time.Duration) chart.Course {
 	out := chart.Course{Title: "Balance", Unit: "tokens", From: s.At.Add(-span), Until: s.At, Levels: c.Levels, Pauses: c.Pauses}
 	if b := s.Balance; b != nil {
-		out.Levels = append(out.Levels[:len(out.Levels):len(out.Levels)], chart.Level{At: b.At, Value: float64(b.Tokens), Known: true})
-		out.Most = float64(b.Capacity)
+		out.Levels = append(out.Levels[:len(out.Levels):len(out.Levels)], chart.Level{At: b.At, Value: float64(b.Est), Known: true})
+		out.Most = float64(b.Cap)
 		if b.State == string(token.Recharge) && !b.Deadline.IsZero() {
 			out.Deadlines = append(out.Deadlines, b.Deadline)
 		}

@@ -84,6 +84,8 @@ type Deal struct {
 	// What became of it since.
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`   // the last look that found it to be a deal
 	Stale       string    `json:"stale_because,omitempty"` // why it was not confirmed in time
+
+	seen time.Time // when its newest version was decided
 }
 
 // notOfMessage are what is shown beside the members of the message.
@@ -92,7 +94,7 @@ var notOfMessage = []string{"work_id", "confirmed_at", "stale_because", "url", "
 // members are those of a deal's message that are shown.
 var members = func() (names []string) {
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Deal]()) {
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !slices.Contains(notOfMessage, name) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); f.IsExported() && !slices.Contains(notOfMessage, name) {
 			names = append(names, name)
 		}
 	}
@@ -130,7 +132,7 @@ func dealOf(s visibility.Shown) (Deal, error) {
 	}
 	d.Domain, d.ASIN, d.PriceType, d.WorkID = s.Domain, s.ASIN, s.PriceType, s.WorkID
 	d.DecidedAt = d.DecidedAt.UTC().Truncate(time.Millisecond) // as a column holds it
-	d.ConfirmedAt, d.Stale = s.LastConfirmed, s.StaleBecause
+	d.ConfirmedAt, d.Stale, d.seen = s.LastConfirmed, s.StaleBecause, s.LastSeen
 	if !d.Simulated {
 		to := deal.LinksOf(d.Domain, d.ASIN)
 		d.URL, d.KeepaURL, d.OffersURL = to.Amazon, to.Keepa, to.Offers
@@ -154,6 +156,12 @@ func (d Deal) foundAt() time.Time {
 	}
 	return d.DecidedAt
 }
+
+// Seen reports whether a version of it was decided at an instant or later, as Visible.List has it.
+func (d Deal) Seen(since time.Time) bool { return !d.seen.Before(since) }
+
+// Note is what a person must know before acting on the deal; empty where there is nothing.
+func (d Deal) Note() string { return d.note() }
 
 // note is what a person must know before acting on the deal; empty where there is nothing.
 func (d Deal) note() string {

@@ -46,6 +46,7 @@ type ExplainedLook struct {
 	Tier     pipeline.Tier    `json:"tier,omitempty"`
 	Rules    []ExplainedRule  `json:"rules"`
 	Deal     *deal.Deal       `json:"deal,omitempty"` // what the commit accepts, and what it rests on
+	Product  *keepa.Product   `json:"-"`              // the stored answer; nil at a glance and where Missing says why
 }
 
 // LiveVerdict is what the pipeline decided at the look.
@@ -118,7 +119,7 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 				return e, err
 			}
 		}
-		if l.Live != nil {
+		if l.Product = product; l.Live != nil {
 			l.At = l.Live.at
 		}
 		sellers, err := l.sellers(ctx, b)

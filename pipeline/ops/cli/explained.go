@@ -32,7 +32,7 @@ func (e Explanation) Write(w io.Writer) error {
 }
 
 func (l ExplainedLook) write(p *lines, domain int) {
-	p.f("\n%s\n", l.headline(domain))
+	p.f("\n%s\n", l.Headline(domain))
 	p.f("  rule\toutcome\twhen\tinputs\n")
 	for _, r := range l.Rules {
 		outcome := string(r.Outcome)
@@ -46,7 +46,7 @@ func (l ExplainedLook) write(p *lines, domain int) {
 		case r.Decides:
 			outcome = strings.ToUpper(outcome)
 		}
-		p.f("  %s\t%s\t%s\t%s\n", r.ID, outcome, r.When, r.numbers())
+		p.f("  %s\t%s\t%s\t%s\n", r.ID, outcome, r.When, r.Numbers())
 	}
 	for _, r := range l.Rules {
 		if r.Decides {
@@ -58,8 +58,8 @@ func (l ExplainedLook) write(p *lines, domain int) {
 	}
 }
 
-// headline is the look, what comes of it and what it rests on.
-func (l ExplainedLook) headline(domain int) string {
+// Headline is the look, what comes of it and what it rests on.
+func (l ExplainedLook) Headline(domain int) string {
 	if l.Missing != "" {
 		return fmt.Sprintf("%s: %s", l.Look, l.Missing)
 	}
@@ -79,8 +79,8 @@ func (l ExplainedLook) headline(domain int) string {
 	return strings.Join(parts, "; ")
 }
 
-// numbers are a rule's inputs and the thresholds that it compares them with.
-func (r ExplainedRule) numbers() string {
+// Numbers are a rule's inputs and the thresholds that it compares them with.
+func (r ExplainedRule) Numbers() string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(r.Inputs)) {
 		out = append(out, name+"="+valueOf(r.Inputs[name]))

@@ -29,9 +29,18 @@ func hear(ctx context.Context, b *bus.Bus, kept *ear) (*ear, error) {
 	return kept, kept.advance(ctx, held.last())
 }
 
-// hearOf reads what the streams say of one deal, to the end of the streams.
-func hearOf(ctx context.Context, b *bus.Bus, p visibility.Place) (*visibility.Book, error) {
-	e := newEar(b, pipeline.SubjectDeal(p.Domain, p.PriceType, p.ASIN))
+// hearOf reads what the streams say of some deals, at most filtersAtOnce, to the end of the streams.
+func hearOf(ctx context.Context, b *bus.Bus, places ...visibility.Place) (*visibility.Book, error) {
+	subjects := make([]string, len(places))
+	for i, p := range places {
+		subjects[i] = pipeline.SubjectDeal(p.Domain, p.PriceType, p.ASIN)
+	}
+	return hearOn(ctx, b, subjects...)
+}
+
+// hearOn reads what the streams say of the deals on some subjects of DEALS, to the end of the streams.
+func hearOn(ctx context.Context, b *bus.Bus, subjects ...string) (*visibility.Book, error) {
+	e := newEar(b, subjects...)
 	err := e.advance(ctx, visibility.Sequences{Deals: math.MaxUint64, Verdicts: math.MaxUint64, Actions: math.MaxUint64})
 	return &e.book, err
 }
@@ -64,11 +73,11 @@ func (h held) continues(later held) bool {
 	return same(h.deals, later.deals) && same(h.verdicts, later.verdicts) && same(h.actions, later.actions)
 }
 
-func newEar(b *bus.Bus, subject string) *ear {
-	return &ear{b: b, subject: subject, places: map[product][]visibility.Place{}, whole: map[string]bool{}}
+func newEar(b *bus.Bus, subjects ...string) *ear {
+	return &ear{b: b, subjects: subjects, places: map[product][]visibility.Place{}, whole: map[string]bool{}}
 }
 
-// advance reads every version on the subject, and of the verdicts about these deals as many as decide how they stand,
+// advance reads every version on the subjects, and of the verdicts about these deals as many as decide how they stand,
 // up to these sequences. What the recorder buries is passed over: it reads them in the same way.
 func (e *ear) advance(ctx context.Context, to visibility.Sequences) error {
 	from := e.to
@@ -108,7 +117,7 @@ func (e *ear) versions(ctx context.Context, after uint64) (fresh map[product]boo
 	if after > 0 && after >= e.to.Deals {
 		return fresh, nil
 	}
-	from := bus.From{Subjects: []string{e.subject}}
+	from := bus.From{Subjects: e.subjects}
 	if after > 0 {
 		from.Sequence = after + 1
 	}
@@ -154,14 +163,14 @@ type product struct {
 
 // ear hears about the deals of a book.
 type ear struct {
-	b       *bus.Bus
-	subject string // of the versions
-	held    held
-	to      visibility.Sequences // the book is what the streams said up to here
-	book    visibility.Book
-	places  map[product][]visibility.Place // the deals of each product
-	behind  []string                       // subjects of which every verdict is to be heard
-	whole   map[string]bool                // those, and the ones of which it was
+	b        *bus.Bus
+	subjects []string // of the versions
+	held     held
+	to       visibility.Sequences // the book is what the streams said up to here
+	book     visibility.Book
+	places   map[product][]visibility.Place // the deals of each product
+	behind   []string                       // subjects of which every verdict is to be heard
+	whole    map[string]bool                // those, and the ones of which it was
 }
 
 // lookBehind has every verdict of a look at a product heard.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/text/foreign"
 )
 
 // notifierName is the daemon that notifies.
@@ -31,19 +30,3 @@ func notifiedBy(h pipeline.Heartbeat) []Notified {
 	}
 	return out
 }
-
-// writeNotified prints how the targets stand, where there are any.
-func (s Status) writeNotified(p *lines) {
-	headed := false
-	for _, h := range s.Daemons {
-		for _, n := range notifiedBy(h) {
-			if !headed {
-				p.f("\nNOTIFIED\tSENT\tWAITING\tNEXT\tREFUSED\tLAST REFUSED\tLAST ERROR\n")
-				headed = true
-			}
-			p.f("%s\t%d\t%d\t%s\t%d\t%s\t%s\n", shown(n.Target), n.Sent, n.Waiting, ahead(s.At, n.Next), n.Refused, shown(n.LastRefused), shown(n.LastError))
-		}
-	}
-}
-
-func shown(s string) string { return orDash(foreign.Of(s).String()) }

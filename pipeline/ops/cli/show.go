@@ -21,6 +21,27 @@ type Show struct {
 	Now    time.Time // pipeline time, to which ages are; zero is the newest deal's
 }
 
+// Check reports what cannot be shown, beginning with the name of the flag, or of the parameter of an address.
+func (s Show) Check() error {
+	switch {
+	case s.Condition != "" && !slices.Contains(Conditions(), s.Condition):
+		return fmt.Errorf("condition %q: want one of %s", s.Condition, strings.Join(Conditions(), ", "))
+	case s.MaxRank < 0:
+		return fmt.Errorf("max-rank %d: want a rank above 0", s.MaxRank)
+	case s.By != "" && orders[s.By] == nil:
+		return fmt.Errorf("sort %q: want one of %s", s.By, strings.Join(Orders(), ", "))
+	}
+	for _, name := range s.Fields {
+		if slices.Contains(Fields(), name) && s.Format == "csv" && !InCSV(name) {
+			return fmt.Errorf("columns: %s is for a table; a csv has found, sell_low and sell_high instead", name)
+		}
+		if !slices.Contains(Fields(), name) {
+			return fmt.Errorf("columns: %q is not a column; want some of %s", name, strings.Join(Fields(), ", "))
+		}
+	}
+	return nil
+}
+
 // WriteDeals prints the deals that are to be shown.
 func WriteDeals(w io.Writer, deals []Deal, s Show) error {
 	all := len(deals)

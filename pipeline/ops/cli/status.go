@@ -249,38 +249,31 @@ func (s StageStatus) price() string {
 // Write prints the status for people.
 func (s Status) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	for _, st := range s.Stuck {
-		p.f("STUCK: %s\n", st)
-	}
-	if len(s.Stuck) == 0 {
-		p.f("%s\n", s.fine())
-	}
-	p.f("%s\n", s.budget())
-	p.f("\nSTAGE\tFREE WAITING\tPAID WAITING\tIN WORK\tCREDIT\tOPEN CLAIMS\tPRICE (MOST)\n")
-	for _, st := range s.Stages {
-		p.f("%s\t%d\t%d\t%d\t%d\t%d\t%s\n", st.Stage, st.Free, st.Waiting, st.InWork, st.Credit, st.Open, st.price())
-	}
-	p.f("\nDAEMON\tSTATE\tLAST PROGRESS\tLAST PAID CALL\tLAST ERROR\n")
-	for _, h := range s.Daemons {
-		p.f("%s\t%s\t%s\t%s\t%s\n", h.Daemon, orDash(h.State), ago(s.At, h.LastProgress), ago(s.At, h.LastPaid), orDash(foreign.Of(h.LastError).String()))
-	}
+	p.f("%s\n%s\n", strings.Join(s.Headline(), "\n"), s.Budget())
+	p.section(s.stages())
+	p.section(s.daemons())
 	s.writeAgain(p)
 	s.writeLag(p)
-	if len(s.Missing) > 0 {
-		p.f("no heartbeat from: %s\n", strings.Join(s.Missing, ", "))
-	}
-	p.f("\nWATERMARK\tREAD\tNEXT POLL\tINTERVAL\tWHY\tGAPS OWED\tLAST SWEEP\tROWS\tCAME AND WENT\n")
-	for _, k := range sortedKeys(s.Watermarks) {
-		m := s.Watermarks[k]
-		p.f("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", k, ago(s.At, m.ReadAt), next(s.At, m),
-			time.Duration(m.IntervalS)*time.Second, orDash(m.Why), owed(m), ago(s.At, m.LastSweep), m.Rows, about(m.Unseen))
-	}
+	s.writeMissing(p)
+	p.section(s.lists())
 	s.writeRules(p)
-	s.writeNotified(p)
+	p.section(s.notified())
 	s.writeQueries(p)
-	s.writeStreams(p)
+	p.section(s.streams())
 	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
 	return p.flush()
+}
+
+// Headline says what is stuck, a line each, or what goes on.
+func (s Status) Headline() []string {
+	var out []string
+	for _, st := range s.Stuck {
+		out = append(out, "STUCK: "+st.String())
+	}
+	if len(out) == 0 {
+		out = append(out, s.fine())
+	}
+	return out
 }
 
 // fine says what goes on where nothing is stuck.
@@ -338,8 +331,8 @@ func owed(m watermark.State) string {
 // about is an estimate of rows that nobody saw.
 func about(rows float64) string { return fmt.Sprintf("about %.0f", rows) }
 
-// budget is the balance in one sentence or two.
-func (s Status) budget() string {
+// Budget is the balance in one sentence or two.
+func (s Status) Budget() string {
 	if s.Balance == nil {
 		return fmt.Sprintf("Balance unknown: tokend has not written it yet. Wish: %s.", s.Wish)
 	}
@@ -401,3 +394,6 @@ func brief(d time.Duration) string {
 		return fmt.Sprintf("%.0f d", d.Hours()/24)
 	}
 }
+
+// Ago is how long before now an instant was, for people.
+func Ago(now, t time.Time) string { return ago(now, t) }

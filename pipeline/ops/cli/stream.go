@@ -52,32 +52,6 @@ func streamStatus(name string, span bus.Span, now time.Time) StreamStatus {
 	return st
 }
 
-// writeStreams says what is kept. What has left a stream cannot be replayed, and what
-// has left RESPONSES would be paid for again.
-func (s Status) writeStreams(p *lines) {
-	if len(s.Streams) == 0 {
-		return
-	}
-	p.f("\nSTREAM\tMESSAGES\tSIZE\tOLDEST\tKEPT FOR\tGONE\n")
-	for _, st := range s.Streams {
-		size, oldest := bytesOf(st.Bytes), "–"
-		if st.MaxBytes > 0 {
-			size += " of " + bytesOf(uint64(st.MaxBytes))
-		}
-		if st.Fills != "" {
-			size += ", full in " + st.Fills
-		}
-		if !st.Oldest.IsZero() {
-			oldest = ago(time.Now(), st.Oldest)
-		}
-		kept := "ever"
-		if st.MaxAgeS > 0 {
-			kept = brief(time.Duration(st.MaxAgeS) * time.Second)
-		}
-		p.f("%s\t%d\t%s\t%s\t%s\t%d\n", st.Name, st.Messages, size, oldest, kept, st.Gone)
-	}
-}
-
 // writeLag says how far behind ClickHouse is, if it is.
 func (s Status) writeLag(p *lines) {
 	for _, h := range s.Daemons {

@@ -12,14 +12,20 @@ import (
 
 // writeSum prints the newest deal of the story as a sum, line by line, and what it rests on.
 func (s Story) writeSum(p *lines) {
+	if d := s.Deal(); d != nil {
+		writeSum(p, *d)
+	}
+}
+
+// Deal is the newest deal of the story that this build can take apart; nil without one.
+func (s Story) Deal() *deal.Deal {
 	for _, v := range slices.Backward(s.Verdicts) {
 		var d deal.Deal
-		if v.Run != pipeline.RunLive || v.Verdict.Deal == nil || json.Unmarshal(v.Verdict.Deal, &d) != nil || d.Extraction != deal.Extraction {
-			continue
+		if v.Run == pipeline.RunLive && v.Verdict.Deal != nil && json.Unmarshal(v.Verdict.Deal, &d) == nil && d.Extraction == deal.Extraction {
+			return &d
 		}
-		writeSum(p, d)
-		return
 	}
+	return nil
 }
 
 // writeSum prints a deal as a sum.
@@ -29,8 +35,8 @@ func writeSum(p *lines, d deal.Deal) {
 		mark = " (" + simulated + ": nobody sells this)"
 	}
 	p.f("\nThe deal of %s, as a sum%s\n", d.DecidedAt.Format("2006-01-02 15:04:05"), mark)
-	for _, l := range sumOf(d) {
-		p.f("  %s\t%s\t%s\n", l.name, l.amount, l.note)
+	for _, l := range Sum(d) {
+		p.f("  %s\t%s\t%s\n", l.Name, l.Amount, l.Note)
 	}
 	if to := deal.LinksOf(d.Domain, d.ASIN); !d.Simulated {
 		p.f("  Amazon: %s\n  used offers: %s\n  Keepa: %s\n", to.Amazon, to.Offers, to.Keepa)
@@ -38,11 +44,11 @@ func writeSum(p *lines, d deal.Deal) {
 	p.f("\n")
 }
 
-// sumLine is one line of a deal's sum.
-type sumLine struct{ name, amount, note string }
+// SumLine is one line of a deal's sum.
+type SumLine struct{ Name, Amount, Note string }
 
-// sumOf is a deal as a sum that a person can check, and the evidence below it.
-func sumOf(d deal.Deal) []sumLine {
+// Sum is a deal as a sum that a person can check, and the evidence below it.
+func Sum(d deal.Deal) []SumLine {
 	money := keepa.Domain(d.Domain).Currency().Format
 	mark := func(assumed bool) string {
 		if assumed {
@@ -50,10 +56,10 @@ func sumOf(d deal.Deal) []sumLine {
 		}
 		return ""
 	}
-	lines := []sumLine{{"sells for", money(d.SalePriceCents), fmt.Sprintf("%s to %s in 8 of 10 cases%s", money(d.SalePriceLowCents), money(d.SalePriceHighCents), cappedBy(d))}}
+	lines := []SumLine{{"sells for", money(d.SalePriceCents), fmt.Sprintf("%s to %s in 8 of 10 cases%s", money(d.SalePriceLowCents), money(d.SalePriceHighCents), cappedBy(d))}}
 	less := func(name string, cents int64, note string) {
 		if cents != 0 {
-			lines = append(lines, sumLine{"− " + name, money(cents), note})
+			lines = append(lines, SumLine{"− " + name, money(cents), note})
 		}
 	}
 	less("VAT", d.VATCents, "")
@@ -67,15 +73,15 @@ func sumOf(d deal.Deal) []sumLine {
 	less("inbound", d.InboundCents, "")
 	less("other", d.OtherCents, "")
 	lines = append(lines,
-		sumLine{"= profit", money(d.ProfitCents), fmt.Sprintf("%s to %s; break-even at a sale of %s", money(d.ProfitLowCents), money(d.ProfitHighCents), money(d.BreakevenCents))},
-		sumLine{"odds of a loss", fmt.Sprintf("%.0f %%", 100*d.LossChance), fmt.Sprintf("sells in about %.1f months; %.0f %% within six", d.MonthsToSell, 100*d.SaleChance6M)},
-		sumLine{"rests on", fmt.Sprintf("%d sales", d.SaleCount), fmt.Sprintf("%d in a year, worth %.1f of today", d.SalesInYear, d.NEff)})
+		SumLine{"= profit", money(d.ProfitCents), fmt.Sprintf("%s to %s; break-even at a sale of %s", money(d.ProfitLowCents), money(d.ProfitHighCents), money(d.BreakevenCents))},
+		SumLine{"odds of a loss", fmt.Sprintf("%.0f %%", 100*d.LossChance), fmt.Sprintf("sells in about %.1f months; %.0f %% within six", d.MonthsToSell, 100*d.SaleChance6M)},
+		SumLine{"rests on", fmt.Sprintf("%d sales", d.SaleCount), fmt.Sprintf("%d in a year, worth %.1f of today", d.SalesInYear, d.NEff)})
 	for _, s := range d.LastSales {
-		lines = append(lines, sumLine{"  sold", money(s.Cents), s.At.Time().Format("2006-01-02")})
+		lines = append(lines, SumLine{"  sold", money(s.Cents), s.At.Time().Format("2006-01-02")})
 	}
 	also := func(name string, cents *int64) {
 		if cents != nil {
-			lines = append(lines, sumLine{name, money(*cents), ""})
+			lines = append(lines, SumLine{name, money(*cents), ""})
 		}
 	}
 	also("next-best used", d.NextBestCents)

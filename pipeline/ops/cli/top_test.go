@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/ops/chart"
 	"ratchet/pipeline/text/foreign"
 )
@@ -111,7 +112,7 @@ func TestTheCourseOfTheBalanceIsTheLedgers(t *testing.T) {
 	if c.forget(at(15)); len(c.Levels) != 1 || len(c.Costs) != 0 {
 		t.Errorf("kept is %+v", c)
 	}
-	drawn := c.Chart(Status{At: at(30), Balance: &Balance{Tokens: 55, Capacity: 300, At: at(29), State: "recharge", Deadline: at(60)}}, time.Hour)
+	drawn := c.Chart(Status{At: at(30), Balance: &token.Balance{Est: 55, Cap: 300, At: at(29), State: "recharge", Deadline: at(60)}}, time.Hour)
 	if n := len(drawn.Levels); n != 2 || drawn.Levels[1].Value != 55 || drawn.Most != 300 || len(drawn.Deadlines) != 1 || !drawn.From.Equal(at(-30)) {
 		t.Errorf("drawn is %+v", drawn)
 	}

@@ -81,7 +81,7 @@ func (s Story) Write(w io.Writer) error {
 		if v.Says != "" {
 			p.f("    %s\n", v.Says)
 		}
-		if in := v.inputs(); in != "" {
+		if in := v.Inputs(); in != "" {
 			p.f("    %s\n", in)
 		}
 	}
@@ -102,9 +102,9 @@ func (s *Story) Tell(j *verdict.Judge) {
 	}
 }
 
-// inputs are the numbers a verdict rests on, by name: those of the rule that
+// Inputs are the numbers a verdict rests on, by name: those of the rule that
 // decided, where it is known, else all that were kept.
-func (v StoryVerdict) inputs() string {
+func (v StoryVerdict) Inputs() string {
 	names := v.decided
 	if names == nil {
 		names = slices.Sorted(maps.Keys(v.Verdict.Inputs))

@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/ops/notifier"
+	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/embedded/access"
@@ -42,6 +43,8 @@ type Box struct {
 	Monitor string        // host:port of its monitoring; empty without
 	Probes  string        // host:port of /livez and /readyz; empty without
 	CHURL   string        // ClickHouse as clickhouse-go takes it; empty without one
+	Page    string        // URL of the live page; empty without one
+	NoPage  error         // why there is none where one was asked for
 
 	o        Options
 	nats     *natsd.Server
@@ -52,6 +55,8 @@ type Box struct {
 	recorder *crew
 	notifier *crew // nil without targets
 	notifies bool  // there are targets
+	door     *page.Door   // the address of the page; nil without one
+	page     *page.Server // nil before it is served
 	fatal    chan error
 	running  *os.File // the lock file of a running box; nil before
 
@@ -83,6 +88,9 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	b.NATSURL, b.Monitor = b.nats.URL(), b.nats.Monitor()
+	if err = b.openPage(); err != nil {
+		return nil, err
+	}
 	if err = b.openClickHouse(ctx); err != nil {
 		return nil, err
 	}
@@ -116,6 +124,7 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if err = b.startNotifier(ctx); err != nil {
 		return nil, err
 	}
+	b.startPage(ctx)
 	return b, b.announce()
 }
 
@@ -191,6 +200,30 @@ func (b *Box) startNotifier(ctx context.Context) error {
 	}
 	b.notifier = newCrew(b.Env, b.fatal)
 	return b.notifier.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"notifier": notifier.Run})
+}
+
+// openPage takes the address of the live page, before anything runs that could not be served. That its usual port is
+// taken is no reason not to run.
+func (b *Box) openPage() (err error) {
+	if b.o.Page == "" || b.o.Page == PageOff {
+		return nil
+	}
+	rules, _ := b.lookup().Lookup("RULES")
+	b.door, err = page.Listen(page.Options{Addr: b.o.Page, Flag: "--page", Data: b.o.Data, TLS: b.o.TLS, Rules: rules, Simulated: b.o.World != Real})
+	var taken *process.TakenError
+	if errors.As(err, &taken) && b.o.Page == DefaultPage {
+		b.NoPage = err
+		return nil
+	}
+	return err
+}
+
+// startPage serves the live page.
+func (b *Box) startPage(ctx context.Context) {
+	if b.door != nil {
+		b.page = b.door.Serve(ctx, b.Bus, b.Env, b.CHURL)
+		b.Page = b.page.URL()
+	}
 }
 
 // setPolicy tells tokend how to spend before it starts.
@@ -277,6 +310,12 @@ func (b *Box) StopStages() {
 // recorded, and what was not is still in its stream.
 func (b *Box) Stop(ctx context.Context) {
 	b.hush()
+	switch {
+	case b.page != nil:
+		b.page.Stop()
+	case b.door != nil:
+		b.door.Close()
+	}
 	if b.notifier != nil {
 		b.notifier.stop() // before the stages, whose end is no alarm
 	}

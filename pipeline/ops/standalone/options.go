@@ -6,7 +6,8 @@
 //	natsd ◀── tokend, watermarker, peeker, committer ──▶ keepasim or api.keepa.com
 //	  ▲
 //	  ├────── recorder ──▶ clickhouse (a supervised child process)
-//	  └────── notifier ──▶ Slack, Telegram, mail …, where NOTIFY_TARGETS names them
+//	  ├────── notifier ──▶ Slack, Telegram, mail …, where NOTIFY_TARGETS names them
+//	  └────── page ──▶ browsers on this machine
 package standalone
 
 import (
@@ -29,6 +30,13 @@ import (
 const (
 	Embedded = "embedded"
 	None     = "none"
+)
+
+// DefaultPage is where the live page is unless something else is said: where another process has taken it, the box runs
+// without one. PageOff is the value of Options.Page without one.
+const (
+	DefaultPage = "127.0.0.1:8080"
+	PageOff     = "off"
 )
 
 // World is which Keepa the box talks to. Each has a directory of its own below
@@ -57,6 +65,7 @@ type Options struct {
 	CHAddr      string             // host:port of the embedded ClickHouse
 	TLS         access.TLS         // of addresses that other machines reach
 	Probes      string             // host:port of /livez, /readyz and /metrics; empty: none
+	Page        string             // host:port of the live page; empty or off: none. DefaultPage may be taken
 	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
 	Speed       float64            // pipeline seconds per machine second; 1 in the real world
 	Seed        uint64             // of the simulated catalogue
@@ -117,9 +126,9 @@ func (o Options) Validate() error {
 		return err
 	}
 	for _, a := range [][2]string{
-		{"--metrics-addr", o.Probes}, {"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr},
+		{"--metrics-addr", o.Probes}, {"--nats", o.NATSAddr}, {"--nats-monitor", o.Monitor}, {"--clickhouse-addr", o.CHAddr}, {"--page", o.Page},
 	} {
-		if a[1] == "" {
+		if a[1] == "" || a[1] == PageOff {
 			continue // not asked for
 		}
 		if _, _, err := process.Address(a[0], a[1]); err != nil {

@@ -33,9 +33,20 @@ func Listen(flag, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("port %d on %s is taken; stop what uses it or choose another with %s", port, host, flag)
+		return nil, &TakenError{Flag: flag, Host: host, Port: port}
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w; choose another address with %s", addr, err, flag)
 	}
 	return l, nil
+}
+
+// TakenError means that another process listens on an address.
+type TakenError struct {
+	Flag, Host string
+	Port       int
+}
+
+// Error names the port and what to do.
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("port %d on %s is taken; stop what uses it or choose another with %s", e.Port, e.Host, e.Flag)
 }

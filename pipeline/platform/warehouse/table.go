@@ -210,3 +210,9 @@ func cell(v any) string {
 	}
 	return fmt.Sprint(v)
 }
+
+// Numeric reports whether a column holds numbers.
+func (t *Table) Numeric(i int) bool { return t.numeric(i) }
+
+// Cell returns a value of a column as text, as in Write; foreign text is not cleaned.
+func (t *Table) Cell(i int, v any) string { return cell(t.day(i, v)) }

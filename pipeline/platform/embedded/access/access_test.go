@@ -158,6 +158,57 @@ func TestAPasswordLetsInWhoeverHasIt(t *testing.T) {
 	}
 }
 
+func TestAPageMaySendRequestsToItsOwnServerOnly(t *testing.T) {
+	t.Parallel()
+	url := serve(t, access.Door{Pages: true})
+	at := strings.TrimPrefix(url, "http://")
+	for _, c := range []struct {
+		host, origin, site string
+		want               int
+	}{
+		{at, "", "", 200},
+		{at, "", "none", 200},
+		{at, url, "same-origin", 200},
+		{at, url, "same-site", 403},
+		{at, "null", "", 403},
+		{at, "https://" + at, "", 403},
+		{at, "http://attacker.test", "cross-site", 403},
+		{at, "http://127.0.0.1:1", "same-site", 403},
+		{at, "", "cross-site", 403},
+		{"rebound.test", "", "", 403},
+		{"rebound.test", "http://rebound.test", "same-origin", 403},
+		{strings.Replace(at, "127.0.0.1", "localhost", 1), "", "none", 200},
+	} {
+		req, _ := http.NewRequest(http.MethodPost, url, nil) // the URL is right
+		req.Host = c.host
+		for name, value := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site} {
+			if value != "" {
+				req.Header.Set(name, value)
+			}
+		}
+		r, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != c.want {
+			t.Errorf("host %s, origin %q, site %q: got %d, want %d", c.host, c.origin, c.site, r.StatusCode, c.want)
+		}
+	}
+}
+
+func TestABrowserIsAskedForThePasswordOfPages(t *testing.T) {
+	t.Parallel()
+	r, err := http.Get(serve(t, access.Door{Pages: true, Password: "s3cret"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != 401 || !strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Basic ") {
+		t.Errorf("got %s, %v", r.Status, r.Header)
+	}
+}
+
 func TestAGeneratedPasswordIsForItsUserAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -15,6 +15,24 @@ func FromPage(r *http.Request, anyHost bool) error {
 	if len(r.Header.Values("Origin")) > 0 {
 		return errors.New("requests from web pages (with an Origin header) are refused")
 	}
+	return fromOtherSite(r, anyHost)
+}
+
+// FromOtherPage is FromPage for a server of pages: those that it served may send requests, from their own origin.
+func FromOtherPage(r *http.Request, anyHost bool) error {
+	ours := "http://" + r.Host
+	if r.TLS != nil {
+		ours = "https://" + r.Host
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		if origin != ours {
+			return fmt.Errorf("requests from web pages of other sites (with the Origin %q) are refused", origin)
+		}
+	}
+	return fromOtherSite(r, anyHost)
+}
+
+func fromOtherSite(r *http.Request, anyHost bool) error {
 	for _, site := range r.Header.Values("Sec-Fetch-Site") {
 		if site != "none" && site != "same-origin" {
 			return errors.New("requests from web pages of other sites are refused")
@@ -42,13 +60,21 @@ func loopbackHost(host string) bool {
 type Door struct {
 	Password string // required by Basic authentication, with any user; empty: only the same user is admitted
 	AnyHost  bool   // names other than loopback ones are accepted
+	Pages    bool   // h serves pages, which may send requests; a browser is asked for the password
 }
+
+var errPassword = errors.New("refused: the password is missing or wrong")
 
 // Before returns h behind the checks. No other origin can read its answers, whatever headers h sets.
 func (d Door) Before(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := d.admit(r); err != nil {
-			http.Error(w, err.Error(), http.StatusForbidden)
+			status := http.StatusForbidden
+			if d.Pages && errors.Is(err, errPassword) {
+				w.Header().Set("WWW-Authenticate", `Basic realm="Ratchet", charset="UTF-8"`)
+				status = http.StatusUnauthorized
+			}
+			http.Error(w, err.Error(), status)
 			return
 		}
 		h.ServeHTTP(sameOrigin{w}, r)
@@ -56,14 +82,18 @@ func (d Door) Before(h http.Handler) http.Handler {
 }
 
 func (d Door) admit(r *http.Request) error {
-	if err := FromPage(r, d.AnyHost); err != nil {
+	from := FromPage
+	if d.Pages {
+		from = FromOtherPage
+	}
+	if err := from(r, d.AnyHost); err != nil {
 		return err
 	}
 	if d.Password == "" {
 		return SameUser(r.Context())
 	}
 	if _, password, _ := r.BasicAuth(); !Equal(password, d.Password) {
-		return errors.New("refused: the password is missing or wrong")
+		return errPassword
 	}
 	return nil
 }
@@ -73,6 +103,9 @@ func Equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []by
 
 // sameOrigin removes the header by which other origins may read.
 type sameOrigin struct{ http.ResponseWriter }
+
+// Unwrap is for http.ResponseController.
+func (w sameOrigin) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader sends the headers.
 func (w sameOrigin) WriteHeader(status int) {

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -6,29 +6,29 @@ import (
 	"strconv"
 )
 
-// money is an amount as people write it: 12, 12.50 or $12.50. nil where none was given.
-type money struct{ units *float64 }
+// Amount is money as people write it: 12, 12.50 or $12.50. Units is nil where none was given.
+type Amount struct{ Units *float64 }
 
-var moneyForm = regexp.MustCompile(`^[$£€¥]?(-?[0-9]{1,9}(?:\.[0-9]{1,2})?)$`)
+var amountForm = regexp.MustCompile(`^[$£€¥]?(-?[0-9]{1,9}(?:\.[0-9]{1,2})?)$`)
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (m *money) UnmarshalText(text []byte) error {
-	found := moneyForm.FindSubmatch(text)
+func (a *Amount) UnmarshalText(text []byte) error {
+	found := amountForm.FindSubmatch(text)
 	if found == nil {
 		return fmt.Errorf("want an amount like 12.50, got %q", text)
 	}
 	units, err := strconv.ParseFloat(string(found[1]), 64)
-	m.units = &units
+	a.Units = &units
 	return err
 }
 
-// odds are a chance, as 0.3 or 30%. nil where none were given.
-type odds struct{ share *float64 }
+// Odds are a chance, as 0.3 or 30%. Share is nil where none were given.
+type Odds struct{ Share *float64 }
 
 var oddsForm = regexp.MustCompile(`^([0-9]{1,3}(?:\.[0-9]+)?|\.[0-9]+) ?(%?)$`)
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (o *odds) UnmarshalText(text []byte) error {
+func (o *Odds) UnmarshalText(text []byte) error {
 	bad := fmt.Errorf("want odds like 30%% or 0.3, got %q", text)
 	found := oddsForm.FindSubmatch(text)
 	if found == nil {
@@ -41,6 +41,6 @@ func (o *odds) UnmarshalText(text []byte) error {
 	if err != nil || share > 1 {
 		return bad
 	}
-	o.share = &share
+	o.Share = &share
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// span is a length of time as people write it: as Go does (90m, 1h30m), or with weeks and
+// Span is a length of time as people write it: as Go does (90m, 1h30m), or with weeks and
 // days before that (7d, 2w, 1d12h).
-type span time.Duration
+type Span time.Duration
 
 var spanForm = regexp.MustCompile(`^(-?)(?:(\d+)w)?(?:(\d+)d)?([\d.]+[a-zµ].*)?$`)
 
@@ -17,7 +17,7 @@ var spanForm = regexp.MustCompile(`^(-?)(?:(\d+)w)?(?:(\d+)d)?([\d.]+[a-zµ].*)?
 const longest = 106751
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (s *span) UnmarshalText(text []byte) error {
+func (s *Span) UnmarshalText(text []byte) error {
 	bad := fmt.Errorf("want a length of time like 90m, 24h or 7d, got %q", text)
 	m := spanForm.FindSubmatch(text)
 	if m == nil || len(text) == len(m[1]) {
@@ -47,7 +47,7 @@ func (s *span) UnmarshalText(text []byte) error {
 	if days >= longest-int(rest.Hours())/24 {
 		return bad
 	}
-	*s = span(time.Duration(days)*24*time.Hour + rest)
+	*s = Span(time.Duration(days)*24*time.Hour + rest)
 	if len(m[1]) > 0 {
 		*s = -*s
 	}
@@ -55,4 +55,4 @@ func (s *span) UnmarshalText(text []byte) error {
 }
 
 // String is the span as Go writes it.
-func (s span) String() string { return time.Duration(s).String() }
+func (s Span) String() string { return time.Duration(s).String() }

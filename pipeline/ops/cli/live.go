@@ -1,0 +1,310 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/action"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/bus"
+)
+
+// Live are the visible deals, read once and then kept current by the streams, for a page that shows them all day.
+//
+//	Visible.List ─▶ deals ◀── as they stand now ◀── touched ◀─ DEALS, ACTIONS, and of VERDICTS what may show or hide a deal
+//
+// An undo may show deals that are not held here, so the list is read again after it. What touches no visible deal and
+// makes none visible costs nothing but its arrival.
+type Live struct {
+	b       *bus.Bus
+	v       *Visible
+	changed func([]visibility.Place) // told which deals changed; nil of places means all
+
+	mu      sync.Mutex
+	deals   map[visibility.Place]Deal
+	sorted  []Deal // of deals, the most profitable first; nil where they changed since
+	from    Source
+	asOf    uint64 // every message of DEALS up to here counts
+	read    bool
+	err     error // why the list could not be read last; nil if it could
+	version uint64
+}
+
+// Snapshot are the visible deals at some instant. They are shared: nobody changes them.
+type Snapshot struct {
+	Deals   []Deal // the most profitable first
+	Source  Source // of the list; changes since then come from the streams
+	AsOf    uint64 // every message of DEALS up to here counts
+	Version uint64 // the same where nothing changed
+	Err     error  // why there is nothing yet, or why it is not current
+}
+
+const (
+	// together is how long a touched deal waits for others, machine time.
+	together = 50 * time.Millisecond
+	// againAfter is the pause before the list is read again after an error, machine time.
+	againAfter = time.Second
+)
+
+var (
+	errUndone  = errors.New("an action was undone")
+	errNotRead = errors.New("the deals are being read")
+)
+
+// NewLive holds nothing until Run reads it. It uses v alone. changed is called with what changed, nil meaning
+// everything, by a goroutine that must not be held up.
+func NewLive(b *bus.Bus, v *Visible, changed func([]visibility.Place)) *Live {
+	return &Live{b: b, v: v, changed: changed, err: errNotRead}
+}
+
+// Snapshot are the deals now.
+func (l *Live) Snapshot() Snapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sorted == nil && l.read {
+		l.sorted = make([]Deal, 0, len(l.deals))
+		for _, d := range l.deals {
+			l.sorted = append(l.sorted, d)
+		}
+		By("").sort(l.sorted)
+	}
+	return Snapshot{Deals: l.sorted, Source: l.from, AsOf: l.asOf, Version: l.version, Err: l.err}
+}
+
+// Run keeps the deals current until ctx ends.
+func (l *Live) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := l.run(ctx)
+		if errors.Is(err, errUndone) {
+			continue
+		}
+		l.failed(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(againAfter):
+		}
+	}
+}
+
+func (l *Live) failed(err error) {
+	l.mu.Lock()
+	l.err = err
+	l.mu.Unlock()
+	l.changed(nil)
+}
+
+// run reads the list and follows what changes it. It owns a goroutine for each stream and one that looks.
+func (l *Live) run(ctx context.Context) error {
+	heads := map[string]uint64{}
+	for _, stream := range []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions} {
+		last, err := l.b.Last(ctx, stream)
+		if err != nil {
+			return err
+		}
+		heads[stream] = last
+	}
+	list, from, err := l.v.List(ctx, time.Time{})
+	if err != nil {
+		return err
+	}
+	l.set(list, from, heads[pipeline.StreamDeals])
+	t := &touched{some: make(chan struct{}, 1), places: map[visibility.Place]bool{}, asOf: heads[pipeline.StreamDeals]}
+	work, ctx := errgroup.WithContext(ctx)
+	follow := func(stream string, subjects []string, f func(bus.Read) error) {
+		work.Go(func() error {
+			return l.b.Follow(ctx, stream, bus.From{Sequence: heads[stream] + 1, Subjects: subjects}, f)
+		})
+	}
+	follow(pipeline.StreamDeals, nil, func(r bus.Read) error { return l.arrived(t, r) })
+	follow(pipeline.StreamVerdicts, []string{"verdict.*.*.accept.>", "verdict.*.*.confirm.>", "verdict.*.*.reject.>", "verdict.*.list.fail.>"},
+		func(r bus.Read) error { return l.verdict(t, r) })
+	follow(pipeline.StreamActions, nil, func(r bus.Read) error { return l.action(t, r) })
+	work.Go(func() error { return l.look(ctx, t) })
+	return work.Wait()
+}
+
+// set takes a list that was read whole.
+func (l *Live) set(list []Deal, from Source, asOf uint64) {
+	l.mu.Lock()
+	l.deals = make(map[visibility.Place]Deal, len(list))
+	for _, d := range list {
+		l.deals[d.place()] = d
+	}
+	l.sorted, l.from, l.asOf, l.read, l.err = nil, from, asOf, true, nil
+	l.version++
+	l.mu.Unlock()
+	l.changed(nil)
+}
+
+// touched are the deals that may stand otherwise now.
+type touched struct {
+	some chan struct{} // holds one where there are any
+
+	mu     sync.Mutex
+	places map[visibility.Place]bool
+	under  map[visibility.Place]bool // those that are looked at
+	asOf   uint64                    // of DEALS
+}
+
+func (t *touched) add(asOf uint64, places ...visibility.Place) {
+	t.mu.Lock()
+	for _, p := range places {
+		t.places[p] = true
+	}
+	t.asOf = max(t.asOf, asOf)
+	t.mu.Unlock()
+	select {
+	case t.some <- struct{}{}:
+	default:
+	}
+}
+
+func (t *touched) take() ([]visibility.Place, uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]visibility.Place, 0, len(t.places))
+	for p := range t.places {
+		out = append(out, p)
+	}
+	t.places, t.under = map[visibility.Place]bool{}, t.places
+	return out, t.asOf
+}
+
+// underWay reports whether a deal will be looked at, or may be looked at just now.
+func (t *touched) underWay(p visibility.Place) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.places[p] || t.under[p]
+}
+
+// arrived is a message of DEALS.
+func (l *Live) arrived(t *touched, r bus.Read) error {
+	if v, err := visibility.ReadVersion(r.Stored()); err == nil && v.Run == pipeline.RunLive {
+		t.add(r.Sequence, v.Place)
+		return nil
+	}
+	t.add(r.Sequence)
+	return nil
+}
+
+// verdict is one that shows a deal, or hides or marks a visible one.
+func (l *Live) verdict(t *touched, r bus.Read) error {
+	v, err := visibility.ReadVerdict(r.Stored())
+	if err != nil || v.Run != pipeline.RunLive {
+		return nil //nolint:nilerr // nothing that counts
+	}
+	p := visibility.PlaceOf(v.Identity)
+	if shows := v.Outcome == pipeline.Accept || v.Outcome == pipeline.Confirm; shows || t.underWay(p) || l.holds(p) {
+		t.add(0, p)
+	}
+	return nil
+}
+
+func (l *Live) holds(p visibility.Place) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.deals[p]
+	return ok
+}
+
+// action is one of the user's. Of those that hide, the deals that they hide are looked at.
+func (l *Live) action(t *touched, r bus.Read) error {
+	said, err := action.Read(r.Stored())
+	switch {
+	case err != nil || said.Run != pipeline.RunLive:
+		return nil //nolint:nilerr // nothing that counts
+	case said.Kind == action.Undo || said.Kind == action.Lapse:
+		return errUndone
+	}
+	t.add(0, l.hiddenBy(said.Action)...)
+	return nil
+}
+
+// hiddenBy are the visible deals that an action hides.
+func (l *Live) hiddenBy(a action.Action) []visibility.Place {
+	hides := hidesOf(a)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []visibility.Place
+	for p, d := range l.deals {
+		if hides(d) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// look looks at touched deals as they stand then. A server that goes away is waited for.
+func (l *Live) look(ctx context.Context, t *touched) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.some:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(together):
+		}
+		places, asOf := t.take()
+		for part := range slices.Chunk(places, filtersAtOnce) {
+			if err := l.lookAt(ctx, part); err != nil {
+				return err
+			}
+		}
+		l.mu.Lock()
+		l.asOf = max(l.asOf, asOf)
+		l.mu.Unlock()
+	}
+}
+
+func (l *Live) lookAt(ctx context.Context, places []visibility.Place) error {
+	book, err := hearOf(ctx, l.b, places...)
+	if err != nil {
+		return err
+	}
+	list, err := dealsOf(book.Visible(time.Time{}))
+	if err != nil {
+		return err
+	}
+	now := map[visibility.Place]Deal{}
+	for _, d := range list {
+		now[d.place()] = d
+	}
+	if changed := l.replace(places, now); len(changed) > 0 {
+		l.changed(changed)
+	}
+	return nil
+}
+
+// replace puts deals as they stand now, and returns those that changed.
+func (l *Live) replace(places []visibility.Place, now map[visibility.Place]Deal) (changed []visibility.Place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range places {
+		is, visible := now[p]
+		was, held := l.deals[p]
+		switch {
+		case visible && (!held || !reflect.DeepEqual(is, was)):
+			l.deals[p] = is
+		case !visible && held:
+			delete(l.deals, p)
+		default:
+			continue
+		}
+		changed = append(changed, p)
+	}
+	if len(changed) > 0 {
+		l.sorted = nil
+		l.version++
+	}
+	return changed
+}

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/worker"
+)
+
+// Version is a message of DEALS about one ASIN.
+type Version struct {
+	Sequence uint64
+	Run      string
+	Deal     Deal
+}
+
+// Versions are those of an ASIN, the newest first. Those that cannot be read are passed over.
+func Versions(ctx context.Context, b *bus.Bus, asin string) ([]Version, error) {
+	var out []Version
+	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{"deal.*.*." + asin}}, func(r bus.Read) error {
+		v, err := visibility.ReadVersion(r.Stored())
+		if err != nil {
+			return nil //nolint:nilerr // it is a dead letter with its reason
+		}
+		shown := visibility.Shown{State: visibility.State{Place: v.Place, LastSeen: v.At}, WorkID: v.WorkID, Members: v.Members}
+		if d, err := dealOf(shown); err == nil {
+			out = append(out, Version{Sequence: r.Sequence, Run: v.Run, Deal: d})
+		}
+		return nil
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
+// Standings are how the deals of an ASIN stand, and the visible ones among them.
+func Standings(ctx context.Context, b *bus.Bus, asin string) ([]visibility.State, []Deal, error) {
+	book, err := hearOn(ctx, b, "deal.*.*."+asin)
+	if err != nil {
+		return nil, nil, err
+	}
+	deals, err := dealsOf(book.Visible(time.Time{}))
+	return book.States(), deals, err
+}
+
+// InForce are the rules that were applied, else those of a file, else the built-in ones.
+func InForce(ctx context.Context, b *bus.Bus, file string) (*verdict.Judge, error) {
+	all, err := AppliedRules(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(all); n > 0 && all[n-1].Rules != "" {
+		return verdict.NewJudge([]byte(all[n-1].Rules))
+	}
+	return worker.JudgeIn(ctx, file)
+}
+
+// Offered is a copy that is on sale.
+type Offered struct {
+	Condition, Price, Shipping, Landed string
+	Seller                             string
+	FBA                                string
+	Seen                               string // day
+	cents                              int
+}
+
+// Offers are the used copies of a stored answer that can be bought, the cheapest first; false without any answer.
+func Offers(p *keepa.Product) ([]Offered, bool) {
+	if p == nil {
+		return nil, false
+	}
+	live, asked := p.LiveOffers()
+	var out []Offered
+	for _, o := range live {
+		if !o.Condition.Used() || o.Price == nil {
+			continue
+		}
+		out = append(out, offered(p.Domain, o))
+	}
+	slices.SortStableFunc(out, func(a, b Offered) int { return a.cents - b.cents })
+	return out, asked
+}
+
+func offered(at keepa.Domain, o keepa.Offer) Offered {
+	money := func(cents *int) string {
+		if cents == nil {
+			return "–"
+		}
+		n := int64(*cents)
+		return at.Money(&n)
+	}
+	out := Offered{Condition: o.Condition.String(), Price: money(o.Price), Shipping: money(o.Shipping), Seller: shown(o.SellerID), FBA: orDash(truth(o.FBA)), cents: *o.Price}
+	if out.Landed = "–"; o.Shipping != nil {
+		out.cents += *o.Shipping
+		out.Landed = money(&out.cents)
+	}
+	if o.LastSeen > 0 {
+		out.Seen = o.LastSeen.Time().Format("2006-01-02")
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+package page_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/page"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/desk"
+)
+
+// manyDeals publishes 10,000 deals, each with the verdict that accepts it. The first has answers to explain it.
+func manyDeals(b *testing.B, d *desk.Desk) (first string) {
+	b.Helper()
+	const deals = 10_000
+	first = d.ASINs(keepasim.Good)[0]
+	w := d.Work(b, first, pipeline.SourceLive, pipeline.FirstGeneration)
+	d.Offer(b, w)
+	d.Store(b, pipeline.KindPeek, first, w.ID, d.Product(b, first, false), 0)
+	d.Store(b, pipeline.KindCommit, first, w.ID, d.Product(b, first, true), 0)
+	v := decide.Commit(builtIn(b), w, decide.Answer{ID: "2", Key: first, Body: d.Product(b, first, true)}, nil, 6, desk.T0).Verdict
+	d.Accepts(b, first, desk.T0)
+	var members map[string]any
+	if err := json.Unmarshal(v.Deal, &members); err != nil {
+		b.Fatal(err)
+	}
+	var ms []bus.Message
+	for i := range deals - 1 {
+		asin := fmt.Sprintf("B%09d", i)
+		members["asin"], members["profit_cents"], members["title"] = asin, 300+(i*7919)%9000, fmt.Sprintf("The collected works, volume %d", i)
+		m, err := bus.Encode(pipeline.SubjectDeal(1, 2, asin), pipeline.SchemaDeal, fmt.Sprint("deal", i), fmt.Sprint("w", i), members)
+		if err != nil {
+			b.Fatal(err)
+		}
+		accept := pipeline.Verdict{Identity: pipeline.Identity{Domain: 1, ASIN: asin, PriceType: 2}, Look: pipeline.LookCommit, Outcome: pipeline.Accept, Reason: "ok", DecidedAt: desk.T0}
+		body, err := json.Marshal(accept)
+		if err != nil {
+			b.Fatal(err)
+		}
+		work := fmt.Sprint("w", i)
+		ms = append(ms, m, bus.Message{Subject: pipeline.SubjectVerdict(1, pipeline.LookCommit, pipeline.Accept, asin), Schema: pipeline.SchemaVerdict, ID: accept.ID(pipeline.RunLive, work), WorkID: work, Body: body})
+		if len(ms) >= 500 || i == deals-2 {
+			if err := d.Bus.PublishAll(b.Context(), ms); err != nil {
+				b.Fatal(err)
+			}
+			ms = nil
+		}
+	}
+	return first
+}
+
+// median is that of 20 runs.
+func median(f func()) time.Duration {
+	took := make([]time.Duration, 20)
+	for i := range took {
+		began := time.Now()
+		f()
+		took[i] = time.Since(began)
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
+}
+
+// BenchmarkPages measures the first content of a page with 10,000 deals beside the code path of `ratchet deals` over
+// the same streams: medians of 20. Every request of the list is for another view, so none is served from the cache.
+func BenchmarkPages(b *testing.B) {
+	d := desk.New(b, 1)
+	first := manyDeals(b, d)
+	s := open(b, d, page.Options{Simulated: true})
+	for b.Loop() {
+		n, size := 0, 0
+		load := func(path func() string) func() {
+			return func() {
+				r, body := get(b, s.URL()+path())
+				if r.StatusCode != 200 {
+					b.Fatalf("%s: %.200s", r.Status, body)
+				}
+				size = len(body)
+			}
+		}
+		list := median(load(func() string { n++; return fmt.Sprintf("?max-rank=%d&sort=value", 5_000_000+n) }))
+		b.ReportMetric(float64(size)/1024, "list-KB")
+		kept := median(load(func() string { return "" }))
+		one := median(load(func() string { return "deal/" + first }))
+		b.ReportMetric(float64(size)/1024, "deal-KB")
+		v := cli.NewVisible(d.Bus, "")
+		command := median(func() {
+			deals, _, err := v.List(b.Context(), time.Time{})
+			if err != nil || len(deals) != 10_000 {
+				b.Fatal(len(deals), err)
+			}
+			if err := cli.WriteDeals(io.Discard, deals, cli.Show{By: "value", Width: 140}); err != nil {
+				b.Fatal(err)
+			}
+		})
+		v.Close()
+		for name, took := range map[string]time.Duration{"list-ms": list, "list-kept-ms": kept, "deal-ms": one, "command-ms": command} {
+			b.ReportMetric(float64(took.Microseconds())/1000, name)
+		}
+		b.ReportMetric(command.Seconds()/list.Seconds(), "command/list")
+		if list > 200*time.Millisecond || one > 300*time.Millisecond {
+			b.Errorf("the first content of the list takes %s, of a deal %s; want at most 200ms and 300ms", list, one)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	// calm is the least time between two changes of a page, machine time.
+	calm = 300 * time.Millisecond
+	// freshEvery is how often a page is looked at without a change, because it shows ages.
+	freshEvery = 30 * time.Second
+	// sendWithin bounds one write to a browser; one that does not read is left.
+	sendWithin = 10 * time.Second
+)
+
+// views are those that are kept current, by name.
+var views = map[string]func() view{dealsName: dealsView, dealName: dealView, machineName: machineView}
+
+// eventsOf is the address of a view's changes since it was rendered.
+func eventsOf(v view, a asked, at string) string {
+	if views[v.name] == nil {
+		return ""
+	}
+	q := url.Values{}
+	for name, values := range a.query {
+		q[name] = values
+	}
+	q.Set("view", v.name)
+	q.Set("at", at)
+	if a.asin != "" {
+		q.Set("asin", a.asin)
+	}
+	return "/events?" + q.Encode()
+}
+
+// events sends a page what changes in it, until it is closed.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	of := views[q.Get("view")]
+	if of == nil {
+		http.Error(w, "there is no such view", http.StatusNotFound)
+		return
+	}
+	v, a := of(), asked{asin: q.Get("asin"), query: q}
+	at := q.Get("at")
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		at = last
+	}
+	for _, name := range []string{"view", "at", "asin"} {
+		a.query.Del(name)
+	}
+	seat, leave, ok := s.hub.join(append(v.topics(a), aboutMachine)...)
+	if !ok {
+		w.Header().Set("Retry-After", "30")
+		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
+		return
+	}
+	defer leave()
+	s.machine.wanted()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	l := line{to: http.NewResponseController(w), w: w}
+	l.err = l.to.SetReadDeadline(time.Time{}) // nothing more is read, and that is no reason to end
+	l.send("hello", "", s.epoch)
+	s.follow(r, v, a, seat, &l, at)
+}
+
+// follow sends what differs from what the page shows, when it is woken and now and then.
+func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, at string) {
+	fresh := time.NewTicker(freshEvery)
+	defer fresh.Stop()
+	shown := ""
+	for l.err == nil {
+		if html, now, err := s.render(r.Context(), v, a); err == nil && now != at {
+			at = now
+			l.send("fragment", at, string(html))
+		}
+		if html := s.machine.header(); html != shown {
+			shown = html
+			l.send("pulse", "", html)
+		}
+		l.send("", "", "")
+		select { // what comes close together is sent together
+		case <-r.Context().Done():
+			return
+		case <-s.hub.done:
+			return
+		case <-time.After(calm):
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.hub.done:
+			return
+		case <-seat.wake:
+		case <-fresh.C:
+		}
+	}
+}
+
+// line is a connection to a browser. After an error nothing is sent.
+type line struct {
+	to  *http.ResponseController
+	w   http.ResponseWriter
+	err error
+}
+
+// send sends an event; one without a name only shows that we are here.
+func (l *line) send(event, id, data string) {
+	if l.err != nil {
+		return
+	}
+	var out bytes.Buffer
+	if id != "" {
+		fmt.Fprintf(&out, "id: %s\n", id)
+	}
+	if event == "" {
+		out.WriteString(":\n\n")
+	} else {
+		fmt.Fprintf(&out, "event: %s\n", event)
+		for part := range bytes.Lines([]byte(data)) {
+			fmt.Fprintf(&out, "data: %s\n", bytes.TrimRight(part, "\r\n"))
+		}
+		out.WriteByte('\n')
+	}
+	if l.err = l.to.SetWriteDeadline(time.Now().Add(sendWithin)); l.err != nil {
+		return
+	}
+	if _, l.err = l.w.Write(out.Bytes()); l.err == nil {
+		l.err = l.to.Flush()
+	}
+}

@@ -1,0 +1,69 @@
+package page
+
+import (
+	"slices"
+	"sync"
+)
+
+// What open pages wait for: a topic changes when something that its views show does.
+const (
+	aboutDeals   = "deals"
+	aboutMachine = "machine"
+)
+
+// aboutASIN is the topic of one product.
+func aboutASIN(asin string) string { return "asin " + asin }
+
+// mostOpen bounds the pages that are kept live; one more is told to ask again.
+const mostOpen = 100
+
+// hub wakes open pages. It holds no data: a page renders what it shows when it is woken.
+type hub struct {
+	done <-chan struct{} // closed at the end
+
+	mu   sync.Mutex
+	open map[*seat]bool
+}
+
+// seat is an open page.
+type seat struct {
+	topics []string
+	wake   chan struct{} // holds at most one signal: what comes meanwhile is seen with it
+}
+
+// join seats a page; false where too many are open. leave gives the seat back.
+func (h *hub) join(topics ...string) (s *seat, leave func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.open) >= mostOpen {
+		return nil, nil, false
+	}
+	if h.open == nil {
+		h.open = map[*seat]bool{}
+	}
+	s = &seat{topics: topics, wake: make(chan struct{}, 1)}
+	h.open[s] = true
+	return s, func() { h.mu.Lock(); delete(h.open, s); h.mu.Unlock() }, true
+}
+
+// tell wakes the pages that wait for one of the topics.
+func (h *hub) tell(topics ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.open {
+		if !slices.ContainsFunc(s.topics, func(t string) bool { return slices.Contains(topics, t) }) {
+			continue
+		}
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// seats is how many pages are open.
+func (h *hub) seats() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.open)
+}

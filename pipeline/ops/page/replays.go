@@ -1,0 +1,84 @@
+package page
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/ops/replay"
+)
+
+func replaysView() view {
+	return view{
+		name: replaysName, title: func(asked) string { return "Replays" },
+		fragment: func(ctx context.Context, s *Server, _ asked) (any, error) { return s.replays(ctx) },
+	}
+}
+
+// run is a replay and how it compares with what was decided.
+type run struct {
+	Name, Look, Rules, Live, Span, State, Began string
+	Alike, Otherwise                            int
+	Lost                                        []counted
+	Changes                                     []change
+	NewName                                     string
+	NewCount                                    int
+	New                                         []example
+}
+
+type counted struct {
+	Says string
+	N    int
+}
+
+type change struct {
+	Before, After string
+	N             int
+	Examples      []example
+}
+
+type example struct{ ASIN, Title, Profit string }
+
+// runsShown is how many runs are shown; each is a record in RUNS.
+const runsShown = 50
+
+func (s *Server) replays(ctx context.Context) ([]run, error) {
+	records, err := replay.Runs(ctx, s.b)
+	if err != nil {
+		return nil, err
+	}
+	var out []run
+	for i := range records[:min(len(records), runsShown)] {
+		out = append(out, runOf(&records[i]))
+	}
+	return out, nil
+}
+
+func runOf(r *replay.Record) run {
+	out := run{
+		Name: r.Run, Look: string(r.Look), Rules: r.RuleSet, Live: strings.Join(slices.Sorted(maps.Keys(r.Sums.RuleSets)), ", "), Span: r.Span, State: r.State(),
+		Began: r.Began.Format("2006-01-02 15:04"), Alike: r.Sums.Same, Otherwise: r.Sums.Changed,
+		NewName: "Deals that would have been found", NewCount: r.Sums.NewCount, New: examplesOf(r.Sums.New),
+	}
+	if r.Look != pipeline.LookCommit {
+		out.NewName = "Candidates that would have gone on to the next look"
+	}
+	for _, why := range slices.Sorted(maps.Keys(r.Sums.Lost)) {
+		out.Lost = append(out.Lost, counted{why, r.Sums.Lost[why]})
+	}
+	for _, c := range r.Changes() {
+		out.Changes = append(out.Changes, change{c.Before, c.After, c.N, examplesOf(c.Examples)})
+	}
+	return out
+}
+
+func examplesOf(all []replay.Example) []example {
+	var out []example
+	for _, e := range all {
+		out = append(out, example{e.ASIN, e.Title.Short(100).String(), keepa.Domain(e.Domain).Money(e.Profit)})
+	}
+	return out
+}

@@ -1,0 +1,12 @@
+package page
+
+import "ratchet/pipeline/domain/visibility"
+
+// touched wakes the pages that show deals; nil means any.
+func (s *Server) touched(places []visibility.Place) {
+	topics := []string{aboutDeals}
+	for _, p := range places {
+		topics = append(topics, aboutASIN(p.ASIN))
+	}
+	s.hub.tell(topics...)
+}

@@ -1,0 +1,47 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+)
+
+// Runs are the records of all runs, the newest first. One that cannot be read is passed over.
+func Runs(ctx context.Context, b *bus.Bus) ([]Record, error) {
+	kv, err := b.Store(ctx, pipeline.BucketRuns)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys, err := kv.ListKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the runs: %w", err)
+	}
+	defer func() { _ = keys.Stop() }() // a lister that ended needs no stop
+	var out []Record
+	for key := range keys.Keys() {
+		e, err := kv.Get(ctx, key)
+		if err != nil {
+			continue // it was forgotten meanwhile
+		}
+		if r, err := bus.Decode[Record](bus.NewCell(kv, key), e.Value()); err == nil {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b Record) int { return b.Began.Compare(a.Began) })
+	return out, nil
+}
+
+// State is how far the run is, for people.
+func (r *Record) State() string { return r.state() }
+
+// Changes are the ways in which decisions changed, the largest first.
+func (r *Record) Changes() []*Change { return r.changes() }
