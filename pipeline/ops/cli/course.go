@@ -59,6 +59,7 @@ func (c *Course) entry(e pipeline.Entry) {
 		c.Costs = append(c.Costs, Cost{e.At, e.Stage, e.Tokens})
 	case pipeline.EventMode:
 		c.mode(e)
+	default: // moves within the budget, and the lists
 	}
 }
 

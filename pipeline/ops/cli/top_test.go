@@ -62,7 +62,7 @@ func TestTopFitsAndIsDrawnOverItselfAtEverySize(t *testing.T) {
 				p.golden(t, c.name)
 			}
 		}
-		was = topView{wrong: "Reading …"}.draw(p.slave, was)
+		topView{wrong: "Reading …"}.draw(p.slave, was)
 		p.read(t)
 		p.golden(t, "top-nothing")
 	}
