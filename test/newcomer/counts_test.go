@@ -95,6 +95,7 @@ func TestEveryPlaceCountsTheSameAtTheSameSequences(t *testing.T) {
 	if len(seen) < want/4 || last.Found == 0 || last.Visible == last.Stored {
 		t.Error("this proves nothing")
 	}
+	t.Run("spend and the view spending give the same sums", w.spent)
 }
 
 // trim leaves what a place says: most say three of the counts.
