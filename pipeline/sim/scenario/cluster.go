@@ -111,9 +111,13 @@ func (s Scenario) cluster(ctx context.Context, o Options) (Figures, error) {
 		if ctx.Err() != nil {
 			return f, ctx.Err()
 		}
+		missed := len(f.Failures)
 		line := c.suffer(ctx, fault, &f)
 		f.Faults = append(f.Faults, line)
 		fmt.Fprintf(o.Progress, "%4.0f s  %3d %s\n", process.MachineSince(began).Seconds(), n+1, line)
+		for _, miss := range f.Failures[missed:] {
+			fmt.Fprintf(o.Progress, "            %s\n", miss)
+		}
 	}
 	f.Hours = c.Env.Now().Sub(c.T0).Hours()
 	f.Kills = c.kills
