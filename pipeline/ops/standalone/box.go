@@ -53,8 +53,8 @@ type Box struct {
 	stages   *crew // the daemons that spend
 	tokends  *crew
 	recorder *crew
-	notifier *crew // nil without targets
-	notifies bool  // there are targets
+	notifier *crew        // nil without targets
+	notifies bool         // there are targets
 	door     *page.Door   // the address of the page; nil without one
 	page     *page.Server // nil before it is served
 	fatal    chan error
