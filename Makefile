@@ -80,6 +80,9 @@ odd: ## every shape of an element and every whole answer, for every kind of call
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update
 
+stored: ## record one message of each kind as those of RELEASE, before it is released
+	go test ./test/stored -run TestRecord -record $(RELEASE)
+
 check: ## everything that CI runs, in the same order
 	.ci/run
 

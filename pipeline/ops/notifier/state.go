@@ -60,7 +60,7 @@ func (l *line) remember(ctx context.Context, d cli.Current, refused string) erro
 // TargetState is the value in POSTED of a target.
 type TargetState struct {
 	Refused int               `json:"refused"` // messages that it will never take
-	Last    []Refused           `json:"last"`    // of those, the newest last
+	Last    []Refused         `json:"last"`    // of those, the newest last
 	Alarms  map[string]string `json:"alarms"`  // that it was sent and that are not over, by name
 	Changes int               `json:"changes"` // alarms that it was sent, and ends
 }
