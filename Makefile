@@ -8,7 +8,7 @@ MUTANTS ?= 2
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ s2: ## do compressed streams with three replicas survive kill -9? and without co
 
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update
+
+stored: ## record one message of each kind as those of RELEASE, before it is released
+	go test ./test/stored -run TestRecord -record $(RELEASE)
 
 check: ## everything that CI runs, in the same order
 	.ci/run

@@ -301,8 +301,8 @@ func TestAReadWhoseInstanceDiedResumesFromItsStoredPages(t *testing.T) {
 		s.NextPoll = time.Time{}
 		r.write(s)
 	}
-	if n := r.lines(pipeline.EventPoll); n != 2 {
-		t.Errorf("%d lines about two pages", n)
+	if n, dead := r.lines(pipeline.EventPoll), r.held(pipeline.StreamDead); n != 2 || dead != 0 {
+		t.Errorf("%d lines about two pages, %d dead letters", n, dead)
 	}
 }
 

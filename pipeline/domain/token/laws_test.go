@@ -30,8 +30,19 @@ func drawRate(t *rapid.T) int {
 	return rapid.OneOf(rapid.IntRange(1, 30), rapid.IntRange(31, 5000)).Draw(t, "rate")
 }
 
+// drawRules draws the operator's policy, in half of the runs with a floor.
 func drawRules(t *rapid.T) token.Rules {
-	return rapid.SampledFrom([]token.Rules{{}, {Policy: "heartbeat"}}).Draw(t, "rules")
+	rules := rapid.SampledFrom([]token.Rules{{}, {Policy: "heartbeat"}}).Draw(t, "rules")
+	if floor := rapid.IntRange(-40, 40).Draw(t, "floor"); floor > 0 {
+		rules.Floor = &floor
+	}
+	return rules
+}
+
+// drawBalance draws a balance to start with: in debt, anywhere in the bucket, or full.
+func drawBalance(t *rapid.T, rate int) int {
+	full := token.Minutes * rate
+	return rapid.OneOf(rapid.IntRange(-350, full), rapid.IntRange(0, full), rapid.Just(full)).Draw(t, "balance")
 }
 
 func drawStage(t *rapid.T) pipeline.Stage {
@@ -97,6 +108,10 @@ func (r reached) add(e *trial.Engine) {
 	r["substitute balances"] += min(1, e.StoodIn)
 	r["permission taken back"] += min(1, e.TakenBack)
 	r["claims that outlived their worker"] += min(1, e.Lost)
+	r["a floor"] += min(1, max(0, e.Issuer.Floor))
+	r["pauses"] += min(1, e.Pauses)
+	r["expiry"] += min(1, e.Expired)
+	r["spending of others"] += min(1, e.Foreign)
 }
 
 // want fails if fewer than a part of the runs reached a state.
@@ -114,7 +129,7 @@ func TestNoCallOverspendsWhateverIsLost(t *testing.T) {
 	came := reached{}
 	rapid.Check(t, func(t *rapid.T) {
 		rate := drawRate(t)
-		start := rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance")
+		start := drawBalance(t, rate)
 		e := trial.New(t0, rate, start, drawRules(t))
 		busy(t, e)
 		for range steps(t) {
@@ -123,8 +138,8 @@ func TestNoCallOverspendsWhateverIsLost(t *testing.T) {
 				t.Fatalf("a tokend of an earlier epoch moved the grant of %s", s)
 			}
 		}
-		if e.Lowest < min(0, start) {
-			t.Fatalf("a call took the balance to %d", e.Lowest)
+		if e.Lowest < min(e.Issuer.Floor, start) {
+			t.Fatalf("a call took the balance to %d, floor %d", e.Lowest, e.Issuer.Floor)
 		}
 		if e.Refused > 0 {
 			t.Fatalf("%d calls were refused that the plan could have avoided", e.Refused)
@@ -132,7 +147,7 @@ func TestNoCallOverspendsWhateverIsLost(t *testing.T) {
 		came.add(e)
 	})
 	t.Log(came)
-	came.want(t, map[string]int{"paid calls": 50, "doubt": 20, "faults": 50, "claims that outlived their worker": 20, "claims given up": 1, "substitute balances": 1, "permission taken back": 1})
+	came.want(t, map[string]int{"paid calls": 50, "doubt": 20, "faults": 50, "claims that outlived their worker": 20, "claims given up": 1, "substitute balances": 1, "permission taken back": 1, "a floor": 25, "pauses": 1, "expiry": 5})
 }
 
 // busy gives every stage work, most of the time.
@@ -144,9 +159,10 @@ func busy(t *rapid.T, e *trial.Engine) {
 
 func TestEveryTokenIsExplained(t *testing.T) {
 	t.Parallel()
+	came := reached{}
 	rapid.Check(t, func(t *rapid.T) {
 		rate := drawRate(t)
-		e := trial.New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), drawRules(t))
+		e := trial.New(t0, rate, drawBalance(t, rate), drawRules(t))
 		busy(t, e)
 		for range steps(t) {
 			disturb(t, e)
@@ -164,7 +180,10 @@ func TestEveryTokenIsExplained(t *testing.T) {
 		if e.Vanished() == 0 && e.Explained() != e.Spent()+e.Foreign {
 			t.Fatalf("books explain %d tokens, Keepa took %d", e.Explained(), e.Spent()+e.Foreign)
 		}
+		came.add(e)
 	})
+	t.Log(came)
+	came.want(t, map[string]int{"paid calls": 50, "spending of others": 50, "expiry": 5, "claims that outlived their worker": 20, "claims given up": 10, "faults": 50, "a floor": 25})
 }
 
 // calm lets dead claims be given up and the last reading be explained.
@@ -192,10 +211,11 @@ func calm(t *rapid.T, e *trial.Engine) {
 
 func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 	t.Parallel()
+	came := reached{}
 	rapid.Check(t, func(t *rapid.T) {
 		rate := rapid.OneOf(rapid.IntRange(1, 100), rapid.IntRange(1, 5000)).Draw(t, "rate")
 		rules := drawRules(t)
-		e := trial.New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), rules)
+		e := trial.New(t0, rate, drawBalance(t, rate), rules)
 		cheapest := 0
 		for _, s := range pipeline.Stages() {
 			if rapid.Bool().Draw(t, string(s)) {
@@ -211,16 +231,18 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 		}
 		for range rounds {
 			turn(t, e)
+			what := rapid.IntRange(0, 9).Draw(t, "what")
+			if what >= 2 && what <= 4 { // before anything else is claimed
+				if id, ok := takeAny(e); ok {
+					e.End(id, 1, rapid.SampledFrom([]trial.Outcome{trial.Unheard, trial.DiesAfter, trial.DiesFirst}).Draw(t, "how"))
+				}
+			}
 			e.Serve(realPrice)
-			switch rapid.IntRange(0, 9).Draw(t, "what") {
+			switch what {
 			case 0:
 				e.TakeOver()
 			case 1:
 				e.Silent = !e.Silent
-			case 2:
-				if id, ok := e.Take(drawStage(t)); ok {
-					e.End(id, 1, rapid.SampledFrom([]trial.Outcome{trial.Unheard, trial.DiesAfter, trial.DiesFirst}).Draw(t, "how"))
-				}
 			}
 			for range 4 {
 				e.Pass(15 * time.Second)
@@ -228,9 +250,9 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 				e.Serve(realPrice)
 			}
 		}
-		// A claim of a dead worker holds its tokens for its life, and what it
-		// may have cost while /token is silent has to come in again.
-		refill := time.Duration((cheapest+e.MostOwed)/rate+2)*token.Tick + token.ClaimLife
+		// A claim of a dead worker holds its tokens for its life, and what it may have cost
+		// while /token is silent has to come in again. A floor has to come in first.
+		refill := time.Duration((cheapest+e.MostOwed+e.Issuer.Floor)/rate+2)*token.Tick + token.ClaimLife
 		bound := max(10*time.Minute, refill)
 		if e.Lost > 0 {
 			bound = max(bound, 10*time.Minute+token.ClaimLife)
@@ -244,7 +266,20 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 		if cheapest == 0 && e.Calls > 0 {
 			t.Fatalf("%d calls although nothing waited", e.Calls)
 		}
+		came.add(e)
 	})
+	t.Log(came)
+	came.want(t, map[string]int{"paid calls": 50, "doubt": 10, "pauses": 5, "substitute balances": 1, "claims that outlived their worker": 20, "a floor": 25})
+}
+
+// takeAny claims a step for the first stage that can.
+func takeAny(e *trial.Engine) (string, bool) {
+	for _, s := range pipeline.Stages() {
+		if id, ok := e.Take(s); ok {
+			return id, true
+		}
+	}
+	return "", false
 }
 
 func realPrice(s pipeline.Stage) int {
@@ -258,7 +293,7 @@ func TestNothingExpiresWhileWorkWaitsAndOnlyThenMayIt(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rate := drawRate(t)
-		e := trial.New(t0, rate, rapid.IntRange(-350, token.Minutes*rate).Draw(t, "balance"), token.Rules{})
+		e := trial.New(t0, rate, drawBalance(t, rate), token.Rules{})
 		busy := rapid.Bool().Draw(t, "busy")
 		if busy {
 			e.Waiting[pipeline.StagePeeker], e.Waiting[pipeline.StageCommitter] = 1<<20, 1<<20

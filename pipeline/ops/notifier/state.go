@@ -15,15 +15,15 @@ import (
 	"ratchet/pipeline/store/seen"
 )
 
-// told is what POSTED keeps of a deal for a target.
-type told struct {
+// Sent is the value in POSTED of a deal for a target.
+type Sent struct {
 	CreationDate int64     `json:"creation_date"`
 	At           time.Time `json:"at"`
 	Refused      string    `json:"refused,omitempty"` // why the target did not take it; empty: it did
 }
 
 // Sane reports what cannot be there: a price that never began would keep the target from hearing of any.
-func (t told) Sane() error {
+func (t Sent) Sane() error {
 	if t.CreationDate < 0 || t.CreationDate > seen.Beyond {
 		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
 	}
@@ -41,7 +41,7 @@ func (l *line) knows(ctx context.Context, d cli.Current) (bool, error) {
 	if err != nil || raw == nil {
 		return false, err
 	}
-	t, err := bus.Decode[told](l.cell(d), raw)
+	t, err := bus.Decode[Sent](l.cell(d), raw)
 	if err != nil {
 		l.n.env.Log.Warn("what a target was sent cannot be read, it is sent again", "target", l.target.Name(), "asin", d.ASIN, "err", err)
 		return false, nil
@@ -51,22 +51,22 @@ func (l *line) knows(ctx context.Context, d cli.Current) (bool, error) {
 
 // remember writes that the target was sent a deal, or refused it.
 func (l *line) remember(ctx context.Context, d cli.Current, refused string) error {
-	_, err := bus.ChangeOwn(ctx, l.cell(d), func(t told) (told, bool, error) {
-		return told{CreationDate: d.CreationDate, At: l.n.env.Now().UTC(), Refused: refused}, t.CreationDate < d.CreationDate, nil
+	_, err := bus.ChangeOwn(ctx, l.cell(d), func(t Sent) (Sent, bool, error) {
+		return Sent{CreationDate: d.CreationDate, At: l.n.env.Now().UTC(), Refused: refused}, t.CreationDate < d.CreationDate, nil
 	})
 	return err
 }
 
-// state is what POSTED keeps of a target.
-type state struct {
+// TargetState is the value in POSTED of a target.
+type TargetState struct {
 	Refused int               `json:"refused"` // messages that it will never take
-	Last    []aside           `json:"last"`    // of those, the newest last
+	Last    []Refused         `json:"last"`    // of those, the newest last
 	Alarms  map[string]string `json:"alarms"`  // that it was sent and that are not over, by name
 	Changes int               `json:"changes"` // alarms that it was sent, and ends
 }
 
-// aside is a message that was refused.
-type aside struct {
+// Refused is a message that was refused.
+type Refused struct {
 	Key  string    `json:"key"`
 	At   time.Time `json:"at"`
 	Says string    `json:"says"`
@@ -75,7 +75,7 @@ type aside struct {
 // mostAside is how many refused messages are kept: a message that is refused again after a crash counts once.
 const mostAside = 20
 
-func (s state) last() string {
+func (s TargetState) last() string {
 	if len(s.Last) == 0 {
 		return ""
 	}
@@ -87,12 +87,12 @@ func (l *line) stateCell() bus.Cell {
 	return bus.NewCell(l.n.posted, pipeline.KeyTarget(l.target.hash))
 }
 
-func (l *line) state(ctx context.Context) (state, error) {
+func (l *line) state(ctx context.Context) (TargetState, error) {
 	raw, _, err := l.stateCell().Read(ctx)
 	if err != nil {
-		return state{}, err
+		return TargetState{}, err
 	}
-	s, err := bus.Decode[state](l.stateCell(), raw)
+	s, err := bus.Decode[TargetState](l.stateCell(), raw)
 	if err != nil {
 		l.n.env.Log.Warn("what a target was sent cannot be read, it is sent again", "target", l.target.Name(), "err", err)
 	}
@@ -101,14 +101,14 @@ func (l *line) state(ctx context.Context) (state, error) {
 
 // setAside counts a message that the target will never take.
 func (l *line) setAside(ctx context.Context, key, says string) error {
-	s, err := bus.ChangeOwn(ctx, l.stateCell(), func(s state) (state, bool, error) {
+	s, err := bus.ChangeOwn(ctx, l.stateCell(), func(s TargetState) (TargetState, bool, error) {
 		for _, a := range s.Last {
 			if a.Key == key {
 				return s, false, nil
 			}
 		}
 		s.Refused++
-		s.Last = append(s.Last, aside{Key: key, At: l.n.env.Now().UTC(), Says: says})
+		s.Last = append(s.Last, Refused{Key: key, At: l.n.env.Now().UTC(), Says: says})
 		s.Last = s.Last[max(len(s.Last)-mostAside, 0):]
 		return s, true, nil
 	})
@@ -136,7 +136,7 @@ func (l *line) reconcile(ctx context.Context) error {
 			return nil //nolint:nilerr // it is logged, and the line rests
 		}
 		settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
-		s, err = bus.ChangeOwn(settled, l.stateCell(), func(s state) (state, bool, error) { return s.after(c), true, nil })
+		s, err = bus.ChangeOwn(settled, l.stateCell(), func(s TargetState) (TargetState, bool, error) { return s.after(c), true, nil })
 		cancel()
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func (l *line) reconcile(ctx context.Context) error {
 }
 
 // after is the state once a change was sent.
-func (s state) after(c notify.Alarm) state {
+func (s TargetState) after(c notify.Alarm) TargetState {
 	s.Alarms = maps.Clone(s.Alarms)
 	if s.Alarms == nil {
 		s.Alarms = map[string]string{}

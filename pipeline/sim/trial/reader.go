@@ -56,6 +56,7 @@ type Troubles struct {
 	Removed    int // the query, at a claim
 	Partial    int // answers
 	Unreadable int // answers
+	Strange    int // pages, with a clock that is days ahead of their rows
 }
 
 var (
@@ -199,6 +200,9 @@ func (w *Reader) buy(index int) (watermark.Event, error) {
 		a.Flaw, a.Page.Rows = watermark.Partial, a.Page.Rows[:len(a.Page.Rows)/2]
 	case w.one(w.Troubles.Unreadable):
 		a.Flaw, a.Page = watermark.Unreadable, watermark.Page{Index: index}
+	}
+	if w.one(w.Troubles.Strange) {
+		a.Page.Now += 4 * 24 * 60
 	}
 	w.whole[w.work] = a.Flaw != watermark.Partial
 	w.stored = append(w.stored, a)
