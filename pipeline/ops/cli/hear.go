@@ -80,8 +80,8 @@ func newEar(b *bus.Bus, subjects ...string) *ear {
 // advance reads every version on the subjects, and of the verdicts about these deals as many as decide how they stand,
 // up to these sequences. What the recorder buries is passed over: it reads them in the same way.
 func (e *ear) advance(ctx context.Context, to visibility.Sequences) error {
-	from := e.to
-	e.to = to
+	from, again := e.to, e.begun
+	e.to, e.begun = to, true
 	fresh, err := e.versions(ctx, from.Deals)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (e *ear) advance(ctx context.Context, to visibility.Sequences) error {
 	if err := e.newest(ctx, fresh); err != nil {
 		return err
 	}
-	if from.Verdicts > 0 && from.Verdicts < to.Verdicts {
+	if again && from.Verdicts < to.Verdicts {
 		if err := e.verdicts(ctx, bus.From{Sequence: from.Verdicts + 1}); err != nil {
 			return err
 		}
@@ -166,6 +166,7 @@ type ear struct {
 	b        *bus.Bus
 	subjects []string // of the versions
 	held     held
+	begun    bool                 // something was read, perhaps of empty streams
 	to       visibility.Sequences // the book is what the streams said up to here
 	book     visibility.Book
 	places   map[product][]visibility.Place // the deals of each product
