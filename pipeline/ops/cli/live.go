@@ -100,44 +100,34 @@ func (l *Live) failed(err error) {
 	l.changed(nil)
 }
 
-// run reads the list and follows what changes it. It owns a goroutine for each stream and one that looks.
+// run reads the list and follows what changes it since. It owns a goroutine for each stream and one that looks.
 func (l *Live) run(ctx context.Context) error {
-	heads := map[string]uint64{}
-	for _, stream := range []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions} {
-		last, err := l.b.Last(ctx, stream)
-		if err != nil {
-			return err
-		}
-		heads[stream] = last
-	}
 	list, from, err := l.v.List(ctx, time.Time{})
 	if err != nil {
 		return err
 	}
-	l.set(list, from, heads[pipeline.StreamDeals])
-	t := &touched{some: make(chan struct{}, 1), places: map[visibility.Place]bool{}, asOf: heads[pipeline.StreamDeals]}
+	l.set(list, from)
+	t := &touched{some: make(chan struct{}, 1), places: map[visibility.Place]bool{}, asOf: from.AsOf.Deals}
 	work, ctx := errgroup.WithContext(ctx)
-	follow := func(stream string, subjects []string, f func(bus.Read) error) {
-		work.Go(func() error {
-			return l.b.Follow(ctx, stream, bus.From{Sequence: heads[stream] + 1, Subjects: subjects}, f)
-		})
+	follow := func(stream string, after uint64, subjects []string, f func(bus.Read) error) {
+		work.Go(func() error { return l.b.Follow(ctx, stream, bus.From{Sequence: after + 1, Subjects: subjects}, f) })
 	}
-	follow(pipeline.StreamDeals, nil, func(r bus.Read) error { return l.arrived(t, r) })
-	follow(pipeline.StreamVerdicts, []string{"verdict.*.*.accept.>", "verdict.*.*.confirm.>", "verdict.*.*.reject.>", "verdict.*.list.fail.>"},
+	follow(pipeline.StreamDeals, from.AsOf.Deals, nil, func(r bus.Read) error { return l.arrived(t, r) })
+	follow(pipeline.StreamVerdicts, from.AsOf.Verdicts, []string{"verdict.*.*.accept.>", "verdict.*.*.confirm.>", "verdict.*.*.reject.>", "verdict.*.list.fail.>"},
 		func(r bus.Read) error { return l.verdict(t, r) })
-	follow(pipeline.StreamActions, nil, func(r bus.Read) error { return l.action(t, r) })
+	follow(pipeline.StreamActions, from.AsOf.Actions, nil, func(r bus.Read) error { return l.action(t, r) })
 	work.Go(func() error { return l.look(ctx, t) })
 	return work.Wait()
 }
 
 // set takes a list that was read whole.
-func (l *Live) set(list []Deal, from Source, asOf uint64) {
+func (l *Live) set(list []Deal, from Source) {
 	l.mu.Lock()
 	l.deals = make(map[visibility.Place]Deal, len(list))
 	for _, d := range list {
 		l.deals[d.place()] = d
 	}
-	l.sorted, l.from, l.asOf, l.read, l.err = nil, from, asOf, true, nil
+	l.sorted, l.from, l.asOf, l.read, l.err = nil, from, from.AsOf.Deals, true, nil
 	l.version++
 	l.mu.Unlock()
 	l.changed(nil)

@@ -76,10 +76,19 @@ const (
 
 // String is the source for people.
 func (s Source) String() string {
+	glue := "; "
 	if s.From == fromClickHouse {
-		return "from ClickHouse, as of " + s.AsOf.String()
+		glue = ", "
 	}
-	return "from the streams, since " + s.Because + "; as of " + s.AsOf.String()
+	return s.Which() + glue + "as of " + s.AsOf.String()
+}
+
+// Which is what answered, for people, without the sequences.
+func (s Source) Which() string {
+	if s.From == fromClickHouse {
+		return "from ClickHouse"
+	}
+	return "from the streams, since " + s.Because
 }
 
 // Deals are the visible deals, and how many there are of all kinds, as of the same sequences.

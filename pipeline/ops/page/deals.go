@@ -136,7 +136,7 @@ func (s *Server) list(a asked) list {
 	}
 	deals = cli.Choose(deals, want.Choice, want.By)
 	l := list{
-		All: len(snapshot.Deals), Matching: len(deals), Source: snapshot.Source.String(), AsOf: snapshot.AsOf,
+		All: len(snapshot.Deals), Matching: len(deals), Source: snapshot.Source.Which(), AsOf: snapshot.AsOf,
 		Fields: len(want.Fields) > 0, Cards: a.query.Get("show") == "cards", Sum: sumOf(deals),
 	}
 	if snapshot.Err != nil {
