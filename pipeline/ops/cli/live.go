@@ -18,7 +18,7 @@ import (
 
 // Live are the visible deals, read once and then kept current by the streams, for a page that shows them all day.
 //
-//	Visible.List ─▶ deals ◀── as they stand now ◀── touched ◀─ DEALS, ACTIONS, and of VERDICTS what may show or hide a deal
+//	Visible.List ─▶ deals ◀── as they stand now ◀── touched ◀─ DEALS, ACTIONS, and what VERDICTS say of them
 //
 // An undo may show deals that are not held here, so the list is read again after it. What touches no visible deal and
 // makes none visible costs nothing but its arrival.

@@ -41,20 +41,20 @@ type notFound struct{ error }
 
 // frame is what every page has.
 type frame struct {
-	Here, Title     string
-	Simulated       bool
-	Styles          []string
-	Script          string
-	Icon            string
-	Token           string
-	Back            string // where a form returns to
-	Events          string // the address of what changes; empty where nothing does
-	Epoch           string
-	Version         string
-	Pulse           pulse
-	Notice          *notice
-	Fixed           any
-	Fragment, Blank template.HTML // Fragment was rendered by its own template
+	Here, Title string
+	Simulated   bool
+	Styles      []string
+	Script      string
+	Icon        string
+	Token       string
+	Back        string // where a form returns to
+	Events      string // the address of what changes; empty where nothing does
+	Epoch       string
+	Version     string
+	Pulse       pulse
+	Notice      *notice
+	Fixed       any
+	Fragment    template.HTML // rendered by its own template
 }
 
 // show answers with a whole page.
