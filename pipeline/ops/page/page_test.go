@@ -167,7 +167,7 @@ func members(t *testing.T, d *desk.Desk, asin string, with map[string]any) {
 
 // hostile are texts of strangers that a page must show and never obey.
 var hostile = []string{
-	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `</title><svg onload=alert(1)>`, `javascript:alert(1)`, `{{.Token}}`, "‮gnp.exe", `<a href="//evil.test">x</a>`,
+	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `</title><svg onload=alert(1)>`, `javascript:alert(1)`, `{{.Token}}`, "\u202egnp.exe", `<a href="//evil.test">x</a>`,
 	`</textarea><form action=//evil.test><button form=act name=buy>`,
 }
 
@@ -203,7 +203,7 @@ func TestHostileTextsAreShownAndDoNothing(t *testing.T) {
 		if m := inline.FindString(body); m != "" {
 			t.Errorf("%s has something inline: %s", path, m)
 		}
-		if strings.Contains(body, "‮") || strings.Contains(body, "<img") || strings.Contains(body, "<svg onload") {
+		if strings.Contains(body, "\u202e") || strings.Contains(body, "<img") || strings.Contains(body, "<svg onload") {
 			t.Errorf("%s has text that is markup", path)
 		}
 	}
