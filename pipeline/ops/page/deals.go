@@ -142,6 +142,9 @@ func (s *Server) list(a asked) list {
 	if snapshot.Err != nil {
 		l.Err = snapshot.Err.Error()
 	}
+	if snapshot.Version == 0 {
+		l.Source = "" // nothing was read yet
+	}
 	l.Pages = pagesOf(a.query, l.Matching)
 	first := (l.Pages.Number - 1) * perPage
 	deals = deals[min(first, len(deals)):min(first+perPage, len(deals))]
