@@ -57,7 +57,7 @@ func receipt(lib, sum string) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("%s size %d inode %d:%d modified %d changed %d\n", sum, st.Size, st.Dev, st.Ino, st.Mtim.Nano(), st.Ctim.Nano())
+	return fmt.Sprintf("%s size %d inode %d:%d modified %d changed %d\n", sum, st.Size, st.Dev, st.Ino, info.ModTime().UnixNano(), changed(st))
 }
 
 // trusted returns an error if a file or directory of the cache may be another user's work; nil if only
