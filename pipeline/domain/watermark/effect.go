@@ -41,7 +41,8 @@ type (
 	}
 	// SetAside writes a dead letter for each row of the page that cannot be a candidate.
 	SetAside struct{ Call string }
-	// DeadLetter writes the dead letter of a page: of its answer, or of Work when every call was paid for and none was whole.
+	// DeadLetter writes the dead letter of a page: of its answer, or of Work when every call was paid for and none
+	// was whole.
 	DeadLetter struct {
 		Index  int
 		Work   string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"ratchet/pipeline"
@@ -28,7 +29,9 @@ type Visible struct {
 	b   *bus.Bus
 	url string
 	w   *warehouse.Warehouse // nil before it was reached
-	ear *ear                 // what was read of the streams; nil before
+
+	reading sync.Mutex
+	ear     *ear // what was read of the streams; nil before
 
 	// Patience is how long to wait for the recorder to store what the streams hold.
 	Patience time.Duration
@@ -165,6 +168,8 @@ func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *war
 	if errors.Is(why, context.DeadlineExceeded) {
 		from.Because = fmt.Sprintf("ClickHouse did not answer within %s", viewWithin)
 	}
+	v.reading.Lock()
+	defer v.reading.Unlock()
 	heard, err := hear(ctx, v.b, v.ear)
 	if v.ear = heard; err != nil {
 		v.ear = nil

@@ -18,9 +18,9 @@ import (
 // ceiling is the worst price of a commit, in tokens, by the operator's policy. The documented one is 13.
 const ceiling = 17
 
-// TestTwoPricesTwoWorkersAPolicyAPauseAndASellerCallWithoutAnAnswer has what a day has and a backlog has not, all at once:
-// prices that change, two workers of each stage, an operator's policy, a pause, and an answer about a seller that is
-// paid for and never comes. Nothing may be paid for twice, and every price is decided once.
+// TestTwoPricesTwoWorkersAPolicyAPauseAndASellerCallWithoutAnAnswer has what a day has and a backlog has not, all at
+// once: prices that change, two workers of each stage, an operator's policy, a pause, and an answer about a seller
+// that is paid for and never comes. Nothing may be paid for twice, and every price is decided once.
 func TestTwoPricesTwoWorkersAPolicyAPauseAndASellerCallWithoutAnAnswer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hours of a living list take half a minute")

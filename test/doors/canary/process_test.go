@@ -29,7 +29,7 @@ func binary(t *testing.T) string {
 			return
 		}
 		cmd := exec.Command("go", "build", "-o", built.dir+"/", "./cmd/ratchet")
-		cmd.Dir = filepath.Join("..", "..")
+		cmd.Dir = filepath.Join("..", "..", "..")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("%w\n%s", err, out)
 		}
