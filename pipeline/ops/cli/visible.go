@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"ratchet/pipeline"
@@ -29,6 +30,8 @@ type Visible struct {
 	url string
 	w   *warehouse.Warehouse // nil before it was reached
 	ear *ear                 // what was read of the streams; nil before
+
+	because atomic.Pointer[string] // why ClickHouse could not answer the last time
 
 	// Patience is how long to wait for the recorder to store what the streams hold.
 	Patience time.Duration
@@ -156,6 +159,8 @@ func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *war
 	if errors.Is(why, context.DeadlineExceeded) {
 		from.Because = fmt.Sprintf("ClickHouse did not answer within %s", viewWithin)
 	}
+	said := from.Because
+	v.because.Store(&said)
 	heard, err := hear(ctx, v.b, v.ear)
 	if v.ear = heard; err != nil {
 		v.ear = nil
