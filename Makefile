@@ -8,7 +8,7 @@ MUTANTS ?= 2
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ race: ## the same under the race detector
 
 bench-grant: ## from affordable to claimed, p50 and p99, against the bar of 250 ms (3 minutes)
 	go test -run '^$$' -bench BenchmarkAffordableToClaim -benchtime 100x ./pipeline/tokend
+
+bench-idle: ## what an idle `ratchet up` asks NATS, writes and computes, without ClickHouse and with it (8 minutes)
+	go test -run '^$$' -bench BenchmarkIdle -benchtime 1x -timeout 30m ./test/processes
 
 bench-decide: ## decisions a second on one core, against the bars of 20,000 glances and 2,000 peeks
 	go test -run '^$$' -bench BenchmarkDecisions -cpu 1 ./pipeline/domain/verdict

@@ -20,6 +20,13 @@ import (
 // answerWithin bounds a command that should answer at once.
 const answerWithin = 30 * time.Second
 
+// The status answers within a second, with what has answered until then. A check
+// waits longer for all of it, because an alarm that means only a busy machine is worse.
+const (
+	statusWithin = 850 * time.Millisecond
+	checkWithin  = 5 * time.Second
+)
+
 // natsFlags choose the NATS that a command uses.
 type natsFlags struct {
 	NATSURL string `name:"nats-url" help:"NATS to ask (default: ${default})." env:"NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
@@ -49,13 +56,24 @@ func (f natsFlags) connect(ctx context.Context, a *app) (*bus.Bus, error) {
 
 // with runs f with an open bus and a limit.
 func (f natsFlags) with(a *app, work func(context.Context, *bus.Bus) error) error {
-	ctx, cancel := a.bounded(answerWithin)
+	return f.within(a, answerWithin, work)
+}
+
+// within is with another limit, the connection included.
+func (f natsFlags) within(a *app, limit time.Duration, work func(context.Context, *bus.Bus) error) error {
+	ctx, cancel := a.bounded(limit)
 	defer cancel()
 	b, err := f.connect(ctx, a)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer func() {
+		if ctx.Err() != nil {
+			b.Abandon() // it has not answered until now
+			return
+		}
+		b.Close()
+	}()
 	return a.whole(work(ctx, b))
 }
 
@@ -79,17 +97,20 @@ func (c statusCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	return c.natsFlags.with(a, func(ctx context.Context, b *bus.Bus) error {
-		s, err := cli.Look(ctx, b)
+	if c.Check {
+		return c.natsFlags.within(a, checkWithin, func(ctx context.Context, b *bus.Bus) error {
+			s, err := cli.Look(ctx, b)
+			if err != nil {
+				return err
+			}
+			return c.fine(a, s)
+		})
+	}
+	return c.natsFlags.within(a, statusWithin, func(ctx context.Context, b *bus.Bus) error {
+		s, err := cli.LookAndCount(ctx, b, c.URL)
 		if err != nil {
 			return err
 		}
-		if c.Check {
-			return c.fine(a, s)
-		}
-		visible := cli.NewVisible(b, c.URL)
-		defer visible.Close()
-		s.Count(ctx, visible)
 		if c.JSON {
 			return writeJSON(a, s)
 		}

@@ -36,7 +36,7 @@ type committer struct {
 	inlets  map[pipeline.Tier]*bus.Inlet
 	tiers   tiers
 	breaker worker.Breaker
-	returns worker.Returns
+	waiter  *worker.Waiter
 
 	// looking admits one worker at a time to what waits. Of several that wait for work or for tokens one asks NATS, and
 	// the others would be answered the same; once it has its survivor the next one looks.
@@ -106,7 +106,8 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *v
 	if c.spender, err = claims.Open(ctx, b, env, pipeline.StageCommitter); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
-	return c, nil
+	c.waiter, err = worker.NewWaiter(b, env, c.pulse, c.spender, &c.breaker, fmt.Sprintf("survivor.*.%s.>", pipeline.LookPeek))
+	return c, err
 }
 
 // next returns the tier to take from: the best one with work, and from time to time the worst.

@@ -65,14 +65,15 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	w.looking.Lock() // for as long as it rests, too; a stop ends that
 	defer w.looking.Unlock()
 	if w.breaker.Open() {
-		return batch, w.rest(ctx, "circuit_open")
+		w.waiter.Blocked(ctx)
+		return batch, nil
 	}
 	backlogs, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return batch, err
 	}
 	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
-		return w.returns.Waits(w.env, pipeline.DurableCommit(t), backlogs[pipeline.DurableCommit(t)]) > 0
+		return w.waiter.Returns.Waits(w.env, pipeline.DurableCommit(t), backlogs[pipeline.DurableCommit(t)]) > 0
 	})
 	wish, err := w.spender.Wish(ctx)
 	if err != nil {
@@ -81,14 +82,16 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	if !waits {
 		// Work that a failed call returned is still waiting.
 		w.pulse.See(loopCommit, stall.Sight{Work: w.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
-		return batch, w.rest(ctx, "idle")
+		w.waiter.Idle(ctx)
+		return batch, nil
 	}
 	s := w.step()
 	if wish != token.Nospend {
 		s.Claim, err = w.spender.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
 		w.pulse.See(loopCommit, stall.Sight{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
 		if errors.Is(err, claims.ErrShort) {
-			return batch, w.rest(ctx, "waiting_for_tokens")
+			w.waiter.Broke(ctx)
+			return batch, nil
 		}
 		if err != nil {
 			return batch, err
@@ -97,14 +100,8 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	w.pulse.State("working")
 	batch.Gather, batch.Release = s.gather, s.Release
 	batch.Items, err = w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
-	w.returns.Took(pipeline.DurableCommit(tier), 1, batch.Items)
+	w.waiter.Returns.Took(pipeline.DurableCommit(tier), 1, batch.Items)
 	return batch, err
-}
-
-// rest waits for a hint or for worker.Nap.
-func (w *committer) rest(ctx context.Context, state string) error {
-	worker.Rest(ctx, w.env, w.pulse, w.spender, state)
-	return nil
 }
 
 // gather finds or buys the full record, and then the sellers that an accepted deal needs. A step has one unit.

@@ -8,6 +8,7 @@ import (
 	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/stall"
 	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/store/seen"
@@ -31,7 +32,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 	}
 	return &loop.Loop[worker.Unit, recalled, worker.Effect]{
 		Take: func(ctx context.Context) (loop.Batch[worker.Unit, recalled], error) {
-			items, err := inlet.Take(ctx, glanceBatch, time.Second)
+			items, err := inlet.Take(ctx, glanceBatch, bus.Patient)
 			if len(items) > 0 {
 				p.pulse.See(loopGlance, stall.Sight{Work: true, Tokens: true, Wish: true})
 			}

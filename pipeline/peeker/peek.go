@@ -24,7 +24,7 @@ type peekLoop struct {
 	inlets  map[pipeline.Source]*bus.Inlet
 	served  map[pipeline.Source]int // items taken, for the lanes' weights
 	breaker worker.Breaker
-	returns worker.Returns
+	waiter  *worker.Waiter
 	flood   *flood
 }
 
@@ -83,7 +83,8 @@ func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
 // what the claim pays for. Nothing is held while waiting for tokens.
 func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact], err error) {
 	if l.breaker.Open() {
-		return none, l.rest(ctx, "circuit_open")
+		l.waiter.Blocked(ctx)
+		return none, nil
 	}
 	backlogs, err := l.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
@@ -104,7 +105,8 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 	if waiting == 0 {
 		// Work that a failed call returned is still waiting.
 		l.pulse.See(loopPeek, stall.Sight{Work: l.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
-		return none, l.rest(ctx, "idle")
+		l.waiter.Idle(ctx)
+		return none, nil
 	}
 	n := min(waiting, l.cfg.Batch)
 	if l.breaker.HalfOpen() {
@@ -117,7 +119,8 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		}
 		l.pulse.See(loopPeek, stall.Sight{Work: true, Tokens: credit >= token.PricePeek, Wish: wish == token.Run})
 		if n = min(n, credit/token.PricePeek); n == 0 {
-			return none, l.rest(ctx, "waiting_for_tokens")
+			l.waiter.Broke(ctx)
+			return none, nil
 		}
 		if s.Claim, err = l.spender.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
 			if errors.Is(err, claims.ErrShort) {
@@ -135,7 +138,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batch[worker.Unit, fact], error) {
 	s.pulse.State("working")
 	items, err := s.inlets[lane].Take(ctx, n, 200*time.Millisecond)
-	s.returns.Took(pipeline.DurablePeek(lane), n, items)
+	s.waiter.Returns.Took(pipeline.DurablePeek(lane), n, items)
 	last := uint64(0)
 	for _, it := range items {
 		last = max(last, it.Sequence)
@@ -149,7 +152,7 @@ func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) 
 	var best pipeline.Source
 	waiting, score := 0, 0.0
 	for _, s := range pipeline.Sources() {
-		n := l.returns.Waits(l.env, pipeline.DurablePeek(s), backlogs[pipeline.DurablePeek(s)])
+		n := l.waiter.Returns.Waits(l.env, pipeline.DurablePeek(s), backlogs[pipeline.DurablePeek(s)])
 		if n == 0 {
 			continue
 		}
@@ -158,10 +161,4 @@ func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) 
 		}
 	}
 	return best, waiting
-}
-
-// rest waits for a hint or for worker.Nap.
-func (l *peekLoop) rest(ctx context.Context, state string) error {
-	worker.Rest(ctx, l.env, l.pulse, l.spender, state)
-	return nil
 }

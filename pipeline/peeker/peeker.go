@@ -89,5 +89,6 @@ func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
 	if l.spender, err = claims.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
-	return l, nil
+	l.waiter, err = worker.NewWaiter(p.bus, p.env, p.pulse, l.spender, &l.breaker, fmt.Sprintf("survivor.*.%s.>", pipeline.LookGlance))
+	return l, err
 }

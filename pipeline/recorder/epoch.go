@@ -53,7 +53,7 @@ func (l *line[R]) bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open consumer %s on %s: %w", name, l.stream, err)
 	}
-	l.durable, l.epoch = c, bus.Made(s.CachedInfo())
+	l.durable, l.epoch, l.subject = c, bus.Made(s.CachedInfo()), s.CachedInfo().Config.Subjects[0]
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/warehouse"
 )
@@ -27,6 +28,7 @@ type line[R warehouse.Row] struct {
 	insert  func(sink, context.Context, []R, string) error
 	durable jetstream.Consumer
 	epoch   uint32
+	subject string       // of the stream
 	inHand  atomic.Int64 // messages taken and not settled
 }
 
@@ -85,6 +87,8 @@ type batch[R warehouse.Row] struct {
 }
 
 func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
+	published, stop := l.listen()
+	defer stop()
 	pause := l.r.pause
 	for ctx.Err() == nil {
 		msgs, err := l.take(ctx)
@@ -103,12 +107,49 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 		}
 		pause = l.r.pause
 		if len(msgs) == 0 {
+			if l.drained(ctx) {
+				l.await(ctx, published)
+			}
 			continue
 		}
 		l.r.pulse.holds(l.stream, int(l.inHand.Add(int64(len(msgs)))))
 		b := batch[R]{epoch: l.epoch, msgs: msgs}
 		b.rows, b.rejected = l.decode(msgs)
 		batches <- b
+	}
+}
+
+// listen returns a channel that fires when something was published to the stream.
+func (l *line[R]) listen() (published <-chan struct{}, stop func()) {
+	hint := make(chan struct{}, 1)
+	stop, err := l.r.bus.Hint(l.subject, func() {
+		select {
+		case hint <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		l.r.pulse.failed(err) // the connection has ended
+	}
+	return hint, stop
+}
+
+// drained reports whether nothing is left to deliver, now or again: then only a publish makes work.
+func (l *line[R]) drained(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	i, err := l.durable.Info(ctx)
+	return err == nil && i.NumPending == 0 && i.NumAckPending == 0
+}
+
+// await waits for a publish, or as long as one may be missed.
+func (l *line[R]) await(ctx context.Context, published <-chan struct{}) {
+	t := time.NewTimer(max(time.Second, bus.Fallback(l.r.env.Clock)))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-published:
+	case <-t.C:
 	}
 }
 

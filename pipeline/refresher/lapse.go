@@ -3,8 +3,8 @@ package refresher
 import (
 	"context"
 	"fmt"
+	"iter"
 
-	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/refresh"
 	"ratchet/pipeline/store/messages"
@@ -26,7 +26,7 @@ func (k *refresher) lapse(ctx context.Context) error {
 
 // readActions reads the user's actions if there are new ones.
 func (k *refresher) readActions(ctx context.Context) error {
-	last, err := k.bus.Last(ctx, pipeline.StreamActions)
+	last, err := k.acted.Read(ctx)
 	if err != nil || last == k.doneTo {
 		return err
 	}
@@ -36,6 +36,17 @@ func (k *refresher) readActions(ctx context.Context) error {
 	}
 	k.done, k.doneTo, k.actions = done, last, done.Rules()
 	return nil
+}
+
+// worthAToken leaves out the holdings that are not watched.
+func (k *refresher) worthAToken(all iter.Seq[refresh.Holding]) iter.Seq[refresh.Holding] {
+	return func(yield func(refresh.Holding) bool) {
+		for h := range all {
+			if k.watched(h) && !yield(h) {
+				return
+			}
+		}
+	}
 }
 
 // watched reports whether a deal is worth a token: one that was bought

@@ -33,9 +33,9 @@ func (k *refresher) signs(ctx context.Context) (refresh.Signs, int, error) {
 		return s, 0, fmt.Errorf("decode the balance: %.80q", raw)
 	}
 	s.Mode = b.State
-	for _, h := range k.all {
-		if h.State.Shown() && !h.Offered.IsZero() && (s.Oldest.IsZero() || h.Offered.Before(s.Oldest)) {
-			s.Oldest = h.Offered
+	for _, h := range k.stock.all {
+		if at := instant(h.offered); h.State.Shown() && !at.IsZero() && (s.Oldest.IsZero() || at.Before(s.Oldest)) {
+			s.Oldest = at
 		}
 	}
 	s.Answered, err = k.answered(ctx)
@@ -44,7 +44,7 @@ func (k *refresher) signs(ctx context.Context) (refresh.Signs, int, error) {
 
 // answered returns when the newest paid answer was stored, pipeline time.
 func (k *refresher) answered(ctx context.Context) (newest time.Time, err error) {
-	stream, err := k.bus.JS.Stream(ctx, pipeline.StreamResponses)
+	stream, err := k.bus.Stream(ctx, pipeline.StreamResponses)
 	if err != nil {
 		return newest, fmt.Errorf("read the state of %s: %w", pipeline.StreamResponses, err)
 	}
@@ -80,6 +80,9 @@ func (k *refresher) publish(ctx context.Context, r round, now time.Time) error {
 		ms = append(ms, state(h, pipeline.Fail, h.GaveUp, now))
 		k.pulse.Count("gave_up", 1)
 		k.pulse.Verdict(pipeline.LookList, pipeline.Fail, h.GaveUp)
+	}
+	if err := k.withRows(ctx, r.Offer); err != nil {
+		return err
 	}
 	wanted, err := k.wanted(ctx, r.Offer)
 	if err != nil {

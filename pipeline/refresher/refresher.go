@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -41,12 +42,15 @@ type refresher struct {
 
 	books   bus.Cell
 	state   refresh.Books
-	all     map[string]refresh.Holding // by key; as in STOCK
-	seen    uint64                     // sequence in the stream of STOCK up to which all is current
-	stepped time.Time                  // pipeline time
-	done    action.Record              // the user's actions
-	doneTo  uint64                     // sequence in ACTIONS up to which done is current
-	actions action.Rules               // those that hide deals
+	stock   stock             // as in STOCK
+	loaded  bool              // stock is what was read and written since
+	seen    uint64            // sequence in the stream of STOCK up to which stock is current
+	last    *bus.Memo[uint64] // the last sequence in that stream
+	acted   *bus.Memo[uint64] // and in ACTIONS
+	stepped time.Time         // pipeline time
+	done    action.Record     // the user's actions
+	doneTo  uint64            // sequence in ACTIONS up to which done is current
+	actions action.Rules      // those that hide deals
 	shown   atomic.Pointer[refresh.Summary]
 	bad     map[string]error // keys with unreadable values, which are left unchanged
 }
@@ -74,13 +78,13 @@ func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *wo
 			k.shown.Store(nil)
 		}
 		if err == nil && leads {
-			err = k.follow(ctx, fresh || k.all == nil || len(k.bad) > 0)
+			err = k.follow(ctx, fresh || !k.loaded || len(k.bad) > 0)
 		}
 		if err == nil && leads && env.Now().Sub(k.stepped) >= stepEvery {
 			err = k.step(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			k.all = nil // the memory may differ from what is stored
+			k.loaded = false // the memory may differ from what is stored
 			pulse.Failed(err)
 			env.Log.Warn("the stock could not be kept, will retry", tint.Err(err))
 		}
@@ -104,19 +108,31 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *w
 	if err != nil {
 		return nil, err
 	}
-	return &refresher{
+	last := func(stream string) *bus.Memo[uint64] {
+		return bus.NewMemo(env.Clock, func(ctx context.Context) (uint64, error) { return b.Last(ctx, stream) })
+	}
+	k := &refresher{
 		cfg: cfg, env: env, bus: b, pulse: pulse, lease: bus.NewLease(b, pipeline.KeyRefresherLeader),
-		books: bus.NewCell(kv, pipeline.KeyBooks),
-	}, nil
+		books: bus.NewCell(kv, pipeline.KeyBooks), stock: newStock(), last: last(stockStream), acted: last(pipeline.StreamActions),
+	}
+	for subject, forget := range map[string]func(){stockPrefix + ">": k.last.Forget, "action.>": k.acted.Forget} {
+		if _, err := b.Hint(subject, forget); err != nil { // until the connection ends
+			return nil, fmt.Errorf("listen to %s: %w", subject, err)
+		}
+	}
+	return k, nil
 }
 
-// stockStream is the stream of STOCK.
-const stockStream = "KV_" + pipeline.BucketStock
+// stockStream is the stream of STOCK; a key is the rest of a subject after stockPrefix.
+const (
+	stockStream = "KV_" + pipeline.BucketStock
+	stockPrefix = "$KV." + pipeline.BucketStock + "."
+)
 
 // follow reads the stock if it must, or if another process has written to it: a value
 // written by hand may be unreadable, which must be reported before the deal is due.
 func (k *refresher) follow(ctx context.Context, must bool) error {
-	last, err := k.bus.Last(ctx, stockStream)
+	last, err := k.last.Read(ctx)
 	if err != nil {
 		return err
 	}
@@ -133,9 +149,9 @@ func (k *refresher) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, state, bad := map[string]refresh.Holding{}, refresh.Books{}, map[string]error{}
+	all, state, bad := newStock(), refresh.Books{}, map[string]error{}
 	err = k.bus.Scan(ctx, stockStream, bus.From{Newest: true}, func(r bus.Read) error {
-		key := r.Subject[len("$KV."+pipeline.BucketStock+"."):]
+		key := strings.TrimPrefix(r.Subject, stockPrefix)
 		switch {
 		case len(r.Body) == 0:
 			return nil // deleted by hand
@@ -148,13 +164,13 @@ func (k *refresher) load(ctx context.Context) error {
 			bad[key] = &bus.BadCell{Bucket: pipeline.BucketStock, Key: key, Err: err}
 			return nil
 		}
-		all[key] = h
+		all.put(key, h, r.Sequence)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the stock: %w", err)
 	}
-	k.all, k.state = all, state
+	k.stock, k.state, k.loaded = all, state, true
 	k.reportUnreadable(bad)
 	return nil
 }
@@ -179,11 +195,7 @@ func readBooks(raw []byte, verdicts bus.Span, now time.Time) (b refresh.Books) {
 
 // verdicts returns the span of VERDICTS.
 func (k *refresher) verdicts(ctx context.Context) (bus.Span, error) {
-	shelf, err := k.bus.Shelf(ctx, pipeline.StreamVerdicts)
-	if err != nil {
-		return bus.Span{}, err
-	}
-	return shelf.Span(ctx)
+	return k.bus.Span(ctx, pipeline.StreamVerdicts)
 }
 
 // reportUnreadable logs which deals are not refreshed because their holding is unreadable.
@@ -207,6 +219,9 @@ func (k *refresher) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if news.more {
+		return k.catchUp(ctx, news)
+	}
 	signs, rate, err := k.signs(ctx)
 	if err != nil {
 		return err
@@ -227,13 +242,24 @@ func (k *refresher) step(ctx context.Context) error {
 	if err := k.swap(ctx, round); err != nil {
 		return err
 	}
-	next.Summary = k.cfg.plan(rate).Sum(slices.Collect(maps.Values(k.all)))
+	next.Summary = k.cfg.plan(rate).Sum(k.stock.with(nil))
 	if err := k.keep(ctx, next); err != nil {
 		return err
 	}
 	k.stepped = now
 	k.shown.Store(&next.Summary)
 	return nil
+}
+
+// catchUp stores what the verdicts say that were read, and decides nothing:
+// there are more, which the next step reads.
+func (k *refresher) catchUp(ctx context.Context, news changes) error {
+	if err := k.swap(ctx, round{store: news.changed}); err != nil {
+		return err
+	}
+	next := k.state
+	next.Seq, next.Made = news.seq, news.made
+	return k.keep(ctx, next)
 }
 
 // round is the result of one step: holdings to store, and what to publish first.
@@ -246,20 +272,11 @@ type round struct {
 // round decides about the stock after the verdicts were applied.
 func (k *refresher) round(rate int, c refresh.Clock, news map[string]refresh.Holding, now time.Time) round {
 	r := round{store: maps.Clone(news)}
-	all := make([]refresh.Holding, 0, len(k.all)+len(news))
-	for _, key := range slices.Sorted(maps.Keys(k.all)) {
-		if _, newer := news[key]; !newer {
-			all = append(all, k.all[key])
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(news)) {
-		all = append(all, news[key])
-	}
 	if rate <= 0 {
 		return r // the budget was never known, nor is what it can refresh
 	}
 	p := k.cfg.plan(rate)
-	all = slices.DeleteFunc(all, func(h refresh.Holding) bool { return !k.watched(h) })
+	all := k.worthAToken(k.stock.with(news))
 	r.Round = p.Round(all, c, now)
 	for _, h := range r.Change {
 		r.store[pipeline.KeySeen(h.Identity)] = h
@@ -286,23 +303,42 @@ func (k *refresher) swap(ctx context.Context, r round) error {
 		if k.bad[key] != nil {
 			continue
 		}
-		was, h, wrote := k.all[key], r.store[key], false
-		_, err := bus.Change(ctx, bus.NewCell(kv, key), func(old refresh.Holding) (refresh.Holding, bool, error) {
-			switch {
-			case same(old, h):
-				return h, false, nil // our own write, whose acknowledgement was lost
-			case !same(old, was):
-				return old, false, errMoved
-			}
-			wrote = true
-			return h, true, nil
-		})
-		if err != nil {
+		if err := k.swapOne(ctx, bus.NewCell(kv, key), r.store[key]); err != nil {
 			return fmt.Errorf("store %s: %w", key, err)
 		}
-		k.all[key] = h
-		k.wrote(wrote)
 	}
+	return nil
+}
+
+// swapOne stores a holding in the place of the one that was read. It keeps the row, where the new one brings none.
+func (k *refresher) swapOne(ctx context.Context, cell bus.Cell, h refresh.Holding) error {
+	raw, revision, err := cell.Read(ctx)
+	if err != nil {
+		return err
+	}
+	old, err := bus.Decode[refresh.Holding](cell, raw)
+	if err != nil {
+		return err
+	}
+	if h.Row == nil {
+		h.Row = old.Row
+	}
+	if same(old, h) { // our own write, whose acknowledgement was lost
+		k.stock.put(cell.Key(), h, revision)
+		return nil
+	}
+	if revision != k.stock.revision(cell.Key()) {
+		return errMoved
+	}
+	body, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	if revision, err = cell.Swap(ctx, revision, body); err != nil {
+		return err // it is read again, and decided again
+	}
+	k.stock.put(cell.Key(), h, revision)
+	k.wrote()
 	return nil
 }
 
@@ -314,10 +350,9 @@ func same(a, b refresh.Holding) bool {
 }
 
 // wrote counts our own writes. A write with a lost acknowledgement is not counted, so the stock is read again.
-func (k *refresher) wrote(acknowledged bool) {
-	if acknowledged {
-		k.seen++
-	}
+func (k *refresher) wrote() {
+	k.seen++
+	k.last.Forget()
 }
 
 // keep stores the refresher's own state: the position in VERDICTS, the clock, the sums.
@@ -336,7 +371,7 @@ func (k *refresher) keep(ctx context.Context, next refresh.Books) error {
 	if err != nil {
 		return fmt.Errorf("store the state of the stock: %w", err)
 	}
-	k.wrote(true)
+	k.wrote()
 	k.state = next
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -189,10 +190,18 @@ func TestWorkIsOfferedOnceWhereverTheKeeperDies(t *testing.T) {
 		},
 		"swap landed and was reported lost": func(ctx context.Context, t *testing.T, d *desk.Desk) error {
 			k := at(t, d, due)
-			before := k.all
+			before := k.stock
+			k.stock.all = maps.Clone(before.all)
+			for key, b := range before.all {
+				copied := *b
+				k.stock.all[key] = &copied
+			}
 			err := half(ctx, k, 2)
-			k.all = before
-			return errors.Join(err, half(ctx, k, 2))
+			k.stock = before
+			if moved := half(ctx, k, 2); !errors.Is(moved, errMoved) {
+				t.Errorf("what it did not write itself, for all it knows: %v, want %v", moved, errMoved)
+			}
+			return errors.Join(err, k.load(ctx), half(ctx, k, 2))
 		},
 		"two refreshers at once": func(ctx context.Context, t *testing.T, d *desk.Desk) error {
 			a, b := at(t, d, due), at(t, d, due.Add(time.Minute))
@@ -228,7 +237,7 @@ func TestWorkIsOfferedOnceWhereverTheKeeperDies(t *testing.T) {
 			if len(got) != 1 || got[0].Source != pipeline.SourceRefresh || got[0].Identity != w.Survivor.Identity || string(got[0].Row) != string(w.Survivor.Row) {
 				t.Errorf("offered %d times, want its row once as a refresh", len(got))
 			}
-			if h := k.all[pipeline.KeySeen(w.Survivor.Identity)]; !h.Due.Equal(desk.T0.Add(24*time.Hour)) || h.State != refresh.Held {
+			if h := k.stock.holding(pipeline.KeySeen(w.Survivor.Identity)); !h.Due.Equal(desk.T0.Add(24*time.Hour)) || h.State != refresh.Held {
 				t.Errorf("the holding is %s, due %v", h.State, h.Due)
 			}
 		})
@@ -298,7 +307,7 @@ func TestADealThatALookRejectedIsGoneAndIsNotOfferedAgain(t *testing.T) {
 	if err := k.step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if h := k.all[pipeline.KeySeen(w.Survivor.Identity)]; h.State != refresh.Gone || h.Why != "no_profit" || !h.Confirmed.Equal(desk.T0) {
+	if h := k.stock.holding(pipeline.KeySeen(w.Survivor.Identity)); h.State != refresh.Gone || h.Why != "no_profit" || !h.Confirmed.Equal(desk.T0) {
 		t.Errorf("got %s because %s, confirmed %v", h.State, h.Why, h.Confirmed)
 	}
 	if n := len(candidates(t, d, w.Survivor.ASIN)); n != 0 {
@@ -318,20 +327,22 @@ func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 	k := at(t, d, desk.T0.Add(time.Hour))
 	turn := func() {
 		t.Helper()
+		k.last.Forget() // a hint may still be under way
 		if err := errors.Join(k.follow(t.Context(), len(k.bad) > 0), k.step(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 	}
 	turn()
 	turn() // its own writes are not read again
-	right, err := json.Marshal(k.all[key])
-	if err != nil {
-		t.Fatal(err)
-	}
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketStock)
 	if err != nil {
 		t.Fatal(err)
 	}
+	e, err := kv.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := e.Value()
 	with := func(field string, value any) string {
 		var all map[string]any
 		if err := json.Unmarshal(right, &all); err != nil {
@@ -353,14 +364,14 @@ func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 			t.Fatal(err)
 		}
 		turn()
-		if k.bad[key] == nil || !strings.Contains(k.bad[key].Error(), "STOCK/"+key) || k.all[other].State != refresh.Held {
-			t.Errorf("%s: named %v, and the other deal is %q", wrong, k.bad, k.all[other].State)
+		if k.bad[key] == nil || !strings.Contains(k.bad[key].Error(), "STOCK/"+key) || k.stock.holding(other).State != refresh.Held {
+			t.Errorf("%s: named %v, and the other deal is %q", wrong, k.bad, k.stock.holding(other).State)
 		}
 		if _, err := kv.Put(t.Context(), key, right); err != nil {
 			t.Fatal(err)
 		}
 		turn()
-		if len(k.bad) > 0 || k.all[key].State != refresh.Held {
+		if len(k.bad) > 0 || k.stock.holding(key).State != refresh.Held {
 			t.Errorf("%s: it is right again, and the refresher reports %v", wrong, k.bad)
 		}
 	}
@@ -368,7 +379,7 @@ func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	turn()
-	if _, there := k.all[key]; there || len(k.bad) > 0 {
+	if _, there := k.stock.all[key]; there || len(k.bad) > 0 {
 		t.Errorf("it was deleted by hand, and the refresher keeps it: %v", k.bad)
 	}
 }
@@ -403,10 +414,11 @@ func TestBooksThatCannotBeAreMadeAgain(t *testing.T) {
 		if _, err := kv.Put(t.Context(), pipeline.KeyBooks, raw); err != nil {
 			t.Fatal(err)
 		}
+		k.last.Forget()
 		if err := errors.Join(k.follow(t.Context(), false), k.step(t.Context())); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if k.state.Seq != right.Seq || k.state.Ran > time.Hour || k.all[pipeline.KeySeen(w.Survivor.Identity)].State != refresh.Held {
+		if k.state.Seq != right.Seq || k.state.Ran > time.Hour || k.stock.holding(pipeline.KeySeen(w.Survivor.Identity)).State != refresh.Held {
 			t.Errorf("%s: the books are %+v", name, k.state)
 		}
 	}
@@ -424,7 +436,7 @@ func TestABalanceThatCannotBeStopsTheKeeperAndNothingElse(t *testing.T) {
 		}
 	}
 	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
-	if err := k.step(t.Context()); err != nil || k.all[pipeline.KeySeen(w.Survivor.Identity)].State != refresh.Held {
+	if err := k.step(t.Context()); err != nil || k.stock.holding(pipeline.KeySeen(w.Survivor.Identity)).State != refresh.Held {
 		t.Errorf("the balance is right again: %v", err)
 	}
 }
@@ -441,8 +453,8 @@ func TestWhatCannotBeReadHidesNoDeal(t *testing.T) {
 	if err := k.step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if h := k.all[pipeline.KeySeen(w.Survivor.Identity)]; h.State != refresh.Held || len(k.all) != 1 {
-		t.Errorf("the deal is %q of %d, want it held and nothing else", h.State, len(k.all))
+	if h := k.stock.holding(pipeline.KeySeen(w.Survivor.Identity)); h.State != refresh.Held || len(k.stock.all) != 1 {
+		t.Errorf("the deal is %q of %d, want it held and nothing else", h.State, len(k.stock.all))
 	}
 	last, err := d.Bus.Last(t.Context(), pipeline.StreamVerdicts)
 	if err != nil || k.state.Seq != last {

@@ -36,8 +36,8 @@ func TestAHoldingThatAnotherKeeperMovedOnIsNotWritten(t *testing.T) {
 	if err := store(first, 300); err != nil {
 		t.Error(err)
 	}
-	if third := at(t, d, desk.T0); third.all[key].Cents != 300 {
-		t.Errorf("stored is %+v", third.all[key])
+	if third := at(t, d, desk.T0); third.stock.holding(key).Cents != 300 {
+		t.Errorf("stored is %+v", third.stock.holding(key))
 	}
 }
 

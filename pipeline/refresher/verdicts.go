@@ -3,6 +3,7 @@ package refresher
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,7 +21,14 @@ type changes struct {
 	changed map[string]refresh.Holding
 	seq     uint64 // read up to here
 	made    uint32 // epoch of the stream
+	more    bool   // there are further verdicts
 }
+
+// verdictsAtOnce bounds what is held of the verdicts of one step: after a pause of months they are read in parts.
+const verdictsAtOnce = 2000
+
+// errEnough ends a scan.
+var errEnough = errors.New("enough of them")
 
 // dealVerdict is one verdict about a deal.
 type dealVerdict struct {
@@ -66,7 +74,7 @@ func (k *refresher) readVerdicts(ctx context.Context) (changes, error) {
 		}
 		was, ok := h.changed[r.key]
 		if !ok {
-			was = k.all[r.key]
+			was = k.stock.holding(r.key)
 		}
 		if was.Seq > span.Last {
 			was.Seq = 0 // the stream was recreated: nothing of this one was read
@@ -74,6 +82,9 @@ func (k *refresher) readVerdicts(ctx context.Context) (changes, error) {
 		if next, changed := was.After(r.Event, k.state.Ran); changed {
 			h.changed[r.key] = next
 		}
+	}
+	if h.more = len(verdicts) >= verdictsAtOnce; h.more {
+		span.Last = verdicts[len(verdicts)-1].Seq
 	}
 	h.seq = max(h.seq, span.Last)
 	return h, nil
@@ -94,7 +105,7 @@ func (k *refresher) scanVerdicts(ctx context.Context, seq uint64) ([]dealVerdict
 			return nil
 		}
 		key := pipeline.KeySeen(v.Identity)
-		if _, known := k.all[key]; !known && !held[key] && v.Outcome != pipeline.Accept {
+		if _, known := k.stock.all[key]; !known && !held[key] && v.Outcome != pipeline.Accept {
 			return nil // no deal of ours
 		}
 		n := dealVerdict{key: key, body: v.Verdict, Event: refresh.Event{
@@ -112,9 +123,14 @@ func (k *refresher) scanVerdicts(ctx context.Context, seq uint64) ([]dealVerdict
 			n.origin, _ = strconv.ParseUint(at, 10, 64) // without it there is no row
 		}
 		held[key] = true
-		out = append(out, n)
+		if out = append(out, n); len(out) == verdictsAtOnce {
+			return errEnough
+		}
 		return nil
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return out, err
 }
 

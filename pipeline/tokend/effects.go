@@ -34,6 +34,9 @@ func (t *tokend) effect(ctx context.Context, effect token.Effect) (token.Event, 
 	case token.Ask:
 		return t.ask(ctx), nil
 	case token.Reread:
+		for _, g := range t.grants {
+			g.Forget()
+		}
 		grants, rebuilt, err := t.readGrants(ctx)
 		return token.GrantsRead{Grants: grants, Again: true, Rebuilt: rebuilt}, err
 	case token.Append:
@@ -82,6 +85,7 @@ func (t *tokend) append(ctx context.Context, l token.Line) error {
 // the issuer decided, which only lowers what is outstanding.
 func (t *tokend) swap(ctx context.Context, s token.Swap) (token.Event, error) {
 	g, err := bus.Change(ctx, t.cell(s.Stage), s.Change.Apply)
+	t.grants[s.Stage].Forget() // the hint of this write may come after the next turn
 	if err != nil {
 		return nil, fmt.Errorf("change the grant of %s: %w", s.Stage, err)
 	}

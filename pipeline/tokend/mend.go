@@ -73,7 +73,9 @@ func (t *tokend) replace(ctx context.Context, cell bus.Cell, rev uint64, v any, 
 	if err != nil {
 		return err
 	}
-	if _, err := cell.Swap(ctx, rev, body); err != nil {
+	_, err = cell.Swap(ctx, rev, body)
+	t.forget()
+	if err != nil {
 		return fmt.Errorf("replace %s: %w", cell.Key(), err)
 	}
 	if bad != nil {

@@ -30,7 +30,7 @@ func (t *tokend) show(b token.Balance) {
 	for stage, g := range t.issuer.Grants {
 		claims[stage] = len(g.Open)
 	}
-	t.shown.Store(&shown{balance: b, known: t.issuer.Bucket.Known, claims: claims, lanes: t.waiting.durables})
+	t.shown.Store(&shown{balance: b, known: t.issuer.Bucket.Known, claims: claims, lanes: t.waits})
 }
 
 // metrics puts the leader's metrics; a standby has none.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,17 +19,41 @@ import (
 
 func (t *tokend) cell(s pipeline.Stage) bus.Cell { return bus.NewCell(t.kv, pipeline.KeyGrant(s)) }
 
+// memorize sets up what a turn reads: from the server only where it may have changed, as most turns find nothing new.
+func (t *tokend) memorize() {
+	t.grants = map[pipeline.Stage]*bus.Memo[token.Grant]{}
+	for _, stage := range pipeline.Stages() {
+		t.grants[stage] = bus.NewMemo(t.env.Clock, func(ctx context.Context) (token.Grant, error) { return t.readGrant(ctx, stage) })
+	}
+	t.wish = bus.NewMemo(t.env.Clock, t.readWish)
+	t.lanes = bus.NewMemo(t.env.Clock, t.readLanes)
+	t.polls = bus.NewMemo(t.env.Clock, t.readPolls)
+}
+
+// forget makes the next turn read everything.
+func (t *tokend) forget() {
+	for _, g := range t.grants {
+		g.Forget()
+	}
+	t.wish.Forget()
+	t.lanes.Forget()
+	t.polls.Forget()
+}
+
 // readGrants reads the grants. An unreadable one is rebuilt.
 func (t *tokend) readGrants(ctx context.Context) (grants map[pipeline.Stage]token.Grant, rebuilt bool, err error) {
 	grants = map[pipeline.Stage]token.Grant{}
 	for _, stage := range pipeline.Stages() {
-		g, err := t.readGrant(ctx, stage)
+		g, err := t.grants[stage].Read(ctx)
 		if badCell(err) {
 			var did bool
 			if did, err = t.mend(ctx, stage, t.issuer.Epoch); err == nil {
 				rebuilt = rebuilt || did
-				g, err = t.readGrant(ctx, stage)
+				g, err = t.grants[stage].Read(ctx)
 			}
+		}
+		if err == nil && g.Epoch != t.issuer.Epoch {
+			err = fmt.Errorf("read the grant of %s: %w", stage, token.ErrEpoch)
 		}
 		if err != nil {
 			return nil, false, err
@@ -45,14 +68,7 @@ func (t *tokend) readGrant(ctx context.Context, stage pipeline.Stage) (token.Gra
 	if err != nil {
 		return token.Grant{}, err
 	}
-	g, err := bus.Decode[token.Grant](t.cell(stage), raw)
-	if err != nil {
-		return g, err
-	}
-	if g.Epoch != t.issuer.Epoch {
-		return g, fmt.Errorf("read the grant of %s: %w", stage, token.ErrEpoch)
-	}
-	return g, nil
+	return bus.Decode[token.Grant](t.cell(stage), raw)
 }
 
 // readWish reads the mode and policy that the operator wrote.
@@ -65,59 +81,59 @@ func (t *tokend) readWish(ctx context.Context) (token.WishRead, error) {
 	return token.WishRead{Mode: mode, Policy: policy}, err
 }
 
-// waiting caches the demand that was last read.
-type waiting struct {
-	dirty    atomic.Bool // something has been published since
-	lanes    map[pipeline.Stage]token.Lane
-	durables map[string]token.Lane // the paid ones; replaced at every read
-	read     time.Time             // machine time of the last read of the consumers
-	polls    []time.Time
-	polled   time.Time // machine time of the last read of the watermarks
+// lanes is the work that waits for paid looks.
+type lanes struct {
+	stages    map[pipeline.Stage]token.Lane
+	durables  map[string]token.Lane
+	unsettled bool      // something is delivered and not settled: that it is settled shows in nothing that is published
+	read      time.Time // machine time
 }
 
-const (
-	lookAgain = 25 * time.Millisecond // for the consumers, while nothing is published
-	pollAgain = time.Second           // for the watermarks
-)
+// unsettledAgain is how often work that is not settled is looked at: every second of pipeline time, and no more often
+// than a store takes on the machine. What is settled frees tokens for the other stages.
+func (t *tokend) unsettledAgain() time.Duration {
+	return max(25*time.Millisecond, t.env.Clock.Machine(time.Second))
+}
 
-// readDemand reads the paid durables and the watermarks, each at its own interval.
+// readDemand reads the paid durables and the watermarks.
 func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
-	w := &t.waiting
-	dirty := w.dirty.Swap(false)
-	if dirty || process.MachineSince(w.read) >= lookAgain {
-		if err := t.readLanes(ctx); err != nil {
-			w.dirty.Store(true)
+	l, err := t.lanes.Read(ctx)
+	if err != nil {
+		return token.DemandRead{}, err
+	}
+	if l.unsettled && process.MachineSince(l.read) >= t.unsettledAgain() {
+		t.lanes.Forget()
+		if l, err = t.lanes.Read(ctx); err != nil {
 			return token.DemandRead{}, err
 		}
 	}
-	if dirty || process.MachineSince(w.polled) >= pollAgain {
-		if err := t.readPolls(ctx); err != nil {
-			w.dirty.Store(true)
-			return token.DemandRead{}, err
-		}
-	}
-	return token.DemandRead{Lanes: w.lanes, Polls: w.polls}, nil
+	polls, err := t.polls.Read(ctx)
+	t.waits = l.durables
+	return token.DemandRead{Lanes: l.stages, Polls: polls}, err
 }
 
-func (t *tokend) readLanes(ctx context.Context) error {
-	backlogs, err := t.bus.Backlogs(ctx, pipeline.StreamSurvivors)
+func (t *tokend) readLanes(ctx context.Context) (lanes, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out := lanes{
+		stages:   map[pipeline.Stage]token.Lane{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}},
+		durables: map[string]token.Lane{}, read: process.MachineNow(),
+	}
+	all, err := t.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
-		return fmt.Errorf("read the work that waits: %w", err)
+		return out, fmt.Errorf("read the work that waits: %w", err)
 	}
-	lanes := map[pipeline.Stage]token.Lane{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}}
-	durables := map[string]token.Lane{}
-	for name, b := range backlogs {
+	for name, b := range all {
 		stage := stageOf(name)
-		lane := lanes[stage]
-		lane.Pending += b.Pending
-		lane.Unsettled += b.Unsettled
-		if stage != "" {
-			lanes[stage] = lane
-			durables[name] = token.Lane{Pending: b.Pending, Unsettled: b.Unsettled}
+		if stage == "" {
+			continue
 		}
+		lane := out.stages[stage]
+		out.stages[stage] = token.Lane{Pending: lane.Pending + b.Pending, Unsettled: lane.Unsettled + b.Unsettled}
+		out.durables[name] = token.Lane{Pending: b.Pending, Unsettled: b.Unsettled}
+		out.unsettled = out.unsettled || b.Unsettled > 0
 	}
-	t.waiting.lanes, t.waiting.durables, t.waiting.read = lanes, durables, process.MachineNow()
-	return nil
+	return out, nil
 }
 
 // stageOf returns the stage that pays for a durable's messages; "" if none does.
@@ -131,13 +147,13 @@ func stageOf(durable string) pipeline.Stage {
 	return ""
 }
 
-func (t *tokend) readPolls(ctx context.Context) error {
+func (t *tokend) readPolls(ctx context.Context) ([]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var polls []time.Time
 	keys, err := t.marks.ListKeys(ctx)
 	if err != nil {
-		return fmt.Errorf("read the watermarks: %w", err)
+		return nil, fmt.Errorf("read the watermarks: %w", err)
 	}
 	defer func() { _ = keys.Stop() }() // it has ended already
 	for k := range keys.Keys() {
@@ -146,13 +162,12 @@ func (t *tokend) readPolls(ctx context.Context) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("read the watermark of %s: %w", k, err)
+			return nil, fmt.Errorf("read the watermark of %s: %w", k, err)
 		}
 		var v watermark.State
 		if json.Unmarshal(e.Value(), &v) == nil && !v.NextPoll.IsZero() {
 			polls = append(polls, v.NextPoll)
 		}
 	}
-	t.waiting.polls, t.waiting.polled = polls, process.MachineNow()
-	return nil
+	return polls, nil
 }

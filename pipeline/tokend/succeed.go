@@ -45,6 +45,7 @@ func (t *tokend) takeOver(ctx context.Context) error {
 	var effects []token.Effect
 	t.issuer, effects = token.Succeed(setup, b, grants, t.now())
 	t.leads = true
+	t.forget()
 	t.env.Log.Info("leads", "epoch", b.Epoch)
 	return t.carried(t.issuer.CarryOut(effects, t.now, t.do(ctx)))
 }

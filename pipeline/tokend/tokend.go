@@ -71,7 +71,11 @@ type tokend struct {
 
 	leads   bool
 	issuer  token.Issuer
-	waiting waiting
+	grants  map[pipeline.Stage]*bus.Memo[token.Grant]
+	wish    *bus.Memo[token.WishRead]
+	lanes   *bus.Memo[lanes]
+	polls   *bus.Memo[[]time.Time]
+	waits   map[string]token.Lane // by durable, as last read; replaced at every read
 	ready   bool
 	failing string      // the last failure that was logged
 	watch   stall.Watch // detects that no turn succeeds
@@ -97,38 +101,35 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, 
 		lease: bus.NewLease(b, pipeline.KeyLeader),
 		now:   func() token.Moment { return token.Moment{Now: env.Now(), Machine: process.MachineNow()} },
 	}
+	t.memorize()
 	return t, t.listen()
 }
 
-// again is the delay after a hint before a grant or wish is read once more.
-var again = []time.Duration{5 * time.Millisecond}
-
-// listen subscribes to every write that may matter, as a hint. A lost hint costs a second.
+// listen subscribes to every write that may matter, as a hint. A lost hint costs a bus.Fallback.
 func (t *tokend) listen() error {
-	hint := func() {
-		select {
-		case t.hint <- struct{}{}:
-		default:
+	tokens := "$KV." + pipeline.BucketTokens + "."
+	listens := map[string]func(){
+		tokens + pipeline.KeyMode:                 t.wish.Forget,
+		tokens + pipeline.KeyPolicy:               t.wish.Forget,
+		"$KV." + pipeline.BucketWatermarks + ".>": t.polls.Forget,
+		"survivor.>":                              t.lanes.Forget,
+	}
+	for stage, g := range t.grants {
+		listens[tokens+pipeline.KeyGrant(stage)] = func() {
+			g.Forget()
+			t.lanes.Forget() // a worker takes what it has claimed for, and settles it about when it closes the claim
 		}
 	}
-	work := func() {
-		t.waiting.dirty.Store(true)
-		hint()
-	}
-	tokens := "$KV." + pipeline.BucketTokens + "."
-	for _, l := range []struct {
-		subject string
-		f       func()
-		delays  []time.Duration
-	}{
-		{tokens + "grant.>", hint, again},
-		{tokens + pipeline.KeyMode, hint, again},
-		{tokens + pipeline.KeyPolicy, hint, again},
-		{"$KV." + pipeline.BucketWatermarks + ".>", work, nil},
-		{"survivor.>", work, nil}, // lookAgain is longer than a store takes
-	} {
-		if _, err := t.bus.Hint(l.subject, l.f, l.delays...); err != nil { // until the connection ends
-			return fmt.Errorf("listen to %s: %w", l.subject, err)
+	for subject, forget := range listens {
+		_, err := t.bus.Hint(subject, func() { // until the connection ends
+			forget()
+			select {
+			case t.hint <- struct{}{}:
+			default:
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("listen to %s: %w", subject, err)
 		}
 	}
 	return nil
@@ -240,7 +241,7 @@ func (t *tokend) lead(ctx context.Context) error {
 	if err := t.step(ctx, token.Check{}); err != nil {
 		return err
 	}
-	wish, err := t.readWish(ctx)
+	wish, err := t.wish.Read(ctx)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type inForce struct {
 	pulse   *worker.Pulse
 	log     *slog.Logger
 	rules   func() *verdict.Judge // those in force; nil before they are read
+	changed func()                // other queries are in force
 	read    []byte                // the last value of CONFIG
 	refused string                // why that is not in force
 	now     atomic.Pointer[[]keepa.Query]
@@ -40,7 +41,7 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 	}
 	var rules atomic.Pointer[worker.Rules]
 	w.inForce = &inForce{
-		own: queries, cell: bus.NewCell(kv, pipeline.KeyQueries), pulse: w.pulse, log: w.env.Log,
+		own: queries, cell: bus.NewCell(kv, pipeline.KeyQueries), pulse: w.pulse, log: w.env.Log, changed: w.poke,
 		rules: func() *verdict.Judge {
 			if r := rules.Load(); r != nil {
 				return r.Judge()
@@ -122,6 +123,7 @@ func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 
 func (f *inForce) set(queries []keepa.Query, version int) {
 	f.now.Store(&queries)
+	f.changed()
 	f.pulse.Reads(pipeline.QueriesInForce{Queries: ids(queries), Version: version})
 }
 

@@ -57,7 +57,7 @@ func (t *turn) wait(ctx context.Context, e watermark.Effect) (event watermark.Ev
 	case watermark.Claim:
 		event, err = t.claimPage(ctx)
 	case watermark.Wait:
-		t.w.pause(ctx, worker.Nap(t.w.env))
+		t.w.pause(ctx, leaseTurn)
 		var leads bool
 		leads, _, err = t.w.lease.Hold(ctx)
 		event, err = watermark.Woke{Leads: leads}, errors.Join(err, ctx.Err())

@@ -45,9 +45,10 @@ type watermarker struct {
 	breaker worker.Breaker
 	marks   jetstream.KeyValue
 	inForce *inForce
-	lists   []*list  // of the queries in force, since the run loop last read them
-	retired bool     // nothing is due in the watermarks of all others
-	shown   sync.Map // watermark.State by key, as last read by the leader
+	lists   []*list       // of the queries in force, since the run loop last read them
+	retired bool          // nothing is due in the watermarks of all others
+	shown   sync.Map      // watermark.State by key, as last read by the leader
+	hint    chan struct{} // a watermark or the queries in force have changed
 }
 
 // list is one query, its reader, and the key of its state.
@@ -107,7 +108,7 @@ func Run(ctx context.Context, env process.Env) error {
 func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*watermarker, error) {
 	w := &watermarker{
 		cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env),
-		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader),
+		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader), hint: make(chan struct{}, 1),
 	}
 	var err error
 	if w.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
@@ -116,37 +117,50 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*waterm
 	if w.spender, err = claims.Open(ctx, b, env, pipeline.StageWatermarker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
-	w.marks, err = b.Store(ctx, pipeline.BucketWatermarks)
-	return w, err
+	if w.marks, err = b.Store(ctx, pipeline.BucketWatermarks); err != nil {
+		return nil, err
+	}
+	if _, err = b.Hint("$KV."+pipeline.BucketWatermarks+".>", w.poke); err != nil { // until the connection ends
+		return nil, fmt.Errorf("listen to the watermarks: %w", err)
+	}
+	return w, nil
 }
+
+// poke makes the reader look at the lists.
+func (w *watermarker) poke() {
+	select {
+	case w.hint <- struct{}{}:
+	default:
+	}
+}
+
+// leaseTurn is how often the lease is seen to: a leader renews it, a standby tries to take it.
+const leaseTurn = time.Second
 
 // run reads the lists while it leads.
 func (w *watermarker) run(ctx context.Context) error {
 	defer w.lease.Release()
-	announced := false
+	ready := sync.OnceFunc(w.env.AnnounceReady)
+	look := true
+	var next time.Time // machine time from which on something may be due
 	for ctx.Err() == nil {
-		w.adopt()
-		leads, _, err := w.lease.Hold(ctx)
-		if err == nil && leads {
-			err = w.introduce(ctx)
-		}
-		if err == nil && !announced {
-			announced = true
-			w.env.AnnounceReady()
-		}
-		busy := false
-		if err == nil && leads {
-			busy, err = w.round(ctx)
-		} else if err == nil {
+		leads, fresh, err := w.lease.Hold(ctx)
+		switch {
+		case err == nil && !leads:
 			w.standBy()
+			ready()
+		case err == nil && (look || fresh || !process.MachineNow().Before(next)):
+			next, err = w.look(ctx, ready)
 		}
+		pause := min(leaseTurn, -process.MachineSince(next))
 		if err != nil && ctx.Err() == nil {
 			w.pulse.Failed(err)
 			w.env.Log.Warn("step failed, will retry", tint.Err(err))
-			w.pause(ctx, 250*time.Millisecond)
-		} else if !busy {
-			w.pause(ctx, worker.Nap(w.env))
+			pause, next = 250*time.Millisecond, time.Time{}
+		} else if !leads {
+			pause = leaseTurn
 		}
+		look = w.pause(ctx, pause)
 	}
 	return ctx.Err()
 }
@@ -157,6 +171,36 @@ func (w *watermarker) standBy() {
 	w.shown.Clear()
 	w.retired = false                    // the leader may retire others meanwhile
 	w.pulse.See(loopList, stall.Sight{}) // what waits is the leader's work
+}
+
+// look reads what is due, and returns the machine time at which to look again without a hint.
+func (w *watermarker) look(ctx context.Context, ready func()) (time.Time, error) {
+	w.adopt()
+	if err := w.introduce(ctx); err != nil {
+		return time.Time{}, err
+	}
+	ready()
+	if busy, err := w.round(ctx); busy || err != nil {
+		return time.Time{}, err
+	}
+	return w.next(), nil
+}
+
+// next returns the machine time at which the next list is due, or may be read
+// although it is due already and nothing says so: a hint may be lost.
+func (w *watermarker) next() time.Time {
+	d := bus.Fallback(w.env.Clock)
+	if w.breaker.Open() {
+		d = min(d, -process.MachineSince(w.breaker.Until()))
+	}
+	now := w.env.Now()
+	w.shown.Range(func(_, value any) bool {
+		if s, ok := value.(watermark.State); ok && s.NextPoll.After(now) {
+			d = min(d, w.env.Clock.Machine(s.NextPoll.Sub(now)))
+		}
+		return true
+	})
+	return process.MachineNow().Add(d)
 }
 
 // round gives each list a turn; busy reports that one was read.
@@ -222,15 +266,19 @@ func (w *watermarker) countBacklog(ctx context.Context) (watermark.Event, error)
 	return watermark.Counted{Candidates: n}, nil
 }
 
-// pause waits for a hint, or at most d of machine time.
-func (w *watermarker) pause(ctx context.Context, d time.Duration) {
+// pause waits for a hint, or at most d of machine time, and reports whether it was a hint.
+func (w *watermarker) pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
+	case <-w.hint:
+		return true
 	case <-w.spender.Changed():
+		return true
 	case <-t.C:
 	}
+	return false
 }
 
 // graceful returns a context in which a page can be finished after a stop.

@@ -22,6 +22,13 @@ func (f *Breaker) Open() bool {
 	return process.MachineNow().Before(f.until)
 }
 
+// Until returns when an open circuit breaker closes, machine time; in the past if it is closed.
+func (f *Breaker) Until() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.until
+}
+
 // HalfOpen reports whether the last call failed: the next should be a small one.
 func (f *Breaker) HalfOpen() bool {
 	f.mu.Lock()

@@ -10,9 +10,6 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// appliedEvery is how often a key of CONFIG is polled, because hints may be lost; machine time.
-const appliedEvery = 5 * time.Second
-
 // FollowKey calls read for a key of CONFIG now, and again whenever it may have changed, until ctx ends.
 // It returns the error of the first read; later ones are logged.
 func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, read func(context.Context) error) error {
@@ -23,7 +20,7 @@ func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, rea
 		default:
 		}
 	}
-	stop, err := b.Hint("$KV."+pipeline.BucketConfig+"."+key, poke, 3*time.Millisecond, 30*time.Millisecond, 300*time.Millisecond)
+	stop, err := b.Hint("$KV."+pipeline.BucketConfig+"."+key, poke)
 	if err != nil {
 		return fmt.Errorf("listen to %s: %w", key, err)
 	}
@@ -33,15 +30,16 @@ func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, rea
 	}
 	go func() {
 		defer stop()
-		tick := time.NewTicker(appliedEvery)
-		defer tick.Stop()
 		for {
+			t := time.NewTimer(max(time.Second, bus.Fallback(env.Clock))) // nobody applies rules more often
 			select {
 			case <-ctx.Done():
+				t.Stop()
 				return
 			case <-hint:
-			case <-tick.C:
+			case <-t.C:
 			}
+			t.Stop()
 			if err := read(ctx); err != nil && ctx.Err() == nil {
 				env.Log.Debug("what was applied could not be read", "key", key, "err", err)
 			}

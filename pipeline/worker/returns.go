@@ -15,6 +15,7 @@ import (
 type Returns struct {
 	mu     sync.Mutex
 	due    map[string][]comeback // by durable
+	added  chan struct{}         // an item was returned
 	probed map[string]time.Time  // machine time
 }
 
@@ -94,6 +95,34 @@ func (r *Returns) handedBack(durable string, after time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.due[durable] = append(r.due[durable], comeback{at: process.MachineNow().Add(after + lateness)})
+	select {
+	case r.changed() <- struct{}{}:
+	default:
+	}
+}
+
+// next returns the machine time from which on the next of what was returned can be delivered, zero without one.
+// The channel fires when more is returned.
+func (r *Returns) next() (at time.Time, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := process.MachineNow()
+	for _, all := range r.due {
+		for _, c := range all {
+			if c.at.After(now) && (at.IsZero() || c.at.Before(at)) {
+				at = c.at
+			}
+		}
+	}
+	return at, r.changed()
+}
+
+// changed returns the channel; r.mu is held.
+func (r *Returns) changed() chan struct{} {
+	if r.added == nil {
+		r.added = make(chan struct{}, 1)
+	}
+	return r.added
 }
 
 // watched reports to Returns which items are returned.

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/process"
@@ -55,19 +54,4 @@ func (s *Step) ended() *claims.Claim {
 	c := s.Claim
 	s.Claim = nil
 	return c
-}
-
-// Rest reports the state of a loop that has nothing to do, and waits for a hint or for Nap.
-func Rest(ctx context.Context, env process.Env, pulse *Pulse, spender *claims.Spender, state string) {
-	pulse.State(state)
-	t := time.NewTimer(Nap(env))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-spender.Changed():
-		if state == "idle" {
-			<-t.C // a changed grant does not mean that there is work
-		}
-	case <-t.C:
-	}
 }

@@ -162,12 +162,6 @@ func Postpone(env process.Env, p *Pulse) func(Unit, error) time.Duration {
 	}
 }
 
-// Nap is how long a loop that waits for work or tokens pauses between
-// polls: a few seconds of pipeline time, and never long on the machine.
-func Nap(env process.Env) time.Duration {
-	return min(max(env.Clock.Machine(3*time.Second), 20*time.Millisecond), 250*time.Millisecond)
-}
-
 // Pulse is a daemon's heartbeat, updated by its loops.
 type Pulse struct {
 	mu   sync.Mutex

@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -59,22 +60,25 @@ type Round struct {
 }
 
 // Round decides about the whole stock. It is pure: the same arguments give the same plan.
-func (p Plan) Round(all []Holding, c Clock, now time.Time) Round {
+// It goes through the stock more than once and keeps none of what it does not return.
+func (p Plan) Round(all iter.Seq[Holding], c Clock, now time.Time) Round {
 	var r Round
-	excess, next := p.excess(all), slices.Clone(all)
-	for i, h := range all {
-		aged, changed := p.age(h, c, excess, len(all), now)
+	excess, held := p.excess(all)
+	due, broken := p.refreshes(now), p.repairs(now)
+	for h := range all {
+		aged, changed := p.age(h, c, excess, held, now)
 		if changed {
 			r.Change = append(r.Change, aged)
 		}
-		next[i] = aged
+		due.see(aged)
+		broken.see(aged)
 	}
-	r.Offer = p.refreshes(next, now)
+	r.Offer = due.offers()
 	under := map[pipeline.Identity]bool{}
 	for _, w := range r.Offer {
 		under[w.Holding.Identity] = true
 	}
-	r.Offer = append(r.Offer, p.repairs(slices.DeleteFunc(next, func(h Holding) bool { return under[h.Identity] }), now)...)
+	r.Offer = append(r.Offer, broken.offers(under)...)
 	return r
 }
 
@@ -97,51 +101,89 @@ func (p Plan) urgency(h Holding, now time.Time) float64 {
 	return float64(max(1, h.Cents)) * float64(now.Sub(h.Confirmed)) / float64(p.Period)
 }
 
-// refreshes returns the most urgent due work, so that at most an hour of the share is under way.
-func (p Plan) refreshes(all []Holding, now time.Time) []Work {
-	room := max(1, int(math.Ceil(p.PerHour)))
-	var due []Holding
-	for _, h := range all {
-		switch {
-		case !h.State.Shown():
-		case !h.Due.IsZero():
-			room--
-		case !p.due(h).After(now):
-			due = append(due, h)
-		}
+// first keeps the first holdings of an order, of however many.
+type first struct {
+	most  int
+	order func(a, b Holding) int
+	kept  []Holding
+}
+
+func (f *first) add(h Holding) {
+	if f.kept = append(f.kept, h); len(f.kept) >= 2*f.most+64 {
+		f.kept = f.sorted()
 	}
-	slices.SortFunc(due, func(a, b Holding) int {
+}
+
+// sorted returns them in order.
+func (f *first) sorted() []Holding {
+	slices.SortFunc(f.kept, f.order)
+	return f.kept[:min(len(f.kept), f.most)]
+}
+
+// refreshes picks the most urgent due work, so that at most an hour of the share is under way.
+type refreshes struct {
+	p    Plan
+	now  time.Time
+	room int
+	due  first
+}
+
+func (p Plan) refreshes(now time.Time) *refreshes {
+	room := max(1, int(math.Ceil(p.PerHour)))
+	return &refreshes{p: p, now: now, room: room, due: first{most: room, order: func(a, b Holding) int {
 		return cmp.Or(-cmp.Compare(p.urgency(a, now), p.urgency(b, now)), cmp.Compare(a.ASIN, b.ASIN))
-	})
+	}}}
+}
+
+func (r *refreshes) see(h Holding) {
+	switch {
+	case !h.State.Shown():
+	case !h.Due.IsZero():
+		r.room--
+	case !r.p.due(h).After(r.now):
+		r.due.add(h)
+	}
+}
+
+func (r *refreshes) offers() []Work {
+	due := r.due.sorted()
 	var out []Work
-	for _, h := range due[:min(len(due), max(0, room))] {
-		at := p.due(h)
-		h.Due, h.Offered = at, now
+	for _, h := range due[:min(len(due), max(0, r.room))] {
+		at := r.p.due(h)
+		h.Due, h.Offered = at, r.now
 		out = append(out, Work{Holding: h, Source: pipeline.SourceRefresh, Due: at})
 	}
 	return out
 }
 
-// excess returns the holdings beyond what the share can refresh: the least valuable.
-func (p Plan) excess(all []Holding) map[pipeline.Identity]bool {
-	var shown []Holding
-	for _, h := range all {
+// rank is what a holding's place by value depends on.
+type rank struct {
+	pipeline.Identity
+	cents     int64
+	confirmed time.Time
+}
+
+// excess returns the holdings beyond what the share can refresh, the least valuable, and how many there are in all.
+func (p Plan) excess(all iter.Seq[Holding]) (over map[pipeline.Identity]bool, held int) {
+	var shown []rank
+	for h := range all {
+		held++
 		if h.State.Shown() {
-			shown = append(shown, h)
+			shown = append(shown, rank{h.Identity, h.Cents, h.Confirmed})
 		}
 	}
 	n := p.Sustained()
 	if len(shown) <= n {
-		return nil
+		return nil, held
 	}
-	slices.SortFunc(shown, func(a, b Holding) int {
-		return cmp.Or(-cmp.Compare(a.Cents, b.Cents), -a.Confirmed.Compare(b.Confirmed), cmp.Compare(a.ASIN, b.ASIN))
+	slices.SortFunc(shown, func(a, b rank) int {
+		return cmp.Or(-cmp.Compare(a.cents, b.cents), -a.confirmed.Compare(b.confirmed), cmp.Compare(a.ASIN, b.ASIN))
 	})
-	out := map[pipeline.Identity]bool{}
+	over = map[pipeline.Identity]bool{}
 	for _, h := range shown[n:] {
-		out[h.Identity] = true
+		over[h.Identity] = true
 	}
-	return out
+	return over, held
 }
 
 // The reasons for a state other than held, beside those of a rejecting look.

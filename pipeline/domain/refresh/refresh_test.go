@@ -101,7 +101,7 @@ func TestWorkIsOfferedOnceForADueHourHoweverOftenItIsPlanned(t *testing.T) {
 		now := t0.Add(2000 * time.Hour)
 		all, p := some(t, now), somePlan(t)
 		offered := map[string]bool{}
-		for _, w := range p.Round(all, Clock{}, now).Offer {
+		for _, w := range p.Round(slices.Values(all), Clock{}, now).Offer {
 			key := w.Holding.WorkID(w.Generation())
 			if offered[key] {
 				t.Errorf("%s twice in a round", key)
@@ -109,9 +109,9 @@ func TestWorkIsOfferedOnceForADueHourHoweverOftenItIsPlanned(t *testing.T) {
 			offered[key] = true
 		}
 		// The process died before anything was swapped, and plans again a little later.
-		for _, w := range p.Round(all, Clock{}, now.Add(time.Minute)).Offer {
+		for _, w := range p.Round(slices.Values(all), Clock{}, now.Add(time.Minute)).Offer {
 			key := w.Holding.WorkID(w.Generation())
-			for _, was := range p.Round(all, Clock{}, now).Offer {
+			for _, was := range p.Round(slices.Values(all), Clock{}, now).Offer {
 				if was.Holding.Identity == w.Holding.Identity && was.Source == w.Source && !offered[key] {
 					t.Errorf("%s is offered as another work than a minute before", w.Holding.ASIN)
 				}
@@ -122,10 +122,10 @@ func TestWorkIsOfferedOnceForADueHourHoweverOftenItIsPlanned(t *testing.T) {
 		for _, h := range all {
 			next[h.Identity] = h
 		}
-		for _, w := range p.Round(all, Clock{}, now).Offer {
+		for _, w := range p.Round(slices.Values(all), Clock{}, now).Offer {
 			next[w.Holding.Identity] = w.Holding
 		}
-		for _, w := range p.Round(slices.Collect(maps.Values(next)), Clock{}, now).Offer {
+		for _, w := range p.Round(maps.Values(next), Clock{}, now).Offer {
 			if offered[w.Holding.WorkID(w.Generation())] {
 				t.Errorf("%s is offered twice", w.Holding.ASIN)
 			}
@@ -145,7 +145,7 @@ func TestNoMoreIsUnderWayThanAnHourOfTheSharePaysFor(t *testing.T) {
 			}
 		}
 		was := under
-		for _, w := range p.Round(all, Clock{}, now).Offer {
+		for _, w := range p.Round(slices.Values(all), Clock{}, now).Offer {
 			if w.Source == pipeline.SourceRefresh {
 				under++
 			}
@@ -162,7 +162,7 @@ func TestNothingExpiresWhileLooksAreStalled(t *testing.T) {
 		now := t0.Add(2000 * time.Hour)
 		all, p := some(t, now), somePlan(t)
 		c := Clock{Ran: time.Duration(rapid.IntRange(0, 2000).Draw(t, "ran")) * time.Hour, Stalled: StalledSilent}
-		for _, h := range p.Round(all, c, now).Change {
+		for _, h := range p.Round(slices.Values(all), c, now).Change {
 			if h.State == Expired {
 				t.Errorf("%s expired for %s although looks are stalled", h.ASIN, h.Why)
 			}
@@ -177,7 +177,7 @@ func TestOnlyTheLeastValuableExcessExpiresForLackOfTokens(t *testing.T) {
 		all, p := some(t, now), somePlan(t)
 		p.PerHour = float64(rapid.IntRange(0, 60).Draw(t, "per day")) / 24
 		shown, expired := 0, map[pipeline.Identity]int64{}
-		for _, h := range p.Round(all, Clock{Ran: 2000 * time.Hour}, now).Change {
+		for _, h := range p.Round(slices.Values(all), Clock{Ran: 2000 * time.Hour}, now).Change {
 			if h.Why == ExpiredOverCapacity {
 				expired[h.Identity] = h.Cents
 			}
@@ -214,7 +214,7 @@ func TestADealIsStaleBeforeItExpiresAndEveryStateHasItsReason(t *testing.T) {
 		for _, h := range all {
 			was[h.Identity] = h.State
 		}
-		for _, h := range p.Round(all, Clock{Ran: 2000 * time.Hour}, now).Change {
+		for _, h := range p.Round(slices.Values(all), Clock{Ran: 2000 * time.Hour}, now).Change {
 			if h.State == Expired && was[h.Identity] != Stale || h.Why == "" || h.State == Gone {
 				t.Errorf("%s went from %s to %s because %q", h.ASIN, was[h.Identity], h.State, h.Why)
 			}
@@ -230,13 +230,13 @@ func TestARepairIsRetriedWithBackoffAndThenGivenUp(t *testing.T) {
 	var at []time.Duration
 	for now := t0; now.Before(t0.Add(30 * 24 * time.Hour)); now = now.Add(10 * time.Minute) {
 		h.Confirmed = now // refreshes go on meanwhile
-		for _, w := range p.Round([]Holding{h}, Clock{}, now).Offer {
+		for _, w := range p.Round(slices.Values([]Holding{h}), Clock{}, now).Offer {
 			if w.Source != pipeline.SourceRepair || w.Attempt != len(at)+1 {
 				t.Fatalf("offered %s, attempt %d", w.Source, w.Attempt)
 			}
 			h, at = w.Holding, append(at, now.Sub(t0))
 		}
-		for _, g := range p.GiveUp([]Holding{h}, now) {
+		for _, g := range p.GiveUp(slices.Values([]Holding{h}), now) {
 			h = g
 		}
 	}

@@ -2,6 +2,8 @@ package refresh
 
 import (
 	"cmp"
+	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -19,28 +21,44 @@ func (p Plan) NotBefore(h Holding) time.Time {
 	return h.Repaired.Add(p.Wait << min(2*h.Attempt, 8))
 }
 
-// repairs returns the deals with missing inputs that may be tried again, the most valuable first. As many may
+// repairs picks the deals with missing inputs that may be tried again, the most valuable first. As many may
 // begin in a round as the share pays for in ten minutes, because a repair may cost as much as a commit.
-func (p Plan) repairs(all []Holding, now time.Time) []Work {
-	var due []Holding
-	for _, h := range all {
-		if h.State == Held && len(h.Missing) > 0 && h.Due.IsZero() && h.Attempt < p.Repairs && !p.NotBefore(h).After(now) {
-			due = append(due, h)
-		}
+type repairs struct {
+	p    Plan
+	now  time.Time
+	most int
+	due  first
+}
+
+func (p Plan) repairs(now time.Time) *repairs {
+	most := max(1, int(p.PerHour/6))
+	refreshed := max(1, int(math.Ceil(p.PerHour))) // at most so many are left out again
+	return &repairs{p: p, now: now, most: most, due: first{most: most + refreshed, order: func(a, b Holding) int {
+		return cmp.Or(-cmp.Compare(a.Cents, b.Cents), cmp.Compare(a.ASIN, b.ASIN))
+	}}}
+}
+
+func (r *repairs) see(h Holding) {
+	if h.State == Held && len(h.Missing) > 0 && h.Due.IsZero() && h.Attempt < r.p.Repairs && !r.p.NotBefore(h).After(r.now) {
+		r.due.add(h)
 	}
-	slices.SortFunc(due, func(a, b Holding) int { return cmp.Or(-cmp.Compare(a.Cents, b.Cents), cmp.Compare(a.ASIN, b.ASIN)) })
+}
+
+// offers returns the repairs of what is not refreshed in the same round.
+func (r *repairs) offers(refreshed map[pipeline.Identity]bool) []Work {
+	due := slices.DeleteFunc(r.due.sorted(), func(h Holding) bool { return refreshed[h.Identity] })
 	var out []Work
-	for _, h := range due[:min(len(due), max(1, int(p.PerHour/6)))] {
-		h.Attempt, h.Repaired = h.Attempt+1, now
+	for _, h := range due[:min(len(due), r.most)] {
+		h.Attempt, h.Repaired = h.Attempt+1, r.now
 		out = append(out, Work{Holding: h, Source: pipeline.SourceRepair, Attempt: h.Attempt})
 	}
 	return out
 }
 
 // GiveUp returns the holdings whose last repair was long enough ago and changed nothing.
-func (p Plan) GiveUp(all []Holding, now time.Time) []Holding {
+func (p Plan) GiveUp(all iter.Seq[Holding], now time.Time) []Holding {
 	var out []Holding
-	for _, h := range all {
+	for h := range all {
 		if h.State == Held && len(h.Missing) > 0 && h.GaveUp == "" && h.Attempt >= p.Repairs && p.Repairs > 0 && !p.NotBefore(h).After(now) {
 			h.GaveUp = GaveUp
 			out = append(out, h)
@@ -65,9 +83,9 @@ type Summary struct {
 }
 
 // Sum adds up the stock.
-func (p Plan) Sum(all []Holding) Summary {
+func (p Plan) Sum(all iter.Seq[Holding]) Summary {
 	s := Summary{PerHour: p.PerHour, Sustained: p.Sustained()}
-	for _, h := range all {
+	for h := range all {
 		switch h.State {
 		case Held:
 			s.Held++

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -13,15 +14,15 @@ func TestWorkThatWasLostIsOfferedAgain(t *testing.T) {
 	h := accepted(1, 100, t0)
 	h.Due, h.Offered = t0.Add(24*time.Hour), t0.Add(24*time.Hour)
 	now, c := h.Offered.Add(p.Expire+time.Hour), Clock{Ran: p.Expire + time.Hour}
-	got := p.Round([]Holding{h}, c, now)
+	got := p.Round(slices.Values([]Holding{h}), c, now)
 	if len(got.Change) != 1 || got.Change[0].State != Stale || !got.Change[0].Due.IsZero() || got.Change[0].Failed != 1 {
 		t.Fatalf("%+v", got.Change)
 	}
-	later := p.Round(got.Change, c, now.Add(2*time.Hour))
+	later := p.Round(slices.Values(got.Change), c, now.Add(2*time.Hour))
 	if len(later.Offer) != 1 || later.Offer[0].Source != pipeline.SourceRefresh || !later.Offer[0].Due.After(h.Due) {
 		t.Errorf("offered %+v, want a refresh of another hour", later.Offer)
 	}
-	paused := p.Round([]Holding{h}, Clock{Ran: p.Expire + time.Hour, Stalled: StalledSilent}, now)
+	paused := p.Round(slices.Values([]Holding{h}), Clock{Ran: p.Expire + time.Hour, Stalled: StalledSilent}, now)
 	if len(paused.Change) == 1 && paused.Change[0].Failed != 0 {
 		t.Errorf("looks stand still, and its work counts as lost: %+v", paused.Change)
 	}
@@ -67,7 +68,7 @@ func TestOnlyTimeInWhichLooksRanExpiresADeal(t *testing.T) {
 		{Clock{Ran: p.Expire + time.Hour, Stalled: StalledSilent}, false},
 	} {
 		expired := false
-		for _, g := range p.Round([]Holding{h}, c.clock, now).Change {
+		for _, g := range p.Round(slices.Values([]Holding{h}), c.clock, now).Change {
 			expired = expired || g.State == Expired
 		}
 		if expired != c.want {
@@ -81,7 +82,7 @@ func TestARefreshThatIsOfferedAgainLaterIsTheSameWork(t *testing.T) {
 	p := PlanFor(24*time.Hour, 5, 0.15, 2)
 	h := accepted(1, 100, t0)
 	due := t0.Add(24 * time.Hour)
-	first, later := p.Round([]Holding{h}, Clock{}, due), p.Round([]Holding{h}, Clock{}, due.Add(5*time.Hour))
+	first, later := p.Round(slices.Values([]Holding{h}), Clock{}, due), p.Round(slices.Values([]Holding{h}), Clock{}, due.Add(5*time.Hour))
 	if len(first.Offer) != 1 || len(later.Offer) != 1 || first.Offer[0].Generation() != later.Offer[0].Generation() {
 		t.Errorf("offered %+v, and hours later, after a restart, %+v", first.Offer, later.Offer)
 	}

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func (s *stock) run(from, to time.Time) {
 			}
 		}
 		s.clock = s.clock.Tick(signs.Stalled(now), now)
-		round := s.plan.Round(s.all, s.clock, now)
+		round := s.plan.Round(slices.Values(s.all), s.clock, now)
 		for _, h := range round.Change {
 			s.put(h)
 		}

@@ -151,14 +151,9 @@ type Queries struct {
 	At      time.Time `json:"at,omitzero"`
 }
 
-// readQueries reads which queries are applied, and what the watermarker reads where none are.
+// readQueries reads which queries are applied.
 func (s *Status) readQueries(ctx context.Context, b *bus.Bus) {
 	var q Queries
-	for _, h := range s.Daemons {
-		if h.Queries != nil {
-			q.IDs = h.Queries.Queries
-		}
-	}
 	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
 		var a pipeline.AppliedQueries
 		if s.decode(ctx, kv, pipeline.KeyQueries, &a) && a.Version > 0 {
@@ -168,8 +163,21 @@ func (s *Status) readQueries(ctx context.Context, b *bus.Bus) {
 			}
 		}
 	}
-	if q.Version > 0 || len(q.IDs) > 0 {
-		s.Queries = &q
+	s.Queries = &q
+}
+
+// heardQueries adds what the watermarker reads, where no queries are applied.
+func (s *Status) heardQueries() {
+	if s.Queries == nil {
+		return
+	}
+	for _, h := range s.Daemons {
+		if h.Queries != nil && len(s.Queries.IDs) == 0 {
+			s.Queries.IDs = h.Queries.Queries
+		}
+	}
+	if s.Queries.Version == 0 && len(s.Queries.IDs) == 0 {
+		s.Queries = nil
 	}
 }
 

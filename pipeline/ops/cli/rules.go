@@ -164,25 +164,30 @@ type Rules struct {
 	At      time.Time `json:"at,omitzero"`
 }
 
-// readRules reads which rules are applied, and what the daemons decide by where none are.
+// readRules reads which rules are applied.
 func (s *Status) readRules(ctx context.Context, b *bus.Bus) {
 	r := Rules{From: "RULES or built in"}
-	for _, h := range s.Daemons {
-		if h.Rules != nil && h.Daemon == "committer" {
-			r.RuleSet = h.Rules.RuleSet
-		}
-	}
 	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
 		var a pipeline.AppliedRules
 		if s.decode(ctx, kv, pipeline.KeyRules, &a) {
-			r.Version, r.By, r.At, r.From = a.Version, a.By, a.At, what(a)
-			if a.RuleSet != "" {
-				r.RuleSet = a.RuleSet
-			}
+			r.Version, r.By, r.At, r.From, r.RuleSet = a.Version, a.By, a.At, what(a), a.RuleSet
 		}
 	}
-	if r.Version > 0 || r.RuleSet != "" {
-		s.Rules = &r
+	s.Rules = &r
+}
+
+// heardRules adds what the committer decides by, where no rule set is applied.
+func (s *Status) heardRules() {
+	if s.Rules == nil {
+		return
+	}
+	for _, h := range s.Daemons {
+		if h.Rules != nil && h.Daemon == "committer" && s.Rules.RuleSet == "" {
+			s.Rules.RuleSet = h.Rules.RuleSet
+		}
+	}
+	if s.Rules.Version == 0 && s.Rules.RuleSet == "" {
+		s.Rules = nil
 	}
 }
 

@@ -230,7 +230,7 @@ func sizes(t *testing.T, wraps bool) {
 	}
 }
 
-func TestAPipeGetsALineWithoutEscapes(t *testing.T) {
+func TestAPipeGetsALineWithoutEscapesWhenAFigureHasChanged(t *testing.T) {
 	t.Parallel()
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -238,6 +238,10 @@ func TestAPipeGetsALineWithoutEscapes(t *testing.T) {
 	}
 	s, st := hoursIn(write)
 	s.draw(st)
+	later := s.now().Add(time.Minute)
+	s.now = func() time.Time { return later }
+	s.draw(st) // the time alone is no news
+	s.decided++
 	s.draw(st)
 	_ = write.Close()
 	var out bytes.Buffer

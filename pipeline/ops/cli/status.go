@@ -38,6 +38,10 @@ type Status struct {
 	Missing    []string                   `json:"missing"`         // daemons without a heartbeat
 	Bad        []BadKey                   `json:"bad,omitempty"`   // keys that cannot be read
 	Stuck      []Stuck                    `json:"stuck,omitempty"` // what gets nothing done and is not idle
+	Store      *Store                     `json:"store,omitempty"`
+	Late       []string                   `json:"late,omitempty"` // what has not answered in time, and is left out
+
+	failed error // of a part without which there is no status
 }
 
 // StageStatus is what waits for a stage.
@@ -50,24 +54,6 @@ type StageStatus struct {
 	Open    int            `json:"open"`         // tokens in open claims
 	Price   float64        `json:"price"`        // tokens for one, on average; 0 before the first call
 	Worst   int            `json:"worst"`        // tokens for one, at most so far
-}
-
-// Look reads the status. What cannot be read is left out, because a status that
-// fails when something is wrong is of no use; only NATS itself must answer.
-func Look(ctx context.Context, b *bus.Bus) (Status, error) {
-	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}}
-	if err := s.readTokens(ctx, b); err != nil {
-		return s, err
-	}
-	s.readWaiting(ctx, b)
-	s.readDaemons(ctx, b)
-	s.readWatermarks(ctx, b)
-	s.readStreams(ctx, b)
-	s.readStock(ctx, b)
-	s.readRules(ctx, b)
-	s.readQueries(ctx, b)
-	s.Stuck = s.stuck()
-	return s, nil
 }
 
 // Health is the part of the status that says whether something is wrong: balance, daemons, watermarks, what is stuck.
@@ -142,26 +128,22 @@ func (s *Status) decode(ctx context.Context, kv jetstream.KeyValue, key string, 
 
 func (s *Status) readWaiting(ctx context.Context, b *bus.Bus) {
 	add := func(stage pipeline.Stage, pending, work, free int) {
-		for i := range s.Stages {
-			if s.Stages[i].Stage == stage {
-				s.Stages[i].Waiting += pending
-				s.Stages[i].InWork += work
-				s.Stages[i].Free += free
-			}
-		}
+		s.stage(StageStatus{Stage: stage, Waiting: pending, InWork: work, Free: free})
 	}
 	if pending, work, err := b.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance); err == nil {
 		add(pipeline.StagePeeker, 0, work, pending)
 	}
+	lanes, err := b.Backlogs(ctx, pipeline.StreamSurvivors)
+	if err != nil {
+		return
+	}
 	for _, src := range pipeline.Sources() {
-		if pending, work, err := b.Waiting(ctx, pipeline.StreamSurvivors, pipeline.DurablePeek(src)); err == nil {
-			add(pipeline.StagePeeker, pending, work, 0)
-		}
+		l := lanes[pipeline.DurablePeek(src)]
+		add(pipeline.StagePeeker, l.Pending, l.Unsettled, 0)
 	}
 	for _, tier := range pipeline.Tiers() {
-		if pending, work, err := b.Waiting(ctx, pipeline.StreamSurvivors, pipeline.DurableCommit(tier)); err == nil {
-			add(pipeline.StageCommitter, pending, work, 0)
-		}
+		l := lanes[pipeline.DurableCommit(tier)]
+		add(pipeline.StageCommitter, l.Pending, l.Unsettled, 0)
 	}
 }
 
@@ -194,18 +176,19 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 	slices.SortFunc(s.Daemons, func(a, b pipeline.Heartbeat) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.Daemon), slices.Index(order, b.Daemon)), cmp.Compare(a.Instance, b.Instance))
 	})
-	if len(s.Daemons) > 0 {
-		s.At = time.Time{}
-	}
 	for _, name := range expected() {
 		if !slices.ContainsFunc(s.Daemons, func(h pipeline.Heartbeat) bool { return h.Daemon == name }) {
 			s.Missing = append(s.Missing, name)
 		}
 	}
+	var newest time.Time
 	for _, h := range s.Daemons {
-		if h.At.After(s.At) {
-			s.At = h.At
+		if h.At.After(newest) {
+			newest = h.At
 		}
+	}
+	if !newest.IsZero() {
+		s.At = newest
 	}
 }
 
@@ -215,6 +198,9 @@ func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {
 		if err := json.Unmarshal(value, &w); err != nil {
 			s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketWatermarks, Key: key, Says: err.Error()})
 			return
+		}
+		if s.Watermarks == nil {
+			s.Watermarks = map[string]watermark.State{}
 		}
 		s.Watermarks[key] = w
 	})
@@ -260,6 +246,7 @@ func (s Status) Write(w io.Writer) error {
 	p.section(s.notified())
 	s.writeQueries(p)
 	p.section(s.streams())
+	s.Store.write(p)
 	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
 	return p.flush()
 }
@@ -270,7 +257,10 @@ func (s Status) Headline() []string {
 	for _, st := range s.Stuck {
 		out = append(out, "STUCK: "+st.String())
 	}
-	if len(out) == 0 {
+	switch late := s.lateness(); {
+	case late != "":
+		out = append(out, late)
+	case len(out) == 0:
 		out = append(out, s.fine())
 	}
 	return out

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"ratchet/pipeline"
@@ -22,14 +23,20 @@ type StreamStatus struct {
 }
 
 func (s *Status) readStreams(ctx context.Context, b *bus.Bus) {
-	for _, name := range pipeline.Streams() {
-		shelf, err := b.Shelf(ctx, name)
-		if err != nil {
-			continue
+	all, err := b.Infos(ctx)
+	for _, i := range all {
+		if slices.Contains(pipeline.Streams(), i.Config.Name) {
+			s.Streams = append(s.Streams, streamStatus(i.Config.Name, bus.SpanOf(i), time.Now()))
 		}
-		if span, err := shelf.Span(ctx); err == nil {
-			s.Streams = append(s.Streams, streamStatus(name, span, time.Now()))
+	}
+	s.Store = &Store{}
+	for _, i := range all {
+		if wrong := replicasOf(i); wrong != "" {
+			s.Store.Wrong = append(s.Store.Wrong, i.Config.Name+": "+wrong+".")
 		}
+	}
+	for _, name := range bus.Silent(err) {
+		s.Store.Wrong = append(s.Store.Wrong, name+": does not answer; it may have no leader.")
 	}
 }
 

@@ -92,6 +92,9 @@ func readerOf(k BadKey) string {
 // Check is nil while nothing is stuck; else one line that names what is, and why.
 func (s Status) Check() error {
 	if len(s.Stuck) == 0 {
+		if late := s.lateness(); late != "" {
+			return errors.New(late)
+		}
 		return nil
 	}
 	all := make([]string, len(s.Stuck))

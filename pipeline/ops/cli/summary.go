@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -46,9 +47,12 @@ type Summary struct {
 	live    bool                     // w is a terminal
 	size    func() (width, high int) // of the terminal
 
-	standing *Standing // how many deals there are; nil before they were counted
-	before   int       // how many were found when this session began
-	counted  time.Time // when that was asked, machine time
+	seen     *bus.Memo[Status] // the budget and what waits
+	standing *Standing         // how many deals there are; nil before they were counted
+	before   int               // how many were found when this session began
+	counted  time.Time         // when that was asked, machine time
+	decides  atomic.Bool       // something was published since that may change it
+	printed  string            // the last line or screen, without its time
 
 	mu      sync.Mutex
 	decided int
@@ -61,6 +65,8 @@ type Summary struct {
 // visible.
 func NewSummary(b *bus.Bus, env process.Env, v *Visible, w io.Writer) *Summary {
 	s := &Summary{b: b, env: env, visible: v, w: w, began: env.Now(), now: env.Now}
+	s.seen = bus.NewMemo(env.Clock, func(ctx context.Context) (Status, error) { return work(ctx, b) })
+	s.decides.Store(true)
 	if f, ok := w.(*os.File); ok {
 		fd := int(f.Fd()) //nolint:gosec // a descriptor is small
 		s.live = term.IsTerminal(fd)
@@ -83,6 +89,7 @@ func (s *Summary) Run(ctx context.Context, done <-chan struct{}) {
 	} else {
 		defer func() { _ = sub.Unsubscribe() }() // the connection closes with the process
 	}
+	defer s.listen()()
 	s.count(ctx) // what was found before
 	every := lineEvery
 	if s.live {
@@ -110,6 +117,30 @@ func (s *Summary) Run(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
+// listen subscribes to what changes the figures.
+func (s *Summary) listen() (stop func()) {
+	decided := func() {
+		s.decides.Store(true)
+		s.seen.Forget()
+	}
+	var stops []func()
+	for subject, f := range map[string]func(){
+		"$KV." + pipeline.BucketTokens + ".>": s.seen.Forget, "candidate.>": s.seen.Forget, "survivor.>": s.seen.Forget,
+		"verdict.>": decided, "deal.>": decided, "action.>": decided,
+	} {
+		stop, err := s.b.Hint(subject, f)
+		if err != nil {
+			s.env.Log.Debug("live summary looks at its own pace", "err", err)
+		}
+		stops = append(stops, stop)
+	}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
+
 // hear counts a verdict as it is published.
 func (s *Summary) hear(m *nats.Msg) {
 	parts := strings.Split(m.Subject, ".")
@@ -131,7 +162,7 @@ func (s *Summary) show(ctx context.Context) {
 	s.count(ctx)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	st, err := Look(ctx, s.b)
+	st, err := s.seen.Read(ctx)
 	if err != nil {
 		return // NATS is on its way; the next look sees it
 	}
@@ -142,11 +173,18 @@ func (s *Summary) show(ctx context.Context) {
 // own affair, so one of another size is cleared.
 func (s *Summary) draw(st Status) {
 	if !s.live {
-		fmt.Fprint(s.w, s.line(st))
+		if now, line := s.line(st); line != s.printed { // of equal ones the first says it all
+			fmt.Fprint(s.w, now+line)
+			s.printed = line
+		}
 		return
 	}
 	width, high := s.size()
 	out := s.screen(st, width, high)
+	if out == s.printed && s.at == [2]int{width, high} {
+		return
+	}
+	s.printed = out
 	switch {
 	case s.drawn > 0 && s.at != [2]int{width, high}:
 		out = "\x1b[H\x1b[2J" + out
@@ -160,30 +198,25 @@ func (s *Summary) draw(st Status) {
 // count asks how many deals are visible: for every line, and now and then on a
 // terminal.
 func (s *Summary) count(ctx context.Context) {
-	if process.MachineSince(s.counted) < countEvery {
+	if process.MachineSince(s.counted) < countEvery || !s.decides.Swap(false) {
 		return
 	}
 	s.counted = process.MachineNow()
 	ctx, cancel := context.WithTimeout(ctx, countWithin)
 	defer cancel()
-	if counts, from, err := s.visible.Count(ctx); err == nil {
-		if s.standing == nil {
-			s.before = counts.Found
-		}
-		s.standing = &Standing{Counts: counts, Source: from}
+	counts, from, err := s.visible.Count(ctx)
+	if err != nil {
+		s.decides.Store(true)
+		return
 	}
+	if s.standing == nil {
+		s.before = counts.Found
+	}
+	s.standing = &Standing{Counts: counts, Source: from}
 }
 
-// fields are the figures, each for itself.
-func (s *Summary) fields(st Status) []string {
-	balance := "balance unknown"
-	if b := st.Balance; b != nil && b.Cap > 0 {
-		balance = fmt.Sprintf("balance %d/%d (%s)", b.Est, b.Cap, b.State)
-	}
-	var waiting []string
-	for _, g := range st.Stages {
-		waiting = append(waiting, fmt.Sprintf("%s %d", g.Stage, g.Free+g.Waiting+g.InWork))
-	}
+// time is the instant, in which time, and how much of the run is over.
+func (s *Summary) time() []string {
 	now := s.now()
 	out := []string{now.Format("15:04") + " +" + brief(now.Sub(s.began))}
 	if s.Simulated {
@@ -192,7 +225,20 @@ func (s *Summary) fields(st Status) []string {
 	if !s.Ends.IsZero() {
 		out = append(out, progress(now.Sub(s.began), s.Ends.Sub(s.began)))
 	}
-	out = append(out, balance, "waiting: "+strings.Join(waiting, ", "))
+	return out
+}
+
+// figures are each for itself.
+func (s *Summary) figures(st Status) []string {
+	balance := "balance unknown"
+	if b := st.Balance; b != nil && b.Cap > 0 {
+		balance = fmt.Sprintf("balance %d/%d (%s)", b.Est, b.Cap, b.State)
+	}
+	var waiting []string
+	for _, g := range st.Stages {
+		waiting = append(waiting, fmt.Sprintf("%s %d", g.Stage, g.Free+g.Waiting+g.InWork))
+	}
+	out := []string{balance, "waiting: " + strings.Join(waiting, ", ")}
 	session := fmt.Sprintf("this session: decided %d", s.decided)
 	if d := s.standing; d != nil {
 		out = append(out, fmt.Sprintf("%s, found %d", session, max(0, d.Found-s.before)),
@@ -214,15 +260,15 @@ func progress(done, all time.Duration) string {
 	return fmt.Sprintf("[%s%s] %.0f %%", strings.Repeat("#", full), strings.Repeat(".", cells-full), 100*part)
 }
 
-// line is the summary where it is no terminal.
-func (s *Summary) line(st Status) string {
+// line is the summary where it is no terminal: the time, and what stands at it.
+func (s *Summary) line(st Status) (now, says string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fields := s.fields(st)
+	fields := s.figures(st)
 	if len(s.reasons) > 0 {
 		fields = append(fields, "last: "+s.reasons[0])
 	}
-	return strings.Join(fields, "  ") + "\n"
+	return strings.Join(s.time(), gap) + gap, strings.Join(fields, gap) + "\n"
 }
 
 // screen is the summary on a terminal: as many figures on a line as fit, and below them the last decisions.
@@ -230,7 +276,7 @@ func (s *Summary) screen(st Status, width, high int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var lines []string
-	for _, f := range s.fields(st) {
+	for _, f := range append(s.time(), s.figures(st)...) {
 		f = cut(f, width-1)
 		last := len(lines) - 1
 		if last >= 0 && columnsOf(lines[last])+len(gap)+columnsOf(f) < width {

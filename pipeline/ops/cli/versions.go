@@ -10,7 +10,6 @@ import (
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
-	"ratchet/pipeline/worker"
 )
 
 // Version is a message of DEALS about one ASIN.
@@ -48,8 +47,8 @@ func Standings(ctx context.Context, b *bus.Bus, asin string) ([]visibility.State
 	return book.States(), deals, err
 }
 
-// InForce are the rules that were applied, else those of a file, else the built-in ones.
-func InForce(ctx context.Context, b *bus.Bus, file string) (*verdict.Judge, error) {
+// InForce returns the rules that were applied; nil if none were, and each process has its own.
+func InForce(ctx context.Context, b *bus.Bus) (*verdict.Judge, error) {
 	all, err := AppliedRules(ctx, b)
 	if err != nil {
 		return nil, err
@@ -57,7 +56,7 @@ func InForce(ctx context.Context, b *bus.Bus, file string) (*verdict.Judge, erro
 	if n := len(all); n > 0 && all[n-1].Rules != "" {
 		return verdict.NewJudge([]byte(all[n-1].Rules))
 	}
-	return worker.JudgeIn(ctx, file)
+	return nil, nil //nolint:nilnil // documented
 }
 
 // Offered is a copy that is on sale.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ratchet/pipeline"
@@ -32,6 +33,8 @@ type Visible struct {
 
 	reading sync.Mutex
 	ear     *ear // what was read of the streams; nil before
+
+	because atomic.Pointer[string] // why ClickHouse could not answer the last time
 
 	// Patience is how long to wait for the recorder to store what the streams hold.
 	Patience time.Duration
@@ -170,6 +173,9 @@ func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *war
 	}
 	v.reading.Lock()
 	defer v.reading.Unlock()
+
+	said := from.Because
+	v.because.Store(&said)
 	heard, err := hear(ctx, v.b, v.ear)
 	if v.ear = heard; err != nil {
 		v.ear = nil

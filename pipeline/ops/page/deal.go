@@ -12,6 +12,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/worker"
 )
 
 func dealView() view {
@@ -103,7 +104,10 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 
 // explain adds what the rules in force make of it. Where they cannot be applied the page says why.
 func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked) error {
-	judge, err := cli.InForce(ctx, s.b, s.o.Rules)
+	judge, err := cli.InForce(ctx, s.b)
+	if judge == nil && err == nil {
+		judge, err = worker.JudgeIn(ctx, s.o.Rules)
+	}
 	if err != nil {
 		o.NotWhy = "the rules in force cannot be read here: " + err.Error()
 		return nil

@@ -108,6 +108,9 @@ type Bus struct {
 
 	opts    []nats.Option // of the connection
 	batches chan struct{} // one slot for each batch of stored messages in flight
+	hints   hints
+	stores  sync.Map // of jetstream.KeyValue by bucket
+	opened  sync.Map // of jetstream.Stream by name
 
 	unguard context.CancelFunc
 	guards  sync.WaitGroup
@@ -149,6 +152,10 @@ func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bu
 		return nil, err
 	}
 	opts := slices.Concat(connection(env, name), identity, env.NATSOptions)
+	if end, ok := ctx.Deadline(); ok { // a server that takes connections and says nothing must leave time for the others
+		servers := strings.Count(cfg.URL, ",") + 1
+		opts = append(opts, nats.Timeout(max(time.Millisecond, min(nats.DefaultTimeout, time.Until(end)/time.Duration(servers)))))
+	}
 	nc, err := connectWhenUp(ctx, cfg.URL, opts, env.Log)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w; start one with `ratchet up` or set NATS_URL", RedactURL(cfg.URL), err)
@@ -163,6 +170,10 @@ func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bu
 		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name, opts: opts,
 		batches: make(chan struct{}, batchesAtOnce),
 	}
+	nc.SetReconnectHandler(func(c *nats.Conn) {
+		env.Log.Info("nats connection restored", "url", c.ConnectedUrlRedacted())
+		b.hints.fire()
+	})
 	guarded, unguard := context.WithCancel(context.WithoutCancel(ctx))
 	b.unguard = unguard
 	b.guards.Go(func() { b.guard(guarded) })
@@ -185,7 +196,6 @@ func connection(env process.Env, name string) []nats.Option {
 				env.Log.Warn("nats connection lost, reconnecting", "err", err)
 			}
 		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { env.Log.Info("nats connection restored", "url", c.ConnectedUrlRedacted()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { env.Log.Warn("nats client", "err", err) }),
 	}
 }
@@ -209,6 +219,12 @@ func connectWhenUp(ctx context.Context, url string, opts []nats.Option, log *slo
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// Abandon closes the connection at once, also where the server does not answer.
+func (b *Bus) Abandon() {
+	b.unguard()
+	b.NC.Close()
 }
 
 // Close flushes and closes the connection.

@@ -32,9 +32,9 @@ type Shelf struct {
 
 // Shelf opens a stream for reading by sequence.
 func (b *Bus) Shelf(ctx context.Context, stream string) (*Shelf, error) {
-	s, err := b.JS.Stream(ctx, stream)
+	s, err := b.Stream(ctx, stream)
 	if err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", stream, err)
+		return nil, err
 	}
 	return &Shelf{b: b, name: stream, s: s}, nil
 }
@@ -52,16 +52,24 @@ type Span struct {
 }
 
 // Span returns what the stream holds now.
-func (s *Shelf) Span(ctx context.Context) (Span, error) {
-	i, err := s.s.Info(ctx)
+func (s *Shelf) Span(ctx context.Context) (Span, error) { return s.b.Span(ctx, s.name) }
+
+// Span returns what a stream holds now.
+func (b *Bus) Span(ctx context.Context, stream string) (Span, error) {
+	s, err := b.JS.Stream(ctx, stream)
 	if err != nil {
-		return Span{}, fmt.Errorf("read the state of %s: %w", s.name, err)
+		return Span{}, fmt.Errorf("read the state of %s: %w", stream, err)
 	}
+	return SpanOf(s.CachedInfo()), nil
+}
+
+// SpanOf returns what a stream held when it was asked.
+func SpanOf(i *jetstream.StreamInfo) Span {
 	return Span{
 		First: i.State.FirstSeq, Last: i.State.LastSeq, Messages: i.State.Msgs, Subjects: i.State.NumSubjects, Bytes: i.State.Bytes,
 		Made:  Made(i),
 		Limit: i.Config.MaxBytes, Oldest: i.State.FirstTime, Age: i.Config.MaxAge,
-	}, nil
+	}
 }
 
 // Read returns the messages with these sequences, by sequence; those that the stream does

@@ -45,6 +45,9 @@ func (b *Bus) guard(ctx context.Context) {
 		}
 		err := serves(ctx, b.JS)
 		if err == nil {
+			if time.Since(served) > 2*servedEvery {
+				b.hints.fire() // it was cut off, and may have missed what its peers passed on
+			}
 			served = time.Now()
 			continue
 		}

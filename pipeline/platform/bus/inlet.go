@@ -32,11 +32,22 @@ func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error)
 	return &Inlet{b: b, stream: stream, durable: durable, c: c}, nil
 }
 
+// Patient is a wait of Take in which the server, which is asked once, sends what comes. Beats show that it still knows.
+const Patient = 30 * time.Second
+
+// beatWithin is how often a server says in a patient Take that the request stands. After two that
+// are missing, because it restarted or another took over, the Take ends as if nothing had come.
+const beatWithin = 2 * time.Second
+
 // Take fetches up to n items and waits at most wait for the first; an empty result is not an error.
 func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Item, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	batch, err := i.c.Fetch(n, jetstream.FetchContext(ctx))
+	opts := []jetstream.FetchOpt{jetstream.FetchContext(ctx)}
+	if wait >= Patient {
+		opts = append(opts, jetstream.FetchHeartbeat(beatWithin))
+	}
+	batch, err := i.c.Fetch(n, opts...)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, nil //nolint:nilerr // the wait is over without a message
@@ -47,11 +58,16 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Ite
 	for m := range batch.Messages() {
 		items = append(items, item(i.stream, m, i.b.answerWithin()))
 	}
-	err = batch.Error()
-	if err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && len(items) == 0 {
+	if err = batch.Error(); err != nil && len(items) == 0 && !overdue(err) {
 		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
 	}
 	return items, nil
+}
+
+// overdue reports whether a fetch ended because nothing came for as long as it waited, or nobody kept it waiting.
+func overdue(err error) bool {
+	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoHeartbeat) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 func item(stream string, m jetstream.Msg, within time.Duration) loop.Item {
@@ -114,7 +130,7 @@ type Backlog struct {
 
 // Backlogs returns the backlog of every durable of a stream, by name, with one request.
 func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, error) {
-	s, err := b.JS.Stream(ctx, stream)
+	s, err := b.Stream(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("list the consumers of %s: %w", stream, err)
 	}

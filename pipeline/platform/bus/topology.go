@@ -167,17 +167,35 @@ func watched(unprocessed string) map[string]string {
 	}
 }
 
-// Store opens a bucket of the topology.
+// Store opens a bucket of the topology. It asks the server once: a handle works by name, also for a recreated bucket.
 func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
+	if kv, ok := b.stores.Load(bucket); ok {
+		return kv.(jetstream.KeyValue), nil //nolint:forcetypeassert // nothing else is stored
+	}
 	kv, err := b.JS.KeyValue(ctx, bucket)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
-	return boundedKV{kv, b.answerWithin()}, nil
+	bounded := boundedKV{kv, b.answerWithin()}
+	b.stores.Store(bucket, bounded)
+	return bounded, nil
 }
 
 // boundedKV is a bucket whose cells know how long to wait for an answer.
 type boundedKV struct {
 	jetstream.KeyValue
 	within time.Duration
+}
+
+// Stream opens a stream of the topology like Store; the state in its handle is that of the first time.
+func (b *Bus) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	if s, ok := b.opened.Load(name); ok {
+		return s.(jetstream.Stream), nil //nolint:forcetypeassert // nothing else is stored
+	}
+	s, err := b.JS.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", name, err)
+	}
+	b.opened.Store(name, s)
+	return s, nil
 }

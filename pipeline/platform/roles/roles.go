@@ -92,7 +92,7 @@ func watermarker() Role {
 		Scans: []string{
 			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, Bucket(pipeline.BucketStock), Bucket(pipeline.BucketWatermarks),
 		},
-		Hears: []string{key(pipeline.BucketConfig, pipeline.KeyQueries)},
+		Hears: []string{key(pipeline.BucketConfig, pipeline.KeyQueries), key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketStock, ">"), "action.>"},
 		Asks:  []string{"svc.watermarker.*"}, // whether the leader lives
 	})
 }
@@ -110,6 +110,7 @@ func peeker() Role {
 		Gets:  []string{pipeline.StreamDeals},
 		Scans: []string{pipeline.StreamSurvivors},
 		Takes: takes,
+		Hears: []string{"survivor.*." + string(pipeline.LookGlance) + ".>"},
 	})
 }
 
@@ -126,6 +127,7 @@ func committer() Role {
 		Gets:  []string{pipeline.StreamSurvivors},
 		Scans: []string{pipeline.StreamDeals}, // deals with an older estimate are decided again
 		Takes: takes,
+		Hears: []string{"survivor.*." + string(pipeline.LookPeek) + ".>"},
 	})
 }
 
@@ -134,7 +136,10 @@ func recorder() Role {
 		Name: "recorder", Does: "writes the streams into ClickHouse", Serves: true, Takes: map[string][]string{},
 		Publishes: []string{"dead.>", key(pipeline.BucketStatus, "recorder.>")},
 		Gets:      slices.Concat(all, []string{Bucket(pipeline.BucketStatus)}),
-		Hears:     []string{"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>"},
+		Hears: []string{
+			"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+			"verdict.>", "deal.>", "ledger.>", "dead.>", "action.>",
+		},
 	}
 	for _, s := range recorded {
 		r.Takes[s] = []string{pipeline.DurableRecorder(s)}

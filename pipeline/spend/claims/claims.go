@@ -49,11 +49,11 @@ func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage
 		grant: bus.NewCell(kv, pipeline.KeyGrant(stage)), mode: bus.NewCell(kv, pipeline.KeyMode), balance: bus.NewCell(kv, pipeline.KeyBalance),
 		worker: string(stage) + "-" + strings.ReplaceAll(process.Instance(), ".", "-") + "-" + fmt.Sprintf("%x", process.MachineNow().UnixNano()),
 	}
-	hints, err := p.listen()
+	stop, err := p.listen()
 	if err != nil {
 		return nil, fmt.Errorf("listen to the grant of %s: %w", stage, err)
 	}
-	go p.watch(ctx, hints)
+	context.AfterFunc(ctx, stop)
 	return p, nil
 }
 
@@ -66,7 +66,7 @@ func (p *Spender) listen() (func(), error) {
 		}
 	}
 	for _, key := range []string{pipeline.KeyGrant(p.stage), pipeline.KeyMode} {
-		s, err := p.bus.Hint("$KV."+pipeline.BucketTokens+"."+key, p.poke, readable...)
+		s, err := p.bus.Hint("$KV."+pipeline.BucketTokens+"."+key, p.poke)
 		if err != nil {
 			stop()
 			return nil, err
@@ -76,9 +76,6 @@ func (p *Spender) listen() (func(), error) {
 	return stop, nil
 }
 
-// readable are the delays after a hint before a write is read once more.
-var readable = []time.Duration{3 * time.Millisecond, 30 * time.Millisecond}
-
 func (p *Spender) poke() {
 	select {
 	case p.hint <- struct{}{}:
@@ -86,22 +83,8 @@ func (p *Spender) poke() {
 	}
 }
 
-// watch fires a hint each second, because hints about writes may be lost.
-func (p *Spender) watch(ctx context.Context, stop func()) {
-	defer stop()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			p.poke()
-		}
-	}
-}
-
-// Changed fires when the grant or the mode may have changed; it may fire without a change.
+// Changed fires when the grant or the mode may have changed. It may fire without a change, and
+// it may fail to fire, so that whoever waits for it looks after a bus.Fallback as well.
 func (p *Spender) Changed() <-chan struct{} { return p.hint }
 
 // Credit returns the tokens that can be claimed now: 0 unless the operator's mode is run.

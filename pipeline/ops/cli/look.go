@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ratchet/pipeline/domain/watermark"
+	"ratchet/pipeline/platform/bus"
+)
+
+// lookWithin bounds a look whose caller sets no limit.
+const lookWithin = 10 * time.Second
+
+// part is a piece of the status that is read for itself, so that one without an answer keeps back no other.
+type part struct {
+	name string
+	read func(*Status, context.Context, *bus.Bus)
+}
+
+func parts() []part {
+	return []part{
+		{"tokens", func(s *Status, ctx context.Context, b *bus.Bus) { s.failed = s.readTokens(ctx, b) }},
+		{"what waits", (*Status).readWaiting},
+		{"daemons", (*Status).readDaemons},
+		{"watermarks", (*Status).readWatermarks},
+		{"streams", (*Status).readStreams},
+		{"servers", (*Status).readStore},
+		{"the stock", (*Status).readStock},
+		{"rules", (*Status).readRules},
+		{"queries", (*Status).readQueries},
+	}
+}
+
+// Look reads the status until ctx ends, and names in Late what has not answered until then. What cannot be read is left
+// out, because a status that fails when something is wrong is of no use; only NATS itself must answer.
+func Look(ctx context.Context, b *bus.Bus) (Status, error) { return look(ctx, b, parts()) }
+
+// LookAndCount is Look with how the deals stand, by the ClickHouse at the URL or the streams.
+func LookAndCount(ctx context.Context, b *bus.Bus, clickhouse string) (Status, error) {
+	v := NewVisible(b, clickhouse)
+	v.Patience = countPatience
+	count := part{countPart, func(s *Status, ctx context.Context, _ *bus.Bus) {
+		defer v.Close()
+		s.Count(ctx, v)
+	}}
+	s, err := look(ctx, b, append(parts(), count))
+	for i, late := range s.Late {
+		if why := v.because.Load(); late == countPart && why != nil {
+			s.Late[i] += ", since " + *why
+		}
+	}
+	return s, err
+}
+
+const (
+	countPart = "how many deals are visible"
+	// countPatience is how long a count in a hurry waits for the recorder.
+	countPatience = 200 * time.Millisecond
+)
+
+// work is the part of the status that says how many tokens there are and what waits for them.
+func work(ctx context.Context, b *bus.Bus) (Status, error) { return look(ctx, b, parts()[:2]) }
+
+// look reads the parts at once. Each has its own Status, of which one that is late is never looked at.
+func look(ctx context.Context, b *bus.Bus, parts []part) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	// A part that can tell what it lacks must do so before the end.
+	end, _ := ctx.Deadline()
+	early, stop := context.WithDeadline(ctx, end.Add(-time.Until(end)/8))
+	defer stop()
+	read := make([]chan Status, len(parts))
+	for i, p := range parts {
+		read[i] = make(chan Status, 1)
+		go func() {
+			var s Status
+			if p.read(&s, early, b); early.Err() != nil {
+				s.Late = []string{p.name} // it may lack something
+			}
+			read[i] <- s
+		}()
+	}
+	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}}
+	for i, p := range parts {
+		select {
+		case one := <-read[i]:
+			if one.failed != nil && len(one.Late) == 0 {
+				return s, one.failed
+			}
+			s.add(one)
+		case <-ctx.Done():
+			s.Late = append(s.Late, p.name)
+		}
+	}
+	if len(s.Late) == len(parts) {
+		return s, errSilent
+	}
+	s.conclude()
+	return s, nil
+}
+
+var errSilent = errors.New("NATS takes connections and does not answer in time; see `nats server check connection`")
+
+// add takes over a part.
+func (s *Status) add(p Status) {
+	if p.Balance != nil {
+		s.Balance = p.Balance
+	}
+	if p.Wish != "" {
+		s.Wish = p.Wish
+	}
+	if !p.At.IsZero() {
+		s.At = p.At
+	}
+	for _, one := range p.Stages {
+		s.stage(one)
+	}
+	maps.Copy(s.Watermarks, p.Watermarks)
+	s.Daemons, s.Missing = append(s.Daemons, p.Daemons...), append(s.Missing, p.Missing...)
+	s.Late = append(s.Late, p.Late...)
+	s.Streams, s.Bad = append(s.Streams, p.Streams...), append(s.Bad, p.Bad...)
+	if p.Deals != nil {
+		s.Deals = p.Deals
+	}
+	if p.Stock != nil {
+		s.Stock = p.Stock
+	}
+	if p.Rules != nil {
+		s.Rules = p.Rules
+	}
+	if p.Queries != nil {
+		s.Queries = p.Queries
+	}
+	if p.Store != nil && s.Store != nil {
+		p.Store.Wrong = append(p.Store.Wrong, s.Store.Wrong...)
+	}
+	if p.Store != nil {
+		s.Store = p.Store
+	}
+}
+
+// stage adds what a part knows of a stage.
+func (s *Status) stage(one StageStatus) {
+	i := slices.IndexFunc(s.Stages, func(st StageStatus) bool { return st.Stage == one.Stage })
+	if i < 0 {
+		s.Stages = append(s.Stages, one)
+		return
+	}
+	st := &s.Stages[i]
+	st.Free, st.Waiting, st.InWork = st.Free+one.Free, st.Waiting+one.Waiting, st.InWork+one.InWork
+	st.Credit, st.Open = st.Credit+one.Credit, st.Open+one.Open
+	st.Price, st.Worst = max(st.Price, one.Price), max(st.Worst, one.Worst)
+}
+
+// conclude says what follows from several parts.
+func (s *Status) conclude() {
+	s.heardRules()
+	s.heardQueries()
+	s.Stuck = s.stuck()
+}
+
+// lateness is what has not answered, for people; empty where everything has.
+func (s Status) lateness() string {
+	if len(s.Late) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("No answer in time: %s.", strings.Join(s.Late, "; "))
+}

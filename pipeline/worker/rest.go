@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/spend/claims"
+)
+
+// Waiter lets the loops of a stage wait until there may be something to do: for work that
+// was published or comes back, for tokens, for the end of a circuit breaker's pause.
+type Waiter struct {
+	Returns Returns
+
+	env     process.Env
+	pulse   *Pulse
+	spender *claims.Spender
+	breaker *Breaker
+	work    chan struct{}
+}
+
+// NewWaiter returns a waiter for work that is published to a subject of SURVIVORS, until the connection ends.
+func NewWaiter(b *bus.Bus, env process.Env, pulse *Pulse, spender *claims.Spender, breaker *Breaker, subject string) (*Waiter, error) {
+	w := &Waiter{env: env, pulse: pulse, spender: spender, breaker: breaker, work: make(chan struct{}, 1)}
+	_, err := b.Hint(subject, func() {
+		select {
+		case w.work <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen to %s: %w", subject, err)
+	}
+	return w, nil
+}
+
+// Idle waits for work.
+func (w *Waiter) Idle(ctx context.Context) {
+	at, changed := w.Returns.next()
+	w.rest(ctx, "idle", at, nil, changed)
+}
+
+// Broke waits for tokens, or for more work, which may cost none.
+func (w *Waiter) Broke(ctx context.Context) {
+	w.rest(ctx, "waiting_for_tokens", time.Time{}, w.spender.Changed(), nil)
+}
+
+// Blocked waits until the circuit breaker permits a call.
+func (w *Waiter) Blocked(ctx context.Context) {
+	w.rest(ctx, "circuit_open", w.breaker.Until(), nil, nil)
+}
+
+// rest reports the state and waits until one of the channels fires, until an
+// instant of machine time, or for a fallback: orphaned work and lost hints.
+func (w *Waiter) rest(ctx context.Context, state string, until time.Time, granted, returned <-chan struct{}) {
+	w.pulse.State(state)
+	d := bus.Fallback(w.env.Clock)
+	if !until.IsZero() {
+		d = min(d, max(0, -process.MachineSince(until)))
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.work:
+	case <-granted:
+	case <-returned:
+	case <-t.C:
+	}
+}
