@@ -143,3 +143,30 @@ func TestAServerOfOthersThatCannotReadAConsumerIsAnErrorWithTheNextStep(t *testi
 		t.Fatalf("got %v, want the consumer and the next step named", err)
 	}
 }
+
+// TestAPatientTakeReturnsWithTheFirstOfAFew waits for many candidates, of which few come.
+func TestAPatientTakeReturnsWithTheFirstOfAFew(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	in, err := b.Inlet(t.Context(), pipeline.StreamCandidates, pipeline.DurableGlance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(id string) {
+		m := bus.Message{Subject: pipeline.SubjectCandidate(1, pipeline.SourceLive, "B000000001"), Schema: pipeline.SchemaCandidate, ID: id, WorkID: id, Body: []byte("{}")}
+		if _, err := b.Publish(t.Context(), m); err != nil {
+			t.Error(err)
+		}
+	}
+	began := time.Now()
+	time.AfterFunc(50*time.Millisecond, func() { publish("1") })
+	one, err := in.Take(t.Context(), 100, bus.Patient)
+	if took := time.Since(began); err != nil || len(one) != 1 || took > bus.Patient/2 {
+		t.Errorf("%d items after %v, %v; want the one that came, at once", len(one), took, err)
+	}
+	publish("2")
+	publish("3")
+	if two, err := in.Take(t.Context(), 100, bus.Patient); err != nil || len(two) != 2 {
+		t.Errorf("%d items, %v; want both that were there", len(two), err)
+	}
+}

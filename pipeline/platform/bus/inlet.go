@@ -43,10 +43,22 @@ const beatWithin = 2 * time.Second
 func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Item, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	opts := []jetstream.FetchOpt{jetstream.FetchContext(ctx)}
-	if wait >= Patient {
-		opts = append(opts, jetstream.FetchHeartbeat(beatWithin))
+	if wait < Patient {
+		return i.fetch(ctx, n, jetstream.FetchContext(ctx))
 	}
+	// A request ends when it is full: one for n items would keep the first of a few until the wait is over.
+	items, err := i.fetch(ctx, 1, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(beatWithin))
+	if err != nil || len(items) == 0 || n == 1 {
+		return items, err
+	}
+	batch, err := i.c.FetchNoWait(n - 1)
+	if err != nil {
+		return items, nil //nolint:nilerr // the next Take reports it; this one has an item
+	}
+	return append(items, i.items(batch)...), nil
+}
+
+func (i *Inlet) fetch(ctx context.Context, n int, opts ...jetstream.FetchOpt) ([]loop.Item, error) {
 	batch, err := i.c.Fetch(n, opts...)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -54,14 +66,18 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Ite
 		}
 		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
 	}
-	var items []loop.Item
-	for m := range batch.Messages() {
-		items = append(items, item(i.stream, m, i.b.answerWithin()))
-	}
+	items := i.items(batch)
 	if err = batch.Error(); err != nil && len(items) == 0 && !overdue(err) {
 		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
 	}
 	return items, nil
+}
+
+func (i *Inlet) items(batch jetstream.MessageBatch) (items []loop.Item) {
+	for m := range batch.Messages() {
+		items = append(items, item(i.stream, m, i.b.answerWithin()))
+	}
+	return items
 }
 
 // overdue reports whether a fetch ended because nothing came for as long as it waited, or nobody kept it waiting.
