@@ -107,7 +107,7 @@ func (t *turn) report(e watermark.Effect) error {
 	case watermark.Stepped:
 		t.w.pulse.Stepped(loopList)
 	case watermark.Warn:
-		t.w.env.Log.Warn(e.Text, append([]any{"query", t.list.ID()}, e.Args...)...)
+		t.w.env.Log.Warn(e.Text, append([]any{"query", t.list.ID()}, e.Args...)...) //nolint:sloglint // the texts are the reader's constants
 	case watermark.PutOff:
 		cause := e.Err
 		if cause == nil {
@@ -167,9 +167,8 @@ func (t *turn) append(ctx context.Context, l token.Line) error {
 	if _, err := t.w.bus.Publish(ctx, m); err != nil {
 		return err
 	}
-	switch l.Entry.Event {
-	case pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
-		t.w.pulse.Count(string(l.Entry.Event), 1)
+	if e := l.Entry.Event; e == pipeline.EventGapOpened || e == pipeline.EventGapFilled || e == pipeline.EventGapExpired {
+		t.w.pulse.Count(string(e), 1)
 	}
 	return nil
 }

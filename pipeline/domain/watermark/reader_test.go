@@ -628,7 +628,7 @@ func TestAStepLeavesTheReaderBeforeItUnchanged(t *testing.T) {
 			pages, distinct := r.read.Pages, r.read.Distinct()
 			first, one := r.Step(event, t0)
 			second, two := r.Step(event, t0)
-			if !reflect.DeepEqual(first, second) || !reflect.DeepEqual(one, two) || r.read.Pages != pages || r.read.Distinct() != distinct {
+			if !reflect.DeepEqual(first, second) || !reflect.DeepEqual(one, two) || r.read.Pages != pages || r.read.Distinct() != distinct { //nolint:govet // the same errors
 				t.Fatalf("%T: two steps from one reader differ", event)
 			}
 			steps = append(steps, first)

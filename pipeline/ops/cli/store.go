@@ -71,7 +71,7 @@ func greeted(ctx context.Context, address string) Server {
 	if err != nil {
 		return out
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // it was read
 	if end, ok := ctx.Deadline(); ok {
 		_ = c.SetReadDeadline(end) // a connection takes one
 	}
