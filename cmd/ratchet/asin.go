@@ -28,16 +28,8 @@ type answer interface {
 
 // print prints what find makes of the ASIN.
 func (c asinCmd) print(a *app, find func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (answer, error)) error {
-	asin, err := asinOf(c.ASIN)
-	if err != nil {
-		return err
-	}
-	judge, err := c.judge()
-	if err != nil {
-		return err
-	}
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		found, err := find(ctx, b, judge, asin)
+	return c.about(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) error {
+		found, err := find(ctx, b, j, asin)
 		if err != nil {
 			return err
 		}
@@ -46,6 +38,19 @@ func (c asinCmd) print(a *app, find func(ctx context.Context, b *bus.Bus, j *ver
 		}
 		return found.Write(a.out)
 	})
+}
+
+// about calls do with the ASIN and the rules once both are valid and NATS is reached.
+func (c asinCmd) about(a *app, do func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) error) error {
+	asin, err := asinOf(c.ASIN)
+	if err != nil {
+		return err
+	}
+	judge, err := c.judge()
+	if err != nil {
+		return err
+	}
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error { return do(ctx, b, judge, asin) })
 }
 
 // asinOf is an argument as an ASIN.
@@ -97,23 +102,20 @@ const pipeColumns = 80
 
 // draw draws the history behind the answer.
 func (c whyCmd) draw(a *app) error {
-	asin, err := asinOf(c.ASIN)
-	if err != nil {
-		return err
-	}
-	judge, err := c.judge()
-	if err != nil {
-		return err
-	}
 	span, _ := chart.RangeOf(c.Range) // the flag's enum knows no other
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		p, err := cli.PictureOf(ctx, b, judge.Settings(), asin)
+	return c.one().about(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) error {
+		p, err := cli.PictureOf(ctx, b, j.Settings(), asin)
 		if err != nil {
 			return err
 		}
 		_, err = io.WriteString(a.out, chart.Plot(p.Product, span, cmp.Or(widthOf(a.out), pipeColumns)))
 		return err
 	})
+}
+
+// one is the question about one ASIN.
+func (c whyCmd) one() asinCmd {
+	return asinCmd{natsFlags: c.natsFlags, rulesFlag: c.rulesFlag, ASIN: c.ASIN, JSON: c.JSON}
 }
 
 // Run prints the story of one ASIN.
@@ -126,8 +128,7 @@ func (c whyCmd) Run(a *app) error {
 	case c.Chart:
 		return c.draw(a)
 	}
-	one := asinCmd{natsFlags: c.natsFlags, rulesFlag: c.rulesFlag, ASIN: c.ASIN, JSON: c.JSON}
-	return one.print(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (answer, error) {
+	return c.one().print(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (answer, error) {
 		s, err := cli.Why(ctx, b, asin)
 		s.Tell(j)
 		return s, err

@@ -105,12 +105,12 @@ func (l *line) open(ctx context.Context) error {
 func (l *line) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if wait := -process.MachineSince(l.resume); wait > 0 {
-			rest(ctx, min(wait, time.Second))
+			_ = process.Sleep(ctx, min(wait, time.Second))
 			continue
 		}
 		if err := l.step(ctx); err != nil && ctx.Err() == nil {
 			l.n.env.Log.Debug("not notified just now", "target", l.target.Name(), "err", err)
-			rest(ctx, time.Second)
+			_ = process.Sleep(ctx, time.Second)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func (l *line) step(ctx context.Context) error {
 		}
 	}
 	if wait := l.n.env.Clock.Machine(l.held.Sub(now)); wait > 0 {
-		rest(ctx, min(wait, time.Second))
+		_ = process.Sleep(ctx, min(wait, time.Second))
 		return nil
 	}
 	items, err := l.take(ctx)
@@ -342,14 +342,4 @@ func again(ctx context.Context, items []loop.Item, after time.Duration) error {
 		failed = append(failed, it.Settle.Again(ctx, max(after, 0)))
 	}
 	return errors.Join(failed...)
-}
-
-// rest waits until d of machine time is over or ctx ends.
-func rest(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

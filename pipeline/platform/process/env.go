@@ -43,7 +43,12 @@ func (e Env) After(d time.Duration) <-chan time.Time { return e.Clock.After(d) }
 
 // Sleep waits d of pipeline time, or until ctx ends, and then returns its error.
 func (e Env) Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(e.Clock.Machine(d))
+	return Sleep(ctx, e.Clock.Machine(d))
+}
+
+// Sleep waits d of machine time, or until ctx ends, and then returns its error.
+func Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -20,6 +20,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 const (
@@ -52,23 +53,11 @@ func Ask(ctx context.Context, b *bus.Bus, w Warehouse, ask func(context.Context)
 		if version <= most[0] && verdict <= most[1] && act <= most[2] {
 			return at, nil
 		}
-		if err := rest(ctx); err != nil {
+		if err := process.Sleep(ctx, pause); err != nil {
 			return at, err
 		}
 	}
 	return visibility.Sequences{}, ErrBusy
-}
-
-// rest waits for a moment, or until ctx ends.
-func rest(ctx context.Context) error {
-	t := time.NewTimer(pause)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // sequences returns up to where each stream is recorded, and the row IDs of that.
