@@ -112,7 +112,7 @@ func (t *tokend) listen() error {
 		tokens + pipeline.KeyMode:                 t.wish.Forget,
 		tokens + pipeline.KeyPolicy:               t.wish.Forget,
 		"$KV." + pipeline.BucketWatermarks + ".>": t.polls.Forget,
-		"survivor.>":                              t.lanes.Forget,
+		"survivor.>": t.lanes.Forget,
 	}
 	for stage, g := range t.grants {
 		listens[tokens+pipeline.KeyGrant(stage)] = func() {

@@ -49,6 +49,8 @@ type opinion struct {
 	outcome pipeline.Outcome
 	reason  string
 	at      time.Time
+
+	repeated bool // it was published more than once
 }
 
 func (b *Book) record(p Place) *record {
@@ -85,9 +87,13 @@ func (b *Book) Verdict(v Verdict) {
 		return
 	}
 	w, r := keyOf(v), b.record(PlaceOf(v.Identity))
-	if first, known := r.verdicts[w]; !known || v.Sequence < first.id {
-		r.verdicts[w] = opinion{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
+	first, known := r.verdicts[w]
+	repeated := known && (first.repeated || v.Sequence != first.id)
+	if !known || v.Sequence < first.id {
+		first = opinion{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
 	}
+	first.repeated = repeated
+	r.verdicts[w] = first
 }
 
 // Action adds an action of the user.
@@ -116,20 +122,30 @@ func (b *Book) Visible(since time.Time) []Shown {
 	return out
 }
 
-// Repeats reports whether a live verdict was published before, so that it has no effect.
-func (b *Book) Repeats(v Verdict) bool {
-	return b.record(PlaceOf(v.Identity)).verdicts[keyOf(v)].id != v.Sequence
-}
-
-// Decisive returns the look of the verdict that decides about a deal that was rejected or marked. A reader of
-// only the newest verdict of each subject must read the ones before it, because the newest may be a repeat.
-func (b *Book) Decisive(p Place) (pipeline.Look, bool) {
+// Unsure returns the looks of which a reader of only some verdicts must read all, because what it read may be a repeat:
+// the look that rejected or marked the deal, those that accepted or confirmed it beside another outcome, and those with
+// a verdict that was read twice.
+func (b *Book) Unsure(p Place) (looks []pipeline.Look) {
 	r := b.record(p)
 	yes, no := r.newest()
 	if no.id == 0 && yes.id > 0 {
 		no = r.mark()
 	}
-	return later(yes, no).look, no.id > 0
+	if no.id > 0 {
+		looks = append(looks, later(yes, no).look)
+	}
+	accepted, other := map[pipeline.Look]bool{}, map[pipeline.Look]bool{}
+	for _, v := range r.verdicts {
+		yes := v.outcome == pipeline.Accept || v.outcome == pipeline.Confirm
+		accepted[v.look] = accepted[v.look] || yes || v.repeated
+		other[v.look] = other[v.look] || !yes || v.repeated
+	}
+	for look := range accepted {
+		if accepted[look] && other[look] {
+			looks = append(looks, look)
+		}
+	}
+	return looks
 }
 
 // Awaits reports whether a deal that was decided then is hidden only because the

@@ -193,10 +193,9 @@ func (e *ear) about(p visibility.Place) bool {
 	return true
 }
 
-// newest hears the newest verdict of each subject that may say something, and looks
-// behind it where it hides others that count: it is a replay's, about another price
-// type, one of the keeper's, a repeat, or nothing that can be read. That the newest verdict is
-// the last decided is taken for granted; only confirmed_at and the mark rest on it.
+// newest reads the newest verdict of each subject that may say something, and all of its look where it may hide others
+// that count: it belongs to a replay, to another price type or to the refresher, or it cannot be read. It assumes that
+// the newest verdict is the last decided; only confirmed_at and the mark depend on that.
 func (e *ear) newest(ctx context.Context, products map[product]bool) error {
 	var subjects []string
 	for of := range products {
@@ -225,7 +224,7 @@ func (e *ear) newest(ctx context.Context, products map[product]bool) error {
 		v := read[i]
 		unread := v.Outcome == ""
 		others := func(p visibility.Place) bool { return p != visibility.PlaceOf(v.Identity) }
-		if known && (unread || v.Run != pipeline.RunLive || v.Outcome == pipeline.Fail || e.book.Repeats(v) || slices.ContainsFunc(e.places[of], others)) {
+		if known && (unread || v.Run != pipeline.RunLive || v.Outcome == pipeline.Fail || slices.ContainsFunc(e.places[of], others)) {
 			e.lookBehind(of, look)
 		}
 	}
@@ -237,7 +236,7 @@ func (e *ear) newest(ctx context.Context, products map[product]bool) error {
 func (e *ear) doubt() {
 	for of, places := range e.places {
 		for _, p := range places {
-			if look, yes := e.book.Decisive(p); yes {
+			for _, look := range e.book.Unsure(p) {
 				e.lookBehind(of, look)
 			}
 		}
@@ -268,11 +267,12 @@ func productOf(subject string) (of product, look pipeline.Look, ok bool) {
 	return product{domain, parts[4]}, pipeline.Look(parts[2]), err == nil
 }
 
-// telling are the subjects of the verdicts that say how a deal stands.
+// telling are the subjects of the verdicts that say how a deal stands, and of those that may have come before them for
+// the same work.
 func telling(of product) []string {
-	out := []string{pipeline.SubjectVerdict(of.domain, pipeline.LookList, pipeline.Fail, of.asin)}
+	var out []string
 	for _, look := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
-		for _, o := range []pipeline.Outcome{pipeline.Accept, pipeline.Confirm, pipeline.Reject} {
+		for _, o := range []pipeline.Outcome{pipeline.Accept, pipeline.Confirm, pipeline.Reject, pipeline.Survive, pipeline.Shed, pipeline.Fail} {
 			out = append(out, pipeline.SubjectVerdict(of.domain, look, o, of.asin))
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"ratchet/pipeline"
@@ -77,7 +78,7 @@ func sequences(ctx context.Context, b *bus.Bus) (at visibility.Sequences, rows [
 		if *of.to, _, err = b.Settled(ctx, of.stream, pipeline.DurableRecorder(of.stream)); err != nil {
 			return at, rows, fmt.Errorf("how far is %s recorded: %w", of.stream, err)
 		}
-		rows[i] = uint64(span.Made)<<32 | *of.to
+		rows[i] = uint64(span.Made)<<32 | min(*of.to, math.MaxUint32) // what is later has no row
 	}
 	return at, rows, nil
 }
