@@ -172,7 +172,7 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	if err := decided(ctx, b, s, queries); err != nil {
 		return v, err
 	}
-	v.By, v.At = operator(), s.At
+	v.By, v.At = cli.Operator(), s.At
 	if v, err = cli.ApplyQueries(ctx, b, v); err != nil {
 		return v, fmt.Errorf("put the queries live: %w", err)
 	}
@@ -191,7 +191,7 @@ func decided(ctx context.Context, b *bus.Bus, s cli.Status, queries []keepa.Quer
 	if n := len(all); n > 0 {
 		live = all[n-1]
 	}
-	judge, err := inForce(live, slices.DeleteFunc(slices.Clone(s.Daemons), func(h pipeline.Heartbeat) bool { return h.Rules == nil }))
+	judge, err := cli.RulesOf(live, slices.DeleteFunc(slices.Clone(s.Daemons), func(h pipeline.Heartbeat) bool { return h.Rules == nil }))
 	if err != nil || judge == nil {
 		return err
 	}

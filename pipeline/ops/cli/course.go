@@ -13,11 +13,13 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Course is what the ledger tells of the balance over time: what Keepa reported, the pauses, and what each stage spent.
+// Course is what the ledger tells of the balance over time: what Keepa reported, the pauses, what each stage spent, and
+// the gaps of the lists.
 type Course struct {
 	Levels []chart.Level
 	Pauses []chart.Pause
 	Costs  []Cost
+	Gaps   []CourseGap
 
 	next uint64 // the first sequence of LEDGER that was not read
 }
@@ -32,12 +34,12 @@ type Cost struct {
 // CourseOf reads the course of the last span of pipeline time.
 func CourseOf(ctx context.Context, b *bus.Bus, span time.Duration) (Course, error) {
 	var c Course
-	return c, c.read(ctx, b, span)
+	return c, c.Read(ctx, b, span)
 }
 
-// read takes what the ledger holds beyond what was read, at first of the last span: pipeline time is never slower than
+// Read takes what the ledger holds beyond what was read, at first of the last span: pipeline time is never slower than
 // the machine's, by which a stream is searched.
-func (c *Course) read(ctx context.Context, b *bus.Bus, span time.Duration) error {
+func (c *Course) Read(ctx context.Context, b *bus.Bus, span time.Duration) error {
 	from := bus.From{Sequence: c.next}
 	if c.next == 0 {
 		from.Since = process.MachineNow().Add(-span)
@@ -59,6 +61,8 @@ func (c *Course) entry(e pipeline.Entry) {
 		c.Costs = append(c.Costs, Cost{e.At, e.Stage, e.Tokens})
 	case pipeline.EventMode:
 		c.mode(e)
+	case pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
+		c.gap(e)
 	default: // moves within the budget, and the lists
 	}
 }
@@ -113,13 +117,14 @@ func (c Course) Amounts(since time.Time) chart.Amounts {
 	return a
 }
 
-// forget drops what is older than an instant, so that a long session keeps only what it shows.
-func (c *Course) forget(before time.Time) {
+// Forget drops what is older than an instant, so that a long session keeps only what it shows.
+func (c *Course) Forget(before time.Time) {
 	n := 0
 	for n+1 < len(c.Levels) && c.Levels[n+1].At.Before(before) {
 		n++ // the last one before it holds from there on
 	}
 	c.Levels = slices.Delete(c.Levels, 0, n)
 	c.Costs = slices.DeleteFunc(c.Costs, func(cost Cost) bool { return cost.At.Before(before) })
+	c.Gaps = slices.DeleteFunc(c.Gaps, func(g CourseGap) bool { return !g.Ended.IsZero() && g.Ended.Before(before) })
 	c.Pauses = slices.DeleteFunc(c.Pauses, func(p chart.Pause) bool { return !p.Until.IsZero() && p.Until.Before(before) })
 }

@@ -66,7 +66,7 @@ func placeOn(subject string) (visibility.Place, error) {
 func (d Deal) Identity() pipeline.Identity { return d.identity() }
 
 // Admits reports whether a choice shows a deal.
-func (c Choice) Admits(d Deal) bool { return c.admits(d) }
+func (c Choice) Admits(d Deal) bool { return c.admits(&d) }
 
 // Best sorts deals, the most profitable first.
 func Best(deals []Deal) { By("").sort(deals) }

@@ -144,15 +144,20 @@ func WriteReconsidered(w io.Writer, r replay.Reconsidered) error {
 }
 
 func because(reasons map[string]int) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return ": " + Because(reasons)
+}
+
+// Because are reasons and how often each was given.
+func Because(reasons map[string]int) string {
 	var all []string
 	for reason, n := range reasons {
 		all = append(all, fmt.Sprintf("%s %d", reason, n))
 	}
-	if len(all) == 0 {
-		return ""
-	}
 	slices.Sort(all)
-	return ": " + strings.Join(all, ", ")
+	return strings.Join(all, ", ")
 }
 
 // Rules is what status says of the rules in force.

@@ -161,7 +161,7 @@ type stream struct {
 
 // show prints one deal: a table's row, a csv's row, or a JSON object on a line.
 func (s *stream) show(d Deal) error {
-	if !s.admits(d) {
+	if !s.admits(&d) {
 		return nil
 	}
 	head := !s.begun

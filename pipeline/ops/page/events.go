@@ -18,7 +18,7 @@ const (
 )
 
 // views are those that are kept current, by name.
-var views = map[string]func() view{dealsName: dealsView, dealName: dealView, machineName: machineView}
+var views = map[string]func() view{dealsName: dealsView, dealName: dealView, machineName: machineView, replaysName: replaysView}
 
 // eventsOf is the address of a view's changes since it was rendered.
 func eventsOf(v view, a asked, at string) string {

@@ -9,6 +9,7 @@ import (
 const (
 	aboutDeals   = "deals"
 	aboutMachine = "machine"
+	aboutOdds    = "odds"
 )
 
 // aboutASIN is the topic of one product.

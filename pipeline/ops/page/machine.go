@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ratchet/pipeline"
@@ -38,7 +39,9 @@ type machine struct {
 	v     *cli.Visible // of its goroutine alone
 	w     *warehouse.Warehouse
 	hint  chan struct{} // holds one
+	line  *timelines    // of its goroutine alone
 	asked time.Time     // ClickHouse, machine time
+	again atomic.Bool   // dead letters were driven again: they are read before their time
 
 	mu   sync.Mutex
 	at   time.Time // of the last reading, machine time; zero before the first
@@ -55,6 +58,7 @@ type state struct {
 	Source  string
 	Dead    []cli.Letter // those that were not driven again, the newest first
 	AllDead int
+	Lines   []timeline
 }
 
 // table is the answer to a named question.
@@ -75,7 +79,7 @@ type pulse struct {
 }
 
 func newMachine(s *Server) *machine {
-	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: make(chan struct{}, 1), next: make(chan struct{})}
+	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: make(chan struct{}, 1), next: make(chan struct{}), line: &timelines{}}
 }
 
 // wanted asks for a reading.
@@ -139,8 +143,9 @@ func (m *machine) look(ctx context.Context) {
 	} else {
 		status.Count(ctx, m.v)
 		now.Status = status
+		now.Lines = m.line.read(ctx, m.s.b, status)
 	}
-	if process.MachineSince(m.asked) > askEvery {
+	if process.MachineSince(m.asked) > askEvery || m.again.Swap(false) {
 		m.asked = process.MachineNow()
 		m.ask(ctx, &now)
 	}
@@ -322,6 +327,7 @@ type machineModel struct {
 	Source   string
 	Dead     []letter
 	AllDead  int
+	Lines    []timeline
 }
 
 type figure struct{ Name, Value, Note string }
@@ -335,6 +341,7 @@ type section struct {
 type letter struct {
 	Sequence                            uint64
 	At, Stage, Reason, ASIN, Error, Cmd string
+	Retry                               bool // it can be driven again for no token
 }
 
 func machineView() view {
@@ -351,7 +358,7 @@ func (n state) model() machineModel {
 	s := n.Status
 	m := machineModel{
 		Headline: s.Headline(), Stuck: len(s.Stuck) > 0, Err: n.Err, Budget: strings.Split(s.Budget(), "\n"), Mode: s.Wish, Tables: n.Tables, Source: n.Source,
-		AllDead: n.AllDead,
+		AllDead: n.AllDead, Lines: n.Lines,
 	}
 	if n.Err != "" {
 		m.Headline = nil
@@ -369,7 +376,7 @@ func (n state) model() machineModel {
 	for _, l := range n.Dead {
 		m.Dead = append(m.Dead, letter{
 			Sequence: l.Sequence, At: l.At, Stage: l.Stage, Reason: l.Dead.Reason, ASIN: l.ASIN, Error: l.Dead.Error.Short(120).String(),
-			Cmd: fmt.Sprintf("ratchet dead retry %d", l.Sequence),
+			Cmd: l.Next(), Retry: l.Free(),
 		})
 	}
 	return m

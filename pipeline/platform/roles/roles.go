@@ -46,7 +46,7 @@ func key(bucket, name string) string { return "$KV." + bucket + "." + name }
 
 // Table returns every role.
 func Table() []Role {
-	return []Role{tokend(), watermarker(), peeker(), committer(), recorder(), notifier(), provisioner(), reader(), operator()}
+	return []Role{tokend(), watermarker(), peeker(), committer(), recorder(), notifier(), page(), provisioner(), reader(), operator()}
 }
 
 func tokend() Role {
@@ -158,6 +158,16 @@ func notifier() Role {
 		Scans: []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, Bucket(pipeline.BucketStatus), Bucket(pipeline.BucketWatermarks)},
 		Asks:  []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status", "svc.notifier.*"},
 	}
+}
+
+// page looks, and does what its buttons do: what was bought and ignored, dead letters, rules.
+func page() Role {
+	r := reader()
+	r.Name, r.Does, r.Person = "page", "shows pages to browsers, whose buttons record what was bought and ignored, retry dead letters and apply rules", false
+	r.Publishes = []string{
+		"action.>", "candidate.>", "survivor.>", "verdict.>", "deal.>", key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketRuns, ">"),
+	}
+	return r
 }
 
 func provisioner() Role {
