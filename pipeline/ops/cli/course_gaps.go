@@ -59,7 +59,9 @@ func (c Course) Owed(s Status, span time.Duration) []CourseGap {
 			}
 		}
 	}
-	out = slices.DeleteFunc(out, func(g CourseGap) bool { return g.Ended.IsZero() && !owed[g.ID] || !g.Ended.IsZero() && g.Ended.Before(from) })
+	out = slices.DeleteFunc(out, func(g CourseGap) bool {
+		return g.Ended.IsZero() && !owed[g.ID] || !g.Ended.IsZero() && g.Ended.Before(from)
+	})
 	slices.SortStableFunc(out, func(a, b CourseGap) int {
 		if a.Ended.IsZero() != b.Ended.IsZero() {
 			return map[bool]int{true: -1, false: 1}[a.Ended.IsZero()]

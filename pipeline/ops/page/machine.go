@@ -23,6 +23,8 @@ const (
 	// lookEvery is the least time between two readings of the state, askEvery between two of ClickHouse, machine time.
 	lookEvery = 2 * time.Second
 	askEvery  = 20 * time.Second
+	// askAtLeast is the most, where nothing changed: what is counted is of a time that moves.
+	askAtLeast = 10 * time.Minute
 	// lookWithin bounds one reading.
 	lookWithin = 20 * time.Second
 )
@@ -35,13 +37,16 @@ var hints = []string{
 
 // machine reads the state of the pipeline while a page is open, at most every lookEvery, and only after a hint.
 type machine struct {
-	s     *Server
-	v     *cli.Visible // of its goroutine alone
-	w     *warehouse.Warehouse
-	hint  chan struct{} // holds one
-	line  *timelines    // of its goroutine alone
-	asked time.Time     // ClickHouse, machine time
-	again atomic.Bool   // dead letters were driven again: they are read before their time
+	s       *Server
+	v       *cli.Visible // of its goroutine alone
+	w       *warehouse.Warehouse
+	hint    chan struct{} // holds one
+	line    *timelines    // of its goroutine alone
+	asked   time.Time     // ClickHouse, machine time
+	held    string        // what the streams held then
+	counted string        // and when deals were counted
+	shown   atomic.Bool   // a page shows the answers
+	again   atomic.Bool   // dead letters were driven again: they are read before their time
 
 	mu   sync.Mutex
 	at   time.Time // of the last reading, machine time; zero before the first
@@ -141,12 +146,15 @@ func (m *machine) look(ctx context.Context) {
 	if err != nil {
 		now.Err = err.Error()
 	} else {
-		status.Count(ctx, m.v)
+		held := heldIn(status)
+		if status.Deals = now.Status.Deals; held != m.counted || status.Deals == nil {
+			status.Count(ctx, m.v)
+			m.counted = held
+		}
 		now.Status = status
 		now.Lines = m.line.read(ctx, m.s.b, status)
 	}
-	if process.MachineSince(m.asked) > askEvery || m.again.Swap(false) {
-		m.asked = process.MachineNow()
+	if m.askNow(now.Status) {
 		m.ask(ctx, &now)
 	}
 	head := m.render(pulseOf(now))
@@ -155,6 +163,30 @@ func (m *machine) look(ctx context.Context) {
 	m.now, m.head, m.at = now, head, process.MachineNow()
 	close(m.next)
 	m.next = make(chan struct{})
+}
+
+// askNow reports whether the questions are asked again: where a page shows their answers and the streams hold something
+// else than the last time, or that was long ago.
+func (m *machine) askNow(s cli.Status) bool {
+	since, held := process.MachineSince(m.asked), heldIn(s)
+	switch {
+	case m.again.Swap(false), m.asked.IsZero():
+	case !m.shown.Swap(m.s.hub.shows(aboutMachine)), since < askEvery, held == m.held && since < askAtLeast:
+		return false
+	}
+	m.asked, m.held = process.MachineNow(), held
+	return true
+}
+
+// heldIn names what the streams hold.
+func heldIn(s cli.Status) string {
+	var out strings.Builder
+	for _, st := range s.Streams {
+		if slices.Contains(pipeline.Streams(), st.Name) {
+			fmt.Fprintf(&out, "%s %d %d;", st.Name, st.Messages, st.Gone)
+		}
+	}
+	return out.String()
 }
 
 // state is what was read last, or what is read now where that was long ago.
@@ -349,6 +381,7 @@ func machineView() view {
 		name: machineName, title: func(asked) string { return "Machine" },
 		topics: func(asked) []string { return []string{aboutMachine} },
 		fragment: func(ctx context.Context, s *Server, _ asked) (any, error) {
+			s.machine.shown.Store(true)
 			return s.machine.state(ctx).model(), ctx.Err()
 		},
 	}

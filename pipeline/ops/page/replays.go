@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -14,7 +15,8 @@ import (
 func replaysView() view {
 	return view{
 		name: replaysName, title: func(asked) string { return "Replays" },
-		topics: func(asked) []string { return []string{aboutOdds} },
+		topics:   func(asked) []string { return []string{aboutOdds} },
+		fresh:    10 * time.Minute,
 		fragment: func(ctx context.Context, s *Server, _ asked) (any, error) { return s.replays(ctx) },
 	}
 }

@@ -20,11 +20,9 @@ const (
 	blockDiffers, mostDiffering = 40, 0.04
 )
 
-// TestViewsLookAsTheyAreKept compares screenshots with those in testdata, each seen by a person when it was kept.
+// TestViewsLookAsTheyAreKept compares screenshots with those in testdata, each looked at when it was kept.
 func TestViewsLookAsTheyAreKept(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a browser")
-	}
+	whole(t)
 	s, views := shown(t)
 	b := browse(t)
 	for name, c := range map[string]struct {

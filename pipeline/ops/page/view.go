@@ -35,6 +35,8 @@ type view struct {
 	// fragment is what is kept current.
 	fragment func(context.Context, *Server, asked) (any, error)
 	cached   func(*Server) *cache // nil: rendered each time
+	// fresh is how often it is rendered without a change, because it shows ages; 0: freshEvery.
+	fresh time.Duration
 }
 
 // notFound is an error of what is asked for, in a sentence.

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,8 +105,16 @@ type knob struct {
 // knobPrefix begins the parameters of thresholds.
 const knobPrefix = "t-"
 
+// knobSays are the names of the built-in rules' thresholds for people; another one is shown as it is written.
+var knobSays = map[string]string{
+	"min_profit_cents": "Least profit", "max_loss_chance": "Most odds of a loss", "min_roi_percent": "Least return on the money",
+	"min_n_eff": "Least evidence, in sales of today", "min_sales": "Least inferred sales", "min_sales_in_year": "Least sales in a year",
+	"min_rank_drops": "Least rank drops in a year", "min_seller_rating": "Least rating of the seller, percent", "max_offers_age_hours": "Most age of the offers, hours",
+	"max_months_to_sell": "Most months to sell", "min_reference_cents": "Least average price",
+}
+
 func knobOf(t verdict.Threshold, c keepa.Currency) knob {
-	k := knob{Name: t.Name, Says: strings.ReplaceAll(t.Name, "_", " "), Rules: strings.Join(t.Rules, ", "), scale: 1}
+	k := knob{Name: t.Name, Says: cmp.Or(knobSays[t.Name], strings.ReplaceAll(t.Name, "_", " ")), Rules: strings.Join(t.Rules, ", "), scale: 1}
 	most, step := max(4*t.Value, 10), 1.0
 	switch {
 	case strings.HasSuffix(t.Name, "_cents"):

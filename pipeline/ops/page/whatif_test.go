@@ -58,7 +58,7 @@ func TestWhatIfSaysWhatApplyingThenDoes(t *testing.T) {
 	if got := counted(body, "fewer deals"); got != hidden {
 		t.Errorf("%d fewer deals, want %d: %s", got, hidden, body)
 	}
-	looser := fmt.Sprintf("whatif?t-min_profit_cents=%.2f&t-max_loss_chance=100&t-min_roi_percent=-500", float64(profit)/100)
+	looser := fmt.Sprintf("whatif?t-min_profit_cents=%.2f&t-max_loss_chance=99.9&t-min_roi_percent=-500", float64(profit)/100)
 	if _, more := get(t, s.URL()+looser); counted(more, "more deals") != 1 || !strings.Contains(more, "/deal/"+refused) || !strings.Contains(more, "no_profit 1") {
 		t.Errorf("with all limits low %s is no deal: %s", refused, more)
 	}
