@@ -45,8 +45,8 @@ func minute(m int64) time.Time {
 	return keepa.Minute(m).Time()
 }
 
-// Owed are the gaps of the last span, those that are owed first, and then the newest first. What the status owes counts;
-// a gap that it no longer has was merged with another one.
+// Owed are the gaps of the last span, those that are owed first, and then the newest first. What the status owes
+// counts; a gap that it no longer has was merged with another one.
 func (c Course) Owed(s Status, span time.Duration) []CourseGap {
 	from := s.At.Add(-span)
 	owed := map[string]bool{}
