@@ -26,7 +26,7 @@ type Point struct {
 // Calibrated draws the points around the diagonal.
 func Calibrated(c Calibration, s Size) template.HTML {
 	p := begin(s, "chart-calibration", c.Title, c.says())
-	const left, right, head, foot = 50, 14, 18, 38
+	const left, right, head, foot = 50, 14, 28, 38
 	x := scale{low: 0, high: c.most(), begin: left, end: float64(s.Width - right)}
 	y := scale{low: 0, high: c.most(), begin: float64(s.Height - foot), end: head}
 	p.text("chart-muted", "start", 2, 11, c.Seen)
@@ -39,7 +39,7 @@ func Calibrated(c Calibration, s Size) template.HTML {
 	for _, t := range numberTicks(c.most(), max(2, int(x.end-x.begin)/60)) {
 		at := x.at(t.value)
 		p.line("chart-axis", at, y.begin, at, y.begin+4)
-		p.text("chart-muted", "middle", at, y.begin+16, c.Label(t.value))
+		p.text("chart-muted", ends(at, x), at, y.begin+16, c.Label(t.value))
 	}
 	p.line("chart-even", x.begin, y.begin, x.end, y.end)
 	most := 1

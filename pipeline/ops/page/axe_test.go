@@ -207,7 +207,7 @@ func TestWithoutAScriptThePageIsOfUse(t *testing.T) {
 	b.do(t, "filter", chromedp.SendKeys(`input[name=min-profit]`, "5000\r"), chromedp.WaitVisible(`p.empty`))
 	b.do(t, "ignore", chromedp.Navigate(s.URL()), chromedp.Click(`#rows > tr:first-child button[name=ignore]`), chromedp.WaitVisible(`.notice button[name=undo]`))
 	b.do(t, "undo", chromedp.Click(`.notice button[name=undo]`), chromedp.WaitVisible(`.notice:not(:has(button))`))
-	b.do(t, "a deal and its chart", chromedp.Navigate(s.URL()+views["deal"]), chromedp.WaitVisible(`svg.chart-history`), chromedp.Click(`.ranges a[href$="chart=90d"]`), chromedp.WaitVisible(`.ranges a[aria-current][href$="chart=90d"]`))
+	b.do(t, "a deal and its chart", chromedp.Navigate(s.URL()+views["deal"]), chromedp.WaitVisible(`.at-desktop svg`), chromedp.Click(`.ranges a[href$="chart=90d"]`), chromedp.WaitVisible(`.ranges a[aria-current][href$="chart=90d"]`))
 	b.do(t, "what if", chromedp.Navigate(s.URL()+"whatif"), chromedp.SetValue(`#k-min_profit_cents`, "12"), chromedp.Click(`.knobs button`), chromedp.WaitVisible(`button[name=apply]`))
 	b.do(t, "drive a letter again", chromedp.Navigate(s.URL()+"machine"), chromedp.Click(`button[name=retry]`), chromedp.WaitVisible(`.notice`))
 	b.quiet(t, s, "")

@@ -46,7 +46,7 @@ func listenLAN(port int) (net.Listener, error) {
 }
 
 // privateAddr is the address of this machine in its private network: that of the way out, if it is private, else any.
-var privateAddr = func() (netip.Addr, error) {
+func privateAddr() (netip.Addr, error) {
 	// A datagram socket sends nothing when it is connected; the kernel only chooses the address. It is one for examples.
 	if c, err := net.Dial("udp4", "192.0.2.1:9"); err == nil { //nolint:noctx // it does not wait
 		defer func() { _ = c.Close() }() // nothing was sent

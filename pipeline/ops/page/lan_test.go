@@ -10,15 +10,14 @@ import (
 
 	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/embedded/access/accesstest"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
 )
 
 func TestAPhoneIsAdmittedByACodeThatWorksOnce(t *testing.T) {
 	t.Parallel()
-	if err := page.PrivateAddr(); err != nil {
-		t.Skip(err)
-	}
+	phone := accesstest.Private(t)
 	d := desk.New(t, 1)
 	asin := d.ASINs(keepasim.Good)[0]
 	d.Accepts(t, asin, desk.T0)
@@ -26,6 +25,9 @@ func TestAPhoneIsAdmittedByACodeThatWorksOnce(t *testing.T) {
 	lan := "http://" + s.LANAddr()
 	if code, said := request(t, http.MethodGet, lan+"/", nil, nil); code != 403 || !strings.Contains(said, "scan the code") {
 		t.Errorf("without a cookie: %d %s", code, said)
+	}
+	if said := phone.Ask(t, "get "+lan+"/"); !strings.HasPrefix(said, "403") || !strings.Contains(said, "scan the code") {
+		t.Errorf("another machine without a cookie: %.200s", said)
 	}
 	if code, _ := request(t, http.MethodGet, lan+"/", nil, map[string]string{"Cookie": "ratchet="}); code != 403 {
 		t.Errorf("with an empty cookie: %d", code)
