@@ -60,7 +60,7 @@ func balanceLine(c cli.Course, s cli.Status) timeline {
 		Heads: []string{"from", "until", "what", "balance at first", "at last", "spent"}, Right: []bool{false, false, false, true, true, true},
 	}
 	for _, d := range picture.Deadlines {
-		out.Says += fmt.Sprintf(" This pause ends at the latest at %s (dashed).", d.UTC().Format(minutes))
+		out.Says += fmt.Sprintf(" This pause ends at the latest at %s (dotted).", d.UTC().Format(minutes))
 	}
 	for _, p := range c.Periods(s, lineSpan) {
 		what, until := "burst", "now"
