@@ -1,7 +1,7 @@
 package verdict
 
 import (
-	"fmt"
+	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -77,7 +77,7 @@ func WithThresholds(rules []byte, to map[string]float64) ([]byte, *Judge, error)
 	want := maps.Clone(before.numbers())
 	maps.Copy(want, to)
 	if got := after.numbers(); !maps.Equal(got, want) || after.version[:fingerprintDigits] != before.version[:fingerprintDigits] {
-		return nil, nil, fmt.Errorf("the thresholds of this rule file cannot be changed line by line: write each on a line of its own below thresholds:")
+		return nil, nil, errors.New("the thresholds of this rule file cannot be changed here: write each on a line of its own")
 	}
 	return out, after, nil
 }
