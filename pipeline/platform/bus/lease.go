@@ -14,7 +14,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Lease is a leader key that expires 15 s after the last renewal by its holder. It elects a
+// Lease is a leader key that expires 30 s after the last renewal by its holder. It elects a
 // leader but does not fence: what a leader writes carries an epoch or a revision of its own.
 type Lease struct {
 	b       *Bus

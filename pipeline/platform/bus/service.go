@@ -19,7 +19,7 @@ import (
 )
 
 // beatEvery is the interval of the heartbeat, machine time.
-const beatEvery = 10 * time.Second
+const beatEvery = StatusTTL / 3
 
 // StartService makes a daemon visible: as a micro service of its name with a `status`
 // endpoint (nats req svc.NAME.status with an empty body), and with a heartbeat in STATUS
