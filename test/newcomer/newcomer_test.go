@@ -54,6 +54,7 @@ func TestADayOfANewcomer(t *testing.T) {
 	n.acts(t)
 	n.isToldInDigests(t)
 	n.asks(t)
+	n.examples(t, "report", "sql", "doctor")
 
 	before := n.stands(t)
 	up.ends(t, os.Interrupt)
@@ -380,6 +381,24 @@ func (n *newcomer) asks(t *testing.T) {
 	cmd := n.command("forecast", "--rate", "5", "--rows", "50")
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "deals") {
 		t.Errorf("forecast: %v\n%s", err, out)
+	}
+}
+
+// examples runs what the help of some commands shows.
+func (n *newcomer) examples(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, command := range commands {
+		all := regexp.MustCompile(`(?m)^  ratchet (.*)$`).FindAllStringSubmatch(n.run(t, command, "--help"), -1)
+		if len(all) == 0 {
+			t.Errorf("%s has no example", command)
+		}
+		for _, m := range all {
+			var args []string
+			for _, arg := range regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(m[1], -1) {
+				args = append(args, strings.Trim(arg, `"`))
+			}
+			n.run(t, args...)
+		}
 	}
 }
 
