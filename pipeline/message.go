@@ -173,7 +173,6 @@ type RulesInForce struct {
 // AskOwn is the body of a status request that asks for a daemon's own rule file, too.
 const AskOwn = "own"
 
-
 // AppliedQueries are deal queries that an operator applied while the pipeline
 // runs, as CONFIG stores them. They win over the watermarker's QUERIES.
 type AppliedQueries struct {

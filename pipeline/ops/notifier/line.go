@@ -143,7 +143,7 @@ func (l *line) take(ctx context.Context) ([]loop.Item, error) {
 	if err != nil || len(items) == 0 || !l.n.policy.Due(foundAt(items[0])).After(foundAt(items[0])) {
 		return items, err
 	}
-	for len(items) < mostHeld {
+	for began := process.MachineNow(); len(items) < mostHeld && process.MachineSince(began) < l.n.ackWait/4; {
 		more, err := l.inlet.Take(ctx, mostHeld-len(items), gatherWithin)
 		if err != nil {
 			l.n.env.Log.Debug("the rest of a digest cannot be taken just now", "err", err)
