@@ -167,7 +167,11 @@ type RulesInForce struct {
 	RuleSet string `json:"rule_set"`          // as on verdicts
 	Version int    `json:"version"`           // of AppliedRules; 0: its own RULES or the built-in ones
 	Refused string `json:"refused,omitempty"` // why newer applied rules are not in force
+	Own     string `json:"own,omitempty"`     // its own rule file, only in the answer to a request with the body AskOwn
 }
+
+// AskOwn is the body of a status request that asks for a daemon's own rule file, too.
+const AskOwn = "own"
 
 // AppliedQueries are deal queries that an operator applied while the pipeline
 // runs, as CONFIG stores them. They win over the watermarker's QUERIES.

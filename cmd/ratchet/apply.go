@@ -17,7 +17,6 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/worker"
-	"ratchet/schemas"
 )
 
 type rulesApplyCmd struct {
@@ -121,13 +120,14 @@ func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.
 	}
 	beats := cli.AwaitRules(a.ctx, b, v.Version)
 	cli.WriteHolders(a.errOut, v.Version, beats)
-	judge, err := inForce(v, beats)
-	if err != nil {
+	rules := rulesOf(a.ctx, b, v)
+	if rules == nil {
+		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: no committer answers with rules of its own, or they differ; apply that file.")
 		return err
 	}
-	if judge == nil {
-		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: which rules the daemons have of their own is not known here; apply that file.")
-		return err
+	judge, err := verdict.NewJudge(rules)
+	if err != nil {
+		return fmt.Errorf("these rules do not load in this build: %w", err)
 	}
 	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
 	r, err := replay.Deals(a.ctx, b, judge, v.Version, bar.Show)
@@ -141,18 +141,14 @@ func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.
 	if err := cli.WriteRedecided(a.out, r); err != nil {
 		return err
 	}
-	return reconsider(a, b, v)
+	return reconsider(a, b, v, rules)
 }
 
 // rejectsWithin is how far back what was rejected is decided again.
 const rejectsWithin = 7 * 24 * time.Hour
 
 // reconsider decides again what was rejected in the last week, and prints the result.
-func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules) error {
-	rules := []byte(v.Rules)
-	if v.Rules == "" {
-		rules = schemas.UsedBooks
-	}
+func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules, rules []byte) error {
 	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
 	r, err := replay.Rejects(a.ctx, b, rules, v.Version, v.At.Add(-rejectsWithin), bar.Show)
 	bar.End()
@@ -234,19 +230,10 @@ func operator() string {
 	return strings.ToValidUTF8(name+"@"+host, "?")
 }
 
-// inForce are the rules of a version; nil where they are the daemons' own and not the built-in ones.
-func inForce(v pipeline.AppliedRules, beats []pipeline.Heartbeat) (*verdict.Judge, error) {
+// rulesOf is the rule file of a version; nil where it is the daemons' own and none says which that is.
+func rulesOf(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules) []byte {
 	if v.Rules != "" {
-		return verdict.NewJudge([]byte(v.Rules))
+		return []byte(v.Rules)
 	}
-	built, err := (rulesFlag{}).judge()
-	for _, h := range beats {
-		if err == nil && h.Rules.RuleSet != built.Version() {
-			return nil, nil //nolint:nilnil // they are not known here
-		}
-	}
-	if len(beats) == 0 {
-		return nil, err
-	}
-	return built, err
+	return cli.OwnRules(ctx, b)
 }

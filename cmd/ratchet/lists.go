@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -157,7 +156,9 @@ func (f natsFlags) read(a *app, next func([]pipeline.AppliedQueries) (pipeline.A
 		}
 		after := cli.QueryIDs(v)
 		for _, h := range beats {
-			after = h.Queries.Queries
+			if h.Queries.Version >= v.Version || h.Queries.Refused != "" {
+				after = h.Queries.Queries
+			}
 		}
 		return cli.Compare(before, after, s.Watermarks).Write(a.out)
 	})
@@ -169,7 +170,7 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	if err != nil {
 		return v, fmt.Errorf("version %d does not load in this build: %w", *v.Reverts, err)
 	}
-	if err := decided(ctx, b, s, queries); err != nil {
+	if err := decided(ctx, b, queries); err != nil {
 		return v, err
 	}
 	v.By, v.At = operator(), s.At
@@ -180,9 +181,9 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	return v, err
 }
 
-// decided refuses queries that the rules in force may not decide. Where these are files of the daemons they are not
-// known here, and the watermarker refuses.
-func decided(ctx context.Context, b *bus.Bus, s cli.Status, queries []keepa.Query) error {
+// decided refuses queries that the rules in force may not decide. Where no daemon says which they are, the watermarker
+// refuses.
+func decided(ctx context.Context, b *bus.Bus, queries []keepa.Query) error {
 	all, err := cli.AppliedRules(ctx, b)
 	if err != nil {
 		return err
@@ -191,9 +192,13 @@ func decided(ctx context.Context, b *bus.Bus, s cli.Status, queries []keepa.Quer
 	if n := len(all); n > 0 {
 		live = all[n-1]
 	}
-	judge, err := inForce(live, slices.DeleteFunc(slices.Clone(s.Daemons), func(h pipeline.Heartbeat) bool { return h.Rules == nil }))
-	if err != nil || judge == nil {
-		return err
+	rules := rulesOf(ctx, b, live)
+	if rules == nil {
+		return nil
+	}
+	judge, err := verdict.NewJudge(rules)
+	if err != nil {
+		return fmt.Errorf("the rules in force do not load in this build: %w", err)
 	}
 	for _, q := range queries {
 		if err := judge.Serves(q.Selection); err != nil {

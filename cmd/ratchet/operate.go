@@ -139,11 +139,29 @@ type (
 	}
 )
 
+// Help is an example.
+func (pauseCmd) Help() string {
+	return `Example:
+  ratchet pause`
+}
+
 // Run asks tokend to pause.
 func (c pauseCmd) Run(a *app) error { return c.wish(a, "paused") }
 
+// Help is an example.
+func (resumeCmd) Help() string {
+	return `Example:
+  ratchet resume`
+}
+
 // Run asks tokend to spend again.
 func (c resumeCmd) Run(a *app) error { return c.wish(a, "run") }
+
+// Help is an example.
+func (nospendCmd) Help() string {
+	return `Example:
+  ratchet nospend`
+}
 
 // Run asks everybody to live on stored answers.
 func (c nospendCmd) Run(a *app) error { return c.wish(a, "nospend") }
@@ -237,6 +255,15 @@ type reportCmd struct {
 	Format        string            `help:"table, json or csv." enum:"table,json,csv" default:"table"`
 }
 
+// Help is examples.
+func (reportCmd) Help() string {
+	return `Examples:
+  ratchet report
+  ratchet report funnel --since 7d
+  ratchet report deals --param limit=5 --format csv
+  ratchet report calibration --about`
+}
+
 // Run asks a named question.
 func (c reportCmd) Run(a *app) error {
 	if c.Name == "" {
@@ -293,6 +320,14 @@ type sqlCmd struct {
 	Query         string `arg:"" help:"The query; after -- where it begins with a comment. Its answer is held whole: ask with curl for millions of rows."`
 	Write         bool   `help:"Allow statements that change something."`
 	Format        string `help:"table, json or csv." enum:"table,json,csv" default:"table"`
+}
+
+// Help describes the command, with an example.
+func (sqlCmd) Help() string {
+	return `docs/sql.md has the tables and views.
+
+Example:
+  ratchet sql "SELECT asin, profit_cents FROM visible_deals ORDER BY profit_cents DESC LIMIT 5"`
 }
 
 // Run asks ClickHouse anything.

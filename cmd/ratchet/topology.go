@@ -21,6 +21,12 @@ type topologyDiffCmd struct {
 	clickhouseURL `embed:""`
 }
 
+// Help is an example.
+func (topologyDiffCmd) Help() string {
+	return `Example:
+  ratchet topology diff`
+}
+
 // Run prints the differences.
 func (c topologyDiffCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
@@ -64,6 +70,12 @@ type topologyApplyCmd struct {
 	Lower         bool          `help:"Also lower replicas, ages and sizes: what is beyond them is lost."`
 	KeepDays      int           `help:"How many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay." env:"RECORDER_KEEP_DAYS" default:"400" placeholder:"DAYS"`
 	Wait          time.Duration `help:"How long to wait for NATS and ClickHouse; 0: as long as it takes." env:"NATS_WAIT" default:"0s" placeholder:"D"`
+}
+
+// Help is an example.
+func (topologyApplyCmd) Help() string {
+	return `Example:
+  ratchet topology apply`
 }
 
 // Run provisions NATS, then ClickHouse.

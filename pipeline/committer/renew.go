@@ -100,7 +100,9 @@ func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, e
 			Look:      pipeline.LookPeek, TokensSpent: s.deal.Tokens,
 		},
 	}}
-	r := decide.Commit(c.rules.Judge(), u.Work, *product, sellers, 0, s.deal.DecidedAt)
+	judge, done := c.rules.Use()
+	defer done()
+	r := decide.Commit(judge, u.Work, *product, sellers, 0, s.deal.DecidedAt)
 	return r.Verdict.Outcome, worker.Apply(c.bus)(ctx, []worker.Effect{u.Conclude(r.Verdict, "")})
 }
 

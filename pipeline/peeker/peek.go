@@ -8,7 +8,6 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/stall"
 	"ratchet/pipeline/domain/token"
-	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/spend/claims"
@@ -32,11 +31,10 @@ type peekLoop struct {
 type step struct {
 	*peekLoop
 	worker.Step
-	judge *verdict.Judge
 }
 
 func (l *peekLoop) step() *step {
-	return &step{peekLoop: l, Step: worker.NewStep(l.env, l.pulse, &l.breaker), judge: l.rules.Judge()}
+	return &step{peekLoop: l, Step: worker.NewStep(l.env, l.pulse, &l.breaker, l.rules)}
 }
 
 // loopPeek and loopGlance name the peeker's loops in its heartbeat.

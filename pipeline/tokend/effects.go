@@ -131,7 +131,10 @@ func (t *tokend) publish(ctx context.Context) error {
 	t.show(b)
 	t.report(func(h *pipeline.Heartbeat) {
 		h.State = activity(b)
-		h.Detail = map[string]any{"balance": b.Est, "rate": b.Rate, "state": b.State, "epoch": b.Epoch, "drift": b.Drift, "note": b.Note, "refused": b.Refused}
+		h.Detail = map[string]any{
+			"balance": b.Est, "rate": b.Rate, "state": b.State, "epoch": b.Epoch, "drift": b.Drift, "note": b.Note, "refused": b.Refused,
+			"simulated": t.cfg.Keepa.Key == gateway.Simulated,
+		}
 	})
 	return t.carried(t.issuer.Flush(t.now, t.do(ctx)))
 }

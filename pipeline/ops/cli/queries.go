@@ -27,7 +27,7 @@ func ApplyQueries(ctx context.Context, b *bus.Bus, a pipeline.AppliedQueries) (p
 	return apply(ctx, b, pipeline.KeyQueries, a, func(a *pipeline.AppliedQueries) *int { return &a.Version })
 }
 
-// AwaitQueries waits until every watermarker that answers has taken a version or refused it, and returns what they say.
+// AwaitQueries waits until every watermarker has taken a version or refused it, and returns what they say.
 func AwaitQueries(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
 	has := func(h pipeline.Heartbeat) bool { return h.Queries != nil }
 	return await(ctx, b, []string{"watermarker"}, has, func(h pipeline.Heartbeat) bool { return h.Queries.Version >= version || h.Queries.Refused != "" })
@@ -42,6 +42,8 @@ func WriteReaders(w io.Writer, version int, beats []pipeline.Heartbeat) {
 		switch {
 		case h.Queries.Refused != "":
 			fmt.Fprintf(w, "The watermarker refuses them and reads by version %d: %s\n", h.Queries.Version, foreign.Of(h.Queries.Refused))
+		case h.Queries.Version < version && h.State == Silent:
+			fmt.Fprintf(w, "The watermarker %s does not answer; if it lives it may still read by version %d.\n", foreign.Of(h.Instance), h.Queries.Version)
 		case h.Queries.Version < version:
 			fmt.Fprintf(w, "The watermarker still reads by version %d; `ratchet status` shows when it has changed.\n", h.Queries.Version)
 		}

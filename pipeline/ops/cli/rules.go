@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -31,39 +33,76 @@ func ApplyRules(ctx context.Context, b *bus.Bus, a pipeline.AppliedRules) (pipel
 // decidingDaemons are those that take applied rules.
 func decidingDaemons() []string { return []string{"watermarker", "peeker", "committer"} }
 
-// heldWithin is how long the daemons have to take applied rules, and askedEvery how long one round of asking takes.
+// heldWithin is how long the daemons have to take what was applied. A round of asking takes askedEvery at first and
+// twice as long each time, up to askedAtMost: under load an answer takes longer.
 const (
-	heldWithin = 3 * time.Second
-	askedEvery = 60 * time.Millisecond
+	heldWithin  = 5 * time.Second
+	askedEvery  = 60 * time.Millisecond
+	askedAtMost = time.Second
 )
 
-// AwaitRules waits until every daemon that answers has taken a version or refused it, so that nothing is decided by the
-// rules before. It returns what the daemons that answer say.
+// Silent is the state of a daemon that has a heartbeat and does not answer: it died within half a minute, or hangs.
+const Silent = "silent"
+
+// Living returns what every daemon says of itself now; one that has a heartbeat and does not answer is Silent.
+func Living(ctx context.Context, b *bus.Bus) []pipeline.Heartbeat {
+	each := func(pipeline.Heartbeat) bool { return true }
+	return await(ctx, b, append(expected(), notifierName), each, func(h pipeline.Heartbeat) bool { return h.State != Silent })
+}
+
+// AwaitRules waits until every daemon has taken a version or refused it, so that nothing that the rules before decided
+// is published any more. It returns what the daemons say; one that has not answered has its last heartbeat.
 func AwaitRules(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
 	has := func(h pipeline.Heartbeat) bool { return h.Rules != nil }
 	return await(ctx, b, decidingDaemons(), has, func(h pipeline.Heartbeat) bool { return h.Rules.Version >= version || h.Rules.Refused != "" })
+}
+
+// OwnRules returns the rule file that the committers have of their own; nil if none answers, or they differ.
+func OwnRules(ctx context.Context, b *bus.Bus) []byte {
+	ctx, cancel := context.WithTimeout(ctx, heldWithin)
+	defer cancel()
+	own := map[string]bool{}
+	for round := answerWithin; ctx.Err() == nil && len(own) == 0; round = min(2*round, askedAtMost) {
+		for _, raw := range b.AskAllFor(ctx, []string{"committer"}, pipeline.AskOwn, round) {
+			var h pipeline.Heartbeat
+			if json.Unmarshal(raw, &h) == nil && h.Rules != nil {
+				own[h.Rules.Own] = true // empty: of a build that does not say it
+			}
+		}
+	}
+	for text := range own {
+		if len(own) == 1 && text != "" {
+			return []byte(text)
+		}
+	}
+	return nil
 }
 
 // await asks some daemons until all that have a part of the heartbeat have taken what was applied.
 func await(ctx context.Context, b *bus.Bus, daemons []string, has, taken func(pipeline.Heartbeat) bool) []pipeline.Heartbeat {
 	ctx, cancel := context.WithTimeout(ctx, heldWithin)
 	defer cancel()
-	var last []pipeline.Heartbeat
-	for ctx.Err() == nil {
-		var beats []pipeline.Heartbeat
-		waits := false
-		for _, raw := range b.AskAll(ctx, daemons, askedEvery) {
-			var h pipeline.Heartbeat
-			if json.Unmarshal(raw, &h) == nil && has(h) {
-				beats = append(beats, h)
-				waits = waits || !taken(h)
-			}
-		}
-		if last = beats; !waits && len(beats) > 0 {
-			return beats
+	last := map[string]pipeline.Heartbeat{} // by instance
+	keep := func(raw []byte, state string) {
+		var h pipeline.Heartbeat
+		if json.Unmarshal(raw, &h) == nil && slices.Contains(daemons, h.Daemon) && has(h) {
+			h.State = cmp.Or(state, h.State)
+			last[h.Daemon+"."+h.Instance] = h
 		}
 	}
-	return last
+	// A daemon that has a heartbeat may live, although it is slow to answer.
+	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) { keep(value, Silent) })
+	for round := askedEvery; ctx.Err() == nil; round = min(2*round, askedAtMost) {
+		for _, raw := range b.AskAll(ctx, daemons, round) {
+			keep(raw, "")
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Values(last)), func(h pipeline.Heartbeat) bool { return !taken(h) }) && len(last) > 0 {
+			break
+		}
+	}
+	return slices.SortedFunc(maps.Values(last), func(a, b pipeline.Heartbeat) int {
+		return cmp.Or(cmp.Compare(slices.Index(daemons, a.Daemon), slices.Index(daemons, b.Daemon)), cmp.Compare(a.Instance, b.Instance))
+	})
 }
 
 // WriteHolders says who does not decide by applied rules, and why; nothing where all do.
@@ -75,6 +114,8 @@ func WriteHolders(w io.Writer, version int, beats []pipeline.Heartbeat) {
 		switch {
 		case h.Rules.Refused != "":
 			fmt.Fprintf(w, "The %s refuses them and decides by version %d: %s\n", h.Daemon, h.Rules.Version, foreign.Of(h.Rules.Refused))
+		case h.Rules.Version < version && h.State == Silent:
+			fmt.Fprintf(w, "The %s %s does not answer; if it lives it may still decide by version %d.\n", h.Daemon, foreign.Of(h.Instance), h.Rules.Version)
 		case h.Rules.Version < version:
 			fmt.Fprintf(w, "The %s still decides by version %d; `ratchet status` shows when it has changed.\n", h.Daemon, h.Rules.Version)
 		}

@@ -321,8 +321,20 @@ func owed(m watermark.State) string {
 // about is an estimate of rows that nobody saw.
 func about(rows float64) string { return fmt.Sprintf("about %.0f", rows) }
 
-// Budget is the balance in one sentence or two.
+// Budget is the balance in one sentence or two, and whether Keepa is real.
 func (s Status) Budget() string {
+	if s.Simulated() {
+		return s.balance() + "\nKeepa is simulated: nobody sells what is found."
+	}
+	return s.balance()
+}
+
+// Simulated reports whether the Keepa that tokend asks is.
+func (s Status) Simulated() bool {
+	return slices.ContainsFunc(s.Daemons, func(h pipeline.Heartbeat) bool { return h.Detail["simulated"] == true })
+}
+
+func (s Status) balance() string {
 	if s.Balance == nil {
 		return fmt.Sprintf("Balance unknown: tokend has not written it yet. Wish: %s.", s.Wish)
 	}
