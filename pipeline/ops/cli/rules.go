@@ -19,13 +19,13 @@ import (
 // AppliedRules are the versions of the rules that the operator put live, the oldest first. Those that cannot be read
 // are passed over.
 func AppliedRules(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedRules, error) {
-	return versions(ctx, b, pipeline.KeyRules, func(a pipeline.AppliedRules) int { return a.Version })
+	return versions(ctx, b, b.Own(pipeline.KeyRules), func(a pipeline.AppliedRules) int { return a.Version })
 }
 
 // ApplyRules puts rules live under the next version, and returns them as they are stored.
 func ApplyRules(ctx context.Context, b *bus.Bus, a pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 	version := func(a *pipeline.AppliedRules) *int { return &a.Version }
-	return apply(ctx, b, pipeline.KeyRules, a, version)
+	return apply(ctx, b, b.Own(pipeline.KeyRules), a, version)
 }
 
 // decidingDaemons are those that take applied rules.
@@ -54,7 +54,7 @@ func await(ctx context.Context, b *bus.Bus, daemons []string, has, taken func(pi
 		waits := false
 		for _, raw := range b.AskAll(ctx, daemons, askedEvery) {
 			var h pipeline.Heartbeat
-			if json.Unmarshal(raw, &h) == nil && has(h) {
+			if json.Unmarshal(raw, &h) == nil && h.Plan == b.Plan() && has(h) {
 				beats = append(beats, h)
 				waits = waits || !taken(h)
 			}
@@ -169,7 +169,7 @@ func (s *Status) readRules(ctx context.Context, b *bus.Bus) {
 	r := Rules{From: "RULES or built in"}
 	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
 		var a pipeline.AppliedRules
-		if s.decode(ctx, kv, pipeline.KeyRules, &a) {
+		if s.decode(ctx, kv, b.Own(pipeline.KeyRules), &a) {
 			r.Version, r.By, r.At, r.From, r.RuleSet = a.Version, a.By, a.At, what(a), a.RuleSet
 		}
 	}
@@ -182,7 +182,7 @@ func (s *Status) heardRules() {
 		return
 	}
 	for _, h := range s.Daemons {
-		if h.Rules != nil && h.Daemon == "committer" && s.Rules.RuleSet == "" {
+		if h.Rules != nil && h.Plan == s.plan && h.Daemon == "committer" && s.Rules.RuleSet == "" {
 			s.Rules.RuleSet = h.Rules.RuleSet
 		}
 	}
@@ -203,7 +203,7 @@ func (s Status) writeRules(p *lines) {
 		p.f("\nRules: version %d (%s), %s, applied %s by %s.\n", r.Version, orDash(r.RuleSet), r.From, ago(s.At, r.At), foreign.Of(r.By))
 	}
 	for _, h := range s.Daemons {
-		if h.Rules != nil && h.Rules.Refused == "" && h.Rules.Version != r.Version {
+		if h.Rules != nil && h.Plan == s.plan && h.Rules.Refused == "" && h.Rules.Version != r.Version {
 			p.f("  the %s decides by version %d (%s)\n", h.Daemon, h.Rules.Version, h.Rules.RuleSet)
 		}
 	}
