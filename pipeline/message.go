@@ -82,7 +82,7 @@ const (
 	KindToken  Kind = "token" // the free /token call; never stored
 )
 
-// Event is a movement of tokens or a change of mode or coverage. Subject ledger.STAGE.EVENT, or ledger.STAGE.EVENT.PLAN.
+// Event is a movement of tokens or a change of mode or coverage. Its subject is that of Entry.
 type Event string
 
 // The ledger's events.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"ratchet/pipeline/domain/plan"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/domain/plan"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 )

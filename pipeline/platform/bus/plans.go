@@ -8,19 +8,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/domain/plan"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/platform/process"
 )
 
-// Several Keepa keys are several plans, each with a bucket TOKENS and durables of its own. Which marketplaces each serves
-// is a part of the topology: it stands in the metadata of the first plan's bucket, where only `topology apply` writes it,
-// and every process reads it from there, so that no two processes can differ.
+// Several Keepa keys are several plans, each with a bucket TOKENS and durables of its own. Which
+// marketplaces each serves is a part of the topology: it stands in the metadata of the first plan's
+// bucket, where only `topology apply` writes it, and every process reads it from there, so that no
+// two processes can differ.
 //
-// A new plan takes its marketplaces from the first one in this order, and a crash in between is repaired by the next apply:
+// A new plan takes its marketplaces from the first one in this order, and a crash in between is
+// repaired by the next apply:
 //
-//	the map is written       daemons that start now wait, or end with the next step; those that run go on
-//	its durables are made    from where the first plan's stand: what waits there, and what is being worked on, both have
-//	the first's are narrowed what both had is decided once: identity, ORDERS and stored answers are shared by all plans
+//	the map is written         a daemon that starts now waits for the rest, or ends; those that run go on
+//	its durables are made      from where the first plan's stand: both have what waits or is in work there
+//	the first's are narrowed   what both had is decided once: identity, ORDERS and answers are shared
 const metaPlans = "ratchet.plans"
 
 // subjects fills the tokens of marketplaces into a pattern.

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"ratchet/pipeline/domain/plan"
+	"ratchet/pipeline/domain/token/plan"
 )
 
 // Provision controls how Apply changes the topology.

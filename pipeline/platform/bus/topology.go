@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/domain/plan"
+	"ratchet/pipeline/domain/token/plan"
 )
 
 const (

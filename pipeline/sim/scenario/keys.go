@@ -14,7 +14,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
-	"ratchet/pipeline/domain/plan"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
@@ -23,9 +23,10 @@ import (
 	"ratchet/schemas"
 )
 
-// The scenario two-keys runs one deployment with two Keepa keys: the first plan reads amazon.com, plan de amazon.de, each
-// from a simulated Keepa with its own catalogue and balance. Plan de suffers: its tokend is frozen and then killed, and
-// another program drains its key. Both must decide everything, and nothing of it may show in the first plan.
+// The scenario two-keys runs one deployment with two Keepa keys: the first plan reads amazon.com, plan de
+// amazon.de, each from a simulated Keepa with its own catalogue and balance. Plan de suffers: its tokend is
+// frozen and then killed, and another program drains its key. Both must decide everything, and nothing of it
+// may show in the first plan.
 
 // keyed is one of the two plans under test.
 type keyed struct {
@@ -38,14 +39,14 @@ type keyed struct {
 
 // What plan de suffers, in pipeline time since the start. The drain takes more than the bucket holds by then.
 const (
-	tokendFrozenAt = 4 * time.Minute
+	tokendFrozenAt = 2 * time.Minute
 	tokendFrozen   = 5 * time.Minute
-	drainedAt      = 14 * time.Minute
+	drainedAt      = 9 * time.Minute
 	drained        = 250
 )
 
-// calmStall is the longest that the first plan may go without a paid call while work waits and its balance is positive. It
-// also is the time in which 20 tokens a minute pay for the worst price of a commit, at the pace of a machine with other work.
+// calmStall is the longest that the first plan may go without a paid call while work waits and its balance
+// is positive: less than the pause that plan de must show.
 const calmStall = 4 * time.Minute
 
 func twoKeys() Scenario {
@@ -316,6 +317,9 @@ func (f *Figures) keyed(ctx context.Context, r *Rig, k *keyed, samples []sample)
 	f.miss(drift != 0, "plan %s: the ledger lacks %d tokens that Keepa charged", name, drift)
 	f.miss(foreign > 0, "plan %s: %d closes in its ledger are not of its own claims", name, foreign)
 	f.miss(astrayASINs > 0, "plan %s: %d products were bought with its key that are no candidates of its marketplace", name, astrayASINs)
+	for _, refused := range b.Refused {
+		f.Notes = append(f.Notes, fmt.Sprintf("plan %s: 429 after %.2f min, avoidable: %t: %s", name, refused.At.Sub(r.T0).Minutes(), refused.Avoidable, refused.Reason))
+	}
 	f.miss(b.Avoidable() > 0, "plan %s: %d calls were refused that the last answer announced", name, b.Avoidable())
 	if k.plan == "" {
 		f.LongestStallMin, f.TokensExpiredWhileWaiting = stall.Minutes(), expired

@@ -4,6 +4,7 @@ package plans_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http/httptest"
@@ -19,8 +20,8 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/domain/keepa"
-	"ratchet/pipeline/domain/plan"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/platform/bus"
@@ -158,7 +159,7 @@ func TestOneKeyGoesOnWhileTheOtherHasNoTokend(t *testing.T) {
 	if all, _ := w.decided(keepa.DomainDE); all == 400 {
 		t.Log("the grants sufficed for all of de")
 	}
-	w.start("de", tokend.Run)
+	stop = w.start("de", tokend.Run)
 	w.await("amazon.de is decided", func() bool { all, _ := w.decided(keepa.DomainDE); return all == 400 })
 
 	for p, k := range w.keys {
@@ -168,9 +169,37 @@ func TestOneKeyGoesOnWhileTheOtherHasNoTokend(t *testing.T) {
 		}
 	}
 	w.statusShowsBoth()
+	stop()
+	w.aLostGrantIsRebuiltFromItsOwnLines()
 }
 
-// booksAgree compares what a key was charged with the plan's lines of the ledger, and what it bought with its marketplace.
+// aLostGrantIsRebuiltFromItsOwnLines deletes a grant of plan de while no tokend of it runs.
+func (w *world) aLostGrantIsRebuiltFromItsOwnLines() {
+	w.t.Helper()
+	kv, err := w.bus.Store(w.t.Context(), "TOKENS_de")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	settled := func() int {
+		var g token.Grant
+		if e, err := kv.Get(w.t.Context(), pipeline.KeyGrant(pipeline.StagePeeker)); err != nil || json.Unmarshal(e.Value(), &g) != nil {
+			return -1
+		}
+		return g.Settled
+	}
+	before := settled()
+	if err := kv.Delete(w.t.Context(), pipeline.KeyGrant(pipeline.StagePeeker)); err != nil {
+		w.t.Fatal(err)
+	}
+	w.start("de", tokend.Run)
+	w.await("the grant is there again", func() bool { return settled() >= 0 })
+	if got := settled(); got != before || before == 0 {
+		w.t.Errorf("the grant has settled %d tokens, want the %d of before", got, before)
+	}
+}
+
+// booksAgree compares what a key was charged with the plan's lines of the ledger, and
+// what it bought with the candidates of its marketplace.
 func (w *world) booksAgree(k *key) {
 	w.t.Helper()
 	booked := func() int {

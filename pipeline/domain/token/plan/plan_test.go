@@ -9,7 +9,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
-	"ratchet/pipeline/domain/plan"
+	"ratchet/pipeline/domain/token/plan"
 )
 
 // random draws a map of up to four named plans over some of the listed marketplaces.

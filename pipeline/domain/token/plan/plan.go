@@ -18,7 +18,8 @@ import (
 // Map is which marketplaces each named plan serves. The empty one is that of a single key.
 type Map map[pipeline.Plan][]keepa.Domain
 
-// Parse reads NAME=MARKETPLACE,… with spaces between plans: "eu=de,fr jp=co.jp". Its error names everything that is wrong.
+// Parse reads NAME=MARKETPLACE,… with spaces between plans: "eu=de,fr jp=co.jp". Its error
+// names everything that is wrong.
 func Parse(text string) (Map, error) {
 	m := Map{}
 	var errs []error
@@ -128,8 +129,9 @@ func (m Map) Tokens(p pipeline.Plan) []string {
 	return all
 }
 
-// Grow returns the next map, if what runs can take it up without losing work: a plan that exists keeps its marketplaces,
-// and a new one takes them from the first. Work that waits for another move would have to change its consumer.
+// Grow returns why what runs cannot take up the next map without losing work; nil if it can. A plan that
+// exists keeps its marketplaces, and a new one takes them from the first plan. With any other move, work
+// that waits would have to change its consumer.
 func (m Map) Grow(next Map) error {
 	for _, p := range m.Named() {
 		if !slices.Equal(m[p], next[p]) {
