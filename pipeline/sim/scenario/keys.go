@@ -43,6 +43,7 @@ const (
 	tokendFrozen   = 5 * time.Minute
 	drainedAt      = 9 * time.Minute
 	drained        = 250
+	drainHeard     = 30 * time.Second // a call at this speed, and its answer
 )
 
 // calmStall is the longest that the first plan may go without a paid call while work waits and its balance
@@ -93,6 +94,7 @@ func (s Scenario) twoKeys(ctx context.Context, o Options) (Figures, error) {
 			return f, err
 		}
 	}
+	f.HoursToAll = f.Hours
 	f.TokensPerDecision = float64(f.TokensSpent) / float64(max(1, f.Decided))
 	f.miss(f.Decided != s.Rows, "decided: %d, want %d", f.Decided, s.Rows)
 	f.Undecided = s.Rows - f.Decided
@@ -267,71 +269,120 @@ func settled(ctx context.Context, b *bus.Bus, k *keyed) error {
 	if err != nil {
 		return err
 	}
-	err = eventually(ctx, settleWithin, func(ctx context.Context) error {
+	_ = eventually(ctx, settleWithin, func(ctx context.Context) error {
 		if books := k.sim.Books(); explained(ctx, kv) != books.Consumed()+books.Foreign {
-			return errors.New("not yet") // if it never is, the figures show it
+			return errors.New("not yet")
 		}
 		return nil
 	})
-	return ctx.Err()
+	return ctx.Err() // what is never explained shows in the figures
+}
+
+// outcome is what a plan came to.
+type outcome struct {
+	*keyed
+	books     keepasim.Books
+	sum       *report.Report // of the plan's lines of the ledger
+	decided   int
+	foreign   int // closes in its ledger that are not of its own claims
+	listed    int // good deals
+	visible   int // of them
+	astray    int // products that were bought with its key and are no candidates of its marketplace
+	again     int // answers that were paid for more than once
+	avoidable int // refused calls that the last answer had announced
+	drift     int // tokens that Keepa charged and the ledger lacks
+	stall     time.Duration
+	consumed  int // while work waited
+	expired   int // while work waited
 }
 
 // keyed adds what a plan came to.
 func (f *Figures) keyed(ctx context.Context, r *Rig, k *keyed, samples []sample) error {
-	b := k.sim.Books()
-	sum, foreign, err := ledgerOf(ctx, r.Bus, k.plan)
+	o := outcome{keyed: k, books: k.sim.Books()}
+	var err error
+	if o.sum, o.foreign, err = ledgerOf(ctx, r.Bus, k.plan); err != nil {
+		return err
+	}
+	if o.decided, err = decidedIn(ctx, r.Bus, fmt.Sprintf("%d.>", k.domain)); err != nil {
+		return err
+	}
+	own, err := k.candidates(ctx, r.Bus)
 	if err != nil {
 		return err
 	}
-	n, err := decidedIn(ctx, r.Bus, fmt.Sprintf("%d.>", k.domain))
-	if err != nil {
+	if err := o.good(ctx, r, own); err != nil {
 		return err
 	}
-	astrayASINs, err := k.astray(ctx, r.Bus, b)
-	if err != nil {
-		return err
+	o.buys(own)
+	o.drift = o.books.Consumed() + o.books.Foreign - o.sum.Tokens() - o.sum.Drift()
+	for _, times := range o.books.Repeated() {
+		o.again += times - 1
 	}
+	o.refusals(f, r.T0)
+	o.pace(f, samples)
+	f.sumUp(o)
+	f.judgeKey(o)
+	return nil
+}
+
+// refusals counts the refused calls. A claim that was taken just before tokend heard of the drain is refused just
+// after it, which is no fault of anybody.
+func (o *outcome) refusals(f *Figures, t0 time.Time) {
+	for _, refused := range o.books.Refused {
+		at := refused.At.Sub(t0)
+		inFlight := o.plan != "" && at >= drainedAt && at < drainedAt+drainHeard
+		if refused.Avoidable && !inFlight {
+			o.avoidable++
+		}
+		f.Notes = append(f.Notes, fmt.Sprintf("plan %s: 429 after %.2f min, avoidable: %t: %s", o.plan, at.Minutes(), refused.Avoidable, refused.Reason))
+	}
+}
+
+// pace measures the calls while work waited.
+func (o *outcome) pace(f *Figures, samples []sample) {
 	var paid []time.Time
-	for _, c := range b.Paid {
+	for _, c := range o.books.Paid {
 		paid = append(paid, c.At)
 		if c.Cost > 0 && c.Before > 0 {
 			f.MinBalance = min(f.MinBalance, c.After+c.Unseen)
 		}
 	}
-	again := 0
-	for _, times := range b.Repeated() {
-		again += times - 1
-	}
-	stall := longestStall(samples, paid)
-	consumed, expired := whileWaiting(samples, 0)
-	drift := b.Consumed() + b.Foreign - sum.Tokens() - sum.Drift()
-	f.Decided, f.TokensSpent, f.RepeatPaid, f.LedgerDrift = f.Decided+n, f.TokensSpent+b.Consumed(), f.RepeatPaid+again, f.LedgerDrift+max(drift, -drift)
-	f.StageDrift += astray(b, sum)
-	f.DriftSeries, f.Foreign = f.DriftSeries+sum.Drift(), f.Foreign+b.Foreign
-	f.HTTP429, f.HTTP429Avoidable = f.HTTP429+len(b.Refused), f.HTTP429Avoidable+b.Avoidable()
-	f.Notes = append(f.Notes, fmt.Sprintf("plan %-4s (%s): decided %d, %d tokens, %d taken by others; longest stall %.1f min, %d expired while work waited, lowest balance %d",
-		k.plan, k.domain.Suffix(), n, b.Consumed(), b.Foreign, stall.Minutes(), expired, b.Minimum))
+	o.stall = longestStall(samples, paid)
+	o.consumed, o.expired = whileWaiting(samples, 0)
+}
 
-	name := k.plan.String()
-	f.miss(again > 0, "plan %s: %d answers were paid for again", name, again)
-	f.miss(drift != 0, "plan %s: the ledger lacks %d tokens that Keepa charged", name, drift)
-	f.miss(foreign > 0, "plan %s: %d closes in its ledger are not of its own claims", name, foreign)
-	f.miss(astrayASINs > 0, "plan %s: %d products were bought with its key that are no candidates of its marketplace", name, astrayASINs)
-	for _, refused := range b.Refused {
-		f.Notes = append(f.Notes, fmt.Sprintf("plan %s: 429 after %.2f min, avoidable: %t: %s", name, refused.At.Sub(r.T0).Minutes(), refused.Avoidable, refused.Reason))
+// sumUp adds a plan to the figures of both.
+func (f *Figures) sumUp(o outcome) {
+	b := o.books
+	f.Decided, f.TokensSpent, f.RepeatPaid = f.Decided+o.decided, f.TokensSpent+b.Consumed(), f.RepeatPaid+o.again
+	f.GoodTotal, f.GoodVisible = f.GoodTotal+o.listed, f.GoodVisible+o.visible
+	f.LedgerDrift, f.StageDrift = f.LedgerDrift+max(o.drift, -o.drift), f.StageDrift+astray(b, o.sum)
+	f.DriftSeries, f.Foreign = f.DriftSeries+o.sum.Drift(), f.Foreign+b.Foreign
+	f.HTTP429, f.HTTP429Avoidable = f.HTTP429+len(b.Refused), f.HTTP429Avoidable+o.avoidable
+	f.Notes = append(f.Notes, fmt.Sprintf("plan %-4s (%s): decided %d, %d tokens, %d taken by others; longest stall %.1f min, %d expired while work waited, lowest balance %d",
+		o.plan, o.domain.Suffix(), o.decided, b.Consumed(), b.Foreign, o.stall.Minutes(), o.expired, b.Minimum))
+}
+
+// judgeKey adds what a plan missed.
+func (f *Figures) judgeKey(o outcome) {
+	miss := func(bad bool, format string, args ...any) { f.miss(bad, "plan "+o.plan.String()+": "+format, args...) }
+	miss(o.visible != o.listed || o.listed == 0, "%d of %d good deals are visible", o.visible, o.listed)
+	miss(o.again > 0, "%d answers were paid for again", o.again)
+	miss(o.drift != 0, "the ledger lacks %d tokens that Keepa charged", o.drift)
+	miss(astray(o.books, o.sum) != 0, "%d tokens are under a stage that did not spend them", astray(o.books, o.sum))
+	miss(o.foreign > 0, "%d closes in its ledger are not of its own claims", o.foreign)
+	miss(o.astray > 0, "%d products were bought with its key that are no candidates of its marketplace", o.astray)
+	miss(o.avoidable > 0, "%d calls were refused that the last answer announced", o.avoidable)
+	if o.plan != "" {
+		miss(o.books.Minimum >= 0, "its key was not drained")
+		miss(o.stall < tokendFrozen/2, "no pause of %s: its tokend was not missed", tokendFrozen/2)
+		return
 	}
-	f.miss(b.Avoidable() > 0, "plan %s: %d calls were refused that the last answer announced", name, b.Avoidable())
-	if k.plan == "" {
-		f.LongestStallMin, f.TokensExpiredWhileWaiting = stall.Minutes(), expired
-		f.TokensUsedShare = float64(consumed) / float64(max(1, consumed+expired))
-		f.miss(stall > calmStall, "plan %s: no paid call for %.1f min, want at most %.0f: it was disturbed", name, stall.Minutes(), calmStall.Minutes())
-		f.miss(b.Foreign+sum.Drift() != 0, "plan %s: %d tokens of drift, want 0: what another key lost shows in it", name, sum.Drift())
-		f.miss(f.TokensUsedShare < 0.99, "plan %s: %.4f of the tokens were used while work waited, want 0.99", name, f.TokensUsedShare)
-		return nil
-	}
-	f.miss(b.Minimum >= 0, "plan %s: its key was not drained", name)
-	f.miss(stall < tokendFrozen/2, "plan %s: no pause of %s: its tokend was not missed", name, tokendFrozen/2)
-	return nil
+	f.LongestStallMin, f.TokensExpiredWhileWaiting = o.stall.Minutes(), o.expired
+	f.TokensUsedShare = float64(o.consumed) / float64(max(1, o.consumed+o.expired))
+	miss(o.stall > calmStall, "no paid call for %.1f min, want at most %.0f: it was disturbed", o.stall.Minutes(), calmStall.Minutes())
+	miss(o.books.Foreign+o.sum.Drift() != 0, "%d tokens of drift, want 0: what another key lost shows in it", o.sum.Drift())
+	miss(f.TokensUsedShare < 0.99, "%.4f of the tokens were used while work waited, want 0.99", f.TokensUsedShare)
 }
 
 // ledgerOf sums the lines of a plan; foreign counts closes whose claim was another plan's.
@@ -357,23 +408,42 @@ func ledgerOf(ctx context.Context, b *bus.Bus, p pipeline.Plan) (sum *report.Rep
 	return sum, foreign, err
 }
 
-// astray counts the products that were bought with the plan's key and are no candidates of its marketplace.
-func (k *keyed) astray(ctx context.Context, b *bus.Bus, books keepasim.Books) (int, error) {
+// candidates returns the ASINs of the plan's marketplace.
+func (k *keyed) candidates(ctx context.Context, b *bus.Bus) (map[string]bool, error) {
 	own := map[string]bool{}
 	from := bus.From{Headers: true, Subjects: []string{fmt.Sprintf("candidate.%d.>", k.domain)}}
 	err := b.Scan(ctx, pipeline.StreamCandidates, from, func(r bus.Read) error {
 		own[r.Subject[strings.LastIndexByte(r.Subject, '.')+1:]] = true
 		return nil
 	})
-	n := 0
-	for _, bought := range []map[string]int{books.Peeks, books.Commits} {
+	return own, err
+}
+
+// buys counts what was bought with the plan's key and is no candidate of its marketplace.
+func (o *outcome) buys(own map[string]bool) {
+	for _, bought := range []map[string]int{o.books.Peeks, o.books.Commits} {
 		for asin := range bought {
 			if !own[asin] {
-				n++
+				o.astray++
 			}
 		}
 	}
-	return n, err
+}
+
+// good counts the good deals of the marketplace, and those that a user sees.
+func (o *outcome) good(ctx context.Context, r *Rig, own map[string]bool) error {
+	for asin := range own {
+		if o.world.Truth(asin) == keepasim.Good {
+			o.listed++
+		}
+	}
+	deals, err := onStreams(ctx, r)
+	for _, d := range deals {
+		if d.Domain == int(o.domain) && o.world.Truth(d.ASIN) == keepasim.Good {
+			o.visible++
+		}
+	}
+	return err
 }
 
 // decidedIn counts the works with a final verdict whose subject begins with verdict.PART.

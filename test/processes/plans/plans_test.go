@@ -202,11 +202,15 @@ func (w *world) aLostGrantIsRebuiltFromItsOwnLines() {
 // what it bought with the candidates of its marketplace.
 func (w *world) booksAgree(k *key) {
 	w.t.Helper()
+	issued := 0
 	booked := func() int {
 		n := 0
 		err := bus.ScanJSON(w.t.Context(), w.bus, pipeline.StreamLedger, bus.From{}, func(r bus.Read, e pipeline.Entry) error {
 			if want := strings.HasSuffix(r.Subject, ".de"); want != (e.Plan == "de") {
 				w.t.Errorf("the line %s says plan %q", r.Subject, e.Plan)
+			}
+			if e.Plan == k.plan && e.Event == pipeline.EventIssue {
+				issued++
 			}
 			if e.Plan == k.plan && (e.Event == pipeline.EventClose || e.Event == pipeline.EventDrift) {
 				n += e.Tokens
@@ -219,6 +223,9 @@ func (w *world) booksAgree(k *key) {
 		return n
 	}
 	w.await(fmt.Sprintf("the ledger of plan %s has what its key was charged", k.plan), func() bool { return booked() == k.sim.Books().Consumed() })
+	if issued == 0 {
+		w.t.Errorf("the ledger has no grant of plan %s", k.plan)
+	}
 	own := map[string]bool{}
 	err := w.bus.Scan(w.t.Context(), pipeline.StreamCandidates, bus.From{Headers: true, Subjects: []string{fmt.Sprintf("candidate.%d.>", k.domain)}}, func(r bus.Read) error {
 		own[r.Subject[strings.LastIndexByte(r.Subject, '.')+1:]] = true
