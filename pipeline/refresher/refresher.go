@@ -178,7 +178,7 @@ func another(b *bus.Bus, key string) bool {
 	if domain := pipeline.DomainOf(key); domain != 0 {
 		return !b.Serves(domain)
 	}
-	return strings.HasPrefix(key, pipeline.KeyBooks+"_")
+	return key == pipeline.KeyBooks || strings.HasPrefix(key, pipeline.KeyBooks+"_")
 }
 
 func readHolding(key string, raw []byte, now time.Time) (h refresh.Holding, err error) {

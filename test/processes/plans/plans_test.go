@@ -249,6 +249,9 @@ func (w *world) statusShowsBoth() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if len(s.Stuck) > 0 || len(s.Bad) > 0 {
+		w.t.Errorf("stuck: %v; unreadable: %v", s.Stuck, s.Bad)
+	}
 	var out strings.Builder
 	if err := s.Write(&out); err != nil {
 		w.t.Fatal(err)
