@@ -21,6 +21,7 @@ import (
 
 type rulesApplyCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 	File      string `arg:"" help:"The rule file; - reads the standard input."`
 }
 
@@ -40,7 +41,7 @@ func (c rulesApplyCmd) Run(a *app) error {
 	if err != nil {
 		return a.whole(process.Usagef("%w", err))
 	}
-	return c.live(a, func(ctx context.Context, b *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	return c.live(a, c.planFlag, func(ctx context.Context, b *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Rules == string(body) {
 			return all[n-1], nil // what an interruption left undone is done
 		}
@@ -50,6 +51,7 @@ func (c rulesApplyCmd) Run(a *app) error {
 
 type rulesHistoryCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 }
 
 // Help is an example.
@@ -60,7 +62,11 @@ func (rulesHistoryCmd) Help() string {
 
 // Run lists what was applied.
 func (c rulesHistoryCmd) Run(a *app) error {
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+	f, err := c.of(c.planFlag)
+	if err != nil {
+		return err
+	}
+	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
 		all, err := cli.AppliedRules(ctx, b)
 		if err != nil {
 			return err
@@ -71,6 +77,7 @@ func (c rulesHistoryCmd) Run(a *app) error {
 
 type rulesRevertCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is the one that RULES names (default: the previous one)."`
 }
 
@@ -85,7 +92,7 @@ Example:
 
 // Run puts the rules of an earlier version live.
 func (c rulesRevertCmd) Run(a *app) error {
-	return c.live(a, func(_ context.Context, _ *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	return c.live(a, c.planFlag, func(_ context.Context, _ *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if len(all) == 0 {
 			return pipeline.AppliedRules{}, process.Usagef("no rules were applied, so there is nothing to revert")
 		}
@@ -108,7 +115,11 @@ func (c rulesRevertCmd) Run(a *app) error {
 }
 
 // live applies the rules of next, waits for the daemons and decides the stored deals again.
-func (f natsFlags) live(a *app, next func(context.Context, *bus.Bus, []pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+func (f natsFlags) live(a *app, p planFlag, next func(context.Context, *bus.Bus, []pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+	f, err := f.of(p)
+	if err != nil {
+		return err
+	}
 	b, err := f.connect(a.ctx, a)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 type queriesApplyCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 	Files     []string `arg:"" help:"Query files, as files or as Keepa's web page shows them, or directories of them; - reads the standard input." type:"path"`
 }
 
@@ -52,7 +53,7 @@ func (c queriesApplyCmd) Run(a *app) error {
 		}
 		next.Queries = append(next.Queries, pipeline.AppliedQuery{Name: q.Name, Query: file.Bytes()})
 	}
-	return c.read(a, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+	return c.read(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
 		if n := len(all); n > 0 && sameQueries(all[n-1], next) {
 			return all[n-1], nil
 		}
@@ -71,6 +72,7 @@ func sameQueries(a, b pipeline.AppliedQueries) bool {
 
 type queriesHistoryCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 }
 
 // Help is an example.
@@ -81,7 +83,11 @@ func (queriesHistoryCmd) Help() string {
 
 // Run lists what was applied.
 func (c queriesHistoryCmd) Run(a *app) error {
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+	f, err := c.of(c.planFlag)
+	if err != nil {
+		return err
+	}
+	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
 		all, err := cli.AppliedQueries(ctx, b)
 		if err != nil {
 			return err
@@ -92,6 +98,7 @@ func (c queriesHistoryCmd) Run(a *app) error {
 
 type queriesRevertCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is the one that QUERIES names (default: the previous one)."`
 }
 
@@ -106,7 +113,7 @@ Example:
 
 // Run puts the queries of an earlier version live.
 func (c queriesRevertCmd) Run(a *app) error {
-	return c.read(a, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+	return c.read(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
 		if len(all) == 0 {
 			return pipeline.AppliedQueries{}, process.Usagef("no queries were applied, so there is nothing to revert")
 		}
@@ -129,7 +136,11 @@ func (c queriesRevertCmd) Run(a *app) error {
 }
 
 // read applies the queries of next, waits for the watermarker and prints what changes.
-func (f natsFlags) read(a *app, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
+func (f natsFlags) read(a *app, p planFlag, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
+	f, err := f.of(p)
+	if err != nil {
+		return err
+	}
 	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
 		all, err := cli.AppliedQueries(ctx, b)
 		if err != nil {
@@ -169,6 +180,11 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	queries, err := verdict.Queries(v)
 	if err != nil {
 		return v, fmt.Errorf("version %d does not load in this build: %w", *v.Reverts, err)
+	}
+	for _, q := range queries {
+		if err := b.Route(int(q.Domain)); err != nil {
+			return v, process.Usagef("%s: %w", q.ID(), err)
+		}
 	}
 	if err := decided(ctx, b, queries); err != nil {
 		return v, err

@@ -72,7 +72,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 		return batch, err
 	}
 	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
-		return w.waiter.Returns.Waits(w.env, pipeline.DurableCommit(t), backlogs[pipeline.DurableCommit(t)]) > 0
+		return w.waiter.Returns.Waits(w.env, w.durable(t), backlogs[w.durable(t)]) > 0
 	})
 	wish, err := w.spender.Wish(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	w.pulse.State("working")
 	batch.Gather, batch.Release = s.gather, s.Release
 	batch.Items, err = w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
-	w.waiter.Returns.Took(pipeline.DurableCommit(tier), 1, batch.Items)
+	w.waiter.Returns.Took(w.durable(tier), 1, batch.Items)
 	return batch, err
 }
 

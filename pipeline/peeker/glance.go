@@ -26,7 +26,7 @@ type recalled struct {
 }
 
 func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recalled, worker.Effect], error) {
-	inlet, err := p.bus.Inlet(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
+	inlet, err := p.bus.Inlet(ctx, pipeline.StreamCandidates, p.bus.Own(pipeline.DurableGlance))
 	if err != nil {
 		return nil, err
 	}

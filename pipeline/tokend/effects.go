@@ -73,7 +73,8 @@ func (t *tokend) append(ctx context.Context, l token.Line) error {
 	if e.At.IsZero() {
 		e.At = t.env.Now()
 	}
-	m, err := bus.Encode(pipeline.SubjectLedger(e.Stage, e.Event), pipeline.SchemaLedger, l.ID, "", e)
+	e.Plan = t.bus.Plan()
+	m, err := bus.Encode(e.Subject(), pipeline.SchemaLedger, t.bus.Own(l.ID), "", e)
 	if err != nil {
 		return err
 	}

@@ -67,9 +67,9 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 	if fits == nil {
 		fits = func(*verdict.Judge) error { return nil }
 	}
-	r := &Rules{own: own, cell: bus.NewCell(kv, pipeline.KeyRules), pulse: pulse, log: env.Log, fits: fits}
+	r := &Rules{own: own, cell: bus.NewCell(kv, b.Own(pipeline.KeyRules)), pulse: pulse, log: env.Log, fits: fits}
 	r.hold(own, 0)
-	if err := FollowKey(ctx, b, env, pipeline.KeyRules, r.reload); err != nil {
+	if err := FollowKey(ctx, b, env, b.Own(pipeline.KeyRules), r.reload); err != nil {
 		return nil, fmt.Errorf("follow the applied rules: %w", err)
 	}
 	return r, nil

@@ -21,13 +21,13 @@ import (
 // AppliedRules are the versions of the rules that the operator put live, the oldest first. Those that cannot be read
 // are passed over.
 func AppliedRules(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedRules, error) {
-	return versions(ctx, b, pipeline.KeyRules, func(a pipeline.AppliedRules) int { return a.Version })
+	return versions(ctx, b, b.Own(pipeline.KeyRules), func(a pipeline.AppliedRules) int { return a.Version })
 }
 
 // ApplyRules puts rules live under the next version, and returns them as they are stored.
 func ApplyRules(ctx context.Context, b *bus.Bus, a pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 	version := func(a *pipeline.AppliedRules) *int { return &a.Version }
-	return apply(ctx, b, pipeline.KeyRules, a, version)
+	return apply(ctx, b, b.Own(pipeline.KeyRules), a, version)
 }
 
 // decidingDaemons are those that take applied rules.
@@ -41,7 +41,7 @@ const (
 	askedAtMost = time.Second
 )
 
-// Silent is the state of a daemon that has a heartbeat and does not answer: it died within half a minute, or hangs.
+// Silent is the state of a daemon that has a heartbeat and does not answer: it died within the last minute, or hangs.
 const Silent = "silent"
 
 // Living returns what every daemon says of itself now; one that has a heartbeat and does not answer is Silent.
@@ -53,7 +53,7 @@ func Living(ctx context.Context, b *bus.Bus) []pipeline.Heartbeat {
 // AwaitRules waits until every daemon has taken a version or refused it, so that nothing that the rules before decided
 // is published any more. It returns what the daemons say; one that has not answered has its last heartbeat.
 func AwaitRules(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
-	has := func(h pipeline.Heartbeat) bool { return h.Rules != nil }
+	has := func(h pipeline.Heartbeat) bool { return h.Rules != nil && h.Plan == b.Plan() }
 	return await(ctx, b, decidingDaemons(), has, func(h pipeline.Heartbeat) bool { return h.Rules.Version >= version || h.Rules.Refused != "" })
 }
 
@@ -65,7 +65,7 @@ func OwnRules(ctx context.Context, b *bus.Bus) []byte {
 	for round := answerWithin; ctx.Err() == nil && len(own) == 0; round = min(2*round, askedAtMost) {
 		for _, raw := range b.AskAllFor(ctx, []string{"committer"}, pipeline.AskOwn, round) {
 			var h pipeline.Heartbeat
-			if json.Unmarshal(raw, &h) == nil && h.Rules != nil {
+			if json.Unmarshal(raw, &h) == nil && h.Rules != nil && h.Plan == b.Plan() {
 				own[h.Rules.Own] = true // empty: of a build that does not say it
 			}
 		}
@@ -210,7 +210,7 @@ func (s *Status) readRules(ctx context.Context, b *bus.Bus) {
 	r := Rules{From: "RULES or built in"}
 	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
 		var a pipeline.AppliedRules
-		if s.decode(ctx, kv, pipeline.KeyRules, &a) {
+		if s.decode(ctx, kv, b.Own(pipeline.KeyRules), &a) {
 			r.Version, r.By, r.At, r.From, r.RuleSet = a.Version, a.By, a.At, what(a), a.RuleSet
 		}
 	}
@@ -223,7 +223,7 @@ func (s *Status) heardRules() {
 		return
 	}
 	for _, h := range s.Daemons {
-		if h.Rules != nil && h.Daemon == "committer" && s.Rules.RuleSet == "" {
+		if h.Rules != nil && h.Plan == s.plan && h.Daemon == "committer" && s.Rules.RuleSet == "" {
 			s.Rules.RuleSet = h.Rules.RuleSet
 		}
 	}
@@ -244,7 +244,7 @@ func (s Status) writeRules(p *lines) {
 		p.f("\nRules: version %d (%s), %s, applied %s by %s.\n", r.Version, orDash(r.RuleSet), r.From, ago(s.At, r.At), foreign.Of(r.By))
 	}
 	for _, h := range s.Daemons {
-		if h.Rules != nil && h.Rules.Refused == "" && h.Rules.Version != r.Version {
+		if h.Rules != nil && h.Plan == s.plan && h.Rules.Refused == "" && h.Rules.Version != r.Version {
 			p.f("  the %s decides by version %d (%s)\n", h.Daemon, h.Rules.Version, h.Rules.RuleSet)
 		}
 	}

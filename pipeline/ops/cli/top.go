@@ -135,6 +135,9 @@ func (v topView) screen(width, high int) []string {
 // body is what is below the first two lines, on so many lines: of a low terminal parts are left out.
 func (v topView) body(width, room, high int) []string {
 	lines := strings.Split(v.status.balance(), "\n")
+	if len(v.status.Plans) > 0 {
+		lines = strings.Split(strings.Join(v.status.Budgets(), "\n"), "\n")
+	}
 	if high < highForPlot {
 		lines = lines[:1]
 	} else {

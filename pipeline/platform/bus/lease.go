@@ -36,9 +36,10 @@ type Lease struct {
 
 const renewEvery = LeaseTTL / 3
 
-// NewLease returns a lease that is not held yet.
+// NewLease returns a lease that is not held yet; each plan has one of its own.
 func NewLease(b *Bus, key string) *Lease {
 	nano := time.Now().UnixNano()
+	key = b.Own(key)
 	return &Lease{
 		b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), nano), now: time.Now,
 		subject: fmt.Sprintf("svc.%s.lease-%s-%x", b.name, key, nano),

@@ -29,7 +29,7 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 	started := env.Now()
 	all := func() pipeline.Heartbeat {
 		h := beat()
-		h.Daemon, h.Instance, h.Build = name, process.Instance(), env.Version
+		h.Daemon, h.Instance, h.Plan, h.Build = name, process.Instance(), b.Plan(), env.Version
 		h.StartedAt, h.At = started, env.Now()
 		return h
 	}
@@ -55,7 +55,7 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 	}
 	unreport := env.Health.Report(name, func() string { return notReady(b, beat()) })
 	unmeasure := env.Health.Metrics().Add(name, func(put metric.Put) { metric.Beat(put, full(), b.NC.IsConnected()) })
-	h := heart{b: b, key: name + "." + process.Instance(), beat: full, done: make(chan struct{})}
+	h := heart{b: b, key: b.Own(name + "." + process.Instance()), beat: full, done: make(chan struct{})}
 	h.wait.Go(func() { h.run(ctx) })
 	return func() {
 		unreport()

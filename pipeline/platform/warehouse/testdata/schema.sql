@@ -977,6 +977,7 @@ SETTINGS do_not_merge_across_partitions_select_final = 1;
 CREATE TABLE ledger
 (
     `stage` LowCardinality(String) COMMENT 'the stage that spends, or tokend for the whole budget',
+    `plan` LowCardinality(String) COMMENT 'name of the Keepa key; empty: the first one',
     `event` LowCardinality(String) COMMENT 'issue, claim, close, lost, expired, drift, mode, poll, sweep, gap_opened, gap_filled, gap_expired',
     `at` DateTime64(3, 'UTC') COMMENT 'pipeline time' CODEC(Delta(8), ZSTD(1)),
     `row_id` UInt64 COMMENT 'stream creation time << 32 | stream sequence' CODEC(Delta(8), ZSTD(1)),
@@ -1050,6 +1051,38 @@ AS SELECT
     reading.2 AS stored_at,
     if(stored_at = toDateTime64(0, 3, 'UTC'), now64(3, 'UTC'), addMilliseconds(now64(3, 'UTC'), dateDiff('millisecond', stored_at, at))) AS now
 FROM clock_readings;
+
+CREATE VIEW plan_spending
+(
+    `hour` DateTime('UTC') COMMENT 'start of the hour, pipeline time',
+    `plan` LowCardinality(String) COMMENT 'name of the Keepa key; main: the first one',
+    `stage` LowCardinality(String) COMMENT 'the stage that spent; tokend for what concerns the whole budget',
+    `price_kind` LowCardinality(String) COMMENT 'what was bought: deals, peek, commit, seller; empty for drift',
+    `event` LowCardinality(String) COMMENT 'close (consumed by an answered call), lost (the caller died), drift (spent by nobody we know)',
+    `calls` Int64 COMMENT 'that cost tokens',
+    `items` Int64 COMMENT 'ASINs, rows or sellers that these calls were for',
+    `tokens` Int64 COMMENT 'consumed; drift is signed. Its sum is what was spent'
+)
+COMMENT 'What was spent with which Keepa key, by which stage, on what, hour by hour?'
+AS SELECT
+    toStartOfHour(at) AS hour,
+    if(l.plan = '', 'main', l.plan) AS plan,
+    stage,
+    price_kind,
+    event,
+    toInt64(count()) AS calls,
+    toInt64(sum(l.items)) AS items,
+    sum(l.tokens) AS tokens
+FROM ledger AS l
+FINAL
+WHERE (event IN ('close', 'lost', 'drift')) AND (l.tokens != 0)
+GROUP BY
+    hour,
+    plan,
+    stage,
+    price_kind,
+    event
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE TABLE run_sums
 (
