@@ -82,7 +82,7 @@ const (
 	KindToken  Kind = "token" // the free /token call; never stored
 )
 
-// Event is a movement of tokens or a change of mode or coverage. Subject ledger.STAGE.EVENT.
+// Event is a movement of tokens or a change of mode or coverage. Its subject is that of Entry.
 type Event string
 
 // The ledger's events.
@@ -104,7 +104,8 @@ const (
 // Entry is one line of the ledger. Fields that do not apply to the event are absent.
 type Entry struct {
 	Event        Event     `json:"event"`
-	Stage        Stage     `json:"stage"` // or "tokend" for events of the whole budget
+	Stage        Stage     `json:"stage"`          // or "tokend" for events of the whole budget
+	Plan         Plan      `json:"plan,omitempty"` // whose budget; absent: the first one's
 	At           time.Time `json:"at"`
 	Tokens       int       `json:"tokens"`               // claim: reserved; close: consumed; drift: signed
 	PriceKind    Kind      `json:"price_kind,omitempty"` // what was bought
@@ -116,6 +117,15 @@ type Entry struct {
 	To           int64     `json:"to,omitempty"`   // Keepa minutes
 	RowsEstimate int       `json:"rows_estimate,omitempty"`
 	Note         string    `json:"note,omitempty"`
+}
+
+// Subject is ledger.STAGE.EVENT, and ledger.STAGE.EVENT.PLAN for a plan with a name.
+func (e Entry) Subject() string {
+	subject := SubjectLedger(e.Stage, e.Event)
+	if e.Plan != "" {
+		subject += "." + string(e.Plan)
+	}
+	return subject
 }
 
 // Reading is the state of the bucket as one answer of Keepa reported it.
@@ -167,7 +177,11 @@ type RulesInForce struct {
 	RuleSet string `json:"rule_set"`          // as on verdicts
 	Version int    `json:"version"`           // of AppliedRules; 0: its own RULES or the built-in ones
 	Refused string `json:"refused,omitempty"` // why newer applied rules are not in force
+	Own     string `json:"own,omitempty"`     // its own rule file, only in the answer to a request with the body AskOwn
 }
+
+// AskOwn is the body of a status request that asks for a daemon's own rule file, too.
+const AskOwn = "own"
 
 // AppliedQueries are deal queries that an operator applied while the pipeline
 // runs, as CONFIG stores them. They win over the watermarker's QUERIES.
@@ -195,7 +209,8 @@ type QueriesInForce struct {
 // Heartbeat is the state that every daemon writes to STATUS and returns on its status endpoint.
 type Heartbeat struct {
 	Daemon       string           `json:"daemon"`
-	Instance     string           `json:"instance"` // host.pid
+	Instance     string           `json:"instance"`       // host.pid
+	Plan         Plan             `json:"plan,omitempty"` // whose key it spends with; absent: the first one's
 	Build        string           `json:"build"`
 	StartedAt    time.Time        `json:"started_at"`
 	At           time.Time        `json:"at"`

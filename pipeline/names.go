@@ -64,6 +64,16 @@ func KeyGrant(s Stage) string { return "grant." + string(s) }
 // KeyWatermark is the key of a query's watermark in WATERMARKS.
 func KeyWatermark(domain int, query string) string { return strconv.Itoa(domain) + "." + query }
 
+// DomainOf returns the marketplace with which a key of WATERMARKS or STOCK begins; 0 for a key of another form.
+func DomainOf(key string) int {
+	domain, _, _ := strings.Cut(key, ".")
+	n, err := strconv.Atoi(domain)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // KeySeen is the key in SEEN of an ASIN and price type.
 func KeySeen(i Identity) string { return fmt.Sprintf("%d.%d.%s", i.Domain, i.PriceType, i.ASIN) }
 

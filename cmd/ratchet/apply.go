@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/platform/bus"
@@ -16,6 +17,7 @@ import (
 
 type rulesApplyCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 	File      string `arg:"" help:"The rule file; - reads the standard input."`
 }
 
@@ -35,7 +37,7 @@ func (c rulesApplyCmd) Run(a *app) error {
 	if err != nil {
 		return a.whole(process.Usagef("%w", err))
 	}
-	return c.live(a, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Rules == string(body) {
 			return all[n-1], nil // what an interruption left undone is done
 		}
@@ -45,6 +47,7 @@ func (c rulesApplyCmd) Run(a *app) error {
 
 type rulesHistoryCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 }
 
 // Help is an example.
@@ -55,7 +58,11 @@ func (rulesHistoryCmd) Help() string {
 
 // Run lists what was applied.
 func (c rulesHistoryCmd) Run(a *app) error {
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+	f, err := c.of(c.planFlag)
+	if err != nil {
+		return err
+	}
+	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
 		all, err := cli.AppliedRules(ctx, b)
 		if err != nil {
 			return err
@@ -66,6 +73,7 @@ func (c rulesHistoryCmd) Run(a *app) error {
 
 type rulesRevertCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is the one that RULES names (default: the previous one)."`
 }
 
@@ -80,7 +88,7 @@ Example:
 
 // Run puts the rules of an earlier version live.
 func (c rulesRevertCmd) Run(a *app) error {
-	return c.live(a, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if len(all) == 0 {
 			return pipeline.AppliedRules{}, process.Usagef("no rules were applied, so there is nothing to revert")
 		}
@@ -103,7 +111,11 @@ func (c rulesRevertCmd) Run(a *app) error {
 }
 
 // live applies the rules of next, waits for the daemons and decides the stored deals again.
-func (f natsFlags) live(a *app, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+	f, err := f.of(p)
+	if err != nil {
+		return err
+	}
 	b, err := f.connect(a.ctx, a)
 	if err != nil {
 		return err
@@ -115,13 +127,14 @@ func (f natsFlags) live(a *app, next func([]pipeline.AppliedRules) (pipeline.App
 	}
 	beats := cli.AwaitRules(a.ctx, b, v.Version)
 	cli.WriteHolders(a.errOut, v.Version, beats)
-	judge, err := cli.RulesOf(v, beats)
-	if err != nil {
+	rules := cli.RulesText(a.ctx, b, v)
+	if rules == nil {
+		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: no committer answers with rules of its own, or they differ; apply that file.")
 		return err
 	}
-	if judge == nil {
-		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: which rules the daemons have of their own is not known here; apply that file.")
-		return err
+	judge, err := verdict.NewJudge(rules)
+	if err != nil {
+		return fmt.Errorf("these rules do not load in this build: %w", err)
 	}
 	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
 	r, err := replay.Deals(a.ctx, b, judge, v.Version, bar.Show)
@@ -135,13 +148,13 @@ func (f natsFlags) live(a *app, next func([]pipeline.AppliedRules) (pipeline.App
 	if err := cli.WriteRedecided(a.out, r); err != nil {
 		return err
 	}
-	return reconsider(a, b, v)
+	return reconsider(a, b, v, rules)
 }
 
 // reconsider decides again what was rejected in the last week, and prints the result.
-func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules) error {
+func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules, rules []byte) error {
 	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
-	r, err := cli.Reconsider(a.ctx, b, v, bar.Show)
+	r, err := cli.Reconsider(a.ctx, b, v, rules, bar.Show)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {
 		return errors.New("interrupted; the rules are live and the deals are decided; run the same command to continue with the rejects")

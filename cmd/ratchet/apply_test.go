@@ -22,12 +22,12 @@ import (
 )
 
 // live starts a simulated pipeline that commands reach, and waits for its first deals.
-func live(t *testing.T, deals int) (box *standalone.Box, stop func()) {
+func live(t *testing.T, deals int, more ...string) (box *standalone.Box, stop func()) {
 	t.Helper()
 	unset(t, "NATS_URL")
 	unset(t, "CLICKHOUSE_URL")
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	o, said, err := optionsOf(t, "--clickhouse", "none", "--simulate", "--speed", "3000", "--rate", "60", "--nats", "127.0.0.1:0")
+	o, said, err := optionsOf(t, append(more, "--clickhouse", "none", "--simulate", "--speed", "3000", "--rate", "60", "--nats", "127.0.0.1:0")...)
 	if err != nil {
 		t.Fatal(err, said)
 	}
@@ -96,12 +96,13 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	unset(t, "KEEPA_API_KEY")
 	t.Setenv("RULES", "")
 	t.Setenv("QUERIES", "")
-	box, stop := live(t, 4)
-	says(t, "pause")
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("mine", 0o700); err != nil {
 		t.Fatal(err)
 	}
+	own := file(t, "mine", "own.yaml", bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: 350"), 1))
+	box, stop := live(t, 4, "--rules", own)
+	says(t, "pause")
 	profits := profitsOf(t)
 	const least = 1500
 	file(t, "mine", "rules.yaml", bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: "+strconv.Itoa(least)), 1))

@@ -23,7 +23,7 @@ func (backupCmd) Help() string {
 with stock tools: nats account restore DIR/nats, clickhouse-client.
 
 Example:
-  ratchet backup /backup/$(date +%F)`
+  ratchet backup /backup/2026-11-29`
 }
 
 // Run copies everything.
@@ -70,7 +70,8 @@ func (restoreCmd) Help() string {
 that holds anything is refused.
 
 Example:
-  ratchet restore /backup/2026-11-29 --data /srv/ratchet && ratchet up --data /srv/ratchet`
+  ratchet restore /backup/2026-11-29 --data /srv/ratchet
+  ratchet up --data /srv/ratchet`
 }
 
 // Run restores.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,34 +31,55 @@ type doctorCmd struct {
 
 var errUnwell = errors.New("something is wrong; each BAD line above names what to do")
 
-// Run looks at everything that a first start needs; it costs no token.
+// Help describes the command, with an example.
+func (doctorCmd) Help() string {
+	return `It judges what runs, or what a first start needs, and ends with the one thing to do first. The exit code is 1 if something is wrong.
+
+Example:
+  ratchet doctor`
+}
+
+// Run looks at everything that a pipeline needs, in the order in which it is to be repaired; it costs no token.
 func (c doctorCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	well := true
+	well, first := true, ""
 	check := func(what string, f func(context.Context) (string, error)) {
 		ctx, cancel := a.bounded(10 * time.Second)
 		defer cancel()
 		says, err := f(ctx)
 		mark := "ok  "
 		if err != nil {
-			well, mark, says = false, "BAD ", err.Error()
+			well, mark, says = false, "BAD ", strings.ReplaceAll(err.Error(), "\n", "; ")
+			first = cmp.Or(first, what+": "+says)
 		}
 		fmt.Fprintf(a.out, "%s %-11s %s\n", mark, what, says)
 	}
+	asks := func(what string, f func(context.Context, *app) (string, error)) {
+		check(what, func(ctx context.Context) (string, error) { return f(ctx, a) })
+	}
 	check("build", func(context.Context) (string, error) { return a.env.Version, nil })
 	check("data", c.disk)
-	well = c.stores(a) && well
-	check("keepa", func(ctx context.Context) (string, error) { return c.keepa(ctx, a) })
-	check("nats", func(ctx context.Context) (string, error) { return c.nats(ctx, a) })
+	if !c.stores(a) {
+		well, first = false, cmp.Or(first, "store: repair or restore what is BAD above, while nothing runs; see docs/damage.md")
+	}
+	asks("nats", c.nats)
+	asks("daemons", c.daemons)
+	asks("versions", c.versions)
+	asks("keepa", c.keepa)
+	asks("clock", c.clock)
 	check("clickhouse", c.clickhouse)
+	asks("ports", c.ports)
 	check("cage", cageSays)
-	check("deals", func(ctx context.Context) (string, error) { return c.deals(ctx, a) })
+	asks("deals", c.deals)
+	asks("work", c.work)
 	if !well {
+		fmt.Fprintf(a.out, "\nDo this first: %s\n", first)
 		return errUnwell
 	}
-	return nil
+	_, err := fmt.Fprintln(a.out, "\nNothing to do.")
+	return err
 }
 
 // leastDisk is what months of stored answers want at 5 tokens a minute.
@@ -181,8 +203,8 @@ func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
 	if why := token.Starved(r); why != "" {
 		return "", errors.New(why)
 	}
-	offset := time.UnixMilli(r.TS).Sub(asked.Add(time.Since(asked) / 2)).Round(time.Second)
-	return fmt.Sprintf("%d tokens a minute, balance %d of %d, clock offset %s", r.Rate, r.Left, 60*r.Rate, offset), nil
+	ahead, err := offset(time.UnixMilli(r.TS).Sub(asked.Add(time.Since(asked) / 2)))
+	return fmt.Sprintf("%d tokens a minute, balance %d of %d; %s", r.Rate, r.Left, 60*r.Rate, ahead), err
 }
 
 // listens reports whether something takes connections at a server's address, or at one of several with commas between.

@@ -2,32 +2,59 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/responses"
 	"ratchet/test/desk"
 )
 
-// helped are the commands whose help has examples.
-func helped() map[string]interface{ Help() string } {
-	return map[string]interface{ Help() string }{
-		"deals": dealsCmd{}, "why": whyCmd{}, "buy": buyCmd{}, "sold": soldCmd{}, "ignore": ignoreCmd{},
-		"status": statusCmd{}, "top": topCmd{}, "spend": spendCmd{}, "rules cost": rulesCostCmd{},
-	}
+// elsewhere is where the examples run that need more than a NATS; here they are only read.
+var elsewhere = map[string]string{
+	"init": "TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp", "up": "TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp",
+	"rules apply": "TestRulesGoLiveWithoutARestartAndComeBack", "rules history": "TestRulesGoLiveWithoutARestartAndComeBack",
+	"rules revert": "TestRulesGoLiveWithoutARestartAndComeBack", "queries apply": "TestRulesGoLiveWithoutARestartAndComeBack",
+	"queries history": "TestRulesGoLiveWithoutARestartAndComeBack", "queries revert": "TestRulesGoLiveWithoutARestartAndComeBack",
+	"notify test": "TestTheTestOfNotificationsSaysOfEachTargetWhetherItArrived", "forecast": "TestAForecastUsesOnesOwnHistoryAndSaysSo",
+	"report": "test/newcomer", "sql": "test/newcomer", "doctor": "test/newcomer", "soak": ".ci/long", "clickhouse": "the step \"ClickHouse as a server\" of .ci/run",
 }
 
-var quotedOrNot = regexp.MustCompile(`"[^"]*"|\S+`)
+// leaves are the commands that a user can call, by their names.
+func leaves(t *testing.T) map[string]*kong.Node {
+	t.Helper()
+	parser, err := kong.New(&grammar{}, words())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]*kong.Node{}
+	for _, n := range parser.Model.Leaves(true) {
+		out[strings.TrimPrefix(n.Path(), "ratchet ")] = n
+	}
+	return out
+}
+
+var (
+	called      = regexp.MustCompile(`^  (?:[A-Z_]+=\S+ )?ratchet (.*)`)
+	quotedOrNot = regexp.MustCompile(`"[^"]*"|\S+`)
+)
 
 // examplesOf are the commands that a help shows, as arguments.
 func examplesOf(help string) [][]string {
 	var out [][]string
 	for line := range strings.Lines(help) {
-		if command, is := strings.CutPrefix(line, "  ratchet "); is {
+		if m := called.FindStringSubmatch(line); m != nil {
 			var args []string
-			for _, a := range quotedOrNot.FindAllString(command, -1) {
+			for _, a := range quotedOrNot.FindAllString(m[1], -1) {
 				args = append(args, strings.Trim(a, `"`))
 			}
 			out = append(out, args)
@@ -46,25 +73,68 @@ func said(t *testing.T, nats string, args ...string) string {
 	return out.String()
 }
 
-func TestTheExamplesOfTheHelpRun(t *testing.T) {
+func TestEveryCommandsHelpHasAnExampleThatRuns(t *testing.T) {
 	t.Setenv("CLICKHOUSE_URL", "none")
 	d, nats := desk.Listening(t, 1)
 	good := d.ASINs(keepasim.Good)[0]
 	d.Accepted(t, good)
-	d.Store(t, pipeline.KindPeek, "0593655036", "work", d.Product(t, good, false), 0)
-	for name, command := range helped() {
-		examples := examplesOf(command.Help())
-		if len(examples) == 0 {
+	work := examplesOf(answerCmd{}.Help())[0][1]
+	for _, kind := range []pipeline.Kind{pipeline.KindPeek, pipeline.KindCommit} {
+		if err := responses.Begin(t.Context(), d.Bus, 1, kind, []string{work}, fmt.Sprintf("stored-%s-%s-0s", kind, work)); err != nil {
+			t.Fatal(err)
+		}
+		d.Store(t, kind, bestseller, work, d.Product(t, good, kind == pipeline.KindCommit), 0)
+	}
+	listed := d.Work(t, good, pipeline.SourceLive, pipeline.FirstGeneration)
+	listed.Survivor.ASIN = bestseller
+	d.Offer(t, listed)
+	letter := pipeline.Dead{Reason: "unreadable", Stream: pipeline.StreamSurvivors, Sequence: 1, Subject: pipeline.SubjectSurvivor(1, pipeline.LookPeek, "a", good), Body: []byte("{")}
+	body, err := json.Marshal(letter)
+	if err == nil {
+		_, err = d.Bus.Publish(t.Context(), bus.Message{Subject: pipeline.SubjectDead("committer", "SURVIVORS-1"), Schema: pipeline.SchemaDead, ID: "dead", Body: body})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	says(t, "init", "mine")
+	says(t, "init", "old")
+	here := strings.NewReplacer("/backup", t.TempDir(), "/srv/ratchet", t.TempDir())
+	all := leaves(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) { // a backup before its restore
+		command := all[name]
+		examples := examplesOf(command.Detail)
+		if !strings.HasPrefix(command.Detail, "Example") && !strings.Contains(command.Detail, "\n\nExample") || len(examples) == 0 {
 			t.Errorf("%s has no example", name)
+			continue
 		}
+		own := 0
 		for _, args := range examples {
-			said(t, nats, args...)
+			is := slices.Equal(args[:min(len(args), strings.Count(name, " ")+1)], strings.Fields(name))
+			if is {
+				own++
+			}
+			if where := elsewhere[name]; where == "" && is {
+				for i := range args {
+					args[i] = here.Replace(args[i])
+				}
+				says(t, append(args, onNATS(command, nats)...)...)
+			}
 		}
-		var out, errOut bytes.Buffer
-		if code := run(append(strings.Fields(name), "--help"), &out, &errOut); code != 0 || !strings.Contains(out.String(), "ratchet "+strings.Join(examples[0][:min(2, len(examples[0]))], " ")) {
-			t.Errorf("%s --help shows no example: %s", name, out.String())
+		if own == 0 {
+			t.Errorf("the examples of %s do not call it: %v", name, examples)
 		}
 	}
+}
+
+// onNATS are the flags for a command that asks a NATS.
+func onNATS(command *kong.Node, nats string) []string {
+	for _, f := range command.Flags {
+		if f.Name == "nats-url" {
+			return []string{"--nats-url", nats}
+		}
+	}
+	return nil
 }
 
 func TestAChartInAPipeIsPlain(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -18,6 +17,7 @@ import (
 
 type queriesApplyCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 	Files     []string `arg:"" help:"Query files, as files or as Keepa's web page shows them, or directories of them; - reads the standard input." type:"path"`
 }
 
@@ -53,7 +53,7 @@ func (c queriesApplyCmd) Run(a *app) error {
 		}
 		next.Queries = append(next.Queries, pipeline.AppliedQuery{Name: q.Name, Query: file.Bytes()})
 	}
-	return c.read(a, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+	return c.read(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
 		if n := len(all); n > 0 && sameQueries(all[n-1], next) {
 			return all[n-1], nil
 		}
@@ -72,6 +72,7 @@ func sameQueries(a, b pipeline.AppliedQueries) bool {
 
 type queriesHistoryCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 }
 
 // Help is an example.
@@ -82,7 +83,11 @@ func (queriesHistoryCmd) Help() string {
 
 // Run lists what was applied.
 func (c queriesHistoryCmd) Run(a *app) error {
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+	f, err := c.of(c.planFlag)
+	if err != nil {
+		return err
+	}
+	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
 		all, err := cli.AppliedQueries(ctx, b)
 		if err != nil {
 			return err
@@ -93,6 +98,7 @@ func (c queriesHistoryCmd) Run(a *app) error {
 
 type queriesRevertCmd struct {
 	natsFlags `embed:""`
+	planFlag  `embed:""`
 	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is the one that QUERIES names (default: the previous one)."`
 }
 
@@ -107,7 +113,7 @@ Example:
 
 // Run puts the queries of an earlier version live.
 func (c queriesRevertCmd) Run(a *app) error {
-	return c.read(a, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+	return c.read(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
 		if len(all) == 0 {
 			return pipeline.AppliedQueries{}, process.Usagef("no queries were applied, so there is nothing to revert")
 		}
@@ -130,7 +136,11 @@ func (c queriesRevertCmd) Run(a *app) error {
 }
 
 // read applies the queries of next, waits for the watermarker and prints what changes.
-func (f natsFlags) read(a *app, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
+func (f natsFlags) read(a *app, p planFlag, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
+	f, err := f.of(p)
+	if err != nil {
+		return err
+	}
 	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
 		all, err := cli.AppliedQueries(ctx, b)
 		if err != nil {
@@ -157,7 +167,9 @@ func (f natsFlags) read(a *app, next func([]pipeline.AppliedQueries) (pipeline.A
 		}
 		after := cli.QueryIDs(v)
 		for _, h := range beats {
-			after = h.Queries.Queries
+			if h.Queries.Version >= v.Version || h.Queries.Refused != "" {
+				after = h.Queries.Queries
+			}
 		}
 		return cli.Compare(before, after, s.Watermarks).Write(a.out)
 	})
@@ -169,7 +181,12 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	if err != nil {
 		return v, fmt.Errorf("version %d does not load in this build: %w", *v.Reverts, err)
 	}
-	if err := decided(ctx, b, s, queries); err != nil {
+	for _, q := range queries {
+		if err := b.Route(int(q.Domain)); err != nil {
+			return v, process.Usagef("%s: %w", q.ID(), err)
+		}
+	}
+	if err := decided(ctx, b, queries); err != nil {
 		return v, err
 	}
 	v.By, v.At = cli.Operator(), s.At
@@ -180,9 +197,9 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	return v, err
 }
 
-// decided refuses queries that the rules in force may not decide. Where these are files of the daemons they are not
-// known here, and the watermarker refuses.
-func decided(ctx context.Context, b *bus.Bus, s cli.Status, queries []keepa.Query) error {
+// decided refuses queries that the rules in force may not decide. Where no daemon says which they are, the watermarker
+// refuses.
+func decided(ctx context.Context, b *bus.Bus, queries []keepa.Query) error {
 	all, err := cli.AppliedRules(ctx, b)
 	if err != nil {
 		return err
@@ -191,9 +208,13 @@ func decided(ctx context.Context, b *bus.Bus, s cli.Status, queries []keepa.Quer
 	if n := len(all); n > 0 {
 		live = all[n-1]
 	}
-	judge, err := cli.RulesOf(live, slices.DeleteFunc(slices.Clone(s.Daemons), func(h pipeline.Heartbeat) bool { return h.Rules == nil }))
-	if err != nil || judge == nil {
-		return err
+	rules := cli.RulesText(ctx, b, live)
+	if rules == nil {
+		return nil
+	}
+	judge, err := verdict.NewJudge(rules)
+	if err != nil {
+		return fmt.Errorf("the rules in force do not load in this build: %w", err)
 	}
 	for _, q := range queries {
 		if err := judge.Serves(q.Selection); err != nil {

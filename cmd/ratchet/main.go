@@ -148,6 +148,12 @@ func (a *app) whole(err error) error {
 
 type versionCmd struct{}
 
+// Help is an example.
+func (versionCmd) Help() string {
+	return `Example:
+  ratchet version`
+}
+
 // Run prints the build.
 func (versionCmd) Run(a *app) error {
 	_, err := fmt.Fprintln(a.out, "ratchet", a.env.Version)

@@ -30,6 +30,23 @@ const (
 // natsFlags choose the NATS that a command uses.
 type natsFlags struct {
 	NATSURL string `name:"nats-url" help:"NATS to ask (default: ${default})." env:"NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
+
+	plan *pipeline.Plan `kong:"-"` // of the connection; nil: none is asked for
+}
+
+// planFlag chooses one of several Keepa keys.
+type planFlag struct {
+	Plan string `help:"The plan, where there are several Keepa keys (default: main, the first one)." env:"KEEPA_PLAN" placeholder:"NAME"`
+}
+
+// of is a connection of a plan.
+func (f natsFlags) of(p planFlag) (natsFlags, error) {
+	var plan pipeline.Plan
+	if err := plan.EnvDecode(p.Plan); err != nil {
+		return f, process.Usagef("--plan: %w", err)
+	}
+	f.plan = &plan
+	return f, nil
 }
 
 // connectWithin is how long a command waits for NATS.
@@ -51,7 +68,15 @@ func (f natsFlags) connect(ctx context.Context, a *app) (*bus.Bus, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
 	cfg.URL = credentials(cfg.URL, natsd.User)
-	return bus.Connect(ctx, cfg, a.env, "ratchet-cli")
+	b, err := bus.Connect(ctx, cfg, a.env, "ratchet-cli")
+	if err != nil || f.plan == nil {
+		return b, err
+	}
+	if err := b.For(ctx, *f.plan); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
 }
 
 // with runs f with an open bus and a limit.
@@ -127,39 +152,91 @@ func (statusCmd) fine(a *app, s cli.Status) error {
 	return err
 }
 
+// wishFlags choose whose spending an operator stops or resumes.
+type wishFlags struct {
+	natsFlags `embed:""`
+	Plan      string `help:"Only this plan, where there are several Keepa keys (default: all)." placeholder:"NAME"`
+}
+
 type (
 	pauseCmd struct {
-		natsFlags `embed:""`
+		wishFlags `embed:""`
 	}
 	resumeCmd struct {
-		natsFlags `embed:""`
+		wishFlags `embed:""`
 	}
 	nospendCmd struct {
-		natsFlags `embed:""`
+		wishFlags `embed:""`
 	}
 )
+
+// Help is an example.
+func (pauseCmd) Help() string {
+	return `Example:
+  ratchet pause`
+}
 
 // Run asks tokend to pause.
 func (c pauseCmd) Run(a *app) error { return c.wish(a, "paused") }
 
+// Help is an example.
+func (resumeCmd) Help() string {
+	return `Example:
+  ratchet resume`
+}
+
 // Run asks tokend to spend again.
 func (c resumeCmd) Run(a *app) error { return c.wish(a, "run") }
+
+// Help is an example.
+func (nospendCmd) Help() string {
+	return `Example:
+  ratchet nospend`
+}
 
 // Run asks everybody to live on stored answers.
 func (c nospendCmd) Run(a *app) error { return c.wish(a, "nospend") }
 
-func (f natsFlags) wish(a *app, mode string) error {
+func (f wishFlags) wish(a *app, mode string) error {
 	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
-		kv, err := b.Store(ctx, pipeline.BucketTokens)
+		plans, err := f.plans(ctx, b)
 		if err != nil {
-			return fmt.Errorf("%w; no daemon has run on this NATS yet: start one with `ratchet up`", err)
+			return err
 		}
-		if _, err := kv.Put(ctx, pipeline.KeyMode, []byte(mode)); err != nil {
-			return fmt.Errorf("write mode: %w", err)
+		for _, p := range plans {
+			kv, err := b.Store(ctx, p.Own(pipeline.BucketTokens))
+			if err != nil {
+				return fmt.Errorf("%w; no daemon has run on this NATS yet: start one with `ratchet up`", err)
+			}
+			if _, err := kv.Put(ctx, pipeline.KeyMode, []byte(mode)); err != nil {
+				return fmt.Errorf("write mode: %w", err)
+			}
+			says := fmt.Sprintf("mode: %s\n", mode)
+			if len(plans) > 1 || f.Plan != "" {
+				says = fmt.Sprintf("mode of plan %s: %s\n", p, mode)
+			}
+			if _, err := fmt.Fprint(a.out, says); err != nil {
+				return err
+			}
 		}
-		_, err = fmt.Fprintf(a.out, "mode: %s\n", mode)
-		return err
+		return nil
 	})
+}
+
+// plans are those that are meant: one, or all.
+func (f wishFlags) plans(ctx context.Context, b *bus.Bus) ([]pipeline.Plan, error) {
+	all, err := b.Plans(ctx)
+	if err != nil || f.Plan == "" {
+		return all.All(), err
+	}
+	p, err := pipeline.PlanOf(f.Plan)
+	if err == nil && !all.Has(p) {
+		err = fmt.Errorf("there is no plan %s; the plans are %v", p, all.All())
+	}
+	if err != nil {
+		return nil, process.Usagef("--plan: %w", err)
+	}
+	return []pipeline.Plan{p}, nil
 }
 
 type clickhouseURL struct {
@@ -237,6 +314,15 @@ type reportCmd struct {
 	Format        string            `help:"table, json or csv." enum:"table,json,csv" default:"table"`
 }
 
+// Help is examples.
+func (reportCmd) Help() string {
+	return `Examples:
+  ratchet report
+  ratchet report funnel --since 7d
+  ratchet report deals --param limit=5 --format csv
+  ratchet report calibration --about`
+}
+
 // Run asks a named question.
 func (c reportCmd) Run(a *app) error {
 	if c.Name == "" {
@@ -293,6 +379,14 @@ type sqlCmd struct {
 	Query         string `arg:"" help:"The query; after -- where it begins with a comment. Its answer is held whole: ask with curl for millions of rows."`
 	Write         bool   `help:"Allow statements that change something."`
 	Format        string `help:"table, json or csv." enum:"table,json,csv" default:"table"`
+}
+
+// Help describes the command, with an example.
+func (sqlCmd) Help() string {
+	return `docs/sql.md has the tables and views.
+
+Example:
+  ratchet sql "SELECT asin, profit_cents FROM visible_deals ORDER BY profit_cents DESC LIMIT 5"`
 }
 
 // Run asks ClickHouse anything.

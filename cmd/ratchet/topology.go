@@ -6,19 +6,43 @@ import (
 	"fmt"
 	"time"
 
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/roles"
 	"ratchet/pipeline/platform/warehouse"
 )
 
 type topologyCmd struct {
 	Diff  topologyDiffCmd  `cmd:"" help:"Show what differs from what this build and configuration want; changes nothing. Exit code 1 if something does."`
 	Apply topologyApplyCmd `cmd:"" help:"Create and change streams, consumers, buckets and ClickHouse's tables. Nothing is lowered without --lower."`
+	Roles topologyRolesCmd `cmd:"" help:"Print the configuration of a NATS server with the rights of every role, for these plans."`
+}
+
+type topologyRolesCmd struct {
+	Plans string `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to those that there are, and changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
+}
+
+// Run prints the configuration of a NATS server.
+func (c topologyRolesCmd) Run(a *app) error {
+	plans, err := plan.Parse(c.Plans)
+	if err != nil {
+		return process.Usagef("--plans: %w", err)
+	}
+	_, err = fmt.Fprint(a.out, roles.Config(plans.Named()...))
+	return err
 }
 
 type topologyDiffCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
+}
+
+// Help is an example.
+func (topologyDiffCmd) Help() string {
+	return `Example:
+  ratchet topology diff`
 }
 
 // Run prints the differences.
@@ -61,9 +85,16 @@ func schema(ctx context.Context, url string) error {
 type topologyApplyCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
+	Plans         string        `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to those that there are, and changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
 	Lower         bool          `help:"Also lower replicas, ages and sizes: what is beyond them is lost."`
 	KeepDays      int           `help:"How many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay." env:"RECORDER_KEEP_DAYS" default:"400" placeholder:"DAYS"`
 	Wait          time.Duration `help:"How long to wait for NATS and ClickHouse; 0: as long as it takes." env:"NATS_WAIT" default:"0s" placeholder:"D"`
+}
+
+// Help is an example.
+func (topologyApplyCmd) Help() string {
+	return `Example:
+  ratchet topology apply`
 }
 
 // Run provisions NATS, then ClickHouse.
@@ -95,12 +126,18 @@ func (c topologyApplyCmd) applyNATS(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	var plans plan.Map // nil: those that there are
+	if c.Plans != "" {
+		if plans, err = plan.Parse(c.Plans); err != nil {
+			return process.Usagef("--plans: %w", err)
+		}
+	}
 	b, err := bus.Connect(ctx, cfg, a.env, "provisioner")
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	return b.Apply(ctx, bus.Provision{Lower: c.Lower, Done: func(d bus.Difference, made bool) { fmt.Fprintln(a.out, provisioned(d, made)) }})
+	return b.Apply(ctx, bus.Provision{Lower: c.Lower, Plans: plans, Done: func(d bus.Difference, made bool) { fmt.Fprintln(a.out, provisioned(d, made)) }})
 }
 
 // provisioned is a line about what was done.

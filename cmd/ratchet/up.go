@@ -72,6 +72,9 @@ func (c upCmd) Run(a *app) error {
 	case standalone.Captured:
 		say("Keepa: captured answers from %s, served by the simulated Keepa at %d tokens a minute and %g× time.", c.Captured, o.Rate, o.Speed)
 	default:
+		if !isTerminal(a.out) {
+			fmt.Fprintln(a.errOut, "Keepa is simulated: nobody sells what is found. Set KEEPA_API_KEY for the real one.")
+		}
 		say("Keepa: simulated, at %d tokens a minute and %g× time (set KEEPA_API_KEY for the real one).", o.Rate, o.Speed)
 	}
 	if c.For < 0 {

@@ -63,7 +63,7 @@ func Run(ctx context.Context, env process.Env) error {
 	if err != nil {
 		return process.Usagef("RULES: %w", err)
 	}
-	b, err := bus.Open(ctx, cfg.NATS, env, "committer")
+	b, err := bus.OpenFor(ctx, cfg.NATS, env, "committer", cfg.Keepa.Plan)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *v
 		return nil, err
 	}
 	for _, t := range pipeline.Tiers() {
-		if c.inlets[t], err = b.Inlet(ctx, pipeline.StreamSurvivors, pipeline.DurableCommit(t)); err != nil {
+		if c.inlets[t], err = b.Inlet(ctx, pipeline.StreamSurvivors, c.durable(t)); err != nil {
 			return nil, err
 		}
 	}
@@ -109,6 +109,9 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *v
 	c.waiter, err = worker.NewWaiter(b, env, c.pulse, c.spender, &c.breaker, fmt.Sprintf("survivor.*.%s.>", pipeline.LookPeek))
 	return c, err
 }
+
+// durable returns the plan's durable for a tier.
+func (c *committer) durable(t pipeline.Tier) string { return c.bus.Own(pipeline.DurableCommit(t)) }
 
 // next returns the tier to take from: the best one with work, and from time to time the worst.
 func (t *tiers) next(waits func(pipeline.Tier) bool) (pipeline.Tier, bool) {

@@ -1,6 +1,7 @@
 package committer_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/store/responses"
@@ -249,6 +251,30 @@ func TestACommitThatIsDeliveredToTwoWorkersAtOnceIsPaidOnce(t *testing.T) {
 	d.AwaitVerdicts(t, 1)
 	if n := d.Sim.Books().Commits[asin]; n != 1 {
 		t.Errorf("paid %s times, want once", strconv.Itoa(n))
+	}
+}
+
+func TestWhatIsBoughtWhileOtherRulesComeIntoForceIsDecidedByThose(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, speed)
+	asin := d.ASINs(keepasim.Good)[0]
+	d.Grant(t, pipeline.StageCommitter, credit)
+	d.Hold()
+	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
+	d.Run(t, committer.Run, nil)
+	d.Call(t) // the rules are applied while it buys
+	strict := bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: 90000"), 1)
+	if _, err := cli.ApplyRules(t.Context(), d.Bus, pipeline.AppliedRules{Rules: string(strict)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range cli.AwaitRules(t.Context(), d.Bus, 1) {
+		if h.Rules.Version != 1 {
+			t.Errorf("%s decides by version %d while it buys", h.Daemon, h.Rules.Version)
+		}
+	}
+	d.Release()
+	if v := d.AwaitVerdicts(t, 1)[0]; v.Outcome != pipeline.Reject || d.Sim.Books().Commits[asin] != 1 {
+		t.Errorf("%s by %s, paid %d times; want a reject by the new rules, paid once", v.Outcome, v.RuleSet, d.Sim.Books().Commits[asin])
 	}
 }
 

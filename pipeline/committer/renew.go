@@ -60,7 +60,7 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 	var ids []pipeline.Identity
 	err := c.bus.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(r bus.Read) error {
 		var f decide.Found
-		if json.Unmarshal(r.Body, &f) != nil || f.Deal == nil || f.Extraction >= deal.Extraction {
+		if json.Unmarshal(r.Body, &f) != nil || f.Deal == nil || f.Extraction >= deal.Extraction || !c.bus.Serves(f.Deal.Domain) {
 			return nil
 		}
 		old = append(old, stored{deal: f, origin: fmt.Sprintf("%s/%d", pipeline.StreamDeals, r.Sequence)})
@@ -100,7 +100,9 @@ func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, e
 			Look:      pipeline.LookPeek, TokensSpent: s.deal.Tokens,
 		},
 	}}
-	r := decide.Commit(c.rules.Judge(), u.Work, *product, sellers, 0, s.deal.DecidedAt)
+	judge, done := c.rules.Use()
+	defer done()
+	r := decide.Commit(judge, u.Work, *product, sellers, 0, s.deal.DecidedAt)
 	return r.Verdict.Outcome, worker.Apply(c.bus)(ctx, []worker.Effect{u.Conclude(r.Verdict, "")})
 }
 

@@ -44,7 +44,7 @@ func (s *step) askSellers(ctx context.Context, u worker.Unit, spent int, last *p
 		for i, a := range f.Sellers {
 			evidence[i] = a.Evidence()
 		}
-		id := decide.SellerWanted(s.judge, u.Work, f.Product.Body, evidence, s.env.Now())
+		id := decide.SellerWanted(s.Judge, u.Work, f.Product.Body, evidence, s.env.Now())
 		if id == "" {
 			break
 		}

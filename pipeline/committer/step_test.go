@@ -60,7 +60,7 @@ func (s stepper) unit(n int, source pipeline.Source, g pipeline.Generation) work
 
 // decide is the decision by the step's rules.
 func (s stepper) decide(u worker.Unit, f fact) loop.Decision[worker.Effect] {
-	f.Judge = s.judge
+	f.Judge = s.Judge
 	return decideCommit(u, f, s.env.Now())
 }
 
@@ -158,7 +158,7 @@ func TestWhatAnotherWorkerIsBuyingIsNotBought(t *testing.T) {
 		t.Errorf("paid %d, %+v", paid, f)
 	}
 	done()
-	seller := decide.SellerWanted(s.judge, u.Work, s.d.Product(t, u.Survivor.ASIN, true), nil, s.env.Now())
+	seller := decide.SellerWanted(s.Judge, u.Work, s.d.Product(t, u.Survivor.ASIN, true), nil, s.env.Now())
 	done = order(pipeline.KindSeller, seller)
 	f, paid := s.fetched(u)
 	if paid == 0 || !errors.Is(f.Err, worker.ErrOrdered) || !s.decide(u, f).Returns() {

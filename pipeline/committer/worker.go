@@ -23,7 +23,6 @@ import (
 type step struct {
 	*committer
 	worker.Step
-	judge *verdict.Judge
 	doubt bool // a request for sellers may have cost tokens that no reading shows
 }
 
@@ -54,7 +53,7 @@ func (w *committer) work(ctx context.Context) error {
 }
 
 func (w *committer) step() *step {
-	return &step{committer: w, Step: worker.NewStep(w.env, w.pulse, &w.breaker), judge: w.rules.Judge()}
+	return &step{committer: w, Step: worker.NewStep(w.env, w.pulse, &w.breaker, w.rules)}
 }
 
 // loopCommit names the committer's loop in its heartbeat.
@@ -73,7 +72,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 		return batch, err
 	}
 	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
-		return w.waiter.Returns.Waits(w.env, pipeline.DurableCommit(t), backlogs[pipeline.DurableCommit(t)]) > 0
+		return w.waiter.Returns.Waits(w.env, w.durable(t), backlogs[w.durable(t)]) > 0
 	})
 	wish, err := w.spender.Wish(ctx)
 	if err != nil {
@@ -100,7 +99,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	w.pulse.State("working")
 	batch.Gather, batch.Release = s.gather, s.Release
 	batch.Items, err = w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
-	w.waiter.Returns.Took(pipeline.DurableCommit(tier), 1, batch.Items)
+	w.waiter.Returns.Took(w.durable(tier), 1, batch.Items)
 	return batch, err
 }
 
@@ -115,8 +114,14 @@ func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) 
 		if err != nil {
 			return nil, err
 		}
-		f.Judge = s.judge
 		facts[i] = f
+	}
+	same := s.Decides()
+	for i := range facts {
+		f := &facts[i]
+		if f.Judge = s.Judge; !same && f.Err == nil && f.Product.ID != "" {
+			f.Err = worker.ErrRules // they may choose another copy, whose seller was not asked for; the answers are stored
+		}
 	}
 	return facts, nil
 }

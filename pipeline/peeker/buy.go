@@ -32,12 +32,20 @@ type fact struct {
 	Err      error          // retry later
 }
 
-// gather finds stored answers and buys the rest under the step's claim.
+// gather finds stored answers and buys the rest under the step's claim. The rules that decide are those in force then.
 func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
-	facts := make([]fact, len(units))
-	for i := range facts {
-		facts[i].Judge = s.judge
+	facts, err := s.collect(ctx, units)
+	if err == nil {
+		s.Decides()
+		for i := range facts {
+			facts[i].Judge = s.Judge
+		}
 	}
+	return facts, err
+}
+
+func (s *step) collect(ctx context.Context, units []worker.Unit) ([]fact, error) {
+	facts := make([]fact, len(units))
 	domain := units[0].Survivor.Domain
 	var here []int
 	for i, u := range units {

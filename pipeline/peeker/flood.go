@@ -43,7 +43,7 @@ const (
 )
 
 func (p *peeker) flood(ctx context.Context) (*flood, error) {
-	kv, err := p.bus.Store(ctx, pipeline.BucketTokens)
+	kv, err := p.bus.Store(ctx, p.bus.Own(pipeline.BucketTokens))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish 
 	waiting := 0
 	for _, s := range pipeline.Sources() {
 		if once(s) {
-			waiting += backlogs[pipeline.DurablePeek(s)].Pending
+			waiting += backlogs[f.durable(s)].Pending
 		}
 	}
 	means, known, err := f.means(ctx, backlogs)
@@ -119,7 +119,7 @@ func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (she
 	}
 	hand := float64(max(0, b.Est))
 	for _, t := range pipeline.Tiers() {
-		l := backlogs[pipeline.DurableCommit(t)]
+		l := backlogs[f.bus.Own(pipeline.DurableCommit(t))]
 		hand -= commit * float64(l.Pending+l.Unsettled)
 	}
 	return shedding.Means{
@@ -136,11 +136,11 @@ func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error
 		if !once(s) {
 			continue
 		}
-		subjects = append(subjects, fmt.Sprintf("survivor.*.%s.%s.>", pipeline.LookGlance, s))
-		if l := backlogs[pipeline.DurablePeek(s)]; l.Pending > 0 {
+		subjects = append(subjects, f.bus.Subjects(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookGlance, s))...)
+		if l := backlogs[f.durable(s)]; l.Pending > 0 {
 			from = min(from, l.Delivered+1)
 		}
-		f.taken(s, backlogs[pipeline.DurablePeek(s)].Delivered)
+		f.taken(s, backlogs[f.durable(s)].Delivered)
 	}
 	if from == math.MaxUint64 {
 		return nil // nothing waits
@@ -151,7 +151,7 @@ func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error
 			Source pipeline.Source `json:"source"`
 			Cents  *int64          `json:"expected_value_cents"`
 		}
-		if json.Unmarshal(r.Body, &s) == nil && r.Sequence > backlogs[pipeline.DurablePeek(s.Source)].Delivered {
+		if json.Unmarshal(r.Body, &s) == nil && r.Sequence > backlogs[f.durable(s.Source)].Delivered {
 			f.lanes[s.Source] = append(f.lanes[s.Source], shedding.Waiting{Seq: r.Sequence, Cents: s.Cents})
 		}
 		return nil // the loop makes it a dead letter
@@ -162,7 +162,7 @@ func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error
 func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
 	floor := uint64(math.MaxUint64)
 	for s := range f.lanes {
-		if l := backlogs[pipeline.DurablePeek(s)]; l.Pending+l.Unsettled > 0 {
+		if l := backlogs[f.durable(s)]; l.Pending+l.Unsettled > 0 {
 			floor = min(floor, l.Settled)
 		}
 	}

@@ -26,17 +26,22 @@ type recalled struct {
 }
 
 func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recalled, worker.Effect], error) {
-	inlet, err := p.bus.Inlet(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
+	inlet, err := p.bus.Inlet(ctx, pipeline.StreamCandidates, p.bus.Own(pipeline.DurableGlance))
 	if err != nil {
 		return nil, err
 	}
 	return &loop.Loop[worker.Unit, recalled, worker.Effect]{
 		Take: func(ctx context.Context) (loop.Batch[worker.Unit, recalled], error) {
 			items, err := inlet.Take(ctx, glanceBatch, bus.Patient)
-			if len(items) > 0 {
-				p.pulse.See(loopGlance, stall.Sight{Work: true, Tokens: true, Wish: true})
+			if len(items) == 0 {
+				return loop.Batch[worker.Unit, recalled]{}, err
 			}
-			return loop.Batch[worker.Unit, recalled]{Items: items, Gather: p.recall}, err
+			p.pulse.See(loopGlance, stall.Sight{Work: true, Tokens: true, Wish: true})
+			judge, done := p.rules.Use()
+			return loop.Batch[worker.Unit, recalled]{
+				Items: items, Release: func(context.Context) { done() },
+				Gather: func(ctx context.Context, units []worker.Unit) ([]recalled, error) { return p.recall(ctx, judge, units) },
+			}, err
 		},
 		Read:   worker.Read(pipeline.SchemaCandidate),
 		Decide: glancer{skip: p.cfg.Skip, clock: p.env.Clock}.decide,
@@ -56,7 +61,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 }
 
 // recall reads the memory of decisions for all candidates at once.
-func (p *peeker) recall(ctx context.Context, units []worker.Unit) ([]recalled, error) {
+func (p *peeker) recall(ctx context.Context, judge *verdict.Judge, units []worker.Unit) ([]recalled, error) {
 	ids := make([]pipeline.Identity, len(units))
 	for i, u := range units {
 		ids[i] = u.Identity()
@@ -69,7 +74,7 @@ func (p *peeker) recall(ctx context.Context, units []worker.Unit) ([]recalled, e
 		p.pulse.Failed(err)
 		return nil, err
 	}
-	out, judge := make([]recalled, len(units)), p.rules.Judge()
+	out := make([]recalled, len(units))
 	for i, id := range ids {
 		m, ok := known[id]
 		out[i] = recalled{Judge: judge, Memory: m, Known: ok}

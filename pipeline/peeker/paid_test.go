@@ -1,14 +1,18 @@
 package peeker_test
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/schemas"
 	"ratchet/test/desk"
 )
 
@@ -80,6 +84,34 @@ func TestTwoWorkersWithOneASINPayOnce(t *testing.T) {
 	d.AwaitVerdicts(t, 2)
 	if n := d.Sim.Books().Peeks[asin]; n != 1 {
 		t.Errorf("paid %d times, want once", n)
+	}
+}
+
+func TestWhatIsBoughtWhileOtherRulesComeIntoForceIsDecidedByThose(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, speed)
+	asin := d.ASINs(keepasim.Good)[0]
+	d.Grant(t, pipeline.StagePeeker, credit)
+	d.Hold()
+	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
+	d.Run(t, peeker.Run, nil)
+	d.Call(t) // the rules are applied while it buys
+	other := bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: 90000"), 1)
+	want, err := verdict.NewJudge(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cli.ApplyRules(t.Context(), d.Bus, pipeline.AppliedRules{Rules: string(other)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range cli.AwaitRules(t.Context(), d.Bus, 1) {
+		if h.Rules.Version != 1 {
+			t.Errorf("%s decides by version %d while it buys", h.Daemon, h.Rules.Version)
+		}
+	}
+	d.Release()
+	if v := d.AwaitVerdicts(t, 1)[0]; v.RuleSet != want.Version() || d.Sim.Books().Peeks[asin] != 1 {
+		t.Errorf("%s by %s, paid %d times; want a verdict by %s, paid once", v.Outcome, v.RuleSet, d.Sim.Books().Peeks[asin], want.Version())
 	}
 }
 

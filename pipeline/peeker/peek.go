@@ -8,7 +8,6 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/stall"
 	"ratchet/pipeline/domain/token"
-	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/spend/claims"
@@ -32,11 +31,10 @@ type peekLoop struct {
 type step struct {
 	*peekLoop
 	worker.Step
-	judge *verdict.Judge
 }
 
 func (l *peekLoop) step() *step {
-	return &step{peekLoop: l, Step: worker.NewStep(l.env, l.pulse, &l.breaker), judge: l.rules.Judge()}
+	return &step{peekLoop: l, Step: worker.NewStep(l.env, l.pulse, &l.breaker, l.rules)}
 }
 
 // loopPeek and loopGlance name the peeker's loops in its heartbeat.
@@ -138,7 +136,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batch[worker.Unit, fact], error) {
 	s.pulse.State("working")
 	items, err := s.inlets[lane].Take(ctx, n, 200*time.Millisecond)
-	s.waiter.Returns.Took(pipeline.DurablePeek(lane), n, items)
+	s.waiter.Returns.Took(s.durable(lane), n, items)
 	last := uint64(0)
 	for _, it := range items {
 		last = max(last, it.Sequence)
@@ -152,7 +150,7 @@ func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) 
 	var best pipeline.Source
 	waiting, score := 0, 0.0
 	for _, s := range pipeline.Sources() {
-		n := l.waiter.Returns.Waits(l.env, pipeline.DurablePeek(s), backlogs[pipeline.DurablePeek(s)])
+		n := l.waiter.Returns.Waits(l.env, l.durable(s), backlogs[l.durable(s)])
 		if n == 0 {
 			continue
 		}

@@ -42,7 +42,7 @@ func Run(ctx context.Context, env process.Env) error {
 	if err != nil {
 		return process.Usagef("RULES: %w", err)
 	}
-	b, err := bus.Open(ctx, cfg.NATS, env, "peeker")
+	b, err := bus.OpenFor(ctx, cfg.NATS, env, "peeker", cfg.Keepa.Plan)
 	if err != nil {
 		return err
 	}
@@ -72,6 +72,9 @@ func Run(ctx context.Context, env process.Env) error {
 	return loops.Wait()
 }
 
+// durable returns the plan's durable for a source.
+func (p *peeker) durable(s pipeline.Source) string { return p.bus.Own(pipeline.DurablePeek(s)) }
+
 func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
 	g, err := gateway.New(p.cfg.Keepa, p.env)
 	if err != nil {
@@ -79,7 +82,7 @@ func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
 	}
 	l := &peekLoop{peeker: p, keepa: g, inlets: map[pipeline.Source]*bus.Inlet{}}
 	for _, s := range pipeline.Sources() {
-		if l.inlets[s], err = p.bus.Inlet(ctx, pipeline.StreamSurvivors, pipeline.DurablePeek(s)); err != nil {
+		if l.inlets[s], err = p.bus.Inlet(ctx, pipeline.StreamSurvivors, p.durable(s)); err != nil {
 			return nil, err
 		}
 	}

@@ -66,7 +66,7 @@ func (s stepper) unit(n int, source pipeline.Source, g pipeline.Generation) work
 
 // decide is the decision by the step's rules.
 func (s stepper) decide(u worker.Unit, f fact) loop.Decision[worker.Effect] {
-	f.Judge = s.judge
+	f.Judge = s.Judge
 	return decidePeek(u, f, s.env.Now())
 }
 

@@ -20,7 +20,7 @@ import (
 // signs returns the signs that looks are being decided, and the plan's rate; 0 while the budget is unknown.
 func (k *refresher) signs(ctx context.Context) (refresh.Signs, int, error) {
 	var s refresh.Signs
-	kv, err := k.bus.Store(ctx, pipeline.BucketTokens)
+	kv, err := k.bus.Store(ctx, k.bus.Own(pipeline.BucketTokens))
 	if err != nil {
 		return s, 0, err
 	}
@@ -49,8 +49,12 @@ func (k *refresher) answered(ctx context.Context) (newest time.Time, err error) 
 		return newest, fmt.Errorf("read the state of %s: %w", pipeline.StreamResponses, err)
 	}
 	// Not the stream's last message: that may be an attempt without an answer.
+	var subjects []string
 	for _, kind := range []pipeline.Kind{pipeline.KindDeals, pipeline.KindPeek, pipeline.KindCommit, pipeline.KindSeller} {
-		m, err := stream.GetLastMsgForSubject(ctx, fmt.Sprintf("response.*.%s.>", kind))
+		subjects = append(subjects, k.bus.Subjects(fmt.Sprintf("response.%%s.%s.>", kind))...)
+	}
+	for _, subject := range subjects {
+		m, err := stream.GetLastMsgForSubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}

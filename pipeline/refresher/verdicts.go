@@ -95,7 +95,7 @@ func (k *refresher) scanVerdicts(ctx context.Context, seq uint64) ([]dealVerdict
 	var subjects []string
 	for _, o := range []pipeline.Outcome{pipeline.Accept, pipeline.Confirm, pipeline.Reject, pipeline.Fail} {
 		for _, look := range []pipeline.Look{pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
-			subjects = append(subjects, fmt.Sprintf("verdict.*.%s.%s.>", look, o))
+			subjects = append(subjects, k.bus.Subjects(fmt.Sprintf("verdict.%%s.%s.%s.>", look, o))...)
 		}
 	}
 	var out []dealVerdict

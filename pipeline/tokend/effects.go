@@ -73,7 +73,8 @@ func (t *tokend) append(ctx context.Context, l token.Line) error {
 	if e.At.IsZero() {
 		e.At = t.env.Now()
 	}
-	m, err := bus.Encode(pipeline.SubjectLedger(e.Stage, e.Event), pipeline.SchemaLedger, l.ID, "", e)
+	e.Plan = t.bus.Plan()
+	m, err := bus.Encode(e.Subject(), pipeline.SchemaLedger, t.bus.Own(l.ID), "", e)
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,10 @@ func (t *tokend) publish(ctx context.Context) error {
 	t.show(b)
 	t.report(func(h *pipeline.Heartbeat) {
 		h.State = activity(b)
-		h.Detail = map[string]any{"balance": b.Est, "rate": b.Rate, "state": b.State, "epoch": b.Epoch, "drift": b.Drift, "note": b.Note, "refused": b.Refused}
+		h.Detail = map[string]any{
+			"balance": b.Est, "rate": b.Rate, "state": b.State, "epoch": b.Epoch, "drift": b.Drift, "note": b.Note, "refused": b.Refused,
+			"simulated": t.cfg.Keepa.Key == gateway.Simulated,
+		}
 	})
 	return t.carried(t.issuer.Flush(t.now, t.do(ctx)))
 }

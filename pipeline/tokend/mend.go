@@ -85,11 +85,13 @@ func (t *tokend) replace(ctx context.Context, cell bus.Cell, rev uint64, v any, 
 	return nil
 }
 
-// account reads the whole ledger.
+// account reads the plan's lines of the whole ledger.
 func (t *tokend) account(ctx context.Context) (token.Account, error) {
 	var a token.Account
 	err := bus.ScanJSON(ctx, t.bus, pipeline.StreamLedger, bus.From{}, func(_ bus.Read, e pipeline.Entry) error {
-		a.Add(e)
+		if e.Plan == t.bus.Plan() {
+			a.Add(e)
+		}
 		return nil
 	})
 	if err != nil {

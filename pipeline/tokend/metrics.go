@@ -86,7 +86,7 @@ const (
 // streams is the source for what only NATS knows: work that waits for a glance, and the number of dead letters.
 func (t *tokend) streams() metric.Source {
 	ask := metric.Cached(askEvery, askWithin, process.MachineNow, func(ctx context.Context, put metric.Put) error {
-		pending, unsettled, err := t.bus.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
+		pending, unsettled, err := t.bus.Waiting(ctx, pipeline.StreamCandidates, t.bus.Own(pipeline.DurableGlance))
 		if err != nil {
 			return err
 		}

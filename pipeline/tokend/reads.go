@@ -123,9 +123,10 @@ func (t *tokend) readLanes(ctx context.Context) (lanes, error) {
 	if err != nil {
 		return out, fmt.Errorf("read the work that waits: %w", err)
 	}
-	for name, b := range all {
+	for durable, b := range all {
+		name, ours := t.bus.Plan().Base(durable)
 		stage := stageOf(name)
-		if stage == "" {
+		if !ours || stage == "" {
 			continue
 		}
 		lane := out.stages[stage]
@@ -157,6 +158,9 @@ func (t *tokend) readPolls(ctx context.Context) ([]time.Time, error) {
 	}
 	defer func() { _ = keys.Stop() }() // it has ended already
 	for k := range keys.Keys() {
+		if !t.bus.Serves(pipeline.DomainOf(k)) {
+			continue // another plan's list
+		}
 		e, err := t.marks.Get(ctx, k)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue

@@ -35,7 +35,7 @@ func Run(ctx context.Context, env process.Env) error {
 	if err != nil {
 		return err
 	}
-	b, err := bus.Open(ctx, cfg.NATS, env, "tokend")
+	b, err := bus.OpenFor(ctx, cfg.NATS, env, "tokend", cfg.Keepa.Plan)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ type tokend struct {
 }
 
 func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, cfg Config) (*tokend, error) {
-	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	kv, err := b.Store(ctx, b.Own(pipeline.BucketTokens))
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +107,12 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, 
 
 // listen subscribes to every write that may matter, as a hint. A lost hint costs a bus.Fallback.
 func (t *tokend) listen() error {
-	tokens := "$KV." + pipeline.BucketTokens + "."
+	tokens := "$KV." + t.bus.Own(pipeline.BucketTokens) + "."
 	listens := map[string]func(){
 		tokens + pipeline.KeyMode:                 t.wish.Forget,
 		tokens + pipeline.KeyPolicy:               t.wish.Forget,
 		"$KV." + pipeline.BucketWatermarks + ".>": t.polls.Forget,
-		"survivor.>": t.lanes.Forget,
+		"survivor.>":                              t.lanes.Forget,
 	}
 	for stage, g := range t.grants {
 		listens[tokens+pipeline.KeyGrant(stage)] = func() {

@@ -28,8 +28,9 @@ type inForce struct {
 	log     *slog.Logger
 	rules   func() *verdict.Judge // those in force; nil before they are read
 	changed func()                // other queries are in force
-	read    []byte                // the last value of CONFIG
-	refused string                // why that is not in force
+	routed  func([]keepa.Query) error
+	read    []byte // the last value of CONFIG
+	refused string // why that is not in force
 	now     atomic.Pointer[[]keepa.Query]
 }
 
@@ -41,7 +42,8 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 	}
 	var rules atomic.Pointer[worker.Rules]
 	w.inForce = &inForce{
-		own: queries, cell: bus.NewCell(kv, pipeline.KeyQueries), pulse: w.pulse, log: w.env.Log, changed: w.poke,
+		own: queries, cell: bus.NewCell(kv, w.bus.Own(pipeline.KeyQueries)), pulse: w.pulse, log: w.env.Log, changed: w.poke,
+		routed: func(q []keepa.Query) error { return routed(w.bus, q) },
 		rules: func() *verdict.Judge {
 			if r := rules.Load(); r != nil {
 				return r.Judge()
@@ -60,7 +62,7 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 	}
 	rules.Store(r)
 	w.inForce.read = nil
-	if err := worker.FollowKey(ctx, w.bus, w.env, pipeline.KeyQueries, w.inForce.reload); err != nil {
+	if err := worker.FollowKey(ctx, w.bus, w.env, w.bus.Own(pipeline.KeyQueries), w.inForce.reload); err != nil {
 		return fmt.Errorf("follow the applied queries: %w", err)
 	}
 	return nil
@@ -72,6 +74,16 @@ func (f *inForce) supported(judge *verdict.Judge) error { return supports(judge,
 func supports(judge *verdict.Judge, queries []keepa.Query) error {
 	for _, q := range queries {
 		if err := judge.Serves(q.Selection); err != nil {
+			return fmt.Errorf("query %s: %w", q.ID(), err)
+		}
+	}
+	return nil
+}
+
+// routed returns an error for queries of a marketplace that another plan serves.
+func routed(b *bus.Bus, queries []keepa.Query) error {
+	for _, q := range queries {
+		if err := b.Route(int(q.Domain)); err != nil {
 			return fmt.Errorf("query %s: %w", q.ID(), err)
 		}
 	}
@@ -114,6 +126,9 @@ func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 	}
 	if judge := f.rules(); err == nil && judge != nil {
 		err = supports(judge, queries)
+	}
+	if err == nil {
+		err = f.routed(queries)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("version %d: %w", a.Version, err)
@@ -194,6 +209,9 @@ func (w *watermarker) retire(ctx context.Context) error {
 	}
 	defer func() { _ = keys.Stop() }() // it has ended already
 	for key := range keys.Keys() {
+		if !w.bus.Serves(pipeline.DomainOf(key)) {
+			continue // another plan's list
+		}
 		if slices.ContainsFunc(w.lists, func(l *list) bool { return l.cell.Key() == key }) {
 			continue
 		}

@@ -160,7 +160,8 @@ func (t *turn) claimPage(ctx context.Context) (watermark.Event, error) {
 
 // append adds a line to the ledger.
 func (t *turn) append(ctx context.Context, l token.Line) error {
-	m, err := bus.Encode(pipeline.SubjectLedger(l.Entry.Stage, l.Entry.Event), pipeline.SchemaLedger, l.ID, "", l.Entry)
+	l.Entry.Plan = t.w.bus.Plan()
+	m, err := bus.Encode(l.Entry.Subject(), pipeline.SchemaLedger, t.w.bus.Own(l.ID), "", l.Entry)
 	if err != nil {
 		return err
 	}

@@ -80,11 +80,14 @@ func Run(ctx context.Context, env process.Env) error {
 			env.Log.Warn("query is for another list than the rules", "query", q.ID(), "assumes", assumes)
 		}
 	}
-	b, err := bus.Open(ctx, cfg.NATS, env, "watermarker")
+	b, err := bus.OpenFor(ctx, cfg.NATS, env, "watermarker", cfg.Keepa.Plan)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
+	if err := routed(b, queries); err != nil {
+		return process.Usagef("QUERIES: %w", err)
+	}
 	w, err := open(ctx, cfg, env, b)
 	if err != nil {
 		return err
@@ -252,7 +255,7 @@ const loopList = "list"
 
 // countBacklog counts the candidates that wait for the peeker, glanced at or not.
 func (w *watermarker) countBacklog(ctx context.Context) (watermark.Event, error) {
-	n, _, err := w.bus.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance)
+	n, _, err := w.bus.Waiting(ctx, pipeline.StreamCandidates, w.bus.Own(pipeline.DurableGlance))
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +264,7 @@ func (w *watermarker) countBacklog(ctx context.Context) (watermark.Event, error)
 		return nil, err
 	}
 	for _, s := range pipeline.Sources() {
-		n += pending[pipeline.DurablePeek(s)]
+		n += pending[w.bus.Own(pipeline.DurablePeek(s))]
 	}
 	return watermark.Counted{Candidates: n}, nil
 }

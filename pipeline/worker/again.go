@@ -17,6 +17,7 @@ var (
 	ErrPart      = errors.New("the answer came in part")
 	ErrLeftOut   = errors.New("the answer came without it")
 	ErrPrice     = errors.New("what its call cost is not known yet")
+	ErrRules     = errors.New("other rules came into force meanwhile")
 )
 
 // kindOf returns the reason as a counter's name and as text for the status.
@@ -35,6 +36,8 @@ func kindOf(cause error) (code, text string) {
 		return "left_out", ErrLeftOut.Error()
 	case errors.Is(cause, ErrPrice):
 		return "price", ErrPrice.Error()
+	case errors.Is(cause, ErrRules):
+		return "rules", ErrRules.Error()
 	case errors.As(cause, &e):
 		return "call_failed", "the call failed: " + string(e.Kind)
 	}

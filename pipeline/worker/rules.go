@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"ratchet/pipeline"
@@ -41,6 +42,9 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 
 // Rules are the rules in force in a daemon: its own, until the operator applies others (CONFIG), which take
 // precedence. If applied rules are unreadable, or the daemon rejects them, the last good rules stay in force.
+//
+// Rules are in force once everything that was decided by the ones before is stored: the heartbeat names a version only
+// then, so that who decides the stored deals again after it finds all of them.
 type Rules struct {
 	own     *verdict.Judge
 	cell    bus.Cell
@@ -50,6 +54,7 @@ type Rules struct {
 	read    []byte // the value in CONFIG that was read last
 	refused string // why that is not in force
 	now     atomic.Pointer[verdict.Judge]
+	using   sync.RWMutex // held for reading from a decision until it is stored
 }
 
 // Follow reads the applied rules, and later changes of them, until ctx
@@ -62,16 +67,23 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 	if fits == nil {
 		fits = func(*verdict.Judge) error { return nil }
 	}
-	r := &Rules{own: own, cell: bus.NewCell(kv, pipeline.KeyRules), pulse: pulse, log: env.Log, fits: fits}
+	r := &Rules{own: own, cell: bus.NewCell(kv, b.Own(pipeline.KeyRules)), pulse: pulse, log: env.Log, fits: fits}
 	r.hold(own, 0)
-	if err := FollowKey(ctx, b, env, pipeline.KeyRules, r.reload); err != nil {
+	if err := FollowKey(ctx, b, env, b.Own(pipeline.KeyRules), r.reload); err != nil {
 		return nil, fmt.Errorf("follow the applied rules: %w", err)
 	}
 	return r, nil
 }
 
-// Judge returns the rule set in force. One decision uses one.
+// Judge returns the rule set in force, for all that decides nothing.
 func (r *Rules) Judge() *verdict.Judge { return r.now.Load() }
+
+// Use returns the rule set in force and keeps others from coming into force until done is called, once what was decided
+// by it is stored. Nothing waits for a service outside in between, and nobody calls it twice at the same time.
+func (r *Rules) Use() (judge *verdict.Judge, done func()) {
+	r.using.RLock()
+	return r.now.Load(), sync.OnceFunc(r.using.RUnlock)
+}
 
 // reload reads the applied rules and activates them if they have changed. Its error is one of NATS.
 func (r *Rules) reload(ctx context.Context) error {
@@ -119,8 +131,10 @@ func (r *Rules) applied(raw []byte) (*verdict.Judge, int, error) {
 }
 
 func (r *Rules) hold(judge *verdict.Judge, version int) {
+	r.using.Lock()
 	r.now.Store(judge)
-	r.pulse.InForce(pipeline.RulesInForce{RuleSet: judge.Version(), Version: version})
+	r.using.Unlock()
+	r.pulse.InForce(pipeline.RulesInForce{RuleSet: judge.Version(), Version: version, Own: string(r.own.Text())})
 }
 
 // InForce reports the rules by which the daemon decides.

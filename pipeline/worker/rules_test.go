@@ -91,3 +91,43 @@ func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *test
 		return i.RuleSet == own.Version() && i.Version == 9 && i.Refused == ""
 	})
 }
+
+func TestOtherRulesAreInForceOnceWhatWasDecidedIsStored(t *testing.T) {
+	t.Parallel()
+	env, b := streams.Open(t)
+	own, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow := func() (*worker.Rules, *worker.Pulse) {
+		t.Helper()
+		pulse := worker.NewPulse(env)
+		r, err := worker.Follow(t.Context(), b, env, own, pulse, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, pulse
+	}
+	deciding, pulse := follow()
+	_, idle := follow()
+	judge, stored := deciding.Use()
+	if kv, err := b.Store(t.Context(), pipeline.BucketConfig); err != nil {
+		t.Fatal(err)
+	} else if _, err := kv.PutString(t.Context(), pipeline.KeyRules, `{"version":1,"rules":""}`); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []struct {
+		what string
+		of   *worker.Pulse
+	}{{"the one that decides nothing", idle}, {"the one that has stored it", pulse}} {
+		for late := time.Now().Add(20 * time.Second); after.of.Beat().Rules.Version != 1; time.Sleep(time.Millisecond) {
+			if time.Now().After(late) {
+				t.Fatalf("%s says %+v", after.what, after.of.Beat().Rules)
+			}
+		}
+		if v := pulse.Beat().Rules.Version; after.of == idle && (v != 0 || judge != own) {
+			t.Errorf("something decided by the rules before is not stored, and version %d is in force", v)
+		}
+		stored()
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/spend/claims"
 	"ratchet/pipeline/spend/gateway"
@@ -11,20 +12,37 @@ import (
 
 // Step is the claim of one step and what ends it. A step serves one goroutine.
 type Step struct {
-	Claim *claims.Claim // nil in nospend, and once it is closed
+	Claim *claims.Claim  // nil in nospend, and once it is closed
+	Judge *verdict.Judge // by which the step decides
 
 	env     process.Env
 	pulse   *Pulse
 	breaker *Breaker
+	rules   *Rules
+	decided func() // ends the use of the rules; nil before
 }
 
 // NewStep returns a step without a claim.
-func NewStep(env process.Env, pulse *Pulse, breaker *Breaker) Step {
-	return Step{env: env, pulse: pulse, breaker: breaker}
+func NewStep(env process.Env, pulse *Pulse, breaker *Breaker, rules *Rules) Step {
+	return Step{Judge: rules.Judge(), env: env, pulse: pulse, breaker: breaker, rules: rules}
 }
 
-// Release closes a claim under which no call was made.
+// Decides keeps other rules from coming into force until the step ends. It is called once everything is gathered, which
+// may take long. It reports whether the rules are those with which the step began; Judge is those in force.
+func (s *Step) Decides() (same bool) {
+	began := s.Judge
+	if s.decided != nil {
+		s.decided()
+	}
+	s.Judge, s.decided = s.rules.Use()
+	return s.Judge == began
+}
+
+// Release closes a claim under which no call was made, and lets other rules come into force.
 func (s *Step) Release(ctx context.Context) {
+	if s.decided != nil {
+		s.decided()
+	}
 	if err := s.Close(ctx, 0, nil); err != nil {
 		s.env.Log.Debug("claim is left to tokend", "err", err)
 	}

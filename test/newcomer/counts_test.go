@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,8 +35,14 @@ var places = []string{"live line", "report", "status", "deals", "deals of the st
 // few is how many samples are taken where RATCHET_COUNTS does not say how many.
 const few = 30
 
-// enoughWithin is how long the pipeline may take to show deals at many sequences.
-const enoughWithin = 3 * time.Minute
+// The pipeline may take enoughWithin to show deals at many sequences, and eachWithin more for each sample.
+const (
+	enoughWithin = 3 * time.Minute
+	eachWithin   = 500 * time.Millisecond
+)
+
+// askers is how many ask at the same time.
+const askers = 2
 
 // sample is what a place said, and as of which sequences.
 type sample struct {
@@ -64,40 +71,72 @@ func TestEveryPlaceCountsTheSameAtTheSameSequences(t *testing.T) {
 	w := start(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
-	var samples []sample
-	seen := map[visibility.Sequences]bool{}
-	shown := false // deals, of which not all are visible
-	for late := time.Now().Add(enoughWithin); (len(samples) < want || len(seen) < want/4 || !shown) && time.Now().Before(late); {
-		w.act(t, r)
-		time.Sleep(time.Duration(r.IntN(60)) * time.Millisecond) // any instant will do
-		if s, ok := w.ask(t, places[r.IntN(len(places))]); ok {
-			samples, seen[s.at] = append(samples, s), true
-			shown = shown || s.Found > 0 && s.Visible < s.Stored
+	p := &sampled{want: want, late: time.Now().Add(enoughWithin + time.Duration(want)*eachWithin), seen: map[visibility.Sequences]bool{}}
+	t.Run("while it runs", func(t *testing.T) {
+		for n := range askers {
+			t.Run(fmt.Sprint("asker ", n+1), func(t *testing.T) {
+				t.Parallel()
+				for r := rand.New(rand.NewPCG(seed, uint64(n))); !p.enough(); { //nolint:gosec // a small number
+					w.act(t, r)
+					time.Sleep(time.Duration(r.IntN(60)) * time.Millisecond) // any instant will do
+					if s, ok := w.ask(t, places[r.IntN(len(places))]); ok {
+						p.add(s)
+					}
+				}
+			})
 		}
-	}
+	})
 	w.box.StopStages()
 	for _, place := range places { // these answer now and then while it runs
 		desk.Await(t, "the "+place, func() bool {
 			s, ok := w.ask(t, place)
 			if ok {
-				samples = append(samples, s)
+				p.add(s)
 			}
 			return ok
 		})
 	}
 	streams := read(t, w.box.Bus)
-	for _, s := range samples {
+	for _, s := range p.all {
 		if want := streams.counts(s.at); s.Counts != trim(want, s.place) {
 			t.Errorf("%s as of %s: %+v, want %+v", s.place, s.at, s.Counts, want)
 		}
 	}
-	last := samples[len(samples)-1]
-	t.Logf("%d samples at %d different sequences; the last %+v", len(samples), len(seen), last)
-	if len(samples) < want || len(seen) < want/4 || !shown {
+	t.Logf("%d samples at %d different sequences; the last %+v", len(p.all), len(p.seen), p.all[len(p.all)-1])
+	if !p.proves() {
 		t.Error("this proves nothing")
 	}
 	t.Run("spend and the view spending give the same sums", w.spent)
+}
+
+// sampled are the samples that were taken, and how many are wanted until when.
+type sampled struct {
+	want int
+	late time.Time
+
+	mu    sync.Mutex
+	all   []sample
+	seen  map[visibility.Sequences]bool
+	shown bool // deals, of which not all are visible
+}
+
+func (p *sampled) add(s sample) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all, p.seen[s.at] = append(p.all, s), true
+	p.shown = p.shown || s.Found > 0 && s.Visible < s.Stored
+}
+
+// enough reports whether there are as many as are wanted, or no time is left.
+func (p *sampled) enough() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.proves() || time.Now().After(p.late)
+}
+
+// proves reports whether the samples prove something.
+func (p *sampled) proves() bool {
+	return len(p.all) >= p.want && len(p.seen) >= p.want/4 && p.shown
 }
 
 // trim leaves what a place says: most say three of the counts.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 	"ratchet/test/desk"
 )
@@ -42,20 +43,28 @@ func TestADayOfANewcomer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the binary for most of a minute")
 	}
+	t.Parallel()
 	n := arrive(t)
 	n.run(t, "init", "mine", "--budget", "60", "--min-profit", "5")
 	n.targets(t)
+	forecast := n.forecast() // a simulated day takes as long as half of this one
 	up := n.start(t)
 	desk.Await(t, "eight deals", func() bool { return len(n.deals(t)) >= 8 })
 	n.counts(t)
 	n.whyRejected(t)
+	n.run(t, "rules", "apply", "mine/rules.yaml") // a version to return to
+	n.run(t, "pause")                             // so that nothing else changes what a look found
 	n.changesARule(t)
 	n.reads(t)
 	n.acts(t)
+	n.run(t, "resume")
 	n.isToldInDigests(t)
 	n.asks(t)
+	forecast(t)
+	n.examples(t, "report", "sql", "doctor")
 
 	before := n.stands(t)
+	n.isToldOfItsOwn(t, before.found)
 	up.ends(t, os.Interrupt)
 	if !strings.Contains(up.out(t), "nothing is lost") {
 		t.Errorf("it does not say how it stopped:\n%s", up.out(t))
@@ -265,12 +274,8 @@ func (n *newcomer) whyRejected(t *testing.T) {
 }
 
 // changesARule asks for more profit: what earns less leaves the list with the reason, and returns when the rules do.
-// Nothing is paid for meanwhile, so that nothing else changes what a look found.
 func (n *newcomer) changesARule(t *testing.T) {
 	t.Helper()
-	n.run(t, "rules", "apply", "mine/rules.yaml") // a version to return to
-	n.run(t, "pause")
-	defer n.run(t, "resume")
 	before := n.deals(t)
 	profit := func(d map[string]string) float64 { return number(t, d["profit"]) }
 	slices.SortFunc(before, func(a, b map[string]string) int { return int(math.Copysign(1, profit(a)-profit(b))) })
@@ -292,13 +297,8 @@ func (n *newcomer) changesARule(t *testing.T) {
 		t.Errorf("it does not say how many it hides:\n%s", out)
 	}
 	lost := before[0]["asin"]
-	low := func() int {
-		return slices.IndexFunc(n.deals(t), func(d map[string]string) bool { return profit(d) < float64(least)/100 })
-	}
-	if low() >= 0 {
-		n.run(t, "rules", "apply", "mine/rules.yaml") // what was being decided meanwhile
-	}
-	if low() >= 0 || named(n.deals(t), lost) {
+	left := n.deals(t)
+	if named(left, lost) || slices.ContainsFunc(left, func(d map[string]string) bool { return profit(d) < float64(least)/100 }) {
 		t.Errorf("some are listed that earn less than %d cents:\n%s", least, n.run(t, "deals", "--columns", "asin,profit,rule_set"))
 	}
 	if out := n.run(t, "why", lost); !strings.Contains(out, "no_profit") && !strings.Contains(out, "profit") {
@@ -363,11 +363,30 @@ func (n *newcomer) acts(t *testing.T) {
 	n.shown["a deal"] = n.run(t, "why", ignored)
 }
 
+// status asks for the status until it is whole: it says what is known within a second, in which a busy machine does not
+// always answer.
+func (n *newcomer) status(t *testing.T, args ...string) string {
+	t.Helper()
+	var out []byte
+	desk.Await(t, "a whole status", func() bool {
+		var err error
+		out, err = n.command(append([]string{"status"}, args...)...).Output()
+		return err == nil && !strings.HasPrefix(string(out), "No answer in time: ") && !strings.Contains(string(out), `"late"`)
+	})
+	if len(args) == 0 {
+		n.shown["status"] = string(out)
+	}
+	return string(out)
+}
+
 // asks has the questions answered that people ask.
 func (n *newcomer) asks(t *testing.T) {
 	t.Helper()
+	n.status(t)
+	if !regexp.MustCompile(`^(Not stuck|STUCK): ?`).MatchString(n.shown["status"]) {
+		t.Errorf("status begins with %.100q", n.shown["status"])
+	}
 	for _, c := range []struct{ command, begins string }{
-		{"status", `^(Not stuck|STUCK): ?`},
 		{"why", `^\d+ deals? (was|were) found`},
 		{"spend", `^\d+ tokens were spent`},
 	} {
@@ -377,9 +396,44 @@ func (n *newcomer) asks(t *testing.T) {
 	}
 	n.shown["why"] = n.shown["a deal"]
 	n.run(t, "rules", "cost")
+}
+
+// forecast asks what a plan would find on a made-up list. The function that it returns holds the answer against what is
+// promised of it.
+func (n *newcomer) forecast() (answered func(*testing.T)) {
 	cmd := n.command("forecast", "--rate", "5", "--rows", "50")
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "deals") {
-		t.Errorf("forecast: %v\n%s", err, out)
+	type answer struct {
+		out []byte
+		err error
+	}
+	said := make(chan answer, 1)
+	go func() {
+		out, err := cmd.CombinedOutput()
+		said <- answer{out, err}
+	}()
+	return func(t *testing.T) {
+		t.Helper()
+		if a := <-said; a.err != nil || !strings.Contains(string(a.out), "deals") {
+			t.Errorf("forecast: %v\n%s", a.err, a.out)
+		}
+	}
+}
+
+// examples runs what the help of some commands shows.
+func (n *newcomer) examples(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, command := range commands {
+		all := regexp.MustCompile(`(?m)^ +ratchet (.*)$`).FindAllStringSubmatch(n.run(t, command, "--help"), -1)
+		if len(all) == 0 {
+			t.Errorf("%s has no example", command)
+		}
+		for _, m := range all {
+			var args []string
+			for _, arg := range regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(m[1], -1) {
+				args = append(args, strings.Trim(arg, `"`))
+			}
+			n.run(t, args...)
+		}
 	}
 }
 
@@ -390,6 +444,18 @@ func (n *newcomer) isToldInDigests(t *testing.T) {
 		desk.Await(t, "a digest for "+name, func() bool {
 			return slices.ContainsFunc(s.letters(), func(l letter) bool { return strings.Contains(l.text, " deals") && strings.Contains(l.text, "rank") })
 		})
+	}
+}
+
+// isToldOfItsOwn holds the deals that the webhook was sent against those that were found: what a forecast invents is none.
+func (n *newcomer) isToldOfItsOwn(t *testing.T, found map[string]bool) {
+	t.Helper()
+	for _, l := range n.hook.letters()[1:] { // behind the test
+		for _, d := range l.deals {
+			if !found[d.ASIN] {
+				t.Errorf("it was told of %s, which was not found", d.ASIN)
+			}
+		}
 	}
 }
 
@@ -412,19 +478,15 @@ func (n *newcomer) isToldOnce(t *testing.T) {
 // standing is how everything stands.
 type standing struct {
 	at    time.Time
+	began map[string]time.Time // when each daemon began, by its process
 	found map[string]bool // every deal of which there is a version
 	works int             // decided
 }
 
 func (n *newcomer) stands(t *testing.T) (s standing) {
 	t.Helper()
-	var status struct {
-		At time.Time `json:"at"`
-	}
-	if err := json.Unmarshal([]byte(n.run(t, "status", "--json")), &status); err != nil {
-		t.Fatal(err)
-	}
-	s.at, s.found = status.At, map[string]bool{}
+	s.at, s.began = n.daemons(t)
+	s.found = map[string]bool{}
 	// The recorder is at most seconds behind.
 	for _, line := range strings.Fields(n.run(t, "sql", "--format", "csv", "SELECT asin FROM deal_states"))[1:] {
 		s.found[strings.Trim(line, `="`)] = true
@@ -435,13 +497,40 @@ func (n *newcomer) stands(t *testing.T) (s standing) {
 	return s
 }
 
+// daemons are the pipeline's time, and when each daemon began.
+func (n *newcomer) daemons(t *testing.T) (at time.Time, began map[string]time.Time) {
+	t.Helper()
+	var status struct {
+		At      time.Time            `json:"at"`
+		Daemons []pipeline.Heartbeat `json:"daemons"`
+	}
+	if err := json.Unmarshal([]byte(n.status(t, "--json")), &status); err != nil {
+		t.Fatal(err)
+	}
+	began = map[string]time.Time{}
+	for _, h := range status.Daemons {
+		began[h.Daemon+h.Instance] = h.StartedAt
+	}
+	return status.At, began
+}
+
 // keeps compares with what was before: the clock did not go back, and nothing is lost.
 func (n *newcomer) keeps(t *testing.T, after string, before standing) {
 	t.Helper()
 	now := n.stands(t)
-	if now.at.Before(before.at) {
-		t.Errorf("after %s the clock went back from %v to %v", after, before.at, now.at)
-	}
+	anew := false
+	desk.Await(t, "the daemons to be seen", func() bool {
+		_, began := n.daemons(t)
+		for process, at := range began { // what a dead process said last stays for a while
+			if _, known := before.began[process]; known {
+				continue
+			}
+			if anew = true; at.Before(before.at) {
+				t.Errorf("after %s the clock went back from %v to %v", after, before.at, at)
+			}
+		}
+		return anew
+	})
 	for asin := range before.found {
 		if !now.found[asin] {
 			t.Errorf("after %s the deal %s is gone", after, asin)

@@ -272,6 +272,7 @@ func TestEveryShapeOfAProductIsDecidedOrADeadLetterAndItsNeighboursAreDecided(t 
 	if testing.Short() {
 		t.Skip("takes a desk for every 20 shapes")
 	}
+	t.Parallel()
 	offers := slices.Concat(ofProduct, ofOffer)
 	// In part each shape is tried once, in one of the four ways.
 	share := func(shapes []shape, n int) []shape { return every(shapes, n, 4) }
@@ -285,6 +286,7 @@ func TestEveryShapeOfAProductIsDecidedOrADeadLetterAndItsNeighboursAreDecided(t 
 		{"commit among 40", func(t *testing.T) figures { t.Helper(); return aCommit.among(t, share(offers, 3)) }},
 	} {
 		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
 			got := l.do(t)
 			t.Logf("%-16s %3d shapes, %5d elements decided, %5d tokens, %3d payments for the odd ones", l.name, got.shapes, got.elements, got.tokens, got.odd)
 		})

@@ -2,6 +2,7 @@ package keepa
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -49,6 +50,9 @@ var domains = map[Domain]struct {
 	DomainMX:  {"com.mx", Currency{"MXN", "MX$", 2}},
 	DomainBR:  {"com.br", Currency{"BRL", "R$", 2}},
 }
+
+// Domains returns every marketplace, in the order of Keepa's numbers.
+func Domains() []Domain { return slices.Sorted(maps.Keys(domains)) }
 
 // Valid reports whether there is such a marketplace.
 func (d Domain) Valid() bool { return domains[d].suffix != "" }

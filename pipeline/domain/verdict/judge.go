@@ -22,6 +22,7 @@ const (
 // Judge is a rule set, ready to decide. It is immutable and safe for concurrent use.
 type Judge struct {
 	file      file
+	text      []byte
 	version   string
 	constants map[string]any
 	needed    map[pipeline.Look][]Input // kept by verdicts
@@ -41,11 +42,14 @@ func NewJudge(rules []byte) (*Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Judge{file: f, version: fingerprint(f.Settings) + version(rules), constants: f.constants()}.prepared(), nil
+	return Judge{file: f, text: slices.Clone(rules), version: fingerprint(f.Settings) + version(rules), constants: f.constants()}.prepared(), nil
 }
 
 // Version returns the name of the rule set on every verdict: a hash of its inputs' settings and one of the rule file.
 func (j *Judge) Version() string { return j.version }
+
+// Text returns the rule file. It is shared: nobody changes it.
+func (j *Judge) Text() []byte { return j.text }
 
 // Name returns the name in the rule file.
 func (j *Judge) Name() string { return j.file.Name }

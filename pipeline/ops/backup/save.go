@@ -52,7 +52,11 @@ func Save(ctx context.Context, dir string, src Source) (Set, error) {
 	if err != nil {
 		return s, err
 	}
-	for _, name := range order() {
+	plans, err := src.Bus.Plans(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, name := range order(plans) {
 		one, err := src.saveStream(ctx, dir, name)
 		if err != nil {
 			return s, err

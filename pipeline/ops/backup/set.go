@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 )
@@ -51,15 +53,20 @@ const (
 	unfinished = "UNFINISHED"
 )
 
-// order is that of copying: see the package.
-func order() []string {
+// order is that of copying: see the package. The budgets of all plans stand where that of the first one does.
+func order(plans plan.Map) []string {
 	bucket := bus.BucketStream
-	return []string{
+	var tokens []string
+	for _, p := range plans.All() {
+		tokens = append(tokens, bucket(p.Own(pipeline.BucketTokens)))
+	}
+	return slices.Concat([]string{
 		bucket(pipeline.BucketWatermarks), bucket(pipeline.BucketStock), bucket(pipeline.BucketSeen), bucket(pipeline.BucketWants), bucket(pipeline.BucketRuns),
 		pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamDead, pipeline.StreamActions, pipeline.StreamSurvivors, pipeline.StreamCandidates,
-		bucket(pipeline.BucketTokens), pipeline.StreamLedger, pipeline.StreamResponses,
+	}, tokens, []string{
+		pipeline.StreamLedger, pipeline.StreamResponses,
 		bucket(pipeline.BucketConfig), bucket(pipeline.BucketPosted),
-	}
+	})
 }
 
 func natsDir(dir, stream string) string { return filepath.Join(dir, "nats", stream) }
@@ -118,7 +125,8 @@ func Read(dir string) (Set, error) {
 // known refuses streams that no backup of ours holds.
 func (s Set) known(dir string) error {
 	for _, one := range s.Streams {
-		if !slices.Contains(order(), one.Name) {
+		_, budget := strings.CutPrefix(one.Name, bus.BucketStream(pipeline.BucketTokens)+"_")
+		if !budget && !slices.Contains(order(nil), one.Name) {
 			return process.Usagef("%s: the backup has a stream %q, which this build does not know: restore with build %s", dir, one.Name, s.Build)
 		}
 	}

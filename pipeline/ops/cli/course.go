@@ -53,7 +53,7 @@ func (c *Course) Read(ctx context.Context, b *bus.Bus, span time.Duration) error
 
 // entry takes in one line of the ledger.
 func (c *Course) entry(e pipeline.Entry) {
-	if e.API != nil {
+	if e.API != nil && e.Plan == "" { // the balance is that of the first plan
 		c.Levels = append(c.Levels, chart.Level{At: e.At, Value: float64(e.API.Left), Known: true})
 	}
 	switch e.Event {
@@ -70,7 +70,7 @@ func (c *Course) entry(e pipeline.Entry) {
 // mode takes in a change of state, as tokend notes it: "burst to recharge", "recharge to burst, ended by …".
 func (c *Course) mode(e pipeline.Entry) {
 	_, to, is := strings.Cut(e.Note, " to ")
-	if !is || e.PriceKind != "" {
+	if !is || e.PriceKind != "" || e.Plan != "" {
 		return
 	}
 	to, _, _ = strings.Cut(to, ",")

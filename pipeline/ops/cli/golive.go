@@ -13,7 +13,6 @@ import (
 	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
-	"ratchet/schemas"
 )
 
 // GoLive puts the rules that next makes of the versions so far live as the next version, unless they are in force
@@ -71,31 +70,18 @@ func Operator() string {
 	return strings.ToValidUTF8(name+"@"+host, "?")
 }
 
-// RulesOf are the rules of a version; nil where they are the daemons' own and not the built-in ones.
-func RulesOf(v pipeline.AppliedRules, beats []pipeline.Heartbeat) (*verdict.Judge, error) {
+// RulesText is the rule file of a version; nil where it is the daemons' own and none says which that is.
+func RulesText(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules) []byte {
 	if v.Rules != "" {
-		return verdict.NewJudge([]byte(v.Rules))
+		return []byte(v.Rules)
 	}
-	built, err := verdict.NewJudge(schemas.UsedBooks)
-	for _, h := range beats {
-		if err == nil && h.Rules.RuleSet != built.Version() {
-			return nil, nil //nolint:nilnil // they are not known here
-		}
-	}
-	if len(beats) == 0 {
-		return nil, err
-	}
-	return built, err
+	return OwnRules(ctx, b)
 }
 
 // rejectsWithin is how far back what was rejected is decided again.
 const rejectsWithin = 7 * 24 * time.Hour
 
 // Reconsider decides again what was rejected in the week before a version was applied, by its rules.
-func Reconsider(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules, progress func(replay.Step)) (replay.Reconsidered, error) {
-	rules := []byte(v.Rules)
-	if v.Rules == "" {
-		rules = schemas.UsedBooks
-	}
+func Reconsider(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules, rules []byte, progress func(replay.Step)) (replay.Reconsidered, error) {
 	return replay.Rejects(ctx, b, rules, v.Version, v.At.Add(-rejectsWithin), progress)
 }

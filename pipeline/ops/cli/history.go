@@ -261,7 +261,7 @@ func (h History) WriteSpent(w io.Writer, when string) error {
 	p.f("%d tokens were spent %s%s; %s.\n\n", total, when, h.of(total), perDeal(total, found))
 	p.f("STAGE\tFOR\tCALLS\tITEMS\tTOKENS\n")
 	for _, s := range h.sum.Spent() {
-		p.f("%s\t%s\t%d\t%d\t%d\n", s.Stage, s.Kind, s.Calls, s.Items, s.Tokens)
+		p.f("%s\t%s\t%d\t%d\t%d\n", ofPlan(string(s.Stage), s.Plan), s.Kind, s.Calls, s.Items, s.Tokens)
 	}
 	for _, extra := range []struct {
 		what string
@@ -281,11 +281,12 @@ func (h History) WriteSpent(w io.Writer, when string) error {
 
 // of is the share of what the plan paid in; "" where the plan is not known.
 func (h History) of(total int) string {
-	if h.status.Balance == nil || h.status.Balance.Rate == 0 {
+	rate := h.status.rate()
+	if rate == 0 {
 		return ""
 	}
-	income := float64(h.status.Balance.Rate) * math.Max(1, h.Until.Sub(h.Since).Minutes())
-	return fmt.Sprintf(", %.0f %% of the %.0f that %d a minute pay in that time", 100*float64(total)/income, income, h.status.Balance.Rate)
+	income := float64(rate) * math.Max(1, h.Until.Sub(h.Since).Minutes())
+	return fmt.Sprintf(", %.0f %% of the %.0f that %d a minute pay in that time", 100*float64(total)/income, income, rate)
 }
 
 func perDeal(total, found int) string {

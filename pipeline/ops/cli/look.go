@@ -85,7 +85,7 @@ func look(ctx context.Context, b *bus.Bus, parts []part) (Status, error) {
 			read[i] <- s
 		}()
 	}
-	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}}
+	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}, plan: b.Plan()}
 	for i, p := range parts {
 		select {
 		case one := <-read[i]:
@@ -111,6 +111,7 @@ func (s *Status) add(p Status) {
 	if p.Balance != nil {
 		s.Balance = p.Balance
 	}
+	s.Plans = append(s.Plans, p.Plans...)
 	if p.Wish != "" {
 		s.Wish = p.Wish
 	}
@@ -146,7 +147,7 @@ func (s *Status) add(p Status) {
 
 // stage adds what a part knows of a stage.
 func (s *Status) stage(one StageStatus) {
-	i := slices.IndexFunc(s.Stages, func(st StageStatus) bool { return st.Stage == one.Stage })
+	i := slices.IndexFunc(s.Stages, func(st StageStatus) bool { return st.Stage == one.Stage && st.Plan == one.Plan })
 	if i < 0 {
 		s.Stages = append(s.Stages, one)
 		return
@@ -161,6 +162,7 @@ func (s *Status) stage(one StageStatus) {
 func (s *Status) conclude() {
 	s.heardRules()
 	s.heardQueries()
+	s.missing()
 	s.Stuck = s.stuck()
 }
 

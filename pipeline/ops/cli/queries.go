@@ -19,15 +19,15 @@ import (
 // AppliedQueries are the versions of the queries that the operator put live, the oldest first. Those that cannot be
 // read are passed over.
 func AppliedQueries(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedQueries, error) {
-	return versions(ctx, b, pipeline.KeyQueries, func(a pipeline.AppliedQueries) int { return a.Version })
+	return versions(ctx, b, b.Own(pipeline.KeyQueries), func(a pipeline.AppliedQueries) int { return a.Version })
 }
 
 // ApplyQueries puts queries live under the next version, and returns them as they are stored.
 func ApplyQueries(ctx context.Context, b *bus.Bus, a pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
-	return apply(ctx, b, pipeline.KeyQueries, a, func(a *pipeline.AppliedQueries) *int { return &a.Version })
+	return apply(ctx, b, b.Own(pipeline.KeyQueries), a, func(a *pipeline.AppliedQueries) *int { return &a.Version })
 }
 
-// AwaitQueries waits until every watermarker that answers has taken a version or refused it, and returns what they say.
+// AwaitQueries waits until every watermarker has taken a version or refused it, and returns what they say.
 func AwaitQueries(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
 	has := func(h pipeline.Heartbeat) bool { return h.Queries != nil }
 	return await(ctx, b, []string{"watermarker"}, has, func(h pipeline.Heartbeat) bool { return h.Queries.Version >= version || h.Queries.Refused != "" })
@@ -42,6 +42,8 @@ func WriteReaders(w io.Writer, version int, beats []pipeline.Heartbeat) {
 		switch {
 		case h.Queries.Refused != "":
 			fmt.Fprintf(w, "The watermarker refuses them and reads by version %d: %s\n", h.Queries.Version, foreign.Of(h.Queries.Refused))
+		case h.Queries.Version < version && h.State == Silent:
+			fmt.Fprintf(w, "The watermarker %s does not answer; if it lives it may still read by version %d.\n", foreign.Of(h.Instance), h.Queries.Version)
 		case h.Queries.Version < version:
 			fmt.Fprintf(w, "The watermarker still reads by version %d; `ratchet status` shows when it has changed.\n", h.Queries.Version)
 		}
@@ -156,7 +158,7 @@ func (s *Status) readQueries(ctx context.Context, b *bus.Bus) {
 	var q Queries
 	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
 		var a pipeline.AppliedQueries
-		if s.decode(ctx, kv, pipeline.KeyQueries, &a) && a.Version > 0 {
+		if s.decode(ctx, kv, b.Own(pipeline.KeyQueries), &a) && a.Version > 0 {
 			q.Version, q.By, q.At = a.Version, a.By, a.At
 			if len(a.Queries) > 0 {
 				q.IDs = QueryIDs(a)
@@ -172,7 +174,7 @@ func (s *Status) heardQueries() {
 		return
 	}
 	for _, h := range s.Daemons {
-		if h.Queries != nil && len(s.Queries.IDs) == 0 {
+		if h.Queries != nil && h.Plan == s.plan && len(s.Queries.IDs) == 0 {
 			s.Queries.IDs = h.Queries.Queries
 		}
 	}
@@ -198,7 +200,7 @@ func (s Status) writeQueries(p *lines) {
 		}
 	}
 	for _, h := range s.Daemons {
-		if h.Queries != nil && h.Queries.Refused == "" && h.Queries.Version != q.Version {
+		if h.Queries != nil && h.Plan == s.plan && h.Queries.Refused == "" && h.Queries.Version != q.Version {
 			p.f("  a watermarker reads by version %d (%s)\n", h.Queries.Version, strings.Join(h.Queries.Queries, ", "))
 		}
 	}

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -19,51 +21,88 @@ import (
 // AppliedRules are the versions of the rules that the operator put live, the oldest first. Those that cannot be read
 // are passed over.
 func AppliedRules(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedRules, error) {
-	return versions(ctx, b, pipeline.KeyRules, func(a pipeline.AppliedRules) int { return a.Version })
+	return versions(ctx, b, b.Own(pipeline.KeyRules), func(a pipeline.AppliedRules) int { return a.Version })
 }
 
 // ApplyRules puts rules live under the next version, and returns them as they are stored.
 func ApplyRules(ctx context.Context, b *bus.Bus, a pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 	version := func(a *pipeline.AppliedRules) *int { return &a.Version }
-	return apply(ctx, b, pipeline.KeyRules, a, version)
+	return apply(ctx, b, b.Own(pipeline.KeyRules), a, version)
 }
 
 // decidingDaemons are those that take applied rules.
 func decidingDaemons() []string { return []string{"watermarker", "peeker", "committer"} }
 
-// heldWithin is how long the daemons have to take applied rules, and askedEvery how long one round of asking takes.
+// heldWithin is how long the daemons have to take what was applied. A round of asking takes askedEvery at first and
+// twice as long each time, up to askedAtMost: under load an answer takes longer.
 const (
-	heldWithin = 3 * time.Second
-	askedEvery = 60 * time.Millisecond
+	heldWithin  = 5 * time.Second
+	askedEvery  = 60 * time.Millisecond
+	askedAtMost = time.Second
 )
 
-// AwaitRules waits until every daemon that answers has taken a version or refused it, so that nothing is decided by the
-// rules before. It returns what the daemons that answer say.
+// Silent is the state of a daemon that has a heartbeat and does not answer: it died within the last minute, or hangs.
+const Silent = "silent"
+
+// Living returns what every daemon says of itself now; one that has a heartbeat and does not answer is Silent.
+func Living(ctx context.Context, b *bus.Bus) []pipeline.Heartbeat {
+	each := func(pipeline.Heartbeat) bool { return true }
+	return await(ctx, b, append(expected(), notifierName), each, func(h pipeline.Heartbeat) bool { return h.State != Silent })
+}
+
+// AwaitRules waits until every daemon has taken a version or refused it, so that nothing that the rules before decided
+// is published any more. It returns what the daemons say; one that has not answered has its last heartbeat.
 func AwaitRules(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
-	has := func(h pipeline.Heartbeat) bool { return h.Rules != nil }
+	has := func(h pipeline.Heartbeat) bool { return h.Rules != nil && h.Plan == b.Plan() }
 	return await(ctx, b, decidingDaemons(), has, func(h pipeline.Heartbeat) bool { return h.Rules.Version >= version || h.Rules.Refused != "" })
+}
+
+// OwnRules returns the rule file that the committers have of their own; nil if none answers, or they differ.
+func OwnRules(ctx context.Context, b *bus.Bus) []byte {
+	ctx, cancel := context.WithTimeout(ctx, heldWithin)
+	defer cancel()
+	own := map[string]bool{}
+	for round := answerWithin; ctx.Err() == nil && len(own) == 0; round = min(2*round, askedAtMost) {
+		for _, raw := range b.AskAllFor(ctx, []string{"committer"}, pipeline.AskOwn, round) {
+			var h pipeline.Heartbeat
+			if json.Unmarshal(raw, &h) == nil && h.Rules != nil && h.Plan == b.Plan() {
+				own[h.Rules.Own] = true // empty: of a build that does not say it
+			}
+		}
+	}
+	for text := range own {
+		if len(own) == 1 && text != "" {
+			return []byte(text)
+		}
+	}
+	return nil
 }
 
 // await asks some daemons until all that have a part of the heartbeat have taken what was applied.
 func await(ctx context.Context, b *bus.Bus, daemons []string, has, taken func(pipeline.Heartbeat) bool) []pipeline.Heartbeat {
 	ctx, cancel := context.WithTimeout(ctx, heldWithin)
 	defer cancel()
-	var last []pipeline.Heartbeat
-	for ctx.Err() == nil {
-		var beats []pipeline.Heartbeat
-		waits := false
-		for _, raw := range b.AskAll(ctx, daemons, askedEvery) {
-			var h pipeline.Heartbeat
-			if json.Unmarshal(raw, &h) == nil && has(h) {
-				beats = append(beats, h)
-				waits = waits || !taken(h)
-			}
-		}
-		if last = beats; !waits && len(beats) > 0 {
-			return beats
+	last := map[string]pipeline.Heartbeat{} // by instance
+	keep := func(raw []byte, state string) {
+		var h pipeline.Heartbeat
+		if json.Unmarshal(raw, &h) == nil && slices.Contains(daemons, h.Daemon) && has(h) {
+			h.State = cmp.Or(state, h.State)
+			last[h.Daemon+"."+h.Instance] = h
 		}
 	}
-	return last
+	// A daemon that has a heartbeat may live, although it is slow to answer.
+	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) { keep(value, Silent) })
+	for round := askedEvery; ctx.Err() == nil; round = min(2*round, askedAtMost) {
+		for _, raw := range b.AskAll(ctx, daemons, round) {
+			keep(raw, "")
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Values(last)), func(h pipeline.Heartbeat) bool { return !taken(h) }) && len(last) > 0 {
+			break
+		}
+	}
+	return slices.SortedFunc(maps.Values(last), func(a, b pipeline.Heartbeat) int {
+		return cmp.Or(cmp.Compare(slices.Index(daemons, a.Daemon), slices.Index(daemons, b.Daemon)), cmp.Compare(a.Instance, b.Instance))
+	})
 }
 
 // WriteHolders says who does not decide by applied rules, and why; nothing where all do.
@@ -75,6 +114,8 @@ func WriteHolders(w io.Writer, version int, beats []pipeline.Heartbeat) {
 		switch {
 		case h.Rules.Refused != "":
 			fmt.Fprintf(w, "The %s refuses them and decides by version %d: %s\n", h.Daemon, h.Rules.Version, foreign.Of(h.Rules.Refused))
+		case h.Rules.Version < version && h.State == Silent:
+			fmt.Fprintf(w, "The %s %s does not answer; if it lives it may still decide by version %d.\n", h.Daemon, foreign.Of(h.Instance), h.Rules.Version)
 		case h.Rules.Version < version:
 			fmt.Fprintf(w, "The %s still decides by version %d; `ratchet status` shows when it has changed.\n", h.Daemon, h.Rules.Version)
 		}
@@ -174,7 +215,7 @@ func (s *Status) readRules(ctx context.Context, b *bus.Bus) {
 	r := Rules{From: "RULES or built in"}
 	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
 		var a pipeline.AppliedRules
-		if s.decode(ctx, kv, pipeline.KeyRules, &a) {
+		if s.decode(ctx, kv, b.Own(pipeline.KeyRules), &a) {
 			r.Version, r.By, r.At, r.From, r.RuleSet = a.Version, a.By, a.At, what(a), a.RuleSet
 		}
 	}
@@ -187,7 +228,7 @@ func (s *Status) heardRules() {
 		return
 	}
 	for _, h := range s.Daemons {
-		if h.Rules != nil && h.Daemon == "committer" && s.Rules.RuleSet == "" {
+		if h.Rules != nil && h.Plan == s.plan && h.Daemon == "committer" && s.Rules.RuleSet == "" {
 			s.Rules.RuleSet = h.Rules.RuleSet
 		}
 	}
@@ -208,7 +249,7 @@ func (s Status) writeRules(p *lines) {
 		p.f("\nRules: version %d (%s), %s, applied %s by %s.\n", r.Version, orDash(r.RuleSet), r.From, ago(s.At, r.At), foreign.Of(r.By))
 	}
 	for _, h := range s.Daemons {
-		if h.Rules != nil && h.Rules.Refused == "" && h.Rules.Version != r.Version {
+		if h.Rules != nil && h.Plan == s.plan && h.Rules.Refused == "" && h.Rules.Version != r.Version {
 			p.f("  the %s decides by version %d (%s)\n", h.Daemon, h.Rules.Version, h.Rules.RuleSet)
 		}
 	}

@@ -24,9 +24,10 @@ import (
 
 // Status is the state of the whole pipeline as NATS knows it.
 type Status struct {
-	At         time.Time                  `json:"at"` // pipeline time of the freshest heartbeat; else the machine's
-	Balance    *token.Balance             `json:"balance"`
-	Wish       string                     `json:"wish"` // run, paused or nospend
+	At         time.Time                  `json:"at"`              // pipeline time of the freshest heartbeat; else the machine's
+	Balance    *token.Balance             `json:"balance"`         // of the first plan
+	Wish       string                     `json:"wish"`            // run, paused or nospend
+	Plans      []PlanStatus               `json:"plans,omitempty"` // the others, where there are several keys
 	Stages     []StageStatus              `json:"stages"`
 	Watermarks map[string]watermark.State `json:"watermarks"`
 	Daemons    []pipeline.Heartbeat       `json:"daemons"`
@@ -41,19 +42,21 @@ type Status struct {
 	Store      *Store                     `json:"store,omitempty"`
 	Late       []string                   `json:"late,omitempty"` // what has not answered in time, and is left out
 
-	failed error // of a part without which there is no status
+	plan   pipeline.Plan // whose rules and queries are shown
+	failed error         // of a part without which there is no status
 }
 
 // StageStatus is what waits for a stage.
 type StageStatus struct {
 	Stage   pipeline.Stage `json:"stage"`
-	Free    int            `json:"free_waiting"` // waits for a look that costs nothing
-	Waiting int            `json:"waiting"`      // waits for a look that costs tokens
-	InWork  int            `json:"in_work"`      // delivered, not settled
-	Credit  int            `json:"credit"`       // tokens granted and not claimed
-	Open    int            `json:"open"`         // tokens in open claims
-	Price   float64        `json:"price"`        // tokens for one, on average; 0 before the first call
-	Worst   int            `json:"worst"`        // tokens for one, at most so far
+	Plan    pipeline.Plan  `json:"plan,omitempty"` // absent: the first one
+	Free    int            `json:"free_waiting"`   // waits for a look that costs nothing
+	Waiting int            `json:"waiting"`        // waits for a look that costs tokens
+	InWork  int            `json:"in_work"`        // delivered, not settled
+	Credit  int            `json:"credit"`         // tokens granted and not claimed
+	Open    int            `json:"open"`           // tokens in open claims
+	Price   float64        `json:"price"`          // tokens for one, on average; 0 before the first call
+	Worst   int            `json:"worst"`          // tokens for one, at most so far
 }
 
 // Health is the part of the status that says whether something is wrong: balance, daemons, watermarks, what is stuck.
@@ -64,6 +67,7 @@ func Health(ctx context.Context, b *bus.Bus) (Status, error) {
 	}
 	s.readDaemons(ctx, b)
 	s.readWatermarks(ctx, b)
+	s.missing()
 	s.Stuck = s.stuck()
 	return s, nil
 }
@@ -83,34 +87,42 @@ func (s *Status) readTokens(ctx context.Context, b *bus.Bus) error {
 	if err != nil {
 		return err
 	}
+	s.Balance = s.readBudget(ctx, kv, "")
+	if e, err := kv.Get(ctx, pipeline.KeyMode); err == nil {
+		s.Wish = s.readWish(kv.Bucket(), e.Value(), s.Balance)
+	}
+	return s.readPlans(ctx, b)
+}
+
+// readBudget reads what a plan has: its balance, nil where that is not known, and what it granted to each stage.
+func (s *Status) readBudget(ctx context.Context, kv jetstream.KeyValue, p pipeline.Plan) *token.Balance {
+	var balance *token.Balance
 	var bal token.Balance
 	if s.decode(ctx, kv, pipeline.KeyBalance, &bal) {
-		s.Balance = &bal
-	}
-	if e, err := kv.Get(ctx, pipeline.KeyMode); err == nil {
-		s.readWish(e.Value())
+		balance = &bal
 	}
 	for _, stage := range pipeline.Stages() {
-		line := StageStatus{Stage: stage, Price: bal.Stages[stage].Price, Worst: bal.Stages[stage].Worst}
+		line := StageStatus{Stage: stage, Plan: p, Price: bal.Stages[stage].Price, Worst: bal.Stages[stage].Worst}
 		var g token.Grant
 		if s.decode(ctx, kv, pipeline.KeyGrant(stage), &g) {
 			line.Credit, line.Open = g.Credit(), g.Held()
 		}
 		s.Stages = append(s.Stages, line)
 	}
-	return nil
+	return balance
 }
 
 // readWish reads the operator's wish; of one that cannot be read the last that could holds.
-func (s *Status) readWish(raw []byte) {
+func (s *Status) readWish(bucket string, raw []byte, b *token.Balance) string {
 	wish, err := token.ParseWish(raw)
-	if s.Wish = string(wish); err == nil {
-		return
+	if err == nil {
+		return string(wish)
 	}
-	if s.Balance != nil && s.Balance.Wish != "" {
-		s.Wish = string(s.Balance.Wish)
+	s.Bad = append(s.Bad, BadKey{Bucket: bucket, Key: pipeline.KeyMode, Says: err.Error()})
+	if b != nil && b.Wish != "" {
+		return string(b.Wish)
 	}
-	s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketTokens, Key: pipeline.KeyMode, Says: err.Error()})
+	return string(wish)
 }
 
 // decode reads a key and notes one that cannot be read.
@@ -127,23 +139,29 @@ func (s *Status) decode(ctx context.Context, kv jetstream.KeyValue, key string, 
 }
 
 func (s *Status) readWaiting(ctx context.Context, b *bus.Bus) {
-	add := func(stage pipeline.Stage, pending, work, free int) {
-		s.stage(StageStatus{Stage: stage, Waiting: pending, InWork: work, Free: free})
-	}
-	if pending, work, err := b.Waiting(ctx, pipeline.StreamCandidates, pipeline.DurableGlance); err == nil {
-		add(pipeline.StagePeeker, 0, work, pending)
-	}
-	lanes, err := b.Backlogs(ctx, pipeline.StreamSurvivors)
+	plans, err := b.Plans(ctx)
 	if err != nil {
 		return
 	}
-	for _, src := range pipeline.Sources() {
-		l := lanes[pipeline.DurablePeek(src)]
-		add(pipeline.StagePeeker, l.Pending, l.Unsettled, 0)
-	}
-	for _, tier := range pipeline.Tiers() {
-		l := lanes[pipeline.DurableCommit(tier)]
-		add(pipeline.StageCommitter, l.Pending, l.Unsettled, 0)
+	lanes, err := b.Backlogs(ctx, pipeline.StreamSurvivors)
+	for _, p := range plans.All() {
+		add := func(stage pipeline.Stage, pending, work, free int) {
+			s.stage(StageStatus{Stage: stage, Plan: p, Waiting: pending, InWork: work, Free: free})
+		}
+		if pending, work, err := b.Waiting(ctx, pipeline.StreamCandidates, p.Own(pipeline.DurableGlance)); err == nil {
+			add(pipeline.StagePeeker, 0, work, pending)
+		}
+		if err != nil {
+			continue
+		}
+		for _, src := range pipeline.Sources() {
+			l := lanes[p.Own(pipeline.DurablePeek(src))]
+			add(pipeline.StagePeeker, l.Pending, l.Unsettled, 0)
+		}
+		for _, tier := range pipeline.Tiers() {
+			l := lanes[p.Own(pipeline.DurableCommit(tier))]
+			add(pipeline.StageCommitter, l.Pending, l.Unsettled, 0)
+		}
 	}
 }
 
@@ -161,8 +179,11 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 	beats := map[string]pipeline.Heartbeat{}
 	keep := func(value []byte) {
 		var h pipeline.Heartbeat
-		if json.Unmarshal(value, &h) == nil && !h.At.Before(beats[h.Daemon+h.Instance].At) {
-			beats[h.Daemon+h.Instance] = h
+		if json.Unmarshal(value, &h) != nil {
+			return
+		}
+		if key := h.Plan.Own(h.Daemon + h.Instance); !h.At.Before(beats[key].At) {
+			beats[key] = h
 		}
 	}
 	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) { keep(value) })
@@ -174,10 +195,10 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 	}
 	order := append(expected(), notifierName)
 	slices.SortFunc(s.Daemons, func(a, b pipeline.Heartbeat) int {
-		return cmp.Or(cmp.Compare(slices.Index(order, a.Daemon), slices.Index(order, b.Daemon)), cmp.Compare(a.Instance, b.Instance))
+		return cmp.Or(cmp.Compare(a.Plan, b.Plan), cmp.Compare(slices.Index(order, a.Daemon), slices.Index(order, b.Daemon)), cmp.Compare(a.Instance, b.Instance))
 	})
 	for _, name := range expected() {
-		if !slices.ContainsFunc(s.Daemons, func(h pipeline.Heartbeat) bool { return h.Daemon == name }) {
+		if !s.runs(name, "") {
 			s.Missing = append(s.Missing, name)
 		}
 	}
@@ -235,7 +256,7 @@ func (s StageStatus) price() string {
 // Write prints the status for people.
 func (s Status) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	p.f("%s\n%s\n", strings.Join(s.Headline(), "\n"), s.Budget())
+	p.f("%s\n%s\n", strings.Join(s.Headline(), "\n"), strings.Join(s.Budgets(), "\n"))
 	p.section(s.stages())
 	p.section(s.daemons())
 	s.writeAgain(p)
@@ -269,6 +290,11 @@ func (s Status) Headline() []string {
 // fine says what goes on where nothing is stuck.
 func (s Status) fine() string {
 	paid, free := s.waits()
+	for _, p := range s.Plans {
+		if p.Wish != "run" && s.Wish == "run" {
+			return fmt.Sprintf("Not stuck: plan %s waits because you asked it to (%s); `ratchet resume` goes on.", p.Plan, p.Wish)
+		}
+	}
 	switch {
 	case s.Wish != "run":
 		return fmt.Sprintf("Not stuck: it waits because you asked it to (%s); `ratchet resume` goes on.", s.Wish)
@@ -321,16 +347,31 @@ func owed(m watermark.State) string {
 // about is an estimate of rows that nobody saw.
 func about(rows float64) string { return fmt.Sprintf("about %.0f", rows) }
 
-// Budget is the balance in one sentence or two.
+// Budget is the balance in one sentence or two, and whether Keepa is real.
 func (s Status) Budget() string {
+	if s.Simulated() {
+		return s.balance() + "\nKeepa is simulated: nobody sells what is found."
+	}
+	return s.balance()
+}
+
+// Simulated reports whether the Keepa that tokend asks is.
+func (s Status) Simulated() bool {
+	return slices.ContainsFunc(s.Daemons, func(h pipeline.Heartbeat) bool { return h.Detail["simulated"] == true })
+}
+
+func (s Status) balance() string {
 	if s.Balance == nil {
 		return fmt.Sprintf("Balance unknown: tokend has not written it yet. Wish: %s.", s.Wish)
 	}
-	b := s.Balance
+	return budget(s.At, s.Balance, s.Wish)
+}
+
+func budget(at time.Time, b *token.Balance, wish string) string {
 	out := fmt.Sprintf("Balance %d of %d (%s), %d a minute, state %s since %s; wish %s.",
-		b.Est, b.Cap, ago(s.At, b.At), b.Rate, orDash(b.State), ago(s.At, b.Since), orDash(s.Wish))
+		b.Est, b.Cap, ago(at, b.At), b.Rate, orDash(b.State), ago(at, b.Since), orDash(wish))
 	if b.State == "recharge" {
-		out += fmt.Sprintf("\nRecharging to %d, ETA %s, at the latest %s.", b.Target, ahead(s.At, b.ETA), ahead(s.At, b.Deadline))
+		out += fmt.Sprintf("\nRecharging to %d, ETA %s, at the latest %s.", b.Target, ahead(at, b.ETA), ahead(at, b.Deadline))
 	}
 	if b.EndedBy != "" {
 		out += fmt.Sprintf(" The last pause was ended by %s.", b.EndedBy)

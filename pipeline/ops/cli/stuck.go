@@ -36,7 +36,7 @@ func (s Status) stuck() []Stuck {
 	said := ""
 	for _, h := range s.Daemons {
 		if why := standsStill(h); why != "" {
-			out = append(out, Stuck{Daemon: h.Daemon, Reason: why})
+			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: why})
 			said += why
 		}
 	}
@@ -44,13 +44,22 @@ func (s Status) stuck() []Stuck {
 		out = append(out, Stuck{Daemon: "tokend", Reason: "refused: " + s.Balance.Refused})
 		said += s.Balance.Refused
 	}
+	for _, p := range s.Plans {
+		if p.Balance != nil && p.Balance.Refused != "" {
+			out = append(out, Stuck{Daemon: ofPlan("tokend", p.Plan), Reason: "refused: " + p.Balance.Refused})
+			said += p.Balance.Refused
+		}
+		for _, name := range p.Missing {
+			out = append(out, Stuck{Daemon: ofPlan(name, p.Plan), Reason: "does not run: no heartbeat"})
+		}
+	}
 	for _, h := range s.Daemons {
 		if h.Rules != nil && h.Rules.Refused != "" {
-			out = append(out, Stuck{Daemon: h.Daemon, Reason: fmt.Sprintf("refuses the applied rules and decides by version %d: %s", h.Rules.Version, h.Rules.Refused)})
+			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: fmt.Sprintf("refuses the applied rules and decides by version %d: %s", h.Rules.Version, h.Rules.Refused)})
 			said += h.Rules.Refused
 		}
 		if h.Queries != nil && h.Queries.Refused != "" {
-			out = append(out, Stuck{Daemon: h.Daemon, Reason: fmt.Sprintf("refuses the applied queries and reads by version %d: %s", h.Queries.Version, h.Queries.Refused)})
+			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: fmt.Sprintf("refuses the applied queries and reads by version %d: %s", h.Queries.Version, h.Queries.Refused)})
 			said += h.Queries.Refused
 		}
 	}
@@ -81,7 +90,7 @@ func standsStill(h pipeline.Heartbeat) string {
 // readerOf is the daemon that a key stops.
 func readerOf(k BadKey) string {
 	switch {
-	case k.Bucket != pipeline.BucketTokens:
+	case !strings.HasPrefix(k.Bucket, pipeline.BucketTokens):
 		return "watermarker" // it reads the lists and keeps the stock
 	case k.Key == pipeline.KeyShed:
 		return "peeker"

@@ -134,7 +134,10 @@ func (v topView) screen(width, high int) []string {
 
 // body is what is below the first two lines, on so many lines: of a low terminal parts are left out.
 func (v topView) body(width, room, high int) []string {
-	lines := strings.Split(v.status.Budget(), "\n")
+	lines := strings.Split(v.status.balance(), "\n")
+	if len(v.status.Plans) > 0 {
+		lines = strings.Split(strings.Join(v.status.Budgets(), "\n"), "\n")
+	}
 	if high < highForPlot {
 		lines = lines[:1]
 	} else {
@@ -154,6 +157,9 @@ func (v topView) head() string {
 	at := "…"
 	if !v.status.At.IsZero() {
 		at = v.status.At.Format("2006-01-02 15:04:05") + " UTC"
+	}
+	if v.status.Simulated() {
+		at += "  SIMULATED"
 	}
 	return fmt.Sprintf("ratchet top  %s  %d deals visible (%s)", at, len(v.deals), orDash(v.source.From))
 }

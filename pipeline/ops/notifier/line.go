@@ -31,7 +31,7 @@ const (
 	forgotten = 90 * 24 * time.Hour
 	// mostHeld is how many deals one message may hold.
 	mostHeld = 500
-	// gatherWithin is how long the further deals of a digest have to come.
+	// gatherWithin is how long nothing comes once all deals of a digest have come.
 	gatherWithin = 300 * time.Millisecond
 	// acceptWithin is how long after a deal its verdict may come: they are published one after the other.
 	acceptWithin = time.Second
@@ -47,7 +47,7 @@ type line struct {
 	pause  func(failures int, asked time.Duration) time.Duration // nil: notify.Pause
 
 	failures int       // in a row
-	resume   time.Time // machine time: nothing is sent before
+	resumes  time.Time // machine time: nothing is sent before
 	held     time.Time // pipeline time: no deal is due before
 	synced   *map[string]string
 
@@ -104,7 +104,7 @@ func (l *line) open(ctx context.Context) error {
 // run sends until ctx ends.
 func (l *line) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if wait := -process.MachineSince(l.resume); wait > 0 {
+		if wait := -process.MachineSince(l.resumes); wait > 0 {
 			_ = process.Sleep(ctx, min(wait, time.Second))
 			continue
 		}
@@ -135,7 +135,7 @@ func (l *line) step(ctx context.Context) error {
 }
 
 // waits reports whether the target is to be left alone for now.
-func (l *line) waits() bool { return process.MachineSince(l.resume) < 0 }
+func (l *line) waits() bool { return process.MachineSince(l.resumes) < 0 }
 
 // take is one deal, and where something held it, what else was held.
 func (l *line) take(ctx context.Context) ([]loop.Item, error) {
@@ -143,11 +143,17 @@ func (l *line) take(ctx context.Context) ([]loop.Item, error) {
 	if err != nil || len(items) == 0 || !l.n.policy.Due(foundAt(items[0])).After(foundAt(items[0])) {
 		return items, err
 	}
-	more, err := l.inlet.Take(ctx, mostHeld-1, gatherWithin)
-	if err != nil {
-		l.n.env.Log.Debug("the rest of a digest cannot be taken just now", "err", err)
+	for began := process.MachineNow(); len(items) < mostHeld && process.MachineSince(began) < l.n.ackWait/4; {
+		more, err := l.inlet.Take(ctx, mostHeld-len(items), gatherWithin)
+		if err != nil {
+			l.n.env.Log.Debug("the rest of a digest cannot be taken just now", "err", err)
+		}
+		if len(more) == 0 {
+			break
+		}
+		items = append(items, more...)
 	}
-	return append(items, more...), nil
+	return items, nil
 }
 
 // foundAt is when a message of DEALS was published, pipeline time.
@@ -178,7 +184,7 @@ func (l *line) deals(ctx context.Context, items []loop.Item) error {
 			together = append(together, items[i])
 		}
 		if l.waits() { // a message before this one failed: this one waits as long
-			failed = append(failed, again(ctx, together, -process.MachineSince(l.resume)))
+			failed = append(failed, again(ctx, together, -process.MachineSince(l.resumes)))
 			continue
 		}
 		failed = append(failed, l.message(ctx, together))
@@ -190,6 +196,10 @@ func (l *line) deals(ctx context.Context, items []loop.Item) error {
 
 // message sends one message about these deals, as they stand now, and settles them.
 func (l *line) message(ctx context.Context, items []loop.Item) error {
+	items, err := l.resume(ctx, items)
+	if err != nil {
+		return err
+	}
 	var about []cli.Current
 	var keep, done, early []loop.Item
 	chosen := map[pipeline.Identity]bool{}
@@ -209,7 +219,7 @@ func (l *line) message(ctx context.Context, items []loop.Item) error {
 			about, keep = append(about, d), append(keep, it)
 		}
 	}
-	err := errors.Join(settle(ctx, done), again(ctx, early, acceptWithin))
+	err = errors.Join(settle(ctx, done), again(ctx, early, acceptWithin))
 	if len(about) == 0 {
 		return err
 	}
@@ -237,39 +247,61 @@ func (l *line) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bo
 	if err != nil || !d.Visible || !l.n.choice.Admits(d.Deal) {
 		return d, false, err
 	}
-	known, err := l.knows(ctx, d)
+	known, err := l.knows(ctx, d.Identity())
 	return d, !known, err
 }
 
-// send sends deals in one message and settles their deliveries. Once the target was asked, what came of it is written
-// although ctx may have ended.
+// send sends deals in one message and settles their deliveries.
 func (l *line) send(ctx context.Context, about []cli.Current, items []loop.Item) error {
-	err := l.attempt(ctx, Message{Key: keyOf(about), Deals: about})
+	key, ids := keyOf(about), make([]pipeline.Identity, len(about))
+	for i, d := range about {
+		ids[i] = d.Identity()
+	}
+	if len(ids) > 1 {
+		if err := l.begin(ctx, key, ids); err != nil {
+			return errors.Join(err, again(ctx, items, time.Second))
+		}
+	}
+	switch taken, err := l.deliver(ctx, key, about, ids); {
+	case err != nil:
+		return errors.Join(err, again(context.WithoutCancel(ctx), items, time.Second))
+	case taken:
+		settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
+		defer cancel()
+		return settle(settled, items)
+	}
+	return l.handBack(ctx, items)
+}
+
+// deliver sends one message and remembers what the target was sent; false if it does not take it now. Once the target
+// was asked, what came of it is written although ctx may have ended.
+func (l *line) deliver(ctx context.Context, key string, about []cli.Current, ids []pipeline.Identity) (taken bool, err error) {
+	err = l.attempt(ctx, Message{Key: key, Deals: about})
+	why := ""
+	if refused, is := errors.AsType[*refusal](err); is && refused.outcome == notify.Refused {
+		why = refused.says
+	} else if err != nil {
+		return false, nil // it is logged, and the line rests
+	}
 	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
 	defer cancel()
-	refused, is := errors.AsType[*refusal](err)
-	switch is = is && refused.outcome == notify.Refused; {
-	case err == nil || is:
-		why := ""
-		if is {
-			why = refused.says
-		}
-		for _, d := range about {
-			if err := l.remember(settled, d, why); err != nil {
-				return errors.Join(err, again(settled, items, time.Second))
-			}
-		}
-		return settle(settled, items)
-	case ctx.Err() != nil:
-		return again(settled, items, 0) // stopped meanwhile: the next run begins with it
+	return true, l.remembered(settled, key, ids, why)
+}
+
+// handBack hands back what the target does not take now, after a backoff of its own, so that it does not hold the
+// others; at once if the notifier was stopped meanwhile, so that the next run begins with it.
+func (l *line) handBack(ctx context.Context, items []loop.Item) error {
+	stopped := ctx.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
+	defer cancel()
+	if stopped {
+		return again(ctx, items, 0)
 	}
-	// Each deal comes back after a backoff of its own: one that the target cannot take does not hold the others.
-	failed := make([]error, len(items))
-	for i, it := range items {
-		own := notify.Pause(int(min(it.Deliveries, 20)), 0, 0)
-		failed[i] = it.Settle.Again(settled, max(own, -process.MachineSince(l.resume)))
+	times := uint64(1)
+	for _, it := range items {
+		times = max(times, it.Deliveries)
 	}
-	return errors.Join(failed...)
+	return again(ctx, items, max(notify.Pause(int(min(times, 20)), 0, 0), -process.MachineSince(l.resumes)))
 }
 
 // attempt sends one message and notes what came of it. A message that the target will never take is logged and
@@ -295,7 +327,7 @@ func (l *line) attempt(ctx context.Context, m Message) error {
 		asked = refused.after
 	}
 	wait := l.wait(asked)
-	l.resume = process.MachineNow().Add(wait)
+	l.resumes = process.MachineNow().Add(wait)
 	l.n.env.Log.Warn("target not notified, will retry", "target", l.target.Name(), "failures", l.failures, "wait", wait.Round(time.Millisecond), "err", err)
 	l.note(func(s *standing) { s.failures++; s.LastError = err.Error() })
 	return err

@@ -6,12 +6,14 @@
 //	STATUS ───── what is wrong for 30 s ─▶ every line: once when it begins, once when it ends
 //
 // A target's consumer remembers what it was not sent yet, so that a restart loses none; POSTED remembers what it
-// was. A crash between the target's answer and POSTED is the one way to send twice, and the repeat has the same
-// key. Each target has a goroutine of its own: a slow one holds no other.
+// was. A crash between the target's answer and POSTED is the one way to send twice, and the repeat has the same key: a
+// message about several deals is listed in POSTED before it is sent, and repeated as it is listed. Each target has a
+// goroutine of its own: a slow one holds no other.
 package notifier
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
@@ -72,6 +74,7 @@ func zoneName(zone *time.Location, now time.Time) string {
 
 type notifier struct {
 	env    process.Env
+	self   string // tells this run from others of the same targets
 	b      *bus.Bus
 	posted jetstream.KeyValue
 	since  time.Duration // how far back a new target goes, pipeline time
@@ -88,7 +91,7 @@ func newNotifier(s Settings, env process.Env, zone *time.Location) (*notifier, e
 	if err == nil && len(targets) == 0 {
 		err = errors.New("NOTIFY_TARGETS: name at least one target, in NOTIFY_TARGETS or in the file NOTIFY_TARGETS_FILE; docs/notify.md has the forms")
 	}
-	n := &notifier{env: env, since: s.Since, ackWait: ackWait, settleWithin: settleWithin}
+	n := &notifier{env: env, self: rand.Text(), since: s.Since, ackWait: ackWait, settleWithin: settleWithin}
 	if err == nil {
 		n.choice, err = s.choice()
 	}

@@ -406,6 +406,78 @@ func TestAKillBetweenSentAndAcknowledgedRepeatsOnceWithTheSameKey(t *testing.T) 
 	}
 }
 
+func TestADigestThatACrashRepeatsIsRepeatedAsItWasHoweverItsDealsAreDelivered(t *testing.T) {
+	t.Parallel()
+	for name, half := range map[string]bool{"nothing is remembered": false, "half is remembered": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := desk.New(t, 1)
+			good := d.ASINs(keepasim.Good)[:4]
+			var r running
+			f := newFake(t, func(n int) reply {
+				if n == 1 { // taken; what would be written after it is lost, as in a kill
+					return reply{status: 200, before: func() { r.b.NC.Close() }}
+				}
+				return reply{status: 200}
+			})
+			settings := Settings{Digest: "daily@" + desk.T0.Add(time.Minute).Format("15:04"), Since: time.Hour}
+			for _, asin := range good {
+				d.Accepted(t, asin)
+			}
+			late := d.Env
+			late.Clock = process.NewClock(d.Env.Now().Add(24*time.Hour), 1)
+			r = start(t, d, late, settings, slackAt(f))
+			desk.Await(t, "the digest is sent", func() bool { return len(f.messages()) > 0 })
+			r.stop()
+			hash := r.lines[0].target.hash
+			if half {
+				kv, err := d.Bus.Store(t.Context(), pipeline.BucketPosted)
+				if err != nil {
+					t.Fatal(err)
+				}
+				id := d.Work(t, good[0], pipeline.SourceLive, pipeline.FirstGeneration).Survivor.Identity
+				if _, err := kv.PutString(t.Context(), pipeline.KeyPosted(hash, id), fmt.Sprintf(`{"creation_date":%d}`, id.CreationDate)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			apart(t, d, hash, len(good))
+			start(t, d, late, settings, slackAt(f))
+			desk.Await(t, "all are settled", func() bool {
+				pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(hash))
+				return err == nil && pending+unsettled == 0
+			})
+			all := f.messages()
+			if want := map[bool]int{true: 1, false: 2}[half]; len(all) != want || all[len(all)-1].Key != all[0].Key || all[len(all)-1].Text != all[0].Text {
+				t.Errorf("it was sent %d messages, want %d, all the same", len(all), want)
+			}
+			if n := naming(all[:1], good); len(n) != len(good) {
+				t.Errorf("the digest has %d of %d deals", len(n), len(good))
+			}
+		})
+	}
+}
+
+// apart hands the deals that a dead notifier held back at different times.
+func apart(t *testing.T, d *desk.Desk, hash string, n int) {
+	t.Helper()
+	inlet, err := d.Bus.Inlet(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(hash))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n > 0 {
+		items, err := inlet.Take(t.Context(), n, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range items {
+			if err := it.Settle.Again(t.Context(), time.Duration(n)*2*gatherWithin); err != nil {
+				t.Fatal(err)
+			}
+			n--
+		}
+	}
+}
+
 func TestOnlyWhatIsWithinTheLimitsNotBoughtAndNotIgnoredIsSent(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)

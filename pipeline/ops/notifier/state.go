@@ -10,7 +10,6 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/notify"
-	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/store/seen"
 )
@@ -30,31 +29,44 @@ func (t Sent) Sane() error {
 	return nil
 }
 
-func (l *line) cell(d cli.Current) bus.Cell {
-	return bus.NewCell(l.n.posted, pipeline.KeyPosted(l.target.hash, d.Identity()))
+func (l *line) cell(id pipeline.Identity) bus.Cell {
+	return bus.NewCell(l.n.posted, pipeline.KeyPosted(l.target.hash, id))
 }
 
 // knows reports whether the target was sent this price, or a later one. Where that cannot be read it is sent again,
 // with the same key: a deal is worth more than a repeat.
-func (l *line) knows(ctx context.Context, d cli.Current) (bool, error) {
-	raw, _, err := l.cell(d).Read(ctx)
+func (l *line) knows(ctx context.Context, id pipeline.Identity) (bool, error) {
+	raw, _, err := l.cell(id).Read(ctx)
 	if err != nil || raw == nil {
 		return false, err
 	}
-	t, err := bus.Decode[Sent](l.cell(d), raw)
+	t, err := bus.Decode[Sent](l.cell(id), raw)
 	if err != nil {
-		l.n.env.Log.Warn("what a target was sent cannot be read, it is sent again", "target", l.target.Name(), "asin", d.ASIN, "err", err)
+		l.n.env.Log.Warn("what a target was sent cannot be read, it is sent again", "target", l.target.Name(), "asin", id.ASIN, "err", err)
 		return false, nil
 	}
-	return t.CreationDate >= d.CreationDate, nil
+	return t.CreationDate >= id.CreationDate, nil
 }
 
 // remember writes that the target was sent a deal, or refused it.
-func (l *line) remember(ctx context.Context, d cli.Current, refused string) error {
-	_, err := bus.ChangeOwn(ctx, l.cell(d), func(t Sent) (Sent, bool, error) {
-		return Sent{CreationDate: d.CreationDate, At: l.n.env.Now().UTC(), Refused: refused}, t.CreationDate < d.CreationDate, nil
+func (l *line) remember(ctx context.Context, id pipeline.Identity, refused string) error {
+	_, err := bus.ChangeOwn(ctx, l.cell(id), func(t Sent) (Sent, bool, error) {
+		return Sent{CreationDate: id.CreationDate, At: l.n.env.Now().UTC(), Refused: refused}, t.CreationDate < id.CreationDate, nil
 	})
 	return err
+}
+
+// remembered writes that the target was sent the deals of a message, or refused them, and then that it is complete.
+func (l *line) remembered(ctx context.Context, key string, ids []pipeline.Identity, refused string) error {
+	for _, id := range ids {
+		if err := l.remember(ctx, id, refused); err != nil {
+			return err
+		}
+	}
+	if len(ids) == 1 {
+		return nil
+	}
+	return l.end(ctx, key)
 }
 
 // TargetState is the value in POSTED of a target.
@@ -63,6 +75,8 @@ type TargetState struct {
 	Last    []Refused         `json:"last"`    // of those, the newest last
 	Alarms  map[string]string `json:"alarms"`  // that it was sent and that are not over, by name
 	Changes int               `json:"changes"` // alarms that it was sent, and ends
+
+	Begun map[string]Begun `json:"begun,omitempty"` // messages about several deals that it is being sent, by key
 }
 
 // Refused is a message that was refused.

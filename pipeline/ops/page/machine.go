@@ -390,7 +390,7 @@ func machineView() view {
 func (n state) model() machineModel {
 	s := n.Status
 	m := machineModel{
-		Headline: s.Headline(), Stuck: len(s.Stuck) > 0, Err: n.Err, Budget: strings.Split(s.Budget(), "\n"), Mode: s.Wish, Tables: n.Tables, Source: n.Source,
+		Headline: s.Headline(), Stuck: len(s.Stuck) > 0, Err: n.Err, Budget: strings.Split(strings.Join(s.Budgets(), "\n"), "\n"), Mode: s.Wish, Tables: n.Tables, Source: n.Source,
 		AllDead: n.AllDead, Lines: n.Lines,
 	}
 	if n.Err != "" {
@@ -453,6 +453,11 @@ func figuresOf(s cli.Status) []figure {
 	if b := s.Balance; b != nil {
 		out = append(out, figure{"Balance", fmt.Sprintf("%d", b.Est), fmt.Sprintf("of %d tokens, %d a minute", b.Cap, b.Rate)},
 			figure{"Mode", b.State, "since " + b.Since.UTC().Format("2006-01-02 15:04")})
+	}
+	for _, p := range s.Plans {
+		if b := p.Balance; b != nil {
+			out = append(out, figure{"Balance " + p.Plan.String(), fmt.Sprintf("%d", b.Est), fmt.Sprintf("of %d tokens, %d a minute, %s", b.Cap, b.Rate, b.State)})
+		}
 	}
 	waiting, free := 0, 0
 	for _, st := range s.Stages {

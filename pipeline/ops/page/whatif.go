@@ -339,7 +339,7 @@ func (s *Server) decideAgain(ctx context.Context, v pipeline.AppliedRules, judge
 	}
 	var rejects replay.Reconsidered
 	if err == nil {
-		if rejects, err = cli.Reconsider(ctx, s.b, v, func(replay.Step) {}); err == nil {
+		if rejects, err = cli.Reconsider(ctx, s.b, v, []byte(v.Rules), func(replay.Step) {}); err == nil {
 			err = cli.WriteReconsidered(&said, rejects)
 		}
 	}

@@ -102,7 +102,7 @@ func (d storedDeal) visible() bool { return d.yes.sequence >= d.no.sequence }
 
 // stored returns the newest versions of all deals in DEALS.
 func (r *redecision) stored(ctx context.Context) (deals []bus.Read, err error) {
-	err = r.b.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true}, func(m bus.Read) error {
+	err = r.b.Scan(ctx, pipeline.StreamDeals, bus.From{Newest: true, Subjects: r.b.Subjects("deal.%s.>")}, func(m bus.Read) error {
 		deals = append(deals, m)
 		return nil
 	})

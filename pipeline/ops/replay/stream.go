@@ -53,7 +53,8 @@ func openStream(ctx context.Context, b *bus.Bus, o Options, r *Record) (*streamS
 		asin = string(pipeline.Reject) + ".>"
 	}
 	cfg := jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{fmt.Sprintf("verdict.*.%s.%s", o.Look, asin)}, InactiveThreshold: time.Minute,
+		// Rules are of one marketplace: a replay of applied ones is that of their plan's.
+		FilterSubjects: b.Subjects(fmt.Sprintf("verdict.%%s.%s.%s", o.Look, asin)), InactiveThreshold: time.Minute,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 	}
 	start, inOrder, err := startOf(ctx, b, o)

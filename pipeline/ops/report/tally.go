@@ -29,6 +29,7 @@ type Report struct {
 
 // Spend is what each stage bought.
 type Spend struct {
+	Plan  pipeline.Plan
 	Stage pipeline.Stage
 	Kind  pipeline.Kind
 }
@@ -74,7 +75,7 @@ func (t *Report) Entry(e pipeline.Entry) {
 			return
 		}
 		t.closed[e.Claim] = true
-		s := Spend{Stage: e.Stage, Kind: e.PriceKind}
+		s := Spend{Plan: e.Plan, Stage: e.Stage, Kind: e.PriceKind}
 		c := t.spent[s]
 		if e.Tokens > 0 || e.API != nil {
 			c.Calls++
@@ -185,7 +186,7 @@ func (t *Report) Spent() []struct {
 	}
 	stages := pipeline.Stages()
 	slices.SortFunc(out, func(a, b line) int {
-		return cmp.Or(cmp.Compare(slices.Index(stages, a.Stage), slices.Index(stages, b.Stage)), cmp.Compare(a.Kind, b.Kind))
+		return cmp.Or(cmp.Compare(a.Plan, b.Plan), cmp.Compare(slices.Index(stages, a.Stage), slices.Index(stages, b.Stage)), cmp.Compare(a.Kind, b.Kind))
 	})
 	return out
 }

@@ -99,8 +99,10 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	b.Env = process.Env{Log: o.Log, Lookup: b.lookup(), Clock: b.clock(), Version: o.Version}
-	if b.notifies, err = notifier.Configured(ctx, b.Env); err != nil {
-		return nil, err
+	if o.World != Given { // nobody is notified of what a forecast or a soak invents
+		if b.notifies, err = notifier.Configured(ctx, b.Env); err != nil {
+			return nil, err
+		}
 	}
 	if err = b.openProbes(ctx); err != nil {
 		return nil, err

@@ -218,7 +218,7 @@ func TestARestartLosesNoToken(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	decided := 0
-	for range 6 {
+	for range 4 {
 		box := start(t, dir, &journal{})
 		desk.Await(t, "more decided, or all", func() bool {
 			sum, err := cli.Tally(t.Context(), box.Bus)

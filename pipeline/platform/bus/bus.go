@@ -20,6 +20,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/platform/process"
 )
 
@@ -105,6 +107,8 @@ type Bus struct {
 	now   func() time.Time
 	build string
 	name  string
+	plan  pipeline.Plan // with whose key this daemon spends
+	plans plan.Map
 
 	opts    []nats.Option // of the connection
 	batches chan struct{} // one slot for each batch of stored messages in flight

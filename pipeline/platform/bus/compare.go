@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,6 +92,14 @@ func compareStream(have, want jetstream.StreamConfig) []streamChange {
 		func(s *jetstream.StreamConfig) { s.SubjectDeleteMarkerTTL = want.SubjectDeleteMarkerTTL })
 	if want.DenyDelete {
 		c.field("deletion denied", have.DenyDelete, true, Tolerable, func(s *jetstream.StreamConfig) { s.DenyDelete = true })
+	}
+	if plans := want.Metadata[metaPlans]; plans != "" {
+		c.field("plans", have.Metadata[metaPlans], plans, Incompatible, func(s *jetstream.StreamConfig) {
+			if s.Metadata = maps.Clone(s.Metadata); s.Metadata == nil {
+				s.Metadata = map[string]string{}
+			}
+			s.Metadata[metaPlans] = plans
+		})
 	}
 	c.field("description", have.Description, want.Description, Cosmetic, func(s *jetstream.StreamConfig) { s.Description = want.Description })
 	out := make([]streamChange, len(c.found))

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
 )
 
 // SilentError names streams that did not answer: they may have no leader.
@@ -29,18 +31,21 @@ func Silent(err error) []string {
 // Infos asks every stream of the topology, those of the buckets too, for its state, all at once. It
 // returns those that answer until ctx ends, in the order of the topology; a SilentError names the others.
 func (b *Bus) Infos(ctx context.Context) ([]*jetstream.StreamInfo, error) {
-	want := b.streams()
-	infos, errs := make([]*jetstream.StreamInfo, len(want)), make([]error, len(want))
-	var all sync.WaitGroup
-	for i, s := range want {
-		all.Go(func() {
-			stream, err := b.JS.Stream(ctx, s.Name)
-			if errs[i] = err; err == nil {
-				infos[i] = stream.CachedInfo()
-			}
-		})
+	want := b.streams(nil)
+	infos, errs := b.infos(ctx, want)
+	for i, s := range want { // the buckets of further plans, which the first bucket names
+		if s.Name != bucketPrefix+pipeline.BucketTokens || infos[i] == nil {
+			continue
+		}
+		plans, err := plansOf(infos[i])
+		if err != nil {
+			return nil, err
+		}
+		more := b.streams(plans)[len(want):]
+		moreInfos, moreErrs := b.infos(ctx, more)
+		want, infos, errs = append(want, more...), append(infos, moreInfos...), append(errs, moreErrs...)
+		break
 	}
-	all.Wait()
 	var out []*jetstream.StreamInfo
 	var silent []string
 	for i, s := range want {
@@ -55,4 +60,20 @@ func (b *Bus) Infos(ctx context.Context) ([]*jetstream.StreamInfo, error) {
 		return out, &SilentError{Streams: silent}
 	}
 	return out, nil
+}
+
+// infos asks for the state of streams, all at once.
+func (b *Bus) infos(ctx context.Context, want []jetstream.StreamConfig) ([]*jetstream.StreamInfo, []error) {
+	infos, errs := make([]*jetstream.StreamInfo, len(want)), make([]error, len(want))
+	var all sync.WaitGroup
+	for i, s := range want {
+		all.Go(func() {
+			stream, err := b.JS.Stream(ctx, s.Name)
+			if errs[i] = err; err == nil {
+				infos[i] = stream.CachedInfo()
+			}
+		})
+	}
+	all.Wait()
+	return infos, errs
 }

@@ -14,7 +14,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Lease is a leader key that expires 15 s after the last renewal by its holder. It elects a
+// Lease is a leader key that expires 30 s after the last renewal by its holder. It elects a
 // leader but does not fence: what a leader writes carries an epoch or a revision of its own.
 type Lease struct {
 	b       *Bus
@@ -36,9 +36,10 @@ type Lease struct {
 
 const renewEvery = LeaseTTL / 3
 
-// NewLease returns a lease that is not held yet.
+// NewLease returns a lease that is not held yet; each plan has one of its own.
 func NewLease(b *Bus, key string) *Lease {
 	nano := time.Now().UnixNano()
+	key = b.Own(key)
 	return &Lease{
 		b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), nano), now: time.Now,
 		subject: fmt.Sprintf("svc.%s.lease-%s-%x", b.name, key, nano),

@@ -10,11 +10,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline/domain/token/plan"
 )
 
 // Provision controls how Apply changes the topology.
 type Provision struct {
 	Lower bool // also apply what keeps less: fewer replicas, a lower age or size
+	// Plans are those that there are to be; nil: those that there are.
+	Plans plan.Map
 	// Done is called for every difference; made reports whether it was removed.
 	Done func(d Difference, made bool)
 }
@@ -28,12 +32,20 @@ func (b *Bus) Apply(ctx context.Context, p Provision) error {
 	if p.Done == nil {
 		p.Done = func(Difference, bool) {}
 	}
-	for _, s := range b.streams() {
+	var plans plan.Map
+	err := b.again(ctx, func(ctx context.Context) (err error) {
+		plans, err = b.grown(ctx, p.Plans)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range b.streams(plans) {
 		if err := b.again(ctx, func(ctx context.Context) error { return b.applyStream(ctx, s, p) }); err != nil {
 			return &DamagedStream{Stream: s.Name, Err: err}
 		}
 	}
-	for _, d := range durables(b.wait) {
+	for _, d := range durables(b.wait, plans) {
 		err := b.again(ctx, func(ctx context.Context) error {
 			if err := b.applyDurable(ctx, d, p); err != nil {
 				return err
@@ -86,6 +98,9 @@ func (b *Bus) applyStream(ctx context.Context, want jetstream.StreamConfig, p Pr
 func (b *Bus) applyDurable(ctx context.Context, want durable, p Provision) error {
 	c, err := b.JS.Consumer(ctx, want.stream, want.cfg.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if err = b.inherit(ctx, &want); err != nil {
+			return err
+		}
 		if _, err = b.JS.CreateOrUpdateConsumer(ctx, want.stream, want.cfg); err == nil {
 			p.Done(Difference{On: consumerOn(want), Severity: Missing}, true)
 		}
@@ -116,8 +131,12 @@ func (b *Bus) applyDurable(ctx context.Context, want durable, p Provision) error
 
 // Differences compares NATS with what this build and configuration want. It writes nothing.
 func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
+	plans, err := bounded(ctx, b, b.Plans)
+	if err != nil {
+		return nil, err
+	}
 	var out []Difference
-	for _, want := range b.streams() {
+	for _, want := range b.streams(plans) {
 		s, err := bounded(ctx, b, func(ctx context.Context) (jetstream.Stream, error) { return b.JS.Stream(ctx, want.Name) })
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -130,7 +149,7 @@ func (b *Bus) Differences(ctx context.Context) ([]Difference, error) {
 			}
 		}
 	}
-	for _, want := range durables(b.wait) {
+	for _, want := range durables(b.wait, plans) {
 		c, err := bounded(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 			return b.JS.Consumer(ctx, want.stream, want.cfg.Durable)
 		})

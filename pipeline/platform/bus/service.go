@@ -19,20 +19,21 @@ import (
 )
 
 // beatEvery is the interval of the heartbeat, machine time.
-const beatEvery = 10 * time.Second
+const beatEvery = StatusTTL / 3
 
 // StartService makes a daemon visible: as a micro service of its name with a `status`
-// endpoint (nats req svc.NAME.status with an empty body), and with a heartbeat in STATUS
+// endpoint (nats req svc.NAME.status with an empty body, or AskOwn), and with a heartbeat in STATUS
 // that expires with the daemon. beat is called for every answer; StartService fills in
 // the fields that identify the process. stop ends both and removes the heartbeat.
 func StartService(ctx context.Context, b *Bus, env process.Env, name string, beat func() pipeline.Heartbeat) (stop func(), err error) {
 	started := env.Now()
-	full := func() pipeline.Heartbeat {
+	all := func() pipeline.Heartbeat {
 		h := beat()
-		h.Daemon, h.Instance, h.Build = name, process.Instance(), env.Version
+		h.Daemon, h.Instance, h.Plan, h.Build = name, process.Instance(), b.Plan(), env.Version
 		h.StartedAt, h.At = started, env.Now()
 		return h
 	}
+	full := func() pipeline.Heartbeat { return withoutOwn(all()) }
 	svc, err := micro.AddService(b.NC, micro.Config{
 		Name: name, Version: semver(env.Version), Description: "Ratchet " + name,
 		QueueGroupDisabled: true, // every instance answers for itself
@@ -42,7 +43,11 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 		return nil, fmt.Errorf("register micro service %s: %w", name, err)
 	}
 	if err := svc.AddEndpoint("status", micro.HandlerFunc(func(r micro.Request) {
-		if err := r.RespondJSON(full()); err != nil {
+		answer := full
+		if string(r.Data()) == pipeline.AskOwn {
+			answer = all
+		}
+		if err := r.RespondJSON(answer()); err != nil {
 			env.Log.Debug("answer status", "err", err)
 		}
 	}), micro.WithEndpointSubject("svc."+name+".status")); err != nil {
@@ -50,7 +55,7 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 	}
 	unreport := env.Health.Report(name, func() string { return notReady(b, beat()) })
 	unmeasure := env.Health.Metrics().Add(name, func(put metric.Put) { metric.Beat(put, full(), b.NC.IsConnected()) })
-	h := heart{b: b, key: name + "." + process.Instance(), beat: full, done: make(chan struct{})}
+	h := heart{b: b, key: b.Own(name + "." + process.Instance()), beat: full, done: make(chan struct{})}
 	h.wait.Go(func() { h.run(ctx) })
 	return func() {
 		unreport()
@@ -61,6 +66,16 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 			env.Log.Debug("stop micro service", "err", err)
 		}
 	}, nil
+}
+
+// withoutOwn leaves out the rule file, which is long.
+func withoutOwn(h pipeline.Heartbeat) pipeline.Heartbeat {
+	if h.Rules != nil {
+		rules := *h.Rules
+		rules.Own = ""
+		h.Rules = &rules
+	}
+	return h
 }
 
 // notReady returns why a daemon is not ready, in words without
@@ -80,6 +95,11 @@ func notReady(b *Bus, h pipeline.Heartbeat) string {
 
 // AskAll requests the status of every instance of the named daemons and returns the answers that arrive in time.
 func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration) [][]byte {
+	return b.AskAllFor(ctx, daemons, "", within)
+}
+
+// AskAllFor is AskAll with a body, such as AskOwn.
+func (b *Bus) AskAllFor(ctx context.Context, daemons []string, body string, within time.Duration) [][]byte {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	inbox := b.NC.NewInbox()
@@ -89,7 +109,7 @@ func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration
 	}
 	defer func() { _ = sub.Unsubscribe() }() // the connection ends it too
 	for _, name := range daemons {
-		if b.NC.PublishRequest("svc."+name+".status", inbox, nil) != nil {
+		if b.NC.PublishRequest("svc."+name+".status", inbox, []byte(body)) != nil {
 			return nil
 		}
 	}

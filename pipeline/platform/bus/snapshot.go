@@ -404,8 +404,12 @@ func (b *Bus) Positions(ctx context.Context, stream string) (map[string]uint64, 
 
 // Existing are those of the topology's streams and buckets that NATS has, by their names in NATS.
 func (b *Bus) Existing(ctx context.Context) ([]string, error) {
+	plans, err := b.Plans(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []string
-	for _, want := range b.streams() {
+	for _, want := range b.streams(plans) {
 		_, err := b.JS.Stream(ctx, want.Name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):

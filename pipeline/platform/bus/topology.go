@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token/plan"
 )
 
 const (
@@ -26,19 +27,23 @@ const (
 	unlimited = -1
 
 	// StatusTTL is how long a heartbeat remains after its daemon has died.
-	StatusTTL = 30 * time.Second
+	StatusTTL = 60 * time.Second
 	// LeaseTTL is how long a leader key remains after its holder's last renewal.
-	LeaseTTL = 15 * time.Second
+	LeaseTTL = 30 * time.Second
 
 	// orderAge bounds the remains of an order: its value has a TTL of its own, its delete marker does not.
 	orderAge = 10 * time.Minute
 )
 
 // streams returns the streams, and the streams under the buckets.
-func (b *Bus) streams() []jetstream.StreamConfig {
+func (b *Bus) streams(plans plan.Map) []jetstream.StreamConfig {
 	all := b.cfg.streams()
-	for _, k := range b.cfg.buckets() {
-		all = append(all, bucketStream(k))
+	for _, k := range b.cfg.buckets(plans) {
+		s := bucketStream(k)
+		if k.Bucket == pipeline.BucketTokens && len(plans) > 0 {
+			s.Metadata = map[string]string{metaPlans: plans.String()}
+		}
+		all = append(all, s)
 	}
 	return all
 }
@@ -79,7 +84,7 @@ func (c Config) streams() []jetstream.StreamConfig {
 	}
 }
 
-func (c Config) buckets() []jetstream.KeyValueConfig {
+func (c Config) buckets(plans plan.Map) []jetstream.KeyValueConfig {
 	bucket := func(name, says string, history uint8) jetstream.KeyValueConfig {
 		return jetstream.KeyValueConfig{
 			Bucket: name, Description: says, History: history,
@@ -102,13 +107,17 @@ func (c Config) buckets() []jetstream.KeyValueConfig {
 	stock.TTL = 60 * day // a deal that is refreshed is written in every period
 	posted := bucket(pipeline.BucketPosted, "what the targets of the notifier were sent", 1)
 	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is posted twice
-	return []jetstream.KeyValueConfig{
+	all := []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
 		leaders, status, seen, orders, stock, posted, wants,
 		bucket(pipeline.BucketConfig, "what the operator put live: the rules and the queries, with their history", 64),
 		bucket(pipeline.BucketRuns, "replays: what each decides again, how far it is, what it found", 1),
 		bucket(pipeline.BucketWatermarks, "how far each query's list was read, and what is still owed", 64),
 	}
+	for _, p := range plans.Named() {
+		all = append(all, bucket(p.Own(pipeline.BucketTokens), fmt.Sprintf("grants, balance, policy and mode of plan %s", p), 64))
+	}
+	return all
 }
 
 // bucketPrefix begins the name of a bucket's stream.
@@ -131,28 +140,48 @@ func bucketStream(k jetstream.KeyValueConfig) jetstream.StreamConfig {
 type durable struct {
 	stream string
 	cfg    jetstream.ConsumerConfig
+	from   string // the durable that had its work before; empty: none
 }
 
-func durables(ackWait time.Duration) []durable {
-	consumer := func(stream, name, filter string, maxPending int, metadata map[string]string) durable {
-		return durable{stream: stream, cfg: jetstream.ConsumerConfig{
-			Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy,
+// durables returns the consumers. Those of a named plan come before those of the first plan, which
+// takes their marketplaces until it is narrowed.
+func durables(ackWait time.Duration, plans plan.Map) []durable {
+	consumer := func(stream, name string, filters []string, maxPending int, metadata map[string]string) durable {
+		d := durable{stream: stream, cfg: jetstream.ConsumerConfig{
+			Durable: name, AckPolicy: jetstream.AckExplicitPolicy,
 			AckWait: ackWait, MaxDeliver: unlimited, MaxAckPending: maxPending, Metadata: metadata,
 		}}
+		if len(filters) == 1 {
+			d.cfg.FilterSubject = filters[0]
+		} else {
+			d.cfg.FilterSubjects = filters
+		}
+		return d
 	}
-	out := []durable{
-		consumer(pipeline.StreamCandidates, pipeline.DurableGlance, "candidate.>", 2000, watched("50000")),
-	}
-	for _, s := range pipeline.Sources() {
-		out = append(out, consumer(pipeline.StreamSurvivors, pipeline.DurablePeek(s),
-			fmt.Sprintf("survivor.*.%s.%s.>", pipeline.LookGlance, s), 400, watched("50000")))
-	}
-	for _, t := range pipeline.Tiers() {
-		out = append(out, consumer(pipeline.StreamSurvivors, pipeline.DurableCommit(t),
-			fmt.Sprintf("survivor.*.%s.%s.>", pipeline.LookPeek, t), 100, watched("5000")))
+	var out []durable
+	for _, p := range append(plans.Named(), "") {
+		of := func(pattern string) []string { return subjects(pattern, plans.Tokens(p)) }
+		add := func(stream, name string, filters []string, maxPending int, metadata map[string]string) {
+			d := consumer(stream, p.Own(name), filters, maxPending, metadata)
+			if p != "" {
+				d.from = name
+			}
+			out = append(out, d)
+		}
+		glanced := of("candidate.%s.>")
+		if len(plans) == 0 {
+			glanced = []string{"candidate.>"}
+		}
+		add(pipeline.StreamCandidates, pipeline.DurableGlance, glanced, 2000, watched("50000"))
+		for _, s := range pipeline.Sources() {
+			add(pipeline.StreamSurvivors, pipeline.DurablePeek(s), of(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookGlance, s)), 400, watched("50000"))
+		}
+		for _, t := range pipeline.Tiers() {
+			add(pipeline.StreamSurvivors, pipeline.DurableCommit(t), of(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookPeek, t)), 100, watched("5000"))
+		}
 	}
 	for _, s := range pipeline.RecordedStreams() {
-		out = append(out, consumer(s, pipeline.DurableRecorder(s), "", 20000, watched("100000")))
+		out = append(out, consumer(s, pipeline.DurableRecorder(s), nil, 20000, watched("100000")))
 	}
 	return out
 }

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"ratchet/pipeline"
 )
 
-// Config renders the server's configuration. The passwords are variables
+// Config renders the server's configuration, for the plans beside the first one too. The passwords are variables
 // NAME_PASSWORD in the file passwords.conf next to it, which deploy/init generates.
-func Config() string {
+func Config(plans ...pipeline.Plan) string {
 	var b strings.Builder
 	b.WriteString(`# Written by docs/roles_test.go from pipeline/platform/roles; change that and run ` + "`make golden`" + `.
 
@@ -35,7 +37,7 @@ accounts {
     jetstream: enabled
     users: [
 `)
-	for _, r := range Table() {
+	for _, r := range Table(plans...) {
 		p := r.Permissions()
 		fmt.Fprintf(&b, "      # %s\n      { user: %s, password: $%s, permissions: {\n", r.Does, r.Name, Variable(r.Name))
 		fmt.Fprintf(&b, "        publish: { allow: %s", list(p.Publish))

@@ -21,6 +21,8 @@ type Role struct {
 	Scans []string
 	// Takes lists the durables from which it takes work, by stream.
 	Takes map[string][]string
+	// Plans are the plans beside the first one.
+	Plans []pipeline.Plan
 	// Hears lists the subjects to which it subscribes.
 	Hears []string
 	// Asks lists further request subjects.
@@ -44,9 +46,15 @@ func Bucket(name string) string { return "KV_" + name }
 // key returns the subject of a key; > stands for every key.
 func key(bucket, name string) string { return "$KV." + bucket + "." + name }
 
-// Table returns every role.
-func Table() []Role {
-	return []Role{tokend(), watermarker(), peeker(), committer(), recorder(), notifier(), page(), provisioner(), reader(), operator()}
+// Table returns every role. With several Keepa keys a role has the rights of its daemons of every plan.
+func Table(plans ...pipeline.Plan) []Role {
+	all := []Role{tokend(), watermarker(), peeker(), committer(), recorder(), notifier(), page(), provisioner(), reader(), operator()}
+	for i := range all {
+		for _, p := range plans {
+			all[i].join(p)
+		}
+	}
+	return all
 }
 
 func tokend() Role {
@@ -225,7 +233,21 @@ func everything() []string {
 }
 
 // durables returns those of a stream, which only the provisioner creates and deletes.
-func durables(stream string) []string {
+func durables(stream string, plans []pipeline.Plan) []string {
+	out := durablesOf(stream)
+	if stream != pipeline.StreamCandidates && stream != pipeline.StreamSurvivors {
+		return out
+	}
+	first := out
+	for _, p := range plans {
+		for _, name := range first {
+			out = append(out, p.Own(name))
+		}
+	}
+	return out
+}
+
+func durablesOf(stream string) []string {
 	var out []string
 	switch stream {
 	case pipeline.StreamCandidates:
@@ -275,7 +297,7 @@ func (r Role) Permissions() Permissions {
 	}
 	for _, s := range r.Scans {
 		p.Publish = append(p.Publish, "$JS.API.CONSUMER.CREATE."+s+".>", "$JS.API.CONSUMER.DELETE."+s+".*", "$JS.API.CONSUMER.MSG.NEXT."+s+".*", "$JS.FC."+s+".>")
-		for _, d := range durables(s) {
+		for _, d := range durables(s, r.Plans) {
 			p.NotPublish = append(p.NotPublish, "$JS.API.CONSUMER.CREATE."+s+"."+d, "$JS.API.CONSUMER.CREATE."+s+"."+d+".>", "$JS.API.CONSUMER.DELETE."+s+"."+d)
 			if !slices.Contains(r.Takes[s], d) {
 				p.NotPublish = append(p.NotPublish, "$JS.API.CONSUMER.MSG.NEXT."+s+"."+d, "$JS.ACK."+s+"."+d+".>")

@@ -90,6 +90,7 @@ var ledgerColumns = append(originOf(func(r *LedgerRow) *Origin { return &r.Origi
 	msgID(func(r *LedgerRow) *Origin { return &r.Origin }),
 	col("run", func(r *LedgerRow) string { return r.Run }),
 	col("stage", func(r *LedgerRow) string { return string(r.Stage) }),
+	col("plan", func(r *LedgerRow) string { return string(r.Plan) }),
 	col("event", func(r *LedgerRow) string { return string(r.Event) }),
 	col("tokens", func(r *LedgerRow) int64 { return int64(r.Tokens) }),
 	col("price_kind", func(r *LedgerRow) string { return string(r.PriceKind) }),

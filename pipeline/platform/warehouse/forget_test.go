@@ -17,10 +17,7 @@ import (
 func TestForgettingRejectsChangesNoStateOfAnyDeal(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	left, forgotten := 4, 0
-	if testing.Short() {
-		left = 2
-	}
+	left, forgotten := rounds(2, 8), 0
 	var seq uint64
 	began := time.Now().UTC().Truncate(time.Second)
 	rapid.Check(t, func(r *rapid.T) {

@@ -128,7 +128,7 @@ var sums = map[string][2]string{
 func TestEverySumEqualsTheSameQuestionAskedOfTheRowsAfterAnyRedelivery(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	left := rounds(3, 6, 24)
+	left := rounds(3, 24)
 	var seq uint64
 	rapid.Check(t, func(r *rapid.T) {
 		if left--; left < 0 {

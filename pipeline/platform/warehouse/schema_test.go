@@ -35,6 +35,10 @@ func shape(t *testing.T, w *warehouse.Warehouse) string {
 	return out.String()
 }
 
+// shapeDigest is asked in place of shape, which formats everything, where mostly nothing changes.
+const shapeDigest = `SELECT sipHash64(groupArray(create_table_query)) FROM
+	(SELECT create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name)`
+
 // differ returns the lines of one text that the other lacks.
 func differ(got, want string) string {
 	var out []string
@@ -87,10 +91,15 @@ func TestAStatementOfTheSchemaThatRunsAgainChangesNothing(t *testing.T) {
 		for _, s := range statements {
 			must(t, w.Exec(t.Context(), s))
 		}
-		should := shape(t, w)
+		should, digest := shape(t, w), ask(t, w, shapeDigest)
 		for _, s := range statements {
 			must(t, w.Exec(t.Context(), s))
-			if got := shape(t, w); got != should {
+			now := ask(t, w, shapeDigest)
+			if now == digest {
+				continue
+			}
+			digest = now
+			if got := shape(t, w); got != should { // not only another order of the settings
 				sameShape(t, s, got, should)
 				should = got
 			}

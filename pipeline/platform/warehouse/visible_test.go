@@ -29,7 +29,7 @@ var shownMembers = []string{
 func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	left := rounds(8, 10, 40)
+	left := rounds(8, 40)
 	domain, hidden := 0, map[string]bool{}
 	all := append(action.Reasons(), "", visibility.NoProfit, visibility.OldEstimate, "low_roi", "!", "stale_waiting!")
 	rapid.Check(t, func(r *rapid.T) {

@@ -37,14 +37,11 @@ func openFor(t testing.TB) *warehouse.Warehouse {
 	return openAt(t, chtest.Database(t))
 }
 
-// rounds returns how many rounds of a property are drawn: with -short, by default, and where RATCHET_ROUNDS is "many".
-// A round is many statements.
-func rounds(short, usual, many int) int {
-	switch {
-	case os.Getenv("RATCHET_ROUNDS") == "many":
+// rounds returns how many rounds of a property are drawn: usually, and where RATCHET_ROUNDS is "many", as in .ci/long. A
+// round is many statements.
+func rounds(usual, many int) int {
+	if os.Getenv("RATCHET_ROUNDS") == "many" {
 		return many
-	case testing.Short():
-		return short
 	}
 	return usual
 }

@@ -59,6 +59,7 @@ type product interface {
 
 // question is a product request, decoded.
 type question struct {
+	domain             int
 	offers             int // 0 without offers, else 20..100
 	onlyLive           bool
 	history            bool

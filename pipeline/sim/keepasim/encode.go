@@ -304,7 +304,7 @@ func (k *book) product(q question) wireProduct {
 	used, _ := k.prices[pUsed].last()
 	ean := "978" + k.id[:9] + "0"
 	return wireProduct{
-		ASIN: k.id, DomainID: 1, Title: k.title, Author: &k.author, Binding: &k.binding, Brand: &k.brand, Manufacturer: &k.brand,
+		ASIN: k.id, DomainID: max(1, q.domain), Title: k.title, Author: &k.author, Binding: &k.binding, Brand: &k.brand, Manufacturer: &k.brand,
 		RankRef: k.root, Categories: k.cats, RootCategory: k.root, ProductGroup: "Book", Type: "ABIS_BOOK",
 		CategoryTree: []categoryNode{{k.root, rootNames[k.root]}, {k.cats[0], "Subjects"}},
 		FBAFees:      fees{LastUpdate: k.created - 7*day, PickPack: k.fba}, Referral: 15, ReferralF: 15, ClosingFee: 180,

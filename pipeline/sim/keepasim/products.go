@@ -146,7 +146,8 @@ func parseQuestion(f url.Values) (question, []string, *apiError) {
 	bad := func() (question, []string, *apiError) {
 		return question{}, nil, invalid(http.StatusBadRequest, "You used an invalid parameter for this API call.", text(""))
 	}
-	if d, err := strconv.Atoi(f.Get("domain")); err != nil || d < 1 || d > 12 || d == 7 {
+	domain, err := strconv.Atoi(f.Get("domain"))
+	if err != nil || domain < 1 || domain > 12 || domain == 7 {
 		return bad()
 	}
 	var asins []string
@@ -160,7 +161,7 @@ func parseQuestion(f url.Values) (question, []string, *apiError) {
 	}
 	flag := func(name string) bool { return f.Get(name) == "1" }
 	q := question{
-		onlyLive: flag("only-live-offers"), history: f.Get("history") != "0",
+		domain: domain, onlyLive: flag("only-live-offers"), history: f.Get("history") != "0",
 		rating: flag("rating"), buybox: flag("buybox"), stock: flag("stock"),
 	}
 	if f.Has("offers") {

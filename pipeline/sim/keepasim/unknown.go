@@ -15,7 +15,7 @@ const typeUnknown = 4
 
 func (u unknownProduct) encode(q question) []byte {
 	w := wireProduct{
-		ASIN: string(u), DomainID: 1, ProductType: typeUnknown, RankRef: -1, Availability: -1,
+		ASIN: string(u), DomainID: max(1, q.domain), ProductType: typeUnknown, RankRef: -1, Availability: -1,
 		LastUpdate: q.at, LastRating: -1, Published: -1, Released: -1, Pages: -1, Items: -1, PackHeight: -1, PackLength: -1,
 		PackWidth: -1, PackWeight: -1, PackQuantity: -1, ItemHeight: -1, ItemLength: -1, ItemWidth: -1, ItemWeight: -1,
 	}

@@ -83,7 +83,7 @@ func All() []Scenario {
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
 		discoveryWeek(), churnWeek(), listOutage13h(), orderChaos(),
 		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
-		flood10k(), clickhouseOut2h(), oddFeed(7 * 24 * time.Hour), clusterOf(),
+		flood10k(), clickhouseOut2h(), oddFeed(7 * 24 * time.Hour), clusterOf(), twoKeys(),
 	}
 }
 

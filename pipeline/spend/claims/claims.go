@@ -40,7 +40,7 @@ type Spender struct {
 
 // Open subscribes to hints about the stage's grant; every decision reads the grant anew.
 func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage) (*Spender, error) {
-	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	kv, err := b.Store(ctx, b.Own(pipeline.BucketTokens))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (p *Spender) listen() (func(), error) {
 		}
 	}
 	for _, key := range []string{pipeline.KeyGrant(p.stage), pipeline.KeyMode} {
-		s, err := p.bus.Hint("$KV."+pipeline.BucketTokens+"."+key, p.poke)
+		s, err := p.bus.Hint("$KV."+p.bus.Own(pipeline.BucketTokens)+"."+key, p.poke)
 		if err != nil {
 			stop()
 			return nil, err
@@ -274,7 +274,7 @@ func (c *Claim) count(result string, tokens int) {
 
 func (c *Claim) entry(event pipeline.Event, tokens int) pipeline.Entry {
 	return pipeline.Entry{
-		Event: event, Stage: c.p.stage, At: c.p.env.Now(), Tokens: tokens,
+		Event: event, Stage: c.p.stage, Plan: c.p.bus.Plan(), At: c.p.env.Now(), Tokens: tokens,
 		PriceKind: c.kind, Items: c.items, Claim: c.id,
 	}
 }
@@ -284,5 +284,5 @@ func (c *Claim) message(e pipeline.Entry, id string) bus.Message {
 	if err != nil {
 		panic(err) // an Entry contains nothing that JSON cannot encode
 	}
-	return bus.Message{Subject: pipeline.SubjectLedger(c.p.stage, e.Event), Schema: pipeline.SchemaLedger, ID: id, Body: body}
+	return bus.Message{Subject: e.Subject(), Schema: pipeline.SchemaLedger, ID: id, Body: body}
 }

@@ -31,6 +31,9 @@ type Config struct {
 	URL string `env:"URL, default=https://api.keepa.com"`
 	// Key is the API key. It is never printed.
 	Key process.Secret `env:"API_KEY"`
+	// Plan is the name of the key, where a deployment has several: the process works only for the marketplaces of its
+	// plan. Unset, or main: the first key. `ratchet topology apply --plans` says which plans there are.
+	Plan pipeline.Plan `env:"PLAN"`
 	// Timeout bounds a call, on the machine's clock, as does a claim's lifetime. Three timeouts, with the
 	// waits between them, take less than ten minutes; the slowest answer that was measured took 20 s.
 	Timeout time.Duration `env:"TIMEOUT, default=75s"`

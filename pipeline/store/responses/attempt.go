@@ -64,8 +64,14 @@ func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wo
 		return nil, err
 	}
 	lines := bus.From{Subjects: []string{"ledger.*." + string(pipeline.EventClose), "ledger.*." + string(pipeline.EventDrift)}, Since: since}
+	if b.Plan() != "" {
+		lines.Subjects = append(lines.Subjects, lines.Subjects[0]+".*", lines.Subjects[1]+"."+string(b.Plan()))
+	}
 	err = bus.ScanJSON(ctx, b, pipeline.StreamLedger, lines, func(_ bus.Read, e pipeline.Entry) error {
-		ledger = append(ledger, e)
+		// The work may have been begun with the key of the plan that had its marketplace before; drift is of one key.
+		if e.Event == pipeline.EventClose || e.Plan == b.Plan() {
+			ledger = append(ledger, e)
+		}
 		return nil
 	})
 	if err != nil {
@@ -82,7 +88,7 @@ func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wo
 // that the ledger may not have yet. It is read before the ledger, so that no line
 // of a closing is missed. An unreadable balance yields nothing; tokend rebuilds it.
 func booked(ctx context.Context, b *bus.Bus) (time.Time, []pipeline.Entry, error) {
-	kv, err := b.Store(ctx, pipeline.BucketTokens)
+	kv, err := b.Store(ctx, b.Own(pipeline.BucketTokens))
 	if err != nil {
 		return time.Time{}, nil, err
 	}

@@ -38,41 +38,27 @@ CREATE VIEW actions_standing
 )
 COMMENT 'What the user did and did not undo'
 AS SELECT
-    a.action AS action,
-    a.target AS target,
-    a.value AS value,
-    a.domain AS domain,
-    a.row_id AS row_id,
-    a.at AS at,
-    a.price_cents AS price_cents,
-    a.condition AS condition,
-    a.day AS day,
-    a.copy AS copy,
-    a.until AS until
+    action,
+    target,
+    value,
+    domain,
+    row_id,
+    at,
+    price_cents,
+    condition,
+    day,
+    copy,
+    until
 FROM
 (
-    SELECT *
+    SELECT
+        *,
+        maxIf(row_id, (action IN ('undo', 'lapse'))) OVER (PARTITION BY if(of = '', action, of), target, value, domain) AS ended
     FROM actions
     FINAL
-    WHERE (run = 'live') AND (action IN ('buy', 'sold', 'ignore'))
-) AS a
-ANY LEFT JOIN
-(
-    SELECT
-        of,
-        target,
-        value,
-        domain,
-        max(row_id) AS ended
-    FROM actions
-    WHERE (run = 'live') AND (action IN ('undo', 'lapse'))
-    GROUP BY
-        of,
-        target,
-        value,
-        domain
-) AS e ON (a.action = e.of) AND (a.target = e.target) AND (a.value = e.value) AND (a.domain = e.domain)
-WHERE a.row_id > e.ended;
+    WHERE run = 'live'
+)
+WHERE (row_id > ended) AND (action IN ('buy', 'sold', 'ignore'));
 
 CREATE VIEW balance
 (
@@ -374,20 +360,10 @@ CREATE VIEW deal_ignored
 COMMENT 'Which deals are hidden because the user ignores their seller, their brand or words of their title?'
 AS WITH
     (
-        SELECT groupArray(value)
+        SELECT (groupArrayIf(value, target = 'seller'), groupArrayIf(value, target = 'brand'), groupArrayIf(concat(' ', value, ' '), target = 'words'))
         FROM actions_standing
-        WHERE (action = 'ignore') AND (target = 'seller')
-    ) AS sellers,
-    (
-        SELECT groupArray(value)
-        FROM actions_standing
-        WHERE (action = 'ignore') AND (target = 'brand')
-    ) AS brands,
-    (
-        SELECT groupArray(concat(' ', value, ' '))
-        FROM actions_standing
-        WHERE (action = 'ignore') AND (target = 'words')
-    ) AS rows_of_words
+        WHERE (action = 'ignore') AND (target != 'asin')
+    ) AS ignored
 SELECT
     deal,
     said
@@ -395,7 +371,7 @@ FROM
 (
     SELECT
         v.deal AS deal,
-        multiIf(has(sellers, v.seller), 'ignored_seller', (v.brand != '') AND has(brands, lower(v.brand)), 'ignored_brand', arrayExists(w -> (position(concat(' ', trimBoth(replaceRegexpAll(lower(v.title), '[^a-z0-9\\x{80}-\\x{10FFFF}]+', ' ')), ' '), w) > 0), rows_of_words), 'ignored_words', '') AS said
+        multiIf(has(ignored.1, v.seller), 'ignored_seller', (v.brand != '') AND has(ignored.2, lower(v.brand)), 'ignored_brand', arrayExists(w -> (position(concat(' ', trimBoth(replaceRegexpAll(lower(v.title), '[^a-z0-9\\x{80}-\\x{10FFFF}]+', ' ')), ' '), w) > 0), ignored.3), 'ignored_words', '') AS said
     FROM
     (
         SELECT
@@ -404,11 +380,7 @@ FROM
             ifNull(argMax(brand, row_id), '') AS brand,
             ifNull(argMax(title, row_id), '') AS title
         FROM deal_versions
-        WHERE (run = 'live') AND ((
-            SELECT count()
-            FROM actions_standing
-            WHERE (action = 'ignore') AND (target != 'asin')
-        ) > 0)
+        WHERE (run = 'live') AND (((length(ignored.1) + length(ignored.2)) + length(ignored.3)) > 0)
         GROUP BY
             domain,
             asin,
@@ -500,79 +472,66 @@ CREATE VIEW deal_states
     `stale_because` String COMMENT 'why it was not confirmed in time; empty: it was. Stale deals are visible'
 )
 COMMENT 'Is each deal visible, why not, and when was it last checked? THE definition of visible'
-AS SELECT
+AS WITH
+    (
+        SELECT (groupArray(asin), groupArray(said))
+        FROM
+        (
+            SELECT
+                cityHash64(domain, value) AS asin,
+                if(countIf(action = 'buy') > 0, 'bought', 'ignored_asin') AS said
+            FROM actions_standing
+            WHERE (target = 'asin') AND (action IN ('buy', 'ignore'))
+            GROUP BY
+                domain,
+                value
+        )
+    ) AS acted
+SELECT
     f.deal AS deal,
     f.domain AS domain,
     f.asin AS asin,
     f.price_type AS price_type,
     if(f.newest_profit = 0, NULL, toInt64(f.newest_profit)) AS profit_cents,
     if(f.newest_sale_price = 0, NULL, toInt64(f.newest_sale_price)) AS sale_price_cents,
-    f.first_seen_at AS first_seen_at,
-    f.last_seen_at AS last_seen_at,
-    if(f.newest_check > f.newest_confirmation, greatest(f.last_confirmed_at, f.rejected_at), f.last_confirmed_at) AS last_checked_at,
-    f.last_confirmed_at AS last_confirmed_at,
-    multiIf(toInt64(f.newest_sale_price) <= 0, 'old_estimate', toInt64(f.newest_profit) <= 0, 'no_profit', y.said != '', y.said, i.said != '', i.said, f.newest_reject > f.newest_confirmation, toString(f.reject_reason), '') AS hidden_because,
-    if((m.mark.2) > f.last_confirmed_at, m.mark.1, '') AS stale_because
+    f.first_at AS first_seen_at,
+    f.last_at AS last_seen_at,
+    if(r.check_id > f.confirmed_id, greatest(f.confirmed_at, r.rejected_at), f.confirmed_at) AS last_checked_at,
+    f.confirmed_at AS last_confirmed_at,
+    multiIf(toInt64(f.newest_sale_price) <= 0, 'old_estimate', toInt64(f.newest_profit) <= 0, 'no_profit', (transform(cityHash64(f.domain, f.asin), acted.1, acted.2, '') AS said) != '', said, i.said != '', i.said, r.reject_id > f.confirmed_id, toString(r.reject_reason), '') AS hidden_because,
+    if((m.mark.2) > f.confirmed_at, m.mark.1, '') AS stale_because
 FROM
 (
     SELECT
         deal,
-        max(d.domain) AS domain,
-        max(d.asin) AS asin,
-        max(d.price_type) AS price_type,
-        max(d.newest_profit) AS newest_profit,
-        max(d.newest_sale_price) AS newest_sale_price,
-        min(d.first_at) AS first_seen_at,
-        max(d.last_at) AS last_seen_at,
-        max(d.confirmed_id) AS newest_confirmation,
-        max(d.confirmed_at) AS last_confirmed_at,
-        max(d.reject_id) AS newest_reject,
-        argMax(d.reason, d.reject_id) AS reject_reason,
-        max(d.check_id) AS newest_check,
-        argMax(d.rejected_at, d.check_id) AS rejected_at
-    FROM
-    (
-        SELECT
-            deal,
-            domain,
-            asin,
-            price_type,
-            newest_profit,
-            newest_sale_price,
-            first_at,
-            last_at,
-            confirmed_id,
-            confirmed_at,
-            toUInt64(0) AS reject_id,
-            toLowCardinality('') AS reason,
-            toUInt64(0) AS check_id,
-            toDateTime64(0, 3, 'UTC') AS rejected_at
-        FROM deal_facts
-        UNION ALL
-        SELECT
-            deal,
-            0,
-            '',
-            0,
-            0,
-            0,
-            toDateTime64('2200-01-01 00:00:00', 3, 'UTC'),
-            toDateTime64(0, 3, 'UTC'),
-            0,
-            toDateTime64(0, 3, 'UTC'),
-            row_id,
-            reason,
-            if(expiry, 0, row_id),
-            at
-        FROM deal_rejects
-        WHERE deal IN (
-            SELECT deal
-            FROM deal_facts
-        )
-    ) AS d
-    GROUP BY deal
-    HAVING last_seen_at > toDateTime64(0, 3, 'UTC')
+        domain,
+        asin,
+        price_type,
+        newest_profit,
+        newest_sale_price,
+        first_at,
+        last_at,
+        confirmed_id,
+        confirmed_at
+    FROM deal_facts
+    FINAL
+    WHERE last_at > toDateTime64(0, 3, 'UTC')
 ) AS f
+ANY LEFT JOIN
+(
+    SELECT
+        deal,
+        max(row_id) AS reject_id,
+        argMax(reason, row_id) AS reject_reason,
+        maxIf(row_id, NOT expiry) AS check_id,
+        argMaxIf(at, row_id, NOT expiry) AS rejected_at
+    FROM deal_rejects
+    WHERE deal IN (
+        SELECT deal
+        FROM deal_facts
+    )
+    GROUP BY deal
+) AS r ON f.deal = r.deal
 ANY LEFT JOIN
 (
     SELECT
@@ -584,18 +543,6 @@ ANY LEFT JOIN
         asin,
         price_type
 ) AS m ON f.deal = m.deal
-ANY LEFT JOIN
-(
-    SELECT
-        domain,
-        value AS asin,
-        if(countIf(action = 'buy') > 0, 'bought', 'ignored_asin') AS said
-    FROM actions_standing
-    WHERE (target = 'asin') AND (action IN ('buy', 'ignore'))
-    GROUP BY
-        domain,
-        value
-) AS y ON (f.domain = y.domain) AND (f.asin = y.asin)
 ANY LEFT JOIN deal_ignored AS i ON f.deal = i.deal;
 
 CREATE TABLE deal_versions
@@ -1030,6 +977,7 @@ SETTINGS do_not_merge_across_partitions_select_final = 1;
 CREATE TABLE ledger
 (
     `stage` LowCardinality(String) COMMENT 'the stage that spends, or tokend for the whole budget',
+    `plan` LowCardinality(String) COMMENT 'name of the Keepa key; empty: the first one',
     `event` LowCardinality(String) COMMENT 'issue, claim, close, lost, expired, drift, mode, poll, sweep, gap_opened, gap_filled, gap_expired',
     `at` DateTime64(3, 'UTC') COMMENT 'pipeline time' CODEC(Delta(8), ZSTD(1)),
     `row_id` UInt64 COMMENT 'stream creation time << 32 | stream sequence' CODEC(Delta(8), ZSTD(1)),
@@ -1103,6 +1051,38 @@ AS SELECT
     reading.2 AS stored_at,
     if(stored_at = toDateTime64(0, 3, 'UTC'), now64(3, 'UTC'), addMilliseconds(now64(3, 'UTC'), dateDiff('millisecond', stored_at, at))) AS now
 FROM clock_readings;
+
+CREATE VIEW plan_spending
+(
+    `hour` DateTime('UTC') COMMENT 'start of the hour, pipeline time',
+    `plan` LowCardinality(String) COMMENT 'name of the Keepa key; main: the first one',
+    `stage` LowCardinality(String) COMMENT 'the stage that spent; tokend for what concerns the whole budget',
+    `price_kind` LowCardinality(String) COMMENT 'what was bought: deals, peek, commit, seller; empty for drift',
+    `event` LowCardinality(String) COMMENT 'close (consumed by an answered call), lost (the caller died), drift (spent by nobody we know)',
+    `calls` Int64 COMMENT 'that cost tokens',
+    `items` Int64 COMMENT 'ASINs, rows or sellers that these calls were for',
+    `tokens` Int64 COMMENT 'consumed; drift is signed. Its sum is what was spent'
+)
+COMMENT 'What was spent with which Keepa key, by which stage, on what, hour by hour?'
+AS SELECT
+    toStartOfHour(at) AS hour,
+    if(l.plan = '', 'main', l.plan) AS plan,
+    stage,
+    price_kind,
+    event,
+    toInt64(count()) AS calls,
+    toInt64(sum(l.items)) AS items,
+    sum(l.tokens) AS tokens
+FROM ledger AS l
+FINAL
+WHERE (event IN ('close', 'lost', 'drift')) AND (l.tokens != 0)
+GROUP BY
+    hour,
+    plan,
+    stage,
+    price_kind,
+    event
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE TABLE run_sums
 (

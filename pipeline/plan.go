@@ -1,0 +1,65 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Plan is the name of one of several Keepa keys, with its own budget and its own marketplaces. It is never the
+// key. The first plan, which is the only one where there is a single key, has no name: "".
+type Plan string
+
+// planSep stands between a name and that of the plan; no name has one of its own.
+const planSep = "_"
+
+// Own returns the plan's own name of what each plan has for itself: a bucket, a durable, a lease, an
+// applied rule set. That of the first plan is the name as it is; that of another ends with _PLAN.
+func (p Plan) Own(name string) string {
+	if p == "" {
+		return name
+	}
+	return name + planSep + string(p)
+}
+
+// Base is the inverse of Own; false for the name of another plan.
+func (p Plan) Base(name string) (string, bool) {
+	if p == "" {
+		return name, !strings.Contains(name, planSep)
+	}
+	return strings.CutSuffix(name, planSep+string(p))
+}
+
+// String is the name for people; that of the first plan is "main".
+func (p Plan) String() string {
+	if p == "" {
+		return MainPlan
+	}
+	return string(p)
+}
+
+// MainPlan is the first plan for people.
+const MainPlan = "main"
+
+// PlanOf returns the plan with a name that people wrote: up to 16 small letters and digits, beginning with a letter.
+func PlanOf(name string) (Plan, error) {
+	if name == MainPlan {
+		return "", nil
+	}
+	good := len(name) >= 1 && len(name) <= 16 && name[0] >= 'a' && name[0] <= 'z'
+	for _, c := range name {
+		good = good && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9')
+	}
+	if !good {
+		return "", fmt.Errorf("plan %q: want 1 to 16 small letters and digits, beginning with a letter", name)
+	}
+	return Plan(name), nil
+}
+
+// EnvDecode reads the value of a variable; an empty one is the first plan.
+func (p *Plan) EnvDecode(text string) (err error) {
+	if text == "" {
+		text = MainPlan
+	}
+	*p, err = PlanOf(text)
+	return err
+}
