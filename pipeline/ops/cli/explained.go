@@ -13,7 +13,7 @@ import (
 	"ratchet/pipeline/ops/report"
 )
 
-// Write prints the explanation for people: look by look, rule by rule.
+// Write prints the explanation for people, by look and rule.
 func (e Explanation) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("%s  %s\n", e.ASIN, e.Title.Short(120))
@@ -58,7 +58,7 @@ func (l ExplainedLook) write(p *lines, domain int) {
 	}
 }
 
-// Headline is the look, what comes of it and what it rests on.
+// Headline returns the look, its outcome and its evidence.
 func (l ExplainedLook) Headline(domain int) string {
 	if l.Missing != "" {
 		return fmt.Sprintf("%s: %s", l.Look, l.Missing)
@@ -79,7 +79,7 @@ func (l ExplainedLook) Headline(domain int) string {
 	return strings.Join(parts, "; ")
 }
 
-// Numbers are a rule's inputs and the thresholds that it compares them with.
+// Numbers returns a rule's inputs and the thresholds that it compares them with.
 func (r ExplainedRule) Numbers() string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(r.Inputs)) {
@@ -94,7 +94,7 @@ func (r ExplainedRule) Numbers() string {
 	return strings.Join(out, " ")
 }
 
-// WriteRules prints what a rule file says, once it was found to be right.
+// WriteRules prints the rules of a valid file.
 func WriteRules(w io.Writer, file string, j *verdict.Judge) error {
 	rules := j.Rules()
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}

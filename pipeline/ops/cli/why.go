@@ -26,13 +26,13 @@ type Story struct {
 	Answers  []StoryAnswer  `json:"answers"`
 }
 
-// StoryVerdict is a verdict and where it stands.
+// StoryVerdict is a verdict and its position in the stream.
 type StoryVerdict struct {
 	Sequence uint64           `json:"sequence"`
 	Run      string           `json:"run"`
 	WorkID   string           `json:"work_id"`
 	Verdict  pipeline.Verdict `json:"verdict"`
-	Says     string           `json:"says,omitempty"` // the deciding rule's sentence, where its rule set is known
+	Says     string           `json:"says,omitempty"` // the deciding rule's sentence, if its rule set is known
 
 	decided []string // the inputs of the deciding rule
 }
@@ -46,7 +46,7 @@ type StoryAnswer struct {
 	Bytes      int    `json:"bytes"`
 }
 
-// Why collects the story of one ASIN.
+// Why reads the story of one ASIN.
 func Why(ctx context.Context, b *bus.Bus, asin string) (Story, error) {
 	s := Story{ASIN: asin}
 	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
@@ -92,7 +92,7 @@ func (s Story) Write(w io.Writer) error {
 	return p.flush()
 }
 
-// Tell adds the sentences of the rules that decided, to verdicts of that rule set.
+// Tell adds the sentences of the rules that decided to the verdicts of their rule set.
 func (s *Story) Tell(j *verdict.Judge) {
 	for i := range s.Verdicts {
 		v := &s.Verdicts[i]
@@ -102,8 +102,7 @@ func (s *Story) Tell(j *verdict.Judge) {
 	}
 }
 
-// Inputs are the numbers a verdict rests on, by name: those of the rule that
-// decided, where it is known, else all that were kept.
+// Inputs returns the inputs of a verdict, by name: those of the deciding rule if it is known, else all that are stored.
 func (v StoryVerdict) Inputs() string {
 	names := v.decided
 	if names == nil {
@@ -116,7 +115,7 @@ func (v StoryVerdict) Inputs() string {
 	return strings.Join(parts, " ")
 }
 
-// valueOf is an input for people; nil is unknown.
+// valueOf formats an input for people; nil is unknown.
 func valueOf(v any) string {
 	if v == nil {
 		return "unknown"
