@@ -1,138 +1,116 @@
-// Command s2 shows whether streams survive kill -9 of their servers: three nats-servers, three streams with three
+// Package s2_test shows whether streams survive kill -9 of their servers: three nats-servers, three streams with three
 // copies each, sync_interval always, publishers, and one server after another killed and started again. At the end
 // everything that was acknowledged is read back.
 //
-//	go run ./test/kill/s2                      # compressed: corrupt up to nats-server 2.15.3 at least
-//	go run ./test/kill/s2 -compression none    # as our streams are: clean
-//	go run ./test/kill/s2 -migrate             # compressed, then updated to none and each server restarted, then killed
+//	make s2
 //
 // The servers are those of go.mod. To try a newer one:
 //
 //	cp go.mod /tmp/try.mod && cp go.sum /tmp/try.sum
 //	go get -modfile=/tmp/try.mod github.com/nats-io/nats-server/v2@latest
-//	go run -modfile=/tmp/try.mod ./test/kill/s2
-//
-// The exit code is 0 if nothing was lost, 1 if something was, 2 if it could not be tried.
-package main
+//	RATCHET_S2=1 go test -modfile=/tmp/try.mod -count=1 -v -timeout 20m ./test/kill/s2
+package s2_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/cluster"
 )
 
-// options are the flags.
-type options struct {
-	compression jetstream.StoreCompression
-	replicas    int
-	sync        string
-	kills       int
-	every       time.Duration
-	publishers  int
-	migrate     bool
-	load        time.Duration
-	dir         string
-}
+const (
+	replicas   = 3
+	publishers = 9
+	kills      = 6                // one server after another
+	every      = 3 * time.Second  // between a start and the next kill
+	load       = 15 * time.Second // is published before a migration
+)
 
-func main() {
+// TestMain makes this binary, executed again, a server of the cluster.
+func TestMain(m *testing.M) {
+	config := os.Getenv(cluster.EnvConfig)
+	if config == "" {
+		os.Exit(m.Run())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if config := os.Getenv(cluster.EnvConfig); config != "" {
-		if err := cluster.Serve(ctx, config); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(2)
-		}
-		return
-	}
-	lost, err := try(ctx)
-	switch {
-	case err != nil:
+	if err := cluster.Serve(ctx, config); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	case lost:
-		os.Exit(1)
+		os.Exit(2) //nolint:gocritic // the process ends
 	}
 }
 
-func flags() (options, error) {
-	var o options
-	compression := flag.String("compression", "s2", "of the streams: s2 or none")
-	flag.IntVar(&o.replicas, "replicas", 3, "copies of each stream")
-	flag.StringVar(&o.sync, "sync", "always", "sync_interval of the servers")
-	flag.IntVar(&o.kills, "kills", 6, "how often a server is killed, one after another")
-	flag.DurationVar(&o.every, "every", 3*time.Second, "time between a start and the next kill")
-	flag.IntVar(&o.publishers, "publishers", 9, "publishers, spread over the streams")
-	flag.BoolVar(&o.migrate, "migrate", false, "before the kills, update the streams to no compression and restart each server in turn")
-	flag.DurationVar(&o.load, "load", 15*time.Second, "how long is published before a migration")
-	flag.StringVar(&o.dir, "dir", "", "keep stores and logs in this directory (default: a temporary one)")
-	flag.Parse()
-	switch *compression {
-	case "s2":
-		o.compression = jetstream.S2Compression
-	case "none":
-		o.compression = jetstream.NoCompression
-	default:
-		return o, fmt.Errorf("-compression: want s2 or none, got %q", *compression)
+func TestStreamsSurviveAKilledServer(t *testing.T) {
+	if os.Getenv("RATCHET_S2") == "" {
+		t.Skip("takes six minutes; RATCHET_S2=1 runs it")
 	}
-	return o, nil
+	t.Run("not compressed, as our streams are", func(t *testing.T) {
+		if attempt(t, jetstream.NoCompression, false) {
+			t.Error("something was lost")
+		}
+	})
+	t.Run("compressed, then updated to no compression and each server restarted", func(t *testing.T) {
+		if attempt(t, jetstream.S2Compression, true) {
+			t.Error("something was lost")
+		}
+	})
+	t.Run("compressed", func(t *testing.T) {
+		if attempt(t, jetstream.S2Compression, false) {
+			t.Log("the server corrupts them, as expected up to 2.15.3")
+		}
+	})
 }
 
-// try runs the cluster and the publishers, and reports whether something was lost.
-func try(ctx context.Context) (lost bool, err error) {
-	o, err := flags()
-	if err != nil {
-		return false, err
-	}
+// attempt runs the cluster and the publishers, and reports whether something was lost.
+func attempt(t *testing.T, compression jetstream.StoreCompression, migrate bool) bool {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
-		return false, err
+		t.Fatal(err)
 	}
-	dir := o.dir
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "ratchet-s2-"); err != nil {
-			return false, err
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // temporary
-	}
-	c, err := cluster.Start(cluster.Options{Dir: dir, Command: []string{self}, Sync: o.sync})
+	c, err := cluster.Start(cluster.Options{Dir: t.TempDir(), Command: []string{self}})
 	if err != nil {
-		return false, err
+		t.Fatal(err)
 	}
-	defer c.End()
-	fmt.Printf("nats-server %s, sync_interval %s, %d replicas, compression %s, migrated %v\n", cluster.Version, o.sync, o.replicas, o.compression, o.migrate)
-	if err := within(ctx, time.Minute, c.Ready); err != nil {
-		return false, err
+	t.Cleanup(c.End)
+	t.Logf("nats-server %s, compression %s, migrated %v", cluster.Version, compression, migrate)
+	if err := within(t.Context(), time.Minute, c.Ready); err != nil {
+		t.Fatal(err)
 	}
-	r, err := newRun(ctx, c, o)
+	r, err := newRun(t, c, compression)
 	if err != nil {
-		return false, err
+		t.Fatal(err)
 	}
 	defer r.nc.Close()
-	return r.all(ctx)
+	lost, err := r.all(t.Context(), migrate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lost
 }
 
 // all is the run: load, migration, kills, and the count.
-func (r *run) all(ctx context.Context) (bool, error) {
+func (r *run) all(ctx context.Context, migrate bool) (bool, error) {
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
 	r.publish(publishing)
-	if r.o.migrate {
-		pause(ctx, r.o.load)
+	if migrate {
+		pause(ctx, load)
 		if err := r.migrate(ctx); err != nil {
 			return false, err
 		}
 	}
-	for n := range r.o.kills {
-		pause(ctx, r.o.every)
+	for n := range kills {
+		pause(ctx, every)
 		i := n % cluster.Size
 		r.c.Kill(i)
 		pause(ctx, time.Second)
@@ -140,14 +118,14 @@ func (r *run) all(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		if err := within(ctx, 10*time.Second, func(ctx context.Context) error { return r.c.Healthy(ctx, i) }); err != nil {
-			fmt.Printf("kill %d: %v\n", n+1, err)
+			r.t.Logf("kill %d: %v", n+1, err)
 		}
 	}
-	pause(ctx, r.o.every)
+	pause(ctx, every)
 	stop()
 	r.publishers.Wait()
 	if err := within(ctx, time.Minute, r.c.Ready); err != nil {
-		fmt.Println(err)
+		r.t.Log(err)
 	}
 	return r.count(ctx)
 }
@@ -164,7 +142,7 @@ func (r *run) migrate(ctx context.Context) error {
 			return err
 		}
 	}
-	r.o.compression = jetstream.NoCompression
+	r.compression = jetstream.NoCompression
 	for i := range cluster.Size {
 		r.c.Stop(i)
 		if err := r.c.Revive(i); err != nil {
@@ -175,7 +153,7 @@ func (r *run) migrate(ctx context.Context) error {
 		}
 	}
 	compressed, all, err := r.blocks()
-	fmt.Printf("migrated after %d acknowledged messages; %d of %d blocks on disk are compressed still\n", r.acknowledged(), compressed, all)
+	r.t.Logf("migrated after %d acknowledged messages; %d of %d blocks on disk are compressed still", r.acknowledged(), compressed, all)
 	return err
 }
 
@@ -206,9 +184,5 @@ func within(ctx context.Context, d time.Duration, do func(context.Context) error
 	return do(ctx)
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
+// pause waits, or until ctx ends, which the callers check.
+func pause(ctx context.Context, d time.Duration) { _ = process.Sleep(ctx, d) }
