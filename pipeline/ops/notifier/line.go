@@ -279,7 +279,7 @@ func (l *line) deliver(ctx context.Context, key string, about []cli.Current, ids
 	err = l.attempt(ctx, Message{Key: key, Deals: about})
 	why := ""
 	if refused, is := errors.AsType[*refusal](err); is && refused.outcome == notify.Refused {
-		why = refused.says
+		why = refused.text
 	} else if err != nil {
 		return false, nil // it is logged, and the line rests
 	}
@@ -319,7 +319,7 @@ func (l *line) attempt(ctx context.Context, m Message) error {
 	refused, _ := errors.AsType[*refusal](err)
 	if refused != nil && refused.outcome == notify.Refused {
 		l.n.env.Log.Warn("a message was refused and is set aside", "target", l.target.Name(), "key", m.Key, "err", err)
-		return errors.Join(err, l.setAside(ctx, m.Key, refused.says))
+		return errors.Join(err, l.setAside(ctx, m.Key, refused.text))
 	}
 	l.failures++
 	var asked time.Duration

@@ -92,7 +92,7 @@ func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
 	if err != nil {
 		return err
 	}
-	responses, err := r.b.Shelf(ctx, pipeline.StreamResponses)
+	responses, err := r.b.Fetcher(ctx, pipeline.StreamResponses)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (r *Replay) Run(ctx context.Context, ch Warehouse) error {
 		return err
 	}
 	c := completer{look: r.o.Look, made: r.Made, ch: ch}
-	if c.verdicts, err = r.b.Shelf(ctx, pipeline.StreamVerdicts); err != nil {
+	if c.verdicts, err = r.b.Fetcher(ctx, pipeline.StreamVerdicts); err != nil {
 		return err
 	}
 	steps, ctx := errgroup.WithContext(ctx)
@@ -366,7 +366,7 @@ func (r *Replay) record(ctx context.Context, done bool) error {
 }
 
 func (r *Replay) verdicts(ctx context.Context) (bus.Span, error) {
-	s, err := r.b.Shelf(ctx, pipeline.StreamVerdicts)
+	s, err := r.b.Fetcher(ctx, pipeline.StreamVerdicts)
 	if err != nil {
 		return bus.Span{}, err
 	}

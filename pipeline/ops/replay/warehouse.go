@@ -205,7 +205,7 @@ func readLine(line string) (original, uint64, error) {
 type completer struct {
 	look     pipeline.Look
 	made     uint32
-	verdicts *bus.Shelf
+	verdicts *bus.Fetcher
 	ch       Warehouse
 }
 
