@@ -29,12 +29,6 @@ type Cost struct {
 	Tokens int
 }
 
-// CourseOf reads the course of the last span of pipeline time.
-func CourseOf(ctx context.Context, b *bus.Bus, span time.Duration) (Course, error) {
-	var c Course
-	return c, c.read(ctx, b, span)
-}
-
 // read reads the new entries of the ledger; the first time, those of the last span. Streams are searched by machine
 // time, and pipeline time is never slower.
 func (c *Course) read(ctx context.Context, b *bus.Bus, span time.Duration) error {
@@ -102,15 +96,6 @@ func (c Course) Spent(since time.Time) map[pipeline.Stage]int {
 		}
 	}
 	return out
-}
-
-// Amounts returns what each stage spent since an instant, as a chart.
-func (c Course) Amounts(since time.Time) chart.Amounts {
-	spent, a := c.Spent(since), chart.Amounts{Title: "Tokens by stage", Unit: "tokens"}
-	for _, stage := range pipeline.Stages() {
-		a.Bars = append(a.Bars, chart.Bar{Name: string(stage), Value: float64(spent[stage])})
-	}
-	return a
 }
 
 // forget drops what is older than an instant, so that a long session keeps only what it shows.

@@ -100,7 +100,7 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 		return e, err
 	}
 	if e.WorkID == "" {
-		return e, fmt.Errorf("no candidate is stored: it was never listed, or was listed more than 30 days ago; `ratchet why %s` shows what is left", asin)
+		return e, fmt.Errorf("no candidate of it is stored: it was never listed, or was listed more than 30 days ago; `ratchet why %s` shows what is left", asin)
 	}
 	row, err := keepa.DecodeDealRow(newest.Row)
 	if err != nil {

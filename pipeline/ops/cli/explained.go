@@ -9,8 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/verdict"
-	"ratchet/pipeline/ops/report"
 )
 
 // Write prints the explanation for people, by look and rule.
@@ -65,10 +65,10 @@ func (l ExplainedLook) Headline(domain int) string {
 	}
 	parts := []string{fmt.Sprintf("%s: %s (%s)", l.Look, l.Outcome, l.Reason)}
 	if l.Profit != nil {
-		parts = append(parts, "profit "+report.Money(domain, l.Profit))
+		parts = append(parts, "profit "+keepa.Domain(domain).Money(l.Profit))
 	}
 	if l.Expected != nil {
-		parts = append(parts, fmt.Sprintf("expected value %s, tier %s", report.Money(domain, l.Expected), l.Tier))
+		parts = append(parts, fmt.Sprintf("expected value %s, tier %s", keepa.Domain(domain).Money(l.Expected), l.Tier))
 	}
 	if l.Answer != "" {
 		parts = append(parts, fmt.Sprintf("answer #%s of %s", l.Answer, l.Answered.Format("2006-01-02 15:04:05")))

@@ -12,9 +12,9 @@ import (
 	"text/tabwriter"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/domain/visibility"
-	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/store/messages"
 )
@@ -76,7 +76,7 @@ func (s Story) Write(w io.Writer) error {
 	}
 	for _, v := range s.Verdicts {
 		p.f("%s  %s: %s (%s)\t%d tokens\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
-			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, report.Money(v.Verdict.Domain, v.Verdict.ProfitCents),
+			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, keepa.Domain(v.Verdict.Domain).Money(v.Verdict.ProfitCents),
 			orDash(v.Verdict.RuleID), orDash(v.Verdict.RuleSet), v.Run)
 		if v.Says != "" {
 			p.f("    %s\n", v.Says)
