@@ -62,7 +62,7 @@ type Product struct {
 	// Changed are fields that no decision needs and that have an unexpected type; they are absent.
 	Changed []*TypeError
 
-	csv        [][]byte
+	csv [][]byte
 }
 
 // Category is one step from the root of the category tree to the product.

@@ -64,8 +64,8 @@ type Books struct {
 	Calls  map[string]int // executed calls by kind
 	Tokens map[string]int // charged tokens by kind
 
-	Refused  []Refusal
-	Paid     []PaidCall
+	Refused []Refusal
+	Paid    []PaidCall
 
 	Peeks     map[string]int // executed peeks by ASIN
 	Commits   map[string]int // executed commits by ASIN
