@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 // Follow prints the visible deals and then each deal that becomes visible, once, until ctx ends. A refresh that finds a
@@ -113,10 +114,8 @@ func (f follower) look(ctx context.Context, p visibility.Place) error {
 			return err
 		}
 		f.b.Log.Debug("deal cannot be read, will retry", "asin", p.ASIN, "err", err)
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, time.Second) != nil {
 			return nil
-		case <-time.After(time.Second):
 		}
 	}
 }

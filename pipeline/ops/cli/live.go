@@ -14,6 +14,7 @@ import (
 	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 // Live holds the visible deals: read once, then kept current from the streams, for a page that stays open.
@@ -86,10 +87,7 @@ func (l *Live) Run(ctx context.Context) {
 			continue
 		}
 		l.failed(err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(againAfter):
-		}
+		_ = process.Sleep(ctx, againAfter) // the loop checks ctx
 	}
 }
 
@@ -239,10 +237,8 @@ func (l *Live) look(ctx context.Context, t *touched) error {
 			return nil
 		case <-t.some:
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, together) != nil {
 			return nil
-		case <-time.After(together):
 		}
 		places, asOf := t.take()
 		for part := range slices.Chunk(places, filtersAtOnce) {

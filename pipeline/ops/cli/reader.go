@@ -51,11 +51,7 @@ type spans struct{ deals, verdicts, actions bus.Span }
 // spansOf returns what the streams hold now.
 func spansOf(ctx context.Context, b *bus.Bus) (h spans, err error) {
 	for stream, span := range map[string]*bus.Span{pipeline.StreamDeals: &h.deals, pipeline.StreamVerdicts: &h.verdicts, pipeline.StreamActions: &h.actions} {
-		fetcher, err := b.Fetcher(ctx, stream)
-		if err != nil {
-			return h, err
-		}
-		if *span, err = fetcher.Span(ctx); err != nil {
+		if *span, err = b.Span(ctx, stream); err != nil {
 			return h, err
 		}
 	}

@@ -231,11 +231,7 @@ func (v *Visible) recorded(ctx context.Context) error {
 
 // ours returns an error unless ClickHouse holds the deals of these streams.
 func (v *Visible) ours(ctx context.Context) error {
-	fetcher, err := v.b.Fetcher(ctx, pipeline.StreamDeals)
-	if err != nil {
-		return err
-	}
-	span, err := fetcher.Span(ctx)
+	span, err := v.b.Span(ctx, pipeline.StreamDeals)
 	if err != nil {
 		return err
 	}

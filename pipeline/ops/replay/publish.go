@@ -121,11 +121,7 @@ func (r *Replay) beginPublishing(ctx context.Context) error {
 	if r.Publishing {
 		return nil
 	}
-	s, err := r.b.Fetcher(ctx, pipeline.StreamCandidates)
-	if err != nil {
-		return err
-	}
-	span, err := s.Span(ctx)
+	span, err := r.b.Span(ctx, pipeline.StreamCandidates)
 	if err != nil {
 		return err
 	}

@@ -92,11 +92,7 @@ func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
 	if err != nil {
 		return err
 	}
-	responses, err := r.b.Fetcher(ctx, pipeline.StreamResponses)
-	if err != nil {
-		return err
-	}
-	a, err := responses.Span(ctx)
+	a, err := r.b.Span(ctx, pipeline.StreamResponses)
 	if err != nil {
 		return err
 	}
@@ -366,11 +362,7 @@ func (r *Replay) record(ctx context.Context, done bool) error {
 }
 
 func (r *Replay) verdicts(ctx context.Context) (bus.Span, error) {
-	s, err := r.b.Fetcher(ctx, pipeline.StreamVerdicts)
-	if err != nil {
-		return bus.Span{}, err
-	}
-	return s.Span(ctx)
+	return r.b.Span(ctx, pipeline.StreamVerdicts)
 }
 
 // sameStream returns an error if VERDICTS was recreated: the record's sequences would mean nothing.

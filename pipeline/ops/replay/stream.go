@@ -97,12 +97,12 @@ func startOf(ctx context.Context, b *bus.Bus, o Options) (start time.Time, inOrd
 	if o.From.IsZero() && o.To.IsZero() {
 		return start, false, nil
 	}
-	fetcher, err := b.Fetcher(ctx, pipeline.StreamVerdicts)
-	if err != nil {
+	span, err := b.Span(ctx, pipeline.StreamVerdicts)
+	if err != nil || span.Messages == 0 {
 		return start, false, err
 	}
-	span, err := fetcher.Span(ctx)
-	if err != nil || span.Messages == 0 {
+	fetcher, err := b.Fetcher(ctx, pipeline.StreamVerdicts)
+	if err != nil {
 		return start, false, err
 	}
 	first, err := fetcher.Read(ctx, []uint64{span.First})

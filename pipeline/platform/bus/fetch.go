@@ -51,9 +51,6 @@ type Span struct {
 	Age         time.Duration // the maximum age of a message; 0: no limit
 }
 
-// Span returns what the stream holds now.
-func (s *Fetcher) Span(ctx context.Context) (Span, error) { return s.b.Span(ctx, s.name) }
-
 // Span returns what a stream holds now.
 func (b *Bus) Span(ctx context.Context, stream string) (Span, error) {
 	s, err := b.JS.Stream(ctx, stream)

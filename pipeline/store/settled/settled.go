@@ -67,11 +67,7 @@ func sequences(ctx context.Context, b *bus.Bus) (at visibility.Sequences, rows [
 		stream string
 		to     *uint64
 	}{{pipeline.StreamDeals, &at.Deals}, {pipeline.StreamVerdicts, &at.Verdicts}, {pipeline.StreamActions, &at.Actions}} {
-		fetcher, err := b.Fetcher(ctx, of.stream)
-		if err != nil {
-			return at, rows, err
-		}
-		span, err := fetcher.Span(ctx)
+		span, err := b.Span(ctx, of.stream)
 		if err != nil {
 			return at, rows, err
 		}

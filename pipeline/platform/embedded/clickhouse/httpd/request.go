@@ -1,8 +1,8 @@
 package httpd
 
 import (
+	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -66,7 +66,7 @@ func understandRequest(r *http.Request) *request {
 	}
 	q.credentials(r)
 	values := r.URL.Query()
-	for _, key := range sortedKeys(values) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		q.take(key, values.Get(key), r)
 	}
 	return q
@@ -161,13 +161,4 @@ func (q *request) assignments() (string, error) {
 		list = append(list, "readonly = 2")
 	}
 	return "SET " + strings.Join(list, ", "), nil
-}
-
-func sortedKeys(v url.Values) []string {
-	keys := make([]string, 0, len(v))
-	for k := range v {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
