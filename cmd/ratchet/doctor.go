@@ -71,7 +71,7 @@ func (c doctorCmd) Run(a *app) error {
 	asks("clock", c.clock)
 	check("clickhouse", c.clickhouse)
 	asks("ports", c.ports)
-	check("cage", cageSays)
+	check("cage", cageState)
 	asks("deals", c.deals)
 	asks("work", c.work)
 	if !well {
@@ -260,8 +260,8 @@ func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 	return cli.RedactURL(c.URL) + " answers", nil
 }
 
-// cageSays names what the embedded engine's process is kept from, and what this kernel cannot keep it from.
-func cageSays(context.Context) (string, error) {
+// cageState names what the embedded engine's process is kept from, and what this kernel cannot keep it from.
+func cageState(context.Context) (string, error) {
 	lacks := cage.Missing()
 	if len(lacks) == 0 {
 		return "the embedded engine is kept to its own files, and from connections and signals to others", nil

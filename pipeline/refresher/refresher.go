@@ -191,7 +191,8 @@ func readHolding(key string, raw []byte, now time.Time) (h refresh.Holding, err 
 	return h, h.Possible(int64(keepa.FromTime(now)), now)
 }
 
-// readCheckpoint decodes the refresher's own state. If it is unreadable it starts afresh, and all verdicts are read again.
+// readCheckpoint decodes the refresher's own state. If it is unreadable it starts afresh, and all verdicts are read
+// again.
 func readCheckpoint(raw []byte, verdicts bus.Span, now time.Time) (b refresh.Checkpoint) {
 	if json.Unmarshal(raw, &b) != nil || !b.Possible(verdicts.Last, verdicts.Made, now) {
 		return refresh.Checkpoint{}

@@ -148,7 +148,7 @@ func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheRefresherDies(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range r.InForce() {
+		for _, s := range r.Current() {
 			out = append(out, s.Target)
 		}
 		return out

@@ -24,7 +24,7 @@ func Act(ctx context.Context, b *bus.Bus, a action.Action) (isNew bool, err erro
 	}
 	a.After = done.Ended(a.Kind, a.Target)
 	id := a.ID()
-	if slices.ContainsFunc(done.InForce(), func(s action.Said) bool { return s.MsgID == id }) {
+	if slices.ContainsFunc(done.Current(), func(s action.Recorded) bool { return s.MsgID == id }) {
 		return false, nil
 	}
 	_, err = b.Publish(ctx, messages.Action(a))
@@ -75,9 +75,9 @@ func TakeBack(ctx context.Context, b *bus.Bus, a action.Action) (done bool, err 
 }
 
 // Ignored returns what the user ignores now, in the order of the actions.
-func Ignored(ctx context.Context, b *bus.Bus) ([]action.Said, error) {
+func Ignored(ctx context.Context, b *bus.Bus) ([]action.Recorded, error) {
 	all, err := recorded(ctx, b)
-	return slices.DeleteFunc(all.InForce(), func(s action.Said) bool { return s.Kind != action.Ignore }), err
+	return slices.DeleteFunc(all.Current(), func(s action.Recorded) bool { return s.Kind != action.Ignore }), err
 }
 
 func recorded(ctx context.Context, b *bus.Bus) (action.Record, error) {
@@ -117,7 +117,7 @@ func (v *Visible) Hidden(ctx context.Context, a action.Action) (int, error) {
 // hidesOf reports whether an action alone hides a deal.
 func hidesOf(a action.Action) func(Deal) bool {
 	var only action.Record
-	only.Add(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
+	only.Add(action.Recorded{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
 	rules := only.Rules()
 	return func(d Deal) bool {
 		return rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand.String(), Title: d.Title.String()}) != ""

@@ -107,9 +107,9 @@ func DeadLetter(ctx context.Context, b *bus.Bus, sequence uint64) (Letter, error
 }
 
 // Retry publishes a letter again and returns its subject. Readable work becomes a candidate of source retry with a
-// further attempt: a new unit of work, so that its verdicts are new. It uses the answers that are stored for the work and
-// costs no token; with pay it uses none of them. Unreadable work is published unchanged, for a build that can read it.
-// Retrying a letter twice publishes it once.
+// further attempt: a new unit of work, so that its verdicts are new. It uses the answers that are stored for the work
+// and costs no token; with pay it uses none of them. Unreadable work is published unchanged, for a build that can read
+// it. Retrying a letter twice publishes it once.
 func Retry(ctx context.Context, b *bus.Bus, l Letter, pay bool) (string, error) {
 	if len(l.Dead.Header[pipeline.HeaderQuery]) > 0 {
 		return retryRows(ctx, b, l)

@@ -14,8 +14,8 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Deal is what `ratchet deals` shows of a deal: what to buy, what it earns, and the evidence. The names are those of the
-// message; absent is null.
+// Deal is what `ratchet deals` shows of a deal: what to buy, what it earns, and the evidence. The names are those of
+// the message; absent is null.
 type Deal struct {
 	Domain        int             `json:"domain"`
 	ASIN          string          `json:"asin"`

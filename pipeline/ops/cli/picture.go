@@ -20,8 +20,8 @@ import (
 	"ratchet/pipeline/store/responses"
 )
 
-// Picture is what a chart of one ASIN draws, from the streams: the numbers of the deal, else those of the cheapest copy,
-// or before a commit those of the best possible copy.
+// Picture is what a chart of one ASIN draws, from the streams: the numbers of the deal, else those of the cheapest
+// copy, or before a commit those of the best possible copy.
 type Picture struct {
 	chart.Product
 	Answer   string // the stored answer that the histories are from
@@ -103,8 +103,8 @@ func oddsOf(d *deal.Deal, e *deal.Evidence) *chart.Odds {
 	}
 }
 
-// lastDeal returns the deal of the newest live decision about an ASIN, and the answers that it used; nil if that decision
-// is not a deal.
+// lastDeal returns the deal of the newest live decision about an ASIN, and the answers that it used; nil if that
+// decision is not a deal.
 func lastDeal(ctx context.Context, b *bus.Bus, asin string) (d *deal.Deal, ids []string, err error) {
 	err = messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}}, func(_ bus.Read, v visibility.Verdict) error {
 		if v.Run != pipeline.RunLive {

@@ -124,8 +124,8 @@ const (
 	month   = 30
 )
 
-// at returns the forecast of a plan. A smaller plan spends the same share of its tokens on lists and stored deals as the
-// present one; a larger plan spends the same amount.
+// at returns the forecast of a plan. A smaller plan spends the same share of its tokens on lists and stored deals as
+// the present one; a larger plan spends the same amount.
 func (p Pace) at(rate int) Plan {
 	income := float64(rate * minutes)
 	other := p.Other * math.Min(1, float64(rate)/float64(p.Rate))

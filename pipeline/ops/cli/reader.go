@@ -15,8 +15,8 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// readAll reads the state of all deals from the streams, up to their current ends. It continues from an earlier read; nil
-// if absent.
+// readAll reads the state of all deals from the streams, up to their current ends. It continues from an earlier read;
+// nil if absent.
 func readAll(ctx context.Context, b *bus.Bus, kept *reader) (*reader, error) {
 	now, err := spansOf(ctx, b)
 	if err != nil {
@@ -81,7 +81,7 @@ func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
 	if err != nil {
 		return err
 	}
-	if err := messages.ScanActions(ctx, e.b, func(s action.Said) {
+	if err := messages.ScanActions(ctx, e.b, func(s action.Recorded) {
 		if s.Sequence <= to.Actions {
 			e.book.Action(s)
 		}
@@ -225,7 +225,8 @@ func (e *reader) newest(ctx context.Context, products map[product]bool) error {
 	return nil
 }
 
-// requestUnsure requests the looks of verdicts that override others, because a republished verdict keeps its first position.
+// requestUnsure requests the looks of verdicts that override others, because a republished verdict keeps its first
+// position.
 func (e *reader) requestUnsure() {
 	for of, places := range e.places {
 		for _, p := range places {
@@ -260,8 +261,8 @@ func productOf(subject string) (of product, look pipeline.Look, ok bool) {
 	return product{domain, parts[4]}, pipeline.Look(parts[2]), err == nil
 }
 
-// verdictSubjects returns the subjects of the verdicts that determine the state of a deal, and of earlier ones for the same
-// work.
+// verdictSubjects returns the subjects of the verdicts that determine the state of a deal, and of earlier ones for the
+// same work.
 func verdictSubjects(of product) []string {
 	var out []string
 	for _, look := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {

@@ -59,7 +59,8 @@ type StageStatus struct {
 	Worst   int            `json:"worst"`          // tokens for one, at most so far
 }
 
-// Health reads the part of the status that shows whether something is wrong: balance, daemons, watermarks, what is stuck.
+// Health reads the part of the status that shows whether something is wrong: balance, daemons, watermarks, what is
+// stuck.
 func Health(ctx context.Context, b *bus.Bus) (Status, error) {
 	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}}
 	if err := s.readTokens(ctx, b); err != nil {

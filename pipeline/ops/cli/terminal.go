@@ -26,8 +26,8 @@ const (
 	pipeHigh = 41
 )
 
-// Run shows the screen on a terminal until ctx ends, q or Ctrl-C is pressed, or the terminal goes away; then it restores
-// the terminal. Without a terminal it returns an error.
+// Run shows the screen on a terminal until ctx ends, q or Ctrl-C is pressed, or the terminal goes away; then it
+// restores the terminal. Without a terminal it returns an error.
 func (t *Top) Run(ctx context.Context, in, out *os.File) error {
 	if out == nil || !term.IsTerminal(int(out.Fd())) { //nolint:gosec // a descriptor is small
 		return errors.New("no terminal to draw on")

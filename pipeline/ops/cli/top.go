@@ -15,8 +15,8 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// Top is the state of a running pipeline on one screen: balance, stages, the best deals, the last decisions. Its figures
-// equal those of `ratchet status` and `ratchet deals`.
+// Top is the state of a running pipeline on one screen: balance, stages, the best deals, the last decisions. Its
+// figures equal those of `ratchet status` and `ratchet deals`.
 type Top struct {
 	b       *bus.Bus
 	visible *Visible

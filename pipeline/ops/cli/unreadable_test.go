@@ -169,9 +169,9 @@ func oddly(asin, schema string, made []flaw) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: d.header, Data: []byte(d.last(string(body)))}
 }
 
-// TestTheRecorderDeadLettersExactlyWhatTheConsoleSkips publishes messages with one flaw and with two, each about its own
-// product. A version that counts is listed; a verdict that counts hides the version before it. So the lists show whether
-// the streams and the view count a message, and DEAD shows whether it is dead-lettered.
+// TestTheRecorderDeadLettersExactlyWhatTheConsoleSkips publishes messages with one flaw and with two, each about its
+// own product. A version that counts is listed; a verdict that counts hides the version before it. So the lists show
+// whether the streams and the view count a message, and DEAD shows whether it is dead-lettered.
 func TestTheRecorderDeadLettersExactlyWhatTheConsoleSkips(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
@@ -299,7 +299,8 @@ func publishOddly(t *testing.T, d *desk.Desk, made [][]flaw) {
 	}
 }
 
-// deadLettered returns the messages on DEAD by schema and product, and checks that exactly the unreadable ones are there.
+// deadLettered returns the messages on DEAD by schema and product, and checks that exactly the unreadable ones are
+// there.
 func deadLettered(t *testing.T, d *desk.Desk) map[string]bool {
 	t.Helper()
 	letters := map[string]map[uint64]bool{pipeline.StreamDeals: {}, pipeline.StreamVerdicts: {}}

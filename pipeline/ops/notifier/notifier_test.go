@@ -574,7 +574,7 @@ func TestNoAddressIsLoggedOrReported(t *testing.T) {
 		"smtp://me:SECRETSECRET@127.0.0.1:9/?from=a@b.example&to=a@b.example")
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
 	desk.Await(t, "all have failed", func() bool {
-		return !slices.ContainsFunc(r.lines, func(l *line) bool { return l.stands().LastError == "" })
+		return !slices.ContainsFunc(r.lines, func(l *line) bool { return l.status().LastError == "" })
 	})
 	beat, err := json.Marshal(r.beat())
 	r.stop()

@@ -127,7 +127,7 @@ func (l *line) setAside(ctx context.Context, key, text string) error {
 		return s, true, nil
 	})
 	if err == nil {
-		l.note(func(is *standing) { is.Refused, is.LastRefused = s.Refused, s.last() })
+		l.note(func(is *targetStatus) { is.Refused, is.LastRefused = s.Refused, s.last() })
 	}
 	return err
 }

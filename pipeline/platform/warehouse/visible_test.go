@@ -293,7 +293,7 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 func addAll(r *rapid.T, book *visibility.Book, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow, actions []warehouse.ActionRow) {
 	var tell []func()
 	for _, a := range actions {
-		tell = append(tell, func() { book.Action(action.Said{Origin: a.Origin.Origin, Action: a.Action}) })
+		tell = append(tell, func() { book.Action(action.Recorded{Origin: a.Origin.Origin, Action: a.Action}) })
 	}
 	for _, d := range deals {
 		tell = append(tell, func() {
