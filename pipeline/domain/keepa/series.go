@@ -73,12 +73,6 @@ func (p *Product) SeriesInto(buf Series, t PriceType) (Series, error) {
 	return h, nil
 }
 
-func sameNumber(key []byte, n int64) bool {
-	s := scanner{b: key}
-	v, ok, err := s.integer()
-	return err == nil && ok && v == n && s.i == len(key)
-}
-
 // decodeSeries reads a flat array of pairs or triples, into buf if there is one; an incomplete last group is dropped.
 func decodeSeries(buf Series, raw []byte, width int) (Series, error) {
 	s := scanner{b: raw}

@@ -115,7 +115,8 @@ func (r reached) add(e *trial.Engine) {
 	r["spending of others"] += min(1, e.Foreign)
 }
 
-// want fails if fewer than a part of the runs reached a state, by more than chance explains (three standard deviations).
+// want fails if fewer than a part of the runs reached a state, by more than chance explains (three standard
+// deviations).
 func (r reached) want(t *testing.T, percent map[string]int) {
 	t.Helper()
 	for what, least := range percent {

@@ -392,7 +392,7 @@ func sortedKeys(m map[string]watermark.State) []string {
 	return out
 }
 
-// ago returns how long before now t was.
+// Ago returns how long before now t was, for people.
 func Ago(now, t time.Time) string {
 	if t.IsZero() {
 		return "–"

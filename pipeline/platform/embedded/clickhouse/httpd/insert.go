@@ -21,7 +21,6 @@ type work struct {
 	literals bool   // the values are not expressions
 	insert   bool   // has data: cannot be streamed
 	format   string
-	verb     string
 	files    []string
 }
 
@@ -80,7 +79,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 		text = q.query
 	}
 	st := understand(text)
-	w.verb, w.format = st.verb, st.format
+	w.format = st.format
 	if st.inserts && q.readsOnly() {
 		return errInserts
 	}
