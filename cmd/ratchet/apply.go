@@ -130,7 +130,7 @@ func (f natsFlags) live(a *app, p planFlag, next func(context.Context, *bus.Bus,
 		return a.whole(err)
 	}
 	beats := cli.AwaitRules(a.ctx, b, v.Version)
-	cli.WriteHolders(a.errOut, v.Version, beats)
+	cli.WriteDeciders(a.errOut, v.Version, beats)
 	rules := rulesOf(a.ctx, b, v)
 	if rules == nil {
 		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: no committer answers with rules of its own, or they differ; apply that file.")
@@ -144,7 +144,7 @@ func (f natsFlags) live(a *app, p planFlag, next func(context.Context, *bus.Bus,
 	r, err := replay.Deals(a.ctx, b, judge, v.Version, bar.Show)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {
-		return errors.New("interrupted; the rules are live, and the same command decides the rest of the deals again")
+		return errors.New("interrupted; the rules are live; repeat the command to decide the rest of the deals again")
 	}
 	if err != nil {
 		return fmt.Errorf("the rules are live, but not every stored deal was decided again: %w; repeat the command", err)
@@ -164,7 +164,7 @@ func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules, rules []byte) error
 	r, err := replay.Rejects(a.ctx, b, rules, v.Version, v.At.Add(-rejectsWithin), bar.Show)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {
-		return errors.New("interrupted; the rules are live and the deals are decided; run the same command to continue with the rejects")
+		return errors.New("interrupted; the rules are live and the deals are decided; repeat the command to continue with the rejects")
 	}
 	if err != nil {
 		return fmt.Errorf("the rules are live and the deals are decided, but not all that was rejected in the last week: %w; repeat the command", err)
@@ -185,7 +185,7 @@ func (natsFlags) apply(a *app, b *bus.Bus, next func(context.Context, *bus.Bus, 
 		return v, err
 	}
 	if v.Version > 0 {
-		_, err = fmt.Fprintf(a.out, "Version %d has these rules and is in force already.\n", v.Version)
+		_, err = fmt.Fprintf(a.out, "Version %d has these rules and is already current.\n", v.Version)
 		return v, err
 	}
 	s, err := cli.Look(ctx, b)
@@ -197,13 +197,13 @@ func (natsFlags) apply(a *app, b *bus.Bus, next func(context.Context, *bus.Bus, 
 	}
 	v.By, v.At = operator(), s.At
 	if v, err = cli.ApplyRules(ctx, b, v); err != nil {
-		return v, fmt.Errorf("put the rules live: %w", err)
+		return v, fmt.Errorf("apply the rules: %w", err)
 	}
-	_, err = fmt.Fprintf(a.out, "Version %d is live (rule set %s); `ratchet rules revert` takes it back.\n", v.Version, orOwn(v.RuleSet))
+	_, err = fmt.Fprintf(a.out, "Version %d is live (rule set %s); `ratchet rules revert` undoes it.\n", v.Version, orOwn(v.RuleSet))
 	return v, err
 }
 
-// listed refuses rules for a marketplace of which no list is read.
+// listed refuses rules for a marketplace whose lists are not read.
 func listed(v pipeline.AppliedRules, s cli.Status) error {
 	if v.Rules == "" || len(s.Watermarks) == 0 {
 		return nil
@@ -241,7 +241,7 @@ func operator() string {
 	return strings.ToValidUTF8(name+"@"+host, "?")
 }
 
-// rulesOf is the rule file of a version; nil where it is the daemons' own and none says which that is.
+// rulesOf returns the rule file of a version; nil if it is the daemons' own and none reports it.
 func rulesOf(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules) []byte {
 	if v.Rules != "" {
 		return []byte(v.Rules)

@@ -253,7 +253,7 @@ func TestAPartialRefreshChangesWhatItMeasuredAndNullsNothing(t *testing.T) {
 	want(t, w, "SELECT seller_id, seller_name IS NULL, profit_cents FROM visible_deals", "S2,1,800")
 }
 
-func TestNothingInvalidIsVisibleAndWhatIsHiddenSaysWhy(t *testing.T) {
+func TestNothingInvalidIsVisibleAndWhatIsHiddenHasAReason(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	deals := []warehouse.DealRow{
@@ -476,7 +476,7 @@ func TestADatabaseOfANewerBuildIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAPortThatSaysNothingIsSaidSo(t *testing.T) {
+func TestASilentPortIsReported(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
