@@ -108,7 +108,7 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *w
 	}
 	k := &refresher{
 		cfg: cfg, env: env, bus: b, pulse: pulse, lease: bus.NewLease(b, pipeline.KeyRefresherLeader),
-		books: bus.NewCell(kv, b.Own(pipeline.KeyBooks)), stock: newStock(), last: last(stockStream), acted: last(pipeline.StreamActions),
+		checkpoint: bus.NewCell(kv, b.Own(pipeline.KeyCheckpoint)), stock: newStock(), last: last(stockStream), acted: last(pipeline.StreamActions),
 	}
 	for subject, forget := range map[string]func(){stockPrefix + ">": k.last.Forget, "action.>": k.acted.Forget} {
 		if _, err := b.Hint(subject, forget); err != nil { // until the connection ends
@@ -150,8 +150,8 @@ func (k *refresher) load(ctx context.Context) error {
 		switch {
 		case len(r.Body) == 0:
 			return nil // deleted by hand
-		case key == k.books.Key():
-			state = readBooks(r.Body, verdicts, k.env.Now())
+		case key == k.checkpoint.Key():
+			state = readCheckpoint(r.Body, verdicts, k.env.Now())
 			return nil
 		}
 		if another(k.bus, key) {
@@ -178,7 +178,7 @@ func another(b *bus.Bus, key string) bool {
 	if domain := pipeline.DomainOf(key); domain != 0 {
 		return !b.Serves(domain)
 	}
-	return key == pipeline.KeyBooks || strings.HasPrefix(key, pipeline.KeyBooks+"_")
+	return key == pipeline.KeyCheckpoint || strings.HasPrefix(key, pipeline.KeyCheckpoint+"_")
 }
 
 func readHolding(key string, raw []byte, now time.Time) (h refresh.Holding, err error) {

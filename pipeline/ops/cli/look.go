@@ -160,8 +160,8 @@ func (s *Status) stage(one StageStatus) {
 
 // conclude adds what follows from several parts.
 func (s *Status) conclude() {
-	s.heardRules()
-	s.heardQueries()
+	s.addRules()
+	s.addQueries()
 	s.missing()
 	s.Stuck = s.stuck()
 }

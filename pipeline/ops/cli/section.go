@@ -76,7 +76,7 @@ func (s Status) stages() Section {
 func (s Status) daemons() Section {
 	out := Section{Name: "Daemons", Heads: []string{"DAEMON", "STATE", "LAST PROGRESS", "LAST PAID CALL", "LAST ERROR"}}
 	for _, h := range s.Daemons {
-		out.Rows = append(out.Rows, []string{ofPlan(h.Daemon, h.Plan), orDash(h.State), ago(s.At, h.LastProgress), ago(s.At, h.LastPaid), shown(h.LastError)})
+		out.Rows = append(out.Rows, []string{ofPlan(h.Daemon, h.Plan), orDash(h.State), Ago(s.At, h.LastProgress), Ago(s.At, h.LastPaid), shown(h.LastError)})
 	}
 	return out
 }

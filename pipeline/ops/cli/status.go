@@ -119,7 +119,7 @@ func (s *Status) readWish(bucket string, raw []byte, b *token.Balance) string {
 	if err == nil {
 		return string(wish)
 	}
-	s.Bad = append(s.Bad, BadKey{Bucket: bucket, Key: pipeline.KeyMode, Says: err.Error()})
+	s.Bad = append(s.Bad, BadKey{Bucket: bucket, Key: pipeline.KeyMode, Error: err.Error()})
 	if b != nil && b.Wish != "" {
 		return string(b.Wish)
 	}
@@ -370,7 +370,7 @@ func (s Status) balance() string {
 
 func budget(at time.Time, b *token.Balance, wish string) string {
 	out := fmt.Sprintf("Balance %d of %d (%s), %d a minute, state %s since %s; wish %s.",
-		b.Est, b.Cap, ago(at, b.At), b.Rate, orDash(b.State), ago(at, b.Since), orDash(wish))
+		b.Est, b.Cap, Ago(at, b.At), b.Rate, orDash(b.State), Ago(at, b.Since), orDash(wish))
 	if b.State == "recharge" {
 		out += fmt.Sprintf("\nRecharging to %d, ETA %s, at the latest %s.", b.Target, ahead(at, b.ETA), ahead(at, b.Deadline))
 	}

@@ -36,7 +36,7 @@ func (s Status) stuck() []Stuck {
 	for _, h := range s.Daemons {
 		if why := standsStill(h); why != "" {
 			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: why})
-			said += why
+			reasons += why
 		}
 	}
 	if s.Balance != nil && s.Balance.Refused != "" {
@@ -46,7 +46,7 @@ func (s Status) stuck() []Stuck {
 	for _, p := range s.Plans {
 		if p.Balance != nil && p.Balance.Refused != "" {
 			out = append(out, Stuck{Daemon: ofPlan("tokend", p.Plan), Reason: "refused: " + p.Balance.Refused})
-			said += p.Balance.Refused
+			reasons += p.Balance.Refused
 		}
 		for _, name := range p.Missing {
 			out = append(out, Stuck{Daemon: ofPlan(name, p.Plan), Reason: "does not run: no heartbeat"})
@@ -55,11 +55,11 @@ func (s Status) stuck() []Stuck {
 	for _, h := range s.Daemons {
 		if h.Rules != nil && h.Rules.Refused != "" {
 			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: fmt.Sprintf("refuses the applied rules and decides by version %d: %s", h.Rules.Version, h.Rules.Refused)})
-			said += h.Rules.Refused
+			reasons += h.Rules.Refused
 		}
 		if h.Queries != nil && h.Queries.Refused != "" {
 			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: fmt.Sprintf("refuses the applied queries and reads by version %d: %s", h.Queries.Version, h.Queries.Refused)})
-			said += h.Queries.Refused
+			reasons += h.Queries.Refused
 		}
 	}
 	for _, k := range s.Bad {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline/domain/token/plan"
+	"ratchet/pipeline/platform/process"
 )
 
 // Provision controls how Apply changes the topology.
