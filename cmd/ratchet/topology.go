@@ -24,6 +24,12 @@ type topologyRolesCmd struct {
 	Plans string `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to those that there are, and changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
 }
 
+// Help is an example.
+func (topologyRolesCmd) Help() string {
+	return `Example:
+  ratchet topology roles --plans eu=de`
+}
+
 // Run prints the configuration of a NATS server.
 func (c topologyRolesCmd) Run(a *app) error {
 	plans, err := plan.Parse(c.Plans)
