@@ -90,9 +90,7 @@ cluster: ## three nats-servers, two of every daemon, each fault once (7 minutes)
 	.ci/cluster
 
 s2: ## do compressed streams with three replicas survive kill -9? and without compression, and migrated (6 minutes)
-	go run ./test/kill/s2 || echo "a server that corrupts them, as expected up to 2.15.2"
-	go run ./test/kill/s2 -compression none
-	go run ./test/kill/s2 -migrate
+	RATCHET_S2=1 go test -count=1 -v -timeout 20m ./test/kill/s2
 
 golden: ## write generated files anew; read the difference before you commit it
 	go test ./docs -update

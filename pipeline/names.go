@@ -53,7 +53,7 @@ const (
 	KeyWatermarkerLeader = "watermarker"
 	KeyRefresherLeader   = "keeper"
 	KeyNotifierLeader    = "notifier" // who sends alarms
-	KeyBooks             = "books"    // of STOCK
+	KeyCheckpoint        = "books"    // of STOCK
 	KeyRules             = "rules"    // of CONFIG
 	KeyQueries           = "queries"  // of CONFIG
 )

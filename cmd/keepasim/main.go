@@ -2,7 +2,7 @@
 //
 // It serves one of three worlds: living (rows come and go), backlog400 (a fixed
 // list of 400 rows) or, with --captured, answers captured from the real API.
-// Time is the clock of the environment, the machine's own where none is set.
+// Time is the clock of the environment, else the machine's.
 package main
 
 import (

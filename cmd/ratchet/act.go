@@ -101,7 +101,7 @@ func (c tradeFlags) trade(a *app, kind action.Kind, condition string) error {
 	})
 }
 
-// dayOf is a day as an argument; zero where none was given.
+// dayOf returns the day of an argument; zero if absent.
 func dayOf(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -134,7 +134,7 @@ func marketplace(ctx context.Context, b *bus.Bus, asin string, domain int) (int,
 type ignoreCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
-	What          []string `arg:"" optional:"" help:"An ASIN, an ISBN or a link; or seller ID; or brand NAME; or words and those of the title, in their order."`
+	What          []string `arg:"" optional:"" help:"An ASIN, an ISBN or a link; or seller ID; or brand NAME; or words, followed by words of the title in their order."`
 	For           span     `help:"For this long, in pipeline time (30d, 2w); else until --undo." placeholder:"D"`
 	Undo          bool     `help:"Show them again."`
 }

@@ -36,7 +36,7 @@ func (c answerCmd) Run(a *app) error {
 			return err
 		}
 		if len(all) == 0 {
-			return fmt.Errorf("nothing is stored for %s: no byte came, or it has left RESPONSES", c.ID)
+			return fmt.Errorf("nothing is stored for %s: no answer came, or RESPONSES has deleted it", c.ID)
 		}
 		for _, one := range all {
 			fmt.Fprintf(a.errOut, "RESPONSES #%s: call %s for %d tokens, position %d, %d bytes of %s\n", one.ID, one.RequestID, one.Cost, one.Position, len(one.Body), one.Request)

@@ -126,7 +126,7 @@ func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (
 		return a.whole(err)
 	}
 	beats := cli.AwaitRules(a.ctx, b, v.Version)
-	cli.WriteHolders(a.errOut, v.Version, beats)
+	cli.WriteDeciders(a.errOut, v.Version, beats)
 	rules := cli.RulesText(a.ctx, b, v)
 	if rules == nil {
 		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: no committer answers with rules of its own, or they differ; apply that file.")
@@ -140,7 +140,7 @@ func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (
 	r, err := replay.Deals(a.ctx, b, judge, v.Version, bar.Show)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {
-		return errors.New("interrupted; the rules are live, and the same command decides the rest of the deals again")
+		return errors.New("interrupted; the rules are live; repeat the command to decide the rest of the deals again")
 	}
 	if err != nil {
 		return fmt.Errorf("the rules are live, but not every stored deal was decided again: %w; repeat the command", err)
@@ -157,7 +157,7 @@ func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules, rules []byte) error
 	r, err := cli.Reconsider(a.ctx, b, v, rules, bar.Show)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {
-		return errors.New("interrupted; the rules are live and the deals are decided; run the same command to continue with the rejects")
+		return errors.New("interrupted; the rules are live and the deals are decided; repeat the command to continue with the rejects")
 	}
 	if err != nil {
 		return fmt.Errorf("the rules are live and the deals are decided, but not all that was rejected in the last week: %w; repeat the command", err)
@@ -174,10 +174,10 @@ func (natsFlags) apply(a *app, b *bus.Bus, next func([]pipeline.AppliedRules) (p
 		return v, err
 	}
 	if already {
-		_, err = fmt.Fprintf(a.out, "Version %d has these rules and is in force already.\n", v.Version)
+		_, err = fmt.Fprintf(a.out, "Version %d has these rules and is already current.\n", v.Version)
 		return v, err
 	}
-	_, err = fmt.Fprintf(a.out, "Version %d is live (rule set %s); `ratchet rules revert` takes it back.\n", v.Version, orOwn(v.RuleSet))
+	_, err = fmt.Fprintf(a.out, "Version %d is live (rule set %s); `ratchet rules revert` undoes it.\n", v.Version, orOwn(v.RuleSet))
 	return v, err
 }
 

@@ -125,7 +125,7 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	if text := says(t, "status"); !strings.Contains(text, "Rules: version 1") || !strings.Contains(text, "rules.yaml") || strings.Contains(text, "decides by version 0") {
 		t.Errorf("status says: %s", text)
 	}
-	if text := says(t, examples(t, rulesApplyCmd{}.Help())[0]...); !strings.Contains(text, "in force already") || number(t, text, "hidden now") != 0 {
+	if text := says(t, examples(t, rulesApplyCmd{}.Help())[0]...); !strings.Contains(text, "already current") || number(t, text, "hidden now") != 0 {
 		t.Errorf("the same again: %s", text)
 	}
 	if text := says(t, examples(t, rulesRevertCmd{}.Help())[0]...); !strings.Contains(text, "Version 2 is live") || number(t, text, "offered again") != hidden {
@@ -134,13 +134,13 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	if text := says(t, examples(t, rulesRevertCmd{}.Help())[1]...); !strings.Contains(text, "Version 3 is live") || number(t, text, "hidden now") != hidden {
 		t.Errorf("revert to 1 says, after %d were hidden: %s", hidden, text)
 	}
-	if text := says(t, "rules", "history"); strings.Count(text, "in force") != 1 || !strings.Contains(text, "version 1 again") || !strings.Contains(text, "built-in") {
+	if text := says(t, "rules", "history"); strings.Count(text, "current") != 1 || !strings.Contains(text, "version 1 again") || !strings.Contains(text, "built-in") {
 		t.Errorf("history says: %s", text)
 	}
 
 	queriesGoLive(t, box)
 
-	// Another shell finds it by its directory, and nobody finds one that has stopped.
+	// Another shell finds it by its directory, and does not find one that has stopped.
 	data := filepath.Join(os.Getenv("XDG_DATA_HOME"), "ratchet")
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	if text := says(t, "status", "--up-data", data); !strings.Contains(text, "Rules: version 3") {
@@ -180,14 +180,14 @@ func queriesGoLive(t *testing.T, box *standalone.Box) {
 	if text := says(t, examples(t, queriesHistoryCmd{}.Help())[0]...); !strings.Contains(text, "No queries were applied") {
 		t.Errorf("before: %s", text)
 	}
-	// The built-in query under its own name goes on.
+	// The built-in query under its own name continues.
 	if text := says(t, examples(t, queriesApplyCmd{}.Help())[0]...); !strings.Contains(text, "Version 1 is live") || number(t, text, "read as before") != 1 {
 		t.Errorf("apply says: %s", text)
 	}
 	if text := says(t, "queries", "apply", other); !strings.Contains(text, "Version 2 is live") || number(t, text, "new: read") != 1 || number(t, text, "no longer read") != 1 {
 		t.Errorf("apply of another says: %s", text)
 	}
-	if text := says(t, "queries", "apply", other); !strings.Contains(text, "in force already") || number(t, text, "read as before") != 1 {
+	if text := says(t, "queries", "apply", other); !strings.Contains(text, "already current") || number(t, text, "read as before") != 1 {
 		t.Errorf("the same again: %s", text)
 	}
 	for late := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -208,7 +208,7 @@ func queriesGoLive(t *testing.T, box *standalone.Box) {
 	if text := says(t, "queries", "revert", "0"); !strings.Contains(text, "Version 5 is live") || number(t, text, "read as before") != 1 {
 		t.Errorf("revert to 0 says: %s", text)
 	}
-	if text := says(t, "queries", "history"); strings.Count(text, "in force") != 1 || !strings.Contains(text, "version 1 again") || !strings.Contains(text, "built-in") {
+	if text := says(t, "queries", "history"); strings.Count(text, "current") != 1 || !strings.Contains(text, "version 1 again") || !strings.Contains(text, "built-in") {
 		t.Errorf("history says: %s", text)
 	}
 	for _, c := range []struct {

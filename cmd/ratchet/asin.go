@@ -13,7 +13,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// asinCmd is a command that tells of one ASIN, by some rules.
+// asinCmd is a command about one ASIN, by some rules.
 type asinCmd struct {
 	natsFlags `embed:""`
 	rulesFlag `embed:""`
@@ -72,7 +72,7 @@ type whyCmd struct {
 	natsFlags `embed:""`
 	rulesFlag `embed:""`
 	sinceFlag `embed:""`
-	ASIN      string `arg:"" optional:"" help:"An ASIN, an ISBN-10 or ISBN-13 (hyphens do not matter), or a link to Amazon or Keepa; none asks why nothing is found."`
+	ASIN      string `arg:"" optional:"" help:"An ASIN, an ISBN-10 or ISBN-13 (hyphens do not matter), or a link to Amazon or Keepa; without one, why nothing is found."`
 	JSON      bool   `help:"One JSON object about the ASIN." xor:"form"`
 	Chart     bool   `help:"Draw its prices, sales rank and inferred sales, the copy on offer, and what it sells for." xor:"form"`
 	Range     string `help:"How far back --chart draws: ${enum}." enum:"90d,1y,all" default:"1y"`

@@ -14,9 +14,9 @@ type backtestCmd struct {
 	natsFlags `embed:""`
 	rulesFlag `embed:""`
 	Captures  string   `help:"Score the answers in the files of DIR (.json, .json.gz) instead of the stored ones." placeholder:"DIR"`
-	Previous  string   `help:"Another rule file, to be scored on the same cases." type:"path" placeholder:"FILE"`
+	Previous  string   `help:"Another rule file to score on the same cases." type:"path" placeholder:"FILE"`
 	Without   []string `help:"ASINs to leave out." placeholder:"ASIN"`
-	Most      int      `help:"Score this many products at most; of more, a sample that is the same every time. 0: all." default:"20000" placeholder:"N"`
+	Most      int      `help:"Score at most this many products, chosen by a repeatable sample. 0: all." default:"20000" placeholder:"N"`
 	JSON      bool     `help:"One JSON object."`
 }
 
@@ -89,7 +89,7 @@ func (c backtestCmd) test() (replay.Backtest, error) {
 func previous(file string) (*verdict.Judge, error) {
 	j, err := worker.Judge(file)
 	if err != nil {
-		return nil, process.Usagef("--previous: %w; `ratchet rules check %s` tells what to change", err, file)
+		return nil, process.Usagef("--previous: %w; `ratchet rules check %s` shows what to change", err, file)
 	}
 	return j, nil
 }

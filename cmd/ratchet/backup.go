@@ -66,8 +66,8 @@ type restoreCmd struct {
 
 // Help is an example.
 func (restoreCmd) Help() string {
-	return `Nothing that the backup knows as bought is bought again. What is there already is never changed: a target
-that holds anything is refused.
+	return `Nothing that the backup knows as bought is bought again. Existing data is never changed: the target
+must be empty.
 
 Example:
   ratchet restore /backup/2026-11-29 --data /srv/ratchet
@@ -130,7 +130,7 @@ func (c restoreCmd) fleet(a *app, set backup.Set) error {
 		return err
 	}
 	if err := set.Restore(a.ctx, c.Dir, to); err != nil {
-		return fmt.Errorf("%w; what is there now is a part of the backup: delete its streams (`nats stream rm`) and its database before you restore again, and start no daemon until then", err)
+		return fmt.Errorf("%w; the target holds a part of the backup: delete its streams (`nats stream rm`) and its database before you restore again, and start no daemon until then", err)
 	}
 	return nil
 }

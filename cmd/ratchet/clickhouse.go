@@ -58,8 +58,7 @@ func (c clickhouseCmd) Run(a *app) error {
 	})
 }
 
-// choose takes the data directory that is meant. An empty engine beside that of `ratchet up`, or in the middle of its
-// data, is what nobody wants.
+// choose selects the data directory. It never creates an empty engine beside that of `ratchet up`, or inside its data.
 func (c *clickhouseCmd) choose() error {
 	root := c.Data
 	if c.Data == "" {

@@ -38,7 +38,7 @@ func (c daemonCmd) Run(a *app) error {
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		return process.Usagef("daemon %q is unknown; there is: %s", c.Name, strings.Join(names, ", "))
+		return process.Usagef("daemon %q is unknown; want one of %s", c.Name, strings.Join(names, ", "))
 	}
 	return run(a.ctx, a.env.Named(c.Name))
 }

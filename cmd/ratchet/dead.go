@@ -13,19 +13,19 @@ import (
 type deadCmd struct {
 	Ls    deadLsCmd    `cmd:"" help:"List what could not be processed, oldest first."`
 	Show  deadShowCmd  `cmd:"" help:"Everything about one dead letter."`
-	Retry deadRetryCmd `cmd:"" help:"Drive dead letters again, each once."`
+	Retry deadRetryCmd `cmd:"" help:"Retry dead letters, each once."`
 }
 
 // deadFlags select dead letters.
 type deadFlags struct {
-	Stage  string `help:"Only what this stage gave up: peeker, committer, recorder …" placeholder:"S"`
-	Reason string `help:"Only what was given up for this reason." placeholder:"R"`
+	Stage  string `help:"Only letters of this stage: peeker, committer, recorder …" placeholder:"S"`
+	Reason string `help:"Only letters with this reason." placeholder:"R"`
 }
 
 type deadLsCmd struct {
 	natsFlags `embed:""`
 	deadFlags `embed:""`
-	Open      bool   `help:"Only those that were not retried."`
+	Open      bool   `help:"Only letters that were not retried."`
 	Format    string `help:"table or json." enum:"table,json" default:"table"`
 }
 
@@ -76,8 +76,8 @@ type deadRetryCmd struct {
 	natsFlags `embed:""`
 	deadFlags `embed:""`
 	Letters   []uint64 `arg:"" optional:"" help:"The letters' numbers."`
-	All       bool     `help:"All that were not retried; --stage and --reason narrow it down."`
-	Pay       bool     `help:"Ask Keepa again, for tokens. Without it the stored answers are read again, for none."`
+	All       bool     `help:"All letters that were not retried; --stage and --reason restrict them."`
+	Pay       bool     `help:"Ask Keepa again, for tokens. Without it the stored answers are used, for no tokens."`
 }
 
 // Help is examples.

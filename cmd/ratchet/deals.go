@@ -25,13 +25,13 @@ type dealsCmd struct {
 	MaxRank       int64    `help:"Only products with at most this sales rank." placeholder:"N"`
 	Sort          string   `help:"Sort by ${enum}; the best first." enum:"${orders}" default:"profit"`
 	Columns       []string `help:"Columns of the table or csv, in this order: ${fields}." placeholder:"NAME,…"`
-	Follow        bool     `help:"Go on and print every new deal, until Ctrl-C."`
+	Follow        bool     `help:"Continue and print every new deal, until Ctrl-C."`
 	Format        string   `help:"table, json (with --follow an object a line) or csv (for a spreadsheet: amounts in the marketplace's currency, times in UTC, ASINs and ISBNs as text)." enum:"table,json,csv" default:"table"`
 }
 
 // Help is the end of the command's help.
 func (dealsCmd) Help() string {
-	return `A table fits the terminal: where a deal needs more room than a line, it takes two. In a pipe it is one line, uncut.
+	return `A table fits the terminal: a deal that needs more room than a line takes two. In a pipe each deal is one line, uncut.
 
 Examples:
   ratchet deals --min-profit 10 --max-loss-chance 30%

@@ -29,7 +29,7 @@ type doctorCmd struct {
 	KeepaURL      string `help:"" env:"KEEPA_URL" hidden:"" default:"https://api.keepa.com"`
 }
 
-var errUnwell = errors.New("something is wrong; each BAD line above names what to do")
+var errUnwell = errors.New("something is wrong; each BAD line above gives the next step")
 
 // Help describes the command, with an example.
 func (doctorCmd) Help() string {
@@ -48,13 +48,13 @@ func (c doctorCmd) Run(a *app) error {
 	check := func(what string, f func(context.Context) (string, error)) {
 		ctx, cancel := a.bounded(10 * time.Second)
 		defer cancel()
-		says, err := f(ctx)
+		text, err := f(ctx)
 		mark := "ok  "
 		if err != nil {
-			well, mark, says = false, "BAD ", strings.ReplaceAll(err.Error(), "\n", "; ")
-			first = cmp.Or(first, what+": "+says)
+			well, mark, text = false, "BAD ", strings.ReplaceAll(err.Error(), "\n", "; ")
+			first = cmp.Or(first, what+": "+text)
 		}
-		fmt.Fprintf(a.out, "%s %-11s %s\n", mark, what, says)
+		fmt.Fprintf(a.out, "%s %-11s %s\n", mark, what, text)
 	}
 	asks := func(what string, f func(context.Context, *app) (string, error)) {
 		check(what, func(ctx context.Context) (string, error) { return f(ctx, a) })
@@ -71,7 +71,7 @@ func (c doctorCmd) Run(a *app) error {
 	asks("clock", c.clock)
 	check("clickhouse", c.clickhouse)
 	asks("ports", c.ports)
-	check("cage", cageSays)
+	check("cage", cageState)
 	asks("deals", c.deals)
 	asks("work", c.work)
 	if !well {
@@ -101,11 +101,11 @@ func (c doctorCmd) disk(context.Context) (string, error) {
 		}
 	}
 	free := fs.Bavail * uint64(fs.Bsize)
-	says := fmt.Sprintf("%s, %.1f GB free", dir, float64(free)/1e9)
+	text := fmt.Sprintf("%s, %.1f GB free", dir, float64(free)/1e9)
 	if free < leastDisk {
-		return "", fmt.Errorf("%s; want at least 5 GB: choose another directory with --data", says)
+		return "", fmt.Errorf("%s; want at least 5 GB: choose another directory with --data", text)
 	}
-	return says, nil
+	return text, nil
 }
 
 // stores looks at every stream, consumer and bucket of the stores in the data directory, while nothing runs on them. It
@@ -119,7 +119,7 @@ func (c doctorCmd) stores(a *app) bool {
 	for _, store := range standalone.Stores(dir) {
 		parts, err := natsd.Survey(store)
 		if errors.Is(err, natsd.ErrInUse) {
-			fmt.Fprintf(a.out, "ok   %-11s %s is in use: what runs on it is asked below; stop it to have every file looked at\n", "store", store)
+			fmt.Fprintf(a.out, "ok   %-11s %s is in use: the running pipeline is checked below; stop it to check every file\n", "store", store)
 			continue
 		}
 		if err != nil {
@@ -163,7 +163,7 @@ func (c doctorCmd) dataDir() (string, error) {
 
 // running returns what the running tokend reports of Keepa; false without one. It knows the key and the plan that are
 // in use, which the environment of this shell may not.
-func (c doctorCmd) running(ctx context.Context, a *app) (says string, err error, runs bool) {
+func (c doctorCmd) running(ctx context.Context, a *app) (text string, err error, runs bool) {
 	if !listens(ctx, c.NATSURL) {
 		return "", nil, false
 	}
@@ -180,8 +180,8 @@ func (c doctorCmd) running(ctx context.Context, a *app) (says string, err error,
 }
 
 func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
-	if says, err, runs := c.running(ctx, a); runs {
-		return says, err
+	if text, err, runs := c.running(ctx, a); runs {
+		return text, err
 	}
 	env := a.env
 	key, set, err := process.Find(env.Lookup, "KEEPA_API_KEY")
@@ -260,8 +260,8 @@ func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 	return cli.RedactURL(c.URL) + " answers", nil
 }
 
-// cageSays names what the embedded engine's process is kept from, and what this kernel cannot keep it from.
-func cageSays(context.Context) (string, error) {
+// cageState names what the embedded engine's process is kept from, and what this kernel cannot keep it from.
+func cageState(context.Context) (string, error) {
 	lacks := cage.Missing()
 	if len(lacks) == 0 {
 		return "the embedded engine is kept to its own files, and from connections and signals to others", nil

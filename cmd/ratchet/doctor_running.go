@@ -96,15 +96,15 @@ func orNever(now, at time.Time) string {
 
 // newest is when the last message of a stream was published, pipeline time; zero if it has none.
 func newest(ctx context.Context, b *bus.Bus, stream string) (time.Time, error) {
-	shelf, err := b.Shelf(ctx, stream)
-	if err != nil {
-		return time.Time{}, err
-	}
-	span, err := shelf.Span(ctx)
+	span, err := b.Span(ctx, stream)
 	if err != nil || span.Messages == 0 {
 		return time.Time{}, err
 	}
-	all, err := shelf.Read(ctx, []uint64{span.Last})
+	fetcher, err := b.Fetcher(ctx, stream)
+	if err != nil {
+		return time.Time{}, err
+	}
+	all, err := fetcher.Read(ctx, []uint64{span.Last})
 	m, is := all[span.Last]
 	if err != nil || !is {
 		return time.Time{}, err
@@ -124,10 +124,10 @@ func (c doctorCmd) clock(ctx context.Context, a *app) (string, error) {
 		if s.Simulated() {
 			return "simulated, as Keepa is", nil
 		}
-		if s.Balance == nil || s.Balance.API == nil || s.Balance.Heard.IsZero() {
+		if s.Balance == nil || s.Balance.API == nil || s.Balance.Received.IsZero() {
 			return "not compared: Keepa has not answered yet", nil
 		}
-		return offset(time.UnixMilli(s.Balance.API.TS).Sub(s.Balance.Heard))
+		return offset(time.UnixMilli(s.Balance.API.TS).Sub(s.Balance.Received))
 	})
 }
 

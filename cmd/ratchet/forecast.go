@@ -26,7 +26,7 @@ type forecastCmd struct {
 
 // Help describes what the forecast is based on, with examples.
 func (forecastCmd) Help() string {
-	return `It measures what your own lists brought and compares plans of 1, 5, 20 and 60 tokens a minute. Without a day of history, or with --rate,
+	return `It measures your own history and compares plans of 1, 5, 20 and 60 tokens a minute. Without a day of history, or with --rate,
 it simulates a day on a made-up list.
 
 Examples:
@@ -76,7 +76,7 @@ func (c forecastCmd) validate() error {
 	return nil
 }
 
-// history measures what was; false, and why, where there is too little of it.
+// history measures the history; false, and the reason, if it is too short.
 func (c forecastCmd) history(a *app) (f cli.Forecast, ok bool, why string) {
 	err := c.with(a, func(ctx context.Context, b *bus.Bus) error {
 		h, err := cli.Past(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(c.Since)) })

@@ -13,7 +13,7 @@ import (
 	"ratchet/test/desk"
 )
 
-func TestAForecastUsesOnesOwnHistoryAndSaysSo(t *testing.T) {
+func TestAForecastUsesTheOwnHistoryAndShowsIt(t *testing.T) {
 	d, nats := desk.Listening(t, 1)
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
 	if err == nil {

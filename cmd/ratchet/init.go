@@ -23,14 +23,14 @@ type initCmd struct {
 	MaxLossChance string `help:"The most acceptable chance that it sells at a loss, from 0 to 1 (default: 0.4)." placeholder:"P"`
 	Prep          string `help:"What it costs you to prepare one book (default: 2.75)." placeholder:"AMOUNT"`
 	Inbound       string `help:"What it costs you to send one book to the warehouse (default: 0.50)." placeholder:"AMOUNT"`
-	Other         string `help:"Whatever else one book costs you (default: 0.00)." placeholder:"AMOUNT"`
+	Other         string `help:"Other costs of one book (default: 0.00)." placeholder:"AMOUNT"`
 	Tax           string `help:"Sales tax on what you buy, in percent; 0 for the exempt (default: 5)." placeholder:"PERCENT"`
-	Force         bool   `help:"Write over files that are there."`
+	Force         bool   `help:"Overwrite existing files."`
 }
 
 // Help is an example.
 func (initCmd) Help() string {
-	return `On a terminal it asks for what the flags do not give.
+	return `On a terminal it asks for values that no flag gives.
 
 Example:
   ratchet init mine --budget 40 --min-profit 5 --max-loss-chance 0.3
@@ -67,7 +67,7 @@ func (c initCmd) write(a *app, answers io.Reader) error {
 	}
 	for _, f := range files {
 		if _, err := os.Lstat(filepath.Join(c.Dir, f.name)); err == nil && !c.Force {
-			return process.Usagef("%s is there already: name another directory, or add --force to write over it", filepath.Join(c.Dir, f.name))
+			return process.Usagef("%s exists: name another directory, or add --force to overwrite it", filepath.Join(c.Dir, f.name))
 		}
 	}
 	for _, f := range files {
@@ -110,7 +110,7 @@ func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
 			question{"max-loss-chance", "The most acceptable chance of a loss, from 0 to 1", c.MaxLossChance, &choice.MaxLossChance, nil},
 			question{"prep", "Your cost to prepare one book", c.Prep, &s.PrepCents, &money},
 			question{"inbound", "Your cost to send one book to the warehouse", c.Inbound, &s.InboundCents, &money},
-			question{"other", "Whatever else one book costs you", c.Other, &s.OtherCents, &money},
+			question{"other", "Other costs of one book", c.Other, &s.OtherCents, &money},
 			question{"tax", "Sales tax on what you buy, in percent", c.Tax, &s.TaxPercent, nil},
 		)
 	}
@@ -133,9 +133,9 @@ func firstOf(errs ...error) error {
 
 // question is one thing to decide: its flag, its text, the flag's value, and where the answer goes.
 type question struct {
-	flag, asks, said string
-	into             any             // *string, *int64 or *float64, with the default
-	money            *keepa.Currency // into is an amount
+	flag, asks, given string
+	into              any             // *string, *int64 or *float64, with the default
+	money             *keepa.Currency // into is an amount
 }
 
 // asker asks on a terminal; without one the defaults stand.
@@ -146,8 +146,8 @@ type asker struct {
 
 func (k asker) each(questions ...question) error {
 	for _, q := range questions {
-		if q.said != "" {
-			if err := q.set(q.said); err != nil {
+		if q.given != "" {
+			if err := q.set(q.given); err != nil {
 				return process.Usagef("--%s: %w", q.flag, err)
 			}
 			continue
@@ -158,8 +158,8 @@ func (k asker) each(questions ...question) error {
 				return process.Usagef("no answer to --%s; give it as a flag", q.flag)
 			}
 			err := error(nil)
-			if said := strings.TrimSpace(k.in.Text()); said != "" {
-				err = q.set(said)
+			if answer := strings.TrimSpace(k.in.Text()); answer != "" {
+				err = q.set(answer)
 			}
 			if err == nil {
 				break
@@ -187,22 +187,22 @@ func (q question) preset() string {
 }
 
 // set reads an answer.
-func (q question) set(said string) (err error) {
+func (q question) set(answer string) (err error) {
 	switch v := q.into.(type) {
 	case *int64:
 		if q.money != nil {
-			*v, err = q.money.Parse(said)
+			*v, err = q.money.Parse(answer)
 			return err
 		}
-		if *v, err = strconv.ParseInt(said, 10, 64); err != nil {
-			return fmt.Errorf("%q is not a whole number", said)
+		if *v, err = strconv.ParseInt(answer, 10, 64); err != nil {
+			return fmt.Errorf("%q is not a whole number", answer)
 		}
 	case *float64:
-		if *v, err = strconv.ParseFloat(said, 64); err != nil {
-			return fmt.Errorf("%q is not a number", said)
+		if *v, err = strconv.ParseFloat(answer, 64); err != nil {
+			return fmt.Errorf("%q is not a number", answer)
 		}
 	case *string:
-		*v = strings.TrimPrefix(strings.ToLower(said), "amazon.")
+		*v = strings.TrimPrefix(strings.ToLower(answer), "amazon.")
 	}
 	return nil
 }

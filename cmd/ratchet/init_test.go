@@ -114,13 +114,13 @@ func TestInitAsksForWhatTheFlagsDoNotSay(t *testing.T) {
 		fails   string
 		has     []string
 	}{
-		"the defaults":      {initCmd{}, strings.Repeat("\n", 8), "", []string{"marketplace: com", "max_landed_cents: 45100"}},
-		"answers":           {initCmd{}, "amazon.DE\n186606\n40\nmuch\n5.5\n0.3\n1\n2\n3\n0\n", "", []string{"marketplace: de", "max_landed_cents: 4000", "min_profit_cents: 550", "prep_cents: 100", "tax_percent: 0"}},
-		"flags and yen":     {initCmd{Marketplace: "co.jp", Category: "465392", Budget: "4000"}, strings.Repeat("\n", 6), "", []string{"max_landed_cents: 4000"}},
-		"nobody to ask":     {initCmd{Marketplace: "de"}, "", "no answer to --category", nil},
-		"no such place":     {initCmd{}, "nowhere\n", "--marketplace", nil},
-		"a flag is wrong":   {initCmd{Budget: "12.345"}, "\n", "--budget", nil},
-		"it makes no sense": {initCmd{MaxLossChance: "2"}, strings.Repeat("\n", 8), "max-loss-chance", nil},
+		"the defaults":       {initCmd{}, strings.Repeat("\n", 8), "", []string{"marketplace: com", "max_landed_cents: 45100"}},
+		"answers":            {initCmd{}, "amazon.DE\n186606\n40\nmuch\n5.5\n0.3\n1\n2\n3\n0\n", "", []string{"marketplace: de", "max_landed_cents: 4000", "min_profit_cents: 550", "prep_cents: 100", "tax_percent: 0"}},
+		"flags and yen":      {initCmd{Marketplace: "co.jp", Category: "465392", Budget: "4000"}, strings.Repeat("\n", 6), "", []string{"max_landed_cents: 4000"}},
+		"no terminal to ask": {initCmd{Marketplace: "de"}, "", "no answer to --category", nil},
+		"no such place":      {initCmd{}, "nowhere\n", "--marketplace", nil},
+		"a flag is wrong":    {initCmd{Budget: "12.345"}, "\n", "--budget", nil},
+		"it makes no sense":  {initCmd{MaxLossChance: "2"}, strings.Repeat("\n", 8), "max-loss-chance", nil},
 	} {
 		c.cmd.Dir = t.TempDir()
 		var out, errOut bytes.Buffer

@@ -24,7 +24,7 @@ type queriesApplyCmd struct {
 // Help describes the command, with an example.
 func (queriesApplyCmd) Help() string {
 	return `The files are checked as ` + "`queries check`" + ` does and put live together as the next version: the watermarker reads their lists
-without a restart and those of no other query, and they win over QUERIES and --query from then on. A query that stays the same goes
+without a restart and those of no other query, and they override QUERIES and --query from then on. A query that stays the same goes
 on from its watermark; the watermark of one that is left out is kept for the day when it comes back.
 
 Example:
@@ -155,7 +155,7 @@ func (f natsFlags) read(a *app, p planFlag, next func([]pipeline.AppliedQueries)
 			return err
 		}
 		if v.Version > 0 {
-			fmt.Fprintf(a.out, "Version %d has these queries and is in force already.\n", v.Version)
+			fmt.Fprintf(a.out, "Version %d has these queries and is already current.\n", v.Version)
 		} else if v, err = putLive(ctx, a, b, v, s); err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (f natsFlags) read(a *app, p planFlag, next func([]pipeline.AppliedQueries)
 	})
 }
 
-// putLive writes the next version, which the rules in force may decide.
+// putLive writes the next version, if the current rules support it.
 func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries, s cli.Status) (pipeline.AppliedQueries, error) {
 	queries, err := verdict.Queries(v)
 	if err != nil {
@@ -191,13 +191,13 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	}
 	v.By, v.At = cli.Operator(), s.At
 	if v, err = cli.ApplyQueries(ctx, b, v); err != nil {
-		return v, fmt.Errorf("put the queries live: %w", err)
+		return v, fmt.Errorf("apply the queries: %w", err)
 	}
-	_, err = fmt.Fprintf(a.out, "Version %d is live; `ratchet queries revert` takes it back.\n", v.Version)
+	_, err = fmt.Fprintf(a.out, "Version %d is live; `ratchet queries revert` undoes it.\n", v.Version)
 	return v, err
 }
 
-// decided refuses queries that the rules in force may not decide. Where no daemon says which they are, the watermarker
+// decided refuses queries that the current rules do not support. If no daemon reports the rules, the watermarker
 // refuses.
 func decided(ctx context.Context, b *bus.Bus, queries []keepa.Query) error {
 	all, err := cli.AppliedRules(ctx, b)

@@ -30,7 +30,7 @@ func main() {
 type grammar struct {
 	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
 
-	UpData string `help:"The data directory of the running ratchet up to ask, where NATS_URL and CLICKHOUSE_URL are not set (default: ~/.local/share/ratchet)." placeholder:"DIR"`
+	UpData string `help:"The data directory of the running ratchet up to ask, if NATS_URL and CLICKHOUSE_URL are not set (default: ~/.local/share/ratchet)." placeholder:"DIR"`
 
 	Init       initCmd       `cmd:"" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
 	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
@@ -39,26 +39,26 @@ type grammar struct {
 	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
 	Top        topCmd        `cmd:"" help:"The same on one live screen: balance, stages, the best deals, the last decisions."`
 	Spend      spendCmd      `cmd:"" help:"What was spent today, on what, and what a deal cost."`
-	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; no name lists them."`
-	Replay     replayCmd     `cmd:"" help:"Decide again what was decided before, under other rules; costs no token."`
+	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; without a name, list them."`
+	Replay     replayCmd     `cmd:"" help:"Repeat earlier decisions under other rules; costs no token."`
 	Backtest   backtestCmd   `cmd:"" help:"Score the rules on stored histories: what they would have bought, and what that made; costs no token."`
 	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
 	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN; without one, why nothing is found."`
-	Buy        buyCmd        `cmd:"" help:"You bought a copy: the deal leaves the list and is not reported again."`
+	Buy        buyCmd        `cmd:"" help:"Record that you bought a copy: the deal leaves the list and is not reported again."`
 	Ignore     ignoreCmd     `cmd:"" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
-	Sold       soldCmd       `cmd:"" help:"You sold a copy: what it brought is compared with what was predicted."`
+	Sold       soldCmd       `cmd:"" help:"Record that you sold a copy: its price is compared with the prediction."`
 	Notify     notifyCmd     `cmd:"" help:"Send a test to every target of NOTIFY_TARGETS."`
-	Dead       deadCmd       `cmd:"" help:"What could not be processed: list it, look at it, drive it again."`
-	Answer     answerCmd     `cmd:"" help:"The stored bytes of what Keepa answered to a call, or to every call for a unit of work."`
-	Rules      rulesCmd      `cmd:"" help:"Check rule files and put them live."`
-	Queries    queriesCmd    `cmd:"" help:"Check deal query files and put them live."`
-	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse anything."`
+	Dead       deadCmd       `cmd:"" help:"Dead letters, which could not be processed: list, show or retry them."`
+	Answer     answerCmd     `cmd:"" help:"The stored bytes of Keepa's answers to a call, or to every call for a unit of work."`
+	Rules      rulesCmd      `cmd:"" help:"Check rule files and apply them."`
+	Queries    queriesCmd    `cmd:"" help:"Check deal query files and apply them."`
+	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse any query."`
 	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work continues."`
 	Resume     resumeCmd     `cmd:"" help:"Spend again."`
 	Nospend    nospendCmd    `cmd:"" help:"Decide only what stored answers can decide."`
 	Topology   topologyCmd   `cmd:"" help:"Create and change streams, consumers, buckets and tables, or show what differs: daemons only check."`
-	Backup     backupCmd     `cmd:"" help:"Copy everything that is kept into a directory, while it runs."`
-	Restore    restoreCmd    `cmd:"" help:"Make a pipeline of a backup; nothing is paid for again."`
+	Backup     backupCmd     `cmd:"" help:"Copy everything that is stored into a directory, while the pipeline runs."`
+	Restore    restoreCmd    `cmd:"" help:"Create a pipeline from a backup; nothing is paid for again."`
 	Doctor     doctorCmd     `cmd:"" help:"Key, plan, balance, clock, disk and ports, for 0 tokens."`
 	Clickhouse clickhouseCmd `cmd:"" help:"Run the embedded ClickHouse alone."`
 	Daemon     daemonCmd     `cmd:"" hidden:"" help:"One daemon as a process of its own, configured by the environment."`

@@ -13,7 +13,7 @@ type notifyCmd struct {
 }
 
 type notifyTestCmd struct {
-	EnvFile string `help:"Read environment variables from a file of NAME=VALUE lines; those that are set already win." placeholder:"FILE"`
+	EnvFile string `help:"Read environment variables from a file of NAME=VALUE lines; variables that are set take precedence." placeholder:"FILE"`
 }
 
 // Help is an example.
@@ -39,12 +39,12 @@ func (c notifyTestCmd) Run(a *app) error {
 	failed := 0
 	w := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
 	for _, r := range results {
-		says := "ok"
+		result := "ok"
 		if r.Err != nil {
 			failed++
-			says = r.Err.Error()
+			result = r.Err.Error()
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.Target.Number, r.Target.Kind, r.Target.Where, says)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.Target.Number, r.Target.Kind, r.Target.Where, result)
 	}
 	if err := w.Flush(); err != nil {
 		return err

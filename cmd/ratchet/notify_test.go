@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestTheTestOfNotificationsSaysOfEachTargetWhetherItArrived(t *testing.T) {
+func TestTheTestOfNotificationsReportsEachTarget(t *testing.T) {
 	var said []string
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		said = append(said, r.URL.Path)

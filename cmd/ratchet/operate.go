@@ -106,12 +106,12 @@ type statusCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
 	JSON          bool `help:"One JSON object."`
-	Check         bool `help:"Say only whether something is stuck: exit code 0 if nothing is, 1 and one line with the stage and the reason if something is."`
+	Check         bool `help:"Print only whether something is stuck: exit code 0 if nothing is, else 1 and one line with the stage and the reason."`
 }
 
 // Help describes the first line, with examples.
 func (statusCmd) Help() string {
-	return `The first line tells whether it is stuck.
+	return `The first line shows whether it is stuck.
 
 Examples:
   ratchet status`
@@ -267,7 +267,7 @@ func (c *clickhouseURL) AfterApply() error {
 	return err
 }
 
-// credentials adds the password of the user's own data directory, where there is one.
+// credentials adds the password of the user's own data directory, if there is one.
 func credentials(raw, user string) string {
 	data, err := standalone.DefaultData()
 	if err != nil {
@@ -289,7 +289,7 @@ const askWithin = 2 * time.Minute
 
 func (c clickhouseURL) with(a *app, work func(context.Context, *warehouse.Warehouse) error) error {
 	if c.URL == standalone.None {
-		return process.Usagef("--clickhouse-url: %s is no ClickHouse; want a URL like %s", standalone.None, embeddedURL)
+		return process.Usagef("--clickhouse-url: %s is not a ClickHouse; want a URL like %s", standalone.None, embeddedURL)
 	}
 	ctx, cancel := a.bounded(askWithin)
 	defer cancel()
@@ -307,9 +307,9 @@ func (c clickhouseURL) with(a *app, work func(context.Context, *warehouse.Wareho
 
 type reportCmd struct {
 	clickhouseURL `embed:""`
-	Name          string            `arg:"" optional:"" help:"The question; none lists them."`
+	Name          string            `arg:"" optional:"" help:"The question; without it, list them."`
 	Since         *span             `help:"Look back this far (90m, 24h, 7d …), short for --param since=-D." placeholder:"D"`
-	Param         map[string]string `short:"p" mapsep:"none" help:"A parameter of the question, as often as wanted (other=lax, limit=10, since=2026-11-01); --about lists them." placeholder:"NAME=VALUE"`
+	Param         map[string]string `short:"p" mapsep:"none" help:"A parameter of the question, repeatable (other=lax, limit=10, since=2026-11-01); --about lists them." placeholder:"NAME=VALUE"`
 	About         bool              `help:"What the question's columns, units and parameters are, instead of its answer."`
 	Format        string            `help:"table, json or csv." enum:"table,json,csv" default:"table"`
 }
@@ -376,7 +376,7 @@ func (c reportCmd) params() (map[string]string, error) {
 
 type sqlCmd struct {
 	clickhouseURL `embed:""`
-	Query         string `arg:"" help:"The query; after -- where it begins with a comment. Its answer is held whole: ask with curl for millions of rows."`
+	Query         string `arg:"" help:"The query; after -- if it begins with a comment. The answer is held in memory: use curl for millions of rows."`
 	Write         bool   `help:"Allow statements that change something."`
 	Format        string `help:"table, json or csv." enum:"table,json,csv" default:"table"`
 }

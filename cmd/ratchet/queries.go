@@ -18,9 +18,9 @@ import (
 
 type queriesCmd struct {
 	Check   queriesCheckCmd   `cmd:"" help:"Check deal query files, or a directory of them, as the watermarker reads them."`
-	Apply   queriesApplyCmd   `cmd:"" help:"Put deal queries live without a restart; they replace those that are read."`
-	History queriesHistoryCmd `cmd:"" help:"The queries that were put live, the newest first."`
-	Revert  queriesRevertCmd  `cmd:"" help:"Put the queries of an earlier version live again."`
+	Apply   queriesApplyCmd   `cmd:"" help:"Apply deal queries without a restart; they replace the current ones."`
+	History queriesHistoryCmd `cmd:"" help:"The applied queries, the newest first."`
+	Revert  queriesRevertCmd  `cmd:"" help:"Apply the queries of an earlier version again."`
 	Import  queriesImportCmd  `cmd:"" help:"Print as a query file what Keepa's web page shows as \"Show API query\"; what changed goes to standard error."`
 }
 
@@ -38,10 +38,10 @@ func (r builtInRules) serves(a *app, q keepa.Query) error {
 	return judge.Serves(q.Selection)
 }
 
-// assumes prints what the built-in rules assume, where they are in use and the query is for something else.
+// assumes prints what the built-in rules assume, if they are in use and the query is for something else.
 func (r builtInRules) assumes(a *app, q keepa.Query) {
-	if says := verdict.Assumes(q.Selection); says != "" && r.Rules == "" {
-		fmt.Fprintf(a.errOut, "%s: %s\n", q.Name, says)
+	if text := verdict.Assumes(q.Selection); text != "" && r.Rules == "" {
+		fmt.Fprintf(a.errOut, "%s: %s\n", q.Name, text)
 	}
 }
 

@@ -102,7 +102,7 @@ func TestWhatTheLooksCannotDecideIsRefusedBeforeATokenIsSpent(t *testing.T) {
 	}
 }
 
-func TestAQueryForAnotherCategoryIsToldWhatTheBuiltInRulesAssume(t *testing.T) {
+func TestAQueryForAnotherCategoryShowsWhatTheBuiltInRulesAssume(t *testing.T) {
 	t.Setenv("RULES", "")
 	file := filepath.Join(t.TempDir(), "tools.json")
 	body := `{"domainId":1,"priceTypes":[2],"dateRange":3,"sortType":1,"isFilterEnabled":true,"includeCategories":[228013]}`
@@ -123,7 +123,7 @@ func TestAQueryForAnotherCategoryIsToldWhatTheBuiltInRulesAssume(t *testing.T) {
 	}
 }
 
-func TestReadingAPipeThatSaysNothingEndsWithTheCommand(t *testing.T) {
+func TestReadingASilentPipeEndsWithTheCommand(t *testing.T) {
 	t.Parallel()
 	fifo := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

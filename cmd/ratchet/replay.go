@@ -24,10 +24,10 @@ type replayCmd struct {
 	ASIN       string `help:"Only this ASIN." placeholder:"A"`
 	Source     string `help:"Only this source: live, gap, backfill, refresh, repair or retry." placeholder:"S"`
 	Reason     string `help:"Only what was decided for this reason." placeholder:"R"`
-	Resume     bool   `help:"Go on with a run that was interrupted."`
-	Publish    bool   `help:"Offer what newly passes to the live pipeline, once."`
-	Depth      string `help:"inputs or answers, instead of what the replay would choose." placeholder:"DEPTH"`
-	Changed    bool   `name:"changed-only" help:"Store only the verdicts that are decided otherwise; the others are counted."`
+	Resume     bool   `help:"Continue an interrupted run."`
+	Publish    bool   `help:"Publish candidates that pass now to the live pipeline, once."`
+	Depth      string `help:"inputs or answers, instead of the replay's choice." placeholder:"DEPTH"`
+	Changed    bool   `name:"changed-only" help:"Store only verdicts that differ; the others are counted."`
 	ClickHouse string `name:"clickhouse-url" help:"ClickHouse to read kept inputs from; none reads VERDICTS." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
 }
 

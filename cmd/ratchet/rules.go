@@ -14,10 +14,10 @@ import (
 
 type rulesCmd struct {
 	Check   rulesCheckCmd   `cmd:"" help:"Load and type-check a rule file."`
-	Apply   rulesApplyCmd   `cmd:"" help:"Put a rule file live without a restart, and decide the stored deals again by it; costs no token."`
-	Cost    rulesCostCmd    `cmd:"" help:"Which rule costs most: what each rejected, and what had been paid for it until then."`
-	History rulesHistoryCmd `cmd:"" help:"The rules that were put live, the newest first."`
-	Revert  rulesRevertCmd  `cmd:"" help:"Put the rules of an earlier version live again."`
+	Apply   rulesApplyCmd   `cmd:"" help:"Apply a rule file without a restart, and decide the stored deals again by it; costs no token."`
+	Cost    rulesCostCmd    `cmd:"" help:"Which rule costs most: what each rejected, and the tokens spent before."`
+	History rulesHistoryCmd `cmd:"" help:"The applied rules, the newest first."`
+	Revert  rulesRevertCmd  `cmd:"" help:"Apply the rules of an earlier version again."`
 	Explain rulesExplainCmd `cmd:"" help:"Every rule, its inputs and its outcome for one ASIN, from stored answers; costs no token."`
 }
 
@@ -33,7 +33,7 @@ func (f rulesFlag) judge() (*verdict.Judge, error) { return f.judgeIn(context.Ba
 func (f rulesFlag) judgeIn(ctx context.Context) (*verdict.Judge, error) {
 	j, err := worker.JudgeIn(ctx, f.Rules)
 	if err != nil {
-		return nil, process.Usagef("--rules: %w; `ratchet rules check FILE` tells the same", err)
+		return nil, process.Usagef("--rules: %w; `ratchet rules check FILE` prints the same", err)
 	}
 	return j, nil
 }

@@ -58,7 +58,7 @@ func findRunning(args []string) (data string, r standalone.Running, ok bool) {
 	return data, r, ok
 }
 
-// argument is the value of a flag; "" where it is not given.
+// argument returns the value of a flag; "" if absent.
 func argument(args []string, name string) string {
 	for i, arg := range args {
 		flag, value, joined := strings.Cut(arg, "=")

@@ -14,7 +14,7 @@ import (
 )
 
 type soakCmd struct {
-	Scenario   string        `arg:"" optional:"" help:"Which one; without it they are listed."`
+	Scenario   string        `arg:"" optional:"" help:"The question; without it, list them."`
 	JSON       bool          `help:"Print the figures as one JSON object."`
 	Data       string        `help:"Data directory; must be empty (default: a temporary one)." placeholder:"DIR"`
 	Speed      float64       `help:"Pipeline seconds per second (default: the scenario's own)." placeholder:"N"`
@@ -23,10 +23,10 @@ type soakCmd struct {
 	Faults     int           `help:"Of the scenario cluster: how many faults, drawn by the seed (default: each once)." placeholder:"N"`
 	Wait       time.Duration `help:"Of the scenario cluster: how long a freeze, a partition or an outage lasts." default:"60s" placeholder:"D"`
 	Only       []string      `help:"Of the scenario cluster: only faults whose names contain one of these." placeholder:"PART"`
-	Slack      float64       `help:"Of the scenario cluster: multiplies what a fault may take, on a machine that does other work." default:"1" placeholder:"N"`
+	Slack      float64       `help:"Of the scenario cluster: multiplies the time limits of faults, for a busy machine." default:"1" placeholder:"N"`
 	Rules      string        `help:"Decide by this rule file (default: the built-in rules)." type:"path" placeholder:"FILE"`
 	Clickhouse string        `help:"embedded, none, or the URL of a server." default:"embedded"`
-	CHLib      string        `name:"clickhouse-lib" help:"A libchdb.so got another way." env:"CHDB_LIB_PATH" placeholder:"FILE"`
+	CHLib      string        `name:"clickhouse-lib" help:"A libchdb.so that you installed yourself." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 }
 
 var errFellShort = errors.New("a figure fell short")
@@ -44,7 +44,7 @@ func (c soakCmd) Run(a *app) error {
 		return c.list(a)
 	}
 	if !slices.Contains(scenario.Scenarios(), c.Scenario) {
-		return process.Usagef("scenario %q is unknown; there is: %s", c.Scenario, strings.Join(scenario.Scenarios(), ", "))
+		return process.Usagef("scenario %q is unknown; want one of %s", c.Scenario, strings.Join(scenario.Scenarios(), ", "))
 	}
 	if c.Speed != 0 && c.Speed < 1 {
 		return process.Usagef("--speed: want at least 1, got %g", c.Speed)

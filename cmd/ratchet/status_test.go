@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-func TestTheStatusOfAServerThatSaysNothingIsAnErrorAtOnce(t *testing.T) {
+func TestTheStatusOfASilentServerIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -24,6 +24,12 @@ type topologyRolesCmd struct {
 	Plans string `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to those that there are, and changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
 }
 
+// Help is an example.
+func (topologyRolesCmd) Help() string {
+	return `Example:
+  ratchet topology roles --plans eu=de`
+}
+
 // Run prints the configuration of a NATS server.
 func (c topologyRolesCmd) Run(a *app) error {
 	plans, err := plan.Parse(c.Plans)
@@ -88,7 +94,7 @@ type topologyApplyCmd struct {
 	Plans         string        `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to those that there are, and changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
 	Lower         bool          `help:"Also lower replicas, ages and sizes: what is beyond them is lost."`
 	KeepDays      int           `help:"How many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay." env:"RECORDER_KEEP_DAYS" default:"400" placeholder:"DAYS"`
-	Wait          time.Duration `help:"How long to wait for NATS and ClickHouse; 0: as long as it takes." env:"NATS_WAIT" default:"0s" placeholder:"D"`
+	Wait          time.Duration `help:"How long to wait for NATS and ClickHouse; 0: no limit." env:"NATS_WAIT" default:"0s" placeholder:"D"`
 }
 
 // Help is an example.

@@ -25,9 +25,9 @@ const (
 
 type upCmd struct {
 	Data        string  `help:"Data directory (default: ~/.local/share/ratchet)." placeholder:"DIR"`
-	EnvFile     string  `help:"Read environment variables from a file of NAME=VALUE lines; those that are set already win. No file is read unasked." placeholder:"FILE"`
+	EnvFile     string  `help:"Read environment variables from a file of NAME=VALUE lines; variables that are set take precedence. No file is read by default." placeholder:"FILE"`
 	Simulate    bool    `help:"Use the simulated Keepa even if KEEPA_API_KEY is set." xor:"live"`
-	Live        bool    `help:"Use the real Keepa or end: without KEEPA_API_KEY nothing starts. For units and scripts." xor:"live"`
+	Live        bool    `help:"Require the real Keepa: without KEEPA_API_KEY nothing starts. For service units and scripts." xor:"live"`
 	Captured    string  `help:"Serve captured answers from DIR instead of a synthetic catalogue." placeholder:"DIR"`
 	Speed       float64 `help:"Pipeline seconds per second; simulated time only." default:"1"`
 	For         span    `help:"Stop after this much pipeline time and print the report (90m, 24h, 7d …)." placeholder:"D"`
@@ -36,13 +36,13 @@ type upCmd struct {
 	CHLib       string  `name:"clickhouse-lib" help:"The libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
-	Page        string  `help:"Address of the live page, or off (default: ${default}, and without one where that is taken)." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Page        string  `help:"Address of the live page, or off (default: ${default}; without one if that is in use)." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	PageLan     bool    `help:"Also serve the page on this machine's private address, in plain HTTP, to the phone that scans the printed QR code."`
 	tlsFlags    `embed:""`
 	MetricsAddr string   `help:"Address of /livez, /readyz and /metrics, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
 	Rate        int      `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
 	Seed        uint64   `help:"Seed of the simulated catalogue." default:"1"`
-	Query       []string `help:"A deal query for this start, as a file or as Keepa's web page shows it; as often as wanted; - reads the standard input (default: QUERIES, else used books)." sep:"none" placeholder:"FILE"`
+	Query       []string `help:"A deal query for this start, as a file or as Keepa's web page shows it; repeatable; - reads the standard input (default: QUERIES, else used books)." sep:"none" placeholder:"FILE"`
 	Rules       string   `help:"The rule file for this start (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
 	NoPeek      bool     `help:"A commit for every candidate, to see what the peek saves."`
 	KeepaURL    string   `help:"" env:"KEEPA_URL" hidden:""`
@@ -120,20 +120,20 @@ func sayPhone(a *app, box *standalone.Box, say func(string, ...any)) {
 	say("Phone: %s   once; for another one open %sphone", box.Phone, box.Page)
 }
 
-// sayRules prints which rules are in force if they are not those of --rules.
+// sayRules prints the current rules if they are not those of --rules.
 func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
 	all, err := cli.AppliedRules(ctx, b)
 	if err != nil || len(all) == 0 || all[len(all)-1].Rules == "" {
 		return
 	}
-	says := ""
+	note := ""
 	if c.Rules != "" {
-		says = fmt.Sprintf("; they win over %s: `ratchet rules apply %s` applies that file", c.Rules, c.Rules)
+		note = fmt.Sprintf("; they override %s: `ratchet rules apply %s` applies that file", c.Rules, c.Rules)
 	}
-	say("Rules: version %d, which was applied%s", all[len(all)-1].Version, says)
+	say("Rules: version %d, which was applied%s", all[len(all)-1].Version, note)
 }
 
-// sayQueries prints which queries are in force if they were applied.
+// sayQueries prints the current queries if they were applied.
 func sayQueries(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
 	all, err := cli.AppliedQueries(ctx, b)
 	if n := len(all); err == nil && n > 0 && len(all[n-1].Queries) > 0 {

@@ -21,7 +21,7 @@ func unset(t *testing.T, name string) {
 	}
 }
 
-func TestNobodyTakesTheSimulationForTheRealKeepa(t *testing.T) {
+func TestTheSimulationIsMarkedAsSuchEverywhere(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		{[]string{"why", "--chart"}, 2, "--chart: want an ASIN"},
 		{[]string{"why", "0593655036", "--chart", "--json"}, 2, "--json and --chart"},
 		{[]string{"why", "0593655036", "--chart", "--range", "2y"}, 2, "--range must be one of"},
-		{[]string{"report", "funnel", "--clickhouse-url", "none"}, 2, "none is no ClickHouse"},
+		{[]string{"report", "funnel", "--clickhouse-url", "none"}, 2, "none is not a ClickHouse"},
 		{[]string{"sql", "SELECT 1", "--clickhouse-url", "ftp://h/x"}, 2, "ftp"},
 		{[]string{"status", "--clickhouse-url", "x"}, 2, "CLICKHOUSE_URL"},
 		{[]string{"status", "--nats-url", ""}, 2, "NATS_URL: not an address"},

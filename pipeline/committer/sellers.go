@@ -115,7 +115,7 @@ func (s *step) knownSellers(ctx context.Context, u worker.Unit, ids []string, f 
 // for is not stored. Sellers that were, or may have been, paid for as often as allowed stay unknown.
 func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int, *pipeline.Reading, error) {
 	domain := u.Survivor.Domain
-	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID})
+	attempts, err := responses.Outcomes(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID})
 	if t := attempts[u.ID]; err != nil || t.Spent() || t.Waits() {
 		return 0, nil, err
 	}

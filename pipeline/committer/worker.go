@@ -182,7 +182,7 @@ func (s *step) limit(u worker.Unit) time.Duration {
 // buy requests the full record from Keepa, unless this work was paid for as often as allowed.
 func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	domain, asin := u.Survivor.Domain, u.Survivor.ASIN
-	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID})
+	attempts, err := responses.Outcomes(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID})
 	if err != nil {
 		return fact{}, errors.Join(err, s.Close(ctx, 0, nil))
 	}

@@ -163,7 +163,7 @@ func (s *step) payable(ctx context.Context, domain int, units []worker.Unit, of 
 	for k, i := range of {
 		works[k] = units[i].ID
 	}
-	attempts, err := responses.Tallies(ctx, s.bus, domain, pipeline.KindPeek, works)
+	attempts, err := responses.Outcomes(ctx, s.bus, domain, pipeline.KindPeek, works)
 	if err != nil {
 		return nil, err
 	}

@@ -250,6 +250,6 @@ func TestABatchThatIsTooMuchForTheMemoryIsStoredInParts(t *testing.T) {
 	w.settled()
 	w.counts(100)
 	if n := r.pulse.beat().Counters["buried"]; n != 0 {
-		t.Errorf("%d verdicts buried, want none: nothing is wrong with them", n)
+		t.Errorf("%d verdicts dead-lettered, want 0: they are valid", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
 
@@ -99,7 +100,7 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, insertWithin)
 	defer cancel()
-	l.r.inserts.RLock() // while nobody counts
+	l.r.inserts.RLock() // not while deals are counted
 	defer l.r.inserts.RUnlock()
 	began := time.Now()
 	err = l.insertAnew(bounded, s, rows, l.token(in))
@@ -140,7 +141,7 @@ func (l *line[R]) hold(ctx context.Context, rows []held[R], d time.Duration) boo
 			_ = h.msg.InProgress() // if this is lost, it is delivered again and becomes the same row
 		}
 		step := min(d, holdEvery)
-		if !rest(ctx, step) {
+		if process.Sleep(ctx, step) != nil {
 			return false
 		}
 		d -= step

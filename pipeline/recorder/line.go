@@ -14,6 +14,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
 
@@ -98,7 +99,7 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 		if err != nil {
 			l.r.pulse.failed(err)
 			l.r.env.Log.Warn("take failed, will repeat", "stream", l.stream, "err", err)
-			if !rest(ctx, pause) {
+			if process.Sleep(ctx, pause) != nil {
 				return
 			}
 			pause = min(2*pause, longestPause)
@@ -260,11 +261,11 @@ func (l *line[R]) reject(ctx context.Context, bad []rejected, there bool) {
 }
 
 // deadLetter writes a dead letter, without the body if it would be too large; it still locates the message.
-func (r *recorder) deadLetter(ctx context.Context, who string, it loop.Item, reason string, cause error) error {
-	err := r.bus.DeadLetter(ctx, who, it, reason, cause)
+func (r *recorder) deadLetter(ctx context.Context, stage string, it loop.Item, reason string, cause error) error {
+	err := r.bus.DeadLetter(ctx, stage, it, reason, cause)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		it.Body = nil
-		err = r.bus.DeadLetter(ctx, who, it, reason, cause)
+		err = r.bus.DeadLetter(ctx, stage, it, reason, cause)
 	}
 	return err
 }

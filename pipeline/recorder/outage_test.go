@@ -14,6 +14,7 @@ import (
 
 	"ratchet/pipeline/platform/embedded/clickhouse"
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/process"
 )
 
 // role makes this binary, executed again, an engine that the test may kill; chtest's is shared.
@@ -116,7 +117,7 @@ func TestAnEngineThatIsKilledAtAnyMomentLeavesExactCounts(t *testing.T) {
 	for n := range kills {
 		w.happens(n*each+1, (n+1)*each)
 		// Machine time: the engine's state then is random, and a little later each time.
-		rest(t.Context(), 20*time.Millisecond+time.Duration(n)*800*time.Millisecond/time.Duration(kills))
+		must(t, process.Sleep(t.Context(), 20*time.Millisecond+time.Duration(n)*800*time.Millisecond/time.Duration(kills)))
 		must(t, s.Stop(gone))
 		s = engine(t, lib, data, at.Host)
 		if n == kills/2 {

@@ -20,6 +20,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
@@ -93,7 +94,7 @@ func (r *recorder) run(ctx context.Context) error {
 	waited()
 	r.env.AnnounceReady()
 
-	working, cancel := graceful(ctx, r.grace)
+	working, cancel := loop.Graceful(ctx, r.grace)
 	defer cancel()
 	for _, l := range lines {
 		all.Go(func() { l.run(ctx, working) })
@@ -155,28 +156,9 @@ func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
 			}
 		}
 		first()
-		if !rest(ctx, pause) {
+		if process.Sleep(ctx, pause) != nil {
 			return
 		}
-	}
-}
-
-// graceful returns a context that outlives ctx by d of machine time.
-func graceful(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
-	return working, func() { stop(); cancel() }
-}
-
-// rest waits d of machine time; it returns false if ctx ended.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

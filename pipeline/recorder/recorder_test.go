@@ -74,7 +74,7 @@ func TestTwoRecordersSideBySideRecordEverythingOnce(t *testing.T) {
 	w.counts(500)
 }
 
-func TestWhatCannotBeRecordedIsBuriedAndTheRestIsRecorded(t *testing.T) {
+func TestWhatCannotBeRecordedIsDeadLetteredAndTheRestIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.verdicts(1, 40)
@@ -111,7 +111,7 @@ func TestADeadLetterThatCannotBeRecordedStaysAndMakesNoOther(t *testing.T) {
 	}
 }
 
-func TestItStartsWithoutClickHouseSaysSoAndCatchesUp(t *testing.T) {
+func TestItStartsWithoutClickHouseReportsItAndCatchesUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var up atomic.Bool
@@ -291,7 +291,7 @@ func TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne(t *testing.T) {
 	c, err := w.b.JS.Consumer(t.Context(), pipeline.StreamLedger, pipeline.DurableRecorder(pipeline.StreamLedger))
 	must(t, err)
 	if n := c.CachedInfo().NumAckPending; n != 10 {
-		t.Errorf("%d messages of the new stream are unsettled, want all 10 that nobody has recorded", n)
+		t.Errorf("%d messages of the new stream are unsettled, want all 10, which are not recorded", n)
 	}
 	w.want("SELECT count() FROM ledger FINAL", "10")
 }

@@ -52,11 +52,11 @@ func TestWhatIsPublishedAgainAfterTheDedupWindowIsTheSameRow(t *testing.T) {
 // remembers counts the calls of Remember.
 type remembers struct {
 	sink
-	told *atomic.Int64
+	forgotten *atomic.Int64
 }
 
 func (r remembers) Remember(ctx context.Context, stream string, seen []warehouse.Seen) error {
-	r.told.Add(int64(len(seen)))
+	r.forgotten.Add(int64(len(seen)))
 	return r.sink.Remember(ctx, stream, seen)
 }
 

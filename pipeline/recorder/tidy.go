@@ -3,6 +3,8 @@ package recorder
 import (
 	"context"
 	"time"
+
+	"ratchet/pipeline/platform/process"
 )
 
 const (
@@ -18,7 +20,7 @@ func (r *recorder) tidyUp(ctx context.Context) {
 		if err := r.tidyOnce(ctx); err != nil && ctx.Err() == nil {
 			r.env.Log.Warn("tidying up failed, will repeat", "pause", tidyEvery, "err", err)
 		}
-		rest(ctx, tidyEvery)
+		_ = process.Sleep(ctx, tidyEvery) // the condition checks ctx
 	}
 }
 

@@ -28,6 +28,6 @@ func TestTheRecorderTidiesUpAndAFailureKeepsNothingWaiting(t *testing.T) {
 	w.settled()
 	w.counts(40)
 	if beat := r.pulse.beat(); beat.State == "stuck" {
-		t.Errorf("a failed tidying is no outage, but the recorder says %v", beat)
+		t.Errorf("a failed tidying is not an outage, but the heartbeat is %v", beat)
 	}
 }

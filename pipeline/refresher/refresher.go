@@ -40,19 +40,19 @@ type refresher struct {
 	pulse *worker.Pulse
 	lease *bus.Lease
 
-	books   bus.Cell
-	state   refresh.Books
-	stock   stock             // as in STOCK
-	loaded  bool              // stock is what was read and written since
-	seen    uint64            // sequence in the stream of STOCK up to which stock is current
-	last    *bus.Memo[uint64] // the last sequence in that stream
-	acted   *bus.Memo[uint64] // and in ACTIONS
-	stepped time.Time         // pipeline time
-	done    action.Record     // the user's actions
-	doneTo  uint64            // sequence in ACTIONS up to which done is current
-	actions action.Rules      // those that hide deals
-	shown   atomic.Pointer[refresh.Summary]
-	bad     map[string]error // keys with unreadable values, which are left unchanged
+	checkpoint bus.Cell
+	state      refresh.Checkpoint
+	stock      stock             // as in STOCK
+	loaded     bool              // stock is what was read and written since
+	seen       uint64            // sequence in the stream of STOCK up to which stock is current
+	last       *bus.Memo[uint64] // the last sequence in that stream
+	acted      *bus.Memo[uint64] // and in ACTIONS
+	stepped    time.Time         // pipeline time
+	done       action.Record     // the user's actions
+	doneTo     uint64            // sequence in ACTIONS up to which done is current
+	actions    action.Rules      // those that hide deals
+	shown      atomic.Pointer[refresh.Summary]
+	bad        map[string]error // keys with unreadable values, which are left unchanged
 }
 
 // stepEvery is the interval of the steps, pipeline time.
@@ -108,7 +108,7 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *w
 	}
 	k := &refresher{
 		cfg: cfg, env: env, bus: b, pulse: pulse, lease: bus.NewLease(b, pipeline.KeyRefresherLeader),
-		books: bus.NewCell(kv, b.Own(pipeline.KeyBooks)), stock: newStock(), last: last(stockStream), acted: last(pipeline.StreamActions),
+		checkpoint: bus.NewCell(kv, b.Own(pipeline.KeyCheckpoint)), stock: newStock(), last: last(stockStream), acted: last(pipeline.StreamActions),
 	}
 	for subject, forget := range map[string]func(){stockPrefix + ">": k.last.Forget, "action.>": k.acted.Forget} {
 		if _, err := b.Hint(subject, forget); err != nil { // until the connection ends
@@ -144,14 +144,14 @@ func (k *refresher) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, state, bad := newStock(), refresh.Books{}, map[string]error{}
+	all, state, bad := newStock(), refresh.Checkpoint{}, map[string]error{}
 	err = k.bus.Scan(ctx, stockStream, bus.From{Newest: true}, func(r bus.Read) error {
 		key := strings.TrimPrefix(r.Subject, stockPrefix)
 		switch {
 		case len(r.Body) == 0:
 			return nil // deleted by hand
-		case key == k.books.Key():
-			state = readBooks(r.Body, verdicts, k.env.Now())
+		case key == k.checkpoint.Key():
+			state = readCheckpoint(r.Body, verdicts, k.env.Now())
 			return nil
 		}
 		if another(k.bus, key) {
@@ -178,7 +178,7 @@ func another(b *bus.Bus, key string) bool {
 	if domain := pipeline.DomainOf(key); domain != 0 {
 		return !b.Serves(domain)
 	}
-	return key == pipeline.KeyBooks || strings.HasPrefix(key, pipeline.KeyBooks+"_")
+	return key == pipeline.KeyCheckpoint || strings.HasPrefix(key, pipeline.KeyCheckpoint+"_")
 }
 
 func readHolding(key string, raw []byte, now time.Time) (h refresh.Holding, err error) {
@@ -191,10 +191,11 @@ func readHolding(key string, raw []byte, now time.Time) (h refresh.Holding, err 
 	return h, h.Possible(int64(keepa.FromTime(now)), now)
 }
 
-// readBooks decodes the refresher's own state. If it is unreadable it starts afresh, and all verdicts are read again.
-func readBooks(raw []byte, verdicts bus.Span, now time.Time) (b refresh.Books) {
+// readCheckpoint decodes the refresher's own state. If it is unreadable it starts afresh, and all verdicts are read
+// again.
+func readCheckpoint(raw []byte, verdicts bus.Span, now time.Time) (b refresh.Checkpoint) {
 	if json.Unmarshal(raw, &b) != nil || !b.Possible(verdicts.Last, verdicts.Made, now) {
-		return refresh.Books{}
+		return refresh.Checkpoint{}
 	}
 	return b
 }
@@ -257,7 +258,7 @@ func (k *refresher) step(ctx context.Context) error {
 	return nil
 }
 
-// catchUp stores what the verdicts say that were read, and decides nothing:
+// catchUp stores the effect of the verdicts that were read, and decides nothing:
 // there are more, which the next step reads.
 func (k *refresher) catchUp(ctx context.Context, news changes) error {
 	if err := k.swap(ctx, round{store: news.changed}); err != nil {
@@ -362,13 +363,13 @@ func (k *refresher) wrote() {
 }
 
 // keep stores the refresher's own state: the position in VERDICTS, the clock, the sums.
-func (k *refresher) keep(ctx context.Context, next refresh.Books) error {
+func (k *refresher) keep(ctx context.Context, next refresh.Checkpoint) error {
 	verdicts, err := k.verdicts(ctx)
 	if err != nil {
 		return err
 	}
 	now := k.env.Now()
-	_, err = bus.ChangeOwn(ctx, k.books, func(old refresh.Books) (refresh.Books, bool, error) {
+	_, err = bus.ChangeOwn(ctx, k.checkpoint, func(old refresh.Checkpoint) (refresh.Checkpoint, bool, error) {
 		if old.Possible(verdicts.Last, verdicts.Made, now) && old.Made == next.Made && (old.Seq > next.Seq || old.At.After(next.At)) {
 			return old, false, errMoved
 		}

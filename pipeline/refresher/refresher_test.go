@@ -126,7 +126,7 @@ func TestADealThatWasBoughtIsNotRefreshedUntilThatIsUndone(t *testing.T) {
 	}
 }
 
-func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheKeeperDies(t *testing.T) {
+func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheRefresherDies(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	asin := action.Target{By: action.ByASIN, Domain: 1, Value: d.ASINs(keepasim.Good)[0]}
@@ -148,7 +148,7 @@ func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheKeeperDies(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range r.InForce() {
+		for _, s := range r.Current() {
 			out = append(out, s.Target)
 		}
 		return out
@@ -174,7 +174,7 @@ func TestWhatIsIgnoredForATimeLapsesOnceWhereverTheKeeperDies(t *testing.T) {
 	}
 }
 
-func TestWorkIsOfferedOnceWhereverTheKeeperDies(t *testing.T) {
+func TestWorkIsOfferedOnceWhereverTheRefresherDies(t *testing.T) {
 	t.Parallel()
 	due := desk.T0.Add(25 * time.Hour)
 	for name, disturb := range map[string]func(context.Context, *testing.T, *desk.Desk) error{
@@ -257,18 +257,18 @@ func TestAnOutageMakesDealsStaleWithTheReasonAndExpiresNone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	told := 0
+	published := 0
 	for _, v := range d.Verdicts(t) {
 		if v.Look == pipeline.LookList {
-			told++
+			published++
 			if v.Outcome != pipeline.Fail || v.Reason != "stale_no_answers" {
 				t.Errorf("%s: %s because %s", v.ASIN, v.Outcome, v.Reason)
 			}
 		}
 	}
 	k := at(t, d, desk.T0.Add(121*time.Hour))
-	if s := k.state.Summary; told != len(asins) || s.Stale != len(asins) || s.Expired != 0 {
-		t.Errorf("told of %d, %d are stale, %d expired; want %d stale", told, s.Stale, s.Expired, len(asins))
+	if s := k.state.Summary; published != len(asins) || s.Stale != len(asins) || s.Expired != 0 {
+		t.Errorf("published %d, %d are stale, %d expired; want %d stale", published, s.Stale, s.Expired, len(asins))
 	}
 	if k.state.Stalled != refresh.StalledSilent {
 		t.Errorf("looks stand still because %q", k.state.Stalled)
@@ -398,12 +398,12 @@ func TestBooksThatCannotBeAreMadeAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, wrong := range map[string]func(*refresh.Books){
-		"ran for ever":              func(b *refresh.Books) { b.Ran = 1<<63 - 1 },
-		"ran for less than nothing": func(b *refresh.Books) { b.Ran = -5 },
-		"a position beyond the end": func(b *refresh.Books) { b.Seq = 1 << 62 },
-		"a plan without end":        func(b *refresh.Books) { b.Rate = 1 << 62 },
-		"lies ahead":                func(b *refresh.Books) { b.At = b.At.AddDate(1000, 0, 0) },
+	for name, wrong := range map[string]func(*refresh.Checkpoint){
+		"ran for ever":              func(b *refresh.Checkpoint) { b.Ran = 1<<63 - 1 },
+		"ran for less than nothing": func(b *refresh.Checkpoint) { b.Ran = -5 },
+		"a position beyond the end": func(b *refresh.Checkpoint) { b.Seq = 1 << 62 },
+		"a plan without end":        func(b *refresh.Checkpoint) { b.Rate = 1 << 62 },
+		"lies ahead":                func(b *refresh.Checkpoint) { b.At = b.At.AddDate(1000, 0, 0) },
 	} {
 		b := right
 		wrong(&b)
@@ -411,7 +411,7 @@ func TestBooksThatCannotBeAreMadeAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := kv.Put(t.Context(), pipeline.KeyBooks, raw); err != nil {
+		if _, err := kv.Put(t.Context(), pipeline.KeyCheckpoint, raw); err != nil {
 			t.Fatal(err)
 		}
 		k.last.Forget()
@@ -424,7 +424,7 @@ func TestBooksThatCannotBeAreMadeAgain(t *testing.T) {
 	}
 }
 
-func TestABalanceThatCannotBeStopsTheKeeperAndNothingElse(t *testing.T) {
+func TestAnImpossibleBalanceStopsTheRefresherAndNothingElse(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	w := accept(t, d, d.ASINs(keepasim.Good)[0])

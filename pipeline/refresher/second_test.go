@@ -11,7 +11,7 @@ import (
 	"ratchet/test/desk"
 )
 
-func TestAHoldingThatAnotherKeeperMovedOnIsNotWritten(t *testing.T) {
+func TestAHoldingThatAnotherRefresherChangedIsNotWritten(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	asin := d.ASINs(keepasim.Good)[0]

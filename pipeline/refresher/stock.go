@@ -97,7 +97,7 @@ func (b *brief) holding() refresh.Holding {
 	}
 }
 
-// revision returns that of a key as it was last read or written; 0 where the stock has none.
+// revision returns the last known revision of a key; 0 if the stock does not have it.
 func (s stock) revision(key string) uint64 {
 	if b := s.all[key]; b != nil {
 		return b.revision

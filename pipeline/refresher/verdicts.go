@@ -106,7 +106,7 @@ func (k *refresher) scanVerdicts(ctx context.Context, seq uint64) ([]dealVerdict
 		}
 		key := pipeline.KeySeen(v.Identity)
 		if _, known := k.stock.all[key]; !known && !held[key] && v.Outcome != pipeline.Accept {
-			return nil // no deal of ours
+			return nil // not in the stock
 		}
 		n := dealVerdict{key: key, body: v.Verdict, Event: refresh.Event{
 			Identity: v.Identity, Seq: r.Sequence, Outcome: v.Outcome, Reason: v.Reason, At: v.DecidedAt, Source: v.Source,
@@ -146,11 +146,11 @@ func (k *refresher) rows(ctx context.Context, verdicts []dealVerdict) (map[uint6
 	if len(seqs) == 0 {
 		return out, nil
 	}
-	shelf, err := k.bus.Shelf(ctx, pipeline.StreamSurvivors)
+	fetcher, err := k.bus.Fetcher(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return nil, err
 	}
-	msgs, err := shelf.Read(ctx, seqs)
+	msgs, err := fetcher.Read(ctx, seqs)
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of %d deals: %w", len(seqs), err)
 	}

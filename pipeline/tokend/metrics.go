@@ -46,7 +46,7 @@ func (t *tokend) metrics(put metric.Put) {
 	put(metric.Drift, float64(b.Drift))
 	put(metric.Expired, float64(b.Expired))
 	metric.OneOf(put, metric.Mode, b.State, modes)
-	metric.Age(put, metric.BalanceAge, t.env.Now(), b.Heard)
+	metric.Age(put, metric.BalanceAge, t.env.Now(), b.Received)
 	if s.known {
 		put(metric.Balance, float64(b.Est))
 		put(metric.Capacity, float64(b.Cap))

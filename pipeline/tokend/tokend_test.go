@@ -444,7 +444,7 @@ func TestAChangeOfModeIsToldOnceWhoeverDiesBetweenItsTwoWrites(t *testing.T) {
 	// It writes the next change into its state and dies before the line is written.
 	died := w.state()
 	died.State, died.Since = "burst", died.Since.Add(time.Minute)
-	died.Told = &token.Line{ID: "mode:died", Entry: pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", At: died.Since, Note: "paused to burst"}}
+	died.StateLine = &token.Line{ID: "mode:died", Entry: pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", At: died.Since, Note: "paused to burst"}}
 	raw, err := json.Marshal(died)
 	if err != nil {
 		t.Fatal(err)

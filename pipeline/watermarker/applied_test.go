@@ -77,16 +77,16 @@ func TestAppliedQueriesAreReadWithoutARestartAndThoseLeftOutAreSetAside(t *testi
 		if _, err := kv.Put(t.Context(), pipeline.KeyQueries, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		desk.Await(t, "the refusal to be said", func() bool { return beat(t, d).Refused != "" })
+		desk.Await(t, "the refusal to be reported", func() bool { return beat(t, d).Refused != "" })
 		if q := beat(t, d); q.Version != 1 || !slices.Equal(names(q.Queries), []string{"first", "third"}) {
-			t.Errorf("version %d left %+v in force", version, q)
+			t.Errorf("version %d left %+v current", version, q)
 		}
 		apply(1, "first", "third")
 		desk.Await(t, "the refusal to be over", func() bool { return beat(t, d).Refused == "" })
 	}
 	stop()
 
-	// A restart takes what was applied, and one that comes back goes on.
+	// A restart takes what was applied, and a query that returns continues.
 	apply(5, "second")
 	d.Run(t, watermarker.Run, map[string]string{"QUERIES": queries(t, "first")})
 	desk.Await(t, "the one that came back to be due and the others to be set aside", func() bool {
@@ -99,7 +99,7 @@ func TestAppliedQueriesAreReadWithoutARestartAndThoseLeftOutAreSetAside(t *testi
 	desk.Await(t, "its own to be read again", func() bool { return aside("second") && !state("first").NextPoll.IsZero() })
 }
 
-// beat is what the watermarker says of the queries in force, once it answers.
+// beat returns the current queries in the watermarker's heartbeat, once it answers.
 func beat(t *testing.T, d *desk.Desk) (q pipeline.QueriesInForce) {
 	t.Helper()
 	desk.Await(t, "the watermarker to answer", func() bool {

@@ -204,7 +204,7 @@ func TestARowIsOfferedOnceForEachPriceHoweverOftenItIsListed(t *testing.T) {
 	}
 }
 
-func TestARowTakesTheLaneThatSaysWhyItIsReadNow(t *testing.T) {
+func TestARowTakesTheLaneOfTheReasonForItsRead(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	now := watermark.Mark(keepa.FromTime(r.env.Now()))

@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/spend/claims"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/text/foreign"
@@ -28,7 +29,7 @@ type turn struct {
 // step passes an event to a list's reader and carries out the resulting effects.
 // After a stop it begins no call, and finishes a page within the grace period.
 func (w *watermarker) step(ctx context.Context, l *list, e watermark.Event) error {
-	grace, cancel := w.graceful(ctx)
+	grace, cancel := loop.Graceful(ctx, w.cfg.Grace)
 	defer cancel()
 	t := &turn{w: w, list: l, pages: map[string]*keepa.DealPage{}}
 	var err error
@@ -71,7 +72,7 @@ func (t *turn) wait(ctx context.Context, e watermark.Effect) (event watermark.Ev
 func (t *turn) finish(ctx context.Context, e watermark.Effect) (watermark.Event, error) {
 	switch e := e.(type) {
 	case watermark.CountAttempts:
-		all, err := responses.Tallies(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work})
+		all, err := responses.Outcomes(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work})
 		return watermark.Tried{Attempts: all[e.Work]}, err
 	case watermark.Attempt:
 		return nil, responses.Begin(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work}, t.claim.ID())

@@ -25,7 +25,6 @@ import (
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
-	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/refresher"
 	"ratchet/pipeline/spend/claims"
@@ -282,9 +281,4 @@ func (w *watermarker) pause(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 	}
 	return false
-}
-
-// graceful returns a context in which a page can be finished after a stop.
-func (w *watermarker) graceful(ctx context.Context) (context.Context, context.CancelFunc) {
-	return loop.Graceful(ctx, w.cfg.Grace)
 }

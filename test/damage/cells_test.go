@@ -86,7 +86,7 @@ func own(bucket, key string) bool {
 	case pipeline.BucketTokens:
 		return key != pipeline.KeyMode && key != pipeline.KeyPolicy && key != pipeline.KeyShed
 	case pipeline.BucketStock:
-		return key == pipeline.KeyBooks
+		return key == pipeline.KeyCheckpoint
 	}
 	return bucket != pipeline.BucketWatermarks && bucket != pipeline.BucketRuns
 }
@@ -145,7 +145,7 @@ func anyKey(t *testing.T, box *standalone.Box, bucket string) string {
 		return "" // nothing is in it now
 	}
 	slices.Sort(all)
-	i := slices.IndexFunc(all, func(k string) bool { return k != pipeline.KeyBooks })
+	i := slices.IndexFunc(all, func(k string) bool { return k != pipeline.KeyCheckpoint })
 	if i < 0 {
 		return ""
 	}
@@ -194,7 +194,7 @@ func keys(t *testing.T, box *standalone.Box) [][2]string {
 		{pipeline.BucketTokens, pipeline.KeyPolicy},
 		{pipeline.BucketTokens, pipeline.KeyShed},
 		{pipeline.BucketLeaders, pipeline.KeyLeader},
-		{pipeline.BucketStock, pipeline.KeyBooks},
+		{pipeline.BucketStock, pipeline.KeyCheckpoint},
 	}
 	for _, s := range pipeline.Stages() {
 		out = append(out, [2]string{pipeline.BucketTokens, pipeline.KeyGrant(s)})

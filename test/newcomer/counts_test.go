@@ -335,7 +335,7 @@ func (w *world) metrics(t *testing.T) (s sample, ok bool) {
 type streamed struct {
 	versions []visibility.Version
 	verdicts []visibility.Verdict
-	actions  []action.Said
+	actions  []action.Recorded
 }
 
 func read(t *testing.T, b *bus.Bus) (all streamed) {
@@ -352,7 +352,7 @@ func read(t *testing.T, b *bus.Bus) (all streamed) {
 		})
 	}
 	if err == nil {
-		err = messages.ScanActions(t.Context(), b, func(s action.Said) { all.actions = append(all.actions, s) })
+		err = messages.ScanActions(t.Context(), b, func(s action.Recorded) { all.actions = append(all.actions, s) })
 	}
 	if err != nil {
 		t.Fatal(err)

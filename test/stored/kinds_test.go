@@ -62,7 +62,7 @@ func kinds() []kind {
 		value[pipeline.Heartbeat]("heartbeat-watermarker", pipeline.BucketStatus, "watermarker.>", `"queries"`),
 		value[pipeline.Heartbeat]("heartbeat-tokend", pipeline.BucketStatus, "tokend.>", ""),
 		value[refresh.Holding]("holding", pipeline.BucketStock, "1.*.*", ""),
-		value[refresh.Books]("refresher", pipeline.BucketStock, pipeline.KeyBooks, ""),
+		value[refresh.Checkpoint]("refresher", pipeline.BucketStock, pipeline.KeyCheckpoint, ""),
 		value[notifier.Sent]("sent", pipeline.BucketPosted, "*.1.*.*", ""),
 		value[pipeline.AppliedRules]("rules", pipeline.BucketConfig, pipeline.KeyRules, ""),
 		value[pipeline.AppliedQueries]("queries", pipeline.BucketConfig, pipeline.KeyQueries, ""),
@@ -192,7 +192,7 @@ func answerHeaders(v any) map[string]string {
 // attempt reads the attempts that are stored for the same work.
 func attempt(t *testing.T, b *bus.Bus, m pipeline.Stored) (any, error) {
 	work := m.Header[pipeline.HeaderWorkID][0]
-	all, err := responses.Tallies(t.Context(), b, 1, pipeline.KindPeek, []string{work})
+	all, err := responses.Outcomes(t.Context(), b, 1, pipeline.KindPeek, []string{work})
 	if err == nil && all[work].Calls != 1 {
 		err = fmt.Errorf("%d calls for the work, want 1", all[work].Calls)
 	}

@@ -135,16 +135,16 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Said is an action and its position in the stream; its time is the action's.
-type Said struct {
+// Recorded is an action and its position in the stream; its time is the action's.
+type Recorded struct {
 	pipeline.Origin
 	Action
 }
 
 // Read reads a message of ACTIONS. An error is a *pipeline.Unrecordable, for which
 // the recorder writes a dead letter; every other reader skips the message.
-func Read(m pipeline.Stored) (Said, error) {
-	var s Said
+func Read(m pipeline.Stored) (Recorded, error) {
+	var s Recorded
 	var err error
 	if s.Origin, err = m.Origin(); err != nil {
 		return s, err

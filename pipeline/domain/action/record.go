@@ -12,23 +12,23 @@ import (
 
 // Record collects actions. The zero value is empty. Neither the order nor the repetition of messages matters.
 type Record struct {
-	said map[string]Said // by the message's id, the first of each; without one, by its sequence in the stream
+	first map[string]Recorded // by the message's id, the first of each; without one, by its sequence in the stream
 }
 
 // Add adds a message.
-func (r *Record) Add(s Said) {
+func (r *Record) Add(s Recorded) {
 	if s.Run != pipeline.RunLive {
 		return
 	}
-	if r.said == nil {
-		r.said = map[string]Said{}
+	if r.first == nil {
+		r.first = map[string]Recorded{}
 	}
 	id := s.MsgID
 	if id == "" {
 		id = fmt.Sprintf("#%d", s.Sequence)
 	}
-	if first, known := r.said[id]; !known || s.Sequence < first.Sequence {
-		r.said[id] = s
+	if first, known := r.first[id]; !known || s.Sequence < first.Sequence {
+		r.first[id] = s
 	}
 }
 
@@ -41,7 +41,7 @@ type about struct {
 // ended returns the sequence up to which everything was undone or has lapsed.
 func (r Record) ended() map[about]uint64 {
 	out := map[about]uint64{}
-	for _, s := range r.said {
+	for _, s := range r.first {
 		if s.Kind == Undo || s.Kind == Lapse {
 			of := about{s.Of, s.Target}
 			out[of] = max(out[of], s.Sequence)
@@ -53,22 +53,22 @@ func (r Record) ended() map[about]uint64 {
 // Ended returns the sequence of the last undo or lapse of a kind about a target; 0 without one.
 func (r Record) Ended(kind Kind, t Target) uint64 { return r.ended()[about{kind, t}] }
 
-// InForce returns the actions that were neither undone nor have lapsed, in the order of the stream.
-func (r Record) InForce() []Said {
+// Current returns the actions that were neither undone nor have lapsed, in the order of the stream.
+func (r Record) Current() []Recorded {
 	ended := r.ended()
-	var out []Said
-	for _, s := range r.said {
+	var out []Recorded
+	for _, s := range r.first {
 		if s.Kind != Undo && s.Kind != Lapse && s.Sequence > ended[about{s.Kind, s.Target}] {
 			out = append(out, s)
 		}
 	}
-	slices.SortFunc(out, func(a, b Said) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	slices.SortFunc(out, func(a, b Recorded) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	return out
 }
 
-// Newest returns the newest action in force of a kind about a target.
-func (r Record) Newest(kind Kind, t Target) (newest Said, ok bool) {
-	for _, s := range r.InForce() {
+// Newest returns the newest current action of a kind about a target.
+func (r Record) Newest(kind Kind, t Target) (newest Recorded, ok bool) {
+	for _, s := range r.Current() {
 		if s.Kind == kind && s.Target == t {
 			newest, ok = s, true
 		}
@@ -78,8 +78,8 @@ func (r Record) Newest(kind Kind, t Target) (newest Said, ok bool) {
 
 // Due returns the lapses to publish: one for each ignore whose newest message has a time that is over.
 func (r Record) Due(now time.Time) []Action {
-	newest := map[Target]Said{}
-	for _, s := range r.InForce() {
+	newest := map[Target]Recorded{}
+	for _, s := range r.Current() {
 		if s.Kind == Ignore {
 			newest[s.Target] = s
 		}
@@ -124,7 +124,7 @@ type Rules struct {
 // Rules returns the record's rules, to apply to many deals.
 func (r Record) Rules() Rules {
 	out := Rules{by: map[about]bool{}}
-	for _, s := range r.InForce() {
+	for _, s := range r.Current() {
 		out.by[about{s.Kind, s.Target}] = true
 		if s.Kind == Ignore && s.By == ByWords {
 			out.words = append(out.words, " "+s.Value+" ")

@@ -22,8 +22,8 @@ var (
 )
 
 // said returns the nth message of the stream.
-func said(n int, kind, of Kind, t Target) Said {
-	return Said{
+func said(n int, kind, of Kind, t Target) Recorded {
+	return Recorded{
 		Origin: pipeline.Origin{Sequence: uint64(n), Run: pipeline.RunLive, MsgID: fmt.Sprint(n)},
 		Action: Action{Kind: kind, Of: of, Target: t, At: t0.Add(time.Duration(n) * time.Hour)},
 	}
@@ -33,25 +33,25 @@ func TestAnActionHidesADealUntilItIsUndone(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		said []Said
+		said []Recorded
 		want string
 	}{
 		{"no action", nil, ""},
-		{"bought", []Said{said(1, Buy, "", book)}, Bought},
-		{"bought, and that undone", []Said{said(1, Buy, "", book), said(2, Undo, Buy, book)}, ""},
-		{"bought again after the undo", []Said{said(1, Buy, "", book), said(2, Undo, Buy, book), said(3, Buy, "", book)}, Bought},
-		{"an undo without an action", []Said{said(1, Buy, "", book), said(2, Undo, Ignore, book)}, Bought},
-		{"sold hides nothing", []Said{said(1, Sold, "", book)}, ""},
-		{"ignored", []Said{said(1, Ignore, "", book)}, IgnoredASIN},
-		{"bought and ignored", []Said{said(1, Ignore, "", book), said(2, Buy, "", book)}, Bought},
-		{"of another marketplace", []Said{said(1, Ignore, "", Target{By: ByASIN, Domain: 2, Value: book.Value})}, ""},
-		{"its seller", []Said{said(1, Ignore, "", seller)}, IgnoredSeller},
-		{"its seller, lapsed", []Said{said(1, Ignore, "", seller), said(2, Lapse, Ignore, seller)}, ""},
-		{"its brand, in any case", []Said{said(1, Ignore, "", brand)}, IgnoredBrand},
-		{"words of its title", []Said{said(1, Ignore, "", words)}, IgnoredWords},
-		{"not half a word", []Said{said(1, Ignore, "", Target{By: ByWords, Value: "arge print"})}, ""},
-		{"not in another order", []Said{said(1, Ignore, "", Target{By: ByWords, Value: "print large"})}, ""},
-		{"of a replay", []Said{func() Said { s := said(1, Ignore, "", book); s.Run = "lax"; return s }()}, ""},
+		{"bought", []Recorded{said(1, Buy, "", book)}, Bought},
+		{"bought, and that undone", []Recorded{said(1, Buy, "", book), said(2, Undo, Buy, book)}, ""},
+		{"bought again after the undo", []Recorded{said(1, Buy, "", book), said(2, Undo, Buy, book), said(3, Buy, "", book)}, Bought},
+		{"an undo without an action", []Recorded{said(1, Buy, "", book), said(2, Undo, Ignore, book)}, Bought},
+		{"sold hides nothing", []Recorded{said(1, Sold, "", book)}, ""},
+		{"ignored", []Recorded{said(1, Ignore, "", book)}, IgnoredASIN},
+		{"bought and ignored", []Recorded{said(1, Ignore, "", book), said(2, Buy, "", book)}, Bought},
+		{"of another marketplace", []Recorded{said(1, Ignore, "", Target{By: ByASIN, Domain: 2, Value: book.Value})}, ""},
+		{"its seller", []Recorded{said(1, Ignore, "", seller)}, IgnoredSeller},
+		{"its seller, lapsed", []Recorded{said(1, Ignore, "", seller), said(2, Lapse, Ignore, seller)}, ""},
+		{"its brand, in any case", []Recorded{said(1, Ignore, "", brand)}, IgnoredBrand},
+		{"words of its title", []Recorded{said(1, Ignore, "", words)}, IgnoredWords},
+		{"not half a word", []Recorded{said(1, Ignore, "", Target{By: ByWords, Value: "arge print"})}, ""},
+		{"not in another order", []Recorded{said(1, Ignore, "", Target{By: ByWords, Value: "print large"})}, ""},
+		{"of a replay", []Recorded{func() Recorded { s := said(1, Ignore, "", book); s.Run = "lax"; return s }()}, ""},
 	} {
 		var r Record
 		for _, s := range c.said {
@@ -68,8 +68,8 @@ func TestAnActionHidesADealUntilItIsUndone(t *testing.T) {
 	}
 }
 
-func drawSaid(r *rapid.T) []Said {
-	var out []Said
+func drawSaid(r *rapid.T) []Recorded {
+	var out []Recorded
 	for n := range rapid.IntRange(0, 14).Draw(r, "messages") {
 		kind := rapid.SampledFrom([]Kind{Buy, Ignore, Ignore, Sold, Undo, Lapse}).Draw(r, "kind")
 		target, of := book, Kind("")
@@ -102,16 +102,16 @@ func TestTheLawsOfActions(t *testing.T) {
 		for _, s := range append(rapid.Permutation(all).Draw(r, "order"), all[:rapid.IntRange(0, len(all)).Draw(r, "twice")]...) {
 			b.Add(s)
 		}
-		if !reflect.DeepEqual(a.InForce(), b.InForce()) {
-			r.Fatalf("in order\n%+v\nin another\n%+v", a.InForce(), b.InForce())
+		if !reflect.DeepEqual(a.Current(), b.Current()) {
+			r.Fatalf("in order\n%+v\nin another\n%+v", a.Current(), b.Current())
 		}
 		hidden := a.Rules().Hides(product) != ""
 		hides := false
-		for _, s := range a.InForce() {
+		for _, s := range a.Current() {
 			hides = hides || s.Kind == Buy || s.Kind == Ignore
 		}
 		if hidden != hides {
-			r.Fatalf("hidden is %v, and standing are %+v", hidden, a.InForce())
+			r.Fatalf("hidden is %v, and standing are %+v", hidden, a.Current())
 		}
 		now, seq := t0.Add(time.Duration(rapid.IntRange(0, 60).Draw(r, "now"))*time.Hour), 100
 		for _, lapse := range a.Due(now) {
@@ -121,7 +121,7 @@ func TestTheLawsOfActions(t *testing.T) {
 		}
 		for _, lapse := range a.Due(now) {
 			seq++
-			a.Add(Said{Origin: pipeline.Origin{Sequence: uint64(seq), Run: pipeline.RunLive, MsgID: lapse.ID()}, Action: lapse})
+			a.Add(Recorded{Origin: pipeline.Origin{Sequence: uint64(seq), Run: pipeline.RunLive, MsgID: lapse.ID()}, Action: lapse})
 		}
 		if left := a.Due(now); len(left) > 0 {
 			r.Fatalf("still due after the lapses: %+v", left)
@@ -129,11 +129,11 @@ func TestTheLawsOfActions(t *testing.T) {
 		for _, target := range []Target{book, seller, brand, words} {
 			for _, of := range []Kind{Buy, Ignore, Sold} {
 				seq++
-				a.Add(Said{Origin: pipeline.Origin{Sequence: uint64(seq), Run: pipeline.RunLive, MsgID: fmt.Sprint("undo ", seq)}, Action: Action{Kind: Undo, Of: of, Target: target}})
+				a.Add(Recorded{Origin: pipeline.Origin{Sequence: uint64(seq), Run: pipeline.RunLive, MsgID: fmt.Sprint("undo ", seq)}, Action: Action{Kind: Undo, Of: of, Target: target}})
 			}
 		}
-		if got := a.Rules().Hides(product); got != "" || len(a.InForce()) > 0 {
-			r.Fatalf("after everything is undone it is hidden because %q, standing are %+v", got, a.InForce())
+		if got := a.Rules().Hides(product); got != "" || len(a.Current()) > 0 {
+			r.Fatalf("after everything is undone it is hidden because %q, standing are %+v", got, a.Current())
 		}
 	})
 }

@@ -188,7 +188,7 @@ func known(answers []Answer, changed *[]*keepa.TypeError) map[string]keepa.Selle
 	sellers := make(map[string]keepa.Seller, len(answers))
 	for _, a := range answers {
 		seller, err := keepa.DecodeSeller(a.Body)
-		if err != nil || Nobody(a.Body) {
+		if err != nil || NoSeller(a.Body) {
 			continue
 		}
 		sellers[a.Key] = seller
@@ -199,8 +199,8 @@ func known(answers []Answer, changed *[]*keepa.TypeError) map[string]keepa.Selle
 	return sellers
 }
 
-// Nobody reports whether an answer means that the seller does not exist.
-func Nobody(body []byte) bool { return string(body) == "null" }
+// NoSeller reports whether an answer means that the seller does not exist.
+func NoSeller(body []byte) bool { return string(body) == "null" }
 
 // Instant returns t as it is stored: UTC, whole milliseconds.
 func Instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

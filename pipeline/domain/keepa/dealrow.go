@@ -29,7 +29,7 @@ type DealRow struct {
 	Image        string // file name; "" without one
 
 	Current      Values
-	CurrentSince Values // Keepa minutes; see Since
+	CurrentSince Values // Keepa minutes
 	DeltaLast    Values // previous - current: negative is meaningful, so read it by index with care
 	Avg          [intervals]Values
 	Delta        [intervals]Values
@@ -53,14 +53,6 @@ type DealRow struct {
 	// Raw is the row as Keepa sent it, with everything that is not JSON replaced:
 	// what a candidate carries, and what DecodeDealRow reads again.
 	Raw json.RawMessage
-}
-
-// Since returns the minute in which the current value of a type began; false when unknown.
-func (r *DealRow) Since(t PriceType) (Minute, bool) {
-	if t < 0 || int(t) >= len(r.CurrentSince) || r.CurrentSince[t] <= 0 {
-		return 0, false
-	}
-	return Minute(r.CurrentSince[t]), true
 }
 
 // UnreadRow is a row with a required field that is missing or of another type.

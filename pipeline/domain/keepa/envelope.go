@@ -59,14 +59,6 @@ func (e Envelope) At() time.Time {
 	return time.UnixMilli(e.Timestamp).UTC()
 }
 
-// NextRefill returns the instant of the next refill: refillIn counts from the end of processing.
-func (e Envelope) NextRefill() time.Time {
-	if e.Timestamp <= 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(e.Timestamp + int64(e.ProcessingTimeInMs) + int64(e.RefillIn)).UTC()
-}
-
 // DecodeEnvelope reads the account of any answer and skips its payload.
 func DecodeEnvelope(body []byte) (Envelope, error) {
 	s := scanner{b: body}

@@ -116,14 +116,6 @@ func (s *scanner) intoTitle(p *foreign.Text) error {
 	return err
 }
 
-func (s *scanner) intoRaw(p *[]byte) error {
-	raw, err := s.raw()
-	if err == nil {
-		*p = raw
-	}
-	return err
-}
-
 // values decodes an array of whole numbers in which null means "no data".
 func (s *scanner) values() (Values, error) {
 	if s.null() {

@@ -24,6 +24,3 @@ func (m Minute) Time() time.Time { return time.Unix((int64(m)+epochMinutes)*60, 
 
 // Add returns the minute d later, rounded down to whole minutes.
 func (m Minute) Add(d time.Duration) Minute { return m + Minute(d/time.Minute) }
-
-// Sub returns the time from o to m.
-func (m Minute) Sub(o Minute) time.Duration { return time.Duration(m-o) * time.Minute }

@@ -62,11 +62,7 @@ type Product struct {
 	// Changed are fields that no decision needs and that have an unexpected type; they are absent.
 	Changed []*TypeError
 
-	csv        [][]byte
-	salesRanks []byte
-	buyBox     []byte
-	buyBoxUsed []byte
-	monthly    []byte
+	csv [][]byte
 }
 
 // Category is one step from the root of the category tree to the product.
@@ -149,26 +145,11 @@ func (s *scanner) defaultProductField(p *Product, key []byte) error {
 		return s.offers(p)
 	case "liveOffersOrder":
 		return s.intoInts(&p.LiveOffersOrder)
+	case "offersSuccessful":
+		return s.intoBool(&p.OffersSuccessful)
 	}
 	if done, err := s.feeField(p, key); done {
 		return err
-	}
-	return s.shownProductField(p, key)
-}
-
-// shownProductField decodes a field that is only shown.
-func (s *scanner) shownProductField(p *Product, key []byte) error {
-	switch string(key) {
-	case "salesRanks":
-		return s.intoRaw(&p.salesRanks)
-	case "buyBoxSellerIdHistory":
-		return s.intoRaw(&p.buyBox)
-	case "buyBoxUsedHistory":
-		return s.intoRaw(&p.buyBoxUsed)
-	case "monthlySoldHistory":
-		return s.intoRaw(&p.monthly)
-	case "offersSuccessful":
-		return s.intoBool(&p.OffersSuccessful)
 	}
 	if done, err := s.identityField(p, key); done {
 		return err

@@ -14,28 +14,6 @@ type Seller struct {
 	Changed []*TypeError
 }
 
-// DecodeSellers reads an answer about sellers, by id. A seller that Keepa does not know is
-// not in the map, and an answer without sellers is an empty map, not an error.
-func DecodeSellers(body []byte) (Envelope, map[string]Seller, error) {
-	sellers := map[string]Seller{}
-	s := scanner{b: body}
-	env, err := s.envelope(func(key []byte) (bool, error) {
-		if string(key) != "sellers" {
-			return false, nil
-		}
-		return true, s.object(func(id []byte) error {
-			if s.null() {
-				return nil
-			}
-			name := string(id)
-			seller, err := s.seller(name)
-			sellers[name] = seller
-			return err
-		})
-	})
-	return env, sellers, err
-}
-
 // DecodeSeller reads one seller object, as it is stored alone.
 func DecodeSeller(body []byte) (Seller, error) {
 	s := scanner{b: body}
@@ -44,18 +22,6 @@ func DecodeSeller(body []byte) (Seller, error) {
 		return seller, err
 	}
 	return seller, s.end()
-}
-
-// SplitSellers cuts an answer into its sellers without decoding them, by id.
-func SplitSellers(body []byte) (Envelope, map[string][]byte, error) {
-	all := CutSellers(body)
-	raws := map[string][]byte{}
-	for _, e := range all.All {
-		if e.Key != "" && e.Body != nil {
-			raws[e.Key] = e.Body
-		}
-	}
-	return all.Envelope, raws, all.Part
 }
 
 // seller decodes a seller. No decision requires any field, so every field of another type is tolerated.

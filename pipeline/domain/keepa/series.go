@@ -73,44 +73,6 @@ func (p *Product) SeriesInto(buf Series, t PriceType) (Series, error) {
 	return h, nil
 }
 
-// MonthlySoldHistory decodes the units sold a month, by Amazon's own coarse count.
-func (p *Product) MonthlySoldHistory() (Series, error) {
-	if p.monthly == nil {
-		return nil, nil
-	}
-	h, err := decodeSeries(nil, p.monthly, 2)
-	return h, within("monthlySoldHistory", err)
-}
-
-// Ranks decodes the sales rank history in one category: nil when Keepa has none.
-func (p *Product) Ranks(category int64) (Series, error) {
-	if p.salesRanks == nil {
-		return nil, nil
-	}
-	var found Series
-	s := scanner{b: p.salesRanks}
-	err := s.object(func(key []byte) error {
-		if !sameNumber(key, category) {
-			return s.skip()
-		}
-		raw, err := s.raw()
-		if err == nil && raw != nil {
-			found, err = decodeSeries(nil, raw, 2)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, within("salesRanks", err)
-	}
-	return found, nil
-}
-
-func sameNumber(key []byte, n int64) bool {
-	s := scanner{b: key}
-	v, ok, err := s.integer()
-	return err == nil && ok && v == n && s.i == len(key)
-}
-
 // decodeSeries reads a flat array of pairs or triples, into buf if there is one; an incomplete last group is dropped.
 func decodeSeries(buf Series, raw []byte, width int) (Series, error) {
 	s := scanner{b: raw}

@@ -194,14 +194,14 @@ func decodeField(name string, raw json.RawMessage, into any) error {
 			if alone != "" {
 				alone = "[" + alone + "]"
 			}
-			return says("must be an array of exactly one price type number, got "+clip(raw)+complaint.DidYouMean(alone), err)
+			return elementOr("must be an array of exactly one price type number, got "+clip(raw)+complaint.DidYouMean(alone), err)
 		}
 		*p = PriceType(list[0])
 		return nil
 	case **Range:
 		list, err := numbers(raw, cents)
 		if err != nil || len(list) != 2 {
-			return says("must be an array of two numbers, got "+clip(raw), err)
+			return elementOr("must be an array of two numbers, got "+clip(raw), err)
 		}
 		*p = &Range{list[0], list[1]}
 		return nil
@@ -219,8 +219,8 @@ func decodeField(name string, raw json.RawMessage, into any) error {
 	return nil
 }
 
-// says returns the error of a list's element if there is one, else that of the list.
-func says(list string, element error) error {
+// elementOr returns the error of a list's element if there is one, else that of the list.
+func elementOr(list string, element error) error {
 	if element != nil {
 		return element
 	}

@@ -9,7 +9,7 @@ import (
 // Alarm is a problem that began or ended.
 type Alarm struct {
 	Name  string `json:"name"`  // stuck:peeker, keepa, engine, list:1.used-books
-	Says  string `json:"says"`  // what is wrong, in words
+	Text  string `json:"says"`  // what is wrong, in words
 	Ended bool   `json:"ended"` // it is over
 }
 
@@ -54,12 +54,12 @@ func Changes(sent, now map[string]string) []Alarm {
 	var out []Alarm
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		if _, still := now[name]; !still {
-			out = append(out, Alarm{Name: name, Says: sent[name], Ended: true})
+			out = append(out, Alarm{Name: name, Text: sent[name], Ended: true})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		if _, known := sent[name]; !known {
-			out = append(out, Alarm{Name: name, Says: now[name]})
+			out = append(out, Alarm{Name: name, Text: now[name]})
 		}
 	}
 	return out

@@ -186,8 +186,8 @@ func TestAnAlarmIsSentOnceWhenItBeginsAndOnceWhenItEnds(t *testing.T) {
 				told = append(told, "-"+c.Name)
 				delete(sent, c.Name)
 			} else {
-				told = append(told, "+"+c.Name+c.Says)
-				sent[c.Name] = c.Says
+				told = append(told, "+"+c.Name+c.Text)
+				sent[c.Name] = c.Text
 			}
 		}
 	}

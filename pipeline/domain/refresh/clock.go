@@ -27,8 +27,8 @@ func (c Clock) Tick(stalled string, now time.Time) Clock {
 	return c
 }
 
-// Books are the refresher's state beside the holdings.
-type Books struct {
+// Checkpoint are the refresher's state beside the holdings.
+type Checkpoint struct {
 	Clock
 	Seq     uint64  `json:"seq"`  // in VERDICTS: processed up to here
 	Made    uint32  `json:"made"` // when that stream was created: distinguishes it from a later one
@@ -44,7 +44,7 @@ const (
 // Possible reports whether this package can have written the books. Invalid books are not used: a
 // clock in the future would never tick again, and one with too long a run expires whatever is
 // stale. last is the end of VERDICTS, made the time at which that stream was created.
-func (b Books) Possible(last uint64, made uint32, now time.Time) bool {
+func (b Checkpoint) Possible(last uint64, made uint32, now time.Time) bool {
 	return b.Rate >= 0 && b.Rate <= mostRate && b.Ran >= 0 && b.Ran <= longestRun && !b.At.After(now.Add(farAhead)) && (b.Made != made || b.Seq <= last)
 }
 

@@ -14,31 +14,31 @@ import (
 // Balance is the key balance of TOKENS: the issuer's state for people,
 // other programs and its successor. Only the issuer writes it.
 type Balance struct {
-	Epoch    uint64                          `json:"epoch"`
-	Est      int                             `json:"est"` // projected balance, tokens
-	At       time.Time                       `json:"at"`  // pipeline time of the projection
-	API      *pipeline.Reading               `json:"api,omitempty"`
-	Heard    time.Time                       `json:"heard,omitzero"` // pipeline time at which api arrived
-	Owed     int                             `json:"owed,omitempty"` // tokens perhaps spent that api does not show
-	Rate     int                             `json:"rate"`           // tokens a minute
-	Cap      int                             `json:"cap"`
-	Next     time.Time                       `json:"next_refill,omitzero"`
-	State    string                          `json:"state"` // burst, recharge, paused, nospend, unknown
-	Since    time.Time                       `json:"since,omitzero"`
-	Target   int                             `json:"target,omitempty"`   // balance to wait for
-	ETA      time.Time                       `json:"eta,omitzero"`       // when the projection reaches it
-	Deadline time.Time                       `json:"deadline,omitzero"`  // when the wait ends at any balance
-	EndedBy  string                          `json:"ended_by,omitempty"` // what ended the last pause
-	Stages   map[pipeline.Stage]StageBalance `json:"stages"`
-	Drift    int                             `json:"drift"`   // tokens that no claim explains, in total
-	Expired  int                             `json:"expired"` // tokens that vanished at a full bucket, in total
-	Note     string                          `json:"note,omitempty"`
-	Wish     Wish                            `json:"wish,omitempty"`    // the operator's last valid mode
-	Rules    Rules                           `json:"rules,omitzero"`    // and last valid policy
-	Refused  string                          `json:"refused,omitempty"` // why a newer value is not in force
-	Phase    Phase                           `json:"phase"`
-	Books    Books                           `json:"books"`
-	Told     *Line                           `json:"told,omitempty"` // the ledger's line about state, stored here first
+	Epoch     uint64                          `json:"epoch"`
+	Est       int                             `json:"est"` // projected balance, tokens
+	At        time.Time                       `json:"at"`  // pipeline time of the projection
+	API       *pipeline.Reading               `json:"api,omitempty"`
+	Received  time.Time                       `json:"heard,omitzero"` // pipeline time at which api arrived
+	Owed      int                             `json:"owed,omitempty"` // tokens perhaps spent that api does not show
+	Rate      int                             `json:"rate"`           // tokens a minute
+	Cap       int                             `json:"cap"`
+	Next      time.Time                       `json:"next_refill,omitzero"`
+	State     string                          `json:"state"` // burst, recharge, paused, nospend, unknown
+	Since     time.Time                       `json:"since,omitzero"`
+	Target    int                             `json:"target,omitempty"`   // balance to wait for
+	ETA       time.Time                       `json:"eta,omitzero"`       // when the projection reaches it
+	Deadline  time.Time                       `json:"deadline,omitzero"`  // when the wait ends at any balance
+	EndedBy   string                          `json:"ended_by,omitempty"` // what ended the last pause
+	Stages    map[pipeline.Stage]StageBalance `json:"stages"`
+	Drift     int                             `json:"drift"`   // tokens that no claim explains, in total
+	Expired   int                             `json:"expired"` // tokens that vanished at a full bucket, in total
+	Note      string                          `json:"note,omitempty"`
+	Wish      Wish                            `json:"wish,omitempty"`    // the operator's last valid mode
+	Rules     Rules                           `json:"rules,omitzero"`    // and last valid policy
+	Refused   string                          `json:"refused,omitempty"` // why a newer value is not in force
+	Phase     Phase                           `json:"phase"`
+	Books     Books                           `json:"books"`
+	StateLine *Line                           `json:"told,omitempty"` // the ledger's line about state, stored here first
 }
 
 // StageBalance is a stage's part of the balance, in tokens.
@@ -87,8 +87,8 @@ func (i Issuer) lines() []Effect {
 	for _, l := range i.pending {
 		out = append(out, Append{l})
 	}
-	if i.unlogged && i.written.Told != nil {
-		out = append(out, Append{*i.written.Told})
+	if i.unlogged && i.written.StateLine != nil {
+		out = append(out, Append{*i.written.StateLine})
 	}
 	return out
 }
@@ -108,7 +108,7 @@ func (i Issuer) appended(l Line) (Issuer, []Effect) {
 	if l.Entry.Event == pipeline.EventMode && l.Entry.PriceKind != "" {
 		return i.alarmedOf(l.Entry)
 	}
-	if t := i.written.Told; t != nil && t.ID == l.ID {
+	if t := i.written.StateLine; t != nil && t.ID == l.ID {
 		i.unlogged = false
 	}
 	i.pending = slices.DeleteFunc(slices.Clone(i.pending), func(p Line) bool { return p.ID == l.ID })
@@ -149,9 +149,9 @@ func (i Issuer) Balance(now time.Time) Balance {
 	}
 	if b.Known {
 		r := b.Reading
-		s.API, s.Heard, s.Next = &r, b.At, b.Next(now)
+		s.API, s.Received, s.Next = &r, b.At, b.Next(now)
 	} else {
-		s.API, s.Heard, s.Owed, s.Rate = i.written.API, i.written.Heard, i.written.Owed, i.written.Rate
+		s.API, s.Received, s.Owed, s.Rate = i.written.API, i.written.Received, i.written.Owed, i.written.Rate
 	}
 	for stage, g := range i.Grants {
 		l := g.Learned[KindOf(stage)]
@@ -166,7 +166,7 @@ func (i Issuer) Balance(now time.Time) Balance {
 		s.Since = now
 	}
 	i.expect(&s, now)
-	s.Told = i.stateLine(s)
+	s.StateLine = i.stateLine(s)
 	return s
 }
 
@@ -199,7 +199,7 @@ func (i Issuer) expect(s *Balance, now time.Time) {
 // stateLine returns the ledger's line for the change of state since the last written balance; nil without one.
 func (i Issuer) stateLine(next Balance) *Line {
 	if i.written.State == next.State {
-		return i.written.Told
+		return i.written.StateLine
 	}
 	e := pipeline.Entry{Event: pipeline.EventMode, Stage: "tokend", At: next.Since, Note: i.written.State + " to " + next.State, API: next.API}
 	if i.written.State == string(Recharge) {

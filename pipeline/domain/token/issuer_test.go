@@ -350,7 +350,7 @@ func TestLinesThatTheLedgerMayNotHaveAreRepeatedBeforeTheNextOnes(t *testing.T) 
 	t.Parallel()
 	line := Line{ID: "books:1:1:drift", Entry: pipeline.Entry{Event: pipeline.EventDrift, Tokens: 7}}
 	said := Line{ID: "mode:1:burst:1", Entry: pipeline.Entry{Event: pipeline.EventMode, Note: "unknown to burst"}}
-	d := newDesk(t, Balance{State: "burst", Books: Books{Lines: []Line{line}}, Told: &said}, nil)
+	d := newDesk(t, Balance{State: "burst", Books: Books{Lines: []Line{line}}, StateLine: &said}, nil)
 	for _, want := range []string{line.ID, said.ID} {
 		if !slices.ContainsFunc(d.lines, func(l Line) bool { return l.ID == want }) {
 			t.Errorf("%s was not repeated at the take-over", want)

@@ -70,7 +70,7 @@ func disturb(t *rapid.T, e *trial.Engine) {
 		e.Take(drawStage(t))
 	case 7, 8, 9:
 		if id, ok := anyOpen(t, e); ok {
-			how := rapid.SampledFrom([]trial.Outcome{trial.Told, trial.Told, trial.Told, trial.ToldTwice, trial.Unheard, trial.Undone, trial.DiesAfter, trial.DiesFirst}).Draw(t, "how")
+			how := rapid.SampledFrom([]trial.Outcome{trial.Answered, trial.Answered, trial.Answered, trial.AnsweredTwice, trial.Unanswered, trial.Undone, trial.DiesAfter, trial.DiesFirst}).Draw(t, "how")
 			e.End(id, rapid.IntRange(0, e.Open[id].N).Draw(t, "cost"), how)
 		}
 	case 10:
@@ -115,7 +115,8 @@ func (r reached) add(e *trial.Engine) {
 	r["spending of others"] += min(1, e.Foreign)
 }
 
-// want fails if fewer than a part of the runs reached a state, by more than chance explains (three standard deviations).
+// want fails if fewer than a part of the runs reached a state, by more than chance explains (three standard
+// deviations).
 func (r reached) want(t *testing.T, percent map[string]int) {
 	t.Helper()
 	for what, least := range percent {
@@ -195,7 +196,7 @@ func calm(t *rapid.T, e *trial.Engine) {
 		if !ok {
 			break
 		}
-		e.End(id, 0, trial.Told)
+		e.End(id, 0, trial.Answered)
 	}
 	e.Waiting = map[pipeline.Stage]int{}
 	e.Pass(token.ClaimLife + time.Second)
@@ -236,7 +237,7 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 			what := rapid.IntRange(0, 9).Draw(t, "what")
 			if what >= 2 && what <= 4 { // before anything else is claimed
 				if id, ok := takeAny(e); ok {
-					e.End(id, 1, rapid.SampledFrom([]trial.Outcome{trial.Unheard, trial.DiesAfter, trial.DiesFirst}).Draw(t, "how"))
+					e.End(id, 1, rapid.SampledFrom([]trial.Outcome{trial.Unanswered, trial.DiesAfter, trial.DiesFirst}).Draw(t, "how"))
 				}
 			}
 			e.Serve(realPrice)

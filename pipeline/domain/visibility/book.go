@@ -97,7 +97,7 @@ func (b *Book) Verdict(v Verdict) {
 }
 
 // Action adds an action of the user.
-func (b *Book) Action(s action.Said) { b.actions.Add(s) }
+func (b *Book) Action(s action.Recorded) { b.actions.Add(s) }
 
 // States returns the states of all deals with a version, in order.
 func (b *Book) States() []State {

@@ -43,8 +43,8 @@ var merged = func() map[string]bool {
 // ofSeller are the members that describe the seller: they count only in versions with the seller that is shown.
 var ofSeller = []string{"seller_name", "seller_rating", "seller_rating_count", "seller_quality"}
 
-// says reports whether a version has a value for a member: null and empty lists are not values.
-func (v Version) says(name string) bool {
+// has reports whether a version has a value for a member: null and empty lists are not values.
+func (v Version) has(name string) bool {
 	raw := v.Members[name]
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
@@ -68,7 +68,7 @@ func (r *record) byAge() []Version {
 // member returns the newest value of any version.
 func member(newestFirst []Version, name string) json.RawMessage {
 	for _, v := range newestFirst {
-		if v.says(name) {
+		if v.has(name) {
 			return v.Members[name]
 		}
 	}

@@ -427,7 +427,7 @@ func TestNothingIsOfferedOfAPageOfAStrangeShape(t *testing.T) {
 	}
 }
 
-func TestARowTakesTheLaneThatSaysWhyItIsReadNowAndIsOfferedOnce(t *testing.T) {
+func TestARowTakesTheLaneOfTheReasonForItsReadAndIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	now := Mark(keepa.FromTime(t0))

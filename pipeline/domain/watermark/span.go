@@ -42,14 +42,6 @@ func (s Spans) Add(x Span) Spans {
 	return out
 }
 
-// Union returns everything that either covers.
-func (s Spans) Union(o Spans) Spans {
-	for _, x := range o {
-		s = s.Add(x)
-	}
-	return s
-}
-
 // Missing returns the part of a span that is not covered.
 func (s Spans) Missing(x Span) Spans {
 	var out Spans

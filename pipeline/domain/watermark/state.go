@@ -63,13 +63,6 @@ type Progress struct {
 // Ceiling is how far a row's date may lie ahead of Keepa's clock and still move the mark: two minutes.
 const Ceiling = Mark(2)
 
-// Observe raises the mark to the newest of the rows that Keepa's clock allows: a
-// row from the future becomes a candidate but does not move the mark.
-func (s State) Observe(rows []Mark, keepaNow Mark) State {
-	s.Mark = max(s.Mark, Newest(rows, keepaNow))
-	return s
-}
-
 // Newest returns the newest of the rows that is not in the future; 0 without one.
 func Newest(rows []Mark, keepaNow Mark) Mark {
 	top := Mark(0)

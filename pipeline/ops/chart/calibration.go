@@ -59,6 +59,17 @@ func Calibrated(c Calibration, s Size) template.HTML {
 	return p.end()
 }
 
+// ends is the anchor of a label at a position: what stands at an edge stays inside.
+func ends(at float64, x scale) string {
+	switch {
+	case at < x.begin+16:
+		return "start"
+	case at > x.end-16:
+		return "end"
+	}
+	return "middle"
+}
+
 // drawn are the points that have a place.
 func (c Calibration) drawn() []Point {
 	var out []Point

@@ -182,12 +182,8 @@ func TestThePicturesAreTheKeptOnes(t *testing.T) {
 	}
 	golden(t, "history-phone.svg", string(History(p, Year, Phone)))
 	golden(t, "history-empty.svg", string(History(Product{Until: noon}, Year, Desktop)))
-	golden(t, "estimate.svg", string(Estimate(*p.Odds, p.Currency, Size{360, 220})))
 	golden(t, "timeline.svg", string(Timeline(course(), Size{960, 180})))
-	golden(t, "bars.svg", string(Bars(amounts(), BarsSize(390, 3))))
-	for _, picture := range []template.HTML{
-		History(p, Year, Phone), Estimate(*p.Odds, p.Currency, Size{360, 220}), Timeline(course(), Size{960, 180}), Bars(amounts(), BarsSize(390, 3)),
-	} {
+	for _, picture := range []template.HTML{History(p, Year, Phone), Timeline(course(), Size{960, 180})} {
 		sound(t, picture)
 	}
 }
@@ -284,10 +280,6 @@ func course() Course {
 	return c
 }
 
-func amounts() Amounts {
-	return Amounts{"Tokens by stage", "tokens", []Bar{{"watermarker", 1200, "12 calls"}, {"peeker", 43_210, "40 calls"}, {"committer", 330, ""}}}
-}
-
 // The pictures of captured books are sound, and none is above the size.
 func TestCapturedBooksAreDrawn(t *testing.T) {
 	t.Parallel()
@@ -350,7 +342,6 @@ func TestOddHistoriesAreDrawn(t *testing.T) {
 		sound(t, History(Product{Until: time.Unix(until, 0), Market: deal.Market{Used: ago(300, 5)}}, All, Phone))
 	}
 	for _, o := range []Odds{{}, {Low: math.MaxInt64, High: math.MaxInt64, Breakeven: math.MinInt64, LossChance: math.NaN()}, {Low: 5, Middle: 5, High: 5, Breakeven: 5}} {
-		sound(t, Estimate(o, keepa.DomainUK.Currency(), Size{10, 10}))
 		sound(t, History(Product{Until: noon, Odds: &o}, Year, Size{}))
 	}
 	nan, inf := math.NaN(), math.Inf(1)
@@ -359,8 +350,6 @@ func TestOddHistoriesAreDrawn(t *testing.T) {
 	sound(t, Timeline(Course{}, Desktop))
 	PlotTimeline(Course{}, 0, 0)
 	PlotTimeline(odd, 80, 3)
-	sound(t, Bars(Amounts{Bars: []Bar{{"", nan, ""}, {"x", inf, ""}, {"y", -3, ""}}}, BarsSize(0, 0)))
-	sound(t, Bars(Amounts{}, BarsSize(300, 0)))
 	sound(t, Timespans(Spans{From: noon, Until: noon, All: []Span{{}, {From: noon, Until: noon.Add(-time.Hour)}}}, Size{}))
 	sound(t, Calibrated(Calibration{Label: brief, Points: []Point{{nan, 1, 1}, {inf, inf, -4}, {-1, 1e300, 3}}}, Size{}))
 }
@@ -374,7 +363,6 @@ func TestHostileTextIsText(t *testing.T) {
 	p.Title = foreign.Of("")
 	sound(t, History(p, Year, Desktop))
 	sound(t, Timeline(Course{Title: evil, Unit: evil, From: noon, Until: noon.Add(time.Hour)}, Desktop))
-	sound(t, Bars(Amounts{evil, evil, []Bar{{evil, 1, evil}}}, BarsSize(300, 1)))
 	sound(t, Timespans(Spans{Title: evil, What: evil, From: noon.Add(-time.Hour), Until: noon, All: []Span{{From: noon.Add(-time.Minute), Says: evil}}}, Desktop))
 	sound(t, Calibrated(Calibration{Title: evil, Said: evil, Seen: evil, Above: evil, Points: []Point{{1, 1, 1}}, Label: func(float64) string { return evil }}, Desktop))
 }
@@ -463,6 +451,5 @@ func FuzzHistory(f *testing.F) {
 		for _, r := range Ranges() {
 			sound(t, History(p, r, Desktop))
 		}
-		sound(t, Estimate(*p.Odds, keepa.DomainCom.Currency(), Phone))
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// Act says on ACTIONS that the user bought, sold or ignores something. new is false where that was said before and
-// still stands: a command whose outcome is not known is repeated, and nothing is said twice.
+// Act publishes on ACTIONS that the user bought, sold or ignores something. isNew is false if that action is already
+// current: a command whose outcome is unknown can be repeated, and nothing is recorded twice.
 func Act(ctx context.Context, b *bus.Bus, a action.Action) (isNew bool, err error) {
 	done, err := recorded(ctx, b)
 	if err != nil {
@@ -24,15 +24,15 @@ func Act(ctx context.Context, b *bus.Bus, a action.Action) (isNew bool, err erro
 	}
 	a.After = done.Ended(a.Kind, a.Target)
 	id := a.ID()
-	if slices.ContainsFunc(done.InForce(), func(s action.Said) bool { return s.MsgID == id }) {
+	if slices.ContainsFunc(done.Current(), func(s action.Recorded) bool { return s.MsgID == id }) {
 		return false, nil
 	}
 	_, err = b.Publish(ctx, messages.Action(a))
 	return err == nil, err
 }
 
-// Trade is an action as a purchase or a sale of a copy: its price as people write it, its condition and the day; of
-// equal copies on a day number 2 is the second.
+// Trade returns an action as a purchase or a sale of a copy: its price as people write it, its condition and the day.
+// number distinguishes equal copies on a day: 2 is the second.
 func Trade(a action.Action, units float64, condition string, day time.Time, number int) action.Action {
 	price := keepa.Domain(a.Domain).Currency().Units(units)
 	a.PriceCents, a.Condition, a.On = &price, condition, day.UTC().Format(time.DateOnly)
@@ -42,7 +42,7 @@ func Trade(a action.Action, units float64, condition string, day time.Time, numb
 	return a
 }
 
-// Sentence is an action for people.
+// Sentence formats an action for people.
 func Sentence(d action.Action) string {
 	of := fmt.Sprintf("%s %q", d.By, d.Value)
 	if d.By == action.ByASIN {
@@ -59,8 +59,7 @@ func Sentence(d action.Action) string {
 	return text + "."
 }
 
-// TakeBack says that everything that was done of a kind about a target is undone. done is false where there was nothing
-// to undo.
+// TakeBack undoes all actions of a kind on a target. done is false if there was nothing to undo.
 func TakeBack(ctx context.Context, b *bus.Bus, a action.Action) (done bool, err error) {
 	all, err := recorded(ctx, b)
 	if err != nil {
@@ -75,10 +74,10 @@ func TakeBack(ctx context.Context, b *bus.Bus, a action.Action) (done bool, err 
 	return err == nil, err
 }
 
-// Ignored is what the user ignores now, in the order in which it was said.
-func Ignored(ctx context.Context, b *bus.Bus) ([]action.Said, error) {
+// Ignored returns what the user ignores now, in the order of the actions.
+func Ignored(ctx context.Context, b *bus.Bus) ([]action.Recorded, error) {
 	all, err := recorded(ctx, b)
-	return slices.DeleteFunc(all.InForce(), func(s action.Said) bool { return s.Kind != action.Ignore }), err
+	return slices.DeleteFunc(all.Current(), func(s action.Recorded) bool { return s.Kind != action.Ignore }), err
 }
 
 func recorded(ctx context.Context, b *bus.Bus) (action.Record, error) {
@@ -87,7 +86,7 @@ func recorded(ctx context.Context, b *bus.Bus) (action.Record, error) {
 	return r, err
 }
 
-// Marketplaces are those in which the product is, or was, a deal, by Keepa's numbers.
+// Marketplaces returns those in which the product is or was a deal, by Keepa's numbers.
 func Marketplaces(ctx context.Context, b *bus.Bus, asin string) ([]int, error) {
 	var out []int
 	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{"deal.*.*." + asin}, Newest: true, Headers: true}, func(r bus.Read) error {
@@ -103,7 +102,7 @@ func Marketplaces(ctx context.Context, b *bus.Bus, asin string) ([]int, error) {
 	return out, nil
 }
 
-// Hidden are the visible deals that an action would hide.
+// Hidden returns how many visible deals an action would hide.
 func (v *Visible) Hidden(ctx context.Context, a action.Action) (int, error) {
 	hides, n := hidesOf(a), 0
 	deals, _, err := v.List(ctx, time.Time{})
@@ -118,7 +117,7 @@ func (v *Visible) Hidden(ctx context.Context, a action.Action) (int, error) {
 // hidesOf reports whether an action alone hides a deal.
 func hidesOf(a action.Action) func(Deal) bool {
 	var only action.Record
-	only.Add(action.Said{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
+	only.Add(action.Recorded{Origin: pipeline.Origin{Sequence: 1, Run: pipeline.RunLive}, Action: a})
 	rules := only.Rules()
 	return func(d Deal) bool {
 		return rules.Hides(action.Product{Domain: d.Domain, ASIN: d.ASIN, Seller: d.SellerID, Brand: d.Brand.String(), Title: d.Title.String()}) != ""

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Asked are deals as an address asks for them, in the words of the flags of `ratchet deals`.
+// Asked is the selection of deals in a URL, with the names of the flags of `ratchet deals`.
 type Asked struct {
 	Show
 	Since time.Duration // pipeline time; 0: any
 }
 
-// parameters are those of an address, each as it changes what is asked.
+// parameters maps the name of a URL parameter to the function that applies it.
 var parameters = map[string]func(*Asked, string) error{
 	"min-profit": func(a *Asked, text string) error {
 		var amount Amount
@@ -48,8 +48,8 @@ var parameters = map[string]func(*Asked, string) error{
 	"columns": func(a *Asked, text string) error { a.Fields = strings.Split(text, ","); return nil },
 }
 
-// AskedBy reads the parameters of an address. One that is empty was not filled in; others than those of deals are left
-// to their readers. What cannot be read is an error that names it, and the rest is as it was asked for.
+// AskedBy reads the parameters of a URL. An empty one is ignored, and so are those that do not select deals. The error
+// names a parameter that is invalid; the others are applied.
 func AskedBy(q url.Values) (Asked, error) {
 	var a Asked
 	var wrong error

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// writeAgain prints why work came back and waits, by daemon.
+// writeAgain prints why work was returned and waits, by daemon.
 func (s Status) writeAgain(p *lines) {
 	for _, h := range s.Daemons {
 		waiting, _ := h.Detail["waiting"].(map[string]any)

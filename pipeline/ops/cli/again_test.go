@@ -8,7 +8,7 @@ import (
 	"ratchet/pipeline/ops/cli"
 )
 
-func TestTheStatusSaysWhyWorkWaits(t *testing.T) {
+func TestTheStatusShowsWhyWorkWaits(t *testing.T) {
 	t.Parallel()
 	s := cli.Status{Daemons: []pipeline.Heartbeat{
 		{Daemon: "committer", Detail: map[string]any{"waiting": map[string]any{"another worker is buying it": 3.0, "the answer came in part": 0.0}}},

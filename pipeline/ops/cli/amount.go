@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Amount is money as people write it: 12, 12.50 or $12.50. Units is nil where none was given.
+// Amount is money as people write it: 12, 12.50 or $12.50. Units is nil if absent.
 type Amount struct{ Units *float64 }
 
 var amountForm = regexp.MustCompile(`^[$£€¥]?(-?[0-9]{1,9}(?:\.[0-9]{1,2})?)$`)
@@ -22,7 +22,7 @@ func (a *Amount) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Odds are a chance, as 0.3 or 30%. Share is nil where none were given.
+// Odds are a chance, as 0.3 or 30%. Share is nil if absent.
 type Odds struct{ Share *float64 }
 
 var oddsForm = regexp.MustCompile(`^([0-9]{1,3}(?:\.[0-9]+)?|\.[0-9]+) ?(%?)$`)

@@ -12,10 +12,10 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// errMeanwhile means that somebody else applied something at the same time.
-var errMeanwhile = errors.New("others were applied at the same time; look at the history and repeat the command")
+// errConflict means that another process applied something at the same time.
+var errConflict = errors.New("others were applied at the same time; look at the history and repeat the command")
 
-// versions are the versions of a key of CONFIG, the oldest first. Those that cannot be read are passed over.
+// versions returns the versions of a key of CONFIG, the oldest first. Unreadable ones are skipped.
 func versions[T any](ctx context.Context, b *bus.Bus, key string, version func(T) int) ([]T, error) {
 	var all []T
 	from := bus.From{Subjects: []string{"$KV." + pipeline.BucketConfig + "." + key}}
@@ -31,7 +31,7 @@ func versions[T any](ctx context.Context, b *bus.Bus, key string, version func(T
 	return all, err
 }
 
-// apply writes the next version of a key of CONFIG, and returns it as it is stored.
+// apply writes the next version of a key of CONFIG, and returns what is stored.
 func apply[T any](ctx context.Context, b *bus.Bus, key string, a T, version func(*T) *int) (T, error) {
 	kv, err := b.Store(ctx, pipeline.BucketConfig)
 	if err != nil {
@@ -56,7 +56,7 @@ func apply[T any](ctx context.Context, b *bus.Bus, key string, a T, version func
 		return a, err
 	}
 	if _, err = cell.Swap(ctx, rev, body); errors.Is(err, bus.ErrConflict) {
-		err = errMeanwhile
+		err = errConflict
 	}
 	return a, err
 }

@@ -8,8 +8,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// Choice is which deals are shown. The zero value is all of them. A deal of which the number is unknown is left out by
-// a limit on it.
+// Choice is which deals are shown. The zero value selects all. A limit leaves out deals whose number is unknown.
 type Choice struct {
 	MinProfit     *float64 // in the marketplace's currency, as people write it: 3.5 is $3.50
 	MaxLossChance *float64 // 0 to 1
@@ -17,7 +16,7 @@ type Choice struct {
 	MaxRank       int64    // 0: any
 }
 
-// Conditions are those that a copy to buy can have, the best first.
+// Conditions returns the conditions of a copy to buy, the best first.
 func Conditions() []string {
 	var out []string
 	for c := keepa.ConditionLikeNew; c.Used(); c++ {
@@ -26,7 +25,9 @@ func Conditions() []string {
 	return out
 }
 
-// admits reports whether a deal is shown.
+// Admits reports whether a deal is shown.
+func (c Choice) Admits(d Deal) bool { return c.admits(&d) }
+
 func (c Choice) admits(d *Deal) bool {
 	switch {
 	case c.MinProfit != nil && (d.ProfitCents == nil || *d.ProfitCents < keepa.Domain(d.Domain).Currency().Units(*c.MinProfit)),
@@ -37,13 +38,13 @@ func (c Choice) admits(d *Deal) bool {
 	return c.Condition == "" || atLeast(d.Condition, c.Condition)
 }
 
-// atLeast reports whether a used condition is known and as good as another.
+// atLeast reports whether a used condition is known and at least as good as another.
 func atLeast(condition, least string) bool {
 	is := slices.Index(Conditions(), condition)
 	return is >= 0 && is <= slices.Index(Conditions(), least)
 }
 
-// units is an amount as people write it: 1250 cents are 12.5.
+// units returns an amount as people write it: 12.5 for 1250 cents.
 func (d Deal) units(cents int64) float64 {
 	f := float64(cents)
 	for range keepa.Domain(d.Domain).Currency().Decimals {
@@ -52,10 +53,10 @@ func (d Deal) units(cents int64) float64 {
 	return f
 }
 
-// By is what deals are sorted by; the best for the buyer first, unknown last.
+// By is an order of deals: the best for the buyer first, unknown last.
 type By string
 
-// orders are the keys of every order, smallest first; nil where a deal does not have it.
+// orders maps an order to its sort key, smallest first; nil if the deal has no such number.
 var orders = map[By]func(Deal) *float64{
 	"profit": func(d Deal) *float64 { return negative(float(d.ProfitCents)) },
 	"loss":   func(d Deal) *float64 { return d.LossChance },
@@ -70,7 +71,7 @@ var orders = map[By]func(Deal) *float64{
 	},
 }
 
-// Orders names what deals can be sorted by.
+// Orders returns the names of the orders.
 func Orders() []string {
 	return []string{"profit", "loss", "value", "roi", "months", "rank", "buy", "age"}
 }
@@ -135,8 +136,7 @@ func absentLast(a, b *float64) int {
 	return cmp.Compare(*a, *b)
 }
 
-// choose are the deals that a choice admits, in an order.
-func choose(deals []Deal, c Choice, by By) []Deal {
-	out := slices.DeleteFunc(pointers(deals), func(d *Deal) bool { return !c.admits(d) })
-	return by.sorted(out)
+// Choose returns the deals that a choice admits, in an order.
+func Choose(deals []Deal, c Choice, by By) []Deal {
+	return by.sorted(slices.DeleteFunc(pointers(deals), func(d *Deal) bool { return !c.admits(d) }))
 }

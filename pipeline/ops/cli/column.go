@@ -8,18 +8,18 @@ import (
 
 // Column is a field of deals, as a table shows it.
 type Column struct {
-	Name  string // the field's
-	Right bool   // it is aligned to the right
+	Name  string // of the field
+	Right bool   // aligned to the right
 	of    func(d Deal, now time.Time) string
 }
 
-// Head is its heading.
+// Head returns the heading.
 func (c Column) Head() string { return strings.ReplaceAll(c.Name, "_", " ") }
 
-// Of is what it shows of a deal; ages are to now, pipeline time.
+// Of returns the cell of a deal; ages are relative to now, pipeline time.
 func (c Column) Of(d Deal, now time.Time) string { return c.of(d, now) }
 
-// Order is what deals are sorted by where the column is; "" where they cannot be.
+// Order returns the order that sorts deals by the column; "" if there is no such order.
 func (c Column) Order() By {
 	switch by := By(c.Name); {
 	case c.Name == "found":
@@ -30,7 +30,7 @@ func (c Column) Order() By {
 	return ""
 }
 
-// Columns are the fields of these names; a name that there is not is left out.
+// Columns returns the fields of these names; an unknown name is left out.
 func Columns(names ...string) []Column {
 	var out []Column
 	for _, name := range names {
@@ -40,6 +40,3 @@ func Columns(names ...string) []Column {
 	}
 	return out
 }
-
-// Choose are the deals that a choice admits, in an order.
-func Choose(deals []Deal, c Choice, by By) []Deal { return choose(deals, c, by) }

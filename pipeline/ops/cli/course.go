@@ -13,8 +13,8 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Course is what the ledger tells of the balance over time: what Keepa reported, the pauses, what each stage spent, and
-// the gaps of the lists.
+// Course is the balance over time, from the ledger: what Keepa reported, the pauses, what each stage spent, and the
+// gaps of the lists.
 type Course struct {
 	Levels []chart.Level
 	Pauses []chart.Pause
@@ -24,21 +24,15 @@ type Course struct {
 	next uint64 // the first sequence of LEDGER that was not read
 }
 
-// Cost is what a call of a stage cost.
+// Cost is the cost of a call of a stage.
 type Cost struct {
 	At     time.Time
 	Stage  pipeline.Stage
 	Tokens int
 }
 
-// CourseOf reads the course of the last span of pipeline time.
-func CourseOf(ctx context.Context, b *bus.Bus, span time.Duration) (Course, error) {
-	var c Course
-	return c, c.Read(ctx, b, span)
-}
-
-// Read takes what the ledger holds beyond what was read, at first of the last span: pipeline time is never slower than
-// the machine's, by which a stream is searched.
+// Read reads the new entries of the ledger; the first time, those of the last span. Streams are searched by machine
+// time, and pipeline time is never slower.
 func (c *Course) Read(ctx context.Context, b *bus.Bus, span time.Duration) error {
 	from := bus.From{Sequence: c.next}
 	if c.next == 0 {
@@ -51,7 +45,7 @@ func (c *Course) Read(ctx context.Context, b *bus.Bus, span time.Duration) error
 	})
 }
 
-// entry takes in one line of the ledger.
+// entry applies one entry of the ledger.
 func (c *Course) entry(e pipeline.Entry) {
 	if e.API != nil && e.Plan == "" { // the balance is that of the first plan
 		c.Levels = append(c.Levels, chart.Level{At: e.At, Value: float64(e.API.Left), Known: true})
@@ -67,7 +61,7 @@ func (c *Course) entry(e pipeline.Entry) {
 	}
 }
 
-// mode takes in a change of state, as tokend notes it: "burst to recharge", "recharge to burst, ended by …".
+// mode applies a change of state, from the note of tokend: "burst to recharge", "recharge to burst, ended by …".
 func (c *Course) mode(e pipeline.Entry) {
 	_, to, is := strings.Cut(e.Note, " to ")
 	if !is || e.PriceKind != "" || e.Plan != "" {
@@ -84,7 +78,7 @@ func (c *Course) mode(e pipeline.Entry) {
 	}
 }
 
-// Chart is the course up to the status as a chart of the last span.
+// Chart returns the course up to the status as a chart of the last span.
 func (c Course) Chart(s Status, span time.Duration) chart.Course {
 	out := chart.Course{Title: "Balance", Unit: "tokens", From: s.At.Add(-span), Until: s.At, Levels: c.Levels, Pauses: c.Pauses}
 	if b := s.Balance; b != nil {
@@ -97,7 +91,7 @@ func (c Course) Chart(s Status, span time.Duration) chart.Course {
 	return out
 }
 
-// Spent is what each stage spent since an instant.
+// Spent returns what each stage spent since an instant.
 func (c Course) Spent(since time.Time) map[pipeline.Stage]int {
 	out := map[pipeline.Stage]int{}
 	for _, cost := range c.Costs {
@@ -106,15 +100,6 @@ func (c Course) Spent(since time.Time) map[pipeline.Stage]int {
 		}
 	}
 	return out
-}
-
-// Amounts is what each stage spent since an instant, as a chart.
-func (c Course) Amounts(since time.Time) chart.Amounts {
-	spent, a := c.Spent(since), chart.Amounts{Title: "Tokens by stage", Unit: "tokens"}
-	for _, stage := range pipeline.Stages() {
-		a.Bars = append(a.Bars, chart.Bar{Name: string(stage), Value: float64(spent[stage])})
-	}
-	return a
 }
 
 // Forget drops what is older than an instant, so that a long session keeps only what it shows.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"ratchet/pipeline"
 	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/visibility"
@@ -20,19 +19,19 @@ import (
 // Current is a deal as it is visible now.
 type Current struct {
 	Deal
-	Body    json.RawMessage // what its messages say together, cleaned
-	Visible bool            // false: it is hidden, and the rest is empty
+	Body    json.RawMessage // the merged members of its messages, cleaned
+	Visible bool            // if false it is hidden, and the rest is empty
 	Awaits  bool            // hidden only until its verdict arrives, which is published after the deal
 }
 
-// CurrentOn is the deal of a message of DEALS, by its subject and by when it was decided: of messages that cannot be
-// read the others about it count.
+// CurrentOn returns the current state of the deal of a message of DEALS, given by its subject and its decision time, so
+// that it works for unreadable messages as well.
 func CurrentOn(ctx context.Context, b *bus.Bus, subject string, decided time.Time) (Current, error) {
 	place, err := placeOn(subject)
 	if err != nil {
-		return Current{}, nil //nolint:nilerr // nothing that is a deal
+		return Current{}, nil //nolint:nilerr // it is not a deal
 	}
-	book, err := hearOf(ctx, b, place)
+	book, err := readDeals(ctx, b, place)
 	if err != nil {
 		return Current{}, err
 	}
@@ -62,16 +61,10 @@ func placeOn(subject string) (visibility.Place, error) {
 	return visibility.Place{Domain: domain, PriceType: priceType, ASIN: parts[3]}, err
 }
 
-// Identity is the price that the deal is about.
-func (d Deal) Identity() pipeline.Identity { return d.identity() }
-
-// Admits reports whether a choice shows a deal.
-func (c Choice) Admits(d Deal) bool { return c.admits(&d) }
-
 // Best sorts deals, the most profitable first.
 func Best(deals []Deal) { By("").sort(deals) }
 
-// condition is one that Keepa has a number for, whatever the message says; "" for any other.
+// condition returns the condition if Keepa has a number for it; else "".
 func (d Deal) condition() string {
 	if keepa.ConditionOf(d.Condition) == keepa.ConditionUnknown {
 		return ""
@@ -79,20 +72,20 @@ func (d Deal) condition() string {
 	return d.Condition
 }
 
-// Told is what a message says of a deal: lines of our words, in which foreign text is as a sink has escaped it.
-type Told struct {
+// Text is the text of a message about a deal: our lines, with foreign text escaped for a sink.
+type Text struct {
 	Title string
-	Sums  string   // one line: what decides
-	Lines []string // all that decides
-	Links []Link   // none where it is simulated
+	Sums  string   // the facts that decide, in one line
+	Lines []string // the facts that decide
+	Links []Link   // empty if the deal is simulated
 }
 
 // Link is a page about a deal.
 type Link struct{ Name, URL string }
 
-// Tell is what a message says of the deal, with foreign text as the sink escapes it.
-func (d Deal) Tell(sink func(foreign.Text) string) Told {
-	t := Told{Title: cmp.Or(sink(d.Title.Short(120)), d.ASIN)}
+// Tell returns the text of a message about the deal, with foreign text escaped by the sink.
+func (d Deal) Tell(sink func(foreign.Text) string) Text {
+	t := Text{Title: cmp.Or(sink(d.Title.Short(120)), d.ASIN)}
 	profit := fmt.Sprintf("profit %s (%s to %s), odds of a loss %s", d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance))
 	buy := fmt.Sprintf("buy %s, %s", d.money(d.LandedCents), cmp.Or(d.condition(), "condition unknown"))
 	sells := fmt.Sprintf("sells for %s (%s to %s) in about %s months", d.money(d.SaleCents), d.money(d.SaleLow), d.money(d.SaleHigh), orDash(rounded(d.MonthsToSell)))
@@ -104,7 +97,7 @@ func (d Deal) Tell(sink func(foreign.Text) string) Told {
 		fmt.Sprintf("why: %s sales in a year, lowest new %s, next best used %s; ratchet why %s",
 			orDash(number(d.SalesInYear)), d.money(d.LowestNew), d.money(d.NextBest), d.ASIN),
 	}
-	if note := d.note(); note != "" {
+	if note := d.Note(); note != "" {
 		if d.Simulated {
 			note += ": nobody sells this"
 		}
@@ -116,12 +109,12 @@ func (d Deal) Tell(sink func(foreign.Text) string) Told {
 	to := deal.LinksOf(d.Domain, d.ASIN)
 	t.Links = []Link{{"Amazon", to.Amazon}, {"used offers", to.Offers}, {"Keepa", to.Keepa}}
 	if to.Amazon == "" {
-		t.Links = nil // not a product that we can name
+		t.Links = nil // an unknown marketplace
 	}
 	return t
 }
 
-// seller is who sells the copy, as far as it is known.
+// seller returns the seller of the copy, as far as it is known.
 func (d Deal) seller(sink func(foreign.Text) string) string {
 	name := d.SellerName
 	if name.IsZero() {
@@ -140,7 +133,7 @@ func (d Deal) seller(sink func(foreign.Text) string) string {
 	return out
 }
 
-// rounded is a number with one decimal; empty where it is unknown.
+// rounded formats a number with one decimal; empty if unknown.
 func rounded(f *float64) string {
 	if f == nil {
 		return ""

@@ -20,11 +20,11 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Letter is a dead letter and where it stands.
+// Letter is a dead letter and its position in DEAD.
 type Letter struct {
 	Sequence uint64        `json:"sequence"` // in DEAD
-	At       string        `json:"at"`       // pipeline time at which it was buried
-	Stage    string        `json:"stage"`    // who gave it up
+	At       string        `json:"at"`       // pipeline time at which it was dead-lettered
+	Stage    string        `json:"stage"`    // the stage that dead-lettered it
 	ASIN     string        `json:"asin,omitempty"`
 	Retried  bool          `json:"retried"` // it was offered again
 	Dead     pipeline.Dead `json:"dead"`
@@ -37,7 +37,7 @@ type DeadFilter struct {
 	Open   bool // only those that were not retried
 }
 
-// DeadLetters are the selected letters, oldest first.
+// DeadLetters returns the selected letters, oldest first.
 func DeadLetters(ctx context.Context, b *bus.Bus, f DeadFilter) ([]Letter, error) {
 	retried, err := retriedLetters(ctx, b)
 	if err != nil {
@@ -66,7 +66,7 @@ func letterOf(r bus.Read, d pipeline.Dead) Letter {
 	return l
 }
 
-// retriedLetters are the letters that candidates or survivors name as their origin.
+// retriedLetters returns the letters that candidates or survivors name as their origin.
 func retriedLetters(ctx context.Context, b *bus.Bus) (map[string]bool, error) {
 	out := map[string]bool{}
 	for stream, subject := range map[string]string{
@@ -85,9 +85,9 @@ func retriedLetters(ctx context.Context, b *bus.Bus) (map[string]bool, error) {
 	return out, nil
 }
 
-// DeadLetter is one letter by its sequence in DEAD.
+// DeadLetter returns a letter by its sequence in DEAD.
 func DeadLetter(ctx context.Context, b *bus.Bus, sequence uint64) (Letter, error) {
-	s, err := b.Shelf(ctx, pipeline.StreamDead)
+	s, err := b.Fetcher(ctx, pipeline.StreamDead)
 	if err != nil {
 		return Letter{}, err
 	}
@@ -106,11 +106,10 @@ func DeadLetter(ctx context.Context, b *bus.Bus, sequence uint64) (Letter, error
 	return letterOf(r, d), nil
 }
 
-// Retry drives a letter again and returns the subject on which. What can be read as
-// work becomes a candidate of source retry and a further attempt: a new unit of
-// work, so that its verdicts are new ones. The answers that were stored for the work
-// serve it, so that it costs no token; with pay none does. What cannot be read is
-// published as it was, for a build that can. Retrying a letter twice drives it once.
+// Retry publishes a letter again and returns its subject. Readable work becomes a candidate of source retry with a
+// further attempt: a new unit of work, so that its verdicts are new. It uses the answers that are stored for the work
+// and costs no token; with pay it uses none of them. Unreadable work is published unchanged, for a build that can read
+// it. Retrying a letter twice publishes it once.
 func Retry(ctx context.Context, b *bus.Bus, l Letter, pay bool) (string, error) {
 	if len(l.Dead.Header[pipeline.HeaderQuery]) > 0 {
 		return retryRows(ctx, b, l)
@@ -131,9 +130,9 @@ func Retry(ctx context.Context, b *bus.Bus, l Letter, pay bool) (string, error) 
 	case "":
 		return "", fmt.Errorf("retry letter %d: it came from no stream", l.Sequence)
 	default:
-		// It is still in its stream, where its reader can be sent back; publishing it
-		// once more would double it for everybody else.
-		return "", fmt.Errorf("retry letter %d: message %d of %s was not worked on but recorded; once the cause is mended, run: nats consumer reset %s %s --sequence %d -f",
+		// It is still in its stream, and its consumer can be reset; publishing it again would duplicate it for the
+		// other consumers.
+		return "", fmt.Errorf("retry letter %d: message %d of %s failed in the recorder; after repairing the cause, run: nats consumer reset %s %s --sequence %d -f",
 			l.Sequence, d.Sequence, d.Stream, d.Stream, pipeline.DurableRecorder(d.Stream), d.Sequence)
 	}
 	if _, err := b.Publish(ctx, m); err != nil {
@@ -159,15 +158,15 @@ func (l Letter) Next() string {
 	return fmt.Sprintf("ratchet dead show %d", l.Sequence)
 }
 
-// storedFor fails where work was paid for and no answer came of which it could be decided: only paying again helps.
+// storedFor returns an error if the paid call gave no answer to decide from: only paying again helps.
 func storedFor(l Letter, pay bool) error {
 	if pay || l.Dead.Reason != decide.ReasonNotFound && l.Dead.Reason != decide.ReasonNoAnswer {
 		return nil
 	}
-	return fmt.Errorf("retry letter %d: no answer is stored that it could be decided from; `ratchet dead retry --pay %d` asks Keepa again", l.Sequence, l.Sequence)
+	return fmt.Errorf("retry letter %d: no answer is stored to decide it from; `ratchet dead retry --pay %d` asks Keepa again", l.Sequence, l.Sequence)
 }
 
-// withBody fetches a body that was too large for the letter from where it stands.
+// withBody reads a body that was too large for the letter from its stream.
 func withBody(ctx context.Context, b *bus.Bus, d pipeline.Dead) (pipeline.Dead, error) {
 	if len(d.Body) > 0 || d.Stream == "" {
 		return d, nil
@@ -187,7 +186,7 @@ func withBody(ctx context.Context, b *bus.Bus, d pipeline.Dead) (pipeline.Dead, 
 	return d, nil
 }
 
-// again is what drives a letter again.
+// again returns the message that retries a letter.
 func again(l Letter, d pipeline.Dead, schema string, pay bool) bus.Message {
 	origin := map[string]string{pipeline.HeaderOrigin: messages.Origin(pipeline.StreamDead, l.Sequence)}
 	w, err := messages.Work(schema, d.Header, d.Body)
@@ -247,7 +246,7 @@ func WriteLetters(w io.Writer, letters []Letter, format string) error {
 func (l Letter) Write(w io.Writer) error {
 	d := l.Dead
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	p.f("letter\t%d\nburied\t%s by %s\nreason\t%s\nerror\t%s\nfrom\t%s #%d on %s\ntries\t%d\n",
+	p.f("letter\t%d\ndead-lettered\t%s by %s\nreason\t%s\nerror\t%s\nfrom\t%s #%d on %s\ntries\t%d\n",
 		l.Sequence, l.At, l.Stage, d.Reason, orDash(d.Error.String()), orDash(d.Stream), d.Sequence, d.Subject, d.Deliveries)
 	names := make([]string, 0, len(d.Header))
 	for name := range d.Header {

@@ -82,11 +82,11 @@ func TestADeadSurvivorBecomesACandidateOfAFurtherAttempt(t *testing.T) {
 	d := desk.New(t, 300)
 	w := d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration)
 	d.Survives(t, w, pipeline.LookPeek, "a")
-	shelf, err := d.Bus.Shelf(t.Context(), pipeline.StreamSurvivors)
+	fetcher, err := d.Bus.Fetcher(t.Context(), pipeline.StreamSurvivors)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := shelf.Read(t.Context(), []uint64{1})
+	kept, err := fetcher.Read(t.Context(), []uint64{1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestWhatCouldNotBeRecordedIsNotPublishedTwice(t *testing.T) {
 	}
 	_, err := cli.Retry(t.Context(), d.Bus, letters(t, d, 1)[0], false)
 	if err == nil || !strings.Contains(err.Error(), "nats consumer reset VERDICTS recorder-verdicts --sequence 9 -f") {
-		t.Errorf("says %v, want the command that sends the recorder back", err)
+		t.Errorf("got %v, want the command that resets the recorder", err)
 	}
 	if n := stored(t, d, pipeline.StreamVerdicts); n != 0 {
 		t.Errorf("%d verdicts", n)

@@ -14,14 +14,14 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Deal is what `ratchet deals` shows of a deal: what to do, what it earns, and what
-// that rests on. The names are those of the message; absent is null.
+// Deal is what `ratchet deals` shows of a deal: what to buy, what it earns, and the evidence. The names are those of
+// the message; absent is null.
 type Deal struct {
 	Domain        int             `json:"domain"`
 	ASIN          string          `json:"asin"`
 	PriceType     int             `json:"price_type"`
 	CreationDate  int64           `json:"creation_date"` // Keepa minutes: when the used price began
-	URL           string          `json:"url"`           // the product at Amazon, made of ASIN and marketplace; empty where simulated
+	URL           string          `json:"url"`           // the product at Amazon, from ASIN and marketplace; empty if simulated
 	KeepaURL      string          `json:"keepa_url"`     // its histories; as above
 	OffersURL     string          `json:"offers_url"`    // the used offers at Amazon; as above
 	Simulated     bool            `json:"simulated"`     // the simulated Keepa answered: nobody sells this
@@ -53,10 +53,10 @@ type Deal struct {
 	Source        pipeline.Source `json:"source"`
 	ExpectedCents *int64          `json:"expected_value_cents"`
 
-	// What it rests on.
+	// The evidence.
 	SaleCount     *int        `json:"sale_count"` // sales that the histories imply
 	SalesInYear   *int        `json:"sales_in_year"`
-	NEff          *float64    `json:"n_eff"` // how many sales of today they are worth
+	NEff          *float64    `json:"n_eff"` // the number of current sales that they are worth
 	LastSales     []deal.Sale `json:"last_sales"`
 	NextBest      *int64      `json:"next_best_cents"`
 	LowestNew     *int64      `json:"lowest_new_cents"`
@@ -81,17 +81,17 @@ type Deal struct {
 	ResponseIDs   []string    `json:"response_ids"` // the stored answers: nats stream get RESPONSES ID
 	WorkID        string      `json:"work_id"`
 
-	// What became of it since.
-	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`   // the last look that found it to be a deal
+	// Its later state.
+	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`   // when a look last confirmed it
 	Stale       string    `json:"stale_because,omitempty"` // why it was not confirmed in time
 
 	seen time.Time // when its newest version was decided
 }
 
-// notOfMessage are what is shown beside the members of the message.
+// notOfMessage are the members that the message does not have.
 var notOfMessage = []string{"work_id", "confirmed_at", "stale_because", "url", "keepa_url", "offers_url"}
 
-// members are those of a deal's message that are shown.
+// members are the members of a deal's message that are shown.
 var members = func() (names []string) {
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Deal]()) {
 		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); f.IsExported() && !slices.Contains(notOfMessage, name) {
@@ -101,7 +101,7 @@ var members = func() (names []string) {
 	return names
 }()
 
-// dealsOf are visible deals as they are shown, the most profitable first.
+// dealsOf decodes visible deals, the most profitable first.
 func dealsOf(shown []visibility.Shown) ([]Deal, error) {
 	var out []Deal
 	for _, s := range shown {
@@ -140,16 +140,15 @@ func dealOf(s visibility.Shown) (Deal, error) {
 	return d, nil
 }
 
-// place is what a deal is about, whatever its price.
-func (d Deal) place() visibility.Place { return visibility.PlaceOf(d.identity()) }
+// place returns the product and price type of the deal.
+func (d Deal) place() visibility.Place { return visibility.PlaceOf(d.Identity()) }
 
-// identity is the price that the deal is about: a refresh finds the same one again,
-// a new price is another.
-func (d Deal) identity() pipeline.Identity {
+// Identity returns the price that the deal is about. It is the same after a refresh, and another for a new price.
+func (d Deal) Identity() pipeline.Identity {
 	return pipeline.Identity{Domain: d.Domain, ASIN: d.ASIN, PriceType: d.PriceType, CreationDate: d.CreationDate}
 }
 
-// foundAt is when a look last found it to be a deal.
+// foundAt returns when a look last found it to be a deal.
 func (d Deal) foundAt() time.Time {
 	if d.ConfirmedAt.After(d.DecidedAt) {
 		return d.ConfirmedAt
@@ -157,14 +156,11 @@ func (d Deal) foundAt() time.Time {
 	return d.DecidedAt
 }
 
-// Seen reports whether a version of it was decided at an instant or later, as Visible.List has it.
+// Seen reports whether a version was decided at an instant or later, as in Visible.List.
 func (d Deal) Seen(since time.Time) bool { return !d.seen.Before(since) }
 
-// Note is what a person must know before acting on the deal; empty where there is nothing.
-func (d Deal) Note() string { return d.note() }
-
-// note is what a person must know before acting on the deal; empty where there is nothing.
-func (d Deal) note() string {
+// Note returns what a person must know before acting on the deal; empty if nothing.
+func (d Deal) Note() string {
 	switch {
 	case d.Simulated && d.Stale != "":
 		return simulated + ", " + d.Stale
@@ -174,5 +170,5 @@ func (d Deal) note() string {
 	return d.Stale
 }
 
-// simulated marks what the simulated Keepa answered.
+// simulated marks the answers of the simulated Keepa.
 const simulated = "simulated"

@@ -51,7 +51,7 @@ func TestADealThatALaterLookRejectedIsHidden(t *testing.T) {
 	}
 	judged(t, d, good[0], pipeline.RunLive, pipeline.LookPeek, pipeline.Reject)
 	judged(t, d, good[1], "a-replay", pipeline.LookPeek, pipeline.Reject)       // hides nothing
-	judged(t, d, good[2], pipeline.RunLive, pipeline.LookGlance, pipeline.Shed) // says nothing
+	judged(t, d, good[2], pipeline.RunLive, pipeline.LookGlance, pipeline.Shed) // has no effect
 	judged(t, d, good[3], pipeline.RunLive, pipeline.LookPeek, pipeline.Reject)
 	judged(t, d, good[3], pipeline.RunLive, pipeline.LookPeek, pipeline.Confirm)
 	judged(t, d, good[4], pipeline.RunLive, pipeline.LookGlance, pipeline.Reject)
@@ -61,7 +61,7 @@ func TestADealThatALaterLookRejectedIsHidden(t *testing.T) {
 	}
 }
 
-func TestADealSaysWhatItRestsOnInEveryFormat(t *testing.T) {
+func TestADealShowsItsEvidenceInEveryFormat(t *testing.T) {
 	t.Parallel()
 	d, asins := worked(t, keepasim.Good)
 	asin := asins[keepasim.Good]

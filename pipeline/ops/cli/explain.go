@@ -18,38 +18,38 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Explanation is what rules make of everything that is stored about one ASIN. It
-// costs no token: a look of which no answer is stored is not explained.
+// Explanation is the result of rules on everything that is stored about one ASIN. It costs no token: a look without a
+// stored answer is not explained.
 type Explanation struct {
 	Domain  int             `json:"domain"`
 	ASIN    string          `json:"asin"`
 	Title   foreign.Text    `json:"title"`
-	RuleSet string          `json:"rule_set"` // the version of the rules that explain
+	RuleSet string          `json:"rule_set"` // the version of the rules used
 	Rules   string          `json:"rules"`    // and their name
 	WorkID  string          `json:"work_id"`
 	Listed  time.Time       `json:"listed_at"`
 	Looks   []ExplainedLook `json:"looks"`
 }
 
-// ExplainedLook is one look and what every rule says at it.
+// ExplainedLook is one look and the result of every rule.
 type ExplainedLook struct {
 	Look     pipeline.Look    `json:"look"`
-	At       time.Time        `json:"at,omitzero"`      // the instant that is decided at: the live verdict's, if there is one
+	At       time.Time        `json:"at,omitzero"`      // the instant of the decision: that of the live verdict, if any
 	Answer   string           `json:"answer,omitempty"` // the stored answer
 	Answered time.Time        `json:"answered_at,omitzero"`
 	Missing  string           `json:"missing,omitempty"` // why the look cannot be explained
 	Outcome  pipeline.Outcome `json:"outcome,omitempty"`
 	Reason   string           `json:"reason,omitempty"`
-	Live     *LiveVerdict     `json:"live,omitempty"` // what was decided then
+	Live     *LiveVerdict     `json:"live,omitempty"` // the earlier decision of the pipeline
 	Profit   *int64           `json:"profit_cents"`
 	Expected *int64           `json:"expected_value_cents"`
 	Tier     pipeline.Tier    `json:"tier,omitempty"`
 	Rules    []ExplainedRule  `json:"rules"`
-	Deal     *deal.Deal       `json:"deal,omitempty"` // what the commit accepts, and what it rests on
-	Product  *keepa.Product   `json:"-"`              // the stored answer; nil at a glance and where Missing says why
+	Deal     *deal.Deal       `json:"deal,omitempty"` // the deal that the commit accepts, and its evidence
+	Product  *keepa.Product   `json:"-"`              // the stored answer; nil at a glance, and if Missing gives a reason
 }
 
-// LiveVerdict is what the pipeline decided at the look.
+// LiveVerdict is the decision of the pipeline at the look.
 type LiveVerdict struct {
 	Outcome pipeline.Outcome `json:"outcome"`
 	Reason  string           `json:"reason"`
@@ -67,24 +67,24 @@ type ExplainedRule struct {
 	Says       string             `json:"says"`
 	Heuristic  bool               `json:"heuristic"`
 	Enabled    bool               `json:"enabled"`
-	Outcome    RuleSays           `json:"outcome"`
-	Decides    bool               `json:"decides"` // it is the one that rejected
-	Inputs     map[string]any     `json:"inputs"`  // null is unknown
+	Outcome    RuleResult         `json:"outcome"`
+	Decides    bool               `json:"decides"` // it is the rule that rejected
+	Inputs     map[string]any     `json:"inputs"`  // null if unknown
 	Thresholds map[string]float64 `json:"thresholds"`
 	Unknown    []string           `json:"unknown,omitempty"`
 	Error      string             `json:"error,omitempty"`
 }
 
-// RuleSays is what a rule makes of its inputs.
-type RuleSays string
+// RuleResult is the result of a rule.
+type RuleResult string
 
-// What a rule can say.
+// The results of a rule.
 const (
-	Passes       RuleSays = "passes"
-	Rejects      RuleSays = "rejects"
-	Needs        RuleSays = "needs a later look" // an input is unknown, and the rule waits for it
-	PassesBlind  RuleSays = "passes, unknown"    // an input is unknown, and the rule lets it pass
-	RejectsBlind RuleSays = "rejects, unknown"   // an input is unknown, and the rule rejects for that
+	Passes       RuleResult = "passes"
+	Rejects      RuleResult = "rejects"
+	Needs        RuleResult = "needs a later look" // an input is unknown, and the rule waits for it
+	PassesBlind  RuleResult = "passes, unknown"    // an input is unknown, and the rule passes it
+	RejectsBlind RuleResult = "rejects, unknown"   // an input is unknown, and the rule rejects it
 )
 
 // Explain explains the newest candidate of an ASIN.
@@ -134,7 +134,7 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 	return e, nil
 }
 
-// decided is what the pipeline decided about a unit of work, by look.
+// decided returns the live verdicts about a unit of work, by look.
 func decided(ctx context.Context, b *bus.Bus, asin, workID string) (map[pipeline.Look]*LiveVerdict, error) {
 	out := map[pipeline.Look]*LiveVerdict{}
 	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
@@ -147,8 +147,8 @@ func decided(ctx context.Context, b *bus.Bus, asin, workID string) (map[pipeline
 	return out, err
 }
 
-// product is the stored product of a look: the one that was decided on, else the
-// newest. Where none is stored, Missing says so.
+// product returns the stored product of a look: that of the live verdict, else the newest. If none is stored, it sets
+// Missing.
 func (l *ExplainedLook) product(ctx context.Context, b *bus.Bus, domain int, asin string) (*keepa.Product, error) {
 	kind := pipeline.KindPeek
 	if l.Look == pipeline.LookCommit {
@@ -169,18 +169,18 @@ func (l *ExplainedLook) product(ctx context.Context, b *bus.Bus, domain int, asi
 	}
 	if answer == nil {
 		l.Missing = "no answer is stored"
-		return nil, nil //nolint:nilnil // Missing says why
+		return nil, nil //nolint:nilnil // Missing has the reason
 	}
 	l.Answer, l.Answered, l.At = answer.ID, answer.AnsweredAt, answer.AnsweredAt
 	product, err := keepa.DecodeProduct(answer.Body)
 	if err != nil {
-		l.Missing = "the stored answer cannot be read: " + err.Error()
-		return nil, nil //nolint:nilnil // Missing says why
+		l.Missing = "the stored answer is unreadable: " + err.Error()
+		return nil, nil //nolint:nilnil // Missing has the reason
 	}
 	return &product, nil
 }
 
-// decidedOn is the answer of the kind that the live verdict rests on; nil without one.
+// decidedOn returns the answer of the kind that the live verdict used; nil if absent.
 func (l *ExplainedLook) decidedOn(ctx context.Context, b *bus.Bus, kind pipeline.Kind) (*responses.Answer, error) {
 	if l.Live == nil {
 		return nil, nil //nolint:nilnil // nothing was decided yet
@@ -191,10 +191,10 @@ func (l *ExplainedLook) decidedOn(ctx context.Context, b *bus.Bus, kind pipeline
 			return a, err
 		}
 	}
-	return nil, nil //nolint:nilnil // it has left the stream
+	return nil, nil //nolint:nilnil // the stream has deleted it
 }
 
-// sellers are those that the live verdict rests on.
+// sellers returns those that the live verdict used.
 func (l *ExplainedLook) sellers(ctx context.Context, b *bus.Bus) (map[string]keepa.Seller, error) {
 	if l.Live == nil || l.Look != pipeline.LookCommit {
 		return nil, nil
@@ -205,7 +205,7 @@ func (l *ExplainedLook) sellers(ctx context.Context, b *bus.Bus) (map[string]kee
 		if err != nil {
 			return nil, err
 		}
-		if a == nil || a.Kind != pipeline.KindSeller || decide.Nobody(a.Body) {
+		if a == nil || a.Kind != pipeline.KindSeller || decide.NoSeller(a.Body) {
 			continue
 		}
 		if seller, err := keepa.DecodeSeller(a.Body); err == nil {
@@ -215,7 +215,7 @@ func (l *ExplainedLook) sellers(ctx context.Context, b *bus.Bus) (map[string]kee
 	return sellers, nil
 }
 
-// explain fills in the finding and what every rule says.
+// explain fills in the finding and the result of every rule.
 func (l *ExplainedLook) explain(j *verdict.Judge, row keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller) error {
 	at := decide.Instant(l.At)
 	var f verdict.Finding

@@ -75,7 +75,7 @@ func TestEveryRuleIsExplainedFromStoredAnswersForNoToken(t *testing.T) {
 	t.Parallel()
 	d, asins := worked(t, keepasim.Good, keepasim.AmazonCaps, keepasim.NoProfit)
 	j, spent := builtIn(t), d.Spent(t)
-	d.Hold() // whoever asks Keepa now hangs
+	d.Hold() // a call to Keepa would hang now
 
 	good, err := cli.Explain(t.Context(), d.Bus, j, asins[keepasim.Good])
 	if err != nil {
@@ -87,7 +87,7 @@ func TestEveryRuleIsExplainedFromStoredAnswersForNoToken(t *testing.T) {
 			t.Errorf("%s: %s, live %+v", l.Look, got, l.Live)
 		}
 		if l.Look != pipeline.LookGlance && l.Answer == "" {
-			t.Errorf("%s: says not which answer it rests on", l.Look)
+			t.Errorf("%s: the answer that it used is missing", l.Look)
 		}
 	}
 	if last := good.Looks[2]; len(last.Rules) != len(j.Rules()) {

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/verdict"
-	"ratchet/pipeline/ops/report"
 )
 
-// Write prints the explanation for people: look by look, rule by rule.
+// Write prints the explanation for people, by look and rule.
 func (e Explanation) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("%s  %s\n", e.ASIN, e.Title.Short(120))
@@ -58,17 +58,17 @@ func (l ExplainedLook) write(p *lines, domain int) {
 	}
 }
 
-// Headline is the look, what comes of it and what it rests on.
+// Headline returns the look, its outcome and its evidence.
 func (l ExplainedLook) Headline(domain int) string {
 	if l.Missing != "" {
 		return fmt.Sprintf("%s: %s", l.Look, l.Missing)
 	}
 	parts := []string{fmt.Sprintf("%s: %s (%s)", l.Look, l.Outcome, l.Reason)}
 	if l.Profit != nil {
-		parts = append(parts, "profit "+report.Money(domain, l.Profit))
+		parts = append(parts, "profit "+keepa.Domain(domain).Money(l.Profit))
 	}
 	if l.Expected != nil {
-		parts = append(parts, fmt.Sprintf("expected value %s, tier %s", report.Money(domain, l.Expected), l.Tier))
+		parts = append(parts, fmt.Sprintf("expected value %s, tier %s", keepa.Domain(domain).Money(l.Expected), l.Tier))
 	}
 	if l.Answer != "" {
 		parts = append(parts, fmt.Sprintf("answer #%s of %s", l.Answer, l.Answered.Format("2006-01-02 15:04:05")))
@@ -79,7 +79,7 @@ func (l ExplainedLook) Headline(domain int) string {
 	return strings.Join(parts, "; ")
 }
 
-// Numbers are a rule's inputs and the thresholds that it compares them with.
+// Numbers returns a rule's inputs and the thresholds that it compares them with.
 func (r ExplainedRule) Numbers() string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(r.Inputs)) {
@@ -94,7 +94,7 @@ func (r ExplainedRule) Numbers() string {
 	return strings.Join(out, " ")
 }
 
-// WriteRules prints what a rule file says, once it was found to be right.
+// WriteRules prints the rules of a valid file.
 func WriteRules(w io.Writer, file string, j *verdict.Judge) error {
 	rules := j.Rules()
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}

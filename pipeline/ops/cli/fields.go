@@ -15,15 +15,15 @@ import (
 // field is one thing that is shown of a deal, as the column of a table and of a csv.
 type field struct {
 	name  string
-	least int // the narrowest that is of use, for what can be cut; 0: it cannot
-	usual int // how wide it is as a rule, where rows are shown before the next is known
+	least int // the narrowest useful width, if it may be cut; 0 if not
+	usual int // the usual width, for rows that are printed one by one
 	right bool
 	table func(d Deal, now time.Time) string
-	csv   func(d Deal) string // nil: not in a csv
+	csv   func(d Deal) string // nil if not in a csv
 }
 
-// tableFields are those of a table, csvFields those of a csv, unless others are asked for. A csv has the amounts in the
-// marketplace's currency, times in UTC, and ASINs and ISBNs as text.
+// tableFields are the default of a table, csvFields of a csv. A csv has amounts in the marketplace's currency, times in
+// UTC, and ASINs and ISBNs as text.
 var (
 	tableFields = []string{"profit", "loss", "buy", "range", "months", "condition", "rank", "age", "fba", "asin", "seller", "link", "title"}
 	csvFields   = []string{
@@ -34,7 +34,7 @@ var (
 	}
 )
 
-// Fields are the names of all that can be shown.
+// Fields returns the names of all fields.
 func Fields() []string {
 	var out []string
 	for _, f := range fields {
@@ -43,15 +43,15 @@ func Fields() []string {
 	return out
 }
 
-// InCSV reports whether a field can be a column of a csv; what it shows, others say there.
+// InCSV reports whether a field can be a column of a csv.
 func InCSV(name string) bool {
 	i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 	return i >= 0 && fields[i].csv != nil
 }
 
-// fieldsOf are the fields of these names. What must be known of a deal before it is bought is always there.
+// fieldsOf returns the fields of these names, with the note if a deal has one.
 func fieldsOf(names []string, deals []Deal) []field {
-	if !slices.Contains(names, "note") && slices.ContainsFunc(deals, func(d Deal) bool { return d.note() != "" }) {
+	if !slices.Contains(names, "note") && slices.ContainsFunc(deals, func(d Deal) bool { return d.Note() != "" }) {
 		names = noted(names)
 	}
 	var out []field
@@ -63,7 +63,7 @@ func fieldsOf(names []string, deals []Deal) []field {
 	return out
 }
 
-// noted are names with the note: before the columns that may be cut.
+// noted returns names with the note, before the columns that may be cut.
 func noted(names []string) []string {
 	at := slices.IndexFunc(names, func(name string) bool { return name == "seller" || name == "title" })
 	if at < 0 {
@@ -72,7 +72,7 @@ func noted(names []string) []string {
 	return slices.Insert(slices.Clone(names), at, "note")
 }
 
-// text is a field whose text is foreign.
+// text returns a field with foreign text.
 func text(name string, least, usual int, of func(Deal) foreign.Text) field {
 	return field{
 		name: name, least: least, usual: usual,
@@ -81,7 +81,7 @@ func text(name string, least, usual int, of func(Deal) foreign.Text) field {
 	}
 }
 
-// idCell is an ASIN or an ISBN for a spreadsheet, which would take its digits for a number and drop the zeros in front.
+// idCell quotes an ASIN or an ISBN for a spreadsheet, which would read it as a number and drop leading zeros.
 func idCell(id string) string {
 	if id == "" {
 		return ""
@@ -89,12 +89,12 @@ func idCell(id string) string {
 	return `="` + strings.ReplaceAll(id, `"`, "") + `"`
 }
 
-// ours is a field whose text is made here.
+// ours returns a field with our text.
 func ours(name string, usual int, of func(Deal) string) field {
 	return field{name: name, usual: usual, table: func(d Deal, _ time.Time) string { return orDash(of(d)) }, csv: func(d Deal) string { return foreign.Cell(of(d)) }}
 }
 
-// amount is money.
+// amount returns a field of money.
 func amount(name string, of func(Deal) *int64) field {
 	return field{
 		name: name, usual: 8, right: true,
@@ -108,7 +108,7 @@ func amount(name string, of func(Deal) *int64) field {
 	}
 }
 
-// count is a number of things.
+// count returns a field with an integer.
 func count[T int | int64](name string, usual int, of func(Deal) *T) field {
 	return field{
 		name: name, usual: usual, right: true,
@@ -117,7 +117,7 @@ func count[T int | int64](name string, usual int, of func(Deal) *T) field {
 	}
 }
 
-// share is a number that is not whole, with so many decimals in a table.
+// share returns a field with a decimal number, and that many decimals in a table.
 func share(name string, decimals int, of func(Deal) *float64) field {
 	return field{
 		name: name, usual: 6, right: true,
@@ -149,7 +149,7 @@ func truth(b *bool) string {
 	return "no"
 }
 
-// id is an ASIN or an ISBN.
+// id returns a field with an ASIN or an ISBN.
 func id(name string, of func(Deal) string) field {
 	return field{
 		name: name, usual: 10,
@@ -221,17 +221,17 @@ var fields = []field{
 	ours("link", 36, func(d Deal) string { return d.URL }),
 	ours("offers", 64, func(d Deal) string { return d.OffersURL }),
 	ours("keepa", 42, func(d Deal) string { return d.KeepaURL }),
-	{name: "note", usual: 9, table: func(d Deal, _ time.Time) string { return d.note() }, csv: func(d Deal) string { return foreign.Cell(d.note()) }},
+	{name: "note", usual: 9, table: func(d Deal, _ time.Time) string { return d.Note() }, csv: func(d Deal) string { return foreign.Cell(d.Note()) }},
 	count("tokens", 3, func(d Deal) *int { return &d.Tokens }),
 	ours("rule_set", 12, func(d Deal) string { return d.RuleSet }),
 	ours("work_id", 24, func(d Deal) string { return d.WorkID }),
 	ours("response_ids", 20, func(d Deal) string { return strings.Join(d.ResponseIDs, " ") }),
 }
 
-// money is an amount of the deal in its marketplace's currency.
+// money formats an amount in the currency of the deal's marketplace.
 func (d Deal) money(units *int64) string { return keepa.Domain(d.Domain).Money(units) }
 
-// saleRange is what the copy may sell for, to the dollar: eight of ten cases lie within.
+// saleRange returns the range of eight of ten sale prices, in whole units.
 func (d Deal) saleRange() string {
 	if d.SaleLow == nil || d.SaleHigh == nil {
 		return "–"
@@ -239,7 +239,7 @@ func (d Deal) saleRange() string {
 	return fmt.Sprintf("%s%.0f–%.0f", keepa.Domain(d.Domain).Currency().Symbol, d.units(*d.SaleLow), d.units(*d.SaleHigh))
 }
 
-// age is a length of time for people, in its largest unit.
+// age formats a duration for people, in its largest unit.
 func age(d time.Duration) string {
 	switch {
 	case d < time.Minute:
@@ -252,7 +252,7 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
-// chance is a chance in percent.
+// chance formats a chance in percent.
 func chance(p *float64) string {
 	if p == nil {
 		return "–"
@@ -260,7 +260,7 @@ func chance(p *float64) string {
 	return fmt.Sprintf("%.0f %%", 100**p)
 }
 
-// decimal is a number as csv has it; empty where it is unknown.
+// decimal formats a number for a csv; empty if unknown.
 func decimal(f *float64) string {
 	if f == nil {
 		return ""
@@ -268,7 +268,7 @@ func decimal(f *float64) string {
 	return strconv.FormatFloat(*f, 'f', -1, 64)
 }
 
-// number is an integer as csv has it; empty where it is unknown.
+// number formats an integer for a csv; empty if unknown.
 func number[T int | int64](n *T) string {
 	if n == nil {
 		return ""
@@ -276,7 +276,7 @@ func number[T int | int64](n *T) string {
 	return strconv.FormatInt(int64(*n), 10)
 }
 
-// grouped are digits in groups of three.
+// grouped returns digits in groups of three.
 func grouped(digits string) string {
 	for at := len(digits) - 3; at > 0; at -= 3 {
 		digits = digits[:at] + "," + digits[at:]

@@ -10,19 +10,19 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
-// Follow prints the visible deals and then every one that becomes visible, once, until
-// ctx ends. A refresh that finds a deal again is not a new one; a new price is. say is
-// told who answered.
+// Follow prints the visible deals and then each deal that becomes visible, once, until ctx ends. A refresh that finds a
+// deal again does not make it new; a new price does. source is called with the source of the list.
 //
 //	         ┌ the list, which has all that the streams held before
 //	remember ┤
 //	         └ DEALS, and the accepts and confirms of VERDICTS, from there on ─▶ visible now? ─▶ shown
 //
-// What makes a deal visible is a message on one of the two; which arrives first does
-// not matter, since either has the deal looked at as it stands then.
-func (v *Visible) Follow(ctx context.Context, since time.Time, show Show, w io.Writer, say func(Source)) error {
+// A message on one of the two makes a deal visible. Their order does not matter: each makes the follower read the
+// current state of the deal.
+func (v *Visible) Follow(ctx context.Context, since time.Time, show Show, w io.Writer, source func(Source)) error {
 	deals, err := v.b.Last(ctx, pipeline.StreamDeals)
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (v *Visible) Follow(ctx context.Context, since time.Time, show Show, w io.W
 	if err != nil {
 		return err
 	}
-	say(from)
+	source(from)
 	f := follower{b: v.b, since: since, out: &stream{Show: show, w: w}, shown: map[pipeline.Identity]bool{}}
 	for _, d := range list {
 		if err := f.show(d); err != nil {
@@ -100,30 +100,27 @@ func (f follower) run(ctx context.Context, deals, verdicts uint64) error {
 	return work.Wait()
 }
 
-// look shows a deal that is visible now and was not shown. A server that goes away is
-// waited for.
+// look shows a deal that is visible now and was not shown. It retries while the server is away.
 func (f follower) look(ctx context.Context, p visibility.Place) error {
 	for {
-		book, err := hearOf(ctx, f.b, p)
+		book, err := readDeals(ctx, f.b, p)
 		if err == nil {
 			deals, err := dealsOf(book.Visible(f.since))
 			for _, d := range deals {
-				if !f.shown[d.identity()] {
+				if !f.shown[d.Identity()] {
 					return f.show(d)
 				}
 			}
 			return err
 		}
-		f.b.Log.Debug("deal cannot be looked at just now", "asin", p.ASIN, "err", err)
-		select {
-		case <-ctx.Done():
+		f.b.Log.Debug("deal cannot be read, will retry", "asin", p.ASIN, "err", err)
+		if process.Sleep(ctx, time.Second) != nil {
 			return nil
-		case <-time.After(time.Second):
 		}
 	}
 }
 
 func (f follower) show(d Deal) error {
-	f.shown[d.identity()] = true
+	f.shown[d.Identity()] = true
 	return f.out.show(d)
 }

@@ -27,7 +27,7 @@ type History struct {
 	status       Status
 }
 
-// Past reads what was decided and spent since an instant.
+// Past reads the history since an instant.
 func Past(ctx context.Context, b *bus.Bus, since func(now time.Time) time.Time) (History, error) {
 	s, err := Look(ctx, b)
 	if err != nil {
@@ -52,10 +52,10 @@ func Past(ctx context.Context, b *bus.Bus, since func(now time.Time) time.Time) 
 	return h, err
 }
 
-// span is the time that it is about, for people.
+// span returns the span, for people.
 func (h History) span() string { return "in the last " + brief(h.Until.Sub(h.Since)) }
 
-// RuleCost is what a rule rejected, and what had been paid for it until then.
+// RuleCost is what a rule rejected, and the tokens that had been spent on it.
 type RuleCost struct {
 	Rule      string        `json:"rule"`
 	Look      pipeline.Look `json:"look"`
@@ -65,7 +65,7 @@ type RuleCost struct {
 	Tokens    int           `json:"tokens"`
 }
 
-// Rules are the rules by what they cost, the dearest first.
+// Rules returns the rules by their cost, the most expensive first.
 func (h History) Rules() []RuleCost {
 	type key struct {
 		rule   string
@@ -94,7 +94,7 @@ func (h History) Rules() []RuleCost {
 	return out
 }
 
-// WriteRules answers which rule costs most.
+// WriteRules prints which rule costs most.
 func (h History) WriteRules(w io.Writer, j *verdict.Judge) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	rules := h.Rules()
@@ -110,19 +110,19 @@ func (h History) WriteRules(w io.Writer, j *verdict.Judge) error {
 	}
 	p.f("\nRULE\tLOOK\tREJECTED\tTOKENS UNTIL THEN\tMAY BE WRONG\tSAYS\n")
 	for _, c := range rules {
-		says, wrong := "", "no"
+		sentence, wrong := "", "no"
 		if r, ok := j.Rule(c.Rule); ok {
-			says = r.Says
+			sentence = r.Says
 		}
 		if c.Heuristic {
 			wrong = "yes"
 		}
-		p.f("%s\t%s\t%d\t%d\t%s\t%s\n", orDash(c.Rule), c.Look, c.Rejected, c.Tokens, wrong, says)
+		p.f("%s\t%s\t%d\t%d\t%s\t%s\n", orDash(c.Rule), c.Look, c.Rejected, c.Tokens, wrong, sentence)
 	}
 	return p.flush()
 }
 
-// accepted are the deals that were found, and with them the mean of what one is expected to earn.
+// accepted returns how many deals were found, and their mean expected profit in cents.
 func (h History) accepted() (n int, profit float64, domain int) {
 	for _, v := range h.sum.Found() {
 		n++
@@ -134,7 +134,7 @@ func (h History) accepted() (n int, profit float64, domain int) {
 	return n, profit / float64(max(1, n)), domain
 }
 
-// shed is how many were not looked at, because tokens sufficed only for what is worth more.
+// shed returns how many candidates were shed because tokens sufficed only for more valuable ones.
 func (h History) shed() int {
 	n := 0
 	for _, v := range h.sum.Final() {
@@ -145,7 +145,7 @@ func (h History) shed() int {
 	return n
 }
 
-// waits is how many wait for a paid look, and for a free one.
+// waits returns how many wait for a paid look, and for a free one.
 func (s Status) waits() (paid, free int) {
 	for _, st := range s.Stages {
 		if st.Stage != pipeline.StageWatermarker {
@@ -155,7 +155,7 @@ func (s Status) waits() (paid, free int) {
 	return paid, free
 }
 
-// WriteNothing answers why nothing, or so little, is found.
+// WriteNothing prints why nothing, or so little, was found.
 func (h History) WriteNothing(w io.Writer, j *verdict.Judge) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("%s\n\n", h.nothing())
@@ -166,7 +166,7 @@ func (h History) WriteNothing(w io.Writer, j *verdict.Judge) error {
 		for _, n := range by {
 			all += n
 		}
-		p.f("looked at by the %s\t%d\t%d rejected, %d shed\n", look, all, by[pipeline.Reject], by[pipeline.Shed])
+		p.f("looks by the %s\t%d\t%d rejected, %d shed\n", look, all, by[pipeline.Reject], by[pipeline.Shed])
 	}
 	paid, free := h.status.waits()
 	p.f("wait for a look\t%d\t%d of them for tokens\n\n", paid+free, paid)
@@ -174,11 +174,11 @@ func (h History) WriteNothing(w io.Writer, j *verdict.Judge) error {
 		if i == 0 {
 			p.f("REJECTED MOST BY\tCOUNT\tSAYS\n")
 		}
-		says := c.Reason
+		sentence := c.Reason
 		if r, ok := j.Rule(c.Rule); ok && r.Says != "" {
-			says = r.Says
+			sentence = r.Says
 		}
-		p.f("%s at the %s\t%d\t%s\n", orDash(c.Rule), c.Look, c.Rejected, says)
+		p.f("%s at the %s\t%d\t%s\n", orDash(c.Rule), c.Look, c.Rejected, sentence)
 	}
 	p.f("\n")
 	for i, help := range h.help() {
@@ -190,17 +190,17 @@ func (h History) WriteNothing(w io.Writer, j *verdict.Judge) error {
 	return p.flush()
 }
 
-// mostShown is how many of the rules are shown that reject most.
+// mostShown is how many of the rules that reject most are shown.
 const mostShown = 5
 
-// most are the rules that reject most.
+// most returns the rules that reject most.
 func (h History) most() []RuleCost {
 	all := h.Rules()
 	slices.SortStableFunc(all, func(a, b RuleCost) int { return -cmp.Compare(a.Rejected, b.Rejected) })
 	return all[:min(len(all), mostShown)]
 }
 
-// nothing is the answer in a sentence.
+// nothing returns the answer in a sentence.
 func (h History) nothing() string {
 	decided, shed := h.sum.Decided(), h.shed()
 	found, _, _ := h.accepted()
@@ -217,22 +217,22 @@ func (h History) nothing() string {
 	most := h.most()
 	switch {
 	case h.status.Wish != "run" && decided == 0:
-		return fmt.Sprintf("%s: you asked it to wait (%s); `ratchet resume` goes on.", begin, h.status.Wish)
+		return fmt.Sprintf("%s: you paused it (%s); `ratchet resume` continues.", begin, h.status.Wish)
 	case decided == 0 && paid > 0:
 		return fmt.Sprintf("%s: nothing was decided, and %d wait for tokens.", begin, paid)
 	case decided == 0 && free > 0:
-		return fmt.Sprintf("%s: nothing was decided yet, and %d wait to be looked at.", begin, free)
+		return fmt.Sprintf("%s: nothing was decided yet, and %d wait for a look.", begin, free)
 	case decided == 0:
 		return begin + ": nothing new was listed."
 	case shed*2 > decided:
-		return fmt.Sprintf("%s: of %d that were decided, %d were not looked at for want of tokens.", begin, decided, shed)
+		return fmt.Sprintf("%s: of %d that were decided, %d were shed because no tokens were left.", begin, decided, shed)
 	case len(most) > 0:
 		return fmt.Sprintf("%s, of %d that were decided: %s rejected most, %.0f %% of them.", begin, decided, orDash(most[0].Rule), 100*float64(most[0].Rejected)/float64(decided))
 	}
 	return fmt.Sprintf("%s, of %d that were decided.", begin, decided)
 }
 
-// help is what would bring more, the next step of each.
+// help returns what would bring more deals, each with its next step.
 func (h History) help() []string {
 	var out []string
 	paid, _ := h.status.waits()
@@ -241,10 +241,10 @@ func (h History) help() []string {
 		out = append(out, "spending is "+h.status.Wish+": `ratchet resume`")
 	}
 	if shed := h.shed(); shed > 0 || paid > max(100, decided/5) {
-		out = append(out, fmt.Sprintf("more tokens: %d were shed and %d wait; `ratchet forecast` says what the next plan would bring", shed, paid))
+		out = append(out, fmt.Sprintf("more tokens: %d were shed and %d wait; `ratchet forecast` shows what the next plan would bring", shed, paid))
 	}
 	if most := h.most(); len(most) > 0 {
-		out = append(out, fmt.Sprintf("other rules, where %s is stricter than you want: change the file, `ratchet rules check FILE --measure`, `ratchet rules apply FILE`", orDash(most[0].Rule)))
+		out = append(out, fmt.Sprintf("other rules, if %s is stricter than you want: change the file, `ratchet rules check FILE --measure`, `ratchet rules apply FILE`", orDash(most[0].Rule)))
 	}
 	if days := h.Until.Sub(h.Since).Hours() / 24; float64(decided) < 50*days {
 		out = append(out, "a wider query: few prices are listed; `ratchet queries apply FILE`")
@@ -252,8 +252,7 @@ func (h History) help() []string {
 	return out
 }
 
-// WriteSpent answers what was spent. It is what left the bucket: calls, calls whose caller died, and what nobody of us
-// spent.
+// WriteSpent prints the tokens that left the bucket: calls, calls of processes that died, and tokens spent by others.
 func (h History) WriteSpent(w io.Writer, when string) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	total := h.sum.Tokens() + h.sum.Lost() + h.sum.Drift()
@@ -273,13 +272,13 @@ func (h History) WriteSpent(w io.Writer, when string) error {
 	}
 	p.f("\n%d decided, %.2f tokens each", h.sum.Decided(), float64(total)/float64(max(1, h.sum.Decided())))
 	if n := h.sum.Expired(); n > 0 {
-		p.f("; %d more came in while the bucket was full and are gone", n)
+		p.f("; %d more were refilled while the bucket was full and are lost", n)
 	}
 	p.f(".\n")
 	return p.flush()
 }
 
-// of is the share of what the plan paid in; "" where the plan is not known.
+// of returns the share of the income; "" if the plan is unknown.
 func (h History) of(total int) string {
 	rate := h.status.rate()
 	if rate == 0 {
@@ -299,7 +298,7 @@ func perDeal(total, found int) string {
 	return fmt.Sprintf("%d deals were found, %.1f tokens each", found, float64(total)/float64(found))
 }
 
-// money is an amount of the marketplace.
+// money formats an amount in the currency of the marketplace.
 func money(domain int, cents float64) string {
 	n := int64(math.Round(cents))
 	return keepa.Domain(domain).Money(&n)

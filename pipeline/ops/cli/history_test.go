@@ -91,14 +91,14 @@ func TestTheFirstLineIsTheAnswer(t *testing.T) {
 				many(60, pipeline.Verdict{Look: pipeline.LookPeek, Outcome: pipeline.Shed})
 				many(40, rejected("no_profit", pipeline.LookPeek, 1))
 			}),
-			"Nothing was found in the last 7 d: of 100 that were decided, 60 were not looked at for want of tokens.",
+			"Nothing was found in the last 7 d: of 100 that were decided, 60 were shed because no tokens were left.",
 			"no_profit costs most: 40 tokens in the last 7 d went into 40 that it rejected.",
 			"0 tokens were spent today, 0 % of the 50400 that 5 a minute pay in that time; no deal was found.",
 		},
 		{
 			"it was paused",
 			week(func(h *History, _ func(int, pipeline.Verdict)) { h.status.Wish = "paused" }),
-			"Nothing was found in the last 7 d: you asked it to wait (paused); `ratchet resume` goes on.",
+			"Nothing was found in the last 7 d: you paused it (paused); `ratchet resume` continues.",
 			"No rule cost anything in the last 7 d: nothing was rejected.",
 			"0 tokens were spent today, 0 % of the 50400 that 5 a minute pay in that time; no deal was found.",
 		},
@@ -143,7 +143,7 @@ func TestStatusBeginsWithWhetherItIsStuck(t *testing.T) {
 		"Not stuck: 12 wait for tokens, which come back at 5 a minute.": func(s *Status) {
 			s.Balance.State, s.Stages = "recharge", []StageStatus{{Stage: pipeline.StagePeeker, Waiting: 12}}
 		},
-		"Not stuck: it waits because you asked it to (paused); `ratchet resume` goes on.": func(s *Status) { s.Wish = "paused" },
+		"Not stuck: you paused it (paused); `ratchet resume` continues.": func(s *Status) { s.Wish = "paused" },
 		"STUCK: peeker: no step": func(s *Status) { s.Stuck = []Stuck{{"peeker", "no step"}} },
 	} {
 		s := Status{At: noon, Wish: "run", Balance: &token.Balance{Rate: 5, State: "burst"}}

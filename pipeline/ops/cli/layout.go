@@ -7,12 +7,12 @@ import (
 	eastern "golang.org/x/text/width"
 )
 
-// A layout puts the cells of a record on as many lines as the width wants:
+// A layout puts the cells of a record on as many lines as the width requires:
 //
-//	columns in their order ─▶ lines, each as full as the narrowest cells allow ─▶ the room left on a line goes to its
+//	columns in their order ─▶ lines, each as full as the narrowest cells allow ─▶ the free room of a line goes to its
 //	text columns ─▶ a cell that is still too long is cut, with …
 //
-// Every record has the same layout, and so has the head.
+// All records and the head have the same layout.
 type layout struct {
 	lines [][]slot
 }
@@ -30,13 +30,13 @@ const (
 	indent = "  "
 )
 
-// wish is what a column would like: its widest cell, and the least that is of use.
+// wish is the width of a column: its widest cell, and the narrowest useful width.
 type wish struct {
 	least, most int
 	right       bool
 }
 
-// layOut is the layout of columns at a width; 0 is as wide as it gets.
+// layOut returns the layout of columns at a width; 0 is unlimited.
 func layOut(columns []wish, width int) layout {
 	var l layout
 	var line []slot
@@ -78,7 +78,7 @@ func (layout) widen(columns []wish, line []slot, width int, further bool) {
 	}
 }
 
-// write is a record as its lines, each ended.
+// write returns the lines of a record, each with a line end.
 func (l layout) write(cells []string) string {
 	var b strings.Builder
 	for n, line := range l.lines {
@@ -105,7 +105,7 @@ func pad(s string, to int, right bool) string {
 	return s + room
 }
 
-// cut is s on at most so many columns.
+// cut returns s, cut to at most so many columns.
 func cut(s string, most int) string {
 	if columnsOf(s) <= most {
 		return s
@@ -119,7 +119,7 @@ func cut(s string, most int) string {
 	return s
 }
 
-// columnsOf is how many columns of a terminal a text takes.
+// columnsOf returns how many columns of a terminal a text takes.
 func columnsOf(s string) int {
 	n := 0
 	for _, r := range s {
@@ -128,8 +128,8 @@ func columnsOf(s string) int {
 	return n
 }
 
-// runeColumns is how many columns a terminal gives to a character: none to what is set upon another, two to the
-// characters of East Asia.
+// runeColumns returns how many columns of a terminal a character takes: 0 if it combines with another, 2 if it is wide
+// (East Asia).
 func runeColumns(r rune) int {
 	switch {
 	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):

@@ -14,36 +14,37 @@ import (
 	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
-// Live are the visible deals, read once and then kept current by the streams, for a page that shows them all day.
+// Live holds the visible deals: read once, then kept current from the streams, for a page that stays open.
 //
-//	Visible.List ─▶ deals ◀── as they stand now ◀── touched ◀─ DEALS, ACTIONS, and what VERDICTS say of them
+//	Visible.List ─▶ deals ◀── current state ◀── touched ◀─ DEALS, VERDICTS, ACTIONS
 //
-// An undo may show deals that are not held here, so the list is read again after it. What touches no visible deal and
-// makes none visible costs nothing but its arrival.
+// An undo may show deals that are not held here, so the list is read again after it. A message that neither touches a
+// visible deal nor makes one visible causes no read.
 type Live struct {
 	b       *bus.Bus
 	v       *Visible
-	changed func([]visibility.Place) // told which deals changed; nil of places means all
+	changed func([]visibility.Place) // called with the deals that changed; nil means all
 
 	mu      sync.Mutex
 	deals   map[visibility.Place]Deal
-	sorted  []Deal // of deals, the most profitable first; nil where they changed since
+	sorted  []Deal // of deals, the most profitable first; nil after a change
 	from    Source
 	asOf    uint64 // every message of DEALS up to here counts
 	read    bool
-	err     error // why the list could not be read last; nil if it could
+	err     error // of the last read of the list
 	version uint64
 }
 
-// Snapshot are the visible deals at some instant. They are shared: nobody changes them.
+// Snapshot is the visible deals at an instant. It is shared and must not be modified.
 type Snapshot struct {
 	Deals   []Deal // the most profitable first
-	Source  Source // of the list; changes since then come from the streams
+	Source  Source // of the list; later changes come from the streams
 	AsOf    uint64 // every message of DEALS up to here counts
-	Version uint64 // the same where nothing changed
-	Err     error  // why there is nothing yet, or why it is not current
+	Version uint64 // equal if nothing changed
+	Err     error  // why the deals are missing or not current
 }
 
 const (
@@ -58,13 +59,13 @@ var (
 	errNotRead = errors.New("the deals are being read")
 )
 
-// NewLive holds nothing until Run reads it. It uses v alone. changed is called with what changed, nil meaning
-// everything, by a goroutine that must not be held up.
+// NewLive returns a Live, which is empty until Run reads the deals. No one else may use v. changed is called with the
+// deals that changed, nil for all; it must not block.
 func NewLive(b *bus.Bus, v *Visible, changed func([]visibility.Place)) *Live {
 	return &Live{b: b, v: v, changed: changed, err: errNotRead}
 }
 
-// Snapshot are the deals now.
+// Snapshot returns the deals now.
 func (l *Live) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,10 +87,7 @@ func (l *Live) Run(ctx context.Context) {
 			continue
 		}
 		l.failed(err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(againAfter):
-		}
+		_ = process.Sleep(ctx, againAfter) // the loop checks ctx
 	}
 }
 
@@ -100,7 +98,7 @@ func (l *Live) failed(err error) {
 	l.changed(nil)
 }
 
-// run reads the list and follows what changes it since. It owns a goroutine for each stream and one that looks.
+// run reads the list and applies later changes. It owns a goroutine for each stream and one that reads deals.
 func (l *Live) run(ctx context.Context) error {
 	list, from, err := l.v.List(ctx, time.Time{})
 	if err != nil {
@@ -120,7 +118,7 @@ func (l *Live) run(ctx context.Context) error {
 	return work.Wait()
 }
 
-// set takes a list that was read whole.
+// set replaces all deals by a list.
 func (l *Live) set(list []Deal, from Source) {
 	l.mu.Lock()
 	l.deals = make(map[visibility.Place]Deal, len(list))
@@ -133,13 +131,13 @@ func (l *Live) set(list []Deal, from Source) {
 	l.changed(nil)
 }
 
-// touched are the deals that may stand otherwise now.
+// touched holds the deals whose state may have changed.
 type touched struct {
-	some chan struct{} // holds one where there are any
+	some chan struct{} // holds one if there are any
 
 	mu     sync.Mutex
 	places map[visibility.Place]bool
-	under  map[visibility.Place]bool // those that are looked at
+	under  map[visibility.Place]bool // those that are being read
 	asOf   uint64                    // of DEALS
 }
 
@@ -167,14 +165,14 @@ func (t *touched) take() ([]visibility.Place, uint64) {
 	return out, t.asOf
 }
 
-// underWay reports whether a deal will be looked at, or may be looked at just now.
+// underWay reports whether a deal will be read, or may be being read now.
 func (t *touched) underWay(p visibility.Place) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.places[p] || t.under[p]
 }
 
-// arrived is a message of DEALS.
+// arrived handles a message of DEALS.
 func (l *Live) arrived(t *touched, r bus.Read) error {
 	if v, err := visibility.ReadVersion(r.Stored()); err == nil && v.Run == pipeline.RunLive {
 		t.add(r.Sequence, v.Place)
@@ -184,11 +182,11 @@ func (l *Live) arrived(t *touched, r bus.Read) error {
 	return nil
 }
 
-// verdict is one that shows a deal, or hides or marks a visible one.
+// verdict handles a verdict that shows a deal, or hides or marks a visible one.
 func (l *Live) verdict(t *touched, r bus.Read) error {
 	v, err := visibility.ReadVerdict(r.Stored())
 	if err != nil || v.Run != pipeline.RunLive {
-		return nil //nolint:nilerr // nothing that counts
+		return nil //nolint:nilerr // it has no effect
 	}
 	p := visibility.PlaceOf(v.Identity)
 	if shows := v.Outcome == pipeline.Accept || v.Outcome == pipeline.Confirm; shows || t.underWay(p) || l.holds(p) {
@@ -204,20 +202,20 @@ func (l *Live) holds(p visibility.Place) bool {
 	return ok
 }
 
-// action is one of the user's. Of those that hide, the deals that they hide are looked at.
+// action handles an action of the user: the deals that it hides are read.
 func (l *Live) action(t *touched, r bus.Read) error {
-	said, err := action.Read(r.Stored())
+	a, err := action.Read(r.Stored())
 	switch {
-	case err != nil || said.Run != pipeline.RunLive:
-		return nil //nolint:nilerr // nothing that counts
-	case said.Kind == action.Undo || said.Kind == action.Lapse:
+	case err != nil || a.Run != pipeline.RunLive:
+		return nil //nolint:nilerr // it has no effect
+	case a.Kind == action.Undo || a.Kind == action.Lapse:
 		return errUndone
 	}
-	t.add(0, l.hiddenBy(said.Action)...)
+	t.add(0, l.hiddenBy(a.Action)...)
 	return nil
 }
 
-// hiddenBy are the visible deals that an action hides.
+// hiddenBy returns the visible deals that an action hides.
 func (l *Live) hiddenBy(a action.Action) []visibility.Place {
 	hides := hidesOf(a)
 	l.mu.Lock()
@@ -231,7 +229,7 @@ func (l *Live) hiddenBy(a action.Action) []visibility.Place {
 	return out
 }
 
-// look looks at touched deals as they stand then. A server that goes away is waited for.
+// look reads the current state of touched deals.
 func (l *Live) look(ctx context.Context, t *touched) error {
 	for {
 		select {
@@ -239,10 +237,8 @@ func (l *Live) look(ctx context.Context, t *touched) error {
 			return nil
 		case <-t.some:
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, together) != nil {
 			return nil
-		case <-time.After(together):
 		}
 		places, asOf := t.take()
 		for part := range slices.Chunk(places, filtersAtOnce) {
@@ -257,7 +253,7 @@ func (l *Live) look(ctx context.Context, t *touched) error {
 }
 
 func (l *Live) lookAt(ctx context.Context, places []visibility.Place) error {
-	book, err := hearOf(ctx, l.b, places...)
+	book, err := readDeals(ctx, l.b, places...)
 	if err != nil {
 		return err
 	}
@@ -275,7 +271,7 @@ func (l *Live) lookAt(ctx context.Context, places []visibility.Place) error {
 	return nil
 }
 
-// replace puts deals as they stand now, and returns those that changed.
+// replace stores the current state of deals, and returns those that changed.
 func (l *Live) replace(places []visibility.Place, now map[visibility.Place]Deal) (changed []visibility.Place) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 // lookWithin bounds a look whose caller sets no limit.
 const lookWithin = 10 * time.Second
 
-// part is a piece of the status that is read for itself, so that one without an answer keeps back no other.
+// part is a piece of the status. Parts are read concurrently, so that one that does not answer delays no other.
 type part struct {
 	name string
 	read func(*Status, context.Context, *bus.Bus)
@@ -36,11 +36,11 @@ func parts() []part {
 	}
 }
 
-// Look reads the status until ctx ends, and names in Late what has not answered until then. What cannot be read is left
-// out, because a status that fails when something is wrong is of no use; only NATS itself must answer.
+// Look reads the status until ctx ends, and names in Late what has not answered by then. Unreadable parts are left out,
+// because a status that fails when something is wrong is useless; only NATS itself must answer.
 func Look(ctx context.Context, b *bus.Bus) (Status, error) { return look(ctx, b, parts()) }
 
-// LookAndCount is Look with how the deals stand, by the ClickHouse at the URL or the streams.
+// LookAndCount is Look with the counts of the deals, from the ClickHouse at the URL or from the streams.
 func LookAndCount(ctx context.Context, b *bus.Bus, clickhouse string) (Status, error) {
 	v := NewVisible(b, clickhouse)
 	v.Patience = countPatience
@@ -63,14 +63,14 @@ const (
 	countPatience = 200 * time.Millisecond
 )
 
-// work is the part of the status that says how many tokens there are and what waits for them.
+// work reads the part of the status about tokens and the work that waits for them.
 func work(ctx context.Context, b *bus.Bus) (Status, error) { return look(ctx, b, parts()[:2]) }
 
-// look reads the parts at once. Each has its own Status, of which one that is late is never looked at.
+// look reads the parts concurrently. Each fills its own Status; that of a late part is not used.
 func look(ctx context.Context, b *bus.Bus, parts []part) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	// A part that can tell what it lacks must do so before the end.
+	// A part ends before the deadline, so that it can return what it has.
 	end, _ := ctx.Deadline()
 	early, stop := context.WithDeadline(ctx, end.Add(-time.Until(end)/8))
 	defer stop()
@@ -80,7 +80,7 @@ func look(ctx context.Context, b *bus.Bus, parts []part) (Status, error) {
 		go func() {
 			var s Status
 			if p.read(&s, early, b); early.Err() != nil {
-				s.Late = []string{p.name} // it may lack something
+				s.Late = []string{p.name} // it may be incomplete
 			}
 			read[i] <- s
 		}()
@@ -106,7 +106,7 @@ func look(ctx context.Context, b *bus.Bus, parts []part) (Status, error) {
 
 var errSilent = errors.New("NATS takes connections and does not answer in time; see `nats server check connection`")
 
-// add takes over a part.
+// add merges a part.
 func (s *Status) add(p Status) {
 	if p.Balance != nil {
 		s.Balance = p.Balance
@@ -145,7 +145,7 @@ func (s *Status) add(p Status) {
 	}
 }
 
-// stage adds what a part knows of a stage.
+// stage merges a part's figures of a stage.
 func (s *Status) stage(one StageStatus) {
 	i := slices.IndexFunc(s.Stages, func(st StageStatus) bool { return st.Stage == one.Stage && st.Plan == one.Plan })
 	if i < 0 {
@@ -158,15 +158,15 @@ func (s *Status) stage(one StageStatus) {
 	st.Price, st.Worst = max(st.Price, one.Price), max(st.Worst, one.Worst)
 }
 
-// conclude says what follows from several parts.
+// conclude adds what follows from several parts.
 func (s *Status) conclude() {
-	s.heardRules()
-	s.heardQueries()
+	s.addRules()
+	s.addQueries()
 	s.missing()
 	s.Stuck = s.stuck()
 }
 
-// lateness is what has not answered, for people; empty where everything has.
+// lateness returns what has not answered, for people; empty if everything has.
 func (s Status) lateness() string {
 	if len(s.Late) == 0 {
 		return ""

@@ -67,7 +67,7 @@ func TestTheStatusAnswersWithinASecondThoughClickHouseHangs(t *testing.T) {
 	}
 }
 
-// TestTheStatusAnswersWithinASecondWhateverTheNumberOfDeals is about 100,000 of them where RATCHET_DEALS says so.
+// TestTheStatusAnswersWithinASecondWhateverTheNumberOfDeals is about 100,000 of them if RATCHET_DEALS is set.
 func TestTheStatusAnswersWithinASecondWhateverTheNumberOfDeals(t *testing.T) {
 	if testing.Short() {
 		t.Skip("stores thousands of deals")

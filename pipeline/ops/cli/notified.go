@@ -10,18 +10,18 @@ import (
 // notifierName is the daemon that notifies.
 const notifierName = "notifier"
 
-// Notified is how a target of the notifier stands, as its heartbeat says.
+// Notified is the state of a target of the notifier, from its heartbeat.
 type Notified struct {
 	Target      string    `json:"target"`
 	Sent        int       `json:"sent"`    // messages since the notifier's start
-	Waiting     int       `json:"waiting"` // deals that are not sent, or not looked at yet
-	Refused     int       `json:"refused"` // messages that the target will never take, ever
+	Waiting     int       `json:"waiting"` // deals that are not sent or not considered yet
+	Refused     int       `json:"refused"` // messages that the target rejects for good
 	LastRefused string    `json:"last_refused,omitempty"`
-	LastError   string    `json:"last_error,omitempty"` // why the last message was not taken; empty once one is
-	Next        time.Time `json:"next,omitzero"`        // when the next message is due, where something holds it; pipeline time
+	LastError   string    `json:"last_error,omitempty"` // why the last message was not delivered; empty after a delivery
+	Next        time.Time `json:"next,omitzero"`        // when the next message is due, if it is delayed; pipeline time
 }
 
-// notifiedBy is what a heartbeat says of targets.
+// notifiedBy returns the targets in a heartbeat.
 func notifiedBy(h pipeline.Heartbeat) []Notified {
 	raw, err := json.Marshal(h.Detail["targets"])
 	var out []Notified

@@ -17,13 +17,13 @@ type Obstacle struct {
 	Rule    string
 	Look    pipeline.Look
 	Says    string
-	When    string // its condition, true where it rejects
+	When    string // its condition, which is true if it rejects
 	Numbers string
 	Change  string
 }
 
-// Obstacles are the rules that reject at the last look that could be explained: all of them, since the one that
-// decided may hide others. Nil where none does.
+// Obstacles returns all rules that reject at the last look that could be explained, because the rule that decided may
+// hide others. Nil if no rule rejects.
 func (e Explanation) Obstacles() []Obstacle {
 	for _, l := range slices.Backward(e.Looks) {
 		if l.Missing != "" {
@@ -40,19 +40,19 @@ func (e Explanation) Obstacles() []Obstacle {
 	return nil
 }
 
-// comparison is a condition that compares one value with another, absence one that wants something to be there.
+// comparison is a condition that compares two values, absence one that requires a value to be true.
 var (
 	comparison = regexp.MustCompile(`^(\w+) (<|<=|>|>=) (\w+)$`)
 	absence    = regexp.MustCompile(`^!(\w+)$`)
 )
 
-// passing are the words for what passes where the comparison rejects.
+// passing maps the operator of a rejecting comparison to the words for what passes.
 var passing = map[string]string{"<": "at least", "<=": "more than", ">": "at most", ">=": "less than"}
 
-// change is what would have to change for the rule to pass, in words where its condition is a simple one.
+// change returns what would have to change for the rule to pass, in words if its condition is simple.
 func (r ExplainedRule) change(at keepa.Domain) string {
 	if len(r.Unknown) > 0 {
-		return "unknown: " + strings.Join(r.Unknown, ", ") + "; the rule rejects what is not known"
+		return "unknown: " + strings.Join(r.Unknown, ", ") + "; the rule rejects what is unknown"
 	}
 	if m := absence.FindStringSubmatch(r.When); m != nil {
 		return plainly(m[1]) + " would have to be true"
@@ -68,7 +68,7 @@ func (r ExplainedRule) change(at keepa.Domain) string {
 	return fmt.Sprintf("%s is %s and would have to be %s %s (%s)", plainly(m[1]), quantity(m[1], *left, at), passing[m[2]], quantity(m[1], *right, at), m[3])
 }
 
-// number is the value of an input, a threshold or a literal; nil where it is none.
+// number returns the value of an input, a threshold or a literal; nil if it is not a number.
 func (r ExplainedRule) number(name string) *float64 {
 	if f, ok := r.Thresholds[name]; ok {
 		return &f
@@ -83,12 +83,12 @@ func (r ExplainedRule) number(name string) *float64 {
 	return &f
 }
 
-// plainly is a name as people write it.
+// plainly returns a name as people write it.
 func plainly(name string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(name, "_cents"), "_", " ")
 }
 
-// quantity is a number as its name says: money, a chance or a number.
+// quantity formats a number by the suffix of its name: money, a chance or a plain number.
 func quantity(name string, f float64, at keepa.Domain) string {
 	switch {
 	case strings.HasSuffix(name, "_cents"):

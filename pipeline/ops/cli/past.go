@@ -12,7 +12,7 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Sections are the funnel, the reasons and the tokens of the history, each a table under its question.
+// Sections returns the funnel, the reasons and the tokens of the history, each as a table.
 func (h History) Sections() []Section {
 	funnel := Section{Name: "Funnel", Heads: []string{"LOOK", "DECIDED", "SURVIVED", "REJECTED", "ACCEPTED", "OTHER"}}
 	for _, look := range []pipeline.Look{pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
@@ -40,7 +40,7 @@ func (h History) Sections() []Section {
 	return []Section{funnel, reasons, tokens}
 }
 
-// Decided is one that was decided, as an example of a reason.
+// Decided is a decision, as an example of its reason.
 type Decided struct {
 	ASIN    string
 	At      time.Time
@@ -51,7 +51,7 @@ type Decided struct {
 	Tokens  int
 }
 
-// Examples are the newest that were decided for a reason.
+// Examples returns the newest decisions with a reason.
 func (h History) Examples(look, reason string, most int) []Decided {
 	var out []Decided
 	for _, v := range h.sum.Final() {

@@ -20,16 +20,16 @@ import (
 	"ratchet/pipeline/store/responses"
 )
 
-// Picture is what a chart of one ASIN draws, from the streams. Of a deal it has the deal's own numbers; of what is no
-// deal those of the cheapest copy, or before the commit of the best that one could find.
+// Picture is what a chart of one ASIN draws, from the streams: the numbers of the deal, else those of the cheapest
+// copy, or before a commit those of the best possible copy.
 type Picture struct {
 	chart.Product
 	Answer   string // the stored answer that the histories are from
 	Answered time.Time
-	Deal     *deal.Deal // nil where the last decision is not a deal
+	Deal     *deal.Deal // nil if the last decision is not a deal
 }
 
-// PictureOf gathers the picture of an ASIN by the settings. It costs no token.
+// PictureOf reads the picture of an ASIN by the settings. It costs no token.
 func PictureOf(ctx context.Context, b *bus.Bus, s deal.Settings, asin string) (Picture, error) {
 	d, ids, err := lastDeal(ctx, b, asin)
 	if err != nil {
@@ -44,7 +44,7 @@ func PictureOf(ctx context.Context, b *bus.Bus, s deal.Settings, asin string) (P
 	}
 	p, err := keepa.DecodeProduct(newest.Body)
 	if err != nil {
-		return Picture{}, fmt.Errorf("the stored answer %s about %s cannot be read: %w", newest.ID, asin, err)
+		return Picture{}, fmt.Errorf("the stored answer %s about %s is unreadable: %w", newest.ID, asin, err)
 	}
 	out := Picture{Answer: newest.ID, Answered: newest.AnsweredAt, Deal: d}
 	out.Product = chart.Product{ASIN: asin, Title: p.Title, Currency: p.Domain.Currency(), Until: decide.Instant(newest.AnsweredAt)}
@@ -81,7 +81,7 @@ func (o *Picture) draw(s deal.Settings, row *keepa.DealRow, p *keepa.Product) {
 		view, err = s.OfProduct(s.OfRow(row, o.Until), p, o.Until)
 	}
 	switch {
-	case err != nil: // a history cannot be read; Market names it
+	case err != nil: // a history is unreadable; Market names it
 	case o.Deal != nil:
 		o.Copy, o.Odds = &o.Deal.LandedCents, oddsOf(o.Deal, view.Evidence)
 	case len(copies) > 0:
@@ -91,7 +91,7 @@ func (o *Picture) draw(s deal.Settings, row *keepa.DealRow, p *keepa.Product) {
 	}
 }
 
-// oddsOf are the odds that a deal has.
+// oddsOf returns the odds of a deal.
 func oddsOf(d *deal.Deal, e *deal.Evidence) *chart.Odds {
 	from, ok := e.Distribution(d.Copy().Condition, d.CapCents)
 	if !ok {
@@ -103,7 +103,7 @@ func oddsOf(d *deal.Deal, e *deal.Evidence) *chart.Odds {
 	}
 }
 
-// lastDeal is the deal of the newest live decision about an ASIN, and the answers that it rests on; nil where that
+// lastDeal returns the deal of the newest live decision about an ASIN, and the answers that it used; nil if that
 // decision is not a deal.
 func lastDeal(ctx context.Context, b *bus.Bus, asin string) (d *deal.Deal, ids []string, err error) {
 	err = messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}}, func(_ bus.Read, v visibility.Verdict) error {
@@ -125,8 +125,8 @@ func lastDeal(ctx context.Context, b *bus.Bus, asin string) (d *deal.Deal, ids [
 	return d, ids, err
 }
 
-// answersOf are the answer about a product to draw, which is the last of the given ones or the newest, and the newest
-// to a commit; nil where none is stored.
+// answersOf returns the answer to draw, which is the last of the given ones or the newest, and the newest answer to a
+// commit; nil if absent.
 func answersOf(ctx context.Context, b *bus.Bus, asin string, ids []string) (draw, commit *responses.Answer, err error) {
 	for _, id := range slices.Backward(ids) {
 		if draw, err = responses.Load(ctx, b, id); err != nil {
@@ -158,7 +158,7 @@ func answersOf(ctx context.Context, b *bus.Bus, asin string, ids []string) (draw
 	return cmp.Or(draw, commit), commit, err
 }
 
-// rowOf is the newest row of the deal list about an ASIN; an empty one where none is stored.
+// rowOf returns the newest row of the deal list about an ASIN; empty if absent.
 func rowOf(ctx context.Context, b *bus.Bus, asin string) (row keepa.DealRow, err error) {
 	from := bus.From{Newest: true, Subjects: []string{"candidate.*.*." + asin}}
 	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, from, func(_ bus.Read, c pipeline.Candidate) error {

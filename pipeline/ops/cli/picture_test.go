@@ -14,7 +14,7 @@ func TestAPictureHasTheNumbersOfTheDeal(t *testing.T) {
 	t.Parallel()
 	d, asins := worked(t, keepasim.Good, keepasim.NoProfit)
 	settings, spent := builtIn(t).Settings(), d.Spent(t)
-	d.Hold() // whoever asks Keepa now hangs
+	d.Hold() // a call to Keepa would hang now
 	p, err := cli.PictureOf(t.Context(), d.Bus, settings, asins[keepasim.Good])
 	if err != nil {
 		t.Fatal(err)

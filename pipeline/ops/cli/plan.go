@@ -12,31 +12,31 @@ import (
 	"ratchet/pipeline"
 )
 
-// What a forecast needs of a history: less says nothing of a month.
+// The least history that a forecast needs.
 const (
 	leastDays    = 1
 	leastDecided = 50
 )
 
-// planRates are the plans that a forecast compares, in tokens a minute, beside the present one.
+// planRates are the plans that a forecast compares with the present one, in tokens a minute.
 var planRates = []int{1, 5, 20, 60}
 
-// Plan is what a plan would do, by the history.
+// Plan is the forecast of a plan, from the history.
 type Plan struct {
 	Rate      int     `json:"rate"`    // tokens a minute
-	Present   bool    `json:"present"` // it is the present one: what was, not what would be
-	Decided   float64 `json:"decided"` // new prices a day that are looked at and not shed
+	Present   bool    `json:"present"` // it is the present plan: measured, not estimated
+	Decided   float64 `json:"decided"` // new prices a day that get a look and are not shed
 	Deals     float64 `json:"deals"`   // a month
 	Profit    float64 `json:"profit"`  // expected cents a month
 	UsedShare float64 `json:"used"`    // of its tokens
 }
 
-// Pace is how a history goes, by day.
+// Pace is the history as rates per day.
 type Pace struct {
 	Days     float64 `json:"days"`
-	Rows     int     `json:"rows"`     // that the lists hold
+	Rows     int     `json:"rows"`     // in the lists
 	Arrivals float64 `json:"arrivals"` // new prices a day
-	Decided  float64 `json:"decided"`  // of them looked at and not shed, a day
+	Decided  float64 `json:"decided"`  // of them decided and not shed, a day
 	Shed     float64 `json:"shed"`     // a day
 	Waiting  int     `json:"waiting"`  // now
 	Price    float64 `json:"price"`    // tokens for one that is decided
@@ -46,7 +46,7 @@ type Pace struct {
 	Rate     int     `json:"rate"`     // of the present plan
 }
 
-// Forecast is what other plans would bring.
+// Forecast compares plans.
 type Forecast struct {
 	Pace
 	Plans  []Plan `json:"plans"`
@@ -54,7 +54,7 @@ type Forecast struct {
 	from   string
 }
 
-// Forecast measures the history; false where there is too little of it.
+// Forecast measures the history; false if it is too short.
 func (h History) Forecast() (Forecast, bool) {
 	p, domain := h.pace()
 	if p.Days < leastDays || p.Decided*p.Days < leastDecided || p.Rate == 0 {
@@ -69,7 +69,7 @@ func (h History) Forecast() (Forecast, bool) {
 	return f, true
 }
 
-// pace measures new prices: what is looked at again, the lists and stored deals cost tokens beside them.
+// pace measures new prices. Repeated looks, the lists and stored deals count as other tokens.
 func (h History) pace() (Pace, int) {
 	var p Pace
 	begin, _ := h.sum.Span()
@@ -91,7 +91,7 @@ func (h History) pace() (Pace, int) {
 		case pipeline.SourceRefresh, pipeline.SourceRepair, pipeline.SourceRetry:
 			continue
 		case pipeline.SourceBackfill:
-			old++ // listed before the first look: it comes once
+			old++ // listed before the first look: it does not recur
 		case pipeline.SourceLive, pipeline.SourceGap:
 		}
 		if v.Outcome == pipeline.Shed {
@@ -124,8 +124,8 @@ const (
 	month   = 30
 )
 
-// at is what a plan would do. A smaller one spends no larger share of its tokens on lists and stored deals than the
-// present one; a larger one spends as much on them.
+// at returns the forecast of a plan. A smaller plan spends the same share of its tokens on lists and stored deals as
+// the present one; a larger plan spends the same amount.
 func (p Pace) at(rate int) Plan {
 	income := float64(rate * minutes)
 	other := p.Other * math.Min(1, float64(rate)/float64(p.Rate))
@@ -150,7 +150,7 @@ func (p Pace) at(rate int) Plan {
 // short reports whether more tokens would decide more.
 func (p Pace) short() bool { return p.Arrivals-math.Min(p.Arrivals, p.Decided) > p.Arrivals/20 }
 
-// from is what the history rests on.
+// from returns the rules and queries of the history.
 func (h History) from() string {
 	var parts []string
 	if h.status.Rules != nil {
@@ -162,7 +162,7 @@ func (h History) from() string {
 	return strings.Join(parts, ", ")
 }
 
-// next are the present plan and the next larger one; false where none is larger.
+// next returns the present plan and the next larger one; false if none is larger.
 func (f Forecast) next() (present, next Plan, ok bool) {
 	for _, p := range f.Plans {
 		switch {
@@ -175,8 +175,8 @@ func (f Forecast) next() (present, next Plan, ok bool) {
 	return present, next, ok
 }
 
-// Write answers whether the plan is the bottleneck, and ends in what the next one would bring, against its price a
-// month where that is given, in whole units of the currency.
+// Write prints whether the plan is the bottleneck, and what the next plan would bring, compared with its price a month
+// if given, in whole units of the currency.
 func (f Forecast) Write(w io.Writer, price float64) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	is := "is not"
@@ -190,7 +190,7 @@ func (f Forecast) Write(w io.Writer, price float64) error {
 	for _, plan := range f.Plans {
 		note := ""
 		if plan.Present {
-			note = "yours, as it was"
+			note = "yours, measured"
 		}
 		p.f("%d\t%.0f\t%.0f\t%s\t%.0f %%\t%s\n", plan.Rate, plan.Decided, plan.Deals, money(f.domain, plan.Profit), 100*plan.UsedShare, note)
 	}
@@ -198,7 +198,7 @@ func (f Forecast) Write(w io.Writer, price float64) error {
 	return p.flush()
 }
 
-// sentence is what the next plan would bring. What is shed is worth less than what is not, so it is at most that.
+// sentence returns what the next plan would bring, at most: shed work is worth less than the rest.
 func (f Forecast) sentence(price float64) string {
 	present, next, ok := f.next()
 	if !ok {

@@ -12,7 +12,7 @@ import (
 )
 
 // busy is a week on 5 a minute: 100 new prices a day that cost ten tokens each, a tenth of them deals of $5.00, shed
-// and waiting as told.
+// and waiting as given.
 func busy(shed, waiting int) History {
 	value := int64(500)
 	h := week(func(h *History, _ func(int, pipeline.Verdict)) {
@@ -73,7 +73,7 @@ func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T)
 			t.Errorf("%s:\n%s\nwant it to begin with\n%s\nand to end with\n%s", name, out.String(), c.first, c.last)
 		}
 		if f.Rows != 900 {
-			t.Errorf("%s: a list of %d rows: one that is no longer read counts", name, f.Rows)
+			t.Errorf("%s: a list of %d rows: a list that is no longer read counts", name, f.Rows)
 		}
 		if got := f.Plans[len(f.Plans)-1].Deals; got < c.most-1 || got > c.most+1 {
 			t.Errorf("%s: the largest plan finds %.1f a month, want %.1f", name, got, c.most)

@@ -16,24 +16,23 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// AppliedQueries are the versions of the queries that the operator put live, the oldest first. Those that cannot be
-// read are passed over.
+// AppliedQueries returns the versions of the applied queries, the oldest first. Unreadable ones are skipped.
 func AppliedQueries(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedQueries, error) {
 	return versions(ctx, b, b.Own(pipeline.KeyQueries), func(a pipeline.AppliedQueries) int { return a.Version })
 }
 
-// ApplyQueries puts queries live under the next version, and returns them as they are stored.
+// ApplyQueries applies queries under the next version, and returns what is stored.
 func ApplyQueries(ctx context.Context, b *bus.Bus, a pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
 	return apply(ctx, b, b.Own(pipeline.KeyQueries), a, func(a *pipeline.AppliedQueries) *int { return &a.Version })
 }
 
-// AwaitQueries waits until every watermarker has taken a version or refused it, and returns what they say.
+// AwaitQueries waits until every watermarker has taken or refused a version, and returns their heartbeats.
 func AwaitQueries(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
 	has := func(h pipeline.Heartbeat) bool { return h.Queries != nil }
 	return await(ctx, b, []string{"watermarker"}, has, func(h pipeline.Heartbeat) bool { return h.Queries.Version >= version || h.Queries.Refused != "" })
 }
 
-// WriteReaders says which watermarker does not read by applied queries, and why; nothing where all do.
+// WriteReaders prints which watermarkers do not use the applied queries, and why.
 func WriteReaders(w io.Writer, version int, beats []pipeline.Heartbeat) {
 	if len(beats) == 0 {
 		fmt.Fprintln(w, "No watermarker answers; it takes these queries when it starts.")
@@ -50,15 +49,15 @@ func WriteReaders(w io.Writer, version int, beats []pipeline.Heartbeat) {
 	}
 }
 
-// Lists are what a change of the queries does to the lists that are read: NAME@VERSION of each.
+// Lists is the effect of a change of the queries on the lists: NAME@VERSION of each.
 type Lists struct {
-	Same    []string // the watermark goes on
-	Again   []string // read before: the watermark goes on from where it was set aside
+	Same    []string // the watermark continues
+	Again   []string // read before: the watermark continues from where it was set aside
 	New     []string // read as at a first start
 	Removed []string // no longer read; the watermark is kept
 }
 
-// Compare says what putting other queries in force does.
+// Compare returns the effect of applying other queries.
 func Compare(before, after []string, marks map[string]watermark.State) Lists {
 	var l Lists
 	known := map[string]bool{}
@@ -83,12 +82,12 @@ func Compare(before, after []string, marks map[string]watermark.State) Lists {
 	return l
 }
 
-// Write prints it, a line for each kind.
+// Write prints the lists, a line for each kind.
 func (l Lists) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	for _, row := range []struct {
 		ids  []string
-		says string
+		text string
 	}{
 		{l.Same, "read as before, from their watermarks"},
 		{l.Again, "read again, from where they were set aside"},
@@ -96,7 +95,7 @@ func (l Lists) Write(w io.Writer) error {
 		{l.Removed, "no longer read; their watermarks are kept"},
 	} {
 		if len(row.ids) > 0 {
-			p.f("  %d\t%s:\t%s\n", len(row.ids), row.says, strings.Join(row.ids, ", "))
+			p.f("  %d\t%s:\t%s\n", len(row.ids), row.text, strings.Join(row.ids, ", "))
 		}
 	}
 	return p.flush()
@@ -113,14 +112,14 @@ func WriteQueryHistory(w io.Writer, all []pipeline.AppliedQueries) error {
 	for i, a := range slices.Backward(all) {
 		live := ""
 		if i == len(all)-1 {
-			live = "in force"
+			live = "current"
 		}
 		p.f("%d\t%s\t%s\t%s\t%s\t%s\n", a.Version, orDash(strings.Join(QueryIDs(a), ", ")), a.At.UTC().Format(time.DateTime), foreign.Of(a.By), whatQueries(a), live)
 	}
 	return p.flush()
 }
 
-// QueryIDs are NAME@VERSION of each applied query; of one that this build cannot read, its name.
+// QueryIDs returns NAME@VERSION of each applied query; its name if this build cannot read it.
 func QueryIDs(a pipeline.AppliedQueries) []string {
 	queries, err := verdict.Queries(a)
 	var ids []string
@@ -134,7 +133,7 @@ func QueryIDs(a pipeline.AppliedQueries) []string {
 	return ids
 }
 
-// whatQueries is where queries came from.
+// whatQueries returns where queries came from.
 func whatQueries(a pipeline.AppliedQueries) string {
 	switch {
 	case a.Reverts != nil && *a.Reverts > 0:
@@ -145,7 +144,7 @@ func whatQueries(a pipeline.AppliedQueries) string {
 	return "files"
 }
 
-// Queries is what status says of the queries in force.
+// Queries are the current queries in the status.
 type Queries struct {
 	Version int       `json:"version"` // 0: none applied
 	IDs     []string  `json:"queries"` // NAME@VERSION
@@ -153,7 +152,7 @@ type Queries struct {
 	At      time.Time `json:"at,omitzero"`
 }
 
-// readQueries reads which queries are applied.
+// readQueries reads the applied queries.
 func (s *Status) readQueries(ctx context.Context, b *bus.Bus) {
 	var q Queries
 	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
@@ -168,8 +167,8 @@ func (s *Status) readQueries(ctx context.Context, b *bus.Bus) {
 	s.Queries = &q
 }
 
-// heardQueries adds what the watermarker reads, where no queries are applied.
-func (s *Status) heardQueries() {
+// addQueries adds the queries of the watermarker if none are applied.
+func (s *Status) addQueries() {
 	if s.Queries == nil {
 		return
 	}
@@ -183,7 +182,7 @@ func (s *Status) heardQueries() {
 	}
 }
 
-// writeQueries prints the queries in force, those that were set aside, and which watermarker reads by others.
+// writeQueries prints the current queries, those that were set aside, and watermarkers that use others.
 func (s Status) writeQueries(p *lines) {
 	if s.Queries == nil {
 		return
@@ -192,7 +191,7 @@ func (s Status) writeQueries(p *lines) {
 	if q.Version == 0 {
 		p.f("Queries: %s, of QUERIES or built in; none applied.\n", strings.Join(q.IDs, ", "))
 	} else {
-		p.f("Queries: version %d (%s), applied %s by %s.\n", q.Version, orDash(strings.Join(q.IDs, ", ")), ago(s.At, q.At), foreign.Of(q.By))
+		p.f("Queries: version %d (%s), applied %s by %s.\n", q.Version, orDash(strings.Join(q.IDs, ", ")), Ago(s.At, q.At), foreign.Of(q.By))
 	}
 	for _, k := range sortedKeys(s.Watermarks) {
 		if m := s.Watermarks[k]; m.Why == watermark.Retired {

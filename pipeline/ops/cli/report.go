@@ -1,7 +1,6 @@
-// Package cli is what an operator sees: the live summary, status, reports
-// from the streams, deals, and the story of one ASIN. NATS is enough for all of it,
-// so it works when a daemon, Keepa or ClickHouse is down; which deals are visible
-// ClickHouse says where it can (Visible).
+// Package cli is what an operator sees: the live summary, status, reports from the streams, deals, and the story of one
+// ASIN. It needs only NATS, so it works when a daemon, Keepa or ClickHouse is down. The visible deals come from
+// ClickHouse if it answers (Visible).
 package cli
 
 import (
@@ -23,9 +22,9 @@ import (
 // dealsShown is how many deals the report lists; `ratchet deals` has them all.
 const dealsShown = 15
 
-// Report prints funnel, reasons and tokens from the streams, and the visible deals. made tells which products were
-// made up around a captured row, nil where there are none: their deals are counted and not listed, since nobody knows
-// what such a book sells for.
+// Report prints funnel, reasons and tokens from the streams, and the visible deals. made reports which products were
+// invented around a captured row (nil if none): their deals are counted but not listed, because their prices are
+// invented.
 func Report(ctx context.Context, b *bus.Bus, v *Visible, made func(asin string) bool, w io.Writer) error {
 	sum, err := Tally(ctx, b)
 	if err != nil {
@@ -52,20 +51,20 @@ func Report(ctx context.Context, b *bus.Bus, v *Visible, made func(asin string) 
 	return p.flush()
 }
 
-// deals are the first of the deals, and how many more there are.
+// deals prints the first of the deals, and how many more there are.
 func (p *lines) deals(all []Deal) {
 	if len(all) > 0 {
 		p.f("  ASIN\tprofit\ttitle\tnote\n")
 	}
 	for _, d := range all[:min(len(all), dealsShown)] {
-		p.f("  %s\t%s\t%s\t%s\n", d.ASIN, d.money(d.ProfitCents), d.Title.Short(60), d.note())
+		p.f("  %s\t%s\t%s\t%s\n", d.ASIN, d.money(d.ProfitCents), d.Title.Short(60), d.Note())
 	}
 	if n := len(all) - dealsShown; n > 0 {
 		p.f("  … and %d more: ratchet deals\n", n)
 	}
 }
 
-// restOf says what the decisions of a run over captured answers rest on.
+// restOf returns the evidence of the decisions of a run over captured answers.
 func restOf(sum *report.Report, made func(asin string) bool) string {
 	var row, captured, invented, accepted int
 	for _, v := range sum.Final() {
@@ -85,7 +84,7 @@ func restOf(sum *report.Report, made func(asin string) bool) string {
 		"\tits histories and offers are invented; %d were accepted and are no deals\n\n", row, captured, invented, accepted)
 }
 
-// Tally adds up the live run from the streams.
+// Tally returns the report of the live run from the streams.
 func Tally(ctx context.Context, b *bus.Bus) (*report.Report, error) {
 	sum := report.New()
 	err := messages.ScanVerdicts(ctx, b, bus.From{}, func(_ bus.Read, v visibility.Verdict) error {

@@ -15,7 +15,7 @@ import (
 )
 
 // Over captured answers most products are made up around a row. Decisions on them are counted, and what they seem
-// to earn is no deal.
+// to earn is not a deal.
 func TestTheReportOverCapturedAnswersTellsCapturedProductsFromMadeOnes(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)

@@ -15,8 +15,8 @@ import (
 	"ratchet/pipeline/store/responses"
 )
 
-// retryRows offers what the letter of a row or of a page of the deal list holds, as far as this build can read it. It
-// is work that nobody decided on: it coincides with what the list offers.
+// retryRows publishes the rows in the letter of a row or of a page of the deal list as candidates, as far as this build
+// can decode them. No decision exists for them, so their ids equal those of rows that the list offers again.
 func retryRows(ctx context.Context, b *bus.Bus, l Letter) (string, error) {
 	bad := func(err error) (string, error) { return "", fmt.Errorf("retry letter %d: %w", l.Sequence, err) }
 	rows, seen, err := rowsOf(ctx, b, l)
@@ -53,7 +53,7 @@ func retryRows(ctx context.Context, b *bus.Bus, l Letter) (string, error) {
 	return subject, nil
 }
 
-// rowsOf decodes the letter's row, or the stored page that it names, and says when it was listed.
+// rowsOf decodes the letter's row, or the stored page that it names, and returns when it was listed.
 func rowsOf(ctx context.Context, b *bus.Bus, l Letter) ([]keepa.DealRow, time.Time, error) {
 	at, err := time.Parse(time.RFC3339, l.At)
 	if err != nil {

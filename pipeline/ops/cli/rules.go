@@ -18,25 +18,24 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// AppliedRules are the versions of the rules that the operator put live, the oldest first. Those that cannot be read
-// are passed over.
+// AppliedRules returns the versions of the applied rules, the oldest first. Unreadable ones are skipped.
 func AppliedRules(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedRules, error) {
 	return versions(ctx, b, b.Own(pipeline.KeyRules), func(a pipeline.AppliedRules) int { return a.Version })
 }
 
-// ApplyRules puts rules live under the next version, and returns them as they are stored.
+// ApplyRules applies rules under the next version, and returns what is stored.
 func ApplyRules(ctx context.Context, b *bus.Bus, a pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 	version := func(a *pipeline.AppliedRules) *int { return &a.Version }
 	return apply(ctx, b, b.Own(pipeline.KeyRules), a, version)
 }
 
-// decidingDaemons are those that take applied rules.
+// decidingDaemons returns the daemons that use applied rules.
 func decidingDaemons() []string { return []string{"watermarker", "peeker", "committer"} }
 
-// heldWithin is how long the daemons have to take what was applied. A round of asking takes askedEvery at first and
+// takenWithin is how long the daemons have to take what was applied. A round of asking takes askedEvery at first and
 // twice as long each time, up to askedAtMost: under load an answer takes longer.
 const (
-	heldWithin  = 5 * time.Second
+	takenWithin  = 5 * time.Second
 	askedEvery  = 60 * time.Millisecond
 	askedAtMost = time.Second
 )
@@ -44,22 +43,22 @@ const (
 // Silent is the state of a daemon that has a heartbeat and does not answer: it died within the last minute, or hangs.
 const Silent = "silent"
 
-// Living returns what every daemon says of itself now; one that has a heartbeat and does not answer is Silent.
+// Living returns the current heartbeat of every daemon; one that has a heartbeat and does not answer is Silent.
 func Living(ctx context.Context, b *bus.Bus) []pipeline.Heartbeat {
 	each := func(pipeline.Heartbeat) bool { return true }
 	return await(ctx, b, append(expected(), notifierName), each, func(h pipeline.Heartbeat) bool { return h.State != Silent })
 }
 
-// AwaitRules waits until every daemon has taken a version or refused it, so that nothing that the rules before decided
-// is published any more. It returns what the daemons say; one that has not answered has its last heartbeat.
+// AwaitRules waits until every daemon has taken or refused a version, so that nothing that the earlier rules decided
+// is published any more. It returns the heartbeats; of a daemon that has not answered, the last one.
 func AwaitRules(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
 	has := func(h pipeline.Heartbeat) bool { return h.Rules != nil && h.Plan == b.Plan() }
 	return await(ctx, b, decidingDaemons(), has, func(h pipeline.Heartbeat) bool { return h.Rules.Version >= version || h.Rules.Refused != "" })
 }
 
-// OwnRules returns the rule file that the committers have of their own; nil if none answers, or they differ.
+// OwnRules returns the own rule file of the committers; nil if none answers, or they differ.
 func OwnRules(ctx context.Context, b *bus.Bus) []byte {
-	ctx, cancel := context.WithTimeout(ctx, heldWithin)
+	ctx, cancel := context.WithTimeout(ctx, takenWithin)
 	defer cancel()
 	own := map[string]bool{}
 	for round := answerWithin; ctx.Err() == nil && len(own) == 0; round = min(2*round, askedAtMost) {
@@ -78,9 +77,9 @@ func OwnRules(ctx context.Context, b *bus.Bus) []byte {
 	return nil
 }
 
-// await asks some daemons until all that have a part of the heartbeat have taken what was applied.
+// await asks daemons until all that report the version have taken it, and returns their heartbeats.
 func await(ctx context.Context, b *bus.Bus, daemons []string, has, taken func(pipeline.Heartbeat) bool) []pipeline.Heartbeat {
-	ctx, cancel := context.WithTimeout(ctx, heldWithin)
+	ctx, cancel := context.WithTimeout(ctx, takenWithin)
 	defer cancel()
 	last := map[string]pipeline.Heartbeat{} // by instance
 	keep := func(raw []byte, state string) {
@@ -105,8 +104,8 @@ func await(ctx context.Context, b *bus.Bus, daemons []string, has, taken func(pi
 	})
 }
 
-// WriteHolders says who does not decide by applied rules, and why; nothing where all do.
-func WriteHolders(w io.Writer, version int, beats []pipeline.Heartbeat) {
+// WriteDeciders prints which daemons do not use the applied rules, and why.
+func WriteDeciders(w io.Writer, version int, beats []pipeline.Heartbeat) {
 	if len(beats) == 0 {
 		fmt.Fprintln(w, "No daemon answers; each takes these rules when it starts.")
 	}
@@ -133,14 +132,14 @@ func WriteHistory(w io.Writer, all []pipeline.AppliedRules) error {
 	for i, a := range slices.Backward(all) {
 		live := ""
 		if i == len(all)-1 {
-			live = "in force"
+			live = "current"
 		}
 		p.f("%d\t%s\t%s\t%s\t%s\t%s\n", a.Version, orDash(a.RuleSet), a.At.UTC().Format(time.DateTime), foreign.Of(a.By), what(a), live)
 	}
 	return p.flush()
 }
 
-// what is where rules came from.
+// what returns where rules came from.
 func what(a pipeline.AppliedRules) string {
 	switch {
 	case a.Reverts != nil && *a.Reverts > 0:
@@ -151,35 +150,35 @@ func what(a pipeline.AppliedRules) string {
 	return foreign.Of(a.File).String()
 }
 
-// WriteRedecided prints what other rules made of the stored deals.
+// WriteRedecided prints the effect of other rules on the stored deals.
 func WriteRedecided(w io.Writer, r replay.Redecided) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("Decided again: %d stored deals, for 0 tokens.\n", r.Deals)
-	row := func(n int, says string, always bool) {
+	row := func(n int, text string, always bool) {
 		if n > 0 || always {
-			p.f("  %d\t%s\n", n, says)
+			p.f("  %d\t%s\n", n, text)
 		}
 	}
 	row(r.Hidden, "hidden now"+because(r.Reasons), true)
 	row(r.Offered, "offered again", true)
 	row(r.Recalculated, "visible as before, with the numbers of the new settings", false)
 	row(r.Kept, "as before", true)
-	row(r.Other, "not for these rules to decide: hidden for what a later look found, or of another marketplace", false)
-	row(r.Gone, "left as they were: their answers are no longer stored", false)
+	row(r.Other, "not decided by these rules: a later look hid them, or they belong to another marketplace", false)
+	row(r.Gone, "unchanged: their answers are no longer stored", false)
 	return p.flush()
 }
 
-// WriteReconsidered prints what other rules made of what was rejected.
+// WriteReconsidered prints the effect of other rules on the rejections.
 func WriteReconsidered(w io.Writer, r replay.Reconsidered) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("Decided again: %d rejections of the last week, for 0 tokens.\n", r.Rejected)
 	p.f("  %d\tstill rejected\n", r.Still)
-	p.f("  %d\tpass now: %d offered to the pipeline, which looks at them by what it has stored or can pay\n", r.Passes, r.Offered)
+	p.f("  %d\tpass now: %d offered to the pipeline, which decides them by stored or paid looks\n", r.Passes, r.Offered)
 	if n := r.Passes - r.Offered; n > 0 {
-		p.f("  %d\tof these not offered: decided otherwise since, or at a price that is gone\n", n)
+		p.f("  %d\tof these not offered: decided otherwise since, or the price is gone\n", n)
 	}
 	if r.Lost > 0 {
-		p.f("  %d\tnot decided: what they rest on is no longer stored, or cannot be read\n", r.Lost)
+		p.f("  %d\tnot decided: their evidence is no longer stored, or unreadable\n", r.Lost)
 	}
 	return p.flush()
 }
@@ -201,16 +200,16 @@ func Because(reasons map[string]int) string {
 	return strings.Join(all, ", ")
 }
 
-// Rules is what status says of the rules in force.
+// Rules are the current rules in the status.
 type Rules struct {
 	Version int       `json:"version"` // 0: none applied
 	RuleSet string    `json:"rule_set"`
-	From    string    `json:"from"` // the file that was applied, or where the daemons have theirs from
+	From    string    `json:"from"` // the applied file, or the source of the daemons' own rules
 	By      string    `json:"by,omitempty"`
 	At      time.Time `json:"at,omitzero"`
 }
 
-// readRules reads which rules are applied.
+// readRules reads the applied rules.
 func (s *Status) readRules(ctx context.Context, b *bus.Bus) {
 	r := Rules{From: "RULES or built in"}
 	if kv, err := b.Store(ctx, pipeline.BucketConfig); err == nil {
@@ -222,8 +221,8 @@ func (s *Status) readRules(ctx context.Context, b *bus.Bus) {
 	s.Rules = &r
 }
 
-// heardRules adds what the committer decides by, where no rule set is applied.
-func (s *Status) heardRules() {
+// addRules adds the rule set of the committer if none is applied.
+func (s *Status) addRules() {
 	if s.Rules == nil {
 		return
 	}
@@ -237,7 +236,7 @@ func (s *Status) heardRules() {
 	}
 }
 
-// writeRules prints the rules in force, and which daemon decides by others.
+// writeRules prints the current rules, and the daemons that use others.
 func (s Status) writeRules(p *lines) {
 	if s.Rules == nil {
 		return
@@ -246,7 +245,7 @@ func (s Status) writeRules(p *lines) {
 	if r.Version == 0 {
 		p.f("\nRules: %s, of RULES or built in; none applied.\n", r.RuleSet)
 	} else {
-		p.f("\nRules: version %d (%s), %s, applied %s by %s.\n", r.Version, orDash(r.RuleSet), r.From, ago(s.At, r.At), foreign.Of(r.By))
+		p.f("\nRules: version %d (%s), %s, applied %s by %s.\n", r.Version, orDash(r.RuleSet), r.From, Ago(s.At, r.At), foreign.Of(r.By))
 	}
 	for _, h := range s.Daemons {
 		if h.Rules != nil && h.Plan == s.plan && h.Rules.Refused == "" && h.Rules.Version != r.Version {

@@ -194,7 +194,7 @@ func hoursIn(w *os.File) (*Summary, Status) {
 	s := NewSummary(nil, env, nil, w)
 	s.now = func() time.Time { return now }
 	s.began, s.Ends, s.Simulated = now.Add(-130*time.Minute), now.Add(390*time.Minute), true
-	s.decided, s.before, s.standing = 1204, 325, &Standing{
+	s.decided, s.before, s.counts = 1204, 325, &DealCounts{
 		Counts: visibility.Counts{Found: 337, Stored: 340, Visible: 211}, Source: Source{AsOf: visibility.Sequences{Deals: 1380, Verdicts: 48211, Actions: 7}},
 	}
 	for i := range lastReasons {
@@ -240,7 +240,7 @@ func TestAPipeGetsALineWithoutEscapesWhenAFigureHasChanged(t *testing.T) {
 	s.draw(st)
 	later := s.now().Add(time.Minute)
 	s.now = func() time.Time { return later }
-	s.draw(st) // the time alone is no news
+	s.draw(st) // only the time changed
 	s.decided++
 	s.draw(st)
 	_ = write.Close()

@@ -10,7 +10,7 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Section is a part of the status: a table, and sentences below it.
+// Section is a part of the status: a table, with sentences below it.
 type Section struct {
 	Name  string
 	Heads []string
@@ -18,25 +18,25 @@ type Section struct {
 	Says  []string
 }
 
-// Sections are the status in parts, each as Write prints it; of daemons also the build.
+// Sections returns the status in parts, each as Write prints it; daemons with their build.
 func (s Status) Sections() []Section {
 	daemons := s.daemons()
 	daemons.Heads = append(daemons.Heads, "BUILD", "INSTANCE")
 	for i, h := range s.Daemons {
 		daemons.Rows[i] = append(daemons.Rows[i], shown(h.Build), shown(h.Instance))
 	}
-	daemons.Says = said(s.writeAgain, s.writeLag, s.writeMissing)
+	daemons.Says = printed(s.writeAgain, s.writeLag, s.writeMissing)
 	lists := s.lists()
-	lists.Says = said(s.writeQueries)
+	lists.Says = printed(s.writeQueries)
 	return []Section{
 		s.stages(), daemons, lists, s.notified(), s.streams(),
-		{Name: "Rules", Says: said(s.writeRules)},
-		{Name: "Stored deals", Says: said(func(p *lines) { p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At)) })},
+		{Name: "Rules", Says: printed(s.writeRules)},
+		{Name: "Stored deals", Says: printed(func(p *lines) { p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At)) })},
 	}
 }
 
-// said is what is printed, line by line, without the empty ones.
-func said(prints ...func(*lines)) []string {
+// printed returns what is printed, by line, without empty lines.
+func printed(prints ...func(*lines)) []string {
 	var text strings.Builder
 	p := &lines{w: tabwriter.NewWriter(&text, 0, 4, 2, ' ', 0)}
 	for _, print := range prints {
@@ -52,7 +52,7 @@ func said(prints ...func(*lines)) []string {
 	return out
 }
 
-// section prints a table, if it has rows or always has a heading.
+// section prints a table, if it has a heading.
 func (l *lines) section(s Section) {
 	if s.Heads == nil {
 		return
@@ -76,7 +76,7 @@ func (s Status) stages() Section {
 func (s Status) daemons() Section {
 	out := Section{Name: "Daemons", Heads: []string{"DAEMON", "STATE", "LAST PROGRESS", "LAST PAID CALL", "LAST ERROR"}}
 	for _, h := range s.Daemons {
-		out.Rows = append(out.Rows, []string{ofPlan(h.Daemon, h.Plan), orDash(h.State), ago(s.At, h.LastProgress), ago(s.At, h.LastPaid), shown(h.LastError)})
+		out.Rows = append(out.Rows, []string{ofPlan(h.Daemon, h.Plan), orDash(h.State), Ago(s.At, h.LastProgress), Ago(s.At, h.LastPaid), shown(h.LastError)})
 	}
 	return out
 }
@@ -92,14 +92,14 @@ func (s Status) lists() Section {
 	for _, k := range sortedKeys(s.Watermarks) {
 		m := s.Watermarks[k]
 		out.Rows = append(out.Rows, []string{
-			k, ago(s.At, m.ReadAt), next(s.At, m), fmt.Sprint(time.Duration(m.IntervalS) * time.Second), orDash(m.Why), owed(m), ago(s.At, m.LastSweep),
-			strconv.Itoa(m.Rows), about(m.Unseen),
+			k, Ago(s.At, m.ReadAt), next(s.At, m), fmt.Sprint(time.Duration(m.IntervalS) * time.Second), orDash(m.Why), owed(m), Ago(s.At, m.LastSweep),
+			strconv.Itoa(m.Rows), estimate(m.Unseen),
 		})
 	}
 	return out
 }
 
-// notified is how the targets stand, where there are any.
+// notified returns the targets of the notifier, if any.
 func (s Status) notified() Section {
 	out := Section{Name: "Notified"}
 	for _, h := range s.Daemons {
@@ -113,8 +113,8 @@ func (s Status) notified() Section {
 	return out
 }
 
-// streams are what is kept. What has left a stream cannot be replayed, and what
-// has left RESPONSES would be paid for again.
+// streams returns what the streams hold. What a stream has deleted cannot be replayed, and what RESPONSES has deleted
+// must be paid for again.
 func (s Status) streams() Section {
 	out := Section{Name: "Streams"}
 	for _, st := range s.Streams {
@@ -126,7 +126,7 @@ func (s Status) streams() Section {
 			size += ", full in " + st.Fills
 		}
 		if !st.Oldest.IsZero() {
-			oldest = ago(time.Now(), st.Oldest)
+			oldest = Ago(time.Now(), st.Oldest)
 		}
 		kept := "ever"
 		if st.MaxAgeS > 0 {
@@ -138,5 +138,5 @@ func (s Status) streams() Section {
 	return out
 }
 
-// shown is foreign text in a cell.
+// shown formats foreign text for a cell.
 func shown(s string) string { return orDash(foreign.Of(s).String()) }

@@ -16,12 +16,12 @@ type Show struct {
 	Choice
 	By     By
 	Format string    // table, json or csv; "" is table
-	Fields []string  // of table and csv, by name; empty is the usual ones
-	Width  int       // columns of the terminal; 0: as wide as the table gets
-	Now    time.Time // pipeline time, to which ages are; zero is the newest deal's
+	Fields []string  // of table and csv, by name; empty is the default
+	Width  int       // columns of the terminal; 0 is unlimited
+	Now    time.Time // pipeline time, for ages; zero is that of the newest deal
 }
 
-// Check reports what cannot be shown, beginning with the name of the flag, or of the parameter of an address.
+// Check returns an error for an invalid selection; it begins with the name of the flag or URL parameter.
 func (s Show) Check() error {
 	switch {
 	case s.Condition != "" && !slices.Contains(Conditions(), s.Condition):
@@ -42,10 +42,10 @@ func (s Show) Check() error {
 	return nil
 }
 
-// WriteDeals prints the deals that are to be shown.
+// WriteDeals prints the selected deals.
 func WriteDeals(w io.Writer, deals []Deal, s Show) error {
 	all := len(deals)
-	deals = choose(deals, s.Choice, s.By)
+	deals = Choose(deals, s.Choice, s.By)
 	switch s.Format {
 	case "json":
 		e := json.NewEncoder(w)
@@ -65,7 +65,7 @@ func WriteDeals(w io.Writer, deals []Deal, s Show) error {
 	return err
 }
 
-// none says why nothing is shown.
+// none returns why no deal is shown.
 func none(all int) string {
 	if all > 0 {
 		return fmt.Sprintf("None of the %d deals is within these limits.", all)
@@ -73,7 +73,7 @@ func none(all int) string {
 	return "No deals yet. `ratchet status` shows what is being worked on."
 }
 
-// table is a table of deals.
+// table returns a table of deals.
 func (s Show) table(deals []Deal) string {
 	shown := fieldsOf(s.names(tableFields), deals)
 	now := s.Now
@@ -115,7 +115,7 @@ func heads(shown []field) []string {
 	return out
 }
 
-// names are the fields asked for, or the usual ones.
+// names returns the selected fields, or the default.
 func (s Show) names(usual []string) []string {
 	if len(s.Fields) > 0 {
 		return s.Fields
@@ -143,7 +143,7 @@ func (s Show) writeCSV(w io.Writer, deals []Deal, head bool) error {
 	return csv.NewWriter(w).WriteAll(rows)
 }
 
-// csvNames are the columns of a csv: always with the note, since its rows may come one by one.
+// csvNames returns the columns of a csv: always with the note, because its rows may be written one by one.
 func (s Show) csvNames() []string {
 	names := s.names(csvFields)
 	if !slices.Contains(names, "note") {
@@ -152,7 +152,7 @@ func (s Show) csvNames() []string {
 	return names
 }
 
-// stream prints deals one by one, as they come.
+// stream prints deals one by one.
 type stream struct {
 	Show
 	w     io.Writer
@@ -161,7 +161,7 @@ type stream struct {
 
 // show prints one deal: a table's row, a csv's row, or a JSON object on a line.
 func (s *stream) show(d Deal) error {
-	if !s.admits(&d) {
+	if !s.Admits(d) {
 		return nil
 	}
 	head := !s.begun
@@ -176,7 +176,7 @@ func (s *stream) show(d Deal) error {
 	return err
 }
 
-// row is a row of a table of which the other rows are not known yet.
+// row returns a row of a table whose other rows are not known yet.
 func (s *stream) row(d Deal, head bool) string {
 	names := slices.DeleteFunc(slices.Clone(s.names(tableFields)), func(name string) bool { return name == "age" }) // it is now
 	if !slices.Contains(names, "note") {

@@ -54,5 +54,5 @@ func (s *Span) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String is the span as Go writes it.
+// String returns the span as Go writes it.
 func (s Span) String() string { return time.Duration(s).String() }

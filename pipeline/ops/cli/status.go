@@ -22,7 +22,7 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Status is the state of the whole pipeline as NATS knows it.
+// Status is the state of the whole pipeline, from NATS.
 type Status struct {
 	At         time.Time                  `json:"at"`              // pipeline time of the freshest heartbeat; else the machine's
 	Balance    *token.Balance             `json:"balance"`         // of the first plan
@@ -32,15 +32,15 @@ type Status struct {
 	Watermarks map[string]watermark.State `json:"watermarks"`
 	Daemons    []pipeline.Heartbeat       `json:"daemons"`
 	Streams    []StreamStatus             `json:"streams"`
-	Deals      *Standing                  `json:"deals,omitempty"`
+	Deals      *DealCounts                `json:"deals,omitempty"`
 	Stock      *Stock                     `json:"stock,omitempty"`
 	Rules      *Rules                     `json:"rules,omitempty"`
 	Queries    *Queries                   `json:"queries,omitempty"`
 	Missing    []string                   `json:"missing"`         // daemons without a heartbeat
-	Bad        []BadKey                   `json:"bad,omitempty"`   // keys that cannot be read
-	Stuck      []Stuck                    `json:"stuck,omitempty"` // what gets nothing done and is not idle
+	Bad        []BadKey                   `json:"bad,omitempty"`   // unreadable keys
+	Stuck      []Stuck                    `json:"stuck,omitempty"` // what makes no progress and is not idle
 	Store      *Store                     `json:"store,omitempty"`
-	Late       []string                   `json:"late,omitempty"` // what has not answered in time, and is left out
+	Late       []string                   `json:"late,omitempty"` // what did not answer in time and is left out
 
 	plan   pipeline.Plan // whose rules and queries are shown
 	failed error         // of a part without which there is no status
@@ -59,7 +59,8 @@ type StageStatus struct {
 	Worst   int            `json:"worst"`          // tokens for one, at most so far
 }
 
-// Health is the part of the status that says whether something is wrong: balance, daemons, watermarks, what is stuck.
+// Health reads the part of the status that shows whether something is wrong: balance, daemons, watermarks, what is
+// stuck.
 func Health(ctx context.Context, b *bus.Bus) (Status, error) {
 	s := Status{At: time.Now().UTC(), Wish: "run", Watermarks: map[string]watermark.State{}}
 	if err := s.readTokens(ctx, b); err != nil {
@@ -72,7 +73,7 @@ func Health(ctx context.Context, b *bus.Bus) (Status, error) {
 	return s, nil
 }
 
-// Now is pipeline time: that of the freshest heartbeat, else the machine's.
+// Now returns pipeline time: that of the newest heartbeat, else the machine's.
 func Now(ctx context.Context, b *bus.Bus) time.Time {
 	s := Status{At: time.Now().UTC()}
 	s.readDaemons(ctx, b)
@@ -118,21 +119,21 @@ func (s *Status) readWish(bucket string, raw []byte, b *token.Balance) string {
 	if err == nil {
 		return string(wish)
 	}
-	s.Bad = append(s.Bad, BadKey{Bucket: bucket, Key: pipeline.KeyMode, Says: err.Error()})
+	s.Bad = append(s.Bad, BadKey{Bucket: bucket, Key: pipeline.KeyMode, Error: err.Error()})
 	if b != nil && b.Wish != "" {
 		return string(b.Wish)
 	}
 	return string(wish)
 }
 
-// decode reads a key and notes one that cannot be read.
+// decode reads a key, and notes it if it is unreadable.
 func (s *Status) decode(ctx context.Context, kv jetstream.KeyValue, key string, v any) bool {
 	e, err := kv.Get(ctx, key)
 	if err != nil {
 		return false
 	}
 	if err := json.Unmarshal(e.Value(), v); err != nil {
-		s.Bad = append(s.Bad, BadKey{Bucket: kv.Bucket(), Key: key, Says: err.Error()})
+		s.Bad = append(s.Bad, BadKey{Bucket: kv.Bucket(), Key: key, Error: err.Error()})
 		return false
 	}
 	return true
@@ -165,16 +166,16 @@ func (s *Status) readWaiting(ctx context.Context, b *bus.Bus) {
 	}
 }
 
-// answerWithin is how long the daemons have to answer for themselves.
+// answerWithin is how long the daemons have to answer.
 const answerWithin = 300 * time.Millisecond
 
-// expected is every daemon that a whole pipeline has.
+// expected returns every daemon of a complete pipeline.
 func expected() []string {
 	return []string{"tokend", "watermarker", "peeker", "committer", "recorder"}
 }
 
-// readDaemons takes the heartbeats, and newer words from whoever answers: a
-// heartbeat is up to ten seconds old, which is long in scaled time.
+// readDaemons reads the heartbeats, and asks the daemons for newer ones: a stored heartbeat is up to ten seconds old,
+// which is long in scaled time.
 func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 	beats := map[string]pipeline.Heartbeat{}
 	keep := func(value []byte) {
@@ -217,7 +218,7 @@ func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {
 	each(ctx, b, pipeline.BucketWatermarks, func(key string, value []byte) {
 		var w watermark.State
 		if err := json.Unmarshal(value, &w); err != nil {
-			s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketWatermarks, Key: key, Says: err.Error()})
+			s.Bad = append(s.Bad, BadKey{Bucket: pipeline.BucketWatermarks, Key: key, Error: err.Error()})
 			return
 		}
 		if s.Watermarks == nil {
@@ -227,7 +228,7 @@ func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {
 	})
 }
 
-// each hands every key of a bucket to f.
+// each calls f with every key of a bucket.
 func each(ctx context.Context, b *bus.Bus, bucket string, f func(key string, value []byte)) {
 	kv, err := b.Store(ctx, bucket)
 	if err != nil {
@@ -245,7 +246,7 @@ func each(ctx context.Context, b *bus.Bus, bucket string, f func(key string, val
 	}
 }
 
-// price is what one call for one item costs: the mean, and the most in brackets.
+// price returns the price of one item: the mean, and the maximum in brackets.
 func (s StageStatus) price() string {
 	if s.Worst == 0 {
 		return "–"
@@ -272,7 +273,7 @@ func (s Status) Write(w io.Writer) error {
 	return p.flush()
 }
 
-// Headline says what is stuck, a line each, or what goes on.
+// Headline returns what is stuck, a line each, or what the pipeline is doing.
 func (s Status) Headline() []string {
 	var out []string
 	for _, st := range s.Stuck {
@@ -287,7 +288,7 @@ func (s Status) Headline() []string {
 	return out
 }
 
-// fine says what goes on where nothing is stuck.
+// fine returns what the pipeline is doing if nothing is stuck.
 func (s Status) fine() string {
 	paid, free := s.waits()
 	for _, p := range s.Plans {
@@ -297,7 +298,7 @@ func (s Status) fine() string {
 	}
 	switch {
 	case s.Wish != "run":
-		return fmt.Sprintf("Not stuck: it waits because you asked it to (%s); `ratchet resume` goes on.", s.Wish)
+		return fmt.Sprintf("Not stuck: you paused it (%s); `ratchet resume` continues.", s.Wish)
 	case s.Balance != nil && s.Balance.State == "recharge" && paid > 0:
 		return fmt.Sprintf("Not stuck: %d wait for tokens, which come back at %d a minute.", paid, s.Balance.Rate)
 	case paid+free > 0:
@@ -306,7 +307,7 @@ func (s Status) fine() string {
 	return "Not stuck: nothing waits" + s.nextList() + "."
 }
 
-// nextList is when the next list is read; "" where that is not known.
+// nextList returns when the next list is read; "" if unknown.
 func (s Status) nextList() string {
 	var at time.Time
 	for _, m := range s.Watermarks {
@@ -320,7 +321,7 @@ func (s Status) nextList() string {
 	return "; the next list is " + strings.Replace("read "+ahead(s.At, at), "read due", "due now", 1)
 }
 
-// next is when the list is read again, or what is being read.
+// next returns when the list is read again, or what is being read.
 func next(now time.Time, m watermark.State) string {
 	if m.Read == nil || m.NextPoll.IsZero() {
 		return ahead(now, m.NextPoll)
@@ -330,12 +331,12 @@ func next(now time.Time, m watermark.State) string {
 		kind = "sweeping"
 	}
 	if m.NextPoll.After(now) {
-		return kind + ", goes on " + ahead(now, m.NextPoll)
+		return kind + ", continues " + ahead(now, m.NextPoll)
 	}
-	return kind + " since " + strings.TrimSuffix(ago(now, m.Read.Begun), " ago")
+	return kind + " since " + strings.TrimSuffix(Ago(now, m.Read.Begun), " ago")
 }
 
-// owed is how many gaps the next reads go down for, and how many seams wait for a sweep.
+// owed returns how many gaps the next reads fetch, and how many seams wait for a sweep.
 func owed(m watermark.State) string {
 	out := strconv.Itoa(m.Driving())
 	if seams := len(m.Gaps) - m.Driving(); seams > 0 {
@@ -344,10 +345,10 @@ func owed(m watermark.State) string {
 	return out
 }
 
-// about is an estimate of rows that nobody saw.
-func about(rows float64) string { return fmt.Sprintf("about %.0f", rows) }
+// estimate formats an estimate of rows that were never seen.
+func estimate(rows float64) string { return fmt.Sprintf("about %.0f", rows) }
 
-// Budget is the balance in one sentence or two, and whether Keepa is real.
+// Budget returns the balance in one or two sentences, and whether Keepa is simulated.
 func (s Status) Budget() string {
 	if s.Simulated() {
 		return s.balance() + "\nKeepa is simulated: nobody sells what is found."
@@ -355,7 +356,7 @@ func (s Status) Budget() string {
 	return s.balance()
 }
 
-// Simulated reports whether the Keepa that tokend asks is.
+// Simulated reports whether tokend asks the simulated Keepa.
 func (s Status) Simulated() bool {
 	return slices.ContainsFunc(s.Daemons, func(h pipeline.Heartbeat) bool { return h.Detail["simulated"] == true })
 }
@@ -369,7 +370,7 @@ func (s Status) balance() string {
 
 func budget(at time.Time, b *token.Balance, wish string) string {
 	out := fmt.Sprintf("Balance %d of %d (%s), %d a minute, state %s since %s; wish %s.",
-		b.Est, b.Cap, ago(at, b.At), b.Rate, orDash(b.State), ago(at, b.Since), orDash(wish))
+		b.Est, b.Cap, Ago(at, b.At), b.Rate, orDash(b.State), Ago(at, b.Since), orDash(wish))
 	if b.State == "recharge" {
 		out += fmt.Sprintf("\nRecharging to %d, ETA %s, at the latest %s.", b.Target, ahead(at, b.ETA), ahead(at, b.Deadline))
 	}
@@ -391,8 +392,8 @@ func sortedKeys(m map[string]watermark.State) []string {
 	return out
 }
 
-// ago is how long before now t was.
-func ago(now, t time.Time) string {
+// Ago returns how long before now t was, for people.
+func Ago(now, t time.Time) string {
 	if t.IsZero() {
 		return "–"
 	}
@@ -403,7 +404,7 @@ func ago(now, t time.Time) string {
 	return brief(d) + " ago"
 }
 
-// ahead is how long after now t will be.
+// ahead returns how long after now t will be.
 func ahead(now, t time.Time) string {
 	if t.IsZero() {
 		return "–"
@@ -425,6 +426,3 @@ func brief(d time.Duration) string {
 		return fmt.Sprintf("%.0f d", d.Hours()/24)
 	}
 }
-
-// Ago is how long before now an instant was, for people.
-func Ago(now, t time.Time) string { return ago(now, t) }

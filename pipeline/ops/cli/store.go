@@ -18,16 +18,16 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Store is how NATS keeps what it holds.
+// Store is the storage of NATS: its use, its limits and its servers.
 type Store struct {
 	Used    uint64   `json:"used_bytes"`
-	Limit   int64    `json:"limit_bytes"` // of the account; below 1: only the disk and each stream's own
+	Limit   int64    `json:"limit_bytes"` // of the account; below 1 only the disk and the streams limit it
 	Allowed uint64   `json:"allowed_bytes"`
 	Servers []Server `json:"servers"`
-	Wrong   []string `json:"wrong,omitempty"` // of streams: without a leader, with replicas that lag or are away
+	Wrong   []string `json:"wrong,omitempty"` // streams without a leader, or with replicas that lag or are away
 }
 
-// Server is one of NATS, as it says of itself before anybody logs in.
+// Server is a NATS server, by its greeting, which it sends before a login.
 type Server struct {
 	Address   string `json:"address"`
 	Name      string `json:"name,omitempty"`
@@ -35,13 +35,13 @@ type Server struct {
 	Silent    bool   `json:"silent,omitempty"` // it does not answer
 }
 
-// readStore asks the account for its disk, and each known server for itself.
+// readStore reads the storage of the account, and the greeting of each known server.
 func (s *Status) readStore(ctx context.Context, b *bus.Bus) {
 	s.Store = &Store{Limit: -1}
 	var all sync.WaitGroup
 	servers := b.NC.Servers()
 	if b.NC.Opts.InProcessServer != nil {
-		servers = nil // no address leads there
+		servers = nil // it has no address
 	}
 	s.Store.Servers = make([]Server, len(servers))
 	for i, address := range servers {
@@ -57,7 +57,7 @@ func (s *Status) readStore(ctx context.Context, b *bus.Bus) {
 // greetWithin bounds one server's greeting.
 const greetWithin = 400 * time.Millisecond
 
-// greeted is a server by its greeting, the line INFO.
+// greeted returns a server by its greeting, the line INFO.
 func greeted(ctx context.Context, address string) Server {
 	out := Server{Address: address, Silent: true}
 	u, err := url.Parse(address)
@@ -71,7 +71,7 @@ func greeted(ctx context.Context, address string) Server {
 	if err != nil {
 		return out
 	}
-	defer func() { _ = c.Close() }() // it was read
+	defer func() { _ = c.Close() }() // it was only read
 	if end, ok := ctx.Deadline(); ok {
 		_ = c.SetReadDeadline(end) // a connection takes one
 	}
@@ -87,10 +87,10 @@ func greeted(ctx context.Context, address string) Server {
 	return out
 }
 
-// lagsBy is how many operations a replica may be behind before it is named: less is on its way.
+// lagsBy is how many operations a replica may be behind before it is reported: less is normal.
 const lagsBy = 1000
 
-// replicasOf says what is wrong with a stream's replicas; empty where nothing is.
+// replicasOf returns what is wrong with a stream's replicas; empty if nothing is.
 func replicasOf(i *jetstream.StreamInfo) string {
 	if i.Cluster == nil || i.Config.Replicas < 2 {
 		return ""
@@ -115,7 +115,7 @@ func replicasOf(i *jetstream.StreamInfo) string {
 	return strings.Join(wrong, ", ")
 }
 
-// write prints how NATS keeps what it holds, and what is wrong with that.
+// write prints the storage of NATS, and what is wrong with it.
 func (s *Store) write(p *lines) {
 	if s == nil {
 		return
@@ -136,7 +136,7 @@ func (s *Store) write(p *lines) {
 	}
 }
 
-// writeRoom prints how much NATS holds, and may.
+// writeRoom prints how much NATS holds, and its limit.
 func (s *Store) writeRoom(p *lines) {
 	room := "no limit but those of the streams"
 	if s.Allowed > 0 {

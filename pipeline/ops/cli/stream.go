@@ -10,16 +10,16 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// StreamStatus is what a stream keeps, how much it may, and what has left it.
+// StreamStatus is what a stream holds, its limits, and how much it has deleted.
 type StreamStatus struct {
 	Name     string    `json:"name"`
 	Messages uint64    `json:"messages"`
 	Bytes    uint64    `json:"bytes"`
 	MaxBytes int64     `json:"max_bytes"`          // below 1: no limit
-	Oldest   time.Time `json:"oldest,omitzero"`    // when the oldest was stored, machine time; zero without one
+	Oldest   time.Time `json:"oldest,omitzero"`    // when the oldest message was stored, machine time; zero if absent
 	MaxAgeS  int64     `json:"max_age_s"`          // 0: no limit
-	Gone     uint64    `json:"gone"`               // messages that were stored once and have left
-	Fills    string    `json:"fills_in,omitempty"` // when the size, not the age, will begin to remove, at the rate so far
+	Gone     uint64    `json:"gone"`               // messages that were deleted
+	Fills    string    `json:"fills_in,omitempty"` // when the size limit, not the age limit, deletes first, at the rate so far
 }
 
 func (s *Status) readStreams(ctx context.Context, b *bus.Bus) {
@@ -49,7 +49,7 @@ func streamStatus(name string, span bus.Span, now time.Time) StreamStatus {
 		return st
 	}
 	st.Oldest = span.Oldest.UTC()
-	// A day's worth of messages tells the rate; less tells only how it began.
+	// Less than a day of messages does not give a rate: it shows only the start.
 	if age := now.Sub(span.Oldest); age > 24*time.Hour && span.Limit > 0 && span.Bytes > 0 && st.Gone == 0 {
 		full := time.Duration(float64(age) * (float64(span.Limit)/float64(span.Bytes) - 1))
 		if span.Age == 0 || age+full < span.Age {
@@ -59,7 +59,7 @@ func streamStatus(name string, span bus.Span, now time.Time) StreamStatus {
 	return st
 }
 
-// writeLag says how far behind ClickHouse is, if it is.
+// writeLag prints how far ClickHouse is behind, if it is.
 func (s Status) writeLag(p *lines) {
 	for _, h := range s.Daemons {
 		for _, st := range s.Streams {
@@ -71,7 +71,7 @@ func (s Status) writeLag(p *lines) {
 	}
 }
 
-// bytesOf is a size as people read it, in powers of ten as the limits are written.
+// bytesOf formats a size in powers of ten, like the limits.
 func bytesOf(n uint64) string {
 	for _, u := range []struct {
 		size uint64

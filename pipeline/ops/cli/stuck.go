@@ -10,18 +10,18 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// BadKey is a key whose value cannot be read.
+// BadKey is a key with an unreadable value.
 type BadKey struct {
 	Bucket string `json:"bucket"`
 	Key    string `json:"key"`
-	Says   string `json:"says"`
+	Error  string `json:"says"`
 }
 
 func (k BadKey) String() string {
-	return fmt.Sprintf("%s/%s cannot be read: %s", k.Bucket, k.Key, k.Says)
+	return fmt.Sprintf("%s/%s cannot be read: %s", k.Bucket, k.Key, k.Error)
 }
 
-// Stuck is something that gets nothing done and is neither idle nor waiting for tokens.
+// Stuck is a part that makes no progress and is neither idle nor waiting for tokens.
 type Stuck struct {
 	Daemon string `json:"daemon"`
 	Reason string `json:"reason"`
@@ -29,25 +29,24 @@ type Stuck struct {
 
 func (s Stuck) String() string { return foreign.Of(s.Daemon + ": " + s.Reason).String() }
 
-// stuck is what stands still, by what the daemons say of themselves, by the keys that nobody can
-// read, and by the daemons that are not there.
+// stuck returns what makes no progress: from the heartbeats, from unreadable keys, and from missing daemons.
 func (s Status) stuck() []Stuck {
 	var out []Stuck
-	said := ""
+	reasons := ""
 	for _, h := range s.Daemons {
 		if why := standsStill(h); why != "" {
 			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: why})
-			said += why
+			reasons += why
 		}
 	}
 	if s.Balance != nil && s.Balance.Refused != "" {
 		out = append(out, Stuck{Daemon: "tokend", Reason: "refused: " + s.Balance.Refused})
-		said += s.Balance.Refused
+		reasons += s.Balance.Refused
 	}
 	for _, p := range s.Plans {
 		if p.Balance != nil && p.Balance.Refused != "" {
 			out = append(out, Stuck{Daemon: ofPlan("tokend", p.Plan), Reason: "refused: " + p.Balance.Refused})
-			said += p.Balance.Refused
+			reasons += p.Balance.Refused
 		}
 		for _, name := range p.Missing {
 			out = append(out, Stuck{Daemon: ofPlan(name, p.Plan), Reason: "does not run: no heartbeat"})
@@ -56,27 +55,27 @@ func (s Status) stuck() []Stuck {
 	for _, h := range s.Daemons {
 		if h.Rules != nil && h.Rules.Refused != "" {
 			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: fmt.Sprintf("refuses the applied rules and decides by version %d: %s", h.Rules.Version, h.Rules.Refused)})
-			said += h.Rules.Refused
+			reasons += h.Rules.Refused
 		}
 		if h.Queries != nil && h.Queries.Refused != "" {
 			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: fmt.Sprintf("refuses the applied queries and reads by version %d: %s", h.Queries.Version, h.Queries.Refused)})
-			said += h.Queries.Refused
+			reasons += h.Queries.Refused
 		}
 	}
 	for _, k := range s.Bad {
-		if !strings.Contains(said, k.Bucket+"/"+k.Key) && !strings.Contains(said, k.Says) {
+		if !strings.Contains(reasons, k.Bucket+"/"+k.Key) && !strings.Contains(reasons, k.Error) {
 			out = append(out, Stuck{Daemon: readerOf(k), Reason: k.String()})
 		}
 	}
 	for _, name := range s.Missing {
-		if name != "recorder" { // without ClickHouse there is none
+		if name != "recorder" { // it does not run without ClickHouse
 			out = append(out, Stuck{Daemon: name, Reason: "does not run: no heartbeat"})
 		}
 	}
 	return out
 }
 
-// standsStill is why a daemon gets nothing done; empty where it says nothing of the kind.
+// standsStill returns why a daemon makes no progress; empty if its heartbeat gives no reason.
 func standsStill(h pipeline.Heartbeat) string {
 	switch {
 	case h.Stuck != "":
@@ -87,7 +86,7 @@ func standsStill(h pipeline.Heartbeat) string {
 	return ""
 }
 
-// readerOf is the daemon that a key stops.
+// readerOf returns the daemon that reads a key.
 func readerOf(k BadKey) string {
 	switch {
 	case !strings.HasPrefix(k.Bucket, pipeline.BucketTokens):
@@ -98,7 +97,7 @@ func readerOf(k BadKey) string {
 	return "tokend"
 }
 
-// Check is nil while nothing is stuck; else one line that names what is, and why.
+// Check returns nil while nothing is stuck; else one line that names what is, and why.
 func (s Status) Check() error {
 	if len(s.Stuck) == 0 {
 		if late := s.lateness(); late != "" {
@@ -113,9 +112,9 @@ func (s Status) Check() error {
 	return fmt.Errorf("stuck: %s", strings.Join(all, "; "))
 }
 
-// Keepa is what the daemons that run hear from Keepa: the balance, or in its own words why there is
-// none, and the calls that fail. runs is false where no tokend does.
-func (s Status) Keepa() (says string, err error, runs bool) {
+// Keepa returns what the running daemons know from Keepa: the balance, or an error with Keepa's reason why it is
+// missing and with the calls that fail. runs is false if tokend does not run.
+func (s Status) Keepa() (text string, err error, runs bool) {
 	var wrong []string
 	for _, h := range s.Daemons {
 		switch {
@@ -141,7 +140,7 @@ func (s Status) Keepa() (says string, err error, runs bool) {
 		return "", errors.New(strings.Join(wrong, "; ")), true
 	}
 	if b == nil || b.API == nil {
-		return "the daemons that run have not heard of the balance yet", nil, true
+		return "the running daemons have not received the balance yet", nil, true
 	}
-	return fmt.Sprintf("%d tokens a minute, balance %d of %d, by the daemons that run", b.Rate, b.Est, b.Cap), nil, true
+	return fmt.Sprintf("%d tokens a minute, balance %d of %d, according to the running daemons", b.Rate, b.Est, b.Cap), nil, true
 }

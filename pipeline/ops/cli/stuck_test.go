@@ -8,7 +8,7 @@ import (
 	"ratchet/pipeline/domain/token"
 )
 
-func TestTheStatusSaysWhatIsStuckAndWhyInOneLine(t *testing.T) {
+func TestTheStatusShowsWhatIsStuckAndWhyInOneLine(t *testing.T) {
 	t.Parallel()
 	beat := func(h pipeline.Heartbeat) Status { return Status{Daemons: []pipeline.Heartbeat{h}} }
 	for _, c := range []struct {
@@ -18,13 +18,13 @@ func TestTheStatusSaysWhatIsStuckAndWhyInOneLine(t *testing.T) {
 	}{
 		{"a daemon that waits for tokens is not stuck, whatever its last error", beat(pipeline.Heartbeat{Daemon: "peeker", State: "waiting_for_tokens", LastError: "old"}), ""},
 		{"an idle one is not", beat(pipeline.Heartbeat{Daemon: "peeker", State: "idle"}), ""},
-		{"one that says so is", beat(pipeline.Heartbeat{Daemon: "peeker", State: "stuck", Stuck: "peek: no step succeeded for 12m0s"}), "stuck: peeker: peek: no step succeeded for 12m0s"},
-		{"one of an older build says only its error", beat(pipeline.Heartbeat{Daemon: "recorder", State: "stuck", LastError: "no such table"}), "stuck: recorder: no such table"},
-		{"a key that cannot be read names its daemon", Status{Bad: []BadKey{{Bucket: "WATERMARKS", Key: "1.used-books", Says: "not JSON"}}}, "watermarker: WATERMARKS/1.used-books cannot be read: not JSON"},
+		{"a daemon that reports it", beat(pipeline.Heartbeat{Daemon: "peeker", State: "stuck", Stuck: "peek: no step succeeded for 12m0s"}), "stuck: peeker: peek: no step succeeded for 12m0s"},
+		{"an older build reports only its error", beat(pipeline.Heartbeat{Daemon: "recorder", State: "stuck", LastError: "no such table"}), "stuck: recorder: no such table"},
+		{"an unreadable key names its daemon", Status{Bad: []BadKey{{Bucket: "WATERMARKS", Key: "1.used-books", Error: "not JSON"}}}, "watermarker: WATERMARKS/1.used-books cannot be read: not JSON"},
 		{"a policy that is refused", Status{Balance: &token.Balance{Refused: "policy: want steady or heartbeat, got \"x\""}}, "tokend: refused: policy: want steady"},
 		{"a daemon that is not there", Status{Missing: []string{"tokend"}}, "tokend: does not run"},
 		{"a pipeline without ClickHouse has no recorder", Status{Missing: []string{"recorder"}}, ""},
-		{"several reasons stay one line", Status{Missing: []string{"tokend"}, Bad: []BadKey{{Bucket: "TOKENS", Key: "shed", Says: "a\nb"}}}, "; "},
+		{"several reasons stay one line", Status{Missing: []string{"tokend"}, Bad: []BadKey{{Bucket: "TOKENS", Key: "shed", Error: "a\nb"}}}, "; "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -46,15 +46,15 @@ func TestKeepasWordsComeFromTheDaemonsThatRun(t *testing.T) {
 	api := func(rate int, flow float64) *token.Balance {
 		return &token.Balance{Rate: rate, Est: 7, Cap: 60 * rate, API: &pipeline.Reading{TS: 1, Left: 7, Rate: rate, FlowRed: flow}}
 	}
-	tokend := func(says string) pipeline.Heartbeat {
-		return pipeline.Heartbeat{Daemon: "tokend", State: "idle", LastError: says}
+	tokend := func(fault string) pipeline.Heartbeat {
+		return pipeline.Heartbeat{Daemon: "tokend", State: "idle", LastError: fault}
 	}
 	for _, c := range []struct {
 		name    string
 		daemons []pipeline.Heartbeat
 		balance *token.Balance
 		runs    bool
-		says    string // empty: it is wrong
+		text    string // empty if something is wrong
 		wrong   string
 	}{
 		{"nothing runs", nil, nil, false, "", ""},
@@ -62,19 +62,19 @@ func TestKeepasWordsComeFromTheDaemonsThatRun(t *testing.T) {
 		{"the key is wrong", []pipeline.Heartbeat{tokend("keepa /token: bad_key (HTTP 400)")}, nil, true, "", "bad_key"},
 		{"the subscription is over", []pipeline.Heartbeat{tokend("keepa /token: payment (HTTP 402)")}, nil, true, "", "payment"},
 		{"calls fail", []pipeline.Heartbeat{tokend(""), {Daemon: "peeker", State: "circuit_open", LastError: "keepa /product: server (HTTP 503)"}}, api(5, 0), true, "", "peeker pauses its calls: keepa /product: server (HTTP 503)"},
-		{"what failed long ago is not said", []pipeline.Heartbeat{tokend(""), {Daemon: "peeker", State: "idle", LastError: "keepa /product: server (HTTP 503)"}}, api(5, 0), true, "5 tokens", ""},
+		{"what failed long ago is not shown", []pipeline.Heartbeat{tokend(""), {Daemon: "peeker", State: "idle", LastError: "keepa /product: server (HTTP 503)"}}, api(5, 0), true, "5 tokens", ""},
 		{"trackings take the plan", []pipeline.Heartbeat{tokend("")}, api(5, 5), true, "", "trackings take 5 (tokenFlowReduction)"},
 		{"the plan is negative", []pipeline.Heartbeat{tokend("")}, api(-2, 7), true, "", "yields -2 tokens a minute"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			says, err, runs := Status{Daemons: c.daemons, Balance: c.balance}.Keepa()
+			text, err, runs := Status{Daemons: c.daemons, Balance: c.balance}.Keepa()
 			wrong := ""
 			if err != nil {
 				wrong = err.Error()
 			}
-			if runs != c.runs || !strings.Contains(says, c.says) || (wrong == "") != (c.wrong == "") || !strings.Contains(wrong, c.wrong) {
-				t.Errorf("got %q, %q, runs %t; want %q, %q, %t", says, wrong, runs, c.says, c.wrong, c.runs)
+			if runs != c.runs || !strings.Contains(text, c.text) || (wrong == "") != (c.wrong == "") || !strings.Contains(wrong, c.wrong) {
+				t.Errorf("got %q, %q, runs %t; want %q, %q, %t", text, wrong, runs, c.text, c.wrong, c.runs)
 			}
 		})
 	}

@@ -10,14 +10,14 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// writeSum prints the newest deal of the story as a sum, line by line, and what it rests on.
+// writeSum prints the newest deal of the story as a sum, line by line, with its evidence.
 func (s Story) writeSum(p *lines) {
 	if d := s.Deal(); d != nil {
 		writeSum(p, *d)
 	}
 }
 
-// Deal is the newest deal of the story that this build can take apart; nil without one.
+// Deal returns the newest deal of the story that this build can decode; nil if absent.
 func (s Story) Deal() *deal.Deal {
 	for _, v := range slices.Backward(s.Verdicts) {
 		var d deal.Deal
@@ -47,7 +47,7 @@ func writeSum(p *lines, d deal.Deal) {
 // SumLine is one line of a deal's sum.
 type SumLine struct{ Name, Amount, Note string }
 
-// Sum is a deal as a sum that a person can check, and the evidence below it.
+// Sum returns a deal as a sum that a person can check, followed by its evidence.
 func Sum(d deal.Deal) []SumLine {
 	money := keepa.Domain(d.Domain).Currency().Format
 	mark := func(assumed bool) string {

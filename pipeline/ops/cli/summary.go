@@ -21,21 +21,21 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// How often the summary is shown: in place on a terminal, as a line elsewhere.
+// How often the summary is shown: in place on a terminal, else as a line.
 const (
 	redrawEvery = time.Second
 	lineEvery   = 10 * time.Second
-	countEvery  = lineEvery / 2   // the visible deals
-	lastReasons = 12              // kept; as many are shown as fit
-	countWithin = 5 * time.Second // the view stands still meanwhile
+	countEvery  = lineEvery / 2   // of the visible deals
+	lastReasons = 12              // kept; those that fit are shown
+	countWithin = 5 * time.Second // the view does not change meanwhile
 )
 
-// Summary is the calm view of a running pipeline. What was found, is stored and is visible counts as visibility.Counts
-// does, and is shown with the sequences up to which it counts.
+// Summary is the live view of a running pipeline. Found, stored and visible are visibility.Counts, shown with the
+// sequences up to which they count.
 type Summary struct {
-	// Ends is when the run ends by itself, pipeline time; zero for never.
+	// Ends is when the run ends by itself, pipeline time; zero if never.
 	Ends time.Time
-	// Simulated says that nobody sells what is found.
+	// Simulated reports that the deals are not on sale.
 	Simulated bool
 
 	b       *bus.Bus
@@ -47,12 +47,12 @@ type Summary struct {
 	live    bool                     // w is a terminal
 	size    func() (width, high int) // of the terminal
 
-	seen     *bus.Memo[Status] // the budget and what waits
-	standing *Standing         // how many deals there are; nil before they were counted
-	before   int               // how many were found when this session began
-	counted  time.Time         // when that was asked, machine time
-	decides  atomic.Bool       // something was published since that may change it
-	printed  string            // the last line or screen, without its time
+	seen    *bus.Memo[Status] // the budget and what waits
+	counts  *DealCounts       // the counts of the deals; nil before the first count
+	before  int               // how many were found before this session
+	counted time.Time         // when they were counted, machine time
+	decides atomic.Bool       // a message since then may change the counts
+	printed string            // the last line or screen, without its time
 
 	mu      sync.Mutex
 	decided int
@@ -61,8 +61,7 @@ type Summary struct {
 	at      [2]int   // the terminal's size then
 }
 
-// NewSummary is a summary of what happens from now on, and of the deals that are
-// visible.
+// NewSummary returns a summary of what happens from now on, and of the visible deals.
 func NewSummary(b *bus.Bus, env process.Env, v *Visible, w io.Writer) *Summary {
 	s := &Summary{b: b, env: env, visible: v, w: w, began: env.Now(), now: env.Now}
 	s.seen = bus.NewMemo(env.Clock, func(ctx context.Context) (Status, error) { return work(ctx, b) })
@@ -83,14 +82,14 @@ func NewSummary(b *bus.Bus, env process.Env, v *Visible, w io.Writer) *Summary {
 
 // Run shows the summary until done or ctx ends.
 func (s *Summary) Run(ctx context.Context, done <-chan struct{}) {
-	sub, err := s.b.NC.Subscribe("verdict.>", s.hear)
+	sub, err := s.b.NC.Subscribe("verdict.>", s.countVerdict)
 	if err != nil {
 		s.env.Log.Warn("live summary has no verdicts", "err", err)
 	} else {
 		defer func() { _ = sub.Unsubscribe() }() // the connection closes with the process
 	}
 	defer s.listen()()
-	s.count(ctx) // what was found before
+	s.count(ctx) // the deals found before
 	every := lineEvery
 	if s.live {
 		every = redrawEvery
@@ -117,7 +116,7 @@ func (s *Summary) Run(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// listen subscribes to what changes the figures.
+// listen subscribes to the messages that change the figures.
 func (s *Summary) listen() (stop func()) {
 	decided := func() {
 		s.decides.Store(true)
@@ -130,7 +129,7 @@ func (s *Summary) listen() (stop func()) {
 	} {
 		stop, err := s.b.Hint(subject, f)
 		if err != nil {
-			s.env.Log.Debug("live summary looks at its own pace", "err", err)
+			s.env.Log.Debug("live summary reads at its own interval", "err", err)
 		}
 		stops = append(stops, stop)
 	}
@@ -141,8 +140,8 @@ func (s *Summary) listen() (stop func()) {
 	}
 }
 
-// hear counts a verdict as it is published.
-func (s *Summary) hear(m *nats.Msg) {
+// countVerdict counts a verdict as it is published.
+func (s *Summary) countVerdict(m *nats.Msg) {
 	parts := strings.Split(m.Subject, ".")
 	if len(parts) < 5 {
 		return
@@ -164,16 +163,16 @@ func (s *Summary) show(ctx context.Context) {
 	defer cancel()
 	st, err := s.seen.Read(ctx)
 	if err != nil {
-		return // NATS is on its way; the next look sees it
+		return // NATS is away; the next call reads it
 	}
 	s.draw(st)
 }
 
-// draw writes the summary: over the last one on a terminal. What a terminal makes of lines that no longer fit is its
-// own affair, so one of another size is cleared.
+// draw writes the summary: on a terminal, over the last one. If the size changed, it clears the terminal, because
+// terminals wrap lines in different ways.
 func (s *Summary) draw(st Status) {
 	if !s.live {
-		if now, line := s.line(st); line != s.printed { // of equal ones the first says it all
+		if now, line := s.line(st); line != s.printed { // equal lines are printed once
 			fmt.Fprint(s.w, now+line)
 			s.printed = line
 		}
@@ -195,8 +194,7 @@ func (s *Summary) draw(st Status) {
 	s.drawn, s.at = strings.Count(out, "\n"), [2]int{width, high}
 }
 
-// count asks how many deals are visible: for every line, and now and then on a
-// terminal.
+// count counts the deals: for every line, and at intervals on a terminal.
 func (s *Summary) count(ctx context.Context) {
 	if process.MachineSince(s.counted) < countEvery || !s.decides.Swap(false) {
 		return
@@ -209,13 +207,13 @@ func (s *Summary) count(ctx context.Context) {
 		s.decides.Store(true)
 		return
 	}
-	if s.standing == nil {
+	if s.counts == nil {
 		s.before = counts.Found
 	}
-	s.standing = &Standing{Counts: counts, Source: from}
+	s.counts = &DealCounts{Counts: counts, Source: from}
 }
 
-// time is the instant, in which time, and how much of the run is over.
+// time returns the time, the duration so far, and the progress of the run.
 func (s *Summary) time() []string {
 	now := s.now()
 	out := []string{now.Format("15:04") + " +" + brief(now.Sub(s.began))}
@@ -228,7 +226,7 @@ func (s *Summary) time() []string {
 	return out
 }
 
-// figures are each for itself.
+// figures returns the figures, each as a text.
 func (s *Summary) figures(st Status) []string {
 	balance := "balance unknown"
 	if b := st.Balance; b != nil && b.Cap > 0 {
@@ -240,7 +238,7 @@ func (s *Summary) figures(st Status) []string {
 	}
 	out := []string{balance, "waiting: " + strings.Join(waiting, ", ")}
 	session := fmt.Sprintf("this session: decided %d", s.decided)
-	if d := s.standing; d != nil {
+	if d := s.counts; d != nil {
 		out = append(out, fmt.Sprintf("%s, found %d", session, max(0, d.Found-s.before)),
 			fmt.Sprintf("in all: found %d, stored %d, visible %d", d.Found, d.Stored, d.Visible), "as of "+d.AsOf.String())
 	} else {
@@ -252,7 +250,7 @@ func (s *Summary) figures(st Status) []string {
 	return out
 }
 
-// progress is how much of the run is over, as a bar.
+// progress returns a progress bar.
 func progress(done, all time.Duration) string {
 	const cells = 10
 	part := min(1, max(0, done.Seconds()/max(1, all.Seconds())))
@@ -260,8 +258,8 @@ func progress(done, all time.Duration) string {
 	return fmt.Sprintf("[%s%s] %.0f %%", strings.Repeat("#", full), strings.Repeat(".", cells-full), 100*part)
 }
 
-// line is the summary where it is no terminal: the time, and what stands at it.
-func (s *Summary) line(st Status) (now, says string) {
+// line returns the summary without a terminal: the time, and the figures.
+func (s *Summary) line(st Status) (now, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fields := s.figures(st)
@@ -271,7 +269,7 @@ func (s *Summary) line(st Status) (now, says string) {
 	return strings.Join(s.time(), gap) + gap, strings.Join(fields, gap) + "\n"
 }
 
-// screen is the summary on a terminal: as many figures on a line as fit, and below them the last decisions.
+// screen returns the summary for a terminal: as many figures on a line as fit, and below them the last decisions.
 func (s *Summary) screen(st Status, width, high int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,7 +283,7 @@ func (s *Summary) screen(st Status, width, high int) string {
 		}
 		lines = append(lines, f)
 	}
-	// A third of the screen: what was said before it stays in sight.
+	// A third of the screen, so that earlier output stays visible.
 	for _, r := range s.reasons[:min(len(s.reasons), max(1, high/3-len(lines)))] {
 		lines = append(lines, cut(indent+r, width-1))
 	}
@@ -293,7 +291,7 @@ func (s *Summary) screen(st Status, width, high int) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// reasonOf takes the reason out of a verdict without decoding all of it.
+// reasonOf returns the reason of a verdict without decoding all of it.
 func reasonOf(body []byte) string {
 	const mark = `"reason":"`
 	s := string(body)

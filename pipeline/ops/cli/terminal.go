@@ -14,20 +14,20 @@ import (
 	"golang.org/x/term"
 )
 
-// What a terminal is told: a screen of its own without a cursor, and back.
+// The escapes for an alternate screen without a cursor, and back.
 const (
 	enterScreen = "\x1b[?1049h\x1b[?25l\x1b[2J"
 	leaveScreen = "\x1b[?25h\x1b[?1049l"
 )
 
-// pipeWide and pipeHigh are the size of the one screen that is written where nobody looks at a terminal.
+// pipeWide and pipeHigh are the size of the screen that is written if the output is not a terminal.
 const (
 	pipeWide = 121
 	pipeHigh = 41
 )
 
-// Run shows the screen on a terminal until ctx ends, q or Ctrl-C is pressed, or the terminal goes away; then the
-// terminal is as it was. Elsewhere it writes one screen, without escapes, and ends.
+// Run shows the screen on a terminal until ctx ends, q or Ctrl-C is pressed, or the terminal goes away; then it
+// restores the terminal. Without a terminal it returns an error.
 func (t *Top) Run(ctx context.Context, in, out *os.File) error {
 	if out == nil || !term.IsTerminal(int(out.Fd())) { //nolint:gosec // a descriptor is small
 		return errors.New("no terminal to draw on")
@@ -39,7 +39,7 @@ func (t *Top) Run(ctx context.Context, in, out *os.File) error {
 		if err != nil {
 			return fmt.Errorf("read keys from the terminal: %w", err)
 		}
-		defer func() { _ = term.Restore(fd, before) }() // a terminal that went away needs none
+		defer func() { _ = term.Restore(fd, before) }() // fails only if the terminal went away
 		pressed := make(chan struct{})
 		go func() { defer close(pressed); defer cancel(); awaitQuit(ctx, in) }()
 		defer func() { cancel(); <-pressed }()
@@ -57,7 +57,7 @@ func (t *Top) WriteOnce(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// show draws what the reader finds, and again when the terminal has another size, until ctx ends. It owns the reader.
+// show draws each view, and redraws when the size of the terminal changes, until ctx ends. It owns the reader.
 func (t *Top) show(ctx context.Context, out *os.File) {
 	views := make(chan topView)
 	go func() { defer close(views); t.readEvery(ctx, views) }()
@@ -79,7 +79,7 @@ func (t *Top) show(ctx context.Context, out *os.File) {
 	}
 }
 
-// readEvery hands out a view a second.
+// readEvery sends a view a second.
 func (t *Top) readEvery(ctx context.Context, views chan<- topView) {
 	tick := time.NewTicker(topEvery)
 	defer tick.Stop()
@@ -98,7 +98,7 @@ func (t *Top) readEvery(ctx context.Context, views chan<- topView) {
 	}
 }
 
-// draw draws the view over the last one, which was on a terminal of that size.
+// draw draws the view over the last one, which was drawn at that size.
 func (v topView) draw(out *os.File, was [2]int) [2]int {
 	width, high, err := term.GetSize(int(out.Fd())) //nolint:gosec // as above
 	if err != nil || width < 1 || high < 1 {
@@ -117,7 +117,7 @@ func (v topView) draw(out *os.File, was [2]int) [2]int {
 	return [2]int{width, high}
 }
 
-// keyEvery is how often the end of ctx is looked at while no key is pressed.
+// keyEvery is how often the end of ctx is checked while no key is pressed.
 const keyEvery = 200 // ms
 
 // awaitQuit returns when q, Ctrl-C or Ctrl-D is pressed, when the terminal goes away, or when ctx ends.

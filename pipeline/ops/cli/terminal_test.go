@@ -83,7 +83,7 @@ func TestTopEndsCleanlyAndLeavesTheTerminalAsItWas(t *testing.T) {
 			end(p, cancel)
 			ended(t, done)
 			if p.mode(t) != before {
-				t.Error("the terminal is not as it was")
+				t.Error("the terminal is not restored")
 			}
 			desk.Await(t, "the screen from before", func() bool { return bytes.HasSuffix(w.sent(), []byte(leaveScreen)) })
 		})

@@ -15,8 +15,8 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// Top is the state of a running pipeline on one screen: balance, stages, the best deals, the last decisions. What it
-// shows is the same as in `ratchet status` and `ratchet deals`.
+// Top is the state of a running pipeline on one screen: balance, stages, the best deals, the last decisions. Its
+// figures equal those of `ratchet status` and `ratchet deals`.
 type Top struct {
 	b       *bus.Bus
 	visible *Visible
@@ -26,14 +26,14 @@ type Top struct {
 	now    topView
 }
 
-// topView is what a screen shows.
+// topView is the content of a screen.
 type topView struct {
 	status Status
 	course Course
 	last   []pipeline.Verdict // the newest first
 	deals  []Deal             // the best first
 	source Source
-	wrong  string // why it is not newer
+	wrong  string // why it is out of date
 }
 
 const (
@@ -44,17 +44,17 @@ const (
 	topLast   = 100 // decisions that are kept
 )
 
-// NewTop is a screen of the pipeline and of its visible deals.
+// NewTop returns a screen of the pipeline and its visible deals.
 func NewTop(b *bus.Bus, v *Visible) *Top { return &Top{b: b, visible: v} }
 
-// read makes the view newer. What cannot be read now stays as it was, and the view says why.
+// read updates the view. A part that cannot be read keeps its last value, and the view shows the error.
 func (t *Top) read(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, topWithin)
 	defer cancel()
 	t.now.wrong = ""
 	for _, part := range []func(context.Context) error{t.readStatus, t.readCourse, t.readLast, t.readDeals} {
 		if err := part(ctx); err != nil {
-			t.now.wrong = "As it was: " + err.Error()
+			t.now.wrong = "Out of date: " + err.Error()
 			return
 		}
 	}
@@ -102,7 +102,7 @@ func (t *Top) readDeals(ctx context.Context) error {
 	return err
 }
 
-// kept is the view as it is now: the next reading changes nothing in it.
+// kept returns a copy of the view, which the next read does not change.
 func (v topView) kept() topView {
 	v.last = slices.Clone(v.last)
 	v.course = v.course.Clone()
@@ -115,10 +115,10 @@ const (
 	highForStages = 13
 )
 
-// screen is the view on a terminal: at most one line less than it is high, so that nothing scrolls.
+// screen returns the view as lines, one less than the terminal is high, so that nothing scrolls.
 func (v topView) screen(width, high int) []string {
 	room := max(width-1, 1)
-	lines := []string{v.head(), v.says()}
+	lines := []string{v.head(), v.headline()}
 	if !v.status.At.IsZero() {
 		lines = append(lines, v.body(room, high-2-len(lines), high)...)
 	}
@@ -132,7 +132,7 @@ func (v topView) screen(width, high int) []string {
 	return lines
 }
 
-// body is what is below the first two lines, on so many lines: of a low terminal parts are left out.
+// body returns the lines below the first two; on a low terminal parts are left out.
 func (v topView) body(width, room, high int) []string {
 	lines := strings.Split(v.status.balance(), "\n")
 	if len(v.status.Plans) > 0 {
@@ -164,8 +164,8 @@ func (v topView) head() string {
 	return fmt.Sprintf("ratchet top  %s  %d deals visible (%s)", at, len(v.deals), orDash(v.source.From))
 }
 
-// says is the first line of the status.
-func (v topView) says() string {
+// headline returns the first line of the status.
+func (v topView) headline() string {
 	switch {
 	case v.wrong != "":
 		return v.wrong
@@ -188,8 +188,8 @@ func (v topView) stages(width int) []string {
 	return tableOf(records, width, 0)
 }
 
-// tableOf lays records out as lines; the columns after the first that are left of text are numbers. The last cut of
-// them may be narrower than its text.
+// tableOf lays records out as lines. The last cuts columns are text and may be cut; without any, all columns after the
+// first are numbers.
 func tableOf(records [][]string, width, cuts int) []string {
 	wishes := make([]wish, len(records[0]))
 	for i := range wishes {
@@ -209,13 +209,13 @@ func tableOf(records [][]string, width, cuts int) []string {
 	return out
 }
 
-// topFields are the columns of the deals; those that follow are left out where a deal does not fit a line.
+// topFields are the columns of the deals; topSpare are left out, in their order, until a deal fits a line.
 var (
 	topFields = []string{"profit", "loss", "buy", "range", "months", "rank", "age", "asin", "title"}
 	topSpare  = []string{"range", "rank", "age", "months"}
 )
 
-// dealLines are the best deals on so many lines, with their head.
+// dealLines returns the best deals with their head, on at most that many lines.
 func (v topView) dealLines(width, lines int) []string {
 	if lines < 2 {
 		return nil
@@ -235,7 +235,7 @@ func (v topView) dealLines(width, lines int) []string {
 	return nil
 }
 
-// lastLines are the last decisions on so many lines, with their head.
+// lastLines returns the last decisions with their head, on at most that many lines.
 func (v topView) lastLines(width, lines int) []string {
 	if lines < 2 {
 		return nil

@@ -19,13 +19,13 @@ type Version struct {
 	Deal     Deal
 }
 
-// Versions are those of an ASIN, the newest first. Those that cannot be read are passed over.
+// Versions returns the deal messages of an ASIN, the newest first. Unreadable ones are skipped.
 func Versions(ctx context.Context, b *bus.Bus, asin string) ([]Version, error) {
 	var out []Version
 	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{Subjects: []string{"deal.*.*." + asin}}, func(r bus.Read) error {
 		v, err := visibility.ReadVersion(r.Stored())
 		if err != nil {
-			return nil //nolint:nilerr // it is a dead letter with its reason
+			return nil //nolint:nilerr // the recorder dead-letters it with the reason
 		}
 		shown := visibility.Shown{State: visibility.State{Place: v.Place, LastSeen: v.At}, WorkID: v.WorkID, Members: v.Members}
 		if d, err := dealOf(shown); err == nil {
@@ -37,9 +37,9 @@ func Versions(ctx context.Context, b *bus.Bus, asin string) ([]Version, error) {
 	return out, err
 }
 
-// Standings are how the deals of an ASIN stand, and the visible ones among them.
+// Standings returns the states of the deals of an ASIN, and the visible ones among them.
 func Standings(ctx context.Context, b *bus.Bus, asin string) ([]visibility.State, []Deal, error) {
-	book, err := hearOn(ctx, b, "deal.*.*."+asin)
+	book, err := readSubjects(ctx, b, "deal.*.*."+asin)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,7 +47,7 @@ func Standings(ctx context.Context, b *bus.Bus, asin string) ([]visibility.State
 	return book.States(), deals, err
 }
 
-// InForce returns the rules that were applied; nil if none were, and each process has its own.
+// InForce returns the applied rules; nil if none are applied and each process uses its own.
 func InForce(ctx context.Context, b *bus.Bus) (*verdict.Judge, error) {
 	all, err := AppliedRules(ctx, b)
 	if err != nil {
@@ -59,7 +59,7 @@ func InForce(ctx context.Context, b *bus.Bus) (*verdict.Judge, error) {
 	return nil, nil //nolint:nilnil // documented
 }
 
-// Offered is a copy that is on sale.
+// Offered is a copy on sale.
 type Offered struct {
 	Condition, Price, Shipping, Landed string
 	Seller                             string
@@ -68,7 +68,7 @@ type Offered struct {
 	cents                              int
 }
 
-// Offers are the used copies of a stored answer that can be bought, the cheapest first; false without any answer.
+// Offers returns the used copies on sale in a stored answer, the cheapest first; false if the answer has no offers.
 func Offers(p *keepa.Product) ([]Offered, bool) {
 	if p == nil {
 		return nil, false

@@ -16,25 +16,24 @@ import (
 	"ratchet/pipeline/store/settled"
 )
 
-// Visible is where everybody asks for the visible deals: lists, counts, status, the
-// summary and the doctor.
+// Visible returns the visible deals, for lists, counts, status, the summary and the doctor.
 //
 //	ClickHouse answers, holds these streams' deals,      ─yes─▶ views deal_states, visible_deals
 //	and has what they held when it was asked               │
 //	                                                       no
 //	                                                       └───▶ package visibility over DEALS and VERDICTS
 //
-// The two say the same of the same messages. The source of an answer names which of them it was, and the sequences of
-// the streams up to which it counts.
+// Both return the same deals for the same messages. The source of an answer names which of them it was, and the
+// sequences of the streams up to which it counts.
 type Visible struct {
 	b   *bus.Bus
 	url string
-	w   *warehouse.Warehouse // nil before it was reached
+	w   *warehouse.Warehouse // nil before the first connection
 
 	reading sync.Mutex
-	ear     *ear // what was read of the streams; nil before
+	reader  *reader // what was read of the streams; nil before
 
-	because atomic.Pointer[string] // why ClickHouse could not answer the last time
+	because atomic.Pointer[string] // why ClickHouse could not answer last
 
 	// Patience is how long to wait for the recorder to store what the streams hold.
 	Patience time.Duration
@@ -45,14 +44,14 @@ const (
 	reachWithin = 3 * time.Second
 	// viewWithin bounds a ClickHouse that takes connections and does not answer.
 	viewWithin = 10 * time.Second
-	// recordWithin is longer than a row is under way to ClickHouse.
+	// recordWithin is longer than a row takes to reach ClickHouse.
 	recordWithin = 2500 * time.Millisecond
-	// recordedEvery is how often the recorder's progress is looked at meanwhile.
+	// recordedEvery is how often the recorder's progress is checked meanwhile.
 	recordedEvery = 50 * time.Millisecond
 )
 
-// NewVisible asks the ClickHouse at the URL; none where it is empty or "none". It is
-// reached when it is first needed. Close it.
+// NewVisible uses the ClickHouse at the URL; only the streams if the URL is empty or "none". It connects when first
+// needed. Close it.
 func NewVisible(b *bus.Bus, clickhouse string) *Visible {
 	if clickhouse == "none" {
 		clickhouse = ""
@@ -67,20 +66,20 @@ func (v *Visible) Close() {
 	}
 }
 
-// Source says what answered, and as of when.
+// Source is what answered, and up to which sequences.
 type Source struct {
 	From    string               `json:"from"`              // clickhouse or streams
-	Because string               `json:"because,omitempty"` // why not ClickHouse
+	Because string               `json:"because,omitempty"` // why ClickHouse did not answer
 	AsOf    visibility.Sequences `json:"as_of"`             // the sequences up to which it counts
 }
 
-// The two that answer.
+// The sources.
 const (
 	fromClickHouse = "clickhouse"
 	fromStreams    = "streams"
 )
 
-// String is the source for people.
+// String formats the source for people.
 func (s Source) String() string {
 	glue := "; "
 	if s.From == fromClickHouse {
@@ -89,7 +88,7 @@ func (s Source) String() string {
 	return s.Which() + glue + "as of " + s.AsOf.String()
 }
 
-// Which is what answered, for people, without the sequences.
+// Which formats the source for people, without the sequences.
 func (s Source) Which() string {
 	if s.From == fromClickHouse {
 		return "from ClickHouse"
@@ -97,19 +96,19 @@ func (s Source) Which() string {
 	return "from the streams, since " + s.Because
 }
 
-// Deals are the visible deals, and how many there are of all kinds, as of the same sequences.
+// Deals are the visible deals and the counts, up to the same sequences.
 type Deals struct {
 	Visible []Deal // with a version since then, the most profitable first
 	Counts  visibility.Counts
 	Source
 }
 
-// String is the counts in one line.
+// String returns the counts in one line.
 func (d Deals) String() string {
 	return fmt.Sprintf("%d found, %d stored, %d visible (%s)", d.Counts.Found, d.Counts.Stored, d.Counts.Visible, d.Source)
 }
 
-// All are the visible deals with a version since then, and the counts.
+// All returns the visible deals with a version since then, and the counts.
 func (v *Visible) All(ctx context.Context, since time.Time) (d Deals, err error) {
 	type both struct {
 		shown  []visibility.Shown
@@ -131,7 +130,7 @@ func (v *Visible) All(ctx context.Context, since time.Time) (d Deals, err error)
 	return d, err
 }
 
-// List are the visible deals with a version since then, the most profitable first.
+// List returns the visible deals with a version since then, the most profitable first.
 func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, error) {
 	shown, from, err := ask(ctx, v,
 		func(ctx context.Context, w *warehouse.Warehouse) ([]visibility.Shown, error) {
@@ -145,14 +144,14 @@ func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, er
 	return deals, from, err
 }
 
-// Count is how many deals stand how.
+// Count returns the counts of the deals.
 func (v *Visible) Count(ctx context.Context) (visibility.Counts, Source, error) {
 	return ask(ctx, v,
 		func(ctx context.Context, w *warehouse.Warehouse) (visibility.Counts, error) { return w.Counts(ctx) },
 		func(book *visibility.Book) visibility.Counts { return visibility.Count(book.States()) })
 }
 
-// ask asks ClickHouse, or the streams where it cannot answer.
+// ask queries ClickHouse, or reads the streams if it cannot answer.
 func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *warehouse.Warehouse) (T, error),
 	streams func(*visibility.Book) T,
 ) (T, Source, error) {
@@ -174,15 +173,15 @@ func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *war
 	v.reading.Lock()
 	defer v.reading.Unlock()
 
-	said := from.Because
-	v.because.Store(&said)
-	heard, err := hear(ctx, v.b, v.ear)
-	if v.ear = heard; err != nil {
-		v.ear = nil
+	because := from.Because
+	v.because.Store(&because)
+	r, err := readAll(ctx, v.b, v.reader)
+	if v.reader = r; err != nil {
+		v.reader = nil
 		return answer, from, err
 	}
-	from.AsOf = heard.to
-	return streams(&heard.book), from, nil
+	from.AsOf = r.to
+	return streams(&r.book), from, nil
 }
 
 var errNone = errors.New("there is no ClickHouse")
@@ -207,8 +206,7 @@ func (v *Visible) ready(ctx context.Context) error {
 	return v.ours(ctx)
 }
 
-// recorded waits until ClickHouse has what the streams hold now, or until patience is
-// over.
+// recorded waits until ClickHouse has what the streams hold now, at most for the patience.
 func (v *Visible) recorded(ctx context.Context) error {
 	over := time.NewTimer(v.Patience)
 	defer over.Stop()
@@ -231,13 +229,9 @@ func (v *Visible) recorded(ctx context.Context) error {
 	return nil
 }
 
-// ours reports what speaks against ClickHouse holding the deals of these streams.
+// ours returns an error unless ClickHouse holds the deals of these streams.
 func (v *Visible) ours(ctx context.Context) error {
-	shelf, err := v.b.Shelf(ctx, pipeline.StreamDeals)
-	if err != nil {
-		return err
-	}
-	span, err := shelf.Span(ctx)
+	span, err := v.b.Span(ctx, pipeline.StreamDeals)
 	if err != nil {
 		return err
 	}
@@ -250,7 +244,7 @@ func (v *Visible) ours(ctx context.Context) error {
 	case deals >= int(span.Subjects): //nolint:gosec // a count
 		return nil
 	}
-	// Of some subjects there may be nothing but what the recorder buries.
+	// Some subjects may hold only messages that the recorder dead-letters.
 	held, err := readable(ctx, v.b)
 	if err == nil && deals < held {
 		err = fmt.Errorf("ClickHouse holds %d deals and the streams %d; to fill it again see \"Visible deals\" in docs/operate.md", deals, held)
@@ -258,25 +252,24 @@ func (v *Visible) ours(ctx context.Context) error {
 	return err
 }
 
-// examineMost is how many deals an examination names.
+// examineMost is how many deals Examine names.
 const examineMost = 5
 
-// examineTimes is how often the two are compared before a difference is believed: a
-// deal may change between the two answers.
+// examineTimes is how often the two are compared before a difference is reported: a deal may change between the two
+// answers.
 const examineTimes = 3
 
-// Examine counts the deals, and holds ClickHouse and the streams against each other
-// where both can be asked: they say the same of every deal that both hold.
+// Examine counts the deals, and compares ClickHouse with the streams if both answer. The error names deals that differ.
 func (v *Visible) Examine(ctx context.Context) (string, error) {
 	var odd []string
 	for range examineTimes {
-		heard, err := hear(ctx, v.b, nil)
+		r, err := readAll(ctx, v.b, nil)
 		if err != nil {
-			return "not counted: no pipeline has run on this NATS yet", nil //nolint:nilerr // as the status says
+			return "not counted: no pipeline has run on this NATS yet", nil //nolint:nilerr // the status shows the error
 		}
-		book := &heard.book
+		book := &r.book
 		if why := v.ready(ctx); why != nil {
-			return (&Standing{Counts: visibility.Count(book.States()), Source: Source{From: fromStreams, Because: why.Error(), AsOf: heard.to}}).String(), nil
+			return (&DealCounts{Counts: visibility.Count(book.States()), Source: Source{From: fromStreams, Because: why.Error(), AsOf: r.to}}).String(), nil
 		}
 		var states []visibility.State
 		at, err := settled.Ask(ctx, v.b, v.w, func(ctx context.Context) (err error) { states, err = v.w.States(ctx); return err })
@@ -284,14 +277,14 @@ func (v *Visible) Examine(ctx context.Context) (string, error) {
 			return "", err
 		}
 		if odd = differing(states, book.States()); len(odd) == 0 {
-			return (&Standing{Counts: visibility.Count(states), Source: Source{From: fromClickHouse, AsOf: at}}).String() + " The streams agree.", nil
+			return (&DealCounts{Counts: visibility.Count(states), Source: Source{From: fromClickHouse, AsOf: at}}).String() + " The streams agree.", nil
 		}
 	}
 	return "", fmt.Errorf("ClickHouse and the streams differ about %d deals, as %s; see \"Visible deals\" in docs/operate.md",
 		len(odd), strings.Join(odd[:min(len(odd), examineMost)], ", "))
 }
 
-// differing are the deals of the streams that stand otherwise in ClickHouse.
+// differing returns the deals of the streams whose state differs in ClickHouse.
 func differing(view, streams []visibility.State) (asins []string) {
 	has := map[visibility.Place]visibility.State{}
 	for _, s := range view {

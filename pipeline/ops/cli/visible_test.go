@@ -32,7 +32,7 @@ func say(t *testing.T, d *desk.Desk, asin string, look pipeline.Look, o pipeline
 	}
 }
 
-// versioned publishes a version of a book's deal that says these members and no others.
+// versioned publishes a version of a book's deal with exactly these members.
 func versioned(t *testing.T, d *desk.Desk, asin string, members map[string]any) {
 	t.Helper()
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
@@ -107,8 +107,8 @@ func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *test
 			t.Fatal(err)
 		}
 		texts = append(texts, string(raw))
-		if says, err := v.Examine(t.Context()); err != nil || !strings.Contains(says, "9 found, 10 stored, 5 visible, 1 of them stale; 2 expired, 2 invalid and 1 that you bought or ignored are hidden (from ") {
-			t.Errorf("the doctor says %s, %v", says, err)
+		if text, err := v.Examine(t.Context()); err != nil || !strings.Contains(text, "9 found, 10 stored, 5 visible, 1 of them stale; 2 expired, 2 invalid and 1 that you bought or ignored are hidden (from ") {
+			t.Errorf("the doctor prints %s, %v", text, err)
 		}
 	}
 	if texts[0] != texts[1] {
@@ -121,7 +121,7 @@ func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *test
 	defer w.Close()
 	a, err := w.Ask(t.Context(), "deal-counts", map[string]string{"since": "2026-01-01 00:00:00"})
 	if err != nil || fmt.Sprint(a.Rows[0][:3]) != fmt.Sprint([]any{9, 10, 5}) {
-		t.Errorf("deal-counts says %v, %v", a, err)
+		t.Errorf("deal-counts shows %v, %v", a, err)
 	}
 	if a, err = w.Ask(t.Context(), "deals", map[string]string{"since": "2026-01-01 00:00:00"}); err != nil || len(a.Rows) != want.Visible {
 		t.Errorf("the question deals lists %v, %v", a, err)
@@ -137,7 +137,7 @@ func checkStatus(t *testing.T, d *desk.Desk, v *cli.Visible, want visibility.Cou
 	s.Count(t.Context(), v)
 	var out bytes.Buffer
 	if err := s.Write(&out); err != nil || s.Deals == nil || s.Deals.Counts != want || !strings.Contains(out.String(), "Deals: 9 found, 10 stored, 5 visible, 1 of them stale;") {
-		t.Errorf("the status says %+v, %v\n%s", s.Deals, err, out.String())
+		t.Errorf("the status shows %+v, %v\n%s", s.Deals, err, out.String())
 	}
 }
 
@@ -148,11 +148,11 @@ func checkSummary(t *testing.T, d *desk.Desk, v *cli.Visible, want visibility.Co
 	close(done)
 	cli.NewSummary(d.Bus, d.Env, v, &out).Run(t.Context(), done)
 	if !strings.Contains(out.String(), fmt.Sprintf("visible %d", want.Visible)) {
-		t.Errorf("the summary says %s", out.String())
+		t.Errorf("the summary shows %s", out.String())
 	}
 	out.Reset()
 	if err := cli.Report(t.Context(), d.Bus, v, nil, &out); err != nil || !strings.Contains(out.String(), "Deals: 9 found, 10 stored, 5 visible (from ") {
-		t.Errorf("the report says %v\n%s", err, out.String())
+		t.Errorf("the report shows %v\n%s", err, out.String())
 	}
 }
 

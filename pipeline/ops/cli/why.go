@@ -12,9 +12,9 @@ import (
 	"text/tabwriter"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/domain/visibility"
-	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/store/messages"
 )
@@ -26,13 +26,13 @@ type Story struct {
 	Answers  []StoryAnswer  `json:"answers"`
 }
 
-// StoryVerdict is a verdict and where it stands.
+// StoryVerdict is a verdict and its position in the stream.
 type StoryVerdict struct {
 	Sequence uint64           `json:"sequence"`
 	Run      string           `json:"run"`
 	WorkID   string           `json:"work_id"`
 	Verdict  pipeline.Verdict `json:"verdict"`
-	Says     string           `json:"says,omitempty"` // the deciding rule's sentence, where its rule set is known
+	Says     string           `json:"says,omitempty"` // the deciding rule's sentence, if its rule set is known
 
 	decided []string // the inputs of the deciding rule
 }
@@ -46,7 +46,7 @@ type StoryAnswer struct {
 	Bytes      int    `json:"bytes"`
 }
 
-// Why collects the story of one ASIN.
+// Why reads the story of one ASIN.
 func Why(ctx context.Context, b *bus.Bus, asin string) (Story, error) {
 	s := Story{ASIN: asin}
 	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
@@ -76,7 +76,7 @@ func (s Story) Write(w io.Writer) error {
 	}
 	for _, v := range s.Verdicts {
 		p.f("%s  %s: %s (%s)\t%d tokens\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
-			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, report.Money(v.Verdict.Domain, v.Verdict.ProfitCents),
+			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, keepa.Domain(v.Verdict.Domain).Money(v.Verdict.ProfitCents),
 			orDash(v.Verdict.RuleID), orDash(v.Verdict.RuleSet), v.Run)
 		if v.Says != "" {
 			p.f("    %s\n", v.Says)
@@ -92,7 +92,7 @@ func (s Story) Write(w io.Writer) error {
 	return p.flush()
 }
 
-// Tell adds the sentences of the rules that decided, to verdicts of that rule set.
+// Tell adds the sentences of the rules that decided to the verdicts of their rule set.
 func (s *Story) Tell(j *verdict.Judge) {
 	for i := range s.Verdicts {
 		v := &s.Verdicts[i]
@@ -102,8 +102,7 @@ func (s *Story) Tell(j *verdict.Judge) {
 	}
 }
 
-// Inputs are the numbers a verdict rests on, by name: those of the rule that
-// decided, where it is known, else all that were kept.
+// Inputs returns the inputs of a verdict, by name: those of the deciding rule if it is known, else all that are stored.
 func (v StoryVerdict) Inputs() string {
 	names := v.decided
 	if names == nil {
@@ -116,7 +115,7 @@ func (v StoryVerdict) Inputs() string {
 	return strings.Join(parts, " ")
 }
 
-// valueOf is an input for people; nil is unknown.
+// valueOf formats an input for people; nil is unknown.
 func valueOf(v any) string {
 	if v == nil {
 		return "unknown"

@@ -63,7 +63,7 @@ func (n *notifier) count(ctx context.Context) {
 	for _, l := range n.lines {
 		pending, unsettled, err := n.b.Waiting(ctx, pipeline.StreamDeals, pipeline.DurableNotify(l.target.hash))
 		if err == nil {
-			l.note(func(s *standing) { s.Waiting = pending + unsettled })
+			l.note(func(s *targetStatus) { s.Waiting = pending + unsettled })
 		}
 	}
 }

@@ -34,7 +34,7 @@ type Settings struct {
 	// Digest is `each` for a message a deal, or `hourly`, `daily` (at 08:00) or `daily@18:30` for one with all deals
 	// since the last.
 	Digest string `env:"NOTIFY_DIGEST, default=each"`
-	// Since is how far back the first start of a target goes, like 24h; later starts resume where it was. By default
+	// Since is how far back the first start of a target goes, like 24h; later starts resume. By default
 	// only what is found from then on is notified.
 	Since time.Duration `env:"NOTIFY_SINCE, default=0s"`
 }

@@ -82,7 +82,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(name, value)
 	}
 	w.WriteHeader(a.status)
-	_, _ = io.WriteString(w, a.body) // whoever does not read it does not want it
+	_, _ = io.WriteString(w, a.body) // the client may close before it reads
 }
 
 func (f *fake) messages() []got {
@@ -115,7 +115,7 @@ func naming(all []got, asins []string) map[string]int {
 	return out
 }
 
-// postbox is a mail server: it takes what it is given, unless refuse says otherwise of the nth message.
+// postbox is a mail server: it accepts messages, unless refuse rejects the nth.
 type postbox struct {
 	addr   string
 	refuse func(n int) string // a reply to DATA; empty: it takes the message
@@ -197,9 +197,9 @@ func (p *postbox) letter(in *bufio.Reader) string {
 	defer p.mu.Unlock()
 	p.all = append(p.all, got{At: time.Now(), Key: m.Header.Get("Message-ID"), Text: m.Header.Get("Subject") + "\n" + string(body), Took: true})
 	if p.refuse != nil {
-		if says := p.refuse(len(p.all)); says != "" {
+		if reply := p.refuse(len(p.all)); reply != "" {
 			p.all[len(p.all)-1].Took = false
-			return says
+			return reply
 		}
 	}
 	return "250 taken"

@@ -52,23 +52,23 @@ type line struct {
 	synced   *map[string]string
 
 	mu sync.Mutex
-	is standing
+	is targetStatus
 }
 
-// standing is a line's part of the heartbeat.
-type standing struct {
+// targetStatus is a line's part of the heartbeat.
+type targetStatus struct {
 	cli.Notified
 	failures int
 	at       time.Time // when a message was last sent, pipeline time
 }
 
-func (l *line) note(f func(*standing)) {
+func (l *line) note(f func(*targetStatus)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f(&l.is)
 }
 
-func (l *line) stands() standing {
+func (l *line) status() targetStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.is
@@ -97,7 +97,7 @@ func (l *line) open(ctx context.Context) error {
 		return err
 	}
 	s, err := l.state(ctx)
-	l.note(func(is *standing) { is.Target, is.Refused, is.LastRefused = l.target.Name(), s.Refused, s.last() })
+	l.note(func(is *targetStatus) { is.Target, is.Refused, is.LastRefused = l.target.Name(), s.Refused, s.last() })
 	return err
 }
 
@@ -190,7 +190,7 @@ func (l *line) deals(ctx context.Context, items []loop.Item) error {
 		failed = append(failed, l.message(ctx, together))
 	}
 	l.held = wake
-	l.note(func(s *standing) { s.Next = wake })
+	l.note(func(s *targetStatus) { s.Next = wake })
 	return errors.Join(failed...)
 }
 
@@ -279,7 +279,7 @@ func (l *line) deliver(ctx context.Context, key string, about []cli.Current, ids
 	err = l.attempt(ctx, Message{Key: key, Deals: about})
 	why := ""
 	if refused, is := errors.AsType[*refusal](err); is && refused.outcome == notify.Refused {
-		why = refused.says
+		why = refused.text
 	} else if err != nil {
 		return false, nil // it is logged, and the line rests
 	}
@@ -310,7 +310,7 @@ func (l *line) attempt(ctx context.Context, m Message) error {
 	err := l.target.Send(ctx, m)
 	if err == nil {
 		l.failures = 0
-		l.note(func(s *standing) { s.Sent++; s.LastError, s.at = "", l.n.env.Now() })
+		l.note(func(s *targetStatus) { s.Sent++; s.LastError, s.at = "", l.n.env.Now() })
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -319,7 +319,7 @@ func (l *line) attempt(ctx context.Context, m Message) error {
 	refused, _ := errors.AsType[*refusal](err)
 	if refused != nil && refused.outcome == notify.Refused {
 		l.n.env.Log.Warn("a message was refused and is set aside", "target", l.target.Name(), "key", m.Key, "err", err)
-		return errors.Join(err, l.setAside(ctx, m.Key, refused.says))
+		return errors.Join(err, l.setAside(ctx, m.Key, refused.text))
 	}
 	l.failures++
 	var asked time.Duration
@@ -329,7 +329,7 @@ func (l *line) attempt(ctx context.Context, m Message) error {
 	wait := l.wait(asked)
 	l.resumes = process.MachineNow().Add(wait)
 	l.n.env.Log.Warn("target not notified, will retry", "target", l.target.Name(), "failures", l.failures, "wait", wait.Round(time.Millisecond), "err", err)
-	l.note(func(s *standing) { s.failures++; s.LastError = err.Error() })
+	l.note(func(s *targetStatus) { s.failures++; s.LastError = err.Error() })
 	return err
 }
 

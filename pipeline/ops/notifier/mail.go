@@ -155,7 +155,7 @@ func (o office) letter(m Message, now time.Time) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// subject names the deal where it is one.
+// subject names the deal if the mail is about one.
 func (o office) subject(m Message) string {
 	if len(m.Deals) == 1 && !m.Test {
 		return m.Subject() + ": " + m.Deals[0].Title.Short(60).Plain()
@@ -166,7 +166,7 @@ func (o office) subject(m Message) string {
 // ofReply is a mail server's word on a message.
 func ofReply(err error) error {
 	if r, ok := errors.AsType[*textproto.Error](err); ok {
-		return &refusal{outcome: notify.OfReply(r.Code), says: fmt.Sprintf("%d %s", r.Code, r.Msg)}
+		return &refusal{outcome: notify.OfReply(r.Code), text: fmt.Sprintf("%d %s", r.Code, r.Msg)}
 	}
 	return err
 }

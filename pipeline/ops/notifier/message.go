@@ -96,9 +96,9 @@ func (k markup) render(m Message) string {
 func (k markup) blocks(m Message) []string {
 	switch {
 	case m.Alarm != nil && m.Alarm.Ended:
-		return []string{"Over: " + k.text(foreign.Of(m.Alarm.Says))}
+		return []string{"Over: " + k.text(foreign.Of(m.Alarm.Text))}
 	case m.Alarm != nil:
-		return []string{"Something is wrong: " + k.text(foreign.Of(m.Alarm.Says)) + "\nSee ratchet status."}
+		return []string{"Something is wrong: " + k.text(foreign.Of(m.Alarm.Text)) + "\nSee ratchet status."}
 	case len(m.Deals) == 1:
 		return []string{k.whole(m.Deals[0].Deal, m.Test)}
 	}
@@ -132,18 +132,18 @@ func (k markup) whole(d cli.Deal, test bool) string {
 }
 
 // Notification is what a webhook of the user's own receives: schemas/message/notification.v1.json. Slack shows the
-// text, Discord the content, and neither notifies anybody whom a title names; programs read the rest.
+// text, Discord the content, and neither notifies users that a title names; programs read the rest.
 type Notification struct {
 	Text     string              `json:"text"`
 	Content  string              `json:"content"`
 	Mentions map[string][]string `json:"allowed_mentions"` // Discord's: none
 	Test     bool                `json:"test,omitempty"`   // of `ratchet notify test`
-	Deal     json.RawMessage     `json:"deal,omitempty"`   // where it is one
-	Deals    []json.RawMessage   `json:"deals,omitempty"`  // where it is a digest
+	Deal     json.RawMessage     `json:"deal,omitempty"`   // if it is about one
+	Deals    []json.RawMessage   `json:"deals,omitempty"`  // if it is a digest
 	Alarm    *notify.Alarm       `json:"alarm,omitempty"`
 }
 
-// noMentions keeps Discord from notifying anybody whom a text names.
+// noMentions keeps Discord from notifying the users that a text names.
 var noMentions = map[string][]string{"parse": {}}
 
 // notification is the message for a program.

@@ -52,7 +52,7 @@ func TestNoTextOfAStrangerIsALinkAMentionOrMarkupInAnyMessage(t *testing.T) {
 		for _, h := range hostile.Texts() {
 			single := k.render(Message{Deals: []cli.Current{aDeal(h.Text)}})
 			digest := k.render(Message{Deals: []cli.Current{aDeal(h.Text), aDeal(h.Text)}})
-			alarm := k.render(Message{Alarm: &notify.Alarm{Name: "keepa", Says: "Keepa: " + h.Text}})
+			alarm := k.render(Message{Alarm: &notify.Alarm{Name: "keepa", Text: "Keepa: " + h.Text}})
 			title, _, _ := strings.Cut(single, "\n") // the seller stands there in the same way
 			fmt.Fprintf(&all, "%s: %+q\n", h.Name, title)
 			for _, m := range []string{single, digest, alarm} {
@@ -81,7 +81,7 @@ func TestNoTextOfAStrangerIsALinkAMentionOrMarkupInAnyMessage(t *testing.T) {
 	}
 }
 
-func TestAMessageSaysWhatDecides(t *testing.T) {
+func TestAMessageHasTheFactsThatDecide(t *testing.T) {
 	t.Parallel()
 	const want = `A book
 profit $12.40 ($3.50 to $21.30), odds of a loss 8 %
@@ -99,7 +99,7 @@ Amazon https://www.amazon.com/dp/0593655036 · used offers https://www.amazon.co
 	}
 }
 
-func TestADigestThatIsTooLongSaysHowManyItLeavesOut(t *testing.T) {
+func TestADigestThatIsTooLongShowsHowManyItLeavesOut(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 8, 100} {
 		deals := slices.Repeat([]cli.Current{aDeal(strings.Repeat("A long title ", 20))}, n)

@@ -9,7 +9,7 @@ import (
 // metrics puts what each target was sent.
 func (n *notifier) metrics(put metric.Put) {
 	for _, l := range n.lines {
-		s := l.stands()
+		s := l.status()
 		target := []string{strconv.Itoa(l.target.Number), l.target.Kind}
 		put(metric.NotifySent, float64(s.Sent), target...)
 		put(metric.NotifyRefused, float64(s.Refused), target...)

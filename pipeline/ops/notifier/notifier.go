@@ -136,7 +136,7 @@ func (n *notifier) beat() pipeline.Heartbeat {
 	h := pipeline.Heartbeat{State: "idle", Counters: map[string]int64{"sent": 0, "refused": 0, "failures": 0}}
 	targets := make([]cli.Notified, 0, len(n.lines))
 	for _, l := range n.lines {
-		s := l.stands()
+		s := l.status()
 		targets = append(targets, s.Notified)
 		h.Counters["sent"] += int64(s.Sent)
 		h.Counters["refused"] += int64(s.Refused)

@@ -103,11 +103,11 @@ func mailAt(p *postbox) string {
 	return "smtp://me:SECRETSECRET@" + p.addr + "/?from=ratchet@example.com&to=me@example.com"
 }
 
-func once(t *testing.T, who string, all []got, asins []string) {
+func once(t *testing.T, target string, all []got, asins []string) {
 	t.Helper()
 	for _, asin := range asins {
 		if n := naming(all, asins)[asin]; n != 1 {
-			t.Errorf("%s was sent %s %d times", who, asin, n)
+			t.Errorf("%s was sent %s %d times", target, asin, n)
 		}
 	}
 }
@@ -140,10 +140,10 @@ func TestEveryServiceIsSentEveryDealOnceAndARestartRepeatsAndLosesNone(t *testin
 	published(t, d, good[0], "cheaper", 60, nil) // a new price is a new deal
 	desk.Await(t, "all have the new price", done(5, s, c, g, h, n, p))
 	r.stop()
-	for who, all := range map[string][]got{"slack": s.took(), "discord": c.took(), "telegram": g.took(), "the webhook": h.took(), "ntfy": n.took(), "mail": p.took()} {
-		once(t, who, all, good[1:4])
+	for target, all := range map[string][]got{"slack": s.took(), "discord": c.took(), "telegram": g.took(), "the webhook": h.took(), "ntfy": n.took(), "mail": p.took()} {
+		once(t, target, all, good[1:4])
 		if at := naming(all, good); at[good[0]] != 2 || at[good[4]] != 0 {
-			t.Errorf("%s was sent %v", who, at)
+			t.Errorf("%s was sent %v", target, at)
 		}
 	}
 	for _, m := range h.took() {
@@ -214,7 +214,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
-func TestWhatATargetAsksForIsReadWhereverItSaysIt(t *testing.T) {
+func TestARequestedDelayIsReadFromHeaderAndBody(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
@@ -238,7 +238,7 @@ func TestWhatATargetAsksForIsReadWhereverItSaysIt(t *testing.T) {
 	}
 }
 
-func TestARefusedMessageIsSetAsideAndShownAndNobodyWaitsBehindIt(t *testing.T) {
+func TestARefusedMessageIsSetAsideAndShownAndBlocksNoOther(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	good := d.ASINs(keepasim.Good)[:3]
@@ -540,13 +540,13 @@ func TestAlarmsAreSentOnceAtTheirBeginningAndOnceAtTheirEnd(t *testing.T) {
 	set(r, map[string]string{})
 	desk.Await(t, "all end", done(4, f, h))
 	r.stop()
-	for who, all := range map[string][]got{"telegram": f.took(), "webhook": h.took()} {
+	for target, all := range map[string][]got{"telegram": f.took(), "webhook": h.took()} {
 		var says []string
 		for _, g := range all {
 			says = append(says, g.Text[:5])
 		}
 		if want := []string{"Somet", "Somet", "Over:", "Over:"}; !slices.Equal(says, want) {
-			t.Errorf("%s: %v", who, all)
+			t.Errorf("%s: %v", target, all)
 		}
 	}
 	if strings.Contains(f.took()[1].Text, "<b>") {
@@ -574,7 +574,7 @@ func TestNoAddressIsLoggedOrReported(t *testing.T) {
 		"smtp://me:SECRETSECRET@127.0.0.1:9/?from=a@b.example&to=a@b.example")
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
 	desk.Await(t, "all have failed", func() bool {
-		return !slices.ContainsFunc(r.lines, func(l *line) bool { return l.stands().LastError == "" })
+		return !slices.ContainsFunc(r.lines, func(l *line) bool { return l.status().LastError == "" })
 	})
 	beat, err := json.Marshal(r.beat())
 	r.stop()

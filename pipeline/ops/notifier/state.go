@@ -18,10 +18,10 @@ import (
 type Sent struct {
 	CreationDate int64     `json:"creation_date"`
 	At           time.Time `json:"at"`
-	Refused      string    `json:"refused,omitempty"` // why the target did not take it; empty: it did
+	Refused      string    `json:"refused,omitempty"` // why the target rejected it; empty if it did not
 }
 
-// Sane reports what cannot be there: a price that never began would keep the target from hearing of any.
+// Sane returns an error for an impossible state: a creation date in the future would suppress all later prices.
 func (t Sent) Sane() error {
 	if t.CreationDate < 0 || t.CreationDate > seen.Beyond {
 		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
@@ -33,7 +33,7 @@ func (l *line) cell(id pipeline.Identity) bus.Cell {
 	return bus.NewCell(l.n.posted, pipeline.KeyPosted(l.target.hash, id))
 }
 
-// knows reports whether the target was sent this price, or a later one. Where that cannot be read it is sent again,
+// knows reports whether the target was sent this price, or a later one. If that cannot be read it is sent again,
 // with the same key: a deal is worth more than a repeat.
 func (l *line) knows(ctx context.Context, id pipeline.Identity) (bool, error) {
 	raw, _, err := l.cell(id).Read(ctx)
@@ -71,7 +71,7 @@ func (l *line) remembered(ctx context.Context, key string, ids []pipeline.Identi
 
 // TargetState is the value in POSTED of a target.
 type TargetState struct {
-	Refused int               `json:"refused"` // messages that it will never take
+	Refused int               `json:"refused"` // messages that it rejected for good
 	Last    []Refused         `json:"last"`    // of those, the newest last
 	Alarms  map[string]string `json:"alarms"`  // that it was sent and that are not over, by name
 	Changes int               `json:"changes"` // alarms that it was sent, and ends
@@ -114,7 +114,7 @@ func (l *line) state(ctx context.Context) (TargetState, error) {
 }
 
 // setAside counts a message that the target will never take.
-func (l *line) setAside(ctx context.Context, key, says string) error {
+func (l *line) setAside(ctx context.Context, key, text string) error {
 	s, err := bus.ChangeOwn(ctx, l.stateCell(), func(s TargetState) (TargetState, bool, error) {
 		for _, a := range s.Last {
 			if a.Key == key {
@@ -122,12 +122,12 @@ func (l *line) setAside(ctx context.Context, key, says string) error {
 			}
 		}
 		s.Refused++
-		s.Last = append(s.Last, Refused{Key: key, At: l.n.env.Now().UTC(), Says: says})
+		s.Last = append(s.Last, Refused{Key: key, At: l.n.env.Now().UTC(), Says: text})
 		s.Last = s.Last[max(len(s.Last)-mostAside, 0):]
 		return s, true, nil
 	})
 	if err == nil {
-		l.note(func(is *standing) { is.Refused, is.LastRefused = s.Refused, s.last() })
+		l.note(func(is *targetStatus) { is.Refused, is.LastRefused = s.Refused, s.last() })
 	}
 	return err
 }
@@ -169,7 +169,7 @@ func (s TargetState) after(c notify.Alarm) TargetState {
 	if c.Ended {
 		delete(s.Alarms, c.Name)
 	} else {
-		s.Alarms[c.Name] = c.Says
+		s.Alarms[c.Name] = c.Text
 	}
 	s.Changes++
 	return s

@@ -31,11 +31,11 @@ func (t Target) Name() string { return fmt.Sprintf("%d %s %s", t.Number, t.Kind,
 // refusal is a target's answer that is not "sent".
 type refusal struct {
 	outcome notify.Outcome
-	says    string        // without secrets
+	text    string        // without secrets
 	after   time.Duration // what it asks to wait; 0: nothing
 }
 
-func (r *refusal) Error() string { return r.says }
+func (r *refusal) Error() string { return r.text }
 
 // Send sends a message. Its error holds no secret of the address.
 func (t Target) Send(ctx context.Context, m Message) error {
@@ -47,7 +47,7 @@ func (t Target) Send(ctx context.Context, m Message) error {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		*out = *r
 	}
-	out.says = foreign.Of(t.scrub(err.Error())).Short(200).String()
+	out.text = foreign.Of(t.scrub(err.Error())).Short(200).String()
 	return out
 }
 

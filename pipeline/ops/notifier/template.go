@@ -24,8 +24,8 @@ func bodies(u *url.URL) (func(Message) (request, error), error) {
 	if u.Fragment == "" {
 		return func(m Message) (request, error) { return asJSON(m.notification()) }, nil
 	}
-	said, err := url.ParseQuery(u.Fragment)
-	file := said.Get("template")
+	options, err := url.ParseQuery(u.Fragment)
+	file := options.Get("template")
 	if err != nil || file == "" {
 		return nil, errors.New("want #template=FILE behind the address, and nothing else but &type=text/plain")
 	}
@@ -37,7 +37,7 @@ func bodies(u *url.URL) (func(Message) (request, error), error) {
 	if err != nil {
 		return nil, err
 	}
-	f := form{Template: t, kind: cmp.Or(said.Get("type"), jsonType)}
+	f := form{Template: t, kind: cmp.Or(options.Get("type"), jsonType)}
 	return f.request, f.tried()
 }
 
@@ -57,7 +57,7 @@ func quoted(v any) (string, error) {
 func (f form) request(m Message) (request, error) {
 	body, err := f.body(m)
 	if err != nil {
-		return request{}, &refusal{outcome: notify.Refused, says: err.Error()}
+		return request{}, &refusal{outcome: notify.Refused, text: err.Error()}
 	}
 	return request{body: body, header: map[string]string{"Content-Type": f.kind}}, nil
 }
@@ -69,7 +69,7 @@ func (f form) body(m Message) ([]byte, error) {
 	}
 	members := map[string]any{}
 	in := json.NewDecoder(bytes.NewReader(raw))
-	in.UseNumber() // as the message has it
+	in.UseNumber() // keeps the digits of the message
 	if err := in.Decode(&members); err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (f form) body(m Message) ([]byte, error) {
 // tried makes a deal, a digest and an alarm, so that a template that fails is known before anything is found.
 func (f form) tried() error {
 	one := Example(time.Unix(0, 0))
-	for _, m := range []Message{one, {Deals: append(one.Deals, one.Deals...)}, {Alarm: &notify.Alarm{Name: "engine", Says: `ClickHouse "does not" answer`}}} {
+	for _, m := range []Message{one, {Deals: append(one.Deals, one.Deals...)}, {Alarm: &notify.Alarm{Name: "engine", Text: `ClickHouse "does not" answer`}}} {
 		if _, err := f.body(m); err != nil {
 			return err
 		}

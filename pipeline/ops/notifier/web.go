@@ -71,7 +71,7 @@ func post(req *http.Request) error {
 	if outcome := notify.OfStatus(res.StatusCode); outcome != notify.Sent {
 		return &refusal{
 			outcome: outcome, after: asked(res.Header.Get("Retry-After"), body, process.MachineNow()),
-			says: fmt.Sprintf("%d %s", res.StatusCode, cmp.Or(strings.TrimSpace(reason(body)), http.StatusText(res.StatusCode))),
+			text: fmt.Sprintf("%d %s", res.StatusCode, cmp.Or(strings.TrimSpace(reason(body)), http.StatusText(res.StatusCode))),
 		}
 	}
 	return nil
@@ -98,7 +98,7 @@ func answerOf(body []byte) (a answer, ok bool) {
 func reason(body []byte) string {
 	a, ok := answerOf(body)
 	if !ok {
-		return string(body) // Slack's is plain text; it is cut where it is shown
+		return string(body) // Slack's is plain text; it is cut when shown
 	}
 	return cmp.Or(a.Description, a.Message, a.Error, strings.Join(a.Errors, ", "))
 }
@@ -196,7 +196,7 @@ func telegram(u *url.URL) (Target, error) {
 func ntfy(u *url.URL) (Target, error) {
 	topic := strings.Trim(u.Path, "/")
 	if topic == "" || strings.Contains(topic, "/") {
-		return Target{}, errors.New("want ntfy://HOST/TOPIC, with USER:PASSWORD@ or :TOKEN@ before the host where it needs one")
+		return Target{}, errors.New("want ntfy://HOST/TOPIC, with USER:PASSWORD@ or :TOKEN@ before the host if it needs one")
 	}
 	scheme := "https"
 	if u.Scheme == "ntfy+http" {

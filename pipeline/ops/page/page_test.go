@@ -308,10 +308,10 @@ func TestOnlyItsOwnPagesMayAsk(t *testing.T) {
 var tokenOf = regexp.MustCompile(`name="token" value="([^"]+)"`)
 
 // actions are those of the stream.
-func actions(t *testing.T, d *desk.Desk) []action.Said {
+func actions(t *testing.T, d *desk.Desk) []action.Recorded {
 	t.Helper()
-	var out []action.Said
-	if err := messages.ScanActions(t.Context(), d.Bus, func(s action.Said) { out = append(out, s) }); err != nil {
+	var out []action.Recorded
+	if err := messages.ScanActions(t.Context(), d.Bus, func(s action.Recorded) { out = append(out, s) }); err != nil {
 		t.Fatal(err)
 	}
 	return out

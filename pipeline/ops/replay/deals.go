@@ -30,7 +30,7 @@ type Redecided struct {
 	Recalculated int            `json:"recalculated"` // still visible, with the numbers of the new settings
 	Kept         int            `json:"kept"`         // unchanged
 	Other        int            `json:"other"`        // hidden for what a later look found, or of another marketplace: these rules do not change it
-	Gone         int            `json:"gone"`         // unchanged: their answers are no longer stored, or cannot be read
+	Gone         int            `json:"gone"`         // unchanged: their answers are no longer stored, or unreadable
 	Reasons      map[string]int `json:"reasons"`      // of the hidden
 }
 
@@ -46,7 +46,7 @@ func Deals(ctx context.Context, b *bus.Bus, judge *verdict.Judge, version int, p
 		sum: Redecided{Reasons: map[string]int{}},
 	}
 	var err error
-	if r.answers, err = b.Shelf(ctx, pipeline.StreamResponses); err != nil {
+	if r.answers, err = b.Fetcher(ctx, pipeline.StreamResponses); err != nil {
 		return r.sum, err
 	}
 	deals, err := r.stored(ctx)
@@ -69,7 +69,7 @@ const dealsAtOnce = 250
 // redecision is one pass over the deals.
 type redecision struct {
 	b          *bus.Bus
-	answers    *bus.Shelf
+	answers    *bus.Fetcher
 	judge      *verdict.Judge
 	generation pipeline.Generation
 	progress   func(Step)
@@ -177,7 +177,7 @@ func (r *redecision) decide(ctx context.Context, stored []bus.Read) error {
 	if err != nil {
 		return err
 	}
-	var found, said []bus.Message
+	var found, verdicts []bus.Message
 	sum := Redecided{Gone: len(stored) - len(deals)}
 	reasons := map[string]int{}
 	for i, d := range deals {
@@ -187,11 +187,11 @@ func (r *redecision) decide(ctx context.Context, stored []bus.Read) error {
 			if v.Deal != nil {
 				found = append(found, messages.Deal(id, v.Verdict))
 			}
-			said = append(said, messages.Verdict(pipeline.RunLive, id, messages.Origin(pipeline.StreamDeals, d.sequence), v.Verdict))
+			verdicts = append(verdicts, messages.Verdict(pipeline.RunLive, id, messages.Origin(pipeline.StreamDeals, d.sequence), v.Verdict))
 		}
 	}
 	// Deals first: a reader of a verdict finds the deal that it accepts.
-	for _, ms := range [][]bus.Message{found, said} {
+	for _, ms := range [][]bus.Message{found, verdicts} {
 		if err := r.b.PublishBatch(ctx, ms); err != nil {
 			return err
 		}
@@ -283,7 +283,7 @@ func (r *redecision) outcomes(ctx context.Context, judge *verdict.Judge, deals [
 	return out, nil
 }
 
-// fromInputs decides one deal without its answers; false where they are needed.
+// fromInputs decides one deal without its answers; false if they are required.
 func (r *redecision) fromInputs(judge *verdict.Judge, second *verdict.Redecider, d storedDeal) (outcome, bool) {
 	last := d.yes
 	if !d.visible() {

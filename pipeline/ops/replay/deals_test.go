@@ -162,7 +162,7 @@ func TestStoredDealsAreDecidedAgainAsTheirAnswersSay(t *testing.T) {
 		t.Errorf("nothing was hidden, or all: %+v", r)
 	}
 	if n := again(strict, 2); n.Hidden != 0 || n.Offered != 0 {
-		t.Errorf("deciding again by the same version is no repeat: %+v", n)
+		t.Errorf("deciding again by the same version is not a repeat: %+v", n)
 	}
 
 	if back := again(first, 3); back.Offered != r.Hidden || back.Hidden != 0 {

@@ -15,17 +15,17 @@ import (
 type archive struct {
 	b         *bus.Bus
 	look      pipeline.Look
-	works     *bus.Shelf
-	responses *bus.Shelf
+	works     *bus.Fetcher
+	responses *bus.Fetcher
 }
 
 func openArchive(ctx context.Context, b *bus.Bus, look pipeline.Look) (*archive, error) {
 	a := &archive{b: b, look: look}
 	var err error
-	if a.works, err = b.Shelf(ctx, decidedOf(look)); err != nil {
+	if a.works, err = b.Fetcher(ctx, decidedOf(look)); err != nil {
 		return nil, err
 	}
-	a.responses, err = b.Shelf(ctx, pipeline.StreamResponses)
+	a.responses, err = b.Fetcher(ctx, pipeline.StreamResponses)
 	return a, err
 }
 

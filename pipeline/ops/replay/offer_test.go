@@ -27,13 +27,13 @@ func TestARunOffersEachSurvivorOnceAndAnotherRunOffersItAgain(t *testing.T) {
 	if _, err := b.Publish(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	shelf, err := b.Shelf(t.Context(), pipeline.StreamSurvivors)
+	fetcher, err := b.Fetcher(t.Context(), pipeline.StreamSurvivors)
 	if err != nil {
 		t.Fatal(err)
 	}
 	offer := func(run string, known map[string]bool) int {
 		t.Helper()
-		n, err := (&Replay{b: b, o: Options{Run: run, Look: pipeline.LookPeek}}).offer(t.Context(), shelf, []uint64{1, 1, 99}, known)
+		n, err := (&Replay{b: b, o: Options{Run: run, Look: pipeline.LookPeek}}).offer(t.Context(), fetcher, []uint64{1, 1, 99}, known)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func TestARunOffersEachSurvivorOnceAndAnotherRunOffersItAgain(t *testing.T) {
 	}
 }
 
-func TestTheLastWordForAndAgainstADealSaysWhetherItIsShown(t *testing.T) {
+func TestTheLastVerdictDecidesWhetherADealIsShown(t *testing.T) {
 	t.Parallel()
 	word := func(seq uint64, outcome pipeline.Outcome, priceType string) bus.Read {
 		return bus.Read{Sequence: seq, Subject: pipeline.SubjectVerdict(1, pipeline.LookCommit, outcome, "B000000001"), Body: []byte(`{"price_type":` + priceType + `,"rule_set":"r"}`)}

@@ -78,7 +78,7 @@ func (o Options) Validate() error {
 		errs = append(errs, fmt.Errorf("--depth: want inputs or answers, got %q", o.Depth))
 	}
 	if o.ASIN != "" && !pipeline.ValidASIN(o.ASIN) {
-		errs = append(errs, fmt.Errorf("--asin: %q is no ASIN", o.ASIN))
+		errs = append(errs, fmt.Errorf("--asin: %q is not an ASIN", o.ASIN))
 	}
 	if o.Source != "" && !slices.Contains(pipeline.Sources(), o.Source) {
 		errs = append(errs, fmt.Errorf("--source: want one of %v, got %q", pipeline.Sources(), o.Source))

@@ -21,7 +21,7 @@ type original struct {
 	work   string
 	origin string // SURVIVORS/SEQUENCE of what was decided; empty if unknown
 	stored time.Time
-	body   []byte            // as it was published; nil while only the inputs were read
+	body   []byte            // as published; nil while only the inputs were read
 	full   *pipeline.Verdict // all of it but the inputs; nil unless it comes from ClickHouse
 	lost   string            // why it cannot be decided again
 

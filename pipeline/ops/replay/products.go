@@ -47,7 +47,7 @@ func decode(body []byte) (keepa.Product, error) {
 // ProductsOn returns the products of a marketplace of which RESPONSES holds peeks or commits. It reads only headers;
 // the answers are read when they are needed.
 func ProductsOn(ctx context.Context, b *bus.Bus, domain keepa.Domain) ([]StoredProduct, error) {
-	shelf, err := b.Shelf(ctx, pipeline.StreamResponses)
+	fetcher, err := b.Fetcher(ctx, pipeline.StreamResponses)
 	if err != nil {
 		return nil, err
 	}
@@ -58,15 +58,15 @@ func ProductsOn(ctx context.Context, b *bus.Bus, domain keepa.Domain) ([]StoredP
 	var held collection
 	err = b.Scan(ctx, pipeline.StreamResponses, bus.From{Subjects: subjects, Headers: true}, func(m bus.Read) error {
 		held.add(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], func(ctx context.Context) (keepa.Product, error) {
-			return readStored(ctx, shelf, m.Sequence)
+			return readStored(ctx, fetcher, m.Sequence)
 		})
 		return nil
 	})
 	return held.all, err
 }
 
-func readStored(ctx context.Context, shelf *bus.Shelf, seq uint64) (keepa.Product, error) {
-	found, err := shelf.Read(ctx, []uint64{seq})
+func readStored(ctx context.Context, fetcher *bus.Fetcher, seq uint64) (keepa.Product, error) {
+	found, err := fetcher.Read(ctx, []uint64{seq})
 	if err != nil {
 		return keepa.Product{}, err
 	}

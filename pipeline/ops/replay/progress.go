@@ -10,7 +10,7 @@ import (
 )
 
 // Bar is a progress bar with rate and time left. On a terminal it is one line that is
-// redrawn; elsewhere it is a line every few seconds.
+// redrawn; else it is a line every few seconds.
 type Bar struct {
 	w        io.Writer
 	terminal bool

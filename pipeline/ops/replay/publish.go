@@ -32,11 +32,11 @@ func (r *Replay) Publish(ctx context.Context) error {
 	}
 	// Only those of this run: other runs publish their own.
 	published := len(known)
-	works, err := r.b.Shelf(ctx, decidedOf(r.o.Look))
+	works, err := r.b.Fetcher(ctx, decidedOf(r.o.Look))
 	if err != nil {
 		return err
 	}
-	verdicts, err := r.b.Shelf(ctx, pipeline.StreamVerdicts)
+	verdicts, err := r.b.Fetcher(ctx, pipeline.StreamVerdicts)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (r *Replay) Publish(ctx context.Context) error {
 
 // originsOf returns the sequences of the work that verdicts decided. Rows of
 // ClickHouse do not name theirs; the live verdict does, while VERDICTS holds it.
-func originsOf(ctx context.Context, verdicts *bus.Shelf, ps []original, look pipeline.Look) ([]uint64, error) {
+func originsOf(ctx context.Context, verdicts *bus.Fetcher, ps []original, look pipeline.Look) ([]uint64, error) {
 	var ask, out []uint64
 	for i := range ps {
 		if _, ok := ps[i].originOf(look); !ok {
@@ -121,11 +121,7 @@ func (r *Replay) beginPublishing(ctx context.Context) error {
 	if r.Publishing {
 		return nil
 	}
-	s, err := r.b.Shelf(ctx, pipeline.StreamCandidates)
-	if err != nil {
-		return err
-	}
-	span, err := s.Span(ctx)
+	span, err := r.b.Span(ctx, pipeline.StreamCandidates)
 	if err != nil {
 		return err
 	}
@@ -135,7 +131,7 @@ func (r *Replay) beginPublishing(ctx context.Context) error {
 
 // offer publishes the candidates of the decided work and returns how many were
 // new.
-func (r *Replay) offer(ctx context.Context, works *bus.Shelf, origins []uint64, known map[string]bool) (int, error) {
+func (r *Replay) offer(ctx context.Context, works *bus.Fetcher, origins []uint64, known map[string]bool) (int, error) {
 	if len(origins) == 0 {
 		return 0, nil
 	}

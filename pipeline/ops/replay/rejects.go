@@ -16,7 +16,7 @@ type Reconsidered struct {
 	Still    int `json:"still"`    // rejected by these rules too
 	Passes   int `json:"passes"`   // no longer rejected
 	Offered  int `json:"offered"`  // of those, to the live pipeline; the others have a newer verdict or another price
-	Lost     int `json:"lost"`     // not decided: their evidence is no longer stored, or cannot be read
+	Lost     int `json:"lost"`     // not decided: their evidence is no longer stored, or unreadable
 }
 
 // RejectRun names the run that decides the rejects of a look again under a version of the applied rules.

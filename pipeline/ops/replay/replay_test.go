@@ -98,7 +98,7 @@ func counts(t *testing.T, b *bus.Bus) map[string]uint64 {
 	return out
 }
 
-// start is a box that has decided its backlog, with nobody spending any more.
+// start returns a box that has decided its backlog and spends no more.
 func start(t *testing.T, clickhouse string) *standalone.Box {
 	t.Helper()
 	box, err := standalone.Start(t.Context(), standalone.Options{
@@ -148,7 +148,7 @@ func TestAReplayOfALiveRun(t *testing.T) {
 		t.Errorf("live counts moved from %d/%d to %d/%d (%v)", tally.Decided(), len(tally.Accepted()), again.Decided(), len(again.Accepted()), err)
 	}
 	t.Run("what newly passes is published once", func(t *testing.T) { publish(t, box.Bus) })
-	t.Run("what is no verdict is passed over", func(t *testing.T) { littered(t, box.Bus) })
+	t.Run("what is not a verdict is skipped", func(t *testing.T) { littered(t, box.Bus) })
 }
 
 // chosen is how many of the verdicts their inputs suffice for: those of commits that had no choice among copies, and
@@ -188,7 +188,7 @@ func sameBytes(t *testing.T, b *bus.Bus) {
 	}
 }
 
-// littered puts on the subjects of verdicts what is none: published by hand, or by a build that is no more.
+// littered publishes on the subjects of verdicts what is not a verdict: by hand, or by an unknown build.
 func littered(t *testing.T, b *bus.Bus) {
 	live := len(verdicts(t, b, pipeline.RunLive, pipeline.LookPeek))
 	for _, schema := range []string{pipeline.SchemaVerdict, "verdict.v999"} {
@@ -397,7 +397,7 @@ func forgetful(t *testing.T, b *bus.Bus, stream string) {
 	}
 }
 
-// damaged resumes from what is no record of the run. Nothing else rests on it, so it stops nobody else.
+// damaged resumes from an invalid record of the run, which stops only this run.
 func damaged(t *testing.T, b *bus.Bus) {
 	o := replay.Options{Look: pipeline.LookPeek, Rules: schemas.UsedBooks, Run: "damaged", Depth: replay.Inputs, Batch: 8}
 	run(t, b, o)
@@ -507,7 +507,7 @@ func twoAtOnce(t *testing.T, b *bus.Bus) {
 	}
 	run(t, b, replay.Options{Run: "twins", Resume: true})
 	if err := first.Run(t.Context(), nil); !errors.Is(err, replay.ErrTaken) {
-		t.Errorf("the first goes on: %v", err)
+		t.Errorf("the first continues: %v", err)
 	}
 	if got, want := len(verdicts(t, b, "twins", pipeline.LookPeek)), len(verdicts(t, b, pipeline.RunLive, pipeline.LookPeek)); got != want {
 		t.Errorf("%d verdicts of two at once, want %d", got, want)

@@ -92,11 +92,7 @@ func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
 	if err != nil {
 		return err
 	}
-	responses, err := r.b.Shelf(ctx, pipeline.StreamResponses)
-	if err != nil {
-		return err
-	}
-	a, err := responses.Span(ctx)
+	a, err := r.b.Span(ctx, pipeline.StreamResponses)
 	if err != nil {
 		return err
 	}
@@ -154,7 +150,7 @@ func (r *Replay) Run(ctx context.Context, ch Warehouse) error {
 		return err
 	}
 	c := completer{look: r.o.Look, made: r.Made, ch: ch}
-	if c.verdicts, err = r.b.Shelf(ctx, pipeline.StreamVerdicts); err != nil {
+	if c.verdicts, err = r.b.Fetcher(ctx, pipeline.StreamVerdicts); err != nil {
 		return err
 	}
 	steps, ctx := errgroup.WithContext(ctx)
@@ -366,11 +362,7 @@ func (r *Replay) record(ctx context.Context, done bool) error {
 }
 
 func (r *Replay) verdicts(ctx context.Context) (bus.Span, error) {
-	s, err := r.b.Shelf(ctx, pipeline.StreamVerdicts)
-	if err != nil {
-		return bus.Span{}, err
-	}
-	return s.Span(ctx)
+	return r.b.Span(ctx, pipeline.StreamVerdicts)
 }
 
 // sameStream returns an error if VERDICTS was recreated: the record's sequences would mean nothing.

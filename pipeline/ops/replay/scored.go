@@ -94,12 +94,12 @@ func (p page) fifths(what string, of []backtest.Fifth) {
 	if len(of) == 0 {
 		return
 	}
-	said, seen := what+", by fifths: predicted", "  seen"
+	predicted, seen := what+", by fifths: predicted", "  seen"
 	for _, f := range of {
-		said += fmt.Sprintf("\t%.2f", f.Said)
+		predicted += fmt.Sprintf("\t%.2f", f.Said)
 		seen += fmt.Sprintf("\t%.2f", f.Seen)
 	}
-	p.line("\n%s\n%s", said, seen)
+	p.line("\n%s\n%s", predicted, seen)
 }
 
 func number(v *float64) string {

@@ -97,15 +97,15 @@ func startOf(ctx context.Context, b *bus.Bus, o Options) (start time.Time, inOrd
 	if o.From.IsZero() && o.To.IsZero() {
 		return start, false, nil
 	}
-	shelf, err := b.Shelf(ctx, pipeline.StreamVerdicts)
-	if err != nil {
-		return start, false, err
-	}
-	span, err := shelf.Span(ctx)
+	span, err := b.Span(ctx, pipeline.StreamVerdicts)
 	if err != nil || span.Messages == 0 {
 		return start, false, err
 	}
-	first, err := shelf.Read(ctx, []uint64{span.First})
+	fetcher, err := b.Fetcher(ctx, pipeline.StreamVerdicts)
+	if err != nil {
+		return start, false, err
+	}
+	first, err := fetcher.Read(ctx, []uint64{span.First})
 	if err != nil {
 		return start, false, err
 	}

@@ -205,7 +205,7 @@ func readLine(line string) (original, uint64, error) {
 type completer struct {
 	look     pipeline.Look
 	made     uint32
-	verdicts *bus.Shelf
+	verdicts *bus.Fetcher
 	ch       Warehouse
 }
 
@@ -290,10 +290,8 @@ func (r *Replay) recorded(ctx context.Context) (bool, error) {
 		if process.MachineSince(over) > 0 {
 			return false, nil
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, catchUpPoll) != nil { // the recorder is behind: machine time
 			return false, ctx.Err()
-		case <-time.After(catchUpPoll): //nolint:forbidigo // the recorder is behind: machine time
 		}
 	}
 }

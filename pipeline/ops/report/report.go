@@ -6,7 +6,6 @@ import (
 	"text/tabwriter"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/domain/keepa"
 )
 
 // Write prints the report: funnel, rejection reasons, tokens by stage.
@@ -78,6 +77,3 @@ func (t *Report) writeTokens(p *printer) {
 	}
 	p.f("\n")
 }
-
-// Money is an amount in the currency of a marketplace, by Keepa's number of it; absent is a dash.
-func Money(domain int, units *int64) string { return keepa.Domain(domain).Money(units) }

@@ -52,13 +52,3 @@ func TestTheReportNamesEveryReasonAndStage(t *testing.T) {
 		}
 	}
 }
-
-func TestMoneyIsInTheMarketplacesCurrency(t *testing.T) {
-	t.Parallel()
-	minus, yen := int64(-205), int64(4980)
-	for want, got := range map[string]string{"–": report.Money(1, nil), "-$2.05": report.Money(1, &minus), "¥4980": report.Money(5, &yen)} {
-		if got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}

@@ -30,7 +30,7 @@ import (
 // readyWithin bounds the start of every daemon, on the machine's clock.
 const readyWithin = 60 * time.Second
 
-// tokendWithin is how long the start waits for Keepa to tell the balance.
+// tokendWithin is how long the start waits for the balance from Keepa.
 const tokendWithin = 10 * time.Second
 
 // Box is the running pipeline.
@@ -45,7 +45,7 @@ type Box struct {
 	CHURL   string        // ClickHouse as clickhouse-go takes it; empty without one
 	Page    string        // URL of the live page; empty without one
 	Phone   string        // address with a code by which a phone is admitted, once; empty without --page-lan
-	NoPage  error         // why there is none where one was asked for
+	NoPage  error         // why the requested page does not run
 
 	o        Options
 	nats     *natsd.Server
@@ -206,7 +206,7 @@ func (b *Box) startNotifier(ctx context.Context) error {
 }
 
 // openPage takes the address of the live page, before anything runs that could not be served. That its usual port is
-// taken is no reason not to run.
+// in use does not stop the box.
 func (b *Box) openPage() (err error) {
 	if b.o.Page == "" || b.o.Page == PageOff {
 		return nil
@@ -229,7 +229,7 @@ func (b *Box) startPage(ctx context.Context) {
 	}
 }
 
-// setPolicy tells tokend how to spend before it starts.
+// setPolicy writes the policy before tokend starts.
 func (b *Box) setPolicy(ctx context.Context) error {
 	if b.o.Policy == "" {
 		return nil
@@ -320,7 +320,7 @@ func (b *Box) Stop(ctx context.Context) {
 		b.door.Close()
 	}
 	if b.notifier != nil {
-		b.notifier.stop() // before the stages, whose end is no alarm
+		b.notifier.stop() // before the stages, so that their end raises no alarm
 	}
 	b.StopStages()
 	if b.unprovision != nil {

@@ -48,7 +48,7 @@ func TestOfTheCapturedSweepsExactlyTheNewAndChangedRowsAreFound(t *testing.T) {
 	}
 	// served are the rows of every capture that was on the list while the box ran, mustFind those of the first two: what
 	// a loaded machine serves of a third before the box stops may be found or not.
-	served, mustFind, rows := map[keepasim.Standing]bool{}, map[keepasim.Standing]bool{}, map[int]int{}
+	served, mustFind, rows := map[keepasim.ListedRow]bool{}, map[keepasim.ListedRow]bool{}, map[int]int{}
 	look := func() {
 		now, census := box.Env.Now(), box.Sim.Census()
 		at := 0
@@ -71,9 +71,9 @@ func TestOfTheCapturedSweepsExactlyTheNewAndChangedRowsAreFound(t *testing.T) {
 	}
 	t.Logf("%d rows, then %d of which %d are new or changed", first, rows[1], len(mustFind)-first)
 	box.StopStages()
-	offered := map[keepasim.Standing]bool{}
+	offered := map[keepasim.ListedRow]bool{}
 	err = bus.ScanJSON(t.Context(), box.Bus, pipeline.StreamCandidates, bus.From{}, func(_ bus.Read, c pipeline.Candidate) error {
-		row := keepasim.Standing{ASIN: c.ASIN, CreationDate: c.CreationDate}
+		row := keepasim.ListedRow{ASIN: c.ASIN, CreationDate: c.CreationDate}
 		if offered[row] || !served[row] {
 			t.Errorf("%s dated %d was offered twice, or was never listed", c.ASIN, c.CreationDate)
 		}

@@ -48,7 +48,7 @@ func start(t *testing.T, dir string, log *journal) *standalone.Box {
 	return box
 }
 
-func TestABacklogIsDecidedOncePaidOnceAndPoisonIsBuried(t *testing.T) {
+func TestABacklogIsDecidedOncePaidOnceAndPoisonIsDeadLettered(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a whole backlog takes ten seconds")
 	}
@@ -240,7 +240,7 @@ func TestARestartLosesNoToken(t *testing.T) {
 			Drift int `json:"drift"`
 		}
 		if err := json.Unmarshal(e.Value(), &balance); err != nil || balance.Drift != 0 {
-			t.Errorf("after %d decisions %d tokens are nobody's: %v", decided, balance.Drift, err)
+			t.Errorf("after %d decisions %d tokens are unaccounted for: %v", decided, balance.Drift, err)
 		}
 		box.Stop(context.Background())
 	}

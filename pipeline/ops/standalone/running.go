@@ -21,7 +21,7 @@ type Running struct {
 
 func runningFile(data string) string { return filepath.Join(data, "up.json") }
 
-// FindRunning is the box that runs on a data directory; false where none does.
+// FindRunning returns the box that runs on a data directory; false if none does.
 func FindRunning(data string) (Running, bool) {
 	f, err := os.Open(runningFile(data))
 	if err != nil {

@@ -176,9 +176,6 @@ func (b *Box) AwaitRecorder(ctx context.Context, d time.Duration) {
 		if left == 0 {
 			return
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
-		}
+		_ = process.Sleep(ctx, 50*time.Millisecond) // after the end of ctx the next request fails
 	}
 }

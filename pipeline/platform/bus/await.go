@@ -58,10 +58,8 @@ func (b *Bus) Await(ctx context.Context) error {
 			waiting = true
 			b.Log.Warn("waiting for the topology; `ratchet topology apply` creates it", "err", err)
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, pause) != nil {
 			return errors.Join(context.Cause(ctx), fmt.Errorf("wait for the topology: %w; `ratchet topology apply` creates it", err))
-		case <-time.After(pause):
 		}
 	}
 }

@@ -217,10 +217,8 @@ func connectWhenUp(ctx context.Context, url string, opts []nats.Option, log *slo
 			waiting = true
 			log.Warn("waiting for NATS", "url", RedactURL(url), "err", err)
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, 250*time.Millisecond) != nil {
 			return nil, errors.Join(context.Cause(ctx), err)
-		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }

@@ -108,7 +108,7 @@ func TestAClusterThatFormsIsWaitedForAndKeepsItsReplicas(t *testing.T) {
 	compressedByHand(t, connect(0))
 }
 
-// compressedByHand compresses a stream as somebody might do with the nats command, and expects to be told of it.
+// compressedByHand compresses a stream, as with the nats command, and expects a warning.
 func compressedByHand(t *testing.T, b *bus.Bus) {
 	t.Helper()
 	s, err := b.JS.Stream(t.Context(), pipeline.StreamCandidates)

@@ -148,7 +148,7 @@ func TestAPublishCountsAsStoredOnlyOnceItIs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := b.PublishAll(ctx, []bus.Message{message("silent")}); err == nil {
-		t.Error("an asynchronous publish that nobody acknowledged is reported stored")
+		t.Error("an unacknowledged asynchronous publish is reported stored")
 	}
 }
 
@@ -270,7 +270,7 @@ func TestALeaderThatIsCutOffStopsBeforeItsLeaseEnds(t *testing.T) {
 	hold(t, l, true, true) // its own key: it is back
 	f.next, f.landed = 1, true
 	c.pass(bus.LeaseTTL / 2)
-	hold(t, l, true, false) // renewed, and told otherwise
+	hold(t, l, true, false) // renewed, but reported as failed
 	c.pass(time.Second)
 	hold(t, l, true, true) // its key moved, and bears its name
 	if f.failed < 2 {
@@ -332,7 +332,7 @@ func TestALeaseThatDoesNotMoveForThreeLivesIsTakenOver(t *testing.T) {
 	hold(t, l, false, false)
 	c.pass(2 * time.Second)
 	hold(t, l, true, true)
-	if _, err := kv.Put(t.Context(), pipeline.KeyWatermarkerLeader, []byte(`what nobody can have written`)); err != nil {
+	if _, err := kv.Put(t.Context(), pipeline.KeyWatermarkerLeader, []byte(`not a lease`)); err != nil {
 		t.Fatal(err)
 	}
 	hold(t, bus.NewLease(b, pipeline.KeyWatermarkerLeader), true, true)

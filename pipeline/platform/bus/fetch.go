@@ -23,20 +23,20 @@ const (
 	batchesAtOnce = 2
 )
 
-// Shelf reads stored messages of a stream by their sequences.
-type Shelf struct {
+// Fetcher reads stored messages of a stream by their sequences.
+type Fetcher struct {
 	b    *Bus
 	name string
 	s    jetstream.Stream
 }
 
-// Shelf opens a stream for reading by sequence.
-func (b *Bus) Shelf(ctx context.Context, stream string) (*Shelf, error) {
+// Fetcher opens a stream for reading by sequence.
+func (b *Bus) Fetcher(ctx context.Context, stream string) (*Fetcher, error) {
 	s, err := b.Stream(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
-	return &Shelf{b: b, name: stream, s: s}, nil
+	return &Fetcher{b: b, name: stream, s: s}, nil
 }
 
 // Span describes what a stream holds.
@@ -50,9 +50,6 @@ type Span struct {
 	Oldest      time.Time     // storage time of the first message; zero without one
 	Age         time.Duration // the maximum age of a message; 0: no limit
 }
-
-// Span returns what the stream holds now.
-func (s *Shelf) Span(ctx context.Context) (Span, error) { return s.b.Span(ctx, s.name) }
 
 // Span returns what a stream holds now.
 func (b *Bus) Span(ctx context.Context, stream string) (Span, error) {
@@ -74,7 +71,7 @@ func SpanOf(i *jetstream.StreamInfo) Span {
 
 // Read returns the messages with these sequences, by sequence; those that the stream does
 // not hold are absent from the result. Sequences that lie close together cost one request.
-func (s *Shelf) Read(ctx context.Context, seqs []uint64) (map[uint64]Read, error) {
+func (s *Fetcher) Read(ctx context.Context, seqs []uint64) (map[uint64]Read, error) {
 	seqs = slices.Clone(seqs)
 	slices.Sort(seqs)
 	seqs = slices.Compact(seqs)
@@ -112,7 +109,7 @@ func runsOf(seqs []uint64) [][]uint64 {
 	return out
 }
 
-func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
+func (s *Fetcher) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 	if len(seqs) == 1 {
 		m, err := s.s.GetMsg(ctx, seqs[0])
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -148,7 +145,7 @@ func (s *Shelf) run(ctx context.Context, seqs []uint64) ([]Read, error) {
 
 // batch requests everything from the first to the last sequence and keeps what is wanted. It
 // returns the last sequence received, 0 if none; over means that the stream holds nothing further.
-func (s *Shelf) batch(ctx context.Context, seqs []uint64) (out []Read, last uint64, over bool, err error) {
+func (s *Fetcher) batch(ctx context.Context, seqs []uint64) (out []Read, last uint64, over bool, err error) {
 	select {
 	case s.b.batches <- struct{}{}:
 		defer func() { <-s.b.batches }()

@@ -24,7 +24,7 @@ func TestManyReadersOfLargeMessagesGetEachOfThem(t *testing.T) {
 	if err := b.PublishAll(t.Context(), ms); err != nil {
 		t.Fatal(err)
 	}
-	shelf, err := b.Shelf(t.Context(), pipeline.StreamResponses)
+	fetcher, err := b.Fetcher(t.Context(), pipeline.StreamResponses)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestManyReadersOfLargeMessagesGetEachOfThem(t *testing.T) {
 	var readers errgroup.Group
 	for range 12 {
 		readers.Go(func() error {
-			got, err := shelf.Read(t.Context(), seqs)
+			got, err := fetcher.Read(t.Context(), seqs)
 			if err == nil && len(got) != stored {
 				err = fmt.Errorf("%d of %d messages", len(got), stored)
 			}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline/platform/process"
 )
 
 // followAgain is how long a follower waits after a failure before it retries.
@@ -26,10 +28,8 @@ func (b *Bus) Follow(ctx context.Context, stream string, from From, f func(Read)
 			return nil
 		}
 		b.Log.Debug("follow again", "stream", stream, "from", next, "err", err)
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, followAgain) != nil {
 			return nil
-		case <-time.After(followAgain):
 		}
 	}
 }

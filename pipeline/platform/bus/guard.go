@@ -21,8 +21,8 @@ const (
 	servedWithin = 2 * time.Second
 	// unservedAtMost is how long JetStream may be silent before the client switches to another server.
 	unservedAtMost = 5 * time.Second
-	// unheardPeer is how long a leader may not hear from a peer, which sends something every second.
-	unheardPeer = 4 * time.Second
+	// silentPeer is how long a peer may be silent; it sends something every second.
+	silentPeer = 4 * time.Second
 	// movedWithin bounds one reconnect to another server.
 	movedWithin = time.Second
 )
@@ -66,7 +66,7 @@ func (b *Bus) guard(ctx context.Context) {
 var errAlone = errors.New("its peers do not answer the leader")
 
 // serves asks for a stream that every topology has. A leader that was cut off
-// answers for a while as if nothing had happened; it has not heard from its peers.
+// answers for a while as if nothing had happened; its peers are silent.
 func serves(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, servedWithin)
 	defer cancel()
@@ -81,13 +81,13 @@ func serves(ctx context.Context, js jetstream.JetStream) error {
 	if c == nil || len(c.Replicas) == 0 {
 		return nil
 	}
-	heard := 1 // the leader itself
+	active := 1 // the leader itself
 	for _, peer := range c.Replicas {
-		if !peer.Offline && peer.Active < unheardPeer {
-			heard++
+		if !peer.Offline && peer.Active < silentPeer {
+			active++
 		}
 	}
-	if 2*heard <= len(c.Replicas)+1 {
+	if 2*active <= len(c.Replicas)+1 {
 		return errAlone
 	}
 	return nil

@@ -35,7 +35,7 @@ func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error)
 // Patient is a wait of Take in which the server, which is asked once, sends what comes. Beats show that it still knows.
 const Patient = 30 * time.Second
 
-// beatWithin is how often a server says in a patient Take that the request stands. After two that
+// beatWithin is how often a server confirms the request in a patient Take. After two that
 // are missing, because it restarted or another took over, the Take ends as if nothing had come.
 const beatWithin = 2 * time.Second
 
@@ -80,7 +80,7 @@ func (i *Inlet) items(batch jetstream.MessageBatch) (items []loop.Item) {
 	return items
 }
 
-// overdue reports whether a fetch ended because nothing came for as long as it waited, or nobody kept it waiting.
+// overdue reports whether a fetch ended because nothing came for as long as it waited, or nothing kept it waiting.
 func overdue(err error) bool {
 	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoHeartbeat) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)

@@ -26,10 +26,10 @@ type Lease struct {
 	sawRev uint64 // of the holder's key, with the time at which we first saw it
 	sawAt  time.Time
 
-	subject string             // on which we answer as long as we live
-	sub     *nats.Subscription // nil before the first Hold
-	unheard time.Time          // since when the holder does not answer; zero if it does
-	silent  string             // that holder
+	subject     string             // on which we answer as long as we live
+	sub         *nats.Subscription // nil before the first Hold
+	silentSince time.Time          // since when the holder does not answer; zero if it does
+	silent      string             // that holder
 
 	now func() time.Time // the machine's clock
 }
@@ -163,21 +163,21 @@ func holderOf(raw []byte) holder {
 // A holder that was killed or frozen would keep its lease until the TTL ends, which is longer than a user should
 // wait. Two instances may lead for a moment all the same, as always: what they write is fenced.
 const (
-	unheardAtMost = 4 * time.Second
-	askWithin     = 500 * time.Millisecond
+	silentAtMost = 4 * time.Second
+	askWithin    = 500 * time.Millisecond
 )
 
-// dead reports whether the holder has not answered for a while. Whoever cannot reach itself judges nobody: the
+// dead reports whether the holder has not answered for a while. A process that cannot reach itself does not judge: the
 // connection, or its permissions, are to blame then.
 func (l *Lease) dead(ctx context.Context, h holder) bool {
 	if h.Asks == "" || l.sub == nil || l.alive(ctx, h.Asks) || !l.alive(ctx, l.subject) {
-		l.unheard = time.Time{}
+		l.silentSince = time.Time{}
 		return false
 	}
-	if l.unheard.IsZero() || l.silent != h.ID {
-		l.unheard, l.silent = l.now(), h.ID
+	if l.silentSince.IsZero() || l.silent != h.ID {
+		l.silentSince, l.silent = l.now(), h.ID
 	}
-	return l.now().Sub(l.unheard) >= unheardAtMost
+	return l.now().Sub(l.silentSince) >= silentAtMost
 }
 
 func (l *Lease) alive(ctx context.Context, subject string) bool {
@@ -192,7 +192,7 @@ func (l *Lease) answer() {
 	if l.sub != nil {
 		return
 	}
-	sub, err := l.b.NC.Subscribe(l.subject, func(m *nats.Msg) { _ = m.Respond(nil) }) // who asks asks again
+	sub, err := l.b.NC.Subscribe(l.subject, func(m *nats.Msg) { _ = m.Respond(nil) }) // the asker repeats its request
 	if err != nil {
 		l.b.Log.Debug("answer for a lease", "key", l.key, "err", err)
 		return

@@ -90,7 +90,8 @@ func TestAHolderThatDoesNotAnswerLosesItsLease(t *testing.T) {
 	hold(t, c, true, true)
 }
 
-// TestAHolderThatNamesNoSubjectKeepsItsLease is about a holder of an older build, and one who cannot ask.
+// TestAHolderThatNamesNoSubjectKeepsItsLease is about a holder of an older build, and an asker that cannot reach
+// itself.
 func TestAHolderThatNamesNoSubjectKeepsItsLease(t *testing.T) {
 	t.Parallel()
 	b := open(t)

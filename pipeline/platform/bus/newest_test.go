@@ -36,7 +36,7 @@ func TestTheNewestOfManySubjectsAreAllFoundOrNoneIs(t *testing.T) {
 		n     int
 	}{
 		{"now", bus.Until{}, stored, 1},
-		{"as it was", bus.Until{Sequence: 501}, 251, 1}, // only the first of the last ones
+		{"at an earlier sequence", bus.Until{Sequence: 501}, 251, 1}, // only the first of the last ones
 	} {
 		got, err := b.Newest(t.Context(), pipeline.StreamResponses, names, c.until)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline/domain/token/plan"
+	"ratchet/pipeline/platform/process"
 )
 
 // Provision controls how Apply changes the topology.
@@ -190,10 +191,8 @@ func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
 			}
 			b.Log.Warn("waiting for the NATS cluster", "replicas", b.cfg.Replicas, "err", err)
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, min(time.Duration(try)*100*time.Millisecond, 2*time.Second)) != nil {
 			return err
-		case <-time.After(min(time.Duration(try)*100*time.Millisecond, 2*time.Second)):
 		}
 	}
 }

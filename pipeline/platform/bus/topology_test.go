@@ -122,8 +122,8 @@ func TestWaitingEndsWhenItWasAskedTo(t *testing.T) {
 	}
 }
 
-// TestADaemonWorksWithWhatItCanAndSaysWhatItCannot changes the topology as other builds and operators do.
-func TestADaemonWorksWithWhatItCanAndSaysWhatItCannot(t *testing.T) {
+// TestADaemonWorksWithThePermissionsItHasAndReportsTheOthers changes the topology as other builds and operators do.
+func TestADaemonWorksWithThePermissionsItHasAndReportsTheOthers(t *testing.T) {
 	t.Parallel()
 	stream := func(f func(*jetstream.StreamConfig)) func(*testing.T, *bus.Bus) {
 		return func(t *testing.T, b *bus.Bus) {

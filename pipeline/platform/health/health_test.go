@@ -53,7 +53,7 @@ func TestAProbeReadsAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestWhereNobodyProbesAReportIsNothing(t *testing.T) {
+func TestWithoutProbesAReportHasNoEffect(t *testing.T) {
 	t.Parallel()
 	var c *health.Checks
 	c.Report("peeker", func() string { return "x" })()

@@ -21,7 +21,7 @@ type world struct {
 	held    int // steps that have not released what they hold
 	waiting []string
 	done    map[string]int
-	buried  map[string]string
+	dead    map[string]string
 	effects map[string]int // by identity: the effects that were stored, without duplicates
 	fault   map[string]*fault
 }
@@ -67,7 +67,7 @@ func (d delivery) Again(context.Context, time.Duration) error {
 }
 
 func (d delivery) Never(_ context.Context, why string) error {
-	d.w.buried[d.id] = why
+	d.w.dead[d.id] = why
 	return nil
 }
 
@@ -114,7 +114,7 @@ func (w *world) loop() loop.Loop[string, string, string] {
 			return nil
 		},
 		DeadLetter: func(_ context.Context, it loop.Item, reason string, _ error) error {
-			w.buried[string(it.Body)] = reason
+			w.dead[string(it.Body)] = reason
 			return nil
 		},
 		Now: time.Now, Log: slog.New(slog.DiscardHandler), Grace: time.Second, Retry: time.Millisecond,
@@ -122,7 +122,7 @@ func (w *world) loop() loop.Loop[string, string, string] {
 }
 
 func newWorld(ids ...string) *world {
-	return &world{waiting: ids, done: map[string]int{}, buried: map[string]string{}, effects: map[string]int{}, fault: map[string]*fault{}}
+	return &world{waiting: ids, done: map[string]int{}, dead: map[string]string{}, effects: map[string]int{}, fault: map[string]*fault{}}
 }
 
 // settleAll steps until nothing waits, within a bound.
@@ -156,8 +156,8 @@ func TestWhateverFailsOnceOrTwiceNothingIsLostOrHeldAndEveryEffectLandsOnce(t *t
 							t.Errorf("%s: effect %d, settled %d", id, w.effects[id], w.done[id])
 						}
 					}
-					if len(w.buried) != 0 {
-						t.Errorf("buried %v", w.buried)
+					if len(w.dead) != 0 {
+						t.Errorf("dead-lettered %v", w.dead)
 					}
 				})
 			}
@@ -165,12 +165,12 @@ func TestWhateverFailsOnceOrTwiceNothingIsLostOrHeldAndEveryEffectLandsOnce(t *t
 	}
 }
 
-func TestPoisonIsBuriedWithItsReasonAndTheRestIsDone(t *testing.T) {
+func TestPoisonIsDeadLetteredWithItsReasonAndTheRestIsDone(t *testing.T) {
 	t.Parallel()
 	w := newWorld("a", "poison", "panics", "b")
 	settleAll(t, w)
-	if w.buried["poison"] != "unreadable" || w.buried["panics"] == "" {
-		t.Errorf("buried %v", w.buried)
+	if w.dead["poison"] != "unreadable" || w.dead["panics"] == "" {
+		t.Errorf("dead-lettered %v", w.dead)
 	}
 	if w.done["a"] != 1 || w.done["b"] != 1 {
 		t.Errorf("settled %v", w.done)
@@ -222,7 +222,7 @@ func TestAStopWaitsForTheStepInHand(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeBuriedYetIsNotGivenUp(t *testing.T) {
+func TestWhatCannotBeDeadLetteredYetIsNotSettled(t *testing.T) {
 	t.Parallel()
 	for id, reason := range map[string]string{"poison": "unreadable", "panics": "panic"} {
 		w := newWorld(id)
@@ -239,12 +239,12 @@ func TestWhatCannotBeBuriedYetIsNotGivenUp(t *testing.T) {
 			return nil
 		}
 		for range 2 {
-			if _, err := l.Step(t.Context()); err == nil || len(w.buried) != 0 {
-				t.Errorf("%s: its letter is not stored, and it is settled: %v, %v", id, w.buried, err)
+			if _, err := l.Step(t.Context()); err == nil || len(w.dead) != 0 {
+				t.Errorf("%s: its letter is not stored, and it is settled: %v, %v", id, w.dead, err)
 			}
 		}
-		if _, err := l.Step(t.Context()); err != nil || w.buried[id] != reason || stored != 1 {
-			t.Errorf("%s: settled %v, %d letters, %v", id, w.buried, stored, err)
+		if _, err := l.Step(t.Context()); err != nil || w.dead[id] != reason || stored != 1 {
+			t.Errorf("%s: settled %v, %d letters, %v", id, w.dead, stored, err)
 		}
 	}
 }
@@ -259,12 +259,12 @@ func TestWhatWasTakenWithAnUnreadableItemDoesNotWaitForItsLetter(t *testing.T) {
 		t.Fatalf("%d settled (%v), handed back %v", n, err, w.waiting)
 	}
 	l.DeadLetter = store
-	if n, err := l.Step(t.Context()); n != 2 || err != nil || w.buried["poison"] != "unreadable" || w.done["a"] != 1 || w.done["b"] != 1 {
-		t.Errorf("%d settled (%v): buried %v, done %v", n, err, w.buried, w.done)
+	if n, err := l.Step(t.Context()); n != 2 || err != nil || w.dead["poison"] != "unreadable" || w.done["a"] != 1 || w.done["b"] != 1 {
+		t.Errorf("%d settled (%v): dead-lettered %v, done %v", n, err, w.dead, w.done)
 	}
 }
 
-func TestADecisionIsSettledAsItSays(t *testing.T) {
+func TestADecisionIsSettledAsDecided(t *testing.T) {
 	t.Parallel()
 	w := newWorld("again", "never", "done")
 	l := w.loop()
@@ -287,8 +287,8 @@ func TestADecisionIsSettledAsItSays(t *testing.T) {
 	progress := 0
 	l.Progress = func() { progress++ }
 	n, err := l.Step(t.Context())
-	if n != 3 || err != nil || len(w.waiting) != 1 || w.waiting[0] != "again" || w.buried["never"] != "no_answer" || w.done["done"] != 1 || w.effects["never"] != 1 || progress != 1 || postponed != "again" {
-		t.Errorf("%d settled (%v): waiting %v, buried %v, done %v, effects %v, progress %d", n, err, w.waiting, w.buried, w.done, w.effects, progress)
+	if n != 3 || err != nil || len(w.waiting) != 1 || w.waiting[0] != "again" || w.dead["never"] != "no_answer" || w.done["done"] != 1 || w.effects["never"] != 1 || progress != 1 || postponed != "again" {
+		t.Errorf("%d settled (%v): waiting %v, dead-lettered %v, done %v, effects %v, progress %d", n, err, w.waiting, w.dead, w.done, w.effects, progress)
 	}
 	w.fault["apply"] = &fault{n: 1}
 	if _, err := l.Step(t.Context()); err == nil || len(w.waiting) != 1 || progress != 1 {

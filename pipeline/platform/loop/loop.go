@@ -99,11 +99,11 @@ type Loop[In, Fact, Out any] struct {
 // Run steps until ctx ends.
 func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 	var failing time.Time // since when every step fails; machine time
-	said := ""
+	logged := ""
 	for ctx.Err() == nil {
 		_, err := l.Step(ctx)
 		if err == nil {
-			failing, said = time.Time{}, ""
+			failing, logged = time.Time{}, ""
 			continue
 		}
 		if ctx.Err() != nil {
@@ -113,8 +113,8 @@ func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 			failing = time.Now() //nolint:forbidigo // machine time: NATS or another service failed
 		}
 		pause := l.pause(time.Since(failing)) //nolint:forbidigo // as above
-		if err.Error() != said {              // what only goes on is not news
-			said = err.Error()
+		if err.Error() != logged {            // a repeated error is logged once
+			logged = err.Error()
 			l.Log.Warn("step failed, will retry", "pause", pause, tint.Err(err))
 		}
 		select {

@@ -85,7 +85,7 @@ func TestACounterOfAHeartbeatBeginsAt0(t *testing.T) {
 	}
 }
 
-func TestWhatIsAskedForIsAskedForOnceInAWhileAndForgottenWhenNobodyAnswers(t *testing.T) {
+func TestAFigureIsReadAtIntervalsAndDroppedWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	asked, away := 0, error(nil)
@@ -118,7 +118,7 @@ func TestWhatIsAskedForIsAskedForOnceInAWhileAndForgottenWhenNobodyAnswers(t *te
 	}
 }
 
-func TestWhereNobodyScrapesNothingIsKept(t *testing.T) {
+func TestWithoutAScraperNothingIsKept(t *testing.T) {
 	t.Parallel()
 	var s *metric.Set
 	s.Count(metric.Spent, 1, "peeker", "peek")

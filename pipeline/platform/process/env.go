@@ -41,11 +41,6 @@ func (e Env) Now() time.Time { return e.Clock.Now() }
 // After fires after d of pipeline time.
 func (e Env) After(d time.Duration) <-chan time.Time { return e.Clock.After(d) }
 
-// Sleep waits d of pipeline time, or until ctx ends, and then returns its error.
-func (e Env) Sleep(ctx context.Context, d time.Duration) error {
-	return Sleep(ctx, e.Clock.Machine(d))
-}
-
 // Sleep waits d of machine time, or until ctx ends, and then returns its error.
 func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

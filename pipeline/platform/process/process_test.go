@@ -65,7 +65,7 @@ func TestABrokenClockIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestTheExitCodeSaysWhoIsToBlame(t *testing.T) {
+func TestTheExitCodeNamesTheKindOfError(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[int]error{
 		ExitDone: nil, ExitUsage: fmt.Errorf("x: %w", Usagef("--speed: want more")), ExitFailed: errors.New("disk on fire"),

@@ -13,7 +13,7 @@ import (
 func TestASignalAndAClosedTerminalStopCleanly(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		if s == syscall.SIGHUP && signal.Ignored(s) {
-			continue // nohup: it goes on
+			continue // nohup: it continues
 		}
 		ctx, stop := process.SignalContext(t.Context())
 		if err := syscall.Kill(syscall.Getpid(), s); err != nil {

@@ -41,7 +41,7 @@ func given(q warehouse.Question) map[string]string {
 	return set
 }
 
-func TestEveryQuestionsFileAsItStandsAnswersByHTTPWhatReportSays(t *testing.T) {
+func TestEveryQuestionsFileAnswersByHTTPLikeReport(t *testing.T) {
 	t.Parallel()
 	dsn := chtest.Database(t)
 	at, err := url.Parse(dsn)

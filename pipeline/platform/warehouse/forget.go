@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"ratchet/pipeline/platform/process"
 )
 
 // rejectMemory is how long rejects of ASINs without a deal are kept, on the stream's clock.
@@ -56,10 +58,8 @@ func (w *Warehouse) mutated(ctx context.Context, table string) error {
 		if err != nil || left == 0 {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, mutatedEvery) != nil {
 			return fmt.Errorf("wait for %d mutations of %s: %w", left, table, ctx.Err())
-		case <-time.After(mutatedEvery):
 		}
 	}
 }

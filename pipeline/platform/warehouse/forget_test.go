@@ -108,7 +108,7 @@ func TestARejectOfADealOrOfTheLastWeekIsNotForgotten(t *testing.T) {
 }
 
 // TestAClockThatWasAheadForgetsNoReject: for an hour the machine's
-// clock was years ahead. What was stored since then is no older for it.
+// clock was years ahead. Later rows do not become older by it.
 func TestAClockThatWasAheadForgetsNoReject(t *testing.T) {
 	t.Parallel()
 	w := open(t)

@@ -143,7 +143,7 @@ func TestEveryQuestionHasItsGoldenAnswerAlsoWhenEverythingIsInsertedAgain(t *tes
 	}
 }
 
-func TestWhatTheKeeperSaysOfStoredDealsIsNoDecisionAboutCandidates(t *testing.T) {
+func TestVerdictsOfTheRefresherAreNotDecisionsAboutCandidates(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	seed(t, w)

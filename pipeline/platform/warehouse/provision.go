@@ -53,10 +53,8 @@ func ProvisionWhenUp(ctx context.Context, rawURL string, days int, waiting func(
 			waits = true
 			waiting(err)
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, provisionAgain) != nil {
 			return errors.Join(ctx.Err(), err)
-		case <-time.After(provisionAgain):
 		}
 	}
 }

@@ -72,7 +72,7 @@ type ActionRow struct {
 }
 
 // ActionOf returns the row of a message; in names its stream.
-func ActionOf(in Origin, s action.Said) ActionRow {
+func ActionOf(in Origin, s action.Recorded) ActionRow {
 	in.Origin = s.Origin
 	return ActionRow{Origin: in, Action: s.Action}
 }

@@ -22,11 +22,11 @@ var shownMembers = []string{
 	"response_ids", "categories", "seller_id", "seller_name", "seller_quality", "rule_set", "tokens", "source",
 }
 
-// TestTheStreamsSayOfEveryDealWhatTheViewSays draws versions and verdicts of a few deals,
+// TestTheStreamsAndTheViewAgreeOnEveryDeal draws versions and verdicts of a few deals,
 // partial ones, repeated ones, of replays and of other price types, inserts them into
 // ClickHouse in any order and batch, passes them to the definition in Go, and compares
 // the state of every deal, the list and the counts. Every round has a domain of its own.
-func TestTheStreamsSayOfEveryDealWhatTheViewSays(t *testing.T) {
+func TestTheStreamsAndTheViewAgreeOnEveryDeal(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	left := rounds(8, 40)
@@ -293,7 +293,7 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 func addAll(r *rapid.T, book *visibility.Book, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow, actions []warehouse.ActionRow) {
 	var tell []func()
 	for _, a := range actions {
-		tell = append(tell, func() { book.Action(action.Said{Origin: a.Origin.Origin, Action: a.Action}) })
+		tell = append(tell, func() { book.Action(action.Recorded{Origin: a.Origin.Origin, Action: a.Action}) })
 	}
 	for _, d := range deals {
 		tell = append(tell, func() {
@@ -313,8 +313,8 @@ func addAll(r *rapid.T, book *visibility.Book, deals []warehouse.DealRow, verdic
 			book.Verdict(visibility.Verdict{Origin: v.Origin.Origin, Verdict: v.Verdict})
 		})
 	}
-	order := rapid.Permutation(tell).Draw(r, "heard")
-	order = append(order, order[:rapid.IntRange(0, len(order)).Draw(r, "heard twice")]...)
+	order := rapid.Permutation(tell).Draw(r, "received")
+	order = append(order, order[:rapid.IntRange(0, len(order)).Draw(r, "received twice")]...)
 	for _, say := range order {
 		say()
 	}

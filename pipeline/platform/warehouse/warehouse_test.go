@@ -37,8 +37,8 @@ func openFor(t testing.TB) *warehouse.Warehouse {
 	return openAt(t, chtest.Database(t))
 }
 
-// rounds returns how many rounds of a property are drawn: usually, and where RATCHET_ROUNDS is "many", as in .ci/long. A
-// round is many statements.
+// rounds returns how many rounds of a property are drawn: usually, and where RATCHET_ROUNDS is "many", as in
+// .ci/long. A round is many statements.
 func rounds(usual, many int) int {
 	if os.Getenv("RATCHET_ROUNDS") == "many" {
 		return many
@@ -253,7 +253,7 @@ func TestAPartialRefreshChangesWhatItMeasuredAndNullsNothing(t *testing.T) {
 	want(t, w, "SELECT seller_id, seller_name IS NULL, profit_cents FROM visible_deals", "S2,1,800")
 }
 
-func TestNothingInvalidIsVisibleAndWhatIsHiddenSaysWhy(t *testing.T) {
+func TestNothingInvalidIsVisibleAndWhatIsHiddenHasAReason(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	deals := []warehouse.DealRow{
@@ -476,7 +476,7 @@ func TestADatabaseOfANewerBuildIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAPortThatSaysNothingIsSaidSo(t *testing.T) {
+func TestASilentPortIsReported(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -159,9 +159,6 @@ func (c *Cluster) Number(name string) (int, bool) {
 // Store is the directory of a server's store.
 func (c *Cluster) Store(i int) string { return c.servers[i].store }
 
-// Log is the file of a server's log.
-func (c *Cluster) Log(i int) string { return c.servers[i].log }
-
 // Revive starts a server that is down.
 func (c *Cluster) Revive(i int) error {
 	s := c.servers[i]

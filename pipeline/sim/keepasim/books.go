@@ -40,12 +40,6 @@ type Refusal struct {
 	Reason    string
 }
 
-// Expiry are tokens that a refill could not add because the bucket was full.
-type Expiry struct {
-	At     time.Time
-	Tokens int
-}
-
 // Question is the subject of a request: the kind of call, the ASIN, and the start of
 // its current price, so that a request after a change is another question.
 type Question struct {
@@ -70,9 +64,8 @@ type Books struct {
 	Calls  map[string]int // executed calls by kind
 	Tokens map[string]int // charged tokens by kind
 
-	Refused  []Refusal
-	Paid     []PaidCall
-	Expiries []Expiry
+	Refused []Refusal
+	Paid    []PaidCall
 
 	Peeks     map[string]int // executed peeks by ASIN
 	Commits   map[string]int // executed commits by ASIN
@@ -116,17 +109,6 @@ func (b Books) Avoidable() int {
 	return n
 }
 
-// ExpiredBetween returns the tokens that expired after from and not after to.
-func (b Books) ExpiredBetween(from, to time.Time) int {
-	n := 0
-	for _, e := range b.Expiries {
-		if e.At.After(from) && !e.At.After(to) {
-			n += e.Tokens
-		}
-	}
-	return n
-}
-
 func newBooks() Books {
 	return Books{
 		Calls: map[string]int{}, Tokens: map[string]int{}, Peeks: map[string]int{}, Commits: map[string]int{},
@@ -138,6 +120,6 @@ func (b Books) clone() Books {
 	b.Calls, b.Tokens = maps.Clone(b.Calls), maps.Clone(b.Tokens)
 	b.Peeks, b.Commits = maps.Clone(b.Peeks), maps.Clone(b.Commits)
 	b.Questions, b.Withheld, b.Faults = maps.Clone(b.Questions), maps.Clone(b.Withheld), maps.Clone(b.Faults)
-	b.Refused, b.Paid, b.Expiries = slices.Clone(b.Refused), slices.Clone(b.Paid), slices.Clone(b.Expiries)
+	b.Refused, b.Paid = slices.Clone(b.Refused), slices.Clone(b.Paid)
 	return b
 }

@@ -11,10 +11,7 @@ type bucket struct {
 }
 
 // refill is one tick: what was added and what expired.
-type refill struct {
-	at             time.Time
-	added, expired int
-}
+type refill struct{ added, expired int }
 
 func capacity(rate int) int { return 60 * rate }
 
@@ -23,7 +20,7 @@ func (b *bucket) advance(now time.Time, each func(refill)) {
 	for !b.next.After(now) {
 		added := min(b.rate, max(0, capacity(b.rate)-b.balance))
 		b.balance += added
-		each(refill{at: b.next, added: added, expired: b.rate - added})
+		each(refill{added: added, expired: b.rate - added})
 		b.next = b.next.Add(b.tick)
 	}
 }

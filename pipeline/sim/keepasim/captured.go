@@ -184,7 +184,7 @@ func (c *CapturedCatalogue) find(asin string, now time.Time) (product, bool) {
 
 func (c *CapturedCatalogue) seller(id string, now time.Time) []byte { return encodeSeller(id, now) }
 
-// capturedProduct is a product object as it was captured: with offers, without,
+// capturedProduct is a product object as captured: with offers, without,
 // or both.
 type capturedProduct struct{ with, without map[string]json.RawMessage }
 
@@ -233,7 +233,7 @@ func (p *capturedProduct) surcharge() int  { return 0 }
 func (p *capturedProduct) found() int {
 	var live []int
 	if p.with != nil {
-		_ = json.Unmarshal(p.with["liveOffersOrder"], &live) // null or absent is none
+		_ = json.Unmarshal(p.with["liveOffersOrder"], &live) // null or absent gives an empty one
 	}
 	return len(live)
 }

@@ -75,15 +75,15 @@ func (s *Sim) kept(sel *selection, now time.Time) ([]*row, map[int64]int) {
 	return kept, totals
 }
 
-// Standing is a row that is on the list.
-type Standing struct {
+// ListedRow is a row that is on the list.
+type ListedRow struct {
 	ASIN         string
 	CreationDate int64 // Keepa minutes
 }
 
 // Census returns the rows that the last query lists now, without faults:
 // the reference for a reader of the list. It costs no token.
-func (s *Sim) Census() []Standing {
+func (s *Sim) Census() []ListedRow {
 	s.mu.Lock()
 	sel := s.asked
 	s.mu.Unlock()
@@ -91,9 +91,9 @@ func (s *Sim) Census() []Standing {
 		return nil
 	}
 	kept, _ := s.kept(sel, s.o.Now())
-	out := make([]Standing, len(kept))
+	out := make([]ListedRow, len(kept))
 	for i, r := range kept {
-		out[i] = Standing{ASIN: r.ASIN, CreationDate: r.CreationDate}
+		out[i] = ListedRow{ASIN: r.ASIN, CreationDate: r.CreationDate}
 	}
 	return out
 }

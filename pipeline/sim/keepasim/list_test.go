@@ -25,7 +25,7 @@ func TestTheCensusIsTheListWithoutItsFaults(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Options{Faults: Faults{Order: OrderRandom, Drift: 20, RowsOff: -11 * 365 * 24 * time.Hour, Duplicates: 3}})
 	if n := len(b.sim.Census()); n != 0 {
-		t.Errorf("%d rows before anybody asked", n)
+		t.Errorf("%d rows before the first request", n)
 	}
 	if off := b.dealRows("0")[0]["creationDate"].(float64); off > float64(minute(t0.AddDate(-10, 0, 0))) {
 		t.Errorf("a row dated %v is not eleven years off", off)

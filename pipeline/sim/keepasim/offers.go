@@ -49,7 +49,7 @@ func sellerID(n int) string {
 const amazonSeller = "ATVPDKIKX0DER"
 
 var comments = []string{
-	"", "", "Pages are clean and intact. Cover shows minor shelf wear.", "Former library book with usual stamps & stickers.",
+	"", "", "Pages are clean and intact. Cover shows minor fetcher wear.", "Former library book with usual stamps & stickers.",
 	"Some underlining and notes in the margins.", "Spine creased, text unaffected.", "May not include supplementary materials.",
 }
 

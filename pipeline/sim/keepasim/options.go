@@ -84,7 +84,7 @@ type Rule struct {
 	Kind        string // kind of call: KindDeal, KindPeek, KindCommit, KindToken, KindSeller; "" any
 	From, To    time.Duration
 	Probability float64 // of each matching call; 0 is always
-	Times       int     // at most this often; 0 is no limit
+	Times       int     // at most this often; 0 is unlimited
 	Do          Action
 	Status      int // of Fail; 0 is 500
 	Cost        int // of Overprice

@@ -36,7 +36,7 @@ func (s *series) addLanded(at int64, v, ship int) {
 	*s = append(*s, point{at: at, value: v, ship: ship})
 }
 
-// upTo returns the history as it was known at a minute.
+// upTo returns the history as known at a minute.
 func (s series) upTo(at int64) series {
 	return s[:sort.Search(len(s), func(i int) bool { return s[i].at > at })]
 }

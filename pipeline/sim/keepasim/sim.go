@@ -149,10 +149,7 @@ func (s *Sim) settle(now time.Time) {
 func (s *Sim) refillUntil(now time.Time) {
 	s.bucket.advance(now, func(r refill) {
 		s.books.Refilled += r.added
-		if r.expired > 0 {
-			s.books.Expired += r.expired
-			s.books.Expiries = append(s.books.Expiries, Expiry{At: r.at, Tokens: r.expired})
-		}
+		s.books.Expired += r.expired
 	})
 }
 

@@ -46,7 +46,7 @@ func TestTheRulesFindTheTruthOfTheLivingWorld(t *testing.T) {
 		t.Errorf("of %d accepted %d lose; they make %d cents together", all.accepted, all.losing, all.made)
 	}
 	if all.accepted == all.found {
-		t.Error("no bad one is ever accepted: the traps are none")
+		t.Error("no bad one is ever accepted: the traps do not work")
 	}
 }
 

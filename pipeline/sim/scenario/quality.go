@@ -24,7 +24,7 @@ type Quality struct {
 	// among them; ByThumb has both by rule.
 	Heuristic     int             `json:"heuristic_rejects"`
 	HeuristicCost int             `json:"heuristic_cost_good"`
-	ByThumb       map[string]Cost `json:"heuristic_rules,omitempty"`
+	ByHeuristic   map[string]Cost `json:"heuristic_rules,omitempty"`
 	// Classes counts the books of each class by their last look and outcome.
 	Classes map[keepasim.Class]map[string]int `json:"classes,omitempty"`
 	// ByClass is how well each class was decided.
@@ -145,17 +145,17 @@ func end(look pipeline.Look, o pipeline.Outcome) string { return string(look) + 
 
 // heuristic counts a rejection by a heuristic rule.
 func (q *Quality) heuristic(rule string, good bool) {
-	if q.ByThumb == nil {
-		q.ByThumb = map[string]Cost{}
+	if q.ByHeuristic == nil {
+		q.ByHeuristic = map[string]Cost{}
 	}
-	c := q.ByThumb[rule]
+	c := q.ByHeuristic[rule]
 	c.Rejects++
 	q.Heuristic++
 	if good {
 		c.Good++
 		q.HeuristicCost++
 	}
-	q.ByThumb[rule] = c
+	q.ByHeuristic[rule] = c
 }
 
 func (q *Quality) count(class keepasim.Class, v pipeline.Verdict) {
@@ -180,8 +180,8 @@ func (q Quality) lines() []string {
 		out = append(out, fmt.Sprintf("by what their copies sold for, %d of %d deals lose; they make %d cents each, %d were predicted",
 			q.Losing, q.Judged, q.MadeCents/int64(q.Judged), q.PredictedCents/int64(q.Judged)))
 	}
-	for _, rule := range slices.Sorted(maps.Keys(q.ByThumb)) {
-		out = append(out, fmt.Sprintf("heuristic rule %s rejected %d, %d of them good", rule, q.ByThumb[rule].Rejects, q.ByThumb[rule].Good))
+	for _, rule := range slices.Sorted(maps.Keys(q.ByHeuristic)) {
+		out = append(out, fmt.Sprintf("heuristic rule %s rejected %d, %d of them good", rule, q.ByHeuristic[rule].Rejects, q.ByHeuristic[rule].Good))
 	}
 	for _, class := range slices.Sorted(maps.Keys(q.Classes)) {
 		of := q.ByClass[class]

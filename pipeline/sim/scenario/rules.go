@@ -82,8 +82,8 @@ func (b Books) Decide(ctx context.Context, j *verdict.Judge) Quality {
 	return qualityOf(final, b.truth)
 }
 
-// Thumb is the effect of one heuristic rule on the decisions.
-type Thumb struct {
+// HeuristicEffect is the effect of one heuristic rule on the decisions.
+type HeuristicEffect struct {
 	Rule    string
 	On      bool // in the rule file
 	Rejects int  // of the books, as the rule that decided
@@ -92,19 +92,19 @@ type Thumb struct {
 	Commits int  // books for which offers are no longer bought
 }
 
-// Thumbs measures each heuristic rule alone, including those that are switched off.
-func (b Books) Thumbs(ctx context.Context, j *verdict.Judge) []Thumb {
+// HeuristicEffects measures each heuristic rule alone, including those that are switched off.
+func (b Books) HeuristicEffects(ctx context.Context, j *verdict.Judge) []HeuristicEffect {
 	rules := slices.DeleteFunc(j.Rules(), func(r verdict.Rule) bool { return !r.Heuristic })
 	none := j
 	for _, r := range rules {
 		none = none.Switched(r.ID, false)
 	}
 	without := b.Decide(ctx, none)
-	var out []Thumb
+	var out []HeuristicEffect
 	for _, r := range rules {
 		q := b.Decide(ctx, none.Switched(r.ID, true))
-		out = append(out, Thumb{
-			Rule: r.ID, On: r.On(), Rejects: q.ByThumb[r.ID].Rejects, Good: q.ByThumb[r.ID].Good,
+		out = append(out, HeuristicEffect{
+			Rule: r.ID, On: r.On(), Rejects: q.ByHeuristic[r.ID].Rejects, Good: q.ByHeuristic[r.ID].Good,
 			Peeks: reached(without, "peek") - reached(q, "peek"), Commits: reached(without, "commit") - reached(q, "commit"),
 		})
 	}
@@ -130,7 +130,7 @@ func (b Books) WriteMeasure(ctx context.Context, w io.Writer, j *verdict.Judge) 
 	for _, l := range q.lines() {
 		text += "  " + strings.TrimRight(l, " ") + "\n"
 	}
-	for _, t := range b.Thumbs(ctx, j) {
+	for _, t := range b.HeuristicEffects(ctx, j) {
 		state := "off"
 		if t.On {
 			state = "on"

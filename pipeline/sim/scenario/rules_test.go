@@ -23,7 +23,7 @@ func TestTheDefaultRulesAcceptExactlyTheGoodAndHeuristicRulesShowTheirCost(t *te
 			t.Errorf("%s may be wrong, and is on", r.ID)
 		}
 	}
-	cost := map[string]Thumb{}
+	cost := map[string]HeuristicEffect{}
 	for seed := uint64(1); seed <= 5; seed++ {
 		b, err := NewBooks(seed)
 		if err != nil {
@@ -34,7 +34,7 @@ func TestTheDefaultRulesAcceptExactlyTheGoodAndHeuristicRulesShowTheirCost(t *te
 			t.Errorf("seed %d: %+v", seed, q)
 		}
 		t.Logf("seed %d: %s", seed, strings.Join(q.lines(), "\n    "))
-		for _, c := range b.Thumbs(t.Context(), j) {
+		for _, c := range b.HeuristicEffects(t.Context(), j) {
 			sum := cost[c.Rule]
 			sum.Rejects, sum.Good, sum.Peeks, sum.Commits = sum.Rejects+c.Rejects, sum.Good+c.Good, sum.Peeks+c.Peeks, sum.Commits+c.Commits
 			cost[c.Rule] = sum

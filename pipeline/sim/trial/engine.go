@@ -362,12 +362,12 @@ type Outcome int
 
 // The outcomes.
 const (
-	Told      Outcome = iota // answered, and the close was stored
-	ToldTwice                // the close was reported lost and repeated
-	Unheard                  // charged, and no answer came
-	Undone                   // the claim's write was reported lost: given back before any call
-	DiesAfter                // charged, and the worker died before it could close
-	DiesFirst                // the worker died before the call
+	Answered      Outcome = iota // answered, and the close was stored
+	AnsweredTwice                // the close was reported lost and repeated
+	Unanswered                   // charged, and no answer came
+	Undone                       // the claim's write was reported lost: given back before any call
+	DiesAfter                    // charged, and the worker died before it could close
+	DiesFirst                    // the worker died before the call
 )
 
 // End ends a claim. One that is too old for its call is given back.
@@ -388,7 +388,7 @@ func (e *Engine) End(id string, cost int, how Outcome) {
 		e.dies(id, c)
 		e.idle = e.Now // the deadline runs from the last loss
 		return
-	case Told, ToldTwice, Unheard, DiesAfter:
+	case Answered, AnsweredTwice, Unanswered, DiesAfter:
 	}
 	if !e.pay(c, id, cost) {
 		return
@@ -397,11 +397,11 @@ func (e *Engine) End(id string, cost int, how Outcome) {
 	switch how {
 	case DiesAfter:
 		e.dies(id, c)
-	case Unheard:
+	case Unanswered:
 		e.close(id, func(g token.Grant) token.Grant { return g.SettleUnknown(id) })
-	case ToldTwice:
+	case AnsweredTwice:
 		e.close(id, func(g token.Grant) token.Grant { return g.Settle(id, cost, &r).Settle(id, cost, &r) })
-	case Told, Undone, DiesFirst:
+	case Answered, Undone, DiesFirst:
 		e.close(id, func(g token.Grant) token.Grant { return g.Settle(id, cost, &r) })
 	}
 }
@@ -446,7 +446,7 @@ func (e *Engine) Serve(price func(pipeline.Stage) int) {
 		again = false
 		for _, s := range pipeline.Stages() {
 			if id, ok := e.Take(s); ok {
-				e.End(id, price(s), Told)
+				e.End(id, price(s), Answered)
 				again = true
 			}
 		}

@@ -39,15 +39,15 @@ type List struct {
 	Future int // of a thousand new rows, how many have a date in the future
 	Ties   bool
 
-	rows   []*standing
-	sorted []*standing // rows as they are answered; nil after a change
+	rows   []*listedRow
+	sorted []*listedRow // rows as they are answered; nil after a change
 	left   []watermark.Sighting
 	n      int
 	draw   Draw
 }
 
-// standing is a row that is on the list.
-type standing struct {
+// listedRow is a row that is on the list.
+type listedRow struct {
 	watermark.Sighting
 	n, rank int
 }
@@ -71,7 +71,7 @@ func (l *List) Enter(n int) {
 func (l *List) enter(age time.Duration) {
 	l.n++
 	l.sorted = nil
-	l.rows = append(l.rows, &standing{n: l.n, rank: l.draw(1 << 20), Sighting: watermark.Sighting{
+	l.rows = append(l.rows, &listedRow{n: l.n, rank: l.draw(1 << 20), Sighting: watermark.Sighting{
 		Row: watermark.Row{ASIN: fmt.Sprintf("B%09d", l.n), At: l.date(age)}, First: l.Now, Listed: true,
 	}})
 }
@@ -101,7 +101,7 @@ func (l *List) Pass(d time.Duration) {
 		for range l.events(l.Churn.Change) {
 			if s, ok := l.leave(); ok {
 				l.sorted = nil
-				l.rows = append(l.rows, &standing{n: s.n, rank: s.rank, Sighting: watermark.Sighting{
+				l.rows = append(l.rows, &listedRow{n: s.n, rank: s.rank, Sighting: watermark.Sighting{
 					Row: watermark.Row{ASIN: s.ASIN, At: l.date(0)}, First: l.Now, Listed: true,
 				}})
 			}
@@ -121,7 +121,7 @@ func (l *List) events(perHour float64) int {
 	return n
 }
 
-func (l *List) leave() (*standing, bool) {
+func (l *List) leave() (*listedRow, bool) {
 	if len(l.rows) == 0 {
 		return nil, false
 	}
@@ -136,10 +136,10 @@ func (l *List) leave() (*standing, bool) {
 }
 
 // order returns the list as it is answered now.
-func (l *List) order() []*standing {
+func (l *List) order() []*listedRow {
 	if l.sorted == nil {
 		l.sorted = slices.Clone(l.rows)
-		slices.SortFunc(l.sorted, func(a, b *standing) int {
+		slices.SortFunc(l.sorted, func(a, b *listedRow) int {
 			byDate := cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(a.n, b.n))
 			switch l.Order {
 			case Reverse:

@@ -61,7 +61,7 @@ func work(schema string, header map[string][]string, decode func(*pipeline.Survi
 		return w, fmt.Errorf("decode %s: %w", schema, err)
 	}
 	if !pipeline.ValidASIN(w.Survivor.ASIN) {
-		return w, fmt.Errorf("%q is no ASIN", w.Survivor.ASIN)
+		return w, fmt.Errorf("%q is not an ASIN", w.Survivor.ASIN)
 	}
 	var err error
 	if w.Row, err = keepa.DecodeDealRow(w.Survivor.Row); err != nil {

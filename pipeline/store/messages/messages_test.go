@@ -45,7 +45,7 @@ func TestWhatIsPublishedNamesItsWorkAndRepeatsUnderOneID(t *testing.T) {
 	}
 }
 
-func TestAMessageThatIsNotWhatItSaysIsRefused(t *testing.T) {
+func TestAMessageThatContradictsItsHeadersIsRefused(t *testing.T) {
 	t.Parallel()
 	head := func(schema, work string) map[string][]string {
 		return map[string][]string{pipeline.HeaderSchema: {schema}, pipeline.HeaderWorkID: {work}}

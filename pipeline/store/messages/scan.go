@@ -22,7 +22,7 @@ func ScanVerdicts(ctx context.Context, b *bus.Bus, from bus.From, f func(bus.Rea
 }
 
 // ScanActions calls f for every action of the user, oldest first. Unreadable ones are skipped.
-func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Said)) error {
+func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Recorded)) error {
 	return b.Scan(ctx, pipeline.StreamActions, bus.From{}, func(r bus.Read) error {
 		if done, err := action.Read(r.Stored()); err == nil {
 			f(done)

@@ -28,9 +28,9 @@ func Begin(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, work
 	return b.PublishBatch(ctx, ms)
 }
 
-// Tallies returns the outcomes of earlier calls for units of work, of those that had any. The calls are read
+// Outcomes returns the outcomes of earlier calls for units of work, of those that had any. The calls are read
 // from RESPONSES and their costs from LEDGER, so the count survives restarts and is the same for every worker.
-func Tallies(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string) (map[string]token.Attempts, error) {
+func Outcomes(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string) (map[string]token.Attempts, error) {
 	subjects := make([]string, len(works))
 	for i, w := range works {
 		subjects[i] = pipeline.SubjectAttempt(domain, kind, w)

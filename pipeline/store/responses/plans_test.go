@@ -43,7 +43,7 @@ func TestAPlanKnowsWhatEveryKeyPaidForItsWorkAndNoOtherKeysDrift(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := responses.Tallies(t.Context(), de, 3, pipeline.KindPeek, []string{"before", "own", "unanswered"})
+	got, err := responses.Outcomes(t.Context(), de, 3, pipeline.KindPeek, []string{"before", "own", "unanswered"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func TestAnAnswerServesItsOwnWorkAtAnyAgeAndOtherWorkWhileItIsYoung(t *testing.T
 		{"its own, behind a newer one of other work", want("B000000001", "mine", "", 0), "c1"},
 		{"that of the work that it stands for", want("B000000001", "again", "mine", 0), "c1"},
 		{"its own, the newest", want("B000000001", "other", "", 0), "c2"},
-		{"one without a work is nobody's own", want("B000000002", "", "", 0), ""},
+		{"one without a work belongs to no work", want("B000000002", "", "", 0), ""},
 		{"of two of its own the later", want("B000000003", "older", "", 0), "c5"},
 		{"another ASIN", want("B000000004", "mine", "", time.Hour), ""},
 	} {
@@ -159,7 +159,7 @@ func TestOneWorkerOrdersAnAnswerUntilItIsWithdrawnOrItsLifeEnds(t *testing.T) {
 	if !slices.Equal(theirs, []bool{false, true}) {
 		t.Errorf("the second gets %v", theirs)
 	}
-	for range 2 { // who gets nothing withdraws nothing
+	for range 2 { // a caller that gets nothing withdraws nothing
 		third, thirdDone := order(time.Hour, "B000000002")
 		if thirdDone(); third[0] {
 			t.Error("an order of another worker was withdrawn")
@@ -183,7 +183,7 @@ func TestOneWorkerOrdersAnAnswerUntilItIsWithdrawnOrItsLifeEnds(t *testing.T) {
 	}
 }
 
-func TestTheCallsForAWorkCountAcrossRestartsByWhatTheLedgerSays(t *testing.T) {
+func TestTheCallsForAWorkCountAcrossRestartsByTheLedger(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	begin := func(claim string, works ...string) {
@@ -205,7 +205,7 @@ func TestTheCallsForAWorkCountAcrossRestartsByWhatTheLedgerSays(t *testing.T) {
 	}
 	tallies := func() map[string]token.Attempts {
 		t.Helper()
-		out, err := responses.Tallies(t.Context(), b, 1, pipeline.KindPeek, []string{"w1", "w2", "w3", "none"})
+		out, err := responses.Outcomes(t.Context(), b, 1, pipeline.KindPeek, []string{"w1", "w2", "w3", "none"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +254,7 @@ func TestTheCallsForAWorkCountAcrossRestartsByWhatTheLedgerSays(t *testing.T) {
 	if got, want := tallies(), (token.Attempts{Calls: 2, Paid: 1}); got["w2"] != want {
 		t.Errorf("with a drift in the ledger: %+v, want %+v", got["w2"], want)
 	}
-	if other, err := responses.Tallies(t.Context(), b, 1, pipeline.KindCommit, []string{"w1"}); err != nil || len(other) != 0 {
+	if other, err := responses.Outcomes(t.Context(), b, 1, pipeline.KindCommit, []string{"w1"}); err != nil || len(other) != 0 {
 		t.Errorf("the commit of the same work: %+v, %v", other, err)
 	}
 }

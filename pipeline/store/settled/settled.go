@@ -32,7 +32,7 @@ const (
 // ErrBusy means that rows arrived in every attempt.
 var ErrBusy = errors.New("ClickHouse takes in rows faster than it can be asked")
 
-// Warehouse is the part of a warehouse that tells how far it is.
+// Warehouse is the part of a warehouse that reports its progress.
 type Warehouse interface {
 	Newest(ctx context.Context) (version, verdict, act uint64, err error)
 }
@@ -67,11 +67,7 @@ func sequences(ctx context.Context, b *bus.Bus) (at visibility.Sequences, rows [
 		stream string
 		to     *uint64
 	}{{pipeline.StreamDeals, &at.Deals}, {pipeline.StreamVerdicts, &at.Verdicts}, {pipeline.StreamActions, &at.Actions}} {
-		shelf, err := b.Shelf(ctx, of.stream)
-		if err != nil {
-			return at, rows, err
-		}
-		span, err := shelf.Span(ctx)
+		span, err := b.Span(ctx, of.stream)
 		if err != nil {
 			return at, rows, err
 		}

@@ -141,7 +141,7 @@ func TestNoOtherOriginReadsWhatIsBehindADoor(t *testing.T) {
 	}
 }
 
-func TestAPasswordLetsInWhoeverHasIt(t *testing.T) {
+func TestAPasswordAdmitsAnyUserThatHasIt(t *testing.T) {
 	t.Parallel()
 	url := serve(t, access.Door{Password: "s3cret"})
 	for given, want := range map[string]int{"": 403, "no": 403, "s3cret": 200} {
@@ -232,7 +232,7 @@ func TestAGeneratedPasswordIsForItsUserAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := access.Read(dir); err == nil {
-		t.Error("an empty file is no password, and nobody asked for none")
+		t.Error("an empty file is not a password")
 	}
 }
 

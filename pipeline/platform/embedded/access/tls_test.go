@@ -109,7 +109,7 @@ func TestAnotherMachineSpeaksTLSAndThisOneNeedNot(t *testing.T) {
 		}
 	}
 	if said := m.Ask(t, "get "+at("https", "s3cret", m.Here), "SSL_CERT_FILE="+key); !strings.Contains(said, "certificate") {
-		t.Errorf("who does not know the certificate goes on: %q", said)
+		t.Errorf("a client that does not trust the certificate continues: %q", said)
 	}
 	for _, host := range []string{"127.0.0.1", m.Here} {
 		r, err := http.Get(at("http", "s3cret", host))

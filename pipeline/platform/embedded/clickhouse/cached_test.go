@@ -129,7 +129,7 @@ func TestTheHashIsCheckedAgainWhenTheFileChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if marked() == first {
-		t.Error("the marker names a state that is no more")
+		t.Error("the marker names an old state")
 	}
 	// The same length and time: only its change time differs.
 	info, err := os.Stat(lib)

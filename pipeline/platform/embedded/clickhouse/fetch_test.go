@@ -45,7 +45,7 @@ func TestFetchNamesTheThreeWaysOut(t *testing.T) {
 			wantUnavailable(t, err, tc.reason)
 			wantOnly(t, cache)
 			if !strings.Contains(said.String(), "178 MB") || !strings.Contains(said.String(), "566 MB") {
-				t.Errorf("the size was not told: %q", said)
+				t.Errorf("the size was not logged: %q", said)
 			}
 		})
 	}

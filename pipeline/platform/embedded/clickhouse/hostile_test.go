@@ -199,7 +199,7 @@ func TestABodyOfWhichOnlyTheEndDoesNotComeIsGivenUp(t *testing.T) {
 	refused := connect(t, s.URL())
 	_, _ = fmt.Fprint(refused, "POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n") // the answer tells
 	if got := answered(refused); !strings.Contains(got, "404") {
-		t.Errorf("what nobody reads: it says %q", got)
+		t.Errorf("an unread body: got %q", got)
 	}
 }
 

@@ -121,10 +121,8 @@ func ping(ctx context.Context, addr string) error {
 			_ = res.Body.Close() // only the status matters
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, 100*time.Millisecond) != nil {
 			return fmt.Errorf("ask ClickHouse whether it is ready: %w", err)
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
@@ -215,10 +213,8 @@ func (s *Server) supervise(ctx context.Context) {
 			pause = firstPause
 		}
 		s.o.Log.Warn("embedded clickhouse died, restarting", "wait", pause, "err", err)
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, pause) != nil {
 			return
-		case <-time.After(pause):
 		}
 		pause = min(2*pause, lastPause)
 	}

@@ -165,13 +165,13 @@ func TestAnEngineWhoseMergeStandsStillIsReplaced(t *testing.T) {
 	exec(t, c, "ALTER TABLE t UPDATE s = toString("+slow+" + -"+slow+" + "+slow+" * 2 + "+slow+" * 3) WHERE 1 SETTINGS mutations_sync = 0")
 	for until := time.Now().Add(time.Minute); s.Restarts() == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatal("it goes on")
+			t.Fatal("it continues")
 		}
 	}
 }
 
 // The library would take it for every INSERT's data, and wait for more.
-func TestWhatComesOnTheStandardInputIsNobodysData(t *testing.T) {
+func TestTheStandardInputIsNotData(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
 	if err != nil {

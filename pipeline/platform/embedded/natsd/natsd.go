@@ -78,8 +78,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	who := &authenticator{password: password, log: o.Log}
-	opts.CustomClientAuthentication = who
+	auth := &authenticator{password: password, log: o.Log}
+	opts.CustomClientAuthentication = auth
 	before := readMarks(o.Data)
 	restored, err := before.restore(o.Data)
 	if err != nil {
@@ -97,7 +97,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("configure NATS: %w", err), lock.Close())
 	}
 	srv.SetLoggerV2(logger{o.Log}, false, false, false)
-	who.srv = srv
+	auth.srv = srv
 	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, aside: aside, done: make(chan struct{}), password: password}
 	if err := s.openMonitor(o, secure); err != nil {
 		return nil, errors.Join(err, lock.Close())

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,7 +56,7 @@ func Survey(data string) ([]Part, error) {
 		}
 	}
 	var out []Part
-	for _, name := range sorted(names) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		out = append(out, surveyStream(streamDir(data, name), name, m.Streams[name])...)
 	}
 	return out, nil
@@ -334,13 +335,4 @@ func (b *blocks) count(seq uint64) {
 		}
 	}
 	b.last = max(b.last, seq&sequenceWidth)
-}
-
-func sorted(m map[string]bool) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

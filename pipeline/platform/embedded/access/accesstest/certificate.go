@@ -23,14 +23,14 @@ func Certificate(t testing.TB, addrs ...string) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	who := &x509.Certificate{
+	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ratchet"}, NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	for _, a := range addrs {
-		who.IPAddresses = append(who.IPAddresses, net.ParseIP(a))
+		template.IPAddresses = append(template.IPAddresses, net.ParseIP(a))
 	}
-	signed, e1 := x509.CreateCertificate(rand.Reader, who, who, &private.PublicKey, private)
+	signed, e1 := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	der, e2 := x509.MarshalPKCS8PrivateKey(private)
 	dir := t.TempDir()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")

@@ -27,11 +27,11 @@ func configure(dir, users string) ([]string, error) {
 	if users == "" {
 		users = cage.Users
 	}
-	main, who := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
-	if err := errors.Join(os.WriteFile(main, []byte(config), 0o600), os.WriteFile(who, []byte(users), 0o600)); err != nil {
+	main, userFile := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
+	if err := errors.Join(os.WriteFile(main, []byte(config), 0o600), os.WriteFile(userFile, []byte(users), 0o600)); err != nil {
 		return nil, fmt.Errorf("write the engine's configuration: %w", err)
 	}
-	return []string{"--config-file=" + main, "--users_config=" + who}, nil
+	return []string{"--config-file=" + main, "--users_config=" + userFile}, nil
 }
 
 // accessDenied is ClickHouse's code for a missing grant.

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -39,10 +40,9 @@ const mostStatements = 32
 
 // Server answers requests as a ClickHouse server would. It is an http.Handler.
 type Server struct {
-	o        Options
-	places   chan struct{}
-	sessions sessions
-	checker  *sqlcheck.Checker
+	o       Options
+	places  chan struct{}
+	checker *sqlcheck.Checker
 
 	mu      sync.Mutex
 	running map[string]bool // by query ID
@@ -69,9 +69,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, checker: checker, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
-	s.sessions.open = map[string]*session{}
-	return s, nil
+	return &Server{o: o, checker: checker, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}, nil
 }
 
 // ServeHTTP answers one request.
@@ -158,27 +156,16 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 		return err
 	}
 
-	conn, leave, err := s.enter(q)
+	conn, err := s.o.Engine.Connect()
 	if err != nil {
 		return err
 	}
-	spoilt := true // until the statement has ended normally
-	defer func() { leave(spoilt) }()
-
-	restore, err := s.borrow(conn, q)
-	if err != nil {
-		return err
-	}
-	defer func() { restore(spoilt, job.verb) }()
-
-	stop := s.killWhenDone(present, q.id)
-	defer stop()
+	defer conn.Close()
+	defer s.killWhenDone(present, q.id)()
 	if err := s.prepare(conn, q, job); err != nil {
-		spoilt = false
 		return err
 	}
-	spoilt, err = s.run(w, conn, q, job)
-	return err
+	return s.run(w, conn, q, job)
 }
 
 // prepare sets the session up for the request.
@@ -187,19 +174,8 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 	if err != nil {
 		return err
 	}
-	if q.database == "" && !w.continues {
-		q.database = s.o.Database
-	}
-	if q.database != "" {
-		if err := c.Exec("USE " + name(q.database)); err != nil {
-			return err
-		}
-	}
-	for _, t := range w.tables {
-		if err := c.Exec(t.create()); err != nil {
-			return err
-		}
-		if err := c.Exec("INSERT INTO " + name(t.name) + infile(t.file) + "FORMAT " + t.format); err != nil {
+	if database := cmp.Or(q.database, s.o.Database); database != "" {
+		if err := c.Exec("USE " + name(database)); err != nil {
 			return err
 		}
 	}
@@ -214,11 +190,6 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 
 // check rejects SQL that a request may not contain.
 func (s *Server) check(q *request, w *work) (err error) {
-	for _, t := range w.tables {
-		if err := s.checker.Check(t.create(), nil); err != nil {
-			return err
-		}
-	}
 	if err := s.checker.Check(w.sql, q.params); err != nil || w.values == "" {
 		return err
 	}
@@ -300,7 +271,6 @@ func (s *Server) Close(ctx context.Context, drain time.Duration) error {
 			return err
 		}
 	}
-	s.sessions.closeAll()
 	s.checker.Close()
 	return os.RemoveAll(filepath.Clean(s.o.Temp))
 }

@@ -15,78 +15,73 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// hear reads what the streams say of all deals, as of the sequences that they have now. What an earlier reading kept
-// is read on from where that ended; nil without one.
-func hear(ctx context.Context, b *bus.Bus, kept *ear) (*ear, error) {
-	held, err := holds(ctx, b)
+// readAll reads the state of all deals from the streams, up to their current ends. It continues from an earlier read;
+// nil if absent.
+func readAll(ctx context.Context, b *bus.Bus, kept *reader) (*reader, error) {
+	now, err := spansOf(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	if kept == nil || !kept.held.continues(held) {
-		kept = newEar(b, "deal.>")
+	if kept == nil || !kept.spans.continues(now) {
+		kept = newReader(b, "deal.>")
 	}
-	kept.held = held
-	return kept, kept.advance(ctx, held.last())
+	kept.spans = now
+	return kept, kept.advance(ctx, now.last())
 }
 
-// hearOf reads what the streams say of some deals, at most filtersAtOnce, to the end of the streams.
-func hearOf(ctx context.Context, b *bus.Bus, places ...visibility.Place) (*visibility.Book, error) {
+// readDeals reads the state of some deals, at most filtersAtOnce, to the end of the streams.
+func readDeals(ctx context.Context, b *bus.Bus, places ...visibility.Place) (*visibility.Book, error) {
 	subjects := make([]string, len(places))
 	for i, p := range places {
 		subjects[i] = pipeline.SubjectDeal(p.Domain, p.PriceType, p.ASIN)
 	}
-	return hearOn(ctx, b, subjects...)
+	return readSubjects(ctx, b, subjects...)
 }
 
-// hearOn reads what the streams say of the deals on some subjects of DEALS, to the end of the streams.
-func hearOn(ctx context.Context, b *bus.Bus, subjects ...string) (*visibility.Book, error) {
-	e := newEar(b, subjects...)
+// readSubjects reads the state of the deals on subjects of DEALS, to the end of the streams.
+func readSubjects(ctx context.Context, b *bus.Bus, subjects ...string) (*visibility.Book, error) {
+	e := newReader(b, subjects...)
 	err := e.advance(ctx, visibility.Sequences{Deals: math.MaxUint64, Verdicts: math.MaxUint64, Actions: math.MaxUint64})
 	return &e.book, err
 }
 
-// held is what the streams that say something about deals hold.
-type held struct{ deals, verdicts, actions bus.Span }
+// spans are the spans of the streams that determine the deals.
+type spans struct{ deals, verdicts, actions bus.Span }
 
-// holds asks for what the streams hold now.
-func holds(ctx context.Context, b *bus.Bus) (h held, err error) {
+// spansOf returns what the streams hold now.
+func spansOf(ctx context.Context, b *bus.Bus) (h spans, err error) {
 	for stream, span := range map[string]*bus.Span{pipeline.StreamDeals: &h.deals, pipeline.StreamVerdicts: &h.verdicts, pipeline.StreamActions: &h.actions} {
-		shelf, err := b.Shelf(ctx, stream)
-		if err != nil {
-			return h, err
-		}
-		if *span, err = shelf.Span(ctx); err != nil {
+		if *span, err = b.Span(ctx, stream); err != nil {
 			return h, err
 		}
 	}
 	return h, nil
 }
 
-func (h held) last() visibility.Sequences {
+func (h spans) last() visibility.Sequences {
 	return visibility.Sequences{Deals: h.deals.Last, Verdicts: h.verdicts.Last, Actions: h.actions.Last}
 }
 
-// continues reports whether later has everything that was held, and more messages at most: nothing has left the
-// streams, and they are the same.
-func (h held) continues(later held) bool {
+// continues reports whether later has everything that was held: the streams are the same and have deleted nothing.
+func (h spans) continues(later spans) bool {
 	same := func(a, b bus.Span) bool { return a.Made == b.Made && a.First == b.First && a.Last <= b.Last }
 	return same(h.deals, later.deals) && same(h.verdicts, later.verdicts) && same(h.actions, later.actions)
 }
 
-func newEar(b *bus.Bus, subjects ...string) *ear {
-	return &ear{b: b, subjects: subjects, places: map[product][]visibility.Place{}, whole: map[string]bool{}}
+func newReader(b *bus.Bus, subjects ...string) *reader {
+	return &reader{b: b, subjects: subjects, places: map[product][]visibility.Place{}, complete: map[string]bool{}}
 }
 
-// advance reads every version on the subjects, and of the verdicts about these deals as many as decide how they stand,
-// up to these sequences. What the recorder buries is passed over: it reads them in the same way.
-func (e *ear) advance(ctx context.Context, to visibility.Sequences) error {
+// advance reads every version on the subjects, and the verdicts that determine the state of these deals, up to these
+// sequences. Like the recorder, it skips what the recorder dead-letters.
+func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
 	from, again := e.to, e.begun
 	e.to, e.begun = to, true
 	fresh, err := e.versions(ctx, from.Deals)
 	if err != nil {
 		return err
 	}
-	if err := messages.ScanActions(ctx, e.b, func(s action.Said) {
+	if err := messages.ScanActions(ctx, e.b, func(s action.Recorded) {
 		if s.Sequence <= to.Actions {
 			e.book.Action(s)
 		}
@@ -101,18 +96,17 @@ func (e *ear) advance(ctx context.Context, to visibility.Sequences) error {
 			return err
 		}
 	}
-	// What is read may put another verdict in front, which is looked behind in turn: at most
-	// once for each look.
-	for e.doubt(); len(e.behind) > 0; e.doubt() {
-		if err := e.all(ctx); err != nil {
+	// These verdicts may put another one first, whose look must be read completely in turn: at most once for each look.
+	for e.requestUnsure(); len(e.requested) > 0; e.requestUnsure() {
+		if err := e.readRequested(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// versions reads the versions after a sequence, and returns the products with a deal that was not known before.
-func (e *ear) versions(ctx context.Context, after uint64) (fresh map[product]bool, err error) {
+// versions reads the versions after a sequence, and returns the products with a new deal.
+func (e *reader) versions(ctx context.Context, after uint64) (fresh map[product]bool, err error) {
 	fresh = map[product]bool{}
 	if after > 0 && after >= e.to.Deals {
 		return fresh, nil
@@ -124,7 +118,7 @@ func (e *ear) versions(ctx context.Context, after uint64) (fresh map[product]boo
 	err = e.b.Scan(ctx, pipeline.StreamDeals, from, func(r bus.Read) error {
 		if v, err := visibility.ReadVersion(r.Stored()); err == nil && v.Sequence <= e.to.Deals {
 			e.book.Version(v)
-			if e.about(v.Place) {
+			if e.addDeal(v.Place) {
 				fresh[product{v.Domain, v.ASIN}] = true
 			}
 		}
@@ -134,7 +128,7 @@ func (e *ear) versions(ctx context.Context, after uint64) (fresh map[product]boo
 }
 
 // verdicts reads the verdicts about the known deals.
-func (e *ear) verdicts(ctx context.Context, from bus.From) error {
+func (e *reader) verdicts(ctx context.Context, from bus.From) error {
 	return messages.ScanVerdicts(ctx, e.b, from, func(_ bus.Read, v visibility.Verdict) error {
 		if v.Sequence <= e.to.Verdicts && len(e.places[product{v.Domain, v.ASIN}]) > 0 {
 			e.book.Verdict(v)
@@ -143,7 +137,7 @@ func (e *ear) verdicts(ctx context.Context, from bus.From) error {
 	})
 }
 
-// readable is how many deals DEALS holds.
+// readable returns how many deals DEALS holds.
 func readable(ctx context.Context, b *bus.Bus) (int, error) {
 	places := map[visibility.Place]bool{}
 	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{}, func(r bus.Read) error {
@@ -155,36 +149,36 @@ func readable(ctx context.Context, b *bus.Bus) (int, error) {
 	return len(places), err
 }
 
-// product is what verdicts are about as far as their subjects tell.
+// product is what the subject of a verdict identifies.
 type product struct {
 	domain int
 	asin   string
 }
 
-// ear hears about the deals of a book.
-type ear struct {
-	b        *bus.Bus
-	subjects []string // of the versions
-	held     held
-	begun    bool                 // something was read, perhaps of empty streams
-	to       visibility.Sequences // the book is what the streams said up to here
-	book     visibility.Book
-	places   map[product][]visibility.Place // the deals of each product
-	behind   []string                       // subjects of which every verdict is to be heard
-	whole    map[string]bool                // those, and the ones of which it was
+// reader reads the state of deals into a book.
+type reader struct {
+	b         *bus.Bus
+	subjects  []string // of the versions
+	spans     spans
+	begun     bool                 // it has read, even if the streams were empty
+	to        visibility.Sequences // the book is complete up to here
+	book      visibility.Book
+	places    map[product][]visibility.Place // the deals of each product
+	requested []string                       // subjects whose verdicts must all be read
+	complete  map[string]bool                // those, and the ones that were read
 }
 
-// lookBehind has every verdict of a look at a product heard.
-func (e *ear) lookBehind(of product, look pipeline.Look) {
+// requestLook requests every verdict of a look at a product.
+func (e *reader) requestLook(of product, look pipeline.Look) {
 	subject := fmt.Sprintf("verdict.%d.%s.*.%s", of.domain, look, of.asin)
-	if !e.whole[subject] {
-		e.whole[subject] = true
-		e.behind = append(e.behind, subject)
+	if !e.complete[subject] {
+		e.complete[subject] = true
+		e.requested = append(e.requested, subject)
 	}
 }
 
-// about notes that there is a deal, and reports whether that is new.
-func (e *ear) about(p visibility.Place) bool {
+// addDeal adds a deal, and reports whether it is new.
+func (e *reader) addDeal(p visibility.Place) bool {
 	of := product{p.Domain, p.ASIN}
 	if slices.Contains(e.places[of], p) {
 		return false
@@ -193,13 +187,13 @@ func (e *ear) about(p visibility.Place) bool {
 	return true
 }
 
-// newest reads the newest verdict of each subject that may say something, and all of its look where it may hide others
-// that count: it belongs to a replay, to another price type or to the refresher, or it cannot be read. It assumes that
+// newest reads the newest verdict of each subject. It requests all verdicts of the look if the newest may hide others
+// that count: it belongs to a replay, to another price type or to the refresher, or it is unreadable. It assumes that
 // the newest verdict is the last decided; only confirmed_at and the mark depend on that.
-func (e *ear) newest(ctx context.Context, products map[product]bool) error {
+func (e *reader) newest(ctx context.Context, products map[product]bool) error {
 	var subjects []string
 	for of := range products {
-		subjects = append(subjects, telling(of)...)
+		subjects = append(subjects, verdictSubjects(of)...)
 	}
 	var until bus.Until
 	switch {
@@ -225,39 +219,39 @@ func (e *ear) newest(ctx context.Context, products map[product]bool) error {
 		unread := v.Outcome == ""
 		others := func(p visibility.Place) bool { return p != visibility.PlaceOf(v.Identity) }
 		if known && (unread || v.Run != pipeline.RunLive || v.Outcome == pipeline.Fail || slices.ContainsFunc(e.places[of], others)) {
-			e.lookBehind(of, look)
+			e.requestLook(of, look)
 		}
 	}
 	return nil
 }
 
-// doubt looks behind the verdicts that decide against others: what was published again
-// is what it was at first.
-func (e *ear) doubt() {
+// requestUnsure requests the looks of verdicts that override others, because a republished verdict keeps its first
+// position.
+func (e *reader) requestUnsure() {
 	for of, places := range e.places {
 		for _, p := range places {
 			for _, look := range e.book.Unsure(p) {
-				e.lookBehind(of, look)
+				e.requestLook(of, look)
 			}
 		}
 	}
 }
 
-// filtersAtOnce is how many subjects one consumer asks for.
+// filtersAtOnce is how many subjects one consumer filters for.
 const filtersAtOnce = 500
 
-// all hears every verdict on the subjects behind.
-func (e *ear) all(ctx context.Context) error {
-	for part := range slices.Chunk(e.behind, filtersAtOnce) {
+// readRequested reads every verdict on the requested subjects.
+func (e *reader) readRequested(ctx context.Context) error {
+	for part := range slices.Chunk(e.requested, filtersAtOnce) {
 		if err := e.verdicts(ctx, bus.From{Subjects: part}); err != nil {
 			return err
 		}
 	}
-	e.behind = nil
+	e.requested = nil
 	return nil
 }
 
-// productOf is what a verdict's subject says of it: verdict.DOMAIN.LOOK.OUTCOME.ASIN.
+// productOf parses a verdict's subject: verdict.DOMAIN.LOOK.OUTCOME.ASIN.
 func productOf(subject string) (of product, look pipeline.Look, ok bool) {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 5 {
@@ -267,9 +261,9 @@ func productOf(subject string) (of product, look pipeline.Look, ok bool) {
 	return product{domain, parts[4]}, pipeline.Look(parts[2]), err == nil
 }
 
-// telling are the subjects of the verdicts that say how a deal stands, and of those that may have come before them for
-// the same work.
-func telling(of product) []string {
+// verdictSubjects returns the subjects of the verdicts that determine the state of a deal, and of earlier ones for the
+// same work.
+func verdictSubjects(of product) []string {
 	var out []string
 	for _, look := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
 		for _, o := range []pipeline.Outcome{pipeline.Accept, pipeline.Confirm, pipeline.Reject, pipeline.Survive, pipeline.Shed, pipeline.Fail} {

@@ -9,8 +9,8 @@ import (
 	"ratchet/test/desk"
 )
 
-// TestAVerdictThatIsTheFirstOfItsStreamIsHeardByAnEarlierReader counts before VERDICTS has a message, and again after.
-func TestAVerdictThatIsTheFirstOfItsStreamIsHeardByAnEarlierReader(t *testing.T) {
+// TestAReaderOfAnEmptyStreamReadsItsFirstVerdict counts before VERDICTS has a message, and again after.
+func TestAReaderOfAnEmptyStreamReadsItsFirstVerdict(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, speed)
 	const asin = "B000000001"

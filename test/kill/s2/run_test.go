@@ -1,4 +1,4 @@
-package main
+package s2_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,17 +21,19 @@ var streams = []string{"ONE", "TWO", "THREE"}
 
 // run is one run on a cluster.
 type run struct {
-	c  *cluster.Cluster
-	o  options
-	nc *nats.Conn
-	js jetstream.JetStream
+	t           *testing.T
+	c           *cluster.Cluster
+	compression jetstream.StoreCompression
+	nc          *nats.Conn
+	js          jetstream.JetStream
 
 	publishers sync.WaitGroup
 	mu         sync.Mutex
 	acked      map[string]map[string]bool // by stream and Nats-Msg-Id
 }
 
-func newRun(ctx context.Context, c *cluster.Cluster, o options) (*run, error) {
+func newRun(t *testing.T, c *cluster.Cluster, compression jetstream.StoreCompression) (*run, error) {
+	t.Helper()
 	nc, err := nats.Connect(c.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.ReconnectBufSize(-1))
 	if err != nil {
 		return nil, err
@@ -39,10 +42,10 @@ func newRun(ctx context.Context, c *cluster.Cluster, o options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{c: c, o: o, nc: nc, js: js, acked: map[string]map[string]bool{}}
+	r := &run{t: t, c: c, compression: compression, nc: nc, js: js, acked: map[string]map[string]bool{}}
 	for _, name := range streams {
 		r.acked[name] = map[string]bool{}
-		err := within(ctx, time.Minute, func(ctx context.Context) error {
+		err := within(t.Context(), time.Minute, func(ctx context.Context) error {
 			return again(ctx, func() error { _, err := js.CreateStream(ctx, r.config(name)); return err })
 		})
 		if err != nil {
@@ -54,14 +57,14 @@ func newRun(ctx context.Context, c *cluster.Cluster, o options) (*run, error) {
 
 func (r *run) config(name string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: name, Subjects: []string{strings.ToLower(name) + ".>"}, Storage: jetstream.FileStorage, Replicas: r.o.replicas,
-		Compression: r.o.compression, AllowDirect: true, MaxBytes: 4 << 30,
+		Name: name, Subjects: []string{strings.ToLower(name) + ".>"}, Storage: jetstream.FileStorage, Replicas: replicas,
+		Compression: r.compression, AllowDirect: true, MaxBytes: 4 << 30,
 	}
 }
 
 // publish starts the publishers; they end with ctx.
 func (r *run) publish(ctx context.Context) {
-	for p := range r.o.publishers {
+	for p := range publishers {
 		r.publishers.Go(func() { r.publisher(ctx, p, streams[p%len(streams)]) })
 	}
 }
@@ -119,18 +122,11 @@ func (r *run) count(ctx context.Context) (lost bool, err error) {
 				missing++
 			}
 		}
-		fmt.Printf("%-5s acknowledged %d, read back %d, missing %d", name, len(r.acked[name]), len(ids), missing)
-		if err != nil {
-			fmt.Printf(" (%v)", err)
-		}
-		fmt.Println()
+		r.t.Logf("%-5s acknowledged %d, read back %d, missing %d (%v)", name, len(r.acked[name]), len(ids), missing, err)
 		lost = lost || missing > 0
 	}
 	lines, err := r.c.Corrupt()
-	fmt.Printf("%d lines of damage in the servers' logs\n", len(lines))
-	for _, l := range lines[:min(3, len(lines))] {
-		fmt.Println("  " + l)
-	}
+	r.t.Logf("%d lines of damage in the servers' logs: %q", len(lines), lines[:min(3, len(lines))])
 	return lost || len(lines) > 0, err
 }
 

@@ -56,10 +56,10 @@ func TestWhatIsReadOfTheStreamsIsAllThatDecides(t *testing.T) {
 				}
 			}
 		}
-		all := heardWhole(t, d)
+		all := readCompletely(t, d)
 		counts, _, err := v.Count(t.Context())
 		if want := visibility.Count(all.States()); err != nil || counts != want {
-			r.Errorf("counted %+v, %v; all that is stored says %+v", counts, err, want)
+			r.Errorf("counted %+v, %v; all messages give %+v", counts, err, want)
 		}
 		deals, _, err := v.List(t.Context(), time.Time{})
 		listed, want := map[string]string{}, map[string]string{}
@@ -70,7 +70,7 @@ func TestWhatIsReadOfTheStreamsIsAllThatDecides(t *testing.T) {
 			want[fmt.Sprint(s.Domain, s.ASIN, s.PriceType)] = s.StaleBecause
 		}
 		if err != nil || fmt.Sprint(listed) != fmt.Sprint(want) {
-			r.Errorf("listed %v, %v; all that is stored says %v", listed, err, want)
+			r.Errorf("listed %v, %v; all messages give %v", listed, err, want)
 		}
 	})
 }
@@ -97,10 +97,10 @@ func drawMessage(r *rapid.T, round int, n noise, at time.Time) bus.Message {
 	}
 	v := pipeline.Verdict{Identity: pipeline.Identity{Domain: 1, ASIN: asin, PriceType: priceType}, Reason: "other", DecidedAt: at}
 	work := fmt.Sprint(asin, priceType, rapid.IntRange(0, 2).Draw(r, "work"))
-	if one(2, "the keeper's") {
-		v.Look, v.Outcome = pipeline.LookList, rapid.SampledFrom([]pipeline.Outcome{pipeline.Fail, pipeline.Fail, pipeline.Fail, pipeline.Reject}).Draw(r, "keeper")
+	if one(2, "the refresher's") {
+		v.Look, v.Outcome = pipeline.LookList, rapid.SampledFrom([]pipeline.Outcome{pipeline.Fail, pipeline.Fail, pipeline.Fail, pipeline.Reject}).Draw(r, "refresher")
 		v.Reason = rapid.SampledFrom([]string{"stale_waiting", "stale_paused", "other"}).Draw(r, "reason")
-		work += v.Reason + string(v.Outcome) // as the keeper's has it
+		work += v.Reason + string(v.Outcome) // as the refresher makes it
 	} else {
 		v.Look = rapid.SampledFrom([]pipeline.Look{pipeline.LookPeek, pipeline.LookPeek, pipeline.LookCommit}).Draw(r, "look")
 		v.Outcome = rapid.SampledFrom([]pipeline.Outcome{pipeline.Accept, pipeline.Confirm, pipeline.Reject, pipeline.Survive}).Draw(r, "outcome")
@@ -116,13 +116,13 @@ func drawMessage(r *rapid.T, round int, n noise, at time.Time) bus.Message {
 	return m
 }
 
-// heardWhole is a book that heard every message of the streams.
-func heardWhole(t *testing.T, d *desk.Desk) *visibility.Book {
+// readCompletely returns a book with every message of the streams.
+func readCompletely(t *testing.T, d *desk.Desk) *visibility.Book {
 	t.Helper()
 	var book visibility.Book
-	scan := func(stream string, hear func(pipeline.Stored)) {
+	scan := func(stream string, apply func(pipeline.Stored)) {
 		t.Helper()
-		if err := d.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error { hear(r.Stored()); return nil }); err != nil {
+		if err := d.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error { apply(r.Stored()); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -28,11 +28,11 @@ type draft struct {
 	last    func(body string) string
 }
 
-// flaw is what is odd about a message.
+// flaw is a fault of a message.
 type flaw struct {
 	name  string
 	make  func(*draft)
-	apart bool // what is said then is not about the deal itself, or nothing is said
+	apart bool // the message is not about the deal itself, or has no effect
 }
 
 func with(name, value string) func(*draft) {
@@ -49,7 +49,7 @@ func headed(name string, values ...string) func(*draft) {
 
 func written(f func(string) string) func(*draft) { return func(d *draft) { d.last = f } }
 
-// flaws are those of versions and of verdicts. Most are nothing to one of the two.
+// flaws returns those of versions and of verdicts. Most affect only one of the two.
 func flaws() []flaw {
 	out := []flaw{
 		{name: "none", make: func(*draft) {}},
@@ -169,11 +169,10 @@ func oddly(asin, schema string, made []flaw) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: d.header, Data: []byte(d.last(string(body)))}
 }
 
-// TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse publishes messages with every flaw and with many two,
-// each about a product of its own. A version that is heard is listed; a verdict that is heard hides the version
-// before it. So of each message it shows whether the streams and the view heard it, and DEAD says whether it is
-// buried.
-func TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse(t *testing.T) {
+// TestTheRecorderDeadLettersExactlyWhatTheConsoleSkips publishes messages with one flaw and with two, each about its
+// own product. A version that counts is listed; a verdict that counts hides the version before it. So the lists show
+// whether the streams and the view count a message, and DEAD shows whether it is dead-lettered.
+func TestTheRecorderDeadLettersExactlyWhatTheConsoleSkips(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	dsn := chtest.Database(t)
@@ -202,13 +201,13 @@ func TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse(t *testing.T) {
 		}
 		lists[from] = deals
 		if from == "clickhouse" {
-			if says, err := v.Examine(t.Context()); err != nil || !strings.Contains(says, "The streams agree.") {
-				t.Errorf("the doctor says %s, %v", says, err)
+			if text, err := v.Examine(t.Context()); err != nil || !strings.Contains(text, "The streams agree.") {
+				t.Errorf("the doctor prints %s, %v", text, err)
 			}
 		}
 	}
 	view, streams := byASIN(t, lists["clickhouse"]), byASIN(t, lists["streams"])
-	dead := buried(t, d)
+	letters := deadLettered(t, d)
 	read := 0
 	for i, fs := range made {
 		about := fs[0].name
@@ -220,13 +219,13 @@ func TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse(t *testing.T) {
 			if view[asin] != streams[asin] {
 				t.Errorf("%s %s (%s): the view lists %q, the streams %q", schema, asin, about, view[asin], streams[asin])
 			}
-			lies, listed := dead[schema+asin], streams[asin] != ""
-			if !lies {
+			dead, listed := letters[schema+asin], streams[asin] != ""
+			if !dead {
 				read++
 			}
 			apart := slices.ContainsFunc(fs, func(f flaw) bool { return f.apart })
-			if heard := listed == (schema == pipeline.SchemaDeal); !apart && heard == lies {
-				t.Errorf("%s %s (%s): buried %t, heard %t", schema, asin, about, lies, heard)
+			if counts := listed == (schema == pipeline.SchemaDeal); !apart && counts == dead {
+				t.Errorf("%s %s (%s): dead-lettered %t, counts %t", schema, asin, about, dead, counts)
 			}
 		}
 	}
@@ -235,7 +234,7 @@ func TestTheRecorderBuriesWhatTheConsolePassesOverAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAStreamThatHasRunOutOfSequencesIsReadByNobody(t *testing.T) {
+func TestAMessageBeyondTheLastRowIDIsNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
@@ -262,8 +261,8 @@ func TestAStreamThatHasRunOutOfSequencesIsReadByNobody(t *testing.T) {
 			t.Errorf("listed %s: %+v, %v; want the first alone, from %s", by, deals, err, from)
 		}
 	}
-	if dead := buried(t, d); len(dead) != 1 || !dead[pipeline.SchemaDeal+asinOf(pipeline.SchemaVerdict, 0)] {
-		t.Errorf("buried %v", dead)
+	if dead := deadLettered(t, d); len(dead) != 1 || !dead[pipeline.SchemaDeal+asinOf(pipeline.SchemaVerdict, 0)] {
+		t.Errorf("dead-lettered %v", dead)
 	}
 }
 
@@ -300,12 +299,13 @@ func publishOddly(t *testing.T, d *desk.Desk, made [][]flaw) {
 	}
 }
 
-// buried are the messages on DEAD by schema and product, and each must be one that cannot be read.
-func buried(t *testing.T, d *desk.Desk) map[string]bool {
+// deadLettered returns the messages on DEAD by schema and product, and checks that exactly the unreadable ones are
+// there.
+func deadLettered(t *testing.T, d *desk.Desk) map[string]bool {
 	t.Helper()
-	lies := map[string]map[uint64]bool{pipeline.StreamDeals: {}, pipeline.StreamVerdicts: {}}
+	letters := map[string]map[uint64]bool{pipeline.StreamDeals: {}, pipeline.StreamVerdicts: {}}
 	if err := bus.ScanJSON(t.Context(), d.Bus, pipeline.StreamDead, bus.From{}, func(_ bus.Read, l pipeline.Dead) error {
-		lies[l.Stream][l.Sequence] = true
+		letters[l.Stream][l.Sequence] = true
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -317,10 +317,10 @@ func buried(t *testing.T, d *desk.Desk) map[string]bool {
 			if schema == pipeline.SchemaVerdict {
 				_, why = visibility.ReadVerdict(r.Stored())
 			}
-			if (why != nil) != lies[stream][r.Sequence] {
-				t.Errorf("%s #%d %v %s: buried %t, read %v", stream, r.Sequence, r.Header, r.Body, lies[stream][r.Sequence], why)
+			if (why != nil) != letters[stream][r.Sequence] {
+				t.Errorf("%s #%d %v %s: dead-lettered %t, read %v", stream, r.Sequence, r.Header, r.Body, letters[stream][r.Sequence], why)
 			}
-			if lies[stream][r.Sequence] {
+			if letters[stream][r.Sequence] {
 				out[schema+r.Subject[strings.LastIndex(r.Subject, ".")+1:]] = true
 			}
 			return nil
