@@ -35,7 +35,7 @@ func decidingDaemons() []string { return []string{"watermarker", "peeker", "comm
 // takenWithin is how long the daemons have to take what was applied. A round of asking takes askedEvery at first and
 // twice as long each time, up to askedAtMost: under load an answer takes longer.
 const (
-	takenWithin  = 5 * time.Second
+	takenWithin = 5 * time.Second
 	askedEvery  = 60 * time.Millisecond
 	askedAtMost = time.Second
 )
