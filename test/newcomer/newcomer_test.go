@@ -447,7 +447,8 @@ func (n *newcomer) isToldInDigests(t *testing.T) {
 	}
 }
 
-// isToldOfItsOwn holds the deals that the webhook was sent against those that were found: what a forecast invents is none.
+// isToldOfItsOwn holds the deals that the webhook was sent against those that were found: what a forecast invents is
+// none.
 func (n *newcomer) isToldOfItsOwn(t *testing.T, found map[string]bool) {
 	t.Helper()
 	for _, l := range n.hook.letters()[1:] { // behind the test
