@@ -480,8 +480,8 @@ func (n *newcomer) isToldOnce(t *testing.T) {
 type standing struct {
 	at    time.Time
 	began map[string]time.Time // when each daemon began, by its process
-	found map[string]bool // every deal of which there is a version
-	works int             // decided
+	found map[string]bool      // every deal of which there is a version
+	works int                  // decided
 }
 
 func (n *newcomer) stands(t *testing.T) (s standing) {
