@@ -9,7 +9,7 @@ UPGRADE ?= HEAD~20
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle upgrade
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle bench-deals upgrade
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-warehouse: ## every named question over a year of BENCH_ROWS verdicts, aga
 
 bench-recorder: ## the recorder against a raw loop and a plain insert, and how long until a verdict is in SQL (a minute)
 	go test -run '^$$' -bench 'BenchmarkRecorder|BenchmarkVisible' -benchtime 1x -timeout 10m ./pipeline/recorder
+
+bench-deals: ## 100,000 deals from ClickHouse: time to the first line and to the last, and memory (minutes)
+	RATCHET_BENCH_DEALS=100000 go test -run '^$$' -bench BenchmarkDeals -benchtime 1x -timeout 30m ./pipeline/ops/cli
 
 soak: ## the scenario every change is measured by
 	go run ./cmd/ratchet soak backlog400
