@@ -5,10 +5,11 @@ export KEEPA_FIXTURES ?= $(abspath ../shared/fixtures/keepa)
 tool := go tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 MUTANTS ?= 2
+UPGRADE ?= HEAD~20
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle bench-deals upgrade
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ bench-warehouse: ## every named question over a year of BENCH_ROWS verdicts, aga
 bench-recorder: ## the recorder against a raw loop and a plain insert, and how long until a verdict is in SQL (a minute)
 	go test -run '^$$' -bench 'BenchmarkRecorder|BenchmarkVisible' -benchtime 1x -timeout 10m ./pipeline/recorder
 
+bench-deals: ## 100,000 deals from ClickHouse: time to the first line and to the last, and memory (minutes)
+	RATCHET_BENCH_DEALS=100000 go test -run '^$$' -bench BenchmarkDeals -benchtime 1x -timeout 30m ./pipeline/ops/cli
+
 soak: ## the scenario every change is measured by
 	go run ./cmd/ratchet soak backlog400
 
@@ -82,6 +86,9 @@ counts: ## what is found, stored and visible, as every place says it, at 1,000 r
 
 odd: ## every shape of an element and every whole answer, for every kind of call (half an hour)
 	RATCHET_ODD=all go test -count=1 -timeout 60m -v ./test/odd
+
+upgrade: ## daemons of the build UPGRADE and of this one side by side, forth and back, books equal (minutes)
+	RATCHET_UPGRADE=$$(git rev-list -1 --first-parent $(UPGRADE)) go test -count=1 -timeout 20m -v ./test/stored/upgrade
 
 release: ## static binaries for Linux and macOS in dist/, with checksums and software bills of materials
 	tools/release/release dist

@@ -96,6 +96,7 @@ var web = map[string]string{
 	"pipeline/sim/scenario":                        "serves the simulated Keepa to processes",
 	"cmd/keepasim":                                 "listens for the simulated Keepa",
 	"test/desk":                                    "serves the simulated Keepa to tests",
+	"test/metrics/traces":                          "takes spans as a collector does",
 	"test/odd":                                     "serves a Keepa of any shape to tests",
 }
 

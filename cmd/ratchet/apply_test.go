@@ -93,6 +93,9 @@ func profitsOf(t *testing.T) []int64 {
 }
 
 func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a whole pipeline until it has found deals")
+	}
 	unset(t, "KEEPA_API_KEY")
 	t.Setenv("RULES", "")
 	t.Setenv("QUERIES", "")

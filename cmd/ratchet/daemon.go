@@ -40,7 +40,12 @@ func (c daemonCmd) Run(a *app) error {
 		slices.Sort(names)
 		return process.Usagef("daemon %q is unknown; want one of %s", c.Name, strings.Join(names, ", "))
 	}
-	return run(a.ctx, a.env.Named(c.Name))
+	env, end, err := process.Traced(a.ctx, a.env.Named(c.Name), c.Name)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return run(a.ctx, env)
 }
 
 // natsd serves NATS from NATSD_DATA on NATSD_ADDR and prints its address; or one server of a

@@ -106,13 +106,12 @@ func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time
 	if c.Follow {
 		return visible.Follow(ctx, since, show, a.out, say)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	all, err := visible.All(ctx, since)
+	list := cli.NewListing(a.out, show)
+	all, err := visible.Each(ctx, answerWithin, since, show.By, list.Deal)
 	if err != nil {
 		return err
 	}
-	if err := cli.WriteDeals(a.out, all.Visible, show); err != nil {
+	if err := list.End(); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.errOut, all)

@@ -36,6 +36,7 @@ type upCmd struct {
 	CHLib       string  `name:"clickhouse-lib" help:"The libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 	NATS        string  `name:"nats" help:"Address of the embedded NATS (default: ${default})." default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
+	NATSContext string  `name:"nats-context" help:"Write a context of this name for the nats command, so that nats --context NAME reaches this NATS; it stays when it stops." placeholder:"NAME"`
 	Page        string  `help:"Address of the live page, or off (default: ${default}; without one if that is in use)." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	PageLan     bool    `help:"Also serve the page on this machine's private address, in plain HTTP, to the phone that scans the printed QR code."`
 	tlsFlags    `embed:""`
@@ -88,6 +89,10 @@ func (c upCmd) Run(a *app) error {
 	if box.NATSURL != "" {
 		say("NATS:  %s   monitoring http://%s", bus.RedactURL(box.NATSURL), box.Monitor)
 	}
+	if err := c.context(box, say); err != nil {
+		box.Stop(a.ctx)
+		return err
+	}
 	if box.CHURL != "" {
 		say("SQL:   %s", cli.RedactURL(box.CHURL))
 	} else {
@@ -118,6 +123,18 @@ func sayPhone(a *app, box *standalone.Box, say func(string, ...any)) {
 		say("%s", code)
 	}
 	say("Phone: %s   once; for another one open %sphone", box.Phone, box.Page)
+}
+
+// context writes a context for the nats command, where one is asked for.
+func (c upCmd) context(box *standalone.Box, say func(string, ...any)) error {
+	if c.NATSContext == "" {
+		return nil
+	}
+	file, err := box.WriteContext(c.NATSContext)
+	if err == nil {
+		say("       nats --context %s, by %s", c.NATSContext, file)
+	}
+	return err
 }
 
 // sayRules prints the current rules if they are not those of --rules.
@@ -226,6 +243,11 @@ func (c upCmd) options(a *app) (standalone.Options, error) {
 	}
 	if err := o.Validate(); err != nil {
 		return o, err
+	}
+	if c.NATSContext != "" {
+		if err := standalone.CheckContext(c.NATSContext, o); err != nil {
+			return o, err
+		}
 	}
 	return o, c.decides(a, &o)
 }

@@ -16,6 +16,9 @@ import (
 )
 
 func TestASecondConsumerIsSixtyLinesAndReadsFromAPointInTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
 	t.Parallel()
 	source, err := os.ReadFile("main.go")
 	if err != nil {

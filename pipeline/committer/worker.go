@@ -48,7 +48,8 @@ func (w *committer) work(ctx context.Context) error {
 			return w.bus.DeadLetter(ctx, string(pipeline.StageCommitter), it, reason, cause)
 		},
 		Progress: func() { w.pulse.Stepped(loopCommit) },
-		Now:      w.env.Now, Log: w.env.Log, Grace: w.cfg.Grace, Retry: 100 * time.Millisecond,
+		Trace:    w.env.Trace, Name: loopCommit,
+		Now: w.env.Now, Log: w.env.Log, Grace: w.cfg.Grace, Retry: 100 * time.Millisecond,
 	}.Run(ctx)
 }
 

@@ -56,6 +56,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 			p.pulse.Count("dead", 1)
 			return p.bus.DeadLetter(ctx, string(pipeline.StagePeeker), it, reason, cause)
 		},
+		Trace: p.env.Trace, Name: loopGlance,
 		Now: p.env.Now, Log: p.env.Log, Grace: p.cfg.Grace, Retry: 100 * time.Millisecond,
 	}, nil
 }

@@ -62,7 +62,8 @@ func (l *peekLoop) Run(ctx context.Context) error {
 			return l.bus.DeadLetter(ctx, string(pipeline.StagePeeker), it, reason, cause)
 		},
 		Progress: func() { l.pulse.Stepped(loopPeek) },
-		Now:      l.env.Now, Log: l.env.Log, Grace: l.cfg.Grace, Retry: 100 * time.Millisecond,
+		Trace:    l.env.Trace, Name: loopPeek,
+		Now: l.env.Now, Log: l.env.Log, Grace: l.cfg.Grace, Retry: 100 * time.Millisecond,
 	}.Run(ctx)
 }
 

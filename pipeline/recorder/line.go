@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/trace"
 	"ratchet/pipeline/platform/warehouse"
 )
 
@@ -82,6 +84,7 @@ func (l *line[R]) run(ctx, working context.Context) {
 // batch is a set of unsettled messages with the decoded rows.
 type batch[R warehouse.Row] struct {
 	epoch    uint32 // of their stream
+	taken    time.Time
 	msgs     []jetstream.Msg
 	rows     []held[R]
 	rejected []rejected
@@ -114,7 +117,7 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 			continue
 		}
 		l.r.pulse.holds(l.stream, int(l.inHand.Add(int64(len(msgs)))))
-		b := batch[R]{epoch: l.epoch, msgs: msgs}
+		b := batch[R]{epoch: l.epoch, taken: time.Now(), msgs: msgs}
 		b.rows, b.rejected = l.decode(msgs)
 		batches <- b
 	}
@@ -208,6 +211,19 @@ func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
 		return
 	}
 	l.acknowledge(working, b.rows, poison)
+	l.trace(b, poison)
+}
+
+// trace makes a span for each message whose row was stored, if its publisher made one.
+func (l *line[R]) trace(b batch[R], poison []rejected) {
+	if l.r.env.Trace == nil {
+		return
+	}
+	for _, h := range b.rows {
+		if !slices.ContainsFunc(poison, func(p rejected) bool { return p.seq == h.seq }) {
+			l.r.env.Trace.Recorded(itemOf(h.msg, l.stream).Delivery(), b.taken, len(b.rows))
+		}
+	}
 }
 
 // decode converts messages to rows, and returns those that cannot be recorded.
@@ -262,6 +278,10 @@ func (l *line[R]) reject(ctx context.Context, bad []rejected, there bool) {
 
 // deadLetter writes a dead letter, without the body if it would be too large; it still locates the message.
 func (r *recorder) deadLetter(ctx context.Context, stage string, it loop.Item, reason string, cause error) error {
+	ctx, spans := r.env.Trace.Begin(ctx, "record")
+	defer spans.End()
+	spans.Take(it.Delivery())
+	trace.Never(ctx, it.Head(pipeline.HeaderWorkID), reason)
 	err := r.bus.DeadLetter(ctx, stage, it, reason, cause)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		it.Body = nil

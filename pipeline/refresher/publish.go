@@ -92,9 +92,13 @@ func (k *refresher) publish(ctx context.Context, r round, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	ctx, spans := k.env.Trace.Begin(ctx, "candidate")
+	defer spans.End()
 	for _, w := range r.Offer {
 		w.Holding.Queries = seen.Union(w.Holding.Queries, wanted[w.Holding.Identity])
-		ms = append(ms, offer(w))
+		m := offer(w)
+		ms = append(ms, m)
+		spans.Create(m.WorkID, w.Holding.ASIN, string(w.Source))
 		k.pulse.Count("offered_"+string(w.Source), 1)
 	}
 	if len(ms) == 0 {

@@ -49,7 +49,9 @@ func (t *turn) offer(ctx context.Context, e watermark.Offer) (watermark.Event, e
 			return nil, err
 		}
 		ms, out = append(ms, m), append(out, row.Row)
+		t.spans.Create(m.WorkID, row.ASIN, string(row.Source))
 	}
+	defer t.spans.End()
 	if err := t.w.bus.PublishAll(ctx, ms); err != nil {
 		return nil, err
 	}

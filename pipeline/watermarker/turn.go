@@ -12,6 +12,7 @@ import (
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
+	"ratchet/pipeline/platform/trace"
 	"ratchet/pipeline/spend/claims"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/text/foreign"
@@ -24,14 +25,16 @@ type turn struct {
 	list  *list
 	claim *claims.Claim              // of the next call
 	pages map[string]*keepa.DealPage // by call, until their rows are published
+	spans *trace.Step                // of the rows that are published
 }
 
 // step passes an event to a list's reader and carries out the resulting effects.
 // After a stop it begins no call, and finishes a page within the grace period.
 func (w *watermarker) step(ctx context.Context, l *list, e watermark.Event) error {
+	ctx, spans := w.env.Trace.Begin(ctx, "candidate")
 	grace, cancel := loop.Graceful(ctx, w.cfg.Grace)
 	defer cancel()
-	t := &turn{w: w, list: l, pages: map[string]*keepa.DealPage{}}
+	t := &turn{w: w, list: l, pages: map[string]*keepa.DealPage{}, spans: spans}
 	var err error
 	l.reader, err = l.reader.Run(e, w.env.Now, func(e watermark.Effect) (watermark.Event, error) {
 		if event, mine, err := t.wait(ctx, e); mine {

@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/trace"
 	"ratchet/pipeline/spend/claims"
 	"ratchet/pipeline/spend/gateway"
 	"ratchet/pipeline/store/responses"
@@ -43,6 +44,7 @@ func (p *Purchase) Part(key, workID string, e keepa.Element, cost int) responses
 
 // Keep stores the whole answer if a part of it is odd, and then its parts.
 func (p *Purchase) Keep(ctx context.Context, b *bus.Bus, parts []responses.Answer) ([]responses.Answer, error) {
+	defer trace.Begin(ctx, "store").End()
 	if p.Odd && (p.Consumed > 0 || !p.ConsumedKnown) {
 		if err := p.keepWhole(ctx, b, p.Body); err != nil {
 			return nil, err

@@ -17,6 +17,7 @@ import (
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/metric"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/trace"
 	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/seen"
 )
@@ -110,6 +111,8 @@ func ApplyAndCount(b *bus.Bus, p *Pulse, log *slog.Logger) func(context.Context,
 		}
 		for _, e := range all {
 			p.made(log, e)
+			trace.Note(ctx, e.WorkID, "ratchet.outcome", string(e.Verdict.Outcome))
+			trace.Note(ctx, e.WorkID, "ratchet.reason", e.Verdict.Reason)
 		}
 		return nil
 	}

@@ -357,7 +357,9 @@ func TestTheStoreStartsWithDamagedFilesAndNothingIsPaidForAgain(t *testing.T) {
 			}
 		})
 	}
-	t.Cleanup(func() { t.Logf("%d cases, the slowest start took %s", len(cases), time.Duration(slowest.Load()).Round(time.Millisecond)) })
+	t.Cleanup(func() {
+		t.Logf("%d cases, the slowest start took %s", len(cases), time.Duration(slowest.Load()).Round(time.Millisecond))
+	})
 }
 
 // starts starts the pipeline and lets it work until it has looked at everything again.

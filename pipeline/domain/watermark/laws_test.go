@@ -149,9 +149,13 @@ func (r *Read) joined() bool {
 	return false
 }
 
-// want fails where nothing ever came to one of these.
+// want fails if no read ever came to one of these. The few reads of a short run may miss one by chance.
 func (c reached) want(t *testing.T, all ...string) {
 	t.Helper()
+	if c["reads"] < 100 {
+		t.Logf("only %d reads: not judged", c["reads"])
+		return
+	}
 	for _, what := range all {
 		if c[what] == 0 {
 			t.Errorf("of %d reads none had %s", c["reads"], what)

@@ -71,6 +71,15 @@ var orders = map[By]func(Deal) *float64{
 	},
 }
 
+// sql is the order for a question about visible_deals, the same as that of sort.
+func (by By) sql() string {
+	return map[By]string{
+		"profit": "profit_cents DESC", "loss": "loss_chance", "value": "expected_value_cents DESC", "roi": "roi_percent DESC",
+		"months": "months_to_sell", "rank": "rank", "buy": "landed_cents",
+		"age": "greatest(last_confirmed_at, ifNull(decided_at, toDateTime64(0, 3, 'UTC'))) DESC",
+	}[cmp.Or(by, "profit")] + " NULLS LAST, asin, domain, price_type"
+}
+
 // Orders returns the names of the orders.
 func Orders() []string {
 	return []string{"profit", "loss", "value", "roi", "months", "rank", "buy", "age"}

@@ -15,6 +15,7 @@ import (
 // All records and the head have the same layout.
 type layout struct {
 	lines [][]slot
+	uncut bool // as wide as it gets
 }
 
 // slot is one column on a line.
@@ -38,7 +39,7 @@ type wish struct {
 
 // layOut returns the layout of columns at a width; 0 is unlimited.
 func layOut(columns []wish, width int) layout {
-	var l layout
+	l := layout{uncut: width == 0}
 	var line []slot
 	used := 0
 	for i, c := range columns {
@@ -90,7 +91,11 @@ func (l layout) write(cells []string) string {
 			if i > 0 {
 				text.WriteString(gap)
 			}
-			text.WriteString(pad(cut(cells[s.column], s.width), s.width, s.right))
+			cell := cells[s.column]
+			if !l.uncut {
+				cell = cut(cell, s.width)
+			}
+			text.WriteString(pad(cell, s.width, s.right))
 		}
 		b.WriteString(strings.TrimRight(text.String(), " ") + "\n")
 	}

@@ -44,25 +44,15 @@ func (s Show) Check() error {
 
 // WriteDeals prints the selected deals.
 func WriteDeals(w io.Writer, deals []Deal, s Show) error {
-	all := len(deals)
-	deals = Choose(deals, s.Choice, s.By)
-	switch s.Format {
-	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		if deals == nil {
-			deals = []Deal{}
+	deals = slices.Clone(deals)
+	s.By.sort(deals)
+	l := NewListing(w, s)
+	for _, d := range deals {
+		if err := l.Deal(d); err != nil {
+			return err
 		}
-		return e.Encode(deals)
-	case "csv":
-		return s.writeCSV(w, deals, true)
 	}
-	if len(deals) == 0 {
-		_, err := fmt.Fprintln(w, none(all))
-		return err
-	}
-	_, err := io.WriteString(w, s.table(deals))
-	return err
+	return l.End()
 }
 
 // none returns why no deal is shown.
@@ -71,40 +61,6 @@ func none(all int) string {
 		return fmt.Sprintf("None of the %d deals is within these limits.", all)
 	}
 	return "No deals yet. `ratchet status` shows what is being worked on."
-}
-
-// table returns a table of deals.
-func (s Show) table(deals []Deal) string {
-	shown := fieldsOf(s.names(tableFields), deals)
-	now := s.Now
-	if now.IsZero() {
-		for _, d := range deals {
-			if d.foundAt().After(now) {
-				now = d.foundAt()
-			}
-		}
-	}
-	records := [][]string{heads(shown)}
-	for _, d := range deals {
-		var cells []string
-		for _, f := range shown {
-			cells = append(cells, f.table(d, now))
-		}
-		records = append(records, cells)
-	}
-	wishes := make([]wish, len(shown))
-	for i, f := range shown {
-		for _, r := range records {
-			wishes[i].most = max(wishes[i].most, columnsOf(r[i]))
-		}
-		wishes[i].least, wishes[i].right = cmp.Or(f.least, wishes[i].most), f.right
-	}
-	l := layOut(wishes, s.Width)
-	var b strings.Builder
-	for _, r := range records {
-		b.WriteString(l.write(r))
-	}
-	return b.String()
 }
 
 func heads(shown []field) []string {

@@ -37,12 +37,14 @@ type Visible struct {
 
 	// Patience is how long to wait for the recorder to store what the streams hold.
 	Patience time.Duration
+	// Within bounds a ClickHouse that takes connections and does not answer.
+	Within time.Duration
 }
 
 const (
 	// reachWithin bounds the first connection to ClickHouse.
 	reachWithin = 3 * time.Second
-	// viewWithin bounds a ClickHouse that takes connections and does not answer.
+	// viewWithin is the default of Within.
 	viewWithin = 10 * time.Second
 	// recordWithin is longer than a row takes to reach ClickHouse.
 	recordWithin = 2500 * time.Millisecond
@@ -56,7 +58,7 @@ func NewVisible(b *bus.Bus, clickhouse string) *Visible {
 	if clickhouse == "none" {
 		clickhouse = ""
 	}
-	return &Visible{b: b, url: clickhouse, Patience: recordWithin}
+	return &Visible{b: b, url: clickhouse, Patience: recordWithin, Within: viewWithin}
 }
 
 // Close ends the connections to ClickHouse.
@@ -130,6 +132,77 @@ func (v *Visible) All(ctx context.Context, since time.Time) (d Deals, err error)
 	return d, err
 }
 
+// Each passes on the visible deals with a version since then, in an order, one by one as they arrive, and returns the
+// counts as of the same sequences. The first must be here within a time. An error after that leaves an incomplete list.
+func (v *Visible) Each(ctx context.Context, within time.Duration, since time.Time, by By, each func(Deal) error) (d Deals, err error) {
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var arriving *warehouse.Arriving
+	defer func() {
+		if arriving != nil {
+			arriving.Close()
+		}
+	}()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	type both struct {
+		shown  []visibility.Shown // of the streams
+		counts visibility.Counts
+	}
+	all, from, err := ask(bounded, v,
+		func(bounded context.Context, w *warehouse.Warehouse) (a both, err error) {
+			if arriving != nil {
+				arriving.Close() // what it told is out of date
+				arriving = nil
+			}
+			if a.counts, err = w.Counts(bounded); err != nil {
+				return a, err
+			}
+			late := context.AfterFunc(bounded, end) // only the first must be here by then
+			arriving, err = w.Arrive(ctx, since, members, by.sql())
+			if !late() {
+				err = bounded.Err()
+			}
+			return a, err
+		},
+		func(book *visibility.Book) both { return both{book.Visible(since), visibility.Count(book.States())} })
+	if err != nil {
+		return d, err
+	}
+	d.Counts, d.Source = all.counts, from
+	if from.From == fromClickHouse {
+		return d, eachOf(arriving, each)
+	}
+	deals, err := dealsOf(all.shown)
+	if err != nil {
+		return d, err
+	}
+	by.sort(deals)
+	for _, deal := range deals {
+		if err := each(deal); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// eachOf passes on deals that arrive.
+func eachOf(a *warehouse.Arriving, each func(Deal) error) error {
+	for {
+		s, ok, err := a.Next()
+		if err != nil || !ok {
+			return err
+		}
+		d, err := dealOf(s)
+		if err == nil {
+			err = each(d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // List returns the visible deals with a version since then, the most profitable first.
 func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, error) {
 	shown, from, err := ask(ctx, v,
@@ -155,7 +228,7 @@ func (v *Visible) Count(ctx context.Context) (visibility.Counts, Source, error) 
 func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *warehouse.Warehouse) (T, error),
 	streams func(*visibility.Book) T,
 ) (T, Source, error) {
-	bounded, cancel := context.WithTimeout(ctx, viewWithin)
+	bounded, cancel := context.WithTimeout(ctx, v.Within)
 	defer cancel()
 	var answer T
 	why := v.ready(bounded)
@@ -168,7 +241,7 @@ func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *war
 	}
 	from := Source{From: fromStreams, Because: why.Error()}
 	if errors.Is(why, context.DeadlineExceeded) {
-		from.Because = fmt.Sprintf("ClickHouse did not answer within %s", viewWithin)
+		from.Because = fmt.Sprintf("ClickHouse did not answer within %s", v.Within)
 	}
 	v.reading.Lock()
 	defer v.reading.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,7 +67,13 @@ func (c *crew) keep(ctx context.Context, name string, f run, ready chan<- string
 	pause := time.Second
 	once := sync.OnceFunc(func() { ready <- name })
 	var wasReady atomic.Bool
-	env := c.env.Named(name)
+	daemon, _, _ := strings.Cut(name, "-") // without the number of a second one
+	env, end, err := process.Traced(ctx, c.env.Named(name), daemon)
+	if err != nil {
+		early <- fmt.Errorf("start %s: %w", name, err)
+		return
+	}
+	defer end()
 	env.Ready = func() { wasReady.Store(true); once() }
 	for {
 		began := time.Now()

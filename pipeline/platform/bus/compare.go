@@ -102,6 +102,11 @@ func compareStream(have, want jetstream.StreamConfig) []streamChange {
 		})
 	}
 	c.field("description", have.Description, want.Description, Cosmetic, func(s *jetstream.StreamConfig) { s.Description = want.Description })
+	thresholds := streamThresholds(want.Name, max(have.Replicas, want.Replicas))
+	c.missing(have.Metadata, thresholds, func(s *jetstream.StreamConfig, key, value string) { s.Metadata[key] = value })
+	if peers, set := have.Metadata[peersExpected]; set {
+		c.field("metadata "+peersExpected, peers, thresholds[peersExpected], Cosmetic, expectPeers)
+	}
 	out := make([]streamChange, len(c.found))
 	for i, d := range c.found {
 		out[i] = streamChange(d)
@@ -120,9 +125,7 @@ func compareDurable(have jetstream.ConsumerConfig, want durable) []consumerChang
 	c.field("ack wait", have.AckWait, w.AckWait, Tolerable, func(s *jetstream.ConsumerConfig) { s.AckWait = w.AckWait })
 	c.field("max deliveries", have.MaxDeliver, w.MaxDeliver, Tolerable, func(s *jetstream.ConsumerConfig) { s.MaxDeliver = w.MaxDeliver })
 	c.field("max ack pending", have.MaxAckPending, w.MaxAckPending, Tolerable, func(s *jetstream.ConsumerConfig) { s.MaxAckPending = w.MaxAckPending })
-	for _, key := range sortedKeys(w.Metadata) {
-		c.field("metadata "+key, have.Metadata[key], w.Metadata[key], Cosmetic, func(s *jetstream.ConsumerConfig) { s.Metadata[key] = w.Metadata[key] })
-	}
+	c.missing(have.Metadata, w.Metadata, func(s *jetstream.ConsumerConfig, key, value string) { s.Metadata[key] = value })
 	out := make([]consumerChange, len(c.found))
 	for i, d := range c.found {
 		out[i] = consumerChange(d)

@@ -67,6 +67,9 @@ func (b *Bus) applyStream(ctx context.Context, want jetstream.StreamConfig, p Pr
 	s, err := b.JS.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		want.Replicas = max(want.Replicas, 1)
+		metadata := streamThresholds(want.Name, want.Replicas)
+		maps.Copy(metadata, want.Metadata)
+		want.Metadata = metadata
 		if _, err = b.JS.CreateOrUpdateStream(ctx, want); err == nil {
 			p.Done(Difference{On: nameOf(want.Name), Severity: Missing}, true)
 		}
@@ -76,6 +79,7 @@ func (b *Bus) applyStream(ctx context.Context, want jetstream.StreamConfig, p Pr
 		return err
 	}
 	cfg, made := s.CachedInfo().Config, []Difference{}
+	cfg.Metadata = cloned(cfg.Metadata)
 	for _, c := range compareStream(cfg, want) {
 		if c.set == nil || c.Lowers && !p.Lower {
 			p.Done(c.Difference, false)
@@ -87,6 +91,7 @@ func (b *Bus) applyStream(ctx context.Context, want jetstream.StreamConfig, p Pr
 	if len(made) == 0 {
 		return nil
 	}
+	expectPeers(&cfg) // the replicas may have changed
 	if _, err := b.JS.UpdateStream(ctx, cfg); err != nil {
 		return err
 	}
@@ -115,9 +120,7 @@ func (b *Bus) applyDurable(ctx context.Context, want durable, p Provision) error
 	if len(changes) == 0 {
 		return nil
 	}
-	if cfg.Metadata = maps.Clone(cfg.Metadata); cfg.Metadata == nil {
-		cfg.Metadata = map[string]string{}
-	}
+	cfg.Metadata = cloned(cfg.Metadata)
 	for _, c := range changes {
 		c.set(&cfg)
 	}
@@ -214,6 +217,13 @@ func forming(err error) bool {
 		return true
 	}
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+}
+
+// cloned returns a copy that can be written.
+func cloned(m map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, m)
+	return out
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

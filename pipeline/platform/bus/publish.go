@@ -15,6 +15,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/trace"
 )
 
 // Message is a message to publish.
@@ -40,7 +41,7 @@ func Encode(subject, schema, id, workID string, v any) (Message, error) {
 // Publish returns once the stream has stored the message. After a timeout its outcome is
 // unknown, so it is sent again under the same ID until ctx ends; the stream drops a duplicate.
 func (b *Bus) Publish(ctx context.Context, m Message) (*jetstream.PubAck, error) {
-	msg := b.wire(m)
+	msg := b.wire(ctx, m)
 	pause := 50 * time.Millisecond
 	for {
 		bounded, cancel := context.WithTimeout(ctx, b.answerWithin())
@@ -85,7 +86,7 @@ func (b *Bus) PublishBatch(ctx context.Context, ms []Message) error {
 	for part := range slices.Chunk(ms, batchMost) {
 		wire := make([]*nats.Msg, len(part))
 		for i, m := range part {
-			wire[i] = b.wire(m)
+			wire[i] = b.wire(ctx, m)
 		}
 		bounded, cancel := context.WithTimeout(ctx, 4*b.answerWithin())
 		_, err := jetstreamext.PublishMsgBatch(bounded, b.JS, wire)
@@ -105,7 +106,7 @@ func (b *Bus) PublishBatch(ctx context.Context, ms []Message) error {
 func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
 	futures := make([]jetstream.PubAckFuture, len(ms))
 	for i, m := range ms {
-		f, err := b.JS.PublishMsgAsync(b.wire(m), jetstream.WithStallWait(10*time.Second))
+		f, err := b.JS.PublishMsgAsync(b.wire(ctx, m), jetstream.WithStallWait(10*time.Second))
 		if err != nil {
 			// Not sent: publish it on its own, with retries.
 			if _, err := b.Publish(ctx, m); err != nil {
@@ -137,8 +138,9 @@ func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
 	return nil
 }
 
-// wire adds the headers that every message carries.
-func (b *Bus) wire(m Message) *nats.Msg {
+// wire adds the headers that every message carries. The trace is that of the
+// step that publishes: one copied from another message would be a false cause.
+func (b *Bus) wire(ctx context.Context, m Message) *nats.Msg {
 	msg := &nats.Msg{Subject: m.Subject, Data: m.Body, Header: nats.Header{}}
 	for k, v := range m.Header {
 		msg.Header.Set(k, v)
@@ -159,16 +161,11 @@ func (b *Bus) wire(m Message) *nats.Msg {
 	if m.WorkID != "" {
 		msg.Header.Set(pipeline.HeaderWorkID, m.WorkID)
 	}
-	msg.Header.Set(pipeline.HeaderTraceparent, traceparent(m.WorkID, m.ID))
+	msg.Header.Del(pipeline.HeaderTraceparent)
+	if parent := trace.Parent(ctx, m.WorkID); parent != "" && run == pipeline.RunLive {
+		msg.Header.Set(pipeline.HeaderTraceparent, parent)
+	}
 	return msg
-}
-
-// traceparent returns a W3C trace context whose trace is the work and whose
-// span is the message, so that all messages of one work belong to one trace.
-func traceparent(workID, id string) string {
-	const zeroes = "00000000000000000000000000000001"
-	trace := (hexOnly(workID) + zeroes)[:32]
-	return "00-" + trace + "-" + spanOf(id) + "-01"
 }
 
 // transient reports whether the message may be sent again: there was no response, or the server is recovering.

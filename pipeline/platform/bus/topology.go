@@ -146,10 +146,10 @@ type durable struct {
 // durables returns the consumers. Those of a named plan come before those of the first plan, which
 // takes their marketplaces until it is narrowed.
 func durables(ackWait time.Duration, plans plan.Map) []durable {
-	consumer := func(stream, name string, filters []string, maxPending int, metadata map[string]string) durable {
+	consumer := func(stream, name string, filters []string, maxPending, unprocessed int) durable {
 		d := durable{stream: stream, cfg: jetstream.ConsumerConfig{
 			Durable: name, AckPolicy: jetstream.AckExplicitPolicy,
-			AckWait: ackWait, MaxDeliver: unlimited, MaxAckPending: maxPending, Metadata: metadata,
+			AckWait: ackWait, MaxDeliver: unlimited, MaxAckPending: maxPending, Metadata: consumerThresholds(unprocessed, maxPending),
 		}}
 		if len(filters) == 1 {
 			d.cfg.FilterSubject = filters[0]
@@ -161,8 +161,8 @@ func durables(ackWait time.Duration, plans plan.Map) []durable {
 	var out []durable
 	for _, p := range append(plans.Named(), "") {
 		of := func(pattern string) []string { return subjects(pattern, plans.Tokens(p)) }
-		add := func(stream, name string, filters []string, maxPending int, metadata map[string]string) {
-			d := consumer(stream, p.Own(name), filters, maxPending, metadata)
+		add := func(stream, name string, filters []string, maxPending, unprocessed int) {
+			d := consumer(stream, p.Own(name), filters, maxPending, unprocessed)
 			if p != "" {
 				d.from = name
 			}
@@ -172,28 +172,18 @@ func durables(ackWait time.Duration, plans plan.Map) []durable {
 		if len(plans) == 0 {
 			glanced = []string{"candidate.>"}
 		}
-		add(pipeline.StreamCandidates, pipeline.DurableGlance, glanced, 2000, watched("50000"))
+		add(pipeline.StreamCandidates, pipeline.DurableGlance, glanced, 2000, 50000)
 		for _, s := range pipeline.Sources() {
-			add(pipeline.StreamSurvivors, pipeline.DurablePeek(s), of(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookGlance, s)), 400, watched("50000"))
+			add(pipeline.StreamSurvivors, pipeline.DurablePeek(s), of(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookGlance, s)), 400, 50000)
 		}
 		for _, t := range pipeline.Tiers() {
-			add(pipeline.StreamSurvivors, pipeline.DurableCommit(t), of(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookPeek, t)), 100, watched("5000"))
+			add(pipeline.StreamSurvivors, pipeline.DurableCommit(t), of(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookPeek, t)), 100, 5000)
 		}
 	}
 	for _, s := range pipeline.RecordedStreams() {
-		out = append(out, consumer(s, pipeline.DurableRecorder(s), nil, 20000, watched("100000")))
+		out = append(out, consumer(s, pipeline.DurableRecorder(s), nil, 20000, 100000))
 	}
 	return out
-}
-
-// watched returns the metadata that `nats server check consumer` uses as alert thresholds.
-func watched(unprocessed string) map[string]string {
-	return map[string]string{
-		"io.nats.monitor.enabled":                  "true",
-		"io.nats.monitor.unprocessed-critical":     unprocessed,
-		"io.nats.monitor.redelivery-critical":      "50",
-		"io.nats.monitor.outstanding-ack-critical": "1900",
-	}
 }
 
 // Store opens a bucket of the topology. It asks the server once: a handle works by name, also for a recreated bucket.

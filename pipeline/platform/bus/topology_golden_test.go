@@ -3,6 +3,7 @@ package bus_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,11 +70,22 @@ func streamLine(c jetstream.StreamConfig) string {
 		}
 	}
 	slices.Sort(on)
-	return fmt.Sprintf("stream %s subjects %v retention %s storage %s discard %s compression %s max_age %s max_bytes %d per_subject %d dedup %s marker_ttl %s allows %v",
-		c.Name, c.Subjects, c.Retention, c.Storage, c.Discard, c.Compression, c.MaxAge, c.MaxBytes, c.MaxMsgsPerSubject, c.Duplicates, c.SubjectDeleteMarkerTTL, on)
+	return fmt.Sprintf("stream %s subjects %v retention %s storage %s discard %s compression %s max_age %s max_bytes %d per_subject %d dedup %s marker_ttl %s allows %v%s",
+		c.Name, c.Subjects, c.Retention, c.Storage, c.Discard, c.Compression, c.MaxAge, c.MaxBytes, c.MaxMsgsPerSubject, c.Duplicates, c.SubjectDeleteMarkerTTL, on, thresholds(c.Metadata))
+}
+
+// thresholds are those of `nats server check`.
+func thresholds(metadata map[string]string) string {
+	out := ""
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		if name, ours := strings.CutPrefix(key, "io.nats.monitor."); ours {
+			out += " " + name + "=" + metadata[key]
+		}
+	}
+	return out
 }
 
 func consumerLine(stream string, c jetstream.ConsumerConfig) string {
-	return fmt.Sprintf("consumer %s %s filter %q ack %s wait %s max_deliver %d max_ack_pending %d backoff %v",
-		stream, c.Durable, c.FilterSubject, c.AckPolicy, c.AckWait, c.MaxDeliver, c.MaxAckPending, c.BackOff)
+	return fmt.Sprintf("consumer %s %s filter %q ack %s wait %s max_deliver %d max_ack_pending %d backoff %v%s",
+		stream, c.Durable, c.FilterSubject, c.AckPolicy, c.AckWait, c.MaxDeliver, c.MaxAckPending, c.BackOff, thresholds(c.Metadata))
 }

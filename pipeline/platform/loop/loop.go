@@ -16,6 +16,7 @@ import (
 	"github.com/lmittmann/tint"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/trace"
 )
 
 // Item is one delivery of a message.
@@ -41,6 +42,11 @@ func (i Item) Head(name string) string {
 // Stored returns the message in the form that decoders use.
 func (i Item) Stored() pipeline.Stored {
 	return pipeline.Stored{Subject: i.Subject, Sequence: i.Sequence, StoredAt: i.StoredAt, Header: i.Header, Body: i.Body}
+}
+
+// Delivery returns the message in the form that a tracer uses.
+func (i Item) Delivery() trace.Delivery {
+	return trace.Delivery{Header: i.Header, Subject: i.Subject, Stream: i.Stream, Sequence: i.Sequence, StoredAt: i.StoredAt, Deliveries: i.Deliveries}
 }
 
 // Settler ends a delivery. Each call may be lost, or succeed although it returned
@@ -90,6 +96,10 @@ type Loop[In, Fact, Out any] struct {
 	// Progress is called after a step that settled at least one item as done or never; may be nil.
 	Progress func()
 
+	// Trace makes a span, named Name, for each item; nil makes none.
+	Trace *trace.Tracer
+	Name  string
+
 	Now   func() time.Time
 	Log   *slog.Logger
 	Grace time.Duration // how long a step may continue after a stop
@@ -133,6 +143,8 @@ func (l Loop[In, Fact, Out]) pause(failed time.Duration) time.Duration {
 
 // Step runs one step and returns how many items it settled.
 func (l Loop[In, Fact, Out]) Step(ctx context.Context) (int, error) {
+	ctx, spans := l.Trace.Begin(ctx, l.Name)
+	defer spans.End()
 	batch, err := l.Take(ctx)
 	// From here on a stop waits for the step, at most for the grace period.
 	ctx, cancel := Graceful(ctx, l.Grace)
@@ -142,6 +154,9 @@ func (l Loop[In, Fact, Out]) Step(ctx context.Context) (int, error) {
 	}
 	if err != nil || len(batch.Items) == 0 {
 		return 0, err
+	}
+	for _, item := range batch.Items {
+		spans.Take(item.Delivery())
 	}
 	kept, ins, err := l.read(ctx, batch.Items)
 	if err != nil || len(ins) == 0 {
@@ -178,6 +193,7 @@ func (l Loop[In, Fact, Out]) read(ctx context.Context, items []Item) ([]Item, []
 
 // conclude decides about all items, applies every effect, and only then settles.
 func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []In, facts []Fact) (int, error) {
+	mark := trace.Begin(ctx, "decide")
 	now := l.Now()
 	decisions := make([]Decision[Out], len(ins))
 	var out []Out
@@ -185,11 +201,16 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 		decisions[i] = l.decide(ins[i], facts[i], now)
 		out = append(out, decisions[i].Out...)
 	}
-	if err := l.Apply(ctx, out); err != nil {
+	mark.End()
+	mark = trace.Begin(ctx, "publish")
+	err := l.Apply(ctx, out)
+	mark.End()
+	if err != nil {
 		return 0, l.handBack(ctx, items, fmt.Errorf("apply: %w", err))
 	}
 	// If the process dies here, everything is redelivered and the effects are dropped as duplicates.
 	// An item that cannot be settled now is redelivered after AckWait and does not delay the rest.
+	defer trace.Begin(ctx, "settle").End()
 	var errs []error
 	ended := false
 	for i, d := range decisions {
@@ -224,6 +245,7 @@ func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, in In, d Dec
 		}
 		return l.deadLetter(ctx, item, d.Never, cause)
 	case d.Again != nil:
+		trace.Again(ctx, item.Head(pipeline.HeaderWorkID), d.Again)
 		return item.Settle.Again(ctx, l.Postpone(in, d.Again))
 	case d.After > 0:
 		return item.Settle.Again(ctx, d.After)
@@ -238,12 +260,14 @@ func (l Loop[In, Fact, Out]) deadLetter(ctx context.Context, item Item, reason s
 	if err := l.DeadLetter(ctx, item, reason, cause); err != nil {
 		return fmt.Errorf("store the dead letter: %w", err)
 	}
+	trace.Never(ctx, item.Head(pipeline.HeaderWorkID), reason)
 	l.Log.Warn("settled never", "reason", reason, "subject", item.Subject, "sequence", item.Sequence, tint.Err(cause))
 	return item.Settle.Never(ctx, reason)
 }
 
 // handBack settles all items as again after a failure and returns the cause.
 func (l Loop[In, Fact, Out]) handBack(ctx context.Context, items []Item, cause error) error {
+	trace.Fail(ctx, cause)
 	for _, item := range items {
 		if err := item.Settle.Again(ctx, l.Retry); err != nil {
 			l.Log.Debug("hand back", tint.Err(err)) // it is redelivered after AckWait

@@ -16,6 +16,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline/platform/health"
+	"ratchet/pipeline/platform/trace"
 )
 
 // Env is everything that a process gives its daemon.
@@ -31,6 +32,8 @@ type Env struct {
 	Check bool
 	// Health receives the daemon's readiness for the probes of an orchestrator; nil without probes.
 	Health *health.Checks
+	// Trace makes the daemon's spans; nil without traces.
+	Trace *trace.Tracer
 	// Ready is called once the daemon has connected and is about to work; may be nil.
 	Ready func()
 }

@@ -99,8 +99,7 @@ func mainCode(name string, run func(context.Context, Env) error, args []string, 
 		env, err = withHealth(ctx, env, name)
 	}
 	if err == nil {
-		env.Log.Info("started", "version", env.Version)
-		err = run(ctx, env)
+		err = runTraced(ctx, env, name, run)
 	}
 	code := ExitCode(err)
 	if code != ExitDone {
@@ -109,6 +108,16 @@ func mainCode(name string, run func(context.Context, Env) error, args []string, 
 	}
 	env.Log.Info("stopped")
 	return code
+}
+
+func runTraced(ctx context.Context, env Env, name string, run func(context.Context, Env) error) error {
+	env, end, err := Traced(ctx, env, name)
+	if err != nil {
+		return err
+	}
+	defer end()
+	env.Log.Info("started", "version", env.Version)
+	return run(ctx, env)
 }
 
 // OSEnv returns the environment of this process.

@@ -42,7 +42,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // secrets are the variables that hold a secret. Each may also come from the file in NAME_FILE, or from the
 // systemd credential with its name in lower case. Addresses are included because they may hold a password.
-var secrets = []string{"KEEPA_API_KEY", "NATS_PASSWORD", "NATS_URL", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_URL", "NOTIFY_TARGETS", "PAGE_PASSWORD"}
+var secrets = []string{"KEEPA_API_KEY", "NATS_PASSWORD", "NATS_URL", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_URL", "NOTIFY_TARGETS", "PAGE_PASSWORD", "OTEL_EXPORTER_OTLP_HEADERS"}
 
 // credentials is the variable with systemd's directory of a unit's credentials.
 const credentials = "CREDENTIALS_DIRECTORY"

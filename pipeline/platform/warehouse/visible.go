@@ -2,13 +2,9 @@ package warehouse
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/visibility"
@@ -63,60 +59,6 @@ func (w *Warehouse) Newest(ctx context.Context) (version, verdict, act uint64, e
 		return 0, 0, 0, w.noTables(ctx, fmt.Errorf("read the newest rows of deals: %w", err))
 	}
 	return number(t.Rows[0][0]), number(t.Rows[0][1]), number(t.Rows[0][2]), nil
-}
-
-// Visible returns the visible deals with a version since then, with these members of their messages.
-func (w *Warehouse) Visible(ctx context.Context, since time.Time, members []string) ([]visibility.Shown, error) {
-	columns := []string{"domain", "asin", "price_type", "last_seen_at", "last_confirmed_at", "stale_because", "work_id", "message"}
-	fixed := len(columns)
-	for _, c := range dealMembers() {
-		if slices.Contains(members, c.name) {
-			columns = append(columns, c.name)
-		}
-	}
-	if since.Before(time.Unix(0, 0)) {
-		since = time.Unix(0, 0)
-	}
-	t, err := w.query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM visible_deals WHERE last_seen_at >= {since:DateTime64(3, 'UTC')}",
-		clickhouse.Parameters{"since": since.UTC().Format("2006-01-02 15:04:05.000")}, readOnly())
-	if err != nil {
-		return nil, w.noTables(ctx, fmt.Errorf("read visible deals: %w", err))
-	}
-	out := make([]visibility.Shown, 0, len(t.Rows))
-	for _, row := range t.Rows {
-		s := visibility.Shown{State: visibility.State{
-			Place: placeIn(row), LastSeen: instantIn(row[3]), LastConfirmed: instantIn(row[4]), StaleBecause: text(row[5]),
-		}, WorkID: text(row[6])}
-		if s.Members, err = membersIn(text(row[7]), columns[fixed:], row[fixed:], members); err != nil {
-			return nil, fmt.Errorf("read the deal of %s: %w", s.ASIN, err)
-		}
-		out = append(out, s)
-	}
-	return out, nil
-}
-
-// membersIn returns members of a deal: those with a column from the column, the others from the newest message.
-func membersIn(message string, columns []string, values []any, members []string) (map[string]json.RawMessage, error) {
-	var newest map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(message), &newest); err != nil {
-		return nil, fmt.Errorf("decode message: %w", err)
-	}
-	out := map[string]json.RawMessage{}
-	for _, name := range members {
-		if raw, ok := newest[name]; ok && !slices.Contains(columns, name) {
-			out[name] = raw
-		}
-	}
-	for i, name := range columns {
-		raw, err := json.Marshal(values[i])
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", name, err)
-		}
-		if s := string(raw); s != "null" && s != "[]" && s != "{}" {
-			out[name] = raw
-		}
-	}
-	return out, nil
 }
 
 // Filled identifies the deals: it returns the newest version's row ID,

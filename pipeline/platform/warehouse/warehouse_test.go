@@ -37,8 +37,8 @@ func openFor(t testing.TB) *warehouse.Warehouse {
 	return openAt(t, chtest.Database(t))
 }
 
-// rounds returns how many rounds of a property are drawn: usually, and where RATCHET_ROUNDS is "many", as in
-// .ci/long. A round is many statements.
+// rounds returns how many rounds of a property are drawn: usually, and where RATCHET_ROUNDS is "many", as in .ci/long.
+// A round is many statements.
 func rounds(usual, many int) int {
 	if os.Getenv("RATCHET_ROUNDS") == "many" {
 		return many

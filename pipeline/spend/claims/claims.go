@@ -19,6 +19,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/metric"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/trace"
 )
 
 // ErrShort means that the grant has less credit than the claim needs: try again when Changed fires.
@@ -165,6 +166,7 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 	if n <= 0 {
 		return nil, fmt.Errorf("claim %d tokens: want at least 1", n)
 	}
+	mark := trace.Begin(ctx, "claim") // recorded only if it succeeds
 	c := &Claim{
 		p: p, id: fmt.Sprintf("%s.%d", p.worker, p.seq.Add(1)), n: n, kind: kind, items: items,
 		deadline: process.MachineNow().Add(claimLife(p.env)), // measured from before the write: early, never late
@@ -186,6 +188,8 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("claim %d tokens: %w", n, err), c.undo(ctx))
 	}
+	mark.Number("ratchet.tokens", c.n)
+	mark.End()
 	return c, nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/trace"
 	"ratchet/pipeline/spend/claims"
 )
 
@@ -218,7 +219,17 @@ func (g *Gateway) paid(ctx context.Context, c *claims.Claim, endpoint string, q 
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	return g.call(ctx, endpoint, q)
+	mark := trace.Call(ctx, "keepa") // never with the URL: it holds the key
+	mark.Text("ratchet.endpoint", endpoint)
+	a, err := g.call(ctx, endpoint, q)
+	mark.Number("ratchet.tokens", a.Consumed)
+	mark.Number("http.response.status_code", a.HTTPStatus)
+	var e *Error
+	if errors.As(err, &e) {
+		mark.Fail(string(e.Kind))
+	}
+	mark.End()
+	return a, err
 }
 
 func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answer, error) {

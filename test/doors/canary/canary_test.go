@@ -22,6 +22,7 @@ import (
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
+	"ratchet/test/metrics/traces"
 )
 
 // speed makes what waits after a failure wait for milliseconds.
@@ -62,7 +63,8 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 	k := serve(t, sim)
 	k.well = true
 	data, monitor := t.TempDir(), free(t)
-	up := start(t, []string{"KEEPA_URL=" + k.URL, "CHDB_LIB_PATH=" + lib},
+	collector := traces.Listen(t)
+	up := start(t, []string{"KEEPA_URL=" + k.URL, "CHDB_LIB_PATH=" + lib, "OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100"},
 		"up", "--live", "--data", data, "--nats", "127.0.0.1:0", "--nats-monitor", monitor, "--clickhouse-addr", "127.0.0.1:0")
 	nats, clickhouse := up.address(t, "NATS"), up.address(t, "SQL")
 	desk.Await(t, "a deal is in SQL", func() bool {
@@ -70,6 +72,7 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 		return err == nil && strings.TrimSpace(string(n)) == "1"
 	})
 
+	awaitDeal(t, collector)
 	engine := children(t, up.cmd.Process.Pid)
 	if len(engine) == 0 {
 		t.Error("up has no child: where is the engine?")

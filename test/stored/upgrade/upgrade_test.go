@@ -1,0 +1,296 @@
+// Package upgrade_test runs the daemons of an earlier build and of this one side by side, forth and back, under load.
+//
+//	old ──▶ old and new ──▶ new ──▶ new and old ──▶ old
+//
+// Every candidate is decided once, nothing is paid for twice, and neither build undoes the other's topology.
+package upgrade_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/desk"
+)
+
+const (
+	speed = 10
+	rate  = 200 // tokens a minute: this test is about builds, not about thrift
+	rows  = 400 // candidates of the backlog
+)
+
+func TestTwoBuildsWorkSideBySide(t *testing.T) {
+	from := os.Getenv("RATCHET_UPGRADE")
+	if from == "" {
+		t.Skip("set RATCHET_UPGRADE to the commit to upgrade from; make upgrade")
+	}
+	w := newWorld(t, from)
+	w.run(t, w.old, "topology", "apply")
+	first := w.start(t, w.old)
+	w.decided(t, rows/5)
+
+	w.run(t, w.now, "topology", "apply")
+	before := w.topology(t)
+	second := w.start(t, w.now)
+	w.decided(t, 2*rows/5)
+
+	first.stop(t)
+	w.decided(t, 3*rows/5)
+
+	w.run(t, w.old, "topology", "apply")
+	if after := w.topology(t); after != before {
+		t.Errorf("the earlier build changes the topology from\n%s\nto\n%s", before, after)
+	}
+	third := w.start(t, w.old)
+	w.decided(t, 4*rows/5)
+
+	second.stop(t)
+	w.decided(t, rows)
+	third.stop(t)
+	w.books(t)
+}
+
+// world is what both builds share.
+type world struct {
+	old, now string // the builds
+	env      []string
+	bus      *bus.Bus
+	sim      *keepasim.Sim
+	started  bool
+}
+
+func newWorld(t *testing.T, from string) *world {
+	t.Helper()
+	root := git(t, ".", "rev-parse", "--show-toplevel")
+	tree := filepath.Join(t.TempDir(), "old")
+	git(t, root, "worktree", "add", "--detach", tree, from)
+	t.Cleanup(func() { git(t, root, "worktree", "remove", "--force", tree) })
+	w := &world{old: build(t, tree), now: build(t, root)}
+	t.Logf("from %s to %s", git(t, tree, "log", "-1", "--format=%h %s"), git(t, root, "log", "-1", "--format=%h %s"))
+
+	clock := process.NewClock(desk.T0, speed)
+	w.sim = keepasim.New(keepasim.Options{
+		Now: clock.Now, After: clock.After, Seed: 1, Key: "a-key", Rate: rate, Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
+	})
+	keepa := httptest.NewServer(w.sim)
+	t.Cleanup(keepa.Close)
+	t.Cleanup(keepa.CloseClientConnections)
+	natsd := launch(t, w.now, []string{"NATSD_DATA=" + t.TempDir()}, "daemon", "natsd")
+	url := ""
+	desk.Await(t, "NATS", func() bool {
+		url = strings.TrimSpace(natsd.said.String())
+		return strings.HasPrefix(url, "nats://")
+	})
+	w.env = append(clock.Environ(), "NATS_URL="+url, "KEEPA_URL="+keepa.URL, "KEEPA_API_KEY=a-key", "CLICKHOUSE_URL=none", "LOG_LEVEL=warn")
+	var err error
+	w.bus, err = bus.Connect(t.Context(), bus.Config{URL: url}, process.Env{Log: slog.New(slog.DiscardHandler), Clock: clock, Version: "test"}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.bus.Close)
+	return w
+}
+
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "git", append([]string{"-C", dir}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// build builds the command of a tree.
+func build(t *testing.T, tree string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "ratchet")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", to, "./cmd/ratchet")
+	cmd.Dir = tree
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v: %s", tree, err, out)
+	}
+	return to
+}
+
+// run runs a command of a build to its end.
+func (w *world) run(t *testing.T, build string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), build, args...)
+	cmd.Env = append(os.Environ(), w.env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// fleet is one of every daemon of a build.
+type fleet []*child
+
+func (w *world) start(t *testing.T, build string) (f fleet) {
+	t.Helper()
+	for _, name := range []string{"tokend", "watermarker", "peeker", "committer"} {
+		f = append(f, launch(t, build, w.env, "daemon", name))
+	}
+	if !w.started {
+		w.sim.Start(desk.T0)
+		w.started = true
+	}
+	return f
+}
+
+// stop ends the daemons as an orchestrator does.
+func (f fleet) stop(t *testing.T) {
+	t.Helper()
+	for _, c := range f {
+		if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Errorf("%s ended before it was stopped: %v: %s", c.name, err, c.said.String())
+		}
+	}
+	for _, c := range f {
+		if <-c.ended; !c.cmd.ProcessState.Success() {
+			t.Errorf("%s: %s: %s", c.name, c.cmd.ProcessState, c.said.String())
+		}
+	}
+}
+
+// decided waits until so many candidates have a final verdict.
+func (w *world) decided(t *testing.T, n int) {
+	t.Helper()
+	got := 0
+	desk.Await(t, "decisions", func() bool {
+		sum, err := cli.Tally(t.Context(), w.bus)
+		if err == nil {
+			got = sum.Decided()
+		}
+		return got >= n
+	})
+	t.Logf("%d of %d decided", got, rows)
+}
+
+// topology is the configuration of all streams and consumers.
+func (w *world) topology(t *testing.T) string {
+	t.Helper()
+	var out strings.Builder
+	e := json.NewEncoder(&out)
+	streams := w.bus.JS.ListStreams(t.Context())
+	for info := range streams.Info() {
+		_ = e.Encode(info.Config) // a builder takes all
+		s, err := w.bus.JS.Stream(t.Context(), info.Config.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		consumers := s.ListConsumers(t.Context())
+		for c := range consumers.Info() {
+			_ = e.Encode(c.Config)
+		}
+		if err := consumers.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := streams.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// books compares what was decided with what Keepa charged.
+func (w *world) books(t *testing.T) {
+	t.Helper()
+	sum, err := cli.Tally(t.Context(), w.bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	books := w.sim.Books()
+	if sum.Decided() != rows || len(sum.Accepted()) != 20 {
+		t.Errorf("decided %d and accepted %d, want %d and 20", sum.Decided(), len(sum.Accepted()), rows)
+	}
+	if again := books.Repeated(); len(again) > 0 {
+		t.Errorf("paid again for %v", again)
+	}
+	if got, want := sum.Tokens()+sum.Drift(), books.Consumed(); got != want {
+		t.Errorf("the ledger has %d tokens, Keepa's books %d", got, want)
+	}
+	finals := map[string]int{}
+	if err := bus.ScanJSON(t.Context(), w.bus, pipeline.StreamVerdicts, bus.From{}, func(_ bus.Read, v pipeline.Verdict) error {
+		if v.Outcome.Final() {
+			finals[v.ASIN]++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for asin, n := range finals {
+		if n != 1 {
+			t.Errorf("%s has %d final verdicts", asin, n)
+		}
+	}
+	if err := w.bus.Scan(t.Context(), pipeline.StreamDead, bus.From{}, func(r bus.Read) error {
+		t.Errorf("a dead letter: %s", r.Body)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// child is a process.
+type child struct {
+	name  string
+	cmd   *exec.Cmd
+	said  output
+	ended chan struct{}
+}
+
+// output is what a process writes, readable while it does.
+type output struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.String()
+}
+
+// launch starts a process that is killed with the test.
+func launch(t *testing.T, bin string, env []string, args ...string) *child {
+	t.Helper()
+	c := &child{name: filepath.Base(filepath.Dir(bin)) + ": " + strings.Join(args, " "), ended: make(chan struct{})}
+	c.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
+	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
+	c.cmd.Stdout, c.cmd.Stderr = &c.said, &c.said
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = c.cmd.Wait() // ProcessState has it
+		close(c.ended)
+	}()
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill() // it has ended unless the test failed
+		<-c.ended
+		if t.Failed() {
+			t.Logf("%s said:\n%.3000s", c.name, c.said.String())
+		}
+	})
+	return c
+}
