@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/verdict"
@@ -41,7 +37,7 @@ func (c rulesApplyCmd) Run(a *app) error {
 	if err != nil {
 		return a.whole(process.Usagef("%w", err))
 	}
-	return c.live(a, c.planFlag, func(ctx context.Context, b *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Rules == string(body) {
 			return all[n-1], nil // what an interruption left undone is done
 		}
@@ -92,7 +88,7 @@ Example:
 
 // Run puts the rules of an earlier version live.
 func (c rulesRevertCmd) Run(a *app) error {
-	return c.live(a, c.planFlag, func(_ context.Context, _ *bus.Bus, all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if len(all) == 0 {
 			return pipeline.AppliedRules{}, process.Usagef("no rules were applied, so there is nothing to revert")
 		}
@@ -115,7 +111,7 @@ func (c rulesRevertCmd) Run(a *app) error {
 }
 
 // live applies the rules of next, waits for the daemons and decides the stored deals again.
-func (f natsFlags) live(a *app, p planFlag, next func(context.Context, *bus.Bus, []pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
 	f, err := f.of(p)
 	if err != nil {
 		return err
@@ -131,7 +127,7 @@ func (f natsFlags) live(a *app, p planFlag, next func(context.Context, *bus.Bus,
 	}
 	beats := cli.AwaitRules(a.ctx, b, v.Version)
 	cli.WriteDeciders(a.errOut, v.Version, beats)
-	rules := rulesOf(a.ctx, b, v)
+	rules := cli.RulesText(a.ctx, b, v)
 	if rules == nil {
 		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: no committer answers with rules of its own, or they differ; apply that file.")
 		return err
@@ -155,13 +151,10 @@ func (f natsFlags) live(a *app, p planFlag, next func(context.Context, *bus.Bus,
 	return reconsider(a, b, v, rules)
 }
 
-// rejectsWithin is how far back what was rejected is decided again.
-const rejectsWithin = 7 * 24 * time.Hour
-
 // reconsider decides again what was rejected in the last week, and prints the result.
 func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules, rules []byte) error {
 	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
-	r, err := replay.Rejects(a.ctx, b, rules, v.Version, v.At.Add(-rejectsWithin), bar.Show)
+	r, err := cli.Reconsider(a.ctx, b, v, rules, bar.Show)
 	bar.End()
 	if err != nil && a.ctx.Err() != nil {
 		return errors.New("interrupted; the rules are live and the deals are decided; repeat the command to continue with the rejects")
@@ -173,53 +166,19 @@ func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules, rules []byte) error
 }
 
 // apply writes the next version, unless it is live already.
-func (natsFlags) apply(a *app, b *bus.Bus, next func(context.Context, *bus.Bus, []pipeline.AppliedRules) (pipeline.AppliedRules, error)) (pipeline.AppliedRules, error) {
+func (natsFlags) apply(a *app, b *bus.Bus, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) (pipeline.AppliedRules, error) {
 	ctx, cancel := a.bounded(answerWithin)
 	defer cancel()
-	all, err := cli.AppliedRules(ctx, b)
-	if err != nil {
-		return pipeline.AppliedRules{}, err
-	}
-	v, err := next(ctx, b, all)
+	v, already, err := cli.GoLive(ctx, b, next)
 	if err != nil {
 		return v, err
 	}
-	if v.Version > 0 {
+	if already {
 		_, err = fmt.Fprintf(a.out, "Version %d has these rules and is already current.\n", v.Version)
 		return v, err
 	}
-	s, err := cli.Look(ctx, b)
-	if err != nil {
-		return v, err
-	}
-	if err := listed(v, s); err != nil {
-		return v, err
-	}
-	v.By, v.At = operator(), s.At
-	if v, err = cli.ApplyRules(ctx, b, v); err != nil {
-		return v, fmt.Errorf("apply the rules: %w", err)
-	}
 	_, err = fmt.Fprintf(a.out, "Version %d is live (rule set %s); `ratchet rules revert` undoes it.\n", v.Version, orOwn(v.RuleSet))
 	return v, err
-}
-
-// listed refuses rules for a marketplace whose lists are not read.
-func listed(v pipeline.AppliedRules, s cli.Status) error {
-	if v.Rules == "" || len(s.Watermarks) == 0 {
-		return nil
-	}
-	j, err := verdict.NewJudge([]byte(v.Rules))
-	if err != nil {
-		return fmt.Errorf("these rules do not load in this build: %w", err)
-	}
-	d := j.Settings().Domain()
-	for key, m := range s.Watermarks {
-		if !m.NextPoll.IsZero() && strings.HasPrefix(key, fmt.Sprintf("%d.", d)) {
-			return nil
-		}
-	}
-	return process.Usagef("settings.marketplace: the rules are for amazon.%s, and no list of it is read; start with a query for amazon.%s, or set the marketplace that is read",
-		d.Suffix(), d.Suffix())
 }
 
 func orOwn(ruleSet string) string {
@@ -227,24 +186,4 @@ func orOwn(ruleSet string) string {
 		return "of RULES or built in"
 	}
 	return ruleSet
-}
-
-// operator names the user who applies, as user@host.
-func operator() string {
-	name, host := "unknown", "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if h, err := os.Hostname(); err == nil {
-		host = h
-	}
-	return strings.ToValidUTF8(name+"@"+host, "?")
-}
-
-// rulesOf returns the rule file of a version; nil if it is the daemons' own and none reports it.
-func rulesOf(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules) []byte {
-	if v.Rules != "" {
-		return []byte(v.Rules)
-	}
-	return cli.OwnRules(ctx, b)
 }

@@ -189,7 +189,7 @@ func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries,
 	if err := decided(ctx, b, queries); err != nil {
 		return v, err
 	}
-	v.By, v.At = operator(), s.At
+	v.By, v.At = cli.Operator(), s.At
 	if v, err = cli.ApplyQueries(ctx, b, v); err != nil {
 		return v, fmt.Errorf("apply the queries: %w", err)
 	}
@@ -208,7 +208,7 @@ func decided(ctx context.Context, b *bus.Bus, queries []keepa.Query) error {
 	if n := len(all); n > 0 {
 		live = all[n-1]
 	}
-	rules := rulesOf(ctx, b, live)
+	rules := cli.RulesText(ctx, b, live)
 	if rules == nil {
 		return nil
 	}

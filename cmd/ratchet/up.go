@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
@@ -37,6 +38,7 @@ type upCmd struct {
 	NATSMonitor string  `name:"nats-monitor" help:"Address of its monitoring (default: ${default})." default:"127.0.0.1:8222" placeholder:"HOST:PORT"`
 	NATSContext string  `name:"nats-context" help:"Write a context of this name for the nats command, so that nats --context NAME reaches this NATS; it stays when it stops." placeholder:"NAME"`
 	Page        string  `help:"Address of the live page, or off (default: ${default}; without one if that is in use)." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	PageLan     bool    `help:"Also serve the page on this machine's private address, in plain HTTP, to the phone that scans the printed QR code."`
 	tlsFlags    `embed:""`
 	MetricsAddr string   `help:"Address of /livez, /readyz and /metrics, which ask for no credentials (default: none)." env:"METRICS_ADDR" placeholder:"HOST:PORT"`
 	Rate        int      `help:"Tokens a minute of the simulated plan (default: 5; 60 with --captured, so that every captured row is decided)." placeholder:"N"`
@@ -99,6 +101,7 @@ func (c upCmd) Run(a *app) error {
 	switch {
 	case box.Page != "":
 		say("Page:  %s", box.Page)
+		sayPhone(a, box, say)
 	case box.NoPage != nil:
 		say("Page:  none, since %s", box.NoPage)
 	}
@@ -109,6 +112,17 @@ func (c upCmd) Run(a *app) error {
 	sayQueries(a.ctx, box.Bus, say)
 	say("Ready. Ctrl-C stops; a restart continues from there.\n")
 	return c.watch(a, box)
+}
+
+// sayPhone prints by which address and code a phone is admitted.
+func sayPhone(a *app, box *standalone.Box, say func(string, ...any)) {
+	if box.Phone == "" {
+		return
+	}
+	if code, err := page.QR(box.Phone); err == nil && isTerminal(a.out) {
+		say("%s", code)
+	}
+	say("Phone: %s   once; for another one open %sphone", box.Phone, box.Page)
 }
 
 // context writes a context for the nats command, where one is asked for.
@@ -196,7 +210,7 @@ func (c upCmd) options(a *app) (standalone.Options, error) {
 	}
 	o := standalone.Options{
 		Data: c.Data, Key: key, KeepaURL: c.KeepaURL, CapturedDir: c.Captured,
-		NATSAddr: c.NATS, Monitor: c.NATSMonitor, Page: c.Page, TLS: c.tls(), Probes: c.MetricsAddr, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
+		NATSAddr: c.NATS, Monitor: c.NATSMonitor, Page: c.Page, PageLAN: c.PageLan, TLS: c.tls(), Probes: c.MetricsAddr, ClickHouse: c.Clickhouse, CHAddr: c.CHAddr, CHLib: c.CHLib,
 		Speed: c.Speed, Seed: c.Seed, Rate: c.Rate, Balance: standalone.FullBucket, SkipPeek: c.NoPeek,
 		Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
 	}

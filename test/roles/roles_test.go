@@ -201,6 +201,7 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 	}
 	looks(t, reader)
 	intervenes(t, connect(t, s, env, roles.Operator), reader)
+	presses(t, connect(t, s, env, "page"), env)
 	w := reach(t, tables)
 	records(t, w, reader)
 	cancel()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +188,66 @@ func TestThePicturesAreTheKeptOnes(t *testing.T) {
 	}
 }
 
+// gaps are five, of which two overlap a third.
+func gaps() Spans {
+	at := func(hour int) time.Time { return noon.Add(time.Duration(hour-24) * time.Hour) }
+	return Spans{Title: "Gaps", What: "gap", From: at(0), Until: noon, All: []Span{
+		{From: at(12), End: Open, Says: "owed"},
+		{From: at(2), Until: at(8), End: Good, Says: "one"},
+		{From: at(4), Until: at(6), End: Good, Says: "two"},
+		{From: at(5), Until: at(14), End: Failed, Says: "three"},
+		{From: at(8), Until: at(9), End: Good, Says: "four"},
+	}}
+}
+
+func TestNoSpanHidesAnother(t *testing.T) {
+	t.Parallel()
+	s := gaps()
+	lane, n := s.lanes()
+	if want := []int{0, 1, 2, 0, 0}; !slices.Equal(lane, want) || n != 3 {
+		t.Errorf("lanes %v of %d, want %v", lane, n, want)
+	}
+	sound(t, Timespans(s, SpansSize(s, 390)))
+	golden(t, "spans.svg", string(Timespans(s, SpansSize(s, 390))))
+	for range 40 {
+		s.All = append(s.All, Span{From: s.From, End: Open})
+	}
+	if _, n := s.lanes(); n != mostLanes {
+		t.Errorf("%d lanes", n)
+	}
+}
+
+func TestACourseEndsNowEvenWhereTheAxisGoesOn(t *testing.T) {
+	t.Parallel()
+	c := course()
+	level := func(c Course) string {
+		_, path, _ := strings.Cut(string(Timeline(c, Size{960, 180})), `chart-level" d="`)
+		path, _, _ = strings.Cut(path, `"`)
+		return path
+	}
+	if until := level(c); !strings.Contains(until, "L950 ") {
+		t.Errorf("the level ends before its end: %s", until)
+	}
+	c.Now, c.Until = c.Until, c.Until.Add(6*time.Hour)
+	if ahead := level(c); ahead == "" || strings.Contains(ahead, "L950 ") {
+		t.Errorf("the level goes on after now: %s", ahead)
+	}
+}
+
+func TestWhatIsRightLiesOnTheDiagonal(t *testing.T) {
+	t.Parallel()
+	c := Calibration{
+		Title: "Odds", Said: "predicted", Seen: "lost", Most: 1, Label: func(v float64) string { return fmt.Sprintf("%.0f %%", 100*v) }, Above: "more lost than predicted",
+		Points: []Point{{0.1, 0.1, 100}, {0.5, 0.6, 25}, {0.9, 0.7, 1}},
+	}
+	picture := Calibrated(c, Size{300, 300})
+	sound(t, picture)
+	golden(t, "calibration.svg", string(picture))
+	if !strings.Contains(string(picture), "Predicted 10 %, seen 10 %, of 100 cases; ") {
+		t.Errorf("it does not say so: %s", picture)
+	}
+}
+
 func TestAPlotFitsItsColumns(t *testing.T) {
 	t.Parallel()
 	p := product(t)
@@ -289,6 +350,8 @@ func TestOddHistoriesAreDrawn(t *testing.T) {
 	sound(t, Timeline(Course{}, Desktop))
 	PlotTimeline(Course{}, 0, 0)
 	PlotTimeline(odd, 80, 3)
+	sound(t, Timespans(Spans{From: noon, Until: noon, All: []Span{{}, {From: noon, Until: noon.Add(-time.Hour)}}}, Size{}))
+	sound(t, Calibrated(Calibration{Label: brief, Points: []Point{{nan, 1, 1}, {inf, inf, -4}, {-1, 1e300, 3}}}, Size{}))
 }
 
 func TestHostileTextIsText(t *testing.T) {
@@ -300,6 +363,8 @@ func TestHostileTextIsText(t *testing.T) {
 	p.Title = foreign.Of("")
 	sound(t, History(p, Year, Desktop))
 	sound(t, Timeline(Course{Title: evil, Unit: evil, From: noon, Until: noon.Add(time.Hour)}, Desktop))
+	sound(t, Timespans(Spans{Title: evil, What: evil, From: noon.Add(-time.Hour), Until: noon, All: []Span{{From: noon.Add(-time.Minute), Says: evil}}}, Desktop))
+	sound(t, Calibrated(Calibration{Title: evil, Said: evil, Seen: evil, Above: evil, Points: []Point{{1, 1, 1}}, Label: func(float64) string { return evil }}, Desktop))
 }
 
 // A line is, at the end of every column, where the history is; where nothing is offered it is not.

@@ -3,6 +3,8 @@
 //	History    prices, sales rank and inferred sales of a product, with the copy on offer
 //	Estimate   the distribution of a copy's sale price around its break-even
 //	Timeline   a level over time, with pauses
+//	Timespans  lengths of time below each other
+//	Calibrated what was predicted beside what was seen
 //	Bars       amounts by name
 //	Plot       History for a terminal
 //

@@ -15,6 +15,7 @@ type Course struct {
 	Title       string
 	Unit        string // of the level: "tokens"
 	From, Until time.Time
+	Now         time.Time // where the levels end; zero is Until
 	Levels      []Level
 	Most        float64 // the end of the axis: a bucket's capacity; 0 is the highest level
 	Pauses      []Pause
@@ -39,7 +40,7 @@ func Timeline(c Course, s Size) template.HTML {
 	x := scale{low: seconds(c.From), high: seconds(c.Until), begin: left, end: float64(s.Width - right)}
 	y := scale{low: 0, high: c.most(), begin: float64(s.Height - foot), end: head}
 	for _, pause := range c.Pauses {
-		from, until := x.at(seconds(pause.From)), x.end
+		from, until := x.at(seconds(pause.From)), c.end(x)
 		if !pause.Until.IsZero() {
 			until = x.at(seconds(pause.Until))
 		}
@@ -62,6 +63,14 @@ func Timeline(c Course, s Size) template.HTML {
 		}
 	}
 	return p.end()
+}
+
+// end is where what still lasts ends.
+func (c Course) end(x scale) float64 {
+	if c.Now.IsZero() {
+		return x.end
+	}
+	return x.at(seconds(c.Now))
 }
 
 // sorted is the course with its levels in order of time.
@@ -151,7 +160,7 @@ func (c Course) runs(x, y scale, column int) (out [][][2]float64) {
 		add(at, y.at(c.Levels[i].Value))
 	}
 	if n := len(run); n > 0 {
-		add(x.end, run[n-1][1])
+		add(c.end(x), run[n-1][1])
 	}
 	end()
 	return out

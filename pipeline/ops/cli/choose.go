@@ -26,7 +26,9 @@ func Conditions() []string {
 }
 
 // Admits reports whether a deal is shown.
-func (c Choice) Admits(d Deal) bool {
+func (c Choice) Admits(d Deal) bool { return c.admits(&d) }
+
+func (c Choice) admits(d *Deal) bool {
 	switch {
 	case c.MinProfit != nil && (d.ProfitCents == nil || *d.ProfitCents < keepa.Domain(d.Domain).Currency().Units(*c.MinProfit)),
 		c.MaxLossChance != nil && (d.LossChance == nil || *d.LossChance > *c.MaxLossChance),
@@ -99,12 +101,36 @@ func negative(f *float64) *float64 {
 	return &n
 }
 
-// sort sorts deals; "" sorts by profit.
-func (by By) sort(deals []Deal) {
+// sort sorts deals; "" is by profit.
+func (by By) sort(deals []Deal) { copy(deals, by.sorted(pointers(deals))) }
+
+// sorted are deals in the order. Each key is computed once, and pointers are moved: a deal is large.
+func (by By) sorted(deals []*Deal) []Deal {
 	key := orders[cmp.Or(by, "profit")]
-	slices.SortFunc(deals, func(a, b Deal) int {
-		return cmp.Or(absentLast(key(a), key(b)), strings.Compare(a.ASIN, b.ASIN), a.place().Compare(b.place()))
+	type keyed struct {
+		*Deal
+		key *float64
+	}
+	all := make([]keyed, len(deals))
+	for i, d := range deals {
+		all[i] = keyed{d, key(*d)}
+	}
+	slices.SortFunc(all, func(a, b keyed) int {
+		return cmp.Or(absentLast(a.key, b.key), strings.Compare(a.ASIN, b.ASIN), a.place().Compare(b.place()))
 	})
+	out := make([]Deal, len(all))
+	for i, d := range all {
+		out[i] = *d.Deal
+	}
+	return out
+}
+
+func pointers(deals []Deal) []*Deal {
+	out := make([]*Deal, len(deals))
+	for i := range deals {
+		out[i] = &deals[i]
+	}
+	return out
 }
 
 func absentLast(a, b *float64) int {
@@ -121,7 +147,5 @@ func absentLast(a, b *float64) int {
 
 // Choose returns the deals that a choice admits, in an order.
 func Choose(deals []Deal, c Choice, by By) []Deal {
-	out := slices.DeleteFunc(slices.Clone(deals), func(d Deal) bool { return !c.Admits(d) })
-	by.sort(out)
-	return out
+	return by.sorted(slices.DeleteFunc(pointers(deals), func(d *Deal) bool { return !c.admits(d) }))
 }

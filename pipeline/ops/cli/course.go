@@ -13,11 +13,13 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Course is the balance over time, from the ledger: what Keepa reported, the pauses, and what each stage spent.
+// Course is the balance over time, from the ledger: what Keepa reported, the pauses, what each stage spent, and the
+// gaps of the lists.
 type Course struct {
 	Levels []chart.Level
 	Pauses []chart.Pause
 	Costs  []Cost
+	Gaps   []CourseGap
 
 	next uint64 // the first sequence of LEDGER that was not read
 }
@@ -29,9 +31,9 @@ type Cost struct {
 	Tokens int
 }
 
-// read reads the new entries of the ledger; the first time, those of the last span. Streams are searched by machine
+// Read reads the new entries of the ledger; the first time, those of the last span. Streams are searched by machine
 // time, and pipeline time is never slower.
-func (c *Course) read(ctx context.Context, b *bus.Bus, span time.Duration) error {
+func (c *Course) Read(ctx context.Context, b *bus.Bus, span time.Duration) error {
 	from := bus.From{Sequence: c.next}
 	if c.next == 0 {
 		from.Since = process.MachineNow().Add(-span)
@@ -53,6 +55,8 @@ func (c *Course) entry(e pipeline.Entry) {
 		c.Costs = append(c.Costs, Cost{e.At, e.Stage, e.Tokens})
 	case pipeline.EventMode:
 		c.mode(e)
+	case pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
+		c.gap(e)
 	default: // moves within the budget, and the lists
 	}
 }
@@ -98,13 +102,14 @@ func (c Course) Spent(since time.Time) map[pipeline.Stage]int {
 	return out
 }
 
-// forget drops what is older than an instant, so that a long session keeps only what it shows.
-func (c *Course) forget(before time.Time) {
+// Forget drops what is older than an instant, so that a long session keeps only what it shows.
+func (c *Course) Forget(before time.Time) {
 	n := 0
 	for n+1 < len(c.Levels) && c.Levels[n+1].At.Before(before) {
 		n++ // the last one before it holds from there on
 	}
 	c.Levels = slices.Delete(c.Levels, 0, n)
 	c.Costs = slices.DeleteFunc(c.Costs, func(cost Cost) bool { return cost.At.Before(before) })
+	c.Gaps = slices.DeleteFunc(c.Gaps, func(g CourseGap) bool { return !g.Ended.IsZero() && g.Ended.Before(before) })
 	c.Pauses = slices.DeleteFunc(c.Pauses, func(p chart.Pause) bool { return !p.Until.IsZero() && p.Until.Before(before) })
 }

@@ -141,6 +141,23 @@ func Retry(ctx context.Context, b *bus.Bus, l Letter, pay bool) (string, error) 
 	return m.Subject, nil
 }
 
+// Free reports whether a retry can decide from what is stored: only then does Retry without pay do something.
+func (l Letter) Free() bool {
+	return len(l.Dead.Header[pipeline.HeaderQuery]) > 0 || l.Dead.Stream == pipeline.StreamCandidates ||
+		l.Dead.Stream == pipeline.StreamSurvivors && storedFor(l, false) == nil
+}
+
+// Next is the command that goes on with a letter.
+func (l Letter) Next() string {
+	switch {
+	case l.Free():
+		return fmt.Sprintf("ratchet dead retry %d", l.Sequence)
+	case l.Dead.Stream == pipeline.StreamSurvivors:
+		return fmt.Sprintf("ratchet dead retry --pay %d", l.Sequence)
+	}
+	return fmt.Sprintf("ratchet dead show %d", l.Sequence)
+}
+
 // storedFor returns an error if the paid call gave no answer to decide from: only paying again helps.
 func storedFor(l Letter, pay bool) error {
 	if pay || l.Dead.Reason != decide.ReasonNotFound && l.Dead.Reason != decide.ReasonNoAnswer {

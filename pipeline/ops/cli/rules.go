@@ -35,7 +35,7 @@ func decidingDaemons() []string { return []string{"watermarker", "peeker", "comm
 // takenWithin is how long the daemons have to take what was applied. A round of asking takes askedEvery at first and
 // twice as long each time, up to askedAtMost: under load an answer takes longer.
 const (
-	takenWithin  = 5 * time.Second
+	takenWithin = 5 * time.Second
 	askedEvery  = 60 * time.Millisecond
 	askedAtMost = time.Second
 )
@@ -184,15 +184,20 @@ func WriteReconsidered(w io.Writer, r replay.Reconsidered) error {
 }
 
 func because(reasons map[string]int) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return ": " + Because(reasons)
+}
+
+// Because are reasons and how often each was given.
+func Because(reasons map[string]int) string {
 	var all []string
 	for reason, n := range reasons {
 		all = append(all, fmt.Sprintf("%s %d", reason, n))
 	}
-	if len(all) == 0 {
-		return ""
-	}
 	slices.Sort(all)
-	return ": " + strings.Join(all, ", ")
+	return strings.Join(all, ", ")
 }
 
 // Rules are the current rules in the status.

@@ -69,8 +69,8 @@ func (t *Top) readStatus(ctx context.Context) error {
 }
 
 func (t *Top) readCourse(ctx context.Context) error {
-	err := t.now.course.read(ctx, t.b, topSpan)
-	t.now.course.forget(t.now.status.At.Add(-topSpan))
+	err := t.now.course.Read(ctx, t.b, topSpan)
+	t.now.course.Forget(t.now.status.At.Add(-topSpan))
 	return err
 }
 
@@ -105,7 +105,7 @@ func (t *Top) readDeals(ctx context.Context) error {
 // kept returns a copy of the view, which the next read does not change.
 func (v topView) kept() topView {
 	v.last = slices.Clone(v.last)
-	v.course.Levels, v.course.Costs, v.course.Pauses = slices.Clone(v.course.Levels), slices.Clone(v.course.Costs), slices.Clone(v.course.Pauses)
+	v.course = v.course.Clone()
 	return v
 }
 

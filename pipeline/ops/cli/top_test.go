@@ -105,11 +105,11 @@ func TestTheCourseOfTheBalanceIsTheLedgers(t *testing.T) {
 	if got := c.Spent(at(0)); got[pipeline.StagePeeker] != 3 || len(c.Spent(at(13))) != 0 {
 		t.Errorf("spent is %v", got)
 	}
-	c.forget(at(11))
+	c.Forget(at(11))
 	if len(c.Levels) != 2 || len(c.Pauses) != 1 || len(c.Costs) != 1 {
 		t.Errorf("kept is %+v", c)
 	}
-	if c.forget(at(15)); len(c.Levels) != 1 || len(c.Costs) != 0 {
+	if c.Forget(at(15)); len(c.Levels) != 1 || len(c.Costs) != 0 {
 		t.Errorf("kept is %+v", c)
 	}
 	drawn := c.Chart(Status{At: at(30), Balance: &token.Balance{Est: 55, Cap: 300, At: at(29), State: "recharge", Deadline: at(60)}}, time.Hour)

@@ -21,11 +21,14 @@ import (
 //	buy=DOMAIN-ASIN-PRICETYPE     price-…
 //	ignore=DOMAIN-ASIN-PRICETYPE  what-… (asin, seller or brand), for-…
 //	undo=KIND:BY:DOMAIN:VALUE
+//	retry=LETTER
+//	apply=RULESET                 a value for each threshold; see whatif.go
+//	measure=1
 const mostForm = 64 << 10
 
 var errForm = errors.New("the form is not from this page, or from before its server was started again: load the page again")
 
-// act does what `ratchet buy` and `ratchet ignore` do.
+// act does what `ratchet buy`, `ignore`, `dead retry` and `rules apply` do.
 func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
 	if err := r.ParseForm(); err != nil {
@@ -71,6 +74,14 @@ func back(f url.Values) string {
 
 // does reads the action and does it.
 func (s *Server) does(r *http.Request, f url.Values) (*notice, error) {
+	switch {
+	case f.Get("retry") != "":
+		return s.retry(r, f.Get("retry"))
+	case f.Get("apply") != "":
+		return s.apply(r, f)
+	case f.Get("measure") != "":
+		return s.measure()
+	}
 	for _, kind := range []action.Kind{action.Buy, action.Ignore, action.Undo} {
 		of := f.Get(string(kind))
 		if of == "" {
@@ -89,6 +100,28 @@ func (s *Server) does(r *http.Request, f url.Values) (*notice, error) {
 		return saying(a, false), nil
 	}
 	return nil, errors.New("the form says nothing to do")
+}
+
+// retry drives a dead letter again, as `ratchet dead retry` does, for no token.
+func (s *Server) retry(r *http.Request, of string) (*notice, error) {
+	n, err := strconv.ParseUint(of, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%q names no dead letter", of)
+	}
+	l, err := cli.DeadLetter(r.Context(), s.b, n)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := cli.Retry(r.Context(), s.b, l, false); err != nil {
+		return nil, err
+	}
+	s.machine.again.Store(true)
+	s.machine.wanted()
+	return retried(n), nil
+}
+
+func retried(n uint64) *notice {
+	return &notice{Says: fmt.Sprintf("Letter %d is driven again, from what is stored.", n), did: fmt.Sprintf("retried=%d", n)}
 }
 
 func (s *Server) undo(r *http.Request, of string) (*notice, error) {
@@ -196,6 +229,9 @@ func (n *notice) address(back string) string {
 	return back + glue + n.did
 }
 
+// notices are the parameters of an address that say what was done.
+var notices = []string{"did", "undid", "retried", "applied", "measured"}
+
 // noticeOf is the notice of an address; nil without one. It is written anew, so that an address can claim only what
 // the buttons do.
 func noticeOf(q url.Values) *notice {
@@ -204,6 +240,15 @@ func noticeOf(q url.Values) *notice {
 			a.Kind = a.Of
 			return saying(a, undone)
 		}
+	}
+	if n, err := strconv.ParseUint(q.Get("retried"), 10, 64); err == nil {
+		return retried(n)
+	}
+	if n, err := strconv.Atoi(q.Get("applied")); err == nil {
+		return applied(n)
+	}
+	if q.Get("measured") != "" {
+		return measured()
 	}
 	return nil
 }

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
@@ -42,7 +46,7 @@ func manyDeals(b *testing.B, d *desk.Desk) (first string) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		accept := pipeline.Verdict{Identity: pipeline.Identity{Domain: 1, ASIN: asin, PriceType: 2}, Look: pipeline.LookCommit, Outcome: pipeline.Accept, Reason: "ok", DecidedAt: desk.T0}
+		accept := pipeline.Verdict{Identity: pipeline.Identity{Domain: 1, ASIN: asin, PriceType: 2}, Look: pipeline.LookCommit, Outcome: pipeline.Accept, Reason: "ok", RuleSet: v.RuleSet, Inputs: v.Inputs, ProfitCents: v.ProfitCents, DecidedAt: desk.T0}
 		body, err := json.Marshal(accept)
 		if err != nil {
 			b.Fatal(err)
@@ -113,8 +117,128 @@ func BenchmarkPages(b *testing.B) {
 			b.ReportMetric(float64(took.Microseconds())/1000, name)
 		}
 		b.ReportMetric(command.Seconds()/list.Seconds(), "command/list")
+		b.Logf("the list %s, kept %s, a deal %s, the command %s", list, kept, one, command)
 		if list > 200*time.Millisecond || one > 300*time.Millisecond {
 			b.Errorf("the first content of the list takes %s, of a deal %s; want at most 200ms and 300ms", list, one)
 		}
+	}
+}
+
+// BenchmarkOpenPages measures, with as many deals and without ClickHouse, how much a page weighs, how long "what if"
+// takes to answer, what ten open pages cost while nothing happens, and how long a deal takes to reach them.
+func BenchmarkOpenPages(b *testing.B) {
+	d := desk.New(b, 1)
+	machineRuns(b, d)
+	first := manyDeals(b, d)
+	s := open(b, d, page.Options{Simulated: true})
+	for b.Loop() {
+		n := 0
+		what := median(func() {
+			n++
+			if r, body := get(b, fmt.Sprintf("%swhatif?t-min_profit_cents=%d", s.URL(), n)); r.StatusCode != 200 {
+				b.Fatalf("%s: %.200s", r.Status, body)
+			}
+		})
+		b.ReportMetric(float64(what.Microseconds())/1000, "whatif-ms")
+		b.Logf("what if is answered in %s", what)
+		if what > time.Second {
+			b.Errorf("what if is answered in %s", what)
+		}
+		weighs(b, s, first)
+		openPages(b, d, s)
+	}
+}
+
+// weighs reports the heaviest page with its style, script and icon, as they are sent.
+func weighs(b *testing.B, s *page.Server, asin string) {
+	b.Helper()
+	most, of := 0, ""
+	for _, path := range []string{"", "?show=cards", "deal/" + asin, "machine", "whatif", "replays"} {
+		_, body := get(b, s.URL()+path)
+		all := len(body)
+		for _, m := range regexp.MustCompile(`(?:href|src)="/(static/[^"]+)"`).FindAllStringSubmatch(body, -1) {
+			_, file := get(b, s.URL()+m[1])
+			all += len(file)
+		}
+		if all > most {
+			most, of = all, path
+		}
+	}
+	b.ReportMetric(float64(most)/1024, "weight-KB")
+	b.Logf("the heaviest page is /%s, with style and script %d KB", of, most>>10)
+	if most > 150<<10 {
+		b.Errorf("/%s weighs %d KB", of, most>>10)
+	}
+}
+
+// openPages measures what ten open pages cost while nothing happens, and how long a deal takes to reach all of them.
+func openPages(b *testing.B, d *desk.Desk, s *page.Server) {
+	b.Helper()
+	const pages, idle = 10, 20 * time.Second
+	memory := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what the first one freed of pools
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	cpu := func() time.Duration {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	span := func() time.Duration {
+		before := cpu()
+		time.Sleep(idle)
+		return cpu() - before
+	}
+	closed, empty := span(), memory()
+	var all []*openPage
+	for i := range pages {
+		p := load(b, s, []string{"", "?sort=rank", "machine", "?show=cards"}[i%4])
+		defer p.answer.Body.Close()
+		defer p.close()
+		all = append(all, p)
+	}
+	desk.Await(b, "all are open", func() bool { return s.Open() == pages })
+	arrived := make(chan time.Time, pages)
+	asin := d.ASINs(keepasim.Good)[1]
+	for i, p := range all {
+		event, text := "fragment", "<strong>10001</strong>" // it need not be on the page
+		if i%4 == 2 {
+			event, text = "hello", ""
+		}
+		go func() {
+			if p.await(event, text) {
+				arrived <- time.Now()
+			}
+			for p.lines.Scan() { // as a browser reads on
+			}
+		}()
+	}
+	time.Sleep(2 * time.Second)
+	began := time.Now()
+	d.Accepts(b, asin, desk.T0.Add(time.Second))
+	last := time.Duration(0)
+	for range pages {
+		select {
+		case at := <-arrived:
+			last = max(last, at.Sub(began))
+		case <-time.After(20 * time.Second):
+			b.Fatal("a deal does not reach every page")
+		}
+	}
+	time.Sleep(5 * time.Second) // what follows on it has ended
+	open := span()
+	used := max(0, float64(memory())-float64(empty))
+	b.ReportMetric(float64(last.Milliseconds()), "update-ms")
+	b.ReportMetric(used/(1<<20), "10-pages-MB")
+	share := 100 * max(0, (open-closed).Seconds()) / idle.Seconds()
+	b.ReportMetric(share, "10-pages-%core")
+	b.Logf("a deal reaches ten pages in %s; open they cost %.1f MB and %.2f %% of a core, %s with none", last, used/(1<<20), share, closed)
+	if last > time.Second || used > 30<<20 || share > 1 {
+		b.Errorf("a deal reaches ten pages in %s; open they cost %.1f MB and %.2f %% of a core; want 1s, 30 MB and 1 %%", last, used/(1<<20), share)
 	}
 }

@@ -39,7 +39,7 @@ func (b *browser) note(to *[]string, what string) {
 }
 
 // browse starts a browser. Where there is none the test is skipped, or fails if CI=true.
-func browse(t *testing.T) *browser {
+func browse(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	names := []string{"chromium", "chromium-browser", "google-chrome"}
 	i := slices.IndexFunc(names, func(name string) bool { _, err := exec.LookPath(name); return err == nil })
@@ -51,6 +51,7 @@ func browse(t *testing.T) *browser {
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(names[i]), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
+	options = append(options, more...)
 	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)

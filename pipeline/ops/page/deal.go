@@ -19,6 +19,7 @@ func dealView() view {
 	return view{
 		name: dealName, title: func(a asked) string { return a.asin },
 		topics:   func(a asked) []string { return []string{aboutASIN(a.asin)} },
+		fresh:    10 * time.Minute, // it reads the streams, and its ages are of hours
 		fragment: func(ctx context.Context, s *Server, a asked) (any, error) { return s.one(ctx, a) },
 	}
 }

@@ -23,6 +23,7 @@ const (
 	dealName    = "deal"
 	machineName = "machine"
 	replaysName = "replays"
+	whatIfName  = "whatif"
 )
 
 // perPage is how many deals one page shows.
@@ -159,15 +160,18 @@ func (s *Server) list(a asked) list {
 // sumOf is the profit of all, where they are of one currency.
 func sumOf(deals []cli.Deal) string {
 	sum, currency := int64(0), ""
-	for _, d := range deals {
-		code := keepa.Domain(d.Domain).Currency().Code
-		if currency == "" {
+	for i := range deals {
+		if i == 0 || deals[i].Domain != deals[i-1].Domain {
+			code := keepa.Domain(deals[i].Domain).Currency().Code
+			if i > 0 && code != currency {
+				return ""
+			}
 			currency = code
 		}
-		if code != currency || d.ProfitCents == nil {
+		if deals[i].ProfitCents == nil {
 			return ""
 		}
-		sum += *d.ProfitCents
+		sum += *deals[i].ProfitCents
 	}
 	if len(deals) == 0 {
 		return ""
@@ -179,7 +183,7 @@ func sumOf(deals []cli.Deal) string {
 func with(q url.Values, name, value string) string {
 	out := url.Values{}
 	for k, v := range q {
-		if k != "page" && k != "did" && k != "undid" && len(v) > 0 && v[0] != "" {
+		if k != "page" && !slices.Contains(notices, k) && len(v) > 0 && v[0] != "" {
 			out[k] = v
 		}
 	}

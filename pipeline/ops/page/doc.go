@@ -1,8 +1,9 @@
-// Package page serves the live page: deals, one ASIN, the machine and the replays, for browsers. What it shows comes
-// from the view models of package cli, so that its numbers are those of the commands.
+// Package page serves the live page: deals, one ASIN, the machine, what other thresholds would change and the replays,
+// for browsers. What it shows comes from the view models of package cli, so that its numbers are those of the commands.
 //
-//	request ─▶ access.Door, headers ─▶ view ─▶ html/template ─▶ the whole page, of use without a script
-//	                                   view ─▶ fragment ─▶ /events: sent where it differs from what the page shows
+//	this machine, TLS ─▶ access.Door ─┐
+//	private network ─▶ lan: a cookie ─┴▶ headers ─▶ view ─▶ html/template ─▶ the whole page, of use without a script
+//	                                                view ─▶ fragment ─▶ /events, where it differs
 //	DEALS, VERDICTS, ACTIONS ─▶ cli.Live ─┐
 //	publishes (hints) ─▶ machine ─────────┴▶ hub ─▶ wakes the open pages, one signal each
 //

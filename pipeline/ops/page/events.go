@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,7 +19,7 @@ const (
 )
 
 // views are those that are kept current, by name.
-var views = map[string]func() view{dealsName: dealsView, dealName: dealView, machineName: machineView}
+var views = map[string]func() view{dealsName: dealsView, dealName: dealView, machineName: machineView, replaysName: replaysView}
 
 // eventsOf is the address of a view's changes since it was rendered.
 func eventsOf(v view, a asked, at string) string {
@@ -53,7 +54,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	for _, name := range []string{"view", "at", "asin"} {
 		a.query.Del(name)
 	}
-	seat, leave, ok := s.hub.join(append(v.topics(a), aboutMachine)...)
+	seat, leave, ok := s.hub.join(v.topics(a)...)
 	if !ok {
 		w.Header().Set("Retry-After", "30")
 		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
@@ -71,13 +72,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 
 // follow sends what differs from what the page shows, when it is woken and now and then.
 func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, at string) {
-	fresh := time.NewTicker(freshEvery)
+	fresh := time.NewTicker(cmp.Or(v.fresh, freshEvery))
 	defer fresh.Stop()
 	shown := ""
-	for l.err == nil {
-		if html, now, err := s.render(r.Context(), v, a); err == nil && now != at {
-			at = now
-			l.send("fragment", at, string(html))
+	for stale := true; l.err == nil; {
+		if stale {
+			if html, now, err := s.render(r.Context(), v, a); err == nil && now != at {
+				at = now
+				l.send("fragment", at, string(html))
+			}
 		}
 		if html := s.machine.header(); html != shown {
 			shown = html
@@ -97,7 +100,9 @@ func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, a
 		case <-s.hub.done:
 			return
 		case <-seat.wake:
+			stale = seat.stale.Swap(false)
 		case <-fresh.C:
+			stale = true
 		}
 	}
 }

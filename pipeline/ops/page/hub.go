@@ -3,12 +3,14 @@ package page
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // What open pages wait for: a topic changes when something that its views show does.
 const (
 	aboutDeals   = "deals"
 	aboutMachine = "machine"
+	aboutOdds    = "odds"
 )
 
 // aboutASIN is the topic of one product.
@@ -27,11 +29,12 @@ type hub struct {
 
 // seat is an open page.
 type seat struct {
-	topics []string
+	topics []string      // of what its view shows
+	stale  atomic.Bool   // one of them changed
 	wake   chan struct{} // holds at most one signal: what comes meanwhile is seen with it
 }
 
-// join seats a page; false where too many are open. leave gives the seat back.
+// join seats a page; false where too many are open. leave gives the seat back. Every page is also woken for its pulse.
 func (h *hub) join(topics ...string) (s *seat, leave func(), ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -46,12 +49,14 @@ func (h *hub) join(topics ...string) (s *seat, leave func(), ok bool) {
 	return s, func() { h.mu.Lock(); delete(h.open, s); h.mu.Unlock() }, true
 }
 
-// tell wakes the pages that wait for one of the topics.
+// tell wakes the pages that wait for one of the topics, and all where the machine's state was read.
 func (h *hub) tell(topics ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.open {
-		if !slices.ContainsFunc(s.topics, func(t string) bool { return slices.Contains(topics, t) }) {
+		if slices.ContainsFunc(s.topics, func(t string) bool { return slices.Contains(topics, t) }) {
+			s.stale.Store(true)
+		} else if !slices.Contains(topics, aboutMachine) {
 			continue
 		}
 		select {
@@ -59,6 +64,18 @@ func (h *hub) tell(topics ...string) {
 		default:
 		}
 	}
+}
+
+// shows reports whether an open page shows something of a topic.
+func (h *hub) shows(topic string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.open {
+		if slices.Contains(s.topics, topic) {
+			return true
+		}
+	}
+	return false
 }
 
 // seats is how many pages are open.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ratchet/pipeline"
@@ -22,6 +23,8 @@ const (
 	// lookEvery is the least time between two readings of the state, askEvery between two of ClickHouse, machine time.
 	lookEvery = 2 * time.Second
 	askEvery  = 20 * time.Second
+	// askAtLeast is the most, where nothing changed: what is counted is of a time that moves.
+	askAtLeast = 10 * time.Minute
 	// lookWithin bounds one reading.
 	lookWithin = 20 * time.Second
 )
@@ -34,11 +37,16 @@ var hints = []string{
 
 // machine reads the state of the pipeline while a page is open, at most every lookEvery, and only after a hint.
 type machine struct {
-	s     *Server
-	v     *cli.Visible // of its goroutine alone
-	w     *warehouse.Warehouse
-	hint  chan struct{} // holds one
-	asked time.Time     // ClickHouse, machine time
+	s       *Server
+	v       *cli.Visible // of its goroutine alone
+	w       *warehouse.Warehouse
+	hint    chan struct{} // holds one
+	line    *timelines    // of its goroutine alone
+	asked   time.Time     // ClickHouse, machine time
+	held    string        // what the streams held then
+	counted string        // and when deals were counted
+	shown   atomic.Bool   // a page shows the answers
+	again   atomic.Bool   // dead letters were driven again: they are read before their time
 
 	mu   sync.Mutex
 	at   time.Time // of the last reading, machine time; zero before the first
@@ -55,6 +63,7 @@ type state struct {
 	Source  string
 	Dead    []cli.Letter // those that were not driven again, the newest first
 	AllDead int
+	Lines   []timeline
 }
 
 // table is the answer to a named question.
@@ -75,7 +84,7 @@ type pulse struct {
 }
 
 func newMachine(s *Server) *machine {
-	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: make(chan struct{}, 1), next: make(chan struct{})}
+	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: make(chan struct{}, 1), next: make(chan struct{}), line: &timelines{}}
 }
 
 // wanted asks for a reading.
@@ -137,11 +146,15 @@ func (m *machine) look(ctx context.Context) {
 	if err != nil {
 		now.Err = err.Error()
 	} else {
-		status.Count(ctx, m.v)
+		held := heldIn(status)
+		if status.Deals = now.Status.Deals; held != m.counted || status.Deals == nil {
+			status.Count(ctx, m.v)
+			m.counted = held
+		}
 		now.Status = status
+		now.Lines = m.line.read(ctx, m.s.b, status)
 	}
-	if process.MachineSince(m.asked) > askEvery {
-		m.asked = process.MachineNow()
+	if m.askNow(now.Status) {
 		m.ask(ctx, &now)
 	}
 	head := m.render(pulseOf(now))
@@ -150,6 +163,30 @@ func (m *machine) look(ctx context.Context) {
 	m.now, m.head, m.at = now, head, process.MachineNow()
 	close(m.next)
 	m.next = make(chan struct{})
+}
+
+// askNow reports whether the questions are asked again: where a page shows their answers and the streams hold something
+// else than the last time, or that was long ago.
+func (m *machine) askNow(s cli.Status) bool {
+	since, held := process.MachineSince(m.asked), heldIn(s)
+	switch {
+	case m.again.Swap(false), m.asked.IsZero():
+	case !m.shown.Swap(m.s.hub.shows(aboutMachine)), since < askEvery, held == m.held && since < askAtLeast:
+		return false
+	}
+	m.asked, m.held = process.MachineNow(), held
+	return true
+}
+
+// heldIn names what the streams hold.
+func heldIn(s cli.Status) string {
+	var out strings.Builder
+	for _, st := range s.Streams {
+		if slices.Contains(pipeline.Streams(), st.Name) {
+			fmt.Fprintf(&out, "%s %d %d;", st.Name, st.Messages, st.Gone)
+		}
+	}
+	return out.String()
 }
 
 // state is what was read last, or what is read now where that was long ago.
@@ -322,6 +359,7 @@ type machineModel struct {
 	Source   string
 	Dead     []letter
 	AllDead  int
+	Lines    []timeline
 }
 
 type figure struct{ Name, Value, Note string }
@@ -335,6 +373,7 @@ type section struct {
 type letter struct {
 	Sequence                            uint64
 	At, Stage, Reason, ASIN, Error, Cmd string
+	Retry                               bool // it can be driven again for no token
 }
 
 func machineView() view {
@@ -342,6 +381,7 @@ func machineView() view {
 		name: machineName, title: func(asked) string { return "Machine" },
 		topics: func(asked) []string { return []string{aboutMachine} },
 		fragment: func(ctx context.Context, s *Server, _ asked) (any, error) {
+			s.machine.shown.Store(true)
 			return s.machine.state(ctx).model(), ctx.Err()
 		},
 	}
@@ -351,7 +391,7 @@ func (n state) model() machineModel {
 	s := n.Status
 	m := machineModel{
 		Headline: s.Headline(), Stuck: len(s.Stuck) > 0, Err: n.Err, Budget: strings.Split(strings.Join(s.Budgets(), "\n"), "\n"), Mode: s.Wish, Tables: n.Tables, Source: n.Source,
-		AllDead: n.AllDead,
+		AllDead: n.AllDead, Lines: n.Lines,
 	}
 	if n.Err != "" {
 		m.Headline = nil
@@ -369,7 +409,7 @@ func (n state) model() machineModel {
 	for _, l := range n.Dead {
 		m.Dead = append(m.Dead, letter{
 			Sequence: l.Sequence, At: l.At, Stage: l.Stage, Reason: l.Dead.Reason, ASIN: l.ASIN, Error: l.Dead.Error.Short(120).String(),
-			Cmd: fmt.Sprintf("ratchet dead retry %d", l.Sequence),
+			Cmd: l.Next(), Retry: l.Free(),
 		})
 	}
 	return m

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -14,8 +15,16 @@ import (
 func replaysView() view {
 	return view{
 		name: replaysName, title: func(asked) string { return "Replays" },
+		topics:   func(asked) []string { return []string{aboutOdds} },
+		fresh:    10 * time.Minute,
 		fragment: func(ctx context.Context, s *Server, _ asked) (any, error) { return s.replays(ctx) },
 	}
+}
+
+// replaysModel is how predictions compare with what came of them, and the runs.
+type replaysModel struct {
+	pictured
+	Runs []run
 }
 
 // run is a replay and how it compares with what was decided.
@@ -45,14 +54,14 @@ type example struct{ ASIN, Title, Profit string }
 // runsShown is how many runs are shown; each is a record in RUNS.
 const runsShown = 50
 
-func (s *Server) replays(ctx context.Context) ([]run, error) {
+func (s *Server) replays(ctx context.Context) (replaysModel, error) {
+	out := replaysModel{pictured: s.calibrations(ctx)}
 	records, err := replay.Runs(ctx, s.b)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	var out []run
 	for i := range records[:min(len(records), runsShown)] {
-		out = append(out, runOf(&records[i]))
+		out.Runs = append(out.Runs, runOf(&records[i]))
 	}
 	return out, nil
 }

@@ -29,6 +29,8 @@ type Options struct {
 	ClickHouse string
 	Rules      string // the rule file that holds where none was applied; empty: the built-in rules
 	Simulated  bool   // Keepa is simulated: every page says so
+	// LAN also serves it on this machine's private address, in plain HTTP, to those who come with a code of Invite.
+	LAN bool
 }
 
 // Server is the running page.
@@ -40,13 +42,17 @@ type Server struct {
 	machine *machine
 	hub     hub
 	deals   cache
+	what    whatIf
+	odds    odds
 	token   string // of forms: a page of another site cannot know it
 	epoch   string // of this process: a page of an earlier one is loaded again
 
 	visible *cli.Visible // of live alone
-	http    *http.Server
+	http    []*http.Server
+	lan     *lan // nil: other machines are not served in plain HTTP
 	addr    net.Addr
 	secure  bool
+	running context.Context // until Stop
 	stop    context.CancelFunc
 	wait    sync.WaitGroup
 }
@@ -55,6 +61,7 @@ type Server struct {
 type Door struct {
 	o      Options
 	l      net.Listener
+	lan    net.Listener // nil without
 	secure *tls.Config
 }
 
@@ -74,15 +81,41 @@ func Listen(o Options) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.TLS.MayListen(o.Flag, l.Addr(), o.Data, o.Password); err != nil {
-		_ = l.Close() // nothing was accepted
+	d := &Door{o: o, l: l, secure: secure}
+	if err := d.mayListen(); err != nil {
+		d.Close()
 		return nil, err
 	}
-	return &Door{o: o, l: l, secure: secure}, nil
+	if o.LAN {
+		tcp, _ := l.Addr().(*net.TCPAddr) // that is what was listened on
+		if d.lan, err = listenLAN(tcp.Port); err != nil {
+			d.Close()
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
-// Close gives an address back on which nothing is served.
-func (d *Door) Close() { _ = d.l.Close() } // nothing was accepted
+// mayListen refuses an address that other machines reach without a password and TLS. Plain text is for private
+// networks alone, by LAN.
+func (d *Door) mayListen() error {
+	loopback := access.Loopback(d.l.Addr())
+	switch {
+	case !loopback && d.o.LAN:
+		return process.Usagef("--page-lan: other machines reach %s already; use %s 127.0.0.1:8080 with it", d.l.Addr(), d.o.Flag)
+	case !loopback && d.secure == nil:
+		return process.Usagef("%s: other machines reach %s, and the page is served there with TLS alone; give --tls-cert and --tls-key, or use 127.0.0.1, for a phone with --page-lan", d.o.Flag, d.l.Addr())
+	}
+	return d.o.TLS.MayListen(d.o.Flag, d.l.Addr(), d.o.Data, d.o.Password)
+}
+
+// Close gives addresses back on which nothing is served.
+func (d *Door) Close() {
+	_ = d.l.Close() // nothing was accepted
+	if d.lan != nil {
+		_ = d.lan.Close() // nothing was accepted
+	}
+}
 
 // Start serves the page until Stop.
 func Start(ctx context.Context, b *bus.Bus, env process.Env, o Options) (*Server, error) {
@@ -99,13 +132,23 @@ func (d *Door) Serve(ctx context.Context, b *bus.Bus, env process.Env, clickhous
 	s := newServer(b, env, d.o)
 	s.addr, s.secure = d.l.Addr(), d.secure != nil && !access.Loopback(d.l.Addr())
 	s.run(context.WithoutCancel(ctx))
-	s.http = &http.Server{
-		Handler: s.Handler(), ConnContext: access.ConnContext,
-		ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug),
+	if d.lan != nil {
+		s.lan = newLAN(d.lan)
+		s.serve(d.lan, s.lan.before(s.pages()))
 	}
-	s.wait.Go(func() { _ = s.http.Serve(access.Secure(d.l, d.secure)) }) // until it is closed
+	s.serve(access.Secure(d.l, d.secure), s.Handler())
 	return s
+}
+
+// serve answers the requests of a listener until Stop.
+func (s *Server) serve(l net.Listener, h http.Handler) {
+	server := &http.Server{
+		Handler: h, ConnContext: access.ConnContext,
+		ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(s.env.Log.Handler(), slog.LevelDebug),
+	}
+	s.http = append(s.http, server)
+	s.wait.Go(func() { _ = server.Serve(l) }) // until it is closed
 }
 
 func newServer(b *bus.Bus, env process.Env, o Options) *Server {
@@ -118,7 +161,7 @@ func newServer(b *bus.Bus, env process.Env, o Options) *Server {
 // run keeps what is shown current.
 func (s *Server) run(ctx context.Context) {
 	ctx, s.stop = context.WithCancel(ctx)
-	s.hub.done = ctx.Done()
+	s.running, s.hub.done = ctx, ctx.Done()
 	s.wait.Go(func() { s.live.Run(ctx); s.visible.Close() })
 	s.wait.Go(func() { s.machine.run(ctx) })
 }
@@ -128,8 +171,11 @@ func (s *Server) Stop() {
 	s.stop() // what is open ends by it
 	ctx, cancel := context.WithTimeout(context.Background(), endWithin)
 	defer cancel()
-	_ = s.http.Shutdown(ctx)
-	_ = s.http.Close() // no request is worth waiting for
+	for _, server := range s.http {
+		_ = server.Shutdown(ctx)
+		_ = server.Close() // no request is worth waiting for
+	}
+	s.what.forget()
 	s.wait.Wait()
 }
 
@@ -147,19 +193,30 @@ func (s *Server) URL() string {
 
 // Handler answers requests; its server's connections want access.ConnContext.
 func (s *Server) Handler() http.Handler {
+	door := access.Door{Password: s.o.Password, AnyHost: s.addr != nil && !access.Loopback(s.addr), Pages: true}
+	m := http.NewServeMux()
+	m.Handle("/", s.pages())
+	if s.lan != nil {
+		m.Handle("GET /phone", headers(http.HandlerFunc(s.phone)))
+	}
+	return door.Before(m)
+}
+
+// pages answers those who were admitted.
+func (s *Server) pages() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /{$}", s.show(dealsView))
 	m.HandleFunc("GET /deal/{asin}", s.show(dealView))
 	m.HandleFunc("GET /find", s.find)
 	m.HandleFunc("GET /machine", s.show(machineView))
 	m.HandleFunc("GET /reason", s.show(reasonView))
+	m.HandleFunc("GET /whatif", s.show(whatIfView))
 	m.HandleFunc("GET /replays", s.show(replaysView))
 	m.HandleFunc("GET /events", s.events)
 	m.HandleFunc("POST /act", s.act)
 	m.HandleFunc("GET /static/{file}", static)
 	m.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, asset("icon.svg"), http.StatusFound) })
-	door := access.Door{Password: s.o.Password, AnyHost: s.addr != nil && !access.Loopback(s.addr), Pages: true}
-	return door.Before(headers(m))
+	return headers(m)
 }
 
 // policy lets a page load its own style, script and answers, and nothing else from anywhere.

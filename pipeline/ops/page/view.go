@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type view struct {
 	// fragment is what is kept current.
 	fragment func(context.Context, *Server, asked) (any, error)
 	cached   func(*Server) *cache // nil: rendered each time
+	// fresh is how often it is rendered without a change, because it shows ages; 0: freshEvery.
+	fresh time.Duration
 }
 
 // notFound is an error of what is asked for, in a sentence.
@@ -82,16 +85,19 @@ func (s *Server) frame(v view, a asked) frame {
 		Here: v.name, Title: v.title(a), Simulated: s.simulated(), Styles: []string{asset("page.css")}, Script: asset("page.js"), Icon: asset("icon.svg"),
 		Token: s.token, Epoch: s.epoch, Version: s.env.Version, Pulse: s.machine.pulse(), Notice: noticeOf(a.query),
 	}
-	if v.name == dealName {
+	if slices.Contains([]string{dealName, machineName, replaysName}, v.name) {
 		f.Styles = append(f.Styles, asset("chart.css"))
 	}
 	back := url.Values{}
 	for name, values := range a.query {
-		if name != "did" && name != "undid" {
+		if !slices.Contains(notices, name) {
 			back[name] = values
 		}
 	}
 	path := map[string]string{dealsName: "/", dealName: "/deal/" + a.asin}[v.name]
+	if path == "" {
+		path = "/" + v.name
+	}
 	f.Back = (&url.URL{Path: path, RawQuery: back.Encode()}).String()
 	return f
 }
@@ -101,8 +107,9 @@ func (s *Server) simulated() bool {
 	if s.o.Simulated {
 		return true
 	}
-	for _, d := range s.live.Snapshot().Deals {
-		if d.Simulated {
+	deals := s.live.Snapshot().Deals
+	for i := range deals {
+		if deals[i].Simulated {
 			return true
 		}
 	}

@@ -39,6 +39,8 @@ type original struct {
 	unknown   []string
 	inputs    []byte
 	profit    *int64
+	expected  *int64
+	priceType int
 	title     foreign.Text
 }
 
@@ -97,6 +99,10 @@ func (p *original) member(name, value []byte) (err error) {
 		p.tokens, err = strconv.Atoi(string(value))
 	case "profit_cents":
 		p.profit, err = cents(value)
+	case "expected_value_cents":
+		p.expected, err = cents(value)
+	case "price_type":
+		p.priceType, err = strconv.Atoi(string(value))
 	case "response_ids":
 		p.responses, err = texts(value)
 	case "unknown":

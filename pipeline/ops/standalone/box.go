@@ -44,6 +44,7 @@ type Box struct {
 	Probes  string        // host:port of /livez and /readyz; empty without
 	CHURL   string        // ClickHouse as clickhouse-go takes it; empty without one
 	Page    string        // URL of the live page; empty without one
+	Phone   string        // address with a code by which a phone is admitted, once; empty without --page-lan
 	NoPage  error         // why the requested page does not run
 
 	o        Options
@@ -211,9 +212,9 @@ func (b *Box) openPage() (err error) {
 		return nil
 	}
 	rules, _ := b.lookup().Lookup("RULES")
-	b.door, err = page.Listen(page.Options{Addr: b.o.Page, Flag: "--page", Data: b.o.Data, TLS: b.o.TLS, Rules: rules, Simulated: b.o.World != Real})
+	b.door, err = page.Listen(page.Options{Addr: b.o.Page, Flag: "--page", Data: b.o.Data, TLS: b.o.TLS, Rules: rules, Simulated: b.o.World != Real, LAN: b.o.PageLAN})
 	var taken *process.TakenError
-	if errors.As(err, &taken) && b.o.Page == DefaultPage {
+	if errors.As(err, &taken) && b.o.Page == DefaultPage && !b.o.PageLAN {
 		b.NoPage = err
 		return nil
 	}
@@ -224,7 +225,7 @@ func (b *Box) openPage() (err error) {
 func (b *Box) startPage(ctx context.Context) {
 	if b.door != nil {
 		b.page = b.door.Serve(ctx, b.Bus, b.Env, b.CHURL)
-		b.Page = b.page.URL()
+		b.Page, b.Phone = b.page.URL(), b.page.Invite()
 	}
 }
 

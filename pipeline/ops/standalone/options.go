@@ -66,6 +66,7 @@ type Options struct {
 	TLS         access.TLS         // of addresses that other machines reach
 	Probes      string             // host:port of /livez, /readyz and /metrics; empty: none
 	Page        string             // host:port of the live page; empty or off: none. DefaultPage may be taken
+	PageLAN     bool               // also to other machines of the private network, in plain HTTP, by a one-time code
 	CHLib       string             // a libchdb.so got another way; empty: the one npm fetched
 	Speed       float64            // pipeline seconds per machine second; 1 in the real world
 	Seed        uint64             // of the simulated catalogue
@@ -121,6 +122,9 @@ func (o Options) Validate() error {
 		if err := gateway.CheckURL(o.KeepaURL, o.Key); err != nil {
 			return &process.UsageError{Err: err}
 		}
+	}
+	if o.PageLAN && (o.Page == "" || o.Page == PageOff) {
+		return process.Usagef("--page-lan: there is no page to serve; leave out --page %s", PageOff)
 	}
 	if err := o.TLS.Validate(); err != nil {
 		return err

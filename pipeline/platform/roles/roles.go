@@ -48,7 +48,7 @@ func key(bucket, name string) string { return "$KV." + bucket + "." + name }
 
 // Table returns every role. With several Keepa keys a role has the rights of its daemons of every plan.
 func Table(plans ...pipeline.Plan) []Role {
-	all := []Role{tokend(), watermarker(), peeker(), committer(), recorder(), notifier(), provisioner(), reader(), operator()}
+	all := []Role{tokend(), watermarker(), peeker(), committer(), recorder(), notifier(), page(), provisioner(), reader(), operator()}
 	for i := range all {
 		for _, p := range plans {
 			all[i].join(p)
@@ -166,6 +166,16 @@ func notifier() Role {
 		Scans: []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, Bucket(pipeline.BucketStatus), Bucket(pipeline.BucketWatermarks)},
 		Asks:  []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status", "svc.notifier.*"},
 	}
+}
+
+// page looks, and does what its buttons do: what was bought and ignored, dead letters, rules.
+func page() Role {
+	r := reader()
+	r.Name, r.Does, r.Person = "page", "shows pages to browsers, whose buttons record what was bought and ignored, retry dead letters and apply rules", false
+	r.Publishes = []string{
+		"action.>", "candidate.>", "survivor.>", "verdict.>", "deal.>", key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketRuns, ">"),
+	}
+	return r
 }
 
 func provisioner() Role {

@@ -109,6 +109,30 @@
     if (e.target.matches('.filter select')) e.target.form.requestSubmit();
   });
 
+  // A slider moves its number, and what would change is shown at once; the address follows, so that it can be kept.
+  for (const slider of document.querySelectorAll('.knobs input[type=range]')) slider.hidden = false;
+  let asks = 0;
+  const ask = (form) => {
+    const to = `${form.getAttribute('action')}?${new URLSearchParams(new FormData(form))}`;
+    const mine = ++asks;
+    fetch(to).then((r) => r.text()).then((html) => {
+      const now = new DOMParser().parseFromString(html, 'text/html').getElementById('answer');
+      if (mine !== asks || !now) return;
+      history.replaceState(null, '', to);
+      by('answer').replaceChildren(...now.childNodes);
+      by('said').textContent = by('answer').querySelector('dd')?.textContent || '';
+    }).catch(() => {});
+  };
+  let soon = 0;
+  document.addEventListener('input', (e) => {
+    const form = e.target.closest('.knobs');
+    if (!form) return;
+    const other = e.target.dataset.for ? by(e.target.dataset.for) : form.querySelector(`[data-for="${e.target.id}"]`);
+    if (other) other.value = e.target.value;
+    clearTimeout(soon);
+    soon = setTimeout(() => ask(form), 150);
+  });
+
   // j and k go from deal to deal, / to the search.
   document.addEventListener('keydown', (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || e.target.matches('input, select, textarea')) return;

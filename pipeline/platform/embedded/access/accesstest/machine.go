@@ -20,10 +20,22 @@ type Machine struct {
 // Another creates one for the duration of the test. If that is impossible the test is skipped, or fails if CI=true.
 func Another(t testing.TB) *Machine {
 	t.Helper()
+	return another(t, "198.18") // a range for tests
+}
+
+// Private is Another in a private network.
+func Private(t testing.TB) *Machine {
+	t.Helper()
+	return another(t, "10.213")
+}
+
+// another makes a network of four addresses of a range.
+func another(t testing.TB, of string) *Machine {
+	t.Helper()
 	n := rand.IntN(1 << 14)
 	m := &Machine{name: fmt.Sprintf("ratchet-%d-%d", os.Getpid(), n)}
-	m.Here = fmt.Sprintf("198.18.%d.%d", n>>6, n&63<<2|1) // a network of four addresses of a range for tests
-	there := fmt.Sprintf("198.18.%d.%d", n>>6, n&63<<2|2)
+	m.Here = fmt.Sprintf("%s.%d.%d", of, n>>6, n&63<<2|1)
+	there := fmt.Sprintf("%s.%d.%d", of, n>>6, n&63<<2|2)
 	outer, inner := fmt.Sprintf("rt%do", n), fmt.Sprintf("rt%di", n)
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", m.name).Run() }) //nolint:noctx // the link goes with it
 	for _, args := range []string{

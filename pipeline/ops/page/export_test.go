@@ -1,0 +1,19 @@
+package page
+
+import (
+	"net/http"
+	"time"
+)
+
+// LANHandler is what is served to other machines; LANAddr where.
+func (s *Server) LANHandler() http.Handler { return s.lan.before(s.pages()) }
+
+// LANAddr is the address with its port.
+func (s *Server) LANAddr() string { return s.lan.addr.String() }
+
+// ForgetOdds makes the next request ask ClickHouse again.
+func (s *Server) ForgetOdds() {
+	s.odds.mu.Lock()
+	defer s.odds.mu.Unlock()
+	s.odds.asked = time.Time{}
+}

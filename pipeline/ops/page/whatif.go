@@ -1,0 +1,351 @@
+package page
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/replay"
+	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/worker"
+	"ratchet/schemas"
+)
+
+const (
+	// whatIfSpan is how far back decisions are decided again, pipeline time; whatIfMost how many, the newest.
+	whatIfSpan = 21 * 24 * time.Hour
+	whatIfMost = 20_000
+	// whatIfKept is how long they are held in memory after they were last asked for, machine time.
+	whatIfKept = 5 * time.Minute
+	// whatIfFresh is how old they may be, machine time.
+	whatIfFresh = 5 * time.Second
+)
+
+// whatIf holds the inputs of the last decisions while somebody asks.
+type whatIf struct {
+	mu   sync.Mutex
+	kept *replay.Kept // nil while nobody asks
+	read time.Time    // machine time
+	drop *time.Timer
+
+	last appliedHere
+}
+
+// appliedHere is how the rules stand that were applied from this page last.
+type appliedHere struct {
+	Version int
+	Says    string
+	Ended   bool
+}
+
+// ruleText are the rules in force and their text.
+type ruleText struct {
+	body    []byte
+	judge   *verdict.Judge
+	version int // 0: none was applied
+	from    string
+}
+
+// rules are those in force: that were applied, of RULES, or the built-in ones.
+func (s *Server) rules(ctx context.Context) (t ruleText, err error) {
+	all, err := cli.AppliedRules(ctx, s.b)
+	if err != nil {
+		return t, err
+	}
+	switch n := len(all); {
+	case n > 0 && all[n-1].Rules != "":
+		t = ruleText{body: []byte(all[n-1].Rules), version: all[n-1].Version, from: fmt.Sprintf("version %d, which was applied", all[n-1].Version)}
+		t.judge, err = verdict.NewJudge(t.body)
+	case s.o.Rules != "":
+		t.from = "RULES"
+		t.body, t.judge, err = worker.ReadRules(ctx, s.o.Rules)
+	default:
+		t = ruleText{body: schemas.UsedBooks, from: "built in"}
+		t.judge, err = verdict.NewJudge(t.body)
+	}
+	if err != nil {
+		return t, fmt.Errorf("the rules in force cannot be read here: %w", err)
+	}
+	if r := s.machine.rules(); r != nil && r.RuleSet != "" && r.RuleSet != t.judge.Version() {
+		return t, fmt.Errorf("the daemons decide by the rule set %s, which is not known here (%s, %s): apply that file, or give its name to the page by RULES", r.RuleSet, t.from, t.judge.Version())
+	}
+	return t, nil
+}
+
+// rules is what the last reading says of the rules in force; nil before it.
+func (m *machine) rules() *cli.Rules {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now.Status.Rules
+}
+
+// knob is a threshold that can be moved. Values are as people write them: dollars for cents, percent for a chance.
+type knob struct {
+	Name, Says, Unit string
+	Value            string
+	Was              string // in force
+	Most, Step       string // of the slider
+	Rules            string
+	scale            float64 // of the file's unit
+}
+
+// knobPrefix begins the parameters of thresholds.
+const knobPrefix = "t-"
+
+// knobSays are the names of the built-in rules' thresholds for people; another one is shown as it is written.
+var knobSays = map[string]string{
+	"min_profit_cents": "Least profit", "max_loss_chance": "Most odds of a loss", "min_roi_percent": "Least return on the money",
+	"min_n_eff": "Least evidence, in sales of today", "min_sales": "Least inferred sales", "min_sales_in_year": "Least sales in a year",
+	"min_rank_drops": "Least rank drops in a year", "min_seller_rating": "Least rating of the seller, percent", "max_offers_age_hours": "Most age of the offers, hours",
+	"max_months_to_sell": "Most months to sell", "min_reference_cents": "Least average price",
+}
+
+func knobOf(t verdict.Threshold, c keepa.Currency) knob {
+	k := knob{Name: t.Name, Says: cmp.Or(knobSays[t.Name], strings.ReplaceAll(t.Name, "_", " ")), Rules: strings.Join(t.Rules, ", "), scale: 1}
+	most, step := max(4*t.Value, 10), 1.0
+	switch {
+	case strings.HasSuffix(t.Name, "_cents"):
+		k.scale, k.Unit = math.Pow10(c.Decimals), c.Symbol
+		k.Says = strings.TrimSuffix(k.Says, " cents")
+		most, step = max(4*t.Value/k.scale, 30), 0.5
+	case strings.HasSuffix(t.Name, "_chance"):
+		k.scale, k.Unit, most = 0.01, "%", 100
+	case strings.HasSuffix(t.Name, "_percent"):
+		k.Unit, most = "%", max(2*t.Value, 100)
+		k.Says = strings.TrimSuffix(k.Says, " percent")
+	case t.Value != math.Trunc(t.Value):
+		step = 0.1
+	}
+	k.Was = k.text(t.Value)
+	k.Value, k.Most, k.Step = k.Was, number(math.Ceil(most)), number(step)
+	return k
+}
+
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// text is a value of the file as people write it.
+func (k knob) text(v float64) string { return number(math.Round(v/k.scale*1e6) / 1e6) }
+
+// take reads a value that was asked for, in the file's unit.
+func (k *knob) take(text string) (float64, error) {
+	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || math.IsNaN(v) || math.Abs(v) > 1e12 {
+		return 0, fmt.Errorf("%s: want a number like %s, got %q", k.Says, k.Was, text)
+	}
+	k.Value = number(v)
+	v *= k.scale
+	if k.scale > 1 {
+		return math.Round(v), nil // cents are whole
+	}
+	return math.Round(v*1e6) / 1e6, nil
+}
+
+// whatIfModel is what other thresholds would have changed.
+type whatIfModel struct {
+	Knobs   []knob
+	Wrong   string
+	From    string // the rules in force
+	RuleSet string
+	Changed []knob
+	Span    string
+	Answer  *whatIfAnswer
+	Last    appliedHere
+}
+
+type whatIfAnswer struct {
+	replay.Compared
+	BeforeProfit, AfterProfit     string
+	BeforeExpected, AfterExpected string
+	Deals, Profit, Expected       string // the differences
+	MoreOf, FewerOf, OnwardOf     groupShown
+	Glance                        bool // what was changed is also compared with by the glance, which keeps no inputs
+	Left                          int
+	Took                          string
+}
+
+type groupShown struct {
+	Profit   string
+	Reasons  string
+	Examples []example
+}
+
+func whatIfView() view {
+	return view{
+		name: whatIfName, title: func(asked) string { return "What if" },
+		fragment: func(ctx context.Context, s *Server, a asked) (any, error) { return s.whatIf(ctx, a.query) },
+	}
+}
+
+// changedRules are the rules in force with the thresholds that are asked for.
+func (s *Server) changedRules(ctx context.Context, q url.Values) (m whatIfModel, t ruleText, body []byte, after *verdict.Judge, err error) {
+	if t, err = s.rules(ctx); err != nil {
+		return m, t, nil, nil, err
+	}
+	m.From, m.RuleSet = t.from, t.judge.Version()
+	to := map[string]float64{}
+	currency := t.judge.Settings().Domain().Currency()
+	for _, threshold := range t.judge.Thresholds() {
+		k := knobOf(threshold, currency)
+		if text := q.Get(knobPrefix + k.Name); text != "" && text != k.Was {
+			v, wrong := k.take(text)
+			if wrong != nil {
+				err = wrong
+			} else if v != threshold.Value {
+				to[k.Name] = v
+				m.Changed = append(m.Changed, k)
+			}
+		}
+		m.Knobs = append(m.Knobs, k)
+	}
+	if err == nil {
+		body, after, err = verdict.WithThresholds(t.body, to)
+	}
+	return m, t, body, after, err
+}
+
+// whatIf compares the rules in force with other thresholds, over the inputs that the last weeks kept.
+func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) {
+	s.machine.state(ctx) // which rules the daemons have
+	m, t, _, after, err := s.changedRules(ctx, q)
+	m.Span = "the last 3 weeks"
+	if err != nil {
+		m.Wrong = err.Error()
+		return m, nil
+	}
+	w := &s.what
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.Last = w.last
+	if err := w.load(ctx, s); err != nil {
+		return m, err
+	}
+	began := process.MachineNow()
+	a := &whatIfAnswer{Compared: w.kept.Compare(t.judge, after), Left: w.kept.Left}
+	a.Took = process.MachineSince(began).Round(time.Millisecond).String()
+	a.says(t.judge.Settings().Domain())
+	for _, threshold := range t.judge.Thresholds() {
+		a.Glance = a.Glance || slices.Contains(threshold.Looks, pipeline.LookGlance) && slices.ContainsFunc(m.Changed, func(k knob) bool { return k.Name == threshold.Name })
+	}
+	m.Answer = a
+	return m, nil
+}
+
+// load reads the inputs, or what was decided since they were read. They are dropped when nobody asks any more.
+func (w *whatIf) load(ctx context.Context, s *Server) error {
+	if w.kept == nil {
+		w.kept = &replay.Kept{Most: whatIfMost}
+	}
+	if w.read.IsZero() || process.MachineSince(w.read) > whatIfFresh {
+		if err := w.kept.Read(ctx, s.b, s.env.Now(), whatIfSpan); err != nil {
+			return err
+		}
+		w.read = process.MachineNow()
+	}
+	if w.drop == nil {
+		w.drop = time.AfterFunc(whatIfKept, w.forget)
+	}
+	w.drop.Reset(whatIfKept)
+	return nil
+}
+
+func (w *whatIf) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept, w.read = nil, time.Time{}
+}
+
+// says writes the amounts.
+func (a *whatIfAnswer) says(d keepa.Domain) {
+	money := func(n int64) string { return d.Money(&n) }
+	a.BeforeProfit, a.AfterProfit, a.BeforeExpected, a.AfterExpected = money(a.Before.Profit), money(a.After.Profit), money(a.Before.Expected), money(a.After.Expected)
+	a.Deals = signed(int64(a.After.Deals-a.Before.Deals), func(n int64) string { return strconv.FormatInt(n, 10) })
+	a.Profit, a.Expected = signed(a.After.Profit-a.Before.Profit, money), signed(a.After.Expected-a.Before.Expected, money)
+	if a.Before.Known+a.After.Known == 0 {
+		a.Expected, a.BeforeExpected, a.AfterExpected = "–", "–", "–"
+	}
+	of := func(g replay.Group) groupShown {
+		return groupShown{Profit: money(g.Profit), Reasons: cli.Because(g.Reasons), Examples: examplesOf(g.Examples)}
+	}
+	a.MoreOf, a.FewerOf, a.OnwardOf = of(a.More), of(a.Fewer), of(a.Onward)
+}
+
+func signed(n int64, say func(int64) string) string {
+	switch {
+	case n > 0:
+		return "+" + say(n)
+	case n < 0:
+		return "−" + say(-n)
+	}
+	return "±0"
+}
+
+// apply puts the thresholds of the form live, as `ratchet rules apply` does. Stored deals, and what was rejected in the
+// last week, are decided again behind it.
+func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
+	m, t, body, after, err := s.changedRules(r.Context(), f)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.Get("apply") != t.judge.Version():
+		return nil, errors.New("other rules were applied since this page was loaded: load it again")
+	case len(m.Changed) == 0:
+		return nil, errors.New("no threshold differs from the rules in force")
+	}
+	v, _, err := cli.GoLive(r.Context(), s.b, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+		if n := len(all); n > 0 && all[n-1].Version != t.version && all[n-1].Rules != "" {
+			return pipeline.AppliedRules{}, errors.New("other rules were applied meanwhile: load the page again")
+		}
+		return pipeline.AppliedRules{RuleSet: after.Version(), Rules: string(body), File: "the page"}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	cli.AwaitRules(r.Context(), s.b, v.Version)
+	s.what.note(appliedHere{Version: v.Version, Says: "Stored deals, and what was rejected in the last week, are being decided again."})
+	s.wait.Go(func() { s.decideAgain(s.running, v, after) })
+	s.machine.wanted()
+	return applied(v.Version), nil
+}
+
+func applied(version int) *notice {
+	return &notice{Says: fmt.Sprintf("Version %d of the rules is live; stored deals are being decided again by it. `ratchet rules revert` takes it back.", version), did: fmt.Sprintf("applied=%d", version)}
+}
+
+func (w *whatIf) note(a appliedHere) {
+	w.mu.Lock()
+	w.last = a
+	w.mu.Unlock()
+}
+
+// decideAgain does what follows on rules that went live.
+func (s *Server) decideAgain(ctx context.Context, v pipeline.AppliedRules, judge *verdict.Judge) {
+	var said strings.Builder
+	deals, err := replay.Deals(ctx, s.b, judge, v.Version, func(replay.Step) {})
+	if err == nil {
+		err = cli.WriteRedecided(&said, deals)
+	}
+	var rejects replay.Reconsidered
+	if err == nil {
+		if rejects, err = cli.Reconsider(ctx, s.b, v, []byte(v.Rules), func(replay.Step) {}); err == nil {
+			err = cli.WriteReconsidered(&said, rejects)
+		}
+	}
+	if err != nil {
+		s.env.Log.Warn("the rules are live, but not everything was decided again", "version", v.Version, "err", err)
+		fmt.Fprintf(&said, "Not everything was decided again: %v; `ratchet rules apply` with the same rules continues.", err)
+	}
+	s.what.note(appliedHere{Version: v.Version, Says: said.String(), Ended: true})
+}
