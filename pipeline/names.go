@@ -162,7 +162,7 @@ const (
 	HeaderRunID       = "Run-Id"        // "live" or a replay's name
 	HeaderAt          = "At"            // pipeline time, RFC 3339 with ms
 	HeaderMsgID       = "Nats-Msg-Id"   // deduplication key
-	HeaderTraceparent = "traceparent"   // W3C trace context of the span that published it; only with traces
+	HeaderTraceparent = "traceparent"   // W3C trace context: the work, and the span that published it if traces are on
 	HeaderBuild       = "Build"         // the build that published it
 	HeaderOrigin      = "Origin"        // STREAM/SEQUENCE of the message it was decided from; on verdicts
 	HeaderAgain       = "Decides-Again" // STREAM/SEQUENCE of the live verdict; on verdicts of a replay

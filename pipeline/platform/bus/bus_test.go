@@ -66,7 +66,7 @@ func TestAMessagePublishedTwiceIsStoredOnce(t *testing.T) {
 		n++
 		for _, h := range []string{
 			pipeline.HeaderSchema, pipeline.HeaderWorkID, pipeline.HeaderRunID, pipeline.HeaderAt,
-			pipeline.HeaderMsgID, pipeline.HeaderBuild,
+			pipeline.HeaderMsgID, pipeline.HeaderTraceparent, pipeline.HeaderBuild,
 		} {
 			if r.Header.Get(h) == "" {
 				t.Errorf("header %s is missing", h)

@@ -138,8 +138,8 @@ func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
 	return nil
 }
 
-// wire adds the headers that every message carries. The trace is that of the
-// step that publishes: one copied from another message would be a false cause.
+// wire adds the headers that every message carries. The trace is that of the step that publishes, since one copied
+// from another message would be a false cause; without a recorded step it names the work and the message.
 func (b *Bus) wire(ctx context.Context, m Message) *nats.Msg {
 	msg := &nats.Msg{Subject: m.Subject, Data: m.Body, Header: nats.Header{}}
 	for k, v := range m.Header {
@@ -161,10 +161,11 @@ func (b *Bus) wire(ctx context.Context, m Message) *nats.Msg {
 	if m.WorkID != "" {
 		msg.Header.Set(pipeline.HeaderWorkID, m.WorkID)
 	}
-	msg.Header.Del(pipeline.HeaderTraceparent)
-	if parent := trace.Parent(ctx, m.WorkID); parent != "" && run == pipeline.RunLive {
-		msg.Header.Set(pipeline.HeaderTraceparent, parent)
+	parent := trace.Unrecorded(m.WorkID, m.ID)
+	if recorded := trace.Parent(ctx, m.WorkID); recorded != "" && run == pipeline.RunLive {
+		parent = recorded
 	}
+	msg.Header.Set(pipeline.HeaderTraceparent, parent)
 	return msg
 }
 

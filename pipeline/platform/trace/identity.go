@@ -22,6 +22,19 @@ func idOf(work string) (id oteltrace.TraceID) {
 	return id
 }
 
+// Unrecorded returns the header traceparent of a message that no span published: the trace of its work, a span id made
+// of the message's id, and the flag that says that neither is recorded.
+func Unrecorded(work, id string) string {
+	return "00-" + idOf(work).String() + "-" + spanOf(id).String() + "-00"
+}
+
+// spanOf returns the id of the span that nobody recorded.
+func spanOf(id string) (span oteltrace.SpanID) {
+	sum := sha256.Sum256([]byte(id))
+	copy(span[:], sum[:])
+	return span
+}
+
 // workKey is the context key of the Work-Id of a span that begins a trace.
 type workKey struct{}
 
@@ -58,10 +71,10 @@ func (c carrier) Set(key, value string) { c[key] = []string{value} }
 func (c carrier) Keys() []string { return []string{pipeline.HeaderTraceparent} }
 
 // parent returns a context for the spans of a work that a message is about: below the span that published the
-// message, or at the top of the trace. foreign is what else the header names.
+// message, or at the top of the trace if none did. foreign is what else the header names.
 func parent(header map[string][]string, work string) (_ context.Context, foreign []oteltrace.Link) {
 	ctx := context.WithValue(context.Background(), workKey{}, work)
-	named := oteltrace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier(header)))
+	named := published(header)
 	switch {
 	case !named.IsValid():
 		return ctx, nil
@@ -69,6 +82,15 @@ func parent(header map[string][]string, work string) (_ context.Context, foreign
 		return oteltrace.ContextWithRemoteSpanContext(ctx, named), nil
 	}
 	return ctx, []oteltrace.Link{{SpanContext: named}}
+}
+
+// published returns the span that the header names; an invalid one if it names none, or one of Unrecorded.
+func published(header map[string][]string) oteltrace.SpanContext {
+	named := oteltrace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier(header)))
+	if named.SpanID() == spanOf(carrier(header).Get(pipeline.HeaderMsgID)) {
+		return oteltrace.SpanContext{}
+	}
+	return named
 }
 
 // written is a span as the header of the messages that it publishes.

@@ -113,7 +113,7 @@ func text(key, value string) attribute.KeyValue {
 
 // Recorded makes the span of a message whose row was stored, since the batch of rows was taken.
 func (t *Tracer) Recorded(d Delivery, since time.Time, rows int) {
-	if t == nil || d.work() == "" || carrier(d.Header).Get(pipeline.HeaderTraceparent) == "" {
+	if t == nil || d.work() == "" || !published(d.Header).IsValid() {
 		return
 	}
 	ctx, foreign := parent(d.Header, d.work())

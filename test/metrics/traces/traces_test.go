@@ -57,12 +57,13 @@ func TestADeadLetterStaysInTheTraceOfItsWork(t *testing.T) {
 	}
 }
 
-func TestADaemonWithoutTracesWritesNoHeader(t *testing.T) {
+func TestWithoutTracesTheHeaderNamesTheWorkUnrecorded(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	d.Run(t, traced, nil)
+	const work = "00112233445566778899aabb"
 	poison := bus.Message{
-		Subject: "candidate.1.live.B00POISON0", Schema: "candidate.v999", ID: "poison", WorkID: "w", Body: []byte("{"),
+		Subject: "candidate.1.live.B00POISON0", Schema: "candidate.v999", ID: "poison", WorkID: work, Body: []byte("{"),
 		Header: map[string]string{pipeline.HeaderTraceparent: "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01"}, // of another message
 	}
 	if _, err := d.Bus.Publish(t.Context(), poison); err != nil {
@@ -75,8 +76,8 @@ func TestADaemonWithoutTracesWritesNoHeader(t *testing.T) {
 	})
 	for _, stream := range []string{pipeline.StreamCandidates, pipeline.StreamDead} {
 		if err := d.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error {
-			if h := r.Header.Get(pipeline.HeaderTraceparent); h != "" {
-				t.Errorf("%s #%d has the header %s", stream, r.Sequence, h)
+			if h := r.Header.Get(pipeline.HeaderTraceparent); !strings.HasPrefix(h, "00-"+work+"00000000-") || !strings.HasSuffix(h, "-00") {
+				t.Errorf("%s #%d has the header %q", stream, r.Sequence, h)
 			}
 			return nil
 		}); err != nil {
