@@ -45,6 +45,7 @@ func (w *Warehouse) Arrive(ctx context.Context, since time.Time, members []strin
 			selected = append(selected, "JSONExtractRaw(message, '"+name+"')")
 		}
 	}
+	selected = append(selected, "if(isValidJSON(message), '', message)") // ClickHouse reads no number like 1e999, and Go does
 	if since.Before(time.Unix(0, 0)) {
 		since = time.Unix(0, 0)
 	}
@@ -97,9 +98,20 @@ func (a *Arriving) membersIn(values []any) (map[string]json.RawMessage, error) {
 			out[name] = raw
 		}
 	}
+	values = values[len(a.columns):]
+	var message map[string]json.RawMessage
+	if odd := text(values[len(a.extracted)]); odd != "" {
+		if err := json.Unmarshal([]byte(odd), &message); err != nil {
+			return nil, fmt.Errorf("decode message: %w", err)
+		}
+	}
 	for i, name := range a.extracted {
-		if raw := text(values[len(a.columns)+i]); raw != "" {
-			out[name] = json.RawMessage(raw)
+		raw := json.RawMessage(text(values[i]))
+		if message != nil {
+			raw = message[name]
+		}
+		if len(raw) > 0 {
+			out[name] = raw
 		}
 	}
 	return out, nil
