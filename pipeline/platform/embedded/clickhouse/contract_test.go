@@ -483,12 +483,12 @@ func TestErrorsHaveTheirCodesAndStatuses(t *testing.T) {
 		{"unknown table", nil, "SELECT * FROM nope", "60", 404},
 		{"unknown column", nil, "SELECT nope", "47", 404},
 		{"syntax", nil, "SELEC 1", "62", 400},
-		{"an expression is not a query", nil, "1 + 1", "62", 400},
+		{"an expression is no query", nil, "1 + 1", "62", 400},
 		{"two statements", nil, "SELECT 1; SELECT 2", "62", 400},
 		{"unknown database", url.Values{"database": {"nope"}}, "SELECT 1", "81", 404},
 		{"unknown setting", url.Values{"max_nope": {"1"}}, "SELECT 1", "115", 404},
 		{"bad value of a setting", url.Values{"max_threads": {"many"}}, "SELECT 1", "27", 400},
-		{"an invalid setting name", url.Values{"a` = 1, `b": {"1"}}, "SELECT 1", "115", 404},
+		{"a setting that is none", url.Values{"a` = 1, `b": {"1"}}, "SELECT 1", "115", 404},
 		{"time limit", url.Values{"max_execution_time": {"1"}}, "SELECT count() FROM system.numbers", "159", 408},
 		{"memory limit", url.Values{"max_memory_usage": {"1000000"}}, "SELECT groupArray(number) FROM numbers(10000000)", "241", 500},
 		{"bad data", nil, "INSERT INTO t FORMAT JSONEachRow\n{\"a\": \"x\"}", "", 400},
@@ -518,7 +518,7 @@ func TestErrorsHaveTheirCodesAndStatuses(t *testing.T) {
 	}
 }
 
-func TestAnErrorInTheMiddleIsReported(t *testing.T) {
+func TestAnErrorInTheMiddleIsTold(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
 	rows, err := open(t, dsn).Query(t.Context(), "SELECT throwIf(number = 500000) FROM numbers(1000000)")
@@ -540,7 +540,7 @@ func TestAnErrorInTheMiddleIsReported(t *testing.T) {
 	want(t, "waited for: rows", strings.Count(fine.body, "\n"), 200000)
 }
 
-func TestSettingsEndWithTheirRequest(t *testing.T) {
+func TestSettingsEndWithTheirRequestAndSessionsKeepThem(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
 	post := func(sql string, params ...string) reply {
@@ -557,6 +557,34 @@ func TestSettingsEndWithTheirRequest(t *testing.T) {
 	if chtest.Embedded() {
 		want(t, "inserts are not held back", post("SELECT getSetting('async_insert')", "async_insert", "1").body, "false\n")
 	}
+	s := "s" + fmt.Sprint(time.Now().UnixNano())
+	want(t, "check before", post("SELECT 1", "session_id", s, "session_check", "1").status, 404)
+	want(t, "temporary table", post("CREATE TEMPORARY TABLE tt (a UInt8)", "session_id", s).status, 200)
+	want(t, "filled", post("INSERT INTO tt VALUES (1)", "session_id", s).status, 200)
+	want(t, "SET", post("SET max_threads = 5", "session_id", s).status, 200)
+	want(t, "an error in between", post("SELECT nope", "session_id", s).status, 404)
+	want(t, "kept", post("SELECT a, getSetting('max_threads') FROM tt", "session_id", s).body, "1\t5\n")
+	want(t, "elsewhere unknown", post("SELECT a FROM tt").status, 404)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	busy := make(chan struct{})
+	go func() {
+		defer close(busy)
+		_, _ = try(ctx, dsn, "POST", url.Values{"session_id": {s}, "query_id": {s}}, strings.NewReader("SELECT sleepEachRow(1) FROM numbers(3) SETTINGS max_block_size = 1"))
+	}()
+	for until := time.Now().Add(5 * time.Second); ; {
+		if post("SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(1)%' AND query NOT LIKE '%processes%'").body != "0\n" {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatal("the busy query never began")
+		}
+	}
+	r := post("SELECT 1", "session_id", s)
+	want(t, "locked", r.header.Get("X-ClickHouse-Exception-Code"), "373")
+	cancel()
+	<-busy
 }
 
 func TestAQueryStopsWhenItsClientLeaves(t *testing.T) {
@@ -788,6 +816,11 @@ func TestFaultsOfTheEngineDoNotReachUs(t *testing.T) {
 			_ = rows.Close()
 			want(t, "the next answer", one[uint8](t, c, "SELECT 9"), 9)
 		}
+	})
+	t.Run("in a session too", func(t *testing.T) {
+		in := url.Values{"session_id": {"cut" + fmt.Sprint(time.Now().UnixNano())}}
+		_ = call(t, dsn, "POST", in, "SELECT throwIf(number = 100000) FROM numbers(200000)")
+		want(t, "the next answer", call(t, dsn, "POST", in, "SELECT 9").body, "9\n")
 	})
 	t.Run("a body cut by the client inserts nothing", func(t *testing.T) {
 		exec(t, c, "CREATE TABLE cut (a UInt64) ENGINE = MergeTree ORDER BY a")

@@ -8,8 +8,8 @@
 // The differences from a server, and why:
 //   - Inserted data never becomes part of the statement's text: the engine would end it at
 //     the first empty line and run what follows as SQL.
-//   - Every request has an engine session of its own, so settings and temporary tables
-//     end with it; session_id has no effect. There are no external tables.
+//   - Every request has an engine session of its own (unless it names one), so
+//     settings and temporary tables end with it, as on a server.
 //   - The protocol revision in the hello to clickhouse-go is 0, because that is how the
 //     engine writes its Native blocks.
 //   - An INSERT is durable when it is answered; async_insert has no effect.

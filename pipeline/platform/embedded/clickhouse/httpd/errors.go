@@ -13,6 +13,7 @@ import (
 // ClickHouse's codes for what is rejected here and not by the engine.
 const (
 	unsupported      = 1
+	badArguments     = 36
 	tooLong          = 62
 	unknownSetting   = 115
 	readonly         = 164
@@ -21,15 +22,17 @@ const (
 	sameQueryID      = 216
 	noSpace          = 243
 	cannotDecompress = 271
+	sessionNotFound  = 372
+	sessionLocked    = 373
 	authFailed       = 516
 	shuttingDown     = 394
 )
 
 var codeNames = map[int]string{
-	unsupported: "UNSUPPORTED_METHOD", tooLong: "SYNTAX_ERROR", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
+	unsupported: "UNSUPPORTED_METHOD", tooLong: "SYNTAX_ERROR", badArguments: "BAD_ARGUMENTS", unknownSetting: "UNKNOWN_SETTING", readonly: "READONLY",
 	tooManyQueries: "TOO_MANY_SIMULTANEOUS_QUERIES", networkError: "NETWORK_ERROR",
 	sameQueryID: "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", noSpace: "NOT_ENOUGH_SPACE", cannotDecompress: "CANNOT_DECOMPRESS",
-	authFailed:   "AUTHENTICATION_FAILED",
+	sessionNotFound: "SESSION_NOT_FOUND", sessionLocked: "SESSION_IS_LOCKED", authFailed: "AUTHENTICATION_FAILED",
 	shuttingDown: "QUERY_WAS_CANCELLED",
 }
 
@@ -41,7 +44,7 @@ func refuse(code int, format string, args ...any) error {
 // statuses are the codes that a server answers with another status than 500.
 var statuses = map[int]int{
 	6: 400, 26: 400, 27: 400, 33: 400, 36: 400, 38: 400, 41: 400, 53: 400, 62: 400, 70: 400, 72: 400, 117: 400, 131: 400, 69: 400,
-	210: 400, 271: 400,
+	210: 400, 271: 400, 372: 404, 373: 400,
 	46: 404, 47: 404, 50: 404, 56: 404, 60: 404, 73: 404, 81: 404, 115: 404,
 	159: 408, 164: 400, 192: 403, 193: 403, 194: 401, 497: 403, 516: 403, 202: 503, 439: 503, 394: 500,
 }

@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -15,13 +16,23 @@ import (
 
 // work is a statement that is ready to run, and the files that it reads.
 type work struct {
-	text     string
-	sql      string // as received, without data that is in a file
-	values   string // of VALUES, as received
-	literals bool   // the values are not expressions
-	insert   bool   // has data: cannot be streamed
-	format   string
-	files    []string
+	text      string
+	sql       string // as received, without data that is in a file
+	values    string // of VALUES, as received
+	literals  bool   // the values are not expressions
+	insert    bool   // has data: cannot be streamed
+	continues bool   // in a session that has a database already
+	format    string
+	verb      string
+	tables    []table
+	files     []string
+}
+
+// table is an external table in a request.
+type table struct{ name, structure, format, file string }
+
+func (t table) create() string {
+	return "CREATE TEMPORARY TABLE " + name(t.name) + " (" + t.structure + ")"
 }
 
 // forget removes the files, which are not needed after the statement.
@@ -39,7 +50,7 @@ const mostStatement = 64 << 20
 
 // read reads the request's body to its end: the statement, and the data of an INSERT into a file.
 func (s *Server) read(r *http.Request, q *request, end func() error) (*work, error) {
-	w := &work{}
+	w := &work{continues: q.session != ""}
 	err := s.readInto(w, r, q)
 	if err == nil {
 		err = end()
@@ -53,7 +64,7 @@ func (s *Server) read(r *http.Request, q *request, end func() error) (*work, err
 
 func (s *Server) readInto(w *work, r *http.Request, q *request) error {
 	if kind, p, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "multipart/form-data" {
-		if err := readForm(q, multipart.NewReader(r.Body, p["boundary"])); err != nil {
+		if err := s.readForm(w, q, multipart.NewReader(r.Body, p["boundary"])); err != nil {
 			return err
 		}
 		return s.shape(w, q, strings.NewReader(""))
@@ -79,7 +90,7 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 		text = q.query
 	}
 	st := understand(text)
-	w.format = st.format
+	w.verb, w.format = st.verb, st.format
 	if st.inserts && q.readsOnly() {
 		return errInserts
 	}
@@ -120,8 +131,8 @@ func (s *Server) shape(w *work, q *request, body io.Reader) error {
 
 func infile(path string) string { return " FROM INFILE " + quote(path) + " COMPRESSION 'none' " }
 
-// readForm reads the query and the parameters of a form.
-func readForm(q *request, form *multipart.Reader) error {
+// readForm reads the external tables and fields of a form.
+func (s *Server) readForm(w *work, q *request, form *multipart.Reader) error {
 	for {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -145,9 +156,33 @@ func readForm(q *request, form *multipart.Reader) error {
 			}
 			q.params = append(q.params, engine.Param{Name: field[len("param_"):], Value: string(value)})
 		default:
-			return refuse(unsupported, "External tables are not supported, but the form has a field %s: insert its rows into a table first", quote(field))
+			t, err := s.external(w, q, part)
+			if err != nil {
+				return err
+			}
+			w.tables = append(w.tables, t)
 		}
 	}
+}
+
+func (s *Server) external(w *work, q *request, part *multipart.Part) (table, error) {
+	t := table{name: part.FormName(), structure: q.tables.Get(part.FormName() + "_structure"), format: q.tables.Get(part.FormName() + "_format")}
+	if t.structure == "" {
+		var columns []string
+		for i, kind := range strings.Split(q.tables.Get(t.name+"_types"), ",") {
+			columns = append(columns, "_"+strconv.Itoa(i+1)+" "+kind)
+		}
+		t.structure = strings.Join(columns, ", ")
+	}
+	if t.format == "" {
+		t.format = "TabSeparated"
+	}
+	if !settingName.MatchString(t.format) {
+		return t, refuse(badArguments, "Format %s of external table %s is not a name", quote(t.format), quote(t.name))
+	}
+	var err error
+	t.file, err = s.store(w, part)
+	return t, err
 }
 
 // store writes a body to a temporary file.

@@ -13,17 +13,24 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
+// reads are the first words of the statements that a GET may run in a session.
+var reads = []string{"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "SET", "USE", "CHECK", ""}
+
 // run runs the statement and sends its answer. An error means that nothing was sent.
-func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *work) error {
+// spoilt means that the answer was aborted, so the engine session is not clean.
+func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *work) (spoilt bool, err error) {
+	if q.readonly && q.session != "" && !slices.Contains(reads, job.verb) {
+		return false, refuse(readonly, "Cannot execute query in readonly mode: use POST to change data")
+	}
 	a := s.newAnswer(w, q, job)
 	defer a.forget()
 	if strings.TrimSpace(job.text) == hello && q.revision > 0 {
 		b, err := greet(c, q.revision)
 		if err != nil {
-			return err
+			return false, err
 		}
 		q.revision = 0 // the block contains its info already
-		return a.whole(b, engine.Counts{})
+		return false, a.whole(b, engine.Counts{})
 	}
 	if !job.insert && inPieces(a.format) {
 		stream, err := c.Stream(job.text, q.format, q.params)
@@ -31,14 +38,14 @@ func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *wor
 			return s.stream(a, stream)
 		}
 		if !engine.NotStreamable(err) {
-			return err
+			return false, err
 		}
 	}
 	b, n, err := c.Query(job.text, q.format, q.params)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return a.whole(b, n)
+	return false, a.whole(b, n)
 }
 
 // piecewise are the formats in which an answer can be written piece by piece. The engine gives
@@ -52,21 +59,21 @@ var piecewise = []string{
 func inPieces(format string) bool { return slices.Contains(piecewise, strings.ToLower(format)) }
 
 // stream sends the pieces as they arrive. The first one decides the status: a later error is sent inside the answer.
-func (s *Server) stream(a *answer, stream *engine.Stream) error {
+func (s *Server) stream(a *answer, stream *engine.Stream) (spoilt bool, err error) {
 	defer stream.Close()
 	for {
 		piece, err := stream.Next()
 		switch {
 		case err != nil && !a.begun:
-			return err
+			return true, err
 		case err != nil:
 			a.breakOff(err)
-			return nil
+			return true, nil
 		case piece == nil:
-			return a.end(stream.Counts())
+			return false, a.end(stream.Counts())
 		}
 		if err := a.write(piece); err != nil {
-			return a.lost(err)
+			return true, a.lost(err)
 		}
 	}
 }

@@ -1,8 +1,8 @@
 package httpd
 
 import (
-	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,6 +19,9 @@ type request struct {
 	database       string
 	format         string // of answers without a FORMAT clause
 	id             string // query_id; generated if empty
+	session        string
+	sessionTimeout string
+	sessionCheck   bool
 	revision       int    // of the Native blocks that the client expects
 	agent          string // the User-Agent
 	compress       bool
@@ -28,6 +31,7 @@ type request struct {
 	readonly       bool // a GET may only read
 	params         []engine.Param
 	settings       []setting
+	tables         url.Values // NAME_structure, NAME_types and NAME_format of external tables
 }
 
 type setting struct{ name, value string }
@@ -46,10 +50,9 @@ func (q *request) setting(name string) string {
 // these two have no effect: an INSERT is durable when it is answered.
 var ignored = []string{"async_insert", "wait_for_async_insert"}
 
-// transport are parameters for the server's HTTP side that need no action here. Clients name
-// a session by default, although none of their requests depends on an earlier one.
+// transport are parameters for the server's HTTP side that need no action here.
 var transport = []string{
-	"session_id", "session_timeout", "session_check", "quota_key", "stacktrace", "buffer_size", "add_http_cors_header", "role", "close_session",
+	"quota_key", "stacktrace", "buffer_size", "add_http_cors_header", "role", "close_session",
 	"http_native_compression_disable_checksumming_on_decompress",
 }
 
@@ -60,13 +63,14 @@ func understandRequest(r *http.Request) *request {
 		database: r.Header.Get("X-ClickHouse-Database"),
 		agent:    r.Header.Get("User-Agent"),
 		readonly: r.Method == http.MethodGet || r.Method == http.MethodHead,
+		tables:   url.Values{},
 	}
 	if q.format == "" {
 		q.format = "TabSeparated"
 	}
 	q.credentials(r)
 	values := r.URL.Query()
-	for _, key := range slices.Sorted(maps.Keys(values)) {
+	for _, key := range sortedKeys(values) {
 		q.take(key, values.Get(key), r)
 	}
 	return q
@@ -104,6 +108,12 @@ func (q *request) take(key, value string, r *http.Request) {
 		}
 	case key == "query_id":
 		q.id = value
+	case key == "session_id":
+		q.session = value
+	case key == "session_timeout":
+		q.sessionTimeout = value
+	case key == "session_check":
+		q.sessionCheck = on
 	case key == "client_protocol_version":
 		q.revision, _ = strconv.Atoi(value) // 0 if it is not a number
 	case key == "compress":
@@ -116,10 +126,16 @@ func (q *request) take(key, value string, r *http.Request) {
 		q.gzip = on && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
 	case strings.HasPrefix(key, "param_"):
 		q.params = append(q.params, engine.Param{Name: key[len("param_"):], Value: value})
+	case describesTable(key) && strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/"):
+		q.tables.Set(key, value)
 	case slices.Contains(ignored, key), slices.Contains(transport, key):
 	default:
 		q.settings = append(q.settings, setting{name: key, value: value})
 	}
+}
+
+func describesTable(key string) bool {
+	return strings.HasSuffix(key, "_structure") || strings.HasSuffix(key, "_types") || strings.HasSuffix(key, "_format")
 }
 
 // readsOnly reports whether the request may change nothing.
@@ -157,8 +173,18 @@ func (q *request) assignments() (string, error) {
 		}
 	}
 	list = append(list, "log_comment = "+quote(q.comment()), marker+" = "+quote(q.id))
-	if q.readonly {
+	if q.readonly && q.session == "" {
+		// A session would stay read-only: there the statement's first word decides.
 		list = append(list, "readonly = 2")
 	}
 	return "SET " + strings.Join(list, ", "), nil
+}
+
+func sortedKeys(v url.Values) []string {
+	keys := make([]string, 0, len(v))
+	for k := range v {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }

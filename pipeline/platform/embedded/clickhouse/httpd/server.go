@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -40,9 +39,10 @@ const mostStatements = 32
 
 // Server answers requests as a ClickHouse server would. It is an http.Handler.
 type Server struct {
-	o       Options
-	places  chan struct{}
-	checker *sqlcheck.Checker
+	o        Options
+	places   chan struct{}
+	sessions sessions
+	checker  *sqlcheck.Checker
 
 	mu      sync.Mutex
 	running map[string]bool // by query ID
@@ -69,7 +69,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{o: o, checker: checker, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}, nil
+	s := &Server{o: o, checker: checker, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
+	s.sessions.open = map[string]*session{}
+	return s, nil
 }
 
 // ServeHTTP answers one request.
@@ -156,16 +158,27 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 		return err
 	}
 
-	conn, err := s.o.Engine.Connect()
+	conn, leave, err := s.enter(q)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	defer s.killWhenDone(present, q.id)()
-	if err := s.prepare(conn, q, job); err != nil {
+	spoilt := true // until the statement has ended normally
+	defer func() { leave(spoilt) }()
+
+	restore, err := s.borrow(conn, q)
+	if err != nil {
 		return err
 	}
-	return s.run(w, conn, q, job)
+	defer func() { restore(spoilt, job.verb) }()
+
+	stop := s.killWhenDone(present, q.id)
+	defer stop()
+	if err := s.prepare(conn, q, job); err != nil {
+		spoilt = false
+		return err
+	}
+	spoilt, err = s.run(w, conn, q, job)
+	return err
 }
 
 // prepare sets the session up for the request.
@@ -174,8 +187,19 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 	if err != nil {
 		return err
 	}
-	if database := cmp.Or(q.database, s.o.Database); database != "" {
-		if err := c.Exec("USE " + name(database)); err != nil {
+	if q.database == "" && !w.continues {
+		q.database = s.o.Database
+	}
+	if q.database != "" {
+		if err := c.Exec("USE " + name(q.database)); err != nil {
+			return err
+		}
+	}
+	for _, t := range w.tables {
+		if err := c.Exec(t.create()); err != nil {
+			return err
+		}
+		if err := c.Exec("INSERT INTO " + name(t.name) + infile(t.file) + "FORMAT " + t.format); err != nil {
 			return err
 		}
 	}
@@ -190,6 +214,11 @@ func (s *Server) prepare(c *engine.Conn, q *request, w *work) error {
 
 // check rejects SQL that a request may not contain.
 func (s *Server) check(q *request, w *work) (err error) {
+	for _, t := range w.tables {
+		if err := s.checker.Check(t.create(), nil); err != nil {
+			return err
+		}
+	}
 	if err := s.checker.Check(w.sql, q.params); err != nil || w.values == "" {
 		return err
 	}
@@ -271,6 +300,7 @@ func (s *Server) Close(ctx context.Context, drain time.Duration) error {
 			return err
 		}
 	}
+	s.sessions.closeAll()
 	s.checker.Close()
 	return os.RemoveAll(filepath.Clean(s.o.Temp))
 }
