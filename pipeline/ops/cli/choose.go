@@ -26,9 +26,7 @@ func Conditions() []string {
 }
 
 // Admits reports whether a deal is shown.
-func (c Choice) Admits(d Deal) bool { return c.admits(&d) }
-
-func (c Choice) admits(d *Deal) bool {
+func (c Choice) Admits(d *Deal) bool {
 	switch {
 	case c.MinProfit != nil && (d.ProfitCents == nil || *d.ProfitCents < keepa.Domain(d.Domain).Currency().Units(*c.MinProfit)),
 		c.MaxLossChance != nil && (d.LossChance == nil || *d.LossChance > *c.MaxLossChance),
@@ -147,5 +145,5 @@ func absentLast(a, b *float64) int {
 
 // Choose returns the deals that a choice admits, in an order.
 func Choose(deals []Deal, c Choice, by By) []Deal {
-	return by.sorted(slices.DeleteFunc(pointers(deals), func(d *Deal) bool { return !c.admits(d) }))
+	return by.sorted(slices.DeleteFunc(pointers(deals), func(d *Deal) bool { return !c.Admits(d) }))
 }

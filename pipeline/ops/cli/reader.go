@@ -218,7 +218,7 @@ func (e *reader) newest(ctx context.Context, products map[product]bool) error {
 		v := read[i]
 		unread := v.Outcome == ""
 		others := func(p visibility.Place) bool { return p != visibility.PlaceOf(v.Identity) }
-		if known && (unread || v.Run != pipeline.RunLive || v.Outcome == pipeline.Fail || slices.ContainsFunc(e.places[of], others)) {
+		if known && (unread || v.Run != pipeline.RunLive || look == pipeline.LookList && v.Outcome == pipeline.Fail || slices.ContainsFunc(e.places[of], others)) {
 			e.requestLook(of, look)
 		}
 	}

@@ -117,7 +117,7 @@ type stream struct {
 
 // show prints one deal: a table's row, a csv's row, or a JSON object on a line.
 func (s *stream) show(d Deal) error {
-	if !s.Admits(d) {
+	if !s.Admits(&d) {
 		return nil
 	}
 	head := !s.begun

@@ -43,7 +43,7 @@ type Status struct {
 	Late       []string                   `json:"late,omitempty"` // what did not answer in time and is left out
 
 	plan   pipeline.Plan // whose rules and queries are shown
-	failed error         // of a part without which there is no status
+	failed error         // of a part that the status requires
 }
 
 // StageStatus is what waits for a stage.

@@ -110,20 +110,29 @@ func (d Deals) String() string {
 	return fmt.Sprintf("%d found, %d stored, %d visible (%s)", d.Counts.Found, d.Counts.Stored, d.Counts.Visible, d.Source)
 }
 
+// counted is the visible deals and the counts of one state.
+type counted struct {
+	shown  []visibility.Shown
+	counts visibility.Counts
+}
+
+// countedSince reads the deals with a version since then from a book.
+func countedSince(since time.Time) func(*visibility.Book) counted {
+	return func(book *visibility.Book) counted {
+		return counted{book.Visible(since), visibility.Count(book.States())}
+	}
+}
+
 // All returns the visible deals with a version since then, and the counts.
 func (v *Visible) All(ctx context.Context, since time.Time) (d Deals, err error) {
-	type both struct {
-		shown  []visibility.Shown
-		counts visibility.Counts
-	}
 	all, from, err := ask(ctx, v,
-		func(ctx context.Context, w *warehouse.Warehouse) (a both, err error) {
+		func(ctx context.Context, w *warehouse.Warehouse) (a counted, err error) {
 			if a.counts, err = w.Counts(ctx); err == nil {
 				a.shown, err = w.Visible(ctx, since, members)
 			}
 			return a, err
 		},
-		func(book *visibility.Book) both { return both{book.Visible(since), visibility.Count(book.States())} })
+		countedSince(since))
 	if err != nil {
 		return d, err
 	}
@@ -145,12 +154,8 @@ func (v *Visible) Each(ctx context.Context, within time.Duration, since time.Tim
 	}()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	type both struct {
-		shown  []visibility.Shown // of the streams
-		counts visibility.Counts
-	}
 	all, from, err := ask(bounded, v,
-		func(bounded context.Context, w *warehouse.Warehouse) (a both, err error) {
+		func(bounded context.Context, w *warehouse.Warehouse) (a counted, err error) {
 			if arriving != nil {
 				arriving.Close() // what it told is out of date
 				arriving = nil
@@ -165,7 +170,7 @@ func (v *Visible) Each(ctx context.Context, within time.Duration, since time.Tim
 			}
 			return a, err
 		},
-		func(book *visibility.Book) both { return both{book.Visible(since), visibility.Count(book.States())} })
+		countedSince(since))
 	if err != nil {
 		return d, err
 	}

@@ -50,7 +50,7 @@ func (l *line) end(ctx context.Context, key string) error {
 	return err
 }
 
-// takeOver makes a message that another run began this run's; false if it is no longer there.
+// takeOver adopts a message that an earlier run began; false if it was deleted.
 func (l *line) takeOver(ctx context.Context, key string, was Begun) (bool, error) {
 	ours := false
 	_, err := bus.ChangeOwn(ctx, l.stateCell(), func(s TargetState) (TargetState, bool, error) {

@@ -244,7 +244,7 @@ func sorted(about []cli.Current) []cli.Current {
 // not known.
 func (l *line) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bool, err error) {
 	d, err = cli.CurrentOn(ctx, l.n.b, it.Subject, foundAt(it))
-	if err != nil || !d.Visible || !l.n.choice.Admits(d.Deal) {
+	if err != nil || !d.Visible || !l.n.choice.Admits(&d.Deal) {
 		return d, false, err
 	}
 	known, err := l.knows(ctx, d.Identity())

@@ -45,7 +45,7 @@ func TestEveryMarketplaceBelongsToExactlyOnePlan(t *testing.T) {
 				t.Fatalf("%v: marketplace %d is served by %v, Of says %v", m, n, serve, of)
 			}
 			if err != nil && len(m) > 0 && len(serve) > 0 {
-				t.Fatalf("%v: %d is no marketplace, and %v serve it", m, n, serve)
+				t.Fatalf("%v: %d is not a marketplace, but %v serve it", m, n, serve)
 			}
 			if want := map[bool]int{true: 1}[err == nil]; len(m) > 0 && tokens[fmt.Sprint(n)] != want {
 				t.Fatalf("%v: %d consumers take marketplace %d, want %d", m, tokens[fmt.Sprint(n)], n, want)
