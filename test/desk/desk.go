@@ -438,3 +438,26 @@ func (d *Desk) Litter(t testing.TB, asin string) {
 		}
 	}
 }
+
+// OneFinalEach fails for every ASIN that has more than one final verdict, and for a verdict that cannot be decoded.
+func OneFinalEach(t testing.TB, b *bus.Bus) {
+	t.Helper()
+	finals := map[string]int{}
+	if err := b.Scan(t.Context(), pipeline.StreamVerdicts, bus.From{}, func(r bus.Read) error {
+		var v pipeline.Verdict
+		if err := json.Unmarshal(r.Body, &v); err != nil {
+			return err
+		}
+		if v.Outcome.Final() {
+			finals[v.ASIN]++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for asin, n := range finals {
+		if n != 1 {
+			t.Errorf("%s has %d final verdicts", asin, n)
+		}
+	}
+}

@@ -202,20 +202,7 @@ func booksBalance(t *testing.T, box *standalone.Box, set backup.Set, spent int) 
 	if inLedger != spent {
 		t.Errorf("the ledger has %d tokens since the backup, Keepa was paid %d", inLedger, spent)
 	}
-	finals := map[string]int{}
-	if err := bus.ScanJSON(t.Context(), box.Bus, pipeline.StreamVerdicts, bus.From{}, func(_ bus.Read, v pipeline.Verdict) error {
-		if v.Outcome.Final() {
-			finals[v.ASIN]++
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for asin, n := range finals {
-		if n != 1 {
-			t.Errorf("%s has %d final verdicts", asin, n)
-		}
-	}
+	desk.OneFinalEach(t, box.Bus)
 }
 
 // clickHouseAgrees wants a row for every message, and sums that say what the rows say.

@@ -82,25 +82,9 @@ func TestABacklogIsDecidedOncePaidOnceAndPoisonIsDeadLettered(t *testing.T) {
 	if got, want := sum.Tokens()+sum.Drift(), books.Consumed(); got != want {
 		t.Errorf("the ledger has %d tokens, Keepa's books %d", got, want)
 	}
-	finals := map[string]int{}
 	dead := 0
-	if err := box.Bus.Scan(t.Context(), pipeline.StreamVerdicts, bus.From{}, func(r bus.Read) error {
-		var v pipeline.Verdict
-		if err := json.Unmarshal(r.Body, &v); err != nil {
-			return err
-		}
-		if v.Outcome.Final() {
-			finals[v.ASIN]++
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for asin, n := range finals {
-		if n != 1 {
-			t.Errorf("%s has %d final verdicts", asin, n)
-		}
-	}
+	desk.OneFinalEach(t, box.Bus)
+
 	if err := box.Bus.Scan(t.Context(), pipeline.StreamDead, bus.From{}, func(bus.Read) error { dead++; return nil }); err != nil {
 		t.Fatal(err)
 	}

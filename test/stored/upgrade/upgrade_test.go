@@ -223,20 +223,8 @@ func (w *world) books(t *testing.T) {
 	if got, want := sum.Tokens()+sum.Drift(), books.Consumed(); got != want {
 		t.Errorf("the ledger has %d tokens, Keepa's books %d", got, want)
 	}
-	finals := map[string]int{}
-	if err := bus.ScanJSON(t.Context(), w.bus, pipeline.StreamVerdicts, bus.From{}, func(_ bus.Read, v pipeline.Verdict) error {
-		if v.Outcome.Final() {
-			finals[v.ASIN]++
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for asin, n := range finals {
-		if n != 1 {
-			t.Errorf("%s has %d final verdicts", asin, n)
-		}
-	}
+	desk.OneFinalEach(t, w.bus)
+
 	if err := w.bus.Scan(t.Context(), pipeline.StreamDead, bus.From{}, func(r bus.Read) error {
 		t.Errorf("a dead letter: %s", r.Body)
 		return nil
