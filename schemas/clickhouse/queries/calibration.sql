@@ -65,21 +65,19 @@ FROM
             argMax(v.expected_value_cents, v.row_id) AS expected
         FROM
         (
-            SELECT
-                d.row_id AS row_id, d.domain AS domain, d.value AS asin, d.price_cents AS price_cents,
-                if(b.bought_at > toDateTime64(0, 3, 'UTC'), b.bought_at, d.at) AS known_at
-            FROM actions_standing AS d
-            LEFT ANY JOIN
+            SELECT domain, asin, sale.1 AS row_id, sale.2 AS price_cents, if(bought_at > toDateTime64(0, 3, 'UTC'), bought_at, sale.3) AS known_at
+            FROM
             (
-                SELECT domain, value, max(at) AS bought_at
-                FROM actions_standing
-                WHERE action = 'buy'
-                GROUP BY domain, value
-            ) AS b ON d.domain = b.domain AND d.value = b.value
-            WHERE d.action = 'sold' AND d.at >= {since:DateTime('UTC')}
+                SELECT domain, value AS asin, maxIf(d.at, d.action = 'buy') AS bought_at, groupArrayIf((d.row_id, d.price_cents, d.at), d.action = 'sold') AS sales
+                FROM actions_standing AS d
+                GROUP BY domain, asin
+            )
+            ARRAY JOIN sales AS sale
+            WHERE sale.3 >= {since:DateTime('UTC')}
         ) AS s
         INNER JOIN deal_versions AS v ON s.domain = v.domain AND s.asin = v.asin
         WHERE v.run = 'live' AND v.at <= s.known_at AND v.sale_price_cents IS NOT NULL
+            AND v.asin IN (SELECT value FROM actions WHERE action = 'sold') -- the join alone reads every version
         GROUP BY s.row_id
     )
     GROUP BY band

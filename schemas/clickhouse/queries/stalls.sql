@@ -158,7 +158,7 @@ WITH
     (
         SELECT day, toUInt64(groupBitmapMerge(w.calls)) AS calls, toUInt64(groupBitmapMerge(w.decisions)) AS decisions, 0 AS began, 0 AS ended, '' AS what, '' AS ended_by, 0 AS balance, 0 AS works
         FROM work_days AS w
-        WHERE day <= {until:DateTime('UTC')}
+        WHERE day >= toDate({since:DateTime('UTC')}) AND day <= toDate({until:DateTime('UTC')})
         GROUP BY day
         UNION ALL
         SELECT toDate(arrayJoin(range(intDiv(stall.1, 86400000), intDiv(stall.2 + 86399999, 86400000)))), 0, 0, stall.1, stall.2, kind, stall.3, balance, if(stall.3 = 'going_on', works, 0)

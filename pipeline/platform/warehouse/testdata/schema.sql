@@ -352,43 +352,6 @@ FROM deal_versions AS v
 WHERE v.run = 'live'
 GROUP BY deal;
 
-CREATE VIEW deal_ignored
-(
-    `deal` UInt64 COMMENT 'cityHash64(domain, asin, price_type)',
-    `said` String COMMENT 'ignored_seller, ignored_brand or ignored_words'
-)
-COMMENT 'Which deals are hidden because the user ignores their seller, their brand or words of their title?'
-AS WITH
-    (
-        SELECT (groupArrayIf(value, target = 'seller'), groupArrayIf(value, target = 'brand'), groupArrayIf(concat(' ', value, ' '), target = 'words'))
-        FROM actions_standing
-        WHERE (action = 'ignore') AND (target != 'asin')
-    ) AS ignored
-SELECT
-    deal,
-    said
-FROM
-(
-    SELECT
-        v.deal AS deal,
-        multiIf(has(ignored.1, v.seller), 'ignored_seller', (v.brand != '') AND has(ignored.2, lower(v.brand)), 'ignored_brand', arrayExists(w -> (position(concat(' ', trimBoth(replaceRegexpAll(lower(v.title), '[^a-z0-9\\x{80}-\\x{10FFFF}]+', ' ')), ' '), w) > 0), ignored.3), 'ignored_words', '') AS said
-    FROM
-    (
-        SELECT
-            cityHash64(domain, asin, price_type) AS deal,
-            ifNull(argMax(seller_id, row_id), '') AS seller,
-            ifNull(argMax(brand, row_id), '') AS brand,
-            ifNull(argMax(title, row_id), '') AS title
-        FROM deal_versions
-        WHERE (run = 'live') AND (((length(ignored.1) + length(ignored.2)) + length(ignored.3)) > 0)
-        GROUP BY
-            domain,
-            asin,
-            price_type
-    ) AS v
-)
-WHERE said != '';
-
 CREATE TABLE deal_marks
 (
     `domain` UInt16 COMMENT 'Keepa domain id; 1 is amazon.com',
@@ -474,19 +437,18 @@ CREATE VIEW deal_states
 COMMENT 'Is each deal visible, why not, and when was it last checked? THE definition of visible'
 AS WITH
     (
-        SELECT (groupArray(asin), groupArray(said))
+        SELECT (arrayConcat(bought, ignored), arrayConcat(arrayMap(a -> 'bought', bought), arrayMap(a -> 'ignored_asin', ignored)), sellers, brands, words)
         FROM
         (
             SELECT
-                cityHash64(domain, value) AS asin,
-                if(countIf(action = 'buy') > 0, 'bought', 'ignored_asin') AS said
+                groupUniqArrayIf(cityHash64(domain, value), action = 'buy') AS bought,
+                arrayFilter(a -> (NOT has(bought, a)), groupUniqArrayIf(cityHash64(domain, value), (action = 'ignore') AND (target = 'asin'))) AS ignored,
+                groupUniqArrayIf(value, (action = 'ignore') AND (target = 'seller')) AS sellers,
+                groupUniqArrayIf(value, (action = 'ignore') AND (target = 'brand')) AS brands,
+                groupUniqArrayIf(concat(' ', value, ' '), (action = 'ignore') AND (target = 'words')) AS words
             FROM actions_standing
-            WHERE (target = 'asin') AND (action IN ('buy', 'ignore'))
-            GROUP BY
-                domain,
-                value
         )
-    ) AS acted
+    ) AS said
 SELECT
     f.deal AS deal,
     f.domain AS domain,
@@ -496,9 +458,9 @@ SELECT
     if(f.newest_sale_price = 0, NULL, toInt64(f.newest_sale_price)) AS sale_price_cents,
     f.first_at AS first_seen_at,
     f.last_at AS last_seen_at,
-    if(r.check_id > f.confirmed_id, greatest(f.confirmed_at, r.rejected_at), f.confirmed_at) AS last_checked_at,
+    if(c.row_id > f.confirmed_id, greatest(f.confirmed_at, c.at), f.confirmed_at) AS last_checked_at,
     f.confirmed_at AS last_confirmed_at,
-    multiIf(toInt64(f.newest_sale_price) <= 0, 'old_estimate', toInt64(f.newest_profit) <= 0, 'no_profit', (transform(cityHash64(f.domain, f.asin), acted.1, acted.2, '') AS said) != '', said, i.said != '', i.said, r.reject_id > f.confirmed_id, toString(r.reject_reason), '') AS hidden_because,
+    multiIf(toInt64(f.newest_sale_price) <= 0, 'old_estimate', toInt64(f.newest_profit) <= 0, 'no_profit', (transform(cityHash64(f.domain, f.asin), said.1, said.2, '') AS acted) != '', acted, i.because != '', i.because, greatest(c.row_id, e.row_id) > f.confirmed_id, toString(if(e.row_id > c.row_id, e.reason, c.reason)), '') AS hidden_because,
     if((m.mark.2) > f.confirmed_at, m.mark.1, '') AS stale_because
 FROM
 (
@@ -521,17 +483,23 @@ ANY LEFT JOIN
 (
     SELECT
         deal,
-        max(row_id) AS reject_id,
-        argMax(reason, row_id) AS reject_reason,
-        maxIf(row_id, NOT expiry) AS check_id,
-        argMaxIf(at, row_id, NOT expiry) AS rejected_at
+        row_id,
+        at,
+        reason
     FROM deal_rejects
-    WHERE deal IN (
-        SELECT deal
-        FROM deal_facts
-    )
-    GROUP BY deal
-) AS r ON f.deal = r.deal
+    FINAL
+    WHERE NOT expiry
+) AS c ON f.deal = c.deal
+ANY LEFT JOIN
+(
+    SELECT
+        deal,
+        row_id,
+        reason
+    FROM deal_rejects
+    FINAL
+    WHERE expiry
+) AS e ON f.deal = e.deal
 ANY LEFT JOIN
 (
     SELECT
@@ -543,7 +511,19 @@ ANY LEFT JOIN
         asin,
         price_type
 ) AS m ON f.deal = m.deal
-ANY LEFT JOIN deal_ignored AS i ON f.deal = i.deal;
+ANY LEFT JOIN
+(
+    SELECT
+        cityHash64(domain, asin, price_type) AS deal,
+        ifNull(argMax(brand, row_id), '') AS newest_brand,
+        multiIf(has(said.3, ifNull(argMax(seller_id, row_id), '')), 'ignored_seller', (newest_brand != '') AND has(said.4, lower(newest_brand)), 'ignored_brand', arrayExists(w -> (position(concat(' ', trimBoth(replaceRegexpAll(lower(ifNull(argMax(title, row_id), '')), '[^a-z0-9\\x{80}-\\x{10FFFF}]+', ' ')), ' '), w) > 0), said.5), 'ignored_words', '') AS because
+    FROM deal_versions
+    WHERE (run = 'live') AND (((length(said.3) + length(said.4)) + length(said.5)) > 0)
+    GROUP BY
+        domain,
+        asin,
+        price_type
+) AS i ON f.deal = i.deal;
 
 CREATE TABLE deal_versions
 (
