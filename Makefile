@@ -43,7 +43,7 @@ bench-replay: ## a replay against the raw loop and the plain one, and how answer
 
 laws: ## the laws of the tokens over millions of steps (minutes)
 	go test -count=1 -timeout 30m ./pipeline/domain/token -long -rapid.nofailfile -rapid.checks=5000
-	go test -count=1 -timeout 30m ./pipeline/sim/trial -long
+	go test -count=1 -timeout 30m ./pipeline/domain/watermark -long
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	.ci/fuzz $(FUZZTIME)

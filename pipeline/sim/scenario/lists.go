@@ -2,15 +2,10 @@ package scenario
 
 import (
 	"context"
-	"fmt"
-	"math"
-	"math/rand/v2"
 	"time"
 
-	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/sim/keepasim"
-	"ratchet/pipeline/sim/trial"
 )
 
 // What discovery must reach on the measured list: a row with a new price is found within two polling
@@ -74,46 +69,4 @@ func orderChaos() Scenario {
 // flaky are failing answers of the list.
 var flaky = []keepasim.Rule{
 	{Kind: keepasim.KindDeal, Probability: 0.15, Do: keepasim.Refuse}, {Kind: keepasim.KindDeal, Probability: 0.1, Do: keepasim.Fail, Status: 502},
-}
-
-// discoveryWeek is the list and its reader as pure values: a week of the measured
-// churn, with everything that can go wrong, and a day without changes.
-func discoveryWeek() Scenario {
-	return Scenario{
-		Name:  "discovery-week",
-		About: "a week of the measured churn at 5 tokens a minute on the pure engine, with crashes and failures, and a day without any change",
-		Speed: 1, Drive: discover,
-	}
-}
-
-func discover(_ context.Context, o Options) (Figures, error) {
-	const income = 5
-	start := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
-	f := Figures{Scenario: "discovery-week", Seed: o.Seed, Speed: o.Speed, TokensUsedShare: 1, VisibleIn: "the pure engine"}
-	rng := rand.New(rand.NewPCG(o.Seed, 11)) //nolint:gosec // churn is no secret
-	w := trial.NewReader(trial.NewList(start, 750, rng.IntN))
-	w.Plan.Income, w.Income = income, 0.15*income
-	w.Troubles = trial.Troubles{Dies: 800, Fails: 50} // a page is about six effects
-	w.Run(7 * 24 * time.Hour)
-	f.Hours = w.Now.Sub(start).Hours()
-	f.Decided, f.TokensSpent = w.Offers, 5*w.Paid
-	f.ListShare = float64(f.TokensSpent) / (income * f.Hours * 60)
-	polls, old := w.Latency()
-	f.FoundPolls, f.FoundOldHours = polls, math.Round(100*old.Hours())/100
-	rows, missing := w.Balanced()
-	f.Rows, f.RowsUnaccounted, f.UnseenEstimate = rows, len(missing), w.State.Unseen
-	f.judge(discovers, 0)
-
-	quiet := trial.NewReader(trial.NewList(start, 750, rng.IntN))
-	quiet.Churn, quiet.Plan.Income = trial.Churn{}, income
-	quiet.Run(2 * time.Hour) // without the first sweep
-	before := quiet.Paid
-	quiet.Run(24 * time.Hour)
-	share := float64(5*(quiet.Paid-before)) / (income * 24 * 60)
-	f.Notes = append(f.Notes, fmt.Sprintf("a day without any change cost %d pages, %.1f %% of the income", quiet.Paid-before, 100*share),
-		fmt.Sprintf("%d reads died or failed and were resumed; %d rows came and went, estimated %.0f", w.Broken, rows[watermark.Unseen], w.State.Unseen))
-	if share > 0.03 {
-		f.Failures, f.OK = append(f.Failures, fmt.Sprintf("unchanging list: %.3f of the income, want at most 0.03", share)), false
-	}
-	return f, nil
 }

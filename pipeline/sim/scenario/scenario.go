@@ -81,8 +81,8 @@ func All() []Scenario {
 	return []Scenario{
 		backlog400(), saves(),
 		startMinus231(), phantomDrain(), tokenOutage12h(), rate5to25to5(), twoTokends(), rateSweep(),
-		discoveryWeek(), churnWeek(), listOutage13h(), orderChaos(),
-		heartbeatWeek(), heartbeatDay(), storm(), thaw(),
+		churnWeek(), listOutage13h(), orderChaos(),
+		heartbeatDay(), storm(), thaw(),
 		flood10k(), clickhouseOut2h(), oddFeed(7 * 24 * time.Hour), clusterOf(), twoKeys(),
 	}
 }

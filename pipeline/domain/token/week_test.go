@@ -1,4 +1,4 @@
-package trial
+package token_test
 
 import (
 	"fmt"
@@ -8,14 +8,11 @@ import (
 	"ratchet/pipeline/domain/token"
 )
 
-// Draw is a number from 0 to n-1.
-type Draw func(n int) int
-
-// Week runs seven days at a plan's rate with the measured churn: polls, a stream of peeks and
+// aWeek runs seven days at a plan's rate with the measured churn: polls, a stream of peeks and
 // commits, an idle night, a backlog that waits for a day, a day in which another program
 // spends, and half a day without /token. It ends early when a law breaks.
-func Week(start time.Time, rate int, rules token.Rules, draw Draw) (*Engine, error) {
-	e := New(start, rate, token.Minutes*rate, rules)
+func aWeek(start time.Time, rate int, rules token.Rules, draw func(n int) int) (*Engine, error) {
+	e := newEngine(start, rate, token.Minutes*rate, rules)
 	const step = 15 * time.Second
 	for at := time.Duration(0); at < 7*24*time.Hour; at += step {
 		e.happen(at, draw)
@@ -38,7 +35,7 @@ const (
 	quietTo   = 28
 )
 
-func (e *Engine) happen(at time.Duration, draw Draw) {
+func (e *Engine) happen(at time.Duration, draw func(n int) int) {
 	hour := int(at / time.Hour)
 	e.Silent = hour >= silentAt && hour < silentAt+12
 	if hour >= quietFrom && hour < quietTo {
@@ -65,7 +62,7 @@ func (e *Engine) happen(at time.Duration, draw Draw) {
 }
 
 // price draws the actual price of a step.
-func price(s pipeline.Stage, draw Draw) int {
+func price(s pipeline.Stage, draw func(n int) int) int {
 	if s != pipeline.StageCommitter {
 		return token.StepOf(s)
 	}

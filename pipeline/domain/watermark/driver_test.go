@@ -1,4 +1,4 @@
-package trial
+package watermark_test
 
 import (
 	"errors"
@@ -61,11 +61,12 @@ type Troubles struct {
 
 var (
 	errDead   = errors.New("the process died")
+	errFault  = errors.New("the effect was reported lost")
 	errPutOff = errors.New("the page is bought later")
 )
 
-// NewReader returns a watermarker that has seen nothing.
-func NewReader(l *List) *Reader {
+// newReader returns a watermarker that has seen nothing.
+func newReader(l *List) *Reader {
 	return &Reader{
 		List: l, Plan: watermark.DefaultPlan(), Income: 0.5, Balance: 300, Known: map[watermark.Row]time.Time{},
 		Events: map[pipeline.Event]int{}, Reached: map[string]int{}, dead: true,

@@ -1,4 +1,4 @@
-package trial
+package token_test
 
 import (
 	"encoding/json"
@@ -13,7 +13,13 @@ import (
 )
 
 // Engine drives the token.Issuer that tokend interprets, over the grants, the
-// balance and the ledger as NATS stores them, and the workers' claims.
+// balance and the ledger as NATS stores them, and the workers' claims: months of
+// pipeline time in a second, with every fault at any step. The laws of the tokens
+// are stated over its runs.
+//
+//	Keepa (truth) ──Reading──▶ Engine: bucket, shares, policy ──grants──▶ workers
+//	      ▲                                                                 │
+//	      └───────────────────────────── calls ─────────────────────────────┘
 type Engine struct {
 	Keepa
 	Issuer  token.Issuer
@@ -67,8 +73,8 @@ const (
 
 var errFault = errors.New("the effect was reported lost")
 
-// New returns an engine whose issuer has taken over and asked Keepa for the balance.
-func New(now time.Time, rate, balance int, rules token.Rules) *Engine {
+// newEngine returns an engine whose issuer has taken over and asked Keepa for the balance.
+func newEngine(now time.Time, rate, balance int, rules token.Rules) *Engine {
 	e := &Engine{
 		Keepa: newKeepa(now, rate, balance), Rules: rules,
 		Grants: map[pipeline.Stage]token.Grant{}, Waiting: map[pipeline.Stage]int{}, Open: map[string]Call{},

@@ -1,4 +1,4 @@
-package trial
+package watermark_test
 
 import (
 	"flag"
@@ -11,12 +11,12 @@ import (
 	"ratchet/pipeline/domain/watermark"
 )
 
-// balanced fails unless every row that was ever listed is accounted
-// for. long runs thousands of lists instead of tens: `make laws`.
+// long runs thousands of lists instead of tens: `make laws`.
 var long = flag.Bool("long", false, "long runs of the laws")
 
 var t0 = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 
+// balanced fails unless every row that was ever listed is accounted for.
 func balanced(t *testing.T, name string, w *Reader) map[watermark.Fate]int {
 	t.Helper()
 	sum, missing := w.Balanced()
@@ -42,7 +42,7 @@ func balanced(t *testing.T, name string, w *Reader) map[watermark.Fate]int {
 // everything is a random run with every fault of a list and a process.
 func everything(seed uint64) (string, *Reader) {
 	rng := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // no secret
-	l := NewList(t0, []int{40, 149, 150, 151, 400, 750}[rng.IntN(6)], rng.IntN)
+	l := newList(t0, []int{40, 149, 150, 151, 400, 750}[rng.IntN(6)], rng.IntN)
 	l.Order = []string{ByDate, ByDate, ByDate, Reverse, Percent, Chaos}[rng.IntN(6)]
 	if rng.IntN(3) == 0 {
 		l.Drift = 1 + rng.IntN(20)
@@ -54,7 +54,7 @@ func everything(seed uint64) (string, *Reader) {
 	if l.Order != ByDate {
 		l.Churn = Churn{} // what an unordered list proves while it changes is an estimate
 	}
-	w := NewReader(l)
+	w := newReader(l)
 	w.Income = 0.3 + rng.Float64()*2
 	w.Plan.Income = w.Income * 7
 	day := 24 * time.Hour
@@ -108,6 +108,39 @@ func TestTheBooksOfDiscoveryBalanceRowByRowWhateverHappens(t *testing.T) {
 		}
 	}
 	came.want(t)
+}
+
+// A week of the measured churn at 5 tokens a minute, in which the process dies and calls fail. A row with a new price
+// is found within two polling intervals, one that came with an old date within a sweep interval and the poll after it.
+func TestAWeekOfChurnIsFoundInTimeWithinDiscoverysPart(t *testing.T) {
+	t.Parallel()
+	const income = 5
+	rng := rand.New(rand.NewPCG(1, 11))
+	w := newReader(newList(t0, 750, rng.IntN))
+	w.Plan.Income, w.Income = income, 0.15*income
+	w.Troubles = Troubles{Dies: 800, Fails: 50} // a page is about six effects
+	w.Run(7 * 24 * time.Hour)
+	sum := balanced(t, "the week", w)
+	polls, old := w.Latency()
+	if share := float64(5*w.Paid) / (income * 7 * 24 * 60); share > 0.15 || polls > 2 || old > 12*time.Hour+30*time.Minute {
+		t.Errorf("%.3f of the income, want at most 0.15; a new price is found within %.2f polls (p95), want 2; an old date within %v, want 12.5 h",
+			share, polls, old)
+	}
+	t.Logf("%d reads died or failed and were resumed; %d rows came and went unseen, estimated %.0f", w.Broken, sum[watermark.Unseen], w.State.Unseen)
+}
+
+func TestAListThatDoesNotChangeCostsLittle(t *testing.T) {
+	t.Parallel()
+	const income = 5
+	rng := rand.New(rand.NewPCG(1, 11))
+	w := newReader(newList(t0, 750, rng.IntN))
+	w.Churn, w.Plan.Income = Churn{}, income
+	w.Run(2 * time.Hour) // without the first sweep
+	before := w.Paid
+	w.Run(24 * time.Hour)
+	if share := float64(5*(w.Paid-before)) / (income * 24 * 60); share > 0.03 || w.Paid == before {
+		t.Errorf("a day without any change cost %d pages, %.3f of the income, want at most 0.03", w.Paid-before, share)
+	}
 }
 
 // reached counts what the runs came to, so that a law is not tested only by runs in which nothing happens.

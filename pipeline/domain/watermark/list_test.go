@@ -1,4 +1,4 @@
-package trial
+package watermark_test
 
 import (
 	"cmp"
@@ -43,7 +43,7 @@ type List struct {
 	sorted []*listedRow // rows as they are answered; nil after a change
 	left   []watermark.Sighting
 	n      int
-	draw   Draw
+	draw   func(n int) int
 }
 
 // listedRow is a row that is on the list.
@@ -52,8 +52,8 @@ type listedRow struct {
 	n, rank int
 }
 
-// NewList returns a list of that many rows with dates within the last day.
-func NewList(now time.Time, rows int, draw Draw) *List {
+// newList returns a list of that many rows with dates within the last day.
+func newList(now time.Time, rows int, draw func(n int) int) *List {
 	l := &List{Now: now, Order: ByDate, Churn: Measured(), draw: draw}
 	for range rows {
 		l.enter(time.Duration(draw(24*60)) * time.Minute)

@@ -1,14 +1,4 @@
-// Package trial runs the token engine against a Keepa made of pure values: months of
-// pipeline time in a second, with every fault at any step. The laws of the tokens are
-// stated over its runs, and the scenario heartbeat-week is one of them.
-//
-//	Keepa (truth) ──Reading──▶ Engine: bucket, shares, policy ──grants──▶ workers
-//	      ▲                                                                 │
-//	      └───────────────────────────── calls ─────────────────────────────┘
-//
-// The package is the daemons' part without their I/O: a turn of
-// tokend, a claim, a close. Instants and draws are arguments.
-package trial
+package token_test
 
 import (
 	"time"
