@@ -74,6 +74,9 @@ func said(t *testing.T, nats string, args ...string) string {
 }
 
 func TestEveryCommandsHelpHasAnExampleThatRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs every command")
+	}
 	t.Setenv("CLICKHOUSE_URL", "none")
 	d, nats := desk.Listening(t, 1)
 	good := d.ASINs(keepasim.Good)[0]

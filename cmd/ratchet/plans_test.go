@@ -14,6 +14,9 @@ import (
 )
 
 func TestAnOperatorAddsAPlanAndPausesOneOrAll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("applies the topology of two plans")
+	}
 	env, srv := streams.Start(t, "127.0.0.1:0")
 	b := streams.Connect(t, env)
 	t.Setenv("NATS_URL", srv.URL())

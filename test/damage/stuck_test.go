@@ -17,6 +17,9 @@ import (
 // and tokens wait: ten minutes of pipeline time later the status says so, and no longer once
 // Keepa answers.
 func TestAStageThatGetsNothingDoneIsStuckWithKeepasWordAndEndsWithIt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until a stage is stuck")
+	}
 	t.Parallel()
 	d := desk.New(t, 600)
 	defer d.Run(t, tokend.Run, nil)() // it issues for one call at a time, and finds out that the calls cost nothing

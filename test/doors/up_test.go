@@ -51,6 +51,9 @@ var built = sync.OnceValues(func() (string, error) { return build("ratchet") })
 // ratchet is the command, compiled.
 func ratchet(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("builds and starts whole processes")
+	}
 	binary, err := built()
 	if err != nil {
 		t.Fatal(err)

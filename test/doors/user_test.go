@@ -87,6 +87,9 @@ func TestADataDirectoryThatEveryUserMayEnterKeepsItsFiles(t *testing.T) {
 // Where the kernel does not say whose a connection is, as on other systems than Linux, a password is made and asked
 // for.
 func TestWhereTheOwnerCannotBeToldAPasswordIsAskedFor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts whole processes")
+	}
 	t.Parallel()
 	binary, err := build("ratchet-noowners", "-tags", "noowners")
 	if err != nil {

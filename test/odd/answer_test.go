@@ -154,6 +154,9 @@ func TestWorkWhoseAnswersNeverComeWholeIsPaidForThreeTimesAcrossRestartsAndThenF
 }
 
 func TestACallThatCostNothingNeverCounts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for backoffs")
+	}
 	t.Parallel()
 	b := newBench(t, httpSpeed)
 	b.spend()
@@ -184,6 +187,9 @@ func waiting(t *testing.T, b *bench, name string) string {
 }
 
 func TestWhyWorkComesBackIsInTheHeartbeat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for backoffs")
+	}
 	t.Parallel()
 	b := newBench(t, 30) // it comes back after a second or more
 	b.Grant(t, pipeline.StagePeeker, credit)

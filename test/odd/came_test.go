@@ -31,6 +31,9 @@ func came(t *testing.T, b *bench, text string) []responses.Answer {
 }
 
 func TestALetterNamesTheCommandThatPrintsWhatCame(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for backoffs")
+	}
 	t.Parallel()
 	b := newBench(t, speed)
 	b.spend()

@@ -73,6 +73,9 @@ var inShort = map[string]bool{"200 with HTML": true, "503 with text": true, "gzi
 // replies runs a case for every answer, some of them on a desk.
 func replies(t *testing.T, has func(answer) bool, some func(*testing.T, *longest, []answer)) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("waits for backoffs")
+	}
 	t.Parallel()
 	l := &longest{}
 	t.Run("some", func(t *testing.T) {

@@ -127,6 +127,9 @@ func judgeRow(t *testing.T, b *bench, s shape, asin string, before int) {
 }
 
 func TestARowFromTheFutureIsDecidedOnceAndMovesNoMark(t *testing.T) {
+	if testing.Short() {
+		t.Skip("polls several times")
+	}
 	t.Parallel()
 	b := newBench(t, listSpeed)
 	b.Grant(t, pipeline.StageWatermarker, credit)

@@ -82,7 +82,11 @@ func TestTheSimulatedBacklogIsDecidedCorrectly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(5) {
+	seeds := uint64(5)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		decideBacklog(t, judge, seed+1)
 	}
 }

@@ -304,6 +304,9 @@ func TestASlowTargetHoldsNoOther(t *testing.T) {
 }
 
 func TestQuietHoursHoldEverythingAndEndWithOneMessage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until quiet hours end")
+	}
 	t.Parallel()
 	d := desk.New(t, 600) // a minute is a tenth of a second
 	good := d.ASINs(keepasim.Good)[:4]
@@ -332,6 +335,9 @@ func TestQuietHoursHoldEverythingAndEndWithOneMessage(t *testing.T) {
 }
 
 func TestADigestHoldsEveryDealOnceWithWhatDecides(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for an hour of pipeline time")
+	}
 	t.Parallel()
 	d := desk.New(t, 1800) // an hour is two seconds
 	good := d.ASINs(keepasim.Good)[:12]

@@ -14,6 +14,9 @@ import (
 )
 
 func TestAMemoAsksAgainOnlyAfterItWasForgottenOrFailedOrIsOld(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until it is old")
+	}
 	t.Parallel()
 	asked, fails := 0, false
 	m := bus.NewMemo(process.NewClock(time.Now(), 10), func(context.Context) (int, error) { // it is old after 3 to 6 s

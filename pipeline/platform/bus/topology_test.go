@@ -272,6 +272,9 @@ func TestACheckWritesNothing(t *testing.T) {
 // TestAServerThatDoesNotServeIsLeft has two servers. Requests to the JetStream of the first
 // are swallowed, as by a server that is cut off from its peers; the connection to it is up.
 func TestAServerThatDoesNotServeIsLeft(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for twelve seconds")
+	}
 	t.Parallel()
 	mute, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
 	if err != nil {

@@ -95,6 +95,9 @@ func start(t *testing.T, data string) *clickhouse.Server {
 // startAs starts an engine of this binary, at an address of its own.
 func startAs(t *testing.T, o clickhouse.StartOptions) *clickhouse.Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a ClickHouse engine")
+	}
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
@@ -172,6 +175,9 @@ func TestAnEngineWhoseMergeStandsStillIsReplaced(t *testing.T) {
 
 // The library would take it for every INSERT's data, and wait for more.
 func TestTheStandardInputIsNotData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a ClickHouse engine")
+	}
 	t.Parallel()
 	exe, err := os.Executable()
 	if err != nil {
@@ -218,6 +224,9 @@ func TestTheStandardInputIsNotData(t *testing.T) {
 }
 
 func TestTheEngineEndsWithItsParent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a ClickHouse engine")
+	}
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		t.Skip("the kernel ends children with their parents on Linux only")
@@ -263,6 +272,9 @@ func alive(pid int) bool {
 }
 
 func TestStartFailsWithAReason(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a ClickHouse engine")
+	}
 	t.Parallel()
 	lib := chtest.Library(t)
 	engine := []string{role + "=engine"}

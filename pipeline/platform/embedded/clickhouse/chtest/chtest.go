@@ -148,9 +148,12 @@ func Library(t testing.TB) string {
 }
 
 // Own starts an engine that only this test uses, and may stop.
-// If none is available the test is skipped, or fails if CI=true.
+// If none is available the test is skipped, or fails if CI=true; with -short it is skipped.
 func Own(t testing.TB) *Engine {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a ClickHouse engine")
+	}
 	lib := Library(t)
 	e, err := start(lib, t.TempDir(), childKeeps+"=1")
 	if err != nil {
