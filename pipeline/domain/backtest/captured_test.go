@@ -11,7 +11,6 @@ import (
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/target"
 	"ratchet/test/captured/decoded"
-	"ratchet/test/reference"
 )
 
 // known are the captured books for which economics.md gives
@@ -23,7 +22,7 @@ const good = 1.00
 
 // textbook is the reference as an estimator under test.
 func textbook(b *backtest.Book, at time.Time, c backtest.Copy) backtest.Judgement {
-	e := reference.Of(&b.History, keepa.FromTime(at), reference.Copy{
+	e := Of(&b.History, keepa.FromTime(at), Copy{
 		Condition: good, LandedCents: c.LandedCents, NextBestCents: c.NextBestCents,
 	}, b.Fees)
 	return backtest.Judgement{

@@ -1,4 +1,4 @@
-package reference
+package backtest_test
 
 import (
 	"math"

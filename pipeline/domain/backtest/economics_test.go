@@ -1,4 +1,4 @@
-package reference_test
+package backtest_test
 
 import (
 	"fmt"
@@ -14,7 +14,6 @@ import (
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/schemas"
 	"ratchet/test/captured/decoded"
-	"ratchet/test/reference"
 )
 
 const day = 24 * time.Hour
@@ -36,7 +35,7 @@ var copies = []struct {
 
 // differ are the names of the numbers in which the product's estimate and the reference differ. Cents may differ by
 // two: the product rounds at each step.
-func differ(e reference.Estimate, f verdict.Finding) map[string]string {
+func differ(e Estimate, f verdict.Finding) map[string]string {
 	out := map[string]string{}
 	if known := f.Estimate != nil; known != e.Known || !known {
 		if known != e.Known {
@@ -108,12 +107,12 @@ func TestTheEstimateIsThatOfTheText(t *testing.T) {
 				PriceCents: landed - settings.ShippingCents, ShippingCents: settings.ShippingCents, LandedCents: landed,
 				ShippingKnown: true, Matched: true, Condition: c.condition,
 			}
-			asked := reference.Copy{Condition: c.factor, LandedCents: landed, Commit: true}
+			asked := Copy{Condition: c.factor, LandedCents: landed, Commit: true}
 			if c.beside {
 				next := used + settings.ShippingCents
 				bought.NextBestCents, asked.NextBestCents = &next, next
 			}
-			e := reference.Of(&h, keepa.FromTime(at), asked, reference.Fees(&p))
+			e := Of(&h, keepa.FromTime(at), asked, Fees(&p))
 			found := walk(at, bought)
 			for what, says := range differ(e, found) {
 				t.Errorf("%s, %s at %s, %+v: %s %s", name, p.ASIN, at.Format(time.RFC3339), c, what, says)
@@ -170,7 +169,7 @@ func TestTheWholeDecisionIsThatOfTheText(t *testing.T) {
 		}
 		for percent := 4; percent <= 100; percent += 4 {
 			p := cheaper(whole, float64(percent)/100)
-			want := reference.Decide(&p, &h, settings.ShippingCents)
+			want := Decide(&p, &h, settings.ShippingCents)
 			got := rules.Commit(keepa.DealRow{ASIN: p.ASIN}, p, nil, h.End.Time())
 			decided++
 			at := fmt.Sprintf("%s at %d %%: %s %s by %q", name, percent, got.Outcome, got.Reason, got.RuleID)

@@ -1,6 +1,4 @@
-// Package reference is the estimate once more, straight from its definition, slow and on its own. The product's
-// estimator is compared with it; it takes no line from it.
-package reference
+package backtest_test
 
 import (
 	"math"
@@ -10,10 +8,13 @@ import (
 	"ratchet/pipeline/domain/target"
 )
 
+// The reference is the estimate once more, straight from its definition, slow and on its own. The product's
+// estimator is compared with it; it takes no line from it.
+
 // includesShipping is when NEW began to include shipping.
 var includesShipping = time.Date(2026, time.February, 16, 0, 0, 0, 0, time.UTC)
 
-const day = 24 * 60 // minutes
+const minutesADay = 24 * 60
 
 // Copy is a used copy on offer, and what is known beside the answer.
 type Copy struct {
@@ -43,7 +44,7 @@ func Of(whole *target.History, at keepa.Minute, c Copy, fees target.Fees) Estima
 	var e Estimate
 	var points []weighted
 	for _, s := range h.SalesKnown() {
-		age := float64(at-s.At) / day
+		age := float64(at-s.At) / minutesADay
 		if age >= 1095 {
 			continue
 		}
@@ -54,7 +55,7 @@ func Of(whole *target.History, at keepa.Minute, c Copy, fees target.Fees) Estima
 			e.Sales365++
 		}
 	}
-	if a, _, ok := h.Mean(at-180*day, at); ok {
+	if a, _, ok := h.Mean(at-180*minutesADay, at); ok {
 		a += float64(h.Credit(at))
 		for _, z := range []float64{-1.28, -0.52, 0, 0.52, 1.28} {
 			points = append(points, weighted{a * math.Exp(0.5*z), 0.2})
@@ -97,7 +98,7 @@ func ceiling(h *target.History, at keepa.Minute, c Copy) float64 {
 	if p, ok := h.Amazon.Last(); ok && p.Value > 0 {
 		least = math.Min(least, float64(p.Value))
 	}
-	if p, ok := h.BuyBox.Last(); ok && c.Commit && p.Value > 0 && at-p.At < 90*day {
+	if p, ok := h.BuyBox.Last(); ok && c.Commit && p.Value > 0 && at-p.At < 90*minutesADay {
 		least = math.Min(least, float64(p.Value)+math.Max(float64(p.Shipping), 0))
 	}
 	if c.NextBestCents > 0 {
