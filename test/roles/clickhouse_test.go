@@ -1,6 +1,8 @@
 package roles_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,8 +19,12 @@ func TestTheRightsAreStatementsThatClickHouseKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Close() })
+	users, err := os.ReadFile(filepath.Join("..", "..", "deploy", "clickhouse", "users.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var lines []string
-	for line := range strings.Lines(roles.RightsSQL()) {
+	for line := range strings.Lines(string(users)) {
 		if !strings.HasPrefix(line, "--") {
 			lines = append(lines, line)
 		}

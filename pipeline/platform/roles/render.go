@@ -2,7 +2,6 @@ package roles
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"ratchet/pipeline"
@@ -63,46 +62,3 @@ func list(subjects []string) string {
 	}
 	return "[\n          \"" + strings.Join(subjects, "\",\n          \"") + "\"\n        ]"
 }
-
-const pageHead = "# Roles on NATS\n\n<!-- Written by `make golden` from pipeline/platform/roles. -->\n\n" +
-	"Every process of a fleet, and every person, connects to NATS as a user with the rights below. " +
-	"The server's configuration is [deploy/nats/nats.conf](../deploy/nats/nats.conf); `deploy/init` generates the passwords. " +
-	"A process is given `NATS_USER` (the role's name) and `NATS_PASSWORD_FILE`, or `NATS_CREDS` or `NATS_NKEY`; " +
-	"with `NATS_CA`, `NATS_CERT` and `NATS_KEY` it connects by TLS.\n\n" +
-	"Everybody may also look at streams and consumers (`$JS.API.INFO`, `STREAM.INFO`, `CONSUMER.INFO`, `CONSUMER.LIST`), " +
-	"which is how a daemon checks the topology. Daemons get their answers on an inbox of their own, `_INBOX_ROLE`, " +
-	"which no other role can subscribe to.\n\n" +
-	"A worker writes the whole grant of its stage and could issue tokens to itself. It has the Keepa key, " +
-	"so that is not a security boundary; tokend revokes credit that is beyond its plan.\n"
-
-// Page renders docs/roles.md, with a line for each paragraph and each kind of right.
-func Page() string {
-	var b strings.Builder
-	b.WriteString(pageHead)
-	for _, r := range Table() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n", r.Name, strings.ToUpper(r.Does[:1])+r.Does[1:])
-		row := func(name string, subjects []string) {
-			if len(subjects) > 0 {
-				fmt.Fprintf(&b, "- %s `%s`\n", name, strings.Join(subjects, "`, `"))
-			}
-		}
-		row("publishes", sorted(r.Publishes))
-		var takes []string
-		for stream, names := range r.Takes {
-			for _, name := range names {
-				takes = append(takes, stream+" "+name)
-			}
-		}
-		row("takes from", sorted(takes))
-		row("reads by sequence or key", sorted(r.Gets))
-		row("scans", sorted(r.Scans))
-		row("subscribes", sorted(r.Hears))
-		row("requests", sorted(r.Asks))
-		if r.Serves {
-			row("answers", []string{"svc." + r.Name + ".status", "$SRV.PING, INFO and STATS"})
-		}
-	}
-	return b.String()
-}
-
-func sorted(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
