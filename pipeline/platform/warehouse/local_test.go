@@ -34,7 +34,7 @@ func TestEveryQuestionsFileAsItStandsIsReadAndAnsweredByClickHouseLocal(t *testi
 		for name, value := range given(q) {
 			args = append(args, "--param_"+name, value)
 		}
-		out, err := e.Local(t, root, args...)
+		out, err := runLocal(t, e.Data, root, args...)
 		if err != nil {
 			t.Errorf("%s: %v", q.Name, err)
 		} else if got := asReport(t, []byte(out)); !bytes.Equal(got, report[q.Name]) {
@@ -42,7 +42,7 @@ func TestEveryQuestionsFileAsItStandsIsReadAndAnsweredByClickHouseLocal(t *testi
 		}
 	}
 	for _, command := range examples(t, "clickhouse-client") {
-		out, err := e.Local(t, root, words(command)...)
+		out, err := runLocal(t, e.Data, root, words(command)...)
 		if err != nil || !strings.Contains(out, "glance") {
 			t.Errorf("the arguments of\n%s\nprinted\n%s%v", command, out, err)
 		}
@@ -52,7 +52,7 @@ func TestEveryQuestionsFileAsItStandsIsReadAndAnsweredByClickHouseLocal(t *testi
 		"Code: 60.":  {"--query", "SELECT 1; SELECT * FROM nope"},
 		"Code: 107.": {"--queries-file", "nope.sql"},
 	} {
-		if _, err := e.Local(t, root, append(args, "--database", "ratchet")...); err == nil || !strings.Contains(err.Error(), code) {
+		if _, err := runLocal(t, e.Data, root, append(args, "--database", "ratchet")...); err == nil || !strings.Contains(err.Error(), code) {
 			t.Errorf("%v: got %v, want %s", args, err, code)
 		}
 	}

@@ -73,11 +73,11 @@ var shared struct {
 
 // An Engine is an embedded engine in a child of this process.
 type Engine struct {
-	URL string // DSN of its database
+	URL  string // DSN of its database
+	Data string // its directory
 
-	lib, data string
-	cmd       *exec.Cmd
-	life      io.Closer // closing it, also by the end of our process, ends the engine
+	cmd  *exec.Cmd
+	life io.Closer // closing it, also by the end of our process, ends the engine
 }
 
 // Server returns the DSN of a ClickHouse that all tests of this process share. If none is available the test is
@@ -179,7 +179,7 @@ func start(lib, data string, env ...string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{lib: lib, data: data}
+	e := &Engine{Data: data}
 	e.cmd = exec.CommandContext(context.Background(), exe) // the lifeline ends it
 	e.cmd.Env = append(append(e.cmd.Environ(), childData+"="+data, "CHDB_LIB_PATH="+lib), env...)
 	end, life, err := os.Pipe()

@@ -64,7 +64,7 @@ func (e *Engine) dump(w io.Writer) {
 	if e.cmd.Process.Signal(syscall.SIGQUIT) != nil {
 		return // it has ended
 	}
-	words := filepath.Join(e.data, "stderr")
+	words := filepath.Join(e.Data, "stderr")
 	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		if b, err := os.ReadFile(words); err == nil && strings.Contains(string(b), "\nrax ") { // the registers come last
 			break

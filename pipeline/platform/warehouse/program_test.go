@@ -1,21 +1,23 @@
-package chtest
+package warehouse_test
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	osexec "os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+
+	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 )
 
 // childLocal marks a re-executed test binary as clickhouse-local, with that program's arguments.
-const childLocal = "RATCHET_CHTEST_LOCAL"
+const childLocal = "RATCHET_WAREHOUSE_LOCAL"
 
 func init() {
 	if lib := os.Getenv(childLocal); lib != "" {
@@ -23,19 +25,19 @@ func init() {
 	}
 }
 
-// Local runs ClickHouse's own client on the data of a stopped engine: clickhouse-local, whose main the library
+// runLocal runs ClickHouse's own client on the data of a stopped engine: clickhouse-local, whose main the library
 // contains. It shares its command line, the reading of query files, parameters and output with clickhouse-client, but
 // uses an engine in its own process instead of a server. dir is the working directory. Output on stderr is an error.
-func (e *Engine) Local(t testing.TB, dir string, args ...string) (string, error) {
+func runLocal(t testing.TB, data, dir string, args ...string) (string, error) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	args = append([]string{"--path=" + filepath.Join(e.data, "store"), "--config-file=" + filepath.Join(e.data, "engine.xml")}, args...)
-	cmd := exec.CommandContext(t.Context(), exe, args...)
+	args = append([]string{"--path=" + filepath.Join(data, "store"), "--config-file=" + filepath.Join(data, "engine.xml")}, args...)
+	cmd := osexec.CommandContext(t.Context(), exe, args...)
 	cmd.Dir = dir
-	cmd.Env = append(cmd.Environ(), childLocal+"="+e.lib, "TZ=UTC")
+	cmd.Env = append(cmd.Environ(), childLocal+"="+chtest.Library(t), "TZ=UTC")
 	var out, words bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &words
 	err = cmd.Run()
