@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/verdict"
@@ -89,25 +90,28 @@ Example:
 // Run puts the rules of an earlier version live.
 func (c rulesRevertCmd) Run(a *app) error {
 	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
-		if len(all) == 0 {
-			return pipeline.AppliedRules{}, process.Usagef("no rules were applied, so there is nothing to revert")
-		}
-		to := all[len(all)-1].Version - 1
-		if c.Version != nil {
-			to = *c.Version
-		}
-		next := pipeline.AppliedRules{Reverts: &to}
-		if to == 0 {
-			return next, nil
-		}
-		for _, old := range all {
-			if old.Version == to {
-				next.Rules, next.RuleSet, next.File = old.Rules, old.RuleSet, ""
-				return next, nil
-			}
-		}
-		return next, process.Usagef("version %d does not exist; `ratchet rules history` lists the versions that are kept", to)
+		to, old, err := earlier("rules", all, func(a pipeline.AppliedRules) int { return a.Version }, c.Version)
+		return pipeline.AppliedRules{Reverts: &to, Rules: old.Rules, RuleSet: old.RuleSet}, err
 	})
+}
+
+// earlier returns the version to revert to, by default the one before the last, and what was applied by it: for 0
+// nothing. what names the command.
+func earlier[T any](what string, all []T, version func(T) int, asked *int) (to int, old T, err error) {
+	if len(all) == 0 {
+		return 0, old, process.Usagef("no %s were applied, so there is nothing to revert", what)
+	}
+	if to = version(all[len(all)-1]) - 1; asked != nil {
+		to = *asked
+	}
+	if to == 0 {
+		return 0, old, nil
+	}
+	i := slices.IndexFunc(all, func(a T) bool { return version(a) == to })
+	if i < 0 {
+		return to, old, process.Usagef("version %d does not exist; `ratchet %s history` lists the versions that are kept", to, what)
+	}
+	return to, all[i], nil
 }
 
 // live applies the rules of next, waits for the daemons and decides the stored deals again.

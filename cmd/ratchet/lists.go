@@ -114,24 +114,11 @@ Example:
 // Run puts the queries of an earlier version live.
 func (c queriesRevertCmd) Run(a *app) error {
 	return c.read(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
-		if len(all) == 0 {
-			return pipeline.AppliedQueries{}, process.Usagef("no queries were applied, so there is nothing to revert")
-		}
-		to := all[len(all)-1].Version - 1
-		if c.Version != nil {
-			to = *c.Version
-		}
-		next := pipeline.AppliedQueries{Queries: []pipeline.AppliedQuery{}, Reverts: &to}
+		to, old, err := earlier("queries", all, func(a pipeline.AppliedQueries) int { return a.Version }, c.Version)
 		if to == 0 {
-			return next, nil
+			old.Queries = []pipeline.AppliedQuery{}
 		}
-		for _, old := range all {
-			if old.Version == to {
-				next.Queries = old.Queries
-				return next, nil
-			}
-		}
-		return next, process.Usagef("version %d does not exist; `ratchet queries history` lists the versions that are kept", to)
+		return pipeline.AppliedQueries{Reverts: &to, Queries: old.Queries}, err
 	})
 }
 
