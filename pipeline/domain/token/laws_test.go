@@ -299,7 +299,11 @@ func TestNothingExpiresWhileWorkWaitsAndOnlyThenMayIt(t *testing.T) {
 		if busy {
 			e.Waiting[pipeline.StagePeeker], e.Waiting[pipeline.StageCommitter] = 1<<20, 1<<20
 		}
-		for range 300 {
+		turns := 300
+		if testing.Short() {
+			turns = 100
+		}
+		for range turns {
 			turn(t, e)
 			e.Serve(realPrice)
 			e.Pass(15 * time.Second)

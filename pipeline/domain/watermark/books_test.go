@@ -94,8 +94,11 @@ func troubles(rng *rand.Rand) Troubles {
 func TestTheBooksOfDiscoveryBalanceRowByRowWhateverHappens(t *testing.T) {
 	t.Parallel()
 	n, came := uint64(40), reached{}
-	if *long {
+	switch {
+	case *long:
 		n = 4000
+	case testing.Short():
+		n = 10
 	}
 	for seed := range n {
 		name, w := everything(seed)
@@ -107,7 +110,9 @@ func TestTheBooksOfDiscoveryBalanceRowByRowWhateverHappens(t *testing.T) {
 			return
 		}
 	}
-	came.want(t)
+	if n >= 40 { // fewer do not reach all
+		came.want(t)
+	}
 }
 
 // A week of the measured churn at 5 tokens a minute, in which the process dies and calls fail. A row with a new price

@@ -19,11 +19,7 @@ var servers = []string{"nats", "nats-2", "nats-3"}
 
 func cluster(t *testing.T) *types.Project {
 	t.Helper()
-	p, err := load(t, worlds(t)["cluster"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return worlds(t)["cluster"]
 }
 
 func TestEveryDaemonOfTheClusterKnowsEveryServerAndIsTwo(t *testing.T) {

@@ -3,6 +3,8 @@
 package compose_test
 
 import (
+	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/cli"
@@ -22,8 +25,7 @@ import (
 var root = filepath.Join("..", "..", "..")
 
 // load is the project with these variables set, as docker compose reads it.
-func load(t *testing.T, env map[string]string) (*types.Project, error) {
-	t.Helper()
+func load(env map[string]string) (*types.Project, error) {
 	files := []string{filepath.Join(root, "compose.yaml")}
 	for _, more := range strings.FieldsFunc(env["FILES"], func(r rune) bool { return r == ':' }) {
 		files = append(files, filepath.Join(root, more))
@@ -34,45 +36,61 @@ func load(t *testing.T, env map[string]string) (*types.Project, error) {
 		func(o *cli.ProjectOptions) error { o.Environment = env; return nil },
 	)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return opts.LoadProject(t.Context())
-}
-
-// worlds are the ways to start it: the variables set, and in FILES the further files.
-func worlds(t *testing.T) map[string]map[string]string {
-	t.Helper()
-	sim, err := dotenv.Read(filepath.Join(root, "deploy", "sim.env"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sim["RATCHET_SECRETS"] = secrets(t)
-	return map[string]map[string]string{
-		"real": {"RATCHET_SECRETS": sim["RATCHET_SECRETS"]}, "sim": sim,
-		"page":    {"RATCHET_SECRETS": sim["RATCHET_SECRETS"], "COMPOSE_PROFILES": "page"},
-		"cluster": {"RATCHET_SECRETS": sim["RATCHET_SECRETS"], "FILES": "deploy/compose-cluster.yaml"},
-	}
+	return opts.LoadProject(context.Background())
 }
 
 // secrets is a directory that deploy/init made.
-func secrets(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "secrets")
-	cmd := exec.CommandContext(t.Context(), "sh", filepath.Join(root, "deploy", "init"))
-	cmd.Env = append(os.Environ(), "RATCHET_SECRETS="+dir, "KEEPA_API_KEY=k")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("deploy/init: %v\n%s", err, out)
+var secrets string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "ratchet-compose-")
+	if err != nil {
+		panic(err)
 	}
-	return dir
+	secrets = filepath.Join(dir, "secrets")
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// made are the projects of the ways to start it: the variables set, and in FILES the further files. Tests only read them.
+var made = sync.OnceValues(func() (map[string]*types.Project, error) {
+	cmd := exec.CommandContext(context.Background(), "sh", filepath.Join(root, "deploy", "init"))
+	cmd.Env = append(os.Environ(), "RATCHET_SECRETS="+secrets, "KEEPA_API_KEY=k")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("deploy/init: %w\n%s", err, out)
+	}
+	sim, err := dotenv.Read(filepath.Join(root, "deploy", "sim.env"))
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]*types.Project{}
+	for world, env := range map[string]map[string]string{
+		"real": {}, "sim": sim, "page": {"COMPOSE_PROFILES": "page"}, "cluster": {"FILES": "deploy/compose-cluster.yaml"},
+	} {
+		env["RATCHET_SECRETS"] = secrets
+		if all[world], err = load(env); err != nil {
+			return nil, fmt.Errorf("%s: %w", world, err)
+		}
+	}
+	return all, nil
+})
+
+// worlds are the ways to start it.
+func worlds(t *testing.T) map[string]*types.Project {
+	t.Helper()
+	all, err := made()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func eachService(t *testing.T, f func(t *testing.T, s types.ServiceConfig)) {
 	t.Helper()
-	for world, env := range worlds(t) {
-		p, err := load(t, env)
-		if err != nil {
-			t.Fatalf("%s: %v", world, err)
-		}
+	for world, p := range worlds(t) {
 		for name, s := range p.Services {
 			t.Run(world+"/"+name, func(t *testing.T) { f(t, s) })
 		}
@@ -81,11 +99,7 @@ func eachService(t *testing.T, f func(t *testing.T, s types.ServiceConfig)) {
 
 func TestEveryWorldHasItsServices(t *testing.T) {
 	want := []string{"clickhouse", "committer", "nats", "peeker", "recorder", "tokend", "topology", "watermarker"}
-	for world, env := range worlds(t) {
-		p, err := load(t, env)
-		if err != nil {
-			t.Fatalf("%s: %v", world, err)
-		}
+	for world, p := range worlds(t) {
 		expected := want
 		switch world {
 		case "sim":
@@ -105,7 +119,7 @@ func TestEveryWorldHasItsServices(t *testing.T) {
 }
 
 func TestWithoutSecretsTheErrorNamesTheirDirectory(t *testing.T) {
-	_, err := load(t, map[string]string{"RATCHET_SECRETS": filepath.Join(t.TempDir(), "secrets")})
+	_, err := load(map[string]string{"RATCHET_SECRETS": filepath.Join(t.TempDir(), "secrets")})
 	if err == nil || !strings.Contains(err.Error(), "secrets") {
 		t.Errorf("got %v, want an error that names the missing secrets", err)
 	}
@@ -226,10 +240,7 @@ func TestPeekersAndCommittersWorkSideBySide(t *testing.T) {
 }
 
 func TestTheSimulatedWorldReachesTheSimulatedKeepa(t *testing.T) {
-	p, err := load(t, worlds(t)["sim"])
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := worlds(t)["sim"]
 	for name, s := range p.Services {
 		if v := s.Environment["KEEPA_URL"]; v != nil && !strings.HasPrefix(*v, "http://keepasim:") {
 			t.Errorf("%s talks to %s", name, *v)
@@ -238,10 +249,7 @@ func TestTheSimulatedWorldReachesTheSimulatedKeepa(t *testing.T) {
 }
 
 func TestNATSTakesTheConfigurationAndSyncsEveryWrite(t *testing.T) {
-	p, err := load(t, worlds(t)["real"])
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := worlds(t)["real"]
 	// The files as the container sees them.
 	dir := t.TempDir()
 	for _, v := range p.Services["nats"].Volumes {
