@@ -78,12 +78,15 @@ func (d *Desk) Offer(t testing.TB, w decide.Work) {
 	}
 }
 
+// world is the list of every desk of a process: to make it takes longer than all else.
+var world = sync.OnceValue(func() *keepasim.Backlog { return keepasim.Backlog400(1) })
+
 func open(t testing.TB, speed float64, listen string) (*Desk, string) {
 	t.Helper()
 	env, srv := streams.Start(t, listen)
 	env.Clock = process.NewClock(T0, speed)
 	d := &Desk{
-		Env: env, World: keepasim.Backlog400(1), calls: make(chan string, 1000), rows: map[string]json.RawMessage{},
+		Env: env, World: world(), calls: make(chan string, 1000), rows: map[string]json.RawMessage{},
 	}
 	d.Sim = keepasim.New(keepasim.Options{Now: d.Env.Now, Seed: 1, Rate: 5000, Catalogue: d.World, Instant: true})
 	d.Sim.Start(T0)

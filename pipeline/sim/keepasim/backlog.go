@@ -6,12 +6,13 @@ import (
 )
 
 // Backlog is a fixed world: rows that were all listed in the six hours before the
-// start. Nothing is added or removed.
+// start. Nothing is added or removed, so several simulations that start at the same instant may share one.
 type Backlog struct {
 	seed uint64
 	plan []birth // by position in the list, newest first
 
 	mu    sync.Mutex
+	begun time.Time
 	rows  []*row
 	books map[string]*book
 	class map[string]Class
@@ -118,6 +119,10 @@ func (b *Backlog) ASINs() []string {
 func (b *Backlog) begin(t0 time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.begun.Equal(t0) {
+		return
+	}
+	b.begun, b.rows = t0, nil
 	at := minute(t0)
 	for i, p := range b.plan {
 		p.created = at - backlogYoungest - int64(i*(backlogSpan-backlogYoungest)/len(b.plan))
