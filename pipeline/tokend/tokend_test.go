@@ -56,16 +56,21 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
+// t0 is pipeline time at the start of every test, and catalogue the list of all.
+var (
+	t0        = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	catalogue = sync.OnceValue(func() *keepasim.Backlog { return keepasim.Backlog400(1) })
+)
+
 func newWorld(t testing.TB, speed float64, o keepasim.Options) *world {
 	t.Helper()
 	w := &world{t: t, log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	env, _ := streams.Start(t, "")
-	clock := process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed)
-	catalogue := keepasim.Backlog400(1)
-	o.Now, o.After, o.Catalogue, o.Key, o.Instant = clock.Now, clock.After, catalogue, testKey, true
-	w.sim, w.asn = keepasim.New(o), catalogue.ASINs()
-	w.sim.Start(clock.Now())
+	clock := process.NewClock(t0, speed)
+	o.Now, o.After, o.Catalogue, o.Key, o.Instant = clock.Now, clock.After, catalogue(), testKey, true
+	w.sim, w.asn = keepasim.New(o), catalogue().ASINs()
+	w.sim.Start(t0)
 	keepa := httptest.NewServer(w.sim)
 	t.Cleanup(keepa.Close)
 	env.Log, env.Clock = log, clock

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ func ask(t *testing.T, sim http.Handler, path string, form url.Values) []byte {
 	return w.Body.Bytes()
 }
 
+var backlog = sync.OnceValue(func() *keepasim.Backlog { return keepasim.Backlog400(1) })
+
 func aBook(t *testing.T) book {
 	t.Helper()
 	judge, err := verdict.NewJudge(schemas.UsedBooks)
@@ -49,7 +52,7 @@ func aBook(t *testing.T) book {
 	if err != nil {
 		t.Fatal(err)
 	}
-	world := keepasim.Backlog400(1)
+	world := backlog()
 	sim := keepasim.New(keepasim.Options{Now: func() time.Time { return t0 }, Seed: 1, Rate: 5000, Catalogue: world, Instant: true})
 	sim.Start(t0)
 	page, err := keepa.DecodeDealPage(ask(t, sim, "/deal", url.Values{"selection": {string(query.Encode(0))}}))

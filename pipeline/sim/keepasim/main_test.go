@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,11 +27,14 @@ type bench struct {
 	sim *Sim
 }
 
+// backlog is the list of every bench without one of its own.
+var backlog = sync.OnceValue(func() *Backlog { return Backlog400(1) })
+
 func newBench(t *testing.T, o Options) *bench {
 	t.Helper()
 	b := &bench{t: t, now: t0}
 	if o.Catalogue == nil {
-		o.Catalogue = Backlog400(1)
+		o.Catalogue = backlog()
 	}
 	o.Now = func() time.Time { return b.now }
 	b.sim = New(o)
