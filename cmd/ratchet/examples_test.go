@@ -163,6 +163,9 @@ func TestAChartInAPipeIsPlain(t *testing.T) {
 }
 
 func TestWhatIsBoughtOrIgnoredLeavesTheList(t *testing.T) {
+	if testing.Short() {
+		t.Skip("accepts deals and runs many commands")
+	}
 	t.Setenv("CLICKHOUSE_URL", "none")
 	d, nats := desk.Listening(t, 1)
 	good := d.ASINs(keepasim.Good)[:2]

@@ -17,6 +17,9 @@ import (
 )
 
 func TestEveryShapeOfAnEnvelopeIsAsGoodAndIsPaidForOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("buys many answers")
+	}
 	t.Parallel()
 	for _, l := range []look{aPeek, aCommit} {
 		b := newBench(t, speed)
@@ -125,6 +128,9 @@ func TestWhatCameOfACutAnswerIsDecidedAndOnlyTheRestIsBoughtAgain(t *testing.T) 
 }
 
 func TestWorkWhoseAnswersNeverComeWholeIsPaidForThreeTimesAcrossRestartsAndThenFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("buys many answers")
+	}
 	t.Parallel()
 	for _, l := range []look{aPeek, aCommit} {
 		b := newBench(t, speed)

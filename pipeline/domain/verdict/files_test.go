@@ -188,6 +188,9 @@ func TestAFileThatIsTooLongIsRefusedUnread(t *testing.T) {
 
 // TestAHostileFileIsReadInTime: each takes some 50 ms on an idle core. The limit allows for a busy machine.
 func TestAHostileFileIsReadInTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads large files")
+	}
 	t.Parallel()
 	const size, limit = 60_000, 5 * time.Second
 	for name, text := range map[string]string{

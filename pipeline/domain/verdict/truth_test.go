@@ -154,6 +154,9 @@ func decide(judge *verdict.Judge, row keepa.DealRow, peeked, committed keepa.Pro
 // TestNoCheaperLookRejectsWhatTheCommitAcceptsInALivingWorld: the law of
 // bounds, over books that are realistically close to the thresholds.
 func TestNoCheaperLookRejectsWhatTheCommitAcceptsInALivingWorld(t *testing.T) {
+	if testing.Short() {
+		t.Skip("looks at a living world")
+	}
 	t.Parallel()
 	judge, err := verdict.NewJudge(schemas.UsedBooks)
 	if err != nil {

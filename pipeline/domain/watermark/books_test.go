@@ -98,7 +98,7 @@ func TestTheBooksOfDiscoveryBalanceRowByRowWhateverHappens(t *testing.T) {
 	case *long:
 		n = 4000
 	case testing.Short():
-		n = 10
+		n = 5
 	}
 	for seed := range n {
 		name, w := everything(seed)

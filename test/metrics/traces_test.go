@@ -1,4 +1,4 @@
-package traces_test
+package metrics_test
 
 import (
 	"context"
