@@ -55,7 +55,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// made are the projects of the ways to start it: the variables set, and in FILES the further files. Tests only read them.
+// made are the projects of the ways to start it: the variables set, and in FILES the further files. Tests only read
+// them.
 var made = sync.OnceValues(func() (map[string]*types.Project, error) {
 	cmd := exec.CommandContext(context.Background(), "sh", filepath.Join(root, "deploy", "init"))
 	cmd.Env = append(os.Environ(), "RATCHET_SECRETS="+secrets, "KEEPA_API_KEY=k")
