@@ -8,7 +8,7 @@ package main
 
 import (
 	"ratchet/pipeline/committer"
-	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/daemon"
 )
 
-func main() { process.Main("committer", committer.Run) }
+func main() { daemon.Main("committer", committer.Run) }

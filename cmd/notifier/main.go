@@ -8,7 +8,7 @@ import (
 	_ "time/tzdata" // quiet hours are local, and an image need not have zones
 
 	"ratchet/pipeline/ops/notifier"
-	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/daemon"
 )
 
-func main() { process.Main("notifier", notifier.Run) }
+func main() { daemon.Main("notifier", notifier.Run) }

@@ -6,7 +6,7 @@ package main
 
 import (
 	"ratchet/pipeline/ops/page"
-	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/daemon"
 )
 
-func main() { process.Main("page", page.Run) }
+func main() { daemon.Main("page", page.Run) }

@@ -8,7 +8,7 @@ package main
 
 import (
 	"ratchet/pipeline/peeker"
-	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/daemon"
 )
 
-func main() { process.Main("peeker", peeker.Run) }
+func main() { daemon.Main("peeker", peeker.Run) }

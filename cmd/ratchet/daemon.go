@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline/ops/notifier"
 	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/peeker"
+	"ratchet/pipeline/platform/daemon"
 	"ratchet/pipeline/platform/embedded/natsd"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/recorder"
@@ -40,7 +41,7 @@ func (c daemonCmd) Run(a *app) error {
 		slices.Sort(names)
 		return process.Usagef("daemon %q is unknown; want one of %s", c.Name, strings.Join(names, ", "))
 	}
-	env, end, err := process.Traced(a.ctx, a.env.Named(c.Name), c.Name)
+	env, end, err := daemon.Traced(a.ctx, a.env.Named(c.Name), c.Name)
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,8 @@
 package main
 
 import (
-	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/daemon"
 	"ratchet/pipeline/recorder"
 )
 
-func main() { process.Main("recorder", recorder.Run) }
+func main() { daemon.Main("recorder", recorder.Run) }

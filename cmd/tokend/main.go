@@ -6,8 +6,8 @@
 package main
 
 import (
-	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/daemon"
 	"ratchet/pipeline/tokend"
 )
 
-func main() { process.Main("tokend", tokend.Run) }
+func main() { daemon.Main("tokend", tokend.Run) }

@@ -6,8 +6,8 @@
 package main
 
 import (
-	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/platform/daemon"
 	"ratchet/pipeline/watermarker"
 )
 
-func main() { process.Main("watermarker", watermarker.Run) }
+func main() { daemon.Main("watermarker", watermarker.Run) }

@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/daemon"
 	"ratchet/pipeline/platform/process"
 	"ratchet/test/desk"
 	"ratchet/test/metrics/traces"
@@ -16,7 +17,7 @@ import (
 
 // traced runs a daemon as its process does, with the variables of its settings.
 func traced(ctx context.Context, env process.Env) error {
-	env, end, err := process.Traced(ctx, env, "peeker")
+	env, end, err := daemon.Traced(ctx, env, "peeker")
 	if err != nil {
 		return err
 	}

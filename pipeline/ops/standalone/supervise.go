@@ -11,6 +11,7 @@ import (
 
 	"github.com/lmittmann/tint"
 
+	"ratchet/pipeline/platform/daemon"
 	"ratchet/pipeline/platform/process"
 )
 
@@ -67,8 +68,8 @@ func (c *crew) keep(ctx context.Context, name string, f run, ready chan<- string
 	pause := time.Second
 	once := sync.OnceFunc(func() { ready <- name })
 	var wasReady atomic.Bool
-	daemon, _, _ := strings.Cut(name, "-") // without the number of a second one
-	env, end, err := process.Traced(ctx, c.env.Named(name), daemon)
+	base, _, _ := strings.Cut(name, "-") // without the number of a second one
+	env, end, err := daemon.Traced(ctx, c.env.Named(name), base)
 	if err != nil {
 		early <- fmt.Errorf("start %s: %w", name, err)
 		return

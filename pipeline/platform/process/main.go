@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/lmittmann/tint"
 )
@@ -37,9 +35,6 @@ func Usagef(format string, args ...any) error {
 // ErrChecked is returned by a daemon that only checks and could start.
 var ErrChecked = errors.New("the check passed")
 
-// checkWithin bounds a check, which does not wait for missing services.
-const checkWithin = 10 * time.Second
-
 // ExitCode returns the exit code for err.
 func ExitCode(err error) int {
 	var usage *UsageError
@@ -51,73 +46,6 @@ func ExitCode(err error) int {
 	default:
 		return ExitFailed
 	}
-}
-
-// Main runs one daemon as a process: it reads the clock and the log level from the environment, stops on SIGINT,
-// SIGTERM or SIGHUP (a second signal kills) and exits with ExitCode of the error. It first seals the secrets of
-// the environment. --check loads the configuration, connects to the services, writes nothing and exits.
-func Main(name string, run func(context.Context, Env) error) {
-	if err := Seal(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		os.Exit(ExitFailed)
-	}
-	os.Exit(mainCode(name, run, os.Args[1:], os.Stderr))
-}
-
-func mainCode(name string, run func(context.Context, Env) error, args []string, stderr io.Writer) int {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	check := flags.Bool("check", false, "load the configuration, connect to the services, exit")
-	flags.Usage = func() {
-		fmt.Fprintf(stderr, "%s is configured by environment variables, listed in docs/config.md.\n", name)
-		flags.PrintDefaults()
-	}
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return ExitDone
-		}
-		return ExitUsage
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "%s: unexpected argument %q; %s takes its configuration from the environment\n", name, flags.Arg(0), name)
-		return ExitUsage
-	}
-	env, err := OSEnv(stderr)
-	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
-		return ExitUsage
-	}
-	env = env.Named(name)
-	ctx, stop := SignalContext(context.Background())
-	defer stop()
-	if *check {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, checkWithin)
-		defer cancel()
-		env.Check, env.Ready = true, cancel
-	} else {
-		env, err = withHealth(ctx, env, name)
-	}
-	if err == nil {
-		err = runTraced(ctx, env, name, run)
-	}
-	code := ExitCode(err)
-	if code != ExitDone {
-		env.Log.Error("stopped", tint.Err(err))
-		return code
-	}
-	env.Log.Info("stopped")
-	return code
-}
-
-func runTraced(ctx context.Context, env Env, name string, run func(context.Context, Env) error) error {
-	env, end, err := Traced(ctx, env, name)
-	if err != nil {
-		return err
-	}
-	defer end()
-	env.Log.Info("started", "version", env.Version)
-	return run(ctx, env)
 }
 
 // OSEnv returns the environment of this process.

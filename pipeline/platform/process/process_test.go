@@ -78,27 +78,3 @@ func TestTheExitCodeNamesTheKindOfError(t *testing.T) {
 		t.Errorf("a stop that was asked for exits %d, want %d", got, ExitDone)
 	}
 }
-
-func TestCheckOpensTheDoorsAndStops(t *testing.T) {
-	t.Parallel()
-	var log bytes.Buffer
-	code := mainCode("peeker", func(ctx context.Context, env Env) error {
-		env.AnnounceReady()
-		<-ctx.Done()
-		return ctx.Err()
-	}, []string{"--check"}, &log)
-	if code != ExitDone {
-		t.Errorf("exit code %d, want %d: %s", code, ExitDone, log.String())
-	}
-}
-
-func TestAnUnknownFlagIsWrongUsage(t *testing.T) {
-	t.Parallel()
-	never := func(context.Context, Env) error { t.Error("ran"); return nil }
-	for _, args := range [][]string{{"--nonsense"}, {"stray"}} {
-		var log bytes.Buffer
-		if code := mainCode("peeker", never, args, &log); code != ExitUsage {
-			t.Errorf("%v: exit code %d, want %d", args, code, ExitUsage)
-		}
-	}
-}

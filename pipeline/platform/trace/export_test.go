@@ -11,6 +11,6 @@ import (
 func ToMemory(t *testing.T, opts ...sdktrace.TracerProviderOption) (*Tracer, *tracetest.InMemoryExporter) {
 	t.Helper()
 	kept := tracetest.NewInMemoryExporter()
-	p := sdktrace.NewTracerProvider(append(opts, sdktrace.WithSyncer(kept), sdktrace.WithIDGenerator(identities{}))...)
-	return &Tracer{provider: p, tracer: p.Tracer("test")}, kept
+	p := sdktrace.NewTracerProvider(append(opts, sdktrace.WithSyncer(kept), sdktrace.WithIDGenerator(Identities{}))...)
+	return New(p.Tracer("test"), p.Shutdown), kept
 }

@@ -38,18 +38,18 @@ func spanOf(id string) (span oteltrace.SpanID) {
 // workKey is the context key of the Work-Id of a span that begins a trace.
 type workKey struct{}
 
-// identities gives a span that has no parent the trace of its work.
-type identities struct{}
+// Identities gives a span that has no parent the trace of its work.
+type Identities struct{}
 
 // NewIDs implements sdktrace.IDGenerator.
-func (i identities) NewIDs(ctx context.Context) (oteltrace.TraceID, oteltrace.SpanID) {
+func (i Identities) NewIDs(ctx context.Context) (oteltrace.TraceID, oteltrace.SpanID) {
 	work, _ := ctx.Value(workKey{}).(string)
 	id := idOf(work)
 	return id, i.NewSpanID(ctx, id)
 }
 
 // NewSpanID implements sdktrace.IDGenerator.
-func (identities) NewSpanID(context.Context, oteltrace.TraceID) (id oteltrace.SpanID) {
+func (Identities) NewSpanID(context.Context, oteltrace.TraceID) (id oteltrace.SpanID) {
 	for !id.IsValid() {
 		_, _ = rand.Read(id[:]) // never fails
 	}

@@ -3,7 +3,6 @@ package trace_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -208,24 +207,5 @@ func TestTheStandardVariablesTurnTracesOnAndOff(t *testing.T) {
 	})
 	if err != nil || s.Headers["api-key"] != "a=b" || s.Headers["x"] != "y" {
 		t.Errorf("%+v, %v", s, err)
-	}
-}
-
-func TestACollectorThatIsAwayCostsNoWorkAndIsLoggedOnce(t *testing.T) {
-	t.Parallel()
-	var log strings.Builder
-	s := &trace.Settings{URL: "http://127.0.0.1:1/v1/traces"}
-	tracer, err := trace.Open(t.Context(), s, "peeker", "host.1", "test", slog.New(slog.NewTextHandler(&log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	step(t.Context(), tracer, trace.Delivery{Header: map[string][]string{pipeline.HeaderWorkID: {work}}})
-	began := time.Now()
-	tracer.Close()
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("the end took %s", took)
-	}
-	if n := strings.Count(log.String(), "traces cannot be sent"); n != 1 {
-		t.Errorf("logged %d times: %s", n, log.String())
 	}
 }

@@ -2,16 +2,10 @@ package trace
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"ratchet/pipeline"
@@ -19,36 +13,13 @@ import (
 
 // Tracer makes the spans of one daemon. A nil Tracer makes none.
 type Tracer struct {
-	provider *sdktrace.TracerProvider
-	tracer   oteltrace.Tracer
+	tracer oteltrace.Tracer
+	stop   func(context.Context) error
 }
 
-// Open returns the tracer of a daemon; nil without settings. It does not connect, and drops what cannot be sent.
-func Open(ctx context.Context, s *Settings, daemon, instance, version string, log *slog.Logger) (*Tracer, error) {
-	if s == nil {
-		return nil, nil //nolint:nilnil // documented: a nil Tracer makes no spans
-	}
-	opts := []otlptracehttp.Option{}
-	if s.URL != "" {
-		opts = append(opts, otlptracehttp.WithEndpointURL(s.URL))
-	}
-	if len(s.Headers) > 0 {
-		opts = append(opts, otlptracehttp.WithHeaders(s.Headers))
-	}
-	to, err := otlptracehttp.New(ctx, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("prepare the sending of traces: %w", err)
-	}
-	about, err := resource.New(ctx, resource.WithAttributes(
-		attribute.String("service.namespace", "ratchet"), attribute.String("service.name", daemon),
-		attribute.String("service.version", version), attribute.String("service.instance.id", instance),
-	), resource.WithTelemetrySDK(), resource.WithFromEnv())
-	if err != nil {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
-	}
-	p := sdktrace.NewTracerProvider(sdktrace.WithBatcher(&sender{SpanExporter: to, log: log}),
-		sdktrace.WithResource(about), sdktrace.WithIDGenerator(identities{}))
-	return &Tracer{provider: p, tracer: p.Tracer("ratchet")}, nil
+// New returns a tracer that makes its spans by another, which has Identities. stop sends the last spans.
+func New(by oteltrace.Tracer, stop func(context.Context) error) *Tracer {
+	return &Tracer{tracer: by, stop: stop}
 }
 
 // closeWithin bounds the sending of the last spans.
@@ -61,26 +32,7 @@ func (t *Tracer) Close() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()
-	_ = t.provider.Shutdown(ctx) // spans that cannot be sent are dropped
-}
-
-// sender logs once when spans cannot be sent, and once when they can again.
-type sender struct {
-	sdktrace.SpanExporter
-	log    *slog.Logger
-	failed atomic.Bool
-}
-
-// ExportSpans implements sdktrace.SpanExporter.
-func (s *sender) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	err := s.SpanExporter.ExportSpans(ctx, spans)
-	switch failed := err != nil; {
-	case failed && !s.failed.Swap(true):
-		s.log.Warn("traces cannot be sent, they are dropped", "err", err)
-	case !failed && s.failed.Swap(false):
-		s.log.Info("traces are sent again")
-	}
-	return nil // logged
+	_ = t.stop(ctx) // spans that cannot be sent are dropped
 }
 
 // Delivery is a message that a daemon took.
