@@ -23,7 +23,7 @@ build: ## every command as a binary in bin/
 demo: ## six simulated hours in half a minute, then the report
 	go run ./cmd/ratchet up --simulate --for 6h --speed 720
 
-test: ## the tests that take seconds
+test: ## what to run after an edit: no whole process, no engine, no long wait
 	go test -short ./...
 
 race: ## the same under the race detector
