@@ -21,7 +21,7 @@ const childLocal = "RATCHET_WAREHOUSE_LOCAL"
 
 func init() {
 	if lib := os.Getenv(childLocal); lib != "" {
-		os.Exit(beLocal(lib)) //nolint:forbidigo // this is the main of the child
+		os.Exit(beLocal(lib))
 	}
 }
 
