@@ -23,7 +23,6 @@ import (
 
 	"ratchet/pipeline/platform/embedded/clickhouse"
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
-	"ratchet/test/captured"
 )
 
 // role makes this binary, executed again, another program.
@@ -363,26 +362,4 @@ func TestTheKeyOfKeepaIsNotInTheChildsEnvironment(t *testing.T) {
 	if !slices.Equal(got, []string{"PATH=/bin", "RATCHET_TEST_ROLE=x"}) {
 		t.Errorf("got %q", got)
 	}
-}
-
-func TestAFullDiskIsNotTakenForBadData(t *testing.T) {
-	t.Parallel()
-	embeddedOnly(t, "its disk is not ours to fill")
-	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=48m"); err != nil {
-		captured.Missing(t, "a small file system cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
-	s := start(t, filepath.Join(disk, "clickhouse"))
-	c := open(t, s.URL())
-	exec(t, c, "CREATE TABLE t (s String CODEC(NONE)) ENGINE = MergeTree ORDER BY tuple()")
-	exec(t, c, "INSERT INTO t VALUES ('first')")
-	insert := url.Values{"query": {"INSERT INTO t FORMAT RawBLOB"}}
-	r := call(t, s.URL(), "POST", insert, strings.Repeat("x", 60<<20))
-	want(t, "no room for the body", r.header.Get("X-ClickHouse-Exception-Code"), "243")
-	r = call(t, s.URL(), "POST", insert, strings.Repeat("x", 30<<20))
-	want(t, "no room for the part", r.header.Get("X-ClickHouse-Exception-Code"), "243")
-	want(t, "reads go on", one[uint64](t, c, "SELECT count() FROM t"), 1)
-	exec(t, c, "INSERT INTO t VALUES ('second')")
-	want(t, "small inserts go on", one[uint64](t, c, "SELECT count() FROM t"), 2)
 }
