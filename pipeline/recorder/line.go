@@ -33,7 +33,12 @@ type line[R warehouse.Row] struct {
 	epoch   uint32
 	subject string       // of the stream
 	inHand  atomic.Int64 // messages taken and not settled
+	empty   time.Time    // machine time until which the server need not be asked whether something is left
 }
+
+// emptyFor is for how long the server's word that nothing is left holds, if nothing was delivered here since. A publish
+// is announced several times, and each of them would ask again.
+const emptyFor = 10 * time.Second
 
 // heavyBatch is the size in bytes at which a batch is full; largestMessage
 // exceeds the limit of any NATS server for a message with subject and headers.
@@ -116,6 +121,7 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 			}
 			continue
 		}
+		l.empty = time.Time{}
 		l.r.pulse.holds(l.stream, int(l.inHand.Add(int64(len(msgs)))))
 		b := batch[R]{epoch: l.epoch, taken: time.Now(), msgs: msgs}
 		b.rows, b.rejected = l.decode(msgs)
@@ -140,10 +146,17 @@ func (l *line[R]) listen() (published <-chan struct{}, stop func()) {
 
 // drained reports whether nothing is left to deliver, now or again: then only a publish makes work.
 func (l *line[R]) drained(ctx context.Context) bool {
+	if time.Now().Before(l.empty) {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	i, err := l.durable.Info(ctx)
-	return err == nil && i.NumPending == 0 && i.NumAckPending == 0
+	if err != nil || i.NumPending > 0 || i.NumAckPending > 0 {
+		return false
+	}
+	l.empty = time.Now().Add(emptyFor)
+	return true
 }
 
 // await waits for a publish, or as long as one may be missed.

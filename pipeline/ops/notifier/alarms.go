@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// lookEvery is how often the notifier looks for alarms, machine time: as often as a heartbeat is written.
+	// lookEvery is how often the notifier looks for alarms, machine time.
 	lookEvery = 10 * time.Second
 	// listLate is how long the deal list may be due before that is an alarm, pipeline time.
 	listLate = time.Hour

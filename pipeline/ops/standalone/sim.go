@@ -33,8 +33,8 @@ type simServer struct {
 // place that is saved while it runs lies ahead of the clock, by more than is ever between two saves; a restart begins
 // there, as after a short outage, and a clean stop saves the place itself.
 const (
-	saveEvery = 2 * time.Second // machine time
-	saveAhead = 15 * time.Second
+	saveEvery = 10 * time.Second // machine time; each save makes a file, which is some 16 KB at the disk
+	saveAhead = 20 * time.Second
 )
 
 // remember saves the place ahead of the clock until stop is closed.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,7 +15,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Lease is a leader key that expires 30 s after the last renewal by its holder. It elects a
+// Lease is a leader key that expires LeaseTTL after the last renewal by its holder. It elects a
 // leader but does not fence: what a leader writes carries an epoch or a revision of its own.
 type Lease struct {
 	b       *Bus
@@ -28,6 +29,7 @@ type Lease struct {
 
 	subject     string             // on which we answer as long as we live
 	sub         *nats.Subscription // nil before the first Hold
+	deposed     *atomic.Bool       // another instance says that it took the lease
 	silentSince time.Time          // since when the holder does not answer; zero if it does
 	silent      string             // that holder
 
@@ -42,13 +44,16 @@ func NewLease(b *Bus, key string) *Lease {
 	key = b.Own(key)
 	return &Lease{
 		b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), nano), now: time.Now,
-		subject: fmt.Sprintf("svc.%s.lease-%s-%x", b.name, key, nano),
+		deposed: new(atomic.Bool), subject: fmt.Sprintf("svc.%s.lease-%s-%x", b.name, key, nano),
 	}
 }
 
 // Hold takes or renews the lease. leads reports whether we hold it, and fresh whether
-// we have just acquired it. It contacts the server only when a renewal is due.
+// we have just acquired it. It contacts the server only when a renewal is due, or another instance took the lease.
 func (l *Lease) Hold(ctx context.Context) (leads, fresh bool, err error) {
+	if l.deposed.Swap(false) {
+		l.renewed = time.Time{}
+	}
 	if l.rev != 0 && l.now().Sub(l.renewed) < renewEvery {
 		return true, false, nil
 	}
@@ -98,6 +103,7 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 	if err := l.renew(ctx, e.Revision()); err != nil {
 		return false, false, nil //nolint:nilerr // another instance was faster, or the next turn retries
 	}
+	l.depose(h)
 	return true, true, nil
 }
 
@@ -187,12 +193,31 @@ func (l *Lease) alive(ctx context.Context, subject string) bool {
 	return err == nil
 }
 
+// taken is what the instance that took a lease sends to the one that held it.
+const taken = "taken"
+
+// depose makes the former holder look at its lease: one that was frozen would lead beside this
+// instance until its next renewal. It is fenced all the same, so the message may be lost.
+func (l *Lease) depose(h holder) {
+	if h.Asks == "" || h.ID == l.id {
+		return
+	}
+	if err := l.b.NC.Publish(h.Asks, []byte(taken)); err != nil {
+		l.b.Log.Debug("depose the holder of a lease", "key", l.key, "err", err)
+	}
+}
+
 // answer makes this instance answer as long as it lives. Without it the lease just expires.
 func (l *Lease) answer() {
 	if l.sub != nil {
 		return
 	}
-	sub, err := l.b.NC.Subscribe(l.subject, func(m *nats.Msg) { _ = m.Respond(nil) }) // the asker repeats its request
+	sub, err := l.b.NC.Subscribe(l.subject, func(m *nats.Msg) {
+		if string(m.Data) == taken {
+			l.deposed.Store(true)
+		}
+		_ = m.Respond(nil) // the asker repeats its request
+	})
 	if err != nil {
 		l.b.Log.Debug("answer for a lease", "key", l.key, "err", err)
 		return

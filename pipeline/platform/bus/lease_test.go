@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -109,4 +110,56 @@ func TestAHolderThatNamesNoSubjectKeepsItsLease(t *testing.T) {
 		hold(t, l, false, false)
 		now = now.Add(bus.LeaseTTL / 2)
 	}
+}
+
+// TestAHolderThatIsDeposedContendsBeforeItsRenewalIsDue is about one that was frozen while another took over: it would
+// lead beside that one for a third of the TTL.
+func TestAHolderThatIsDeposedContendsBeforeItsRenewalIsDue(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	kv, err := b.Store(t.Context(), pipeline.BucketLeaders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen, err := b.NC.SubscribeSync("svc.frozen") // it receives, and does not answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(`{"id":"frozen","asks":"svc.frozen"}`)); err != nil {
+		t.Fatal(err)
+	}
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	now := time.Now()
+	l.SetClock(func() time.Time { return now })
+	hold(t, l, false, false)
+	now = now.Add(4 * time.Second)
+	hold(t, l, true, true)
+	said := ""
+	for said == "" {
+		m, err := frozen.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatalf("the former holder is not notified: %v", err)
+		}
+		said = string(m.Data)
+	}
+	mine, err := kv.Get(t.Context(), pipeline.KeyLeader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var holder struct{ Asks string }
+	if err := json.Unmarshal(mine.Value(), &holder); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(`{"id":"another"}`)); err != nil {
+		t.Fatal(err)
+	}
+	hold(t, l, true, false) // it cannot know
+	if _, err := b.NC.Request(holder.Asks, nil, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	hold(t, l, true, false) // it was only asked
+	if _, err := b.NC.Request(holder.Asks, []byte(said), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	hold(t, l, false, false)
 }

@@ -27,9 +27,9 @@ const (
 	unlimited = -1
 
 	// StatusTTL is how long a heartbeat remains after its daemon has died.
-	StatusTTL = 60 * time.Second
+	StatusTTL = 2 * time.Minute
 	// LeaseTTL is how long a leader key remains after its holder's last renewal.
-	LeaseTTL = 30 * time.Second
+	LeaseTTL = time.Minute
 
 	// orderAge bounds the remains of an order: its value has a TTL of its own, its delete marker does not.
 	orderAge = 10 * time.Minute

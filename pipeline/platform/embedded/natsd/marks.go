@@ -19,8 +19,8 @@ import (
 // marksFile is in the data directory.
 const marksFile = "marks.json"
 
-// marksEvery is the interval at which the marks are written while the server runs, machine time.
-const marksEvery = 15 * time.Second
+// marksEvery is the interval at which the marks are written while the server runs, machine time: they are 20 KB.
+const marksEvery = time.Minute
 
 // marks are the contents of the store at an instant.
 type marks struct {

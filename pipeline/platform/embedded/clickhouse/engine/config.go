@@ -19,6 +19,7 @@ const config = `<clickhouse>
     <primary_index_cache_size>134217728</primary_index_cache_size>
     <index_mark_cache_size>33554432</index_mark_cache_size>
     <remote_url_allow_hosts></remote_url_allow_hosts>
+    <background_schedule_pool_max_parallel_tasks_per_type_ratio>1</background_schedule_pool_max_parallel_tasks_per_type_ratio>
 </clickhouse>
 `
 
