@@ -92,6 +92,10 @@ func KeyTarget(target string) string { return target + ".state" }
 // DurableGlance is the peeker's free consumer on CANDIDATES.
 const DurableGlance = "glance"
 
+// DurableStray is the consumer of the first plan's peeker, where there are several plans, on CANDIDATES and on
+// SURVIVORS: it looks for messages of a number that is no marketplace, which no plan's other consumers deliver.
+const DurableStray = "stray"
+
 // DurablePeek is the peeker's paid consumer on the glance survivors of a source.
 func DurablePeek(s Source) string { return "peek-" + string(s) }
 

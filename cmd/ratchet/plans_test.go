@@ -75,3 +75,17 @@ func TestAnOperatorAddsAPlanAndPausesOneOrAll(t *testing.T) {
 		t.Error("the rights lack those of the plan")
 	}
 }
+
+func TestUpLeavesNoKeyIdleInSilence(t *testing.T) {
+	for name, value := range map[string]string{"KEEPA_PLANS": "eu=de", "KEEPA_PLAN": "eu"} {
+		t.Run(name, func(t *testing.T) {
+			unset(t, "KEEPA_PLAN")
+			unset(t, "KEEPA_PLANS")
+			t.Setenv(name, value)
+			var out bytes.Buffer
+			if code := run([]string{"up", "--simulate", "--data", t.TempDir()}, &out, &out); code != process.ExitUsage || !strings.Contains(out.String(), "topology apply --plans") {
+				t.Errorf("exit code %d: %s", code, &out)
+			}
+		})
+	}
+}

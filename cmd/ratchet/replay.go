@@ -15,6 +15,7 @@ import (
 
 type replayCmd struct {
 	natsFlags  `embed:""`
+	planFlag   `embed:""`
 	Look       string `help:"Which look to decide again: peek or commit." placeholder:"LOOK"`
 	Rules      string `help:"The rule file to decide with." type:"path" placeholder:"FILE"`
 	RunName    string `name:"run" required:"" help:"Name of the run; its verdicts carry it as Run-Id." placeholder:"NAME"`
@@ -47,7 +48,11 @@ func (c replayCmd) Run(a *app) error {
 		return err
 	}
 	c.ClickHouse = credentials(c.ClickHouse, "default")
-	b, err := c.connect(a.ctx, a)
+	nats, err := c.of(c.planFlag)
+	if err != nil {
+		return err
+	}
+	b, err := nats.connect(a.ctx, a)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/ops/standalone"
@@ -48,6 +49,8 @@ type upCmd struct {
 	NoPeek      bool     `help:"A commit for every candidate, to see what the peek saves."`
 	KeepaURL    string   `help:"" env:"KEEPA_URL" hidden:""`
 	Queries     string   `help:"" env:"QUERIES" hidden:""`
+	Plans       string   `help:"" env:"KEEPA_PLANS" hidden:""`
+	Plan        string   `help:"" env:"KEEPA_PLAN" hidden:""`
 }
 
 // Help is an example.
@@ -108,6 +111,7 @@ func (c upCmd) Run(a *app) error {
 	if box.Probes != "" {
 		say("Probes: http://%s/readyz and /livez", box.Probes)
 	}
+	sayPlans(a.ctx, box.Bus, say)
 	c.sayRules(a.ctx, box.Bus, say)
 	sayQueries(a.ctx, box.Bus, say)
 	say("Ready. Ctrl-C stops; a restart continues from there.\n")
@@ -135,6 +139,17 @@ func (c upCmd) context(box *standalone.Box, say func(string, ...any)) error {
 		say("       nats --context %s, by %s", c.NATSContext, file)
 	}
 	return err
+}
+
+// sayPlans prints which marketplaces are left to other keys, if any are.
+func sayPlans(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
+	plans, err := b.Plans(ctx)
+	if err != nil {
+		return // the status shows it
+	}
+	for _, p := range plans.Named() {
+		say("Plan:  %s (%s) is not run here: its key needs a tokend, watermarker, peeker and committer of its own beside this", p, plans.Says(p))
+	}
 }
 
 // sayRules prints the current rules if they are not those of --rules.
@@ -204,6 +219,10 @@ func (c upCmd) watch(a *app, box *standalone.Box) error {
 }
 
 func (c upCmd) options(a *app) (standalone.Options, error) {
+	if c.Plans != "" || c.Plan != "" && c.Plan != pipeline.MainPlan {
+		return standalone.Options{}, process.Usagef("KEEPA_PLANS, KEEPA_PLAN: `ratchet up` runs the first plan alone, and another key would lie idle: unset them, " +
+			"name the plans by `ratchet topology apply --plans` on its NATS, and run the tokend, watermarker, peeker and committer of each beside it, as docs/fleet.md shows")
+	}
 	key, err := c.key(a)
 	if err != nil {
 		return standalone.Options{}, err

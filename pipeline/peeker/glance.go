@@ -52,10 +52,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 			}
 			return err
 		},
-		DeadLetter: func(ctx context.Context, it loop.Item, reason string, cause error) error {
-			p.pulse.Count("dead", 1)
-			return p.bus.DeadLetter(ctx, string(pipeline.StagePeeker), it, reason, cause)
-		},
+		DeadLetter: p.deadLetter,
 		Trace: p.env.Trace, Name: loopGlance,
 		Now: p.env.Now, Log: p.env.Log, Grace: p.cfg.Grace, Retry: 100 * time.Millisecond,
 	}, nil

@@ -64,11 +64,18 @@ func Run(ctx context.Context, env process.Env) error {
 	if err != nil {
 		return err
 	}
+	strays, err := p.strayLoops(ctx)
+	if err != nil {
+		return err
+	}
 	env.AnnounceReady()
 	env.Log.Info("looks", "rule_set", p.rules.Judge().Version(), "skip", cfg.Skip)
 	loops, ctx := errgroup.WithContext(ctx)
 	loops.Go(func() error { return glance.Run(ctx) })
 	loops.Go(func() error { return peek.Run(ctx) })
+	for _, l := range strays {
+		loops.Go(func() error { return l.Run(ctx) })
+	}
 	return loops.Wait()
 }
 

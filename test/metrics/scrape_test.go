@@ -76,6 +76,7 @@ var (
 func (s scrape) wrong(expr string, shown ...string) []string {
 	var out []string
 	has := map[string]bool{"instance": true, "job": true} // by Prometheus itself
+	has["plan"] = true                                    // of the processes of a named plan
 	found := selector.FindAllStringSubmatch(expr, -1)
 	if len(found) == 0 {
 		return []string{"names no metric"}

@@ -28,6 +28,7 @@ type Record struct {
 	Reason  string          `json:"reason,omitempty"`
 	Rejects bool            `json:"rejects,omitempty"`      // only what was rejected
 	Changed bool            `json:"changed_only,omitempty"` // verdicts that do not change are counted and not stored
+	Plan    pipeline.Plan   `json:"plan,omitempty"`         // whose marketplaces are decided again
 	Depth   Depth           `json:"depth"`
 	Why     string          `json:"why"`      // the depth was chosen
 	ReadsCH bool            `json:"reads_ch"` // inputs come from ClickHouse

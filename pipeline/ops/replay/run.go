@@ -74,6 +74,9 @@ func (r *Replay) choose() error {
 		return fmt.Errorf("--rules: %w", err)
 	}
 	if r.exists() {
+		if r.Record.Plan != r.b.Plan() {
+			return fmt.Errorf("--plan: run %s is of plan %s, and this is plan %s", r.o.Run, r.Record.Plan, r.b.Plan())
+		}
 		return r.agrees(r.o, r.judge.Version())
 	}
 	return nil
@@ -99,7 +102,7 @@ func (r *Replay) begin(ctx context.Context, ch Warehouse) error {
 	o := r.o
 	r.Record = Record{
 		Run: o.Run, Look: o.Look, RuleSet: r.judge.Version(), Rules: string(o.Rules), Span: o.Span, From: o.From, To: o.To,
-		ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, Changed: o.ChangedOnly, Rejects: o.Rejects, Made: v.Made, Until: v.Last, Answers: a.Last, Stored: v.Last,
+		ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, Changed: o.ChangedOnly, Rejects: o.Rejects, Plan: r.b.Plan(), Made: v.Made, Until: v.Last, Answers: a.Last, Stored: v.Last,
 		Began: process.MachineNow().UTC(),
 	}
 	if err := r.chooseDepth(ctx, ch); err != nil {

@@ -49,9 +49,9 @@ type warehouseBatch struct {
 // window is a span of pipeline time.
 type window struct{ from, to time.Time }
 
-func openWarehouse(ctx context.Context, ch Warehouse, o Options, r *Record) (*warehouseSource, error) {
+func openWarehouse(ctx context.Context, ch Warehouse, o Options, r *Record, marketplaces []int) (*warehouseSource, error) {
 	q := warehouse.KeptQuery{
-		Look: o.Look, ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, From: o.From, To: o.To, Until: rowID(r.Made, r.Until),
+		Look: o.Look, ASIN: o.ASIN, Source: o.Source, Reason: o.Reason, From: o.From, To: o.To, Until: rowID(r.Made, r.Until), Marketplaces: marketplaces,
 	}
 	days, err := ch.KeptDays(ctx, q)
 	if err != nil {
@@ -303,5 +303,5 @@ func (r *Replay) source(ctx context.Context, ch Warehouse) (source, error) {
 	if ch == nil {
 		return nil, fmt.Errorf("resume run %s: it reads ClickHouse, which is unavailable; start one with `ratchet up`, or set CLICKHOUSE_URL", r.o.Run)
 	}
-	return openWarehouse(ctx, ch, r.o, &r.Record)
+	return openWarehouse(ctx, ch, r.o, &r.Record, r.b.Marketplaces())
 }

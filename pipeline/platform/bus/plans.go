@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/platform/process"
 )
@@ -43,6 +45,9 @@ func OpenFor(ctx context.Context, cfg Config, env process.Env, name string, p pi
 	if err := b.For(ctx, p); err != nil {
 		b.Close()
 		return nil, err
+	}
+	if p != "" {
+		env.Health.Metrics().Label("plan", string(p))
 	}
 	return b, nil
 }
@@ -100,6 +105,31 @@ func (b *Bus) Route(domain int) error {
 		err = fmt.Errorf("domainId %d is served by plan %s and this process belongs to plan %s (KEEPA_PLAN), which serves %s", domain, of, b.plan, b.plans.Says(b.plan))
 	}
 	return err
+}
+
+// Stray returns why no plan has the work of a subject STREAM.DOMAIN.…: its number is no marketplace. With a single key
+// there are no strays: its consumers deliver everything.
+func (b *Bus) Stray(subject string) error {
+	_, rest, _ := strings.Cut(subject, ".")
+	_, err := b.plans.Of(pipeline.DomainOf(rest))
+	return err
+}
+
+// FirstOfSeveral reports whether this is the first of several plans, which does what belongs to none.
+func (b *Bus) FirstOfSeveral() bool { return b.plan == "" && len(b.plans) > 0 }
+
+// Marketplaces returns the numbers of those that this connection's plan serves; nil with a single key: all.
+func (b *Bus) Marketplaces() []int {
+	if len(b.plans) == 0 {
+		return nil
+	}
+	var all []int
+	for _, d := range keepa.Domains() {
+		if b.Serves(int(d)) {
+			all = append(all, int(d))
+		}
+	}
+	return all
 }
 
 // Subjects returns a pattern of subjects, with %s for the marketplace, as the plan's own subjects.

@@ -172,6 +172,11 @@ func durables(ackWait time.Duration, plans plan.Map) []durable {
 		if len(plans) == 0 {
 			glanced = []string{"candidate.>"}
 		}
+		if p == "" && len(plans) > 0 { // before the first plan's consumers are narrowed
+			stray := consumer(pipeline.StreamCandidates, pipeline.DurableStray, []string{"candidate.>"}, 2000, 50000)
+			stray.from = pipeline.DurableGlance // which had what waits of such numbers
+			out = append(out, stray, consumer(pipeline.StreamSurvivors, pipeline.DurableStray, []string{"survivor.>"}, 2000, 50000))
+		}
 		add(pipeline.StreamCandidates, pipeline.DurableGlance, glanced, 2000, 50000)
 		for _, s := range pipeline.Sources() {
 			add(pipeline.StreamSurvivors, pipeline.DurablePeek(s), of(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookGlance, s)), 400, 50000)

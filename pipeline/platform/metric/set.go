@@ -24,11 +24,22 @@ type Set struct {
 	mu      sync.Mutex
 	sources map[string]*Source
 	counts  map[*Metric]map[string]float64 // by its label values, joined
+	labels  prometheus.Labels              // of every metric
 }
 
 // New returns an empty set.
 func New() *Set {
 	return &Set{sources: map[string]*Source{}, counts: map[*Metric]map[string]float64{}}
+}
+
+// Label gives every metric of this process one more label.
+func (s *Set) Label(name, value string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.labels = prometheus.Labels{name: value}
 }
 
 // seriesMost is how many combinations of label values a counter may have; further ones are counted as other.
@@ -88,7 +99,7 @@ func (s *Set) Describe(chan<- *prometheus.Desc) {}
 func (s *Set) Collect(out chan<- prometheus.Metric) {
 	s.mu.Lock()
 	sources := maps.Clone(s.sources)
-	put := into(out)
+	put := into(out, s.labels)
 	for m, of := range s.counts {
 		for key, n := range of {
 			put(m, n, strings.Split(key, separator)[:len(m.Labels)]...)
@@ -100,7 +111,7 @@ func (s *Set) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func into(out chan<- prometheus.Metric) Put {
+func into(out chan<- prometheus.Metric, all prometheus.Labels) Put {
 	seen := map[string]bool{}
 	return func(m *Metric, value float64, labels ...string) {
 		key := m.Name + separator + strings.Join(labels, separator)
@@ -112,7 +123,11 @@ func into(out chan<- prometheus.Metric) Put {
 		if m.counter {
 			kind = prometheus.CounterValue
 		}
-		if c, err := prometheus.NewConstMetric(m.desc, kind, value, labels...); err == nil {
+		desc := m.desc
+		if len(all) > 0 {
+			desc = prometheus.NewDesc(m.Name, m.Help, m.Labels, all)
+		}
+		if c, err := prometheus.NewConstMetric(desc, kind, value, labels...); err == nil {
 			out <- c
 		}
 	}

@@ -47,6 +47,26 @@ func TestOfTwoSourcesThatSayTheSameTheScrapeHasOne(t *testing.T) {
 	}
 }
 
+func TestTheProcessesOfANamedPlanSaySoInEveryMetric(t *testing.T) {
+	t.Parallel()
+	s := metric.New()
+	s.Add("a", func(put metric.Put) { put(metric.Balance, 1) })
+	s.Count(metric.Spent, 2, "peeker", "peek")
+	want := map[string]float64{"ratchet_balance_tokens": 1, "ratchet_tokens_spent_total peek peeker": 2}
+	has := func(want map[string]float64) {
+		t.Helper()
+		got := read(t, s)
+		for key, n := range want {
+			if got[key] != n {
+				t.Errorf("%s is %g, want %g", key, got[key], n)
+			}
+		}
+	}
+	has(want)
+	s.Label("plan", "eu")
+	has(map[string]float64{"ratchet_balance_tokens eu": 1, "ratchet_balance_tokens": 0, "ratchet_tokens_spent_total peek eu peeker": 2})
+}
+
 func TestACounterOfTooManyLabelsGoesOnAsOther(t *testing.T) {
 	t.Parallel()
 	s := metric.New()

@@ -21,12 +21,19 @@ func (r *Role) join(p pipeline.Plan) {
 			}
 		}
 	}
+	if r.Name == "peeker" { // the first of several
+		for _, stream := range []string{pipeline.StreamCandidates, pipeline.StreamSurvivors} {
+			if !slices.Contains(r.Takes[stream], pipeline.DurableStray) {
+				r.Takes[stream] = append(r.Takes[stream], pipeline.DurableStray)
+			}
+		}
+	}
 	for stream, names := range r.Takes {
 		if stream != pipeline.StreamCandidates && stream != pipeline.StreamSurvivors {
 			continue
 		}
 		for _, name := range names {
-			if _, first := pipeline.Plan("").Base(name); first {
+			if _, first := pipeline.Plan("").Base(name); first && name != pipeline.DurableStray {
 				r.Takes[stream] = append(r.Takes[stream], p.Own(name))
 			}
 		}

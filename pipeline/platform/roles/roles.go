@@ -242,6 +242,9 @@ func durables(stream string, plans []pipeline.Plan) []string {
 		return out
 	}
 	first := out
+	if len(plans) > 0 {
+		out = append(slices.Clone(out), pipeline.DurableStray)
+	}
 	for _, p := range plans {
 		for _, name := range first {
 			out = append(out, p.Own(name))

@@ -24,6 +24,8 @@ type KeptQuery struct {
 	From   time.Time // pipeline time; From is included, To is not
 	To     time.Time
 	Until  uint64 // the last row ID
+
+	Marketplaces []int // Keepa's numbers; none: all
 }
 
 // KeptDay is a day with the number of its live verdicts.
@@ -97,6 +99,10 @@ func (w *Warehouse) KeptInputs(ctx context.Context, q KeptQuery, from, to time.T
 			where = append(where, name+" = {"+name+":String}")
 			params[name] = value
 		}
+	}
+	if len(q.Marketplaces) > 0 {
+		where = append(where, "has({marketplaces:Array(UInt16)}, domain)")
+		params["marketplaces"] = "[" + strings.Trim(strings.ReplaceAll(fmt.Sprint(q.Marketplaces), " ", ","), "[]") + "]"
 	}
 	sql := `SELECT concat(toString(row_id), '\t', outcome, '\t', reason, '\t', rule_id, '\t', rule_set, '\t', toString(heuristic), '\t', source, '\t', asin, '\t',
 	work_id, '\t', toString(toUnixTimestamp64Milli(at)), '\t', ifNull(toString(profit_cents), ''), '\t', inputs)

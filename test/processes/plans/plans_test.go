@@ -23,6 +23,7 @@ import (
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/peeker"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
@@ -169,6 +170,7 @@ func TestOneKeyGoesOnWhileTheOtherHasNoTokend(t *testing.T) {
 		}
 	}
 	w.statusShowsBoth()
+	w.aReplayIsOfOnePlan()
 	stop()
 	w.aLostGrantIsRebuiltFromItsOwnLines()
 }
@@ -240,6 +242,42 @@ func (w *world) booksAgree(k *key) {
 				w.t.Errorf("plan %s bought %s, which is no candidate of amazon.%s", k.plan, asin, k.domain.Suffix())
 			}
 		}
+	}
+}
+
+// aReplayIsOfOnePlan decides again by the rules of de, whose amounts are those of no other marketplace.
+func (w *world) aReplayIsOfOnePlan() {
+	w.t.Helper()
+	k := w.keys["de"]
+	b, err := bus.OpenFor(w.t.Context(), streams.Config(), k.env, "test", "de")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer b.Close()
+	rules := bytes.Replace(schemas.UsedBooks, []byte("marketplace: com"), []byte("marketplace: de"), 1)
+	o := replay.Options{Look: pipeline.LookPeek, Rules: rules, Run: "of-de", ChangedOnly: true}
+	r, err := replay.Open(w.t.Context(), b, nil, o, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := r.Run(w.t.Context(), nil); err != nil {
+		w.t.Fatal(err)
+	}
+	want := 0
+	if err := w.bus.Scan(w.t.Context(), pipeline.StreamVerdicts, bus.From{Headers: true, Subjects: []string{"verdict.3.peek.>"}}, func(r bus.Read) error {
+		if r.Header.Get(pipeline.HeaderRunID) == pipeline.RunLive {
+			want++
+		}
+		return nil
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	if r.Sums.Selected != want || want == 0 {
+		w.t.Errorf("%d verdicts are decided again, want the %d of amazon.de", r.Sums.Selected, want)
+	}
+	o.Resume = true
+	if _, err := replay.Open(w.t.Context(), w.bus, nil, o, nil); err == nil || !strings.Contains(err.Error(), "--plan") {
+		w.t.Errorf("the run of de is resumed without its plan: %v", err)
 	}
 }
 
