@@ -30,6 +30,8 @@ func main() {
 type grammar struct {
 	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
 
+	ShowVersion kong.VersionFlag `name:"version" help:"The build, as the command version prints it."`
+
 	UpData string `help:"The data directory of the running ratchet up to ask, if NATS_URL and CLICKHOUSE_URL are not set (default: ~/.local/share/ratchet)." placeholder:"DIR"`
 
 	Init       initCmd       `cmd:"" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
@@ -87,7 +89,7 @@ func run(args []string, out, errOut io.Writer) int {
 	parser, err := kong.New(&c,
 		kong.Name("ratchet"),
 		kong.Description("Collects profitable Amazon deals through the Keepa API when tokens are scarce."),
-		words(),
+		words(), kong.Vars{"version": process.Version()},
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
 		kong.Resolvers(kong.ResolverFunc(fromRunning(args))),

@@ -68,7 +68,7 @@ func measure(b *testing.B, ratchet, engine string) {
 	if engine == "embedded" {
 		alone := run(b, ratchet, "clickhouse", "--addr", "127.0.0.1:0", "--data", b.TempDir())
 		alone.await(b, `ready`)
-		beside = func() usage { return used(b, alone.pid) }
+		beside = func() usage { return used(b, family(alone.pid)...) }
 	}
 	box := run(b, ratchet, "up", "--simulate", "--rate", "5", "--data", b.TempDir(), "--clickhouse", engine,
 		"--clickhouse-addr", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--nats-monitor", "127.0.0.1:0")
@@ -76,11 +76,11 @@ func measure(b *testing.B, ratchet, engine string) {
 	box.await(b, `Ready`)
 	time.Sleep(settle)
 	lines := box.lines()
-	before, idle, nats := used(b, box.pid), beside(), figuresOf(b, monitor)
+	before, self, idle, nats := used(b, family(box.pid)...), used(b, box.pid), beside(), figuresOf(b, monitor)
 	began := time.Now()
 	time.Sleep(duration(b))
 	took := time.Since(began).Seconds()
-	after, idled, natsAfter := used(b, box.pid), beside(), figuresOf(b, monitor)
+	after, selfAfter, idled, natsAfter := used(b, family(box.pid)...), used(b, box.pid), beside(), figuresOf(b, monitor)
 	cpu, mb := after.cpu-before.cpu-(idled.cpu-idle.cpu), after.written-before.written-(idled.written-idle.written)
 	report := func(name string, got, most float64) {
 		b.ReportMetric(got, name)
@@ -93,7 +93,10 @@ func measure(b *testing.B, ratchet, engine string) {
 	report("%cpu", 100*cpu/took, mostCPU)
 	report("stores/min", float64(natsAfter.stored-nats.stored)/took*60, mostStores)
 	b.ReportMetric(float64(natsAfter.messages-nats.messages)/took, "msgs/s")
-	b.ReportMetric(100*(idled.cpu-idle.cpu)/took, "%cpu-engine")
+	b.ReportMetric(100*(idled.cpu-idle.cpu)/took, "%cpu-idle-engine")
+	b.ReportMetric(100*(selfAfter.cpu-self.cpu)/took, "%cpu-without-engine")
+	b.ReportMetric((selfAfter.written-self.written)/1e6/took*86400, "MB/day-without-engine")
+	b.ReportMetric((idled.written-idle.written)/1e6/took*86400, "MB/day-idle-engine")
 	b.ReportMetric(float64(box.lines()-lines)/took*60, "lines/min")
 	b.ReportMetric(0, "ns/op")
 	for name, n := range natsAfter.streams {
@@ -229,15 +232,15 @@ func get(b *testing.B, url string, into any) {
 	}
 }
 
-// usage is what a process and its children have used.
+// usage is what processes have used.
 type usage struct {
 	cpu     float64 // seconds
 	written float64 // bytes, to the disk
 }
 
-func used(b *testing.B, pid int) (u usage) {
+func used(b *testing.B, pids ...int) (u usage) {
 	b.Helper()
-	for _, p := range family(pid) {
+	for _, p := range pids {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
 		io, err2 := os.ReadFile(fmt.Sprintf("/proc/%d/io", p))
 		if err != nil || err2 != nil {

@@ -35,6 +35,7 @@ func Main(name string, run func(context.Context, process.Env) error) {
 func mainCode(name string, run func(context.Context, process.Env) error, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	version := flags.Bool("version", false, "print the build, exit")
 	check := flags.Bool("check", false, "load the configuration, connect to the services, exit")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "%s is configured by environment variables, listed in docs/config.md.\n", name)
@@ -49,6 +50,10 @@ func mainCode(name string, run func(context.Context, process.Env) error, args []
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "%s: unexpected argument %q; %s takes its configuration from the environment\n", name, flags.Arg(0), name)
 		return process.ExitUsage
+	}
+	if *version {
+		fmt.Fprintln(os.Stdout, process.Version())
+		return process.ExitDone
 	}
 	env, err := process.OSEnv(stderr)
 	if err != nil {
