@@ -53,7 +53,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 			return err
 		},
 		DeadLetter: p.deadLetter,
-		Trace: p.env.Trace, Name: loopGlance,
+		Trace:      p.env.Trace, Name: loopGlance,
 		Now: p.env.Now, Log: p.env.Log, Grace: p.cfg.Grace, Retry: 100 * time.Millisecond,
 	}, nil
 }

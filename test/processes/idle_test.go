@@ -93,10 +93,10 @@ func measure(b *testing.B, ratchet, engine string) {
 	report("%cpu", 100*cpu/took, mostCPU)
 	report("stores/min", float64(natsAfter.stored-nats.stored)/took*60, mostStores)
 	b.ReportMetric(float64(natsAfter.messages-nats.messages)/took, "msgs/s")
-	b.ReportMetric(100*(idled.cpu-idle.cpu)/took, "%cpu-idle-engine")
-	b.ReportMetric(100*(selfAfter.cpu-self.cpu)/took, "%cpu-without-engine")
-	b.ReportMetric((selfAfter.written-self.written)/1e6/took*86400, "MB/day-without-engine")
-	b.ReportMetric((idled.written-idle.written)/1e6/took*86400, "MB/day-idle-engine")
+	perDay := func(from, to usage) string {
+		return fmt.Sprintf("%.2f %% of a core, %.0f MB a day", 100*(to.cpu-from.cpu)/took, (to.written-from.written)/1e6/took*86400)
+	}
+	b.Logf("all: %s; without its engine: %s; the idle engine: %s", perDay(before, after), perDay(self, selfAfter), perDay(idle, idled))
 	b.ReportMetric(float64(box.lines()-lines)/took*60, "lines/min")
 	b.ReportMetric(0, "ns/op")
 	for name, n := range natsAfter.streams {
