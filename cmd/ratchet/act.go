@@ -192,7 +192,11 @@ func (c ignoreCmd) Run(a *app) error {
 		if err := act(ctx, a, b, does); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.out, "%d visible deals leave the list.\n", hides)
+		leave := "deals leave"
+		if hides == 1 {
+			leave = "deal leaves"
+		}
+		_, err = fmt.Fprintf(a.out, "%d visible %s the list.\n", hides, leave)
 		return err
 	})
 }
@@ -205,6 +209,9 @@ func (c ignoreCmd) target() (by action.By, value string, domain int, err error) 
 		value, err = action.Clean(by, value)
 		if err != nil {
 			err = process.Usagef("ignore %s: %w", by, err)
+		}
+		if err != nil && by == action.BySeller {
+			err = process.Usagef("%w; `ratchet deals --columns seller,seller_id` shows it", err)
 		}
 		return by, value, 0, err
 	case action.ByASIN:

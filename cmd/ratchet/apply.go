@@ -187,7 +187,7 @@ func (natsFlags) apply(a *app, b *bus.Bus, next func([]pipeline.AppliedRules) (p
 
 func orOwn(ruleSet string) string {
 	if ruleSet == "" {
-		return "of RULES or built in"
+		return "as started"
 	}
 	return ruleSet
 }

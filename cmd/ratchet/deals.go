@@ -54,6 +54,9 @@ func (c dealsCmd) show(a *app) (cli.Show, error) {
 
 // widthOf returns the width of the terminal in columns; 0 if the output is not a terminal.
 func widthOf(w io.Writer) int {
+	if fold, ok := w.(*cli.Fold); ok {
+		w = fold.To
+	}
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
 		return 0

@@ -181,7 +181,7 @@ func TestWhatIsBoughtOrIgnoredLeavesTheList(t *testing.T) {
 	}
 	check("at first", true, true)
 	buy := []string{"buy", "https://www.amazon.com/dp/" + good[0], "--price", "9.99", "--condition", "good", "--on", "2026-03-02"}
-	if got := said(t, nats, buy...); !strings.Contains(got, good[0]+" (amazon.com) is bought for $9.99 on 2026-03-02.") {
+	if got := said(t, nats, buy...); !strings.Contains(got, good[0]+" (amazon.com) was bought for $9.99 on 2026-03-02.") {
 		t.Errorf("buy says %s", got)
 	}
 	check("bought", false, true)
@@ -197,7 +197,10 @@ func TestWhatIsBoughtOrIgnoredLeavesTheList(t *testing.T) {
 		t.Errorf("bought after the undo it says %s", got)
 	}
 	check("bought after the undo", false, true)
-	if got := said(t, nats, "ignore", good[1], "--for", "30d"); !strings.Contains(got, "1 visible deals leave") {
+	said(t, nats, "buy", good[0], "--undo")
+	check("undone a second time", true, true)
+	said(t, nats, buy...)
+	if got := said(t, nats, "ignore", good[1], "--for", "30d"); !strings.Contains(got, "1 visible deal leaves") {
 		t.Errorf("ignore says %s", got)
 	}
 	check("ignored", false, false)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,12 +16,12 @@ import (
 )
 
 type initCmd struct {
-	Dir           string `arg:"" optional:"" default:"." help:"The directory to write into (default: this one)." type:"path"`
+	Dir           string `arg:"" optional:"" default:"." help:"The directory to write into (default: this one)."`
 	Marketplace   string `help:"The end of Amazon's host name: com, co.uk, de … (default: com)." placeholder:"SUFFIX"`
 	Category      string `help:"Keepa's number of the root category of books there (default: that of amazon.com)." placeholder:"N"`
 	Budget        string `help:"The most that one book may cost at the door, in the marketplace's currency (default: 451.00)." placeholder:"AMOUNT"`
 	MinProfit     string `help:"The least expected profit of a deal (default: 3.00)." placeholder:"AMOUNT"`
-	MaxLossChance string `help:"The most acceptable chance that it sells at a loss, from 0 to 1 (default: 0.4)." placeholder:"P"`
+	MaxLossChance string `help:"The most acceptable odds that it sells at a loss, as 30% or 0.3 (default: 40%)." placeholder:"ODDS"`
 	Prep          string `help:"What it costs you to prepare one book (default: 2.75)." placeholder:"AMOUNT"`
 	Inbound       string `help:"What it costs you to send one book to the warehouse (default: 0.50)." placeholder:"AMOUNT"`
 	Other         string `help:"Other costs of one book (default: 0.00)." placeholder:"AMOUNT"`
@@ -33,7 +34,7 @@ func (initCmd) Help() string {
 	return `On a terminal it asks for values that no flag gives.
 
 Example:
-  ratchet init mine --budget 40 --min-profit 5 --max-loss-chance 0.3
+  ratchet init mine --budget 40 --min-profit 5 --max-loss-chance 30%
   ratchet up --rules mine/rules.yaml --query mine/used-books.json`
 }
 
@@ -58,10 +59,14 @@ func (c initCmd) write(a *app, answers io.Reader) error {
 	if err != nil {
 		return err
 	}
+	whole, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return fmt.Errorf("find the directory: %w", err)
+	}
 	files := []struct {
 		name string
 		body []byte
-	}{{starter.RulesFile, choice.Rules()}, {starter.QueryFile, choice.Query()}, {starter.EnvFile, starter.Env(filepath.ToSlash(c.Dir))}}
+	}{{starter.RulesFile, choice.Rules()}, {starter.QueryFile, choice.Query()}, {starter.EnvFile, starter.Env(filepath.ToSlash(whole))}}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil { //nolint:gosec // it holds no secret
 		return fmt.Errorf("create the directory: %w; name another", err)
 	}
@@ -103,17 +108,19 @@ func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
 	if choice.Category == 0 || c.Category != "" {
 		err = ask.each(question{"category", "Keepa's number of the root category of books there", c.Category, &choice.Category, nil})
 	}
+	loss := odds{Share: &choice.MaxLossChance}
 	if err == nil {
 		err = ask.each(
 			question{"budget", "The most that one book may cost at the door", c.Budget, &choice.BudgetCents, &money},
 			question{"min-profit", "The least profit that is worth your while", c.MinProfit, &choice.MinProfitCents, &money},
-			question{"max-loss-chance", "The most acceptable chance of a loss, from 0 to 1", c.MaxLossChance, &choice.MaxLossChance, nil},
+			question{"max-loss-chance", "The most acceptable odds of a loss", c.MaxLossChance, &loss, nil},
 			question{"prep", "Your cost to prepare one book", c.Prep, &s.PrepCents, &money},
 			question{"inbound", "Your cost to send one book to the warehouse", c.Inbound, &s.InboundCents, &money},
 			question{"other", "Other costs of one book", c.Other, &s.OtherCents, &money},
 			question{"tax", "Sales tax on what you buy, in percent", c.Tax, &s.TaxPercent, nil},
 		)
 	}
+	choice.MaxLossChance = *loss.Share
 	if err == nil {
 		if invalid := choice.Validate(); invalid != nil {
 			err = &process.UsageError{Err: invalid}
@@ -134,7 +141,7 @@ func firstOf(errs ...error) error {
 // question is one thing to decide: its flag, its text, the flag's value, and where the answer goes.
 type question struct {
 	flag, asks, given string
-	into              any             // *string, *int64 or *float64, with the default
+	into              any             // *string, *int64, *float64 or *odds, with the default
 	money             *keepa.Currency // into is an amount
 }
 
@@ -175,34 +182,48 @@ func (q question) preset() string {
 	switch v := q.into.(type) {
 	case *int64:
 		if q.money != nil {
-			return q.money.Amount(*v)
+			return q.money.Format(*v)
 		}
 		return strconv.FormatInt(*v, 10)
 	case *float64:
 		return strconv.FormatFloat(*v, 'f', -1, 64)
+	case *odds:
+		return strconv.FormatFloat(math.Round(1e4**v.Share)/100, 'f', -1, 64) + "%"
 	case *string:
 		return *v
 	}
 	return ""
 }
 
-// set reads an answer.
-func (q question) set(answer string) (err error) {
+// set reads an answer. One that cannot be read leaves the default.
+func (q question) set(answer string) error {
 	switch v := q.into.(type) {
 	case *int64:
-		if q.money != nil {
-			*v, err = q.money.Parse(answer)
-			return err
-		}
-		if *v, err = strconv.ParseInt(answer, 10, 64); err != nil {
-			return fmt.Errorf("%q is not a whole number", answer)
-		}
+		return q.setWhole(v, answer)
 	case *float64:
-		if *v, err = strconv.ParseFloat(answer, 64); err != nil {
+		f, err := strconv.ParseFloat(answer, 64)
+		if err != nil {
 			return fmt.Errorf("%q is not a number", answer)
 		}
+		*v = f
+	case *odds:
+		return v.UnmarshalText([]byte(answer))
 	case *string:
 		*v = strings.TrimPrefix(strings.ToLower(answer), "amazon.")
 	}
 	return nil
+}
+
+// setWhole reads a whole number, or an amount as one.
+func (q question) setWhole(into *int64, answer string) error {
+	n, err := int64(0), error(nil)
+	if q.money != nil {
+		n, err = q.money.Parse(answer)
+	} else if n, err = strconv.ParseInt(answer, 10, 64); err != nil {
+		err = fmt.Errorf("%q is not a whole number", answer)
+	}
+	if err == nil {
+		*into = n
+	}
+	return err
 }

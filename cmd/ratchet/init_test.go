@@ -121,6 +121,12 @@ func TestInitAsksForWhatTheFlagsDoNotSay(t *testing.T) {
 		"no such place":      {initCmd{}, "nowhere\n", "--marketplace", nil},
 		"a flag is wrong":    {initCmd{Budget: "12.345"}, "\n", "--budget", nil},
 		"it makes no sense":  {initCmd{MaxLossChance: "2"}, strings.Repeat("\n", 8), "max-loss-chance", nil},
+		"a wrong answer leaves the default": {
+			initCmd{},
+			"\n40\nmuch\n\nlikely\n\nx\n\n\n\n?\n\n", "",
+			[]string{"max_landed_cents: 4000", "min_profit_cents: 300", "max_loss_chance: 0.4", "prep_cents: 275", "tax_percent: 5"},
+		},
+		"odds in percent": {initCmd{MaxLossChance: "25%"}, strings.Repeat("\n", 8), "", []string{"max_loss_chance: 0.25"}},
 	} {
 		c.cmd.Dir = t.TempDir()
 		var out, errOut bytes.Buffer

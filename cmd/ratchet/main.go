@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // quiet hours are local, and a system need not have zones
@@ -34,37 +35,54 @@ type grammar struct {
 
 	UpData string `help:"The data directory of the running ratchet up to ask, if NATS_URL and CLICKHOUSE_URL are not set (default: ~/.local/share/ratchet)." placeholder:"DIR"`
 
-	Init       initCmd       `cmd:"" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
-	Up         upCmd         `cmd:"" help:"Run everything in this process: the main job."`
-	Soak       soakCmd       `cmd:"" help:"Run a named scenario on the simulated Keepa and check every invariant."`
-	Forecast   forecastCmd   `cmd:"" help:"Is your plan the bottleneck, and what would the next one bring? From your own history, or on a simulated list."`
-	Status     statusCmd     `cmd:"" help:"Balance, mode, what waits, watermarks and gaps."`
-	Top        topCmd        `cmd:"" help:"The same on one live screen: balance, stages, the best deals, the last decisions."`
-	Spend      spendCmd      `cmd:"" help:"What was spent today, on what, and what a deal cost."`
-	Report     reportCmd     `cmd:"" help:"Ask ClickHouse a named question; without a name, list them."`
-	Replay     replayCmd     `cmd:"" help:"Repeat earlier decisions under other rules; costs no token."`
-	Backtest   backtestCmd   `cmd:"" help:"Score the rules on stored histories: what they would have bought, and what that made; costs no token."`
-	Deals      dealsCmd      `cmd:"" help:"The deals, best first."`
-	Why        whyCmd        `cmd:"" help:"Every verdict and answer of one ASIN; without one, why nothing is found."`
-	Buy        buyCmd        `cmd:"" help:"Record that you bought a copy: the deal leaves the list and is not reported again."`
-	Ignore     ignoreCmd     `cmd:"" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
-	Sold       soldCmd       `cmd:"" help:"Record that you sold a copy: its price is compared with the prediction."`
-	Notify     notifyCmd     `cmd:"" help:"Send a test to every target of NOTIFY_TARGETS."`
-	Dead       deadCmd       `cmd:"" help:"Dead letters, which could not be processed: list, show or retry them."`
-	Answer     answerCmd     `cmd:"" help:"The stored bytes of Keepa's answers to a call, or to every call for a unit of work."`
-	Rules      rulesCmd      `cmd:"" help:"Check rule files and apply them."`
-	Queries    queriesCmd    `cmd:"" help:"Check deal query files and apply them."`
-	SQL        sqlCmd        `cmd:"" name:"sql" help:"Ask ClickHouse any query."`
-	Pause      pauseCmd      `cmd:"" help:"Stop spending; free work continues."`
-	Resume     resumeCmd     `cmd:"" help:"Spend again."`
-	Nospend    nospendCmd    `cmd:"" help:"Decide only what stored answers can decide."`
-	Topology   topologyCmd   `cmd:"" help:"Create and change streams, consumers, buckets and tables, or show what differs: daemons only check."`
-	Backup     backupCmd     `cmd:"" help:"Copy everything that is stored into a directory, while the pipeline runs."`
-	Restore    restoreCmd    `cmd:"" help:"Create a pipeline from a backup; nothing is paid for again."`
-	Doctor     doctorCmd     `cmd:"" help:"Key, plan, balance, clock, disk and ports, for 0 tokens."`
-	Clickhouse clickhouseCmd `cmd:"" help:"Run the embedded ClickHouse alone."`
-	Daemon     daemonCmd     `cmd:"" hidden:"" help:"One daemon as a process of its own, configured by the environment."`
-	Version    versionCmd    `cmd:"" help:"The build."`
+	Init   initCmd   `cmd:"" group:"start" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
+	Up     upCmd     `cmd:"" group:"start" help:"Find deals until Ctrl-C: the whole pipeline in one process."`
+	Doctor doctorCmd `cmd:"" group:"start" help:"Is everything in order, and what to do first? Costs no token."`
+	Notify notifyCmd `cmd:"" group:"start" help:"Send a test to every target of NOTIFY_TARGETS."`
+
+	Deals  dealsCmd  `cmd:"" group:"deals" help:"The deals, best first."`
+	Why    whyCmd    `cmd:"" group:"deals" help:"Every verdict and answer of one ASIN; without one, why nothing is found."`
+	Buy    buyCmd    `cmd:"" group:"deals" help:"Record that you bought a copy: the deal leaves the list and is not reported again."`
+	Ignore ignoreCmd `cmd:"" group:"deals" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
+	Sold   soldCmd   `cmd:"" group:"deals" help:"Record that you sold a copy: its price is compared with the prediction."`
+
+	Status   statusCmd   `cmd:"" group:"state" help:"Is it stuck? Balance, mode, what waits, watermarks and gaps."`
+	Top      topCmd      `cmd:"" group:"state" help:"The same on one live screen: balance, stages, the best deals, the last decisions."`
+	Spend    spendCmd    `cmd:"" group:"state" help:"What was spent today, on what, and what a deal cost."`
+	Forecast forecastCmd `cmd:"" group:"state" help:"Is your plan the bottleneck, and what would the next one bring? From your own history, or on a simulated list."`
+	Pause    pauseCmd    `cmd:"" group:"state" help:"Stop spending; free work continues."`
+	Resume   resumeCmd   `cmd:"" group:"state" help:"Spend again."`
+	Nospend  nospendCmd  `cmd:"" group:"state" help:"Decide only what stored answers can decide."`
+
+	Rules    rulesCmd    `cmd:"" group:"rules" help:"Check rule files and apply them."`
+	Queries  queriesCmd  `cmd:"" group:"rules" help:"Check deal query files and apply them."`
+	Backtest backtestCmd `cmd:"" group:"rules" help:"Score the rules on stored histories: what they would have bought, and what that made; costs no token."`
+	Replay   replayCmd   `cmd:"" group:"rules" help:"Repeat earlier decisions under other rules; costs no token."`
+
+	Report reportCmd `cmd:"" group:"data" help:"Ask ClickHouse a named question; without a name, list them."`
+	SQL    sqlCmd    `cmd:"" group:"data" name:"sql" help:"Ask ClickHouse any query."`
+	Dead   deadCmd   `cmd:"" group:"data" help:"Dead letters, which could not be processed: list, show or retry them."`
+	Answer answerCmd `cmd:"" group:"data" help:"The stored bytes of Keepa's answers to a call, or to every call for a unit of work."`
+
+	Backup     backupCmd     `cmd:"" group:"operate" help:"Copy everything that is stored into a directory, while the pipeline runs."`
+	Restore    restoreCmd    `cmd:"" group:"operate" help:"Create a pipeline from a backup; nothing is paid for again."`
+	Topology   topologyCmd   `cmd:"" group:"operate" help:"Create and change streams, consumers, buckets and tables, or show what differs: daemons only check."`
+	Clickhouse clickhouseCmd `cmd:"" group:"operate" help:"Run the embedded ClickHouse alone."`
+	Soak       soakCmd       `cmd:"" group:"operate" help:"Run a named scenario on the simulated Keepa and check every invariant."`
+	Version    versionCmd    `cmd:"" group:"operate" help:"The build."`
+	Daemon     daemonCmd     `cmd:"" group:"operate" hidden:"" help:"One daemon as a process of its own, configured by the environment."`
+}
+
+// groups are the parts of the list of commands.
+func groups() kong.Option {
+	return kong.ExplicitGroups([]kong.Group{
+		{Key: "start", Title: "To start:"},
+		{Key: "deals", Title: "Deals:"},
+		{Key: "state", Title: "The running pipeline:"},
+		{Key: "rules", Title: "Rules and deal lists:"},
+		{Key: "data", Title: "Behind the figures:"},
+		{Key: "operate", Title: "To operate:"},
+	})
 }
 
 // app is what every command is given.
@@ -89,7 +107,7 @@ func run(args []string, out, errOut io.Writer) int {
 	parser, err := kong.New(&c,
 		kong.Name("ratchet"),
 		kong.Description("Collects profitable Amazon deals through the Keepa API when tokens are scarce."),
-		words(), kong.Vars{"version": process.Version()},
+		words(), groups(), kong.Vars{"version": process.Version()}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
 		kong.Resolvers(kong.ResolverFunc(fromRunning(args))),
@@ -105,6 +123,9 @@ func run(args []string, out, errOut io.Writer) int {
 	if err := readEnv(args); err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return process.ExitUsage
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
 	}
 	k, err := parser.Parse(args)
 	if exited {
@@ -124,12 +145,30 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	ctx, stop := process.SignalContext(context.Background())
 	defer stop()
-	err = k.Run(&app{ctx: ctx, env: env, out: out, errOut: errOut})
+	said := &cli.Fold{To: out, Width: foldsAt(k.Command(), args, out)}
+	if said.Width > 0 {
+		out = said
+	}
+	err = errors.Join(k.Run(&app{ctx: ctx, env: env, out: out, errOut: errOut}), said.End())
 	if code := process.ExitCode(err); code != process.ExitDone {
-		fmt.Fprintf(errOut, "ratchet: %v\n", err)
+		complaint := &cli.Fold{To: errOut, Width: widthOf(errOut)}
+		fmt.Fprintf(complaint, "ratchet: %v\n", err)
 		return code
 	}
 	return process.ExitDone
+}
+
+// foldsAt returns the width at which the lines of a command are broken; 0 for what lays itself out, is not for people,
+// or does not go to a terminal.
+func foldsAt(command string, args []string, out io.Writer) int {
+	forPrograms := slices.ContainsFunc(args, func(arg string) bool { return arg == "--json" || strings.HasPrefix(arg, "--format") })
+	switch first, _, _ := strings.Cut(command, " "); first {
+	case "status", "why", "spend", "forecast", "doctor", "rules", "queries", "report", "buy", "ignore", "sold", "notify":
+		if !forPrograms && command != "queries import <file>" {
+			return widthOf(out)
+		}
+	}
+	return 0
 }
 
 // bounded is the command's context with a limit for what should answer at once.

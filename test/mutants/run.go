@@ -87,6 +87,7 @@ func (r Runner) test(ctx context.Context, pkg, which string, changed map[string]
 		args = append(args, "-rapid.nofailfile") // the file would be in the work tree
 	}
 	run := r.command(ctx, filepath.Join(r.Root, pkg), temp, binary, args...)
+	run.Env = append(run.Env, "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay) // for what the test builds
 	out, err := run.CombinedOutput()
 	return verdict(ctx, string(out), err)
 }

@@ -49,7 +49,7 @@ func TestADayOfANewcomer(t *testing.T) {
 	n.targets(t)
 	forecast := n.forecast() // a simulated day takes as long as half of this one
 	up := n.start(t)
-	desk.Await(t, "eight deals", func() bool { return len(n.deals(t)) >= 8 })
+	n.awaits(t, 8, "uniqExact(asin) FROM deal_versions")
 	n.counts(t)
 	n.whyRejected(t)
 	n.run(t, "rules", "apply", "mine/rules.yaml") // a version to return to
@@ -71,10 +71,10 @@ func TestADayOfANewcomer(t *testing.T) {
 	}
 	up = n.start(t)
 	n.keeps(t, "a restart", before)
-	desk.Await(t, "more to be decided", func() bool { return n.stands(t).works > before.works })
+	n.awaits(t, before.works+1, "uniqExact(work_id) FROM verdicts WHERE run = 'live'")
 	before = n.stands(t)
 	up.ends(t, syscall.SIGKILL)
-	up = n.start(t, "--for", "20m")
+	up = n.start(t, "--for", "10m")
 	n.keeps(t, "kill -9 and a restart", before)
 	if err := <-up.ended; err != nil {
 		t.Errorf("after its time it ends with %v", err)
@@ -92,7 +92,7 @@ func arrive(t *testing.T) *newcomer {
 	t.Helper()
 	dir := t.TempDir()
 	n := &newcomer{dir: dir, binary: filepath.Join(dir, "ratchet"), slack: web(t), telegram: web(t), mail: postOffice(t), hook: web(t), shown: map[string]string{}}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", n.binary, "./cmd/ratchet")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", n.binary, "./cmd/ratchet")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -153,6 +153,21 @@ func (p *process) out(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// awaits waits until ClickHouse counts so many. That costs the machine little, where a list asked for again and again
+// would take most of it.
+func (n *newcomer) awaits(t *testing.T, least int, what string) {
+	t.Helper()
+	desk.Await(t, fmt.Sprint(least, " of ", what), func() bool {
+		out, err := n.command("sql", "--format", "csv", "SELECT "+what).Output()
+		if err != nil {
+			return false // it is not there yet
+		}
+		_, count, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+		is, err := strconv.Atoi(count)
+		return err == nil && is >= least
+	})
 }
 
 // start starts the pipeline and waits until commands find it.
@@ -367,26 +382,21 @@ func (n *newcomer) acts(t *testing.T) {
 
 // status asks for the status until it is whole: it says what is known within a second, in which a busy machine does not
 // always answer.
-func (n *newcomer) status(t *testing.T, args ...string) string {
+func (n *newcomer) status(t *testing.T) string {
 	t.Helper()
-	var out []byte
 	desk.Await(t, "a whole status", func() bool {
-		var err error
-		out, err = n.command(append([]string{"status"}, args...)...).Output()
-		return err == nil && !strings.HasPrefix(string(out), "No answer in time: ") && !strings.Contains(string(out), `"late"`)
-	})
-	if len(args) == 0 {
+		out, err := n.command("status").Output()
 		n.shown["status"] = string(out)
-	}
-	return string(out)
+		return err == nil && !strings.HasPrefix(string(out), "No answer in time: ")
+	})
+	return n.shown["status"]
 }
 
 // asks has the questions answered that people ask.
 func (n *newcomer) asks(t *testing.T) {
 	t.Helper()
-	n.status(t)
-	if !regexp.MustCompile(`^(Not stuck|STUCK): ?`).MatchString(n.shown["status"]) {
-		t.Errorf("status begins with %.100q", n.shown["status"])
+	if out := n.status(t); !regexp.MustCompile(`^(Not stuck|STUCK): ?`).MatchString(out) {
+		t.Errorf("status begins with %.100q", out)
 	}
 	for _, c := range []struct{ command, begins string }{
 		{"why", `^\d+ deals? (was|were) found`},
@@ -484,32 +494,37 @@ type standing struct {
 	began map[string]time.Time // when each daemon began, by its process
 	found map[string]bool      // every deal of which there is a version
 	works int                  // decided
+	rules string               // the applied ones, with all before them
 }
 
 func (n *newcomer) stands(t *testing.T) (s standing) {
 	t.Helper()
 	s.at, s.began = n.daemons(t)
-	s.found = map[string]bool{}
+	s.found, s.rules = map[string]bool{}, n.run(t, "rules", "history")
 	// The recorder is at most seconds behind.
-	for _, line := range strings.Fields(n.run(t, "sql", "--format", "csv", "SELECT asin FROM deal_states"))[1:] {
-		s.found[strings.Trim(line, `="`)] = true
-	}
-	for _, line := range strings.Fields(n.run(t, "sql", "--format", "csv", "SELECT uniqExact(work_id) FROM verdicts WHERE run = 'live'"))[1:] {
-		s.works, _ = strconv.Atoi(strings.Trim(line, `="`))
+	rows := n.run(t, "sql", "--format", "csv", `SELECT asin, 0 FROM deal_states UNION ALL SELECT '', uniqExact(work_id) FROM verdicts WHERE run = 'live'`)
+	for _, row := range strings.Fields(rows)[1:] {
+		asin, works, _ := strings.Cut(row, ",")
+		if asin = strings.Trim(asin, `="`); asin != "" {
+			s.found[asin] = true
+			continue
+		}
+		s.works, _ = strconv.Atoi(works) // digits
 	}
 	return s
 }
 
-// daemons are the pipeline's time, and when each daemon began.
+// daemons are the pipeline's time, and when each daemon began, as far as they answer in time.
 func (n *newcomer) daemons(t *testing.T) (at time.Time, began map[string]time.Time) {
 	t.Helper()
 	var status struct {
 		At      time.Time            `json:"at"`
 		Daemons []pipeline.Heartbeat `json:"daemons"`
 	}
-	if err := json.Unmarshal([]byte(n.status(t, "--json")), &status); err != nil {
-		t.Fatal(err)
-	}
+	desk.Await(t, "daemons that answer", func() bool {
+		out, err := n.command("status", "--json").Output()
+		return err == nil && json.Unmarshal(out, &status) == nil && len(status.Daemons) > 0
+	})
 	began = map[string]time.Time{}
 	for _, h := range status.Daemons {
 		began[h.Daemon+h.Instance] = h.StartedAt
@@ -534,6 +549,9 @@ func (n *newcomer) keeps(t *testing.T, after string, before standing) {
 		}
 		return anew
 	})
+	if now.rules != before.rules {
+		t.Errorf("after %s the applied rules are\n%s\nbefore it they were\n%s", after, now.rules, before.rules)
+	}
 	for asin := range before.found {
 		if !now.found[asin] {
 			t.Errorf("after %s the deal %s is gone", after, asin)

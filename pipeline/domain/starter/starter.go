@@ -176,7 +176,8 @@ func (c Choice) Query() []byte {
 
 // Env returns the example of the environment, for `up --env-file`, beside the other files in a directory.
 func Env(dir string) []byte {
-	return []byte(`# Copy to .env, set what you need, and start with: ratchet up --env-file .env
+	return []byte(`# Copy this file to .env, set what you need, and start with:
+#   ratchet up --env-file ` + path.Join(dir, ".env") + `
 # Nothing reads this file, or .env, unless it is named. What the environment sets already wins.
 # docs/config.md lists every variable.
 

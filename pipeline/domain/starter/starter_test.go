@@ -1,6 +1,8 @@
 package starter_test
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -74,13 +76,33 @@ func TestTheRulesAreTheBuiltInOnesWithEveryNumberExplainedInPlace(t *testing.T) 
 		}
 		if (section == "settings:" || section == "thresholds:") && number.MatchString(line) {
 			explained++
-			if !strings.HasPrefix(lines[i-1], "  # ") || strings.Contains(line, "_cents") && !strings.Contains(lines[i-1], "cents") {
+			comment, unit, _ := strings.Cut(lines[i-1], " (")
+			name := strings.TrimSpace(strings.Split(line, ":")[0])
+			bare := name == "marketplace" || line == "  "+name+": true" || line == "  "+name+": false"
+			if !strings.HasPrefix(comment, "  # ") || (unit == "") != bare || strings.Contains(name, "_cents") && !strings.HasPrefix(unit, "cents") {
 				t.Errorf("%s: explained as %q, want words and a unit", line, lines[i-1])
 			}
 		}
 	}
 	if explained < 25 || len(starter.Thresholds()) < 11 {
 		t.Errorf("%d numbers are explained, %d thresholds", explained, len(starter.Thresholds()))
+	}
+}
+
+func TestTheExampleOfTheEnvironmentNamesWhatIsRead(t *testing.T) {
+	t.Parallel()
+	documented, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "config.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`(?m)^#([A-Z_]+)=`).FindAllStringSubmatch(string(starter.Env("mine")), -1)
+	for _, m := range names {
+		if !strings.Contains(string(documented), "\n## "+m[1]+"\n") {
+			t.Errorf("docs/config.md does not know %s", m[1])
+		}
+	}
+	if len(names) < 5 {
+		t.Errorf("it names %d variables", len(names))
 	}
 }
 

@@ -48,8 +48,8 @@ func Sentence(d action.Action) string {
 	if d.By == action.ByASIN {
 		of = fmt.Sprintf("%s (amazon.%s)", d.Value, keepa.Domain(d.Domain).Suffix())
 	}
-	does := map[action.Kind]string{action.Buy: "bought", action.Sold: "sold", action.Ignore: "ignored"}[d.Kind]
-	text := of + " is " + does
+	does := map[action.Kind]string{action.Buy: "was bought", action.Sold: "was sold", action.Ignore: "is ignored"}[d.Kind]
+	text := of + " " + does
 	if d.PriceCents != nil {
 		text += fmt.Sprintf(" for %s on %s", keepa.Domain(d.Domain).Money(d.PriceCents), d.On)
 	}

@@ -199,6 +199,7 @@ var fields = []field{
 		}
 		return d.SellerName
 	}),
+	ours("seller_id", 14, func(d Deal) string { return d.SellerID }),
 	count("seller_rating", 3, func(d Deal) *int64 { return d.SellerRating }),
 	count("seller_ratings", 6, func(d Deal) *int64 { return d.SellerRatings }),
 	amount("cost", func(d Deal) *int64 { return d.AllInCents }),

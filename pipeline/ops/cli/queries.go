@@ -189,7 +189,7 @@ func (s Status) writeQueries(p *lines) {
 	}
 	q := s.Queries
 	if q.Version == 0 {
-		p.f("Queries: %s, of QUERIES or built in; none applied.\n", strings.Join(q.IDs, ", "))
+		p.f("Queries: %s, as started: those of --query or QUERIES, or the built-in one.\n", strings.Join(q.IDs, ", "))
 	} else {
 		p.f("Queries: version %d (%s), applied %s by %s.\n", q.Version, orDash(strings.Join(q.IDs, ", ")), Ago(s.At, q.At), foreign.Of(q.By))
 	}

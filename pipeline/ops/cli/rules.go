@@ -243,7 +243,7 @@ func (s Status) writeRules(p *lines) {
 	}
 	r := s.Rules
 	if r.Version == 0 {
-		p.f("\nRules: %s, of RULES or built in; none applied.\n", r.RuleSet)
+		p.f("\nRules: %s, as started: those of --rules or RULES, or the built-in ones.\n", r.RuleSet)
 	} else {
 		p.f("\nRules: version %d (%s), %s, applied %s by %s.\n", r.Version, orDash(r.RuleSet), r.From, Ago(s.At, r.At), foreign.Of(r.By))
 	}

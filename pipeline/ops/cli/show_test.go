@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/csv"
 	"flag"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,6 +155,38 @@ func TestACSVOpensRightInASpreadsheet(t *testing.T) {
 	}
 	if rows = rowsOfCSV(t, cli.Show{Fields: []string{"asin", "profit"}}); len(rows[0]) != 3 || rows[3]["note"] != "simulated" {
 		t.Errorf("with two columns: %v; want them and the note", rows)
+	}
+}
+
+func TestEveryAmountOfACSVIsInItsColumn(t *testing.T) {
+	t.Parallel()
+	d := cli.Deal{Domain: 1, ASIN: "0593655036", DecidedAt: at}
+	amounts := map[string]**int64{
+		"profit": &d.ProfitCents, "profit_low": &d.ProfitLow, "profit_high": &d.ProfitHigh, "buy": &d.LandedCents, "price": &d.PriceCents,
+		"shipping": &d.ShippingCents, "sell": &d.SaleCents, "sell_low": &d.SaleLow, "sell_high": &d.SaleHigh, "value": &d.ExpectedCents, "cost": &d.AllInCents,
+		"tax": &d.TaxCents, "prep": &d.PrepCents, "inbound": &d.InboundCents, "other": &d.OtherCents, "vat": &d.VATCents, "fees": &d.AmazonFees,
+		"referral_fee": &d.ReferralCents, "fba_fee": &d.FBACents, "closing_fee": &d.ClosingCents, "next_best": &d.NextBest, "lowest_new": &d.LowestNew,
+		"used_buy_box": &d.UsedBuyBox,
+	}
+	for i, name := range slices.Sorted(maps.Keys(amounts)) {
+		*amounts[name] = ptr(int64(100*i + 7))
+	}
+	var out bytes.Buffer
+	if err := cli.WriteDeals(&out, []cli.Deal{d}, cli.Show{Format: "csv"}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&out).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := map[string]string{}
+	for i, name := range rows[0] {
+		is[name] = rows[1][i]
+	}
+	for i, name := range slices.Sorted(maps.Keys(amounts)) {
+		if want := fmt.Sprintf("%d.07", i); is[name] != want {
+			t.Errorf("%s is %q, want %s", name, is[name], want)
+		}
 	}
 }
 

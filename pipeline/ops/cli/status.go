@@ -258,7 +258,9 @@ func (s StageStatus) price() string {
 func (s Status) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("%s\n%s\n", strings.Join(s.Headline(), "\n"), strings.Join(s.Budgets(), "\n"))
-	p.section(s.stages())
+	stages := s.stages()
+	stages.Heads[slices.Index(stages.Heads, "OPEN CLAIMS")] = "CLAIMS" // so that it fits 80 columns
+	p.section(stages)
 	p.section(s.daemons())
 	s.writeAgain(p)
 	s.writeLag(p)

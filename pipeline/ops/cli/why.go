@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -75,8 +76,8 @@ func (s Story) Write(w io.Writer) error {
 		return p.flush()
 	}
 	for _, v := range s.Verdicts {
-		p.f("%s  %s: %s (%s)\t%d tokens\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
-			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, v.Verdict.Tokens, keepa.Domain(v.Verdict.Domain).Money(v.Verdict.ProfitCents),
+		p.f("%s  %s: %s (%s)\t%s\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
+			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, inTokens(strconv.Itoa(v.Verdict.Tokens)), keepa.Domain(v.Verdict.Domain).Money(v.Verdict.ProfitCents),
 			orDash(v.Verdict.RuleID), orDash(v.Verdict.RuleSet), v.Run)
 		if v.Says != "" {
 			p.f("    %s\n", v.Says)
@@ -87,9 +88,16 @@ func (s Story) Write(w io.Writer) error {
 	}
 	s.writeSum(p)
 	for _, a := range s.Answers {
-		p.f("answer %s #%d\tat %s\t%s tokens\t%d bytes\n", a.Kind, a.Sequence, a.AnsweredAt, a.Cost, a.Bytes)
+		p.f("answer %s #%d\tat %s\t%s\t%d bytes\n", a.Kind, a.Sequence, a.AnsweredAt, inTokens(a.Cost), a.Bytes)
 	}
 	return p.flush()
+}
+
+func inTokens(n string) string {
+	if n == "1" {
+		return "1 token"
+	}
+	return n + " tokens"
 }
 
 // Tell adds the sentences of the rules that decided to the verdicts of their rule set.

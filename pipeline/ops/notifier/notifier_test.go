@@ -119,6 +119,17 @@ func done(n int, services ...interface{ took() []got }) func() bool {
 	}
 }
 
+// settled waits until the targets of a notifier, or of one that had the same, are sent all that they are to be sent.
+func settled(t *testing.T, d *desk.Desk, r running) {
+	t.Helper()
+	for _, l := range r.lines {
+		desk.Await(t, "all to be settled for "+l.target.Name(), func() bool {
+			pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(l.target.hash))
+			return err == nil && pending+unsettled == 0
+		})
+	}
+}
+
 func TestEveryServiceIsSentEveryDealOnceAndARestartRepeatsAndLosesNone(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
@@ -139,6 +150,7 @@ func TestEveryServiceIsSentEveryDealOnceAndARestartRepeatsAndLosesNone(t *testin
 	desk.Await(t, "all have four", done(4, s, c, g, h, n, p))
 	published(t, d, good[0], "cheaper", 60, nil) // a new price is a new deal
 	desk.Await(t, "all have the new price", done(5, s, c, g, h, n, p))
+	settled(t, d, r)
 	r.stop()
 	for target, all := range map[string][]got{"slack": s.took(), "discord": c.took(), "telegram": g.took(), "the webhook": h.took(), "ntfy": n.took(), "mail": p.took()} {
 		once(t, target, all, good[1:4])
@@ -146,8 +158,13 @@ func TestEveryServiceIsSentEveryDealOnceAndARestartRepeatsAndLosesNone(t *testin
 			t.Errorf("%s was sent %v", target, at)
 		}
 	}
+	keys := map[string]bool{}
 	for _, m := range h.took() {
 		valid(t, m.JSON)
+		keys[m.Key] = true
+	}
+	if len(keys) != 5 {
+		t.Errorf("five messages, and the keys %v", keys)
 	}
 	if got := g.took()[0]; got.Path != "/bot123:SECRETSECRET/sendMessage" || got.JSON["chat_id"] != "7" || got.JSON["parse_mode"] != "HTML" {
 		t.Errorf("telegram: %s %v", got.Path, got.JSON)
@@ -175,11 +192,12 @@ func TestATargetIsSentEveryDealOnceWhateverItAnswers(t *testing.T) {
 			d := desk.New(t, 1)
 			good := d.ASINs(keepasim.Good)[:5]
 			f := newFake(t, answers)
-			start(t, d, d.Env, Settings{}, slackAt(f))
+			r := start(t, d, d.Env, Settings{}, slackAt(f))
 			for _, asin := range good {
 				d.Accepted(t, asin)
 			}
 			desk.Await(t, "it has all", done(len(good), f))
+			settled(t, d, r)
 			once(t, name, f.took(), good)
 		})
 	}
@@ -201,11 +219,12 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 				}
 				return reply{status: 200}
 			})
-			start(t, d, d.Env, Settings{}, telegramAt(f))
+			r := start(t, d, d.Env, Settings{}, telegramAt(f))
 			for _, asin := range good {
 				d.Accepted(t, asin)
 			}
 			desk.Await(t, "it has both", done(2, f))
+			settled(t, d, r)
 			if all := f.messages(); all[1].At.Sub(all[0].At) < time.Second {
 				t.Errorf("asked to wait 1 s, and asked again after %s", all[1].At.Sub(all[0].At))
 			}
@@ -342,19 +361,14 @@ func TestADigestHoldsEveryDealOnceWithWhatDecides(t *testing.T) {
 	d := desk.New(t, 1800) // an hour is two seconds
 	good := d.ASINs(keepasim.Good)[:12]
 	g, s, p, h := newFake(t, ok), newFake(t, ok), newPostbox(t), newFake(t, ok)
-	start(t, d, d.Env, Settings{Digest: "hourly"}, telegramAt(g), slackAt(s), mailAt(p), h.url)
+	r := start(t, d, d.Env, Settings{Digest: "hourly"}, telegramAt(g), slackAt(s), mailAt(p), h.url)
 	for _, asin := range good {
 		d.Accepted(t, asin)
 	}
-	all := func() bool {
-		n := 0
-		for _, m := range h.took() {
-			deals, _ := m.JSON["deals"].([]any)
-			n += max(len(deals), 1)
-		}
-		return n >= len(good)
+	settled(t, d, r)
+	for target, all := range map[string][]got{"telegram": g.took(), "slack": s.took(), "mail": p.took(), "the webhook": h.took()} {
+		once(t, target, all, good)
 	}
-	desk.Await(t, "all are sent", func() bool { return all() && done(1, g, s, p)() })
 	if n := len(h.took()); n > 6 {
 		t.Errorf("%d messages", n)
 	}
@@ -368,6 +382,58 @@ func TestADigestHoldsEveryDealOnceWithWhatDecides(t *testing.T) {
 		if !strings.Contains(s.took()[0].Text, part) || !strings.Contains(g.took()[0].Text, part) {
 			t.Errorf("a digest does not say %q: %s", part, s.took()[0].Text)
 		}
+	}
+}
+
+func TestWhatWaitsBehindADigestThatFailsIsSent(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 7200) // an hour is half a second
+	good := d.ASINs(keepasim.Good)[:4]
+	f := newFake(t, func(n int) reply {
+		if n == 1 {
+			return reply{status: 429, header: map[string]string{"Retry-After": "1"}}
+		}
+		return reply{status: 200}
+	})
+	passes := func(hours time.Duration) {
+		over := d.Env.Now().Add(hours * time.Hour)
+		desk.Await(t, "an hour to pass", func() bool { return d.Env.Now().After(over) })
+	}
+	for _, asin := range good { // each is in a digest of its own
+		d.Accepted(t, asin)
+		passes(1)
+	}
+	passes(1)
+	r := start(t, d, d.Env, Settings{Digest: "hourly", Since: 100 * 24 * time.Hour}, slackAt(f))
+	desk.Await(t, "all are sent", done(len(good), f))
+	settled(t, d, r)
+	once(t, "it", f.took(), good)
+}
+
+func TestWhatADigestHeldIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:4]
+	f := newFake(t, ok)
+	settings := Settings{Digest: "daily@" + desk.T0.Add(time.Minute).Format("15:04"), Since: time.Hour}
+	late := d.Env
+	late.Clock = process.NewClock(d.Env.Now().Add(24*time.Hour), 1)
+	for _, asin := range good[:3] {
+		d.Accepted(t, asin)
+	}
+	r := start(t, d, late, settings, slackAt(f))
+	desk.Await(t, "the digest is sent", done(1, f))
+	r.stop()
+	for _, asin := range good[:3] {
+		published(t, d, asin, "refresh", 0, nil)
+	}
+	d.Accepted(t, good[3])
+	start(t, d, late, settings, slackAt(f))
+	desk.Await(t, "the new one is sent", done(2, f))
+	settled(t, d, r)
+	once(t, "it", f.took(), good)
+	if n := len(naming(f.took()[:1], good)); n != 3 {
+		t.Errorf("the digest has %d deals", n)
 	}
 }
 
@@ -392,10 +458,7 @@ func TestAKillBetweenSentAndAcknowledgedRepeatsOnceWithTheSameKey(t *testing.T) 
 			desk.Await(t, "the first is sent", func() bool { return len(f.messages()) > 0 })
 			r.stop()
 			start(t, d, d.Env, Settings{Digest: digest}, slackAt(f))
-			desk.Await(t, "all are sent and settled", func() bool {
-				pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(r.lines[0].target.hash))
-				return err == nil && pending+unsettled == 0
-			})
+			settled(t, d, r)
 			all, keys := f.messages(), map[string]int{}
 			for _, g := range all {
 				keys[g.Key]++
@@ -448,10 +511,7 @@ func TestADigestThatACrashRepeatsIsRepeatedAsItWasHoweverItsDealsAreDelivered(t 
 			}
 			apart(t, d, hash, len(good))
 			start(t, d, late, settings, slackAt(f))
-			desk.Await(t, "all are settled", func() bool {
-				pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(hash))
-				return err == nil && pending+unsettled == 0
-			})
+			settled(t, d, r)
 			all := f.messages()
 			if want := map[bool]int{true: 1, false: 2}[half]; len(all) != want || all[len(all)-1].Key != all[0].Key || all[len(all)-1].Text != all[0].Text {
 				t.Errorf("it was sent %d messages, want %d, all the same", len(all), want)

@@ -166,11 +166,19 @@ func TestAfterACrashSimulatedTimeDoesNotGoBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir, &journal{})
+	file := filepath.Join(dir, string(standalone.Backlog), "place.json")
+	began, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	desk.Await(t, "something decided", func() bool {
 		sum, err := cli.Tally(t.Context(), first.Bus)
 		return err == nil && sum.Decided() > 20
 	})
-	file := filepath.Join(dir, string(standalone.Backlog), "place.json")
+	desk.Await(t, "its time to be saved again", func() bool {
+		now, err := os.ReadFile(file)
+		return err == nil && !bytes.Equal(now, began)
+	})
 	died := first.Env.Now()
 	left, err := os.ReadFile(file)
 	if err != nil {
