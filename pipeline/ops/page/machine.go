@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
@@ -238,6 +240,11 @@ func pulseOf(n state) pulse {
 	if b := n.Status.Balance; b != nil {
 		p.Budget = fmt.Sprintf("%d of %d tokens, %s", b.Est, b.Cap, b.State)
 	}
+	for _, one := range n.Status.Plans {
+		if b := one.Balance; b != nil {
+			p.Budget += fmt.Sprintf("; %s %d of %d, %s", one.Plan, b.Est, b.Cap, b.State)
+		}
+	}
 	return p
 }
 
@@ -448,16 +455,25 @@ func stepsOf(s cli.Status) []string {
 	return append(out, "`ratchet doctor` names the one thing to do first; docs/operate.md has every warning.")
 }
 
-func figuresOf(s cli.Status) []figure {
-	var out []figure
-	if b := s.Balance; b != nil {
-		out = append(out, figure{"Balance", fmt.Sprintf("%d", b.Est), fmt.Sprintf("of %d tokens, %d a minute", b.Cap, b.Rate)},
-			figure{"Mode", b.State, "since " + b.Since.UTC().Format("2006-01-02 15:04")})
+// budgetOf is a plan's balance and mode; nothing before its tokend has written them.
+func budgetOf(of string, b *token.Balance) []figure {
+	if b == nil {
+		return nil
 	}
+	return []figure{
+		{"Balance" + of, strconv.Itoa(b.Est), fmt.Sprintf("of %d tokens, %d a minute", b.Cap, b.Rate)},
+		{"Mode" + of, b.State, "since " + b.Since.UTC().Format(minutes)},
+	}
+}
+
+func figuresOf(s cli.Status) []figure {
+	of := "" // whose balance it is, where there are several
+	if len(s.Plans) > 0 {
+		of = " of " + pipeline.MainPlan
+	}
+	out := budgetOf(of, s.Balance)
 	for _, p := range s.Plans {
-		if b := p.Balance; b != nil {
-			out = append(out, figure{"Balance " + p.Plan.String(), fmt.Sprintf("%d", b.Est), fmt.Sprintf("of %d tokens, %d a minute, %s", b.Cap, b.Rate, b.State)})
-		}
+		out = append(out, budgetOf(" of "+p.Plan.String(), p.Balance)...)
 	}
 	waiting, free := 0, 0
 	for _, st := range s.Stages {
