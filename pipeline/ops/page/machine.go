@@ -22,9 +22,8 @@ import (
 )
 
 const (
-	// lookEvery is the least time between two readings of the state, askEvery between two of ClickHouse, machine time.
-	lookEvery = 2 * time.Second
-	askEvery  = 20 * time.Second
+	// askEvery is the least time between two readings of ClickHouse, machine time.
+	askEvery = 20 * time.Second
 	// askAtLeast is the most, where nothing changed: what is counted is of a time that moves.
 	askAtLeast = 10 * time.Minute
 	// lookWithin bounds one reading.
@@ -37,7 +36,7 @@ var hints = []string{
 	"$KV." + pipeline.BucketWatermarks + ".>", "$KV." + pipeline.BucketConfig + ".>",
 }
 
-// machine reads the state of the pipeline while a page is open, at most every lookEvery, and only after a hint.
+// machine reads the state of the pipeline while a page is open, at its pace, and only after a hint.
 type machine struct {
 	s       *Server
 	v       *cli.Visible // of its goroutine alone
@@ -124,7 +123,7 @@ func (m *machine) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(lookEvery):
+		case <-time.After(m.s.pace.look):
 		}
 	}
 }
@@ -194,7 +193,7 @@ func heldIn(s cli.Status) string {
 // state is what was read last, or what is read now where that was long ago.
 func (m *machine) state(ctx context.Context) state {
 	m.mu.Lock()
-	old, next := m.at.IsZero() || process.MachineSince(m.at) > 2*lookEvery, m.next
+	old, next := m.at.IsZero() || process.MachineSince(m.at) > 2*m.s.pace.look, m.next
 	m.mu.Unlock()
 	if old {
 		m.wanted()
@@ -236,7 +235,11 @@ func pulseOf(n state) pulse {
 	if n.Err != "" {
 		return pulse{Says: n.Err, Stuck: true}
 	}
-	p := pulse{Says: strings.Join(n.Status.Headline(), " "), Stuck: len(n.Status.Stuck) > 0}
+	says := n.Status.Headline()
+	p := pulse{Says: strings.Join(says, " "), Stuck: len(n.Status.Stuck) > 0}
+	if more := len(says) - 1; p.Stuck && more > 0 { // the machine's page has them all
+		p.Says = fmt.Sprintf("%s, and %d more", says[0], more)
+	}
 	if b := n.Status.Balance; b != nil {
 		p.Budget = fmt.Sprintf("%d of %d tokens, %s", b.Est, b.Cap, b.State)
 	}
