@@ -101,8 +101,8 @@ func TestAPageLeftOpenForAWeekLeaksNothing(t *testing.T) {
 	b.quiet(t, s, "")
 }
 
-// weigh is the least that the page holds after its garbage was collected, of several times: what the browser still works
-// on is not collected, and a leak does not go away.
+// weigh is the least that the page holds after its garbage was collected, of several times: what the browser still
+// works on is not collected, and a leak does not go away.
 func (b *browser) weigh(t *testing.T) weight {
 	t.Helper()
 	least := b.once(t)
