@@ -41,6 +41,7 @@ type Engine struct {
 	Lost      int // claims with a dead worker
 	Faults    int // effects that were lost, or reported lost
 	StoodIn   int // balances made from a predecessor's
+	StoodDebt int // the most that one of them was below 0
 	TakenBack int // swaps that took permission back
 	MostOwed  int // the most that may have been spent without a reading to show it
 	Wasted    int // tokens that expired while work waited and spending was due
@@ -112,8 +113,11 @@ func (e *Engine) moment() token.Moment { return token.Moment{Now: e.Now, Machine
 
 // Turn runs one turn of tokend. It returns the law that broke, or nil; an effect that is reported lost ends the turn.
 func (e *Engine) Turn() error {
-	before := e.Issuer.Phase
+	before, stood := e.Issuer.Phase, e.StoodIn
 	err := e.turn()
+	if e.StoodIn > stood {
+		e.StoodDebt = max(e.StoodDebt, -e.Issuer.Bucket.Reading.Left)
+	}
 	e.MostOwed = max(e.MostOwed, e.Issuer.Bucket.Owed)
 	e.paused(before)
 	if errors.Is(err, errFault) {

@@ -252,8 +252,9 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 			}
 		}
 		// A claim of a dead worker holds its tokens for its life, and what it may have cost
-		// while /token is silent has to come in again. A floor has to come in first.
-		refill := time.Duration((cheapest+e.MostOwed+e.Issuer.Floor)/rate+2)*token.Tick + token.ClaimLife
+		// while /token is silent has to come in again. A floor has to come in first. So has the debt of a balance that
+		// stands in: it is the last that Keepa reported, and refills that came in since are not counted unseen.
+		refill := time.Duration((cheapest+e.MostOwed+e.StoodDebt+e.Issuer.Floor)/rate+2)*token.Tick + token.ClaimLife
 		bound := max(10*time.Minute, refill)
 		if e.Lost > 0 {
 			bound = max(bound, 10*time.Minute+token.ClaimLife)

@@ -20,6 +20,7 @@ type Book struct {
 type record struct {
 	versions map[versionKey]Version
 	verdicts map[verdictKey]opinion
+	loose    bool // a version was added since the last Compact
 }
 
 // versionKey identifies a version: the message's id; without one, its sequence in the stream.
@@ -71,12 +72,9 @@ func (b *Book) Version(v Version) {
 		return
 	}
 	v.At = v.At.Truncate(time.Millisecond)
-	e, r := versionKey{msg: v.MsgID}, b.record(v.Place)
-	if v.MsgID == "" {
-		e.id = v.Sequence
-	}
+	e, r := v.key(), b.record(v.Place)
 	if first, known := r.versions[e]; !known || v.Sequence < first.Sequence {
-		r.versions[e] = v
+		r.versions[e], r.loose = v, true
 	}
 }
 

@@ -13,9 +13,11 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Course is the balance over time, from the ledger: what Keepa reported, the pauses, what each stage spent, and the
-// gaps of the lists.
+// Course is the balance of a plan over time, from the ledger: what Keepa reported and the pauses; and of all plans what
+// each stage spent, and the gaps of the lists.
 type Course struct {
+	Plan pipeline.Plan // absent: the first one
+
 	Levels []chart.Level
 	Pauses []chart.Pause
 	Costs  []Cost
@@ -28,6 +30,7 @@ type Course struct {
 type Cost struct {
 	At     time.Time
 	Stage  pipeline.Stage
+	Plan   pipeline.Plan
 	Tokens int
 }
 
@@ -47,12 +50,12 @@ func (c *Course) Read(ctx context.Context, b *bus.Bus, span time.Duration) error
 
 // entry applies one entry of the ledger.
 func (c *Course) entry(e pipeline.Entry) {
-	if e.API != nil && e.Plan == "" { // the balance is that of the first plan
+	if e.API != nil && e.Plan == c.Plan {
 		c.Levels = append(c.Levels, chart.Level{At: e.At, Value: float64(e.API.Left), Known: true})
 	}
 	switch e.Event {
 	case pipeline.EventClose, pipeline.EventLost:
-		c.Costs = append(c.Costs, Cost{e.At, e.Stage, e.Tokens})
+		c.Costs = append(c.Costs, Cost{e.At, e.Stage, e.Plan, e.Tokens})
 	case pipeline.EventMode:
 		c.mode(e)
 	case pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
@@ -64,7 +67,7 @@ func (c *Course) entry(e pipeline.Entry) {
 // mode applies a change of state, from the note of tokend: "burst to recharge", "recharge to burst, ended by …".
 func (c *Course) mode(e pipeline.Entry) {
 	_, to, is := strings.Cut(e.Note, " to ")
-	if !is || e.PriceKind != "" || e.Plan != "" {
+	if !is || e.PriceKind != "" || e.Plan != c.Plan {
 		return
 	}
 	to, _, _ = strings.Cut(to, ",")
@@ -81,7 +84,7 @@ func (c *Course) mode(e pipeline.Entry) {
 // Chart returns the course up to the status as a chart of the last span.
 func (c Course) Chart(s Status, span time.Duration) chart.Course {
 	out := chart.Course{Title: "Balance", Unit: "tokens", From: s.At.Add(-span), Until: s.At, Levels: c.Levels, Pauses: c.Pauses}
-	if b := s.Balance; b != nil {
+	if b := s.balanceOf(c.Plan); b != nil {
 		out.Levels = append(out.Levels[:len(out.Levels):len(out.Levels)], chart.Level{At: b.At, Value: float64(b.Est), Known: true})
 		out.Most = float64(b.Cap)
 		if b.State == string(token.Recharge) && !b.Deadline.IsZero() {

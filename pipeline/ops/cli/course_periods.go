@@ -59,7 +59,7 @@ func (c Course) level(at time.Time) *int {
 func (c Course) spent(from, until time.Time) int {
 	n := 0
 	for _, cost := range c.Costs {
-		if !cost.At.Before(from) && cost.At.Before(until) {
+		if cost.Plan == c.Plan && !cost.At.Before(from) && cost.At.Before(until) {
 			n += cost.Tokens
 		}
 	}

@@ -75,6 +75,19 @@ func (s Status) Budgets() []string {
 	return out
 }
 
+// balanceOf is the balance of a plan; nil where tokend has not written it.
+func (s Status) balanceOf(p pipeline.Plan) *token.Balance {
+	if p == "" {
+		return s.Balance
+	}
+	for _, one := range s.Plans {
+		if one.Plan == p {
+			return one.Balance
+		}
+	}
+	return nil
+}
+
 // rate is what all plans pay in, tokens a minute; 0 where one is not known.
 func (s Status) rate() int {
 	if s.Balance == nil {

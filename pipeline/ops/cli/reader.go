@@ -102,6 +102,7 @@ func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
 			return err
 		}
 	}
+	e.book.Compact()
 	return nil
 }
 

@@ -26,7 +26,7 @@ func topped(t *testing.T) topView {
 	for i := range 72 {
 		at := noon.Add(time.Duration(i-72) * 5 * time.Minute)
 		v.course.Levels = append(v.course.Levels, chart.Level{At: at, Value: float64(25 * i % 300), Known: true})
-		v.course.Costs = append(v.course.Costs, Cost{at, pipeline.Stages()[i%3], i})
+		v.course.Costs = append(v.course.Costs, Cost{At: at, Stage: pipeline.Stages()[i%3], Tokens: i})
 	}
 	v.course.Pauses = []chart.Pause{{From: noon.Add(-3 * time.Hour), Until: noon.Add(-2 * time.Hour)}, {From: noon.Add(-20 * time.Minute)}}
 	for i := range 40 {

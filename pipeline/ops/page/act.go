@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/embedded/access"
@@ -22,7 +23,7 @@ import (
 //	ignore=DOMAIN-ASIN-PRICETYPE  what-… (asin, seller or brand), for-…
 //	undo=KIND:BY:DOMAIN:VALUE
 //	retry=LETTER
-//	apply=RULESET                 a value for each threshold; see whatif.go
+//	apply=RULESET                 a value for each threshold, and the plan; see whatif.go
 //	measure=1
 const mostForm = 64 << 10
 
@@ -244,8 +245,12 @@ func noticeOf(q url.Values) *notice {
 	if n, err := strconv.ParseUint(q.Get("retried"), 10, 64); err == nil {
 		return retried(n)
 	}
-	if n, err := strconv.Atoi(q.Get("applied")); err == nil {
-		return applied(n)
+	version, of, several := strings.Cut(q.Get("applied"), ",")
+	if n, err := strconv.Atoi(version); err == nil {
+		if p, err := pipeline.PlanOf(of); err == nil && several {
+			return applied(n, p.String())
+		}
+		return applied(n, "")
 	}
 	if q.Get("measured") != "" {
 		return measured()

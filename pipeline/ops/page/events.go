@@ -9,14 +9,18 @@ import (
 	"time"
 )
 
-const (
-	// calm is the least time between two changes of a page, machine time.
-	calm = 300 * time.Millisecond
-	// freshEvery is how often a page is looked at without a change, because it shows ages.
-	freshEvery = 30 * time.Second
-	// sendWithin bounds one write to a browser; one that does not read is left.
-	sendWithin = 10 * time.Second
-)
+// pace is how quickly pages follow what happens, machine time.
+type pace struct {
+	calm  time.Duration // the least time between two changes of a page
+	fresh time.Duration // how often a page is looked at without a change, because it shows ages
+	look  time.Duration // the least time between two readings of the state
+}
+
+// usualPace is the pace unless a test is in a hurry.
+var usualPace = pace{calm: 300 * time.Millisecond, fresh: 30 * time.Second, look: 2 * time.Second}
+
+// sendWithin bounds one write to a browser; one that does not read is left.
+const sendWithin = 10 * time.Second
 
 // views are those that are kept current, by name.
 var views = map[string]func() view{dealsName: dealsView, dealName: dealView, machineName: machineView, replaysName: replaysView}
@@ -72,7 +76,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 
 // follow sends what differs from what the page shows, when it is woken and now and then.
 func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, at string) {
-	fresh := time.NewTicker(cmp.Or(v.fresh, freshEvery))
+	fresh := time.NewTicker(cmp.Or(v.fresh, s.pace.fresh))
 	defer fresh.Stop()
 	shown := ""
 	for stale := true; l.err == nil; {
@@ -92,7 +96,7 @@ func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, a
 			return
 		case <-s.hub.done:
 			return
-		case <-time.After(calm):
+		case <-time.After(s.pace.calm):
 		}
 		select {
 		case <-r.Context().Done():

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
@@ -20,9 +22,8 @@ import (
 )
 
 const (
-	// lookEvery is the least time between two readings of the state, askEvery between two of ClickHouse, machine time.
-	lookEvery = 2 * time.Second
-	askEvery  = 20 * time.Second
+	// askEvery is the least time between two readings of ClickHouse, machine time.
+	askEvery = 20 * time.Second
 	// askAtLeast is the most, where nothing changed: what is counted is of a time that moves.
 	askAtLeast = 10 * time.Minute
 	// lookWithin bounds one reading.
@@ -35,7 +36,7 @@ var hints = []string{
 	"$KV." + pipeline.BucketWatermarks + ".>", "$KV." + pipeline.BucketConfig + ".>",
 }
 
-// machine reads the state of the pipeline while a page is open, at most every lookEvery, and only after a hint.
+// machine reads the state of the pipeline while a page is open, at its pace, and only after a hint.
 type machine struct {
 	s       *Server
 	v       *cli.Visible // of its goroutine alone
@@ -122,7 +123,7 @@ func (m *machine) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(lookEvery):
+		case <-time.After(m.s.pace.look):
 		}
 	}
 }
@@ -192,7 +193,7 @@ func heldIn(s cli.Status) string {
 // state is what was read last, or what is read now where that was long ago.
 func (m *machine) state(ctx context.Context) state {
 	m.mu.Lock()
-	old, next := m.at.IsZero() || process.MachineSince(m.at) > 2*lookEvery, m.next
+	old, next := m.at.IsZero() || process.MachineSince(m.at) > 2*m.s.pace.look, m.next
 	m.mu.Unlock()
 	if old {
 		m.wanted()
@@ -234,9 +235,18 @@ func pulseOf(n state) pulse {
 	if n.Err != "" {
 		return pulse{Says: n.Err, Stuck: true}
 	}
-	p := pulse{Says: strings.Join(n.Status.Headline(), " "), Stuck: len(n.Status.Stuck) > 0}
+	says := n.Status.Headline()
+	p := pulse{Says: strings.Join(says, " "), Stuck: len(n.Status.Stuck) > 0}
+	if more := len(says) - 1; p.Stuck && more > 0 { // the machine's page has them all
+		p.Says = fmt.Sprintf("%s, and %d more", says[0], more)
+	}
 	if b := n.Status.Balance; b != nil {
 		p.Budget = fmt.Sprintf("%d of %d tokens, %s", b.Est, b.Cap, b.State)
+	}
+	for _, one := range n.Status.Plans {
+		if b := one.Balance; b != nil {
+			p.Budget += fmt.Sprintf("; %s %d of %d, %s", one.Plan, b.Est, b.Cap, b.State)
+		}
 	}
 	return p
 }
@@ -448,16 +458,25 @@ func stepsOf(s cli.Status) []string {
 	return append(out, "`ratchet doctor` names the one thing to do first; docs/operate.md has every warning.")
 }
 
-func figuresOf(s cli.Status) []figure {
-	var out []figure
-	if b := s.Balance; b != nil {
-		out = append(out, figure{"Balance", fmt.Sprintf("%d", b.Est), fmt.Sprintf("of %d tokens, %d a minute", b.Cap, b.Rate)},
-			figure{"Mode", b.State, "since " + b.Since.UTC().Format("2006-01-02 15:04")})
+// budgetOf is a plan's balance and mode; nothing before its tokend has written them.
+func budgetOf(of string, b *token.Balance) []figure {
+	if b == nil {
+		return nil
 	}
+	return []figure{
+		{"Balance" + of, strconv.Itoa(b.Est), fmt.Sprintf("of %d tokens, %d a minute", b.Cap, b.Rate)},
+		{"Mode" + of, b.State, "since " + b.Since.UTC().Format(minutes)},
+	}
+}
+
+func figuresOf(s cli.Status) []figure {
+	of := "" // whose balance it is, where there are several
+	if len(s.Plans) > 0 {
+		of = " of " + pipeline.MainPlan
+	}
+	out := budgetOf(of, s.Balance)
 	for _, p := range s.Plans {
-		if b := p.Balance; b != nil {
-			out = append(out, figure{"Balance " + p.Plan.String(), fmt.Sprintf("%d", b.Est), fmt.Sprintf("of %d tokens, %d a minute, %s", b.Cap, b.Rate, b.State)})
-		}
+		out = append(out, budgetOf(" of "+p.Plan.String(), p.Balance)...)
 	}
 	waiting, free := 0, 0
 	for _, st := range s.Stages {

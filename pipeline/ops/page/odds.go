@@ -83,7 +83,7 @@ func measured() *notice {
 
 func (s *Server) score(ctx context.Context) *scoredOdds {
 	out := &scoredOdds{At: s.env.Now().UTC().Format(minutes)}
-	t, err := s.rules(ctx)
+	t, err := s.rules(ctx, s.b)
 	if err == nil {
 		out.RuleSet = t.judge.Version()
 		var held []replay.StoredProduct

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -31,11 +32,14 @@ type Options struct {
 	Simulated  bool   // Keepa is simulated: every page says so
 	// LAN also serves it on this machine's private address, in plain HTTP, to those who come with a code of Invite.
 	LAN bool
+
+	pace pace // zero: as usual
 }
 
 // Server is the running page.
 type Server struct {
 	o       Options
+	pace    pace
 	b       *bus.Bus
 	env     process.Env
 	live    *cli.Live
@@ -152,7 +156,7 @@ func (s *Server) serve(l net.Listener, h http.Handler) {
 }
 
 func newServer(b *bus.Bus, env process.Env, o Options) *Server {
-	s := &Server{o: o, b: b, env: env, token: rand.Text(), epoch: rand.Text(), visible: cli.NewVisible(b, o.ClickHouse)}
+	s := &Server{o: o, pace: cmp.Or(o.pace, usualPace), b: b, env: env, token: rand.Text(), epoch: rand.Text(), visible: cli.NewVisible(b, o.ClickHouse)}
 	s.live = cli.NewLive(b, s.visible, s.touched)
 	s.machine = newMachine(s)
 	return s

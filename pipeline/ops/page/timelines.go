@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"html/template"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,9 +24,9 @@ type timeline struct {
 
 // timelines read the ledger, and draw it again only where it went on.
 type timelines struct {
-	course cli.Course
-	drawn  time.Time // pipeline time
-	last   []timeline
+	courses []*cli.Course // one for each plan, the first plan's first
+	drawn   time.Time     // pipeline time
+	last    []timeline
 }
 
 const (
@@ -38,24 +39,59 @@ const (
 
 // read takes in what the ledger has more, and draws what it says. What cannot be read stays as it was.
 func (t *timelines) read(ctx context.Context, b *bus.Bus, s cli.Status) []timeline {
-	before := len(t.course.Levels) + len(t.course.Pauses) + len(t.course.Gaps)
-	if err := t.course.Read(ctx, b, lineSpan); err != nil {
+	before := t.entries()
+	t.follow(s)
+	for _, c := range t.courses {
+		if err := c.Read(ctx, b, lineSpan); err != nil {
+			return t.last
+		}
+	}
+	if before == t.entries() && s.At.Sub(t.drawn) < drawEvery {
 		return t.last
 	}
-	changed := before != len(t.course.Levels)+len(t.course.Pauses)+len(t.course.Gaps)
-	if !changed && s.At.Sub(t.drawn) < drawEvery {
-		return t.last
+	t.drawn, t.last = s.At, nil
+	for _, c := range t.courses {
+		c.Forget(s.At.Add(-lineSpan))
+		t.last = append(t.last, balanceLine(*c, s))
 	}
-	t.course.Forget(s.At.Add(-lineSpan))
-	t.drawn, t.last = s.At, []timeline{balanceLine(t.course, s), gapLine(t.course, s)}
+	t.last = append(t.last, gapLine(*t.courses[0], s))
 	return t.last
 }
 
-// balanceLine is the balance over time, with bursts, pauses and the latest end of a pause that lasts.
+// follow begins a course for every plan that has none.
+func (t *timelines) follow(s cli.Status) {
+	if len(t.courses) == 0 {
+		t.courses = []*cli.Course{{}}
+	}
+	for _, p := range s.Plans {
+		if !slices.ContainsFunc(t.courses, func(c *cli.Course) bool { return c.Plan == p.Plan }) {
+			t.courses = append(t.courses, &cli.Course{Plan: p.Plan})
+		}
+	}
+}
+
+// entries is how much the courses hold.
+func (t *timelines) entries() int {
+	n := 0
+	for _, c := range t.courses {
+		n += len(c.Levels) + len(c.Pauses) + len(c.Gaps)
+	}
+	return n
+}
+
+// balanceLine is a plan's balance over time, with bursts, pauses and the latest end of a pause that lasts.
 func balanceLine(c cli.Course, s cli.Status) timeline {
 	picture := cli.Ahead(c.Chart(s, lineSpan), lineSpan)
+	id, name := "balance", "Balance"
+	if len(s.Plans) > 0 {
+		name += " of plan " + c.Plan.String()
+		picture.Title = name
+	}
+	if c.Plan != "" {
+		id += "-" + string(c.Plan)
+	}
 	out := timeline{
-		ID: "balance", Name: "Balance", Says: "Shaded: pauses, in which the balance grows. Between them: bursts.",
+		ID: id, Name: name, Says: "Shaded: pauses, in which the balance grows. Between them: bursts.",
 		Wide: chart.Timeline(picture, chart.Size{Width: 960, Height: 200}), Narrow: chart.Timeline(picture, chart.Size{Width: 390, Height: 180}),
 		Heads: []string{"from", "until", "what", "balance at first", "at last", "spent"}, Right: []bool{false, false, false, true, true, true},
 	}

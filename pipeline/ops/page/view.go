@@ -35,7 +35,7 @@ type view struct {
 	// fragment is what is kept current.
 	fragment func(context.Context, *Server, asked) (any, error)
 	cached   func(*Server) *cache // nil: rendered each time
-	// fresh is how often it is rendered without a change, because it shows ages; 0: freshEvery.
+	// fresh is how often it is rendered without a change, because it shows ages; 0: as usual.
 	fresh time.Duration
 }
 

@@ -16,9 +16,11 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/replay"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/worker"
 	"ratchet/schemas"
@@ -41,10 +43,10 @@ type whatIf struct {
 	read time.Time    // machine time
 	drop *time.Timer
 
-	last appliedHere
+	last map[pipeline.Plan]appliedHere
 }
 
-// appliedHere is how the rules stand that were applied from this page last.
+// appliedHere is how the rules of a plan stand that were applied from this page last.
 type appliedHere struct {
 	Version int
 	Says    string
@@ -59,9 +61,13 @@ type ruleText struct {
 	from    string
 }
 
-// rules are those in force: that were applied, of RULES, or the built-in ones.
-func (s *Server) rules(ctx context.Context) (t ruleText, err error) {
-	all, err := cli.AppliedRules(ctx, s.b)
+// rules are those in force in a plan: that were applied, of RULES, or the built-in ones.
+func (s *Server) rules(ctx context.Context, b *bus.Bus) (t ruleText, err error) {
+	r, err := s.decidedBy(ctx, b)
+	if err != nil {
+		return t, err
+	}
+	all, err := cli.AppliedRules(ctx, b)
 	if err != nil {
 		return t, err
 	}
@@ -69,20 +75,36 @@ func (s *Server) rules(ctx context.Context) (t ruleText, err error) {
 	case n > 0 && all[n-1].Rules != "":
 		t = ruleText{body: []byte(all[n-1].Rules), version: all[n-1].Version, from: fmt.Sprintf("version %d, which was applied", all[n-1].Version)}
 		t.judge, err = verdict.NewJudge(t.body)
-	case s.o.Rules != "":
+	case b.Plan() == "" && s.o.Rules != "":
 		t.from = "RULES"
 		t.body, t.judge, err = worker.ReadRules(ctx, s.o.Rules)
 	default:
 		t = ruleText{body: schemas.UsedBooks, from: "built in"}
 		t.judge, err = verdict.NewJudge(t.body)
+		if err == nil && b.Plan() != "" && r != nil && r.RuleSet != "" && r.RuleSet != t.judge.Version() { // RULES here is the first plan's
+			if own := cli.OwnRules(ctx, b); own != nil {
+				t.body, t.from = own, "RULES of its committers"
+				t.judge, err = verdict.NewJudge(own)
+			}
+		}
 	}
 	if err != nil {
 		return t, fmt.Errorf("the rules in force cannot be read here: %w", err)
 	}
-	if r := s.machine.rules(); r != nil && r.RuleSet != "" && r.RuleSet != t.judge.Version() {
+	if r != nil && r.RuleSet != "" && r.RuleSet != t.judge.Version() {
 		return t, fmt.Errorf("the daemons decide by the rule set %s, which is not known here (%s, %s): apply that file, or give its name to the page by RULES", r.RuleSet, t.from, t.judge.Version())
 	}
 	return t, nil
+}
+
+// decidedBy is what the daemons of a plan say of the rules in force; nil where it is not known.
+func (s *Server) decidedBy(ctx context.Context, b *bus.Bus) (*cli.Rules, error) {
+	if b.Plan() == "" {
+		s.machine.state(ctx)
+		return s.machine.rules(), nil
+	}
+	status, err := cli.Look(ctx, b)
+	return status.Rules, err
 }
 
 // rules is what the last reading says of the rules in force; nil before it.
@@ -155,6 +177,8 @@ func (k *knob) take(text string) (float64, error) {
 
 // whatIfModel is what other thresholds would have changed.
 type whatIfModel struct {
+	Plan    string       // whose rules they are; empty with a single key
+	Plans   []planChoice // all of them; none with a single key
 	Knobs   []knob
 	Wrong   string
 	From    string // the rules in force
@@ -163,6 +187,12 @@ type whatIfModel struct {
 	Span    string
 	Answer  *whatIfAnswer
 	Last    appliedHere
+}
+
+// planChoice is a plan that can be asked about.
+type planChoice struct {
+	Name, Serves string
+	Chosen       bool
 }
 
 type whatIfAnswer struct {
@@ -190,8 +220,8 @@ func whatIfView() view {
 }
 
 // changedRules are the rules in force with the thresholds that are asked for.
-func (s *Server) changedRules(ctx context.Context, q url.Values) (m whatIfModel, t ruleText, body []byte, after *verdict.Judge, err error) {
-	if t, err = s.rules(ctx); err != nil {
+func (s *Server) changedRules(ctx context.Context, b *bus.Bus, q url.Values) (m whatIfModel, t ruleText, body []byte, after *verdict.Judge, err error) {
+	if t, err = s.rules(ctx, b); err != nil {
 		return m, t, nil, nil, err
 	}
 	m.From, m.RuleSet = t.from, t.judge.Version()
@@ -218,8 +248,12 @@ func (s *Server) changedRules(ctx context.Context, q url.Values) (m whatIfModel,
 
 // whatIf compares the rules in force with other thresholds, over the inputs that the last weeks kept.
 func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) {
-	s.machine.state(ctx) // which rules the daemons have
-	m, t, _, after, err := s.changedRules(ctx, q)
+	b, plans, err := s.planOf(ctx, q)
+	if err != nil {
+		return whatIfModel{}, err
+	}
+	m, t, _, after, err := s.changedRules(ctx, b, q)
+	m.choose(b.Plan(), plans)
 	m.Span = "the last 3 weeks"
 	if err != nil {
 		m.Wrong = err.Error()
@@ -228,7 +262,7 @@ func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) 
 	w := &s.what
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m.Last = w.last
+	m.Last = w.last[b.Plan()]
 	if err := w.load(ctx, s); err != nil {
 		return m, err
 	}
@@ -241,6 +275,40 @@ func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) 
 	}
 	m.Answer = a
 	return m, nil
+}
+
+// planParameter names the plan of a question; absent: the first one.
+const planParameter = "plan"
+
+// planOf is the connection in the part of the plan that is asked about, and which plans there are.
+func (s *Server) planOf(ctx context.Context, q url.Values) (*bus.Bus, plan.Map, error) {
+	plans, err := s.b.Plans(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := pipeline.PlanOf(cmp.Or(q.Get(planParameter), pipeline.MainPlan))
+	switch {
+	case err == nil && !plans.Has(p):
+		err = fmt.Errorf("there is no plan %s; the plans are %v", p, plans.All())
+		fallthrough
+	case err != nil:
+		return nil, nil, notFound{err}
+	case p == s.b.Plan():
+		return s.b, plans, nil
+	}
+	b, err := s.b.As(ctx, p)
+	return b, plans, err
+}
+
+// choose names the plan that is asked about, and all of them.
+func (m *whatIfModel) choose(p pipeline.Plan, plans plan.Map) {
+	if len(plans) == 0 {
+		return
+	}
+	m.Plan = p.String()
+	for _, one := range plans.All() {
+		m.Plans = append(m.Plans, planChoice{Name: one.String(), Serves: plans.Says(one), Chosen: one == p})
+	}
 }
 
 // load reads the inputs, or what was decided since they were read. They are dropped when nobody asks any more.
@@ -295,7 +363,12 @@ func signed(n int64, say func(int64) string) string {
 // apply puts the thresholds of the form live, as `ratchet rules apply` does. Stored deals, and what was rejected in the
 // last week, are decided again behind it.
 func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
-	m, t, body, after, err := s.changedRules(r.Context(), f)
+	b, plans, err := s.planOf(r.Context(), f)
+	if err != nil {
+		return nil, err
+	}
+	m, t, body, after, err := s.changedRules(r.Context(), b, f)
+	m.choose(b.Plan(), plans)
 	switch {
 	case err != nil:
 		return nil, err
@@ -304,7 +377,7 @@ func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	case len(m.Changed) == 0:
 		return nil, errors.New("no threshold differs from the rules in force")
 	}
-	v, _, err := cli.GoLive(r.Context(), s.b, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	v, _, err := cli.GoLive(r.Context(), b, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Version != t.version && all[n-1].Rules != "" {
 			return pipeline.AppliedRules{}, errors.New("other rules were applied meanwhile: load the page again")
 		}
@@ -313,33 +386,44 @@ func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	if err != nil {
 		return nil, err
 	}
-	cli.AwaitRules(r.Context(), s.b, v.Version)
-	s.what.note(appliedHere{Version: v.Version, Says: "Stored deals, and what was rejected in the last week, are being decided again."})
-	s.wait.Go(func() { s.decideAgain(s.running, v, after) })
+	cli.AwaitRules(r.Context(), b, v.Version)
+	s.what.note(b.Plan(), appliedHere{Version: v.Version, Says: "Stored deals, and what was rejected in the last week, are being decided again."})
+	s.wait.Go(func() { s.decideAgain(s.running, b, v, after) })
 	s.machine.wanted()
-	return applied(v.Version), nil
+	return applied(v.Version, m.Plan), nil
 }
 
-func applied(version int) *notice {
-	return &notice{Says: fmt.Sprintf("Version %d of the rules is live; stored deals are being decided again by it. `ratchet rules revert` takes it back.", version), did: fmt.Sprintf("applied=%d", version)}
+// applied says that rules went live, and of which plan; empty with a single key.
+func applied(version int, plan string) *notice {
+	rules, did, flag := "the rules", "", ""
+	if plan != "" {
+		rules, did, flag = "the rules of plan "+plan, ","+plan, " --plan "+plan
+	}
+	return &notice{
+		Says: fmt.Sprintf("Version %d of %s is live; stored deals are being decided again by it. `ratchet rules revert%s` takes it back.", version, rules, flag),
+		did:  fmt.Sprintf("applied=%d%s", version, did),
+	}
 }
 
-func (w *whatIf) note(a appliedHere) {
+func (w *whatIf) note(p pipeline.Plan, a appliedHere) {
 	w.mu.Lock()
-	w.last = a
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	if w.last == nil {
+		w.last = map[pipeline.Plan]appliedHere{}
+	}
+	w.last[p] = a
 }
 
 // decideAgain does what follows on rules that went live.
-func (s *Server) decideAgain(ctx context.Context, v pipeline.AppliedRules, judge *verdict.Judge) {
+func (s *Server) decideAgain(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules, judge *verdict.Judge) {
 	var said strings.Builder
-	deals, err := replay.Deals(ctx, s.b, judge, v.Version, func(replay.Step) {})
+	deals, err := replay.Deals(ctx, b, judge, v.Version, func(replay.Step) {})
 	if err == nil {
 		err = cli.WriteRedecided(&said, deals)
 	}
 	var rejects replay.Reconsidered
 	if err == nil {
-		if rejects, err = cli.Reconsider(ctx, s.b, v, []byte(v.Rules), func(replay.Step) {}); err == nil {
+		if rejects, err = cli.Reconsider(ctx, b, v, []byte(v.Rules), func(replay.Step) {}); err == nil {
 			err = cli.WriteReconsidered(&said, rejects)
 		}
 	}
@@ -347,5 +431,5 @@ func (s *Server) decideAgain(ctx context.Context, v pipeline.AppliedRules, judge
 		s.env.Log.Warn("the rules are live, but not everything was decided again", "version", v.Version, "err", err)
 		fmt.Fprintf(&said, "Not everything was decided again: %v; `ratchet rules apply` with the same rules continues.", err)
 	}
-	s.what.note(appliedHere{Version: v.Version, Says: said.String(), Ended: true})
+	s.what.note(b.Plan(), appliedHere{Version: v.Version, Says: said.String(), Ended: true})
 }

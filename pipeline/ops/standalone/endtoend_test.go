@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/test/desk"
@@ -40,7 +42,8 @@ func start(t *testing.T, dir string, log *journal) *standalone.Box {
 	t.Helper()
 	box, err := standalone.Start(t.Context(), standalone.Options{
 		Data: dir, World: standalone.Backlog, ClickHouse: standalone.None, Speed: 300, Seed: 1, Rate: 5, Balance: 300, Tick: time.Minute,
-		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test",
+		Settings: map[string]string{"REPAIR_ATTEMPTS": "0"}, // which would decide a deal again after six hours, on a slow machine a minute
+		Log:      slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,19 +72,14 @@ func TestABacklogIsDecidedOncePaidOnceAndPoisonIsDeadLettered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	books := box.Sim.Books()
 	if got := sum.Decided(); got != 400 {
 		t.Errorf("decided %d, want 400", got)
 	}
 	if got := len(sum.Accepted()); got != 20 {
 		t.Errorf("accepted %d, want 20", got)
 	}
-	if again := books.Repeated(); len(again) != 0 {
-		t.Errorf("paid again for %v", again)
-	}
-	if got, want := sum.Tokens()+sum.Drift(), books.Consumed(); got != want {
-		t.Errorf("the ledger has %d tokens, Keepa's books %d", got, want)
-	}
+	paidOnce(t, box, 0)
+	onlyGivenUpClaimsDrift(t, sum)
 	dead := 0
 	desk.OneFinalEach(t, box.Bus)
 
@@ -92,6 +90,34 @@ func TestABacklogIsDecidedOncePaidOnceAndPoisonIsDeadLettered(t *testing.T) {
 		t.Errorf("%d dead letters, want the poison alone", dead)
 	}
 	secretFree(t, box, log)
+}
+
+// onlyGivenUpClaimsDrift fails if tokens moved that no claim explains. On a slow machine a claim is given up while its
+// worker is alive: what its call cost is then taken for drift or, if the bucket was full, for expired, and counts the
+// other way round once the worker closes the claim after all.
+func onlyGivenUpClaimsDrift(t *testing.T, sum *report.Report) {
+	t.Helper()
+	if drift := sum.Drift(); max(drift, -drift) > sum.Lost() {
+		t.Errorf("%d tokens are unaccounted for, and the claims that were given up held %d", drift, sum.Lost())
+	}
+}
+
+// balanceOf returns the stored balance.
+func balanceOf(t *testing.T, box *standalone.Box) token.Balance {
+	t.Helper()
+	kv, err := box.Bus.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := kv.Get(t.Context(), pipeline.KeyBalance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b token.Balance
+	if err := json.Unmarshal(e.Value(), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // secretFree looks for the key's own parameter in everything that was stored or
@@ -220,19 +246,8 @@ func TestARestartLosesNoToken(t *testing.T) {
 			}
 			return more
 		})
-		kv, err := box.Bus.Store(t.Context(), pipeline.BucketTokens)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := kv.Get(t.Context(), pipeline.KeyBalance)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var balance struct {
-			Drift int `json:"drift"`
-		}
-		if err := json.Unmarshal(e.Value(), &balance); err != nil || balance.Drift != 0 {
-			t.Errorf("after %d decisions %d tokens are unaccounted for: %v", decided, balance.Drift, err)
+		if drift := balanceOf(t, box).Drift; drift != 0 {
+			t.Errorf("after %d decisions %d tokens are unaccounted for", decided, drift)
 		}
 		box.Stop(context.Background())
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
@@ -45,10 +46,7 @@ func TestTwoPricesTwoWorkersAPolicyAPauseAndASellerCallWithoutAnAnswer(t *testin
 	desk.Await(t, "a book that was decided at two prices, both paid for", func() bool { return bothPaid(t, box) })
 
 	box.StopStages()
-	books := box.Sim.Books()
-	if again := books.Repeated(); len(again) != 0 {
-		t.Errorf("paid again for %v", again)
-	}
+	paidOnce(t, box, token.PriceSeller)
 	if err := bus.ScanJSON(t.Context(), box.Bus, pipeline.StreamLedger, bus.From{}, func(_ bus.Read, e pipeline.Entry) error {
 		if e.Event == pipeline.EventClaim && e.PriceKind == pipeline.KindCommit && e.Tokens < ceiling {
 			t.Errorf("a commit claimed %d tokens, the operator's ceiling is %d", e.Tokens, ceiling)
@@ -56,15 +54,6 @@ func TestTwoPricesTwoWorkersAPolicyAPauseAndASellerCallWithoutAnAnswer(t *testin
 		return nil
 	}); err != nil {
 		t.Error(err)
-	}
-	sum, err := cli.Tally(t.Context(), box.Bus)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The call without an answer was charged one token, which may be missing. Drift is not part of the sum: at 600 times
-	// the speed a reading is minutes old when it arrives.
-	if missing := books.Consumed() - sum.Tokens(); missing != 0 && missing != 1 {
-		t.Errorf("the ledger has %d tokens, Keepa's books %d", sum.Tokens(), books.Consumed())
 	}
 	for price, n := range finals(t, box) {
 		if n != 1 {
@@ -132,7 +121,8 @@ func finals(t *testing.T, box *standalone.Box) map[price]int {
 	t.Helper()
 	out := map[price]int{}
 	each(t, box, func(v pipeline.Verdict) {
-		if v.Outcome.Final() && v.Look != pipeline.LookList && v.Source != pipeline.SourceRefresh {
+		again := v.Source == pipeline.SourceRefresh || v.Source == pipeline.SourceRepair // of a deal, after hours
+		if v.Outcome.Final() && v.Look != pipeline.LookList && !again {
 			out[price{v.ASIN, v.CreationDate}]++
 		}
 	})

@@ -18,7 +18,7 @@ func TestARoleHasTheRightsOfItsDaemonsOfEveryPlanAndNoOthers(t *testing.T) {
 			"$KV.TOKENS_de.mode":                               {"tokend", roles.Operator},
 			"$KV.TOKEND.leader_jp":                             {"tokend"},
 			"$KV.TOKEND.watermarker_de":                        {"watermarker"},
-			"$KV.CONFIG.rules_de":                              {roles.Operator},
+			"$KV.CONFIG.rules_de":                              {"page", roles.Operator},
 			"$JS.API.CONSUMER.MSG.NEXT.CANDIDATES.glance_de":   {"peeker"},
 			"$JS.API.CONSUMER.MSG.NEXT.SURVIVORS.peek-live_jp": {"peeker"},
 			"$JS.API.CONSUMER.MSG.NEXT.SURVIVORS.commit-a_de":  {"committer"},

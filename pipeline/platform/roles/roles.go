@@ -23,8 +23,6 @@ type Role struct {
 	Takes map[string][]string
 	// Plans are the plans beside the first one.
 	Plans []pipeline.Plan
-	// FirstOnly marks a role that reads every plan and publishes only for the first one.
-	FirstOnly bool
 	// Hears lists the subjects to which it subscribes.
 	Hears []string
 	// Asks lists further request subjects.
@@ -174,7 +172,6 @@ func notifier() Role {
 func page() Role {
 	r := reader()
 	r.Name, r.Does, r.Person = "page", "shows pages to browsers, whose buttons record what was bought and ignored, retry dead letters and apply rules", false
-	r.FirstOnly = true // its rules are those of the first plan
 	r.Publishes = []string{
 		"action.>", "candidate.>", "survivor.>", "verdict.>", "deal.>", key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketRuns, ">"),
 	}

@@ -333,7 +333,7 @@ func (s *Sim) refuse(w http.ResponseWriter, r *http.Request, c call) {
 		ref.Reason = "the last answer showed it: balance " + strconv.Itoa(s.known.balance)
 	}
 	s.books.Refused = append(s.books.Refused, ref)
-	env := s.envelope(c, 0, s.o.Now(), 0)
+	env := s.envelope(c, 0, s.o.Now())
 	s.mu.Unlock()
 	s.write(w, r, http.StatusTooManyRequests, join(env, nil, nil))
 }
@@ -353,8 +353,7 @@ func (s *Sim) finish(w http.ResponseWriter, r *http.Request, c call, res result)
 	if res.err == nil && c.kind != KindToken {
 		s.charge(c, res, cost, now)
 	}
-	took := min(res.took, now.Sub(c.arrived))
-	env := s.envelope(c, cost, now, took)
+	env := s.envelope(c, cost, now)
 	s.mu.Unlock()
 	s.deliver(w, r, c, orInt(res.status, http.StatusOK), join(env, res.payload, res.err))
 }
@@ -374,15 +373,16 @@ func (s *Sim) charge(c call, res result, cost int, now time.Time) {
 	}
 }
 
-// envelope returns the token state at now; the caller holds the lock.
-func (s *Sim) envelope(c call, cost int, now time.Time, took time.Duration) envelope {
+// envelope returns the token state at now; the caller holds the lock. The processing time is the one that passed, which
+// on a busy machine is longer than the simulated one: timestamp and processing time name the instant of the balance.
+func (s *Sim) envelope(c call, cost int, now time.Time) envelope {
 	s.settle(now)
 	s.answers++
 	left := s.bucket.balance
 	env := envelope{
 		Timestamp: c.arrived.Add(s.o.Faults.Skew).UnixMilli(), TokensLeft: &left,
 		RefillIn: s.bucket.refillIn(now), RefillRate: s.bucket.rate, TokensConsumed: cost,
-		ProcessingTime: max(took, 0).Milliseconds(),
+		ProcessingTime: max(now.Sub(c.arrived), 0).Milliseconds(),
 	}
 	if s.o.Faults.SpuriousRate > 0 && s.answers%3 == 0 {
 		env.RefillRate = s.o.Faults.SpuriousRate

@@ -2,6 +2,7 @@ package responses_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -143,9 +144,10 @@ func TestPagesBeyondASequenceComeInTheirOrder(t *testing.T) {
 func TestOneWorkerOrdersAnAnswerUntilItIsWithdrawnOrItsLifeEnds(t *testing.T) {
 	t.Parallel()
 	b := open(t)
+	living, die := context.WithCancel(t.Context())
 	order := func(life time.Duration, keys ...string) ([]bool, func()) {
 		t.Helper()
-		mine, done, err := responses.Order(t.Context(), b, 1, pipeline.KindPeek, keys, life)
+		mine, done, err := responses.Order(living, b, 1, pipeline.KindPeek, keys, life)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,13 +175,55 @@ func TestOneWorkerOrdersAnAnswerUntilItIsWithdrawnOrItsLifeEnds(t *testing.T) {
 	if again, _ := order(time.Second, "B000000002", "B000000003"); !slices.Equal(again, []bool{true, true}) {
 		t.Errorf("after both withdrew: %v", again)
 	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // its worker died
+	die()
+	living = t.Context()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if again, _ := order(time.Second, "B000000001"); again[0] {
 			break
 		}
 		if time.Now().After(end) {
 			t.Fatal("an order outlives its life")
 		}
+	}
+}
+
+// TestAnOrderLivesAsLongAsItsWorkerWorks has one worker take three lives of its order to store what it bought, and
+// then one that stops in the middle and resumes when another has ordered.
+func TestAnOrderLivesAsLongAsItsWorkerWorks(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	order := func(ctx context.Context) (bool, func()) {
+		t.Helper()
+		mine, done, err := responses.Order(ctx, b, 1, pipeline.KindPeek, []string{"B000000001"}, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mine[0], done
+	}
+	mine, done := order(t.Context())
+	if !mine {
+		t.Fatal("the first gets no order")
+	}
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if again, _ := order(t.Context()); again {
+			t.Fatal("another worker got the order of one that is still at work")
+		}
+	}
+	done()
+	stopped, stop := context.WithCancel(t.Context())
+	mine, done = order(stopped)
+	if stop(); !mine {
+		t.Fatal("the order was not withdrawn")
+	}
+	late := time.Now().Add(20 * time.Second)
+	for theirs := false; !theirs; time.Sleep(20 * time.Millisecond) {
+		if theirs, _ = order(t.Context()); time.Now().After(late) {
+			t.Fatal("the order of a worker that stopped does not expire")
+		}
+	}
+	done()
+	if third, _ := order(t.Context()); third {
+		t.Error("a worker whose order had expired withdrew the next one's")
 	}
 }
 

@@ -1,0 +1,62 @@
+package visibility
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// Compact drops the values of versions that later ones replace, so that a book which is kept grows with the deals and
+// not with their versions. Whatever is added later must be later in its stream.
+func (b *Book) Compact() {
+	for _, r := range b.records {
+		if r.loose {
+			r.compact()
+		}
+	}
+}
+
+func (r *record) compact() {
+	r.loose = false
+	replaced, ofWhom := map[string]bool{}, map[string]map[string]bool{} // names with a value in a later version, and those of a seller
+	for i, v := range r.byAge() {
+		seller := string(v.Members["seller_id"])
+		if ofWhom[seller] == nil {
+			ofWhom[seller] = map[string]bool{}
+		}
+		if i > 0 {
+			v.Members = v.left(replaced, ofWhom[seller])
+			r.versions[v.key()] = v
+		}
+		for name := range v.Members {
+			if v.has(name) {
+				replaced[name], ofWhom[seller][name] = true, true
+			}
+		}
+	}
+}
+
+// left are the members of a version that may still be shown although there are later versions. Its seller is kept with
+// what describes it.
+func (v Version) left(replaced, ofSame map[string]bool) map[string]json.RawMessage {
+	out, described := map[string]json.RawMessage{}, false
+	for name, raw := range v.Members {
+		theirs := slices.Contains(ofSeller, name)
+		if !merged[name] || !v.has(name) || theirs && ofSame[name] || !theirs && replaced[name] {
+			continue
+		}
+		out[name] = raw
+		described = described || theirs
+	}
+	if described {
+		out["seller_id"] = v.Members["seller_id"]
+	}
+	return out
+}
+
+// key identifies the version.
+func (v Version) key() versionKey {
+	if v.MsgID == "" {
+		return versionKey{id: v.Sequence}
+	}
+	return versionKey{msg: v.MsgID}
+}
