@@ -39,6 +39,9 @@ func twoKeys(t testing.TB, d *desk.Desk) *bus.Bus {
 }
 
 func TestOfSeveralKeysEachHasItsBalanceAndItsRules(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs two plans")
+	}
 	t.Parallel()
 	d := desk.New(t, 1)
 	machineRuns(t, d)

@@ -28,6 +28,9 @@ func counted(body, words string) int {
 }
 
 func TestWhatIfSaysWhatApplyingThenDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decides a dozen deals twice")
+	}
 	t.Parallel()
 	d := desk.New(t, 1)
 	machineRuns(t, d)
@@ -109,6 +112,9 @@ func TestWhatIfSaysWhatApplyingThenDoes(t *testing.T) {
 }
 
 func TestALetterIsDrivenAgainByItsButtonOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a pipeline")
+	}
 	t.Parallel()
 	d := desk.New(t, 1)
 	machineRuns(t, d)

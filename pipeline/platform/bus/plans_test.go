@@ -139,6 +139,9 @@ func TestAnApplyThatDiesAnywhereIsCompletedByTheNext(t *testing.T) {
 }
 
 func TestAPlanIsNeitherChangedNorRemovedNorUsedBeforeItExists(t *testing.T) {
+	if testing.Short() {
+		t.Skip("creates the topology of several plans")
+	}
 	t.Parallel()
 	env, b := streams.Open(t)
 	var usage *process.UsageError
