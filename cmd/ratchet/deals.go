@@ -24,6 +24,7 @@ type dealsCmd struct {
 	Condition     string   `help:"Only copies in this condition or a better one: ${conditions}." placeholder:"GOOD"`
 	MaxRank       int64    `help:"Only products with at most this sales rank." placeholder:"N"`
 	Sort          string   `help:"Sort by ${enum}; the best first." enum:"${orders}" default:"profit"`
+	Limit         int      `help:"At most the first N." placeholder:"N"`
 	Columns       []string `help:"Columns of the table or csv, in this order: ${fields}." placeholder:"NAME,…"`
 	Follow        bool     `help:"Continue and print every new deal, until Ctrl-C."`
 	Format        string   `help:"table, json (with --follow an object a line) or csv (for a spreadsheet: amounts in the marketplace's currency, times in UTC, ASINs and ISBNs as text)." enum:"table,json,csv" default:"table"`
@@ -34,7 +35,7 @@ func (dealsCmd) Help() string {
 	return `A table fits the terminal: a deal that needs more room than a line takes two. In a pipe each deal is one line, uncut.
 
 Examples:
-  ratchet deals --min-profit 10 --max-loss-chance 30%
+  ratchet deals --min-profit 10 --max-loss-chance 30% --limit 10
   ratchet deals --condition "very good" --max-rank 500000 --sort rank
   ratchet deals --columns profit,loss,buy,link,offers,keepa
   ratchet deals --since 7d --format csv`
@@ -44,7 +45,7 @@ Examples:
 func (c dealsCmd) show(a *app) (cli.Show, error) {
 	s := cli.Show{
 		Choice: cli.Choice{MinProfit: c.MinProfit.Units, MaxLossChance: c.MaxLossChance.Share, Condition: strings.ToLower(c.Condition), MaxRank: c.MaxRank},
-		By:     cli.By(c.Sort), Format: c.Format, Fields: c.Columns, Width: widthOf(a.out),
+		By:     cli.By(c.Sort), Limit: c.Limit, Format: c.Format, Fields: c.Columns, Width: widthOf(a.out),
 	}
 	if err := s.Check(); err != nil {
 		return s, process.Usagef("--%w", err)
@@ -72,6 +73,9 @@ func widthOf(w io.Writer) int {
 func (c dealsCmd) Run(a *app) error {
 	if c.Since < 0 {
 		return process.Usagef("--since: want a positive duration, got %s", c.Since)
+	}
+	if c.Limit != 0 && c.Follow {
+		return process.Usagef("--limit: with --follow there is no last deal; leave one of them out")
 	}
 	if err := c.check(); err != nil {
 		return err

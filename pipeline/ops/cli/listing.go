@@ -45,7 +45,7 @@ func NewListing(w io.Writer, s Show) *Listing {
 // Deal prints a deal, if it is to be shown.
 func (l *Listing) Deal(d Deal) error {
 	l.all++
-	if !l.show.Admits(&d) {
+	if !l.show.Admits(&d) || l.show.Limit > 0 && l.shown == l.show.Limit {
 		return nil
 	}
 	l.shown++

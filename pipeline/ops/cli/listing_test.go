@@ -42,6 +42,25 @@ func TestAListingIsOneDocumentWhateverItsLength(t *testing.T) {
 	}
 }
 
+func TestALimitedListHasTheFirst(t *testing.T) {
+	t.Parallel()
+	deals := someDeals()
+	for _, format := range []string{"table", "json", "csv"} {
+		var got, want bytes.Buffer
+		show := cli.Show{Format: format, Now: at}
+		if err := cli.WriteDeals(&want, deals[2:3], show); err != nil {
+			t.Fatal(err)
+		}
+		show.Limit = 1
+		if err := cli.WriteDeals(&got, deals, show); err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != want.String() {
+			t.Errorf("%s is\n%s\nwant\n%s", format, got.String(), want.String())
+		}
+	}
+}
+
 func TestALongTableBeginsBeforeItsLastDealAndHidesNoNote(t *testing.T) {
 	t.Parallel()
 	d := someDeals()[0]

@@ -15,6 +15,7 @@ import (
 type Show struct {
 	Choice
 	By     By
+	Limit  int       // deals at most, the first of them; 0 is all
 	Format string    // table, json or csv; "" is table
 	Fields []string  // of table and csv, by name; empty is the default
 	Width  int       // columns of the terminal; 0 is unlimited
@@ -28,6 +29,8 @@ func (s Show) Check() error {
 		return fmt.Errorf("condition %q: want one of %s", s.Condition, strings.Join(Conditions(), ", "))
 	case s.MaxRank < 0:
 		return fmt.Errorf("max-rank %d: want a rank above 0", s.MaxRank)
+	case s.Limit < 0:
+		return fmt.Errorf("limit %d: want a number above 0", s.Limit)
 	case s.By != "" && orders[s.By] == nil:
 		return fmt.Errorf("sort %q: want one of %s", s.By, strings.Join(Orders(), ", "))
 	}

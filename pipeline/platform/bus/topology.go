@@ -27,7 +27,7 @@ const (
 	unlimited = -1
 
 	// StatusTTL is how long a heartbeat remains after its daemon has died.
-	StatusTTL = 2 * time.Minute
+	StatusTTL = 75 * time.Second
 	// LeaseTTL is how long a leader key remains after its holder's last renewal.
 	LeaseTTL = time.Minute
 

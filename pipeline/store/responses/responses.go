@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
@@ -75,24 +76,40 @@ var (
 	})
 )
 
-// Put stores answers and returns them with their IDs. It retries until all are stored or ctx
+// putsAtOnce is how many answers of a call are stored concurrently: a cluster takes milliseconds for each, and
+// the claim waits.
+const putsAtOnce = 16
+
+// Put stores the answers of a call and returns them with their IDs. It retries until all are stored or ctx
 // ends, because they cost tokens. The claim is part of the message's ID, so a repeat is dropped.
 func Put(ctx context.Context, b *bus.Bus, all []Answer) ([]Answer, error) {
 	out := make([]Answer, len(all))
+	var puts errgroup.Group
+	puts.SetLimit(putsAtOnce)
 	for i, a := range all {
-		a.Body, _ = Fit(a.Body)
-		ack, err := b.Publish(ctx, bus.Message{
-			Subject: pipeline.SubjectResponse(a.Domain, a.Kind, a.Key), Schema: pipeline.SchemaResponse,
-			ID: a.RequestID + ":" + a.Key, WorkID: a.WorkID, Body: Pack(a.Body),
-			Header: a.header(),
+		puts.Go(func() (err error) {
+			out[i], err = put(ctx, b, a)
+			return err
 		})
-		if err != nil {
-			return nil, fmt.Errorf("store answer %s: %w", a.Key, err)
-		}
-		a.ID = strconv.FormatUint(ack.Sequence, 10)
-		out[i] = a
+	}
+	if err := puts.Wait(); err != nil {
+		return nil, err
 	}
 	return out, nil
+}
+
+func put(ctx context.Context, b *bus.Bus, a Answer) (Answer, error) {
+	a.Body, _ = Fit(a.Body)
+	ack, err := b.Publish(ctx, bus.Message{
+		Subject: pipeline.SubjectResponse(a.Domain, a.Kind, a.Key), Schema: pipeline.SchemaResponse,
+		ID: a.RequestID + ":" + a.Key, WorkID: a.WorkID, Body: Pack(a.Body),
+		Header: a.header(),
+	})
+	if err != nil {
+		return a, fmt.Errorf("store answer %s: %w", a.Key, err)
+	}
+	a.ID = strconv.FormatUint(ack.Sequence, 10)
+	return a, nil
 }
 
 // Pack compresses an answer's body for RESPONSES.

@@ -33,13 +33,38 @@ func answer(call, key, work string, age time.Duration) responses.Answer {
 }
 
 // put stores answers one after the other.
+// put stores answers one after the other: they are of different calls.
 func put(t *testing.T, b *bus.Bus, all ...responses.Answer) []responses.Answer {
 	t.Helper()
-	out, err := responses.Put(t.Context(), b, all)
-	if err != nil {
-		t.Fatal(err)
+	var out []responses.Answer
+	for _, a := range all {
+		stored, err := responses.Put(t.Context(), b, []responses.Answer{a})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, stored...)
 	}
 	return out
+}
+
+func TestTheAnswersOfACallAreStoredWithTheirOwnIDs(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	var all []responses.Answer
+	for n := range 100 {
+		all = append(all, answer("c1", fmt.Sprintf("B%09d", n), "", time.Hour))
+	}
+	for range 2 { // a repeat is the same
+		stored, err := responses.Put(t.Context(), b, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, a := range stored {
+			if read, err := responses.Load(t.Context(), b, a.ID); err != nil || read == nil || read.Request != all[n].Request {
+				t.Fatalf("answer %d is %+v under its id, %v; want that to %s", n, read, err, all[n].Request)
+			}
+		}
+	}
 }
 
 func TestAnAnswerServesItsOwnWorkAtAnyAgeAndOtherWorkWhileItIsYoung(t *testing.T) {
