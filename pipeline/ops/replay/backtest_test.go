@@ -110,7 +110,6 @@ func TestStoredAnswersAreScoredAsFilesAre(t *testing.T) {
 	_, b := streams.Open(t)
 	old, young := seller("B000000001", fourYears-100*24*60), seller("B000000001", fourYears)
 	old = strings.Replace(old, `"csv"`, `"stats":{"current":[-1,-1,2000]},"csv"`, 1)
-	var all []responses.Answer
 	for i, a := range []responses.Answer{
 		{Domain: 1, Kind: pipeline.KindPeek, Key: "B000000001", Body: []byte(old)},
 		{Domain: 1, Kind: pipeline.KindPeek, Key: "B000000002", Body: []byte(seller("B000000002", fourYears))},
@@ -120,10 +119,9 @@ func TestStoredAnswersAreScoredAsFilesAre(t *testing.T) {
 		{Domain: 5, Kind: pipeline.KindPeek, Key: "B000000009", Body: []byte(seller("B000000009", fourYears))},
 	} {
 		a.RequestID, a.Cost = fmt.Sprint("claim", i), 1
-		all = append(all, a)
-	}
-	if _, err := responses.Put(t.Context(), b, all); err != nil {
-		t.Fatal(err)
+		if _, err := responses.Put(t.Context(), b, []responses.Answer{a}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	held, err := replay.ProductsOn(t.Context(), b, keepa.DomainCom)
 	if err != nil {
