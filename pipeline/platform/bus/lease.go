@@ -107,16 +107,16 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 	return true, true, nil
 }
 
-// renew publishes with the TTL: an update through the KV client would erase it.
+// renew replaces the value whose revision is rev.
 func (l *Lease) renew(ctx context.Context, rev uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	ack, err := l.b.JS.Publish(ctx, "$KV."+pipeline.BucketLeaders+"."+l.key, l.body(),
-		jetstream.WithMsgTTL(LeaseTTL), jetstream.WithExpectLastSequencePerSubject(rev))
+	renewed, err := l.b.PutFor(ctx, pipeline.BucketLeaders, l.key, l.body(), LeaseTTL,
+		jetstream.WithExpectLastSequencePerSubject(rev))
 	if err != nil {
 		return fmt.Errorf("renew lease %s: %w", l.key, err)
 	}
-	l.rev, l.renewed = ack.Sequence, l.now()
+	l.rev, l.renewed = renewed, l.now()
 	return nil
 }
 

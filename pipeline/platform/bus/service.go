@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
 	"ratchet/pipeline"
@@ -163,7 +162,7 @@ func (h *heart) write(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.b.answerWithin())
 	defer cancel()
-	_, err = h.b.JS.Publish(ctx, "$KV."+pipeline.BucketStatus+"."+h.key, body, jetstream.WithMsgTTL(StatusTTL))
+	_, err = h.b.PutFor(ctx, pipeline.BucketStatus, h.key, body, StatusTTL)
 	return err
 }
 

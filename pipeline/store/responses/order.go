@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -93,10 +92,9 @@ func (o *orders) keep(ctx context.Context) (done func()) {
 
 // renew extends an order that is still ours. One that cannot be renewed now is renewed the next time, or has expired.
 func (o *orders) renew(ctx context.Context, i int) {
-	msg := &nats.Msg{Subject: "$KV." + o.kv.Bucket() + "." + o.keys[i]}
-	ack, err := o.b.JS.PublishMsg(ctx, msg, jetstream.WithMsgTTL(o.life), jetstream.WithExpectLastSequencePerSubject(o.revisions[i]))
+	rev, err := o.b.PutFor(ctx, o.kv.Bucket(), o.keys[i], nil, o.life, jetstream.WithExpectLastSequencePerSubject(o.revisions[i]))
 	if err == nil {
-		o.revisions[i] = ack.Sequence
+		o.revisions[i] = rev
 	}
 }
 
