@@ -92,8 +92,8 @@ func KeyTarget(target string) string { return target + ".state" }
 // DurableGlance is the peeker's free consumer on CANDIDATES.
 const DurableGlance = "glance"
 
-// DurableStray is the consumer of the first plan's peeker, where there are several plans, on CANDIDATES and on
-// SURVIVORS: it looks for messages of a number that is no marketplace, which no plan's other consumers deliver.
+// DurableStray is a consumer of the first plan's peeker on CANDIDATES and on SURVIVORS, if there are several plans: it
+// finds messages with an unknown marketplace number, which the consumers of the plans do not deliver.
 const DurableStray = "stray"
 
 // DurablePeek is the peeker's paid consumer on the glance survivors of a source.

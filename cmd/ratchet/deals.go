@@ -75,7 +75,7 @@ func (c dealsCmd) Run(a *app) error {
 		return process.Usagef("--since: want a positive duration, got %s", c.Since)
 	}
 	if c.Limit != 0 && c.Follow {
-		return process.Usagef("--limit: with --follow there is no last deal; leave one of them out")
+		return process.Usagef("--limit: --follow prints every new deal until Ctrl-C; use one of them without the other")
 	}
 	if err := c.check(); err != nil {
 		return err

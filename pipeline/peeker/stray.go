@@ -24,8 +24,8 @@ func (p *peeker) strayLoops(ctx context.Context) (all []*loop.Loop[loop.Item, st
 	return all, nil
 }
 
-// strayLoop makes a dead letter of every message whose number is no marketplace, where several plans share the
-// marketplaces among them. The others are read and left to their plan.
+// strayLoop dead-letters every message with an unknown marketplace number. It acknowledges the others, which
+// their plan's consumers deliver.
 func (p *peeker) strayLoop(ctx context.Context, stream string) (*loop.Loop[loop.Item, struct{}, struct{}], error) {
 	inlet, err := p.bus.Inlet(ctx, stream, pipeline.DurableStray)
 	if err != nil {

@@ -65,7 +65,7 @@ FROM
     WHERE last_at > toDateTime64(0, 3, 'UTC')
 ) AS f
 LEFT ANY JOIN (SELECT deal, row_id, at, reason FROM deal_rejects FINAL WHERE NOT expiry) AS c ON f.deal = c.deal
-LEFT ANY JOIN (SELECT deal, row_id, reason FROM deal_rejects FINAL WHERE expiry) AS e ON f.deal = e.deal -- an expiry is no check
+LEFT ANY JOIN (SELECT deal, row_id, reason FROM deal_rejects FINAL WHERE expiry) AS e ON f.deal = e.deal -- an expiry hides the deal and does not check it
 LEFT ANY JOIN
 (
     SELECT cityHash64(domain, asin, price_type) AS deal, argMaxMerge(newest) AS mark

@@ -85,7 +85,7 @@ func hang(line string, width int) int {
 }
 
 // breakIn returns where a line is broken: before its last column that begins within the width if others follow, else
-// between two words; 0 if there is no such place behind the indentation.
+// between two words; 0 if neither exists after the indentation.
 func breakIn(line string, width, indented int) int {
 	room := within(line, width)
 	if i := strings.LastIndex(line, gap); i >= indented && columnsOf(line[:i]) >= width*2/3 {

@@ -70,7 +70,7 @@ func TestOfSeveralKeysEachHasItsBalanceAndItsRules(t *testing.T) {
 		t.Errorf("the plans cannot be chosen: %s", body)
 	}
 	if r, body := get(t, s.URL()+"whatif?plan=fr"); r.StatusCode != 404 || !strings.Contains(body, "there is no plan fr") {
-		t.Errorf("a plan that is none: %s %s", r.Status, body)
+		t.Errorf("an unknown plan: %s %s", r.Status, body)
 	}
 	const asked = "whatif?plan=eu&t-min_profit_cents=20"
 	_, body = get(t, s.URL()+asked)

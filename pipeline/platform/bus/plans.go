@@ -117,8 +117,8 @@ func (b *Bus) Route(domain int) error {
 	return err
 }
 
-// Stray returns why no plan has the work of a subject STREAM.DOMAIN.…: its number is no marketplace. With a single key
-// there are no strays: its consumers deliver everything.
+// Stray returns an error if the number in a subject STREAM.DOMAIN.… is no known marketplace, so that no plan's
+// consumers deliver it. With a single key it returns nil: its consumers deliver everything.
 func (b *Bus) Stray(subject string) error {
 	_, rest, _ := strings.Cut(subject, ".")
 	_, err := b.plans.Of(pipeline.DomainOf(rest))
