@@ -1,14 +1,67 @@
 package bus_test
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
+	"ratchet/test/streams"
 )
+
+// late is a connection on which everything from the server arrives later.
+type late struct {
+	net.Conn
+	by *atomic.Int64 // ns
+}
+
+func (c late) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	_ = process.Sleep(context.Background(), time.Duration(c.by.Load()))
+	return n, err
+}
+
+// lateDialer dials connections that are late.
+type lateDialer struct{ by *atomic.Int64 }
+
+func (d lateDialer) Dial(network, address string) (net.Conn, error) {
+	c, err := net.Dial(network, address)
+	return late{c, d.by}, err
+}
+
+func TestWorkThatArrivesAfterTheWaitIsTakenAllTheSame(t *testing.T) {
+	t.Parallel()
+	env, srv := streams.Start(t, "127.0.0.1:0")
+	streams.Connect(t, env)
+	var by atomic.Int64
+	env.NATSOptions = []nats.Option{nats.SetCustomDialer(lateDialer{&by})}
+	cfg := streams.Config()
+	cfg.URL = srv.URL()
+	b, err := bus.Connect(t.Context(), cfg, env, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if _, err := b.Publish(t.Context(), survivor(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	in, err := b.Inlet(t.Context(), pipeline.StreamSurvivors, pipeline.DurablePeek(pipeline.SourceLive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	by.Store(int64(300 * time.Millisecond))
+	if items, err := in.Take(t.Context(), 100, 100*time.Millisecond); err != nil || len(items) != 1 {
+		t.Errorf("%d items (%v), want the one that arrived late: it is not delivered again for minutes", len(items), err)
+	}
+}
 
 func TestManyReadersOfLargeMessagesGetEachOfThem(t *testing.T) {
 	t.Parallel()

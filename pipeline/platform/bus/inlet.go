@@ -41,11 +41,16 @@ const beatWithin = 2 * time.Second
 
 // Take fetches up to n items and waits at most wait for the first; an empty result is not an error.
 func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Item, error) {
+	if ctx.Err() != nil {
+		return nil, nil
+	}
+	if wait < Patient {
+		// Only the server ends the request. A client that stops waiting too drops what is on its way to it, and what was
+		// dropped is not delivered again before AckWait is over.
+		return i.fetch(ctx, n, jetstream.FetchMaxWait(wait))
+	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if wait < Patient {
-		return i.fetch(ctx, n, jetstream.FetchContext(ctx))
-	}
 	// A request ends when it is full: one for n items would keep the first of a few until the wait is over.
 	items, err := i.fetch(ctx, 1, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(beatWithin))
 	if err != nil || len(items) == 0 || n == 1 {
