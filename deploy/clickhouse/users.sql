@@ -7,8 +7,7 @@
 -- the recorder: writes and looks up, defines nothing
 CREATE USER IF NOT EXISTS writer IDENTIFIED WITH sha256_password BY {writer:String};
 GRANT SELECT, INSERT ON ratchet.* TO writer;
-GRANT ALTER DELETE ON ratchet.deal_rejects TO writer;
-GRANT OPTIMIZE ON ratchet.deal_rejects TO writer;
+GRANT ALTER DELETE ON ratchet.deal_facts TO writer;
 GRANT OPTIMIZE ON ratchet.deal_facts TO writer;
 
 -- people, reports and dashboards

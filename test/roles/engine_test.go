@@ -176,7 +176,7 @@ func answers(t *testing.T, data, verdicts string) {
 			t.Errorf("the reader asks %s: %v", q.Name, err)
 		}
 	}
-	refuses(t, w, "reader", append(definitions, "INSERT INTO ratchet.deal_rejects SELECT * FROM ratchet.deal_rejects", "OPTIMIZE TABLE ratchet.verdicts")...)
+	refuses(t, w, "reader", append(definitions, "INSERT INTO ratchet.deal_facts SELECT * FROM ratchet.deal_facts", "OPTIMIZE TABLE ratchet.verdicts")...)
 	if n := count(t, w, "verdicts"); n != verdicts {
 		t.Errorf("the reader finds %s verdicts, want %s", n, verdicts)
 	}

@@ -252,7 +252,7 @@ func tidies(t *testing.T, w *warehouse.Warehouse) {
 	if _, err := w.Tidy(t.Context()); err != nil {
 		t.Errorf("tidy as the writer: %v", err)
 	}
-	if _, err := w.SQL(t.Context(), "ALTER TABLE ratchet.deal_rejects DELETE WHERE 0", false); err != nil {
+	if _, err := w.SQL(t.Context(), "ALTER TABLE ratchet.deal_facts DELETE WHERE 0", false); err != nil {
 		t.Errorf("as when there are rejects to forget: %v", err)
 	}
 	refuses(t, w, "writer", definitions...)

@@ -11,8 +11,8 @@ func Rights() []Right {
 	return []Right{
 		{User: "writer", Does: "the recorder: writes and looks up, defines nothing", Grants: []string{
 			"SELECT, INSERT ON ratchet.*",
-			"ALTER DELETE ON ratchet.deal_rejects", // rejects that cannot hide any deal any more
-			"OPTIMIZE ON ratchet.deal_rejects", "OPTIMIZE ON ratchet.deal_facts",
+			"ALTER DELETE ON ratchet.deal_facts", // rejects that cannot hide any deal any more
+			"OPTIMIZE ON ratchet.deal_facts",
 		}},
 		{User: "reader", Does: "people, reports and dashboards", Grants: []string{"SELECT ON ratchet.*"}},
 		{User: "migrator", Does: "ratchet topology apply: creates and changes the tables", Grants: []string{

@@ -16,7 +16,7 @@ const rejectMemory = 7 * 24 * time.Hour
 const worthForgetting = 20_000
 
 // ForgetRejects removes rejects that cannot hide a deal any more, once there are at least
-// worth of them, and returns their number. Table deal_rejects holds the newest reject of
+// worth of them, and returns their number. Table deal_facts holds the newest reject of
 // everything, because a deal may be recorded after a later look has rejected it; without
 // removal it would grow with every ASIN ever seen, although one in thirty is a deal.
 //
@@ -32,18 +32,18 @@ func (w *Warehouse) ForgetRejects(ctx context.Context, worth int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("find the first reject to keep: %w", err)
 	}
-	useless := "row_id < " + strconv.FormatUint(first, 10) + " AND deal NOT IN (SELECT deal FROM deal_facts)"
-	n, err := w.number(ctx, "SELECT count() FROM deal_rejects WHERE "+useless, nil)
+	useless := "rejected_id < " + strconv.FormatUint(first, 10) + " AND deal NOT IN (SELECT deal FROM deal_facts WHERE last_at > 0 OR confirmed_id > 0 OR marked_id > 0)"
+	n, err := w.number(ctx, "SELECT count() FROM deal_facts WHERE "+useless, nil)
 	if err != nil {
 		return 0, fmt.Errorf("count rejects to forget: %w", err)
 	}
 	if n < uint64(max(worth, 1)) { //nolint:gosec // positive
 		return 0, nil
 	}
-	if err := w.exec(ctx, "ALTER TABLE deal_rejects DELETE WHERE "+useless+" SETTINGS mutations_sync = 0"); err != nil {
+	if err := w.exec(ctx, "ALTER TABLE deal_facts DELETE WHERE "+useless+" SETTINGS mutations_sync = 0"); err != nil {
 		return 0, fmt.Errorf("forget %d rejects: %w", n, err)
 	}
-	return int(n), w.mutated(ctx, "deal_rejects") //nolint:gosec // a count of rows
+	return int(n), w.mutated(ctx, "deal_facts") //nolint:gosec // a count of rows
 }
 
 // mutatedEvery is the interval at which the end of a mutation is polled.
@@ -65,16 +65,14 @@ func (w *Warehouse) mutated(ctx context.Context, table string) error {
 }
 
 // Tidy runs the maintenance that ClickHouse does not do by itself: it removes rejects
-// (ForgetRejects) and merges the two small tables through which deals are counted, so that
-// each deal is one row in them. Without it a count is correct, but takes twice as long.
+// (ForgetRejects) and merges the table through which deals are counted, so that
+// each deal is one row in it. Without it a count is correct, but takes twice as long.
 func (w *Warehouse) Tidy(ctx context.Context) (forgotten int, err error) {
 	if forgotten, err = w.ForgetRejects(ctx, worthForgetting); err != nil {
 		return 0, err
 	}
-	for _, table := range []string{"deal_facts", "deal_rejects"} {
-		if err := w.exec(ctx, "OPTIMIZE TABLE "+table+" FINAL SETTINGS optimize_skip_merged_partitions = 1"); err != nil {
-			return forgotten, fmt.Errorf("merge %s: %w", table, err)
-		}
+	if err := w.exec(ctx, "OPTIMIZE TABLE deal_facts FINAL SETTINGS optimize_skip_merged_partitions = 1"); err != nil {
+		return forgotten, fmt.Errorf("merge deal_facts: %w", err)
 	}
 	return forgotten, nil
 }

@@ -61,11 +61,18 @@ func (w *Warehouse) Migrate(ctx context.Context) error {
 		return fmt.Errorf("database %s %w", w.database, err)
 	}
 	for _, m := range todo {
-		if err := w.apply(ctx, m); err != nil {
+		if err := w.apply(ctx, m); err != nil && !w.appliedByAnother(ctx, m) {
 			return err
 		}
 	}
 	return nil
+}
+
+// appliedByAnother reports whether another process has applied a migration in the meantime: it may have
+// gone on to a later one, which drops what this one reads.
+func (w *Warehouse) appliedByAnother(ctx context.Context, m migration) bool {
+	applied, err := w.applied(ctx)
+	return err == nil && applied[m.name] == m.checksum
 }
 
 // pending returns the migrations that a database still needs. The error describes the state of the database.

@@ -52,8 +52,7 @@ func (w *Warehouse) Counts(ctx context.Context) (visibility.Counts, error) {
 func (w *Warehouse) Newest(ctx context.Context) (version, verdict, act uint64, err error) {
 	t, err := w.query(ctx, `SELECT
 		greatest((SELECT max(row_id) FROM deal_versions), (SELECT toUInt64(bitShiftRight(max(greatest(newest_profit, newest_sale_price)), 64)) FROM deal_facts)),
-		greatest((SELECT max(confirmed_id) FROM deal_facts), (SELECT max(row_id) FROM deal_rejects),
-			(SELECT max(row_id) FROM verdicts WHERE run = 'live' AND look = 'list')),
+		(SELECT greatest(max(confirmed_id), max(rejected_id), max(marked_id)) FROM deal_facts),
 		(SELECT max(row_id) FROM actions)`, nil, readOnly())
 	if err != nil || len(t.Rows) != 1 {
 		return 0, 0, 0, w.noTables(ctx, fmt.Errorf("read the newest rows of deals: %w", err))

@@ -29,7 +29,6 @@ SELECT
     round(sumIf(d.profit_cents, hidden_because = '') / 100, 2) AS profit,
     countIf(hidden_because = 'bought' OR hidden_because LIKE 'ignored_%') AS set_aside,
     bitAnd((SELECT max(row_id) FROM deal_versions), 4294967295) AS as_of_deals,
-    bitAnd(greatest((SELECT max(confirmed_id) FROM deal_facts), (SELECT max(row_id) FROM deal_rejects),
-        (SELECT max(row_id) FROM verdicts WHERE run = 'live' AND look = 'list')), 4294967295) AS as_of_verdicts,
+    bitAnd((SELECT greatest(max(confirmed_id), max(rejected_id), max(marked_id)) FROM deal_facts), 4294967295) AS as_of_verdicts,
     bitAnd((SELECT max(row_id) FROM actions), 4294967295) AS as_of_actions
 FROM deal_states AS d;

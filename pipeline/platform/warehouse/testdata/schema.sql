@@ -297,34 +297,46 @@ CREATE TABLE deal_facts
     `confirmed_id` SimpleAggregateFunction(max, UInt64) COMMENT 'row id of the newest accept or confirm; 0 without one',
     `confirmed_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'the latest accept or confirm, pipeline time; 1970 without one',
     `newest_profit` SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | profit_cents; 0 without one' CODEC(ZSTD(1)),
-    `newest_sale_price` SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | sale_price_cents; 0 without one' CODEC(ZSTD(1))
+    `newest_sale_price` SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | sale_price_cents; 0 without one' CODEC(ZSTD(1)),
+    `newest_check` SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | pipeline time in milliseconds of the last look that accepted, confirmed or rejected it; 0 without one' CODEC(ZSTD(1)),
+    `rejected_id` SimpleAggregateFunction(max, UInt64) COMMENT 'row id of the newest reject or expiry; 0 without one',
+    `rejected_because` SimpleAggregateFunction(max, String) COMMENT 'the same in 16 hexadecimal digits, and its reason code; empty without one',
+    `marked_id` SimpleAggregateFunction(max, UInt64) COMMENT 'row id of the newest failure that the refresher reported; 0 without one',
+    `marked_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'when it was last marked as stale, pipeline time; 1970 without a mark',
+    `marked_because` SimpleAggregateFunction(max, String) COMMENT 'row id of that verdict in 16 hexadecimal digits, and its reason code; empty without a mark'
 )
 ENGINE = AggregatingMergeTree
 ORDER BY deal
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, non_replicated_deduplication_window = 1000
-COMMENT 'What is known of each deal that decides whether it is shown; read it through the view deal_states';
+COMMENT 'What is known of each deal that decides whether it is shown, and the newest reject of ASINs that may become one; read it through the view deal_states';
 
 CREATE MATERIALIZED VIEW deal_facts_verdicts_mv TO deal_facts
 (
     `deal` UInt64,
-    `domain` UInt16,
-    `asin` String,
-    `price_type` UInt16,
     `first_at` DateTime64(3, 'UTC'),
     `confirmed_id` UInt64,
-    `confirmed_at` DateTime64(3, 'UTC')
+    `confirmed_at` DateTime64(3, 'UTC'),
+    `newest_check` UInt128,
+    `rejected_id` UInt64,
+    `rejected_because` String,
+    `marked_id` UInt64,
+    `marked_at` DateTime64(3, 'UTC'),
+    `marked_because` String
 )
 COMMENT 'Keeps deal_facts, from verdicts'
 AS SELECT
     cityHash64(v.domain, v.asin, v.price_type) AS deal,
-    max(v.domain) AS domain,
-    max(v.asin) AS asin,
-    max(v.price_type) AS price_type,
     toDateTime64('2200-01-01 00:00:00', 3, 'UTC') AS first_at,
-    max(v.row_id) AS confirmed_id,
-    max(v.at) AS confirmed_at
+    maxIf(v.row_id, (v.outcome IN ('accept', 'confirm'))) AS confirmed_id,
+    maxIf(v.at, (v.outcome IN ('accept', 'confirm'))) AS confirmed_at,
+    maxIf(bitOr(bitShiftLeft(toUInt128(v.row_id), 64), toUInt128(toUnixTimestamp64Milli(v.at))), (v.outcome IN ('accept', 'confirm')) OR ((v.outcome = 'reject') AND (v.look != 'list'))) AS newest_check,
+    maxIf(v.row_id, v.outcome = 'reject') AS rejected_id,
+    maxIf(concat(leftPad(hex(v.row_id), 16, '0'), v.reason), v.outcome = 'reject') AS rejected_because,
+    maxIf(v.row_id, v.outcome = 'fail') AS marked_id,
+    maxIf(v.at, (v.outcome = 'fail') AND startsWith(v.reason, 'stale_')) AS marked_at,
+    maxIf(concat(leftPad(hex(v.row_id), 16, '0'), v.reason), (v.outcome = 'fail') AND startsWith(v.reason, 'stale_')) AS marked_because
 FROM verdicts AS v
-WHERE (v.run = 'live') AND (v.outcome IN ('accept', 'confirm'))
+WHERE (v.run = 'live') AND ((v.outcome IN ('accept', 'confirm', 'reject')) OR ((v.outcome = 'fail') AND (v.look = 'list')))
 GROUP BY deal;
 
 CREATE MATERIALIZED VIEW deal_facts_versions_mv TO deal_facts
@@ -351,73 +363,6 @@ AS SELECT
 FROM deal_versions AS v
 WHERE v.run = 'live'
 GROUP BY deal;
-
-CREATE TABLE deal_marks
-(
-    `domain` UInt16 COMMENT 'Keepa domain id; 1 is amazon.com',
-    `asin` String COMMENT 'the ASIN',
-    `price_type` UInt16 COMMENT 'Keepa price type; 2 is used',
-    `newest` AggregateFunction(argMax, Tuple(
-        String,
-        DateTime64(3, 'UTC')), UInt64) COMMENT 'reason and time of the newest mark, by row id'
-)
-ENGINE = AggregatingMergeTree
-ORDER BY (domain, asin, price_type)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, non_replicated_deduplication_window = 1000
-COMMENT 'Why was a deal last marked as stale?';
-
-CREATE MATERIALIZED VIEW deal_marks_mv TO deal_marks
-(
-    `domain` UInt16,
-    `asin` String,
-    `price_type` UInt16,
-    `newest` AggregateFunction(argMax, Tuple(
-        String,
-        DateTime64(3, 'UTC')), UInt64)
-)
-COMMENT 'Keeps deal_marks'
-AS SELECT
-    domain,
-    asin,
-    price_type,
-    argMaxState((toString(reason), at), row_id) AS newest
-FROM verdicts
-WHERE (run = 'live') AND (look = 'list') AND (outcome = 'fail') AND startsWith(reason, 'stale_')
-GROUP BY
-    domain,
-    asin,
-    price_type;
-
-CREATE TABLE deal_rejects
-(
-    `deal` UInt64 COMMENT 'cityHash64(domain, asin, price_type)' CODEC(NONE),
-    `expiry` Bool COMMENT 'whether it expired, without a look',
-    `row_id` UInt64 COMMENT 'of the verdict' CODEC(T64),
-    `at` DateTime64(3, 'UTC') COMMENT 'when it was decided, pipeline time' CODEC(T64),
-    `reason` LowCardinality(String) COMMENT 'reason code'
-)
-ENGINE = ReplacingMergeTree(row_id)
-ORDER BY (deal, expiry)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, non_replicated_deduplication_window = 1000
-COMMENT 'Which verdict last rejected what a deal is about? Read it through the view deal_states';
-
-CREATE MATERIALIZED VIEW deal_rejects_mv TO deal_rejects
-(
-    `deal` UInt64,
-    `expiry` LowCardinality(UInt8),
-    `row_id` UInt64,
-    `at` DateTime64(3, 'UTC'),
-    `reason` LowCardinality(String)
-)
-COMMENT 'Keeps deal_rejects'
-AS SELECT
-    cityHash64(v.domain, v.asin, v.price_type) AS deal,
-    v.look = 'list' AS expiry,
-    v.row_id AS row_id,
-    v.at AS at,
-    v.reason AS reason
-FROM verdicts AS v
-WHERE (v.run = 'live') AND (v.outcome = 'reject');
 
 CREATE VIEW deal_states
 (
@@ -458,59 +403,17 @@ SELECT
     if(f.newest_sale_price = 0, NULL, toInt64(f.newest_sale_price)) AS sale_price_cents,
     f.first_at AS first_seen_at,
     f.last_at AS last_seen_at,
-    if(c.row_id > f.confirmed_id, greatest(f.confirmed_at, c.at), f.confirmed_at) AS last_checked_at,
+    greatest(f.confirmed_at, fromUnixTimestamp64Milli(toInt64(f.newest_check), 'UTC')) AS last_checked_at,
     f.confirmed_at AS last_confirmed_at,
-    multiIf(toInt64(f.newest_sale_price) <= 0, 'old_estimate', toInt64(f.newest_profit) <= 0, 'no_profit', (transform(cityHash64(f.domain, f.asin), said.1, said.2, '') AS acted) != '', acted, i.because != '', i.because, greatest(c.row_id, e.row_id) > f.confirmed_id, toString(if(e.row_id > c.row_id, e.reason, c.reason)), '') AS hidden_because,
-    if((m.mark.2) > f.confirmed_at, m.mark.1, '') AS stale_because
+    multiIf(toInt64(f.newest_sale_price) <= 0, 'old_estimate', toInt64(f.newest_profit) <= 0, 'no_profit', (transform(cityHash64(f.domain, f.asin), said.1, said.2, '') AS acted) != '', acted, i.because != '', i.because, f.rejected_id > f.confirmed_id, substring(f.rejected_because, 17), '') AS hidden_because,
+    if(f.marked_at > f.confirmed_at, substring(f.marked_because, 17), '') AS stale_because
 FROM
 (
-    SELECT
-        deal,
-        domain,
-        asin,
-        price_type,
-        newest_profit,
-        newest_sale_price,
-        first_at,
-        last_at,
-        confirmed_id,
-        confirmed_at
+    SELECT *
     FROM deal_facts
     FINAL
     WHERE last_at > toDateTime64(0, 3, 'UTC')
 ) AS f
-ANY LEFT JOIN
-(
-    SELECT
-        deal,
-        row_id,
-        at,
-        reason
-    FROM deal_rejects
-    FINAL
-    WHERE NOT expiry
-) AS c ON f.deal = c.deal
-ANY LEFT JOIN
-(
-    SELECT
-        deal,
-        row_id,
-        reason
-    FROM deal_rejects
-    FINAL
-    WHERE expiry
-) AS e ON f.deal = e.deal
-ANY LEFT JOIN
-(
-    SELECT
-        cityHash64(domain, asin, price_type) AS deal,
-        argMaxMerge(newest) AS mark
-    FROM deal_marks
-    GROUP BY
-        domain,
-        asin,
-        price_type
-) AS m ON f.deal = m.deal
 ANY LEFT JOIN
 (
     SELECT
