@@ -42,7 +42,7 @@ bench-replay: ## a replay against the raw loop and the plain one, and how answer
 	go test -run '^$$' -bench 'Replay|Storage' -benchtime 1x -timeout 30m ./pipeline/ops/replay
 
 laws: ## the laws of the tokens over millions of steps (minutes)
-	go test -count=1 -timeout 30m ./pipeline/domain/token -long -rapid.nofailfile -rapid.checks=5000
+	go test -count=1 -timeout 30m ./pipeline/domain/token -long -rapid.nofailfile -rapid.checks=1000
 	go test -count=1 -timeout 30m ./pipeline/domain/watermark -long
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
