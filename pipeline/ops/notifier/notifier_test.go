@@ -602,6 +602,9 @@ func TestAlarmsAreSentOnceAtTheirBeginningAndOnceAtTheirEnd(t *testing.T) {
 	r := start(t, d, d.Env, Settings{}, telegramAt(f), h.url)
 	set(r, map[string]string{"keepa": "Keepa: the key is refused", "stuck:peeker": "peeker: <b>@everyone</b>"})
 	desk.Await(t, "both begin", done(2, f, h))
+	desk.Await(t, "that is stored for both targets", func() bool { // a stop waits for it, and on a busy machine not long enough
+		return !slices.ContainsFunc(r.lines, func(l *line) bool { s, err := l.state(t.Context()); return err != nil || s.Changes < 2 })
+	})
 	r.stop()
 	r = start(t, d, d.Env, Settings{}, telegramAt(f), h.url)
 	set(r, map[string]string{"keepa": "Keepa: the key is refused, still"}) // after a restart it is known
