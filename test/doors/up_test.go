@@ -3,10 +3,8 @@
 package doors_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -15,38 +13,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/test/child"
 )
 
-// builds has the directory of the binaries, which goes away with the process.
-var builds string
+var binaries = child.Binaries{Packages: []string{"ratchet/cmd/ratchet"}}
 
-func TestMain(m *testing.M) {
-	var err error
-	if builds, err = os.MkdirTemp("", "ratchet-doors-bin-"); err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(builds)
-	os.Exit(code)
-}
-
-// build compiles the ratchet command.
-func build(name string, flags ...string) (string, error) {
-	to := filepath.Join(builds, name)
-	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", to, "./cmd/ratchet")...)
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return to, nil
-}
-
-var built = sync.OnceValues(func() (string, error) { return build("ratchet") })
+func TestMain(m *testing.M) { binaries.Main(m) }
 
 // ratchet is the command, compiled.
 func ratchet(t *testing.T) string {
@@ -54,11 +30,7 @@ func ratchet(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("builds and starts whole processes")
 	}
-	binary, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return binary
+	return binaries.Path(t, "ratchet")
 }
 
 // A box is a running `ratchet up` with every port that it has.
@@ -88,56 +60,17 @@ func up(t *testing.T, binary string, args ...string) *box {
 		"up", "--simulate", "--clickhouse-lib", lib, "--clickhouse-addr", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--nats-monitor", "127.0.0.1:0",
 		"--metrics-addr", "127.0.0.1:0", "--page", "127.0.0.1:0",
 	}, args...)...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	c := child.Start(t, cmd)
+	t.Cleanup(func() { child.Stop(t, c) })
+	c.Await(t, `^Ready\.`, readyWithin)
+	for line := range strings.Lines(c.Output()) {
+		b.read(line)
 	}
-	var words strings.Builder
-	cmd.Stderr = &words
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	lines := make(chan string)
-	go b.follow(cmd, out, lines, ended)
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(30 * time.Second):
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-	})
-	for late := time.After(readyWithin); ; {
-		select {
-		case line := <-lines:
-			if b.hear(line) {
-				return b
-			}
-		case <-ended:
-			t.Fatalf("ratchet up ended: %s", words.String())
-		case <-late:
-			t.Fatal("ratchet up is not ready")
-		}
-	}
+	return b
 }
 
-// follow passes on the lines until it is ready, drops later ones, and waits for its end.
-func (b *box) follow(cmd *exec.Cmd, out io.Reader, lines chan<- string, ended chan<- struct{}) {
-	ready := false
-	for s := bufio.NewScanner(out); s.Scan(); {
-		if !ready {
-			lines <- s.Text()
-			ready = strings.HasPrefix(s.Text(), "Ready.")
-		}
-	}
-	_ = cmd.Wait() // a test that fails says why
-	close(ended)
-}
-
-// hear takes the addresses from what it prints.
-func (b *box) hear(line string) (ready bool) {
+// read takes the addresses from a line of its output.
+func (b *box) read(line string) {
 	host := func(raw string) string {
 		u, err := url.Parse(raw)
 		if err != nil {
@@ -156,7 +89,6 @@ func (b *box) hear(line string) (ready bool) {
 	case strings.HasPrefix(line, "Probes:"):
 		b.probes = host(words[1])
 	}
-	return strings.HasPrefix(line, "Ready.")
 }
 
 // command is one of ratchet's with the environment of its user.

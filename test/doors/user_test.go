@@ -11,6 +11,7 @@ import (
 
 	"ratchet/pipeline/platform/embedded/access"
 	"ratchet/pipeline/platform/embedded/access/accesstest"
+	"ratchet/test/child"
 )
 
 func TestAnotherUserReadsNothingAndChangesNothing(t *testing.T) {
@@ -91,11 +92,11 @@ func TestWhereTheOwnerCannotBeToldAPasswordIsAskedFor(t *testing.T) {
 		t.Skip("builds and starts whole processes")
 	}
 	t.Parallel()
-	binary, err := build("ratchet-noowners", "-tags", "noowners")
-	if err != nil {
+	dir := t.TempDir()
+	if err := child.Build(".", dir, "-tags", "noowners", "ratchet/cmd/ratchet"); err != nil {
 		t.Fatal(err)
 	}
-	b := up(t, binary)
+	b := up(t, filepath.Join(dir, "ratchet"))
 	file := access.PasswordPath(b.data)
 	if fi, err := os.Stat(file); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Fatalf("the password: %v, %v", fi, err)

@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/tokend"
+	"ratchet/test/child"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
 )
@@ -35,30 +36,24 @@ func TestWorkWhoseAnswersAreLostIsPaidForThreeTimesAcrossKills(t *testing.T) {
 			keepa := odd.Serve(t, d.Sim)
 			s := scene{daemon: c.daemon, env: []string{"PEEKER_BATCH=1", "COMMITTER_WORKERS=1", "COMMITTER_SELLERS=false"}}
 			var mu sync.Mutex
-			var kill func()
+			var running *child.Child
 			keepa.Answered(c.kind, bad, func() {
 				mu.Lock()
 				defer mu.Unlock()
-				kill() // its answer is not on its way yet
+				running.Kill() // its answer is not on its way yet
 			})
 			defer d.Run(t, tokend.Run, map[string]string{"KEEPA_URL": keepa.URL})()
 			d.Survives(t, d.Work(t, bad, pipeline.SourceLive, pipeline.FirstGeneration), c.look, c.lane)
 			d.Survives(t, d.Work(t, good, pipeline.SourceLive, pipeline.FirstGeneration), c.look, c.lane)
 			kills := 0
 			for !slices.ContainsFunc(d.Verdicts(t), func(v desk.Verdict) bool { return v.ASIN == bad }) {
-				dead := make(chan struct{})
 				mu.Lock()
-				stop := s.start(t, d, address, keepa.URL, dead, func(k func()) { kill = k })
+				running = s.start(t, d, address, keepa.URL)
 				mu.Unlock()
 				desk.Await(t, "a kill or the verdict", func() bool {
-					select {
-					case <-dead:
-						return true
-					default:
-						return slices.ContainsFunc(d.Verdicts(t), func(v desk.Verdict) bool { return v.ASIN == bad }) && settled(t, d)
-					}
+					return running.HasEnded() || slices.ContainsFunc(d.Verdicts(t), func(v desk.Verdict) bool { return v.ASIN == bad }) && settled(t, d)
 				})
-				stop()
+				running.Kill()
 				kills++
 				if kills > 2*pipeline.MaxPaid {
 					t.Fatalf("%d payments, and no verdict", keepa.Paid(c.kind, bad))

@@ -4,15 +4,10 @@
 package kill_test
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +17,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/child"
 	"ratchet/test/desk"
 )
 
@@ -49,38 +45,11 @@ type scene struct {
 	leases []string
 }
 
-var built struct {
-	once sync.Once
-	dir  string
-	err  error
-}
+var binaries = child.Binaries{Packages: []string{
+	"ratchet/cmd/peeker", "ratchet/cmd/committer", "ratchet/cmd/watermarker", "ratchet/cmd/tokend", "ratchet/cmd/notifier",
+}}
 
-// binary builds the daemons once.
-func binary(t *testing.T, name string) string {
-	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "ratchet-kill-"); built.err != nil {
-			return
-		}
-		cmd := exec.Command("go", "build", "-o", built.dir+"/", "./cmd/peeker", "./cmd/committer", "./cmd/watermarker", "./cmd/tokend", "./cmd/notifier")
-		cmd.Dir = filepath.Join("..", "..")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			built.err = fmt.Errorf("%w\n%s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return filepath.Join(built.dir, name)
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if built.dir != "" {
-		_ = os.RemoveAll(built.dir)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { binaries.Main(m) }
 
 // outcome is what a run with a trap came to.
 type outcome struct {
@@ -98,23 +67,26 @@ func (s scene) run(t *testing.T, at point) outcome {
 		defer d.Run(t, b, nil)()
 	}
 	tr := &trap{spring: at}
-	dead := make(chan struct{})
-	first := s.start(t, d, tr.nats(t, address), tr.keepa(t, d.Keepa()), dead, func(kill func()) { tr.kill = kill })
+	started := make(chan struct{})
+	var first *child.Child
+	tr.kill = func() { <-started; first.Kill() }
+	first = s.start(t, d, tr.nats(t, address), tr.keepa(t, d.Keepa()))
+	close(started)
 	if at.n == 0 {
 		desk.Await(t, s.daemon+" is done", func() bool { return s.done(t, d) })
-		first()
+		first.Kill()
 	} else {
-		if !s.sprung(t, d, dead) {
-			first()
+		if !s.sprung(t, d, first.Ended) {
+			first.Kill()
 			if at.n == 1 {
 				t.Fatalf("the trap at %s did not spring; statements: %v", at, tr.seen)
 			}
 			t.Skipf("this run had fewer statements than %s; statements: %v", at, tr.seen)
 		}
 		s.expire(t, d)
-		second := s.start(t, d, address, d.Keepa(), make(chan struct{}), func(func()) {})
+		second := s.start(t, d, address, d.Keepa())
 		desk.Await(t, s.daemon+" is done after its kill", func() bool { return s.done(t, d) })
-		second()
+		second.Kill()
 	}
 	s.check(t, d)
 	tr.mu.Lock()
@@ -141,33 +113,11 @@ func (s scene) sprung(t *testing.T, d *desk.Desk, dead chan struct{}) bool {
 	}
 }
 
-// start runs the daemon and returns what kills it and waits for its end.
-func (s scene) start(t *testing.T, d *desk.Desk, nats, keepa string, dead chan struct{}, arm func(kill func())) (stop func()) {
+// start runs the daemon.
+func (s scene) start(t *testing.T, d *desk.Desk, nats, keepa string) *child.Child {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary(t, s.daemon))
-	cmd.Env = append(d.Env.Clock.Environ(), append([]string{
-		"NATS_URL=" + nats, "KEEPA_URL=" + keepa, "KEEPA_API_KEY=k", "LOG_LEVEL=warn", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
-	}, s.env...)...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	ready := make(chan struct{})
-	arm(func() { <-ready; _ = cmd.Process.Kill() })
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	close(ready)
-	go func() {
-		_ = cmd.Wait() // it is killed
-		close(dead)
-	}()
-	stop = func() { _ = cmd.Process.Kill(); <-dead }
-	t.Cleanup(func() {
-		stop()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", s.daemon, said.String())
-		}
-	})
-	return stop
+	env := append(d.Env.Clock.Environ(), "NATS_URL="+nats, "KEEPA_URL="+keepa, "KEEPA_API_KEY=k", "LOG_LEVEL=warn", "HOME="+t.TempDir())
+	return child.Start(t, child.Command(t, append(env, s.env...), binaries.Path(t, s.daemon)))
 }
 
 // expire ends what would end by itself with time: the deliveries in the dead

@@ -1,13 +1,9 @@
 package kill_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +11,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/child"
 	"ratchet/test/desk"
 )
 
@@ -67,25 +64,10 @@ func (h *hook) times() map[string]int {
 }
 
 // notify starts the notifier; it is ready when its consumers are there.
-func notify(t *testing.T, d *desk.Desk, nats, targets string) (kill func(), dead <-chan struct{}) {
+func notify(t *testing.T, d *desk.Desk, nats, targets string) *child.Child {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary(t, "notifier"))
-	cmd.Env = append(d.Env.Clock.Environ(), "NATS_URL="+nats, "NOTIFY_TARGETS="+targets, "NOTIFY_SINCE=24h", "LOG_LEVEL=error", "PATH="+os.Getenv("PATH"))
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }() // it is killed
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if t.Failed() {
-			t.Logf("the notifier said:\n%s", said.String())
-		}
-	})
-	return func() { _ = cmd.Process.Kill() }, ended
+	env := append(d.Env.Clock.Environ(), "NATS_URL="+nats, "NOTIFY_TARGETS="+targets, "NOTIFY_SINCE=24h", "LOG_LEVEL=error")
+	return child.Start(t, child.Command(t, env, binaries.Path(t, "notifier")))
 }
 
 // redeliver ends what only time would end: the deliveries in the hands of a dead notifier.
@@ -123,20 +105,13 @@ func TestAKilledNotifierLosesNoDealAndRepeatsAtMostOneMessageWithItsKey(t *testi
 		targets = append(targets, server.URL)
 	}
 	for i := range kills {
-		kill, dead := notify(t, d, address, strings.Join(targets, " "))
+		notifier := notify(t, d, address, strings.Join(targets, " "))
 		first.mu.Lock()
 		first.dies = when(i % 3)
-		first.kill = func() { time.Sleep(time.Duration(i/3) * time.Millisecond); kill(); <-dead } // ever later behind the answer
+		first.kill = func() { time.Sleep(time.Duration(i/3) * time.Millisecond); notifier.Kill() } // ever later behind the answer
 		first.mu.Unlock()
 		d.Accepted(t, good[i])
-		desk.Await(t, "its death", func() bool {
-			select {
-			case <-dead:
-				return true
-			default:
-				return false
-			}
-		})
+		desk.Await(t, "its death", notifier.HasEnded)
 		redeliver(t, d)
 	}
 	notify(t, d, address, strings.Join(targets, " "))

@@ -7,18 +7,14 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/test/child"
 )
 
 // The bars, beside an engine that is idle as well.
@@ -35,52 +31,46 @@ const (
 	span   = 2 * time.Minute
 )
 
+// upWithin bounds a start.
+const upWithin = 2 * time.Minute
+
 // BenchmarkIdle runs `ratchet up` at 5 simulated tokens a minute and in real time, without ClickHouse and with the
 // embedded one, beside an engine that only idles. It is idle as such a box ever is: work waits for tokens.
 func BenchmarkIdle(b *testing.B) {
-	ratchet := ratchetOf(b)
 	for _, engine := range []string{"none", "embedded"} {
 		b.Run("clickhouse="+engine, func(b *testing.B) {
 			if engine == "embedded" {
 				chtest.Library(b)
 			}
 			for b.Loop() {
-				measure(b, ratchet, engine)
+				measure(b, engine)
 			}
 		})
 	}
 }
 
-// ratchetOf builds the command.
-func ratchetOf(b *testing.B) string {
-	b.Helper()
-	file := filepath.Join(b.TempDir(), "ratchet")
-	cmd := exec.CommandContext(b.Context(), "go", "build", "-o", file, "ratchet/cmd/ratchet")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("build: %v\n%s", err, out)
-	}
-	return file
-}
-
-func measure(b *testing.B, ratchet, engine string) {
+func measure(b *testing.B, engine string) {
 	b.Helper()
 	beside := func() usage { return usage{} }
 	if engine == "embedded" {
-		alone := run(b, ratchet, "clickhouse", "--addr", "127.0.0.1:0", "--data", b.TempDir())
-		alone.await(b, `ready`)
-		beside = func() usage { return used(b, family(alone.pid)...) }
+		alone := start(b, "ratchet", nil, "clickhouse", "--addr", "127.0.0.1:0", "--data", b.TempDir())
+		b.Cleanup(func() { child.Stop(b, alone) })
+		alone.Await(b, `^ready`, upWithin)
+		beside = func() usage { return used(b, family(alone.Cmd.Process.Pid)...) }
 	}
-	box := run(b, ratchet, "up", "--simulate", "--rate", "5", "--data", b.TempDir(), "--clickhouse", engine,
+	box := start(b, "ratchet", nil, "up", "--simulate", "--rate", "5", "--data", b.TempDir(), "--clickhouse", engine,
 		"--clickhouse-addr", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--nats-monitor", "127.0.0.1:0")
-	monitor := "http://" + box.await(b, `monitoring http://(\S+)`)
-	box.await(b, `Ready`)
+	b.Cleanup(func() { child.Stop(b, box) })
+	monitor := "http://" + box.Await(b, `monitoring http://(\S+)`, upWithin)
+	box.Await(b, `^Ready`, upWithin)
 	time.Sleep(settle)
-	lines := box.lines()
-	before, self, idle, nats := used(b, family(box.pid)...), used(b, box.pid), beside(), figuresOf(b, monitor)
+	pid, printed := box.Cmd.Process.Pid, func() int { return strings.Count(box.Output(), "\n") }
+	lines := printed()
+	before, self, idle, nats := used(b, family(pid)...), used(b, pid), beside(), figuresOf(b, monitor)
 	began := time.Now()
 	time.Sleep(duration(b))
 	took := time.Since(began).Seconds()
-	after, selfAfter, idled, natsAfter := used(b, family(box.pid)...), used(b, box.pid), beside(), figuresOf(b, monitor)
+	after, selfAfter, idled, natsAfter := used(b, family(pid)...), used(b, pid), beside(), figuresOf(b, monitor)
 	cpu, mb := after.cpu-before.cpu-(idled.cpu-idle.cpu), after.written-before.written-(idled.written-idle.written)
 	report := func(name string, got, most float64) {
 		b.ReportMetric(got, name)
@@ -97,7 +87,7 @@ func measure(b *testing.B, ratchet, engine string) {
 		return fmt.Sprintf("%.2f %% of a core, %.0f MB a day", 100*(to.cpu-from.cpu)/took, (to.written-from.written)/1e6/took*86400)
 	}
 	b.Logf("all: %s; without its engine: %s; the idle engine: %s", perDay(before, after), perDay(self, selfAfter), perDay(idle, idled))
-	b.ReportMetric(float64(box.lines()-lines)/took*60, "lines/min")
+	b.ReportMetric(float64(printed()-lines)/took*60, "lines/min")
 	b.ReportMetric(0, "ns/op")
 	for name, n := range natsAfter.streams {
 		if d := n - nats.streams[name]; d > 0 {
@@ -117,63 +107,6 @@ func duration(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return d
-}
-
-// spoken is a command under way and what it has printed.
-type spoken struct {
-	pid int
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-func (p *spoken) Write(body []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(body)
-}
-
-func (p *spoken) lines() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return bytes.Count(p.out.Bytes(), []byte("\n"))
-}
-
-// run starts a command that ends with the benchmark.
-func run(b *testing.B, name string, args ...string) *spoken {
-	b.Helper()
-	p := &spoken{}
-	cmd := exec.CommandContext(b.Context(), name, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
-	cmd.WaitDelay = 20 * time.Second
-	cmd.Stdout, cmd.Stderr = p, p
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	p.pid = cmd.Process.Pid
-	b.Cleanup(func() {
-		_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended
-		_ = cmd.Wait()
-		if b.Failed() {
-			b.Logf("%s %s printed\n%s", name, args[0], p.out.String())
-		}
-	})
-	return p
-}
-
-// await returns the first group of what the command prints, or all of it.
-func (p *spoken) await(b *testing.B, pattern string) string {
-	b.Helper()
-	want := regexp.MustCompile(pattern)
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		p.mu.Lock()
-		m := want.FindStringSubmatch(p.out.String())
-		p.mu.Unlock()
-		if m != nil {
-			return m[len(m)-1]
-		}
-	}
-	b.Fatalf("it does not print %q:\n%s", pattern, p.out.String())
-	return ""
 }
 
 // figures are NATS's own.

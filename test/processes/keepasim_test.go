@@ -4,18 +4,18 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"path/filepath"
 	"testing"
 	"time"
+
+	"ratchet/test/child"
 )
 
 func TestTheSimulatedKeepaIsAProcessOfItsOwn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs a process")
 	}
-	bin := build(t, "cmd/keepasim")
 	addr := freeAddress(t)
-	p := start(t, "keepasim", filepath.Join(bin, "keepasim"), []string{"--addr", addr, "--rate", "7", "--balance", "42"}, nil)
+	p := start(t, "keepasim", nil, "--addr", addr, "--rate", "7", "--balance", "42")
 	var envelope struct{ TokensLeft, RefillRate int }
 	for over := time.Now().Add(30 * time.Second); ; {
 		res, err := http.Get("http://" + addr + "/token?key=any")
@@ -35,8 +35,7 @@ func TestTheSimulatedKeepaIsAProcessOfItsOwn(t *testing.T) {
 	if envelope.TokensLeft != 42 || envelope.RefillRate != 7 {
 		t.Errorf("balance %d at %d a minute, want 42 at 7", envelope.TokensLeft, envelope.RefillRate)
 	}
-	p.terminate(t)
-	p.endsWell(t)
+	child.Stop(t, p)
 }
 
 // freeAddress is a loopback address that nobody listens on now.

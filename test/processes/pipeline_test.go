@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -27,6 +26,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/child"
 )
 
 const (
@@ -45,20 +45,19 @@ func TestSeparateProcessesDecideEveryCandidateOnceAndPayForNothingTwice(t *testi
 	if testing.Short() {
 		t.Skip("builds and runs eight processes")
 	}
-	bin := build(t, "cmd/tokend", "cmd/watermarker", "cmd/peeker", "cmd/committer", "cmd/recorder", "cmd/ratchet")
-	w := newWorld(t, bin)
+	w := newWorld(t)
 
-	var running []*child
+	var running []*child.Child
 	for name, n := range crew {
 		if name == "recorder" && w.clickhouse == "" {
 			t.Log("no recorder: there is no ClickHouse on this machine; set CLICKHOUSE_TEST_URL")
 			continue
 		}
-		for i := range n {
-			running = append(running, start(t, fmt.Sprintf("%s %d", name, i+1), filepath.Join(bin, name), nil, w.environ()))
+		for range n {
+			running = append(running, start(t, name, w.environ()))
 		}
 	}
-	w.provision(t, bin) // the daemons wait for it
+	w.provision(t) // the daemons wait for it
 	for name, n := range crew {
 		if name != "recorder" || w.clickhouse != "" {
 			w.answersStatus(t, name, n)
@@ -71,12 +70,20 @@ func TestSeparateProcessesDecideEveryCandidateOnceAndPayForNothingTwice(t *testi
 	if w.clickhouse != "" {
 		w.clickHouseHasEveryVerdict(t)
 	}
-	for _, p := range running {
-		p.terminate(t)
-	}
-	for _, p := range running {
-		p.endsWell(t)
-	}
+	child.Stop(t, running...)
+}
+
+var binaries = child.Binaries{Packages: []string{
+	"ratchet/cmd/tokend", "ratchet/cmd/watermarker", "ratchet/cmd/peeker", "ratchet/cmd/committer", "ratchet/cmd/recorder", "ratchet/cmd/ratchet",
+	"ratchet/cmd/keepasim",
+}}
+
+func TestMain(m *testing.M) { binaries.Main(m) }
+
+// start runs a command until the test ends.
+func start(t testing.TB, name string, env []string, args ...string) *child.Child {
+	t.Helper()
+	return child.Start(t, child.Command(t, env, binaries.Path(t, name), args...))
 }
 
 // world is what the daemons share.
@@ -92,7 +99,7 @@ type world struct {
 
 // newWorld starts NATS as a process, ClickHouse if there is one, and Keepa inside
 // the test: it is the outside world, and its books are to be read.
-func newWorld(t *testing.T, bin string) *world {
+func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{clock: process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed), finals: newFinals()}
 	w.sim = keepasim.New(keepasim.Options{
@@ -103,10 +110,8 @@ func newWorld(t *testing.T, bin string) *world {
 	t.Cleanup(server.CloseClientConnections)
 	w.keepa = server.URL
 
-	natsd := start(t, "natsd", filepath.Join(bin, "ratchet"), []string{"daemon", "natsd"}, []string{"NATSD_DATA=" + t.TempDir(), "LOG_LEVEL=error"})
-	w.nats = natsd.hears(t, "nats://", 30*time.Second)
-	w.nats = "nats://" + w.nats
-	w.clickhouse = clickHouse(t, bin)
+	w.nats = start(t, "ratchet", []string{"NATSD_DATA=" + t.TempDir(), "LOG_LEVEL=error"}, "daemon", "natsd").Await(t, `^nats://\S+`, 30*time.Second)
+	w.clickhouse = clickHouse(t)
 
 	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: w.clock, Version: "test"}
 	b, err := bus.Connect(t.Context(), bus.Config{URL: w.nats}, env, "test")
@@ -126,36 +131,30 @@ func newWorld(t *testing.T, bin string) *world {
 
 // clickHouse is the address of a database that only this test writes to: the
 // embedded engine as a process of its own, else a database of CLICKHOUSE_TEST_URL.
-func clickHouse(t *testing.T, bin string) string {
+func clickHouse(t *testing.T) string {
 	t.Helper()
 	if u := os.Getenv("CLICKHOUSE_TEST_URL"); u != "" {
 		return u
 	}
-	var env []string
-	if lib, ok := os.LookupEnv("CHDB_LIB_PATH"); ok {
-		env = append(env, "CHDB_LIB_PATH="+lib)
-	} else if _, err := exec.LookPath("npm"); err != nil || runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
+	_, err := exec.LookPath("npm")
+	if os.Getenv("CHDB_LIB_PATH") == "" && (err != nil || runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64") {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("CI has neither npm nor CHDB_LIB_PATH nor CLICKHOUSE_TEST_URL, so the recorder cannot be tested")
 		}
 		return ""
 	}
-	p := start(t, "clickhouse", filepath.Join(bin, "ratchet"), []string{"clickhouse", "--data", t.TempDir(), "--addr", "127.0.0.1:0"}, env)
-	return p.hears(t, "ready ", 5*time.Minute)
+	return start(t, "ratchet", nil, "clickhouse", "--data", t.TempDir(), "--addr", "127.0.0.1:0").Await(t, `^ready (\S+)`, 5*time.Minute)
 }
 
 // provision creates the streams, buckets and tables.
-func (w *world) provision(t *testing.T, bin string) {
+func (w *world) provision(t *testing.T) {
 	t.Helper()
 	args := []string{"topology", "apply"}
 	if w.clickhouse == "" {
 		args = append(args, "--clickhouse-url", "none")
 	}
-	p := start(t, "topology", filepath.Join(bin, "ratchet"), args, w.environ())
-	p.hears(t, "created stream "+pipeline.StreamCandidates, 30*time.Second)
-	<-p.ended
-	if p.err != nil {
-		t.Fatalf("topology apply: %v\n%s", p.err, p.log.String())
+	if out := start(t, "ratchet", w.environ(), args...).Done(t); !strings.Contains(out, "created stream "+pipeline.StreamCandidates) {
+		t.Fatalf("topology apply created no stream %s:\n%s", pipeline.StreamCandidates, out)
 	}
 }
 

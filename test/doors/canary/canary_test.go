@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -21,12 +20,16 @@ import (
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/child"
 	"ratchet/test/desk"
 	"ratchet/test/metrics/traces"
 )
 
 // speed makes what waits after a failure wait for milliseconds.
 const speed = 2000
+
+// upWithin bounds the start of `ratchet up`, on the machine's clock.
+const upWithin = 2 * time.Minute
 
 func TestTheKeyIsNowhereWhateverKeepaAnswers(t *testing.T) {
 	t.Parallel()
@@ -35,7 +38,7 @@ func TestTheKeyIsNowhereWhateverKeepaAnswers(t *testing.T) {
 	}
 	d, address := desk.Listening(t, speed)
 	k := serve(t, d.Sim)
-	var running []*child
+	var running []*child.Child
 	for _, name := range []string{"tokend", "watermarker", "peeker", "committer"} {
 		env := append(d.Env.Clock.Environ(), "NATS_URL="+address, "KEEPA_URL="+k.URL, "WATERMARKER_SHORTEST=1m", "WATERMARKER_LONGEST=2m")
 		running = append(running, start(t, env, "daemon", name))
@@ -44,7 +47,7 @@ func TestTheKeyIsNowhereWhateverKeepaAnswers(t *testing.T) {
 		desk.Await(t, path+" has failed in every way", func() bool { return k.failed(path) == len(faults) })
 	}
 	for _, p := range running {
-		p.abort(t)
+		abort(t, p)
 	}
 	k.check(t)
 	if n := absentFromStreams(t, d.Bus); n == 0 {
@@ -66,14 +69,14 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 	collector := traces.Listen(t)
 	up := start(t, []string{"KEEPA_URL=" + k.URL, "CHDB_LIB_PATH=" + lib, "OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100"},
 		"up", "--live", "--data", data, "--nats", "127.0.0.1:0", "--nats-monitor", monitor, "--clickhouse-addr", "127.0.0.1:0")
-	nats, clickhouse := up.address(t, "NATS"), up.address(t, "SQL")
+	nats, clickhouse := up.Await(t, `^NATS: +(\S+)`, upWithin), up.Await(t, `^SQL: +(\S+)`, upWithin)
 	desk.Await(t, "a deal is in SQL", func() bool {
 		n, err := sql(t.Context(), clickhouse, "SELECT count() > 0 FROM deals")
 		return err == nil && strings.TrimSpace(string(n)) == "1"
 	})
 
 	awaitDeal(t, collector)
-	engine := children(t, up.cmd.Process.Pid)
+	engine := children(t, up.Cmd.Process.Pid)
 	if len(engine) == 0 {
 		t.Error("up has no child: where is the engine?")
 	}
@@ -97,7 +100,7 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 	if n := absentFromStreams(t, b); n == 0 {
 		t.Error("no answer with the key in it was stored, so nothing was proven")
 	}
-	up.abort(t)
+	abort(t, up)
 	k.check(t)
 	if size := absentFromFiles(t, data); size < 1<<20 {
 		t.Errorf("only %d bytes are in %s", size, data)
@@ -113,23 +116,6 @@ func free(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// address waits for the line of `up` that tells an address.
-func (p *child) address(t *testing.T, what string) string {
-	t.Helper()
-	line := regexp.MustCompile(`(?m)^` + what + `: +(\S+)`)
-	var found []string
-	desk.Await(t, "up says "+what, func() bool {
-		select {
-		case <-p.ended:
-			t.Fatalf("up ended: %s", p.said.String())
-		default:
-		}
-		found = line.FindStringSubmatch(p.said.String())
-		return found != nil
-	})
-	return found[1]
 }
 
 // absentFromSQL reads every table and view, and what the engine keeps of statements.
@@ -173,10 +159,10 @@ func absentFromCommands(t *testing.T, nats, clickhouse string) {
 		{"status", "--json"}, {"doctor"}, {"deals", "--format", "json"}, {"report", "funnel"}, {"dead", "ls"},
 	} {
 		p := start(t, []string{"NATS_URL=" + nats, "CLICKHOUSE_URL=" + clickhouse, "KEEPA_URL=https://127.0.0.1:1", "XDG_DATA_HOME=" + t.TempDir()}, args...)
-		<-p.ended
-		absent(t, "what this prints: "+p.name, []byte(p.said.String()))
-		if len(p.said.String()) < 20 && args[0] != "dead" {
-			t.Errorf("%s prints %q", p.name, p.said.String())
+		<-p.Ended
+		absent(t, "the output of "+p.Name, []byte(p.Output()))
+		if len(p.Output()) < 20 && args[0] != "dead" {
+			t.Errorf("%s prints %q", p.Name, p.Output())
 		}
 	}
 	start(t, []string{"NATS_URL=" + nats, "NOTIFY_TARGETS_FILE=" + file, "NOTIFY_SINCE=24h"}, "daemon", "notifier")

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"ratchet/pipeline/platform/embedded/access/accesstest"
-	"ratchet/test/desk"
+	"ratchet/test/child"
 )
 
 // nobody is the user as which accesstest reads.
@@ -25,29 +26,21 @@ func TestNoOtherProcessOfTheSameUserReadsTheEnvironment(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("this system shows no environments, or cannot hide them")
 	}
-	ratchet := binary(t)
+	ratchet := binaries.Path(t, "ratchet")
 	if err := os.Chmod(filepath.Dir(ratchet), 0o755); err != nil { //nolint:gosec // another user runs it
 		t.Fatal(err)
 	}
 	open := exec.Command("sleep", "600") // what is not sealed is read, or this proves nothing
 	daemon := exec.Command(ratchet, "daemon", "tokend")
-	var said output
-	daemon.Stderr = &said
 	for _, cmd := range []*exec.Cmd{open, daemon} {
 		cmd.Env = []string{"KEEPA_API_KEY=" + key, "NATS_URL=nats://127.0.0.1:1", "PATH=" + os.Getenv("PATH")}
 		cmd.Dir = "/"
 		if os.Geteuid() == 0 {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = cmd.Process.Kill() // it ends in no other way
-			_ = cmd.Wait()
-		})
 	}
-	desk.Await(t, "tokend waits for NATS", func() bool { return strings.Contains(said.String(), "waiting for NATS") })
+	child.Start(t, open)
+	child.Start(t, daemon).Await(t, "waiting for NATS", time.Minute)
 	if got := readAsSameUser(t, open.Process.Pid, "environ"); !strings.Contains(got, canary) {
 		t.Errorf("the environment of a process that is not sealed: %s", got)
 	}

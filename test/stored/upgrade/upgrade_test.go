@@ -6,7 +6,6 @@
 package upgrade_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -15,15 +14,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/child"
 	"ratchet/test/desk"
 )
 
@@ -48,7 +47,7 @@ func TestTwoBuildsWorkSideBySide(t *testing.T) {
 	second := w.start(t, w.now)
 	w.decided(t, 2*rows/5)
 
-	first.stop(t)
+	child.Stop(t, first...)
 	w.decided(t, 3*rows/5)
 
 	w.run(t, w.old, "topology", "apply")
@@ -58,9 +57,9 @@ func TestTwoBuildsWorkSideBySide(t *testing.T) {
 	third := w.start(t, w.old)
 	w.decided(t, 4*rows/5)
 
-	second.stop(t)
+	child.Stop(t, second...)
 	w.decided(t, rows)
-	third.stop(t)
+	child.Stop(t, third...)
 	w.books(t)
 }
 
@@ -89,12 +88,7 @@ func newWorld(t *testing.T, from string) *world {
 	keepa := httptest.NewServer(w.sim)
 	t.Cleanup(keepa.Close)
 	t.Cleanup(keepa.CloseClientConnections)
-	natsd := launch(t, w.now, []string{"NATSD_DATA=" + t.TempDir()}, "daemon", "natsd")
-	url := ""
-	desk.Await(t, "NATS", func() bool {
-		url = strings.TrimSpace(natsd.said.String())
-		return strings.HasPrefix(url, "nats://")
-	})
+	url := launch(t, w.now, []string{"NATSD_DATA=" + t.TempDir()}, "daemon", "natsd").Await(t, `^nats://\S+`, time.Minute)
 	w.env = append(clock.Environ(), "NATS_URL="+url, "KEEPA_URL="+keepa.URL, "KEEPA_API_KEY=a-key", "CLICKHOUSE_URL=none", "LOG_LEVEL=warn")
 	var err error
 	w.bus, err = bus.Connect(t.Context(), bus.Config{URL: url}, process.Env{Log: slog.New(slog.DiscardHandler), Clock: clock, Version: "test"}, "test")
@@ -117,29 +111,27 @@ func git(t *testing.T, dir string, args ...string) string {
 // build builds the command of a tree.
 func build(t *testing.T, tree string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "ratchet")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", to, "./cmd/ratchet")
-	cmd.Dir = tree
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v: %s", tree, err, out)
+	to := t.TempDir()
+	if err := child.Build(tree, to, "./cmd/ratchet"); err != nil {
+		t.Fatal(err)
 	}
-	return to
+	return filepath.Join(to, "ratchet")
+}
+
+// launch starts a command of a build with a home of its own.
+func launch(t *testing.T, build string, env []string, args ...string) *child.Child {
+	t.Helper()
+	return child.Start(t, child.Command(t, append([]string{"HOME=" + t.TempDir()}, env...), build, args...))
 }
 
 // run runs a command of a build to its end.
 func (w *world) run(t *testing.T, build string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), build, args...)
-	cmd.Env = append(os.Environ(), w.env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
-	}
+	launch(t, build, w.env, args...).Done(t)
 }
 
-// fleet is one of every daemon of a build.
-type fleet []*child
-
-func (w *world) start(t *testing.T, build string) (f fleet) {
+// start starts one of every daemon of a build.
+func (w *world) start(t *testing.T, build string) (f []*child.Child) {
 	t.Helper()
 	for _, name := range []string{"tokend", "watermarker", "peeker", "committer"} {
 		f = append(f, launch(t, build, w.env, "daemon", name))
@@ -149,21 +141,6 @@ func (w *world) start(t *testing.T, build string) (f fleet) {
 		w.started = true
 	}
 	return f
-}
-
-// stop ends the daemons as an orchestrator does.
-func (f fleet) stop(t *testing.T) {
-	t.Helper()
-	for _, c := range f {
-		if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Errorf("%s ended before it was stopped: %v: %s", c.name, err, c.said.String())
-		}
-	}
-	for _, c := range f {
-		if <-c.ended; !c.cmd.ProcessState.Success() {
-			t.Errorf("%s: %s: %s", c.name, c.cmd.ProcessState, c.said.String())
-		}
-	}
 }
 
 // decided waits until so many candidates have a final verdict.
@@ -231,54 +208,4 @@ func (w *world) books(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// child is a process.
-type child struct {
-	name  string
-	cmd   *exec.Cmd
-	said  output
-	ended chan struct{}
-}
-
-// output is what a process writes, readable while it does.
-type output struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.all.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.all.String()
-}
-
-// launch starts a process that is killed with the test.
-func launch(t *testing.T, bin string, env []string, args ...string) *child {
-	t.Helper()
-	c := &child{name: filepath.Base(filepath.Dir(bin)) + ": " + strings.Join(args, " "), ended: make(chan struct{})}
-	c.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
-	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
-	c.cmd.Stdout, c.cmd.Stderr = &c.said, &c.said
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = c.cmd.Wait() // ProcessState has it
-		close(c.ended)
-	}()
-	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // it has ended unless the test failed
-		<-c.ended
-		if t.Failed() {
-			t.Logf("%s said:\n%.3000s", c.name, c.said.String())
-		}
-	})
-	return c
 }
