@@ -1,7 +1,6 @@
 package committer_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -20,12 +19,6 @@ import (
 	"ratchet/schemas"
 	"ratchet/test/desk"
 )
-
-// speed makes work that is postponed for 30 to 120 s of pipeline time return at once.
-const speed = 300
-
-// credit is more than any test claims: without a tokend, what a claim reserved and did not use is not issued again.
-const credit = 100_000
 
 // sellerOf returns the seller behind the deal that a good book makes.
 func sellerOf(t *testing.T, d *desk.Desk, asin string) string {
@@ -59,11 +52,11 @@ func dealOf(t *testing.T, v desk.Verdict) (d struct {
 
 func TestASellersAnswerBelongsToItsWorkAndIsPaidForOnce(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asin := d.ASINs(keepasim.Good)[0]
 	seller := sellerOf(t, d, asin)
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	d.Grant(t, pipeline.StageCommitter, credit)
+	d.Grant(t, pipeline.StageCommitter, desk.Credit)
 	d.Survives(t, w, pipeline.LookPeek, "a")
 	stop := d.Run(t, committer.Run, nil)
 	first := d.AwaitVerdicts(t, 1)[0]
@@ -88,13 +81,7 @@ func TestASellersAnswerBelongsToItsWorkAndIsPaidForOnce(t *testing.T) {
 // again resets the consumer and expects the same verdict without a payment.
 func again(t *testing.T, d *desk.Desk, first desk.Verdict, paid int) {
 	t.Helper()
-	stream, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamSurvivors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.ResetConsumerToSequence(t.Context(), pipeline.DurableCommit(pipeline.TierA), 1); err != nil {
-		t.Fatal(err)
-	}
+	d.Redeliver(t, pipeline.DurableCommit(pipeline.TierA))
 	// Without its ID the repeat is stored beside the first, so that their bytes can be compared.
 	purgeVerdicts(t, d)
 	d.Run(t, committer.Run, nil)
@@ -120,10 +107,10 @@ func purgeVerdicts(t *testing.T, d *desk.Desk) {
 
 func TestASellerThatKeepaDoesNotKnowIsAnAnswerThatTheVerdictRestsOn(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asin := d.ASINs(keepasim.Good)[0]
 	nobody := d.Store(t, pipeline.KindSeller, sellerOf(t, d, asin), "another", []byte("null"), time.Hour)
-	d.Grant(t, pipeline.StageCommitter, credit)
+	d.Grant(t, pipeline.StageCommitter, desk.Credit)
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	d.Run(t, committer.Run, nil)
 	v := d.AwaitVerdicts(t, 1)[0]
@@ -140,7 +127,7 @@ func TestASellerThatKeepaDoesNotKnowIsAnAnswerThatTheVerdictRestsOn(t *testing.T
 
 func TestAStaleSellerIsUnknownWhereNoneCanBeBought(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asin := d.ASINs(keepasim.Good)[0]
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
 	d.Store(t, pipeline.KindSeller, sellerOf(t, d, asin), "another", []byte(`{"sellerId":"S","sellerName":"Old","currentRating":90}`), 8*24*time.Hour)
@@ -156,10 +143,10 @@ func TestAStaleSellerIsUnknownWhereNoneCanBeBought(t *testing.T) {
 
 func TestASellersAnswerThatCannotBeStoredYetIsKeptUntilItCan(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asin := d.ASINs(keepasim.Good)[0]
 	sellerOf(t, d, asin)
-	d.Grant(t, pipeline.StageCommitter, credit)
+	d.Grant(t, pipeline.StageCommitter, desk.Credit)
 	d.Run(t, committer.Run, nil) // it rejects a topology that is not its own
 	subjects(t, d, "response.*.peek.>", "response.*.commit.>", "response.*.deals.>", "response.*.attempt.>")
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
@@ -190,7 +177,7 @@ func subjects(t *testing.T, d *desk.Desk, names ...string) {
 
 func TestTwoWorkersWithOneSellerPayOnce(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	bySeller := map[string][]string{}
 	var pair []string
 	for _, asin := range d.ASINs(keepasim.Good) {
@@ -208,17 +195,11 @@ func TestTwoWorkersWithOneSellerPayOnce(t *testing.T) {
 		d.Store(t, pipeline.KindCommit, asin, w.ID, d.Product(t, asin, true), time.Minute)
 		d.Survives(t, w, pipeline.LookPeek, "a")
 	}
-	d.Grant(t, pipeline.StageCommitter, credit)
+	d.Grant(t, pipeline.StageCommitter, desk.Credit)
 	d.Hold()
 	d.Run(t, committer.Run, nil)
 	d.Call(t)
-	desk.Await(t, "the other worker met the order", func() bool {
-		c, err := d.Bus.JS.Consumer(t.Context(), pipeline.StreamSurvivors, pipeline.DurableCommit(pipeline.TierA))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c.CachedInfo().NumRedelivered > 0
-	})
+	d.AwaitRedelivery(t, pipeline.DurableCommit(pipeline.TierA)) // the other worker met the order
 	d.Release()
 	for _, v := range d.AwaitVerdicts(t, 2) {
 		if dealOf(t, v).SellerUnknown {
@@ -232,20 +213,14 @@ func TestTwoWorkersWithOneSellerPayOnce(t *testing.T) {
 
 func TestACommitThatIsDeliveredToTwoWorkersAtOnceIsPaidOnce(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asin := d.ASINs(keepasim.Good)[0]
-	d.Grant(t, pipeline.StageCommitter, credit)
+	d.Grant(t, pipeline.StageCommitter, desk.Credit)
 	d.Hold()
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	d.Run(t, committer.Run, nil)
 	d.Call(t) // one worker is buying; the reset delivers the same work to another
-	stream, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamSurvivors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.ResetConsumerToSequence(t.Context(), pipeline.DurableCommit(pipeline.TierA), 1); err != nil {
-		t.Fatal(err)
-	}
+	d.Redeliver(t, pipeline.DurableCommit(pipeline.TierA))
 	desk.Await(t, "the other worker met the order", func() bool { return closes(t, d) > 0 })
 	d.Release()
 	d.AwaitVerdicts(t, 1)
@@ -256,15 +231,15 @@ func TestACommitThatIsDeliveredToTwoWorkersAtOnceIsPaidOnce(t *testing.T) {
 
 func TestWhatIsBoughtWhileOtherRulesComeIntoForceIsDecidedByThose(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asin := d.ASINs(keepasim.Good)[0]
-	d.Grant(t, pipeline.StageCommitter, credit)
+	d.Grant(t, pipeline.StageCommitter, desk.Credit)
 	d.Hold()
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 	d.Run(t, committer.Run, nil)
 	d.Call(t) // the rules are applied while it buys
-	strict := bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: 90000"), 1)
-	if _, err := cli.ApplyRules(t.Context(), d.Bus, pipeline.AppliedRules{Rules: string(strict)}); err != nil {
+	strict, want := desk.StrictRules(t)
+	if _, err := cli.ApplyRules(t.Context(), d.Bus, pipeline.AppliedRules{Rules: strict}); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range cli.AwaitRules(t.Context(), d.Bus, 1) {
@@ -273,8 +248,8 @@ func TestWhatIsBoughtWhileOtherRulesComeIntoForceIsDecidedByThose(t *testing.T) 
 		}
 	}
 	d.Release()
-	if v := d.AwaitVerdicts(t, 1)[0]; v.Outcome != pipeline.Reject || d.Sim.Books().Commits[asin] != 1 {
-		t.Errorf("%s by %s, paid %d times; want a reject by the new rules, paid once", v.Outcome, v.RuleSet, d.Sim.Books().Commits[asin])
+	if v := d.AwaitVerdicts(t, 1)[0]; v.Outcome != pipeline.Reject || v.RuleSet != want || d.Sim.Books().Commits[asin] != 1 {
+		t.Errorf("%s by %s, paid %d times; want a reject by %s, paid once", v.Outcome, v.RuleSet, d.Sim.Books().Commits[asin], want)
 	}
 }
 

@@ -24,7 +24,7 @@ func oldDeal(asin string, created int64, at time.Time, answers ...string) map[st
 
 func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asins := d.ASINs(keepasim.Good)
 	w := d.Work(t, asins[0], pipeline.SourceLive, pipeline.FirstGeneration)
 	answer := d.Store(t, pipeline.KindCommit, asins[0], w.ID, d.Product(t, asins[0], true), time.Minute)

@@ -30,7 +30,7 @@ func flooded(t *testing.T, d *desk.Desk, n int) []decide.Work {
 		out[i] = w
 		d.Survives(t, w, pipeline.LookGlance, "live")
 	}
-	d.Grant(t, pipeline.StagePeeker, credit)
+	d.Grant(t, pipeline.StagePeeker, desk.Credit)
 	return out
 }
 
@@ -49,7 +49,7 @@ const decidable = 22
 
 func TestTheLeastValuableOfTooMuchIsShedForNothingAndTheRestIsDecided(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	works := flooded(t, d, 60)
 	d.Run(t, peeker.Run, anHour)
 	shed := 0
@@ -74,26 +74,14 @@ func TestTheLeastValuableOfTooMuchIsShedForNothingAndTheRestIsDecided(t *testing
 
 func TestWorkThatComesAgainIsShedAgainAndNotPaidFor(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	works := flooded(t, d, 60)
 	stop := d.Run(t, peeker.Run, anHour)
 	before := bodies(d.AwaitVerdicts(t, len(works)))
 	stop()
-	stream, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamSurvivors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.ResetConsumerToSequence(t.Context(), pipeline.DurablePeek(pipeline.SourceLive), 1); err != nil {
-		t.Fatal(err)
-	}
+	d.Redeliver(t, pipeline.DurablePeek(pipeline.SourceLive))
 	d.Run(t, peeker.Run, nil) // more patient, but the line holds
-	desk.Await(t, "everything settled again", func() bool {
-		pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamSurvivors, pipeline.DurablePeek(pipeline.SourceLive))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pending == 0 && unsettled == 0
-	})
+	d.AwaitSettled(t, pipeline.DurablePeek(pipeline.SourceLive))
 	if after := bodies(d.Verdicts(t)); !slices.Equal(after, before) {
 		t.Error("the verdicts changed")
 	}
@@ -104,7 +92,7 @@ func TestWorkThatComesAgainIsShedAgainAndNotPaidFor(t *testing.T) {
 
 func TestWhatWasPaidForIsNotShed(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	works := flooded(t, d, 60)
 	w := works[0] // worth nothing
 	d.Store(t, pipeline.KindPeek, w.Survivor.ASIN, w.ID, d.Product(t, w.Survivor.ASIN, false), 0)
@@ -118,7 +106,7 @@ func TestWhatWasPaidForIsNotShed(t *testing.T) {
 
 func TestARowThatWasShedAndIsListedWithANewPriceIsDecided(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	works := flooded(t, d, 60)
 	d.Run(t, peeker.Run, anHour)
 	d.AwaitVerdicts(t, len(works))
@@ -135,7 +123,7 @@ func TestARowThatWasShedAndIsListedWithANewPriceIsDecided(t *testing.T) {
 
 func TestRefreshesAreNeverShed(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	works := flooded(t, d, 60)
 	worth := int64(0)
 	r := d.Work(t, d.ASINs(keepasim.NoRecentSale)[0], pipeline.SourceRefresh, pipeline.RefreshGeneration(desk.T0))
@@ -151,7 +139,7 @@ func TestRefreshesAreNeverShed(t *testing.T) {
 
 func TestWithoutSheddingEverythingIsDecided(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	works := flooded(t, d, 60)
 	d.Run(t, peeker.Run, map[string]string{"PEEKER_PATIENCE": "1h", "PEEKER_SHED": "false"})
 	d.AwaitVerdicts(t, len(works))

@@ -21,12 +21,6 @@ import (
 	"ratchet/test/desk"
 )
 
-// speed makes what is postponed come back at once.
-const speed = 300
-
-// credit is more than any test claims: there is no tokend.
-const credit = 100_000
-
 // all runs every point of every daemon; without it each daemon dies at a few.
 var all = os.Getenv("RATCHET_KILL") == "all"
 
@@ -61,7 +55,7 @@ type outcome struct {
 // time would end is ended (leases, orders, deliveries), and a second one finishes.
 func (s scene) run(t *testing.T, at point) outcome {
 	t.Helper()
-	d, address := desk.Listening(t, speed)
+	d, address := desk.Listening(t, desk.Soon)
 	s.set(t, d)
 	for _, b := range s.beside {
 		defer d.Run(t, b, nil)()
@@ -264,7 +258,7 @@ func TestThePeekerDies(t *testing.T) {
 	scene{
 		daemon: "peeker",
 		set: func(t *testing.T, d *desk.Desk) {
-			d.Grant(t, pipeline.StagePeeker, credit)
+			d.Grant(t, pipeline.StagePeeker, desk.Credit)
 			for _, asin := range slices.Concat(d.ASINs(keepasim.Good)[:1], d.ASINs(keepasim.NoProfit)[:1], d.ASINs(keepasim.AmazonCaps)[:1]) {
 				d.Offer(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration))
 			}
@@ -279,7 +273,7 @@ func TestTheCommitterDies(t *testing.T) {
 	scene{
 		daemon: "committer", env: []string{"COMMITTER_WORKERS=1"},
 		set: func(t *testing.T, d *desk.Desk) {
-			d.Grant(t, pipeline.StageCommitter, credit)
+			d.Grant(t, pipeline.StageCommitter, desk.Credit)
 			for _, asin := range slices.Concat(d.ASINs(keepasim.Good)[:1], d.ASINs(keepasim.LandedPrice)[:1]) {
 				d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
 			}
@@ -332,7 +326,7 @@ func TestTheWatermarkerDies(t *testing.T) {
 		beside: []func(context.Context, process.Env) error{peeker.Run, committer.Run},
 		set: func(t *testing.T, d *desk.Desk) {
 			for _, s := range pipeline.Stages() {
-				d.Grant(t, s, credit)
+				d.Grant(t, s, desk.Credit)
 			}
 		},
 		done: decidedAll(400, pipeline.LookCommit), check: once(400, pipeline.LookCommit), paid: products,
@@ -355,7 +349,7 @@ func TestTheKeeperDies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.Grant(t, pipeline.StagePeeker, credit)
+			d.Grant(t, pipeline.StagePeeker, desk.Credit)
 			d.Accepts(t, d.ASINs(keepasim.Good)[0], desk.T0.Add(-30*time.Hour))
 		},
 		done: func(t *testing.T, d *desk.Desk) bool { return len(refreshed(t, d)) > 0 },
