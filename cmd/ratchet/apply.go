@@ -114,8 +114,8 @@ func earlier[T any](what string, all []T, version func(T) int, asked *int) (to i
 	return to, all[i], nil
 }
 
-// live applies the rules of next, waits for the daemons and decides the stored deals again.
-func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+// applying applies what apply does, prints which version is current and continues with then. what names the command.
+func applying[T any](f natsFlags, a *app, p planFlag, what string, apply func(context.Context, *bus.Bus) (cli.Applied[T], error), then func(*bus.Bus, cli.Applied[T]) error) error {
 	f, err := f.of(p)
 	if err != nil {
 		return err
@@ -125,10 +125,32 @@ func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (
 		return err
 	}
 	defer b.Close()
-	v, err := f.apply(a, b, next)
+	ctx, cancel := a.bounded(answerWithin)
+	defer cancel()
+	v, err := apply(ctx, b)
 	if err != nil {
 		return a.whole(err)
 	}
+	if v.Already {
+		_, err = fmt.Fprintf(a.out, "Version %d has these %s and is already current.\n", v.Version, what)
+	} else {
+		_, err = fmt.Fprintf(a.out, "Version %d is live (%s); `ratchet %s revert` undoes it.\n", v.Version, v.Name, what)
+	}
+	if err != nil {
+		return err
+	}
+	return then(b, v)
+}
+
+// live applies the rules of next, waits for the daemons and decides the stored deals again.
+func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+	return applying(f, a, p, "rules", func(ctx context.Context, b *bus.Bus) (cli.Applied[pipeline.AppliedRules], error) {
+		return cli.ApplyNextRules(ctx, b, next)
+	}, func(b *bus.Bus, v cli.Applied[pipeline.AppliedRules]) error { return redecide(a, b, v.Is) })
+}
+
+// redecide waits for the daemons and decides the stored deals again by rules that are live.
+func redecide(a *app, b *bus.Bus, v pipeline.AppliedRules) error {
 	beats := cli.AwaitRules(a.ctx, b, v.Version)
 	cli.WriteDeciders(a.errOut, v.Version, beats)
 	rules := cli.RulesText(a.ctx, b, v)
@@ -167,27 +189,4 @@ func reconsider(a *app, b *bus.Bus, v pipeline.AppliedRules, rules []byte) error
 		return fmt.Errorf("the rules are live and the deals are decided, but not all that was rejected in the last week: %w; repeat the command", err)
 	}
 	return cli.WriteReconsidered(a.out, r)
-}
-
-// apply writes the next version, unless it is live already.
-func (natsFlags) apply(a *app, b *bus.Bus, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) (pipeline.AppliedRules, error) {
-	ctx, cancel := a.bounded(answerWithin)
-	defer cancel()
-	v, already, err := cli.GoLive(ctx, b, next)
-	if err != nil {
-		return v, err
-	}
-	if already {
-		_, err = fmt.Fprintf(a.out, "Version %d has these rules and is already current.\n", v.Version)
-		return v, err
-	}
-	_, err = fmt.Fprintf(a.out, "Version %d is live (rule set %s); `ratchet rules revert` undoes it.\n", v.Version, orOwn(v.RuleSet))
-	return v, err
-}
-
-func orOwn(ruleSet string) string {
-	if ruleSet == "" {
-		return "as started"
-	}
-	return ruleSet
 }

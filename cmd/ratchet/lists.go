@@ -7,8 +7,6 @@ import (
 	"fmt"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/domain/keepa"
-	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
@@ -124,89 +122,21 @@ func (c queriesRevertCmd) Run(a *app) error {
 
 // read applies the queries of next, waits for the watermarker and prints what changes.
 func (f natsFlags) read(a *app, p planFlag, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
-	f, err := f.of(p)
-	if err != nil {
-		return err
-	}
-	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
-		all, err := cli.AppliedQueries(ctx, b)
-		if err != nil {
-			return err
-		}
-		v, err := next(all)
-		if err != nil {
-			return err
-		}
-		s, err := cli.Look(ctx, b)
-		if err != nil {
-			return err
-		}
-		if v.Version > 0 {
-			fmt.Fprintf(a.out, "Version %d has these queries and is already current.\n", v.Version)
-		} else if v, err = putLive(ctx, a, b, v, s); err != nil {
-			return err
-		}
-		beats := cli.AwaitQueries(ctx, b, v.Version)
+	return applying(f, a, p, "queries", func(ctx context.Context, b *bus.Bus) (cli.Applied[pipeline.AppliedQueries], error) {
+		return cli.ApplyNextQueries(ctx, b, next)
+	}, func(b *bus.Bus, v cli.Applied[pipeline.AppliedQueries]) error {
+		beats := cli.AwaitQueries(a.ctx, b, v.Version)
 		cli.WriteReaders(a.errOut, v.Version, beats)
 		var before []string
-		if s.Queries != nil {
-			before = s.Queries.IDs
+		if v.Before.Queries != nil {
+			before = v.Before.Queries.IDs
 		}
-		after := cli.QueryIDs(v)
+		after := cli.QueryIDs(v.Is)
 		for _, h := range beats {
 			if h.Queries.Version >= v.Version || h.Queries.Refused != "" {
 				after = h.Queries.Queries
 			}
 		}
-		return cli.Compare(before, after, s.Watermarks).Write(a.out)
+		return cli.Compare(before, after, v.Before.Watermarks).Write(a.out)
 	})
-}
-
-// putLive writes the next version, if the current rules support it.
-func putLive(ctx context.Context, a *app, b *bus.Bus, v pipeline.AppliedQueries, s cli.Status) (pipeline.AppliedQueries, error) {
-	queries, err := verdict.Queries(v)
-	if err != nil {
-		return v, fmt.Errorf("version %d does not load in this build: %w", *v.Reverts, err)
-	}
-	for _, q := range queries {
-		if err := b.Route(int(q.Domain)); err != nil {
-			return v, process.Usagef("%s: %w", q.ID(), err)
-		}
-	}
-	if err := decided(ctx, b, queries); err != nil {
-		return v, err
-	}
-	v.By, v.At = cli.Operator(), s.At
-	if v, err = cli.ApplyQueries(ctx, b, v); err != nil {
-		return v, fmt.Errorf("apply the queries: %w", err)
-	}
-	_, err = fmt.Fprintf(a.out, "Version %d is live; `ratchet queries revert` undoes it.\n", v.Version)
-	return v, err
-}
-
-// decided refuses queries that the current rules do not support. If no daemon reports the rules, the watermarker
-// refuses.
-func decided(ctx context.Context, b *bus.Bus, queries []keepa.Query) error {
-	all, err := cli.AppliedRules(ctx, b)
-	if err != nil {
-		return err
-	}
-	var live pipeline.AppliedRules
-	if n := len(all); n > 0 {
-		live = all[n-1]
-	}
-	rules := cli.RulesText(ctx, b, live)
-	if rules == nil {
-		return nil
-	}
-	judge, err := verdict.NewJudge(rules)
-	if err != nil {
-		return fmt.Errorf("the rules in force do not load in this build: %w", err)
-	}
-	for _, q := range queries {
-		if err := judge.Serves(q.Selection); err != nil {
-			return process.Usagef("%s: %w", q.ID(), err)
-		}
-	}
-	return nil
 }

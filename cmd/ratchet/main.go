@@ -27,7 +27,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// grammar is the command line: one field per command.
+// grammar is the command line: one field per command. The lines of a command with folds are broken on a terminal.
 type grammar struct {
 	LogLevel string `help:"debug, info, warn or error." default:"warn" env:"LOG_LEVEL" placeholder:"LEVEL"`
 
@@ -37,29 +37,29 @@ type grammar struct {
 
 	Init   initCmd   `cmd:"" group:"start" help:"Write commented rules, a deal query and an example of the environment, to make your own."`
 	Up     upCmd     `cmd:"" group:"start" help:"Find deals until Ctrl-C: the whole pipeline in one process."`
-	Doctor doctorCmd `cmd:"" group:"start" help:"Is everything in order, and what to do first? Costs no token."`
-	Notify notifyCmd `cmd:"" group:"start" help:"Send a test to every target of NOTIFY_TARGETS."`
+	Doctor doctorCmd `cmd:"" group:"start" folds:"true" help:"Is everything in order, and what to do first? Costs no token."`
+	Notify notifyCmd `cmd:"" group:"start" folds:"true" help:"Send a test to every target of NOTIFY_TARGETS."`
 
 	Deals  dealsCmd  `cmd:"" group:"deals" help:"The deals, best first."`
-	Why    whyCmd    `cmd:"" group:"deals" help:"Every verdict and answer of one ASIN; without one, why nothing is found."`
-	Buy    buyCmd    `cmd:"" group:"deals" help:"Record that you bought a copy: the deal leaves the list and is not reported again."`
-	Ignore ignoreCmd `cmd:"" group:"deals" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
-	Sold   soldCmd   `cmd:"" group:"deals" help:"Record that you sold a copy: its price is compared with the prediction."`
+	Why    whyCmd    `cmd:"" group:"deals" folds:"true" help:"Every verdict and answer of one ASIN; without one, why nothing is found."`
+	Buy    buyCmd    `cmd:"" group:"deals" folds:"true" help:"Record that you bought a copy: the deal leaves the list and is not reported again."`
+	Ignore ignoreCmd `cmd:"" group:"deals" folds:"true" help:"Do not show deals of a product, a seller, a brand or with words in the title; without arguments, what is ignored."`
+	Sold   soldCmd   `cmd:"" group:"deals" folds:"true" help:"Record that you sold a copy: its price is compared with the prediction."`
 
-	Status   statusCmd   `cmd:"" group:"state" help:"Is it stuck? Balance, mode, what waits, watermarks and gaps."`
+	Status   statusCmd   `cmd:"" group:"state" folds:"true" help:"Is it stuck? Balance, mode, what waits, watermarks and gaps."`
 	Top      topCmd      `cmd:"" group:"state" help:"The same on one live screen: balance, stages, the best deals, the last decisions."`
-	Spend    spendCmd    `cmd:"" group:"state" help:"What was spent today, on what, and what a deal cost."`
-	Forecast forecastCmd `cmd:"" group:"state" help:"Is your plan the bottleneck, and what would the next one bring? From your own history, or on a simulated list."`
+	Spend    spendCmd    `cmd:"" group:"state" folds:"true" help:"What was spent today, on what, and what a deal cost."`
+	Forecast forecastCmd `cmd:"" group:"state" folds:"true" help:"Is your plan the bottleneck, and what would the next one bring? From your own history, or on a simulated list."`
 	Pause    pauseCmd    `cmd:"" group:"state" help:"Stop spending; free work continues."`
 	Resume   resumeCmd   `cmd:"" group:"state" help:"Spend again."`
 	Nospend  nospendCmd  `cmd:"" group:"state" help:"Decide only what stored answers can decide."`
 
-	Rules    rulesCmd    `cmd:"" group:"rules" help:"Check rule files and apply them."`
-	Queries  queriesCmd  `cmd:"" group:"rules" help:"Check deal query files and apply them."`
+	Rules    rulesCmd    `cmd:"" group:"rules" folds:"true" help:"Check rule files and apply them."`
+	Queries  queriesCmd  `cmd:"" group:"rules" folds:"true" help:"Check deal query files and apply them."`
 	Backtest backtestCmd `cmd:"" group:"rules" help:"Score the rules on stored histories: what they would have bought, and what that made; costs no token."`
 	Replay   replayCmd   `cmd:"" group:"rules" help:"Repeat earlier decisions under other rules; costs no token."`
 
-	Report reportCmd `cmd:"" group:"data" help:"Ask ClickHouse a named question; without a name, list them."`
+	Report reportCmd `cmd:"" group:"data" folds:"true" help:"Ask ClickHouse a named question; without a name, list them."`
 	SQL    sqlCmd    `cmd:"" group:"data" name:"sql" help:"Ask ClickHouse any query."`
 	Dead   deadCmd   `cmd:"" group:"data" help:"Dead letters, which could not be processed: list, show or retry them."`
 	Answer answerCmd `cmd:"" group:"data" help:"The stored bytes of Keepa's answers to a call, or to every call for a unit of work."`
@@ -145,7 +145,7 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	ctx, stop := process.SignalContext(context.Background())
 	defer stop()
-	said := &cli.Fold{To: out, Width: foldsAt(k.Command(), args, out)}
+	said := &cli.Fold{To: out, Width: foldsAt(k, out)}
 	if said.Width > 0 {
 		out = said
 	}
@@ -158,14 +158,18 @@ func run(args []string, out, errOut io.Writer) int {
 	return process.ExitDone
 }
 
-// foldsAt returns the width at which the lines of a command are broken; 0 for what lays itself out, is not for people,
-// or does not go to a terminal.
-func foldsAt(command string, args []string, out io.Writer) int {
-	forPrograms := slices.ContainsFunc(args, func(arg string) bool { return arg == "--json" || strings.HasPrefix(arg, "--format") })
-	switch first, _, _ := strings.Cut(command, " "); first {
-	case "status", "why", "spend", "forecast", "doctor", "rules", "queries", "report", "buy", "ignore", "sold", "notify":
-		if !forPrograms && command != "queries import <file>" {
+// foldsAt returns the width at which the lines of a command are broken; 0 if the command is not tagged with folds, is
+// called by a program, or does not print to a terminal.
+func foldsAt(k *kong.Context, out io.Writer) int {
+	if slices.ContainsFunc(k.Args, func(arg string) bool { return arg == "--json" || strings.HasPrefix(arg, "--format") }) {
+		return 0
+	}
+	for command := k.Selected(); command != nil && command.Tag != nil; command = command.Parent {
+		switch command.Tag.Get("folds") {
+		case "true":
 			return widthOf(out)
+		case "false":
+			return 0
 		}
 	}
 	return 0

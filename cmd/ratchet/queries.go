@@ -21,7 +21,7 @@ type queriesCmd struct {
 	Apply   queriesApplyCmd   `cmd:"" help:"Apply deal queries without a restart; they replace the current ones."`
 	History queriesHistoryCmd `cmd:"" help:"The applied queries, the newest first."`
 	Revert  queriesRevertCmd  `cmd:"" help:"Apply the queries of an earlier version again."`
-	Import  queriesImportCmd  `cmd:"" help:"Print as a query file what Keepa's web page shows as \"Show API query\"; what changed goes to standard error."`
+	Import  queriesImportCmd  `cmd:"" folds:"false" help:"Print as a query file what Keepa's web page shows as \"Show API query\"; what changed goes to standard error."`
 }
 
 // builtInRules returns the rules that will decide what queries list.

@@ -15,32 +15,55 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// GoLive puts the rules that next makes of the versions so far live as the next version, unless they are in force
-// already: then next returns that version.
-func GoLive(ctx context.Context, b *bus.Bus, next func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error)) (v pipeline.AppliedRules, already bool, err error) {
-	all, err := AppliedRules(ctx, b)
-	if err != nil {
-		return v, false, err
-	}
-	if v, err = next(all); err != nil || v.Version > 0 {
-		return v, true, err
-	}
-	s, err := Look(ctx, b)
-	if err != nil {
-		return v, false, err
-	}
-	if err := listed(v, s); err != nil {
-		return v, false, err
-	}
-	v.By, v.At = Operator(), s.At
-	if v, err = ApplyRules(ctx, b, v); err != nil {
-		return v, false, fmt.Errorf("put the rules live: %w", err)
-	}
-	return v, false, nil
+// Applied is a version that is current now.
+type Applied[T any] struct {
+	Is      T
+	Version int
+	Name    string // the rule set, or the queries
+	Already bool   // it was current before
+	Before  Status // the status before
 }
 
-// listed refuses rules for a marketplace of which no list is read.
-func listed(v pipeline.AppliedRules, s Status) error {
+// ApplyNextRules makes the rules that next derives from the versions so far the next version, unless they are current
+// already: then next returns that version.
+func ApplyNextRules(ctx context.Context, b *bus.Bus, next func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error)) (Applied[pipeline.AppliedRules], error) {
+	return applyNext(ctx, b, appliedRules, next)
+}
+
+// ApplyNextQueries is ApplyNextRules for queries.
+func ApplyNextQueries(ctx context.Context, b *bus.Bus, next func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) (Applied[pipeline.AppliedQueries], error) {
+	return applyNext(ctx, b, appliedQueries, next)
+}
+
+func applyNext[T any](ctx context.Context, b *bus.Bus, k kind[T], next func([]T) (T, error)) (a Applied[T], err error) {
+	all, err := versions(ctx, b, k)
+	if err != nil {
+		return a, err
+	}
+	if a.Is, err = next(all); err != nil {
+		return a, err
+	}
+	if a.Before, err = Look(ctx, b); err != nil {
+		return a, err
+	}
+	a.Name = k.name(a.Is)
+	if a.Version = *k.version(&a.Is); a.Version > 0 {
+		a.Already = true
+		return a, nil
+	}
+	if err := k.check(ctx, b, a.Is, a.Before); err != nil {
+		return a, err
+	}
+	k.sign(&a.Is, operator(), a.Before.At)
+	if a.Is, err = apply(ctx, b, k, a.Is); err != nil {
+		return a, fmt.Errorf("apply the %s: %w", k.what, err)
+	}
+	a.Version = *k.version(&a.Is)
+	return a, nil
+}
+
+// checkRules refuses rules for a marketplace of which no list is read.
+func checkRules(_ context.Context, _ *bus.Bus, v pipeline.AppliedRules, s Status) error {
 	if v.Rules == "" || len(s.Watermarks) == 0 {
 		return nil
 	}
@@ -58,8 +81,44 @@ func listed(v pipeline.AppliedRules, s Status) error {
 		d.Suffix(), d.Suffix())
 }
 
-// Operator names the user who applies, as user@host.
-func Operator() string {
+// checkQueries refuses queries of another plan's marketplaces, and those that the current rules do not support. If no
+// daemon reports the rules, the watermarker refuses.
+func checkQueries(ctx context.Context, b *bus.Bus, v pipeline.AppliedQueries, _ Status) error {
+	queries, err := verdict.Queries(v)
+	if err != nil {
+		return fmt.Errorf("version %d does not load in this build: %w", *v.Reverts, err)
+	}
+	for _, q := range queries {
+		if err := b.Route(int(q.Domain)); err != nil {
+			return process.Usagef("%s: %w", q.ID(), err)
+		}
+	}
+	all, err := AppliedRules(ctx, b)
+	if err != nil {
+		return err
+	}
+	var live pipeline.AppliedRules
+	if n := len(all); n > 0 {
+		live = all[n-1]
+	}
+	rules := RulesText(ctx, b, live)
+	if rules == nil {
+		return nil
+	}
+	judge, err := verdict.NewJudge(rules)
+	if err != nil {
+		return fmt.Errorf("the current rules do not load in this build: %w", err)
+	}
+	for _, q := range queries {
+		if err := judge.Serves(q.Selection); err != nil {
+			return process.Usagef("%s: %w", q.ID(), err)
+		}
+	}
+	return nil
+}
+
+// operator returns the user of this process, as user@host.
+func operator() string {
 	name, host := "unknown", "unknown"
 	if u, err := user.Current(); err == nil {
 		name = u.Username
@@ -70,7 +129,7 @@ func Operator() string {
 	return strings.ToValidUTF8(name+"@"+host, "?")
 }
 
-// RulesText is the rule file of a version; nil where it is the daemons' own and none says which that is.
+// RulesText returns the rule file of a version; nil if it is the daemons' own and no daemon reports it.
 func RulesText(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules) []byte {
 	if v.Rules != "" {
 		return []byte(v.Rules)

@@ -16,16 +16,6 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// AppliedQueries returns the versions of the applied queries, the oldest first. Unreadable ones are skipped.
-func AppliedQueries(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedQueries, error) {
-	return versions(ctx, b, b.Own(pipeline.KeyQueries), func(a pipeline.AppliedQueries) int { return a.Version })
-}
-
-// ApplyQueries applies queries under the next version, and returns what is stored.
-func ApplyQueries(ctx context.Context, b *bus.Bus, a pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
-	return apply(ctx, b, b.Own(pipeline.KeyQueries), a, func(a *pipeline.AppliedQueries) *int { return &a.Version })
-}
-
 // AwaitQueries waits until every watermarker has taken or refused a version, and returns their heartbeats.
 func AwaitQueries(ctx context.Context, b *bus.Bus, version int) []pipeline.Heartbeat {
 	has := func(h pipeline.Heartbeat) bool { return h.Queries != nil }

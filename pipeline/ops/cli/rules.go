@@ -18,17 +18,6 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// AppliedRules returns the versions of the applied rules, the oldest first. Unreadable ones are skipped.
-func AppliedRules(ctx context.Context, b *bus.Bus) ([]pipeline.AppliedRules, error) {
-	return versions(ctx, b, b.Own(pipeline.KeyRules), func(a pipeline.AppliedRules) int { return a.Version })
-}
-
-// ApplyRules applies rules under the next version, and returns what is stored.
-func ApplyRules(ctx context.Context, b *bus.Bus, a pipeline.AppliedRules) (pipeline.AppliedRules, error) {
-	version := func(a *pipeline.AppliedRules) *int { return &a.Version }
-	return apply(ctx, b, b.Own(pipeline.KeyRules), a, version)
-}
-
 // decidingDaemons returns the daemons that use applied rules.
 func decidingDaemons() []string { return []string{"watermarker", "peeker", "committer"} }
 

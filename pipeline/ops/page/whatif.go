@@ -377,7 +377,7 @@ func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	case len(m.Changed) == 0:
 		return nil, errors.New("no threshold differs from the rules in force")
 	}
-	v, _, err := cli.GoLive(r.Context(), b, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	went, err := cli.ApplyNextRules(r.Context(), b, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Version != t.version && all[n-1].Rules != "" {
 			return pipeline.AppliedRules{}, errors.New("other rules were applied meanwhile: load the page again")
 		}
@@ -386,6 +386,7 @@ func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	if err != nil {
 		return nil, err
 	}
+	v := went.Is
 	cli.AwaitRules(r.Context(), b, v.Version)
 	s.what.note(b.Plan(), appliedHere{Version: v.Version, Says: "Stored deals, and what was rejected in the last week, are being decided again."})
 	s.wait.Go(func() { s.decideAgain(s.running, b, v, after) })
