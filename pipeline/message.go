@@ -172,11 +172,11 @@ type AppliedRules struct {
 	At      time.Time `json:"at"`                // pipeline time
 }
 
-// RulesInForce are the rules that a daemon decides by.
-type RulesInForce struct {
+// CurrentRules are the rules that a daemon decides by.
+type CurrentRules struct {
 	RuleSet string `json:"rule_set"`          // as on verdicts
 	Version int    `json:"version"`           // of AppliedRules; 0: its own RULES or the built-in ones
-	Refused string `json:"refused,omitempty"` // why newer applied rules are not in force
+	Refused string `json:"refused,omitempty"` // why newer applied rules are not used
 	Own     string `json:"own,omitempty"`     // its own rule file, only in the answer to a request with the body AskOwn
 }
 
@@ -199,8 +199,8 @@ type AppliedQuery struct {
 	Query json.RawMessage `json:"query"` // the query file
 }
 
-// QueriesInForce are the lists that the watermarker reads.
-type QueriesInForce struct {
+// CurrentQueries are the lists that the watermarker reads.
+type CurrentQueries struct {
 	Queries []string `json:"queries"`           // NAME@VERSION
 	Version int      `json:"version"`           // of AppliedQueries; 0: its own QUERIES or the built-in one
 	Refused string   `json:"refused,omitempty"` // why newer applied queries are not in force
@@ -219,8 +219,8 @@ type Heartbeat struct {
 	LastPaid     time.Time        `json:"last_paid,omitzero"`     // the last paid call
 	LastError    string           `json:"last_error,omitempty"`   // of the last work that was settled as again or never
 	Stuck        string           `json:"stuck,omitempty"`        // why nothing gets done; empty when not stuck
-	Rules        *RulesInForce    `json:"rules,omitempty"`        // of a daemon that decides
-	Queries      *QueriesInForce  `json:"queries,omitempty"`      // of the watermarker
+	Rules        *CurrentRules    `json:"rules,omitempty"`        // of a daemon that decides
+	Queries      *CurrentQueries  `json:"queries,omitempty"`      // of the watermarker
 	Counters     map[string]int64 `json:"counters"`
 	Detail       map[string]any   `json:"detail,omitempty"`
 }

@@ -52,7 +52,7 @@ const (
 	KeyLeader            = "leader"
 	KeyWatermarkerLeader = "watermarker"
 	KeyRefresherLeader   = "keeper"
-	KeyNotifierLeader    = "notifier" // who sends alarms
+	KeyNotifierLeader    = "notifier" // the notifier that sends alarms
 	KeyCheckpoint        = "books"    // of STOCK
 	KeyRules             = "rules"    // of CONFIG
 	KeyQueries           = "queries"  // of CONFIG

@@ -238,7 +238,7 @@ func act(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
 
 // takeBack undoes everything of the kind about the target.
 func takeBack(ctx context.Context, a *app, b *bus.Bus, does action.Action) error {
-	done, err := cli.TakeBack(ctx, b, action.Action{Of: does.Kind, Target: does.Target, At: does.At})
+	done, err := cli.Undo(ctx, b, action.Action{Of: does.Kind, Target: does.Target, At: does.At})
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (c answerCmd) Run(a *app) error {
 		return process.Usagef("answer: %q is not the ID of a call or of work; `ratchet dead show N` shows both", c.ID)
 	}
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		all, err := responses.Came(ctx, b, c.ID)
+		all, err := responses.AnswersTo(ctx, b, c.ID)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ Example:
 func (c rulesApplyCmd) Run(a *app) error {
 	body, j, err := worker.ReadRules(a.ctx, c.File)
 	if err != nil {
-		return a.whole(process.Usagef("%w", err))
+		return a.complete(process.Usagef("%w", err))
 	}
 	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Rules == string(body) {
@@ -129,7 +129,7 @@ func applying[T any](f natsFlags, a *app, p planFlag, what string, apply func(co
 	defer cancel()
 	v, err := apply(ctx, b)
 	if err != nil {
-		return a.whole(err)
+		return a.complete(err)
 	}
 	if v.Already {
 		_, err = fmt.Fprintf(a.out, "Version %d has these %s and is already current.\n", v.Version, what)

@@ -234,7 +234,7 @@ func queriesGoLive(t *testing.T, box *standalone.Box) {
 	}
 }
 
-func TestWhatAKilledUpLeftIsNotTakenForOneThatRuns(t *testing.T) {
+func TestTheLeftoversOfAKilledUpAreNotARunningUp(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	left := file(t, data, "up.json", []byte(`{"nats":"nats://127.0.0.1:1","clickhouse":"none"}`))

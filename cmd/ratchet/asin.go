@@ -94,7 +94,7 @@ func (c whyCmd) nothing(a *app) error {
 	if err != nil {
 		return err
 	}
-	return c.past(a, c.natsFlags, func(h cli.History) error { return h.WriteNothing(a.out, j) })
+	return c.withHistory(a, c.natsFlags, func(h cli.History) error { return h.WriteNothing(a.out, j) })
 }
 
 // pipeColumns is how wide a picture is that goes to no terminal.
@@ -130,7 +130,7 @@ func (c whyCmd) Run(a *app) error {
 	}
 	return c.one().print(a, func(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (answer, error) {
 		s, err := cli.Why(ctx, b, asin)
-		s.Tell(j)
+		s.AddSentences(j)
 		return s, err
 	})
 }

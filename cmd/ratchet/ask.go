@@ -14,13 +14,13 @@ type sinceFlag struct {
 	Since span `help:"Look back this much pipeline time (24h, 30d …)." default:"7d" placeholder:"D"`
 }
 
-// past reads what was decided and spent, and hands it to work.
-func (f sinceFlag) past(a *app, nats natsFlags, work func(cli.History) error) error {
+// withHistory reads what was decided and spent, and passes it to work.
+func (f sinceFlag) withHistory(a *app, nats natsFlags, work func(cli.History) error) error {
 	if f.Since <= 0 {
 		return process.Usagef("--since: want a positive duration, got %s", f.Since)
 	}
 	return nats.with(a, func(ctx context.Context, b *bus.Bus) error {
-		h, err := cli.Past(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(f.Since)) })
+		h, err := cli.ReadHistory(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(f.Since)) })
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (c spendCmd) Run(a *app) error {
 		since, when = func(now time.Time) time.Time { return now.Add(-time.Duration(c.Since)) }, "in the last "+c.Since.String()
 	}
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		h, err := cli.Past(ctx, b, since)
+		h, err := cli.ReadHistory(ctx, b, since)
 		if err != nil {
 			return err
 		}
@@ -76,5 +76,5 @@ func (c rulesCostCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return c.past(a, c.natsFlags, func(h cli.History) error { return h.WriteRules(a.out, j) })
+	return c.withHistory(a, c.natsFlags, func(h cli.History) error { return h.WriteRules(a.out, j) })
 }

@@ -47,7 +47,7 @@ func (c backtestCmd) Run(a *app) error {
 	defer b.Close()
 	held, err := replay.ProductsOn(a.ctx, b, test.Rules.Settings().Domain())
 	if err != nil {
-		return a.whole(err)
+		return a.complete(err)
 	}
 	return c.score(a, test, held)
 }
@@ -57,7 +57,7 @@ func (c backtestCmd) score(a *app, test replay.Backtest, held []replay.StoredPro
 	scored, err := test.Run(a.ctx, held, bar.Show)
 	bar.End()
 	if err != nil {
-		return a.whole(err)
+		return a.complete(err)
 	}
 	if c.JSON {
 		return writeJSON(a, scored)

@@ -89,7 +89,7 @@ func (c restoreCmd) Run(a *app) error {
 		err = c.fleet(a, set)
 	}
 	if err != nil {
-		return a.whole(err)
+		return a.complete(err)
 	}
 	a.say("restored what was backed up at %s", set.Began.Format(time.RFC3339))
 	return nil

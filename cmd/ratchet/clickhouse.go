@@ -77,8 +77,6 @@ func (c *clickhouseCmd) choose() error {
 	return nil
 }
 
-func parent(dir string) string { return filepath.Dir(dir) }
-
 // hostOf is the host:port of a URL; what cannot be read is itself.
 func hostOf(raw string) string {
 	u, err := url.Parse(raw)

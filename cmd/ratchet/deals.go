@@ -98,7 +98,7 @@ func (c dealsCmd) Run(a *app) error {
 	if err = c.print(a.ctx, a, b, since, show); c.Follow {
 		return err
 	}
-	return a.whole(err)
+	return a.complete(err)
 }
 
 func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show cli.Show) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -91,12 +92,12 @@ func (c doctorCmd) disk(context.Context) (string, error) {
 		return "", err
 	}
 	var fs unix.Statfs_t
-	for at := dir; ; at = parent(at) {
+	for at := dir; ; at = filepath.Dir(at) {
 		err := unix.Statfs(at, &fs)
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, unix.ENOENT) || at == parent(at) {
+		if !errors.Is(err, unix.ENOENT) || at == filepath.Dir(at) {
 			return "", fmt.Errorf("look at %s: %w; choose another directory with --data", at, err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// nothingRuns is what a check says that has nothing to judge.
+// nothingRuns is the result of a check that has nothing to judge.
 const nothingRuns = "nothing runs"
 
 // runs asks what runs; nothingRuns where NATS does not answer or no pipeline has run on it.
@@ -71,11 +71,11 @@ func (c doctorCmd) versions(ctx context.Context, a *app) (string, error) {
 			says = append(says, fmt.Sprintf("%s of %s", strings.Join(daemons, ", "), build))
 		}
 		slices.Sort(says)
-		return "", fmt.Errorf("different builds run: %s, and this command is of %s; install one everywhere and restart what is of another", strings.Join(says, "; "), a.env.Version)
+		return "", fmt.Errorf("different builds run: %s, and this command is of %s; install one everywhere and restart the others", strings.Join(says, "; "), a.env.Version)
 	})
 }
 
-// work says when something was last decided and found.
+// work reports when something was last decided and found.
 func (c doctorCmd) work(ctx context.Context, a *app) (string, error) {
 	return c.runs(ctx, a, func(b *bus.Bus, s cli.Status) (string, error) {
 		decided, err := newest(ctx, b, pipeline.StreamVerdicts)

@@ -79,7 +79,7 @@ func (c forecastCmd) validate() error {
 // history measures the history; false, and the reason, if it is too short.
 func (c forecastCmd) history(a *app) (f cli.Forecast, ok bool, why string) {
 	err := c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		h, err := cli.Past(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(c.Since)) })
+		h, err := cli.ReadHistory(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(c.Since)) })
 		if err == nil {
 			f, ok = h.Forecast()
 		}

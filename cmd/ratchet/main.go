@@ -180,11 +180,11 @@ func (a *app) bounded(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(a.ctx, d)
 }
 
-// errInterrupted is what a command ends with that was stopped before its answer was whole.
+// errInterrupted is the error of a command that was stopped before its answer was complete.
 var errInterrupted = errors.New("interrupted; the answer is incomplete")
 
-// whole returns err, or errInterrupted if a signal is the cause: an incomplete answer is not a success.
-func (a *app) whole(err error) error {
+// complete returns err, or errInterrupted if a signal is the cause: an incomplete answer is not a success.
+func (a *app) complete(err error) error {
 	if err != nil && a.ctx.Err() != nil {
 		return errInterrupted
 	}

@@ -99,7 +99,7 @@ func (f natsFlags) within(a *app, limit time.Duration, work func(context.Context
 		}
 		b.Close()
 	}()
-	return a.whole(work(ctx, b))
+	return a.complete(work(ctx, b))
 }
 
 type statusCmd struct {
@@ -295,10 +295,10 @@ func (c clickhouseURL) with(a *app, work func(context.Context, *warehouse.Wareho
 	defer cancel()
 	w, err := warehouse.Reach(ctx, c.URL)
 	if err != nil {
-		return a.whole(err)
+		return a.complete(err)
 	}
 	defer func() { _ = w.Close() }() // nothing was written that a close could lose
-	err = a.whole(work(ctx, w))
+	err = a.complete(work(ctx, w))
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("ClickHouse did not answer within %s; ask for a shorter span or less: %w", askWithin, err)
 	}

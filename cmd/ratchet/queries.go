@@ -56,7 +56,7 @@ func (queriesCheckCmd) Help() string {
   ratchet queries check mine/used-books.json`
 }
 
-// Run reads deal queries as the watermarker would, and tells everything that is wrong
+// Run reads deal queries as the watermarker would, and reports everything that is wrong
 // with any of them.
 func (c queriesCheckCmd) Run(a *app) error {
 	var errs []error
@@ -83,7 +83,7 @@ func (c queriesCheckCmd) Run(a *app) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return a.whole(&process.UsageError{Err: err})
+		return a.complete(&process.UsageError{Err: err})
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (c queriesImportCmd) Run(a *app) error {
 func importQuery(a *app, file string) (keepa.Query, error) {
 	body, err := process.ReadFile(a.ctx, file)
 	if err != nil {
-		return keepa.Query{}, a.whole(process.Usagef("read deal query: %w", err))
+		return keepa.Query{}, a.complete(process.Usagef("read deal query: %w", err))
 	}
 	name := filepath.Base(file)
 	if file == process.Stdin {

@@ -53,7 +53,7 @@ func (rulesCheckCmd) Help() string {
 func (c rulesCheckCmd) Run(a *app) error {
 	j, err := worker.JudgeIn(a.ctx, c.File)
 	if err != nil {
-		return a.whole(&process.UsageError{Err: err})
+		return a.complete(&process.UsageError{Err: err})
 	}
 	if err := cli.WriteRules(a.out, c.File, j); err != nil || !c.Measure {
 		return err
@@ -62,7 +62,7 @@ func (c rulesCheckCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("make simulated books: %w", err)
 	}
-	return a.whole(books.WriteMeasure(a.ctx, a.out, j))
+	return a.complete(books.WriteMeasure(a.ctx, a.out, j))
 }
 
 type rulesExplainCmd struct {

@@ -36,7 +36,7 @@ func (c topCmd) Run(a *app) error {
 	if widthOf(a.out) == 0 {
 		ctx, cancel := context.WithTimeout(a.ctx, answerWithin)
 		defer cancel()
-		return a.whole(top.WriteOnce(ctx, a.out))
+		return a.complete(top.WriteOnce(ctx, a.out))
 	}
 	return top.Run(a.ctx, os.Stdin, a.out.(*os.File)) //nolint:forcetypeassert // what has a width is a file
 }

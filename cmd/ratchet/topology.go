@@ -115,13 +115,13 @@ func (c topologyApplyCmd) Run(a *app) error {
 		defer cancel()
 	}
 	if err := c.applyNATS(ctx, a); err != nil {
-		return a.whole(err)
+		return a.complete(err)
 	}
 	if c.URL == standalone.None {
 		return nil
 	}
 	if err := c.applyClickHouse(ctx, a); err != nil {
-		return a.whole(err)
+		return a.complete(err)
 	}
 	_, err := fmt.Fprintln(a.out, "clickhouse: the tables are those of this build")
 	return err

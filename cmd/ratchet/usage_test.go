@@ -197,18 +197,18 @@ func TestAQuestionTellsOfItself(t *testing.T) {
 	}
 }
 
-func TestHalfAnAnswerIsNoSuccess(t *testing.T) {
+func TestAnIncompleteAnswerIsNotASuccess(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	a := &app{ctx: ctx}
-	if err := a.whole(errUnwell); !errors.Is(err, errUnwell) {
+	if err := a.complete(errUnwell); !errors.Is(err, errUnwell) {
 		t.Errorf("got %v, want the cause", err)
 	}
 	stop()
-	if err := a.whole(ctx.Err()); process.ExitCode(err) != process.ExitFailed {
+	if err := a.complete(ctx.Err()); process.ExitCode(err) != process.ExitFailed {
 		t.Errorf("a stopped command ends with %d (%v), want %d", process.ExitCode(err), err, process.ExitFailed)
 	}
-	if err := a.whole(nil); err != nil {
+	if err := a.complete(nil); err != nil {
 		t.Errorf("got %v of an answer that was whole", err)
 	}
 }

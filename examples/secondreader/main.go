@@ -21,7 +21,7 @@ import (
 
 func main() {
 	if len(os.Args) != 3 {
-		log.Fatal("usage: secondreader SINCE SUBJECT; NATS_URL says where NATS is")
+		log.Fatal("usage: secondreader SINCE SUBJECT; NATS_URL is the address of NATS")
 	}
 	back, err := time.ParseDuration(os.Args[1])
 	if err == nil {

@@ -70,7 +70,7 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 	if err != nil || len(old) == 0 {
 		return nil, err
 	}
-	known, err := seen.Recall(ctx, c.bus, ids)
+	known, err := seen.Read(ctx, c.bus, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func TestTheLeastValuableOfTooMuchIsShedForNothingAndTheRestIsDecided(t *testing
 	}
 }
 
-func TestWorkThatComesAgainIsShedAgainAndNotPaidFor(t *testing.T) {
+func TestRedeliveredWorkIsShedAgainAndNotPaidFor(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, desk.Soon)
 	works := flooded(t, d, 60)

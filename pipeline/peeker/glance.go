@@ -64,7 +64,7 @@ func (p *peeker) recall(ctx context.Context, judge *verdict.Judge, units []worke
 	for i, u := range units {
 		ids[i] = u.Identity()
 	}
-	known, err := seen.Recall(ctx, p.bus, ids)
+	known, err := seen.Read(ctx, p.bus, ids)
 	if err == nil {
 		err = worker.Name(ctx, p.bus, units)
 	}

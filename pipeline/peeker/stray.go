@@ -39,7 +39,7 @@ func (p *peeker) strayLoop(ctx context.Context, stream string) (*loop.Loop[loop.
 				Gather: func(_ context.Context, in []loop.Item) ([]struct{}, error) { return make([]struct{}, len(in)), nil },
 			}, err
 		},
-		Read:       func(it loop.Item) (loop.Item, error) { return it, p.bus.Stray(it.Subject) },
+		Read:       func(it loop.Item) (loop.Item, error) { return it, p.bus.CheckDomain(it.Subject) },
 		Decide:     func(loop.Item, struct{}, time.Time) (d loop.Decision[struct{}]) { return d },
 		Apply:      func(context.Context, []struct{}) error { return nil },
 		DeadLetter: p.deadLetter,

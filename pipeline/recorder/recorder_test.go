@@ -234,9 +234,9 @@ func (w *world) remake(stream string) {
 	must(w.t, w.b.Ensure(w.t.Context()))
 }
 
-// TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne recreates the stream while the recorder has no fetch open, as
+// TestAStreamRecreatedBetweenTwoTakesIsNotTheOldOne recreates the stream while the recorder has no fetch open, as
 // while ClickHouse is unavailable: the next fetch succeeds, on another stream whose sequences begin at 1 again.
-func TestAStreamMadeAnewBetweenTwoTakesIsNotTheOldOne(t *testing.T) {
+func TestAStreamRecreatedBetweenTwoTakesIsNotTheOldOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	away := make(chan struct{})
@@ -275,9 +275,9 @@ func (b *behind) InsertVerdicts(ctx context.Context, rows []warehouse.VerdictRow
 	return b.sink.InsertVerdicts(ctx, rows, token)
 }
 
-// TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne records a message whose stream was deleted
+// TestAMessageOfADeletedStreamSettlesNoMessageOfTheNewOne records a message whose stream was deleted
 // meanwhile. Its acknowledgement has a stream and a sequence, which are another message's now.
-func TestAMessageOfADeletedStreamSettlesNoneOfTheNewOne(t *testing.T) {
+func TestAMessageOfADeletedStreamSettlesNoMessageOfTheNewOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publishEach(w.entry, 1, 10)

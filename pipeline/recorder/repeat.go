@@ -24,8 +24,8 @@ import (
 // A recorder that was suspended in between holds messages that are settled by now. It
 // inserts them under the row IDs under which they are stored, which changes nothing.
 
-// insertAnew stores the rows that are not stored yet.
-func (l *line[R]) insertAnew(ctx context.Context, s sink, rows []R, token string) error {
+// insertMissing stores the rows that are not stored yet.
+func (l *line[R]) insertMissing(ctx context.Context, s sink, rows []R, token string) error {
 	events := warehouse.Events(rows)
 	stored, err := s.Stored(ctx, l.stream, events)
 	if err != nil {

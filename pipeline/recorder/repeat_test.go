@@ -76,9 +76,9 @@ func TestRecordersDoNotDoubleAnEventWhoseMessagesTheyHoldAtOnce(t *testing.T) {
 	w.happened(60)
 }
 
-// TestWhatWasRemovedIsRecordedAnew removes rows, as by age or by hand, and records their stream anew, in the same
+// TestRemovedRowsAreRecordedAgain removes rows, as by age or by hand, and records their stream anew, in the same
 // batches. ClickHouse remembers an insert's token after its rows are gone; it must not report them as stored.
-func TestWhatWasRemovedIsRecordedAnew(t *testing.T) {
+func TestRemovedRowsAreRecordedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.verdicts(1, 60)
@@ -99,7 +99,7 @@ func TestWhatWasRemovedIsRecordedAnew(t *testing.T) {
 	}
 }
 
-func TestMessagesWithoutAnIdAreNoRepeatsOfEachOther(t *testing.T) {
+func TestMessagesWithoutAnIDAreNotRepeatsOfEachOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	byHand := func(m bus.Message) {

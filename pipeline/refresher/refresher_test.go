@@ -446,9 +446,9 @@ func TestWhatCannotBeReadHidesNoDeal(t *testing.T) {
 	d := desk.New(t, 1)
 	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
 	asins := d.ASINs(keepasim.Good)
-	d.Litter(t, asins[0])
+	d.PublishUnreadable(t, asins[0])
 	w := accept(t, d, asins[1])
-	d.Litter(t, asins[1])
+	d.PublishUnreadable(t, asins[1])
 	k := at(t, d, desk.T0.Add(time.Hour))
 	if err := k.step(t.Context()); err != nil {
 		t.Fatal(err)

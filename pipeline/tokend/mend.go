@@ -41,7 +41,7 @@ func (t *tokend) keepPaused(ctx context.Context, wish token.Wish) error {
 	if err != nil || raw != nil {
 		return err
 	}
-	t.env.Log.Warn("the mode was lost with the balance, it is again what the ledger says", "mode", string(wish))
+	t.env.Log.Warn("the mode was lost with the balance, it is restored from the ledger", "mode", string(wish))
 	_, err = cell.Swap(ctx, rev, []byte(wish))
 	return err
 }

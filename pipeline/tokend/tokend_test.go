@@ -345,7 +345,7 @@ func TestADeadClaimIsGivenUpAndAThawedWorkerSettlesItOnce(t *testing.T) {
 	}
 }
 
-func TestTheSecondTokendStandsByAndAnOldOneIsFencedOff(t *testing.T) {
+func TestTheSecondTokendIsOnStandbyAndAnOldOneIsFencedOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
 	first, second := w.tokend(), w.tokend()
@@ -425,7 +425,7 @@ func TestThePauseTakesBackCreditAndTheModeIsSeen(t *testing.T) {
 	}
 }
 
-func TestAChangeOfModeIsToldOnceWhoeverDiesBetweenItsTwoWrites(t *testing.T) {
+func TestAChangeOfModeIsRecordedOnceWhereverTokendDiesBetweenItsWrites(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 60, keepasim.Options{Rate: 5, Balance: 100})
 	d := w.tokend()
@@ -443,7 +443,7 @@ func TestAChangeOfModeIsToldOnceWhoeverDiesBetweenItsTwoWrites(t *testing.T) {
 		return notes
 	}
 	if got := changes(); len(got) == 0 || got[len(got)-1] != "burst to paused" {
-		t.Fatalf("changes told: %q, want burst to paused at the end", got)
+		t.Fatalf("recorded changes: %q, want burst to paused at the end", got)
 	}
 	told := len(changes())
 	// It writes the next change into its state and dies before the line is written.
@@ -462,13 +462,13 @@ func TestAChangeOfModeIsToldOnceWhoeverDiesBetweenItsTwoWrites(t *testing.T) {
 	w.turn(next)
 	got := changes()
 	if n := slices.Index(got, "paused to burst"); n != told {
-		t.Errorf("changes told: %q, want paused to burst in place %d", got, told)
+		t.Errorf("recorded changes: %q, want paused to burst in place %d", got, told)
 	}
 	next.lease.Release() // a successor repeats the last line
 	last := w.tokend()
 	w.turn(last)
 	if again := changes(); len(again) != len(got) {
-		t.Errorf("changes told: %q after a repeat, want %q", again, got)
+		t.Errorf("recorded changes: %q after a repeat, want %q", again, got)
 	}
 }
 

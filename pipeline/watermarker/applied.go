@@ -139,7 +139,7 @@ func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 func (f *inForce) set(queries []keepa.Query, version int) {
 	f.now.Store(&queries)
 	f.changed()
-	f.pulse.Reads(pipeline.QueriesInForce{Queries: ids(queries), Version: version})
+	f.pulse.SetQueries(pipeline.CurrentQueries{Queries: ids(queries), Version: version})
 }
 
 // has reports whether a query is in force.

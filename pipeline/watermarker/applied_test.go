@@ -93,14 +93,14 @@ func TestAppliedQueriesAreReadWithoutARestartAndThoseLeftOutAreSetAside(t *testi
 		return !state("second").NextPoll.IsZero() && aside("first") && aside("third")
 	})
 	if is := state("second"); is.Mark < second.Mark || is.LastSweep.Before(second.LastSweep) {
-		t.Errorf("the query that came back began anew: %+v, was %+v", is, second)
+		t.Errorf("the query that was applied again began again: %+v, was %+v", is, second)
 	}
 	apply(6)
 	desk.Await(t, "its own to be read again", func() bool { return aside("second") && !state("first").NextPoll.IsZero() })
 }
 
 // beat returns the current queries in the watermarker's heartbeat, once it answers.
-func beat(t *testing.T, d *desk.Desk) (q pipeline.QueriesInForce) {
+func beat(t *testing.T, d *desk.Desk) (q pipeline.CurrentQueries) {
 	t.Helper()
 	desk.Await(t, "the watermarker to answer", func() bool {
 		beats := d.Bus.AskAll(t.Context(), []string{"watermarker"}, 50*time.Millisecond)

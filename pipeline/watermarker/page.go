@@ -56,7 +56,7 @@ func (t *turn) buy(ctx context.Context, index int) (watermark.Event, error) {
 // replay reads the stored answers of a read under way.
 func (t *turn) replay(ctx context.Context, since uint64) (watermark.Event, error) {
 	var all []watermark.Answer
-	err := responses.Beyond(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, since, func(a responses.Answer) error {
+	err := responses.EachAfter(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, since, func(a responses.Answer) error {
 		if index, ours := t.list.indexOf(a.Key); ours {
 			all = append(all, t.decode(index, a))
 		}

@@ -193,7 +193,7 @@ func TestARowIsOfferedOnceForEachPriceHoweverOftenItIsListed(t *testing.T) {
 	asins := r.d.ASINs(keepasim.Good)
 	decided := pipeline.Identity{Domain: 1, ASIN: asins[4], PriceType: int(keepa.Used), CreationDate: int64(keepa.FromTime(r.env.Now())) - 9}
 	m := pipeline.Seen{CreationDate: decided.CreationDate, Look: pipeline.LookCommit, Outcome: pipeline.Reject}
-	if err := seen.Remember(t.Context(), r.bus, decided, m); err != nil {
+	if err := seen.Store(t.Context(), r.bus, decided, m); err != nil {
 		t.Fatal(err)
 	}
 	if n := offered(r, r.row(asins[4], 9)); n != 0 {
@@ -407,7 +407,7 @@ func TestARowWithoutAnIdentityIsADeadLetterOnceAndCostsTheOthersNothing(t *testi
 	}
 }
 
-func TestAListThatFailsRestsLongerEachTimeAndAListThatCannotBeReadStopsNoOther(t *testing.T) {
+func TestAFailingListIsRetriedWithBackoffAndStopsNoOtherList(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	r.d.Grant(t, pipeline.StageWatermarker, 100)
@@ -423,7 +423,7 @@ func TestAListThatFailsRestsLongerEachTimeAndAListThatCannotBeReadStopsNoOther(t
 			t.Fatal("the list answers")
 		}
 		if d := r.now().NextPoll.Sub(before); d < want || d > want+10*time.Second {
-			t.Errorf("it rests for %s, want %s", d, want)
+			t.Errorf("it is postponed by %s, want %s", d, want)
 		}
 	}
 	kv, err := r.bus.Store(t.Context(), pipeline.BucketWatermarks)

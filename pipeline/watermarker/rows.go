@@ -63,7 +63,7 @@ func (t *turn) offer(ctx context.Context, e watermark.Offer) (watermark.Event, e
 // known returns the identities that were decided, or were offered and wait.
 func (w *watermarker) known(ctx context.Context, ids []pipeline.Identity) (map[pipeline.Identity]bool, error) {
 	known := map[pipeline.Identity]bool{}
-	decided, err := seen.Recall(ctx, w.bus, ids)
+	decided, err := seen.Read(ctx, w.bus, ids)
 	if err != nil {
 		return nil, err
 	}

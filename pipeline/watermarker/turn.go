@@ -107,7 +107,7 @@ func (t *turn) report(e watermark.Effect) error {
 	case watermark.Show:
 		t.w.pulse.State(e.State)
 	case watermark.Sight:
-		t.w.pulse.See(loopList, stall.Sight{Work: true, Tokens: e.Tokens, Wish: true}) // paused is no credit
+		t.w.pulse.See(loopList, stall.Sight{Work: true, Tokens: e.Tokens, Wish: true}) // a pause gives no credit
 	case watermark.Stepped:
 		t.w.pulse.Stepped(loopList)
 	case watermark.Warn:

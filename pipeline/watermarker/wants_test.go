@@ -53,7 +53,7 @@ func wanters(t *testing.T, d *desk.Desk) map[string]string {
 	return out
 }
 
-func TestWhatSeveralQueriesWantIsDecidedOnceAndNamesThemAllAlsoWhenTheSecondComesLate(t *testing.T) {
+func TestACandidateOfSeveralQueriesIsDecidedOnceAndNamesThemAllEvenALateOne(t *testing.T) {
 	if testing.Short() {
 		t.Skip("decides 400 rows with every daemon")
 	}

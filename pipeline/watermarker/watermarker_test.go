@@ -111,7 +111,7 @@ func TestAListOfAStrangeShapeIsFlaggedAndNothingAdvances(t *testing.T) {
 	desk.Await(t, "the list itself", func() bool { return len(candidates(t, d)) == 400 && !state(t, d).LastSweep.IsZero() })
 }
 
-func TestAReadThatFailsGoesOnAtItsPageAndBuysNoneTwice(t *testing.T) {
+func TestAFailedReadResumesAtItsPageAndBuysNoPageTwice(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 300)
 	d.Grant(t, pipeline.StageWatermarker, credit)

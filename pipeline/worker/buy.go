@@ -79,7 +79,7 @@ func End(ctx context.Context, env process.Env, pulse *Pulse, breaker *Breaker, c
 		breaker.Worked()
 	}
 	if !a.ConsumedKnown {
-		return c.CloseUnknown(ctx, "the answer does not say what it cost")
+		return c.CloseUnknown(ctx, "the answer does not contain its cost")
 	}
 	return c.Close(ctx, a.Consumed, a.Reading)
 }

@@ -31,7 +31,7 @@ func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, rea
 	go func() {
 		defer stop()
 		for {
-			t := time.NewTimer(max(time.Second, bus.Fallback(env.Clock))) // nobody applies rules more often
+			t := time.NewTimer(max(time.Second, bus.Fallback(env.Clock))) // rules are not applied more often
 			select {
 			case <-ctx.Done():
 				t.Stop()

@@ -95,7 +95,7 @@ func TestADaemonIsStuckOnlyWithWorkTokensAndTheWishToRun(t *testing.T) {
 	}
 }
 
-func TestAHeartbeatSaysWhatWasDoneAndPaid(t *testing.T) {
+func TestAHeartbeatReportsWhatWasDoneAndPaid(t *testing.T) {
 	t.Parallel()
 	p := worker.NewPulse(process.Env{Clock: process.RealClock()})
 	before := p.Beat()

@@ -205,7 +205,7 @@ func TestADecisionIsRememberedOnlyAfterItsMessagesAreStored(t *testing.T) {
 	good := bus.Message{Subject: "verdict.1.peek.reject.B000000001", Schema: pipeline.SchemaVerdict, ID: "v", Body: []byte("{}")}
 	remembered := func() bool {
 		t.Helper()
-		m, err := seen.Recall(t.Context(), b, []pipeline.Identity{id})
+		m, err := seen.Read(t.Context(), b, []pipeline.Identity{id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +232,7 @@ func TestADecisionIsRememberedOnlyAfterItsMessagesAreStored(t *testing.T) {
 	}
 }
 
-func TestAVerdictComesAfterWhatItLedTo(t *testing.T) {
+func TestAVerdictIsStoredAfterItsConsequences(t *testing.T) {
 	t.Parallel()
 	u := worker.Unit{Origin: "SURVIVORS/7"}
 	u.ID, u.Survivor.Identity = "w1", identity("B000000001", 7_000_000)

@@ -135,7 +135,7 @@ func TestTheCircuitBreakerOpensForLongerWithEveryFailureAndClosesWithASuccess(t 
 	}
 }
 
-func TestWorkThatFailedTogetherComesBackApart(t *testing.T) {
+func TestWorkThatFailedTogetherIsRedeliveredApart(t *testing.T) {
 	t.Parallel()
 	postpone := func(c process.Clock) time.Duration {
 		env := process.Env{Clock: c, Log: slog.New(slog.DiscardHandler)}

@@ -44,7 +44,7 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 // precedence. If applied rules are unreadable, or the daemon rejects them, the last good rules stay in force.
 //
 // Rules are in force once everything that was decided by the ones before is stored: the heartbeat names a version only
-// then, so that who decides the stored deals again after it finds all of them.
+// then, so that a process which decides the stored deals again after it finds all of them.
 type Rules struct {
 	own     *verdict.Judge
 	cell    bus.Cell
@@ -79,7 +79,7 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 func (r *Rules) Judge() *verdict.Judge { return r.now.Load() }
 
 // Use returns the rule set in force and keeps others from coming into force until done is called, once what was decided
-// by it is stored. Nothing waits for a service outside in between, and nobody calls it twice at the same time.
+// by it is stored. Nothing waits for an external service in between, and it is never called twice at the same time.
 func (r *Rules) Use() (judge *verdict.Judge, done func()) {
 	r.using.RLock()
 	return r.now.Load(), sync.OnceFunc(r.using.RUnlock)
@@ -134,11 +134,11 @@ func (r *Rules) hold(judge *verdict.Judge, version int) {
 	r.using.Lock()
 	r.now.Store(judge)
 	r.using.Unlock()
-	r.pulse.InForce(pipeline.RulesInForce{RuleSet: judge.Version(), Version: version, Own: string(r.own.Text())})
+	r.pulse.SetRules(pipeline.CurrentRules{RuleSet: judge.Version(), Version: version, Own: string(r.own.Text())})
 }
 
-// InForce reports the rules by which the daemon decides.
-func (p *Pulse) InForce(r pipeline.RulesInForce) {
+// SetRules sets the rules that the heartbeat reports.
+func (p *Pulse) SetRules(r pipeline.CurrentRules) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.Rules = &r
@@ -148,7 +148,7 @@ func (p *Pulse) InForce(r pipeline.RulesInForce) {
 func (p *Pulse) Refused(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := pipeline.RulesInForce{}
+	r := pipeline.CurrentRules{}
 	if p.h.Rules != nil {
 		r = *p.h.Rules
 	}
@@ -156,8 +156,8 @@ func (p *Pulse) Refused(err error) {
 	p.h.Rules = &r
 }
 
-// Reads reports the queries that the watermarker reads.
-func (p *Pulse) Reads(q pipeline.QueriesInForce) {
+// SetQueries sets the queries that the heartbeat reports.
+func (p *Pulse) SetQueries(q pipeline.CurrentQueries) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.Queries = &q
@@ -167,7 +167,7 @@ func (p *Pulse) Reads(q pipeline.QueriesInForce) {
 func (p *Pulse) QueriesRefused(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	q := pipeline.QueriesInForce{}
+	q := pipeline.CurrentQueries{}
 	if p.h.Queries != nil {
 		q = *p.h.Queries
 	}

@@ -56,7 +56,7 @@ func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *test
 	if err != nil {
 		t.Fatal(err)
 	}
-	inForce := func(what string, want func(pipeline.RulesInForce) bool) {
+	inForce := func(what string, want func(pipeline.CurrentRules) bool) {
 		t.Helper()
 		for late := time.Now().Add(20 * time.Second); !want(*pulse.Beat().Rules); time.Sleep(time.Millisecond) {
 			if time.Now().After(late) {
@@ -68,26 +68,26 @@ func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *test
 		}
 	}
 	good := version(rules("500"))
-	inForce("nothing applied", func(i pipeline.RulesInForce) bool { return i.RuleSet == own.Version() && i.Version == 0 })
+	inForce("nothing applied", func(i pipeline.CurrentRules) bool { return i.RuleSet == own.Version() && i.Version == 0 })
 	apply(1, string(rules("500")))
-	inForce("applied", func(i pipeline.RulesInForce) bool { return i.RuleSet == good && i.Version == 1 && i.Refused == "" })
+	inForce("applied", func(i pipeline.CurrentRules) bool { return i.RuleSet == good && i.Version == 1 && i.Refused == "" })
 	for n, bad := range []string{"name: [", string(rules("2000"))} {
 		apply(n+2, bad)
-		inForce("bad", func(i pipeline.RulesInForce) bool { return i.RuleSet == good && i.Version == n+1 && i.Refused != "" })
+		inForce("bad", func(i pipeline.CurrentRules) bool { return i.RuleSet == good && i.Version == n+1 && i.Refused != "" })
 		apply(n+2, string(rules("500")))
-		inForce("good again", func(i pipeline.RulesInForce) bool { return i.Version == n+2 && i.Refused == "" })
+		inForce("good again", func(i pipeline.CurrentRules) bool { return i.Version == n+2 && i.Refused == "" })
 	}
 	if _, err := kv.Put(t.Context(), pipeline.KeyRules, []byte("not JSON")); err != nil {
 		t.Fatal(err)
 	}
-	inForce("damaged", func(i pipeline.RulesInForce) bool { return i.RuleSet == good && i.Refused != "" })
+	inForce("damaged", func(i pipeline.CurrentRules) bool { return i.RuleSet == good && i.Refused != "" })
 	late := worker.NewPulse(env)
 	started, err := worker.Follow(t.Context(), b, env, own, late, fits)
 	if err != nil || started.Judge().Version() != own.Version() || late.Beat().Rules.Refused == "" {
 		t.Errorf("a start over a damaged value: %v, %+v", err, late.Beat().Rules)
 	}
 	apply(9, "")
-	inForce("its own again", func(i pipeline.RulesInForce) bool {
+	inForce("its own again", func(i pipeline.CurrentRules) bool {
 		return i.RuleSet == own.Version() && i.Version == 9 && i.Refused == ""
 	})
 }

@@ -94,7 +94,7 @@ func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 			if e.Seen == nil {
 				continue
 			}
-			if err := seen.Remember(ctx, b, e.ID, *e.Seen); err != nil {
+			if err := seen.Store(ctx, b, e.ID, *e.Seen); err != nil {
 				return err
 			}
 		}

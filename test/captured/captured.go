@@ -1,4 +1,4 @@
-// Package captured says where the captured answers of Keepa are, which belong to
+// Package captured locates the captured answers of Keepa, which belong to
 // others and are not part of this repository.
 package captured
 

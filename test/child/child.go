@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -199,4 +200,15 @@ func (c *Child) Done(t testing.TB) string {
 		t.Fatalf("%s: %v\n%s", c.Name, c.err, c.Output())
 	}
 	return c.Output()
+}
+
+// FreeAddress returns a loopback address that no process listens on now.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

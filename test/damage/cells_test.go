@@ -256,7 +256,7 @@ func refused(t *testing.T, box *standalone.Box, run, how string) {
 	_, err := replay.Open(t.Context(), box.Bus, nil, replay.Options{Run: run, Resume: true}, nil)
 	switch {
 	case err == nil:
-		t.Error("the replay resumes from what is no record")
+		t.Error("the replay resumes from a value that is not a record")
 	case how != "deleted" && !strings.Contains(err.Error(), "nats kv del RUNS "+run):
 		t.Errorf("the replay says %v, want the next step", err)
 	}

@@ -180,7 +180,7 @@ func await(t *testing.T, what string, log *lines, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s; the log says:\n%s", what, patience, log)
+			t.Fatalf("%s: still not the case after %s; the log:\n%s", what, patience, log)
 		}
 	}
 }

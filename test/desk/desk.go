@@ -36,7 +36,7 @@ import (
 // T0 is pipeline time at the start of every test.
 var T0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-// patience is how long something may take before a test says that it does not happen. It
+// patience is how long something may take before a test fails. It
 // is much longer than anything takes on a busy machine.
 const patience = 3 * time.Minute
 
@@ -174,7 +174,7 @@ func (d *Desk) ask(t testing.TB, path string, form url.Values) []byte {
 	return w.Body.Bytes()
 }
 
-// Product is what Keepa says of an ASIN now, with or without offers.
+// Product returns Keepa's current answer about an ASIN, with or without offers.
 func (d *Desk) Product(t testing.TB, asin string, offers bool) []byte {
 	t.Helper()
 	form := url.Values{"asin": {asin}, "stats": {"365"}, "history": {"1"}}
@@ -358,7 +358,7 @@ func Await(t testing.TB, what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-over:
-			t.Fatalf("not within %s: %s", patience, what)
+			t.Fatalf("%s: still not the case after %s", what, patience)
 		}
 	}
 }
@@ -423,9 +423,9 @@ func (d *Desk) Accepted(t testing.TB, asin string) {
 	}
 }
 
-// Litter publishes what no reader can read, on the subjects of verdicts about a book:
-// published by hand, or by a build that is no more.
-func (d *Desk) Litter(t testing.TB, asin string) {
+// PublishUnreadable publishes what no reader can read, on the subjects of verdicts about a book:
+// published by hand, or by an earlier build.
+func (d *Desk) PublishUnreadable(t testing.TB, asin string) {
 	t.Helper()
 	for n, body := range []string{
 		`{`, `null`, `[]`, `{"asin":5}`, `{"look":"commit","outcome":"accept","asin":"` + asin + `"}`,

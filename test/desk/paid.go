@@ -56,13 +56,24 @@ func (d *Desk) AwaitSettled(t testing.TB, durables ...string) {
 	}
 }
 
+// BuiltIn returns the built-in rules.
+func BuiltIn(t testing.TB) *verdict.Judge {
+	t.Helper()
+	return judge(t, schemas.UsedBooks)
+}
+
 // StrictRules returns rules that reject every book for its profit, and their version.
 func StrictRules(t testing.TB) (rules, version string) {
 	t.Helper()
 	strict := bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: 90000"), 1)
-	judge, err := verdict.NewJudge(strict)
+	return string(strict), judge(t, strict).Version()
+}
+
+func judge(t testing.TB, rules []byte) *verdict.Judge {
+	t.Helper()
+	j, err := verdict.NewJudge(rules)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(strict), judge.Version()
+	return j
 }

@@ -333,10 +333,10 @@ func TestTheWatermarkerDies(t *testing.T) {
 	}.test(t)
 }
 
-// TestTheKeeperDies kills the keeper of the stock, which runs in the watermarker: a
+// TestTheRefresherDies kills the refresher, which runs in the watermarker: a
 // deal whose refresh is due is offered once and paid for once. The list is not read,
 // for that has no tokens.
-func TestTheKeeperDies(t *testing.T) {
+func TestTheRefresherDies(t *testing.T) {
 	scene{
 		daemon: "watermarker", leases: []string{pipeline.KeyWatermarkerLeader, pipeline.KeyRefresherLeader},
 		env:    []string{"REPAIR_ATTEMPTS=0"},

@@ -466,7 +466,7 @@ func (n *newcomer) isToldOfItsOwn(t *testing.T, found map[string]bool) {
 	for _, l := range n.hook.letters()[1:] { // behind the test
 		for _, d := range l.deals {
 			if !found[d.ASIN] {
-				t.Errorf("it was told of %s, which was not found", d.ASIN)
+				t.Errorf("%s was notified and not found", d.ASIN)
 			}
 		}
 	}
@@ -484,7 +484,7 @@ func (n *newcomer) isToldOnce(t *testing.T) {
 		}
 	}
 	if len(times) == 0 || len(twice) > 1 {
-		t.Errorf("it was told of %d deals, and %d messages repeat one: %v", len(times), len(twice), twice)
+		t.Errorf("%d deals were notified, and %d messages repeat one: %v", len(times), len(twice), twice)
 	}
 }
 

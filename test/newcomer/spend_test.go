@@ -35,7 +35,7 @@ func (w *world) spent(t *testing.T) {
 			}
 		}
 	}
-	sum, err := cli.Tally(t.Context(), w.box.Bus)
+	sum, err := cli.ReadReport(t.Context(), w.box.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func (w *world) spent(t *testing.T) {
 	if len(want) < 5 || sum.Lost() < 9 || sum.Drift() == 0 {
 		t.Errorf("of %v: this proves nothing", want)
 	}
-	h, err := cli.Past(t.Context(), w.box.Bus, func(now time.Time) time.Time { return now.Add(-1000 * time.Hour) })
+	h, err := cli.ReadHistory(t.Context(), w.box.Bus, func(now time.Time) time.Time { return now.Add(-1000 * time.Hour) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func came(t *testing.T, b *bench, text string) []responses.Answer {
 	if command == nil {
 		t.Fatalf("no command in %q", text)
 	}
-	all, err := responses.Came(t.Context(), b.Bus, command[1])
+	all, err := responses.AnswersTo(t.Context(), b.Bus, command[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestAnAnswerOfSeveralMessagesComesBackAsItWas(t *testing.T) {
 		}
 	}
 	for call, want := range map[string][][]byte{"w.1": {body}, "w.2": {[]byte("<html>"), []byte("null")}, "w.3": nil} {
-		got, err := responses.Came(t.Context(), b.Bus, call)
+		got, err := responses.AnswersTo(t.Context(), b.Bus, call)
 		if err != nil || len(got) != len(want) {
 			t.Fatalf("%s: %d answers came, want %d (%v)", call, len(got), len(want), err)
 		}

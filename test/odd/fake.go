@@ -42,9 +42,9 @@ type Keepa struct {
 
 // Reply is a whole answer over HTTP that is not what Keepa sends.
 type Reply struct {
-	// Charged says that Keepa executed the call and charged it, and what it said was lost on its way.
+	// Charged reports that Keepa executed and charged the call, and that its answer was lost on the way.
 	Charged bool
-	// Write answers: good is what Keepa said, or would have said of the account alone where it did not execute the call.
+	// Write answers: good is Keepa's answer; of the account alone if Keepa did not execute the call.
 	Write func(w http.ResponseWriter, r *http.Request, good []byte)
 }
 
@@ -194,7 +194,7 @@ func (k *Keepa) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code, body := k.ask(r)
 	envelope := map[string]json.RawMessage{}
 	if json.Unmarshal(body, &envelope) == nil && c.Kind() != Token {
-		_ = json.Unmarshal(envelope["tokensConsumed"], &c.Tokens) // the simulated Keepa says a number
+		_ = json.Unmarshal(envelope["tokensConsumed"], &c.Tokens) // the simulated Keepa sends a number
 		body = k.answer(c, envelope)
 		k.charged(c)
 	}
@@ -206,7 +206,7 @@ func (k *Keepa) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body) // the caller may have gone
 }
 
-// ask is what the good Keepa says.
+// ask returns the answer of the good Keepa.
 func (k *Keepa) ask(r *http.Request) (code int, body []byte) {
 	r.Header.Del("Accept-Encoding")
 	said := httptest.NewRecorder()
@@ -214,7 +214,7 @@ func (k *Keepa) ask(r *http.Request) (code int, body []byte) {
 	return said.Code, said.Body.Bytes()
 }
 
-// account is what the good Keepa says of the account, for nothing.
+// account returns what the good Keepa reports of the account, for no token.
 func (k *Keepa) account(r *http.Request) []byte {
 	free := httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/token?"+url.Values{"key": {r.URL.Query().Get("key")}}.Encode(), nil)
 	_, body := k.ask(free)

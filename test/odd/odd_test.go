@@ -16,7 +16,6 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
-	"ratchet/schemas"
 	"ratchet/test/desk"
 	"ratchet/test/odd"
 )
@@ -27,15 +26,6 @@ const speed = 300
 // credit is more than any test claims: without a tokend nobody issues again what a
 // claim reserved and did not use.
 const credit = 1_000_000
-
-func newJudge(t *testing.T) *verdict.Judge {
-	t.Helper()
-	j, err := verdict.NewJudge(schemas.UsedBooks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
 
 // bench is a desk with an odd Keepa, and a case on it: books with a shape, among others without.
 type bench struct {
@@ -49,7 +39,7 @@ type bench struct {
 func newBench(t *testing.T, speed float64) *bench {
 	t.Helper()
 	d := desk.New(t, speed)
-	b := &bench{Desk: d, keepa: odd.Serve(t, d.Sim), judge: newJudge(t), good: d.ASINs(keepasim.Good)}
+	b := &bench{Desk: d, keepa: odd.Serve(t, d.Sim), judge: desk.BuiltIn(t), good: d.ASINs(keepasim.Good)}
 	for _, asin := range d.World.ASINs() {
 		if !slices.Contains(b.good, asin) {
 			b.rest = append(b.rest, asin)

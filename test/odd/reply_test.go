@@ -169,7 +169,7 @@ func (b *bench) named(t *testing.T, a answer, before string) {
 		}
 		select {
 		case <-over:
-			t.Fatalf("nobody says %q:\n%s", a.word, last)
+			t.Fatalf("%q is reported nowhere:\n%s", a.word, last)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -2,7 +2,6 @@ package processes_test
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ func TestTheSimulatedKeepaIsAProcessOfItsOwn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs a process")
 	}
-	addr := freeAddress(t)
+	addr := child.FreeAddress(t)
 	p := start(t, "keepasim", nil, "--addr", addr, "--rate", "7", "--balance", "42")
 	var envelope struct{ TokensLeft, RefillRate int }
 	for over := time.Now().Add(30 * time.Second); ; {
@@ -28,7 +27,7 @@ func TestTheSimulatedKeepaIsAProcessOfItsOwn(t *testing.T) {
 			break
 		}
 		if time.Now().After(over) {
-			t.Fatalf("nobody answers on %s: %v", addr, err)
+			t.Fatalf("no answer on %s: %v", addr, err)
 		}
 		<-time.After(20 * time.Millisecond)
 	}
@@ -36,15 +35,4 @@ func TestTheSimulatedKeepaIsAProcessOfItsOwn(t *testing.T) {
 		t.Errorf("balance %d at %d a minute, want 42 at 7", envelope.TokensLeft, envelope.RefillRate)
 	}
 	child.Stop(t, p)
-}
-
-// freeAddress is a loopback address that nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -30,7 +30,7 @@ const (
 	between             // a copy at the time of an earlier answer, against the later one
 )
 
-// said is an estimate in little memory: there are millions.
+// said is a compact estimate: there are millions.
 type said struct {
 	known, accepted      bool
 	price, predicted     int32 // cents

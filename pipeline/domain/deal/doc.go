@@ -18,7 +18,7 @@
 //
 // # Formulas
 //
-// Each has its worked example in a test. The source says whose figure it is: Keepa states it, Amazon charges it,
+// Each has its worked example in a test. The source is where a figure comes from: Keepa states it, Amazon charges it,
 // statistics define it, or it was measured on captured histories (16 used books, 1,427 book-months, 2012 to 2025).
 //
 //	what                formula                                                               source

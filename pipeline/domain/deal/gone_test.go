@@ -6,7 +6,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-func TestAPriceThatIsGoneIsNoPrice(t *testing.T) {
+func TestAnEndedPriceIsNotAPrice(t *testing.T) {
 	t.Parallel()
 	values := make(keepa.Values, keepa.PriceTypes)
 	for i := range values {

@@ -161,7 +161,7 @@ func TestWhatIsSettledStaysSettled(t *testing.T) {
 	}
 }
 
-func TestWhatHappensAfterTheInstantIsNoSale(t *testing.T) {
+func TestAFallAfterTheInstantIsNotASale(t *testing.T) {
 	t.Parallel()
 	h := Histories{Known: true, Rank: line(20*days, 1000, -3*days, 700), Used: line(30*days, 2000), CountUsed: line(20*days, 5, -3*days, 4, -5*days, 4)}
 	if got := InferSales(h, Credit{}, now); len(got.All) != 0 || got.Falls != 0 {

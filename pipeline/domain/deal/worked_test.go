@@ -116,7 +116,7 @@ func TestEveryNumberOfADealFollowsFromItsAnswer(t *testing.T) {
 	}
 }
 
-func TestADealIsASumThatComesOut(t *testing.T) {
+func TestTheSumOfADealAddsUp(t *testing.T) {
 	t.Parallel()
 	d := workedDeal(t)
 	if d.AmazonFeesCents != d.ReferralCents+d.FBAFeeCents+d.ClosingFeeCents || d.ReferralCents != (d.SalePriceCents*15+50)/100 {

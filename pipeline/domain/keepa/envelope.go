@@ -133,7 +133,7 @@ func (s *scanner) accountField(env *Envelope, key string) error {
 	return nil
 }
 
-// apiError decodes Keepa's error, usually an object. An empty one is no error.
+// apiError decodes Keepa's error, usually an object. An empty one is not an error.
 func (s *scanner) apiError(p **APIError) error {
 	e := &APIError{}
 	switch s.peek() {

@@ -2,7 +2,7 @@ package keepa
 
 import "testing"
 
-func TestAnAnswerIsWholeWhereEveryElementCanBeToldApart(t *testing.T) {
+func TestAnAnswerWhoseElementsCanAllBeSeparatedIsComplete(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]bool{
 		`{"products":[{"asin":"B000000001"},{"asin":"B000000002"}]}`: true,

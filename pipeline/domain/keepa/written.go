@@ -45,7 +45,7 @@ func (r *reader) split(data []byte) bool {
 		return false
 	}
 	text = r.repair(text)
-	if !r.whole(text) {
+	if !r.isJSON(text) {
 		return false
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -71,8 +71,8 @@ func (r *reader) split(data []byte) bool {
 	return true
 }
 
-// whole reports whether the text can be read as JSON, and adds a complaint where it stops being JSON.
-func (r *reader) whole(text []byte) bool {
+// isJSON reports whether the text can be read as JSON, and adds a complaint where it stops being JSON.
+func (r *reader) isJSON(text []byte) bool {
 	var all json.RawMessage
 	err := json.Unmarshal(text, &all)
 	var e *json.SyntaxError

@@ -127,7 +127,7 @@ func TestTheQueryFromKeepasPageIsAcceptedAsPasted(t *testing.T) {
 	}
 }
 
-func TestWhatIsOffInAPastedQueryIsDroppedAndOpenEndsAreUnderstood(t *testing.T) {
+func TestDisabledFiltersOfAPastedQueryAreDroppedAndOpenEndsAreRead(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		`"isRangeEnabled":true,"currentRange":[2000,-1]`:                `"currentRange":[2000,2147483647]`,

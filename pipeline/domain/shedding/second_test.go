@@ -25,7 +25,7 @@ func TestWhatIsInHandAndWhatComesInCanBeDecided(t *testing.T) {
 		t.Errorf("%d can be decided, want 35", got)
 	}
 	if m.Exceeded(43) || !m.Exceeded(44) {
-		t.Error("a quarter more than can be decided is no flood, and one beyond it is")
+		t.Error("want a flood from a quarter more work than can be decided")
 	}
 	m.Hand = -100
 	if got := m.Decidable(); got != 0 || m.Exceeded(1) || !m.Exceeded(2) {

@@ -9,7 +9,7 @@ import (
 )
 
 // Tick is the time between two refills, as measured on a real account, until
-// readings say otherwise.
+// readings differ from that.
 const Tick = 60200 * time.Millisecond
 
 // Minutes is how many minutes of refill the bucket holds: tokens older than an hour expire.

@@ -233,7 +233,7 @@ func (e *Engine) do(effect token.Effect) (token.Event, error) {
 		e.balance = effect.Balance
 		return token.Written(effect), nil
 	case token.Warn:
-		if effect.Text == token.StandsIn {
+		if effect.Text == token.WarnNoAnswer {
 			e.StoodIn++
 		}
 	}

@@ -303,7 +303,7 @@ func TestCreditWithoutABalanceIsTakenBackOnce(t *testing.T) {
 	}
 }
 
-func TestAnIdleStageComesBackLevelWithTheOthers(t *testing.T) {
+func TestAnIdleStageReturnsLevelWithTheOthers(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StagePeeker: {Issued: 600, Claimed: 600, Settled: 600}})
 	d.answer = reading(0, 5)

@@ -31,8 +31,8 @@ const (
 	refillGuard = 20 * time.Millisecond
 )
 
-// StandsIn is the warning of an issuer that continues without an answer from Keepa.
-const StandsIn = "keepa is silent, the last known balance stands in"
+// WarnNoAnswer is the warning of an issuer that continues without an answer from Keepa.
+const WarnNoAnswer = "keepa does not answer, the last known balance is used"
 
 func (q question) outage(m Moment) bool {
 	return !q.silent.IsZero() && m.Machine.Sub(q.silent) > outage
@@ -90,7 +90,7 @@ func (i Issuer) unanswered(e Unanswered, m Moment) (Issuer, []Effect) {
 	if !i.Bucket.Known && q.outage(m) {
 		var stood bool
 		if i, stood = i.standIn(m.Now); stood {
-			say = append(say, Warn{Text: StandsIn})
+			say = append(say, Warn{Text: WarnNoAnswer})
 		}
 	}
 	return i, append(say, i.reap(m)...)

@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline"
 )
 
-func TestABalanceThatStandsInIsAskedAboutUntilKeepaAnswers(t *testing.T) {
+func TestKeepaIsAskedUntilItAnswersWhileTheLastKnownBalanceIsUsed(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{API: reading(100, 5), Rate: 5}, nil)
 	d.turn(nil)
@@ -110,7 +110,7 @@ func TestWhatACallCostWhileTheServersClockWentBackIsOwed(t *testing.T) {
 	d.pass(askFirst)
 	d.step(Check{})
 	if d.asked != asked+1 {
-		t.Error("nobody asks what is left")
+		t.Error("Keepa is not asked for the balance")
 	}
 }
 
@@ -224,7 +224,7 @@ func TestDiscoveryLeavesTheRestOfTheIncomeToTheOthers(t *testing.T) {
 	}
 }
 
-func TestAnIdleStageComesBackLevelWithTheBusyOneThatUsedLeast(t *testing.T) {
+func TestAnIdleStageReturnsLevelWithTheBusyOneThatUsedLeast(t *testing.T) {
 	t.Parallel()
 	p := Position{
 		Grants: map[pipeline.Stage]Grant{pipeline.StageWatermarker: {Settled: 50}, pipeline.StagePeeker: {Settled: 300}},
@@ -252,7 +252,7 @@ func TestASilentKeepaIsAskedLessAndLessOften(t *testing.T) {
 	}
 }
 
-func TestABalanceStandsInOnlyAfterALongSilenceAndIsTheNewestThatAnybodyHeard(t *testing.T) {
+func TestTheNewestKnownBalanceIsUsedOnlyAfterALongSilence(t *testing.T) {
 	t.Parallel()
 	later := reading(40, 5)
 	later.TS += time.Minute.Milliseconds()
@@ -266,7 +266,7 @@ func TestABalanceStandsInOnlyAfterALongSilenceAndIsTheNewestThatAnybodyHeard(t *
 	d.pass(2 * time.Second)
 	d.turn(commits)
 	if got := d.i.Bucket.Balance(d.now.Now); got != 40 {
-		t.Errorf("%d stand in, want the 40 that a worker heard last", got)
+		t.Errorf("the balance is %d, want the 40 that a worker read last", got)
 	}
 }
 

@@ -12,7 +12,7 @@ type Demand struct {
 	Step   int // worst price of the smallest durable step; positive while Tokens is
 }
 
-// Shares say how stages divide the income.
+// Shares define how stages divide the income.
 type Shares struct {
 	Weight   map[pipeline.Stage]int
 	Burst    map[pipeline.Stage]int // most credit a stage may hold on a small plan

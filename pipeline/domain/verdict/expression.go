@@ -256,7 +256,7 @@ func (c *condition) walk(n ast.Node) {
 	case *ast.StringNode:
 		c.cannot(fmt.Sprintf("mismatched types: %q is text, and inputs are numbers or true and false", n.Value))
 	default:
-		c.cannot("only numbers, names, + - * / %, comparisons, and, or, not and functions: " + n.String() + " is none of them")
+		c.cannot("only numbers, names, + - * / %, comparisons, and, or, not and functions: " + n.String() + " is not supported")
 	}
 }
 

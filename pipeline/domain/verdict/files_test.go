@@ -71,7 +71,7 @@ func TestEachMistakeIsReportedWithLineFieldAndProposal(t *testing.T) {
 		{"name: x\nrules:\n  - id: a\n", "line 3: rule \"a\": reason: missing: write a name in snake_case\n" +
 			"line 3: rule \"a\": look: missing: write glance, peek or commit\n" +
 			"line 3: rule \"a\": unknown: missing: write pass, reject or need\n" +
-			"line 3: rule \"a\": says: missing; tell a person why the rule rejects\n" +
+			"line 3: rule \"a\": says: missing; explain to people why the rule rejects\n" +
 			"line 3: rule \"a\": when: missing; write the condition under which the rule rejects"},
 		{rulesOf("") + "  - id: dear\n    look: glance\n    when: rank > 6\n    reason: r\n    unknown: pass\n    says: s.\n", "line 9: rule \"dear\": id: there are two rules \"dear\": rename one"},
 		{strings.Replace(rulesOf(""), "rank > 5", "!has_used", 1), "line 5: rule \"dear\": when: what begins with ! is a tag in YAML: did you mean \"!has_used\"?"},
@@ -104,7 +104,7 @@ func TestEachMistakeIsReportedWithLineFieldAndProposal(t *testing.T) {
 		{when("any(1..1000000, # == rank)"), "line 6: rule \"it\": when: any() is a loop: write its cases with and, or"},
 		{when("rank in 1..1000000000"), "line 6: rule \"it\": when: .. is not supported: write 1000 <= rank and rank <= 5000 for rank in 1000..5000"},
 		{when("len([rank]) > 1"), "line 6: rule \"it\": when: len() is not a function of rules, which are abs, ceil, float, floor, int, max, mean, median, min, round, sum"},
-		{when("let x = rank; x > 1"), "line 6: rule \"it\": when: only numbers, names, + - * / %, comparisons, and, or, not and functions: let x = rank; x > 1 is none of them"},
+		{when("let x = rank; x > 1"), "line 6: rule \"it\": when: only numbers, names, + - * / %, comparisons, and, or, not and functions: let x = rank; x > 1 is not supported"},
 		{when("rank > 1" + strings.Repeat(" and rank > 1", 100)), "line 6: rule \"it\": when: takes 403 steps, and 250 at most: split the rule"},
 		{when("rank > " + strings.Repeat("1", 5000)), "line 6: rule \"it\": when: has 5007 characters, and 4096 at most: split the rule"},
 		{strings.Replace(when("x"), "'x'", "|\n      rank > 1 and\n      rnak > 5 and\n      (", 1), "line 9: rule \"it\": when: unexpected token EOF, at character 1"},
@@ -146,7 +146,7 @@ func TestAFractionIsAPercentage(t *testing.T) {
 	}
 }
 
-func TestLineEndsAreNoPartOfTheVersion(t *testing.T) {
+func TestLineEndsAreNotPartOfTheVersion(t *testing.T) {
 	t.Parallel()
 	versions := map[string]bool{}
 	for _, end := range []string{"\n", "\r\n", "\r"} {

@@ -48,7 +48,7 @@ func NewJudge(rules []byte) (*Judge, error) {
 // Version returns the name of the rule set on every verdict: a hash of its inputs' settings and one of the rule file.
 func (j *Judge) Version() string { return j.version }
 
-// Text returns the rule file. It is shared: nobody changes it.
+// Text returns the rule file. It is shared and must not be modified.
 func (j *Judge) Text() []byte { return j.text }
 
 // Name returns the name in the rule file.

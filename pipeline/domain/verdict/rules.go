@@ -170,7 +170,7 @@ func (r *Rule) check(d *decoder, path string, constants map[string]any) {
 	d.oneOf(path+".look", string(r.Look), string(pipeline.LookGlance), string(pipeline.LookPeek), string(pipeline.LookCommit))
 	d.oneOf(path+".unknown", string(r.Unknown), string(Pass), string(RejectIt), string(NeedALook))
 	if r.Says == "" {
-		d.addOnce(path+".says", "missing; tell a person why the rule rejects")
+		d.addOnce(path+".says", "missing; explain to people why the rule rejects")
 	}
 	if r.When == "" {
 		d.addOnce(path+".when", "missing; write the condition under which the rule rejects")

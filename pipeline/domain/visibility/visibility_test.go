@@ -110,7 +110,7 @@ func TestVersionsAreMerged(t *testing.T) {
 	}
 }
 
-func TestAReplaySaysNothingOfALiveDeal(t *testing.T) {
+func TestAReplayDoesNotChangeALiveDeal(t *testing.T) {
 	t.Parallel()
 	b := bookOf(t, good, "commit accept ok")
 	b.Verdict(visibility.Verdict{Origin: pipeline.Origin{Sequence: 9, At: t0, Run: "r1", WorkID: "w"}, Verdict: pipeline.Verdict{

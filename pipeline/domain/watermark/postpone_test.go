@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestAListWithReadsCutShortRestsWithBackoffUpToTheShortestInterval(t *testing.T) {
+func TestAListWhoseReadsAreCutShortIsPostponedWithBackoffUpToTheShortestInterval(t *testing.T) {
 	plan, now := DefaultPlan(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	begun := State{}.Begin("q@1", 7, plan, now)
 	last := time.Duration(0)
@@ -16,18 +16,18 @@ func TestAListWithReadsCutShortRestsWithBackoffUpToTheShortestInterval(t *testin
 		case !change:
 			t.Fatalf("%d before: it does not rest", before)
 		case before == 0 && rest != firstRest, rest < last, rest > plan.Shortest, before > 0 && rest == last && rest < plan.Shortest:
-			t.Errorf("%d before: rests %s after %s", before, rest, last)
+			t.Errorf("%d before: postponed by %s after %s", before, rest, last)
 		}
 		last = rest
 		if _, again := s.CutShort(before, plan, now.Add(rest-time.Second)); again {
-			t.Errorf("%d before: it rests already, and rests again", before)
+			t.Errorf("%d before: a postponed list is postponed again", before)
 		}
 	}
 	if last != plan.Shortest {
-		t.Errorf("at most it rests %s", last)
+		t.Errorf("it is postponed by at most %s", last)
 	}
 	if _, change := (State{}).CutShort(0, plan, now); change {
-		t.Error("a list without a read under way rests")
+		t.Error("a list without a read under way is postponed")
 	}
 }
 

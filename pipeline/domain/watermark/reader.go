@@ -149,7 +149,7 @@ type Flaw int
 
 // The flaws.
 const (
-	Whole      Flaw = iota
+	NoFlaw     Flaw = iota
 	Partial         // it came in part, or without a list: it is bought again
 	Unreadable      // it is complete and cannot be read, and another would be the same
 )

@@ -218,7 +218,7 @@ func TestAPollIsMadeOnlyWhenItIsDueAndWorkAndTokensAllowIt(t *testing.T) {
 	}
 }
 
-func TestAListThatComesIntoForceIsDueOnce(t *testing.T) {
+func TestAnAppliedListIsDueOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.state = State{}
@@ -245,7 +245,7 @@ func (w *world) begun(ago time.Duration, flaws ...Flaw) {
 func TestAReadUnderWayResumesAfterItsStoredPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.begun(10*time.Minute, Partial, Whole)
+	w.begun(10*time.Minute, Partial, NoFlaw)
 	id := w.state.Read.ID
 	if _, err := w.turn(w.reader()); err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func TestAReadUnderWayResumesAfterItsStoredPages(t *testing.T) {
 func TestAReadOfAnotherQueryUnderTheSameNameIsNotResumed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.begun(time.Minute, Whole)
+	w.begun(time.Minute, NoFlaw)
 	w.state.Query = "q@0"
 	if _, err := w.turn(w.reader()); err != nil || slices.Contains(w.did, "Replay") || w.bought[0] != 0 {
 		t.Errorf("did %v, bought %v", w.did, w.bought)
@@ -272,7 +272,7 @@ func TestAReadOfAnotherQueryUnderTheSameNameIsNotResumed(t *testing.T) {
 func TestAReadThatNoInstanceResumedForLongEndsAndOwesTheRest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.begun(90*time.Minute, Whole)
+	w.begun(90*time.Minute, NoFlaw)
 	old := w.state.Read.ID
 	w.fails = func(e Effect) bool { _, locate := e.(Locate); return locate }
 	if _, err := w.turn(w.reader()); err == nil {
@@ -531,7 +531,7 @@ func TestEveryGapHasItsOwnLinesAndOneThatExpiresWithRowsIsAWarning(t *testing.T)
 func TestAfterEveryLostEffectTheClaimIsClosedWhatWasReadCountsAndNoPageIsBoughtTwice(t *testing.T) {
 	t.Parallel()
 	count := newWorld(t)
-	count.begun(time.Minute, Whole)
+	count.begun(time.Minute, NoFlaw)
 	if _, err := count.turn(count.reader()); err != nil {
 		t.Fatal(err)
 	}
@@ -540,7 +540,7 @@ func TestAfterEveryLostEffectTheClaimIsClosedWhatWasReadCountsAndNoPageIsBoughtT
 			continue // they cannot fail
 		}
 		w := newWorld(t)
-		w.begun(time.Minute, Whole)
+		w.begun(time.Minute, NoFlaw)
 		w.fails = lost(n)
 		r, err := w.turn(w.reader())
 		at := fmt.Sprintf("effect %d, %s: did %v", n, name, w.did)
@@ -572,7 +572,7 @@ func TestAfterEveryLostEffectTheClaimIsClosedWhatWasReadCountsAndNoPageIsBoughtT
 
 func TestAClaimIsReleasedEvenIfThatFailsOnceBeforeTheReadEnds(t *testing.T) {
 	t.Parallel()
-	for _, stored := range [][]Flaw{nil, {Whole}} {
+	for _, stored := range [][]Flaw{nil, {NoFlaw}} {
 		w := newWorld(t)
 		w.begun(time.Minute, stored...)
 		w.fails = func(e Effect) bool {
@@ -587,7 +587,7 @@ func TestAClaimIsReleasedEvenIfThatFailsOnceBeforeTheReadEnds(t *testing.T) {
 			t.Errorf("%d stored pages: did %v, %d failures", len(stored), w.did, r.Failures)
 		}
 		if !w.state.NextPoll.Equal(t0.Add(firstRest)) {
-			t.Errorf("it rests until %s", w.state.NextPoll)
+			t.Errorf("the next poll is at %s", w.state.NextPoll)
 		}
 	}
 }
@@ -600,7 +600,7 @@ func TestFailuresInARowBackOffAndASuccessForgetsThem(t *testing.T) {
 		w.fails = func(e Effect) bool { _, buy := e.(Buy); return buy }
 		r, _ = w.turn(r)
 		if d := w.state.NextPoll.Sub(w.now); d != want {
-			t.Errorf("after %d failures it rests for %s, want %s", r.Failures, d, want)
+			t.Errorf("after %d failures it is postponed by %s, want %s", r.Failures, d, want)
 		}
 		w.now = w.state.NextPoll
 	}

@@ -194,7 +194,7 @@ func (r Reader) took(a Answer, now time.Time) (Reader, []Effect) {
 		return r, append([]Effect{dead}, effects...)
 	}
 	r.page = a
-	if odd := a.Page.Odd(); odd != "" && a.Flaw == Whole {
+	if odd := a.Page.Odd(); odd != "" && a.Flaw == NoFlaw {
 		return r, []Effect{Warn{strange, []any{"why", odd}}, SetAside{a.Call}}
 	}
 	return r, []Effect{Offer{Call: a.Call, Rows: r.lanes(a.Page, now), At: now}}

@@ -86,7 +86,7 @@ func (w world) start(t *testing.T, o standalone.Options) (box *standalone.Box, s
 func decided(t *testing.T, box *standalone.Box, n int) {
 	t.Helper()
 	desk.Await(t, fmt.Sprintf("%d decided", n), func() bool {
-		sum, err := cli.Tally(t.Context(), box.Bus)
+		sum, err := cli.ReadReport(t.Context(), box.Bus)
 		return err == nil && sum.Decided() >= n
 	})
 }
@@ -106,7 +106,7 @@ func TestARestoredPipelineHasTheBooksOfTheOldOneAndPaysForNothingAgain(t *testin
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum, err := cli.Tally(t.Context(), old.Bus); err != nil || sum.Decided() >= 400 {
+	if sum, err := cli.ReadReport(t.Context(), old.Bus); err != nil || sum.Decided() >= 400 {
 		t.Fatalf("the backup was of a pipeline that had decided %d: nothing was under way (%v)", sum.Decided(), err)
 	}
 	old.StopStages()
@@ -182,7 +182,7 @@ func nothingPaidAgain(t *testing.T, books keepasim.Books, before map[keepasim.Qu
 // paid since.
 func booksBalance(t *testing.T, box *standalone.Box, set backup.Set, spent int) {
 	t.Helper()
-	sum, err := cli.Tally(t.Context(), box.Bus)
+	sum, err := cli.ReadReport(t.Context(), box.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type Point struct {
 
 // Calibrated draws the points around the diagonal.
 func Calibrated(c Calibration, s Size) template.HTML {
-	p := begin(s, "chart-calibration", c.Title, c.says())
+	p := begin(s, "chart-calibration", c.Title, c.describe())
 	const left, right, head, foot = 50, 14, 28, 38
 	x := scale{low: 0, high: c.most(), begin: left, end: float64(s.Width - right)}
 	y := scale{low: 0, high: c.most(), begin: float64(s.Height - foot), end: head}
@@ -100,8 +100,8 @@ func (c Calibration) point(d Point) string {
 	return fmt.Sprintf("predicted %s, seen %s, of %s", c.Label(d.Said), c.Label(d.Seen), plural(d.N, "case", "cases"))
 }
 
-// says is the picture in words.
-func (c Calibration) says() string {
+// describe returns the picture in words.
+func (c Calibration) describe() string {
 	if len(c.drawn()) == 0 {
 		return "Nothing yet."
 	}

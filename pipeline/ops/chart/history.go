@@ -16,7 +16,7 @@ import (
 // sale price with break-even, and below it the rank on a logarithmic axis. As at Keepa, a rank that falls is a sale.
 func History(p Product, r Range, s Size) template.HTML {
 	h := newHistory(p, r, s)
-	out := begin(s, "chart-history", fmt.Sprintf("Prices and sales rank of %s over %s", named(p), r), h.says())
+	out := begin(s, "chart-history", fmt.Sprintf("Prices and sales rank of %s over %s", named(p), r), h.describe())
 	h.legend(out)
 	h.axes(out)
 	h.lines(out)
@@ -212,7 +212,7 @@ func (h *history) lines(p *pen) {
 	}
 }
 
-// mostNamed is how many sales say their date and price when one points at them; older ones are dots alone.
+// mostNamed is how many sales have a tooltip with date and price; older ones are dots alone.
 const mostNamed = 80
 
 // dots draws the sales.

@@ -58,8 +58,8 @@ func (h *history) legend(p *pen) {
 	}
 }
 
-// says is the picture in words.
-func (h *history) says() string {
+// describe returns the picture in words.
+func (h *history) describe() string {
 	var parts []string
 	for _, s := range h.prices() {
 		parts = append(parts, s.name+" "+money(h.Currency, last(s.points, h.until)))

@@ -73,7 +73,7 @@ func (o *Odds) parts(curve []dot) []part {
 	return []part{{"chart-loss", curve[:n+1]}, {"chart-gain", curve[n:]}}
 }
 
-// says is the estimate in words.
+// says returns the estimate in words.
 func (o *Odds) says(c keepa.Currency) string {
 	begin := "It sells"
 	if o.AtBest {

@@ -46,7 +46,7 @@ func Plot(p Product, r Range, columns int) string {
 	return out.String()
 }
 
-// keys say what is drawn how, and what it is now.
+// keys explain how each series is drawn, with its current value.
 func (h *history) keys() []string {
 	out := []string{"⣀⡇ used " + money(h.Currency, last(h.Market.Used, h.until))}
 	for _, k := range []struct {

@@ -145,7 +145,7 @@ func (p Product) sales(from, until keepa.Minute) []deal.Sale {
 	return out
 }
 
-// last is the value in force at the minute; nil where there is none.
+// last returns the value at the minute; nil without one.
 func last(h keepa.Series, at keepa.Minute) *int64 {
 	p, ok := h.At(at)
 	if !ok || p.Value < 1 {

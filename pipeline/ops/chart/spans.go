@@ -47,7 +47,7 @@ func SpansSize(s Spans, width int) Size {
 
 // Timespans draws spans as bars over time, so that none hides another.
 func Timespans(s Spans, size Size) template.HTML {
-	p := begin(size, "chart-spans", s.Title, s.says())
+	p := begin(size, "chart-spans", s.Title, s.describe())
 	const left, right, head, foot = 8, 10, 6, 20
 	x := scale{low: seconds(s.From), high: seconds(s.Until), begin: left, end: float64(size.Width - right)}
 	base := float64(size.Height - foot)
@@ -103,8 +103,8 @@ func (s Spans) lanes() (lane []int, n int) {
 	return lane, len(free)
 }
 
-// says is the picture in words.
-func (s Spans) says() string {
+// describe returns the picture in words.
+func (s Spans) describe() string {
 	n := map[End]int{}
 	for _, span := range s.All {
 		n[span.End]++

@@ -24,7 +24,7 @@ type pen struct{ b strings.Builder }
 // attrs are attributes: names and values in turn.
 type attrs []string
 
-// begin opens the picture. The title and the description are what a screen reader says.
+// begin opens the picture. A screen reader reads the title and the description.
 func begin(s Size, class, title, says string) *pen {
 	p := &pen{}
 	p.open("svg", attrs{
@@ -93,7 +93,7 @@ func (p *pen) text(class, anchor string, x, y float64, s string) {
 // far is further away than any edge of a picture.
 const far = 1e5
 
-// num is a coordinate with one decimal; scale.at keeps out what is no number.
+// num writes a coordinate with one decimal; scale.at excludes NaN and Inf.
 func num(f float64) string {
 	f = math.Round(10*min(max(f, -far), far)) / 10
 	return strconv.FormatFloat(f+0, 'f', -1, 64) // + 0: no negative zero

@@ -6,7 +6,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 )
 
-// Row is what a picture shows at an instant, for those who do not see it. Nil is absent.
+// Row is what a picture shows at an instant, as text. Nil is absent.
 type Row struct {
 	At                        time.Time
 	Used, New, Amazon, BuyBox *int64 // with shipping, in the smallest unit of the currency

@@ -35,7 +35,7 @@ type Pause struct{ From, Until time.Time }
 // Timeline draws a level as an area of steps, with pauses behind it and deadlines as lines.
 func Timeline(c Course, s Size) template.HTML {
 	c = c.sorted()
-	p := begin(s, "chart-timeline", c.Title, c.says())
+	p := begin(s, "chart-timeline", c.Title, c.describe())
 	const left, right, head, foot = 46, 10, 8, 20
 	x := scale{low: seconds(c.From), high: seconds(c.Until), begin: left, end: float64(s.Width - right)}
 	y := scale{low: 0, high: c.most(), begin: float64(s.Height - foot), end: head}
@@ -166,8 +166,8 @@ func (c Course) runs(x, y scale, column int) (out [][][2]float64) {
 	return out
 }
 
-// says is the picture in words.
-func (c Course) says() string {
+// describe returns the picture in words.
+func (c Course) describe() string {
 	out := "Nothing is known."
 	if n := len(c.Levels); n > 0 && c.Levels[n-1].Known && !math.IsNaN(c.Levels[n-1].Value) {
 		out = fmt.Sprintf("%s %s at the end, of %s at most.", brief(math.Round(c.Levels[n-1].Value)), c.Unit, brief(math.Round(c.most())))

@@ -59,8 +59,8 @@ func Sentence(d action.Action) string {
 	return text + "."
 }
 
-// TakeBack undoes all actions of a kind on a target. done is false if there was nothing to undo.
-func TakeBack(ctx context.Context, b *bus.Bus, a action.Action) (done bool, err error) {
+// Undo undoes all actions of a kind on a target. done is false if there was nothing to undo.
+func Undo(ctx context.Context, b *bus.Bus, a action.Action) (done bool, err error) {
 	all, err := recorded(ctx, b)
 	if err != nil {
 		return false, err

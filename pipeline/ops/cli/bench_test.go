@@ -14,7 +14,7 @@ import (
 
 // BenchmarkTheStreamsListAndCount asks the streams about 3,000 deals, a third of them gone, among 100,000 verdicts.
 func BenchmarkTheStreamsListAndCount(b *testing.B) {
-	d := desk.New(b, speed)
+	d := desk.New(b, desk.Soon)
 	const deals, verdicts = 3000, 100_000
 	var ms []bus.Message
 	flush := func() {

@@ -83,8 +83,8 @@ type Text struct {
 // Link is a page about a deal.
 type Link struct{ Name, URL string }
 
-// Tell returns the text of a message about the deal, with foreign text escaped by the sink.
-func (d Deal) Tell(sink func(foreign.Text) string) Text {
+// Describe returns the text of a message about the deal, with foreign text escaped by the sink.
+func (d Deal) Describe(sink func(foreign.Text) string) Text {
 	t := Text{Title: cmp.Or(sink(d.Title.Short(120)), d.ASIN)}
 	profit := fmt.Sprintf("profit %s (%s to %s), odds of a loss %s", d.money(d.ProfitCents), d.money(d.ProfitLow), d.money(d.ProfitHigh), chance(d.LossChance))
 	buy := fmt.Sprintf("buy %s, %s", d.money(d.LandedCents), cmp.Or(d.condition(), "condition unknown"))

@@ -38,7 +38,7 @@ func stored(t *testing.T, d *desk.Desk, stream string) int {
 	return n
 }
 
-func TestPoisonIsShownAndDrivenAgainAsItWasOnce(t *testing.T) {
+func TestADeadLetterIsShownAndRetriedUnchangedOnce(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 300)
 	poison := bus.Message{Subject: "candidate.1.live.B00POISON0", Schema: "candidate.v999", ID: "poison", WorkID: "poison", Body: []byte("{")}

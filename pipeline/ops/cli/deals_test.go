@@ -43,7 +43,7 @@ func shown(t *testing.T, d *desk.Desk) []string {
 
 func TestADealThatALaterLookRejectedIsHidden(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	good := d.ASINs(keepasim.Good)[:5]
 	for _, asin := range good {
 		d.Accepted(t, asin)
@@ -70,7 +70,7 @@ func TestADealShowsItsEvidenceInEveryFormat(t *testing.T) {
 		t.Fatalf("%d deals, %v", len(deals), err)
 	}
 	deal := deals[0]
-	if deal.ASIN != asin || deal.RuleSet != builtIn(t).Version() || deal.Tokens != d.Spent(t) || len(deal.ResponseIDs) < 2 ||
+	if deal.ASIN != asin || deal.RuleSet != desk.BuiltIn(t).Version() || deal.Tokens != d.Spent(t) || len(deal.ResponseIDs) < 2 ||
 		deal.SaleCount == nil || *deal.SaleCount == 0 || deal.NEff == nil || deal.LossChance == nil || len(deal.LastSales) == 0 || deal.WorkID == "" || deal.Source != pipeline.SourceLive ||
 		deal.URL != "" || !deal.Simulated || deal.ExpectedCents == nil {
 		t.Errorf("got %+v, %d tokens spent", deal, d.Spent(t))

@@ -12,7 +12,7 @@ import (
 // TestAReaderOfAnEmptyStreamReadsItsFirstVerdict counts before VERDICTS has a message, and again after.
 func TestAReaderOfAnEmptyStreamReadsItsFirstVerdict(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	const asin = "B000000001"
 	publish := func(m bus.Message) {
 		if _, err := d.Bus.Publish(t.Context(), m); err != nil {

@@ -16,28 +16,13 @@ import (
 	"ratchet/test/desk"
 )
 
-// speed makes what is postponed come back at once; credit is more than a test claims.
-const (
-	speed  = 300
-	credit = 100_000
-)
-
-func builtIn(t *testing.T) *verdict.Judge {
-	t.Helper()
-	j, err := verdict.NewJudge(schemas.UsedBooks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
-
 // worked is a desk at which the books of these classes, the first of each, were
 // decided to the end.
 func worked(t *testing.T, classes ...keepasim.Class) (d *desk.Desk, asins map[keepasim.Class]string) {
 	t.Helper()
-	d, asins = desk.New(t, speed), map[keepasim.Class]string{}
-	d.Grant(t, pipeline.StagePeeker, credit)
-	d.Grant(t, pipeline.StageCommitter, credit)
+	d, asins = desk.New(t, desk.Soon), map[keepasim.Class]string{}
+	d.Grant(t, pipeline.StagePeeker, desk.Credit)
+	d.Grant(t, pipeline.StageCommitter, desk.Credit)
 	for _, c := range classes {
 		asins[c] = d.ASINs(c)[0]
 		d.Offer(t, d.Work(t, asins[c], pipeline.SourceLive, pipeline.FirstGeneration))
@@ -74,7 +59,7 @@ func ruleAt(t *testing.T, e cli.Explanation, look pipeline.Look, id string) cli.
 func TestEveryRuleIsExplainedFromStoredAnswersForNoToken(t *testing.T) {
 	t.Parallel()
 	d, asins := worked(t, keepasim.Good, keepasim.AmazonCaps, keepasim.NoProfit)
-	j, spent := builtIn(t), d.Spent(t)
+	j, spent := desk.BuiltIn(t), d.Spent(t)
 	d.Hold() // a call to Keepa would hang now
 
 	good, err := cli.Explain(t.Context(), d.Bus, j, asins[keepasim.Good])
@@ -91,7 +76,7 @@ func TestEveryRuleIsExplainedFromStoredAnswersForNoToken(t *testing.T) {
 		}
 	}
 	if last := good.Looks[2]; len(last.Rules) != len(j.Rules()) {
-		t.Errorf("the commit tells of %d rules, want all %d", len(last.Rules), len(j.Rules()))
+		t.Errorf("the commit lists %d rules, want all %d", len(last.Rules), len(j.Rules()))
 	}
 	sale := ruleAt(t, good, pipeline.LookPeek, "no_inferred_sale")
 	if sale.Outcome != cli.Passes || sale.Inputs["sale_count"] == nil || sale.Thresholds["min_sales"] != 1 || sale.When == "" || sale.Says == "" {
@@ -143,7 +128,7 @@ func TestOtherRulesSayWhatTheyWouldHaveDecided(t *testing.T) {
 	if err := e.Write(&text); err != nil {
 		t.Fatal(err)
 	}
-	if l := e.Looks[1]; l.Reason != "no_inferred_sale" || !strings.Contains(text.String(), "decided then: survive (ok) by rules "+builtIn(t).Version()) {
+	if l := e.Looks[1]; l.Reason != "no_inferred_sale" || !strings.Contains(text.String(), "decided then: survive (ok) by rules "+desk.BuiltIn(t).Version()) {
 		t.Errorf("got %s\n%s", l.Reason, text.String())
 	}
 }
@@ -155,7 +140,7 @@ func TestTheStoryTellsTheRulesSentenceAndItsNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Tell(builtIn(t))
+	s.AddSentences(desk.BuiltIn(t))
 	var text strings.Builder
 	if err := s.Write(&text); err != nil {
 		t.Fatal(err)
@@ -170,11 +155,11 @@ func TestTheStoryTellsTheRulesSentenceAndItsNumbers(t *testing.T) {
 
 func TestWhatCannotBeReadHidesNothingElse(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asin := d.ASINs(keepasim.Good)[0]
 	w := d.Accepts(t, asin, desk.T0)
 	d.Offer(t, w)
-	d.Litter(t, asin)
+	d.PublishUnreadable(t, asin)
 	for _, subject := range []string{"candidate.1.live." + asin, "ledger.peeker.close", "dead.peeker." + asin} {
 		if _, err := d.Bus.Publish(t.Context(), bus.Message{Subject: subject, Schema: "some.v1", ID: "litter " + subject, Body: []byte("{")}); err != nil {
 			t.Fatal(err)
@@ -184,11 +169,11 @@ func TestWhatCannotBeReadHidesNothingElse(t *testing.T) {
 	if err != nil || len(s.Verdicts) == 0 || s.Verdicts[0].WorkID != w.ID || len(s.Verdicts[0].Verdict.Inputs) == 0 {
 		t.Errorf("the story: %+v, %v", s, err)
 	}
-	e, err := cli.Explain(t.Context(), d.Bus, builtIn(t), asin)
+	e, err := cli.Explain(t.Context(), d.Bus, desk.BuiltIn(t), asin)
 	if err != nil || e.WorkID != w.ID || e.Looks[2].Live == nil || e.Looks[2].Live.Outcome != pipeline.Accept {
 		t.Errorf("the rules explained: %+v, %v", e, err)
 	}
-	sum, err := cli.Tally(t.Context(), d.Bus)
+	sum, err := cli.ReadReport(t.Context(), d.Bus)
 	if err != nil || len(sum.Accepted()) != 2 { // one of the litter is an accept whose deal alone cannot be read
 		t.Errorf("%d accepts are counted, want 2: %v", len(sum.Accepted()), err)
 	}

@@ -61,7 +61,7 @@ func refound(t *testing.T, d *desk.Desk, asin, work string, later int64) {
 	t.Helper()
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
 	w.Survivor.CreationDate += later
-	r := decide.Commit(builtIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now())
+	r := decide.Commit(desk.BuiltIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now())
 	var deal map[string]any
 	if err := json.Unmarshal(r.Verdict.Deal, &deal); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func refound(t *testing.T, d *desk.Desk, asin, work string, later int64) {
 
 func TestFollowingShowsEachDealOnceAndEndsCleanly(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	good := d.ASINs(keepasim.Good)
 	d.Accepted(t, good[0])
 	next, end := follow(t, cli.NewVisible(d.Bus, ""))
@@ -105,7 +105,7 @@ func reaccept(t *testing.T, d *desk.Desk, asin string) (accepted func()) {
 	w.Survivor.CreationDate += 60
 	w.Row.CreationDate += 60
 	w.ID = w.Survivor.Identity.WorkID(pipeline.FirstGeneration)
-	v := decide.Commit(builtIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now().Truncate(time.Millisecond)).Verdict
+	v := decide.Commit(desk.BuiltIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now().Truncate(time.Millisecond)).Verdict
 	publish := func(m bus.Message) {
 		t.Helper()
 		if _, err := d.Bus.Publish(t.Context(), m); err != nil {

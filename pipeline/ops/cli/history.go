@@ -27,8 +27,8 @@ type History struct {
 	status       Status
 }
 
-// Past reads the history since an instant.
-func Past(ctx context.Context, b *bus.Bus, since func(now time.Time) time.Time) (History, error) {
+// ReadHistory reads the history since an instant.
+func ReadHistory(ctx context.Context, b *bus.Bus, since func(now time.Time) time.Time) (History, error) {
 	s, err := Look(ctx, b)
 	if err != nil {
 		return History{}, err

@@ -39,7 +39,7 @@ func forged(t *testing.T, d *desk.Desk, asin, title string) {
 func TestAHostileTitleAndAForgedLinkReachNoTerminalOrSpreadsheet(t *testing.T) {
 	t.Parallel()
 	const title = "=HYPERLINK(\"https://evil.example\")\x1b[2J\u202e <!channel> @everyone [x](https://evil.example) `"
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	asin := d.ASINs(keepasim.Good)[0]
 	d.Accepted(t, asin)
 	forged(t, d, asin, title)

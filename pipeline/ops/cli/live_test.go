@@ -77,7 +77,7 @@ func TestLiveDealsAreTheListAfterEveryMessage(t *testing.T) {
 	equals(t, d, l, "a reject")
 	say(t, d, good[10], pipeline.LookPeek, pipeline.Confirm, "unchanged")
 	equals(t, d, l, "a confirm")
-	d.Litter(t, good[10])
+	d.PublishUnreadable(t, good[10])
 	first := l.Snapshot().Deals[0]
 	act := func(a action.Action) {
 		t.Helper()
@@ -95,7 +95,7 @@ func TestLiveDealsAreTheListAfterEveryMessage(t *testing.T) {
 	seller := l.Snapshot().Deals[0].SellerID
 	act(action.Action{Kind: action.Ignore, Target: action.Target{By: action.BySeller, Value: seller}})
 	equals(t, d, l, "a seller that is ignored")
-	if _, err := cli.TakeBack(t.Context(), d.Bus, action.Action{Of: action.Buy, Target: itself, At: d.Env.Now()}); err != nil {
+	if _, err := cli.Undo(t.Context(), d.Bus, action.Action{Of: action.Buy, Target: itself, At: d.Env.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	equals(t, d, l, "an undo")

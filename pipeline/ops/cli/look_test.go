@@ -59,7 +59,7 @@ func hole(t *testing.T) string {
 
 func TestTheStatusAnswersWithinASecondThoughClickHouseHangs(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
 	s, text, err := within(t, d.Bus, "http://"+hole(t)+"/ratchet")
 	if err != nil || s.Deals != nil || len(s.Late) == 0 || !strings.Contains(text, "No answer in time: how many deals are visible") {
@@ -77,7 +77,7 @@ func TestTheStatusAnswersWithinASecondWhateverTheNumberOfDeals(t *testing.T) {
 	if err != nil {
 		n = 500
 	}
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	w := d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration)
 	d.Accepted(t, w.Survivor.ASIN)
 	stored, err := d.Bus.Newest(t.Context(), pipeline.StreamDeals, []string{"deal.>"}, bus.Until{})
@@ -106,7 +106,7 @@ func TestTheStatusAnswersWithinASecondWhateverTheNumberOfDeals(t *testing.T) {
 func TestTheStatusAnswersWithinASecondThoughTheRecorderIsBehind(t *testing.T) {
 	t.Parallel()
 	address := chtest.Database(t)
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
 	w, err := warehouse.Open(t.Context(), address)
 	if err == nil {

@@ -8,12 +8,13 @@ import (
 	"ratchet/pipeline/ops/chart"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/desk"
 )
 
 func TestAPictureHasTheNumbersOfTheDeal(t *testing.T) {
 	t.Parallel()
 	d, asins := worked(t, keepasim.Good, keepasim.NoProfit)
-	settings, spent := builtIn(t).Settings(), d.Spent(t)
+	settings, spent := desk.BuiltIn(t).Settings(), d.Spent(t)
 	d.Hold() // a call to Keepa would hang now
 	p, err := cli.PictureOf(t.Context(), d.Bus, settings, asins[keepasim.Good])
 	if err != nil {

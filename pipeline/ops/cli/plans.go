@@ -26,7 +26,7 @@ func (s *Status) readPlans(ctx context.Context, b *bus.Bus) error {
 		return err
 	}
 	for _, p := range plans.Named() {
-		one := PlanStatus{Plan: p, Serves: plans.Says(p), Wish: string(token.Run)}
+		one := PlanStatus{Plan: p, Serves: plans.Describe(p), Wish: string(token.Run)}
 		kv, err := b.Store(ctx, p.Own(pipeline.BucketTokens))
 		if err != nil {
 			return err

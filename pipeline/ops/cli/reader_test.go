@@ -20,7 +20,7 @@ import (
 // few are read; they must say what all of them say.
 func TestWhatIsReadOfTheStreamsIsAllThatDecides(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, speed)
+	d := desk.New(t, desk.Soon)
 	left := 100
 	if testing.Short() {
 		left = 20

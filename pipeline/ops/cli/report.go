@@ -26,7 +26,7 @@ const dealsShown = 15
 // invented around a captured row (nil if none): their deals are counted but not listed, because their prices are
 // invented.
 func Report(ctx context.Context, b *bus.Bus, v *Visible, made func(asin string) bool, w io.Writer) error {
-	sum, err := Tally(ctx, b)
+	sum, err := ReadReport(ctx, b)
 	if err != nil {
 		return err
 	}
@@ -84,8 +84,8 @@ func restOf(sum *report.Report, made func(asin string) bool) string {
 		"\tits histories and offers are invented; %d were accepted and are no deals\n\n", row, captured, invented, accepted)
 }
 
-// Tally returns the report of the live run from the streams.
-func Tally(ctx context.Context, b *bus.Bus) (*report.Report, error) {
+// ReadReport returns the report of the live run from the streams.
+func ReadReport(ctx context.Context, b *bus.Bus) (*report.Report, error) {
 	sum := report.New()
 	err := messages.ScanVerdicts(ctx, b, bus.From{}, func(_ bus.Read, v visibility.Verdict) error {
 		if v.Run == pipeline.RunLive {

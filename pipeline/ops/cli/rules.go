@@ -54,7 +54,7 @@ func OwnRules(ctx context.Context, b *bus.Bus) []byte {
 		for _, raw := range b.AskAllFor(ctx, []string{"committer"}, pipeline.AskOwn, round) {
 			var h pipeline.Heartbeat
 			if json.Unmarshal(raw, &h) == nil && h.Rules != nil && h.Plan == b.Plan() {
-				own[h.Rules.Own] = true // empty: of a build that does not say it
+				own[h.Rules.Own] = true // empty: of a build that does not report it
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func TestADaemonThatIsSlowToAnswerIsWaitedForAfterRulesAreApplied(t *testing.T) 
 			} else {
 				beat()
 			}
-			return pipeline.Heartbeat{Rules: &pipeline.RulesInForce{Version: version}}
+			return pipeline.Heartbeat{Rules: &pipeline.CurrentRules{Version: version}}
 		})
 		if err != nil {
 			t.Fatal(err)

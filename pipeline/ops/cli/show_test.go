@@ -145,7 +145,7 @@ func TestACSVOpensRightInASpreadsheet(t *testing.T) {
 		}
 	}
 	if first["asin"] != `="B0CS6RL7D6"` || first["isbn13"] != "" || first["profit"] != "123.45" {
-		t.Errorf("an ASIN that is no ISBN: %v", first)
+		t.Errorf("an ASIN that is not an ISBN: %v", first)
 	}
 	if !strings.HasPrefix(evil["title"], "'=HYPERLINK") || !strings.HasPrefix(evil["seller"], "'@evil") {
 		t.Errorf("a formula of a seller's stays one: %q, %q", evil["title"], evil["seller"])

@@ -55,7 +55,7 @@ func (p *pty) mode(t *testing.T) unix.Termios {
 	return *m
 }
 
-func TestTopEndsCleanlyAndLeavesTheTerminalAsItWas(t *testing.T) {
+func TestTopEndsCleanlyAndRestoresTheTerminal(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	good := d.ASINs(keepasim.Good)[0]

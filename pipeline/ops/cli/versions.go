@@ -37,8 +37,8 @@ func Versions(ctx context.Context, b *bus.Bus, asin string) ([]Version, error) {
 	return out, err
 }
 
-// Standings returns the states of the deals of an ASIN, and the visible ones among them.
-func Standings(ctx context.Context, b *bus.Bus, asin string) ([]visibility.State, []Deal, error) {
+// DealStates returns the states of the deals of an ASIN, and the visible ones among them.
+func DealStates(ctx context.Context, b *bus.Bus, asin string) ([]visibility.State, []Deal, error) {
 	book, err := readSubjects(ctx, b, "deal.*.*."+asin)
 	if err != nil {
 		return nil, nil, err
@@ -47,8 +47,8 @@ func Standings(ctx context.Context, b *bus.Bus, asin string) ([]visibility.State
 	return book.States(), deals, err
 }
 
-// InForce returns the applied rules; nil if none are applied and each process uses its own.
-func InForce(ctx context.Context, b *bus.Bus) (*verdict.Judge, error) {
+// AppliedJudge returns the applied rules; nil if none are applied and each process uses its own.
+func AppliedJudge(ctx context.Context, b *bus.Bus) (*verdict.Judge, error) {
 	all, err := AppliedRules(ctx, b)
 	if err != nil {
 		return nil, err

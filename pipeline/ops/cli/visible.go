@@ -157,7 +157,7 @@ func (v *Visible) Each(ctx context.Context, within time.Duration, since time.Tim
 	all, from, err := ask(bounded, v,
 		func(bounded context.Context, w *warehouse.Warehouse) (a counted, err error) {
 			if arriving != nil {
-				arriving.Close() // what it told is out of date
+				arriving.Close() // what it returned is out of date
 				arriving = nil
 			}
 			if a.counts, err = w.Counts(bounded); err != nil {

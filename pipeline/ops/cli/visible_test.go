@@ -162,9 +162,9 @@ func sorted(asins []string) string {
 	return fmt.Sprint(asins)
 }
 
-func TestWhereClickHouseCannotAnswerTheStreamsDoAndItIsSaidWhy(t *testing.T) {
+func TestTheStreamsAnswerWithTheReasonWhenClickHouseCannot(t *testing.T) {
 	t.Parallel()
-	d, other := desk.New(t, speed), desk.New(t, speed)
+	d, other := desk.New(t, desk.Soon), desk.New(t, desk.Soon)
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
 	empty, full := chtest.Database(t), chtest.Database(t)
 	stop := other.Run(t, recorder.Run, map[string]string{"CLICKHOUSE_URL": full, "RECORDER_FLUSH": "50ms"})

@@ -100,8 +100,8 @@ func inTokens(n string) string {
 	return n + " tokens"
 }
 
-// Tell adds the sentences of the rules that decided to the verdicts of their rule set.
-func (s *Story) Tell(j *verdict.Judge) {
+// AddSentences adds the sentences of the rules that decided to the verdicts of their rule set.
+func (s *Story) AddSentences(j *verdict.Judge) {
 	for i := range s.Verdicts {
 		v := &s.Verdicts[i]
 		if r, ok := j.Rule(v.Verdict.RuleID); ok && v.Verdict.RuleSet == j.Version() {

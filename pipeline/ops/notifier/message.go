@@ -100,11 +100,11 @@ func (k markup) blocks(m Message) []string {
 	case m.Alarm != nil:
 		return []string{"Something is wrong: " + k.text(foreign.Of(m.Alarm.Text)) + "\nSee ratchet status."}
 	case len(m.Deals) == 1:
-		return []string{k.whole(m.Deals[0].Deal, m.Test)}
+		return []string{k.fullText(m.Deals[0].Deal, m.Test)}
 	}
 	out := []string{k.bold(fmt.Sprintf("%d deals", len(m.Deals)))}
 	for _, d := range m.Deals {
-		t := d.Tell(k.text)
+		t := d.Describe(k.text)
 		block := k.bold(t.Title) + "\n" + t.Sums
 		if len(t.Links) > 0 {
 			block += "\n" + k.link(t.Links[0].Name, t.Links[0].URL)
@@ -114,9 +114,9 @@ func (k markup) blocks(m Message) []string {
 	return out
 }
 
-// whole returns the complete text about one deal.
-func (k markup) whole(d cli.Deal, test bool) string {
-	t := d.Tell(k.text)
+// fullText returns the complete text about one deal.
+func (k markup) fullText(d cli.Deal, test bool) string {
+	t := d.Describe(k.text)
 	lines := append([]string{k.bold(t.Title)}, t.Lines...)
 	if test {
 		lines = append([]string{"This is a test: no such deal was found."}, lines...)

@@ -203,7 +203,7 @@ func TestAWebhookOfOnesOwnIsSentWhatItsTemplateMakes(t *testing.T) {
 	with, err1 := ParseTargets(process.Secret(f.url + "#template=" + good))
 	without, err2 := ParseTargets(process.Secret(f.url))
 	if err1 != nil || err2 != nil || with[0].hash != without[0].hash {
-		t.Errorf("with a template it begins anew: %v, %v", err1, err2)
+		t.Errorf("with a template it begins again: %v, %v", err1, err2)
 	}
 }
 

@@ -74,7 +74,7 @@ func zoneName(zone *time.Location, now time.Time) string {
 
 type notifier struct {
 	env    process.Env
-	self   string // tells this run from others of the same targets
+	self   string // distinguishes this run from others with the same targets
 	b      *bus.Bus
 	posted jetstream.KeyValue
 	since  time.Duration // how far back a new target goes, pipeline time

@@ -478,7 +478,7 @@ func TestAKillBetweenSentAndAcknowledgedRepeatsOnceWithTheSameKey(t *testing.T) 
 	}
 }
 
-func TestADigestThatACrashRepeatsIsRepeatedAsItWasHoweverItsDealsAreDelivered(t *testing.T) {
+func TestADigestThatACrashRepeatsIsUnchangedWhateverTheOrderOfItsDeals(t *testing.T) {
 	t.Parallel()
 	for name, half := range map[string]bool{"nothing is remembered": false, "half is remembered": true} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ type Sent struct {
 
 // Sane returns an error for an impossible state: a creation date in the future would suppress all later prices.
 func (t Sent) Sane() error {
-	if t.CreationDate < 0 || t.CreationDate > seen.Beyond {
+	if t.CreationDate < 0 || t.CreationDate > seen.LatestPrice {
 		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
 	}
 	return nil

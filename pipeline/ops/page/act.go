@@ -16,7 +16,7 @@ import (
 	"ratchet/pipeline/platform/embedded/access"
 )
 
-// A form has one button, whose name says what is done and whose value to what; what else it needs is in fields whose
+// A form has one button: its name is the action and its value the target. Further arguments are in fields whose
 // names end in that value:
 //
 //	buy=DOMAIN-ASIN-PRICETYPE     price-…
@@ -29,7 +29,7 @@ const mostForm = 64 << 10
 
 var errForm = errors.New("the form is not from this page, or from before its server was started again: load the page again")
 
-// act does what `ratchet buy`, `ignore`, `dead retry` and `rules apply` do.
+// act executes what `ratchet buy`, `ignore`, `dead retry` and `rules apply` do.
 func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
 	if err := r.ParseForm(); err != nil {
@@ -54,7 +54,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, did.address(back(f)), http.StatusSeeOther)
 }
 
-// refuse says why nothing was done.
+// refuse answers why nothing was done.
 func (s *Server) refuse(w http.ResponseWriter, f url.Values, err error) {
 	if f.Get("quiet") != "" {
 		w.WriteHeader(http.StatusUnprocessableEntity)
@@ -64,7 +64,7 @@ func (s *Server) refuse(w http.ResponseWriter, f url.Values, err error) {
 	s.fail(w, err)
 }
 
-// back is the page that a form stands on: a path of ours.
+// back returns the page that has the form: a path of this server.
 func back(f url.Values) string {
 	u, err := url.Parse(f.Get("back"))
 	if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "//") {
@@ -73,7 +73,7 @@ func back(f url.Values) string {
 	return (&url.URL{Path: u.Path, RawQuery: u.Query().Encode()}).String()
 }
 
-// does reads the action and does it.
+// does reads the action and executes it.
 func (s *Server) does(r *http.Request, f url.Values) (*notice, error) {
 	switch {
 	case f.Get("retry") != "":
@@ -100,10 +100,10 @@ func (s *Server) does(r *http.Request, f url.Values) (*notice, error) {
 		}
 		return saying(a, false), nil
 	}
-	return nil, errors.New("the form says nothing to do")
+	return nil, errors.New("the form has no action")
 }
 
-// retry drives a dead letter again, as `ratchet dead retry` does, for no token.
+// retry retries a dead letter, as `ratchet dead retry` does, for no token.
 func (s *Server) retry(r *http.Request, of string) (*notice, error) {
 	n, err := strconv.ParseUint(of, 10, 64)
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *Server) undo(r *http.Request, of string) (*notice, error) {
 		return nil, err
 	}
 	a.At = s.env.Now()
-	done, err := cli.TakeBack(r.Context(), s.b, a)
+	done, err := cli.Undo(r.Context(), s.b, a)
 	if err == nil && !done {
 		err = errors.New("there is nothing to undo")
 	}
@@ -139,7 +139,7 @@ func (s *Server) undo(r *http.Request, of string) (*notice, error) {
 	return saying(a, true), err
 }
 
-// actionOf is what a button of a deal does.
+// actionOf returns the action of a deal's button.
 func (s *Server) actionOf(kind action.Kind, of string, f url.Values) (action.Action, error) {
 	a := action.Action{Kind: kind, At: s.env.Now()}
 	parts := strings.Split(of, "-")
@@ -190,7 +190,7 @@ func targetOf(by action.By, value string) (action.Target, error) {
 	return action.Target{By: by, Value: value}, err
 }
 
-// held is the visible deal that a form is about; empty where it is no longer visible.
+// held returns the visible deal that a form is about; empty if it is no longer visible.
 func (s *Server) held(key string) cli.Deal {
 	for _, d := range s.live.Snapshot().Deals {
 		if fmt.Sprintf("%d-%s-%d", d.Domain, d.ASIN, d.PriceType) == key {
@@ -200,15 +200,15 @@ func (s *Server) held(key string) cli.Deal {
 	return cli.Deal{}
 }
 
-// notice says what was done.
+// notice describes what was done.
 type notice struct {
 	Says  string
-	Undo  string // the value of the button that takes it back; empty where it was
+	Undo  string // the value of the button that undoes it; empty if it was undone
 	Wrong bool
 	did   string
 }
 
-// saying is the notice of an action that was done, or taken back.
+// saying returns the notice of an action that was done or undone.
 func saying(a action.Action, undone bool) *notice {
 	n := &notice{Says: cli.Sentence(a), did: "did"}
 	of := fmt.Sprintf("%s:%s:%d:%s", a.Kind, a.By, a.Domain, a.Value)
@@ -221,7 +221,7 @@ func saying(a action.Action, undone bool) *notice {
 	return n
 }
 
-// address is a page's with the notice on it.
+// address returns the address of a page with the notice on it.
 func (n *notice) address(back string) string {
 	glue := "?"
 	if strings.Contains(back, "?") {
@@ -230,10 +230,10 @@ func (n *notice) address(back string) string {
 	return back + glue + n.did
 }
 
-// notices are the parameters of an address that say what was done.
+// notices are the parameters of an address that describe what was done.
 var notices = []string{"did", "undid", "retried", "applied", "measured"}
 
-// noticeOf is the notice of an address; nil without one. It is written anew, so that an address can claim only what
+// noticeOf returns the notice of an address; nil without one. Its text is ours, so that an address can claim only what
 // the buttons do.
 func noticeOf(q url.Values) *notice {
 	for name, undone := range map[string]bool{"did": false, "undid": true} {

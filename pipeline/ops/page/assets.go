@@ -22,7 +22,7 @@ var staticFiles embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{"cover": coverOf}).ParseFS(templateFiles, "templates/*.html"))
 
-// assetOf is a file that is compiled in; the style of charts belongs to them.
+// assetOf returns an embedded file; the style of charts is one.
 func assetOf(name string) ([]byte, error) {
 	if name == "chart.css" {
 		return []byte(chart.CSS), nil
@@ -30,17 +30,17 @@ func assetOf(name string) ([]byte, error) {
 	return fs.ReadFile(staticFiles, path.Join("static", name))
 }
 
-// asset is the address of a file, which changes with its content.
+// asset returns the address of a file, which changes with its content.
 func asset(name string) string {
 	body, err := assetOf(name)
 	if err != nil {
-		panic(err) // it is compiled in
+		panic(err) // it is embedded
 	}
 	sum := sha256.Sum256(body)
 	return "/static/" + name + "?" + hex.EncodeToString(sum[:4])
 }
 
-// static answers with a file that is compiled in.
+// static answers with an embedded file.
 func static(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	body, err := assetOf(name)

@@ -32,7 +32,7 @@ func manyDeals(b *testing.B, d *desk.Desk) (first string) {
 	d.Offer(b, w)
 	d.Store(b, pipeline.KindPeek, first, w.ID, d.Product(b, first, false), 0)
 	d.Store(b, pipeline.KindCommit, first, w.ID, d.Product(b, first, true), 0)
-	v := decide.Commit(builtIn(b), w, decide.Answer{ID: "2", Key: first, Body: d.Product(b, first, true)}, nil, 6, desk.T0).Verdict
+	v := decide.Commit(desk.BuiltIn(b), w, decide.Answer{ID: "2", Key: first, Body: d.Product(b, first, true)}, nil, 6, desk.T0).Verdict
 	d.Accepts(b, first, desk.T0)
 	var members map[string]any
 	if err := json.Unmarshal(v.Deal, &members); err != nil {

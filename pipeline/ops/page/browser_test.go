@@ -138,7 +138,7 @@ func TestABrowserShowsNewDealsWithoutReloadingAndItsButtonsWork(t *testing.T) {
 		t.Error("the page was loaded again, or what was open was closed")
 	}
 	if said := b.text(t, `document.getElementById('said').textContent`); !strings.HasPrefix(said, "New deal: ") {
-		t.Errorf("a screen reader is told %q", said)
+		t.Errorf("a screen reader reads %q", said)
 	}
 
 	b.do(t, "ignore it", chromedp.Click(`#d-1-`+fresh+`-2 button[name=ignore]`), chromedp.WaitNotPresent(`#d-1-`+fresh+`-2`))

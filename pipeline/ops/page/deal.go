@@ -34,7 +34,7 @@ type one struct {
 	Stands      []string
 	Sum         []cli.SumLine
 	SumOf       string   // when it was decided
-	Picture     *picture // nil where NotDrawn says why
+	Picture     *picture // nil: NotDrawn has the reason
 	NotDrawn    string
 	Obstacles   []cli.Obstacle
 	Rules       string
@@ -50,7 +50,7 @@ type one struct {
 	domain int // the marketplace of the newest verdict
 }
 
-// look is a look and what every rule says at it.
+// look is a look and the result of every rule at it.
 type look struct {
 	Name, Headline string
 	Outcome        string
@@ -89,12 +89,12 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 	if err := s.explain(ctx, &o, &story, a); err != nil {
 		return o, err
 	}
-	o.tell(story)
+	o.addStory(story)
 	versions, err := cli.Versions(ctx, s.b, o.ASIN)
 	if err != nil {
 		return o, err
 	}
-	states, deals, err := cli.Standings(ctx, s.b, o.ASIN)
+	states, deals, err := cli.DealStates(ctx, s.b, o.ASIN)
 	if err != nil {
 		return o, err
 	}
@@ -103,9 +103,9 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 	return o, nil
 }
 
-// explain adds what the rules in force make of it. Where they cannot be applied the page says why.
+// explain adds what the current rules decide about it, or why they cannot be applied.
 func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked) error {
-	judge, err := cli.InForce(ctx, s.b)
+	judge, err := cli.AppliedJudge(ctx, s.b)
 	if judge == nil && err == nil {
 		judge, err = worker.JudgeIn(ctx, s.o.Rules)
 	}
@@ -113,7 +113,7 @@ func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked)
 		o.NotWhy = "the rules in force cannot be read here: " + err.Error()
 		return nil
 	}
-	story.Tell(judge)
+	story.AddSentences(judge)
 	o.draw(ctx, s, judge.Settings(), a)
 	e, err := cli.Explain(ctx, s.b, judge, o.ASIN)
 	if ctx.Err() != nil {
@@ -135,7 +135,7 @@ func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked)
 	return nil
 }
 
-// offers are those of the newest answer that has any.
+// offers returns those of the newest answer that has any.
 func (o *one) offers(l cli.ExplainedLook) {
 	o.Simulated = o.Simulated || l.Product != nil && l.Product.Simulated
 	if offers, ok := cli.Offers(l.Product); ok {
@@ -162,8 +162,8 @@ func lookOf(l cli.ExplainedLook, domain int) look {
 	return out
 }
 
-// tell adds the story: verdicts, answers, and the newest deal as a sum.
-func (o *one) tell(story cli.Story) {
+// addStory adds the story: verdicts, answers, and the newest deal as a sum.
+func (o *one) addStory(story cli.Story) {
 	for _, v := range slices.Backward(story.Verdicts) {
 		d := v.Verdict
 		if o.Tokens += d.Tokens; o.domain == 0 {
@@ -186,7 +186,7 @@ func (o *one) tell(story cli.Story) {
 	}
 }
 
-// stand adds how its deals stand, and their versions.
+// stand adds the states of its deals, and their versions.
 func (o *one) stand(s *Server, states []visibility.State, deals []cli.Deal, versions []cli.Version) {
 	now := s.env.Now()
 	for _, d := range deals {

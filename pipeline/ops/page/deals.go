@@ -39,7 +39,7 @@ func dealsView() view {
 	}
 }
 
-// form is what the list is asked for by.
+// form is the form above the list, filled in.
 type form struct {
 	Values     map[string]string
 	Conditions []string
@@ -47,11 +47,11 @@ type form struct {
 	Spans      []choice
 	Cards      bool
 	Columns    string
-	Limited    bool // something other than the usual list is asked for
+	Limited    bool // the request is not for the usual list
 	Wrong      string
 }
 
-// choice is one of several.
+// choice is an option of a selection.
 type choice struct {
 	Value, Says string
 	Chosen      bool
@@ -80,17 +80,17 @@ func formOf(a asked) form {
 		spans[i].Chosen = spans[i].Value == f.Values["since"]
 	}
 	f.Spans = spans
-	if _, err := cli.AskedBy(a.query); err != nil {
+	if _, err := cli.ParseSelection(a.query); err != nil {
 		f.Wrong = err.Error()
 	}
 	return f
 }
 
-// list is one page of the deals that are asked for.
+// list is one page of the requested deals.
 type list struct {
 	Heads    []head
 	Rows     []row
-	Fields   bool // columns were asked for by name
+	Fields   bool // columns were requested by name
 	Cards    bool
 	All      int // visible deals
 	Matching int
@@ -106,7 +106,7 @@ type list struct {
 type head struct {
 	Says  string
 	Class string
-	Link  string // that sorts by it; empty where nothing can
+	Link  string // sorts by it; empty if it cannot be sorted by
 	Sort  string // aria-sort
 }
 
@@ -122,14 +122,14 @@ type row struct {
 	Cells       []cell
 
 	Profit, Low, High, Loss, Buy, Range, Months, Rank, Age, Condition, Seller, FBA string
-	Lost                                                                           string // how bad the odds are: "", warn or bad
+	Lost                                                                           string // the level of the loss chance: "", warn or bad
 }
 
 type cell struct{ Text, Class, Label string }
 
 func (s *Server) list(a asked) list {
 	snapshot := s.live.Snapshot()
-	want, _ := cli.AskedBy(a.query) // what is wrong stands beside the form
+	want, _ := cli.ParseSelection(a.query) // errors are shown beside the form
 	now := s.env.Now()
 	deals := snapshot.Deals
 	if want.Since > 0 {
@@ -157,7 +157,7 @@ func (s *Server) list(a asked) list {
 	return l
 }
 
-// sumOf is the profit of all, where they are of one currency.
+// sumOf returns the profit of all; "" if they are of several currencies.
 func sumOf(deals []cli.Deal) string {
 	sum, currency := int64(0), ""
 	for i := range deals {
@@ -179,7 +179,7 @@ func sumOf(deals []cli.Deal) string {
 	return keepa.Domain(deals[0].Domain).Money(&sum)
 }
 
-// with is the address of the list with a parameter changed; "" takes it out. Another page is the first again.
+// with returns the address of the list with a parameter changed, or removed for "", at the first page.
 func with(q url.Values, name, value string) string {
 	out := url.Values{}
 	for k, v := range q {
@@ -197,14 +197,14 @@ func with(q url.Values, name, value string) string {
 	return "/?" + out.Encode()
 }
 
-// usual are the columns of the table; the first has the title and what belongs to it.
+// usual are the columns of the table; the first has the title.
 var usual = []string{"title", "profit", "loss", "buy", "range", "months", "rank", "age"}
 
 var headSays = map[string]string{
 	"title": "Deal", "profit": "Profit", "loss": "Loss", "buy": "Buy", "range": "Sells for", "months": "Months", "rank": "Rank", "age": "Age",
 }
 
-func headsOf(q url.Values, want cli.Asked) []head {
+func headsOf(q url.Values, want cli.Selection) []head {
 	names := usual
 	if len(want.Fields) > 0 {
 		names = want.Fields
@@ -263,7 +263,7 @@ func rowOf(d cli.Deal, now time.Time, fields []string) row {
 	return r
 }
 
-// linksOf are the pages about a deal, made of its ASIN; none where nobody sells it.
+// linksOf returns the pages about a deal, made of its ASIN; none for a simulated one.
 func linksOf(d cli.Deal) []cli.Link {
 	to := deal.LinksOf(d.Domain, d.ASIN)
 	if d.Simulated || to.Amazon == "" {
@@ -272,7 +272,7 @@ func linksOf(d cli.Deal) []cli.Link {
 	return []cli.Link{{Name: "Amazon", URL: to.Amazon}, {Name: "Keepa", URL: to.Keepa}, {Name: "Used offers", URL: to.Offers}}
 }
 
-// pages are those of a list.
+// pages returns the pages of a list.
 type pages struct {
 	Number, Of     int
 	Previous, Next string
@@ -292,7 +292,7 @@ func pagesOf(q url.Values, n int) pages {
 	return p
 }
 
-// cover stands where a picture would be: nothing is fetched from elsewhere.
+// cover takes the place of a picture: nothing is fetched from elsewhere.
 type cover struct {
 	Letters string
 	Shade   int // of as many as the style knows
@@ -316,7 +316,7 @@ func coverOf(asin, title string) cover {
 	return c
 }
 
-// find goes to the page of what is typed: an ASIN, an ISBN or a link.
+// find redirects to the page of what was typed: an ASIN, an ISBN or a link.
 func (s *Server) find(w http.ResponseWriter, r *http.Request) {
 	name, err := deal.Named(r.URL.Query().Get("asin"))
 	if err != nil {

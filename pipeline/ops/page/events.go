@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// pace is how quickly pages follow what happens, machine time.
+// pace is how quickly pages follow changes, machine time.
 type pace struct {
 	calm  time.Duration // the least time between two changes of a page
-	fresh time.Duration // how often a page is looked at without a change, because it shows ages
+	fresh time.Duration // how often a page is rendered without a change, because it shows ages
 	look  time.Duration // the least time between two readings of the state
 }
 
-// usualPace is the pace unless a test is in a hurry.
+// usualPace is the pace outside of tests.
 var usualPace = pace{calm: 300 * time.Millisecond, fresh: 30 * time.Second, look: 2 * time.Second}
 
-// sendWithin bounds one write to a browser; one that does not read is left.
+// sendWithin bounds one write to a browser; one that does not read is disconnected.
 const sendWithin = 10 * time.Second
 
-// views are those that are kept current, by name.
+// views are the views that are kept current, by name.
 var views = map[string]func() view{dealsName: dealsView, dealName: dealView, machineName: machineView, replaysName: replaysView}
 
-// eventsOf is the address of a view's changes since it was rendered.
+// eventsOf returns the address of a view's changes since it was rendered.
 func eventsOf(v view, a asked, at string) string {
 	if views[v.name] == nil {
 		return ""
@@ -42,7 +42,7 @@ func eventsOf(v view, a asked, at string) string {
 	return "/events?" + q.Encode()
 }
 
-// events sends a page what changes in it, until it is closed.
+// events sends the changes of a page until it is closed.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	of := views[q.Get("view")]
@@ -69,12 +69,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	l := line{to: http.NewResponseController(w), w: w}
-	l.err = l.to.SetReadDeadline(time.Time{}) // nothing more is read, and that is no reason to end
+	l.err = l.to.SetReadDeadline(time.Time{}) // nothing more is read, and no deadline may end it
 	l.send("hello", "", s.epoch)
 	s.follow(r, v, a, seat, &l, at)
 }
 
-// follow sends what differs from what the page shows, when it is woken and now and then.
+// follow sends the differences from what the page shows, when it is woken and at intervals.
 func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, at string) {
 	fresh := time.NewTicker(cmp.Or(v.fresh, s.pace.fresh))
 	defer fresh.Stop()
@@ -91,7 +91,7 @@ func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, a
 			l.send("pulse", "", html)
 		}
 		l.send("", "", "")
-		select { // what comes close together is sent together
+		select { // changes that come close together are sent together
 		case <-r.Context().Done():
 			return
 		case <-s.hub.done:
@@ -118,7 +118,7 @@ type line struct {
 	err error
 }
 
-// send sends an event; one without a name only shows that we are here.
+// send sends an event; one without a name only shows that the connection works.
 func (l *line) send(event, id, data string) {
 	if l.err != nil {
 		return

@@ -106,7 +106,7 @@ func refuses(t testing.TB, d *desk.Desk) (asin string, profit int64) {
 	t.Helper()
 	for _, asin := range d.ASINs(keepasim.NoProfit) {
 		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-		v := decide.Commit(builtIn(t), w, decide.Answer{ID: "3", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, desk.T0).Verdict
+		v := decide.Commit(desk.BuiltIn(t), w, decide.Answer{ID: "3", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, desk.T0).Verdict
 		if v.Reason != "no_profit" || v.ProfitCents == nil {
 			continue
 		}
@@ -133,7 +133,7 @@ func accepts(t testing.TB, d *desk.Desk, asin string) {
 	t.Helper()
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
 	body := d.Product(t, asin, true)
-	v := decide.Commit(builtIn(t), w, decide.Answer{ID: d.Store(t, pipeline.KindCommit, asin, w.ID, body, 0), Key: asin, Body: body}, nil, 6, desk.T0).Verdict
+	v := decide.Commit(desk.BuiltIn(t), w, decide.Answer{ID: d.Store(t, pipeline.KindCommit, asin, w.ID, body, 0), Key: asin, Body: body}, nil, 6, desk.T0).Verdict
 	if err := d.Bus.PublishAll(t.Context(), []bus.Message{messages.Deal(w.ID, v), messages.Verdict(pipeline.RunLive, w.ID, "", v)}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// What open pages wait for: a topic changes when something that its views show does.
+// The topics that open pages wait for: a topic changes when something that its views show does.
 const (
 	aboutDeals   = "deals"
 	aboutMachine = "machine"
@@ -16,7 +16,7 @@ const (
 // aboutASIN is the topic of one product.
 func aboutASIN(asin string) string { return "asin " + asin }
 
-// mostOpen bounds the pages that are kept live; one more is told to ask again.
+// mostOpen bounds the pages that are kept live; a further one has to retry.
 const mostOpen = 100
 
 // hub wakes open pages. It holds no data: a page renders what it shows when it is woken.
@@ -31,10 +31,10 @@ type hub struct {
 type seat struct {
 	topics []string      // of what its view shows
 	stale  atomic.Bool   // one of them changed
-	wake   chan struct{} // holds at most one signal: what comes meanwhile is seen with it
+	wake   chan struct{} // holds at most one signal, which covers later changes
 }
 
-// join seats a page; false where too many are open. leave gives the seat back. Every page is also woken for its pulse.
+// join adds an open page; false if too many are open. leave removes it. Every page is also woken for its pulse.
 func (h *hub) join(topics ...string) (s *seat, leave func(), ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,8 +49,8 @@ func (h *hub) join(topics ...string) (s *seat, leave func(), ok bool) {
 	return s, func() { h.mu.Lock(); delete(h.open, s); h.mu.Unlock() }, true
 }
 
-// tell wakes the pages that wait for one of the topics, and all where the machine's state was read.
-func (h *hub) tell(topics ...string) {
+// wake wakes the pages that wait for one of the topics; all if the machine's state was read.
+func (h *hub) wake(topics ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.open {
@@ -78,7 +78,7 @@ func (h *hub) shows(topic string) bool {
 	return false
 }
 
-// seats is how many pages are open.
+// seats returns how many pages are open.
 func (h *hub) seats() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -22,14 +22,14 @@ type lan struct {
 	addr netip.AddrPort // where it is served: a private address
 
 	mu     sync.Mutex
-	codes  map[string]time.Time // that were not used, and until when they work, machine time
+	codes  map[string]time.Time // the unused ones and when they expire, machine time
 	opened map[string]bool      // the cookies
 }
 
 const (
 	cookieName = "ratchet"
 	cookieFor  = 30 * 24 * time.Hour
-	// codeFor is how long a code works that nobody uses, machine time, and mostCodes how many there are.
+	// codeFor is how long an unused code works, machine time, and mostCodes how many there may be.
 	codeFor   = time.Hour
 	mostCodes = 16
 	// mostCookies bounds how many phones are admitted.
@@ -45,7 +45,7 @@ func listenLAN(port int) (net.Listener, error) {
 	return process.Listen("--page-lan", netip.AddrPortFrom(addr, uint16(port)).String()) //nolint:gosec // a port
 }
 
-// privateAddr is the address of this machine in its private network: that of the way out, if it is private, else any.
+// privateAddr returns the address of this machine in its private network: that of the default route, else any.
 func privateAddr() (netip.Addr, error) {
 	// A datagram socket sends nothing when it is connected; the kernel only chooses the address. It is one for examples.
 	if c, err := net.Dial("udp4", "192.0.2.1:9"); err == nil { //nolint:noctx // it does not wait
@@ -71,7 +71,7 @@ func newLAN(l net.Listener) *lan {
 	return &lan{addr: tcp.AddrPort(), codes: map[string]time.Time{}, opened: map[string]bool{}}
 }
 
-// invite is an address with a new code.
+// invite returns an address with a new code.
 func (n *lan) invite() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -85,7 +85,7 @@ func (n *lan) invite() string {
 	return fmt.Sprintf("http://%s/enter?code=%s", n.addr, code)
 }
 
-// enter takes a code and gives the cookie.
+// enter exchanges a code for the cookie.
 func (n *lan) enter(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -105,7 +105,7 @@ func (n *lan) enter(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// before is h for those who were admitted.
+// before returns h for clients with a cookie.
 func (n *lan) before(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := n.reached(r)
@@ -124,7 +124,7 @@ func (n *lan) before(h http.Handler) http.Handler {
 	})
 }
 
-// reached refuses what does not come from the private network to our address, and what other pages send.
+// reached refuses requests from outside of the private network or to another address, and those of other pages.
 func (n *lan) reached(r *http.Request) error {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if ip := from.Addr().Unmap(); err != nil || !ip.IsPrivate() && !ip.IsLinkLocalUnicast() {

@@ -24,19 +24,19 @@ import (
 const (
 	// askEvery is the least time between two readings of ClickHouse, machine time.
 	askEvery = 20 * time.Second
-	// askAtLeast is the most, where nothing changed: what is counted is of a time that moves.
+	// askAtLeast is the longest time without a change: the questions are about a span that moves.
 	askAtLeast = 10 * time.Minute
 	// lookWithin bounds one reading.
 	lookWithin = 20 * time.Second
 )
 
-// hints are publishes after which the state may be another.
+// hints are publishes after which the state may have changed.
 var hints = []string{
 	"verdict.>", "ledger.>", "dead.>", "candidate.>", "$KV." + pipeline.BucketStatus + ".>", "$KV." + pipeline.BucketTokens + ".>",
 	"$KV." + pipeline.BucketWatermarks + ".>", "$KV." + pipeline.BucketConfig + ".>",
 }
 
-// machine reads the state of the pipeline while a page is open, at its pace, and only after a hint.
+// machine reads the state of the pipeline after hints, at its pace, while a page is open.
 type machine struct {
 	s       *Server
 	v       *cli.Visible // of its goroutine alone
@@ -47,7 +47,7 @@ type machine struct {
 	held    string        // what the streams held then
 	counted string        // and when deals were counted
 	shown   atomic.Bool   // a page shows the answers
-	again   atomic.Bool   // dead letters were driven again: they are read before their time
+	again   atomic.Bool   // dead letters were retried: they are read early
 
 	mu   sync.Mutex
 	at   time.Time // of the last reading, machine time; zero before the first
@@ -56,13 +56,13 @@ type machine struct {
 	next chan struct{} // closed by the next reading
 }
 
-// state is what was read last.
+// state is the result of the last reading.
 type state struct {
 	Status  cli.Status
 	Err     string
 	Tables  []table // from ClickHouse, or from the streams
 	Source  string
-	Dead    []cli.Letter // those that were not driven again, the newest first
+	Dead    []cli.Letter // those that were not retried, the newest first
 	AllDead int
 	Lines   []timeline
 }
@@ -88,7 +88,7 @@ func newMachine(s *Server) *machine {
 	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: make(chan struct{}, 1), next: make(chan struct{}), line: &timelines{}}
 }
 
-// wanted asks for a reading.
+// wanted requests a reading.
 func (m *machine) wanted() {
 	select {
 	case m.hint <- struct{}{}:
@@ -96,7 +96,7 @@ func (m *machine) wanted() {
 	}
 }
 
-// run reads the state after hints, while somebody looks, until ctx ends.
+// run reads the state after hints, while a page is open, until ctx ends.
 func (m *machine) run(ctx context.Context) {
 	defer m.close()
 	for _, subject := range hints {
@@ -119,7 +119,7 @@ func (m *machine) run(ctx context.Context) {
 		case <-m.hint:
 		}
 		m.look(ctx)
-		m.s.hub.tell(aboutMachine)
+		m.s.hub.wake(aboutMachine)
 		select {
 		case <-ctx.Done():
 			return
@@ -135,7 +135,7 @@ func (m *machine) close() {
 	}
 }
 
-// look reads the state.
+// look reads the state of the pipeline.
 func (m *machine) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
@@ -166,8 +166,8 @@ func (m *machine) look(ctx context.Context) {
 	m.next = make(chan struct{})
 }
 
-// askNow reports whether the questions are asked again: where a page shows their answers and the streams hold something
-// else than the last time, or that was long ago.
+// askNow reports whether the questions are asked again: a page shows their answers, and the streams have changed
+// since, or the last time was long ago.
 func (m *machine) askNow(s cli.Status) bool {
 	since, held := process.MachineSince(m.asked), heldIn(s)
 	switch {
@@ -179,7 +179,7 @@ func (m *machine) askNow(s cli.Status) bool {
 	return true
 }
 
-// heldIn names what the streams hold.
+// heldIn returns an identifier of what the streams hold.
 func heldIn(s cli.Status) string {
 	var out strings.Builder
 	for _, st := range s.Streams {
@@ -190,7 +190,7 @@ func heldIn(s cli.Status) string {
 	return out.String()
 }
 
-// state is what was read last, or what is read now where that was long ago.
+// state returns the last reading, or a new one if that was long ago.
 func (m *machine) state(ctx context.Context) state {
 	m.mu.Lock()
 	old, next := m.at.IsZero() || process.MachineSince(m.at) > 2*m.s.pace.look, m.next
@@ -216,7 +216,7 @@ func (m *machine) pulse() pulse {
 	return pulseOf(m.now)
 }
 
-// header is the pulse as a page shows it; "" before the first reading.
+// header returns the pulse as a page shows it; "" before the first reading.
 func (m *machine) header() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -251,7 +251,7 @@ func pulseOf(n state) pulse {
 	return p
 }
 
-// ask reads what ClickHouse counts, else what the streams do.
+// ask reads the counts from ClickHouse, else from the streams.
 func (m *machine) ask(ctx context.Context, now *state) {
 	if all, err := cli.DeadLetters(ctx, m.s.b, cli.DeadFilter{Open: true}); err == nil {
 		now.AllDead, now.Dead = len(all), nil
@@ -265,7 +265,7 @@ func (m *machine) ask(ctx context.Context, now *state) {
 		return
 	}
 	now.Source = "from the streams, of the last 7 days, since " + err.Error()
-	if now.Tables, err = m.tally(ctx); err != nil {
+	if now.Tables, err = m.fillable(ctx); err != nil {
 		now.Source += "; and the streams cannot be read: " + err.Error()
 	}
 }
@@ -273,7 +273,7 @@ func (m *machine) ask(ctx context.Context, now *state) {
 // deadShown is how many dead letters are shown.
 const deadShown = 20
 
-// questions are those of ClickHouse that the machine shows.
+// questions are the questions to ClickHouse that the page shows.
 var questions = []string{"funnel", "reasons", "tokens", "gaps", "lag"}
 
 func (m *machine) tables(ctx context.Context) ([]table, error) {
@@ -330,9 +330,9 @@ func (t *table) link() {
 	}
 }
 
-// tally are the tables that the streams can fill.
-func (m *machine) tally(ctx context.Context) ([]table, error) {
-	h, err := cli.Past(ctx, m.s.b, func(now time.Time) time.Time { return now.Add(-7 * 24 * time.Hour) })
+// fillable returns the tables that the streams can fill.
+func (m *machine) fillable(ctx context.Context) ([]table, error) {
+	h, err := cli.ReadHistory(ctx, m.s.b, func(now time.Time) time.Time { return now.Add(-7 * 24 * time.Hour) })
 	if err != nil {
 		return nil, err
 	}
@@ -358,7 +358,7 @@ func (m *machine) tally(ctx context.Context) ([]table, error) {
 // machineModel is the machine as its page shows it.
 type machineModel struct {
 	Headline []string
-	Steps    []string // what to do where something is stuck
+	Steps    []string // what to do if something is stuck
 	Stuck    bool
 	Err      string
 	Budget   []string
@@ -383,7 +383,7 @@ type section struct {
 type letter struct {
 	Sequence                            uint64
 	At, Stage, Reason, ASIN, Error, Cmd string
-	Retry                               bool // it can be driven again for no token
+	Retry                               bool // it can be retried for no token
 }
 
 func machineView() view {
@@ -444,7 +444,7 @@ func numeric(s cli.Section) []bool {
 	return out
 }
 
-// stepsOf are the next steps where something is stuck.
+// stepsOf returns the next steps if something is stuck.
 func stepsOf(s cli.Status) []string {
 	var out []string
 	for _, name := range s.Missing {
@@ -458,7 +458,7 @@ func stepsOf(s cli.Status) []string {
 	return append(out, "`ratchet doctor` names the one thing to do first; docs/operate.md has every warning.")
 }
 
-// budgetOf is a plan's balance and mode; nothing before its tokend has written them.
+// budgetOf returns a plan's balance and mode; nothing before its tokend has written them.
 func budgetOf(of string, b *token.Balance) []figure {
 	if b == nil {
 		return nil
@@ -470,7 +470,7 @@ func budgetOf(of string, b *token.Balance) []figure {
 }
 
 func figuresOf(s cli.Status) []figure {
-	of := "" // whose balance it is, where there are several
+	of := "" // the plan, if there are several
 	if len(s.Plans) > 0 {
 		of = " of " + pipeline.MainPlan
 	}

@@ -28,17 +28,17 @@ const (
 	earnedWithin = 5 * time.Second
 )
 
-// odds are how predictions compare with what came of them.
+// odds compares predictions with results.
 type odds struct {
 	mu      sync.Mutex
 	running bool
 	scored  *scoredOdds
 	asked   time.Time // ClickHouse, machine time
 	earned  *table
-	lacks   string // why there is none
+	lacks   string // why there is no picture
 }
 
-// scoredOdds is a backtest of the rules in force.
+// scoredOdds is a backtest of the current rules.
 type scoredOdds struct {
 	replay.Scored
 	At, RuleSet, Err string
@@ -51,7 +51,7 @@ type calibration struct {
 	Table      table
 }
 
-// pictured are the pictures that there are; Lacks says why others are not.
+// pictured are the available pictures; Lacks has the reason why others are missing.
 type pictured struct {
 	Pictures []calibration
 	Lacks    []string
@@ -59,7 +59,7 @@ type pictured struct {
 	Scored   string // which backtest; empty before the first
 }
 
-// measure scores stored answers by the rules in force, as `ratchet backtest` does, behind the page.
+// measure scores stored answers by the current rules, as `ratchet backtest` does, in the background.
 func (s *Server) measure() (*notice, error) {
 	s.odds.mu.Lock()
 	defer s.odds.mu.Unlock()
@@ -72,7 +72,7 @@ func (s *Server) measure() (*notice, error) {
 		s.odds.mu.Lock()
 		s.odds.scored, s.odds.running = scored, false
 		s.odds.mu.Unlock()
-		s.hub.tell(aboutOdds)
+		s.hub.wake(aboutOdds)
 	})
 	return measured(), nil
 }
@@ -97,7 +97,7 @@ func (s *Server) score(ctx context.Context) *scoredOdds {
 	return out
 }
 
-// calibrations are the pictures of what was predicted.
+// calibrations returns the pictures of what was predicted.
 func (s *Server) calibrations(ctx context.Context) pictured {
 	o := &s.odds
 	o.mu.Lock()
@@ -166,7 +166,7 @@ func (s *Server) askEarned(ctx context.Context) (*table, string) {
 	return &t, ""
 }
 
-// earnedPictures are the bands of expected value, and what copies were sold for.
+// earnedPictures returns the bands of expected value, and what copies were sold for.
 func earnedPictures(t table) []calibration {
 	money := func(v float64) string { return fmt.Sprintf("$%.0f", v) }
 	earned := chart.Calibration{
@@ -187,7 +187,7 @@ func earnedPictures(t table) []calibration {
 	return out
 }
 
-// points are the rows of a table that have all three numbers.
+// points returns the rows of a table that have all three numbers.
 func points(t table, said, seen, n string) []chart.Point {
 	column := func(r []tableCell, head string) float64 {
 		i := slices.Index(t.Heads, head)

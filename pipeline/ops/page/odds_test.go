@@ -28,7 +28,7 @@ func TestWhatWasEarnedIsDrawnBesideWhatWasExpected(t *testing.T) {
 		return strings.Contains(body, "chart-calibration")
 	})
 	if !strings.Contains(body, "<th scope=\"col\" class=\"n\">earned each</th>") || strings.Contains(body, "Odds of a loss") {
-		t.Errorf("the table is not there, or odds that nobody scored: %s", body)
+		t.Errorf("the table is missing, or odds are shown that were not scored: %s", body)
 	}
 }
 
@@ -41,7 +41,7 @@ func TestTheOddsAreScoredByAButton(t *testing.T) {
 	s := open(t, d, page.Options{})
 	_, body := get(t, s.URL()+"replays")
 	if strings.Contains(body, "chart-calibration") || !strings.Contains(body, "counted by ClickHouse: there is none") {
-		t.Errorf("nobody scored them: %s", body)
+		t.Errorf("they were not scored: %s", body)
 	}
 	form := url.Values{"token": {tokenOf.FindStringSubmatch(body)[1]}, "measure": {"1"}, "back": {"/replays"}}
 	if code, to := request(t, http.MethodPost, s.URL()+"act", form, nil); code != 303 || to != "/replays?measured=1" {

@@ -22,7 +22,6 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/decide"
-	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/platform/bus"
@@ -31,7 +30,6 @@ import (
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/store/messages"
-	"ratchet/schemas"
 	"ratchet/test/desk"
 )
 
@@ -73,22 +71,13 @@ func rejects(t *testing.T, d *desk.Desk, asin string) {
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
 	d.Offer(t, w)
 	d.Store(t, pipeline.KindPeek, asin, w.ID, d.Product(t, asin, false), 0)
-	v := decide.Peek(builtIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, false)}, 1, nil, desk.T0).Verdict
+	v := decide.Peek(desk.BuiltIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, false)}, 1, nil, desk.T0).Verdict
 	if v.Outcome != pipeline.Reject {
 		t.Fatalf("%s is not rejected: %s", asin, v.Outcome)
 	}
 	if _, err := d.Bus.Publish(t.Context(), messages.Verdict(pipeline.RunLive, w.ID, "", v)); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func builtIn(t testing.TB) *verdict.Judge {
-	t.Helper()
-	j, err := verdict.NewJudge(schemas.UsedBooks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
 }
 
 var changing = map[string]*regexp.Regexp{
@@ -124,7 +113,7 @@ func golden(t *testing.T, name, body string) {
 	a, b := strings.Split(string(want), "\n"), strings.Split(body, "\n")
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
-			t.Fatalf("%s, line %d (-update writes it anew)\nwant %s\ngot  %s", name, i+1, a[i], b[i])
+			t.Fatalf("%s, line %d (-update rewrites it)\nwant %s\ngot  %s", name, i+1, a[i], b[i])
 		}
 	}
 	t.Fatalf("%s has %d lines, not %d", name, len(b), len(a))
@@ -212,7 +201,7 @@ func TestHostileTextsAreShownAndDoNothing(t *testing.T) {
 	}
 }
 
-func TestSimulatedDealsAreSaidToBeAndLeadNowhere(t *testing.T) {
+func TestSimulatedDealsAreMarkedAndHaveNoLinks(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	asin := d.ASINs(keepasim.Good)[0]

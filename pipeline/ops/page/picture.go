@@ -21,14 +21,14 @@ type picture struct {
 
 type pictureRow struct{ At, Used, New, Amazon, BuyBox, Rank, Sales, Sold string }
 
-// draw adds the picture. Without an answer there is none, and the page says so.
+// draw adds the picture, or the reason why there is no picture.
 func (o *one) draw(ctx context.Context, s *Server, settings deal.Settings, a asked) {
 	p, err := cli.PictureOf(ctx, s.b, settings, o.ASIN)
 	if err != nil {
 		o.NotDrawn = err.Error()
 		return
 	}
-	of, _ := chart.RangeOf(a.query.Get("chart")) // a year without one
+	of, _ := chart.RangeOf(a.query.Get("chart")) // a year by default
 	o.Picture = &picture{
 		Wide: chart.History(p.Product, of, chart.Desktop), Narrow: chart.History(p.Product, of, chart.Phone),
 		Range: of.String(), Answered: p.Answered.UTC().Format("2006-01-02 15:04"),

@@ -12,7 +12,7 @@ import (
 // quiet is the margin of a code, in modules, by its standard.
 const quiet = 4
 
-// QR is a code for a terminal, two modules a character, black on white. Colours are set, since a code must be dark on
+// QR returns a code for a terminal, two modules a character, black on white. Colours are set: a code must be dark on
 // light whatever the terminal is.
 func QR(text string) (string, error) {
 	code, err := qr.Encode(text, qr.L)
@@ -30,7 +30,7 @@ func QR(text string) (string, error) {
 	return out.String(), nil
 }
 
-// qrSVG is a code for the page.
+// qrSVG returns a code for the page.
 func qrSVG(text string) (template.HTML, error) {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil {
@@ -60,8 +60,8 @@ func (s *Server) phone(w http.ResponseWriter, _ *http.Request) {
 	s.write(w, http.StatusOK, f)
 }
 
-// Invite is the address with a code, which works once, by which another machine of the private network is admitted;
-// empty where the page is not served there.
+// Invite returns an address with a code that admits another machine of the private network once;
+// empty if the page is not served there.
 func (s *Server) Invite() string {
 	if s.lan == nil {
 		return ""

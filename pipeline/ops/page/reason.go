@@ -29,7 +29,7 @@ func (s *Server) reason(ctx context.Context, a asked) (reason, error) {
 	if out.Reason == "" {
 		return out, notFound{errors.New("want a reason; the machine's page has them")}
 	}
-	h, err := cli.Past(ctx, s.b, func(now time.Time) time.Time { return now.Add(-7 * 24 * time.Hour) })
+	h, err := cli.ReadHistory(ctx, s.b, func(now time.Time) time.Time { return now.Add(-7 * 24 * time.Hour) })
 	if err != nil {
 		return out, err
 	}

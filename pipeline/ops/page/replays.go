@@ -21,7 +21,7 @@ func replaysView() view {
 	}
 }
 
-// replaysModel is how predictions compare with what came of them, and the runs.
+// replaysModel is the comparison of predictions with results, and the runs.
 type replaysModel struct {
 	pictured
 	Runs []run

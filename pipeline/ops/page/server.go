@@ -28,9 +28,9 @@ type Options struct {
 	TLS      access.TLS
 	// ClickHouse is its URL; empty or none: the streams answer.
 	ClickHouse string
-	Rules      string // the rule file that holds where none was applied; empty: the built-in rules
-	Simulated  bool   // Keepa is simulated: every page says so
-	// LAN also serves it on this machine's private address, in plain HTTP, to those who come with a code of Invite.
+	Rules      string // the rule file if no rules are applied; empty: the built-in rules
+	Simulated  bool   // Keepa is simulated: every page shows it
+	// LAN also serves it on this machine's private address, in plain HTTP, to machines with a code of Invite.
 	LAN bool
 
 	pace pace // zero: as usual
@@ -113,7 +113,7 @@ func (d *Door) mayListen() error {
 	return d.o.TLS.MayListen(d.o.Flag, d.l.Addr(), d.o.Data, d.o.Password)
 }
 
-// Close gives addresses back on which nothing is served.
+// Close releases addresses on which nothing is served.
 func (d *Door) Close() {
 	_ = d.l.Close() // nothing was accepted
 	if d.lan != nil {
@@ -162,7 +162,7 @@ func newServer(b *bus.Bus, env process.Env, o Options) *Server {
 	return s
 }
 
-// run keeps what is shown current.
+// run keeps the pages current.
 func (s *Server) run(ctx context.Context) {
 	ctx, s.stop = context.WithCancel(ctx)
 	s.running, s.hub.done = ctx, ctx.Done()
@@ -172,7 +172,7 @@ func (s *Server) run(ctx context.Context) {
 
 // Stop ends every open page and waits for it.
 func (s *Server) Stop() {
-	s.stop() // what is open ends by it
+	s.stop() // ends the open pages
 	ctx, cancel := context.WithTimeout(context.Background(), endWithin)
 	defer cancel()
 	for _, server := range s.http {
@@ -206,7 +206,7 @@ func (s *Server) Handler() http.Handler {
 	return door.Before(m)
 }
 
-// pages answers those who were admitted.
+// pages answers admitted clients.
 func (s *Server) pages() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /{$}", s.show(dealsView))
@@ -241,5 +241,5 @@ func headers(h http.Handler) http.Handler {
 	})
 }
 
-// Open is how many pages are open and kept current.
+// Open returns how many pages are open and kept current.
 func (s *Server) Open() int { return s.hub.seats() }

@@ -22,7 +22,7 @@ type timeline struct {
 	Rows           [][]string
 }
 
-// timelines read the ledger, and draw it again only where it went on.
+// timelines read the ledger, and draw it again only if it has grown.
 type timelines struct {
 	courses []*cli.Course // one for each plan, the first plan's first
 	drawn   time.Time     // pipeline time
@@ -37,7 +37,7 @@ const (
 	lineRows = 60
 )
 
-// read takes in what the ledger has more, and draws what it says. What cannot be read stays as it was.
+// read reads the new lines of the ledger and draws them. What cannot be read stays unchanged.
 func (t *timelines) read(ctx context.Context, b *bus.Bus, s cli.Status) []timeline {
 	before := t.entries()
 	t.follow(s)
@@ -70,7 +70,7 @@ func (t *timelines) follow(s cli.Status) {
 	}
 }
 
-// entries is how much the courses hold.
+// entries returns how many lines the courses hold.
 func (t *timelines) entries() int {
 	n := 0
 	for _, c := range t.courses {
@@ -79,7 +79,7 @@ func (t *timelines) entries() int {
 	return n
 }
 
-// balanceLine is a plan's balance over time, with bursts, pauses and the latest end of a pause that lasts.
+// balanceLine draws a plan's balance over time, with bursts, pauses and the latest end of a pause that lasts.
 func balanceLine(c cli.Course, s cli.Status) timeline {
 	picture := cli.Ahead(c.Chart(s, lineSpan), lineSpan)
 	id, name := "balance", "Balance"
@@ -121,7 +121,7 @@ func known(n *int) string {
 	return strconv.Itoa(*n)
 }
 
-// gapLine is the gaps of the lists over time.
+// gapLine draws the gaps of the lists over time.
 func gapLine(c cli.Course, s cli.Status) timeline {
 	picture := c.GapChart(s, lineSpan)
 	out := timeline{

@@ -8,5 +8,5 @@ func (s *Server) touched(places []visibility.Place) {
 	for _, p := range places {
 		topics = append(topics, aboutASIN(p.ASIN))
 	}
-	s.hub.tell(topics...)
+	s.hub.wake(topics...)
 }

@@ -16,13 +16,13 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// asked is what a page is asked for.
+// asked is the request for a page.
 type asked struct {
 	asin  string // of a page about one
 	query url.Values
 }
 
-// key tells views apart.
+// key identifies the view.
 func (a asked) key() string { return a.asin + "?" + a.query.Encode() }
 
 // view is a kind of page.
@@ -30,16 +30,16 @@ type view struct {
 	name   string // in the navigation, of its template and of its events
 	title  func(asked) string
 	topics func(asked) []string
-	// fixed is what is around the fragment and does not change while the page is open; may be nil.
+	// fixed renders what is around the fragment and does not change while the page is open; may be nil.
 	fixed func(*Server, asked) any
-	// fragment is what is kept current.
+	// fragment renders what is kept current.
 	fragment func(context.Context, *Server, asked) (any, error)
 	cached   func(*Server) *cache // nil: rendered each time
 	// fresh is how often it is rendered without a change, because it shows ages; 0: as usual.
 	fresh time.Duration
 }
 
-// notFound is an error of what is asked for, in a sentence.
+// notFound is the error of a request for something that does not exist, in a sentence.
 type notFound struct{ error }
 
 // frame is what every page has.
@@ -51,7 +51,7 @@ type frame struct {
 	Icon        string
 	Token       string
 	Back        string // where a form returns to
-	Events      string // the address of what changes; empty where nothing does
+	Events      string // the address of the changes; empty if nothing changes
 	Epoch       string
 	Version     string
 	Pulse       pulse
@@ -124,10 +124,10 @@ func (s *Server) write(w http.ResponseWriter, status int, f frame) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(page.Bytes()) // whoever asked has left
+	_, _ = w.Write(page.Bytes()) // the client may have disconnected
 }
 
-// fail says what went wrong, in a page of the same looks.
+// fail answers with an error in a page of the usual layout.
 func (s *Server) fail(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	var missing notFound
@@ -149,7 +149,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	_, _ = w.Write(page.Bytes()) // as above
 }
 
-// render is a view's fragment and its name, which is the same for the same content.
+// render returns a view's fragment and its name, which is the same for the same content.
 func (s *Server) render(ctx context.Context, v view, a asked) (template.HTML, string, error) {
 	draw := func() (rendered, error) {
 		model, err := v.fragment(ctx, s, a)

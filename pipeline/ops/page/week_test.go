@@ -172,7 +172,7 @@ func serverHolds() (goroutines int, bytes int64) {
 func dealOf(t *testing.T, d *desk.Desk, asin string) map[string]any {
 	t.Helper()
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	v := decide.Commit(builtIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, desk.T0).Verdict
+	v := decide.Commit(desk.BuiltIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, desk.T0).Verdict
 	var members map[string]any
 	if err := json.Unmarshal(v.Deal, &members); err != nil {
 		t.Fatal(err)

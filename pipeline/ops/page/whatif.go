@@ -36,24 +36,24 @@ const (
 	whatIfFresh = 5 * time.Second
 )
 
-// whatIf holds the inputs of the last decisions while somebody asks.
+// whatIf holds the inputs of the last decisions while pages ask for them.
 type whatIf struct {
 	mu   sync.Mutex
-	kept *replay.Kept // nil while nobody asks
+	kept *replay.Kept // nil while no page asks
 	read time.Time    // machine time
 	drop *time.Timer
 
 	last map[pipeline.Plan]appliedHere
 }
 
-// appliedHere is how the rules of a plan stand that were applied from this page last.
+// appliedHere is the progress of the rules of a plan that were applied last from this page.
 type appliedHere struct {
 	Version int
 	Says    string
 	Ended   bool
 }
 
-// ruleText are the rules in force and their text.
+// ruleText is the current rules and their text.
 type ruleText struct {
 	body    []byte
 	judge   *verdict.Judge
@@ -61,7 +61,7 @@ type ruleText struct {
 	from    string
 }
 
-// rules are those in force in a plan: that were applied, of RULES, or the built-in ones.
+// rules returns the current rules of a plan: the applied ones, those of RULES, or the built-in ones.
 func (s *Server) rules(ctx context.Context, b *bus.Bus) (t ruleText, err error) {
 	r, err := s.decidedBy(ctx, b)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Server) rules(ctx context.Context, b *bus.Bus) (t ruleText, err error) 
 	return t, nil
 }
 
-// decidedBy is what the daemons of a plan say of the rules in force; nil where it is not known.
+// decidedBy returns the rules that the daemons of a plan report; nil if unknown.
 func (s *Server) decidedBy(ctx context.Context, b *bus.Bus) (*cli.Rules, error) {
 	if b.Plan() == "" {
 		s.machine.state(ctx)
@@ -107,7 +107,7 @@ func (s *Server) decidedBy(ctx context.Context, b *bus.Bus) (*cli.Rules, error) 
 	return status.Rules, err
 }
 
-// rules is what the last reading says of the rules in force; nil before it.
+// rules returns the rules of the last reading; nil before it.
 func (m *machine) rules() *cli.Rules {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -118,7 +118,7 @@ func (m *machine) rules() *cli.Rules {
 type knob struct {
 	Name, Says, Unit string
 	Value            string
-	Was              string // in force
+	Was              string // the current value
 	Most, Step       string // of the slider
 	Rules            string
 	scale            float64 // of the file's unit
@@ -127,7 +127,7 @@ type knob struct {
 // knobPrefix begins the parameters of thresholds.
 const knobPrefix = "t-"
 
-// knobSays are the names of the built-in rules' thresholds for people; another one is shown as it is written.
+// knobSays has the names of the built-in rules' thresholds for people; another one is shown as it is written.
 var knobSays = map[string]string{
 	"min_profit_cents": "Least profit", "max_loss_chance": "Most odds of a loss", "min_roi_percent": "Least return on the money",
 	"min_n_eff": "Least evidence, in sales of today", "min_sales": "Least inferred sales", "min_sales_in_year": "Least sales in a year",
@@ -158,10 +158,10 @@ func knobOf(t verdict.Threshold, c keepa.Currency) knob {
 
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// text is a value of the file as people write it.
+// text returns a value of the file as people write it.
 func (k knob) text(v float64) string { return number(math.Round(v/k.scale*1e6) / 1e6) }
 
-// take reads a value that was asked for, in the file's unit.
+// take reads a requested value, in the file's unit.
 func (k *knob) take(text string) (float64, error) {
 	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	if err != nil || math.IsNaN(v) || math.Abs(v) > 1e12 {
@@ -177,11 +177,11 @@ func (k *knob) take(text string) (float64, error) {
 
 // whatIfModel is what other thresholds would have changed.
 type whatIfModel struct {
-	Plan    string       // whose rules they are; empty with a single key
+	Plan    string       // that the rules belong to; empty with a single key
 	Plans   []planChoice // all of them; none with a single key
 	Knobs   []knob
 	Wrong   string
-	From    string // the rules in force
+	From    string // the current rules
 	RuleSet string
 	Changed []knob
 	Span    string
@@ -219,7 +219,7 @@ func whatIfView() view {
 	}
 }
 
-// changedRules are the rules in force with the thresholds that are asked for.
+// changedRules returns the current rules with the requested thresholds.
 func (s *Server) changedRules(ctx context.Context, b *bus.Bus, q url.Values) (m whatIfModel, t ruleText, body []byte, after *verdict.Judge, err error) {
 	if t, err = s.rules(ctx, b); err != nil {
 		return m, t, nil, nil, err
@@ -246,7 +246,7 @@ func (s *Server) changedRules(ctx context.Context, b *bus.Bus, q url.Values) (m 
 	return m, t, body, after, err
 }
 
-// whatIf compares the rules in force with other thresholds, over the inputs that the last weeks kept.
+// whatIf compares the current rules with other thresholds, over the inputs that the last weeks kept.
 func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) {
 	b, plans, err := s.planOf(ctx, q)
 	if err != nil {
@@ -280,7 +280,7 @@ func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) 
 // planParameter names the plan of a question; absent: the first one.
 const planParameter = "plan"
 
-// planOf is the connection in the part of the plan that is asked about, and which plans there are.
+// planOf returns the connection for the requested plan, and all plans.
 func (s *Server) planOf(ctx context.Context, q url.Values) (*bus.Bus, plan.Map, error) {
 	plans, err := s.b.Plans(ctx)
 	if err != nil {
@@ -300,18 +300,18 @@ func (s *Server) planOf(ctx context.Context, q url.Values) (*bus.Bus, plan.Map, 
 	return b, plans, err
 }
 
-// choose names the plan that is asked about, and all of them.
+// choose sets the requested plan, and all of them.
 func (m *whatIfModel) choose(p pipeline.Plan, plans plan.Map) {
 	if len(plans) == 0 {
 		return
 	}
 	m.Plan = p.String()
 	for _, one := range plans.All() {
-		m.Plans = append(m.Plans, planChoice{Name: one.String(), Serves: plans.Says(one), Chosen: one == p})
+		m.Plans = append(m.Plans, planChoice{Name: one.String(), Serves: plans.Describe(one), Chosen: one == p})
 	}
 }
 
-// load reads the inputs, or what was decided since they were read. They are dropped when nobody asks any more.
+// load reads the inputs, or what was decided since they were read. They are dropped when no page asks any more.
 func (w *whatIf) load(ctx context.Context, s *Server) error {
 	if w.kept == nil {
 		w.kept = &replay.Kept{Most: whatIfMost}
@@ -361,7 +361,7 @@ func signed(n int64, say func(int64) string) string {
 }
 
 // apply puts the thresholds of the form live, as `ratchet rules apply` does. Stored deals, and what was rejected in the
-// last week, are decided again behind it.
+// last week, are decided again in the background.
 func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	b, plans, err := s.planOf(r.Context(), f)
 	if err != nil {
@@ -375,7 +375,7 @@ func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	case f.Get("apply") != t.judge.Version():
 		return nil, errors.New("other rules were applied since this page was loaded: load it again")
 	case len(m.Changed) == 0:
-		return nil, errors.New("no threshold differs from the rules in force")
+		return nil, errors.New("no threshold differs from the current rules")
 	}
 	went, err := cli.ApplyNextRules(r.Context(), b, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Version != t.version && all[n-1].Rules != "" {
@@ -394,7 +394,7 @@ func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	return applied(v.Version, m.Plan), nil
 }
 
-// applied says that rules went live, and of which plan; empty with a single key.
+// applied returns the notice that rules went live, with their plan; without it with a single key.
 func applied(version int, plan string) *notice {
 	rules, did, flag := "the rules", "", ""
 	if plan != "" {
@@ -415,7 +415,7 @@ func (w *whatIf) note(p pipeline.Plan, a appliedHere) {
 	w.last[p] = a
 }
 
-// decideAgain does what follows on rules that went live.
+// decideAgain decides again by rules that went live.
 func (s *Server) decideAgain(ctx context.Context, b *bus.Bus, v pipeline.AppliedRules, judge *verdict.Judge) {
 	var said strings.Builder
 	deals, err := replay.Deals(ctx, b, judge, v.Version, func(replay.Step) {})

@@ -27,7 +27,7 @@ func counted(body, words string) int {
 	return n
 }
 
-func TestWhatIfSaysWhatApplyingThenDoes(t *testing.T) {
+func TestWhatIfPredictsTheEffectOfApplying(t *testing.T) {
 	if testing.Short() {
 		t.Skip("decides a dozen deals twice")
 	}
@@ -63,10 +63,10 @@ func TestWhatIfSaysWhatApplyingThenDoes(t *testing.T) {
 	}
 	looser := fmt.Sprintf("whatif?t-min_profit_cents=%.2f&t-max_loss_chance=99.9&t-min_roi_percent=-500", float64(profit)/100)
 	if _, more := get(t, s.URL()+looser); counted(more, "more deals") != 1 || !strings.Contains(more, "/deal/"+refused) || !strings.Contains(more, "no_profit 1") {
-		t.Errorf("with all limits low %s is no deal: %s", refused, more)
+		t.Errorf("with all limits low %s is not a deal: %s", refused, more)
 	}
 	if _, wrong := get(t, s.URL()+"whatif?t-min_profit_cents=lots"); !strings.Contains(wrong, "want a number") {
-		t.Error("a number that is none is taken")
+		t.Error("an invalid number is accepted")
 	}
 
 	token := tokenOf.FindStringSubmatch(body)[1]
@@ -111,7 +111,7 @@ func TestWhatIfSaysWhatApplyingThenDoes(t *testing.T) {
 	})
 }
 
-func TestALetterIsDrivenAgainByItsButtonOnce(t *testing.T) {
+func TestALetterIsRetriedOnceByItsButton(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a pipeline")
 	}

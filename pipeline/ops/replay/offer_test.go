@@ -63,7 +63,7 @@ func TestARunOffersEachSurvivorOnceAndAnotherRunOffersItAgain(t *testing.T) {
 		t.Errorf("works %v (%v), want %v", works, err, want)
 	}
 	// It changes nothing that is live: the row is neither decided nor offered as new.
-	decided, err := seen.Recall(t.Context(), b, []pipeline.Identity{id})
+	decided, err := seen.Read(t.Context(), b, []pipeline.Identity{id})
 	offered, err2 := seen.Offered(t.Context(), b, []pipeline.Identity{id})
 	if err != nil || err2 != nil || len(decided) != 0 || offered[id] {
 		t.Errorf("decided %v, offered %v, %v, %v", decided, offered, err, err2)

@@ -21,7 +21,7 @@ import (
 	"ratchet/pipeline"
 )
 
-// Options say what to decide again, and how.
+// Options select what to decide again, and how.
 type Options struct {
 	Look  pipeline.Look // peek or commit
 	Rules []byte        // the rule file

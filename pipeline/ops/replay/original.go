@@ -166,5 +166,5 @@ func (p *original) originOf(l pipeline.Look) (uint64, bool) {
 	return n, err == nil
 }
 
-// whole reports whether all of the verdict was read, not only its inputs.
-func (p *original) whole() bool { return p.body != nil || p.full != nil }
+// complete reports whether all of the verdict was read, not only its inputs.
+func (p *original) complete() bool { return p.body != nil || p.full != nil }

@@ -81,7 +81,7 @@ func stillRejected(ctx context.Context, b *bus.Bus, all []pipeline.Candidate) ([
 	for i, c := range all {
 		ids[i] = c.Identity
 	}
-	last, err := seen.Recall(ctx, b, ids)
+	last, err := seen.Read(ctx, b, ids)
 	if err != nil {
 		return nil, err
 	}

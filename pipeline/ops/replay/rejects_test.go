@@ -98,7 +98,7 @@ func TestWhatWasRejectedIsDecidedAgainAndWhatPassesIsOfferedOnce(t *testing.T) {
 	// One was decided otherwise since, and of one there is no answer any more.
 	later := by[pipeline.LookCommit][0]
 	w := d.Work(t, later, pipeline.SourceLive, pipeline.FirstGeneration)
-	if err := seen.Remember(t.Context(), d.Bus, w.Survivor.Identity, pipeline.Seen{
+	if err := seen.Store(t.Context(), d.Bus, w.Survivor.Identity, pipeline.Seen{
 		CreationDate: w.Survivor.CreationDate, Look: pipeline.LookCommit, Outcome: pipeline.Accept, Reason: "ok", DecidedAt: d.Env.Now(),
 	}); err != nil {
 		t.Fatal(err)

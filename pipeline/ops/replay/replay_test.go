@@ -110,7 +110,7 @@ func start(t *testing.T, clickhouse string) *standalone.Box {
 		t.Fatal(err)
 	}
 	desk.Await(t, "400 decided", func() bool {
-		sum, err := cli.Tally(t.Context(), box.Bus)
+		sum, err := cli.ReadReport(t.Context(), box.Bus)
 		return err == nil && sum.Decided() >= 400
 	})
 	box.StopStages()
@@ -125,7 +125,7 @@ func TestAReplayOfALiveRun(t *testing.T) {
 	box := start(t, standalone.None)
 	defer box.Stop(context.Background())
 	before := counts(t, box.Bus)
-	tally, err := cli.Tally(t.Context(), box.Bus)
+	tally, err := cli.ReadReport(t.Context(), box.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestAReplayOfALiveRun(t *testing.T) {
 	if after := counts(t, box.Bus); !maps.Equal(before, after) {
 		t.Errorf("a replay wrote elsewhere than on VERDICTS: %v became %v", before, after)
 	}
-	again, err := cli.Tally(t.Context(), box.Bus)
+	again, err := cli.ReadReport(t.Context(), box.Bus)
 	if err != nil || again.Decided() != tally.Decided() || len(again.Accepted()) != len(tally.Accepted()) {
 		t.Errorf("live counts moved from %d/%d to %d/%d (%v)", tally.Decided(), len(tally.Accepted()), again.Decided(), len(again.Accepted()), err)
 	}

@@ -213,7 +213,7 @@ func (r *Replay) gather(ctx context.Context, a *archive, c completer, from <-cha
 	return r.eachInOrder(ctx, from, to, func(_ *decider, w *batch) error {
 		var incomplete []*original
 		for i := range w.ps {
-			if p := &w.ps[i]; !p.whole() && (!w.done[i] || w.stores(i, r.o.ChangedOnly)) {
+			if p := &w.ps[i]; !p.complete() && (!w.done[i] || w.stores(i, r.o.ChangedOnly)) {
 				incomplete = append(incomplete, p)
 			}
 		}

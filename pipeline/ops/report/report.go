@@ -1,79 +1,222 @@
+// Package report sums up the streams: what was decided and why, what it
+// cost, which deals were found. It is the report for where there is no
+// ClickHouse, and the books of a soak. Feeding the same message twice changes
+// nothing.
 package report
 
 import (
-	"fmt"
-	"io"
-	"text/tabwriter"
+	"cmp"
+	"maps"
+	"slices"
+	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/visibility"
 )
 
-// Write prints the report: funnel, rejection reasons, tokens by stage.
-func (t *Report) Write(w io.Writer) error {
-	p := &printer{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	t.writeFunnel(p)
-	t.writeReasons(p)
-	t.writeTokens(p)
-	if p.err != nil {
-		return p.err
+// Report is the sum of the verdicts and ledger lines fed to it.
+type Report struct {
+	verdicts map[string]pipeline.Verdict // by Work-Id and look
+	closed   map[string]bool             // claims whose close was counted
+	final    map[string]pipeline.Verdict // by Work-Id
+	spent    map[Spend]Cost
+	lost     int
+	drift    int
+	expired  int
+	first    time.Time
+	last     time.Time
+}
+
+// Spend is what each stage bought.
+type Spend struct {
+	Plan  pipeline.Plan
+	Stage pipeline.Stage
+	Kind  pipeline.Kind
+}
+
+// Cost is what calls of one kind came to.
+type Cost struct {
+	Calls  int
+	Items  int // ASINs, rows or sellers asked for
+	Tokens int
+}
+
+// New returns an empty report.
+func New() *Report {
+	return &Report{
+		verdicts: map[string]pipeline.Verdict{}, closed: map[string]bool{},
+		final: map[string]pipeline.Verdict{}, spent: map[Spend]Cost{},
 	}
-	return p.w.Flush()
 }
 
-// printer keeps the first error, so that a report reads as text and not as
-// error handling.
-type printer struct {
-	w   *tabwriter.Writer
-	err error
-}
-
-func (p *printer) f(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
+// Verdict counts a verdict of the work that its Work-Id names.
+func (t *Report) Verdict(workID string, v pipeline.Verdict) {
+	key := workID + "/" + string(v.Look)
+	if _, seen := t.verdicts[key]; seen {
+		return
+	}
+	t.verdicts[key] = v
+	if t.first.IsZero() || v.DecidedAt.Before(t.first) {
+		t.first = v.DecidedAt
+	}
+	if v.DecidedAt.After(t.last) {
+		t.last = v.DecidedAt
+	}
+	if v.Outcome.Final() && v.Look != pipeline.LookList { // the state of a stored deal is not a decision
+		t.final[workID] = v
 	}
 }
 
-func (t *Report) writeFunnel(p *printer) {
-	p.f("Funnel\n  look\tlooked at\tsurvived\trejected\taccepted\tother\n")
-	for _, look := range []pipeline.Look{pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
-		by := t.Looked(look)
-		all := 0
-		for _, n := range by {
-			all += n
+// Entry counts a line of the ledger.
+func (t *Report) Entry(e pipeline.Entry) {
+	switch e.Event {
+	case pipeline.EventClose:
+		if t.closed[e.Claim] {
+			return
 		}
-		survive, reject, accept := by[pipeline.Survive], by[pipeline.Reject], by[pipeline.Accept]
-		p.f("  %s\t%d\t%d\t%d\t%d\t%d\n", look, all, survive, reject, accept, all-survive-reject-accept)
+		t.closed[e.Claim] = true
+		s := Spend{Plan: e.Plan, Stage: e.Stage, Kind: e.PriceKind}
+		c := t.spent[s]
+		if e.Tokens > 0 || e.API != nil {
+			c.Calls++
+			c.Items += e.Items
+		}
+		c.Tokens += e.Tokens
+		t.spent[s] = c
+	case pipeline.EventLost:
+		t.lost += e.Tokens
+	case pipeline.EventDrift:
+		t.drift += e.Tokens
+	case pipeline.EventExpired:
+		t.expired += e.Tokens
+	case pipeline.EventIssue, pipeline.EventClaim, pipeline.EventMode, pipeline.EventPoll, pipeline.EventSweep,
+		pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
 	}
-	p.f("  decided\t%d\n\n", t.Decided())
 }
 
-func (t *Report) writeReasons(p *printer) {
-	p.f("Why not\n  look\toutcome\treason\tcount\tshare\n")
-	for _, r := range t.Reasons() {
-		p.f("  %s\t%s\t%s\t%d\t%.1f %%\n", r.Look, r.Outcome, r.Reason, r.Count, 100*float64(r.Count)/float64(max(1, t.Decided())))
-	}
-	p.f("\n")
-}
-
-func (t *Report) writeTokens(p *printer) {
-	p.f("Tokens\n  stage\tfor\tcalls\titems\ttokens\n")
-	for _, s := range t.Spent() {
-		p.f("  %s\t%s\t%d\t%d\t%d\n", s.Stage, s.Kind, s.Calls, s.Items, s.Tokens)
-	}
-	p.f("  total\t\t\t\t%d\n", t.Tokens())
-	if n := t.Decided(); n > 0 {
-		p.f("  per decision\t\t\t\t%.2f\n", float64(t.Tokens())/float64(n))
-	}
-	if n := len(t.Found()); n > 0 {
-		p.f("  per deal\t\t\t\t%.1f\n", float64(t.Tokens())/float64(n))
-	}
-	for _, extra := range []struct {
-		name string
-		n    int
-	}{{"lost", t.Lost()}, {"drift", t.Drift()}, {"expired at a full bucket", t.Expired()}} {
-		if extra.n != 0 {
-			p.f("  %s\t\t\t\t%d\n", extra.name, extra.n)
+// Looked is how many works a look decided, by outcome.
+func (t *Report) Looked(look pipeline.Look) map[pipeline.Outcome]int {
+	out := map[pipeline.Outcome]int{}
+	for _, v := range t.verdicts {
+		if v.Look == look {
+			out[v.Outcome]++
 		}
 	}
-	p.f("\n")
+	return out
+}
+
+// Decided is how many works have a final verdict.
+func (t *Report) Decided() int { return len(t.final) }
+
+// Final is the final verdict of every work, by Work-Id.
+func (t *Report) Final() map[string]pipeline.Verdict { return maps.Clone(t.final) }
+
+// Found are the deals that were found, the most profitable first: of each the newest accept. A book that was found
+// again is the same deal.
+func (t *Report) Found() []pipeline.Verdict {
+	newest := map[visibility.Place]pipeline.Verdict{}
+	for _, v := range t.final {
+		p := visibility.PlaceOf(v.Identity)
+		if known, again := newest[p]; v.Outcome == pipeline.Accept && (!again || v.DecidedAt.After(known.DecidedAt)) {
+			newest[p] = v
+		}
+	}
+	return slices.SortedFunc(maps.Values(newest), byProfit)
+}
+
+// Accepted are the verdicts that accepted, the most profitable first.
+func (t *Report) Accepted() []pipeline.Verdict {
+	var out []pipeline.Verdict
+	for _, v := range t.final {
+		if v.Outcome == pipeline.Accept {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, byProfit)
+	return out
+}
+
+func byProfit(a, b pipeline.Verdict) int {
+	return cmp.Or(-cmp.Compare(value(a.ProfitCents), value(b.ProfitCents)), cmp.Compare(a.ASIN, b.ASIN))
+}
+
+// Reason is how often a look ended for a reason.
+type Reason struct {
+	Look    pipeline.Look
+	Outcome pipeline.Outcome
+	Reason  string
+	Count   int
+}
+
+// Reasons are the reasons for everything that was not accepted, in the order of
+// the looks, the most frequent first.
+func (t *Report) Reasons() []Reason {
+	counts := map[Reason]int{}
+	for _, v := range t.final {
+		if v.Outcome != pipeline.Accept {
+			counts[Reason{Look: v.Look, Outcome: v.Outcome, Reason: v.Reason}]++
+		}
+	}
+	out := make([]Reason, 0, len(counts))
+	for r, n := range counts {
+		r.Count = n
+		out = append(out, r)
+	}
+	order := []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit}
+	slices.SortFunc(out, func(a, b Reason) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(order, a.Look), slices.Index(order, b.Look)),
+			-cmp.Compare(a.Count, b.Count), cmp.Compare(a.Reason, b.Reason))
+	})
+	return out
+}
+
+// Spent is what each stage paid for each kind, in the order of the stages.
+func (t *Report) Spent() []struct {
+	Spend
+	Cost
+} {
+	type line = struct {
+		Spend
+		Cost
+	}
+	var out []line
+	for s, c := range t.spent {
+		out = append(out, line{s, c})
+	}
+	stages := pipeline.Stages()
+	slices.SortFunc(out, func(a, b line) int {
+		return cmp.Or(cmp.Compare(a.Plan, b.Plan), cmp.Compare(slices.Index(stages, a.Stage), slices.Index(stages, b.Stage)), cmp.Compare(a.Kind, b.Kind))
+	})
+	return out
+}
+
+// Tokens is everything that the closes reported; Lost, Drift and Expired are the
+// ledger's other series.
+func (t *Report) Tokens() int {
+	n := 0
+	for _, c := range t.spent {
+		n += c.Tokens
+	}
+	return n
+}
+
+// Lost is what was reserved by claims that were given up.
+func (t *Report) Lost() int { return t.lost }
+
+// Drift is what moved Keepa's balance and no close explains: positive when
+// somebody else spent.
+func (t *Report) Drift() int { return t.drift }
+
+// Expired is what vanished at a full bucket.
+func (t *Report) Expired() int { return t.expired }
+
+// Span is from the first to the last verdict.
+func (t *Report) Span() (first, last time.Time) { return t.first, t.last }
+
+func value(c *int64) int64 {
+	if c == nil {
+		return 0
+	}
+	return *c
 }

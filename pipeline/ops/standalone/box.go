@@ -99,7 +99,7 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	b.Env = process.Env{Log: o.Log, Lookup: b.lookup(), Clock: b.clock(), Version: o.Version}
-	if o.World != Given { // nobody is notified of what a forecast or a soak invents
+	if o.World != Given { // the finds of a forecast or a soak are not notified
 		if b.notifies, err = notifier.Configured(ctx, b.Env); err != nil {
 			return nil, err
 		}

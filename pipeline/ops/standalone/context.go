@@ -46,7 +46,7 @@ func CheckContext(name string, o Options) error {
 }
 
 // WriteContext writes a context of the nats command for this box, over one that a box wrote. One of the same server
-// that somebody else wrote serves as it is. It returns the file; nobody removes it when the box stops.
+// that was not written by Ratchet is used unchanged. It returns the file, which stays when the box stops.
 func (b *Box) WriteContext(name string) (string, error) {
 	file, err := contextFile(name)
 	if err != nil {

@@ -64,11 +64,11 @@ func TestABacklogIsDecidedOncePaidOnceAndPoisonIsDeadLettered(t *testing.T) {
 		t.Fatal(err)
 	}
 	desk.Await(t, "400 decided", func() bool {
-		sum, err := cli.Tally(t.Context(), box.Bus)
+		sum, err := cli.ReadReport(t.Context(), box.Bus)
 		return err == nil && sum.Decided() >= 400
 	})
 	box.StopStages()
-	sum, err := cli.Tally(t.Context(), box.Bus)
+	sum, err := cli.ReadReport(t.Context(), box.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,12 +158,12 @@ func TestARestartGoesOnWhereItWas(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, dir, &journal{})
 	desk.Await(t, "something decided", func() bool {
-		sum, err := cli.Tally(t.Context(), first.Bus)
+		sum, err := cli.ReadReport(t.Context(), first.Bus)
 		return err == nil && sum.Decided() > 100
 	})
 	stopped := first.Env.Now()
 	first.StopStages()
-	before, err := cli.Tally(t.Context(), first.Bus)
+	before, err := cli.ReadReport(t.Context(), first.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestARestartGoesOnWhereItWas(t *testing.T) {
 	if now := second.Env.Now(); now.Before(stopped) {
 		t.Errorf("time went back from %v to %v", stopped, now)
 	}
-	after, err := cli.Tally(t.Context(), second.Bus)
+	after, err := cli.ReadReport(t.Context(), second.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestAfterACrashSimulatedTimeDoesNotGoBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	desk.Await(t, "something decided", func() bool {
-		sum, err := cli.Tally(t.Context(), first.Bus)
+		sum, err := cli.ReadReport(t.Context(), first.Bus)
 		return err == nil && sum.Decided() > 20
 	})
 	desk.Await(t, "its time to be saved again", func() bool {
@@ -239,7 +239,7 @@ func TestARestartLosesNoToken(t *testing.T) {
 	for range 4 {
 		box := start(t, dir, &journal{})
 		desk.Await(t, "more decided, or all", func() bool {
-			sum, err := cli.Tally(t.Context(), box.Bus)
+			sum, err := cli.ReadReport(t.Context(), box.Bus)
 			more := err == nil && sum.Decided() >= min(decided+10, 400)
 			if more {
 				decided = sum.Decided()

@@ -26,13 +26,13 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// Embedded and None are the two values of Options.ClickHouse that are no URL.
+// Embedded and None are the two values of Options.ClickHouse that are not URLs.
 const (
 	Embedded = "embedded"
 	None     = "none"
 )
 
-// DefaultPage is where the live page is unless something else is said: where another process has taken it, the box runs
+// DefaultPage is the default address of the live page: if another process has taken it, the box runs
 // without one. PageOff is the value of Options.Page without one.
 const (
 	DefaultPage = "127.0.0.1:8080"

@@ -156,7 +156,7 @@ func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bu
 		return nil, err
 	}
 	opts := slices.Concat(connection(env, name), identity, env.NATSOptions)
-	if end, ok := ctx.Deadline(); ok { // a server that takes connections and says nothing must leave time for the others
+	if end, ok := ctx.Deadline(); ok { // a server that accepts connections and sends nothing must leave time for the others
 		servers := strings.Count(cfg.URL, ",") + 1
 		opts = append(opts, nats.Timeout(max(time.Millisecond, min(nats.DefaultTimeout, time.Until(end)/time.Duration(servers)))))
 	}

@@ -137,7 +137,7 @@ func TestASwapFromAnOldRevisionIsAConflict(t *testing.T) {
 	}
 }
 
-func TestADaemonIsAMicroServiceWithAHeartbeatThatGoesWithIt(t *testing.T) {
+func TestADaemonIsAMicroServiceWhoseHeartbeatEndsWithIt(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock(), Version: "test"}

@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
+	"ratchet/test/child"
 	"ratchet/test/streams"
 )
 
@@ -45,7 +46,7 @@ func TestAClusterThatFormsIsWaitedForAndKeepsItsReplicas(t *testing.T) {
 	if testing.Short() {
 		t.Skip("forms a cluster of three servers")
 	}
-	routes := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
+	routes := []string{child.FreeAddress(t), child.FreeAddress(t), child.FreeAddress(t)}
 	first := member(t, 0, routes)
 	env, said := logged(process.Env{Clock: process.RealClock(), Version: "test"})
 	connect := func(replicas int) *bus.Bus {

@@ -29,7 +29,7 @@ type Lease struct {
 
 	subject     string             // on which we answer as long as we live
 	sub         *nats.Subscription // nil before the first Hold
-	deposed     *atomic.Bool       // another instance says that it took the lease
+	deposed     *atomic.Bool       // another instance reports that it took the lease
 	silentSince time.Time          // since when the holder does not answer; zero if it does
 	silent      string             // that holder
 

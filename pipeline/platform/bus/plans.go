@@ -112,14 +112,14 @@ func (b *Bus) Route(domain int) error {
 	}
 	of, err := b.plans.Of(domain)
 	if err == nil && of != b.plan {
-		err = fmt.Errorf("domainId %d is served by plan %s and this process belongs to plan %s (KEEPA_PLAN), which serves %s", domain, of, b.plan, b.plans.Says(b.plan))
+		err = fmt.Errorf("domainId %d is served by plan %s and this process belongs to plan %s (KEEPA_PLAN), which serves %s", domain, of, b.plan, b.plans.Describe(b.plan))
 	}
 	return err
 }
 
-// Stray returns an error if the number in a subject STREAM.DOMAIN.… is no known marketplace, so that no plan's
+// CheckDomain returns an error if the number in a subject STREAM.DOMAIN.… is not a known marketplace, so that no plan's
 // consumers deliver it. With a single key it returns nil: its consumers deliver everything.
-func (b *Bus) Stray(subject string) error {
+func (b *Bus) CheckDomain(subject string) error {
 	_, rest, _ := strings.Cut(subject, ".")
 	_, err := b.plans.Of(pipeline.DomainOf(rest))
 	return err

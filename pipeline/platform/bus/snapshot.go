@@ -244,7 +244,7 @@ func (b *Bus) adapt(config map[string]json.RawMessage, made uint32) error {
 		config["num_replicas"] = json.RawMessage(strconv.Itoa(replicas))
 	}
 	if replicas > 1 {
-		config["compression"] = json.RawMessage(`"none"`) // as streams says
+		config["compression"] = json.RawMessage(`"none"`) // as in streams.go
 	}
 	metadata := map[string]string{}
 	if of := config["metadata"]; of != nil {

@@ -80,7 +80,7 @@ func TestAKeyThatIsOverwrittenWhileItsBucketIsSavedIsRestored(t *testing.T) {
 }
 
 // A snapshot may end within a batch; a part of it is what its publisher never expects to find.
-func TestABatchThatIsBeingStoredWhileItsStreamIsSavedIsRestoredWhole(t *testing.T) {
+func TestABatchThatIsBeingStoredWhileItsStreamIsSavedIsRestoredCompletely(t *testing.T) {
 	t.Parallel()
 	from, to, dir := bare(t), bare(t), t.TempDir()
 	if err := from.Ensure(t.Context()); err != nil {

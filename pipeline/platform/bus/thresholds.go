@@ -40,7 +40,7 @@ func streamThresholds(name string, replicas int) map[string]string {
 	return m
 }
 
-// consumerThresholds returns those of a consumer. Work that is out at a worker fills its window only if nobody ends it.
+// consumerThresholds returns those of a consumer. Work that a worker holds fills its window only if it is not settled.
 func consumerThresholds(unprocessed, maxPending int) map[string]string {
 	return map[string]string{
 		threshold + "enabled":                  "true",

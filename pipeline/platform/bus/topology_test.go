@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/embedded/natsd"
 	"ratchet/pipeline/platform/process"
+	"ratchet/test/child"
 	"ratchet/test/streams"
 )
 
@@ -50,24 +50,14 @@ func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for over := time.Now().Add(time.Minute); !holds(); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(over) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("%s: still not the case after a minute", what)
 		}
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func TestADaemonThatStartsFirstWaitsForNATSAndForTheTopologyWithOneLineEach(t *testing.T) {
 	t.Parallel()
-	addr := freeAddress(t)
+	addr := child.FreeAddress(t)
 	env, said := logged(process.Env{Clock: process.RealClock(), Version: "test"})
 	cfg := streams.Config()
 	cfg.URL = "nats://" + addr

@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-func TestNoAddressOfNATSIsSaidWithItsPassword(t *testing.T) {
+func TestAddressesOfNATSAreShownWithoutTheirPassword(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"nats://host:4222":                            "nats://host:4222",
@@ -25,7 +25,7 @@ func TestNoAddressOfNATSIsSaidWithItsPassword(t *testing.T) {
 	}
 }
 
-func TestAnAddressOfNATSThatIsNoneIsWrongUsage(t *testing.T) {
+func TestAnInvalidAddressOfNATSIsWrongUsage(t *testing.T) {
 	t.Parallel()
 	for raw, good := range map[string]bool{
 		"nats://host:4222": true, "host:4222": true, "host": true, "nats://a:1,nats://b:2": true, "nats://in-process": true,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -75,7 +76,7 @@ func Instance() string {
 	if err != nil || host == "" {
 		host = "localhost"
 	}
-	return keyToken(host) + "." + itoa(os.Getpid())
+	return keyToken(host) + "." + strconv.Itoa(os.Getpid())
 }
 
 // Version is the build as in every message: the release (v1.2.3) if the commit has such a tag, else the VCS

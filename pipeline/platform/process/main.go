@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 
 	"github.com/lmittmann/tint"
@@ -91,5 +90,3 @@ func SignalContext(parent context.Context) (context.Context, context.CancelFunc)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -23,12 +23,12 @@ func idOf(work string) (id oteltrace.TraceID) {
 }
 
 // Unrecorded returns the header traceparent of a message that no span published: the trace of its work, a span id made
-// of the message's id, and the flag that says that neither is recorded.
+// of the message's id, and the flag that neither is recorded.
 func Unrecorded(work, id string) string {
 	return "00-" + idOf(work).String() + "-" + spanOf(id).String() + "-00"
 }
 
-// spanOf returns the id of the span that nobody recorded.
+// spanOf returns the id of the span that was not recorded.
 func spanOf(id string) (span oteltrace.SpanID) {
 	sum := sha256.Sum256([]byte(id))
 	copy(span[:], sum[:])

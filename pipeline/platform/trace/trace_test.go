@@ -103,7 +103,7 @@ func TestAWorkIsOneTraceThroughAllDaemonsAndDeliveries(t *testing.T) {
 			t.Errorf("%s is in the trace %s", s.Name, got)
 		}
 		if p := s.Parent.SpanID().String(); !ids[p] {
-			t.Errorf("the parent of %s is %s, which is no span", s.Name, p)
+			t.Errorf("the parent of %s is %s, which is not a span", s.Name, p)
 		}
 		if s.EndTime.Before(s.StartTime) {
 			t.Errorf("%s ends before it begins", s.Name)

@@ -12,10 +12,10 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// TestAnInsertOfWhichOneSumFailedIsWholeWhenItComesAgain makes each sum in turn reject its rows, as for lack of
+// TestARepeatedInsertCompletesOneOfWhichASumFailed makes each sum in turn reject its rows, as for lack of
 // memory or disk: the rows are stored, and some of the sums, in the engine's order. The same batch is inserted
 // again, under its token or, as after a crash, in other batches; then every sum must agree with the rows.
-func TestAnInsertOfWhichOneSumFailedIsWholeWhenItComesAgain(t *testing.T) {
+func TestARepeatedInsertCompletesOneOfWhichASumFailed(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	targets := strings.Fields(ask(t, w, `SELECT DISTINCT extract(create_table_query, ' TO [^.]+\\.(\\w+)') FROM system.tables

@@ -14,7 +14,7 @@ import (
 // clickhouse-client needs a server, and the embedded engine is not one to it. But the engine's library contains
 // clickhouse-local, which shares the client's command line and the reading of query files, parameters and output.
 
-func TestEveryQuestionsFileAsItStandsIsReadAndAnsweredByClickHouseLocal(t *testing.T) {
+func TestClickHouseLocalAnswersEveryQuestionsFileUnchanged(t *testing.T) {
 	t.Parallel()
 	if !chtest.Embedded() {
 		t.Skip("it is in the embedded engine")

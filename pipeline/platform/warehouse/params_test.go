@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-func TestAParameterThatIsNoneOfTheQuestionsIsNamedBeforeItIsAsked(t *testing.T) {
+func TestAnUnknownParameterOfAQuestionIsNamedBeforeItIsAsked(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ question, name, value, says string }{
 		{"funnel", "since", "2026-11-01", ""},
@@ -48,7 +48,7 @@ func TestAParameterThatIsNoneOfTheQuestionsIsNamedBeforeItIsAsked(t *testing.T) 
 	}
 }
 
-func TestARunThatDecidedNothingIsNoAnswer(t *testing.T) {
+func TestARunWithoutDecisionsIsNotAnAnswer(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	_, err := w.Ask(t.Context(), "compare", nil) // the live run, of which nothing is there yet

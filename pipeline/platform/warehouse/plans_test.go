@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-func TestSpendingIsToldByKeyAndItsSumIsThatOfAll(t *testing.T) {
+func TestSpendingIsReportedByKeyAndAddsUp(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	var rows []warehouse.LedgerRow

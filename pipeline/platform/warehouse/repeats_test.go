@@ -37,7 +37,7 @@ func TestOfTheRowsOfOneEventOneIsStoredWhateverTheBatches(t *testing.T) {
 			}
 			anew, seen := warehouse.WithoutRepeats(rows, warehouse.Events(rows), stored)
 			if len(anew)+len(seen) != len(rows) {
-				r.Fatalf("%d rows are anew and %d were seen, of %d", len(anew), len(seen), len(rows))
+				r.Fatalf("%d rows are new and %d were seen, of %d", len(anew), len(seen), len(rows))
 			}
 			if again, _ := warehouse.WithoutRepeats(anew, warehouse.Events(anew), stored); len(again) != len(anew) {
 				r.Fatalf("%v of %v the first time, %v the second", anew, rows, again)

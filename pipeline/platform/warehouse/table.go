@@ -59,7 +59,7 @@ func (t *Table) writeText(w io.Writer) error {
 		text := ""
 		for i, c := range line {
 			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c))
-			if t.numeric(i) {
+			if t.Numeric(i) {
 				text += gap + c + "  "
 			} else {
 				text += c + gap + "  "
@@ -91,7 +91,7 @@ func (t *Table) day(i int, v any) any {
 }
 
 // numeric reports whether a column is right-aligned.
-func (t *Table) numeric(i int) bool {
+func (t *Table) Numeric(i int) bool {
 	name := t.kind(i)
 	return strings.HasPrefix(name, "Int") || strings.HasPrefix(name, "UInt") ||
 		strings.HasPrefix(name, "Float") || strings.HasPrefix(name, "Decimal")
@@ -210,9 +210,6 @@ func cell(v any) string {
 	}
 	return fmt.Sprint(v)
 }
-
-// Numeric reports whether a column holds numbers.
-func (t *Table) Numeric(i int) bool { return t.numeric(i) }
 
 // Cell returns a value of a column as text, as in Write; foreign text is not cleaned.
 func (t *Table) Cell(i int, v any) string { return cell(t.day(i, v)) }

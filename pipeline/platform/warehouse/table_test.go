@@ -7,7 +7,7 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-func TestATextOfAnAnswerIsNoFormulaInASpreadsheet(t *testing.T) {
+func TestATextOfAnAnswerIsNotAFormulaInASpreadsheet(t *testing.T) {
 	t.Parallel()
 	table := warehouse.Table{
 		Columns: []string{"title", "profit", "loss"}, Types: []string{"String", "Int64", "Nullable(Float64)"},

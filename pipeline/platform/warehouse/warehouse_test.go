@@ -487,13 +487,13 @@ func TestASilentPortIsReported(t *testing.T) {
 	}
 }
 
-func TestWhoOnlyReadsMakesNoDatabase(t *testing.T) {
+func TestAReaderCreatesNoDatabase(t *testing.T) {
 	t.Parallel()
 	at, err := url.Parse(chtest.Database(t))
 	must(t, err)
 	at.Path += "_missing"
 	if _, err := warehouse.Reach(t.Context(), at.String()); !errors.Is(err, warehouse.ErrNoDatabase) || !strings.Contains(err.Error(), "ratchet up") {
-		t.Errorf("got %v, want that there is none", err)
+		t.Errorf("got %v, want that it does not exist", err)
 	}
 }
 

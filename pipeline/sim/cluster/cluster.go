@@ -269,7 +269,7 @@ func (c *Cluster) End() {
 	}
 }
 
-// freePorts are loopback addresses that nobody listens on now. They lie below the ports that the kernel gives to
+// freePorts returns loopback addresses that no process listens on. They lie below the ports that the kernel gives to
 // outgoing connections, so that a server that was killed finds its port free again.
 func freePorts(n int) ([]string, error) {
 	var out []string

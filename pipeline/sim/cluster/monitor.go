@@ -43,7 +43,7 @@ func (c *Cluster) Healthy(ctx context.Context, i int) error {
 	}
 }
 
-// Health is what a server says of its health; nil if it is well.
+// Health returns what a server reports of its health; nil if it is healthy.
 func (c *Cluster) Health(ctx context.Context, i int) error { return c.get(ctx, i, "/healthz", nil) }
 
 // Replica is a stream as one server has it.
@@ -145,7 +145,7 @@ func (c *Cluster) get(ctx context.Context, i int, path string, into any) error {
 }
 
 // corrupt are the words of a server that found its files damaged, in errors: an index that is older than its messages
-// is only warned of and made anew. A full disk is another matter.
+// is only warned of and recreated. A full disk is another matter.
 var corrupt = []string{"corrupt", "Critical write error", "checksum"}
 
 const (
@@ -159,7 +159,7 @@ func (c *Cluster) Corrupt() ([]string, error) {
 	for _, s := range c.servers {
 		f, err := os.Open(s.log)
 		if errors.Is(err, os.ErrNotExist) {
-			continue // it has said nothing
+			continue // it has reported nothing
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the log of %s: %w", s.name, err)

@@ -172,7 +172,7 @@ func (c *clustered) alike(ctx context.Context) error {
 
 // tokens compares Keepa's books with LEDGER and RESPONSES.
 func (c *clustered) tokens(ctx context.Context, a *audit) error {
-	sum, err := cli.Tally(ctx, c.Bus)
+	sum, err := cli.ReadReport(ctx, c.Bus)
 	if err != nil {
 		return err
 	}
@@ -295,7 +295,7 @@ func (c *clustered) streams(ctx context.Context, a *audit) error {
 	return nil
 }
 
-// topology wants every stream as it was provisioned.
+// topology expects every stream unchanged since it was provisioned.
 func (c *clustered) topology(ctx context.Context, a *audit) error {
 	found, err := c.Bus.Differences(ctx)
 	if err != nil {

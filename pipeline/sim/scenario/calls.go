@@ -17,7 +17,7 @@ import (
 const affords = 25
 
 // calls follows Keepa's balance on the machine's clock, without NATS: it must go on while that is down. Whether work
-// waits is what NATS said last.
+// waits is the last report of NATS.
 type calls struct {
 	sim   *keepasim.Sim
 	bus   *bus.Bus

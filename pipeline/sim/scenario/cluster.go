@@ -228,7 +228,7 @@ func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, _ func
 	return c, stop, nil
 }
 
-// clickHouse starts ClickHouse as a process, where the options say so.
+// clickHouse starts ClickHouse as a process, if the options require it.
 func (c *clustered) clickHouse(ctx context.Context) (err error) {
 	switch c.o.ClickHouse {
 	case standalone.None:

@@ -150,7 +150,7 @@ func (c *clustered) leading(do func(context.Context, int) error) func(context.Co
 	}
 }
 
-// during harms a server for as long as the options say.
+// during harms a server for the duration in the options.
 func (c *clustered) during(ctx context.Context, i int, harm, end func(int)) error {
 	harm(i)
 	defer end(i)

@@ -74,7 +74,7 @@ func Ahead(ctx context.Context, rate int, v Volume, o Options) (Forecast, error)
 }
 
 func ahead(ctx context.Context, box *standalone.Box, rate int, v Volume) (Forecast, error) {
-	sum, err := cli.Tally(ctx, box.Bus)
+	sum, err := cli.ReadReport(ctx, box.Bus)
 	if err != nil {
 		return Forecast{}, err
 	}

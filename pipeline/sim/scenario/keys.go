@@ -297,7 +297,7 @@ type outcome struct {
 	foreign   int // closes in its ledger that are not of its own claims
 	listed    int // good deals
 	visible   int // of them
-	astray    int // products that were bought with its key and are no candidates of its marketplace
+	astray    int // products that were bought with its key and are not candidates of its marketplace
 	again     int // answers that were paid for more than once
 	avoidable int // refused calls that the last answer had announced
 	drift     int // tokens that Keepa charged and the ledger lacks
@@ -336,7 +336,7 @@ func (f *Figures) keyed(ctx context.Context, r *Rig, k *keyed, samples []sample)
 }
 
 // refusals counts the refused calls. A claim that was taken just before tokend heard of the drain is refused just
-// after it, which is no fault of anybody.
+// after it, which is not a fault.
 func (o *outcome) refusals(f *Figures, t0 time.Time) {
 	for _, refused := range o.books.Refused {
 		at := refused.At.Sub(t0)
@@ -381,7 +381,7 @@ func (f *Figures) judgeKey(o outcome) {
 	miss(o.drift != 0, "the ledger lacks %d tokens that Keepa charged", o.drift)
 	miss(astray(o.books, o.sum) != 0, "%d tokens are under a stage that did not spend them", astray(o.books, o.sum))
 	miss(o.foreign > 0, "%d closes in its ledger are not of its own claims", o.foreign)
-	miss(o.astray > 0, "%d products were bought with its key that are no candidates of its marketplace", o.astray)
+	miss(o.astray > 0, "%d products were bought with its key that are not candidates of its marketplace", o.astray)
 	miss(o.avoidable > 0, "%d calls were refused that the last answer announced", o.avoidable)
 	if o.plan != "" {
 		miss(o.books.Minimum >= 0, "its key was not drained")
@@ -429,7 +429,7 @@ func (k *keyed) candidates(ctx context.Context, b *bus.Bus) (map[string]bool, er
 	return own, err
 }
 
-// buys counts what was bought with the plan's key and is no candidate of its marketplace.
+// buys counts what was bought with the plan's key and is not a candidate of its marketplace.
 func (o *outcome) buys(own map[string]bool) {
 	for _, bought := range []map[string]int{o.books.Peeks, o.books.Commits} {
 		for asin := range bought {

@@ -31,7 +31,7 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 		return err
 	}
 	r.stopStages()
-	sum, err := cli.Tally(ctx, r.Bus)
+	sum, err := cli.ReadReport(ctx, r.Bus)
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (w *watcher) count(*nats.Msg) {
 func (w *watcher) recount(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	sum, err := cli.Tally(ctx, w.rig.Bus)
+	sum, err := cli.ReadReport(ctx, w.rig.Bus)
 	if err != nil {
 		return // the next one sees it
 	}
@@ -108,7 +108,7 @@ func (w *watcher) run(ctx context.Context) {
 		}
 		waits, err := workWaits(ctx, w.rig.Bus, w.rig.Env.Now())
 		if err != nil {
-			continue // a failed look says nothing
+			continue // a failed read proves nothing
 		}
 		books := w.rig.Sim.Books()
 		at := w.rig.Env.Now()

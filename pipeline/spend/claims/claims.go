@@ -39,7 +39,7 @@ type Spender struct {
 	hint    chan struct{}
 }
 
-// Open subscribes to hints about the stage's grant; every decision reads the grant anew.
+// Open subscribes to hints about the stage's grant; every decision reads the grant again.
 func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage) (*Spender, error) {
 	kv, err := b.Store(ctx, b.Own(pipeline.BucketTokens))
 	if err != nil {
@@ -85,7 +85,7 @@ func (p *Spender) poke() {
 }
 
 // Changed fires when the grant or the mode may have changed. It may fire without a change, and
-// it may fail to fire, so that whoever waits for it looks after a bus.Fallback as well.
+// it may fail to fire, so the waiter also reads the grant after a bus.Fallback.
 func (p *Spender) Changed() <-chan struct{} { return p.hint }
 
 // Credit returns the tokens that can be claimed now: 0 unless the operator's mode is run.

@@ -164,7 +164,7 @@ func TestNothingCanBeClaimedWhilePausedOrWithoutATokend(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := other.Claim(t.Context(), 1, pipeline.KindCommit, 1); !errors.Is(err, claims.ErrShort) {
-		t.Errorf("claimed from a grant that nobody made: %v", err)
+		t.Errorf("claimed from a grant that does not exist: %v", err)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestAClaimWhoseOutcomeIsUnknownIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if g := d.grant(); len(g.Open) != 0 || g.Settled != 0 {
-		t.Errorf("a claim that nobody holds stays open: %+v", g)
+		t.Errorf("a claim without a holder stays open: %+v", g)
 	}
 }
 

@@ -33,7 +33,7 @@ type Config struct {
 	// Key is the API key. It is never printed.
 	Key process.Secret `env:"API_KEY"`
 	// Plan is the name of the key, where a deployment has several: the process works only for the marketplaces of its
-	// plan. Unset, or main: the first key. `ratchet topology apply --plans` says which plans there are.
+	// plan. Unset, or main: the first key. `ratchet topology apply --plans` defines the plans.
 	Plan pipeline.Plan `env:"PLAN"`
 	// Timeout bounds a call, on the machine's clock, as does a claim's lifetime. Three timeouts, with the
 	// waits between them, take less than ten minutes; the slowest answer that was measured took 20 s.

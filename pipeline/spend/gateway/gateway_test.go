@@ -238,7 +238,7 @@ func secretFree(t *testing.T, err error) {
 	}
 }
 
-func TestACutAnswerIsNotAskedForAgainBehindOurBack(t *testing.T) {
+func TestTheHTTPClientDoesNotRetryACutAnswer(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
 	g := newGateway(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -252,7 +252,7 @@ func TestACutAnswerIsNotAskedForAgainBehindOurBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := g.Products(t.Context(), c, 1, []string{"B000000001"}, true); err == nil {
-		t.Error("a cut connection is no error")
+		t.Error("a cut connection is not an error")
 	}
 	if n := calls.Load(); n != 2 {
 		t.Errorf("%d calls reached the server, want 2", n)

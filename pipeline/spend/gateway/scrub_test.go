@@ -41,7 +41,7 @@ func TestTheKeyIsFoundHoweverItIsWritten(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoKeyStays(t *testing.T) {
+func TestTextThatIsNotAKeyIsUnchanged(t *testing.T) {
 	t.Parallel()
 	for key, body := range map[process.Secret]string{
 		"k":                         `{"k":1,"title":"k"}`,

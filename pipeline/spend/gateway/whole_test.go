@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestAnAnswerThatBreaksOffSaysSoAndWhatItCost(t *testing.T) {
+func TestACutAnswerIsReportedWithItsCost(t *testing.T) {
 	t.Parallel()
 	c := claim(t)
 	for body, whole := range map[string]bool{

@@ -142,8 +142,8 @@ func Find(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys 
 	return out, nil
 }
 
-// Beyond passes every answer of a kind that was stored after a sequence to f, in the order of storage.
-func Beyond(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, sequence uint64, f func(Answer) error) error {
+// EachAfter passes every answer of a kind that was stored after a sequence to f, in the order of storage.
+func EachAfter(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, sequence uint64, f func(Answer) error) error {
 	prefix := pipeline.SubjectResponse(domain, kind, "")
 	from := bus.From{Subjects: []string{prefix + ">"}, Sequence: sequence + 1}
 	err := b.Scan(ctx, pipeline.StreamResponses, from, func(r bus.Read) error {

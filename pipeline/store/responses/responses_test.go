@@ -157,7 +157,7 @@ func TestPagesBeyondASequenceComeInTheirOrder(t *testing.T) {
 	}
 	put(t, b, page("c2", "q-1"), answer("c3", "B000000001", "w", 0), page("c4", "r-0"), page("c5", "q-0"))
 	var got []string
-	err = responses.Beyond(t.Context(), b, 1, pipeline.KindDeals, since, func(a responses.Answer) error {
+	err = responses.EachAfter(t.Context(), b, 1, pipeline.KindDeals, since, func(a responses.Answer) error {
 		got = append(got, a.RequestID+"="+a.Key)
 		return nil
 	})
@@ -328,7 +328,7 @@ func TestTheCallsForAWorkCountAcrossRestartsByTheLedger(t *testing.T) {
 	}
 }
 
-func TestWhatCameForACallOrAWorkIsFoundWholeOrInItsElements(t *testing.T) {
+func TestTheAnswersToACallOrAWorkAreFoundCompleteOrAsElements(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	large := make([]byte, 9<<20) // random bytes do not pack: two messages
@@ -346,7 +346,7 @@ func TestWhatCameForACallOrAWorkIsFoundWholeOrInItsElements(t *testing.T) {
 	}
 	put(t, b, answer("h.c2", "B000000001", "w2", 0), answer("h.c2", "B000000002", "w3", 0), answer("h.c3", "B000000003", "w4", 0))
 	for id, want := range map[string]int{"w1": 1, "h.c1": 1, "h.c2": 2, "h.c9": 0} {
-		got, err := responses.Came(t.Context(), b, id)
+		got, err := responses.AnswersTo(t.Context(), b, id)
 		if err != nil || len(got) != want {
 			t.Errorf("%s: %d answers (%v), want %d", id, len(got), err, want)
 		}

@@ -18,9 +18,9 @@ const (
 	prefix = "$KV." + pipeline.BucketSeen + "."
 )
 
-// Recall returns what is remembered of each identity that is unchanged: a
+// Read returns what is stored of each identity that is unchanged: a
 // price that has moved since has another creation date and is not remembered.
-func Recall(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Seen, error) {
+func Read(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Seen, error) {
 	out := map[pipeline.Identity]pipeline.Seen{}
 	if len(ids) == 0 {
 		return out, nil
@@ -85,19 +85,19 @@ func keep(out map[pipeline.Identity]pipeline.Seen, ids []pipeline.Identity, m bu
 	}
 }
 
-// Beyond is the year 2200 in Keepa minutes: no price begins after it.
-const Beyond = 99_404_640
+// LatestPrice is the year 2200 in Keepa minutes: no price begins after it.
+const LatestPrice = 99_404_640
 
-// Remember stores a decision, after its verdict was stored: a crash in between decides again from stored answers,
+// Store stores a decision, after its verdict was stored: a crash in between decides again from stored answers,
 // and the repeat is dropped. A decision about a later price is never replaced by one about an earlier price.
-func Remember(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Seen) error {
+func Store(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Seen) error {
 	kv, err := b.Store(ctx, pipeline.BucketSeen)
 	if err != nil {
 		return err
 	}
 	// An unreadable value, or one about a price that begins after its decision, is replaced by the decision in hand.
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Seen) (pipeline.Seen, bool, error) {
-		if old.CreationDate > m.CreationDate && old.CreationDate < Beyond || old == m {
+		if old.CreationDate > m.CreationDate && old.CreationDate < LatestPrice || old == m {
 			return old, false, nil
 		}
 		return m, true, nil

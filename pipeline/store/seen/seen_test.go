@@ -30,7 +30,7 @@ func TestADecisionIsRememberedForItsPriceAndNoOther(t *testing.T) {
 	used.PriceType = 9
 	recalled := func(id pipeline.Identity) string {
 		t.Helper()
-		m, err := seen.Recall(t.Context(), b, []pipeline.Identity{old, later, other, used})
+		m, err := seen.Read(t.Context(), b, []pipeline.Identity{old, later, other, used})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func TestADecisionIsRememberedForItsPriceAndNoOther(t *testing.T) {
 	}
 	remember := func(id pipeline.Identity, reason string) {
 		t.Helper()
-		if err := seen.Remember(t.Context(), b, id, memory(id, reason)); err != nil {
+		if err := seen.Store(t.Context(), b, id, memory(id, reason)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,21 +69,21 @@ func TestWhatIsRememberedOfAPriceThatCannotHaveBegunIsReplaced(t *testing.T) {
 		if _, err := kv.Put(t.Context(), pipeline.KeySeen(id), []byte(damaged)); err != nil {
 			t.Fatal(err)
 		}
-		m, err := seen.Recall(t.Context(), b, []pipeline.Identity{id})
+		m, err := seen.Read(t.Context(), b, []pipeline.Identity{id})
 		if err != nil || len(m) != 0 {
 			t.Errorf("%s is remembered as %v, %v", damaged, m, err)
 		}
-		if err := seen.Remember(t.Context(), b, id, memory(id, damaged)); err != nil {
+		if err := seen.Store(t.Context(), b, id, memory(id, damaged)); err != nil {
 			t.Fatal(err)
 		}
-		if m, err = seen.Recall(t.Context(), b, []pipeline.Identity{id}); err != nil || m[id].Reason != damaged {
+		if m, err = seen.Read(t.Context(), b, []pipeline.Identity{id}); err != nil || m[id].Reason != damaged {
 			t.Errorf("over %s: %v, %v", damaged, m, err)
 		}
 	}
 	if err := kv.Delete(t.Context(), pipeline.KeySeen(id)); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := seen.Recall(t.Context(), b, []pipeline.Identity{id}); err != nil || len(m) != 0 {
+	if m, err := seen.Read(t.Context(), b, []pipeline.Identity{id}); err != nil || len(m) != 0 {
 		t.Errorf("a deleted key is remembered as %v, %v", m, err)
 	}
 }
@@ -114,7 +114,7 @@ func TestAPriceIsOfferedByAnyFirstSourceAndByNoRefresh(t *testing.T) {
 	}
 }
 
-func TestALaterPriceForgetsWhoWantedTheOneBefore(t *testing.T) {
+func TestALaterPriceForgetsWhichQueriesWantedTheEarlierOne(t *testing.T) {
 	t.Parallel()
 	_, b := streams.Open(t)
 	old, later := price("B000000001", 7_000_000), price("B000000001", 7_000_100)

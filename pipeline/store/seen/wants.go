@@ -58,7 +58,7 @@ func Want(ctx context.Context, b *bus.Bus, id pipeline.Identity, query string) e
 	}
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(w Wants) (Wants, bool, error) {
 		switch {
-		case w.CreationDate > id.CreationDate && w.CreationDate < Beyond:
+		case w.CreationDate > id.CreationDate && w.CreationDate < LatestPrice:
 			return w, false, nil
 		case w.CreationDate != id.CreationDate:
 			w = Wants{CreationDate: id.CreationDate}

@@ -11,8 +11,8 @@ import (
 	"ratchet/test/desk"
 )
 
-// TestWhatCannotBeReadOfWhoWantsAnASINHidesNoOtherAndIsWrittenAgain damages the value of one ASIN.
-func TestWhatCannotBeReadOfWhoWantsAnASINHidesNoOtherAndIsWrittenAgain(t *testing.T) {
+// TestAnUnreadableEntryOfWantsHidesNoOtherAndIsRewritten damages the value of one ASIN.
+func TestAnUnreadableEntryOfWantsHidesNoOtherAndIsRewritten(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	ids := make([]pipeline.Identity, 2)

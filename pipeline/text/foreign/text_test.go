@@ -137,7 +137,7 @@ func check(t interface{ Errorf(string, ...any) }, name string, got foreign.Text)
 		}
 	}
 	if inner := strings.TrimSuffix(strings.TrimPrefix(got.Telegram(), "<code>"), "</code>"); strings.ContainsAny(inner, `<>"'`) || s != "" && len(inner) != len(got.Telegram())-13 {
-		t.Errorf("%s: %+q is no code", name, got.Telegram())
+		t.Errorf("%s: %+q is not code", name, got.Telegram())
 	}
 	if p := got.Plain(); linkable.MatchString(p) {
 		t.Errorf("%s: %+q holds what becomes a link: %q", name, p, linkable.FindString(p))

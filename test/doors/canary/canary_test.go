@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -65,7 +64,7 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 	sim.Start(time.Now())
 	k := serve(t, sim)
 	k.well = true
-	data, monitor := t.TempDir(), free(t)
+	data, monitor := t.TempDir(), child.FreeAddress(t)
 	collector := traces.Listen(t)
 	up := start(t, []string{"KEEPA_URL=" + k.URL, "CHDB_LIB_PATH=" + lib, "OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100"},
 		"up", "--live", "--data", data, "--nats", "127.0.0.1:0", "--nats-monitor", monitor, "--clickhouse-addr", "127.0.0.1:0")
@@ -105,17 +104,6 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 	if size := absentFromFiles(t, data); size < 1<<20 {
 		t.Errorf("only %d bytes are in %s", size, data)
 	}
-}
-
-// free is an address of this machine that nothing listens at.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // absentFromSQL reads every table and view, and what the engine keeps of statements.

@@ -239,7 +239,7 @@ func (w *world) booksAgree(k *key) {
 	for _, bought := range []map[string]int{k.sim.Books().Peeks, k.sim.Books().Commits} {
 		for asin := range bought {
 			if !own[asin] {
-				w.t.Errorf("plan %s bought %s, which is no candidate of amazon.%s", k.plan, asin, k.domain.Suffix())
+				w.t.Errorf("plan %s bought %s, which is not a candidate of amazon.%s", k.plan, asin, k.domain.Suffix())
 			}
 		}
 	}

@@ -148,7 +148,7 @@ func (w *world) decided(t *testing.T, n int) {
 	t.Helper()
 	got := 0
 	desk.Await(t, "decisions", func() bool {
-		sum, err := cli.Tally(t.Context(), w.bus)
+		sum, err := cli.ReadReport(t.Context(), w.bus)
 		if err == nil {
 			got = sum.Decided()
 		}
@@ -186,7 +186,7 @@ func (w *world) topology(t *testing.T) string {
 // books compares what was decided with what Keepa charged.
 func (w *world) books(t *testing.T) {
 	t.Helper()
-	sum, err := cli.Tally(t.Context(), w.bus)
+	sum, err := cli.ReadReport(t.Context(), w.bus)
 	if err != nil {
 		t.Fatal(err)
 	}

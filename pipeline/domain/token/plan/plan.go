@@ -1,7 +1,7 @@
 // Package plan routes work to the Keepa key of its marketplace.
 //
 // Every marketplace belongs to exactly one plan: a named one lists what it serves, and the first one, which has no
-// name, serves all others. So with a single key there is nothing to say, and no marketplace is ever left out.
+// name, serves all others. So a single key needs no map, and no marketplace is ever left out.
 package plan
 
 import (
@@ -78,8 +78,8 @@ func (m Map) list(p pipeline.Plan) string {
 	return strings.Join(all, ",")
 }
 
-// Says is the marketplaces of a plan for people.
-func (m Map) Says(p pipeline.Plan) string {
+// Describe returns the marketplaces of a plan for people.
+func (m Map) Describe(p pipeline.Plan) string {
 	if p == "" {
 		return "all others"
 	}
@@ -136,7 +136,7 @@ func (m Map) Grow(next Map) error {
 	for _, p := range m.Named() {
 		if !slices.Equal(m[p], next[p]) {
 			return fmt.Errorf("plan %s serves %s and cannot serve %q: work may wait for its key; a plan keeps its marketplaces, and further ones need a new plan",
-				p, m.Says(p), next.list(p))
+				p, m.Describe(p), next.list(p))
 		}
 	}
 	return nil

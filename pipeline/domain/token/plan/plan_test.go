@@ -58,7 +58,7 @@ func TestEveryMarketplaceBelongsToExactlyOnePlan(t *testing.T) {
 	}
 }
 
-func TestWithASingleKeyThereIsNothingToSay(t *testing.T) {
+func TestASingleKeyNeedsNoMap(t *testing.T) {
 	t.Parallel()
 	m, err := plan.Parse("")
 	if err != nil || len(m) != 0 || !slices.Equal(m.All(), []pipeline.Plan{""}) {

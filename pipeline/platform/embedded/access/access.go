@@ -1,7 +1,7 @@
 // Package access decides which clients are admitted if no password is set: on the loopback interface
 // the user that runs this process, and root; no other user, and no page in a browser.
 //
-//	connection ─▶ Owner: who owns the other end, by the kernel's table ─▶ Same: admitted, or rejected with a sentence
+//	connection ─▶ Owner: the owner of the other end, by the kernel's table ─▶ Same: admitted, or rejected with a sentence
 //	request    ─▶ FromPage: Host, Origin, Sec-Fetch-Site                ─▶ rejected if a page sent it
 //
 // A client that is not in the table, because it comes from another network namespace, counts as another
@@ -88,9 +88,9 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
-// Tells reports whether this system names the owners of
+// NamesOwners reports whether this system names the owners of
 // connections. It tests this once, with a connection of its own.
-var Tells = sync.OnceValue(func() bool {
+var NamesOwners = sync.OnceValue(func() bool {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return false

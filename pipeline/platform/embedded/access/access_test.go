@@ -39,7 +39,7 @@ func pair(t testing.TB, addr string) (ours, theirs net.Conn) {
 
 func TestAConnectionOfTheSameUserIsLetIn(t *testing.T) {
 	t.Parallel()
-	if !access.Tells() {
+	if !access.NamesOwners() {
 		t.Skip("this system does not name the owners of connections")
 	}
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "127.3.2.1:0"} {
@@ -103,7 +103,7 @@ func TestAConnectionThatItsClientClosedIsAnothers(t *testing.T) {
 	}
 }
 
-func TestWhoIsNotInTheTableIsAnotherUser(t *testing.T) {
+func TestAConnectionThatIsNotInTheTableIsOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	ours, _ := pair(t, "127.0.0.1:0")
 	far := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9}

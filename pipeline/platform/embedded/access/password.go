@@ -36,7 +36,7 @@ func Read(data string) (string, error) {
 // and the system does not distinguish users, it generates one.
 func Password(data string) (string, error) {
 	password, err := Read(data)
-	if err != nil || password != "" || Tells() {
+	if err != nil || password != "" || NamesOwners() {
 		return password, err
 	}
 	return generate(data)

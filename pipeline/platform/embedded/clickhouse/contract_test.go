@@ -182,7 +182,7 @@ func TestTheDriverConnectsAndAsks(t *testing.T) {
 	want(t, "time zone", one[string](t, c, "SELECT timezone()"), "UTC")
 }
 
-func TestAnAnswerOfManyBlocksArrivesWhole(t *testing.T) {
+func TestAnAnswerOfManyBlocksArrivesCompletely(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
 	c := open(t, dsn)
@@ -518,7 +518,7 @@ func TestErrorsHaveTheirCodesAndStatuses(t *testing.T) {
 	}
 }
 
-func TestAnErrorInTheMiddleIsTold(t *testing.T) {
+func TestAnErrorInTheMiddleIsReported(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
 	rows, err := open(t, dsn).Query(t.Context(), "SELECT throwIf(number = 500000) FROM numbers(1000000)")

@@ -243,7 +243,7 @@ func TestTheEndDoesNotWaitForAClientThatNeitherSendsNorReads(t *testing.T) {
 	}
 }
 
-func TestALongParameterOfAFormArrivesWhole(t *testing.T) {
+func TestALongParameterOfAFormArrivesCompletely(t *testing.T) {
 	t.Parallel()
 	dsn := byHTTP(t)
 	var b bytes.Buffer

@@ -12,10 +12,10 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Came returns what is stored of the answers to a call, or to every call that was begun for a unit
+// AnswersTo returns what is stored of the answers to a call, or to every call that was begun for a unit
 // of work, in the order of storage: all bytes of an answer with an odd part, else its elements. It
 // returns nothing if no byte arrived, nothing was paid, or the stream has deleted it.
-func Came(ctx context.Context, b *bus.Bus, id string) ([]Answer, error) {
+func AnswersTo(ctx context.Context, b *bus.Bus, id string) ([]Answer, error) {
 	calls, err := callsFor(ctx, b, id)
 	if err != nil {
 		return nil, err
