@@ -35,7 +35,7 @@ const (
 	SourceBackfill Source = "backfill" // deep pages
 	SourceRefresh  Source = "refresh"  // a stored deal that is due for a refresh
 	SourceRepair   Source = "repair"   // a stored deal with missing inputs
-	SourceRetry    Source = "retry"    // re-driven by an operator or a replay
+	SourceRetry    Source = "retry"    // retried by an operator or a replay
 )
 
 // Sources lists every source.

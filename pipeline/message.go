@@ -17,7 +17,7 @@ type Candidate struct {
 	NotBefore  time.Time       `json:"not_before,omitzero"` // do not decide earlier than this
 	Row        json.RawMessage `json:"row"`                 // Keepa's deal-list row, unchanged
 
-	// AnswersOf is the work whose stored answers serve this one at any age; set when a dead letter is re-driven.
+	// AnswersOf is the work whose stored answers serve this one at any age; set when a dead letter is retried.
 	AnswersOf string `json:"answers_of,omitempty"`
 	// Pay excludes stored answers of other work: the operator wants a paid call.
 	Pay bool `json:"pay,omitempty"`

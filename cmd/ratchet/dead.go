@@ -87,7 +87,7 @@ func (deadRetryCmd) Help() string {
   ratchet dead retry --all --stage recorder`
 }
 
-// Run drives dead letters again. One that cannot be driven does not keep the others
+// Run retries dead letters. One that cannot be retried does not keep the others
 // back.
 func (c deadRetryCmd) Run(a *app) error {
 	if c.All == (len(c.Letters) > 0) {

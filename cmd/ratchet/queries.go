@@ -139,7 +139,7 @@ func importQuery(a *app, file string) (keepa.Query, error) {
 }
 
 // importQueries reads the pasted queries of `up --query` and `queries apply`. Each needs a name of its own, since its
-// watermark bears it.
+// watermark has that name.
 func importQueries(a *app, files []string) ([]keepa.Query, error) {
 	var queries []keepa.Query
 	named := map[string]string{}

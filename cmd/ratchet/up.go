@@ -174,7 +174,7 @@ func sayQueries(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
 }
 
 // watch shows the live summary until the time is up, a signal comes or a daemon
-// cannot go on; then it stops the box and, after --for, prints the report.
+// cannot continue; then it stops the box and, after --for, prints the report.
 func (c upCmd) watch(a *app, box *standalone.Box) error {
 	var timeUp <-chan time.Time
 	if c.For > 0 {

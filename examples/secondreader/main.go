@@ -1,5 +1,5 @@
 // Command secondreader is a consumer of one's own: it prints what was decided since
-// a point in time and goes on with what comes, beside the daemons and unseen by them.
+// a point in time and follows it from there, beside the daemons and without any effect on them.
 //
 //	go run ./examples/secondreader 24h 'verdict.*.*.reject.>'
 //	go run ./examples/secondreader 1h 'survivor.*.peek.>'

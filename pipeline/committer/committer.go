@@ -5,7 +5,7 @@
 //	                                     │ RESPONSES                 ├─▶ deal.*.PRICETYPE.ASIN
 //	                                     └─ sellers of accepted      └─▶ verdict.*.commit.*
 //
-// One claim pays for one ASIN and for the sellers behind it.
+// One claim pays for one ASIN and for its sellers.
 package committer
 
 import (

@@ -162,7 +162,7 @@ func sellerParts(u worker.Unit, bought *worker.Purchase, ids []string) []respons
 }
 
 // unreadSellers returns the dead letters of sellers with an unreadable answer. The deal reports that
-// its seller is unknown; the dead letter holds the work, which can be re-driven from the stored bytes.
+// its seller is unknown; the dead letter holds the work, which can be retried from the stored bytes.
 func (s *step) unreadSellers(u worker.Unit, found []responses.Answer) []bus.Message {
 	var out []bus.Message
 	for _, a := range found {

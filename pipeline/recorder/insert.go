@@ -115,7 +115,7 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 
 // token identifies the content of a batch: the stream, its epoch, the first and last sequence, the count. If
 // sequences are missing in between, another batch could have the same four, and ClickHouse would silently drop
-// it, so a digest of all sequences is added. The token also identifies the delivery: a batch in hand is
+// it, so a digest of all sequences is added. The token also identifies the delivery: a held batch is
 // retried under its token until it is known to be stored, but redelivered messages are stored again. ClickHouse
 // remembers tokens longer than rows that were deleted or have expired, and would report those as stored.
 func (l *line[R]) token(rows []held[R]) string {

@@ -72,7 +72,7 @@ func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, m
 	return l, l.bind(ctx)
 }
 
-// run records until ctx ends; working ends a little later, for the rows in hand. It
+// run records until ctx ends; working ends a little later, for the held rows. It
 // owns a second goroutine, which takes and decodes the next batch while ClickHouse
 // stores this one: each keeps one processor busy. Closing batches ends it.
 func (l *line[R]) run(ctx, working context.Context) {
@@ -102,7 +102,7 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 	for ctx.Err() == nil {
 		msgs, err := l.take(ctx)
 		if err == nil && len(msgs) > 0 {
-			err = l.checkEpoch(context.WithoutCancel(ctx), l.epoch, msgs) // bounded; messages in hand are recorded before the end
+			err = l.checkEpoch(context.WithoutCancel(ctx), l.epoch, msgs) // bounded; held messages are recorded before the end
 		}
 		if err != nil {
 			l.r.pulse.failed(err)

@@ -8,7 +8,7 @@
 // A message is acknowledged only after ClickHouse has confirmed that its row is stored. After a crash before
 // that it is redelivered, in any batch, and becomes the same row: the key of every table comes from the message.
 //
-// While ClickHouse is unavailable the batch in hand is kept and retried under
+// While ClickHouse is unavailable the current batch is kept and retried under
 // the same token. The streams keep the rest, and no other daemon waits.
 package recorder
 
@@ -25,10 +25,10 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// grace is the default time in which the rows in hand must be stored after a stop.
+// grace is the default time in which the held rows must be stored after a stop.
 const grace = 5 * time.Second
 
-// Run records until ctx ends, then stores the rows in hand within
+// Run records until ctx ends, then stores the held rows within
 // grace. It starts whether ClickHouse can be reached or not.
 func Run(ctx context.Context, env process.Env) error {
 	cfg, err := process.Load[Config](ctx, env.Lookup)
@@ -58,12 +58,12 @@ type recorder struct {
 	pulse *pulse
 	store *store
 	pause time.Duration // after a first failure
-	grace time.Duration // for the rows in hand, after a stop
+	grace time.Duration // for the held rows, after a stop
 
 	inserts sync.RWMutex // read: a batch is inserted; written: nothing is, so that the deals can be counted
 
 	longest time.Duration // between two inserts of the same rows
-	heldFor time.Duration // for the rows in hand, while ClickHouse does not accept them
+	heldFor time.Duration // for the held rows, while ClickHouse does not accept them
 }
 
 func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Context) (sink, error)) *recorder {

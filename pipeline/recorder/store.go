@@ -13,7 +13,7 @@ const (
 	insertWithin = time.Minute      // one insert
 	firstPause   = time.Second      // after a first failure
 	longestPause = 30 * time.Second // between two attempts
-	holdEvery    = 30 * time.Second // the interval at which the AckWait of the messages in hand is extended
+	holdEvery    = 30 * time.Second // the interval at which the AckWait of the held messages is extended
 )
 
 // sink is the part of a warehouse that the recorder needs. A batch under a token that was stored already is dropped.

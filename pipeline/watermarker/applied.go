@@ -201,7 +201,7 @@ func (w *watermarker) introduce(ctx context.Context) error {
 }
 
 // retire retires the lists of queries that are not in force: no poll is due there, and tokend issues
-// nothing for them. Their states stay, so that a query that comes back into force continues.
+// nothing for them. Their states stay, so that a query that is applied again continues.
 func (w *watermarker) retire(ctx context.Context) error {
 	keys, err := w.marks.ListKeys(ctx)
 	if err != nil {

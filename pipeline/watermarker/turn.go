@@ -179,7 +179,7 @@ func (t *turn) append(ctx context.Context, l token.Line) error {
 }
 
 // deadPage writes the dead letter of a page that is skipped. One of an answer
-// names the stored bytes, from which the page can be driven again.
+// names the stored bytes, from which the page can be retried.
 func (t *turn) deadPage(ctx context.Context, e watermark.DeadLetter) error {
 	key, a := t.list.pageKey(e.Index), e.Answer
 	if a == nil {

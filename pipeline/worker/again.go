@@ -66,7 +66,7 @@ func (p *Pulse) Again(log *slog.Logger, work string, cause error) {
 	p.show()
 	p.mu.Unlock()
 	if first {
-		log.Warn("work comes back", "why", why, "work", work)
+		log.Warn("work will be retried", "why", why, "work", work)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestWorkThatComesBackIsCountedByItsReasonUntilItIsDecided(t *testing.T) {
 	if c := before.Counters; c["again_ordered"] != 3 || c["again_nospend"] != 1 || c["again_call_failed"] != 1 || c["again_step_failed"] != 1 {
 		t.Errorf("counters %v", c)
 	}
-	if n := strings.Count(log.String(), "work comes back"); n != 4 {
+	if n := strings.Count(log.String(), "work will be retried"); n != 4 {
 		t.Errorf("%d warnings, want one for each reason", n)
 	}
 	p.Decided("w1")

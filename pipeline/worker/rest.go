@@ -11,7 +11,7 @@ import (
 )
 
 // Waiter lets the loops of a stage wait until there may be something to do: for work that
-// was published or comes back, for tokens, for the end of a circuit breaker's pause.
+// was published or redelivered, for tokens, for the end of a circuit breaker's pause.
 type Waiter struct {
 	Returns Returns
 

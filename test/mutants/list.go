@@ -136,7 +136,7 @@ func (m Mutant) Apply(root string) ([]byte, error) {
 	return slices.Concat(body[:from], in, body[to:]), nil
 }
 
-// span is where the function stands in the file.
+// span returns the position of the function in the file.
 func (m Mutant) span(body []byte) (from, to int, err error) {
 	if m.Func == "" {
 		return 0, len(body), nil
@@ -193,7 +193,7 @@ func Check(root string, all []Mutant) error {
 	return errors.Join(errs...)
 }
 
-// testsOf are the tests that stand in a directory.
+// testsOf returns the tests in a directory.
 func testsOf(dir string) map[string]bool {
 	out := map[string]bool{}
 	files, _ := filepath.Glob(filepath.Join(dir, "*_test.go"))

@@ -2,7 +2,7 @@
 // what a copy costs, what it may sell for, what profit is left, and how certain that is.
 //
 // Everything is a function of decoded Keepa data, settings and an instant. Money is in the smallest unit of the
-// marketplace's currency. What is unknown is absent and never counted as zero; where a default stands in
+// marketplace's currency. What is unknown is absent and never counted as zero; where a default is used
 // (shipping, fees), the result says so.
 //
 // Four views of the same arithmetic exist:

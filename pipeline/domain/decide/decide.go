@@ -17,7 +17,7 @@ import (
 	"ratchet/pipeline/domain/verdict"
 )
 
-// Work is one candidate or survivor in hand.
+// Work is one candidate or survivor to decide about.
 type Work struct {
 	ID       string
 	Survivor pipeline.Survivor // for a candidate only the candidate part is set

@@ -153,7 +153,7 @@ func (s *scanner) rows(page *DealPage) error {
 func (s *scanner) listed(page *DealPage, i int) error {
 	raw, why, err := s.element()
 	if err != nil {
-		return err // the end of the row is unknown: nothing behind it can be read either
+		return err // the end of the row is unknown: nothing after it can be read either
 	}
 	var row DealRow
 	if why == nil {

@@ -102,7 +102,7 @@ func (s *scanner) emptyList() bool {
 }
 
 // element consumes one element of an answer and returns its bytes, as far as its brackets show its end.
-// why is set if it cannot be read; err if its end is unknown, and everything behind it is lost.
+// why is set if it cannot be read; err if its end is unknown, and everything after it is lost.
 func (s *scanner) element() (raw []byte, why, err error) {
 	s.peek()
 	start := s.i

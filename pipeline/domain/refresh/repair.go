@@ -10,7 +10,7 @@ import (
 	"ratchet/pipeline"
 )
 
-// GaveUp is the reason of a deal whose repair attempts are used up. It comes back with a new price, or by hand.
+// GaveUp is the reason of a deal whose repair attempts are used up. A new price, or an operator, resets them.
 const GaveUp = "repair_gave_up"
 
 // NotBefore returns when the next repair of a holding may begin.

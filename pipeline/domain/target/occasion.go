@@ -33,7 +33,7 @@ type Month struct {
 	Next []int64
 }
 
-// since returns the first minute with a year of count and rank behind it; false without any.
+// since returns the first minute that is preceded by a year of count and rank; false without any.
 func (h *History) since() (keepa.Minute, bool) {
 	if len(h.Count) == 0 || len(h.Rank) == 0 {
 		return notToldYet, false

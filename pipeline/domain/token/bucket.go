@@ -19,7 +19,7 @@ const Minutes = 60
 // refill too early would let a call go out before it is paid.
 const tickGuard = 100 * time.Millisecond
 
-// shortestRefill is the least refillIn that Keepa prints, in milliseconds; behind it may be any smaller value.
+// shortestRefill is the least refillIn that Keepa prints, in milliseconds; the real value may be smaller.
 const shortestRefill = 522
 
 // Bucket is the balance as the newest answer reported it, and when it was

@@ -222,7 +222,7 @@ func (r Reader) lanes(p Page, now time.Time) []Laned {
 	return out
 }
 
-// count counts the candidates of the page in hand and takes the page, if all of it came.
+// count counts the candidates of the current page and takes the page, if all of it came.
 func (r Reader) count(rows []Row, now time.Time) (Reader, []Effect) {
 	a := r.page
 	offered := make(map[Row]bool, len(a.Page.Rows))

@@ -59,7 +59,7 @@ func Calibrated(c Calibration, s Size) template.HTML {
 	return p.end()
 }
 
-// ends is the anchor of a label at a position: what stands at an edge stays inside.
+// ends returns the anchor of a label at a position: a label at an edge stays inside.
 func ends(at float64, x scale) string {
 	switch {
 	case at < x.begin+16:

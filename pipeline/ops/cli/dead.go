@@ -147,7 +147,7 @@ func (l Letter) Free() bool {
 		l.Dead.Stream == pipeline.StreamSurvivors && storedFor(l, false) == nil
 }
 
-// Next is the command that goes on with a letter.
+// Next returns the command that retries a letter.
 func (l Letter) Next() string {
 	switch {
 	case l.Free():

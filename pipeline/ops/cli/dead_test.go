@@ -66,7 +66,7 @@ func TestADeadLetterIsShownAndRetriedUnchangedOnce(t *testing.T) {
 	for range 2 {
 		subject, err := cli.Retry(t.Context(), d.Bus, l, false)
 		if err != nil || subject != poison.Subject {
-			t.Errorf("driven again on %q: %v", subject, err)
+			t.Errorf("retried on %q: %v", subject, err)
 		}
 	}
 	if n := stored(t, d, pipeline.StreamCandidates); n != 2 {

@@ -295,7 +295,7 @@ func (s Status) fine() string {
 	paid, free := s.waits()
 	for _, p := range s.Plans {
 		if p.Wish != "run" && s.Wish == "run" {
-			return fmt.Sprintf("Not stuck: plan %s waits because you asked it to (%s); `ratchet resume` goes on.", p.Plan, p.Wish)
+			return fmt.Sprintf("Not stuck: plan %s waits because you asked it to (%s); `ratchet resume` continues.", p.Plan, p.Wish)
 		}
 	}
 	switch {

@@ -122,7 +122,7 @@ func (s *Server) retry(r *http.Request, of string) (*notice, error) {
 }
 
 func retried(n uint64) *notice {
-	return &notice{Says: fmt.Sprintf("Letter %d is driven again, from what is stored.", n), did: fmt.Sprintf("retried=%d", n)}
+	return &notice{Says: fmt.Sprintf("Letter %d is retried, from what is stored.", n), did: fmt.Sprintf("retried=%d", n)}
 }
 
 func (s *Server) undo(r *http.Request, of string) (*notice, error) {

@@ -107,7 +107,7 @@ func shown(t *testing.T) (*ours.Server, map[string]string) {
 	refuses(t, d)
 	bad := d.ASINs(keepasim.NoProfit)[1]
 	rejects(t, d, bad)
-	buries(t, d, good[7])
+	publishDead(t, d, good[7])
 	s := open(t, d, ours.Options{Simulated: true})
 	desk.Await(t, "the machine is read", func() bool { _, body := get(t, s.URL()+"machine"); return strings.Contains(body, "retry") })
 	return s, map[string]string{
@@ -209,7 +209,7 @@ func TestWithoutAScriptThePageIsOfUse(t *testing.T) {
 	b.do(t, "undo", chromedp.Click(`.notice button[name=undo]`), chromedp.WaitVisible(`.notice:not(:has(button))`))
 	b.do(t, "a deal and its chart", chromedp.Navigate(s.URL()+views["deal"]), chromedp.WaitVisible(`.at-desktop svg`), chromedp.Click(`.ranges a[href$="chart=90d"]`), chromedp.WaitVisible(`.ranges a[aria-current][href$="chart=90d"]`))
 	b.do(t, "what if", chromedp.Navigate(s.URL()+"whatif"), chromedp.SetValue(`#k-min_profit_cents`, "12"), chromedp.Click(`.knobs button`), chromedp.WaitVisible(`button[name=apply]`))
-	b.do(t, "drive a letter again", chromedp.Navigate(s.URL()+"machine"), chromedp.Click(`button[name=retry]`), chromedp.WaitVisible(`.notice`))
+	b.do(t, "retry a letter", chromedp.Navigate(s.URL()+"machine"), chromedp.Click(`button[name=retry]`), chromedp.WaitVisible(`.notice`))
 	b.quiet(t, s, "")
 }
 

@@ -90,8 +90,8 @@ func machineRuns(t testing.TB, d *desk.Desk) {
 	})
 }
 
-// buries publishes a dead letter: of a candidate, which can be driven again, and returns its number.
-func buries(t testing.TB, d *desk.Desk, asin string) uint64 {
+// publishDead publishes a dead letter: of a candidate, which can be retried, and returns its number.
+func publishDead(t testing.TB, d *desk.Desk, asin string) uint64 {
 	t.Helper()
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
 	m := messages.Candidate("candidate", w.ID, w.Survivor.Candidate)

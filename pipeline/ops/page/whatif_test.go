@@ -119,14 +119,14 @@ func TestALetterIsRetriedOnceByItsButton(t *testing.T) {
 	d := desk.New(t, 1)
 	machineRuns(t, d)
 	asin := d.ASINs(keepasim.Good)[0]
-	n := buries(t, d, asin)
+	n := publishDead(t, d, asin)
 	late := publish(t, d, pipeline.SubjectDead("committer", "late"), pipeline.SchemaDead, "dead:late", pipeline.Dead{
 		Reason: "no_answer", Stream: pipeline.StreamSurvivors, Sequence: 1, Subject: "survivor.1.peek.a." + asin, Deliveries: 5, Body: []byte("{}"),
 	})
 	s := open(t, d, page.Options{})
 	_, body := get(t, s.URL()+"machine")
 	if !strings.Contains(body, fmt.Sprintf(`name="retry" value="%d"`, n)) || strings.Contains(body, fmt.Sprintf(`name="retry" value="%d"`, late)) || !strings.Contains(body, fmt.Sprintf("ratchet dead retry --pay %d", late)) {
-		t.Fatalf("the letters cannot be driven: %s", body)
+		t.Fatalf("the letters cannot be retried: %s", body)
 	}
 	form := url.Values{"token": {tokenOf.FindStringSubmatch(body)[1]}, "retry": {fmt.Sprint(n)}, "back": {"/machine"}}
 	if code, said := request(t, http.MethodPost, s.URL()+"act", url.Values{"retry": form["retry"], "token": {"none"}}, nil); code != 403 {

@@ -125,7 +125,7 @@ type Compared struct {
 
 	Before, After Found
 	More, Fewer   Group // deals that only the second finds, and only the first
-	Onward        Group // products that only under the second go on from the peek to a commit
+	Onward        Group // products that only the second rules pass from the peek to a commit
 	Stopped       int   // and only under the first
 	Several       int   // of More and Fewer: there were several copies, and the rules may choose another
 }

@@ -40,7 +40,7 @@ const (
 )
 
 // World is which Keepa the box talks to. Each has a directory of its own below
-// Options.Data, so that simulated deals never stand beside real ones.
+// Options.Data, so that simulated deals are never among real ones.
 type World string
 
 // The worlds.

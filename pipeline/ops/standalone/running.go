@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Running is where a running box answers. It stands in its data directory, so that commands find it there, whatever its
+// Running is where a running box answers. It is a file in its data directory, so that commands find it there, whatever its
 // ports are; the box holds a lock on the file, so that one left by a crash is not taken for it.
 type Running struct {
 	NATS       string `json:"nats"`       // without a password; empty without a listener

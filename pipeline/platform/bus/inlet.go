@@ -45,7 +45,7 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Ite
 		return nil, nil
 	}
 	if wait < Patient {
-		// Only the server ends the request. A client that stops waiting too drops what is on its way to it, and what was
+		// Only the server ends the request. A client that stops waiting too drops what is being sent to it, and what was
 		// dropped is not delivered again before AckWait is over.
 		return i.fetch(ctx, n, jetstream.FetchMaxWait(wait))
 	}
@@ -120,7 +120,7 @@ func (s settler) Again(_ context.Context, after time.Duration) error { return s.
 
 func (s settler) Never(_ context.Context, why string) error { return s.m.TermWithReason(why) }
 
-// DeadLetter publishes an item that a stage could not process as a dead letter, from which it can be re-driven.
+// DeadLetter publishes an item that a stage could not process as a dead letter, from which it can be retried.
 func (b *Bus) DeadLetter(ctx context.Context, stageName string, it loop.Item, reason string, cause error) error {
 	d := pipeline.Dead{
 		Reason: reason, Stream: it.Stream, Sequence: it.Sequence, Subject: it.Subject,

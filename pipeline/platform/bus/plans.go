@@ -15,14 +15,14 @@ import (
 )
 
 // Several Keepa keys are several plans, each with a bucket TOKENS and durables of its own. Which
-// marketplaces each serves is a part of the topology: it stands in the metadata of the first plan's
+// marketplaces each serves is a part of the topology: it is in the metadata of the first plan's
 // bucket, where only `topology apply` writes it, and every process reads it from there, so that no
 // two processes can differ.
 //
 // A new plan takes its marketplaces from the first one in this order, and a crash in between is
 // repaired by the next apply:
 //
-//	the map is written         a daemon that starts now waits for the rest, or ends; those that run go on
+//	the map is written         a daemon that starts now waits for the rest, or ends; those that run continue
 //	its durables are made      from where the first plan's stand: both have what waits or is in work there
 //	the first's are narrowed   what both had is decided once: identity, ORDERS and answers are shared
 const metaPlans = "ratchet.plans"

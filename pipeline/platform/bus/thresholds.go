@@ -9,7 +9,7 @@ import (
 	"ratchet/pipeline"
 )
 
-// The thresholds of `nats server check` stand in the metadata of streams and consumers. They are added where they are
+// The thresholds of `nats server check` are in the metadata of streams and consumers. They are added where they are
 // missing; one that is set stays, since it is the operator's, or another build's. Only peersExpected follows the
 // stream: without it the check of a replicated stream fails, and with it that of a stream with one copy.
 const (

@@ -82,7 +82,7 @@ func (s *Step) keep(work string, span oteltrace.Span) {
 	s.spans[work] = span
 }
 
-// End ends the spans, and adds what the step marked below each of them. The step can go on with other work.
+// End ends the spans, and adds what the step marked below each of them. The step can continue with other work.
 func (s *Step) End() {
 	if s == nil {
 		return

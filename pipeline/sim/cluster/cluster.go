@@ -246,7 +246,7 @@ func (c *Cluster) Thaw(i int) { c.signal(i, syscall.SIGCONT, false) }
 // Cut cuts a server off from its peers, without a word to either side; its clients keep their connections.
 func (c *Cluster) Cut(i int) { c.cut(i, true) }
 
-// Heal ends a Cut: what was on its way arrives.
+// Heal ends a Cut: data in transit arrives.
 func (c *Cluster) Heal(i int) { c.cut(i, false) }
 
 func (c *Cluster) cut(i int, cut bool) {

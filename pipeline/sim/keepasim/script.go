@@ -46,7 +46,7 @@ func (s *script) within(r *source, i int) int64 {
 	return s.begin(i) + r.minutes(13*day/10, 2*day)
 }
 
-// place puts n happenings evenly into the slots between two ages in days, each in one of its own.
+// place puts n events evenly into the slots between two ages in days, each in one of its own.
 func (s *script) place(r *source, what happening, n int, youngest, oldest float64) {
 	oldest = min(oldest, float64(slotDays*len(s.slots)))
 	for i := range n {

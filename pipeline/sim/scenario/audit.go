@@ -42,7 +42,7 @@ type mark struct {
 // quietWithin bounds the wait until nothing moves: a dead worker's claim lives 12 s at speed 10, its deliveries 30.
 const quietWithin = 60 * time.Second
 
-// compare pauses the pipeline, compares, and lets it go on.
+// compare pauses the pipeline, compares, and resumes it.
 func (c *clustered) compare(ctx context.Context) (a audit, err error) {
 	if err := c.wish(ctx, token.Paused); err != nil {
 		return a, err
@@ -161,7 +161,7 @@ func (c *clustered) alike(ctx context.Context) error {
 		for name, want := range first.Replicas {
 			got := other.Replicas[name]
 			volatile := name == "KV_"+pipeline.BucketStatus || name == "KV_"+pipeline.BucketLeaders || name == "KV_"+pipeline.BucketTokens ||
-				name == "KV_"+pipeline.BucketWatermarks // heartbeats and leases go on
+				name == "KV_"+pipeline.BucketWatermarks // heartbeats and leases continue
 			if !volatile && (got.Last != want.Last || got.Messages != want.Messages || got.Bytes != want.Bytes) {
 				return fmt.Errorf("replicas of %s differ: %s has %+v, %s has %+v", name, c.servers.Name(0), want, c.servers.Name(i), got)
 			}

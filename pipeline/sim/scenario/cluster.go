@@ -35,9 +35,9 @@ import (
 //
 //	a server dies             the others elect its streams' leaders; what was acknowledged is on two of three disks
 //	all servers die           what was acknowledged is on disk; calls in flight keep their answers and store them later
-//	a server freezes, or      peers and clients give it up after seconds without an answer and go on with the others;
+//	a server freezes, or      peers and clients give it up after seconds without an answer and continue with the others;
 //	is cut off                publishes are repeated under the same ids
-//	a disk is full            its server stops storing; the others go on; it is restarted when there is room
+//	a disk is full            its server stops storing; the others continue; it is restarted when there is room
 //	tokend dies or freezes    the other takes the lease and a new epoch; the old one's swap fails
 //	the watermarker           the other takes the lease; a page that was read and not ratcheted is read again
 //	a worker dies             its claim is given up, its work is delivered again, and at most one call is paid again

@@ -245,7 +245,7 @@ func (w *workSet) addSurvivors(ctx context.Context, b *bus.Bus, waiting map[stri
 	})
 }
 
-// addDead adds the dead letters, which wait to be re-driven.
+// addDead adds the dead letters, which wait to be retried.
 func (w *workSet) addDead(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
 	return bus.ScanJSON(ctx, b, pipeline.StreamDead, bus.From{}, func(_ bus.Read, d pipeline.Dead) error {
 		for _, id := range d.Header[pipeline.HeaderWorkID] {

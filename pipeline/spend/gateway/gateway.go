@@ -208,7 +208,7 @@ func validate(what string, ids []string) error {
 // paid makes a call under a claim, if the claim is still young enough.
 func (g *Gateway) paid(ctx context.Context, c *claims.Claim, endpoint string, q url.Values, items int) (Answer, error) {
 	if c == nil {
-		return Answer{}, errors.New("call Keepa: no claim in hand")
+		return Answer{}, errors.New("call Keepa: no claim is held")
 	}
 	if !g.now().Before(c.StartBy()) {
 		return Answer{}, &Error{Kind: TooLate, Request: endpoint, Says: "the claim is too old to start a call"}

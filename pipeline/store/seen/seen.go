@@ -95,7 +95,7 @@ func Store(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.See
 	if err != nil {
 		return err
 	}
-	// An unreadable value, or one about a price that begins after its decision, is replaced by the decision in hand.
+	// An unreadable value, or one about a price that begins after its decision, is replaced by the new decision.
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Seen) (pipeline.Seen, bool, error) {
 		if old.CreationDate > m.CreationDate && old.CreationDate < LatestPrice || old == m {
 			return old, false, nil
