@@ -35,14 +35,6 @@ type Stats struct {
 // Extremes is a lowest or highest value by type, with the minute at which it was reached.
 type Extremes []Point
 
-// At returns the extreme of a type; false without one.
-func (e Extremes) At(t PriceType) (Point, bool) {
-	if t < 0 || int(t) >= len(e) || e[t].Value < 0 {
-		return Point{}, false
-	}
-	return e[t], true
-}
-
 func (s *scanner) stats(p **Stats) error {
 	if s.null() {
 		return nil

@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	// ackWait is longer than a message is sent. It bounds how long a crash delays the deals that were taken; what comes again
-	// sooner is known by then.
+	// ackWait is longer than a message is sent. It bounds how long a crash delays the deals that were taken; what is
+	// redelivered sooner is known by then.
 	ackWait = 20 * time.Second
 	// forgotten is how long the position of a target that is no longer configured is kept.
 	forgotten = 90 * 24 * time.Hour

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Running is where a running box answers. It is a file in its data directory, so that commands find it there, whatever its
-// ports are; the box holds a lock on the file, so that one left by a crash is not taken for it.
+// Running is where a running box answers. It is a file in its data directory, so that commands find the box whatever
+// its ports are; the box holds a lock on the file, so that one left by a crash is not taken for it.
 type Running struct {
 	NATS       string `json:"nats"`       // without a password; empty without a listener
 	ClickHouse string `json:"clickhouse"` // as CLICKHOUSE_URL, without a password; none without one
