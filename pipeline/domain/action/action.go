@@ -3,7 +3,6 @@ package action
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -203,6 +202,3 @@ func (a Action) traded() error {
 	}
 	return nil
 }
-
-// Encode returns the action as the body of a message.
-func (a Action) Encode() ([]byte, error) { return json.Marshal(a) }

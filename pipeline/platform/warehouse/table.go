@@ -90,7 +90,7 @@ func (t *Table) day(i int, v any) any {
 	return v
 }
 
-// numeric reports whether a column is right-aligned.
+// Numeric reports whether a column is right-aligned.
 func (t *Table) Numeric(i int) bool {
 	name := t.kind(i)
 	return strings.HasPrefix(name, "Int") || strings.HasPrefix(name, "UInt") ||
