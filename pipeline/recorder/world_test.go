@@ -127,6 +127,7 @@ func (w *world) verdicts(from, to int) {
 func (w *world) settled() {
 	w.t.Helper()
 	w.await("every message is settled", func() bool {
+		must(w.t, w.b.NC.Publish(pipeline.SubjectFlush, nil))
 		for _, s := range recorded {
 			c, err := w.b.JS.Consumer(w.t.Context(), s, pipeline.DurableRecorder(s))
 			must(w.t, err)
