@@ -156,9 +156,6 @@ func SubjectAction(domain int, kind, key string) string {
 // SubjectLapse is every lapse: action.*.lapse.KEY.
 func SubjectLapse() string { return "action.*.lapse.*" }
 
-// SubjectFlush makes a recorder that runs insert at once what it would let wait for more.
-const SubjectFlush = "svc.recorder.flush"
-
 // SubjectDead is dead.STAGE.KEY.
 func SubjectDead(stage, key string) string { return fmt.Sprintf("dead.%s.%s", stage, key) }
 

@@ -31,10 +31,9 @@ type line[R warehouse.Row] struct {
 	insert  func(sink, context.Context, []R, string) error
 	durable jetstream.Consumer
 	epoch   uint32
-	subject string        // of the stream
-	inHand  atomic.Int64  // messages taken and not settled
-	rest    time.Duration // from a publish after a pause to the take, so that more may come; machine time
-	empty   time.Time     // machine time until which the server need not be asked whether something is left
+	subject string       // of the stream
+	inHand  atomic.Int64 // messages taken and not settled
+	empty   time.Time    // machine time until which the server need not be asked whether something is left
 }
 
 // emptyFor is for how long the server's word that nothing is left holds, if nothing was delivered here since. A publish
@@ -160,28 +159,13 @@ func (l *line[R]) drained(ctx context.Context) bool {
 	return true
 }
 
-// await waits for a publish and its rest, or as long as one may be missed.
+// await waits for a publish, or as long as one may be missed.
 func (l *line[R]) await(ctx context.Context, published <-chan struct{}) {
 	t := time.NewTimer(max(time.Second, bus.Fallback(l.r.env.Clock)))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-published:
-		l.gather(ctx)
-	case <-t.C:
-	}
-}
-
-// gather lets rows that are not urgent wait for more of them: in the stream, where they are anybody's.
-func (l *line[R]) gather(ctx context.Context) {
-	if l.rest <= 0 {
-		return
-	}
-	t := time.NewTimer(l.rest)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-l.r.flush:
 	case <-t.C:
 	}
 }

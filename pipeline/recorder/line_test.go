@@ -7,7 +7,6 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
-	"ratchet/pipeline/platform/warehouse"
 )
 
 // Dead letters may hold whole messages, and two hundred of the largest would exceed a gigabyte.
@@ -36,39 +35,4 @@ func TestABatchOfLargeMessagesIsFullBeforeItTakesAllMemory(t *testing.T) {
 			r.cfg.Flush = time.Second // the last one does not fill
 		}
 	}
-}
-
-func TestALineOfTheLedgerWaitsForMoreUntilItsRestIsOverOrSomebodyAsks(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	r := w.recorder(plainly)
-	lines, err := r.lines(t.Context())
-	must(t, err)
-	for _, l := range lines {
-		if l, ok := l.(*line[warehouse.VerdictRow]); ok && l.rest != 0 {
-			t.Errorf("verdicts wait %s", l.rest)
-		}
-	}
-	l := lines[2].(*line[warehouse.LedgerRow])
-	if l.rest != restFlushes*r.cfg.Flush {
-		t.Errorf("it waits %s, want %s", l.rest, restFlushes*r.cfg.Flush)
-	}
-	published, done := make(chan struct{}, 1), make(chan struct{})
-	awaited := func() chan struct{} {
-		done = make(chan struct{})
-		published <- struct{}{}
-		go func() { defer close(done); l.await(t.Context(), published) }()
-		return done
-	}
-	l.rest = 10 * time.Millisecond
-	<-awaited()
-	l.rest = time.Hour
-	select {
-	case <-awaited():
-		t.Error("it does not wait")
-	case <-time.After(50 * time.Millisecond):
-	}
-	must(t, r.listenFlush())
-	must(t, w.b.NC.Publish(pipeline.SubjectFlush, nil))
-	<-done
 }

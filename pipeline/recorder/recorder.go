@@ -15,11 +15,8 @@ package recorder
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
@@ -63,18 +60,14 @@ type recorder struct {
 	pause time.Duration // after a first failure
 	grace time.Duration // for the rows in hand, after a stop
 
-	flush   chan struct{} // ends the rest of the ledger's line
-	inserts sync.RWMutex  // read: a batch is inserted; written: nothing is, so that the deals can be counted
+	inserts sync.RWMutex // read: a batch is inserted; written: nothing is, so that the deals can be counted
 
 	longest time.Duration // between two inserts of the same rows
 	heldFor time.Duration // for the rows in hand, while ClickHouse does not accept them
 }
 
 func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Context) (sink, error)) *recorder {
-	return &recorder{
-		cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), flush: make(chan struct{}, 1),
-		pause: firstPause, grace: grace, longest: longestPause, heldFor: heldFor,
-	}
+	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace, longest: longestPause, heldFor: heldFor}
 }
 
 // run owns one goroutine per stream, one for the server's advisories
@@ -89,9 +82,6 @@ func (r *recorder) run(ctx context.Context) error {
 		return err
 	}
 	defer advisories.stop()
-	if err := r.listenFlush(); err != nil {
-		return err
-	}
 	var all sync.WaitGroup
 	tried := make(chan struct{})
 	all.Go(func() { r.keepOpen(ctx, tried); r.tidyUp(ctx) })
@@ -114,28 +104,6 @@ func (r *recorder) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// A line of the ledger that comes alone waits for more: an insert makes a dozen files in each of up to nine tables,
-// whatever its number of rows, and an idle box would make three a minute. Who asks for tokens can wait, who asks for
-// verdicts and deals cannot. ledgerRests is a time of the pipeline and of the machine, whichever is shorter.
-const (
-	ledgerRests = 2 * time.Minute
-	restFlushes = 120 // times RECORDER_FLUSH at most
-)
-
-// listenFlush ends a rest when somebody who waits for the ledger says so.
-func (r *recorder) listenFlush() error {
-	_, err := r.bus.NC.Subscribe(pipeline.SubjectFlush, func(*nats.Msg) { // until the connection ends
-		select {
-		case r.flush <- struct{}{}:
-		default:
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", pipeline.SubjectFlush, err)
-	}
-	return nil
-}
-
 // runner is a line with rows of any type.
 type runner interface {
 	run(ctx, working context.Context)
@@ -154,7 +122,6 @@ func (r *recorder) lines(ctx context.Context) ([]runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	ledger.rest = min(ledgerRests, r.env.Clock.Machine(ledgerRests), restFlushes*r.cfg.Flush)
 	// A dead letter may hold a whole message, so fewer are held at a time.
 	dead, err := newLine(ctx, r, pipeline.StreamDead, min(r.cfg.Batch, 200), readDead, sink.InsertDead)
 	if err != nil {

@@ -47,7 +47,6 @@ func (w *world) spent(t *testing.T) {
 	}
 	var got map[string]int
 	desk.Await(t, "the ledger in ClickHouse", func() bool {
-		_ = w.box.Bus.NC.Publish(pipeline.SubjectFlush, nil) // without it in half a minute
 		got = w.sums(t)
 		return maps.Equal(got, want)
 	})

@@ -162,7 +162,6 @@ func (b *Box) AwaitRecorder(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for ctx.Err() == nil {
-		_ = b.Bus.NC.Publish(pipeline.SubjectFlush, nil) // without a connection the next request fails
 		left := uint64(0)
 		for _, stream := range pipeline.RecordedStreams() {
 			c, err := b.Bus.JS.Consumer(ctx, stream, pipeline.DurableRecorder(stream))

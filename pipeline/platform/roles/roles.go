@@ -211,7 +211,7 @@ func operator() Role {
 	r.Asks = append(r.Asks,
 		"$JS.API.STREAM.SNAPSHOT.*", "$JS.SNAPSHOT.ACK.>", // a backup
 		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*",
-		"svc.*.drain", "svc.*.reload", pipeline.SubjectFlush)
+		"svc.*.drain", "svc.*.reload")
 	return r
 }
 
