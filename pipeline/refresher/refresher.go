@@ -95,7 +95,7 @@ func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *wo
 
 // pauseStep waits stepEvery, but not so long that the lease expires.
 func pauseStep(ctx context.Context, env process.Env) {
-	_ = process.Sleep(ctx, min(max(env.Clock.Machine(stepEvery), 50*time.Millisecond), bus.LeaseTTL/10)) // the caller looks at ctx
+	_ = process.Sleep(ctx, min(max(env.Clock.Machine(stepEvery), 50*time.Millisecond), bus.LeaseTTL/20)) // the caller looks at ctx
 }
 
 func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Pulse) (*refresher, error) {

@@ -85,14 +85,25 @@ func (t *tokend) readWish(ctx context.Context) (token.WishRead, error) {
 type lanes struct {
 	stages    map[pipeline.Stage]token.Lane
 	durables  map[string]token.Lane
-	unsettled bool      // something is delivered and not settled: that it is settled shows in nothing that is published
+	unsettled bool      // something is delivered and not settled
 	read      time.Time // machine time
 }
 
-// unsettledAgain is how often work that is not settled is looked at: every second of pipeline time, and no more often
-// than a store takes on the machine. What is settled frees tokens for the other stages.
-func (t *tokend) unsettledAgain() time.Duration {
-	return max(25*time.Millisecond, t.env.Clock.Machine(time.Second))
+// Work that is not settled is looked at again when something was settled, which frees tokens for the other stages: at
+// most every settledAgain of pipeline time, and no more often than a store takes on the machine. Acknowledgements are
+// not stored, so one may be missed: then, after unsettledAtMost.
+const (
+	settledAgain    = time.Second
+	unsettledAtMost = 10 * time.Second
+)
+
+// outdated reports whether less may be unsettled than when the lanes were read.
+func (t *tokend) outdated(l lanes) bool {
+	again, age := settledAgain, process.MachineSince(l.read)
+	if !t.settled.Load() {
+		again = unsettledAtMost
+	}
+	return l.unsettled && age >= max(25*time.Millisecond, t.env.Clock.Machine(again))
 }
 
 // readDemand reads the paid durables and the watermarks.
@@ -101,7 +112,7 @@ func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 	if err != nil {
 		return token.DemandRead{}, err
 	}
-	if l.unsettled && process.MachineSince(l.read) >= t.unsettledAgain() {
+	if t.outdated(l) {
 		t.lanes.Forget()
 		if l, err = t.lanes.Read(ctx); err != nil {
 			return token.DemandRead{}, err
@@ -119,6 +130,7 @@ func (t *tokend) readLanes(ctx context.Context) (lanes, error) {
 		stages:   map[pipeline.Stage]token.Lane{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}},
 		durables: map[string]token.Lane{}, read: process.MachineNow(),
 	}
+	t.settled.Store(false) // before the read: what is settled meanwhile is read again
 	all, err := t.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return out, fmt.Errorf("read the work that waits: %w", err)

@@ -57,7 +57,8 @@ func Run(ctx context.Context, env process.Env) error {
 	return t.run(ctx)
 }
 
-// tokend interprets a token.Issuer. Only the loop's goroutine uses it, except for beat, shown, refused and hint.
+// tokend interprets a token.Issuer. Only the loop's goroutine uses it, except for beat, shown, refused, settled
+// and hint.
 type tokend struct {
 	cfg   Config
 	env   process.Env
@@ -75,6 +76,7 @@ type tokend struct {
 	wish    *bus.Memo[token.WishRead]
 	lanes   *bus.Memo[lanes]
 	polls   *bus.Memo[[]time.Time]
+	settled atomic.Bool           // something may have been settled since the lanes were read
 	waits   map[string]token.Lane // by durable, as last read; replaced at every read
 	ready   bool
 	failing string      // the last failure that was logged
@@ -121,7 +123,7 @@ func (t *tokend) listen() error {
 		}
 	}
 	for subject, forget := range listens {
-		_, err := t.bus.Hint(subject, func() { // until the connection ends
+		err := t.onPublish(subject, func() {
 			forget()
 			select {
 			case t.hint <- struct{}{}:
@@ -129,8 +131,17 @@ func (t *tokend) listen() error {
 			}
 		})
 		if err != nil {
-			return fmt.Errorf("listen to %s: %w", subject, err)
+			return err
 		}
+	}
+	// There may be many a second, so they start no turn: one comes within a second.
+	return t.onPublish("$JS.ACK."+pipeline.StreamSurvivors+".>", func() { t.settled.Store(true) })
+}
+
+// onPublish calls f for every publish to a subject until the connection ends.
+func (t *tokend) onPublish(subject string, f func()) error {
+	if _, err := t.bus.Hint(subject, f); err != nil {
+		return fmt.Errorf("listen to %s: %w", subject, err)
 	}
 	return nil
 }

@@ -572,3 +572,50 @@ func TestADeposedTokendWritesNoBalance(t *testing.T) {
 		t.Errorf("the balance is of epoch %d, want %d", got.Epoch, second.issuer.Epoch)
 	}
 }
+
+// TestSettledWorkIsSeenByItsAcknowledgement also shows that nobody asks while nothing is settled.
+func TestSettledWorkIsSeenByItsAcknowledgement(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2, keepasim.Options{Rate: 5})
+	w.survivors(pipeline.LookGlance, string(pipeline.SourceLive), 1) // before tokend listens
+	in, err := w.bus.Inlet(t.Context(), pipeline.StreamSurvivors, pipeline.DurablePeek(pipeline.SourceLive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	items, err := in.Take(t.Context(), 1, 5*time.Second)
+	if err != nil || len(items) != 1 {
+		t.Fatalf("took %d: %v", len(items), err)
+	}
+	d := w.tokend()
+	asked, err := w.bus.NC.SubscribeSync("$JS.API.CONSUMER.LIST." + pipeline.StreamSurvivors)
+	if err == nil {
+		err = w.bus.NC.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	unsettled := func() int {
+		t.Helper()
+		demand, err := d.readDemand(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return demand.Lanes[pipeline.StagePeeker].Unsettled
+	}
+	for end := time.Now().Add(3 * settledAgain / 2); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if n := unsettled(); n != 1 {
+			t.Fatalf("%d unsettled, want 1", n)
+		}
+	}
+	if n, _, err := asked.Pending(); err != nil || n != 1 {
+		t.Errorf("asked %d times while nothing was settled (%v), want once", n, err)
+	}
+	if err := items[0].Settle.Done(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); unsettled() != 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > unsettledAtMost/4 { // without a hint half of it, of this clock
+			t.Fatal("what was settled is not seen")
+		}
+	}
+}

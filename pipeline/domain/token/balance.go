@@ -61,7 +61,7 @@ func (b Balance) Sane() error {
 
 // How often the balance is written, on the machine's clock: when nothing changed, and when only figures did.
 const (
-	writeEvery   = 15 * time.Second
+	writeEvery   = 20 * time.Second
 	figuresEvery = 250 * time.Millisecond
 )
 

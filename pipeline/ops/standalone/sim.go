@@ -32,15 +32,16 @@ type simServer struct {
 // A process that dies saves nothing more, and simulated time must not go back over what it has published. So the
 // place that is saved while it runs lies ahead of the clock, by more than is ever between two saves; a restart begins
 // there, as after a short outage, and a clean stop saves the place itself.
-const (
-	saveEvery = 10 * time.Second // machine time; each save makes a file, which is some 16 KB at the disk
-	saveAhead = 20 * time.Second
-)
+//
+// Each save makes a file, so there is one a minute of simulated time, and none within 10 s.
+func (s *simServer) saveEvery() time.Duration {
+	return max(10*time.Second, s.clock.Machine(time.Minute))
+}
 
 // remember saves the place ahead of the clock until stop is closed.
 func (s *simServer) remember(o Options) {
 	defer close(s.stopped)
-	tick := time.NewTicker(saveEvery)
+	tick := time.NewTicker(s.saveEvery())
 	defer tick.Stop()
 	for {
 		select {
@@ -54,7 +55,7 @@ func (s *simServer) remember(o Options) {
 
 func (s *simServer) saveAhead(o Options) {
 	p := s.place()
-	p.At = p.At.Add(time.Duration(float64(saveAhead) * o.Speed))
+	p.At = p.At.Add(time.Duration(2 * float64(s.saveEvery()) * o.Speed))
 	if err := p.save(o.dir("place.json")); err != nil {
 		o.Log.Warn("simulated time is not remembered", "err", err)
 	}

@@ -29,7 +29,7 @@ const (
 	// StatusTTL is how long a heartbeat remains after its daemon has died.
 	StatusTTL = 75 * time.Second
 	// LeaseTTL is how long a leader key remains after its holder's last renewal.
-	LeaseTTL = time.Minute
+	LeaseTTL = 2 * time.Minute
 
 	// orderAge bounds the remains of an order: its value has a TTL of its own, its delete marker does not.
 	orderAge = 10 * time.Minute

@@ -69,6 +69,7 @@ func tokend() Role {
 		Hears: []string{
 			key(pipeline.BucketTokens, "grant.>"), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
 			key(pipeline.BucketWatermarks, ">"), "survivor.>",
+			"$JS.ACK." + pipeline.StreamSurvivors + ".>", // what the workers have settled
 		},
 		Asks: []string{"svc.tokend.*"}, // whether the leader lives
 	}

@@ -20,7 +20,7 @@ import (
 const marksFile = "marks.json"
 
 // marksEvery is the interval at which the marks are written while the server runs, machine time: they are 20 KB.
-const marksEvery = time.Minute
+const marksEvery = 2 * time.Minute
 
 // marks are the contents of the store at an instant.
 type marks struct {

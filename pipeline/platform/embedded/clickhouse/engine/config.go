@@ -12,6 +12,8 @@ import (
 // config is the engine's configuration file. Without it the engine would silently read a config.xml from the
 // working directory. The caches have room for the marks and keys of some ten million verdicts; by default they
 // may grow to gigabytes over months. No remote host is allowed, which also covers functions that check no grant.
+// The scheduler has two threads here, and would log some ten times a minute that a kind of task takes them both.
+// Small parts go without the file by which a part of a column is read without the rest of it.
 const config = `<clickhouse>
     <mlock_executable>false</mlock_executable>
     <display_name>ratchet</display_name>
@@ -20,6 +22,15 @@ const config = `<clickhouse>
     <index_mark_cache_size>33554432</index_mark_cache_size>
     <remote_url_allow_hosts></remote_url_allow_hosts>
     <background_schedule_pool_max_parallel_tasks_per_type_ratio>1</background_schedule_pool_max_parallel_tasks_per_type_ratio>
+    <logger>
+        <levels>
+            <logger><name>BackgroundSchedulePool/BgSchPool</name><level>error</level></logger>
+            <logger><name>BackgroundSchedulePool/BgStrmSchPool</name><level>error</level></logger>
+        </levels>
+    </logger>
+    <merge_tree>
+        <write_marks_for_substreams_in_compact_parts>0</write_marks_for_substreams_in_compact_parts>
+    </merge_tree>
 </clickhouse>
 `
 
