@@ -14,6 +14,19 @@ func Statements() (all [][]string) {
 	return all
 }
 
+// ApplyFrom applies the migrations from one on, whatever was applied, as a process does that looked before another one migrated.
+func (w *Warehouse) ApplyFrom(ctx context.Context, name string) error {
+	for _, m := range must(migrations(schemas.ClickHouse)) {
+		if m.name < name {
+			continue
+		}
+		if err := w.apply(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Cut splits a file into its statements.
 func Cut(sql string) []string { return statements(sql) }
 

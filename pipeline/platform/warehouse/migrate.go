@@ -61,15 +61,16 @@ func (w *Warehouse) Migrate(ctx context.Context) error {
 		return fmt.Errorf("database %s %w", w.database, err)
 	}
 	for _, m := range todo {
-		if err := w.apply(ctx, m); err != nil && !w.appliedByAnother(ctx, m) {
+		if err := w.apply(ctx, m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// appliedByAnother reports whether another process has applied a migration in the meantime: it may have
-// gone on to a later one, which drops what this one reads.
+// appliedByAnother reports whether another process has applied a migration in the meantime. It may have gone on
+// to a later one, which drops what this one reads; the other statements are still run, because this process may
+// have replaced a view by an earlier one just before.
 func (w *Warehouse) appliedByAnother(ctx context.Context, m migration) bool {
 	applied, err := w.applied(ctx)
 	return err == nil && applied[m.name] == m.checksum
@@ -102,7 +103,7 @@ func pending(all []migration, applied map[string]string) (todo []migration, err 
 
 func (w *Warehouse) apply(ctx context.Context, m migration) error {
 	for n, s := range m.statements {
-		if err := w.exec(ctx, s); err != nil {
+		if err := w.exec(ctx, s); err != nil && (Classify(err) != NoSchema || !w.appliedByAnother(ctx, m)) {
 			return fmt.Errorf("apply migration %s, statement %d: %w", m.name, n+1, err)
 		}
 	}

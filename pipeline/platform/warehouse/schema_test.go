@@ -109,6 +109,17 @@ func TestAStatementOfTheSchemaThatRunsAgainChangesNothing(t *testing.T) {
 	sameShape(t, "every migration again", shape(t, w), whole)
 }
 
+// Of processes that start together one may be done before another one begins.
+func TestAProcessThatMigratesAfterAnotherHasChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	whole := shape(t, w)
+	for _, name := range []string{"0031", "0042"} {
+		must(t, w.ApplyFrom(t.Context(), name))
+		sameShape(t, "again from "+name, shape(t, w), whole)
+	}
+}
+
 // migration29 begins a migration of the earlier numbering in testdata: its name and its checksum.
 var migration29 = regexp.MustCompile(`(?m)^-- (\d{4}_\w+) (\w{64})\n`)
 
