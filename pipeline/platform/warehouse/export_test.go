@@ -14,7 +14,8 @@ func Statements() (all [][]string) {
 	return all
 }
 
-// ApplyFrom applies the migrations from one on, whatever was applied, as a process does that looked before another one migrated.
+// ApplyFrom applies the migrations from one on, whatever was applied, as
+// a process does that looked before another one migrated.
 func (w *Warehouse) ApplyFrom(ctx context.Context, name string) error {
 	for _, m := range must(migrations(schemas.ClickHouse)) {
 		if m.name < name {
