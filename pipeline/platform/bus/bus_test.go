@@ -10,6 +10,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/embedded/natsd"
 	"ratchet/pipeline/platform/process"
 	"ratchet/test/streams"
 )
@@ -18,6 +19,19 @@ import (
 func open(t *testing.T) *bus.Bus {
 	t.Helper()
 	_, b := streams.Open(t)
+	return b
+}
+
+// dial connects to a server by its address.
+func dial(t *testing.T, env process.Env, srv *natsd.Server) *bus.Bus {
+	t.Helper()
+	cfg := streams.Config()
+	cfg.URL = srv.URL()
+	b, err := bus.Connect(t.Context(), cfg, env, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
 	return b
 }
 

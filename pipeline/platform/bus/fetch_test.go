@@ -43,13 +43,7 @@ func TestWorkThatArrivesAfterTheWaitIsTakenAllTheSame(t *testing.T) {
 	streams.Connect(t, env)
 	var by atomic.Int64
 	env.NATSOptions = []nats.Option{nats.SetCustomDialer(lateDialer{&by})}
-	cfg := streams.Config()
-	cfg.URL = srv.URL()
-	b, err := bus.Connect(t.Context(), cfg, env, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
+	b := dial(t, env, srv)
 	if _, err := b.Publish(t.Context(), survivor(1, 1)); err != nil {
 		t.Fatal(err)
 	}

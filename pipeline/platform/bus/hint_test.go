@@ -70,13 +70,7 @@ func TestAHintComesWithThePublishAgainOnceItIsStoredAndAfterAReconnection(t *tes
 	t.Parallel()
 	env, srv := streams.Start(t, "127.0.0.1:0")
 	env.NATSOptions = nil
-	cfg := streams.Config()
-	cfg.URL = srv.URL()
-	b, err := bus.Connect(t.Context(), cfg, env, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
+	b := dial(t, env, srv)
 	if err := b.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
