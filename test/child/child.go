@@ -124,7 +124,7 @@ func (c *Child) Output() string {
 	return c.out.String()
 }
 
-// Await waits until the output matches a pattern, in which ^ is the begin of a line, and returns its first group.
+// Await waits until the output matches a pattern, in which ^ matches the start of a line, and returns its first group.
 func (c *Child) Await(t testing.TB, pattern string, within time.Duration) string {
 	t.Helper()
 	line := regexp.MustCompile("(?m)" + pattern)

@@ -49,7 +49,7 @@ const firstRest = 20 * time.Second
 
 // CutShort returns the state of a list whose read was cut short, like the before reads before it:
 // it rests with backoff, at most for the shortest interval. An unreadable list does not count as
-// waiting work. False when the read is no longer under way, or the list is postponed already.
+// waiting work. It returns false if the read has ended or the list is already postponed.
 func (s State) CutShort(before int, p Plan, now time.Time) (State, bool) {
 	if s.Read == nil || s.NextPoll.After(now) {
 		return s, false

@@ -190,7 +190,7 @@ func targetOf(by action.By, value string) (action.Target, error) {
 	return action.Target{By: by, Value: value}, err
 }
 
-// held returns the visible deal that a form is about; empty if it is no longer visible.
+// held returns the deal that a form refers to; empty if it is no longer visible.
 func (s *Server) held(key string) cli.Deal {
 	for _, d := range s.live.Snapshot().Deals {
 		if fmt.Sprintf("%d-%s-%d", d.Domain, d.ASIN, d.PriceType) == key {

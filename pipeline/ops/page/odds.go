@@ -35,7 +35,7 @@ type odds struct {
 	scored  *scoredOdds
 	asked   time.Time // ClickHouse, machine time
 	earned  *table
-	lacks   string // why there is no picture
+	lacks   string // why the picture is missing
 }
 
 // scoredOdds is a backtest of the current rules.

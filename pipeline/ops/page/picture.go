@@ -21,7 +21,7 @@ type picture struct {
 
 type pictureRow struct{ At, Used, New, Amazon, BuyBox, Rank, Sales, Sold string }
 
-// draw adds the picture, or the reason why there is no picture.
+// draw adds the picture, or the reason why it is missing.
 func (o *one) draw(ctx context.Context, s *Server, settings deal.Settings, a asked) {
 	p, err := cli.PictureOf(ctx, s.b, settings, o.ASIN)
 	if err != nil {
