@@ -80,6 +80,7 @@ var libraries = map[string]map[string]string{
 // gateway talks to Keepa, so that no paid call escapes its claim.
 var web = map[string]string{
 	"pipeline/spend/gateway":                       "calls Keepa",
+	"pipeline/platform/trace/otlp":                 "posts spans to a collector",
 	"pipeline/platform/health":                     "answers an orchestrator's probes and Prometheus",
 	"pipeline/sim/keepasim":                        "serves the simulated Keepa",
 	"pipeline/sim/cluster":                         "asks the servers of a cluster how they are",

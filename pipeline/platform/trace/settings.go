@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The standard variables that are read here. The library reads the others: OTEL_RESOURCE_ATTRIBUTES,
-// OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_BSP_…, and OTEL_EXPORTER_OTLP_TIMEOUT, _COMPRESSION and _CERTIFICATE.
+// The standard variables that are read here. The library reads OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME,
+// OTEL_TRACES_SAMPLER and OTEL_BSP_….
 const (
 	disabledVar = "OTEL_SDK_DISABLED"
 	exporterVar = "OTEL_TRACES_EXPORTER"

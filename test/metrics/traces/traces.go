@@ -10,8 +10,8 @@ import (
 	"sync"
 	"testing"
 
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -45,7 +45,7 @@ func Listen(t testing.TB) *Collector {
 
 func (c *Collector) take(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	var sent collector.ExportTraceServiceRequest
+	var sent tracepb.TracesData // on the wire an ExportTraceServiceRequest
 	if err == nil {
 		err = proto.Unmarshal(body, &sent)
 	}

@@ -1,5 +1,4 @@
-// Package otlp sends the spans of package trace to a collector. Only what starts daemons imports it: with it comes an
-// HTTP exporter, which brings gRPC.
+// Package otlp sends the spans of package trace to a collector, by OTLP over HTTP. Only what starts daemons imports it.
 package otlp
 
 import (
@@ -9,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -21,14 +20,7 @@ func Open(ctx context.Context, s *trace.Settings, daemon, instance, version stri
 	if s == nil {
 		return nil, nil //nolint:nilnil // documented: a nil Tracer makes no spans
 	}
-	opts := []otlptracehttp.Option{}
-	if s.URL != "" {
-		opts = append(opts, otlptracehttp.WithEndpointURL(s.URL))
-	}
-	if len(s.Headers) > 0 {
-		opts = append(opts, otlptracehttp.WithHeaders(s.Headers))
-	}
-	to, err := otlptracehttp.New(ctx, opts...)
+	to, err := otlptrace.New(ctx, newCollector(s))
 	if err != nil {
 		return nil, fmt.Errorf("prepare the sending of traces: %w", err)
 	}
