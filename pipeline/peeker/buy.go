@@ -32,7 +32,7 @@ type fact struct {
 	Err      error          // retry later
 }
 
-// gather finds stored answers and buys the rest under the step's claim. The rules that decide are those in force then.
+// gather finds stored answers and buys the rest under the step's claim. The rules that decide are those of that moment.
 func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
 	facts, err := s.collect(ctx, units)
 	if err == nil {

@@ -20,17 +20,17 @@ import (
 )
 
 // inForce holds the queries whose lists are read: the watermarker's own, until the operator applies others (CONFIG).
-// If the applied ones are unreadable, or the rules do not support one of them, the last good ones stay in force.
+// If the applied ones are unreadable, or the rules do not support one of them, the last good ones remain.
 type inForce struct {
 	own     []keepa.Query
 	cell    bus.Cell
 	pulse   *worker.Pulse
 	log     *slog.Logger
-	rules   func() *verdict.Judge // those in force; nil before they are read
-	changed func()                // other queries are in force
+	rules   func() *verdict.Judge // the current ones; nil before they are read
+	changed func()                // the queries changed
 	routed  func([]keepa.Query) error
 	read    []byte // the last value of CONFIG
-	refused string // why that is not in force
+	refused string // why that is not used
 	now     atomic.Pointer[[]keepa.Query]
 }
 
@@ -52,7 +52,7 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 		},
 	}
 	w.inForce.set(queries, 0)
-	// Applied rules are checked against the applied queries, and then these against the rules in force.
+	// Applied rules are checked against the applied queries, and then these against the current rules.
 	if err := w.inForce.reload(ctx); err != nil {
 		return fmt.Errorf("read the applied queries: %w", err)
 	}
@@ -68,7 +68,7 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 	return nil
 }
 
-// supported returns an error for rules that do not support a query in force.
+// supported returns an error for rules that do not support a current query.
 func (f *inForce) supported(judge *verdict.Judge) error { return supports(judge, *f.now.Load()) }
 
 func supports(judge *verdict.Judge, queries []keepa.Query) error {
@@ -90,7 +90,7 @@ func routed(b *bus.Bus, queries []keepa.Query) error {
 	return nil
 }
 
-// reload puts the applied queries in force if they have changed. It returns only errors of NATS.
+// reload uses the applied queries if they have changed. It returns only errors of NATS.
 func (f *inForce) reload(ctx context.Context) error {
 	raw, _, err := f.cell.Read(ctx)
 	if err != nil || bytes.Equal(raw, f.read) && f.refused == "" {
@@ -108,13 +108,13 @@ func (f *inForce) reload(ctx context.Context) error {
 	}
 	f.refused = ""
 	if !slices.Equal(ids(queries), ids(*f.now.Load())) {
-		f.log.Info("queries in force", "queries", ids(queries), "version", version)
+		f.log.Info("queries are used", "queries", ids(queries), "version", version)
 	}
 	f.set(queries, version)
 	return nil
 }
 
-// applied returns the queries that a value of CONFIG puts in force.
+// applied returns the queries that a value of CONFIG makes current.
 func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 	a, err := bus.Decode[pipeline.AppliedQueries](f.cell, raw)
 	if err != nil {
@@ -142,7 +142,7 @@ func (f *inForce) set(queries []keepa.Query, version int) {
 	f.pulse.SetQueries(pipeline.CurrentQueries{Queries: ids(queries), Version: version})
 }
 
-// has reports whether a query is in force.
+// has reports whether a query is current.
 func (f *inForce) has(q keepa.Query) bool {
 	return slices.ContainsFunc(*f.now.Load(), func(other keepa.Query) bool { return other.ID() == q.ID() })
 }
@@ -155,7 +155,7 @@ func ids(queries []keepa.Query) []string {
 	return all
 }
 
-// adopt makes the lists of the queries in force those that are read. A list that is read already keeps its reader.
+// adopt makes the lists of the current queries those that are read. A list that is read already keeps its reader.
 func (w *watermarker) adopt() {
 	now := *w.inForce.now.Load()
 	if slices.EqualFunc(w.lists, now, func(l *list, q keepa.Query) bool { return l.ID() == q.ID() }) {
@@ -200,7 +200,7 @@ func (w *watermarker) introduce(ctx context.Context) error {
 	return err
 }
 
-// retire retires the lists of queries that are not in force: no poll is due there, and tokend issues
+// retire retires the lists of queries that are not current: no poll is due there, and tokend issues
 // nothing for them. Their states stay, so that a query that is applied again continues.
 func (w *watermarker) retire(ctx context.Context) error {
 	keys, err := w.marks.ListKeys(ctx)

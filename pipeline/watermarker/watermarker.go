@@ -44,10 +44,10 @@ type watermarker struct {
 	breaker worker.Breaker
 	marks   jetstream.KeyValue
 	inForce *inForce
-	lists   []*list       // of the queries in force, since the run loop last read them
+	lists   []*list       // of the current queries, since the run loop last read them
 	retired bool          // nothing is due in the watermarks of all others
 	shown   sync.Map      // watermark.State by key, as last read by the leader
-	hint    chan struct{} // a watermark or the queries in force have changed
+	hint    chan struct{} // a watermark or the current queries have changed
 }
 
 // list is one query, its reader, and the key of its state.

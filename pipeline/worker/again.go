@@ -17,7 +17,7 @@ var (
 	ErrPart      = errors.New("the answer came in part")
 	ErrLeftOut   = errors.New("the answer came without it")
 	ErrPrice     = errors.New("what its call cost is not known yet")
-	ErrRules     = errors.New("other rules came into force meanwhile")
+	ErrRules     = errors.New("other rules were applied meanwhile")
 )
 
 // kindOf returns the reason as a counter's name and as text for the status.

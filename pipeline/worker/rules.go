@@ -40,10 +40,10 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 	return body, j, nil
 }
 
-// Rules are the rules in force in a daemon: its own, until the operator applies others (CONFIG), which take
-// precedence. If applied rules are unreadable, or the daemon rejects them, the last good rules stay in force.
+// Rules are the current rules in a daemon: its own, until the operator applies others (CONFIG), which take
+// precedence. If applied rules are unreadable, or the daemon rejects them, the last good rules remain.
 //
-// Rules are in force once everything that was decided by the ones before is stored: the heartbeat names a version only
+// Rules become current once everything that the ones before decided is stored: the heartbeat names a version only
 // then, so that a process which decides the stored deals again after it finds all of them.
 type Rules struct {
 	own     *verdict.Judge
@@ -52,7 +52,7 @@ type Rules struct {
 	log     *slog.Logger
 	fits    func(*verdict.Judge) error
 	read    []byte // the value in CONFIG that was read last
-	refused string // why that is not in force
+	refused string // why that is not used
 	now     atomic.Pointer[verdict.Judge]
 	using   sync.RWMutex // held for reading from a decision until it is stored
 }
@@ -75,10 +75,10 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 	return r, nil
 }
 
-// Judge returns the rule set in force, for all that decides nothing.
+// Judge returns the current rule set, for all that decides nothing.
 func (r *Rules) Judge() *verdict.Judge { return r.now.Load() }
 
-// Use returns the rule set in force and keeps others from coming into force until done is called, once what was decided
+// Use returns the current rule set and keeps others from becoming current until done is called, once what was decided
 // by it is stored. Nothing waits for an external service in between, and it is never called twice at the same time.
 func (r *Rules) Use() (judge *verdict.Judge, done func()) {
 	r.using.RLock()
@@ -103,13 +103,13 @@ func (r *Rules) reload(ctx context.Context) error {
 	}
 	r.refused = ""
 	if judge.Version() != r.Judge().Version() {
-		r.log.Info("rules in force", "rule_set", judge.Version(), "version", version)
+		r.log.Info("rules are used", "rule_set", judge.Version(), "version", version)
 	}
 	r.hold(judge, version)
 	return nil
 }
 
-// applied returns the rules that a value of CONFIG puts in force.
+// applied returns the rules that a value of CONFIG makes current.
 func (r *Rules) applied(raw []byte) (*verdict.Judge, int, error) {
 	if raw == nil {
 		return r.own, 0, nil
@@ -144,7 +144,7 @@ func (p *Pulse) SetRules(r pipeline.CurrentRules) {
 	p.h.Rules = &r
 }
 
-// Refused reports why newer rules are not in force.
+// Refused reports why newer rules are not used.
 func (p *Pulse) Refused(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,7 +163,7 @@ func (p *Pulse) SetQueries(q pipeline.CurrentQueries) {
 	p.h.Queries = &q
 }
 
-// QueriesRefused reports why newer queries are not in force.
+// QueriesRefused reports why newer queries are not used.
 func (p *Pulse) QueriesRefused(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -126,7 +126,7 @@ func TestOtherRulesAreInForceOnceWhatWasDecidedIsStored(t *testing.T) {
 			}
 		}
 		if v := pulse.Beat().Rules.Version; after.of == idle && (v != 0 || judge != own) {
-			t.Errorf("something decided by the rules before is not stored, and version %d is in force", v)
+			t.Errorf("something decided by the rules before is not stored, and version %d is current", v)
 		}
 		stored()
 	}

@@ -27,8 +27,8 @@ func NewStep(env process.Env, pulse *Pulse, breaker *Breaker, rules *Rules) Step
 	return Step{Judge: rules.Judge(), env: env, pulse: pulse, breaker: breaker, rules: rules}
 }
 
-// Decides keeps other rules from coming into force until the step ends. It is called once everything is gathered, which
-// may take long. It reports whether the rules are those with which the step began; Judge is those in force.
+// Decides keeps other rules from becoming current until the step ends. It is called once everything is gathered, which
+// may take long. It reports whether the rules are those with which the step began; Judge is the current ones.
 func (s *Step) Decides() (same bool) {
 	began := s.Judge
 	if s.decided != nil {
@@ -38,7 +38,7 @@ func (s *Step) Decides() (same bool) {
 	return s.Judge == began
 }
 
-// Release closes a claim under which no call was made, and lets other rules come into force.
+// Release closes a claim under which no call was made, and lets other rules become current.
 func (s *Step) Release(ctx context.Context) {
 	if s.decided != nil {
 		s.decided()

@@ -104,7 +104,7 @@ func (b *board) polyline(run [][2]float64) {
 	}
 }
 
-// letters draws a history in characters, behind the dots: in each column what is in force at its end.
+// letters draws a history in characters, behind the dots: in each column the value at its end.
 func (b *board) letters(h keepa.Series, y scale, from, until keepa.Minute, r rune) {
 	y = upward(y, b.high)
 	for column := range b.wide {

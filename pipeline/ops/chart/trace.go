@@ -83,7 +83,7 @@ func (t *trace) upright(x int, ys []int) {
 	}
 }
 
-// to draws the value in force up to x.
+// to draws the last value up to x.
 func (t *trace) to(x int) {
 	if t.drawn && x > t.x {
 		t.move('h', x-t.x)

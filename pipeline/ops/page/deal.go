@@ -110,7 +110,7 @@ func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked)
 		judge, err = worker.JudgeIn(ctx, s.o.Rules)
 	}
 	if err != nil {
-		o.NotWhy = "the rules in force cannot be read here: " + err.Error()
+		o.NotWhy = "the current rules cannot be read here: " + err.Error()
 		return nil
 	}
 	story.AddSentences(judge)

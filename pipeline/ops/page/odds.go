@@ -78,7 +78,7 @@ func (s *Server) measure() (*notice, error) {
 }
 
 func measured() *notice {
-	return &notice{Says: fmt.Sprintf("Up to %d stored products are being scored by the rules in force, for no token.", oddsMost), did: "measured=1"}
+	return &notice{Says: fmt.Sprintf("Up to %d stored products are being scored by the current rules, for no token.", oddsMost), did: "measured=1"}
 }
 
 func (s *Server) score(ctx context.Context) *scoredOdds {
@@ -137,7 +137,7 @@ func fifths(name, seen string, of []backtest.Fifth) calibration {
 		c.Points = append(c.Points, chart.Point{Said: f.Said, Seen: f.Seen, N: f.Cases})
 		t.Rows = append(t.Rows, []tableCell{{Text: percent(f.Said)}, {Text: percent(f.Seen)}, {Text: strconv.Itoa(f.Cases)}})
 	}
-	return calibration{Name: name, Says: "Past month starts of the stored products, in fifths by what the rules in force predict there.", Picture: chart.Calibrated(c, calibrationSize), Table: t}
+	return calibration{Name: name, Says: "Past month starts of the stored products, in fifths by what the current rules predict there.", Picture: chart.Calibrated(c, calibrationSize), Table: t}
 }
 
 var calibrationSize = chart.Size{Width: 390, Height: 300}

@@ -89,7 +89,7 @@ func (s *Server) rules(ctx context.Context, b *bus.Bus) (t ruleText, err error) 
 		}
 	}
 	if err != nil {
-		return t, fmt.Errorf("the rules in force cannot be read here: %w", err)
+		return t, fmt.Errorf("the current rules cannot be read here: %w", err)
 	}
 	if r != nil && r.RuleSet != "" && r.RuleSet != t.judge.Version() {
 		return t, fmt.Errorf("the daemons decide by the rule set %s, which is not known here (%s, %s): apply that file, or give its name to the page by RULES", r.RuleSet, t.from, t.judge.Version())

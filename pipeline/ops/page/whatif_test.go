@@ -54,7 +54,7 @@ func TestWhatIfPredictsTheEffectOfApplying(t *testing.T) {
 		t.Fatalf("%d of %d deals earn less than %d: the test says nothing", hidden, len(deals), least)
 	}
 	if _, body := get(t, s.URL()+"whatif"); counted(body, `in place of 12`) != 12 || strings.Contains(body, "fewer deals") || strings.Contains(body, `name="apply"`) {
-		t.Errorf("as in force: %s", body)
+		t.Errorf("as now: %s", body)
 	}
 	stricter := "whatif?t-min_profit_cents=" + fmt.Sprint(least)
 	_, body := get(t, s.URL()+stricter)
@@ -73,7 +73,7 @@ func TestWhatIfPredictsTheEffectOfApplying(t *testing.T) {
 	set := regexp.MustCompile(`name="apply" value="([^"]+)"`).FindStringSubmatch(body)[1]
 	form := url.Values{"token": {token}, "apply": {set}, "t-min_profit_cents": {fmt.Sprint(least)}, "back": {"/" + stricter}}
 	for name, wrong := range map[string]url.Values{
-		"a token": {"token": {"x"}}, "the rules in force": {"apply": {"other"}}, "a change": {"t-min_profit_cents": {"3"}}, "a number": {"t-min_profit_cents": {"much"}},
+		"a token": {"token": {"x"}}, "the current rules": {"apply": {"other"}}, "a change": {"t-min_profit_cents": {"3"}}, "a number": {"t-min_profit_cents": {"much"}},
 	} {
 		bad := url.Values{"quiet": {"1"}}
 		for _, from := range []url.Values{form, wrong} {
@@ -99,7 +99,7 @@ func TestWhatIfPredictsTheEffectOfApplying(t *testing.T) {
 		t.Errorf("%d are hidden, want %d: %s", got, hidden, body)
 	}
 	if !strings.Contains(body, "version 1, which was applied") || !strings.Contains(body, fmt.Sprintf(`name="t-min_profit_cents" value="%d"`, least)) {
-		t.Errorf("the new rules are not in force: %s", body)
+		t.Errorf("the new rules are not current: %s", body)
 	}
 	all, err := cli.AppliedRules(t.Context(), d.Bus)
 	if err != nil || len(all) != 1 || !strings.Contains(all[0].Rules, fmt.Sprintf("min_profit_cents: %d\n", 100*least)) || !strings.Contains(all[0].Rules, "# Rules for buying used books") || !strings.Contains(all[0].By, "@") {

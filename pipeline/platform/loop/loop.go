@@ -261,7 +261,7 @@ func (l Loop[In, Fact, Out]) deadLetter(ctx context.Context, item Item, reason s
 		return fmt.Errorf("store the dead letter: %w", err)
 	}
 	trace.Never(ctx, item.Head(pipeline.HeaderWorkID), reason)
-	l.Log.Warn("settled never", "reason", reason, "subject", item.Subject, "sequence", item.Sequence, tint.Err(cause))
+	l.Log.Warn("ended as a dead letter", "reason", reason, "subject", item.Subject, "sequence", item.Sequence, tint.Err(cause))
 	return item.Settle.Never(ctx, reason)
 }
 

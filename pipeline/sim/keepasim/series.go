@@ -41,7 +41,7 @@ func (s series) upTo(at int64) series {
 	return s[:sort.Search(len(s), func(i int) bool { return s[i].at > at })]
 }
 
-// since keeps the points from a minute on and the value in force then.
+// since keeps the points from a minute on and the last value before it.
 func (s series) since(at int64) series {
 	i := sort.Search(len(s), func(i int) bool { return s[i].at > at })
 	return s[max(0, i-1):]
