@@ -9,8 +9,9 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// rejectMemory is how long rejects of ASINs without a deal are kept, on the stream's clock.
-const rejectMemory = 7 * 24 * time.Hour
+// rejectMemory is how long rejects of ASINs without a deal are kept, on the stream's clock: longer than the day after
+// which the recorder stores nothing older. Every question about deals reads them as well.
+const rejectMemory = 2 * 24 * time.Hour
 
 // worthForgetting is how many useless rejects justify their removal, which rewrites the table.
 const worthForgetting = 20_000

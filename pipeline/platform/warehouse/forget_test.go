@@ -66,7 +66,7 @@ func TestForgettingRejectsChangesNoStateOfAnyDeal(t *testing.T) {
 	}
 }
 
-func TestARejectOfADealOrOfTheLastWeekIsNotForgotten(t *testing.T) {
+func TestARejectOfADealOrOfTheLastTwoDaysIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	rows := make([]warehouse.VerdictRow, 4)
@@ -75,9 +75,9 @@ func TestARejectOfADealOrOfTheLastWeekIsNotForgotten(t *testing.T) {
 		rows[i] = warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, uint64(i)+1, noon), InputsJSON: `{}`}
 		rows[i].Identity = pipeline.Identity{Domain: 1, ASIN: asinOf(i), PriceType: 2}
 		rows[i].Look, rows[i].Outcome, rows[i].Reason = pipeline.LookGlance, pipeline.Reject, "no_sale"
-		rows[i].StoredAt = now.Add(-10 * 24 * time.Hour)
+		rows[i].StoredAt = now.Add(-3 * 24 * time.Hour)
 	}
-	rows[2].StoredAt = now.Add(-6 * 24 * time.Hour) // of the last week
+	rows[2].StoredAt = now.Add(-47 * time.Hour)
 	rows[3].StoredAt = now
 	must(t, w.InsertDeals(t.Context(), []warehouse.DealRow{dealRow(t, 1, noon, `{"domain":1,"asin":"`+asinOf(1)+`","price_type":2,"profit_cents":5}`)}, "d"))
 	must(t, w.InsertVerdicts(t.Context(), rows, "v"))

@@ -26,6 +26,16 @@
 --   since  DateTime  = -7d  from the start of which day, pipeline time, UTC
 --   until  DateTime  = -0m  up to when, pipeline time, UTC; not after now, where nothing is known
 WITH
+    -- The slot of the last call or decision, whichever is older: before since, and before until.
+    (
+        SELECT
+        (
+            least(maxIf(slot, last_call > 0 AND slot < toStartOfDay({since:DateTime('UTC')})), maxIf(slot, last_decision > 0 AND slot < toStartOfDay({since:DateTime('UTC')}))),
+            least(maxIf(slot, last_call > 0), maxIf(slot, last_decision > 0))
+        )
+        FROM work_slots
+        WHERE slot < {until:DateTime('UTC')}
+    ) AS newest,
     -- Milliseconds since 1970, 0 for none: the slot's start; the first call, who paid it, the last one; the balance after
     -- it, and from when it is above zero where it is not; the first decision, whether a paid look made it, the last one; the
     -- first survivor, the last one; listed, and due. Arrays, since a year of slots in them takes a tenth of what windows do.
@@ -58,10 +68,7 @@ WITH
                 toInt64(toUnixTimestamp(min(w.listed_at))) AS listed, toInt64(toUnixTimestamp(min(w.due_at))) AS due,
                 1000 * toInt64(toUnixTimestamp(max(w.next_due_at))) AS next_due
             FROM work_slots AS w
-            WHERE slot < {until:DateTime('UTC')} AND slot >= (
-                SELECT least(maxIf(e.slot, e.last_call > 0), maxIf(e.slot, e.last_decision > 0))
-                FROM work_slots AS e
-                WHERE e.slot < toStartOfDay({since:DateTime('UTC')}))
+            WHERE slot < {until:DateTime('UTC')} AND slot >= newest.1
             GROUP BY slot
         )
     ),
@@ -120,10 +127,8 @@ WITH
         (
             SELECT work_id, toUnixTimestamp64Milli(min(v.at)) AS began
             FROM verdicts AS v
-            WHERE run = 'live' AND ((look = 'glance' AND outcome = 'survive') OR look IN ('peek', 'commit')) AND at < {until:DateTime('UTC')} AND at >= (
-                SELECT if(least(maxIf(e.slot, e.last_call > 0), maxIf(e.slot, e.last_decision > 0)) AS last + 300 < {until:DateTime('UTC')}, greatest(last, toDateTime(259200, 'UTC')) - 259200, {until:DateTime('UTC')})
-                FROM work_slots AS e
-                WHERE e.slot < {until:DateTime('UTC')})
+            WHERE run = 'live' AND ((look = 'glance' AND outcome = 'survive') OR look IN ('peek', 'commit')) AND at < {until:DateTime('UTC')}
+                AND at >= if(newest.2 + 300 < {until:DateTime('UTC')}, greatest(newest.2, toDateTime(259200, 'UTC')) - 259200, {until:DateTime('UTC')})
             GROUP BY work_id
             HAVING max(look = 'commit') = 0 AND max(look = 'peek' AND outcome != 'survive') = 0
         )
