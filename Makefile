@@ -5,6 +5,7 @@ export KEEPA_FIXTURES ?= $(abspath ../shared/fixtures/keepa)
 tool := go tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 MUTANTS ?= 2
+LAWS ?= 200
 UPGRADE ?= HEAD~20
 
 BENCH_ROWS ?= 10000000
@@ -41,8 +42,8 @@ bench-decide: ## decisions a second on one core, against the bars of 20,000 glan
 bench-replay: ## a replay against the raw loop and the plain one, and how answers are stored (minutes)
 	go test -run '^$$' -bench 'Replay|Storage' -benchtime 1x -timeout 30m ./pipeline/ops/replay
 
-laws: ## the laws of the tokens over millions of steps (minutes)
-	go test -count=1 -timeout 30m ./pipeline/domain/token -long -rapid.nofailfile -rapid.checks=1000
+laws: ## the laws of the tokens over millions of steps; LAWS=200 runs of each (minutes)
+	go test -count=1 -timeout 30m ./pipeline/domain/token -long -rapid.nofailfile -rapid.checks=$(LAWS)
 	go test -count=1 -timeout 30m ./pipeline/domain/watermark -long
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
