@@ -68,6 +68,20 @@ func TestTheListStandsForEveryPackageThatDecidesStoresOrPays(t *testing.T) {
 	}
 }
 
+func TestTheTwoHalvesAreTheList(t *testing.T) {
+	t.Parallel()
+	all := kept(t)
+	in := map[string]int{}
+	for _, m := range append(second(all, 0), second(all, 1)...) {
+		in[m.Where]++
+	}
+	for _, m := range all {
+		if in[m.Where] != 1 {
+			t.Errorf("%s is in %d of the halves", m.Where, in[m.Where])
+		}
+	}
+}
+
 func TestAListSaysWhereItIsWrong(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
