@@ -43,11 +43,7 @@ func (n *notifier) watch(ctx context.Context) {
 			n.alarms.now.Store(nil)
 		case process.MachineSince(looked) >= lookEvery:
 			looked = process.MachineNow()
-			if s, err := cli.Health(ctx, n.b); err == nil {
-				w = w.See(wrongs(s), looked)
-				now := w.Alarms(looked)
-				n.alarms.now.Store(&now)
-			}
+			w = n.look(ctx, w, looked)
 			n.count(ctx)
 		}
 		select {
@@ -56,6 +52,18 @@ func (n *notifier) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// look looks once for what is wrong, and tells the lines what has been wrong for long enough.
+func (n *notifier) look(ctx context.Context, w notify.Watch, at time.Time) notify.Watch {
+	s, err := cli.Health(ctx, n.b)
+	if err != nil {
+		return w
+	}
+	w = w.See(wrongs(s), at)
+	now := w.Alarms(at)
+	n.alarms.now.Store(&now)
+	return w
 }
 
 // count looks at how much waits for each target.

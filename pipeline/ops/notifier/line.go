@@ -50,6 +50,7 @@ type line struct {
 	resumes  time.Time // machine time: nothing is sent before
 	held     time.Time // pipeline time: no deal is due before
 	synced   *map[string]string
+	unstored *notify.Alarm // the change that was sent last, if that is not stored yet
 
 	mu sync.Mutex
 	is targetStatus

@@ -3,6 +3,7 @@ package notifier
 import (
 	"flag"
 	"fmt"
+	netmail "net/mail"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -96,6 +97,10 @@ Amazon https://www.amazon.com/dp/0593655036 · used offers https://www.amazon.co
 	simulated.Simulated = true
 	if got := plainText.render(Message{Deals: []cli.Current{simulated}}); strings.Contains(got, "http") || !strings.Contains(got, "\nsimulated: nobody sells this\n") {
 		t.Errorf("simulated:\n%s", got)
+	}
+	digest := Message{Deals: []cli.Current{simulated, simulated}}
+	if got := plainText.render(digest); strings.Contains(got, "http") || strings.Count(got, "simulated: nobody sells this") != 2 {
+		t.Errorf("a digest of simulated deals:\n%s", got)
 	}
 }
 
@@ -227,5 +232,11 @@ func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {
 	keys[keyOf([]cli.Current{b})] = true
 	if len(keys) != 4 {
 		t.Errorf("keys %v", keys)
+	}
+	m, o := Message{Key: keyOf([]cli.Current{a}), Deals: []cli.Current{a}}, office{from: &netmail.Address{Address: "a@b.c"}}
+	for _, at := range []time.Time{time.Unix(0, 0), time.Unix(9, 0)} { // a repeat
+		if letter, err := o.letter(m, at); err != nil || !strings.Contains(string(letter), "\r\nMessage-ID: <"+m.Key+"@ratchet>\r\n") {
+			t.Errorf("the key is %s, and the mail has %s, %v", m.Key, letter, err)
+		}
 	}
 }

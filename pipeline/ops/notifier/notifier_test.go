@@ -20,6 +20,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/notify"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
@@ -40,6 +41,20 @@ type running struct {
 // start starts a notifier of these targets as Run does, with what the settings say otherwise. It waits little.
 func start(t testing.TB, d *desk.Desk, env process.Env, settings Settings, targets ...string) running {
 	t.Helper()
+	n := opened(t, env, settings, targets...)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var lines sync.WaitGroup
+	for _, l := range n.lines {
+		lines.Go(func() { l.run(ctx) })
+	}
+	stop := sync.OnceFunc(func() { cancel(); lines.Wait(); n.b.Close() })
+	t.Cleanup(stop)
+	return running{notifier: n, stop: stop}
+}
+
+// opened is a notifier whose lines do not run: the test takes their steps.
+func opened(t testing.TB, env process.Env, settings Settings, targets ...string) *notifier {
+	t.Helper()
 	settings.Targets = process.Secret(strings.Join(targets, "\n"))
 	if settings.Digest == "" {
 		settings.Digest = "each"
@@ -55,17 +70,11 @@ func start(t testing.TB, d *desk.Desk, env process.Env, settings Settings, targe
 	if n.b, err = bus.Connect(t.Context(), streams.Config(), env, "notifier"); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(n.b.Close)
 	if err := n.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var lines sync.WaitGroup
-	for _, l := range n.lines {
-		lines.Go(func() { l.run(ctx) })
-	}
-	stop := sync.OnceFunc(func() { cancel(); lines.Wait(); n.b.Close() })
-	t.Cleanup(stop)
-	return running{notifier: n, stop: stop}
+	return n
 }
 
 // published publishes a version of a book's deal under other work, whose price began so many minutes later.
@@ -142,6 +151,7 @@ func TestEveryServiceIsSentEveryDealOnceAndARestartRepeatsAndLosesNone(t *testin
 		d.Accepted(t, asin)
 	}
 	desk.Await(t, "all have the first two", done(2, s, c, g, h, n, p))
+	remembers(t, d, r)
 	r.stop()
 	published(t, d, good[0], "refresh", 0, nil) // found again
 	d.Accepted(t, good[2])                      // while the notifier is away
@@ -171,6 +181,24 @@ func TestEveryServiceIsSentEveryDealOnceAndARestartRepeatsAndLosesNone(t *testin
 	}
 	if len(p.logins) != 5 || c.took()[0].JSON["allowed_mentions"] == nil || h.took()[0].JSON["deal"] == nil || n.took()[0].JSON["topic"] != "deals" {
 		t.Errorf("logins %v, discord %v, webhook %v, ntfy %v", p.logins, c.took()[0].JSON, h.took()[0].JSON, n.took()[0].JSON)
+	}
+}
+
+// remembers fails unless a notifier may be away for as long as its stream holds deals, and misses none.
+func remembers(t *testing.T, d *desk.Desk, r running) {
+	t.Helper()
+	deals, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamDeals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range r.lines {
+		c, err := deals.Consumer(t.Context(), pipeline.DurableNotify(l.target.hash))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after := c.CachedInfo().Config.InactiveThreshold; after != 0 && after < deals.CachedInfo().Config.MaxAge {
+			t.Errorf("what %s was not sent is forgotten %s after the notifier stops, and DEALS holds it for %s", l.target.Name(), after, deals.CachedInfo().Config.MaxAge)
+		}
 	}
 }
 
@@ -274,6 +302,11 @@ func TestARefusedMessageIsSetAsideAndShownAndBlocksNoOther(t *testing.T) {
 		d.Accepted(t, asin)
 	}
 	desk.Await(t, "both have the others", done(2, f, p))
+	for _, l := range r.lines {
+		if s := l.status(); s.Refused != 1 || s.LastRefused == "" {
+			t.Errorf("without a restart the status of %s shows %d refused, %q", l.target.Name(), s.Refused, s.LastRefused)
+		}
+	}
 	r.stop()
 	r = start(t, d, d.Env, Settings{}, telegramAt(f), mailAt(p))
 	published(t, d, good[0], "again", 0, nil)
@@ -631,6 +664,72 @@ func TestAlarmsAreSentOnceAtTheirBeginningAndOnceAtTheirEnd(t *testing.T) {
 	alarm, _ := h.took()[0].JSON["alarm"].(map[string]any)
 	if alarm["name"] != "keepa" || alarm["ended"] != false {
 		t.Errorf("%v", h.took()[0].JSON)
+	}
+}
+
+func TestAlarmsWaitForTheEndOfTheQuietHours(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	f := newFake(t, ok)
+	n := opened(t, d.Env, Settings{Quiet: desk.T0.Add(-time.Hour).Format("15:04") + "-" + desk.T0.Add(time.Hour).Format("15:04")}, slackAt(f))
+	n.alarms.now.Store(&map[string]string{"keepa": "Keepa: the key is refused"})
+	if err := n.lines[0].step(t.Context()); err != nil || len(f.messages()) != 0 {
+		t.Errorf("in quiet hours it was sent %v, %v", f.messages(), err)
+	}
+	n.policy.Quiet = notify.Quiet{} // they are over
+	if err := n.lines[0].step(t.Context()); err != nil || len(f.took()) != 1 {
+		t.Errorf("after them it was sent %v, %v", f.messages(), err)
+	}
+}
+
+func TestAnAlarmThatIsOverBeforeItsBeginIsStoredHasItsEndSent(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	f := newFake(t, ok)
+	n := opened(t, d.Env, Settings{}, slackAt(f))
+	l := n.lines[0]
+	n.settleWithin = -time.Second // nothing can be stored
+	n.alarms.now.Store(&map[string]string{"engine": "ClickHouse is away"})
+	if err := l.reconcile(t.Context()); err == nil || len(f.took()) != 1 {
+		t.Fatalf("it was sent %v, %v", f.took(), err)
+	}
+	n.settleWithin = settleWithin
+	n.alarms.now.Store(&map[string]string{})
+	for range 2 {
+		if err := l.reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := f.took()
+	if len(all) != 2 || !strings.HasPrefix(all[1].Text, "Over: ") || all[0].Key == all[1].Key {
+		t.Errorf("it was sent %v, want the begin and the end", all)
+	}
+}
+
+func TestWhatIsWrongForHalfAMinuteIsAnAlarm(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	n := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok)))
+	began := time.Now()
+	w := n.look(t.Context(), nil, began)
+	if now := *n.alarms.now.Load(); len(now) != 0 {
+		t.Errorf("at once there are the alarms %v", now)
+	}
+	n.look(t.Context(), w, began.Add(notify.Confirm))
+	if now := *n.alarms.now.Load(); !strings.Contains(now["stuck:tokend"], "does not run") {
+		t.Errorf("no tokend runs, and the alarms are %v", now)
+	}
+}
+
+func TestQuietHoursAreThoseOfTheMachinesZone(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	var log bytes.Buffer
+	d.Env.Log = slog.New(slog.NewTextHandler(&log, nil))
+	stop := d.Run(t, Run, map[string]string{"NOTIFY_TARGETS": slackAt(newFake(t, ok)), "NOTIFY_QUIET": "22:00-07:00"})
+	stop()
+	if want := fmt.Sprintf("zone=%q", zoneName(time.Local, d.Env.Now())); !strings.Contains(log.String(), want) || !strings.Contains(log.String(), "quiet=22:00-07:00") {
+		t.Errorf("want %s in the log:\n%s", want, log.String())
 	}
 }
 

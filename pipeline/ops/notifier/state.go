@@ -133,13 +133,21 @@ func (l *line) setAside(ctx context.Context, key, text string) error {
 }
 
 // reconcile sends the target the alarms that it does not know, and the ends of those that are over. A repeat after a
-// crash has the same key, because the number of changes is written after each.
+// crash has the same key, because the number of changes is written after each. A change that was sent and could not be
+// stored is stored first: an alarm that is over by then has its end sent all the same.
 func (l *line) reconcile(ctx context.Context) error {
 	now := l.n.alarms.now.Load()
-	if now == nil || now == l.synced {
+	if now == nil {
+		l.unstored = nil // another notifier leads, and its lines go by what is stored
+		return nil
+	}
+	if now == l.synced {
 		return nil
 	}
 	s, err := l.state(ctx)
+	if err == nil && l.unstored != nil {
+		s, err = l.sent(ctx, *l.unstored)
+	}
 	if err != nil {
 		return err
 	}
@@ -149,15 +157,29 @@ func (l *line) reconcile(ctx context.Context) error {
 		if refused, is := errors.AsType[*refusal](err); err != nil && (!is || refused.outcome != notify.Refused) {
 			return nil //nolint:nilerr // it is logged, and the line rests
 		}
-		settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
-		s, err = bus.ChangeOwn(settled, l.stateCell(), func(s TargetState) (TargetState, bool, error) { return s.after(c), true, nil })
-		cancel()
-		if err != nil {
+		if s, err = l.sent(ctx, c); err != nil {
 			return err
 		}
 	}
 	l.synced = now
 	return nil
+}
+
+// sent stores that the target was sent a change, although ctx may have ended.
+func (l *line) sent(ctx context.Context, c notify.Alarm) (TargetState, error) {
+	l.unstored = &c
+	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
+	defer cancel()
+	s, err := bus.ChangeOwn(settled, l.stateCell(), func(s TargetState) (TargetState, bool, error) {
+		if _, known := s.Alarms[c.Name]; known != c.Ended {
+			return s, false, nil // it was stored although its outcome was an error
+		}
+		return s.after(c), true, nil
+	})
+	if err == nil {
+		l.unstored = nil
+	}
+	return s, err
 }
 
 // after is the state once a change was sent.
