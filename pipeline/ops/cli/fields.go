@@ -49,13 +49,18 @@ func InCSV(name string) bool {
 	return i >= 0 && fields[i].csv != nil
 }
 
+// WithNote returns names with the note if a deal has one, whichever fields the user chose.
+func WithNote(names []string, deals []Deal) []string {
+	if !slices.Contains(names, "note") && slices.ContainsFunc(deals, func(d Deal) bool { return d.Note() != "" }) {
+		return noted(names)
+	}
+	return names
+}
+
 // fieldsOf returns the fields of these names, with the note if a deal has one.
 func fieldsOf(names []string, deals []Deal) []field {
-	if !slices.Contains(names, "note") && slices.ContainsFunc(deals, func(d Deal) bool { return d.Note() != "" }) {
-		names = noted(names)
-	}
 	var out []field
-	for _, name := range names {
+	for _, name := range WithNote(names, deals) {
 		if i := slices.IndexFunc(fields, func(f field) bool { return f.name == name }); i >= 0 {
 			out = append(out, fields[i])
 		}

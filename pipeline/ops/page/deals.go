@@ -116,7 +116,6 @@ type row struct {
 	Key         string // names the deal in forms
 	Price       string // of the copy, as an amount in a form
 	Title, Note string
-	Simulated   bool
 	Cover       cover
 	Links       []cli.Link
 	Cells       []cell
@@ -150,6 +149,9 @@ func (s *Server) list(a asked) list {
 	first := (l.Pages.Number - 1) * perPage
 	deals = deals[min(first, len(deals)):min(first+perPage, len(deals))]
 	l.From, l.To = first+1, first+len(deals)
+	if l.Fields {
+		want.Fields = cli.WithNote(want.Fields, deals)
+	}
 	l.Heads = headsOf(a.query, want)
 	for _, d := range deals {
 		l.Rows = append(l.Rows, rowOf(d, now, want.Fields))
@@ -239,7 +241,7 @@ func class(c cli.Column) string {
 func rowOf(d cli.Deal, now time.Time, fields []string) row {
 	of := func(name string) string { return cli.Columns(name)[0].Of(d, now) }
 	key := fmt.Sprintf("%d-%s-%d", d.Domain, d.ASIN, d.PriceType)
-	r := row{ID: "d-" + key, Key: key, ASIN: d.ASIN, Title: d.Title.Short(160).String(), Note: d.Note(), Simulated: d.Simulated, Cover: coverOf(d.ASIN, d.Title.String()), Links: linksOf(d)}
+	r := row{ID: "d-" + key, Key: key, ASIN: d.ASIN, Title: d.Title.Short(160).String(), Note: d.Note(), Cover: coverOf(d.ASIN, d.Title.String()), Links: linksOf(d)}
 	if r.Title == "" {
 		r.Title = d.ASIN
 	}

@@ -213,6 +213,12 @@ func TestSimulatedDealsAreMarkedAndHaveNoLinks(t *testing.T) {
 			t.Errorf("%q does not say that it is simulated, or leads to Amazon", path)
 		}
 	}
+	for _, path := range []string{"", "?show=cards", "?columns=profit,title"} { // on the page of several deals not all need be
+		_, body := get(t, s.URL()+path)
+		if row := rowOf.FindString(body); !strings.Contains(row, ">simulated<") || strings.Contains(row, "amazon.com") || strings.Contains(row, "keepa.com") {
+			t.Errorf("%q does not mark the deal, or leads to Amazon:\n%s", path, row)
+		}
+	}
 	members(t, d, asin, map[string]any{"simulated": false})
 	desk.Await(t, "the page has links to a real deal", func() bool {
 		_, body := get(t, s.URL())
@@ -397,7 +403,7 @@ func TestNumbersAreThoseOfTheCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	half, loss := 12.5, 0.2
-	fields := []string{"asin", "profit", "profit_low", "profit_high", "loss", "buy", "range", "months", "rank", "condition", "fees", "cost", "roi", "sales", "tokens"}
+	fields := []string{"asin", "profit", "profit_low", "profit_high", "loss", "buy", "range", "months", "rank", "condition", "fees", "cost", "roi", "sales", "tokens", "note"}
 	for query, show := range map[string]cli.Show{
 		"":                             {},
 		"sort=rank":                    {By: "rank"},
