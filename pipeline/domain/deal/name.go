@@ -120,6 +120,9 @@ func linked(text string) (Name, error) {
 			return productOf(text, id, int(domain))
 		}
 	}
+	if found := marked.FindStringSubmatch(u.Query().Get("url")); found != nil { // of an advertisement
+		return productOf(text, found[1], int(domain))
+	}
 	return bad("names no product: want the address of a product's page, with /dp/ and the ASIN in it")
 }
 
