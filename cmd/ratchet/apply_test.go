@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/process"
@@ -172,6 +173,32 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	stop()
 	if r, ok := standalone.FindRunning(data); ok {
 		t.Errorf("one that has stopped is found: %+v", r)
+	}
+}
+
+func TestRevertReturnsToTheVersionBeforeTheCurrentOne(t *testing.T) {
+	t.Parallel()
+	ptr := func(n int) *int { return &n }
+	all := []pipeline.AppliedRules{{Version: 3, Rules: "c"}, {Version: 4, Rules: "d"}, {Version: 5, Rules: "e"}} // older ones are no longer kept
+	for _, c := range []struct {
+		all   []pipeline.AppliedRules
+		asked *int
+		to    int
+		rules string
+		says  string
+	}{
+		{all, nil, 4, "d", ""},
+		{all[:2], nil, 3, "c", ""},
+		{all, ptr(3), 3, "c", ""},
+		{all, ptr(0), 0, "", ""}, // those of RULES
+		{[]pipeline.AppliedRules{{Version: 1, Rules: "a"}}, nil, 0, "", ""},
+		{all, ptr(2), 2, "", "version 2 does not exist"},
+		{nil, nil, 0, "", "nothing to revert"},
+	} {
+		to, old, err := earlier("rules", c.all, func(a pipeline.AppliedRules) int { return a.Version }, c.asked)
+		if to != c.to || old.Rules != c.rules || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("of %v, asked for %v: version %d with %q, %v; want %d with %q, %q", c.all, c.asked, to, old.Rules, err, c.to, c.rules, c.says)
+		}
 	}
 }
 

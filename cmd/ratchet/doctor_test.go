@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/embedded/natsd"
 	"ratchet/pipeline/platform/process"
+	"ratchet/test/desk"
 )
 
 // TestTheDoctorLooksAtEveryFileOfAStoreThatNothingHasOpen asks it about a store that is intact, in
@@ -68,4 +71,39 @@ func TestTheDoctorLooksAtEveryFileOfAStoreThatNothingHasOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	says("of a damaged store", "BAD  store       stream VERDICTS", "restore "+verdicts, "heal store       consumer recorder-dead on DEAD")
+}
+
+// TestTheDoctorTellsADeadDaemonFromALivingOneAndEndsWithTheOneThingToDoFirst asks it about a tokend that answers, a
+// committer of which only the heartbeat is left, and daemons that never were.
+func TestTheDoctorTellsADeadDaemonFromALivingOneAndEndsWithTheOneThingToDoFirst(t *testing.T) {
+	t.Parallel()
+	d, nats := desk.Listening(t, 1)
+	stop, err := bus.StartService(t.Context(), d.Bus, d.Env, "tokend", func() pipeline.Heartbeat { return pipeline.Heartbeat{State: "idle"} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	body, err := json.Marshal(pipeline.Heartbeat{Daemon: "committer", Instance: "host.7", Build: d.Env.Version, At: d.Env.Now(), State: "idle"})
+	kv, storeErr := d.Bus.Store(t.Context(), pipeline.BucketStatus)
+	if err == nil && storeErr == nil {
+		_, err = kv.Put(t.Context(), "committer.host.7", body)
+	}
+	if err = errors.Join(err, storeErr); err != nil {
+		t.Fatal(err)
+	}
+	var out, errOut bytes.Buffer
+	code := run([]string{"doctor", "--data", t.TempDir(), "--nats-url", nats, "--clickhouse-url", "none"}, &out, &errOut)
+	var bad []string
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for _, line := range lines {
+		if what, is := strings.CutPrefix(line, "BAD  "); is {
+			bad = append(bad, strings.Fields(what)[0])
+		}
+	}
+	if code != process.ExitFailed || len(bad) < 2 || !strings.HasPrefix(lines[len(lines)-1], "Do this first: "+bad[0]+": ") {
+		t.Errorf("exit %d; of %v the first is to be named last:\n%s", code, bad, &out)
+	}
+	if !strings.Contains(out.String(), "the committer (host.7) has a heartbeat of") || strings.Contains(out.String(), "the tokend (") || !strings.Contains(out.String(), "no peeker runs") {
+		t.Errorf("a committer died, tokend answers, a peeker never was:\n%s", &out)
+	}
 }

@@ -25,7 +25,7 @@ var elsewhere = map[string]string{
 	"rules apply": "TestRulesGoLiveWithoutARestartAndComeBack", "rules history": "TestRulesGoLiveWithoutARestartAndComeBack",
 	"rules revert": "TestRulesGoLiveWithoutARestartAndComeBack", "queries apply": "TestRulesGoLiveWithoutARestartAndComeBack",
 	"queries history": "TestRulesGoLiveWithoutARestartAndComeBack", "queries revert": "TestRulesGoLiveWithoutARestartAndComeBack",
-	"notify test": "TestTheTestOfNotificationsSaysOfEachTargetWhetherItArrived", "forecast": "TestAForecastUsesOnesOwnHistoryAndSaysSo",
+	"notify test": "TestTheTestOfNotificationsReportsEachTarget", "forecast": "TestAForecastUsesTheOwnHistoryAndShowsIt",
 	"report": "test/newcomer", "sql": "test/newcomer", "doctor": "test/newcomer", "soak": ".ci/long", "clickhouse": "the step \"ClickHouse as a server\" of .ci/run",
 }
 
@@ -200,6 +200,13 @@ func TestWhatIsBoughtOrIgnoredLeavesTheList(t *testing.T) {
 	said(t, nats, "buy", good[0], "--undo")
 	check("undone a second time", true, true)
 	said(t, nats, buy...)
+	if got := said(t, nats, "sold", good[0], "--price", "39", "--on", "2026-03-03"); !strings.Contains(got, good[0]+" (amazon.com) was sold for $39.00 on 2026-03-03.") {
+		t.Errorf("sold says %s", got)
+	}
+	if got := said(t, nats, "sold", good[0], "--undo"); !strings.Contains(got, "Undone: "+good[0]+" (amazon.com) was sold") {
+		t.Errorf("undone, sold says %s", got)
+	}
+	check("bought, and its sale undone", false, true)
 	if got := said(t, nats, "ignore", good[1], "--for", "30d"); !strings.Contains(got, "1 visible deal leaves") {
 		t.Errorf("ignore says %s", got)
 	}

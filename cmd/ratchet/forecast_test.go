@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/store/messages"
 	"ratchet/test/desk"
@@ -22,6 +24,14 @@ func TestAForecastUsesTheOwnHistoryAndShowsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	env, err := process.OSEnv(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := forecastCmd{natsFlags: natsFlags{NATSURL: nats}, Since: span(28 * 24 * time.Hour)}
+	if _, ok, why := asks.history(&app{ctx: t.Context(), env: env}); ok || !strings.Contains(why, "less than a day of history") {
+		t.Errorf("nothing is a history: %t, %s", ok, why)
+	}
 	var ms []bus.Message
 	for i := range 120 {
 		w := d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration)
@@ -30,6 +40,7 @@ func TestAForecastUsesTheOwnHistoryAndShowsIt(t *testing.T) {
 			Source: pipeline.SourceLive, TokensSpent: 8, DecidedAt: time.Now().UTC().Add(-time.Duration(120-i) * 30 * time.Minute),
 		}
 		ms = append(ms, messages.Verdict(pipeline.RunLive, fmt.Sprint("w", i), "SURVIVORS/1", v))
+		ms = append(ms, messages.Verdict("lax", fmt.Sprint("replayed", i), "SURVIVORS/1", v)) // a replay is no history
 	}
 	if err := d.Bus.PublishAll(t.Context(), ms); err != nil {
 		t.Fatal(err)

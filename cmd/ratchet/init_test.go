@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,9 @@ func TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp(t *testing.T) {
 		if err := readEnv(line); err != nil {
 			t.Fatal(err)
 		}
+		if asked := slices.Contains(line, "--env-file"); os.Getenv("LOG_LEVEL") == "warn" && !asked {
+			t.Errorf("%v reads .env unasked", line)
+		}
 		o, said, err := optionsOf(t, append(line[1:], "--data", t.TempDir(), "--clickhouse", "none")...)
 		if err != nil {
 			t.Fatalf("%v: %v\n%s", line, err, said)
@@ -89,19 +93,27 @@ func starts(t *testing.T, o standalone.Options) {
 
 func TestInitWritesOverNothingUnlessForced(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	mine := file(t, dir, "rules.yaml", []byte("mine"))
-	for _, c := range []struct {
-		args []string
-		code int
-	}{{nil, process.ExitUsage}, {[]string{"--force"}, process.ExitDone}} {
-		var out, errOut bytes.Buffer
-		if code := run(append([]string{"init", dir}, c.args...), &out, &errOut); code != c.code {
-			t.Errorf("%v: exit code %d, %s", c.args, code, &errOut)
-		}
-		body, err := os.ReadFile(mine)
-		if _, other := os.Stat(filepath.Join(dir, "used-books.json")); err != nil || (string(body) == "mine") != (c.code != 0) || (other == nil) != (c.code == 0) {
-			t.Errorf("%v: %v, %q", c.args, err, body)
+	all := []string{"rules.yaml", "used-books.json", ".env.example"}
+	for _, name := range all {
+		dir := t.TempDir()
+		mine := file(t, dir, name, []byte("mine"))
+		for _, c := range []struct {
+			args []string
+			code int
+		}{{nil, process.ExitUsage}, {[]string{"--force"}, process.ExitDone}} {
+			var out, errOut bytes.Buffer
+			if code := run(append([]string{"init", dir}, c.args...), &out, &errOut); code != c.code || c.code != 0 && !strings.Contains(errOut.String(), name) {
+				t.Errorf("%s is there, %v: exit code %d, %s", name, c.args, code, &errOut)
+			}
+			body, err := os.ReadFile(mine)
+			if err != nil || (string(body) == "mine") != (c.code != 0) {
+				t.Errorf("%s is there, %v: %v, %q", name, c.args, err, body)
+			}
+			for _, other := range all {
+				if _, err := os.Stat(filepath.Join(dir, other)); other != name && (err == nil) != (c.code == 0) {
+					t.Errorf("%s is there, %v: %s: %v", name, c.args, other, err)
+				}
+			}
 		}
 	}
 }
@@ -126,6 +138,14 @@ func TestInitAsksForWhatTheFlagsDoNotSay(t *testing.T) {
 			"\n40\nmuch\n\nlikely\n\nx\n\n\n\n?\n\n", "",
 			[]string{"max_landed_cents: 4000", "min_profit_cents: 300", "max_loss_chance: 0.4", "prep_cents: 275", "tax_percent: 5"},
 		},
+		"every flag": {
+			initCmd{Marketplace: "co.uk", Category: "266239", Budget: "41", MinProfit: "6.50", MaxLossChance: "25%", Prep: "1.01", Inbound: "1.02", Other: "1.03", Tax: "7.5"},
+			"", "",
+			[]string{
+				"marketplace: co.uk", `"domainId": 2,`, `"includeCategories": [266239],`, `"currentRange": [2000, 4100],`, "max_landed_cents: 4100", "min_profit_cents: 650",
+				"max_loss_chance: 0.25", "prep_cents: 101", "inbound_cents: 102", "other_cents: 103", "tax_percent: 7.5",
+			},
+		},
 		"odds in percent": {initCmd{MaxLossChance: "25%"}, strings.Repeat("\n", 8), "", []string{"max_loss_chance: 0.25"}},
 	} {
 		c.cmd.Dir = t.TempDir()
@@ -138,11 +158,12 @@ func TestInitAsksForWhatTheFlagsDoNotSay(t *testing.T) {
 			continue
 		}
 		body, readErr := os.ReadFile(filepath.Join(c.cmd.Dir, "rules.yaml"))
-		if err != nil || readErr != nil {
-			t.Fatalf("%s: %v, %v\n%s", name, err, readErr, &errOut)
+		query, queryErr := os.ReadFile(filepath.Join(c.cmd.Dir, "used-books.json"))
+		if err != nil || readErr != nil || queryErr != nil {
+			t.Fatalf("%s: %v, %v, %v\n%s", name, err, readErr, queryErr, &errOut)
 		}
 		for _, line := range c.has {
-			if !strings.Contains(string(body), "\n  "+line+"\n") {
+			if !strings.Contains(string(body)+string(query), "\n  "+line+"\n") {
 				t.Errorf("%s: no line %q", name, line)
 			}
 		}

@@ -75,6 +75,7 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		{[]string{"clickhouse", "--native", "127.0.0.1:9000"}, 2, "--native"},
 		{[]string{"up", "--captured", "/no/such/directory"}, 2, "--captured"},
 		{[]string{"up", "--data", "/proc/nope", "--clickhouse", "none"}, 1, "--data"},
+		{[]string{"up", "--data", "/proc/nope", "--clickhouse", "none"}, 1, "Keepa is simulated: nobody sells what is found."},
 		{[]string{"why", "xx"}, 2, "not an ASIN"},
 		{[]string{"why", "0006120725", "--rules", "usage_test.go"}, 2, "--rules"},
 		{[]string{"why", "0006120726"}, 2, "check digit would be 5, not 6"},
