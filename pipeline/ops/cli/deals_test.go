@@ -61,6 +61,11 @@ func TestADealThatALaterLookRejectedIsHidden(t *testing.T) {
 	}
 }
 
+// leads reports whether a text has a link to a page about a product.
+func leads(text string) bool {
+	return strings.Contains(text, "amazon.com") || strings.Contains(text, "keepa.com")
+}
+
 func TestADealShowsItsEvidenceInEveryFormat(t *testing.T) {
 	t.Parallel()
 	d, asins := worked(t, keepasim.Good)
@@ -81,17 +86,27 @@ func TestADealShowsItsEvidenceInEveryFormat(t *testing.T) {
 		},
 		"json": func(s string) bool {
 			var again []cli.Deal
-			return json.Unmarshal([]byte(s), &again) == nil && len(again) == 1 && again[0].RuleSet == deal.RuleSet && slices.Equal(again[0].ResponseIDs, deal.ResponseIDs)
+			return json.Unmarshal([]byte(s), &again) == nil && len(again) == 1 && again[0].RuleSet == deal.RuleSet && slices.Equal(again[0].ResponseIDs, deal.ResponseIDs) &&
+				again[0].Simulated && !leads(s)
 		},
 		"csv": func(s string) bool {
 			rows, err := csv.NewReader(strings.NewReader(s)).ReadAll()
-			return err == nil && len(rows) == 2 && slices.Contains(rows[0], "rule_set") && slices.Contains(rows[1], strings.Join(deal.ResponseIDs, " "))
+			return err == nil && len(rows) == 2 && slices.Contains(rows[0], "rule_set") && slices.Contains(rows[1], strings.Join(deal.ResponseIDs, " ")) &&
+				slices.Contains(rows[1], "simulated") && !leads(s)
 		},
 	} {
 		var out bytes.Buffer
 		if err := cli.WriteDeals(&out, deals, cli.Show{Format: format}); err != nil || !check(out.String()) {
 			t.Errorf("%s: %v\n%s", format, err, out.String())
 		}
+	}
+	story, err := cli.Why(t.Context(), d.Bus, asin)
+	var why bytes.Buffer
+	if err == nil {
+		err = story.Write(&why)
+	}
+	if err != nil || !strings.Contains(why.String(), "as a sum (simulated: nobody sells this)") || leads(why.String()) {
+		t.Errorf("why of a simulated deal: %v\n%s", err, &why)
 	}
 	for format, want := range map[string]string{"json": "[]\n", "table": "No deals yet"} {
 		var out bytes.Buffer

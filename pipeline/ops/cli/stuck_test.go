@@ -41,6 +41,23 @@ func TestTheStatusShowsWhatIsStuckAndWhyInOneLine(t *testing.T) {
 	}
 }
 
+func TestASimulatedKeepaIsNamedByTheStatusAndOnTheScreen(t *testing.T) {
+	t.Parallel()
+	for _, simulated := range []bool{true, false} {
+		s := Status{
+			At: noon, Wish: "run", Balance: &token.Balance{Rate: 5, Cap: 300, Est: 20, State: "burst"},
+			Daemons: []pipeline.Heartbeat{{Daemon: "tokend", Detail: map[string]any{"simulated": simulated}}},
+		}
+		var out strings.Builder
+		if err := s.Write(&out); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "nobody sells") != simulated || strings.Contains(topView{status: s}.head(), "SIMULATED") != simulated {
+			t.Errorf("simulated is %t; the status says\n%s\ntop says %s", simulated, out.String(), topView{status: s}.head())
+		}
+	}
+}
+
 func TestKeepasWordsComeFromTheDaemonsThatRun(t *testing.T) {
 	t.Parallel()
 	api := func(rate int, flow float64) *token.Balance {

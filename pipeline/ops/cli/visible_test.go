@@ -58,6 +58,15 @@ func stocked(t *testing.T, d *desk.Desk) (visible []string, want visibility.Coun
 	for _, asin := range good[:8] {
 		d.Accepts(t, asin, d.Env.Now().Truncate(time.Millisecond))
 	}
+	takenBack := ignored
+	takenBack.Value = good[0]
+	if isNew, err := cli.Act(t.Context(), d.Bus, takenBack); err != nil || !isNew {
+		t.Fatal(isNew, err)
+	}
+	takenBack.Of = action.Ignore
+	if done, err := cli.Undo(t.Context(), d.Bus, takenBack); err != nil || !done {
+		t.Fatal(done, err)
+	}
 	say(t, d, good[1], pipeline.LookList, pipeline.Fail, "stale_waiting")
 	say(t, d, good[2], pipeline.LookList, pipeline.Fail, "stale_over_capacity")
 	say(t, d, good[2], pipeline.LookList, pipeline.Reject, "expired_over_capacity")
