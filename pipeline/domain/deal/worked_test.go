@@ -70,6 +70,21 @@ func workedDeal(t *testing.T) *Deal {
 	return s.Make(&row, &p, view.With(s, copies[0], &keepa.Seller{ID: "S1", Name: foreign.Of("Books"), Rating: &rating, Ratings: &ratings}), now)
 }
 
+func TestADealOfTheSimulatedKeepaHasNoLinks(t *testing.T) {
+	t.Parallel()
+	row := keepa.DealRow{}
+	for _, simulated := range []bool{true, false} {
+		p := workedBook(t)
+		p.Simulated = simulated
+		var d Deal
+		d.identity(&row, &p)
+		body, err := json.Marshal(d)
+		if err != nil || d.Simulated != simulated || strings.Contains(string(body), "amazon.com/") == simulated || strings.Contains(string(body), "keepa.com/") == simulated {
+			t.Errorf("simulated is %t: %s, %v", simulated, body, err)
+		}
+	}
+}
+
 func TestEveryNumberOfADealFollowsFromItsAnswer(t *testing.T) {
 	t.Parallel()
 	body, err := json.Marshal(workedDeal(t))

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +64,25 @@ func TestABrokenClockIsRefusedByName(t *testing.T) {
 	_, err := ClockFrom(func(k string) (string, bool) { v, ok := vars[k]; return v, ok })
 	if err == nil || !strings.Contains(err.Error(), envSpeed) {
 		t.Errorf("got %v, want an error that names %s", err, envSpeed)
+	}
+}
+
+func TestALogThatIsNotOnATerminalHasNoColours(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = read.Close() }()
+	log, err := Logger(write, "warn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Warn("nothing is found", "err", errors.New("no tokens"))
+	_ = write.Close()
+	line, err := io.ReadAll(read)
+	if err != nil || !json.Valid(line) || bytes.Contains(line, []byte("\x1b")) {
+		t.Errorf("a pipe gets %q, %v; want JSON", line, err)
 	}
 }
 

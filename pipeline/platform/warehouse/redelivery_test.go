@@ -223,7 +223,9 @@ func drawEntries(r *rapid.T, seq uint64, n int) []warehouse.LedgerRow {
 	for i := range rows {
 		s := seq + uint64(i) + 1
 		e := pipeline.Entry{
-			Event:     rapid.SampledFrom([]pipeline.Event{pipeline.EventClose, pipeline.EventClose, pipeline.EventLost, pipeline.EventPoll, pipeline.EventDrift, pipeline.EventMode}).Draw(r, "event"),
+			Event: rapid.SampledFrom([]pipeline.Event{
+				pipeline.EventClose, pipeline.EventClose, pipeline.EventLost, pipeline.EventDrift, pipeline.EventClaim, pipeline.EventExpired, pipeline.EventPoll, pipeline.EventMode,
+			}).Draw(r, "event"),
 			Stage:     rapid.SampledFrom(pipeline.Stages()).Draw(r, "stage"),
 			Tokens:    rapid.IntRange(-3, 20).Draw(r, "amount"),
 			PriceKind: rapid.SampledFrom([]pipeline.Kind{pipeline.KindPeek, pipeline.KindCommit}).Draw(r, "kind"),

@@ -202,7 +202,7 @@ func TestACellKeepsNumbersAndGuardsEveryPlaceWhereACellMayBegin(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"-12": "-12", "+4.50": "+4.50", "-12.": "'-12.", "--1": "'--1", "-": "'-", "": "", "a-b": "a-b", "a;b": "a;b",
-		"a;=b": "a;'=b", "a\n@b": "a\n'@b", "\t=1": "'\t'=1", " =1": " '=1", "\xff=": "\xff=", "=\xff": "'=\xff",
+		"a;=b": "a;'=b", "a\n@b": "a\n'@b", "\t=1": "'\t'=1", "\tx": "'\tx", "\rx": "'\rx", " =1": " '=1", "\xff=": "\xff=", "=\xff": "'=\xff",
 	} {
 		if got := foreign.Cell(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
