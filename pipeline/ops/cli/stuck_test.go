@@ -21,6 +21,14 @@ func TestTheStatusShowsWhatIsStuckAndWhyInOneLine(t *testing.T) {
 		{"a daemon that reports it", beat(pipeline.Heartbeat{Daemon: "peeker", State: "stuck", Stuck: "peek: no step succeeded for 12m0s"}), "stuck: peeker: peek: no step succeeded for 12m0s"},
 		{"an older build reports only its error", beat(pipeline.Heartbeat{Daemon: "recorder", State: "stuck", LastError: "no such table"}), "stuck: recorder: no such table"},
 		{"an unreadable key names its daemon", Status{Bad: []BadKey{{Bucket: "WATERMARKS", Key: "1.used-books", Error: "not JSON"}}}, "watermarker: WATERMARKS/1.used-books cannot be read: not JSON"},
+		{
+			"rules that a daemon refuses", beat(pipeline.Heartbeat{Daemon: "peeker", State: "idle", Rules: &pipeline.CurrentRules{Version: 1, Refused: "version 2: line 3"}}),
+			"peeker: refuses the applied rules and decides by version 1: version 2: line 3",
+		},
+		{
+			"queries that the watermarker refuses", beat(pipeline.Heartbeat{Daemon: "watermarker", State: "idle", Queries: &pipeline.CurrentQueries{Version: 1, Refused: "version 2: no"}}),
+			"watermarker: refuses the applied queries and reads by version 1: version 2: no",
+		},
 		{"a policy that is refused", Status{Balance: &token.Balance{Refused: "policy: want steady or heartbeat, got \"x\""}}, "tokend: refused: policy: want steady"},
 		{"a daemon that is not there", Status{Missing: []string{"tokend"}}, "tokend: does not run"},
 		{"a pipeline without ClickHouse has no recorder", Status{Missing: []string{"recorder"}}, ""},

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"ratchet/pipeline/platform/process"
 )
@@ -78,5 +79,16 @@ func TestTheKeyGoesToKeepaByHTTPSOrNotOffTheMachine(t *testing.T) {
 	}
 	if err := CheckURL("http://keepasim:8765", Simulated); err != nil {
 		t.Errorf("the simulated Keepa of another container: %v", err)
+	}
+}
+
+func TestADaemonWithoutAKeyIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	cfg := Config{URL: "https://api.keepa.com", Timeout: time.Second}
+	if _, err := New(cfg, process.Env{}); process.ExitCode(err) != process.ExitUsage || !strings.Contains(err.Error(), "KEEPA_API_KEY") {
+		t.Errorf("an empty key: %v", err)
+	}
+	if cfg.Key = Simulated; cfg.Validate() != nil {
+		t.Errorf("the simulated Keepa: %v", cfg.Validate())
 	}
 }
