@@ -131,13 +131,8 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 
 // listen returns a channel that fires when something was published to the stream.
 func (l *line[R]) listen() (published <-chan struct{}, stop func()) {
-	hint := make(chan struct{}, 1)
-	stop, err := l.r.bus.Hint(l.subject, func() {
-		select {
-		case hint <- struct{}{}:
-		default:
-		}
-	})
+	hint := process.NewHint()
+	stop, err := l.r.bus.Hint(l.subject, hint.Give)
 	if err != nil {
 		l.r.pulse.failed(err) // the connection has ended
 	}

@@ -99,9 +99,3 @@ func (t *tokend) account(ctx context.Context) (token.Account, error) {
 	}
 	return a, nil
 }
-
-// badCell reports whether an error means an unreadable value.
-func badCell(err error) bool {
-	var bad *bus.BadCell
-	return errors.As(err, &bad)
-}

@@ -45,7 +45,7 @@ func (t *tokend) readGrants(ctx context.Context) (grants map[pipeline.Stage]toke
 	grants = map[pipeline.Stage]token.Grant{}
 	for _, stage := range pipeline.Stages() {
 		g, err := t.grants[stage].Read(ctx)
-		if badCell(err) {
+		if bus.IsBad(err) {
 			var did bool
 			if did, err = t.mend(ctx, stage, t.issuer.Epoch); err == nil {
 				rebuilt = rebuilt || did

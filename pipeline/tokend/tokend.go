@@ -67,7 +67,7 @@ type tokend struct {
 	kv    jetstream.KeyValue
 	marks jetstream.KeyValue
 	lease *bus.Lease
-	hint  chan struct{}
+	hint  process.Hint
 	now   func() token.Moment
 
 	leads   bool
@@ -99,7 +99,7 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, 
 		return nil, err
 	}
 	t := &tokend{
-		cfg: cfg, env: env, bus: b, keepa: g, kv: kv, marks: marks, hint: make(chan struct{}, 1),
+		cfg: cfg, env: env, bus: b, keepa: g, kv: kv, marks: marks, hint: process.NewHint(),
 		lease: bus.NewLease(b, pipeline.KeyLeader),
 		now:   func() token.Moment { return token.Moment{Now: env.Now(), Machine: process.MachineNow()} },
 	}
@@ -125,10 +125,7 @@ func (t *tokend) listen() error {
 	for subject, forget := range listens {
 		err := t.onPublish(subject, func() {
 			forget()
-			select {
-			case t.hint <- struct{}{}:
-			default:
-			}
+			t.hint.Give()
 		})
 		if err != nil {
 			return err
@@ -189,7 +186,7 @@ func (t *tokend) standstill(err error) {
 	now := t.env.Now()
 	t.watch = t.watch.See(stall.Sight{Work: true, Tokens: true, Wish: true}, now)
 	d := t.watch.Stuck(now)
-	if d == 0 && !badCell(err) {
+	if d == 0 && !bus.IsBad(err) {
 		return
 	}
 	t.report(func(h *pipeline.Heartbeat) { h.State, h.Stuck = "stuck", "no turn succeeds: "+err.Error() })

@@ -42,7 +42,7 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 	}
 	var rules atomic.Pointer[worker.Rules]
 	w.inForce = &inForce{
-		own: queries, cell: bus.NewCell(kv, w.bus.Own(pipeline.KeyQueries)), pulse: w.pulse, log: w.env.Log, changed: w.poke,
+		own: queries, cell: bus.NewCell(kv, w.bus.Own(pipeline.KeyQueries)), pulse: w.pulse, log: w.env.Log, changed: w.hint.Give,
 		routed: func(q []keepa.Query) error { return routed(w.bus, q) },
 		rules: func() *verdict.Judge {
 			if r := rules.Load(); r != nil {
@@ -72,18 +72,17 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 func (f *inForce) supported(judge *verdict.Judge) error { return supports(judge, *f.now.Load()) }
 
 func supports(judge *verdict.Judge, queries []keepa.Query) error {
-	for _, q := range queries {
-		if err := judge.Serves(q.Selection); err != nil {
-			return fmt.Errorf("query %s: %w", q.ID(), err)
-		}
-	}
-	return nil
+	return firstBad(queries, func(q keepa.Query) error { return judge.Serves(q.Selection) })
 }
 
 // routed returns an error for queries of a marketplace that another plan serves.
 func routed(b *bus.Bus, queries []keepa.Query) error {
+	return firstBad(queries, func(q keepa.Query) error { return b.Route(int(q.Domain)) })
+}
+
+func firstBad(queries []keepa.Query, check func(keepa.Query) error) error {
 	for _, q := range queries {
-		if err := b.Route(int(q.Domain)); err != nil {
+		if err := check(q); err != nil {
 			return fmt.Errorf("query %s: %w", q.ID(), err)
 		}
 	}
@@ -182,7 +181,7 @@ func (w *watermarker) adopt() {
 func (w *watermarker) introduce(ctx context.Context) error {
 	for _, l := range w.lists {
 		s, err := w.state(ctx, l.cell)
-		if badCell(err) {
+		if bus.IsBad(err) {
 			continue
 		}
 		if err == nil {
@@ -216,7 +215,7 @@ func (w *watermarker) retire(ctx context.Context) error {
 			continue
 		}
 		_, err := swap(ctx, bus.NewCell(w.marks, key), watermark.Retire{})
-		if err != nil && !badCell(err) && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		if err != nil && !bus.IsBad(err) && !errors.Is(err, jetstream.ErrKeyNotFound) {
 			return err
 		}
 	}

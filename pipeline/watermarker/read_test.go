@@ -53,7 +53,7 @@ func again(t *testing.T, d *desk.Desk) reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.inForce = &inForce{pulse: w.pulse, changed: w.poke}
+	w.inForce = &inForce{pulse: w.pulse, changed: w.hint.Give}
 	w.inForce.set(queries, 0)
 	w.adopt()
 	w.retired = true

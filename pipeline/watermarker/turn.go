@@ -1,6 +1,7 @@
 package watermarker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,10 +114,7 @@ func (t *turn) report(e watermark.Effect) error {
 	case watermark.Warn:
 		t.w.env.Log.Warn(e.Text, append([]any{"query", t.list.ID()}, e.Args...)...) //nolint:sloglint // the texts are the reader's constants
 	case watermark.PutOff:
-		cause := e.Err
-		if cause == nil {
-			cause = worker.ErrPrice
-		}
+		cause := cmp.Or(e.Err, worker.ErrPrice)
 		t.w.pulse.Again(t.w.env.Log, t.list.pageKey(e.Index), cause)
 		return fmt.Errorf("read page %d: %w", e.Index, cause)
 	}

@@ -10,7 +10,6 @@ package watermarker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -44,10 +43,10 @@ type watermarker struct {
 	breaker worker.Breaker
 	marks   jetstream.KeyValue
 	inForce *inForce
-	lists   []*list       // of the current queries, since the run loop last read them
-	retired bool          // nothing is due in the watermarks of all others
-	shown   sync.Map      // watermark.State by key, as last read by the leader
-	hint    chan struct{} // a watermark or the current queries have changed
+	lists   []*list      // of the current queries, since the run loop last read them
+	retired bool         // nothing is due in the watermarks of all others
+	shown   sync.Map     // watermark.State by key, as last read by the leader
+	hint    process.Hint // a watermark or the current queries have changed
 }
 
 // list is one query, its reader, and the key of its state.
@@ -110,7 +109,7 @@ func Run(ctx context.Context, env process.Env) error {
 func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*watermarker, error) {
 	w := &watermarker{
 		cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env),
-		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader), hint: make(chan struct{}, 1),
+		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader), hint: process.NewHint(),
 	}
 	var err error
 	if w.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
@@ -122,18 +121,10 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*waterm
 	if w.marks, err = b.Store(ctx, pipeline.BucketWatermarks); err != nil {
 		return nil, err
 	}
-	if _, err = b.Hint("$KV."+pipeline.BucketWatermarks+".>", w.poke); err != nil { // until the connection ends
+	if _, err = b.Hint("$KV."+pipeline.BucketWatermarks+".>", w.hint.Give); err != nil { // until the connection ends
 		return nil, fmt.Errorf("listen to the watermarks: %w", err)
 	}
 	return w, nil
-}
-
-// poke makes the reader look at the lists.
-func (w *watermarker) poke() {
-	select {
-	case w.hint <- struct{}{}:
-	default:
-	}
 }
 
 // leaseTurn is how often the lease is seen to: a leader renews it, a standby tries to take it.
@@ -209,7 +200,7 @@ func (w *watermarker) next() time.Time {
 func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 	for _, l := range w.lists {
 		s, err := w.state(ctx, l.cell)
-		if w.pulse.Cell(l.cell.Key(), err); badCell(err) {
+		if w.pulse.Cell(l.cell.Key(), err); bus.IsBad(err) {
 			continue // its watermark is named in the status; the other lists are read
 		}
 		if err != nil {
@@ -244,11 +235,6 @@ func (w *watermarker) state(ctx context.Context, c bus.Cell) (watermark.State, e
 	return s, nil
 }
 
-func badCell(err error) bool {
-	var bad *bus.BadCell
-	return errors.As(err, &bad)
-}
-
 // loopList is the reader's loop in the heartbeat.
 const loopList = "list"
 
@@ -258,12 +244,12 @@ func (w *watermarker) countBacklog(ctx context.Context) (watermark.Event, error)
 	if err != nil {
 		return nil, err
 	}
-	pending, err := w.bus.Pending(ctx, pipeline.StreamSurvivors)
+	lanes, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range pipeline.Sources() {
-		n += pending[w.bus.Own(pipeline.DurablePeek(s))]
+		n += lanes[w.bus.Own(pipeline.DurablePeek(s))].Pending
 	}
 	return watermark.Counted{Candidates: n}, nil
 }

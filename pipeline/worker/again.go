@@ -92,9 +92,6 @@ func (p *Pulse) show() {
 		waiting[b.why]++
 	}
 	detail := maps.Clone(p.h.Detail)
-	if detail == nil {
-		detail = map[string]any{}
-	}
 	detail["waiting"] = waiting
 	p.h.Detail = detail
 }

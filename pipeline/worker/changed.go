@@ -32,9 +32,6 @@ func (p *Pulse) changed(path string) bool {
 	known = append(slices.Clone(known), path)
 	slices.Sort(known)
 	detail := maps.Clone(p.h.Detail)
-	if detail == nil {
-		detail = map[string]any{}
-	}
 	detail["changed_fields"] = known
 	p.h.Detail = detail
 	return true

@@ -13,14 +13,8 @@ import (
 // FollowKey calls read for a key of CONFIG now, and again whenever it may have changed, until ctx ends.
 // It returns the error of the first read; later ones are logged.
 func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, read func(context.Context) error) error {
-	hint := make(chan struct{}, 1)
-	poke := func() {
-		select {
-		case hint <- struct{}{}:
-		default:
-		}
-	}
-	stop, err := b.Hint("$KV."+pipeline.BucketConfig+"."+key, poke)
+	hint := process.NewHint()
+	stop, err := b.Hint("$KV."+pipeline.BucketConfig+"."+key, hint.Give)
 	if err != nil {
 		return fmt.Errorf("listen to %s: %w", key, err)
 	}

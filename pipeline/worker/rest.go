@@ -19,19 +19,13 @@ type Waiter struct {
 	pulse   *Pulse
 	spender *claims.Spender
 	breaker *Breaker
-	work    chan struct{}
+	work    process.Hint
 }
 
 // NewWaiter returns a waiter for work that is published to a subject of SURVIVORS, until the connection ends.
 func NewWaiter(b *bus.Bus, env process.Env, pulse *Pulse, spender *claims.Spender, breaker *Breaker, subject string) (*Waiter, error) {
-	w := &Waiter{env: env, pulse: pulse, spender: spender, breaker: breaker, work: make(chan struct{}, 1)}
-	_, err := b.Hint(subject, func() {
-		select {
-		case w.work <- struct{}{}:
-		default:
-		}
-	})
-	if err != nil {
+	w := &Waiter{env: env, pulse: pulse, spender: spender, breaker: breaker, work: process.NewHint()}
+	if _, err := b.Hint(subject, w.work.Give); err != nil {
 		return nil, fmt.Errorf("listen to %s: %w", subject, err)
 	}
 	return w, nil

@@ -15,7 +15,7 @@ import (
 type Returns struct {
 	mu     sync.Mutex
 	due    map[string][]comeback // by durable
-	added  chan struct{}         // an item was returned
+	added  process.Hint          // an item was returned
 	probed map[string]time.Time  // machine time
 }
 
@@ -95,10 +95,7 @@ func (r *Returns) handedBack(durable string, after time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.due[durable] = append(r.due[durable], comeback{at: process.MachineNow().Add(after + lateness)})
-	select {
-	case r.changed() <- struct{}{}:
-	default:
-	}
+	r.changed().Give()
 }
 
 // next returns the machine time from which on the next of what was returned can be delivered, zero without one.
@@ -118,9 +115,9 @@ func (r *Returns) next() (at time.Time, changed <-chan struct{}) {
 }
 
 // changed returns the channel; r.mu is held.
-func (r *Returns) changed() chan struct{} {
+func (r *Returns) changed() process.Hint {
 	if r.added == nil {
-		r.added = make(chan struct{}, 1)
+		r.added = process.NewHint()
 	}
 	return r.added
 }

@@ -179,7 +179,7 @@ type Pulse struct {
 
 // NewPulse returns a heartbeat in pipeline time.
 func NewPulse(env process.Env) *Pulse {
-	return &Pulse{now: env.Now, metrics: env.Health.Metrics(), h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}}}
+	return &Pulse{now: env.Now, metrics: env.Health.Metrics(), h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}, Detail: map[string]any{}}}
 }
 
 // Beat returns the current heartbeat.

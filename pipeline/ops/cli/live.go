@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -70,10 +71,7 @@ func (l *Live) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sorted == nil && l.read {
-		l.sorted = make([]Deal, 0, len(l.deals))
-		for _, d := range l.deals {
-			l.sorted = append(l.sorted, d)
-		}
+		l.sorted = slices.AppendSeq(make([]Deal, 0, len(l.deals)), maps.Values(l.deals)) // not nil
 		By("").sort(l.sorted)
 	}
 	return Snapshot{Deals: l.sorted, Source: l.from, AsOf: l.asOf, Version: l.version, Err: l.err}
@@ -105,7 +103,7 @@ func (l *Live) run(ctx context.Context) error {
 		return err
 	}
 	l.set(list, from)
-	t := &touched{some: make(chan struct{}, 1), places: map[visibility.Place]bool{}, asOf: from.AsOf.Deals}
+	t := &touched{some: process.NewHint(), places: map[visibility.Place]bool{}, asOf: from.AsOf.Deals}
 	work, ctx := errgroup.WithContext(ctx)
 	follow := func(stream string, after uint64, subjects []string, f func(bus.Read) error) {
 		work.Go(func() error { return l.b.Follow(ctx, stream, bus.From{Sequence: after + 1, Subjects: subjects}, f) })
@@ -133,7 +131,7 @@ func (l *Live) set(list []Deal, from Source) {
 
 // touched holds the deals whose state may have changed.
 type touched struct {
-	some chan struct{} // holds one if there are any
+	some process.Hint // there are any
 
 	mu     sync.Mutex
 	places map[visibility.Place]bool
@@ -148,19 +146,13 @@ func (t *touched) add(asOf uint64, places ...visibility.Place) {
 	}
 	t.asOf = max(t.asOf, asOf)
 	t.mu.Unlock()
-	select {
-	case t.some <- struct{}{}:
-	default:
-	}
+	t.some.Give()
 }
 
 func (t *touched) take() ([]visibility.Place, uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make([]visibility.Place, 0, len(t.places))
-	for p := range t.places {
-		out = append(out, p)
-	}
+	out := slices.Collect(maps.Keys(t.places))
 	t.places, t.under = map[visibility.Place]bool{}, t.places
 	return out, t.asOf
 }

@@ -117,7 +117,7 @@ func (s *Server) retry(r *http.Request, of string) (*notice, error) {
 		return nil, err
 	}
 	s.machine.again.Store(true)
-	s.machine.wanted()
+	s.machine.hint.Give()
 	return retried(n), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -31,9 +32,7 @@ func eventsOf(v view, a asked, at string) string {
 		return ""
 	}
 	q := url.Values{}
-	for name, values := range a.query {
-		q[name] = values
-	}
+	maps.Copy(q, a.query)
 	q.Set("view", v.name)
 	q.Set("at", at)
 	if a.asin != "" {
@@ -65,7 +64,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	s.machine.wanted()
+	s.machine.hint.Give()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	l := line{to: http.NewResponseController(w), w: w}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"ratchet/pipeline/platform/process"
 )
 
 // The topics that open pages wait for: a topic changes when something that its views show does.
@@ -29,9 +31,9 @@ type hub struct {
 
 // seat is an open page.
 type seat struct {
-	topics []string      // of what its view shows
-	stale  atomic.Bool   // one of them changed
-	wake   chan struct{} // holds at most one signal, which covers later changes
+	topics []string    // of what its view shows
+	stale  atomic.Bool // one of them changed
+	wake   process.Hint
 }
 
 // join adds an open page; false if too many are open. leave removes it. Every page is also woken for its pulse.
@@ -44,7 +46,7 @@ func (h *hub) join(topics ...string) (s *seat, leave func(), ok bool) {
 	if h.open == nil {
 		h.open = map[*seat]bool{}
 	}
-	s = &seat{topics: topics, wake: make(chan struct{}, 1)}
+	s = &seat{topics: topics, wake: process.NewHint()}
 	h.open[s] = true
 	return s, func() { h.mu.Lock(); delete(h.open, s); h.mu.Unlock() }, true
 }
@@ -59,10 +61,7 @@ func (h *hub) wake(topics ...string) {
 		} else if !slices.Contains(topics, aboutMachine) {
 			continue
 		}
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.wake.Give()
 	}
 }
 

@@ -41,13 +41,13 @@ type machine struct {
 	s       *Server
 	v       *cli.Visible // of its goroutine alone
 	w       *warehouse.Warehouse
-	hint    chan struct{} // holds one
-	line    *timelines    // of its goroutine alone
-	asked   time.Time     // ClickHouse, machine time
-	held    string        // what the streams held then
-	counted string        // and when deals were counted
-	shown   atomic.Bool   // a page shows the answers
-	again   atomic.Bool   // dead letters were retried: they are read early
+	hint    process.Hint // that a reading is wanted
+	line    *timelines   // of its goroutine alone
+	asked   time.Time    // ClickHouse, machine time
+	held    string       // what the streams held then
+	counted string       // and when deals were counted
+	shown   atomic.Bool  // a page shows the answers
+	again   atomic.Bool  // dead letters were retried: they are read early
 
 	mu   sync.Mutex
 	at   time.Time // of the last reading, machine time; zero before the first
@@ -85,15 +85,7 @@ type pulse struct {
 }
 
 func newMachine(s *Server) *machine {
-	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: make(chan struct{}, 1), next: make(chan struct{}), line: &timelines{}}
-}
-
-// wanted requests a reading.
-func (m *machine) wanted() {
-	select {
-	case m.hint <- struct{}{}:
-	default:
-	}
+	return &machine{s: s, v: cli.NewVisible(s.b, s.o.ClickHouse), hint: process.NewHint(), next: make(chan struct{}), line: &timelines{}}
 }
 
 // run reads the state after hints, while a page is open, until ctx ends.
@@ -102,7 +94,7 @@ func (m *machine) run(ctx context.Context) {
 	for _, subject := range hints {
 		stop, err := m.s.b.Hint(subject, func() {
 			if m.s.hub.seats() > 0 {
-				m.wanted()
+				m.hint.Give()
 			}
 		})
 		if err != nil {
@@ -111,7 +103,7 @@ func (m *machine) run(ctx context.Context) {
 		}
 		defer stop()
 	}
-	m.wanted() // what the first page shows
+	m.hint.Give() // what the first page shows
 	for {
 		select {
 		case <-ctx.Done():
@@ -196,7 +188,7 @@ func (m *machine) state(ctx context.Context) state {
 	old, next := m.at.IsZero() || process.MachineSince(m.at) > 2*m.s.pace.look, m.next
 	m.mu.Unlock()
 	if old {
-		m.wanted()
+		m.hint.Give()
 		select {
 		case <-ctx.Done():
 		case <-next:

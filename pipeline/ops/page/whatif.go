@@ -390,7 +390,7 @@ func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	cli.AwaitRules(r.Context(), b, v.Version)
 	s.what.note(b.Plan(), appliedHere{Version: v.Version, Says: "Stored deals, and what was rejected in the last week, are being decided again."})
 	s.wait.Go(func() { s.decideAgain(s.running, b, v, after) })
-	s.machine.wanted()
+	s.machine.hint.Give()
 	return applied(v.Version, m.Plan), nil
 }
 

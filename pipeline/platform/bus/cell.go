@@ -89,6 +89,12 @@ func (e *BadCell) Error() string {
 }
 func (e *BadCell) Unwrap() error { return e.Err }
 
+// IsBad reports whether an error is of a key whose value cannot be read.
+func IsBad(err error) bool {
+	_, bad := errors.AsType[*BadCell](err)
+	return bad
+}
+
 // Decode decodes a value of the cell; an absent one is the zero value. A type
 // with a method Sane rejects impossible values with it. The error is a BadCell.
 func Decode[T any](c Cell, raw []byte) (T, error) {

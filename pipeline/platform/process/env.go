@@ -57,6 +57,20 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// A Hint wakes what waits for something that may have changed. It holds one wake, which covers later ones.
+type Hint chan struct{}
+
+// NewHint returns a hint that nobody has given yet.
+func NewHint() Hint { return make(Hint, 1) }
+
+// Give wakes the waiter, now or when it waits next. It never blocks.
+func (h Hint) Give() {
+	select {
+	case h <- struct{}{}:
+	default:
+	}
+}
+
 // AnnounceReady calls Ready, if it is set.
 func (e Env) AnnounceReady() {
 	if e.Ready != nil {

@@ -36,7 +36,7 @@ type Spender struct {
 	good    atomic.Pointer[token.Wish] // the last readable one
 	worker  string
 	seq     atomic.Uint64
-	hint    chan struct{}
+	hint    process.Hint
 }
 
 // Open subscribes to hints about the stage's grant; every decision reads the grant again.
@@ -46,7 +46,7 @@ func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage
 		return nil, err
 	}
 	p := &Spender{
-		bus: b, env: env, stage: stage, hint: make(chan struct{}, 1),
+		bus: b, env: env, stage: stage, hint: process.NewHint(),
 		grant: bus.NewCell(kv, pipeline.KeyGrant(stage)), mode: bus.NewCell(kv, pipeline.KeyMode), balance: bus.NewCell(kv, pipeline.KeyBalance),
 		worker: string(stage) + "-" + strings.ReplaceAll(process.Instance(), ".", "-") + "-" + fmt.Sprintf("%x", process.MachineNow().UnixNano()),
 	}
@@ -67,7 +67,7 @@ func (p *Spender) listen() (func(), error) {
 		}
 	}
 	for _, key := range []string{pipeline.KeyGrant(p.stage), pipeline.KeyMode} {
-		s, err := p.bus.Hint("$KV."+p.bus.Own(pipeline.BucketTokens)+"."+key, p.poke)
+		s, err := p.bus.Hint("$KV."+p.bus.Own(pipeline.BucketTokens)+"."+key, p.hint.Give)
 		if err != nil {
 			stop()
 			return nil, err
@@ -75,13 +75,6 @@ func (p *Spender) listen() (func(), error) {
 		all = append(all, s)
 	}
 	return stop, nil
-}
-
-func (p *Spender) poke() {
-	select {
-	case p.hint <- struct{}{}:
-	default:
-	}
 }
 
 // Changed fires when the grant or the mode may have changed. It may fire without a change, and
