@@ -29,16 +29,6 @@ type buyCmd struct {
 	Condition  string `help:"Condition of the copy: ${conditions}."`
 }
 
-// Help is the end of the command's help.
-func (buyCmd) Help() string {
-	return `The product leaves the list until --undo. A command whose outcome you do not know may be repeated: it counts once.
-
-Examples:
-  ratchet buy 0593655036 --price 9.99 --condition "very good"
-  ratchet buy 0593655036 --price 9.99 --on 2026-03-01 --copy 2
-  ratchet buy 0593655036 --undo`
-}
-
 // Run records a purchase, or takes it back.
 func (c buyCmd) Run(a *app) error {
 	condition := strings.ToLower(c.Condition)
@@ -50,15 +40,6 @@ func (c buyCmd) Run(a *app) error {
 
 type soldCmd struct {
 	tradeFlags `embed:""`
-}
-
-// Help is the end of the command's help.
-func (soldCmd) Help() string {
-	return "`ratchet report calibration`" + ` compares what was sold with what was predicted when it was bought.
-
-Examples:
-  ratchet sold 0593655036 --price 39 --on 2026-03-01
-  ratchet sold 0593655036 --undo`
 }
 
 // Run records a sale, or takes it back.
@@ -137,19 +118,6 @@ type ignoreCmd struct {
 	What          []string `arg:"" optional:"" help:"An ASIN, an ISBN or a link; or seller ID; or brand NAME; or words, followed by words of the title in their order."`
 	For           span     `help:"For this long, in pipeline time (30d, 2w); else until --undo." placeholder:"D"`
 	Undo          bool     `help:"Show them again."`
-}
-
-// Help is the end of the command's help.
-func (ignoreCmd) Help() string {
-	return `Small and capital letters A to Z are the same. Words count as whole words: "large print" is in "Dune (Large-Print)".
-
-Examples:
-  ratchet ignore 0593655036 --for 30d
-  ratchet ignore seller A2L77EE7U53NWQ
-  ratchet ignore brand "Acme Press"
-  ratchet ignore words large print
-  ratchet ignore
-  ratchet ignore --undo words large print`
 }
 
 // Run ignores something, shows it again, or lists what is ignored.

@@ -17,14 +17,6 @@ type answerCmd struct {
 
 var answerID = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-// Help describes the command, with an example.
-func (answerCmd) Help() string {
-	return `It prints what came, byte for byte, and on standard error which call it was and what it cost.
-
-Example:
-  ratchet answer 7c1a5e0b9d3f2846`
-}
-
 // Run prints the stored bytes as they came, each answer on lines of its own, and on standard error what each is.
 func (c answerCmd) Run(a *app) error {
 	if !answerID.MatchString(c.ID) {

@@ -22,16 +22,6 @@ type rulesApplyCmd struct {
 	File      string `arg:"" help:"The rule file; - reads the standard input."`
 }
 
-// Help describes the command, with an example.
-func (rulesApplyCmd) Help() string {
-	return `The file is checked as ` + "`rules check`" + ` does and put live as the next version: every daemon takes it without a restart, and it wins
-over RULES and --rules from then on. Stored deals, and then what was rejected in the last week, are decided again from stored
-answers, for no token; what passes now is offered to the pipeline. Ctrl-C is safe: the same command continues.
-
-Example:
-  ratchet rules apply mine/rules.yaml`
-}
-
 // Run puts a rule file live and decides the stored deals again by it.
 func (c rulesApplyCmd) Run(a *app) error {
 	body, j, err := worker.ReadRules(a.ctx, c.File)
@@ -49,12 +39,6 @@ func (c rulesApplyCmd) Run(a *app) error {
 type rulesHistoryCmd struct {
 	natsFlags `embed:""`
 	planFlag  `embed:""`
-}
-
-// Help is an example.
-func (rulesHistoryCmd) Help() string {
-	return `Example:
-  ratchet rules history`
 }
 
 // Run lists what was applied.
@@ -76,15 +60,6 @@ type rulesRevertCmd struct {
 	natsFlags `embed:""`
 	planFlag  `embed:""`
 	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is the one that RULES names (default: the previous one)."`
-}
-
-// Help describes the command, with an example.
-func (rulesRevertCmd) Help() string {
-	return `The rules of the version become the next version, and stored deals are decided again by them as ` + "`rules apply`" + ` does.
-
-Example:
-  ratchet rules revert
-  ratchet rules revert 1`
 }
 
 // Run puts the rules of an earlier version live.

@@ -111,11 +111,11 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	const least = 1500
 	file(t, "mine", "rules.yaml", bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: "+strconv.Itoa(least)), 1))
 
-	if text := says(t, examples(t, rulesHistoryCmd{}.Help())[0]...); !strings.Contains(text, "No rules were applied") {
+	if text := says(t, examples(t, detailOf["rules history"])[0]...); !strings.Contains(text, "No rules were applied") {
 		t.Errorf("before: %s", text)
 	}
 	begin := time.Now()
-	text := says(t, examples(t, rulesApplyCmd{}.Help())[0]...)
+	text := says(t, examples(t, detailOf["rules apply"])[0]...)
 	t.Logf("applied in %s:\n%s", time.Since(begin).Round(time.Millisecond), text)
 	hidden := number(t, text, "hidden now")
 	for _, p := range profitsOf(t) {
@@ -129,13 +129,13 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	if text := says(t, "status"); !strings.Contains(text, "Rules: version 1") || !strings.Contains(text, "rules.yaml") || strings.Contains(text, "decides by version 0") {
 		t.Errorf("status says: %s", text)
 	}
-	if text := says(t, examples(t, rulesApplyCmd{}.Help())[0]...); !strings.Contains(text, "already current") || number(t, text, "hidden now") != 0 {
+	if text := says(t, examples(t, detailOf["rules apply"])[0]...); !strings.Contains(text, "already current") || number(t, text, "hidden now") != 0 {
 		t.Errorf("the same again: %s", text)
 	}
-	if text := says(t, examples(t, rulesRevertCmd{}.Help())[0]...); !strings.Contains(text, "Version 2 is live") || number(t, text, "offered again") != hidden {
+	if text := says(t, examples(t, detailOf["rules revert"])[0]...); !strings.Contains(text, "Version 2 is live") || number(t, text, "offered again") != hidden {
 		t.Errorf("revert says, after %d were hidden: %s", hidden, text)
 	}
-	if text := says(t, examples(t, rulesRevertCmd{}.Help())[1]...); !strings.Contains(text, "Version 3 is live") || number(t, text, "hidden now") != hidden {
+	if text := says(t, examples(t, detailOf["rules revert"])[1]...); !strings.Contains(text, "Version 3 is live") || number(t, text, "hidden now") != hidden {
 		t.Errorf("revert to 1 says, after %d were hidden: %s", hidden, text)
 	}
 	if text := says(t, "rules", "history"); strings.Count(text, "current") != 1 || !strings.Contains(text, "version 1 again") || !strings.Contains(text, "built-in") {
@@ -207,11 +207,11 @@ func queriesGoLive(t *testing.T, box *standalone.Box) {
 	t.Helper()
 	mine := file(t, "mine", "used-books.json", schemas.UsedBooksQuery)
 	other := file(t, "mine", "cheap.json", bytes.Replace(schemas.UsedBooksQuery, []byte("[2000, 45100]"), []byte("[2000, 9000]"), 1))
-	if text := says(t, examples(t, queriesHistoryCmd{}.Help())[0]...); !strings.Contains(text, "No queries were applied") {
+	if text := says(t, examples(t, detailOf["queries history"])[0]...); !strings.Contains(text, "No queries were applied") {
 		t.Errorf("before: %s", text)
 	}
 	// The built-in query under its own name continues.
-	if text := says(t, examples(t, queriesApplyCmd{}.Help())[0]...); !strings.Contains(text, "Version 1 is live") || number(t, text, "read as before") != 1 {
+	if text := says(t, examples(t, detailOf["queries apply"])[0]...); !strings.Contains(text, "Version 1 is live") || number(t, text, "read as before") != 1 {
 		t.Errorf("apply says: %s", text)
 	}
 	if text := says(t, "queries", "apply", other); !strings.Contains(text, "Version 2 is live") || number(t, text, "new: read") != 1 || number(t, text, "no longer read") != 1 {
@@ -229,10 +229,10 @@ func queriesGoLive(t *testing.T, box *standalone.Box) {
 			t.Fatalf("status says: %s", text)
 		}
 	}
-	if text := says(t, examples(t, queriesRevertCmd{}.Help())[0]...); !strings.Contains(text, "Version 3 is live") || number(t, text, "read again, from where") != 1 {
+	if text := says(t, examples(t, detailOf["queries revert"])[0]...); !strings.Contains(text, "Version 3 is live") || number(t, text, "read again, from where") != 1 {
 		t.Errorf("revert says: %s", text)
 	}
-	if text := says(t, examples(t, queriesRevertCmd{}.Help())[1]...); !strings.Contains(text, "Version 4 is live") || number(t, text, "read as before") != 1 {
+	if text := says(t, examples(t, detailOf["queries revert"])[1]...); !strings.Contains(text, "Version 4 is live") || number(t, text, "read as before") != 1 {
 		t.Errorf("revert to 1 says: %s", text)
 	}
 	if text := says(t, "queries", "revert", "0"); !strings.Contains(text, "Version 5 is live") || number(t, text, "read as before") != 1 {

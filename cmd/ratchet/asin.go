@@ -78,16 +78,6 @@ type whyCmd struct {
 	Range     string `help:"How far back --chart draws: ${enum}." enum:"90d,1y,all" default:"1y"`
 }
 
-// Help is the end of the command's help.
-func (whyCmd) Help() string {
-	return `Examples:
-  ratchet why
-  ratchet why 0593655036
-  ratchet why 0593655036 --chart --range 90d
-  ratchet why 978-0-593-65503-0
-  ratchet why "https://www.amazon.com/dp/0593655036?th=1"`
-}
-
 // nothing explains why nothing, or so little, is found.
 func (c whyCmd) nothing(a *app) error {
 	j, err := c.judge()

@@ -33,13 +33,6 @@ type spendCmd struct {
 	Since     span `help:"Look back this much pipeline time instead (24h, 30d …)." placeholder:"D"`
 }
 
-// Help is an example.
-func (spendCmd) Help() string {
-	return `Examples:
-  ratchet spend
-  ratchet spend --since 7d`
-}
-
 // Run prints what was spent today, pipeline time, UTC.
 func (c spendCmd) Run(a *app) error {
 	if c.Since < 0 {
@@ -62,12 +55,6 @@ type rulesCostCmd struct {
 	natsFlags `embed:""`
 	rulesFlag `embed:""`
 	sinceFlag `embed:""`
-}
-
-// Help is an example.
-func (rulesCostCmd) Help() string {
-	return `Example:
-  ratchet rules cost --since 30d`
 }
 
 // Run prints the rule that costs most.

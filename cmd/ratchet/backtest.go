@@ -20,13 +20,6 @@ type backtestCmd struct {
 	JSON      bool     `help:"One JSON object."`
 }
 
-// Help is examples.
-func (backtestCmd) Help() string {
-	return `Examples:
-  ratchet backtest
-  ratchet backtest --rules mine/rules.yaml --previous old/rules.yaml`
-}
-
 // Run scores the rules on stored histories. It costs no token.
 func (c backtestCmd) Run(a *app) error {
 	test, err := c.test()

@@ -17,15 +17,6 @@ type backupCmd struct {
 	Dir           string `arg:"" help:"A directory that does not exist yet, or is empty."`
 }
 
-// Help is an example.
-func (backupCmd) Help() string {
-	return `Streams, buckets and ClickHouse's tables, as one set, while everything runs. Every file can be read
-with stock tools: nats account restore DIR/nats, clickhouse-client.
-
-Example:
-  ratchet backup /backup/2026-11-29`
-}
-
 // Run copies everything.
 func (c backupCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
@@ -62,16 +53,6 @@ type restoreCmd struct {
 	Simulate      bool   `help:"With --data: into the world of ratchet up --simulate."`
 	KeepDays      int    `help:"How many days ClickHouse keeps rows: see topology apply." env:"RECORDER_KEEP_DAYS" default:"400" placeholder:"DAYS"`
 	CHLib         string `name:"clickhouse-lib" help:"With --data: the libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
-}
-
-// Help is an example.
-func (restoreCmd) Help() string {
-	return `Nothing that the backup knows as bought is bought again. Existing data is never changed: the target
-must be empty.
-
-Example:
-  ratchet restore /backup/2026-11-29 --data /srv/ratchet
-  ratchet up --data /srv/ratchet`
 }
 
 // Run restores.

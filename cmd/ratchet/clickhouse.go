@@ -34,12 +34,6 @@ func (f tlsFlags) tls() access.TLS {
 	return access.TLS{Cert: f.TLSCert, Key: f.TLSKey, Plaintext: f.Plaintext}
 }
 
-// Help is an example.
-func (clickhouseCmd) Help() string {
-	return `Example:
-  ratchet clickhouse --addr 127.0.0.1:8123`
-}
-
 // Run serves the embedded engine until a signal comes.
 func (c clickhouseCmd) Run(a *app) error {
 	if _, _, err := process.Address("--addr", c.Addr); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,12 +35,7 @@ func (c daemonCmd) Run(a *app) error {
 	}
 	run, ok := daemons[c.Name]
 	if !ok {
-		names := make([]string, 0, len(daemons))
-		for name := range daemons {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return process.Usagef("daemon %q is unknown; want one of %s", c.Name, strings.Join(names, ", "))
+		return process.Usagef("daemon %q is unknown; want one of %s", c.Name, strings.Join(slices.Sorted(maps.Keys(daemons)), ", "))
 	}
 	env, end, err := daemon.Traced(a.ctx, a.env.Named(c.Name), c.Name)
 	if err != nil {

@@ -29,12 +29,6 @@ type deadLsCmd struct {
 	Format    string `help:"table or json." enum:"table,json" default:"table"`
 }
 
-// Help is an example.
-func (deadLsCmd) Help() string {
-	return `Example:
-  ratchet dead ls --open`
-}
-
 // Run lists dead letters.
 func (c deadLsCmd) Run(a *app) error {
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
@@ -50,12 +44,6 @@ type deadShowCmd struct {
 	natsFlags `embed:""`
 	Letter    uint64 `arg:"" help:"The letter's number, as ls shows it."`
 	JSON      bool   `help:"One JSON object; the body is in base64."`
-}
-
-// Help is an example.
-func (deadShowCmd) Help() string {
-	return `Example:
-  ratchet dead show 1`
 }
 
 // Run prints one dead letter.
@@ -78,13 +66,6 @@ type deadRetryCmd struct {
 	Letters   []uint64 `arg:"" optional:"" help:"The letters' numbers."`
 	All       bool     `help:"All letters that were not retried; --stage and --reason restrict them."`
 	Pay       bool     `help:"Ask Keepa again, for tokens. Without it the stored answers are used, for no tokens."`
-}
-
-// Help is examples.
-func (deadRetryCmd) Help() string {
-	return `Examples:
-  ratchet dead retry 1
-  ratchet dead retry --all --stage recorder`
 }
 
 // Run retries dead letters. One that cannot be retried does not keep the others

@@ -30,17 +30,6 @@ type dealsCmd struct {
 	Format        string   `help:"table, json (with --follow an object a line) or csv (for a spreadsheet: amounts in the marketplace's currency, times in UTC, ASINs and ISBNs as text)." enum:"table,json,csv" default:"table"`
 }
 
-// Help is the end of the command's help.
-func (dealsCmd) Help() string {
-	return `A table fits the terminal: a deal that needs more room than a line takes two. In a pipe each deal is one line, uncut.
-
-Examples:
-  ratchet deals --min-profit 10 --max-loss-chance 30% --limit 10
-  ratchet deals --condition "very good" --max-rank 500000 --sort rank
-  ratchet deals --columns profit,loss,buy,link,offers,keepa
-  ratchet deals --since 7d --format csv`
-}
-
 // show returns how the flags want the deals shown.
 func (c dealsCmd) show(a *app) (cli.Show, error) {
 	s := cli.Show{
@@ -59,14 +48,11 @@ func widthOf(w io.Writer) int {
 		w = fold.To
 	}
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
+	if !ok {
 		return 0
 	}
-	width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // as above
-	if err != nil {
-		return 0
-	}
-	return width
+	width, _, _ := term.GetSize(int(f.Fd())) //nolint:gosec // a descriptor is small; -1 if it is not a terminal
+	return max(width, 0)
 }
 
 // Run prints the deals.

@@ -32,14 +32,6 @@ type doctorCmd struct {
 
 var errUnwell = errors.New("something is wrong; each BAD line above gives the next step")
 
-// Help describes the command, with an example.
-func (doctorCmd) Help() string {
-	return `It judges what runs, or what a first start needs, and ends with the one thing to do first. The exit code is 1 if something is wrong.
-
-Example:
-  ratchet doctor`
-}
-
 // Run looks at everything that a pipeline needs, in the order in which it is to be repaired; it costs no token.
 func (c doctorCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
@@ -162,27 +154,14 @@ func (c doctorCmd) dataDir() (string, error) {
 	return standalone.DefaultData()
 }
 
-// running returns what the running tokend reports of Keepa; false without one. It knows the key and the plan that are
-// in use, which the environment of this shell may not.
-func (c doctorCmd) running(ctx context.Context, a *app) (text string, err error, runs bool) {
-	if !listens(ctx, c.NATSURL) {
-		return "", nil, false
-	}
-	b, err := c.connect(ctx, a)
-	if err != nil {
-		return "", nil, false
-	}
-	defer b.Close()
-	s, err := cli.Look(ctx, b)
-	if err != nil {
-		return "", nil, false
-	}
-	return s.Keepa()
-}
-
 func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
-	if text, err, runs := c.running(ctx, a); runs {
-		return text, err
+	// The running tokend knows the key and the plan that are in use, which the environment of this shell may not.
+	var text string
+	var wrong error
+	var known bool
+	_, _ = c.runs(ctx, a, func(_ *bus.Bus, s cli.Status) (string, error) { text, wrong, known = s.Keepa(); return "", nil })
+	if known {
+		return text, wrong
 	}
 	env := a.env
 	key, set, err := process.Find(env.Lookup, "KEEPA_API_KEY")

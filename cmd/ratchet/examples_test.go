@@ -32,7 +32,7 @@ var elsewhere = map[string]string{
 // leaves are the commands that a user can call, by their names.
 func leaves(t *testing.T) map[string]*kong.Node {
 	t.Helper()
-	parser, err := kong.New(&grammar{}, words())
+	parser, err := kong.New(&grammar{}, words(), details())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestEveryCommandsHelpHasAnExampleThatRuns(t *testing.T) {
 	d, nats := desk.Listening(t, 1)
 	good := d.ASINs(keepasim.Good)[0]
 	d.Accepted(t, good)
-	work := examplesOf(answerCmd{}.Help())[0][1]
+	work := examplesOf(detailOf["answer"])[0][1]
 	for _, kind := range []pipeline.Kind{pipeline.KindPeek, pipeline.KindCommit} {
 		if err := responses.Begin(t.Context(), d.Bus, 1, kind, []string{work}, fmt.Sprintf("stored-%s-%s-0s", kind, work)); err != nil {
 			t.Fatal(err)
@@ -104,6 +104,11 @@ func TestEveryCommandsHelpHasAnExampleThatRuns(t *testing.T) {
 	says(t, "init", "old")
 	here := strings.NewReplacer("/backup", t.TempDir(), "/srv/ratchet", t.TempDir())
 	all := leaves(t)
+	for name := range detailOf {
+		if all[name] == nil {
+			t.Errorf("there is a help for %q, which is not a command", name)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(all)) { // a backup before its restore
 		command := all[name]
 		examples := examplesOf(command.Detail)

@@ -24,16 +24,6 @@ type forecastCmd struct {
 	JSON      bool    `help:"Print one JSON object."`
 }
 
-// Help describes what the forecast is based on, with examples.
-func (forecastCmd) Help() string {
-	return `It measures your own history and compares plans of 1, 5, 20 and 60 tokens a minute. Without a day of history, or with --rate,
-it simulates a day on a made-up list.
-
-Examples:
-  ratchet forecast
-  ratchet forecast --price 49`
-}
-
 // simulatedRate is the plan that is simulated if there is no history and no plan is named.
 const simulatedRate = 20
 

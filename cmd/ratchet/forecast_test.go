@@ -45,7 +45,7 @@ func TestAForecastUsesTheOwnHistoryAndShowsIt(t *testing.T) {
 	if err := d.Bus.PublishAll(t.Context(), ms); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range examplesOf(forecastCmd{}.Help()) {
+	for _, args := range examplesOf(detailOf["forecast"]) {
 		text := said(t, nats, args...)
 		if !strings.HasPrefix(text, "Your plan is not the bottleneck: 5 tokens a minute decide 48 of 48 new prices a day.") || !strings.Contains(text, "your own last") {
 			t.Errorf("%v says:\n%s", args, text)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -29,28 +30,13 @@ type initCmd struct {
 	Force         bool   `help:"Overwrite existing files."`
 }
 
-// Help is an example.
-func (initCmd) Help() string {
-	return `On a terminal it asks for values that no flag gives.
-
-Example:
-  ratchet init mine --budget 40 --min-profit 5 --max-loss-chance 30%
-  ratchet up --rules mine/rules.yaml --query mine/used-books.json`
-}
-
 // Run writes the files that a user begins with.
 func (c initCmd) Run(a *app) error {
 	asks := io.Reader(nil)
-	if terminal(os.Stdin) && terminal(os.Stdout) {
+	if isTerminal(os.Stdin) && isTerminal(os.Stdout) {
 		asks = os.Stdin
 	}
 	return c.write(a, asks)
-}
-
-// terminal reports whether a file is one.
-func terminal(f *os.File) bool {
-	i, err := f.Stat()
-	return err == nil && i.Mode()&os.ModeCharDevice != 0
 }
 
 // write asks and writes; answers is nil if there is no terminal.
@@ -101,7 +87,7 @@ func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
 	)
 	d, known := keepa.DomainOf(s.Marketplace)
 	if err != nil || !known {
-		return choice, firstOf(err, process.Usagef("--marketplace: %q is not a marketplace; want one of %s", s.Marketplace, keepa.Suffixes()))
+		return choice, cmp.Or(err, process.Usagef("--marketplace: %q is not a marketplace; want one of %s", s.Marketplace, keepa.Suffixes()))
 	}
 	choice.Category = starter.Books(d)
 	money := d.Currency()
@@ -127,15 +113,6 @@ func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
 		}
 	}
 	return choice, err
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // question is one thing to decide: its flag, its text, the flag's value, and where the answer goes.

@@ -34,7 +34,7 @@ func TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp(t *testing.T) {
 	unset(t, "LOG_LEVEL")
 	t.Chdir(t.TempDir())
 	var out, errOut bytes.Buffer
-	lines := examples(t, initCmd{}.Help())
+	lines := examples(t, detailOf["init"])
 	if code := run(lines[0], &out, &errOut); code != process.ExitDone || !strings.Contains(out.String(), "ratchet up --rules ") {
 		t.Fatalf("exit code %d: %s%s", code, &out, &errOut)
 	}
@@ -45,7 +45,7 @@ func TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp(t *testing.T) {
 	if err := os.WriteFile(".env", bytes.ReplaceAll(example, []byte("#LOG_LEVEL"), []byte("LOG_LEVEL")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range append(lines[1:], examples(t, upCmd{}.Help())...) {
+	for _, line := range append(lines[1:], examples(t, detailOf["up"])...) {
 		if err := readEnv(line); err != nil {
 			t.Fatal(err)
 		}

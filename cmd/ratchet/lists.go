@@ -19,16 +19,6 @@ type queriesApplyCmd struct {
 	Files     []string `arg:"" help:"Query files, as files or as Keepa's web page shows them, or directories of them; - reads the standard input." type:"path"`
 }
 
-// Help describes the command, with an example.
-func (queriesApplyCmd) Help() string {
-	return `The files are checked as ` + "`queries check`" + ` does and put live together as the next version: the watermarker reads their lists
-without a restart and those of no other query, and they override QUERIES and --query from then on. A query that stays the same goes
-on from its watermark; the watermark of one that is left out is kept for the day when it comes back.
-
-Example:
-  ratchet queries apply mine/used-books.json`
-}
-
 // Run puts query files live.
 func (c queriesApplyCmd) Run(a *app) error {
 	var files []string
@@ -73,12 +63,6 @@ type queriesHistoryCmd struct {
 	planFlag  `embed:""`
 }
 
-// Help is an example.
-func (queriesHistoryCmd) Help() string {
-	return `Example:
-  ratchet queries history`
-}
-
 // Run lists what was applied.
 func (c queriesHistoryCmd) Run(a *app) error {
 	f, err := c.of(c.planFlag)
@@ -98,15 +82,6 @@ type queriesRevertCmd struct {
 	natsFlags `embed:""`
 	planFlag  `embed:""`
 	Version   *int `arg:"" optional:"" help:"The version to go back to; 0 is the one that QUERIES names (default: the previous one)."`
-}
-
-// Help describes the command, with an example.
-func (queriesRevertCmd) Help() string {
-	return `The queries of the version become the next version, and their lists are read from their watermarks.
-
-Example:
-  ratchet queries revert
-  ratchet queries revert 1`
 }
 
 // Run puts the queries of an earlier version live.

@@ -107,7 +107,7 @@ func run(args []string, out, errOut io.Writer) int {
 	parser, err := kong.New(&c,
 		kong.Name("ratchet"),
 		kong.Description("Collects profitable Amazon deals through the Keepa API when tokens are scarce."),
-		words(), groups(), kong.Vars{"version": process.Version()}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		words(), groups(), details(), kong.Vars{"version": process.Version()}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(out, errOut), kong.UsageOnError(),
 		kong.Exit(func(n int) { exited, code = true, n }),
 		kong.Resolvers(kong.ResolverFunc(fromRunning(args))),
@@ -192,12 +192,6 @@ func (a *app) complete(err error) error {
 }
 
 type versionCmd struct{}
-
-// Help is an example.
-func (versionCmd) Help() string {
-	return `Example:
-  ratchet version`
-}
 
 // Run prints the build.
 func (versionCmd) Run(a *app) error {

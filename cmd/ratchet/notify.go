@@ -16,14 +16,6 @@ type notifyTestCmd struct {
 	EnvFile string `help:"Read environment variables from a file of NAME=VALUE lines; variables that are set take precedence." placeholder:"FILE"`
 }
 
-// Help is an example.
-func (notifyTestCmd) Help() string {
-	return `The targets are those of NOTIFY_TARGETS, one a line, or of the file that NOTIFY_TARGETS_FILE names; docs/notify.md has their forms.
-
-Example:
-  NOTIFY_TARGETS_FILE=targets ratchet notify test`
-}
-
 // Run sends the examples.
 func (c notifyTestCmd) Run(a *app) error {
 	if c.EnvFile != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -109,14 +110,6 @@ type statusCmd struct {
 	Check         bool `help:"Print only whether something is stuck: exit code 0 if nothing is, else 1 and one line with the stage and the reason."`
 }
 
-// Help describes the first line, with examples.
-func (statusCmd) Help() string {
-	return `The first line shows whether it is stuck.
-
-Examples:
-  ratchet status`
-}
-
 // Run prints the status.
 func (c statusCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
@@ -125,10 +118,11 @@ func (c statusCmd) Run(a *app) error {
 	if c.Check {
 		return c.natsFlags.within(a, checkWithin, func(ctx context.Context, b *bus.Bus) error {
 			s, err := cli.Look(ctx, b)
-			if err != nil {
+			if err = cmp.Or(err, s.Check()); err != nil {
 				return err
 			}
-			return c.fine(a, s)
+			_, err = fmt.Fprintln(a.out, "fine")
+			return err
 		})
 	}
 	return c.natsFlags.within(a, statusWithin, func(ctx context.Context, b *bus.Bus) error {
@@ -141,15 +135,6 @@ func (c statusCmd) Run(a *app) error {
 		}
 		return s.Write(a.out)
 	})
-}
-
-// fine is the answer of --check.
-func (statusCmd) fine(a *app, s cli.Status) error {
-	if err := s.Check(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(a.out, "fine")
-	return err
 }
 
 // wishFlags choose whose spending an operator stops or resumes.
@@ -170,29 +155,11 @@ type (
 	}
 )
 
-// Help is an example.
-func (pauseCmd) Help() string {
-	return `Example:
-  ratchet pause`
-}
-
 // Run asks tokend to pause.
 func (c pauseCmd) Run(a *app) error { return c.wish(a, "paused") }
 
-// Help is an example.
-func (resumeCmd) Help() string {
-	return `Example:
-  ratchet resume`
-}
-
 // Run asks tokend to spend again.
 func (c resumeCmd) Run(a *app) error { return c.wish(a, "run") }
-
-// Help is an example.
-func (nospendCmd) Help() string {
-	return `Example:
-  ratchet nospend`
-}
 
 // Run asks everybody to live on stored answers.
 func (c nospendCmd) Run(a *app) error { return c.wish(a, "nospend") }
@@ -314,15 +281,6 @@ type reportCmd struct {
 	Format        string            `help:"table, json or csv." enum:"table,json,csv" default:"table"`
 }
 
-// Help is examples.
-func (reportCmd) Help() string {
-	return `Examples:
-  ratchet report
-  ratchet report funnel --since 7d
-  ratchet report deals --param limit=5 --format csv
-  ratchet report calibration --about`
-}
-
 // Run asks a named question.
 func (c reportCmd) Run(a *app) error {
 	if c.Name == "" {
@@ -379,14 +337,6 @@ type sqlCmd struct {
 	Query         string `arg:"" help:"The query; after -- if it begins with a comment. The answer is held in memory: use curl for millions of rows."`
 	Write         bool   `help:"Allow statements that change something."`
 	Format        string `help:"table, json or csv." enum:"table,json,csv" default:"table"`
-}
-
-// Help describes the command, with an example.
-func (sqlCmd) Help() string {
-	return `docs/sql.md has the tables and views.
-
-Example:
-  ratchet sql "SELECT asin, profit_cents FROM visible_deals ORDER BY profit_cents DESC LIMIT 5"`
 }
 
 // Run asks ClickHouse anything.

@@ -50,12 +50,6 @@ type queriesCheckCmd struct {
 	builtInRules `embed:""`
 }
 
-// Help is an example.
-func (queriesCheckCmd) Help() string {
-	return `Example:
-  ratchet queries check mine/used-books.json`
-}
-
 // Run reads deal queries as the watermarker would, and reports everything that is wrong
 // with any of them.
 func (c queriesCheckCmd) Run(a *app) error {
@@ -91,14 +85,6 @@ func (c queriesCheckCmd) Run(a *app) error {
 type queriesImportCmd struct {
 	File         string `arg:"" help:"The pasted query; - reads the standard input."`
 	builtInRules `embed:""`
-}
-
-// Help describes the command, with an example.
-func (queriesImportCmd) Help() string {
-	return `A deal query is what "Show API query" of Keepa's deal page shows.
-
-Example:
-  ratchet queries import mine/used-books.json`
 }
 
 // Run prints what a pasted query becomes.

@@ -32,12 +32,6 @@ type replayCmd struct {
 	ClickHouse string `name:"clickhouse-url" help:"ClickHouse to read kept inputs from; none reads VERDICTS." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
 }
 
-// Help is an example.
-func (replayCmd) Help() string {
-	return `Example:
-  ratchet replay --look peek --rules mine/rules.yaml --run stricter --since 7d`
-}
-
 // Run decides again what was decided before, and compares.
 func (c replayCmd) Run(a *app) error {
 	o, err := c.options(a)

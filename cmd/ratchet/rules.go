@@ -43,12 +43,6 @@ type rulesCheckCmd struct {
 	Measure bool   `help:"Also decide 400 simulated books by the rules: what they find, what they miss, and what each heuristic rule costs."`
 }
 
-// Help is an example.
-func (rulesCheckCmd) Help() string {
-	return `Example:
-  ratchet rules check mine/rules.yaml`
-}
-
 // Run loads a rule file as a daemon would.
 func (c rulesCheckCmd) Run(a *app) error {
 	j, err := worker.JudgeIn(a.ctx, c.File)
@@ -67,12 +61,6 @@ func (c rulesCheckCmd) Run(a *app) error {
 
 type rulesExplainCmd struct {
 	asinCmd `embed:""`
-}
-
-// Help is an example.
-func (rulesExplainCmd) Help() string {
-	return `Example:
-  ratchet rules explain 0593655036`
 }
 
 // Run explains what the rules make of what is stored about an ASIN.

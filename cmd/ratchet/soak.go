@@ -31,13 +31,6 @@ type soakCmd struct {
 
 var errFellShort = errors.New("a figure fell short")
 
-// Help is examples.
-func (soakCmd) Help() string {
-	return `Examples:
-  ratchet soak
-  ratchet soak backlog400`
-}
-
 // Run runs a scenario and exits 1 if a figure falls short.
 func (c soakCmd) Run(a *app) error {
 	if c.Scenario == "" {

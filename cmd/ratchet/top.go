@@ -12,14 +12,6 @@ type topCmd struct {
 	clickhouseURL `embed:""`
 }
 
-// Help is the end of the command's help, with an example.
-func (topCmd) Help() string {
-	return `q or Ctrl-C ends it. In a pipe it is one screen, without escapes.
-
-Example:
-  ratchet top`
-}
-
 // Run shows the screen.
 func (c topCmd) Run(a *app) error {
 	if err := c.check(); err != nil {

@@ -24,12 +24,6 @@ type topologyRolesCmd struct {
 	Plans string `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to those that there are, and changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
 }
 
-// Help is an example.
-func (topologyRolesCmd) Help() string {
-	return `Example:
-  ratchet topology roles --plans eu=de`
-}
-
 // Run prints the configuration of a NATS server.
 func (c topologyRolesCmd) Run(a *app) error {
 	plans, err := plan.Parse(c.Plans)
@@ -43,12 +37,6 @@ func (c topologyRolesCmd) Run(a *app) error {
 type topologyDiffCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
-}
-
-// Help is an example.
-func (topologyDiffCmd) Help() string {
-	return `Example:
-  ratchet topology diff`
 }
 
 // Run prints the differences.
@@ -97,12 +85,6 @@ type topologyApplyCmd struct {
 	Wait          time.Duration `help:"How long to wait for NATS and ClickHouse; 0: no limit." env:"NATS_WAIT" default:"0s" placeholder:"D"`
 }
 
-// Help is an example.
-func (topologyApplyCmd) Help() string {
-	return `Example:
-  ratchet topology apply`
-}
-
 // Run provisions NATS, then ClickHouse.
 func (c topologyApplyCmd) Run(a *app) error {
 	if err := errors.Join(c.check(), warehouse.CheckDays(c.KeepDays)); err != nil {
@@ -120,10 +102,12 @@ func (c topologyApplyCmd) Run(a *app) error {
 	if c.URL == standalone.None {
 		return nil
 	}
-	if err := c.applyClickHouse(ctx, a); err != nil {
+	// It repeats until the tables are up to date; only a server that does not answer is waited for.
+	err := warehouse.ProvisionWhenUp(ctx, c.URL, c.KeepDays, func(err error) { a.env.Log.Warn("waiting for ClickHouse", "err", err) })
+	if err != nil {
 		return a.complete(err)
 	}
-	_, err := fmt.Fprintln(a.out, "clickhouse: the tables are those of this build")
+	_, err = fmt.Fprintln(a.out, "clickhouse: the tables are those of this build")
 	return err
 }
 
@@ -159,11 +143,4 @@ func provisioned(d bus.Difference, made bool) string {
 		return fmt.Sprintf("kept    %s; --lower lowers it", d)
 	}
 	return "kept    " + d.String()
-}
-
-// applyClickHouse repeats until the tables are up to date; only a server that does not answer is waited for.
-func (c topologyApplyCmd) applyClickHouse(ctx context.Context, a *app) error {
-	return warehouse.ProvisionWhenUp(ctx, c.URL, c.KeepDays, func(err error) {
-		a.env.Log.Warn("waiting for ClickHouse", "err", err)
-	})
 }

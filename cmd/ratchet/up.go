@@ -53,16 +53,6 @@ type upCmd struct {
 	Plan        string   `help:"" env:"KEEPA_PLAN" hidden:""`
 }
 
-// Help is an example.
-func (upCmd) Help() string {
-	return `On the screen, found are the deals that a look accepted, stored are all deals with a version in the stream DEALS, and visible are those that
-` + "`ratchet deals`" + ` lists. "as of" names the sequences of the streams up to which they are counted; wherever the same sequences are named,
-the counts are the same. A closed terminal stops it cleanly, as Ctrl-C does.
-
-Example:
-  ratchet up --rules mine/rules.yaml --query mine/used-books.json --env-file .env`
-}
-
 // Run is the main job.
 func (c upCmd) Run(a *app) error {
 	o, err := c.options(a)
