@@ -6,6 +6,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +75,7 @@ func Start(o Options) (_ *Cluster, err error) {
 			name: name, config: filepath.Join(o.Dir, name+".conf"), log: filepath.Join(o.Dir, name+".log"), store: o.Stores[i],
 			client: ports[3*i], monitor: ports[3*i+1], route: ports[3*i+2],
 		}
-		if s.store == "" {
-			s.store = filepath.Join(o.Dir, name)
-		}
+		s.store = cmp.Or(s.store, filepath.Join(o.Dir, name))
 		c.servers[i] = s
 	}
 	for i, s := range c.servers {
@@ -121,10 +120,7 @@ func (c *Cluster) configure(i int, s *server) error {
 		c.links = append(c.links, l)
 		routes = append(routes, l.Addr())
 	}
-	sync := c.o.Sync
-	if sync == "" {
-		sync = "always"
-	}
+	sync := cmp.Or(c.o.Sync, "always")
 	f, err := os.Create(s.config)
 	if err != nil {
 		return fmt.Errorf("write the configuration of %s: %w", s.name, err)
@@ -175,7 +171,7 @@ func (c *Cluster) Revive(i int) error {
 	}
 	defer out.Close() // the child has its own
 	cmd.Stdout, cmd.Stderr = out, out
-	dieWithParent(cmd)
+	DieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", s.name, err)
 	}

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// dieWithParent makes a process end with this one, even if it is killed.
-func dieWithParent(cmd *exec.Cmd) {
+// DieWithParent makes a process end with this one, even if it is killed.
+func DieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

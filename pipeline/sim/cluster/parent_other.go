@@ -4,5 +4,5 @@ package cluster
 
 import "os/exec"
 
-// dieWithParent is not available here: if this process is killed, the others must be killed too.
-func dieWithParent(*exec.Cmd) {}
+// DieWithParent is not available here: if this process is killed, the others must be killed too.
+func DieWithParent(*exec.Cmd) {}

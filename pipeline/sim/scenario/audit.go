@@ -76,7 +76,7 @@ func eventually(ctx context.Context, within time.Duration, check func(context.Co
 		if process.MachineSince(began) > within {
 			return fmt.Errorf("after %s: %w", within, err)
 		}
-		if err := sleep(ctx, 200*time.Millisecond); err != nil {
+		if err := process.Sleep(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -48,14 +48,14 @@ func (c *calls) lookForWork() {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		lanes, err := c.bus.Pending(ctx, pipeline.StreamSurvivors)
+		lanes, err := c.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 		cancel()
 		if err != nil {
 			continue // what was waiting waits still
 		}
 		waits := false
-		for _, n := range lanes {
-			waits = waits || n > 0
+		for _, l := range lanes {
+			waits = waits || l.Pending > 0
 		}
 		c.work.Store(waits)
 	}
@@ -110,7 +110,7 @@ func (c *calls) await(ctx context.Context, after time.Time, within time.Duration
 		if time.Since(after) > within {
 			return fmt.Errorf("no paid call within %s", within)
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := process.Sleep(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -96,11 +95,11 @@ type FaultFigures struct {
 func (s Scenario) cluster(ctx context.Context, o Options) (Figures, error) {
 	f := Figures{Scenario: s.Name, Speed: o.Speed, Seed: o.Seed, Failures: []string{}}
 	began := process.MachineNow()
-	c, stop, err := s.assemble(ctx, o)
+	c, err := s.assemble(ctx, o)
 	if err != nil {
 		return f, err
 	}
-	defer stop()
+	defer c.Ps.end()
 	first, err := c.firstDecision(ctx)
 	if err != nil {
 		return f, err
@@ -148,84 +147,60 @@ func (l FaultFigures) String() string {
 var two = []string{"tokend", "watermarker", "peeker", "committer", "notifier"}
 
 // assemble starts everything at once, daemons first, and provisions last.
-func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, _ func(), err error) {
-	var stops []func()
-	stop := func() {
-		for _, f := range slices.Backward(stops) {
-			f()
-		}
+func (s Scenario) assemble(ctx context.Context, o Options) (_ *clustered, err error) {
+	f, err := newFleet(o)
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			stop()
+			f.end()
 		}
 	}()
-	self, err := os.Executable()
+	sim, url, err := f.keepa(s, o, s.World(o.Seed), keepasim.Faults{})
 	if err != nil {
-		return nil, nil, fmt.Errorf("find this binary: %w", err)
+		return nil, err
 	}
-	clock := process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), o.Speed)
-	sim := keepasim.New(keepasim.Options{
-		Now: clock.Now, After: clock.After, Seed: o.Seed, Key: fleetKey, Rate: s.Box.Rate, Balance: s.Box.Balance,
-		StartEmpty: true, Tick: time.Minute, Catalogue: s.World(o.Seed), Log: o.Log,
-	})
-	url, closeKeepa, err := serve(sim)
-	if err != nil {
-		return nil, nil, err
-	}
-	stops = append(stops, closeKeepa)
-	f := &fleet{self: self, logs: filepath.Join(o.Data, "logs"), procs: map[string]*proc{}}
-	stops = append(stops, f.end)
-	if err := os.MkdirAll(f.logs, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("create the directory of the logs: %w", err)
-	}
-	env := process.Env{Log: o.Log, Clock: clock, Version: o.Version}
 	c := &clustered{
 		o: o, marks: map[string]mark{}, rng: rand.New(rand.NewPCG(o.Seed, 0xc1)), //nolint:gosec // which server dies is no secret
-		Rig: &Rig{Sim: sim, Env: env, Ps: f, failed: make(chan error)}, posts: newPosts(),
+		Rig: &Rig{Sim: sim, Env: f.here, Ps: f, failed: make(chan error)}, posts: newPosts(),
 	}
-	target, closePosts, err := serve(c.posts)
+	target, err := f.serve(c.posts)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	stops = append(stops, closePosts)
 	stores := map[int]string{}
 	if dir := filepath.Join(o.Data, "disk"); mount(dir) == nil {
 		c.disk = dir
 		stores[cluster.Size-1] = filepath.Join(dir, "store")
-		stops = append(stops, func() { _ = unmount(dir) }) // it goes with the directory
+		f.ends = append(f.ends, func() { _ = unmount(dir) }) // it goes with the directory
 	}
 	if err := c.clickHouse(ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c.began = process.MachineNow()
-	c.servers, err = cluster.Start(cluster.Options{Dir: filepath.Join(o.Data, "nats"), Command: []string{self, "daemon", "natsd"}, Stores: stores})
+	c.servers, err = cluster.Start(cluster.Options{Dir: filepath.Join(o.Data, "nats"), Command: []string{f.self, "daemon", "natsd"}, Stores: stores})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	stops = append(stops, c.servers.End)
+	f.ends = append(f.ends, c.servers.End)
 	if err := c.startDaemons(url, target); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	cfg := bus.Config{URL: c.servers.URL(), Replicas: cluster.Size, MaxStore: 20e9, MaxAge: 90 * 24 * time.Hour}
-	b, err := bus.Connect(ctx, cfg, env, "soak")
+	b, err := f.connect(ctx, bus.Config{URL: c.servers.URL(), Replicas: cluster.Size, MaxStore: 20e9})
 	if err != nil {
-		return nil, nil, err
-	}
-	stops = append(stops, b.Close)
-	if err := b.Ensure(ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if c.CH != "" {
 		if err := warehouse.ProvisionWhenUp(ctx, c.CH, 400, func(error) {}); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	c.Bus, c.T0 = b, clock.Now()
+	c.Bus, c.T0 = b, f.here.Now()
 	sim.Start(c.T0)
-	c.calls = follow(sim, b, clock)
-	stops = append(stops, c.calls.end)
-	return c, stop, nil
+	c.calls = follow(sim, b, f.here.Clock)
+	f.ends = append(f.ends, c.calls.end)
+	return c, nil
 }
 
 // clickHouse starts ClickHouse as a process, if the options require it.
@@ -242,17 +217,15 @@ func (c *clustered) clickHouse(ctx context.Context) (err error) {
 
 // startDaemons starts two of every daemon; recorders only where there is a ClickHouse.
 func (c *clustered) startDaemons(keepa, target string) error {
-	f := c.Ps
 	names := slices.Clone(two)
-	f.env = append(c.Env.Clock.Environ(), "NATS_URL="+c.servers.URL(), "KEEPA_URL="+keepa, "KEEPA_API_KEY="+fleetKey, "LOG_LEVEL=info",
-		"NOTIFY_TARGETS="+target)
+	env := append(c.Ps.environ(c.servers.URL(), keepa), "NOTIFY_TARGETS="+target)
 	if c.CH != "" {
 		names = append(names, "recorder")
-		f.env = append(f.env, "CLICKHOUSE_URL="+c.CH)
+		env = append(env, "CLICKHOUSE_URL="+c.CH)
 	}
 	for _, name := range names {
 		for n := range 2 {
-			if err := f.start(fmt.Sprintf("%s-%d", name, n+1), f.env); err != nil {
+			if err := c.Ps.start(fmt.Sprintf("%s-%d", name, n+1), env); err != nil {
 				return err
 			}
 		}
@@ -270,7 +243,7 @@ func (c *clustered) firstDecision(ctx context.Context) (time.Duration, error) {
 		if process.MachineSince(c.began) > 4*startWithin {
 			return 0, errors.Join(err, fmt.Errorf("no decision within %s; logs are in %s", 4*startWithin, c.Ps.logs))
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := process.Sleep(ctx, 100*time.Millisecond); err != nil {
 			return 0, err
 		}
 	}
@@ -325,16 +298,6 @@ func (c *clustered) recover(ctx context.Context, what fault) error {
 		}
 	}
 	return c.servers.Ready(ctx)
-}
-
-// sleep waits on the machine's clock.
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // printFaults writes the figures of each fault for people.

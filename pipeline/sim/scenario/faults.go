@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -106,7 +107,7 @@ func (c *clustered) healthy(ctx context.Context, i int) error {
 func (c *clustered) serverDies(ctx context.Context, i int) error {
 	c.kills++
 	c.servers.Kill(i)
-	if err := sleep(ctx, downFor); err != nil {
+	if err := process.Sleep(ctx, downFor); err != nil {
 		return err
 	}
 	return c.servers.Revive(i)
@@ -117,7 +118,7 @@ func (c *clustered) killAll(ctx context.Context) error {
 		c.kills++
 		c.servers.Kill(i)
 	}
-	if err := sleep(ctx, downFor); err != nil {
+	if err := process.Sleep(ctx, downFor); err != nil {
 		return err
 	}
 	for i := range cluster.Size {
@@ -154,7 +155,7 @@ func (c *clustered) leading(do func(context.Context, int) error) func(context.Co
 func (c *clustered) during(ctx context.Context, i int, harm, end func(int)) error {
 	harm(i)
 	defer end(i)
-	return sleep(ctx, c.o.Wait)
+	return process.Sleep(ctx, c.o.Wait)
 }
 
 // fillDisk leaves the last server no room.
@@ -162,11 +163,8 @@ func (c *clustered) fillDisk(ctx context.Context) error {
 	if err := shrink(c.disk); err != nil {
 		return err
 	}
-	err := sleep(ctx, c.o.Wait)
-	if err := grow(c.disk); err != nil {
-		return err
-	}
-	return err
+	err := process.Sleep(ctx, c.o.Wait)
+	return cmp.Or(grow(c.disk), err)
 }
 
 // rolling restarts the servers and then the daemons, one after another, as an upgrade does.
@@ -216,14 +214,14 @@ func (c *clustered) daemonFreezes(daemon string) func(context.Context) error {
 		name := c.instance(ctx, daemon)
 		c.Ps.signal(name, syscall.SIGSTOP)
 		defer c.Ps.signal(name, syscall.SIGCONT)
-		return sleep(ctx, c.o.Wait)
+		return process.Sleep(ctx, c.o.Wait)
 	}
 }
 
 // clickHouseAway stops ClickHouse where it stands, kills it and starts it again.
 func (c *clustered) clickHouseAway(ctx context.Context) error {
 	c.Ps.signal("clickhouse-1", syscall.SIGSTOP)
-	if err := sleep(ctx, c.o.Wait); err != nil {
+	if err := process.Sleep(ctx, c.o.Wait); err != nil {
 		return err
 	}
 	c.Ps.signal("clickhouse-1", syscall.SIGKILL)

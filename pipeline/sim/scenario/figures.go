@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -85,15 +86,7 @@ func (f *Figures) judge(b Bars, rows int) {
 	if f.Failures == nil {
 		f.Failures = []string{}
 	}
-	miss := func(bad bool, format string, args ...any) {
-		if bad {
-			f.Failures = append(f.Failures, fmt.Sprintf(format, args...))
-		}
-	}
-	used := b.UsedShare
-	if used == 0 {
-		used = 0.99
-	}
+	miss, used := f.miss, cmp.Or(b.UsedShare, 0.99)
 	miss(rows > 0 && !b.MayWait && f.Decided != rows, "decided: %d, want %d", f.Decided, rows)
 	miss(f.Decided == 0, "decided: nothing")
 	miss(f.RowsUnaccounted != 0, "rows_unaccounted: %d, want 0", f.RowsUnaccounted)

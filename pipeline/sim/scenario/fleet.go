@@ -21,6 +21,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/sim/cluster"
 	"ratchet/pipeline/sim/keepasim"
 )
 
@@ -30,15 +31,16 @@ const fleetKey = "simulated"
 // fleet is the pipeline as in production: every daemon and NATS a process of its own. The
 // processes are this binary under another command; revive acts as their supervisor.
 type fleet struct {
-	self string // this binary
-	env  []string
-	logs string // directory of their logs
+	self string      // this binary
+	logs string      // directory of their logs
+	here process.Env // of this process
+	ends []func()    // what end does, the last first
 
-	mu    sync.Mutex
-	procs map[string]*proc
-	nats  string // host:port, once NATS has reported it
-	ended bool
-	kills int
+	mu       sync.Mutex
+	procs    map[string]*proc
+	natsAddr string // host:port, once NATS has reported it
+	ended    bool
+	kills    int
 }
 
 // proc is one process, under its name: peeker-1.
@@ -54,70 +56,101 @@ type proc struct {
 // crew are the daemons to run.
 var crew = []string{"tokend-1", "tokend-2", "watermarker-1", "watermarker-2", "peeker-1", "peeker-2", "committer-1", "committer-2"}
 
-// launch starts Keepa in this process and everything else as processes; the returned function ends them.
-func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogue) (_ *Rig, _ func(), err error) {
+// newFleet returns a fleet without processes, and its directory of logs. end must be called.
+func newFleet(o Options) (*fleet, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, nil, fmt.Errorf("find this binary: %w", err)
+		return nil, fmt.Errorf("find this binary: %w", err)
 	}
 	clock := process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), o.Speed)
-	sim := keepasim.New(keepasim.Options{
-		Now: clock.Now, After: clock.After, Seed: o.Seed, Key: fleetKey, Rate: s.Box.Rate, Balance: s.Box.Balance,
-		StartEmpty: true, Tick: time.Minute, Catalogue: world, Faults: s.Box.Faults, Log: o.Log,
-	})
-	url, closeKeepa, err := serve(sim)
-	if err != nil {
-		return nil, nil, err
+	f := &fleet{self: self, logs: filepath.Join(o.Data, "logs"), here: process.Env{Log: o.Log, Clock: clock, Version: o.Version}, procs: map[string]*proc{}}
+	if err := os.MkdirAll(f.logs, 0o700); err != nil {
+		return nil, fmt.Errorf("create the directory of the logs: %w", err)
 	}
-	f := &fleet{self: self, logs: filepath.Join(o.Data, "logs"), procs: map[string]*proc{}}
-	stop := func() { f.end(); closeKeepa() }
-	defer func() {
-		if err != nil {
-			stop()
-		}
-	}()
-	if err = os.MkdirAll(f.logs, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("create the directory of the logs: %w", err)
-	}
-	if err = f.startNATS(filepath.Join(o.Data, "nats")); err != nil {
-		return nil, nil, err
-	}
-	f.env = append(clock.Environ(), "NATS_URL=nats://"+f.nats, "KEEPA_URL="+url, "KEEPA_API_KEY="+fleetKey, "LOG_LEVEL=info")
-	env := process.Env{Log: o.Log, Clock: clock, Version: o.Version}
-	b, err := bus.Connect(ctx, bus.Config{URL: "nats://" + f.nats, MaxStore: 50e9, MaxAge: 90 * 24 * time.Hour}, env, "soak")
-	if err != nil {
-		return nil, nil, err
-	}
-	closeFleet := stop
-	stop = func() { b.Close(); closeFleet() }
-	if err = b.Ensure(ctx); err != nil {
-		return nil, nil, err
-	}
-	for _, name := range crew {
-		if err = f.start(name, f.env); err != nil {
-			return nil, nil, err
-		}
-	}
-	if err = answers(ctx, b); err != nil {
-		return nil, nil, err
-	}
-	r := &Rig{
-		Bus: b, Sim: sim, Env: env, T0: clock.Now(), Ps: f, failed: make(chan error), awaitRecorder: func(context.Context, time.Duration) {},
-		stopWorkers: func() { f.stop("watermarker", "peeker", "committer") }, stopStages: func() { f.stop("tokend") },
-	}
-	sim.Start(r.T0)
-	return r, stop, nil
+	f.ends = append(f.ends, f.kill)
+	return f, nil
 }
 
-// serve serves a handler, such as the simulated Keepa, to the processes.
-func serve(h http.Handler) (url string, stop func(), err error) {
+// launch starts Keepa in this process and everything else as processes.
+func (s Scenario) launch(ctx context.Context, o Options, world keepasim.Catalogue) (_ *Rig, err error) {
+	f, err := newFleet(o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.end()
+		}
+	}()
+	sim, url, err := f.keepa(s, o, world, s.Box.Faults)
+	if err != nil {
+		return nil, err
+	}
+	b, err := f.nats(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	env := f.environ("nats://"+f.natsAddr, url)
+	for _, name := range crew {
+		if err := f.start(name, env); err != nil {
+			return nil, err
+		}
+	}
+	if err := answers(ctx, b); err != nil {
+		return nil, err
+	}
+	r := &Rig{
+		Bus: b, Sim: sim, Env: f.here, T0: f.here.Now(), Ps: f, failed: make(chan error), awaitRecorder: func(context.Context, time.Duration) {},
+		stopWorkers: f.stopWorkers, stopStages: func() { f.stop("tokend") },
+	}
+	sim.Start(r.T0)
+	return r, nil
+}
+
+// keepa serves a simulated Keepa to the processes.
+func (f *fleet) keepa(s Scenario, o Options, world keepasim.Catalogue, faults keepasim.Faults) (*keepasim.Sim, string, error) {
+	sim := keepasim.New(keepasim.Options{
+		Now: f.here.Now, After: f.here.After, Seed: o.Seed, Key: fleetKey, Rate: s.Box.Rate, Balance: s.Box.Balance,
+		StartEmpty: true, Tick: time.Minute, Catalogue: world, Faults: faults, Log: o.Log,
+	})
+	url, err := f.serve(sim)
+	return sim, url, err
+}
+
+// serve serves a handler to the processes.
+func (f *fleet) serve(h http.Handler) (url string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, fmt.Errorf("listen for the processes: %w", err)
+		return "", fmt.Errorf("listen for the processes: %w", err)
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(l) }() // it always returns an error
-	return "http://" + l.Addr().String(), func() { _ = server.Close() }, nil
+	f.ends = append(f.ends, func() { _ = server.Close() })
+	return "http://" + l.Addr().String(), nil
+}
+
+// nats starts NATS and connects to it.
+func (f *fleet) nats(ctx context.Context, o Options) (*bus.Bus, error) {
+	if err := f.startNATS(filepath.Join(o.Data, "nats")); err != nil {
+		return nil, err
+	}
+	return f.connect(ctx, bus.Config{URL: "nats://" + f.natsAddr, MaxStore: 50e9})
+}
+
+// connect connects to NATS and creates the streams.
+func (f *fleet) connect(ctx context.Context, cfg bus.Config) (*bus.Bus, error) {
+	cfg.MaxAge = 90 * 24 * time.Hour
+	b, err := bus.Connect(ctx, cfg, f.here, "soak")
+	if err != nil {
+		return nil, err
+	}
+	f.ends = append(f.ends, b.Close)
+	return b, b.Ensure(ctx)
+}
+
+// environ is what every daemon has in its environment.
+func (f *fleet) environ(nats, keepa string) []string {
+	return append(f.here.Clock.Environ(), "NATS_URL="+nats, "KEEPA_URL="+keepa, "KEEPA_API_KEY="+fleetKey, "LOG_LEVEL=info")
 }
 
 // answers waits until every kind of daemon has a heartbeat.
@@ -148,7 +181,7 @@ func (f *fleet) startNATS(data string) error {
 	p := f.procs["natsd-1"]
 	select {
 	case url := <-p.said:
-		f.nats = strings.TrimPrefix(url, "nats://")
+		f.natsAddr = strings.TrimPrefix(url, "nats://")
 	case <-p.gone:
 		return fmt.Errorf("start NATS: it ended at once; see %s", f.log(p.name))
 	case <-time.After(30 * time.Second):
@@ -156,7 +189,7 @@ func (f *fleet) startNATS(data string) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p.env = append(p.env, "NATSD_ADDR="+f.nats)
+	p.env = append(p.env, "NATSD_ADDR="+f.natsAddr)
 	return nil
 }
 
@@ -197,7 +230,7 @@ func (f *fleet) run(p *proc) error {
 			cmd.Env = append(cmd.Env, keep+"="+v)
 		}
 	}
-	dieWithParent(cmd)
+	cluster.DieWithParent(cmd)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -282,8 +315,18 @@ func (f *fleet) stop(commands ...string) {
 	}
 }
 
-// end kills every process that still runs.
+// stopWorkers ends what works on candidates.
+func (f *fleet) stopWorkers() { f.stop("watermarker", "peeker", "committer") }
+
+// end kills every process and closes what was opened for them.
 func (f *fleet) end() {
+	for _, end := range slices.Backward(f.ends) {
+		end()
+	}
+}
+
+// kill kills every process that still runs.
+func (f *fleet) kill() {
 	f.mu.Lock()
 	f.ended = true
 	procs := f.procs
@@ -292,11 +335,6 @@ func (f *fleet) end() {
 		_ = p.cmd.Process.Kill()
 		<-p.gone
 	}
-}
-
-// leader returns the name of the leading tokend, by its lease.
-func (f *fleet) leader(ctx context.Context, b *bus.Bus) string {
-	return f.leaderOf(ctx, b, "tokend", pipeline.KeyLeader)
 }
 
 // leaderOf returns the name of the process that holds a lease; empty if none does.
@@ -341,7 +379,7 @@ func (f *fleet) restart(ctx context.Context, name string) error {
 		if again {
 			return nil
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := process.Sleep(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,6 @@ package scenario
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,8 +32,8 @@ type keyed struct {
 	plan   pipeline.Plan
 	domain keepa.Domain
 	world  keepasim.Catalogue
+	faults keepasim.Faults
 	sim    *keepasim.Sim
-	url    string
 }
 
 // What plan de suffers, in pipeline time since the start. The drain takes more than the bucket holds by then.
@@ -64,17 +63,17 @@ func twoKeys() Scenario {
 // twoKeys runs both plans to their end and judges them.
 func (s Scenario) twoKeys(ctx context.Context, o Options) (Figures, error) {
 	f := Figures{Scenario: s.Name, Speed: o.Speed, Seed: o.Seed, Failures: []string{}, RejectedByLook: map[pipeline.Look]int{}, VisibleIn: "streams"}
-	clock := process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), o.Speed)
-	keys, closeKeys, err := s.keys(o, clock)
+	keys := []*keyed{ // the catalogues have different books
+		{domain: keepa.DomainCom, world: keepasim.Backlog400(o.Seed)},
+		{plan: "de", domain: keepa.DomainDE, world: keepasim.Backlog400(o.Seed + 1), faults: keepasim.Faults{
+			Drains: []keepasim.Drain{{From: drainedAt, To: drainedAt + time.Minute, Every: time.Minute, Tokens: drained}},
+		}},
+	}
+	r, err := s.launchKeys(ctx, o, keys)
 	if err != nil {
 		return f, err
 	}
-	defer closeKeys()
-	r, stop, err := s.launchKeys(ctx, o, clock, keys)
-	if err != nil {
-		return f, err
-	}
-	defer stop()
+	defer r.Ps.end()
 	for _, k := range keys {
 		k.sim.Start(r.T0)
 	}
@@ -85,7 +84,7 @@ func (s Scenario) twoKeys(ctx context.Context, o Options) (Figures, error) {
 	f.Hours, f.Kills = r.Env.Now().Sub(r.T0).Hours(), r.Ps.killed()
 	r.stopWorkers()
 	for _, k := range keys {
-		if err := settled(ctx, r.Bus, k); err != nil {
+		if err := settled(ctx, r.Bus, k.plan, k.sim); err != nil {
 			return f, err
 		}
 	}
@@ -103,87 +102,44 @@ func (s Scenario) twoKeys(ctx context.Context, o Options) (Figures, error) {
 	return f, nil
 }
 
-// keys makes a simulated Keepa for each plan; the catalogues have different books.
-func (s Scenario) keys(o Options, clock process.Clock) ([]*keyed, func(), error) {
-	keys := []*keyed{
-		{domain: keepa.DomainCom, world: keepasim.Backlog400(o.Seed)},
-		{plan: "de", domain: keepa.DomainDE, world: keepasim.Backlog400(o.Seed + 1)},
-	}
-	var stops []func()
-	stop := func() {
-		for _, f := range stops {
-			f()
-		}
-	}
-	for _, k := range keys {
-		var faults keepasim.Faults
-		if k.plan != "" {
-			faults.Drains = []keepasim.Drain{{From: drainedAt, To: drainedAt + time.Minute, Every: time.Minute, Tokens: drained}}
-		}
-		k.sim = keepasim.New(keepasim.Options{
-			Now: clock.Now, After: clock.After, Seed: o.Seed, Key: fleetKey, Rate: s.Box.Rate, Balance: s.Box.Balance,
-			StartEmpty: true, Tick: time.Minute, Catalogue: k.world, Faults: faults, Log: o.Log,
-		})
-		url, closeKeepa, err := serve(k.sim)
-		if err != nil {
-			stop()
-			return nil, nil, err
-		}
-		k.url, stops = url, append(stops, closeKeepa)
-	}
-	return keys, stop, nil
-}
-
-// launchKeys starts NATS, adds the plan to the topology as an operator does, and starts the daemons of both plans.
-func (s Scenario) launchKeys(ctx context.Context, o Options, clock process.Clock, keys []*keyed) (_ *Rig, _ func(), err error) {
-	self, err := os.Executable()
+// launchKeys starts NATS, adds the plan to the topology as an operator does, and starts each plan's Keepa and daemons.
+func (s Scenario) launchKeys(ctx context.Context, o Options, keys []*keyed) (_ *Rig, err error) {
+	f, err := newFleet(o)
 	if err != nil {
-		return nil, nil, fmt.Errorf("find this binary: %w", err)
+		return nil, err
 	}
-	f := &fleet{self: self, logs: filepath.Join(o.Data, "logs"), procs: map[string]*proc{}}
-	stop := f.end
 	defer func() {
 		if err != nil {
-			stop()
+			f.end()
 		}
 	}()
-	if err = os.MkdirAll(f.logs, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("create the directory of the logs: %w", err)
-	}
-	if err = f.startNATS(filepath.Join(o.Data, "nats")); err != nil {
-		return nil, nil, err
-	}
-	env := process.Env{Log: o.Log, Clock: clock, Version: o.Version}
-	b, err := bus.Connect(ctx, bus.Config{URL: "nats://" + f.nats, MaxStore: 50e9, MaxAge: 90 * 24 * time.Hour}, env, "soak")
+	b, err := f.nats(ctx, o) // first as with a single key
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	stop = func() { b.Close(); f.end() }
-	if err = b.Ensure(ctx); err != nil { // first as with a single key
-		return nil, nil, err
-	}
-	if err = b.Apply(ctx, bus.Provision{Plans: plan.Map{"de": {keepa.DomainDE}}}); err != nil {
-		return nil, nil, err
+	if err := b.Apply(ctx, bus.Provision{Plans: plan.Map{"de": {keepa.DomainDE}}}); err != nil {
+		return nil, err
 	}
 	for i, k := range keys {
+		var url string
+		if k.sim, url, err = f.keepa(s, o, k.world, k.faults); err != nil {
+			return nil, err
+		}
 		own, err := k.environ(o, i+1)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		own = append(append(clock.Environ(), own...), "NATS_URL=nats://"+f.nats, "KEEPA_API_KEY="+fleetKey, "LOG_LEVEL=info")
+		own = append(f.environ("nats://"+f.natsAddr, url), own...)
 		for _, name := range []string{"tokend", "watermarker", "peeker", "committer"} {
 			if err := f.start(fmt.Sprintf("%s-%d", name, i+1), own); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
 	}
-	if err = answers(ctx, b); err != nil {
-		return nil, nil, err
+	if err := answers(ctx, b); err != nil {
+		return nil, err
 	}
-	return &Rig{
-		Bus: b, Sim: keys[0].sim, Env: env, T0: clock.Now(), Ps: f,
-		stopWorkers: func() { f.stop("watermarker", "peeker", "committer") },
-	}, stop, nil
+	return &Rig{Bus: b, Sim: keys[0].sim, Env: f.here, T0: f.here.Now(), Ps: f, stopWorkers: f.stopWorkers}, nil
 }
 
 // environ is what the processes of a plan have for themselves: a rule file and a query for its marketplace.
@@ -202,7 +158,7 @@ func (k *keyed) environ(o Options, n int) ([]string, error) {
 			return nil, fmt.Errorf("write what plan %s reads: %w", k.plan, err)
 		}
 	}
-	return []string{"KEEPA_PLAN=" + string(k.plan), "KEEPA_URL=" + k.url, "RULES=" + rules, "QUERIES=" + filepath.Dir(query)}, nil
+	return []string{"KEEPA_PLAN=" + string(k.plan), "RULES=" + rules, "QUERIES=" + filepath.Dir(query)}, nil
 }
 
 // observe samples both plans until everything is decided or the limit has passed, and lets plan de suffer.
@@ -232,7 +188,7 @@ func (s Scenario) observe(ctx context.Context, o Options, r *Rig, keys []*keyed)
 				return samples, nil
 			}
 		}
-		if err := sleep(ctx, sampleEvery); err != nil {
+		if err := process.Sleep(ctx, sampleEvery); err != nil {
 			return nil, err
 		}
 	}
@@ -271,21 +227,6 @@ func (k *keyed) waits(ctx context.Context, b *bus.Bus) (bool, error) {
 		}
 	}
 	return false, err
-}
-
-// settled waits until tokend's books explain all that the plan's key was charged.
-func settled(ctx context.Context, b *bus.Bus, k *keyed) error {
-	kv, err := b.Store(ctx, k.plan.Own(pipeline.BucketTokens))
-	if err != nil {
-		return err
-	}
-	_ = eventually(ctx, settleWithin, func(ctx context.Context) error {
-		if books := k.sim.Books(); explained(ctx, kv) != books.Consumed()+books.Foreign {
-			return errors.New("not yet")
-		}
-		return nil
-	})
-	return ctx.Err() // what is never explained shows in the figures
 }
 
 // outcome is what a plan came to.

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,7 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 	f.Hours = r.Env.Now().Sub(r.T0).Hours()
 	books := r.Sim.Books() // before the workers end: later expiry is not their fault
 	r.stopWorkers()
-	if err := f.settle(ctx, r); err != nil {
+	if err := settled(ctx, r.Bus, "", r.Sim); err != nil {
 		return err
 	}
 	r.stopStages()
@@ -70,29 +71,19 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 	return f.recorded(ctx, r)
 }
 
-// settle waits until tokend's books explain all that Keepa charged. If they never do, the figures show it.
-func (f *Figures) settle(ctx context.Context, r *Rig) error {
-	kv, err := r.Bus.Store(ctx, pipeline.BucketTokens)
+// settled waits until tokend's books explain all that the plan's key was charged; if they never do, the figures say so.
+func settled(ctx context.Context, b *bus.Bus, p pipeline.Plan, sim *keepasim.Sim) error {
+	kv, err := b.Store(ctx, p.Own(pipeline.BucketTokens))
 	if err != nil {
 		return err
 	}
-	over := time.NewTimer(settleWithin)
-	defer over.Stop()
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-	for {
-		b := r.Sim.Books()
-		if explained(ctx, kv) == b.Consumed()+b.Foreign {
-			return nil
+	_ = eventually(ctx, settleWithin, func(ctx context.Context) error {
+		if books := sim.Books(); explained(ctx, kv) != books.Consumed()+books.Foreign {
+			return errors.New("not yet")
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-over.C:
-			return nil
-		case <-look.C:
-		}
-	}
+		return nil
+	})
+	return ctx.Err()
 }
 
 // explained returns what the grants and tokend's books account for, in tokens.
@@ -200,7 +191,7 @@ func works(ctx context.Context, b *bus.Bus, sum *report.Report) (workSet, error)
 
 // addCandidates adds the listed work; waiting is the work in front of the glance.
 func (w *workSet) addCandidates(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
-	glanced, err := settledUpTo(ctx, b, pipeline.StreamCandidates)
+	glanced, err := b.Backlogs(ctx, pipeline.StreamCandidates)
 	if err != nil {
 		return err
 	}
@@ -217,7 +208,7 @@ func (w *workSet) addCandidates(ctx context.Context, b *bus.Bus, waiting map[str
 				w.offered[row] = c.ListSeenAt
 			}
 		}
-		if r.Sequence > glanced[pipeline.DurableGlance] {
+		if r.Sequence > glanced[pipeline.DurableGlance].Settled {
 			waiting[id] = true
 		}
 		return nil
@@ -226,7 +217,7 @@ func (w *workSet) addCandidates(ctx context.Context, b *bus.Bus, waiting map[str
 
 // addSurvivors adds the expected values; waiting is the work in front of a paid look.
 func (w *workSet) addSurvivors(ctx context.Context, b *bus.Bus, waiting map[string]bool) error {
-	paid, err := settledUpTo(ctx, b, pipeline.StreamSurvivors)
+	paid, err := b.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return err
 	}
@@ -238,7 +229,7 @@ func (w *workSet) addSurvivors(ctx context.Context, b *bus.Bus, waiting map[stri
 		if s.Look == pipeline.LookPeek {
 			durable = pipeline.DurableCommit(s.Tier)
 		}
-		if r.Sequence > paid[durable] {
+		if r.Sequence > paid[durable].Settled {
 			waiting[r.Header.Get(pipeline.HeaderWorkID)] = true
 		}
 		return nil
@@ -286,20 +277,6 @@ func deadRow(d pipeline.Dead) (watermark.Row, bool) {
 	}
 	ok := len(d.Header[pipeline.HeaderQuery]) > 0 && json.Unmarshal(d.Body, &row) == nil && row.ASIN != ""
 	return watermark.Row{ASIN: row.ASIN, At: row.CreationDate}, ok
-}
-
-// settledUpTo returns, for each durable of a stream, the sequence up to which all its messages were settled.
-func settledUpTo(ctx context.Context, b *bus.Bus, stream string) (map[string]uint64, error) {
-	s, err := b.JS.Stream(ctx, stream)
-	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", stream, err)
-	}
-	floors := map[string]uint64{}
-	list := s.ListConsumers(ctx)
-	for info := range list.Info() {
-		floors[info.Name] = info.AckFloor.Stream
-	}
-	return floors, list.Err()
 }
 
 // good counts the good candidates and those of them that a user sees: in

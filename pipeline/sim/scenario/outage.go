@@ -76,10 +76,7 @@ func (out *chOutage) revive(ctx context.Context, r *Rig) error {
 	began := process.MachineNow()
 	go func() {
 		defer close(out.caughtUp)
-		look := time.NewTicker(50 * time.Millisecond)
-		defer look.Stop()
-		for ctx.Err() == nil {
-			<-look.C
+		for process.Sleep(ctx, 50*time.Millisecond) == nil {
 			if left, err := unrecorded(ctx, r, owed); err == nil && len(left) == 0 {
 				out.caughtUp <- process.MachineSince(began)
 				return
@@ -134,15 +131,10 @@ type owed struct {
 func unrecorded(ctx context.Context, r *Rig, was map[string]owed) (map[string]owed, error) {
 	out := map[string]owed{}
 	for stream := range recordedIn {
-		s, err := r.Bus.JS.Stream(ctx, stream)
+		settled, last, err := r.Bus.Settled(ctx, stream, pipeline.DurableRecorder(stream))
 		if err != nil {
-			return nil, fmt.Errorf("look at %s: %w", stream, err)
+			return nil, err
 		}
-		c, err := r.Bus.JS.Consumer(ctx, stream, pipeline.DurableRecorder(stream))
-		if err != nil {
-			return nil, fmt.Errorf("look at the recorder of %s: %w", stream, err)
-		}
-		last, settled := s.CachedInfo().State.LastSeq, c.CachedInfo().AckFloor.Stream
 		if was != nil {
 			last = was[stream].upTo
 		}

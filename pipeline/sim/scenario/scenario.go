@@ -6,6 +6,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -104,9 +105,7 @@ func Run(ctx context.Context, name string, o Options) (Figures, error) {
 		return Figures{}, fmt.Errorf("scenario %q is unknown: want one of %v", name, Scenarios())
 	}
 	s := all[i]
-	if o.Speed == 0 {
-		o.Speed = s.Speed
-	}
+	o.Speed = cmp.Or(o.Speed, s.Speed)
 	if s.Drive != nil {
 		return s.Drive(ctx, o)
 	}
@@ -161,15 +160,11 @@ func (s Scenario) options(world keepasim.Catalogue, o Options) standalone.Option
 	b.ClickHouse, b.CHAddr, b.CHLib = o.ClickHouse, "127.0.0.1:0", o.CHLib
 	b.Log, b.Version, b.Progress, b.SkipPeek = o.Log, o.Version, o.Progress, o.NoPeek
 	if o.Rules != "" {
-		b.Settings = maps.Clone(b.Settings)
-		if b.Settings == nil {
-			b.Settings = map[string]string{}
-		}
+		b.Settings = map[string]string{}
+		maps.Copy(b.Settings, s.Box.Settings)
 		b.Settings["RULES"] = o.Rules
 	}
-	if b.Tick == 0 {
-		b.Tick = time.Minute
-	}
+	b.Tick = cmp.Or(b.Tick, time.Minute)
 	return b
 }
 

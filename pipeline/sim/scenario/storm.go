@@ -7,7 +7,9 @@ import (
 	"syscall"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/process"
 )
 
 // storm kills a random process, NATS included, every few seconds of machine time while a backlog is decided.
@@ -40,11 +42,11 @@ func thaw() Scenario {
 // processes runs a scenario on real processes while disturb interferes.
 func (s Scenario) processes(ctx context.Context, o Options, disturb func(context.Context, Options, *Rig)) (Figures, error) {
 	world := s.World(o.Seed)
-	r, stop, err := s.launch(ctx, o, world)
+	r, err := s.launch(ctx, o, world)
 	if err != nil {
 		return Figures{}, err
 	}
-	defer stop()
+	defer r.Ps.end()
 	done := make(chan struct{})
 	disturbing, calm := context.WithCancel(ctx)
 	defer calm()
@@ -60,15 +62,8 @@ func kills(seed uint64) func(context.Context, Options, *Rig) {
 	rng := rand.New(rand.NewPCG(seed, 0x5707)) //nolint:gosec // which process dies is no secret
 	names := append([]string{"natsd-1"}, crew...)
 	return func(ctx context.Context, o Options, r *Rig) {
-		tick := time.NewTicker(killEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				r.Ps.signal(names[rng.IntN(len(names))], syscall.SIGKILL)
-			}
+		for process.Sleep(ctx, killEvery) == nil {
+			r.Ps.signal(names[rng.IntN(len(names))], syscall.SIGKILL)
 		}
 	}
 }
@@ -80,14 +75,6 @@ const (
 )
 
 func freeze(ctx context.Context, o Options, r *Rig) {
-	wait := func(d time.Duration) bool {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(d):
-			return true
-		}
-	}
 	for {
 		for _, name := range []string{"tokend", "committer-1", "peeker-1", "natsd-1", "watermarker-1", "committer-2", "peeker-2"} {
 			long := frozen
@@ -95,15 +82,15 @@ func freeze(ctx context.Context, o Options, r *Rig) {
 				long /= 3 // it has no second instance: a minute would be ten of pipeline time
 			}
 			if name == "tokend" {
-				if name = r.Ps.leader(ctx, r.Bus); name == "" {
+				if name = r.Ps.leaderOf(ctx, r.Bus, name, pipeline.KeyLeader); name == "" {
 					name = "tokend-1"
 				}
 			}
 			fmt.Fprintf(o.Progress, "%6.2f h  %s is stopped\n", r.Env.Now().Sub(r.T0).Hours(), name)
 			r.Ps.signal(name, syscall.SIGSTOP)
-			going := wait(long)
+			err := process.Sleep(ctx, long)
 			r.Ps.signal(name, syscall.SIGCONT)
-			if !going || !wait(calmFor) {
+			if err != nil || process.Sleep(ctx, calmFor) != nil {
 				return
 			}
 		}

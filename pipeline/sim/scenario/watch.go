@@ -138,17 +138,14 @@ func workWaits(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
 	if spends, err := maySpend(ctx, b); !spends {
 		return false, err
 	}
-	s, err := b.JS.Stream(ctx, pipeline.StreamSurvivors)
+	lanes, err := b.Backlogs(ctx, pipeline.StreamSurvivors)
+	for _, l := range lanes {
+		if l.Pending > 0 || l.Unsettled > 0 {
+			return true, err
+		}
+	}
 	if err != nil {
 		return false, err
-	}
-	list := s.ListConsumers(ctx)
-	waits := false
-	for info := range list.Info() {
-		waits = waits || info.NumPending > 0 || info.NumAckPending > 0
-	}
-	if waits || list.Err() != nil {
-		return waits, list.Err()
 	}
 	return pollDue(ctx, b, now)
 }

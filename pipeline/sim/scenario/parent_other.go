@@ -1,8 +1,0 @@
-//go:build !linux
-
-package scenario
-
-import "os/exec"
-
-// dieWithParent is not available here: if this process is killed, the others must be killed too.
-func dieWithParent(*exec.Cmd) {}
