@@ -168,11 +168,11 @@ func TestAPatientTakeReturnsWithTheFirstOfAFew(t *testing.T) {
 	publish("3")
 	// The stream has both; the consumer, which the server notifies afterwards, may still know the first alone.
 	for there := 0; there < 2; {
-		all, err := b.Pending(t.Context(), pipeline.StreamCandidates)
+		all, err := b.Backlogs(t.Context(), pipeline.StreamCandidates)
 		if err != nil {
 			t.Fatal(err)
 		}
-		there = all[pipeline.DurableGlance]
+		there = all[pipeline.DurableGlance].Pending
 	}
 	if two, err := in.Take(t.Context(), 100, bus.Patient); err != nil || len(two) != 2 {
 		t.Errorf("%d items, %v; want both that were there", len(two), err)

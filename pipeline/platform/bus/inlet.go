@@ -164,16 +164,3 @@ func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, 
 	}
 	return out, list.Err()
 }
-
-// Pending returns the number of undelivered messages for every durable of a stream, by name.
-func (b *Bus) Pending(ctx context.Context, stream string) (map[string]int, error) {
-	all, err := b.Backlogs(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]int{}
-	for name, l := range all {
-		out[name] = l.Pending
-	}
-	return out, nil
-}
