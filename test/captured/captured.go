@@ -3,6 +3,7 @@
 package captured
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,10 +13,7 @@ import (
 // Without it the test skips; in CI it fails.
 func Dir(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("KEEPA_FIXTURES")
-	if dir == "" {
-		dir = filepath.Join(root(), "..", "shared", "fixtures", "keepa")
-	}
+	dir := cmp.Or(os.Getenv("KEEPA_FIXTURES"), filepath.Join(root(), "..", "shared", "fixtures", "keepa"))
 	if _, err := os.Stat(dir); err != nil {
 		Missing(t, "captured answers are missing: %v; set KEEPA_FIXTURES", err)
 	}

@@ -22,7 +22,6 @@ import (
 	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/token"
-	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
@@ -73,9 +72,17 @@ func (d *Desk) Keepa() string { return d.keepa.URL }
 // Offer publishes work as a candidate.
 func (d *Desk) Offer(t testing.TB, w decide.Work) {
 	t.Helper()
-	if _, err := d.Bus.Publish(t.Context(), messages.Candidate("candidate", w.ID, w.Survivor.Candidate)); err != nil {
+	d.publish(t, messages.Candidate("candidate", w.ID, w.Survivor.Candidate))
+}
+
+// publish returns the sequence of a message in its stream.
+func (d *Desk) publish(t testing.TB, m bus.Message) uint64 {
+	t.Helper()
+	ack, err := d.Bus.Publish(t.Context(), m)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return ack.Sequence
 }
 
 // world is the list of every desk of a process: to make it takes longer than all else.
@@ -245,8 +252,8 @@ func (d *Desk) Work(t testing.TB, asin string, source pipeline.Source, generatio
 	}}
 }
 
-// Survives publishes work as a survivor of a look on a lane.
-func (d *Desk) Survives(t testing.TB, w decide.Work, look pipeline.Look, lane string) {
+// Survives publishes work as a survivor of a look on a lane, and returns its sequence in SURVIVORS.
+func (d *Desk) Survives(t testing.TB, w decide.Work, look pipeline.Look, lane string) (sequence uint64) {
 	t.Helper()
 	s := w.Survivor
 	s.Look = look
@@ -258,9 +265,7 @@ func (d *Desk) Survives(t testing.TB, w decide.Work, look pipeline.Look, lane st
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Bus.Publish(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
+	return d.publish(t, m)
 }
 
 // Store puts an answer on RESPONSES as if it had been bought, and returns its id.
@@ -380,26 +385,8 @@ func (d *Desk) Spent(t testing.TB) int {
 // the deal, and then the verdict with the survivor that it is about.
 func (d *Desk) Accepts(t testing.TB, asin string, at time.Time) decide.Work {
 	t.Helper()
-	j, err := verdict.NewJudge(schemas.UsedBooks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	v := decide.Commit(j, w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, at).Verdict
-	if v.Deal == nil {
-		t.Fatalf("%s is no deal: %s", asin, v.Reason)
-	}
-	s := w.Survivor
-	s.Look, s.Tier = pipeline.LookPeek, pipeline.TierA
-	m, err := bus.Encode(pipeline.SubjectSurvivor(s.Domain, s.Look, string(s.Tier), s.ASIN), pipeline.SchemaSurvivor, "survivor:"+w.ID+":peek", w.ID, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ack, err := d.Bus.Publish(t.Context(), m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	origin := messages.Origin(pipeline.StreamSurvivors, ack.Sequence)
+	w, v := d.commit(t, asin, at)
+	origin := messages.Origin(pipeline.StreamSurvivors, d.Survives(t, w, pipeline.LookPeek, string(pipeline.TierA)))
 	if err := d.Bus.PublishAll(t.Context(), []bus.Message{messages.Deal(w.ID, v), messages.Verdict(pipeline.RunLive, w.ID, origin, v)}); err != nil {
 		t.Fatal(err)
 	}
@@ -409,18 +396,19 @@ func (d *Desk) Accepts(t testing.TB, asin string, at time.Time) decide.Work {
 // Accepted publishes the deal that a commit of the book makes now.
 func (d *Desk) Accepted(t testing.TB, asin string) {
 	t.Helper()
-	j, err := verdict.NewJudge(schemas.UsedBooks)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, v := d.commit(t, asin, d.Env.Now())
+	d.publish(t, messages.Deal(w.ID, v))
+}
+
+// commit is the verdict of a commit of the book, which must make a deal.
+func (d *Desk) commit(t testing.TB, asin string, at time.Time) (decide.Work, pipeline.Verdict) {
+	t.Helper()
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	r := decide.Commit(j, w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, d.Env.Now())
-	if r.Verdict.Deal == nil {
-		t.Fatalf("%s is no deal: %s", asin, r.Verdict.Reason)
+	v := decide.Commit(BuiltIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, at).Verdict
+	if v.Deal == nil {
+		t.Fatalf("%s is no deal: %s", asin, v.Reason)
 	}
-	if _, err := d.Bus.Publish(t.Context(), messages.Deal(w.ID, r.Verdict)); err != nil {
-		t.Fatal(err)
-	}
+	return w, v
 }
 
 // PublishUnreadable publishes what no reader can read, on the subjects of verdicts about a book:
@@ -432,13 +420,10 @@ func (d *Desk) PublishUnreadable(t testing.TB, asin string) {
 		`{"look":"commit","outcome":"accept","asin":"` + asin + `","domain":1,"decided_at":"2026-03-02T09:00:00Z","deal":5}`,
 		`{"look":"commit","outcome":"accept","asin":"` + asin + `","domain":1,"decided_at":"2026-03-02T09:00:00Z","deal":null}`,
 	} {
-		_, err := d.Bus.Publish(t.Context(), bus.Message{
+		d.publish(t, bus.Message{
 			Subject: pipeline.SubjectVerdict(1, pipeline.LookCommit, pipeline.Accept, asin), Schema: pipeline.SchemaVerdict,
 			ID: fmt.Sprintf("litter %s %d", asin, n), Run: pipeline.RunLive, Body: []byte(body),
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

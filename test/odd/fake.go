@@ -6,6 +6,7 @@ package odd
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -273,33 +274,20 @@ func (k *Keepa) list(envelope map[string]json.RawMessage) {
 	if json.Unmarshal(envelope["deals"], &deals) != nil || json.Unmarshal(deals["dr"], &rows) != nil {
 		return
 	}
-	var out [][]byte
 	if k.rows == nil {
-		for _, row := range rows {
-			out = k.edited(out, Row, name(row), row)
-		}
-		deals["dr"] = Array(out)
-		envelope["deals"] = Object(deals)
-		return
+		deals["dr"] = editAll(k, Row, rows)
+	} else {
+		deals["dr"] = editAll(k, Row, k.rows)
+		deals["categoryIds"], deals["categoryCount"] = json.RawMessage("[283155]"), json.RawMessage(fmt.Sprintf("[%d]", len(k.rows)))
 	}
-	for _, row := range k.rows {
-		out = k.edited(out, Row, name(row), row)
-	}
-	deals["dr"] = Array(out)
-	deals["categoryIds"], deals["categoryCount"] = json.RawMessage("[283155]"), json.RawMessage(fmt.Sprintf("[%d]", len(k.rows)))
 	envelope["deals"] = Object(deals)
 }
 
 func (k *Keepa) products(kind string, envelope map[string]json.RawMessage) {
 	var products []json.RawMessage
-	if json.Unmarshal(envelope["products"], &products) != nil {
-		return
+	if json.Unmarshal(envelope["products"], &products) == nil {
+		envelope["products"] = editAll(k, kind, products)
 	}
-	var out [][]byte
-	for _, p := range products {
-		out = k.edited(out, kind, name(p), p)
-	}
-	envelope["products"] = Array(out)
 }
 
 func (k *Keepa) sellers(envelope map[string]json.RawMessage) {
@@ -308,24 +296,29 @@ func (k *Keepa) sellers(envelope map[string]json.RawMessage) {
 		return
 	}
 	for id, s := range sellers {
-		if got := k.edited(nil, Seller, id, s); len(got) > 0 {
-			sellers[id] = got[0]
-		} else {
+		if sellers[id] = k.edited(Seller, id, s); sellers[id] == nil {
 			delete(sellers, id)
 		}
 	}
 	envelope["sellers"] = Object(sellers)
 }
 
-func (k *Keepa) edited(out [][]byte, kind, key string, good []byte) [][]byte {
-	edit := k.edits[kind+" "+key]
-	if edit != nil {
-		good = edit(good)
+// editAll is the array of elements, without those that an edit leaves out.
+func editAll[E ~[]byte](k *Keepa, kind string, all []E) []byte {
+	var out [][]byte
+	for _, e := range all {
+		if odd := k.edited(kind, name(e), e); odd != nil {
+			out = append(out, odd)
+		}
 	}
-	if good == nil {
-		return out
+	return Array(out)
+}
+
+func (k *Keepa) edited(kind, key string, good []byte) []byte {
+	if edit := k.edits[kind+" "+key]; edit != nil {
+		return edit(good)
 	}
-	return append(out, good)
+	return good
 }
 
 func name(raw []byte) string {
@@ -338,13 +331,8 @@ func name(raw []byte) string {
 
 // Object writes an object whose values need not be JSON, its keys in their order.
 func Object(m map[string]json.RawMessage) []byte {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
 	out := []byte{'{'}
-	for i, key := range keys {
+	for i, key := range slices.Sorted(maps.Keys(m)) {
 		if i > 0 {
 			out = append(out, ',')
 		}
@@ -368,31 +356,25 @@ func Array(elements [][]byte) []byte {
 
 // Set is the edit that puts a value at a path of keys, raw.
 func Set(value string, path ...string) Edit {
-	return func(good []byte) []byte {
-		var m map[string]json.RawMessage
-		if json.Unmarshal(good, &m) != nil || m == nil {
-			return good
-		}
-		if len(path) > 1 {
-			m[path[0]] = Set(value, path[1:]...)(m[path[0]])
-		} else {
-			m[path[0]] = json.RawMessage(value)
-		}
-		return Object(m)
-	}
+	return at(path, func(m map[string]json.RawMessage, key string) { m[key] = json.RawMessage(value) })
 }
 
 // Drop is the edit that removes a key.
 func Drop(path ...string) Edit {
+	return at(path, func(m map[string]json.RawMessage, key string) { delete(m, key) })
+}
+
+// at is the edit of the object that holds the last key of a path.
+func at(path []string, change func(m map[string]json.RawMessage, key string)) Edit {
 	return func(good []byte) []byte {
 		var m map[string]json.RawMessage
 		if json.Unmarshal(good, &m) != nil || m == nil {
 			return good
 		}
 		if len(path) > 1 {
-			m[path[0]] = Drop(path[1:]...)(m[path[0]])
+			m[path[0]] = at(path[1:], change)(m[path[0]])
 		} else {
-			delete(m, path[0])
+			change(m, path[0])
 		}
 		return Object(m)
 	}
