@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -248,12 +249,7 @@ func (l Letter) Write(w io.Writer) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	p.f("letter\t%d\ndead-lettered\t%s by %s\nreason\t%s\nerror\t%s\nfrom\t%s #%d on %s\ntries\t%d\n",
 		l.Sequence, l.At, l.Stage, d.Reason, orDash(d.Error.String()), orDash(d.Stream), d.Sequence, d.Subject, d.Deliveries)
-	names := make([]string, 0, len(d.Header))
-	for name := range d.Header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(d.Header)) {
 		p.f("%s:\t%s\n", name, foreign.Of(strings.Join(d.Header[name], ", ")))
 	}
 	if err := p.flush(); err != nil {

@@ -14,10 +14,8 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/verdict"
-	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/platform/bus"
-	"ratchet/pipeline/store/messages"
 )
 
 // History is what the live run decided and spent in a span of pipeline time, from the streams.
@@ -33,22 +31,8 @@ func ReadHistory(ctx context.Context, b *bus.Bus, since func(now time.Time) time
 	if err != nil {
 		return History{}, err
 	}
-	h := History{Since: since(s.At), Until: s.At, sum: report.New(), status: s}
-	err = messages.ScanVerdicts(ctx, b, bus.From{}, func(_ bus.Read, v visibility.Verdict) error {
-		if v.Run == pipeline.RunLive && !v.Verdict.DecidedAt.Before(h.Since) {
-			h.sum.Verdict(v.WorkID, v.Verdict)
-		}
-		return nil
-	})
-	if err != nil {
-		return h, err
-	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamLedger, bus.From{}, func(_ bus.Read, e pipeline.Entry) error {
-		if !e.At.Before(h.Since) {
-			h.sum.Entry(e)
-		}
-		return nil
-	})
+	h := History{Since: since(s.At), Until: s.At, status: s}
+	h.sum, err = readSince(ctx, b, h.Since)
 	return h, err
 }
 

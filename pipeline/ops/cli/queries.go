@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -183,7 +184,7 @@ func (s Status) writeQueries(p *lines) {
 	} else {
 		p.f("Queries: version %d (%s), applied %s by %s.\n", q.Version, orDash(strings.Join(q.IDs, ", ")), Ago(s.At, q.At), foreign.Of(q.By))
 	}
-	for _, k := range sortedKeys(s.Watermarks) {
+	for _, k := range slices.Sorted(maps.Keys(s.Watermarks)) {
 		if m := s.Watermarks[k]; m.Why == watermark.Retired {
 			p.f("  no longer read: %s (its watermark %s is kept)\n", orDash(foreign.Of(m.Query).String()), foreign.Of(k))
 		}

@@ -86,9 +86,14 @@ func restOf(sum *report.Report, made func(asin string) bool) string {
 
 // ReadReport returns the report of the live run from the streams.
 func ReadReport(ctx context.Context, b *bus.Bus) (*report.Report, error) {
+	return readSince(ctx, b, time.Time{})
+}
+
+// readSince returns what the live run decided and spent since an instant.
+func readSince(ctx context.Context, b *bus.Bus, since time.Time) (*report.Report, error) {
 	sum := report.New()
 	err := messages.ScanVerdicts(ctx, b, bus.From{}, func(_ bus.Read, v visibility.Verdict) error {
-		if v.Run == pipeline.RunLive {
+		if v.Run == pipeline.RunLive && !v.Verdict.DecidedAt.Before(since) {
 			sum.Verdict(v.WorkID, v.Verdict)
 		}
 		return nil
@@ -97,7 +102,9 @@ func ReadReport(ctx context.Context, b *bus.Bus) (*report.Report, error) {
 		return nil, err
 	}
 	err = bus.ScanJSON(ctx, b, pipeline.StreamLedger, bus.From{}, func(_ bus.Read, e pipeline.Entry) error {
-		sum.Entry(e)
+		if !e.At.Before(since) {
+			sum.Entry(e)
+		}
 		return nil
 	})
 	return sum, err

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -89,7 +91,7 @@ func (s Status) writeMissing(p *lines) {
 
 func (s Status) lists() Section {
 	out := Section{Name: "Lists", Heads: []string{"WATERMARK", "READ", "NEXT POLL", "INTERVAL", "WHY", "GAPS OWED", "LAST SWEEP", "ROWS", "CAME AND WENT"}}
-	for _, k := range sortedKeys(s.Watermarks) {
+	for _, k := range slices.Sorted(maps.Keys(s.Watermarks)) {
 		m := s.Watermarks[k]
 		out.Rows = append(out.Rows, []string{
 			k, Ago(s.At, m.ReadAt), next(s.At, m), fmt.Sprint(time.Duration(m.IntervalS) * time.Second), orDash(m.Why), owed(m), Ago(s.At, m.LastSweep),

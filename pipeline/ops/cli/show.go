@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -82,26 +81,6 @@ func (s Show) names(usual []string) []string {
 	return usual
 }
 
-func (s Show) writeCSV(w io.Writer, deals []Deal, head bool) error {
-	shown := slices.DeleteFunc(fieldsOf(s.csvNames(), nil), func(f field) bool { return f.csv == nil })
-	var rows [][]string
-	if head {
-		var names []string
-		for _, f := range shown {
-			names = append(names, f.name)
-		}
-		rows = append(rows, names)
-	}
-	for _, d := range deals {
-		var row []string
-		for _, f := range shown {
-			row = append(row, f.csv(d))
-		}
-		rows = append(rows, row)
-	}
-	return csv.NewWriter(w).WriteAll(rows)
-}
-
 // csvNames returns the columns of a csv: always with the note, because its rows may be written one by one.
 func (s Show) csvNames() []string {
 	names := s.names(csvFields)
@@ -116,6 +95,7 @@ type stream struct {
 	Show
 	w     io.Writer
 	begun bool
+	csv   *Listing
 }
 
 // show prints one deal: a table's row, a csv's row, or a JSON object on a line.
@@ -129,7 +109,10 @@ func (s *stream) show(d Deal) error {
 	case "json":
 		return json.NewEncoder(s.w).Encode(d)
 	case "csv":
-		return s.writeCSV(s.w, []Deal{d}, head)
+		if head {
+			s.csv = NewListing(s.w, s.Show)
+		}
+		return cmp.Or(s.csv.record(d), s.csv.w.Flush())
 	}
 	_, err := io.WriteString(s.w, s.row(d, head))
 	return err

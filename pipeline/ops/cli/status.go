@@ -385,15 +385,6 @@ func budget(at time.Time, b *token.Balance, wish string) string {
 	return out
 }
 
-func sortedKeys(m map[string]watermark.State) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
-}
-
 // Ago returns how long before now t was, for people.
 func Ago(now, t time.Time) string {
 	if t.IsZero() {

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -24,6 +25,7 @@ const (
 	machineName = "machine"
 	replaysName = "replays"
 	whatIfName  = "whatif"
+	failedName  = "failed"
 )
 
 // perPage is how many deals one page shows.
@@ -242,9 +244,7 @@ func rowOf(d cli.Deal, now time.Time, fields []string) row {
 	of := func(name string) string { return cli.Columns(name)[0].Of(d, now) }
 	key := fmt.Sprintf("%d-%s-%d", d.Domain, d.ASIN, d.PriceType)
 	r := row{ID: "d-" + key, Key: key, ASIN: d.ASIN, Title: d.Title.Short(160).String(), Note: d.Note(), Cover: coverOf(d.ASIN, d.Title.String()), Links: linksOf(d)}
-	if r.Title == "" {
-		r.Title = d.ASIN
-	}
+	r.Title = cmp.Or(r.Title, d.ASIN)
 	if d.LandedCents != nil {
 		r.Price = keepa.Domain(d.Domain).Currency().Amount(*d.LandedCents)
 	}

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -94,10 +95,7 @@ func (s *Server) frame(v view, a asked) frame {
 			back[name] = values
 		}
 	}
-	path := map[string]string{dealsName: "/", dealName: "/deal/" + a.asin}[v.name]
-	if path == "" {
-		path = "/" + v.name
-	}
+	path := cmp.Or(map[string]string{dealsName: "/", dealName: "/deal/" + a.asin}[v.name], "/"+v.name)
 	f.Back = (&url.URL{Path: path, RawQuery: back.Encode()}).String()
 	return f
 }
@@ -118,7 +116,12 @@ func (s *Server) simulated() bool {
 
 func (s *Server) write(w http.ResponseWriter, status int, f frame) {
 	var page bytes.Buffer
-	if err := templates.ExecuteTemplate(&page, "frame.html", f); err != nil {
+	err := templates.ExecuteTemplate(&page, "frame.html", f)
+	switch {
+	case err != nil && f.Here == failedName:
+		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
+		return
+	case err != nil:
 		s.fail(w, err)
 		return
 	}
@@ -137,16 +140,9 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	case errors.Is(err, context.Canceled):
 		status = http.StatusServiceUnavailable
 	}
-	var page bytes.Buffer
-	f := s.frame(view{name: "failed", title: func(asked) string { return "Not shown" }}, asked{})
+	f := s.frame(view{name: failedName, title: func(asked) string { return "Not shown" }}, asked{})
 	f.Fixed = err.Error()
-	if err := templates.ExecuteTemplate(&page, "frame.html", f); err != nil {
-		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(page.Bytes()) // as above
+	s.write(w, status, f)
 }
 
 // render returns a view's fragment and its name, which is the same for the same content.

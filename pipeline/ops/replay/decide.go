@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func (b *decider) writeInputs(p *original) decided {
 func (b *decider) fromRedecision(p *original, t verdict.Redecision) decided {
 	d := decided{outcome: t.Outcome, reason: t.Reason, profit: p.profit, fromInputs: true}
 	if p.full == nil && t.Outcome == p.outcome && t.Reason == p.reason && t.RuleID == p.ruleID && t.Heuristic == p.heuristic &&
-		b.second.AllKept() && same(t.Unknown, p.unknown) {
+		b.second.AllKept() && slices.Equal(t.Unknown, p.unknown) {
 		// Only the name of the rules differs, and a deal repeats it.
 		d.message = b.message(p, t.Outcome, p.body)
 		if p.ruleSet != b.judge.Version() {
@@ -99,30 +100,11 @@ func (b *decider) fromRedecision(p *original, t verdict.Redecision) decided {
 	}
 	v.Deal = bytes.ReplaceAll(v.Deal, ruleSetMember(p.ruleSet), ruleSetMember(b.judge.Version()))
 	v.Outcome, v.Reason, v.RuleID, v.Heuristic, v.RuleSet = t.Outcome, t.Reason, t.RuleID, t.Heuristic, b.judge.Version()
-	v.Inputs, v.Unknown = b.second.Kept(), orNone(t.Unknown)
+	v.Inputs, v.Unknown = b.second.Kept(), append([]string{}, t.Unknown...) // [] rather than null
 	return b.encode(p, v, d)
 }
 
 func ruleSetMember(version string) []byte { return []byte(`"rule_set":"` + version + `"`) }
-
-func orNone(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return s
-}
-
-func same(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
 
 // verdict returns the live verdict without its inputs.
 func (p *original) verdict() (pipeline.Verdict, error) {

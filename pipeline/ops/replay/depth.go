@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,12 +101,7 @@ func (r *Replay) fitting(sample []original) (Depth, string) {
 	case other != "":
 		return Answers, fmt.Sprintf("the settings or the extraction differ from those of the live rules %s, so the inputs are other numbers", other)
 	default:
-		names := make([]string, 0, len(missing))
-		for name := range missing {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return Answers, "the rules need inputs that the verdicts do not keep: " + strings.Join(names, ", ")
+		return Answers, "the rules need inputs that the verdicts do not keep: " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ")
 	}
 }
 

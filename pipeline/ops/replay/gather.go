@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"ratchet/pipeline"
@@ -116,7 +117,7 @@ func (a *archive) answers(ctx context.Context, ps []*original, out []evidence) e
 // ownAnswers returns the sequences of the answers of the verdict's own look.
 func ownAnswers(p *original, w decide.Work) ([]uint64, string) {
 	before := w.Survivor.ResponseIDs
-	if len(p.responses) < len(before) || !same(p.responses[:len(before)], before) {
+	if len(p.responses) < len(before) || !slices.Equal(p.responses[:len(before)], before) {
 		return nil, lostBroken
 	}
 	rest := p.responses[len(before):]

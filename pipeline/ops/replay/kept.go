@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -110,12 +111,7 @@ func (k *Kept) limit(most int) {
 
 // sorted are the decisions in the order of the stream.
 func (k *Kept) sorted() []*keptInputs {
-	all := make([]*keptInputs, 0, len(k.held))
-	for _, v := range k.held {
-		all = append(all, v)
-	}
-	slices.SortFunc(all, func(a, b *keptInputs) int { return cmp.Compare(a.seq, b.seq) })
-	return all
+	return slices.SortedFunc(maps.Values(k.held), func(a, b *keptInputs) int { return cmp.Compare(a.seq, b.seq) })
 }
 
 // Compared is what two rule sets make of the same inputs.

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,9 +53,7 @@ func Open(ctx context.Context, b *bus.Bus, ch Warehouse, o Options, progress fun
 	} else if err := r.begin(ctx, ch); err != nil {
 		return nil, err
 	}
-	if r.o.Workers == 0 {
-		r.o.Workers = runtime.GOMAXPROCS(0)
-	}
+	r.o.Workers = cmp.Or(r.o.Workers, runtime.GOMAXPROCS(0))
 	return r, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -158,14 +159,9 @@ func (r *Record) Write(w io.Writer) error {
 
 // changes returns the changes, the largest first.
 func (r *Record) changes() []*Change {
-	var out []*Change
-	for _, c := range r.Sums.Changes {
-		out = append(out, c)
-	}
-	slices.SortFunc(out, func(a, b *Change) int {
+	return slices.SortedFunc(maps.Values(r.Sums.Changes), func(a, b *Change) int {
 		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Before, b.Before), cmp.Compare(a.After, b.After))
 	})
-	return out
 }
 
 func shown(es []Example) string {
@@ -195,10 +191,5 @@ func listed(m map[string]int) string {
 }
 
 func sorted(m map[string]int) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.SortFunc(out, func(a, b string) int { return cmp.Or(cmp.Compare(m[b], m[a]), strings.Compare(a, b)) })
-	return out
+	return slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Or(cmp.Compare(m[b], m[a]), strings.Compare(a, b)) })
 }

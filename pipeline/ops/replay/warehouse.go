@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,9 +110,7 @@ func resumed(ws []window, at place) []window {
 }
 
 func (s *warehouseSource) run(ctx context.Context, ch Warehouse, q warehouse.KeptQuery, ws []window, many int, from place) {
-	if many == 0 {
-		many = manyInputs
-	}
+	many = cmp.Or(many, manyInputs)
 	next := warehouseBatch{at: from, more: true}
 	flush := func(more bool) error {
 		next.more = more

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -213,8 +214,7 @@ func (b *Box) openPage() (err error) {
 	}
 	rules, _ := b.lookup().Lookup("RULES")
 	b.door, err = page.Listen(page.Options{Addr: b.o.Page, Flag: "--page", Data: b.o.Data, TLS: b.o.TLS, Rules: rules, Simulated: b.o.World != Real, LAN: b.o.PageLAN})
-	var taken *process.TakenError
-	if errors.As(err, &taken) && b.o.Page == DefaultPage && !b.o.PageLAN {
+	if _, ok := errors.AsType[*process.TakenError](err); ok && b.o.Page == DefaultPage && !b.o.PageLAN {
 		b.NoPage = err
 		return nil
 	}
@@ -283,9 +283,7 @@ func (b *Box) lookup() envconfig.Lookuper {
 	if b.o.SkipPeek {
 		set["PEEKER_SKIP"] = "true"
 	}
-	for k, v := range b.o.Settings {
-		set[k] = v
-	}
+	maps.Copy(set, b.o.Settings)
 	return envconfig.MultiLookuper(envconfig.MapLookuper(set), process.Environment())
 }
 

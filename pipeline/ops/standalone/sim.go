@@ -162,17 +162,13 @@ func (b *Box) AwaitRecorder(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for ctx.Err() == nil {
-		left := uint64(0)
+		left := 0
 		for _, stream := range pipeline.RecordedStreams() {
-			c, err := b.Bus.JS.Consumer(ctx, stream, pipeline.DurableRecorder(stream))
+			pending, unsettled, err := b.Bus.Waiting(ctx, stream, pipeline.DurableRecorder(stream))
 			if err != nil {
 				return
 			}
-			info, err := c.Info(ctx)
-			if err != nil {
-				return
-			}
-			left += info.NumPending + uint64(info.NumAckPending)
+			left += pending + unsettled
 		}
 		if left == 0 {
 			return

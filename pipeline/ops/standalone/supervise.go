@@ -86,8 +86,7 @@ func (c *crew) keep(ctx context.Context, name string, f run, ready chan<- string
 			early <- fmt.Errorf("start %s: %w", name, err)
 			return
 		}
-		var usage *process.UsageError
-		if errors.As(err, &usage) {
+		if _, ok := errors.AsType[*process.UsageError](err); ok {
 			c.fatal <- fmt.Errorf("%s: %w", name, err)
 			return
 		}
