@@ -138,5 +138,3 @@ func (b *Backlog) find(asin string, _ time.Time) (product, bool) {
 	k, ok := b.books[asin]
 	return k, ok
 }
-
-func (b *Backlog) seller(id string, now time.Time) []byte { return encodeSeller(id, now) }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -141,11 +142,6 @@ func (c *CapturedCatalogue) Truth(string) Class { return Unknown }
 // Sells returns false: the outcome is unknown.
 func (c *CapturedCatalogue) Sells(string, time.Time) (Sale, bool) { return Sale{}, false }
 
-// makes reports that the product was not captured and is made from its row.
-func (c *CapturedCatalogue) makes(asin string) bool { return c.products[asin] == nil }
-
-func (c *CapturedCatalogue) filtered() bool { return true }
-
 func (c *CapturedCatalogue) begin(time.Time) {}
 
 // sweepAt returns the index of the sweep that is served at now.
@@ -181,8 +177,6 @@ func (c *CapturedCatalogue) find(asin string, now time.Time) (product, bool) {
 	}
 	return p, true
 }
-
-func (c *CapturedCatalogue) seller(id string, now time.Time) []byte { return encodeSeller(id, now) }
 
 // capturedProduct is a product object as captured: with offers, without,
 // or both.
@@ -244,10 +238,8 @@ func (p *capturedProduct) encode(q question) []byte {
 	if q.offers == 0 && p.without != nil || from == nil {
 		from = p.without
 	}
-	out := make(map[string]json.RawMessage, len(from))
-	for k, v := range from {
-		out[k] = v
-	}
+	out := map[string]json.RawMessage{}
+	maps.Copy(out, from)
 	null := json.RawMessage("null")
 	if q.offers == 0 {
 		delete(out, "offers")

@@ -39,8 +39,6 @@ type Catalogue interface {
 	list(now time.Time) []*row
 	// find returns the product at now.
 	find(asin string, now time.Time) (product, bool)
-	// seller returns a seller, encoded; nil for an unknown one.
-	seller(id string, now time.Time) []byte
 }
 
 // product can answer for one ASIN.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,9 +45,6 @@ func (s *Sim) deals(r *http.Request, c call) result {
 	return result{cost: tokensDealPage, items: page, payload: payload, took: s.span(270*time.Millisecond, 800*time.Millisecond)}
 }
 
-// filterFree is a catalogue whose rows were already filtered when they were captured.
-type filterFree interface{ filtered() bool }
-
 func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
 	kept, totals := s.kept(sel, now)
 	s.order(kept, sel)
@@ -59,8 +57,7 @@ func (s *Sim) page(sel *selection, now time.Time) (rows int, payload []byte) {
 // kept returns the rows that a query lists, and their number in each root category ignoring the query's own.
 func (s *Sim) kept(sel *selection, now time.Time) ([]*row, map[int64]int) {
 	all := s.o.Catalogue.list(now)
-	free, ok := s.o.Catalogue.(filterFree)
-	open := ok && free.filtered()
+	_, open := s.o.Catalogue.(*CapturedCatalogue) // its rows were filtered when they were captured
 	kept := make([]*row, 0, len(all))
 	totals := map[int64]int{}
 	for _, r := range all {
@@ -182,11 +179,7 @@ var rootNames = map[int64]string{
 }
 
 func (s *Sim) encodePage(rows []*row, totals map[int64]int) []byte {
-	var ids []int64
-	for id := range totals {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b int64) int { return cmp.Or(totals[a]-totals[b], cmp.Compare(a, b)) })
+	ids := slices.SortedFunc(maps.Keys(totals), func(a, b int64) int { return cmp.Or(totals[a]-totals[b], cmp.Compare(a, b)) })
 	names, counts := make([]string, len(ids)), make([]int, len(ids))
 	for i, id := range ids {
 		names[i], counts[i] = rootNames[id], totals[id]

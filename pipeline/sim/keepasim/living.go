@@ -1,6 +1,7 @@
 package keepasim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -71,9 +72,7 @@ func Living(seed uint64, o LivingOptions) *World {
 	if o.Good <= 0 {
 		o.Good = 0.05
 	}
-	if o.Other == 0 {
-		o.Other = min(24, o.Rows/30)
-	}
+	o.Other = cmp.Or(o.Other, min(24, o.Rows/30))
 	o.Rows, o.Other = min(o.Rows, isbnSpace/(maxBlocks*maxLives)), max(o.Other, 0)
 	return &World{seed: seed, o: o, slots: make([]slot, o.Rows)}
 }
@@ -271,5 +270,3 @@ func (w *World) find(asin string, now time.Time) (product, bool) {
 	k, _ := l.book(at)
 	return k, true
 }
-
-func (w *World) seller(id string, now time.Time) []byte { return encodeSeller(id, now) }

@@ -1,6 +1,7 @@
 package keepasim
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 )
@@ -35,15 +36,11 @@ type Options struct {
 const FullBucket = -1 << 31
 
 func (o Options) withDefaults() Options {
-	if o.Rate == 0 {
-		o.Rate = 5
-	}
+	o.Rate = cmp.Or(o.Rate, 5)
 	if o.Balance == FullBucket || o.Balance == 0 && !o.StartEmpty {
 		o.Balance = capacity(o.Rate)
 	}
-	if o.Tick == 0 {
-		o.Tick = DefaultTick
-	}
+	o.Tick = cmp.Or(o.Tick, DefaultTick)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

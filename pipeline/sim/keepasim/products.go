@@ -103,10 +103,7 @@ func (s *Sim) productLatency(q question, n int) time.Duration {
 // price returns the price of one product, the question with its
 // instants filled in, and whether its offers were refreshed.
 func (s *Sim) price(q question, p product, asin string, now int64, c call) (question, int, bool) {
-	q.at = now - now%60 // a product is refreshed at most once an hour unless requested
-	if p.creation() > q.at {
-		q.at = p.creation()
-	}
+	q.at = max(now-now%60, p.creation()) // a product is refreshed at most once an hour unless requested
 	options := 0
 	if q.rating {
 		options++
@@ -150,12 +147,7 @@ func parseQuestion(f url.Values) (question, []string, *apiError) {
 	if err != nil || domain < 1 || domain > 12 || domain == 7 {
 		return bad()
 	}
-	var asins []string
-	for _, a := range strings.Split(f.Get("asin"), ",") {
-		if a = strings.TrimSpace(a); a != "" {
-			asins = append(asins, a)
-		}
-	}
+	asins := namesIn(f.Get("asin"))
 	if len(asins) == 0 || len(asins) > maxIDs {
 		return bad()
 	}
@@ -188,6 +180,16 @@ func parseQuestion(f url.Values) (question, []string, *apiError) {
 	return q, asins, nil
 }
 
+// namesIn returns the names in a list with commas.
+func namesIn(list string) (names []string) {
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // setStats reads a number of days or two dates.
 func (q *question) setStats(v string) bool {
 	from, to, two := strings.Cut(v, ",")
@@ -217,12 +219,7 @@ func parseDate(v string) (time.Time, bool) {
 
 // sellers is the /seller endpoint: a token for each seller that is known.
 func (s *Sim) sellers(r *http.Request, c call) result {
-	var ids []string
-	for _, id := range strings.Split(r.Form.Get("seller"), ",") {
-		if id = strings.TrimSpace(id); id != "" {
-			ids = append(ids, id)
-		}
-	}
+	ids := namesIn(r.Form.Get("seller"))
 	if len(ids) == 0 || len(ids) > maxIDs {
 		e := invalid(http.StatusBadRequest, "You used an invalid parameter for this API call.", text(""))
 		return result{status: http.StatusBadRequest, err: e}
@@ -231,7 +228,7 @@ func (s *Sim) sellers(r *http.Request, c call) result {
 	b.WriteString(`"sellers":{`)
 	n := 0
 	for _, id := range ids {
-		body := s.o.Catalogue.seller(id, c.arrived)
+		body := encodeSeller(id, c.arrived)
 		if body == nil {
 			continue
 		}

@@ -229,12 +229,7 @@ func (s *selection) passesFilters(r *row) bool {
 		return false
 	}
 	title := strings.ToLower(r.Title)
-	for _, w := range s.words {
-		if !strings.Contains(title, w) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.words, func(w string) bool { return !strings.Contains(title, w) })
 }
 
 // inCategories reports whether the row is in what the query includes and

@@ -2,6 +2,7 @@ package keepasim
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"net/http"
@@ -102,7 +103,7 @@ func (s *Sim) Bucket() (at time.Time, balance int, next time.Time, started bool)
 // Made reports that a product of a captured world was not captured itself, but made from its row.
 func (s *Sim) Made(asin string) bool {
 	c, ok := s.o.Catalogue.(*CapturedCatalogue)
-	return ok && c.makes(asin)
+	return ok && c.products[asin] == nil
 }
 
 // Spend takes n tokens as another user of the same key would, without checking the balance.
@@ -215,7 +216,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.fault, c.others = s.draw(c)
 	switch c.fault.Do {
 	case Fail:
-		http.Error(w, "<html><body><h1>server error</h1></body></html>", orInt(c.fault.Status, http.StatusInternalServerError))
+		http.Error(w, "<html><body><h1>server error</h1></body></html>", cmp.Or(c.fault.Status, http.StatusInternalServerError))
 		return
 	case Refuse:
 		s.refuse(w, r, c)
@@ -355,7 +356,7 @@ func (s *Sim) finish(w http.ResponseWriter, r *http.Request, c call, res result)
 	}
 	env := s.envelope(c, cost, now)
 	s.mu.Unlock()
-	s.deliver(w, r, c, orInt(res.status, http.StatusOK), join(env, res.payload, res.err))
+	s.deliver(w, r, c, cmp.Or(res.status, http.StatusOK), join(env, res.payload, res.err))
 }
 
 func (s *Sim) charge(c call, res result, cost int, now time.Time) {
@@ -490,13 +491,6 @@ func (s *Sim) span(lo, hi time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return lo + time.Duration(s.rng.float()*float64(hi-lo))
-}
-
-func orInt(v, or int) int {
-	if v == 0 {
-		return or
-	}
-	return v
 }
 
 func text(s string) *string { return &s }
