@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -57,9 +58,7 @@ func PlanOf(name string) (Plan, error) {
 
 // EnvDecode reads the value of a variable; an empty one is the first plan.
 func (p *Plan) EnvDecode(text string) (err error) {
-	if text == "" {
-		text = MainPlan
-	}
+	text = cmp.Or(text, MainPlan)
 	*p, err = PlanOf(text)
 	return err
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -57,9 +58,7 @@ func (m Stored) Origin() (Origin, error) {
 		Sequence: m.Sequence, StoredAt: m.StoredAt.UTC(), Run: m.head(HeaderRunID), WorkID: m.head(HeaderWorkID),
 		Build: m.head(HeaderBuild), MsgID: m.head(HeaderMsgID),
 	}
-	if o.Run == "" {
-		o.Run = RunLive
-	}
+	o.Run = cmp.Or(o.Run, RunLive)
 	if o.Sequence > math.MaxUint32 {
 		return o, unrecordable(UnknownMessage, "sequence %d: want less than 2^32; start a new stream", o.Sequence)
 	}

@@ -128,8 +128,7 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 	if err != nil {
 		s.pulse.Failed(err)
 		s.env.Log.Warn("sellers stay unknown", "err", err)
-		var e *gateway.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*gateway.Error](err); ok {
 			s.doubt = e.MayHaveCost()
 			return e.Consumed, e.Reading, worker.KeepRefused(ctx, s.bus, bought, err)
 		}

@@ -26,13 +26,7 @@ type Config struct {
 
 // Validate reports every variable that is wrong, by name.
 func (c Config) Validate() error {
-	var faults []error
-	if err := c.NATS.Validate(); err != nil {
-		faults = append(faults, err)
-	}
-	if err := warehouse.CheckURL(c.ClickHouse); err != nil {
-		faults = append(faults, err)
-	}
+	faults := []error{c.NATS.Validate(), warehouse.CheckURL(c.ClickHouse)}
 	if c.Batch < 1 || c.Batch > 20000 {
 		faults = append(faults, fmt.Errorf("RECORDER_BATCH: want 1 to 20000, got %d", c.Batch))
 	}

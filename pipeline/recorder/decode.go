@@ -29,8 +29,7 @@ func storedOf(m jetstream.Msg) (s pipeline.Stored, pending uint64, err error) {
 
 // reasonOf returns the reason code of a dead letter.
 func reasonOf(err error) string {
-	var never *pipeline.Unrecordable
-	if errors.As(err, &never) {
+	if never, ok := errors.AsType[*pipeline.Unrecordable](err); ok {
 		return never.Reason
 	}
 	return pipeline.BadMessage

@@ -71,8 +71,7 @@ func KeepRefused(ctx context.Context, b *bus.Bus, p *Purchase, cause error) erro
 // End ends the claim of a call that was answered. If the answer lacks its price, the balance
 // shows it. An unreadable answer is not a failed call; one that was cut off in transit is.
 func End(ctx context.Context, env process.Env, pulse *Pulse, breaker *Breaker, c *claims.Claim, a gateway.Answer) error {
-	var cut *gateway.Error
-	if errors.As(a.Part, &cut) {
+	if cut, ok := errors.AsType[*gateway.Error](a.Part); ok {
 		pulse.Failed(cut)
 		env.Log.Warn("keepa refused", "err", cut, "wait", breaker.Failed(env))
 	} else {

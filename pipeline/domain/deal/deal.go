@@ -1,6 +1,7 @@
 package deal
 
 import (
+	"cmp"
 	"time"
 
 	"ratchet/pipeline/domain/keepa"
@@ -175,10 +176,7 @@ func (d *Deal) identity(row *keepa.DealRow, p *keepa.Product) {
 	if d.Title.IsZero() {
 		d.Title = row.Title
 	}
-	d.RootCategory = p.RootCategory
-	if d.RootCategory == 0 {
-		d.RootCategory = row.RootCategory
-	}
+	d.RootCategory = cmp.Or(p.RootCategory, row.RootCategory)
 	for _, c := range p.CategoryTree {
 		d.Categories = append(d.Categories, c.Name)
 	}

@@ -122,8 +122,7 @@ func (s *scanner) offers(p *Product) error {
 		var o Offer
 		start := s.i
 		err := s.object(func(key []byte) error { return s.offerField(&o, key) })
-		var typed *TypeError
-		if errors.As(err, &typed) && !typed.hard() {
+		if typed, ok := errors.AsType[*TypeError](err); ok && !typed.hard() {
 			// A field of its price has an unexpected shape: the offer is left out, the others are not.
 			s.i, o = start, Offer{Unread: true}
 			s.changed = append(s.changed, within(fmt.Sprintf("offers[%d]", n), typed).(*TypeError)) //nolint:errorlint,forcetypeassert // typed

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"slices"
 	"time"
 
 	"ratchet/pipeline/domain/keepa"
@@ -62,12 +63,9 @@ func includesShipping(p *keepa.Product) bool {
 		return false
 	}
 	live, _ := p.LiveOffers()
-	for _, o := range live {
-		if o.Price != nil && o.Shipping != nil && *o.Shipping > 0 && int64(*o.Price+*o.Shipping) == used {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(live, func(o keepa.Offer) bool {
+		return o.Price != nil && o.Shipping != nil && *o.Shipping > 0 && int64(*o.Price+*o.Shipping) == used
+	})
 }
 
 // above returns the points with a value.

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -118,9 +119,7 @@ func (i Issuer) booked(e pipeline.Entry) Issuer {
 
 // line returns an entry with the id that its repeats share.
 func (Issuer) line(e pipeline.Entry, id string, args ...any) Line {
-	if e.Stage == "" {
-		e.Stage = "tokend"
-	}
+	e.Stage = cmp.Or(e.Stage, "tokend")
 	return Line{ID: fmt.Sprintf(id, args...), Entry: e}
 }
 

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -174,9 +175,7 @@ func Succeed(s Setup, b Balance, grants map[pipeline.Stage]Grant, m Moment) (Iss
 		question: question{silent: m.Machine},
 		written:  b, forced: true, unlogged: true, pending: b.Books.Lines,
 	}
-	if i.Wish == "" {
-		i.Wish = Run
-	}
+	i.Wish = cmp.Or(i.Wish, Run)
 	for stage, g := range grants {
 		i.Base[stage] = Used(g)
 	}

@@ -2,9 +2,11 @@ package token
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"ratchet/pipeline"
@@ -73,19 +75,13 @@ func (h Heartbeat) pause() time.Duration {
 }
 
 func (h Heartbeat) below(b Bucket) int {
-	below := h.Below
-	if below == 0 {
-		below = 20
-	}
+	below := cmp.Or(h.Below, 20)
 	return min(below, max(1, b.Capacity()/10))
 }
 
 // target returns what a pause waits for: never more than the bucket can hold or the deadline can reach.
 func (h Heartbeat) target(b Bucket, deadline, now time.Time) int {
-	target := h.Target
-	if target == 0 {
-		target = 280
-	}
+	target := cmp.Or(h.Target, 280)
 	ticks := int(max(0, deadline.Sub(now)) / (b.Period() + tickGuard))
 	return max(1, min(target, b.Capacity()*93/100, b.Balance(now)+ticks*b.Refill()))
 }
@@ -189,9 +185,7 @@ func ParseRules(raw []byte) (Rules, error) {
 // Check refuses values that this plan can never reach, and shows the arithmetic.
 func (r Rules) Check(b Bucket) error {
 	capacity, minutes := b.Capacity(), r.PauseMinutes
-	if minutes == 0 {
-		minutes = 60
-	}
+	minutes = cmp.Or(minutes, 60)
 	if !b.Known || capacity == 0 {
 		return nil
 	}
@@ -218,13 +212,9 @@ func (r Rules) Choose() Policy {
 
 // Over returns the shares with the rules' values in place.
 func (r Rules) Over(s Shares) Shares {
-	weight := make(map[pipeline.Stage]int, len(s.Weight))
-	for stage, w := range s.Weight {
-		weight[stage] = w
-	}
-	for stage, w := range r.Weights {
-		weight[stage] = w
-	}
+	weight := map[pipeline.Stage]int{}
+	maps.Copy(weight, s.Weight)
+	maps.Copy(weight, r.Weights)
 	s.Weight = weight
 	if r.ListShare > 0 {
 		s.ListPart = r.ListShare

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -265,9 +266,7 @@ func opposite(op string, want bool) string {
 // allows reports whether all the comparisons can hold together. It returns true when that is unknown.
 func (w world) allows(all []comparison) bool {
 	known, bools := world{}, map[string]bool{}
-	for term, s := range w {
-		known[term] = s
-	}
+	maps.Copy(known, w)
 	for range 2 { // the second pass uses what later comparisons show about earlier terms
 		for _, c := range all {
 			if c.op == "is" {

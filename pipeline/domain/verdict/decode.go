@@ -99,8 +99,7 @@ func nested(text []byte) int {
 
 // syntax reports what the parser could not read.
 func (d *decoder) syntax(err error) {
-	var e yaml.Error
-	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
+	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil && e.GetToken().Position != nil {
 		d.Add(e.GetToken().Position.Line, "", "not YAML: %s", e.GetMessage())
 		return
 	}

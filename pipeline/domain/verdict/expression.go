@@ -3,6 +3,7 @@ package verdict
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -80,8 +81,7 @@ func (r *Rule) compile(d *decoder, path string, constants map[string]any) {
 
 // expression reports what the expression language could not read, at its line of the file.
 func (d *decoder) expression(path string, err error) {
-	var e *exprfile.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*exprfile.Error](err); ok {
 		d.Add(d.at(path)+max(e.Line-1, 0), path, "%s, at character %d", e.Message, e.Column+1)
 		return
 	}
@@ -91,9 +91,7 @@ func (d *decoder) expression(path string, err error) {
 // program compiles a condition over every input and the file's numbers.
 func program(when string, constants map[string]any) (*vm.Program, error) {
 	env := map[string]any{}
-	for name, value := range constants {
-		env[name] = value
-	}
+	maps.Copy(env, constants)
 	for _, in := range catalogue {
 		env[in.Name] = zero(in.Kind)
 	}
@@ -186,12 +184,9 @@ func (r *Rule) resolve(used []string, constants map[string]any) (wrong []string)
 
 // usable returns all names that a condition can use.
 func usable(constants map[string]any) []string {
-	var names []string
+	names := slices.Collect(maps.Keys(constants))
 	for _, in := range catalogue {
 		names = append(names, in.Name)
-	}
-	for name := range constants {
-		names = append(names, name)
 	}
 	slices.Sort(names)
 	return names
@@ -201,9 +196,7 @@ func usable(constants map[string]any) []string {
 func (r *Rule) try(d *decoder, path string, constants map[string]any) {
 	for _, corner := range []int64{0, 1, -1, complaint.Largest} {
 		env := map[string]any{}
-		for name, value := range constants {
-			env[name] = value
-		}
+		maps.Copy(env, constants)
 		for _, in := range r.inputs {
 			switch in.Kind {
 			case Integer:

@@ -21,8 +21,7 @@ func (e *SilentError) Error() string {
 
 // Silent returns the names in a SilentError; none of another error.
 func Silent(err error) []string {
-	var e *SilentError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*SilentError](err); ok {
 		return e.Streams
 	}
 	return nil

@@ -212,8 +212,7 @@ var unready = []jetstream.ErrorCode{10005, 10008, 10074}
 
 // forming recognises a cluster whose servers have not all joined yet.
 func forming(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) && slices.Contains(unready, api.ErrorCode) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && slices.Contains(unready, api.ErrorCode) {
 		return true
 	}
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)

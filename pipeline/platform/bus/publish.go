@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -145,10 +146,7 @@ func (b *Bus) wire(ctx context.Context, m Message) *nats.Msg {
 	for k, v := range m.Header {
 		msg.Header.Set(k, v)
 	}
-	run := m.Run
-	if run == "" {
-		run = pipeline.RunLive
-	}
+	run := cmp.Or(m.Run, pipeline.RunLive)
 	msg.Header.Set(pipeline.HeaderSchema, m.Schema)
 	msg.Header.Set(pipeline.HeaderRunID, run)
 	msg.Header.Set(pipeline.HeaderBuild, b.build)
@@ -171,8 +169,7 @@ func (b *Bus) wire(ctx context.Context, m Message) *nats.Msg {
 
 // transient reports whether the message may be sent again: there was no response, or the server is recovering.
 func transient(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.Code >= 500
 	}
 	return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubject)

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -181,9 +182,7 @@ func (h *heart) remove() {
 
 // semver formats the build as the micro protocol requires.
 func semver(build string) string {
-	if build == "" {
-		build = "dev"
-	}
+	build = cmp.Or(build, "dev")
 	clean := []byte(build)
 	for i, c := range clean {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '.' {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -18,9 +19,7 @@ func Address(flag, addr string) (host string, port int, err error) {
 	if port, err = strconv.Atoi(p); err != nil || port < 0 || port > 65535 {
 		return "", 0, Usagef("%s: want a port from 0 to 65535, got %q", flag, p)
 	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
+	host = cmp.Or(host, "127.0.0.1")
 	return host, port, nil
 }
 

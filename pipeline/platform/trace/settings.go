@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -69,9 +70,7 @@ type values struct {
 
 func (v *values) of(name string) string {
 	value, _, err := v.lookup(name)
-	if v.err == nil {
-		v.err = err
-	}
+	v.err = cmp.Or(v.err, err)
 	return strings.TrimSpace(value)
 }
 

@@ -57,8 +57,7 @@ func Classify(err error) Class {
 
 // code returns ClickHouse's error code, or codeNone if it did not answer.
 func code(err error) int32 {
-	var e *clickhouse.Exception
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*clickhouse.Exception](err); ok {
 		return e.Code
 	}
 	return codeNone

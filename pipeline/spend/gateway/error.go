@@ -95,8 +95,7 @@ func (e *Error) MayHaveCost() bool {
 // transport classifies an error below HTTP and drops the URL that it contains.
 func transport(request string, err error) *Error {
 	e := &Error{Kind: Cut, Request: request}
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	var op *net.OpError

@@ -224,8 +224,7 @@ func (g *Gateway) paid(ctx context.Context, c *claims.Claim, endpoint string, q 
 	a, err := g.call(ctx, endpoint, q)
 	mark.Number("ratchet.tokens", a.Consumed)
 	mark.Number("http.response.status_code", a.HTTPStatus)
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		mark.Fail(string(e.Kind))
 	}
 	mark.End()
@@ -257,8 +256,7 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 		a.Part = cut
 	}
 	a, err = judge(a, resp.Header)
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		e.Says = g.scrub.text(e.Says) // decoding may have joined what was separated in the body
 		if tooLarge {
 			e.Body = nil // not Keepa's answer, and not paid for

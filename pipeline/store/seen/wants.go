@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -83,10 +84,5 @@ func Union(a, b []string) []string {
 		name, _, _ := strings.Cut(q, "@")
 		byName[name] = q
 	}
-	out := make([]string, 0, len(byName))
-	for _, q := range byName {
-		out = append(out, q)
-	}
-	slices.Sort(out)
-	return out
+	return slices.Sorted(maps.Values(byName))
 }

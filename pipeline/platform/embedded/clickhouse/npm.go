@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -59,12 +60,7 @@ func npmFault(output string, err error) error {
 		cause = errors.New(last)
 	}
 	has := func(codes ...string) bool {
-		for _, c := range codes {
-			if strings.Contains(output, c) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(codes, func(c string) bool { return strings.Contains(output, c) })
 	}
 	switch {
 	case has("EINTEGRITY"):

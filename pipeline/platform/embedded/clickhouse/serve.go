@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -62,9 +63,7 @@ const standstill = 15 * time.Minute
 // Clients send the first line of the file "password" in Data. Without
 // that file the same user of this system is admitted (package access).
 func Serve(ctx context.Context, o ServeOptions) error {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Standstill <= 0 {
 		o.Standstill = standstill
 	}

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,9 +66,7 @@ const (
 
 // Start opens the address, runs the child and returns when it answers. A child that dies later is replaced.
 func Start(ctx context.Context, o StartOptions) (*Server, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.ReadyWithin <= 0 {
 		o.ReadyWithin = laterReady
 	}

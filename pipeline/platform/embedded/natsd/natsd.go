@@ -4,6 +4,7 @@
 package natsd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -161,9 +162,7 @@ func serverOptions(o Options, password string, secure *tls.Config) (*server.Opti
 	if opts.Host, opts.Port, err = process.Address("--nats", o.Addr); err != nil {
 		return nil, err
 	}
-	if opts.Port == 0 {
-		opts.Port = server.RANDOM_PORT
-	}
+	opts.Port = cmp.Or(opts.Port, server.RANDOM_PORT)
 	if !access.Loopback(addr) {
 		opts.TLSConfig, opts.TLSTimeout = secure, handshakeWithin.Seconds()
 	}

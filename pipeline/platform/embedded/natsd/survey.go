@@ -210,8 +210,7 @@ func readMeta(dir, name string) (meta, sum []byte, err error) {
 
 // short removes the path, which the caller adds.
 func short(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
 	return err

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -37,10 +38,7 @@ func newCollector(s *trace.Settings) *collector {
 		headers.Set(name, value)
 	}
 	headers.Set("Content-Type", "application/x-protobuf")
-	url := s.URL
-	if url == "" {
-		url = localCollector
-	}
+	url := cmp.Or(s.URL, localCollector)
 	return &collector{url: url, headers: headers, client: &http.Client{
 		Timeout: uploadWithin,
 		// The headers may hold a credential, which another host must not get.

@@ -106,8 +106,7 @@ func As(t testing.TB, what string) string {
 	cmd.Env = []string{task + "=" + what}
 	cmd.Dir = "/"
 	out, err := cmd.Output()
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		t.Fatalf("as another user: %v: %s", err, failed.Stderr)
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -36,9 +37,7 @@ const config = `<clickhouse>
 
 // configure writes the two files and returns the arguments that name them.
 func configure(dir, users string) ([]string, error) {
-	if users == "" {
-		users = cage.Users
-	}
+	users = cmp.Or(users, cage.Users)
 	main, userFile := filepath.Join(dir, "engine.xml"), filepath.Join(dir, "users.xml")
 	if err := errors.Join(os.WriteFile(main, []byte(config), 0o600), os.WriteFile(userFile, []byte(users), 0o600)); err != nil {
 		return nil, fmt.Errorf("write the engine's configuration: %w", err)

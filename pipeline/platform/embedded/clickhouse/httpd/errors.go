@@ -52,8 +52,7 @@ var statuses = map[int]int{
 // fail answers with an exception. It requires that no part of an answer was sent.
 func fail(w http.ResponseWriter, err error) {
 	code := 0 // ClickHouse has no code for it
-	var e *engine.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*engine.Error](err); ok {
 		code = e.Code
 	}
 	status := http.StatusInternalServerError

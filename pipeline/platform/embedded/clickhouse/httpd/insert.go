@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"mime"
@@ -174,9 +175,7 @@ func (s *Server) external(w *work, q *request, part *multipart.Part) (table, err
 		}
 		t.structure = strings.Join(columns, ", ")
 	}
-	if t.format == "" {
-		t.format = "TabSeparated"
-	}
+	t.format = cmp.Or(t.format, "TabSeparated")
 	if !settingName.MatchString(t.format) {
 		return t, refuse(badArguments, "Format %s of external table %s is not a name", quote(t.format), quote(t.name))
 	}

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -93,9 +94,7 @@ type answer struct {
 
 func (s *Server) newAnswer(w http.ResponseWriter, q *request, job *work) *answer {
 	a := &answer{w: w, q: q, format: job.format, temp: s.o.Temp}
-	if a.format == "" {
-		a.format = q.format
-	}
+	a.format = cmp.Or(a.format, q.format)
 	return a
 }
 

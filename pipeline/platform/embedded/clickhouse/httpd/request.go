@@ -1,6 +1,8 @@
 package httpd
 
 import (
+	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -65,12 +67,10 @@ func understandRequest(r *http.Request) *request {
 		readonly: r.Method == http.MethodGet || r.Method == http.MethodHead,
 		tables:   url.Values{},
 	}
-	if q.format == "" {
-		q.format = "TabSeparated"
-	}
+	q.format = cmp.Or(q.format, "TabSeparated")
 	q.credentials(r)
 	values := r.URL.Query()
-	for _, key := range sortedKeys(values) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		q.take(key, values.Get(key), r)
 	}
 	return q
@@ -178,13 +178,4 @@ func (q *request) assignments() (string, error) {
 		list = append(list, "readonly = 2")
 	}
 	return "SET " + strings.Join(list, ", "), nil
-}
-
-func sortedKeys(v url.Values) []string {
-	keys := make([]string, 0, len(v))
-	for k := range v {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
