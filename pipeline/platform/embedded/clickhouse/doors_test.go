@@ -22,7 +22,7 @@ import (
 
 func TestAnotherUserNeitherReadsNorWrites(t *testing.T) {
 	t.Parallel()
-	data := t.TempDir()
+	data := accesstest.Open(t)
 	s := start(t, data)
 	c := open(t, s.URL())
 	exec(t, c, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a")
@@ -42,12 +42,13 @@ func TestAnotherUserNeitherReadsNorWrites(t *testing.T) {
 	if said := accesstest.As(t, "get "+u.String()+"?user=default&query=SELECT+1"); !strings.HasPrefix(said, "403") {
 		t.Errorf("by GET it says %q", said)
 	}
-	for _, file := range []string{"engine.xml", "users.xml", "lock", "store/status"} {
-		if said := accesstest.As(t, "read "+filepath.Join(data, file)); !strings.Contains(said, "permission denied") {
-			t.Errorf("%s: it reads %q", file, said)
-		}
+	// The engine itself makes its files readable, and the operator may have made the directory.
+	exec(t, c, "INSERT INTO t VALUES (1)")
+	said := accesstest.As(t, "walk "+data)
+	if refused, opened, _ := strings.Cut(said, " refused, opened: "); opened != "" || refused == "0" {
+		t.Errorf("of a directory that every user may enter it reads: %s", said)
 	}
-	want(t, "rows", one[uint64](t, c, "SELECT count() FROM t"), 0)
+	want(t, "rows", one[uint64](t, c, "SELECT count() FROM t"), 1)
 }
 
 func TestAGETWithoutCredentialsRunsNoSQL(t *testing.T) {
@@ -58,11 +59,20 @@ func TestAGETWithoutCredentialsRunsNoSQL(t *testing.T) {
 	for _, params := range []url.Values{
 		{"query": {"SELECT 1"}}, {"query": {"SELECT 1"}, "user": {"default"}, "password": {"x"}}, {"query": {"INSERT INTO t VALUES (1)"}, "session_id": {"x"}},
 	} {
-		r := call(t, s.URL(), "GET", params, "", "X-ClickHouse-User", "")
-		if r.status != 403 || !strings.Contains(r.body, "POST") {
-			t.Errorf("%v: got %d %s", params, r.status, r.body)
+		for _, method := range []string{"GET", "HEAD"} {
+			r := call(t, s.URL(), method, params, "", "X-ClickHouse-User", "")
+			if r.status != 403 || method == "GET" && !strings.Contains(r.body, "POST") {
+				t.Errorf("%s %v: got %d %s", method, params, r.status, r.body)
+			}
 		}
 	}
+	// A link may hold a user and a password.
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("default", "x")
+	want(t, "a link with a user", call(t, u.String(), "GET", url.Values{"query": {"SELECT 1"}}, "", "X-ClickHouse-User", "").status, 403)
 	want(t, "with a header that no link has", call(t, s.URL(), "GET", url.Values{"query": {"SELECT 1"}}, "", "X-ClickHouse-User", "default").body, "1\n")
 }
 
@@ -188,6 +198,29 @@ func TestVALUESThatOnlySpeakOfFilesAreExpressionsStill(t *testing.T) {
 	want(t, "rows", one[string](t, c, "SELECT arrayStringConcat(arraySort(groupArray(toString(a) || s)), '|') FROM t"), `2a file|3back\slash; file|4file|5without a comma`)
 	exec(t, c, "INSERT INTO t VALUES (6 + 1, 'file')"+strings.Repeat(", (8, 'file')", 1000))
 	want(t, "many", one[uint64](t, c, "SELECT count() FROM t WHERE a > 6"), 1001)
+}
+
+// The first program of the engine's process is not restricted yet; only the second has the variables that it needs.
+func TestTheLibraryIsLoadedAfterTheProcessIsRestricted(t *testing.T) {
+	t.Parallel()
+	if slices.Contains(cage.Missing(), "files") {
+		t.Skip("this kernel lacks the layer: files")
+	}
+	log := filepath.Join(t.TempDir(), "ld")
+	startAs(t, clickhouse.StartOptions{Data: t.TempDir(), Env: []string{"LD_DEBUG=libs", "LD_DEBUG_OUTPUT=" + log}})
+	files, err := filepath.Glob(log + ".*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("the dynamic linker says nothing: %v", err)
+	}
+	for _, f := range files {
+		body, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(body), "libchdb") {
+			t.Error("an unrestricted process loaded the library")
+		}
+	}
 }
 
 // What the statement check lets through by mistake the kernel prevents.

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"ratchet/pipeline/platform/embedded/access"
@@ -105,7 +106,7 @@ func (o *ServeOptions) enter(l net.Listener) (in entrance, err error) {
 	if o.Data, err = filepath.Abs(o.Data); err != nil {
 		return in, fmt.Errorf("find data directory: %w", err)
 	}
-	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+	if err := o.private(); err != nil {
 		return in, fmt.Errorf("create data directory: %w; choose another with --data", err)
 	}
 	pem, err := certificate(o.TLS)
@@ -122,6 +123,17 @@ func (o *ServeOptions) enter(l net.Listener) (in entrance, err error) {
 		return in, fmt.Errorf("set the engine's time zone: %w", err)
 	}
 	return in, nil
+}
+
+// private creates the data directory. What is below it is for this user alone, also if the directory
+// existed and others may enter it: the engine leaves the mode of its files to this process.
+func (o *ServeOptions) private() error {
+	syscall.Umask(0o077)
+	store := engine.Store(o.Data)
+	if err := os.MkdirAll(store, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(store, 0o700) // an earlier build left it open
 }
 
 // restrict executes the program again and passes on what it needs, or verifies the restriction.

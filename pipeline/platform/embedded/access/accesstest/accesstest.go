@@ -115,6 +115,21 @@ func As(t testing.TB, what string) string {
 	return string(out)
 }
 
+// Open returns a directory that every user may enter and list, as are those above it. A
+// test's own are not, so what other users cannot read below them proves nothing.
+func Open(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ratchet-open-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // that is the attack
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // program returns a copy of this binary that others may run.
 func program(t testing.TB) string {
 	t.Helper()

@@ -48,12 +48,15 @@ func (l *Library) Open(o Options) (*Engine, error) {
 	return e, nil
 }
 
+// Store returns the directory of the tables in a data directory.
+func Store(data string) string { return filepath.Join(data, "store") }
+
 func (e *Engine) start(dir string, o Options) error {
 	files, err := configure(dir, o.Users)
 	if err != nil {
 		return err
 	}
-	e.args = append([]string{"clickhouse", "--path=" + filepath.Join(dir, "store"), "--log-level=warning", "--logger.log=" + filepath.Join(dir, "engine.log")}, files...)
+	e.args = append([]string{"clickhouse", "--path=" + Store(dir), "--log-level=warning", "--logger.log=" + filepath.Join(dir, "engine.log")}, files...)
 	if o.MaxMemory > 0 {
 		e.args = append(e.args, "--max_server_memory_usage="+strconv.FormatInt(o.MaxMemory, 10))
 	}
