@@ -136,6 +136,24 @@ func TestAnotherUserIsRefusedWithASentence(t *testing.T) {
 	}
 }
 
+func TestAnotherUserIsRefusedByEveryKindOfAddress(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ listens, by string }{{"127.9.9.9:0", "127.9.9.9"}, {"[::1]:0", "::1"}, {"[::]:0", "::1"}, {"[::]:0", "127.0.0.1"}} {
+		l, err := net.Listen("tcp", c.listens)
+		if err != nil {
+			t.Skipf("no %s here: %v", c.listens, err)
+		}
+		s := &http.Server{Handler: access.Door{}.Before(http.NotFoundHandler()), ConnContext: access.ConnContext}
+		t.Cleanup(func() { _ = s.Close() })
+		go func() { _ = s.Serve(l) }()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		said := accesstest.As(t, "get http://"+net.JoinHostPort(c.by, port)+"/")
+		if !strings.HasPrefix(said, "403") || !strings.Contains(said, "refused: this is user 65534") {
+			t.Errorf("at %s by %s: it says %q", c.listens, c.by, said)
+		}
+	}
+}
+
 func TestNoOtherOriginReadsWhatIsBehindADoor(t *testing.T) {
 	t.Parallel()
 	r, err := http.Get(serve(t, access.Door{}))

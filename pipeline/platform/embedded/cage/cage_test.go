@@ -46,6 +46,8 @@ func captive(data string) int {
 		"list":        func() error { _, err := os.ReadDir("/"); return err },
 		"read":        func() error { _, err := os.ReadFile(filepath.Join(data, "..", "secret")); return err },
 		"environment": func() error { _, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", os.Getppid())); return err },
+		"places":      func() error { return enterable("/", "/bin", "/boot", "/dev", "/etc", "/home", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/usr", "/var") },
+		"passwords":   func() error { _, err := os.ReadFile("/etc/passwd"); return err },
 		"write":       func() error { return os.WriteFile(filepath.Join(data, "..", "x"+parent), nil, 0o600) },
 		"run":         func() error { return exec.Command("/bin/true").Run() },
 		"run own": func() error {
@@ -61,6 +63,17 @@ func captive(data string) int {
 		}
 	}
 	return 0
+}
+
+// enterable returns nil with a line if one of the directories can be listed, else why none can.
+func enterable(dirs ...string) error {
+	for _, dir := range dirs {
+		if _, err := os.ReadDir(dir); err == nil {
+			fmt.Println("places: it lists", dir)
+			return nil
+		}
+	}
+	return fs.ErrPermission
 }
 
 func TestACagedProcessReachesItsOwnFilesAndNothingElse(t *testing.T) {
@@ -88,7 +101,7 @@ func TestACagedProcessReachesItsOwnFilesAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, what := range []string{"own files", "list", "read", "environment", "write", "run", "run own", "connections", "signals"} {
+	for _, what := range []string{"own files", "list", "read", "environment", "places", "passwords", "write", "run", "run own", "connections", "signals"} {
 		t.Run(what, func(t *testing.T) {
 			if slices.Contains(lacks, what) {
 				t.Skipf("this kernel lacks the layer: %s", what)
@@ -97,6 +110,23 @@ func TestACagedProcessReachesItsOwnFilesAndNothingElse(t *testing.T) {
 				t.Errorf("want %q of\n%s", want, out)
 			}
 		})
+	}
+}
+
+// Who sets the variable that marks a restricted program has not restricted it.
+func TestAProcessThatIsOnlyMarkedAsCagedEnds(t *testing.T) {
+	t.Parallel()
+	if slices.Contains(cage.Missing(), "files") {
+		t.Skip("this kernel lacks the layer: files")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(cmd.Environ(), dir+"="+t.TempDir(), "RATCHET_CAGED=1")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), cage.ErrOutside.Error()) {
+		t.Errorf("got %v: %s, want %q", err, out, cage.ErrOutside)
 	}
 }
 
