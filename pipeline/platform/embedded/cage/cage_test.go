@@ -46,10 +46,12 @@ func captive(data string) int {
 		"list":        func() error { _, err := os.ReadDir("/"); return err },
 		"read":        func() error { _, err := os.ReadFile(filepath.Join(data, "..", "secret")); return err },
 		"environment": func() error { _, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", os.Getppid())); return err },
-		"places":      func() error { return enterable("/", "/bin", "/boot", "/dev", "/etc", "/home", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/usr", "/var") },
-		"passwords":   func() error { _, err := os.ReadFile("/etc/passwd"); return err },
-		"write":       func() error { return os.WriteFile(filepath.Join(data, "..", "x"+parent), nil, 0o600) },
-		"run":         func() error { return exec.Command("/bin/true").Run() },
+		"places": func() error {
+			return enterable("/", "/bin", "/boot", "/dev", "/etc", "/home", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/usr", "/var")
+		},
+		"passwords": func() error { _, err := os.ReadFile("/etc/passwd"); return err },
+		"write":     func() error { return os.WriteFile(filepath.Join(data, "..", "x"+parent), nil, 0o600) },
+		"run":       func() error { return exec.Command("/bin/true").Run() },
 		"run own": func() error {
 			return errors.Join(os.WriteFile(data+"/p", []byte("#!/bin/true\n"), 0o700), exec.Command(data+"/p").Run())
 		},
