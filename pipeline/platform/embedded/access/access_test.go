@@ -118,8 +118,11 @@ func TestAConnectionThatIsNotInTheTableIsOfAnotherUser(t *testing.T) {
 // serve serves a handler behind a door.
 func serve(t *testing.T, d access.Door) string {
 	t.Helper()
-	s := httptest.NewUnstartedServer(d.Before(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewUnstartedServer(d.Before(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
+		if r.URL.Path == "/status" {
+			w.WriteHeader(http.StatusOK)
+		}
 		fmt.Fprint(w, "in")
 	})))
 	s.Config.ConnContext = access.ConnContext
@@ -156,13 +159,16 @@ func TestAnotherUserIsRefusedByEveryKindOfAddress(t *testing.T) {
 
 func TestNoOtherOriginReadsWhatIsBehindADoor(t *testing.T) {
 	t.Parallel()
-	r, err := http.Get(serve(t, access.Door{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	if r.StatusCode != 200 || r.Header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("got %s, %v", r.Status, r.Header)
+	url := serve(t, access.Door{})
+	for _, path := range []string{"/", "/status"} {
+		r, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != 200 || r.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: got %s, %v", path, r.Status, r.Header)
+		}
 	}
 }
 
@@ -216,6 +222,9 @@ func TestAPageMaySendRequestsToItsOwnServerOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = r.Body.Close()
+		if refused := c.want != 200; r.Close != refused {
+			t.Errorf("host %s, origin %q, site %q: closed %t, want %t", c.host, c.origin, c.site, r.Close, refused)
+		}
 		if r.StatusCode != c.want {
 			t.Errorf("host %s, origin %q, site %q: got %d, want %d", c.host, c.origin, c.site, r.StatusCode, c.want)
 		}

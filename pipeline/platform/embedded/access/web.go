@@ -69,6 +69,7 @@ var errPassword = errors.New("refused: the password is missing or wrong")
 func (d Door) Before(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := d.admit(r); err != nil {
+			Leave(w)
 			status := http.StatusForbidden
 			if d.Pages && errors.Is(err, errPassword) {
 				w.Header().Set("WWW-Authenticate", `Basic realm="Ratchet", charset="UTF-8"`)
@@ -80,6 +81,10 @@ func (d Door) Before(h http.Handler) http.Handler {
 		h.ServeHTTP(sameOrigin{w}, r)
 	})
 }
+
+// Leave closes the connection after the answer. Those of rejected clients would
+// otherwise be kept open, until this process has no descriptors left for its files.
+func Leave(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
 func (d Door) admit(r *http.Request) error {
 	from := FromPage

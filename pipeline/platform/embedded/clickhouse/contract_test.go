@@ -101,6 +101,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+	closed bool // the connection, by the server
 }
 
 // call sends a request as curl would: parameters in the URL, a body, header lines.
@@ -145,7 +146,7 @@ func try(ctx context.Context, dsn, method string, params url.Values, body io.Rea
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	return reply{res.StatusCode, res.Header, string(b)}, err
+	return reply{res.StatusCode, res.Header, string(b), res.Close}, err
 }
 
 func TestTheDriverConnectsAndAsks(t *testing.T) {

@@ -61,8 +61,8 @@ func TestAGETWithoutCredentialsRunsNoSQL(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			r := call(t, s.URL(), method, params, "", "X-ClickHouse-User", "")
-			if r.status != 403 || method == "GET" && !strings.Contains(r.body, "POST") {
-				t.Errorf("%s %v: got %d %s", method, params, r.status, r.body)
+			if r.status != 403 || !r.closed || method == "GET" && !strings.Contains(r.body, "POST") {
+				t.Errorf("%s %v: got %d %s, closed %t", method, params, r.status, r.body, r.closed)
 			}
 		}
 	}
@@ -134,8 +134,8 @@ func TestWhatAPageSendsIsRefused(t *testing.T) {
 		{[]string{"Sec-Fetch-Site", "same-origin"}, 200},
 		{[]string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate"}, 200},
 	} {
-		if r := call(t, dsn, "POST", nil, "SELECT 1", c.header...); r.status != c.status || r.header.Get("Access-Control-Allow-Origin") != "" {
-			t.Errorf("%v: got %d %s", c.header, r.status, r.body)
+		if r := call(t, dsn, "POST", nil, "SELECT 1", c.header...); r.status != c.status || r.closed != (c.status != 200) || r.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%v: got %d %s, closed %t", c.header, r.status, r.body, r.closed)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ratchet/pipeline/platform/embedded/access"
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 )
 
@@ -60,6 +61,9 @@ func fail(w http.ResponseWriter, err error) {
 		status = s
 	}
 	h := w.Header()
+	if code == authFailed {
+		access.Leave(w)
+	}
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Del("Content-Encoding")
 	h.Del("X-ClickHouse-Exception-Tag")

@@ -83,6 +83,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := patient(w, r, s.o.Silence)
 	body.leave() // for requests that are rejected before they are read
 	if err := access.FromPage(r, s.o.AnyHost); err != nil {
+		access.Leave(w)
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
