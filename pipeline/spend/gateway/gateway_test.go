@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -176,6 +177,15 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://example.org/", http.StatusFound)
 		}, Unexpected, true, true, -999},
+		{"a header that quotes the key", func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", key)
+				_ = conn.Close()
+			}
+		}, Cut, true, true, -999},
+		{"a page that quotes the key", status(500, "<title>"+url.QueryEscape(key)+"</title>"+key), Server, true, true, -999},
+		{"an error that spells the key", status(400, refused+`,"error":{"type":"x","message":"\u006b`+key[1:]+`"}}`), Rejected, false, false, 42},
 	} {
 		timeout := 5 * time.Second
 		if tc.want == Timeout {
@@ -217,6 +227,20 @@ func TestNoErrorOfTheTransportHoldsTheKey(t *testing.T) {
 	secretFree(t, err)
 }
 
+// spelled drops what the scrubber leaves: a body in which letters of the key are escapes.
+var spelled = strings.NewReplacer(`\u006b`+key[1:], "")
+
+func TestAnAnswerIsKeptWithoutTheKey(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `%s,"request":"%s","products":[{"asin":"B000000001","title":"%s"}]}`, envelope, r.URL, key)
+	}), time.Minute)
+	a, err := g.Products(t.Context(), claim(t), 1, []string{"B000000001"}, false)
+	if err != nil || strings.Count(string(a.Body), scrubbed) != 2 || strings.Contains(string(a.Body), "nobody-may-print") {
+		t.Errorf("%v: %s", err, a.Body)
+	}
+}
+
 // secretFree fails if any way to print the error shows the key, encoded or not.
 func secretFree(t *testing.T, err error) {
 	t.Helper()
@@ -228,7 +252,7 @@ func secretFree(t *testing.T, err error) {
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "err", err)
 	var e *Error
 	if errors.As(err, &e) {
-		fmt.Fprintf(&out, "%+v %#v", *e, *e)
+		fmt.Fprintf(&out, "%+v %#v %s", *e, *e, spelled.Replace(string(e.Body)))
 	}
 	fmt.Fprintf(&out, "%v %+v", err, err)
 	for _, s := range []string{key, "nobody-may-print"} {

@@ -130,7 +130,7 @@ func TestWhatCameOfATooLargeAnswerIsKept(t *testing.T) {
 	if err != nil || !errors.As(a.Part, &cut) || cut.Kind != Malformed || len(a.Body) != maxOffers || a.Consumed != 6 {
 		t.Errorf("%d bytes for %d tokens, %v, %v", len(a.Body), a.Consumed, a.Part, err)
 	}
-	for size, fits := range map[int]bool{maxToken: true, maxToken + 1: false} {
+	for size, fits := range map[int]bool{64 << 10: true, 64<<10 + 1: false} {
 		body := envelope + `,"x":"` + strings.Repeat("y", size-len(envelope)-len(`,"x":""}`)) + `"}`
 		_, err := newGateway(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }), time.Minute).Token(t.Context())
 		if (err == nil) != fits {

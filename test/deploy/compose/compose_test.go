@@ -190,6 +190,9 @@ func TestEveryServiceOfOursIsUnprivilegedAndCheckedAndHasTimeToStop(t *testing.T
 		if user, _, _ := strings.Cut(s.User, ":"); user == "" || user == "0" || user == "root" {
 			t.Errorf("user %q, want somebody without rights", s.User)
 		}
+		if !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || !s.ReadOnly || s.Privileged {
+			t.Error("it keeps capabilities, may gain privileges, or writes its image")
+		}
 		want := "CMD /bin/" + s.Name + " --check"
 		if s.Name == "keepasim" {
 			want = "CMD wget -q -O /dev/null http://127.0.0.1:8765/token?key=health"
@@ -372,6 +375,36 @@ func TestNoSecretIsInTheEnvironmentOrHasADefault(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestOnlyWhatCallsKeepaHasItsKey(t *testing.T) {
+	eachService(t, func(t *testing.T, s types.ServiceConfig) {
+		has := slices.ContainsFunc(s.Secrets, func(f types.ServiceSecretConfig) bool { return f.Source == "keepa-api-key" })
+		for name := range s.Environment {
+			has = has || strings.HasPrefix(name, "KEEPA_API_KEY")
+		}
+		if calls := slices.Contains([]string{"tokend", "watermarker", "peeker", "committer"}, s.Name); has != calls {
+			t.Errorf("has the key: %t, want %t", has, calls)
+		}
+	})
+}
+
+func TestPortsAreForThisMachine(t *testing.T) {
+	eachService(t, func(t *testing.T, s types.ServiceConfig) {
+		for _, p := range s.Ports {
+			if p.HostIP != "127.0.0.1" {
+				t.Errorf("port %s is published on %q: other machines reach it", p.Published, p.HostIP)
+			}
+		}
+	})
+}
+
+func TestSecretsAreInADirectoryOfTheirUserAlone(t *testing.T) {
+	for _, s := range worlds(t)["real"].Secrets {
+		if fi, err := os.Stat(filepath.Dir(s.File)); err != nil || fi.Mode().Perm() != 0o700 {
+			t.Fatalf("%s: %v, %v", filepath.Dir(s.File), fi.Mode(), err)
+		}
+	}
 }
 
 func TestRulesAndQueriesAreMounted(t *testing.T) {

@@ -204,6 +204,18 @@ func daemonProbes(t *testing.T, name string, c corev1.Container) {
 	}
 }
 
+func TestOnlyWhatCallsKeepaHasItsKey(t *testing.T) {
+	for name, pod := range load(t).pods {
+		has := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Secret != nil && v.Secret.SecretName == "keepa" })
+		for _, c := range pod.Spec.Containers {
+			has = has || slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return strings.HasPrefix(e.Name, "KEEPA_API_KEY") })
+		}
+		if calls := slices.Contains([]string{"tokend", "watermarker", "peeker", "committer"}, name); has != calls {
+			t.Errorf("%s has the key: %t, want %t", name, has, calls)
+		}
+	}
+}
+
 func TestEveryImageHasAVersion(t *testing.T) {
 	k := read[kustomization](t, "kustomization.yaml")
 	for name, pod := range load(t).pods {

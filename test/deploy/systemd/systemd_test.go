@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,6 +83,16 @@ func TestEveryUnitIsHardened(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), analyze(t), "security", "--offline=yes", "--no-pager", fmt.Sprintf("--threshold=%d", exposure), file).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v\n%s", filepath.Base(file), err, out)
+		}
+	}
+}
+
+func TestOnlyWhatCallsKeepaHasItsKey(t *testing.T) {
+	calls := []string{"ratchet.service", "ratchet-tokend.service", "ratchet-watermarker.service", "ratchet-peeker@.service", "ratchet-committer@.service"}
+	key := regexp.MustCompile(`(?mi)^(LoadCredential|SetCredential|Environment)\w*=keepa.api.key`)
+	for name, body := range units(t) {
+		if has, want := key.MatchString(body), slices.Contains(calls, name); has != want {
+			t.Errorf("%s has the key: %t, want %t", name, has, want)
 		}
 	}
 }

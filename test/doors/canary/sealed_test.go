@@ -2,10 +2,12 @@ package canary_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,22 +33,33 @@ func TestNoOtherProcessOfTheSameUserReadsTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := exec.Command("sleep", "600") // what is not sealed is read, or this proves nothing
-	daemon := exec.Command(ratchet, "daemon", "tokend")
-	for _, cmd := range []*exec.Cmd{open, daemon} {
-		cmd.Env = []string{"KEEPA_API_KEY=" + key, "NATS_URL=nats://127.0.0.1:1", "PATH=" + os.Getenv("PATH")}
+	dir := accesstest.Open(t)
+	if err := os.WriteFile(filepath.Join(dir, "keepa_api_key"), []byte(key), 0o644); err != nil { //nolint:gosec // the daemon runs as nobody
+		t.Fatal(err)
+	}
+	daemons := map[string]*exec.Cmd{}
+	for _, variable := range []string{"KEEPA_API_KEY=" + key, "KEEPA_API_KEY_FILE=" + filepath.Join(dir, "keepa_api_key"), "CREDENTIALS_DIRECTORY=" + dir} {
+		daemons[variable] = exec.Command(ratchet, "daemon", "tokend")
+		daemons[variable].Env = []string{variable}
+	}
+	open.Env = []string{"KEEPA_API_KEY=" + key}
+	for _, cmd := range append(slices.Collect(maps.Values(daemons)), open) {
+		cmd.Env = append(cmd.Env, "NATS_URL=nats://127.0.0.1:1", "PATH="+os.Getenv("PATH"))
 		cmd.Dir = "/"
 		if os.Geteuid() == 0 {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		}
 	}
 	child.Start(t, open)
-	child.Start(t, daemon).Await(t, "waiting for NATS", time.Minute)
 	if got := readAsSameUser(t, open.Process.Pid, "environ"); !strings.Contains(got, canary) {
 		t.Errorf("the environment of a process that is not sealed: %s", got)
 	}
-	for _, file := range []string{"environ", "mem", "maps"} {
-		if got := readAsSameUser(t, daemon.Process.Pid, file); !strings.Contains(got, "permission denied") {
-			t.Errorf("another process of the same user reads %s: %.300q", file, got)
+	for variable, daemon := range daemons {
+		child.Start(t, daemon).Await(t, "waiting for NATS", time.Minute)
+		for _, file := range []string{"environ", "mem", "maps"} {
+			if got := readAsSameUser(t, daemon.Process.Pid, file); !strings.Contains(got, "permission denied") {
+				t.Errorf("with %s, another process of the same user reads %s: %.300q", variable, file, got)
+			}
 		}
 	}
 }
