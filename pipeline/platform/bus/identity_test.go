@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,6 +140,40 @@ func TestAServerKnowsUsByPasswordNKeyAndCertificate(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: the error holds the password: %v", name, err)
 		}
+	}
+}
+
+func TestAServerOfAnotherAuthorityIsNotSentThePassword(t *testing.T) {
+	t.Parallel()
+	p := issue(t)
+	var asked atomic.Int32
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	// What NATS says first, then TLS with a certificate of its own authority.
+	go func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			_, _ = c.Write([]byte(`INFO {"server_id":"x","version":"2.15.0","proto":1,"tls_required":true,"max_payload":1048576}` + "\r\n"))
+			secure := tls.Server(c, &tls.Config{Certificates: p.config.Certificates, MinVersion: tls.VersionTLS12})
+			_ = secure.SetDeadline(time.Now().Add(5 * time.Second))
+			if n, _ := secure.Read(make([]byte, 1)); n > 0 {
+				asked.Add(1)
+			}
+			_ = c.Close()
+		}
+	}()
+	cfg := streams.Config()
+	cfg.URL, cfg.CA, cfg.User, cfg.Password = "nats://"+l.Addr().String(), issue(t).ca, "tokend", "right"
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	b, err := bus.Connect(ctx, cfg, process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock()}, "tokend")
+	if err == nil {
+		b.Close()
+	}
+	if err == nil || asked.Load() > 0 {
+		t.Errorf("%d servers of another authority were sent something, %v", asked.Load(), err)
 	}
 }
 

@@ -87,6 +87,17 @@ func TestEveryUnitIsHardened(t *testing.T) {
 	}
 }
 
+// A unit may lose one of these and stay below the threshold.
+func TestNoUnitLosesWhatKeepsOthersOut(t *testing.T) {
+	for name, body := range units(t) {
+		for _, line := range []string{"NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "ProtectHome=yes", "ProtectProc=invisible", "PrivateTmp=yes", "UMask=0077"} {
+			if !strings.Contains(body, "\n"+line+"\n") {
+				t.Errorf("%s has no %s", name, line)
+			}
+		}
+	}
+}
+
 func TestOnlyWhatCallsKeepaHasItsKey(t *testing.T) {
 	calls := []string{"ratchet.service", "ratchet-tokend.service", "ratchet-watermarker.service", "ratchet-peeker@.service", "ratchet-committer@.service"}
 	key := regexp.MustCompile(`(?mi)^(LoadCredential|SetCredential|Environment)\w*=keepa.api.key`)
