@@ -122,6 +122,15 @@ func TestEveryAnswerEndsByItsSizeOrByTime(t *testing.T) {
 	}
 }
 
+func TestAQuestionAboutTheBalanceEndsByTime(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := newGateway(t, serve(t, hostile["no end"]), 100*time.Millisecond).Token(ctx); ctx.Err() != nil {
+		t.Errorf("it ended with the test's patience: %v", err)
+	}
+}
+
 func TestWhatCameOfATooLargeAnswerIsKept(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, serve(t, hostile["zip bomb"]), time.Minute)
