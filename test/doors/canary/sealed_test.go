@@ -34,17 +34,24 @@ func TestNoOtherProcessOfTheSameUserReadsTheEnvironment(t *testing.T) {
 	}
 	open := exec.Command("sleep", "600") // what is not sealed is read, or this proves nothing
 	dir := accesstest.Open(t)
-	if err := os.WriteFile(filepath.Join(dir, "keepa_api_key"), []byte(key), 0o644); err != nil { //nolint:gosec // the daemon runs as nobody
-		t.Fatal(err)
+	inDir := func(name, body string) string {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o644); err != nil { //nolint:gosec // the daemon runs as nobody
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, name)
 	}
-	daemons := map[string]*exec.Cmd{}
-	for _, variable := range []string{"KEEPA_API_KEY=" + key, "KEEPA_API_KEY_FILE=" + filepath.Join(dir, "keepa_api_key"), "CREDENTIALS_DIRECTORY=" + dir} {
-		daemons[variable] = exec.Command(ratchet, "daemon", "tokend")
-		daemons[variable].Env = []string{variable}
-	}
+	const nats = "nats://127.0.0.1:1"
+	keyFile, natsFile := inDir("keepa_api_key", key), inDir("nats_url", nats)
 	open.Env = []string{"KEEPA_API_KEY=" + key}
-	for _, cmd := range append(slices.Collect(maps.Values(daemons)), open) {
-		cmd.Env = append(cmd.Env, "NATS_URL=nats://127.0.0.1:1", "PATH="+os.Getenv("PATH"))
+	daemons := map[*exec.Cmd][]string{}
+	for _, env := range [][]string{
+		{"KEEPA_API_KEY=" + key, "NATS_URL=" + nats}, {"KEEPA_API_KEY_FILE=" + keyFile, "NATS_URL_FILE=" + natsFile}, {"CREDENTIALS_DIRECTORY=" + dir},
+	} {
+		daemon := exec.Command(ratchet, "daemon", "tokend")
+		daemon.Env, daemons[daemon] = env, env
+	}
+	for _, cmd := range append(slices.Collect(maps.Keys(daemons)), open) {
+		cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"))
 		cmd.Dir = "/"
 		if os.Geteuid() == 0 {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -54,11 +61,11 @@ func TestNoOtherProcessOfTheSameUserReadsTheEnvironment(t *testing.T) {
 	if got := readAsSameUser(t, open.Process.Pid, "environ"); !strings.Contains(got, canary) {
 		t.Errorf("the environment of a process that is not sealed: %s", got)
 	}
-	for variable, daemon := range daemons {
+	for daemon, env := range daemons {
 		child.Start(t, daemon).Await(t, "waiting for NATS", time.Minute)
 		for _, file := range []string{"environ", "mem", "maps"} {
 			if got := readAsSameUser(t, daemon.Process.Pid, file); !strings.Contains(got, "permission denied") {
-				t.Errorf("with %s, another process of the same user reads %s: %.300q", variable, file, got)
+				t.Errorf("with %v, another process of the same user reads %s: %.300q", env, file, got)
 			}
 		}
 	}
