@@ -104,6 +104,10 @@ func visit(t *testing.T, host string, targets map[string]string, insert string) 
 func follow(t *testing.T, link string) string {
 	t.Helper()
 	out, err := browser(t, "--dump-dom", link).Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && !exit.Exited() {
+		t.Logf("open %s again: the browser itself crashed: %v", link, err)
+		out, err = browser(t, "--dump-dom", link).Output()
+	}
 	if err != nil {
 		t.Fatalf("open %s: %v", link, err)
 	}
