@@ -307,10 +307,18 @@ func (c *clustered) topology(ctx context.Context, a *audit) error {
 	return nil
 }
 
-// rows compares ClickHouse with the streams.
+// rows compares ClickHouse with the streams. What daemons store meanwhile, such as a line of the ledger, is recorded a
+// moment later.
 func (c *clustered) rows(ctx context.Context, a *audit) error {
 	var f Figures
-	if err := f.recorded(ctx, c.Rig); err != nil {
+	err := eventually(ctx, recoverWithin, func(ctx context.Context) error {
+		f = Figures{}
+		if err := f.recorded(ctx, c.Rig); err != nil || f.Unrecorded == 0 {
+			return err
+		}
+		return errUnrecorded
+	})
+	if err != nil && !errors.Is(err, errUnrecorded) {
 		return err
 	}
 	a.miss(f.Unrecorded != 0, "clickhouse: %d of %d messages are not recorded", f.Unrecorded, f.Messages)
@@ -318,6 +326,8 @@ func (c *clustered) rows(ctx context.Context, a *audit) error {
 	a.miss(len(f.SumsAstray) != 0, "clickhouse: %v", f.SumsAstray)
 	return nil
 }
+
+var errUnrecorded = errors.New("messages are not recorded")
 
 // decisions are the machine's times of all decisions, of which those since the last call are read.
 func (c *clustered) decisions(ctx context.Context, since time.Time) ([]time.Time, error) {
