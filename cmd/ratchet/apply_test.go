@@ -179,7 +179,7 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 func TestRevertReturnsToTheVersionBeforeTheCurrentOne(t *testing.T) {
 	t.Parallel()
 	ptr := func(n int) *int { return &n }
-	all := []pipeline.AppliedRules{{Version: 3, Rules: "c"}, {Version: 4, Rules: "d"}, {Version: 5, Rules: "e"}} // older ones are no longer kept
+	all := []pipeline.AppliedRules{{Version: 3, Rules: "c"}, {Version: 4, Rules: "d"}, {Version: 5, Rules: "e"}} // versions 1 and 2 were dropped
 	for _, c := range []struct {
 		all   []pipeline.AppliedRules
 		asked *int

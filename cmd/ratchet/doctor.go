@@ -156,12 +156,13 @@ func (c doctorCmd) dataDir() (string, error) {
 
 func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
 	// The running tokend knows the key and the plan that are in use, which the environment of this shell may not.
-	var text string
-	var wrong error
-	var known bool
-	_, _ = c.runs(ctx, a, func(_ *bus.Bus, s cli.Status) (string, error) { text, wrong, known = s.Keepa(); return "", nil })
+	known := false
+	text, err := c.runs(ctx, a, func(_ *bus.Bus, s cli.Status) (text string, err error) {
+		text, err, known = s.Keepa()
+		return text, err
+	})
 	if known {
-		return text, wrong
+		return text, err
 	}
 	env := a.env
 	key, set, err := process.Find(env.Lookup, "KEEPA_API_KEY")

@@ -40,7 +40,7 @@ func TestAForecastUsesTheOwnHistoryAndShowsIt(t *testing.T) {
 			Source: pipeline.SourceLive, TokensSpent: 8, DecidedAt: time.Now().UTC().Add(-time.Duration(120-i) * 30 * time.Minute),
 		}
 		ms = append(ms, messages.Verdict(pipeline.RunLive, fmt.Sprint("w", i), "SURVIVORS/1", v))
-		ms = append(ms, messages.Verdict("lax", fmt.Sprint("replayed", i), "SURVIVORS/1", v)) // a replay is no history
+		ms = append(ms, messages.Verdict("lax", fmt.Sprint("replayed", i), "SURVIVORS/1", v)) // a replay does not count as history
 	}
 	if err := d.Bus.PublishAll(t.Context(), ms); err != nil {
 		t.Fatal(err)

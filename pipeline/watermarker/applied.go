@@ -19,9 +19,9 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// inForce holds the queries whose lists are read: the watermarker's own, until the operator applies others (CONFIG).
+// currentQueries holds the queries whose lists are read: the watermarker's own, until the operator applies others (CONFIG).
 // If the applied ones are unreadable, or the rules do not support one of them, the last good ones remain.
-type inForce struct {
+type currentQueries struct {
 	own     []keepa.Query
 	cell    bus.Cell
 	pulse   *worker.Pulse
@@ -41,7 +41,7 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 		return err
 	}
 	var rules atomic.Pointer[worker.Rules]
-	w.inForce = &inForce{
+	w.current = &currentQueries{
 		own: queries, cell: bus.NewCell(kv, w.bus.Own(pipeline.KeyQueries)), pulse: w.pulse, log: w.env.Log, changed: w.hint.Give,
 		routed: func(q []keepa.Query) error { return routed(w.bus, q) },
 		rules: func() *verdict.Judge {
@@ -51,25 +51,25 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 			return nil
 		},
 	}
-	w.inForce.set(queries, 0)
+	w.current.set(queries, 0)
 	// Applied rules are checked against the applied queries, and then these against the current rules.
-	if err := w.inForce.reload(ctx); err != nil {
+	if err := w.current.reload(ctx); err != nil {
 		return fmt.Errorf("read the applied queries: %w", err)
 	}
-	r, err := worker.Follow(ctx, w.bus, w.env, own, w.pulse, w.inForce.supported)
+	r, err := worker.Follow(ctx, w.bus, w.env, own, w.pulse, w.current.supported)
 	if err != nil {
 		return err
 	}
 	rules.Store(r)
-	w.inForce.read = nil
-	if err := worker.FollowKey(ctx, w.bus, w.env, w.bus.Own(pipeline.KeyQueries), w.inForce.reload); err != nil {
+	w.current.read = nil
+	if err := worker.FollowKey(ctx, w.bus, w.env, w.bus.Own(pipeline.KeyQueries), w.current.reload); err != nil {
 		return fmt.Errorf("follow the applied queries: %w", err)
 	}
 	return nil
 }
 
 // supported returns an error for rules that do not support a current query.
-func (f *inForce) supported(judge *verdict.Judge) error { return supports(judge, *f.now.Load()) }
+func (f *currentQueries) supported(judge *verdict.Judge) error { return supports(judge, *f.now.Load()) }
 
 func supports(judge *verdict.Judge, queries []keepa.Query) error {
 	return firstBad(queries, func(q keepa.Query) error { return judge.Serves(q.Selection) })
@@ -90,7 +90,7 @@ func firstBad(queries []keepa.Query, check func(keepa.Query) error) error {
 }
 
 // reload uses the applied queries if they have changed. It returns only errors of NATS.
-func (f *inForce) reload(ctx context.Context) error {
+func (f *currentQueries) reload(ctx context.Context) error {
 	raw, _, err := f.cell.Read(ctx)
 	if err != nil || bytes.Equal(raw, f.read) && f.refused == "" {
 		return err
@@ -114,7 +114,7 @@ func (f *inForce) reload(ctx context.Context) error {
 }
 
 // applied returns the queries that a value of CONFIG makes current.
-func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
+func (f *currentQueries) applied(raw []byte) ([]keepa.Query, int, error) {
 	a, err := bus.Decode[pipeline.AppliedQueries](f.cell, raw)
 	if err != nil {
 		return nil, 0, err
@@ -135,14 +135,14 @@ func (f *inForce) applied(raw []byte) ([]keepa.Query, int, error) {
 	return queries, a.Version, nil
 }
 
-func (f *inForce) set(queries []keepa.Query, version int) {
+func (f *currentQueries) set(queries []keepa.Query, version int) {
 	f.now.Store(&queries)
 	f.changed()
 	f.pulse.SetQueries(pipeline.CurrentQueries{Queries: ids(queries), Version: version})
 }
 
 // has reports whether a query is current.
-func (f *inForce) has(q keepa.Query) bool {
+func (f *currentQueries) has(q keepa.Query) bool {
 	return slices.ContainsFunc(*f.now.Load(), func(other keepa.Query) bool { return other.ID() == q.ID() })
 }
 
@@ -156,7 +156,7 @@ func ids(queries []keepa.Query) []string {
 
 // adopt makes the lists of the current queries those that are read. A list that is read already keeps its reader.
 func (w *watermarker) adopt() {
-	now := *w.inForce.now.Load()
+	now := *w.current.now.Load()
 	if slices.EqualFunc(w.lists, now, func(l *list, q keepa.Query) bool { return l.ID() == q.ID() }) {
 		return
 	}

@@ -53,8 +53,8 @@ func again(t *testing.T, d *desk.Desk) reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.inForce = &inForce{pulse: w.pulse, changed: w.hint.Give}
-	w.inForce.set(queries, 0)
+	w.current = &currentQueries{pulse: w.pulse, changed: w.hint.Give}
+	w.current.set(queries, 0)
 	w.adopt()
 	w.retired = true
 	return reader{watermarker: w, t: t, d: d, list: w.lists[0]}

@@ -149,7 +149,7 @@ func (t *turn) reload(ctx context.Context) (watermark.Event, error) {
 
 // claimPage claims the tokens of a page.
 func (t *turn) claimPage(ctx context.Context) (watermark.Event, error) {
-	if !t.w.inForce.has(t.list.Query) {
+	if !t.w.current.has(t.list.Query) {
 		return watermark.Removed{}, nil
 	}
 	var err error

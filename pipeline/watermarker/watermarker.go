@@ -42,7 +42,7 @@ type watermarker struct {
 	pulse   *worker.Pulse
 	breaker worker.Breaker
 	marks   jetstream.KeyValue
-	inForce *inForce
+	current *currentQueries
 	lists   []*list      // of the current queries, since the run loop last read them
 	retired bool         // nothing is due in the watermarks of all others
 	shown   sync.Map     // watermark.State by key, as last read by the leader

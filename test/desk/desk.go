@@ -406,7 +406,7 @@ func (d *Desk) commit(t testing.TB, asin string, at time.Time) (decide.Work, pip
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
 	v := decide.Commit(BuiltIn(t), w, decide.Answer{ID: "1", Key: asin, Body: d.Product(t, asin, true)}, nil, 6, at).Verdict
 	if v.Deal == nil {
-		t.Fatalf("%s is no deal: %s", asin, v.Reason)
+		t.Fatalf("%s is not a deal: %s", asin, v.Reason)
 	}
 	return w, v
 }

@@ -35,7 +35,7 @@ func main() {
 
 func command(ctx context.Context) error {
 	many := flag.Int("j", 2, "how many at the same time")
-	half := flag.Int("half", -1, "every second entry: 0 those that begin with the first, 1 the others")
+	half := flag.Int("half", -1, "every second entry: 0 begins with the first, 1 with the one after it")
 	only := flag.String("only", "", "only entries whose file, words or test contain this")
 	find := flag.String("find", "", "run the tests that match this pattern instead, and print those that notice")
 	timeout := flag.Duration("timeout", 4*time.Minute, "of the test of one entry")
@@ -51,15 +51,19 @@ func command(ctx context.Context) error {
 	all = slices.DeleteFunc(all, func(m Mutant) bool {
 		return !strings.Contains(strings.Join([]string{m.Where, m.File, m.What, m.Test, m.Pkg}, "\n"), *only)
 	})
-	if *half == 0 || *half == 1 {
-		all = second(all, *half)
+	switch *half {
+	case -1:
+	case 0, 1:
+		all = everySecond(all, *half)
+	default:
+		return fmt.Errorf("-half: want 0 or 1, got %d", *half)
 	}
 	s := sweep{runner: Runner{Root: root, Timeout: *timeout}, many: *many, find: *find}
 	return s.over(ctx, all)
 }
 
-// second returns every second entry, from the one with this index on.
-func second(all []Mutant, from int) []Mutant {
+// everySecond returns every second entry, from the one with this index on.
+func everySecond(all []Mutant, from int) []Mutant {
 	var out []Mutant
 	for i := from; i < len(all); i += 2 {
 		out = append(out, all[i])

@@ -72,7 +72,7 @@ func TestTheTwoHalvesAreTheList(t *testing.T) {
 	t.Parallel()
 	all := kept(t)
 	in := map[string]int{}
-	for _, m := range append(second(all, 0), second(all, 1)...) {
+	for _, m := range append(everySecond(all, 0), everySecond(all, 1)...) {
 		in[m.Where]++
 	}
 	for _, m := range all {

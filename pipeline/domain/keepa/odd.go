@@ -202,11 +202,8 @@ func strictRow(raw []byte) ([]byte, bool) {
 				return nil, false
 			}
 			out = repairString(out, cutText(text, len(raw) > maxRow))
-		case c >= '0' && c <= '9': // the e of 1.5e3 is no word
-			for s.i < len(raw) && strings.IndexByte("0123456789.eE+-", raw[s.i]) >= 0 {
-				out = append(out, raw[s.i])
-				s.i++
-			}
+		case c >= '0' && c <= '9': // the e in 1.5e3 does not begin a word
+			out = append(out, s.number()...)
 		case c|0x20 >= 'a' && c|0x20 <= 'z':
 			if w := s.word(); string(w) == "true" || string(w) == "false" {
 				out = append(out, w...)

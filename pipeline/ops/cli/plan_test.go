@@ -73,7 +73,7 @@ func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T)
 			t.Errorf("%s:\n%s\nwant it to begin with\n%s\nand to end with\n%s", name, out.String(), c.first, c.last)
 		}
 		if f.Rows != 900 {
-			t.Errorf("%s: a list of %d rows, want 900: a list that is no longer read is counted", name, f.Rows)
+			t.Errorf("%s: a list of %d rows, want 900: it counts a list that is not read any more", name, f.Rows)
 		}
 		if got := f.Plans[len(f.Plans)-1].Deals; got < c.most-1 || got > c.most+1 {
 			t.Errorf("%s: the largest plan finds %.1f a month, want %.1f", name, got, c.most)

@@ -38,8 +38,7 @@ func newCollector(s *trace.Settings) *collector {
 		headers.Set(name, value)
 	}
 	headers.Set("Content-Type", "application/x-protobuf")
-	url := cmp.Or(s.URL, localCollector)
-	return &collector{url: url, headers: headers, client: &http.Client{
+	return &collector{url: cmp.Or(s.URL, localCollector), headers: headers, client: &http.Client{
 		Timeout: uploadWithin,
 		// The headers may hold a credential, which another host must not get.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
