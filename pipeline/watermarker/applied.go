@@ -19,7 +19,7 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// currentQueries holds the queries whose lists are read: the watermarker's own, until the operator applies others (CONFIG).
+// currentQueries are those whose lists are read: the watermarker's own, until the operator applies others (CONFIG).
 // If the applied ones are unreadable, or the rules do not support one of them, the last good ones remain.
 type currentQueries struct {
 	own     []keepa.Query
