@@ -29,13 +29,22 @@ func echoes() []time.Duration {
 // themselves: a watcher of a bucket misses seconds after a restart of the server. f must not block. A hint may be
 // lost, so a caller must also look after a Fallback.
 func (b *Bus) Hint(subject string, f func()) (stop func(), err error) {
+	return b.hintIf(subject, func(*nats.Msg) bool { return true }, f)
+}
+
+// hintIf is Hint for those publishes alone that are wanted.
+func (b *Bus) hintIf(subject string, wanted func(*nats.Msg) bool, f func()) (stop func(), err error) {
 	h := &hint{f: f}
 	for _, d := range echoes() {
 		t := time.AfterFunc(d, f)
 		t.Stop()
 		h.echoes = append(h.echoes, t)
 	}
-	s, err := b.NC.Subscribe(subject, func(*nats.Msg) { h.fire() })
+	s, err := b.NC.Subscribe(subject, func(m *nats.Msg) {
+		if wanted(m) {
+			h.fire()
+		}
+	})
 	if err != nil {
 		return func() {}, err
 	}

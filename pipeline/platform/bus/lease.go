@@ -29,7 +29,7 @@ type Lease struct {
 
 	subject     string             // on which we answer as long as we live
 	sub         *nats.Subscription // nil before the first Hold
-	deposed     *atomic.Bool       // another instance reports that it took the lease
+	changed     *atomic.Bool       // somebody else wrote the key, or may have
 	silentSince time.Time          // since when the holder does not answer; zero if it does
 	silent      string             // that holder
 
@@ -44,23 +44,22 @@ func NewLease(b *Bus, key string) *Lease {
 	key = b.Own(key)
 	return &Lease{
 		b: b, key: key, id: fmt.Sprintf("%s-%x", process.Instance(), nano), now: time.Now,
-		deposed: new(atomic.Bool), subject: fmt.Sprintf("svc.%s.lease-%s-%x", b.name, key, nano),
+		changed: new(atomic.Bool), subject: fmt.Sprintf("svc.%s.lease-%s-%x", b.name, key, nano),
 	}
 }
 
 // Hold takes or renews the lease. leads reports whether we hold it, and fresh whether
-// we have just acquired it. It contacts the server only when a renewal is due, or another instance took the lease.
+// we have just acquired it. It contacts the server only when a renewal is due, or somebody else wrote the key.
 func (l *Lease) Hold(ctx context.Context) (leads, fresh bool, err error) {
-	if l.deposed.Swap(false) {
-		l.renewed = time.Time{}
-	}
-	if l.rev != 0 && l.now().Sub(l.renewed) < renewEvery {
+	changed := l.changed.Swap(false)
+	if l.rev != 0 && !changed && l.now().Sub(l.renewed) < renewEvery {
 		return true, false, nil
 	}
 	if l.rev != 0 {
 		if err := l.renew(ctx, l.rev); err == nil {
 			return true, false, nil
 		} else if l.now().Sub(l.renewed) < LeaseTTL-renewEvery && !wrongSequence(err) {
+			l.changed.Store(changed)
 			return true, false, nil // not renewed yet, and not lost: the next turn retries
 		}
 		l.rev = 0
@@ -103,7 +102,6 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 	if err := l.renew(ctx, e.Revision()); err != nil {
 		return false, false, nil //nolint:nilerr // another instance was faster, or the next turn retries
 	}
-	l.depose(h)
 	return true, true, nil
 }
 
@@ -193,31 +191,20 @@ func (l *Lease) alive(ctx context.Context, subject string) bool {
 	return err == nil
 }
 
-// taken is what the instance that took a lease sends to the one that held it.
-const taken = "taken"
-
-// depose makes the former holder look at its lease: one that was frozen would lead beside this
-// instance until its next renewal. It is fenced all the same, so the message may be lost.
-func (l *Lease) depose(h holder) {
-	if h.Asks == "" || h.ID == l.id {
-		return
-	}
-	if err := l.b.NC.Publish(h.Asks, []byte(taken)); err != nil {
-		l.b.Log.Debug("depose the holder of a lease", "key", l.key, "err", err)
-	}
-}
-
-// answer makes this instance answer as long as it lives. Without it the lease just expires.
+// answer makes this instance answer as long as it lives, and look at the key when somebody else writes it: an instance
+// that was frozen while another took over would lead beside that one until its next renewal, and what a hand wrote
+// would stay as long. Without it the lease just expires.
 func (l *Lease) answer() {
 	if l.sub != nil {
 		return
 	}
 	sub, err := l.b.NC.Subscribe(l.subject, func(m *nats.Msg) {
-		if string(m.Data) == taken {
-			l.deposed.Store(true)
-		}
 		_ = m.Respond(nil) // the asker repeats its request
 	})
+	if err == nil {
+		foreign := func(m *nats.Msg) bool { return holderOf(m.Data).ID != l.id }
+		_, err = l.b.hintIf("$KV."+pipeline.BucketLeaders+"."+l.key, foreign, func() { l.changed.Store(true) })
+	}
 	if err != nil {
 		l.b.Log.Debug("answer for a lease", "key", l.key, "err", err)
 		return

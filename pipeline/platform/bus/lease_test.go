@@ -1,9 +1,10 @@
 package bus_test
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
@@ -112,54 +113,83 @@ func TestAHolderThatNamesNoSubjectKeepsItsLease(t *testing.T) {
 	}
 }
 
-// TestAHolderThatIsDeposedContendsBeforeItsRenewalIsDue is about one that was frozen while another took over: it would
-// lead beside that one for a third of the TTL.
-func TestAHolderThatIsDeposedContendsBeforeItsRenewalIsDue(t *testing.T) {
+// TestAHolderLooksAtItsKeyAsSoonAsSomebodyElseWroteIt is about an instance that was frozen while another took over, and
+// about what a hand wrote: the first would lead beside the second for a third of the TTL, and the value would stay.
+func TestAHolderLooksAtItsKeyAsSoonAsSomebodyElseWroteIt(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	kv, err := b.Store(t.Context(), pipeline.BucketLeaders)
 	if err != nil {
 		t.Fatal(err)
 	}
-	frozen, err := b.NC.SubscribeSync("svc.frozen") // it receives, and does not answer
-	if err != nil {
-		t.Fatal(err)
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	now := time.Now()
+	l.SetClock(func() time.Time { return now }) // no renewal is due
+	hold(t, l, true, true)
+	written := func(value string) jetstream.KeyValueEntry {
+		t.Helper()
+		if value != "" {
+			if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(value)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e, err := kv.Get(t.Context(), pipeline.KeyLeader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
 	}
-	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(`{"id":"frozen","asks":"svc.frozen"}`)); err != nil {
-		t.Fatal(err)
+	within := func(what string, done func(leads bool) bool) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+			leads, _, err := l.Hold(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done(leads) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("not within 30 s: %s", what)
+			}
+		}
 	}
+	mine := string(written("").Value())
+	for _, wrong := range []string{`{"id":`, "[]", "{}", "\x00"} {
+		written(wrong)
+		within("what a hand wrote is replaced", func(leads bool) bool { return leads && string(written("").Value()) == mine })
+	}
+	written(`{"id":"another"}`)
+	within("another instance took over", func(leads bool) bool { return !leads })
+	if got := string(written("").Value()); got != `{"id":"another"}` {
+		t.Errorf("the former holder wrote %q", got)
+	}
+}
+
+// TestAHolderDoesNotRenewBecauseOfItsOwnRenewal would be a loop of one write after another.
+func TestAHolderDoesNotRenewBecauseOfItsOwnRenewal(t *testing.T) {
+	t.Parallel()
+	b := open(t)
 	l := bus.NewLease(b, pipeline.KeyLeader)
 	now := time.Now()
 	l.SetClock(func() time.Time { return now })
-	hold(t, l, false, false)
-	now = now.Add(4 * time.Second)
 	hold(t, l, true, true)
-	said := ""
-	for said == "" {
-		m, err := frozen.NextMsg(10 * time.Second)
-		if err != nil {
-			t.Fatalf("the former holder is not notified: %v", err)
-		}
-		said = string(m.Data)
-	}
-	mine, err := kv.Get(t.Context(), pipeline.KeyLeader)
+	seen, err := b.NC.SubscribeSync("$KV." + pipeline.BucketLeaders + "." + pipeline.KeyLeader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var holder struct{ Asks string }
-	if err := json.Unmarshal(mine.Value(), &holder); err != nil {
-		t.Fatal(err)
+	now = now.Add(bus.LeaseTTL / 2)
+	hold(t, l, true, false)
+	if _, err := seen.NextMsg(10 * time.Second); err != nil {
+		t.Fatalf("it is not renewed: %v", err)
 	}
-	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(`{"id":"another"}`)); err != nil {
-		t.Fatal(err)
+	for range 20 { // what the subscription of the lease receives, it has received before this
+		hold(t, l, true, false)
+		if err := b.NC.Flush(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	hold(t, l, true, false) // it cannot know
-	if _, err := b.NC.Request(holder.Asks, nil, 10*time.Second); err != nil {
-		t.Fatal(err)
+	if n, _, err := seen.Pending(); err != nil || n > 0 {
+		t.Errorf("%d more renewals, %v", n, err)
 	}
-	hold(t, l, true, false) // it was only asked
-	if _, err := b.NC.Request(holder.Asks, []byte(said), 10*time.Second); err != nil {
-		t.Fatal(err)
-	}
-	hold(t, l, false, false)
 }

@@ -68,7 +68,7 @@ func tokend() Role {
 		Scans: []string{pipeline.StreamLedger, Bucket(pipeline.BucketWatermarks)},
 		Hears: []string{
 			key(pipeline.BucketTokens, "grant.>"), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
-			key(pipeline.BucketWatermarks, ">"), "survivor.>",
+			key(pipeline.BucketWatermarks, ">"), "survivor.>", key(pipeline.BucketLeaders, pipeline.KeyLeader),
 			"$JS.ACK." + pipeline.StreamSurvivors + ".>", // what the workers have settled
 		},
 		Asks: []string{"svc.tokend.*"}, // whether the leader lives
@@ -101,8 +101,11 @@ func watermarker() Role {
 		Scans: []string{
 			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, Bucket(pipeline.BucketStock), Bucket(pipeline.BucketWatermarks),
 		},
-		Hears: []string{key(pipeline.BucketConfig, pipeline.KeyQueries), key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketStock, ">"), "action.>"},
-		Asks:  []string{"svc.watermarker.*"}, // whether the leader lives
+		Hears: []string{
+			key(pipeline.BucketConfig, pipeline.KeyQueries), key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketStock, ">"), "action.>",
+			key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyRefresherLeader),
+		},
+		Asks: []string{"svc.watermarker.*"}, // whether the leader lives
 	})
 }
 
@@ -165,6 +168,7 @@ func notifier() Role {
 		Gets: []string{Bucket(pipeline.BucketPosted), Bucket(pipeline.BucketLeaders), Bucket(pipeline.BucketTokens)},
 		// It has a consumer of its own on DEALS for each target.
 		Scans: []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, Bucket(pipeline.BucketStatus), Bucket(pipeline.BucketWatermarks)},
+		Hears: []string{key(pipeline.BucketLeaders, pipeline.KeyNotifierLeader)},
 		Asks:  []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status", "svc.notifier.*"},
 	}
 }
