@@ -146,11 +146,11 @@ func (b *Book) Unsure(p Place) (looks []pipeline.Look) {
 	return looks
 }
 
-// Awaits reports whether a deal that was decided then is hidden only because the
-// verdict that accepts it has not been received: it is published after the deal.
+// Awaits reports whether a deal that was decided then is hidden and the verdict that accepts it has not been received:
+// it is published after the deal, and shows it whatever was decided in between.
 func (b *Book) Awaits(p Place, decided time.Time) bool {
 	yes, no := b.record(p).newest()
-	return no.id > yes.id && no.at.Before(decided) && b.record(p).confirmed().Before(decided)
+	return no.id > yes.id && b.record(p).confirmed().Before(decided.Truncate(time.Millisecond))
 }
 
 // newest returns the newest verdict for a deal and the newest against it.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/visibility"
@@ -24,20 +25,32 @@ type Current struct {
 	Awaits  bool            // hidden only until its verdict arrives, which is published after the deal
 }
 
-// CurrentOn returns the current state of the deal of a message of DEALS, given by its subject and its decision time, so
-// that it works for unreadable messages as well.
-func CurrentOn(ctx context.Context, b *bus.Bus, subject string, decided time.Time) (Current, error) {
-	place, err := placeOn(subject)
+// CurrentOn returns the current state of the deal on a subject of DEALS.
+func CurrentOn(ctx context.Context, b *bus.Bus, subject string) (Current, error) {
+	return current(ctx, newReader(b, subject), pipeline.Stored{Subject: subject})
+}
+
+// CurrentOf returns the current state of the deal of a message of DEALS, which may be unreadable. A replica that is
+// read may lack the message, or its verdict, although another one has delivered it.
+func CurrentOf(ctx context.Context, b *bus.Bus, m pipeline.Stored) (Current, error) {
+	e := newReader(b, m.Subject)
+	if v, err := visibility.ReadVersion(m); err == nil {
+		e.own = &v
+	}
+	return current(ctx, e, m)
+}
+
+func current(ctx context.Context, e *reader, m pipeline.Stored) (Current, error) {
+	place, err := placeOn(m.Subject)
 	if err != nil {
 		return Current{}, nil //nolint:nilerr // it is not a deal
 	}
-	book, err := readDeals(ctx, b, place)
-	if err != nil {
+	if err := e.advance(ctx, toTheEnd); err != nil {
 		return Current{}, err
 	}
-	visible := book.Visible(time.Time{})
+	visible := e.book.Visible(time.Time{})
 	if len(visible) == 0 {
-		return Current{Awaits: book.Awaits(place, decided)}, nil
+		return Current{Awaits: e.own != nil && e.book.Awaits(place, e.own.Origin.At)}, nil
 	}
 	c := Current{Visible: true}
 	if c.Body, err = json.Marshal(visible[0].Members); err != nil {

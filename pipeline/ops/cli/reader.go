@@ -41,9 +41,12 @@ func readDeals(ctx context.Context, b *bus.Bus, places ...visibility.Place) (*vi
 // readSubjects reads the state of the deals on subjects of DEALS, to the end of the streams.
 func readSubjects(ctx context.Context, b *bus.Bus, subjects ...string) (*visibility.Book, error) {
 	e := newReader(b, subjects...)
-	err := e.advance(ctx, visibility.Sequences{Deals: math.MaxUint64, Verdicts: math.MaxUint64, Actions: math.MaxUint64})
+	err := e.advance(ctx, toTheEnd)
 	return &e.book, err
 }
+
+// toTheEnd is where a reader ends that reads what the streams hold.
+var toTheEnd = visibility.Sequences{Deals: math.MaxUint64, Verdicts: math.MaxUint64, Actions: math.MaxUint64}
 
 // spans are the spans of the streams that determine the deals.
 type spans struct{ deals, verdicts, actions bus.Span }
@@ -116,12 +119,18 @@ func (e *reader) versions(ctx context.Context, after uint64) (fresh map[product]
 	if after > 0 {
 		from.Sequence = after + 1
 	}
+	add := func(v visibility.Version) {
+		e.book.Version(v)
+		if e.addDeal(v.Place) {
+			fresh[product{v.Domain, v.ASIN}] = true
+		}
+	}
+	if e.own != nil {
+		add(*e.own)
+	}
 	err = e.b.Scan(ctx, pipeline.StreamDeals, from, func(r bus.Read) error {
 		if v, err := visibility.ReadVersion(r.Stored()); err == nil && v.Sequence <= e.to.Deals {
-			e.book.Version(v)
-			if e.addDeal(v.Place) {
-				fresh[product{v.Domain, v.ASIN}] = true
-			}
+			add(v)
 		}
 		return nil
 	})
@@ -159,7 +168,8 @@ type product struct {
 // reader reads the state of deals into a book.
 type reader struct {
 	b         *bus.Bus
-	subjects  []string // of the versions
+	subjects  []string            // of the versions
+	own       *visibility.Version // one that is there whether or not the stream that is read has it; nil: none
 	spans     spans
 	begun     bool                 // it has read, even if the streams were empty
 	to        visibility.Sequences // the book is complete up to here

@@ -127,7 +127,7 @@ func (l *line) repeat(ctx context.Context, key string, b Begun) (taken bool, err
 		if known {
 			return true, l.remembered(ctx, key, b.Deals, "")
 		}
-		d, err := cli.CurrentOn(ctx, l.n.b, pipeline.SubjectDeal(id.Domain, id.PriceType, id.ASIN), time.Time{})
+		d, err := cli.CurrentOn(ctx, l.n.b, pipeline.SubjectDeal(id.Domain, id.PriceType, id.ASIN))
 		if err != nil {
 			return false, err
 		}

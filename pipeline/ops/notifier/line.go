@@ -33,8 +33,11 @@ const (
 	mostHeld = 500
 	// gatherWithin is how long nothing comes once all deals of a digest have come.
 	gatherWithin = 300 * time.Millisecond
-	// acceptWithin is how long after a deal its verdict may come: they are published one after the other.
+	// acceptWithin is how soon after a deal its verdict is looked for again: they are published one after the other.
 	acceptWithin = time.Second
+	// acceptAtMost is how long it is looked for: a committer that died between the two publishes the second when its
+	// work is delivered again.
+	acceptAtMost = 15 * time.Minute
 	// settleWithin bounds what is written after a message was sent, although ctx has ended.
 	settleWithin = 15 * time.Second
 )
@@ -209,7 +212,7 @@ func (l *line) message(ctx context.Context, items []loop.Item) error {
 		switch {
 		case err != nil:
 			return errors.Join(err, again(ctx, items, time.Second))
-		case d.Awaits:
+		case d.Awaits && process.MachineSince(it.StoredAt) < acceptAtMost:
 			early = append(early, it)
 		case !wanted:
 			done = append(done, it)
@@ -244,7 +247,7 @@ func sorted(about []cli.Current) []cli.Current {
 // look is the deal of a delivery, and whether the target is to be sent it: it is visible, within the limits, and
 // not known.
 func (l *line) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bool, err error) {
-	d, err = cli.CurrentOn(ctx, l.n.b, it.Subject, foundAt(it))
+	d, err = cli.CurrentOf(ctx, l.n.b, it.Stored())
 	if err != nil || !d.Visible || !l.n.choice.Admits(&d.Deal) {
 		return d, false, err
 	}

@@ -616,6 +616,10 @@ func TestWhatIsHiddenIsSentOnceTheVerdictThatAcceptsItIsThere(t *testing.T) {
 	f := newFake(t, ok)
 	start(t, d, d.Env, Settings{}, slackAt(f))
 	published(t, d, good[0], "new", 60, nil)
+	reject.Look, reject.Reason, reject.DecidedAt = pipeline.LookPeek, "low_roi", d.Env.Now().Add(time.Second).Truncate(time.Millisecond)
+	if _, err := d.Bus.Publish(t.Context(), messages.Verdict(pipeline.RunLive, w.ID+"between", "", reject)); err != nil {
+		t.Fatal(err)
+	}
 	d.Accepted(t, good[1])
 	desk.Await(t, "the other is sent", done(1, f))
 	accept := reject

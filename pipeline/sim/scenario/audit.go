@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"time"
 
 	"ratchet/pipeline"
@@ -129,22 +130,44 @@ func (c *clustered) quiet(ctx context.Context) error {
 	return err
 }
 
-// notified reports deals that are shown to users and were not sent.
+// notified reports deals that are shown to users and were not sent, with the messages about the first of them.
 func (c *clustered) notified(ctx context.Context) error {
 	deals, err := onStreams(ctx, c.Rig)
 	if err != nil {
 		return err
 	}
-	sent, missing := c.posts.sent(), 0
-	for _, d := range deals {
-		if !sent[d.ASIN] {
-			missing++
+	sent := c.posts.sent()
+	missing := slices.DeleteFunc(slices.Clone(deals), func(d cli.Deal) bool { return sent[d.ASIN] })
+	if len(missing) == 0 {
+		return nil
+	}
+	about, err := c.about(ctx, missing[0].Identity())
+	return errors.Join(fmt.Errorf("%d of %d deals were not sent to the webhook: %s", len(missing), len(deals), about), err)
+}
+
+// about names the messages about a deal, in the order in which they were stored.
+func (c *clustered) about(ctx context.Context, id pipeline.Identity) (string, error) {
+	var all []bus.Read
+	for stream, subject := range map[string]string{
+		pipeline.StreamDeals:          pipeline.SubjectDeal(id.Domain, id.PriceType, id.ASIN),
+		pipeline.StreamVerdicts:       pipeline.SubjectVerdict(id.Domain, "*", "*", id.ASIN),
+		"KV_" + pipeline.BucketPosted: "$KV." + pipeline.BucketPosted + "." + pipeline.KeyPosted("*", id),
+	} {
+		err := c.Bus.Scan(ctx, stream, bus.From{Subjects: []string{subject}}, func(m bus.Read) error {
+			all = append(all, m)
+			return nil
+		})
+		if err != nil {
+			return "", err
 		}
 	}
-	if missing > 0 {
-		return fmt.Errorf("%d of %d deals were not sent to the webhook", missing, len(deals))
+	slices.SortFunc(all, func(a, b bus.Read) int { return a.StoredAt.Compare(b.StoredAt) })
+	var out strings.Builder
+	for _, m := range all {
+		o, _ := m.Stored().Origin()
+		fmt.Fprintf(&out, "\n  %s %s %d of %s at %s %.120s", m.StoredAt.Format(time.TimeOnly), m.Subject, m.Sequence, o.WorkID, o.At.Format(time.RFC3339Nano), m.Body)
 	}
-	return nil
+	return out.String(), nil
 }
 
 // alike reports a replica that differs from the others.
