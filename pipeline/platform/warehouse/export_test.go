@@ -6,6 +6,9 @@ import (
 	"ratchet/schemas"
 )
 
+// MigrationsTable creates the table that records what was applied.
+const MigrationsTable = migrationsTable
+
 // Statements returns the statements of each migration, in order.
 func Statements() (all [][]string) {
 	for _, m := range must(migrations(schemas.ClickHouse)) {

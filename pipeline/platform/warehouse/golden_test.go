@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden answers anew")
 func seed(t *testing.T, w *warehouse.Warehouse) {
 	t.Helper()
 	seedVerdicts(t, w)
-	seedDeals(t, w, "sale_price_cents")
+	seedDeals(t, w)
 	seedLedger(t, w)
 	seedDead(t, w)
 }
@@ -39,14 +39,13 @@ func seedVerdicts(t *testing.T, w *warehouse.Warehouse) {
 	must(t, w.InsertVerdicts(t.Context(), replay, "replay"))
 }
 
-// seedDeals stores deals with their sale price in a member of that name.
-func seedDeals(t *testing.T, w *warehouse.Warehouse, price string) {
+func seedDeals(t *testing.T, w *warehouse.Warehouse) {
 	t.Helper()
 	var deals []warehouse.DealRow
 	for i, profit := range []int{900, 0, 500} {
 		deals = append(deals, dealRow(t, uint64(i+1), noon.Add(time.Duration(i)*time.Minute), fmt.Sprintf(`{"domain":1,"asin":"B00000000%d","price_type":2,
-			"title":"T%d","landed_cents":1000,%q:5000,"profit_cents":%d,"roi_percent":42.5,
-			"decided_at":"2026-03-05T12:0%d:00Z"}`, 3*i+2, i, price, profit, i)))
+			"title":"T%d","landed_cents":1000,"sale_price_cents":5000,"profit_cents":%d,"roi_percent":42.5,
+			"decided_at":"2026-03-05T12:0%d:00Z"}`, 3*i+2, i, profit, i)))
 	}
 	for i := range deals {
 		deals[i].MsgID = "deal:" + deals[i].WorkID

@@ -26,16 +26,13 @@ ORDER BY name
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Which migrations were applied to this database?'`
 
-// The baseline replaced the migrations up to lastBefore. A database that has them all is adopted: the
-// migration adoption is only for it, and the baseline after it finds the tables and replaces the views.
-const (
-	lastBefore = "0029_entry_ids"
-	adoption   = "0030_adopt"
-)
+// The baseline replaced the migrations up to lastBefore. In a database that has them all it finds the tables, and
+// replaces the views by the same ones.
+const lastBefore = "0045_facts_codec"
 
 // migration is one file of schemas/clickhouse.
 type migration struct {
-	name       string // 0031_verdicts
+	name       string // 0046_verdicts
 	checksum   string
 	statements []string
 }
@@ -82,13 +79,11 @@ func pending(all []migration, applied map[string]string) (todo []migration, err 
 	for name := range applied {
 		last = max(last, name)
 	}
-	switch _, whole := applied[lastBefore]; {
+	switch {
 	case last > all[len(all)-1].name:
 		return nil, fmt.Errorf("has migration %s, which this build does not know: a newer build made it; run that one, or let CLICKHOUSE_URL name another database", last)
 	case last != "" && last < lastBefore:
 		return nil, fmt.Errorf("has migrations up to %s, and this build upgrades from %s: run the build that has that one once, or let CLICKHOUSE_URL name another database", last, lastBefore)
-	case !whole:
-		all = slices.DeleteFunc(slices.Clone(all), func(m migration) bool { return m.name == adoption })
 	}
 	for _, m := range all {
 		switch sum, done := applied[m.name]; {

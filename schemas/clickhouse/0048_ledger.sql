@@ -5,13 +5,15 @@
 
 -- ledger. Operators ask by stage and event over a span of time, so these lead the key; row_id ends it and makes a repeated
 -- insert the same row. What does not apply to an event is empty, 0 or NULL, as the column says. Its tokens are of many
--- kinds (a claim reserves what its close consumes): the view spending sums what was spent.
+-- kinds (a claim reserves what its close consumes): the view spending sums what was spent. A plan is the name of a Keepa key,
+-- never the key, and that of the process that wrote the entry.
 --
 -- msg_id tells an entry that was published again after the stream's 24 hours of deduplication. An id means something within
 -- its stream alone, so the stream's creation time is part of it. The bloom filter spares a batch of few ids most of the reading.
 CREATE TABLE IF NOT EXISTS ledger
 (
     stage         LowCardinality(String) COMMENT 'the stage that spends, or tokend for the whole budget',
+    plan          LowCardinality(String) COMMENT 'name of the Keepa key; empty: the first one',
     event         LowCardinality(String) COMMENT 'issue, claim, close, lost, expired, drift, mode, poll, sweep, gap_opened, gap_filled, gap_expired',
     at            DateTime64(3, 'UTC') COMMENT 'pipeline time' CODEC(Delta, ZSTD(1)),
     row_id        UInt64 COMMENT 'stream creation time << 32 | stream sequence' CODEC(Delta, ZSTD(1)),
@@ -237,3 +239,27 @@ SELECT msg_id AS id, min(l.row_id) AS row_id, max(toDateTime(toLastDayOfMonth(l.
 FROM ledger AS l
 WHERE msg_id != 0
 GROUP BY id;
+
+-- plan_spending: what was spent with which key. As the view spending, but from the rows of the ledger, because the sums do
+-- not know the key: it reaches as far back as they are kept.
+CREATE OR REPLACE VIEW plan_spending
+(
+    hour       DateTime('UTC') COMMENT 'start of the hour, pipeline time',
+    plan       LowCardinality(String) COMMENT 'name of the Keepa key; main: the first one',
+    stage      LowCardinality(String) COMMENT 'the stage that spent; tokend for what concerns the whole budget',
+    price_kind LowCardinality(String) COMMENT 'what was bought: deals, peek, commit, seller; empty for drift',
+    event      LowCardinality(String) COMMENT 'close (consumed by an answered call), lost (the caller died), drift (spent by nobody we know)',
+    calls      Int64 COMMENT 'that cost tokens',
+    items      Int64 COMMENT 'ASINs, rows or sellers that these calls were for',
+    tokens     Int64 COMMENT 'consumed; drift is signed. Its sum is what was spent'
+)
+COMMENT 'What was spent with which Keepa key, by which stage, on what, hour by hour?' AS
+SELECT
+    toStartOfHour(at) AS hour, if(l.plan = '', 'main', l.plan) AS plan, stage, price_kind, event,
+    toInt64(count()) AS calls,
+    toInt64(sum(l.items)) AS items,
+    sum(l.tokens) AS tokens
+FROM ledger AS l FINAL
+WHERE event IN ('close', 'lost', 'drift') AND l.tokens != 0
+GROUP BY hour, plan, stage, price_kind, event
+SETTINGS do_not_merge_across_partitions_select_final = 1;

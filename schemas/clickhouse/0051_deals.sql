@@ -1,19 +1,19 @@
 -- Deals: what is known of every deal, which are visible, and why are the others hidden?
 --
--- deal_versions holds the rows. deals is the newest of each column. What decides whether a deal is shown is kept apart, in
--- three small tables (deal_facts, deal_rejects, deal_marks), because lists and counts go through all deals; deal_states
--- makes the decision of them, and visible_deals shows what is visible.
+-- deal_versions holds the rows. deals is the newest of each column. What decides whether a deal is shown is kept apart,
+-- in the small table deal_facts, because lists and counts go through all deals; deal_states makes the decision of it,
+-- and visible_deals shows what is visible.
 
--- deal_versions: the history from which the view deals takes the newest. A reader wants all versions of one ASIN, so the key
--- is the deal's own; row_id orders the versions and makes a repeated insert the same row. Not partitioned: deals are few, and
--- every question reads all of them.
+-- deal_versions: the history from which the view deals takes the newest. A reader wants all versions of one ASIN, so
+-- the key is the deal's own; row_id orders the versions and makes a repeated insert the same row. Not partitioned:
+-- deals are few, and every question reads all of them.
 --
--- Every column but the key may be NULL, and NULL means "this version did not say". The names are those of the message. The
--- whole message is kept beside them, so that nothing is lost which has no column yet. msg_id stands beside the row, as in
--- dead: deals stay for ever, and their ids with them.
+-- Every column but the key may be NULL, and NULL means "this version did not say". The names are those of the message.
+-- The whole message is kept beside them, so that nothing is lost which has no column yet. msg_id stands beside the row,
+-- as in dead: deals stay for ever, and their ids with them.
 --
--- Parts are merged column by column, whatever their size. ClickHouse does so from 131,072 rows on; with a hundred columns and
--- a whole message in a row, smaller parts took several hundred megabytes to merge at once.
+-- Parts are merged column by column, whatever their size. ClickHouse does so from 131,072 rows on; with a hundred
+-- columns and a whole message in a row, smaller parts took several hundred megabytes to merge at once.
 CREATE TABLE IF NOT EXISTS deal_versions
 (
     domain     UInt16 COMMENT 'Keepa domain id; 1 is amazon.com',
@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS deal_versions
     creation_date          Nullable(Int64) COMMENT 'when this price began, Keepa minutes',
     url                    Nullable(String) COMMENT 'page of the product at Amazon',
     keepa_url              Nullable(String) COMMENT 'page of the product at Keepa',
+    simulated              Nullable(Bool) COMMENT 'whether the simulated Keepa answered: nobody sells this',
     title                  Nullable(String) COMMENT 'title of the product',
     author                 Nullable(String) COMMENT 'author',
     brand                  Nullable(String) COMMENT 'brand',
@@ -154,9 +155,9 @@ SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsy
     vertical_merge_algorithm_min_rows_to_activate = 1
 COMMENT 'What was each deal, every time it was decided? A row per message of the stream DEALS; NULL: this version did not say. Money is cents';
 
--- deals: column by column the newest version that said something: argMax passes over NULL, so a refresh that measured only
--- the price leaves the rest as it was. What describes the seller is taken only from versions with the seller that is
--- shown. Versions are compared by their place in the stream, so neither order nor repetition of inserts matters.
+-- deals: column by column the newest version that said something: argMax passes over NULL, so a refresh that measured
+-- only the price leaves the rest as it was. What describes the seller is taken only from versions with the seller that
+-- is shown. Versions are compared by their place in the stream, so neither order nor repetition of inserts matters.
 CREATE OR REPLACE VIEW deals
 COMMENT 'The newest that is known of every deal, hidden ones too. Columns as in deal_versions, whose comments explain them; besides first_seen_at, last_seen_at (its first and last version, pipeline time) and versions (how many)' AS
 SELECT
@@ -166,6 +167,7 @@ SELECT
     argMax(v.creation_date, v.row_id) AS creation_date,
     argMax(v.url, v.row_id) AS url,
     argMax(v.keepa_url, v.row_id) AS keepa_url,
+    argMax(v.simulated, v.row_id) AS simulated,
     argMax(v.title, v.row_id) AS title,
     argMax(v.author, v.row_id) AS author,
     argMax(v.brand, v.row_id) AS brand,
@@ -282,14 +284,15 @@ GROUP BY v.domain, v.asin, v.price_type;
 
 -- deal_facts: what is known of each deal that decides whether it is shown?
 --
--- One row per deal: when it was first and last seen, the numbers without which it is not shown, and the newest verdict that
--- confirmed it. Minima and maxima, so that neither order nor repetition of inserts matters. The newest number that a version
--- said is the greatest of UInt128: the version's row id in the upper half, the number in the lower, 0 where no version said
--- one; toInt64 of it is the lower half, with its sign. Maxima of plain numbers need no states and add up several times faster.
+-- One row per deal: when it was first and last seen, the numbers without which it is not shown, the newest verdicts
+-- that confirmed and rejected it, and the newest mark as stale. Minima and maxima, so that neither order nor repetition
+-- of inserts matters, and plain ones, which need no states. The newest number that a version said is the greatest of
+-- UInt128: the version's row id in the upper half, the number in the lower, 0 where no version said one; toInt64 of it
+-- is the lower half, with its sign. The newest reason is the greatest text that begins with the row id in 16 digits.
 --
--- deal is a hash of domain, ASIN and price type: counting goes through hundreds of thousands of deals and millions of
--- rejects, and numbers join several times faster than texts. Among three million the chance that two share a hash is one in
--- four million. The key is the hash, because the tables are only ever joined by it.
+-- deal is a hash of domain, ASIN and price type: every question about deals goes through all of them, and numbers join
+-- several times faster than texts. Among three million the chance that two share a hash is one in four million. ZSTD
+-- would save half a megabyte in 100,000 deals, and take longer to unpack than the rest of the table takes to read.
 CREATE TABLE IF NOT EXISTS deal_facts
 (
     deal                UInt64 COMMENT 'cityHash64(domain, asin, price_type)' CODEC(NONE),
@@ -300,13 +303,19 @@ CREATE TABLE IF NOT EXISTS deal_facts
     last_at             SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'of its versions, pipeline time; 1970 without one',
     confirmed_id        SimpleAggregateFunction(max, UInt64) COMMENT 'row id of the newest accept or confirm; 0 without one',
     confirmed_at        SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'the latest accept or confirm, pipeline time; 1970 without one',
-    newest_profit       SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | profit_cents; 0 without one' CODEC(ZSTD(1)),
-    newest_sale_price   SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | sale_price_cents; 0 without one' CODEC(ZSTD(1))
+    newest_profit       SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | profit_cents; 0 without one' CODEC(LZ4),
+    newest_sale_price   SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | sale_price_cents; 0 without one' CODEC(LZ4),
+    newest_check        SimpleAggregateFunction(max, UInt128) COMMENT 'row id << 64 | pipeline time in milliseconds of the last look that accepted, confirmed or rejected it; 0 without one' CODEC(LZ4),
+    rejected_id         SimpleAggregateFunction(max, UInt64) COMMENT 'row id of the newest reject or expiry; 0 without one',
+    rejected_because    SimpleAggregateFunction(max, String) COMMENT 'the same in 16 hexadecimal digits, and its reason code; empty without one',
+    marked_id           SimpleAggregateFunction(max, UInt64) COMMENT 'row id of the newest failure that the refresher reported; 0 without one',
+    marked_at           SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'when it was last marked as stale, pipeline time; 1970 without a mark',
+    marked_because      SimpleAggregateFunction(max, String) COMMENT 'row id of that verdict in 16 hexadecimal digits, and its reason code; empty without a mark'
 )
 ENGINE = AggregatingMergeTree
 ORDER BY deal
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'What is known of each deal that decides whether it is shown; read it through the view deal_states';
+COMMENT 'What is known of each deal that decides whether it is shown, and the newest reject of ASINs that may become one; read it through the view deal_states';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS deal_facts_versions_mv TO deal_facts COMMENT 'Keeps deal_facts, from deal_versions' AS
 SELECT
@@ -318,67 +327,36 @@ FROM deal_versions AS v
 WHERE v.run = 'live'
 GROUP BY deal;
 
+-- Marks and expiries are verdicts of the look list, by the refresher. An expiry hides the deal and does not check it.
+-- The newest reject of every ASIN is kept, because its deal may be recorded later; domain and ASIN come with the deal's
+-- version.
 CREATE MATERIALIZED VIEW IF NOT EXISTS deal_facts_verdicts_mv TO deal_facts COMMENT 'Keeps deal_facts, from verdicts' AS
 SELECT
-    cityHash64(v.domain, v.asin, v.price_type) AS deal, max(v.domain) AS domain, max(v.asin) AS asin, max(v.price_type) AS price_type,
-    toDateTime64('2200-01-01 00:00:00', 3, 'UTC') AS first_at, max(v.row_id) AS confirmed_id, max(v.at) AS confirmed_at
+    cityHash64(v.domain, v.asin, v.price_type) AS deal,
+    toDateTime64('2200-01-01 00:00:00', 3, 'UTC') AS first_at,
+    maxIf(v.row_id, v.outcome IN ('accept', 'confirm')) AS confirmed_id,
+    maxIf(v.at, v.outcome IN ('accept', 'confirm')) AS confirmed_at,
+    maxIf(bitOr(bitShiftLeft(toUInt128(v.row_id), 64), toUInt128(toUnixTimestamp64Milli(v.at))), v.outcome IN ('accept', 'confirm') OR (v.outcome = 'reject' AND v.look != 'list')) AS newest_check,
+    maxIf(v.row_id, v.outcome = 'reject') AS rejected_id,
+    maxIf(concat(leftPad(hex(v.row_id), 16, '0'), v.reason), v.outcome = 'reject') AS rejected_because,
+    maxIf(v.row_id, v.outcome = 'fail') AS marked_id,
+    maxIf(v.at, v.outcome = 'fail' AND startsWith(v.reason, 'stale_')) AS marked_at,
+    maxIf(concat(leftPad(hex(v.row_id), 16, '0'), v.reason), v.outcome = 'fail' AND startsWith(v.reason, 'stale_')) AS marked_because
 FROM verdicts AS v
-WHERE v.run = 'live' AND v.outcome IN ('accept', 'confirm')
+WHERE v.run = 'live' AND (v.outcome IN ('accept', 'confirm', 'reject') OR (v.outcome = 'fail' AND v.look = 'list'))
 GROUP BY deal;
-
--- deal_rejects: which verdict last rejected what a deal is, or may one day be, about? The newest reject of each, since any
--- ASIN may have a deal; an expiry (a reject of the look list) beside it, because it hides the deal and is not a check. The key
--- begins with the deal's hash, since it is only ever joined to deal_facts. Rejects lie in the order of a hash, so these columns
--- have no neighbours that are like them: packed to their width they are as small as with a compression on top, and read faster.
-CREATE TABLE IF NOT EXISTS deal_rejects
-(
-    deal   UInt64 COMMENT 'cityHash64(domain, asin, price_type)' CODEC(NONE),
-    expiry Bool COMMENT 'whether it expired, without a look',
-    row_id UInt64 COMMENT 'of the verdict' CODEC(T64),
-    at     DateTime64(3, 'UTC') COMMENT 'when it was decided, pipeline time' CODEC(T64),
-    reason LowCardinality(String) COMMENT 'reason code'
-)
-ENGINE = ReplacingMergeTree(row_id)
-ORDER BY (deal, expiry)
-SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Which verdict last rejected what a deal is about? Read it through the view deal_states';
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS deal_rejects_mv TO deal_rejects COMMENT 'Keeps deal_rejects' AS
-SELECT cityHash64(v.domain, v.asin, v.price_type) AS deal, v.look = 'list' AS expiry, v.row_id AS row_id, v.at AS at, v.reason AS reason
-FROM verdicts AS v
-WHERE v.run = 'live' AND v.outcome = 'reject';
-
--- deal_marks: which deals did the refresher mark without a look: as stale, or as not repaired? Only verdicts of the look list
--- are marks. Expiry is a reject among them: deal_rejects keeps it, here it is not a mark. The key is the deal's own, and the
--- newest is the last of the stream, so an insert that is repeated changes nothing.
-CREATE TABLE IF NOT EXISTS deal_marks
-(
-    domain     UInt16 COMMENT 'Keepa domain id; 1 is amazon.com',
-    asin       String COMMENT 'the ASIN',
-    price_type UInt16 COMMENT 'Keepa price type; 2 is used',
-    newest     AggregateFunction(argMax, Tuple(String, DateTime64(3, 'UTC')), UInt64) COMMENT 'reason and time of the newest mark, by row id'
-)
-ENGINE = AggregatingMergeTree
-ORDER BY (domain, asin, price_type)
-SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Why was a deal last marked as stale?';
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS deal_marks_mv TO deal_marks COMMENT 'Keeps deal_marks' AS
-SELECT domain, asin, price_type, argMaxState((toString(reason), at), row_id) AS newest
-FROM verdicts
-WHERE run = 'live' AND look = 'list' AND outcome = 'fail' AND startsWith(reason, 'stale_')
-GROUP BY domain, asin, price_type;
 
 -- deal_states: every deal with what was last decided about it, why it is hidden, and why it is stale.
 --
 -- THE definition of what is visible: lists, counts, status and diagnostics all go through it. hidden_because is empty
--- for a visible deal. A look that rejected the ASIN after the deal hides it under the reject's reason; expiry is such
--- a reject, and not a check. A shed or failed look hides nothing. A stale deal is visible: it was not confirmed in time, and
--- stale_because says why; a confirmation ends that. Of a deal's rejects the newest counts, if it is newer than what confirmed
--- the deal.
+-- for a visible deal. What the user bought or ignores is hidden whatever looks say, under the first reason that is so:
+-- bought, and then what is ignored from the narrow to the wide. A look that rejected the ASIN after what confirmed the
+-- deal hides it under the reject's reason; expiry is such a reject, and not a check. A shed or failed look hides
+-- nothing. A stale deal is visible: it was not confirmed in time, and stale_because says why; a confirmation ends that.
 --
--- Facts and rejects are added up in one aggregation by the deal, and not joined: how long a join of these takes depends on
--- which condition an optimiser pushes through it. Which rejects are of deals is asked of the key alone, since one in thirty is.
+-- Planning takes longer than the answer where a view is named twice, so what the user said is read once, into arrays
+-- that are constants of the plan; versions are read only where a seller, a brand or words are ignored. FINAL costs
+-- nothing where parts are merged.
 CREATE OR REPLACE VIEW deal_states
 (
     deal                   UInt64 COMMENT 'cityHash64(domain, asin, price_type)',
@@ -391,10 +369,30 @@ CREATE OR REPLACE VIEW deal_states
     last_seen_at           DateTime64(3, 'UTC') COMMENT 'its last version, pipeline time',
     last_checked_at        DateTime64(3, 'UTC') COMMENT 'the last look that accepted, confirmed or rejected it, pipeline time; 1970 without one',
     last_confirmed_at      DateTime64(3, 'UTC') COMMENT 'the last look that accepted or confirmed it, pipeline time; 1970 without one',
-    hidden_because         String COMMENT 'empty: visible; old_estimate, no_profit, or the reason of the reject that hides it',
+    hidden_because         String COMMENT 'empty: visible; old_estimate, no_profit, bought, ignored_asin, ignored_seller, ignored_brand, ignored_words, or the reason of the reject that hides it',
     stale_because          String COMMENT 'why it was not confirmed in time; empty: it was. Stale deals are visible'
 )
 COMMENT 'Is each deal visible, why not, and when was it last checked? THE definition of visible' AS
+WITH
+    (
+        -- ASINs by their hash, and for each the reason; an ASIN that was both bought and ignored was bought
+        SELECT
+        (
+            arrayConcat(bought, ignored),
+            arrayConcat(arrayMap(a -> 'bought', bought), arrayMap(a -> 'ignored_asin', ignored)),
+            sellers, brands, words
+        )
+        FROM
+        (
+            SELECT
+                groupUniqArrayIf(cityHash64(domain, value), action = 'buy') AS bought,
+                arrayFilter(a -> NOT has(bought, a), groupUniqArrayIf(cityHash64(domain, value), action = 'ignore' AND target = 'asin')) AS ignored,
+                groupUniqArrayIf(value, action = 'ignore' AND target = 'seller') AS sellers,
+                groupUniqArrayIf(value, action = 'ignore' AND target = 'brand') AS brands,
+                groupUniqArrayIf(concat(' ', value, ' '), action = 'ignore' AND target = 'words') AS words
+            FROM actions_standing
+        )
+    ) AS said
 SELECT
     f.deal AS deal,
     f.domain AS domain,
@@ -402,52 +400,39 @@ SELECT
     f.price_type AS price_type,
     if(f.newest_profit = 0, NULL, toInt64(f.newest_profit)) AS profit_cents,
     if(f.newest_sale_price = 0, NULL, toInt64(f.newest_sale_price)) AS sale_price_cents,
-    f.first_seen_at AS first_seen_at,
-    f.last_seen_at AS last_seen_at,
-    if(f.newest_check > f.newest_confirmation, greatest(f.last_confirmed_at, f.rejected_at), f.last_confirmed_at) AS last_checked_at,
-    f.last_confirmed_at AS last_confirmed_at,
+    f.first_at AS first_seen_at,
+    f.last_at AS last_seen_at,
+    greatest(f.confirmed_at, fromUnixTimestamp64Milli(toInt64(f.newest_check), 'UTC')) AS last_checked_at,
+    f.confirmed_at AS last_confirmed_at,
     multiIf(
         toInt64(f.newest_sale_price) <= 0, 'old_estimate', -- 0 where no version said it
         toInt64(f.newest_profit) <= 0, 'no_profit',
-        f.newest_reject > f.newest_confirmation, toString(f.reject_reason),
+        transform(cityHash64(f.domain, f.asin), said.1, said.2, '') AS acted != '', acted,
+        i.because != '', i.because,
+        f.rejected_id > f.confirmed_id, substring(f.rejected_because, 17),
         '') AS hidden_because,
-    if(m.mark.2 > f.last_confirmed_at, m.mark.1, '') AS stale_because
+    if(f.marked_at > f.confirmed_at, substring(f.marked_because, 17), '') AS stale_because
 FROM
 (
-    SELECT
-        deal, max(d.domain) AS domain, max(d.asin) AS asin, max(d.price_type) AS price_type,
-        max(d.newest_profit) AS newest_profit,
-        max(d.newest_sale_price) AS newest_sale_price,
-        min(d.first_at) AS first_seen_at,
-        max(d.last_at) AS last_seen_at,
-        max(d.confirmed_id) AS newest_confirmation,
-        max(d.confirmed_at) AS last_confirmed_at,
-        max(d.reject_id) AS newest_reject,
-        argMax(d.reason, d.reject_id) AS reject_reason,
-        max(d.check_id) AS newest_check,
-        argMax(d.rejected_at, d.check_id) AS rejected_at
-    FROM
-    (
-        SELECT
-            deal, domain, asin, price_type, newest_profit, newest_sale_price, first_at, last_at, confirmed_id, confirmed_at,
-            toUInt64(0) AS reject_id, toLowCardinality('') AS reason, toUInt64(0) AS check_id, toDateTime64(0, 3, 'UTC') AS rejected_at
-        FROM deal_facts
-        UNION ALL
-        SELECT
-            deal, 0, '', 0, 0, 0, toDateTime64('2200-01-01 00:00:00', 3, 'UTC'), toDateTime64(0, 3, 'UTC'), 0, toDateTime64(0, 3, 'UTC'),
-            row_id, reason, if(expiry, 0, row_id), at -- an expiry is no check
-        FROM deal_rejects
-        WHERE deal IN (SELECT deal FROM deal_facts)
-    ) AS d
-    GROUP BY deal
-    HAVING last_seen_at > toDateTime64(0, 3, 'UTC')
+    SELECT *
+    FROM deal_facts FINAL
+    WHERE last_at > toDateTime64(0, 3, 'UTC')
 ) AS f
 LEFT ANY JOIN
 (
-    SELECT cityHash64(domain, asin, price_type) AS deal, argMaxMerge(newest) AS mark
-    FROM deal_marks
+    -- Versions are read only where something of the kind is ignored: a condition that is false reads nothing.
+    SELECT
+        cityHash64(domain, asin, price_type) AS deal,
+        ifNull(argMax(brand, row_id), '') AS newest_brand,
+        multiIf(
+            has(said.3, ifNull(argMax(seller_id, row_id), '')), 'ignored_seller',
+            newest_brand != '' AND has(said.4, lower(newest_brand)), 'ignored_brand',
+            arrayExists(w -> position(concat(' ', trimBoth(replaceRegexpAll(lower(ifNull(argMax(title, row_id), '')), '[^a-z0-9\\x{80}-\\x{10FFFF}]+', ' ')), ' '), w) > 0, said.5), 'ignored_words',
+            '') AS because
+    FROM deal_versions
+    WHERE run = 'live' AND length(said.3) + length(said.4) + length(said.5) > 0
     GROUP BY domain, asin, price_type
-) AS m ON f.deal = m.deal;
+) AS i ON f.deal = i.deal;
 
 -- visible_deals: what the user sees.
 CREATE OR REPLACE VIEW visible_deals
