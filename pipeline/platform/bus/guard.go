@@ -17,12 +17,16 @@ import (
 const (
 	// servedEvery is how often a daemon that knows several servers checks that JetStream answers.
 	servedEvery = time.Second
-	// servedWithin bounds one such check.
-	servedWithin = 2 * time.Second
+	// servedWithin bounds one such check, and a connection to another server.
+	servedWithin = time.Second
 	// unservedAtMost is how long JetStream may be silent before the client switches to another server.
 	unservedAtMost = 5 * time.Second
 	// silentPeer is how long a peer may be silent; it sends something every second.
 	silentPeer = 4 * time.Second
+	// othersWithin bounds how long the other servers are asked in one go, and otherEvery one of these requests: peers
+	// elect a leader for four to nine seconds, answer nothing before that, and are to be found as soon as they have one.
+	othersWithin = 3 * time.Second
+	otherEvery   = 300 * time.Millisecond
 	// movedWithin bounds one reconnect to another server.
 	movedWithin = time.Second
 )
@@ -43,7 +47,7 @@ func (b *Bus) guard(ctx context.Context) {
 			served = time.Now()
 			continue
 		}
-		err := serves(ctx, b.JS)
+		err := serves(ctx, b.JS, servedWithin)
 		if err == nil {
 			if time.Since(served) > 2*servedEvery {
 				b.hints.fire() // it was cut off, and may have missed what its peers passed on
@@ -67,8 +71,8 @@ var errAlone = errors.New("its peers do not answer the leader")
 
 // serves asks for a stream that every topology has. A leader that was cut off
 // answers for a while as if nothing had happened; its peers are silent.
-func serves(ctx context.Context, js jetstream.JetStream) error {
-	ctx, cancel := context.WithTimeout(ctx, servedWithin)
+func serves(ctx context.Context, js jetstream.JetStream, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	s, err := js.Stream(ctx, bucketPrefix+pipeline.BucketTokens)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -93,23 +97,34 @@ func serves(ctx context.Context, js jetstream.JetStream) error {
 	return nil
 }
 
-// serving returns another server that serves; empty if none does.
+// serving asks all other servers at once and returns the first that serves; empty if none does in time.
 func (b *Bus) serving(ctx context.Context) string {
-	here := b.NC.ConnectedUrl()
-	for _, other := range b.NC.Servers() {
-		if other == here {
-			continue
+	ctx, cancel := context.WithTimeout(ctx, othersWithin)
+	defer cancel() // the other probes end within servedWithin
+	servers, here := b.NC.Servers(), b.NC.ConnectedUrl()
+	found := make(chan string, len(servers))
+	for _, other := range servers {
+		b.guards.Go(func() {
+			if other == here {
+				found <- ""
+				return
+			}
+			if err := b.probe(ctx, other); err != nil {
+				b.Log.Debug("another server does not serve either", "url", RedactURL(other), "err", err)
+				other = ""
+			}
+			found <- other
+		})
+	}
+	for range servers {
+		if other := <-found; other != "" {
+			return other
 		}
-		if err := b.probe(ctx, other); err != nil {
-			b.Log.Debug("another server does not serve either", "url", RedactURL(other), "err", err)
-			continue
-		}
-		return other
 	}
 	return ""
 }
 
-// probe asks a server on a connection of its own.
+// probe asks a server, on a connection of its own, until it serves or ctx ends.
 func (b *Bus) probe(ctx context.Context, url string) error {
 	nc, err := nats.Connect(url, append(b.opts[:len(b.opts):len(b.opts)], nats.NoReconnect(), nats.Timeout(servedWithin), nats.IgnoreDiscoveredServers())...)
 	if err != nil {
@@ -120,7 +135,20 @@ func (b *Bus) probe(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	return serves(ctx, js)
+	for {
+		pause := time.NewTimer(otherEvery)
+		err := serves(ctx, js, otherEvery)
+		if err == nil {
+			pause.Stop()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		case <-pause.C:
+		}
+	}
 }
 
 // move reconnects until the client has come round to a server; it takes them in turn.

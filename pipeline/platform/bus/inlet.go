@@ -35,9 +35,20 @@ func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error)
 // Patient is a wait of Take in which the server, which is asked once, sends what comes. Beats show that it still knows.
 const Patient = 30 * time.Second
 
-// beatWithin is how often a server confirms the request in a patient Take. After two that
-// are missing, because it restarted or another took over, the Take ends as if nothing had come.
-const beatWithin = 2 * time.Second
+// beatWithin is how often a server confirms the request in a patient Take. After two that are missing, because it
+// restarted or another took over, the Take ends as if nothing had come. Where there are several servers that is part of
+// how long nothing is decided after one of them is gone.
+const (
+	beatWithin        = 2 * time.Second
+	beatWithinCluster = time.Second
+)
+
+func (i *Inlet) beat() time.Duration {
+	if len(i.b.NC.Servers()) > 1 {
+		return beatWithinCluster
+	}
+	return beatWithin
+}
 
 // Take fetches up to n items and waits at most wait for the first; an empty result is not an error.
 func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Item, error) {
@@ -52,7 +63,7 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Ite
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	// A request ends when it is full: one for n items would keep the first of a few until the wait is over.
-	items, err := i.fetch(ctx, 1, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(beatWithin))
+	items, err := i.fetch(ctx, 1, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(i.beat()))
 	if err != nil || len(items) == 0 || n == 1 {
 		return items, err
 	}

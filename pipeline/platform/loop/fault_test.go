@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ var errFault = errors.New("fault")
 // world is an inlet and an outlet in memory. Items are redelivered until they
 // are done, and effects carry their item's identity, as everywhere in Ratchet.
 type world struct {
+	settling sync.Mutex // what is done is settled at once
+
 	held    int // steps that have not released what they hold
 	waiting []string
 	done    map[string]int
@@ -48,6 +51,8 @@ type delivery struct {
 }
 
 func (d delivery) Done(context.Context) error {
+	d.w.settling.Lock()
+	defer d.w.settling.Unlock()
 	fails, landed := d.w.trip("settle")
 	if landed {
 		d.w.done[d.id]++
@@ -296,5 +301,50 @@ func TestADecisionIsSettledAsDecided(t *testing.T) {
 	}
 	if _, err := l.Step(t.Context()); err != nil || progress != 1 {
 		t.Errorf("what only comes back counts as progress: %v, %d", err, progress)
+	}
+}
+
+// unconfirmed is a delivery of a batch of which no acknowledgement is confirmed before the last one is asked for.
+type unconfirmed struct {
+	delivery
+	asked *sync.WaitGroup
+}
+
+func (u unconfirmed) Done(ctx context.Context) error {
+	u.asked.Done()
+	all := make(chan struct{})
+	go func() { u.asked.Wait(); close(all) }()
+	select {
+	case <-all:
+		return u.delivery.Done(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestABatchWaitsForItsAcknowledgementsTogether: where a server is gone each waits for seconds, and of a batch that was
+// acknowledged one after the other two hundred candidates waited for minutes.
+func TestABatchWaitsForItsAcknowledgementsTogether(t *testing.T) {
+	t.Parallel()
+	const many = 200
+	w := newWorld()
+	for i := range many {
+		w.waiting = append(w.waiting, fmt.Sprint(i))
+	}
+	var asked sync.WaitGroup
+	asked.Add(many)
+	l := w.loop()
+	take := l.Take
+	l.Take = func(ctx context.Context) (loop.Batch[string, string], error) {
+		b, err := take(ctx)
+		for i := range b.Items {
+			b.Items[i].Settle = unconfirmed{delivery{w, string(b.Items[i].Body)}, &asked}
+		}
+		return b, err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if n, err := l.Step(ctx); err != nil || n != many || len(w.done) != many {
+		t.Errorf("settled %d and %d of %d: %v", n, len(w.done), many, err)
 	}
 }

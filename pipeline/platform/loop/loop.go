@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -209,21 +211,38 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 		return 0, l.handBack(ctx, items, fmt.Errorf("apply: %w", err))
 	}
 	// If the process dies here, everything is redelivered and the effects are dropped as duplicates.
-	// An item that cannot be settled now is redelivered after AckWait and does not delay the rest.
 	defer trace.Begin(ctx, "settle").End()
-	var errs []error
-	ended := false
+	errs, ended := l.settleAll(ctx, items, ins, decisions), false
 	for i, d := range decisions {
-		if err := l.settle(ctx, items[i], ins[i], d); err != nil {
-			errs = append(errs, fmt.Errorf("settle %s #%d: %w", items[i].Stream, items[i].Sequence, err))
-			continue
-		}
-		ended = ended || !d.Returns()
+		ended = ended || errs[i] == nil && !d.Returns()
 	}
 	if ended && l.Progress != nil {
 		l.Progress()
 	}
-	return len(items) - len(errs), errors.Join(errs...)
+	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	return len(items) - len(failed), errors.Join(failed...)
+}
+
+// settleAll settles every item and returns the error of each. One that cannot be settled now is redelivered after
+// AckWait. What is done waits for the server's confirmation, all of it at once: where a server is gone each
+// waits until its time is over, and one after the other a batch would hold its stage for minutes.
+func (l Loop[In, Fact, Out]) settleAll(ctx context.Context, items []Item, ins []In, decisions []Decision[Out]) []error {
+	errs := make([]error, len(decisions))
+	one := func(i int) {
+		if err := l.settle(ctx, items[i], ins[i], decisions[i]); err != nil {
+			errs[i] = fmt.Errorf("settle %s #%d: %w", items[i].Stream, items[i].Sequence, err)
+		}
+	}
+	var confirmed sync.WaitGroup
+	for i, d := range decisions {
+		if d.Never == "" && !d.Returns() {
+			confirmed.Go(func() { one(i) })
+			continue
+		}
+		one(i)
+	}
+	confirmed.Wait()
+	return errs
 }
 
 // decide guards the pure function: a panic would repeat at every delivery, so the item becomes a dead letter.
