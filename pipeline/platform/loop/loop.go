@@ -140,7 +140,7 @@ func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
 // pause is the time until the next step after steps have failed for a while: a
 // share of it, so that work resumes soon after a short outage and a long one is left alone.
 func (l Loop[In, Fact, Out]) pause(failed time.Duration) time.Duration {
-	return min(max(failed/10, l.Retry), 30*time.Second)
+	return min(max(failed/20, l.Retry), 30*time.Second)
 }
 
 // Step runs one step and returns how many items it settled.

@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,7 +83,8 @@ func (c *clustered) each() []fault {
 // downFor is how long a supervisor takes to start a process again.
 const downFor = time.Second
 
-// killInTurn kills each server, and the next when the last one is healthy and Keepa was called again.
+// killInTurn kills each server, and the next when the last one is healthy, Keepa was called again, and something was
+// decided: these are three faults.
 func (c *clustered) killInTurn(ctx context.Context) error {
 	for i := range cluster.Size {
 		if err := c.serverDies(ctx, i); err != nil {
@@ -94,8 +96,29 @@ func (c *clustered) killInTurn(ctx context.Context) error {
 		if err := c.calls.await(ctx, process.MachineNow(), recoverWithin); err != nil {
 			return err
 		}
+		if err := eventually(ctx, recoverWithin, c.decides()); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// decides returns a check that reports an error until there is a verdict that its first call did not see.
+func (c *clustered) decides() func(context.Context) error {
+	var seen uint64
+	return func(ctx context.Context) error {
+		last, err := c.Bus.Last(ctx, pipeline.StreamVerdicts)
+		switch {
+		case err != nil:
+			return err
+		case seen == 0:
+			seen = last
+		}
+		if last == seen && c.calls.work.Load() {
+			return errors.New("no decision")
+		}
+		return nil
+	}
 }
 
 func (c *clustered) healthy(ctx context.Context, i int) error {
