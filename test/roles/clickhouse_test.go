@@ -48,8 +48,8 @@ func TestTheRightsAreStatementsThatClickHouseKnows(t *testing.T) {
 	}
 }
 
-// TestTheMigratorHasWhatMigrationsNeedAndTheOthersDefineNothing has the rights a second time, because the statements are
-// made from the first.
+// TestTheMigratorHasWhatMigrationsNeedAndTheOthersDefineNothing has the rights a second time, because the statements
+// are made from the first.
 func TestTheMigratorHasWhatMigrationsNeedAndTheOthersDefineNothing(t *testing.T) {
 	of := map[string][]string{
 		"reader": {"SELECT"},
