@@ -17,16 +17,18 @@ import (
 const (
 	// servedEvery is how often a daemon that knows several servers checks that JetStream answers.
 	servedEvery = time.Second
-	// servedWithin bounds one such check, and a connection to another server.
-	servedWithin = time.Second
-	// unservedAtMost is how long JetStream may be silent before the client switches to another server.
-	unservedAtMost = 5 * time.Second
+	// servedWithin bounds one such check: a server that is merely slow is not left.
+	servedWithin = 2 * time.Second
+	// unservedAtMost is how long JetStream may be silent before the client switches to another
+	// server: a little less than a pause and two checks, so that the second one that fails decides.
+	unservedAtMost = 4500 * time.Millisecond
 	// silentPeer is how long a peer may be silent; it sends something every second.
 	silentPeer = 4 * time.Second
 	// othersWithin bounds how long the other servers are asked in one go, and otherEvery one of these requests: peers
 	// elect a leader for four to nine seconds, answer nothing before that, and are to be found as soon as they have one.
 	othersWithin = 3 * time.Second
 	otherEvery   = 300 * time.Millisecond
+	dialWithin   = time.Second
 	// movedWithin bounds one reconnect to another server.
 	movedWithin = time.Second
 )
@@ -100,7 +102,7 @@ func serves(ctx context.Context, js jetstream.JetStream, within time.Duration) e
 // serving asks all other servers at once and returns the first that serves; empty if none does in time.
 func (b *Bus) serving(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, othersWithin)
-	defer cancel() // the other probes end within servedWithin
+	defer cancel() // the other probes end within dialWithin
 	servers, here := b.NC.Servers(), b.NC.ConnectedUrl()
 	found := make(chan string, len(servers))
 	for _, other := range servers {
@@ -126,7 +128,7 @@ func (b *Bus) serving(ctx context.Context) string {
 
 // probe asks a server, on a connection of its own, until it serves or ctx ends.
 func (b *Bus) probe(ctx context.Context, url string) error {
-	nc, err := nats.Connect(url, append(b.opts[:len(b.opts):len(b.opts)], nats.NoReconnect(), nats.Timeout(servedWithin), nats.IgnoreDiscoveredServers())...)
+	nc, err := nats.Connect(url, append(b.opts[:len(b.opts):len(b.opts)], nats.NoReconnect(), nats.Timeout(dialWithin), nats.IgnoreDiscoveredServers())...)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
