@@ -60,7 +60,8 @@ func (b *Bus) guard(ctx context.Context) {
 		if time.Since(served) < unservedAtMost && !errors.Is(err, errAlone) {
 			continue // an alone one has been for a while
 		}
-		if other := b.serving(ctx); other != "" {
+		other := b.serving(ctx)
+		if other != "" && serves(ctx, b.JS, otherEvery) != nil { // after an election this one serves too
 			b.Log.Warn("the NATS server does not serve JetStream, trying another", "url", b.NC.ConnectedUrlRedacted(),
 				"since", time.Since(served).Round(time.Second), "err", err)
 			b.move(ctx, other)
