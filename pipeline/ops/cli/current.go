@@ -27,7 +27,7 @@ type Current struct {
 
 // CurrentOn returns the current state of the deal on a subject of DEALS.
 func CurrentOn(ctx context.Context, b *bus.Bus, subject string) (Current, error) {
-	return current(ctx, newReader(b, subject), pipeline.Stored{Subject: subject})
+	return current(ctx, newReader(b, subject), subject)
 }
 
 // CurrentOf returns the current state of the deal of a message of DEALS, which may be unreadable. A replica that is
@@ -37,11 +37,11 @@ func CurrentOf(ctx context.Context, b *bus.Bus, m pipeline.Stored) (Current, err
 	if v, err := visibility.ReadVersion(m); err == nil {
 		e.own = &v
 	}
-	return current(ctx, e, m)
+	return current(ctx, e, m.Subject)
 }
 
-func current(ctx context.Context, e *reader, m pipeline.Stored) (Current, error) {
-	place, err := placeOn(m.Subject)
+func current(ctx context.Context, e *reader, subject string) (Current, error) {
+	place, err := placeOn(subject)
 	if err != nil {
 		return Current{}, nil //nolint:nilerr // it is not a deal
 	}

@@ -364,11 +364,7 @@ func keyOf(about []cli.Current) string {
 
 // settle acknowledges deliveries.
 func settle(ctx context.Context, items []loop.Item) error {
-	var failed []error
-	for _, it := range items {
-		failed = append(failed, it.Settle.Done(ctx))
-	}
-	return errors.Join(failed...)
+	return errors.Join(loop.Done(ctx, items)...)
 }
 
 // again hands deliveries back.

@@ -127,9 +127,12 @@ const (
 	ackWithinCluster = 2 * time.Second
 )
 
+// several reports whether the client knows more than one server.
+func several(nc *nats.Conn) bool { return len(nc.Servers()) > 1 }
+
 // answer bounds a request on this connection.
 func answer(nc *nats.Conn) time.Duration {
-	if len(nc.Servers()) > 1 {
+	if several(nc) {
 		return ackWithinCluster
 	}
 	return ackWithin

@@ -26,6 +26,7 @@ const (
 	silentPeer = 4 * time.Second
 	// othersWithin bounds how long the other servers are asked in one go, and otherEvery one of these requests: peers
 	// elect a leader for four to nine seconds, answer nothing before that, and are to be found as soon as they have one.
+	// dialWithin bounds a connection to one of them.
 	othersWithin = 3 * time.Second
 	otherEvery   = 300 * time.Millisecond
 	dialWithin   = time.Second
@@ -45,7 +46,7 @@ func (b *Bus) guard(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if len(b.NC.Servers()) < 2 || !b.NC.IsConnected() {
+		if !several(b.NC) || !b.NC.IsConnected() {
 			served = time.Now()
 			continue
 		}

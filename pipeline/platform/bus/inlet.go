@@ -44,7 +44,7 @@ const (
 )
 
 func (i *Inlet) beat() time.Duration {
-	if len(i.b.NC.Servers()) > 1 {
+	if several(i.b.NC) {
 		return beatWithinCluster
 	}
 	return beatWithin

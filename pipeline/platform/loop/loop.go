@@ -223,25 +223,40 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 	return len(items) - len(failed), errors.Join(failed...)
 }
 
+// Done acknowledges deliveries, all at once, and returns the error of each. Each waits for the server's confirmation:
+// where a server is gone it waits until its time is over, and one after the other a batch would hold its stage for
+// minutes.
+func Done(ctx context.Context, items []Item) []error {
+	errs := make([]error, len(items))
+	var confirmed sync.WaitGroup
+	for i, item := range items {
+		confirmed.Go(func() { errs[i] = item.Settle.Done(ctx) })
+	}
+	confirmed.Wait()
+	return errs
+}
+
 // settleAll settles every item and returns the error of each. One that cannot be settled now is redelivered after
-// AckWait. What is done waits for the server's confirmation, all of it at once: where a server is gone each
-// waits until its time is over, and one after the other a batch would hold its stage for minutes.
+// AckWait.
 func (l Loop[In, Fact, Out]) settleAll(ctx context.Context, items []Item, ins []In, decisions []Decision[Out]) []error {
 	errs := make([]error, len(decisions))
-	one := func(i int) {
-		if err := l.settle(ctx, items[i], ins[i], decisions[i]); err != nil {
+	var done []Item
+	var at []int // where in errs
+	for i, d := range decisions {
+		if d.Never == "" && !d.Returns() {
+			done, at = append(done, items[i]), append(at, i)
+			continue
+		}
+		errs[i] = l.settle(ctx, items[i], ins[i], d)
+	}
+	for n, err := range Done(ctx, done) {
+		errs[at[n]] = err
+	}
+	for i, err := range errs {
+		if err != nil {
 			errs[i] = fmt.Errorf("settle %s #%d: %w", items[i].Stream, items[i].Sequence, err)
 		}
 	}
-	var confirmed sync.WaitGroup
-	for i, d := range decisions {
-		if d.Never == "" && !d.Returns() {
-			confirmed.Go(func() { one(i) })
-			continue
-		}
-		one(i)
-	}
-	confirmed.Wait()
 	return errs
 }
 
@@ -255,6 +270,7 @@ func (l Loop[In, Fact, Out]) decide(in In, fact Fact, now time.Time) (d Decision
 	return l.Decide(in, fact, now)
 }
 
+// settle settles an item that is not done.
 func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, in In, d Decision[Out]) error {
 	switch {
 	case d.Never != "":
@@ -266,10 +282,8 @@ func (l Loop[In, Fact, Out]) settle(ctx context.Context, item Item, in In, d Dec
 	case d.Again != nil:
 		trace.Again(ctx, item.Head(pipeline.HeaderWorkID), d.Again)
 		return item.Settle.Again(ctx, l.Postpone(in, d.Again))
-	case d.After > 0:
-		return item.Settle.Again(ctx, d.After)
 	default:
-		return item.Settle.Done(ctx)
+		return item.Settle.Again(ctx, d.After)
 	}
 }
 
