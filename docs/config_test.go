@@ -28,6 +28,7 @@ var daemons = []string{"tokend", "watermarker", "peeker", "committer", "recorder
 
 // process are the variables that every process reads before its Config.
 var process = []variable{
+	{name: "CHDB_LIB_PATH", doc: "A libchdb.so to use instead of the one that npm fetches. It is loaded unchecked."},
 	{name: "CLICKHOUSE_PASSWORD_FILE", doc: "Names a file that holds CLICKHOUSE_PASSWORD."},
 	{name: "CLICKHOUSE_URL_FILE", doc: "Names a file that holds CLICKHOUSE_URL, where the address holds a password."},
 	{name: "CREDENTIALS_DIRECTORY", doc: "Set by systemd. What has a _FILE may also be a credential with its name in lower case: LoadCredential=keepa_api_key:FILE."},
@@ -45,7 +46,7 @@ var process = []variable{
 	{name: "OTEL_SDK_DISABLED", doc: "true: no traces."},
 	{name: "OTEL_TRACES_EXPORTER", doc: "otlp or none; unset: otlp where an endpoint is set, else none."},
 	{name: "XDG_CONFIG_HOME", doc: "Where `ratchet up --nats-context` writes a context of the nats command; without it, below the home directory."},
-	{name: "LOG_LEVEL", preset: "info", doc: "The least a log line must matter: debug, info, warn or error. `ratchet` starts at warn."},
+	{name: "LOG_LEVEL", preset: "info", doc: "The lowest level that is logged: debug, info, warn or error. `ratchet` uses warn by default."},
 	{name: "NO_COLOR", doc: "Set to anything: no colours on a terminal."},
 	{name: "RATCHET_CLOCK_EPOCH", doc: "Pipeline time at RATCHET_CLOCK_START, RFC 3339. Unset: pipeline time is the machine's."},
 	{name: "RATCHET_CLOCK_START", doc: "Machine time at which the shared clock began, RFC 3339."},
@@ -342,7 +343,8 @@ func render(t *testing.T, all []variable) string {
 		"A secret comes from its variable, the file that `NAME_FILE` names, or a credential of systemd, in this " +
 		"order, and never from an argument. A process removes it from its environment at its start and, on " +
 		"Linux, hides what `/proc` shows of it from other processes of its user. A shell and `go run` keep the " +
-		"variables they were started with; a file does not show there at all.\n")
+		"variables they were started with; a file does not show there at all.\n\n" +
+		"`ratchet up` runs every daemon, so it reads the variables of all of them.\n")
 	for _, v := range all {
 		preset := "Default: `" + v.preset + "`."
 		switch {

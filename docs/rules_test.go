@@ -45,6 +45,13 @@ $ ratchet backtest --rules mine/rules.yaml
 
 ` + "`pipeline/domain/deal/doc.go`" + ` has what each input rests on, with its formula.
 
+## Write a rule
+
+A rule has an ` + "`id`" + ` and a ` + "`reason`" + ` (snake_case), the ` + "`look`" + ` at which it first runs (` + "`glance`, `peek` or `commit`" + `), ` +
+	`the condition ` + "`when`" + ` it rejects, and a sentence for people, ` + "`says`" + `. ` + "`unknown`" + ` decides where an input is not known: ` +
+	"`pass`, `reject` or `need`" + ` (a later look must tell). ` + "`enabled: false`" + ` turns a rule off. A condition uses inputs, thresholds, numbers, ` +
+	"`+ - * / %`" + `, comparisons, ` + "`and`, `or`, `not`" + ` and the functions ` + "`abs`, `ceil`, `float`, `floor`, `int`, `max`, `mean`, `median`, `min`, `round` and `sum`" + `.
+
 ## Settings
 
 Amounts are in the smallest unit of the marketplace's currency: cents, pence, yen.
@@ -61,7 +68,7 @@ Those of the built-in rules. A file of yours may have others: any name that its 
 const inputsHead = `
 ## Inputs
 
-An input is known from its look on. Before the commit some are bounds: *at most* means that the commit finds this or less, *at least* that it finds this or more. A rule that rejects against a bound's direction belongs to the commit, or is marked ` + "`heuristic`" + `.
+An input is known from its look on. Before the commit some are bounds: *at most* means that the commit finds this or less, *at least* that it finds this or more. So ` + "`expected_profit_cents < 300`" + ` may reject at the peek, because the commit cannot find more. The opposite, ` + "`expected_profit_cents > 5000`" + `, needs ` + "`look: commit`" + `, or ` + "`heuristic: true`" + `, which permits a rule to reject what the commit would accept.
 `
 
 func renderRules(t *testing.T) string {

@@ -16,7 +16,7 @@ import (
 // asinCmd is a command about one ASIN, by some rules.
 type asinCmd struct {
 	natsFlags `embed:""`
-	rulesFlag `embed:""`
+	judgedBy  `embed:""`
 	ASIN      string `arg:"" help:"An ASIN, an ISBN-10 or ISBN-13 (hyphens do not matter), or a link to Amazon or Keepa."`
 	JSON      bool   `help:"One JSON object."`
 }
@@ -46,11 +46,17 @@ func (c asinCmd) about(a *app, do func(ctx context.Context, b *bus.Bus, j *verdi
 	if err != nil {
 		return err
 	}
-	judge, err := c.judge()
+	loaded, err := c.load(a.ctx)
 	if err != nil {
 		return err
 	}
-	return c.with(a, func(ctx context.Context, b *bus.Bus) error { return do(ctx, b, judge, asin) })
+	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
+		judge, err := c.current(ctx, b, loaded)
+		if err != nil {
+			return err
+		}
+		return do(ctx, b, judge, asin)
+	})
 }
 
 // asinOf is an argument as an ASIN.
@@ -70,7 +76,7 @@ func named(arg string) (deal.Name, error) {
 
 type whyCmd struct {
 	natsFlags `embed:""`
-	rulesFlag `embed:""`
+	judgedBy  `embed:""`
 	sinceFlag `embed:""`
 	ASIN      string `arg:"" optional:"" help:"An ASIN, an ISBN-10 or ISBN-13 (hyphens do not matter), or a link to Amazon or Keepa; without one, why nothing is found."`
 	JSON      bool   `help:"One JSON object about the ASIN." xor:"form"`
@@ -80,11 +86,7 @@ type whyCmd struct {
 
 // nothing explains why nothing, or so little, is found.
 func (c whyCmd) nothing(a *app) error {
-	j, err := c.judge()
-	if err != nil {
-		return err
-	}
-	return c.withHistory(a, c.natsFlags, func(h cli.History) error { return h.WriteNothing(a.out, j) })
+	return c.withHistory(a, c.natsFlags, c.judgedBy, func(h cli.History, j *verdict.Judge) error { return h.WriteNothing(a.out, j) })
 }
 
 // pipeColumns is how wide a picture is that goes to no terminal.
@@ -105,7 +107,7 @@ func (c whyCmd) draw(a *app) error {
 
 // one is the question about one ASIN.
 func (c whyCmd) one() asinCmd {
-	return asinCmd{natsFlags: c.natsFlags, rulesFlag: c.rulesFlag, ASIN: c.ASIN, JSON: c.JSON}
+	return asinCmd{natsFlags: c.natsFlags, judgedBy: c.judgedBy, ASIN: c.ASIN, JSON: c.JSON}
 }
 
 // Run prints the story of one ASIN.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
@@ -14,17 +15,25 @@ type sinceFlag struct {
 	Since span `help:"Look back this much pipeline time (24h, 30d …)." default:"7d" placeholder:"D"`
 }
 
-// withHistory reads what was decided and spent, and passes it to work.
-func (f sinceFlag) withHistory(a *app, nats natsFlags, work func(cli.History) error) error {
+// withHistory reads what was decided and spent, and passes it to work with the rules.
+func (f sinceFlag) withHistory(a *app, nats natsFlags, rules judgedBy, work func(cli.History, *verdict.Judge) error) error {
 	if f.Since <= 0 {
 		return process.Usagef("--since: want a positive duration, got %s", f.Since)
 	}
+	loaded, err := rules.load(a.ctx)
+	if err != nil {
+		return err
+	}
 	return nats.with(a, func(ctx context.Context, b *bus.Bus) error {
+		judge, err := rules.current(ctx, b, loaded)
+		if err != nil {
+			return err
+		}
 		h, err := cli.ReadHistory(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(f.Since)) })
 		if err != nil {
 			return err
 		}
-		return work(h)
+		return work(h, judge)
 	})
 }
 
@@ -53,15 +62,11 @@ func (c spendCmd) Run(a *app) error {
 
 type rulesCostCmd struct {
 	natsFlags `embed:""`
-	rulesFlag `embed:""`
+	judgedBy  `embed:""`
 	sinceFlag `embed:""`
 }
 
 // Run prints the rule that costs most.
 func (c rulesCostCmd) Run(a *app) error {
-	j, err := c.judge()
-	if err != nil {
-		return err
-	}
-	return c.withHistory(a, c.natsFlags, func(h cli.History) error { return h.WriteRules(a.out, j) })
+	return c.withHistory(a, c.natsFlags, c.judgedBy, func(h cli.History, j *verdict.Judge) error { return h.WriteRules(a.out, j) })
 }

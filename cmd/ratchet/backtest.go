@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 
 	"ratchet/pipeline/domain/keepa"
@@ -12,7 +13,7 @@ import (
 
 type backtestCmd struct {
 	natsFlags `embed:""`
-	rulesFlag `embed:""`
+	judgedBy  `embed:""`
 	Captures  string   `help:"Score the answers in the files of DIR (.json, .json.gz) instead of the stored ones." placeholder:"DIR"`
 	Previous  string   `help:"Another rule file to score on the same cases." type:"path" placeholder:"FILE"`
 	Without   []string `help:"ASINs to leave out." placeholder:"ASIN"`
@@ -22,7 +23,7 @@ type backtestCmd struct {
 
 // Run scores the rules on stored histories. It costs no token.
 func (c backtestCmd) Run(a *app) error {
-	test, err := c.test()
+	test, err := c.test(a.ctx)
 	if err != nil {
 		return err
 	}
@@ -38,6 +39,9 @@ func (c backtestCmd) Run(a *app) error {
 		return err
 	}
 	defer b.Close()
+	if test.Rules, err = c.current(a.ctx, b, test.Rules); err != nil {
+		return a.complete(err)
+	}
 	held, err := replay.ProductsOn(a.ctx, b, test.Rules.Settings().Domain())
 	if err != nil {
 		return a.complete(err)
@@ -58,7 +62,7 @@ func (c backtestCmd) score(a *app, test replay.Backtest, held []replay.StoredPro
 	return scored.Write(a.out, test.Rules.Settings().Domain().Currency())
 }
 
-func (c backtestCmd) test() (replay.Backtest, error) {
+func (c backtestCmd) test(ctx context.Context) (replay.Backtest, error) {
 	t := replay.Backtest{Most: c.Most}
 	if c.Most < 0 {
 		return t, process.Usagef("--most: want a number of products or 0, got %d", c.Most)
@@ -71,7 +75,7 @@ func (c backtestCmd) test() (replay.Backtest, error) {
 		t.Without = append(t.Without, asin)
 	}
 	var err error
-	if t.Rules, err = c.judge(); err != nil || c.Previous == "" {
+	if t.Rules, err = c.load(ctx); err != nil || c.Previous == "" {
 		return t, err
 	}
 	t.Previous, err = previous(c.Previous)

@@ -51,7 +51,7 @@ type restoreCmd struct {
 	Dir           string `arg:"" help:"The directory that ratchet backup wrote." type:"existingdir"`
 	Data          string `help:"Restore into this data directory, for ratchet up --data. Without it: into NATS_URL and CLICKHOUSE_URL, which must be empty." placeholder:"DIR"`
 	Simulate      bool   `help:"With --data: into the world of ratchet up --simulate."`
-	KeepDays      int    `help:"How many days ClickHouse keeps rows: see topology apply." env:"RECORDER_KEEP_DAYS" default:"400" placeholder:"DAYS"`
+	KeepDays      int    `help:"How many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay." env:"RECORDER_KEEP_DAYS" default:"400" placeholder:"DAYS"`
 	CHLib         string `name:"clickhouse-lib" help:"With --data: the libchdb.so to use." env:"CHDB_LIB_PATH" placeholder:"FILE"`
 }
 

@@ -137,9 +137,11 @@ Example:
   ratchet report funnel --since 7d
   ratchet report deals --param limit=5 --format csv
   ratchet report calibration --about`,
-	"sql": `docs/sql.md has the tables and views.
+	"sql": `schemas/clickhouse has the definitions of all tables and views.
 
-Example:
+Examples:
+  ratchet sql "SHOW TABLES"
+  ratchet sql "DESCRIBE visible_deals"
   ratchet sql "SELECT asin, profit_cents FROM visible_deals ORDER BY profit_cents DESC LIMIT 5"`,
 	"dead ls": `Example:
   ratchet dead ls --open`,
@@ -147,7 +149,7 @@ Example:
   ratchet dead show 1`,
 	"dead retry": `Examples:
   ratchet dead retry 1
-  ratchet dead retry --all --stage recorder`,
+  ratchet dead retry --all --stage peeker`,
 	"answer": `It prints what came, byte for byte, and on standard error which call it was and what it cost.
 
 Example:

@@ -21,8 +21,8 @@ type initCmd struct {
 	Marketplace   string `help:"The end of Amazon's host name: com, co.uk, de … (default: com)." placeholder:"SUFFIX"`
 	Category      string `help:"Keepa's number of the root category of books there (default: that of amazon.com)." placeholder:"N"`
 	Budget        string `help:"The most that one book may cost at the door, in the marketplace's currency (default: 451.00)." placeholder:"AMOUNT"`
-	MinProfit     string `help:"The least expected profit of a deal (default: 3.00)." placeholder:"AMOUNT"`
-	MaxLossChance string `help:"The most acceptable odds that it sells at a loss, as 30% or 0.3 (default: 40%)." placeholder:"ODDS"`
+	MinProfit     string `help:"The minimum expected profit of a deal (default: 3.00)." placeholder:"AMOUNT"`
+	MaxLossChance string `help:"The highest acceptable odds of a loss, as 30% or 0.3 (default: 40%)." placeholder:"ODDS"`
 	Prep          string `help:"What it costs you to prepare one book (default: 2.75)." placeholder:"AMOUNT"`
 	Inbound       string `help:"What it costs you to send one book to the warehouse (default: 0.50)." placeholder:"AMOUNT"`
 	Other         string `help:"Other costs of one book (default: 0.00)." placeholder:"AMOUNT"`
@@ -98,8 +98,8 @@ func (c initCmd) choose(a *app, answers io.Reader) (starter.Choice, error) {
 	if err == nil {
 		err = ask.each(
 			question{"budget", "The most that one book may cost at the door", c.Budget, &choice.BudgetCents, &money},
-			question{"min-profit", "The least profit that is worth your while", c.MinProfit, &choice.MinProfitCents, &money},
-			question{"max-loss-chance", "The most acceptable odds of a loss", c.MaxLossChance, &loss, nil},
+			question{"min-profit", "The minimum profit that is worth your while", c.MinProfit, &choice.MinProfitCents, &money},
+			question{"max-loss-chance", "The highest acceptable odds of a loss", c.MaxLossChance, &loss, nil},
 			question{"prep", "Your cost to prepare one book", c.Prep, &s.PrepCents, &money},
 			question{"inbound", "Your cost to send one book to the warehouse", c.Inbound, &s.InboundCents, &money},
 			question{"other", "Other costs of one book", c.Other, &s.OtherCents, &money},

@@ -65,7 +65,7 @@ type grammar struct {
 	Answer answerCmd `cmd:"" group:"data" help:"The stored bytes of Keepa's answers to a call, or to every call for a unit of work."`
 
 	Backup     backupCmd     `cmd:"" group:"operate" help:"Copy everything that is stored into a directory, while the pipeline runs."`
-	Restore    restoreCmd    `cmd:"" group:"operate" help:"Create a pipeline from a backup; nothing is paid for again."`
+	Restore    restoreCmd    `cmd:"" group:"operate" help:"Create a pipeline from a backup; what was bought before the backup began is not bought again."`
 	Topology   topologyCmd   `cmd:"" group:"operate" help:"Create and change streams, consumers, buckets and tables, or show what differs: daemons only check."`
 	Clickhouse clickhouseCmd `cmd:"" group:"operate" help:"Run the embedded ClickHouse alone."`
 	Soak       soakCmd       `cmd:"" group:"operate" help:"Run a named scenario on the simulated Keepa and check every invariant."`

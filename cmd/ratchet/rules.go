@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -14,26 +15,41 @@ import (
 
 type rulesCmd struct {
 	Check   rulesCheckCmd   `cmd:"" help:"Load and type-check a rule file."`
-	Apply   rulesApplyCmd   `cmd:"" help:"Apply a rule file without a restart, and decide the stored deals again by it; costs no token."`
+	Apply   rulesApplyCmd   `cmd:"" help:"Apply a rule file without a restart. Deciding the stored deals again costs no token; rejects of the last week that now pass are looked at further, which may."`
 	Cost    rulesCostCmd    `cmd:"" help:"Which rule costs most: what each rejected, and the tokens spent before."`
 	History rulesHistoryCmd `cmd:"" help:"The applied rules, the newest first."`
 	Revert  rulesRevertCmd  `cmd:"" help:"Apply the rules of an earlier version again."`
 	Explain rulesExplainCmd `cmd:"" help:"Every rule, its inputs and its outcome for one ASIN, from stored answers; costs no token."`
 }
 
-// rulesFlag chooses the rules of a command.
-type rulesFlag struct {
-	Rules string `help:"The rule file (default: the built-in rules for used books)." env:"RULES" placeholder:"FILE"`
-}
-
-// judge loads the rules as a daemon would.
-func (f rulesFlag) judge() (*verdict.Judge, error) { return f.judgeIn(context.Background()) }
-
-// judgeIn is judge; reading and checking end with ctx.
-func (f rulesFlag) judgeIn(ctx context.Context) (*verdict.Judge, error) {
-	j, err := worker.JudgeIn(ctx, f.Rules)
+// loadRules loads a rule file as a daemon would; an empty name loads the built-in rules.
+func loadRules(ctx context.Context, file string) (*verdict.Judge, error) {
+	j, err := worker.JudgeIn(ctx, file)
 	if err != nil {
 		return nil, process.Usagef("--rules: %w; `ratchet rules check FILE` prints the same", err)
+	}
+	return j, nil
+}
+
+// judgedBy chooses the rules of a command about a running pipeline: those by which the pipeline decides, or others.
+type judgedBy struct {
+	Rules   string `help:"Judge by this rule file (default: the rules by which the pipeline decides)." placeholder:"FILE"`
+	Started string `help:"" env:"RULES" hidden:""`
+}
+
+// load loads the rule file, or the rules of a pipeline that does not report its own.
+func (f judgedBy) load(ctx context.Context) (*verdict.Judge, error) {
+	return loadRules(ctx, cmp.Or(f.Rules, f.Started))
+}
+
+// current returns the loaded rules if they are from a file that was asked for, otherwise those of the pipeline.
+func (f judgedBy) current(ctx context.Context, b *bus.Bus, loaded *verdict.Judge) (*verdict.Judge, error) {
+	if f.Rules != "" {
+		return loaded, nil
+	}
+	j, err := cli.CurrentJudge(ctx, b, loaded)
+	if err != nil {
+		return nil, fmt.Errorf("the rules of the pipeline: %w; --rules FILE judges by others", err)
 	}
 	return j, nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 type soakCmd struct {
-	Scenario   string        `arg:"" optional:"" help:"The question; without it, list them."`
+	Scenario   string        `arg:"" optional:"" help:"The scenario; without it, list them."`
 	JSON       bool          `help:"Print the figures as one JSON object."`
 	Data       string        `help:"Data directory; must be empty (default: a temporary one)." placeholder:"DIR"`
 	Speed      float64       `help:"Pipeline seconds per second (default: the scenario's own)." placeholder:"N"`
@@ -48,7 +48,7 @@ func (c soakCmd) Run(a *app) error {
 	if c.Faults < 0 || c.Wait < time.Second {
 		return process.Usagef("--faults: want 0 or more, got %d; --wait: want at least 1s, got %s", c.Faults, c.Wait)
 	}
-	if _, err := (rulesFlag{Rules: c.Rules}).judge(); err != nil {
+	if _, err := loadRules(a.ctx, c.Rules); err != nil {
 		return err
 	}
 	dir, cleanUp, err := c.directory()

@@ -21,7 +21,7 @@ type topologyCmd struct {
 }
 
 type topologyRolesCmd struct {
-	Plans string `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to those that there are, and changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
+	Plans string `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to the existing plans; it changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
 }
 
 // Run prints the configuration of a NATS server.
@@ -79,7 +79,7 @@ func schema(ctx context.Context, url string) error {
 type topologyApplyCmd struct {
 	natsFlags     `embed:""`
 	clickhouseURL `embed:""`
-	Plans         string        `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to those that there are, and changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
+	Plans         string        `help:"The plans beside the first one, where there are several Keepa keys: NAME=MARKETPLACE,… with spaces between, like \"eu=de jp=co.jp\". apply adds them to the existing plans; it changes and removes none." env:"KEEPA_PLANS" placeholder:"PLANS"`
 	Lower         bool          `help:"Also lower replicas, ages and sizes: what is beyond them is lost."`
 	KeepDays      int           `help:"How many days ClickHouse keeps verdicts, the ledger, the balance and dead letters; sums by hour and day, and deals, stay." env:"RECORDER_KEEP_DAYS" default:"400" placeholder:"DAYS"`
 	Wait          time.Duration `help:"How long to wait for NATS and ClickHouse; 0: no limit." env:"NATS_WAIT" default:"0s" placeholder:"D"`

@@ -263,7 +263,7 @@ func (c upCmd) options(a *app) (standalone.Options, error) {
 
 // decides reads and checks the rules and the queries of this start, before anything is started.
 func (c upCmd) decides(a *app, o *standalone.Options) error {
-	if _, err := (rulesFlag{c.Rules}).judgeIn(a.ctx); err != nil {
+	if _, err := loadRules(a.ctx, c.Rules); err != nil {
 		return err
 	}
 	o.Settings = map[string]string{}

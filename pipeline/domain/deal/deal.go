@@ -66,7 +66,7 @@ type Deal struct {
 	SalePriceHighCents int64   `json:"sale_price_high_cents"` // one in ten sells for more
 	BreakevenCents     int64   `json:"breakeven_cents"`
 	LossChance         float64 `json:"loss_chance"` // 0 to 1: that it sells below break-even
-	NEff               float64 `json:"n_eff"`       // how many sales of today the known sales are worth
+	NEff               float64 `json:"n_eff"`       // the known sales weighted by age: each counts 1 when new and half after 180 days
 	SaleChance6M       float64 `json:"sale_chance_6m"`
 	MonthsToSell       float64 `json:"months_to_sell"`
 	SaleCount          int     `json:"sale_count"` // in all years

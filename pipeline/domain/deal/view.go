@@ -25,7 +25,7 @@ type View struct {
 
 	ProductType    *int64
 	MonthlySold    *int64
-	AmazonInStock  *int64  // percent of the last 90 days in which Amazon sold it
+	AmazonInStock  *int64  // percent of the last 90 days in which Amazon had it in stock
 	UsedBuyBox     *int64  // the used Buy Box, landed; offers answers only
 	OffersAgeHours *int64  // since Keepa last visited the offers
 	OffersOK       *bool   // Keepa reports that the visit to the offers succeeded

@@ -72,17 +72,17 @@ const budget = "max_landed_cents"
 
 // words explain the thresholds of the built-in rules, in the order of the file.
 var words = []Threshold{
-	{Name: "min_profit_cents", Unit: "cents", Says: "the least expected profit of a deal, after all costs and fees"},
-	{Name: "max_loss_chance", Unit: "0 to 1", Says: "the most acceptable chance that it sells at a loss"},
-	{Name: "min_n_eff", Unit: "sales", Says: "how many sales of today the known sales must be worth; a sale counts half after 180 days"},
-	{Name: "min_roi_percent", Unit: "percent", Says: "the least expected profit in percent of what the copy costs in all; 0: any"},
+	{Name: "min_profit_cents", Unit: "cents", Says: "the minimum expected profit of a deal, after all costs and fees"},
+	{Name: "max_loss_chance", Unit: "0 to 1", Says: "the highest acceptable chance that it sells at a loss"},
+	{Name: "min_n_eff", Unit: "sales", Says: "the minimum evidence: the known sales, each of which counts 1 when new and half after 180 days"},
+	{Name: "min_roi_percent", Unit: "percent", Says: "the minimum expected profit in percent of what the copy costs in all; 0: no minimum"},
 	{Name: "min_rank_drops", Unit: "times a year", Says: "how often the sales rank must have improved: a sign of a sale"},
 	{Name: "min_sales", Unit: "sales", Says: "how many used sales the whole history must imply"},
 	{Name: "min_sales_in_year", Unit: "sales", Says: "how many of them in the last 365 days"},
-	{Name: "min_seller_rating", Unit: "percent", Says: "the least share of a seller's ratings that are positive"},
+	{Name: "min_seller_rating", Unit: "percent", Says: "the minimum share of a seller's ratings that are positive"},
 	{Name: "max_offers_age_hours", Unit: "hours", Says: "how long ago Keepa may have visited the offers"},
 	{Name: "max_months_to_sell", Unit: "months", Says: "how long the copy may wait for its sale on average; for the rule slow_sale, which is off"},
-	{Name: "min_reference_cents", Unit: "cents", Says: "the least average used price; for the rule low_reference, which is off"},
+	{Name: "min_reference_cents", Unit: "cents", Says: "the minimum average used price; for the rule low_reference, which is off"},
 }
 
 // Thresholds returns the thresholds of the built-in rules with their values.

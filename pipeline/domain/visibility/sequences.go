@@ -27,7 +27,7 @@ func (s Sequences) String() string {
 		}
 	}
 	if len(out) == 0 {
-		return "the begin of the streams"
+		return "the beginning of the streams"
 	}
 	return strings.Join(out, ", ")
 }

@@ -208,7 +208,7 @@ func (f Forecast) sentence(price float64) string {
 	s := fmt.Sprintf("The next plan, %d tokens a minute, would bring at most %.0f more deals and %s more expected profit a month", next.Rate, deals, money(f.domain, profit))
 	switch {
 	case price <= 0:
-		return s + "; --price N weighs it against what that plan costs more."
+		return s + "; --price N compares that with its extra monthly cost."
 	case profit > 100*price:
 		return fmt.Sprintf("%s, for %s more a month: at best it pays.", s, money(f.domain, 100*price))
 	}

@@ -66,7 +66,7 @@ func (s Status) Budgets() []string {
 	}
 	out := []string{"Plan " + pipeline.MainPlan + ": " + s.Budget()}
 	for _, p := range s.Plans {
-		says := "Balance unknown: tokend has not written it yet. Wish: " + p.Wish + "."
+		says := "Balance unknown: tokend has not written it yet. Requested: " + p.Wish + "."
 		if p.Balance != nil {
 			says = budget(s.At, p.Balance, p.Wish)
 		}

@@ -365,13 +365,13 @@ func (s Status) Simulated() bool {
 
 func (s Status) balance() string {
 	if s.Balance == nil {
-		return fmt.Sprintf("Balance unknown: tokend has not written it yet. Wish: %s.", s.Wish)
+		return fmt.Sprintf("Balance unknown: tokend has not written it yet. Requested: %s.", s.Wish)
 	}
 	return budget(s.At, s.Balance, s.Wish)
 }
 
 func budget(at time.Time, b *token.Balance, wish string) string {
-	out := fmt.Sprintf("Balance %d of %d (%s), %d a minute, state %s since %s; wish %s.",
+	out := fmt.Sprintf("Balance %d of %d (%s), %d a minute, state %s since %s; requested: %s.",
 		b.Est, b.Cap, Ago(at, b.At), b.Rate, orDash(b.State), Ago(at, b.Since), orDash(wish))
 	if b.State == "recharge" {
 		out += fmt.Sprintf("\nRecharging to %d, ETA %s, at the latest %s.", b.Target, ahead(at, b.ETA), ahead(at, b.Deadline))

@@ -75,7 +75,7 @@ func Sum(d deal.Deal) []SumLine {
 	lines = append(lines,
 		SumLine{"= profit", money(d.ProfitCents), fmt.Sprintf("%s to %s; break-even at a sale of %s", money(d.ProfitLowCents), money(d.ProfitHighCents), money(d.BreakevenCents))},
 		SumLine{"odds of a loss", fmt.Sprintf("%.0f %%", 100*d.LossChance), fmt.Sprintf("sells in about %.1f months; %.0f %% within six", d.MonthsToSell, 100*d.SaleChance6M)},
-		SumLine{"rests on", fmt.Sprintf("%d sales", d.SaleCount), fmt.Sprintf("%d in a year, worth %.1f of today", d.SalesInYear, d.NEff)})
+		SumLine{"rests on", fmt.Sprintf("%d sales", d.SaleCount), fmt.Sprintf("%d in a year; weighted by age %.1f", d.SalesInYear, d.NEff)})
 	for _, s := range d.LastSales {
 		lines = append(lines, SumLine{"  sold", money(s.Cents), s.At.Time().Format("2006-01-02")})
 	}

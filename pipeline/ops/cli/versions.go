@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -47,8 +48,9 @@ func DealStates(ctx context.Context, b *bus.Bus, asin string) ([]visibility.Stat
 	return book.States(), deals, err
 }
 
-// AppliedJudge returns the applied rules; nil if none are applied and each process uses its own.
-func AppliedJudge(ctx context.Context, b *bus.Bus) (*verdict.Judge, error) {
+// CurrentJudge returns the rules by which the pipeline decides: those that are applied, or those with which its
+// committers were started; own where no committer reports them.
+func CurrentJudge(ctx context.Context, b *bus.Bus, own *verdict.Judge) (*verdict.Judge, error) {
 	all, err := AppliedRules(ctx, b)
 	if err != nil {
 		return nil, err
@@ -56,7 +58,20 @@ func AppliedJudge(ctx context.Context, b *bus.Bus) (*verdict.Judge, error) {
 	if n := len(all); n > 0 && all[n-1].Rules != "" {
 		return verdict.NewJudge([]byte(all[n-1].Rules))
 	}
-	return nil, nil //nolint:nilnil // documented
+	reported := ""
+	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) {
+		var h pipeline.Heartbeat
+		if json.Unmarshal(value, &h) == nil && h.Daemon == "committer" && h.Plan == b.Plan() && h.Rules != nil {
+			reported = h.Rules.RuleSet
+		}
+	})
+	if reported == "" || reported == own.Version() {
+		return own, nil
+	}
+	if text := OwnRules(ctx, b); text != nil {
+		return verdict.NewJudge(text)
+	}
+	return own, nil
 }
 
 // Offered is a copy on sale.

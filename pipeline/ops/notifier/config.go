@@ -23,7 +23,7 @@ type Config struct {
 type Settings struct {
 	// Targets are the addresses to notify, one a line; docs/notify.md has their forms. They hold secrets.
 	Targets process.Secret `env:"NOTIFY_TARGETS"`
-	// MinProfit is the least expected profit of a deal that is notified, in the marketplace's currency, like 12.50;
+	// MinProfit is the minimum expected profit of a deal that is notified, in the marketplace's currency, like 12.50;
 	// unset: any.
 	MinProfit string `env:"NOTIFY_MIN_PROFIT"`
 	// MaxLossChance is the highest chance of a loss, like 30% or 0.3; unset: any.

@@ -105,9 +105,9 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 
 // explain adds what the current rules decide about it, or why they cannot be applied.
 func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked) error {
-	judge, err := cli.AppliedJudge(ctx, s.b)
-	if judge == nil && err == nil {
-		judge, err = worker.JudgeIn(ctx, s.o.Rules)
+	judge, err := worker.JudgeIn(ctx, s.o.Rules)
+	if err == nil {
+		judge, err = cli.CurrentJudge(ctx, s.b, judge)
 	}
 	if err != nil {
 		o.NotWhy = "the current rules cannot be read here: " + err.Error()

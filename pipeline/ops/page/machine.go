@@ -445,7 +445,7 @@ func stepsOf(s cli.Status) []string {
 		}
 	}
 	for _, b := range s.Bad {
-		out = append(out, fmt.Sprintf("The key %s of %s cannot be read: docs/operate.md says how to mend it.", b.Key, b.Bucket))
+		out = append(out, fmt.Sprintf("The key %s of %s cannot be read: docs/operate.md says how to repair it.", b.Key, b.Bucket))
 	}
 	return append(out, "`ratchet doctor` names the one thing to do first; docs/operate.md has every warning.")
 }

@@ -93,7 +93,7 @@ func balanceLine(c cli.Course, s cli.Status) timeline {
 	out := timeline{
 		ID: id, Name: name, Says: "Shaded: pauses, in which the balance grows. Between them: bursts.",
 		Wide: chart.Timeline(picture, chart.Size{Width: 960, Height: 200}), Narrow: chart.Timeline(picture, chart.Size{Width: 390, Height: 180}),
-		Heads: []string{"from", "until", "what", "balance at first", "at last", "spent"}, Right: []bool{false, false, false, true, true, true},
+		Heads: []string{"from", "until", "what", "balance at start", "at end", "spent"}, Right: []bool{false, false, false, true, true, true},
 	}
 	for _, d := range picture.Deadlines {
 		out.Says += fmt.Sprintf(" This pause ends at the latest at %s (dotted).", d.UTC().Format(minutes))

@@ -129,10 +129,10 @@ const knobPrefix = "t-"
 
 // knobSays has the names of the built-in rules' thresholds for people; another one is shown as it is written.
 var knobSays = map[string]string{
-	"min_profit_cents": "Least profit", "max_loss_chance": "Most odds of a loss", "min_roi_percent": "Least return on the money",
-	"min_n_eff": "Least evidence, in sales of today", "min_sales": "Least inferred sales", "min_sales_in_year": "Least sales in a year",
-	"min_rank_drops": "Least rank drops in a year", "min_seller_rating": "Least rating of the seller, percent", "max_offers_age_hours": "Most age of the offers, hours",
-	"max_months_to_sell": "Most months to sell", "min_reference_cents": "Least average price",
+	"min_profit_cents": "Min. profit", "max_loss_chance": "Max. odds of a loss", "min_roi_percent": "Min. return on the cost",
+	"min_n_eff": "Min. evidence, sales weighted by age", "min_sales": "Min. inferred sales", "min_sales_in_year": "Min. sales in a year",
+	"min_rank_drops": "Min. rank drops in a year", "min_seller_rating": "Min. rating of the seller, percent", "max_offers_age_hours": "Max. age of the offers, hours",
+	"max_months_to_sell": "Max. months to sell", "min_reference_cents": "Min. average price",
 }
 
 func knobOf(t verdict.Threshold, c keepa.Currency) knob {

@@ -53,7 +53,7 @@ func TestWhatIfPredictsTheEffectOfApplying(t *testing.T) {
 	if hidden == 0 || hidden == len(deals) {
 		t.Fatalf("%d of %d deals earn less than %d: the test says nothing", hidden, len(deals), least)
 	}
-	if _, body := get(t, s.URL()+"whatif"); counted(body, `in place of 12`) != 12 || strings.Contains(body, "fewer deals") || strings.Contains(body, `name="apply"`) {
+	if _, body := get(t, s.URL()+"whatif"); counted(body, `instead of 12`) != 12 || strings.Contains(body, "fewer deals") || strings.Contains(body, `name="apply"`) {
 		t.Errorf("as now: %s", body)
 	}
 	stricter := "whatif?t-min_profit_cents=" + fmt.Sprint(least)

@@ -448,7 +448,7 @@ func (s *shop) resident(b *testing.B) uint64 {
 	for {
 		select {
 		case err := <-ended:
-			if err != nil || !strings.Contains(said.String(), fmt.Sprintf("alike      %d", s.n)) {
+			if err != nil || !strings.Contains(said.String(), fmt.Sprintf("the same   %d", s.n)) {
 				b.Fatalf("the command: %v\n%s", err, said.String())
 			}
 			return most

@@ -125,12 +125,12 @@ func (r *Record) Write(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run %s: %d verdicts of the %s decided again under rules %s (live: %s)\n", r.Run, s.Same+s.Changed, r.Look, r.RuleSet, listed(s.RuleSets))
-	fmt.Fprintf(&b, "  alike      %d\n  otherwise  %d\n", s.Same, s.Changed)
+	fmt.Fprintf(&b, "  the same   %d\n  changed    %d\n", s.Same, s.Changed)
 	if s.FromInputs > 0 && s.FromAnswers > 0 {
 		fmt.Fprintf(&b, "  from kept inputs %d, from stored answers %d\n", s.FromInputs, s.FromAnswers)
 	}
 	for _, why := range sorted(s.Lost) {
-		fmt.Fprintf(&b, "  not again  %d: %s\n", s.Lost[why], why)
+		fmt.Fprintf(&b, "  not decided again  %d: %s\n", s.Lost[why], why)
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err

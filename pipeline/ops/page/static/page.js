@@ -76,7 +76,7 @@
   const follow = () => {
     const events = new EventSource(body.dataset.events);
     events.addEventListener('open', () => state('live'));
-    events.addEventListener('error', () => state('not live: the connection is being made again'));
+    events.addEventListener('error', () => state('not live: reconnecting'));
     events.addEventListener('hello', (e) => {
       // The forms of a page of an earlier process are no longer accepted.
       if (e.data !== body.dataset.epoch) location.reload();
