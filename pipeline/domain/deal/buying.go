@@ -50,7 +50,7 @@ func buyable(o keepa.Offer) bool {
 // Copies returns the copies that can be bought, the cheapest landed one first; empty without any.
 //
 // Keepa's current used price is the lowest that can be bought: an offer below it is not (or no longer) available
-// to every buyer, so it is left out. Shipping that the seller does not state is free when Amazon ships, else the
+// to every buyer, so it is not bought; buyers of ours may still find it, so it competes. Shipping that the seller does not state is free when Amazon ships, else the
 // default. If no live used offer has the used price, that price counts with default shipping, unmatched. If there
 // are only offers that cannot be bought, the used price is theirs and does not count.
 func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
@@ -60,7 +60,7 @@ func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
 	}
 	offers := u.offered(p, now)
 	if len(offers) == 0 {
-		return []Copy{u.unmatched(base, f)}
+		return []Copy{u.unmatched(base, f, nil)}
 	}
 	var copies []Copy
 	forSale := false
@@ -75,7 +75,7 @@ func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
 		}
 	}
 	if forSale && len(copies) == 0 {
-		return []Copy{u.unmatched(base, f)}
+		return []Copy{u.unmatched(base, f, u.cheapest(offers, func(int, keepa.Offer) bool { return true }))}
 	}
 	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(a.LandedCents, b.LandedCents) })
 	return copies
@@ -89,11 +89,14 @@ func (c Copy) atLeast(base int64, f Finding) bool {
 	return c.PriceCents >= base
 }
 
-func (u UsedCopy) unmatched(base int64, f Finding) Copy {
-	if f == IncludesShipping {
-		return Copy{PriceCents: base, LandedCents: base}
+// unmatched returns the copy at Keepa's used price, of an unknown offer, beside the cheapest of the live ones.
+func (u UsedCopy) unmatched(base int64, f Finding, next *int64) Copy {
+	c := Copy{PriceCents: base, LandedCents: base, NextBestCents: next}
+	if f != IncludesShipping {
+		c.ShippingCents = u.s.ShippingCents
+		c.LandedCents += c.ShippingCents
 	}
-	return Copy{PriceCents: base, ShippingCents: u.s.ShippingCents, LandedCents: base + u.s.ShippingCents}
+	return c
 }
 
 // landed returns an offer with its landed price.
@@ -111,9 +114,14 @@ func (u UsedCopy) landed(o keepa.Offer) Copy {
 
 // nextBest returns the cheapest other offer that a buyer would take instead: in the same condition or a better one.
 func (u UsedCopy) nextBest(offers []keepa.Offer, bought int) *int64 {
+	return u.cheapest(offers, func(i int, o keepa.Offer) bool { return i != bought && o.Condition <= offers[bought].Condition })
+}
+
+// cheapest returns the lowest landed price of the offers that count and can be shipped; nil without one.
+func (u UsedCopy) cheapest(offers []keepa.Offer, counts func(int, keepa.Offer) bool) *int64 {
 	var best *int64
 	for i, o := range offers {
-		if i == bought || o.Condition > offers[bought].Condition || o.Shippable != nil && !*o.Shippable || o.Preorder {
+		if !counts(i, o) || o.Shippable != nil && !*o.Shippable || o.Preorder {
 			continue
 		}
 		if landed := u.landed(o).LandedCents; best == nil || landed < *best {

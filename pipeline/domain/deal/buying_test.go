@@ -50,6 +50,10 @@ func TestTheCheapestLandedCopyComesFirst(t *testing.T) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
+	under := offered(2000, keepa.Offer{Price: ptr(500), Shipping: ptr(0)}, keepa.Offer{Price: ptr(700), Shipping: ptr(0), Condition: keepa.ConditionAcceptable})
+	if got := Defaults().Buying().Copies(under, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 500 {
+		t.Errorf("a copy of no offer does not compete with the offers that there are: %+v", got)
+	}
 	if got := Defaults().Buying().Copies(offered(-1, keepa.Offer{Price: ptr(900), Shipping: ptr(0)}), ExcludesShipping, now); got != nil {
 		t.Errorf("bought %+v although Keepa reports no used offer", got)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Extraction is the version of how numbers are derived from Keepa's answers. Raise it when a number of the
 // same name changes for the same answer: inputs and deals of another extraction are then no longer used.
-const Extraction = 2
+const Extraction = 3
 
 // Deal is an accepted deal: the row the user came for. Money is in the smallest unit of the marketplace's
 // currency; what is unknown is left out. The names are the same here, on the wire and in ClickHouse.
@@ -51,9 +51,9 @@ type Deal struct {
 	ShippingCents     int64        `json:"shipping_cents"`
 	ShippingKnown     bool         `json:"shipping_known"`
 	OfferMatched      bool         `json:"offer_matched"`
-	Condition         string       `json:"condition,omitempty"`
+	Condition         string       `json:"condition"` // "" unknown, as for the seller and the cap: an older version does not fill it
 	BuyFBA            bool         `json:"buy_fba"`
-	SellerID          string       `json:"seller_id,omitempty"`
+	SellerID          string       `json:"seller_id"`
 	SellerName        foreign.Text `json:"seller_name,omitzero"`
 	SellerRating      *int64       `json:"seller_rating,omitempty"` // percent
 	SellerRatingCount *int64       `json:"seller_rating_count,omitempty"`
@@ -75,7 +75,7 @@ type Deal struct {
 	LastSales          []Sale  `json:"last_sales"` // three at most, newest first
 	FallCount          int     `json:"fall_count"` // how often the used count fell, sold or not
 	CapCents           *int64  `json:"cap_cents,omitempty"`
-	CapBy              Ceiling `json:"cap_by,omitempty"`
+	CapBy              Ceiling `json:"cap_by"`
 	NextBestCents      *int64  `json:"next_best_cents,omitempty"`
 	LowestNewCents     *int64  `json:"lowest_new_cents,omitempty"` // landed
 	UsedBuyBoxCents    *int64  `json:"used_buy_box_cents,omitempty"`
@@ -150,15 +150,25 @@ func (s Settings) Make(row *keepa.DealRow, p *keepa.Product, v View, now time.Ti
 	if v.Copy == nil || v.Outcome == nil {
 		return nil
 	}
-	d := &Deal{DecidedAt: now.UTC(), PriceType: int(keepa.Used), Extraction: Extraction}
+	d := &Deal{DecidedAt: now.UTC(), Extraction: Extraction}
 	d.identity(row, p)
 	d.buying(*v.Copy, v.Seller)
 	d.selling(v)
 	d.money(v, s)
 	d.demand(v, p.Stats)
 	d.market(p.Stats)
+	d.AmazonSelling = v.Amazon != nil
 	d.AmazonInStock90P, d.OffersAgeHours, d.OffersOK = v.AmazonInStock, v.OffersAgeHours, v.OffersOK
 	return d
+}
+
+// Identify sets the price of the ASIN that the deal is about, and the links to its marketplace.
+func (d *Deal) Identify(domain, priceType int, creationDate int64) {
+	d.Domain, d.PriceType, d.CreationDate = domain, priceType, creationDate
+	if !d.Simulated {
+		to := LinksOf(domain, d.ASIN)
+		d.URL, d.KeepaURL = to.Amazon, to.Keepa
+	}
 }
 
 func (d *Deal) identity(row *keepa.DealRow, p *keepa.Product) {
@@ -166,12 +176,8 @@ func (d *Deal) identity(row *keepa.DealRow, p *keepa.Product) {
 	if !domain.Valid() {
 		domain = keepa.DomainCom
 	}
-	d.Domain, d.ASIN, d.CreationDate = int(domain), p.ASIN, int64(row.CreationDate)
-	d.FoundAt = row.CreationDate.Time()
-	if d.Simulated = p.Simulated; !d.Simulated {
-		to := LinksOf(d.Domain, d.ASIN)
-		d.URL, d.KeepaURL = to.Amazon, to.Keepa
-	}
+	d.ASIN, d.Simulated, d.FoundAt = p.ASIN, p.Simulated, row.CreationDate.Time()
+	d.Identify(int(domain), int(keepa.Used), int64(row.CreationDate))
 	d.Title, d.Author, d.Brand, d.Manufacturer, d.Binding = p.Title, p.Author, p.Brand, p.Manufacturer, p.Binding
 	if d.Title.IsZero() {
 		d.Title = row.Title
@@ -280,7 +286,6 @@ func (d *Deal) market(st *keepa.Stats) {
 			d.MarketAvgCents[t.String()] = n
 		}
 	}
-	_, d.AmazonSelling = st.Current.Price(keepa.Amazon)
 }
 
 func positive(p *int) *int64 {
@@ -321,18 +326,35 @@ func (d *Deal) Seller() *keepa.Seller {
 	return &keepa.Seller{ID: d.SellerID, Name: d.SellerName, Rating: narrow(d.SellerRating), Ratings: narrow(d.SellerRatingCount)}
 }
 
+// buyBox returns the price with shipping in the Buy Box at which the deal was capped; nil where it did not cap the deal.
+func (d *Deal) buyBox() *int64 {
+	if d.CapBy != ByBuyBox {
+		return nil
+	}
+	return d.CapCents
+}
+
+// offersUpdated returns Keepa's last visit to the offers, as the deal or a later answer says; nil unknown.
+func (d *Deal) offersUpdated(p *keepa.Product) *time.Time {
+	at := d.OffersUpdatedAt
+	if p.Stats != nil {
+		if later := instant(p.Stats.LastOffersUpdate); later != nil && (at == nil || later.After(*at)) {
+			at = later
+		}
+	}
+	return at
+}
+
 // Renew returns a stored deal with the numbers of a later view of its own copy; nil without an outcome.
 func (s Settings) Renew(d Deal, p *keepa.Product, v View, now time.Time) *Deal {
 	if v.Copy == nil || v.Outcome == nil {
 		return nil
 	}
-	box := d.UsedBuyBoxCents
 	d.DecidedAt, d.Extraction = now.UTC(), Extraction
 	d.selling(v)
-	d.UsedBuyBoxCents = box // a peek does not include it
 	d.money(v, s)
 	d.demand(v, p.Stats)
-	d.AmazonInStock90P = v.AmazonInStock
+	d.AmazonInStock90P, d.OffersAgeHours, d.OffersUpdatedAt = v.AmazonInStock, v.OffersAgeHours, d.offersUpdated(p)
 	if at := instant(p.LastUpdate); at != nil {
 		d.UpdatedAt = at
 	}

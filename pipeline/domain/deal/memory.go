@@ -1,6 +1,10 @@
 package deal
 
-import "ratchet/pipeline/domain/keepa"
+import (
+	"slices"
+
+	"ratchet/pipeline/domain/keepa"
+)
 
 // Scratch is the scratch buffer into which one product's histories are decoded. They are by far the largest input of a
 // decision, and no result points into them, so the buffer is reused for the next product. It serves one goroutine.
@@ -19,6 +23,9 @@ func (m *Scratch) histories(p *keepa.Product) (Histories, error) {
 		}
 		if series == nil {
 			series = m.series[i][:0] // keeps the memory
+		}
+		if t != keepa.Sales { // a price or a count that is unknown for a while says nothing: the one before holds
+			series = slices.DeleteFunc(series, func(p keepa.Point) bool { return p.Value < -1 })
 		}
 		m.series[i] = series
 	}

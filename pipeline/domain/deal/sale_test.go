@@ -1,6 +1,7 @@
 package deal
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -169,5 +170,22 @@ func TestAFallAfterTheInstantIsNotASale(t *testing.T) {
 	}
 	if got := InferSales(h, Credit{}, now.AddDate(0, 0, 10)); len(got.All) != 1 {
 		t.Errorf("%d sales when they are past", len(got.All))
+	}
+}
+
+func TestAGapInTheCountIsNotASale(t *testing.T) {
+	t.Parallel()
+	at := func(n int) int { return int(before(n)) }
+	for count, want := range map[string]int{"null": 0, "-2": 0, "-1": 1} {
+		body := fmt.Sprintf(`{"asin":"A","csv":[null,null,[%d,2000],[%d,1000,%d,500],null,null,null,null,null,null,null,null,[%d,5,%d,%s,%d,5]]}`,
+			at(40*days), at(40*days), at(20*days), at(30*days), at(20*days), count, at(10*days))
+		p, err := keepa.DecodeProduct([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := new(Scratch).histories(&p)
+		if got := len(InferSales(h, Credit{}, now).All); err != nil || got != want {
+			t.Errorf("a count of %s between two of 5 makes %d sales, want %d; %v", count, got, want, err)
+		}
 	}
 }

@@ -32,13 +32,13 @@ func (u UsedFBA) LeastFees() Fees {
 	return Fees{ReferralBP: basisPoints(u.s.LeastReferralPercent), FBACents: u.s.LeastFBAFeeCents}
 }
 
-// AssumedFees returns the defaults, for a product of which only the category is known.
-func (u UsedFBA) AssumedFees(media bool) Fees {
+// AssumedFees returns the defaults, for a product of which only the root category is known.
+func (u UsedFBA) AssumedFees(root int64) Fees {
 	f := Fees{
 		ReferralBP: max(basisPoints(u.s.ReferralPercent), basisPoints(u.s.LeastReferralPercent)),
 		FBACents:   max(u.s.FBAFeeCents, u.s.LeastFBAFeeCents), ReferralAssumed: true, FBAAssumed: true,
 	}
-	if media && u.s.CountClosingFee {
+	if u.s.CountClosingFee && u.media(root) {
 		f.ClosingCents, f.ClosingAssumed = u.s.ClosingFeeCents, true
 	}
 	return f
@@ -47,7 +47,7 @@ func (u UsedFBA) AssumedFees(media bool) Fees {
 // FeesOf returns a product's own fees, with defaults for what Keepa does not know (absent, zero or implausible) and
 // raised to the least that Amazon takes. A closing fee that Keepa does not give is the category's.
 func (u UsedFBA) FeesOf(p *keepa.Product, root int64) Fees {
-	f := u.AssumedFees(media(root))
+	f := u.AssumedFees(root)
 	if p.ReferralFeePercent > 0 && p.ReferralFeePercent < 100 {
 		f.ReferralBP, f.ReferralAssumed = max(basisPoints(p.ReferralFeePercent), basisPoints(u.s.LeastReferralPercent)), false
 	}
@@ -60,11 +60,14 @@ func (u UsedFBA) FeesOf(p *keepa.Product, root int64) Fees {
 	return f
 }
 
-// mediaRoots are the root categories for which Amazon takes a closing fee: books, music, films, games, software.
+// mediaRoots are the root categories of amazon.com for which it takes a closing fee: books, music, films, games, software.
 var mediaRoots = map[int64]bool{283155: true, 5174: true, 2625373011: true, 468642: true, 229534: true}
 
-// media reports whether a root category is one of media. An unknown one counts as books.
-func media(root int64) bool { return root == 0 || mediaRoots[root] }
+// media reports whether a root category is one of media. An unknown one counts as books, and
+// every one of another marketplace, whose categories have other numbers.
+func (u UsedFBA) media(root int64) bool {
+	return root == 0 || mediaRoots[root] || u.s.Domain() != keepa.DomainCom
+}
 
 // bands are the sale prices in cents between which Amazon's FBA fee differs.
 var bands = []int64{1000, 5000}

@@ -73,6 +73,11 @@ func TestUnknownFeesAreDefaultsAndMarkedOneByOne(t *testing.T) {
 		t.Errorf("a row counts %+v", least)
 	}
 	s := Defaults()
+	s.Marketplace = "de"
+	if got := s.Selling().FeesOf(&keepa.Product{}, 186606); got.ClosingCents != 180 || !got.ClosingAssumed {
+		t.Errorf("a German book: %+v", got)
+	}
+	s = Defaults()
 	s.CountClosingFee = false
 	if got := s.Selling().FeesOf(&keepa.Product{VariableClosingFee: ptr(180)}, 283155); got.ClosingCents != 0 || got.ClosingAssumed {
 		t.Errorf("switched off: %+v", got)

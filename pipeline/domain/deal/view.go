@@ -49,9 +49,9 @@ type Averages struct{ D30, D90, D180, D365 *int64 }
 
 // Likely is an estimate from a row. It orders work and never rejects.
 type Likely struct {
-	ProfitCents int64   // at the median
-	GainCents   float64 // mean over all cases, counting only those with a profit
-	Chance      float64 // of a sale within six months
+	ProfitCents int64    // at the median
+	GainCents   float64  // mean over all cases, counting only those with a profit
+	Chance      *float64 // of a sale within six months; 0 without a rank, nil where only its drops are unknown
 }
 
 // ProfitAt returns the highest possible profit of a sale at the price; nil without a
@@ -83,7 +83,10 @@ func (v View) ExpectedValueCents() *int64 {
 	case v.Outcome != nil:
 		expected = v.Outcome.ExpectedValueCents()
 	case v.Likely != nil:
-		expected = int64(v.Likely.GainCents * v.Likely.Chance)
+		if v.Likely.Chance == nil {
+			return nil
+		}
+		expected = int64(v.Likely.GainCents * *v.Likely.Chance)
 	default:
 		return nil
 	}
@@ -126,11 +129,15 @@ func (s Settings) likely(v *View, row *keepa.DealRow) *Likely {
 	if lowest, _ := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon}); lowest != nil {
 		sale = min(sale, float64(*lowest))
 	}
-	landed, f := *v.Used+s.ShippingCents, s.Selling().AssumedFees(media(row.RootCategory))
+	landed, f := *v.Used+s.ShippingCents, s.Selling().AssumedFees(row.RootCategory)
 	l := &Likely{ProfitCents: s.Profit(int64(sale), landed, f)}
 	l.GainCents = s.gain(sale, landed, f)
-	if v.Drops.D365 != nil {
-		l.Chance = 1 - math.Exp(-6*ourShare*(float64(*v.Drops.D365)/dropsPerSale+priorSales)/12)
+	switch {
+	case v.Drops.D365 != nil:
+		chance := 1 - math.Exp(-6*ourShare*(float64(*v.Drops.D365)/dropsPerSale+priorSales)/12)
+		l.Chance = &chance
+	case v.Rank == nil:
+		l.Chance = new(float64) // a book without a rank does not sell
 	}
 	return l
 }
@@ -253,6 +260,25 @@ func (s Settings) OfOffersIn(mem *Scratch, row View, p *keepa.Product, now time.
 		}
 	}
 	return v, s.Buying().Copies(p, finding, now), nil
+}
+
+// OfStoredIn returns the view of a stored deal's own copy on a product without offers, decoded into mem. What only a
+// commit finds, the deal knows: its seller and competition, the Buy Box, and whether the used price includes shipping.
+func (s Settings) OfStoredIn(mem *Scratch, row View, p *keepa.Product, d *Deal, now time.Time) (View, error) {
+	finding := d.UsedShipping
+	if keepa.FromTime(d.DecidedAt) < newIncludesShipping {
+		finding = ShippingUnknown // what was found before the change says nothing about later prices
+	}
+	v, err := s.known(mem, row, p, finding, now)
+	if err != nil {
+		return v, err
+	}
+	v.buyBox, v.UsedBuyBox, v.OffersOK = d.buyBox(), d.UsedBuyBoxCents, d.OffersOK
+	if at := d.offersUpdated(p); at != nil {
+		hours := max(0, int64(now.Sub(*at)/time.Hour))
+		v.OffersAgeHours = &hours
+	}
+	return v.With(s, d.Copy(), d.Seller()), nil
 }
 
 // With returns the view of one copy: its outcome, and its seller (nil unknown).

@@ -185,10 +185,19 @@ func TestARowExpectsThePaidPartOfTheAskingPrice(t *testing.T) {
 		t.Errorf("profit %v", got)
 	}
 	// 36 drops are 12 sales a year, of which ours would be 0.4 × 12.5 / 12 a month.
-	if got := v.Likely.Chance; !near(got, 0.91792, 1e-5) {
+	if got := *v.Likely.Chance; !near(got, 0.91792, 1e-5) {
 		t.Errorf("chance %v", got)
 	}
 	worth := *v.ExpectedValueCents()
+	row.SalesRankDrops365 = nil
+	if unknown := s.OfRow(&row, now); unknown.ExpectedValueCents() != nil {
+		t.Errorf("without the drops of its rank it is worth %d", *unknown.ExpectedValueCents())
+	}
+	row.Current[keepa.Sales] = -1
+	if unranked := s.OfRow(&row, now); orZero(unranked.ExpectedValueCents()) != 0 || unranked.ExpectedValueCents() == nil {
+		t.Error("without a rank it is worth something")
+	}
+	row.SalesRankDrops365, row.Current[keepa.Sales] = &drops, 90_000
 	row.Current[keepa.Amazon] = 4000
 	beside := s.OfRow(&row, now)
 	if got := *beside.ProfitCents(); got != 4000-2844-600-550-180 || *beside.ExpectedValueCents() >= worth {

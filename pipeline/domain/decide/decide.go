@@ -284,7 +284,10 @@ func (f Found) Identity() pipeline.Identity {
 	return pipeline.Identity{Domain: f.Domain, ASIN: f.ASIN, PriceType: f.PriceType, CreationDate: f.CreationDate}
 }
 
+// found returns the deal as it is published. It is about the price that the work is about, whatever the answer says of
+// itself: streams, tables and lists find a deal's verdicts by that identity.
 func found(d *deal.Deal, workID string, v pipeline.Verdict) json.RawMessage {
+	d.Identify(v.Domain, v.PriceType, v.CreationDate)
 	body, err := json.Marshal(Found{
 		Deal: d, WorkID: workID, Queries: v.Queries, Source: v.Source, ListedAt: v.ListedAt,
 		RuleSet: v.RuleSet, Tokens: v.TokensSpent, ResponseIDs: v.ResponseIDs,

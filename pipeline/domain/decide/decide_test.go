@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -106,6 +107,21 @@ func TestADealCountsTheTokensAndTheAnswersOfEveryLook(t *testing.T) {
 	}
 	if v := decide.NotFound(b.judge, pipeline.LookPeek, w, 1, t0).Verdict; v.Outcome != pipeline.Fail || v.TokensSpent != 2 || v.Reason != decide.ReasonNotFound {
 		t.Errorf("not found: %+v", v)
+	}
+}
+
+// Verdicts have the identity of the work, so a deal with another one would never be hidden.
+func TestADealHasTheIdentityOfItsWork(t *testing.T) {
+	t.Parallel()
+	b := aBook(t)
+	b.work.Survivor.Domain, b.work.Survivor.PriceType = 3, 32
+	nameless := bytes.Replace(b.full, []byte(`"domainId":1`), []byte(`"domainId":null`), 1)
+	for name, body := range map[string][]byte{"as answered": b.full, "without a domain": nameless} {
+		v := decide.Commit(b.judge, b.work, decide.Answer{ID: "8", Body: body}, nil, 6, t0).Verdict
+		var d decide.Found
+		if err := json.Unmarshal(v.Deal, &d); err != nil || d.Identity() != b.work.Survivor.Identity {
+			t.Errorf("%s: %+v, %v", name, d.Identity(), err)
+		}
 	}
 }
 

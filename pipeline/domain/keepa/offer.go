@@ -82,7 +82,8 @@ type Offer struct {
 }
 
 // LiveOffers returns the offers that are on sale: those that liveOffersOrder names (once each), or
-// without it those seen at the last offers update. False when the answer has no offers field.
+// without it those seen at the last offers update. Where that is unknown it counts as the newest
+// sighting of any offer. False when the answer has no offers field.
 func (p *Product) LiveOffers() ([]Offer, bool) {
 	if !p.OffersAsked {
 		return nil, false
@@ -98,13 +99,28 @@ func (p *Product) LiveOffers() ([]Offer, bool) {
 		}
 		return live, true
 	}
+	updated := p.offersUpdated()
 	var live []Offer
 	for _, o := range p.Offers {
-		if o.usable() && (p.Stats == nil || o.LastSeen >= p.Stats.LastOffersUpdate-offerSlack) {
+		if o.usable() && o.LastSeen >= updated-offerSlack {
 			live = append(live, o)
 		}
 	}
 	return live, true
+}
+
+// offersUpdated returns when Keepa last visited the offers, at least the newest sighting of one.
+func (p *Product) offersUpdated() Minute {
+	if p.Stats != nil && p.Stats.LastOffersUpdate > 0 {
+		return p.Stats.LastOffersUpdate
+	}
+	var newest Minute
+	for _, o := range p.Offers {
+		if o.usable() {
+			newest = max(newest, o.LastSeen)
+		}
+	}
+	return newest
 }
 
 // usable reports whether the offer can be live at all: one without a last sighting cannot.
@@ -139,6 +155,9 @@ func (s *scanner) offers(p *Product) error {
 func (s *scanner) offerField(o *Offer, key []byte) error {
 	switch string(key) {
 	case "condition":
+		if s.peek() == '"' {
+			return s.fail("a number")
+		}
 		var n int
 		err := s.intoInt(&n)
 		o.Condition = Condition(n)
@@ -194,7 +213,8 @@ func (s *scanner) sellerID(p *string) error {
 	return nil
 }
 
-// lastOfferPrice keeps the last complete triple of an offer's history: its current price.
+// lastOfferPrice keeps the last triple of an offer's history: its current price. Where an
+// incomplete one follows, the price is unknown: the complete one before it is no longer current.
 func (s *scanner) lastOfferPrice(o *Offer) error {
 	o.Price, o.Shipping = nil, nil
 	if s.null() {
@@ -208,7 +228,7 @@ func (s *scanner) lastOfferPrice(o *Offer) error {
 		return err
 	}
 	numbers, err := decodeNumbers(raw)
-	if n := len(numbers) / 3 * 3; n > 0 {
+	if n := len(numbers); n > 0 && n%3 == 0 {
 		o.ChangedAt = Minute(numbers[n-3])
 		o.Price, o.Shipping = absentBelowZero(numbers[n-2]), absentBelowZero(numbers[n-1])
 	}
@@ -216,7 +236,7 @@ func (s *scanner) lastOfferPrice(o *Offer) error {
 }
 
 func absentBelowZero(n int64) *int {
-	if n < 0 {
+	if n < 0 || n >= mostCents {
 		return nil
 	}
 	v := int(n)

@@ -1,6 +1,9 @@
 package keepa
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // PriceType is the index of a value in every array that Keepa keeps by type: csv, stats and deal rows.
 type PriceType int
@@ -119,5 +122,8 @@ func (v Values) At(t PriceType) (int, bool) {
 // Price returns the value of a type as money, above zero; Keepa writes 0 for an unknown list price.
 func (v Values) Price(t PriceType) (int64, bool) {
 	n, ok := v.At(t)
-	return int64(n), ok && n > 0
+	return int64(n), ok && n > 0 && n < mostCents
 }
+
+// mostCents bounds amounts and counts: Keepa's are 32 bits wide, and the greatest of these is no value.
+const mostCents = math.MaxInt32

@@ -301,8 +301,12 @@ func (s *scanner) categoryTree(p *[]Category) error {
 	})
 }
 
+// intoInts binds whole numbers; an empty array is no number, and not absent.
 func (s *scanner) intoInts(p *[]int) error {
 	*p = nil
+	if s.peek() == '[' {
+		*p = []int{}
+	}
 	err := s.array(func(int) error {
 		n, ok, err := s.integer()
 		if ok {

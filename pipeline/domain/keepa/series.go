@@ -86,7 +86,9 @@ func decodeSeries(buf Series, raw []byte, width int) (Series, error) {
 		numbers, err = decodeNumbers(raw)
 		h = points(h[:0], numbers, width)
 	}
-	h = slices.DeleteFunc(h, func(p Point) bool { return p.At < earliest || p.At > latest })
+	h = slices.DeleteFunc(h, func(p Point) bool {
+		return p.At < earliest || p.At > latest || p.Value >= mostCents || p.Shipping >= mostCents
+	})
 	for i := 1; i < len(h); i++ {
 		if h[i].At < h[i-1].At {
 			sort.SliceStable(h, func(i, j int) bool { return h[i].At < h[j].At })

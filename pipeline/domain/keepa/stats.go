@@ -42,10 +42,10 @@ func (s *scanner) stats(p **Stats) error {
 	st := &Stats{}
 	*p = st
 	return s.object(func(key []byte) error {
-		if done, err := s.statsField(st, key); done {
-			return err
-		}
 		return s.tolerate("stats.", key, func() error {
+			if done, err := s.statsField(st, key); done {
+				return err
+			}
 			if done, err := s.shownStatsArray(st, key); done {
 				return err
 			}

@@ -368,11 +368,10 @@ func (j *Judge) SellerWanted(row keepa.DealRow, p keepa.Product, known map[strin
 // commit accepts it, and used price, Amazon's price and rank have moved by no more than the rule file tolerates;
 // the finding then carries the deal with today's numbers. False if only another commit can decide.
 func (j *Judge) Confirm(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) (Finding, bool) {
-	f, err := j.peeked(&row, &p, now)
+	f, err := j.held(stored, &row, &p, now)
 	if err != nil || stored.Extraction != deal.Extraction || !j.unmoved(stored, f.view) {
 		return Finding{}, false
 	}
-	f.view = f.view.With(j.file.Settings, stored.Copy(), stored.Seller())
 	found := j.find(pipeline.LookCommit, f)
 	if found.Outcome != pipeline.Accept {
 		return Finding{}, false
@@ -385,16 +384,22 @@ func (j *Judge) Confirm(stored *deal.Deal, row keepa.DealRow, p keepa.Product, n
 // Held judges the copy of a stored deal again on the peek that last confirmed it. If
 // accepted, the finding carries the deal with the numbers of these settings.
 func (j *Judge) Held(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) Finding {
-	f, err := j.peeked(&row, &p, now)
+	f, err := j.held(stored, &row, &p, now)
 	if err != nil {
 		return unreadable()
 	}
-	f.view = f.view.With(j.file.Settings, stored.Copy(), stored.Seller())
 	found := j.find(pipeline.LookCommit, f)
 	if found.Outcome == pipeline.Accept {
 		j.deal(&found, j.file.Settings.Renew(*stored, &p, f.view, now))
 	}
 	return found
+}
+
+// held returns the facts of a stored deal's own copy on a later peek.
+func (j *Judge) held(stored *deal.Deal, row *keepa.DealRow, p *keepa.Product, now time.Time) (*facts, error) {
+	s := j.file.Settings
+	view, err := s.OfStoredIn(j.memory(), s.OfRow(row, now), p, stored, now)
+	return &facts{view: view, s: s}, err
 }
 
 // unmoved reports whether the prices and the rank behind the deal are still there.

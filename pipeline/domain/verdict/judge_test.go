@@ -117,6 +117,64 @@ func TestARefreshConfirmsADealThatTodaysHistoriesStillSupport(t *testing.T) {
 	}
 }
 
+// What only a commit finds out is the deal's own: a confirmation that forgot it would be worth more than the commit.
+func TestAConfirmationCountsWhatTheCommitFound(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	row, p := aDeal(t)
+	at := p.LastUpdate.Time()
+	peek := withoutOffers(p)
+	for name, change := range map[string]func(*deal.Deal){
+		"the Buy Box capped it":        func(d *deal.Deal) { d.CapBy, d.CapCents = deal.ByBuyBox, &d.SalePriceLowCents },
+		"its offers were visited late": func(d *deal.Deal) { d.OffersUpdatedAt = new(at.AddDate(0, 0, -30)) },
+	} {
+		d := *j.Commit(row, p, nil, at).Deal
+		change(&d)
+		without := peek
+		stats := *peek.Stats
+		stats.LastOffersUpdate = 0
+		without.Stats = &stats
+		f, ok := j.Confirm(&d, row, without, at)
+		if name == "its offers were visited late" {
+			if ok {
+				t.Errorf("%s, and it is confirmed", name)
+			}
+			continue
+		}
+		if ok && (f.Deal.CapBy != deal.ByBuyBox || f.Deal.SalePriceCents > *d.CapCents) {
+			t.Errorf("%s, and it now sells for %d, capped by %q", name, f.Deal.SalePriceCents, f.Deal.CapBy)
+		}
+	}
+	d := j.Commit(row, p, nil, at).Deal
+	later := at.AddDate(0, 0, 3)
+	visited := *peek.Stats
+	visited.LastOffersUpdate = keepa.FromTime(later.Add(-5 * time.Hour))
+	peek.Stats = &visited
+	if f, ok := j.Confirm(d, row, peek, later); !ok || *f.Deal.OffersAgeHours != 5 || !f.Deal.OffersUpdatedAt.Equal(visited.LastOffersUpdate.Time()) {
+		t.Errorf("Keepa visited the offers five hours ago: %t, %+v", ok, f.Deal)
+	}
+}
+
+func TestAConfirmationCountsShippingAsTheCommitDid(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	row, p := aDeal(t)
+	at := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC) // after Keepa's change
+	d := *j.Commit(row, p, nil, p.LastUpdate.Time()).Deal
+	d.DecidedAt = at
+	evidence := func(f deal.Finding) int64 {
+		d.UsedShipping = f
+		view, err := j.file.Settings.OfStoredIn(new(deal.Scratch), deal.View{}, &p, &d, at)
+		if err != nil || view.Evidence == nil || view.Evidence.Finding != f {
+			t.Fatalf("%s: %v", f, err)
+		}
+		return view.Outcome.SaleCents
+	}
+	if with, without := evidence(deal.IncludesShipping), evidence(deal.ShippingUnknown); with > without {
+		t.Errorf("prices with shipping give %d, without %d", with, without)
+	}
+}
+
 func TestAMissingHistoryIsNotDecidedBeforeTheCommit(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)
