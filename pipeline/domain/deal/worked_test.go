@@ -243,6 +243,12 @@ func TestWhatACopySellsForDependsOnItsConditionAndOnWhatCapsIt(t *testing.T) {
 			t.Errorf("%s sells for %d, good for %d", cond, got, good)
 		}
 	}
+	p.Stats = nil
+	view.Amazon = ptr(int64(3000)) // as its history says
+	if d := s.Make(&keepa.DealRow{}, &p, view.With(s, c, nil), now); !d.AmazonSelling {
+		t.Error("without statistics Amazon caps the sale and does not sell it")
+	}
+	view.Amazon = nil
 	for name, change := range map[string]func(*View){
 		"the Buy Box":         func(v *View) { v.buyBox = ptr(int64(3000)) },
 		"Amazon":              func(v *View) { v.Amazon = ptr(int64(3000)) },

@@ -1,11 +1,13 @@
 package visibility_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/visibility"
 )
 
@@ -104,6 +106,27 @@ func TestVersionsAreMerged(t *testing.T) {
 		`deal "seller_id":"S2","title":null,"source":"refresh","categories":[]`)
 	m := b.Visible(time.Time{})[0].Members
 	for name, want := range map[string]string{"title": `"T"`, "seller_id": `"S2"`, "seller_name": "", "source": `"refresh"`, "categories": `["C"]`, "profit_cents": "5"} {
+		if got := string(m[name]); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// A deal of no known offer says so: the seller of the offer before it is not its own, and ignoring that one does not hide it.
+func TestADealOfAnUnknownCopyIsNotCompletedFromAnOlderOne(t *testing.T) {
+	t.Parallel()
+	unknown, err := json.Marshal(deal.Deal{SellerUnknown: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(unknown, &members); err != nil {
+		t.Fatal(err)
+	}
+	says := fmt.Sprintf(`deal "seller_id":%s,"condition":%s,"cap_by":%s`, members["seller_id"], members["condition"], members["cap_by"])
+	b := bookOf(t, good, `deal "seller_id":"S1","seller_name":"One","seller_rating":98,"condition":"good","cap_by":"new"`, says)
+	m := b.Visible(time.Time{})[0].Members
+	for name, want := range map[string]string{"seller_id": `""`, "condition": `""`, "cap_by": `""`, "seller_name": "", "seller_rating": ""} {
 		if got := string(m[name]); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
