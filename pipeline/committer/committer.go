@@ -38,8 +38,8 @@ type committer struct {
 	breaker worker.Breaker
 	waiter  *worker.Waiter
 
-	// looking admits one worker at a time to what waits. Of several that wait for work or for tokens one asks NATS, and
-	// the others would be answered the same; once it has its survivor the next one looks.
+	// looking lets one worker at a time wait for work and tokens: the others would get the same answer. It is released
+	// once that worker has its survivor.
 	looking sync.Mutex
 }
 

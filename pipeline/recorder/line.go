@@ -36,8 +36,8 @@ type line[R warehouse.Row] struct {
 	empty   time.Time    // machine time until which the server need not be asked whether something is left
 }
 
-// emptyFor is for how long the server's word that nothing is left holds, if nothing was delivered here since. A publish
-// is announced several times, and each of them would ask again.
+// emptyFor is how long the recorder trusts a report that nothing is left, unless something is delivered. A publish is
+// announced several times, and each of them would ask again.
 const emptyFor = 10 * time.Second
 
 // heavyBatch is the size in bytes at which a batch is full; largestMessage

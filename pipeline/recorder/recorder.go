@@ -70,8 +70,8 @@ func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Cont
 	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace, longest: longestPause, heldFor: heldFor}
 }
 
-// run owns one goroutine per stream, one for the server's advisories
-// and one that opens ClickHouse, and waits for all of them.
+// run starts two goroutines per stream, of which one takes and one inserts, one for the server's
+// advisories and one that opens ClickHouse, and waits for all of them.
 func (r *recorder) run(ctx context.Context) error {
 	lines, err := r.lines(ctx)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// lapse publishes that the time for which the user ignores a deal has ended.
+// lapse publishes the end of each ignore whose time is over.
 // After a crash the message is repeated under the same ID and dropped.
 func (k *refresher) lapse(ctx context.Context) error {
 	if err := k.readActions(ctx); err != nil {

@@ -57,8 +57,8 @@ func Run(ctx context.Context, env process.Env) error {
 	return t.run(ctx)
 }
 
-// tokend interprets a token.Issuer. Only the loop's goroutine uses it, except for beat, shown, refused, settled
-// and hint.
+// tokend interprets a token.Issuer. Only the loop's goroutine uses it, except for beat, shown, refused, settled,
+// hint, and the reads that hints make forget.
 type tokend struct {
 	cfg   Config
 	env   process.Env

@@ -25,7 +25,7 @@ func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, rea
 	go func() {
 		defer stop()
 		for {
-			t := time.NewTimer(max(time.Second, bus.Fallback(env.Clock))) // rules are not applied more often
+			t := time.NewTimer(max(time.Second, bus.Fallback(env.Clock))) // a hint may be lost
 			select {
 			case <-ctx.Done():
 				t.Stop()

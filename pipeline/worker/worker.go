@@ -1,5 +1,5 @@
-// Package worker is what peeker and committer share: units of work and the
-// effects of their verdicts, redelivery, and the counters of a daemon.
+// Package worker holds what the spending daemons and the refresher share: units of work and the effects of their
+// verdicts, redelivery, applied rules, the circuit breaker, and the heartbeat.
 package worker
 
 import (
@@ -49,8 +49,7 @@ func Read(schema string) func(loop.Item) (Unit, error) {
 	}
 }
 
-// Name adds to every unit the names of all queries that want it by now, so
-// that its decision also names those that listed it after it was offered.
+// Name adds to each unit every query that lists it now, including those that listed it after it was offered.
 func Name(ctx context.Context, b *bus.Bus, units []Unit) error {
 	ids := make([]pipeline.Identity, len(units))
 	for i, u := range units {

@@ -59,7 +59,7 @@ func (b *Bus) guard(ctx context.Context) {
 			continue
 		}
 		if time.Since(served) < unservedAtMost && !errors.Is(err, errAlone) {
-			continue // an alone one has been for a while
+			continue // a leader without its peers is left at once: silentPeer has passed
 		}
 		other := b.serving(ctx)
 		if other != "" && serves(ctx, b.JS, otherEvery) != nil { // after an election this one serves too

@@ -61,7 +61,8 @@ type hint struct {
 	echoes []*time.Timer
 }
 
-// fire calls f now and restarts the echoes. A publish whose echo is put off by a later one is covered by that one.
+// fire calls f now and restarts the echoes. If another publish
+// restarts the echoes, they cover both.
 func (h *hint) fire() {
 	h.f()
 	for i, d := range echoes() {

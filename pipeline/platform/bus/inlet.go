@@ -32,7 +32,7 @@ func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error)
 	return &Inlet{b: b, stream: stream, durable: durable, c: c}, nil
 }
 
-// Patient is a wait of Take in which the server, which is asked once, sends what comes. Beats show that it still knows.
+// Patient is a long poll of Take: one request stays open on the server, and heartbeats show that it still has it.
 const Patient = 30 * time.Second
 
 // beatWithin is how often a server confirms the request in a patient Take. After two that are missing, because it

@@ -191,9 +191,8 @@ func (l *Lease) alive(ctx context.Context, subject string) bool {
 	return err == nil
 }
 
-// answer makes this instance answer as long as it lives, and look at the key when somebody else writes it: an instance
-// that was frozen while another took over would lead beside that one until its next renewal, and what a hand wrote
-// would stay as long. Without it the lease just expires.
+// answer replies to the question whether the leader lives, and watches for foreign writes of the key, so that an
+// instance that was frozen notices at once that another took over. If it cannot subscribe, the lease only expires.
 func (l *Lease) answer() {
 	if l.sub != nil {
 		return

@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// metaMade is the metadata of a stream that was restored together with its rows in ClickHouse: when the stream was
-// made that the rows are of.
+// metaMade is the metadata of a restored stream: when the original was created, so that its rows in ClickHouse, which
+// were restored with it, still match.
 const metaMade = "ratchet.made"
 
 // Made is when a stream was made, Unix seconds. A stream that was deleted and created again numbers its messages from 1

@@ -223,9 +223,8 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 	return len(items) - len(failed), errors.Join(failed...)
 }
 
-// Done acknowledges deliveries, all at once, and returns the error of each. Each waits for the server's confirmation:
-// where a server is gone it waits until its time is over, and one after the other a batch would hold its stage for
-// minutes.
+// Done acknowledges deliveries, all at once, and returns the error of each. Each waits for the server's confirmation
+// or a timeout: in sequence, a lost server would hold the stage for minutes.
 func Done(ctx context.Context, items []Item) []error {
 	errs := make([]error, len(items))
 	var confirmed sync.WaitGroup
