@@ -19,6 +19,7 @@ import (
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/worker"
 	"ratchet/schemas"
 )
 
@@ -75,8 +76,8 @@ func number(t *testing.T, text, words string) int {
 	return n
 }
 
-// profitsOf are the profits of the deals that are shown.
-func profitsOf(t *testing.T) []int64 {
+// listed are the deals that are shown.
+func listed(t *testing.T) []cli.Deal {
 	t.Helper()
 	var out bytes.Buffer
 	if code := run([]string{"deals", "--format", "json"}, &out, &bytes.Buffer{}); code != process.ExitDone {
@@ -86,11 +87,19 @@ func profitsOf(t *testing.T) []int64 {
 	if err := json.Unmarshal(out.Bytes(), &deals); err != nil {
 		t.Fatal(err, out.String())
 	}
-	var all []int64
-	for _, d := range deals {
-		all = append(all, *d.ProfitCents)
+	return deals
+}
+
+// explainsBy expects an ASIN to be explained by the rules of a file.
+func explainsBy(t *testing.T, asin, file, because string, flags ...string) {
+	t.Helper()
+	judge, err := worker.JudgeIn(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all
+	if text := says(t, append([]string{"rules", "explain", asin}, flags...)...); !strings.Contains(text, "version "+judge.Version()) {
+		t.Errorf("%s, and %s is not explained by them: %.200s", because, asin, text)
+	}
 }
 
 func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
@@ -107,25 +116,29 @@ func TestRulesGoLiveWithoutARestartAndComeBack(t *testing.T) {
 	own := file(t, "mine", "own.yaml", bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: 350"), 1))
 	box, stop := live(t, 4, "--rules", own)
 	says(t, "pause")
-	profits := profitsOf(t)
+	before := listed(t)
 	const least = 1500
 	file(t, "mine", "rules.yaml", bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: "+strconv.Itoa(least)), 1))
 
 	if text := says(t, examples(t, detailOf["rules history"])[0]...); !strings.Contains(text, "No rules were applied") {
 		t.Errorf("before: %s", text)
 	}
+	explainsBy(t, before[0].ASIN, own, "the daemons were started with them")
 	begin := time.Now()
 	text := says(t, examples(t, detailOf["rules apply"])[0]...)
 	t.Logf("applied in %s:\n%s", time.Since(begin).Round(time.Millisecond), text)
 	hidden := number(t, text, "hidden now")
-	for _, p := range profitsOf(t) {
-		if p < least {
-			t.Errorf("a deal with a profit of %d is still listed", p)
+	for _, d := range listed(t) {
+		if *d.ProfitCents < least {
+			t.Errorf("a deal with a profit of %d is still listed", *d.ProfitCents)
 		}
 	}
-	if !strings.Contains(text, "Version 1 is live") || number(t, text, "stored deals") < len(profits) || number(t, text, "still rejected") == 0 || strings.Contains(text, "still decides") {
+	if !strings.Contains(text, "Version 1 is live") || number(t, text, "stored deals") < len(before) || number(t, text, "still rejected") == 0 || strings.Contains(text, "still decides") {
 		t.Errorf("apply says: %s", text)
 	}
+	applied := filepath.Join("mine", "rules.yaml")
+	explainsBy(t, before[0].ASIN, applied, "they are applied")
+	explainsBy(t, before[0].ASIN, own, "they are asked for", "--rules", own)
 	if text := says(t, "status"); !strings.Contains(text, "Rules: version 1") || !strings.Contains(text, "rules.yaml") || strings.Contains(text, "decides by version 0") {
 		t.Errorf("status says: %s", text)
 	}
