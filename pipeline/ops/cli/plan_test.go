@@ -48,7 +48,7 @@ func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T)
 		},
 		"half is shed": {
 			busy(700, 0), 0, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 200 new prices a day.",
-			"The next plan, 20 tokens a minute, would bring at most 300 more deals and $1500.00 more expected profit a month; --price N weighs it against what that plan costs more.", 600,
+			"The next plan, 20 tokens a minute, would bring at most 300 more deals and $1500.00 more expected profit a month; --price N compares that with its extra monthly cost.", 600,
 		},
 		"half waits": {
 			busy(0, 700), 49, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 200 new prices a day.",
@@ -57,7 +57,7 @@ func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T)
 		"far more than the next plan decides": {
 			busy(70_000, 0), 0, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 10100 new prices a day.",
 			// 20 × 1440 = 28,800 a day, less 100 for lists, at ten a decision
-			"The next plan, 20 tokens a minute, would bring at most 8310 more deals and $41550.00 more expected profit a month; --price N weighs it against what that plan costs more.", 25890,
+			"The next plan, 20 tokens a minute, would bring at most 8310 more deals and $41550.00 more expected profit a month; --price N compares that with its extra monthly cost.", 25890,
 		},
 	} {
 		f, ok := c.h.Forecast()
