@@ -44,7 +44,7 @@ func TestANumberIsReadOrAnotherIsProposed(t *testing.T) {
 
 // FuzzProposal: a proposed number is accepted.
 func FuzzProposal(f *testing.F) {
-	for _, text := range []string{"2.75", "010", "0x1F", "$1,500.00", "5%", "-0", "+.5", "1e3", "00"} {
+	for _, text := range []string{"2.75", "010", "0x1F", "$1,500.00", "5%", "-0", "+.5", "1e3", "00", "01100000000000"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

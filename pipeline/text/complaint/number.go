@@ -85,7 +85,11 @@ func octal(text string) bool {
 // octalWrong reports leading zeros, which some readers interpret as octal.
 func octalWrong(text string) string {
 	m := zeroesForm.FindStringSubmatch(text)
-	return text + " begins with a zero, as octal numbers do" + DidYouMean(strings.TrimPrefix(m[1], "+")+m[2]+m[3])
+	proposal := strings.TrimPrefix(m[1], "+") + m[2] + m[3]
+	if v, err := strconv.ParseFloat(proposal, 64); err != nil || math.Abs(v) > Largest {
+		proposal = ""
+	}
+	return clip(text) + " begins with a zero, as octal numbers do" + DidYouMean(proposal)
 }
 
 // based reads a number written to another base.
