@@ -112,17 +112,18 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		n = 1 // one item tests whether Keepa answers again
 	}
 	if wish != token.Nospend {
-		credit, err := l.spender.Credit(ctx)
+		pays, err := l.spender.Affords(ctx, pipeline.KindPeek)
 		if err != nil {
 			return none, err
 		}
-		l.pulse.See(loopPeek, stall.Sight{Work: true, Tokens: credit >= token.PricePeek, Wish: wish == token.Run})
-		if n = min(n, credit/token.PricePeek); n == 0 {
+		l.pulse.See(loopPeek, stall.Sight{Work: true, Tokens: pays > 0, Wish: wish == token.Run})
+		if n = min(n, pays); n == 0 {
 			l.waiter.Broke(ctx)
 			return none, nil
 		}
 		if s.Claim, err = l.spender.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
-			if errors.Is(err, claims.ErrShort) {
+			if errors.Is(err, claims.ErrShort) { // another peeker was first
+				l.waiter.Broke(ctx)
 				return none, nil
 			}
 			return none, err

@@ -135,6 +135,53 @@ func (s stepper) grant() token.Grant {
 	return g
 }
 
+// adjust changes the stage's grant, as tokend or a call's cost would.
+func (s stepper) adjust(f func(*token.Grant)) {
+	s.t.Helper()
+	kv, err := s.bus.Store(s.t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cell := bus.NewCell(kv, pipeline.KeyGrant(pipeline.StagePeeker))
+	if _, err := bus.Change(s.t.Context(), cell, func(g token.Grant) (token.Grant, bool, error) {
+		f(&g)
+		return g, true, nil
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestWhatIsTakenIsWhatTheCreditPaysForAtTheOperatorsCeiling(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, desk.Soon)
+	for _, asin := range d.ASINs(keepasim.Good)[:5] {
+		d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
+	}
+	d.Grant(t, pipeline.StagePeeker, 5)
+	s := newStepper(t, d)
+	s.adjust(func(g *token.Grant) { g.Ceilings = map[pipeline.Kind]int{pipeline.KindPeek: 2} })
+	batch, err := s.take(t.Context())
+	if err != nil || len(batch.Items) != 2 {
+		t.Fatalf("took %d of five with a credit of 5 at 2 each, want 2: %v", len(batch.Items), err)
+	}
+	if g := s.grant(); g.Held() != 4 {
+		t.Errorf("reserved %d for two at 2 each", g.Held())
+	}
+}
+
+func TestAStageWhoseKindIsStoppedWaitsForTokensAlthoughItHasCredit(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, desk.Soon)
+	d.Survives(t, d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
+	d.Grant(t, pipeline.StagePeeker, 100)
+	s := newStepper(t, d)
+	s.adjust(func(g *token.Grant) { g.Learned = map[pipeline.Kind]token.Learned{pipeline.KindPeek: {Broke: 3}} })
+	batch, err := s.take(t.Context())
+	if state := s.pulse.Beat().State; err != nil || len(batch.Items) != 0 || state != "waiting_for_tokens" {
+		t.Errorf("took %d, %v, and is %s, want waiting_for_tokens", len(batch.Items), err, state)
+	}
+}
+
 func TestWhatAnotherWorkerIsBuyingIsNotBought(t *testing.T) {
 	t.Parallel()
 	s := openStepper(t)

@@ -76,7 +76,7 @@ func (r reader) pass(s watermark.State) *pass {
 	p.state = watermark.NewReader(watermark.Setup{Query: r.list.ID(), Plan: r.cfg.plan(), Backlog: 1})
 	p.step(watermark.Look{State: s})
 	p.step(watermark.Counted{})
-	p.step(watermark.Funds{Credit: 100})
+	p.step(watermark.Funds{Pages: 20})
 	p.step(watermark.Located{})
 	p.step(watermark.Swapped{State: s.Begin(r.list.ID(), 0, r.cfg.plan(), r.env.Now())})
 	return p
@@ -448,6 +448,30 @@ func TestAFailingListIsRetriedWithBackoffAndStopsNoOtherList(t *testing.T) {
 	}
 	if stuck := r.pulse.Beat().Stuck; !strings.Contains(stuck, r.list.cell.Key()) {
 		t.Errorf("the status says %q", stuck)
+	}
+}
+
+func TestNoReadBeginsOnLessThanTheOperatorsCeilingOfAPage(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	r.d.Grant(t, pipeline.StageWatermarker, 9)
+	kv, err := r.bus.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bus.Change(t.Context(), bus.NewCell(kv, pipeline.KeyGrant(pipeline.StageWatermarker)), func(g token.Grant) (token.Grant, bool, error) {
+		g.Ceilings = map[pipeline.Kind]int{pipeline.KindDeals: 10}
+		return g, true, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.introduce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // a read that began waits for its page's tokens
+	defer cancel()
+	if err := r.poll(ctx); err != nil || r.list.reader.Busy || r.now().Read != nil {
+		t.Errorf("began %+v on 9 tokens at 10 a page: busy %t, %v", r.now().Read, r.list.reader.Busy, err)
 	}
 }
 

@@ -130,12 +130,12 @@ func swap(ctx context.Context, c bus.Cell, e watermark.Edit) (watermark.State, e
 }
 
 func (t *turn) readFunds(ctx context.Context) (watermark.Event, error) {
-	credit, err := t.w.spender.Credit(ctx)
+	pages, err := t.w.spender.Affords(ctx, pipeline.KindDeals)
 	if err != nil {
 		return nil, err
 	}
 	income, err := t.w.spender.Income(ctx)
-	return watermark.Funds{Credit: credit, Income: float64(income)}, err
+	return watermark.Funds{Pages: pages, Income: float64(income)}, err
 }
 
 func (t *turn) reload(ctx context.Context) (watermark.Event, error) {
