@@ -21,7 +21,7 @@ type peekLoop struct {
 	keepa   *gateway.Gateway
 	spender *claims.Spender
 	inlets  map[pipeline.Source]*bus.Inlet
-	served  map[pipeline.Source]int // items taken, for the lanes' weights
+	served  map[pipeline.Source]int // items taken or left to others, for the lanes' weights
 	breaker worker.Breaker
 	waiter  *worker.Waiter
 	flood   *flood
@@ -150,15 +150,28 @@ func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batc
 // lane returns the lane with work that has had the least of its weight.
 func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) {
 	var best pipeline.Source
+	var empty []pipeline.Source
 	waiting, score := 0, 0.0
 	for _, s := range pipeline.Sources() {
 		n := l.waiter.Returns.Waits(l.env, l.durable(s), backlogs[l.durable(s)])
 		if n == 0 {
+			empty = append(empty, s)
 			continue
 		}
 		if sc := float64(l.served[s]+1) / float64(weights()[s]); waiting == 0 || sc < score {
 			best, waiting, score = s, n, sc
 		}
 	}
+	if waiting > 0 {
+		l.level(empty, best)
+	}
 	return best, waiting
+}
+
+// level makes empty lanes level with the one that is served next, so that they do not
+// save up turns: with work again a lane has its share, not everything it left to others.
+func (l *peekLoop) level(empty []pipeline.Source, next pipeline.Source) {
+	for _, s := range empty {
+		l.served[s] = max(l.served[s], l.served[next]*weights()[s]/weights()[next])
+	}
 }

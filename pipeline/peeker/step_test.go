@@ -300,6 +300,30 @@ func TestLanesAreServedByTheirWeight(t *testing.T) {
 	}
 }
 
+func TestALaneThatWasEmptyDoesNotSaveUpTurns(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	live, backfill := pipeline.DurablePeek(pipeline.SourceLive), pipeline.DurablePeek(pipeline.SourceBackfill)
+	turns := func(n int, waits ...string) map[pipeline.Source]int {
+		backlogs, got := map[string]bus.Backlog{}, map[pipeline.Source]int{}
+		for _, durable := range waits {
+			backlogs[durable] = bus.Backlog{Pending: 1000}
+		}
+		for range n {
+			lane, _ := s.lane(backlogs)
+			s.served[lane]++
+			got[lane]++
+		}
+		return got
+	}
+	for alone, n := range map[string]int{live: 60_000, backfill: 5_000} {
+		turns(n, alone)
+		if got := turns(65, live, backfill); got[pipeline.SourceLive] < 59 || got[pipeline.SourceLive] > 61 {
+			t.Errorf("after a day of %s alone the next 65 go to %v, want 60 live", alone, got)
+		}
+	}
+}
+
 func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
