@@ -324,39 +324,74 @@ func TestALaneThatWasEmptyDoesNotSaveUpTurns(t *testing.T) {
 	}
 }
 
-func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T) {
-	t.Parallel()
-	d := desk.New(t, 1)
+// put writes a key of TOKENS.
+func put(t *testing.T, d *desk.Desk, key, value string) {
+	t.Helper()
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
 	if err != nil {
 		t.Fatal(err)
 	}
-	put := func(key, value string) {
-		t.Helper()
-		if _, err := kv.Put(t.Context(), key, []byte(value)); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := kv.Put(t.Context(), key, []byte(value)); err != nil {
+		t.Fatal(err)
 	}
-	put(pipeline.KeyBalance, `{"est":0,"rate":1}`)
-	cents := int64(0)
+}
+
+// rising is a desk on which 40 live rows wait, each worth a cent more than
+// the one before; the income of an hour decides the last 22 of them.
+func rising(t *testing.T) *desk.Desk {
+	t.Helper()
+	d := desk.New(t, 1)
+	put(t, d, pipeline.KeyBalance, `{"est":0,"rate":1}`)
 	for n, asin := range append(d.ASINs(keepasim.Good), d.ASINs(keepasim.NoProfit)...)[:40] {
 		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-		worth := cents + int64(n)
+		worth := int64(n)
 		w.Survivor.ExpectedValueCents = &worth
 		d.Survives(t, w, pipeline.LookGlance, "live")
 	}
+	return d
+}
+
+// looked is another peeker, with an hour's patience, that has looked at what waits.
+func looked(t *testing.T, d *desk.Desk, wish token.Wish) stepper {
+	t.Helper()
+	s := newStepper(t, d)
+	s.cfg.Patience, s.flood.cfg.Patience = time.Hour, time.Hour
+	backlogs, err := s.bus.Backlogs(t.Context(), pipeline.StreamSurvivors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.flood.look(t.Context(), backlogs, wish); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestWhatAnotherPeekerShedsIsNotTakenForShedding(t *testing.T) {
+	t.Parallel()
+	d := rising(t)
+	d.Grant(t, pipeline.StagePeeker, 1000)
+	first, second := looked(t, d, token.Run), looked(t, d, token.Run)
+	shed, err := first.take(t.Context())
+	if held := first.grant().Held(); err != nil || len(shed.Items) != 18 || held != 0 {
+		t.Fatalf("took %d to shed under a claim of %d, want 18 without one: %v", len(shed.Items), held, err)
+	}
+	paid, err := second.take(t.Context())
+	if held := second.grant().Held(); err != nil || len(paid.Items) != 22 || held != 22 {
+		t.Errorf("the other peeker took %d under a claim of %d, want the 22 above the line, paid for: %v", len(paid.Items), held, err)
+	}
+}
+
+func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T) {
+	t.Parallel()
+	d := rising(t)
+	cents := int64(0)
+	put := func(key, value string) {
+		t.Helper()
+		put(t, d, key, value)
+	}
 	look := func(wish token.Wish) int {
 		t.Helper()
-		s := newStepper(t, d)
-		s.cfg.Patience, s.flood.cfg.Patience = time.Hour, time.Hour
-		backlogs, err := s.bus.Backlogs(t.Context(), pipeline.StreamSurvivors)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.flood.look(t.Context(), backlogs, wish); err != nil {
-			t.Fatal(err)
-		}
-		return len(s.flood.lines.Lines)
+		return len(looked(t, d, wish).flood.lines.Lines)
 	}
 	if n := look(token.Paused); n != 0 {
 		t.Errorf("%d lines are drawn while the operator pauses", n)
