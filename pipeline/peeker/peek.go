@@ -31,6 +31,7 @@ type peekLoop struct {
 type step struct {
 	*peekLoop
 	worker.Step
+	sheds bool // it has no claim, whatever the wish
 }
 
 func (l *peekLoop) step() *step {
@@ -98,6 +99,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 	}
 	s := l.step()
 	if lane, n := l.flood.shed(); n > 0 {
+		s.sheds = true
 		return s.from(ctx, lane, n)
 	}
 	lane, waiting := l.lane(backlogs)

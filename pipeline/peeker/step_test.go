@@ -381,6 +381,21 @@ func TestWhatAnotherPeekerShedsIsNotTakenForShedding(t *testing.T) {
 	}
 }
 
+func TestWorkAboveTheLineInAStepThatShedsReturnsBecauseNothingPaysForIt(t *testing.T) {
+	t.Parallel()
+	d := rising(t)
+	s := looked(t, d, token.Run)
+	batch, err := s.take(t.Context())
+	if err != nil || len(batch.Items) != 18 {
+		t.Fatalf("took %d to shed, want 18: %v", len(batch.Items), err)
+	}
+	valuable := s.unit(3, pipeline.SourceRefresh, "r") // a redelivery comes before what is pending
+	facts, err := batch.Gather(t.Context(), []worker.Unit{valuable})
+	if err != nil || !errors.Is(facts[0].Err, worker.ErrUnfunded) {
+		t.Errorf("it returns because %v, %v; want %v", facts[0].Err, err, worker.ErrUnfunded)
+	}
+}
+
 func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T) {
 	t.Parallel()
 	d := rising(t)
