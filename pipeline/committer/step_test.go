@@ -269,6 +269,22 @@ func TestASellerThatCannotBeHadLosesNoCommitAndNoToken(t *testing.T) {
 	}
 }
 
+func TestACallForSellersAloneThatMayHaveCostSomethingIsLeftToTokend(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	s.d.Store(t, pipeline.KindCommit, u.Survivor.ASIN, u.ID, s.d.Product(t, u.Survivor.ASIN, true), 0)
+	s.d.Sim.Change(func(f *keepasim.Faults) {
+		f.Rules = []keepasim.Rule{{Kind: keepasim.KindSeller, Do: keepasim.Fail, Status: 503, Probability: 1, Times: 1}}
+	})
+	if f, _ := s.fetched(u); f.Err != nil || f.Product.ID == "" || len(f.Sellers) != 0 {
+		t.Fatalf("the product is stored and its seller does not answer: %+v", f)
+	}
+	if g := s.grant(); g.Settled != 0 || g.Unsure != token.PriceCommit || len(g.Open) != 0 {
+		t.Errorf("settled %d and in doubt %d, want all %d of the claim in doubt", g.Settled, g.Unsure, token.PriceCommit)
+	}
+}
+
 func TestTheBestTierIsServedFirstAndTheWorstNowAndThen(t *testing.T) {
 	t.Parallel()
 	var tr tiers
