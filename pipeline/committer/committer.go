@@ -39,7 +39,8 @@ type committer struct {
 	waiter  *worker.Waiter
 
 	// looking admits one worker at a time to what waits. Of several that wait for work or for tokens one asks NATS, and
-	// the others would be answered the same; once it has its survivor the next one looks.
+	// the others would be answered the same; once it has its survivor the next one looks. After a failed call
+	// the next one looks only when that step has ended, so that one call at a time tests whether Keepa answers again.
 	looking sync.Mutex
 }
 

@@ -213,6 +213,37 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	}
 }
 
+func TestAfterAnOutageOneCommitTriesWhetherKeepaAnswersAgain(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	for _, asin := range s.d.ASINs(keepasim.Good)[:2] {
+		s.d.Survives(t, s.d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, string(pipeline.TierA))
+	}
+	others := func() bool { // may look for work
+		if !s.looking.TryLock() {
+			return false
+		}
+		s.looking.Unlock()
+		return true
+	}
+	past := s.env
+	past.Clock = process.NewClock(desk.T0, 1e12)
+	s.breaker.Failed(past) // some time ago
+	trial, err := s.take(t.Context())
+	if err != nil || len(trial.Items) != 1 {
+		t.Fatalf("took %d, %v", len(trial.Items), err)
+	}
+	if others() {
+		t.Error("another worker calls before the trial has ended")
+	}
+	s.breaker.Worked()
+	trial.Release(t.Context())
+	next, err := s.take(t.Context())
+	if err != nil || len(next.Items) != 1 || !others() {
+		t.Errorf("after the trial: took %d, %v, others look %t", len(next.Items), err, others())
+	}
+}
+
 // begun is a call for a unit that cost so much and brought nothing.
 func (s stepper) begun(kind pipeline.Kind, u worker.Unit, cost int) {
 	s.t.Helper()
