@@ -1,10 +1,12 @@
 package watermarker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -414,13 +416,16 @@ func TestAFailingListIsRetriedWithBackoffAndStopsNoOtherList(t *testing.T) {
 	r.d.Sim.Change(func(f *keepasim.Faults) {
 		f.Rules = []keepasim.Rule{{Kind: keepasim.KindDeal, Do: keepasim.Fail, Status: 503, Probability: 1}}
 	})
-	for _, want := range []time.Duration{20 * time.Second, 40 * time.Second, 80 * time.Second} {
+	for i, want := range []time.Duration{20 * time.Second, 40 * time.Second, 80 * time.Second} {
 		s := r.now()
 		s.NextPoll = time.Time{}
 		r.write(s)
 		before := r.env.Now()
-		if err := r.poll(t.Context()); err == nil {
-			t.Fatal("the list answers")
+		if err := r.poll(t.Context()); err != nil {
+			t.Errorf("what Keepa refused is logged and counted already, and is an error: %v", err)
+		}
+		if n := r.pulse.Beat().Counters["failures"]; n != int64(i+1) {
+			t.Fatalf("%d failures of %d calls", n, i+1)
 		}
 		if d := r.now().NextPoll.Sub(before); d < want || d > want+10*time.Second {
 			t.Errorf("it is postponed by %s, want %s", d, want)
@@ -472,6 +477,25 @@ func TestNoReadBeginsOnLessThanTheOperatorsCeilingOfAPage(t *testing.T) {
 	defer cancel()
 	if err := r.poll(ctx); err != nil || r.list.reader.Busy || r.now().Read != nil {
 		t.Errorf("began %+v on 9 tokens at 10 a page: busy %t, %v", r.now().Read, r.list.reader.Busy, err)
+	}
+}
+
+func TestAnOutageOfNATSIsLoggedOnceAndTriedLessAndLess(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	var log bytes.Buffer
+	r.env.Log = slog.New(slog.NewTextHandler(&log, nil))
+	r.bus.NC.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.run(ctx) }()
+	desk.Await(t, "five attempts", func() bool { return r.pulse.Beat().Counters["failures"] >= 5 })
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended: %v", err)
+	}
+	if n := strings.Count(log.String(), "step failed, will retry"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log.String())
 	}
 }
 
