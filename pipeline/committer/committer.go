@@ -39,7 +39,8 @@ type committer struct {
 	waiter  *worker.Waiter
 
 	// looking lets one worker at a time wait for work and tokens: the others would get the same answer. It is released
-	// once that worker has its survivor.
+	// once that worker has its survivor, or after a failed call once its step has ended, so that one call at a time
+	// tests whether Keepa answers again.
 	looking sync.Mutex
 }
 

@@ -25,7 +25,10 @@ func (s *step) enrich(ctx context.Context, u worker.Unit, product responses.Answ
 	s.doubt = false
 	cost, newest, err := s.askSellers(ctx, u, spent, last, &f)
 	f.Letters = s.unreadSellers(u, f.Sellers)
-	if s.doubt {
+	switch {
+	case s.doubt && spent+cost == 0: // closed at nothing, the claim would not make tokend ask Keepa
+		return f, errors.Join(err, s.CloseUnknown(ctx, "the cost of the sellers is unknown"))
+	case s.doubt:
 		newest = nil // no reading shows the cost of that call: tokend asks Keepa
 	}
 	return f, errors.Join(err, s.Close(ctx, spent+cost, newest))

@@ -213,6 +213,37 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	}
 }
 
+func TestAfterAnOutageOneCommitTriesWhetherKeepaAnswersAgain(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	for _, asin := range s.d.ASINs(keepasim.Good)[:2] {
+		s.d.Survives(t, s.d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, string(pipeline.TierA))
+	}
+	others := func() bool { // may look for work
+		if !s.looking.TryLock() {
+			return false
+		}
+		s.looking.Unlock()
+		return true
+	}
+	past := s.env
+	past.Clock = process.NewClock(desk.T0, 1e12)
+	s.breaker.Failed(past) // some time ago
+	trial, err := s.take(t.Context())
+	if err != nil || len(trial.Items) != 1 {
+		t.Fatalf("took %d, %v", len(trial.Items), err)
+	}
+	if others() {
+		t.Error("another worker calls before the trial has ended")
+	}
+	s.breaker.Worked()
+	trial.Release(t.Context())
+	next, err := s.take(t.Context())
+	if err != nil || len(next.Items) != 1 || !others() {
+		t.Errorf("after the trial: took %d, %v, others look %t", len(next.Items), err, others())
+	}
+}
+
 // begun is a call for a unit that cost so much and brought nothing.
 func (s stepper) begun(kind pipeline.Kind, u worker.Unit, cost int) {
 	s.t.Helper()
@@ -266,6 +297,22 @@ func TestASellerThatCannotBeHadLosesNoCommitAndNoToken(t *testing.T) {
 	calls = s.d.Sim.Books().Calls[keepasim.KindSeller]
 	if f, err = s.enrich(t.Context(), w, product, token.PriceCommit, nil); err != nil || len(f.Sellers) != 0 || s.d.Sim.Books().Calls[keepasim.KindSeller] != calls {
 		t.Errorf("a claim that is used up pays for sellers: %+v, %v", f, err)
+	}
+}
+
+func TestACallForSellersAloneThatMayHaveCostSomethingIsLeftToTokend(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	s.d.Store(t, pipeline.KindCommit, u.Survivor.ASIN, u.ID, s.d.Product(t, u.Survivor.ASIN, true), 0)
+	s.d.Sim.Change(func(f *keepasim.Faults) {
+		f.Rules = []keepasim.Rule{{Kind: keepasim.KindSeller, Do: keepasim.Fail, Status: 503, Probability: 1, Times: 1}}
+	})
+	if f, _ := s.fetched(u); f.Err != nil || f.Product.ID == "" || len(f.Sellers) != 0 {
+		t.Fatalf("the product is stored and its seller does not answer: %+v", f)
+	}
+	if g := s.grant(); g.Settled != 0 || g.Unsure != token.PriceCommit || len(g.Open) != 0 {
+		t.Errorf("settled %d and in doubt %d, want all %d of the claim in doubt", g.Settled, g.Unsure, token.PriceCommit)
 	}
 }
 

@@ -63,7 +63,8 @@ const loopCommit = "commit"
 // take claims the highest price of one commit and then takes one survivor.
 func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
 	w.looking.Lock() // for as long as it rests, too; a stop ends that
-	defer w.looking.Unlock()
+	unlock := w.looking.Unlock
+	defer func() { unlock() }()
 	if w.breaker.Open() {
 		w.waiter.Blocked(ctx)
 		return batch, nil
@@ -99,6 +100,13 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	}
 	w.pulse.State("working")
 	batch.Gather, batch.Release = s.gather, s.Release
+	if w.breaker.HalfOpen() { // one commit tests whether Keepa answers again: no other begins before it ends
+		unlock = func() {}
+		batch.Release = func(ctx context.Context) {
+			defer w.looking.Unlock()
+			s.Release(ctx)
+		}
+	}
 	batch.Items, err = w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
 	w.waiter.Returns.Took(w.durable(tier), 1, batch.Items)
 	return batch, err

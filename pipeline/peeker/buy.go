@@ -74,6 +74,9 @@ func (s *step) collect(ctx context.Context, units []worker.Unit) ([]fact, error)
 	if s.Claim == nil {
 		for _, i := range missing {
 			facts[i].Err = worker.ErrNoSpend
+			if s.sheds {
+				facts[i].Err = worker.ErrUnfunded
+			}
 		}
 		return facts, nil
 	}

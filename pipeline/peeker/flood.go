@@ -53,8 +53,10 @@ func (p *peeker) flood(ctx context.Context) (*flood, error) {
 	}, nil
 }
 
-// look reads the lines from time to time, and draws one if more waits than tokens can decide within the patience.
+// look drops what others have taken. From time to time it reads the lines, and
+// draws one if more waits than tokens can decide within the patience.
 func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish token.Wish) error {
+	f.prune(backlogs)
 	now := f.env.Now()
 	if !f.lookedAt.IsZero() && now.Sub(f.lookedAt) < lookEvery {
 		return nil
@@ -128,7 +130,7 @@ func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (she
 	}, true, nil
 }
 
-// scan reads what was added to the lanes since the last scan, and drops what others have taken.
+// scan reads what was added to the lanes since the last scan.
 func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error {
 	var subjects []string
 	from := uint64(math.MaxUint64)
@@ -140,7 +142,6 @@ func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error
 		if l := backlogs[f.durable(s)]; l.Pending > 0 {
 			from = min(from, l.Delivered+1)
 		}
-		f.taken(s, backlogs[f.durable(s)].Delivered)
 	}
 	if from == math.MaxUint64 {
 		return nil // nothing waits
@@ -210,6 +211,19 @@ func (f *flood) shed() (pipeline.Source, int) {
 		}
 	}
 	return "", 0
+}
+
+// prune drops what any peeker has taken, and what the stream has deleted: a take for it
+// would bring nothing, or work above the line, which needs a claim.
+func (f *flood) prune(backlogs map[string]bus.Backlog) {
+	for s := range f.lanes {
+		l := backlogs[f.durable(s)]
+		if l.Pending == 0 {
+			delete(f.lanes, s)
+			continue
+		}
+		f.taken(s, l.Delivered)
+	}
 }
 
 // taken drops what was taken from a lane up to a sequence.

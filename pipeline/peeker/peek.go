@@ -21,7 +21,7 @@ type peekLoop struct {
 	keepa   *gateway.Gateway
 	spender *claims.Spender
 	inlets  map[pipeline.Source]*bus.Inlet
-	served  map[pipeline.Source]int // items taken, for the lanes' weights
+	served  map[pipeline.Source]int // items taken or left to others, for the lanes' weights
 	breaker worker.Breaker
 	waiter  *worker.Waiter
 	flood   *flood
@@ -31,6 +31,7 @@ type peekLoop struct {
 type step struct {
 	*peekLoop
 	worker.Step
+	sheds bool // it has no claim, whatever the wish
 }
 
 func (l *peekLoop) step() *step {
@@ -98,6 +99,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 	}
 	s := l.step()
 	if lane, n := l.flood.shed(); n > 0 {
+		s.sheds = true
 		return s.from(ctx, lane, n)
 	}
 	lane, waiting := l.lane(backlogs)
@@ -112,17 +114,18 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		n = 1 // one item tests whether Keepa answers again
 	}
 	if wish != token.Nospend {
-		credit, err := l.spender.Credit(ctx)
+		pays, err := l.spender.Affords(ctx, pipeline.KindPeek)
 		if err != nil {
 			return none, err
 		}
-		l.pulse.See(loopPeek, stall.Sight{Work: true, Tokens: credit >= token.PricePeek, Wish: wish == token.Run})
-		if n = min(n, credit/token.PricePeek); n == 0 {
+		l.pulse.See(loopPeek, stall.Sight{Work: true, Tokens: pays > 0, Wish: wish == token.Run})
+		if n = min(n, pays); n == 0 {
 			l.waiter.Broke(ctx)
 			return none, nil
 		}
 		if s.Claim, err = l.spender.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
-			if errors.Is(err, claims.ErrShort) {
+			if errors.Is(err, claims.ErrShort) { // another peeker was first
+				l.waiter.Broke(ctx)
 				return none, nil
 			}
 			return none, err
@@ -149,15 +152,28 @@ func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batc
 // lane returns the lane with work that has had the least of its weight.
 func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) {
 	var best pipeline.Source
+	var empty []pipeline.Source
 	waiting, score := 0, 0.0
 	for _, s := range pipeline.Sources() {
 		n := l.waiter.Returns.Waits(l.env, l.durable(s), backlogs[l.durable(s)])
 		if n == 0 {
+			empty = append(empty, s)
 			continue
 		}
 		if sc := float64(l.served[s]+1) / float64(weights()[s]); waiting == 0 || sc < score {
 			best, waiting, score = s, n, sc
 		}
 	}
+	if waiting > 0 {
+		l.level(empty, best)
+	}
 	return best, waiting
+}
+
+// level makes empty lanes level with the one that is served next, so that they do not
+// save up turns: with work again a lane has its share, not everything it left to others.
+func (l *peekLoop) level(empty []pipeline.Source, next pipeline.Source) {
+	for _, s := range empty {
+		l.served[s] = max(l.served[s], l.served[next]*weights()[s]/weights()[next])
+	}
 }

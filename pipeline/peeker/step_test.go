@@ -135,6 +135,53 @@ func (s stepper) grant() token.Grant {
 	return g
 }
 
+// adjust changes the stage's grant, as tokend or a call's cost would.
+func (s stepper) adjust(f func(*token.Grant)) {
+	s.t.Helper()
+	kv, err := s.bus.Store(s.t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cell := bus.NewCell(kv, pipeline.KeyGrant(pipeline.StagePeeker))
+	if _, err := bus.Change(s.t.Context(), cell, func(g token.Grant) (token.Grant, bool, error) {
+		f(&g)
+		return g, true, nil
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestWhatIsTakenIsWhatTheCreditPaysForAtTheOperatorsCeiling(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, desk.Soon)
+	for _, asin := range d.ASINs(keepasim.Good)[:5] {
+		d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
+	}
+	d.Grant(t, pipeline.StagePeeker, 5)
+	s := newStepper(t, d)
+	s.adjust(func(g *token.Grant) { g.Ceilings = map[pipeline.Kind]int{pipeline.KindPeek: 2} })
+	batch, err := s.take(t.Context())
+	if err != nil || len(batch.Items) != 2 {
+		t.Fatalf("took %d of five with a credit of 5 at 2 each, want 2: %v", len(batch.Items), err)
+	}
+	if g := s.grant(); g.Held() != 4 {
+		t.Errorf("reserved %d for two at 2 each", g.Held())
+	}
+}
+
+func TestAStageWhoseKindIsStoppedWaitsForTokensAlthoughItHasCredit(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, desk.Soon)
+	d.Survives(t, d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
+	d.Grant(t, pipeline.StagePeeker, 100)
+	s := newStepper(t, d)
+	s.adjust(func(g *token.Grant) { g.Learned = map[pipeline.Kind]token.Learned{pipeline.KindPeek: {Broke: 3}} })
+	batch, err := s.take(t.Context())
+	if state := s.pulse.Beat().State; err != nil || len(batch.Items) != 0 || state != "waiting_for_tokens" {
+		t.Errorf("took %d, %v, and is %s, want waiting_for_tokens", len(batch.Items), err, state)
+	}
+}
+
 func TestWhatAnotherWorkerIsBuyingIsNotBought(t *testing.T) {
 	t.Parallel()
 	s := openStepper(t)
@@ -253,39 +300,113 @@ func TestLanesAreServedByTheirWeight(t *testing.T) {
 	}
 }
 
-func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T) {
+func TestALaneThatWasEmptyDoesNotSaveUpTurns(t *testing.T) {
 	t.Parallel()
-	d := desk.New(t, 1)
+	s := openStepper(t)
+	live, backfill := pipeline.DurablePeek(pipeline.SourceLive), pipeline.DurablePeek(pipeline.SourceBackfill)
+	turns := func(n int, waits ...string) map[pipeline.Source]int {
+		backlogs, got := map[string]bus.Backlog{}, map[pipeline.Source]int{}
+		for _, durable := range waits {
+			backlogs[durable] = bus.Backlog{Pending: 1000}
+		}
+		for range n {
+			lane, _ := s.lane(backlogs)
+			s.served[lane]++
+			got[lane]++
+		}
+		return got
+	}
+	for alone, n := range map[string]int{live: 60_000, backfill: 5_000} {
+		turns(n, alone)
+		if got := turns(65, live, backfill); got[pipeline.SourceLive] < 59 || got[pipeline.SourceLive] > 61 {
+			t.Errorf("after a day of %s alone the next 65 go to %v, want 60 live", alone, got)
+		}
+	}
+}
+
+// put writes a key of TOKENS.
+func put(t *testing.T, d *desk.Desk, key, value string) {
+	t.Helper()
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
 	if err != nil {
 		t.Fatal(err)
 	}
-	put := func(key, value string) {
-		t.Helper()
-		if _, err := kv.Put(t.Context(), key, []byte(value)); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := kv.Put(t.Context(), key, []byte(value)); err != nil {
+		t.Fatal(err)
 	}
-	put(pipeline.KeyBalance, `{"est":0,"rate":1}`)
-	cents := int64(0)
+}
+
+// rising is a desk on which 40 live rows wait, each worth a cent more than
+// the one before; the income of an hour decides the last 22 of them.
+func rising(t *testing.T) *desk.Desk {
+	t.Helper()
+	d := desk.New(t, 1)
+	put(t, d, pipeline.KeyBalance, `{"est":0,"rate":1}`)
 	for n, asin := range append(d.ASINs(keepasim.Good), d.ASINs(keepasim.NoProfit)...)[:40] {
 		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-		worth := cents + int64(n)
+		worth := int64(n)
 		w.Survivor.ExpectedValueCents = &worth
 		d.Survives(t, w, pipeline.LookGlance, "live")
 	}
+	return d
+}
+
+// looked is another peeker, with an hour's patience, that has looked at what waits.
+func looked(t *testing.T, d *desk.Desk, wish token.Wish) stepper {
+	t.Helper()
+	s := newStepper(t, d)
+	s.cfg.Patience, s.flood.cfg.Patience = time.Hour, time.Hour
+	backlogs, err := s.bus.Backlogs(t.Context(), pipeline.StreamSurvivors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.flood.look(t.Context(), backlogs, wish); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestWhatAnotherPeekerShedsIsNotTakenForShedding(t *testing.T) {
+	t.Parallel()
+	d := rising(t)
+	d.Grant(t, pipeline.StagePeeker, 1000)
+	first, second := looked(t, d, token.Run), looked(t, d, token.Run)
+	shed, err := first.take(t.Context())
+	if held := first.grant().Held(); err != nil || len(shed.Items) != 18 || held != 0 {
+		t.Fatalf("took %d to shed under a claim of %d, want 18 without one: %v", len(shed.Items), held, err)
+	}
+	paid, err := second.take(t.Context())
+	if held := second.grant().Held(); err != nil || len(paid.Items) != 22 || held != 22 {
+		t.Errorf("the other peeker took %d under a claim of %d, want the 22 above the line, paid for: %v", len(paid.Items), held, err)
+	}
+}
+
+func TestWorkAboveTheLineInAStepThatShedsReturnsBecauseNothingPaysForIt(t *testing.T) {
+	t.Parallel()
+	d := rising(t)
+	s := looked(t, d, token.Run)
+	batch, err := s.take(t.Context())
+	if err != nil || len(batch.Items) != 18 {
+		t.Fatalf("took %d to shed, want 18: %v", len(batch.Items), err)
+	}
+	valuable := s.unit(3, pipeline.SourceRefresh, "r") // a redelivery comes before what is pending
+	facts, err := batch.Gather(t.Context(), []worker.Unit{valuable})
+	if err != nil || !errors.Is(facts[0].Err, worker.ErrUnfunded) {
+		t.Errorf("it returns because %v, %v; want %v", facts[0].Err, err, worker.ErrUnfunded)
+	}
+}
+
+func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T) {
+	t.Parallel()
+	d := rising(t)
+	cents := int64(0)
+	put := func(key, value string) {
+		t.Helper()
+		put(t, d, key, value)
+	}
 	look := func(wish token.Wish) int {
 		t.Helper()
-		s := newStepper(t, d)
-		s.cfg.Patience, s.flood.cfg.Patience = time.Hour, time.Hour
-		backlogs, err := s.bus.Backlogs(t.Context(), pipeline.StreamSurvivors)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.flood.look(t.Context(), backlogs, wish); err != nil {
-			t.Fatal(err)
-		}
-		return len(s.flood.lines.Lines)
+		return len(looked(t, d, wish).flood.lines.Lines)
 	}
 	if n := look(token.Paused); n != 0 {
 		t.Errorf("%d lines are drawn while the operator pauses", n)

@@ -142,15 +142,16 @@ func (t *tokend) publish(ctx context.Context) error {
 
 // activity is the heartbeat's state for a balance.
 func activity(b token.Balance) string {
+	state := "idle"
 	for _, stage := range b.Stages {
 		switch {
 		case stage.Open > 0 || stage.Credit > 0:
 			return "working"
 		case stage.Demand > 0:
-			return "waiting_for_tokens"
+			state = "waiting_for_tokens"
 		}
 	}
-	return "idle"
+	return state
 }
 
 // paid records in the heartbeat that a stage has claimed or settled.

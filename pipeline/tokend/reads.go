@@ -164,12 +164,11 @@ func (t *tokend) readPolls(ctx context.Context) ([]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var polls []time.Time
-	keys, err := t.marks.ListKeys(ctx)
+	keys, err := bus.Keys(ctx, t.marks)
 	if err != nil {
 		return nil, fmt.Errorf("read the watermarks: %w", err)
 	}
-	defer func() { _ = keys.Stop() }() // it has ended already
-	for k := range keys.Keys() {
+	for _, k := range keys {
 		if !t.bus.Serves(pipeline.DomainOf(k)) {
 			continue // another plan's list
 		}

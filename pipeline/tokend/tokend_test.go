@@ -526,7 +526,7 @@ func TestRunIssuesAtHighSpeedAndStopsWhenAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for bought := 0; bought < 60; {
-		if credit, err := p.Credit(ctx); err != nil || credit == 0 {
+		if credit, err := p.Affords(ctx, pipeline.KindPeek); err != nil || credit == 0 {
 			select {
 			case <-p.Changed():
 				continue

@@ -202,12 +202,11 @@ func (w *watermarker) introduce(ctx context.Context) error {
 // retire retires the lists of queries that are not current: no poll is due there, and tokend issues
 // nothing for them. Their states stay, so that a query that is applied again continues.
 func (w *watermarker) retire(ctx context.Context) error {
-	keys, err := w.marks.ListKeys(ctx)
+	keys, err := bus.Keys(ctx, w.marks)
 	if err != nil {
 		return fmt.Errorf("list the watermarks: %w", err)
 	}
-	defer func() { _ = keys.Stop() }() // it has ended already
-	for key := range keys.Keys() {
+	for _, key := range keys {
 		if !w.bus.Serves(pipeline.DomainOf(key)) {
 			continue // another plan's list
 		}

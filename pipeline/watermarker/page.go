@@ -39,7 +39,9 @@ func (t *turn) buy(ctx context.Context, index int) (watermark.Event, error) {
 	answer, err := w.keepa.Deals(ctx, t.claim, domain, t.list.Encode(index))
 	bought := worker.Bought(t.claim, domain, pipeline.KindDeals, answer)
 	if err != nil {
-		return nil, errors.Join(err, worker.KeepRefused(ctx, w.bus, bought, err), worker.Refused(ctx, w.env, w.pulse, &w.breaker, t.claim, err))
+		// Refused logs and counts it, and the list rests with backoff: it is not also a failed step.
+		err := errors.Join(worker.KeepRefused(ctx, w.bus, bought, err), worker.Refused(ctx, w.env, w.pulse, &w.breaker, t.claim, err))
+		return watermark.Failed{Effect: watermark.Buy{Index: index}}, err
 	}
 	w.pulse.Paid(answer.Consumed)
 	_, fits := responses.Fit(answer.Body)

@@ -1,10 +1,12 @@
 package watermarker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -76,7 +78,7 @@ func (r reader) pass(s watermark.State) *pass {
 	p.state = watermark.NewReader(watermark.Setup{Query: r.list.ID(), Plan: r.cfg.plan(), Backlog: 1})
 	p.step(watermark.Look{State: s})
 	p.step(watermark.Counted{})
-	p.step(watermark.Funds{Credit: 100})
+	p.step(watermark.Funds{Pages: 20})
 	p.step(watermark.Located{})
 	p.step(watermark.Swapped{State: s.Begin(r.list.ID(), 0, r.cfg.plan(), r.env.Now())})
 	return p
@@ -414,13 +416,16 @@ func TestAFailingListIsRetriedWithBackoffAndStopsNoOtherList(t *testing.T) {
 	r.d.Sim.Change(func(f *keepasim.Faults) {
 		f.Rules = []keepasim.Rule{{Kind: keepasim.KindDeal, Do: keepasim.Fail, Status: 503, Probability: 1}}
 	})
-	for _, want := range []time.Duration{20 * time.Second, 40 * time.Second, 80 * time.Second} {
+	for i, want := range []time.Duration{20 * time.Second, 40 * time.Second, 80 * time.Second} {
 		s := r.now()
 		s.NextPoll = time.Time{}
 		r.write(s)
 		before := r.env.Now()
-		if err := r.poll(t.Context()); err == nil {
-			t.Fatal("the list answers")
+		if err := r.poll(t.Context()); err != nil {
+			t.Errorf("what Keepa refused is logged and counted already, and is an error: %v", err)
+		}
+		if n := r.pulse.Beat().Counters["failures"]; n != int64(i+1) {
+			t.Fatalf("%d failures of %d calls", n, i+1)
 		}
 		if d := r.now().NextPoll.Sub(before); d < want || d > want+10*time.Second {
 			t.Errorf("it is postponed by %s, want %s", d, want)
@@ -448,6 +453,49 @@ func TestAFailingListIsRetriedWithBackoffAndStopsNoOtherList(t *testing.T) {
 	}
 	if stuck := r.pulse.Beat().Stuck; !strings.Contains(stuck, r.list.cell.Key()) {
 		t.Errorf("the status says %q", stuck)
+	}
+}
+
+func TestNoReadBeginsOnLessThanTheOperatorsCeilingOfAPage(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	r.d.Grant(t, pipeline.StageWatermarker, 9)
+	kv, err := r.bus.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bus.Change(t.Context(), bus.NewCell(kv, pipeline.KeyGrant(pipeline.StageWatermarker)), func(g token.Grant) (token.Grant, bool, error) {
+		g.Ceilings = map[pipeline.Kind]int{pipeline.KindDeals: 10}
+		return g, true, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.introduce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // a read that began waits for its page's tokens
+	defer cancel()
+	if err := r.poll(ctx); err != nil || r.list.reader.Busy || r.now().Read != nil {
+		t.Errorf("began %+v on 9 tokens at 10 a page: busy %t, %v", r.now().Read, r.list.reader.Busy, err)
+	}
+}
+
+func TestAnOutageOfNATSIsLoggedOnceAndTriedLessAndLess(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	var log bytes.Buffer
+	r.env.Log = slog.New(slog.NewTextHandler(&log, nil))
+	r.bus.NC.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.run(ctx) }()
+	desk.Await(t, "five attempts", func() bool { return r.pulse.Beat().Counters["failures"] >= 5 })
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended: %v", err)
+	}
+	if n := strings.Count(log.String(), "step failed, will retry"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log.String())
 	}
 }
 

@@ -91,6 +91,9 @@ func (t *turn) finish(ctx context.Context, e watermark.Effect) (watermark.Event,
 		return watermark.Offered{}, t.setAside(ctx, t.page(e.Call), e.Call)
 	case watermark.DeadLetter:
 		return nil, t.deadPage(ctx, e)
+	case watermark.PutOff: // logged and counted as work that returns: it is not also a failed step
+		t.w.pulse.Again(t.w.env.Log, t.list.pageKey(e.Index), cmp.Or(e.Err, worker.ErrPrice))
+		return watermark.Failed{Effect: e}, nil
 	case watermark.Append:
 		return nil, t.append(ctx, e.Line)
 	case watermark.Reload:
@@ -113,10 +116,6 @@ func (t *turn) report(e watermark.Effect) error {
 		t.w.pulse.Stepped(loopList)
 	case watermark.Warn:
 		t.w.env.Log.Warn(e.Text, append([]any{"query", t.list.ID()}, e.Args...)...) //nolint:sloglint // the texts are the reader's constants
-	case watermark.PutOff:
-		cause := cmp.Or(e.Err, worker.ErrPrice)
-		t.w.pulse.Again(t.w.env.Log, t.list.pageKey(e.Index), cause)
-		return fmt.Errorf("read page %d: %w", e.Index, cause)
 	}
 	return nil
 }
@@ -130,12 +129,12 @@ func swap(ctx context.Context, c bus.Cell, e watermark.Edit) (watermark.State, e
 }
 
 func (t *turn) readFunds(ctx context.Context) (watermark.Event, error) {
-	credit, err := t.w.spender.Credit(ctx)
+	pages, err := t.w.spender.Affords(ctx, pipeline.KindDeals)
 	if err != nil {
 		return nil, err
 	}
 	income, err := t.w.spender.Income(ctx)
-	return watermark.Funds{Credit: credit, Income: float64(income)}, err
+	return watermark.Funds{Pages: pages, Income: float64(income)}, err
 }
 
 func (t *turn) reload(ctx context.Context) (watermark.Event, error) {

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lmittmann/tint"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -24,6 +23,7 @@ import (
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/refresher"
 	"ratchet/pipeline/spend/claims"
@@ -134,26 +134,29 @@ const leaseTurn = time.Second
 func (w *watermarker) run(ctx context.Context) error {
 	defer w.lease.Release()
 	ready := sync.OnceFunc(w.env.AnnounceReady)
+	failures := loop.Failures{Retry: 250 * time.Millisecond}
 	look := true
 	var next time.Time // machine time from which on something may be due
 	for ctx.Err() == nil {
 		leads, fresh, err := w.lease.Hold(ctx)
 		switch {
-		case err == nil && !leads:
+		case err != nil:
+		case !leads:
 			w.standBy()
 			ready()
-		case err == nil && (look || fresh || !process.MachineNow().Before(next)):
-			next, err = w.look(ctx, ready)
+			next = process.MachineNow().Add(leaseTurn)
+			failures.Over()
+		case look || fresh || !process.MachineNow().Before(next):
+			if next, err = w.look(ctx, ready); err == nil {
+				failures.Over()
+			}
 		}
-		pause := min(leaseTurn, -process.MachineSince(next))
 		if err != nil && ctx.Err() == nil {
 			w.pulse.Failed(err)
-			w.env.Log.Warn("step failed, will retry", tint.Err(err))
-			pause, next = 250*time.Millisecond, time.Time{}
-		} else if !leads {
-			pause = leaseTurn
+			next = process.MachineNow().Add(failures.Add(w.env.Log, err))
 		}
-		look = w.pause(ctx, pause)
+		// A longer pause would lose the lease. After a failure no hint ends it.
+		look = w.pause(ctx, min(leaseTurn, -process.MachineSince(next))) && !failures.Last()
 	}
 	return ctx.Err()
 }

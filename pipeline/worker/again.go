@@ -12,6 +12,7 @@ import (
 // The reasons for which work is returned although no call failed.
 var (
 	ErrNoSpend   = errors.New("the wish is nospend, and no stored answer serves")
+	ErrUnfunded  = errors.New("it was taken without a claim, and no stored answer serves")
 	ErrOrdered   = errors.New("another worker is buying it")
 	ErrElsewhere = errors.New("one call asks one domain, this is of another")
 	ErrPart      = errors.New("the answer came in part")
@@ -26,6 +27,8 @@ func kindOf(cause error) (code, text string) {
 	switch {
 	case errors.Is(cause, ErrNoSpend):
 		return "nospend", ErrNoSpend.Error()
+	case errors.Is(cause, ErrUnfunded):
+		return "unfunded", ErrUnfunded.Error()
 	case errors.Is(cause, ErrOrdered):
 		return "ordered", ErrOrdered.Error()
 	case errors.Is(cause, ErrElsewhere):

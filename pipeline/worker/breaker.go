@@ -8,7 +8,8 @@ import (
 )
 
 // Breaker is a circuit breaker: it blocks calls after failures, 10 s of pipeline
-// time after the first, doubled each time, at most 320 s. Workers may share it.
+// time after the first, doubled each time, at most 320 s. Workers may share it: calls that
+// were in flight together and fail together count once.
 type Breaker struct {
 	mu     sync.Mutex
 	broken int
@@ -36,10 +37,13 @@ func (f *Breaker) HalfOpen() bool {
 	return f.broken > 0
 }
 
-// Failed opens the circuit breaker and returns for how long, pipeline time.
+// Failed opens the circuit breaker, if it is not open, and returns for how long, pipeline time.
 func (f *Breaker) Failed(env process.Env) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if rest := -process.MachineSince(f.until); rest > 0 {
+		return env.Clock.Pipeline(rest)
+	}
 	wait := time.Duration(1<<min(f.broken, 5)) * 10 * time.Second
 	f.broken++
 	f.until = process.MachineNow().Add(env.Clock.Machine(wait))

@@ -108,18 +108,21 @@ func TestWorkWhoseWorkerDiedIsLookedForEveryMinute(t *testing.T) {
 
 func TestTheCircuitBreakerOpensForLongerWithEveryFailureAndClosesWithASuccess(t *testing.T) {
 	t.Parallel()
-	env := process.Env{Clock: process.RealClock()}
+	env, fast := process.Env{Clock: process.RealClock()}, process.Env{Clock: process.NewClock(time.Now(), 1e12)}
 	var f worker.Breaker
 	if f.Open() || f.HalfOpen() {
 		t.Error("it is open before the first call")
 	}
-	for i, want := range []time.Duration{10, 20, 40, 80, 160, 320, 320} {
-		if got := f.Failed(env); got != want*time.Second {
+	for i, want := range []time.Duration{10, 20, 40, 80, 160, 320} {
+		if got := f.Failed(fast); got != want*time.Second {
 			t.Errorf("failure %d: open for %s, want %d s", i+1, got, want)
 		}
-		if !f.Open() || !f.HalfOpen() {
-			t.Errorf("failure %d: calls go out", i+1)
+		if f.Open() || !f.HalfOpen() {
+			t.Errorf("failure %d: after that time a small call may go out, and it is a trial", i+1)
 		}
+	}
+	if got := f.Failed(env); got != 320*time.Second || !f.Open() || !f.HalfOpen() {
+		t.Errorf("the last failure: open for %s, want 320 s", got)
 	}
 	f.Worked()
 	if f.Open() || f.HalfOpen() {
@@ -128,10 +131,23 @@ func TestTheCircuitBreakerOpensForLongerWithEveryFailureAndClosesWithASuccess(t 
 	if got := f.Failed(env); got != 10*time.Second {
 		t.Errorf("the first failure after a success: %s, want 10 s", got)
 	}
+}
+
+func TestCallsThatFailInOneOutageOpenTheCircuitBreakerOnce(t *testing.T) {
+	t.Parallel()
+	env, fast := process.Env{Clock: process.RealClock()}, process.Env{Clock: process.NewClock(time.Now(), 1e12)}
+	var f worker.Breaker
+	for i := range 4 { // workers were in flight
+		if got := f.Failed(env); got > 10*time.Second || got < 5*time.Second {
+			t.Errorf("call %d: open for %s, want the rest of 10 s", i+1, got)
+		}
+	}
 	var g worker.Breaker
-	g.Failed(process.Env{Clock: process.NewClock(time.Now(), 1e12)})
-	if g.Open() || !g.HalfOpen() {
-		t.Error("10 s of pipeline time have passed: a small call may go out, and it is a trial")
+	g.Failed(fast)
+	for i := range 4 { // the first is the trial
+		if got := g.Failed(env); got > 20*time.Second || got < 15*time.Second {
+			t.Errorf("after the trial, call %d: open for %s, want the rest of 20 s", i+1, got)
+		}
 	}
 }
 

@@ -57,6 +57,15 @@ func (s *Step) Close(ctx context.Context, consumed int, r *pipeline.Reading) err
 	return c.Close(ctx, consumed, r)
 }
 
+// CloseUnknown closes the claim, if it is open, after a call whose cost no answer shows.
+func (s *Step) CloseUnknown(ctx context.Context, note string) error {
+	c := s.ended()
+	if c == nil {
+		return nil
+	}
+	return c.CloseUnknown(ctx, note)
+}
+
 // End closes the claim at the price of an answer.
 func (s *Step) End(ctx context.Context, answer gateway.Answer) error {
 	return End(ctx, s.env, s.pulse, s.breaker, s.ended(), answer)

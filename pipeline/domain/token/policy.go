@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"ratchet/pipeline"
@@ -153,16 +154,24 @@ func ParseRules(raw []byte) (Rules, error) {
 	if err := d.Decode(&r); err != nil {
 		return Rules{}, fmt.Errorf("policy: want JSON like {\"policy\":\"steady\"}: %w", err)
 	}
+	if rest := bytes.TrimSpace(raw[d.InputOffset():]); len(rest) > 0 {
+		return Rules{}, fmt.Errorf("policy: want one JSON value, got %q after it", rest)
+	}
 	var errs []error
 	if r.Policy != "" && r.Policy != "steady" && r.Policy != "heartbeat" {
 		errs = append(errs, fmt.Errorf("policy: want steady or heartbeat, got %q", r.Policy))
 	}
-	for stage, w := range r.Weights {
+	for _, stage := range slices.Sorted(maps.Keys(r.Weights)) { // the same text for the same value
+		w := r.Weights[stage]
+		if StepOf(stage) == 0 {
+			errs = append(errs, fmt.Errorf("policy: weights: want watermarker, peeker or committer, got %q", stage))
+		}
 		if w < 1 || w > 1000 {
 			errs = append(errs, fmt.Errorf("policy: weight of %s: want 1 to 1000, got %d", stage, w))
 		}
 	}
-	for kind, n := range r.Ceilings {
+	for _, kind := range slices.Sorted(maps.Keys(r.Ceilings)) {
+		n := r.Ceilings[kind]
 		if worst := Price(kind); worst == 0 || n < worst || n > 1000 {
 			errs = append(errs, fmt.Errorf("policy: ceiling of %s: want deals, peek, commit or seller, and from its documented price (%d) to 1000, got %d", kind, worst, n))
 		}

@@ -269,9 +269,23 @@ func TestRulesThatCannotBeReachedAreRefusedWithTheArithmetic(t *testing.T) {
 			t.Errorf("%s: %v", raw, err)
 		}
 	}
-	for _, raw := range []string{`{"policy":"thrifty"}`, `{"weights":{"peeker":0}}`, `steady`, `{"below":50,"target":40}`} {
+	for _, raw := range []string{
+		`{"policy":"thrifty"}`, `{"weights":{"peeker":0}}`, `steady`, `{"below":50,"target":40}`,
+		`{"weights":{"peeeker":50}}`, `{"ceilings":{"peak":2}}`, `{"policy":"steady"} {"policy":"heartbeat"}`, `{"policy":"steady"}}`,
+	} {
 		if _, err := ParseRules([]byte(raw)); err == nil {
 			t.Errorf("%s was accepted", raw)
+		}
+	}
+}
+
+func TestAPolicyIsRefusedForTheSameReasonEachTime(t *testing.T) {
+	t.Parallel()
+	const raw = `{"weights":{"watermarker":0,"peeker":0,"committer":0,"a":1},"ceilings":{"peek":0,"commit":0,"b":5}}`
+	_, first := ParseRules([]byte(raw))
+	for range 20 { // the order of a map is another each time
+		if _, err := ParseRules([]byte(raw)); err == nil || first == nil || err.Error() != first.Error() {
+			t.Fatalf("refused because\n%v, and then because\n%v", first, err)
 		}
 	}
 }

@@ -137,7 +137,7 @@ func (w *Reader) effect(e watermark.Effect) (watermark.Event, error) {
 		}
 		return watermark.Counted{}, nil
 	case watermark.ReadFunds:
-		return watermark.Funds{Credit: int(w.Balance), Income: w.Plan.Income}, nil
+		return watermark.Funds{Pages: int(w.Balance / w.Plan.Price), Income: w.Plan.Income}, nil
 	case watermark.Locate:
 		return watermark.Located{Sequence: uint64(len(w.stored))}, nil
 	case watermark.Replay:

@@ -14,7 +14,7 @@ type Effect interface{ effect() }
 type (
 	// CountBacklog counts the candidates that wait.
 	CountBacklog struct{}
-	// ReadFunds reads the credit and the income in the grant.
+	// ReadFunds reads from the grant how many pages the credit pays for, and the income.
 	ReadFunds struct{}
 	// Replay reads the answers to this query that are stored after a sequence.
 	Replay struct{ Since uint64 }

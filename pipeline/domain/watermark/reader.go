@@ -170,7 +170,7 @@ type (
 	Counted struct{ Candidates int }
 	// Funds answers ReadFunds: tokens, and tokens a minute; 0 unknown.
 	Funds struct {
-		Credit int
+		Pages  int // that the credit pays for
 		Income float64
 	}
 	// Replayed answers Replay, in the order of storage.

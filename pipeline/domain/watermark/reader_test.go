@@ -23,7 +23,7 @@ type world struct {
 	stored  []Answer
 	known   map[Row]bool
 	backlog int
-	credit  int
+	pages   int // that the credit pays for
 	flaw    func(index int) Flaw
 	tried   token.Attempts
 	claim   func() Event // nil: claimed
@@ -44,7 +44,7 @@ var errLost = errors.New("lost")
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	now := keepa.FromTime(t0)
-	w := &world{t: t, now: t0, credit: 100, leads: true, known: map[Row]bool{}, lanes: map[Row]pipeline.Source{}}
+	w := &world{t: t, now: t0, pages: 20, leads: true, known: map[Row]bool{}, lanes: map[Row]pipeline.Source{}}
 	for i := range 3 {
 		p := Page{Index: i, Total: 3 * RowsPerPage, Now: Mark(now), Updated: Mark(now)}
 		for j := range RowsPerPage {
@@ -79,7 +79,7 @@ func (w *world) do(e Effect) (Event, error) {
 	case CountBacklog:
 		return Counted{w.backlog}, nil
 	case ReadFunds:
-		return Funds{Credit: w.credit, Income: 5}, nil
+		return Funds{Pages: w.pages, Income: 5}, nil
 	case Replay:
 		return Replayed{w.stored[e.Since:]}, nil
 	case Locate:
@@ -198,7 +198,7 @@ func TestAPollIsMadeOnlyWhenItIsDueAndWorkAndTokensAllowIt(t *testing.T) {
 		"not due":             {change: func(w *world) { w.state.NextPoll = t0.Add(time.Second) }},
 		"the breaker is open": {look: Look{Blocked: true}, did: []string{"Show"}},
 		"the backlog is full": {change: func(w *world) { w.backlog = 10 }, did: []string{"CountBacklog", "Postpone"}},
-		"too few tokens":      {change: func(w *world) { w.credit = 4 }, did: []string{"CountBacklog", "ReadFunds", "Sight", "Show"}},
+		"too few tokens":      {change: func(w *world) { w.pages = 0 }, did: []string{"CountBacklog", "ReadFunds", "Sight", "Show"}},
 	} {
 		w := newWorld(t)
 		if c.change != nil {
@@ -212,7 +212,7 @@ func TestAPollIsMadeOnlyWhenItIsDueAndWorkAndTokensAllowIt(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	w.backlog, w.credit = 9, 5
+	w.backlog, w.pages = 9, 1
 	if r, _ := w.turn(w.reader()); !r.Busy || len(w.bought) != 2 {
 		t.Error("with room for one more, and the tokens of one page, nothing was read")
 	}

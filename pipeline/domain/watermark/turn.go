@@ -48,8 +48,7 @@ func (r Reader) measure(e Event, now time.Time) (Reader, []Effect) {
 		}
 		return r.stop(), []Effect{Swap{Postpone{r.Plan, now}}}
 	case Funds:
-		enough := float64(e.Credit) >= r.Plan.Price
-		if !enough {
+		if e.Pages == 0 {
 			return r.stop(), []Effect{Sight{false}, Show{"waiting_for_tokens"}}
 		}
 		r.Busy, r.Plan.Income = true, e.Income

@@ -113,6 +113,26 @@ func Decode[T any](c Cell, raw []byte) (T, error) {
 	return v, nil
 }
 
+// listWithin is how long a server may take to list the keys of a bucket.
+const listWithin = 5 * time.Second
+
+// Keys returns the keys of a bucket. The client library ends a list silently when
+// its context ends: then what came so far is not the whole, and an error.
+func Keys(ctx context.Context, kv jetstream.KeyValue) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, listWithin)
+	defer cancel()
+	list, err := kv.ListKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = list.Stop() }() // it has ended already
+	var keys []string
+	for key := range list.Keys() {
+		keys = append(keys, key)
+	}
+	return keys, ctx.Err()
+}
+
 // ChangeOwn is Change for a cell that only the caller writes and can rebuild: an unreadable value counts as absent.
 func ChangeOwn[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, error) {
 	return repeat(ctx, c, f, true)

@@ -110,37 +110,22 @@ type Loop[In, Fact, Out any] struct {
 
 // Run steps until ctx ends.
 func (l Loop[In, Fact, Out]) Run(ctx context.Context) error {
-	var failing time.Time // since when every step fails; machine time
-	logged := ""
+	failures := Failures{Retry: l.Retry}
 	for ctx.Err() == nil {
 		_, err := l.Step(ctx)
 		if err == nil {
-			failing, logged = time.Time{}, ""
+			failures.Over()
 			continue
 		}
 		if ctx.Err() != nil {
 			break
 		}
-		if failing.IsZero() {
-			failing = time.Now() //nolint:forbidigo // machine time: NATS or another service failed
-		}
-		pause := l.pause(time.Since(failing)) //nolint:forbidigo // as above
-		if err.Error() != logged {            // a repeated error is logged once
-			logged = err.Error()
-			l.Log.Warn("step failed, will retry", "pause", pause, tint.Err(err))
-		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause): //nolint:forbidigo // as above
+		case <-time.After(failures.Add(l.Log, err)): //nolint:forbidigo // machine time: NATS or another service failed
 		}
 	}
 	return ctx.Err()
-}
-
-// pause is the time until the next step after steps have failed for a while: a
-// share of it, so that work resumes soon after a short outage and a long one is left alone.
-func (l Loop[In, Fact, Out]) pause(failed time.Duration) time.Duration {
-	return min(max(failed/20, l.Retry), 30*time.Second)
 }
 
 // Step runs one step and returns how many items it settled.

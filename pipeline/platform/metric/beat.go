@@ -35,7 +35,7 @@ type count struct {
 
 // RetryReasons are the reasons for which work is returned for redelivery.
 func RetryReasons() []string {
-	return []string{"nospend", "ordered", "elsewhere", "part", "left_out", "price", "call_failed", "step_failed"}
+	return []string{"nospend", "unfunded", "ordered", "elsewhere", "part", "left_out", "price", "rules", "call_failed", "step_failed"}
 }
 
 // Beat puts the metrics of a heartbeat.

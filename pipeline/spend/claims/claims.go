@@ -81,14 +81,18 @@ func (p *Spender) listen() (func(), error) {
 // it may fail to fire, so the waiter also reads the grant after a bus.Fallback.
 func (p *Spender) Changed() <-chan struct{} { return p.hint }
 
-// Credit returns the tokens that can be claimed now: 0 unless the operator's mode is run.
-func (p *Spender) Credit(ctx context.Context) (int, error) {
+// Affords returns how many items of a kind can be claimed now, at what a claim reserves for
+// one: 0 while the kind is stopped, and unless the operator's mode is run.
+func (p *Spender) Affords(ctx context.Context, kind pipeline.Kind) (int, error) {
 	wish, err := p.Wish(ctx)
 	if err != nil || wish != token.Run {
 		return 0, err
 	}
 	g, err := p.read(ctx)
-	return g.Credit(), err
+	if err != nil || g.Stopped(kind) {
+		return 0, err
+	}
+	return g.Credit() / max(1, g.Ceiling(kind)), nil
 }
 
 // Income returns the plan's tokens a minute according to the stage's last answer; 0 before the first.

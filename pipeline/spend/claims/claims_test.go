@@ -94,7 +94,7 @@ func TestAClaimTakesCreditAndItsCloseSettlesTheRealPrice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if credit, err := p.Credit(t.Context()); err != nil || credit != 7 {
+	if credit, err := p.Affords(t.Context(), pipeline.KindPeek); err != nil || credit != 7 {
 		t.Errorf("credit %d (%v), want 7", credit, err)
 	}
 	if _, err := p.Claim(t.Context(), 8, pipeline.KindPeek, 8); !errors.Is(err, claims.ErrShort) {
@@ -153,7 +153,7 @@ func TestNothingCanBeClaimedWhilePausedOrWithoutATokend(t *testing.T) {
 		if _, err := kv.Put(t.Context(), pipeline.KeyMode, []byte(wish)); err != nil {
 			t.Fatal(err)
 		}
-		credit, err := p.Credit(t.Context())
+		credit, err := p.Affords(t.Context(), pipeline.KindPeek)
 		got, _ := p.Wish(t.Context())
 		if err != nil || credit != 0 || got != want {
 			t.Errorf("mode %s: wish %s, credit %d (%v)", wish, got, credit, err)
@@ -179,7 +179,7 @@ func TestAChangeOfTheGrantIsHinted(t *testing.T) {
 	for {
 		select {
 		case <-p.Changed():
-			if credit, err := p.Credit(t.Context()); err == nil && credit == 5 {
+			if credit, err := p.Affords(t.Context(), pipeline.KindPeek); err == nil && credit == 5 {
 				return
 			}
 		case <-time.After(5 * time.Second):

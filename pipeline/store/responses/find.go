@@ -103,12 +103,10 @@ func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, 
 		if err != nil {
 			return nil, fmt.Errorf("read stored answer %d: %w", seq, err)
 		}
-		a, err := open(m)
-		if err != nil {
-			return nil, err
+		if a, ok := readable(b, m.Sequence, m.Header, m.Data); ok {
+			a.Domain, a.Kind, a.Key = domain, kind, keyOf[work]
+			out[work] = a
 		}
-		a.Domain, a.Kind, a.Key = domain, kind, keyOf[work]
-		out[work] = a
 	}
 	return out, nil
 }
@@ -132,12 +130,10 @@ func Find(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keys 
 		return nil, err
 	}
 	for _, m := range stored {
-		a, err := unwrap(m.Sequence, m.Header, m.Body)
-		if err != nil {
-			return nil, err
+		if a, ok := readable(b, m.Sequence, m.Header, m.Body); ok {
+			a.Domain, a.Kind, a.Key = domain, kind, key[m.Subject]
+			out[a.Key] = a
 		}
-		a.Domain, a.Kind, a.Key = domain, kind, key[m.Subject]
-		out[a.Key] = a
 	}
 	return out, nil
 }
@@ -147,9 +143,9 @@ func EachAfter(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, 
 	prefix := pipeline.SubjectResponse(domain, kind, "")
 	from := bus.From{Subjects: []string{prefix + ">"}, Sequence: sequence + 1}
 	err := b.Scan(ctx, pipeline.StreamResponses, from, func(r bus.Read) error {
-		a, err := unwrap(r.Sequence, r.Header, r.Body)
-		if err != nil {
-			return err
+		a, ok := readable(b, r.Sequence, r.Header, r.Body)
+		if !ok {
+			return nil
 		}
 		a.Domain, a.Kind, a.Key = domain, kind, strings.TrimPrefix(r.Subject, prefix)
 		return f(a)
@@ -169,7 +165,15 @@ func Sequence(ctx context.Context, b *bus.Bus) (uint64, error) {
 	return s.CachedInfo().State.LastSeq, nil
 }
 
-func open(m *jetstream.RawStreamMsg) (Answer, error) { return unwrap(m.Sequence, m.Header, m.Data) }
+// readable returns a stored answer; false for one that cannot be read. That one counts as not
+// stored, so that it is bought again and the others of its batch or list are not held up.
+func readable(b *bus.Bus, sequence uint64, h nats.Header, packed []byte) (Answer, bool) {
+	a, err := unwrap(sequence, h, packed)
+	if err != nil {
+		b.Log.Warn("a stored answer cannot be read, it is bought again", "err", err)
+	}
+	return a, err == nil
+}
 
 func unwrap(sequence uint64, h nats.Header, packed []byte) (Answer, error) {
 	body, err := Unpack(packed)
@@ -202,7 +206,7 @@ func Load(ctx context.Context, b *bus.Bus, id string) (*Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read stored answer %d: %w", sequence, err)
 	}
-	a, err := open(m)
+	a, err := unwrap(m.Sequence, m.Header, m.Data)
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,6 +165,51 @@ func TestPagesBeyondASequenceComeInTheirOrder(t *testing.T) {
 	})
 	if want := []string{"c2=q-1", "c4=r-0", "c5=q-0"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v (%v), want %v", got, err, want)
+	}
+}
+
+// damaged stores a message that cannot be decompressed in place of an answer.
+func damaged(t *testing.T, b *bus.Bus, a responses.Answer) {
+	t.Helper()
+	m := bus.Message{
+		Subject: pipeline.SubjectResponse(a.Domain, a.Kind, a.Key), Schema: pipeline.SchemaResponse, ID: "damaged:" + a.Key, WorkID: a.WorkID,
+		Body: []byte("not zstd"), Header: map[string]string{pipeline.HeaderAnsweredAt: a.AnsweredAt.Format(pipeline.TimeFormat)},
+	}
+	if _, err := b.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnAnswerThatCannotBeReadIsLeftOutAndTheOthersServe(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	var log bytes.Buffer
+	b.Log = slog.New(slog.NewTextHandler(&log, nil))
+	put(t, b, answer("c1", "B000000001", "w1", time.Minute))
+	damaged(t, b, answer("c2", "B000000002", "w2", time.Minute))
+	damaged(t, b, answer("c3", "B000000003", "w3", time.Minute)) // and newer than it, of other work:
+	put(t, b, answer("c4", "B000000003", "other", time.Hour))
+	var wants []responses.Want
+	for n := range 3 {
+		wants = append(wants, responses.Want{Key: fmt.Sprintf("B%09d", n+1), WorkID: fmt.Sprintf("w%d", n+1)})
+	}
+	got, err := responses.Serving(t.Context(), b, 1, pipeline.KindPeek, wants, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got[0] == nil || got[0].RequestID != "c1" || got[1] != nil || got[2] != nil {
+		t.Errorf("served by %+v, want only the first", got)
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 2 {
+		t.Errorf("%d warnings, want one for each:\n%s", n, log.String())
+	}
+	var keys []string
+	err = responses.EachAfter(t.Context(), b, 1, pipeline.KindPeek, 0, func(a responses.Answer) error {
+		keys = append(keys, a.Key)
+		return nil
+	})
+	if want := []string{"B000000001", "B000000003"}; err != nil || !slices.Equal(keys, want) {
+		t.Errorf("read %v (%v), want %v", keys, err, want)
 	}
 }
 
