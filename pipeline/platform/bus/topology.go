@@ -30,6 +30,8 @@ const (
 	StatusTTL = 75 * time.Second
 	// LeaseTTL is how long a leader key remains after its holder's last renewal.
 	LeaseTTL = 2 * time.Minute
+	// markerTTL is how long the marker of a key that ended remains.
+	markerTTL = time.Minute
 
 	// orderAge bounds the remains of an order: its value has a TTL of its own, its delete marker does not.
 	orderAge = 10 * time.Minute
@@ -94,11 +96,11 @@ func (c Config) buckets(plans plan.Map) []jetstream.KeyValueConfig {
 	// Keys with a TTL need history 1: with more, the server raises the TTL to the
 	// limit marker's.
 	leaders := bucket(pipeline.BucketLeaders, "leader election: the leases of tokend, the watermarker, the refresher and the notifier", 1)
-	leaders.LimitMarkerTTL = time.Minute
+	leaders.LimitMarkerTTL = markerTTL
 	status := bucket(pipeline.BucketStatus, "heartbeats; a key that vanishes is a daemon that died", 1)
-	status.LimitMarkerTTL = time.Minute
+	status.LimitMarkerTTL = markerTTL
 	orders := bucket(pipeline.BucketOrders, "claims on answers that are being bought", 1)
-	orders.TTL, orders.LimitMarkerTTL = orderAge, time.Minute
+	orders.TTL, orders.LimitMarkerTTL = orderAge, markerTTL
 	seen := bucket(pipeline.BucketSeen, "what was decided about an ASIN", 1)
 	seen.TTL = 60 * day
 	wants := bucket(pipeline.BucketWants, "which deal queries want an ASIN, where there are several", 1)
