@@ -152,6 +152,23 @@ func TestAPublishCountsAsStoredOnlyOnceItIs(t *testing.T) {
 	}
 }
 
+// The leader of a stream that dies takes a whole window with it.
+func TestAWindowThatNobodyAcknowledgesIsWaitedForOnce(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	f := between(b)
+	var ms []bus.Message
+	for i := range 64 {
+		ms = append(ms, bus.Message{Subject: fmt.Sprintf("candidate.1.live.B%09d", i), Schema: pipeline.SchemaCandidate, ID: fmt.Sprint(i), Body: []byte("{}")})
+	}
+	f.next, f.silent = len(ms), true
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // one after the other they take 320 s
+	defer cancel()
+	if err := b.PublishAll(ctx, ms); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMoreThanAWindowIsStored(t *testing.T) {
 	t.Parallel()
 	b := open(t)

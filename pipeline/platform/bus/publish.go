@@ -117,26 +117,35 @@ func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
 		}
 		futures[i] = f
 	}
+	// One wait for the window: a leader that dies leaves all of it unacknowledged.
+	bounded, cancel := context.WithTimeout(ctx, b.answerWithin())
+	defer cancel()
 	for i, f := range futures {
-		if f == nil {
+		if f == nil || b.stored(bounded, f) {
 			continue
 		}
-		select {
-		case <-f.Ok():
-		case err := <-f.Err():
-			b.Log.Debug("publish again", "subject", ms[i].Subject, "err", err)
-			if _, err := b.Publish(ctx, ms[i]); err != nil {
-				return err
-			}
-		case <-time.After(b.answerWithin()):
-			if _, err := b.Publish(ctx, ms[i]); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("publish %s: %w", ms[i].Subject, ctx.Err())
+		if _, err := b.Publish(ctx, ms[i]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// stored waits until ctx ends for the acknowledgement of an asynchronous publish.
+func (b *Bus) stored(ctx context.Context, f jetstream.PubAckFuture) bool {
+	select {
+	case <-f.Ok():
+		return true
+	default: // one that arrived counts after the end, too
+	}
+	select {
+	case <-f.Ok():
+		return true
+	case err := <-f.Err():
+		b.Log.Debug("publish again", "subject", f.Msg().Subject, "err", err)
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // wire adds the headers that every message carries. The trace is that of the step that publishes, since one copied
