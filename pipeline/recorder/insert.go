@@ -98,10 +98,12 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 	for i, h := range in {
 		rows[i] = h.row
 	}
+	if err := l.r.inserts.Acquire(ctx, 1); err != nil { // not while deals are counted
+		return err
+	}
+	defer l.r.inserts.Release(1)
 	bounded, cancel := context.WithTimeout(ctx, insertWithin)
 	defer cancel()
-	l.r.inserts.RLock() // not while deals are counted
-	defer l.r.inserts.RUnlock()
 	began := time.Now()
 	err = l.insertMissing(bounded, s, rows, l.token(in))
 	if err != nil && warehouse.Classify(err) == warehouse.NoSchema {
