@@ -178,17 +178,19 @@ func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 			break
 		}
 		batch, err := l.durable.Fetch(l.most-len(out), jetstream.FetchMaxWait(min(left, time.Second)), jetstream.FetchMaxBytes(l.heavy+l.largest-size))
-		if err != nil {
-			return out, fmt.Errorf("take from %s: %w", l.stream, err)
+		if err == nil {
+			for m := range batch.Messages() {
+				out = append(out, m)
+				size += len(m.Data())
+			}
+			err = batch.Error()
 		}
-		for m := range batch.Messages() {
-			out = append(out, m)
-			size += len(m.Data())
-		}
-		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && len(out) == 0 {
+		switch {
+		case err == nil || errors.Is(err, nats.ErrTimeout):
+		case len(out) == 0:
 			return nil, fmt.Errorf("take from %s: %w", l.stream, err)
-		} else if err != nil && !errors.Is(err, nats.ErrTimeout) {
-			break // record what there is; the next take reports the error
+		default:
+			return out, nil // record what there is; the next take reports the error
 		}
 	}
 	return out, nil
