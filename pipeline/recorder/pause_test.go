@@ -6,7 +6,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
@@ -69,6 +72,31 @@ func TestAnInsertThatWaitsForACountHasItsWholeTime(t *testing.T) {
 		synctest.Wait()
 		if left != insertWithin {
 			t.Errorf("it has %v, want %v", left, insertWithin)
+		}
+	})
+}
+
+// extended is a message whose AckWait is extended.
+type extended struct {
+	jetstream.Msg
+	at []time.Time
+}
+
+func (e *extended) InProgress() error {
+	e.at = append(e.at, time.Now())
+	return nil
+}
+
+func TestAHeldMessageIsExtendedTwiceBeforeTheShortestAckWaitEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &extended{}
+		l := inserts(blankRecorder(), nil)
+		l.hold(t.Context(), []held[warehouse.DeadRow]{{msg: m}}, longestPause)
+		for i, at := range append(m.at, time.Now())[1:] {
+			if gap := at.Sub(m.at[i]); gap > bus.LeastAckWait/2 {
+				t.Errorf("nothing for %v of %v", gap, bus.LeastAckWait)
+			}
 		}
 	})
 }

@@ -172,7 +172,7 @@ func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bu
 		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	wait := max(env.Clock.Machine(ackWaitPipeline), ackWaitMachine)
+	wait := max(env.Clock.Machine(ackWaitPipeline), LeastAckWait)
 	b := &Bus{
 		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name, opts: opts,
 		batches: make(chan struct{}, batchesAtOnce),

@@ -18,10 +18,10 @@ const (
 	// dedupWindow is how long a stream drops a repeated Nats-Msg-Id.
 	dedupWindow = day
 	// ackWaitPipeline is longer than the longest call, and than a NATS outage that a worker
-	// should survive with unsettled messages; ackWaitMachine is its minimum on the server's
-	// clock. After it the work of a dead worker is redelivered, so it bounds a stall.
+	// should survive with unsettled messages. After it the work of a dead worker is redelivered, so it bounds a stall.
 	ackWaitPipeline = 5 * time.Minute
-	ackWaitMachine  = 30 * time.Second
+	// LeastAckWait is its minimum on the server's clock.
+	LeastAckWait = 30 * time.Second
 	// unlimited deliveries: an outage of Keepa or ClickHouse returns the same work for as long as it lasts, and must
 	// not lose it. Work that cannot be read or decided becomes a dead letter, written by the stage with the reason.
 	unlimited = -1
