@@ -168,8 +168,8 @@ func (h *heart) write(ctx context.Context) error {
 	return err
 }
 
-// remove deletes the heartbeat on a clean stop; after a crash it expires. Its marker expires too, because every instance
-// has a key of its own. A restored server that forgot the purge has a heartbeat with a TTL.
+// remove deletes the heartbeat on a clean stop; after a crash it expires. Its marker expires too, because every
+// instance has a key of its own. A server that forgets the purge when it is killed has a heartbeat with a TTL.
 func (h *heart) remove() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -202,14 +202,15 @@ func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, err
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
-	bounded := boundedKV{kv, b.answerWithin()}
+	bounded := boundedKV{kv, b, b.answerWithin()}
 	b.stores.Store(bucket, bounded)
 	return bounded, nil
 }
 
-// boundedKV is a bucket whose cells know how long to wait for an answer.
+// boundedKV is a bucket whose cells know how long to wait for an answer, and where to log.
 type boundedKV struct {
 	jetstream.KeyValue
+	b      *Bus
 	within time.Duration
 }
 
