@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
@@ -76,7 +77,7 @@ func (l *line[R]) halve(ctx context.Context, rows []held[R]) ([]rejected, error)
 		return nil, err
 	}
 	if len(rows) == 1 {
-		return []rejected{{msg: rows[0].msg, seq: rows[0].seq, reason: "bad_row", err: err}}, nil
+		return []rejected{{msg: rows[0].msg, seq: rows[0].seq, reason: pipeline.BadRow, err: err}}, nil
 	}
 	left, err := l.halve(ctx, rows[:len(rows)/2])
 	if err != nil {

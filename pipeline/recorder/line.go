@@ -231,7 +231,7 @@ func (l *line[R]) trace(b batch[R], poison []rejected) {
 	}
 	for _, h := range b.rows {
 		if !slices.ContainsFunc(poison, func(p rejected) bool { return p.seq == h.seq }) {
-			l.r.env.Trace.Recorded(itemOf(h.msg, l.stream).Delivery(), b.taken, len(b.rows))
+			l.r.env.Trace.Recorded(l.r.bus.Item(l.stream, h.msg).Delivery(), b.taken, len(b.rows))
 		}
 	}
 }
@@ -270,7 +270,7 @@ func (l *line[R]) reject(ctx context.Context, bad []rejected, there bool) {
 		l.r.env.Log.Warn("message cannot be recorded", "stream", l.stream, "sequence", m.seq, "reason", m.reason, "err", m.err)
 		l.r.pulse.count("buried", 1)
 		if l.stream != pipeline.StreamDead {
-			if err := l.r.deadLetter(ctx, "recorder", itemOf(m.msg, l.stream), m.reason, m.err); err != nil {
+			if err := l.r.deadLetter(ctx, "recorder", l.r.bus.Item(l.stream, m.msg), m.reason, m.err); err != nil {
 				l.r.pulse.failed(err)
 				_ = m.msg.Nak() // if this is lost, it is redelivered after AckWait
 				continue
@@ -326,12 +326,4 @@ func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []reje
 		l.r.pulse.failed(fmt.Errorf("acknowledge %d of %s: %w", len(rows), l.stream, err))
 	}
 	l.r.pulse.recorded(l.stream, len(rows)-len(poison))
-}
-
-func itemOf(m jetstream.Msg, stream string) loop.Item {
-	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1}
-	if meta, err := m.Metadata(); err == nil {
-		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
-	}
-	return it
 }

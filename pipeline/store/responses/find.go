@@ -160,15 +160,6 @@ func EachAfter(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, 
 	return nil
 }
 
-// Sequence returns the sequence of the last stored answer.
-func Sequence(ctx context.Context, b *bus.Bus) (uint64, error) {
-	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
-	if err != nil {
-		return 0, fmt.Errorf("read the state of the stored answers: %w", err)
-	}
-	return s.CachedInfo().State.LastSeq, nil
-}
-
 func open(m *jetstream.RawStreamMsg) (Answer, error) { return unwrap(m.Sequence, m.Header, m.Data) }
 
 func unwrap(sequence uint64, h nats.Header, packed []byte) (Answer, error) {
