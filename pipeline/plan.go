@@ -30,6 +30,12 @@ func (p Plan) Base(name string) (string, bool) {
 	return strings.CutSuffix(name, planSep+string(p))
 }
 
+// AnyBase is the inverse of Own for a name of whichever plan.
+func AnyBase(name string) string {
+	base, _, _ := strings.Cut(name, planSep)
+	return base
+}
+
 // String is the name for people; that of the first plan is "main".
 func (p Plan) String() string {
 	if p == "" {

@@ -133,9 +133,9 @@ func ours(stream string) bool {
 
 // stageOf returns the stage that owns a durable, as in the stage's own dead letters.
 func stageOf(durable string) string {
-	lane, _, _ := strings.Cut(durable, "-")
+	lane, _, _ := strings.Cut(pipeline.AnyBase(durable), "-")
 	switch lane {
-	case pipeline.DurableGlance, "peek":
+	case pipeline.DurableGlance, pipeline.DurableStray, "peek":
 		return string(pipeline.StagePeeker)
 	case "commit":
 		return string(pipeline.StageCommitter)

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
@@ -76,7 +77,7 @@ func (l *line[R]) halve(ctx context.Context, rows []held[R]) ([]rejected, error)
 		return nil, err
 	}
 	if len(rows) == 1 {
-		return []rejected{{msg: rows[0].msg, seq: rows[0].seq, reason: "bad_row", err: err}}, nil
+		return []rejected{{msg: rows[0].msg, seq: rows[0].seq, reason: pipeline.BadRow, err: err}}, nil
 	}
 	left, err := l.halve(ctx, rows[:len(rows)/2])
 	if err != nil {
@@ -98,10 +99,12 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 	for i, h := range in {
 		rows[i] = h.row
 	}
+	if err := l.r.inserts.Acquire(ctx, 1); err != nil { // not while deals are counted
+		return err
+	}
+	defer l.r.inserts.Release(1)
 	bounded, cancel := context.WithTimeout(ctx, insertWithin)
 	defer cancel()
-	l.r.inserts.RLock() // not while deals are counted
-	defer l.r.inserts.RUnlock()
 	began := time.Now()
 	err = l.insertMissing(bounded, s, rows, l.token(in))
 	if err != nil && warehouse.Classify(err) == warehouse.NoSchema {

@@ -178,17 +178,19 @@ func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 			break
 		}
 		batch, err := l.durable.Fetch(l.most-len(out), jetstream.FetchMaxWait(min(left, time.Second)), jetstream.FetchMaxBytes(l.heavy+l.largest-size))
-		if err != nil {
-			return out, fmt.Errorf("take from %s: %w", l.stream, err)
+		if err == nil {
+			for m := range batch.Messages() {
+				out = append(out, m)
+				size += len(m.Data())
+			}
+			err = batch.Error()
 		}
-		for m := range batch.Messages() {
-			out = append(out, m)
-			size += len(m.Data())
-		}
-		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && len(out) == 0 {
+		switch {
+		case err == nil || errors.Is(err, nats.ErrTimeout):
+		case len(out) == 0:
 			return nil, fmt.Errorf("take from %s: %w", l.stream, err)
-		} else if err != nil && !errors.Is(err, nats.ErrTimeout) {
-			break // record what there is; the next take reports the error
+		default:
+			return out, nil // record what there is; the next take reports the error
 		}
 	}
 	return out, nil
@@ -229,7 +231,7 @@ func (l *line[R]) trace(b batch[R], poison []rejected) {
 	}
 	for _, h := range b.rows {
 		if !slices.ContainsFunc(poison, func(p rejected) bool { return p.seq == h.seq }) {
-			l.r.env.Trace.Recorded(itemOf(h.msg, l.stream).Delivery(), b.taken, len(b.rows))
+			l.r.env.Trace.Recorded(l.r.bus.Item(l.stream, h.msg).Delivery(), b.taken, len(b.rows))
 		}
 	}
 }
@@ -268,7 +270,7 @@ func (l *line[R]) reject(ctx context.Context, bad []rejected, there bool) {
 		l.r.env.Log.Warn("message cannot be recorded", "stream", l.stream, "sequence", m.seq, "reason", m.reason, "err", m.err)
 		l.r.pulse.count("buried", 1)
 		if l.stream != pipeline.StreamDead {
-			if err := l.r.deadLetter(ctx, "recorder", itemOf(m.msg, l.stream), m.reason, m.err); err != nil {
+			if err := l.r.deadLetter(ctx, "recorder", l.r.bus.Item(l.stream, m.msg), m.reason, m.err); err != nil {
 				l.r.pulse.failed(err)
 				_ = m.msg.Nak() // if this is lost, it is redelivered after AckWait
 				continue
@@ -324,12 +326,4 @@ func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []reje
 		l.r.pulse.failed(fmt.Errorf("acknowledge %d of %s: %w", len(rows), l.stream, err))
 	}
 	l.r.pulse.recorded(l.stream, len(rows)-len(poison))
-}
-
-func itemOf(m jetstream.Msg, stream string) loop.Item {
-	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1}
-	if meta, err := m.Metadata(); err == nil {
-		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
-	}
-	return it
 }

@@ -5,8 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/test/streams"
 )
 
 // Dead letters may hold whole messages, and two hundred of the largest would exceed a gigabyte.
@@ -34,5 +37,35 @@ func TestABatchOfLargeMessagesIsFullBeforeItTakesAllMemory(t *testing.T) {
 		if taken > 30 {
 			r.cfg.Flush = time.Second // the last one does not fill
 		}
+	}
+}
+
+// once is a consumer whose connection breaks after its first fetch.
+type once struct {
+	jetstream.Consumer
+	fetched bool
+}
+
+func (o *once) Fetch(n int, _ ...jetstream.FetchOpt) (jetstream.MessageBatch, error) {
+	if o.fetched {
+		return nil, errLine
+	}
+	o.fetched = true
+	return o.FetchNoWait(n)
+}
+
+func TestWhatWasTakenBeforeTheConnectionBrokeIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t}
+	w.env, w.b = streams.Open(t)
+	w.publish(w.letter(1))
+	l, err := newLine(t.Context(), newRecorder(Config{Flush: time.Minute}, w.env, w.b, nil), pipeline.StreamDead, 200, readDead, sink.InsertDead)
+	must(t, err)
+	l.durable = &once{Consumer: l.durable}
+	if msgs, err := l.take(t.Context()); len(msgs) != 1 || err != nil {
+		t.Errorf("%d are taken (%v), want one", len(msgs), err)
+	}
+	if msgs, err := l.take(t.Context()); len(msgs) > 0 || err == nil {
+		t.Errorf("%d are taken without a connection", len(msgs))
 	}
 }

@@ -70,23 +70,12 @@ func (r *recorder) deals() metric.Source {
 	})
 }
 
-// pauseInserts waits for the inserts under way and holds back others until resume is called.
+// pauseInserts waits for the inserts under way, and holds back others until ctx ends or resume is called.
 func (r *recorder) pauseInserts(ctx context.Context) (resume func(), err error) {
-	held := make(chan struct{})
-	go func() {
-		r.inserts.Lock()
-		select {
-		case held <- struct{}{}:
-		case <-ctx.Done():
-			r.inserts.Unlock()
-		}
-	}()
-	select {
-	case <-held:
-		return r.inserts.Unlock, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := r.inserts.Acquire(ctx, everyInsert); err != nil {
+		return nil, err
 	}
+	return func() { r.inserts.Release(everyInsert) }, nil
 }
 
 // measure adds the sources to the process's metrics until end is called.

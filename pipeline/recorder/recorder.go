@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
@@ -51,6 +53,9 @@ func Run(ctx context.Context, env process.Env) error {
 	return r.run(ctx)
 }
 
+// everyInsert exceeds the number of inserts at the same time.
+const everyInsert = 1 << 10
+
 type recorder struct {
 	cfg   Config
 	env   process.Env
@@ -60,14 +65,17 @@ type recorder struct {
 	pause time.Duration // after a first failure
 	grace time.Duration // for the held rows, after a stop
 
-	inserts sync.RWMutex // read: a batch is inserted; written: nothing is, so that the deals can be counted
+	inserts *semaphore.Weighted // one for a batch that is inserted; all of them while the deals are counted
 
 	longest time.Duration // between two inserts of the same rows
 	heldFor time.Duration // for the held rows, while ClickHouse does not accept them
 }
 
 func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Context) (sink, error)) *recorder {
-	return &recorder{cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), pause: firstPause, grace: grace, longest: longestPause, heldFor: heldFor}
+	return &recorder{
+		cfg: cfg, env: env, bus: b, pulse: newPulse(env.Now), store: newStore(dial), inserts: semaphore.NewWeighted(everyInsert),
+		pause: firstPause, grace: grace, longest: longestPause, heldFor: heldFor,
+	}
 }
 
 // run starts two goroutines per stream, of which one takes and one inserts, one for the server's

@@ -177,7 +177,7 @@ func TestWhatTheServerGivesUpIsCopiedToDeadOnce(t *testing.T) {
 	batch, err := glance.Fetch(1, jetstream.FetchMaxWait(5*time.Second))
 	must(t, err)
 	for m := range batch.Messages() {
-		must(t, w.b.DeadLetter(t.Context(), string(pipeline.StagePeeker), itemOf(m, pipeline.StreamCandidates), "malformed", nil))
+		must(t, w.b.DeadLetter(t.Context(), string(pipeline.StagePeeker), w.b.Item(pipeline.StreamCandidates, m), "malformed", nil))
 		must(t, m.TermWithReason("malformed"))
 	}
 	s, err := w.b.JS.Stream(t.Context(), pipeline.StreamDead)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/warehouse"
 )
 
@@ -13,7 +14,9 @@ const (
 	insertWithin = time.Minute      // one insert
 	firstPause   = time.Second      // after a first failure
 	longestPause = 30 * time.Second // between two attempts
-	holdEvery    = 30 * time.Second // the interval at which the AckWait of the held messages is extended
+
+	// holdEvery is the interval at which the AckWait of the held messages is extended: one may be lost.
+	holdEvery = bus.LeastAckWait / 3
 )
 
 // sink is the part of a warehouse that the recorder needs. A batch under a token that was stored already is dropped.

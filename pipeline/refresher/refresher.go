@@ -44,7 +44,8 @@ type refresher struct {
 	state      refresh.Checkpoint
 	stock      stock             // as in STOCK
 	loaded     bool              // stock is what was read and written since
-	seen       uint64            // sequence in the stream of STOCK up to which stock is current
+	seen       uint64            // sequence in the stream of STOCK up to which it was read
+	own        uint64            // how many of the later messages are our own writes, which stock has
 	last       *bus.Memo[uint64] // the last sequence in that stream
 	acted      *bus.Memo[uint64] // and in ACTIONS
 	stepped    time.Time         // pipeline time
@@ -124,42 +125,54 @@ const (
 	stockPrefix = "$KV." + pipeline.BucketStock + "."
 )
 
-// follow reads the stock if it must, or if another process has written to it: a value
+// follow reads the stock if it must, and otherwise what other processes have written to it: a value
 // written by hand may be unreadable, which must be reported before the deal is due.
 func (k *refresher) follow(ctx context.Context, must bool) error {
 	last, err := k.last.Read(ctx)
 	if err != nil {
 		return err
 	}
-	if !must && last == k.seen {
-		return nil
+	must = must || last < k.seen // the stream was restored
+	news, others := bus.From{Sequence: k.seen + 1}, last != k.seen+k.own
+	k.seen, k.own = last, 0 // before the read: later writes are read again
+	switch {
+	case must:
+		return k.load(ctx)
+	case others:
+		return k.read(ctx, news, k.stock, k.state)
 	}
-	k.seen = last // before the read: later writes are read again
-	return k.load(ctx)
+	return nil
 }
 
-// load reads the stock.
+// load reads the whole stock.
 func (k *refresher) load(ctx context.Context) error {
+	return k.read(ctx, bus.From{Newest: true}, newStock(), refresh.Checkpoint{})
+}
+
+// read applies stored values to what is known of the stock. After an error it is unknown.
+func (k *refresher) read(ctx context.Context, from bus.From, all stock, state refresh.Checkpoint) error {
 	verdicts, err := k.verdicts(ctx)
 	if err != nil {
 		return err
 	}
-	all, state, bad := newStock(), refresh.Checkpoint{}, map[string]error{}
-	err = k.bus.Scan(ctx, stockStream, bus.From{Newest: true}, func(r bus.Read) error {
+	bad := map[string]error{}
+	err = k.bus.Scan(ctx, stockStream, from, func(r bus.Read) error {
 		key := strings.TrimPrefix(r.Subject, stockPrefix)
-		switch {
-		case len(r.Body) == 0:
-			return nil // deleted by hand
-		case key == k.checkpoint.Key():
+		if key == k.checkpoint.Key() {
 			state = readCheckpoint(r.Body, verdicts, k.env.Now())
 			return nil
 		}
 		if another(k.bus, key) {
 			return nil
 		}
+		if len(r.Body) == 0 { // deleted by hand
+			all.drop(key)
+			return nil
+		}
 		h, err := readHolding(key, r.Body, k.env.Now())
 		if err != nil {
 			bad[key] = &bus.BadCell{Bucket: pipeline.BucketStock, Key: key, Err: err}
+			all.drop(key)
 			return nil
 		}
 		all.put(key, h, r.Sequence)
@@ -356,9 +369,9 @@ func same(a, b refresh.Holding) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// wrote counts our own writes. A write with a lost acknowledgement is not counted, so the stock is read again.
+// wrote counts our own writes. A write with a lost acknowledgement is not counted, so it is read.
 func (k *refresher) wrote() {
-	k.seen++
+	k.own++
 	k.last.Forget()
 }
 

@@ -1,6 +1,7 @@
 package refresher
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -57,4 +58,79 @@ func TestADealThatExpiredIsRejectedAndAStaleOneIsNot(t *testing.T) {
 	if next := state(other, pipeline.Fail, refresh.StaleWaiting, desk.T0); first.ID != again.ID || next.ID == first.ID {
 		t.Errorf("ids %q, again %q, after a confirmation %q", first.ID, again.ID, next.ID)
 	}
+}
+
+// The refreshers of all plans share STOCK, and each of them writes its own state at every step.
+func TestOnlyWhatChangedIsReadAgain(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketStock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key string, v any) {
+		t.Helper()
+		body, err := json.Marshal(v)
+		if err == nil {
+			_, err = kv.Put(t.Context(), key, body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const held = 100
+	keys := make([]string, held)
+	for i := range held {
+		h := large(i)
+		keys[i] = pipeline.KeySeen(h.Identity)
+		put(keys[i], h)
+	}
+	k := at(t, d, desk.T0)
+	follow := func(must bool) (received uint64) {
+		t.Helper()
+		k.last.Forget()
+		before := d.Bus.NC.Stats().InBytes
+		if err := k.follow(t.Context(), must); err != nil {
+			t.Fatal(err)
+		}
+		return d.Bus.NC.Stats().InBytes - before
+	}
+	all := follow(true)
+	put(pipeline.KeyCheckpoint+"_eu", refresh.Checkpoint{})
+	if some := follow(false); some > all/10 {
+		t.Errorf("another plan's state makes it read %d bytes, the whole stock is %d", some, all)
+	}
+	put(keys[0], priced(0, 12345))
+	if err := kv.Delete(t.Context(), keys[1]); err != nil {
+		t.Fatal(err)
+	}
+	put(keys[2], "damaged")
+	if some := follow(false); some > all/10 {
+		t.Errorf("three changes make it read %d bytes, the whole stock is %d", some, all)
+	}
+	if got := k.stock.holding(keys[0]).Cents; got != 12345 {
+		t.Errorf("a change is not seen: %d", got)
+	}
+	if k.stock.revision(keys[1]) != 0 || k.stock.revision(keys[2]) != 0 || k.bad[keys[2]] == nil {
+		t.Errorf("a deleted or a damaged holding stays (bad: %v)", k.bad)
+	}
+	if n := len(k.stock.all); n != held-2 {
+		t.Errorf("%d holdings are left, want %d", n, held-2)
+	}
+	// Our own writes between those of another plan hide none of them.
+	put(keys[3], priced(3, 777))
+	if err := k.keep(t.Context(), k.state); err != nil {
+		t.Fatal(err)
+	}
+	follow(false)
+	if got := k.stock.holding(keys[3]).Cents; got != 777 {
+		t.Errorf("a change before our own write is not seen: %d", got)
+	}
+}
+
+// priced is large with another price.
+func priced(n int, cents int64) refresh.Holding {
+	h := large(n)
+	h.Cents = cents
+	return h
 }

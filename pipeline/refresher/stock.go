@@ -65,6 +65,9 @@ func (s stock) put(key string, h refresh.Holding, revision uint64) {
 	}
 }
 
+// drop forgets a holding that STOCK no longer has, or not in a readable form.
+func (s stock) drop(key string) { delete(s.all, key) }
+
 // shared returns the one copy of what many holdings have alike.
 func (s stock) shared(c common) (*common, error) {
 	raw, err := json.Marshal(c)

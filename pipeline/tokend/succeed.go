@@ -38,10 +38,7 @@ func (t *tokend) takeOver(ctx context.Context) error {
 		}
 		grants[stage] = g
 	}
-	setup := token.Setup{
-		Shares: t.cfg.shares(), Reserve: t.cfg.Floor,
-		Life: max(t.env.Clock.Machine(token.ClaimLife), token.ClaimLifeMachine),
-	}
+	setup := token.Setup{Shares: t.cfg.shares(), Reserve: t.cfg.Floor, Life: token.Life(t.env.Clock.Machine)}
 	var effects []token.Effect
 	t.issuer, effects = token.Succeed(setup, b, grants, t.now())
 	t.leads = true

@@ -258,7 +258,7 @@ func (r reader) page(index int) []byte {
 // begun stores the state of a read that began now.
 func (r reader) begun(s watermark.State) watermark.State {
 	r.t.Helper()
-	since, err := responses.Sequence(r.t.Context(), r.bus)
+	since, err := r.bus.Last(r.t.Context(), pipeline.StreamResponses)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func (t *turn) wait(ctx context.Context, e watermark.Effect) (event watermark.Ev
 		event, err = t.replay(ctx, e.Since)
 	case watermark.Locate:
 		var last uint64
-		last, err = responses.Sequence(ctx, t.w.bus)
+		last, err = t.w.bus.Last(ctx, pipeline.StreamResponses)
 		event = watermark.Located{Sequence: last}
 	case watermark.Claim:
 		event, err = t.claimPage(ctx)

@@ -52,5 +52,10 @@ func cut(s string) string {
 // How long a claim lives: the longer of the two, pipeline and machine time.
 const (
 	ClaimLife        = 120 * time.Second
-	ClaimLifeMachine = 10 * time.Second
+	claimLifeMachine = 10 * time.Second
 )
+
+// Life is how long a claim lives until tokend reaps it, machine time. machine converts pipeline time.
+func Life(machine func(time.Duration) time.Duration) time.Duration {
+	return max(machine(ClaimLife), claimLifeMachine)
+}

@@ -115,6 +115,7 @@ type Bus struct {
 	hints   hints
 	stores  sync.Map // of jetstream.KeyValue by bucket
 	opened  sync.Map // of jetstream.Stream by name
+	stuck   *stuck
 
 	unguard context.CancelFunc
 	guards  sync.WaitGroup
@@ -172,10 +173,10 @@ func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bu
 		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	wait := max(env.Clock.Machine(ackWaitPipeline), ackWaitMachine)
+	wait := max(env.Clock.Machine(ackWaitPipeline), LeastAckWait)
 	b := &Bus{
 		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name, opts: opts,
-		batches: make(chan struct{}, batchesAtOnce),
+		batches: make(chan struct{}, batchesAtOnce), stuck: &stuck{after: stuckAfter},
 	}
 	nc.SetReconnectHandler(func(c *nats.Conn) {
 		env.Log.Info("nats connection restored", "url", c.ConnectedUrlRedacted())

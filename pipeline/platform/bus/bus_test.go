@@ -2,11 +2,14 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
@@ -177,5 +180,31 @@ func TestADaemonIsAMicroServiceWhoseHeartbeatEndsWithIt(t *testing.T) {
 	}
 	for k := range keys.Keys() {
 		t.Errorf("heartbeat %s outlived its daemon", k)
+	}
+}
+
+// STATUS has no age limit, so a marker without a TTL would stay for every instance that ever stopped.
+func TestAStatusThatEndedLeavesAMarkerThatExpires(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock(), Version: "test"}
+	stop, err := bus.StartService(t.Context(), b, env, "peeker", func() pipeline.Heartbeat { return pipeline.Heartbeat{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	s, err := b.Stream(t.Context(), "KV_"+pipeline.BucketStatus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := s.GetLastMsgForSubject(t.Context(), "$KV."+pipeline.BucketStatus+".peeker.>")
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last.Header.Get(jetstream.MsgTTLHeader) == "" {
+		t.Errorf("%s stays with %v", last.Subject, last.Header)
 	}
 }

@@ -19,13 +19,14 @@ type Cell struct {
 	kv     jetstream.KeyValue
 	key    string
 	within time.Duration // bounds a request
+	b      *Bus          // nil for a bucket that was not opened by one
 }
 
 // NewCell is the cell of a key.
 func NewCell(kv jetstream.KeyValue, key string) Cell {
 	c := Cell{kv: kv, key: key, within: ackWithin}
 	if b, ours := kv.(boundedKV); ours {
-		c.within = b.within
+		c.within, c.b = b.within, b.b
 	}
 	return c
 }
@@ -138,20 +139,25 @@ func ChangeOwn[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (
 	return repeat(ctx, c, f, true)
 }
 
-// Change reads the cell, calls f, and swaps, until the write is stored or ctx ends. f must be
-// pure, because it runs again on the newest value after a conflict and after a write whose outcome
+// Change reads the cell, calls f, and swaps, until the write is stored or rejected or ctx ends. f must
+// be pure, because it runs again on the newest value after a conflict and after a write whose outcome
 // is unknown; it returns false to leave the cell unchanged. A missing key is the zero value.
 func Change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, error) {
 	return repeat(ctx, c, f, false)
 }
 
 // repeat is Change; with own set, an unreadable value counts as absent.
-func repeat[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own bool) (T, error) {
+func repeat[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own bool) (next T, err error) {
+	w := write{b: c.b, to: c.kv.Bucket()}
+	defer func() { w.end(err) }()
 	pause := time.Millisecond
-	for {
-		next, done, err := change(ctx, c, f, own)
+	for done := false; ; {
+		next, done, err = change(ctx, c, f, own)
 		if done || ctx.Err() != nil {
 			return next, err
+		}
+		if !errors.Is(err, ErrConflict) {
+			w.failed(err)
 		}
 		pause = min(2*pause, 500*time.Millisecond)
 		select {
@@ -166,7 +172,7 @@ func repeat[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own 
 func change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own bool) (v T, done bool, err error) {
 	raw, rev, err := c.Read(ctx)
 	if err != nil {
-		return v, false, err
+		return v, final(err), err
 	}
 	if v, err = Decode[T](c, raw); err != nil && !own {
 		return v, true, err
@@ -180,5 +186,10 @@ func change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own 
 		return next, true, fmt.Errorf("encode %s: %w", c.key, err)
 	}
 	_, err = c.Swap(ctx, rev, body)
-	return next, err == nil, err
+	return next, final(err), err
+}
+
+// final reports whether the change succeeded, or failed in a way that no repetition changes.
+func final(err error) bool {
+	return err == nil || !errors.Is(err, ErrConflict) && !transient(err)
 }

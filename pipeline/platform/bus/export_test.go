@@ -5,5 +5,8 @@ import "time"
 // SetClock gives a lease a machine clock of its own.
 func (l *Lease) SetClock(now func() time.Time) { l.now = now }
 
+// SetStuckAfter is how long a write may fail before that is logged.
+func (b *Bus) SetStuckAfter(d time.Duration) { b.stuck.after = d }
+
 // NotReady is what the probes answer about a daemon.
 var NotReady = notReady

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/test/streams"
 )
 
 // errLost is what a write that got no answer ends with.
@@ -152,6 +154,23 @@ func TestAPublishCountsAsStoredOnlyOnceItIs(t *testing.T) {
 	}
 }
 
+// The leader of a stream that dies takes a whole window with it.
+func TestAWindowThatNobodyAcknowledgesIsWaitedForOnce(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	f := between(b)
+	var ms []bus.Message
+	for i := range 64 {
+		ms = append(ms, bus.Message{Subject: fmt.Sprintf("candidate.1.live.B%09d", i), Schema: pipeline.SchemaCandidate, ID: fmt.Sprint(i), Body: []byte("{}")})
+	}
+	f.next, f.silent = len(ms), true
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // one after the other they take 320 s
+	defer cancel()
+	if err := b.PublishAll(ctx, ms); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMoreThanAWindowIsStored(t *testing.T) {
 	t.Parallel()
 	b := open(t)
@@ -241,6 +260,75 @@ func TestAChangeWhoseOutcomeIsUnknownIsDecidedAgainOnWhatIsThere(t *testing.T) {
 	if got, err := bus.ChangeOwn(t.Context(), cell, func(s sum) (sum, bool, error) { s.By = map[string]int{"own": 1}; return s, true, nil }); err != nil || got.By["own"] != 1 {
 		t.Errorf("a value that is ours alone is made again: %v, %v", got, err)
 	}
+}
+
+func TestAChangeThatCannotSucceedEnds(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	kv, err := b.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(key, value string, want error) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := bus.Change(ctx, bus.NewCell(kv, key), func(string) (string, bool, error) { return value, true, nil })
+		if ctx.Err() != nil || !errors.Is(err, want) {
+			t.Errorf("it is retried after %v (%v)", want, err)
+		}
+	}
+	change("a b", "", jetstream.ErrInvalidKey)
+	change("large", strings.Repeat("x", int(b.NC.MaxPayload())), nats.ErrMaxPayload)
+	b.Close()
+	change("key", "", nats.ErrConnectionClosed)
+}
+
+func TestAWriteThatKeepsFailingIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
+	t.Parallel()
+	env, _ := streams.Start(t, "")
+	env, said := logged(env)
+	b := streams.Connect(t, env)
+	kv, err := b.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := func(failing, over int) {
+		t.Helper()
+		if f, o := said.count("nats stores nothing"), said.count("nats stores again"); f != failing || o != over {
+			t.Errorf("logged %d times that a write fails and %d times that it is over, want %d and %d", f, o, failing, over)
+		}
+	}
+	f := between(b)
+	publish := func() {
+		t.Helper()
+		f.next = 3
+		if _, err := b.Publish(t.Context(), bus.Message{Subject: "candidate.1.live.B000000001", Body: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	lines(0, 0) // an election takes longer
+	b.SetStuckAfter(0)
+	publish()
+	lines(1, 1)
+
+	if err := b.JS.DeleteStream(t.Context(), "KV_"+pipeline.BucketTokens); err != nil {
+		t.Fatal(err)
+	}
+	changed := make(chan error, 1)
+	go func() {
+		_, err := bus.Change(t.Context(), bus.NewCell(kv, "key"), func(string) (string, bool, error) { return "value", true, nil })
+		changed <- err
+	}()
+	until(t, "the change is reported as failing", func() bool { return said.count("nats stores nothing") > 1 })
+	if err := b.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-changed; err != nil {
+		t.Error(err)
+	}
+	lines(2, 2)
 }
 
 // clock is a machine clock that a test moves.

@@ -61,9 +61,4 @@ type Configured struct {
 }
 
 // Validate names the variable that is wrong.
-func (c Configured) Validate() error {
-	if err := c.NATS.Validate(); err != nil {
-		return err
-	}
-	return nil
-}
+func (c Configured) Validate() error { return c.NATS.Validate() }

@@ -91,7 +91,7 @@ func (i *Inlet) fetch(ctx context.Context, n int, opts ...jetstream.FetchOpt) ([
 
 func (i *Inlet) items(batch jetstream.MessageBatch) (items []loop.Item) {
 	for m := range batch.Messages() {
-		items = append(items, item(i.stream, m, i.b.answerWithin()))
+		items = append(items, i.b.Item(i.stream, m))
 	}
 	return items
 }
@@ -102,8 +102,9 @@ func overdue(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-func item(stream string, m jetstream.Msg, within time.Duration) loop.Item {
-	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1, Settle: settler{m, within}}
+// Item is a message that a consumer of a stream delivered.
+func (b *Bus) Item(stream string, m jetstream.Msg) loop.Item {
+	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1, Settle: settler{m, b.answerWithin()}}
 	if meta, err := m.Metadata(); err == nil {
 		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
 	}

@@ -41,12 +41,15 @@ func Encode(subject, schema, id, workID string, v any) (Message, error) {
 
 // Publish returns once the stream has stored the message. After a timeout its outcome is
 // unknown, so it is sent again under the same ID until ctx ends; the stream drops a duplicate.
-func (b *Bus) Publish(ctx context.Context, m Message) (*jetstream.PubAck, error) {
+func (b *Bus) Publish(ctx context.Context, m Message) (ack *jetstream.PubAck, err error) {
 	msg := b.wire(ctx, m)
+	to, _, _ := strings.Cut(m.Subject, ".")
+	w := write{b: b, to: to + ".>"}
+	defer func() { w.end(err) }()
 	pause := 50 * time.Millisecond
 	for {
 		bounded, cancel := context.WithTimeout(ctx, b.answerWithin())
-		ack, err := b.JS.PublishMsg(bounded, msg)
+		ack, err = b.JS.PublishMsg(bounded, msg)
 		cancel()
 		if err == nil {
 			return ack, nil
@@ -54,6 +57,7 @@ func (b *Bus) Publish(ctx context.Context, m Message) (*jetstream.PubAck, error)
 		if ctx.Err() != nil || !transient(err) {
 			return nil, fmt.Errorf("publish %s: %w", m.Subject, err)
 		}
+		w.failed(err)
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("publish %s: %w", m.Subject, err)
@@ -117,26 +121,35 @@ func (b *Bus) publishWindow(ctx context.Context, ms []Message) error {
 		}
 		futures[i] = f
 	}
+	// One wait for the window: a leader that dies leaves all of it unacknowledged.
+	bounded, cancel := context.WithTimeout(ctx, b.answerWithin())
+	defer cancel()
 	for i, f := range futures {
-		if f == nil {
+		if f == nil || b.stored(bounded, f) {
 			continue
 		}
-		select {
-		case <-f.Ok():
-		case err := <-f.Err():
-			b.Log.Debug("publish again", "subject", ms[i].Subject, "err", err)
-			if _, err := b.Publish(ctx, ms[i]); err != nil {
-				return err
-			}
-		case <-time.After(b.answerWithin()):
-			if _, err := b.Publish(ctx, ms[i]); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("publish %s: %w", ms[i].Subject, ctx.Err())
+		if _, err := b.Publish(ctx, ms[i]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// stored waits until ctx ends for the acknowledgement of an asynchronous publish.
+func (b *Bus) stored(ctx context.Context, f jetstream.PubAckFuture) bool {
+	select {
+	case <-f.Ok():
+		return true
+	default: // one that arrived counts after the end, too
+	}
+	select {
+	case <-f.Ok():
+		return true
+	case err := <-f.Err():
+		b.Log.Debug("publish again", "subject", f.Msg().Subject, "err", err)
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // wire adds the headers that every message carries. The trace is that of the step that publishes, since one copied
@@ -167,12 +180,17 @@ func (b *Bus) wire(ctx context.Context, m Message) *nats.Msg {
 	return msg
 }
 
-// transient reports whether the message may be sent again: there was no response, or the server is recovering.
+// transient reports whether the write may be repeated: there was no response, or the server is recovering.
 func transient(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.Code >= 500
 	}
-	return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubject)
+	for _, never := range []error{nats.ErrMaxPayload, nats.ErrConnectionClosed, nats.ErrBadSubject, jetstream.ErrInvalidKey} {
+		if errors.Is(err, never) {
+			return false
+		}
+	}
+	return true
 }
 
 // RedactURL removes passwords and tokens from a URL.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
 	"ratchet/pipeline"
@@ -167,13 +168,14 @@ func (h *heart) write(ctx context.Context) error {
 	return err
 }
 
-// remove deletes the heartbeat on a clean stop; after a crash it expires.
+// remove deletes the heartbeat on a clean stop; after a crash it expires. Its marker expires too, because every
+// instance has a key of its own. A server that forgets the purge when it is killed has a heartbeat with a TTL.
 func (h *heart) remove() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	kv, err := h.b.Store(ctx, pipeline.BucketStatus)
 	if err == nil {
-		err = kv.Delete(ctx, h.key)
+		err = kv.Purge(ctx, h.key, jetstream.PurgeTTL(markerTTL))
 	}
 	if err != nil {
 		h.b.Log.Debug("remove heartbeat", "err", err)

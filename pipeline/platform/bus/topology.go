@@ -18,10 +18,10 @@ const (
 	// dedupWindow is how long a stream drops a repeated Nats-Msg-Id.
 	dedupWindow = day
 	// ackWaitPipeline is longer than the longest call, and than a NATS outage that a worker
-	// should survive with unsettled messages; ackWaitMachine is its minimum on the server's
-	// clock. After it the work of a dead worker is redelivered, so it bounds a stall.
+	// should survive with unsettled messages. After it the work of a dead worker is redelivered, so it bounds a stall.
 	ackWaitPipeline = 5 * time.Minute
-	ackWaitMachine  = 30 * time.Second
+	// LeastAckWait is its minimum on the server's clock.
+	LeastAckWait = 30 * time.Second
 	// unlimited deliveries: an outage of Keepa or ClickHouse returns the same work for as long as it lasts, and must
 	// not lose it. Work that cannot be read or decided becomes a dead letter, written by the stage with the reason.
 	unlimited = -1
@@ -30,6 +30,8 @@ const (
 	StatusTTL = 75 * time.Second
 	// LeaseTTL is how long a leader key remains after its holder's last renewal.
 	LeaseTTL = 2 * time.Minute
+	// markerTTL is how long the marker of a key that ended remains.
+	markerTTL = time.Minute
 
 	// orderAge bounds the remains of an order: its value has a TTL of its own, its delete marker does not.
 	orderAge = 10 * time.Minute
@@ -94,11 +96,11 @@ func (c Config) buckets(plans plan.Map) []jetstream.KeyValueConfig {
 	// Keys with a TTL need history 1: with more, the server raises the TTL to the
 	// limit marker's.
 	leaders := bucket(pipeline.BucketLeaders, "leader election: the leases of tokend, the watermarker, the refresher and the notifier", 1)
-	leaders.LimitMarkerTTL = time.Minute
+	leaders.LimitMarkerTTL = markerTTL
 	status := bucket(pipeline.BucketStatus, "heartbeats; a key that vanishes is a daemon that died", 1)
-	status.LimitMarkerTTL = time.Minute
+	status.LimitMarkerTTL = markerTTL
 	orders := bucket(pipeline.BucketOrders, "claims on answers that are being bought", 1)
-	orders.TTL, orders.LimitMarkerTTL = orderAge, time.Minute
+	orders.TTL, orders.LimitMarkerTTL = orderAge, markerTTL
 	seen := bucket(pipeline.BucketSeen, "what was decided about an ASIN", 1)
 	seen.TTL = 60 * day
 	wants := bucket(pipeline.BucketWants, "which deal queries want an ASIN, where there are several", 1)
@@ -200,14 +202,15 @@ func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, err
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
-	bounded := boundedKV{kv, b.answerWithin()}
+	bounded := boundedKV{kv, b, b.answerWithin()}
 	b.stores.Store(bucket, bounded)
 	return bounded, nil
 }
 
-// boundedKV is a bucket whose cells know how long to wait for an answer.
+// boundedKV is a bucket whose cells know how long to wait for an answer, and where to log.
 type boundedKV struct {
 	jetstream.KeyValue
+	b      *Bus
 	within time.Duration
 }
 

@@ -152,11 +152,6 @@ type Claim struct {
 	counted  bool // in the metrics
 }
 
-// claimLife is the lifetime of a claim, machine time, after which tokend reaps it.
-func claimLife(env process.Env) time.Duration {
-	return max(env.Clock.Machine(token.ClaimLife), token.ClaimLifeMachine)
-}
-
 // Claim takes n tokens for one call of a kind about that many items. After an error with an
 // unknown outcome the grant is read again, and a claim that was stored is found by its ID.
 func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items int) (*Claim, error) {
@@ -166,7 +161,7 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 	mark := trace.Begin(ctx, "claim") // recorded only if it succeeds
 	c := &Claim{
 		p: p, id: fmt.Sprintf("%s.%d", p.worker, p.seq.Add(1)), n: n, kind: kind, items: items,
-		deadline: process.MachineNow().Add(claimLife(p.env)), // measured from before the write: early, never late
+		deadline: process.MachineNow().Add(token.Life(p.env.Clock.Machine)), // measured from before the write: early, never late
 	}
 	hold := token.Hold{N: n, Kind: kind, Items: items, Worker: p.worker, At: p.env.Now()}
 	_, err := bus.Change(ctx, p.grant, func(g token.Grant) (token.Grant, bool, error) {
@@ -213,7 +208,7 @@ func (c *Claim) Tokens() int { return c.n }
 func (c *Claim) Deadline() time.Time { return c.deadline }
 
 // StartBy returns the machine time after which no call may start under the claim.
-func (c *Claim) StartBy() time.Time { return c.deadline.Add(-claimLife(c.p.env) / 2) }
+func (c *Claim) StartBy() time.Time { return c.deadline.Add(-token.Life(c.p.env.Clock.Machine) / 2) }
 
 // Close ends the claim at its real price. The ledger's line is stored first, under the claim's ID:
 // a crash in between leaves an open claim that tokend reaps, never a spent token without a line.

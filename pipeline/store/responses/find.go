@@ -156,15 +156,6 @@ func EachAfter(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, 
 	return nil
 }
 
-// Sequence returns the sequence of the last stored answer.
-func Sequence(ctx context.Context, b *bus.Bus) (uint64, error) {
-	s, err := b.JS.Stream(ctx, pipeline.StreamResponses)
-	if err != nil {
-		return 0, fmt.Errorf("read the state of the stored answers: %w", err)
-	}
-	return s.CachedInfo().State.LastSeq, nil
-}
-
 // readable returns a stored answer; false for one that cannot be read. That one counts as not
 // stored, so that it is bought again and the others of its batch or list are not held up.
 func readable(b *bus.Bus, sequence uint64, h nats.Header, packed []byte) (Answer, bool) {

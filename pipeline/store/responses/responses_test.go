@@ -153,7 +153,7 @@ func TestPagesBeyondASequenceComeInTheirOrder(t *testing.T) {
 		return a
 	}
 	put(t, b, page("c1", "q-0"))
-	since, err := responses.Sequence(t.Context(), b)
+	since, err := b.Last(t.Context(), pipeline.StreamResponses)
 	if err != nil {
 		t.Fatal(err)
 	}
