@@ -142,7 +142,7 @@ func serve(ctx context.Context, env process.Env, f flags) error {
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
-	b := sim.Books()
+	b := sim.Account()
 	env.Log.Info("stopped", "balance", b.Balance, "tokens", b.Consumed(), "refused", len(b.Refused), "expired", b.Expired)
 	return nil
 }

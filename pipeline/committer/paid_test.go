@@ -120,7 +120,7 @@ func TestASellerThatKeepaDoesNotKnowIsAnAnswerThatTheVerdictRestsOn(t *testing.T
 	if !dealOf(t, v).SellerUnknown {
 		t.Error("a seller that Keepa does not know is known")
 	}
-	if n := d.Sim.Books().Tokens[keepasim.KindSeller]; n != 0 {
+	if n := d.Sim.Account().Tokens[keepasim.KindSeller]; n != 0 {
 		t.Errorf("asked again for %d tokens", n)
 	}
 }
@@ -150,13 +150,13 @@ func TestASellersAnswerThatCannotBeStoredYetIsKeptUntilItCan(t *testing.T) {
 	d.Run(t, committer.Run, nil) // it rejects a topology that is not its own
 	subjects(t, d, "response.*.peek.>", "response.*.commit.>", "response.*.deals.>", "response.*.attempt.>")
 	d.Survives(t, d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, "a")
-	desk.Await(t, "the seller is paid for", func() bool { return d.Sim.Books().Tokens[keepasim.KindSeller] == 1 })
+	desk.Await(t, "the seller is paid for", func() bool { return d.Sim.Account().Tokens[keepasim.KindSeller] == 1 })
 	subjects(t, d, "response.>")
 	v := d.AwaitVerdicts(t, 1)[0]
 	if dealOf(t, v).SellerUnknown || len(v.ResponseIDs) != 2 {
 		t.Errorf("rests on %v, want the product and its seller", v.ResponseIDs)
 	}
-	if n := d.Sim.Books().Tokens[keepasim.KindSeller]; n != 1 {
+	if n := d.Sim.Account().Tokens[keepasim.KindSeller]; n != 1 {
 		t.Errorf("%d tokens for one seller", n)
 	}
 }
@@ -206,7 +206,7 @@ func TestTwoWorkersWithOneSellerPayOnce(t *testing.T) {
 			t.Errorf("%s: seller unknown", v.ASIN)
 		}
 	}
-	if n := d.Sim.Books().Tokens[keepasim.KindSeller]; n != 1 {
+	if n := d.Sim.Account().Tokens[keepasim.KindSeller]; n != 1 {
 		t.Errorf("%d tokens for one seller", n)
 	}
 }
@@ -224,7 +224,7 @@ func TestACommitThatIsDeliveredToTwoWorkersAtOnceIsPaidOnce(t *testing.T) {
 	desk.Await(t, "the other worker met the order", func() bool { return closes(t, d) > 0 })
 	d.Release()
 	d.AwaitVerdicts(t, 1)
-	if n := d.Sim.Books().Commits[asin]; n != 1 {
+	if n := d.Sim.Account().Commits[asin]; n != 1 {
 		t.Errorf("paid %s times, want once", strconv.Itoa(n))
 	}
 }
@@ -248,8 +248,8 @@ func TestWhatIsBoughtWhileOtherRulesComeIntoForceIsDecidedByThose(t *testing.T) 
 		}
 	}
 	d.Release()
-	if v := d.AwaitVerdicts(t, 1)[0]; v.Outcome != pipeline.Reject || v.RuleSet != want || d.Sim.Books().Commits[asin] != 1 {
-		t.Errorf("%s by %s, paid %d times; want a reject by %s, paid once", v.Outcome, v.RuleSet, d.Sim.Books().Commits[asin], want)
+	if v := d.AwaitVerdicts(t, 1)[0]; v.Outcome != pipeline.Reject || v.RuleSet != want || d.Sim.Account().Commits[asin] != 1 {
+		t.Errorf("%s by %s, paid %d times; want a reject by %s, paid once", v.Outcome, v.RuleSet, d.Sim.Account().Commits[asin], want)
 	}
 }
 

@@ -40,14 +40,14 @@ func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before := d.Sim.Books().Consumed() // the cost of the setup
+	before := d.Sim.Account().Consumed() // the cost of the setup
 	stop := d.Run(t, committer.Run, nil)
 	v := d.AwaitVerdicts(t, 1)[0]
 	stop()
 	if v.ASIN != asins[0] || v.Tokens != 0 || v.RuleSet == "old" || v.Outcome != pipeline.Accept && v.Outcome != pipeline.Reject {
 		t.Errorf("decided again: %+v", v)
 	}
-	if n := d.Sim.Books().Consumed() - before; n != 0 {
+	if n := d.Sim.Account().Consumed() - before; n != 0 {
 		t.Errorf("cost %d tokens", n)
 	}
 	stored, err := d.Bus.Newest(t.Context(), pipeline.StreamDeals, []string{pipeline.SubjectDeal(1, 2, asins[0])}, bus.Until{})

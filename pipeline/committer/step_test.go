@@ -68,7 +68,7 @@ func (s stepper) decide(u worker.Unit, f fact) loop.Decision[worker.Effect] {
 func (s stepper) fetched(u worker.Unit) (fact, int) {
 	s.t.Helper()
 	var err error
-	before := s.d.Sim.Books().Consumed()
+	before := s.d.Sim.Account().Consumed()
 	if s.Claim, err = s.spender.Claim(s.t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
 		s.t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func (s stepper) fetched(u worker.Unit) (fact, int) {
 	if s.Claim != nil {
 		s.t.Error("the claim of a step that has ended is open")
 	}
-	return facts[0], s.d.Sim.Books().Consumed() - before
+	return facts[0], s.d.Sim.Account().Consumed() - before
 }
 
 func (s stepper) grant() token.Grant {
@@ -283,8 +283,8 @@ func TestASellerThatCannotBeHadLosesNoCommitAndNoToken(t *testing.T) {
 	for range pipeline.MaxPaid {
 		s.begun(pipeline.KindSeller, v, 1)
 	}
-	calls := s.d.Sim.Books().Calls[keepasim.KindSeller]
-	if f, _ := s.fetched(v); len(f.Sellers) != 0 || f.Err != nil || s.d.Sim.Books().Calls[keepasim.KindSeller] != calls {
+	calls := s.d.Sim.Account().Calls[keepasim.KindSeller]
+	if f, _ := s.fetched(v); len(f.Sellers) != 0 || f.Err != nil || s.d.Sim.Account().Calls[keepasim.KindSeller] != calls {
 		t.Errorf("its sellers are asked for a fourth time: %+v", f)
 	}
 	// Beyond what the claim holds nothing is asked for.
@@ -294,8 +294,8 @@ func TestASellerThatCannotBeHadLosesNoCommitAndNoToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	product := responses.Answer{Key: w.Survivor.ASIN, Body: s.d.Product(t, w.Survivor.ASIN, true)}
-	calls = s.d.Sim.Books().Calls[keepasim.KindSeller]
-	if f, err = s.enrich(t.Context(), w, product, token.PriceCommit, nil); err != nil || len(f.Sellers) != 0 || s.d.Sim.Books().Calls[keepasim.KindSeller] != calls {
+	calls = s.d.Sim.Account().Calls[keepasim.KindSeller]
+	if f, err = s.enrich(t.Context(), w, product, token.PriceCommit, nil); err != nil || len(f.Sellers) != 0 || s.d.Sim.Account().Calls[keepasim.KindSeller] != calls {
 		t.Errorf("a claim that is used up pays for sellers: %+v, %v", f, err)
 	}
 }

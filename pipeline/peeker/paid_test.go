@@ -19,7 +19,7 @@ func TestARedeliveredRefreshIsServedByItsOwnAnswerAlthoughAnotherIsNewer(t *test
 	asin := d.ASINs(keepasim.Good)[0]
 	w := d.Work(t, asin, pipeline.SourceRefresh, pipeline.RefreshGeneration(desk.T0))
 	body := d.Product(t, asin, false)
-	before := d.Sim.Books().Peeks[asin]
+	before := d.Sim.Account().Peeks[asin]
 	own := d.Store(t, pipeline.KindPeek, asin, w.ID, body, 2*time.Hour)
 	d.Store(t, pipeline.KindPeek, asin, "another", body, time.Hour)
 	d.Grant(t, pipeline.StagePeeker, desk.Credit)
@@ -29,7 +29,7 @@ func TestARedeliveredRefreshIsServedByItsOwnAnswerAlthoughAnotherIsNewer(t *test
 	if !slices.Equal(v.ResponseIDs, []string{own}) || v.Tokens != 1 {
 		t.Errorf("rests on %v for %d tokens, want its own answer %s for 1", v.ResponseIDs, v.Tokens, own)
 	}
-	if n := d.Sim.Books().Peeks[asin] - before; n != 0 {
+	if n := d.Sim.Account().Peeks[asin] - before; n != 0 {
 		t.Errorf("paid %d times again", n)
 	}
 }
@@ -44,7 +44,7 @@ func TestTwoWorksOfOneASINInABatchShareOneAnswer(t *testing.T) {
 	d.Grant(t, pipeline.StagePeeker, desk.Credit)
 	d.Run(t, peeker.Run, nil)
 	vs := d.AwaitVerdicts(t, 2)
-	if n := d.Sim.Books().Peeks[asin]; n != 1 {
+	if n := d.Sim.Account().Peeks[asin]; n != 1 {
 		t.Errorf("paid %d times, want once", n)
 	}
 	if a, b := vs[0], vs[1]; !slices.Equal(a.ResponseIDs, b.ResponseIDs) || a.Tokens+b.Tokens != 1 {
@@ -66,7 +66,7 @@ func TestTwoWorkersWithOneASINPayOnce(t *testing.T) {
 	d.AwaitRedelivery(t, pipeline.DurablePeek(pipeline.SourceLive)) // the second worker met the order
 	d.Release()
 	d.AwaitVerdicts(t, 2)
-	if n := d.Sim.Books().Peeks[asin]; n != 1 {
+	if n := d.Sim.Account().Peeks[asin]; n != 1 {
 		t.Errorf("paid %d times, want once", n)
 	}
 }
@@ -90,8 +90,8 @@ func TestWhatIsBoughtWhileOtherRulesComeIntoForceIsDecidedByThose(t *testing.T) 
 		}
 	}
 	d.Release()
-	if v := d.AwaitVerdicts(t, 1)[0]; v.RuleSet != want || d.Sim.Books().Peeks[asin] != 1 {
-		t.Errorf("%s by %s, paid %d times; want a verdict by %s, paid once", v.Outcome, v.RuleSet, d.Sim.Books().Peeks[asin], want)
+	if v := d.AwaitVerdicts(t, 1)[0]; v.RuleSet != want || d.Sim.Account().Peeks[asin] != 1 {
+		t.Errorf("%s by %s, paid %d times; want a verdict by %s, paid once", v.Outcome, v.RuleSet, d.Sim.Account().Peeks[asin], want)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestNospendDecidesFromStoredAnswersAndRefusesEveryCall(t *testing.T) {
 		d.Survives(t, w, pipeline.LookGlance, "live")
 	}
 	stored := (len(asins) + 1) / 2
-	calls := len(d.Sim.Books().Paid)
+	calls := len(d.Sim.Account().Paid)
 	d.Grant(t, pipeline.StagePeeker, desk.Credit)
 	d.Wish(t, token.Nospend)
 	d.Run(t, peeker.Run, nil)
@@ -141,7 +141,7 @@ func TestNospendDecidesFromStoredAnswersAndRefusesEveryCall(t *testing.T) {
 	if got := len(d.Verdicts(t)); got != stored {
 		t.Errorf("%d verdicts, want the %d that stored answers decide", got, stored)
 	}
-	if n := len(d.Sim.Books().Paid) - calls; n != 0 {
+	if n := len(d.Sim.Account().Paid) - calls; n != 0 {
 		t.Errorf("%d calls in nospend", n)
 	}
 }

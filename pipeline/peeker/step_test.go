@@ -74,7 +74,7 @@ func (s stepper) decide(u worker.Unit, f fact) loop.Decision[worker.Effect] {
 func (s stepper) gathered(units ...worker.Unit) ([]fact, int) {
 	s.t.Helper()
 	var err error
-	before := s.d.Sim.Books().Consumed()
+	before := s.d.Sim.Account().Consumed()
 	if s.Claim, err = s.spender.Claim(s.t.Context(), len(units), pipeline.KindPeek, len(units)); err != nil {
 		s.t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func (s stepper) gathered(units ...worker.Unit) ([]fact, int) {
 	if s.Claim != nil {
 		s.t.Error("the claim of a step that has ended is open")
 	}
-	return facts, s.d.Sim.Books().Consumed() - before
+	return facts, s.d.Sim.Account().Consumed() - before
 }
 
 func TestAnAnswerIsNotPaidForTwice(t *testing.T) {

@@ -501,7 +501,7 @@ func TestADealThatTheListNeverNamesAgainIsConfirmedForOneTokenInEveryPeriod(t *t
 			t.Error("two confirmations of one due hour")
 		}
 	}
-	if n := d.Sim.Books().Peeks[asin]; n < 4 || n > 1+len(confirmed)+2 {
+	if n := d.Sim.Account().Peeks[asin]; n < 4 || n > 1+len(confirmed)+2 {
 		t.Errorf("%d peeks for %d confirmations", n, len(confirmed))
 	}
 }

@@ -32,7 +32,7 @@ func BenchmarkAffordableToClaim(b *testing.B) {
 	p, g := w.purse(pipeline.StageCommitter), w.gateway()
 	var late []time.Duration
 	for i := 0; b.Loop(); i++ {
-		books := w.sim.Books()
+		books := w.sim.Account()
 		since := w.env.Now()
 		missing := max(0, token.PriceCommit-books.Balance)
 		due := books.Start.Add(since.Sub(books.Start).Truncate(keepasim.DefaultTick)) // the last refill

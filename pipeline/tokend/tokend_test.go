@@ -204,7 +204,7 @@ func (w *world) ledger() (lines []pipeline.Entry, tokens map[pipeline.Event]int)
 
 func (w *world) spent() int {
 	n := 0
-	for _, v := range w.sim.Books().Tokens {
+	for _, v := range w.sim.Account().Tokens {
 		n += v
 	}
 	return n
@@ -278,7 +278,7 @@ func TestWhatWaitsIsIssuedForAndTheLedgerAgreesWithKeepa(t *testing.T) {
 	if want := w.spent() + 7; tokens[pipeline.EventClose]+tokens[pipeline.EventDrift] != want || tokens[pipeline.EventDrift] != 7 {
 		t.Errorf("ledger says %d closed and %d drift, Keepa %d and 7 by another", tokens[pipeline.EventClose], tokens[pipeline.EventDrift], w.spent())
 	}
-	b := w.sim.Books()
+	b := w.sim.Account()
 	if b.Minimum < 0 || len(b.Refused) > 0 {
 		t.Errorf("balance fell to %d, %d refusals", b.Minimum, len(b.Refused))
 	}
@@ -304,7 +304,7 @@ func TestATimeoutThatCostTokensShowsAsDriftToTheToken(t *testing.T) {
 	if got := tokens[pipeline.EventClose] + tokens[pipeline.EventDrift]; got != w.spent() {
 		t.Errorf("ledger explains %d tokens (%v), Keepa took %d", got, tokens, w.spent())
 	}
-	if n := w.sim.Books().Calls[keepasim.KindCommit]; n != 3 {
+	if n := w.sim.Account().Calls[keepasim.KindCommit]; n != 3 {
 		t.Errorf("%d calls reached Keepa, want 3: nothing may be sent twice behind our back", n)
 	}
 }
@@ -552,7 +552,7 @@ func TestRunIssuesAtHighSpeedAndStopsWhenAsked(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Fatal("did not stop")
 	}
-	if b := w.sim.Books(); b.Minimum < 0 || len(b.Refused) > 0 {
+	if b := w.sim.Account(); b.Minimum < 0 || len(b.Refused) > 0 {
 		t.Errorf("balance fell to %d, %d refusals", b.Minimum, len(b.Refused))
 	}
 }

@@ -83,7 +83,7 @@ func TestACandidateOfSeveralQueriesIsDecidedOnceAndNamesThemAllEvenALateOne(t *t
 		}
 	}
 	for _, asin := range good {
-		if n := d.Sim.Books().Peeks[asin]; n != 1 {
+		if n := d.Sim.Account().Peeks[asin]; n != 1 {
 			t.Errorf("%s was peeked at %d times", asin, n)
 		}
 	}

@@ -73,7 +73,7 @@ func TestAHundredReadingsOfAnUnchangingListCostThePagesAndNothingMore(t *testing
 	t.Parallel()
 	d := desk.New(t, speed)
 	d.Grant(t, pipeline.StageWatermarker, credit)
-	before := d.Sim.Books()
+	before := d.Sim.Account()
 	stop := d.Run(t, watermarker.Run, often)
 	desk.Await(t, "a hundred sweeps", func() bool { return len(ledger(t, d, pipeline.EventSweep)) >= 100 })
 	stop()
@@ -91,7 +91,7 @@ func TestAHundredReadingsOfAnUnchangingListCostThePagesAndNothingMore(t *testing
 			t.Errorf("a page that was read before brought %s", e.Note)
 		}
 	}
-	books := d.Sim.Books()
+	books := d.Sim.Account()
 	if pages, tokens := books.Calls[keepasim.KindDeal]-before.Calls[keepasim.KindDeal], books.Consumed()-before.Consumed(); pages != len(polls) || tokens != 5*pages {
 		t.Errorf("%d tokens for %d pages, %d of them read", tokens, pages, len(polls))
 	}
@@ -115,13 +115,13 @@ func TestAFailedReadResumesAtItsPageAndBuysNoPageTwice(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 300)
 	d.Grant(t, pipeline.StageWatermarker, credit)
-	before := d.Sim.Books().Calls[keepasim.KindDeal]
+	before := d.Sim.Account().Calls[keepasim.KindDeal]
 	d.Sim.Change(func(f *keepasim.Faults) {
 		f.Rules = []keepasim.Rule{{Kind: keepasim.KindDeal, Do: keepasim.Fail, Status: 503, Probability: 0.6, Times: 4}}
 	})
 	d.Run(t, watermarker.Run, map[string]string{"WATERMARKER_SHORTEST": "24h", "WATERMARKER_LONGEST": "24h"})
 	desk.Await(t, "the sweep", func() bool { return !state(t, d).LastSweep.IsZero() })
-	if n := d.Sim.Books().Calls[keepasim.KindDeal] - before; n != 3 {
+	if n := d.Sim.Account().Calls[keepasim.KindDeal] - before; n != 3 {
 		t.Errorf("%d pages were bought, want 3", n)
 	}
 	if n := len(candidates(t, d)); n != 400 {

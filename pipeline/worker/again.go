@@ -11,7 +11,7 @@ import (
 
 // The reasons for which work is returned although no call failed.
 var (
-	ErrNoSpend   = errors.New("the wish is nospend, and no stored answer serves")
+	ErrNoSpend   = errors.New("the mode is nospend, and no stored answer serves")
 	ErrUnfunded  = errors.New("it was taken without a claim, and no stored answer serves")
 	ErrOrdered   = errors.New("another worker is buying it")
 	ErrElsewhere = errors.New("one call asks one domain, this is of another")

@@ -71,7 +71,7 @@ func (s *standstill) stuck(now time.Time) string {
 	}
 	for _, loop := range slices.Sorted(maps.Keys(s.watches)) {
 		if d := s.watches[loop].Stuck(now); d > 0 {
-			why := fmt.Sprintf("%s: no step succeeded for %s although work, tokens and the wish to run were there", loop, d.Round(time.Minute))
+			why := fmt.Sprintf("%s: no step succeeded for %s although there were work and tokens and nothing was paused", loop, d.Round(time.Minute))
 			if s.failed != "" {
 				why += ": " + s.failed
 			}

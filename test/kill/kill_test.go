@@ -265,7 +265,7 @@ func TestThePeekerDies(t *testing.T) {
 		},
 		done:  decidedAll(3, pipeline.LookPeek),
 		check: once(3, pipeline.LookPeek),
-		paid:  func(d *desk.Desk) map[string]int { return d.Sim.Books().Peeks },
+		paid:  func(d *desk.Desk) map[string]int { return d.Sim.Account().Peeks },
 	}.test(t)
 }
 
@@ -287,8 +287,8 @@ func TestTheCommitterDies(t *testing.T) {
 			}
 		},
 		paid: func(d *desk.Desk) map[string]int {
-			out := d.Sim.Books().Commits
-			out["the seller"] = d.Sim.Books().Tokens[keepasim.KindSeller]
+			out := d.Sim.Account().Commits
+			out["the seller"] = d.Sim.Account().Tokens[keepasim.KindSeller]
 			return out
 		},
 	}.test(t)
@@ -297,7 +297,7 @@ func TestTheCommitterDies(t *testing.T) {
 // products are the paid looks by ASIN.
 func products(d *desk.Desk) map[string]int {
 	out := map[string]int{}
-	books := d.Sim.Books()
+	books := d.Sim.Account()
 	for asin, n := range books.Peeks {
 		out["peek "+asin] = n
 	}

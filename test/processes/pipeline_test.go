@@ -203,7 +203,7 @@ func (w *world) awaitDecided(t *testing.T) {
 		t.Logf("decided %d candidates in %s, %s of pipeline time", rows, time.Since(began).Round(time.Millisecond),
 			w.clock.Pipeline(time.Since(began)).Round(time.Second))
 	case <-time.After(decidedWithin):
-		t.Fatalf("%d of %d candidates are decided after %s; Keepa's balance is %d", w.finals.count(), rows, decidedWithin, w.sim.Books().Balance)
+		t.Fatalf("%d of %d candidates are decided after %s; Keepa's balance is %d", w.finals.count(), rows, decidedWithin, w.sim.Account().Balance)
 	}
 }
 
@@ -236,7 +236,7 @@ func (w *world) everyCandidateHasOneFinalVerdict(t *testing.T) {
 
 func (w *world) nothingWasPaidTwice(t *testing.T) {
 	t.Helper()
-	books := w.sim.Books()
+	books := w.sim.Account()
 	for q, n := range books.Repeated() {
 		t.Errorf("%s of %s was paid %d times", q.Kind, q.ASIN, n)
 	}

@@ -276,7 +276,7 @@ func (w *Reader) Balanced() (map[watermark.Fate]int, []watermark.Sighting) {
 		g.Opened = g.Opened.Add(-w.Ours)
 		gone[i] = g
 	}
-	return watermark.Books{
+	return watermark.Audit{
 		Proofs: w.Proofs, Owed: w.State.Gaps, Gone: gone,
 		Found: func(r watermark.Row) (watermark.Fate, bool) { _, ok := w.Known[r]; return watermark.Waiting, ok },
 	}.Balance(w.Sightings())

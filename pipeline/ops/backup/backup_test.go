@@ -101,7 +101,7 @@ func TestARestoredPipelineHasTheBooksOfTheOldOneAndPaysForNothingAgain(t *testin
 	dir := filepath.Join(t.TempDir(), "set")
 	old, stop := keepa.start(t, from)
 	decided(t, old, 100)
-	paidBefore := keepa.Books().Questions
+	paidBefore := keepa.Account().Questions
 	set, err := backup.Save(t.Context(), dir, backup.Source{Bus: old.Bus, ClickHouse: from.ClickHouse, Build: "test", Say: t.Logf})
 	if err != nil {
 		t.Fatal(err)
@@ -131,13 +131,13 @@ func TestARestoredPipelineHasTheBooksOfTheOldOneAndPaysForNothingAgain(t *testin
 		t.Fatal(err)
 	}
 	stop()
-	spentBefore := keepa.Books().Consumed()
+	spentBefore := keepa.Account().Consumed()
 	restored, _ := keepa.start(t, to)
 	decided(t, restored, 400)
 	restored.StopStages()
 	restored.AwaitRecorder(t.Context(), 30*time.Second)
-	nothingPaidAgain(t, keepa.Books(), paidBefore)
-	booksBalance(t, restored, set, keepa.Books().Consumed()-spentBefore)
+	nothingPaidAgain(t, keepa.Account(), paidBefore)
+	booksBalance(t, restored, set, keepa.Account().Consumed()-spentBefore)
 	clickHouseAgrees(t, restored, to.ClickHouse)
 }
 
@@ -169,7 +169,7 @@ func digest(t *testing.T, b *bus.Bus, stream string, last uint64) []byte {
 	return sum.Sum(nil)
 }
 
-func nothingPaidAgain(t *testing.T, books keepasim.Books, before map[keepasim.Question]int) {
+func nothingPaidAgain(t *testing.T, books keepasim.Account, before map[keepasim.Question]int) {
 	t.Helper()
 	for q, n := range before {
 		if q.ASIN != "" && books.Questions[q] != n {

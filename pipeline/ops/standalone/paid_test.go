@@ -85,7 +85,7 @@ func (p *purchases) add(r bus.Read) error {
 // pass in seconds, an answer is soon too old for them. lost are tokens of calls whose answer the simulator withheld.
 func paidOnce(t *testing.T, box *standalone.Box, lost int) {
 	t.Helper()
-	p, books := purchasesOf(t, box), box.Sim.Books()
+	p, books := purchasesOf(t, box), box.Sim.Account()
 	for key, all := range p.stored {
 		for i, b := range all {
 			for _, a := range all[:i] {

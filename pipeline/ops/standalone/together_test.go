@@ -39,7 +39,7 @@ func TestTwoPricesTwoWorkersAPolicyAPauseAndASellerCallWithoutAnAnswer(t *testin
 	}
 	defer box.Stop(context.Background())
 	desk.Await(t, "a seller call without an answer, and one with", func() bool {
-		books := box.Sim.Books()
+		books := box.Sim.Account()
 		return books.Faults[keepasim.Cut] == 1 && books.Calls[keepasim.KindSeller] >= 2
 	})
 	pauses(t, box)
@@ -87,7 +87,7 @@ func pauses(t *testing.T, box *standalone.Box) {
 	until := from.Add(15 * time.Minute)
 	desk.Await(t, "the end of the pause", func() bool { return box.Env.Now().After(until) })
 	put("run")
-	for _, call := range box.Sim.Books().Paid {
+	for _, call := range box.Sim.Account().Paid {
 		if call.Asked.After(from) && call.Asked.Before(until) && call.Cost > 0 {
 			t.Errorf("a %s was paid for at %s, in the pause from %s to %s", call.Kind, call.Asked, from, until)
 		}

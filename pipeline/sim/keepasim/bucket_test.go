@@ -32,7 +32,7 @@ func TestTheBucketRefillsInLumpsAndClips(t *testing.T) {
 		if got.num("tokensLeft") != step.left || got.num("refillIn") != step.in {
 			t.Errorf("after %s: %d left, refill in %d, want %d and %d", step.at, got.num("tokensLeft"), got.num("refillIn"), step.left, step.in)
 		}
-		if n := b.sim.Books().Expired; n != step.expired {
+		if n := b.sim.Account().Expired; n != step.expired {
 			t.Errorf("after %s: %d expired, want %d", step.at, n, step.expired)
 		}
 	}
@@ -55,7 +55,7 @@ func TestACallRunsWhileTheBalanceIsPositiveAtAnyPrice(t *testing.T) {
 	if got := empty.deals(0, 1); got.status != 429 {
 		t.Errorf("at exactly 0: %d", got.status)
 	}
-	books := b.sim.Books()
+	books := b.sim.Account()
 	if len(books.Refused) != 1 || !books.Refused[0].Avoidable || books.Minimum != -1 {
 		t.Errorf("books: %+v, minimum %d", books.Refused, books.Minimum)
 	}
@@ -69,7 +69,7 @@ func TestARefusalAfterForeignSpendingIsNotAvoidable(t *testing.T) {
 	if got := b.deals(0, 1); got.status != 429 || got.num("tokensLeft") != -10 {
 		t.Fatalf("status %d", got.status)
 	}
-	if books := b.sim.Books(); books.Avoidable() != 0 || books.Foreign != 30 {
+	if books := b.sim.Account(); books.Avoidable() != 0 || books.Foreign != 30 {
 		t.Errorf("avoidable %d, foreign %d", books.Avoidable(), books.Foreign)
 	}
 }

@@ -60,7 +60,7 @@ func TestWhatAProductCosts(t *testing.T) {
 		{"an unknown product, not to be looked up", []string{"asin", "B000000000", "update", "-1"}, 0},
 		{"a malformed ASIN", []string{"asin", `="0006120725"`}, 0},
 	} {
-		before := b.sim.Books().Balance
+		before := b.sim.Account().Balance
 		got := b.ask("/product", c.params...)
 		if got.num("tokensConsumed") != c.cost || got.num("tokensLeft") != before-c.cost {
 			t.Errorf("%s costs %d, want %d", c.what, got.num("tokensConsumed"), c.cost)
@@ -146,7 +146,7 @@ func TestTheSameQuestionIsCountedAsRepeated(t *testing.T) {
 	b.ask("/product", "asin", a[0]+","+a[1])
 	b.ask("/product", "asin", a[1])
 	b.ask("/product", "asin", a[1], "offers", "20")
-	books := b.sim.Books()
+	books := b.sim.Account()
 	if again := books.Repeated(); len(again) != 1 || books.Peeks[a[1]] != 2 || books.Commits[a[1]] != 1 {
 		t.Errorf("repeated: %v, peeks %v", again, books.Peeks)
 	}
@@ -237,7 +237,7 @@ func TestScriptedFaults(t *testing.T) {
 			if c.status == 0 && err == nil || c.status != 0 && (err != nil || res.StatusCode != c.status) {
 				t.Errorf("error %v, body %.80s", errors.Unwrap(err), body)
 			}
-			books := b.sim.Books()
+			books := b.sim.Account()
 			if got := books.Consumed() == 5; got != c.charged || books.Faults[c.do] != 1 {
 				t.Errorf("charged %t, want %t; faults %v", got, c.charged, books.Faults)
 			}
@@ -258,7 +258,7 @@ func TestAHungCallIsChargedAndNeverAnswered(t *testing.T) {
 		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) || w.Body.Len() != 0 {
 			t.Errorf("ends with %v after %d bytes", err, w.Body.Len())
 		}
-		if n := b.sim.Books().Consumed(); n != 1 {
+		if n := b.sim.Account().Consumed(); n != 1 {
 			t.Errorf("consumed %d", n)
 		}
 	}()

@@ -74,14 +74,14 @@ func (s *Sim) count(c call, all []asked, refreshed map[string]int64) {
 	}
 	for _, a := range all {
 		q := Question{Kind: c.kind, ASIN: a.asin, Creation: a.creation}
-		s.books.Questions[q]++
+		s.account.Questions[q]++
 		if c.fault.Do.withholds() {
-			s.books.Withheld[q]++
+			s.account.Withheld[q]++
 		}
 		if c.kind == KindPeek {
-			s.books.Peeks[a.asin]++
+			s.account.Peeks[a.asin]++
 		} else {
-			s.books.Commits[a.asin]++
+			s.account.Commits[a.asin]++
 		}
 		if a.made {
 			s.made[a.asin] = true

@@ -116,7 +116,7 @@ func TestErrorsAreTheCapturedOnes(t *testing.T) {
 		if string(a) != string(o) {
 			t.Errorf("%s: error %s, really %s", c.file, o, a)
 		}
-		if n := b.sim.Books(); n.Consumed() != 0 || n.Balance != 300 {
+		if n := b.sim.Account(); n.Consumed() != 0 || n.Balance != 300 {
 			t.Errorf("%s: cost %d tokens", c.file, n.Consumed())
 		}
 	}

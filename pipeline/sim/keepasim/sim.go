@@ -19,7 +19,7 @@ type Sim struct {
 
 	mu       sync.Mutex
 	bucket   bucket
-	books    Books
+	account  Account
 	known    knowledge // the callers' knowledge
 	inFlight int
 	drained  []int // tokens taken so far, by drain
@@ -51,7 +51,7 @@ const startPatience = 30 * time.Minute
 func New(o Options) *Sim {
 	o = o.withDefaults()
 	return &Sim{
-		o: o, started: make(chan struct{}), books: newBooks(), rng: newSource(o.Seed, "sim"),
+		o: o, started: make(chan struct{}), account: newAccount(), rng: newSource(o.Seed, "sim"),
 		bucket:  bucket{balance: o.Balance, rate: o.Rate, tick: o.Tick},
 		drained: make([]int, len(o.Faults.Drains)), ruleUsed: make([]int, len(o.Faults.Rules)),
 		offersAt: map[string]int64{}, made: map[string]bool{}, cache: newBodies(512),
@@ -63,7 +63,7 @@ func New(o Options) *Sim {
 func (s *Sim) Start(t0 time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.books.Start.IsZero() {
+	if !s.account.Start.IsZero() {
 		return
 	}
 	t0 = t0.UTC()
@@ -72,17 +72,17 @@ func (s *Sim) Start(t0 time.Time) {
 	if !s.o.Next.IsZero() {
 		s.bucket.next = s.o.Next
 	}
-	s.books.Start, s.books.Opening, s.books.Minimum = t0, s.bucket.balance, s.bucket.balance
+	s.account.Start, s.account.Opening, s.account.Minimum = t0, s.bucket.balance, s.bucket.balance
 	close(s.started)
 }
 
-// Books returns the figures up to now.
-func (s *Sim) Books() Books {
+// Account returns the figures up to now.
+func (s *Sim) Account() Account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.o.Now()
 	s.settle(now)
-	b := s.books.clone()
+	b := s.account.clone()
 	b.At, b.Next = now, s.bucket.next
 	b.Balance, b.Rate, b.Synthetic = s.bucket.balance, s.bucket.rate, len(s.made)
 	return b
@@ -92,7 +92,7 @@ func (s *Sim) Books() Books {
 func (s *Sim) Bucket() (at time.Time, balance int, next time.Time, started bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.books.Start.IsZero() {
+	if s.account.Start.IsZero() {
 		return at, 0, next, false
 	}
 	at = s.o.Now()
@@ -126,14 +126,14 @@ func (s *Sim) Change(f func(*Faults)) {
 
 func (s *Sim) foreign(n int) {
 	s.bucket.balance -= n
-	s.books.Foreign += n
-	s.books.Minimum = min(s.books.Minimum, s.bucket.balance)
+	s.account.Foreign += n
+	s.account.Minimum = min(s.account.Minimum, s.bucket.balance)
 	s.known.foreign = true
 }
 
 // settle moves the bucket to now: refills, foreign spending and changes of plan, each at its own instant.
 func (s *Sim) settle(now time.Time) {
-	if s.books.Start.IsZero() {
+	if s.account.Start.IsZero() {
 		return
 	}
 	for {
@@ -149,18 +149,18 @@ func (s *Sim) settle(now time.Time) {
 
 func (s *Sim) refillUntil(now time.Time) {
 	s.bucket.advance(now, func(r refill) {
-		s.books.Refilled += r.added
-		s.books.Expired += r.expired
+		s.account.Refilled += r.added
+		s.account.Expired += r.expired
 	})
 }
 
 // nextEvent returns the earliest scripted event that is due and not yet applied.
 func (s *Sim) nextEvent(now time.Time) (at time.Time, do func()) {
-	t0 := s.books.Start
+	t0 := s.account.Start
 	if s.changed < len(s.o.Faults.Rates) {
 		c := s.o.Faults.Rates[s.changed]
 		if t := t0.Add(c.At); !t.After(now) {
-			at, do = t, func() { s.changed++; s.books.Clipped += s.bucket.setRate(c.Rate) }
+			at, do = t, func() { s.changed++; s.account.Clipped += s.bucket.setRate(c.Rate) }
 		}
 	}
 	for i, d := range s.o.Faults.Drains {
@@ -289,7 +289,7 @@ func (s *Sim) pass(ctx context.Context, d time.Duration) bool {
 func (s *Sim) draw(c call) (Rule, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since := c.arrived.Sub(s.books.Start)
+	since := c.arrived.Sub(s.account.Start)
 	for i, r := range s.o.Faults.Rules {
 		if r.Kind != "" && r.Kind != c.kind || since < r.From || r.To > 0 && since >= r.To {
 			continue
@@ -298,7 +298,7 @@ func (s *Sim) draw(c call) (Rule, int) {
 			continue
 		}
 		s.ruleUsed[i]++
-		s.books.Faults[r.Do]++
+		s.account.Faults[r.Do]++
 		return r, s.known.others
 	}
 	return Rule{}, s.known.others
@@ -333,7 +333,7 @@ func (s *Sim) refuse(w http.ResponseWriter, r *http.Request, c call) {
 	default:
 		ref.Reason = "the last answer showed it: balance " + strconv.Itoa(s.known.balance)
 	}
-	s.books.Refused = append(s.books.Refused, ref)
+	s.account.Refused = append(s.account.Refused, ref)
 	env := s.envelope(c, 0, s.o.Now())
 	s.mu.Unlock()
 	s.write(w, r, http.StatusTooManyRequests, join(env, nil, nil))
@@ -362,12 +362,12 @@ func (s *Sim) finish(w http.ResponseWriter, r *http.Request, c call, res result)
 func (s *Sim) charge(c call, res result, cost int, now time.Time) {
 	before := s.bucket.balance
 	s.bucket.balance -= cost
-	s.books.Minimum = min(s.books.Minimum, s.bucket.balance)
-	s.books.Calls[c.kind]++
-	s.books.Tokens[c.kind] += cost
-	s.books.Paid = append(s.books.Paid, PaidCall{
+	s.account.Minimum = min(s.account.Minimum, s.bucket.balance)
+	s.account.Calls[c.kind]++
+	s.account.Tokens[c.kind] += cost
+	s.account.Paid = append(s.account.Paid, PaidCall{
 		Asked: c.arrived, At: now, Kind: c.kind, Items: res.items, Cost: cost,
-		Before: before, After: s.bucket.balance, Unseen: s.books.Foreign - c.others, Fault: c.fault.Do,
+		Before: before, After: s.bucket.balance, Unseen: s.account.Foreign - c.others, Fault: c.fault.Do,
 	})
 	if res.done != nil {
 		res.done()
@@ -400,7 +400,7 @@ func (s *Sim) envelope(c call, cost int, now time.Time) envelope {
 			return env
 		}
 	}
-	s.known = knowledge{any: true, balance: left, next: s.bucket.next, others: s.books.Foreign}
+	s.known = knowledge{any: true, balance: left, next: s.bucket.next, others: s.account.Foreign}
 	return env
 }
 

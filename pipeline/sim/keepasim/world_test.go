@@ -252,7 +252,7 @@ func TestCapturedSweepsAreServedFromTheirCaptureOn(t *testing.T) {
 			t.Errorf("sweep %d: %d rows, want %d", i, total, want)
 		}
 	}
-	if b.sim.Books().Synthetic == 0 {
+	if b.sim.Account().Synthetic == 0 {
 		t.Error("no product was counted as synthetic")
 	}
 	for asin := range c.products {

@@ -111,7 +111,7 @@ func (c *clustered) quiet(ctx context.Context) error {
 			return fmt.Errorf("%d claims of the %s are open", len(g.Open), stage)
 		}
 	}
-	if b := c.Sim.Books(); explained(ctx, kv) != b.Consumed() {
+	if b := c.Sim.Account(); explained(ctx, kv) != b.Consumed() {
 		return fmt.Errorf("the grants explain %d tokens, Keepa charged %d", explained(ctx, kv), b.Consumed())
 	}
 	free, err := c.Bus.Backlogs(ctx, pipeline.StreamCandidates)
@@ -200,7 +200,7 @@ func (c *clustered) tokens(ctx context.Context, a *audit) error {
 	if err != nil {
 		return err
 	}
-	b := c.Sim.Books()
+	b := c.Sim.Account()
 	a.miss(b.Consumed() != sum.Tokens()+sum.Drift(), "ledger: %d tokens and %d of drift, Keepa charged %d", sum.Tokens(), sum.Drift(), b.Consumed())
 	a.miss(astray(b, sum) != 0, "ledger: %d tokens under a stage that did not spend them", astray(b, sum))
 	a.miss(b.Avoidable() > 0, "overspent: %d calls were refused that the last answer announced", b.Avoidable())
@@ -215,7 +215,7 @@ func (c *clustered) tokens(ctx context.Context, a *audit) error {
 }
 
 // answers compares what was paid for with what is stored.
-func (c *clustered) answers(ctx context.Context, a *audit, b keepasim.Books) error {
+func (c *clustered) answers(ctx context.Context, a *audit, b keepasim.Account) error {
 	stored := map[string]int{}
 	err := c.Bus.Scan(ctx, pipeline.StreamResponses, bus.From{Headers: true, Subjects: []string{"response.*.peek.>", "response.*.commit.>"}},
 		func(r bus.Read) error { stored[r.Subject]++; return nil })
@@ -279,7 +279,7 @@ func (c *clustered) works(ctx context.Context, a *audit) error {
 		a.miss(!accepted[id], "a deal without a verdict: work %s", id)
 	}
 	var f Figures
-	f.repeats(c.Sim.Books(), w)
+	f.repeats(c.Sim.Account(), w)
 	a.repeated = f.RepeatPaid
 	a.miss(a.repeated > c.kills, "paid again: %d answers, after %d kills", a.repeated, c.kills)
 	return nil

@@ -92,7 +92,7 @@ func (c *calls) reset() {
 // paid are the times of the paid calls.
 func (c *calls) paid() []time.Time {
 	var out []time.Time
-	for _, p := range c.sim.Books().Paid {
+	for _, p := range c.sim.Account().Paid {
 		out = append(out, c.clock.Start.Add(c.clock.Machine(p.At.Sub(c.clock.Epoch))))
 	}
 	return out

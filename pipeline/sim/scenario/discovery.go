@@ -127,7 +127,7 @@ func (d *discovery) sightings() []watermark.Sighting {
 func (f *Figures) balance(ctx context.Context, r *Rig, d *discovery, w workSet) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	books := watermark.Books{Proofs: d.claims, Found: w.fate}
+	books := watermark.Audit{Proofs: d.claims, Found: w.fate}
 	for _, states := range d.states {
 		last := states[len(states)-1].State
 		books.Owed = append(books.Owed, last.Gaps...)

@@ -27,7 +27,7 @@ func flood10k() Scenario {
 }
 
 // flood fills in what was shed, and compares its value with that of what was paid for.
-func (f *Figures) flood(sum *report.Report, w workSet, truth keepasim.Catalogue, books keepasim.Books) {
+func (f *Figures) flood(sum *report.Report, w workSet, truth keepasim.Catalogue, books keepasim.Account) {
 	var shed, paid []int64
 	good, lost, profit := 0, 0, int64(0)
 	for id, v := range sum.Final() {

@@ -82,7 +82,7 @@ func ahead(ctx context.Context, box *standalone.Box, rate int, v Volume) (Foreca
 	if err != nil {
 		return Forecast{}, err
 	}
-	books := box.Sim.Books()
+	books := box.Sim.Account()
 	f := Forecast{
 		Rate: rate, Hours: box.Env.Now().Sub(box.T0).Hours(), Rows: v.Rows, Listed: len(w.listed), Decided: sum.Decided(),
 		Deals: len(sum.Found()), Tokens: books.Consumed(), Income: books.Gross(),

@@ -183,7 +183,7 @@ func (s Scenario) observe(ctx context.Context, o Options, r *Rig, keys []*keyed)
 			if err != nil {
 				return nil, err
 			}
-			fmt.Fprintf(o.Progress, "%6.2f h  decided %d of %d  balances %d and %d\n", since.Hours(), n, s.Rows, keys[0].sim.Books().Balance, keys[1].sim.Books().Balance)
+			fmt.Fprintf(o.Progress, "%6.2f h  decided %d of %d  balances %d and %d\n", since.Hours(), n, s.Rows, keys[0].sim.Account().Balance, keys[1].sim.Account().Balance)
 			if n >= s.Rows && !waiting {
 				return samples, nil
 			}
@@ -214,7 +214,7 @@ func (h *tokendHarm) step(o Options, r *Rig, since time.Duration) {
 // sample is the state of a plan at an instant.
 func (k *keyed) sample(ctx context.Context, r *Rig) (sample, error) {
 	waits, err := k.waits(ctx, r.Bus)
-	b := k.sim.Books()
+	b := k.sim.Account()
 	return sample{at: r.Env.Now(), waits: waits, balance: b.Balance, expired: b.Expired, consumed: b.Consumed()}, err
 }
 
@@ -232,7 +232,7 @@ func (k *keyed) waits(ctx context.Context, b *bus.Bus) (bool, error) {
 // outcome is what a plan came to.
 type outcome struct {
 	*keyed
-	books     keepasim.Books
+	books     keepasim.Account
 	sum       *report.Report // of the plan's lines of the ledger
 	decided   int
 	foreign   int // closes in its ledger that are not of its own claims
@@ -249,7 +249,7 @@ type outcome struct {
 
 // keyed adds what a plan came to.
 func (f *Figures) keyed(ctx context.Context, r *Rig, k *keyed, samples []sample) error {
-	o := outcome{keyed: k, books: k.sim.Books()}
+	o := outcome{keyed: k, books: k.sim.Account()}
 	var err error
 	if o.sum, o.foreign, err = ledgerOf(ctx, r.Bus, k.plan); err != nil {
 		return err

@@ -26,7 +26,7 @@ const settleWithin = 30 * time.Second
 // measure fills in the figures from Keepa's books and the streams.
 func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discovery, truth keepasim.Catalogue, rows int) error {
 	f.Hours = r.Env.Now().Sub(r.T0).Hours()
-	books := r.Sim.Books() // before the workers end: later expiry is not their fault
+	books := r.Sim.Account() // before the workers end: later expiry is not their fault
 	r.stopWorkers()
 	if err := settled(ctx, r.Bus, "", r.Sim); err != nil {
 		return err
@@ -55,13 +55,13 @@ func (f *Figures) measure(ctx context.Context, r *Rig, seen seen, list *discover
 			f.RejectedByLook[v.Look]++
 		}
 	}
-	f.repeats(r.Sim.Books(), w)
-	defer f.flood(sum, w, truth, r.Sim.Books())
+	f.repeats(r.Sim.Account(), w)
+	defer f.flood(sum, w, truth, r.Sim.Account())
 	if r.Ps != nil {
 		f.Kills = r.Ps.killed()
 	}
 	f.books(books, seen, last)
-	end := r.Sim.Books()
+	end := r.Sim.Account()
 	f.Foreign, f.DriftSeries = end.Foreign, sum.Drift()
 	f.LedgerDrift = end.Consumed() + end.Foreign - sum.Tokens() - sum.Drift()
 	f.StageDrift = astray(end, sum)
@@ -78,7 +78,7 @@ func settled(ctx context.Context, b *bus.Bus, p pipeline.Plan, sim *keepasim.Sim
 		return err
 	}
 	_ = eventually(ctx, settleWithin, func(ctx context.Context) error {
-		if books := sim.Books(); explained(ctx, kv) != books.Consumed()+books.Foreign {
+		if books := sim.Account(); explained(ctx, kv) != books.Consumed()+books.Foreign {
 			return errors.New("not yet")
 		}
 		return nil
@@ -107,7 +107,7 @@ func read(ctx context.Context, kv jetstream.KeyValue, key string, v any) {
 }
 
 // books fills in Keepa's own figures for the observed time.
-func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
+func (f *Figures) books(b keepasim.Account, seen seen, last time.Time) {
 	var paid []time.Time
 	listed := 0
 	for _, c := range b.Paid {
@@ -142,7 +142,7 @@ func (f *Figures) books(b keepasim.Books, seen seen, last time.Time) {
 }
 
 // astray returns the tokens that the ledger put under a stage that did not spend them.
-func astray(b keepasim.Books, sum *report.Report) int {
+func astray(b keepasim.Account, sum *report.Report) int {
 	closed := map[pipeline.Stage]int{}
 	for _, s := range sum.Spent() {
 		closed[s.Stage] += s.Tokens
@@ -154,7 +154,7 @@ func astray(b keepasim.Books, sum *report.Report) int {
 
 // repeats counts what was paid for more often than work needed it: an answer
 // always serves the same work, and other work until it is too old.
-func (f *Figures) repeats(b keepasim.Books, w workSet) {
+func (f *Figures) repeats(b keepasim.Account, w workSet) {
 	for q, n := range b.Repeated() {
 		f.RepeatPaid += max(0, n-max(1, w.works[q.ASIN]))
 	}

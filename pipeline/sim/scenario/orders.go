@@ -23,7 +23,7 @@ type outlook struct{ tokens, cents float64 }
 
 // ordersOf compares orders. A row that the glance decides costs nothing in any order; a commit costs the
 // mean of those that were paid for. The rules are assumed to accept exactly the good ones.
-func ordersOf(ours int64, asins []string, truth keepasim.Catalogue, books keepasim.Books) Orders {
+func ordersOf(ours int64, asins []string, truth keepasim.Catalogue, books keepasim.Account) Orders {
 	commit := float64(books.Tokens[keepasim.KindCommit]) / float64(max(1, items(books, keepasim.KindCommit)))
 	var all []outlook
 	var tokens, cents float64
@@ -68,7 +68,7 @@ func knowing(all []outlook, spent float64) int64 {
 }
 
 // items returns how many ASINs the calls of a kind requested.
-func items(b keepasim.Books, kind string) int {
+func items(b keepasim.Account, kind string) int {
 	n := 0
 	for _, c := range b.Paid {
 		if c.Kind == kind {

@@ -22,7 +22,7 @@ func TestOrdersAreComparedOnTheSameTokens(t *testing.T) {
 		}
 	}
 	// 210 rows survive the glance: 210 peeks and 35 commits of 6 tokens are 420, of which 210 were spent.
-	books := keepasim.Books{
+	books := keepasim.Account{
 		Tokens: map[string]int{keepasim.KindDeal: 15, keepasim.KindPeek: 150, keepasim.KindCommit: 60},
 		Paid:   []keepasim.PaidCall{{Kind: keepasim.KindCommit, Items: 10, Cost: 60}},
 	}

@@ -188,7 +188,7 @@ func (s Scenario) await(ctx context.Context, o Options, r *Rig, w *watcher, limi
 			return nil
 		case <-report.C:
 			fmt.Fprintf(o.Progress, "%6.2f of %.0f h  decided %d%s  balance %d\n",
-				since.Hours(), limit.Hours(), w.decided(), of(s.Rows), r.Sim.Books().Balance)
+				since.Hours(), limit.Hours(), w.decided(), of(s.Rows), r.Sim.Account().Balance)
 			w.recount(ctx)
 		case <-look.C:
 			if s.Rows > 0 && w.decided() >= s.Rows {

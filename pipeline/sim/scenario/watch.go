@@ -110,7 +110,7 @@ func (w *watcher) run(ctx context.Context) {
 		if err != nil {
 			continue // a failed read proves nothing
 		}
-		books := w.rig.Sim.Books()
+		books := w.rig.Sim.Account()
 		at := w.rig.Env.Now()
 		w.mu.Lock()
 		w.seen.samples = append(w.seen.samples, sample{

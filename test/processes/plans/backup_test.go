@@ -76,7 +76,7 @@ func TestABackupKeepsTheBooksOfBothPlans(t *testing.T) {
 	for p, k := range w.keys {
 		w.await("everything of plan "+p.String()+" is decided", func() bool { n, _ := w.decided(k.domain); return n == 400 })
 		w.booksAgree(k)
-		if n := len(k.sim.Books().Repeated()); n > 0 {
+		if n := len(k.sim.Account().Repeated()); n > 0 {
 			t.Errorf("plan %s paid for %d answers again", p, n)
 		}
 	}

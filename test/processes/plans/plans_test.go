@@ -165,7 +165,7 @@ func TestOneKeyGoesOnWhileTheOtherHasNoTokend(t *testing.T) {
 
 	for p, k := range w.keys {
 		w.booksAgree(k)
-		if n := len(k.sim.Books().Repeated()); n > 0 {
+		if n := len(k.sim.Account().Repeated()); n > 0 {
 			t.Errorf("plan %s paid for %d answers again", p, n)
 		}
 	}
@@ -224,7 +224,7 @@ func (w *world) booksAgree(k *key) {
 		}
 		return n
 	}
-	w.await(fmt.Sprintf("the ledger of plan %s has what its key was charged", k.plan), func() bool { return booked() == k.sim.Books().Consumed() })
+	w.await(fmt.Sprintf("the ledger of plan %s has what its key was charged", k.plan), func() bool { return booked() == k.sim.Account().Consumed() })
 	if issued == 0 {
 		w.t.Errorf("the ledger has no grant of plan %s", k.plan)
 	}
@@ -236,7 +236,7 @@ func (w *world) booksAgree(k *key) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, bought := range []map[string]int{k.sim.Books().Peeks, k.sim.Books().Commits} {
+	for _, bought := range []map[string]int{k.sim.Account().Peeks, k.sim.Account().Commits} {
 		for asin := range bought {
 			if !own[asin] {
 				w.t.Errorf("plan %s bought %s, which is not a candidate of amazon.%s", k.plan, asin, k.domain.Suffix())
@@ -317,7 +317,7 @@ func TestAPausedPlanPausesNoOther(t *testing.T) {
 		n, err := w.bus.Held(t.Context(), pipeline.StreamCandidates)
 		return err == nil && n >= 400
 	})
-	if n := w.keys["de"].sim.Books().Consumed(); n != 0 {
+	if n := w.keys["de"].sim.Account().Consumed(); n != 0 {
 		t.Errorf("the paused plan spent %d tokens", n)
 	}
 }

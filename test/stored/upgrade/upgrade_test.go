@@ -190,7 +190,7 @@ func (w *world) books(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	books := w.sim.Books()
+	books := w.sim.Account()
 	if sum.Decided() != rows || len(sum.Accepted()) != 20 {
 		t.Errorf("decided %d and accepted %d, want %d and 20", sum.Decided(), len(sum.Accepted()), rows)
 	}

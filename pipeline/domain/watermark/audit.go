@@ -45,8 +45,8 @@ const (
 	Unaccounted Fate = "unaccounted" // a read proves to have seen it, and it is nowhere
 )
 
-// Books are the input of the row by row balance.
-type Books struct {
+// Audit is the input of the row by row balance.
+type Audit struct {
 	Proofs []Proof
 	Owed   []Gap
 	Gone   []Gap // that have expired
@@ -55,7 +55,7 @@ type Books struct {
 
 // Balance returns how many rows met each fate, and the rows that are
 // nowhere: the sum of the fates is the number of rows that were listed.
-func (b Books) Balance(rows []Sighting) (map[Fate]int, []Sighting) {
+func (b Audit) Balance(rows []Sighting) (map[Fate]int, []Sighting) {
 	sum := map[Fate]int{}
 	var missing []Sighting
 	for _, r := range rows {
@@ -68,7 +68,7 @@ func (b Books) Balance(rows []Sighting) (map[Fate]int, []Sighting) {
 	return sum, missing
 }
 
-func (b Books) fate(r Sighting) Fate {
+func (b Audit) fate(r Sighting) Fate {
 	if f, found := b.Found(r.Row); found {
 		return f
 	}

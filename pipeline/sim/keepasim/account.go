@@ -47,8 +47,8 @@ type Question struct {
 	Creation   int64 // Keepa minutes; 0 if not listed
 }
 
-// Books are the counts of the simulated Keepa since the start.
-type Books struct {
+// Account has the counts of the simulated Keepa since the start.
+type Account struct {
 	Start    time.Time // zero before Start
 	At       time.Time // the instant of these figures
 	Next     time.Time // the next refill
@@ -76,7 +76,7 @@ type Books struct {
 }
 
 // Consumed returns the tokens charged to our calls.
-func (b Books) Consumed() int {
+func (b Account) Consumed() int {
 	sum := 0
 	for _, n := range b.Tokens {
 		sum += n
@@ -85,7 +85,7 @@ func (b Books) Consumed() int {
 }
 
 // Repeated returns the questions that were executed more than once although their answer was sent, and how often.
-func (b Books) Repeated() map[Question]int {
+func (b Account) Repeated() map[Question]int {
 	again := map[Question]int{}
 	for q, n := range b.Questions {
 		if n -= b.Withheld[q]; n > 1 {
@@ -96,10 +96,10 @@ func (b Books) Repeated() map[Question]int {
 }
 
 // Gross returns the plan's refills since the start: added and expired.
-func (b Books) Gross() int { return b.Refilled + b.Expired }
+func (b Account) Gross() int { return b.Refilled + b.Expired }
 
 // Avoidable counts the refusals that the caller could have foreseen.
-func (b Books) Avoidable() int {
+func (b Account) Avoidable() int {
 	n := 0
 	for _, r := range b.Refused {
 		if r.Avoidable {
@@ -109,14 +109,14 @@ func (b Books) Avoidable() int {
 	return n
 }
 
-func newBooks() Books {
-	return Books{
+func newAccount() Account {
+	return Account{
 		Calls: map[string]int{}, Tokens: map[string]int{}, Peeks: map[string]int{}, Commits: map[string]int{},
 		Questions: map[Question]int{}, Withheld: map[Question]int{}, Faults: map[Action]int{},
 	}
 }
 
-func (b Books) clone() Books {
+func (b Account) clone() Account {
 	b.Calls, b.Tokens = maps.Clone(b.Calls), maps.Clone(b.Tokens)
 	b.Peeks, b.Commits = maps.Clone(b.Peeks), maps.Clone(b.Commits)
 	b.Questions, b.Withheld, b.Faults = maps.Clone(b.Questions), maps.Clone(b.Withheld), maps.Clone(b.Faults)
