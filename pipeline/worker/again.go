@@ -9,39 +9,32 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// The reasons for which work is returned although no call failed.
+// Reason is why work is returned although no call failed.
+type Reason struct {
+	code string // of a counter; one of metric.RetryReasons
+	text string // for the status
+}
+
+func (r *Reason) Error() string { return r.text }
+
+// The reasons.
 var (
-	ErrNoSpend   = errors.New("the mode is nospend, and no stored answer serves")
-	ErrUnfunded  = errors.New("it was taken without a claim, and no stored answer serves")
-	ErrOrdered   = errors.New("another worker is buying it")
-	ErrElsewhere = errors.New("one call asks one domain, this is of another")
-	ErrPart      = errors.New("the answer came in part")
-	ErrLeftOut   = errors.New("the answer came without it")
-	ErrPrice     = errors.New("what its call cost is not known yet")
-	ErrRules     = errors.New("other rules were applied meanwhile")
+	ErrNoSpend   error = &Reason{"nospend", "the mode is nospend, and no stored answer serves"}
+	ErrUnfunded  error = &Reason{"unfunded", "it was taken without a claim, and no stored answer serves"}
+	ErrOrdered   error = &Reason{"ordered", "another worker is buying it"}
+	ErrElsewhere error = &Reason{"elsewhere", "one call asks one domain, this is of another"}
+	ErrPart      error = &Reason{"part", "the answer came in part"}
+	ErrLeftOut   error = &Reason{"left_out", "the answer came without it"}
+	ErrPrice     error = &Reason{"price", "what its call cost is not known yet"}
+	ErrRules     error = &Reason{"rules", "other rules were applied meanwhile"}
 )
 
 // kindOf returns the reason as a counter's name and as text for the status.
 func kindOf(cause error) (code, text string) {
-	var e *gateway.Error
-	switch {
-	case errors.Is(cause, ErrNoSpend):
-		return "nospend", ErrNoSpend.Error()
-	case errors.Is(cause, ErrUnfunded):
-		return "unfunded", ErrUnfunded.Error()
-	case errors.Is(cause, ErrOrdered):
-		return "ordered", ErrOrdered.Error()
-	case errors.Is(cause, ErrElsewhere):
-		return "elsewhere", ErrElsewhere.Error()
-	case errors.Is(cause, ErrPart):
-		return "part", ErrPart.Error()
-	case errors.Is(cause, ErrLeftOut):
-		return "left_out", ErrLeftOut.Error()
-	case errors.Is(cause, ErrPrice):
-		return "price", ErrPrice.Error()
-	case errors.Is(cause, ErrRules):
-		return "rules", ErrRules.Error()
-	case errors.As(cause, &e):
+	if r, ok := errors.AsType[*Reason](cause); ok {
+		return r.code, r.text
+	}
+	if e, ok := errors.AsType[*gateway.Error](cause); ok {
 		return "call_failed", "the call failed: " + string(e.Kind)
 	}
 	return "step_failed", "a step failed"
