@@ -58,6 +58,21 @@ const (
 	KeyQueries           = "queries"  // of CONFIG
 )
 
+// The stream and the subjects of a bucket, as the NATS clients name them.
+const (
+	bucketPrefix = "KV_"
+	keyPrefix    = "$KV."
+)
+
+// BucketStream is the stream of a bucket.
+func BucketStream(bucket string) string { return bucketPrefix + bucket }
+
+// BucketOf is the inverse of BucketStream; false for another stream.
+func BucketOf(stream string) (bucket string, is bool) { return strings.CutPrefix(stream, bucketPrefix) }
+
+// KeySubject is the subject of a key in its bucket's stream; > stands for every key, and no key makes the prefix.
+func KeySubject(bucket, key string) string { return keyPrefix + bucket + "." + key }
+
 // KeyGrant is the key of a stage's grant in TOKENS.
 func KeyGrant(s Stage) string { return "grant." + string(s) }
 

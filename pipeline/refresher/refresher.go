@@ -120,9 +120,9 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *w
 }
 
 // stockStream is the stream of STOCK; a key is the rest of a subject after stockPrefix.
-const (
-	stockStream = "KV_" + pipeline.BucketStock
-	stockPrefix = "$KV." + pipeline.BucketStock + "."
+var (
+	stockStream = pipeline.BucketStream(pipeline.BucketStock)
+	stockPrefix = pipeline.KeySubject(pipeline.BucketStock, "")
 )
 
 // follow reads the stock if it must, and otherwise what other processes have written to it: a value

@@ -89,7 +89,7 @@ func TestAPauseOutlivesTheLossOfItsBucket(t *testing.T) {
 	w.put(pipeline.KeyMode, "paused")
 	w.turn(d)
 	d.lease.Release()
-	s, err := w.bus.JS.Stream(t.Context(), "KV_"+pipeline.BucketTokens)
+	s, err := w.bus.JS.Stream(t.Context(), pipeline.BucketStream(pipeline.BucketTokens))
 	if err == nil {
 		err = s.Purge(t.Context())
 	}

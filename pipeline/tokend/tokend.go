@@ -109,15 +109,15 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, g *gateway.Gateway, 
 
 // listen subscribes to every write that may matter, as a hint. A lost hint costs a bus.Fallback.
 func (t *tokend) listen() error {
-	tokens := "$KV." + t.bus.Own(pipeline.BucketTokens) + "."
+	tokens := func(key string) string { return pipeline.KeySubject(t.bus.Own(pipeline.BucketTokens), key) }
 	listens := map[string]func(){
-		tokens + pipeline.KeyMode:                 t.wish.Forget,
-		tokens + pipeline.KeyPolicy:               t.wish.Forget,
-		"$KV." + pipeline.BucketWatermarks + ".>": t.polls.Forget,
-		"survivor.>":                              t.lanes.Forget,
+		tokens(pipeline.KeyMode):                            t.wish.Forget,
+		tokens(pipeline.KeyPolicy):                          t.wish.Forget,
+		pipeline.KeySubject(pipeline.BucketWatermarks, ">"): t.polls.Forget,
+		"survivor.>": t.lanes.Forget,
 	}
 	for stage, g := range t.grants {
-		listens[tokens+pipeline.KeyGrant(stage)] = func() {
+		listens[tokens(pipeline.KeyGrant(stage))] = func() {
 			g.Forget()
 			t.lanes.Forget() // a worker takes what it has claimed for, and settles it about when it closes the claim
 		}

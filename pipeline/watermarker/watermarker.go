@@ -121,7 +121,7 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*waterm
 	if w.marks, err = b.Store(ctx, pipeline.BucketWatermarks); err != nil {
 		return nil, err
 	}
-	if _, err = b.Hint("$KV."+pipeline.BucketWatermarks+".>", w.hint.Give); err != nil { // until the connection ends
+	if _, err = b.Hint(pipeline.KeySubject(pipeline.BucketWatermarks, ">"), w.hint.Give); err != nil { // until the connection ends
 		return nil, fmt.Errorf("listen to the watermarks: %w", err)
 	}
 	return w, nil

@@ -14,7 +14,7 @@ import (
 // It returns the error of the first read; later ones are logged.
 func FollowKey(ctx context.Context, b *bus.Bus, env process.Env, key string, read func(context.Context) error) error {
 	hint := process.NewHint()
-	stop, err := b.Hint("$KV."+pipeline.BucketConfig+"."+key, hint.Give)
+	stop, err := b.Hint(pipeline.KeySubject(pipeline.BucketConfig, key), hint.Give)
 	if err != nil {
 		return fmt.Errorf("listen to %s: %w", key, err)
 	}

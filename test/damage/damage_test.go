@@ -464,7 +464,7 @@ func surveyed(t *testing.T, dir string, hurts []hurt) {
 func partOf(file string) string {
 	parts := strings.Split(strings.TrimPrefix(file, "simulated/nats/jetstream/$G/streams/"), "/")
 	stream := "stream " + parts[0]
-	if bucket, ok := strings.CutPrefix(parts[0], "KV_"); ok {
+	if bucket, ok := pipeline.BucketOf(parts[0]); ok {
 		stream = "bucket " + bucket
 	}
 	if len(parts) > 2 && parts[1] == "obs" {

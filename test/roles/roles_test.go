@@ -342,7 +342,7 @@ func allOfIt(t *testing.T, topology []bus.Difference) {
 			kind, name, _ := strings.Cut(d.On, " ")
 			switch kind {
 			case "bucket":
-				name = roles.Bucket(name)
+				name = pipeline.BucketStream(name)
 				fallthrough
 			case "stream":
 				if r.Person && !p.MayPublish("$JS.API.DIRECT.GET."+name) {

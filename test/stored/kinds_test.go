@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,8 +55,8 @@ func kinds() []kind {
 		value[token.Grant]("grant", pipeline.BucketTokens, pipeline.KeyGrant(pipeline.StagePeeker), `"claimed"`),
 		value[token.Balance]("balance", pipeline.BucketTokens, pipeline.KeyBalance, `"reading"`),
 		value[shedding.Lines]("shed", pipeline.BucketTokens, pipeline.KeyShed, ""),
-		{name: "mode", stream: "KV_" + pipeline.BucketTokens, subject: "$KV." + pipeline.BucketTokens + "." + pipeline.KeyMode, read: mode},
-		{name: "policy", stream: "KV_" + pipeline.BucketTokens, subject: "$KV." + pipeline.BucketTokens + "." + pipeline.KeyPolicy, read: policy},
+		{name: "mode", stream: pipeline.BucketStream(pipeline.BucketTokens), subject: pipeline.KeySubject(pipeline.BucketTokens, pipeline.KeyMode), read: mode},
+		{name: "policy", stream: pipeline.BucketStream(pipeline.BucketTokens), subject: pipeline.KeySubject(pipeline.BucketTokens, pipeline.KeyPolicy), read: policy},
 		value[watermark.State]("watermark", pipeline.BucketWatermarks, "1.first", `"last_sweep"`),
 		value[pipeline.Seen]("seen", pipeline.BucketSeen, "1.*.*", ""),
 		value[seen.Wants]("wants", pipeline.BucketWants, "1.*.*", ""),
@@ -87,12 +88,12 @@ func lines() []kind {
 
 // value is the kind of a key of a bucket, read as daemons do.
 func value[T any](name, bucket, key, has string) kind {
-	return kind{name: name, has: has, stream: "KV_" + bucket, subject: "$KV." + bucket + "." + key, read: func(t *testing.T, b *bus.Bus, m pipeline.Stored) (any, error) {
+	return kind{name: name, has: has, stream: pipeline.BucketStream(bucket), subject: pipeline.KeySubject(bucket, key), read: func(t *testing.T, b *bus.Bus, m pipeline.Stored) (any, error) {
 		kv, err := b.Store(t.Context(), bucket)
 		if err != nil {
 			return nil, err
 		}
-		c := bus.NewCell(kv, m.Subject[len("$KV."+bucket+"."):])
+		c := bus.NewCell(kv, strings.TrimPrefix(m.Subject, pipeline.KeySubject(bucket, "")))
 		raw, _, err := c.Read(t.Context())
 		if err != nil {
 			return nil, err

@@ -150,8 +150,8 @@ func run(t *testing.T, d *desk.Desk) func() {
 		}
 	}
 	for stream, least := range map[string]uint64{
-		pipeline.StreamDeals: 3, pipeline.StreamDead: 1, "KV_" + pipeline.BucketPosted: 1, "KV_" + pipeline.BucketStock: 3, "KV_" + pipeline.BucketSeen: 20,
-		"KV_" + pipeline.BucketStatus: 5,
+		pipeline.StreamDeals: 3, pipeline.StreamDead: 1, pipeline.BucketStream(pipeline.BucketPosted): 1, pipeline.BucketStream(pipeline.BucketStock): 3, pipeline.BucketStream(pipeline.BucketSeen): 20,
+		pipeline.BucketStream(pipeline.BucketStatus): 5,
 	} {
 		desk.Await(t, "messages of "+stream, func() bool {
 			n, err := d.Bus.Held(t.Context(), stream)

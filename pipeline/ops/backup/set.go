@@ -13,7 +13,6 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token/plan"
-	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 )
 
@@ -55,7 +54,7 @@ const (
 
 // order is that of copying: see the package. The budgets of all plans stand where that of the first one does.
 func order(plans plan.Map) []string {
-	bucket := bus.BucketStream
+	bucket := pipeline.BucketStream
 	var tokens []string
 	for _, p := range plans.All() {
 		tokens = append(tokens, bucket(p.Own(pipeline.BucketTokens)))
@@ -125,7 +124,7 @@ func Read(dir string) (Set, error) {
 // known refuses streams that no backup of ours holds.
 func (s Set) known(dir string) error {
 	for _, one := range s.Streams {
-		_, budget := strings.CutPrefix(one.Name, bus.BucketStream(pipeline.BucketTokens)+"_")
+		_, budget := strings.CutPrefix(one.Name, pipeline.BucketStream(pipeline.BucketTokens)+"_")
 		if !budget && !slices.Contains(order(nil), one.Name) {
 			return process.Usagef("%s: the backup has a stream %q, which this build does not know: restore with build %s", dir, one.Name, s.Build)
 		}

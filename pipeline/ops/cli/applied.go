@@ -64,8 +64,8 @@ func ApplyQueries(ctx context.Context, b *bus.Bus, v pipeline.AppliedQueries) (p
 // versions returns the versions of a kind, the oldest first. Unreadable ones are skipped.
 func versions[T any](ctx context.Context, b *bus.Bus, k kind[T]) ([]T, error) {
 	var all []T
-	from := bus.From{Subjects: []string{"$KV." + pipeline.BucketConfig + "." + b.Own(k.key)}}
-	err := bus.ScanJSON(ctx, b, "KV_"+pipeline.BucketConfig, from, func(_ bus.Read, a T) error {
+	from := bus.From{Subjects: []string{pipeline.KeySubject(pipeline.BucketConfig, b.Own(k.key))}}
+	err := bus.ScanJSON(ctx, b, pipeline.BucketStream(pipeline.BucketConfig), from, func(_ bus.Read, a T) error {
 		if *k.version(&a) > 0 {
 			all = append(all, a)
 		}

@@ -124,7 +124,7 @@ func (s *Summary) listen() (stop func()) {
 	}
 	var stops []func()
 	for subject, f := range map[string]func(){
-		"$KV." + pipeline.BucketTokens + ".>": s.seen.Forget, "candidate.>": s.seen.Forget, "survivor.>": s.seen.Forget,
+		pipeline.KeySubject(pipeline.BucketTokens, ">"): s.seen.Forget, "candidate.>": s.seen.Forget, "survivor.>": s.seen.Forget,
 		"verdict.>": decided, "deal.>": decided, "action.>": decided,
 	} {
 		stop, err := s.b.Hint(subject, f)

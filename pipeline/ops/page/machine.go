@@ -32,8 +32,8 @@ const (
 
 // hints are publishes after which the state may have changed.
 var hints = []string{
-	"verdict.>", "ledger.>", "dead.>", "candidate.>", "$KV." + pipeline.BucketStatus + ".>", "$KV." + pipeline.BucketTokens + ".>",
-	"$KV." + pipeline.BucketWatermarks + ".>", "$KV." + pipeline.BucketConfig + ".>",
+	"verdict.>", "ledger.>", "dead.>", "candidate.>", pipeline.KeySubject(pipeline.BucketStatus, ">"), pipeline.KeySubject(pipeline.BucketTokens, ">"),
+	pipeline.KeySubject(pipeline.BucketWatermarks, ">"), pipeline.KeySubject(pipeline.BucketConfig, ">"),
 }
 
 // machine reads the state of the pipeline after hints, at its pace, while a page is open.

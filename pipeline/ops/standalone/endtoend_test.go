@@ -127,7 +127,7 @@ func secretFree(t *testing.T, box *standalone.Box, log *journal) {
 	const inURL = "key=simulated"
 	for _, stream := range []string{
 		pipeline.StreamCandidates, pipeline.StreamSurvivors, pipeline.StreamResponses, pipeline.StreamVerdicts, pipeline.StreamDeals,
-		pipeline.StreamLedger, pipeline.StreamDead, "KV_" + pipeline.BucketTokens, "KV_" + pipeline.BucketStatus,
+		pipeline.StreamLedger, pipeline.StreamDead, pipeline.BucketStream(pipeline.BucketTokens), pipeline.BucketStream(pipeline.BucketStatus),
 	} {
 		if err := box.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error {
 			for name, values := range r.Header {

@@ -193,11 +193,11 @@ func TestAStatusThatEndedLeavesAMarkerThatExpires(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	s, err := b.Stream(t.Context(), "KV_"+pipeline.BucketStatus)
+	s, err := b.Stream(t.Context(), pipeline.BucketStream(pipeline.BucketStatus))
 	if err != nil {
 		t.Fatal(err)
 	}
-	last, err := s.GetLastMsgForSubject(t.Context(), "$KV."+pipeline.BucketStatus+".peeker.>")
+	last, err := s.GetLastMsgForSubject(t.Context(), pipeline.KeySubject(pipeline.BucketStatus, "peeker.>"))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return
 	}

@@ -92,7 +92,7 @@ func TestAClusterThatFormsIsWaitedForAndKeepsItsReplicas(t *testing.T) {
 		if err := connect(asked).Ensure(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{pipeline.StreamCandidates, pipeline.StreamResponses, "KV_" + pipeline.BucketTokens} {
+		for _, name := range []string{pipeline.StreamCandidates, pipeline.StreamResponses, pipeline.BucketStream(pipeline.BucketTokens)} {
 			if got := replicas(name); got != 3 {
 				t.Errorf("NATS_REPLICAS=%d left %s with %d replicas, want 3", asked, name, got)
 			}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
 )
 
 // Severity is the effect of a difference on a daemon.
@@ -56,7 +58,7 @@ type consumerChange struct {
 
 // nameOf is the name of a stream in messages to the user.
 func nameOf(stream string) string {
-	if bucket, is := strings.CutPrefix(stream, bucketPrefix); is {
+	if bucket, is := pipeline.BucketOf(stream); is {
 		return "bucket " + bucket
 	}
 	return "stream " + stream

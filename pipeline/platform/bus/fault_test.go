@@ -313,7 +313,7 @@ func TestAWriteThatKeepsFailingIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 	publish()
 	lines(1, 1)
 
-	if err := b.JS.DeleteStream(t.Context(), "KV_"+pipeline.BucketTokens); err != nil {
+	if err := b.JS.DeleteStream(t.Context(), pipeline.BucketStream(pipeline.BucketTokens)); err != nil {
 		t.Fatal(err)
 	}
 	changed := make(chan error, 1)

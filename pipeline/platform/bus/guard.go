@@ -78,7 +78,7 @@ var errAlone = errors.New("its peers do not answer the leader")
 func serves(ctx context.Context, js jetstream.JetStream, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	s, err := js.Stream(ctx, bucketPrefix+pipeline.BucketTokens)
+	s, err := js.Stream(ctx, pipeline.BucketStream(pipeline.BucketTokens))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil // nothing is provisioned, and the server knows it
 	}

@@ -75,7 +75,7 @@ func TestAHintComesWithThePublishAgainOnceItIsStoredAndAfterAReconnection(t *tes
 		t.Fatal(err)
 	}
 	var hints atomic.Int64
-	stop, err := b.Hint("$KV."+pipeline.BucketConfig+".>", func() { hints.Add(1) })
+	stop, err := b.Hint(pipeline.KeySubject(pipeline.BucketConfig, ">"), func() { hints.Add(1) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func (b *Bus) Infos(ctx context.Context) ([]*jetstream.StreamInfo, error) {
 	want := b.streams(nil)
 	infos, errs := b.infos(ctx, want)
 	for i, s := range want { // the buckets of further plans, which the first bucket names
-		if s.Name != bucketPrefix+pipeline.BucketTokens || infos[i] == nil {
+		if s.Name != pipeline.BucketStream(pipeline.BucketTokens) || infos[i] == nil {
 			continue
 		}
 		plans, err := plansOf(infos[i])

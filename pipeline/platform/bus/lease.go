@@ -202,7 +202,7 @@ func (l *Lease) answer() {
 	})
 	if err == nil {
 		foreign := func(m *nats.Msg) bool { return holderOf(m.Data).ID != l.id }
-		_, err = l.b.hintIf("$KV."+pipeline.BucketLeaders+"."+l.key, foreign, func() { l.changed.Store(true) })
+		_, err = l.b.hintIf(pipeline.KeySubject(pipeline.BucketLeaders, l.key), foreign, func() { l.changed.Store(true) })
 	}
 	if err != nil {
 		l.b.Log.Debug("answer for a lease", "key", l.key, "err", err)

@@ -41,11 +41,11 @@ func TestARenewedLeaseStillHasItsTTL(t *testing.T) {
 	hold(t, l, true, true)
 	l.Drop() // the next Hold finds its own key and renews it
 	hold(t, l, true, true)
-	s, err := b.JS.Stream(t.Context(), "KV_"+pipeline.BucketLeaders)
+	s, err := b.JS.Stream(t.Context(), pipeline.BucketStream(pipeline.BucketLeaders))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := s.GetLastMsgForSubject(t.Context(), "$KV."+pipeline.BucketLeaders+"."+pipeline.KeyLeader)
+	m, err := s.GetLastMsgForSubject(t.Context(), pipeline.KeySubject(pipeline.BucketLeaders, pipeline.KeyLeader))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestAHolderDoesNotRenewBecauseOfItsOwnRenewal(t *testing.T) {
 	now := time.Now()
 	l.SetClock(func() time.Time { return now })
 	hold(t, l, true, true)
-	seen, err := b.NC.SubscribeSync("$KV." + pipeline.BucketLeaders + "." + pipeline.KeyLeader)
+	seen, err := b.NC.SubscribeSync(pipeline.KeySubject(pipeline.BucketLeaders, pipeline.KeyLeader))
 	if err != nil {
 		t.Fatal(err)
 	}

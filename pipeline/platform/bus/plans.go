@@ -77,7 +77,7 @@ func (b *Bus) As(ctx context.Context, p pipeline.Plan) (*Bus, error) {
 
 // Plans reads which plans there are.
 func (b *Bus) Plans(ctx context.Context) (plan.Map, error) {
-	s, err := b.JS.Stream(ctx, bucketPrefix+pipeline.BucketTokens)
+	s, err := b.JS.Stream(ctx, pipeline.BucketStream(pipeline.BucketTokens))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return plan.Map{}, nil
 	}

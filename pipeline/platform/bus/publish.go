@@ -213,7 +213,7 @@ func RedactURL(raw string) string {
 // PutFor stores a key's value for ttl from now and returns its revision. The KV client can give a TTL to a new key
 // only, and an update through it would erase the one there is. An option can require the revision that is replaced.
 func (b *Bus) PutFor(ctx context.Context, bucket, key string, body []byte, ttl time.Duration, opts ...jetstream.PublishOpt) (uint64, error) {
-	ack, err := b.JS.Publish(ctx, "$KV."+bucket+"."+key, body, append(opts, jetstream.WithMsgTTL(ttl))...)
+	ack, err := b.JS.Publish(ctx, pipeline.KeySubject(bucket, key), body, append(opts, jetstream.WithMsgTTL(ttl))...)
 	if err != nil {
 		return 0, err
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline"
 )
 
 // A saved stream is a directory as `nats stream backup` writes it and `nats stream restore` and `nats account restore`
@@ -328,7 +330,7 @@ func within(h nats.Header) bool {
 // saveTail adds what is missing behind the end of a snapshot, and moves that end.
 func (b *Bus) saveTail(ctx context.Context, stream jetstream.Stream, dir string, s *Saved) error {
 	name := stream.CachedInfo().Config.Name
-	more := strings.HasPrefix(name, bucketPrefix)
+	_, more := pipeline.BucketOf(name)
 	if !more && s.Messages > 0 {
 		last, err := stream.GetMsg(ctx, s.Last)
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) { // it has left since: nothing continues it
@@ -421,6 +423,3 @@ func (b *Bus) Existing(ctx context.Context) ([]string, error) {
 	}
 	return out, nil
 }
-
-// BucketStream is the stream of a bucket.
-func BucketStream(bucket string) string { return bucketPrefix + bucket }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -37,14 +38,14 @@ func TestAKeyThatIsOverwrittenWhileItsBucketIsSavedIsRestored(t *testing.T) {
 	const keys, last = 2600, 100 // ten megabytes, more than the server sends ahead; the last are overwritten
 	write := func(first int, value func() []byte) {
 		for i := first; i < keys; i++ {
-			if _, err := from.JS.PublishAsync(fmt.Sprintf("$KV.%s.%d", pipeline.BucketSeen, i), value(), jetstream.WithStallWait(time.Minute)); err != nil {
+			if _, err := from.JS.PublishAsync(pipeline.KeySubject(pipeline.BucketSeen, strconv.Itoa(i)), value(), jetstream.WithStallWait(time.Minute)); err != nil {
 				t.Error(err)
 			}
 		}
 		<-from.JS.PublishAsyncComplete()
 	}
 	write(0, func() []byte { b := make([]byte, 4000); _, _ = rand.Read(b); return b })
-	stream := bus.BucketStream(pipeline.BucketSeen)
+	stream := pipeline.BucketStream(pipeline.BucketSeen)
 	overwritten := make(chan struct{})
 	saved, err := from.SaveStream(t.Context(), stream, dir, func(int64) {
 		select {

@@ -25,14 +25,14 @@ func streamThresholds(name string, replicas int) map[string]string {
 		m[threshold+"peer-lag-critical"] = "1000" // operations
 		m[threshold+"peer-seen-critical"] = "10s"
 	}
-	tokens := bucketPrefix + pipeline.BucketTokens
+	tokens := pipeline.BucketStream(pipeline.BucketTokens)
 	if strings.HasPrefix(name, tokens) { // each plan has such a bucket
 		name = tokens
 	}
 	switch name {
 	case pipeline.StreamDead: // a letter is a subject: one is worth a look, a hundred have a common cause
 		m[threshold+"subjects-warn"], m[threshold+"subjects-critical"] = "1", "100"
-	case bucketPrefix + pipeline.BucketStatus: // a daemon is a subject: fewer than tokend and three stages; none
+	case pipeline.BucketStream(pipeline.BucketStatus): // a daemon is a subject: fewer than tokend and three stages; none
 		m[threshold+"subjects-warn"], m[threshold+"subjects-critical"] = "3", "0"
 	case tokens: // fewer keys than the balance and three grants; none
 		m[threshold+"subjects-warn"], m[threshold+"subjects-critical"] = "3", "0"

@@ -122,9 +122,6 @@ func (c Config) buckets(plans plan.Map) []jetstream.KeyValueConfig {
 	return all
 }
 
-// bucketPrefix begins the name of a bucket's stream.
-const bucketPrefix = "KV_"
-
 // bucketStream returns the stream that the NATS clients create for a bucket.
 func bucketStream(k jetstream.KeyValueConfig) jetstream.StreamConfig {
 	dedup := 2 * time.Minute
@@ -132,7 +129,7 @@ func bucketStream(k jetstream.KeyValueConfig) jetstream.StreamConfig {
 		dedup = min(dedup, k.TTL)
 	}
 	return jetstream.StreamConfig{
-		Name: bucketPrefix + k.Bucket, Description: k.Description, Subjects: []string{"$KV." + k.Bucket + ".>"},
+		Name: pipeline.BucketStream(k.Bucket), Description: k.Description, Subjects: []string{pipeline.KeySubject(k.Bucket, ">")},
 		MaxMsgsPerSubject: int64(k.History), MaxAge: k.TTL, Storage: k.Storage, Replicas: k.Replicas, Duplicates: dedup,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, Discard: jetstream.DiscardNew,
 		AllowMsgTTL: k.LimitMarkerTTL > 0, SubjectDeleteMarkerTTL: k.LimitMarkerTTL,

@@ -252,7 +252,7 @@ func TestACheckWritesNothing(t *testing.T) {
 	if _, err := bus.Open(t.Context(), streams.Config(), env, "tokend"); !errors.Is(err, process.ErrChecked) {
 		t.Errorf("got %v, want that the check passed", err)
 	}
-	for _, name := range []string{"KV_" + pipeline.BucketStatus, "KV_" + pipeline.BucketLeaders} {
+	for _, name := range []string{pipeline.BucketStream(pipeline.BucketStatus), pipeline.BucketStream(pipeline.BucketLeaders)} {
 		if last, err := b.Last(t.Context(), name); err != nil || last != 0 {
 			t.Errorf("%s has %d messages (%v), want none", name, last, err)
 		}

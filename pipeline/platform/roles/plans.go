@@ -40,7 +40,7 @@ func (r *Role) join(p pipeline.Plan) {
 func owned(subject string, p pipeline.Plan) string {
 	for _, key := range []string{
 		key(pipeline.BucketLeaders, pipeline.KeyLeader), key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyRefresherLeader),
-		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketConfig, pipeline.KeyQueries), Bucket(pipeline.BucketTokens),
+		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketConfig, pipeline.KeyQueries), bucket(pipeline.BucketTokens),
 	} {
 		if subject == key {
 			return p.Own(subject)

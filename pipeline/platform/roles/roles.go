@@ -40,11 +40,11 @@ const (
 	Operator    = "operator"
 )
 
-// Bucket returns the name of a bucket's stream.
-func Bucket(name string) string { return "KV_" + name }
-
-// key returns the subject of a key; > stands for every key.
-func key(bucket, name string) string { return "$KV." + bucket + "." + name }
+// The table's words for a bucket's stream and for the subject of a key.
+var (
+	bucket = pipeline.BucketStream
+	key    = pipeline.KeySubject
+)
 
 // Table returns every role. With several Keepa keys a role has the rights of its daemons of every plan.
 func Table(plans ...pipeline.Plan) []Role {
@@ -64,8 +64,8 @@ func tokend() Role {
 			"ledger.>", key(pipeline.BucketTokens, "grant.*"), key(pipeline.BucketTokens, pipeline.KeyBalance), key(pipeline.BucketTokens, pipeline.KeyMode),
 			key(pipeline.BucketLeaders, pipeline.KeyLeader), key(pipeline.BucketStatus, "tokend.>"),
 		},
-		Gets:  []string{Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketLeaders), Bucket(pipeline.BucketWatermarks)},
-		Scans: []string{pipeline.StreamLedger, Bucket(pipeline.BucketWatermarks)},
+		Gets:  []string{bucket(pipeline.BucketTokens), bucket(pipeline.BucketLeaders), bucket(pipeline.BucketWatermarks)},
+		Scans: []string{pipeline.StreamLedger, bucket(pipeline.BucketWatermarks)},
 		Hears: []string{
 			key(pipeline.BucketTokens, "grant.>"), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
 			key(pipeline.BucketWatermarks, ">"), "survivor.>", key(pipeline.BucketLeaders, pipeline.KeyLeader),
@@ -83,8 +83,8 @@ func spender(r Role) Role {
 		"ledger."+r.Name+".>", "dead."+r.Name+".>",
 		"response.*.attempt.>", "response.*.whole.>", // calls that have begun, and answers that cannot be split by product
 		key(pipeline.BucketTokens, grant), key(pipeline.BucketOrders, ">"), key(pipeline.BucketSeen, ">"), key(pipeline.BucketStatus, r.Name+".>"))
-	r.Gets = append(r.Gets, Bucket(pipeline.BucketTokens), Bucket(pipeline.BucketOrders), Bucket(pipeline.BucketSeen), Bucket(pipeline.BucketWants),
-		Bucket(pipeline.BucketConfig), pipeline.StreamCandidates)
+	r.Gets = append(r.Gets, bucket(pipeline.BucketTokens), bucket(pipeline.BucketOrders), bucket(pipeline.BucketSeen), bucket(pipeline.BucketWants),
+		bucket(pipeline.BucketConfig), pipeline.StreamCandidates)
 	r.Scans = append(r.Scans, pipeline.StreamResponses, pipeline.StreamLedger)
 	r.Hears = append(r.Hears, key(pipeline.BucketTokens, grant), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketConfig, pipeline.KeyRules))
 	return r
@@ -97,9 +97,9 @@ func watermarker() Role {
 			"candidate.>", "response.*.deals.>", "verdict.*.list.>", key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketWants, ">"), key(pipeline.BucketStock, ">"),
 			pipeline.SubjectLapse(), key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyRefresherLeader),
 		},
-		Gets: []string{Bucket(pipeline.BucketWatermarks), Bucket(pipeline.BucketLeaders), pipeline.StreamDeals, pipeline.StreamDead},
+		Gets: []string{bucket(pipeline.BucketWatermarks), bucket(pipeline.BucketLeaders), pipeline.StreamDeals, pipeline.StreamDead},
 		Scans: []string{
-			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, Bucket(pipeline.BucketStock), Bucket(pipeline.BucketWatermarks),
+			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, bucket(pipeline.BucketStock), bucket(pipeline.BucketWatermarks),
 		},
 		Hears: []string{
 			key(pipeline.BucketConfig, pipeline.KeyQueries), key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketStock, ">"), "action.>",
@@ -147,7 +147,7 @@ func recorder() Role {
 	r := Role{
 		Name: "recorder", Does: "writes the streams into ClickHouse", Serves: true, Takes: map[string][]string{},
 		Publishes: []string{"dead.>", key(pipeline.BucketStatus, "recorder.>")},
-		Gets:      slices.Concat(all, []string{Bucket(pipeline.BucketStatus)}),
+		Gets:      slices.Concat(all, []string{bucket(pipeline.BucketStatus)}),
 		Hears: []string{
 			"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
 			"verdict.>", "deal.>", "ledger.>", "dead.>", "action.>",
@@ -165,9 +165,9 @@ func notifier() Role {
 		Publishes: []string{
 			key(pipeline.BucketPosted, ">"), key(pipeline.BucketLeaders, pipeline.KeyNotifierLeader), key(pipeline.BucketStatus, "notifier.>"),
 		},
-		Gets: []string{Bucket(pipeline.BucketPosted), Bucket(pipeline.BucketLeaders), Bucket(pipeline.BucketTokens)},
+		Gets: []string{bucket(pipeline.BucketPosted), bucket(pipeline.BucketLeaders), bucket(pipeline.BucketTokens)},
 		// It has a consumer of its own on DEALS for each target.
-		Scans: []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, Bucket(pipeline.BucketStatus), Bucket(pipeline.BucketWatermarks)},
+		Scans: []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, bucket(pipeline.BucketStatus), bucket(pipeline.BucketWatermarks)},
 		Hears: []string{key(pipeline.BucketLeaders, pipeline.KeyNotifierLeader)},
 		Asks:  []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status", "svc.notifier.*"},
 	}
@@ -232,7 +232,7 @@ var (
 func everything() []string {
 	out := slices.Clone(all)
 	for _, b := range buckets {
-		out = append(out, Bucket(b))
+		out = append(out, bucket(b))
 	}
 	return out
 }

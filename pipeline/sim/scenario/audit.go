@@ -150,9 +150,9 @@ func (c *clustered) notified(ctx context.Context) error {
 func (c *clustered) about(ctx context.Context, id pipeline.Identity) (string, error) {
 	var all []bus.Read
 	for stream, subject := range map[string]string{
-		pipeline.StreamDeals:          pipeline.SubjectDeal(id.Domain, id.PriceType, id.ASIN),
-		pipeline.StreamVerdicts:       pipeline.SubjectVerdict(id.Domain, "*", "*", id.ASIN),
-		"KV_" + pipeline.BucketPosted: "$KV." + pipeline.BucketPosted + "." + pipeline.KeyPosted("*", id),
+		pipeline.StreamDeals:                         pipeline.SubjectDeal(id.Domain, id.PriceType, id.ASIN),
+		pipeline.StreamVerdicts:                      pipeline.SubjectVerdict(id.Domain, "*", "*", id.ASIN),
+		pipeline.BucketStream(pipeline.BucketPosted): pipeline.KeySubject(pipeline.BucketPosted, pipeline.KeyPosted("*", id)),
 	} {
 		err := c.Bus.Scan(ctx, stream, bus.From{Subjects: []string{subject}}, func(m bus.Read) error {
 			all = append(all, m)
@@ -184,8 +184,8 @@ func (c *clustered) alike(ctx context.Context) error {
 		}
 		for name, want := range first.Replicas {
 			got := other.Replicas[name]
-			volatile := name == "KV_"+pipeline.BucketStatus || name == "KV_"+pipeline.BucketLeaders || name == "KV_"+pipeline.BucketTokens ||
-				name == "KV_"+pipeline.BucketWatermarks // heartbeats and leases continue
+			volatile := name == pipeline.BucketStream(pipeline.BucketStatus) || name == pipeline.BucketStream(pipeline.BucketLeaders) || name == pipeline.BucketStream(pipeline.BucketTokens) ||
+				name == pipeline.BucketStream(pipeline.BucketWatermarks) // heartbeats and leases continue
 			if !volatile && (got.Last != want.Last || got.Messages != want.Messages || got.Bytes != want.Bytes) {
 				return fmt.Errorf("replicas of %s differ: %s has %+v, %s has %+v", name, c.servers.Name(0), want, c.servers.Name(i), got)
 			}

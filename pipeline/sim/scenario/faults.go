@@ -59,7 +59,7 @@ func (c *clustered) each() []fault {
 	}
 	out := []fault{
 		of("each server dies in turn", c.killInTurn), all,
-		of("the leader of TOKENS dies", c.leaderDies("KV_"+pipeline.BucketTokens)),
+		of("the leader of TOKENS dies", c.leaderDies(pipeline.BucketStream(pipeline.BucketTokens))),
 		of("the leader of the cluster dies", c.leaderDies("")),
 		of("the leader of VERDICTS dies", c.leaderDies(pipeline.StreamVerdicts)),
 		of("a server freezes", c.leading(func(ctx context.Context, i int) error { return c.during(ctx, i, c.servers.Freeze, c.servers.Thaw) })),
@@ -166,7 +166,7 @@ func (c *clustered) leaderDies(stream string) func(context.Context) error {
 // leading does something to the server that leads TOKENS, where silence costs the most.
 func (c *clustered) leading(do func(context.Context, int) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		i, err := c.servers.Leader(ctx, "KV_"+pipeline.BucketTokens)
+		i, err := c.servers.Leader(ctx, pipeline.BucketStream(pipeline.BucketTokens))
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func watch(ctx context.Context, r *Rig) (*watcher, error) {
 	w := &watcher{rig: r, final: map[string]bool{}, stop: make(chan struct{}), list: newDiscovery(r)}
 	// Live tails: one shows when to stop, the other counts. The other figures come from the streams.
 	for subject, f := range map[string]nats.MsgHandler{
-		"verdict.>": w.verdict, "$KV." + pipeline.BucketTokens + ".grant.>": w.count, "$KV." + pipeline.BucketWatermarks + ".>": w.list.observe,
+		"verdict.>": w.verdict, pipeline.KeySubject(pipeline.BucketTokens, "grant.>"): w.count, pipeline.KeySubject(pipeline.BucketWatermarks, ">"): w.list.observe,
 	} {
 		sub, err := r.Bus.NC.Subscribe(subject, f)
 		if err != nil {

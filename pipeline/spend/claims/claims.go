@@ -67,7 +67,7 @@ func (p *Spender) listen() (func(), error) {
 		}
 	}
 	for _, key := range []string{pipeline.KeyGrant(p.stage), pipeline.KeyMode} {
-		s, err := p.bus.Hint("$KV."+p.bus.Own(pipeline.BucketTokens)+"."+key, p.hint.Give)
+		s, err := p.bus.Hint(pipeline.KeySubject(p.bus.Own(pipeline.BucketTokens), key), p.hint.Give)
 		if err != nil {
 			stop()
 			return nil, err

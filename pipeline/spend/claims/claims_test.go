@@ -194,7 +194,7 @@ func TestAClaimWhoseOutcomeIsUnknownIsGivenBack(t *testing.T) {
 	p := d.purse()
 	ctx, cancel := context.WithCancel(t.Context())
 	// The caller is cancelled once the write is stored and before its acknowledgement arrives.
-	sub, err := d.bus.NC.Subscribe("$KV."+pipeline.BucketTokens+".>", func(*nats.Msg) { cancel() })
+	sub, err := d.bus.NC.Subscribe(pipeline.KeySubject(pipeline.BucketTokens, ">"), func(*nats.Msg) { cancel() })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,10 +13,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-const (
-	stream = "KV_" + pipeline.BucketSeen
-	prefix = "$KV." + pipeline.BucketSeen + "."
-)
+var stream = pipeline.BucketStream(pipeline.BucketSeen)
 
 // Read returns what is stored of each identity that is unchanged: a
 // price that has moved since has another creation date and is not remembered.
@@ -27,7 +24,7 @@ func Read(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipelin
 	}
 	bySubject := map[string][]pipeline.Identity{}
 	for _, id := range ids {
-		s := prefix + pipeline.KeySeen(id)
+		s := pipeline.KeySubject(pipeline.BucketSeen, pipeline.KeySeen(id))
 		bySubject[s] = append(bySubject[s], id)
 	}
 	err := newest(ctx, b, stream, bySubject, func(ids []pipeline.Identity, m bus.Read) { keep(out, ids, m) })

@@ -145,7 +145,7 @@ func TestALaterPriceForgetsWhichQueriesWantedTheEarlierOne(t *testing.T) {
 	if got := wanted(later); !slices.Equal(got, []string{"c@1"}) || wanted(old) != nil {
 		t.Errorf("%v want the later price, %v the one before", got, wanted(old))
 	}
-	if n, err := b.Held(t.Context(), "KV_"+pipeline.BucketWants); n != 1 || err != nil {
+	if n, err := b.Held(t.Context(), pipeline.BucketStream(pipeline.BucketWants)); n != 1 || err != nil {
 		t.Errorf("%d keys, %v", n, err)
 	}
 }

@@ -20,17 +20,14 @@ type Wants struct {
 	Queries      []string `json:"queries"`       // NAME@VERSION, sorted
 }
 
-const (
-	wantsStream = "KV_" + pipeline.BucketWants
-	wantsPrefix = "$KV." + pipeline.BucketWants + "."
-)
+var wantsStream = pipeline.BucketStream(pipeline.BucketWants)
 
 // Wanted returns the queries that want each identity, as far as WANTS contains them.
 func Wanted(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity][]string, error) {
 	out := map[pipeline.Identity][]string{}
 	bySubject := map[string][]pipeline.Identity{}
 	for _, id := range ids {
-		s := wantsPrefix + pipeline.KeySeen(id)
+		s := pipeline.KeySubject(pipeline.BucketWants, pipeline.KeySeen(id))
 		bySubject[s] = append(bySubject[s], id)
 	}
 	err := newest(ctx, b, wantsStream, bySubject, func(ids []pipeline.Identity, m bus.Read) {

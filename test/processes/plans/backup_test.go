@@ -86,7 +86,7 @@ func TestABackupKeepsTheBooksOfBothPlans(t *testing.T) {
 func values(t *testing.T, b *bus.Bus, bucket string) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
-	err := b.Scan(t.Context(), bus.BucketStream(bucket), bus.From{Newest: true}, func(r bus.Read) error {
+	err := b.Scan(t.Context(), pipeline.BucketStream(bucket), bus.From{Newest: true}, func(r bus.Read) error {
 		out[r.Subject] = slices.Clone(r.Body)
 		return nil
 	})

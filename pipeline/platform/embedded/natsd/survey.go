@@ -18,6 +18,8 @@ import (
 
 	"github.com/minio/highwayhash"
 	"github.com/nats-io/nats-server/v2/server"
+
+	"ratchet/pipeline"
 )
 
 // Part is one stream, consumer or bucket of a store that no server has open.
@@ -65,7 +67,7 @@ func Survey(data string) ([]Part, error) {
 // surveyStream inspects one stream and its consumers.
 func surveyStream(dir, name string, before mark) []Part {
 	p := Part{Name: "stream " + name}
-	if bucket, ok := strings.CutPrefix(name, "KV_"); ok {
+	if bucket, ok := pipeline.BucketOf(name); ok {
 		p.Name = "bucket " + bucket
 	}
 	held, err := surveyBlocks(dir, name)
