@@ -49,10 +49,11 @@ func buyable(o keepa.Offer) bool {
 
 // Copies returns the copies that can be bought, the cheapest landed one first; empty without any.
 //
-// Keepa's current used price is the lowest that can be bought: an offer below it is not (or no longer) available
-// to every buyer, so it is not bought; buyers of ours may still find it, so it competes. Shipping that the seller does not state is free when Amazon ships, else the
-// default. If no live used offer has the used price, that price counts with default shipping, unmatched. If there
-// are only offers that cannot be bought, the used price is theirs and does not count.
+// Keepa's current used price is the lowest that can be bought: an offer below it is not (or no longer) available to
+// every buyer, so it is not bought; buyers of ours may still find it, so it competes. Shipping that the seller does not
+// state is free when Amazon ships, else the default. If no live used offer has the used price, that price counts with
+// default shipping, unmatched. If there are only offers that cannot be bought, the used price is theirs and does not
+// count.
 func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
 	base, known := usedPrice(p)
 	if !known {

@@ -326,7 +326,7 @@ func (d *Deal) Seller() *keepa.Seller {
 	return &keepa.Seller{ID: d.SellerID, Name: d.SellerName, Rating: narrow(d.SellerRating), Ratings: narrow(d.SellerRatingCount)}
 }
 
-// buyBox returns the price with shipping in the Buy Box at which the deal was capped; nil where it did not cap the deal.
+// buyBox returns the price with shipping in the Buy Box, if that capped the deal; nil otherwise.
 func (d *Deal) buyBox() *int64 {
 	if d.CapBy != ByBuyBox {
 		return nil

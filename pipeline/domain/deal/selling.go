@@ -60,7 +60,7 @@ func (u UsedFBA) FeesOf(p *keepa.Product, root int64) Fees {
 	return f
 }
 
-// mediaRoots are the root categories of amazon.com for which it takes a closing fee: books, music, films, games, software.
+// mediaRoots are the root categories of amazon.com with a closing fee: books, music, films, games, software.
 var mediaRoots = map[int64]bool{283155: true, 5174: true, 2625373011: true, 468642: true, 229534: true}
 
 // media reports whether a root category is one of media. An unknown one counts as books, and

@@ -112,7 +112,8 @@ func TestVersionsAreMerged(t *testing.T) {
 	}
 }
 
-// A deal of no known offer says so: the seller of the offer before it is not its own, and ignoring that one does not hide it.
+// A deal of no known offer says so: the seller of an older version is not its own, and ignoring that one does not
+// hide it.
 func TestADealOfAnUnknownCopyIsNotCompletedFromAnOlderOne(t *testing.T) {
 	t.Parallel()
 	unknown, err := json.Marshal(deal.Deal{SellerUnknown: true})
