@@ -34,7 +34,8 @@
 //	condition           like new 1.10, very good 1.05, good 1.00, acceptable 0.92;            measured
 //	                    1.10 while the copy is unknown
 //	cap                 the least of: lowest new landed, Amazon, and at the commit the        reseller
-//	                    Buy Box of the last 90 days and the next-best used offer
+//	                    Buy Box of the last 90 days and the next-best used offer (of any
+//	                    condition for a copy of no offer)
 //	sale price          F(x) = Σ w Φ((ln x − ln min(k p, cap)) / 0.3) / Σ w;                  measured
 //	                    the middle is its median, low and high its 0.1 and 0.9 quantiles
 //	all-in cost         landed + tax of 5 % + preparation 275 + inbound 50 + other            reseller
