@@ -288,7 +288,7 @@ func TestNothingInvalidIsVisibleAndWhatIsHiddenHasAReason(t *testing.T) {
 	must(t, err)
 	states, err := w.Ask(t.Context(), "deal-states", nil)
 	must(t, err)
-	if got := fmt.Sprintln(len(list.Rows), counts.Rows[0][2], states.Rows[0][0], states.Rows[0][2]); got != "2 2 visible 2\n" {
+	if got := fmt.Sprintln(len(list.Rows), counts.Rows[0][3], states.Rows[0][1], states.Rows[0][3]); got != "2 2 visible 2\n" {
 		t.Errorf("list, visible of the counts, first of the states: %s", got)
 	}
 }
