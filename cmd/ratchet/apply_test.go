@@ -106,7 +106,7 @@ func listed(t *testing.T) []cli.Deal {
 // explainsBy expects an ASIN to be explained by the rules of a file.
 func explainsBy(t *testing.T, asin, file, because string, flags ...string) {
 	t.Helper()
-	judge, err := worker.JudgeIn(t.Context(), file)
+	judge, err := worker.LoadRules(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}

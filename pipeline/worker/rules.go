@@ -15,11 +15,8 @@ import (
 	"ratchet/schemas"
 )
 
-// Judge loads a rule file; an empty name loads the built-in rules for used books.
-func Judge(file string) (*verdict.Judge, error) { return JudgeIn(context.Background(), file) }
-
-// JudgeIn is Judge for a command: reading and checking end with ctx.
-func JudgeIn(ctx context.Context, file string) (*verdict.Judge, error) {
+// LoadRules loads a rule file, until ctx ends; an empty name loads the built-in rules for used books.
+func LoadRules(ctx context.Context, file string) (*verdict.Judge, error) {
 	if file == "" {
 		return verdict.NewJudge(schemas.UsedBooks)
 	}
