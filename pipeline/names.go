@@ -184,7 +184,7 @@ const (
 	HeaderTraceparent = "traceparent"   // W3C trace context: the work, and the span that published it if traces are on
 	HeaderBuild       = "Build"         // the build that published it
 	HeaderOrigin      = "Origin"        // STREAM/SEQUENCE of the message it was decided from; on verdicts
-	HeaderAgain       = "Decides-Again" // STREAM/SEQUENCE of the live verdict; on verdicts of a replay
+	HeaderAgain       = "Decides-Again" // STREAM/SEQUENCE of the live verdict, if of the present stream; on verdicts of a replay
 	HeaderWas         = "Was"           // OUTCOME REASON of the live verdict; on verdicts of a replay
 )
 

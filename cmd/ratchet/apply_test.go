@@ -26,26 +26,39 @@ import (
 // live starts a simulated pipeline that commands reach, and waits for its first deals.
 func live(t *testing.T, deals int, more ...string) (box *standalone.Box, stop func()) {
 	t.Helper()
+	box = begin(t, append([]string{"--clickhouse", "none", "--nats", "127.0.0.1:0"}, more...)...)
+	stop = sync.OnceFunc(func() { box.Stop(context.WithoutCancel(t.Context())) })
+	t.Cleanup(stop)
+	awaitDeals(t, box, deals)
+	return box, stop
+}
+
+// begin starts a simulated pipeline in a data directory of its own.
+func begin(t *testing.T, args ...string) *standalone.Box {
+	t.Helper()
 	unset(t, "NATS_URL")
 	unset(t, "CLICKHOUSE_URL")
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	o, said, err := optionsOf(t, append(more, "--clickhouse", "none", "--simulate", "--speed", "3000", "--rate", "60", "--nats", "127.0.0.1:0")...)
+	o, said, err := optionsOf(t, append(args, "--simulate", "--speed", "3000", "--rate", "60")...)
 	if err != nil {
 		t.Fatal(err, said)
 	}
 	o.Monitor = ""
-	box, err = standalone.Start(t.Context(), o)
+	box, err := standalone.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop = sync.OnceFunc(func() { box.Stop(context.WithoutCancel(t.Context())) })
-	t.Cleanup(stop)
+	return box
+}
+
+func awaitDeals(t *testing.T, box *standalone.Box, deals int) {
+	t.Helper()
 	visible := cli.NewVisible(box.Bus, "")
 	for late := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		list, _, err := visible.List(t.Context(), time.Time{})
 		switch {
 		case err == nil && len(list) >= deals:
-			return box, stop
+			return
 		case time.Now().After(late):
 			t.Fatalf("%d deals, %v", len(list), err)
 		}
@@ -93,7 +106,7 @@ func listed(t *testing.T) []cli.Deal {
 // explainsBy expects an ASIN to be explained by the rules of a file.
 func explainsBy(t *testing.T, asin, file, because string, flags ...string) {
 	t.Helper()
-	judge, err := worker.JudgeIn(t.Context(), file)
+	judge, err := worker.LoadRules(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}

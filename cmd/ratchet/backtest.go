@@ -78,13 +78,13 @@ func (c backtestCmd) test(ctx context.Context) (replay.Backtest, error) {
 	if t.Rules, err = c.load(ctx); err != nil || c.Previous == "" {
 		return t, err
 	}
-	t.Previous, err = previous(c.Previous)
+	t.Previous, err = previous(ctx, c.Previous)
 	return t, err
 }
 
 // previous loads the other rule file.
-func previous(file string) (*verdict.Judge, error) {
-	j, err := worker.Judge(file)
+func previous(ctx context.Context, file string) (*verdict.Judge, error) {
+	j, err := worker.LoadRules(ctx, file)
 	if err != nil {
 		return nil, process.Usagef("--previous: %w; `ratchet rules check %s` shows what to change", err, file)
 	}

@@ -31,7 +31,7 @@ type builtInRules struct {
 
 // serves returns why the rules in use may not decide what a query lists; nil if they may.
 func (r builtInRules) serves(a *app, q keepa.Query) error {
-	judge, err := worker.JudgeIn(a.ctx, r.Rules)
+	judge, err := worker.LoadRules(a.ctx, r.Rules)
 	if err != nil {
 		return fmt.Errorf("RULES: %w", err)
 	}

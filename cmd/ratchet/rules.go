@@ -24,7 +24,7 @@ type rulesCmd struct {
 
 // loadRules loads a rule file as a daemon would; an empty name loads the built-in rules.
 func loadRules(ctx context.Context, file string) (*verdict.Judge, error) {
-	j, err := worker.JudgeIn(ctx, file)
+	j, err := worker.LoadRules(ctx, file)
 	if err != nil {
 		return nil, process.Usagef("--rules: %w; `ratchet rules check FILE` prints the same", err)
 	}
@@ -61,7 +61,7 @@ type rulesCheckCmd struct {
 
 // Run loads a rule file as a daemon would.
 func (c rulesCheckCmd) Run(a *app) error {
-	j, err := worker.JudgeIn(a.ctx, c.File)
+	j, err := worker.LoadRules(a.ctx, c.File)
 	if err != nil {
 		return a.complete(&process.UsageError{Err: err})
 	}

@@ -83,7 +83,7 @@ func (c upCmd) Run(a *app) error {
 		say("NATS:  %s   monitoring http://%s", bus.RedactURL(box.NATSURL), box.Monitor)
 	}
 	if err := c.context(box, say); err != nil {
-		box.Stop(a.ctx)
+		box.Stop(context.WithoutCancel(a.ctx))
 		return err
 	}
 	if box.CHURL != "" {
@@ -201,7 +201,9 @@ func (c upCmd) watch(a *app, box *standalone.Box) error {
 		}
 		err = cli.Report(a.ctx, box.Bus, visible, made, a.out)
 	}
-	box.Stop(a.ctx)
+	// The signal that ends us must not end the recorder and ClickHouse halfway: Stop bounds both, and a second signal
+	// kills.
+	box.Stop(context.WithoutCancel(a.ctx))
 	if a.ctx.Err() != nil {
 		fmt.Fprintf(a.out, "stopped in %s; nothing is lost.\n", time.Since(stop).Round(10*time.Millisecond))
 	}

@@ -1,7 +1,6 @@
 package watermarker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,14 +22,11 @@ import (
 // If the applied ones are unreadable, or the rules do not support one of them, the last good ones remain.
 type currentQueries struct {
 	own     []keepa.Query
-	cell    bus.Cell
 	pulse   *worker.Pulse
 	log     *slog.Logger
-	rules   func() *verdict.Judge // the current ones; nil before they are read
-	changed func()                // the queries changed
+	rules   atomic.Pointer[worker.Rules] // the current ones; nil before they are read
+	changed func()                       // the queries changed
 	routed  func([]keepa.Query) error
-	read    []byte // the last value of CONFIG
-	refused string // why that is not used
 	now     atomic.Pointer[[]keepa.Query]
 }
 
@@ -40,29 +36,26 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 	if err != nil {
 		return err
 	}
-	var rules atomic.Pointer[worker.Rules]
 	w.current = &currentQueries{
-		own: queries, cell: bus.NewCell(kv, w.bus.Own(pipeline.KeyQueries)), pulse: w.pulse, log: w.env.Log, changed: w.hint.Give,
+		own: queries, pulse: w.pulse, log: w.env.Log, changed: w.hint.Give,
 		routed: func(q []keepa.Query) error { return routed(w.bus, q) },
-		rules: func() *verdict.Judge {
-			if r := rules.Load(); r != nil {
-				return r.Judge()
-			}
-			return nil
-		},
 	}
-	w.current.set(queries, 0)
+	w.current.hold(queries, 0)
+	key := w.bus.Own(pipeline.KeyQueries)
+	applied := &worker.Applied[pipeline.AppliedQueries, []keepa.Query]{
+		Cell: bus.NewCell(kv, key), Decode: w.current.decode, Use: w.current.use, Refuse: w.current.refuse,
+	}
 	// Applied rules are checked against the applied queries, and then these against the current rules.
-	if err := w.current.reload(ctx); err != nil {
+	if err := applied.Load(ctx); err != nil {
 		return fmt.Errorf("read the applied queries: %w", err)
 	}
-	r, err := worker.Follow(ctx, w.bus, w.env, own, w.pulse, w.current.supported)
+	rules, err := worker.Follow(ctx, w.bus, w.env, own, w.pulse, w.current.supported)
 	if err != nil {
 		return err
 	}
-	rules.Store(r)
-	w.current.read = nil
-	if err := worker.FollowKey(ctx, w.bus, w.env, w.bus.Own(pipeline.KeyQueries), w.current.reload); err != nil {
+	w.current.rules.Store(rules)
+	applied.Recheck()
+	if err := worker.FollowKey(ctx, w.bus, w.env, key, applied.Load); err != nil {
 		return fmt.Errorf("follow the applied queries: %w", err)
 	}
 	return nil
@@ -89,56 +82,42 @@ func firstBad(queries []keepa.Query, check func(keepa.Query) error) error {
 	return nil
 }
 
-// reload uses the applied queries if they have changed. It returns only errors of NATS.
-func (f *currentQueries) reload(ctx context.Context) error {
-	raw, _, err := f.cell.Read(ctx)
-	if err != nil || bytes.Equal(raw, f.read) && f.refused == "" {
-		return err
-	}
-	f.read = raw
-	queries, version, err := f.applied(raw)
-	if err != nil {
-		if f.refused != err.Error() {
-			f.log.Warn("applied queries are refused, the last good ones hold", "err", err)
-		}
-		f.refused = err.Error() // they are read again, because the rules may change
-		f.pulse.QueriesRefused(err)
-		return nil
-	}
-	f.refused = ""
-	if !slices.Equal(ids(queries), ids(*f.now.Load())) {
-		f.log.Info("queries are used", "queries", ids(queries), "version", version)
-	}
-	f.set(queries, version)
-	return nil
-}
-
-// applied returns the queries that a value of CONFIG makes current.
-func (f *currentQueries) applied(raw []byte) ([]keepa.Query, int, error) {
-	a, err := bus.Decode[pipeline.AppliedQueries](f.cell, raw)
-	if err != nil {
-		return nil, 0, err
-	}
+func (f *currentQueries) decode(a pipeline.AppliedQueries) ([]keepa.Query, int, error) {
 	queries, err := verdict.Queries(a)
 	if len(queries) == 0 && err == nil {
 		queries = f.own
 	}
-	if judge := f.rules(); err == nil && judge != nil {
-		err = supports(judge, queries)
+	if rules := f.rules.Load(); err == nil && rules != nil {
+		err = supports(rules.Judge(), queries)
 	}
 	if err == nil {
 		err = f.routed(queries)
 	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("version %d: %w", a.Version, err)
-	}
-	return queries, a.Version, nil
+	return queries, a.Version, err
 }
 
-func (f *currentQueries) set(queries []keepa.Query, version int) {
+func (f *currentQueries) use(queries []keepa.Query, version int) {
+	if !slices.Equal(ids(queries), ids(*f.now.Load())) {
+		f.log.Info("queries are used", "queries", ids(queries), "version", version)
+	}
+	f.hold(queries, version)
+}
+
+func (f *currentQueries) hold(queries []keepa.Query, version int) {
 	f.now.Store(&queries)
 	f.changed()
-	f.pulse.SetQueries(pipeline.CurrentQueries{Queries: ids(queries), Version: version})
+	f.pulse.Report(func(h *pipeline.Heartbeat) {
+		h.Queries = &pipeline.CurrentQueries{Queries: ids(queries), Version: version}
+	})
+}
+
+func (f *currentQueries) refuse(err error) {
+	f.log.Warn("applied queries are refused, the last good ones hold", "err", err)
+	f.pulse.Report(func(h *pipeline.Heartbeat) {
+		now := *h.Queries
+		now.Refused = err.Error()
+		h.Queries = &now
+	})
 }
 
 // has reports whether a query is current.

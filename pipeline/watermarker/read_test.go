@@ -56,7 +56,7 @@ func again(t *testing.T, d *desk.Desk) reader {
 		t.Fatal(err)
 	}
 	w.current = &currentQueries{pulse: w.pulse, changed: w.hint.Give}
-	w.current.set(queries, 0)
+	w.current.hold(queries, 0)
 	w.adopt()
 	w.retired = true
 	return reader{watermarker: w, t: t, d: d, list: w.lists[0]}

@@ -66,7 +66,7 @@ func Run(ctx context.Context, env process.Env) error {
 	if err != nil {
 		return err
 	}
-	judge, err := worker.JudgeIn(ctx, cfg.Rules)
+	judge, err := worker.LoadRules(ctx, cfg.Rules)
 	if err != nil {
 		return process.Usagef("RULES: %w", err)
 	}

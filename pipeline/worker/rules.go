@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -15,11 +14,8 @@ import (
 	"ratchet/schemas"
 )
 
-// Judge loads a rule file; an empty name loads the built-in rules for used books.
-func Judge(file string) (*verdict.Judge, error) { return JudgeIn(context.Background(), file) }
-
-// JudgeIn is Judge for a command: reading and checking end with ctx.
-func JudgeIn(ctx context.Context, file string) (*verdict.Judge, error) {
+// LoadRules loads a rule file, until ctx ends; an empty name loads the built-in rules for used books.
+func LoadRules(ctx context.Context, file string) (*verdict.Judge, error) {
 	if file == "" {
 		return verdict.NewJudge(schemas.UsedBooks)
 	}
@@ -46,15 +42,12 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 // Rules become current once everything that the ones before decided is stored: the heartbeat names a version only
 // then, so that a process which decides the stored deals again after it finds all of them.
 type Rules struct {
-	own     *verdict.Judge
-	cell    bus.Cell
-	pulse   *Pulse
-	log     *slog.Logger
-	fits    func(*verdict.Judge) error
-	read    []byte // the value in CONFIG that was read last
-	refused string // why that is not used
-	now     atomic.Pointer[verdict.Judge]
-	using   sync.RWMutex // held for reading from a decision until it is stored
+	own   *verdict.Judge
+	pulse *Pulse
+	log   *slog.Logger
+	fits  func(*verdict.Judge) error
+	now   atomic.Pointer[verdict.Judge]
+	using sync.RWMutex // held for reading from a decision until it is stored
 }
 
 // Follow reads the applied rules, and later changes of them, until ctx
@@ -67,9 +60,10 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 	if fits == nil {
 		fits = func(*verdict.Judge) error { return nil }
 	}
-	r := &Rules{own: own, cell: bus.NewCell(kv, b.Own(pipeline.KeyRules)), pulse: pulse, log: env.Log, fits: fits}
+	r, key := &Rules{own: own, pulse: pulse, log: env.Log, fits: fits}, b.Own(pipeline.KeyRules)
 	r.hold(own, 0)
-	if err := FollowKey(ctx, b, env, b.Own(pipeline.KeyRules), r.reload); err != nil {
+	applied := &Applied[pipeline.AppliedRules, *verdict.Judge]{Cell: bus.NewCell(kv, key), Decode: r.decode, Use: r.use, Refuse: r.refuse}
+	if err := FollowKey(ctx, b, env, key, applied.Load); err != nil {
 		return nil, fmt.Errorf("follow the applied rules: %w", err)
 	}
 	return r, nil
@@ -85,92 +79,46 @@ func (r *Rules) Use() (judge *verdict.Judge, done func()) {
 	return r.now.Load(), sync.OnceFunc(r.using.RUnlock)
 }
 
-// reload reads the applied rules and activates them if they have changed. Its error is one of NATS.
-func (r *Rules) reload(ctx context.Context) error {
-	raw, _, err := r.cell.Read(ctx)
-	if err != nil || bytes.Equal(raw, r.read) && r.refused == "" {
-		return err
+func (r *Rules) decode(a pipeline.AppliedRules) (judge *verdict.Judge, version int, err error) {
+	judge = r.own
+	if a.Rules != "" {
+		judge, err = verdict.NewJudge([]byte(a.Rules))
 	}
-	r.read = raw
-	judge, version, err := r.applied(raw)
-	if err != nil {
-		if r.refused != err.Error() {
-			r.log.Warn("applied rules are refused, the last good ones hold", "err", err, "rule_set", r.Judge().Version())
-		}
-		r.refused = err.Error() // the reason may go away: they are checked again
-		r.pulse.Refused(err)
-		return nil
+	if err == nil {
+		err = r.fits(judge)
 	}
-	r.refused = ""
+	return judge, a.Version, err
+}
+
+func (r *Rules) use(judge *verdict.Judge, version int) {
 	if judge.Version() != r.Judge().Version() {
 		r.log.Info("rules are used", "rule_set", judge.Version(), "version", version)
 	}
 	r.hold(judge, version)
-	return nil
-}
-
-// applied returns the rules that a value of CONFIG makes current.
-func (r *Rules) applied(raw []byte) (*verdict.Judge, int, error) {
-	if raw == nil {
-		return r.own, 0, nil
-	}
-	a, err := bus.Decode[pipeline.AppliedRules](r.cell, raw)
-	if err != nil {
-		return nil, 0, err
-	}
-	judge := r.own
-	if a.Rules != "" {
-		if judge, err = verdict.NewJudge([]byte(a.Rules)); err != nil {
-			return nil, 0, fmt.Errorf("version %d: %w", a.Version, err)
-		}
-	}
-	if err := r.fits(judge); err != nil {
-		return nil, 0, fmt.Errorf("version %d: %w", a.Version, err)
-	}
-	return judge, a.Version, nil
 }
 
 func (r *Rules) hold(judge *verdict.Judge, version int) {
 	r.using.Lock()
 	r.now.Store(judge)
 	r.using.Unlock()
-	r.pulse.SetRules(pipeline.CurrentRules{RuleSet: judge.Version(), Version: version, Own: string(r.own.Text())})
+	r.pulse.Report(func(h *pipeline.Heartbeat) {
+		h.Rules = &pipeline.CurrentRules{RuleSet: judge.Version(), Version: version, Own: string(r.own.Text())}
+	})
 }
 
-// SetRules sets the rules that the heartbeat reports.
-func (p *Pulse) SetRules(r pipeline.CurrentRules) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.h.Rules = &r
+func (r *Rules) refuse(err error) {
+	r.log.Warn("applied rules are refused, the last good ones hold", "err", err, "rule_set", r.Judge().Version())
+	r.pulse.Report(func(h *pipeline.Heartbeat) {
+		now := *h.Rules
+		now.Refused = err.Error()
+		h.Rules = &now
+	})
 }
 
-// Refused reports why newer rules are not used.
-func (p *Pulse) Refused(err error) {
+// Report changes the heartbeat. What it points to is replaced rather than changed: one that was handed out may be being
+// encoded.
+func (p *Pulse) Report(change func(*pipeline.Heartbeat)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := pipeline.CurrentRules{}
-	if p.h.Rules != nil {
-		r = *p.h.Rules
-	}
-	r.Refused = err.Error()
-	p.h.Rules = &r
-}
-
-// SetQueries sets the queries that the heartbeat reports.
-func (p *Pulse) SetQueries(q pipeline.CurrentQueries) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.h.Queries = &q
-}
-
-// QueriesRefused reports why newer queries are not used.
-func (p *Pulse) QueriesRefused(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	q := pipeline.CurrentQueries{}
-	if p.h.Queries != nil {
-		q = *p.h.Queries
-	}
-	q.Refused = err.Error()
-	p.h.Queries = &q
+	change(&p.h)
 }

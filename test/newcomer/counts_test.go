@@ -330,9 +330,11 @@ func (w *world) once(t *testing.T) sample {
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := map[string]int{}
-	for i, name := range a.Columns {
-		row[name], _ = strconv.Atoi(fmt.Sprint(a.Rows[0][i])) // whole numbers, but for the profit
+	row := map[string]int{} // of the one marketplace; empty before the first deal
+	for _, of := range a.Rows {
+		for i, name := range a.Columns {
+			row[name], _ = strconv.Atoi(fmt.Sprint(of[i])) // whole numbers, but for the profit
+		}
 	}
 	at := func(name string) uint64 { return uint64(row["as_of_"+name]) } //nolint:gosec // a sequence
 	return sample{

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/backup"
 	"ratchet/pipeline/ops/cli"
@@ -26,6 +28,7 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/desk"
+	"ratchet/test/streams"
 )
 
 const key = "a-key"
@@ -286,5 +289,45 @@ func TestARestoreThatFailsLeavesNoWorldThatAStartWouldTake(t *testing.T) {
 	err = standalone.Fill(t.Context(), o, func(context.Context, *bus.Bus, string) error { t.Error("filled"); return nil })
 	if !errors.As(err, &usage) {
 		t.Errorf("a world that is there: %v, want wrong usage", err)
+	}
+}
+
+func TestWhatIsRestoredWithoutItsTablesIsRecordedByALaterClickHouse(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	stream, durable := pipeline.StreamVerdicts, pipeline.DurableRecorder(pipeline.StreamVerdicts)
+	ms := make([]bus.Message, 12)
+	for i := range ms {
+		ms[i] = bus.Message{Subject: "verdict.1.commit.reject.B000000001", Schema: pipeline.SchemaVerdict, ID: fmt.Sprint(i), Body: []byte("{}")}
+	}
+	if err := b.PublishBatch(t.Context(), ms); err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.JS.Stream(t.Context(), stream)
+	if err == nil {
+		err = s.Purge(t.Context(), jetstream.WithPurgeSequence(3)) // ten are left
+	}
+	if err == nil {
+		err = b.Rewind(t.Context(), stream, durable, 9) // the others are in tables
+	}
+	dir := filepath.Join(t.TempDir(), "set")
+	var set backup.Set
+	if err == nil {
+		set, err = backup.Save(t.Context(), dir, backup.Source{Bus: b, Say: t.Logf})
+	}
+	if err == nil {
+		err = standalone.Fill(t.Context(), world{}.options(t, standalone.None), func(ctx context.Context, to *bus.Bus, _ string) error {
+			if err := set.Restore(ctx, dir, backup.Target{Bus: to, Say: t.Logf}); err != nil {
+				return err
+			}
+			pending, unsettled, err := to.Waiting(ctx, stream, durable)
+			if pending != 10 || unsettled != 0 {
+				t.Errorf("%d of 10 verdicts are left to the recorder", pending)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

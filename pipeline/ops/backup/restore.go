@@ -95,6 +95,9 @@ func (one Stream) restore(ctx context.Context, dir string, to Target, rows bool)
 		return err
 	}
 	for durable, at := range one.Positions {
+		if !rows && isRecorder(durable) {
+			at = 0 // what it had recorded is in no table here
+		}
 		if err := to.Bus.Rewind(ctx, one.Name, durable, at+1); err != nil {
 			return err
 		}

@@ -82,19 +82,36 @@ func begin(dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "clickhouse"), 0o700); err != nil {
 		return fmt.Errorf("create %s: %w", dir, err)
 	}
-	return os.WriteFile(filepath.Join(dir, unfinished), []byte("This backup was not finished; `ratchet restore` refuses it. Delete the directory.\n"), 0o600)
+	return process.WriteSynced(filepath.Join(dir, unfinished), []byte("This backup was not finished; `ratchet restore` refuses it. Delete the directory.\n"))
 }
 
-// finish writes what the directory holds, and takes the mark away.
+// finish writes what the directory holds, and takes the mark away once all of it is on disk.
 func (s Set) finish(dir string) error {
 	body, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, setFile), body, 0o600); err != nil {
+	if err := process.WriteSynced(filepath.Join(dir, setFile), body); err != nil {
 		return err
 	}
-	return os.Remove(filepath.Join(dir, unfinished))
+	if err := syncDirs(dir); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, unfinished)); err != nil {
+		return err
+	}
+	return process.SyncDir(dir)
+}
+
+// syncDirs returns when the names of everything below dir, and its own, are on disk.
+func syncDirs(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return process.SyncDir(path)
+	})
+	return errors.Join(err, process.SyncDir(filepath.Dir(dir)))
 }
 
 // Read returns the set in a directory; a UsageError if it is missing or incomplete.

@@ -105,7 +105,7 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 
 // explain adds what the current rules decide about it, or why they cannot be applied.
 func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked) error {
-	judge, err := worker.JudgeIn(ctx, s.o.Rules)
+	judge, err := worker.LoadRules(ctx, s.o.Rules)
 	if err == nil {
 		judge, err = cli.CurrentJudge(ctx, s.b, judge)
 	}

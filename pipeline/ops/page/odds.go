@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/domain/backtest"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/ops/chart"
 	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/platform/process"
@@ -166,19 +168,55 @@ func (s *Server) askEarned(ctx context.Context) (*table, string) {
 	return &t, ""
 }
 
-// earnedPictures returns the bands of expected value, and what copies were sold for.
+// earnedPictures returns, for each marketplace, the bands of expected value, and what copies were sold for.
 func earnedPictures(t table) []calibration {
-	money := func(v float64) string { return fmt.Sprintf("$%.0f", v) }
+	all := byDomain(t)
+	if len(all) == 0 {
+		return earnedIn(keepa.DomainCom, "", t) // nothing yet
+	}
+	var out []calibration
+	for _, domain := range slices.Sorted(maps.Keys(all)) {
+		of := ""
+		if len(all) > 1 {
+			of = ", " + domain.Suffix()
+		}
+		out = append(out, earnedIn(domain, of, all[domain])...)
+	}
+	return out
+}
+
+// byDomain splits a table by its column of marketplaces: amounts of two currencies are not drawn together.
+func byDomain(t table) map[keepa.Domain]table {
+	out := map[keepa.Domain]table{}
+	i := slices.Index(t.Heads, "domain")
+	for _, r := range t.Rows {
+		n, err := strconv.Atoi(r[i].Text)
+		if err != nil {
+			continue // it is a number
+		}
+		one, ok := out[keepa.Domain(n)]
+		if !ok {
+			one = t
+			one.Rows = nil
+		}
+		one.Rows = append(one.Rows, r)
+		out[keepa.Domain(n)] = one
+	}
+	return out
+}
+
+func earnedIn(domain keepa.Domain, of string, t table) []calibration {
+	money := func(v float64) string { return fmt.Sprintf("%s%.0f", domain.Currency().Symbol, v) }
 	earned := chart.Calibration{
-		Title: "Expected value of a look and what it earned", Said: "expected, each", Seen: "earned, each", Label: money, Above: "more earned than expected",
+		Title: "Expected value of a look and what it earned" + of, Said: "expected, each", Seen: "earned, each", Label: money, Above: "more earned than expected",
 		Points: points(t, "expected each", "earned each", "verdicts"),
 	}
 	sold := chart.Calibration{
-		Title: "Predicted sale price and what copies sold for", Said: "predicted, each", Seen: "sold for, each", Label: money, Above: "more than predicted",
+		Title: "Predicted sale price and what copies sold for" + of, Said: "predicted, each", Seen: "sold for, each", Label: money, Above: "more than predicted",
 		Points: points(t, "predicted each", "sold each", "sold"),
 	}
 	out := []calibration{{
-		Name: earned.Title, Says: "The commits of 90 days, in bands of 5 dollars of expected value; what was not accepted earned nothing.",
+		Name: earned.Title, Says: "The commits of 90 days, in bands of expected value; what was not accepted earned nothing.",
 		Picture: chart.Calibrated(earned, calibrationSize), Table: t,
 	}}
 	if len(sold.Points) > 0 {

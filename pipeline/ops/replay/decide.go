@@ -40,13 +40,14 @@ const (
 type decider struct {
 	run    string
 	look   pipeline.Look
+	made   uint32 // when VERDICTS was created
 	judge  *verdict.Judge
 	second *verdict.Redecider
 	body   []byte
 }
 
-func newDecider(o Options, j *verdict.Judge) *decider {
-	return &decider{run: o.Run, look: o.Look, judge: j.Alone(), second: j.Redecider(o.Look)}
+func newDecider(o Options, j *verdict.Judge, made uint32) *decider {
+	return &decider{run: o.Run, look: o.Look, made: made, judge: j.Alone(), second: j.Redecider(o.Look)}
 }
 
 // fromInputs decides from the inputs that the verdict kept; false if those do not suffice.
@@ -131,13 +132,15 @@ func (b *decider) encode(p *original, v pipeline.Verdict, d decided) decided {
 // message returns a verdict of the run: as of the same instant as the live one, about the
 // same survivor, with an id of the run.
 func (b *decider) message(p *original, outcome pipeline.Outcome, body []byte) bus.Message {
+	header := map[string]string{
+		pipeline.HeaderAt: p.decidedAt.Format(pipeline.TimeFormat), pipeline.HeaderWas: p.was(), pipeline.HeaderOrigin: p.origin,
+	}
+	if p.made == 0 || p.made == b.made { // a sequence of an earlier stream is another verdict in this one
+		header[pipeline.HeaderAgain] = messages.Origin(pipeline.StreamVerdicts, p.seq)
+	}
 	return bus.Message{
 		Subject: pipeline.SubjectVerdict(p.domain, b.look, outcome, p.asin), Schema: pipeline.SchemaVerdict,
-		ID: pipeline.Verdict{Look: b.look}.ID(b.run, p.work), WorkID: p.work, Run: b.run, Body: body,
-		Header: map[string]string{
-			pipeline.HeaderAt: p.decidedAt.Format(pipeline.TimeFormat), pipeline.HeaderWas: p.was(),
-			pipeline.HeaderOrigin: p.origin, pipeline.HeaderAgain: messages.Origin(pipeline.StreamVerdicts, p.seq),
-		},
+		ID: pipeline.Verdict{Look: b.look}.ID(b.run, p.work), WorkID: p.work, Run: b.run, Body: body, Header: header,
 	}
 }
 

@@ -8,8 +8,10 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/store/seen"
+	"ratchet/schemas"
 	"ratchet/test/streams"
 )
 
@@ -67,6 +69,49 @@ func TestARunOffersEachSurvivorOnceAndAnotherRunOffersItAgain(t *testing.T) {
 	offered, err2 := seen.Offered(t.Context(), b, []pipeline.Identity{id})
 	if err != nil || err2 != nil || len(decided) != 0 || offered[id] {
 		t.Errorf("decided %v, offered %v, %v, %v", decided, offered, err, err2)
+	}
+}
+
+func TestAVerdictOfAnEarlierStreamOffersNoOtherBook(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	id := pipeline.Identity{Domain: 1, ASIN: "B000000002", PriceType: 2, CreationDate: 7_000_000}
+	body, err := json.Marshal(pipeline.Survivor{Candidate: pipeline.Candidate{Identity: id, Source: pipeline.SourceLive, Row: json.RawMessage(`{"asin":"B000000002"}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	span, err := b.Span(t.Context(), pipeline.StreamVerdicts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Run: "r1", Look: pipeline.LookPeek}
+	// ClickHouse still has verdict 1 of the stream before, about a book whose survivor is gone.
+	old := original{made: span.Made - 1, seq: 1, work: "old", domain: 1, asin: "B000000001", outcome: pipeline.Reject, reason: "no_profit"}
+	d := newDecider(o, judge, span.Made)
+	for _, m := range []bus.Message{
+		{Subject: "survivor.1.glance.live.B000000002", Schema: pipeline.SchemaSurvivor, ID: "s", WorkID: id.WorkID(pipeline.FirstGeneration), Body: body},
+		{
+			Subject: pipeline.SubjectVerdict(1, pipeline.LookPeek, pipeline.Reject, id.ASIN), Schema: pipeline.SchemaVerdict, ID: "v", Body: []byte("{}"),
+			Header: map[string]string{pipeline.HeaderOrigin: "SURVIVORS/1"},
+		},
+		d.message(&old, pipeline.Survive, []byte("{}")),
+	} {
+		if _, err := b.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := openLedger(t.Context(), b, o.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Replay{b: b, o: o, ledger: *l}
+	r.Record = Record{Run: o.Run, Look: o.Look, Done: true}
+	if err := r.Publish(t.Context()); err != nil || r.Published != 0 {
+		t.Errorf("%d offered, %v", r.Published, err)
 	}
 }
 

@@ -78,7 +78,7 @@ func (r *Replay) Publish(ctx context.Context) error {
 func originsOf(ctx context.Context, verdicts *bus.Fetcher, ps []original, look pipeline.Look) ([]uint64, error) {
 	var ask, out []uint64
 	for i := range ps {
-		if _, ok := ps[i].originOf(look); !ok {
+		if _, ok := ps[i].originOf(look); !ok && ps[i].seq > 0 {
 			ask = append(ask, ps[i].seq)
 		}
 	}

@@ -19,11 +19,6 @@ type Reconsidered struct {
 	Lost     int `json:"lost"`     // not decided: their evidence is no longer stored, or unreadable
 }
 
-// RejectRun names the run that decides the rejects of a look again under a version of the applied rules.
-func RejectRun(version int, look pipeline.Look) string {
-	return fmt.Sprintf("rules-%d-%s", version, look)
-}
-
 // Rejects decides again what each look rejected since from, under a version of the applied rules, and offers what
 // passes now to the live pipeline. Each look is a run of its own. It is idempotent: a second call completes an
 // interrupted one.
@@ -46,7 +41,8 @@ func Rejects(ctx context.Context, b *bus.Bus, rules []byte, version int, from ti
 }
 
 func rejectsOf(ctx context.Context, b *bus.Bus, rules []byte, version int, look pipeline.Look, from time.Time, progress func(Step)) (*Replay, error) {
-	o := Options{Look: look, Rules: rules, Run: RejectRun(version, look), From: from, Rejects: true, ChangedOnly: true}
+	run := b.Own(fmt.Sprintf("rules-%d-%s", version, look)) // versions are counted in each plan
+	o := Options{Look: look, Rules: rules, Run: run, From: from, Rejects: true, ChangedOnly: true}
 	l, err := openLedger(ctx, b, o.Run)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token/plan"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/platform/bus"
@@ -148,5 +150,45 @@ func TestWhatWasRejectedIsDecidedAgainAndWhatPassesIsOfferedOnce(t *testing.T) {
 	other := bytes.Replace(schemas.UsedBooks, []byte("prep_cents: 275"), []byte("prep_cents: 276"), 1)
 	if r, err = again(t.Context(), other, 3, func(replay.Step) {}); err != nil || r.Lost != len(all)-len(by[pipeline.LookGlance]) {
 		t.Errorf("without answers: %+v, %v", r, err)
+	}
+}
+
+func TestEachPlanReconsidersItsOwnRejectsUnderTheSameVersion(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	if err := d.Bus.Apply(t.Context(), bus.Provision{Plans: plan.Map{"eu": {keepa.DomainDE}}}); err != nil {
+		t.Fatal(err)
+	}
+	now := decide.Instant(d.Env.Now())
+	rules := map[pipeline.Plan][]byte{"": schemas.UsedBooks, "eu": bytes.Replace(schemas.UsedBooks, []byte("marketplace: com"), []byte("marketplace: de"), 1)}
+	domains := map[pipeline.Plan]keepa.Domain{"": keepa.DomainCom, "eu": keepa.DomainDE}
+	books := map[string]int{}
+	for i, p := range []pipeline.Plan{"", "eu"} {
+		asin := d.ASINs(keepasim.Good)[i]
+		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+		w.Survivor.Domain = int(domains[p])
+		w.ID = w.Survivor.WorkID(pipeline.FirstGeneration)
+		d.Offer(t, w)
+		v := decide.Glance(judging(t, "marketplace: com", "marketplace: "+domains[p].Suffix(), "min_rank_drops: 1", "min_rank_drops: 100000"), w, now).Verdict
+		if v.Outcome != pipeline.Reject {
+			t.Fatalf("%s of plan %s: %s", asin, p, v.Outcome)
+		}
+		u := worker.Unit{Work: w, Origin: fmt.Sprintf("CANDIDATES/%d", i+1)}
+		if err := worker.Apply(d.Bus)(t.Context(), []worker.Effect{u.Conclude(v, "")}); err != nil {
+			t.Fatal(err)
+		}
+		books[asin] = 1
+	}
+	for p, body := range rules {
+		b, err := d.Bus.As(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := replay.Rejects(t.Context(), b, body, 1, now.Add(-time.Hour), func(replay.Step) {}); err != nil || r.Rejected != 1 || r.Offered != 1 {
+			t.Errorf("version 1 of plan %q: %+v, %v", p, r, err)
+		}
+	}
+	if got := retried(t, d.Bus); !maps.Equal(got, books) {
+		t.Errorf("offered are %v, want %v", got, books)
 	}
 }

@@ -274,7 +274,7 @@ func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- 
 		return nil
 	})
 	for range r.o.Workers {
-		b := newDecider(r.o, r.judge)
+		b := newDecider(r.o, r.judge, r.Made)
 		all.Go(func() error {
 			for j := range jobs {
 				if err := f(b, j.w); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/process"
 )
 
 // A saved stream is a directory as `nats stream backup` writes it and `nats stream restore` and `nats account restore`
@@ -86,7 +87,7 @@ func (b *Bus) saveStream(ctx context.Context, stream, dir string, progress func(
 	if err != nil {
 		return out, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, savedMeta), body, 0o600); err != nil {
+	if err := process.WriteSynced(filepath.Join(dir, savedMeta), body); err != nil {
 		return out, err
 	}
 	out = Saved{Last: state.LastSeq, Messages: state.Msgs, Bytes: n, Made: Made(s.CachedInfo())}
@@ -355,7 +356,7 @@ func (b *Bus) saveTail(ctx context.Context, stream jetstream.Stream, dir string,
 	if lines.Len() == 0 {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(dir, savedTail), lines.Bytes(), 0o600)
+	return process.WriteSynced(filepath.Join(dir, savedTail), lines.Bytes())
 }
 
 func (b *Bus) replayTail(ctx context.Context, dir string) error {

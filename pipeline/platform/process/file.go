@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -48,4 +49,23 @@ func readSome(name string) ([]byte, error) {
 		defer f.Close()
 	}
 	return io.ReadAll(io.LimitReader(f, complaint.MaxBytes+1))
+}
+
+// WriteSynced writes a new file and returns when its contents are on disk. Its name is once SyncDir has returned.
+func WriteSynced(name string, body []byte) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(body)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// SyncDir returns when the names in a directory are on disk.
+func SyncDir(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

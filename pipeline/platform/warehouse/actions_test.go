@@ -2,6 +2,7 @@ package warehouse_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,4 +56,64 @@ func TestWhatWasSoldIsComparedWithWhatWasPredictedWhenItWasBought(t *testing.T) 
 	}
 	want(t, w, "SELECT count() FROM actions_standing", "4")
 	want(t, w, "SELECT arrayStringConcat(groupArray(hidden_because), '/') FROM (SELECT hidden_because FROM deal_states ORDER BY asin)", "bought//")
+}
+
+func TestAmountsAreSummedInTheCurrencyOfEachMarketplace(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	var deals []warehouse.DealRow
+	var looks []warehouse.VerdictRow
+	for i, domain := range []int{1, 5} {
+		seq := uint64(i + 1)
+		for n := range 2 {
+			d := dealRow(t, 2*seq+uint64(n), noon, fmt.Sprintf(`{"domain":%d,"asin":%q,"price_type":2,"profit_cents":1250,"sale_price_cents":4000,"sale_price_low_cents":3000,
+				"sale_price_high_cents":5000,"expected_value_cents":1100}`, domain, asinOf(n)))
+			d.MsgID = fmt.Sprint("deal ", d.Sequence)
+			deals = append(deals, d)
+		}
+		v, value, profit := warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, seq, noon)}, int64(1100), int64(1250)
+		v.Identity = pipeline.Identity{Domain: domain, ASIN: asinOf(1), PriceType: 2}
+		v.Look, v.Outcome, v.ExpectedValueCents, v.ProfitCents, v.DecidedAt = pipeline.LookCommit, pipeline.Accept, &value, &profit, noon
+		looks = append(looks, v)
+	}
+	must(t, w.InsertDeals(t.Context(), deals, "deals"))
+	must(t, w.InsertVerdicts(t.Context(), looks, "looks"))
+	sales := []warehouse.ActionRow{
+		traded(1, noon.Add(72*time.Hour), action.Sold, "", asinOf(1), 4500), traded(2, noon.Add(72*time.Hour), action.Sold, "", asinOf(1), 4500),
+	}
+	sales[1].Domain = 5
+	must(t, w.InsertActions(t.Context(), sales, "actions"))
+	for _, c := range []struct {
+		question string
+		columns  []string
+		want     string
+	}{
+		{"deal-counts", []string{"domain", "visible", "profit"}, "[[1 2 25] [5 2 2500]]"},
+		{"deal-states", []string{"domain", "state", "deals", "profit"}, "[[1 visible 2 25] [5 visible 2 2500]]"},
+		{
+			"calibration",
+			[]string{"domain", "band", "verdicts", "expected_each", "earned_each", "sold", "predicted_each", "sold_each"},
+			"[[1 10 1 11 12.5 1 40 45] [5 1000 1 1100 1250 1 4000 4500]]",
+		},
+	} {
+		params := map[string]string{"since": "2026-01-01 00:00:00"}
+		if c.question == "deal-states" {
+			params = nil
+		}
+		a, err := w.Ask(t.Context(), c.question, params)
+		must(t, err)
+		var got [][]any
+		for _, row := range a.Rows {
+			var of []any
+			for _, name := range c.columns {
+				if i := slices.Index(a.Columns, name); i >= 0 {
+					of = append(of, row[i])
+				}
+			}
+			got = append(got, of)
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s: %v, want %s", c.question, got, c.want)
+		}
+	}
 }

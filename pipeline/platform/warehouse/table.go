@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"encoding"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -149,7 +150,7 @@ func (t *Table) writeCSV(w io.Writer) error {
 	return out.Error()
 }
 
-// plain converts a value for JSON: no infinities, times in RFC 3339.
+// plain converts a value for JSON: no infinities, times in RFC 3339, and bytes are numbers, not base64.
 func plain(v any) any {
 	switch v := v.(type) {
 	case float64:
@@ -162,14 +163,38 @@ func plain(v any) any {
 		}
 	case time.Time:
 		return v.UTC().Format(time.RFC3339Nano)
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = plain(v[i])
+	case json.Marshaler, encoding.TextMarshaler: // such as a UUID, which is an array
+		return v
+	}
+	return plainParts(reflect.ValueOf(v))
+}
+
+// plainParts converts what an array or a map holds.
+func plainParts(v reflect.Value) any {
+	switch v.Kind() {
+	case reflect.Invalid:
+		return nil
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		return plain(v.Elem().Interface())
+	case reflect.Slice, reflect.Array:
+		out := make([]any, v.Len())
+		for i := range out {
+			out[i] = plain(v.Index(i).Interface())
 		}
 		return out
+	case reflect.Map:
+		out := reflect.MakeMap(reflect.MapOf(v.Type().Key(), reflect.TypeFor[any]()))
+		for key, value := range v.Seq2() {
+			// Behind a pointer, because a plain nil would delete the key.
+			out.SetMapIndex(key, reflect.ValueOf(new(plain(value.Interface()))).Elem())
+		}
+		return out.Interface()
+	default:
+		return v.Interface()
 	}
-	return v
 }
 
 // cell formats a value as text; nil is empty.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -288,8 +289,36 @@ func TestNothingInvalidIsVisibleAndWhatIsHiddenHasAReason(t *testing.T) {
 	must(t, err)
 	states, err := w.Ask(t.Context(), "deal-states", nil)
 	must(t, err)
-	if got := fmt.Sprintln(len(list.Rows), counts.Rows[0][2], states.Rows[0][0], states.Rows[0][2]); got != "2 2 visible 2\n" {
+	if got := fmt.Sprintln(len(list.Rows), counts.Rows[0][3], states.Rows[0][1], states.Rows[0][3]); got != "2 2 visible 2\n" {
 		t.Errorf("list, visible of the counts, first of the states: %s", got)
+	}
+}
+
+func TestTheQuestionDealsNamesTheSellerAsTheViewDoes(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	says := func(seq uint64, seller string) {
+		t.Helper()
+		d := dealRow(t, seq, noon, `{"domain":1,"asin":"B000000001","price_type":2,"sale_price_cents":5000,"profit_cents":900`+seller+`}`)
+		d.MsgID = fmt.Sprint("deal ", seq)
+		must(t, w.InsertDeals(t.Context(), []warehouse.DealRow{d}, d.MsgID))
+	}
+	for i, c := range []struct{ says, want string }{
+		{`,"seller_id":"S1","seller_name":"Books"`, "Books"},
+		{`,"seller_id":"S1"`, "Books"}, // a later look does not ask for the name again
+		{``, "Books"},
+		{`,"seller_id":"S2"`, "S2"},
+		{`,"seller_id":"S2","seller_name":"More Books"`, "More Books"},
+		{`,"seller_id":"S1"`, "Books"},
+		{`,"seller_id":""`, ""},
+	} {
+		says(uint64(i+1), c.says)
+		a, err := w.Ask(t.Context(), "deals", map[string]string{"since": "2026-01-01 00:00:00"})
+		must(t, err)
+		if got := fmt.Sprint(a.Rows[0][slices.Index(a.Columns, "seller")]); got != c.want {
+			t.Errorf("after %d versions the seller is %q, want %q", i+1, got, c.want)
+		}
+		want(t, w, "SELECT coalesce(nullIf(seller_name, ''), seller_id) FROM visible_deals", c.want)
 	}
 }
 

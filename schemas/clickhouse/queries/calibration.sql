@@ -6,38 +6,44 @@
 -- of the last version of the deal before you recorded the purchase; before you recorded the sale, where there is no purchase.
 --
 -- Columns:
---   band            expected value, dollars: 5 is from 5 to below 10, 0 all below 5; empty where none was computed
+--   domain          Keepa's number of the marketplace; 1 is amazon.com
+--   band            expected value: 5 is from 5 to below 10, 0 all below 5, in yen a hundred times that; empty where none was
+--                   computed
 --   verdicts        of the commit
 --   accepted        of them, became deals
 --   accept_percent  accepted of verdicts, percent
---   expected_each   mean expected value, dollars
---   earned_each     mean profit, with 0 for what was not accepted, dollars
+--   expected_each   mean expected value
+--   earned_each     mean profit, with 0 for what was not accepted
 --   ratio           earned_each / expected_each; 1 is right, below 1 promises too much
 --   tokens          what the commits cost
 --   sold            copies that you sold and that were a deal; whatever the run
---   predicted_each  mean predicted sale price of these, dollars; empty without one
---   sold_each       mean price that they brought, dollars; empty without one
+--   predicted_each  mean predicted sale price of these; empty without one
+--   sold_each       mean price that they brought; empty without one
 --   within_percent  of these, brought a price from the low to the high prediction, percent; empty without one
+-- Amounts are in the currency of the marketplace.
 -- Parameters:
 --   since  DateTime  = -7d   from when, pipeline time, UTC
 --   run    String    = live  the run: live, or the name of a replay
 SELECT
+    domain,
     band,
     sum(n) AS verdicts,
     sum(yes) AS accepted,
     round(100 * accepted / nullIf(verdicts, 0), 1) AS accept_percent,
-    round(sum(expected_sum) / nullIf(verdicts, 0) / 100, 2) AS expected_each,
-    round(sum(earned_sum) / nullIf(verdicts, 0) / 100, 2) AS earned_each,
+    round(sum(expected_sum) / nullIf(verdicts, 0) / unit, 2) AS expected_each,
+    round(sum(earned_sum) / nullIf(verdicts, 0) / unit, 2) AS earned_each,
     round(earned_each / nullIf(expected_each, 0), 2) AS ratio,
     sum(paid) AS tokens,
     sum(copies) AS sold,
-    round(sum(predicted_sum) / nullIf(sold, 0) / 100, 2) AS predicted_each,
-    round(sum(got_sum) / nullIf(sold, 0) / 100, 2) AS sold_each,
+    round(sum(predicted_sum) / nullIf(sold, 0) / unit, 2) AS predicted_each,
+    round(sum(got_sum) / nullIf(sold, 0) / unit, 2) AS sold_each,
     round(100 * sum(within) / nullIf(sold, 0), 1) AS within_percent
 FROM
 (
     SELECT
-        if(expected_value_cents IS NULL, NULL, 5 * intDiv(greatest(0, assumeNotNull(expected_value_cents)), 500)) AS band,
+        domain,
+        if(domain = 5, 1, 100) AS unit, -- yen have no decimals
+        if(expected_value_cents IS NULL, NULL, intDiv(500, unit) * intDiv(greatest(0, assumeNotNull(expected_value_cents)), 500)) AS band,
         count() AS n,
         countIf(outcome = 'accept') AS yes,
         sum(v.expected_value_cents) AS expected_sum,
@@ -46,18 +52,21 @@ FROM
         toUInt64(0) AS copies, toInt64(0) AS predicted_sum, toInt64(0) AS got_sum, toUInt64(0) AS within
     FROM verdicts AS v FINAL
     WHERE run = {run:String} AND look = 'commit' AND at >= {since:DateTime('UTC')} AND outcome IN ('accept', 'reject')
-    GROUP BY band
+    GROUP BY domain, band
 
     UNION ALL
 
     SELECT
-        if(expected IS NULL, NULL, 5 * intDiv(greatest(0, assumeNotNull(expected)), 500)) AS band,
+        domain,
+        if(domain = 5, 1, 100) AS unit,
+        if(expected IS NULL, NULL, intDiv(500, unit) * intDiv(greatest(0, assumeNotNull(expected)), 500)) AS band,
         0, 0, NULL, 0, 0,
         count(), sum(assumeNotNull(predicted)), sum(got), countIf(got BETWEEN low AND high)
     FROM
     (
         SELECT
             s.row_id AS row_id,
+            any(s.domain) AS domain,
             any(assumeNotNull(s.price_cents)) AS got,
             argMax(v.sale_price_cents, v.row_id) AS predicted,
             argMax(v.sale_price_low_cents, v.row_id) AS low,
@@ -80,8 +89,8 @@ FROM
             AND v.asin IN (SELECT value FROM actions WHERE action = 'sold') -- the join alone reads every version
         GROUP BY s.row_id
     )
-    GROUP BY band
+    GROUP BY domain, band
 )
-GROUP BY band
-ORDER BY band NULLS LAST
+GROUP BY domain, unit, band
+ORDER BY domain, band NULLS LAST
 SETTINGS do_not_merge_across_partitions_select_final = 1;

@@ -3,6 +3,7 @@
 -- Counts go through the view deal_states, as the list of deals does. Other places that name the same sequences count the same.
 --
 -- Columns:
+--   domain       Keepa's number of the marketplace; 1 is amazon.com
 --   found        of the stored, accepted by a look
 --   stored       deals of which the stream DEALS has a version; a book that is found again is the same deal
 --   visible      shown now
@@ -11,13 +12,14 @@
 --   expired      hidden by a later look that rejected them
 --   invalid      hidden because profit is missing
 --   unconfirmed  of the visible, neither decided nor confirmed since
---   profit       of the visible together, dollars
+--   profit       of the visible together, in the currency of the marketplace
 --   set_aside    hidden because you bought or ignored them
 --   as_of_deals, as_of_verdicts, as_of_actions   counted to these sequences of the streams; of VERDICTS the last that says
 --                something about a deal
 -- Parameters:
 --   since  DateTime  = -7d   what is new and what is unconfirmed: from when, pipeline time, UTC
 SELECT
+    d.domain AS domain,
     countIf(d.last_confirmed_at > toDateTime64(0, 3, 'UTC')) AS found,
     count() AS stored,
     countIf(hidden_because = '') AS visible,
@@ -26,9 +28,11 @@ SELECT
     countIf(hidden_because NOT IN ('', 'no_profit', 'old_estimate', 'bought') AND hidden_because NOT LIKE 'ignored_%') AS expired,
     countIf(hidden_because IN ('no_profit', 'old_estimate')) AS invalid,
     countIf(hidden_because = '' AND greatest(d.last_seen_at, d.last_confirmed_at) < {since:DateTime('UTC')}) AS unconfirmed,
-    round(sumIf(d.profit_cents, hidden_because = '') / 100, 2) AS profit,
+    round(sumIf(d.profit_cents, hidden_because = '') / if(domain = 5, 1, 100), 2) AS profit,
     countIf(hidden_because = 'bought' OR hidden_because LIKE 'ignored_%') AS set_aside,
     bitAnd((SELECT max(row_id) FROM deal_versions), 4294967295) AS as_of_deals,
     bitAnd((SELECT greatest(max(confirmed_id), max(rejected_id), max(marked_id)) FROM deal_facts), 4294967295) AS as_of_verdicts,
     bitAnd((SELECT max(row_id) FROM actions), 4294967295) AS as_of_actions
-FROM deal_states AS d;
+FROM deal_states AS d
+GROUP BY domain
+ORDER BY domain;

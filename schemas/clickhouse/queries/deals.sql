@@ -50,7 +50,7 @@ SELECT
     sales,
     n_eff,
     condition,
-    seller,
+    coalesce(arrayMax(arrayMap(s -> (s.1, s.3), arrayFilter(s -> s.2 = seller_id, sellers))).2, seller_id) AS seller,
     found_at,
     shown[indexOf(shown.1, deal)].2 AS confirmed_at,
     url,
@@ -78,7 +78,8 @@ FROM
         argMax(v.sale_count, v.row_id) AS sales,
         argMax(v.n_eff, v.row_id) AS n_eff,
         argMax(v.condition, v.row_id) AS condition,
-        argMaxIf(coalesce(v.seller_name, v.seller_id), v.row_id, v.seller_id IS NOT NULL) AS seller,
+        argMax(v.seller_id, v.row_id) AS seller_id,
+        groupArrayIf((v.row_id, v.seller_id, v.seller_name), v.seller_name != '') AS sellers, -- not every version names its own
         argMax(v.found_at, v.row_id) AS found_at,
         argMax(v.url, v.row_id) AS url,
         ifNull(argMax(v.simulated, v.row_id), false) AS simulated

@@ -4,6 +4,7 @@ package compose_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/url"
 	"os"
@@ -404,6 +405,27 @@ func TestSecretsAreInADirectoryOfTheirUserAlone(t *testing.T) {
 		if fi, err := os.Stat(filepath.Dir(s.File)); err != nil || fi.Mode().Perm() != 0o700 {
 			t.Fatalf("%s: %v, %v", filepath.Dir(s.File), fi.Mode(), err)
 		}
+	}
+}
+
+func TestTheCertificateOfThePageIsMadeOnceThereIsAnOpenSSL(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("there is none")
+	}
+	dir := t.TempDir()
+	pair := []string{filepath.Join(dir, "page-cert"), filepath.Join(dir, "page-key")}
+	for _, file := range pair { // of a run without it
+		if err := os.WriteFile(file, nil, 0o444); err != nil { //nolint:gosec // as deploy/init does
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", filepath.Join(root, "deploy", "init"))
+	cmd.Env = append(os.Environ(), "RATCHET_SECRETS="+dir, "KEEPA_API_KEY=k")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := tls.LoadX509KeyPair(pair[0], pair[1]); err != nil {
+		t.Error(err)
 	}
 }
 
