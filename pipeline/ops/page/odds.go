@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/domain/backtest"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/ops/chart"
 	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/platform/process"
@@ -108,7 +109,7 @@ func (s *Server) calibrations(ctx context.Context) pictured {
 	}
 	out := pictured{Running: o.running}
 	if o.earned != nil {
-		out.Pictures = earnedPictures(*o.earned)
+		out.Pictures = earnedPictures(*o.earned, s.currency(ctx))
 	} else {
 		out.Lacks = append(out.Lacks, "What deals were expected to earn and what they did is counted by ClickHouse: "+o.lacks+".")
 	}
@@ -166,9 +167,19 @@ func (s *Server) askEarned(ctx context.Context) (*table, string) {
 	return &t, ""
 }
 
-// earnedPictures returns the bands of expected value, and what copies were sold for.
-func earnedPictures(t table) []calibration {
-	money := func(v float64) string { return fmt.Sprintf("$%.0f", v) }
+// currency returns that of the marketplace that the rules are for; dollars if they are unreadable.
+func (s *Server) currency(ctx context.Context) keepa.Currency {
+	t, err := s.rules(ctx, s.b)
+	if err != nil {
+		return keepa.DomainCom.Currency()
+	}
+	return t.judge.Settings().Domain().Currency()
+}
+
+// earnedPictures returns the bands of expected value, and what copies were sold for. The table is in hundreds of the
+// currency's smallest unit.
+func earnedPictures(t table, c keepa.Currency) []calibration {
+	money := func(v float64) string { return fmt.Sprintf("%s%.0f", c.Symbol, 100*v/math.Pow10(c.Decimals)) }
 	earned := chart.Calibration{
 		Title: "Expected value of a look and what it earned", Said: "expected, each", Seen: "earned, each", Label: money, Above: "more earned than expected",
 		Points: points(t, "expected each", "earned each", "verdicts"),
@@ -178,7 +189,7 @@ func earnedPictures(t table) []calibration {
 		Points: points(t, "predicted each", "sold each", "sold"),
 	}
 	out := []calibration{{
-		Name: earned.Title, Says: "The commits of 90 days, in bands of 5 dollars of expected value; what was not accepted earned nothing.",
+		Name: earned.Title, Says: "The commits of 90 days, in bands of " + money(5) + " of expected value; what was not accepted earned nothing.",
 		Picture: chart.Calibrated(earned, calibrationSize), Table: t,
 	}}
 	if len(sold.Points) > 0 {
