@@ -14,7 +14,7 @@ func TestWhatAStageSpentIsThatOfItsPlan(t *testing.T) {
 	h := week(func(h *History, _ func(int, pipeline.Verdict)) {
 		for plan, tokens := range map[pipeline.Plan]int{"": 41, "eu": 73} {
 			e := pipeline.Entry{Event: pipeline.EventClose, Claim: "c" + string(plan), Plan: plan, Stage: pipeline.StagePeeker, PriceKind: pipeline.KindPeek, Tokens: tokens, Items: tokens, At: noon}
-			h.sum.Entry(e)
+			h.sum.Entry(e.Claim, e)
 			c.entry(e)
 		}
 		h.status.Stages = []StageStatus{{Stage: pipeline.StagePeeker}, {Stage: pipeline.StagePeeker, Plan: "eu"}}

@@ -30,7 +30,7 @@ func busy(shed, waiting int) History {
 		for i := range shed {
 			h.sum.Verdict(fmt.Sprint("s", i), pipeline.Verdict{Look: pipeline.LookPeek, Outcome: pipeline.Shed, Source: pipeline.SourceLive, DecidedAt: noon})
 		}
-		h.sum.Entry(pipeline.Entry{Event: pipeline.EventClose, Claim: "all", Tokens: 7000 + 700})
+		h.sum.Entry("e1", pipeline.Entry{Event: pipeline.EventClose, Claim: "all", Tokens: 7000 + 700})
 		h.status.Stages = []StageStatus{{Stage: pipeline.StagePeeker, Waiting: waiting}}
 		h.status.Watermarks = map[string]watermark.State{"1.a": {Rows: 900, NextPoll: noon}, "1.b": {Rows: 50}}
 	})
