@@ -36,11 +36,11 @@ func ReadHistory(ctx context.Context, b *bus.Bus, since func(now time.Time) time
 	return h, err
 }
 
-// storedWithin is more than the clocks of machines differ: a message is stored after the instant that it names.
+// storedWithin is more than the clocks of machines differ.
 const storedWithin = time.Hour
 
-// stored selects what was stored since the history begins. Simulated time stands still while nothing runs, so that all of
-// it is read.
+// stored selects what was stored since the history begins: a message is stored after the instant that it names.
+// Simulated time stands still while nothing runs, so everything is read.
 func (h History) stored() bus.From {
 	if h.status.Simulated() {
 		return bus.From{}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/deal"
@@ -21,8 +22,8 @@ type decision struct {
 }
 
 // marketOf returns which marketplace is meant by an ASIN, and its newest decision there. A book's ASIN is its ISBN, the
-// same in every marketplace: that of the newest deal is meant, else that of the newest candidate, else that of the
-// newest decision; 0 if nothing is stored.
+// same in every marketplace: that of the newest deal is meant, else that of the newest candidate, decision or answer;
+// 0 if nothing is stored.
 func marketOf(ctx context.Context, b *bus.Bus, asin string) (domain int, last decision, err error) {
 	in, newest, err := decisionsIn(ctx, b, asin)
 	if err != nil {
@@ -34,14 +35,22 @@ func marketOf(ctx context.Context, b *bus.Bus, asin string) (domain int, last de
 		}
 	}
 	if domain == 0 {
-		from := bus.From{Newest: true, Subjects: []string{"candidate.*.*." + asin}}
-		err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, from, func(_ bus.Read, c pipeline.Candidate) error {
-			domain = c.Domain
-			return nil
-		})
+		domain, err = newestIn(ctx, b, pipeline.StreamCandidates, "candidate.*.*."+asin)
 	}
-	domain = cmp.Or(domain, newest)
+	if domain = cmp.Or(domain, newest); domain == 0 && err == nil {
+		domain, err = newestIn(ctx, b, pipeline.StreamResponses, "response.*.peek."+asin, "response.*.commit."+asin)
+	}
 	return domain, in[domain], err
+}
+
+// newestIn returns the marketplace of the newest message on subjects of a stream; 0 without one.
+func newestIn(ctx context.Context, b *bus.Bus, stream string, subjects ...string) (domain int, err error) {
+	err = b.Scan(ctx, stream, bus.From{Newest: true, Headers: true, Subjects: subjects}, func(r bus.Read) error {
+		_, key, _ := strings.Cut(r.Subject, ".")
+		domain = pipeline.DomainOf(key)
+		return nil
+	})
+	return domain, err
 }
 
 // decisionsIn returns the newest live decisions about an ASIN by marketplace, and the marketplace of the newest one.

@@ -51,7 +51,7 @@ func TestTheReportOverCapturedAnswersTellsCapturedProductsFromMadeOnes(t *testin
 	}
 }
 
-// TestAQuestionAboutAnHourReadsNoOlderMessages counts what the server delivers: nothing was stored in the time asked for.
+// TestAQuestionAboutAnHourReadsNoOlderMessages counts what the server delivers.
 func TestAQuestionAboutAnHourReadsNoOlderMessages(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)

@@ -88,7 +88,7 @@ func (t *Report) Entry(id string, e pipeline.Entry) {
 		pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
 		return
 	}
-	t.booked[id] = true
+	t.booked[id] = id != "" // what has no id is not known to be a repeat
 }
 
 // Looked is how many works a look decided, by outcome.
