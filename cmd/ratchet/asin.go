@@ -51,7 +51,11 @@ func (c asinCmd) about(a *app, do func(ctx context.Context, b *bus.Bus, j *verdi
 		return err
 	}
 	return c.with(a, func(ctx context.Context, b *bus.Bus) error {
-		judge, err := c.current(ctx, b, loaded)
+		on, err := cli.Serving(ctx, b, asin)
+		if err != nil {
+			return err
+		}
+		judge, err := c.current(ctx, on, loaded)
 		if err != nil {
 			return err
 		}

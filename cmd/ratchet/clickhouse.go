@@ -42,6 +42,7 @@ func (c clickhouseCmd) Run(a *app) error {
 	if err := c.choose(); err != nil {
 		return err
 	}
+	a.untilSignal = true
 	lib, err := clickhouse.Fetch(a.ctx, clickhouse.FetchOptions{Lib: c.Lib, Log: a.env.Log, Progress: a.errOut})
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ func (c daemonCmd) Run(a *app) error {
 		"notifier": notifier.Run, "page": page.Run,
 		"natsd": a.natsd,
 	}
+	a.untilSignal = true
 	run, ok := daemons[c.Name]
 	if !ok {
 		return process.Usagef("daemon %q is unknown; want one of %s", c.Name, strings.Join(slices.Sorted(maps.Keys(daemons)), ", "))

@@ -70,6 +70,7 @@ func (c dealsCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	a.untilSignal = c.Follow
 	b, err := c.connect(a.ctx, a)
 	if err != nil {
 		return err
@@ -81,10 +82,7 @@ func (c dealsCmd) Run(a *app) error {
 	if c.Since > 0 {
 		since = now.Add(-time.Duration(c.Since))
 	}
-	if err = c.print(a.ctx, a, b, since, show); c.Follow {
-		return err
-	}
-	return a.complete(err)
+	return c.print(a.ctx, a, b, since, show)
 }
 
 func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show cli.Show) error {

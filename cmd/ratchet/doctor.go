@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sys/unix"
 
 	"ratchet/pipeline/domain/token"
@@ -210,15 +211,21 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 	}
 	defer b.Close()
 	s, err := cli.Look(ctx, b)
-	if err != nil {
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return bus.RedactURL(c.NATSURL) + " answers; no pipeline has run on it yet", nil
 	}
-	if len(s.Stuck) > 0 {
-		all := make([]error, len(s.Stuck))
-		for i, st := range s.Stuck {
-			all[i] = fmt.Errorf("%s is stuck: %s", st.Daemon, st.Reason)
-		}
-		return "", fmt.Errorf("%w; see docs/operate.md", errors.Join(all...))
+	if err != nil {
+		return "", err
+	}
+	var wrong []error
+	for _, st := range s.Stuck {
+		wrong = append(wrong, fmt.Errorf("%s is stuck: %s", st.Daemon, st.Reason))
+	}
+	if len(s.Late) > 0 {
+		wrong = append(wrong, fmt.Errorf("no answer in time: %s", strings.Join(s.Late, "; ")))
+	}
+	if len(wrong) > 0 {
+		return "", fmt.Errorf("%w; see docs/operate.md", errors.Join(wrong...))
 	}
 	return fmt.Sprintf("%s, %d daemons alive", bus.RedactURL(c.NATSURL), len(s.Daemons)), nil
 }

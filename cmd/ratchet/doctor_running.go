@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/standalone"
@@ -29,8 +31,11 @@ func (c doctorCmd) runs(ctx context.Context, a *app, ask func(*bus.Bus, cli.Stat
 	}
 	defer b.Close()
 	s, err := cli.Look(ctx, b)
-	if err != nil || len(s.Daemons) == 0 {
-		return nothingRuns, nil //nolint:nilerr // no pipeline has run on this NATS yet
+	if errors.Is(err, jetstream.ErrBucketNotFound) || err == nil && len(s.Daemons) == 0 {
+		return nothingRuns, nil
+	}
+	if err != nil {
+		return "", err
 	}
 	return ask(b, s)
 }

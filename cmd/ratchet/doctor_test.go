@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"ratchet/pipeline"
@@ -105,5 +107,29 @@ func TestTheDoctorTellsADeadDaemonFromALivingOneAndEndsWithTheOneThingToDoFirst(
 	}
 	if !strings.Contains(out.String(), "the committer (host.7) has a heartbeat of") || strings.Contains(out.String(), "the tokend (") || !strings.Contains(out.String(), "no peeker runs") {
 		t.Errorf("a committer died, tokend answers, a peeker never was:\n%s", &out)
+	}
+}
+
+// withoutJetStream starts a NATS that takes connections and stores nothing.
+func withoutJetStream(t *testing.T) string {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(srv.Shutdown)
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	return srv.ClientURL()
+}
+
+func TestTheDoctorDoesNotTakeANATSWithoutJetStreamForOneOnWhichNothingRan(t *testing.T) {
+	t.Parallel()
+	var out, errOut bytes.Buffer
+	code := run([]string{"doctor", "--data", t.TempDir(), "--nats-url", withoutJetStream(t), "--clickhouse-url", "none"}, &out, &errOut)
+	if code != process.ExitFailed || !strings.Contains(out.String(), "BAD  nats") || strings.Contains(out.String(), "no pipeline has run") {
+		t.Errorf("exit %d, want %d:\n%s", code, process.ExitFailed, &out)
 	}
 }

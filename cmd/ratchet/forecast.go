@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -35,14 +36,14 @@ func (c forecastCmd) Run(a *app) error {
 	if c.Rate > 0 {
 		return c.simulate(a)
 	}
-	f, ok, why := c.history(a)
-	if !ok && a.ctx.Err() != nil {
-		return errInterrupted
-	}
-	if !ok {
+	f, err := c.history(a)
+	if errors.Is(err, cli.ErrShortHistory) {
 		c.Rate = simulatedRate
-		fmt.Fprintf(a.errOut, "A simulated list, because %s.\n", why)
+		fmt.Fprintf(a.errOut, "A simulated list, because %v.\n", err)
 		return c.simulate(a)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; --rate N forecasts on a simulated list instead", err)
 	}
 	if c.JSON {
 		return json.NewEncoder(a.out).Encode(f)
@@ -66,19 +67,17 @@ func (c forecastCmd) validate() error {
 	return nil
 }
 
-// history measures the history; false, and the reason, if it is too short.
-func (c forecastCmd) history(a *app) (f cli.Forecast, ok bool, why string) {
-	err := c.with(a, func(ctx context.Context, b *bus.Bus) error {
+// history measures the history.
+func (c forecastCmd) history(a *app) (f cli.Forecast, err error) {
+	err = c.with(a, func(ctx context.Context, b *bus.Bus) error {
 		h, err := cli.ReadHistory(ctx, b, func(now time.Time) time.Time { return now.Add(-time.Duration(c.Since)) })
-		if err == nil {
-			f, ok = h.Forecast()
+		if err != nil {
+			return err
 		}
+		f, err = h.Forecast()
 		return err
 	})
-	if err != nil {
-		return f, false, fmt.Sprintf("your history cannot be read (%v)", err)
-	}
-	return f, ok, "there is less than a day of history, or fewer than 50 decisions"
+	return f, err
 }
 
 // simulate runs a day on a made-up list.

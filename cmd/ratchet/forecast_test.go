@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"ratchet/pipeline"
+	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
@@ -29,8 +34,8 @@ func TestAForecastUsesTheOwnHistoryAndShowsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	asks := forecastCmd{natsFlags: natsFlags{NATSURL: nats}, Since: span(28 * 24 * time.Hour)}
-	if _, ok, why := asks.history(&app{ctx: t.Context(), env: env}); ok || !strings.Contains(why, "less than a day of history") {
-		t.Errorf("nothing is a history: %t, %s", ok, why)
+	if _, err := asks.history(&app{ctx: t.Context(), env: env}); !errors.Is(err, cli.ErrShortHistory) {
+		t.Errorf("nothing is a history: %v", err)
 	}
 	var ms []bus.Message
 	for i := range 120 {
@@ -50,5 +55,23 @@ func TestAForecastUsesTheOwnHistoryAndShowsIt(t *testing.T) {
 		if !strings.HasPrefix(text, "Your plan is not the bottleneck: 5 tokens a minute decide 48 of 48 new prices a day.") || !strings.Contains(text, "your own last") {
 			t.Errorf("%v says:\n%s", args, text)
 		}
+	}
+}
+
+func TestAForecastOfAHistoryThatCannotBeReadIsAnErrorAndNoSimulation(t *testing.T) {
+	t.Parallel()
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: "u", Password: "p", NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(srv.Shutdown)
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	var out, errOut bytes.Buffer
+	code := run([]string{"forecast", "--nats-url", srv.ClientURL()}, &out, &errOut)
+	if code == process.ExitDone || out.Len() > 0 || !strings.Contains(errOut.String(), "--rate") {
+		t.Errorf("exit %d; prints %s%s", code, &out, &errOut)
 	}
 }

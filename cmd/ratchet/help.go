@@ -130,7 +130,9 @@ Example:
 	"backtest": `Examples:
   ratchet backtest
   ratchet backtest --rules mine/rules.yaml --previous old/rules.yaml`,
-	"replay": `Example:
+	"replay": `With --clickhouse-url none it decides again only what VERDICTS holds.
+
+Example:
   ratchet replay --look peek --rules mine/rules.yaml --run stricter --since 7d`,
 	"report": `Examples:
   ratchet report

@@ -91,6 +91,8 @@ type app struct {
 	env    process.Env
 	out    io.Writer
 	errOut io.Writer
+
+	untilSignal bool // the command ends by a signal, which is its success
 }
 
 // words are what the help of flags names and the code knows.
@@ -102,6 +104,11 @@ func words() kong.Vars {
 
 // run is main with its edges as arguments.
 func run(args []string, out, errOut io.Writer) int {
+	return runIn(context.Background(), args, out, errOut)
+}
+
+// runIn is run; the end of parent has the effect of a signal.
+func runIn(parent context.Context, args []string, out, errOut io.Writer) int {
 	var c grammar
 	exited, code := false, 0
 	parser, err := kong.New(&c,
@@ -143,13 +150,14 @@ func run(args []string, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return process.ExitUsage
 	}
-	ctx, stop := process.SignalContext(context.Background())
+	ctx, stop := process.SignalContext(parent)
 	defer stop()
 	said := &cli.Fold{To: out, Width: foldsAt(k, out)}
 	if said.Width > 0 {
 		out = said
 	}
-	err = errors.Join(k.Run(&app{ctx: ctx, env: env, out: out, errOut: errOut}), said.End())
+	a := &app{ctx: ctx, env: env, out: out, errOut: errOut}
+	err = errors.Join(a.ended(k.Run(a)), said.End())
 	if code := process.ExitCode(err); code != process.ExitDone {
 		complaint := &cli.Fold{To: errOut, Width: widthOf(errOut)}
 		fmt.Fprintf(complaint, "ratchet: %v\n", err)
@@ -186,6 +194,18 @@ var errInterrupted = errors.New("interrupted; the answer is incomplete")
 // complete returns err, or errInterrupted if a signal is the cause: an incomplete answer is not a success.
 func (a *app) complete(err error) error {
 	if err != nil && a.ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// ended returns the result of a command: one that a signal stopped has failed, unless that is how it ends. An error
+// that is not the signal's own may name what resumes the command, and is kept.
+func (a *app) ended(err error) error {
+	if a.ctx.Err() == nil || a.untilSignal {
+		return err
+	}
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(a.ctx)) {
 		return errInterrupted
 	}
 	return err

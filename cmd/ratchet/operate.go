@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
@@ -208,6 +211,8 @@ func (f wishFlags) plans(ctx context.Context, b *bus.Bus) ([]pipeline.Plan, erro
 
 type clickhouseURL struct {
 	URL string `name:"clickhouse-url" help:"ClickHouse to ask (default: ${default})." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
+
+	named bool `kong:"-"` // by a flag, the environment or the `up` that runs
 }
 
 // clickhouseLogin is what an address does not hold.
@@ -222,7 +227,8 @@ func (clickhouseLogin) Validate() error { return nil }
 const embeddedURL = "http://127.0.0.1:8123/ratchet"
 
 // AfterApply takes the words that `up` takes in place of an address.
-func (c *clickhouseURL) AfterApply() error {
+func (c *clickhouseURL) AfterApply(k *kong.Context) error {
+	c.named = slices.ContainsFunc(k.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == "clickhouse-url" })
 	if c.URL == standalone.Embedded {
 		c.URL = embeddedURL
 	}

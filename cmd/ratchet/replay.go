@@ -8,28 +8,30 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/replay"
+	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
 
 type replayCmd struct {
-	natsFlags  `embed:""`
-	planFlag   `embed:""`
-	Look       string `help:"Which look to decide again: peek or commit." placeholder:"LOOK"`
-	Rules      string `help:"The rule file to decide with." type:"path" placeholder:"FILE"`
-	RunName    string `name:"run" required:"" help:"Name of the run; its verdicts carry it as Run-Id." placeholder:"NAME"`
-	Since      span   `help:"Only what was decided within this much pipeline time (24h, 30d …)." placeholder:"D" xor:"span"`
-	From       string `help:"Only what was decided from this time on (RFC 3339 or 2006-01-02)." placeholder:"T" xor:"span"`
-	To         string `help:"Only what was decided before this time." placeholder:"T"`
-	ASIN       string `help:"Only this ASIN." placeholder:"A"`
-	Source     string `help:"Only this source: live, gap, backfill, refresh, repair or retry." placeholder:"S"`
-	Reason     string `help:"Only what was decided for this reason." placeholder:"R"`
-	Resume     bool   `help:"Continue an interrupted run."`
-	Publish    bool   `help:"Publish candidates that pass now to the live pipeline, once."`
-	Depth      string `help:"inputs or answers, instead of the replay's choice." placeholder:"DEPTH"`
-	Changed    bool   `name:"changed-only" help:"Store only verdicts that differ; the others are counted."`
-	ClickHouse string `name:"clickhouse-url" help:"ClickHouse to read kept inputs from; none reads VERDICTS." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
+	natsFlags     `embed:""`
+	planFlag      `embed:""`
+	clickhouseURL `embed:""`
+
+	Look    string `help:"Which look to decide again: peek or commit." placeholder:"LOOK"`
+	Rules   string `help:"The rule file to decide with." type:"path" placeholder:"FILE"`
+	RunName string `name:"run" required:"" help:"Name of the run; its verdicts carry it as Run-Id." placeholder:"NAME"`
+	Since   span   `help:"Only what was decided within this much pipeline time (24h, 30d …)." placeholder:"D" xor:"span"`
+	From    string `help:"Only what was decided from this time on (RFC 3339 or 2006-01-02)." placeholder:"T" xor:"span"`
+	To      string `help:"Only what was decided before this time." placeholder:"T"`
+	ASIN    string `help:"Only this ASIN." placeholder:"A"`
+	Source  string `help:"Only this source: live, gap, backfill, refresh, repair or retry." placeholder:"S"`
+	Reason  string `help:"Only what was decided for this reason." placeholder:"R"`
+	Resume  bool   `help:"Continue an interrupted run."`
+	Publish bool   `help:"Publish candidates that pass now to the live pipeline, once."`
+	Depth   string `help:"inputs or answers, instead of the replay's choice." placeholder:"DEPTH"`
+	Changed bool   `name:"changed-only" help:"Store only verdicts that differ; the others are counted."`
 }
 
 // Run decides again what was decided before, and compares.
@@ -38,10 +40,9 @@ func (c replayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := (clickhouseURL{URL: c.ClickHouse}).check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
-	c.ClickHouse = credentials(c.ClickHouse, "default")
 	nats, err := c.of(c.planFlag)
 	if err != nil {
 		return err
@@ -56,7 +57,10 @@ func (c replayCmd) Run(a *app) error {
 			return err
 		}
 	}
-	ch, closeCH := c.warehouse(a)
+	ch, closeCH, err := c.warehouse(a)
+	if err != nil {
+		return err
+	}
 	defer closeCH()
 	bar := replay.NewBar(a.errOut, isTerminal(a.errOut))
 	r, err := replay.Open(a.ctx, b, ch, o, bar.Show)
@@ -66,34 +70,44 @@ func (c replayCmd) Run(a *app) error {
 	fmt.Fprintln(a.out, r.Describe())
 	err = r.Run(a.ctx, ch)
 	bar.End()
+	if err == nil && c.Publish {
+		err = r.Publish(a.ctx)
+	}
 	if err != nil && a.ctx.Err() != nil {
-		return fmt.Errorf("interrupted after %d; continue with: ratchet replay --run %s --resume", r.Sums.Selected, o.Run)
+		return fmt.Errorf("interrupted after %d; continue with: %s", r.Sums.Selected, c.again())
 	}
 	if err != nil {
 		return err
 	}
-	if c.Publish {
-		if err := r.Publish(a.ctx); err != nil {
-			return err
-		}
-	}
 	return r.Write(a.out)
 }
 
-// warehouse returns ClickHouse, or nil without one: VERDICTS has it all for as
-// long as it is kept.
-func (c replayCmd) warehouse(a *app) (replay.Warehouse, func()) {
-	if c.ClickHouse == "none" {
-		return nil, func() {}
+// again is the command that resumes the run.
+func (c replayCmd) again() string {
+	command := fmt.Sprintf("ratchet replay --run %s --resume", c.RunName)
+	if c.Publish {
+		command += " --publish"
+	}
+	return command
+}
+
+// warehouse returns ClickHouse, or nil without one: VERDICTS has it all for as long as it is kept. A ClickHouse that
+// was named, or answers, holds more than VERDICTS, so a run without it would be incomplete.
+func (c replayCmd) warehouse(a *app) (replay.Warehouse, func(), error) {
+	if c.URL == standalone.None {
+		return nil, func() {}, nil
 	}
 	ctx, cancel := a.bounded(answerWithin)
 	defer cancel()
-	w, err := warehouse.Reach(ctx, c.ClickHouse)
-	if err != nil {
-		fmt.Fprintf(a.errOut, "ClickHouse is not used: %v\n", err)
-		return nil, func() {}
+	if !c.named && !listens(ctx, c.URL) {
+		fmt.Fprintf(a.errOut, "ClickHouse is not used: nothing listens at %s\n", cli.RedactURL(c.URL))
+		return nil, func() {}, nil
 	}
-	return w, func() { _ = w.Close() } // nothing was written through it
+	w, err := warehouse.Reach(ctx, c.URL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; --clickhouse-url none decides again only what VERDICTS holds", err)
+	}
+	return w, func() { _ = w.Close() }, nil // nothing was written through it
 }
 
 func (c replayCmd) options(a *app) (replay.Options, error) {

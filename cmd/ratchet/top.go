@@ -30,5 +30,6 @@ func (c topCmd) Run(a *app) error {
 		defer cancel()
 		return a.complete(top.WriteOnce(ctx, a.out))
 	}
+	a.untilSignal = true
 	return top.Run(a.ctx, os.Stdin, a.out.(*os.File)) //nolint:forcetypeassert // what has a width is a file
 }

@@ -74,6 +74,7 @@ func (c upCmd) Run(a *app) error {
 	if c.For < 0 {
 		return process.Usagef("--for: want a positive duration, got %s", c.For)
 	}
+	a.untilSignal = true
 	box, err := standalone.Start(a.ctx, o)
 	if err != nil {
 		return err

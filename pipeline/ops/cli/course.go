@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/ops/chart"
+	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 )
@@ -94,12 +95,12 @@ func (c Course) Chart(s Status, span time.Duration) chart.Course {
 	return out
 }
 
-// Spent returns what each stage spent since an instant.
-func (c Course) Spent(since time.Time) map[pipeline.Stage]int {
-	out := map[pipeline.Stage]int{}
+// Spent returns what each stage of each plan spent since an instant, whatever the kind.
+func (c Course) Spent(since time.Time) map[report.Spend]int {
+	out := map[report.Spend]int{}
 	for _, cost := range c.Costs {
 		if !cost.At.Before(since) {
-			out[cost.Stage] += cost.Tokens
+			out[report.Spend{Plan: cost.Plan, Stage: cost.Stage}] += cost.Tokens
 		}
 	}
 	return out

@@ -87,11 +87,15 @@ const (
 	RejectsBlind RuleResult = "rejects, unknown"   // an input is unknown, and the rule rejects it
 )
 
-// Explain explains the newest candidate of an ASIN.
+// Explain explains the newest candidate of an ASIN in the marketplace that is meant by it.
 func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Explanation, error) {
 	e := Explanation{ASIN: asin, RuleSet: j.Version(), Rules: j.Name()}
+	domain, _, err := marketOf(ctx, b, asin)
+	if err != nil {
+		return e, err
+	}
 	var newest pipeline.Candidate
-	err := bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{Subjects: []string{"candidate.*.*." + asin}},
+	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{Subjects: []string{candidatesOf(domain, asin)}},
 		func(r bus.Read, c pipeline.Candidate) error {
 			e.WorkID, newest = r.Header.Get(pipeline.HeaderWorkID), c
 			return nil
@@ -107,7 +111,7 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 		return e, fmt.Errorf("decode its row: %w", err)
 	}
 	e.Title, e.Listed, e.Domain = row.Title, newest.ListSeenAt, newest.Domain
-	live, err := decided(ctx, b, asin, e.WorkID)
+	live, err := decided(ctx, b, domain, asin, e.WorkID)
 	if err != nil {
 		return e, err
 	}
@@ -135,9 +139,9 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 }
 
 // decided returns the live verdicts about a unit of work, by look.
-func decided(ctx context.Context, b *bus.Bus, asin, workID string) (map[pipeline.Look]*LiveVerdict, error) {
+func decided(ctx context.Context, b *bus.Bus, domain int, asin, workID string) (map[pipeline.Look]*LiveVerdict, error) {
 	out := map[pipeline.Look]*LiveVerdict{}
-	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
+	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{fmt.Sprintf("verdict.%d.*.*.%s", domain, asin)}},
 		func(_ bus.Read, v visibility.Verdict) error {
 			if v.Run == pipeline.RunLive && v.WorkID == workID {
 				out[v.Look] = &LiveVerdict{Outcome: v.Outcome, Reason: v.Reason, RuleSet: v.RuleSet, answers: v.ResponseIDs, at: v.DecidedAt}

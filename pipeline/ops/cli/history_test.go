@@ -64,8 +64,8 @@ func TestTheFirstLineIsTheAnswer(t *testing.T) {
 			week(func(h *History, many func(int, pipeline.Verdict)) {
 				many(80, rejected("no_rank_drop", pipeline.LookGlance, 0))
 				many(20, rejected("no_profit", pipeline.LookCommit, 7))
-				h.sum.Entry(pipeline.Entry{Event: pipeline.EventClose, Claim: "a", Stage: "committer", PriceKind: "commit", Tokens: 140, Items: 20})
-				h.sum.Entry(pipeline.Entry{Event: pipeline.EventDrift, Tokens: 10})
+				h.sum.Entry("e1", pipeline.Entry{Event: pipeline.EventClose, Claim: "a", Stage: "committer", PriceKind: "commit", Tokens: 140, Items: 20})
+				h.sum.Entry("e2", pipeline.Entry{Event: pipeline.EventDrift, Tokens: 10})
 			}),
 			"Nothing was found in the last 7 d, of 100 that were decided: no_rank_drop rejected most, 80 % of them.",
 			"no_profit costs most: 140 tokens in the last 7 d went into 20 that it rejected.",
@@ -79,7 +79,7 @@ func TestTheFirstLineIsTheAnswer(t *testing.T) {
 				again := accepted
 				again.ASIN = "B000000012" // found again: the same deal
 				h.sum.Verdict("again", again)
-				h.sum.Entry(pipeline.Entry{Event: pipeline.EventClose, Claim: "a", Tokens: 5040})
+				h.sum.Entry("e3", pipeline.Entry{Event: pipeline.EventClose, Claim: "a", Tokens: 5040})
 			}),
 			"3 deals were found in the last 7 d, of 13 that were decided: no_rank_drop rejected most, 69 % of them.",
 			"No rule cost a token in the last 7 d; no_rank_drop rejected most, 9 of 13 that were decided.",

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,10 +12,8 @@ import (
 	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/keepa"
-	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/ops/chart"
 	"ratchet/pipeline/platform/bus"
-	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/responses"
 )
 
@@ -31,11 +28,11 @@ type Picture struct {
 
 // PictureOf reads the picture of an ASIN by the settings. It costs no token.
 func PictureOf(ctx context.Context, b *bus.Bus, s deal.Settings, asin string) (Picture, error) {
-	d, ids, err := lastDeal(ctx, b, asin)
+	domain, last, err := marketOf(ctx, b, asin)
 	if err != nil {
 		return Picture{}, err
 	}
-	newest, commit, err := answersOf(ctx, b, asin, ids)
+	newest, commit, err := answersOf(ctx, b, domain, asin, last.ids)
 	if err != nil {
 		return Picture{}, err
 	}
@@ -46,9 +43,9 @@ func PictureOf(ctx context.Context, b *bus.Bus, s deal.Settings, asin string) (P
 	if err != nil {
 		return Picture{}, fmt.Errorf("the stored answer %s about %s is unreadable: %w", newest.ID, asin, err)
 	}
-	out := Picture{Answer: newest.ID, Answered: newest.AnsweredAt, Deal: d}
+	out := Picture{Answer: newest.ID, Answered: newest.AnsweredAt, Deal: last.deal}
 	out.Product = chart.Product{ASIN: asin, Title: p.Title, Currency: p.Domain.Currency(), Until: decide.Instant(newest.AnsweredAt)}
-	row, err := rowOf(ctx, b, asin)
+	row, err := rowOf(ctx, b, domain, asin)
 	if err != nil {
 		return out, err
 	}
@@ -103,31 +100,9 @@ func oddsOf(d *deal.Deal, e *deal.Evidence) *chart.Odds {
 	}
 }
 
-// lastDeal returns the deal of the newest live decision about an ASIN, and the answers that it used; nil if that
-// decision is not a deal.
-func lastDeal(ctx context.Context, b *bus.Bus, asin string) (d *deal.Deal, ids []string, err error) {
-	err = messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}}, func(_ bus.Read, v visibility.Verdict) error {
-		if v.Run != pipeline.RunLive {
-			return nil
-		}
-		switch v.Outcome {
-		case pipeline.Accept, pipeline.Confirm:
-			var found deal.Deal
-			if json.Unmarshal(v.Deal, &found) == nil && found.ASIN == asin {
-				d, ids = &found, v.ResponseIDs
-			}
-		case pipeline.Reject, pipeline.Fail:
-			d, ids = nil, nil
-		case pipeline.Survive, pipeline.Shed:
-		}
-		return nil
-	})
-	return d, ids, err
-}
-
 // answersOf returns the answer to draw, which is the last of the given ones or the newest, and the newest answer to a
 // commit; nil if absent.
-func answersOf(ctx context.Context, b *bus.Bus, asin string, ids []string) (draw, commit *responses.Answer, err error) {
+func answersOf(ctx context.Context, b *bus.Bus, domain int, asin string, ids []string) (draw, commit *responses.Answer, err error) {
 	for _, id := range slices.Backward(ids) {
 		if draw, err = responses.Load(ctx, b, id); err != nil {
 			return nil, nil, err
@@ -138,7 +113,9 @@ func answersOf(ctx context.Context, b *bus.Bus, asin string, ids []string) (draw
 		draw = nil
 	}
 	sequences := map[pipeline.Kind]uint64{}
-	from := bus.From{Newest: true, Headers: true, Subjects: []string{"response.*.peek." + asin, "response.*.commit." + asin}}
+	from := bus.From{Newest: true, Headers: true, Subjects: []string{
+		pipeline.SubjectResponse(domain, pipeline.KindPeek, asin), pipeline.SubjectResponse(domain, pipeline.KindCommit, asin),
+	}}
 	err = b.Scan(ctx, pipeline.StreamResponses, from, func(r bus.Read) error {
 		kind := pipeline.Kind(r.Header.Get(pipeline.HeaderKind))
 		sequences[kind] = max(sequences[kind], r.Sequence)
@@ -159,8 +136,8 @@ func answersOf(ctx context.Context, b *bus.Bus, asin string, ids []string) (draw
 }
 
 // rowOf returns the newest row of the deal list about an ASIN; empty if absent.
-func rowOf(ctx context.Context, b *bus.Bus, asin string) (row keepa.DealRow, err error) {
-	from := bus.From{Newest: true, Subjects: []string{"candidate.*.*." + asin}}
+func rowOf(ctx context.Context, b *bus.Bus, domain int, asin string) (row keepa.DealRow, err error) {
+	from := bus.From{Newest: true, Subjects: []string{candidatesOf(domain, asin)}}
 	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, from, func(_ bus.Read, c pipeline.Candidate) error {
 		if r, err := keepa.DecodeDealRow(c.Row); err == nil {
 			row = r

@@ -2,12 +2,18 @@ package cli_test
 
 import (
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/ops/chart"
 	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/store/responses"
 	"ratchet/test/desk"
 )
 
@@ -44,5 +50,49 @@ func TestAPictureHasTheNumbersOfTheDeal(t *testing.T) {
 	}
 	if d.Spent(t) != spent {
 		t.Errorf("drawing cost %d tokens", d.Spent(t)-spent)
+	}
+}
+
+func TestTheSameISBNInAnotherMarketplaceChangesNeitherPictureNorExplanation(t *testing.T) {
+	t.Parallel()
+	d, asins := worked(t, keepasim.Good)
+	judge, asin := desk.BuiltIn(t), asins[keepasim.Good]
+	both := func() (cli.Picture, cli.Explanation) {
+		p, err := cli.PictureOf(t.Context(), d.Bus, judge.Settings(), asin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := cli.Explain(t.Context(), d.Bus, judge, asin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, e
+	}
+	picture, explanation := both()
+	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+	c := w.Survivor.Candidate
+	c.Domain = int(keepa.DomainDE)
+	id := c.WorkID(pipeline.FirstGeneration)
+	_, err := responses.Put(t.Context(), d.Bus, []responses.Answer{{
+		Domain: c.Domain, Kind: pipeline.KindPeek, Key: asin, Body: d.Product(t, asin, false), Request: "/de", RequestID: "de", WorkID: id, Cost: 1, AnsweredAt: d.Env.Now(),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Bus.PublishAll(t.Context(), []bus.Message{
+		messages.Candidate("candidate", id, c),
+		messages.Verdict(pipeline.RunLive, id, "CANDIDATES/2", pipeline.Verdict{
+			Identity: c.Identity, Look: pipeline.LookPeek, Outcome: pipeline.Reject, Reason: "no_profit", RuleID: "no_profit", Source: pipeline.SourceLive, DecidedAt: d.Env.Now(),
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, e := both()
+	if p.Deal == nil || p.Answer != picture.Answer || !reflect.DeepEqual(p.Market, picture.Market) || !reflect.DeepEqual(p.Odds, picture.Odds) {
+		t.Errorf("the picture is\n%+v, want\n%+v", p, picture)
+	}
+	if e.Domain != 1 || e.WorkID != explanation.WorkID {
+		t.Errorf("explained is %s in marketplace %d, want %s", e.WorkID, e.Domain, explanation.WorkID)
 	}
 }

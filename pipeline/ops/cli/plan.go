@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 )
 
 // The least history that a forecast needs.
@@ -54,11 +57,17 @@ type Forecast struct {
 	from   string
 }
 
-// Forecast measures the history; false if it is too short.
-func (h History) Forecast() (Forecast, bool) {
+// ErrShortHistory means that a history is too short for a forecast.
+var ErrShortHistory = errors.New("there is less than a day of history, or fewer than 50 decisions")
+
+// Forecast measures the history.
+func (h History) Forecast() (Forecast, error) {
 	p, domain := h.pace()
 	if p.Days < leastDays || p.Decided*p.Days < leastDecided || p.Rate == 0 {
-		return Forecast{}, false
+		return Forecast{}, ErrShortHistory
+	}
+	if err := h.oneCurrency(); err != nil {
+		return Forecast{}, err
 	}
 	f := Forecast{Pace: p, domain: domain, from: h.from()}
 	rates := slices.Concat(planRates, []int{p.Rate})
@@ -66,7 +75,19 @@ func (h History) Forecast() (Forecast, bool) {
 	for _, rate := range slices.Compact(rates) {
 		f.Plans = append(f.Plans, p.at(rate))
 	}
-	return f, true
+	return f, nil
+}
+
+// oneCurrency returns an error if the profits of the history cannot be added.
+func (h History) oneCurrency() error {
+	codes := map[string]bool{}
+	for _, v := range h.sum.Accepted() {
+		codes[keepa.Domain(v.Domain).Currency().Code] = true
+	}
+	if len(codes) < 2 {
+		return nil
+	}
+	return fmt.Errorf("your deals are in %s, whose profits cannot be added to a forecast", strings.Join(slices.Sorted(maps.Keys(codes)), ", "))
 }
 
 // pace measures new prices. Repeated looks, the lists and stored deals count as other tokens.
@@ -77,9 +98,7 @@ func (h History) pace() (Pace, int) {
 		begin = h.Since
 	}
 	p.Days = h.Until.Sub(begin).Hours() / 24
-	if h.status.Balance != nil {
-		p.Rate = h.status.Balance.Rate
-	}
+	p.Rate = h.status.rate() // of all plans, as the history is
 	for _, m := range h.status.Watermarks {
 		if !m.NextPoll.IsZero() {
 			p.Rows += m.Rows
@@ -205,12 +224,13 @@ func (f Forecast) sentence(price float64) string {
 		return fmt.Sprintf("%d tokens a minute is the largest plan that is compared.", f.Rate)
 	}
 	deals, profit := next.Deals-present.Deals, next.Profit-present.Profit
+	extra := float64(keepa.Domain(f.domain).Currency().Units(price))
 	s := fmt.Sprintf("The next plan, %d tokens a minute, would bring at most %.0f more deals and %s more expected profit a month", next.Rate, deals, money(f.domain, profit))
 	switch {
 	case price <= 0:
 		return s + "; --price N compares that with its extra monthly cost."
-	case profit > 100*price:
-		return fmt.Sprintf("%s, for %s more a month: at best it pays.", s, money(f.domain, 100*price))
+	case profit > extra:
+		return fmt.Sprintf("%s, for %s more a month: at best it pays.", s, money(f.domain, extra))
 	}
-	return fmt.Sprintf("%s, for %s more a month: it does not pay.", s, money(f.domain, 100*price))
+	return fmt.Sprintf("%s, for %s more a month: it does not pay.", s, money(f.domain, extra))
 }

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
 )
 
@@ -27,7 +30,7 @@ func busy(shed, waiting int) History {
 		for i := range shed {
 			h.sum.Verdict(fmt.Sprint("s", i), pipeline.Verdict{Look: pipeline.LookPeek, Outcome: pipeline.Shed, Source: pipeline.SourceLive, DecidedAt: noon})
 		}
-		h.sum.Entry(pipeline.Entry{Event: pipeline.EventClose, Claim: "all", Tokens: 7000 + 700})
+		h.sum.Entry("e1", pipeline.Entry{Event: pipeline.EventClose, Claim: "all", Tokens: 7000 + 700})
 		h.status.Stages = []StageStatus{{Stage: pipeline.StagePeeker, Waiting: waiting}}
 		h.status.Watermarks = map[string]watermark.State{"1.a": {Rows: 900, NextPoll: noon}, "1.b": {Rows: 50}}
 	})
@@ -60,9 +63,9 @@ func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T)
 			"The next plan, 20 tokens a minute, would bring at most 8310 more deals and $41550.00 more expected profit a month; --price N compares that with its extra monthly cost.", 25890,
 		},
 	} {
-		f, ok := c.h.Forecast()
-		if !ok {
-			t.Fatalf("%s: too little history", name)
+		f, err := c.h.Forecast()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
 		}
 		var out strings.Builder
 		if err := f.Write(&out, c.price); err != nil {
@@ -87,7 +90,33 @@ func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T)
 			t.Error(err)
 		}
 	}
-	if _, ok := week(func(*History, func(int, pipeline.Verdict)) {}).Forecast(); ok {
-		t.Error("nothing is a history")
+	if _, err := week(func(*History, func(int, pipeline.Verdict)) {}).Forecast(); !errors.Is(err, ErrShortHistory) {
+		t.Errorf("nothing is a history: %v", err)
+	}
+}
+
+func TestAForecastComparesAPriceInTheCurrencyOfItsMarketplace(t *testing.T) {
+	t.Parallel()
+	f := Forecast{
+		Pace: Pace{Rate: 5, Arrivals: 200, Decided: 100}, domain: int(keepa.DomainJP),
+		Plans: []Plan{{Rate: 5, Present: true, Profit: 10_000}, {Rate: 20, Profit: 50_000}},
+	}
+	if says := f.sentence(5000); !strings.HasSuffix(says, "¥40000 more expected profit a month, for ¥5000 more a month: at best it pays.") {
+		t.Error(says)
+	}
+}
+
+func TestAForecastOfSeveralPlansCountsTheTokensOfAllAndAddsNoCurrencies(t *testing.T) {
+	t.Parallel()
+	h := busy(0, 0)
+	h.status.Plans = []PlanStatus{{Plan: "eu", Balance: &token.Balance{Rate: 20}}}
+	if f, err := h.Forecast(); err != nil || f.Rate != 25 {
+		t.Errorf("a rate of %d, want 5 and 20: %v", f.Rate, err)
+	}
+	v := pipeline.Verdict{Look: pipeline.LookCommit, Outcome: pipeline.Accept, Source: pipeline.SourceLive, DecidedAt: noon}
+	v.Domain = int(keepa.DomainDE)
+	h.sum.Verdict("euros", v)
+	if f, err := h.Forecast(); err == nil || !strings.Contains(err.Error(), "EUR, USD") {
+		t.Errorf("dollars and euros became %v: %v", f.Plans, err)
 	}
 }

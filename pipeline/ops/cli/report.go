@@ -86,13 +86,13 @@ func restOf(sum *report.Report, made func(asin string) bool) string {
 
 // ReadReport returns the report of the live run from the streams.
 func ReadReport(ctx context.Context, b *bus.Bus) (*report.Report, error) {
-	return readSince(ctx, b, time.Time{})
+	return readSince(ctx, b, bus.From{}, time.Time{})
 }
 
-// readSince returns what the live run decided and spent since an instant.
-func readSince(ctx context.Context, b *bus.Bus, since time.Time) (*report.Report, error) {
+// readSince returns what the live run decided and spent since an instant, which from must include.
+func readSince(ctx context.Context, b *bus.Bus, from bus.From, since time.Time) (*report.Report, error) {
 	sum := report.New()
-	err := messages.ScanVerdicts(ctx, b, bus.From{}, func(_ bus.Read, v visibility.Verdict) error {
+	err := messages.ScanVerdicts(ctx, b, from, func(_ bus.Read, v visibility.Verdict) error {
 		if v.Run == pipeline.RunLive && !v.Verdict.DecidedAt.Before(since) {
 			sum.Verdict(v.WorkID, v.Verdict)
 		}
@@ -101,9 +101,9 @@ func readSince(ctx context.Context, b *bus.Bus, since time.Time) (*report.Report
 	if err != nil {
 		return nil, err
 	}
-	err = bus.ScanJSON(ctx, b, pipeline.StreamLedger, bus.From{}, func(_ bus.Read, e pipeline.Entry) error {
+	err = bus.ScanJSON(ctx, b, pipeline.StreamLedger, from, func(r bus.Read, e pipeline.Entry) error {
 		if !e.At.Before(since) {
-			sum.Entry(e)
+			sum.Entry(r.Header.Get(pipeline.HeaderMsgID), e)
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,7 +11,9 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/messages"
 	"ratchet/test/desk"
 )
 
@@ -45,5 +48,32 @@ func TestTheReportOverCapturedAnswersTellsCapturedProductsFromMadeOnes(t *testin
 		if listed := strings.Contains(deals, asin); listed != (i == 0) {
 			t.Errorf("deal %d of three is listed: %t\n%s", i, listed, deals)
 		}
+	}
+}
+
+// TestAQuestionAboutAnHourReadsNoOlderMessages counts what the server delivers.
+func TestAQuestionAboutAnHourReadsNoOlderMessages(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	var all []bus.Message
+	for i := range 500 {
+		v := pipeline.Verdict{Identity: pipeline.Identity{Domain: 1, ASIN: fmt.Sprintf("B%09d", i)}, Look: pipeline.LookPeek, Outcome: pipeline.Reject, Reason: "no_profit", DecidedAt: d.Env.Now()}
+		all = append(all, messages.Verdict(pipeline.RunLive, fmt.Sprint("w", i), "CANDIDATES/1", v))
+	}
+	if err := d.Bus.PublishAll(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	delivered := func(since time.Time) uint64 {
+		before := d.Bus.NC.Stats().InMsgs
+		if _, err := cli.ReadHistory(t.Context(), d.Bus, func(time.Time) time.Time { return since }); err != nil {
+			t.Fatal(err)
+		}
+		return d.Bus.NC.Stats().InMsgs - before
+	}
+	if n := delivered(time.Now().Add(-time.Minute)); n < 500 {
+		t.Errorf("%d messages are delivered for all that was stored, want 500", n)
+	}
+	if n := delivered(time.Now().Add(2 * time.Hour)); n >= 500 {
+		t.Errorf("%d messages are delivered for a time in which none was stored", n)
 	}
 }

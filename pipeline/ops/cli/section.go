@@ -33,7 +33,7 @@ func (s Status) Sections() []Section {
 	return []Section{
 		s.stages(), daemons, lists, s.notified(), s.streams(),
 		{Name: "Rules", Says: printed(s.writeRules)},
-		{Name: "Stored deals", Says: printed(func(p *lines) { p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At)) })},
+		{Name: "Stored deals", Says: printed(func(p *lines) { p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At, s.worth)) })},
 	}
 }
 

@@ -271,7 +271,7 @@ func (s Status) Write(w io.Writer) error {
 	s.writeQueries(p)
 	p.section(s.streams())
 	s.Store.write(p)
-	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At))
+	p.f("%s%s", s.Deals.sentence(), s.Stock.sentence(s.At, s.worth))
 	return p.flush()
 }
 

@@ -3,13 +3,17 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/refresh"
 	"ratchet/pipeline/domain/shedding"
 	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/platform/bus"
 )
 
@@ -68,8 +72,22 @@ func (s *Status) readStock(ctx context.Context, b *bus.Bus) {
 	}
 }
 
-// sentence returns the stock for people; empty if absent.
-func (s *Stock) sentence(now time.Time) string {
+// worth formats a value in the currency of the lists; in its smallest unit if they have several.
+func (s Status) worth(units int64) string {
+	in := map[string]string{}
+	for key, m := range s.Watermarks {
+		if c := keepa.Domain(pipeline.DomainOf(key)).Currency(); m.Why != watermark.Retired {
+			in[c.Code] = c.Format(units)
+		}
+	}
+	if len(in) != 1 {
+		return fmt.Sprintf("%d of the smallest unit of money", units)
+	}
+	return slices.Collect(maps.Values(in))[0]
+}
+
+// sentence returns the stock for people; empty if absent. worth formats a value.
+func (s *Stock) sentence(now time.Time, worth func(int64) string) string {
 	if s == nil {
 		return ""
 	}
@@ -85,8 +103,8 @@ func (s *Stock) sentence(now time.Time) string {
 		}
 	}
 	if l := s.Line; l != nil {
-		fmt.Fprintf(&out, "\nShedding: a line was drawn %s at %d cents; %d waited, %d can be decided within %s.\n",
-			Ago(now, l.At), l.BelowCents, l.Waiting, l.Decidable, time.Duration(l.PatienceS)*time.Second)
+		fmt.Fprintf(&out, "\nShedding: a line was drawn %s at %s; %d waited, %d can be decided within %s.\n",
+			Ago(now, l.At), worth(l.BelowCents), l.Waiting, l.Decidable, time.Duration(l.PatienceS)*time.Second)
 	}
 	return out.String()
 }

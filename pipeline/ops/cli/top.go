@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/ops/chart"
+	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/store/messages"
@@ -182,7 +183,8 @@ func (v topView) stages(width int) []string {
 	records := [][]string{{"STAGE", "FREE WAITING", "PAID WAITING", "IN WORK", "PRICE (MOST)", fmt.Sprintf("SPENT IN %.0f H", topSpan.Hours())}}
 	for _, s := range v.status.Stages {
 		records = append(records, []string{
-			string(s.Stage), fmt.Sprint(s.Free), fmt.Sprint(s.Waiting), fmt.Sprint(s.InWork), s.price(), fmt.Sprint(spent[s.Stage]),
+			ofPlan(string(s.Stage), s.Plan), fmt.Sprint(s.Free), fmt.Sprint(s.Waiting), fmt.Sprint(s.InWork), s.price(),
+			fmt.Sprint(spent[report.Spend{Plan: s.Plan, Stage: s.Stage}]),
 		})
 	}
 	return tableOf(records, width, 0)

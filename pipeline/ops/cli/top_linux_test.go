@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/ops/chart"
+	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/text/foreign"
 )
 
@@ -102,7 +103,7 @@ func TestTheCourseOfTheBalanceIsTheLedgers(t *testing.T) {
 	if len(c.Levels) != 2 || c.Levels[1].Value != 40 || len(c.Pauses) != 2 || !c.Pauses[0].Until.Equal(at(10)) || !c.Pauses[1].Until.IsZero() {
 		t.Errorf("the course is %+v", c)
 	}
-	if got := c.Spent(at(0)); got[pipeline.StagePeeker] != 3 || len(c.Spent(at(13))) != 0 {
+	if got := c.Spent(at(0)); got[report.Spend{Stage: pipeline.StagePeeker}] != 3 || len(c.Spent(at(13))) != 0 {
 		t.Errorf("spent is %v", got)
 	}
 	c.Forget(at(11))

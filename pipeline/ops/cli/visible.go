@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
@@ -342,8 +344,11 @@ func (v *Visible) Examine(ctx context.Context) (string, error) {
 	var odd []string
 	for range examineTimes {
 		r, err := readAll(ctx, v.b, nil)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return "not counted: no pipeline has run on this NATS yet", nil
+		}
 		if err != nil {
-			return "not counted: no pipeline has run on this NATS yet", nil //nolint:nilerr // the status shows the error
+			return "", err
 		}
 		book := &r.book
 		if why := v.ready(ctx); why != nil {

@@ -106,8 +106,12 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 // explain adds what the current rules decide about it, or why they cannot be applied.
 func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked) error {
 	judge, err := worker.LoadRules(ctx, s.o.Rules)
+	on := s.b
 	if err == nil {
-		judge, err = cli.CurrentJudge(ctx, s.b, judge)
+		on, err = cli.Serving(ctx, s.b, o.ASIN)
+	}
+	if err == nil {
+		judge, err = cli.CurrentJudge(ctx, on, judge)
 	}
 	if err != nil {
 		o.NotWhy = "the current rules cannot be read here: " + err.Error()

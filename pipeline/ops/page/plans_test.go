@@ -16,6 +16,7 @@ import (
 	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/messages"
 	"ratchet/test/desk"
 )
 
@@ -59,7 +60,8 @@ func TestOfSeveralKeysEachHasItsBalanceAndItsRules(t *testing.T) {
 			t.Errorf("the machine lacks %s", want)
 		}
 	}
-	if n := strings.Count(body, `class="n">7</td>`); n != 1 {
+	drawn, _, _ := strings.Cut(body, `id="s-counted"`)
+	if n := strings.Count(drawn, `class="n">7</td>`); n != 1 {
 		t.Errorf("what eu spent is in %d rows", n)
 	}
 	if t.Failed() {
@@ -95,5 +97,38 @@ func TestOfSeveralKeysEachHasItsBalanceAndItsRules(t *testing.T) {
 	}
 	if _, body = get(t, s.URL()+"whatif?plan=main"); strings.Contains(body, "applied here") || !strings.Contains(body, "built in") {
 		t.Errorf("the other plan's rules changed: %s", body)
+	}
+}
+
+func TestABookIsExplainedByTheRulesOfThePlanThatServesItsMarketplace(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	eu := twoKeys(t, d)
+	strict, version := desk.StrictRules(t)
+	_, err := cli.ApplyNextRules(t.Context(), eu, func([]pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+		return pipeline.AppliedRules{RuleSet: version, Rules: strict, File: "strict.yaml"}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]string{}
+	for i, domain := range []keepa.Domain{keepa.DomainCom, keepa.DomainDE} {
+		c := d.Work(t, d.ASINs(keepasim.Good)[i], pipeline.SourceLive, pipeline.FirstGeneration).Survivor.Candidate
+		c.Domain = int(domain)
+		id := c.WorkID(pipeline.FirstGeneration)
+		v := pipeline.Verdict{Identity: c.Identity, Look: pipeline.LookGlance, Outcome: pipeline.Survive, Reason: "ok", Source: pipeline.SourceLive, DecidedAt: desk.T0}
+		if err := d.Bus.PublishAll(t.Context(), []bus.Message{messages.Candidate("candidate", id, c), messages.Verdict(pipeline.RunLive, id, "", v)}); err != nil {
+			t.Fatal(err)
+		}
+		of[c.ASIN] = version
+		if domain == keepa.DomainCom {
+			of[c.ASIN] = desk.BuiltIn(t).Version()
+		}
+	}
+	s := open(t, d, page.Options{})
+	for asin, want := range of {
+		if _, body := get(t, s.URL()+"deal/"+asin); !strings.Contains(body, ", version "+want) {
+			t.Errorf("%s is not explained by the rules %s: %s", asin, want, body)
+		}
 	}
 }

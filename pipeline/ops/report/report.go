@@ -17,7 +17,7 @@ import (
 // Report is the sum of the verdicts and ledger lines fed to it.
 type Report struct {
 	verdicts map[string]pipeline.Verdict // by Work-Id and look
-	closed   map[string]bool             // claims whose close was counted
+	booked   map[string]bool             // message ids of counted entries
 	final    map[string]pipeline.Verdict // by Work-Id
 	spent    map[Spend]Cost
 	lost     int
@@ -44,7 +44,7 @@ type Cost struct {
 // New returns an empty report.
 func New() *Report {
 	return &Report{
-		verdicts: map[string]pipeline.Verdict{}, closed: map[string]bool{},
+		verdicts: map[string]pipeline.Verdict{}, booked: map[string]bool{},
 		final: map[string]pipeline.Verdict{}, spent: map[Spend]Cost{},
 	}
 }
@@ -67,22 +67,17 @@ func (t *Report) Verdict(workID string, v pipeline.Verdict) {
 	}
 }
 
-// Entry counts a line of the ledger.
-func (t *Report) Entry(e pipeline.Entry) {
+// Entry counts a line of the ledger, by the id of its message. As in the view spending, what moved no token is not
+// counted: a claim that was given back unused is not a call.
+func (t *Report) Entry(id string, e pipeline.Entry) {
+	if e.Tokens == 0 || t.booked[id] {
+		return
+	}
 	switch e.Event {
 	case pipeline.EventClose:
-		if t.closed[e.Claim] {
-			return
-		}
-		t.closed[e.Claim] = true
 		s := Spend{Plan: e.Plan, Stage: e.Stage, Kind: e.PriceKind}
 		c := t.spent[s]
-		if e.Tokens > 0 || e.API != nil {
-			c.Calls++
-			c.Items += e.Items
-		}
-		c.Tokens += e.Tokens
-		t.spent[s] = c
+		t.spent[s] = Cost{Calls: c.Calls + 1, Items: c.Items + e.Items, Tokens: c.Tokens + e.Tokens}
 	case pipeline.EventLost:
 		t.lost += e.Tokens
 	case pipeline.EventDrift:
@@ -91,7 +86,9 @@ func (t *Report) Entry(e pipeline.Entry) {
 		t.expired += e.Tokens
 	case pipeline.EventIssue, pipeline.EventClaim, pipeline.EventMode, pipeline.EventPoll, pipeline.EventSweep,
 		pipeline.EventGapOpened, pipeline.EventGapFilled, pipeline.EventGapExpired:
+		return
 	}
+	t.booked[id] = id != "" // what has no id is not known to be a repeat
 }
 
 // Looked is how many works a look decided, by outcome.

@@ -353,7 +353,7 @@ func ledgerOf(ctx context.Context, b *bus.Bus, p pipeline.Plan) (sum *report.Rep
 		if of, known := claims[e.Claim]; e.Event == pipeline.EventClose && (!known || of != p) {
 			foreign++
 		}
-		sum.Entry(e)
+		sum.Entry(r.Header.Get(pipeline.HeaderMsgID), e)
 		return nil
 	})
 	return sum, foreign, err
