@@ -386,6 +386,38 @@ func TestQuietHoursHoldEverythingAndEndWithOneMessage(t *testing.T) {
 	}
 }
 
+func TestWhatWasFoundBeforeQuietHoursAndNotSentIsOneMessageAfterThem(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		later    time.Duration
+		messages int
+	}{
+		{"in quiet hours", 90 * time.Minute, 0},
+		{"after them", 3 * time.Hour, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := desk.New(t, 1)
+			good := d.ASINs(keepasim.Good)[:2]
+			for _, asin := range good {
+				d.Accepted(t, asin)
+			}
+			quiet := desk.T0.Add(time.Hour).Format("15:04") + "-" + desk.T0.Add(2*time.Hour).Format("15:04")
+			late := d.Env
+			late.Clock = process.NewClock(d.Env.Now().Add(c.later), 1)
+			f := newFake(t, ok)
+			n := opened(t, late, Settings{Quiet: quiet, Since: time.Hour}, slackAt(f))
+			if err := n.lines[0].step(t.Context()); err != nil || len(f.took()) != c.messages {
+				t.Fatalf("it was sent %v, %v", f.messages(), err)
+			}
+			if c.messages > 0 {
+				once(t, "it", f.took(), good)
+			}
+		})
+	}
+}
+
 func TestADigestHoldsEveryDealOnceWithWhatDecides(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for an hour of pipeline time")
