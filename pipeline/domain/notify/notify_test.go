@@ -219,7 +219,11 @@ func TestAnAlarmIsSentOnceWhenItBeginsAndOnceWhenItEnds(t *testing.T) {
 	} {
 		now := t0.Add(time.Duration(i) * 10 * time.Second)
 		w = w.See(wrongs, now)
-		for _, c := range notify.Changes(sent, w.Alarms(now)) {
+		alarms, known := w.Alarms(now)
+		if known != (i >= 3) {
+			t.Fatalf("look %d: the alarms are known: %t", i, known)
+		}
+		for _, c := range notify.Changes(sent, alarms) {
 			if c.Ended {
 				told = append(told, "-"+c.Name)
 				delete(sent, c.Name)

@@ -23,7 +23,7 @@ const (
 
 // alarms are what every line reconciles its target with. Of several notifiers the leader's lines do.
 type alarms struct {
-	now atomic.Pointer[map[string]string] // nil: this notifier does not lead, or has not looked
+	now atomic.Pointer[map[string]string] // nil: this notifier does not lead, or has not looked for long enough
 }
 
 // watch looks for what is wrong until ctx ends.
@@ -61,8 +61,9 @@ func (n *notifier) look(ctx context.Context, w notify.Watch, at time.Time) notif
 		return w
 	}
 	w = w.See(wrongs(s), at)
-	now := w.Alarms(at)
-	n.alarms.now.Store(&now)
+	if now, known := w.Alarms(at); known {
+		n.alarms.now.Store(&now)
+	}
 	return w
 }
 

@@ -747,13 +747,45 @@ func TestWhatIsWrongForHalfAMinuteIsAnAlarm(t *testing.T) {
 	d := desk.New(t, 1)
 	n := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok)))
 	began := time.Now()
-	w := n.look(t.Context(), nil, began)
-	if now := *n.alarms.now.Load(); len(now) != 0 {
-		t.Errorf("at once there are the alarms %v", now)
+	w := n.look(t.Context(), notify.Watch{}, began)
+	if now := n.alarms.now.Load(); now != nil {
+		t.Errorf("at once there are the alarms %v", *now)
 	}
 	n.look(t.Context(), w, began.Add(notify.Confirm))
 	if now := *n.alarms.now.Load(); !strings.Contains(now["stuck:tokend"], "does not run") {
 		t.Errorf("no tokend runs, and the alarms are %v", now)
+	}
+}
+
+func TestAnAlarmThatLastsWhileTheNotifierRestartsIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	f := newFake(t, ok)
+	n := opened(t, d.Env, Settings{}, slackAt(f))
+	l := n.lines[0]
+	s, err := cli.Health(t.Context(), n.b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := wrongs(s) // no tokend runs, and before the restart Keepa refused the key as well
+	before["keepa"] = "Keepa: the key is refused"
+	for name, text := range before {
+		if _, err := l.sent(t.Context(), notify.Alarm{Name: name, Text: text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began, w := time.Now(), notify.Watch{}
+	for at := time.Duration(0); at <= notify.Confirm; at += lookEvery {
+		if n := len(f.messages()); n != 0 {
+			t.Errorf("within %s of the start there are %d messages", at, n)
+		}
+		w = n.look(t.Context(), w, began.Add(at))
+		if err := l.reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := f.took(); len(all) != 1 || !strings.Contains(all[0].Text, "Over: `Keepa") {
+		t.Errorf("it was sent %v, want the end of one alarm", all)
 	}
 }
 
