@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	netmail "net/mail"
@@ -218,6 +219,42 @@ func ofOneDeal(t *testing.T, title string) Message {
 	d := aDeal(title)
 	d.Body = []byte(`{"asin":"0593655036","profit_cents":1240}`)
 	return Message{Key: "k", Deals: []cli.Current{d}}
+}
+
+func TestAMailThatOneRecipientCannotGetIsSentToTheOthers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		rcpt    map[string]string
+		outcome notify.Outcome
+		says    string
+	}{
+		{"all are taken", nil, notify.Sent, ""},
+		{"the second has no mailbox", map[string]string{"b@example.com": "550 no such mailbox"}, notify.Sent, ""},
+		{"the second is greylisted", map[string]string{"b@example.com": "450 later"}, notify.Again, "450 later"},
+		{"the first has no mailbox, the third is greylisted", map[string]string{"a@example.com": "550 none", "c@example.com": "450 later"}, notify.Again, "450 later"},
+		{"none has a mailbox", map[string]string{"a@example.com": "550 no a", "b@example.com": "551 no b", "c@example.com": "550 no c"}, notify.Refused, "550 no a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPostbox(t)
+			p.rcpt = c.rcpt
+			targets, err := ParseTargets(process.Secret("smtp://" + p.addr + "/?from=r@example.com&to=a@example.com,b@example.com,c@example.com"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = targets[0].Send(t.Context(), ofOneDeal(t, "A book"))
+			outcome, says := notify.Sent, ""
+			if refused, is := errors.AsType[*refusal](err); is {
+				outcome, says = refused.outcome, refused.text
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if taken := len(p.took()); outcome != c.outcome || says != c.says || taken != map[bool]int{true: 1}[c.outcome == notify.Sent] {
+				t.Errorf("%s, %q, and %d messages were taken; want %s, %q", outcome, says, taken, c.outcome, c.says)
+			}
+		})
+	}
 }
 
 func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {
