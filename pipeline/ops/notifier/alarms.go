@@ -93,11 +93,9 @@ func wrongs(s cli.Status) map[string]string {
 	if _, err, runs := s.Keepa(); runs && err != nil {
 		out["keepa"] = "Keepa: " + err.Error()
 	}
-	if s.Wish == "run" && s.Balance != nil && s.Balance.State == "burst" {
-		for name, w := range s.Watermarks {
-			if !w.NextPoll.IsZero() && s.At.Sub(w.NextPoll) > listLate {
-				out["list:"+name] = fmt.Sprintf("the deal list %s should have been read at %s; what leaves it unread is lost", name, w.NextPoll.UTC().Format("2006-01-02 15:04 UTC"))
-			}
+	for name, w := range s.Watermarks {
+		if s.Reads(name) && !w.NextPoll.IsZero() && s.At.Sub(w.NextPoll) > listLate {
+			out["list:"+name] = fmt.Sprintf("the deal list %s should have been read at %s; what leaves it unread is lost", name, w.NextPoll.UTC().Format("2006-01-02 15:04 UTC"))
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	netmail "net/mail"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/notify"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
@@ -169,6 +171,33 @@ func TestWhatIsWrongInAPipelineHasAName(t *testing.T) {
 	s.Balance.State, s.Stuck, s.Daemons = "recharge", nil, nil // a list is not read meanwhile
 	if got := wrongs(s); len(got) != 0 {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestALateListIsAnAlarmByTheModeOfThePlanThatReadsIt(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	late := watermark.State{NextPoll: now.Add(-61 * time.Minute)}
+	burst, recharge := &token.Balance{State: string(token.Burst)}, &token.Balance{State: string(token.Recharge)}
+	for _, c := range []struct {
+		first, eu       string // modes
+		balance, others *token.Balance
+		want            []string
+	}{
+		{"run", "run", burst, burst, []string{"list:1.us", "list:3.de"}},
+		{"paused", "run", burst, burst, []string{"list:3.de"}},
+		{"run", "paused", burst, burst, []string{"list:1.us"}},
+		{"run", "run", recharge, burst, []string{"list:3.de"}},
+		{"run", "run", burst, recharge, []string{"list:1.us"}},
+		{"run", "run", burst, nil, []string{"list:1.us"}},
+	} {
+		got := wrongs(cli.Status{
+			At: now, Wish: c.first, Balance: c.balance, Watermarks: map[string]watermark.State{"1.us": late, "3.de": late},
+			Plans: []cli.PlanStatus{{Plan: "eu", Domains: []keepa.Domain{keepa.DomainDE}, Wish: c.eu, Balance: c.others}},
+		})
+		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, c.want) {
+			t.Errorf("main %s, eu %s: got %v, want %v", c.first, c.eu, names, c.want)
+		}
 	}
 }
 
