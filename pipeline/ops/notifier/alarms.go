@@ -80,14 +80,14 @@ func (n *notifier) count(ctx context.Context) {
 // wrongs is what is wrong in a pipeline, by name.
 func wrongs(s cli.Status) map[string]string {
 	out := map[string]string{}
-	for _, st := range s.Stuck {
-		if st.Daemon != "recorder" { // below
-			out["stuck:"+st.Daemon] = st.String()
-		}
-	}
 	for _, h := range s.Daemons {
 		if away, _ := h.Detail["clickhouse"].(string); h.Daemon == "recorder" && strings.HasPrefix(away, "unreachable") {
 			out["engine"] = "ClickHouse is " + away + "; deals are still found, reports and SQL wait"
+		}
+	}
+	for _, st := range s.Stuck {
+		if st.Daemon != "recorder" || out["engine"] == "" { // which says why
+			out["stuck:"+st.Daemon] = st.String()
 		}
 	}
 	if _, err, runs := s.Keepa(); runs && err != nil {

@@ -168,6 +168,10 @@ func TestWhatIsWrongInAPipelineHasAName(t *testing.T) {
 	if len(got) != 4 {
 		t.Errorf("got %v", got)
 	}
+	s.Daemons = s.Daemons[1:]
+	if got := wrongs(s); got["engine"] != "" || got["stuck:recorder"] == "" {
+		t.Errorf("the recorder is stuck although ClickHouse is not away: %v", got)
+	}
 	s.Balance.State, s.Stuck, s.Daemons = "recharge", nil, nil // a list is not read meanwhile
 	if got := wrongs(s); len(got) != 0 {
 		t.Errorf("got %v", got)
