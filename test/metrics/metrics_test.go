@@ -226,7 +226,9 @@ var shownLabel = regexp.MustCompile(`\{\{\s*(?:\$labels\.)?([a-z_]+)\s*\}\}`)
 func shownIn(text string) []string {
 	var out []string
 	for _, m := range shownLabel.FindAllStringSubmatch(text, -1) {
-		out = append(out, m[1])
+		if m[1] != "end" { // of a condition
+			out = append(out, m[1])
+		}
 	}
 	return out
 }
