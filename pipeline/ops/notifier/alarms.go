@@ -40,7 +40,7 @@ func (n *notifier) watch(ctx context.Context) {
 		}
 		switch {
 		case err != nil || !leads:
-			n.alarms.now.Store(nil)
+			n.follow()
 		case process.MachineSince(looked) >= lookEvery:
 			looked = process.MachineNow()
 			w = n.look(ctx, w, looked)
@@ -51,6 +51,14 @@ func (n *notifier) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// follow leaves to the leader what it alone reports.
+func (n *notifier) follow() {
+	n.alarms.now.Store(nil)
+	for _, l := range n.lines {
+		l.note(func(s *targetStatus) { s.Waiting = 0 })
 	}
 }
 

@@ -757,6 +757,26 @@ func TestWhatIsWrongForHalfAMinuteIsAnAlarm(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsIsReportedByTheLeaderOnly(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	n := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok)))
+	d.Accepted(t, d.ASINs(keepasim.Good)[0])
+	n.count(t.Context()) // it led until now
+	if got := n.lines[0].status().Waiting; got != 1 {
+		t.Fatalf("%d deals wait, want 1", got)
+	}
+	if leads, _, err := bus.NewLease(d.Bus, pipeline.KeyNotifierLeader).Hold(t.Context()); err != nil || !leads {
+		t.Fatalf("another notifier leads: %t, %v", leads, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() { n.watch(ctx) })
+	defer watching.Wait()
+	defer cancel()
+	desk.Await(t, "what waits is left to the leader", func() bool { return n.lines[0].status().Waiting == 0 })
+}
+
 func TestAnAlarmThatLastsWhileTheNotifierRestartsIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
