@@ -114,12 +114,21 @@ func (p Policy) zone() *time.Location {
 
 // Silent reports whether an instant is within the quiet hours.
 func (p Policy) Silent(at time.Time) bool {
-	at = at.In(p.zone())
-	now := at.Hour()*60 + at.Minute()
-	if p.Quiet.From < p.Quiet.To {
-		return p.Quiet.From <= now && now < p.Quiet.To
+	return p.Quiet.holds(p.minutes(at))
+}
+
+// holds reports whether a time of day is within the quiet hours.
+func (q Quiet) holds(minutes int) bool {
+	if q.From < q.To {
+		return q.From <= minutes && minutes < q.To
 	}
-	return p.Quiet.From != p.Quiet.To && (now >= p.Quiet.From || now < p.Quiet.To)
+	return q.From != q.To && (minutes >= q.From || minutes < q.To)
+}
+
+// minutes returns the time of day of an instant.
+func (p Policy) minutes(at time.Time) int {
+	at = at.In(p.zone())
+	return at.Hour()*60 + at.Minute()
 }
 
 // Due returns when a deal that was found at an instant is sent.
@@ -163,9 +172,10 @@ func (p Policy) released(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// quietEnd returns the end of the quiet hours that an instant is in.
+// quietEnd returns the end of the quiet hours that an instant is in: the
+// first minute outside them, because a change of the clock may skip their end.
 func (p Policy) quietEnd(at time.Time) time.Time {
-	return p.next(at, func(minutes int) bool { return minutes == p.Quiet.To })
+	return p.next(at, func(minutes int) bool { return !p.Quiet.holds(minutes) })
 }
 
 func latest(a, b time.Time) time.Time {
@@ -175,8 +185,8 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// mostMinutes bounds the search for a time of day: a day has up to 25
-// hours, and a time that a change of the clock skips is a day later.
+// mostMinutes bounds the search for a time of day: a day has up to 25 hours,
+// and the time of a digest that a change of the clock skips is a day later.
 const mostMinutes = 49 * 60
 
 // next returns the first whole minute after an instant with a wanted time of day. It walks the
@@ -185,7 +195,7 @@ func (p Policy) next(after time.Time, wanted func(minutesOfDay int) bool) time.T
 	at := after.Truncate(time.Minute)
 	for range mostMinutes {
 		at = at.Add(time.Minute)
-		if local := at.In(p.zone()); wanted(local.Hour()*60 + local.Minute()) {
+		if wanted(p.minutes(at)) {
 			return at
 		}
 	}
