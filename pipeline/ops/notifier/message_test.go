@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -121,6 +122,21 @@ func TestADigestThatIsTooLongShowsHowManyItLeavesOut(t *testing.T) {
 	}
 	if got := discordText.render(Message{Deals: []cli.Current{aDeal(strings.Repeat("A long title ", 90))}}); len(got) > discordText.most {
 		t.Errorf("one deal has %d bytes", len(got))
+	}
+}
+
+func TestAnAlarmOrADealOfAnyLengthFitsIntoAMessage(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("a.b ", 300), strings.Repeat("書", 1200)} {
+		for _, k := range []markup{slackText, discordText, telegramText, plainText.upTo(1024)} {
+			for _, m := range []Message{
+				{Alarm: &notify.Alarm{Name: "keepa", Text: text}}, {Alarm: &notify.Alarm{Name: "keepa", Text: text, Ended: true}}, {Deals: []cli.Current{aDeal(text)}},
+			} {
+				if got := k.render(m); utf8.RuneCountInString(got) > k.most {
+					t.Errorf("%d characters of %d: %s", utf8.RuneCountInString(got), k.most, got)
+				}
+			}
+		}
 	}
 }
 
