@@ -18,6 +18,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/metric"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/spend/claims"
 	"ratchet/pipeline/spend/gateway"
@@ -92,6 +93,8 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *v
 	c := &committer{
 		cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env), inlets: map[pipeline.Tier]*bus.Inlet{},
 	}
+	// Begins the series: Prometheus sees no increase in one whose first value is the first deal.
+	env.Health.Metrics().Count(metric.Decisions, 0, string(pipeline.LookCommit), string(pipeline.Accept), verdict.ReasonOK)
 	var err error
 	if c.rules, err = worker.Follow(ctx, b, env, judge, c.pulse, nil); err != nil {
 		return nil, err

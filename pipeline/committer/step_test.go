@@ -2,7 +2,9 @@ package committer
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/health"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/sim/keepasim"
@@ -51,6 +54,36 @@ func openStepper(t *testing.T) stepper {
 	d := desk.New(t, 1)
 	d.Grant(t, pipeline.StageCommitter, 1000)
 	return newStepper(t, d)
+}
+
+func TestWhatACommitterCountsBeginsAtZeroBeforeTheFirstDeal(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	d.Env.Health = health.New("committer")
+	newStepper(t, d)
+	families, err := d.Env.Health.Metrics().Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if c := m.GetCounter(); c != nil && strings.HasPrefix(f.GetName(), "ratchet_") {
+				key := f.GetName()
+				for _, l := range m.GetLabel() {
+					key += " " + l.GetValue()
+				}
+				got = append(got, fmt.Sprint(key, " ", c.GetValue()))
+			}
+		}
+	}
+	for _, want := range []string{
+		"ratchet_decisions_total commit accept ok 0", "ratchet_calls_total commit answered committer 0", "ratchet_tokens_spent_total commit committer 0",
+	} {
+		if !slices.Contains(got, want) {
+			t.Errorf("a scrape after the start has %q, want %s", got, want)
+		}
+	}
 }
 
 func (s stepper) unit(n int, source pipeline.Source, g pipeline.Generation) worker.Unit {

@@ -90,7 +90,7 @@ func (s scrape) wrong(expr string, shown ...string) []string {
 		}
 		for _, want := range matcher.FindAllStringSubmatch(m[2], -1) {
 			for v := range strings.SplitSeq(want[2], "|") {
-				if !s.values(m[1], want[1])[v] {
+				if v != "" && !s.values(m[1], want[1])[v] { // an empty value is that of series without the label
 					out = append(out, m[1]+" has no "+want[1]+"="+v)
 				}
 			}

@@ -16,8 +16,11 @@ type Alarm struct {
 // Confirm is how long a problem must last before it is an alarm, machine time: a daemon that restarts is not an alarm.
 const Confirm = 30 * time.Second
 
-// Watch records problems and since when they exist. The zero Watch has no problems.
-type Watch map[string]wrong
+// Watch records problems and since when they exist. The zero Watch has not looked yet.
+type Watch struct {
+	since  time.Time // of the first look
+	wrongs map[string]wrong
+}
 
 type wrong struct {
 	since time.Time
@@ -26,26 +29,30 @@ type wrong struct {
 
 // See returns the watch after a look at the current problems, by name. A problem that returns starts again.
 func (w Watch) See(wrongs map[string]string, now time.Time) Watch {
-	next := Watch{}
+	next := Watch{since: now, wrongs: map[string]wrong{}}
+	if !w.since.IsZero() && !now.Before(w.since) {
+		next.since = w.since
+	}
 	for name, says := range wrongs {
 		since := now
-		if before, known := w[name]; known && !now.Before(before.since) {
+		if before, known := w.wrongs[name]; known && !now.Before(before.since) {
 			since = before.since
 		}
-		next[name] = wrong{since: since, says: says}
+		next.wrongs[name] = wrong{since: since, says: says}
 	}
 	return next
 }
 
-// Alarms returns the problems that have lasted long enough.
-func (w Watch) Alarms(now time.Time) map[string]string {
-	out := map[string]string{}
-	for name, is := range w {
+// Alarms returns the problems that have lasted long enough. known is false until the watch has looked for as long:
+// whether an alarm of before is over cannot be known sooner.
+func (w Watch) Alarms(now time.Time) (alarms map[string]string, known bool) {
+	alarms = map[string]string{}
+	for name, is := range w.wrongs {
 		if now.Sub(is.since) >= Confirm {
-			out[name] = is.says
+			alarms[name] = is.says
 		}
 	}
-	return out
+	return alarms, !w.since.IsZero() && now.Sub(w.since) >= Confirm
 }
 
 // Changes returns the messages that bring a target from the alarms sent to those of now, the ended ones

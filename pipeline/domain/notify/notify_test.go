@@ -48,22 +48,58 @@ func TestADealIsDueAtOnceAfterTheQuietHoursOrWithTheNextDigest(t *testing.T) {
 		{"", "daily@18:30", "2026-03-02 18:30", "2026-03-03 18:30"},
 		{"22:00-07:00", "daily@23:00", "2026-03-02 12:00", "2026-03-03 07:00"},
 		// The clock goes from 02:00 to 03:00 on 29 March 2026, and from 03:00 to 02:00 on 25 October.
-		{"22:00-02:30", "each", "2026-03-29 01:59", "2026-03-30 02:30"},
+		{"22:00-02:30", "each", "2026-03-28 23:00", "2026-03-29 03:00"},
+		{"22:00-02:30", "each", "2026-03-29 01:59", "2026-03-29 03:00"},
+		{"22:00-02:30", "hourly", "2026-03-29 01:30", "2026-03-29 03:00"},
 		{"22:00-07:00", "each", "2026-03-28 23:00", "2026-03-29 07:00"},
 		{"22:00-07:00", "each", "2026-10-24 23:00", "2026-10-25 07:00"},
 	} {
 		p := policy(t, c.quiet, c.digest)
-		at := func(s string) time.Time {
-			out, err := time.ParseInLocation("2006-01-02 15:04", s, p.Zone)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return out
-		}
-		if got := p.Due(at(c.found)); !got.Equal(at(c.due)) {
+		if got := p.Due(clock(t, p, c.found)); !got.Equal(clock(t, p, c.due)) {
 			t.Errorf("quiet %q, %s: found %s, due %s, want %s", c.quiet, c.digest, c.found, got.In(p.Zone), c.due)
 		}
 	}
+}
+
+func TestWhatIsNotSentBeforeQuietHoursIsOneMessageAtTheirEnd(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		digest, now string
+		found       []string
+		groups      int
+		wake        string
+	}{
+		{"each", "2026-03-02 21:50", []string{"2026-03-02 21:40", "2026-03-02 21:41"}, 2, ""},
+		{"each", "2026-03-02 22:00", []string{"2026-03-02 21:40", "2026-03-02 21:41"}, 0, "2026-03-03 07:00"},
+		{"each", "2026-03-02 23:30", []string{"2026-03-02 21:40", "2026-03-02 21:41"}, 0, "2026-03-03 07:00"},
+		{"each", "2026-03-03 06:59", []string{"2026-03-02 21:40", "2026-03-02 23:41"}, 0, "2026-03-03 07:00"},
+		{"each", "2026-03-03 07:00", []string{"2026-03-02 21:40", "2026-03-02 21:41", "2026-03-02 23:00"}, 1, ""},
+		{"each", "2026-03-03 09:00", []string{"2026-03-02 21:40", "2026-03-03 07:00", "2026-03-03 08:00"}, 3, ""},
+		{"hourly", "2026-03-02 23:30", []string{"2026-03-02 20:30"}, 0, "2026-03-03 07:00"},
+		{"hourly", "2026-03-03 07:00", []string{"2026-03-02 20:30", "2026-03-02 21:30"}, 1, ""},
+		{"daily@06:00", "2026-03-03 07:30", []string{"2026-03-02 05:30", "2026-03-02 21:30"}, 1, ""},
+		{"daily@18:30", "2026-03-02 23:30", []string{"2026-03-02 12:00", "2026-03-02 19:00"}, 0, "2026-03-03 07:00"},
+	} {
+		p := policy(t, "22:00-07:00", c.digest)
+		var found []time.Time
+		for _, f := range c.found {
+			found = append(found, clock(t, p, f))
+		}
+		groups, wake := p.Plan(found, clock(t, p, c.now))
+		if len(groups) != c.groups || c.wake == "" != wake.IsZero() || c.wake != "" && !wake.Equal(clock(t, p, c.wake)) {
+			t.Errorf("%s, found %v: at %s the messages %v, then %s; want %d, then %q", c.digest, c.found, c.now, groups, wake, c.groups, c.wake)
+		}
+	}
+}
+
+// clock is a time of the policy's zone.
+func clock(t *testing.T, p notify.Policy, text string) time.Time {
+	t.Helper()
+	at, err := time.ParseInLocation("2006-01-02 15:04", text, p.Zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 // aPolicy draws quiet hours and a digest; anInstant one near a change of the clock.
@@ -112,24 +148,28 @@ func TestEveryDealIsInOneMessageOrWaitsAndMessagesAreWhatWaitedTogether(t *testi
 		for i := range found {
 			found[i] = anInstant(t, "found")
 		}
+		due := func(i int) time.Time { return p.DueAt(found[i], now) }
 		groups, wake := p.Plan(found, now)
+		if p.Silent(now) && len(groups) > 0 {
+			t.Fatalf("%d messages at %s, within quiet hours %s", len(groups), now.In(p.Zone), p.Quiet)
+		}
 		in := map[int]int{}
 		for _, g := range groups {
 			for _, i := range g {
 				in[i]++
-				if due := p.Due(found[i]); due.After(now) || !due.Equal(p.Due(found[g[0]])) || len(g) > 1 && due.Equal(found[i]) {
-					t.Fatalf("deal of %s, due %s, is in a message with one due %s at %s", found[i], due, p.Due(found[g[0]]), now)
+				if at := due(i); at.After(now) || !at.Equal(due(g[0])) || len(g) > 1 && at.Equal(found[i]) {
+					t.Fatalf("deal of %s, due %s, is in a message with one due %s at %s", found[i], at, due(g[0]), now)
 				}
 			}
 		}
 		var first time.Time
 		for i, f := range found {
-			due := p.Due(f)
-			if want := map[bool]int{true: 0, false: 1}[due.After(now)]; in[i] != want {
-				t.Fatalf("the deal of %s, due %s, is in %d messages at %s", f, due, in[i], now)
+			at := due(i)
+			if want := map[bool]int{true: 0, false: 1}[at.After(now)]; in[i] != want {
+				t.Fatalf("the deal of %s, due %s, is in %d messages at %s", f, at, in[i], now)
 			}
-			if due.After(now) && (first.IsZero() || due.Before(first)) {
-				first = due
+			if at.After(now) && (first.IsZero() || at.Before(first)) {
+				first = at
 			}
 		}
 		if !wake.Equal(first) {
@@ -181,7 +221,11 @@ func TestAnAlarmIsSentOnceWhenItBeginsAndOnceWhenItEnds(t *testing.T) {
 	} {
 		now := t0.Add(time.Duration(i) * 10 * time.Second)
 		w = w.See(wrongs, now)
-		for _, c := range notify.Changes(sent, w.Alarms(now)) {
+		alarms, known := w.Alarms(now)
+		if known != (i >= 3) {
+			t.Fatalf("look %d: the alarms are known: %t", i, known)
+		}
+		for _, c := range notify.Changes(sent, alarms) {
 			if c.Ended {
 				told = append(told, "-"+c.Name)
 				delete(sent, c.Name)

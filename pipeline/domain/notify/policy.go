@@ -2,9 +2,10 @@
 // digests, retries and alarms. It is pure; package notifier sends.
 //
 //	found ─Due─▶ at once, at the end of the quiet hours, or with the next digest
+//	not sent by then ─DueAt─▶ now, or at the end of the quiet hours that began since
 //
-// The laws, each a property test: nothing is due before it was found or within quiet hours; what was found
-// later is not due earlier; what is due at the same instant is one message, and no deal is in two.
+// The laws, each a property test: nothing is due before it was found or within quiet hours, and nothing is sent in
+// them; what was found later is not due earlier; what is due at the same instant is one message, and no deal is in two.
 package notify
 
 import (
@@ -113,12 +114,21 @@ func (p Policy) zone() *time.Location {
 
 // Silent reports whether an instant is within the quiet hours.
 func (p Policy) Silent(at time.Time) bool {
-	at = at.In(p.zone())
-	now := at.Hour()*60 + at.Minute()
-	if p.Quiet.From < p.Quiet.To {
-		return p.Quiet.From <= now && now < p.Quiet.To
+	return p.Quiet.holds(p.minutes(at))
+}
+
+// holds reports whether a time of day is within the quiet hours.
+func (q Quiet) holds(minutes int) bool {
+	if q.From < q.To {
+		return q.From <= minutes && minutes < q.To
 	}
-	return p.Quiet.From != p.Quiet.To && (now >= p.Quiet.From || now < p.Quiet.To)
+	return q.From != q.To && (minutes >= q.From || minutes < q.To)
+}
+
+// minutes returns the time of day of an instant.
+func (p Policy) minutes(at time.Time) int {
+	at = at.In(p.zone())
+	return at.Hour()*60 + at.Minute()
 }
 
 // Due returns when a deal that was found at an instant is sent.
@@ -132,13 +142,51 @@ func (p Policy) Due(found time.Time) time.Time {
 	case Each:
 	}
 	if p.Silent(at) {
-		at = p.next(at, func(minutes int) bool { return minutes == p.Quiet.To })
+		at = p.quietEnd(at)
 	}
 	return at
 }
 
-// mostMinutes bounds the search for a time of day: a day has up to 25
-// hours, and a time that a change of the clock skips is a day later.
+// DueAt returns when a deal is sent that was not sent before an instant: whatever the
+// quiet hours of that instant hold, or the last ones held, is due at their end.
+func (p Policy) DueAt(found, now time.Time) time.Time {
+	return latest(p.Due(found), p.released(now))
+}
+
+// released returns the end of the quiet hours of an instant, or of the last ones before it; zero without any.
+func (p Policy) released(now time.Time) time.Time {
+	switch {
+	case p.Quiet.From == p.Quiet.To:
+		return time.Time{}
+	case p.Silent(now):
+		return p.quietEnd(now)
+	}
+	at := now.Truncate(time.Minute)
+	for range mostMinutes {
+		before := at.Add(-time.Minute)
+		if p.Silent(before) {
+			return at
+		}
+		at = before
+	}
+	return time.Time{}
+}
+
+// quietEnd returns the end of the quiet hours that an instant is in: the
+// first minute outside them, because a change of the clock may skip their end.
+func (p Policy) quietEnd(at time.Time) time.Time {
+	return p.next(at, func(minutes int) bool { return !p.Quiet.holds(minutes) })
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// mostMinutes bounds the search for a time of day: a day has up to 25 hours,
+// and the time of a digest that a change of the clock skips is a day later.
 const mostMinutes = 49 * 60
 
 // next returns the first whole minute after an instant with a wanted time of day. It walks the
@@ -147,7 +195,7 @@ func (p Policy) next(after time.Time, wanted func(minutesOfDay int) bool) time.T
 	at := after.Truncate(time.Minute)
 	for range mostMinutes {
 		at = at.Add(time.Minute)
-		if local := at.In(p.zone()); wanted(local.Hour()*60 + local.Minute()) {
+		if wanted(p.minutes(at)) {
 			return at
 		}
 	}
@@ -157,15 +205,16 @@ func (p Policy) next(after time.Time, wanted func(minutesOfDay int) bool) time.T
 // Plan returns which of the deals, by when they were found, are sent now: each group is one message, in
 // the order in which they are due. wake is when the next of the others is due; zero without any.
 func (p Policy) Plan(found []time.Time, now time.Time) (groups [][]int, wake time.Time) {
-	together := map[time.Time]int{} // the group of each due instant
+	together := map[int64]int{} // the group of each due minute
+	released := p.released(now)
 	order := make([]int, len(found))
 	for i := range found {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return found[i].Compare(found[j]) })
 	for _, i := range order {
-		due := p.Due(found[i])
-		group, waited := together[due]
+		due := latest(p.Due(found[i]), released)
+		group, waited := together[due.Unix()]
 		switch {
 		case due.After(now):
 			if wake.IsZero() || due.Before(wake) {
@@ -176,7 +225,7 @@ func (p Policy) Plan(found []time.Time, now time.Time) (groups [][]int, wake tim
 		case waited:
 			groups[group] = append(groups[group], i)
 		default:
-			together[due] = len(groups)
+			together[due.Unix()] = len(groups)
 			groups = append(groups, []int{i})
 		}
 	}

@@ -123,6 +123,7 @@ func (s *Status) add(p Status) {
 	}
 	maps.Copy(s.Watermarks, p.Watermarks)
 	s.Daemons, s.Missing = append(s.Daemons, p.Daemons...), append(s.Missing, p.Missing...)
+	s.unrecorded += p.unrecorded
 	s.Late = append(s.Late, p.Late...)
 	s.Streams, s.Bad = append(s.Streams, p.Streams...), append(s.Bad, p.Bad...)
 	if p.Deals != nil {

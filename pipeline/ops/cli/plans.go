@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/platform/bus"
 )
@@ -14,6 +17,7 @@ import (
 type PlanStatus struct {
 	Plan    pipeline.Plan  `json:"plan"`
 	Serves  string         `json:"serves"` // marketplaces
+	Domains []keepa.Domain `json:"-"`      // the same, by number
 	Balance *token.Balance `json:"balance"`
 	Wish    string         `json:"wish"`
 	Missing []string       `json:"missing,omitempty"` // daemons without a heartbeat
@@ -26,7 +30,7 @@ func (s *Status) readPlans(ctx context.Context, b *bus.Bus) error {
 		return err
 	}
 	for _, p := range plans.Named() {
-		one := PlanStatus{Plan: p, Serves: plans.Describe(p), Wish: string(token.Run)}
+		one := PlanStatus{Plan: p, Serves: plans.Describe(p), Domains: plans[p], Wish: string(token.Run)}
 		kv, err := b.Store(ctx, p.Own(pipeline.BucketTokens))
 		if err != nil {
 			return err
@@ -86,6 +90,19 @@ func (s Status) balanceOf(p pipeline.Plan) *token.Balance {
 		}
 	}
 	return nil
+}
+
+// Reads reports whether the deal list of a key is to be read now: the plan that serves its marketplace is neither
+// stopped nor recharges.
+func (s Status) Reads(list string) bool {
+	wish, balance := s.Wish, s.Balance
+	number, _, _ := strings.Cut(list, ".")
+	for _, p := range s.Plans {
+		if slices.ContainsFunc(p.Domains, func(d keepa.Domain) bool { return strconv.Itoa(int(d)) == number }) {
+			wish, balance = p.Wish, p.Balance
+		}
+	}
+	return wish == string(token.Run) && balance != nil && balance.State == string(token.Burst)
 }
 
 // rate is what all plans pay in, tokens a minute; 0 where one is not known.

@@ -42,8 +42,9 @@ type Status struct {
 	Store      *Store                     `json:"store,omitempty"`
 	Late       []string                   `json:"late,omitempty"` // what did not answer in time and is left out
 
-	plan   pipeline.Plan // whose rules and queries are shown
-	failed error         // of a part that the status requires
+	plan       pipeline.Plan // whose rules and queries are shown
+	unrecorded int           // messages that wait for a recorder, if one has run and none runs
+	failed     error         // of a part that the status requires
 }
 
 // StageStatus is what waits for a stage.
@@ -169,9 +170,12 @@ func (s *Status) readWaiting(ctx context.Context, b *bus.Bus) {
 // answerWithin is how long the daemons have to answer.
 const answerWithin = 300 * time.Millisecond
 
+// recorderName is the daemon that writes into ClickHouse, and does not run without it.
+const recorderName = "recorder"
+
 // expected returns every daemon of a complete pipeline.
 func expected() []string {
-	return []string{"tokend", "watermarker", "peeker", "committer", "recorder"}
+	return []string{"tokend", "watermarker", "peeker", "committer", recorderName}
 }
 
 // readDaemons reads the heartbeats, and asks the daemons for newer ones: a stored heartbeat is up to ten seconds old,
@@ -203,6 +207,9 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 			s.Missing = append(s.Missing, name)
 		}
 	}
+	if slices.Contains(s.Missing, recorderName) {
+		s.unrecorded = unrecorded(ctx, b)
+	}
 	var newest time.Time
 	for _, h := range s.Daemons {
 		if h.At.After(newest) {
@@ -212,6 +219,21 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 	if !newest.IsZero() {
 		s.At = newest
 	}
+}
+
+// unrecorded returns how many messages wait for a recorder that took some before. The consumers exist without
+// ClickHouse as well, and nothing was ever taken from them there.
+func unrecorded(ctx context.Context, b *bus.Bus) (n int) {
+	for _, stream := range pipeline.RecordedStreams() {
+		c, err := b.JS.Consumer(ctx, stream, pipeline.DurableRecorder(stream))
+		if err != nil {
+			continue
+		}
+		if i := c.CachedInfo(); i.Delivered.Consumer > 0 {
+			n += int(i.NumPending) + i.NumAckPending
+		}
+	}
+	return n
 }
 
 func (s *Status) readWatermarks(ctx context.Context, b *bus.Bus) {

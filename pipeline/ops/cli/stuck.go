@@ -68,8 +68,11 @@ func (s Status) stuck() []Stuck {
 		}
 	}
 	for _, name := range s.Missing {
-		if name != "recorder" { // it does not run without ClickHouse
+		switch {
+		case name != recorderName:
 			out = append(out, Stuck{Daemon: name, Reason: "does not run: no heartbeat"})
+		case s.unrecorded > 0:
+			out = append(out, Stuck{Daemon: name, Reason: fmt.Sprintf("does not run: no heartbeat, and %d messages wait for ClickHouse", s.unrecorded)})
 		}
 	}
 	return out

@@ -3,9 +3,12 @@ package cli
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/test/desk"
 )
 
 func TestTheStatusShowsWhatIsStuckAndWhyInOneLine(t *testing.T) {
@@ -32,6 +35,11 @@ func TestTheStatusShowsWhatIsStuckAndWhyInOneLine(t *testing.T) {
 		{"a policy that is refused", Status{Balance: &token.Balance{Refused: "policy: want steady or heartbeat, got \"x\""}}, "tokend: refused: policy: want steady"},
 		{"a daemon that is not there", Status{Missing: []string{"tokend"}}, "tokend: does not run"},
 		{"a pipeline without ClickHouse has no recorder", Status{Missing: []string{"recorder"}}, ""},
+		{
+			"a recorder that ran and is not there",
+			Status{Missing: []string{"recorder"}, unrecorded: 7},
+			"recorder: does not run: no heartbeat, and 7 messages wait for ClickHouse",
+		},
 		{"several reasons stay one line", Status{Missing: []string{"tokend"}, Bad: []BadKey{{Bucket: "TOKENS", Key: "shed", Error: "a\nb"}}}, "; "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -47,6 +55,49 @@ func TestTheStatusShowsWhatIsStuckAndWhyInOneLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARecorderThatDoesNotRunIsStuckOnceOneHasTakenMessages(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	names := func() (all []string) {
+		health, err := Health(t.Context(), d.Bus)
+		if err != nil {
+			t.Fatal(err)
+		}
+		look, err := Look(t.Context(), d.Bus)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, st := range append(health.Stuck, look.Stuck...) {
+			if st.Daemon == "recorder" {
+				all = append(all, st.Reason)
+			}
+		}
+		return all
+	}
+	good := d.ASINs(keepasim.Good)[:2]
+	d.Accepted(t, good[0])
+	if got := names(); len(got) != 0 {
+		t.Errorf("no recorder has ever run, and it is stuck: %q", got)
+	}
+	inlet, err := d.Bus.Inlet(t.Context(), pipeline.StreamDeals, pipeline.DurableRecorder(pipeline.StreamDeals))
+	if err != nil {
+		t.Fatal(err)
+	}
+	items, err := inlet.Take(t.Context(), 1, 5*time.Second)
+	if err != nil || len(items) != 1 {
+		t.Fatalf("%d messages, %v", len(items), err)
+	}
+	if err := items[0].Settle.Done(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	desk.Await(t, "nothing waits for it: it is not stuck", func() bool { return len(names()) == 0 })
+	d.Accepted(t, good[1])
+	desk.Await(t, "a message waits for it: it is stuck in both", func() bool {
+		got := names()
+		return len(got) == 2 && strings.HasSuffix(got[0], "and 1 messages wait for ClickHouse")
+	})
 }
 
 func TestASimulatedKeepaIsNamedByTheStatusAndOnTheScreen(t *testing.T) {

@@ -23,7 +23,7 @@ const (
 
 // alarms are what every line reconciles its target with. Of several notifiers the leader's lines do.
 type alarms struct {
-	now atomic.Pointer[map[string]string] // nil: this notifier does not lead, or has not looked
+	now atomic.Pointer[map[string]string] // nil: this notifier does not lead, or has not looked for long enough
 }
 
 // watch looks for what is wrong until ctx ends.
@@ -40,7 +40,7 @@ func (n *notifier) watch(ctx context.Context) {
 		}
 		switch {
 		case err != nil || !leads:
-			n.alarms.now.Store(nil)
+			n.follow()
 		case process.MachineSince(looked) >= lookEvery:
 			looked = process.MachineNow()
 			w = n.look(ctx, w, looked)
@@ -54,6 +54,14 @@ func (n *notifier) watch(ctx context.Context) {
 	}
 }
 
+// follow leaves to the leader what it alone reports.
+func (n *notifier) follow() {
+	n.alarms.now.Store(nil)
+	for _, l := range n.lines {
+		l.note(func(s *targetStatus) { s.Waiting = 0 })
+	}
+}
+
 // look looks once for what is wrong, and tells the lines what has been wrong for long enough.
 func (n *notifier) look(ctx context.Context, w notify.Watch, at time.Time) notify.Watch {
 	s, err := cli.Health(ctx, n.b)
@@ -61,8 +69,9 @@ func (n *notifier) look(ctx context.Context, w notify.Watch, at time.Time) notif
 		return w
 	}
 	w = w.See(wrongs(s), at)
-	now := w.Alarms(at)
-	n.alarms.now.Store(&now)
+	if now, known := w.Alarms(at); known {
+		n.alarms.now.Store(&now)
+	}
 	return w
 }
 
@@ -79,24 +88,22 @@ func (n *notifier) count(ctx context.Context) {
 // wrongs is what is wrong in a pipeline, by name.
 func wrongs(s cli.Status) map[string]string {
 	out := map[string]string{}
-	for _, st := range s.Stuck {
-		if st.Daemon != "recorder" { // below
-			out["stuck:"+st.Daemon] = st.String()
-		}
-	}
 	for _, h := range s.Daemons {
 		if away, _ := h.Detail["clickhouse"].(string); h.Daemon == "recorder" && strings.HasPrefix(away, "unreachable") {
 			out["engine"] = "ClickHouse is " + away + "; deals are still found, reports and SQL wait"
 		}
 	}
+	for _, st := range s.Stuck {
+		if st.Daemon != "recorder" || out["engine"] == "" { // which says why
+			out["stuck:"+st.Daemon] = st.String()
+		}
+	}
 	if _, err, runs := s.Keepa(); runs && err != nil {
 		out["keepa"] = "Keepa: " + err.Error()
 	}
-	if s.Wish == "run" && s.Balance != nil && s.Balance.State == "burst" {
-		for name, w := range s.Watermarks {
-			if !w.NextPoll.IsZero() && s.At.Sub(w.NextPoll) > listLate {
-				out["list:"+name] = fmt.Sprintf("the deal list %s should have been read at %s; what leaves it unread is lost", name, w.NextPoll.UTC().Format("2006-01-02 15:04 UTC"))
-			}
+	for name, w := range s.Watermarks {
+		if s.Reads(name) && !w.NextPoll.IsZero() && s.At.Sub(w.NextPoll) > listLate {
+			out["list:"+name] = fmt.Sprintf("the deal list %s should have been read at %s; what leaves it unread is lost", name, w.NextPoll.UTC().Format("2006-01-02 15:04 UTC"))
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net"
@@ -119,6 +120,7 @@ func naming(all []got, asins []string) map[string]int {
 type postbox struct {
 	addr   string
 	refuse func(n int) string // a reply to DATA; empty: it takes the message
+	rcpt   map[string]string  // replies to recipients; absent: it takes the recipient
 
 	mu     sync.Mutex
 	logins []string
@@ -163,6 +165,8 @@ func (p *postbox) serve(c net.Conn) {
 			p.logins = append(p.logins, rest)
 			p.mu.Unlock()
 			say("235 in")
+		case "RCPT":
+			say(cmp.Or(p.rcpt[strings.TrimSuffix(strings.TrimPrefix(rest, "TO:<"), ">")], "250 ok"))
 		case "DATA":
 			say("354 go on")
 			say(p.letter(in))

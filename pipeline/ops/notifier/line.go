@@ -144,7 +144,7 @@ func (l *line) waits() bool { return process.MachineSince(l.resumes) < 0 }
 // take is one deal, and where something held it, what else was held.
 func (l *line) take(ctx context.Context) ([]loop.Item, error) {
 	items, err := l.inlet.Take(ctx, 1, time.Second)
-	if err != nil || len(items) == 0 || !l.n.policy.Due(foundAt(items[0])).After(foundAt(items[0])) {
+	if err != nil || len(items) == 0 || !l.n.policy.DueAt(foundAt(items[0]), l.n.env.Now()).After(foundAt(items[0])) {
 		return items, err
 	}
 	for began := process.MachineNow(); len(items) < mostHeld && process.MachineSince(began) < l.n.ackWait/4; {
@@ -178,7 +178,7 @@ func (l *line) deals(ctx context.Context, items []loop.Item) error {
 	groups, wake := l.n.policy.Plan(found, now)
 	var failed []error
 	for i, it := range items {
-		if wait := l.n.env.Clock.Machine(l.n.policy.Due(found[i]).Sub(now)); wait > 0 {
+		if wait := l.n.env.Clock.Machine(l.n.policy.DueAt(found[i], now).Sub(now)); wait > 0 {
 			failed = append(failed, it.Settle.Again(ctx, wait))
 		}
 	}

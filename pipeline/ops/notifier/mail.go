@@ -107,10 +107,8 @@ func (o office) hand(c *smtp.Client, m Message) error {
 	if err := c.Mail(o.from.Address); err != nil {
 		return err
 	}
-	for _, to := range o.to {
-		if err := c.Rcpt(to.Address); err != nil {
-			return err
-		}
+	if err := o.address(c); err != nil {
+		return err
 	}
 	w, err := c.Data()
 	if err != nil {
@@ -124,6 +122,23 @@ func (o office) hand(c *smtp.Client, m Message) error {
 		return err
 	}
 	return w.Close()
+}
+
+// address names the recipients. One that the server refuses for good is left out, as long as another gets the message.
+func (o office) address(c *smtp.Client) error {
+	var refused []error
+	for _, to := range o.to {
+		err := c.Rcpt(to.Address)
+		if r, ok := errors.AsType[*textproto.Error](err); ok && notify.OfReply(r.Code) == notify.Refused {
+			refused = append(refused, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(refused) == len(o.to) {
+		return refused[0]
+	}
+	return nil
 }
 
 // letter is the message as mail. Its Message-ID is the same in a repeat, so that a mailbox may drop one.

@@ -92,13 +92,16 @@ func (k markup) render(m Message) string {
 	return out
 }
 
-// blocks are the parts of a message, each of which is shown or not.
+// mostOfAlarm is how many characters of an alarm are sent: Pushover refuses more than 1024 in a message.
+const mostOfAlarm = 900
+
+// blocks are the parts of a message, each of which is shown or not. The first always is, so it is short.
 func (k markup) blocks(m Message) []string {
 	switch {
 	case m.Alarm != nil && m.Alarm.Ended:
-		return []string{"Over: " + k.text(foreign.Of(m.Alarm.Text))}
+		return []string{"Over: " + k.text(foreign.Of(m.Alarm.Text).Short(mostOfAlarm))}
 	case m.Alarm != nil:
-		return []string{"Something is wrong: " + k.text(foreign.Of(m.Alarm.Text)) + "\nSee ratchet status."}
+		return []string{"Something is wrong: " + k.text(foreign.Of(m.Alarm.Text).Short(mostOfAlarm)) + "\nSee ratchet status."}
 	case len(m.Deals) == 1:
 		return []string{k.fullText(m.Deals[0].Deal, m.Test)}
 	}

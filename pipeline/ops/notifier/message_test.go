@@ -1,8 +1,10 @@
 package notifier
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	netmail "net/mail"
 	"os"
 	"path/filepath"
@@ -11,8 +13,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/notify"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/watermark"
@@ -121,6 +125,21 @@ func TestADigestThatIsTooLongShowsHowManyItLeavesOut(t *testing.T) {
 	}
 }
 
+func TestAnAlarmOrADealOfAnyLengthFitsIntoAMessage(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("a.b ", 300), strings.Repeat("書", 1200)} {
+		for _, k := range []markup{slackText, discordText, telegramText, plainText.upTo(1024)} {
+			for _, m := range []Message{
+				{Alarm: &notify.Alarm{Name: "keepa", Text: text}}, {Alarm: &notify.Alarm{Name: "keepa", Text: text, Ended: true}}, {Deals: []cli.Current{aDeal(text)}},
+			} {
+				if got := k.render(m); utf8.RuneCountInString(got) > k.most {
+					t.Errorf("%d characters of %d: %s", utf8.RuneCountInString(got), k.most, got)
+				}
+			}
+		}
+	}
+}
+
 func TestATargetIsNamedWithoutItsSecrets(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{
@@ -165,9 +184,40 @@ func TestWhatIsWrongInAPipelineHasAName(t *testing.T) {
 	if len(got) != 4 {
 		t.Errorf("got %v", got)
 	}
+	s.Daemons = s.Daemons[1:]
+	if got := wrongs(s); got["engine"] != "" || got["stuck:recorder"] == "" {
+		t.Errorf("the recorder is stuck although ClickHouse is not away: %v", got)
+	}
 	s.Balance.State, s.Stuck, s.Daemons = "recharge", nil, nil // a list is not read meanwhile
 	if got := wrongs(s); len(got) != 0 {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestALateListIsAnAlarmByTheModeOfThePlanThatReadsIt(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	late := watermark.State{NextPoll: now.Add(-61 * time.Minute)}
+	burst, recharge := &token.Balance{State: string(token.Burst)}, &token.Balance{State: string(token.Recharge)}
+	for _, c := range []struct {
+		first, eu       string // modes
+		balance, others *token.Balance
+		want            []string
+	}{
+		{"run", "run", burst, burst, []string{"list:1.us", "list:3.de"}},
+		{"paused", "run", burst, burst, []string{"list:3.de"}},
+		{"run", "paused", burst, burst, []string{"list:1.us"}},
+		{"run", "run", recharge, burst, []string{"list:3.de"}},
+		{"run", "run", burst, recharge, []string{"list:1.us"}},
+		{"run", "run", burst, nil, []string{"list:1.us"}},
+	} {
+		got := wrongs(cli.Status{
+			At: now, Wish: c.first, Balance: c.balance, Watermarks: map[string]watermark.State{"1.us": late, "3.de": late},
+			Plans: []cli.PlanStatus{{Plan: "eu", Domains: []keepa.Domain{keepa.DomainDE}, Wish: c.eu, Balance: c.others}},
+		})
+		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, c.want) {
+			t.Errorf("main %s, eu %s: got %v, want %v", c.first, c.eu, names, c.want)
+		}
 	}
 }
 
@@ -218,6 +268,42 @@ func ofOneDeal(t *testing.T, title string) Message {
 	d := aDeal(title)
 	d.Body = []byte(`{"asin":"0593655036","profit_cents":1240}`)
 	return Message{Key: "k", Deals: []cli.Current{d}}
+}
+
+func TestAMailThatOneRecipientCannotGetIsSentToTheOthers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		rcpt    map[string]string
+		outcome notify.Outcome
+		says    string
+	}{
+		{"all are taken", nil, notify.Sent, ""},
+		{"the second has no mailbox", map[string]string{"b@example.com": "550 no such mailbox"}, notify.Sent, ""},
+		{"the second is greylisted", map[string]string{"b@example.com": "450 later"}, notify.Again, "450 later"},
+		{"the first has no mailbox, the third is greylisted", map[string]string{"a@example.com": "550 none", "c@example.com": "450 later"}, notify.Again, "450 later"},
+		{"none has a mailbox", map[string]string{"a@example.com": "550 no a", "b@example.com": "551 no b", "c@example.com": "550 no c"}, notify.Refused, "550 no a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPostbox(t)
+			p.rcpt = c.rcpt
+			targets, err := ParseTargets(process.Secret("smtp://" + p.addr + "/?from=r@example.com&to=a@example.com,b@example.com,c@example.com"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = targets[0].Send(t.Context(), ofOneDeal(t, "A book"))
+			outcome, says := notify.Sent, ""
+			if refused, is := errors.AsType[*refusal](err); is {
+				outcome, says = refused.outcome, refused.text
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if taken := len(p.took()); outcome != c.outcome || says != c.says || taken != map[bool]int{true: 1}[c.outcome == notify.Sent] {
+				t.Errorf("%s, %q, and %d messages were taken; want %s, %q", outcome, says, taken, c.outcome, c.says)
+			}
+		})
+	}
 }
 
 func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {

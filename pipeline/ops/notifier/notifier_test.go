@@ -386,6 +386,38 @@ func TestQuietHoursHoldEverythingAndEndWithOneMessage(t *testing.T) {
 	}
 }
 
+func TestWhatWasFoundBeforeQuietHoursAndNotSentIsOneMessageAfterThem(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		later    time.Duration
+		messages int
+	}{
+		{"in quiet hours", 90 * time.Minute, 0},
+		{"after them", 3 * time.Hour, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := desk.New(t, 1)
+			good := d.ASINs(keepasim.Good)[:2]
+			for _, asin := range good {
+				d.Accepted(t, asin)
+			}
+			quiet := desk.T0.Add(time.Hour).Format("15:04") + "-" + desk.T0.Add(2*time.Hour).Format("15:04")
+			late := d.Env
+			late.Clock = process.NewClock(d.Env.Now().Add(c.later), 1)
+			f := newFake(t, ok)
+			n := opened(t, late, Settings{Quiet: quiet, Since: time.Hour}, slackAt(f))
+			if err := n.lines[0].step(t.Context()); err != nil || len(f.took()) != c.messages {
+				t.Fatalf("it was sent %v, %v", f.messages(), err)
+			}
+			if c.messages > 0 {
+				once(t, "it", f.took(), good)
+			}
+		})
+	}
+}
+
 func TestADigestHoldsEveryDealOnceWithWhatDecides(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for an hour of pipeline time")
@@ -715,13 +747,65 @@ func TestWhatIsWrongForHalfAMinuteIsAnAlarm(t *testing.T) {
 	d := desk.New(t, 1)
 	n := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok)))
 	began := time.Now()
-	w := n.look(t.Context(), nil, began)
-	if now := *n.alarms.now.Load(); len(now) != 0 {
-		t.Errorf("at once there are the alarms %v", now)
+	w := n.look(t.Context(), notify.Watch{}, began)
+	if now := n.alarms.now.Load(); now != nil {
+		t.Errorf("at once there are the alarms %v", *now)
 	}
 	n.look(t.Context(), w, began.Add(notify.Confirm))
 	if now := *n.alarms.now.Load(); !strings.Contains(now["stuck:tokend"], "does not run") {
 		t.Errorf("no tokend runs, and the alarms are %v", now)
+	}
+}
+
+func TestWhatWaitsIsReportedByTheLeaderOnly(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	n := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok)))
+	d.Accepted(t, d.ASINs(keepasim.Good)[0])
+	n.count(t.Context()) // it led until now
+	if got := n.lines[0].status().Waiting; got != 1 {
+		t.Fatalf("%d deals wait, want 1", got)
+	}
+	if leads, _, err := bus.NewLease(d.Bus, pipeline.KeyNotifierLeader).Hold(t.Context()); err != nil || !leads {
+		t.Fatalf("another notifier leads: %t, %v", leads, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() { n.watch(ctx) })
+	defer watching.Wait()
+	defer cancel()
+	desk.Await(t, "what waits is left to the leader", func() bool { return n.lines[0].status().Waiting == 0 })
+}
+
+func TestAnAlarmThatLastsWhileTheNotifierRestartsIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	f := newFake(t, ok)
+	n := opened(t, d.Env, Settings{}, slackAt(f))
+	l := n.lines[0]
+	s, err := cli.Health(t.Context(), n.b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := wrongs(s) // no tokend runs, and before the restart Keepa refused the key as well
+	before["keepa"] = "Keepa: the key is refused"
+	for name, text := range before {
+		if _, err := l.sent(t.Context(), notify.Alarm{Name: name, Text: text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began, w := time.Now(), notify.Watch{}
+	for at := time.Duration(0); at <= notify.Confirm; at += lookEvery {
+		if n := len(f.messages()); n != 0 {
+			t.Errorf("within %s of the start there are %d messages", at, n)
+		}
+		w = n.look(t.Context(), w, began.Add(at))
+		if err := l.reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := f.took(); len(all) != 1 || !strings.Contains(all[0].Text, "Over: `Keepa") {
+		t.Errorf("it was sent %v, want the end of one alarm", all)
 	}
 }
 

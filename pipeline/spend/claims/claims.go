@@ -55,7 +55,24 @@ func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage
 		return nil, fmt.Errorf("listen to the grant of %s: %w", stage, err)
 	}
 	context.AfterFunc(ctx, stop)
+	p.count(buys[stage], answered, 0, 0)
 	return p, nil
+}
+
+// answered is the result of a call that was.
+const answered = "answered"
+
+// buys is what each stage calls Keepa for.
+var buys = map[pipeline.Stage]pipeline.Kind{
+	pipeline.StageWatermarker: pipeline.KindDeals, pipeline.StagePeeker: pipeline.KindPeek, pipeline.StageCommitter: pipeline.KindCommit,
+}
+
+// count adds calls and tokens to the metrics. With none it begins their series: Prometheus
+// sees an increase only in a series that it has seen before.
+func (p *Spender) count(kind pipeline.Kind, result string, calls, tokens int) {
+	m := p.env.Health.Metrics()
+	m.Count(metric.Calls, float64(calls), string(p.stage), string(kind), result)
+	m.Count(metric.Spent, float64(tokens), string(p.stage), string(kind))
 }
 
 // listen subscribes to writes of the grant and the mode.
@@ -234,7 +251,7 @@ func (c *Claim) CloseUnknown(ctx context.Context, note string) error {
 func (c *Claim) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
 	e := c.entry(pipeline.EventClose, consumed)
 	e.API = r
-	result := "answered"
+	result := answered
 	if consumed == 0 && r == nil {
 		result = "" // no call was made
 	}
@@ -263,9 +280,7 @@ func (c *Claim) count(result string, tokens int) {
 		return
 	}
 	c.counted = true
-	m := c.p.env.Health.Metrics()
-	m.Count(metric.Calls, 1, string(c.p.stage), string(c.kind), result)
-	m.Count(metric.Spent, float64(tokens), string(c.p.stage), string(c.kind))
+	c.p.count(c.kind, result, 1, tokens)
 }
 
 func (c *Claim) entry(event pipeline.Event, tokens int) pipeline.Entry {
