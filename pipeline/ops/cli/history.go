@@ -16,6 +16,7 @@ import (
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/report"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 // History is what the live run decided and spent in a span of pipeline time, from the streams.
@@ -40,9 +41,9 @@ func ReadHistory(ctx context.Context, b *bus.Bus, since func(now time.Time) time
 const storedWithin = time.Hour
 
 // stored selects what was stored since the history begins: a message is stored after the instant that it names.
-// Simulated time stands still while nothing runs, so everything is read.
+// Simulated time stands still while nothing runs and may run ahead, so everything is read.
 func (h History) stored() bus.From {
-	if h.status.Simulated() {
+	if h.status.Simulated() || h.Until.After(process.MachineNow().Add(storedWithin)) {
 		return bus.From{}
 	}
 	return bus.From{Since: h.Since.Add(-storedWithin)}
