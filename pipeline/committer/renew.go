@@ -4,30 +4,57 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/store/seen"
 	"ratchet/pipeline/worker"
 )
 
-// stored is a deal of an earlier extraction.
+// stored is a visible deal of an earlier extraction.
 type stored struct {
 	deal   decide.Found
 	origin string
+	verdicts
 }
+
+// verdicts are the newest for and against a deal, by their sequences; 0 without one.
+type verdicts struct {
+	accepted, confirmed, rejected uint64
+
+	found json.RawMessage // the deal as its commit found it
+}
+
+func (v *verdicts) add(m bus.Read, d pipeline.Verdict) {
+	run := m.Header.Get(pipeline.HeaderRunID)
+	switch {
+	case d.Outcome == pipeline.Reject: // also of a replay, which may cover a live one on its subject
+		v.rejected = max(v.rejected, m.Sequence)
+	case run != "" && run != pipeline.RunLive:
+	case d.Outcome == pipeline.Accept && m.Sequence > v.accepted:
+		v.accepted, v.found = m.Sequence, d.Deal
+	case d.Outcome == pipeline.Confirm:
+		v.confirmed = max(v.confirmed, m.Sequence)
+	}
+}
+
+// hidden reports whether a later verdict rejects the deal.
+func (v verdicts) hidden() bool { return v.rejected > max(v.accepted, v.confirmed) }
 
 // generation identifies decisions under this build's extraction.
 func generation() pipeline.Generation {
 	return pipeline.Generation(fmt.Sprintf("estimate-%d", deal.Extraction))
 }
 
-// renew decides deals of an earlier extraction again, from their stored answers, without tokens. A deal whose answers
-// are deleted stays hidden as an old estimate. After a crash the rest is repeated: every message has an identity.
+// renew decides visible deals of an earlier extraction again, from their stored answers, without tokens. A deal whose
+// answers are deleted stays as it is until its refresh. After a crash the rest is repeated: every message has an
+// identity.
 func (c *committer) renew(ctx context.Context) error {
 	old, err := c.oldDeals(ctx)
 	if err != nil || len(old) == 0 {
@@ -49,7 +76,7 @@ func (c *committer) renew(ctx context.Context) error {
 // renewed renews once, beside the workers. Failures are left for the next start.
 func (c *committer) renewed(ctx context.Context) error {
 	if err := c.renew(ctx); err != nil && ctx.Err() == nil {
-		c.env.Log.Warn("deals of an earlier estimate stay hidden until the next start", "err", err)
+		c.env.Log.Warn("deals of an earlier estimate are decided again at the next start", "err", err)
 	}
 	return nil
 }
@@ -80,13 +107,45 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 			left = append(left, s)
 		}
 	}
-	return left, nil
+	return c.visible(ctx, left)
 }
 
-// renewOne decides one deal again; "" if its answer is deleted.
+// visible returns the deals that no later verdict rejects. The answers of the others are out of date: deciding on them
+// would show a deal that is gone.
+func (c *committer) visible(ctx context.Context, old []stored) ([]stored, error) {
+	var subjects []string
+	for _, s := range old {
+		domain, asin := s.deal.Domain, s.deal.ASIN
+		subjects = append(subjects, pipeline.SubjectVerdict(domain, pipeline.LookCommit, pipeline.Accept, asin),
+			pipeline.SubjectVerdict(domain, pipeline.LookPeek, pipeline.Confirm, asin))
+		for _, l := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
+			subjects = append(subjects, pipeline.SubjectVerdict(domain, l, pipeline.Reject, asin))
+		}
+	}
+	slices.Sort(subjects)
+	newest, err := c.bus.Newest(ctx, pipeline.StreamVerdicts, slices.Compact(subjects), bus.Until{})
+	if err != nil {
+		return nil, err
+	}
+	of := map[visibility.Place]verdicts{}
+	for _, m := range newest {
+		var d pipeline.Verdict
+		if json.Unmarshal(m.Body, &d) == nil {
+			v := of[visibility.PlaceOf(d.Identity)]
+			v.add(m, d)
+			of[visibility.PlaceOf(d.Identity)] = v
+		}
+	}
+	for i := range old {
+		old[i].verdicts = of[visibility.PlaceOf(old[i].deal.Identity())]
+	}
+	return slices.DeleteFunc(old, func(s stored) bool { return s.hidden() }), nil
+}
+
+// renewOne decides one deal again; "" if its answers are deleted.
 func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, error) {
-	product, sellers, err := c.evidence(ctx, s.deal.ResponseIDs)
-	if err != nil || product == nil {
+	e, err := c.evidence(ctx, s.deal.ResponseIDs)
+	if err != nil {
 		return "", err
 	}
 	id := s.deal.Identity()
@@ -102,27 +161,53 @@ func (c *committer) renewOne(ctx context.Context, s stored) (pipeline.Outcome, e
 	}}
 	judge, done := c.rules.Use()
 	defer done()
-	r := decide.Commit(judge, u.Work, *product, sellers, 0, s.deal.DecidedAt)
+	var r decide.Decision
+	switch {
+	case e.commit != nil:
+		r = decide.Commit(judge, u.Work, *e.commit, e.sellers, 0, s.deal.DecidedAt)
+	case e.peek != nil && s.confirmed > s.accepted:
+		u.Survivor.ResponseIDs = s.deal.ResponseIDs
+		r = decide.Held(judge, u.Work, *e.peek, s.byCommit(), s.deal.DecidedAt)
+	default:
+		return "", nil
+	}
 	return r.Verdict.Outcome, worker.Apply(c.bus)(ctx, []worker.Effect{u.Conclude(r.Verdict, "")})
 }
 
-// evidence returns the stored answers on which a deal was decided:
-// the full record, nil if it is deleted, and the sellers.
-func (c *committer) evidence(ctx context.Context, ids []string) (*decide.Answer, []decide.Answer, error) {
-	var product *decide.Answer
-	var sellers []decide.Answer
+// byCommit returns the deal as its commit found it, or else as it was confirmed last.
+func (s stored) byCommit() *deal.Deal {
+	var f decide.Found
+	if json.Unmarshal(s.found, &f) == nil && f.Deal != nil {
+		return f.Deal
+	}
+	return s.deal.Deal
+}
+
+// evidence are the stored answers on which a deal was decided; nil for one that is deleted.
+type evidence struct {
+	peek, commit *decide.Answer
+	sellers      []decide.Answer
+}
+
+func (c *committer) evidence(ctx context.Context, ids []string) (e evidence, err error) {
 	for _, id := range ids {
 		a, err := responses.Load(ctx, c.bus, id)
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case a == nil:
-		case a.Kind == pipeline.KindCommit:
-			e := a.Evidence()
-			product = &e
-		case a.Kind == pipeline.KindSeller:
-			sellers = append(sellers, a.Evidence())
+		if err != nil {
+			return e, err
+		}
+		if a == nil {
+			continue
+		}
+		answer := a.Evidence()
+		switch a.Kind {
+		case pipeline.KindPeek:
+			e.peek = &answer
+		case pipeline.KindCommit:
+			e.commit = &answer
+		case pipeline.KindSeller:
+			e.sellers = append(e.sellers, answer)
+		case pipeline.KindDeals, pipeline.KindToken:
 		}
 	}
-	return product, sellers, nil
+	return e, nil
 }

@@ -1,15 +1,20 @@
 package committer_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/domain/deal"
+	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/messages"
+	"ratchet/pipeline/worker"
 	"ratchet/test/desk"
 )
 
@@ -66,5 +71,49 @@ func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 	stop()
 	if n := len(d.Verdicts(t)); n != 1 {
 		t.Errorf("%d verdicts after a second start, want 1", n)
+	}
+}
+
+// A deal that was rejected since is not decided on the answers of before; one that a peek confirmed is decided on that.
+func TestOnlyVisibleDealsOfAnEarlierEstimateAreDecidedAgain(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, desk.Soon)
+	judge, err := worker.LoadRules(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asins := d.ASINs(keepasim.Good)
+	rejected, confirmed := asins[0], asins[1]
+	for _, asin := range []string{rejected, confirmed} {
+		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+		body := d.Product(t, asin, true)
+		answer := d.Store(t, pipeline.KindCommit, asin, w.ID, body, time.Minute)
+		v := decide.Commit(judge, w, decide.Answer{ID: answer, Body: body}, nil, 7, d.Env.Now()).Verdict
+		if v.Outcome != pipeline.Accept {
+			t.Fatalf("%s: %+v", asin, v)
+		}
+		v.Deal = bytes.Replace(v.Deal, fmt.Appendf(nil, `"extraction":%d`, deal.Extraction), []byte(`"extraction":2`), 1)
+		newest, last := v, v
+		if asin == confirmed {
+			peek := d.Store(t, pipeline.KindPeek, asin, w.ID, d.Product(t, asin, false), time.Minute)
+			newest.Deal = bytes.Replace(v.Deal, []byte(`"response_ids":["`+answer+`"]`), []byte(`"response_ids":["`+peek+`"]`), 1)
+			last.Look, last.Outcome = pipeline.LookPeek, pipeline.Confirm
+		} else {
+			last.Look, last.Outcome, last.Reason, last.Deal = pipeline.LookGlance, pipeline.Reject, "no_used_price", nil
+		}
+		all := []bus.Message{messages.Verdict(pipeline.RunLive, w.ID, "", v), messages.Deal(w.ID, newest), messages.Verdict(pipeline.RunLive, w.ID+"2", "", last)}
+		if err := d.Bus.PublishAll(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := d.Run(t, committer.Run, nil)
+	v := d.AwaitVerdicts(t, 5)[4] // those of the deals are in the order of DEALS
+	stop()
+	var again decide.Found
+	if err := json.Unmarshal(v.Deal, &again); err != nil || v.ASIN != confirmed || v.Outcome != pipeline.Accept || again.Extraction != deal.Extraction {
+		t.Errorf("decided again: %+v, %v", v, err)
+	}
+	if n := len(d.Verdicts(t)); n != 5 {
+		t.Errorf("%d verdicts, want 5", n)
 	}
 }

@@ -100,7 +100,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	}
 	w.pulse.State("working")
 	batch.Gather, batch.Release = s.gather, s.Release
-	if w.breaker.HalfOpen() { // one commit tests whether Keepa answers again: no other begins before it ends
+	if s.Claim != nil && w.breaker.HalfOpen() { // one commit tests whether Keepa answers again: no other begins before it ends
 		unlock = func() {}
 		batch.Release = func(ctx context.Context) {
 			defer w.looking.Unlock()

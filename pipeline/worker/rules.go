@@ -84,7 +84,7 @@ func (r *Rules) decode(a pipeline.AppliedRules) (judge *verdict.Judge, version i
 	if a.Rules != "" {
 		judge, err = verdict.NewJudge([]byte(a.Rules))
 	}
-	if err == nil {
+	if err == nil && a.Version > 0 { // its own rules are checked at the start
 		err = r.fits(judge)
 	}
 	return judge, a.Version, err

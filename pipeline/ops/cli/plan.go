@@ -63,8 +63,11 @@ var ErrShortHistory = errors.New("there is less than a day of history, or fewer 
 // Forecast measures the history.
 func (h History) Forecast() (Forecast, error) {
 	p, domain := h.pace()
-	if p.Days < leastDays || p.Decided*p.Days < leastDecided || p.Rate == 0 {
+	if p.Days < leastDays || p.Decided*p.Days < leastDecided {
 		return Forecast{}, ErrShortHistory
+	}
+	if p.Rate == 0 {
+		return Forecast{}, errors.New("the tokens a minute of a plan are not known: see `ratchet status`")
 	}
 	if err := h.oneCurrency(); err != nil {
 		return Forecast{}, err

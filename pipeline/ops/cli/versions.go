@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -71,7 +72,7 @@ func CurrentJudge(ctx context.Context, b *bus.Bus, own *verdict.Judge) (*verdict
 	if text := OwnRules(ctx, b); text != nil {
 		return verdict.NewJudge(text)
 	}
-	return own, nil
+	return nil, fmt.Errorf("the committers decide by the rule set %s, and none tells its text, or they differ", reported)
 }
 
 // Offered is a copy on sale.

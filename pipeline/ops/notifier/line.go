@@ -50,6 +50,7 @@ type line struct {
 	pause  func(failures int, asked time.Duration) time.Duration // nil: notify.Pause
 
 	failures int       // in a row
+	left     string    // why the target left a recipient out last
 	resumes  time.Time // machine time: nothing is sent before
 	held     time.Time // pipeline time: no deal is due before
 	synced   *map[string]string
@@ -312,15 +313,14 @@ func (l *line) handBack(ctx context.Context, items []loop.Item) error {
 // counted; after any other failure the line rests.
 func (l *line) attempt(ctx context.Context, m Message) error {
 	err := l.target.Send(ctx, m)
-	if err == nil {
-		l.failures = 0
-		l.note(func(s *targetStatus) { s.Sent++; s.LastError, s.at = "", l.n.env.Now() })
+	refused, _ := errors.AsType[*refusal](err)
+	if err == nil || refused != nil && refused.outcome == notify.Sent {
+		l.taken(refused)
 		return nil
 	}
 	if ctx.Err() != nil {
 		return err
 	}
-	refused, _ := errors.AsType[*refusal](err)
 	if refused != nil && refused.outcome == notify.Refused {
 		l.n.env.Log.Warn("a message was refused and is set aside", "target", l.target.Name(), "key", m.Key, "err", err)
 		return errors.Join(err, l.setAside(ctx, m.Key, refused.text))
@@ -335,6 +335,19 @@ func (l *line) attempt(ctx context.Context, m Message) error {
 	l.n.env.Log.Warn("target not notified, will retry", "target", l.target.Name(), "failures", l.failures, "wait", wait.Round(time.Millisecond), "err", err)
 	l.note(func(s *targetStatus) { s.failures++; s.LastError = err.Error() })
 	return err
+}
+
+// taken notes a message that the target took, and why it left a recipient out.
+func (l *line) taken(left *refusal) {
+	why := ""
+	if left != nil {
+		why = left.text
+	}
+	if why != "" && why != l.left {
+		l.n.env.Log.Warn("a recipient is refused, the others get the messages", "target", l.target.Name(), "err", why)
+	}
+	l.failures, l.left = 0, why
+	l.note(func(s *targetStatus) { s.Sent++; s.LastError, s.at = why, l.n.env.Now() })
 }
 
 // wait is how long the line rests after a failure.

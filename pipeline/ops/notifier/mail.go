@@ -57,10 +57,14 @@ func (o office) send(ctx context.Context, m Message) error {
 	if err := o.enter(c); err != nil {
 		return err
 	}
-	if err := o.hand(c, m); err != nil {
+	left, err := o.hand(c, m)
+	if err != nil {
 		return ofReply(err)
 	}
 	_ = c.Quit() // the message is taken
+	if left != nil {
+		return &refusal{outcome: notify.Sent, text: ofReply(left).Error()}
+	}
 	return nil
 }
 
@@ -102,43 +106,46 @@ func (o office) enter(c *smtp.Client) error {
 	return nil
 }
 
-// hand hands over one message.
-func (o office) hand(c *smtp.Client, m Message) error {
+// hand hands over one message. left is why a recipient was left out, the first of them.
+func (o office) hand(c *smtp.Client, m Message) (left, err error) {
 	if err := c.Mail(o.from.Address); err != nil {
-		return err
+		return nil, err
 	}
-	if err := o.address(c); err != nil {
-		return err
+	if left, err = o.address(c); err != nil {
+		return nil, err
 	}
 	w, err := c.Data()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	body, err := o.letter(m, process.MachineNow())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := w.Write(body); err != nil {
-		return err
+		return nil, err
 	}
-	return w.Close()
+	return left, w.Close()
 }
 
 // address names the recipients. One that the server refuses for good is left out, as long as another gets the message.
-func (o office) address(c *smtp.Client) error {
+func (o office) address(c *smtp.Client) (left, err error) {
 	var refused []error
 	for _, to := range o.to {
 		err := c.Rcpt(to.Address)
 		if r, ok := errors.AsType[*textproto.Error](err); ok && notify.OfReply(r.Code) == notify.Refused {
 			refused = append(refused, err)
 		} else if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(refused) == len(o.to) {
-		return refused[0]
+		return nil, refused[0]
 	}
-	return nil
+	if len(refused) > 0 {
+		left = refused[0]
+	}
+	return left, nil
 }
 
 // letter is the message as mail. Its Message-ID is the same in a repeat, so that a mailbox may drop one.

@@ -279,7 +279,7 @@ func TestAMailThatOneRecipientCannotGetIsSentToTheOthers(t *testing.T) {
 		says    string
 	}{
 		{"all are taken", nil, notify.Sent, ""},
-		{"the second has no mailbox", map[string]string{"b@example.com": "550 no such mailbox"}, notify.Sent, ""},
+		{"the second has no mailbox", map[string]string{"b@example.com": "550 no such mailbox"}, notify.Sent, "550 no such mailbox"},
 		{"the second is greylisted", map[string]string{"b@example.com": "450 later"}, notify.Again, "450 later"},
 		{"the first has no mailbox, the third is greylisted", map[string]string{"a@example.com": "550 none", "c@example.com": "450 later"}, notify.Again, "450 later"},
 		{"none has a mailbox", map[string]string{"a@example.com": "550 no a", "b@example.com": "551 no b", "c@example.com": "550 no c"}, notify.Refused, "550 no a"},

@@ -289,10 +289,11 @@ func (r *redecision) fromInputs(judge *verdict.Judge, second *verdict.Redecider,
 	if !d.visible() {
 		last = d.no
 	}
-	if d.Extraction < deal.Extraction || d.Domain != int(judge.Settings().Domain()) || !d.visible() && !d.no.again {
+	older := d.Extraction < deal.Extraction
+	if d.Domain != int(judge.Settings().Domain()) || !d.visible() && (older || !d.no.again) {
 		return outcome{other: true}, true
 	}
-	if last.Look != pipeline.LookCommit || !verdict.SameInputs(last.RuleSet, judge.Version()) || !verdict.SameInputs(d.RuleSet, judge.Version()) {
+	if older || last.Look != pipeline.LookCommit || !verdict.SameInputs(last.RuleSet, judge.Version()) || !verdict.SameInputs(d.RuleSet, judge.Version()) {
 		return outcome{}, false
 	}
 	t, ok := second.DecideCopy(last.Inputs)

@@ -61,6 +61,9 @@ func TestWhatWasSoldIsComparedWithWhatWasPredictedWhenItWasBought(t *testing.T) 
 func TestAmountsAreSummedInTheCurrencyOfEachMarketplace(t *testing.T) {
 	t.Parallel()
 	w := open(t)
+	if none, err := w.Ask(t.Context(), "deal-counts", nil); err != nil || len(none.Rows) != 1 || none.Rows[0][2] != uint64(0) {
+		t.Errorf("before the first deal: %+v, %v; want one row of zeros", none, err)
+	}
 	var deals []warehouse.DealRow
 	var looks []warehouse.VerdictRow
 	for i, domain := range []int{1, 5} {

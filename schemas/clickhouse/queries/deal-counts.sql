@@ -3,7 +3,7 @@
 -- Counts go through the view deal_states, as the list of deals does. Other places that name the same sequences count the same.
 --
 -- Columns:
---   domain       Keepa's number of the marketplace; 1 is amazon.com
+--   domain       Keepa's number of the marketplace; 1 is amazon.com. Before the first deal there is one row, of zeros
 --   found        of the stored, accepted by a look
 --   stored       deals of which the stream DEALS has a version; a book that is found again is the same deal
 --   visible      shown now
@@ -18,6 +18,25 @@
 --                something about a deal
 -- Parameters:
 --   since  DateTime  = -7d   what is new and what is unconfirmed: from when, pipeline time, UTC
+SELECT
+    toUInt16(1) AS domain,
+    toUInt64(0) AS found,
+    toUInt64(0) AS stored,
+    toUInt64(0) AS visible,
+    toUInt64(0) AS new,
+    toUInt64(0) AS stale,
+    toUInt64(0) AS expired,
+    toUInt64(0) AS invalid,
+    toUInt64(0) AS unconfirmed,
+    toFloat64(0) AS profit,
+    toUInt64(0) AS set_aside,
+    toUInt64(0) AS as_of_deals,
+    bitAnd((SELECT greatest(max(confirmed_id), max(rejected_id), max(marked_id)) FROM deal_facts), 4294967295) AS as_of_verdicts,
+    bitAnd((SELECT max(row_id) FROM actions), 4294967295) AS as_of_actions
+WHERE (SELECT count() FROM deal_facts WHERE last_at > toDateTime64(0, 3, 'UTC')) = 0
+
+UNION ALL
+
 SELECT
     d.domain AS domain,
     countIf(d.last_confirmed_at > toDateTime64(0, 3, 'UTC')) AS found,
