@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"ratchet/pipeline/text/complaint"
 )
@@ -61,11 +63,19 @@ func WriteSynced(name string, body []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// SyncDir returns when the names in a directory are on disk.
+// SyncDir returns when the names in a directory are on disk. One that may not be read, or whose file system cannot sync
+// a directory, is left to the system.
 func SyncDir(name string) error {
 	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	err = f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
 }
