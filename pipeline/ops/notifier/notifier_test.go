@@ -762,10 +762,10 @@ func TestWhatWaitsIsReportedByTheLeaderOnly(t *testing.T) {
 	d := desk.New(t, 1)
 	n := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok)))
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
-	n.count(t.Context()) // it led until now
-	if got := n.lines[0].status().Waiting; got != 1 {
-		t.Fatalf("%d deals wait, want 1", got)
-	}
+	desk.Await(t, "a deal waits", func() bool {
+		n.count(t.Context()) // it led until now
+		return n.lines[0].status().Waiting == 1
+	})
 	if leads, _, err := bus.NewLease(d.Bus, pipeline.KeyNotifierLeader).Hold(t.Context()); err != nil || !leads {
 		t.Fatalf("another notifier leads: %t, %v", leads, err)
 	}
