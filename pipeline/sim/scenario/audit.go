@@ -338,10 +338,10 @@ func (c *clustered) rows(ctx context.Context, a *audit) error {
 	var f Figures
 	err := eventually(ctx, recoverWithin, func(ctx context.Context) error {
 		f = Figures{}
-		if err := f.recorded(ctx, c.Rig); err != nil || f.Unrecorded == 0 {
+		if err := f.recorded(ctx, c.Rig); err != nil || f.Unrecorded == 0 && len(f.SumsAstray) == 0 {
 			return err
 		}
-		return errUnrecorded
+		return errUnrecorded // rows and sums are read one after the other, and a batch may come in between
 	})
 	if err != nil && !errors.Is(err, errUnrecorded) {
 		return err
