@@ -12,6 +12,7 @@ import (
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/store/seen"
 	"ratchet/pipeline/worker"
@@ -113,17 +114,11 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 // visible returns the deals that no later verdict rejects. The answers of the others are out of date: deciding on them
 // would show a deal that is gone.
 func (c *committer) visible(ctx context.Context, old []stored) ([]stored, error) {
-	var subjects []string
-	for _, s := range old {
-		domain, asin := s.deal.Domain, s.deal.ASIN
-		subjects = append(subjects, pipeline.SubjectVerdict(domain, pipeline.LookCommit, pipeline.Accept, asin),
-			pipeline.SubjectVerdict(domain, pipeline.LookPeek, pipeline.Confirm, asin))
-		for _, l := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
-			subjects = append(subjects, pipeline.SubjectVerdict(domain, l, pipeline.Reject, asin))
-		}
+	ids := make([]pipeline.Identity, len(old))
+	for i, s := range old {
+		ids[i] = s.deal.Identity()
 	}
-	slices.Sort(subjects)
-	newest, err := c.bus.Newest(ctx, pipeline.StreamVerdicts, slices.Compact(subjects), bus.Until{})
+	newest, err := messages.LastVerdicts(ctx, c.bus, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +131,8 @@ func (c *committer) visible(ctx context.Context, old []stored) ([]stored, error)
 			of[visibility.PlaceOf(d.Identity)] = v
 		}
 	}
-	for i := range old {
-		old[i].verdicts = of[visibility.PlaceOf(old[i].deal.Identity())]
+	for i, id := range ids {
+		old[i].verdicts = of[visibility.PlaceOf(id)]
 	}
 	return slices.DeleteFunc(old, func(s stored) bool { return s.hidden() }), nil
 }

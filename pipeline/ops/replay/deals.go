@@ -123,17 +123,11 @@ func readable(stored []bus.Read) []storedDeal {
 
 // readVerdicts reads the last verdicts for and against each deal.
 func (r *redecision) readVerdicts(ctx context.Context, deals []storedDeal) error {
-	var subjects []string
-	for _, d := range deals {
-		subjects = append(subjects,
-			pipeline.SubjectVerdict(d.Domain, pipeline.LookCommit, pipeline.Accept, d.ASIN),
-			pipeline.SubjectVerdict(d.Domain, pipeline.LookPeek, pipeline.Confirm, d.ASIN))
-		for _, l := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
-			subjects = append(subjects, pipeline.SubjectVerdict(d.Domain, l, pipeline.Reject, d.ASIN))
-		}
+	ids := make([]pipeline.Identity, len(deals))
+	for i, d := range deals {
+		ids[i] = d.Identity()
 	}
-	slices.Sort(subjects)
-	stored, err := r.b.Newest(ctx, pipeline.StreamVerdicts, slices.Compact(subjects), bus.Until{})
+	stored, err := messages.LastVerdicts(ctx, r.b, ids)
 	if err != nil {
 		return err
 	}

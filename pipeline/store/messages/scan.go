@@ -2,6 +2,7 @@ package messages
 
 import (
 	"context"
+	"slices"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
@@ -29,4 +30,20 @@ func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Recorded)) error
 		}
 		return nil
 	})
+}
+
+// LastVerdicts returns the newest verdicts that decide whether these deals are shown: the accept of a commit, the
+// confirmation of a peek, and the rejects of each look. One of a replay covers a live one on its subject.
+func LastVerdicts(ctx context.Context, b *bus.Bus, deals []pipeline.Identity) ([]bus.Read, error) {
+	var subjects []string
+	for _, d := range deals {
+		subjects = append(subjects,
+			pipeline.SubjectVerdict(d.Domain, pipeline.LookCommit, pipeline.Accept, d.ASIN),
+			pipeline.SubjectVerdict(d.Domain, pipeline.LookPeek, pipeline.Confirm, d.ASIN))
+		for _, l := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
+			subjects = append(subjects, pipeline.SubjectVerdict(d.Domain, l, pipeline.Reject, d.ASIN))
+		}
+	}
+	slices.Sort(subjects)
+	return b.Newest(ctx, pipeline.StreamVerdicts, slices.Compact(subjects), bus.Until{})
 }
