@@ -148,7 +148,7 @@ func TestEveryDealIsInOneMessageOrWaitsAndMessagesAreWhatWaitedTogether(t *testi
 		for i := range found {
 			found[i] = anInstant(t, "found")
 		}
-		due := func(i int) time.Time { return p.DueAt(found[i], now) }
+		due := func(i int) time.Time { return p.DueAt(now, found[i])[0] }
 		groups, wake := p.Plan(found, now)
 		if p.Silent(now) && len(groups) > 0 {
 			t.Fatalf("%d messages at %s, within quiet hours %s", len(groups), now.In(p.Zone), p.Quiet)

@@ -147,10 +147,14 @@ func (p Policy) Due(found time.Time) time.Time {
 	return at
 }
 
-// DueAt returns when a deal is sent that was not sent before an instant: whatever the
+// DueAt returns when deals are sent that were not sent before an instant: whatever the
 // quiet hours of that instant hold, or the last ones held, is due at their end.
-func (p Policy) DueAt(found, now time.Time) time.Time {
-	return latest(p.Due(found), p.released(now))
+func (p Policy) DueAt(now time.Time, found ...time.Time) []time.Time {
+	released, due := p.released(now), make([]time.Time, len(found))
+	for i, at := range found {
+		due[i] = latest(p.Due(at), released)
+	}
+	return due
 }
 
 // released returns the end of the quiet hours of an instant, or of the last ones before it; zero without any.
@@ -206,14 +210,14 @@ func (p Policy) next(after time.Time, wanted func(minutesOfDay int) bool) time.T
 // the order in which they are due. wake is when the next of the others is due; zero without any.
 func (p Policy) Plan(found []time.Time, now time.Time) (groups [][]int, wake time.Time) {
 	together := map[int64]int{} // the group of each due minute
-	released := p.released(now)
+	all := p.DueAt(now, found...)
 	order := make([]int, len(found))
 	for i := range found {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return found[i].Compare(found[j]) })
 	for _, i := range order {
-		due := latest(p.Due(found[i]), released)
+		due := all[i]
 		group, waited := together[due.Unix()]
 		switch {
 		case due.After(now):

@@ -145,8 +145,11 @@ func (l *line) waits() bool { return process.MachineSince(l.resumes) < 0 }
 // take is one deal, and where something held it, what else was held.
 func (l *line) take(ctx context.Context) ([]loop.Item, error) {
 	items, err := l.inlet.Take(ctx, 1, time.Second)
-	if err != nil || len(items) == 0 || !l.n.policy.DueAt(foundAt(items[0]), l.n.env.Now()).After(foundAt(items[0])) {
+	if err != nil || len(items) == 0 {
 		return items, err
+	}
+	if found := foundAt(items[0]); !l.n.policy.DueAt(l.n.env.Now(), found)[0].After(found) {
+		return items, nil
 	}
 	for began := process.MachineNow(); len(items) < mostHeld && process.MachineSince(began) < l.n.ackWait/4; {
 		more, err := l.inlet.Take(ctx, mostHeld-len(items), gatherWithin)
@@ -178,9 +181,9 @@ func (l *line) deals(ctx context.Context, items []loop.Item) error {
 	now := l.n.env.Now()
 	groups, wake := l.n.policy.Plan(found, now)
 	var failed []error
-	for i, it := range items {
-		if wait := l.n.env.Clock.Machine(l.n.policy.DueAt(found[i], now).Sub(now)); wait > 0 {
-			failed = append(failed, it.Settle.Again(ctx, wait))
+	for i, due := range l.n.policy.DueAt(now, found...) {
+		if wait := l.n.env.Clock.Machine(due.Sub(now)); wait > 0 {
+			failed = append(failed, items[i].Settle.Again(ctx, wait))
 		}
 	}
 	for _, g := range groups {
