@@ -36,6 +36,14 @@ func AnyBase(name string) string {
 	return base
 }
 
+// With returns a name with that of its plan, if the plan has one, for people.
+func (p Plan) With(name string) string {
+	if p == "" {
+		return name
+	}
+	return name + " " + string(p)
+}
+
 // String is the name for people; that of the first plan is "main".
 func (p Plan) String() string {
 	if p == "" {

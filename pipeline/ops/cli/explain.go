@@ -95,7 +95,7 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 		return e, err
 	}
 	var newest pipeline.Candidate
-	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{Subjects: []string{candidatesOf(domain, asin)}},
+	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, bus.From{Subjects: []string{pipeline.SubjectCandidate(domain, "*", asin)}},
 		func(r bus.Read, c pipeline.Candidate) error {
 			e.WorkID, newest = r.Header.Get(pipeline.HeaderWorkID), c
 			return nil
@@ -141,7 +141,7 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 // decided returns the live verdicts about a unit of work, by look.
 func decided(ctx context.Context, b *bus.Bus, domain int, asin, workID string) (map[pipeline.Look]*LiveVerdict, error) {
 	out := map[pipeline.Look]*LiveVerdict{}
-	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{fmt.Sprintf("verdict.%d.*.*.%s", domain, asin)}},
+	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{pipeline.SubjectVerdict(domain, "*", "*", asin)}},
 		func(_ bus.Read, v visibility.Verdict) error {
 			if v.Run == pipeline.RunLive && v.WorkID == workID {
 				out[v.Look] = &LiveVerdict{Outcome: v.Outcome, Reason: v.Reason, RuleSet: v.RuleSet, answers: v.ResponseIDs, at: v.DecidedAt}

@@ -257,7 +257,7 @@ func (h History) WriteSpent(w io.Writer, when string) error {
 	p.f("%d tokens were spent %s%s; %s.\n\n", total, when, h.of(total), perDeal(total, found))
 	p.f("STAGE\tFOR\tCALLS\tITEMS\tTOKENS\n")
 	for _, s := range h.sum.Spent() {
-		p.f("%s\t%s\t%d\t%d\t%d\n", ofPlan(string(s.Stage), s.Plan), s.Kind, s.Calls, s.Items, s.Tokens)
+		p.f("%s\t%s\t%d\t%d\t%d\n", s.Plan.With(string(s.Stage)), s.Kind, s.Calls, s.Items, s.Tokens)
 	}
 	for _, extra := range []struct {
 		what string

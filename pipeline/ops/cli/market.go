@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"ratchet/pipeline"
@@ -74,11 +73,6 @@ func decisionsIn(ctx context.Context, b *bus.Bus, asin string) (in map[int]decis
 		return nil
 	})
 	return in, newest, err
-}
-
-// candidatesOf returns the subjects of the candidates about an ASIN in a marketplace.
-func candidatesOf(domain int, asin string) string {
-	return fmt.Sprintf("candidate.%d.*.%s", domain, asin)
 }
 
 // Serving returns the connection in the part of the plan that serves the marketplace that is meant by an ASIN, whose

@@ -35,7 +35,7 @@ func (h History) Sections() []Section {
 	}
 	tokens := Section{Name: "Tokens", Heads: []string{"STAGE", "FOR", "CALLS", "ITEMS", "TOKENS"}}
 	for _, s := range h.sum.Spent() {
-		tokens.Rows = append(tokens.Rows, []string{ofPlan(string(s.Stage), s.Plan), string(s.Kind), strconv.Itoa(s.Calls), strconv.Itoa(s.Items), strconv.Itoa(s.Tokens)})
+		tokens.Rows = append(tokens.Rows, []string{s.Plan.With(string(s.Stage)), string(s.Kind), strconv.Itoa(s.Calls), strconv.Itoa(s.Items), strconv.Itoa(s.Tokens)})
 	}
 	return []Section{funnel, reasons, tokens}
 }

@@ -137,7 +137,7 @@ func answersOf(ctx context.Context, b *bus.Bus, domain int, asin string, ids []s
 
 // rowOf returns the newest row of the deal list about an ASIN; empty if absent.
 func rowOf(ctx context.Context, b *bus.Bus, domain int, asin string) (row keepa.DealRow, err error) {
-	from := bus.From{Newest: true, Subjects: []string{candidatesOf(domain, asin)}}
+	from := bus.From{Newest: true, Subjects: []string{pipeline.SubjectCandidate(domain, "*", asin)}}
 	err = bus.ScanJSON(ctx, b, pipeline.StreamCandidates, from, func(_ bus.Read, c pipeline.Candidate) error {
 		if r, err := keepa.DecodeDealRow(c.Row); err == nil {
 			row = r

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -96,9 +94,9 @@ func (s Status) balanceOf(p pipeline.Plan) *token.Balance {
 // stopped nor recharges.
 func (s Status) Reads(list string) bool {
 	wish, balance := s.Wish, s.Balance
-	number, _, _ := strings.Cut(list, ".")
+	domain := keepa.Domain(pipeline.DomainOf(list))
 	for _, p := range s.Plans {
-		if slices.ContainsFunc(p.Domains, func(d keepa.Domain) bool { return strconv.Itoa(int(d)) == number }) {
+		if slices.Contains(p.Domains, domain) {
 			wish, balance = p.Wish, p.Balance
 		}
 	}
@@ -118,12 +116,4 @@ func (s Status) rate() int {
 		rate += p.Balance.Rate
 	}
 	return rate
-}
-
-// ofPlan is a name with that of its plan, if that has one.
-func ofPlan(name string, p pipeline.Plan) string {
-	if p == "" {
-		return name
-	}
-	return name + " " + string(p)
 }

@@ -69,7 +69,7 @@ func (s Status) stages() Section {
 	out := Section{Name: "Stages", Heads: []string{"STAGE", "FREE WAITING", "PAID WAITING", "IN WORK", "CREDIT", "OPEN CLAIMS", "PRICE (MOST)"}}
 	for _, st := range s.Stages {
 		out.Rows = append(out.Rows, []string{
-			ofPlan(string(st.Stage), st.Plan), strconv.Itoa(st.Free), strconv.Itoa(st.Waiting), strconv.Itoa(st.InWork), strconv.Itoa(st.Credit), strconv.Itoa(st.Open), st.price(),
+			st.Plan.With(string(st.Stage)), strconv.Itoa(st.Free), strconv.Itoa(st.Waiting), strconv.Itoa(st.InWork), strconv.Itoa(st.Credit), strconv.Itoa(st.Open), st.price(),
 		})
 	}
 	return out
@@ -78,7 +78,7 @@ func (s Status) stages() Section {
 func (s Status) daemons() Section {
 	out := Section{Name: "Daemons", Heads: []string{"DAEMON", "STATE", "LAST PROGRESS", "LAST PAID CALL", "LAST ERROR"}}
 	for _, h := range s.Daemons {
-		out.Rows = append(out.Rows, []string{ofPlan(h.Daemon, h.Plan), orDash(h.State), Ago(s.At, h.LastProgress), Ago(s.At, h.LastPaid), shown(h.LastError)})
+		out.Rows = append(out.Rows, []string{h.Plan.With(h.Daemon), orDash(h.State), Ago(s.At, h.LastProgress), Ago(s.At, h.LastPaid), shown(h.LastError)})
 	}
 	return out
 }

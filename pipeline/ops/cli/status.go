@@ -256,12 +256,11 @@ func each(ctx context.Context, b *bus.Bus, bucket string, f func(key string, val
 	if err != nil {
 		return
 	}
-	keys, err := kv.ListKeys(ctx)
+	keys, err := bus.Keys(ctx, kv)
 	if err != nil {
 		return
 	}
-	defer func() { _ = keys.Stop() }() // a lister that ended needs no stop
-	for k := range keys.Keys() {
+	for _, k := range keys {
 		if e, err := kv.Get(ctx, k); err == nil {
 			f(k, e.Value())
 		}

@@ -35,7 +35,7 @@ func (s Status) stuck() []Stuck {
 	reasons := ""
 	for _, h := range s.Daemons {
 		if why := standsStill(h); why != "" {
-			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: why})
+			out = append(out, Stuck{Daemon: h.Plan.With(h.Daemon), Reason: why})
 			reasons += why
 		}
 	}
@@ -45,20 +45,20 @@ func (s Status) stuck() []Stuck {
 	}
 	for _, p := range s.Plans {
 		if p.Balance != nil && p.Balance.Refused != "" {
-			out = append(out, Stuck{Daemon: ofPlan("tokend", p.Plan), Reason: "refused: " + p.Balance.Refused})
+			out = append(out, Stuck{Daemon: p.Plan.With("tokend"), Reason: "refused: " + p.Balance.Refused})
 			reasons += p.Balance.Refused
 		}
 		for _, name := range p.Missing {
-			out = append(out, Stuck{Daemon: ofPlan(name, p.Plan), Reason: "does not run: no heartbeat"})
+			out = append(out, Stuck{Daemon: p.Plan.With(name), Reason: "does not run: no heartbeat"})
 		}
 	}
 	for _, h := range s.Daemons {
 		if h.Rules != nil && h.Rules.Refused != "" {
-			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: fmt.Sprintf("refuses the applied rules and decides by version %d: %s", h.Rules.Version, h.Rules.Refused)})
+			out = append(out, Stuck{Daemon: h.Plan.With(h.Daemon), Reason: fmt.Sprintf("refuses the applied rules and decides by version %d: %s", h.Rules.Version, h.Rules.Refused)})
 			reasons += h.Rules.Refused
 		}
 		if h.Queries != nil && h.Queries.Refused != "" {
-			out = append(out, Stuck{Daemon: ofPlan(h.Daemon, h.Plan), Reason: fmt.Sprintf("refuses the applied queries and reads by version %d: %s", h.Queries.Version, h.Queries.Refused)})
+			out = append(out, Stuck{Daemon: h.Plan.With(h.Daemon), Reason: fmt.Sprintf("refuses the applied queries and reads by version %d: %s", h.Queries.Version, h.Queries.Refused)})
 			reasons += h.Queries.Refused
 		}
 	}

@@ -183,7 +183,7 @@ func (v topView) stages(width int) []string {
 	records := [][]string{{"STAGE", "FREE WAITING", "PAID WAITING", "IN WORK", "PRICE (MOST)", fmt.Sprintf("SPENT IN %.0f H", topSpan.Hours())}}
 	for _, s := range v.status.Stages {
 		records = append(records, []string{
-			ofPlan(string(s.Stage), s.Plan), fmt.Sprint(s.Free), fmt.Sprint(s.Waiting), fmt.Sprint(s.InWork), s.price(),
+			s.Plan.With(string(s.Stage)), fmt.Sprint(s.Free), fmt.Sprint(s.Waiting), fmt.Sprint(s.InWork), s.price(),
 			fmt.Sprint(spent[report.Spend{Plan: s.Plan, Stage: s.Stage}]),
 		})
 	}

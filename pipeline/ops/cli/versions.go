@@ -59,13 +59,7 @@ func CurrentJudge(ctx context.Context, b *bus.Bus, own *verdict.Judge) (*verdict
 	if n := len(all); n > 0 && all[n-1].Rules != "" {
 		return verdict.NewJudge([]byte(all[n-1].Rules))
 	}
-	reported := ""
-	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) {
-		var h pipeline.Heartbeat
-		if json.Unmarshal(value, &h) == nil && h.Daemon == "committer" && h.Plan == b.Plan() && h.Rules != nil {
-			reported = h.Rules.RuleSet
-		}
-	})
+	reported := startedWith(ctx, b)
 	if reported == "" || reported == own.Version() {
 		return own, nil
 	}
@@ -73,6 +67,17 @@ func CurrentJudge(ctx context.Context, b *bus.Bus, own *verdict.Judge) (*verdict
 		return verdict.NewJudge(text)
 	}
 	return nil, fmt.Errorf("the committers decide by the rule set %s, and none tells its text, or they differ", reported)
+}
+
+// startedWith returns the rule set that a committer's heartbeat reports; "" without one.
+func startedWith(ctx context.Context, b *bus.Bus) (ruleSet string) {
+	each(ctx, b, pipeline.BucketStatus, func(_ string, value []byte) {
+		var h pipeline.Heartbeat
+		if json.Unmarshal(value, &h) == nil && h.Daemon == "committer" && h.Plan == b.Plan() && h.Rules != nil {
+			ruleSet = h.Rules.RuleSet
+		}
+	})
+	return ruleSet
 }
 
 // Offered is a copy on sale.

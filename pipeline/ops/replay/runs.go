@@ -21,13 +21,12 @@ func Runs(ctx context.Context, b *bus.Bus) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := kv.ListKeys(ctx)
+	keys, err := bus.Keys(ctx, kv)
 	if err != nil {
 		return nil, fmt.Errorf("list the runs: %w", err)
 	}
-	defer func() { _ = keys.Stop() }() // a lister that ended needs no stop
 	var out []Record
-	for key := range keys.Keys() {
+	for _, key := range keys {
 		e, err := kv.Get(ctx, key)
 		if err != nil {
 			continue // it was forgotten meanwhile

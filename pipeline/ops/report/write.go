@@ -58,11 +58,7 @@ func (t *Report) writeReasons(p *printer) {
 func (t *Report) writeTokens(p *printer) {
 	p.f("Tokens\n  stage\tfor\tcalls\titems\ttokens\n")
 	for _, s := range t.Spent() {
-		who := string(s.Stage)
-		if s.Plan != "" {
-			who += " " + string(s.Plan)
-		}
-		p.f("  %s\t%s\t%d\t%d\t%d\n", who, s.Kind, s.Calls, s.Items, s.Tokens)
+		p.f("  %s\t%s\t%d\t%d\t%d\n", s.Plan.With(string(s.Stage)), s.Kind, s.Calls, s.Items, s.Tokens)
 	}
 	p.f("  total\t\t\t\t%d\n", t.Tokens())
 	if n := t.Decided(); n > 0 {

@@ -172,12 +172,11 @@ func pollDue(ctx context.Context, b *bus.Bus, now time.Time) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	keys, err := kv.ListKeys(ctx)
+	keys, err := bus.Keys(ctx, kv)
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = keys.Stop() }()
-	for k := range keys.Keys() {
+	for _, k := range keys {
 		e, err := kv.Get(ctx, k)
 		if err != nil {
 			continue // it changed or was deleted; the next look sees it
