@@ -110,10 +110,10 @@ func TestTheDoctorTellsADeadDaemonFromALivingOneAndEndsWithTheOneThingToDoFirst(
 	}
 }
 
-// withoutJetStream starts a NATS that takes connections and stores nothing.
-func withoutJetStream(t *testing.T) string {
+// withoutJetStream starts a NATS that takes connections, with a password or without one, and stores nothing.
+func withoutJetStream(t *testing.T, user, password string) string {
 	t.Helper()
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: password, NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func withoutJetStream(t *testing.T) string {
 func TestTheDoctorDoesNotTakeANATSWithoutJetStreamForOneOnWhichNothingRan(t *testing.T) {
 	t.Parallel()
 	var out, errOut bytes.Buffer
-	code := run([]string{"doctor", "--data", t.TempDir(), "--nats-url", withoutJetStream(t), "--clickhouse-url", "none"}, &out, &errOut)
+	code := run([]string{"doctor", "--data", t.TempDir(), "--nats-url", withoutJetStream(t, "", ""), "--clickhouse-url", "none"}, &out, &errOut)
 	if code != process.ExitFailed || !strings.Contains(out.String(), "BAD  nats") || strings.Contains(out.String(), "no pipeline has run") {
 		t.Errorf("exit %d, want %d:\n%s", code, process.ExitFailed, &out)
 	}

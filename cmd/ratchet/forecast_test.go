@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
@@ -60,17 +58,8 @@ func TestAForecastUsesTheOwnHistoryAndShowsIt(t *testing.T) {
 
 func TestAForecastOfAHistoryThatCannotBeReadIsAnErrorAndNoSimulation(t *testing.T) {
 	t.Parallel()
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: "u", Password: "p", NoSigs: true, NoLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv.Start()
-	t.Cleanup(srv.Shutdown)
-	if !srv.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server does not start")
-	}
 	var out, errOut bytes.Buffer
-	code := run([]string{"forecast", "--nats-url", srv.ClientURL()}, &out, &errOut)
+	code := run([]string{"forecast", "--nats-url", withoutJetStream(t, "u", "p")}, &out, &errOut)
 	if code == process.ExitDone || out.Len() > 0 || !strings.Contains(errOut.String(), "--rate") {
 		t.Errorf("exit %d; prints %s%s", code, &out, &errOut)
 	}

@@ -213,8 +213,8 @@ func (s *scanner) sellerID(p *string) error {
 	return nil
 }
 
-// lastOfferPrice keeps the last triple of an offer's history: its current price. Where an
-// incomplete one follows, the price is unknown: the complete one before it is no longer current.
+// lastOfferPrice keeps the last triple of an offer's history: its current price. If the history ends
+// with an incomplete triple, the current price is unknown.
 func (s *scanner) lastOfferPrice(o *Offer) error {
 	o.Price, o.Shipping = nil, nil
 	if s.null() {

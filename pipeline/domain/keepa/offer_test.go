@@ -41,11 +41,11 @@ func TestOffersAreLiveThatKeepaSawAtItsLastVisit(t *testing.T) {
 		rest string
 		want int
 	}{
-		"the order names them":      {`"liveOffersOrder":[1]`, 1},
-		"the order is empty":        {`"liveOffersOrder":[]`, 0},
-		"the last visit is known":   {`"stats":{"lastOffersUpdate":7560010}`, 2},
-		"the last visit is unknown": {`"liveOffersOrder":null,"stats":{"lastOffersUpdate":-1}`, 2},
-		"there are no statistics":   {`"stats":null`, 2},
+		"the order names them":       {`"liveOffersOrder":[1]`, 1},
+		"the order is empty":         {`"liveOffersOrder":[]`, 0},
+		"the last visit is known":    {`"stats":{"lastOffersUpdate":7560010}`, 2},
+		"the last visit is unknown":  {`"liveOffersOrder":null,"stats":{"lastOffersUpdate":-1}`, 2},
+		"the statistics are missing": {`"stats":null`, 2},
 	} {
 		p, err := DecodeProduct([]byte(`{"asin":"A",` + offers + `,` + c.rest + `}`))
 		if live, asked := p.LiveOffers(); err != nil || !asked || len(live) != c.want {

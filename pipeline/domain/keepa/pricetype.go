@@ -125,5 +125,5 @@ func (v Values) Price(t PriceType) (int64, bool) {
 	return int64(n), ok && n > 0 && n < mostCents
 }
 
-// mostCents bounds amounts and counts: Keepa's are 32 bits wide, and the greatest of these is no value.
+// mostCents is one more than the largest amount or count: Keepa's have 32 bits, and it uses the largest for "no value".
 const mostCents = math.MaxInt32

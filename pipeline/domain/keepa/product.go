@@ -301,7 +301,7 @@ func (s *scanner) categoryTree(p *[]Category) error {
 	})
 }
 
-// intoInts binds whole numbers; an empty array is no number, and not absent.
+// intoInts binds whole numbers. An empty array gives an empty slice, and only an absent one gives nil.
 func (s *scanner) intoInts(p *[]int) error {
 	*p = nil
 	if s.peek() == '[' {

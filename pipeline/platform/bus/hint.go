@@ -61,8 +61,7 @@ type hint struct {
 	echoes []*time.Timer
 }
 
-// fire calls f now and restarts the echoes. If another publish
-// restarts the echoes, they cover both.
+// fire calls f now and restarts the echoes. If another publish restarts them, they cover both.
 func (h *hint) fire() {
 	h.f()
 	for i, d := range echoes() {

@@ -410,7 +410,7 @@ func TestSecretsAreInADirectoryOfTheirUserAlone(t *testing.T) {
 
 func TestTheCertificateOfThePageIsMadeOnceThereIsAnOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("there is none")
+		t.Skip("openssl is not installed")
 	}
 	dir := t.TempDir()
 	pair := []string{filepath.Join(dir, "page-cert"), filepath.Join(dir, "page-key")}
