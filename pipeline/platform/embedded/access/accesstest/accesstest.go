@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -144,8 +145,7 @@ func program(t testing.TB) string {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	to := filepath.Join(dir, "program")
 	if err := os.Link(exe, to); err != nil {
-		b, e := os.ReadFile(exe)
-		if err := errors.Join(e, os.WriteFile(to, b, 0o755)); err != nil { //nolint:gosec // others run it
+		if err := write(exe, to); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,4 +153,16 @@ func program(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return to
+}
+
+// write copies a program that is to be run. No other test starts a process meanwhile:
+// one would inherit the open file, and a file open for writing cannot be executed.
+func write(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(to, b, 0o755) //nolint:gosec // others run it
 }
