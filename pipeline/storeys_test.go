@@ -51,7 +51,9 @@ var storeys = []storey{
 }
 
 // aside are packages for tests: only _test.go files may import them.
-var aside = []string{"pipeline/platform/embedded/clickhouse/chtest", "pipeline/platform/embedded/access/accesstest", "test/..."}
+var aside = []string{
+	"pipeline/platform/machinetest", "pipeline/platform/embedded/clickhouse/chtest", "pipeline/platform/embedded/access/accesstest", "test/...",
+}
 
 // harmless are the imports that a pure storey may use: they compute.
 var harmless = []string{

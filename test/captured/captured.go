@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"ratchet/pipeline/platform/machinetest"
 )
 
 // Dir is the directory that KEEPA_FIXTURES names, or the default beside the checkout.
@@ -15,18 +17,9 @@ func Dir(t testing.TB) string {
 	t.Helper()
 	dir := cmp.Or(os.Getenv("KEEPA_FIXTURES"), filepath.Join(root(), "..", "shared", "fixtures", "keepa"))
 	if _, err := os.Stat(dir); err != nil {
-		Missing(t, "captured answers are missing: %v; set KEEPA_FIXTURES", err)
+		machinetest.Lacks(t, "captured answers are missing: %v; set KEEPA_FIXTURES", err)
 	}
 	return dir
-}
-
-// Missing skips a test that lacks something, and fails it in CI, where everything is there.
-func Missing(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }
 
 // root is the folder of go.mod, at or above the package under test.

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"ratchet/pipeline/platform/machinetest"
 )
 
 //go:embed testdata/page.html
@@ -52,10 +54,7 @@ func browser(t *testing.T, args ...string) *exec.Cmd {
 		cmd.WaitDelay = 10 * time.Second
 		return cmd
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("no browser: install chromium")
-	}
-	t.Skip("no browser here: install chromium")
+	machinetest.Lacks(t, "no browser: install chromium")
 	return nil
 }
 

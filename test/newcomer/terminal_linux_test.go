@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ratchet/pipeline/platform/machinetest"
 )
 
 // onTerminal runs a command whose output goes to a terminal of that size, and is what is on it in the end.
@@ -16,7 +18,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd, width, high uint16) string {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("no pseudo-terminals here: ", err)
+		machinetest.Lacks(t, "no pseudo-terminals: %v", err)
 	}
 	defer master.Close()
 	fd := int(master.Fd())

@@ -13,6 +13,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/platform/machinetest"
 	"ratchet/schemas"
 
 	"ratchet/test/captured"
@@ -33,10 +34,7 @@ func capturedFiles(t testing.TB, pattern string) map[string][]byte {
 	dir := captured.Dir(t)
 	names, _ := filepath.Glob(filepath.Join(dir, pattern))
 	if len(names) == 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captured answers are missing at %s: set KEEPA_FIXTURES", dir)
-		}
-		t.Skipf("captured answers are not at %s: set KEEPA_FIXTURES to run this test", dir)
+		machinetest.Lacks(t, "no captured answers %s at %s: set KEEPA_FIXTURES", pattern, dir)
 	}
 	all := map[string][]byte{}
 	for _, name := range names {

@@ -17,6 +17,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/visibility"
+	"ratchet/pipeline/platform/machinetest"
 	"ratchet/pipeline/platform/process"
 )
 
@@ -33,7 +34,7 @@ func openPTY(t *testing.T) *pty {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("no pseudo-terminals here: ", err)
+		machinetest.Lacks(t, "no pseudo-terminals: %v", err)
 	}
 	t.Cleanup(func() { _ = master.Close() })
 	fd := int(master.Fd())

@@ -9,6 +9,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/machinetest"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/test/captured"
 	"ratchet/test/desk"
@@ -26,7 +27,7 @@ func TestOfTheCapturedSweepsExactlyTheNewAndChangedRowsAreFound(t *testing.T) {
 	}
 	sweeps := world.Sweeps()
 	if len(sweeps) < 2 {
-		captured.Missing(t, "%d captured sweeps, want two", len(sweeps))
+		machinetest.Lacks(t, "%d captured sweeps, want two", len(sweeps))
 	}
 	box, err := standalone.Start(t.Context(), standalone.Options{
 		Data: t.TempDir(), World: standalone.Captured, CapturedDir: dir, ClickHouse: standalone.None, Speed: 600, Seed: 1, Rate: 20, Balance: 1000,

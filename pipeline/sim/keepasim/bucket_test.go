@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ratchet/pipeline/platform/machinetest"
 	fixtures "ratchet/test/captured"
 )
 
@@ -80,7 +81,7 @@ func TestRealTicksFallWhereTheModelPredicts(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open(filepath.Join(fixtures.Dir(t), "envelopes.jsonl"))
 	if err != nil {
-		fixtures.Missing(t, "%v", err)
+		machinetest.Lacks(t, "%v", err)
 	}
 	defer f.Close()
 	var last time.Time

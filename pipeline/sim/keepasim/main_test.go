@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"ratchet/pipeline/platform/machinetest"
 	fixtures "ratchet/test/captured"
 )
 
@@ -99,7 +100,7 @@ func captured(t *testing.T, parts ...string) map[string]any {
 	t.Helper()
 	matches, err := filepath.Glob(filepath.Join(append([]string{fixtures.Dir(t)}, parts...)...))
 	if err != nil || len(matches) == 0 {
-		fixtures.Missing(t, "no capture matches %q", strings.Join(parts, "/"))
+		machinetest.Lacks(t, "no capture matches %q", strings.Join(parts, "/"))
 	}
 	f, err := os.Open(matches[0])
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/nats-io/nats-server/v2/server"
+
+	"ratchet/pipeline/platform/machinetest"
 )
 
 // root is the module's root.
@@ -410,7 +412,7 @@ func TestSecretsAreInADirectoryOfTheirUserAlone(t *testing.T) {
 
 func TestTheCertificateOfThePageIsMadeOnceThereIsAnOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed")
+		machinetest.Lacks(t, "no openssl: install it")
 	}
 	dir := t.TempDir()
 	pair := []string{filepath.Join(dir, "page-cert"), filepath.Join(dir, "page-key")}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/platform/embedded/clickhouse"
-	"ratchet/test/captured"
+	"ratchet/pipeline/platform/machinetest"
 )
 
 const library = "node_modules/@chdb/lib-linux-x64-gnu/libchdb.so"
@@ -37,7 +37,7 @@ func TestACacheThatAnotherUserCouldHavePreparedIsRefused(t *testing.T) {
 	owned := func(path string) func(t *testing.T, cache string) {
 		return func(t *testing.T, cache string) {
 			if os.Getuid() != 0 {
-				captured.Missing(t, "needs root, to give a file to another user")
+				machinetest.Lacks(t, "needs root, to give a file to another user")
 			}
 			if err := os.Lchown(filepath.Join(cache, path), nobody, nobody); err != nil {
 				t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"ratchet/test/captured"
+	"ratchet/pipeline/platform/machinetest"
 )
 
 func TestAFullDiskIsNotTakenForBadData(t *testing.T) {
@@ -15,7 +15,7 @@ func TestAFullDiskIsNotTakenForBadData(t *testing.T) {
 	embeddedOnly(t, "its disk is not ours to fill")
 	disk := t.TempDir()
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=48m"); err != nil {
-		captured.Missing(t, "a small file system cannot be mounted here: %v", err)
+		machinetest.Lacks(t, "a small file system cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	s := start(t, filepath.Join(disk, "clickhouse"))

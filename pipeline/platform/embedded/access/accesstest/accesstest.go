@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"ratchet/pipeline/platform/machinetest"
 )
 
 // task marks a re-executed test binary as the other user's program, with its task.
@@ -101,7 +103,7 @@ func walk(dir string) (string, error) {
 func As(t testing.TB, what string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		unable(t, "becoming another user needs root")
+		machinetest.Lacks(t, "becoming another user needs root")
 	}
 	cmd := exec.CommandContext(t.Context(), "setpriv", "--reuid="+nobody, "--regid="+nobody, "--clear-groups", program(t))
 	cmd.Env = []string{task + "=" + what}

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"ratchet/pipeline/platform/machinetest"
 )
 
 // A Machine is another machine for the network: a network namespace with a link to this one.
@@ -48,7 +50,7 @@ func another(t testing.TB, of string) *Machine {
 		"-n " + m.name + " link set " + inner + " up",
 	} {
 		if out, err := exec.CommandContext(t.Context(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-			unable(t, fmt.Sprintf("another network needs root and iproute2: ip %s: %v %s", args, err, out))
+			machinetest.Lacks(t, "another network needs root and iproute2: ip %s: %v %s", args, err, out)
 		}
 	}
 	m.program = program(t)
@@ -67,13 +69,4 @@ func (m *Machine) Ask(t testing.TB, what string, env ...string) string {
 		t.Fatalf("on another machine: %v: %s", err, &failed)
 	}
 	return string(out)
-}
-
-// unable skips a test that this system cannot run, or fails it if CI=true.
-func unable(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }
