@@ -47,11 +47,11 @@ func (f judgedBy) current(ctx context.Context, b *bus.Bus, loaded *verdict.Judge
 	if f.Rules != "" {
 		return loaded, nil
 	}
-	j, err := cli.CurrentJudge(ctx, b, loaded)
+	current, err := cli.CurrentRules(ctx, b, cli.RuleFile{Judge: loaded})
 	if err != nil {
 		return nil, fmt.Errorf("the rules of the pipeline: %w; --rules FILE judges by others", err)
 	}
-	return j, nil
+	return current.Judge, nil
 }
 
 type rulesCheckCmd struct {

@@ -49,24 +49,40 @@ func DealStates(ctx context.Context, b *bus.Bus, asin string) ([]visibility.Stat
 	return book.States(), deals, err
 }
 
-// CurrentJudge returns the rules by which the pipeline decides: those that are applied, or those with which its
+// RuleFile is a rule file, the rules that it has, and where it is from.
+type RuleFile struct {
+	Text    []byte
+	Judge   *verdict.Judge
+	From    string // for people
+	Version int    // under which it was applied; 0: it was not
+}
+
+// NewRuleFile loads a rule file.
+func NewRuleFile(text []byte, from string) (RuleFile, error) {
+	j, err := verdict.NewJudge(text)
+	return RuleFile{Text: text, Judge: j, From: from}, err
+}
+
+// CurrentRules returns the rules by which the pipeline decides: those that are applied, or those with which its
 // committers were started; own where no committer reports them.
-func CurrentJudge(ctx context.Context, b *bus.Bus, own *verdict.Judge) (*verdict.Judge, error) {
+func CurrentRules(ctx context.Context, b *bus.Bus, own RuleFile) (RuleFile, error) {
 	all, err := AppliedRules(ctx, b)
 	if err != nil {
-		return nil, err
+		return RuleFile{}, err
 	}
 	if n := len(all); n > 0 && all[n-1].Rules != "" {
-		return verdict.NewJudge([]byte(all[n-1].Rules))
+		f, err := NewRuleFile([]byte(all[n-1].Rules), fmt.Sprintf("version %d, which was applied", all[n-1].Version))
+		f.Version = all[n-1].Version
+		return f, err
 	}
 	reported := startedWith(ctx, b)
-	if reported == "" || reported == own.Version() {
+	if reported == "" || reported == own.Judge.Version() {
 		return own, nil
 	}
 	if text := OwnRules(ctx, b); text != nil {
-		return verdict.NewJudge(text)
+		return NewRuleFile(text, "RULES of its committers")
 	}
-	return nil, fmt.Errorf("the committers decide by the rule set %s, and none tells its text, or they differ", reported)
+	return RuleFile{}, fmt.Errorf("the committers decide by the rule set %s, and none of them reports its file, or their files differ", reported)
 }
 
 // startedWith returns the rule set that a committer's heartbeat reports; "" without one.

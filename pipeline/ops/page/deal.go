@@ -12,7 +12,6 @@ import (
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/ops/cli"
-	"ratchet/pipeline/worker"
 )
 
 func dealView() view {
@@ -105,18 +104,16 @@ func (s *Server) one(ctx context.Context, a asked) (one, error) {
 
 // explain adds what the current rules decide about it, or why they cannot be applied.
 func (s *Server) explain(ctx context.Context, o *one, story *cli.Story, a asked) error {
-	judge, err := worker.LoadRules(ctx, s.o.Rules)
-	on := s.b
+	var current cli.RuleFile
+	on, err := cli.Serving(ctx, s.b, o.ASIN)
 	if err == nil {
-		on, err = cli.Serving(ctx, s.b, o.ASIN)
-	}
-	if err == nil {
-		judge, err = cli.CurrentJudge(ctx, on, judge)
+		current, err = s.rules(ctx, on)
 	}
 	if err != nil {
-		o.NotWhy = "the current rules cannot be read here: " + err.Error()
+		o.NotWhy = err.Error()
 		return nil
 	}
+	judge := current.Judge
 	story.AddSentences(judge)
 	o.draw(ctx, s, judge.Settings(), a)
 	e, err := cli.Explain(ctx, s.b, judge, o.ASIN)

@@ -87,10 +87,10 @@ func (s *Server) score(ctx context.Context) *scoredOdds {
 	out := &scoredOdds{At: s.env.Now().UTC().Format(minutes)}
 	t, err := s.rules(ctx, s.b)
 	if err == nil {
-		out.RuleSet = t.judge.Version()
+		out.RuleSet = t.Judge.Version()
 		var held []replay.StoredProduct
-		if held, err = replay.ProductsOn(ctx, s.b, t.judge.Settings().Domain()); err == nil {
-			out.Scored, err = replay.Backtest{Rules: t.judge, Most: oddsMost}.Run(ctx, held, func(replay.Step) {})
+		if held, err = replay.ProductsOn(ctx, s.b, t.Judge.Settings().Domain()); err == nil {
+			out.Scored, err = replay.Backtest{Rules: t.Judge, Most: oddsMost}.Run(ctx, held, func(replay.Step) {})
 		}
 	}
 	if err != nil {

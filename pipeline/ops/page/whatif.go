@@ -53,65 +53,25 @@ type appliedHere struct {
 	Ended   bool
 }
 
-// ruleText is the current rules and their text.
-type ruleText struct {
-	body    []byte
-	judge   *verdict.Judge
-	version int // 0: none was applied
-	from    string
-}
-
-// rules returns the current rules of a plan: the applied ones, those of RULES, or the built-in ones.
-func (s *Server) rules(ctx context.Context, b *bus.Bus) (t ruleText, err error) {
-	r, err := s.decidedBy(ctx, b)
-	if err != nil {
-		return t, err
-	}
-	all, err := cli.AppliedRules(ctx, b)
-	if err != nil {
-		return t, err
-	}
-	switch n := len(all); {
-	case n > 0 && all[n-1].Rules != "":
-		t = ruleText{body: []byte(all[n-1].Rules), version: all[n-1].Version, from: fmt.Sprintf("version %d, which was applied", all[n-1].Version)}
-		t.judge, err = verdict.NewJudge(t.body)
-	case b.Plan() == "" && s.o.Rules != "":
-		t.from = "RULES"
-		t.body, t.judge, err = worker.ReadRules(ctx, s.o.Rules)
-	default:
-		t = ruleText{body: schemas.UsedBooks, from: "built in"}
-		t.judge, err = verdict.NewJudge(t.body)
-		if err == nil && b.Plan() != "" && r != nil && r.RuleSet != "" && r.RuleSet != t.judge.Version() { // RULES here is the first plan's
-			if own := cli.OwnRules(ctx, b); own != nil {
-				t.body, t.from = own, "RULES of its committers"
-				t.judge, err = verdict.NewJudge(own)
-			}
-		}
+// rules returns the rules by which a plan's daemons decide.
+func (s *Server) rules(ctx context.Context, b *bus.Bus) (current cli.RuleFile, err error) {
+	own, err := s.ownRules(ctx, b.Plan())
+	if err == nil {
+		current, err = cli.CurrentRules(ctx, b, own)
 	}
 	if err != nil {
-		return t, fmt.Errorf("the current rules cannot be read here: %w", err)
+		return current, fmt.Errorf("the current rules cannot be read here: %w", err)
 	}
-	if r != nil && r.RuleSet != "" && r.RuleSet != t.judge.Version() {
-		return t, fmt.Errorf("the daemons decide by the rule set %s, which is not known here (%s, %s): apply that file, or give its name to the page by RULES", r.RuleSet, t.from, t.judge.Version())
-	}
-	return t, nil
+	return current, nil
 }
 
-// decidedBy returns the rules that the daemons of a plan report; nil if unknown.
-func (s *Server) decidedBy(ctx context.Context, b *bus.Bus) (*cli.Rules, error) {
-	if b.Plan() == "" {
-		s.machine.state(ctx)
-		return s.machine.rules(), nil
+// ownRules returns the rules with which the daemons here were started: RULES, which is the first plan's, or the built-in ones.
+func (s *Server) ownRules(ctx context.Context, p pipeline.Plan) (cli.RuleFile, error) {
+	if p != "" || s.o.Rules == "" {
+		return cli.NewRuleFile(schemas.UsedBooks, "built in")
 	}
-	status, err := cli.Look(ctx, b)
-	return status.Rules, err
-}
-
-// rules returns the rules of the last reading; nil before it.
-func (m *machine) rules() *cli.Rules {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.now.Status.Rules
+	text, judge, err := worker.ReadRules(ctx, s.o.Rules)
+	return cli.RuleFile{Text: text, Judge: judge, From: "RULES"}, err
 }
 
 // knob is a threshold that can be moved. Values are as people write them: dollars for cents, percent for a chance.
@@ -220,14 +180,14 @@ func whatIfView() view {
 }
 
 // changedRules returns the current rules with the requested thresholds.
-func (s *Server) changedRules(ctx context.Context, b *bus.Bus, q url.Values) (m whatIfModel, t ruleText, body []byte, after *verdict.Judge, err error) {
+func (s *Server) changedRules(ctx context.Context, b *bus.Bus, q url.Values) (m whatIfModel, t cli.RuleFile, body []byte, after *verdict.Judge, err error) {
 	if t, err = s.rules(ctx, b); err != nil {
 		return m, t, nil, nil, err
 	}
-	m.From, m.RuleSet = t.from, t.judge.Version()
+	m.From, m.RuleSet = t.From, t.Judge.Version()
 	to := map[string]float64{}
-	currency := t.judge.Settings().Domain().Currency()
-	for _, threshold := range t.judge.Thresholds() {
+	currency := t.Judge.Settings().Domain().Currency()
+	for _, threshold := range t.Judge.Thresholds() {
 		k := knobOf(threshold, currency)
 		if text := q.Get(knobPrefix + k.Name); text != "" && text != k.Was {
 			v, wrong := k.take(text)
@@ -241,7 +201,7 @@ func (s *Server) changedRules(ctx context.Context, b *bus.Bus, q url.Values) (m 
 		m.Knobs = append(m.Knobs, k)
 	}
 	if err == nil {
-		body, after, err = verdict.WithThresholds(t.body, to)
+		body, after, err = verdict.WithThresholds(t.Text, to)
 	}
 	return m, t, body, after, err
 }
@@ -267,10 +227,10 @@ func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) 
 		return m, err
 	}
 	began := process.MachineNow()
-	a := &whatIfAnswer{Compared: w.kept.Compare(t.judge, after), Left: w.kept.Left}
+	a := &whatIfAnswer{Compared: w.kept.Compare(t.Judge, after), Left: w.kept.Left}
 	a.Took = process.MachineSince(began).Round(time.Millisecond).String()
-	a.says(t.judge.Settings().Domain())
-	for _, threshold := range t.judge.Thresholds() {
+	a.says(t.Judge.Settings().Domain())
+	for _, threshold := range t.Judge.Thresholds() {
 		a.Glance = a.Glance || slices.Contains(threshold.Looks, pipeline.LookGlance) && slices.ContainsFunc(m.Changed, func(k knob) bool { return k.Name == threshold.Name })
 	}
 	m.Answer = a
@@ -372,13 +332,13 @@ func (s *Server) apply(r *http.Request, f url.Values) (*notice, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case f.Get("apply") != t.judge.Version():
+	case f.Get("apply") != t.Judge.Version():
 		return nil, errors.New("other rules were applied since this page was loaded: load it again")
 	case len(m.Changed) == 0:
 		return nil, errors.New("no threshold differs from the current rules")
 	}
 	went, err := cli.ApplyNextRules(r.Context(), b, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
-		if n := len(all); n > 0 && all[n-1].Version != t.version && all[n-1].Rules != "" {
+		if n := len(all); n > 0 && all[n-1].Version != t.Version && all[n-1].Rules != "" {
 			return pipeline.AppliedRules{}, errors.New("other rules were applied meanwhile: load the page again")
 		}
 		return pipeline.AppliedRules{RuleSet: after.Version(), Rules: string(body), File: "the page"}, nil
