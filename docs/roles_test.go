@@ -52,7 +52,7 @@ func rolesPage() string {
 	var b strings.Builder
 	b.WriteString(rolesHead)
 	for _, r := range roles.Table() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n", r.Name, strings.ToUpper(r.Does[:1])+r.Does[1:])
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n", r.Name, strings.ToUpper(r.Purpose[:1])+r.Purpose[1:])
 		row := func(name string, subjects []string) {
 			if len(subjects) > 0 {
 				fmt.Fprintf(&b, "- %s `%s`\n", name, strings.Join(subjects, "`, `"))
@@ -68,8 +68,8 @@ func rolesPage() string {
 		row("takes from", sorted(takes))
 		row("reads by sequence or key", sorted(r.Gets))
 		row("scans", sorted(r.Scans))
-		row("subscribes", sorted(r.Hears))
-		row("requests", sorted(r.Asks))
+		row("subscribes", sorted(r.Subscribes))
+		row("requests", sorted(r.Requests))
 		if r.Serves {
 			row("answers", []string{"svc." + r.Name + ".status", "$SRV.PING, INFO and STATS"})
 		}
@@ -89,7 +89,7 @@ func usersSQL() string {
 -- compose.yaml takes the same from users.xml.
 `)
 	for _, r := range roles.Rights() {
-		fmt.Fprintf(&b, "\n-- %s\nCREATE USER IF NOT EXISTS %s IDENTIFIED WITH sha256_password BY {%s:String};\n", r.Does, r.User, r.User)
+		fmt.Fprintf(&b, "\n-- %s\nCREATE USER IF NOT EXISTS %s IDENTIFIED WITH sha256_password BY {%s:String};\n", r.Purpose, r.User, r.User)
 		for _, g := range r.Grants {
 			fmt.Fprintf(&b, "GRANT %s TO %s;\n", g, r.User)
 		}
@@ -103,7 +103,7 @@ func usersXML() string {
 	b.WriteString("<!-- Written by docs/roles_test.go from pipeline/platform/roles; change that and run `make golden`. -->\n<clickhouse>\n  <users>\n" +
 		"    <default remove=\"remove\"/>\n")
 	for _, r := range roles.Rights() {
-		fmt.Fprintf(&b, "    <!-- %s -->\n    <%s>\n      <password_sha256_hex from_env=\"CLICKHOUSE_%s_SHA256\"/>\n", r.Does, r.User, strings.ToUpper(r.User))
+		fmt.Fprintf(&b, "    <!-- %s -->\n    <%s>\n      <password_sha256_hex from_env=\"CLICKHOUSE_%s_SHA256\"/>\n", r.Purpose, r.User, strings.ToUpper(r.User))
 		b.WriteString("      <networks><ip>::/0</ip></networks>\n      <profile>default</profile>\n      <quota>default</quota>\n      <grants>\n")
 		for _, g := range r.Grants {
 			fmt.Fprintf(&b, "        <query>GRANT %s</query>\n", g)

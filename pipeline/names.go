@@ -107,8 +107,8 @@ func KeyTarget(target string) string { return target + ".state" }
 // DurableGlance is the peeker's free consumer on CANDIDATES.
 const DurableGlance = "glance"
 
-// DurableStray is a consumer of the first plan's peeker on CANDIDATES and on SURVIVORS, if there are several plans: it
-// finds messages with an unknown marketplace number, which the consumers of the plans do not deliver.
+// DurableStray is a consumer of the first plan's peeker on CANDIDATES and on SURVIVORS, if there are several plans.
+// It receives the messages with an unknown marketplace number, which no plan's own consumers deliver.
 const DurableStray = "stray"
 
 // DurablePeek is the peeker's paid consumer on the glance survivors of a source.

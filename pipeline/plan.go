@@ -10,11 +10,11 @@ import (
 // key. The first plan, which is the only one where there is a single key, has no name: "".
 type Plan string
 
-// planSep stands between a name and that of the plan; no name has one of its own.
+// planSep separates a name from its plan. No name without a plan contains it.
 const planSep = "_"
 
-// Own returns the plan's own name of what each plan has for itself: a bucket, a durable, a lease, an
-// applied rule set. That of the first plan is the name as it is; that of another ends with _PLAN.
+// Own returns this plan's name of an object that each plan has for itself, such as a bucket, a durable, a lease or
+// applied rules: the name unchanged for the first plan, NAME_PLAN for any other.
 func (p Plan) Own(name string) string {
 	if p == "" {
 		return name
@@ -30,7 +30,7 @@ func (p Plan) Base(name string) (string, bool) {
 	return strings.CutSuffix(name, planSep+string(p))
 }
 
-// AnyBase is the inverse of Own for a name of whichever plan.
+// AnyBase removes what Own has added, whatever the plan.
 func AnyBase(name string) string {
 	base, _, _ := strings.Cut(name, planSep)
 	return base

@@ -129,7 +129,7 @@ func (c ignoreCmd) Run(a *app) error {
 	case c.For < 0:
 		return process.Usagef("--for: want a positive duration, got %s", c.For)
 	case c.Undo && (c.For > 0 || len(c.What) == 0):
-		return process.Usagef("--undo: want what is ignored, as `ratchet ignore` lists it, and no --for")
+		return process.Usagef("--undo: name what is to be shown again, as `ratchet ignore` lists it, and leave out --for")
 	case len(c.What) == 0:
 		return c.natsFlags.with(a, func(ctx context.Context, b *bus.Bus) error { return listIgnored(ctx, a, b) })
 	}

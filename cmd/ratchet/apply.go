@@ -30,7 +30,7 @@ func (c rulesApplyCmd) Run(a *app) error {
 	}
 	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Rules == string(body) {
-			return all[n-1], nil // what an interruption left undone is done
+			return all[n-1], nil // already applied: repeating the command completes an interrupted one
 		}
 		return pipeline.AppliedRules{RuleSet: j.Version(), Rules: string(body), File: filepath.Base(c.File)}, nil
 	})
@@ -89,7 +89,7 @@ func earlier[T any](what string, all []T, version func(T) int, asked *int) (to i
 	return to, all[i], nil
 }
 
-// applying applies what apply does, prints which version is current and continues with then. what names the command.
+// applyVersion runs apply, prints which version is current and continues with then. what is the command's name.
 func applying[T any](f natsFlags, a *app, p planFlag, what string, apply func(context.Context, *bus.Bus) (cli.Applied[T], error), then func(*bus.Bus, cli.Applied[T]) error) error {
 	f, err := f.of(p)
 	if err != nil {
@@ -117,7 +117,7 @@ func applying[T any](f natsFlags, a *app, p planFlag, what string, apply func(co
 	return then(b, v)
 }
 
-// live applies the rules of next, waits for the daemons and decides the stored deals again.
+// applyRules makes the rules of next current, waits for the daemons and decides the stored deals again.
 func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
 	return applying(f, a, p, "rules", func(ctx context.Context, b *bus.Bus) (cli.Applied[pipeline.AppliedRules], error) {
 		return cli.ApplyNextRules(ctx, b, next)
@@ -130,7 +130,7 @@ func redecide(a *app, b *bus.Bus, v pipeline.AppliedRules) error {
 	cli.WriteDeciders(a.errOut, v.Version, beats)
 	rules := cli.RulesText(a.ctx, b, v)
 	if rules == nil {
-		_, err := fmt.Fprintln(a.out, "Stored deals are not decided again: no committer answers with rules of its own, or they differ; apply that file.")
+		_, err := fmt.Fprintln(a.out, "The stored deals were not decided again: the committers do not report their rules, or report different ones. Run `ratchet rules apply FILE` with the rule file that they use.")
 		return err
 	}
 	judge, err := verdict.NewJudge(rules)

@@ -33,7 +33,7 @@ type doctorCmd struct {
 
 var errUnwell = errors.New("something is wrong; each BAD line above gives the next step")
 
-// Run looks at everything that a pipeline needs, in the order in which it is to be repaired; it costs no token.
+// Run checks everything that a pipeline needs, in the order in which problems must be fixed. It costs no token.
 func (c doctorCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return err
@@ -134,12 +134,12 @@ func (c doctorCmd) parts(a *app, store string, parts []natsd.Part) bool {
 		case p.Err != nil:
 			lost++
 			fmt.Fprintf(a.out, "BAD  %-11s %s: %v\n", "store", p.Name, p.Err)
-		case p.Heals != "":
-			fmt.Fprintf(a.out, "heal %-11s %s: %s; the next start does it\n", "store", p.Name, p.Heals)
+		case p.Repair != "":
+			fmt.Fprintf(a.out, "heal %-11s %s: %s; the next start does it\n", "store", p.Name, p.Repair)
 		default:
 			intact++
 			if c.Data != "" {
-				fmt.Fprintf(a.out, "ok   %-11s %s: %s\n", "store", p.Name, p.Says)
+				fmt.Fprintf(a.out, "ok   %-11s %s: %s\n", "store", p.Name, p.Contents)
 			}
 		}
 	}
@@ -210,7 +210,7 @@ func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {
 		return "", err
 	}
 	defer b.Close()
-	s, err := cli.Look(ctx, b)
+	s, err := cli.ReadStatus(ctx, b)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return bus.RedactURL(c.NATSURL) + " answers; no pipeline has run on it yet", nil
 	}
@@ -257,8 +257,7 @@ func cageState(context.Context) (string, error) {
 	return "this kernel cannot keep the embedded engine from: " + strings.Join(lacks, ", ") + "; SQL statements are restricted in any case", nil
 }
 
-// deals counts the visible deals as everybody does, and holds the two that can count
-// them against each other.
+// deals counts the visible deals and, if both ClickHouse and the streams answer, compares the two counts.
 func (c doctorCmd) deals(ctx context.Context, a *app) (string, error) {
 	if !listens(ctx, c.NATSURL) {
 		return "not counted: NATS does not answer", nil

@@ -30,7 +30,7 @@ func (c doctorCmd) runs(ctx context.Context, a *app, ask func(*bus.Bus, cli.Stat
 		return "not asked: NATS does not answer", nil //nolint:nilerr // the check of NATS reports it
 	}
 	defer b.Close()
-	s, err := cli.Look(ctx, b)
+	s, err := cli.ReadStatus(ctx, b)
 	if errors.Is(err, jetstream.ErrBucketNotFound) || err == nil && len(s.Daemons) == 0 {
 		return nothingRuns, nil
 	}
@@ -123,7 +123,7 @@ func newest(ctx context.Context, b *bus.Bus, stream string) (time.Time, error) {
 // mostOffset is how far our clock may be from Keepa's: prices and refills are counted in minutes.
 const mostOffset = 30 * time.Second
 
-// clock judges our clock by Keepa's, as tokend heard it last.
+// clock compares our clock with Keepa's, by the last reading that tokend received.
 func (c doctorCmd) clock(ctx context.Context, a *app) (string, error) {
 	return c.runs(ctx, a, func(_ *bus.Bus, s cli.Status) (string, error) {
 		if s.Simulated() {

@@ -83,7 +83,7 @@ func TestEveryCommandsHelpHasAnExampleThatRuns(t *testing.T) {
 	d.Accepted(t, good)
 	work := examplesOf(detailOf["answer"])[0][1]
 	for _, kind := range []pipeline.Kind{pipeline.KindPeek, pipeline.KindCommit} {
-		if err := responses.Begin(t.Context(), d.Bus, 1, kind, []string{work}, fmt.Sprintf("stored-%s-%s-0s", kind, work)); err != nil {
+		if err := responses.RecordAttempts(t.Context(), d.Bus, 1, kind, []string{work}, fmt.Sprintf("stored-%s-%s-0s", kind, work)); err != nil {
 			t.Fatal(err)
 		}
 		d.Store(t, kind, bestseller, work, d.Product(t, good, kind == pipeline.KindCommit), 0)

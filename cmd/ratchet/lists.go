@@ -95,7 +95,7 @@ func (c queriesRevertCmd) Run(a *app) error {
 	})
 }
 
-// read applies the queries of next, waits for the watermarker and prints what changes.
+// applyQueries makes the queries of next current, waits for the watermarker and prints which lists change.
 func (f natsFlags) read(a *app, p planFlag, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
 	return applying(f, a, p, "queries", func(ctx context.Context, b *bus.Bus) (cli.Applied[pipeline.AppliedQueries], error) {
 		return cli.ApplyNextQueries(ctx, b, next)

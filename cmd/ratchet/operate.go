@@ -24,8 +24,8 @@ import (
 // answerWithin bounds a command that should answer at once.
 const answerWithin = 30 * time.Second
 
-// The status answers within a second, with what has answered until then. A check
-// waits longer for all of it, because an alarm that means only a busy machine is worse.
+// `status` returns within a second, with the parts that have answered. `status --check` waits longer for all of
+// them: a false alarm on a busy machine would be worse than a slow check.
 const (
 	statusWithin = 850 * time.Millisecond
 	checkWithin  = 5 * time.Second
@@ -120,7 +120,7 @@ func (c statusCmd) Run(a *app) error {
 	}
 	if c.Check {
 		return c.natsFlags.within(a, checkWithin, func(ctx context.Context, b *bus.Bus) error {
-			s, err := cli.Look(ctx, b)
+			s, err := cli.ReadStatus(ctx, b)
 			if err = cmp.Or(err, s.Check()); err != nil {
 				return err
 			}
@@ -129,7 +129,7 @@ func (c statusCmd) Run(a *app) error {
 		})
 	}
 	return c.natsFlags.within(a, statusWithin, func(ctx context.Context, b *bus.Bus) error {
-		s, err := cli.LookAndCount(ctx, b, c.URL)
+		s, err := cli.ReadStatusAndCounts(ctx, b, c.URL)
 		if err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (c pauseCmd) Run(a *app) error { return c.wish(a, "paused") }
 // Run asks tokend to spend again.
 func (c resumeCmd) Run(a *app) error { return c.wish(a, "run") }
 
-// Run asks everybody to live on stored answers.
+// Run makes every stage decide from stored answers only.
 func (c nospendCmd) Run(a *app) error { return c.wish(a, "nospend") }
 
 func (f wishFlags) wish(a *app, mode string) error {

@@ -149,7 +149,7 @@ func (c replayCmd) options(a *app) (replay.Options, error) {
 func (c replayCmd) since(a *app, b *bus.Bus) (time.Time, error) {
 	ctx, cancel := a.bounded(answerWithin)
 	defer cancel()
-	s, err := cli.Look(ctx, b)
+	s, err := cli.ReadStatus(ctx, b)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -25,17 +25,17 @@ func fromEnvironment(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error
 	return nil, nil //nolint:nilnil // kong's word for: not set
 }
 
-// fromRunning is fromEnvironment; without an address it is that of the `up` that runs on the data directory.
+// fromRunning is fromEnvironment, except that a NATS or ClickHouse URL which is set nowhere defaults to that of the
+// running `up`.
 func fromRunning(args []string) kong.ResolverFunc {
 	return func(c *kong.Context, p *kong.Path, flag *kong.Flag) (any, error) {
 		value, err := fromEnvironment(c, p, flag)
-		user, address := "", flag.Name == "nats-url" || flag.Name == "clickhouse-url"
-		if value != nil || err != nil || !address {
+		if value != nil || err != nil || flag.Name != "nats-url" && flag.Name != "clickhouse-url" {
 			return value, err
 		}
 		data, running, ok := findRunning(args)
-		found := running.NATS
-		if user = natsd.User; flag.Name == "clickhouse-url" {
+		user, found := natsd.User, running.NATS
+		if flag.Name == "clickhouse-url" {
 			user, found = "default", running.ClickHouse
 		}
 		if !ok || found == "" {

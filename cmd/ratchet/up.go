@@ -139,7 +139,7 @@ func sayPlans(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
 		return // the status shows it
 	}
 	for _, p := range plans.Named() {
-		say("Plan:  %s (%s) is not run here: its key needs a tokend, watermarker, peeker and committer of its own beside this", p, plans.Describe(p))
+		say("Plan:  %s (%s) does not run here: start a tokend, watermarker, peeker and committer with its key", p, plans.Describe(p))
 	}
 }
 

@@ -33,16 +33,16 @@ type committer struct {
 	rules   *worker.Rules
 	keepa   *gateway.Gateway
 	spender *claims.Spender
-	pulse   *worker.Pulse
+	pulse   *worker.Status
 	inlets  map[pipeline.Tier]*bus.Inlet
 	tiers   tiers
 	breaker worker.Breaker
 	waiter  *worker.Waiter
 
-	// looking lets one worker at a time wait for work and tokens: the others would get the same answer. It is released
-	// once that worker has its survivor, or after a failed call once its step has ended, so that one call at a time
+	// taking lets only one worker wait for work and tokens, because all would see the same. It is released once that
+	// worker has its survivor. After a failed call it is held until the step has ended, so that one call at a time
 	// tests whether Keepa answers again.
-	looking sync.Mutex
+	taking sync.Mutex
 }
 
 // tiers counts how often better tiers were served, so that the others are
@@ -82,7 +82,7 @@ func Run(ctx context.Context, env process.Env) error {
 	env.AnnounceReady()
 	env.Log.Info("commits", "rule_set", c.rules.Judge().Version(), "workers", cfg.Workers)
 	workers, ctx := errgroup.WithContext(ctx)
-	workers.Go(func() error { return c.renewed(ctx) })
+	workers.Go(func() error { return c.renewAtStart(ctx) })
 	for range cfg.Workers {
 		workers.Go(func() error { return c.work(ctx) })
 	}
@@ -93,7 +93,7 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *v
 	c := &committer{
 		cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env), inlets: map[pipeline.Tier]*bus.Inlet{},
 	}
-	// Begins the series: Prometheus sees no increase in one whose first value is the first deal.
+	// Starts the series at 0: Prometheus sees no increase in a series that first appears with the first deal.
 	env.Health.Metrics().Count(metric.Decisions, 0, string(pipeline.LookCommit), string(pipeline.Accept), verdict.ReasonOK)
 	var err error
 	if c.rules, err = worker.Follow(ctx, b, env, judge, c.pulse, nil); err != nil {

@@ -53,9 +53,9 @@ func generation() pipeline.Generation {
 	return pipeline.Generation(fmt.Sprintf("estimate-%d", deal.Extraction))
 }
 
-// renew decides visible deals of an earlier extraction again, from their stored answers, without tokens. A deal whose
-// answers are deleted stays as it is until its refresh. After a crash the rest is repeated: every message has an
-// identity.
+// renew decides visible deals of an earlier extraction again, from their stored answers, for no token. A deal whose
+// answers are deleted is left to its refresh. After a crash the next start repeats it; message ids drop the
+// repeats.
 func (c *committer) renew(ctx context.Context) error {
 	old, err := c.oldDeals(ctx)
 	if err != nil || len(old) == 0 {
@@ -74,8 +74,8 @@ func (c *committer) renew(ctx context.Context) error {
 	return nil
 }
 
-// renewed renews once, beside the workers. Failures are left for the next start.
-func (c *committer) renewed(ctx context.Context) error {
+// renewAtStart renews once, beside the workers. After a failure the next start tries again.
+func (c *committer) renewAtStart(ctx context.Context) error {
 	if err := c.renew(ctx); err != nil && ctx.Err() == nil {
 		c.env.Log.Warn("deals of an earlier estimate are decided again at the next start", "err", err)
 	}
@@ -122,17 +122,17 @@ func (c *committer) visible(ctx context.Context, old []stored) ([]stored, error)
 	if err != nil {
 		return nil, err
 	}
-	of := map[visibility.Place]verdicts{}
+	of := map[visibility.DealKey]verdicts{}
 	for _, m := range newest {
 		var d pipeline.Verdict
 		if json.Unmarshal(m.Body, &d) == nil {
-			v := of[visibility.PlaceOf(d.Identity)]
+			v := of[visibility.DealKeyOf(d.Identity)]
 			v.add(m, d)
-			of[visibility.PlaceOf(d.Identity)] = v
+			of[visibility.DealKeyOf(d.Identity)] = v
 		}
 	}
 	for i, id := range ids {
-		old[i].verdicts = of[visibility.PlaceOf(id)]
+		old[i].verdicts = of[visibility.DealKeyOf(id)]
 	}
 	return slices.DeleteFunc(old, func(s stored) bool { return s.hidden() }), nil
 }

@@ -17,19 +17,19 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// enrich adds the sellers behind the deal that a product would make, within what
-// the claim has left after spent, and ends the claim. A failed request for a
-// seller never loses the commit: the deal then reports that its seller is unknown.
+// enrich adds the sellers that the product's deal needs, paid for by what the claim has left after spent, and
+// closes the claim. A seller that cannot be fetched does not fail the commit: the deal then records that its seller
+// is unknown.
 func (s *step) enrich(ctx context.Context, u worker.Unit, product responses.Answer, spent int, last *pipeline.Reading) (fact, error) {
 	f := fact{Product: product}
 	s.doubt = false
 	cost, newest, err := s.askSellers(ctx, u, spent, last, &f)
 	f.Letters = s.unreadSellers(u, f.Sellers)
 	switch {
-	case s.doubt && spent+cost == 0: // closed at nothing, the claim would not make tokend ask Keepa
+	case s.doubt && spent+cost == 0: // a close at 0 tokens would not make tokend ask Keepa
 		return f, errors.Join(err, s.CloseUnknown(ctx, "the cost of the sellers is unknown"))
 	case s.doubt:
-		newest = nil // no reading shows the cost of that call: tokend asks Keepa
+		newest = nil // no reading contains the cost of that call, so tokend must ask Keepa
 	}
 	return f, errors.Join(err, s.Close(ctx, spent+cost, newest))
 }
@@ -122,7 +122,7 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 	if t := attempts[u.ID]; err != nil || t.Spent() || t.Waits() {
 		return 0, nil, err
 	}
-	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID}, s.Claim.ID()); err != nil {
+	if err := responses.RecordAttempts(ctx, s.bus, domain, pipeline.KindSeller, []string{u.ID}, s.Claim.ID()); err != nil {
 		return 0, nil, err
 	}
 	answer, err := s.keepa.Sellers(ctx, s.Claim, domain, ids)
@@ -130,10 +130,10 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 	bought.Call += ".s" // next to the product's call, under the same claim
 	if err != nil {
 		s.pulse.Failed(err)
-		s.env.Log.Warn("sellers stay unknown", "err", err)
+		s.env.Log.Warn("sellers cannot be fetched, their deals lack a rating", "err", err)
 		if e, ok := errors.AsType[*gateway.Error](err); ok {
 			s.doubt = e.MayHaveCost()
-			return e.Consumed, e.Reading, worker.KeepRefused(ctx, s.bus, bought, err)
+			return e.Consumed, e.Reading, worker.KeepFailed(ctx, s.bus, bought, err)
 		}
 		return 0, nil, nil
 	}

@@ -226,7 +226,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	if g := s.grant(); len(g.Open) != 0 || g.Unsure != token.PriceCommit {
 		t.Errorf("a call without an answer leaves %+v", g)
 	}
-	s.breaker.Worked()
+	s.breaker.Succeeded()
 	for range pipeline.MaxPaid - 1 {
 		s.begun(pipeline.KindCommit, u, 6)
 	}
@@ -253,10 +253,10 @@ func TestAfterAnOutageOneCommitTriesWhetherKeepaAnswersAgain(t *testing.T) {
 		s.d.Survives(t, s.d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookPeek, string(pipeline.TierA))
 	}
 	others := func() bool { // may look for work
-		if !s.looking.TryLock() {
+		if !s.taking.TryLock() {
 			return false
 		}
-		s.looking.Unlock()
+		s.taking.Unlock()
 		return true
 	}
 	past := s.env
@@ -269,7 +269,7 @@ func TestAfterAnOutageOneCommitTriesWhetherKeepaAnswersAgain(t *testing.T) {
 	if others() {
 		t.Error("another worker calls before the trial has ended")
 	}
-	s.breaker.Worked()
+	s.breaker.Succeeded()
 	trial.Release(t.Context())
 	next, err := s.take(t.Context())
 	if err != nil || len(next.Items) != 1 || !others() {
@@ -282,7 +282,7 @@ func (s stepper) begun(kind pipeline.Kind, u worker.Unit, cost int) {
 	s.t.Helper()
 	c, err := s.spender.Claim(s.t.Context(), 1, kind, 1)
 	if err == nil {
-		err = responses.Begin(s.t.Context(), s.bus, 1, kind, []string{u.ID}, c.ID())
+		err = responses.RecordAttempts(s.t.Context(), s.bus, 1, kind, []string{u.ID}, c.ID())
 	}
 	if err == nil {
 		err = c.CloseFailed(s.t.Context(), cost, nil, "malformed")

@@ -62,11 +62,11 @@ const loopCommit = "commit"
 
 // take claims the highest price of one commit and then takes one survivor.
 func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
-	w.looking.Lock() // for as long as it rests, too; a stop ends that
-	unlock := w.looking.Unlock
+	w.taking.Lock() // also while it waits; a stop ends the wait
+	unlock := w.taking.Unlock
 	defer func() { unlock() }()
 	if w.breaker.Open() {
-		w.waiter.Blocked(ctx)
+		w.waiter.ForBreaker(ctx)
 		return batch, nil
 	}
 	backlogs, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
@@ -74,7 +74,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 		return batch, err
 	}
 	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
-		return w.waiter.Returns.Waits(w.env, w.durable(t), backlogs[w.durable(t)]) > 0
+		return w.waiter.Returns.Available(w.env, w.durable(t), backlogs[w.durable(t)]) > 0
 	})
 	wish, err := w.spender.Wish(ctx)
 	if err != nil {
@@ -82,16 +82,16 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	}
 	if !waits {
 		// Work that a failed call returned is still waiting.
-		w.pulse.See(loopCommit, stall.Sight{Work: w.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
-		w.waiter.Idle(ctx)
+		w.pulse.Observe(loopCommit, stall.Observation{Work: w.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
+		w.waiter.ForWork(ctx)
 		return batch, nil
 	}
 	s := w.step()
 	if wish != token.Nospend {
 		s.Claim, err = w.spender.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
-		w.pulse.See(loopCommit, stall.Sight{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
+		w.pulse.Observe(loopCommit, stall.Observation{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
 		if errors.Is(err, claims.ErrShort) {
-			w.waiter.Broke(ctx)
+			w.waiter.ForTokens(ctx)
 			return batch, nil
 		}
 		if err != nil {
@@ -103,7 +103,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	if s.Claim != nil && w.breaker.HalfOpen() { // one commit tests whether Keepa answers again: no other begins before it ends
 		unlock = func() {}
 		batch.Release = func(ctx context.Context) {
-			defer w.looking.Unlock()
+			defer w.taking.Unlock()
 			s.Release(ctx)
 		}
 	}
@@ -114,7 +114,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 
 // gather finds or buys the full record, and then the sellers that an accepted deal needs. A step has one unit.
 func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
-	if err := worker.Name(ctx, s.bus, units); err != nil {
+	if err := worker.AddQueries(ctx, s.bus, units); err != nil {
 		return nil, err
 	}
 	facts := make([]fact, len(units))
@@ -202,14 +202,14 @@ func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	if f.Err != nil || f.Attempts.Spent() {
 		return f, s.Close(ctx, 0, nil)
 	}
-	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID}, s.Claim.ID()); err != nil {
+	if err := responses.RecordAttempts(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID}, s.Claim.ID()); err != nil {
 		return fact{}, errors.Join(err, s.Close(ctx, 0, nil))
 	}
 	answer, err := s.keepa.Products(ctx, s.Claim, domain, []string{asin}, true)
 	bought := worker.Bought(s.Claim, domain, pipeline.KindCommit, answer)
 	if err != nil {
 		f.Err = err
-		return f, errors.Join(worker.KeepRefused(ctx, s.bus, bought, err), s.Refused(ctx, err))
+		return f, errors.Join(worker.KeepFailed(ctx, s.bus, bought, err), s.CallFailed(ctx, err))
 	}
 	s.pulse.Paid(answer.Consumed)
 	return s.keep(ctx, u, f, bought)
@@ -234,7 +234,7 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 	case err != nil:
 		return f, errors.Join(err, s.End(ctx, bought.Answer))
 	case ok && bought.ConsumedKnown && bought.Answer.Part == nil:
-		s.breaker.Worked()
+		s.breaker.Succeeded()
 		got, err := s.enrich(ctx, u, kept[0], bought.Consumed, bought.Reading)
 		return got, err
 	case ok:
@@ -260,10 +260,10 @@ func decideCommit(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Eff
 		return loop.Decision[worker.Effect]{Again: cause}
 	case f.Missing:
 		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookCommit, u.Work, f.Spent, now), f),
-			decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
+			decide.ReasonNotFound, "the paid answers did not contain it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Attempts.Spent():
 		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookCommit, u.Work, now), f), decide.ReasonNoAnswer,
-			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
+			"paid for as often as is allowed, without a complete answer (`ratchet answer "+u.ID+"` prints what arrived)")
 	}
 	// The cost is read from the answers, so that a repeat reports the same.
 	cost := f.Product.CostTo(u.ID)

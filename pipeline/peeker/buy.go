@@ -55,7 +55,7 @@ func (s *step) collect(ctx context.Context, units []worker.Unit) ([]fact, error)
 			facts[i].Err = worker.ErrElsewhere
 		}
 	}
-	if err := worker.Name(ctx, s.bus, units); err != nil {
+	if err := worker.AddQueries(ctx, s.bus, units); err != nil {
 		return nil, err
 	}
 	if err := s.deals(ctx, units, facts); err != nil {
@@ -65,7 +65,7 @@ func (s *step) collect(ctx context.Context, units []worker.Unit) ([]fact, error)
 	if err != nil {
 		return nil, err
 	}
-	if missing, err = s.flood.split(ctx, units, missing, facts); err != nil {
+	if missing, err = s.shedder.split(ctx, units, missing, facts); err != nil {
 		return nil, err
 	}
 	if len(missing) == 0 {
@@ -192,7 +192,7 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 			wanted = append(wanted, asin)
 		}
 	}
-	if err := responses.Begin(ctx, s.bus, domain, pipeline.KindPeek, works, s.Claim.ID()); err != nil {
+	if err := responses.RecordAttempts(ctx, s.bus, domain, pipeline.KindPeek, works, s.Claim.ID()); err != nil {
 		return errors.Join(err, s.Close(ctx, 0, nil))
 	}
 	answer, err := s.keepa.Products(ctx, s.Claim, domain, wanted, false)
@@ -201,7 +201,7 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 		for _, i := range buy {
 			facts[i].Err = err
 		}
-		return errors.Join(worker.KeepRefused(ctx, s.bus, bought, err), s.Refused(ctx, err))
+		return errors.Join(worker.KeepFailed(ctx, s.bus, bought, err), s.CallFailed(ctx, err))
 	}
 	s.pulse.Paid(answer.Consumed)
 	keep, at := s.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
@@ -300,10 +300,10 @@ func decidePeek(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effec
 	case f.Line != nil:
 		return conclude(u, decide.Shed(f.Judge, u.Work, *f.Line, now))
 	case f.Missing:
-		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookPeek, u.Work, 0, now)), decide.ReasonNotFound, "the answers came without it (`ratchet answer "+u.ID+"` prints them)")
+		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookPeek, u.Work, 0, now)), decide.ReasonNotFound, "the paid answers did not contain it (`ratchet answer "+u.ID+"` prints them)")
 	case f.Attempts.Spent():
 		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookPeek, u.Work, now)), decide.ReasonNoAnswer,
-			"paid for as often as work may be, and no answer came whole (`ratchet answer "+u.ID+"` prints what came)")
+			"paid for as often as is allowed, without a complete answer (`ratchet answer "+u.ID+"` prints what arrived)")
 	}
 	r := decide.Peek(f.Judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
 	d := conclude(u, r)

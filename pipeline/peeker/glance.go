@@ -36,7 +36,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 			if len(items) == 0 {
 				return loop.Batch[worker.Unit, recalled]{}, err
 			}
-			p.pulse.See(loopGlance, stall.Sight{Work: true, Tokens: true, Wish: true})
+			p.pulse.Observe(loopGlance, stall.Observation{Work: true, Tokens: true, Wish: true})
 			judge, done := p.rules.Use()
 			return loop.Batch[worker.Unit, recalled]{
 				Items: items, Release: func(context.Context) { done() },
@@ -66,7 +66,7 @@ func (p *peeker) recall(ctx context.Context, judge *verdict.Judge, units []worke
 	}
 	known, err := seen.Read(ctx, p.bus, ids)
 	if err == nil {
-		err = worker.Name(ctx, p.bus, units)
+		err = worker.AddQueries(ctx, p.bus, units)
 	}
 	if err != nil {
 		p.pulse.Failed(err)

@@ -24,7 +24,7 @@ type peekLoop struct {
 	served  map[pipeline.Source]int // items taken or left to others, for the lanes' weights
 	breaker worker.Breaker
 	waiter  *worker.Waiter
-	flood   *flood
+	shedder *shedder
 }
 
 // step is a batch of peeks under one claim.
@@ -73,7 +73,7 @@ func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
 	err := worker.ApplyAndCount(l.bus, l.pulse, l.env.Log)(ctx, all)
 	if err == nil {
 		for _, e := range all {
-			l.flood.saw(e.Verdict)
+			l.shedder.counted(e.Verdict)
 		}
 	}
 	return err
@@ -83,7 +83,7 @@ func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
 // what the claim pays for. Nothing is held while waiting for tokens.
 func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact], err error) {
 	if l.breaker.Open() {
-		l.waiter.Blocked(ctx)
+		l.waiter.ForBreaker(ctx)
 		return none, nil
 	}
 	backlogs, err := l.bus.Backlogs(ctx, pipeline.StreamSurvivors)
@@ -94,19 +94,19 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 	if err != nil {
 		return none, err
 	}
-	if err := l.flood.look(ctx, backlogs, wish); err != nil {
+	if err := l.shedder.check(ctx, backlogs, wish); err != nil {
 		return none, err
 	}
 	s := l.step()
-	if lane, n := l.flood.shed(); n > 0 {
+	if lane, n := l.shedder.shed(); n > 0 {
 		s.sheds = true
 		return s.from(ctx, lane, n)
 	}
 	lane, waiting := l.lane(backlogs)
 	if waiting == 0 {
 		// Work that a failed call returned is still waiting.
-		l.pulse.See(loopPeek, stall.Sight{Work: l.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
-		l.waiter.Idle(ctx)
+		l.pulse.Observe(loopPeek, stall.Observation{Work: l.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
+		l.waiter.ForWork(ctx)
 		return none, nil
 	}
 	n := min(waiting, l.cfg.Batch)
@@ -118,14 +118,14 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		if err != nil {
 			return none, err
 		}
-		l.pulse.See(loopPeek, stall.Sight{Work: true, Tokens: pays > 0, Wish: wish == token.Run})
+		l.pulse.Observe(loopPeek, stall.Observation{Work: true, Tokens: pays > 0, Wish: wish == token.Run})
 		if n = min(n, pays); n == 0 {
-			l.waiter.Broke(ctx)
+			l.waiter.ForTokens(ctx)
 			return none, nil
 		}
 		if s.Claim, err = l.spender.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
 			if errors.Is(err, claims.ErrShort) { // another peeker was first
-				l.waiter.Broke(ctx)
+				l.waiter.ForTokens(ctx)
 				return none, nil
 			}
 			return none, err
@@ -145,7 +145,7 @@ func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batc
 	for _, it := range items {
 		last = max(last, it.Sequence)
 	}
-	s.flood.taken(lane, last)
+	s.shedder.taken(lane, last)
 	return loop.Batch[worker.Unit, fact]{Items: items, Gather: s.gather, Release: s.Release}, err
 }
 
@@ -155,7 +155,7 @@ func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) 
 	var empty []pipeline.Source
 	waiting, score := 0, 0.0
 	for _, s := range pipeline.Sources() {
-		n := l.waiter.Returns.Waits(l.env, l.durable(s), backlogs[l.durable(s)])
+		n := l.waiter.Returns.Available(l.env, l.durable(s), backlogs[l.durable(s)])
 		if n == 0 {
 			empty = append(empty, s)
 			continue

@@ -29,7 +29,7 @@ type peeker struct {
 	env   process.Env
 	bus   *bus.Bus
 	rules *worker.Rules
-	pulse *worker.Pulse
+	pulse *worker.Status
 }
 
 // Run looks at candidates until ctx ends.
@@ -93,7 +93,7 @@ func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
 			return nil, err
 		}
 	}
-	if l.flood, err = p.flood(ctx); err != nil {
+	if l.shedder, err = p.newShedder(ctx); err != nil {
 		return nil, err
 	}
 	if l.spender, err = claims.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {

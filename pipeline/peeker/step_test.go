@@ -175,7 +175,7 @@ func TestAStageWhoseKindIsStoppedWaitsForTokensAlthoughItHasCredit(t *testing.T)
 	d.Survives(t, d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
 	d.Grant(t, pipeline.StagePeeker, 100)
 	s := newStepper(t, d)
-	s.adjust(func(g *token.Grant) { g.Learned = map[pipeline.Kind]token.Learned{pipeline.KindPeek: {Broke: 3}} })
+	s.adjust(func(g *token.Grant) { g.Learned = map[pipeline.Kind]token.Learned{pipeline.KindPeek: {Overran: 3}} })
 	batch, err := s.take(t.Context())
 	if state := s.pulse.Beat().State; err != nil || len(batch.Items) != 0 || state != "waiting_for_tokens" {
 		t.Errorf("took %d, %v, and is %s, want waiting_for_tokens", len(batch.Items), err, state)
@@ -228,7 +228,7 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	if g := s.grant(); len(g.Open) != 0 || g.Unsure != 1 {
 		t.Errorf("a call without an answer leaves %+v", g)
 	}
-	s.breaker.Worked()
+	s.breaker.Succeeded()
 	for range pipeline.MaxPaid - 1 { // and two that Keepa took money for
 		s.begun(u, 1)
 	}
@@ -248,7 +248,7 @@ func (s stepper) begun(u worker.Unit, cost int) {
 	s.t.Helper()
 	c, err := s.spender.Claim(s.t.Context(), 1, pipeline.KindPeek, 1)
 	if err == nil {
-		err = responses.Begin(s.t.Context(), s.bus, 1, pipeline.KindPeek, []string{u.ID}, c.ID())
+		err = responses.RecordAttempts(s.t.Context(), s.bus, 1, pipeline.KindPeek, []string{u.ID}, c.ID())
 	}
 	if err == nil {
 		err = c.CloseFailed(s.t.Context(), cost, nil, "malformed")
@@ -355,12 +355,12 @@ func rising(t *testing.T) *desk.Desk {
 func looked(t *testing.T, d *desk.Desk, wish token.Wish) stepper {
 	t.Helper()
 	s := newStepper(t, d)
-	s.cfg.Patience, s.flood.cfg.Patience = time.Hour, time.Hour
+	s.cfg.Patience, s.shedder.cfg.Patience = time.Hour, time.Hour
 	backlogs, err := s.bus.Backlogs(t.Context(), pipeline.StreamSurvivors)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.flood.look(t.Context(), backlogs, wish); err != nil {
+	if err := s.shedder.check(t.Context(), backlogs, wish); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -406,7 +406,7 @@ func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T
 	}
 	look := func(wish token.Wish) int {
 		t.Helper()
-		return len(looked(t, d, wish).flood.lines.Lines)
+		return len(looked(t, d, wish).shedder.lines.Lines)
 	}
 	if n := look(token.Paused); n != 0 {
 		t.Errorf("%d lines are drawn while the operator pauses", n)
@@ -428,12 +428,12 @@ func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T
 	refresh, live := s.unit(0, pipeline.SourceRefresh, "r"), s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
 	refresh.Survivor.ExpectedValueCents, live.Survivor.ExpectedValueCents = &cents, &cents
 	facts := make([]fact, 2)
-	pay, err := s.flood.split(t.Context(), []worker.Unit{refresh, live}, []int{0, 1}, facts)
+	pay, err := s.shedder.split(t.Context(), []worker.Unit{refresh, live}, []int{0, 1}, facts)
 	if err != nil || len(pay) != 2 {
 		t.Errorf("a peeker that has read no line sheds: pays for %v, %v", pay, err)
 	}
 	live.Deliveries = 2 // another may have shed it and died
-	pay, err = s.flood.split(t.Context(), []worker.Unit{refresh, live}, []int{0, 1}, facts)
+	pay, err = s.shedder.split(t.Context(), []worker.Unit{refresh, live}, []int{0, 1}, facts)
 	if err != nil || len(pay) != 1 || pay[0] != 0 || facts[1].Line == nil || facts[0].Line != nil {
 		t.Errorf("pays for %v (%v), lines %v and %v", pay, err, facts[0].Line, facts[1].Line)
 	}

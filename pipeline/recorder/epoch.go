@@ -24,7 +24,7 @@ var errRecreated = errors.New("the stream was deleted and recreated")
 // checkEpoch returns an error unless the stream still has that epoch. Messages
 // that were taken and may belong to another stream are returned: those of the
 // new stream are redelivered at once, and those of the old one are gone with it.
-func (l *line[R]) checkEpoch(ctx context.Context, epoch uint32, taken []jetstream.Msg) error {
+func (l *streamRecorder[R]) checkEpoch(ctx context.Context, epoch uint32, taken []jetstream.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := l.r.bus.JS.Stream(ctx, l.stream)
@@ -41,7 +41,7 @@ func (l *line[R]) checkEpoch(ctx context.Context, epoch uint32, taken []jetstrea
 }
 
 // bind opens the durable and reads the epoch of its stream.
-func (l *line[R]) bind(ctx context.Context) error {
+func (l *streamRecorder[R]) bind(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := l.r.bus.JS.Stream(ctx, l.stream)
@@ -58,7 +58,7 @@ func (l *line[R]) bind(ctx context.Context) error {
 }
 
 // rebind opens the durable again, because it or its stream may have been recreated.
-func (l *line[R]) rebind(ctx context.Context) {
+func (l *streamRecorder[R]) rebind(ctx context.Context) {
 	if err := l.bind(ctx); err != nil && ctx.Err() == nil {
 		l.r.pulse.failed(err)
 	}

@@ -27,7 +27,7 @@ const heldFor = 10 * time.Minute
 
 // storeRows returns when every row is stored or known to be invalid, however long ClickHouse is
 // unavailable; an error only if working ended first. Once ctx has ended its pauses are short.
-func (l *line[R]) storeRows(ctx, working context.Context, rows []held[R]) ([]rejected, error) {
+func (l *streamRecorder[R]) storeRows(ctx, working context.Context, rows []held[R]) ([]rejected, error) {
 	pause, began := l.r.pause, time.Now()
 	for refused := 1; ; {
 		poison, err := l.halve(working, rows)
@@ -44,7 +44,7 @@ func (l *line[R]) storeRows(ctx, working context.Context, rows []held[R]) ([]rej
 		}
 		l.r.pulse.away(err)
 		l.r.pulse.count("retries", 1)
-		l.r.env.Log.Warn("insert failed, will repeat", "stream", l.stream, "rows", len(rows), "pause", pause, "err", err)
+		l.r.env.Log.Warn("insert failed, will retry", "stream", l.stream, "rows", len(rows), "pause", pause, "err", err)
 		kept := rows
 		if time.Since(began) > l.r.heldFor {
 			kept = nil
@@ -57,7 +57,7 @@ func (l *line[R]) storeRows(ctx, working context.Context, rows []held[R]) ([]rej
 }
 
 // pauseNow shortens the pause once the recorder is stopping.
-func (l *line[R]) pauseNow(ctx context.Context, pause time.Duration) time.Duration {
+func (l *streamRecorder[R]) pauseNow(ctx context.Context, pause time.Duration) time.Duration {
 	if ctx.Err() != nil {
 		return min(pause, l.r.pause)
 	}
@@ -67,7 +67,7 @@ func (l *line[R]) pauseNow(ctx context.Context, pause time.Duration) time.Durati
 // halve inserts the rows. If the data is at fault it inserts the halves, until a bad row is
 // alone; if ClickHouse lacks memory, until the halves are small enough. Each half has its own
 // token, so a row that was stored with its batch after all is stored twice, as the same row.
-func (l *line[R]) halve(ctx context.Context, rows []held[R]) ([]rejected, error) {
+func (l *streamRecorder[R]) halve(ctx context.Context, rows []held[R]) ([]rejected, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
@@ -90,7 +90,7 @@ func (l *line[R]) halve(ctx context.Context, rows []held[R]) ([]rejected, error)
 	return append(left, right...), nil
 }
 
-func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
+func (l *streamRecorder[R]) insertOnce(ctx context.Context, in []held[R]) error {
 	s, err := l.r.store.open(ctx)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (l *line[R]) insertOnce(ctx context.Context, in []held[R]) error {
 // it, so a digest of all sequences is added. The token also identifies the delivery: a held batch is
 // retried under its token until it is known to be stored, but redelivered messages are stored again. ClickHouse
 // remembers tokens longer than rows that were deleted or have expired, and would report those as stored.
-func (l *line[R]) token(rows []held[R]) string {
+func (l *streamRecorder[R]) token(rows []held[R]) string {
 	first, last := rows[0].seq, rows[0].seq
 	for _, h := range rows {
 		first, last = min(first, h.seq), max(last, h.seq)
@@ -138,7 +138,7 @@ func (l *line[R]) token(rows []held[R]) string {
 }
 
 // hold waits d and meanwhile keeps JetStream from redelivering the rows; it returns false if ctx ended.
-func (l *line[R]) hold(ctx context.Context, rows []held[R], d time.Duration) bool {
+func (l *streamRecorder[R]) hold(ctx context.Context, rows []held[R], d time.Duration) bool {
 	for d > 0 {
 		for _, h := range rows {
 			_ = h.msg.InProgress() // if this is lost, it is delivered again and becomes the same row

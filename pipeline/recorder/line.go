@@ -20,8 +20,8 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// line records one stream as rows of type R.
-type line[R warehouse.Row] struct {
+// streamRecorder records one stream as rows of type R.
+type streamRecorder[R warehouse.Row] struct {
 	r       *recorder
 	stream  string
 	most    int // the most rows of a batch
@@ -36,8 +36,8 @@ type line[R warehouse.Row] struct {
 	empty   time.Time    // machine time until which the server need not be asked whether something is left
 }
 
-// emptyFor is how long the recorder trusts a report that nothing is left, unless something is delivered. A publish is
-// announced several times, and each of them would ask again.
+// emptyFor is how long a stream counts as empty after the server has reported it, unless a message is delivered.
+// Each publish gives several hints, and each of them would ask the server again.
 const emptyFor = 10 * time.Second
 
 // heavyBatch is the size in bytes at which a batch is full; largestMessage
@@ -67,15 +67,15 @@ type rejected struct {
 
 func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, pipeline.Stored) (R, error),
 	insert func(sink, context.Context, []R, string) error,
-) (*line[R], error) {
-	l := &line[R]{r: r, stream: stream, most: most, heavy: heavyBatch, largest: largestMessage, read: read, insert: insert}
+) (*streamRecorder[R], error) {
+	l := &streamRecorder[R]{r: r, stream: stream, most: most, heavy: heavyBatch, largest: largestMessage, read: read, insert: insert}
 	return l, l.bind(ctx)
 }
 
 // run records until ctx ends; working ends a little later, for the held rows. It
 // owns a second goroutine, which takes and decodes the next batch while ClickHouse
 // stores this one: each keeps one processor busy. Closing batches ends it.
-func (l *line[R]) run(ctx, working context.Context) {
+func (l *streamRecorder[R]) run(ctx, working context.Context) {
 	batches := make(chan batch[R])
 	go func() {
 		defer close(batches)
@@ -95,7 +95,7 @@ type batch[R warehouse.Row] struct {
 	rejected []rejected
 }
 
-func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
+func (l *streamRecorder[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 	published, stop := l.listen()
 	defer stop()
 	pause := l.r.pause
@@ -106,7 +106,7 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 		}
 		if err != nil {
 			l.r.pulse.failed(err)
-			l.r.env.Log.Warn("take failed, will repeat", "stream", l.stream, "err", err)
+			l.r.env.Log.Warn("take failed, will retry", "stream", l.stream, "err", err)
 			if process.Sleep(ctx, pause) != nil {
 				return
 			}
@@ -130,7 +130,7 @@ func (l *line[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 }
 
 // listen returns a channel that fires when something was published to the stream.
-func (l *line[R]) listen() (published <-chan struct{}, stop func()) {
+func (l *streamRecorder[R]) listen() (published <-chan struct{}, stop func()) {
 	hint := process.NewHint()
 	stop, err := l.r.bus.Hint(l.subject, hint.Give)
 	if err != nil {
@@ -140,7 +140,7 @@ func (l *line[R]) listen() (published <-chan struct{}, stop func()) {
 }
 
 // drained reports whether nothing is left to deliver, now or again: then only a publish makes work.
-func (l *line[R]) drained(ctx context.Context) bool {
+func (l *streamRecorder[R]) drained(ctx context.Context) bool {
 	if time.Now().Before(l.empty) {
 		return true
 	}
@@ -155,7 +155,7 @@ func (l *line[R]) drained(ctx context.Context) bool {
 }
 
 // await waits for a publish, or as long as one may be missed.
-func (l *line[R]) await(ctx context.Context, published <-chan struct{}) {
+func (l *streamRecorder[R]) await(ctx context.Context, published <-chan struct{}) {
 	t := time.NewTimer(max(time.Second, bus.Fallback(l.r.env.Clock)))
 	defer t.Stop()
 	select {
@@ -169,7 +169,7 @@ func (l *line[R]) await(ctx context.Context, published <-chan struct{}) {
 // messages is full early, because it would exceed the memory; each fetch leaves room for a
 // message of any size, so that it always makes progress. The fetch itself is never cancelled:
 // messages sent into a cancelled one would be redelivered only after the consumer's AckWait.
-func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
+func (l *streamRecorder[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 	var out []jetstream.Msg
 	size := 0
 	for end := time.Now().Add(l.r.cfg.Flush); len(out) < l.most && size < l.heavy && ctx.Err() == nil; {
@@ -198,7 +198,7 @@ func (l *line[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 
 // record inserts and settles. On return every message is acknowledged,
 // a dead letter, returned for redelivery, or without a stream.
-func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
+func (l *streamRecorder[R]) record(ctx, working context.Context, b batch[R]) {
 	defer func() { l.r.pulse.holds(l.stream, int(l.inHand.Add(-int64(len(b.msgs))))) }()
 	b.rows = l.eligible(working, b.rows)
 	poison, err := l.storeRows(ctx, working, b.rows)
@@ -225,7 +225,7 @@ func (l *line[R]) record(ctx, working context.Context, b batch[R]) {
 }
 
 // trace makes a span for each message whose row was stored, if its publisher made one.
-func (l *line[R]) trace(b batch[R], poison []rejected) {
+func (l *streamRecorder[R]) trace(b batch[R], poison []rejected) {
 	if l.r.env.Trace == nil {
 		return
 	}
@@ -237,7 +237,7 @@ func (l *line[R]) trace(b batch[R], poison []rejected) {
 }
 
 // decode converts messages to rows, and returns those that cannot be recorded.
-func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []rejected) {
+func (l *streamRecorder[R]) decode(msgs []jetstream.Msg) ([]held[R], []rejected) {
 	rows := make([]held[R], 0, len(msgs))
 	var bad []rejected
 	var newest pipeline.Stored
@@ -265,7 +265,7 @@ func (l *line[R]) decode(msgs []jetstream.Msg) ([]held[R], []rejected) {
 
 // reject writes dead letters for messages that cannot be recorded, then ends their delivery
 // if their stream still exists. A message of DEAD that cannot be recorded stays there.
-func (l *line[R]) reject(ctx context.Context, bad []rejected, there bool) {
+func (l *streamRecorder[R]) reject(ctx context.Context, bad []rejected, there bool) {
 	for _, m := range bad {
 		l.r.env.Log.Warn("message cannot be recorded", "stream", l.stream, "sequence", m.seq, "reason", m.reason, "err", m.err)
 		l.r.pulse.count("buried", 1)
@@ -302,7 +302,7 @@ func (r *recorder) deadLetter(ctx context.Context, stage string, it loop.Item, r
 
 // acknowledge settles what is stored. The last acknowledgement waits for the
 // server's confirmation, which covers the earlier ones on the same connection.
-func (l *line[R]) acknowledge(ctx context.Context, rows []held[R], poison []rejected) {
+func (l *streamRecorder[R]) acknowledge(ctx context.Context, rows []held[R], poison []rejected) {
 	dead := make(map[uint64]bool, len(poison))
 	for _, m := range poison {
 		dead[m.seq] = true

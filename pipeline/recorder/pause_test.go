@@ -20,8 +20,8 @@ type blank struct{ sink }
 func (blank) Stored(context.Context, string, []uint64) (map[uint64]uint64, error) { return nil, nil }
 
 // inserts is a line whose inserts are what insert does.
-func inserts(r *recorder, insert func(context.Context)) *line[warehouse.DeadRow] {
-	return &line[warehouse.DeadRow]{
+func inserts(r *recorder, insert func(context.Context)) *streamRecorder[warehouse.DeadRow] {
+	return &streamRecorder[warehouse.DeadRow]{
 		r: r, stream: pipeline.StreamDead,
 		insert: func(_ sink, ctx context.Context, _ []warehouse.DeadRow, _ string) error { insert(ctx); return nil },
 	}

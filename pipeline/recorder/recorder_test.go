@@ -197,7 +197,7 @@ func TestWhatTheServerGivesUpIsCopiedToDeadOnce(t *testing.T) {
 
 func TestABatchWithHolesHasATokenOfItsOwn(t *testing.T) {
 	t.Parallel()
-	l := &line[warehouse.DeadRow]{stream: "S"}
+	l := &streamRecorder[warehouse.DeadRow]{stream: "S"}
 	of := func(seqs ...uint64) string {
 		rows := make([]held[warehouse.DeadRow], len(seqs))
 		for i, s := range seqs {

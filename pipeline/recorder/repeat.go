@@ -12,20 +12,20 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 )
 
-// An event is one row (warehouse.Row defines which messages are the same event), although it may
-// be two messages, because the stream drops a repeat only within its dedup window. So a batch is
-// looked up before it is inserted, and rows that are stored under another row ID are left out.
+// An event is one row (warehouse.Row defines which messages are the same event), but it may arrive in two messages,
+// because the stream drops a repeat only within its dedup window. So a batch is looked up before it is inserted,
+// and rows that are stored under another row ID are left out.
 //
-// This is exact if, of two messages of one event, the first is settled before the second is looked up, whichever
-// recorder holds them and however long it was suspended. The two are at least a dedup window apart. So a message that
-// was stored the window or more after the oldest unsettled message is not eligible and is deferred: all messages that
-// are being looked up and inserted lie within one window. A batch that spans less than a day is eligible as a whole.
+// That is exact only if the first of two messages of an event is settled before the second is looked up, whichever
+// recorder holds them and however long it was suspended. Two such messages were stored at least a dedup window
+// apart. So a message that was stored a window or more after the oldest unsettled one is not eligible and is
+// deferred: all that is looked up and inserted at a time then lies within one window.
 //
-// A recorder that was suspended in between holds messages that are settled by now. It
-// inserts them under the row IDs under which they are stored, which changes nothing.
+// A recorder that was suspended meanwhile may hold messages that another one has settled. It inserts them under the
+// row IDs under which they are stored, which changes nothing.
 
 // insertMissing stores the rows that are not stored yet.
-func (l *line[R]) insertMissing(ctx context.Context, s sink, rows []R, token string) error {
+func (l *streamRecorder[R]) insertMissing(ctx context.Context, s sink, rows []R, token string) error {
 	events := warehouse.Events(rows)
 	stored, err := s.Stored(ctx, l.stream, events)
 	if err != nil {
@@ -49,14 +49,14 @@ func (l *line[R]) insertMissing(ctx context.Context, s sink, rows []R, token str
 const deferFor = time.Second
 
 // eligible returns the rows that may be recorded now and returns the other messages for redelivery.
-func (l *line[R]) eligible(ctx context.Context, rows []held[R]) []held[R] {
+func (l *streamRecorder[R]) eligible(ctx context.Context, rows []held[R]) []held[R] {
 	limit, err := l.limit(ctx)
 	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return rows // nothing unsettled is left in the stream: these are its last messages
 	}
 	if err != nil {
 		l.r.pulse.failed(err)
-		l.r.env.Log.Warn("take failed, will repeat", "stream", l.stream, "err", err)
+		l.r.env.Log.Warn("take failed, will retry", "stream", l.stream, "err", err)
 	}
 	out := rows[:0]
 	for _, h := range rows {
@@ -70,7 +70,7 @@ func (l *line[R]) eligible(ctx context.Context, rows []held[R]) []held[R] {
 }
 
 // limit returns the storage time from which on a message is not eligible.
-func (l *line[R]) limit(ctx context.Context) (time.Time, error) {
+func (l *streamRecorder[R]) limit(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	name := pipeline.DurableRecorder(l.stream)

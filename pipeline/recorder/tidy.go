@@ -18,7 +18,7 @@ const (
 func (r *recorder) tidyUp(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := r.tidyOnce(ctx); err != nil && ctx.Err() == nil {
-			r.env.Log.Warn("tidying up failed, will repeat", "pause", tidyEvery, "err", err)
+			r.env.Log.Warn("tidying up failed, will retry", "pause", tidyEvery, "err", err)
 		}
 		_ = process.Sleep(ctx, tidyEvery) // the condition checks ctx
 	}

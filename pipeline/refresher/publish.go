@@ -29,7 +29,7 @@ func (k *refresher) signs(ctx context.Context) (refresh.Signs, int, error) {
 	if err != nil {
 		return s, 0, err
 	}
-	if raw != nil && (json.Unmarshal(raw, &b) != nil || token.SaneFigures(b.Rate) != nil) {
+	if raw != nil && (json.Unmarshal(raw, &b) != nil || token.ValidFigures(b.Rate) != nil) {
 		return s, 0, fmt.Errorf("decode the balance: %.80q", raw)
 	}
 	s.Mode = b.State

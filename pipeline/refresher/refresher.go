@@ -37,7 +37,7 @@ type refresher struct {
 	cfg   Config
 	env   process.Env
 	bus   *bus.Bus
-	pulse *worker.Pulse
+	pulse *worker.Status
 	lease *bus.Lease
 
 	checkpoint bus.Cell
@@ -66,7 +66,7 @@ var (
 )
 
 // Run keeps the stock until ctx ends.
-func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Pulse) error {
+func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Status) error {
 	k, err := open(ctx, env, b, cfg, pulse)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *wo
 		if err != nil && ctx.Err() == nil {
 			k.loaded = false // the memory may differ from what is stored
 			pulse.Failed(err)
-			env.Log.Warn("the stock could not be kept, will retry", tint.Err(err))
+			env.Log.Warn("step of the refresher failed, will retry", tint.Err(err))
 		}
 		pauseStep(ctx, env)
 	}
@@ -99,7 +99,7 @@ func pauseStep(ctx context.Context, env process.Env) {
 	_ = process.Sleep(ctx, min(max(env.Clock.Machine(stepEvery), 50*time.Millisecond), bus.LeaseTTL/20)) // the caller looks at ctx
 }
 
-func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Pulse) (*refresher, error) {
+func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Status) (*refresher, error) {
 	kv, err := b.Store(ctx, pipeline.BucketStock)
 	if err != nil {
 		return nil, err
@@ -201,13 +201,13 @@ func readHolding(key string, raw []byte, now time.Time) (h refresh.Holding, err 
 	if pipeline.KeySeen(h.Identity) != key {
 		return h, errForeign
 	}
-	return h, h.Possible(int64(keepa.FromTime(now)), now)
+	return h, h.Validate(int64(keepa.FromTime(now)), now)
 }
 
 // readCheckpoint decodes the refresher's own state. If it is unreadable it starts afresh, and all verdicts are read
 // again.
 func readCheckpoint(raw []byte, verdicts bus.Span, now time.Time) (b refresh.Checkpoint) {
-	if json.Unmarshal(raw, &b) != nil || !b.Possible(verdicts.Last, verdicts.Made, now) {
+	if json.Unmarshal(raw, &b) != nil || !b.Valid(verdicts.Last, verdicts.Made, now) {
 		return refresh.Checkpoint{}
 	}
 	return b
@@ -383,7 +383,7 @@ func (k *refresher) keep(ctx context.Context, next refresh.Checkpoint) error {
 	}
 	now := k.env.Now()
 	_, err = bus.ChangeOwn(ctx, k.checkpoint, func(old refresh.Checkpoint) (refresh.Checkpoint, bool, error) {
-		if old.Possible(verdicts.Last, verdicts.Made, now) && old.Made == next.Made && (old.Seq > next.Seq || old.At.After(next.At)) {
+		if old.Valid(verdicts.Last, verdicts.Made, now) && old.Made == next.Made && (old.Seq > next.Seq || old.At.After(next.At)) {
 			return old, false, errMoved
 		}
 		return next, true, nil

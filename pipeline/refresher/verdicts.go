@@ -116,7 +116,7 @@ func (k *refresher) scanVerdicts(ctx context.Context, seq uint64) ([]dealVerdict
 		}
 		if v.Outcome == pipeline.Accept {
 			if err := json.Unmarshal(v.Verdict.Deal, &n.deal); err != nil || n.deal == nil {
-				k.env.Log.Warn("accept whose deal cannot be read is passed over", "asin", v.ASIN, "sequence", r.Sequence, "err", err)
+				k.env.Log.Warn("accepted deal cannot be read, it is skipped", "asin", v.ASIN, "sequence", r.Sequence, "err", err)
 				return nil
 			}
 			_, at, _ := strings.Cut(r.Header.Get(pipeline.HeaderOrigin), "/")

@@ -89,9 +89,9 @@ type lanes struct {
 	read      time.Time // machine time
 }
 
-// Work that is not settled is looked at again when something was settled, which frees tokens for the other stages: at
-// most every settledAgain of pipeline time, and no more often than a store takes on the machine. Acknowledgements are
-// not stored, so one may be missed: then, after unsettledAtMost.
+// While delivered work is unsettled the lanes are read again after a settlement, which frees tokens for other
+// stages: at most once in settledAgain of pipeline time, and no faster than a store on the machine takes.
+// Acknowledgements are not stored, so one may be missed; the lanes are read after unsettledAtMost in any case.
 const (
 	settledAgain    = time.Second
 	unsettledAtMost = 10 * time.Second

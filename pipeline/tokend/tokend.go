@@ -184,7 +184,7 @@ func (t *tokend) failed(err error) {
 // for an unreadable key, after a while for any other reason.
 func (t *tokend) standstill(err error) {
 	now := t.env.Now()
-	t.watch = t.watch.See(stall.Sight{Work: true, Tokens: true, Wish: true}, now)
+	t.watch = t.watch.Observe(stall.Observation{Work: true, Tokens: true, Wish: true}, now)
 	d := t.watch.Stuck(now)
 	if d == 0 && !bus.IsBad(err) {
 		return
@@ -199,7 +199,7 @@ func (t *tokend) succeeded() {
 	t.report(func(h *pipeline.Heartbeat) { h.Stuck = "" })
 }
 
-// turn runs one step and returns the machine time until something is due.
+// step leads or stands by once, and returns the machine time until something is due.
 func (t *tokend) turn(ctx context.Context) (time.Duration, error) {
 	leads, fresh, err := t.lease.Hold(ctx)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // If the applied ones are unreadable, or the rules do not support one of them, the last good ones remain.
 type currentQueries struct {
 	own     []keepa.Query
-	pulse   *worker.Pulse
+	pulse   *worker.Status
 	log     *slog.Logger
 	rules   atomic.Pointer[worker.Rules] // the current ones; nil before they are read
 	changed func()                       // the queries changed
@@ -112,7 +112,7 @@ func (f *currentQueries) hold(queries []keepa.Query, version int) {
 }
 
 func (f *currentQueries) refuse(err error) {
-	f.log.Warn("applied queries are refused, the last good ones hold", "err", err)
+	f.log.Warn("applied queries cannot be used, the last valid ones stay in effect", "err", err)
 	f.pulse.Report(func(h *pipeline.Heartbeat) {
 		now := *h.Queries
 		now.Refused = err.Error()

@@ -40,7 +40,7 @@ func (t *turn) buy(ctx context.Context, index int) (watermark.Event, error) {
 	bought := worker.Bought(t.claim, domain, pipeline.KindDeals, answer)
 	if err != nil {
 		// Refused logs and counts it, and the list rests with backoff: it is not also a failed step.
-		err := errors.Join(worker.KeepRefused(ctx, w.bus, bought, err), worker.Refused(ctx, w.env, w.pulse, &w.breaker, t.claim, err))
+		err := errors.Join(worker.KeepFailed(ctx, w.bus, bought, err), worker.CallFailed(ctx, w.env, w.pulse, &w.breaker, t.claim, err))
 		return watermark.Failed{Effect: watermark.Buy{Index: index}}, err
 	}
 	w.pulse.Paid(answer.Consumed)

@@ -19,7 +19,7 @@ import (
 // offer publishes the rows that were neither decided nor offered before, and returns them once the stream has them.
 func (t *turn) offer(ctx context.Context, e watermark.Offer) (watermark.Event, error) {
 	page := t.page(e.Call)
-	if err := t.setAside(ctx, page, e.Call); err != nil {
+	if err := t.deadLetterRows(ctx, page, e.Call); err != nil {
 		return nil, err
 	}
 	ids := make([]pipeline.Identity, len(e.Rows))
@@ -92,9 +92,9 @@ func candidate(row *keepa.DealRow, id pipeline.Identity, queries []string, sourc
 		pipeline.Candidate{Identity: id, Queries: queries, Source: source, ListSeenAt: now, Row: row.Raw})
 }
 
-// setAside writes a dead letter for each row that cannot be a candidate: one that cannot be read,
+// deadLetterRows writes a dead letter for each row that cannot be a candidate: one that cannot be read,
 // has no valid ASIN, which may not be part of a subject, or has no date and so no identity.
-func (t *turn) setAside(ctx context.Context, page *keepa.DealPage, call string) error {
+func (t *turn) deadLetterRows(ctx context.Context, page *keepa.DealPage, call string) error {
 	for _, row := range page.Unread {
 		if err := t.deadRow(ctx, "unreadable_row", row.Err.Error(), row.Raw, call, row.Position); err != nil {
 			return err

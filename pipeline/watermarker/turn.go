@@ -79,19 +79,19 @@ func (t *turn) finish(ctx context.Context, e watermark.Effect) (watermark.Event,
 		all, err := responses.Outcomes(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work})
 		return watermark.Tried{Attempts: all[e.Work]}, err
 	case watermark.Attempt:
-		return nil, responses.Begin(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work}, t.claim.ID())
+		return nil, responses.RecordAttempts(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work}, t.claim.ID())
 	case watermark.Buy:
 		return t.buy(ctx, e.Index)
 	case watermark.Release:
 		return nil, t.claim.Close(ctx, 0, nil)
 	case watermark.Offer:
 		return t.offer(ctx, e)
-	case watermark.SetAside:
+	case watermark.DeadLetterRows:
 		t.w.pulse.Count("list_shape_anomaly", 1)
-		return watermark.Offered{}, t.setAside(ctx, t.page(e.Call), e.Call)
+		return watermark.Offered{}, t.deadLetterRows(ctx, t.page(e.Call), e.Call)
 	case watermark.DeadLetter:
 		return nil, t.deadPage(ctx, e)
-	case watermark.PutOff: // logged and counted as work that returns: it is not also a failed step
+	case watermark.BuyLater: // logged and counted as work that returns: it is not also a failed step
 		t.w.pulse.Again(t.w.env.Log, t.list.pageKey(e.Index), cmp.Or(e.Err, worker.ErrPrice))
 		return watermark.Failed{Effect: e}, nil
 	case watermark.Append:
@@ -110,8 +110,8 @@ func (t *turn) report(e watermark.Effect) error {
 	switch e := e.(type) {
 	case watermark.Show:
 		t.w.pulse.State(e.State)
-	case watermark.Sight:
-		t.w.pulse.See(loopList, stall.Sight{Work: true, Tokens: e.Tokens, Wish: true}) // a pause gives no credit
+	case watermark.ReportDue:
+		t.w.pulse.Observe(loopList, stall.Observation{Work: true, Tokens: e.Tokens, Wish: true}) // a pause gives no credit
 	case watermark.Stepped:
 		t.w.pulse.Stepped(loopList)
 	case watermark.Warn:

@@ -39,7 +39,7 @@ type watermarker struct {
 	keepa   *gateway.Gateway
 	spender *claims.Spender
 	lease   *bus.Lease
-	pulse   *worker.Pulse
+	pulse   *worker.Status
 	breaker worker.Breaker
 	marks   jetstream.KeyValue
 	current *currentQueries
@@ -165,8 +165,8 @@ func (w *watermarker) run(ctx context.Context) error {
 func (w *watermarker) standBy() {
 	w.pulse.State("standby")
 	w.shown.Clear()
-	w.retired = false                    // the leader may retire others meanwhile
-	w.pulse.See(loopList, stall.Sight{}) // what waits is the leader's work
+	w.retired = false                              // the leader may retire others meanwhile
+	w.pulse.Observe(loopList, stall.Observation{}) // what waits is the leader's work
 }
 
 // look reads what is due, and returns the machine time at which to look again without a hint.
@@ -182,8 +182,8 @@ func (w *watermarker) look(ctx context.Context, ready func()) (time.Time, error)
 	return w.next(), nil
 }
 
-// next returns the machine time at which the next list is due, or may be read
-// although it is due already and nothing says so: a hint may be lost.
+// next returns the machine time at which the next list is due. It is at most a Fallback away, because the hint
+// about a list that is due already may have been lost.
 func (w *watermarker) next() time.Time {
 	d := bus.Fallback(w.env.Clock)
 	if w.breaker.Open() {
@@ -232,7 +232,7 @@ func (w *watermarker) state(ctx context.Context, c bus.Cell) (watermark.State, e
 	if err != nil {
 		return s, err
 	}
-	if err := s.Possible(watermark.Mark(keepa.FromTime(w.env.Now())), w.env.Now()); err != nil {
+	if err := s.Validate(watermark.Mark(keepa.FromTime(w.env.Now())), w.env.Now()); err != nil {
 		return s, &bus.BadCell{Bucket: pipeline.BucketWatermarks, Key: c.Key(), Err: err}
 	}
 	return s, nil

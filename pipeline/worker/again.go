@@ -19,13 +19,13 @@ func (r *Reason) Error() string { return r.text }
 
 // The reasons.
 var (
-	ErrNoSpend   error = &Reason{"nospend", "the mode is nospend, and no stored answer serves"}
-	ErrUnfunded  error = &Reason{"unfunded", "it was taken without a claim, and no stored answer serves"}
-	ErrOrdered   error = &Reason{"ordered", "another worker is buying it"}
-	ErrElsewhere error = &Reason{"elsewhere", "one call asks one domain, this is of another"}
-	ErrPart      error = &Reason{"part", "the answer came in part"}
-	ErrLeftOut   error = &Reason{"left_out", "the answer came without it"}
-	ErrPrice     error = &Reason{"price", "what its call cost is not known yet"}
+	ErrNoSpend   error = &Reason{"nospend", "the mode is nospend and no stored answer can be used"}
+	ErrUnfunded  error = &Reason{"unfunded", "the step holds no claim and no stored answer can be used"}
+	ErrOrdered   error = &Reason{"ordered", "another worker is buying the same answer"}
+	ErrElsewhere error = &Reason{"elsewhere", "the call was for another marketplace"}
+	ErrPart      error = &Reason{"part", "the answer was incomplete"}
+	ErrLeftOut   error = &Reason{"left_out", "the answer did not contain it"}
+	ErrPrice     error = &Reason{"price", "the cost of its earlier call is not known yet"}
 	ErrRules     error = &Reason{"rules", "other rules were applied meanwhile"}
 )
 
@@ -40,7 +40,7 @@ func kindOf(cause error) (code, text string) {
 	return "step_failed", "a step failed"
 }
 
-// waitsFor is how long returned work counts as waiting: it is redelivered earlier, here or to another worker.
+// waitsFor is how long returned work counts as waiting: until then it is redelivered, here or to another worker.
 const waitsFor = 5 * time.Minute
 
 // back is one unit of work that was returned for redelivery, and why.
@@ -50,7 +50,7 @@ type back struct {
 }
 
 // Again counts returned work by its reason, shows how much of it waits, and warns once for each reason.
-func (p *Pulse) Again(log *slog.Logger, work string, cause error) {
+func (p *Status) Again(log *slog.Logger, work string, cause error) {
 	code, why := kindOf(cause)
 	p.mu.Lock()
 	first := p.h.Counters["again_"+code] == 0
@@ -67,7 +67,7 @@ func (p *Pulse) Again(log *slog.Logger, work string, cause error) {
 }
 
 // Decided removes work from what waits.
-func (p *Pulse) Decided(work string) {
+func (p *Status) Decided(work string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, waits := p.back[work]; waits {
@@ -78,7 +78,7 @@ func (p *Pulse) Decided(work string) {
 
 // show copies the numbers of waiting units, by reason, into the
 // heartbeat. A heartbeat that was handed out keeps its own map.
-func (p *Pulse) show() {
+func (p *Status) show() {
 	waiting := map[string]int{}
 	for work, b := range p.back {
 		if p.now().Sub(b.at) > waitsFor {

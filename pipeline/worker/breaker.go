@@ -51,7 +51,7 @@ func (f *Breaker) Failed(env process.Env) time.Duration {
 }
 
 // Worked closes the circuit breaker.
-func (f *Breaker) Worked() {
+func (f *Breaker) Succeeded() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.broken, f.until = 0, time.Time{}

@@ -59,8 +59,8 @@ func (p *Purchase) keepWhole(ctx context.Context, b *bus.Bus, body []byte) error
 	})
 }
 
-// KeepRefused stores the bytes of a call without a usable answer, if it may have cost something.
-func KeepRefused(ctx context.Context, b *bus.Bus, p *Purchase, cause error) error {
+// KeepFailed stores the bytes of a call without a usable answer, if it may have cost something.
+func KeepFailed(ctx context.Context, b *bus.Bus, p *Purchase, cause error) error {
 	var e *gateway.Error
 	if !errors.As(cause, &e) || len(e.Body) == 0 || e.Consumed == 0 && !e.MayHaveCost() {
 		return nil
@@ -68,14 +68,14 @@ func KeepRefused(ctx context.Context, b *bus.Bus, p *Purchase, cause error) erro
 	return p.keepWhole(ctx, b, e.Body)
 }
 
-// End ends the claim of a call that was answered. If the answer lacks its price, the balance
-// shows it. An unreadable answer is not a failed call; one that was cut off in transit is.
-func End(ctx context.Context, env process.Env, pulse *Pulse, breaker *Breaker, c *claims.Claim, a gateway.Answer) error {
+// End closes the claim of a call that was answered. If the answer lacks its price, tokend asks Keepa for the
+// balance. An unreadable answer is not a failed call, but an answer that was cut off in transit is.
+func End(ctx context.Context, env process.Env, pulse *Status, breaker *Breaker, c *claims.Claim, a gateway.Answer) error {
 	if cut, ok := errors.AsType[*gateway.Error](a.Part); ok {
 		pulse.Failed(cut)
-		env.Log.Warn("keepa refused", "err", cut, "wait", breaker.Failed(env))
+		env.Log.Warn("answer of keepa was cut off, calls pause", "err", cut, "wait", breaker.Failed(env))
 	} else {
-		breaker.Worked()
+		breaker.Succeeded()
 	}
 	if !a.ConsumedKnown {
 		return c.CloseUnknown(ctx, "the answer does not contain its cost")

@@ -11,7 +11,7 @@ import (
 // Changed reports fields of Keepa's answers that have an unexpected type and that
 // no decision needs. Each is counted, but logged only once in the life of the
 // process, since a changed field comes with every answer. The heartbeat names them.
-func (p *Pulse) Changed(log *slog.Logger, fields []*keepa.TypeError) {
+func (p *Status) Changed(log *slog.Logger, fields []*keepa.TypeError) {
 	for _, f := range fields {
 		if p.changed(f.Path) {
 			log.Warn("keepa changed a field's type, it is left out", "field", f.Path, "want", f.Want, "got", f.Got)
@@ -20,7 +20,7 @@ func (p *Pulse) Changed(log *slog.Logger, fields []*keepa.TypeError) {
 }
 
 // changed counts a field and reports whether it is the first time.
-func (p *Pulse) changed(path string) bool {
+func (p *Status) changed(path string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.Counters["changed_fields"]++

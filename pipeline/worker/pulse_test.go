@@ -52,9 +52,9 @@ func TestWorkThatComesBackIsCountedByItsReasonUntilItIsDecided(t *testing.T) {
 func TestADaemonIsStuckOnlyWithWorkTokensAndTheWishToRun(t *testing.T) {
 	t.Parallel()
 	fast := process.Env{Clock: process.NewClock(time.Now(), 1e9)} // ten minutes pass at once
-	all := stall.Sight{Work: true, Tokens: true, Wish: true}
-	stuck := func(p *worker.Pulse) bool { return p.Beat().Stuck != "" }
-	see := func(p *worker.Pulse, s stall.Sight) { p.See("loop", s); time.Sleep(time.Microsecond) }
+	all := stall.Observation{Work: true, Tokens: true, Wish: true}
+	stuck := func(p *worker.Status) bool { return p.Beat().Stuck != "" }
+	see := func(p *worker.Status, s stall.Observation) { p.Observe("loop", s); time.Sleep(time.Microsecond) }
 
 	p := worker.NewPulse(fast)
 	if see(p, all); !stuck(p) {

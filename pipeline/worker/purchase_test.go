@@ -85,7 +85,7 @@ func TestTheClaimOfAFailedCallIsClosedAtWhatItMayHaveCost(t *testing.T) {
 	} {
 		before := p.grant(t)
 		pulse, breaker := worker.NewPulse(p.env), &worker.Breaker{}
-		if err := worker.Refused(t.Context(), p.env, pulse, breaker, p.claim(t), c.cause); err != nil {
+		if err := worker.CallFailed(t.Context(), p.env, pulse, breaker, p.claim(t), c.cause); err != nil {
 			t.Fatal(err)
 		}
 		g := p.grant(t)
@@ -184,7 +184,7 @@ func TestTheBytesOfAFailedCallAreStoredIfItMayHaveCostSomething(t *testing.T) {
 	} {
 		before := len(whole(t, p.bus))
 		buy := &worker.Purchase{Call: call, Domain: 1, Kind: pipeline.KindPeek, Answer: gateway.Answer{AnsweredAt: time.Now()}}
-		if err := worker.KeepRefused(t.Context(), p.bus, buy, c.cause); err != nil {
+		if err := worker.KeepFailed(t.Context(), p.bus, buy, c.cause); err != nil {
 			t.Fatal(err)
 		}
 		if got := len(whole(t, p.bus)) > before; got != c.stored {
@@ -273,7 +273,7 @@ func TestWhatIsDecidedNamesTheQueriesThatListedItSince(t *testing.T) {
 	units := make([]worker.Unit, 2)
 	units[0].Survivor.Identity, units[0].Survivor.Queries = id, []string{"first@1"}
 	units[1].Survivor.Identity, units[1].Survivor.Queries = moved, []string{"first@1"}
-	if err := worker.Name(t.Context(), b, units); err != nil {
+	if err := worker.AddQueries(t.Context(), b, units); err != nil {
 		t.Fatal(err)
 	}
 	if q := units[0].Survivor.Queries; len(q) != 2 || q[0] != "first@1" || q[1] != "late@1" {

@@ -16,14 +16,14 @@ type Waiter struct {
 	Returns Returns
 
 	env     process.Env
-	pulse   *Pulse
+	pulse   *Status
 	spender *claims.Spender
 	breaker *Breaker
 	work    process.Hint
 }
 
 // NewWaiter returns a waiter for work that is published to a subject of SURVIVORS, until the connection ends.
-func NewWaiter(b *bus.Bus, env process.Env, pulse *Pulse, spender *claims.Spender, breaker *Breaker, subject string) (*Waiter, error) {
+func NewWaiter(b *bus.Bus, env process.Env, pulse *Status, spender *claims.Spender, breaker *Breaker, subject string) (*Waiter, error) {
 	w := &Waiter{env: env, pulse: pulse, spender: spender, breaker: breaker, work: process.NewHint()}
 	if _, err := b.Hint(subject, w.work.Give); err != nil {
 		return nil, fmt.Errorf("listen to %s: %w", subject, err)
@@ -32,24 +32,24 @@ func NewWaiter(b *bus.Bus, env process.Env, pulse *Pulse, spender *claims.Spende
 }
 
 // Idle waits for work.
-func (w *Waiter) Idle(ctx context.Context) {
+func (w *Waiter) ForWork(ctx context.Context) {
 	at, changed := w.Returns.next()
-	w.rest(ctx, "idle", at, nil, changed)
+	w.wait(ctx, "idle", at, nil, changed)
 }
 
-// Broke waits for tokens, or for more work, which may cost none.
-func (w *Waiter) Broke(ctx context.Context) {
-	w.rest(ctx, "waiting_for_tokens", time.Time{}, w.spender.Changed(), nil)
+// ForTokens waits for tokens, or for more work, since some work costs none.
+func (w *Waiter) ForTokens(ctx context.Context) {
+	w.wait(ctx, "waiting_for_tokens", time.Time{}, w.spender.Changed(), nil)
 }
 
 // Blocked waits until the circuit breaker permits a call.
-func (w *Waiter) Blocked(ctx context.Context) {
-	w.rest(ctx, "circuit_open", w.breaker.Until(), nil, nil)
+func (w *Waiter) ForBreaker(ctx context.Context) {
+	w.wait(ctx, "circuit_open", w.breaker.Until(), nil, nil)
 }
 
-// rest reports the state and waits until one of the channels fires, until an
-// instant of machine time, or for a fallback: orphaned work and lost hints.
-func (w *Waiter) rest(ctx context.Context, state string, until time.Time, granted, returned <-chan struct{}) {
+// wait sets the state and waits until one of the channels fires, until an instant of machine time, or for a
+// Fallback, since work of dead workers and lost hints give no signal.
+func (w *Waiter) wait(ctx context.Context, state string, until time.Time, granted, returned <-chan struct{}) {
 	w.pulse.State(state)
 	d := bus.Fallback(w.env.Clock)
 	if !until.IsZero() {

@@ -14,13 +14,13 @@ import (
 // not as pending, so a loop that only reads what is pending would never take the last of it.
 type Returns struct {
 	mu     sync.Mutex
-	due    map[string][]comeback // by durable
-	added  process.Hint          // an item was returned
-	probed map[string]time.Time  // machine time
+	due    map[string][]redelivery // by durable
+	added  process.Hint            // an item was returned
+	probed map[string]time.Time    // machine time
 }
 
-// comeback is one item that was returned.
-type comeback struct {
+// redelivery is one item that was returned.
+type redelivery struct {
 	at    time.Time // machine time from which on it can be delivered
 	tries int       // takes that should have returned it and did not
 }
@@ -35,8 +35,9 @@ const (
 	orphanProbe = time.Minute
 )
 
-// Waits returns how many items of a durable a take may return now.
-func (r *Returns) Waits(env process.Env, durable string, b bus.Backlog) int {
+// Available returns how many items of a durable a take may return now. Work of a dead worker was not returned here,
+// so if nothing else is available its unsettled work is probed for, once in every orphanProbe.
+func (r *Returns) Available(env process.Env, durable string, b bus.Backlog) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := process.MachineNow()
@@ -47,20 +48,27 @@ func (r *Returns) Waits(env process.Env, durable string, b bus.Backlog) int {
 		}
 	}
 	back = min(back, b.Unsettled)
-	if b.Pending+back > 0 || b.Unsettled == 0 {
+	switch {
+	case b.Pending+back > 0:
 		return b.Pending + back
+	case b.Unsettled > 0 && r.probeDue(durable, now, env.Clock.Machine(orphanProbe)):
+		return b.Unsettled
+	}
+	return 0
+}
+
+// probeDue reports whether the unsettled work of a durable is to be probed for. The first call only starts the
+// interval.
+func (r *Returns) probeDue(durable string, now time.Time, every time.Duration) bool {
+	last, known := r.probed[durable]
+	if known && now.Sub(last) < every {
+		return false
 	}
 	if r.probed == nil {
 		r.probed = map[string]time.Time{}
 	}
-	if last, ok := r.probed[durable]; !ok || process.MachineSince(last) < env.Clock.Machine(orphanProbe) {
-		if !ok {
-			r.probed[durable] = now
-		}
-		return 0
-	}
 	r.probed[durable] = now
-	return b.Unsettled
+	return known
 }
 
 // Took records that up to n items were requested and these arrived. It observes how they are settled.
@@ -68,7 +76,7 @@ func (r *Returns) Took(durable string, n int, items []loop.Item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := process.MachineNow()
-	var keep []comeback
+	var keep []redelivery
 	for _, c := range r.due[durable] {
 		switch {
 		case c.at.After(now) || n == 0:
@@ -77,13 +85,13 @@ func (r *Returns) Took(durable string, n int, items []loop.Item) {
 			n-- // redeliveries come before pending messages
 		case c.tries < maxMissed:
 			n--
-			keep = append(keep, comeback{at: now.Add(missedAgain), tries: c.tries + 1})
+			keep = append(keep, redelivery{at: now.Add(missedAgain), tries: c.tries + 1})
 		default:
 			n--
 		}
 	}
 	if r.due == nil {
-		r.due = map[string][]comeback{}
+		r.due = map[string][]redelivery{}
 	}
 	r.due[durable] = keep
 	for i := range items {
@@ -94,7 +102,7 @@ func (r *Returns) Took(durable string, n int, items []loop.Item) {
 func (r *Returns) handedBack(durable string, after time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.due[durable] = append(r.due[durable], comeback{at: process.MachineNow().Add(after + lateness)})
+	r.due[durable] = append(r.due[durable], redelivery{at: process.MachineNow().Add(after + lateness)})
 	r.changed().Give()
 }
 

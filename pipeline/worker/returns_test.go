@@ -49,7 +49,7 @@ func TestWorkThatWasHandedBackIsTakenWhenItIsDeliverableAgainAndNotBefore(t *tes
 	if s := handBack(t, r, "d", 2, time.Hour); len(s.again) != 2 || s.again[0] != time.Hour {
 		t.Fatalf("the server was asked for %v", s.again)
 	}
-	waits := func(durable string, b bus.Backlog) int { return r.Waits(env, durable, b) }
+	waits := func(durable string, b bus.Backlog) int { return r.Available(env, durable, b) }
 	if n := waits("d", bus.Backlog{Unsettled: 2}); n != 0 {
 		t.Errorf("%d are taken an hour early", n)
 	}
@@ -74,10 +74,10 @@ func TestATakeThatBringsNothingIsRepeatedLaterAndGivenUpInTheEnd(t *testing.T) {
 	env, r := process.Env{Clock: process.RealClock()}, &worker.Returns{}
 	handBack(t, r, "d", 1, past)
 	r.Took("d", 1, nil) // another worker may have it
-	if n := r.Waits(env, "d", bus.Backlog{Unsettled: 1}); n != 0 {
+	if n := r.Available(env, "d", bus.Backlog{Unsettled: 1}); n != 0 {
 		t.Errorf("%d are taken again at once", n)
 	}
-	for end := time.Now().Add(20 * time.Second); r.Waits(env, "d", bus.Backlog{Unsettled: 1}) == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); r.Available(env, "d", bus.Backlog{Unsettled: 1}) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it is never taken again")
 		}
@@ -90,18 +90,18 @@ func TestWorkWhoseWorkerDiedIsLookedForEveryMinute(t *testing.T) {
 	r := &worker.Returns{}
 	slow := process.Env{Clock: process.RealClock()}
 	for range 3 {
-		if n := r.Waits(slow, "d", orphans); n != 0 {
+		if n := r.Available(slow, "d", orphans); n != 0 {
 			t.Fatalf("%d are looked for within a minute: they are in a living worker's hand", n)
 		}
 	}
 	fast := process.Env{Clock: process.NewClock(time.Now(), 1e9)} // a minute has passed at once
-	if n := r.Waits(fast, "d", orphans); n != 3 {
+	if n := r.Available(fast, "d", orphans); n != 3 {
 		t.Errorf("%d are looked for after a minute, want 3", n)
 	}
-	if n := r.Waits(slow, "d", orphans); n != 0 {
+	if n := r.Available(slow, "d", orphans); n != 0 {
 		t.Errorf("%d are looked for at once again", n)
 	}
-	if n := r.Waits(fast, "d", bus.Backlog{}); n != 0 {
+	if n := r.Available(fast, "d", bus.Backlog{}); n != 0 {
 		t.Errorf("%d are looked for where nothing is unsettled", n)
 	}
 }
@@ -124,7 +124,7 @@ func TestTheCircuitBreakerOpensForLongerWithEveryFailureAndClosesWithASuccess(t 
 	if got := f.Failed(env); got != 320*time.Second || !f.Open() || !f.HalfOpen() {
 		t.Errorf("the last failure: open for %s, want 320 s", got)
 	}
-	f.Worked()
+	f.Succeeded()
 	if f.Open() || f.HalfOpen() {
 		t.Error("it is open after a success")
 	}

@@ -43,7 +43,7 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 // then, so that a process which decides the stored deals again after it finds all of them.
 type Rules struct {
 	own   *verdict.Judge
-	pulse *Pulse
+	pulse *Status
 	log   *slog.Logger
 	fits  func(*verdict.Judge) error
 	now   atomic.Pointer[verdict.Judge]
@@ -52,7 +52,7 @@ type Rules struct {
 
 // Follow reads the applied rules, and later changes of them, until ctx
 // ends. fits returns why the daemon cannot use a rule set; nil accepts any.
-func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge, pulse *Pulse, fits func(*verdict.Judge) error) (*Rules, error) {
+func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge, pulse *Status, fits func(*verdict.Judge) error) (*Rules, error) {
 	kv, err := b.Store(ctx, pipeline.BucketConfig)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (r *Rules) hold(judge *verdict.Judge, version int) {
 }
 
 func (r *Rules) refuse(err error) {
-	r.log.Warn("applied rules are refused, the last good ones hold", "err", err, "rule_set", r.Judge().Version())
+	r.log.Warn("applied rules cannot be used, the last valid ones stay in effect", "err", err, "rule_set", r.Judge().Version())
 	r.pulse.Report(func(h *pipeline.Heartbeat) {
 		now := *h.Rules
 		now.Refused = err.Error()
@@ -117,7 +117,7 @@ func (r *Rules) refuse(err error) {
 
 // Report changes the heartbeat. What it points to is replaced rather than changed: one that was handed out may be being
 // encoded.
-func (p *Pulse) Report(change func(*pipeline.Heartbeat)) {
+func (p *Status) Report(change func(*pipeline.Heartbeat)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change(&p.h)

@@ -99,7 +99,7 @@ func TestOtherRulesAreInForceOnceWhatWasDecidedIsStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	follow := func() (*worker.Rules, *worker.Pulse) {
+	follow := func() (*worker.Rules, *worker.Status) {
 		t.Helper()
 		pulse := worker.NewPulse(env)
 		r, err := worker.Follow(t.Context(), b, env, own, pulse, nil)
@@ -118,7 +118,7 @@ func TestOtherRulesAreInForceOnceWhatWasDecidedIsStored(t *testing.T) {
 	}
 	for _, after := range []struct {
 		what string
-		of   *worker.Pulse
+		of   *worker.Status
 	}{{"the one that decides nothing", idle}, {"the one that has stored it", pulse}} {
 		for late := time.Now().Add(20 * time.Second); after.of.Beat().Rules.Version != 1; time.Sleep(time.Millisecond) {
 			if time.Now().After(late) {

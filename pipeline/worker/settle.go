@@ -9,12 +9,12 @@ import (
 	"ratchet/pipeline/spend/gateway"
 )
 
-// Refused ends a claim whose call failed and opens the circuit breaker. The cause is
+// CallFailed ends a claim whose call failed and opens the circuit breaker. The cause is
 // logged here, once. The unknown cost of a call without an answer is left to drift.
-func Refused(ctx context.Context, env process.Env, pulse *Pulse, breaker *Breaker, c *claims.Claim, cause error) error {
+func CallFailed(ctx context.Context, env process.Env, pulse *Status, breaker *Breaker, c *claims.Claim, cause error) error {
 	wait := breaker.Failed(env)
 	pulse.Failed(cause)
-	env.Log.Warn("keepa refused", "err", cause, "wait", wait)
+	env.Log.Warn("call to keepa failed, calls pause", "err", cause, "wait", wait)
 	var e *gateway.Error
 	if !errors.As(cause, &e) {
 		return c.Close(ctx, 0, nil)

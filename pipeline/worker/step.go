@@ -16,14 +16,14 @@ type Step struct {
 	Judge *verdict.Judge // by which the step decides
 
 	env     process.Env
-	pulse   *Pulse
+	pulse   *Status
 	breaker *Breaker
 	rules   *Rules
 	decided func() // ends the use of the rules; nil before
 }
 
 // NewStep returns a step without a claim.
-func NewStep(env process.Env, pulse *Pulse, breaker *Breaker, rules *Rules) Step {
+func NewStep(env process.Env, pulse *Status, breaker *Breaker, rules *Rules) Step {
 	return Step{Judge: rules.Judge(), env: env, pulse: pulse, breaker: breaker, rules: rules}
 }
 
@@ -71,9 +71,9 @@ func (s *Step) End(ctx context.Context, answer gateway.Answer) error {
 	return End(ctx, s.env, s.pulse, s.breaker, s.ended(), answer)
 }
 
-// Refused closes the claim after a call that failed.
-func (s *Step) Refused(ctx context.Context, cause error) error {
-	return Refused(ctx, s.env, s.pulse, s.breaker, s.ended(), cause)
+// CallFailed closes the claim after a call that failed.
+func (s *Step) CallFailed(ctx context.Context, cause error) error {
+	return CallFailed(ctx, s.env, s.pulse, s.breaker, s.ended(), cause)
 }
 
 // ended returns the claim, which the step no longer holds.

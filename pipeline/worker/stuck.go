@@ -27,18 +27,18 @@ type standstill struct {
 const failedOften = 3
 
 // See records what a loop saw when it looked for work.
-func (p *Pulse) See(loop string, s stall.Sight) {
+func (p *Status) Observe(loop string, s stall.Observation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.still.watches == nil {
 		p.still.watches = map[string]stall.Watch{}
 	}
 	s.Tokens = s.Tokens || p.still.failures >= failedOften
-	p.still.watches[loop] = p.still.watches[loop].See(s, p.now())
+	p.still.watches[loop] = p.still.watches[loop].Observe(s, p.now())
 }
 
 // Stepped records that a step of a loop succeeded.
-func (p *Pulse) Stepped(loop string) {
+func (p *Status) Stepped(loop string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w, ok := p.still.watches[loop]; ok {
@@ -48,7 +48,7 @@ func (p *Pulse) Stepped(loop string) {
 }
 
 // Cell records that a key is unreadable, or readable again. Other errors have no meaning for it.
-func (p *Pulse) Cell(key string, err error) {
+func (p *Status) Cell(key string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var bad *bus.BadCell

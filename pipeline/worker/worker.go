@@ -49,8 +49,8 @@ func Read(schema string) func(loop.Item) (Unit, error) {
 	}
 }
 
-// Name adds to each unit every query that lists it now, including those that listed it after it was offered.
-func Name(ctx context.Context, b *bus.Bus, units []Unit) error {
+// AddQueries adds to each unit the queries that list it now, including those that listed it after it was offered.
+func AddQueries(ctx context.Context, b *bus.Bus, units []Unit) error {
 	ids := make([]pipeline.Identity, len(units))
 	for i, u := range units {
 		ids[i] = u.Identity()
@@ -102,7 +102,7 @@ func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 }
 
 // ApplyAndCount applies the effects, and then counts them.
-func ApplyAndCount(b *bus.Bus, p *Pulse, log *slog.Logger) func(context.Context, []Effect) error {
+func ApplyAndCount(b *bus.Bus, p *Status, log *slog.Logger) func(context.Context, []Effect) error {
 	apply := Apply(b)
 	return func(ctx context.Context, all []Effect) error {
 		if err := apply(ctx, all); err != nil {
@@ -118,7 +118,7 @@ func ApplyAndCount(b *bus.Bus, p *Pulse, log *slog.Logger) func(context.Context,
 }
 
 // made counts a decision.
-func (p *Pulse) made(log *slog.Logger, e Effect) {
+func (p *Status) made(log *slog.Logger, e Effect) {
 	if e.WorkID == "" {
 		p.Count("known", 1)
 		return
@@ -156,7 +156,7 @@ func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
 
 // Postpone reports returned work and delays it by 30 to 120 s of pipeline time,
 // as machine time: calls that failed together should not be retried together.
-func Postpone(env process.Env, p *Pulse) func(Unit, error) time.Duration {
+func Postpone(env process.Env, p *Status) func(Unit, error) time.Duration {
 	return func(u Unit, why error) time.Duration {
 		p.Again(env.Log, u.ID, why)
 		d := 30*time.Second + time.Duration(rand.Int64N(int64(90*time.Second)))
@@ -164,8 +164,8 @@ func Postpone(env process.Env, p *Pulse) func(Unit, error) time.Duration {
 	}
 }
 
-// Pulse is a daemon's heartbeat, updated by its loops.
-type Pulse struct {
+// Status is the heartbeat of a daemon, which its loops update concurrently.
+type Status struct {
 	mu   sync.Mutex
 	now  func() time.Time
 	h    pipeline.Heartbeat
@@ -177,12 +177,12 @@ type Pulse struct {
 }
 
 // NewPulse returns a heartbeat in pipeline time.
-func NewPulse(env process.Env) *Pulse {
-	return &Pulse{now: env.Now, metrics: env.Health.Metrics(), h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}, Detail: map[string]any{}}}
+func NewPulse(env process.Env) *Status {
+	return &Status{now: env.Now, metrics: env.Health.Metrics(), h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}, Detail: map[string]any{}}}
 }
 
 // Beat returns the current heartbeat.
-func (p *Pulse) Beat() pipeline.Heartbeat {
+func (p *Status) Beat() pipeline.Heartbeat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.back) > 0 {
@@ -195,14 +195,14 @@ func (p *Pulse) Beat() pipeline.Heartbeat {
 }
 
 // State sets what the daemon does: idle, working, waiting_for_tokens.
-func (p *Pulse) State(s string) {
+func (p *Status) State(s string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.State = s
 }
 
 // Count adds to a counter and records progress.
-func (p *Pulse) Count(name string, n int) {
+func (p *Status) Count(name string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.Counters[name] += int64(n)
@@ -210,12 +210,12 @@ func (p *Pulse) Count(name string, n int) {
 }
 
 // Verdict counts a decision by its reason, only in the metrics: a heartbeat has no room for reasons.
-func (p *Pulse) Verdict(l pipeline.Look, o pipeline.Outcome, reason string) {
+func (p *Status) Verdict(l pipeline.Look, o pipeline.Outcome, reason string) {
 	p.metrics.Count(metric.Decisions, 1, string(l), string(o), reason)
 }
 
 // Paid records a paid call.
-func (p *Pulse) Paid(tokens int) {
+func (p *Status) Paid(tokens int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.LastPaid = p.now()
@@ -224,7 +224,7 @@ func (p *Pulse) Paid(tokens int) {
 }
 
 // Failed records the last error.
-func (p *Pulse) Failed(err error) {
+func (p *Status) Failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.h.LastError, p.still.failed = err.Error(), err.Error()

@@ -285,7 +285,7 @@ func healed(t *testing.T, box *standalone.Box, log *lines) {
 
 func look(t *testing.T, box *standalone.Box) cli.Status {
 	t.Helper()
-	s, err := cli.Look(t.Context(), box.Bus)
+	s, err := cli.ReadStatus(t.Context(), box.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -441,8 +441,8 @@ func surveyed(t *testing.T, dir string, hurts []hurt) {
 		want[partOf(h.file)] = true
 	}
 	for _, p := range parts {
-		if (p.Err != nil || p.Heals != "") && !want[p.Name] {
-			t.Errorf("%s is intact, and the survey says %v %s", p.Name, p.Err, p.Heals)
+		if (p.Err != nil || p.Repair != "") && !want[p.Name] {
+			t.Errorf("%s is intact, and the survey says %v %s", p.Name, p.Err, p.Repair)
 		}
 	}
 	for _, h := range hurts {
@@ -454,8 +454,8 @@ func surveyed(t *testing.T, dir string, hurts []hurt) {
 		if i < 0 || unseen(h) {
 			continue
 		}
-		if p := parts[i]; p.Err == nil && p.Heals == "" {
-			t.Errorf("%s: the survey says %s is intact: %s", h, name, p.Says)
+		if p := parts[i]; p.Err == nil && p.Repair == "" {
+			t.Errorf("%s: the survey says %s is intact: %s", h, name, p.Contents)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func TestAStageThatGetsNothingDoneIsStuckWithKeepasWordAndEndsWithIt(t *testing.
 	})
 	defer d.Run(t, peeker.Run, nil)()
 	peekersStuck := func() string {
-		s, err := cli.Look(t.Context(), d.Bus)
+		s, err := cli.ReadStatus(t.Context(), d.Bus)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -249,7 +249,7 @@ func (w *world) ask(t *testing.T, place string) (sample, bool) {
 		err = cli.Report(t.Context(), w.box.Bus, w.recorded, nil, &out)
 	case "status":
 		var s cli.Status
-		if s, err = cli.Look(t.Context(), w.box.Bus); err == nil {
+		if s, err = cli.ReadStatus(t.Context(), w.box.Bus); err == nil {
 			s.Count(t.Context(), w.recorded)
 			err = s.Write(&out)
 		}
@@ -416,7 +416,7 @@ func read(t *testing.T, b *bus.Bus) (all streamed) {
 
 // counts folds the streams up to these sequences.
 func (all streamed) counts(at visibility.Sequences) visibility.Counts {
-	var book visibility.Book
+	var book visibility.Fold
 	for _, v := range all.versions {
 		if v.Sequence <= at.Deals {
 			book.Version(v)

@@ -202,7 +202,7 @@ func TestWhyWorkComesBackIsInTheHeartbeat(t *testing.T) {
 	b.keepa.Wrap(odd.Peek, b.good[0], 1, cutAfter(0))
 	b.Survives(t, b.Work(t, b.good[0], pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
 	b.start(t, peeker.Run, nil)
-	desk.Await(t, "the reason", func() bool { return strings.Contains(waiting(t, b, "peeker"), "map[the answer came in part:1] 1") })
+	desk.Await(t, "the reason", func() bool { return strings.Contains(waiting(t, b, "peeker"), "map[the answer was incomplete:1] 1") })
 	b.AwaitVerdicts(t, 1)
 	desk.Await(t, "that it waits no more", func() bool { return strings.Contains(waiting(t, b, "peeker"), "map[] 1") })
 }

@@ -147,7 +147,7 @@ func (b *bench) decided(t *testing.T, asins ...string) []desk.Verdict {
 // status is what people read of the pipeline.
 func (b *bench) status(t *testing.T) string {
 	t.Helper()
-	s, err := cli.Look(t.Context(), b.Bus)
+	s, err := cli.ReadStatus(t.Context(), b.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -495,7 +495,7 @@ func TestABalanceThatAStrangerAnswersIsNamedAndNothingIsIssuedUntilKeepaSpeaks(t
 // doctor holds what the doctor says of Keepa, by the daemons that run, against a word.
 func (b *bench) doctor(t *testing.T, word string) {
 	t.Helper()
-	s, err := cli.Look(t.Context(), b.Bus)
+	s, err := cli.ReadStatus(t.Context(), b.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -222,7 +222,7 @@ func TestTheWholePipelineRunsWithoutAViolation(t *testing.T) {
 func records(t *testing.T, w *warehouse.Warehouse, reader *bus.Bus) {
 	t.Helper()
 	for late := time.Now().Add(time.Minute); ; <-time.After(200 * time.Millisecond) {
-		status, err := cli.Look(t.Context(), reader)
+		status, err := cli.ReadStatus(t.Context(), reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,7 +278,7 @@ func TestTheProvisionerMayAskUnderAnyName(t *testing.T) {
 // looks does what a reader's commands do.
 func looks(t *testing.T, b *bus.Bus) {
 	t.Helper()
-	if _, err := cli.Look(t.Context(), b); err != nil {
+	if _, err := cli.ReadStatus(t.Context(), b); err != nil {
 		t.Errorf("status: %v", err)
 	}
 	visible := cli.NewVisible(b, "")

@@ -54,7 +54,7 @@ func buyable(o keepa.Offer) bool {
 // state is free when Amazon ships, else the default. If no live used offer has the used price, that price counts with
 // default shipping, unmatched. If there are only offers that cannot be bought, the used price is theirs and does not
 // count.
-func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
+func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Copy {
 	base, known := usedPrice(p)
 	if !known {
 		return nil
@@ -83,7 +83,7 @@ func (u UsedCopy) Copies(p *keepa.Product, f Finding, now time.Time) []Copy {
 }
 
 // atLeast reports whether a copy costs no less than Keepa's used price, which includes shipping or not.
-func (c Copy) atLeast(base int64, f Finding) bool {
+func (c Copy) atLeast(base int64, f ShippingBasis) bool {
 	if f == IncludesShipping {
 		return c.LandedCents >= base
 	}
@@ -91,7 +91,7 @@ func (c Copy) atLeast(base int64, f Finding) bool {
 }
 
 // unmatched returns the copy at Keepa's used price, of an unknown offer, beside the cheapest of the live ones.
-func (u UsedCopy) unmatched(base int64, f Finding, next *int64) Copy {
+func (u UsedCopy) unmatched(base int64, f ShippingBasis, next *int64) Copy {
 	c := Copy{PriceCents: base, LandedCents: base, NextBestCents: next}
 	if f != IncludesShipping {
 		c.ShippingCents = u.s.ShippingCents
@@ -134,7 +134,7 @@ func (u UsedCopy) cheapest(offers []keepa.Offer, counts func(int, keepa.Offer) b
 
 // ShippingIn determines whether Keepa's current used price includes shipping: it equals the price of a
 // live offer with its shipping, or without. Before the change that Keepa announced it never does.
-func (u UsedCopy) ShippingIn(p *keepa.Product, now time.Time) Finding {
+func (u UsedCopy) ShippingIn(p *keepa.Product, now time.Time) ShippingBasis {
 	if keepa.FromTime(now) < newIncludesShipping {
 		return ExcludesShipping
 	}

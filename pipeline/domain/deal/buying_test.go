@@ -107,7 +107,7 @@ func TestWhetherUsedIncludesShippingIsDeterminedAtEachCommit(t *testing.T) {
 	for name, c := range map[string]struct {
 		p    *keepa.Product
 		now  time.Time
-		want Finding
+		want ShippingBasis
 	}{
 		"it is an offer's price with shipping":    {offered(2399, offer(2000, 399)), later, IncludesShipping},
 		"it is an offer's price alone":            {offered(2000, offer(2000, 399)), later, ExcludesShipping},

@@ -61,26 +61,26 @@ type Deal struct {
 	SellerUnknown     bool         `json:"seller_unknown"`
 
 	// Selling side: the estimate, and its evidence.
-	SalePriceCents     int64   `json:"sale_price_cents"`      // the median sale price
-	SalePriceLowCents  int64   `json:"sale_price_low_cents"`  // one in ten sells for less
-	SalePriceHighCents int64   `json:"sale_price_high_cents"` // one in ten sells for more
-	BreakevenCents     int64   `json:"breakeven_cents"`
-	LossChance         float64 `json:"loss_chance"` // 0 to 1: that it sells below break-even
-	NEff               float64 `json:"n_eff"`       // the known sales weighted by age: each counts 1 when new and half after 180 days
-	SaleChance6M       float64 `json:"sale_chance_6m"`
-	MonthsToSell       float64 `json:"months_to_sell"`
-	SaleCount          int     `json:"sale_count"` // in all years
-	SalesInYear        int     `json:"sales_in_year"`
-	SaleDays180        int     `json:"sale_days_180"`
-	LastSales          []Sale  `json:"last_sales"` // three at most, newest first
-	FallCount          int     `json:"fall_count"` // how often the used count fell, sold or not
-	CapCents           *int64  `json:"cap_cents,omitempty"`
-	CapBy              Ceiling `json:"cap_by"`
-	NextBestCents      *int64  `json:"next_best_cents,omitempty"`
-	LowestNewCents     *int64  `json:"lowest_new_cents,omitempty"` // landed
-	UsedBuyBoxCents    *int64  `json:"used_buy_box_cents,omitempty"`
-	UsedShipping       Finding `json:"used_includes_shipping"`
-	ExpectedValueCents *int64  `json:"expected_value_cents,omitempty"`
+	SalePriceCents     int64         `json:"sale_price_cents"`      // the median sale price
+	SalePriceLowCents  int64         `json:"sale_price_low_cents"`  // one in ten sells for less
+	SalePriceHighCents int64         `json:"sale_price_high_cents"` // one in ten sells for more
+	BreakevenCents     int64         `json:"breakeven_cents"`
+	LossChance         float64       `json:"loss_chance"` // 0 to 1: that it sells below break-even
+	NEff               float64       `json:"n_eff"`       // the known sales weighted by age: each counts 1 when new and half after 180 days
+	SaleChance6M       float64       `json:"sale_chance_6m"`
+	MonthsToSell       float64       `json:"months_to_sell"`
+	SaleCount          int           `json:"sale_count"` // in all years
+	SalesInYear        int           `json:"sales_in_year"`
+	SaleDays180        int           `json:"sale_days_180"`
+	LastSales          []Sale        `json:"last_sales"` // three at most, newest first
+	FallCount          int           `json:"fall_count"` // how often the used count fell, sold or not
+	CapCents           *int64        `json:"cap_cents,omitempty"`
+	CapBy              Ceiling       `json:"cap_by"`
+	NextBestCents      *int64        `json:"next_best_cents,omitempty"`
+	LowestNewCents     *int64        `json:"lowest_new_cents,omitempty"` // landed
+	UsedBuyBoxCents    *int64        `json:"used_buy_box_cents,omitempty"`
+	UsedShipping       ShippingBasis `json:"used_includes_shipping"`
+	ExpectedValueCents *int64        `json:"expected_value_cents,omitempty"`
 
 	// Money, as a sum: sale price − VAT − Amazon's fees − all-in cost = profit.
 	ProfitCents     int64    `json:"profit_cents"`
@@ -222,7 +222,7 @@ func (d *Deal) selling(v View) {
 	d.SaleChance6M, d.MonthsToSell = rounded(o.SaleChance6M, 4), rounded(o.MonthsToSell, 1)
 	d.SaleCount, d.SalesInYear, d.SaleDays180, d.FallCount = e.SaleCount, e.SalesInYear, e.SaleDays180, e.Falls
 	d.LastSales = append([]Sale{}, e.LastSales...)
-	d.CapCents, d.CapBy, d.UsedShipping = o.CapCents, o.CapBy, e.Finding
+	d.CapCents, d.CapBy, d.UsedShipping = o.CapCents, o.CapBy, e.Basis
 	d.LowestNewCents, d.UsedBuyBoxCents = v.NewLanded, v.UsedBuyBox
 	d.ExpectedValueCents = v.ExpectedValueCents()
 }

@@ -45,11 +45,11 @@ type Evidence struct {
 	Falls       int // of the used count, sold or not
 	SaleCount   int // in all years
 	SalesInYear int
-	SaleDays180 int     // days of the last 180 with a sale
-	LastSales   []Sale  // newest first, three at most
-	NEff        float64 // weight of the sales; meaningless without points
-	PerMonth    float64 // how many of our copies would sell in a month
-	Finding     Finding // whether the prices include shipping
+	SaleDays180 int           // days of the last 180 with a sale
+	LastSales   []Sale        // newest first, three at most
+	NEff        float64       // weight of the sales; meaningless without points
+	PerMonth    float64       // how many of our copies would sell in a month
+	Basis       ShippingBasis // whether the prices include shipping
 
 	points []point
 }
@@ -63,7 +63,7 @@ func (m *Scratch) gather(h Histories, c Credit, now time.Time) *Evidence {
 func evidence(sales Sales, used keepa.Series, c Credit, now time.Time) *Evidence {
 	e := &Evidence{
 		Falls: sales.Falls, SaleCount: len(sales.All),
-		SalesInYear: len(sales.Since(365*24*time.Hour, now)), SaleDays180: sales.DaysWithSale(now), LastSales: sales.Last(3), Finding: c.Finding,
+		SalesInYear: len(sales.Since(365*24*time.Hour, now)), SaleDays180: sales.DaysWithSale(now), LastSales: sales.Last(3), Basis: c.Basis,
 	}
 	e.PerMonth = ourShare * (float64(e.SalesInYear) + priorSales) / 12
 	e.points, e.NEff = weighed(sales.All, now)

@@ -17,7 +17,7 @@ type Market struct {
 }
 
 // Market returns the histories of a product up to the instant. The finding is whether its used price includes shipping.
-func (s Settings) Market(p *keepa.Product, f Finding, now time.Time) Market {
+func (s Settings) Market(p *keepa.Product, f ShippingBasis, now time.Time) Market {
 	var m Market
 	read := func(t keepa.PriceType) keepa.Series {
 		h, err := p.Series(t)
@@ -27,9 +27,9 @@ func (s Settings) Market(p *keepa.Product, f Finding, now time.Time) Market {
 		}
 		return h
 	}
-	credit, used := Credit{Cents: s.ShippingCents, Finding: f}, read(keepa.Used)
+	credit, used := Credit{Cents: s.ShippingCents, Basis: f}, read(keepa.Used)
 	m.Used = credit.landed(used)
-	m.New = Credit{Cents: s.ShippingCents, Finding: IncludesShipping}.landed(read(keepa.New))
+	m.New = Credit{Cents: s.ShippingCents, Basis: IncludesShipping}.landed(read(keepa.New))
 	m.Amazon, m.Rank, m.BuyBox = read(keepa.Amazon), read(keepa.Sales), read(keepa.BuyBox)
 	for i := range m.BuyBox {
 		m.BuyBox[i] = Credit{Cents: int64(max(m.BuyBox[i].Shipping, 0))}.on(m.BuyBox[i])
@@ -52,7 +52,8 @@ func (c Credit) landed(h keepa.Series) keepa.Series {
 	return out
 }
 
-// on returns a price with the credit at its instant; unchanged where nothing is offered or it is no real price.
+// on adds the ship credit of its instant to a price. A point without an offer, or with Keepa's placeholder for "no
+// value", is unchanged.
 func (c Credit) on(p keepa.Point) keepa.Point {
 	if p.Value > 0 && p.Value < math.MaxInt32 {
 		p.Value += int(c.At(p.At))

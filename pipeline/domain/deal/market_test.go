@@ -26,7 +26,7 @@ func TestAMarketHasEveryPriceWithShipping(t *testing.T) {
 		return out
 	}
 	for _, c := range []struct {
-		finding Finding
+		finding ShippingBasis
 		used    []int
 	}{
 		{ExcludesShipping, []int{-50, 1399, 10, 1299}},

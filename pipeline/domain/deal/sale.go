@@ -34,25 +34,25 @@ const (
 // newIncludesShipping is when Keepa's NEW price began to include shipping, and from when on USED may.
 var newIncludesShipping = keepa.FromTime(time.Date(2026, 2, 16, 0, 0, 0, 0, time.UTC))
 
-// Finding is whether Keepa's USED price includes shipping, as an answer with offers shows it.
-type Finding string
+// ShippingBasis says whether Keepa's USED price includes shipping, as derived from an answer with offers.
+type ShippingBasis string
 
-// The findings. An answer without offers has none.
+// The bases. An answer without offers has none.
 const (
-	IncludesShipping Finding = "yes"
-	ExcludesShipping Finding = "no"
-	ShippingUnknown  Finding = "unknown"
+	IncludesShipping ShippingBasis = "yes"
+	ExcludesShipping ShippingBasis = "no"
+	ShippingUnknown  ShippingBasis = "unknown"
 )
 
 // Credit is the shipping that a USED price lacks at an instant.
 type Credit struct {
-	Cents   int64
-	Finding Finding
+	Cents int64
+	Basis ShippingBasis
 }
 
 // At returns the credit of a USED price that was in force at the instant.
 func (c Credit) At(m keepa.Minute) int64 {
-	if c.Finding == IncludesShipping && m >= newIncludesShipping {
+	if c.Basis == IncludesShipping && m >= newIncludesShipping {
 		return 0
 	}
 	return c.Cents

@@ -95,10 +95,10 @@ func TestFallsAreDistinguished(t *testing.T) {
 func TestTheShipCreditEndsWhereUsedIncludesShipping(t *testing.T) {
 	t.Parallel()
 	old, young := newIncludesShipping-1, newIncludesShipping
-	for finding, want := range map[Finding][2]int64{
+	for finding, want := range map[ShippingBasis][2]int64{
 		IncludesShipping: {399, 0}, ExcludesShipping: {399, 399}, ShippingUnknown: {399, 399},
 	} {
-		c := Credit{Cents: 399, Finding: finding}
+		c := Credit{Cents: 399, Basis: finding}
 		if got := [2]int64{c.At(old), c.At(young)}; got != want {
 			t.Errorf("%s: credit before and after %v, want %v", finding, got, want)
 		}

@@ -175,7 +175,7 @@ func (s Settings) OfProductIn(mem *Scratch, row View, p *keepa.Product, now time
 }
 
 // known returns the part of a product's view that is the same for every copy.
-func (s Settings) known(mem *Scratch, row View, p *keepa.Product, f Finding, now time.Time) (View, error) {
+func (s Settings) known(mem *Scratch, row View, p *keepa.Product, f ShippingBasis, now time.Time) (View, error) {
 	v := row
 	v.ofStats(p)
 	v.NewLanded = s.Selling().NewLanded(v.New, now)
@@ -190,7 +190,7 @@ func (s Settings) known(mem *Scratch, row View, p *keepa.Product, f Finding, now
 	}
 	v.Likely = nil
 	if h.Known {
-		v.Evidence = mem.gather(h, Credit{Cents: s.ShippingCents, Finding: f}, now)
+		v.Evidence = mem.gather(h, Credit{Cents: s.ShippingCents, Basis: f}, now)
 	}
 	return v, nil
 }

@@ -101,22 +101,23 @@ func (s *scanner) emptyList() bool {
 	return true
 }
 
-// element consumes one element of an answer and returns its bytes, as far as its brackets show its end.
-// why is set if it cannot be read; err if its end is unknown, and everything after it is lost.
+// element consumes one element of an answer and returns its bytes. why is set if the element cannot be read
+// although its brackets show where it ends. err is set if its end cannot be found: then nothing after it can be
+// read either.
 func (s *scanner) element() (raw []byte, why, err error) {
 	s.peek()
 	start := s.i
 	if why = s.skip(); why != nil {
 		s.i = start
-		if !s.leap() {
+		if !s.skipBrackets() {
 			return nil, nil, why
 		}
 	}
 	return s.b[start:s.i:s.i], why, nil
 }
 
-// leap consumes an object or array by counting its brackets, whatever their kind and depth.
-func (s *scanner) leap() bool {
+// skipBrackets consumes an object or array by counting its brackets, whatever their kind and depth.
+func (s *scanner) skipBrackets() bool {
 	if c := s.peek(); c != '{' && c != '[' {
 		for s.i < len(s.b) && bytes.IndexByte([]byte(",]}"), s.b[s.i]) < 0 {
 			s.i++ // not a value: it ends where the next begins

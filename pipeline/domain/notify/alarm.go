@@ -28,7 +28,7 @@ type wrong struct {
 }
 
 // See returns the watch after a look at the current problems, by name. A problem that returns starts again.
-func (w Watch) See(wrongs map[string]string, now time.Time) Watch {
+func (w Watch) Observe(wrongs map[string]string, now time.Time) Watch {
 	next := Watch{since: now, wrongs: map[string]wrong{}}
 	if !w.since.IsZero() && !now.Before(w.since) {
 		next.since = w.since

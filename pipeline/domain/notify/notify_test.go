@@ -220,7 +220,7 @@ func TestAnAlarmIsSentOnceWhenItBeginsAndOnceWhenItEnds(t *testing.T) {
 		{"a": "1"}, {"a": "2"}, {"a": "3"}, {"a": "4"}, {"a": "5", "b": "x"}, {"b": "x"}, {}, {"a": "6"}, {}, {"a": "7"}, {"a": "7"}, {"a": "7"}, {"a": "8"},
 	} {
 		now := t0.Add(time.Duration(i) * 10 * time.Second)
-		w = w.See(wrongs, now)
+		w = w.Observe(wrongs, now)
 		alarms, known := w.Alarms(now)
 		if known != (i >= 3) {
 			t.Fatalf("look %d: the alarms are known: %t", i, known)

@@ -27,7 +27,7 @@ func (c Clock) Tick(stalled string, now time.Time) Clock {
 	return c
 }
 
-// Checkpoint are the refresher's state beside the holdings.
+// Checkpoint is the refresher's state apart from the holdings.
 type Checkpoint struct {
 	Clock
 	Seq     uint64  `json:"seq"`  // in VERDICTS: processed up to here
@@ -41,11 +41,11 @@ const (
 	mostRate   = 1_000_000                  // tokens a minute, more than any plan yields
 )
 
-// Possible reports whether this package can have written the books. Invalid books are not used: a
-// clock in the future would never tick again, and one with too long a run expires whatever is
-// stale. last is the end of VERDICTS, made the time at which that stream was created.
-func (b Checkpoint) Possible(last uint64, made uint32, now time.Time) bool {
-	return b.Rate >= 0 && b.Rate <= mostRate && b.Ran >= 0 && b.Ran <= longestRun && !b.At.After(now.Add(farAhead)) && (b.Made != made || b.Seq <= last)
+// Valid reports whether this package can have written the checkpoint; an impossible one is not used. A clock in
+// the future would never tick again, and too long a run would expire every stale deal. last is the last sequence of
+// VERDICTS, made the time at which that stream was created.
+func (c Checkpoint) Valid(last uint64, made uint32, now time.Time) bool {
+	return c.Rate >= 0 && c.Rate <= mostRate && c.Ran >= 0 && c.Ran <= longestRun && !c.At.After(now.Add(farAhead)) && (c.Made != made || c.Seq <= last)
 }
 
 // Signs are the evidence for whether looks are being decided.

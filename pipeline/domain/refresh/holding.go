@@ -53,9 +53,9 @@ type Holding struct {
 // farAhead is more than any two clocks differ.
 const farAhead = 48 * time.Hour
 
-// Possible returns an error for a value that no holding of this package can have: a time in the
-// future would keep a deal fresh that is never looked at. keepaNow is in Keepa minutes.
-func (h Holding) Possible(keepaNow int64, now time.Time) error {
+// Validate returns an error for a value that this package cannot have written: a time in the future would keep a
+// deal fresh that is never looked at. keepaNow is in Keepa minutes.
+func (h Holding) Validate(keepaNow int64, now time.Time) error {
 	ahead := now.Add(farAhead)
 	switch {
 	case h.CreationDate < 0 || h.CreationDate > keepaNow+int64(farAhead/time.Minute):

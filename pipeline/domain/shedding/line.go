@@ -28,8 +28,8 @@ const (
 	mostCents = 1e10
 )
 
-// Sane returns an error for lines that this package cannot have drawn.
-func (ls Lines) Sane() error {
+// Validate returns an error for lines that this package cannot have drawn.
+func (ls Lines) Validate() error {
 	for _, l := range ls.Lines {
 		switch {
 		case l.UpTo > farEnd:

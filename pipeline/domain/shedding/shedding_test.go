@@ -153,7 +153,7 @@ func TestImpossibleLinesAreNotApplied(t *testing.T) {
 		{"nor can less be decided", Line{Decidable: -1}, false},
 		{"nor sooner", Line{PatienceS: -1}, false},
 	} {
-		if err := (Lines{Lines: []Line{{UpTo: 1}, c.line}}).Sane(); (err == nil) != c.sane {
+		if err := (Lines{Lines: []Line{{UpTo: 1}, c.line}}).Validate(); (err == nil) != c.sane {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

@@ -8,8 +8,8 @@ import "time"
 // After is how long a loop may have everything that it needs and make no progress, pipeline time.
 const After = 10 * time.Minute
 
-// Sight is what a loop finds when it looks for work.
-type Sight struct {
+// Observation is what a loop finds when it asks for work.
+type Observation struct {
 	Work   bool // work is waiting
 	Tokens bool // the price of the next step may be spent; true for a free step
 	Wish   bool // the operator's mode permits it
@@ -21,8 +21,8 @@ type Watch struct {
 	Since time.Time // pipeline time; zero: not at all
 }
 
-// See returns the watch after a look.
-func (w Watch) See(s Sight, now time.Time) Watch {
+// Observe returns the watch after an observation.
+func (w Watch) Observe(s Observation, now time.Time) Watch {
 	switch {
 	case !s.Work || !s.Tokens || !s.Wish:
 		return Watch{}

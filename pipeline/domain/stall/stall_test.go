@@ -9,13 +9,13 @@ import (
 
 func TestALoopIsStuckAfterTenMinutesWithoutProgress(t *testing.T) {
 	t.Parallel()
-	everything := stall.Sight{Work: true, Tokens: true, Wish: true}
+	everything := stall.Observation{Work: true, Tokens: true, Wish: true}
 	type turn struct {
-		after time.Duration // since the turn before
-		sees  *stall.Sight  // nil: it does not look
-		step  bool          // a step succeeded
+		after time.Duration      // since the turn before
+		sees  *stall.Observation // nil: it does not look
+		step  bool               // a step succeeded
 	}
-	sees := func(after time.Duration, s stall.Sight) turn { return turn{after: after, sees: &s} }
+	sees := func(after time.Duration, s stall.Observation) turn { return turn{after: after, sees: &s} }
 	for _, c := range []struct {
 		name  string
 		turns []turn
@@ -26,11 +26,11 @@ func TestALoopIsStuckAfterTenMinutesWithoutProgress(t *testing.T) {
 		{"it has everything and gets nothing done", []turn{sees(0, everything), sees(5*time.Minute, everything)}, 5 * time.Minute, 10 * time.Minute},
 		{"one second less is not stuck", []turn{sees(0, everything)}, stall.After - time.Second, 0},
 		{"it hangs after its look", []turn{sees(0, everything)}, time.Hour, time.Hour},
-		{"no work is idle", []turn{sees(0, stall.Sight{Tokens: true, Wish: true})}, time.Hour, 0},
-		{"no tokens is waiting", []turn{sees(0, stall.Sight{Work: true, Wish: true})}, time.Hour, 0},
-		{"paused is not stuck", []turn{sees(0, stall.Sight{Work: true, Tokens: true})}, time.Hour, 0},
+		{"no work is idle", []turn{sees(0, stall.Observation{Tokens: true, Wish: true})}, time.Hour, 0},
+		{"no tokens is waiting", []turn{sees(0, stall.Observation{Work: true, Wish: true})}, time.Hour, 0},
+		{"paused is not stuck", []turn{sees(0, stall.Observation{Work: true, Tokens: true})}, time.Hour, 0},
 		{"a step that succeeded begins again", []turn{sees(0, everything), {after: 9 * time.Minute, step: true}, sees(0, everything)}, 9 * time.Minute, 0},
-		{"tokens that ran out for a moment begin again", []turn{sees(0, everything), sees(9*time.Minute, stall.Sight{Work: true, Wish: true}), sees(0, everything)}, 9 * time.Minute, 0},
+		{"tokens that ran out for a moment begin again", []turn{sees(0, everything), sees(9*time.Minute, stall.Observation{Work: true, Wish: true}), sees(0, everything)}, 9 * time.Minute, 0},
 		{"a clock that went back begins again", []turn{sees(0, everything), sees(-time.Hour, everything)}, 9 * time.Minute, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestALoopIsStuckAfterTenMinutesWithoutProgress(t *testing.T) {
 					w = w.Step()
 				}
 				if turn.sees != nil {
-					w = w.See(*turn.sees, now)
+					w = w.Observe(*turn.sees, now)
 				}
 			}
 			if got := w.Stuck(now.Add(c.last)); got != c.want {

@@ -52,10 +52,10 @@ type StageBalance struct {
 	Worst int     `json:"worst,omitempty"`
 }
 
-// Sane returns an error for a value that no balance can have.
-func (b Balance) Sane() error {
+// Validate returns an error for a value that no balance can have.
+func (b Balance) Validate() error {
 	k := b.Books
-	return errors.Join(SaneEpoch(b.Epoch), SaneFigures(b.Est, b.Rate, b.Cap, b.Drift, b.Expired, b.Owed,
+	return errors.Join(ValidEpoch(b.Epoch), ValidFigures(b.Est, b.Rate, b.Cap, b.Drift, b.Expired, b.Owed,
 		k.Settled, k.Drift, k.Expired, k.Count, k.Start, k.Listed))
 }
 
@@ -93,8 +93,8 @@ func (i Issuer) lines() []Effect {
 	return out
 }
 
-// stored records that the balance was written.
-func (i Issuer) stored(b Balance, m Moment) Issuer {
+// onWritten returns the issuer after the balance was written.
+func (i Issuer) onWritten(b Balance, m Moment) Issuer {
 	i.unlogged = i.unlogged || b.State != i.written.State
 	if i.forced {
 		i.pending, i.forced = b.Books.Lines, false
@@ -103,8 +103,8 @@ func (i Issuer) stored(b Balance, m Moment) Issuer {
 	return i
 }
 
-// appended records that the ledger has a line.
-func (i Issuer) appended(l Line) (Issuer, []Effect) {
+// onAppended records that the ledger has a line.
+func (i Issuer) onAppended(l Line) (Issuer, []Effect) {
 	if l.Entry.Event == pipeline.EventMode && l.Entry.PriceKind != "" {
 		return i.alarmedOf(l.Entry)
 	}

@@ -27,8 +27,8 @@ type Books struct {
 	Issued time.Time `json:"issued,omitzero"` // when something was last issued
 }
 
-// read takes over the stored grants and the readings that workers left in them.
-func (i Issuer) read(e GrantsRead, m Moment) (Issuer, []Effect) {
+// onGrantsRead takes over the stored grants and the readings that workers left in them.
+func (i Issuer) onGrantsRead(e GrantsRead, m Moment) (Issuer, []Effect) {
 	same := reflect.DeepEqual(e.Grants, i.Grants)
 	for _, stage := range pipeline.Stages() {
 		i = i.observe(i.Grants[stage], e.Grants[stage], m.Now)
@@ -65,7 +65,7 @@ func (i Issuer) observe(before, after Grant, now time.Time) Issuer {
 func (i Issuer) closeBooks(again, same bool, now time.Time) (Issuer, []Effect) {
 	settled, quiet := i.settled()
 	b := i.Bucket
-	if !b.Settled() || !quiet || b.Owed > 0 || i.forced || len(i.pending) > 0 {
+	if !b.RateConfirmed() || !quiet || b.Owed > 0 || i.forced || len(i.pending) > 0 {
 		return i, nil
 	}
 	last, r := i.Books.Reading, b.Reading
@@ -84,8 +84,8 @@ func (i Issuer) closeBooks(again, same bool, now time.Time) (Issuer, []Effect) {
 			return i, nil
 		}
 		i.Books.Lines = nil
-		i = i.booked(pipeline.Entry{Event: pipeline.EventExpired, Tokens: expired, API: &r, At: now})
-		i = i.booked(pipeline.Entry{Event: pipeline.EventDrift, Tokens: drift, API: &r, At: now, Note: NoteDrift(i.Books.Closed)})
+		i = i.withLine(pipeline.Entry{Event: pipeline.EventExpired, Tokens: expired, API: &r, At: now})
+		i = i.withLine(pipeline.Entry{Event: pipeline.EventDrift, Tokens: drift, API: &r, At: now, Note: NoteDrift(i.Books.Closed)})
 		i.Books.Drift += drift
 		i.Books.Expired += expired
 		i.forced = true
@@ -106,8 +106,8 @@ func (i Issuer) openBooks() Issuer {
 	return i
 }
 
-// booked adds a line to the books.
-func (i Issuer) booked(e pipeline.Entry) Issuer {
+// withLine adds a line to the books.
+func (i Issuer) withLine(e pipeline.Entry) Issuer {
 	if e.Tokens == 0 {
 		return i
 	}

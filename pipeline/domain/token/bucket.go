@@ -140,9 +140,9 @@ func (b Bucket) Period() time.Duration {
 // Rate returns the believed plan, tokens per refill.
 func (b Bucket) Rate() int { return b.rate }
 
-// Settled reports whether the newest reading shows the believed plan. One
-// that does not may be an error of Keepa's; it explains nothing.
-func (b Bucket) Settled() bool { return b.Known && b.Reading.Rate == b.rate }
+// RateConfirmed reports whether the newest reading shows the rate that we believe. If it does not it may be an
+// error of Keepa's, so no difference of the balance is explained by it.
+func (b Bucket) RateConfirmed() bool { return b.Known && b.Reading.Rate == b.rate }
 
 // Capacity returns the balance at which refills stop.
 func (b Bucket) Capacity() int { return Minutes * b.rate }

@@ -13,13 +13,14 @@ type Lane struct {
 	Unsettled int // delivered and not acknowledged
 }
 
-// orphanedAfter is how long work may be unsettled without a claim before it counts as
-// waiting: between a claim's close and its acks this is the normal state.
+// orphanedAfter is how long delivered work may be in no open claim before it counts as waiting. For a moment that
+// is normal: a worker closes its claim before it acknowledges the work.
 const orphanedAfter = time.Second
 
-// demanded records what waits: pending work, work of a dead worker, and due polls. The work of open claims does
-// not wait: they hold its tokens. A kind that could overspend gets nothing; the others share its part.
-func (i Issuer) demanded(e DemandRead, m Moment) Issuer {
+// onDemandRead records what waits: pending work, work of a dead worker, and due polls. Work in an open claim does not
+// count, because the claim holds its tokens. A stage whose kind of call is stopped gets nothing, and the others
+// share its part.
+func (i Issuer) onDemandRead(e DemandRead, m Moment) Issuer {
 	i = i.polled(e.Polls, m.Now)
 	steps := map[pipeline.Stage]int{}
 	orphaned := map[pipeline.Stage]time.Time{}
@@ -98,7 +99,7 @@ func (i Issuer) restrain(now time.Time) (Issuer, []Effect) {
 	if before.Mode == Recharge && i.Phase.EndedBy == "deadline" && i.Phase.Mode == Burst {
 		i.question.wanted = true // the balance is lower than projected
 	}
-	shares, p := i.shared(), i.Position
+	shares, p := i.effectiveShares(), i.Position
 	p.Grants = maps.Clone(p.Grants) // what is taken from one stage is free for the next
 	var out []Effect
 	for _, stage := range pipeline.Stages() {
@@ -123,11 +124,11 @@ func (i Issuer) spend(now time.Time) (Issuer, []Effect) {
 		i.Saving, i.Need = "", 0
 		return i, nil
 	}
-	shares := i.shared()
+	shares := i.effectiveShares()
 	i.Base = maps.Clone(i.Base)
 	for _, stage := range pipeline.Stages() {
 		if i.Demand[stage].Tokens == 0 && i.Grants[stage].Held() == 0 {
-			i.Base[stage] = shares.Forgive(i.Position, stage)
+			i.Base[stage] = shares.Level(i.Position, stage)
 		}
 	}
 	plan, wait, need := shares.Plan(i.Position, now)

@@ -22,17 +22,17 @@ type Grant struct {
 	// Unsure counts tokens, in total, whose price no reading shows: the answer
 	// never came, or it reported no balance. tokend asks Keepa when it grows.
 	Unsure int `json:"unsure,omitempty"`
-	// Gone are the last claims that were given up, by id, and what they
-	// reserved: a worker that resumes later still settles its claim, once.
-	Gone map[string]int `json:"gone,omitempty"`
+	// Reaped are the last claims that were given up, by id, with what they reserved: a worker that resumes later
+	// still settles its claim, once.
+	Reaped map[string]int `json:"gone,omitempty"`
 	// Learned is the actual cost of the closed claims of each kind.
 	Learned map[pipeline.Kind]Learned `json:"learned,omitempty"`
 	// Ceilings are the operator's worst prices, for kinds that differ from the documented ones.
 	Ceilings map[pipeline.Kind]int `json:"ceilings,omitempty"`
 }
 
-// maxGone bounds Gone.
-const maxGone = 16
+// maxReaped bounds Gone.
+const maxReaped = 16
 
 // Hold is an open claim.
 type Hold struct {
@@ -101,12 +101,12 @@ func (g Grant) Take(id string, h Hold) (Grant, error) {
 // settled too, once; for a claim that was settled before, only the reading changes.
 func (g Grant) Settle(id string, cost int, r *pipeline.Reading) Grant {
 	h, open := g.Open[id]
-	lost, gone := g.Gone[id]
+	lost, gone := g.Reaped[id]
 	if open && cost > 0 {
 		g.Learned = with(g.Learned, h.Kind, g.Learned[h.Kind].after(h, cost))
 	}
 	if open || gone {
-		g.Open, g.Gone = without(g.Open, id), without(g.Gone, id)
+		g.Open, g.Reaped = without(g.Open, id), without(g.Reaped, id)
 		g.Settled += cost
 		g.Lost -= lost
 		if !shows(g.API, r) {
@@ -135,10 +135,10 @@ func (g Grant) Reap(epoch uint64, id string) (Grant, error) {
 	if h, open := g.Open[id]; open {
 		g.Open = without(g.Open, id)
 		g.Lost += h.N
-		for len(g.Gone) >= maxGone {
-			g.Gone = without(g.Gone, anyKey(g.Gone))
+		for len(g.Reaped) >= maxReaped {
+			g.Reaped = without(g.Reaped, anyKey(g.Reaped))
 		}
-		g.Gone = with(g.Gone, id, h.N)
+		g.Reaped = with(g.Reaped, id, h.N)
 	}
 	return g, nil
 }

@@ -187,27 +187,27 @@ func Succeed(s Setup, b Balance, grants map[pipeline.Stage]Grant, m Moment) (Iss
 func (i Issuer) Step(e Event, m Moment) (Issuer, []Effect) {
 	switch e := e.(type) {
 	case GrantsRead:
-		return i.read(e, m)
+		return i.onGrantsRead(e, m)
 	case Check:
 		return i.check(m)
 	case Answered:
-		return i.answered(e.Reading, m)
+		return i.onAnswered(e.Reading, m)
 	case Unanswered:
-		return i.unanswered(e, m)
+		return i.onUnanswered(e, m)
 	case WishRead:
-		return i.wished(e)
+		return i.onWishRead(e)
 	case DemandRead:
-		return i.demanded(e, m).restrain(m.Now)
+		return i.onDemandRead(e, m).restrain(m.Now)
 	case Spend:
 		return i.spend(m.Now)
 	case Publish:
 		return i.publish(m)
 	case Swapped:
-		return i.swapped(e, m.Now)
+		return i.onSwapped(e, m.Now)
 	case Appended:
-		return i.appended(e.Line)
+		return i.onAppended(e.Line)
 	case Written:
-		return i.stored(e.Balance, m), nil
+		return i.onWritten(e.Balance, m), nil
 	}
 	return i, nil
 }
@@ -253,14 +253,15 @@ func (i Issuer) Flush(now func() Moment, do Do) (Issuer, error) {
 	}
 }
 
-// shared returns how the income is divided now: the configured shares under the operator's policy.
-func (i Issuer) shared() Shares { return i.Rules.Over(i.Shares) }
+// effectiveShares returns how the income is divided now: the configured shares, as the operator's policy changes
+// them.
+func (i Issuer) effectiveShares() Shares { return i.Rules.Over(i.Shares) }
 
-// swapped records that a grant was changed, or needed no change.
-func (i Issuer) swapped(e Swapped, now time.Time) (Issuer, []Effect) {
+// onSwapped records that a grant was changed, or needed no change.
+func (i Issuer) onSwapped(e Swapped, now time.Time) (Issuer, []Effect) {
 	stage := e.Swap.Stage
 	before := i.Grants[stage]
-	i = i.took(stage, e.Grant, now)
+	i = i.withGrant(stage, e.Grant, now)
 	switch c := e.Swap.Change.(type) {
 	case Issue:
 		if e.Grant.Issued == before.Issued {
@@ -280,8 +281,8 @@ func (i Issuer) swapped(e Swapped, now time.Time) (Issuer, []Effect) {
 	return i, nil
 }
 
-// took takes over the new value of a grant.
-func (i Issuer) took(stage pipeline.Stage, g Grant, now time.Time) Issuer {
+// withGrant returns the issuer with a new value of a grant, from which it also learns.
+func (i Issuer) withGrant(stage pipeline.Stage, g Grant, now time.Time) Issuer {
 	i = i.observe(i.Grants[stage], g, now)
 	i.Grants = maps.Clone(i.Grants)
 	i.Grants[stage] = g

@@ -401,7 +401,7 @@ func TestWorkWithoutAClaimWaitsAfterASecond(t *testing.T) {
 
 func TestAKindThatBrokeItsCeilingGetsNothing(t *testing.T) {
 	t.Parallel()
-	broke := map[pipeline.Kind]Learned{pipeline.KindCommit: {Broke: PriceCommit + 1}}
+	broke := map[pipeline.Kind]Learned{pipeline.KindCommit: {Overran: PriceCommit + 1}}
 	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StageCommitter: {Learned: broke}})
 	d.answer = reading(100, 5)
 	d.turn(commits)

@@ -8,14 +8,14 @@ import (
 	"ratchet/pipeline"
 )
 
-// insane is more tokens than any account counts in its life; beyondTime is an epoch of the year 2200.
+// mostTokens is more tokens than any account counts in its life; beyondTime is an epoch of the year 2200.
 const (
-	insane     = 1 << 40
+	mostTokens     = 1 << 40
 	beyondTime = 7_258_118_400
 )
 
-// Sane returns an error for a value that no grant can have.
-func (g Grant) Sane() error {
+// Validate returns an error for a value that no grant can have.
+func (g Grant) Validate() error {
 	var errs []error
 	for _, n := range []struct {
 		name string
@@ -23,33 +23,33 @@ func (g Grant) Sane() error {
 	}{
 		{"issued", g.Issued}, {"claimed", g.Claimed}, {"settled", g.Settled}, {"unsure", g.Unsure},
 	} {
-		if n.n < 0 || n.n > insane {
-			errs = append(errs, fmt.Errorf("%s: want 0 to %d tokens, got %d", n.name, insane, n.n))
+		if n.n < 0 || n.n > mostTokens {
+			errs = append(errs, fmt.Errorf("%s: want 0 to %d tokens, got %d", n.name, mostTokens, n.n))
 		}
 	}
 	if g.Epoch > beyondTime {
 		errs = append(errs, fmt.Errorf("epoch %d is beyond the year 2200", g.Epoch))
 	}
 	for id, h := range g.Open {
-		if h.N < 0 || h.N > insane {
-			errs = append(errs, fmt.Errorf("claim %s: want 0 to %d tokens, got %d", cut(id), insane, h.N))
+		if h.N < 0 || h.N > mostTokens {
+			errs = append(errs, fmt.Errorf("claim %s: want 0 to %d tokens, got %d", cut(id), mostTokens, h.N))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// SaneEpoch returns an error for an epoch that no tokend can have.
-func SaneEpoch(epoch uint64) error {
+// ValidEpoch returns an error for an epoch that no tokend can have.
+func ValidEpoch(epoch uint64) error {
 	if epoch > beyondTime {
 		return fmt.Errorf("epoch %d is beyond the year 2200", epoch)
 	}
 	return nil
 }
 
-// SaneFigures returns an error if one of these cannot be a number of tokens, of a balance, a rate or a price.
-func SaneFigures(all ...int) error {
+// ValidFigures returns an error if one of these cannot be a number of tokens, of a balance, a rate or a price.
+func ValidFigures(all ...int) error {
 	for _, n := range all {
-		if n < -insane || n > insane {
+		if n < -mostTokens || n > mostTokens {
 			return fmt.Errorf("%d is not a number of tokens", n)
 		}
 	}

@@ -45,7 +45,7 @@ func TestAGrantIsMadeAgainFromItsLinesInTheLedger(t *testing.T) {
 	if a.Drift != 2 || a.Expired != 4 || a.Wish != token.Paused {
 		t.Errorf("got drift %d, expired %d, wish %s; want 2, 4, paused", a.Drift, a.Expired, a.Wish)
 	}
-	if err := g.Sane(); err != nil {
+	if err := g.Validate(); err != nil {
 		t.Error(err)
 	}
 }
@@ -58,11 +58,11 @@ func TestAnImpossibleGrantIsReported(t *testing.T) {
 		"a negative claim":  {Open: map[string]token.Hold{"w.1": {N: -1}}},
 		"an epoch to come":  {Epoch: 1 << 60},
 	} {
-		if g.Sane() == nil {
+		if g.Validate() == nil {
 			t.Errorf("%s passes: %+v", name, g)
 		}
 	}
-	if err := (token.Grant{Epoch: uint64(time.Now().Unix()), Issued: 5}).Sane(); err != nil {
+	if err := (token.Grant{Epoch: uint64(time.Now().Unix()), Issued: 5}).Validate(); err != nil {
 		t.Error(err)
 	}
 }

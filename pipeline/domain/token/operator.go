@@ -9,9 +9,9 @@ import (
 	"ratchet/pipeline"
 )
 
-// wished applies the operator's mode and policy. An invalid value is refused as a
+// onWishRead applies the operator's mode and policy. An invalid value is refused as a
 // whole: the last valid one stays in force, and the status gives the reason.
-func (i Issuer) wished(e WishRead) (Issuer, []Effect) {
+func (i Issuer) onWishRead(e WishRead) (Issuer, []Effect) {
 	var refused []string
 	wish, err := ParseWish(e.Mode)
 	if err != nil {
@@ -37,7 +37,7 @@ func (i Issuer) wished(e WishRead) (Issuer, []Effect) {
 	var out []Effect
 	why := strings.Join(refused, "; ")
 	if why != "" && why != i.Refused {
-		out = append(out, Warn{Text: "what the operator wrote is refused, the last good value holds", Err: why})
+		out = append(out, Warn{Text: "mode or policy is invalid, the last valid one stays in effect", Err: why})
 	}
 	i.Refused = why
 	out = append(out, i.reprice()...)
@@ -68,7 +68,7 @@ func (i Issuer) alarm() (Issuer, []Effect) {
 			if !g.Stopped(kind) {
 				continue
 			}
-			broke := g.Learned[kind].Broke
+			broke := g.Learned[kind].Overran
 			note := fmt.Sprintf("%s is stopped: a call cost %d tokens for one, the ceiling is %d; raise it with `nats kv put TOKENS policy '{\"ceilings\":{%q:%d}}'`",
 				kind, broke, g.Ceiling(kind), kind, broke)
 			notes = append(notes, note)

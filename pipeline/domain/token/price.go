@@ -47,7 +47,7 @@ type Learned struct {
 	Tokens int `json:"tokens"` // of all of them
 	Worst  int `json:"worst"`  // the most expensive call's price for one item, rounded up
 	// Broke is the price for one item of the most expensive call that exceeded its reservation; 0 without one.
-	Broke int `json:"broke,omitempty"`
+	Overran int `json:"broke,omitempty"`
 }
 
 // Mean returns the price of one item; 0 before the first.
@@ -64,7 +64,7 @@ func (l Learned) after(h Hold, cost int) Learned {
 	l.Calls, l.Items, l.Tokens = l.Calls+1, l.Items+items, l.Tokens+cost
 	l.Worst = max(l.Worst, each)
 	if cost > h.N {
-		l.Broke = max(l.Broke, each)
+		l.Overran = max(l.Overran, each)
 	}
 	return l
 }
@@ -75,7 +75,7 @@ func (g Grant) Ceiling(k pipeline.Kind) int { return max(Price(k), g.Ceilings[k]
 
 // Stopped reports whether a call of the kind cost more than could be reserved, so that the
 // next one might overspend. Raising its ceiling to that cost restarts the kind.
-func (g Grant) Stopped(k pipeline.Kind) bool { return g.Learned[k].Broke > g.Ceiling(k) }
+func (g Grant) Stopped(k pipeline.Kind) bool { return g.Learned[k].Overran > g.Ceiling(k) }
 
 // KindOf returns the kind of a stage's claims.
 func KindOf(s pipeline.Stage) pipeline.Kind {

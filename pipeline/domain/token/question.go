@@ -57,8 +57,8 @@ func (i Issuer) asks(m Moment) bool {
 		age >= askWaiting && i.Waiting() || len(i.dead(m)) > 0
 }
 
-// answered applies a reported balance.
-func (i Issuer) answered(r pipeline.Reading, m Moment) (Issuer, []Effect) {
+// onAnswered applies a reported balance.
+func (i Issuer) onAnswered(r pipeline.Reading, m Moment) (Issuer, []Effect) {
 	i.question = question{last: m.Machine, answered: m.Machine}
 	first := !i.Bucket.Known
 	i.Bucket = i.Bucket.Probed(r, m.Now)
@@ -70,9 +70,9 @@ func (i Issuer) answered(r pipeline.Reading, m Moment) (Issuer, []Effect) {
 	return i, i.reap(m)
 }
 
-// unanswered handles a question without an answer: the projection stays in
+// onUnanswered handles a question without an answer: the projection stays in
 // use, and if there is none, after a while, the predecessor's.
-func (i Issuer) unanswered(e Unanswered, m Moment) (Issuer, []Effect) {
+func (i Issuer) onUnanswered(e Unanswered, m Moment) (Issuer, []Effect) {
 	var say []Effect
 	q := i.question
 	if q.silent.IsZero() {

@@ -123,7 +123,7 @@ func TestTheOperatorsPolicyReachesWhatIsIssued(t *testing.T) {
 	if got := d.grants[pipeline.StageCommitter].Ceilings[pipeline.KindCommit]; got != 20 {
 		t.Errorf("workers reserve %d for a commit, want 20", got)
 	}
-	if s := d.i.shared(); s.Weight[pipeline.StagePeeker] != 70 || s.Weight[pipeline.StageCommitter] != 60 || s.ListPart != 40 {
+	if s := d.i.effectiveShares(); s.Weight[pipeline.StagePeeker] != 70 || s.Weight[pipeline.StageCommitter] != 60 || s.ListPart != 40 {
 		t.Errorf("shares %+v", s)
 	}
 	if s := d.i.Shares; s.Weight[pipeline.StagePeeker] != 30 || s.ListPart != 15 {
@@ -230,7 +230,7 @@ func TestAnIdleStageReturnsLevelWithTheBusyOneThatUsedLeast(t *testing.T) {
 		Grants: map[pipeline.Stage]Grant{pipeline.StageWatermarker: {Settled: 50}, pipeline.StagePeeker: {Settled: 300}},
 		Demand: map[pipeline.Stage]Demand{pipeline.StageWatermarker: {Tokens: 5, Step: 5}, pipeline.StagePeeker: {Tokens: 1, Step: 1}},
 	}
-	if got := DefaultShares().Forgive(p, pipeline.StageCommitter); got != -300 { // 60 × 50 / 10
+	if got := DefaultShares().Level(p, pipeline.StageCommitter); got != -300 { // 60 × 50 / 10
 		t.Errorf("the base is %d, want -300", got)
 	}
 }

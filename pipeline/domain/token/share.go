@@ -200,10 +200,10 @@ func (s Shares) alone(p Position, only pipeline.Stage) bool {
 	return true
 }
 
-// Forgive returns the base of an idle stage: lowered so far that the stage is level
-// with the busy one that has used least of its weight, and not a token further. The
-// stage returns to its share, not to everything that it left to others.
-func (s Shares) Forgive(p Position, idle pipeline.Stage) int {
+// Level returns the base of an idle stage, lowered so that the stage counts as having used as much of its weight as
+// the busy stage that has used least. So an idle stage saves nothing up: with work again it gets its share, and not
+// everything that it left to others.
+func (s Shares) Level(p Position, idle pipeline.Stage) int {
 	var level pipeline.Stage
 	levelUsed := 0
 	for _, stage := range pipeline.Stages() {

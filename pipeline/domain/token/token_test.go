@@ -348,7 +348,7 @@ func TestAnIdleStageIsForgivenToTheLevelAndNotATokenFurther(t *testing.T) {
 			Demand: map[pipeline.Stage]Demand{pipeline.StageCommitter: {Tokens: 26, Step: 13}},
 			Base:   map[pipeline.Stage]int{},
 		}
-		idle := -shares.Forgive(p, pipeline.StageWatermarker)
+		idle := -shares.Level(p, pipeline.StageWatermarker)
 		below := used*shares.Weight[pipeline.StageWatermarker] - idle*shares.Weight[pipeline.StageCommitter]
 		if above := -below; below > 0 || above >= shares.Weight[pipeline.StageCommitter] {
 			t.Errorf("committer used %d: the list counts as having used %d", used, idle)

@@ -315,8 +315,9 @@ func (w world) narrow(c comparison) bool {
 	return true
 }
 
-// never reports a condition that is the same for all candidates: that rule rejects nothing, or everything.
-func never(n ast.Node, constants map[string]any) []string {
+// constantCondition complains about a condition that has the same value for every candidate: its rule rejects
+// nothing, or everything.
+func constantCondition(n ast.Node, constants map[string]any) []string {
 	w := worldOf(constants, false)
 	can := func(want bool) bool {
 		all, ok := ways(n, want)
@@ -334,8 +335,8 @@ func never(n ast.Node, constants map[string]any) []string {
 // largestInput is more than any price, rank or count.
 const largestInput = 1e9
 
-// fails describes the inputs for which an expression has no value.
-func fails(n ast.Node, constants map[string]any) []string {
+// undefinedFor describes the inputs for which an expression has no value, such as a division by 0.
+func undefinedFor(n ast.Node, constants map[string]any) []string {
 	w := worldOf(constants, true)
 	for term, s := range w {
 		if _, input := inputNamed(term); input {

@@ -32,8 +32,8 @@ func TestWhatIsReportedImpossibleDoesNotHappen(t *testing.T) {
 		if err != nil {
 			continue // a type does not fit
 		}
-		wrong := fails(tree.Node, constants)
-		same := strings.Join(never(tree.Node, constants), "")
+		wrong := undefinedFor(tree.Node, constants)
+		same := strings.Join(constantCondition(tree.Node, constants), "")
 		if same != "" {
 			said++
 		}

@@ -186,8 +186,8 @@ func (d *decoder) object(path string, n yamlast.Node, into reflect.Value) {
 		switch {
 		case known:
 			d.value(at, e.Value, field)
-		case gone(key) != "":
-			d.Add(lineOf(e.Key), at, "no longer exists: %s", gone(key))
+		case successorOf(key) != "":
+			d.Add(lineOf(e.Key), at, "no longer exists: %s", successorOf(key))
 		default:
 			d.Add(lineOf(e.Key), at, "not a field of a rule file%s", complaint.DidYouMean(complaint.Nearest(key, names)))
 		}

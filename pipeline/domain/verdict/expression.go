@@ -71,7 +71,7 @@ func (r *Rule) compile(d *decoder, path string, constants map[string]any) {
 		d.Add(d.at(path), path, "uses no input, so it would decide the same for every candidate")
 		return
 	}
-	for _, wrong := range append(fails(tree.Node, constants), never(tree.Node, constants)...) {
+	for _, wrong := range append(undefinedFor(tree.Node, constants), constantCondition(tree.Node, constants)...) {
 		d.Add(d.at(path), path, "%s", wrong)
 	}
 	if !d.Has(path) {
@@ -172,8 +172,8 @@ func (r *Rule) resolve(used []string, constants map[string]any) (wrong []string)
 			r.inputs = append(r.inputs, in)
 		case threshold:
 			r.thresholds = append(r.thresholds, name)
-		case gone(name) != "":
-			wrong = append(wrong, name+" no longer exists: "+gone(name))
+		case successorOf(name) != "":
+			wrong = append(wrong, name+" no longer exists: "+successorOf(name))
 		default:
 			wrong = append(wrong, name+" is neither an input nor a number of this file"+
 				complaint.DidYouMean(complaint.Nearest(name, usable(constants))))

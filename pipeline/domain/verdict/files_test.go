@@ -39,7 +39,7 @@ func TestEachMistakeIsReportedWithLineFieldAndProposal(t *testing.T) {
 		{rulesOf("settings:\n  prep_cents: -1\n"), "line 3: settings.prep_cents: must be 0 or more"},
 		{rulesOf("settings:\n  prep_cnets: 1\n"), "line 3: settings.prep_cnets: not a field of a rule file: did you mean prep_cents?"},
 		{rulesOf("settings:\n  prep_cents: 1\n  prep_cents: 2\n"), "line 4: settings.prep_cents: already in line 3: remove one of them"},
-		{rulesOf("settings:\n  sale_window_days: 1000\n"), "line 3: settings.sale_window_days: no longer exists: removed: how a sale is told from other falls of the used count was measured and is fixed; leave the line out"},
+		{rulesOf("settings:\n  sale_window_days: 1000\n"), "line 3: settings.sale_window_days: no longer exists: removed: the test that makes a fall of the used count a sale was measured and is fixed; leave the line out"},
 		{rulesOf("settings:\n  tax_percent: 5%\n"), "line 3: settings.tax_percent: 5% is not a number: did you mean 5?"},
 		{rulesOf("settings:\n  tax_percent: 8,25\n"), "line 3: settings.tax_percent: 8,25 is not a number: did you mean 8.25?"},
 		{rulesOf("settings:\n  tax_percent: .nan\n"), "line 3: settings.tax_percent: .nan is not a number"},

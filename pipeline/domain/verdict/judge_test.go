@@ -162,10 +162,10 @@ func TestAConfirmationCountsShippingAsTheCommitDid(t *testing.T) {
 	at := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC) // after Keepa's change
 	d := *j.Commit(row, p, nil, p.LastUpdate.Time()).Deal
 	d.DecidedAt = at
-	evidence := func(f deal.Finding) int64 {
+	evidence := func(f deal.ShippingBasis) int64 {
 		d.UsedShipping = f
 		view, err := j.file.Settings.OfStoredIn(new(deal.Scratch), deal.View{}, &p, &d, at)
-		if err != nil || view.Evidence == nil || view.Evidence.Finding != f {
+		if err != nil || view.Evidence == nil || view.Evidence.Basis != f {
 			t.Fatalf("%s: %v", f, err)
 		}
 		return view.Outcome.SaleCents

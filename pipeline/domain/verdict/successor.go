@@ -26,8 +26,8 @@ var successors = map[string]string{
 
 const (
 	builtInCaps = "caps are built in: a copy cannot bring more than Amazon's or the lowest new landed price"
-	sharpSales  = "removed: how a sale is told from other falls of the used count was measured and is fixed; leave the line out"
+	sharpSales  = "removed: the test that makes a fall of the used count a sale was measured and is fixed; leave the line out"
 )
 
-// gone returns what to use in place of a name that earlier versions had; "" for any other name.
-func gone(name string) string { return successors[name] }
+// successorOf says what to use in place of a name that earlier versions had; "" for any other name.
+func successorOf(name string) string { return successors[name] }

@@ -7,7 +7,7 @@ import (
 
 // Compact drops the values of versions that later ones replace, so that a book which is kept grows with the deals and
 // not with their versions. Whatever is added later must be later in its stream.
-func (b *Book) Compact() {
+func (b *Fold) Compact() {
 	for _, r := range b.records {
 		if r.loose {
 			r.compact()
@@ -17,26 +17,26 @@ func (b *Book) Compact() {
 
 func (r *record) compact() {
 	r.loose = false
-	replaced, ofWhom := map[string]bool{}, map[string]map[string]bool{} // names with a value in a later version, and those of a seller
+	replaced, bySeller := map[string]bool{}, map[string]map[string]bool{} // names with a value in a later version, and those of a seller
 	for i, v := range r.byAge() {
 		seller := string(v.Members["seller_id"])
-		if ofWhom[seller] == nil {
-			ofWhom[seller] = map[string]bool{}
+		if bySeller[seller] == nil {
+			bySeller[seller] = map[string]bool{}
 		}
 		if i > 0 {
-			v.Members = v.left(replaced, ofWhom[seller])
+			v.Members = v.left(replaced, bySeller[seller])
 			r.versions[v.key()] = v
 		}
 		for name := range v.Members {
 			if v.has(name) {
-				replaced[name], ofWhom[seller][name] = true, true
+				replaced[name], bySeller[seller][name] = true, true
 			}
 		}
 	}
 }
 
-// left are the members of a version that may still be shown although there are later versions. Its seller is kept with
-// what describes it.
+// left returns the members of a version that may still be shown although newer versions exist. It keeps the
+// seller's id if it keeps any member that describes the seller.
 func (v Version) left(replaced, ofSame map[string]bool) map[string]json.RawMessage {
 	out, described := map[string]json.RawMessage{}, false
 	for name, raw := range v.Members {

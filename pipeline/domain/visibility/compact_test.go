@@ -16,8 +16,8 @@ import (
 func TestACompactBookShowsWhatAFullOneShows(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var full, compact Book
-		held := func(b Book) (n int) {
+		var full, compact Fold
+		held := func(b Fold) (n int) {
 			for _, r := range b.records {
 				for _, v := range r.versions {
 					n += len(v.Members)
@@ -27,8 +27,8 @@ func TestACompactBookShowsWhatAFullOneShows(t *testing.T) {
 		}
 		for i := range rapid.IntRange(1, 12).Draw(t, "versions") {
 			v := Version{
-				Origin: pipeline.Origin{Sequence: uint64(i + 1), At: time.Unix(int64(i), 0), Run: pipeline.RunLive, WorkID: fmt.Sprint(i)},
-				Place:  Place{1, "B000000001", 2}, Members: map[string]json.RawMessage{},
+				Origin:  pipeline.Origin{Sequence: uint64(i + 1), At: time.Unix(int64(i), 0), Run: pipeline.RunLive, WorkID: fmt.Sprint(i)},
+				DealKey: DealKey{1, "B000000001", 2}, Members: map[string]json.RawMessage{},
 			}
 			if rapid.Bool().Draw(t, "named") {
 				v.MsgID = fmt.Sprint("id", rapid.IntRange(0, 3).Draw(t, "id"))
@@ -60,9 +60,9 @@ func TestACompactBookShowsWhatAFullOneShows(t *testing.T) {
 
 func TestACompactBookGrowsWithDealsAndNotWithTheirVersions(t *testing.T) {
 	t.Parallel()
-	var b Book
+	var b Fold
 	for i := range 1000 {
-		v := Version{Origin: pipeline.Origin{Sequence: uint64(i + 1), Run: pipeline.RunLive}, Place: Place{1, "B000000001", 2}, Members: map[string]json.RawMessage{}}
+		v := Version{Origin: pipeline.Origin{Sequence: uint64(i + 1), Run: pipeline.RunLive}, DealKey: DealKey{1, "B000000001", 2}, Members: map[string]json.RawMessage{}}
 		for _, name := range append([]string{"profit_cents", "title", "seller_id", "no column"}, ofSeller...) {
 			v.Members[name] = json.RawMessage(`"a value"`)
 		}
@@ -70,7 +70,7 @@ func TestACompactBookGrowsWithDealsAndNotWithTheirVersions(t *testing.T) {
 		b.Compact()
 	}
 	values := 0
-	for _, v := range b.records[Place{1, "B000000001", 2}].versions {
+	for _, v := range b.records[DealKey{1, "B000000001", 2}].versions {
 		values += len(v.Members)
 	}
 	if values > 8 {

@@ -2,7 +2,7 @@
 //
 // It defines ClickHouse's view deal_states in Go, for answers from the streams: a property test
 // compares the two over random sequences of versions and verdicts (package warehouse). Lists
-// and counts of one Book come from the same states, so they cannot differ.
+// and counts of one Fold come from the same states, so they cannot differ.
 //
 //	a deal          an ASIN and price type of which DEALS holds a version
 //	its columns     for each, the newest value of any version; null is no value

@@ -82,7 +82,7 @@ func ReadVersion(m pipeline.Stored) (Version, error) {
 	if typed.ASIN == "" || typed.Domain == 0 {
 		return v, unreadable(pipeline.SchemaDeal, errNoDeal)
 	}
-	v.Place = Place{typed.Domain, typed.ASIN, typed.PriceType}
+	v.DealKey = DealKey{typed.Domain, typed.ASIN, typed.PriceType}
 	v.clean()
 	maps.DeleteFunc(v.Members, func(_ string, raw json.RawMessage) bool { return string(raw) == noTime })
 	if typed.DecidedAt.IsZero() {
@@ -128,7 +128,7 @@ func unreadable(schema string, err error) error {
 }
 
 // Numbers returns the numbers of a place that may be too large for their columns.
-func (p Place) Numbers() [2]pipeline.Bound {
+func (p DealKey) Numbers() [2]pipeline.Bound {
 	return [2]pipeline.Bound{
 		{Name: "domain", Value: p.Domain, Most: math.MaxUint16}, {Name: "price_type", Value: p.PriceType, Most: math.MaxUint16},
 	}

@@ -117,7 +117,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body, at, run string) {
 		headers := []string{pipeline.HeaderAt, at, pipeline.HeaderRunID, run}
-		var b visibility.Book
+		var b visibility.Fold
 		v, err := visibility.ReadVersion(stored(pipeline.SchemaDeal, body, headers...))
 		if reasonOf(t, err) == "" {
 			numbers := v.Numbers()

@@ -12,7 +12,7 @@ import (
 
 // State is the state of a deal: a row of the view deal_states, under its names.
 type State struct {
-	Place
+	DealKey
 	FirstSeen     time.Time `json:"first_seen_at"`     // of its versions
 	LastSeen      time.Time `json:"last_seen_at"`      // of its versions
 	LastConfirmed time.Time `json:"last_confirmed_at"` // the last accept or confirm; zero without one
@@ -72,9 +72,9 @@ func Count(states []State) Counts {
 	return c
 }
 
-func (r *record) state(p Place, rules action.Rules) State {
+func (r *record) state(p DealKey, rules action.Rules) State {
 	versions := r.byAge()
-	s := State{Place: p, FirstSeen: versions[0].At, LastSeen: versions[0].At, LastConfirmed: r.confirmed()}
+	s := State{DealKey: p, FirstSeen: versions[0].At, LastSeen: versions[0].At, LastConfirmed: r.confirmed()}
 	for _, v := range versions {
 		if v.At.Before(s.FirstSeen) {
 			s.FirstSeen = v.At
@@ -87,7 +87,7 @@ func (r *record) state(p Place, rules action.Rules) State {
 	return s
 }
 
-func (r *record) hidden(p Place, versions []Version, rules action.Rules) string {
+func (r *record) hidden(p DealKey, versions []Version, rules action.Rules) string {
 	for _, need := range []struct{ name, reason string }{
 		{"sale_price_cents", OldEstimate}, {"profit_cents", NoProfit},
 	} {
@@ -120,7 +120,7 @@ func (r *record) confirmed() time.Time {
 
 // Marks reports whether a fail of the look list for that reason marks a deal as
 // stale. The refresher uses other reasons too, with another meaning.
-func Marks(reason string) bool { return strings.HasPrefix(reason, "stale_") }
+func IsStaleReason(reason string) bool { return strings.HasPrefix(reason, "stale_") }
 
 // stale returns the newest mark, unless a look has confirmed the deal since.
 func (r *record) stale() string {
@@ -131,10 +131,10 @@ func (r *record) stale() string {
 }
 
 // mark returns the newest verdict that marks the deal as stale.
-func (r *record) mark() opinion {
-	var mark opinion
+func (r *record) mark() dealVerdict {
+	var mark dealVerdict
 	for _, h := range r.verdicts {
-		if h.look == pipeline.LookList && h.outcome == pipeline.Fail && Marks(h.reason) {
+		if h.look == pipeline.LookList && h.outcome == pipeline.Fail && IsStaleReason(h.reason) {
 			mark = later(mark, h)
 		}
 	}

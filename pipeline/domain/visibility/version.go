@@ -12,20 +12,20 @@ import (
 	"ratchet/pipeline/domain/deal"
 )
 
-// Place identifies a deal at any price.
-type Place struct {
+// DealKey identifies a deal at any price: its marketplace, ASIN and price type.
+type DealKey struct {
 	Domain    int    `json:"domain"`
 	ASIN      string `json:"asin"`
 	PriceType int    `json:"price_type"`
 }
 
-// PlaceOf returns the place of an identity, which names a price as well.
-func PlaceOf(i pipeline.Identity) Place { return Place{i.Domain, i.ASIN, i.PriceType} }
+// DealKeyOf returns the place of an identity, which names a price as well.
+func DealKeyOf(i pipeline.Identity) DealKey { return DealKey{i.Domain, i.ASIN, i.PriceType} }
 
 // Version is one message of DEALS.
 type Version struct {
 	pipeline.Origin // its time is when it was decided, if it has one
-	Place
+	DealKey
 	Members map[string]json.RawMessage // of the message, by name
 }
 

@@ -14,9 +14,9 @@ import (
 var t0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
 // bookOf returns the book of one deal's messages, in order: "deal JSON", or "LOOK OUTCOME REASON".
-func bookOf(t *testing.T, lines ...string) visibility.Book {
+func bookOf(t *testing.T, lines ...string) visibility.Fold {
 	t.Helper()
-	var b visibility.Book
+	var b visibility.Fold
 	for i, line := range lines {
 		at := t0.Add(time.Duration(i) * time.Minute)
 		o := pipeline.Origin{Sequence: uint64(i + 1), At: at, Run: pipeline.RunLive, WorkID: fmt.Sprint("w", i)} //nolint:gosec // small
@@ -81,7 +81,7 @@ func TestTheStateOfADeal(t *testing.T) {
 
 func TestADealAwaitsItsVerdictUntilItArrives(t *testing.T) {
 	t.Parallel()
-	place, decided := visibility.Place{Domain: 1, ASIN: "A", PriceType: 2}, t0.Add(3*time.Minute)
+	place, decided := visibility.DealKey{Domain: 1, ASIN: "A", PriceType: 2}, t0.Add(3*time.Minute)
 	for _, c := range []struct {
 		name  string
 		lines []string

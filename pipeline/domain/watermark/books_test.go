@@ -177,7 +177,7 @@ func (r reached) want(t *testing.T) {
 	for _, what := range []string{
 		"reads that were resumed", "lists by " + ByDate, "lists by " + Reverse, "lists by " + Percent, "lists by " + Chaos, "pages that drift", "two wrong clocks",
 		"watermark.Buy lost", "watermark.Buy reported lost", "watermark.Swap lost", "watermark.Swap reported lost", "watermark.Offer reported lost",
-		"watermark.Append lost", "watermark.Attempt lost", "watermark.Release", "watermark.SetAside", "watermark.PutOff", "watermark.Wait", "watermark.Replay",
+		"watermark.Append lost", "watermark.Attempt lost", "watermark.Release", "watermark.DeadLetterRows", "watermark.BuyLater", "watermark.Wait", "watermark.Replay",
 		"watermark.CutShort", "watermark.Postpone", "watermark.Finish", "watermark.Introduce", "a page paid for and not stored", "a page given up",
 		"an unreadable page skipped", "a query removed", "a turn that failed",
 		string(pipeline.SourceLive), string(pipeline.SourceGap), string(pipeline.SourceBackfill),

@@ -23,29 +23,30 @@ func (s State) churned(fresh int, since time.Duration) State {
 	return s
 }
 
-// goes returns the share of the list that leaves or changes its price in an
-// hour. A list that neither grows nor shrinks loses what it gains.
-func (s State) goes() float64 {
+// turnover returns the share of the list's rows that leave or change their price in an hour, assuming a list of
+// constant size, which loses as many rows as it gains.
+func (s State) turnover() float64 {
 	if s.Rows <= 0 {
 		return 0
 	}
 	return s.PerHour / float64(s.Rows)
 }
 
-// missed estimates how many rows came and left in between, if left rows that came since were still there: rows come
-// evenly and leave at random, so of those that came within a time x (in mean lives) the part (1-e^-x)/x is left.
+// missed estimates how many rows came and left between two reads, from the remaining rows, which came and were
+// still there. Rows come evenly and leave at random, so of those that came within a time x, in mean stays, the
+// share (1-e^-x)/x remains.
 func (s State) missed(left int, since time.Duration) float64 {
-	x := s.goes() * since.Hours()
+	x := s.turnover() * since.Hours()
 	if left <= 0 || x <= 0 {
 		return 0
 	}
 	return float64(left) * (x/(1-math.Exp(-x)) - 1)
 }
 
-// gone estimates how many of a gap's rows have left by now. The rows of a gap longer than the
-// window came evenly during the gap; those of any other were there when it opened.
-func (s State) gone(g Gap, p Plan, now time.Time) int {
-	x := s.goes() * now.Sub(g.Opened).Hours()
+// departed estimates how many of a gap's rows have left by now. If the gap is at least as long as the window its
+// rows came evenly during the gap; otherwise all of them were listed when it opened.
+func (s State) departed(g Gap, p Plan, now time.Time) int {
+	x := s.turnover() * now.Sub(g.Opened).Hours()
 	left := math.Exp(-x)
 	if x > 0 && g.From > 0 && time.Duration(g.To-g.From)*time.Minute >= p.Window {
 		left = (1 - math.Exp(-x)) / x

@@ -156,7 +156,7 @@ func (w *Reader) effect(e watermark.Effect) (watermark.Event, error) {
 		return w.buy(e.Index)
 	case watermark.Offer:
 		return w.offer(e)
-	case watermark.SetAside:
+	case watermark.DeadLetterRows:
 		return watermark.Offered{}, nil
 	case watermark.Append:
 		w.append(e.Line)
@@ -164,7 +164,7 @@ func (w *Reader) effect(e watermark.Effect) (watermark.Event, error) {
 		return watermark.Reloaded{State: w.State, Income: w.Plan.Income}, nil
 	case watermark.Swap:
 		return w.swap(e.Edit), nil
-	case watermark.PutOff:
+	case watermark.BuyLater:
 		return nil, errPutOff
 	case watermark.DeadLetter:
 		w.Reached[map[bool]string{true: "a page given up", false: "an unreadable page skipped"}[e.Answer == nil]]++

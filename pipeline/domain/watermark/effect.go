@@ -32,17 +32,17 @@ type (
 	Buy struct{ Index int }
 	// Release closes the claim without a call.
 	Release struct{}
-	// Offer publishes as candidates those of the rows that were neither decided nor
-	// offered before, and sets aside the rows of the page that cannot be candidates.
+	// Offer publishes the rows that were neither decided nor offered before as candidates, and writes a dead letter
+	// for each row of the page that cannot be one.
 	Offer struct {
 		Call string // of the page
-		Rows []Laned
+		Rows []LanedRow
 		At   time.Time
 	}
-	// SetAside writes a dead letter for each row of the page that cannot be a candidate.
-	SetAside struct{ Call string }
-	// DeadLetter writes the dead letter of a page: of its answer, or of Work when every call was paid for and none
-	// was whole.
+	// DeadLetterRows writes a dead letter for each row of the page that cannot be a candidate.
+	DeadLetterRows struct{ Call string }
+	// DeadLetter writes the dead letter of a page: of an answer that cannot be read, or of Work if every allowed
+	// call was paid for and none brought a complete answer.
 	DeadLetter struct {
 		Index  int
 		Work   string
@@ -54,15 +54,15 @@ type (
 	Reload struct{}
 	// Swap changes the stored state by compare-and-swap.
 	Swap struct{ Edit Edit }
-	// PutOff reports that a page is bought later, and fails.
-	PutOff struct {
+	// BuyLater reports that a page must be bought later. Failed answers it: the read ends, and the list backs off.
+	BuyLater struct {
 		Index int
 		Err   error // of its answer; nil while the price of an earlier call is unknown
 	}
 	// Show sets the state in the heartbeat.
 	Show struct{ State string }
-	// Sight reports that a poll is due, and whether there are tokens for it.
-	Sight struct{ Tokens bool }
+	// ReportDue reports that a poll is due, and whether there are tokens for it.
+	ReportDue struct{ Tokens bool }
 	// Stepped reports that a read has ended well.
 	Stepped struct{}
 	// Warn logs a warning about the query.
@@ -72,30 +72,30 @@ type (
 	}
 )
 
-func (CountBacklog) effect()  {}
-func (ReadFunds) effect()     {}
-func (Replay) effect()        {}
-func (Locate) effect()        {}
-func (Claim) effect()         {}
-func (Wait) effect()          {}
-func (CountAttempts) effect() {}
-func (Attempt) effect()       {}
-func (Buy) effect()           {}
-func (Release) effect()       {}
-func (Offer) effect()         {}
-func (SetAside) effect()      {}
-func (DeadLetter) effect()    {}
-func (Append) effect()        {}
-func (Reload) effect()        {}
-func (Swap) effect()          {}
-func (PutOff) effect()        {}
-func (Show) effect()          {}
-func (Sight) effect()         {}
-func (Stepped) effect()       {}
-func (Warn) effect()          {}
+func (CountBacklog) effect()   {}
+func (ReadFunds) effect()      {}
+func (Replay) effect()         {}
+func (Locate) effect()         {}
+func (Claim) effect()          {}
+func (Wait) effect()           {}
+func (CountAttempts) effect()  {}
+func (Attempt) effect()        {}
+func (Buy) effect()            {}
+func (Release) effect()        {}
+func (Offer) effect()          {}
+func (DeadLetterRows) effect() {}
+func (DeadLetter) effect()     {}
+func (Append) effect()         {}
+func (Reload) effect()         {}
+func (Swap) effect()           {}
+func (BuyLater) effect()       {}
+func (Show) effect()           {}
+func (ReportDue) effect()      {}
+func (Stepped) effect()        {}
+func (Warn) effect()           {}
 
-// Laned is a row and its lane.
-type Laned struct {
+// LanedRow is a row and its lane.
+type LanedRow struct {
 	Row
 	Source pipeline.Source
 }

@@ -106,7 +106,7 @@ func (s State) fill(r *Read, covered Spans, p Plan, now time.Time, c *Change) St
 	s.Gaps = nil
 	for _, g := range owed {
 		rest, old := covered.Missing(g.span()), now.Sub(g.Opened) >= p.Window
-		missed := s.gone(g, p, now)
+		missed := s.departed(g, p, now)
 		switch {
 		case len(rest) == 0 && (!old || missed == 0):
 			c.Filled = append(c.Filled, g)

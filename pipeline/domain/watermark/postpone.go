@@ -47,9 +47,9 @@ func (s State) BacklogFull(p Plan, now time.Time) State {
 // firstRest is how long a list rests after a read that was cut short.
 const firstRest = 20 * time.Second
 
-// CutShort returns the state of a list whose read was cut short, like the before reads before it:
-// it rests with backoff, at most for the shortest interval. An unreadable list does not count as
-// waiting work. It returns false if the read has ended or the list is already postponed.
+// CutShort returns the state of a list whose read was cut short, as before reads in a row were. The next poll backs
+// off, at most by the shortest interval; until then no poll is due, so an unreadable list does not count as waiting
+// work. It returns false if the read has ended or the list is already postponed.
 func (s State) CutShort(before int, p Plan, now time.Time) (State, bool) {
 	if s.Read == nil || s.NextPoll.After(now) {
 		return s, false
@@ -59,10 +59,10 @@ func (s State) CutShort(before int, p Plan, now time.Time) (State, bool) {
 	return s, true
 }
 
-// Continues reports whether a read is resumed whose last page, or beginning, was
-// at last. An older one ends, and what it did not read is owed.
+// Continues reports whether a read under way is resumed; last is when its newest page came, or when it began. A
+// read that is too old ends, and what it did not read is owed.
 func (p Plan) Continues(last, now time.Time) bool { return now.Sub(last) < p.Patience }
 
-// Counts reports whether a read that fails now still ends: it has pages that were not
-// accounted for. bought is whether one of them was bought, rather than found stored.
+// Counts reports whether a read that fails now still changes the state: it has pages that no earlier end accounted
+// for. bought is whether it bought one of its pages, rather than taking all of them from storage.
 func (s State) Counts(r *Read, bought bool) bool { return r.Pages > 0 && (!s.Read.Cut || bought) }

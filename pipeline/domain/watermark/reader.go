@@ -189,7 +189,7 @@ type (
 	Tried struct{ Attempts token.Attempts }
 	// Bought answers Buy.
 	Bought struct{ Answer Answer }
-	// Offered answers Offer and SetAside, with the rows that became candidates.
+	// Offered answers Offer and DeadLetterRows, with the rows that became candidates.
 	Offered struct{ Rows []Row }
 	// Reloaded answers Reload.
 	Reloaded struct {

@@ -114,7 +114,7 @@ func (w *world) do(e Effect) (Event, error) {
 			}
 		}
 		return Offered{out}, nil
-	case SetAside:
+	case DeadLetterRows:
 		return Offered{}, nil
 	case DeadLetter:
 		w.dead = append(w.dead, e)
@@ -129,7 +129,7 @@ func (w *world) do(e Effect) (Event, error) {
 			w.state = next
 		}
 		return Swapped{w.state}, nil
-	case PutOff:
+	case BuyLater:
 		return nil, fmt.Errorf("page %d: %w", e.Index, errLost)
 	}
 	return nil, nil //nolint:nilnil // an effect without an answer
@@ -159,7 +159,7 @@ func (w *world) want(name string, did ...string) {
 }
 
 var (
-	begins = []string{"CountBacklog", "ReadFunds", "Sight", "Show", "Locate", "Start"}
+	begins = []string{"CountBacklog", "ReadFunds", "ReportDue", "Show", "Locate", "Start"}
 	buys   = []string{"Claim", "CountAttempts", "Attempt", "Buy", "Offer", "Append"}
 	ends   = []string{"Reload", "Finish", "Stepped"}
 )
@@ -198,7 +198,7 @@ func TestAPollIsMadeOnlyWhenItIsDueAndWorkAndTokensAllowIt(t *testing.T) {
 		"not due":             {change: func(w *world) { w.state.NextPoll = t0.Add(time.Second) }},
 		"the breaker is open": {look: Look{Blocked: true}, did: []string{"Show"}},
 		"the backlog is full": {change: func(w *world) { w.backlog = 10 }, did: []string{"CountBacklog", "Postpone"}},
-		"too few tokens":      {change: func(w *world) { w.pages = 0 }, did: []string{"CountBacklog", "ReadFunds", "Sight", "Show"}},
+		"too few tokens":      {change: func(w *world) { w.pages = 0 }, did: []string{"CountBacklog", "ReadFunds", "ReportDue", "Show"}},
 	} {
 		w := newWorld(t)
 		if c.change != nil {
@@ -350,7 +350,7 @@ func TestAPageIsNotBoughtWhileAnEarlierCallMayHaveBeenPaidForNorMoreThanAFewTime
 	w := newWorld(t)
 	w.tried = token.Attempts{Paid: 2, Doubtful: 1}
 	r, err := w.turn(w.reader())
-	w.want("the price is not known", slices.Concat(begins, []string{"Claim", "CountAttempts", "PutOff", "Release", "CutShort"})...)
+	w.want("the price is not known", slices.Concat(begins, []string{"Claim", "CountAttempts", "BuyLater", "Release", "CutShort"})...)
 	if err == nil || w.held || r.Failures != 1 {
 		t.Errorf("%v, holds a claim %t", err, w.held)
 	}
@@ -403,7 +403,7 @@ func TestAPageThatCannotBeReadIsSkippedWithADeadLetterAndOneInPartIsBoughtAgain(
 	w = newWorld(t)
 	w.flaw = func(index int) Flaw { return map[int]Flaw{1: Partial}[index] }
 	r, err := w.turn(w.reader())
-	w.want("in part", slices.Concat(begins, buys, buys[:5], []string{"PutOff", "Reload", "Append", "Finish", "CutShort"})...)
+	w.want("in part", slices.Concat(begins, buys, buys[:5], []string{"BuyLater", "Reload", "Append", "Finish", "CutShort"})...)
 	if err == nil || r.Failures != 1 || len(w.lanes) != 2*RowsPerPage-1 || !w.state.NextPoll.Equal(t0.Add(firstRest)) {
 		t.Errorf("%v, %d failures, %d candidates, %+v", err, r.Failures, len(w.lanes), w.state)
 	}
@@ -421,7 +421,7 @@ func TestNothingIsOfferedOfAPageOfAStrangeShape(t *testing.T) {
 	if _, err := w.turn(w.reader()); err != nil {
 		t.Fatal(err)
 	}
-	w.want("strange", slices.Concat(begins, buys[:4], []string{"Warn", "SetAside", "Append"}, ends)...)
+	w.want("strange", slices.Concat(begins, buys[:4], []string{"Warn", "DeadLetterRows", "Append"}, ends)...)
 	if len(w.lanes) != 0 || w.state.Mark != before || !strings.Contains(w.lines[0].Entry.Note, "page 0, list shape anomaly: its newest row is 4 days old") {
 		t.Errorf("%d candidates, %+v, %+v", len(w.lanes), w.state, w.lines)
 	}
@@ -536,7 +536,7 @@ func TestAfterEveryLostEffectTheClaimIsClosedWhatWasReadCountsAndNoPageIsBoughtT
 		t.Fatal(err)
 	}
 	for n, name := range count.did {
-		if slices.Contains([]string{"Sight", "Show", "Stepped"}, name) {
+		if slices.Contains([]string{"ReportDue", "Show", "Stepped"}, name) {
 			continue // they cannot fail
 		}
 		w := newWorld(t)

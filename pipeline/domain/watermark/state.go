@@ -123,9 +123,9 @@ func (s State) Bottom(margin Mark) Mark {
 // farAhead is longer than any list rests, and more than Keepa's clock and ours differ.
 const farAhead = 48 * time.Hour
 
-// Possible returns an error for a state that this package cannot have made: a
+// Validate returns an error for a state that this package cannot have made: a
 // mark or a poll that lies days ahead would silently leave rows unread.
-func (s State) Possible(keepaNow Mark, now time.Time) error {
+func (s State) Validate(keepaNow Mark, now time.Time) error {
 	switch {
 	case s.Mark < 0 || s.Mark > keepaNow+Mark(farAhead/time.Minute):
 		return fmt.Errorf("mark %d: want 0 to now, %d; is this machine's clock behind?", s.Mark, keepaNow)

@@ -49,11 +49,11 @@ func (r Reader) measure(e Event, now time.Time) (Reader, []Effect) {
 		return r.stop(), []Effect{Swap{Postpone{r.Plan, now}}}
 	case Funds:
 		if e.Pages == 0 {
-			return r.stop(), []Effect{Sight{false}, Show{"waiting_for_tokens"}}
+			return r.stop(), []Effect{ReportDue{false}, Show{"waiting_for_tokens"}}
 		}
 		r.Busy, r.Plan.Income = true, e.Income
 		r, effects := r.takeUp()
-		return r, append([]Effect{Sight{true}, Show{"working"}}, effects...)
+		return r, append([]Effect{ReportDue{true}, Show{"working"}}, effects...)
 	}
 	return r, nil
 }
@@ -158,7 +158,7 @@ func (r Reader) tried(index int, a token.Attempts, now time.Time) (Reader, []Eff
 	work := r.work(index)
 	switch {
 	case a.Waits():
-		return r, []Effect{PutOff{Index: index}}
+		return r, []Effect{BuyLater{Index: index}}
 	case a.Spent():
 		r.holds = false
 		dead := DeadLetter{Index: index, Work: work}
@@ -194,15 +194,15 @@ func (r Reader) took(a Answer, now time.Time) (Reader, []Effect) {
 	}
 	r.page = a
 	if odd := a.Page.Odd(); odd != "" && a.Flaw == NoFlaw {
-		return r, []Effect{Warn{strange, []any{"why", odd}}, SetAside{a.Call}}
+		return r, []Effect{Warn{strange, []any{"why", odd}}, DeadLetterRows{a.Call}}
 	}
 	return r, []Effect{Offer{Call: a.Call, Rows: r.lanes(a.Page, now), At: now}}
 }
 
 // lanes returns the rows that this read has not offered, with their lanes: a row that was owed
 // takes the lane of gaps, and one from before the first sweep that of the backfill.
-func (r Reader) lanes(p Page, now time.Time) []Laned {
-	var out []Laned
+func (r Reader) lanes(p Page, now time.Time) []LanedRow {
+	var out []LanedRow
 	named := map[Row]bool{}
 	for _, row := range p.Rows {
 		if row.At <= 0 || !pipeline.ValidASIN(row.ASIN) || r.offered.has(row) || named[row] {
@@ -216,7 +216,7 @@ func (r Reader) lanes(p Page, now time.Time) []Laned {
 		case r.State.Before(row.At, Mark(keepa.FromTime(now)), r.Plan):
 			source = pipeline.SourceBackfill
 		}
-		out = append(out, Laned{row, source})
+		out = append(out, LanedRow{row, source})
 	}
 	return out
 }
@@ -237,7 +237,7 @@ func (r Reader) count(rows []Row, now time.Time) (Reader, []Effect) {
 		}
 	}
 	if a.Flaw == Partial {
-		return r, []Effect{PutOff{Index: a.Page.Index, Err: a.Err}}
+		return r, []Effect{BuyLater{Index: a.Page.Index, Err: a.Err}}
 	}
 	r.read.Take(a.Page)
 	r.last = a.At
@@ -314,14 +314,11 @@ func (r Reader) ended(now time.Time) (Reader, []Effect) {
 	return r.stop(), nil
 }
 
-// rest lets the list rest with backoff.
+// rest lets the list rest with backoff. A rest that is repeated, because its swap failed, is no further failure.
 func (r Reader) rest(now time.Time) (Reader, []Effect) {
-	cut := CutShort{r.Failures, r.Plan, now}
 	if r.phase != resting {
 		r.Failures++
-	} else {
-		cut.Before--
 	}
 	r.phase, r.holds = resting, false
-	return r, []Effect{Swap{cut}}
+	return r, []Effect{Swap{CutShort{r.Failures - 1, r.Plan, now}}}
 }

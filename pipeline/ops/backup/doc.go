@@ -1,5 +1,5 @@
-// Package backup copies everything that the pipeline keeps into a directory while the pipeline runs, and makes a
-// pipeline of such a copy that pays for nothing again.
+// Package backup copies everything that the pipeline stores into a directory while the pipeline runs, and restores
+// a pipeline from such a copy, which pays for nothing twice.
 //
 //	DIR/set.json          what the set holds; written last, so a directory without it is not a set
 //	DIR/nats/STREAM/      a stream or bucket with its consumers, as `nats account restore DIR/nats` takes it
@@ -19,13 +19,13 @@
 //	RESPONSES                       every answer that the ledger or a verdict names is in the set: nothing is paid again
 //	CONFIG, POSTED                  a verdict's rules are in the set; no notification is sent twice
 //
-// The other way round nothing is promised: a survivor may be there whose verdict is not. That is what a crash before
-// the verdict leaves, and what follows is the same: its message was not settled, is delivered again, and is decided
-// from the stored answer.
+// The reverse is not guaranteed: a survivor may be in the set without its verdict, as after a crash before the
+// verdict. Then the same follows: the survivor was not settled, so it is redelivered and decided from the stored
+// answer.
 //
-// The server reads a stream's consumers after the end of its messages, so their positions in the snapshot may be
-// those of work whose results lie behind that end, on the same stream. Hence positions are read before everything
-// else, and a restore goes back to them.
+// A snapshot reads a stream's consumers after its messages, so their positions may cover work whose results are
+// stored on the same stream after the snapshot's end. So positions are read before everything else, and a restore
+// resets to them.
 //
 // # What a restored pipeline does first
 //

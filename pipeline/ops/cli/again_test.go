@@ -11,14 +11,14 @@ import (
 func TestTheStatusShowsWhyWorkWaits(t *testing.T) {
 	t.Parallel()
 	s := cli.Status{Daemons: []pipeline.Heartbeat{
-		{Daemon: "committer", Detail: map[string]any{"waiting": map[string]any{"another worker is buying it": 3.0, "the answer came in part": 0.0}}},
+		{Daemon: "committer", Detail: map[string]any{"waiting": map[string]any{"another worker is buying the same answer": 3.0, "the answer was incomplete": 0.0}}},
 		{Daemon: "peeker"},
 	}}
 	var out strings.Builder
 	if err := s.Write(&out); err != nil {
 		t.Fatal(err)
 	}
-	if got := out.String(); !strings.Contains(got, "committer waiting: 3 × another worker is buying it") || strings.Contains(got, "in part") {
+	if got := out.String(); !strings.Contains(got, "committer waiting: 3 × another worker is buying the same answer") || strings.Contains(got, "in part") {
 		t.Errorf("got %s", got)
 	}
 }

@@ -61,17 +61,17 @@ func current(ctx context.Context, e *reader, subject string) (Current, error) {
 }
 
 // placeOn reads the subject deal.DOMAIN.PRICETYPE.ASIN.
-func placeOn(subject string) (visibility.Place, error) {
+func placeOn(subject string) (visibility.DealKey, error) {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 4 {
-		return visibility.Place{}, fmt.Errorf("subject %q: want deal.DOMAIN.PRICETYPE.ASIN", subject)
+		return visibility.DealKey{}, fmt.Errorf("subject %q: want deal.DOMAIN.PRICETYPE.ASIN", subject)
 	}
 	domain, err := strconv.Atoi(parts[1])
 	if err != nil {
-		return visibility.Place{}, fmt.Errorf("subject %q: %w", subject, err)
+		return visibility.DealKey{}, fmt.Errorf("subject %q: %w", subject, err)
 	}
 	priceType, err := strconv.Atoi(parts[2])
-	return visibility.Place{Domain: domain, PriceType: priceType, ASIN: parts[3]}, err
+	return visibility.DealKey{Domain: domain, PriceType: priceType, ASIN: parts[3]}, err
 }
 
 // Best sorts deals, the most profitable first.

@@ -141,7 +141,7 @@ func dealOf(s visibility.Shown) (Deal, error) {
 }
 
 // place returns the product and price type of the deal.
-func (d Deal) place() visibility.Place { return visibility.PlaceOf(d.Identity()) }
+func (d Deal) place() visibility.DealKey { return visibility.DealKeyOf(d.Identity()) }
 
 // Identity returns the price that the deal is about. It is the same after a refresh, and another for a new price.
 func (d Deal) Identity() pipeline.Identity {

@@ -58,9 +58,9 @@ type follower struct {
 
 // run owns a goroutine for each of the two streams, and waits for them.
 func (f follower) run(ctx context.Context, deals, verdicts uint64) error {
-	touched := make(chan visibility.Place)
+	touched := make(chan visibility.DealKey)
 	work, ctx := errgroup.WithContext(ctx)
-	touch := func(p visibility.Place) error {
+	touch := func(p visibility.DealKey) error {
 		select {
 		case touched <- p:
 			return nil
@@ -71,7 +71,7 @@ func (f follower) run(ctx context.Context, deals, verdicts uint64) error {
 	work.Go(func() error {
 		return f.b.Follow(ctx, pipeline.StreamDeals, bus.From{Sequence: deals}, func(r bus.Read) error {
 			if v, err := visibility.ReadVersion(r.Stored()); err == nil {
-				return touch(v.Place)
+				return touch(v.DealKey)
 			}
 			return nil
 		})
@@ -80,7 +80,7 @@ func (f follower) run(ctx context.Context, deals, verdicts uint64) error {
 		from := bus.From{Sequence: verdicts, Subjects: []string{"verdict.*.*.accept.>", "verdict.*.*.confirm.>"}}
 		return f.b.Follow(ctx, pipeline.StreamVerdicts, from, func(r bus.Read) error {
 			if v, err := visibility.ReadVerdict(r.Stored()); err == nil && v.Run == pipeline.RunLive {
-				return touch(visibility.PlaceOf(v.Identity))
+				return touch(visibility.DealKeyOf(v.Identity))
 			}
 			return nil
 		})
@@ -101,7 +101,7 @@ func (f follower) run(ctx context.Context, deals, verdicts uint64) error {
 }
 
 // look shows a deal that is visible now and was not shown. It retries while the server is away.
-func (f follower) look(ctx context.Context, p visibility.Place) error {
+func (f follower) look(ctx context.Context, p visibility.DealKey) error {
 	for {
 		book, err := readDeals(ctx, f.b, p)
 		if err == nil {

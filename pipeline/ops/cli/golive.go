@@ -43,7 +43,7 @@ func applyNext[T any](ctx context.Context, b *bus.Bus, k kind[T], next func([]T)
 	if a.Is, err = next(all); err != nil {
 		return a, err
 	}
-	if a.Before, err = Look(ctx, b); err != nil {
+	if a.Before, err = ReadStatus(ctx, b); err != nil {
 		return a, err
 	}
 	a.Name = k.name(a.Is)

@@ -28,7 +28,7 @@ type History struct {
 
 // ReadHistory reads the history since an instant.
 func ReadHistory(ctx context.Context, b *bus.Bus, since func(now time.Time) time.Time) (History, error) {
-	s, err := Look(ctx, b)
+	s, err := ReadStatus(ctx, b)
 	if err != nil {
 		return History{}, err
 	}

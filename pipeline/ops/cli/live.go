@@ -27,10 +27,10 @@ import (
 type Live struct {
 	b       *bus.Bus
 	v       *Visible
-	changed func([]visibility.Place) // called with the deals that changed; nil means all
+	changed func([]visibility.DealKey) // called with the deals that changed; nil means all
 
 	mu      sync.Mutex
-	deals   map[visibility.Place]Deal
+	deals   map[visibility.DealKey]Deal
 	sorted  []Deal // of deals, the most profitable first; nil after a change
 	from    Source
 	asOf    uint64 // every message of DEALS up to here counts
@@ -62,7 +62,7 @@ var (
 
 // NewLive returns a Live, which is empty until Run reads the deals. No one else may use v. changed is called with the
 // deals that changed, nil for all; it must not block.
-func NewLive(b *bus.Bus, v *Visible, changed func([]visibility.Place)) *Live {
+func NewLive(b *bus.Bus, v *Visible, changed func([]visibility.DealKey)) *Live {
 	return &Live{b: b, v: v, changed: changed, err: errNotRead}
 }
 
@@ -103,7 +103,7 @@ func (l *Live) run(ctx context.Context) error {
 		return err
 	}
 	l.set(list, from)
-	t := &touched{some: process.NewHint(), places: map[visibility.Place]bool{}, asOf: from.AsOf.Deals}
+	t := &touched{some: process.NewHint(), places: map[visibility.DealKey]bool{}, asOf: from.AsOf.Deals}
 	work, ctx := errgroup.WithContext(ctx)
 	follow := func(stream string, after uint64, subjects []string, f func(bus.Read) error) {
 		work.Go(func() error { return l.b.Follow(ctx, stream, bus.From{Sequence: after + 1, Subjects: subjects}, f) })
@@ -119,7 +119,7 @@ func (l *Live) run(ctx context.Context) error {
 // set replaces all deals by a list.
 func (l *Live) set(list []Deal, from Source) {
 	l.mu.Lock()
-	l.deals = make(map[visibility.Place]Deal, len(list))
+	l.deals = make(map[visibility.DealKey]Deal, len(list))
 	for _, d := range list {
 		l.deals[d.place()] = d
 	}
@@ -134,12 +134,12 @@ type touched struct {
 	some process.Hint // there are any
 
 	mu     sync.Mutex
-	places map[visibility.Place]bool
-	under  map[visibility.Place]bool // those that are being read
-	asOf   uint64                    // of DEALS
+	places map[visibility.DealKey]bool
+	under  map[visibility.DealKey]bool // those that are being read
+	asOf   uint64                      // of DEALS
 }
 
-func (t *touched) add(asOf uint64, places ...visibility.Place) {
+func (t *touched) add(asOf uint64, places ...visibility.DealKey) {
 	t.mu.Lock()
 	for _, p := range places {
 		t.places[p] = true
@@ -149,16 +149,16 @@ func (t *touched) add(asOf uint64, places ...visibility.Place) {
 	t.some.Give()
 }
 
-func (t *touched) take() ([]visibility.Place, uint64) {
+func (t *touched) take() ([]visibility.DealKey, uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := slices.Collect(maps.Keys(t.places))
-	t.places, t.under = map[visibility.Place]bool{}, t.places
+	t.places, t.under = map[visibility.DealKey]bool{}, t.places
 	return out, t.asOf
 }
 
 // underWay reports whether a deal will be read, or may be being read now.
-func (t *touched) underWay(p visibility.Place) bool {
+func (t *touched) underWay(p visibility.DealKey) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.places[p] || t.under[p]
@@ -167,7 +167,7 @@ func (t *touched) underWay(p visibility.Place) bool {
 // arrived handles a message of DEALS.
 func (l *Live) arrived(t *touched, r bus.Read) error {
 	if v, err := visibility.ReadVersion(r.Stored()); err == nil && v.Run == pipeline.RunLive {
-		t.add(r.Sequence, v.Place)
+		t.add(r.Sequence, v.DealKey)
 		return nil
 	}
 	t.add(r.Sequence)
@@ -180,14 +180,14 @@ func (l *Live) verdict(t *touched, r bus.Read) error {
 	if err != nil || v.Run != pipeline.RunLive {
 		return nil //nolint:nilerr // it has no effect
 	}
-	p := visibility.PlaceOf(v.Identity)
+	p := visibility.DealKeyOf(v.Identity)
 	if shows := v.Outcome == pipeline.Accept || v.Outcome == pipeline.Confirm; shows || t.underWay(p) || l.holds(p) {
 		t.add(0, p)
 	}
 	return nil
 }
 
-func (l *Live) holds(p visibility.Place) bool {
+func (l *Live) holds(p visibility.DealKey) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, ok := l.deals[p]
@@ -208,11 +208,11 @@ func (l *Live) action(t *touched, r bus.Read) error {
 }
 
 // hiddenBy returns the visible deals that an action hides.
-func (l *Live) hiddenBy(a action.Action) []visibility.Place {
+func (l *Live) hiddenBy(a action.Action) []visibility.DealKey {
 	hides := hidesOf(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []visibility.Place
+	var out []visibility.DealKey
 	for p, d := range l.deals {
 		if hides(d) {
 			out = append(out, p)
@@ -244,7 +244,7 @@ func (l *Live) look(ctx context.Context, t *touched) error {
 	}
 }
 
-func (l *Live) lookAt(ctx context.Context, places []visibility.Place) error {
+func (l *Live) lookAt(ctx context.Context, places []visibility.DealKey) error {
 	book, err := readDeals(ctx, l.b, places...)
 	if err != nil {
 		return err
@@ -253,7 +253,7 @@ func (l *Live) lookAt(ctx context.Context, places []visibility.Place) error {
 	if err != nil {
 		return err
 	}
-	now := map[visibility.Place]Deal{}
+	now := map[visibility.DealKey]Deal{}
 	for _, d := range list {
 		now[d.place()] = d
 	}
@@ -264,7 +264,7 @@ func (l *Live) lookAt(ctx context.Context, places []visibility.Place) error {
 }
 
 // replace stores the current state of deals, and returns those that changed.
-func (l *Live) replace(places []visibility.Place, now map[visibility.Place]Deal) (changed []visibility.Place) {
+func (l *Live) replace(places []visibility.DealKey, now map[visibility.DealKey]Deal) (changed []visibility.DealKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range places {

@@ -19,7 +19,7 @@ import (
 // alive keeps the deals of a desk current until the test ends.
 func alive(t *testing.T, d *desk.Desk) *cli.Live {
 	t.Helper()
-	l := cli.NewLive(d.Bus, cli.NewVisible(d.Bus, ""), func([]visibility.Place) {})
+	l := cli.NewLive(d.Bus, cli.NewVisible(d.Bus, ""), func([]visibility.DealKey) {})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan struct{})
 	go func() { defer close(ended); l.Run(ctx) }()

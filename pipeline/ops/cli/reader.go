@@ -30,7 +30,7 @@ func readAll(ctx context.Context, b *bus.Bus, kept *reader) (*reader, error) {
 }
 
 // readDeals reads the state of some deals, at most filtersAtOnce, to the end of the streams.
-func readDeals(ctx context.Context, b *bus.Bus, places ...visibility.Place) (*visibility.Book, error) {
+func readDeals(ctx context.Context, b *bus.Bus, places ...visibility.DealKey) (*visibility.Fold, error) {
 	subjects := make([]string, len(places))
 	for i, p := range places {
 		subjects[i] = pipeline.SubjectDeal(p.Domain, p.PriceType, p.ASIN)
@@ -39,7 +39,7 @@ func readDeals(ctx context.Context, b *bus.Bus, places ...visibility.Place) (*vi
 }
 
 // readSubjects reads the state of the deals on subjects of DEALS, to the end of the streams.
-func readSubjects(ctx context.Context, b *bus.Bus, subjects ...string) (*visibility.Book, error) {
+func readSubjects(ctx context.Context, b *bus.Bus, subjects ...string) (*visibility.Fold, error) {
 	e := newReader(b, subjects...)
 	err := e.advance(ctx, toTheEnd)
 	return &e.book, err
@@ -72,7 +72,7 @@ func (h spans) continues(later spans) bool {
 }
 
 func newReader(b *bus.Bus, subjects ...string) *reader {
-	return &reader{b: b, subjects: subjects, places: map[product][]visibility.Place{}, complete: map[string]bool{}}
+	return &reader{b: b, subjects: subjects, places: map[product][]visibility.DealKey{}, complete: map[string]bool{}}
 }
 
 // advance reads every version on the subjects, and the verdicts that determine the state of these deals, up to these
@@ -121,7 +121,7 @@ func (e *reader) versions(ctx context.Context, after uint64) (fresh map[product]
 	}
 	add := func(v visibility.Version) {
 		e.book.Version(v)
-		if e.addDeal(v.Place) {
+		if e.addDeal(v.DealKey) {
 			fresh[product{v.Domain, v.ASIN}] = true
 		}
 	}
@@ -149,10 +149,10 @@ func (e *reader) verdicts(ctx context.Context, from bus.From) error {
 
 // readable returns how many deals DEALS holds.
 func readable(ctx context.Context, b *bus.Bus) (int, error) {
-	places := map[visibility.Place]bool{}
+	places := map[visibility.DealKey]bool{}
 	err := b.Scan(ctx, pipeline.StreamDeals, bus.From{}, func(r bus.Read) error {
 		if v, err := visibility.ReadVersion(r.Stored()); err == nil && v.Run == pipeline.RunLive {
-			places[v.Place] = true
+			places[v.DealKey] = true
 		}
 		return nil
 	})
@@ -173,10 +173,10 @@ type reader struct {
 	spans     spans
 	begun     bool                 // it has read, even if the streams were empty
 	to        visibility.Sequences // the book is complete up to here
-	book      visibility.Book
-	places    map[product][]visibility.Place // the deals of each product
-	requested []string                       // subjects whose verdicts must all be read
-	complete  map[string]bool                // those, and the ones that were read
+	book      visibility.Fold
+	places    map[product][]visibility.DealKey // the deals of each product
+	requested []string                         // subjects whose verdicts must all be read
+	complete  map[string]bool                  // those, and the ones that were read
 }
 
 // requestLook requests every verdict of a look at a product.
@@ -189,7 +189,7 @@ func (e *reader) requestLook(of product, look pipeline.Look) {
 }
 
 // addDeal adds a deal, and reports whether it is new.
-func (e *reader) addDeal(p visibility.Place) bool {
+func (e *reader) addDeal(p visibility.DealKey) bool {
 	of := product{p.Domain, p.ASIN}
 	if slices.Contains(e.places[of], p) {
 		return false
@@ -228,7 +228,7 @@ func (e *reader) newest(ctx context.Context, products map[product]bool) error {
 		of, look, known := productOf(r.Subject)
 		v := read[i]
 		unread := v.Outcome == ""
-		others := func(p visibility.Place) bool { return p != visibility.PlaceOf(v.Identity) }
+		others := func(p visibility.DealKey) bool { return p != visibility.DealKeyOf(v.Identity) }
 		if known && (unread || v.Run != pipeline.RunLive || look == pipeline.LookList && v.Outcome == pipeline.Fail || slices.ContainsFunc(e.places[of], others)) {
 			e.requestLook(of, look)
 		}

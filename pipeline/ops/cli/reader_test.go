@@ -117,9 +117,9 @@ func drawMessage(r *rapid.T, round int, n noise, at time.Time) bus.Message {
 }
 
 // readCompletely returns a book with every message of the streams.
-func readCompletely(t *testing.T, d *desk.Desk) *visibility.Book {
+func readCompletely(t *testing.T, d *desk.Desk) *visibility.Fold {
 	t.Helper()
-	var book visibility.Book
+	var book visibility.Fold
 	scan := func(stream string, apply func(pipeline.Stored)) {
 		t.Helper()
 		if err := d.Bus.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error { apply(r.Stored()); return nil }); err != nil {

@@ -65,7 +65,7 @@ func TestARecorderThatDoesNotRunIsStuckOnceOneHasTakenMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		look, err := Look(t.Context(), d.Bus)
+		look, err := ReadStatus(t.Context(), d.Bus)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -62,7 +62,7 @@ func (t *Top) read(ctx context.Context) {
 }
 
 func (t *Top) readStatus(ctx context.Context) error {
-	s, err := Look(ctx, t.b)
+	s, err := ReadStatus(ctx, t.b)
 	if err == nil {
 		t.now.status = s
 	}

@@ -29,7 +29,7 @@ func Versions(ctx context.Context, b *bus.Bus, asin string) ([]Version, error) {
 		if err != nil {
 			return nil //nolint:nilerr // the recorder dead-letters it with the reason
 		}
-		shown := visibility.Shown{State: visibility.State{Place: v.Place, LastSeen: v.At}, WorkID: v.WorkID, Members: v.Members}
+		shown := visibility.Shown{State: visibility.State{DealKey: v.DealKey, LastSeen: v.At}, WorkID: v.WorkID, Members: v.Members}
 		if d, err := dealOf(shown); err == nil {
 			out = append(out, Version{Sequence: r.Sequence, Run: v.Run, Deal: d})
 		}

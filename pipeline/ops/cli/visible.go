@@ -119,8 +119,8 @@ type counted struct {
 }
 
 // countedSince reads the deals with a version since then from a book.
-func countedSince(since time.Time) func(*visibility.Book) counted {
-	return func(book *visibility.Book) counted {
+func countedSince(since time.Time) func(*visibility.Fold) counted {
+	return func(book *visibility.Fold) counted {
 		return counted{book.Visible(since), visibility.Count(book.States())}
 	}
 }
@@ -216,7 +216,7 @@ func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, er
 		func(ctx context.Context, w *warehouse.Warehouse) ([]visibility.Shown, error) {
 			return w.Visible(ctx, since, members)
 		},
-		func(book *visibility.Book) []visibility.Shown { return book.Visible(since) })
+		func(book *visibility.Fold) []visibility.Shown { return book.Visible(since) })
 	if err != nil {
 		return nil, from, err
 	}
@@ -228,12 +228,12 @@ func (v *Visible) List(ctx context.Context, since time.Time) ([]Deal, Source, er
 func (v *Visible) Count(ctx context.Context) (visibility.Counts, Source, error) {
 	return ask(ctx, v,
 		func(ctx context.Context, w *warehouse.Warehouse) (visibility.Counts, error) { return w.Counts(ctx) },
-		func(book *visibility.Book) visibility.Counts { return visibility.Count(book.States()) })
+		func(book *visibility.Fold) visibility.Counts { return visibility.Count(book.States()) })
 }
 
 // ask queries ClickHouse, or reads the streams if it cannot answer.
 func ask[T any](ctx context.Context, v *Visible, view func(context.Context, *warehouse.Warehouse) (T, error),
-	streams func(*visibility.Book) T,
+	streams func(*visibility.Fold) T,
 ) (T, Source, error) {
 	bounded, cancel := context.WithTimeout(ctx, v.Within)
 	defer cancel()
@@ -369,12 +369,12 @@ func (v *Visible) Examine(ctx context.Context) (string, error) {
 
 // differing returns the deals of the streams whose state differs in ClickHouse.
 func differing(view, streams []visibility.State) (asins []string) {
-	has := map[visibility.Place]visibility.State{}
+	has := map[visibility.DealKey]visibility.State{}
 	for _, s := range view {
-		has[s.Place] = s
+		has[s.DealKey] = s
 	}
 	for _, s := range streams {
-		if in := has[s.Place]; in.HiddenBecause != s.HiddenBecause || in.Place != s.Place {
+		if in := has[s.DealKey]; in.HiddenBecause != s.HiddenBecause || in.DealKey != s.DealKey {
 			asins = append(asins, s.ASIN)
 		}
 	}

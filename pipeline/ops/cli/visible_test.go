@@ -139,7 +139,7 @@ func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *test
 
 func checkStatus(t *testing.T, d *desk.Desk, v *cli.Visible, want visibility.Counts) {
 	t.Helper()
-	s, err := cli.Look(t.Context(), d.Bus)
+	s, err := cli.ReadStatus(t.Context(), d.Bus)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func (n *notifier) look(ctx context.Context, w notify.Watch, at time.Time) notif
 	if err != nil {
 		return w
 	}
-	w = w.See(wrongs(s), at)
+	w = w.Observe(wrongs(s), at)
 	if now, known := w.Alarms(at); known {
 		n.alarms.now.Store(&now)
 	}

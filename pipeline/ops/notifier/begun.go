@@ -13,8 +13,8 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Begun is a message about several deals that a target is sent. It is written before the message is sent and removed
-// once the target took it: whichever of its deals is delivered again first, the whole message is sent again, under the
+// Begun is a digest that is being sent to a target. It is stored before the digest is sent and removed once the
+// target has accepted it. If one of its deals is redelivered in between, the whole digest is sent again under the
 // same key.
 type Begun struct {
 	Deals []pipeline.Identity `json:"deals"`
@@ -23,13 +23,13 @@ type Begun struct {
 }
 
 // begin writes what is about to be sent.
-func (l *line) begin(ctx context.Context, key string, ids []pipeline.Identity) error {
+func (l *sender) begin(ctx context.Context, key string, ids []pipeline.Identity) error {
 	_, err := bus.ChangeOwn(ctx, l.stateCell(), func(s TargetState) (TargetState, bool, error) {
 		s.Begun = maps.Clone(s.Begun)
 		if s.Begun == nil {
 			s.Begun = map[string]Begun{}
 		}
-		// Nobody is sent deals that are gone from DEALS.
+		// So old an entry is dropped: its deals have left DEALS.
 		maps.DeleteFunc(s.Begun, func(_ string, b Begun) bool { return process.MachineSince(b.At) > forgotten })
 		s.Begun[key] = Begun{Deals: ids, Run: l.n.self, At: process.MachineNow().UTC()}
 		return s, true, nil
@@ -38,7 +38,7 @@ func (l *line) begin(ctx context.Context, key string, ids []pipeline.Identity) e
 }
 
 // end removes what was sent.
-func (l *line) end(ctx context.Context, key string) error {
+func (l *sender) end(ctx context.Context, key string) error {
 	_, err := bus.ChangeOwn(ctx, l.stateCell(), func(s TargetState) (TargetState, bool, error) {
 		if _, is := s.Begun[key]; !is {
 			return s, false, nil
@@ -51,7 +51,7 @@ func (l *line) end(ctx context.Context, key string) error {
 }
 
 // takeOver adopts a message that an earlier run began; false if it was deleted.
-func (l *line) takeOver(ctx context.Context, key string, was Begun) (bool, error) {
+func (l *sender) takeOver(ctx context.Context, key string, was Begun) (bool, error) {
 	ours := false
 	_, err := bus.ChangeOwn(ctx, l.stateCell(), func(s TargetState) (TargetState, bool, error) {
 		b, is := s.Begun[key]
@@ -66,9 +66,10 @@ func (l *line) takeOver(ctx context.Context, key string, was Begun) (bool, error
 	return ours, err
 }
 
-// resume sends what was begun and not completed, where one of its deals is delivered again. It returns the deliveries
-// that are left: those that another notifier is sending just now, or that the target does not take, are handed back.
-func (l *line) resume(ctx context.Context, items []loop.Item) ([]loop.Item, error) {
+// resumeDigests sends again each digest that was begun and not completed, if one of its deals is redelivered. It
+// returns the other deliveries. Deals of a digest that another notifier is sending, or that the target does not
+// accept now, are handed back.
+func (l *sender) resume(ctx context.Context, items []loop.Item) ([]loop.Item, error) {
 	s, err := l.state(ctx)
 	if err != nil {
 		return nil, errors.Join(err, again(ctx, items, time.Second))
@@ -112,9 +113,10 @@ func split(items []loop.Item, b Begun) (members, others []loop.Item) {
 	return members, others
 }
 
-// repeat sends a begun message again, without what is hidden or has another price by now; false if the target does not
-// take it now. Where one of its deals is known, the target took all of them, and the rest is only remembered.
-func (l *line) repeat(ctx context.Context, key string, b Begun) (taken bool, err error) {
+// resendDigest sends a begun digest again, without deals that are hidden or have another price by now; false if the
+// target does not accept it now. If one of its deals is in POSTED the target has accepted all, and the rest is only
+// recorded.
+func (l *sender) repeat(ctx context.Context, key string, b Begun) (taken bool, err error) {
 	if ours, err := l.takeOver(ctx, key, b); err != nil || !ours {
 		return err == nil, err
 	}

@@ -24,26 +24,27 @@ import (
 )
 
 const (
-	// ackWait is longer than a message is sent. It bounds how long a crash delays the deals that were taken; what is
-	// redelivered sooner is known by then.
+	// ackWait is longer than sending a message takes. It bounds how long a crash delays the deals in hand; a deal
+	// that is redelivered although it was sent is found in POSTED.
 	ackWait = 20 * time.Second
 	// forgotten is how long the position of a target that is no longer configured is kept.
 	forgotten = 90 * 24 * time.Hour
 	// mostHeld is how many deals one message may hold.
 	mostHeld = 500
-	// gatherWithin is how long nothing comes once all deals of a digest have come.
+	// gatherWithin is how long no further deal may arrive before a digest counts as complete.
 	gatherWithin = 300 * time.Millisecond
-	// acceptWithin is how soon after a deal its verdict is looked for again: they are published one after the other.
+	// acceptWithin is the delay after which a deal without its verdict is checked again: the verdict is published
+	// next.
 	acceptWithin = time.Second
-	// acceptAtMost is how long it is looked for: a committer that died between the two publishes the second when its
-	// work is delivered again.
+	// acceptAtMost is how long that is repeated: a committer that dies between the two publishes the verdict when
+	// its work is redelivered.
 	acceptAtMost = 15 * time.Minute
 	// settleWithin bounds what is written after a message was sent, although ctx has ended.
 	settleWithin = 15 * time.Second
 )
 
-// line is the way to one target.
-type line struct {
+// sender sends to one target.
+type sender struct {
 	n      *notifier
 	target Target
 	inlet  *bus.Inlet
@@ -67,20 +68,20 @@ type targetStatus struct {
 	at       time.Time // when a message was last sent, pipeline time
 }
 
-func (l *line) note(f func(*targetStatus)) {
+func (l *sender) note(f func(*targetStatus)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f(&l.is)
 }
 
-func (l *line) status() targetStatus {
+func (l *sender) status() targetStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.is
 }
 
 // open opens the target's consumer. A new target begins with what is found from now on, or NOTIFY_SINCE before.
-func (l *line) open(ctx context.Context) error {
+func (l *sender) open(ctx context.Context) error {
 	durable := pipeline.DurableNotify(l.target.hash)
 	_, err := l.n.b.JS.Consumer(ctx, pipeline.StreamDeals, durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -107,7 +108,7 @@ func (l *line) open(ctx context.Context) error {
 }
 
 // run sends until ctx ends.
-func (l *line) run(ctx context.Context) {
+func (l *sender) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if wait := -process.MachineSince(l.resumes); wait > 0 {
 			_ = process.Sleep(ctx, min(wait, time.Second))
@@ -121,7 +122,7 @@ func (l *line) run(ctx context.Context) {
 }
 
 // step sends what is due: alarms, then deals.
-func (l *line) step(ctx context.Context) error {
+func (l *sender) step(ctx context.Context) error {
 	now := l.n.env.Now()
 	if !l.n.policy.Silent(now) {
 		if err := l.reconcile(ctx); err != nil || l.waits() {
@@ -140,10 +141,10 @@ func (l *line) step(ctx context.Context) error {
 }
 
 // waits reports whether the target is to be left alone for now.
-func (l *line) waits() bool { return process.MachineSince(l.resumes) < 0 }
+func (l *sender) waits() bool { return process.MachineSince(l.resumes) < 0 }
 
-// take is one deal, and where something held it, what else was held.
-func (l *line) take(ctx context.Context) ([]loop.Item, error) {
+// take returns one deal, and if it was held back by quiet hours or a digest, all others that were.
+func (l *sender) take(ctx context.Context) ([]loop.Item, error) {
 	items, err := l.inlet.Take(ctx, 1, time.Second)
 	if err != nil || len(items) == 0 {
 		return items, err
@@ -173,7 +174,7 @@ func foundAt(it loop.Item) time.Time {
 }
 
 // deals sends those that are due and hands back the others until they are.
-func (l *line) deals(ctx context.Context, items []loop.Item) error {
+func (l *sender) deals(ctx context.Context, items []loop.Item) error {
 	found := make([]time.Time, len(items))
 	for i, it := range items {
 		found[i] = foundAt(it)
@@ -203,7 +204,7 @@ func (l *line) deals(ctx context.Context, items []loop.Item) error {
 }
 
 // message sends one message about these deals, as they stand now, and settles them.
-func (l *line) message(ctx context.Context, items []loop.Item) error {
+func (l *sender) message(ctx context.Context, items []loop.Item) error {
 	items, err := l.resume(ctx, items)
 	if err != nil {
 		return err
@@ -250,7 +251,7 @@ func sorted(about []cli.Current) []cli.Current {
 
 // look is the deal of a delivery, and whether the target is to be sent it: it is visible, within the limits, and
 // not known.
-func (l *line) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bool, err error) {
+func (l *sender) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bool, err error) {
 	d, err = cli.CurrentOf(ctx, l.n.b, it.Stored())
 	if err != nil || !d.Visible || !l.n.choice.Admits(&d.Deal) {
 		return d, false, err
@@ -260,7 +261,7 @@ func (l *line) look(ctx context.Context, it loop.Item) (d cli.Current, wanted bo
 }
 
 // send sends deals in one message and settles their deliveries.
-func (l *line) send(ctx context.Context, about []cli.Current, items []loop.Item) error {
+func (l *sender) send(ctx context.Context, about []cli.Current, items []loop.Item) error {
 	key, ids := keyOf(about), make([]pipeline.Identity, len(about))
 	for i, d := range about {
 		ids[i] = d.Identity()
@@ -281,9 +282,9 @@ func (l *line) send(ctx context.Context, about []cli.Current, items []loop.Item)
 	return l.handBack(ctx, items)
 }
 
-// deliver sends one message and remembers what the target was sent; false if it does not take it now. Once the target
-// was asked, what came of it is written although ctx may have ended.
-func (l *line) deliver(ctx context.Context, key string, about []cli.Current, ids []pipeline.Identity) (taken bool, err error) {
+// deliver sends one message and records that the target was sent it; false if the target does not accept it now.
+// Once the target was asked the outcome is stored, even if ctx ends.
+func (l *sender) deliver(ctx context.Context, key string, about []cli.Current, ids []pipeline.Identity) (taken bool, err error) {
 	err = l.attempt(ctx, Message{Key: key, Deals: about})
 	why := ""
 	if refused, is := errors.AsType[*refusal](err); is && refused.outcome == notify.Refused {
@@ -298,7 +299,7 @@ func (l *line) deliver(ctx context.Context, key string, about []cli.Current, ids
 
 // handBack hands back what the target does not take now, after a backoff of its own, so that it does not hold the
 // others; at once if the notifier was stopped meanwhile, so that the next run begins with it.
-func (l *line) handBack(ctx context.Context, items []loop.Item) error {
+func (l *sender) handBack(ctx context.Context, items []loop.Item) error {
 	stopped := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
 	defer cancel()
@@ -314,7 +315,7 @@ func (l *line) handBack(ctx context.Context, items []loop.Item) error {
 
 // attempt sends one message and notes what came of it. A message that the target will never take is logged and
 // counted; after any other failure the line rests.
-func (l *line) attempt(ctx context.Context, m Message) error {
+func (l *sender) attempt(ctx context.Context, m Message) error {
 	err := l.target.Send(ctx, m)
 	refused, _ := errors.AsType[*refusal](err)
 	if err == nil || refused != nil && refused.outcome == notify.Sent {
@@ -341,7 +342,7 @@ func (l *line) attempt(ctx context.Context, m Message) error {
 }
 
 // taken notes a message that the target took, and why it left a recipient out.
-func (l *line) taken(left *refusal) {
+func (l *sender) taken(left *refusal) {
 	why := ""
 	if left != nil {
 		why = left.text
@@ -354,7 +355,7 @@ func (l *line) taken(left *refusal) {
 }
 
 // wait is how long the line rests after a failure.
-func (l *line) wait(asked time.Duration) time.Duration {
+func (l *sender) wait(asked time.Duration) time.Duration {
 	if l.pause != nil {
 		return l.pause(l.failures, asked)
 	}

@@ -5,10 +5,10 @@
 //	          └ one line a target                                    └─ not now ─▶ back to the consumer, with backoff
 //	STATUS ───── what is wrong for 30 s ─▶ every line: once when it begins, once when it ends
 //
-// A target's consumer remembers what it was not sent yet, so that a restart loses none; POSTED remembers what it
-// was. A crash between the target's answer and POSTED is the one way to send twice, and the repeat has the same key: a
-// message about several deals is listed in POSTED before it is sent, and repeated as it is listed. Each target has a
-// goroutine of its own: a slow one holds no other.
+// The consumer of a target keeps what was not sent yet, so that a restart loses nothing; POSTED keeps what was
+// sent. Only a crash between the target's answer and POSTED sends a message twice, under the same key: a digest is
+// listed in POSTED before it is sent, and sent again as it is listed. Each target has its own goroutine, so a slow
+// one delays no other.
 package notifier
 
 import (
@@ -80,7 +80,7 @@ type notifier struct {
 	since  time.Duration // how far back a new target goes, pipeline time
 	choice cli.Choice
 	policy notify.Policy
-	lines  []*line
+	lines  []*sender
 	alarms alarms
 
 	ackWait, settleWithin time.Duration // the constants, but for tests
@@ -102,7 +102,7 @@ func newNotifier(s Settings, env process.Env, zone *time.Location) (*notifier, e
 		return nil, &process.UsageError{Err: err}
 	}
 	for _, t := range targets {
-		n.lines = append(n.lines, &line{n: n, target: t})
+		n.lines = append(n.lines, &sender{n: n, target: t})
 	}
 	return n, nil
 }

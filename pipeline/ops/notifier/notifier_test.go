@@ -672,7 +672,7 @@ func TestAlarmsAreSentOnceAtTheirBeginningAndOnceAtTheirEnd(t *testing.T) {
 	set(r, map[string]string{"keepa": "Keepa: the key is refused", "stuck:peeker": "peeker: <b>@everyone</b>"})
 	desk.Await(t, "both begin", done(2, f, h))
 	desk.Await(t, "that is stored for both targets", func() bool { // a stop waits for it, and on a busy machine not long enough
-		return !slices.ContainsFunc(r.lines, func(l *line) bool { s, err := l.state(t.Context()); return err != nil || s.Changes < 2 })
+		return !slices.ContainsFunc(r.lines, func(l *sender) bool { s, err := l.state(t.Context()); return err != nil || s.Changes < 2 })
 	})
 	r.stop()
 	r = start(t, d, d.Env, Settings{}, telegramAt(f), h.url)
@@ -833,7 +833,7 @@ func TestNoAddressIsLoggedOrReported(t *testing.T) {
 		"smtp://me:SECRETSECRET@127.0.0.1:9/?from=a@b.example&to=a@b.example")
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
 	desk.Await(t, "all have failed", func() bool {
-		return !slices.ContainsFunc(r.lines, func(l *line) bool { return l.status().LastError == "" })
+		return !slices.ContainsFunc(r.lines, func(l *sender) bool { return l.status().LastError == "" })
 	})
 	beat, err := json.Marshal(r.beat())
 	r.stop()

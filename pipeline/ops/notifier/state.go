@@ -21,21 +21,21 @@ type Sent struct {
 	Refused      string    `json:"refused,omitempty"` // why the target rejected it; empty if it did not
 }
 
-// Sane returns an error for an impossible state: a creation date in the future would suppress all later prices.
-func (t Sent) Sane() error {
+// Validate returns an error for an impossible state: a creation date in the future would suppress all later prices.
+func (t Sent) Validate() error {
 	if t.CreationDate < 0 || t.CreationDate > seen.LatestPrice {
 		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
 	}
 	return nil
 }
 
-func (l *line) cell(id pipeline.Identity) bus.Cell {
+func (l *sender) cell(id pipeline.Identity) bus.Cell {
 	return bus.NewCell(l.n.posted, pipeline.KeyPosted(l.target.hash, id))
 }
 
 // knows reports whether the target was sent this price, or a later one. If that cannot be read it is sent again,
 // with the same key: a deal is worth more than a repeat.
-func (l *line) knows(ctx context.Context, id pipeline.Identity) (bool, error) {
+func (l *sender) knows(ctx context.Context, id pipeline.Identity) (bool, error) {
 	raw, _, err := l.cell(id).Read(ctx)
 	if err != nil || raw == nil {
 		return false, err
@@ -49,7 +49,7 @@ func (l *line) knows(ctx context.Context, id pipeline.Identity) (bool, error) {
 }
 
 // remember writes that the target was sent a deal, or refused it.
-func (l *line) remember(ctx context.Context, id pipeline.Identity, refused string) error {
+func (l *sender) remember(ctx context.Context, id pipeline.Identity, refused string) error {
 	_, err := bus.ChangeOwn(ctx, l.cell(id), func(t Sent) (Sent, bool, error) {
 		return Sent{CreationDate: id.CreationDate, At: l.n.env.Now().UTC(), Refused: refused}, t.CreationDate < id.CreationDate, nil
 	})
@@ -57,7 +57,7 @@ func (l *line) remember(ctx context.Context, id pipeline.Identity, refused strin
 }
 
 // remembered writes that the target was sent the deals of a message, or refused them, and then that it is complete.
-func (l *line) remembered(ctx context.Context, key string, ids []pipeline.Identity, refused string) error {
+func (l *sender) remembered(ctx context.Context, key string, ids []pipeline.Identity, refused string) error {
 	for _, id := range ids {
 		if err := l.remember(ctx, id, refused); err != nil {
 			return err
@@ -97,11 +97,11 @@ func (s TargetState) last() string {
 	return a.Key + ": " + a.Says
 }
 
-func (l *line) stateCell() bus.Cell {
+func (l *sender) stateCell() bus.Cell {
 	return bus.NewCell(l.n.posted, pipeline.KeyTarget(l.target.hash))
 }
 
-func (l *line) state(ctx context.Context) (TargetState, error) {
+func (l *sender) state(ctx context.Context) (TargetState, error) {
 	raw, _, err := l.stateCell().Read(ctx)
 	if err != nil {
 		return TargetState{}, err
@@ -114,7 +114,7 @@ func (l *line) state(ctx context.Context) (TargetState, error) {
 }
 
 // setAside counts a message that the target will never take.
-func (l *line) setAside(ctx context.Context, key, text string) error {
+func (l *sender) setAside(ctx context.Context, key, text string) error {
 	s, err := bus.ChangeOwn(ctx, l.stateCell(), func(s TargetState) (TargetState, bool, error) {
 		for _, a := range s.Last {
 			if a.Key == key {
@@ -132,10 +132,10 @@ func (l *line) setAside(ctx context.Context, key, text string) error {
 	return err
 }
 
-// reconcile sends the target the alarms that it does not know, and the ends of those that are over. A repeat after a
-// crash has the same key, because the number of changes is written after each. A change that was sent and could not be
-// stored is stored first: an alarm that is over by then has its end sent all the same.
-func (l *line) reconcile(ctx context.Context) error {
+// reconcile sends the target the alarms that it has not received and the ends of those that are over. A repeat
+// after a crash has the same key, because the number of changes is stored after each. A change that was sent but
+// not stored is stored first, so that the end of an alarm is sent even if the alarm is over by then.
+func (l *sender) reconcile(ctx context.Context) error {
 	now := l.n.alarms.now.Load()
 	if now == nil {
 		l.unstored = nil // another notifier leads, and its lines go by what is stored
@@ -166,7 +166,7 @@ func (l *line) reconcile(ctx context.Context) error {
 }
 
 // sent stores that the target was sent a change, although ctx may have ended.
-func (l *line) sent(ctx context.Context, c notify.Alarm) (TargetState, error) {
+func (l *sender) sent(ctx context.Context, c notify.Alarm) (TargetState, error) {
 	l.unstored = &c
 	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
 	defer cancel()

@@ -67,14 +67,14 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	s.machine.hint.Give()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
-	l := line{to: http.NewResponseController(w), w: w}
+	l := eventWriter{to: http.NewResponseController(w), w: w}
 	l.err = l.to.SetReadDeadline(time.Time{}) // nothing more is read, and no deadline may end it
 	l.send("hello", "", s.epoch)
 	s.follow(r, v, a, seat, &l, at)
 }
 
 // follow sends the differences from what the page shows, when it is woken and at intervals.
-func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, at string) {
+func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *eventWriter, at string) {
 	fresh := time.NewTicker(cmp.Or(v.fresh, s.pace.fresh))
 	defer fresh.Stop()
 	shown := ""
@@ -110,15 +110,15 @@ func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *line, a
 	}
 }
 
-// line is a connection to a browser. After an error nothing is sent.
-type line struct {
+// eventWriter writes server-sent events to one browser. After an error it writes nothing.
+type eventWriter struct {
 	to  *http.ResponseController
 	w   http.ResponseWriter
 	err error
 }
 
 // send sends an event; one without a name only shows that the connection works.
-func (l *line) send(event, id, data string) {
+func (l *eventWriter) send(event, id, data string) {
 	if l.err != nil {
 		return
 	}

@@ -36,7 +36,8 @@ type seat struct {
 	wake   process.Hint
 }
 
-// join adds an open page; false if too many are open. leave removes it. Every page is also woken for its pulse.
+// join adds an open page; false if too many are open. leave removes it. Every page is also woken after each reading
+// of the state, which its header shows.
 func (h *hub) join(topics ...string) (s *seat, leave func(), ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -77,7 +77,7 @@ type table struct {
 
 type tableCell struct{ Text, Link string }
 
-// pulse is what every page shows of the state.
+// header is the part of the state that every page shows at its top.
 type pulse struct {
 	Says   string
 	Stuck  bool
@@ -135,7 +135,7 @@ func (m *machine) look(ctx context.Context) {
 	now := m.now
 	m.mu.Unlock()
 	now.Err = ""
-	status, err := cli.Look(ctx, m.s.b)
+	status, err := cli.ReadStatus(ctx, m.s.b)
 	if err != nil {
 		now.Err = err.Error()
 	} else {

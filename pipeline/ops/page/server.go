@@ -61,7 +61,7 @@ type Server struct {
 	wait    sync.WaitGroup
 }
 
-// Door is an address on which a page will be served, held from Listen on.
+// Listener is the address of a page that is not served yet; Listen has reserved it.
 type Door struct {
 	o      Options
 	l      net.Listener

@@ -162,7 +162,7 @@ type whatIfAnswer struct {
 	Deals, Profit, Expected       string // the differences
 	MoreOf, FewerOf, OnwardOf     groupShown
 	Glance                        bool // what was changed is also compared with by the glance, which keeps no inputs
-	Left                          int
+	LeftOut                       int
 	Took                          string
 }
 
@@ -227,7 +227,7 @@ func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) 
 		return m, err
 	}
 	began := process.MachineNow()
-	a := &whatIfAnswer{Compared: w.kept.Compare(t.Judge, after), Left: w.kept.Left}
+	a := &whatIfAnswer{Compared: w.kept.Compare(t.Judge, after), LeftOut: w.kept.LeftOut}
 	a.Took = process.MachineSince(began).Round(time.Millisecond).String()
 	a.says(t.Judge.Settings().Domain())
 	for _, threshold := range t.Judge.Thresholds() {

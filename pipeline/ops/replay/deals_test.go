@@ -77,7 +77,7 @@ func sold(t testing.TB, d *desk.Desk, j *verdict.Judge) map[string]commit {
 // stand is how the deals stand by their streams: hidden_because and profit of each.
 func stand(t testing.TB, b *bus.Bus) (hidden map[string]string, profit map[string]string) {
 	t.Helper()
-	var book visibility.Book
+	var book visibility.Fold
 	err := b.Scan(t.Context(), pipeline.StreamDeals, bus.From{}, func(r bus.Read) error {
 		v, err := visibility.ReadVersion(r.Stored())
 		book.Version(v)

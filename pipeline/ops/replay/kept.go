@@ -17,21 +17,21 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-// Kept are the inputs of the last decision on each product of a time, held in memory to decide them again at once. Only
-// paid looks keep theirs: what a glance rejected is not in it. It is not safe for concurrent use.
+// Kept holds the inputs of the last decision on each product in a span, in memory, to decide them again at once.
+// Only paid looks keep inputs, so what a glance rejected is missing. It is not safe for concurrent use.
 type Kept struct {
 	// Most limits how many products are held; of more, those that were decided last.
-	Most int
-	Left int // decisions that were left out because of it
+	Most    int
+	LeftOut int // decisions that were left out because of it
 
 	next uint64 // the first sequence of VERDICTS that was not read
-	held map[visibility.Place]*keptInputs
+	held map[visibility.DealKey]*keptInputs
 }
 
 // keptInputs are those of one decision.
 type keptInputs struct {
 	seq       uint64
-	place     visibility.Place
+	place     visibility.DealKey
 	look      pipeline.Look // whose rules decide: a confirmed deal is decided by those of the commit
 	ruleSet   string
 	decidedAt time.Time
@@ -47,7 +47,7 @@ func (k *Kept) Read(ctx context.Context, b *bus.Bus, now time.Time, span time.Du
 	from := bus.From{Sequence: k.next, Subjects: []string{"verdict.*.peek.>", "verdict.*.commit.>"}}
 	if k.next == 0 {
 		// Pipeline time is never slower than the machine's, by which a stream is searched.
-		k.held, from.Since = map[visibility.Place]*keptInputs{}, process.MachineNow().Add(-span)
+		k.held, from.Since = map[visibility.DealKey]*keptInputs{}, process.MachineNow().Add(-span)
 	}
 	err := b.Scan(ctx, pipeline.StreamVerdicts, from, func(r bus.Read) error {
 		k.next = r.Sequence + 1
@@ -72,7 +72,7 @@ func (k *Kept) take(r bus.Read) {
 		return
 	}
 	v := &keptInputs{
-		seq: r.Sequence, place: visibility.Place{Domain: p.domain, ASIN: p.asin, PriceType: p.priceType}, look: lookOf(r.Subject), ruleSet: p.ruleSet,
+		seq: r.Sequence, place: visibility.DealKey{Domain: p.domain, ASIN: p.asin, PriceType: p.priceType}, look: lookOf(r.Subject), ruleSet: p.ruleSet,
 		decidedAt: p.decidedAt, inputs: bytes.Clone(p.inputs), profit: p.profit, expected: p.expected, title: p.title,
 	}
 	switch p.outcome {
@@ -105,7 +105,7 @@ func (k *Kept) limit(most int) {
 	all := k.sorted()
 	for _, v := range all[:len(all)-most] {
 		delete(k.held, v.place)
-		k.Left++
+		k.LeftOut++
 	}
 }
 
@@ -114,16 +114,16 @@ func (k *Kept) sorted() []*keptInputs {
 	return slices.SortedFunc(maps.Values(k.held), func(a, b *keptInputs) int { return cmp.Compare(a.seq, b.seq) })
 }
 
-// Compared is what two rule sets make of the same inputs.
+// Compared is the result of two rule sets on the same inputs.
 type Compared struct {
 	Decided int // products, each by its last paid look
-	Lost    int // whose inputs do not suffice for both
+	Lost    int // products whose inputs do not suffice for both rule sets
 
 	Before, After Found
-	More, Fewer   Group // deals that only the second finds, and only the first
-	Onward        Group // products that only the second rules pass from the peek to a commit
-	Stopped       int   // and only under the first
-	Several       int   // of More and Fewer: there were several copies, and the rules may choose another
+	More, Fewer   Group // deals that only the second rule set finds, and those that only the first finds
+	Onward        Group // products that only the second rule set passes from the peek to a commit
+	Stopped       int   // products that only the first passes
+	Several       int   // of More and Fewer: products with several copies, of which the rules may choose another
 }
 
 // Found are deals.

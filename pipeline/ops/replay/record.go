@@ -63,9 +63,9 @@ type place struct {
 // farEnd is more sequences than a stream will ever have.
 const farEnd = 1 << 48
 
-// Sane returns an error for an impossible record: resumed from such a place, a run would be complete and have decided
+// Validate returns an error for an impossible record: resumed from such a place, a run would be complete and have decided
 // nothing.
-func (r Record) Sane() error {
+func (r Record) Validate() error {
 	switch {
 	case r.Look != pipeline.LookGlance && r.Look != pipeline.LookPeek && r.Look != pipeline.LookCommit:
 		return fmt.Errorf("look %q: want glance, peek or commit", r.Look)
@@ -89,7 +89,7 @@ func (r Record) last() uint64 {
 func (p place) begun() bool { return p.Next > 0 || !p.From.IsZero() }
 
 // ErrTaken means that another process continues the run.
-var ErrTaken = errors.New("another process has gone on with this run")
+var ErrTaken = errors.New("another process has resumed this run")
 
 // ledger is a run's record and the revision that we know.
 type ledger struct {

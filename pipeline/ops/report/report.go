@@ -111,9 +111,9 @@ func (t *Report) Final() map[string]pipeline.Verdict { return maps.Clone(t.final
 // Found are the deals that were found, the most profitable first: of each the newest accept. A book that was found
 // again is the same deal.
 func (t *Report) Found() []pipeline.Verdict {
-	newest := map[visibility.Place]pipeline.Verdict{}
+	newest := map[visibility.DealKey]pipeline.Verdict{}
 	for _, v := range t.final {
-		p := visibility.PlaceOf(v.Identity)
+		p := visibility.DealKeyOf(v.Identity)
 		if known, again := newest[p]; v.Outcome == pipeline.Accept && (!again || v.DecidedAt.After(known.DecidedAt)) {
 			newest[p] = v
 		}

@@ -52,10 +52,10 @@ type Box struct {
 	nats     *natsd.Server
 	ch       *clickhouse.Server
 	sim      *simServer
-	stages   *crew // the daemons that spend
-	tokends  *crew
-	recorder *crew
-	notifier *crew        // nil without targets
+	stages   *supervisor // the daemons that spend
+	tokends  *supervisor
+	recorder *supervisor
+	notifier *supervisor  // nil without targets
 	notifies bool         // there are targets
 	door     *page.Door   // the address of the page; nil without one
 	page     *page.Server // nil before it is served
@@ -129,7 +129,7 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 		return nil, err
 	}
 	b.startPage(ctx)
-	return b, b.announce()
+	return b, b.writeRunning()
 }
 
 // openProbes answers the probes of an orchestrator for all daemons of the box. Between its start and its end it is
@@ -159,7 +159,7 @@ func (b *Box) openProbes(ctx context.Context) error {
 
 func (b *Box) startDaemons(ctx context.Context) error {
 	if b.CHURL != "" {
-		b.recorder = newCrew(b.Env, b.fatal)
+		b.recorder = newSupervisor(b.Env, b.fatal)
 		if err := b.recorder.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"recorder": recorder.Run}); err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (b *Box) startDaemons(ctx context.Context) error {
 	for n := 2; n <= b.o.Workers; n++ {
 		stages[fmt.Sprintf("peeker-%d", n)], stages[fmt.Sprintf("committer-%d", n)] = peeker.Run, committer.Run
 	}
-	b.stages = newCrew(b.Env, b.fatal)
+	b.stages = newSupervisor(b.Env, b.fatal)
 	err := b.stages.start(context.WithoutCancel(ctx), readyWithin, stages)
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func (b *Box) startDaemons(ctx context.Context) error {
 	for n := 2; n <= b.o.Tokends; n++ {
 		issuers[fmt.Sprintf("tokend-%d", n)] = tokend.Run
 	}
-	b.tokends = newCrew(b.Env, b.fatal)
+	b.tokends = newSupervisor(b.Env, b.fatal)
 	err = b.tokends.start(context.WithoutCancel(ctx), tokendWithin, issuers)
 	if errors.Is(err, errNotReady) {
 		// The balance is not known yet. Start in any case: free work continues, and
@@ -202,7 +202,7 @@ func (b *Box) startNotifier(ctx context.Context) error {
 	if !b.notifies {
 		return nil
 	}
-	b.notifier = newCrew(b.Env, b.fatal)
+	b.notifier = newSupervisor(b.Env, b.fatal)
 	return b.notifier.start(context.WithoutCancel(ctx), readyWithin, map[string]run{"notifier": notifier.Run})
 }
 
@@ -310,7 +310,7 @@ func (b *Box) StopStages() {
 // Stop ends the stages, then the recorder, then the engines: what was decided is
 // recorded, and what was not is still in its stream.
 func (b *Box) Stop(ctx context.Context) {
-	b.hush()
+	b.removeRunning()
 	switch {
 	case b.page != nil:
 		b.page.Stop()

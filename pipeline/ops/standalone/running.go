@@ -36,7 +36,7 @@ func FindRunning(data string) (Running, bool) {
 	return r, err == nil && json.Unmarshal(body, &r) == nil
 }
 
-// bare is an address without its secrets; of the login at most the name is left. "" is one that cannot be read.
+// bare returns a URL without its secrets, with the user's name if name is set; "" if the URL cannot be parsed.
 func bare(raw string, name bool) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -55,7 +55,7 @@ func bare(raw string, name bool) string {
 }
 
 // announce writes where the box answers. Another box on the same directory, of another world, keeps its place there.
-func (b *Box) announce() error {
+func (b *Box) writeRunning() error {
 	r := Running{NATS: bare(b.NATSURL, false), ClickHouse: None}
 	if b.CHURL != "" {
 		r.ClickHouse = bare(b.CHURL, true)
@@ -79,8 +79,8 @@ func (b *Box) announce() error {
 	return err
 }
 
-// hush takes that back.
-func (b *Box) hush() {
+// removeRunning removes the file that writeRunning wrote.
+func (b *Box) removeRunning() {
 	if b.running == nil {
 		return
 	}

@@ -29,11 +29,11 @@ type simServer struct {
 	stopped chan struct{}
 }
 
-// A process that dies saves nothing more, and simulated time must not go back over what it has published. So the
-// place that is saved while it runs lies ahead of the clock, by more than is ever between two saves; a restart begins
-// there, as after a short outage, and a clean stop saves the place itself.
+// A process that is killed saves nothing more, and simulated time must not go back behind what it has published. So
+// the time that is saved while it runs lies ahead of the clock, by more than the interval of the saves. A restart
+// begins at that time, as after a short outage. A clean stop saves the actual time.
 //
-// Each save makes a file, so there is one a minute of simulated time, and none within 10 s.
+// Each save writes a file, so there is one in each minute of simulated time, and at most one in 10 s.
 func (s *simServer) saveEvery() time.Duration {
 	return max(10*time.Second, s.clock.Machine(time.Minute))
 }

@@ -18,20 +18,22 @@ import (
 // run is a daemon's Run.
 type run func(context.Context, process.Env) error
 
-// crew runs daemons and starts one again that ends with an error, after a pause
+// supervisor runs daemons and starts one again that ends with an error, after a pause
 // that grows from 1 s to 30 s of machine time.
-type crew struct {
+type supervisor struct {
 	env    process.Env
 	cancel []context.CancelFunc
 	wait   sync.WaitGroup
 	fatal  chan error // a daemon whose configuration is wrong
 }
 
-func newCrew(env process.Env, fatal chan error) *crew { return &crew{env: env, fatal: fatal} }
+func newSupervisor(env process.Env, fatal chan error) *supervisor {
+	return &supervisor{env: env, fatal: fatal}
+}
 
 // start runs more daemons and returns when each of them has announced that it is
 // ready.
-func (c *crew) start(ctx context.Context, within time.Duration, daemons map[string]run) error {
+func (c *supervisor) start(ctx context.Context, within time.Duration, daemons map[string]run) error {
 	ctx, cancel := context.WithCancel(ctx)
 	c.cancel = append(c.cancel, cancel)
 	ready := make(chan string, len(daemons))
@@ -62,9 +64,9 @@ func (c *crew) start(ctx context.Context, within time.Duration, daemons map[stri
 	return nil
 }
 
-// keep runs one daemon until ctx ends. An error before it was ever ready is
-// reported and final: its configuration or its doors are wrong.
-func (c *crew) keep(ctx context.Context, name string, f run, ready chan<- string, early chan<- error) {
+// supervise runs one daemon until ctx ends. An error before it was ever ready is reported and final: its
+// configuration is wrong, or it cannot reach a service.
+func (c *supervisor) keep(ctx context.Context, name string, f run, ready chan<- string, early chan<- error) {
 	pause := time.Second
 	once := sync.OnceFunc(func() { ready <- name })
 	var wasReady atomic.Bool
@@ -104,7 +106,7 @@ func (c *crew) keep(ctx context.Context, name string, f run, ready chan<- string
 }
 
 // stop ends the daemons and waits for them.
-func (c *crew) stop() {
+func (c *supervisor) stop() {
 	for _, cancel := range c.cancel {
 		cancel()
 	}

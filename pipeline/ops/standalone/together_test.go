@@ -76,7 +76,7 @@ func pauses(t *testing.T, box *standalone.Box) {
 	}
 	put("paused")
 	desk.Await(t, "the end of what was claimed before the pause", func() bool {
-		s, err := cli.Look(t.Context(), box.Bus)
+		s, err := cli.ReadStatus(t.Context(), box.Bus)
 		open := 0
 		for _, stage := range s.Stages {
 			open += stage.Open

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrConflict means that the cell changed after it was read: read and decide again.
-var ErrConflict = errors.New("the cell has moved since it was read")
+var ErrConflict = errors.New("the key was changed after it was read")
 
 // Cell is one key of a bucket: a value that several processes change, each only from the revision that it read.
 type Cell struct {
@@ -96,16 +96,16 @@ func IsBad(err error) bool {
 	return bad
 }
 
-// Decode decodes a value of the cell; an absent one is the zero value. A type
-// with a method Sane rejects impossible values with it. The error is a BadCell.
+// Decode decodes a value of the cell; an absent one is the zero value. A type with a method Validate rejects values
+// that no build can have written. The error is a BadCell.
 func Decode[T any](c Cell, raw []byte) (T, error) {
 	var v T
 	if raw == nil {
 		return v, nil
 	}
 	err := json.Unmarshal(raw, &v)
-	if s, ok := any(v).(interface{ Sane() error }); ok && err == nil {
-		err = s.Sane()
+	if s, ok := any(v).(interface{ Validate() error }); ok && err == nil {
+		err = s.Validate()
 	}
 	if err != nil {
 		var none T
@@ -117,8 +117,8 @@ func Decode[T any](c Cell, raw []byte) (T, error) {
 // listWithin is how long a server may take to list the keys of a bucket.
 const listWithin = 5 * time.Second
 
-// Keys returns the keys of a bucket. The client library ends a list silently when
-// its context ends: then what came so far is not the whole, and an error.
+// Keys returns the keys of a bucket. The client library ends a list silently when its context ends, so an
+// incomplete list is an error.
 func Keys(ctx context.Context, kv jetstream.KeyValue) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()

@@ -52,7 +52,7 @@ func (b *Bus) behind(ctx context.Context, d durable) error {
 	if err != nil || at <= last {
 		return err
 	}
-	b.Log.Warn("a consumer stands beyond the end of its stream, it starts again", "consumer", d.cfg.Durable, "stream", d.stream,
+	b.Log.Warn("a consumer is past the end of its stream, it is reset to the beginning", "consumer", d.cfg.Durable, "stream", d.stream,
 		"at", at, "last", last)
 	return b.Rewind(ctx, d.stream, d.cfg.Durable, 1)
 }

@@ -295,7 +295,7 @@ func TestAWriteThatKeepsFailingIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 	}
 	lines := func(failing, over int) {
 		t.Helper()
-		if f, o := said.count("nats stores nothing"), said.count("nats stores again"); f != failing || o != over {
+		if f, o := said.count("writes to nats keep failing"), said.count("writes to nats succeed again"); f != failing || o != over {
 			t.Errorf("logged %d times that a write fails and %d times that it is over, want %d and %d", f, o, failing, over)
 		}
 	}
@@ -321,7 +321,7 @@ func TestAWriteThatKeepsFailingIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 		_, err := bus.Change(t.Context(), bus.NewCell(kv, "key"), func(string) (string, bool, error) { return "value", true, nil })
 		changed <- err
 	}()
-	until(t, "the change is reported as failing", func() bool { return said.count("nats stores nothing") > 1 })
+	until(t, "the change is reported as failing", func() bool { return said.count("writes to nats keep failing") > 1 })
 	if err := b.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}

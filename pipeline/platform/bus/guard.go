@@ -19,14 +19,14 @@ const (
 	servedEvery = time.Second
 	// servedWithin bounds one such check: a server that is merely slow is not left.
 	servedWithin = 2 * time.Second
-	// unservedAtMost is how long JetStream may be silent before the client switches to another
-	// server: a little less than a pause and two checks, so that the second one that fails decides.
+	// unservedAtMost is how long JetStream may fail to answer before the client switches servers: slightly less than
+	// an interval and two checks, so that the second failed check decides.
 	unservedAtMost = 4500 * time.Millisecond
 	// silentPeer is how long a peer may be silent; it sends something every second.
 	silentPeer = 4 * time.Second
-	// othersWithin bounds how long the other servers are asked in one go, and otherEvery one of these requests: peers
-	// elect a leader for four to nine seconds, answer nothing before that, and are to be found as soon as they have one.
-	// dialWithin bounds a connection to one of them.
+	// othersWithin bounds one search among the other servers, otherEvery one request of it, and dialWithin one
+	// connection. Peers take four to nine seconds to elect a leader and answer nothing meanwhile; the search must
+	// find them soon after.
 	othersWithin = 3 * time.Second
 	otherEvery   = 300 * time.Millisecond
 	dialWithin   = time.Second

@@ -10,8 +10,8 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// Fallback is how long a process that waits for a hint waits without one: 30 to 60 s of pipeline time, and on the
-// machine at least 50 ms. A hint is lost only where a server loses what it passes on.
+// Fallback is how long to wait for a hint before looking without one: 30 to 60 s of pipeline time, and at least 50
+// ms of machine time. A hint is lost only if a server loses the message that causes it.
 func Fallback(c process.Clock) time.Duration {
 	const least = 30 * time.Second
 	d := max(50*time.Millisecond, c.Machine(least))

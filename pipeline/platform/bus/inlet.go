@@ -35,9 +35,9 @@ func (b *Bus) Inlet(ctx context.Context, stream, durable string) (*Inlet, error)
 // Patient is a long poll of Take: one request stays open on the server, and heartbeats show that it still has it.
 const Patient = 30 * time.Second
 
-// beatWithin is how often a server confirms the request in a patient Take. After two that are missing, because it
-// restarted or another took over, the Take ends as if nothing had come. Where there are several servers that is part of
-// how long nothing is decided after one of them is gone.
+// beatWithin is how often a server confirms a long poll. After two missed confirmations, because it restarted or
+// another took over, Take returns nothing. In a cluster this interval is part of how long decisions pause after a
+// server is lost, so it is shorter there.
 const (
 	beatWithin        = 2 * time.Second
 	beatWithinCluster = time.Second
@@ -56,13 +56,14 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Ite
 		return nil, nil
 	}
 	if wait < Patient {
-		// Only the server ends the request. A client that stops waiting too drops what is being sent to it, and what was
-		// dropped is not delivered again before AckWait is over.
+		// Only the server may end the request. A client that stopped waiting first would drop what is in transit to
+		// it, and that would not be redelivered before AckWait is over.
 		return i.fetch(ctx, n, jetstream.FetchMaxWait(wait))
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	// A request ends when it is full: one for n items would keep the first of a few until the wait is over.
+	// A long poll ends when it is full, so it asks for one item: with n it would hold the first ones until the wait
+	// is over.
 	items, err := i.fetch(ctx, 1, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(i.beat()))
 	if err != nil || len(items) == 0 || n == 1 {
 		return items, err

@@ -139,14 +139,14 @@ func (l *Lease) Release() {
 }
 
 type holder struct {
-	ID   string `json:"id"`
-	Asks string `json:"asks,omitempty"` // the subject on which it answers as long as it lives
+	ID      string `json:"id"`
+	Subject string `json:"asks,omitempty"` // the subject on which it answers as long as it lives
 }
 
 func (l *Lease) body() []byte {
 	h := holder{ID: l.id}
 	if l.sub != nil {
-		h.Asks = l.subject
+		h.Subject = l.subject
 	}
 	raw, err := json.Marshal(h)
 	if err != nil {
@@ -164,17 +164,18 @@ func holderOf(raw []byte) holder {
 	return h
 }
 
-// A holder that was killed or frozen would keep its lease until the TTL ends, which is longer than a user should
-// wait. Two instances may lead for a moment all the same, as always: what they write is fenced.
+// A holder that was killed or frozen keeps its key until the TTL ends, which is too long to wait. So another
+// instance takes the lease after silentAtMost without an answer. Both may then lead for a moment, which is safe:
+// what a leader writes is fenced.
 const (
 	silentAtMost = 4 * time.Second
 	askWithin    = 500 * time.Millisecond
 )
 
-// dead reports whether the holder has not answered for a while. A process that cannot reach itself does not judge: the
-// connection, or its permissions, are to blame then.
+// dead reports whether the holder has not answered for silentAtMost. An instance that cannot reach itself over NATS
+// returns false: its own connection or permissions may be the cause.
 func (l *Lease) dead(ctx context.Context, h holder) bool {
-	if h.Asks == "" || l.sub == nil || l.alive(ctx, h.Asks) || !l.alive(ctx, l.subject) {
+	if h.Subject == "" || l.sub == nil || l.alive(ctx, h.Subject) || !l.alive(ctx, l.subject) {
 		l.silentSince = time.Time{}
 		return false
 	}

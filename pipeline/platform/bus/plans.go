@@ -157,7 +157,8 @@ func (b *Bus) grown(ctx context.Context, want plan.Map) (plan.Map, error) {
 	return want, nil
 }
 
-// inherit makes a new durable begin where that which had its work before stands.
+// inherit makes a new durable begin after the last message that durable d.from has settled, because d takes over a
+// part of its work.
 func (b *Bus) inherit(ctx context.Context, d *durable) error {
 	if d.from == "" {
 		return nil

@@ -264,10 +264,10 @@ func (b *Bus) adapt(config map[string]json.RawMessage, made uint32) error {
 	return err
 }
 
-// send sends a snapshot in parts, each after the one before was stored. The server gives up if it receives nothing
-// for five seconds, and it receives nothing while it stores what one block of the compression holds, with every message
-// synced to the disk: a block of a megabyte may be ten thousand keys of SEEN. So the blocks are made small on the
-// way.
+// send sends a snapshot in parts; the server has stored one before the next is sent. A server aborts a restore that
+// sends nothing for five seconds, and receives nothing while it stores one block of the compressed data, with a
+// disk sync for each message: a block of a megabyte may hold ten thousand keys of SEEN. So reblock makes the blocks
+// smaller.
 func (b *Bus) send(ctx context.Context, to string, from io.Reader, progress func(int64)) error {
 	parts, blocks := io.Pipe()
 	defer func() { _ = parts.Close() }() // ends the goroutine below
@@ -309,11 +309,11 @@ func (b *Bus) sendPart(ctx context.Context, to string, part []byte, within time.
 	return apiError(m.Data)
 }
 
-// Two things make a snapshot less than what the stream held at an instant, and both lie behind its end. A bucket that
-// keeps only the newest value of a key loses the keys that are overwritten before the server has read them: the old
-// value is gone, and the new one is too new. And the end may lie within a batch that is being stored: a part of it is
-// what no publisher expects to find. So what was stored behind the end is read as well, up to one that is no part of
-// a batch, and a restore stores it again.
+// A snapshot may lack what was stored while it was made, in two ways. A bucket that keeps only the newest value of
+// a key loses a key that is overwritten before the server has read it: the old value is deleted, and the new one
+// lies behind the snapshot's end. And that end may lie within an atomic batch, of which no publisher expects to
+// find a part. So saveTail also reads what was stored after the end, up to the end of a batch, and a restore stores
+// it again.
 
 // tailLine is one line of savedTail.
 type tailLine struct {

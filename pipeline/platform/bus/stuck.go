@@ -34,7 +34,7 @@ func (w *write) failed(err error) {
 		return
 	}
 	if _, known := w.b.stuck.logged.LoadOrStore(w.to, true); !known {
-		w.b.Log.Warn("nats stores nothing, will retry", "to", w.to, "err", err)
+		w.b.Log.Warn("writes to nats keep failing, will retry", "to", w.to, "err", err)
 	}
 }
 
@@ -44,6 +44,6 @@ func (w *write) end(err error) {
 		return
 	}
 	if _, known := w.b.stuck.logged.LoadAndDelete(w.to); known && err == nil {
-		w.b.Log.Info("nats stores again", "to", w.to)
+		w.b.Log.Info("writes to nats succeed again", "to", w.to)
 	}
 }

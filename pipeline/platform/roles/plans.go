@@ -10,7 +10,7 @@ import (
 // join adds to a role what a further plan has for itself, next to each such thing of the first plan.
 func (r *Role) join(p pipeline.Plan) {
 	r.Plans = append(r.Plans, p)
-	for _, list := range []*[]string{&r.Publishes, &r.Gets, &r.Scans, &r.Hears, &r.Asks} {
+	for _, list := range []*[]string{&r.Publishes, &r.Gets, &r.Scans, &r.Subscribes, &r.Requests} {
 		for _, subject := range slices.Clone(*list) {
 			if own := owned(subject, p); own != subject {
 				*list = append(*list, own)

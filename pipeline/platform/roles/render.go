@@ -38,7 +38,7 @@ accounts {
 `)
 	for _, r := range Table(plans...) {
 		p := r.Permissions()
-		fmt.Fprintf(&b, "      # %s\n      { user: %s, password: $%s, permissions: {\n", r.Does, r.Name, Variable(r.Name))
+		fmt.Fprintf(&b, "      # %s\n      { user: %s, password: $%s, permissions: {\n", r.Purpose, r.Name, Variable(r.Name))
 		fmt.Fprintf(&b, "        publish: { allow: %s", list(p.Publish))
 		if len(p.NotPublish) > 0 {
 			fmt.Fprintf(&b, ", deny: %s", list(p.NotPublish))

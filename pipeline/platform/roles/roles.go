@@ -11,8 +11,8 @@ import (
 
 // Role is what one kind of process, or a person, does on NATS.
 type Role struct {
-	Name string // also the user name
-	Does string
+	Name    string // also the user name
+	Purpose string
 	// Publishes lists subjects of streams and of bucket keys.
 	Publishes []string
 	// Gets lists the streams and buckets from which it reads single messages.
@@ -23,10 +23,10 @@ type Role struct {
 	Takes map[string][]string
 	// Plans are the plans beside the first one.
 	Plans []pipeline.Plan
-	// Hears lists the subjects to which it subscribes.
-	Hears []string
-	// Asks lists further request subjects.
-	Asks []string
+	// Subscribes lists the subjects to which it subscribes.
+	Subscribes []string
+	// Requests lists further subjects of requests that it sends.
+	Requests []string
 	// Serves marks a micro service of the role's name.
 	Serves bool
 	// Person marks a role used from a terminal: its inbox is that of the nats CLI.
@@ -40,7 +40,7 @@ const (
 	Operator    = "operator"
 )
 
-// The table's words for a bucket's stream and for the subject of a key.
+// Shorthands of the table for a bucket's stream and the subject of a key.
 var (
 	bucket = pipeline.BucketStream
 	key    = pipeline.KeySubject
@@ -59,19 +59,19 @@ func Table(plans ...pipeline.Plan) []Role {
 
 func tokend() Role {
 	return Role{
-		Name: "tokend", Does: "issues tokens", Serves: true,
+		Name: "tokend", Purpose: "issues tokens", Serves: true,
 		Publishes: []string{
 			"ledger.>", key(pipeline.BucketTokens, "grant.*"), key(pipeline.BucketTokens, pipeline.KeyBalance), key(pipeline.BucketTokens, pipeline.KeyMode),
 			key(pipeline.BucketLeaders, pipeline.KeyLeader), key(pipeline.BucketStatus, "tokend.>"),
 		},
 		Gets:  []string{bucket(pipeline.BucketTokens), bucket(pipeline.BucketLeaders), bucket(pipeline.BucketWatermarks)},
 		Scans: []string{pipeline.StreamLedger, bucket(pipeline.BucketWatermarks)},
-		Hears: []string{
+		Subscribes: []string{
 			key(pipeline.BucketTokens, "grant.>"), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
 			key(pipeline.BucketWatermarks, ">"), "survivor.>", key(pipeline.BucketLeaders, pipeline.KeyLeader),
 			"$JS.ACK." + pipeline.StreamSurvivors + ".>", // what the workers have settled
 		},
-		Asks: []string{"svc.tokend.*"}, // whether the leader lives
+		Requests: []string{"svc.tokend.*"}, // whether the leader lives
 	}
 }
 
@@ -86,13 +86,13 @@ func spender(r Role) Role {
 	r.Gets = append(r.Gets, bucket(pipeline.BucketTokens), bucket(pipeline.BucketOrders), bucket(pipeline.BucketSeen), bucket(pipeline.BucketWants),
 		bucket(pipeline.BucketConfig), pipeline.StreamCandidates)
 	r.Scans = append(r.Scans, pipeline.StreamResponses, pipeline.StreamLedger)
-	r.Hears = append(r.Hears, key(pipeline.BucketTokens, grant), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketConfig, pipeline.KeyRules))
+	r.Subscribes = append(r.Subscribes, key(pipeline.BucketTokens, grant), key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketConfig, pipeline.KeyRules))
 	return r
 }
 
 func watermarker() Role {
 	return spender(Role{
-		Name: "watermarker", Does: "reads the deal list; offers stored deals again (the refresher)",
+		Name: "watermarker", Purpose: "reads the deal list; offers stored deals again (the refresher)",
 		Publishes: []string{
 			"candidate.>", "response.*.deals.>", "verdict.*.list.>", key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketWants, ">"), key(pipeline.BucketStock, ">"),
 			pipeline.SubjectLapse(), key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyRefresherLeader),
@@ -101,11 +101,11 @@ func watermarker() Role {
 		Scans: []string{
 			pipeline.StreamVerdicts, pipeline.StreamSurvivors, pipeline.StreamActions, bucket(pipeline.BucketStock), bucket(pipeline.BucketWatermarks),
 		},
-		Hears: []string{
+		Subscribes: []string{
 			key(pipeline.BucketConfig, pipeline.KeyQueries), key(pipeline.BucketWatermarks, ">"), key(pipeline.BucketStock, ">"), "action.>",
 			key(pipeline.BucketLeaders, pipeline.KeyWatermarkerLeader), key(pipeline.BucketLeaders, pipeline.KeyRefresherLeader),
 		},
-		Asks: []string{"svc.watermarker.*"}, // whether the leader lives
+		Requests: []string{"svc.watermarker.*"}, // whether the leader lives
 	})
 }
 
@@ -115,14 +115,14 @@ func peeker() Role {
 		takes[pipeline.StreamSurvivors] = append(takes[pipeline.StreamSurvivors], pipeline.DurablePeek(s))
 	}
 	return spender(Role{
-		Name: "peeker", Does: "glances and peeks",
+		Name: "peeker", Purpose: "glances and peeks",
 		Publishes: []string{
 			"survivor.>", "response.*.peek.>", "verdict.*.glance.>", "verdict.*.peek.>", "deal.>", key(pipeline.BucketTokens, pipeline.KeyShed),
 		},
-		Gets:  []string{pipeline.StreamDeals},
-		Scans: []string{pipeline.StreamSurvivors},
-		Takes: takes,
-		Hears: []string{"survivor.*." + string(pipeline.LookGlance) + ".>"},
+		Gets:       []string{pipeline.StreamDeals},
+		Scans:      []string{pipeline.StreamSurvivors},
+		Takes:      takes,
+		Subscribes: []string{"survivor.*." + string(pipeline.LookGlance) + ".>"},
 	})
 }
 
@@ -132,23 +132,23 @@ func committer() Role {
 		takes[pipeline.StreamSurvivors] = append(takes[pipeline.StreamSurvivors], pipeline.DurableCommit(t))
 	}
 	return spender(Role{
-		Name: "committer", Does: "fetches the full record of survivors and publishes deals",
+		Name: "committer", Purpose: "fetches the full record of survivors and publishes deals",
 		Publishes: []string{
 			"deal.>", "response.*.commit.>", "response.*.seller.>", "verdict.*.commit.>",
 		},
-		Gets:  []string{pipeline.StreamSurvivors},
-		Scans: []string{pipeline.StreamDeals}, // deals with an older estimate are decided again
-		Takes: takes,
-		Hears: []string{"survivor.*." + string(pipeline.LookPeek) + ".>"},
+		Gets:       []string{pipeline.StreamSurvivors},
+		Scans:      []string{pipeline.StreamDeals}, // deals with an older estimate are decided again
+		Takes:      takes,
+		Subscribes: []string{"survivor.*." + string(pipeline.LookPeek) + ".>"},
 	})
 }
 
 func recorder() Role {
 	r := Role{
-		Name: "recorder", Does: "writes the streams into ClickHouse", Serves: true, Takes: map[string][]string{},
+		Name: "recorder", Purpose: "writes the streams into ClickHouse", Serves: true, Takes: map[string][]string{},
 		Publishes: []string{"dead.>", key(pipeline.BucketStatus, "recorder.>")},
 		Gets:      slices.Concat(all, []string{bucket(pipeline.BucketStatus)}),
-		Hears: []string{
+		Subscribes: []string{
 			"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
 			"verdict.>", "deal.>", "ledger.>", "dead.>", "action.>",
 		},
@@ -161,22 +161,22 @@ func recorder() Role {
 
 func notifier() Role {
 	return Role{
-		Name: "notifier", Does: "notifies targets of deals and alarms", Serves: true,
+		Name: "notifier", Purpose: "notifies targets of deals and alarms", Serves: true,
 		Publishes: []string{
 			key(pipeline.BucketPosted, ">"), key(pipeline.BucketLeaders, pipeline.KeyNotifierLeader), key(pipeline.BucketStatus, "notifier.>"),
 		},
 		Gets: []string{bucket(pipeline.BucketPosted), bucket(pipeline.BucketLeaders), bucket(pipeline.BucketTokens)},
 		// It has a consumer of its own on DEALS for each target.
-		Scans: []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, bucket(pipeline.BucketStatus), bucket(pipeline.BucketWatermarks)},
-		Hears: []string{key(pipeline.BucketLeaders, pipeline.KeyNotifierLeader)},
-		Asks:  []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status", "svc.notifier.*"},
+		Scans:      []string{pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamActions, bucket(pipeline.BucketStatus), bucket(pipeline.BucketWatermarks)},
+		Subscribes: []string{key(pipeline.BucketLeaders, pipeline.KeyNotifierLeader)},
+		Requests:   []string{"$JS.ACK." + pipeline.StreamDeals + ".>", "svc.*.status", "svc.notifier.*"},
 	}
 }
 
-// page looks, and does what its buttons do: what was bought and ignored, dead letters, rules.
+// page may read like a reader, and write what its buttons write: actions, retried dead letters and rules.
 func page() Role {
 	r := reader()
-	r.Name, r.Does, r.Person = "page", "shows pages to browsers, whose buttons record what was bought and ignored, retry dead letters and apply rules", false
+	r.Name, r.Purpose, r.Person = "page", "shows pages to browsers, whose buttons record what was bought and ignored, retry dead letters and apply rules", false
 	r.Publishes = []string{
 		"action.>", "candidate.>", "survivor.>", "verdict.>", "deal.>", key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketRuns, ">"),
 	}
@@ -185,9 +185,9 @@ func page() Role {
 
 func provisioner() Role {
 	return Role{
-		Name: Provisioner, Does: "creates and changes streams, buckets and consumers, which no other role does; restores a backup",
+		Name: Provisioner, Purpose: "creates and changes streams, buckets and consumers, which no other role does; restores a backup",
 		Publishes: []string{"$KV.>"}, // what was written to a bucket while it was copied
-		Asks: []string{
+		Requests: []string{
 			"$JS.API.STREAM.RESTORE.*", "$JS.SNAPSHOT.RESTORE.>",
 			"$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.CREATE.*.*",
 			"$JS.API.CONSUMER.RESET.*.*",
@@ -197,22 +197,22 @@ func provisioner() Role {
 
 func reader() Role {
 	return Role{
-		Name: Reader, Does: "looks: status, deals, reports, why, nats kv watch", Person: true,
-		Scans: everything(),
-		Hears: []string{"candidate.>", "survivor.>", "response.>", "verdict.>", "deal.>", "ledger.>", "dead.>", "action.>", "$KV.>", "$JS.EVENT.>"},
-		Asks:  []string{"$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.NAMES.*", "$SRV.>", "svc.*.status"},
+		Name: Reader, Purpose: "looks: status, deals, reports, why, nats kv watch", Person: true,
+		Scans:      everything(),
+		Subscribes: []string{"candidate.>", "survivor.>", "response.>", "verdict.>", "deal.>", "ledger.>", "dead.>", "action.>", "$KV.>", "$JS.EVENT.>"},
+		Requests:   []string{"$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.NAMES.*", "$SRV.>", "svc.*.status"},
 	}
 }
 
 func operator() Role {
 	r := reader()
-	r.Name, r.Does = Operator, "looks, backs up, and intervenes: pause and resume, dead letters, replays, rules, queries, what was bought, sold and ignored"
+	r.Name, r.Purpose = Operator, "looks, backs up, and intervenes: pause and resume, dead letters, replays, rules, queries, what was bought, sold and ignored"
 	r.Publishes = []string{
 		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>", "action.>",
 		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
 		key(pipeline.BucketConfig, pipeline.KeyRules), key(pipeline.BucketConfig, pipeline.KeyQueries), key(pipeline.BucketRuns, ">"),
 	}
-	r.Asks = append(r.Asks,
+	r.Requests = append(r.Requests,
 		"$JS.API.STREAM.SNAPSHOT.*", "$JS.SNAPSHOT.ACK.>", // a backup
 		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*",
 		"svc.*.drain", "svc.*.reload")
@@ -296,8 +296,8 @@ type Permissions struct {
 // Permissions returns the role's permissions, sorted.
 func (r Role) Permissions() Permissions {
 	p := Permissions{
-		Publish:   slices.Concat(r.Publishes, r.Asks, []string{"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"}),
-		Subscribe: slices.Concat(r.Hears, []string{Inbox(r.Name) + ".>"}),
+		Publish:   slices.Concat(r.Publishes, r.Requests, []string{"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"}),
+		Subscribe: slices.Concat(r.Subscribes, []string{Inbox(r.Name) + ".>"}),
 		Answers:   r.Serves,
 	}
 	for _, s := range slices.Concat(r.Gets, r.Scans) {

@@ -7,6 +7,6 @@
 // that got no recorded header all land in it; the header traceparent adds which span caused which. A message whose
 // header names another trace is linked to that one and stays in the trace of its work. A replay makes no spans.
 //
-// The standard variables turn it on (see Read). Without them every *Tracer, *Step and *Mark is nil: their methods
+// The standard variables turn it on (see Read). Without them every *Tracer, *Step and *SubSpan is nil: their methods
 // return at once and allocate nothing, and the headers name the trace with the flag that it is not recorded.
 package trace

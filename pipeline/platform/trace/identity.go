@@ -70,8 +70,8 @@ func (c carrier) Set(key, value string) { c[key] = []string{value} }
 
 func (c carrier) Keys() []string { return []string{pipeline.HeaderTraceparent} }
 
-// parent returns a context for the spans of a work that a message is about: below the span that published the
-// message, or at the top of the trace if none did. foreign is what else the header names.
+// parent returns the context for the spans of a work that a message is about: below the span that published the
+// message, or without a parent if none did. foreign links to a span of another trace that the header names.
 func parent(header map[string][]string, work string) (_ context.Context, foreign []oteltrace.Link) {
 	ctx := context.WithValue(context.Background(), workKey{}, work)
 	named := published(header)

@@ -12,7 +12,7 @@ import (
 )
 
 // Step is one step of a daemon, with a span for each unit of its work. What the step does for all of them at once,
-// such as one call about a hundred products, is a Mark, and becomes a span below each of them.
+// such as one call about a hundred products, is a SubSpan, and becomes a span below each of them.
 type Step struct {
 	t    *Tracer
 	name string
@@ -20,7 +20,7 @@ type Step struct {
 	mu    sync.Mutex
 	began time.Time
 	spans map[string]oteltrace.Span // by Work-Id
-	marks []*Mark                   // those that have ended
+	marks []*SubSpan                // those that have ended
 }
 
 type stepKey struct{}
@@ -159,8 +159,8 @@ func Parent(ctx context.Context, work string) string {
 	return ""
 }
 
-// Mark is a part of a step, from its creation until End. One that does not end is not recorded.
-type Mark struct {
+// SubSpan is a part of a step, from its creation until End. One that never ends is not recorded.
+type SubSpan struct {
 	s        *Step
 	name     string
 	kind     oteltrace.SpanKind
@@ -170,44 +170,46 @@ type Mark struct {
 }
 
 // Begin begins a mark; nil without a step in ctx.
-func Begin(ctx context.Context, name string) *Mark {
+func Begin(ctx context.Context, name string) *SubSpan {
 	return begin(ctx, name, oteltrace.SpanKindInternal)
 }
 
 // Call begins the mark of a call to another service.
-func Call(ctx context.Context, name string) *Mark { return begin(ctx, name, oteltrace.SpanKindClient) }
+func Call(ctx context.Context, name string) *SubSpan {
+	return begin(ctx, name, oteltrace.SpanKindClient)
+}
 
-func begin(ctx context.Context, name string, kind oteltrace.SpanKind) *Mark {
+func begin(ctx context.Context, name string, kind oteltrace.SpanKind) *SubSpan {
 	s := of(ctx)
 	if s == nil {
 		return nil
 	}
-	return &Mark{s: s, name: name, kind: kind, from: time.Now()}
+	return &SubSpan{s: s, name: name, kind: kind, from: time.Now()}
 }
 
 // Text adds a fact.
-func (m *Mark) Text(key, value string) {
+func (m *SubSpan) Text(key, value string) {
 	if m != nil {
 		m.facts = append(m.facts, text(key, value))
 	}
 }
 
 // Number adds a fact.
-func (m *Mark) Number(key string, n int) {
+func (m *SubSpan) Number(key string, n int) {
 	if m != nil {
 		m.facts = append(m.facts, attribute.Int(key, n))
 	}
 }
 
 // Fail records why it failed, as a code.
-func (m *Mark) Fail(code string) {
+func (m *SubSpan) Fail(code string) {
 	if m != nil {
 		m.failed = code
 	}
 }
 
 // End ends the mark.
-func (m *Mark) End() {
+func (m *SubSpan) End() {
 	if m == nil {
 		return
 	}
@@ -218,7 +220,7 @@ func (m *Mark) End() {
 }
 
 // write makes the span of a mark below another.
-func (m *Mark) write(ctx context.Context, t oteltrace.Tracer) {
+func (m *SubSpan) write(ctx context.Context, t oteltrace.Tracer) {
 	_, span := t.Start(ctx, m.name, oteltrace.WithSpanKind(m.kind), oteltrace.WithTimestamp(m.from), oteltrace.WithAttributes(m.facts...))
 	if m.failed != "" {
 		span.SetStatus(codes.Error, m.failed)

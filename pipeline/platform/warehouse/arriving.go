@@ -78,7 +78,7 @@ func (a *Arriving) read() error {
 		return err
 	}
 	a.next = visibility.Shown{State: visibility.State{
-		Place: placeIn(row), LastSeen: instantIn(row[3]), LastConfirmed: instantIn(row[4]), StaleBecause: text(row[5]),
+		DealKey: placeIn(row), LastSeen: instantIn(row[3]), LastConfirmed: instantIn(row[4]), StaleBecause: text(row[5]),
 	}, WorkID: text(row[6])}
 	if a.next.Members, err = a.membersIn(row[len(fixedColumns):]); err != nil {
 		return fmt.Errorf("read the deal of %s: %w", a.next.ASIN, err)

@@ -182,7 +182,7 @@ func (r *ActionRow) fits() error { return r.Fits(r.Numbers()...) }
 func (r *DeadRow) fits() error { return r.Fits() }
 
 func (r *DealRow) fits() error {
-	numbers := visibility.Place{Domain: r.Domain, ASIN: r.ASIN, PriceType: r.PriceType}.Numbers()
+	numbers := visibility.DealKey{Domain: r.Domain, ASIN: r.ASIN, PriceType: r.PriceType}.Numbers()
 	return r.Fits(numbers[:]...)
 }
 

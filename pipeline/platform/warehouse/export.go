@@ -15,9 +15,9 @@ import (
 	"ratchet/schemas"
 )
 
-// Tables leave and come as files of ClickHouse's format Native, which holds every type, the states of sums included,
-// and which clickhouse-client and clickhouse-local read and write too. They go by HTTP as they are, without a driver
-// in between.
+// Tables are exported and imported as files in ClickHouse's format Native. It holds every type, aggregate states
+// included, and clickhouse-client and clickhouse-local read and write it too. The files pass over HTTP unchanged,
+// without a driver.
 
 // Part is what one file holds: a partition of a table.
 type Part struct{ Table, Partition string }
@@ -54,7 +54,7 @@ func (w *Warehouse) names(ctx context.Context, sql string) ([]string, error) {
 	return out, nil
 }
 
-// Schema is the last migration of this build, by which a copy and a build fit each other.
+// Schema is the last migration of this build. A backup can be restored by a build with the same one.
 func Schema() string {
 	all := must(migrations(schemas.ClickHouse))
 	return all[len(all)-1].name
@@ -65,8 +65,8 @@ func (w *Warehouse) Rows(ctx context.Context) (uint64, error) {
 	return w.number(ctx, "SELECT toUInt64(ifNull(sum(total_rows), 0)) FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations'", nil)
 }
 
-// Export writes a part. A server that fails half-way is an error, and never a file that ends early: it sends nothing
-// before it has all of it.
+// Export writes a part. The server sends nothing before it has the whole answer, so a failure of the query is an
+// error and never a truncated file.
 func (w *Warehouse) Export(ctx context.Context, p Part, to io.Writer) error {
 	if !plainName.MatchString(p.Table) || strings.ContainsAny(p.Partition, `'\`) {
 		return fmt.Errorf("export %s %q: not a table and a partition", p.Table, p.Partition)
@@ -80,8 +80,8 @@ func (w *Warehouse) Export(ctx context.Context, p Part, to io.Writer) error {
 	return errors.Join(err, answer.Close())
 }
 
-// Import stores what Export wrote. The sums over a table are fed by it too, and stored again by their own parts: each
-// is a set, a least or a greatest, so both is as good as once. A part that is imported again changes nothing.
+// Import stores what Export wrote. It also feeds the sums over the table, whose own parts are imported too. Each
+// sum is a set, a minimum or a maximum, so storing it twice is the same as once, and so is importing a part again.
 func (w *Warehouse) Import(ctx context.Context, p Part, from io.Reader) error {
 	if !plainName.MatchString(p.Table) {
 		return process.Usagef("import %q: not a table", p.Table)

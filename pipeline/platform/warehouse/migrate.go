@@ -65,9 +65,9 @@ func (w *Warehouse) Migrate(ctx context.Context) error {
 	return nil
 }
 
-// appliedByAnother reports whether another process has applied a migration in the meantime. It may have gone on
-// to a later one, which drops what this one reads; the other statements are still run, because this process may
-// have replaced a view by an earlier one just before.
+// appliedByAnother reports whether another process has applied a migration meanwhile. That process may have
+// continued with a later one, which drops what this one reads. The other statements still run, because this process
+// may just have replaced a view by an earlier one.
 func (w *Warehouse) appliedByAnother(ctx context.Context, m migration) bool {
 	applied, err := w.applied(ctx)
 	return err == nil && applied[m.name] == m.checksum

@@ -23,7 +23,7 @@ func (w *Warehouse) States(ctx context.Context) ([]visibility.State, error) {
 	out := make([]visibility.State, 0, len(t.Rows))
 	for _, row := range t.Rows {
 		out = append(out, visibility.State{
-			Place: placeIn(row), FirstSeen: instantIn(row[3]), LastSeen: instantIn(row[4]), LastConfirmed: instantIn(row[5]),
+			DealKey: placeIn(row), FirstSeen: instantIn(row[3]), LastSeen: instantIn(row[4]), LastConfirmed: instantIn(row[5]),
 			HiddenBecause: text(row[6]), StaleBecause: text(row[7]),
 		})
 	}
@@ -70,8 +70,8 @@ func (w *Warehouse) Filled(ctx context.Context) (newest uint64, deals int, err e
 	return number(t.Rows[0][0]), int(number(t.Rows[0][1])), nil //nolint:gosec // a count
 }
 
-func placeIn(row []any) visibility.Place {
-	return visibility.Place{Domain: int(number(row[0])), ASIN: text(row[1]), PriceType: int(number(row[2]))} //nolint:gosec // 16 bits
+func placeIn(row []any) visibility.DealKey {
+	return visibility.DealKey{Domain: int(number(row[0])), ASIN: text(row[1]), PriceType: int(number(row[2]))} //nolint:gosec // 16 bits
 }
 
 // number returns the value of an unsigned column.

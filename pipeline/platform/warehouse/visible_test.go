@@ -38,7 +38,7 @@ func TestTheStreamsAndTheViewAgreeOnEveryDeal(t *testing.T) {
 			return // a round is many statements: run only as many of rapid's hundred as take seconds
 		}
 		domain++
-		var book visibility.Book
+		var book visibility.Fold
 		n := rapid.IntRange(1, 60).Draw(r, "messages")
 		deals, verdicts := drawHistory(t, r, domain, n)
 		sureDeals, sureVerdicts := oneOfEach(t, domain, n)
@@ -298,7 +298,7 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 }
 
 // addAll gives the book every message at least once, in any order.
-func addAll(r *rapid.T, book *visibility.Book, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow, actions []warehouse.ActionRow) {
+func addAll(r *rapid.T, book *visibility.Fold, deals []warehouse.DealRow, verdicts []warehouse.VerdictRow, actions []warehouse.ActionRow) {
 	var tell []func()
 	for _, a := range actions {
 		tell = append(tell, func() { book.Action(action.Recorded{Origin: a.Origin.Origin, Action: a.Action}) })
@@ -338,10 +338,10 @@ func listed(t *testing.T, w *warehouse.Warehouse, domain int, since time.Time) s
 
 // shownOf returns a list as text, independently of its order.
 func shownOf(all []visibility.Shown) string {
-	slices.SortFunc(all, func(a, b visibility.Shown) int { return a.Compare(b.Place) })
+	slices.SortFunc(all, func(a, b visibility.Shown) int { return a.Compare(b.DealKey) })
 	text := ""
 	for _, s := range all {
-		text += fmt.Sprint(s.Place, " ", s.LastSeen, s.LastConfirmed, s.StaleBecause, " ", s.WorkID)
+		text += fmt.Sprint(s.DealKey, " ", s.LastSeen, s.LastConfirmed, s.StaleBecause, " ", s.WorkID)
 		for _, name := range shownMembers {
 			if raw := s.Members[name]; raw != nil {
 				var v any

@@ -20,7 +20,7 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 )
 
-// audit is a comparison of everything with everything.
+// audit collects the differences between Keepa's books, the grants, the streams and ClickHouse.
 type audit struct {
 	wrong    []string
 	messages int

@@ -16,8 +16,8 @@ import (
 // affords is a balance with which any call can be paid for.
 const affords = 25
 
-// calls follows Keepa's balance on the machine's clock, without NATS: it must go on while that is down. Whether work
-// waits is the last report of NATS.
+// calls samples Keepa's balance on the machine's clock. It needs no NATS, so it continues while NATS is down; only
+// whether work waits is the last report of NATS.
 type calls struct {
 	sim   *keepasim.Sim
 	bus   *bus.Bus
@@ -51,7 +51,7 @@ func (c *calls) lookForWork() {
 		lanes, err := c.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 		cancel()
 		if err != nil {
-			continue // what was waiting waits still
+			continue // the last report stands
 		}
 		waits := false
 		for _, l := range lanes {

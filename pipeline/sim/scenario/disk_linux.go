@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount makes a disk of its own of a directory: a tmpfs, for which one must be root.
+// mount mounts a tmpfs at a directory, so that it is a disk of its own. It needs root.
 func mount(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create the directory of a disk: %w", err)
@@ -17,7 +17,7 @@ func mount(dir string) error {
 
 func unmount(dir string) error { return unix.Unmount(dir, unix.MNT_DETACH) }
 
-// shrink leaves a disk as large as what is on it, and grow gives it room again.
+// shrink leaves a disk without free space, and grow restores the space.
 func shrink(dir string) error {
 	var err error
 	for range 20 {

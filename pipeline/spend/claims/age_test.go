@@ -55,7 +55,7 @@ func TestTheOperatorsCeilingIsWhatAClaimReserves(t *testing.T) {
 		t.Errorf("%+v", lines)
 	}
 	d.change(func(g token.Grant) token.Grant {
-		g.Learned = map[pipeline.Kind]token.Learned{pipeline.KindCommit: {Broke: 21}}
+		g.Learned = map[pipeline.Kind]token.Learned{pipeline.KindCommit: {Overran: 21}}
 		return g
 	})
 	if _, err := d.purse().Claim(t.Context(), 20, pipeline.KindCommit, 1); err == nil {

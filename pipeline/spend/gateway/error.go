@@ -38,9 +38,9 @@ const (
 // Error is a call without a usable answer. It contains no URL and no key.
 type Error struct {
 	Kind     ErrorKind
-	Request  string // path and query without the key
-	Status   int    // HTTP; 0 without an answer
-	Says     string
+	Request  string            // path and query without the key
+	Status   int               // HTTP; 0 without an answer
+	Detail   string            // for people; names no URL and no key
 	Reading  *pipeline.Reading // the balance, if the answer contained it
 	Consumed int               // tokens, if the answer contained the cost
 	Body     []byte            // what arrived, whatever its status: it may have been paid for
@@ -53,8 +53,8 @@ func (e *Error) Error() string {
 	if e.Status != 0 {
 		out += fmt.Sprintf(" (HTTP %d)", e.Status)
 	}
-	if e.Says != "" {
-		out += ": " + e.Says
+	if e.Detail != "" {
+		out += ": " + e.Detail
 	}
 	switch e.Kind {
 	case BadKey:
@@ -102,15 +102,15 @@ func transport(request string, err error) *Error {
 	var broken flate.CorruptInputError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		e.Kind, e.Says = Timeout, "no answer in time"
+		e.Kind, e.Detail = Timeout, "no answer in time"
 	case errors.Is(err, context.Canceled):
-		e.Kind, e.Says = Cut, "stopped while waiting for the answer"
+		e.Kind, e.Detail = Cut, "stopped while waiting for the answer"
 	case errors.As(err, &op) && op.Op == "dial":
-		e.Kind, e.Says = Unreached, "no connection: "+op.Err.Error()
+		e.Kind, e.Detail = Unreached, "no connection: "+op.Err.Error()
 	case errors.Is(err, errTooLarge), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &broken):
-		e.Kind, e.Says = Malformed, err.Error()
+		e.Kind, e.Detail = Malformed, err.Error()
 	default:
-		e.Says = "the connection broke"
+		e.Detail = "the connection broke"
 	}
 	return e
 }

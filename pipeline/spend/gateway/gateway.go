@@ -180,10 +180,10 @@ func (g *Gateway) Token(ctx context.Context) (pipeline.Reading, error) {
 	if a.Reading == nil && a.Envelope.Timestamp > 0 {
 		// Zeroes with a timestamp are an answer about this account: its plan has no income.
 		plan := pipeline.Reading{TS: a.Envelope.Timestamp, Rate: a.Envelope.RefillRate, FlowRed: a.Envelope.TokenFlowReduction}
-		return pipeline.Reading{}, &Error{Kind: NoIncome, Request: a.Request, Status: a.HTTPStatus, Says: token.Starved(plan)}
+		return pipeline.Reading{}, &Error{Kind: NoIncome, Request: a.Request, Status: a.HTTPStatus, Detail: token.Starved(plan)}
 	}
 	if a.Reading == nil {
-		return pipeline.Reading{}, &Error{Kind: Malformed, Request: a.Request, Says: "no balance in the answer"}
+		return pipeline.Reading{}, &Error{Kind: Malformed, Request: a.Request, Detail: "no balance in the answer"}
 	}
 	return *a.Reading, nil
 }
@@ -211,7 +211,7 @@ func (g *Gateway) paid(ctx context.Context, c *claims.Claim, endpoint string, q 
 		return Answer{}, errors.New("call Keepa: no claim is held")
 	}
 	if !g.now().Before(c.StartBy()) {
-		return Answer{}, &Error{Kind: TooLate, Request: endpoint, Says: "the claim is too old to start a call"}
+		return Answer{}, &Error{Kind: TooLate, Request: endpoint, Detail: "the claim is too old to start a call"}
 	}
 	deadline := c.Deadline()
 	if d := g.now().Add(g.cfg.Timeout); d.Before(deadline) {
@@ -236,7 +236,7 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	q.Set("key", g.cfg.Key.Reveal())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(g.cfg.URL, "/")+"/"+endpoint+"?"+q.Encode(), http.NoBody)
 	if err != nil {
-		return a, &Error{Kind: Unexpected, Request: a.Request, Says: "the request cannot be built"}
+		return a, &Error{Kind: Unexpected, Request: a.Request, Detail: "the request cannot be built"}
 	}
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("User-Agent", "ratchet/"+g.env.Version)
@@ -257,7 +257,7 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	}
 	a, err = judge(a, resp.Header)
 	if e, ok := errors.AsType[*Error](err); ok {
-		e.Says = g.scrub.text(e.Says) // decoding may have joined what was separated in the body
+		e.Detail = g.scrub.text(e.Detail) // decoding may have joined what was separated in the body
 		if tooLarge {
 			e.Body = nil // not Keepa's answer, and not paid for
 		}
@@ -281,11 +281,11 @@ func judge(a Answer, head http.Header) (Answer, error) {
 	page, isPage := htmlPage(a.Body, head)
 	switch {
 	case env.Error != nil:
-		e.Says = env.Error.Error()
+		e.Detail = env.Error.Error()
 	case a.HTTPStatus/100 == 3:
-		e.Says, isPage = elsewhere(head), false
+		e.Detail, isPage = elsewhere(head), false
 	case isPage:
-		e.Says = page
+		e.Detail = page
 	}
 	switch s := a.HTTPStatus; {
 	case s == http.StatusPaymentRequired:
@@ -310,9 +310,9 @@ func judge(a Answer, head http.Header) (Answer, error) {
 		}
 		return a, nil
 	case cut != nil:
-		e.Kind, e.Says = cut.Kind, cut.Says
+		e.Kind, e.Detail = cut.Kind, cut.Detail
 	case decodeErr != nil:
-		e.Kind, e.Says = Malformed, decodeErr.Error()
+		e.Kind, e.Detail = Malformed, decodeErr.Error()
 	case env.Error != nil:
 		e.Kind = Rejected
 	default:

@@ -11,9 +11,9 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// Begin records, before a call is made, that it will be made for these units of work under a claim: after
-// a crash on any later line the call still counts. It stores one message for each unit, in one batch.
-func Begin(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string, claim string) error {
+// RecordAttempts stores, before a call, that it is about to be made for these units of work under a claim: after a
+// crash on any later line the call still counts. It stores one message for each unit, in one batch.
+func RecordAttempts(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string, claim string) error {
 	ms := make([]bus.Message, len(works))
 	for i, w := range works {
 		ms[i] = bus.Message{
@@ -59,7 +59,7 @@ func Outcomes(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, w
 	if err != nil {
 		return nil, err
 	}
-	closed, ledger, err := booked(ctx, b)
+	closed, ledger, err := accounts(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func Outcomes(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, w
 // booked returns the time up to which tokend's accounts are closed, and the lines
 // that the ledger may not have yet. It is read before the ledger, so that no line
 // of a closing is missed. An unreadable balance yields nothing; tokend rebuilds it.
-func booked(ctx context.Context, b *bus.Bus) (time.Time, []pipeline.Entry, error) {
+func accounts(ctx context.Context, b *bus.Bus) (time.Time, []pipeline.Entry, error) {
 	kv, err := b.Store(ctx, b.Own(pipeline.BucketTokens))
 	if err != nil {
 		return time.Time{}, nil, err

@@ -26,7 +26,7 @@ func TestAPlanKnowsWhatEveryKeyPaidForItsWorkAndNoOtherKeysDrift(t *testing.T) {
 	}
 	t.Cleanup(de.Close)
 	for claim, work := range map[string]string{"main.1": "before", "de.1": "own", "de.2": "unanswered"} {
-		if err := responses.Begin(t.Context(), de, 3, pipeline.KindPeek, []string{work}, claim); err != nil {
+		if err := responses.RecordAttempts(t.Context(), de, 3, pipeline.KindPeek, []string{work}, claim); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -304,7 +304,7 @@ func TestTheCallsForAWorkCountAcrossRestartsByTheLedger(t *testing.T) {
 	b := open(t)
 	begin := func(claim string, works ...string) {
 		t.Helper()
-		if err := responses.Begin(t.Context(), b, 1, pipeline.KindPeek, works, claim); err != nil {
+		if err := responses.RecordAttempts(t.Context(), b, 1, pipeline.KindPeek, works, claim); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -383,7 +383,7 @@ func TestTheAnswersToACallOrAWorkAreFoundCompleteOrAsElements(t *testing.T) {
 	if _, err := rnd.Read(large); err != nil {
 		t.Fatal(err)
 	}
-	if err := responses.Begin(t.Context(), b, 1, pipeline.KindPeek, []string{"w1"}, "h.c1"); err != nil {
+	if err := responses.RecordAttempts(t.Context(), b, 1, pipeline.KindPeek, []string{"w1"}, "h.c1"); err != nil {
 		t.Fatal(err)
 	}
 	odd := answer("h.c1", "", "", 0)

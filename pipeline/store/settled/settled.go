@@ -1,14 +1,15 @@
 // Package settled asks ClickHouse about deals at known sequences of the streams.
 //
-// Rows arrive while it is asked, and one answer reads several tables. So an answer counts only if everything that it
-// can have read was settled before it was asked:
+// Rows are inserted while it answers, and one answer reads several tables. So an answer counts only if it can have
+// read no row of a message that was not settled before the question:
 //
 //	settled sequences ─▶ ask ─▶ newest rows ──none is newer than what was settled──▶ the answer, as of these sequences
 //	      ▲                          │
 //	      └──────── once more ───────┘ a row is newer
 //
-// The recorder acknowledges a message after its rows are in all tables, so what was settled is in the answer; and what
-// was inserted later than the answer is newer still, so nothing else is.
+// The recorder acknowledges a message once its rows are in all tables, so the answer contains everything that was
+// settled. The newest rows are read after the answer: if none of them is newer than what was settled, the answer
+// contains nothing else.
 package settled
 
 import (
@@ -30,7 +31,7 @@ const (
 )
 
 // ErrBusy means that rows arrived in every attempt.
-var ErrBusy = errors.New("ClickHouse takes in rows faster than it can be asked")
+var ErrBusy = errors.New("ClickHouse receives rows faster than a question can be answered; ask again")
 
 // Warehouse is the part of a warehouse that reports its progress.
 type Warehouse interface {
@@ -72,7 +73,7 @@ func sequences(ctx context.Context, b *bus.Bus) (at visibility.Sequences, rows [
 			return at, rows, err
 		}
 		if *of.to, _, err = b.Settled(ctx, of.stream, pipeline.DurableRecorder(of.stream)); err != nil {
-			return at, rows, fmt.Errorf("how far is %s recorded: %w", of.stream, err)
+			return at, rows, fmt.Errorf("read how far %s is recorded: %w", of.stream, err)
 		}
 		rows[i] = uint64(span.Made)<<32 | min(*of.to, math.MaxUint32) // what is later has no row
 	}

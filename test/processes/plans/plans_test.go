@@ -283,7 +283,7 @@ func (w *world) aReplayIsOfOnePlan() {
 
 func (w *world) statusShowsBoth() {
 	w.t.Helper()
-	s, err := cli.Look(w.t.Context(), w.bus)
+	s, err := cli.ReadStatus(w.t.Context(), w.bus)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func loopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Door checks access for an HTTP handler that has no checks of its own.
+// Guard checks access for an HTTP handler that has no checks of its own.
 type Door struct {
 	Password string // required by Basic authentication, with any user; empty: only the same user is admitted
 	AnyHost  bool   // names other than loopback ones are accepted

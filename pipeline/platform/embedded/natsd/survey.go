@@ -24,10 +24,10 @@ import (
 
 // Part is one stream, consumer or bucket of a store that no server has open.
 type Part struct {
-	Name string // stream CANDIDATES, consumer glance on CANDIDATES, bucket TOKENS
-	Says string // what it holds
-	// Heals is how the next start repairs the damage; empty without damage.
-	Heals string
+	Name     string // stream CANDIDATES, consumer glance on CANDIDATES, bucket TOKENS
+	Contents string // what it holds, for people
+	// Repair is what the next start does to repair the damage; empty without damage.
+	Repair string
 	// Err is permanent damage, with the next step; nil if nothing is lost.
 	Err error
 }
@@ -71,7 +71,7 @@ func surveyStream(dir, name string, before mark) []Part {
 		p.Name = "bucket " + bucket
 	}
 	held, err := surveyBlocks(dir, name)
-	p.Says = fmt.Sprintf("%d messages, #%d to #%d", held.messages, held.first, held.last)
+	p.Contents = fmt.Sprintf("%d messages, #%d to #%d", held.messages, held.first, held.last)
 	var heals []string
 	if _, _, metaErr := readMeta(dir, name); metaErr != nil {
 		heals = append(heals, fmt.Sprintf("its configuration cannot be read (%v): it is restored", metaErr))
@@ -79,12 +79,12 @@ func surveyStream(dir, name string, before mark) []Part {
 	if indexErr := checkIndex(dir, name); indexErr != nil {
 		heals = append(heals, fmt.Sprintf("its index cannot be read (%v): it is built again", indexErr))
 	}
-	p.Heals = strings.Join(heals, "; ")
+	p.Repair = strings.Join(heals, "; ")
 	switch {
 	case err != nil:
-		p.Err = fmt.Errorf("%s: %w; %s", p.Says, err, remedy(dir))
+		p.Err = fmt.Errorf("%s: %w; %s", p.Contents, err, remedy(dir))
 	case before.Messages > 0 && held.last < before.Last:
-		p.Err = fmt.Errorf("%s, but it reached #%d: files are missing; %s", p.Says, before.Last, remedy(dir))
+		p.Err = fmt.Errorf("%s, but it reached #%d: files are missing; %s", p.Contents, before.Last, remedy(dir))
 	case before.Messages > 0 && held.messages == 0 && !leaves(before.Meta):
 		p.Err = fmt.Errorf("empty, but it held %d messages; %s", before.Messages, remedy(dir))
 	}
@@ -114,7 +114,7 @@ func leaves(meta []byte) bool {
 
 // surveyConsumer inspects the state of a consumer.
 func surveyConsumer(dir, stream, name string) Part {
-	p := Part{Name: "consumer " + name + " on " + stream, Says: "nothing was settled yet"}
+	p := Part{Name: "consumer " + name + " on " + stream, Contents: "nothing was settled yet"}
 	raw, err := os.ReadFile(filepath.Join(dir, "o.dat"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && len(raw) == 0:
@@ -122,13 +122,13 @@ func surveyConsumer(dir, stream, name string) Part {
 		p.Err = err
 	default:
 		floor, err := consumerFloor(raw)
-		p.Says = fmt.Sprintf("settled up to #%d", floor)
+		p.Contents = fmt.Sprintf("settled up to #%d", floor)
 		if err != nil {
-			p.Says, p.Heals = "its state cannot be read", "it is recreated at a sequence that repeats and skips nothing"
+			p.Contents, p.Repair = "its state cannot be read", "it is recreated at a sequence that repeats and skips nothing"
 		}
 	}
-	if _, _, err := readMeta(dir, ""); err != nil && p.Heals == "" {
-		p.Heals = fmt.Sprintf("its configuration cannot be read (%v): it is written again", err)
+	if _, _, err := readMeta(dir, ""); err != nil && p.Repair == "" {
+		p.Repair = fmt.Sprintf("its configuration cannot be read (%v): it is written again", err)
 	}
 	return p
 }

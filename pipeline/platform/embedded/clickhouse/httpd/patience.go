@@ -145,9 +145,9 @@ func (b *patientBody) leave() {
 	}
 }
 
-// hurry bounds writes to a client that has disconnected, or closed its half of the connection, by
+// boundWrites bounds writes to a client that has disconnected, or closed its half of the connection, by
 // leftovers: one that does not read would occupy its slot. The returned function ends the watch.
-func (s *Server) hurry(present context.Context, w http.ResponseWriter) (over func() bool) {
+func (s *Server) boundWrites(present context.Context, w http.ResponseWriter) (over func() bool) {
 	return context.AfterFunc(present, func() {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(s.o.Silence, leftovers))) // or the connection is closed
 	})

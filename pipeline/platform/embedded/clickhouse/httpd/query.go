@@ -17,9 +17,9 @@ import (
 // reads are the first words of the statements that a GET may run in a session.
 var reads = []string{"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "SET", "USE", "CHECK", ""}
 
-// run runs the statement and sends its answer. An error means that nothing was sent.
-// spoilt means that the answer was aborted, so the engine session is not clean.
-func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *work) (spoilt bool, err error) {
+// run runs the statement and sends its answer. An error means that nothing was sent. aborted means that the answer
+// was cut off, so that the engine session still holds the rest of it.
+func (s *Server) run(w http.ResponseWriter, c *engine.Conn, q *request, job *work) (aborted bool, err error) {
 	if q.readonly && q.session != "" && !slices.Contains(reads, job.verb) {
 		return false, refuse(readonly, "Cannot execute query in readonly mode: use POST to change data")
 	}
@@ -60,7 +60,7 @@ var piecewise = []string{
 func inPieces(format string) bool { return slices.Contains(piecewise, strings.ToLower(format)) }
 
 // stream sends the pieces as they arrive. The first one decides the status: a later error is sent inside the answer.
-func (s *Server) stream(a *answer, stream *engine.Stream) (spoilt bool, err error) {
+func (s *Server) stream(a *answer, stream *engine.Stream) (aborted bool, err error) {
 	defer stream.Close()
 	for {
 		piece, err := stream.Next()

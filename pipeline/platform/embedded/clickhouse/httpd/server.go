@@ -40,7 +40,7 @@ const mostStatements = 32
 // Server answers requests as a ClickHouse server would. It is an http.Handler.
 type Server struct {
 	o        Options
-	places   chan struct{}
+	slots    chan struct{}
 	sessions sessions
 	checker  *sqlcheck.Checker
 
@@ -69,7 +69,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, checker: checker, places: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
+	s := &Server{o: o, checker: checker, slots: make(chan struct{}, mostStatements), running: map[string]bool{}, idle: make(chan struct{})}
 	s.sessions.open = map[string]*session{}
 	return s, nil
 }
@@ -149,12 +149,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 
 	present, over := access.UntilLeft(r.Context())
 	defer over()
-	defer s.hurry(present, w)()
-	giveBack, err := s.place(present)
+	defer s.boundWrites(present, w)()
+	release, err := s.acquire(present)
 	if err != nil {
 		return err
 	}
-	defer giveBack()
+	defer release()
 	if err := s.check(q, job); err != nil {
 		return err
 	}
@@ -163,22 +163,22 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body *patientBod
 	if err != nil {
 		return err
 	}
-	spoilt := true // until the statement has ended normally
-	defer func() { leave(spoilt) }()
+	aborted := true // until the statement has ended normally
+	defer func() { leave(aborted) }()
 
 	restore, err := s.borrow(conn, q)
 	if err != nil {
 		return err
 	}
-	defer func() { restore(spoilt, job.verb) }()
+	defer func() { restore(aborted, job.verb) }()
 
 	stop := s.killWhenDone(present, q.id)
 	defer stop()
 	if err := s.prepare(conn, q, job); err != nil {
-		spoilt = false
+		aborted = false
 		return err
 	}
-	spoilt, err = s.run(w, conn, q, job)
+	aborted, err = s.run(w, conn, q, job)
 	return err
 }
 
@@ -227,11 +227,11 @@ func (s *Server) check(q *request, w *work) (err error) {
 	return err
 }
 
-// place waits for a free slot for another statement.
-func (s *Server) place(ctx context.Context) (giveBack func(), err error) {
+// acquire waits for a free slot for another statement; release frees it.
+func (s *Server) acquire(ctx context.Context) (release func(), err error) {
 	select {
-	case s.places <- struct{}{}:
-		return func() { <-s.places }, nil
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
 	case <-ctx.Done():
 		return nil, refuse(tooManyQueries, "The client left while waiting for a place")
 	}

@@ -27,7 +27,7 @@ const (
 )
 
 // enter returns the request's engine session and a function to call at its end: with true if its answer was aborted.
-func (s *Server) enter(q *request) (*engine.Conn, func(spoilt bool), error) {
+func (s *Server) enter(q *request) (*engine.Conn, func(aborted bool), error) {
 	if q.session == "" {
 		c, err := s.o.Engine.Connect()
 		if err != nil {
@@ -47,7 +47,7 @@ func (s *Server) enter(q *request) (*engine.Conn, func(spoilt bool), error) {
 		q.database = s.o.Database
 	}
 	one.fresh = false
-	return one.conn, func(spoilt bool) { s.sessions.leave(q.session, one, spoilt, timeout) }, nil
+	return one.conn, func(aborted bool) { s.sessions.leave(q.session, one, aborted, timeout) }, nil
 }
 
 func (q *request) timeout() (time.Duration, error) {
@@ -84,11 +84,11 @@ func (l *sessions) take(q *request, e *engine.Engine) (*session, error) {
 	return one, nil
 }
 
-func (l *sessions) leave(id string, one *session, spoilt bool, timeout time.Duration) {
+func (l *sessions) leave(id string, one *session, aborted bool, timeout time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one.busy = false
-	if spoilt && !mended(one.conn) {
+	if aborted && !drained(one.conn) {
 		delete(l.open, id)
 		one.conn.Close()
 		return
@@ -103,9 +103,9 @@ func (l *sessions) leave(id string, one *session, spoilt bool, timeout time.Dura
 	})
 }
 
-// mended discards what an aborted answer left in the session, with which the
-// next answer would begin, and reports whether the one after that is clean.
-func mended(c *engine.Conn) bool {
+// drained discards what an aborted answer left in the session, which the next answer would begin with. It reports
+// whether a statement after that is answered correctly.
+func drained(c *engine.Conn) bool {
 	if _, _, err := c.Query("SELECT 1", "TabSeparated", nil); err != nil {
 		return false
 	}

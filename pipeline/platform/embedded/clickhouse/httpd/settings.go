@@ -23,7 +23,7 @@ func changed(c *engine.Conn) (map[string]string, error) {
 
 // borrow is for a named session, which outlives the request: the settings of the request do not,
 // except for those that a SET among its statements made. The returned function restores them.
-func (s *Server) borrow(c *engine.Conn, q *request) (restore func(spoilt bool, verb string), err error) {
+func (s *Server) borrow(c *engine.Conn, q *request) (restore func(aborted bool, verb string), err error) {
 	if q.session == "" || len(q.settings) == 0 {
 		return func(bool, string) {}, nil
 	}
@@ -36,8 +36,8 @@ func (s *Server) borrow(c *engine.Conn, q *request) (restore func(spoilt bool, v
 	if err != nil {
 		return nil, err
 	}
-	return func(spoilt bool, verb string) {
-		if verb == "SET" || spoilt && !mended(c) {
+	return func(aborted bool, verb string) {
+		if verb == "SET" || aborted && !drained(c) {
 			return
 		}
 		for _, one := range q.settings {

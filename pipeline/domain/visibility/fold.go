@@ -10,16 +10,17 @@ import (
 	"ratchet/pipeline/domain/action"
 )
 
-// Book collects versions, verdicts and actions of deals. The zero value is an empty one.
-type Book struct {
-	records map[Place]*record
+// Fold computes the states of deals from the versions, verdicts and actions that it is given. The zero value is
+// empty.
+type Fold struct {
+	records map[DealKey]*record
 	actions action.Record
 }
 
 // record is everything received about one deal.
 type record struct {
 	versions map[versionKey]Version
-	verdicts map[verdictKey]opinion
+	verdicts map[verdictKey]dealVerdict
 	loose    bool // a version was added since the last Compact
 }
 
@@ -43,8 +44,8 @@ func keyOf(v Verdict) verdictKey {
 	return verdictKey{work: v.WorkID, look: v.Look}
 }
 
-// opinion is the part of a verdict that concerns a deal.
-type opinion struct {
+// dealVerdict is the part of a verdict that concerns a deal.
+type dealVerdict struct {
 	id      uint64
 	look    pipeline.Look
 	outcome pipeline.Outcome
@@ -54,25 +55,25 @@ type opinion struct {
 	repeated bool // it was published more than once
 }
 
-func (b *Book) record(p Place) *record {
+func (b *Fold) record(p DealKey) *record {
 	if b.records == nil {
-		b.records = map[Place]*record{}
+		b.records = map[DealKey]*record{}
 	}
 	r := b.records[p]
 	if r == nil {
-		r = &record{versions: map[versionKey]Version{}, verdicts: map[verdictKey]opinion{}}
+		r = &record{versions: map[versionKey]Version{}, verdicts: map[verdictKey]dealVerdict{}}
 		b.records[p] = r
 	}
 	return r
 }
 
 // Version adds a version of a deal.
-func (b *Book) Version(v Version) {
+func (b *Fold) Version(v Version) {
 	if v.Run != pipeline.RunLive {
 		return
 	}
 	v.At = v.At.Truncate(time.Millisecond)
-	e, r := v.key(), b.record(v.Place)
+	e, r := v.key(), b.record(v.DealKey)
 	if first, known := r.versions[e]; !known || v.Sequence < first.Sequence {
 		r.versions[e], r.loose = v, true
 	}
@@ -80,28 +81,28 @@ func (b *Book) Version(v Version) {
 
 // Verdict adds a verdict. Those without an effect are kept too: a
 // verdict that is published again counts as its first version.
-func (b *Book) Verdict(v Verdict) {
+func (b *Fold) Verdict(v Verdict) {
 	if v.Run != pipeline.RunLive {
 		return
 	}
-	w, r := keyOf(v), b.record(PlaceOf(v.Identity))
+	w, r := keyOf(v), b.record(DealKeyOf(v.Identity))
 	first, known := r.verdicts[w]
 	repeated := known && (first.repeated || v.Sequence != first.id)
 	if !known || v.Sequence < first.id {
-		first = opinion{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
+		first = dealVerdict{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
 	}
 	first.repeated = repeated
 	r.verdicts[w] = first
 }
 
 // Action adds an action of the user.
-func (b *Book) Action(s action.Recorded) { b.actions.Add(s) }
+func (b *Fold) Action(s action.Recorded) { b.actions.Add(s) }
 
 // States returns the states of all deals with a version, in order.
-func (b *Book) States() []State {
+func (b *Fold) States() []State {
 	var out []State
 	rules := b.actions.Rules()
-	for _, p := range slices.SortedFunc(maps.Keys(b.records), Place.Compare) {
+	for _, p := range slices.SortedFunc(maps.Keys(b.records), DealKey.Compare) {
 		if r := b.records[p]; len(r.versions) > 0 {
 			out = append(out, r.state(p, rules))
 		}
@@ -110,20 +111,20 @@ func (b *Book) States() []State {
 }
 
 // Visible returns the visible deals with a version since then, and the values to show.
-func (b *Book) Visible(since time.Time) []Shown {
+func (b *Fold) Visible(since time.Time) []Shown {
 	var out []Shown
 	for _, s := range b.States() {
 		if s.HiddenBecause == "" && !s.LastSeen.Before(since) {
-			out = append(out, b.records[s.Place].shown(s))
+			out = append(out, b.records[s.DealKey].shown(s))
 		}
 	}
 	return out
 }
 
-// Unsure returns the looks of which a reader of only some verdicts must read all, because what it read may be a repeat:
-// the look that rejected or marked the deal, those that accepted or confirmed it beside another outcome, and those with
-// a verdict that was read twice.
-func (b *Book) Unsure(p Place) (looks []pipeline.Look) {
+// Unsure returns the looks whose verdicts must all be read before the state of this deal is certain, because a
+// verdict that was read may be a repeat: the look that rejected the deal or marked it stale, each look that
+// accepted or confirmed it and also did something else, and each look with a verdict that was read twice.
+func (b *Fold) Unsure(p DealKey) (looks []pipeline.Look) {
 	r := b.record(p)
 	yes, no := r.newest()
 	if no.id == 0 && yes.id > 0 {
@@ -146,15 +147,15 @@ func (b *Book) Unsure(p Place) (looks []pipeline.Look) {
 	return looks
 }
 
-// Awaits reports whether a deal that was decided then is hidden and the verdict that accepts it has not been received:
-// it is published after the deal, and shows it whatever was decided in between.
-func (b *Book) Awaits(p Place, decided time.Time) bool {
+// Awaits reports whether the deal is hidden only until the verdict that accepts its version of that instant is
+// received. That verdict is published after the version, and shows the deal whatever was decided in between.
+func (b *Fold) Awaits(p DealKey, decided time.Time) bool {
 	yes, no := b.record(p).newest()
 	return no.id > yes.id && b.record(p).confirmed().Before(decided.Truncate(time.Millisecond))
 }
 
 // newest returns the newest verdict for a deal and the newest against it.
-func (r *record) newest() (yes, no opinion) {
+func (r *record) newest() (yes, no dealVerdict) {
 	for _, h := range r.verdicts {
 		switch h.outcome {
 		case pipeline.Accept, pipeline.Confirm:
@@ -167,7 +168,7 @@ func (r *record) newest() (yes, no opinion) {
 	return yes, no
 }
 
-func later(a, b opinion) opinion {
+func later(a, b dealVerdict) dealVerdict {
 	if b.id > a.id {
 		return b
 	}
@@ -175,6 +176,6 @@ func later(a, b opinion) opinion {
 }
 
 // Compare orders places by domain, ASIN and price type.
-func (p Place) Compare(q Place) int {
+func (p DealKey) Compare(q DealKey) int {
 	return cmp.Or(cmp.Compare(p.Domain, q.Domain), cmp.Compare(p.ASIN, q.ASIN), cmp.Compare(p.PriceType, q.PriceType))
 }

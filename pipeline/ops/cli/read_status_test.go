@@ -35,7 +35,7 @@ func within(t *testing.T, b *bus.Bus, clickhouse string) (cli.Status, string, er
 	ctx, cancel := context.WithTimeout(t.Context(), statusWithin)
 	defer cancel()
 	began := time.Now()
-	s, err := cli.LookAndCount(ctx, b, clickhouse)
+	s, err := cli.ReadStatusAndCounts(ctx, b, clickhouse)
 	if took := time.Since(began); took > bound {
 		t.Errorf("the status took %v, want at most %v", took, bound)
 	}

@@ -15,23 +15,23 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// flood is the peek loop's state for shedding: the lines that any peeker
-// drew, and the messages in the sheddable lanes that no peeker has taken yet.
-type flood struct {
+// shedder is the peek loop's state for shedding: the lines that any peeker has drawn, and the work in the lanes
+// that may be shed which no peeker has taken yet.
+type shedder struct {
 	*peeker
-	cell     bus.Cell // of the lines
-	balance  bus.Cell // tokend's
-	lines    shedding.Lines
-	lanes    map[pipeline.Source][]shedding.Waiting // by sequence; only while too much waits
-	scanned  uint64                                 // sequence up to which the lanes were read
-	lookedAt time.Time
+	cell      bus.Cell // of the lines
+	balance   bus.Cell // tokend's
+	lines     shedding.Lines
+	lanes     map[pipeline.Source][]shedding.Waiting // by sequence; only while too much waits
+	scanned   uint64                                 // sequence up to which the lanes were read
+	checkedAt time.Time
 
-	looked, survived int // peeks of this process, for the price of a decision
+	peeked, survived int // peeks of this process, for the price of a decision
 }
 
 const (
-	// lookEvery is how often, in pipeline time, a peeker checks whether too much waits.
-	lookEvery = 2 * time.Minute
+	// checkEvery is how often, in pipeline time, a peeker checks whether too much waits.
+	checkEvery = 2 * time.Minute
 	// deciding is the part of the income that looks may spend; the rest is for the list.
 	deciding = 0.85
 	// usualCommit is assumed until a commit was paid for.
@@ -42,23 +42,23 @@ const (
 	shedBatch = 100
 )
 
-func (p *peeker) flood(ctx context.Context) (*flood, error) {
+func (p *peeker) newShedder(ctx context.Context) (*shedder, error) {
 	kv, err := p.bus.Store(ctx, p.bus.Own(pipeline.BucketTokens))
 	if err != nil {
 		return nil, err
 	}
-	return &flood{
+	return &shedder{
 		peeker: p, cell: bus.NewCell(kv, pipeline.KeyShed), balance: bus.NewCell(kv, pipeline.KeyBalance),
 		lanes: map[pipeline.Source][]shedding.Waiting{},
 	}, nil
 }
 
-// look drops what others have taken. From time to time it reads the lines, and
-// draws one if more waits than tokens can decide within the patience.
-func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish token.Wish) error {
+// check drops what other peekers have taken. Every checkEvery it reads the lines, and draws a further one if more
+// waits than tokens can decide within the patience.
+func (f *shedder) check(ctx context.Context, backlogs map[string]bus.Backlog, wish token.Wish) error {
 	f.prune(backlogs)
 	now := f.env.Now()
-	if !f.lookedAt.IsZero() && now.Sub(f.lookedAt) < lookEvery {
+	if !f.checkedAt.IsZero() && now.Sub(f.checkedAt) < checkEvery {
 		return nil
 	}
 	if err := f.readLines(ctx); err != nil {
@@ -77,7 +77,7 @@ func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish 
 	tooMuch := f.cfg.Shed && known && wish == token.Run && means.Exceeded(waiting)
 	if !tooMuch && len(f.lines.Lines) == 0 {
 		clear(f.lanes)
-		f.scanned, f.lookedAt = 0, now
+		f.scanned, f.checkedAt = 0, now
 		return nil
 	}
 	if err := f.scan(ctx, backlogs); err != nil {
@@ -88,11 +88,11 @@ func (f *flood) look(ctx context.Context, backlogs map[string]bus.Backlog, wish 
 			return err
 		}
 	}
-	f.lookedAt = now
+	f.checkedAt = now
 	return nil
 }
 
-func (f *flood) readLines(ctx context.Context) error {
+func (f *shedder) readLines(ctx context.Context) error {
 	raw, _, err := f.cell.Read(ctx)
 	if err != nil {
 		return err
@@ -106,14 +106,14 @@ func (f *flood) readLines(ctx context.Context) error {
 }
 
 // means returns what deciding can spend, according to tokend's last balance; false while that is unknown.
-func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (shedding.Means, bool, error) {
+func (f *shedder) means(ctx context.Context, backlogs map[string]bus.Backlog) (shedding.Means, bool, error) {
 	var b token.Balance
 	raw, _, err := f.balance.Read(ctx)
 	if err != nil || raw == nil || json.Unmarshal(raw, &b) != nil || b.Rate <= 0 {
 		return shedding.Means{}, false, err
 	}
 	commit := b.Stages[pipeline.StageCommitter].Price
-	if token.SaneFigures(b.Est, b.Rate) != nil || commit > mostCommit {
+	if token.ValidFigures(b.Est, b.Rate) != nil || commit > mostCommit {
 		return shedding.Means{}, false, nil
 	}
 	if commit <= 0 {
@@ -126,12 +126,12 @@ func (f *flood) means(ctx context.Context, backlogs map[string]bus.Backlog) (she
 	}
 	return shedding.Means{
 		PerHour: deciding * 60 * float64(b.Rate), Hand: int(hand), Patience: f.cfg.Patience,
-		Price: shedding.Price(token.PricePeek, commit, f.looked, f.survived),
+		Price: shedding.Price(token.PricePeek, commit, f.peeked, f.survived),
 	}, true, nil
 }
 
 // scan reads what was added to the lanes since the last scan.
-func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error {
+func (f *shedder) scan(ctx context.Context, backlogs map[string]bus.Backlog) error {
 	var subjects []string
 	from := uint64(math.MaxUint64)
 	for _, s := range pipeline.Sources() {
@@ -160,7 +160,7 @@ func (f *flood) scan(ctx context.Context, backlogs map[string]bus.Backlog) error
 }
 
 // draw adds a line, which is stored before any peeker applies it.
-func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
+func (f *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
 	floor := uint64(math.MaxUint64)
 	for s := range f.lanes {
 		if l := backlogs[f.durable(s)]; l.Pending+l.Unsettled > 0 {
@@ -189,7 +189,7 @@ func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m she
 	f.lines = ls
 	if drawn {
 		f.pulse.Count("lines", 1)
-		f.env.Log.Warn("more waits than tokens can decide, the least valuable is shed", "waiting", line.Waiting,
+		f.env.Log.Warn("more work waits than tokens can decide, the least valuable is shed", "waiting", line.Waiting,
 			"decidable", line.Decidable, "below_cents", line.BelowCents, "patience", m.Patience, "price", math.Round(100*m.Price)/100)
 	}
 	return nil
@@ -197,7 +197,7 @@ func (f *flood) draw(ctx context.Context, backlogs map[string]bus.Backlog, m she
 
 // shed returns a lane whose next work is below a line, and how many
 // consecutive items: they are shed without a claim, whatever the balance.
-func (f *flood) shed() (pipeline.Source, int) {
+func (f *shedder) shed() (pipeline.Source, int) {
 	for _, s := range pipeline.Sources() {
 		n := 0
 		for _, w := range f.lanes[s] {
@@ -213,9 +213,9 @@ func (f *flood) shed() (pipeline.Source, int) {
 	return "", 0
 }
 
-// prune drops what any peeker has taken, and what the stream has deleted: a take for it
-// would bring nothing, or work above the line, which needs a claim.
-func (f *flood) prune(backlogs map[string]bus.Backlog) {
+// prune drops what a peeker has taken and what the stream has deleted. A take for it would return nothing, or work
+// above the line, which needs a claim.
+func (f *shedder) prune(backlogs map[string]bus.Backlog) {
 	for s := range f.lanes {
 		l := backlogs[f.durable(s)]
 		if l.Pending == 0 {
@@ -227,13 +227,13 @@ func (f *flood) prune(backlogs map[string]bus.Backlog) {
 }
 
 // taken drops what was taken from a lane up to a sequence.
-func (f *flood) taken(s pipeline.Source, upTo uint64) {
+func (f *shedder) taken(s pipeline.Source, upTo uint64) {
 	f.lanes[s] = slices.DeleteFunc(f.lanes[s], func(w shedding.Waiting) bool { return w.Seq <= upTo })
 }
 
 // split removes what is below a line from the work that would have to be paid for. Redelivered work is
 // compared with the newest lines, because the worker that had it before may have shed it under one of them.
-func (f *flood) split(ctx context.Context, units []worker.Unit, of []int, facts []fact) ([]int, error) {
+func (f *shedder) split(ctx context.Context, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	for _, i := range of {
 		if units[i].Deliveries > 1 && once(units[i].Survivor.Source) {
 			if err := f.readLines(ctx); err != nil {
@@ -255,12 +255,12 @@ func (f *flood) split(ctx context.Context, units []worker.Unit, of []int, facts 
 }
 
 // saw counts the verdict of a peek.
-func (f *flood) saw(v pipeline.Verdict) {
+func (f *shedder) counted(v pipeline.Verdict) {
 	switch v.Outcome {
 	case pipeline.Survive:
-		f.looked, f.survived = f.looked+1, f.survived+1
+		f.peeked, f.survived = f.peeked+1, f.survived+1
 	case pipeline.Reject:
-		f.looked++
+		f.peeked++
 	case pipeline.Accept, pipeline.Confirm, pipeline.Fail, pipeline.Shed:
 	}
 }

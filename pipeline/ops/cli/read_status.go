@@ -13,8 +13,8 @@ import (
 	"ratchet/pipeline/platform/bus"
 )
 
-// lookWithin bounds a look whose caller sets no limit.
-const lookWithin = 10 * time.Second
+// statusWithin bounds reading the status if the caller sets no limit.
+const statusWithin = 10 * time.Second
 
 // part is a piece of the status. Parts are read concurrently, so that one that does not answer delays no other.
 type part struct {
@@ -36,19 +36,20 @@ func parts() []part {
 	}
 }
 
-// Look reads the status until ctx ends, and names in Late what has not answered by then. Unreadable parts are left out,
-// because a status that fails when something is wrong is useless; only NATS itself must answer.
-func Look(ctx context.Context, b *bus.Bus) (Status, error) { return look(ctx, b, parts()) }
+// ReadStatus reads the status until ctx ends, and names in Late the parts that have not answered by then.
+// Unreadable parts are left out, because a status that fails when something is wrong is useless; only NATS itself
+// must answer.
+func ReadStatus(ctx context.Context, b *bus.Bus) (Status, error) { return readParts(ctx, b, parts()) }
 
-// LookAndCount is Look with the counts of the deals, from the ClickHouse at the URL or from the streams.
-func LookAndCount(ctx context.Context, b *bus.Bus, clickhouse string) (Status, error) {
+// ReadStatusAndCounts is Look with the counts of the deals, from the ClickHouse at the URL or from the streams.
+func ReadStatusAndCounts(ctx context.Context, b *bus.Bus, clickhouse string) (Status, error) {
 	v := NewVisible(b, clickhouse)
 	v.Patience = countPatience
 	count := part{countPart, func(s *Status, ctx context.Context, _ *bus.Bus) {
 		defer v.Close()
 		s.Count(ctx, v)
 	}}
-	s, err := look(ctx, b, append(parts(), count))
+	s, err := readParts(ctx, b, append(parts(), count))
 	for i, late := range s.Late {
 		if why := v.because.Load(); late == countPart && why != nil {
 			s.Late[i] += ", since " + *why
@@ -64,11 +65,11 @@ const (
 )
 
 // work reads the part of the status about tokens and the work that waits for them.
-func work(ctx context.Context, b *bus.Bus) (Status, error) { return look(ctx, b, parts()[:2]) }
+func work(ctx context.Context, b *bus.Bus) (Status, error) { return readParts(ctx, b, parts()[:2]) }
 
-// look reads the parts concurrently. Each fills its own Status; that of a late part is not used.
-func look(ctx context.Context, b *bus.Bus, parts []part) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+// readParts reads the parts concurrently. Each fills its own Status; that of a late part is not used.
+func readParts(ctx context.Context, b *bus.Bus, parts []part) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusWithin)
 	defer cancel()
 	// A part ends before the deadline, so that it can return what it has.
 	end, _ := ctx.Deadline()
