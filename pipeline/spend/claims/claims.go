@@ -25,6 +25,9 @@ import (
 // ErrShort means that the grant has less credit than the claim needs: try again when Changed fires.
 var ErrShort = token.ErrShort
 
+// ErrHeld is ErrShort because the operator's mode is not run.
+var ErrHeld = fmt.Errorf("the operator's mode permits no spending: %w", ErrShort)
+
 // Spender is one worker's access to its stage's grant.
 type Spender struct {
 	bus     *bus.Bus
@@ -169,11 +172,19 @@ type Claim struct {
 	counted  bool // in the metrics
 }
 
-// Claim takes n tokens for one call of a kind about that many items. After an error with an
-// unknown outcome the grant is read again, and a claim that was stored is found by its ID.
+// Claim takes n tokens for one call of a kind about that many items, if the operator's mode is run: tokend takes back
+// what it has issued when that changes, but it may be down. After an error with an unknown outcome the grant is read
+// again, and a claim that was stored is found by its ID.
 func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items int) (*Claim, error) {
 	if n <= 0 {
 		return nil, fmt.Errorf("claim %d tokens: want at least 1", n)
+	}
+	wish, err := p.Wish(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if wish != token.Run {
+		return nil, ErrHeld
 	}
 	mark := trace.Begin(ctx, "claim") // recorded only if it succeeds
 	c := &Claim{
@@ -181,7 +192,7 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 		deadline: process.MachineNow().Add(token.Life(p.env.Clock.Machine)), // measured from before the write: early, never late
 	}
 	hold := token.Hold{N: n, Kind: kind, Items: items, Worker: p.worker, At: p.env.Now()}
-	_, err := bus.Change(ctx, p.grant, func(g token.Grant) (token.Grant, bool, error) {
+	_, err = bus.Change(ctx, p.grant, func(g token.Grant) (token.Grant, bool, error) {
 		hold.N = max(n, items*g.Ceiling(kind)) // the operator's ceiling may exceed the caller's
 		c.n = hold.N
 		next, err := g.Take(c.id, hold)

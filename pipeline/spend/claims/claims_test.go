@@ -158,6 +158,9 @@ func TestNothingCanBeClaimedWhilePausedOrWithoutATokend(t *testing.T) {
 		if err != nil || credit != 0 || got != want {
 			t.Errorf("mode %s: wish %s, credit %d (%v)", wish, got, credit, err)
 		}
+		if _, err := p.Claim(t.Context(), 1, pipeline.KindPeek, 1); !errors.Is(err, claims.ErrHeld) {
+			t.Errorf("mode %s: tokens that were issued before are claimed: %v", wish, err)
+		}
 	}
 	other, err := claims.Open(t.Context(), d.bus, d.env, pipeline.StageCommitter)
 	if err != nil {

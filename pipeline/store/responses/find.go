@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +38,7 @@ func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wa
 		return nil, err
 	}
 	out := make([]*Answer, len(wants))
-	older := map[string]string{} // work to key
+	older := map[bought]bool{}
 	for i, w := range wants {
 		a, stored := newest[w.Key]
 		switch {
@@ -45,7 +47,7 @@ func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wa
 		case stored:
 			for _, work := range []string{w.WorkID, w.Also} {
 				if work != "" {
-					older[work] = w.Key
+					older[bought{work, w.Key}] = true
 				}
 			}
 		}
@@ -58,9 +60,9 @@ func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wa
 		return nil, err
 	}
 	for i, w := range wants {
-		a, ok := own[w.WorkID]
+		a, ok := own[bought{w.WorkID, w.Key}]
 		if !ok {
-			a, ok = own[w.Also]
+			a, ok = own[bought{w.Also, w.Key}]
 		}
 		if ok && out[i] == nil {
 			out[i] = &a
@@ -69,21 +71,20 @@ func Serving(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wa
 	return out, nil
 }
 
+// bought names an answer by the work that paid for it and its key: one work may buy several sellers.
+type bought struct{ work, key string }
+
 // boughtFor returns the newest answer that each work paid for, by its key. It reads
 // the headers of all answers to those keys and the bodies of those that it returns.
-func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, keyOf map[string]string) (map[string]Answer, error) {
-	seen := map[string]bool{}
-	from := bus.From{Headers: true}
-	for _, key := range keyOf {
-		if s := pipeline.SubjectResponse(domain, kind, key); !seen[s] {
-			seen[s], from.Subjects = true, append(from.Subjects, s)
-		}
+func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, wanted map[bought]bool) (map[bought]Answer, error) {
+	keyOf := map[string]string{} // of a subject
+	for of := range wanted {
+		keyOf[pipeline.SubjectResponse(domain, kind, of.key)] = of.key
 	}
-	found := map[string]uint64{}
-	err := b.Scan(ctx, pipeline.StreamResponses, from, func(r bus.Read) error {
-		work := r.Header.Get(pipeline.HeaderWorkID)
-		if key, ours := keyOf[work]; ours && r.Subject == pipeline.SubjectResponse(domain, kind, key) {
-			found[work] = r.Sequence
+	found := map[bought]uint64{}
+	err := b.Scan(ctx, pipeline.StreamResponses, bus.From{Headers: true, Subjects: slices.Collect(maps.Keys(keyOf))}, func(r bus.Read) error {
+		if of := (bought{r.Header.Get(pipeline.HeaderWorkID), keyOf[r.Subject]}); wanted[of] {
+			found[of] = r.Sequence
 		}
 		return nil
 	})
@@ -94,8 +95,8 @@ func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, 
 	if err != nil {
 		return nil, fmt.Errorf("find stored answers: %w", err)
 	}
-	out := map[string]Answer{}
-	for work, seq := range found {
+	out := map[bought]Answer{}
+	for of, seq := range found {
 		m, err := s.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue // the stream has just deleted it
@@ -104,8 +105,8 @@ func boughtFor(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, 
 			return nil, fmt.Errorf("read stored answer %d: %w", seq, err)
 		}
 		if a, ok := readable(b, m.Sequence, m.Header, m.Data); ok {
-			a.Domain, a.Kind, a.Key = domain, kind, keyOf[work]
-			out[work] = a
+			a.Domain, a.Kind, a.Key = domain, kind, of.key
+			out[of] = a
 		}
 	}
 	return out, nil

@@ -104,6 +104,10 @@ func TestAnAnswerServesItsOwnWorkAtAnyAgeAndOtherWorkWhileItIsYoung(t *testing.T
 			t.Errorf("%s: %+v serves, want that of %q", c.name, got[0], c.call)
 		}
 	}
+	several := []responses.Want{want("B000000001", "mine", "", 0), want("B000000003", "mine", "", 0)}
+	if got, err := responses.Serving(t.Context(), b, 1, pipeline.KindPeek, several, now); err != nil || got[0] == nil || got[0].Key != "B000000001" || got[1] != nil {
+		t.Errorf("of two wants of one work, which bought the first: %+v, %v", got, err)
+	}
 	if got, err := responses.Serving(t.Context(), b, 2, pipeline.KindPeek, []responses.Want{want("B000000001", "mine", "", time.Hour)}, now); err != nil || got[0] != nil {
 		t.Errorf("an answer of another domain serves: %+v, %v", got[0], err)
 	}
