@@ -33,11 +33,9 @@ type verdicts struct {
 }
 
 func (v *verdicts) add(m bus.Read, d pipeline.Verdict) {
-	run := m.Header.Get(pipeline.HeaderRunID)
 	switch {
-	case d.Outcome == pipeline.Reject: // also of a replay, which may cover a live one on its subject
+	case d.Outcome == pipeline.Reject:
 		v.rejected = max(v.rejected, m.Sequence)
-	case run != "" && run != pipeline.RunLive:
 	case d.Outcome == pipeline.Accept && m.Sequence > v.accepted:
 		v.accepted, v.found = m.Sequence, d.Deal
 	case d.Outcome == pipeline.Confirm:

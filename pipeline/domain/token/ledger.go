@@ -10,7 +10,7 @@ import (
 
 // mostTokens is more tokens than any account counts in its life; beyondTime is an epoch of the year 2200.
 const (
-	mostTokens     = 1 << 40
+	mostTokens = 1 << 40
 	beyondTime = 7_258_118_400
 )
 

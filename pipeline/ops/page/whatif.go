@@ -65,7 +65,8 @@ func (s *Server) rules(ctx context.Context, b *bus.Bus) (current cli.RuleFile, e
 	return current, nil
 }
 
-// ownRules returns the rules with which the daemons here were started: RULES, which is the first plan's, or the built-in ones.
+// ownRules returns the rules with which the daemons here were started: RULES, which is the first plan's, or the
+// built-in ones.
 func (s *Server) ownRules(ctx context.Context, p pipeline.Plan) (cli.RuleFile, error) {
 	if p != "" || s.o.Rules == "" {
 		return cli.NewRuleFile(schemas.UsedBooks, "built in")

@@ -133,10 +133,8 @@ func (r *redecision) readVerdicts(ctx context.Context, deals []storedDeal) error
 	}
 	byASIN := map[string][]bus.Read{}
 	for _, m := range stored {
-		if run := m.Header.Get(pipeline.HeaderRunID); run == "" || run == pipeline.RunLive {
-			asin := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-			byASIN[asin] = append(byASIN[asin], m)
-		}
+		asin := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+		byASIN[asin] = append(byASIN[asin], m)
 	}
 	for i := range deals {
 		for _, m := range byASIN[deals[i].ASIN] {

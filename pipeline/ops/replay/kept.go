@@ -51,7 +51,7 @@ func (k *Kept) Read(ctx context.Context, b *bus.Bus, now time.Time, span time.Du
 	}
 	err := b.Scan(ctx, pipeline.StreamVerdicts, from, func(r bus.Read) error {
 		k.next = r.Sequence + 1
-		if run := r.Header.Get(pipeline.HeaderRunID); run == "" || run == pipeline.RunLive {
+		if r.Live() {
 			k.take(r)
 		}
 		return nil

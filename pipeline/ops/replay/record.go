@@ -63,8 +63,8 @@ type place struct {
 // farEnd is more sequences than a stream will ever have.
 const farEnd = 1 << 48
 
-// Validate returns an error for an impossible record: resumed from such a place, a run would be complete and have decided
-// nothing.
+// Validate returns an error for an impossible record: resumed from such a place, a run would be complete without
+// having decided anything.
 func (r Record) Validate() error {
 	switch {
 	case r.Look != pipeline.LookGlance && r.Look != pipeline.LookPeek && r.Look != pipeline.LookCommit:

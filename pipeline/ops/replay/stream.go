@@ -139,7 +139,7 @@ func (s *streamSource) next(ctx context.Context) (ps []original, at place, seen 
 		seen++
 		s.ended = pending == 0 || r.Sequence == s.until
 		at.Next = r.Sequence + 1
-		if run := r.Header.Get(pipeline.HeaderRunID); run != pipeline.RunLive && run != "" {
+		if !r.Live() {
 			continue
 		}
 		p, err := readOriginal(r)

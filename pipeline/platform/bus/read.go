@@ -31,6 +31,12 @@ func ReadOf(m jetstream.Msg) (r Read, pending uint64, err error) {
 	return Read{Subject: m.Subject(), Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp, Header: m.Headers(), Body: m.Data()}, meta.NumPending, nil
 }
 
+// Live reports whether the message is not of a replay.
+func (r Read) Live() bool {
+	run := r.Header.Get(pipeline.HeaderRunID)
+	return run == "" || run == pipeline.RunLive
+}
+
 // Stored returns the message in the form that decoders use.
 func (r Read) Stored() pipeline.Stored {
 	return pipeline.Stored{Subject: r.Subject, Sequence: r.Sequence, StoredAt: r.StoredAt, Header: r.Header, Body: r.Body}

@@ -137,7 +137,7 @@ func committer() Role {
 			"deal.>", "response.*.commit.>", "response.*.seller.>", "verdict.*.commit.>",
 		},
 		Gets:       []string{pipeline.StreamSurvivors},
-		Scans:      []string{pipeline.StreamDeals}, // deals with an older estimate are decided again
+		Scans:      []string{pipeline.StreamDeals, pipeline.StreamVerdicts}, // deals with an older estimate are decided again
 		Takes:      takes,
 		Subscribes: []string{"survivor.*." + string(pipeline.LookPeek) + ".>"},
 	})

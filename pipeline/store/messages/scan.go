@@ -2,6 +2,7 @@ package messages
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"ratchet/pipeline"
@@ -33,7 +34,8 @@ func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Recorded)) error
 }
 
 // LastVerdicts returns the newest verdicts that decide whether these deals are shown: the accept of a commit, the
-// confirmation of a peek, and the rejects of each look. One of a replay covers a live one on its subject.
+// confirmation of a peek, and the rejects of each look. A replay publishes on the same subjects; its verdicts show and
+// hide nothing, so the live one before is read where one of a replay is the newest.
 func LastVerdicts(ctx context.Context, b *bus.Bus, deals []pipeline.Identity) ([]bus.Read, error) {
 	var subjects []string
 	for _, d := range deals {
@@ -45,5 +47,28 @@ func LastVerdicts(ctx context.Context, b *bus.Bus, deals []pipeline.Identity) ([
 		}
 	}
 	slices.Sort(subjects)
-	return b.Newest(ctx, pipeline.StreamVerdicts, slices.Compact(subjects), bus.Until{})
+	newest, err := b.Newest(ctx, pipeline.StreamVerdicts, slices.Compact(subjects), bus.Until{})
+	if err != nil {
+		return nil, err
+	}
+	var live []bus.Read
+	var covered []string
+	for _, m := range newest {
+		if m.Live() {
+			live = append(live, m)
+		} else {
+			covered = append(covered, m.Subject)
+		}
+	}
+	if len(covered) == 0 {
+		return live, nil
+	}
+	before := map[string]bus.Read{}
+	err = b.Scan(ctx, pipeline.StreamVerdicts, bus.From{Subjects: covered}, func(m bus.Read) error {
+		if m.Live() {
+			before[m.Subject] = m
+		}
+		return nil
+	})
+	return slices.AppendSeq(live, maps.Values(before)), err
 }

@@ -1,0 +1,52 @@
+package messages_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/store/messages"
+	"ratchet/test/streams"
+)
+
+func TestAReplaysVerdictDoesNotHideTheLiveOneOnItsSubject(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	var all []pipeline.Identity
+	put := func(run, asin string, look pipeline.Look, outcome pipeline.Outcome, n int) {
+		t.Helper()
+		id := pipeline.Identity{Domain: 1, ASIN: asin, PriceType: 2, CreationDate: 7_000_000 + int64(n)}
+		all = append(all, id)
+		v := pipeline.Verdict{Identity: id, Look: look, Outcome: outcome, Reason: "ok", DecidedAt: time.Date(2026, 3, 2, 9, n, 0, 0, time.UTC)}
+		if err := b.PublishAll(t.Context(), []bus.Message{messages.Verdict(run, id.WorkID("1"), "", v)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const gone, only = "B000000001", "B000000002"
+	put(pipeline.RunLive, gone, pipeline.LookCommit, pipeline.Accept, 1)
+	put(pipeline.RunLive, gone, pipeline.LookPeek, pipeline.Reject, 2)
+	put(pipeline.RunLive, gone, pipeline.LookPeek, pipeline.Reject, 3)
+	put("trial", gone, pipeline.LookPeek, pipeline.Reject, 4)
+	put("trial", gone, pipeline.LookCommit, pipeline.Accept, 5)
+	put("trial", only, pipeline.LookCommit, pipeline.Reject, 6)
+
+	last, err := messages.LastVerdicts(t.Context(), b, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range last {
+		var v pipeline.Verdict
+		if err := json.Unmarshal(m.Body, &v); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, v.ASIN+" "+string(v.Outcome)+v.DecidedAt.Format(" 4"))
+	}
+	slices.Sort(got)
+	if want := []string{gone + " accept 1", gone + " reject 3"}; !slices.Equal(got, want) {
+		t.Errorf("the last live verdicts: %q, want %q", got, want)
+	}
+}
