@@ -162,8 +162,8 @@ func (f *shedder) scan(ctx context.Context, backlogs map[string]bus.Backlog) err
 // draw adds a line, which is stored before any peeker applies it.
 func (f *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
 	floor := uint64(math.MaxUint64)
-	for s := range f.lanes {
-		if l := backlogs[f.durable(s)]; l.Pending+l.Unsettled > 0 {
+	for _, s := range pipeline.Sources() {
+		if l := backlogs[f.durable(s)]; once(s) && l.Pending+l.Unsettled > 0 {
 			floor = min(floor, l.Settled)
 		}
 	}

@@ -438,3 +438,28 @@ func TestNothingIsShedWhilePausedOrWithoutABalanceAndRefreshesNever(t *testing.T
 		t.Errorf("pays for %v (%v), lines %v and %v", pay, err, facts[0].Line, facts[1].Line)
 	}
 }
+
+func TestALineHoldsWhileWorkThatItCoversIsUnsettledInAnyLane(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	s := newStepper(t, d)
+	put(t, d, pipeline.KeyShed, `{"lines":[{"up_to":10,"below_cents":500}]}`)
+	for i := range 40 {
+		worth := int64(i)
+		s.shedder.lanes[pipeline.SourceLive] = append(s.shedder.lanes[pipeline.SourceLive], shedding.Waiting{Seq: uint64(21 + i), Cents: &worth})
+	}
+	for _, c := range []struct {
+		settled uint64
+		lines   int
+	}{{4, 2}, {10, 1}} { // a peeker died when all of its lane was delivered
+		backlogs := map[string]bus.Backlog{
+			s.durable(pipeline.SourceLive): {Pending: 40, Delivered: 20, Settled: 20},
+			s.durable(pipeline.SourceGap):  {Unsettled: int(10 - c.settled), Delivered: 10, Settled: c.settled},
+		}
+		means := shedding.Means{PerHour: 20, Price: 1, Patience: time.Hour}
+		if err := s.shedder.draw(t.Context(), backlogs, means, desk.T0); err != nil || len(s.shedder.lines.Lines) != c.lines {
+			t.Errorf("settled up to %d: the lines are %+v, want %d: %v", c.settled, s.shedder.lines.Lines, c.lines, err)
+		}
+		put(t, d, pipeline.KeyShed, `{"lines":[{"up_to":10,"below_cents":500}]}`)
+	}
+}
