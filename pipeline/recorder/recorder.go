@@ -81,15 +81,15 @@ func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Cont
 // run starts two goroutines per stream, of which one takes and one inserts, one for the server's
 // advisories and one that opens ClickHouse, and waits for all of them.
 func (r *recorder) run(ctx context.Context) error {
-	lines, err := r.lines(ctx)
-	if err != nil {
-		return err
-	}
-	advisories, err := r.watchAdvisories()
+	advisories, err := r.watchAdvisories() // first, since they are not stored
 	if err != nil {
 		return err
 	}
 	defer advisories.stop()
+	lines, err := r.lines(ctx)
+	if err != nil {
+		return err
+	}
 	var all sync.WaitGroup
 	tried := make(chan struct{})
 	all.Go(func() { r.keepOpen(ctx, tried); r.tidyUp(ctx) })

@@ -159,7 +159,10 @@ func TestStoppingWithClickHouseAwayLosesNothing(t *testing.T) {
 func TestWhatTheServerGivesUpIsCopiedToDeadOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	ready := make(chan struct{})
+	w.env.Ready = sync.OnceFunc(func() { close(ready) })
 	w.start(plainly)
+	<-ready // what the server gives up before is not copied
 	w.publish(bus.Message{Subject: "candidate.1.live.B000000001", Schema: pipeline.SchemaCandidate, ID: "c1", WorkID: "w1", Body: []byte(`{"a":1}`)})
 	c, err := w.b.JS.CreateConsumer(t.Context(), pipeline.StreamCandidates, jetstream.ConsumerConfig{
 		Durable: "commit-x", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 2, AckWait: 100 * time.Millisecond,
