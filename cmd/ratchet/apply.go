@@ -28,7 +28,7 @@ func (c rulesApplyCmd) Run(a *app) error {
 	if err != nil {
 		return a.complete(process.Usagef("%w", err))
 	}
-	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	return c.applyRules(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		if n := len(all); n > 0 && all[n-1].Rules == string(body) {
 			return all[n-1], nil // already applied: repeating the command completes an interrupted one
 		}
@@ -64,7 +64,7 @@ type rulesRevertCmd struct {
 
 // Run puts the rules of an earlier version live.
 func (c rulesRevertCmd) Run(a *app) error {
-	return c.live(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
+	return c.applyRules(a, c.planFlag, func(all []pipeline.AppliedRules) (pipeline.AppliedRules, error) {
 		to, old, err := earlier("rules", all, func(a pipeline.AppliedRules) int { return a.Version }, c.Version)
 		return pipeline.AppliedRules{Reverts: &to, Rules: old.Rules, RuleSet: old.RuleSet}, err
 	})
@@ -90,7 +90,7 @@ func earlier[T any](what string, all []T, version func(T) int, asked *int) (to i
 }
 
 // applyVersion runs apply, prints which version is current and continues with then. what is the command's name.
-func applying[T any](f natsFlags, a *app, p planFlag, what string, apply func(context.Context, *bus.Bus) (cli.Applied[T], error), then func(*bus.Bus, cli.Applied[T]) error) error {
+func applyVersion[T any](f natsFlags, a *app, p planFlag, what string, apply func(context.Context, *bus.Bus) (cli.Applied[T], error), then func(*bus.Bus, cli.Applied[T]) error) error {
 	f, err := f.of(p)
 	if err != nil {
 		return err
@@ -118,8 +118,8 @@ func applying[T any](f natsFlags, a *app, p planFlag, what string, apply func(co
 }
 
 // applyRules makes the rules of next current, waits for the daemons and decides the stored deals again.
-func (f natsFlags) live(a *app, p planFlag, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
-	return applying(f, a, p, "rules", func(ctx context.Context, b *bus.Bus) (cli.Applied[pipeline.AppliedRules], error) {
+func (f natsFlags) applyRules(a *app, p planFlag, next func([]pipeline.AppliedRules) (pipeline.AppliedRules, error)) error {
+	return applyVersion(f, a, p, "rules", func(ctx context.Context, b *bus.Bus) (cli.Applied[pipeline.AppliedRules], error) {
 		return cli.ApplyNextRules(ctx, b, next)
 	}, func(b *bus.Bus, v cli.Applied[pipeline.AppliedRules]) error { return redecide(a, b, v.Is) })
 }

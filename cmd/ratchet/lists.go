@@ -41,7 +41,7 @@ func (c queriesApplyCmd) Run(a *app) error {
 		}
 		next.Queries = append(next.Queries, pipeline.AppliedQuery{Name: q.Name, Query: file.Bytes()})
 	}
-	return c.read(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+	return c.applyQueries(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
 		if n := len(all); n > 0 && sameQueries(all[n-1], next) {
 			return all[n-1], nil
 		}
@@ -86,7 +86,7 @@ type queriesRevertCmd struct {
 
 // Run puts the queries of an earlier version live.
 func (c queriesRevertCmd) Run(a *app) error {
-	return c.read(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
+	return c.applyQueries(a, c.planFlag, func(all []pipeline.AppliedQueries) (pipeline.AppliedQueries, error) {
 		to, old, err := earlier("queries", all, func(a pipeline.AppliedQueries) int { return a.Version }, c.Version)
 		if to == 0 {
 			old.Queries = []pipeline.AppliedQuery{}
@@ -96,8 +96,8 @@ func (c queriesRevertCmd) Run(a *app) error {
 }
 
 // applyQueries makes the queries of next current, waits for the watermarker and prints which lists change.
-func (f natsFlags) read(a *app, p planFlag, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
-	return applying(f, a, p, "queries", func(ctx context.Context, b *bus.Bus) (cli.Applied[pipeline.AppliedQueries], error) {
+func (f natsFlags) applyQueries(a *app, p planFlag, next func([]pipeline.AppliedQueries) (pipeline.AppliedQueries, error)) error {
+	return applyVersion(f, a, p, "queries", func(ctx context.Context, b *bus.Bus) (cli.Applied[pipeline.AppliedQueries], error) {
 		return cli.ApplyNextQueries(ctx, b, next)
 	}, func(b *bus.Bus, v cli.Applied[pipeline.AppliedQueries]) error {
 		beats := cli.AwaitQueries(a.ctx, b, v.Version)

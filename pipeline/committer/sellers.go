@@ -147,7 +147,7 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 // knows no such seller, so that it is not requested again, and what cannot be read.
 func sellerParts(u worker.Unit, bought *worker.Purchase, ids []string) []responses.Answer {
 	all := keepa.CutSellers(bought.Body)
-	bought.Odd = !all.Whole()
+	bought.Odd = !all.Separated()
 	found, _ := all.For(ids)
 	var keep []responses.Answer
 	share := (bought.Consumed + max(1, len(found)) - 1) / max(1, len(found))

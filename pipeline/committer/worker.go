@@ -223,7 +223,7 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 	if extra > 0 {
 		s.pulse.Count("products_not_asked_for", extra)
 	}
-	bought.Odd = !all.Whole() || len(found) == 0
+	bought.Odd = !all.Separated() || len(found) == 0
 	var parts []responses.Answer
 	e, ok := found[u.Survivor.ASIN]
 	if ok {

@@ -227,7 +227,7 @@ func (s *step) sort(
 	if extra > 0 {
 		s.pulse.Count("products_not_asked_for", extra)
 	}
-	bought.Odd = !all.Whole()
+	bought.Odd = !all.Separated()
 	var keep []responses.Answer
 	at := map[string]int{} // index in keep, by ASIN
 	share := (bought.Consumed + max(1, len(found)) - 1) / max(1, len(found))

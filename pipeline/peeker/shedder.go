@@ -254,7 +254,7 @@ func (f *shedder) split(ctx context.Context, units []worker.Unit, of []int, fact
 	return pay, nil
 }
 
-// saw counts the verdict of a peek.
+// counted counts the verdict of a peek.
 func (f *shedder) counted(v pipeline.Verdict) {
 	switch v.Outcome {
 	case pipeline.Survive:

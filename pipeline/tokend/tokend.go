@@ -199,7 +199,7 @@ func (t *tokend) succeeded() {
 	t.report(func(h *pipeline.Heartbeat) { h.Stuck = "" })
 }
 
-// step leads or stands by once, and returns the machine time until something is due.
+// turn leads or stands by once, and returns the machine time until something is due.
 func (t *tokend) turn(ctx context.Context) (time.Duration, error) {
 	leads, fresh, err := t.lease.Hold(ctx)
 	if err != nil {

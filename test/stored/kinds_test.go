@@ -129,7 +129,7 @@ type readVerdict struct {
 
 func verdict(_ *testing.T, _ *bus.Bus, m pipeline.Stored) (any, error) {
 	v, err := visibility.ReadVerdict(m)
-	return readVerdict{v.Whole(), m.Header[pipeline.HeaderOrigin][0]}, err
+	return readVerdict{v.WithInputs(), m.Header[pipeline.HeaderOrigin][0]}, err
 }
 
 func verdictHeaders(v any) map[string]string {

@@ -74,7 +74,7 @@ func cut(body []byte, payload string, name func(key, raw []byte) string) Element
 }
 
 // Separated reports whether every element of the answer was cut out and has a name.
-func (all Elements) Whole() bool {
+func (all Elements) Separated() bool {
 	return all.Part == nil && all.Odd == nil && !slices.ContainsFunc(all.All, func(e Element) bool { return e.Err != nil || e.Body != nil && e.Key == "" })
 }
 

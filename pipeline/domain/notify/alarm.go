@@ -27,7 +27,7 @@ type wrong struct {
 	says  string
 }
 
-// See returns the watch after a look at the current problems, by name. A problem that returns starts again.
+// Observe returns the watch after an observation of the current problems, by name. A problem that returns starts again.
 func (w Watch) Observe(wrongs map[string]string, now time.Time) Watch {
 	next := Watch{since: now, wrongs: map[string]wrong{}}
 	if !w.since.IsZero() && !now.Before(w.since) {

@@ -26,8 +26,8 @@ type Verdict struct {
 	Inputs json.RawMessage
 }
 
-// Whole returns the verdict with its inputs, if they are an object.
-func (v Verdict) Whole() pipeline.Verdict {
+// WithInputs returns the verdict with its inputs, if they are an object.
+func (v Verdict) WithInputs() pipeline.Verdict {
 	out := v.Verdict
 	if json.Unmarshal(v.Inputs, &out.Inputs) != nil {
 		out.Inputs = nil

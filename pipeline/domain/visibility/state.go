@@ -118,7 +118,7 @@ func (r *record) confirmed() time.Time {
 	return at
 }
 
-// Marks reports whether a fail of the look list for that reason marks a deal as
+// IsStaleReason reports whether a fail of the look list for that reason marks a deal as
 // stale. The refresher uses other reasons too, with another meaning.
 func IsStaleReason(reason string) bool { return strings.HasPrefix(reason, "stale_") }
 

@@ -55,7 +55,7 @@ func (s State) End(r *Read, p Plan, now time.Time) (State, Change) {
 	s.Covered = covered.Within(Span{0, r.Top})
 	if r.Total >= 0 {
 		s.Rows = r.Total
-	} else if r.Whole() {
+	} else if r.ReachedEnd() {
 		s.Rows = r.Distinct()
 	}
 	if !r.Done {
@@ -77,7 +77,7 @@ func (s State) ended(r *Read, p Plan, was Mark, now time.Time, c *Change) State 
 		s.Unseen = math.Round(10*(s.Unseen+missed)) / 10
 		c.Missed = int(math.Round(missed))
 	}
-	if r.Whole() {
+	if r.ReachedEnd() {
 		s.LastSweep, s.Pages, s.Overstates = now, r.Pages/r.Rounds(), r.overstated()
 	}
 	d, why := p.Next(s, r)

@@ -127,7 +127,7 @@ func (c reached) add(pages []Page, s State, r *Read, change Change) {
 	c["reads"]++
 	for what, is := range map[string]bool{
 		"disordered": r.disorder, "joined": r.joined(), "full pages": r.Listed >= RowsPerPage, "a changing total": r.least != r.most,
-		"no total": r.Total < 0, "cut short": !r.Done, "whole": r.Whole(), "odd": r.Odd != "", "gaps opened": len(change.Opened) > 0,
+		"no total": r.Total < 0, "cut short": !r.Done, "whole": r.ReachedEnd(), "odd": r.Odd != "", "gaps opened": len(change.Opened) > 0,
 		"gaps filled": len(change.Filled) > 0, "gaps expired": len(change.Expired) > 0, "sweeps": s.Read.Sweep, "no sweeps": !s.Read.Sweep,
 		"several pages": r.Pages > 1 && len(pages) > 1,
 	} {

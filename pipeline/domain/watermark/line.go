@@ -54,7 +54,7 @@ func (r Reader) changed(c Change, now time.Time) []Effect {
 			out = append(out, Warn{expired, []any{"from", g.From, "to", g.To, "rows_estimate", g.RowsEstimate}})
 		}
 	}
-	if r.read.Whole() {
+	if r.read.ReachedEnd() {
 		out = append(out, Append{r.swept(c, now)})
 	}
 	return out

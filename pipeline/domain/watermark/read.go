@@ -200,7 +200,7 @@ func (r *Read) Covered() Spans {
 }
 
 // ReachedEnd reports whether the read went through the list to its end.
-func (r *Read) Whole() bool { return r.Done && r.Odd == "" && r.round > 0 }
+func (r *Read) ReachedEnd() bool { return r.Done && r.Odd == "" && r.round > 0 }
 
 // overstated returns by how many rows the list counts too many, by this read: as many
 // as a complete second pass could not find, and never more than are missing.

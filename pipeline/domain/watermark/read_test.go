@@ -154,7 +154,7 @@ func TestAnOutageIsOneGapRecordAndNoFalseCaughtUp(t *testing.T) {
 			}
 			continue
 		}
-		if !r.Whole() || len(c.Opened) != 1 || len(c.Expired) != 1 || len(c.Filled) != 0 || len(next.Gaps) != 0 {
+		if !r.ReachedEnd() || len(c.Opened) != 1 || len(c.Expired) != 1 || len(c.Filled) != 0 || len(next.Gaps) != 0 {
 			t.Errorf("away for %v: %+v", away, c)
 			continue
 		}
@@ -220,7 +220,7 @@ func TestAnotherOrderTurnsAReadIntoASweepThatEndsByItsCount(t *testing.T) {
 		t.Fatalf("50 rows were never shown: %+v, %+v", r, c)
 	}
 	_, r, _ = read(state(), mixed, page(1, 300, 100, 150), mixed, page(1, 300, 150, 150))
-	if !r.Whole() || r.Lacks() != 0 {
+	if !r.ReachedEnd() || r.Lacks() != 0 {
 		t.Errorf("all 300 were shown: %+v", r)
 	}
 }

@@ -52,7 +52,7 @@ func Why(ctx context.Context, b *bus.Bus, asin string) (Story, error) {
 	s := Story{ASIN: asin}
 	err := messages.ScanVerdicts(ctx, b, bus.From{Subjects: []string{"verdict.*.*.*." + asin}},
 		func(_ bus.Read, v visibility.Verdict) error {
-			s.Verdicts = append(s.Verdicts, StoryVerdict{Sequence: v.Sequence, Run: v.Run, WorkID: v.WorkID, Verdict: v.Whole()})
+			s.Verdicts = append(s.Verdicts, StoryVerdict{Sequence: v.Sequence, Run: v.Run, WorkID: v.WorkID, Verdict: v.WithInputs()})
 			return nil
 		})
 	if err != nil {

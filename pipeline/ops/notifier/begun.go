@@ -69,7 +69,7 @@ func (l *sender) takeOver(ctx context.Context, key string, was Begun) (bool, err
 // resumeDigests sends again each digest that was begun and not completed, if one of its deals is redelivered. It
 // returns the other deliveries. Deals of a digest that another notifier is sending, or that the target does not
 // accept now, are handed back.
-func (l *sender) resume(ctx context.Context, items []loop.Item) ([]loop.Item, error) {
+func (l *sender) resumeDigests(ctx context.Context, items []loop.Item) ([]loop.Item, error) {
 	s, err := l.state(ctx)
 	if err != nil {
 		return nil, errors.Join(err, again(ctx, items, time.Second))
@@ -86,7 +86,7 @@ func (l *sender) resume(ctx context.Context, items []loop.Item) ([]loop.Item, er
 			items = others
 			continue
 		}
-		taken, err := l.repeat(ctx, key, b)
+		taken, err := l.resendDigest(ctx, key, b)
 		if err != nil {
 			return nil, errors.Join(err, again(ctx, items, time.Second))
 		}
@@ -116,7 +116,7 @@ func split(items []loop.Item, b Begun) (members, others []loop.Item) {
 // resendDigest sends a begun digest again, without deals that are hidden or have another price by now; false if the
 // target does not accept it now. If one of its deals is in POSTED the target has accepted all, and the rest is only
 // recorded.
-func (l *sender) repeat(ctx context.Context, key string, b Begun) (taken bool, err error) {
+func (l *sender) resendDigest(ctx context.Context, key string, b Begun) (taken bool, err error) {
 	if ours, err := l.takeOver(ctx, key, b); err != nil || !ours {
 		return err == nil, err
 	}

@@ -205,7 +205,7 @@ func (l *sender) deals(ctx context.Context, items []loop.Item) error {
 
 // message sends one message about these deals, as they stand now, and settles them.
 func (l *sender) message(ctx context.Context, items []loop.Item) error {
-	items, err := l.resume(ctx, items)
+	items, err := l.resumeDigests(ctx, items)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Package page serves the live page: deals, one ASIN, the machine, what other thresholds would change and the replays,
 // for browsers. What it shows comes from the view models of package cli, so that its numbers are those of the commands.
 //
-//	this machine, TLS ─▶ access.Door ─┐
+//	this machine, TLS ─▶ access.Guard ─┐
 //	private network ─▶ lan: a cookie ─┴▶ headers ─▶ view ─▶ html/template ─▶ the whole page, of use without a script
 //	                                                view ─▶ fragment ─▶ /events, where it differs
 //	DEALS, VERDICTS, ACTIONS ─▶ cli.Live ─┐

@@ -77,7 +77,7 @@ type table struct {
 
 type tableCell struct{ Text, Link string }
 
-// header is the part of the state that every page shows at its top.
+// pulse is the part of the state that every page shows at its top.
 type pulse struct {
 	Says   string
 	Stuck  bool

@@ -62,7 +62,7 @@ type Server struct {
 }
 
 // Listener is the address of a page that is not served yet; Listen has reserved it.
-type Door struct {
+type Listener struct {
 	o      Options
 	l      net.Listener
 	lan    net.Listener // nil without
@@ -70,7 +70,7 @@ type Door struct {
 }
 
 // Listen takes the address. One that other machines reach wants a password and TLS.
-func Listen(o Options) (*Door, error) {
+func Listen(o Options) (*Listener, error) {
 	if o.Password == "" && o.Data != "" {
 		var err error
 		if o.Password, err = access.Password(o.Data); err != nil {
@@ -85,7 +85,7 @@ func Listen(o Options) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Door{o: o, l: l, secure: secure}
+	d := &Listener{o: o, l: l, secure: secure}
 	if err := d.mayListen(); err != nil {
 		d.Close()
 		return nil, err
@@ -102,7 +102,7 @@ func Listen(o Options) (*Door, error) {
 
 // mayListen refuses an address that other machines reach without a password and TLS. Plain text is for private
 // networks alone, by LAN.
-func (d *Door) mayListen() error {
+func (d *Listener) mayListen() error {
 	loopback := access.Loopback(d.l.Addr())
 	switch {
 	case !loopback && d.o.LAN:
@@ -114,7 +114,7 @@ func (d *Door) mayListen() error {
 }
 
 // Close releases addresses on which nothing is served.
-func (d *Door) Close() {
+func (d *Listener) Close() {
 	_ = d.l.Close() // nothing was accepted
 	if d.lan != nil {
 		_ = d.lan.Close() // nothing was accepted
@@ -131,7 +131,7 @@ func Start(ctx context.Context, b *bus.Bus, env process.Env, o Options) (*Server
 }
 
 // Serve serves the page until Stop; clickhouse is the URL to ask, as in Options.
-func (d *Door) Serve(ctx context.Context, b *bus.Bus, env process.Env, clickhouse string) *Server {
+func (d *Listener) Serve(ctx context.Context, b *bus.Bus, env process.Env, clickhouse string) *Server {
 	d.o.ClickHouse = clickhouse
 	s := newServer(b, env, d.o)
 	s.addr, s.secure = d.l.Addr(), d.secure != nil && !access.Loopback(d.l.Addr())
@@ -197,7 +197,7 @@ func (s *Server) URL() string {
 
 // Handler answers requests; its server's connections want access.ConnContext.
 func (s *Server) Handler() http.Handler {
-	door := access.Door{Password: s.o.Password, AnyHost: s.addr != nil && !access.Loopback(s.addr), Pages: true}
+	door := access.Guard{Password: s.o.Password, AnyHost: s.addr != nil && !access.Loopback(s.addr), Pages: true}
 	m := http.NewServeMux()
 	m.Handle("/", s.pages())
 	if s.lan != nil {

@@ -55,10 +55,10 @@ type Box struct {
 	stages   *supervisor // the daemons that spend
 	tokends  *supervisor
 	recorder *supervisor
-	notifier *supervisor  // nil without targets
-	notifies bool         // there are targets
-	door     *page.Door   // the address of the page; nil without one
-	page     *page.Server // nil before it is served
+	notifier *supervisor    // nil without targets
+	notifies bool           // there are targets
+	door     *page.Listener // the address of the page; nil without one
+	page     *page.Server   // nil before it is served
 	fatal    chan error
 	running  *os.File // the lock file of a running box; nil before
 

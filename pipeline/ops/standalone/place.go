@@ -17,7 +17,7 @@ type place struct {
 	Next    time.Time `json:"next"`    // its next refill; zero in the file of an earlier build
 }
 
-// load reads the place, if there is one.
+// loadPlace reads the place, if there is one.
 func loadPlace(file string) (place, bool, error) {
 	body, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {

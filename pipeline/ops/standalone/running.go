@@ -54,7 +54,7 @@ func bare(raw string, name bool) string {
 	return u.String()
 }
 
-// announce writes where the box answers. Another box on the same directory, of another world, keeps its place there.
+// writeRunning writes where the box answers. Another box on the same directory, of another world, keeps its file.
 func (b *Box) writeRunning() error {
 	r := Running{NATS: bare(b.NATSURL, false), ClickHouse: None}
 	if b.CHURL != "" {

@@ -39,7 +39,7 @@ func (c *supervisor) start(ctx context.Context, within time.Duration, daemons ma
 	ready := make(chan string, len(daemons))
 	early := make(chan error, len(daemons))
 	for name, f := range daemons {
-		c.wait.Go(func() { c.keep(ctx, name, f, ready, early) })
+		c.wait.Go(func() { c.supervise(ctx, name, f, ready, early) })
 	}
 	patience := time.NewTimer(within)
 	defer patience.Stop()
@@ -66,7 +66,7 @@ func (c *supervisor) start(ctx context.Context, within time.Duration, daemons ma
 
 // supervise runs one daemon until ctx ends. An error before it was ever ready is reported and final: its
 // configuration is wrong, or it cannot reach a service.
-func (c *supervisor) keep(ctx context.Context, name string, f run, ready chan<- string, early chan<- error) {
+func (c *supervisor) supervise(ctx context.Context, name string, f run, ready chan<- string, early chan<- error) {
 	pause := time.Second
 	once := sync.OnceFunc(func() { ready <- name })
 	var wasReady atomic.Bool

@@ -84,7 +84,7 @@ func Outcomes(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, w
 	return out, nil
 }
 
-// booked returns the time up to which tokend's accounts are closed, and the lines
+// accounts returns the time up to which tokend's accounts are closed, and the lines
 // that the ledger may not have yet. It is read before the ledger, so that no line
 // of a closing is missed. An unreadable balance yields nothing; tokend rebuilds it.
 func accounts(ctx context.Context, b *bus.Bus) (time.Time, []pipeline.Entry, error) {

@@ -116,7 +116,7 @@ func TestAConnectionThatIsNotInTheTableIsOfAnotherUser(t *testing.T) {
 }
 
 // serve serves a handler behind a door.
-func serve(t *testing.T, d access.Door) string {
+func serve(t *testing.T, d access.Guard) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(d.Before(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -133,7 +133,7 @@ func serve(t *testing.T, d access.Door) string {
 
 func TestAnotherUserIsRefusedWithASentence(t *testing.T) {
 	t.Parallel()
-	said := accesstest.As(t, "get "+serve(t, access.Door{}))
+	said := accesstest.As(t, "get "+serve(t, access.Guard{}))
 	if !strings.HasPrefix(said, "403") || !strings.Contains(said, fmt.Sprintf("refused: this is user 65534, and without a password only user %d", os.Geteuid())) {
 		t.Errorf("it says %q", said)
 	}
@@ -146,7 +146,7 @@ func TestAnotherUserIsRefusedByEveryKindOfAddress(t *testing.T) {
 		if err != nil {
 			t.Skipf("no %s here: %v", c.listens, err)
 		}
-		s := &http.Server{Handler: access.Door{}.Before(http.NotFoundHandler()), ConnContext: access.ConnContext}
+		s := &http.Server{Handler: access.Guard{}.Before(http.NotFoundHandler()), ConnContext: access.ConnContext}
 		t.Cleanup(func() { _ = s.Close() })
 		go func() { _ = s.Serve(l) }()
 		_, port, _ := net.SplitHostPort(l.Addr().String())
@@ -159,7 +159,7 @@ func TestAnotherUserIsRefusedByEveryKindOfAddress(t *testing.T) {
 
 func TestNoOtherOriginReadsWhatIsBehindADoor(t *testing.T) {
 	t.Parallel()
-	url := serve(t, access.Door{})
+	url := serve(t, access.Guard{})
 	for _, path := range []string{"/", "/status"} {
 		r, err := http.Get(url + path)
 		if err != nil {
@@ -174,7 +174,7 @@ func TestNoOtherOriginReadsWhatIsBehindADoor(t *testing.T) {
 
 func TestAPasswordAdmitsAnyUserThatHasIt(t *testing.T) {
 	t.Parallel()
-	url := serve(t, access.Door{Password: "s3cret"})
+	url := serve(t, access.Guard{Password: "s3cret"})
 	for given, want := range map[string]int{"": 403, "no": 403, "s3cret": 200} {
 		req, _ := http.NewRequest(http.MethodGet, url, nil) // the URL is right
 		req.SetBasicAuth("anybody", given)
@@ -191,7 +191,7 @@ func TestAPasswordAdmitsAnyUserThatHasIt(t *testing.T) {
 
 func TestAPageMaySendRequestsToItsOwnServerOnly(t *testing.T) {
 	t.Parallel()
-	url := serve(t, access.Door{Pages: true})
+	url := serve(t, access.Guard{Pages: true})
 	at := strings.TrimPrefix(url, "http://")
 	for _, c := range []struct {
 		host, origin, site string
@@ -233,7 +233,7 @@ func TestAPageMaySendRequestsToItsOwnServerOnly(t *testing.T) {
 
 func TestABrowserIsAskedForThePasswordOfPages(t *testing.T) {
 	t.Parallel()
-	r, err := http.Get(serve(t, access.Door{Pages: true, Password: "s3cret"}))
+	r, err := http.Get(serve(t, access.Guard{Pages: true, Password: "s3cret"}))
 	if err != nil {
 		t.Fatal(err)
 	}

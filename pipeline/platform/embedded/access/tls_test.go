@@ -79,7 +79,7 @@ func serveAll(t *testing.T, c access.TLS) (port string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := access.Door{Password: "s3cret", AnyHost: true}
+	door := access.Guard{Password: "s3cret", AnyHost: true}
 	srv := &http.Server{ConnContext: access.ConnContext, Handler: door.Before(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, done := access.UntilLeft(r.Context())
 		done()

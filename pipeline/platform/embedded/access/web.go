@@ -57,7 +57,7 @@ func loopbackHost(host string) bool {
 }
 
 // Guard checks access for an HTTP handler that has no checks of its own.
-type Door struct {
+type Guard struct {
 	Password string // required by Basic authentication, with any user; empty: only the same user is admitted
 	AnyHost  bool   // names other than loopback ones are accepted
 	Pages    bool   // h serves pages, which may send requests; a browser is asked for the password
@@ -66,7 +66,7 @@ type Door struct {
 var errPassword = errors.New("refused: the password is missing or wrong")
 
 // Before returns h behind the checks. No other origin can read its answers, whatever headers h sets.
-func (d Door) Before(h http.Handler) http.Handler {
+func (d Guard) Before(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := d.admit(r); err != nil {
 			Leave(w)
@@ -86,7 +86,7 @@ func (d Door) Before(h http.Handler) http.Handler {
 // otherwise be kept open, until this process has no descriptors left for its files.
 func Leave(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
-func (d Door) admit(r *http.Request) error {
+func (d Guard) admit(r *http.Request) error {
 	from := FromPage
 	if d.Pages {
 		from = FromOtherPage

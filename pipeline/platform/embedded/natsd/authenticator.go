@@ -57,7 +57,7 @@ func (s *Server) openMonitor(o Options, secure *tls.Config) error {
 		_ = l.Close() // nothing was accepted
 		return err
 	}
-	door := access.Door{Password: s.password, AnyHost: !access.Loopback(l.Addr())}
+	door := access.Guard{Password: s.password, AnyHost: !access.Loopback(l.Addr())}
 	s.monitor = &http.Server{
 		Addr: l.Addr().String(), Handler: door.Before(s.monitoring()), ConnContext: access.ConnContext,
 		ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),

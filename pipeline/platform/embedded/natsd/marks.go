@@ -22,7 +22,7 @@ const marksFile = "marks.json"
 // marksEvery is the interval at which the marks are written while the server runs, machine time: they are 20 KB.
 const marksEvery = 2 * time.Minute
 
-// inventory lists the contents of the store at an instant.
+// marks are the contents of the store at an instant.
 type marks struct {
 	Streams map[string]mark `json:"streams"`
 }

@@ -11,7 +11,7 @@ func TestAnAnswerWhoseElementsCanAllBeSeparatedIsComplete(t *testing.T) {
 		`{"products":[{"asin":"B000000001"},{"title":"no name"}]}`:   false,
 		`{"products":[{"asin":"B000000001"},7]}`:                     false,
 	} {
-		if got := CutProducts([]byte(body)).Whole(); got != want {
+		if got := CutProducts([]byte(body)).Separated(); got != want {
 			t.Errorf("%s: whole %t", body, got)
 		}
 	}
