@@ -57,7 +57,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	for _, name := range []string{"view", "at", "asin"} {
 		a.query.Del(name)
 	}
-	seat, leave, ok := s.hub.join(v.topics(a)...)
+	sub, leave, ok := s.hub.join(v.topics(a)...)
 	if !ok {
 		w.Header().Set("Retry-After", "30")
 		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
@@ -70,11 +70,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	l := eventWriter{to: http.NewResponseController(w), w: w}
 	l.err = l.to.SetReadDeadline(time.Time{}) // nothing more is read, and no deadline may end it
 	l.send("hello", "", s.epoch)
-	s.follow(r, v, a, seat, &l, at)
+	s.follow(r, v, a, sub, &l, at)
 }
 
 // follow sends the differences from what the page shows, when it is woken and at intervals.
-func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *eventWriter, at string) {
+func (s *Server) follow(r *http.Request, v view, a asked, sub *subscriber, l *eventWriter, at string) {
 	fresh := time.NewTicker(cmp.Or(v.fresh, s.pace.fresh))
 	defer fresh.Stop()
 	shown := ""
@@ -102,8 +102,8 @@ func (s *Server) follow(r *http.Request, v view, a asked, seat *seat, l *eventWr
 			return
 		case <-s.hub.done:
 			return
-		case <-seat.wake:
-			stale = seat.stale.Swap(false)
+		case <-sub.wake:
+			stale = sub.stale.Swap(false)
 		case <-fresh.C:
 			stale = true
 		}

@@ -26,11 +26,11 @@ type hub struct {
 	done <-chan struct{} // closed at the end
 
 	mu   sync.Mutex
-	open map[*seat]bool
+	open map[*subscriber]bool
 }
 
-// seat is an open page.
-type seat struct {
+// subscriber is an open page.
+type subscriber struct {
 	topics []string    // of what its view shows
 	stale  atomic.Bool // one of them changed
 	wake   process.Hint
@@ -38,16 +38,16 @@ type seat struct {
 
 // join adds an open page; false if too many are open. leave removes it. Every page is also woken after each reading
 // of the state, which its header shows.
-func (h *hub) join(topics ...string) (s *seat, leave func(), ok bool) {
+func (h *hub) join(topics ...string) (s *subscriber, leave func(), ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.open) >= mostOpen {
 		return nil, nil, false
 	}
 	if h.open == nil {
-		h.open = map[*seat]bool{}
+		h.open = map[*subscriber]bool{}
 	}
-	s = &seat{topics: topics, wake: process.NewHint()}
+	s = &subscriber{topics: topics, wake: process.NewHint()}
 	h.open[s] = true
 	return s, func() { h.mu.Lock(); delete(h.open, s); h.mu.Unlock() }, true
 }
@@ -78,8 +78,8 @@ func (h *hub) shows(topic string) bool {
 	return false
 }
 
-// seats returns how many pages are open.
-func (h *hub) seats() int {
+// count returns how many pages are open.
+func (h *hub) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.open)

@@ -93,7 +93,7 @@ func (m *machine) run(ctx context.Context) {
 	defer m.close()
 	for _, subject := range hints {
 		stop, err := m.s.b.Hint(subject, func() {
-			if m.s.hub.seats() > 0 {
+			if m.s.hub.count() > 0 {
 				m.hint.Give()
 			}
 		})

@@ -242,4 +242,4 @@ func headers(h http.Handler) http.Handler {
 }
 
 // Open returns how many pages are open and kept current.
-func (s *Server) Open() int { return s.hub.seats() }
+func (s *Server) Open() int { return s.hub.count() }
