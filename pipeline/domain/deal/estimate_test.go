@@ -101,6 +101,14 @@ func TestAskingPricesAverageOverTheTimeInWhichThereWereAny(t *testing.T) {
 	if want := (80.*2399 + 40*3399) / 120; !ok || !near(mean, want, 1e-6) {
 		t.Errorf("mean %v, want %v", mean, want)
 	}
+	// A price that is in force when Keepa's begins to include shipping lacks it for the time before.
+	split := (newIncludesShipping + 30*day).Time()
+	one := keepa.Series{{At: newIncludesShipping - 400*day, Value: 2000, Shipping: -1}}
+	for basis, want := range map[ShippingBasis]float64{IncludesShipping: 2000 + 399*150./180, ExcludesShipping: 2399} {
+		if mean, ok := asking(one, Credit{Cents: 399, Basis: basis}, split); !ok || !near(mean, want, 1e-6) {
+			t.Errorf("shipping included %s: mean %v, want %v", basis, mean, want)
+		}
+	}
 	if _, ok := asking(line(300*days, 2000, 180*days, -1), Credit{Cents: 399}, now); ok {
 		t.Error("there was no price in 180 days, and a mean of it")
 	}

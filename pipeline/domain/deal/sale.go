@@ -58,6 +58,14 @@ func (c Credit) At(m keepa.Minute) int64 {
 	return c.Cents
 }
 
+// within returns how long the credit applies to a price that is in force from one instant to another.
+func (c Credit) within(from, to keepa.Minute) keepa.Minute {
+	if c.Basis == IncludesShipping {
+		to = min(to, newIncludesShipping)
+	}
+	return max(0, to-from)
+}
+
 // Histories are the series that the estimate is based on.
 type Histories struct {
 	Rank, Used, CountUsed keepa.Series
@@ -193,7 +201,7 @@ func asking(used keepa.Series, c Credit, now time.Time) (float64, bool) {
 			continue
 		}
 		minutes := float64(end - start)
-		sum += minutes * float64(int64(used[i].Value)+c.At(start))
+		sum += minutes*float64(used[i].Value) + float64(c.within(start, end))*float64(c.Cents)
 		held += minutes
 	}
 	if held == 0 {
