@@ -109,12 +109,13 @@ func TestWhetherUsedIncludesShippingIsDeterminedAtEachCommit(t *testing.T) {
 		now  time.Time
 		want ShippingBasis
 	}{
-		"it is an offer's price with shipping":    {offered(2399, offer(2000, 399)), later, IncludesShipping},
-		"it is an offer's price alone":            {offered(2000, offer(2000, 399)), later, ExcludesShipping},
-		"it is both, of two offers":               {offered(2399, offer(2399, 399), offer(2000, 399)), later, IncludesShipping},
-		"it is not an offer's":                    {offered(2100, offer(2000, 399)), later, ShippingUnknown},
-		"before the change it never does":         {offered(2399, keepa.Offer{Price: ptr(2000), Shipping: ptr(399)}), now, ExcludesShipping},
-		"an offer with unknown shipping has none": {offered(2000, keepa.Offer{Price: ptr(2000), LastSeen: at}), later, ExcludesShipping},
+		"it is an offer's price with shipping":        {offered(2399, offer(2000, 399)), later, IncludesShipping},
+		"it is an offer's price alone":                {offered(2000, offer(2000, 399)), later, ExcludesShipping},
+		"it is both, of two offers":                   {offered(2399, offer(2399, 399), offer(2000, 399)), later, IncludesShipping},
+		"it is the price of an offer that ships free": {offered(2000, offer(2000, 0)), later, ExcludesShipping},
+		"it is not an offer's":                        {offered(2100, offer(2000, 399)), later, ShippingUnknown},
+		"before the change it never does":             {offered(2399, keepa.Offer{Price: ptr(2000), Shipping: ptr(399)}), now, ExcludesShipping},
+		"an offer with unknown shipping has none":     {offered(2000, keepa.Offer{Price: ptr(2000), LastSeen: at}), later, ExcludesShipping},
 	} {
 		if got := Defaults().Buying().ShippingIn(c.p, c.now); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)

@@ -29,3 +29,20 @@ func TestAnEndedPriceIsNotAPrice(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatEndedSinceItsRowIsNoLongerForSale(t *testing.T) {
+	t.Parallel()
+	row := View{HasUsed: ptr(true), Used: ptr(int64(1300)), Amazon: ptr(int64(2500)), New: ptr(int64(2000)), Rank: ptr(int64(9000))}
+	for current, kept := range map[int]bool{-1: false, -2: true} { // no offer, and not known
+		p := keepa.Product{Stats: &keepa.Stats{Current: keepa.Values{current, current, current, current}}}
+		v, err := Defaults().OfProduct(row, &p, now)
+		if err != nil || *v.HasUsed != kept {
+			t.Fatalf("at %d a used copy is for sale: %t, %v", current, *v.HasUsed, err)
+		}
+		for name, cents := range map[string]*int64{"used": v.Used, "amazon": v.Amazon, "new": v.New, "rank": v.Rank} {
+			if (cents != nil) != kept {
+				t.Errorf("at %d the row's value of %s stands: %t", current, name, cents != nil)
+			}
+		}
+	}
+}

@@ -105,6 +105,29 @@ func TestTheShipCreditEndsWhereUsedIncludesShipping(t *testing.T) {
 	}
 }
 
+// A price of 2000 until Keepa's change and of 3000 from it on, with a sale twenty days before it and one after it.
+func TestAPriceThatIncludesShippingGetsNoCreditAsASaleOrAsAnAskingPrice(t *testing.T) {
+	t.Parallel()
+	cut := int(keepa.FromTime(now) - newIncludesShipping) // in minutes before now, as line takes them
+	later := newIncludesShipping.Time().Add(40 * 24 * time.Hour)
+	h := Histories{
+		Used: line(cut+40*days, 2000, cut, 3000), CountUsed: line(cut+40*days, 5, cut+20*days, 4, cut-20*days, 3),
+		Rank: line(cut+40*days, 1000, cut+20*days, 500, cut, 1000, cut-20*days, 500), Known: true,
+	}
+	for finding, want := range map[ShippingBasis][2]int64{
+		IncludesShipping: {2399, 3000}, ExcludesShipping: {2399, 3399}, ShippingUnknown: {2399, 3399},
+	} {
+		c := Credit{Cents: 399, Basis: finding}
+		sold := InferSales(h, c, later).All
+		if len(sold) != 2 || sold[0].Cents != want[0] || sold[1].Cents != want[1] {
+			t.Errorf("%s: sold for %+v, want %v", finding, sold, want)
+		}
+		if asked, ok := asking(h.Used, c, later); !ok || asked != float64(want[0]+want[1])/2 { // for 40 days each
+			t.Errorf("%s: %v is asked, want the mean of %v", finding, asked, want)
+		}
+	}
+}
+
 // drawHistories draws a book's histories with falls, flicker and jumps at odd times.
 func drawHistories(t *rapid.T) Histories {
 	h := Histories{Known: true}

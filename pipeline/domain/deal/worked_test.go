@@ -1,8 +1,10 @@
 package deal
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -57,17 +59,26 @@ func workedBook(t *testing.T) keepa.Product {
 	return p
 }
 
+// workedSeller sells the worked book's cheaper copy.
+func workedSeller() *keepa.Seller {
+	return &keepa.Seller{ID: "S1", Name: foreign.Of("Books"), Rating: ptr(98), Ratings: ptr(1000)}
+}
+
 // workedDeal returns the deal of the worked book's cheaper copy.
 func workedDeal(t *testing.T) *Deal {
 	t.Helper()
-	s, p := Defaults(), workedBook(t)
+	return workedDealUnder(t, Defaults())
+}
+
+func workedDealUnder(t *testing.T, s Settings) *Deal {
+	t.Helper()
+	p := workedBook(t)
 	row := keepa.DealRow{ASIN: p.ASIN, CreationDate: before(6 * days), LastUpdate: before(0)}
 	view, copies, err := s.OfOffers(s.OfRow(&row, now), &p, now)
 	if err != nil || len(copies) != 2 {
 		t.Fatalf("copies %+v, %v", copies, err)
 	}
-	rating, ratings := 98, 1000
-	return s.Make(&row, &p, view.With(s, copies[0], &keepa.Seller{ID: "S1", Name: foreign.Of("Books"), Rating: &rating, Ratings: &ratings}), now)
+	return s.Make(&row, &p, view.With(s, copies[0], workedSeller()), now)
 }
 
 func TestADealOfTheSimulatedKeepaHasNoLinks(t *testing.T) {
@@ -139,6 +150,13 @@ func TestTheSumOfADealAddsUp(t *testing.T) {
 	}
 	if d.ProfitCents != d.SalePriceCents-d.VATCents-d.AmazonFeesCents-d.AllInCostCents {
 		t.Errorf("profit: %+v", d)
+	}
+	german := Defaults()
+	german.VATPercent = 19
+	taxed := workedDealUnder(t, german) // the VAT is in the price: 19 of 119 parts
+	if taxed.VATCents != taxed.SalePriceCents-int64(math.Round(float64(taxed.SalePriceCents)/1.19)) ||
+		taxed.ProfitCents != taxed.SalePriceCents-taxed.VATCents-taxed.AmazonFeesCents-taxed.AllInCostCents {
+		t.Errorf("with VAT: %+v", taxed)
 	}
 	if !(d.SalePriceLowCents < d.SalePriceCents && d.SalePriceCents < d.SalePriceHighCents && d.ProfitLowCents < d.ProfitCents && d.ProfitCents < d.ProfitHighCents) {
 		t.Errorf("range: %+v", d)
@@ -220,6 +238,42 @@ func TestADealThatIsRenewedKeepsItsCopyAndTakesTodaysNumbers(t *testing.T) {
 	}
 	if !d.DecidedAt.Equal(later) || d.NEff >= stored.NEff || d.ProfitCents == stored.ProfitCents {
 		t.Errorf("old numbers: %+v", d)
+	}
+}
+
+func TestADealThatIsRenewedInItsOwnMinuteIsTheSame(t *testing.T) {
+	t.Parallel()
+	s, p, stored := Defaults(), workedBook(t), workedDeal(t)
+	p.Offers, p.OffersAsked, p.LiveOffersOrder = nil, false, nil // as a peek sees it
+	row := keepa.DealRow{ASIN: p.ASIN}
+	view, err := s.OfStoredIn(new(Scratch), s.OfRow(&row, now), &p, stored, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(view.Seller, workedSeller()) {
+		t.Errorf("its seller is %+v", view.Seller)
+	}
+	want := *stored
+	want.UsedShipping = ShippingUnknown // found before Keepa's change
+	got, err := json.Marshal(s.Renew(*stored, &p, view, now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := json.Marshal(want); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("renewed:\n%s\nwant:\n%s, %v", got, body, err)
+	}
+}
+
+func TestTheMeansOfARowAreThoseOfTheirWindows(t *testing.T) {
+	t.Parallel()
+	var row keepa.DealRow
+	for window := range row.Avg {
+		row.Avg[window] = keepa.Values{-1, -1, 100 + window, 1000 + window}
+	}
+	v := Defaults().OfRow(&row, now)
+	want := Averages{D30: ptr(int64(1000 + keepa.Month)), D90: ptr(int64(1000 + keepa.NinetyDays))}
+	if !reflect.DeepEqual(v.RankAvg, want) || orZero(v.UsedAvg90) != int64(100+keepa.NinetyDays) {
+		t.Errorf("ranks of 30 and of 90 days are %d and %d, the used price of 90 days is %d", orZero(v.RankAvg.D30), orZero(v.RankAvg.D90), orZero(v.UsedAvg90))
 	}
 }
 

@@ -110,6 +110,18 @@ func TestADealCountsTheTokensAndTheAnswersOfEveryLook(t *testing.T) {
 	}
 }
 
+func TestACommitSaysWhatItsPeekExpectedAndNotWhatItFound(t *testing.T) {
+	t.Parallel()
+	b := aBook(t)
+	for _, expected := range []*int64{new(int64(123)), nil} {
+		b.work.Survivor.ExpectedValueCents = expected
+		v := decide.Commit(b.judge, b.work, decide.Answer{ID: "8", Body: b.full}, nil, 6, t0).Verdict
+		if v.Outcome != pipeline.Accept || v.ProfitCents == nil || (v.ExpectedValueCents == nil) != (expected == nil) || expected != nil && *v.ExpectedValueCents != *expected {
+			t.Errorf("%s with a profit of %v, expected %v: the verdict says %v", v.Outcome, v.ProfitCents, expected, v.ExpectedValueCents)
+		}
+	}
+}
+
 // Verdicts have the identity of the work, so a deal with another one would never be hidden.
 func TestADealHasTheIdentityOfItsWork(t *testing.T) {
 	t.Parallel()

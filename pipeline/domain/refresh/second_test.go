@@ -28,6 +28,71 @@ func TestWorkThatWasLostIsOfferedAgain(t *testing.T) {
 	}
 }
 
+func TestAConfirmationForgetsFailedLooksAndSetsTheValue(t *testing.T) {
+	t.Parallel()
+	p := PlanFor(24*time.Hour, 5, 0.15, 2)
+	h := accepted(1, 900, t0)
+	for i := range p.Failures + 1 { // in as many weeks
+		at := t0.Add(time.Duration(i) * 7 * 24 * time.Hour)
+		h, _ = h.After(Event{Identity: h.Identity, Seq: h.Seq + 1, Outcome: pipeline.Fail, At: at}, 0)
+		at = at.Add(2 * time.Hour)
+		h, _ = h.After(Event{Identity: h.Identity, Seq: h.Seq + 1, Outcome: pipeline.Confirm, At: at}, 0)
+		if h.Failed != 0 || !p.due(h).Equal(at.Add(p.Period)) || h.Cents != 900 {
+			t.Fatalf("confirmed at %v: due at %v after %d failures, worth %d", at, p.due(h), h.Failed, h.Cents)
+		}
+	}
+	worth := int64(50)
+	h, _ = h.After(Event{Identity: h.Identity, Seq: h.Seq + 1, Outcome: pipeline.Confirm, At: h.Checked, Cents: &worth}, 0)
+	if h.Cents != 50 {
+		t.Errorf("confirmed at a value of 50, it is worth %d", h.Cents)
+	}
+}
+
+func TestTheClockCountsOnlyTheTimeInWhichLooksRan(t *testing.T) {
+	t.Parallel()
+	var c Clock
+	now := t0
+	for i, s := range []struct {
+		step    time.Duration
+		stalled string
+		want    time.Duration
+	}{
+		{0, "", 0}, // the first
+		{10 * time.Minute, "", 10 * time.Minute},
+		{10 * time.Minute, StalledPaused, 10 * time.Minute},
+		{10 * time.Minute, "", 10 * time.Minute}, // they had been stalled
+		{10 * time.Minute, "", 20 * time.Minute},
+		{3 * 24 * time.Hour, "", 35 * time.Minute}, // the refresher was down
+		{-time.Hour, "", 35 * time.Minute},
+		{time.Hour, "", 35 * time.Minute}, // the same hour again
+		{10 * time.Minute, "", 45 * time.Minute},
+	} {
+		now = now.Add(s.step)
+		if c = c.Tick(s.stalled, now); c.Ran != s.want {
+			t.Errorf("step %d, by %v: ran %v, want %v", i, s.step, c.Ran, s.want)
+		}
+	}
+}
+
+func TestARoundRepairsWhatTheShareOfTenMinutesPaysForTheMostValuableFirst(t *testing.T) {
+	t.Parallel()
+	p := PlanFor(24*time.Hour, 1, 0.2, 2) // 12 tokens an hour
+	now := t0.Add(8 * time.Hour)          // repairs may begin, and no refresh is due
+	var all []Holding
+	for i := range 100 {
+		h := accepted(i, int64(100+i), t0)
+		h.Missing = []string{"offer"}
+		all = append(all, h)
+	}
+	var repaired []string
+	for _, w := range p.Round(slices.Values(all), Clock{}, now).Offer {
+		repaired = append(repaired, string(w.Source)+" "+w.Holding.ASIN)
+	}
+	if want := []string{"repair " + id(99).ASIN, "repair " + id(98).ASIN}; !slices.Equal(repaired, want) {
+		t.Errorf("a round offers %v, want %v", repaired, want)
+	}
+}
+
 func TestANewPriceBeginsItsRepairsAgain(t *testing.T) {
 	t.Parallel()
 	h := accepted(1, 100, t0)

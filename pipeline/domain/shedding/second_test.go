@@ -18,6 +18,28 @@ func TestALaterAndLowerLineLeavesTheHigherOneInForce(t *testing.T) {
 	}
 }
 
+func TestWorkOfUnknownValueStandsInTheMiddleOfTheKnown(t *testing.T) {
+	t.Parallel()
+	var waiting []Waiting
+	for i := range 9 {
+		cents := int64(100 * (9 - i))
+		waiting = append(waiting, Waiting{Seq: uint64(2*i + 1), Cents: &cents}, Waiting{Seq: uint64(2*i + 2)})
+	}
+	l, drawn := Draw(waiting, Means{Hand: 10, Price: 1, Patience: time.Hour}, now)
+	if !drawn || l.UnknownCents != 500 || l.BelowCents != 500 { // 900 to 600 are kept, and the newest six worth 500
+		t.Fatalf("%t, %+v", drawn, l)
+	}
+	kept := map[bool]int{}
+	for _, w := range waiting {
+		if !l.Covers(w.Seq, w.Cents) {
+			kept[w.Cents != nil]++
+		}
+	}
+	if kept[true]+kept[false] != 10 || kept[false] != 5 {
+		t.Errorf("kept %d of known and %d of unknown value", kept[true], kept[false])
+	}
+}
+
 func TestWhatIsInHandAndWhatComesInCanBeDecided(t *testing.T) {
 	t.Parallel()
 	m := Means{PerHour: 10, Hand: 30, Price: 2, Patience: 4 * time.Hour}

@@ -25,6 +25,20 @@ func TestOnlyPriceTypesOfUsedCopiesCanBeDecided(t *testing.T) {
 	}
 }
 
+func TestRulesServeTheirOwnMarketplaceAlone(t *testing.T) {
+	t.Parallel()
+	german, err := NewJudge([]byte(rulesOf("") + "settings: {marketplace: de}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for domain, want := range map[keepa.Domain]bool{keepa.DomainDE: true, keepa.DomainFR: false, keepa.DomainCom: false} { // in France they pay in euros, too
+		err := german.Serves(keepa.Selection{Domain: domain})
+		if (err == nil) != want || err != nil && !strings.Contains(err.Error(), "lists amazon."+domain.Suffix()+":") {
+			t.Errorf("German rules for amazon.%s: %v", domain.Suffix(), err)
+		}
+	}
+}
+
 func TestAQueryForOtherThanBooksIsWarnedAboutTheRulesAssumptions(t *testing.T) {
 	t.Parallel()
 	q, err := keepa.ParseSelection(schemas.UsedBooksQuery)

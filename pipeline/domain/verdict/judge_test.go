@@ -64,6 +64,35 @@ func TestADealNamesItsSellerAndItsEvidence(t *testing.T) {
 	}
 }
 
+func TestTheRatingOfItsSellerDecidesOnACopyAndOnADealThatIsHeld(t *testing.T) {
+	t.Parallel()
+	j := variant(t, "when: seller_rating < min_seller_rating\n    reason: seller_rating\n    unknown: pass",
+		"when: seller_rating < min_seller_rating\n    reason: seller_rating\n    unknown: reject")
+	stricter := variant(t, "min_seller_rating: 80", "min_seller_rating: 99")
+	row, p := aDeal(t)
+	at := p.LastUpdate.Time()
+	rated := func(percent int) map[string]keepa.Seller {
+		all := map[string]keepa.Seller{}
+		for _, o := range p.Offers {
+			all[o.SellerID] = keepa.Seller{ID: o.SellerID, Rating: &percent, Ratings: new(1000)}
+		}
+		return all
+	}
+	if f := j.Commit(row, p, rated(79), at); f.Outcome != pipeline.Reject || f.RuleID != "seller_rating" || f.Inputs["seller_rating"] != int64(79) {
+		t.Errorf("at 79 %%: %s by %s with %v", f.Outcome, f.RuleID, f.Inputs)
+	}
+	f := j.Commit(row, p, rated(98), at)
+	if f.Outcome != pipeline.Accept || f.Kept["seller_rating"] != int64(98) {
+		t.Fatalf("at 98 %%: %s by %s with %v", f.Outcome, f.RuleID, f.Kept)
+	}
+	if again, ok := j.Confirm(f.Deal, row, withoutOffers(p), at); !ok {
+		t.Errorf("a deal whose seller has 98 %% is not confirmed: %+v", again)
+	}
+	if held := stricter.Held(f.Deal, row, withoutOffers(p), at); held.Outcome != pipeline.Reject || held.RuleID != "seller_rating" {
+		t.Errorf("held where 99 %% are wanted: %s by %s", held.Outcome, held.RuleID)
+	}
+}
+
 func TestAHistoryOfAnotherTypeFailsAndIsNotARejection(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)
@@ -104,6 +133,7 @@ func TestARefreshConfirmsADealThatTodaysHistoriesStillSupport(t *testing.T) {
 		p      keepa.Product
 		at     time.Time
 	}{
+		"the last used copy was sold":     {d, with(func(v keepa.Values) { v[keepa.Used] = -1 }), at},
 		"the used price moved":            {d, with(func(v keepa.Values) { v[keepa.Used]++ }), at},
 		"Amazon came in":                  {d, with(func(v keepa.Values) { v[keepa.Amazon] = int(d.LandedCents) }), at},
 		"the lowest new price fell":       {d, with(func(v keepa.Values) { v[keepa.New] = int(d.LandedCents) }), at},

@@ -194,6 +194,11 @@ func checkBounds(t rapid.TB, j *Judge, row keepa.DealRow, p keepa.Product) {
 			found.LossChance < bound.LossChance || found.SaleCents > bound.SaleCents {
 			t.Fatalf("the commit finds better than the peek's bound:\n%+v\n%+v", *bound, *found)
 		}
+		most, _ := roi(peek).(float64)
+		// Below -100 % Amazon's fees take more than the sale price, and the return rises with the cost.
+		if got, ok := roi(&facts{view: v, s: peek.s}).(float64); ok && got >= -100 && got > most {
+			t.Fatalf("the commit finds a return of %f %%, and the peek's bound is %f %%", got, most)
+		}
 		if found.NEffective != bound.NEffective || found.SaleChance6M != bound.SaleChance6M || found.MonthsToSell != bound.MonthsToSell {
 			t.Fatalf("peek and commit differ in what no copy changes:\n%+v\n%+v", *bound, *found)
 		}

@@ -76,6 +76,12 @@ func TestARefreshIsConfirmedOnlyWhereNothingMoved(t *testing.T) {
 	j := defaultJudge(t)
 	cents := func(n int64) *int64 { return &n }
 	stored := &deal.Deal{MarketCents: map[string]int64{keepa.Used.String(): 1000}, Rank: cents(50_000)}
+	beside := &deal.Deal{MarketCents: map[string]int64{keepa.Used.String(): 1000, keepa.Amazon.String(): 10_000}}
+	for amazon, want := range map[int64]bool{10_500: true, 9500: true, 9400: false, 10_600: false} { // five percent
+		if got := j.unmoved(beside, deal.View{Used: cents(1000), Amazon: &amazon}); got != want {
+			t.Errorf("Amazon's price went from 10000 to %d: unmoved %t", amazon, got)
+		}
+	}
 	for name, c := range map[string]struct {
 		view deal.View
 		want bool

@@ -108,6 +108,22 @@ func TestAMessageHasARunAndATime(t *testing.T) {
 	}
 }
 
+func TestASimulatedVersionHasNoLinksWhateverItsMessageSays(t *testing.T) {
+	t.Parallel()
+	const links = `,"url":"https://www.amazon.com/dp/B000000001","keepa_url":"https://keepa.com/#!product/1-B000000001"}`
+	for more, want := range map[string][2]string{
+		links: {`"https://www.amazon.com/dp/B000000001"`, `"https://keepa.com/#!product/1-B000000001"`},
+		`,"simulated":false,"url":"","keepa_url":"javascript:0"}`: {`"https://www.amazon.com/dp/B000000001"`, `"https://keepa.com/#!product/1-B000000001"`},
+		`,"simulated":true` + links:                               {},
+		`,"simulated": true ,"url":"","keepa_url":""}`:            {},
+	} {
+		v, err := visibility.ReadVersion(stored(pipeline.SchemaDeal, `{"domain":1,"asin":"B000000001"`+more))
+		if got := [2]string{string(v.Members["url"]), string(v.Members["keepa_url"])}; err != nil || got != want {
+			t.Errorf("%s: links %v, want %v; %v", more, got, want, err)
+		}
+	}
+}
+
 // FuzzRead checks what the users of the two readers rely on: an unreadable message has
 // a reason, and a readable one has every value that a row and the book need.
 func FuzzRead(f *testing.F) {

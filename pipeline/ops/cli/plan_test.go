@@ -37,6 +37,21 @@ func busy(shed, waiting int) History {
 	return h
 }
 
+// afterBacklog adds decisions on rows that were listed before the first look, a tenth of them deals of $5.00.
+func afterBacklog(h History, rows int) History {
+	value := int64(500)
+	for i := range rows {
+		v := pipeline.Verdict{Look: pipeline.LookCommit, Outcome: pipeline.Reject, RuleID: "no_profit", Source: pipeline.SourceBackfill, TokensSpent: 10}
+		v.Domain, v.DecidedAt = 1, h.Since.Add(time.Duration(i)*time.Minute)
+		if i%10 == 0 {
+			v.Outcome, v.ExpectedValueCents = pipeline.Accept, &value
+		}
+		h.sum.Verdict(fmt.Sprint("b", i), v)
+	}
+	h.sum.Entry("e2", pipeline.Entry{Event: pipeline.EventClose, Claim: "backlog", Tokens: 10 * rows})
+	return h
+}
+
 func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -47,6 +62,10 @@ func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T)
 	}{
 		"all is decided": {
 			busy(0, 0), 49, "Your plan is not the bottleneck: 5 tokens a minute decide 100 of 100 new prices a day.",
+			"The next plan, 20 tokens a minute, would bring at most 0 more deals and $0.00 more expected profit a month, for $49.00 more a month: it does not pay.", 300,
+		},
+		"all is decided, as was the backlog": {
+			afterBacklog(busy(0, 0), 3000), 49, "Your plan is not the bottleneck: 5 tokens a minute decide 100 of 100 new prices a day.",
 			"The next plan, 20 tokens a minute, would bring at most 0 more deals and $0.00 more expected profit a month, for $49.00 more a month: it does not pay.", 300,
 		},
 		"half is shed": {

@@ -83,6 +83,7 @@ type knob struct {
 	Most, Step       string // of the slider
 	Rules            string
 	scale            float64 // of the file's unit
+	whole            bool    // an amount of the currency's smallest unit
 }
 
 // knobPrefix begins the parameters of thresholds.
@@ -101,9 +102,9 @@ func knobOf(t verdict.Threshold, c keepa.Currency) knob {
 	most, step := max(4*t.Value, 10), 1.0
 	switch {
 	case strings.HasSuffix(t.Name, "_cents"):
-		k.scale, k.Unit = math.Pow10(c.Decimals), c.Symbol
+		k.scale, k.Unit, k.whole = math.Pow10(c.Decimals), c.Symbol, true
 		k.Says = strings.TrimSuffix(k.Says, " cents")
-		most, step = max(4*t.Value/k.scale, 30), 0.5
+		most, step = max(4*t.Value/k.scale, 30), max(0.5, 1/k.scale)
 	case strings.HasSuffix(t.Name, "_chance"):
 		k.scale, k.Unit, most = 0.01, "%", 100
 	case strings.HasSuffix(t.Name, "_percent"):
@@ -130,8 +131,8 @@ func (k *knob) take(text string) (float64, error) {
 	}
 	k.Value = number(v)
 	v *= k.scale
-	if k.scale > 1 {
-		return math.Round(v), nil // cents are whole
+	if k.whole {
+		return math.Round(v), nil
 	}
 	return math.Round(v*1e6) / 1e6, nil
 }
