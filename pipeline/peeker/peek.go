@@ -124,7 +124,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 			return none, nil
 		}
 		if s.Claim, err = l.spender.Claim(ctx, n*token.PricePeek, pipeline.KindPeek, n); err != nil {
-			if errors.Is(err, claims.ErrShort) { // another peeker was first
+			if errors.Is(err, claims.ErrShort) { // another peeker was first, or the mode has changed
 				l.waiter.ForTokens(ctx)
 				return none, nil
 			}

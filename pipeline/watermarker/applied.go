@@ -19,7 +19,7 @@ import (
 )
 
 // currentQueries are those whose lists are read: the watermarker's own, until the operator applies others (CONFIG).
-// If the applied ones are unreadable, or the rules do not support one of them, the last good ones remain.
+// If the applied ones are unreadable, or the rules do not support one of them, the last valid ones remain.
 type currentQueries struct {
 	own     []keepa.Query
 	pulse   *worker.Status

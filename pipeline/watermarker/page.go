@@ -39,7 +39,7 @@ func (t *turn) buy(ctx context.Context, index int) (watermark.Event, error) {
 	answer, err := w.keepa.Deals(ctx, t.claim, domain, t.list.Encode(index))
 	bought := worker.Bought(t.claim, domain, pipeline.KindDeals, answer)
 	if err != nil {
-		// Refused logs and counts it, and the list rests with backoff: it is not also a failed step.
+		// CallFailed logs and counts it, and the list rests with backoff: it is not also a failed step.
 		err := errors.Join(worker.KeepFailed(ctx, w.bus, bought, err), worker.CallFailed(ctx, w.env, w.pulse, &w.breaker, t.claim, err))
 		return watermark.Failed{Effect: watermark.Buy{Index: index}}, err
 	}

@@ -37,7 +37,7 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 }
 
 // Rules are the current rules in a daemon: its own, until the operator applies others (CONFIG), which take
-// precedence. If applied rules are unreadable, or the daemon rejects them, the last good rules remain.
+// precedence. If applied rules are unreadable, or the daemon rejects them, the last valid rules remain.
 //
 // Rules become current once everything that the ones before decided is stored: the heartbeat names a version only
 // then, so that a process which decides the stored deals again after it finds all of them.

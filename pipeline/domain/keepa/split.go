@@ -73,7 +73,8 @@ func cut(body []byte, payload string, name func(key, raw []byte) string) Element
 	return all
 }
 
-// Separated reports whether every element of the answer was cut out and has a name.
+// Separated reports whether the answer is complete and every element was cut out, is readable as far as its brackets
+// show, and has a name.
 func (all Elements) Separated() bool {
 	return all.Part == nil && all.Odd == nil && !slices.ContainsFunc(all.All, func(e Element) bool { return e.Err != nil || e.Body != nil && e.Key == "" })
 }

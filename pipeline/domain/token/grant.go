@@ -31,7 +31,7 @@ type Grant struct {
 	Ceilings map[pipeline.Kind]int `json:"ceilings,omitempty"`
 }
 
-// maxReaped bounds Gone.
+// maxReaped bounds Reaped.
 const maxReaped = 16
 
 // Hold is an open claim.

@@ -46,7 +46,7 @@ type Learned struct {
 	Items  int `json:"items"`  // products, pages: what the price is for
 	Tokens int `json:"tokens"` // of all of them
 	Worst  int `json:"worst"`  // the most expensive call's price for one item, rounded up
-	// Broke is the price for one item of the most expensive call that exceeded its reservation; 0 without one.
+	// Overran is the price for one item of the most expensive call that exceeded its reservation; 0 without one.
 	Overran int `json:"broke,omitempty"`
 }
 

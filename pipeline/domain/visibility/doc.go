@@ -13,7 +13,7 @@
 //	stale because   the newest mark stale_… of the refresher that is later than every
 //	                accept and confirm; a stale deal is visible
 //
-// ReadVerdict and ReadVersion decide which messages count, for the book and for the recorder alike.
+// ReadVerdict and ReadVersion decide which messages count, for the Fold and for the recorder alike.
 //
 // Shed, fail and survive have no effect, nor have decisions of a replay. Newer means
 // later in its stream. A message that is published again counts as its first version.

@@ -122,8 +122,9 @@ func (b *Fold) Visible(since time.Time) []Shown {
 }
 
 // Unsure returns the looks whose verdicts must all be read before the state of this deal is certain, because a
-// verdict that was read may be a repeat: the look that rejected the deal or marked it stale, each look that
-// accepted or confirmed it and also did something else, and each look with a verdict that was read twice.
+// verdict that was read may be a repeat. If a verdict rejects the deal, or marks it stale without any reject, that is
+// the look of the newest of these, the accepts and the confirms; and in any case each look that accepted or confirmed
+// it and also did something else, and each look with a verdict that was read twice.
 func (b *Fold) Unsure(p DealKey) (looks []pipeline.Look) {
 	r := b.record(p)
 	yes, no := r.newest()
@@ -147,8 +148,8 @@ func (b *Fold) Unsure(p DealKey) (looks []pipeline.Look) {
 	return looks
 }
 
-// Awaits reports whether the deal is hidden only until the verdict that accepts its version of that instant is
-// received. That verdict is published after the version, and shows the deal whatever was decided in between.
+// Awaits reports whether a reject hides the deal and the verdict that accepts its version of that instant has not been
+// received. That verdict is published after the version, and outweighs whatever was decided in between.
 func (b *Fold) Awaits(p DealKey, decided time.Time) bool {
 	yes, no := b.record(p).newest()
 	return no.id > yes.id && b.record(p).confirmed().Before(decided.Truncate(time.Millisecond))
@@ -175,7 +176,7 @@ func later(a, b dealVerdict) dealVerdict {
 	return a
 }
 
-// Compare orders places by domain, ASIN and price type.
+// Compare orders deal keys by domain, ASIN and price type.
 func (p DealKey) Compare(q DealKey) int {
 	return cmp.Or(cmp.Compare(p.Domain, q.Domain), cmp.Compare(p.ASIN, q.ASIN), cmp.Compare(p.PriceType, q.PriceType))
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // These functions decide which messages of DEALS and VERDICTS are valid, and their content. The
-// recorder makes its rows from it and the book its states; an error is a *pipeline.Unrecordable, for
-// which the recorder writes a dead letter and the book skips the message.
+// recorder makes its rows from it and the Fold its states; an error is a *pipeline.Unrecordable, for
+// which the recorder writes a dead letter and the Fold skips the message.
 
 // Verdict is one message of VERDICTS.
 type Verdict struct {
@@ -127,7 +127,7 @@ func unreadable(schema string, err error) error {
 	return &pipeline.Unrecordable{Reason: pipeline.BadMessage, Err: fmt.Errorf("decode %s: %w", schema, err)}
 }
 
-// Numbers returns the numbers of a place that may be too large for their columns.
+// Numbers returns the numbers of a deal key that may be too large for their columns.
 func (p DealKey) Numbers() [2]pipeline.Bound {
 	return [2]pipeline.Bound{
 		{Name: "domain", Value: p.Domain, Most: math.MaxUint16}, {Name: "price_type", Value: p.PriceType, Most: math.MaxUint16},

@@ -33,7 +33,7 @@ const (
 	OldEstimate = "old_estimate" // decided before sale prices were estimated, and not again since
 )
 
-// Counts are the numbers of deals by state. Every stored deal is visible, expired, invalid or set aside. A book that
+// Counts are the numbers of deals by state. Every stored deal is visible, expired, invalid or set aside. A Fold that
 // is found again, at whatever price, is the same deal.
 type Counts struct {
 	Found   int `json:"found"`   // of the stored, accepted by a look; a deal is published before its verdict is

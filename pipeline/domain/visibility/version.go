@@ -19,7 +19,7 @@ type DealKey struct {
 	PriceType int    `json:"price_type"`
 }
 
-// DealKeyOf returns the place of an identity, which names a price as well.
+// DealKeyOf returns the deal key of an identity, which names a price as well.
 func DealKeyOf(i pipeline.Identity) DealKey { return DealKey{i.Domain, i.ASIN, i.PriceType} }
 
 // Version is one message of DEALS.

@@ -32,9 +32,9 @@ func (s State) turnover() float64 {
 	return s.PerHour / float64(s.Rows)
 }
 
-// missed estimates how many rows came and left between two reads, from the remaining rows, which came and were
-// still there. Rows come evenly and leave at random, so of those that came within a time x, in mean stays, the
-// share (1-e^-x)/x remains.
+// missed estimates how many rows came and left between two reads; left is how many came in that time and are still
+// listed. Rows come evenly and leave at random, so of those that came within a time x, in mean stays, the share
+// (1-e^-x)/x remains.
 func (s State) missed(left int, since time.Duration) float64 {
 	x := s.turnover() * since.Hours()
 	if left <= 0 || x <= 0 {
@@ -43,8 +43,8 @@ func (s State) missed(left int, since time.Duration) float64 {
 	return float64(left) * (x/(1-math.Exp(-x)) - 1)
 }
 
-// departed estimates how many of a gap's rows have left by now. If the gap is at least as long as the window its
-// rows came evenly during the gap; otherwise all of them were listed when it opened.
+// departed estimates how many of a gap's rows have left by now. If the gap has a beginning and is at least as long as
+// the window, its rows came evenly during the gap; otherwise all of them were listed when it opened.
 func (s State) departed(g Gap, p Plan, now time.Time) int {
 	x := s.turnover() * now.Sub(g.Opened).Hours()
 	left := math.Exp(-x)

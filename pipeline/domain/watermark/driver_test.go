@@ -60,9 +60,9 @@ type Troubles struct {
 }
 
 var (
-	errDead   = errors.New("the process died")
-	errFault  = errors.New("the effect was reported lost")
-	errPutOff = errors.New("the page is bought later")
+	errDead     = errors.New("the process died")
+	errFault    = errors.New("the effect was reported lost")
+	errBuyLater = errors.New("the page is bought later")
 )
 
 // newReader returns a watermarker that has seen nothing.
@@ -165,7 +165,7 @@ func (w *Reader) effect(e watermark.Effect) (watermark.Event, error) {
 	case watermark.Swap:
 		return w.swap(e.Edit), nil
 	case watermark.BuyLater:
-		return nil, errPutOff
+		return nil, errBuyLater
 	case watermark.DeadLetter:
 		w.Reached[map[bool]string{true: "a page given up", false: "an unreadable page skipped"}[e.Answer == nil]]++
 	}

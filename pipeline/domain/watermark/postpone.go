@@ -47,9 +47,9 @@ func (s State) BacklogFull(p Plan, now time.Time) State {
 // firstRest is how long a list rests after a read that was cut short.
 const firstRest = 20 * time.Second
 
-// CutShort returns the state of a list whose read was cut short, as before reads in a row were. The next poll backs
-// off, at most by the shortest interval; until then no poll is due, so an unreadable list does not count as waiting
-// work. It returns false if the read has ended or the list is already postponed.
+// CutShort returns the state of a list whose read was cut short; before is how many reads in a row were before it. The
+// next poll backs off, at most by the shortest interval; until then no poll is due, so an unreadable list does not
+// count as waiting work. It returns false if the read has ended or the list is already postponed.
 func (s State) CutShort(before int, p Plan, now time.Time) (State, bool) {
 	if s.Read == nil || s.NextPoll.After(now) {
 		return s, false

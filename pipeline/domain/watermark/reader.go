@@ -179,7 +179,7 @@ type (
 	Located struct{ Sequence uint64 }
 	// Claimed answers Claim: the tokens of a page are held.
 	Claimed struct{}
-	// Short answers Claim: there are too few tokens.
+	// Short answers Claim: there are too few tokens, or the operator's mode permits no spending.
 	Short struct{}
 	// Removed answers Claim: the query is no longer in force.
 	Removed struct{}

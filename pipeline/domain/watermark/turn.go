@@ -314,7 +314,8 @@ func (r Reader) ended(now time.Time) (Reader, []Effect) {
 	return r.stop(), nil
 }
 
-// rest lets the list rest with backoff. A rest that is repeated, because its swap failed, is no further failure.
+// rest lets the list rest with backoff. A rest that is repeated, because
+// the Release before it failed, is no further failure.
 func (r Reader) rest(now time.Time) (Reader, []Effect) {
 	if r.phase != resting {
 		r.Failures++

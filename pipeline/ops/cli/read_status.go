@@ -41,7 +41,7 @@ func parts() []part {
 // must answer.
 func ReadStatus(ctx context.Context, b *bus.Bus) (Status, error) { return readParts(ctx, b, parts()) }
 
-// ReadStatusAndCounts is Look with the counts of the deals, from the ClickHouse at the URL or from the streams.
+// ReadStatusAndCounts is ReadStatus with the counts of the deals, from the ClickHouse at the URL or from the streams.
 func ReadStatusAndCounts(ctx context.Context, b *bus.Bus, clickhouse string) (Status, error) {
 	v := NewVisible(b, clickhouse)
 	v.Patience = countPatience

@@ -165,14 +165,14 @@ type product struct {
 	asin   string
 }
 
-// reader reads the state of deals into a book.
+// reader folds the state of deals from the streams.
 type reader struct {
 	b         *bus.Bus
 	subjects  []string            // of the versions
 	own       *visibility.Version // one that is there whether or not the stream that is read has it; nil: none
 	spans     spans
 	begun     bool                 // it has read, even if the streams were empty
-	to        visibility.Sequences // the book is complete up to here
+	to        visibility.Sequences // the fold is complete up to here
 	book      visibility.Fold
 	places    map[product][]visibility.DealKey // the deals of each product
 	requested []string                         // subjects whose verdicts must all be read

@@ -118,7 +118,7 @@ type counted struct {
 	counts visibility.Counts
 }
 
-// countedSince reads the deals with a version since then from a book.
+// countedSince reads the deals with a version since then from a Fold.
 func countedSince(since time.Time) func(*visibility.Fold) counted {
 	return func(book *visibility.Fold) counted {
 		return counted{book.Visible(since), visibility.Count(book.States())}

@@ -67,8 +67,8 @@ func (l *sender) takeOver(ctx context.Context, key string, was Begun) (bool, err
 }
 
 // resumeDigests sends again each digest that was begun and not completed, if one of its deals is redelivered. It
-// returns the other deliveries. Deals of a digest that another notifier is sending, or that the target does not
-// accept now, are handed back.
+// returns the deliveries that are left to handle; those of a digest that another notifier is sending, or that the
+// target does not accept now, are handed back.
 func (l *sender) resumeDigests(ctx context.Context, items []loop.Item) ([]loop.Item, error) {
 	s, err := l.state(ctx)
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 	forgotten = 90 * 24 * time.Hour
 	// mostHeld is how many deals one message may hold.
 	mostHeld = 500
-	// gatherWithin is how long no further deal may arrive before a digest counts as complete.
+	// gatherWithin is how long a further deal is waited for; if none comes, the digest is complete.
 	gatherWithin = 300 * time.Millisecond
 	// acceptWithin is the delay after which a deal without its verdict is checked again: the verdict is published
 	// next.
@@ -61,7 +61,7 @@ type sender struct {
 	is targetStatus
 }
 
-// targetStatus is a line's part of the heartbeat.
+// targetStatus is a sender's part of the heartbeat.
 type targetStatus struct {
 	cli.Notified
 	failures int
@@ -143,7 +143,7 @@ func (l *sender) step(ctx context.Context) error {
 // waits reports whether the target is to be left alone for now.
 func (l *sender) waits() bool { return process.MachineSince(l.resumes) < 0 }
 
-// take returns one deal, and if it was held back by quiet hours or a digest, all others that were.
+// take returns one deal, and if quiet hours or a digest held it back, up to mostHeld deals in all of those that wait.
 func (l *sender) take(ctx context.Context) ([]loop.Item, error) {
 	items, err := l.inlet.Take(ctx, 1, time.Second)
 	if err != nil || len(items) == 0 {

@@ -2,8 +2,8 @@
 // for browsers. What it shows comes from the view models of package cli, so that its numbers are those of the commands.
 //
 //	this machine, TLS ─▶ access.Guard ─┐
-//	private network ─▶ lan: a cookie ─┴▶ headers ─▶ view ─▶ html/template ─▶ the whole page, of use without a script
-//	                                                view ─▶ fragment ─▶ /events, where it differs
+//	private network ─▶ lan: a cookie ──┴▶ headers ─▶ view ─▶ html/template ─▶ the whole page, of use without a script
+//	                                                 view ─▶ fragment ─▶ /events, where it differs
 //	DEALS, VERDICTS, ACTIONS ─▶ cli.Live ─┐
 //	publishes (hints) ─▶ machine ─────────┴▶ hub ─▶ wakes the open pages, one signal each
 //

@@ -33,7 +33,7 @@ type simServer struct {
 // the time that is saved while it runs lies ahead of the clock, by more than the interval of the saves. A restart
 // begins at that time, as after a short outage. A clean stop saves the actual time.
 //
-// Each save writes a file, so there is one in each minute of simulated time, and at most one in 10 s.
+// Each save writes a file, so there is at most one in a minute of simulated time, and at most one in 10 s.
 func (s *simServer) saveEvery() time.Duration {
 	return max(10*time.Second, s.clock.Machine(time.Minute))
 }

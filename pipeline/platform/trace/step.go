@@ -17,15 +17,15 @@ type Step struct {
 	t    *Tracer
 	name string
 
-	mu    sync.Mutex
-	began time.Time
-	spans map[string]oteltrace.Span // by Work-Id
-	marks []*SubSpan                // those that have ended
+	mu       sync.Mutex
+	began    time.Time
+	spans    map[string]oteltrace.Span // by Work-Id
+	subSpans []*SubSpan                // those that have ended
 }
 
 type stepKey struct{}
 
-// Begin returns a step, and a context in which marks and messages belong to it.
+// Begin returns a step, and a context in which SubSpans and messages belong to it.
 func (t *Tracer) Begin(ctx context.Context, name string) (context.Context, *Step) {
 	if t == nil {
 		return ctx, nil
@@ -91,13 +91,13 @@ func (s *Step) End() {
 	defer s.mu.Unlock()
 	for _, span := range s.spans {
 		ctx := oteltrace.ContextWithSpan(context.Background(), span)
-		for _, m := range s.marks {
+		for _, m := range s.subSpans {
 			m.write(ctx, s.t.tracer)
 		}
 		span.End()
 	}
 	clear(s.spans)
-	s.marks, s.began = nil, time.Now()
+	s.subSpans, s.began = nil, time.Now()
 }
 
 // Fail records that the step of ctx failed and its work is handed back.
@@ -169,12 +169,12 @@ type SubSpan struct {
 	failed   string
 }
 
-// Begin begins a mark; nil without a step in ctx.
+// Begin begins a SubSpan; nil without a step in ctx.
 func Begin(ctx context.Context, name string) *SubSpan {
 	return begin(ctx, name, oteltrace.SpanKindInternal)
 }
 
-// Call begins the mark of a call to another service.
+// Call begins the SubSpan of a call to another service.
 func Call(ctx context.Context, name string) *SubSpan {
 	return begin(ctx, name, oteltrace.SpanKindClient)
 }
@@ -208,7 +208,7 @@ func (m *SubSpan) Fail(code string) {
 	}
 }
 
-// End ends the mark.
+// End ends the SubSpan.
 func (m *SubSpan) End() {
 	if m == nil {
 		return
@@ -216,10 +216,10 @@ func (m *SubSpan) End() {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
 	m.to = time.Now()
-	m.s.marks = append(m.s.marks, m)
+	m.s.subSpans = append(m.s.subSpans, m)
 }
 
-// write makes the span of a mark below another.
+// write makes the span of a SubSpan below another.
 func (m *SubSpan) write(ctx context.Context, t oteltrace.Tracer) {
 	_, span := t.Start(ctx, m.name, oteltrace.WithSpanKind(m.kind), oteltrace.WithTimestamp(m.from), oteltrace.WithAttributes(m.facts...))
 	if m.failed != "" {

@@ -2,6 +2,7 @@ package messages
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 
@@ -33,42 +34,66 @@ func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Recorded)) error
 	})
 }
 
+// filtersAtOnce is how many subjects one consumer filters for.
+const filtersAtOnce = 500
+
 // LastVerdicts returns the newest verdicts that decide whether these deals are shown: the accept of a commit, the
-// confirmation of a peek, and the rejects of each look. A replay publishes on the same subjects; its verdicts show and
-// hide nothing, so the live one before is read where one of a replay is the newest.
+// confirmation of a peek, and the rejects of each look. Verdicts about other price types of an ASIN have the same
+// subject, and so have those of a replay, which show and hide nothing: where one of these is the newest, the live ones
+// before it are read.
 func LastVerdicts(ctx context.Context, b *bus.Bus, deals []pipeline.Identity) ([]bus.Read, error) {
-	var subjects []string
+	asked := map[string][]int{} // the price types of a subject
 	for _, d := range deals {
-		subjects = append(subjects,
+		subjects := []string{
 			pipeline.SubjectVerdict(d.Domain, pipeline.LookCommit, pipeline.Accept, d.ASIN),
-			pipeline.SubjectVerdict(d.Domain, pipeline.LookPeek, pipeline.Confirm, d.ASIN))
+			pipeline.SubjectVerdict(d.Domain, pipeline.LookPeek, pipeline.Confirm, d.ASIN),
+		}
 		for _, l := range []pipeline.Look{pipeline.LookList, pipeline.LookGlance, pipeline.LookPeek, pipeline.LookCommit} {
 			subjects = append(subjects, pipeline.SubjectVerdict(d.Domain, l, pipeline.Reject, d.ASIN))
 		}
+		for _, s := range subjects {
+			if !slices.Contains(asked[s], d.PriceType) {
+				asked[s] = append(asked[s], d.PriceType)
+			}
+		}
 	}
-	slices.Sort(subjects)
-	newest, err := b.Newest(ctx, pipeline.StreamVerdicts, slices.Compact(subjects), bus.Until{})
+	newest, err := b.Newest(ctx, pipeline.StreamVerdicts, slices.Sorted(maps.Keys(asked)), bus.Until{})
 	if err != nil {
 		return nil, err
 	}
-	var live []bus.Read
+	var last []bus.Read
 	var covered []string
 	for _, m := range newest {
-		if m.Live() {
-			live = append(live, m)
+		if m.Live() && slices.Equal(asked[m.Subject], []int{priceType(m)}) {
+			last = append(last, m)
 		} else {
 			covered = append(covered, m.Subject)
 		}
 	}
-	if len(covered) == 0 {
-		return live, nil
+	type key struct {
+		subject   string
+		priceType int
 	}
-	before := map[string]bus.Read{}
-	err = b.Scan(ctx, pipeline.StreamVerdicts, bus.From{Subjects: covered}, func(m bus.Read) error {
-		if m.Live() {
-			before[m.Subject] = m
+	before := map[key]bus.Read{}
+	for part := range slices.Chunk(covered, filtersAtOnce) {
+		err := b.Scan(ctx, pipeline.StreamVerdicts, bus.From{Subjects: part}, func(m bus.Read) error {
+			if m.Live() {
+				before[key{m.Subject, priceType(m)}] = m
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return slices.AppendSeq(live, maps.Values(before)), err
+	}
+	return slices.AppendSeq(last, maps.Values(before)), nil
+}
+
+// priceType returns that of a verdict; -1 if it cannot be read.
+func priceType(m bus.Read) int {
+	id := pipeline.Identity{PriceType: -1}
+	if json.Unmarshal(m.Body, &id) != nil {
+		return -1
+	}
+	return id.PriceType
 }

@@ -233,7 +233,7 @@ func (s *Server) acquire(ctx context.Context) (release func(), err error) {
 	case s.slots <- struct{}{}:
 		return func() { <-s.slots }, nil
 	case <-ctx.Done():
-		return nil, refuse(tooManyQueries, "The client left while waiting for a place")
+		return nil, refuse(tooManyQueries, "The client left while waiting for a slot")
 	}
 }
 
