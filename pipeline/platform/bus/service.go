@@ -138,6 +138,8 @@ type heart struct {
 }
 
 func (h *heart) run(ctx context.Context) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
 	for {
 		if err := h.write(ctx); err != nil && ctx.Err() == nil {
 			h.b.Log.Debug("write heartbeat", "err", err)
@@ -150,17 +152,10 @@ func (h *heart) run(ctx context.Context) {
 			<-h.done
 			h.remove()
 			return
-		case <-time.After(untilBeat()):
+		case <-tick.C:
 		}
 	}
 }
-
-// loaded is what the beats of this process are counted from.
-var loaded = process.MachineNow()
-
-// untilBeat is the time until the next heartbeat. The daemons of one process beat
-// together, since messages that are stored together share what is written to the disk.
-func untilBeat() time.Duration { return beatEvery - process.MachineSince(loaded)%beatEvery }
 
 func (h *heart) write(ctx context.Context) error {
 	body, err := json.Marshal(h.beat())
