@@ -50,7 +50,7 @@ func (f *Breaker) Failed(env process.Env) time.Duration {
 	return wait
 }
 
-// Worked closes the circuit breaker.
+// Succeeded closes the circuit breaker.
 func (f *Breaker) Succeeded() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

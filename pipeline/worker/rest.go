@@ -31,7 +31,7 @@ func NewWaiter(b *bus.Bus, env process.Env, pulse *Status, spender *claims.Spend
 	return w, nil
 }
 
-// Idle waits for work.
+// ForWork waits for work.
 func (w *Waiter) ForWork(ctx context.Context) {
 	at, changed := w.Returns.next()
 	w.wait(ctx, "idle", at, nil, changed)
@@ -42,7 +42,7 @@ func (w *Waiter) ForTokens(ctx context.Context) {
 	w.wait(ctx, "waiting_for_tokens", time.Time{}, w.spender.Changed(), nil)
 }
 
-// Blocked waits until the circuit breaker permits a call.
+// ForBreaker waits until the circuit breaker permits a call.
 func (w *Waiter) ForBreaker(ctx context.Context) {
 	w.wait(ctx, "circuit_open", w.breaker.Until(), nil, nil)
 }

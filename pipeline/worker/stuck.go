@@ -26,7 +26,7 @@ type standstill struct {
 // failedOften is the number of consecutive failures that rules out a lack of tokens.
 const failedOften = 3
 
-// See records what a loop saw when it looked for work.
+// Observe records what a loop saw when it looked for work.
 func (p *Status) Observe(loop string, s stall.Observation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
