@@ -160,29 +160,17 @@ func TestARoundThatIsNotPublishedIsDecidedAgain(t *testing.T) {
 	id := ident(1, 1)
 	publish(t, d, finds(id, `{"offer_matched":true}`, desk.T0))
 	step(t, at(t, d, desk.T0.Add(time.Hour)))
-	largest := func(bytes int32) { // CANDIDATES refuses what is larger
-		t.Helper()
-		s, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamCandidates)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg := s.CachedInfo().Config
-		cfg.MaxMsgSize = bytes
-		if _, err := d.Bus.JS.UpdateStream(t.Context(), cfg); err != nil {
-			t.Fatal(err)
-		}
-	}
 	due := desk.T0.Add(25 * time.Hour)
 	k := at(t, d, due)
 	before := k.state
-	largest(10)
+	repair := d.Refuse(t, pipeline.StreamCandidates)
 	if err := k.step(t.Context()); err == nil {
 		t.Error("what the stream refuses counts as offered")
 	}
 	if stored := at(t, d, due); !stored.stock.holding(pipeline.KeySeen(id)).Due.IsZero() || stored.state != before {
 		t.Errorf("nothing was published, and stored is %+v of %+v", stored.stock.holding(pipeline.KeySeen(id)), stored.state)
 	}
-	largest(-1)
+	repair()
 	step(t, at(t, d, due.Add(time.Minute)))
 	if n := len(candidates(t, d, id.ASIN)); n != 1 {
 		t.Errorf("offered %d times, want once", n)

@@ -571,30 +571,18 @@ func TestAReadThatWaitsForTokensEndsOnceAnotherInstanceLeads(t *testing.T) {
 func TestRowsThatTheStreamRefusesAreNotOffered(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
-	largest := func(bytes int32) { // CANDIDATES refuses what is larger
-		t.Helper()
-		s, err := r.bus.JS.Stream(t.Context(), pipeline.StreamCandidates)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg := s.CachedInfo().Config
-		cfg.MaxMsgSize = bytes
-		if _, err := r.bus.JS.UpdateStream(t.Context(), cfg); err != nil {
-			t.Fatal(err)
-		}
-	}
 	r.d.Grant(t, pipeline.StageWatermarker, 100)
 	if err := r.introduce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	largest(10)
+	repair := r.d.Refuse(t, pipeline.StreamCandidates)
 	if err := r.poll(t.Context()); err == nil {
 		t.Error("what the stream refuses counts as offered")
 	}
 	if s := r.now(); s.Mark != 0 || r.pulse.Beat().Counters["candidates"] != 0 {
 		t.Errorf("nothing was offered, and the watermark is at %d: %v", s.Mark, r.pulse.Beat().Counters)
 	}
-	largest(-1)
+	repair()
 	s := r.now()
 	s.NextPoll = time.Time{} // the time of the backoff has passed
 	r.write(s)
