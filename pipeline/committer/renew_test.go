@@ -30,12 +30,13 @@ func oldDeal(asin string, created int64, at time.Time, answers ...string) map[st
 func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, desk.Soon)
+	at := desk.T0.Add(-10 * 24 * time.Hour)
 	asins := d.ASINs(keepasim.Good)
 	w := d.Work(t, asins[0], pipeline.SourceLive, pipeline.FirstGeneration)
 	answer := d.Store(t, pipeline.KindCommit, asins[0], w.ID, d.Product(t, asins[0], true), time.Minute)
 	for asin, body := range map[string]map[string]any{
-		asins[0]: oldDeal(asins[0], w.Survivor.CreationDate, d.Env.Now(), answer),
-		asins[1]: oldDeal(asins[1], w.Survivor.CreationDate, d.Env.Now(), "999999"), // its answer is deleted
+		asins[0]: oldDeal(asins[0], w.Survivor.CreationDate, at, answer),
+		asins[1]: oldDeal(asins[1], w.Survivor.CreationDate, at, "999999"), // its answer is deleted
 	} {
 		m, err := bus.Encode(pipeline.SubjectDeal(1, 2, asin), pipeline.SchemaDealV1, "deal:old-"+asin, "old-"+asin, body)
 		if err != nil {
@@ -51,6 +52,9 @@ func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 	stop()
 	if v.ASIN != asins[0] || v.Tokens != 0 || v.RuleSet == "old" || v.Outcome != pipeline.Accept && v.Outcome != pipeline.Reject {
 		t.Errorf("decided again: %+v", v)
+	}
+	if !v.DecidedAt.Equal(at) {
+		t.Errorf("decided as of %s, want the instant of the answers, %s", v.DecidedAt, at)
 	}
 	if n := d.Sim.Account().Consumed() - before; n != 0 {
 		t.Errorf("cost %d tokens", n)

@@ -1,15 +1,23 @@
 package committer
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
@@ -22,6 +30,7 @@ import (
 	"ratchet/pipeline/worker"
 	"ratchet/schemas"
 	"ratchet/test/desk"
+	"ratchet/test/streams"
 )
 
 // stepper is a step whose verbs a test calls itself.
@@ -33,6 +42,12 @@ type stepper struct {
 
 func newStepper(t *testing.T, d *desk.Desk) stepper {
 	t.Helper()
+	return stepperOn(t, d, d.Bus)
+}
+
+// stepperOn is newStepper with a connection of its own.
+func stepperOn(t *testing.T, d *desk.Desk, b *bus.Bus) stepper {
+	t.Helper()
 	env := d.Settings(nil)
 	cfg, err := process.Load[Config](t.Context(), env.Lookup)
 	if err != nil {
@@ -42,7 +57,7 @@ func newStepper(t *testing.T, d *desk.Desk) stepper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := open(t.Context(), cfg, env, d.Bus, judge)
+	c, err := open(t.Context(), cfg, env, b, judge)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +186,164 @@ func TestACommitAndItsSellerArePaidForOnce(t *testing.T) {
 	fresh.Row.CreationDate = 0
 	if d := other.limit(fresh); d != other.cfg.Fresh {
 		t.Errorf("an answer of %s serves an old price, want %s", d, other.cfg.Fresh)
+	}
+}
+
+func TestAnAnswerFromBeforeThePriceBeganDoesNotServe(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	s.cfg.Sellers = false
+	for n, c := range []struct {
+		began time.Duration // ago
+		buys  bool
+	}{{30 * time.Minute, true}, {2 * time.Hour, false}} {
+		u := s.unit(n, pipeline.SourceLive, pipeline.FirstGeneration)
+		other := s.d.Store(t, pipeline.KindCommit, u.Survivor.ASIN, "another", s.d.Product(t, u.Survivor.ASIN, true), time.Hour)
+		u.Row.CreationDate = keepa.FromTime(s.env.Now().Add(-c.began))
+		f, paid := s.fetched(u)
+		if used := f.Product.ID == other; (paid > 0) != c.buys || used == c.buys {
+			t.Errorf("a price of %s ago and an answer of an hour ago: paid %d and used it %t", c.began, paid, used)
+		}
+	}
+}
+
+// rated is Keepa's answer about a seller of whose ratings so many percent are positive.
+func rated(seller string, percent int) []byte {
+	return fmt.Appendf(nil, `{"sellerId":%q,"currentRating":%d,"currentRatingCount":1000}`, seller, percent)
+}
+
+func TestASellerThatTheRulesRefuseIsRememberedBesideTheNext(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u, body, refused, next := s.twoCopies()
+	s.d.Store(t, pipeline.KindCommit, u.Survivor.ASIN, u.ID, body, time.Minute)
+	s.d.Store(t, pipeline.KindSeller, refused, "another", rated(refused, 10), time.Minute)
+	s.d.Store(t, pipeline.KindSeller, next, "another", rated(next, 97), time.Minute)
+	f, _ := s.fetched(u)
+	var asked []string
+	for _, a := range f.Sellers {
+		asked = append(asked, a.Key)
+	}
+	if want := slices.Sorted(slices.Values([]string{refused, next})); !slices.Equal(asked, want) {
+		t.Errorf("it rests on the sellers %q, want %q", asked, want)
+	}
+	if v := s.decide(u, f).Out[0].Verdict; v.Outcome != pipeline.Accept || !bytes.Contains(v.Deal, fmt.Appendf(nil, `"seller_id":%q`, next)) {
+		t.Errorf("%s (%s) of %s, want the copy of the next seller", v.Outcome, v.Reason, v.Deal)
+	}
+}
+
+// twoCopies returns a book with two copies that are worth buying, and their sellers: that of the best one first.
+func (s stepper) twoCopies() (u worker.Unit, body []byte, best, next string) {
+	s.t.Helper()
+	for n, asin := range s.d.ASINs(keepasim.Good) {
+		u, one := s.unit(n, pipeline.SourceLive, pipeline.FirstGeneration), s.d.Product(s.t, asin, true)
+		for cents := 2000; cents < 9000; cents += 100 {
+			body := withCopy(s.t, one, "ANOTHER", cents)
+			wanted := func(known ...decide.Answer) string {
+				return decide.SellerWanted(s.Judge, u.Work, body, known, s.env.Now())
+			}
+			best := wanted()
+			if next := wanted(decide.Answer{Key: best, Body: rated(best, 10)}); next != "" {
+				return u, body, best, next
+			}
+		}
+	}
+	s.t.Fatal("no good book is worth buying from either of two sellers")
+	return u, nil, "", ""
+}
+
+// withCopy returns a product that one more seller offers, as good as new.
+func withCopy(t *testing.T, product []byte, seller string, cents int) []byte {
+	t.Helper()
+	var p map[string]json.RawMessage
+	var offers []map[string]any
+	var order []int
+	err := json.Unmarshal(product, &p)
+	if err := errors.Join(err, json.Unmarshal(p["offers"], &offers), json.Unmarshal(p["liveOffersOrder"], &order)); err != nil {
+		t.Fatal(err)
+	}
+	added := maps.Clone(offers[0])
+	added["sellerId"], added["offerId"], added["condition"] = seller, 999_999, 2
+	added["offerCSV"] = []any{added["lastSeen"], cents, 0}
+	for name, v := range map[string]any{"offers": append(offers, added), "liveOffersOrder": append(order, len(offers))} {
+		if p[name], err = json.Marshal(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func TestASellerThatABrokenAnswerLacksIsNotUnknown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, sellers, want string }{
+		{"both came", `{"A":{"sellerId":"A"},"B":{"sellerId":"B"}}}`, `A {"sellerId":"A"}, B {"sellerId":"B"}`},
+		{"Keepa knows one", `{"A":{"sellerId":"A"}}}`, `A {"sellerId":"A"}, B null`},
+		{"it broke off behind one", `{"A":{"sellerId":"A"}`, `A {"sellerId":"A"}`},
+		{"it broke off within one", `{"A":{"sellerI`, ``},
+		{"it broke off before the first", `{`, ``},
+	} {
+		bought := &worker.Purchase{Answer: gateway.Answer{Body: []byte(`{"tokensConsumed":1,"sellers":` + c.sellers), Consumed: 1, ConsumedKnown: true}}
+		var got []string
+		for _, a := range sellerParts(worker.Unit{}, bought, []string{"A", "B"}) {
+			got = append(got, a.Key+" "+string(a.Body))
+		}
+		if got := strings.Join(got, ", "); got != c.want {
+			t.Errorf("%s: stored is %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// spied is a connection that calls before once, before it sends what contains a text.
+type spied struct {
+	net.Conn
+	text   string
+	before sync.Once
+	do     func()
+}
+
+func (c *spied) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(c.text)) {
+		c.before.Do(c.do)
+	}
+	return c.Conn.Write(b)
+}
+
+// InProcessConn makes it the way to the server.
+func (c *spied) InProcessConn() (net.Conn, error) { return c, nil }
+
+func TestASellerThatWasStoredWhileItWasOrderedIsNotBought(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	d.Grant(t, pipeline.StageCommitter, 1000)
+	var way nats.Options
+	if err := d.Env.NATSOptions[0](&way); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := way.InProcessServer.InProcessConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge := desk.BuiltIn(t)
+	w := d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration)
+	body := d.Product(t, w.Survivor.ASIN, true)
+	seller := decide.SellerWanted(judge, w, body, nil, d.Env.Now())
+	d.Store(t, pipeline.KindCommit, w.Survivor.ASIN, w.ID, body, time.Minute)
+	stored := ""
+	env := d.Env
+	env.NATSOptions = []nats.Option{nats.InProcessServer(&spied{
+		Conn: conn, text: pipeline.KeySubject(pipeline.BucketOrders, pipeline.KeyOrder(1, pipeline.KindSeller, seller)),
+		do: func() {
+			stored = d.Store(t, pipeline.KindSeller, seller, "another", []byte(`{"sellerId":"S","sellerName":"Good","currentRating":97}`), 0)
+		},
+	})}
+	s := stepperOn(t, d, streams.Connect(t, env))
+	f, paid := s.fetched(worker.Unit{Work: w, Deliveries: 1})
+	if paid != 0 || len(f.Sellers) != 1 || stored == "" || f.Sellers[0].ID != stored {
+		t.Errorf("another committer stored it as %q, and this one paid %d: %+v", stored, paid, f.Sellers)
 	}
 }
 

@@ -2,11 +2,13 @@ package peeker
 
 import (
 	"errors"
+	"math"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/shedding"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/domain/verdict"
@@ -114,6 +116,23 @@ func TestAnAnswerIsNotPaidForTwice(t *testing.T) {
 	}
 	if g := s.grant(); len(g.Open) != 0 || g.Settled != 4 {
 		t.Errorf("%d settled, open %v", g.Settled, g.Open)
+	}
+}
+
+func TestAnAnswerFromBeforeThePriceBeganDoesNotServe(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	for n, c := range []struct {
+		began time.Duration // ago
+		paid  int
+	}{{30 * time.Minute, 1}, {2 * time.Hour, 0}} {
+		u := s.unit(n, pipeline.SourceLive, pipeline.FirstGeneration)
+		other := s.d.Store(t, pipeline.KindPeek, u.Survivor.ASIN, "another", s.d.Product(t, u.Survivor.ASIN, false), time.Hour)
+		u.Row.CreationDate = keepa.FromTime(s.env.Now().Add(-c.began))
+		facts, paid := s.gathered(u)
+		if used := facts[0].Answer.ID == other; paid != c.paid || used != (c.paid == 0) {
+			t.Errorf("a price of %s ago and an answer of an hour ago: paid %d and used it %t, want %d", c.began, paid, used, c.paid)
+		}
 	}
 }
 
@@ -300,6 +319,47 @@ func TestLanesAreServedByTheirWeight(t *testing.T) {
 	}
 }
 
+func TestWhatIsTakenCountsForTheWeightOfItsLane(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	s.cfg.Batch = 1
+	for _, asin := range s.d.ASINs(keepasim.Good)[:10] {
+		for _, lane := range []pipeline.Source{pipeline.SourceLive, pipeline.SourceRefresh} {
+			s.d.Survives(t, s.d.Work(t, asin, lane, pipeline.Generation(lane)), pipeline.LookGlance, string(lane))
+		}
+	}
+	for range 10 {
+		batch, err := s.take(t.Context())
+		if err != nil || len(batch.Items) != 1 {
+			t.Fatalf("took %d, %v", len(batch.Items), err)
+		}
+	}
+	if live, refresh := s.served[pipeline.SourceLive], s.served[pipeline.SourceRefresh]; live != 8 || refresh != 2 {
+		t.Errorf("of ten, %d are live and %d refreshes, want 8 and 2", live, refresh)
+	}
+}
+
+func TestAfterAnOutageOnePeekTriesWhetherKeepaAnswersAgain(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	for _, asin := range s.d.ASINs(keepasim.Good)[:5] {
+		s.d.Survives(t, s.d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")
+	}
+	past := s.env
+	past.Clock = process.NewClock(desk.T0, 1e12)
+	s.breaker.Failed(past) // some time ago
+	trial, err := s.take(t.Context())
+	if held := s.grant().Held(); err != nil || len(trial.Items) != 1 || held != 1 {
+		t.Fatalf("the trial took %d for %d tokens, %v", len(trial.Items), held, err)
+	}
+	s.breaker.Succeeded()
+	trial.Release(t.Context())
+	rest, err := s.take(t.Context())
+	if err != nil || len(rest.Items) != 4 {
+		t.Errorf("after the trial: took %d, %v, want the other 4", len(rest.Items), err)
+	}
+}
+
 func TestALaneThatWasEmptyDoesNotSaveUpTurns(t *testing.T) {
 	t.Parallel()
 	s := openStepper(t)
@@ -342,13 +402,20 @@ func rising(t *testing.T) *desk.Desk {
 	t.Helper()
 	d := desk.New(t, 1)
 	put(t, d, pipeline.KeyBalance, `{"est":0,"rate":1}`)
-	for n, asin := range append(d.ASINs(keepasim.Good), d.ASINs(keepasim.NoProfit)...)[:40] {
-		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+	rise(t, d, 0, 40)
+	return d
+}
+
+// rise adds live rows that are worth from cents up to below to cents.
+func rise(t *testing.T, d *desk.Desk, from, to int) {
+	t.Helper()
+	asins := append(d.ASINs(keepasim.Good), d.ASINs(keepasim.NoProfit)...)
+	for n := from; n < to; n++ {
+		w := d.Work(t, asins[n], pipeline.SourceLive, pipeline.FirstGeneration)
 		worth := int64(n)
 		w.Survivor.ExpectedValueCents = &worth
 		d.Survives(t, w, pipeline.LookGlance, "live")
 	}
-	return d
 }
 
 // looked is another peeker, with an hour's patience, that has looked at what waits.
@@ -356,14 +423,70 @@ func looked(t *testing.T, d *desk.Desk, wish token.Wish) stepper {
 	t.Helper()
 	s := newStepper(t, d)
 	s.cfg.Patience, s.shedder.cfg.Patience = time.Hour, time.Hour
-	backlogs, err := s.bus.Backlogs(t.Context(), pipeline.StreamSurvivors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.shedder.check(t.Context(), backlogs, wish); err != nil {
-		t.Fatal(err)
-	}
+	s.look(wish)
 	return s
+}
+
+// look looks at what waits.
+func (s stepper) look(wish token.Wish) {
+	s.t.Helper()
+	backlogs, err := s.bus.Backlogs(s.t.Context(), pipeline.StreamSurvivors)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.shedder.check(s.t.Context(), backlogs, wish); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestEachLookCountsWhatWaitsOnce(t *testing.T) {
+	t.Parallel()
+	d := rising(t)
+	s := looked(t, d, token.Run) // it leaves the 22 that are worth the most
+	rise(t, d, 40, 60)
+	desk.Await(t, "the new rows to be counted", func() bool {
+		backlogs, err := s.bus.Backlogs(t.Context(), pipeline.StreamSurvivors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return backlogs[pipeline.DurablePeek(pipeline.SourceLive)].Pending == 60
+	})
+	s.shedder.checkedAt = s.shedder.checkedAt.Add(-checkEvery)
+	s.look(token.Run)
+	if n := len(s.shedder.lanes[pipeline.SourceLive]); n != 60 {
+		t.Errorf("%d of 60 rows are in the lane", n)
+	}
+	lines := s.shedder.lines.Lines
+	if last := lines[len(lines)-1]; last.Waiting != 42 || last.Decidable != 22 || last.BelowCents != 38 {
+		t.Errorf("the line is drawn below %d cents, with %d waiting and %d decidable; want 38, 42 and 22", last.BelowCents, last.Waiting, last.Decidable)
+	}
+}
+
+func TestThePriceOfADecisionFollowsTheSurvivorsOfThePeeks(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	put(t, d, pipeline.KeyBalance, `{"est":0,"rate":1}`)
+	s := newStepper(t, d)
+	for _, c := range []struct {
+		outcome pipeline.Outcome
+		want    float64
+	}{
+		{pipeline.Confirm, 2.3}, // a refresh is not counted: one in five survives, as is assumed
+		{pipeline.Reject, 1.65}, // one in ten of these and 50 assumed ones
+		{pipeline.Survive, 3.6}, // four in ten of all 150
+	} {
+		effects := make([]worker.Effect, 50)
+		for i := range effects {
+			effects[i].Verdict.Outcome = c.outcome
+		}
+		if err := s.apply(t.Context(), effects); err != nil {
+			t.Fatal(err)
+		}
+		m, known, err := s.shedder.means(t.Context(), nil)
+		if err != nil || !known || math.Abs(m.Price-c.want) > 1e-9 {
+			t.Errorf("after 50 of %s a decision costs %.2f tokens, want %.2f (%t, %v)", c.outcome, m.Price, c.want, known, err)
+		}
+	}
 }
 
 func TestWhatAnotherPeekerShedsIsNotTakenForShedding(t *testing.T) {

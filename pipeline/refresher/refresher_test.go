@@ -44,11 +44,17 @@ func accept(t *testing.T, d *desk.Desk, asin string) decide.Work { return d.Acce
 // at returns a refresher that starts at an instant.
 func at(t *testing.T, d *desk.Desk, now time.Time) *refresher {
 	t.Helper()
+	return on(t, d, d.Bus, now)
+}
+
+// on is at for the connection of a plan.
+func on(t *testing.T, d *desk.Desk, b *bus.Bus, now time.Time) *refresher {
+	t.Helper()
 	env := d.Env
 	env.Clock = process.NewClock(now, 1)
 	cfg := settings
 	cfg.Sellers = false
-	k, err := open(t.Context(), env, d.Bus, cfg, worker.NewPulse(env))
+	k, err := open(t.Context(), env, b, cfg, worker.NewPulse(env))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package refresher
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,6 +59,20 @@ func TestADealThatExpiredIsRejectedAndAStaleOneIsNot(t *testing.T) {
 	other.Confirmed = h.Confirmed.Add(time.Hour)
 	if next := state(other, pipeline.Fail, refresh.StaleWaiting, desk.T0); first.ID != again.ID || next.ID == first.ID {
 		t.Errorf("ids %q, again %q, after a confirmation %q", first.ID, again.ID, next.ID)
+	}
+	stale, expired := h, h
+	stale.State, stale.Why = refresh.Stale, refresh.StaleWaiting
+	expired.ASIN, expired.State, expired.Why = "B000000002", refresh.Expired, refresh.ExpiredLookFailed
+	d := desk.New(t, 1)
+	if err := at(t, d, desk.T0).publish(t.Context(), round{Round: refresh.Round{Change: []refresh.Holding{stale, expired}}}, desk.T0); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range d.Verdicts(t) {
+		got = append(got, fmt.Sprintf("%s %s %s %s", v.ASIN, v.Look, v.Outcome, v.Reason))
+	}
+	if want := []string{"B000000001 list fail stale_waiting", "B000000002 list reject expired_look_failed"}; !slices.Equal(got, want) {
+		t.Errorf("published %q, want %q", got, want)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/store/seen"
+	"ratchet/schemas"
 	"ratchet/test/desk"
 )
 
@@ -538,6 +539,89 @@ func TestTheSameDeadRowHasOneDeadLetterAlsoAfterTheDedupWindow(t *testing.T) {
 	r.pass(watermark.State{}).offer(0, r.body(row))
 	if n := r.held(pipeline.StreamDead); n != 1 {
 		t.Errorf("%d dead letters about one row", n)
+	}
+}
+
+func TestAReadThatWaitsForTokensEndsOnceAnotherInstanceLeads(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	other := bus.NewLease(r.d.Bus, pipeline.KeyWatermarkerLeader)
+	turn := &turn{w: r.watermarker, list: r.list}
+	woke := func() watermark.Event {
+		t.Helper()
+		r.hint.Give()
+		e, mine, err := turn.wait(t.Context(), watermark.Wait{})
+		if err != nil || !mine {
+			t.Fatalf("it waits: %t, %v", mine, err)
+		}
+		return e
+	}
+	if e := woke(); e != (watermark.Woke{Leads: true}) {
+		t.Errorf("no other instance runs: %+v", e)
+	}
+	r.lease.Release()
+	if leads, _, err := other.Hold(t.Context()); !leads || err != nil {
+		t.Fatalf("the other leads: %t, %v", leads, err)
+	}
+	if e := woke(); e != (watermark.Woke{Leads: false}) {
+		t.Errorf("another instance leads: %+v", e)
+	}
+}
+
+func TestRowsThatTheStreamRefusesAreNotOffered(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	r.d.Grant(t, pipeline.StageWatermarker, 100)
+	if err := r.introduce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	repair := r.d.Refuse(t, pipeline.StreamCandidates)
+	if err := r.poll(t.Context()); err == nil {
+		t.Error("what the stream refuses counts as offered")
+	}
+	if s := r.now(); s.Mark != 0 || r.pulse.Beat().Counters["candidates"] != 0 {
+		t.Errorf("nothing was offered, and the watermark is at %d: %v", s.Mark, r.pulse.Beat().Counters)
+	}
+	repair()
+	s := r.now()
+	s.NextPoll = time.Time{} // the time of the backoff has passed
+	r.write(s)
+	next := again(t, r.d)
+	if err := next.poll(t.Context()); err != nil || next.now().Mark == 0 || r.held(pipeline.StreamCandidates) == 0 {
+		t.Errorf("repaired: %d candidates, the watermark is at %d: %v", r.held(pipeline.StreamCandidates), next.now().Mark, err)
+	}
+}
+
+func TestAQueryThatChangedUnderItsNameIsReadAsANewOne(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	changed, err := keepa.ParseQuery(r.list.Name, bytes.Replace(schemas.UsedBooksQuery, []byte(`[2000, 45100]`), []byte(`[3000, 45100]`), 1))
+	if err != nil || changed.ID() == r.list.ID() {
+		t.Fatalf("%s, %v", changed.ID(), err)
+	}
+	r.d.Grant(t, pipeline.StageWatermarker, 100)
+	claims := func(l *list) watermark.Event {
+		t.Helper()
+		e, _, err := (&turn{w: r.watermarker, list: l}).wait(t.Context(), watermark.Claim{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	r.current.hold([]keepa.Query{r.list.Query}, 1)
+	if r.adopt(); r.lists[0] != r.list {
+		t.Error("a query that is applied again loses its reader")
+	}
+	r.current.hold([]keepa.Query{changed}, 2)
+	r.adopt()
+	if got := r.lists[0]; got.ID() != changed.ID() || got.cell.Key() != r.list.cell.Key() {
+		t.Fatalf("%s is read at %s where %s is current", got.ID(), got.cell.Key(), changed.ID())
+	}
+	if e := claims(r.list); e != (watermark.Removed{}) {
+		t.Errorf("a page of the old query is claimed: %T", e)
+	}
+	if e := claims(r.lists[0]); e != (watermark.Claimed{}) {
+		t.Errorf("no page of the new query is claimed: %T", e)
 	}
 }
 

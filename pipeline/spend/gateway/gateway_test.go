@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,7 +24,7 @@ import (
 
 const key = "k3y+with/odd=characters&that-nobody-may-print"
 
-const envelope = `{"timestamp":1767614400000,"tokensLeft":42,"refillIn":30000,"refillRate":5,"tokenFlowReduction":0.0,"tokensConsumed":6,"processingTimeInMs":120`
+const envelope = `{"timestamp":1767614400000,"tokensLeft":42,"refillIn":30000,"refillRate":5,"tokenFlowReduction":2.5,"tokensConsumed":6,"processingTimeInMs":120`
 
 // claim returns a real claim on a real grant, because only package claims can create one.
 func claim(t *testing.T) *claims.Claim {
@@ -90,7 +91,7 @@ func TestEveryCallAsksExactlyThis(t *testing.T) {
 		if got.Load() != want {
 			t.Errorf("asked %s\nwant  %s", got.Load(), want)
 		}
-		if a.Consumed != 6 || !a.ConsumedKnown || a.Reading == nil || a.Reading.Left != 42 || strings.Contains(a.Request, "key") {
+		if a.Consumed != 6 || !a.ConsumedKnown || a.Reading == nil || a.Reading.Left != 42 || a.Reading.FlowRed != 2.5 || strings.Contains(a.Request, "key") {
 			t.Errorf("answer %+v", a)
 		}
 	}
@@ -161,6 +162,16 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 			w.Header().Set("Content-Length", "5000")
 			_, _ = w.Write([]byte(envelope))
 			panic(http.ErrAbortHandler)
+		}, Cut, true, true, -999},
+		{"a reset after the request", func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			_ = conn.Close()
 		}, Cut, true, true, -999},
 		{"a cut gzip", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
@@ -293,7 +304,7 @@ func TestAZippedAnswerIsRead(t *testing.T) {
 		_, _ = w.Write(zip(envelope + "}"))
 	}), time.Second)
 	r, err := g.Token(t.Context())
-	if err != nil || r.Left != 42 || r.Rate != 5 || r.RefillInMS != 30000 || r.TookMS != 120 {
+	if err != nil || r.Left != 42 || r.Rate != 5 || r.RefillInMS != 30000 || r.TookMS != 120 || r.FlowRed != 2.5 {
 		t.Errorf("reading %+v (%v)", r, err)
 	}
 }

@@ -24,6 +24,8 @@ func TestWhatIsPublishedNamesItsWorkAndRepeatsUnderOneID(t *testing.T) {
 		Identity: w.Survivor.Identity, Look: pipeline.LookPeek, Outcome: pipeline.Survive, Tier: pipeline.TierA, TokensSpent: 3,
 		ResponseIDs: []string{"7"}, DecidedAt: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), Deal: json.RawMessage("{}"),
 	}
+	worth := int64(1234)
+	v.ExpectedValueCents = &worth
 	again := v
 	again.DecidedAt = v.DecidedAt.Add(time.Hour)
 	for name, pair := range map[string][2]string{
@@ -40,7 +42,7 @@ func TestWhatIsPublishedNamesItsWorkAndRepeatsUnderOneID(t *testing.T) {
 	}
 	m := Survivor(w, v, "a")
 	var s pipeline.Survivor
-	if err := json.Unmarshal(m.Body, &s); err != nil || s.TokensSpent != 3 || len(s.ResponseIDs) != 1 || s.Tier != pipeline.TierA || m.Subject != "survivor.1.peek.a.B000000001" {
+	if err := json.Unmarshal(m.Body, &s); err != nil || s.TokensSpent != 3 || len(s.ResponseIDs) != 1 || s.Tier != pipeline.TierA || s.ExpectedValueCents == nil || *s.ExpectedValueCents != worth || m.Subject != "survivor.1.peek.a.B000000001" {
 		t.Errorf("%s: %+v, %v", m.Subject, s, err)
 	}
 }

@@ -58,3 +58,45 @@ func TestAVerdictOfAReplayOrOfAnotherPriceTypeDoesNotHideTheLiveOneOnItsSubject(
 		t.Errorf("the last live verdicts: %q, want %q", got, want)
 	}
 }
+
+func TestEveryVerdictThatShowsOrHidesADealIsRead(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	id := pipeline.Identity{Domain: 1, ASIN: "B000000001", PriceType: 2, CreationDate: 7_000_000}
+	var want, got []string
+	for n, c := range []struct {
+		look    pipeline.Look
+		outcome pipeline.Outcome
+		counts  bool
+	}{
+		{pipeline.LookCommit, pipeline.Accept, true},
+		{pipeline.LookPeek, pipeline.Confirm, true},
+		{pipeline.LookList, pipeline.Reject, true}, // it expired
+		{pipeline.LookGlance, pipeline.Reject, true},
+		{pipeline.LookPeek, pipeline.Reject, true},
+		{pipeline.LookCommit, pipeline.Reject, true},
+		{pipeline.LookList, pipeline.Fail, false}, // it is stale
+		{pipeline.LookPeek, pipeline.Survive, false},
+		{pipeline.LookPeek, pipeline.Shed, false},
+	} {
+		v := pipeline.Verdict{Identity: id, Look: c.look, Outcome: c.outcome, Reason: "ok", DecidedAt: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
+		if err := b.PublishAll(t.Context(), []bus.Message{messages.Verdict(pipeline.RunLive, id.WorkID(pipeline.AttemptGeneration(pipeline.SourceRetry, n)), "", v)}); err != nil {
+			t.Fatal(err)
+		}
+		if c.counts {
+			want = append(want, pipeline.SubjectVerdict(1, c.look, c.outcome, id.ASIN))
+		}
+	}
+	last, err := messages.LastVerdicts(t.Context(), b, []pipeline.Identity{id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range last {
+		got = append(got, m.Subject)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("read %q, want %q", got, want)
+	}
+}

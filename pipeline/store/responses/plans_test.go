@@ -30,28 +30,55 @@ func TestAPlanKnowsWhatEveryKeyPaidForItsWorkAndNoOtherKeysDrift(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, e := range []pipeline.Entry{
-		{Event: pipeline.EventClose, Stage: pipeline.StagePeeker, Claim: "main.1", Tokens: 1}, // by the plan that had the marketplace before
-		{Event: pipeline.EventClose, Stage: pipeline.StagePeeker, Claim: "de.1", Tokens: 1, Plan: "de"},
-		{Event: pipeline.EventDrift, Stage: "tokend", Tokens: 1, At: time.Now().Add(time.Minute)}, // of the first key
-	} {
-		m, err := bus.Encode(e.Subject(), pipeline.SchemaLedger, fmt.Sprint(i), "", e)
+	line := func(b *bus.Bus, e pipeline.Entry) {
+		t.Helper()
+		m, err := bus.Encode(e.Subject(), pipeline.SchemaLedger, fmt.Sprint(e.Event, e.Claim, e.Plan), "", e)
 		if err == nil {
-			_, err = first.Publish(t.Context(), m)
+			_, err = b.Publish(t.Context(), m)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := responses.Outcomes(t.Context(), de, 3, pipeline.KindPeek, []string{"before", "own", "unanswered"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for work, want := range map[string]token.Attempts{
-		"before": {Calls: 1, Paid: 1, Answered: 1}, "own": {Calls: 1, Paid: 1, Answered: 1}, "unanswered": {Calls: 1, Doubtful: 1},
+	for _, e := range []pipeline.Entry{
+		{Event: pipeline.EventClose, Stage: pipeline.StagePeeker, Claim: "main.1", Tokens: 1}, // by the plan that had the marketplace before
+		{Event: pipeline.EventClose, Stage: pipeline.StagePeeker, Claim: "de.1", Tokens: 1, Plan: "de"},
+		{Event: pipeline.EventDrift, Stage: "tokend", Tokens: 1, At: time.Now().Add(time.Minute)}, // of the first key
 	} {
-		if got[work] != want {
-			t.Errorf("%s: %+v, want %+v", work, got[work], want)
+		line(first, e)
+	}
+	closed := func(b *bus.Bus) { // the books of a plan, after every call
+		t.Helper()
+		kv, err := b.Store(t.Context(), b.Own(pipeline.BucketTokens))
+		if err == nil {
+			_, err = kv.PutString(t.Context(), pipeline.KeyBalance, fmt.Sprintf(`{"books":{"closed":%q}}`, time.Now().Add(time.Hour).Format(time.RFC3339)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		after      string
+		happens    func()
+		unanswered token.Attempts
+	}{
+		{"the calls", func() {}, token.Attempts{Calls: 1, Doubtful: 1}},
+		{"the first key's books are closed", func() { closed(first) }, token.Attempts{Calls: 1, Doubtful: 1}},
+		{"its own books are closed", func() { closed(de) }, token.Attempts{Calls: 1}},
+		{"they show a drift", func() {
+			line(de, pipeline.Entry{Event: pipeline.EventDrift, Stage: "tokend", Tokens: 1, At: time.Now().Add(time.Minute), Plan: "de"})
+		}, token.Attempts{Calls: 1, Paid: 1}},
+	} {
+		c.happens()
+		got, err := responses.Outcomes(t.Context(), de, 3, pipeline.KindPeek, []string{"before", "own", "unanswered"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := token.Attempts{Calls: 1, Paid: 1, Answered: 1}
+		for work, want := range map[string]token.Attempts{"before": answered, "own": answered, "unanswered": c.unanswered} {
+			if got[work] != want {
+				t.Errorf("after %s: %s: %+v, want %+v", c.after, work, got[work], want)
+			}
 		}
 	}
 }

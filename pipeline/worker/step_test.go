@@ -1,0 +1,81 @@
+package worker_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/worker"
+	"ratchet/schemas"
+	"ratchet/test/desk"
+	"ratchet/test/streams"
+)
+
+func TestAStepThatHasEndedKeepsNoRulesFromBecomingCurrent(t *testing.T) {
+	t.Parallel()
+	env, b := streams.Open(t)
+	own, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulse := worker.NewPulse(env)
+	rules, err := worker.Follow(t.Context(), b, env, own, pulse, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := b.Store(t.Context(), pipeline.BucketConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict, other := desk.StrictRules(t)
+	for n, c := range []struct{ text, want string }{{strict, other}, {"", own.Version()}} {
+		step := worker.NewStep(env, pulse, &worker.Breaker{}, rules)
+		for range 2 { // what is gathered in two parts is decided by the rules of the last
+			if !step.Decides() {
+				t.Errorf("step %d: the rules changed before others were applied", n+1)
+			}
+		}
+		step.Release(t.Context())
+		body, err := json.Marshal(pipeline.AppliedRules{Version: n + 1, Rules: c.text})
+		if err == nil {
+			_, err = kv.Put(t.Context(), pipeline.KeyRules, body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for late := time.Now().Add(20 * time.Second); pulse.Beat().Rules.Version != n+1; time.Sleep(time.Millisecond) {
+			if time.Now().After(late) {
+				t.Fatalf("step %d has ended, and the rules that were applied since are not current: %+v", n+1, pulse.Beat().Rules)
+			}
+		}
+		if got := rules.Judge().Version(); got != c.want {
+			t.Errorf("after step %d %s decides, want %s", n+1, got, c.want)
+		}
+	}
+}
+
+func TestAClaimUnderWhichNoCallWasMadeIsClosedForNothing(t *testing.T) {
+	t.Parallel()
+	p := newPayer(t)
+	own, err := verdict.NewJudge(schemas.UsedBooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulse := worker.NewPulse(p.env)
+	rules, err := worker.Follow(t.Context(), p.bus, p.env, own, pulse, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := worker.NewStep(p.env, pulse, &worker.Breaker{}, rules)
+	step.Claim = p.claim(t)
+	step.Release(t.Context())
+	if g := p.grant(t); len(g.Open) != 0 || g.Settled != 0 || g.Unsure != 0 {
+		t.Errorf("a take that brought nothing leaves %d settled, %d in doubt, open %v", g.Settled, g.Unsure, g.Open)
+	}
+	step.Release(t.Context()) // also at the end of a step whose claim is closed
+	if g := p.grant(t); len(g.Open) != 0 || g.Settled != 0 || g.Unsure != 0 {
+		t.Errorf("released twice: %d settled, %d in doubt, open %v", g.Settled, g.Unsure, g.Open)
+	}
+}
