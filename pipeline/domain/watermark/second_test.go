@@ -71,13 +71,13 @@ func TestAStateThatLiesDaysAheadIsNotBelieved(t *testing.T) {
 		change func(*State)
 		valid  bool
 	}{
-		"as written":           {func(*State) {}, true},
-		"a poll in two days":      {func(s *State) { s.NextPoll = t0.Add(farAhead) }, true},
-		"a poll after that": {func(s *State) { s.NextPoll = t0.Add(farAhead + time.Minute) }, false},
-		"a mark in two days":      {func(s *State) { s.Mark = keepaNow + Mark(farAhead/time.Minute) }, true},
-		"a mark after that": {func(s *State) { s.Mark = keepaNow + Mark(farAhead/time.Minute) + 1 }, false},
+		"as written":         {func(*State) {}, true},
+		"a poll in two days": {func(s *State) { s.NextPoll = t0.Add(farAhead) }, true},
+		"a poll after that":  {func(s *State) { s.NextPoll = t0.Add(farAhead + time.Minute) }, false},
+		"a mark in two days": {func(s *State) { s.Mark = keepaNow + Mark(farAhead/time.Minute) }, true},
+		"a mark after that":  {func(s *State) { s.Mark = keepaNow + Mark(farAhead/time.Minute) + 1 }, false},
 		"a negative mark":    {func(s *State) { s.Mark = -1 }, false},
-		"a negative count":     {func(s *State) { s.Rows = -1 }, false},
+		"a negative count":   {func(s *State) { s.Rows = -1 }, false},
 	} {
 		s := state()
 		c.change(&s)
