@@ -590,8 +590,8 @@ func TestADigestThatACrashRepeatsIsUnchangedWhateverTheOrderOfItsDeals(t *testin
 			if want := map[bool]int{true: 1, false: 2}[c.half]; len(all) != want || last.Key != all[0].Key || (last.Text != all[0].Text) != c.hidden {
 				t.Errorf("it was sent %d messages, want %d, all the same unless a deal is hidden", len(all), want)
 			}
-			if n := naming([]got{last}, good); c.hidden && (len(n) != len(good)-1 || n[good[1]] != 0) {
-				t.Errorf("the last message names %v, want all but %s", n, good[1])
+			if n := naming([]got{last}, good); c.hidden && (len(n) != len(good)-1 || n[good[1]] != 0 || !strings.Contains(last.Text, "3 deals")) {
+				t.Errorf("the last message names %v, want all but %s:\n%s", n, good[1], last.Text)
 			}
 			if n := naming(all[:1], good); len(n) != len(good) {
 				t.Errorf("the digest has %d of %d deals", len(n), len(good))
@@ -852,6 +852,36 @@ func TestWhatWaitsIsReportedByTheLeaderOnly(t *testing.T) {
 	defer watching.Wait()
 	defer cancel()
 	desk.Await(t, "what waits is left to the leader", func() bool { return n.lines[0].status().Waiting == 0 })
+}
+
+func TestANotifierThatLeadsAgainLooksForLongEnoughBeforeItSendsAnAlarm(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	n := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok)))
+	w, now := n.watcher(), time.Now()
+	leads := func(when string) {
+		t.Helper()
+		for at := time.Duration(0); at <= notify.Confirm; at += lookEvery {
+			w.turn(t.Context(), now)
+			if known := n.alarms.now.Load() != nil; known != (at == notify.Confirm) {
+				t.Errorf("%s, after %s the alarms are known: %t", when, at, known)
+			}
+			now = now.Add(lookEvery)
+		}
+	}
+	leads("at first")
+	w.lease.Release()
+	other := bus.NewLease(d.Bus, pipeline.KeyNotifierLeader)
+	if leads, _, err := other.Hold(t.Context()); err != nil || !leads {
+		t.Fatalf("another notifier leads: %t, %v", leads, err)
+	}
+	w.turn(t.Context(), now)
+	if n.alarms.now.Load() != nil {
+		t.Error("it sends alarms while another leads")
+	}
+	other.Release()
+	now = now.Add(time.Hour)
+	leads("after another led")
 }
 
 func TestAnAlarmThatLastsWhileTheNotifierRestartsIsNotSentAgain(t *testing.T) {
