@@ -199,7 +199,7 @@ func (r *Read) Covered() Spans {
 	return nil
 }
 
-// ReachedEnd reports whether the read went through the list to its end.
+// Whole reports whether the read went through the list to its end.
 func (r *Read) Whole() bool { return r.Done && r.Odd == "" && r.round > 0 }
 
 // overstated returns by how many rows the list counts too many, by this read: as many
