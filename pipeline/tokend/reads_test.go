@@ -44,8 +44,8 @@ func TestAListOfWatermarksThatEndsEarlyIsNotTakenForTheWhole(t *testing.T) {
 	}
 }
 
-// TestATokendReadsOnlyWhatItsOwnPlanPaysFor has a plan de beside the first one: survivors of amazon.de wait, and its list
-// is due before that of amazon.com.
+// TestATokendReadsOnlyWhatItsOwnPlanPaysFor has a plan de beside the first one: survivors of amazon.de wait, and its
+// list is due before that of amazon.com.
 func TestATokendReadsOnlyWhatItsOwnPlanPaysFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, keepasim.Options{Rate: 5, Balance: 100})

@@ -710,8 +710,8 @@ func TestWhatIsHiddenIsSentOnceTheVerdictThatAcceptsItIsThere(t *testing.T) {
 	once(t, "it", f.took(), good)
 }
 
-// TestADealIsHeldUntilItsCommittersWorkIsRedelivered is about a committer that died between the deal and its verdict: the
-// verdict comes with the redelivery.
+// TestADealIsHeldUntilItsCommittersWorkIsRedelivered is about a committer that died between the deal and its verdict:
+// the verdict comes with the redelivery.
 func TestADealIsHeldUntilItsCommittersWorkIsRedelivered(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)

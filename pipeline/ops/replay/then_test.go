@@ -16,8 +16,8 @@ import (
 	"ratchet/test/desk"
 )
 
-// TestARefreshIsComparedAgainWithTheDealAsItWasThen has a refresh that confirms a deal, of which there is another version
-// by now.
+// TestARefreshIsComparedAgainWithTheDealAsItWasThen has a refresh that confirms a deal, of which there is another
+// version by now.
 func TestARefreshIsComparedAgainWithTheDealAsItWasThen(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
